@@ -1,0 +1,76 @@
+//! What is read from this process's surroundings: once, here, and nowhere else.
+
+use crate::error::host;
+use anyhow::Result;
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+
+/// The surroundings of one run of `cargo xtask`.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The root of this repository.
+    pub root: PathBuf,
+    /// The directory in which the user typed the command: relative paths on the command line start here.
+    pub cwd: PathBuf,
+    /// The environment, without what is not UTF-8.
+    pub env: BTreeMap<String, String>,
+    /// Whether standard input is a terminal.
+    pub stdin_tty: bool,
+    /// Whether standard output is a terminal.
+    pub stdout_tty: bool,
+    /// `$XDG_STATE_HOME/codex-sandbox`: what must outlive a clean build. The container never reaches it.
+    pub state: PathBuf,
+    /// The user's home directory.
+    pub home: PathBuf,
+}
+
+impl Context {
+    /// Reads the surroundings of this process.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub fn read() -> Result<Context> {
+        let env: BTreeMap<String, String> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        // `cargo run` sets it; the compiled-in path serves a binary that is started by hand.
+        let manifest = env
+            .get("CARGO_MANIFEST_DIR")
+            .map_or(env!("CARGO_MANIFEST_DIR"), String::as_str);
+        let root = Path::new(manifest)
+            .parent()
+            .and_then(|root| root.canonicalize().ok())
+            .ok_or_else(|| host(format!("the repository of `{manifest}` is gone")).hint("run it as `cargo xtask`"))?;
+        let cwd = std::env::current_dir()?;
+        let home = absolute_var(&env, "HOME")
+            .ok_or_else(|| host("`HOME` is not set to an absolute path").hint("export HOME=/home/you"))?;
+        let state = absolute_var(&env, "XDG_STATE_HOME").unwrap_or_else(|| home.join(".local/state"));
+        Ok(Context {
+            root,
+            cwd,
+            stdin_tty: std::io::stdin().is_terminal(),
+            stdout_tty: std::io::stdout().is_terminal(),
+            state: state.join("codex-sandbox"),
+            home,
+            env,
+        })
+    }
+
+    /// A variable of the environment; an empty one counts as not set.
+    pub fn var(&self, name: &str) -> Option<&str> {
+        self.env.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// `target/sandbox`: what can be made again.
+    pub fn scratch(&self) -> PathBuf {
+        self.root.join("target/sandbox")
+    }
+
+    /// A path of the command line or the environment, made absolute; `~` is the shell's business.
+    pub fn absolute(&self, path: &Path) -> PathBuf {
+        self.cwd.join(path)
+    }
+}
+
+fn absolute_var(env: &BTreeMap<String, String>, name: &str) -> Option<PathBuf> {
+    env.get(name).map(PathBuf::from).filter(|path| path.is_absolute())
+}

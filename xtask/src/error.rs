@@ -1,0 +1,129 @@
+//! Errors with a way out: what failed, with which value, why, and what to do (`hint:`). Exit codes live here.
+//!
+//! | code | meaning |
+//! | --- | --- |
+//! | 0 | done |
+//! | 1 | the task failed, or a promise does not hold |
+//! | 2 | usage or settings |
+//! | 3 | this host cannot run it (no Docker, no GPU) |
+//!
+//! `sandbox` returns Codex's own status once Codex has started.
+
+use std::fmt;
+
+/// Whose fault a failure is; it decides the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The task failed, or a promise does not hold: exit code 1.
+    Failed,
+    /// The command line or the settings are wrong: exit code 2.
+    Usage,
+    /// This host cannot run it: exit code 3.
+    Host,
+}
+
+impl Kind {
+    /// The process exit code of this kind.
+    pub fn code(self) -> u8 {
+        match self {
+            Kind::Failed => 1,
+            Kind::Usage => 2,
+            Kind::Host => 3,
+        }
+    }
+}
+
+/// An error that the user can act on. Lower case, values in backticks, no final stop.
+#[derive(Debug)]
+pub struct Failure {
+    /// Decides the exit code.
+    pub kind: Kind,
+    /// What failed, with which value, and why.
+    pub message: String,
+    /// What to do about it, shown last on a line of its own.
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl Failure {
+    /// A failure of the given kind, without a hint.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Failure {
+            kind,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// The same failure with what to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// A failure of the task: exit code 1.
+pub fn failed(message: impl Into<String>) -> Failure {
+    Failure::new(Kind::Failed, message)
+}
+
+/// Wrong usage or settings: exit code 2.
+pub fn usage(message: impl Into<String>) -> Failure {
+    Failure::new(Kind::Usage, message)
+}
+
+/// This host cannot run it: exit code 3.
+pub fn host(message: impl Into<String>) -> Failure {
+    Failure::new(Kind::Host, message)
+}
+
+/// The text of an error as the user sees it: `error:`, the chain of causes, then the hints.
+pub fn render(err: &anyhow::Error) -> String {
+    let mut text = format!("error: {err}\n");
+    for cause in err.chain().skip(1) {
+        text.push_str(&format!("  caused by: {cause}\n"));
+    }
+    for hint in err
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<Failure>())
+        .filter_map(|f| f.hint.as_ref())
+    {
+        text.push_str(&format!("hint: {hint}\n"));
+    }
+    text
+}
+
+/// The exit code of an error: the innermost `Failure` decides, any other error is a failed task.
+pub fn exit_code(err: &anyhow::Error) -> u8 {
+    err.chain()
+        .filter_map(|cause| cause.downcast_ref::<Failure>())
+        .next_back()
+        .map_or(1, |f| f.kind.code())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context as _;
+
+    #[test]
+    fn an_error_shows_its_causes_and_ends_with_the_hint() {
+        let err = Err::<(), _>(usage("`/nope` is not a directory").hint("give another with `--dataset ssv2=DIR`"))
+            .context("cannot mount the data set `ssv2`")
+            .unwrap_err();
+        assert_eq!(
+            render(&err),
+            "error: cannot mount the data set `ssv2`\n  caused by: `/nope` is not a directory\n\
+             hint: give another with `--dataset ssv2=DIR`\n"
+        );
+        assert_eq!(exit_code(&err), 2);
+    }
+}

@@ -1,0 +1,212 @@
+//! The one place that spawns processes. Three ways to meet a terminal:
+//!
+//! - [`capture`]: a query; its output is a value. Not echoed, always bounded.
+//! - [`run`]: work that the user should see; echoed, its output passes through to standard error.
+//! - [`attach`]: the child owns the terminal, and its exit status is the result.
+//!
+//! duct runs all of them (pipes, timeouts). `std::process::Command` is used nowhere.
+
+use crate::error::{failed, host};
+use crate::step::{Command, Step};
+use crate::ui;
+use anyhow::{Context as _, Result};
+use std::fs;
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+/// The bound on a query that names none.
+const QUERY_BOUND: Duration = Duration::from_secs(20);
+
+/// What a captured process said.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// Its exit code; 128 + N where signal N ended it.
+    pub code: i32,
+    /// Its standard output, invalid UTF-8 replaced.
+    pub stdout: String,
+    /// Its standard error, invalid UTF-8 replaced.
+    pub stderr: String,
+}
+
+impl Output {
+    /// Whether it ended with exit code 0.
+    pub fn ok(&self) -> bool {
+        self.code == 0
+    }
+}
+
+/// The shell's way to put an exit status into one number: the code, or 128 + the signal.
+pub fn code_of(status: ExitStatus) -> i32 {
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+}
+
+fn expression(command: &Command) -> duct::Expression {
+    let mut expr = duct::cmd(&command.program, &command.args);
+    for (name, value) in command.env.iter().chain(&command.secret_env) {
+        expr = expr.env(name, value);
+    }
+    if let Some(dir) = &command.dir {
+        expr = expr.dir(dir);
+    }
+    if let Some(bytes) = &command.stdin {
+        expr = expr.stdin_bytes(bytes.clone());
+    }
+    expr.unchecked()
+}
+
+fn cannot_start(command: &Command, err: &std::io::Error) -> anyhow::Error {
+    match err.kind() {
+        ErrorKind::NotFound => host(format!("`{}` is not on PATH", command.program)).into(),
+        _ => failed(format!("could not start `{}`: {err}", command.program)).into(),
+    }
+}
+
+/// Runs a query and returns what it said, whatever its exit code. Fails where it cannot start or runs past its bound.
+pub fn capture(command: &Command) -> Result<Output> {
+    let mut expr = expression(command);
+    if command.stdin.is_none() {
+        expr = expr.stdin_null();
+    }
+    let handle = expr
+        .stdout_capture()
+        .stderr_capture()
+        .start()
+        .map_err(|err| cannot_start(command, &err))?;
+    let bound = command.timeout.unwrap_or(QUERY_BOUND);
+    match handle
+        .wait_timeout(bound)
+        .with_context(|| format!("waiting for `{command}`"))?
+    {
+        Some(output) => Ok(Output {
+            code: code_of(output.status),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }),
+        None => {
+            handle.kill().with_context(|| format!("stopping `{command}`"))?;
+            Err(failed(format!("`{command}` did not answer within {} s", bound.as_secs())).into())
+        }
+    }
+}
+
+/// Runs a query and returns its standard output. A non-zero exit is an error that carries what it said.
+pub fn stdout_of(command: &Command) -> Result<String> {
+    let output = capture(command)?;
+    if output.ok() {
+        Ok(output.stdout)
+    } else {
+        Err(exit_error(command, output.code, &output.stderr))
+    }
+}
+
+fn exit_error(command: &Command, code: i32, stderr: &str) -> anyhow::Error {
+    let said = stderr.trim();
+    let said = if said.is_empty() {
+        String::new()
+    } else {
+        format!(": {said}")
+    };
+    failed(format!("`{command}` ended with exit code {code}{said}")).into()
+}
+
+/// Runs a command that the user should see: echoed first, its output passes through to standard error.
+pub fn run(command: &Command) -> Result<()> {
+    ui::echo(command);
+    let mut expr = expression(command).stdout_to_stderr();
+    if command.stdin.is_none() {
+        expr = expr.stdin_null();
+    }
+    let handle = expr.start().map_err(|err| cannot_start(command, &err))?;
+    let waited = match command.timeout {
+        Some(bound) => handle.wait_timeout(bound),
+        None => handle.wait().map(Some),
+    };
+    match waited.with_context(|| format!("waiting for `{command}`"))? {
+        Some(output) if output.status.success() => Ok(()),
+        Some(output) => Err(exit_error(command, code_of(output.status), "")),
+        None => {
+            handle.kill().with_context(|| format!("stopping `{command}`"))?;
+            Err(failed(format!("`{command}` did not end within its bound")).into())
+        }
+    }
+}
+
+/// Starts a command that owns the terminal: all three streams are ours. `tick` is called about every 200 ms while it
+/// runs; when it answers `false` the child is killed. Returns the exit code.
+pub fn attach(command: &Command, mut tick: impl FnMut() -> bool) -> Result<i32> {
+    let handle = expression(command).start().map_err(|err| cannot_start(command, &err))?;
+    loop {
+        if let Some(output) = handle
+            .wait_timeout(Duration::from_millis(200))
+            .with_context(|| format!("waiting for `{command}`"))?
+        {
+            return Ok(code_of(output.status));
+        }
+        if !tick() {
+            handle.kill().with_context(|| format!("stopping `{command}`"))?;
+        }
+    }
+}
+
+/// Runs the steps of a plan in order and stops at the first that fails.
+pub fn all(steps: &[Step]) -> Result<()> {
+    steps.iter().try_for_each(one)
+}
+
+fn one(step: &Step) -> Result<()> {
+    match step {
+        Step::Run(command) => run(command),
+        Step::CreateDir { path, mode } => create_dir(path, *mode),
+        Step::WriteFile { path, text } => write_file(path, text.as_bytes(), 0o644),
+        Step::Remove { path } => remove(path),
+    }
+}
+
+/// Makes a directory and its parents, and gives it exactly these permission bits.
+pub fn create_dir(path: &Path, mode: u32) -> Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(mode)
+        .create(path)
+        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(mode)))
+        .with_context(|| format!("cannot make the directory `{}`", path.display()))
+}
+
+/// Replaces a file whole (write beside it, then rename), so that a reader never sees half of it.
+pub fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let write = || -> std::io::Result<()> {
+        fs::create_dir_all(dir)?;
+        let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(dir)?;
+        file.write_all(bytes)?;
+        file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+fn remove(path: &Path) -> Result<()> {
+    let gone = match fs::symlink_metadata(path) {
+        Err(err) if err.kind() == ErrorKind::NotFound => return Ok(()),
+        Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
+        _ => fs::remove_file(path),
+    };
+    gone.with_context(|| format!("cannot remove `{}`", path.display()))
+}
+
+/// Runs two independent queries at the same time.
+pub fn both<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
+    std::thread::scope(|scope| {
+        let other = scope.spawn(b);
+        let first = a();
+        match other.join() {
+            Ok(second) => (first, second),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}

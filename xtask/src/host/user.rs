@@ -1,0 +1,118 @@
+//! The user who runs the task, and which of their groups go into the sandbox.
+
+use users::os::unix::GroupExt as _;
+
+/// Groups that give power over the host: never passed on, whatever they own.
+pub const PRIVILEGED_GROUPS: &[&str] = &[
+    "root",
+    "docker",
+    "podman",
+    "lxd",
+    "incus",
+    "libvirt",
+    "kvm",
+    "disk",
+    "sudo",
+    "wheel",
+    "admin",
+    "adm",
+    "shadow",
+    "kmem",
+    "staff",
+    "systemd-journal",
+    "sys",
+    "bin",
+    "daemon",
+];
+
+/// A group by number and, where it has one, by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// The number.
+    pub gid: u32,
+    /// The name, empty where the number has none.
+    pub name: String,
+}
+
+/// The user who runs the task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Effective user id.
+    pub uid: u32,
+    /// Effective group id.
+    pub gid: u32,
+    /// Login name, where the user database has one.
+    pub name: Option<String>,
+    /// Supplementary groups of this process, without the effective one.
+    pub groups: Vec<Group>,
+}
+
+impl User {
+    /// Reads the user of this process.
+    pub fn read() -> User {
+        let (uid, gid) = (users::get_effective_uid(), users::get_effective_gid());
+        let name = users::get_user_by_uid(uid).map(|user| user.name().to_string_lossy().into_owned());
+        let groups = users::group_access_list().unwrap_or_default();
+        let groups = groups
+            .iter()
+            .filter(|group| group.gid() != gid)
+            .map(|group| Group {
+                gid: group.gid(),
+                name: group.name().to_string_lossy().into_owned(),
+            })
+            .collect();
+        User { uid, gid, name, groups }
+    }
+
+    /// The supplementary groups that may be passed on: those that own one of `owners` and have no power over the host.
+    pub fn passed_on(&self, owners: &[u32]) -> Vec<Group> {
+        let mut passed: Vec<Group> = self
+            .groups
+            .iter()
+            .filter(|group| owners.contains(&group.gid) && group.gid != 0)
+            .filter(|group| !PRIVILEGED_GROUPS.contains(&group.name.as_str()))
+            .cloned()
+            .collect();
+        passed.sort_by_key(|group| group.gid);
+        passed.dedup();
+        passed
+    }
+}
+
+/// The members of a group, for messages. Kept here so that `users` has one reader.
+pub fn group_members(gid: u32) -> Vec<String> {
+    users::get_group_by_gid(gid)
+        .map(|group| {
+            group
+                .members()
+                .iter()
+                .map(|name| name.to_string_lossy().into_owned())
+                .collect()
+        })
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_that_own_a_mount_are_passed_on_and_privileged_ones_never() {
+        let group = |gid, name: &str| Group {
+            gid,
+            name: name.to_owned(),
+        };
+        let user = User {
+            uid: 1000,
+            gid: 1000,
+            name: None,
+            groups: vec![
+                group(2000, "video-data"),
+                group(998, "docker"),
+                group(3000, "unused"),
+                group(0, "root"),
+            ],
+        };
+        assert_eq!(user.passed_on(&[2000, 998, 0]), [group(2000, "video-data")]);
+    }
+}

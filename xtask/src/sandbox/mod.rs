@@ -1,0 +1,10 @@
+//! What a sandbox is: settings, mounts, Codex home, compose override, proof, audit.
+
+pub mod airlock;
+pub mod audit;
+pub mod codex_home;
+pub mod login;
+pub mod mountinfo;
+pub mod probe;
+pub mod proof;
+pub mod sources;

@@ -1,0 +1,175 @@
+//! A step of a plan, as a value. Nothing here runs anything: see `exec`.
+//!
+//! The text of a command (`Display`) is exactly what is run, and can be pasted into a POSIX shell. Secret values
+//! travel by name only: they are in the child's environment, never in an argument and never in the text.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// One step of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Runs a program; its standard output goes to our standard error, which is where progress belongs.
+    Run(Command),
+    /// Makes a directory and its parents, with these permission bits.
+    CreateDir {
+        /// The directory.
+        path: PathBuf,
+        /// Permission bits, such as 0o700.
+        mode: u32,
+    },
+    /// Writes a whole file, or leaves the old one as it was.
+    WriteFile {
+        /// The file.
+        path: PathBuf,
+        /// Its whole text.
+        text: String,
+    },
+    /// Removes a file, a link or a directory with all that is in it; missing is fine.
+    Remove {
+        /// What to remove.
+        path: PathBuf,
+    },
+}
+
+/// A program with its arguments, environment and bounds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Command {
+    /// The program: a name that is looked up on `PATH`, or an absolute path.
+    pub program: String,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Added to the environment, and shown.
+    pub env: Vec<(String, String)>,
+    /// Added to the environment, and never shown: the pasted text takes them from the user's own environment.
+    pub secret_env: Vec<(String, String)>,
+    /// The working directory, where it matters.
+    pub dir: Option<PathBuf>,
+    /// Text for its standard input; without it the child's standard input is empty (`capture`) or ours (`attach`).
+    pub stdin: Option<Vec<u8>>,
+    /// The bound on its running time; past it the process is killed and the step fails.
+    pub timeout: Option<Duration>,
+}
+
+impl Command {
+    /// A command with no arguments yet.
+    pub fn new(program: impl Into<String>) -> Self {
+        Command {
+            program: program.into(),
+            ..Command::default()
+        }
+    }
+
+    /// Adds one argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<String>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<S: Into<String>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Adds a variable that is shown in the text.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Adds a variable whose value is never shown.
+    #[must_use]
+    pub fn secret_env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.secret_env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets the working directory.
+    #[must_use]
+    pub fn dir(mut self, dir: impl AsRef<Path>) -> Self {
+        self.dir = Some(dir.as_ref().to_path_buf());
+        self
+    }
+
+    /// Sets the text for standard input.
+    #[must_use]
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = Some(bytes.into());
+        self
+    }
+
+    /// Bounds the running time, in seconds.
+    #[must_use]
+    pub fn timeout(mut self, seconds: u64) -> Self {
+        self.timeout = Some(Duration::from_secs(seconds));
+        self
+    }
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(dir) = &self.dir {
+            write!(f, "cd {} && ", shell_words::quote(&dir.display().to_string()))?;
+        }
+        for (name, value) in &self.env {
+            write!(f, "{name}={} ", shell_words::quote(value))?;
+        }
+        f.write_str(&shell_words::quote(&self.program))?;
+        for arg in &self.args {
+            write!(f, " {}", shell_words::quote(arg))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::Run(command) => command.fmt(f),
+            Step::CreateDir { path, mode } => {
+                write!(
+                    f,
+                    "mkdir -p -m {mode:o} {}",
+                    shell_words::quote(&path.display().to_string())
+                )
+            }
+            Step::WriteFile { path, text } => {
+                let path = path.display().to_string();
+                write!(
+                    f,
+                    "cat > {} <<'END'\n{}\nEND",
+                    shell_words::quote(&path),
+                    text.trim_end_matches('\n')
+                )
+            }
+            Step::Remove { path } => write!(f, "rm -rf {}", shell_words::quote(&path.display().to_string())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_of_a_command_can_be_pasted() {
+        let command = Command::new("docker")
+            .args(["run", "", "a b", "it's", "$HOME", "a,b"])
+            .env("SSV2_DIR", "/data/my videos")
+            .secret_env("HF_TOKEN", "hf_secret");
+        let text = command.to_string();
+        assert_eq!(
+            text,
+            r#"SSV2_DIR='/data/my videos' docker run '' 'a b' 'it'\''s' '$HOME' a,b"#
+        );
+        assert_eq!(
+            shell_words::split(&text).unwrap()[2..],
+            ["run", "", "a b", "it's", "$HOME", "a,b"]
+        );
+    }
+}
