@@ -1,6 +1,6 @@
 //! What this machine is: user, engine, GPU, Codex. Reads only; changes nothing.
 
-pub mod user;
 pub mod codex;
 pub mod engine;
 pub mod gpu;
+pub mod user;

@@ -6,5 +6,6 @@ pub mod codex_home;
 pub mod login;
 pub mod mountinfo;
 pub mod probe;
+pub mod promise;
 pub mod proof;
 pub mod sources;
