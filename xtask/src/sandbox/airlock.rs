@@ -2,9 +2,9 @@
 //! and its commits come over when the user asks for them. The host's `.git` is never in reach of the agent, and git
 //! never runs on the host in a directory that the agent wrote.
 //!
-//! - [`detect`] says which repository a workspace has;
+//! - [`detect`] says which repository a workspace has, and [`note_appearance`] remembers whether it had one;
 //! - [`prepare`] makes the sandbox's git directory and names the mounts;
-//! - [`list`], [`summary`] and [`take`] bring the commits out, by way of a quarantine (objects are copied as plain
+//! - [`list`], [`describe`], [`summary`] and [`take`] bring the commits out, by way of a quarantine (objects are copied as plain
 //!   files into a fresh repository, and checked by git on their way into the host's).
 
 mod commits;
@@ -21,7 +21,7 @@ mod take;
 mod tests;
 mod tree;
 
-pub use commits::{list, summary};
+pub use commits::{describe, list, summary};
 pub use prepare::prepare;
 pub use repository::{Repository, detect};
 pub use seen::note_appearance;

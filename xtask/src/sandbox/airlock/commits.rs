@@ -26,6 +26,23 @@ pub fn summary(listing: &Listing) -> Option<String> {
     (!parts.is_empty()).then(|| format!("{}; take them over with `cargo xtask commits --take`", parts.join("; ")))
 }
 
+/// All of it, for `cargo xtask commits`: each branch with its commits, newest first.
+pub fn describe(listing: &Listing) -> String {
+    let mut text = String::new();
+    for branch in &listing.branches {
+        let state = match branch.state {
+            State::Ahead => "ahead of the host's",
+            State::Diverged => "diverged from the host's",
+            State::New => "not on the host",
+        };
+        text.push_str(&format!("{} ({state})\n", branch.name));
+        for commit in &branch.commits {
+            text.push_str(&format!("  {}  {}\n", short(&commit.id), commit.subject));
+        }
+    }
+    text
+}
+
 fn one_branch(branch: &Branch) -> String {
     let count = branch.commits.len();
     let plural = if count == 1 { "" } else { "s" };

@@ -5,12 +5,13 @@ use super::config;
 use super::refs::{self, Head, Private, Refs};
 use super::repository::{Repository, SMALL};
 use super::tree::Tree;
-use super::{Airlock, Identity, commits, mounts};
+use super::{Airlock, Identity, commits, mounts, quarantine};
 use crate::error::failed;
 use crate::exec;
 use anyhow::{Context as _, Result};
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 /// Makes or refreshes the git directory of the sandbox in `private`, a folder of ours that survives, and returns the
 /// mounts it needs. Only `private/git` is ever mounted for writing.
@@ -34,6 +35,7 @@ pub(super) fn prepare_at(
     if !dir.is_dir() {
         exec::create_dir(&dir, 0o755)?;
     }
+    sweep(private)?;
     // In place: a running container's mount is this very directory.
     let git = Tree::open(&dir)?.ok_or_else(|| failed(format!("`{}` vanished", dir.display())))?;
     let mut notes = repo.notes.clone();
@@ -50,8 +52,16 @@ pub(super) fn prepare_at(
     if !kept.refs.is_empty() || kept.head.is_some() {
         notes.extend(kept.describe(repo, private)?);
     }
+    // Before anything is removed: whoever pulls the plug here loses no commit.
+    let head = match &kept.head {
+        Some(head) => head.clone(),
+        None => refs::head_of_host(repo)?,
+    };
+    let refs = merged(refs::of_host(repo)?, &kept.refs);
+    git.replace("packed-refs", refs::packed_text(&refs))?;
+    git.replace("HEAD", format!("{head}\n"))?;
     clear(&git, &kept)?;
-    fill(repo, &git, identity, &kept, inside)?;
+    fill(repo, &git, identity, inside)?;
     Ok(Airlock {
         mounts: mounts::of(repo, private, inside)?,
         mount_points: mounts::points(repo),
@@ -116,6 +126,7 @@ impl Kept {
         match name {
             // The files of worktrees and submodules that the agent made lead here, and no git on the host does.
             "worktrees" | "modules" | "lfs" => true,
+            "HEAD" | "packed-refs" => true,
             "objects" | "logs" => self.objects(),
             "index" | "rebase-merge" | "rebase-apply" | "sequencer" => self.head.is_some(),
             _ => self.head.is_some() && begun.iter().any(|prefix| name.starts_with(prefix)),
@@ -141,7 +152,7 @@ fn clear(git: &Tree, kept: &Kept) -> Result<()> {
     Ok(())
 }
 
-fn fill(repo: &Repository, git: &Tree, identity: Option<&Identity>, kept: &Kept, inside: &str) -> Result<()> {
+fn fill(repo: &Repository, git: &Tree, identity: Option<&Identity>, inside: &str) -> Result<()> {
     git.write("config", config_text(repo, identity))?;
     git.make_dir("hooks")?;
     let names = git.make_dir("refs")?;
@@ -161,15 +172,6 @@ fn fill(repo: &Repository, git: &Tree, identity: Option<&Identity>, kept: &Kept,
         .map(|i| format!("{inside}/{}\n", mounts::objects_name(i)))
         .collect();
     objects.make_dir("info")?.write("alternates", borrowed)?;
-    let head = match &kept.head {
-        Some(head) => head.clone(),
-        None => refs::head_of_host(repo)?,
-    };
-    git.write("HEAD", format!("{head}\n"))?;
-    git.write(
-        "packed-refs",
-        refs::packed_text(&merged(refs::of_host(repo)?, &kept.refs)),
-    )?;
     let (common, own) = (open(&repo.common_dir)?, open(&repo.git_dir)?);
     copy(&common, git, "shallow")?;
     if git.file("index")?.is_none() {
@@ -267,6 +269,19 @@ pub(super) fn format_text(repo: &Repository, bare: bool) -> String {
         u8::from(extended)
     ));
     text
+}
+
+/// Removes quarantines that a killed run left, and none that another run may be using.
+fn sweep(private: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(private)? {
+        let entry = entry?;
+        let old = || Some(entry.metadata().ok()?.modified().ok()?.elapsed().ok()? > Duration::from_secs(24 * 3600));
+        if entry.file_name().to_string_lossy().starts_with(quarantine::PREFIX) && old() == Some(true) {
+            std::fs::remove_dir_all(entry.path())
+                .with_context(|| format!("cannot remove `{}`", entry.path().display()))?;
+        }
+    }
+    Ok(())
 }
 
 fn names_filters(workspace: &Path) -> bool {

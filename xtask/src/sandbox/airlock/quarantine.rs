@@ -12,6 +12,8 @@ use std::io::Read as _;
 use std::path::Path;
 use tempfile::TempDir;
 
+/// How the names of quarantines begin.
+pub(super) const PREFIX: &str = "quarantine-";
 /// Bounds on what is copied.
 const FILES: usize = 500_000;
 const BYTES: u64 = 8 << 30;
@@ -19,7 +21,7 @@ const BYTES: u64 = 8 << 30;
 /// A fresh bare repository with these refs, and the host's shape. `borrow`: it sees the host's objects.
 pub(super) fn fresh(repo: &Repository, private: &Path, refs: &Refs, borrow: bool) -> Result<TempDir> {
     let made = || -> std::io::Result<TempDir> {
-        let temp = tempfile::Builder::new().prefix("quarantine-").tempdir_in(private)?;
+        let temp = tempfile::Builder::new().prefix(PREFIX).tempdir_in(private)?;
         let dir = temp.path();
         for name in ["objects/info", "objects/pack", "refs/heads"] {
             std::fs::create_dir_all(dir.join(name))?;

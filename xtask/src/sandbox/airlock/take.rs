@@ -42,7 +42,12 @@ pub fn take(repo: &Repository, private: &Path, branches: &[String]) -> Result<Ve
     };
     let wanted = |branch: &&Branch| branches.is_empty() || branches.contains(&branch.name);
     for branch in gathered.listing.branches.iter().filter(wanted) {
-        lines.push(receiver.branch(from.path(), branch)?);
+        // One branch that fails must not hold up the others.
+        lines.push(
+            receiver
+                .branch(from.path(), branch)
+                .unwrap_or_else(|err| format!("{}: not taken over, {}", branch.name, printable(&format!("{err:#}")))),
+        );
     }
     lines.extend(receiver.working_tree(gathered.head.as_ref())?);
     Ok(lines)
@@ -76,11 +81,21 @@ impl Receiver<'_> {
             Some(old) if git::is_ancestor(self.git(), old, &branch.tip)? => State::Ahead,
             Some(_) => State::Diverged,
         };
+        // The files are the commits' own already: `git merge` would refuse to overwrite them, `git reset` moves the
+        // branch and the index alone.
+        let checked_out = self.head == Head::Branch(full.clone());
+        let (merge, adopt) = match checked_out {
+            true => ("git stash -u && git merge {}", "git reset {}".to_owned()),
+            false => (
+                "git merge {}",
+                format!("git branch -f {} {{}}", shell_words::quote(name)),
+            ),
+        };
         if name == "HEAD" {
             return self.leave(branch, "these commits are on no branch", "git branch NAME {}");
         }
         if state == State::Diverged {
-            return self.leave(branch, "the host's branch has moved on too", "git merge {}");
+            return self.leave(branch, "the host's branch has moved on too", merge);
         }
         if let Some(path) = self.new_submodule(old, &branch.tip)? {
             // Git on the host would run what the configuration in its `.git` says, and the agent can write that.
@@ -88,14 +103,14 @@ impl Receiver<'_> {
                 "it adds a submodule at `{}`: look at that directory's `.git` first",
                 printable(&path)
             );
-            return self.leave(branch, &why, "git merge --ff-only {}");
+            return self.leave(branch, &why, &adopt);
         }
         if let Some((_, path)) = self.elsewhere.iter().find(|(other, _)| *other == full) {
             let why = format!("it is checked out in `{}`", path.display());
             return self.leave(branch, &why, "git merge --ff-only {}");
         }
-        if let Some(why) = self.forward(&full, old, &branch.tip)? {
-            return self.leave(branch, &why, "git merge --ff-only {}");
+        if let Some(why) = self.forward(&full, old, &branch.tip, checked_out)? {
+            return self.leave(branch, &why, &adopt);
         }
         let count = branch.commits.len();
         let plural = if count == 1 { "" } else { "s" };
@@ -143,15 +158,17 @@ impl Receiver<'_> {
     }
 
     /// Moves the branch, and the index with it where it is the checked-out one. Returns why not.
-    fn forward(&self, full: &str, old: Option<&String>, new: &str) -> Result<Option<String>> {
-        let checked_out = self.head == Head::Branch(full.to_owned());
+    fn forward(&self, full: &str, old: Option<&String>, new: &str, checked_out: bool) -> Result<Option<String>> {
         let from = old.map_or(empty_tree(self.repo), String::as_str);
         // Two trees: what the user has staged stays staged, or it is refused. `-i`: the working tree is not looked at.
         let read_tree = git::host(self.repo).timeout(git::LONG).args(["read-tree", "-i", "-m"]);
         if checked_out {
             let output = git::capture(&read_tree.clone().args(["-n", from, new]))?;
             if !output.ok() {
-                return Ok(Some("the host's index has staged changes to the same files".into()));
+                let locked = output.stderr.contains("index.lock");
+                let staged = "has staged changes to the same files";
+                let why = if locked { "is locked" } else { staged };
+                return Ok(Some(format!("the host's index {why}")));
             }
         }
         let zero = "0".repeat(new.len());
@@ -160,16 +177,16 @@ impl Receiver<'_> {
             .arg(old.unwrap_or(&zero));
         let output = git::capture(&update)?;
         if !output.ok() {
-            return Ok(Some(format!("the host's branch is busy: {}", output.stderr.trim())));
+            return Ok(Some(format!("git says `{}`", printable(output.stderr.trim()))));
         }
         if checked_out {
             let output = git::capture(&read_tree.args([from, new]))?;
             if !output.ok() {
-                return Err(
-                    failed(format!("the branch moved, the index did not: {}", output.stderr.trim()))
-                        .hint("git reset")
-                        .into(),
-                );
+                let said = output.stderr.trim();
+                return Err(failed(format!(
+                    "but the branch has moved: `git reset` brings the index along: {said}"
+                ))
+                .into());
             }
         }
         Ok(None)

@@ -4,7 +4,7 @@
 
 use crate::error::{failed, host};
 use anyhow::{Context as _, Result};
-use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat2};
+use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat2, renameat};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -129,6 +129,17 @@ impl Tree {
         self.create(name)?
             .write_all(bytes.as_ref())
             .with_context(|| format!("cannot write `{}`", self.shown(name)))
+    }
+
+    /// Replaces what has this name here by a whole file, in one move: there is no moment without the one or the other.
+    pub(super) fn replace(&self, name: &str, bytes: impl AsRef<[u8]>) -> Result<()> {
+        let new = format!("{name}.new");
+        self.remove(&new)?;
+        self.write(&new, bytes)?;
+        if self.sub(name).is_ok_and(|dir| dir.is_some()) {
+            self.remove(name)?;
+        }
+        renameat(&self.fd, &new, &self.fd, name).with_context(|| format!("cannot replace `{}`", self.shown(name)))
     }
 
     /// Removes what has this name here, whatever it is; missing is fine.

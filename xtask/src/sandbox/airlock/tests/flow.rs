@@ -95,6 +95,8 @@ fn a_stash_and_a_tag_of_the_sandbox_survive() {
 fn a_diverged_branch_is_left_beside_the_host_s() {
     let f = Fixture::new();
     f.prepare();
+    f.write("new", "file\n");
+    f.agent(&["add", "new"]);
     f.agent_commit("a", "two\n", "inside");
     f.commit("b", "x\n", "on the host");
     assert_eq!(f.listed(), ["main Diverged: inside"]);
@@ -108,10 +110,18 @@ fn a_diverged_branch_is_left_beside_the_host_s() {
         f.agent(&["log", "-1", "--format=%s", "refs/host/main"]),
         "on the host\n"
     );
-    let line = "main: left at refs/sandbox/main, because the host's branch has moved on too; then `git merge refs/sandbox/main`";
+    let line = "main: left at refs/sandbox/main, because the host's branch has moved on too; then `git stash -u && git merge refs/sandbox/main`";
     assert_eq!(f.take(), [line]);
     assert_eq!(f.host(&["log", "-1", "--format=%s", "main"]), "on the host\n");
     assert_eq!(f.listed(), Vec::<String>::new());
+
+    // What the line says works, with changed and with new files.
+    f.host(&["stash", "-q", "-u"]);
+    f.host(&["merge", "-q", "-m", "merged", "refs/sandbox/main"]);
+    assert_eq!(f.host(&["status", "--short"]), "");
+    assert_eq!(f.host(&["show", "HEAD:a", "HEAD:b", "HEAD:new"]), "two\nx\nfile\n");
+
+    f.host(&["reset", "-q", "--hard", "HEAD~1"]);
 
     // A second one does not overwrite the first.
     f.prepare();
@@ -176,7 +186,7 @@ fn what_the_user_staged_is_never_lost() {
         f.take(),
         [
             "main: left at refs/sandbox/main, because the host's index has staged changes to the same files; \
-          then `git merge --ff-only refs/sandbox/main`"
+          then `git reset refs/sandbox/main`"
         ]
     );
     assert_eq!(f.host(&["show", ":a"]), "staged on the host\n");
@@ -194,4 +204,56 @@ fn a_first_commit_can_be_made_inside() {
     assert_eq!(f.listed(), ["main New: root"]);
     assert_eq!(f.take(), ["main: took over 1 commit, now at ID, a new branch"]);
     assert_eq!(f.host(&["status", "--short"]), "?? b\n");
+}
+
+#[test]
+fn commits_on_no_branch_and_names_in_the_way_are_left_with_a_hint() {
+    let f = Fixture::new();
+    f.host(&["switch", "-q", "--detach"]);
+    f.prepare();
+    f.agent_commit("a", "two\n", "detached on both sides");
+    f.agent(&["update-ref", "-d", "refs/heads/main"]);
+    f.agent(&["branch", "main/x"]);
+    f.agent(&["commit", "-q", "--allow-empty", "-m", "more"]);
+    let id = f.agent(&["rev-parse", "HEAD"]);
+    // Kept, HEAD and all.
+    f.prepare();
+    assert_eq!(f.agent(&["rev-parse", "HEAD"]), id);
+    let text = describe(&f.list());
+    assert_eq!(
+        text.lines().map(|line| f.masked(line)).collect::<Vec<_>>(),
+        [
+            "HEAD (not on the host)",
+            "  ID  more",
+            "  ID  detached on both sides",
+            "main/x (not on the host)",
+            "  ID  detached on both sides"
+        ]
+    );
+    let lines = f.take();
+    assert_eq!(
+        lines[0],
+        "HEAD: left at refs/sandbox/HEAD, because these commits are on no branch; then `git branch NAME refs/sandbox/HEAD`"
+    );
+    assert!(
+        lines[1].starts_with("main/x: left at refs/sandbox/main/x, because git says `"),
+        "{lines:#?}"
+    );
+}
+
+#[test]
+fn a_busy_index_leaves_the_branch_alone() {
+    let f = Fixture::new();
+    f.prepare();
+    f.agent_commit("a", "two\n", "inside");
+    let lock = f.workspace.join(".git/index.lock");
+    std::fs::write(&lock, "").unwrap();
+    assert_eq!(
+        f.take(),
+        ["main: left at refs/sandbox/main, because the host's index is locked; \
+          then `git reset refs/sandbox/main`"]
+    );
+    std::fs::remove_file(&lock).unwrap();
+    f.host(&["reset", "-q", "refs/sandbox/main"]);
+    assert_eq!(f.host(&["status", "--short"]), "");
 }

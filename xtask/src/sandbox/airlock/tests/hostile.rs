@@ -237,7 +237,7 @@ fn a_submodule_made_inside_waits_for_the_user() {
         f.take(),
         [
             "main: left at refs/sandbox/main, because it adds a submodule at `sub`: look at that directory's `.git` first; \
-          then `git merge --ff-only refs/sandbox/main`"
+          then `git reset refs/sandbox/main`"
         ]
     );
 }
