@@ -5,6 +5,7 @@ pub mod audit;
 pub mod codex_home;
 pub mod login;
 pub mod mountinfo;
+pub mod nofollow;
 pub mod probe;
 pub mod promise;
 pub mod proof;
