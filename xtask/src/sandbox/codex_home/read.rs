@@ -81,7 +81,7 @@ fn configs(host_home: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// The roles of `agents/` have the keys of a configuration. One that is not TOML goes in as it is: Codex ignores it too.
+/// The roles of `agents/` have the keys of a configuration. One that is not TOML goes in as it is.
 fn roles(home: &mut Collector, host: &Host, brought: &mut Brought) {
     let Collector { root, files, notes, .. } = home;
     let is_role = |file: &&mut Item| {
