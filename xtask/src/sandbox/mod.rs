@@ -7,7 +7,11 @@ pub mod compose;
 pub mod entering;
 pub mod login;
 pub mod mountinfo;
+<<<<<<< HEAD
 pub mod places;
+=======
+pub mod nofollow;
+>>>>>>> home
 pub mod probe;
 pub mod promise;
 pub mod proof;
