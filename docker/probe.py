@@ -258,7 +258,7 @@ class Child:
         reader, writer = os.pipe()
         null = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 2)]
         try:
-            self.pid = os.posix_spawn(
+            self.pid = os.posix_spawnp(
                 argv[0], argv, env, file_actions=null + [(os.POSIX_SPAWN_DUP2, writer, 1)], setpgroup=0
             )
             self.fd = reader
