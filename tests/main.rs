@@ -11,5 +11,6 @@
     reason = "the rules on spawning and the environment are for the tool; tests start it from outside"
 )]
 
+mod engine;
 mod fake_engine;
 mod support;

@@ -4,6 +4,7 @@
 use crate::support::place::{Place, User};
 use crate::support::proc;
 use crate::support::run::Xtask;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -36,6 +37,22 @@ pub(crate) fn demand() {
 #[track_caller]
 pub(crate) fn docker<const N: usize>(args: [&str; N]) -> String {
     proc::output(proc::find("docker"), args)
+}
+
+/// Runs a program as root, which mounts need.
+#[track_caller]
+pub(crate) fn as_root<S: AsRef<OsStr>, const N: usize>(words: [S; N]) {
+    let sudo: &[&str] = if users::get_effective_uid() == 0 {
+        &[]
+    } else {
+        &["sudo", "-n"]
+    };
+    let words: Vec<&OsStr> = sudo
+        .iter()
+        .map(OsStr::new)
+        .chain(words.iter().map(AsRef::as_ref))
+        .collect();
+    proc::output(words[0], &words[1..]);
 }
 
 /// The group that may use the engine's socket, for tests that run the tool as somebody else.

@@ -32,6 +32,7 @@ impl Sandbox {
         let codex = codex::real_for(&place);
         let model = Model::start(&place);
         model.configure(&place);
+        place.write("repo/sandbox.local.yaml", format!("env: [{KEY}]\n"));
         place.give();
         Sandbox { place, model, codex }
     }
@@ -66,9 +67,10 @@ impl Sandbox {
     pub(crate) fn codex_runs(&self, command: &str) -> String {
         let prompt = format!("RUN: {command}");
         let run = self.enter(["exec", "--skip-git-repo-check", &prompt]).ok();
+        // Codex tells the model about the command before it gives its output.
         let (_, said) = run
             .stdout
-            .split_once("OUTPUT:\n")
+            .split_once("\nOutput:\n")
             .unwrap_or_else(|| panic!("Codex ran nothing:\n{}\n{}", run.stdout, run.stderr));
         said.to_owned()
     }
