@@ -1,0 +1,80 @@
+//! The main path as a user walks it: enter, enter again, look, leave, stop.
+
+use crate::support::codex;
+use crate::support::engine;
+use crate::support::sandbox::Sandbox;
+use serde_json::Value;
+
+#[test]
+fn codex_says_its_version_from_inside_and_every_promise_is_held() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.enter(["--version"]).ok();
+    assert_eq!(run.stdout, format!("codex-cli {}\n", codex::VERSION));
+
+    let proof = sandbox.proof();
+    assert_eq!(proof.with("broken"), Vec::<String>::new());
+    assert_eq!(proof.with("not provable"), Vec::<String>::new());
+    let held = proof.with("held");
+    for id in ["dataset.ssv2.read-only", "workspace.writable", "user.capabilities"] {
+        assert!(held.iter().any(|held| held == id), "`{id}` is not among {held:?}");
+    }
+    let containers = sandbox.containers();
+    assert_eq!(proof.0["container"], containers[0].as_str());
+    assert_eq!(containers.len(), 1);
+}
+
+#[test]
+fn a_second_call_enters_the_running_container_until_down() {
+    let sandbox = Sandbox::new();
+    sandbox.enter(["--version"]).ok();
+    let first = (sandbox.containers(), sandbox.proof());
+    sandbox.enter(["--version"]).ok();
+    let second = (sandbox.containers(), sandbox.proof());
+    assert_eq!(first.0, second.0);
+    assert_ne!(
+        first.1.0["nonce"], second.1.0["nonce"],
+        "the second entry has a proof of its own"
+    );
+
+    let status = sandbox.task("status").args(["--json"]).run().ok();
+    let status: Value = serde_json::from_str(&status.stdout).expect("the status in JSON");
+    assert_eq!(status["state"], "running");
+    assert_eq!(status["id"], first.0[0].as_str());
+    assert_eq!(status["sessions"], Value::Array(Vec::new()));
+
+    sandbox.task("down").run().ok();
+    assert_eq!(sandbox.containers(), Vec::<String>::new());
+    let status = sandbox.task("status").args(["--json"]).run().ok();
+    let status: Value = serde_json::from_str(&status.stdout).expect("the status in JSON");
+    assert_eq!(status["state"], "none");
+}
+
+#[test]
+fn a_container_that_was_stopped_behind_our_back_is_started_anew() {
+    let sandbox = Sandbox::new();
+    sandbox.enter(["--version"]).ok();
+    let id = sandbox.containers().remove(0);
+    engine::docker(["kill", &id]);
+    sandbox.enter(["--version"]).ok();
+    let running = engine::docker(["inspect", "--format", "{{.State.Running}}", &sandbox.containers()[0]]);
+    assert_eq!(running, "true\n");
+}
+
+#[test]
+fn codex_s_own_exit_status_comes_back() {
+    let sandbox = Sandbox::new();
+    let status = sandbox.enter(["exec", "--no-such-flag"]).ended(2);
+    assert!(status.stderr.contains("--no-such-flag"), "{}", status.stderr);
+}
+
+#[test]
+fn mounts_are_validated_from_inside_where_a_sandbox_runs() {
+    let sandbox = Sandbox::new();
+    sandbox.task("mounts").run().ok();
+    sandbox.enter(["--version"]).ok();
+    let said = sandbox.task("mounts").args(["--json"]).run().ok();
+    let said: Value = serde_json::from_str(&said.stdout).expect("the claims in JSON");
+    let claims = said["claims"].as_array().expect("claims");
+    let verdict = claims.iter().find(|claim| claim["id"] == "dataset.ssv2.read-only");
+    assert_eq!(verdict.expect("the data set's claim")["verdict"], "held");
+}

@@ -1,0 +1,9 @@
+//! The engine tier: a real engine, the CPU image, the real Codex. Every test here fails where no engine answers.
+
+mod broken;
+mod image;
+mod inside;
+mod main_path;
+mod refusals;
+mod terminal;
+mod users;

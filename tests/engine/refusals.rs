@@ -1,0 +1,103 @@
+//! Mounts that would let the sandbox change what it must not: refused, with the reason, before Codex starts.
+
+use crate::support::engine;
+use crate::support::proc;
+use crate::support::sandbox::Sandbox;
+use std::path::{Path, PathBuf};
+
+/// A mount of the test's own, undone at its end.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    fn bind(from: &Path, to: &Path) -> Mounted {
+        std::fs::create_dir_all(to).expect("a mount point");
+        engine::as_root(["mount".as_ref(), "--bind".as_ref(), from.as_os_str(), to.as_os_str()]);
+        Mounted(to.to_path_buf())
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        engine::as_root(["umount".as_ref(), "--lazy".as_ref(), self.0.as_os_str()]);
+    }
+}
+
+/// The run is refused, says why, and leaves no container.
+#[track_caller]
+fn refused(sandbox: &Sandbox, args: &[&str], code: i32, reason: &str) {
+    let run = sandbox
+        .task("sandbox")
+        .args(["--yes"])
+        .args(args.iter().copied())
+        .args(["--", "--version"])
+        .run()
+        .ended(code);
+    assert_eq!(run.stdout, "");
+    assert!(run.error().contains(reason), "{}", run.error());
+    assert_eq!(sandbox.containers(), Vec::<String>::new());
+}
+
+#[test]
+fn a_data_set_that_is_not_there() {
+    let sandbox = Sandbox::new();
+    let missing = sandbox.place.path("missing").display().to_string();
+    refused(&sandbox, &["--dataset", &format!("more={missing}")], 2, &missing);
+    assert!(!Path::new(&missing).exists(), "the missing source was made up");
+}
+
+#[test]
+fn a_workspace_inside_the_data_set() {
+    let sandbox = Sandbox::new();
+    let inside = sandbox.dataset().join("project");
+    std::fs::create_dir(&inside).expect("a project in the data set");
+    refused(&sandbox, &["--workspace", &inside.display().to_string()], 2, "data set");
+}
+
+#[test]
+fn a_workspace_that_leads_into_the_data_set_by_a_link() {
+    let sandbox = Sandbox::new();
+    let link = sandbox.place.path("link");
+    std::os::unix::fs::symlink(sandbox.dataset(), &link).expect("a link");
+    refused(&sandbox, &["--workspace", &link.display().to_string()], 2, "data set");
+}
+
+#[test]
+fn a_workspace_that_holds_the_data_set() {
+    let sandbox = Sandbox::new();
+    let dir = sandbox.place.dir().display().to_string();
+    refused(&sandbox, &["--workspace", &dir], 2, "data set");
+}
+
+#[test]
+fn a_writable_alias_of_the_data_set_under_another_name() {
+    let sandbox = Sandbox::new();
+    let alias = sandbox.place.path("alias");
+    let _mounted = Mounted::bind(&sandbox.dataset(), &alias);
+    refused(&sandbox, &["--workspace", &alias.display().to_string()], 2, "data set");
+}
+
+#[test]
+fn a_writable_alias_of_the_data_set_within_the_workspace() {
+    let sandbox = Sandbox::new();
+    let _mounted = Mounted::bind(&sandbox.dataset(), &sandbox.workspace().join("alias"));
+    refused(&sandbox, &[], 2, "data set");
+}
+
+#[test]
+fn this_repository_as_the_workspace() {
+    let sandbox = Sandbox::new();
+    let root = sandbox.place.root().display().to_string();
+    refused(&sandbox, &["--workspace", &root], 2, "repository");
+}
+
+/// An engine of API 1.43 makes only the mount itself read-only, not what is mounted below it.
+#[test]
+fn a_writable_submount_that_the_engine_leaves_writable() {
+    use crate::support::breaking::BreakingDocker;
+    let sandbox = Sandbox::new();
+    let below = sandbox.place.mkdir("below");
+    let _mounted = Mounted::bind(&below, &sandbox.dataset().join("sub"));
+    BreakingDocker::env("DOCKER_API_VERSION", "1.43").install(&sandbox.place);
+    refused(&sandbox, &[], 1, "dataset.ssv2.read-only");
+    proc::output("test", ["-e".as_ref(), sandbox.place.path("broken").as_os_str()]);
+}

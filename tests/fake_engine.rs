@@ -1,0 +1,1 @@
+//! Engines that a real one cannot be made into.

@@ -1,0 +1,12 @@
+//! What the tests stand on. Nothing here asserts what the tool should do; the tests do.
+
+pub(crate) mod breaking;
+pub(crate) mod codex;
+pub(crate) mod docker;
+pub(crate) mod engine;
+pub(crate) mod model;
+pub(crate) mod place;
+pub(crate) mod proc;
+pub(crate) mod run;
+pub(crate) mod sandbox;
+pub(crate) mod terminal;

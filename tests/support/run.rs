@@ -1,0 +1,214 @@
+//! One run of `cargo xtask`, as a value: strict unless a test says otherwise.
+//!
+//! The environment is empty but for what is named here. `success` and `failure` compare both streams whole; a stream
+//! that should be empty is given as `""`.
+
+use crate::support::place::{Place, User};
+use snapbox::cmd::Command;
+use snapbox::{Assert, IntoData, Redactions};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where Debian keeps programs. The user's own PATH may hold another Codex.
+const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A run of the tool in a place.
+#[must_use]
+pub(crate) struct Xtask<'a> {
+    place: &'a Place,
+    args: Vec<OsString>,
+    env: Vec<(String, OsString)>,
+    path: Vec<PathBuf>,
+    system: bool,
+    cwd: PathBuf,
+    bound: Duration,
+    user: Option<User>,
+    groups: Vec<u32>,
+}
+
+impl<'a> Xtask<'a> {
+    /// The tool in this place: PATH holds the place's own programs and, behind them, the system's.
+    pub(crate) fn at(place: &'a Place) -> Xtask<'a> {
+        Xtask {
+            place,
+            args: Vec::new(),
+            env: Vec::new(),
+            path: vec![place.path("bin")],
+            system: true,
+            cwd: place.root(),
+            bound: Duration::from_secs(60),
+            user: place.owner,
+            groups: Vec::new(),
+        }
+    }
+
+    /// Adds arguments.
+    pub(crate) fn args<S: Into<OsString>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets a variable of the tool's environment.
+    pub(crate) fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.env.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Adds a directory to PATH, behind the place's own.
+    pub(crate) fn on_path(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.path.push(dir.into());
+        self
+    }
+
+    /// Leaves the system's programs out of PATH: what the test has not put into `bin` is not installed.
+    pub(crate) fn bare_path(mut self) -> Self {
+        self.system = false;
+        self
+    }
+
+    /// The directory in which the command is typed; the repository by default.
+    pub(crate) fn cwd(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.cwd = dir.into();
+        self
+    }
+
+    /// Supplementary groups of the place's owner.
+    pub(crate) fn groups(mut self, groups: &[u32]) -> Self {
+        self.groups.extend(groups);
+        self
+    }
+
+    /// The bound on the run, in seconds; 60 by default.
+    pub(crate) fn within(mut self, seconds: u64) -> Self {
+        self.bound = Duration::from_secs(seconds);
+        self
+    }
+
+    /// The environment that the tool gets, whole.
+    fn environment(&self) -> Vec<(String, OsString)> {
+        let mut path = std::env::join_paths(&self.path).expect("no colon in a place");
+        if self.system {
+            path.push(":");
+            path.push(SYSTEM_PATH);
+        }
+        let mut env: Vec<(String, OsString)> = vec![
+            ("PATH".into(), path),
+            ("HOME".into(), self.place.path("home").into()),
+            ("XDG_STATE_HOME".into(), self.place.path("state").into()),
+            ("CARGO_MANIFEST_DIR".into(), self.place.path("xtask").into()),
+        ];
+        env.extend(self.env.iter().cloned());
+        env
+    }
+
+    /// The program with its arguments, as another user where the place has an owner.
+    pub(crate) fn words(&self) -> Vec<OsString> {
+        let mut words: Vec<OsString> = Vec::new();
+        if let Some(User { uid, gid }) = self.user {
+            if users::get_effective_uid() != 0 {
+                words.extend(["sudo", "-n"].map(Into::into));
+            }
+            words.extend(["setpriv", "--reuid"].map(Into::into));
+            words.push(uid.to_string().into());
+            words.extend(["--regid".into(), gid.to_string().into()]);
+            let groups: Vec<String> = self.groups.iter().map(u32::to_string).collect();
+            words.push(match groups.is_empty() {
+                true => "--clear-groups".into(),
+                false => format!("--groups={}", groups.join(",")).into(),
+            });
+        }
+        words.extend(["env".into(), "-i".into(), "-C".into(), self.cwd.clone().into()]);
+        for (name, value) in self.environment() {
+            let mut word = OsString::from(format!("{name}="));
+            word.push(value);
+            words.push(word);
+        }
+        words.push(self.place.binary().into());
+        words.extend(self.args.iter().cloned());
+        words
+    }
+
+    /// Runs it, with an empty standard input.
+    #[track_caller]
+    pub(crate) fn run(self) -> Run<'a> {
+        let words = self.words();
+        let output = Command::new(&words[0])
+            .args(&words[1..])
+            .stdin("")
+            .timeout(self.bound)
+            .output()
+            .unwrap_or_else(|err| panic!("cannot run {words:?}: {err}"));
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Run {
+            place: self.place,
+            code: output.status.code(),
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+            words,
+        }
+    }
+}
+
+/// What a run said.
+pub(crate) struct Run<'a> {
+    place: &'a Place,
+    words: Vec<OsString>,
+    /// The exit code; `None` where a signal or the bound ended it.
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Run<'_> {
+    /// It must have ended with 0; the text of its streams is the test's own business.
+    #[track_caller]
+    pub(crate) fn ok(self) -> Self {
+        self.ended(0)
+    }
+
+    /// It must have ended with this exit code.
+    #[track_caller]
+    pub(crate) fn ended(self, code: i32) -> Self {
+        assert_eq!(
+            self.code,
+            Some(code),
+            "{:?}\n--- stdout\n{}--- stderr\n{}",
+            self.words,
+            self.stdout,
+            self.stderr
+        );
+        self
+    }
+
+    /// Exit code 0, and both streams exactly these.
+    #[track_caller]
+    pub(crate) fn success(self, stdout: impl IntoData, stderr: impl IntoData) -> Self {
+        self.exactly(0, stdout, stderr)
+    }
+
+    /// This exit code, and both streams exactly these.
+    #[track_caller]
+    pub(crate) fn exactly(self, code: i32, stdout: impl IntoData, stderr: impl IntoData) -> Self {
+        let run = self.ended(code);
+        let assert = Assert::new().redact_with(redactions(run.place)).action_env("SNAPSHOTS");
+        assert.eq(&run.stdout, stdout);
+        assert.eq(&run.stderr, stderr);
+        run
+    }
+
+    /// The line of standard error that starts with `error:` and all after it.
+    #[track_caller]
+    pub(crate) fn error(&self) -> &str {
+        let start = self.stderr.find("error: ");
+        &self.stderr[start.unwrap_or_else(|| panic!("no error was reported:\n{}", self.stderr))..]
+    }
+}
+
+/// What differs between two runs of one test: the place.
+pub(crate) fn redactions(place: &Place) -> Redactions {
+    let mut redactions = Redactions::new();
+    let dir = place.dir().to_path_buf();
+    redactions.insert("[PLACE]", dir).expect("a placeholder");
+    redactions
+}
