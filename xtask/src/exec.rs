@@ -186,6 +186,7 @@ pub fn watch<T>(command: &Command, mut look: impl FnMut(u32) -> Option<T>) -> Re
     drop(writer);
     // Most programs end when their input does; half a second lets them put away what they had open.
     let ended = handle.wait_timeout(Duration::from_millis(500));
+    // A group's number is not given anew while it has members, so whoever is left in it is ours.
     if let Some(group) = pid_of(leader) {
         let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
     }
@@ -213,7 +214,11 @@ pub fn process_tree(pid: u32) -> Vec<u32> {
         };
         for thread in threads.flatten() {
             let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
-            tree.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+            tree.extend(
+                children
+                    .split_whitespace()
+                    .filter_map(|child| child.parse::<u32>().ok()),
+            );
         }
     }
     tree
@@ -293,7 +298,8 @@ mod tests {
         let tree = seen.expect("a shell and two children");
         assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
         let alive = |pid: &u32| {
-            fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z ") && !stat.contains(") X "))
+            fs::read_to_string(format!("/proc/{pid}/stat"))
+                .is_ok_and(|stat| !stat.contains(") Z ") && !stat.contains(") X "))
         };
         let deadline = Instant::now() + Duration::from_secs(2);
         while tree.iter().any(alive) && Instant::now() < deadline {
