@@ -82,7 +82,8 @@ pub struct Claim {
 }
 
 impl Claim {
-    fn json(&self) -> Value {
+    /// The claim as it is saved.
+    pub fn json(&self) -> Value {
         let seen = |by: Witness| {
             let texts: Vec<&str> = self
                 .evidence
