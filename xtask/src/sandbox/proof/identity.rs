@@ -147,7 +147,7 @@ fn capabilities(inside: &Inside, host: &HostWitness) -> Claim {
     let held = |status: &str| {
         sets.iter()
             .map(|set| (*set, field(status, set).unwrap_or("missing").to_owned()))
-            .filter(|(_, value)| value.trim_matches('0') != "" || value.is_empty())
+            .filter(|(_, value)| !value.trim_matches('0').is_empty() || value.is_empty())
             .map(|(set, value)| format!("{set} {value}"))
             .collect::<Vec<_>>()
     };
