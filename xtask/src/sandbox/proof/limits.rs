@@ -119,13 +119,9 @@ fn network(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{Case, breaks, good};
+    use super::super::fixture::{breaks, good, setting};
     use super::*;
     use serde_json::{Value, json};
-
-    fn setting(name: &'static str, value: Value) -> Case {
-        Box::new(move |_, _, host| host.inspect["HostConfig"][name] = value.clone())
-    }
 
     #[test]
     fn each_limit_breaks_its_claim() {

@@ -1,6 +1,7 @@
 //! What the host knows of each source. Reads each path and its ancestors once; walks nothing.
 
 use super::Rules;
+use crate::host::user::User;
 use crate::sandbox::mountinfo::{MountTable, Place, within};
 use crate::sandbox::probe::FileId;
 use crate::sandbox::promise::Mount;
@@ -77,13 +78,12 @@ impl Known {
     pub fn read(mounts: &[Mount], rules: &Rules) -> Known {
         let table = fs::read("/proc/self/mountinfo").unwrap_or_default();
         let table = MountTable::parse(&String::from_utf8_lossy(&table)).unwrap_or_default();
-        let groups = users::group_access_list().unwrap_or_default();
-        let groups: Vec<u32> = groups.iter().map(users::Group::gid).collect();
+        let user = User::read();
         let read = |path: &Path| facts(path, &table);
         let mut sources: Vec<Result<Facts, String>> = mounts.iter().map(|mount| read(&mount.source)).collect();
         for (mount, source) in mounts.iter().zip(&mut sources) {
             if let Ok(source) = source {
-                source.by_list = by_list(mount, source, rules, &groups);
+                source.by_list = by_list(mount, source, rules, &user);
             }
         }
         Known {
@@ -95,10 +95,10 @@ impl Known {
     }
 }
 
-fn by_list(mount: &Mount, facts: &Facts, rules: &Rules, own_groups: &[u32]) -> bool {
-    let same_user = users::get_effective_uid() == rules.uid && rules.uid != 0;
-    let by_other_group =
-        own_groups.contains(&facts.gid) && facts.gid != rules.gid && !rules.groups.contains(&facts.gid);
+fn by_list(mount: &Mount, facts: &Facts, rules: &Rules, user: &User) -> bool {
+    let same_user = user.uid == rules.uid && rules.uid != 0;
+    let inside = facts.gid == rules.gid || rules.groups.contains(&facts.gid);
+    let by_other_group = !inside && (user.gid == facts.gid || user.groups.iter().any(|group| group.gid == facts.gid));
     let mut wanted = Access::READ_OK;
     if facts.directory {
         wanted |= Access::EXEC_OK;

@@ -68,7 +68,7 @@ impl Host {
     }
 
     fn said(&self, problems: &[Problem]) -> Vec<String> {
-        let dir = real(self.dir.path()).display().to_string();
+        let dir = self.dir.path().canonicalize().unwrap().display().to_string();
         problems
             .iter()
             .map(|problem| problem.what.replace(&format!("{dir}/"), "").replace(&dir, "DIR"))
