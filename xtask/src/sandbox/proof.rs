@@ -23,6 +23,7 @@ pub use claim::{Claim, Verdict, Witness};
 pub use witness::HostWitness;
 
 pub(crate) use claim::{Draft, some};
+pub(crate) use mounts::ids as mount_ids;
 
 use crate::exec;
 use crate::sandbox::probe::{Inside, Request};

@@ -12,7 +12,7 @@ pub use facts::{Facts, Known};
 use crate::error::{Failure, usage};
 use crate::sandbox::mountinfo::{rest, within};
 use crate::sandbox::promise::{Mount, Role};
-use crate::sandbox::proof::{Claim, Verdict, Witness};
+use crate::sandbox::proof::{Claim, Verdict, Witness, mount_ids};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -95,8 +95,7 @@ pub fn failure(problems: &[Problem]) -> Option<Failure> {
 
 /// The host's half of `cargo xtask mounts`: one claim a mount, `<mount>.host`.
 pub fn claims(mounts: &[Mount], problems: &[Problem]) -> Vec<Claim> {
-    let claim = |mount: &Mount| {
-        let id = mount.role.id();
+    let claim = |(mount, id): (&Mount, String)| {
         let own: Vec<&Problem> = problems.iter().filter(|problem| problem.mount == id).collect();
         let texts: Vec<&str> = own.iter().map(|problem| problem.what.as_str()).collect();
         Claim {
@@ -112,17 +111,17 @@ pub fn claims(mounts: &[Mount], problems: &[Problem]) -> Vec<Claim> {
             hint: own.first().map(|problem| problem.hint.clone()),
         }
     };
-    mounts.iter().map(claim).collect()
+    mounts.iter().zip(mount_ids(mounts)).map(claim).collect()
 }
 
 /// Holds what was read against the rules. Pure.
 pub fn judge(mounts: &[Mount], known: &Known, rules: &Rules) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut targets = BTreeSet::new();
-    for (mount, facts) in mounts.iter().zip(&known.sources) {
+    for ((mount, facts), id) in mounts.iter().zip(&known.sources).zip(mount_ids(mounts)) {
         let mut problem = |what: String, hint: &str| {
             problems.push(Problem {
-                mount: mount.role.id(),
+                mount: id.clone(),
                 what,
                 hint: hint.into(),
             });

@@ -161,7 +161,7 @@ pub(super) fn writable(id: &str, mount: &Mount, inside: &Inside, host: &HostWitn
     ));
     for (who, table) in tables(&mut draft, inside, host) {
         draft.check(table.at(target).is_some_and(|line| !line.read_only()), || {
-            format!("{who}: it is mounted read-only")
+            format!("{who}: it is not mounted for writing")
         });
     }
     let access = inside.target(&mount.target).is_some_and(|seen| seen.access);

@@ -21,17 +21,21 @@ pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> V
     claims
 }
 
-/// The mounts with the first part of their claims' ids; a second mount of one role gets a number.
+/// The mounts with the first part of their claims' ids.
 pub(super) fn named(promise: &Promise) -> Vec<(String, &Mount)> {
+    ids(&promise.mounts).into_iter().zip(&promise.mounts).collect()
+}
+
+/// The first part of the ids of each mount's claims; a second mount of one role gets a number.
+pub(crate) fn ids(mounts: &[Mount]) -> Vec<String> {
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    let mut named = Vec::new();
-    for mount in &promise.mounts {
+    let mut name = |mount: &Mount| {
         let id = mount.role.id();
         let count = seen.entry(id.clone()).or_default();
         *count += 1;
-        named.push((if *count > 1 { format!("{id}-{count}") } else { id }, mount));
-    }
-    named
+        if *count > 1 { format!("{id}-{count}") } else { id }
+    };
+    mounts.iter().map(&mut name).collect()
 }
 
 /// The path of one target below another: `.git` for `/workspace/.git` and `/workspace`.
@@ -204,13 +208,19 @@ fn engines_own(line: &MountLine, id: &str) -> bool {
         "/dev/shm" => line.root == "/" && of(&["tmpfs"]),
         "/dev/pts" | "/dev/mqueue" => line.root == "/" && of(&["devpts", "mqueue"]),
         "/dev/console" => of(&["devpts"]),
+        // An engine that may not make device nodes (rootless, mapped user ids) mounts the harmless ones.
+        "/dev/null" | "/dev/zero" | "/dev/full" | "/dev/tty" | "/dev/random" | "/dev/urandom" => {
+            of(&["devtmpfs", "tmpfs"]) && Some(line.root.as_str()) == line.point.strip_prefix("/dev")
+        }
         "/etc/hosts" => own_file("hosts"),
         "/etc/hostname" => own_file("hostname"),
         "/etc/resolv.conf" => own_file("resolv.conf"),
         "/sbin/docker-init" | "/usr/sbin/docker-init" => line.read_only(),
-        // Masked files of /proc are the container's own /dev/null.
+        // Masked files of /proc are /dev/null, masked directories an empty tmpfs.
         point if within(point, "/proc") => {
-            of(&["proc"]) || (of(&["tmpfs"]) && matches!(line.root.as_str(), "/" | "/null"))
+            of(&["proc"])
+                || (of(&["tmpfs"]) && line.root == "/")
+                || (of(&["tmpfs", "devtmpfs"]) && line.root == "/null")
         }
         point if within(point, "/sys") => of(&["sysfs", "cgroup", "cgroup2"]) || (of(&["tmpfs"]) && line.root == "/"),
         _ => false,
@@ -279,6 +289,29 @@ mod tests {
         assert_eq!(only_promised(&promise, &inside, &host).why, None);
         add_line("905 80 254:0 /srv /srv/nvidia rw - ext4 d rw", "both")(&mut promise, &mut inside, &mut host);
         assert!(only_promised(&promise, &inside, &host).why.is_some());
+    }
+
+    #[test]
+    fn the_nodes_of_an_engine_that_makes_none_are_its_own() {
+        let (mut promise, mut inside, mut host) = good();
+        for line in [
+            "900 82 0:5 /null /dev/null rw - devtmpfs d rw",
+            "901 82 0:5 /urandom /dev/urandom rw - devtmpfs d rw",
+            "902 81 0:5 /null /proc/timer_list rw - devtmpfs d rw",
+        ] {
+            add_line(line, "both")(&mut promise, &mut inside, &mut host);
+        }
+        assert_eq!(only_promised(&promise, &inside, &host).why, None);
+        add_line("905 82 0:5 /sda /dev/null rw - devtmpfs d rw", "both")(&mut promise, &mut inside, &mut host);
+        assert!(only_promised(&promise, &inside, &host).why.is_some());
+    }
+
+    #[test]
+    fn two_mounts_of_one_role_have_two_names() {
+        let mut promise = good().0;
+        let again = promise.mounts[4].clone();
+        promise.mounts.push(again);
+        assert_eq!(ids(&promise.mounts)[4..], ["codex-package", "codex-package-2"]);
     }
 
     #[test]
