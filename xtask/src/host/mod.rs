@@ -3,4 +3,5 @@
 pub mod codex;
 pub mod engine;
 pub mod gpu;
+pub mod network;
 pub mod user;

@@ -1,1 +1,332 @@
-//! (being written)
+//! The login of Codex, between the host and the private home of a sandbox.
+//!
+//! A refresh token can be used once, so two copies of a login burn each other unless the newer one is handed over. What
+//! crosses to the host is never a file of the sandbox: only the tokens and the time of their renewal, put into the
+//! host's own login, and only where they name the same account, user and sign-in. Their signature cannot be checked
+//! without the network, so an agent that forges tokens can make the host sign in again, but not as somebody else at once.
+//!
+//! Locks as Codex 0.169.0 takes them (traced): `flock` on `auth.lock` in the home, then on `auth.json.lock` beside the
+//! file that `auth.json` leads to; that file is replaced by rename.
+
+mod auth;
+
+use crate::exec;
+use crate::sandbox::nofollow::{self, Dir, Entry, Lock};
+use anyhow::{Context as _, Result};
+use auth::{Auth, Kind};
+use serde_json::{Value, json};
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs;
+use std::io::{ErrorKind, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// How long a Codex that is just renewing its login is waited for.
+const WAIT: Duration = Duration::from_secs(2);
+
+/// How far clocks may differ.
+const SKEW: Duration = Duration::from_secs(300);
+
+/// What `reconcile` did. Each is one line for the user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Both sides have the same login.
+    Same,
+    /// The host's login was given to a sandbox that had none.
+    Given,
+    /// The host's newer login replaced the sandbox's.
+    ToSandbox,
+    /// The token that Codex renewed in the sandbox replaced the host's.
+    ToHost,
+    /// The sandbox has a login of its own, and why that is so: nothing crosses.
+    Own(&'static str),
+    /// The host has no login in a file: nothing crosses. Says where it may be instead.
+    NoHostLogin(&'static str),
+    /// One side's file cannot be taken, and why: nothing crosses.
+    Refused(&'static str),
+    /// Codex was renewing a login all the time: nothing crossed yet.
+    Busy,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Outcome::Same => f.write_str("login: the same on the host and in the sandbox"),
+            Outcome::Given => f.write_str("login: the host's was given to the sandbox"),
+            Outcome::ToSandbox => f.write_str("login: the host's newer one was given to the sandbox"),
+            Outcome::ToHost => f.write_str("login: renewed in the sandbox, the host has the new token"),
+            Outcome::Own(why) => write!(f, "login: the sandbox has one of its own ({why}), nothing crosses"),
+            Outcome::NoHostLogin(why) => write!(f, "login: {why}"),
+            Outcome::Refused(why) => write!(f, "login: nothing crosses, {why}"),
+            Outcome::Busy => f.write_str("login: Codex is renewing it right now, nothing crossed yet"),
+        }
+    }
+}
+
+/// Signs that a login is burnt: it cannot be renewed any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Burnt {
+    /// The sandbox's access token had ended before the session began, and the session did not renew it.
+    NotRenewed,
+    /// Host and sandbox both renewed the same token: the server may have taken that for theft, and closed both.
+    Forked,
+}
+
+impl fmt::Display for Burnt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Burnt::NotRenewed => {
+                "login: the sandbox's has ended and was not renewed; if Codex asked to sign in again, \
+                 run `codex login` on the host and enter again"
+            }
+            Burnt::Forked => {
+                "login: host and sandbox both renewed the same token, the newer one is kept; if Codex asks to sign \
+                 in again, run `codex login` on the host and enter again"
+            }
+        })
+    }
+}
+
+/// What was handed over last: fingerprints, no tokens.
+struct Record {
+    login: String,
+    session: Option<String>,
+}
+
+impl Record {
+    fn read(path: &Path) -> Option<Record> {
+        let value: Value = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+        Some(Record {
+            login: value.get("login")?.as_str()?.to_owned(),
+            session: value.get("session").and_then(Value::as_str).map(str::to_owned),
+        })
+    }
+
+    fn write(path: &Path, auth: &Auth) -> Result<()> {
+        let value = json!({"login": auth.fingerprint(), "session": auth.session()});
+        exec::write_file(path, value.to_string().as_bytes(), 0o600)
+    }
+}
+
+/// What one side has.
+enum Side {
+    Missing,
+    Login(Auth, Vec<u8>),
+    /// Not a regular file, which Codex never makes.
+    Odd,
+    /// A file that is no login of a shape we know.
+    Unreadable,
+}
+
+impl Side {
+    fn parse(bytes: Vec<u8>) -> Side {
+        match Auth::parse(&bytes) {
+            Ok(auth) => Side::Login(auth, bytes),
+            Err(_) => Side::Unreadable,
+        }
+    }
+
+    /// The private side: nothing is followed, nothing blocks.
+    fn private(dir: &Dir) -> Result<Side> {
+        let entry = dir.read(Path::new("auth.json"), auth::MOST_BYTES);
+        Ok(match entry.context("cannot read the sandbox's `auth.json`")? {
+            Entry::Missing => Side::Missing,
+            Entry::File { bytes, .. } => Side::parse(bytes),
+            Entry::Odd("too large") => Side::Unreadable,
+            Entry::Odd(_) => Side::Odd,
+        })
+    }
+
+    /// The host's side; a symlink is the user's own (dotfiles).
+    fn host(home: &Path) -> Result<Side> {
+        let path = home.join("auth.json");
+        let nonblock = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+        let file = match fs::File::options().read(true).custom_flags(nonblock).open(&path) {
+            Err(err) if err.kind() == ErrorKind::NotFound => return Ok(Side::Missing),
+            file => file.with_context(|| format!("cannot read `{}`", path.display()))?,
+        };
+        if !file.metadata()?.is_file() {
+            return Ok(Side::Odd);
+        }
+        let mut bytes = Vec::new();
+        file.take(auth::MOST_BYTES + 1).read_to_end(&mut bytes)?;
+        Ok(Side::parse(bytes))
+    }
+}
+
+/// Brings the logins of the host and of a sandbox together: the newer token of the same account replaces the other.
+///
+/// `record` is a file of ours that the container cannot reach; it remembers what was handed over last. The private home
+/// must exist. Cheap where nothing changed (two small reads), so it can be called while a session runs; it waits at
+/// most some seconds for a Codex that is renewing. Never makes a login on a host that has none.
+pub fn reconcile(host_home: &Path, private_home: &Path, record: &Path) -> Result<Outcome> {
+    let dir = Dir::open_root(private_home).with_context(|| format!("cannot open `{}`", private_home.display()))?;
+    if let (Side::Login(host, _), Side::Login(private, _)) = (Side::host(host_home)?, Side::private(&dir)?)
+        && host.fingerprint() == private.fingerprint()
+    {
+        if Record::read(record).is_none_or(|known| known.login != host.fingerprint()) {
+            Record::write(record, &host)?;
+        }
+        return Ok(Outcome::Same);
+    }
+    if matches!(Side::host(host_home)?, Side::Missing) {
+        return Ok(Outcome::NoHostLogin(without_file(host_home)));
+    }
+    let lock = OsStr::new("auth.lock");
+    // The sandbox's first: an agent that holds it must not make us hold the host's meanwhile.
+    let Some(_private) = dir.lock(lock, WAIT).context("cannot lock the sandbox's login")? else {
+        return Ok(Outcome::Busy);
+    };
+    let Some(_host) = host_lock(&host_home.join(lock))? else {
+        return Ok(Outcome::Busy);
+    };
+    let (host, bytes) = match Side::host(host_home)? {
+        Side::Login(auth, bytes) => (auth, bytes),
+        Side::Missing => return Ok(Outcome::NoHostLogin(without_file(host_home))),
+        Side::Odd | Side::Unreadable => return Ok(Outcome::Refused("the host's `auth.json` is not one of Codex's")),
+    };
+    let private = match Side::private(&dir)? {
+        Side::Login(auth, _) => Some(auth),
+        Side::Missing | Side::Odd => None,
+        Side::Unreadable => {
+            return Ok(Outcome::Refused(
+                "the sandbox's `auth.json` is not one of Codex's; `codex logout` inside makes room for the host's",
+            ));
+        }
+    };
+    let outcome = decide(
+        &host,
+        private.as_ref(),
+        Record::read(record).as_ref(),
+        SystemTime::now(),
+    );
+    match (&outcome, &private) {
+        (Outcome::Given | Outcome::ToSandbox, _) => {
+            dir.write(OsStr::new("auth.json"), &bytes, 0o600)
+                .context("cannot give the login to the sandbox")?;
+            Record::write(record, &host)?;
+        }
+        (Outcome::ToHost, Some(private)) => {
+            if !to_host(host_home, &host.renewed_by(private))? {
+                return Ok(Outcome::Busy);
+            }
+            Record::write(record, private)?;
+        }
+        _ => {}
+    }
+    Ok(outcome)
+}
+
+fn host_lock(path: &Path) -> Result<Option<Lock>> {
+    let mut options = fs::File::options();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    options
+        .open(path)
+        .and_then(|file| nofollow::lock_fd(file, WAIT))
+        .with_context(|| format!("cannot lock `{}`", path.display()))
+}
+
+/// Replaces the file that the host's `auth.json` leads to. `false` where Codex kept its lock.
+fn to_host(home: &Path, text: &str) -> Result<bool> {
+    let target = home
+        .join("auth.json")
+        .canonicalize()
+        .context("the host's login went away")?;
+    let mut lock = target.clone().into_os_string();
+    lock.push(".lock");
+    let Some(_lock) = host_lock(&PathBuf::from(lock))? else {
+        return Ok(false);
+    };
+    exec::write_file(&target, text.as_bytes(), 0o600)?;
+    Ok(true)
+}
+
+/// Where the login of a host without `auth.json` may be.
+fn without_file(host_home: &Path) -> &'static str {
+    let text = fs::read_to_string(host_home.join("config.toml")).unwrap_or_default();
+    let config = text.parse::<toml::Table>().unwrap_or_default();
+    match config.get("cli_auth_credentials_store").and_then(toml::Value::as_str) {
+        Some("keyring" | "auto") => {
+            "the host keeps its own in a keyring, which a container cannot reach; `codex login --device-auth` inside"
+        }
+        _ => "the host has none; `codex login` on the host, or `codex login --device-auth` inside",
+    }
+}
+
+/// What is to happen. Pure.
+fn decide(host: &Auth, private: Option<&Auth>, record: Option<&Record>, now: SystemTime) -> Outcome {
+    let Some(private) = private else {
+        return Outcome::Given;
+    };
+    if host.fingerprint() == private.fingerprint() {
+        return Outcome::Same;
+    }
+    if record.is_some_and(|record| record.login == private.fingerprint()) {
+        // The sandbox still has what it was given: whatever the host has now is the user's wish.
+        return Outcome::ToSandbox;
+    }
+    match (host.kind, private.kind) {
+        (_, Kind::ApiKey) => return Outcome::Own("an API key"),
+        (_, Kind::Other) => return Outcome::Own("of another kind"),
+        (Kind::ApiKey | Kind::Other, Kind::ChatGpt) => return Outcome::Own("a ChatGPT account"),
+        (Kind::ChatGpt, Kind::ChatGpt) => {}
+    }
+    let session = private.session();
+    // The sandbox renewed what it was given, and the user signed in anew on the host.
+    let given =
+        session.is_some() && session != host.session() && record.is_some_and(|record| record.session == session);
+    let apart = if host.account() != private.account() {
+        Some("another account")
+    } else if session.is_some() && host.session().is_some() && session != host.session() {
+        Some("the same account, signed in inside")
+    } else {
+        None
+    };
+    match apart {
+        Some(_) if given => return Outcome::ToSandbox,
+        Some(why) => return Outcome::Own(why),
+        None if !private.same_claims(host) => {
+            return Outcome::Refused("the sandbox's tokens are not of the host's user");
+        }
+        None => {}
+    }
+    match (host.refreshed(), private.refreshed()) {
+        (_, Some(private)) if private > now + SKEW => Outcome::Refused("the sandbox's login is dated in the future"),
+        (Some(host), Some(private)) if private > host => Outcome::ToHost,
+        (Some(host), Some(private)) if private < host => Outcome::ToSandbox,
+        _ => Outcome::Refused("it cannot be told which login is newer"),
+    }
+}
+
+/// Looks for signs that the login is burnt. To be called after a session that began at `since`, before `reconcile`.
+///
+/// Codex leaves no mark when the server refuses a token (seen with 0.169.0: `auth.json` stays as it was, and no log
+/// in the home tells), so this reads what the two files and the record say. A session without network looks the same.
+pub fn burnt(host_home: &Path, private_home: &Path, record: &Path, since: SystemTime) -> Result<Option<Burnt>> {
+    let dir = Dir::open_root(private_home).with_context(|| format!("cannot open `{}`", private_home.display()))?;
+    let Side::Login(private, _) = Side::private(&dir)? else {
+        return Ok(None);
+    };
+    if let (Side::Login(host, _), Some(record)) = (Side::host(host_home)?, Record::read(record)) {
+        let changed = |side: &Auth| side.fingerprint() != record.login;
+        let both = changed(&host) && changed(&private) && host.fingerprint() != private.fingerprint();
+        let one_chain = host.session().is_some() && host.session() == private.session();
+        if both && one_chain && host.account() == private.account() {
+            return Ok(Some(Burnt::Forked));
+        }
+        if host.fingerprint() != private.fingerprint() && !changed(&private) {
+            // The host has renewed it: the sandbox is given the new one at once.
+            return Ok(None);
+        }
+    }
+    Ok(private
+        .ends()
+        .is_some_and(|end| end < since)
+        .then_some(Burnt::NotRenewed))
+}
+
+#[cfg(test)]
+#[path = "login/tests.rs"]
+mod tests;

@@ -3,9 +3,18 @@
 pub mod airlock;
 pub mod audit;
 pub mod codex_home;
+pub mod compose;
+pub mod entering;
 pub mod login;
 pub mod mountinfo;
+<<<<<<< HEAD
+pub mod places;
+=======
+pub mod nofollow;
+>>>>>>> home
 pub mod probe;
 pub mod promise;
 pub mod proof;
+pub mod running;
+pub mod settings;
 pub mod sources;

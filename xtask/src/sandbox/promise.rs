@@ -1,5 +1,6 @@
 //! What a sandbox promises: the values that the compose override is made from and that the proof is held against.
 
+use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// What a bind mount is for.
@@ -133,4 +134,96 @@ pub struct Promise {
     pub image: String,
     /// The id of that image, `sha256:…`, where the engine has told it.
     pub image_id: Option<String>,
+}
+
+impl Role {
+    fn from_id(id: &str) -> Option<Role> {
+        Some(match id {
+            "workspace" => Role::Workspace,
+            "codex-package" => Role::CodexPackage,
+            "codex-home" => Role::CodexHome,
+            "agents" => Role::Agents,
+            "system-codex" => Role::SystemCodex,
+            "guest" => Role::Guest,
+            "git" => Role::Git,
+            "git-objects" => Role::GitObjects,
+            other => Role::Dataset(other.strip_prefix("dataset.")?.to_owned()),
+        })
+    }
+}
+
+impl Mount {
+    fn json(&self) -> Value {
+        json!({"role": self.role.id(), "source": self.source, "target": self.target, "read_only": self.read_only})
+    }
+
+    fn from_json(value: &Value) -> Option<Mount> {
+        Some(Mount {
+            role: Role::from_id(value["role"].as_str()?)?,
+            source: value["source"].as_str()?.into(),
+            target: value["target"].as_str()?.to_owned(),
+            read_only: value["read_only"].as_bool()?,
+        })
+    }
+}
+
+impl Promise {
+    /// The promise as it is kept beside the sandbox, so that a later call holds the container against the same.
+    pub fn json(&self) -> Value {
+        json!({
+            "uid": self.uid,
+            "gid": self.gid,
+            "groups": self.groups,
+            "mounts": self.mounts.iter().map(Mount::json).collect::<Vec<_>>(),
+            "out_of_reach": self.out_of_reach,
+            "shm_bytes": self.shm_bytes,
+            "pids_limit": self.pids_limit,
+            "gpus": self.gpus.to_string(),
+            "gpu_route": self.gpu_route.map(|route| match route { GpuRoute::Nvidia => "nvidia", GpuRoute::Cdi => "cdi" }),
+            "network": self.network.to_string(),
+            "codex_version": self.codex_version,
+            "image": self.image,
+            "image_id": self.image_id,
+        })
+    }
+
+    /// Reads back what `json` wrote; `None` where anything is missing.
+    pub fn from_json(value: &Value) -> Option<Promise> {
+        let number = |key: &str| value[key].as_u64();
+        let small = |value: &Value| value.as_u64().and_then(|n| u32::try_from(n).ok());
+        let text = |key: &str| value[key].as_str().map(str::to_owned);
+        Some(Promise {
+            uid: small(&value["uid"])?,
+            gid: small(&value["gid"])?,
+            groups: value["groups"].as_array()?.iter().map(small).collect::<Option<_>>()?,
+            mounts: value["mounts"].as_array()?.iter().map(Mount::from_json).collect::<Option<_>>()?,
+            out_of_reach: value["out_of_reach"].as_array()?.iter().map(|p| p.as_str().map(PathBuf::from)).collect::<Option<_>>()?,
+            shm_bytes: number("shm_bytes")?,
+            pids_limit: number("pids_limit")?,
+            gpus: crate::sandbox::settings::parse_gpus(&text("gpus")?).ok()?,
+            gpu_route: match value["gpu_route"].as_str() {
+                None => None,
+                Some("cdi") => Some(GpuRoute::Cdi),
+                Some(_) => Some(GpuRoute::Nvidia),
+            },
+            network: if value["network"] == "none" { Network::None } else { Network::Open },
+            codex_version: text("codex_version")?,
+            image: text("image")?,
+            image_id: text("image_id"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_promise_is_read_back_as_it_was_kept() {
+        let promise = crate::sandbox::compose::tests::project().promise;
+        assert_eq!(Promise::from_json(&promise.json()), Some(promise.clone()));
+        let mut cut = promise.json();
+        cut["mounts"][0]["read_only"] = Value::Null;
+        assert_eq!(Promise::from_json(&cut), None);
+    }
 }

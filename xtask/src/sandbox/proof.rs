@@ -1,1 +1,393 @@
-//! (being written)
+//! The proof: what a sandbox promises, held against what two witnesses saw. The judges are pure; [`prove`] is the one
+//! function that runs something, through `exec`.
+//!
+//! The witnesses are the probe inside the container ([`Inside`]) and this host ([`HostWitness`]: the engine's word and
+//! `/proc/PID` of the container's init). Where both can see, both must say so; where one cannot, the claim is not
+//! provable, with the reason.
+
+mod codex;
+mod dataset;
+mod devices;
+#[cfg(test)]
+mod fixture;
+mod identity;
+mod limits;
+mod mounts;
+mod reach;
+pub mod witness;
+
+pub use witness::HostWitness;
+
+use crate::exec;
+use crate::sandbox::probe::{Inside, Request};
+use crate::sandbox::promise::Promise;
+use crate::ui;
+use serde_json::{Map, Value, json};
+use std::fmt;
+
+/// What became of a promise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// It does not hold: nobody enters.
+    Broken,
+    /// A witness could not see it: said as such, with the reason.
+    NotProvable,
+    /// Every witness that was asked saw it hold.
+    Held,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Verdict::Broken => "broken",
+            Verdict::NotProvable => "not provable",
+            Verdict::Held => "held",
+        })
+    }
+}
+
+/// Who saw something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Witness {
+    /// The probe in the container.
+    Inside,
+    /// This host: the engine's word, `/proc`, the files themselves.
+    Host,
+}
+
+impl fmt::Display for Witness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Witness::Inside => "inside",
+            Witness::Host => "host",
+        })
+    }
+}
+
+/// One promise, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Its name, such as `dataset.ssv2.read-only`.
+    pub id: String,
+    /// What was promised, in a sentence.
+    pub promise: String,
+    /// What became of it.
+    pub verdict: Verdict,
+    /// What was seen, and by whom.
+    pub evidence: Vec<(Witness, String)>,
+    /// Why it does not hold or cannot be proven.
+    pub why: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Claim {
+    fn json(&self) -> Value {
+        let seen = |by: Witness| {
+            let texts: Vec<&str> = self
+                .evidence
+                .iter()
+                .filter(|(witness, _)| *witness == by)
+                .map(|(_, text)| text.as_str())
+                .collect();
+            (!texts.is_empty()).then(|| texts.join("; "))
+        };
+        let mut evidence = Map::new();
+        for by in [Witness::Inside, Witness::Host] {
+            if let Some(text) = seen(by) {
+                evidence.insert(by.to_string(), text.into());
+            }
+        }
+        let mut claim = Map::new();
+        claim.insert("id".into(), self.id.clone().into());
+        claim.insert("verdict".into(), self.verdict.to_string().into());
+        claim.insert("promise".into(), self.promise.clone().into());
+        claim.insert("evidence".into(), evidence.into());
+        for (key, text) in [("why", &self.why), ("hint", &self.hint)] {
+            if let Some(text) = text {
+                claim.insert(key.into(), text.clone().into());
+            }
+        }
+        claim.into()
+    }
+}
+
+/// A claim while its judge looks at the evidence. It starts as held; anything broken outweighs anything unseen.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    claim: Claim,
+    broken: Vec<String>,
+    unseen: Vec<String>,
+}
+
+impl Draft {
+    fn new(id: impl Into<String>, promise: impl Into<String>) -> Draft {
+        let claim = Claim {
+            id: id.into(),
+            promise: promise.into(),
+            verdict: Verdict::Held,
+            evidence: Vec::new(),
+            why: None,
+            hint: None,
+        };
+        Draft {
+            claim,
+            broken: Vec::new(),
+            unseen: Vec::new(),
+        }
+    }
+
+    fn inside(&mut self, text: impl Into<String>) {
+        self.claim.evidence.push((Witness::Inside, text.into()));
+    }
+
+    fn host(&mut self, text: impl Into<String>) {
+        self.claim.evidence.push((Witness::Host, text.into()));
+    }
+
+    /// The promise does not hold, because.
+    fn broken(&mut self, why: impl Into<String>) {
+        let why = why.into();
+        if !self.broken.contains(&why) {
+            self.broken.push(why);
+        }
+    }
+
+    /// The promise does not hold unless `ok`.
+    fn check(&mut self, ok: bool, why: impl FnOnce() -> String) {
+        if !ok {
+            self.broken(why());
+        }
+    }
+
+    /// A witness could not see, because.
+    fn unseen(&mut self, why: impl Into<String>) {
+        let why = why.into();
+        if !self.unseen.contains(&why) {
+            self.unseen.push(why);
+        }
+    }
+
+    /// What is known about the container's init, noting why where nothing is.
+    fn process<'a>(&mut self, host: &'a HostWitness) -> Option<&'a witness::ProcessFacts> {
+        host.process.as_ref().map_err(|why| self.unseen(why)).ok()
+    }
+
+    /// What to do where it does not hold.
+    fn hint(mut self, hint: impl Into<String>) -> Draft {
+        self.claim.hint = Some(hint.into());
+        self
+    }
+
+    fn done(self) -> Claim {
+        let mut claim = self.claim;
+        let (verdict, why) = match (self.broken.is_empty(), self.unseen.is_empty()) {
+            (false, _) => (Verdict::Broken, Some(self.broken.join("; "))),
+            (true, false) => (Verdict::NotProvable, Some(self.unseen.join("; "))),
+            (true, true) => (Verdict::Held, None),
+        };
+        claim.verdict = verdict;
+        claim.why = why;
+        if verdict == Verdict::Held {
+            claim.hint = None;
+        }
+        claim
+    }
+}
+
+/// Holds every promise against what the witnesses saw. Pure; the order of the claims is fixed.
+pub fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<Claim> {
+    let mut claims = identity::judge(promise, inside, host);
+    claims.extend(mounts::judge(promise, inside, host));
+    claims.extend(dataset::judge(promise, inside, host));
+    claims.extend(reach::judge(promise, inside, host));
+    claims.extend(codex::judge(promise, inside, host));
+    claims.extend(limits::judge(promise, inside, host));
+    claims.extend(devices::judge(promise, inside, host));
+    claims
+}
+
+/// What was proven about one container at one time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof {
+    /// The full id of the container.
+    pub container: String,
+    /// The nonce that the inside witness repeated.
+    pub nonce: String,
+    /// When, as RFC 3339.
+    pub time: String,
+    /// The image, by tag.
+    pub image: String,
+    /// The version of Codex that was promised.
+    pub codex: String,
+    /// The claims.
+    pub claims: Vec<Claim>,
+}
+
+impl Proof {
+    /// The claims that do not hold.
+    pub fn broken(&self) -> Vec<&Claim> {
+        self.with(Verdict::Broken)
+    }
+
+    /// The claims with this verdict.
+    pub fn with(&self, verdict: Verdict) -> Vec<&Claim> {
+        self.claims.iter().filter(|claim| claim.verdict == verdict).collect()
+    }
+
+    /// The proof as it is saved: `{"schema": 1, "container": ..., "claims": [{"id", "verdict", "promise", ...}]}`.
+    pub fn json(&self) -> Value {
+        json!({
+            "schema": 1,
+            "container": self.container,
+            "nonce": self.nonce,
+            "time": self.time,
+            "image": self.image,
+            "codex": self.codex,
+            "claims": self.claims.iter().map(Claim::json).collect::<Vec<_>>(),
+        })
+    }
+
+    /// A short table: what is broken and what cannot be proven, one line each with its reason and hint, then a count.
+    pub fn table(&self) -> String {
+        table(&self.claims)
+    }
+
+    /// Every claim in one line.
+    pub fn full_table(&self) -> String {
+        let mut claims: Vec<&Claim> = self.claims.iter().collect();
+        claims.sort_by_key(|claim| claim.verdict);
+        let row = |claim: &&Claim| {
+            let text = claim.why.as_ref().unwrap_or(&claim.promise);
+            vec![claim.verdict.to_string(), claim.id.clone(), ui::printable(text)]
+        };
+        ui::columns(&claims.iter().map(row).collect::<Vec<_>>())
+    }
+}
+
+/// The short table of some claims.
+pub fn table(claims: &[Claim]) -> String {
+    let mut odd: Vec<&Claim> = claims.iter().filter(|claim| claim.verdict != Verdict::Held).collect();
+    odd.sort_by_key(|claim| claim.verdict);
+    let mut rows = Vec::new();
+    for claim in &odd {
+        let why = claim.why.as_deref().unwrap_or_default();
+        rows.push(vec![claim.verdict.to_string(), claim.id.clone(), ui::printable(why)]);
+        if let Some(hint) = &claim.hint {
+            rows.push(vec![
+                String::new(),
+                String::new(),
+                format!("hint: {}", ui::printable(hint)),
+            ]);
+        }
+    }
+    let held = claims.len() - odd.len();
+    let of = if odd.is_empty() {
+        format!("all {held}")
+    } else {
+        format!("{held} of {}", claims.len())
+    };
+    format!(
+        "{}{of} promises hold, seen from inside and from the host\n",
+        ui::columns(&rows)
+    )
+}
+
+/// Proves a running container: asks both witnesses at the same time, looks at the workspace's probe file and removes
+/// it, and judges. Fails only where a witness cannot be asked at all; broken promises are in the proof.
+pub fn prove(container: &str, promise: &Promise, request: &Request) -> anyhow::Result<(Proof, Inside)> {
+    let (answer, host) = exec::both(
+        || exec::stdout_of(&request.command(container)),
+        || exec::stdout_of(&witness::inspect_command(container)).and_then(|text| HostWitness::read(&text, promise)),
+    );
+    let mut host = host?;
+    // The file goes away whatever the probe's answer is worth.
+    if request.workspace_file {
+        host.take_workspace_file(promise, &request.nonce);
+    }
+    let inside = Inside::parse(&answer?, &request.nonce).map_err(crate::error::failed)?;
+    let proof = Proof {
+        container: host.id().to_owned(),
+        nonce: inside.nonce.clone(),
+        time: humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
+        image: promise.image.clone(),
+        codex: promise.codex_version.clone(),
+        claims: judge(promise, &inside, &host),
+    };
+    Ok((proof, inside))
+}
+
+/// Names what a list shows at most this many of.
+fn some<T: fmt::Display>(items: impl IntoIterator<Item = T>) -> String {
+    const MOST: usize = 4;
+    let texts: Vec<String> = items.into_iter().map(|item| format!("`{item}`")).collect();
+    match texts.len() {
+        0 => "none".into(),
+        n if n <= MOST => texts.join(", "),
+        n => format!("{} and {} more", texts[..MOST].join(", "), n - MOST),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fixture::{broken_ids, good};
+    use super::*;
+
+    #[test]
+    fn every_promise_of_a_good_sandbox_holds() {
+        let (promise, inside, host) = good();
+        let claims = judge(&promise, &inside, &host);
+        assert_eq!(broken_ids(&promise, &inside, &host), Vec::<String>::new());
+        assert!(
+            claims.iter().all(|claim| claim.verdict == Verdict::Held),
+            "{}",
+            table(&claims)
+        );
+        let mut ids: Vec<&str> = claims.iter().map(|claim| claim.id.as_str()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), claims.len(), "each id once");
+    }
+
+    #[test]
+    fn where_the_hosts_eyes_are_shut_nothing_is_broken_and_nothing_is_claimed() {
+        let (promise, inside, mut host) = good();
+        host.process = Err("the engine runs elsewhere".into());
+        let claims = judge(&promise, &inside, &host);
+        let verdict = |id: &str| claims.iter().find(|claim| claim.id == id).unwrap().verdict;
+        assert_eq!(verdict("dataset.ssv2.read-only"), Verdict::NotProvable);
+        assert_eq!(verdict("user.capabilities"), Verdict::NotProvable);
+        assert!(
+            claims.iter().all(|claim| claim.verdict != Verdict::Broken),
+            "{}",
+            table(&claims)
+        );
+    }
+
+    #[test]
+    fn the_table_shows_what_is_broken_first_and_counts_the_rest() {
+        let claim = |id: &str, verdict, why: Option<&str>| Claim {
+            id: id.into(),
+            promise: "p".into(),
+            verdict,
+            evidence: vec![(Witness::Inside, "a".into()), (Witness::Inside, "b".into())],
+            why: why.map(str::to_owned),
+            hint: (verdict == Verdict::Broken).then(|| "mend it".into()),
+        };
+        let claims = [
+            claim("a", Verdict::Held, None),
+            claim("b", Verdict::NotProvable, Some("dark")),
+            claim("c", Verdict::Broken, Some("open\u{1b}")),
+        ];
+        assert_eq!(
+            table(&claims),
+            "broken        c  open\\u{1b}\n                 hint: mend it\nnot provable  b  dark\n\
+             1 of 3 promises hold, seen from inside and from the host\n"
+        );
+        assert_eq!(
+            claims[2].json(),
+            json!({"id": "c", "verdict": "broken", "promise": "p", "evidence": {"inside": "a; b"}, "why": "open\u{1b}",
+                   "hint": "mend it"})
+        );
+    }
+}

@@ -1,0 +1,203 @@
+//! Base images: what is known of NVIDIA's without pulling them, and the CPU base that is made from Debian packages.
+
+use crate::error::{Failure, host};
+use crate::fingerprint;
+use crate::host::gpu::GpuFacts;
+use crate::step::{Command, Step};
+use std::path::Path;
+
+/// The packages of the CPU base, one a line.
+pub const CPU_PACKAGES: &str = include_str!("../../../docker/cpu-base.packages");
+
+/// The Debian release of the CPU base: the first with torch 2.6.
+pub const CPU_RELEASE: &str = "trixie";
+
+/// Debian's own mirror, for hosts that are not Debian.
+pub const DEFAULT_MIRROR: &str = "http://deb.debian.org/debian";
+
+const CPU_OPTIONS: &[&str] = &[
+    "--variant=apt",
+    "--aptopt=Apt::Install-Recommends \"false\"",
+    "--dpkgopt=path-exclude=/usr/share/doc/*",
+    "--dpkgopt=path-exclude=/usr/share/man/*",
+    "--dpkgopt=path-exclude=/usr/share/locale/*",
+];
+
+/// The names in a package list; `#` starts a comment.
+pub fn packages(list: &str) -> Vec<&str> {
+    list.lines()
+        .map(|line| line.split('#').next().unwrap_or_default().trim())
+        .filter(|name| !name.is_empty())
+        .collect()
+}
+
+/// The reference of the CPU base: it changes with its packages and options.
+pub fn cpu_reference() -> String {
+    let parts = [CPU_RELEASE]
+        .into_iter()
+        .chain(CPU_OPTIONS.iter().copied())
+        .chain(packages(CPU_PACKAGES));
+    format!("codex-sandbox-cpu-base:{CPU_RELEASE}-{}", &fingerprint::of(parts)[..12])
+}
+
+/// The steps that make the CPU base: a tar by mmdebstrap, imported, then removed.
+pub fn cpu_steps(reference: &str, mirror: &str, scratch: &Path) -> Vec<Step> {
+    let tar = scratch.join("cpu-base.tar");
+    let tar_text = tar.to_string_lossy().into_owned();
+    let bootstrap = Command::new("mmdebstrap")
+        .args(CPU_OPTIONS.iter().copied())
+        .arg(format!("--include={}", packages(CPU_PACKAGES).join(",")))
+        .args([CPU_RELEASE, &tar_text, mirror]);
+    let import = Command::new("docker").args([
+        "image",
+        "import",
+        "--change",
+        "CMD [\"/bin/bash\"]",
+        &tar_text,
+        reference,
+    ]);
+    vec![
+        Step::CreateDir {
+            path: scratch.to_path_buf(),
+            mode: 0o755,
+        },
+        Step::Run(bootstrap),
+        Step::Run(import),
+        Step::Remove { path: tar },
+    ]
+}
+
+/// The error where mmdebstrap is missing.
+pub fn no_mmdebstrap() -> Failure {
+    host("the CPU base image is made by `mmdebstrap`, and it is not on PATH").hint("sudo apt-get install mmdebstrap")
+}
+
+/// The site of Debian's own packages in `apt-get indextargets --format '$(SITE) $(ORIGIN) $(CREATED_BY)'`.
+pub fn mirror_of(targets: &str) -> Option<String> {
+    targets.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split(' ').collect();
+        match fields[..] {
+            [site, "Debian", "Packages"] if site.ends_with("/debian") || site.ends_with("/debian/") => {
+                Some(site.to_owned())
+            }
+            _ => None,
+        }
+    })
+}
+
+/// What is known of a base image without pulling it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Known {
+    /// The CUDA version that it was built with.
+    pub cuda: &'static str,
+    /// The least driver of that CUDA's own branch.
+    pub driver: (u32, u32),
+    /// Compute capabilities that its torch has native kernels for.
+    pub capabilities: &'static [&'static str],
+}
+
+/// NVIDIA's PyTorch images by tag. Sources: the container release notes and the CUDA toolkit's driver table; the arch
+/// list of 25.01 is inferred from later tags of the same CUDA and from reports of RTX 5090 owners.
+pub fn known(reference: &str) -> Option<Known> {
+    const BLACKWELL: &[&str] = &["7.5", "8.0", "8.6", "9.0", "10.0", "12.0"];
+    let tag = reference
+        .strip_prefix("nvcr.io/nvidia/pytorch:")?
+        .strip_suffix("-py3")?;
+    let (cuda, driver) = match tag {
+        "25.01" | "25.02" => ("12.8", (570, 26)),
+        "25.03" | "25.04" => ("12.8", (570, 124)),
+        "25.05" | "25.06" => ("12.9", (575, 51)),
+        "25.08" => ("13.0", (580, 65)),
+        "25.09" | "25.10" | "25.11" => ("13.0", (580, 95)),
+        _ => return None,
+    };
+    Some(Known {
+        cuda,
+        driver,
+        capabilities: BLACKWELL,
+    })
+}
+
+/// Whether the base can serve this host's GPUs and driver, as far as known. Empty means nothing speaks against it.
+pub fn misfits(reference: &str, arch_list: &str, facts: &GpuFacts) -> Vec<String> {
+    let mut lines = Vec::new();
+    let arches: Vec<&str> = arch_list.split([' ', ';']).filter(|arch| !arch.is_empty()).collect();
+    for gpu in &facts.gpus {
+        if !arches.iter().any(|arch| serves(arch, &gpu.capability)) {
+            lines.push(format!(
+                "extensions built with arch_list `{arch_list}` have no kernels for {} (compute capability {})",
+                gpu.name, gpu.capability
+            ));
+        }
+    }
+    let Some(known) = known(reference) else { return lines };
+    for gpu in &facts.gpus {
+        if !known.capabilities.iter().any(|arch| serves(arch, &gpu.capability)) {
+            lines.push(format!(
+                "torch in `{reference}` has no kernels for {} (compute capability {})",
+                gpu.name, gpu.capability
+            ));
+        }
+    }
+    let driver = facts.driver.as_deref().and_then(crate::host::engine::major_minor);
+    if driver.is_some_and(|driver| driver < known.driver) {
+        lines.push(format!(
+            "the driver {} is older than {}.{}, which CUDA {} in `{reference}` needs",
+            facts.driver.as_deref().unwrap_or_default(),
+            known.driver.0,
+            known.driver.1,
+            known.cuda
+        ));
+    }
+    lines
+}
+
+/// Whether native code for `arch` (such as `12.0`, `9.0a`, `12.0+PTX`) runs on a GPU of this compute capability: the
+/// same major version, and a minor version that is not above the GPU's. CUDA C programming guide, binary compatibility.
+pub fn serves(arch: &str, capability: &str) -> bool {
+    let arch = arch.trim_end_matches("+PTX");
+    let exact = arch.ends_with('a');
+    let pair = |text: &str| -> Option<(u32, u32)> {
+        let (major, minor) = text.trim_end_matches(['a', 'f']).split_once('.')?;
+        Some((major.parse().ok()?, minor.parse().ok()?))
+    };
+    match (pair(arch), pair(capability)) {
+        (Some(arch), Some(gpu)) if exact => arch == gpu,
+        (Some(arch), Some(gpu)) => arch.0 == gpu.0 && arch.1 <= gpu.1,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::gpu::parse_smi;
+
+    #[test]
+    fn a_base_that_cannot_serve_the_gpu_is_named_before_the_build() {
+        let facts = |line: &str, driver: &str| GpuFacts {
+            gpus: parse_smi(line).0,
+            driver: Some(driver.into()),
+            ..GpuFacts::default()
+        };
+        let rtx = "0, GPU-a, RTX 5090, 12.0, 570.86.10\n";
+        let base = crate::sandbox::settings::DEFAULT_BASE;
+        assert_eq!(misfits(base, "12.0", &facts(rtx, "570.86.10")), [""; 0]);
+        assert_eq!(misfits(base, "12.0", &facts(rtx, "565.57.01")).len(), 1);
+        assert_eq!(misfits(base, "9.0", &facts(rtx, "570.86.10")).len(), 1);
+        assert_eq!(
+            misfits(base, "12.0", &facts("0, G, B200, 10.0, 580.1\n", "580.1")).len(),
+            1
+        );
+        assert!(
+            serves("12.0", "12.1") && !serves("12.0a", "12.1") && !serves("12.0", "10.0") && serves("12.0+PTX", "12.0")
+        );
+    }
+
+    #[test]
+    fn the_mirror_is_the_one_that_apt_uses() {
+        let text = "http://a.example/debian-security Debian Packages\nhttp://a.example/debian Debian Packages\n";
+        assert_eq!(mirror_of(text).as_deref(), Some("http://a.example/debian"));
+        assert_eq!(mirror_of("http://a.example/ubuntu Ubuntu Packages\n"), None);
+    }
+}

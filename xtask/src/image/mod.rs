@@ -1,0 +1,161 @@
+//! The image: its inputs, its fingerprint and tag, and why it is stale. Pure, but for `read_files`.
+
+pub mod base;
+pub mod plan;
+
+use crate::fingerprint;
+use anyhow::{Context as _, Result};
+use serde_json::{Map, Value, json};
+use std::path::Path;
+
+/// The repository name of the images that this tool builds.
+pub const REPOSITORY: &str = "codex-sandbox";
+
+/// The label that holds an image's inputs, as JSON.
+pub const INPUTS_LABEL: &str = "codex-sandbox.inputs";
+
+/// Everything that decides what is in an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inputs {
+    /// The base image's reference.
+    pub base: String,
+    /// The base image's id, where the engine has it; a registry's base is not asked for.
+    pub base_id: Option<String>,
+    /// `TORCH_CUDA_ARCH_LIST`.
+    pub arch_list: String,
+    /// The user that the last layer makes.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// The files of the build context: name and text.
+    pub files: Vec<(String, String)>,
+}
+
+impl Inputs {
+    /// The inputs by name, each as a short text: what the label holds and what staleness is explained with.
+    pub fn table(&self) -> Map<String, Value> {
+        let mut table = Map::new();
+        table.insert("BASE_IMAGE".into(), json!(self.base));
+        table.insert(
+            "base image id".into(),
+            json!(self.base_id.as_deref().unwrap_or("not known")),
+        );
+        table.insert("TORCH_CUDA_ARCH_LIST".into(), json!(self.arch_list));
+        table.insert("HOST_UID".into(), json!(self.uid.to_string()));
+        table.insert("HOST_GID".into(), json!(self.gid.to_string()));
+        for (name, text) in &self.files {
+            table.insert(format!("docker/{name}"), json!(fingerprint::of([text])));
+        }
+        table
+    }
+
+    /// The tag: the fingerprint of all inputs, and the uid, so that two users of one host do not fight.
+    pub fn tag(&self) -> String {
+        let parts = self.table().into_iter().map(|(name, value)| format!("{name}={value}"));
+        format!("{REPOSITORY}:{}-u{}", &fingerprint::of(parts)[..12], self.uid)
+    }
+}
+
+/// Why there is no image for these inputs: one line a reason. `newest` is the table of the user's newest other image.
+pub fn reasons(inputs: &Inputs, newest: Option<&Map<String, Value>>) -> Vec<String> {
+    let Some(old) = newest else {
+        return vec!["no image has been built yet".into()];
+    };
+    let now = inputs.table();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut lines = Vec::new();
+    for (name, value) in &now {
+        match old.get(name) {
+            Some(was) if was == value => {}
+            Some(_) if name.starts_with("docker/") => lines.push(format!("`{name}` changed")),
+            Some(was) => lines.push(format!("`{name}` was `{}` and is `{}`", text(was), text(value))),
+            None => lines.push(format!("`{name}` is new")),
+        }
+    }
+    lines.extend(
+        old.keys()
+            .filter(|name| !now.contains_key(*name))
+            .map(|name| format!("`{name}` is gone")),
+    );
+    if lines.is_empty() {
+        // The same inputs and yet no tag: someone removed the tag or the image.
+        lines.push("the image was removed from the engine".into());
+    }
+    lines
+}
+
+/// Reads the files of the build context: `.dockerignore` denies all and then allows each by name.
+///
+/// # Errors
+/// A file that is named and cannot be read.
+pub fn read_files(docker: &Path) -> Result<Vec<(String, String)>> {
+    let read = |name: &str| {
+        let path = docker.join(name);
+        std::fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))
+    };
+    let ignore = read(".dockerignore")?;
+    let mut names: Vec<String> = ignore
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix('!'))
+        .map(str::to_owned)
+        .collect();
+    names.push("Dockerfile".into());
+    names.sort();
+    names.dedup();
+    names
+        .into_iter()
+        .map(|name| read(&name).map(|text| (name, text)))
+        .collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn inputs() -> Inputs {
+        Inputs {
+            base: "base:1".into(),
+            base_id: Some("sha256:aa".into()),
+            arch_list: "12.0".into(),
+            uid: 1000,
+            gid: 1000,
+            files: vec![("Dockerfile".into(), "FROM x".into())],
+        }
+    }
+
+    #[test]
+    fn every_input_changes_the_tag_and_the_uid_stands_in_it() {
+        let tag = inputs().tag();
+        assert!(tag.starts_with("codex-sandbox:") && tag.ends_with("-u1000"), "{tag}");
+        let changes: [fn(&mut Inputs); 6] = [
+            |i| i.base = "base:2".into(),
+            |i| i.base_id = None,
+            |i| i.arch_list = "9.0".into(),
+            |i| i.uid = 1001,
+            |i| i.gid = 1001,
+            |i| i.files[0].1 = "FROM y".into(),
+        ];
+        for (n, change) in changes.iter().enumerate() {
+            let mut other = inputs();
+            change(&mut other);
+            assert_ne!(other.tag(), tag, "change {n}");
+        }
+    }
+
+    #[test]
+    fn each_reason_for_staleness_is_named() {
+        let mut old = inputs();
+        old.arch_list = "9.0".into();
+        old.files[0].1 = "FROM old".into();
+        old.files.push(("gone.py".into(), String::new()));
+        assert_eq!(
+            reasons(&inputs(), Some(&old.table())),
+            [
+                "`TORCH_CUDA_ARCH_LIST` was `9.0` and is `12.0`",
+                "`docker/Dockerfile` changed",
+                "`docker/gone.py` is gone"
+            ]
+        );
+        assert_eq!(reasons(&inputs(), None), ["no image has been built yet"]);
+    }
+}

@@ -1,0 +1,290 @@
+//! Makes and refreshes the sandbox's own git directory. Everything in it but the work that only it has is set anew
+//! from the host at each start; what an agent left there is removed or replaced, never followed.
+
+use super::config;
+use super::refs::{self, Head, Private, Refs};
+use super::repository::{Repository, SMALL};
+use super::tree::Tree;
+use super::{Airlock, Identity, commits, mounts, quarantine};
+use crate::error::failed;
+use crate::exec;
+use anyhow::{Context as _, Result};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+/// Makes or refreshes the git directory of the sandbox in `private`, a folder of ours that survives, and returns the
+/// mounts it needs. Only `private/git` is ever mounted for writing.
+///
+/// No agent may be live. Commits, tags and stashes that the host lacks are kept, and a note says so.
+///
+/// Errors: `private` cannot be written, what an agent left cannot be removed, or git on the host fails.
+pub fn prepare(repo: &Repository, private: &Path, identity: Option<&Identity>) -> Result<Airlock> {
+    prepare_at(repo, private, identity, mounts::INSIDE)
+}
+
+/// `prepare` with the container's `/sandbox` at another place.
+pub(super) fn prepare_at(
+    repo: &Repository,
+    private: &Path,
+    identity: Option<&Identity>,
+    inside: &str,
+) -> Result<Airlock> {
+    exec::create_dir(private, 0o700)?;
+    let dir = private.join("git");
+    if !dir.is_dir() {
+        exec::create_dir(&dir, 0o755)?;
+    }
+    sweep(private)?;
+    // In place: a running container's mount is this very directory.
+    let git = Tree::open(&dir)?.ok_or_else(|| failed(format!("`{}` vanished", dir.display())))?;
+    let mut notes = repo.notes.clone();
+    if identity.is_none_or(|identity| identity.name.is_none() || identity.email.is_none()) {
+        notes.push("git knows no `user.name` and `user.email` of yours: commits inside need them".into());
+    }
+    if names_filters(&repo.workspace) {
+        notes.push(
+            "`.gitattributes` names filters (such as LFS), and the sandbox has none: files it commits go in whole"
+                .into(),
+        );
+    }
+    let kept = Kept::find(repo, &git)?;
+    if !kept.refs.is_empty() || kept.head.is_some() {
+        notes.extend(kept.describe(repo, private)?);
+    }
+    // Before anything is removed: whoever pulls the plug here loses no commit.
+    let head = match &kept.head {
+        Some(head) => head.clone(),
+        None => refs::head_of_host(repo)?,
+    };
+    let refs = merged(refs::of_host(repo)?, &kept.refs);
+    git.replace("packed-refs", refs::packed_text(&refs))?;
+    git.replace("HEAD", format!("{head}\n"))?;
+    clear(&git, &kept)?;
+    fill(repo, &git, identity, inside)?;
+    Ok(Airlock {
+        mounts: mounts::of(repo, private, inside)?,
+        mount_points: mounts::points(repo),
+        notes,
+    })
+}
+
+/// What only the sandbox has.
+struct Kept {
+    refs: Refs,
+    /// HEAD, where it leads to a commit that the host lacks: then the index and a merge in progress belong to it.
+    head: Option<Head>,
+    worktrees: bool,
+}
+
+impl Kept {
+    fn find(repo: &Repository, git: &Tree) -> Result<Kept> {
+        let private = Private::read(git, repo.sha256)?;
+        let head = private.head_id().map(str::to_owned);
+        let ids: BTreeSet<String> = private.refs.values().cloned().chain(head.clone()).collect();
+        let missing: BTreeSet<String> = refs::missing_on_host(repo, ids)?.into_iter().collect();
+        Ok(Kept {
+            head: private.head.filter(|_| head.is_some_and(|id| missing.contains(&id))),
+            refs: private
+                .refs
+                .into_iter()
+                .filter(|(_, id)| missing.contains(id))
+                .collect(),
+            worktrees: matches!(git.sub("worktrees"), Ok(Some(_))),
+        })
+    }
+
+    /// Whether objects that only the sandbox has are still in use.
+    fn objects(&self) -> bool {
+        self.worktrees || self.head.is_some() || !self.refs.is_empty()
+    }
+
+    fn describe(&self, repo: &Repository, private: &Path) -> Result<Vec<String>> {
+        let listing = commits::list(repo, private)?;
+        let mut notes = listing.notes.clone();
+        notes.extend(commits::summary(&listing));
+        if self.refs.contains_key("refs/stash") {
+            notes.push("a stash in the sandbox is kept".into());
+        }
+        for tag in self.refs.keys().filter_map(|name| name.strip_prefix("refs/tags/")) {
+            notes.push(format!("the tag {} is kept in the sandbox", crate::ui::printable(tag)));
+        }
+        Ok(notes)
+    }
+
+    /// Whether an entry of the git directory stays.
+    fn stays(&self, name: &str) -> bool {
+        let begun = [
+            "MERGE_",
+            "CHERRY_PICK_",
+            "REVERT_",
+            "REBASE_",
+            "AUTO_MERGE",
+            "ORIG_HEAD",
+            "sharedindex.",
+        ];
+        match name {
+            // The files of worktrees and submodules that the agent made lead here, and no git on the host does.
+            "worktrees" | "modules" | "lfs" => true,
+            "HEAD" | "packed-refs" => true,
+            "objects" | "logs" => self.objects(),
+            "index" | "rebase-merge" | "rebase-apply" | "sequencer" => self.head.is_some(),
+            _ => self.head.is_some() && begun.iter().any(|prefix| name.starts_with(prefix)),
+        }
+    }
+}
+
+/// Removes all that is set anew.
+fn clear(git: &Tree, kept: &Kept) -> Result<()> {
+    for (name, _) in git.names()? {
+        if !kept.stays(&name) {
+            git.remove(&name)?;
+        }
+    }
+    match git.sub("objects") {
+        Ok(Some(objects)) => objects.remove("info")?,
+        Ok(None) => {}
+        Err(_) => git.remove("objects")?,
+    }
+    if git.file("index").is_err() {
+        git.remove("index")?;
+    }
+    Ok(())
+}
+
+fn fill(repo: &Repository, git: &Tree, identity: Option<&Identity>, inside: &str) -> Result<()> {
+    git.write("config", config_text(repo, identity))?;
+    git.make_dir("hooks")?;
+    let names = git.make_dir("refs")?;
+    names.make_dir("heads")?;
+    names.make_dir("tags")?;
+    let objects = match git.sub("objects")? {
+        Some(objects) => objects,
+        None => git.make_dir("objects")?,
+    };
+    if objects.sub("pack").is_err() {
+        objects.remove("pack")?;
+    }
+    if objects.sub("pack")?.is_none() {
+        objects.make_dir("pack")?;
+    }
+    let borrowed: String = (0..repo.objects.len())
+        .map(|i| format!("{inside}/{}\n", mounts::objects_name(i)))
+        .collect();
+    objects.make_dir("info")?.write("alternates", borrowed)?;
+    let (common, own) = (open(&repo.common_dir)?, open(&repo.git_dir)?);
+    copy(&common, git, "shallow")?;
+    if git.file("index")?.is_none() {
+        copy(&own, git, "index")?;
+        for (name, _) in own.names()? {
+            if name.starts_with("sharedindex.") {
+                git.remove(&name)?;
+                copy(&own, git, &name)?;
+            }
+        }
+    }
+    let info = git.make_dir("info")?;
+    if let Some(from) = common.sub("info")? {
+        copy(&from, &info, "exclude")?;
+    }
+    if let Some(from) = own.sub("info")? {
+        copy(&from, &info, "sparse-checkout")?;
+    }
+    Ok(())
+}
+
+fn open(path: &Path) -> Result<Tree> {
+    Tree::open(path)?.ok_or_else(|| failed(format!("`{}` is gone", path.display())).into())
+}
+
+fn copy(from: &Tree, to: &Tree, name: &str) -> Result<()> {
+    if let Some((mut source, _)) = from.file(name)? {
+        std::io::copy(&mut source, &mut to.create(name)?).with_context(|| format!("cannot copy `{name}`"))?;
+    }
+    Ok(())
+}
+
+/// The host's refs, with those that only the sandbox has in their place. The host's side of a kept branch can still
+/// be reached inside, as `refs/host/NAME`.
+fn merged(host: Refs, kept: &Refs) -> Refs {
+    let mut refs = kept.clone();
+    for (name, id) in host {
+        if kept.contains_key(&name) {
+            if let Some(branch) = name.strip_prefix("refs/heads/") {
+                refs.insert(format!("refs/host/{branch}"), id);
+            }
+            continue;
+        }
+        // `a` and `a/b` cannot both be refs.
+        let clashes = |other: &String| {
+            other.strip_prefix(&name).is_some_and(|rest| rest.starts_with('/'))
+                || name.strip_prefix(other).is_some_and(|rest| rest.starts_with('/'))
+        };
+        if !kept.keys().any(clashes) {
+            refs.insert(name, id);
+        }
+    }
+    refs
+}
+
+/// The configuration of the sandbox's git directory: the repository's shape and who commits, nothing else.
+fn config_text(repo: &Repository, identity: Option<&Identity>) -> String {
+    let mut text = format_text(repo, false);
+    text.push_str("\tlogallrefupdates = true\n");
+    for (name, value) in &repo.carried {
+        if let Some((section, key)) = name.split_once('.') {
+            text.push_str(&format!("[{section}]\n\t{key} = {value}\n"));
+        }
+    }
+    if repo.submodules {
+        // Their git directories are not here: without this, `git status` fails in each of them.
+        text.push_str("[diff]\n\tignoreSubmodules = all\n");
+    }
+    let name = identity.and_then(|identity| identity.name.as_deref());
+    let email = identity.and_then(|identity| identity.email.as_deref());
+    for (key, value) in [("name", name), ("email", email)] {
+        if let Some(value) = value {
+            text.push_str(&format!("[user]\n\t{key} = {}\n", config::quoted(value)));
+        }
+    }
+    text
+}
+
+/// The repository format, ending inside the section `core`.
+pub(super) fn format_text(repo: &Repository, bare: bool) -> String {
+    let extended = repo.sha256 || repo.partial;
+    let mut text = String::new();
+    if extended {
+        text.push_str("[extensions]\n");
+    }
+    if repo.sha256 {
+        text.push_str("\tobjectFormat = sha256\n");
+    }
+    if repo.partial {
+        // Objects that are not there are expected; there is no address to fetch them from.
+        text.push_str("\tpartialClone = origin\n[remote \"origin\"]\n\tpromisor = true\n");
+    }
+    text.push_str(&format!(
+        "[core]\n\trepositoryformatversion = {}\n\tbare = {bare}\n",
+        u8::from(extended)
+    ));
+    text
+}
+
+/// Removes quarantines that a killed run left, and none that another run may be using.
+fn sweep(private: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(private)? {
+        let entry = entry?;
+        let old = || Some(entry.metadata().ok()?.modified().ok()?.elapsed().ok()? > Duration::from_secs(24 * 3600));
+        if entry.file_name().to_string_lossy().starts_with(quarantine::PREFIX) && old() == Some(true) {
+            std::fs::remove_dir_all(entry.path())
+                .with_context(|| format!("cannot remove `{}`", entry.path().display()))?;
+        }
+    }
+    Ok(())
+}
+
+fn names_filters(workspace: &Path) -> bool {
+    let read = || Tree::open(workspace).ok()??.text(".gitattributes", SMALL).ok()?;
+    read().is_some_and(|text| text.contains("filter="))
+}

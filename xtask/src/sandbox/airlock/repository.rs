@@ -1,0 +1,281 @@
+//! Which repository a workspace has, found by reading alone. The workspace is the agent's to write, so a `.git` file
+//! is believed only where the git directory that it names says the same from its own side.
+
+use super::config;
+use super::tree::Tree;
+use crate::error::{Failure, failed};
+use anyhow::{Context as _, Result};
+use std::path::{Path, PathBuf};
+
+/// Bound on the small files of a git directory (HEAD, config, alternates).
+pub(super) const SMALL: u64 = 1 << 20;
+
+/// The extensions that the sandbox's own git directory and its way out are tested with; git refuses those it does
+/// not know, and so do we. Source: gitrepository-layout(5), "repository format".
+const EXTENSIONS: &[&str] = &[
+    "noop",
+    "noop-v1",
+    "objectformat",
+    "partialclone",
+    "preciousobjects",
+    "refstorage",
+    "relativeworktrees",
+    "worktreeconfig",
+];
+
+/// Settings of the repository that describe its working tree, and therefore hold inside too.
+const CARRIED: &[&str] = &[
+    "core.autocrlf",
+    "core.eol",
+    "core.filemode",
+    "core.ignorecase",
+    "core.sparsecheckout",
+    "core.sparsecheckoutcone",
+    "core.symlinks",
+    "index.sparse",
+];
+
+/// The host's repository of a workspace. All paths are absolute, without symlinks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repository {
+    /// The workspace.
+    pub workspace: PathBuf,
+    /// The git directory of this working tree: its HEAD and index.
+    pub git_dir: PathBuf,
+    /// The git directory that is shared by all working trees: refs, objects, configuration.
+    pub common_dir: PathBuf,
+    /// Whether the workspace's `.git` is a file (linked worktree, submodule) and not a directory.
+    pub dot_git_is_file: bool,
+    /// The object directories: its own, then those it borrows from.
+    pub objects: Vec<PathBuf>,
+    /// What the user should know about it.
+    pub notes: Vec<String>,
+    pub(super) sha256: bool,
+    pub(super) partial: bool,
+    pub(super) carried: Vec<(String, String)>,
+    /// `core.sharedRepository`: new objects get the modes that the group needs.
+    pub(super) shared: Option<String>,
+    pub(super) submodules: bool,
+}
+
+impl Repository {
+    /// The directories that no mount may reach for writing.
+    pub fn out_of_reach(&self) -> Vec<PathBuf> {
+        if self.git_dir == self.common_dir {
+            vec![self.git_dir.clone()]
+        } else {
+            vec![self.git_dir.clone(), self.common_dir.clone()]
+        }
+    }
+}
+
+/// Finds the repository whose working tree is `workspace`, without running git.
+///
+/// `None` where the workspace has none, also where it is only a directory inside one: that `.git` is out of reach.
+/// Fails, with what to do, for what cannot be held: a `.git` that is a symlink or names a git directory which does
+/// not name it back, a bare repository, reftable, an unknown repository format.
+pub fn detect(workspace: &Path) -> Result<Option<Repository>> {
+    let workspace = workspace
+        .canonicalize()
+        .with_context(|| format!("cannot find the workspace `{}`", workspace.display()))?;
+    let Some(root) = Tree::open(&workspace)? else {
+        return Ok(None);
+    };
+    let dot_git = workspace.join(".git");
+    let kind = match dot_git.symlink_metadata() {
+        Err(_) if is_git_dir(&root) => return Err(bare(&workspace).into()),
+        Err(_) => return Ok(None),
+        Ok(meta) => meta.file_type(),
+    };
+    if kind.is_symlink() {
+        return Err(failed(format!("`{}` is a symlink", dot_git.display()))
+            .hint(format!(
+                "mount points do not follow it: move the real directory to `{}`",
+                dot_git.display()
+            ))
+            .into());
+    }
+    if kind.is_dir() {
+        let Some(git) = root.sub(".git")? else { return Ok(None) };
+        // An empty or broken `.git` is none to git either.
+        if !is_git_dir(&git) {
+            return Ok(None);
+        }
+        return read(workspace, dot_git.clone(), dot_git, false).map(Some);
+    }
+    let text = root.text(".git", SMALL)?.unwrap_or_default();
+    let (git_dir, common_dir) = follow(&workspace, &text)?;
+    read(workspace, git_dir, common_dir, true).map(Some)
+}
+
+fn is_git_dir(dir: &Tree) -> bool {
+    matches!(dir.file("HEAD"), Ok(Some(_)))
+        && matches!(dir.sub("objects"), Ok(Some(_)))
+        && matches!(dir.sub("refs"), Ok(Some(_)))
+}
+
+fn bare(workspace: &Path) -> Failure {
+    failed(format!("`{}` is itself a git directory", workspace.display())).hint(
+        "the agent could write its hooks and configuration: use a working tree (`git worktree add`) as the workspace",
+    )
+}
+
+/// Resolves a `.git` file to (git directory, common directory), and checks that they mean this workspace.
+fn follow(workspace: &Path, text: &str) -> Result<(PathBuf, PathBuf)> {
+    let dot_git = workspace.join(".git");
+    let named = text
+        .strip_prefix("gitdir:")
+        .map(str::trim)
+        .filter(|path| !path.is_empty())
+        .ok_or_else(|| failed(format!("`{}` does not name a git directory", dot_git.display())))?;
+    let git_dir = workspace
+        .join(named)
+        .canonicalize()
+        .with_context(|| format!("`{}` names `{named}`", dot_git.display()))?;
+    let tree = Tree::open(&git_dir)?.ok_or_else(|| failed(format!("`{}` is gone", git_dir.display())))?;
+    let common_dir = match tree.text("commondir", SMALL)? {
+        Some(text) => git_dir.join(text.trim()).canonicalize()?,
+        None => git_dir.clone(),
+    };
+    let named_back = if common_dir == git_dir {
+        let settings = config::parse(&tree.text("config", SMALL)?.unwrap_or_default());
+        config::last(&settings, "core.worktree").map(|path| git_dir.join(path))
+    } else {
+        // Only who can write the common directory can put a worktree's directory there.
+        let inside = git_dir.parent() == Some(&common_dir.join("worktrees"));
+        let back = tree.text("gitdir", SMALL)?.filter(|_| inside);
+        back.and_then(|text| git_dir.join(text.trim()).parent().map(Path::to_path_buf))
+    };
+    let ours = named_back.and_then(|path| path.canonicalize().ok()).as_deref() == Some(workspace);
+    let out_of_reach = !git_dir.starts_with(workspace) && !common_dir.starts_with(workspace);
+    if ours && out_of_reach {
+        return Ok((git_dir, common_dir));
+    }
+    // An agent can write `.git` while no repository is mounted there: it must not choose what is mounted next.
+    Err(failed(format!(
+        "`{}` names `{}`, which does not name `{}` back",
+        dot_git.display(),
+        git_dir.display(),
+        workspace.display()
+    ))
+    .hint(format!(
+        "where it is yours: `git worktree repair` in its repository, or `git --git-dir={} config core.worktree {}`",
+        shell_words::quote(&git_dir.display().to_string()),
+        shell_words::quote(&workspace.display().to_string())
+    ))
+    .into())
+}
+
+fn read(workspace: PathBuf, git_dir: PathBuf, common_dir: PathBuf, dot_git_is_file: bool) -> Result<Repository> {
+    let common = Tree::open(&common_dir)?.ok_or_else(|| failed(format!("`{}` is gone", common_dir.display())))?;
+    if !is_git_dir(&common) {
+        return Err(failed(format!("`{}` is not a git directory", common_dir.display()))
+            .hint("its HEAD, objects and refs must be there, and no symlinks")
+            .into());
+    }
+    let mut settings = config::parse(&common.text("config", SMALL)?.unwrap_or_default());
+    if config::last(&settings, "extensions.worktreeconfig") == Some("true")
+        && let Some(git) = Tree::open(&git_dir)?
+    {
+        settings.extend(config::parse(&git.text("config.worktree", SMALL)?.unwrap_or_default()));
+    }
+    let sha256 = format(&common_dir, &settings)?;
+    let mut notes = Vec::new();
+    let objects = object_dirs(&common_dir.join("objects"), &mut notes)?;
+    let partial = config::last(&settings, "extensions.partialclone").is_some();
+    if partial {
+        notes.push("a partial clone: objects that it does not have yet cannot be fetched inside".into());
+    }
+    let submodules = matches!(common.sub("modules"), Ok(Some(_)));
+    if submodules {
+        notes.push("submodules: their files are there, git works in the main repository only".into());
+    }
+    let simple = |value: &&str| value.chars().all(|c| c.is_ascii_alphanumeric());
+    Ok(Repository {
+        workspace,
+        git_dir,
+        common_dir,
+        dot_git_is_file,
+        objects,
+        notes,
+        sha256,
+        partial,
+        carried: CARRIED
+            .iter()
+            .filter_map(|name| {
+                Some((
+                    (*name).to_owned(),
+                    config::last(&settings, name).filter(simple)?.to_owned(),
+                ))
+            })
+            .collect(),
+        shared: config::last(&settings, "core.sharedrepository")
+            .filter(simple)
+            .map(str::to_owned),
+        submodules,
+    })
+}
+
+/// Whether the repository names its objects by SHA-256. Fails for a format that is not known here.
+fn format(dir: &Path, settings: &[(String, String)]) -> Result<bool> {
+    let shown = dir.display();
+    let version = config::last(settings, "core.repositoryformatversion").unwrap_or("0");
+    if !matches!(version, "0" | "1") {
+        return Err(failed(format!("`{shown}` has the unknown repository format `{version}`")).into());
+    }
+    for (name, value) in settings {
+        let Some(extension) = name.strip_prefix("extensions.") else {
+            continue;
+        };
+        if extension == "refstorage" && value != "files" {
+            return Err(failed(format!("`{shown}` stores its refs as `{value}`"))
+                .hint("the sandbox knows the format `files` only: `git refs migrate --ref-format=files`")
+                .into());
+        }
+        if !EXTENSIONS.contains(&extension) {
+            return Err(failed(format!("`{shown}` uses the unknown extension `{extension}`")).into());
+        }
+    }
+    match config::last(settings, "extensions.objectformat").unwrap_or("sha1") {
+        "sha1" => Ok(false),
+        "sha256" => Ok(true),
+        other => Err(failed(format!("`{shown}` has the unknown object format `{other}`")).into()),
+    }
+}
+
+/// An object directory and all that it borrows from, each once. Git follows five levels, and so do we.
+fn object_dirs(own: &Path, notes: &mut Vec<String>) -> Result<Vec<PathBuf>> {
+    let mut found = vec![own.to_path_buf()];
+    let mut level = found.clone();
+    for _ in 0..5 {
+        let mut next = Vec::new();
+        for dir in &level {
+            for named in alternates_of(dir)? {
+                match dir.join(&named).canonicalize() {
+                    Ok(path) if found.contains(&path) => {}
+                    Ok(path) if is_objects(&path) => {
+                        found.push(path.clone());
+                        next.push(path);
+                    }
+                    _ => notes.push(format!("the objects that it borrows from `{named}` are not there")),
+                }
+            }
+        }
+        level = next;
+    }
+    Ok(found)
+}
+
+fn is_objects(dir: &Path) -> bool {
+    dir.join("pack").is_dir() || dir.join("info").is_dir()
+}
+
+/// The object directories that one names as its alternates.
+pub(super) fn alternates_of(objects: &Path) -> Result<Vec<String>> {
+    let Some(tree) = Tree::open(objects)? else {
+        return Ok(Vec::new());
+    };
+    let text = tree.text("info/alternates", SMALL)?.unwrap_or_default();
+    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    Ok(lines.map(str::to_owned).collect())
+}

@@ -1,0 +1,259 @@
+//! The plain life of a sandbox: commits inside, taken over, refreshed.
+
+use super::*;
+
+#[test]
+fn commits_made_inside_come_over_by_fast_forward() {
+    let f = Fixture::new();
+    f.commit("b", "one\n", "second");
+    f.write("dirty", "not added\n");
+    f.write("b", "staged on the host\n");
+    f.host(&["add", "b"]);
+    let airlock = f.prepare();
+    assert_eq!(airlock.notes, Vec::<String>::new());
+    assert_eq!(airlock.mount_points, ["objects"]);
+    let mounts: Vec<_> = airlock
+        .mounts
+        .iter()
+        .map(|m| (m.target.as_str(), m.read_only))
+        .collect();
+    assert_eq!(
+        mounts,
+        [
+            ("/workspace/.git", false),
+            (&*format!("{}/objects", f.path("sandbox").display()), true)
+        ]
+    );
+    assert_eq!(f.agent(&["status", "--short"]), "M  b\n?? dirty\n");
+    assert_eq!(f.agent(&["log", "--format=%s"]), "second\nfirst\n");
+    assert_eq!(f.listed(), Vec::<String>::new());
+    assert_eq!(summary(&f.list()), None);
+
+    f.agent_commit("a", "two\n", "third\u{1b}[31m");
+    f.agent(&["commit", "-q", "--allow-empty", "-m", "fourth"]);
+    assert_eq!(f.listed(), ["main Ahead: fourth, third\\u{1b}[31m"]);
+    assert_eq!(
+        f.masked(&summary(&f.list()).unwrap()),
+        "2 new commits on main: ID fourth …; take them over with `cargo xtask commits --take`"
+    );
+    let author = f.agent(&["log", "-1", "--format=%an <%ae>"]);
+    assert_eq!(author, "An \"AI\" Agent <a@example.org>\n");
+
+    assert_eq!(f.take(), ["main: took over 2 commits, now at ID"]);
+    // `b` was staged on the host, and the agent committed it: nothing is left of it. `dirty` is as it was.
+    assert_eq!(f.host(&["status", "--short"]), "?? dirty\n");
+    assert_eq!(f.host(&["rev-parse", "main"]), f.agent(&["rev-parse", "main"]));
+    f.host(&["fsck", "--strict", "--no-dangling"]);
+    assert_eq!(f.host(&["for-each-ref", "--format=%(refname)"]), "refs/heads/main\n");
+    assert_eq!(f.listed(), Vec::<String>::new());
+    assert_eq!(f.take(), Vec::<String>::new());
+}
+
+#[test]
+fn what_was_taken_over_or_never_made_is_set_anew_and_the_rest_is_kept() {
+    let f = Fixture::new();
+    f.prepare();
+    f.agent_commit("a", "two\n", "inside");
+    f.agent(&["branch", "idle", "HEAD~1"]);
+    let kept = f.prepare();
+    assert_eq!(
+        f.masked(&kept.notes.join("\n")),
+        "1 new commit on main: ID inside; take them over with `cargo xtask commits --take`"
+    );
+    assert_eq!(f.agent(&["log", "--format=%s"]), "inside\nfirst\n");
+    assert_eq!(f.agent(&["status", "--short"]), "");
+
+    f.take();
+    f.commit("a", "three\n", "on the host");
+    f.host(&["switch", "-q", "-c", "other"]);
+    assert_eq!(f.prepare().notes, Vec::<String>::new());
+    assert_eq!(f.agent(&["log", "--format=%s"]), "on the host\ninside\nfirst\n");
+    assert_eq!(f.agent(&["branch", "--format=%(refname:short)"]), "main\nother\n");
+    assert_eq!(f.agent(&["symbolic-ref", "HEAD"]), "refs/heads/other\n");
+    assert_eq!(f.agent(&["status", "--short"]), "");
+    // All that the sandbox had is on the host: its own store is empty again.
+    assert_eq!(f.agent(&["count-objects"]), "0 objects, 0 kilobytes\n");
+}
+
+#[test]
+fn a_stash_and_a_tag_of_the_sandbox_survive() {
+    let f = Fixture::new();
+    f.prepare();
+    f.write("a", "stashed\n");
+    f.agent(&["stash", "-q"]);
+    f.agent(&["tag", "-a", "-m", "note", "v1"]);
+    let notes = f.prepare().notes;
+    assert_eq!(
+        notes,
+        ["a stash in the sandbox is kept", "the tag v1 is kept in the sandbox"]
+    );
+    f.agent(&["stash", "pop", "-q"]);
+    assert_eq!(f.agent(&["status", "--short"]), " M a\n");
+}
+
+#[test]
+fn a_diverged_branch_is_left_beside_the_host_s() {
+    let f = Fixture::new();
+    f.prepare();
+    f.write("new", "file\n");
+    f.agent(&["add", "new"]);
+    f.agent_commit("a", "two\n", "inside");
+    f.commit("b", "x\n", "on the host");
+    assert_eq!(f.listed(), ["main Diverged: inside"]);
+    let notes = f.prepare().notes.join("\n");
+    assert_eq!(
+        f.masked(&notes),
+        "1 new commit on main (the host's has moved on too): ID inside; take them over with `cargo xtask commits --take`"
+    );
+    // The agent can merge the host's side.
+    assert_eq!(
+        f.agent(&["log", "-1", "--format=%s", "refs/host/main"]),
+        "on the host\n"
+    );
+    let line = "main: left at refs/sandbox/main, because the host's branch has moved on too; then `git stash -u && git merge refs/sandbox/main`";
+    assert_eq!(f.take(), [line]);
+    assert_eq!(f.host(&["log", "-1", "--format=%s", "main"]), "on the host\n");
+    assert_eq!(f.listed(), Vec::<String>::new());
+
+    // What the line says works, with changed and with new files.
+    f.host(&["stash", "-q", "-u"]);
+    f.host(&["merge", "-q", "-m", "merged", "refs/sandbox/main"]);
+    assert_eq!(f.host(&["status", "--short"]), "");
+    assert_eq!(f.host(&["show", "HEAD:a", "HEAD:b", "HEAD:new"]), "two\nx\nfile\n");
+
+    f.host(&["reset", "-q", "--hard", "HEAD~1"]);
+
+    // A second one does not overwrite the first.
+    f.prepare();
+    f.agent_commit("a", "other\n", "inside again");
+    f.commit("b", "y\n", "on the host again");
+    assert_eq!(f.take(), [line.replace("sandbox/main", "sandbox/main-2")]);
+    assert_eq!(f.host(&["log", "-1", "--format=%s", "refs/sandbox/main"]), "inside\n");
+}
+
+#[test]
+fn branches_are_made_and_the_files_are_said_to_be_on_another() {
+    let f = Fixture::new();
+    f.prepare();
+    f.agent(&["switch", "-q", "-c", "feature/x"]);
+    f.agent_commit("c", "1\n", "feature");
+    f.agent(&["switch", "-q", "--detach"]);
+    f.agent_commit("d", "1\n", "on no branch");
+    assert_eq!(
+        f.listed(),
+        ["HEAD New: on no branch, feature", "feature/x New: feature"]
+    );
+    let only = take(&f.repo(), &f.private(), &["feature/x".into()]).unwrap();
+    assert_eq!(
+        f.masked(&only[0]),
+        "feature/x: took over 1 commit, now at ID, a new branch"
+    );
+    assert_eq!(
+        f.take(),
+        [
+            "HEAD: left at refs/sandbox/HEAD, because these commits are on no branch; then `git branch NAME refs/sandbox/HEAD`"
+        ]
+    );
+    f.agent(&["switch", "-q", "feature/x"]);
+    f.agent_commit("c", "2\n", "more");
+    assert_eq!(
+        f.take(),
+        [
+            "feature/x: took over 1 commit, now at ID",
+            "the sandbox left the files on feature/x; to follow it: `git symbolic-ref HEAD refs/heads/feature/x && git reset`"
+        ]
+    );
+    let err = take(&f.repo(), &f.private(), &["nope".into()]).unwrap_err();
+    assert_eq!(err.to_string(), "the sandbox has no new commits on `nope`");
+}
+
+#[test]
+fn what_the_user_staged_is_never_lost() {
+    let f = Fixture::new();
+    f.commit("b", "one\n", "second");
+    f.prepare();
+    f.agent_commit("a", "two\n", "inside");
+    f.write("b", "staged later\n");
+    f.host(&["add", "b"]);
+    assert_eq!(f.take(), ["main: took over 1 commit, now at ID"]);
+    assert_eq!(f.host(&["status", "--short"]), "M  b\n");
+
+    f.prepare();
+    f.agent_commit("a", "three\n", "inside");
+    f.write("a", "staged on the host\n");
+    f.host(&["add", "a"]);
+    assert_eq!(
+        f.take(),
+        [
+            "main: left at refs/sandbox/main, because the host's index has staged changes to the same files; \
+          then `git reset refs/sandbox/main`"
+        ]
+    );
+    assert_eq!(f.host(&["show", ":a"]), "staged on the host\n");
+}
+
+#[test]
+fn a_first_commit_can_be_made_inside() {
+    let f = Fixture::empty(&[]);
+    f.write("a", "1\n");
+    f.write("b", "1\n");
+    f.host(&["add", "a"]);
+    f.prepare();
+    assert_eq!(f.agent(&["status", "--short"]), "A  a\n?? b\n");
+    f.agent(&["commit", "-q", "-m", "root"]);
+    assert_eq!(f.listed(), ["main New: root"]);
+    assert_eq!(f.take(), ["main: took over 1 commit, now at ID, a new branch"]);
+    assert_eq!(f.host(&["status", "--short"]), "?? b\n");
+}
+
+#[test]
+fn commits_on_no_branch_and_names_in_the_way_are_left_with_a_hint() {
+    let f = Fixture::new();
+    f.host(&["switch", "-q", "--detach"]);
+    f.prepare();
+    f.agent_commit("a", "two\n", "detached on both sides");
+    f.agent(&["update-ref", "-d", "refs/heads/main"]);
+    f.agent(&["branch", "main/x"]);
+    f.agent(&["commit", "-q", "--allow-empty", "-m", "more"]);
+    let id = f.agent(&["rev-parse", "HEAD"]);
+    // Kept, HEAD and all.
+    f.prepare();
+    assert_eq!(f.agent(&["rev-parse", "HEAD"]), id);
+    let text = describe(&f.list());
+    assert_eq!(
+        text.lines().map(|line| f.masked(line)).collect::<Vec<_>>(),
+        [
+            "HEAD (not on the host)",
+            "  ID  more",
+            "  ID  detached on both sides",
+            "main/x (not on the host)",
+            "  ID  detached on both sides"
+        ]
+    );
+    let lines = f.take();
+    assert_eq!(
+        lines[0],
+        "HEAD: left at refs/sandbox/HEAD, because these commits are on no branch; then `git branch NAME refs/sandbox/HEAD`"
+    );
+    assert!(
+        lines[1].starts_with("main/x: left at refs/sandbox/main/x, because git says `"),
+        "{lines:#?}"
+    );
+}
+
+#[test]
+fn a_busy_index_leaves_the_branch_alone() {
+    let f = Fixture::new();
+    f.prepare();
+    f.agent_commit("a", "two\n", "inside");
+    let lock = f.workspace.join(".git/index.lock");
+    std::fs::write(&lock, "").unwrap();
+    assert_eq!(
+        f.take(),
+        ["main: left at refs/sandbox/main, because the host's index is locked; \
+          then `git reset refs/sandbox/main`"]
+    );
+    std::fs::remove_file(&lock).unwrap();
+    f.host(&["reset", "-q", "refs/sandbox/main"]);
+    assert_eq!(f.host(&["status", "--short"]), "");
+}

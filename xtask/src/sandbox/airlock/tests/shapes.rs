@@ -1,0 +1,250 @@
+//! Every shape of repository that people have.
+
+use super::*;
+
+#[test]
+fn a_workspace_without_a_repository_has_none() {
+    let f = Fixture::new();
+    let sub = f.workspace.join("sub");
+    std::fs::create_dir(&sub).unwrap();
+    assert_eq!(detect(&sub).unwrap(), None);
+    std::fs::create_dir(sub.join(".git")).unwrap();
+    assert_eq!(detect(&sub).unwrap(), None, "git ignores an empty `.git` too");
+}
+
+#[test]
+fn a_git_that_cannot_be_held_is_refused() {
+    let f = Fixture::new();
+    let refused = |dir: &Path| crate::error::render(&detect(dir).unwrap_err());
+    let at = |name: &str| f.path(name).display().to_string();
+
+    let bare = f.path("bare");
+    f.host(&["init", "-q", "--bare", &at("bare")]);
+    assert!(refused(&bare).starts_with(&format!("error: `{}` is itself a git directory\nhint: ", at("bare"))));
+
+    let linked = f.path("linked");
+    std::fs::create_dir(&linked).unwrap();
+    std::os::unix::fs::symlink(f.workspace.join(".git"), linked.join(".git")).unwrap();
+    assert!(refused(&linked).starts_with(&format!("error: `{}/.git` is a symlink\nhint: ", at("linked"))));
+
+    // An agent could write this file: it must not choose what is mounted.
+    let stray = f.path("stray");
+    std::fs::create_dir(&stray).unwrap();
+    std::fs::write(stray.join(".git"), format!("gitdir: {}/.git\n", f.workspace.display())).unwrap();
+    let text = refused(&stray);
+    assert!(
+        text.contains("which does not name") && text.contains("hint: "),
+        "{text}"
+    );
+    let fake = stray.join("fake");
+    std::fs::create_dir_all(fake.join("objects")).unwrap();
+    std::fs::write(fake.join("HEAD"), "ref: refs/heads/main\n").unwrap();
+    std::fs::write(fake.join("commondir"), format!("{}/.git\n", f.workspace.display())).unwrap();
+    std::fs::write(fake.join("gitdir"), stray.join(".git").display().to_string()).unwrap();
+    std::fs::write(stray.join(".git"), "gitdir: fake\n").unwrap();
+    assert!(refused(&stray).contains("which does not name"));
+
+    f.host(&["config", "core.repositoryformatversion", "1"]);
+    f.host(&["config", "extensions.refStorage", "reftable"]);
+    assert!(refused(&f.workspace).contains("`git refs migrate --ref-format=files`"));
+}
+
+#[test]
+fn a_linked_worktree_has_its_own_head_and_index() {
+    let f = Fixture::new();
+    f.host(&[
+        "worktree",
+        "add",
+        "-q",
+        "-b",
+        "side",
+        &f.path("side").display().to_string(),
+    ]);
+    let main = f.workspace.clone();
+    let f = Fixture {
+        workspace: f.path("side"),
+        ..f
+    };
+    let repo = f.repo();
+    assert!(repo.dot_git_is_file);
+    assert_eq!(repo.common_dir, main.join(".git"));
+    assert_eq!(repo.git_dir, main.join(".git/worktrees/side"));
+    let airlock = f.prepare();
+    assert_eq!(airlock.mount_points, ["objects", "git"]);
+    let inside = f.path("sandbox").display().to_string();
+    assert_eq!(
+        airlock
+            .mounts
+            .iter()
+            .map(|m| (m.target.clone(), m.read_only))
+            .collect::<Vec<_>>(),
+        [
+            (format!("{inside}/git"), false),
+            ("/workspace/.git".into(), true),
+            (format!("{inside}/objects"), true)
+        ]
+    );
+    let dot_git = std::fs::read_to_string(&airlock.mounts[1].source).unwrap();
+    assert_eq!(dot_git, format!("gitdir: {inside}/git\n"));
+    f.agent_commit("s", "1\n", "on the side");
+    f.agent(&["switch", "-q", "main"]);
+    f.agent_commit("m", "1\n", "on main");
+    f.agent(&["switch", "-q", "side"]);
+    assert_eq!(
+        f.take(),
+        [
+            format!(
+                "main: left at refs/sandbox/main, because it is checked out in `{}`; then `git merge --ff-only refs/sandbox/main`",
+                main.display()
+            ),
+            "side: took over 1 commit, now at ID".into()
+        ]
+    );
+    assert_eq!(f.host(&["status", "--short"]), "");
+    assert_eq!(f.host_in(&main, &["status", "--short"]), "");
+}
+
+#[test]
+fn a_submodule_as_the_workspace_is_its_own_repository() {
+    let f = Fixture::new();
+    let top = f.path("top");
+    f.host(&["init", "-q", "-b", "main", &top.display().to_string()]);
+    f.host_in(
+        &top,
+        &["submodule", "--quiet", "add", &f.workspace.display().to_string(), "sub"],
+    );
+    f.host_in(&top, &["commit", "-q", "-m", "sub"]);
+
+    // From above: files only, and `git status` works.
+    let above = Fixture {
+        workspace: top.clone(),
+        ..f
+    };
+    let notes = above.prepare().notes;
+    assert_eq!(
+        notes,
+        ["submodules: their files are there, git works in the main repository only"]
+    );
+    assert_eq!(above.agent(&["status", "--short"]), "");
+    above.agent_commit("t", "1\n", "above");
+    assert_eq!(above.take(), ["main: took over 1 commit, now at ID"]);
+
+    let inner = Fixture {
+        workspace: top.join("sub"),
+        ..above
+    };
+    std::fs::remove_dir_all(inner.private()).unwrap();
+    assert_eq!(inner.repo().git_dir, top.join(".git/modules/sub"));
+    inner.prepare();
+    inner.agent_commit("s", "1\n", "below");
+    assert_eq!(inner.take(), ["main: took over 1 commit, now at ID"]);
+    assert_eq!(inner.host(&["status", "--short"]), "");
+}
+
+#[test]
+fn borrowed_objects_are_mounted_too() {
+    let f = Fixture::new();
+    let origin = f.workspace.clone();
+    f.host(&[
+        "clone",
+        "-q",
+        "--shared",
+        &origin.display().to_string(),
+        &f.path("shared").display().to_string(),
+    ]);
+    let f = Fixture {
+        workspace: f.path("shared"),
+        ..f
+    };
+    let airlock = f.prepare();
+    assert_eq!(
+        f.repo().objects,
+        [f.workspace.join(".git/objects"), origin.join(".git/objects")]
+    );
+    assert_eq!(airlock.mount_points, ["objects", "objects-1"]);
+    let inside = f.path("sandbox").display().to_string();
+    let targets: Vec<_> = airlock
+        .mounts
+        .iter()
+        .map(|m| m.target.strip_prefix(&inside).unwrap_or(&m.target))
+        .collect();
+    assert_eq!(targets, ["/workspace/.git", "/objects", "/objects/info", "/objects-1"]);
+    f.agent_commit("a", "two\n", "inside");
+    assert_eq!(f.take(), ["main: took over 1 commit, now at ID"]);
+    assert_eq!(
+        f.host(&["status", "--short", "--branch"]),
+        "## main...origin/main [ahead 1]\n"
+    );
+}
+
+#[test]
+fn sha256_shallow_and_partial_repositories_work() {
+    let f = Fixture::empty(&["--object-format=sha256"]);
+    f.commit("a", "one\n", "first");
+    f.prepare();
+    f.agent_commit("a", "two\n", "inside");
+    assert_eq!(f.take(), ["main: took over 1 commit, now at ID"]);
+
+    let f = Fixture::new();
+    f.commit("a", "two\n", "second");
+    f.host(&["config", "uploadpack.allowFilter", "true"]);
+    let origin = format!("file://{}", f.workspace.display());
+    for (name, option) in [("shallow", "--depth=1"), ("partial", "--filter=blob:none")] {
+        f.host(&["clone", "-q", option, &origin, &f.path(name).display().to_string()]);
+        let temp = tempfile::tempdir().unwrap();
+        std::fs::rename(f.path(name), temp.path().join(name)).unwrap();
+        let clone = Fixture {
+            workspace: temp.path().canonicalize().unwrap().join(name),
+            temp,
+        };
+        clone.prepare();
+        clone.agent_commit("a", "three\n", "inside");
+        assert_eq!(clone.listed(), ["main Ahead: inside"], "{name}");
+        assert_eq!(clone.take(), ["main: took over 1 commit, now at ID"], "{name}");
+        assert_eq!(clone.host(&["status", "--short"]), "", "{name}");
+    }
+}
+
+#[test]
+fn packed_sparse_and_ignored_files_are_as_on_the_host() {
+    let f = Fixture::new();
+    std::fs::create_dir(f.workspace.join("far")).unwrap();
+    f.commit("far/x", "1\n", "far");
+    f.host(&["sparse-checkout", "set", "--cone", "--sparse-index", "near"]);
+    f.host(&["branch", "old", "HEAD~1"]);
+    f.host(&["pack-refs", "--all"]);
+    f.host(&["gc", "-q"]);
+    std::fs::write(f.workspace.join(".git/info/exclude"), "*.tmp\n").unwrap();
+    f.write("x.tmp", "");
+    f.prepare();
+    assert_eq!(f.agent(&["status", "--short"]), "");
+    f.agent(&["gc", "-q"]);
+    f.agent_commit("a", "two\n", "inside");
+    f.agent(&["gc", "-q"]);
+    assert_eq!(f.take(), ["main: took over 1 commit, now at ID"]);
+    assert_eq!(f.host(&["status", "--short"]), "");
+    assert!(!f.workspace.join("far").exists());
+
+    let f = Fixture::new();
+    f.host(&["update-index", "--split-index"]);
+    f.prepare();
+    assert_eq!(f.agent(&["status", "--short"]), "");
+    f.agent_commit("a", "two\n", "inside");
+    assert_eq!(f.take(), ["main: took over 1 commit, now at ID"]);
+    assert_eq!(f.host(&["status", "--short"]), "");
+}
+
+#[test]
+fn the_identity_is_the_user_s_and_a_missing_one_is_said() {
+    let f = Fixture::new();
+    f.host(&["config", "user.name", "Ada L."]);
+    f.host(&["config", "user.email", "ada@example.org"]);
+    let identity = identity(Some(&f.repo())).unwrap();
+    assert_eq!(identity.name.as_deref(), Some("Ada L."));
+    assert_eq!(identity.email.as_deref(), Some("ada@example.org"));
+    let notes = prepare(&f.repo(), &f.private(), None).unwrap().notes;
+    assert_eq!(
+        notes,
+        ["git knows no `user.name` and `user.email` of yours: commits inside need them"]
+    );
+}

@@ -1,0 +1,128 @@
+use super::*;
+use std::os::unix::fs::symlink;
+
+fn paths(items: &[Item]) -> Vec<String> {
+    items.iter().map(|item| item.path.display().to_string()).collect()
+}
+
+fn put(root: &Path, name: &str, text: &str) {
+    let path = root.join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+#[test]
+fn configuration_goes_in_and_state_does_not() {
+    let temp = tempfile::tempdir().unwrap();
+    let (home, agents) = (temp.path().join(".codex"), temp.path().join(".agents"));
+    for name in [
+        ".env",
+        "environments.toml",
+        "auth.json",
+        ".credentials.json",
+        "sessions/a.jsonl",
+        "state_5.sqlite",
+        "packages/x/bin/codex",
+        "tmp/arg0/git",
+        "skills/.system/s/SKILL.md",
+        "plugins/data/x",
+    ] {
+        put(&home, name, "no");
+    }
+    put(temp.path(), "dotfiles/config.toml", "model = \"m\"\n");
+    symlink("../dotfiles/config.toml", home.join("config.toml")).unwrap();
+    put(&home, "work.config.toml", "model_instructions_file = \"words.md\"\n");
+    put(&home, "words.md", "w");
+    put(&home, "AGENTS.md", "a");
+    put(&home, "rules/default.rules", "r");
+    put(&home, "agents/x.toml", "name = \"x\"\nnotify = [\"n\"]\n");
+    put(&home, "plugins/cache/m/p/1/.mcp.json", "{}");
+    put(&home, "skills/s/run.sh", "#!/bin/sh\n");
+    fs::set_permissions(home.join("skills/s/run.sh"), fs::Permissions::from_mode(0o755)).unwrap();
+    put(temp.path(), "dotfiles/skills/t/SKILL.md", "t");
+    symlink("../../dotfiles/skills/t", home.join("skills/t")).unwrap();
+    put(&agents, "skills/u/SKILL.md", "u");
+
+    let mirror = read(&home, &agents).unwrap();
+    assert_eq!(
+        paths(&mirror.files),
+        [
+            "AGENTS.md",
+            "agents/x.toml",
+            "brought-along/1-words.md",
+            "config.toml",
+            "plugins/cache/m/p/1/.mcp.json",
+            "rules/default.rules",
+            "skills/s/run.sh",
+            "skills/t/SKILL.md",
+            "work.config.toml",
+        ]
+    );
+    assert_eq!(paths(&mirror.agents), ["skills/u/SKILL.md"]);
+    let executable: Vec<bool> = mirror.files.iter().map(|file| file.executable).collect();
+    assert_eq!(executable.iter().filter(|x| **x).count(), 1);
+    assert_eq!(mirror.notes.len(), 2, "{:?}", mirror.notes);
+}
+
+#[test]
+fn nothing_at_all_is_fine() {
+    let none = Path::new("/nowhere/.codex");
+    assert_eq!(read(none, none).unwrap(), Mirror::default());
+}
+
+#[test]
+fn links_to_nowhere_circles_and_pipes_are_left_out_with_a_note() {
+    let temp = tempfile::tempdir().unwrap();
+    let home = temp.path().join(".codex");
+    put(&home, "skills/s/SKILL.md", "s");
+    put(&home, "skills/s/.git/config", "g");
+    symlink("/nowhere", home.join("AGENTS.md")).unwrap();
+    symlink("..", home.join("skills/s/up")).unwrap();
+    symlink(temp.path(), home.join("skills/everything")).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        home.join("skills/s/fifo"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::from_raw_mode(0o600),
+        0,
+    )
+    .unwrap();
+    let mirror = read(&home, &temp.path().join(".agents")).unwrap();
+    assert_eq!(paths(&mirror.files), ["skills/s/SKILL.md"]);
+    let mut notes: Vec<String> = mirror
+        .notes
+        .iter()
+        .map(|note| note.to_string().replace(&home.display().to_string(), ""))
+        .collect();
+    notes.sort();
+    assert_eq!(
+        notes,
+        [
+            "/AGENTS.md: left out, a symlink that leads nowhere",
+            "/skills/everything: left out, a symlink that leads to a directory above, or a tree without end",
+            "/skills/s/.git: left out, the history of a repository is no configuration",
+            "/skills/s/fifo: left out, neither a file nor a directory",
+            "/skills/s/up: left out, a symlink that leads to a directory above, or a tree without end",
+        ]
+    );
+}
+
+#[test]
+fn what_is_too_much_is_told() {
+    let temp = tempfile::tempdir().unwrap();
+    let home = temp.path().join(".codex");
+    put(&home, "skills/big/model.bin", "");
+    let file = fs::File::options()
+        .write(true)
+        .open(home.join("skills/big/model.bin"))
+        .unwrap();
+    file.set_len(MOST_BYTES + 1).unwrap();
+    put(&home, "skills/small/SKILL.md", "s");
+    let mirror = read(&home, &temp.path().join(".agents")).unwrap();
+    assert_eq!(paths(&mirror.files), ["skills/small/SKILL.md"]);
+    assert!(
+        mirror.notes[0].why.starts_with("1 files left out"),
+        "{:?}",
+        mirror.notes
+    );
+}

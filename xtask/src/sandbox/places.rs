@@ -1,0 +1,66 @@
+//! Where a sandbox keeps its things on the host, by workspace. Pure.
+
+use crate::context::Context;
+use crate::fingerprint;
+use std::path::{Path, PathBuf};
+
+/// The places of one workspace's sandbox. All but `override_file` lie in the state folder, mode 0700, and the
+/// container reaches only those that are mounted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    /// Compose's project name: `codex-sandbox-NAME-HASH`.
+    pub project: String,
+    /// The folder of this workspace in the state folder.
+    pub dir: PathBuf,
+    /// The sandbox's own Codex home.
+    pub codex_home: PathBuf,
+    /// The copy of `~/.agents`.
+    pub agents: PathBuf,
+    /// The copy of `/etc/codex`.
+    pub system_codex: PathBuf,
+    /// What is handed to the container, read-only.
+    pub guest: PathBuf,
+    /// The sandbox's own git directory.
+    pub git: PathBuf,
+    /// The newest proof.
+    pub proof: PathBuf,
+    /// What was read of the container before any agent ran in it.
+    pub entry: PathBuf,
+    /// What host-run files of the workspace looked like at the last entry.
+    pub baseline: PathBuf,
+    /// Held while a sandbox is started or proven.
+    pub lock: PathBuf,
+    /// The generated override, and beside it a copy of the proof.
+    pub override_file: PathBuf,
+}
+
+/// The places of a workspace, given by its canonical path, for a user: two users of one engine do not meet.
+pub fn of(cx: &Context, workspace: &Path, uid: u32) -> Places {
+    let name = workspace
+        .file_name()
+        .map(|name| name.to_string_lossy().to_lowercase())
+        .unwrap_or_default();
+    let name: String = name
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || *c == '-')
+        .take(24)
+        .collect();
+    let hash = fingerprint::of([workspace.to_string_lossy().as_bytes(), &uid.to_le_bytes()]);
+    let key = format!("{}-{}", name.trim_matches('-'), &hash[..8]);
+    let key = key.trim_start_matches('-').to_owned();
+    let dir = cx.state.join("workspaces").join(&key);
+    Places {
+        project: format!("codex-sandbox-{key}"),
+        codex_home: dir.join("codex-home"),
+        agents: dir.join("agents"),
+        system_codex: dir.join("etc-codex"),
+        guest: dir.join("guest"),
+        git: dir.join("git"),
+        proof: dir.join("proof.json"),
+        entry: dir.join("entry.json"),
+        baseline: dir.join("baseline.json"),
+        lock: dir.join("lock"),
+        override_file: cx.scratch().join(&key).join("override.yaml"),
+        dir,
+    }
+}

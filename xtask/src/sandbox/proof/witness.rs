@@ -1,0 +1,262 @@
+//! The host as a witness: the engine's word (`docker inspect`), `/proc/PID` of the container's init, and the sources
+//! of the mounts themselves. This file reads; it does not judge. The one thing it changes is the probe's file in the
+//! workspace, which it removes.
+
+use crate::error::failed;
+use crate::sandbox::mountinfo::{MountTable, Place};
+use crate::sandbox::probe::{FileId, Request};
+use crate::sandbox::promise::{Promise, Role};
+use crate::step::Command;
+use anyhow::Result;
+use rustix::fs::{AtFlags, Mode, OFlags, fstat, open, openat, unlinkat};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+/// The namespaces of which a container must have its own.
+pub const NAMESPACES: [&str; 5] = ["pid", "ipc", "net", "mnt", "uts"];
+
+/// What the host saw.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HostWitness {
+    /// The engine's description of the container: one object of `docker inspect`.
+    pub inspect: Value,
+    /// What `/proc` says of the container's init; or why it says nothing.
+    pub process: Result<ProcessFacts, String>,
+    /// The mounts of this process, by which paths of the host are translated.
+    pub own_mounts: MountTable,
+    /// The namespaces of this process.
+    pub own_namespaces: BTreeMap<String, String>,
+    /// The source of each promised mount, by its target.
+    pub sources: BTreeMap<String, SourceFacts>,
+    /// The promised directories that are out of reach, with their places where they exist.
+    pub out_of_reach: Vec<(PathBuf, Option<Place>)>,
+    /// The file of the mounted Codex.
+    pub codex: Option<FileId>,
+    /// What lies on the host where `Role::Git` is mounted inside.
+    pub real_git: Option<(FileId, Option<Place>)>,
+    /// The probe's file in the workspace, once looked for.
+    pub workspace_file: Option<Result<WorkspaceFile, String>>,
+}
+
+/// What `/proc/PID` says of the container's init.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessFacts {
+    /// `mountinfo`.
+    pub mounts: MountTable,
+    /// `status`.
+    pub status: String,
+    /// `limits`.
+    pub limits: String,
+    /// `ns/*`.
+    pub namespaces: BTreeMap<String, String>,
+}
+
+/// The source of a mount, as the host sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceFacts {
+    /// Its identity, or the error.
+    pub id: Result<FileId, String>,
+    /// Its place by the host's mounts.
+    pub place: Option<Place>,
+    /// Whether it is a directory with something in it.
+    pub filled: bool,
+}
+
+/// The file that the probe made in the workspace, as the host sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkspaceFile {
+    /// Its owner.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// Its first bytes.
+    pub text: String,
+    /// The group of the workspace where it hands its group on (setgid).
+    pub inherited: Option<u32>,
+    /// Whether it could be removed.
+    pub removed: bool,
+}
+
+/// The command whose output [`HostWitness::read`] takes.
+pub fn inspect_command(container: &str) -> Command {
+    Command::new("docker").args(["container", "inspect", container])
+}
+
+impl HostWitness {
+    /// Reads what the host can see: `inspect` is the text of [`inspect_command`].
+    pub fn read(inspect: &str, promise: &Promise) -> Result<HostWitness> {
+        let inspect = match serde_json::from_str(inspect) {
+            Ok(Value::Array(mut list)) if list.len() == 1 => list.remove(0),
+            _ => return Err(failed("`docker container inspect` did not answer with one container").into()),
+        };
+        let own_mounts = fs::read("/proc/self/mountinfo")
+            .map_err(|err| err.to_string())
+            .and_then(|bytes| MountTable::parse(&String::from_utf8_lossy(&bytes)))
+            .map_err(failed)?;
+        let sources = promise
+            .mounts
+            .iter()
+            .map(|mount| (mount.target.clone(), source_facts(&mount.source, &own_mounts)))
+            .collect();
+        let out_of_reach = promise
+            .out_of_reach
+            .iter()
+            .map(|dir| (dir.clone(), place_of(dir, &own_mounts)))
+            .collect();
+        Ok(HostWitness {
+            process: process_facts(&inspect),
+            sources,
+            out_of_reach,
+            codex: codex_file(promise),
+            real_git: real_git(promise, &own_mounts),
+            own_namespaces: namespaces("/proc/self/ns"),
+            own_mounts,
+            inspect,
+            workspace_file: None,
+        })
+    }
+
+    /// The full id of the container.
+    pub fn id(&self) -> &str {
+        self.inspect["Id"].as_str().unwrap_or_default()
+    }
+
+    /// A setting of the container's `HostConfig`.
+    pub fn setting(&self, name: &str) -> &Value {
+        &self.inspect["HostConfig"][name]
+    }
+
+    /// Looks at the file that the probe made in the workspace, and removes it.
+    pub fn take_workspace_file(&mut self, promise: &Promise, nonce: &str) {
+        let workspace = promise.mounts.iter().find(|mount| mount.role == Role::Workspace);
+        self.workspace_file = workspace.map(|mount| take_file(&mount.source, &Request::workspace_file_name(nonce)));
+    }
+}
+
+/// Never follows a symlink and never waits: what lies there was written by the other side.
+fn take_file(dir: &Path, name: &str) -> Result<WorkspaceFile, String> {
+    let text = |err: rustix::io::Errno| format!("`{name}` in `{}`: {err}", dir.display());
+    let dir_fd = open(dir, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(text)?;
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let opened = openat(&dir_fd, name, flags, Mode::empty());
+    let removed = unlinkat(&dir_fd, name, AtFlags::empty()).is_ok();
+    let file = fs::File::from(opened.map_err(text)?);
+    let meta = file.metadata().map_err(|err| err.to_string())?;
+    if !meta.is_file() {
+        return Err(format!("`{name}` in `{}` is no regular file", dir.display()));
+    }
+    let mut bytes = Vec::new();
+    file.take(256).read_to_end(&mut bytes).map_err(|err| err.to_string())?;
+    let dir_stat = fstat(&dir_fd).map_err(text)?;
+    Ok(WorkspaceFile {
+        uid: meta.uid(),
+        gid: meta.gid(),
+        text: String::from_utf8_lossy(&bytes).into_owned(),
+        inherited: (dir_stat.st_mode & 0o2000 != 0).then_some(dir_stat.st_gid),
+        removed,
+    })
+}
+
+fn process_facts(inspect: &Value) -> Result<ProcessFacts, String> {
+    let id = inspect["Id"].as_str().unwrap_or_default();
+    let pid = inspect["State"]["Pid"].as_u64().filter(|pid| *pid > 0);
+    let pid = pid.ok_or("the engine names no process of the container")?;
+    let read = |name: &str| {
+        let path = format!("/proc/{pid}/{name}");
+        fs::read(&path)
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .map_err(|err| format!("the host cannot read `{path}` ({err})"))
+    };
+    let mounts = read("mountinfo")?;
+    // Elsewhere (a remote engine, one in a virtual machine) the same number names another process or none.
+    if id.is_empty() || !(mounts.contains(id) || read("cgroup").is_ok_and(|text| text.contains(id))) {
+        return Err(format!(
+            "process {pid} of this host is not the container's: the engine runs elsewhere"
+        ));
+    }
+    let namespaces = namespaces(&format!("/proc/{pid}/ns"));
+    if namespaces.is_empty() {
+        return Err(format!("the host cannot read `/proc/{pid}/ns`"));
+    }
+    Ok(ProcessFacts {
+        mounts: MountTable::parse(&mounts)?,
+        status: read("status")?,
+        limits: read("limits")?,
+        namespaces,
+    })
+}
+
+fn namespaces(dir: &str) -> BTreeMap<String, String> {
+    let link = |name: &str| {
+        let link = fs::read_link(Path::new(dir).join(name)).ok()?;
+        Some((name.to_owned(), link.to_string_lossy().into_owned()))
+    };
+    NAMESPACES
+        .iter()
+        .chain(&["user", "cgroup"])
+        .filter_map(|name| link(name))
+        .collect()
+}
+
+fn file_id(path: &Path) -> Result<FileId, String> {
+    let meta = fs::metadata(path).map_err(|err| format!("`{}`: {err}", path.display()))?;
+    Ok(FileId {
+        dev: meta.dev(),
+        ino: meta.ino(),
+    })
+}
+
+fn place_of(path: &Path, mounts: &MountTable) -> Option<Place> {
+    mounts.place_of(path.canonicalize().ok()?.to_str()?)
+}
+
+fn source_facts(source: &Path, mounts: &MountTable) -> SourceFacts {
+    SourceFacts {
+        id: file_id(source),
+        place: place_of(source, mounts),
+        filled: fs::read_dir(source).is_ok_and(|mut entries| entries.next().is_some()),
+    }
+}
+
+fn codex_file(promise: &Promise) -> Option<FileId> {
+    let package = promise.mounts.iter().find(|mount| mount.role == Role::CodexPackage)?;
+    file_id(&package.source.join("bin/codex")).ok()
+}
+
+fn real_git(promise: &Promise, mounts: &MountTable) -> Option<(FileId, Option<Place>)> {
+    let path = super::reach::real_git_path(promise)?;
+    Some((file_id(&path).ok()?, place_of(&path, mounts)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_probes_file_is_read_and_removed_and_a_symlink_is_never_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("f"), "nonce").unwrap();
+        let file = take_file(dir.path(), "f").unwrap();
+        assert_eq!((file.text.as_str(), file.removed), ("nonce", true));
+        assert!(!dir.path().join("f").exists());
+
+        let precious = dir.path().join("precious");
+        fs::write(&precious, "keep").unwrap();
+        std::os::unix::fs::symlink(&precious, dir.path().join("f")).unwrap();
+        assert!(take_file(dir.path(), "f").is_err());
+        assert!(precious.exists() && fs::symlink_metadata(dir.path().join("f")).is_err());
+    }
+
+    #[test]
+    fn a_process_of_another_machine_is_no_witness() {
+        let inspect = serde_json::json!({"Id": "0123456789abcdef", "State": {"Pid": std::process::id()}});
+        let why = process_facts(&inspect).unwrap_err();
+        assert!(why.contains("the engine runs elsewhere"), "{why}");
+        let why = process_facts(&serde_json::json!({"Id": "x", "State": {"Pid": 0}})).unwrap_err();
+        assert!(why.contains("names no process"), "{why}");
+    }
+}

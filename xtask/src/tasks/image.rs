@@ -1,0 +1,187 @@
+//! `cargo xtask image`: build the image where it is missing or stale.
+
+use crate::cli::Flags;
+use crate::context::Context;
+use crate::error::{failed, host};
+use crate::exec;
+use crate::host::engine::{self, Engine};
+use crate::host::gpu::GpuFacts;
+use crate::host::user::User;
+use crate::host::{gpu, network};
+use crate::image::{INPUTS_LABEL, Inputs, REPOSITORY, base, plan, read_files, reasons};
+use crate::sandbox::settings::{self, Settings};
+use crate::step::{Command, Step};
+use crate::ui;
+use anyhow::Result;
+use plan::Wishes;
+use serde_json::{Map, Value};
+
+/// What is known of the image before anything is built.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// The inputs; they give the tag.
+    pub inputs: Inputs,
+    /// Why the image must be built; empty means it is up to date.
+    pub reasons: Vec<String>,
+}
+
+/// Runs the task. Returns the exit code.
+///
+/// # Errors
+/// Wrong settings, a build that fails, a host that cannot build.
+pub fn run(cx: &Context, flags: &Flags, check: bool, wishes: Wishes) -> Result<u8> {
+    let settings = settings::load(cx, flags)?;
+    let user = User::read();
+    let state = state(cx, &settings, &user)?;
+    let forced = wishes.pull || wishes.no_cache;
+    if check {
+        let lines = if state.reasons.is_empty() { "up to date".to_owned() } else { state.reasons.join("\n") };
+        ui::result(lines);
+        return Ok(u8::from(!state.reasons.is_empty()));
+    }
+    if flags.dry_run {
+        for step in steps(cx, &settings, &state, wishes) {
+            ui::result(step);
+        }
+        return Ok(0);
+    }
+    if state.reasons.is_empty() && !forced {
+        ui::say(format_args!("the image is up to date: nothing to build"));
+    } else {
+        build(cx, &settings, &state, wishes)?;
+    }
+    // Read again: making the CPU base gives the base an id, and with it the image its final tag.
+    ui::result(self::state(cx, &settings, &user)?.inputs.tag());
+    Ok(0)
+}
+
+/// Builds the image of these settings where it is missing or stale, and returns its tag.
+///
+/// # Errors
+/// As `run`.
+pub fn ensure(cx: &Context, settings: &Settings, user: &User, state: &State) -> Result<String> {
+    if state.reasons.is_empty() {
+        return Ok(state.inputs.tag());
+    }
+    build(cx, settings, state, Wishes::default())?;
+    Ok(self::state(cx, settings, user)?.inputs.tag())
+}
+
+/// Reads the inputs and asks the engine which images there are: two queries, side by side.
+///
+/// # Errors
+/// No engine answers (exit code 3), or a file of the build context cannot be read.
+pub fn state(cx: &Context, settings: &Settings, user: &User) -> Result<State> {
+    let reference = settings.base.clone().unwrap_or_else(base::cpu_reference);
+    let base_query =
+        Command::new("docker").args(["image", "inspect", "--format", "{{.Id}}", &reference]);
+    let filter = format!("label={INPUTS_LABEL}");
+    let list_query = Command::new("docker")
+        .args(["image", "ls", "--filter", &filter, "--format", "{{.Repository}}:{{.Tag}}"]);
+    let (base_id, list) = exec::both(|| exec::capture(&base_query), || exec::capture(&list_query));
+    let (base_id, list) = (base_id?, list?);
+    if !list.ok() {
+        return Err(host(format!("no Docker Engine answers: {}", list.stderr.trim()))
+            .hint("start it: `sudo systemctl start docker`; `docker version` tells more")
+            .into());
+    }
+    let inputs = Inputs {
+        base: reference,
+        base_id: base_id.ok().then(|| base_id.stdout.trim().to_owned()),
+        arch_list: settings.arch_list.clone(),
+        uid: user.uid,
+        gid: user.gid,
+        files: read_files(&cx.root.join("docker"))?,
+    };
+    let (tag, suffix) = (inputs.tag(), format!("-u{}", user.uid));
+    let tags: Vec<&str> = list.stdout.lines().filter(|t| t.starts_with(REPOSITORY) && t.ends_with(&suffix)).collect();
+    // Docker lists the newest first.
+    let reasons = match tags.first() {
+        _ if tags.contains(&tag.as_str()) => Vec::new(),
+        None => reasons(&inputs, None),
+        Some(newest) => reasons(&inputs, inputs_of(newest)?.as_ref()),
+    };
+    Ok(State { inputs, reasons })
+}
+
+fn inputs_of(tag: &str) -> Result<Option<Map<String, Value>>> {
+    let format = format!("{{{{index .Config.Labels \"{INPUTS_LABEL}\"}}}}");
+    let said = exec::stdout_of(&Command::new("docker").args(["image", "inspect", "--format", &format, tag]))?;
+    Ok(serde_json::from_str(said.trim()).ok())
+}
+
+/// Every step of a build: the CPU base where it is asked for and missing, then the image.
+pub fn steps(cx: &Context, settings: &Settings, state: &State, wishes: Wishes) -> Vec<Step> {
+    let mut steps = Vec::new();
+    if needs_cpu_base(settings, state, wishes) {
+        steps.extend(base::cpu_steps(&state.inputs.base, &mirror(), &cx.scratch()));
+    }
+    let wishes = if settings.base.is_none() { own_base(wishes) } else { wishes };
+    steps.push(plan::build(&cx.root.join("docker"), &state.inputs, wishes, &network::read(cx)));
+    steps
+}
+
+fn mirror() -> String {
+    let query = Command::new("apt-get").args(["indextargets", "--format", "$(SITE) $(ORIGIN) $(CREATED_BY)"]);
+    let said = exec::capture(&query).ok().filter(exec::Output::ok);
+    said.and_then(|said| base::mirror_of(&said.stdout)).unwrap_or_else(|| base::DEFAULT_MIRROR.to_owned())
+}
+
+fn build(cx: &Context, settings: &Settings, state: &State, wishes: Wishes) -> Result<()> {
+    let engine = engine::read(cx)?;
+    engine::refuse(&engine)?;
+    check_room(&engine, settings)?;
+    if settings.base.is_some() {
+        check_fit(&engine, cx, settings, state)?;
+    } else if state.inputs.base_id.is_none() && which::which_in("mmdebstrap", cx.var("PATH"), &cx.cwd).is_err() {
+        return Err(base::no_mmdebstrap().into());
+    }
+    for reason in &state.reasons {
+        ui::say(format_args!("image: {reason}"));
+    }
+    let docker = cx.root.join("docker");
+    if needs_cpu_base(settings, state, wishes) {
+        exec::all(&base::cpu_steps(&state.inputs.base, &mirror(), &cx.scratch()))?;
+        // The base's id is an input: the image is built with the id that it has now.
+        let now = self::state(cx, settings, &User::read())?;
+        return exec::all(&[plan::build(&docker, &now.inputs, own_base(wishes), &network::read(cx))]);
+    }
+    exec::all(&steps(cx, settings, state, wishes))
+}
+
+fn needs_cpu_base(settings: &Settings, state: &State, wishes: Wishes) -> bool {
+    settings.base.is_none() && (state.inputs.base_id.is_none() || wishes.pull)
+}
+
+// No registry has the CPU base: `--pull` makes it anew instead.
+fn own_base(wishes: Wishes) -> Wishes {
+    Wishes { pull: false, ..wishes }
+}
+
+/// An image with NVIDIA's base takes about 20 GB and as much again while it is unpacked; a CPU image takes 3 GB.
+fn check_room(engine: &Engine, settings: &Settings) -> Result<()> {
+    let need: u64 = if settings.base.is_some() { 40 << 30 } else { 8 << 30 };
+    match engine::free_bytes(&engine.root_dir) {
+        Some(free) if free < need => Err(failed(format!(
+            "`{}` has {} GiB free, and the build needs {} GiB",
+            engine.root_dir.display(),
+            free >> 30,
+            need >> 30
+        ))
+        .hint("`docker system df` shows what takes the room; `docker image prune` removes unused images")
+        .into()),
+        // A folder that this user cannot read is no reason to refuse: the build itself will tell.
+        _ => Ok(()),
+    }
+}
+
+fn check_fit(engine: &Engine, cx: &Context, settings: &Settings, state: &State) -> Result<()> {
+    let facts: GpuFacts = gpu::read(engine, cx.var("PATH"));
+    let misfits = base::misfits(&state.inputs.base, &settings.arch_list, &facts);
+    if misfits.is_empty() {
+        return Ok(());
+    }
+    Err(host(format!("the image would not serve this host's GPU: {}", misfits.join("; ")))
+        .hint("choose another base with `--base`, set `arch_list` in sandbox.local.yaml, or update the driver")
+        .into())
+}

@@ -1,0 +1,10 @@
+//! The tasks: one file a subcommand. Each plans, then runs; deciding is the business of `sandbox` and `image`.
+
+pub mod bench;
+pub mod commits;
+pub mod down;
+pub mod image;
+pub mod mounts;
+pub mod sandbox;
+pub mod status;
+pub mod test;

@@ -1,0 +1,135 @@
+//! What is laid ready on the host before a container starts, and set anew while nothing runs inside.
+
+use super::prepare::Wish;
+use crate::context::Context;
+use crate::error::usage;
+use crate::exec;
+use crate::sandbox::codex_home::{self, McpServer, Mirror, Mode};
+use crate::sandbox::{airlock, login};
+use crate::ui;
+use anyhow::{Context as _, Result};
+use std::path::{Path, PathBuf};
+
+/// Where Codex reads what an administrator has set.
+pub const SYSTEM: &str = "/etc/codex";
+
+/// The inside witness and its helper, handed in read-only.
+const GUEST_FILES: &[(&str, &str)] = &[
+    ("probe.py", include_str!("../../../../docker/probe.py")),
+    ("reap.py", include_str!("../../../../docker/reap.py")),
+];
+
+/// Whether the host has rules of an administrator.
+pub fn has_system() -> bool {
+    super::start::exists(Path::new(SYSTEM))
+}
+
+/// What is mounted at the container's Codex home.
+pub fn dir(wish: &Wish) -> PathBuf {
+    match wish.settings.codex_home {
+        Mode::Mirror => wish.places.codex_home.clone(),
+        Mode::Shared => {
+            let home = &wish.settings.host_codex_home;
+            home.canonicalize().unwrap_or_else(|_| home.clone())
+        }
+        Mode::None => wish.places.dir.join("codex-home-none"),
+    }
+}
+
+fn read(cx: &Context, wish: &Wish) -> Result<Mirror> {
+    match wish.settings.codex_home {
+        Mode::None => Ok(Mirror::default()),
+        _ => codex_home::read(&wish.settings.host_codex_home, &cx.home.join(".agents")),
+    }
+}
+
+/// What of the host's Codex home stays out or goes in changed: one line each.
+///
+/// # Errors
+/// The host's configuration cannot be read.
+pub fn notes(cx: &Context, wish: &Wish) -> Result<Vec<String>> {
+    Ok(match wish.settings.codex_home {
+        Mode::Mirror => read(cx, wish)?.notes.iter().map(ToString::to_string).collect(),
+        Mode::Shared => vec!["shared: the agent can change what your own Codex runs on this host".to_owned()],
+        Mode::None => vec!["none: nothing of yours goes in, not even the login".to_owned()],
+    })
+}
+
+/// The MCP servers whose program is to be looked up inside.
+///
+/// # Errors
+/// The host's configuration cannot be read.
+pub fn servers(cx: &Context, wish: &Wish) -> Result<Vec<McpServer>> {
+    guest(wish, &[])?;
+    Ok(read(cx, wish)?.mcp)
+}
+
+/// Sets anew all that comes from the host. No agent may be live.
+///
+/// # Errors
+/// The host's side cannot be read, or the sandbox's side cannot be written.
+pub fn refresh(cx: &Context, wish: &Wish) -> Result<Vec<McpServer>> {
+    let places = &wish.places;
+    exec::create_dir(&places.dir, 0o700)?;
+    let mirror = read(cx, wish)?;
+    match wish.settings.codex_home {
+        Mode::Mirror => {
+            codex_home::write(&mirror, &places.codex_home, &places.agents)?;
+            carry_login(wish)?;
+        }
+        Mode::Shared => {
+            let home = dir(wish);
+            if !home.is_dir() {
+                return Err(usage(format!("`codex_home: shared` needs `{}`, and it is not there", home.display()))
+                    .hint("run Codex once on the host, or use `mirror`")
+                    .into());
+            }
+            ui::warn("the agent shares your Codex home: it can change what your own Codex runs on this host");
+            codex_home::write(&Mirror { files: Vec::new(), ..mirror.clone() }, &places.dir.join("unused"), &places.agents)?;
+        }
+        Mode::None => empty(&dir(wish))?,
+    }
+    codex_home::system(Path::new(SYSTEM), &places.system_codex)
+        .context("the administrator's rules for Codex must stay in force")?;
+    let mut points = Vec::new();
+    if let Some(repository) = &wish.repository {
+        let identity = airlock::identity(Some(repository))?;
+        let lock = airlock::prepare(repository, &places.git, Some(&identity))?;
+        lock.notes.iter().for_each(|note| ui::say(format_args!("git: {note}")));
+        points = lock.mount_points;
+    }
+    guest(wish, &points)?;
+    Ok(mirror.mcp)
+}
+
+fn carry_login(wish: &Wish) -> Result<()> {
+    let outcome = login::reconcile(&wish.settings.host_codex_home, &wish.places.codex_home)?;
+    outcome.worth_saying().into_iter().for_each(ui::say);
+    Ok(())
+}
+
+fn empty(dir: &Path) -> Result<()> {
+    if dir.symlink_metadata().is_ok() {
+        std::fs::remove_dir_all(dir).with_context(|| format!("cannot empty `{}`", dir.display()))?;
+    }
+    exec::create_dir(dir, 0o700)
+}
+
+/// Fills the directory that is mounted read-only at `/sandbox`: the container never writes there.
+fn guest(wish: &Wish, points: &[String]) -> Result<()> {
+    let guest = &wish.places.guest;
+    exec::create_dir(guest, 0o755)?;
+    for (name, text) in GUEST_FILES {
+        write_new(&guest.join(name), text.as_bytes())?;
+    }
+    if let Some(ca) = &wish.network.ca {
+        let bytes = std::fs::read(ca).with_context(|| format!("cannot read the CA bundle `{}`", ca.display()))?;
+        write_new(&guest.join("ca.pem"), &bytes)?;
+    }
+    points.iter().try_for_each(|name| exec::create_dir(&guest.join(name), 0o755))
+}
+
+/// Writes a file only where its text differs: a running container reads these.
+fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
+    if std::fs::read(path).is_ok_and(|old| old == bytes) { Ok(()) } else { exec::write_file(path, bytes, 0o644) }
+}

@@ -1,0 +1,98 @@
+//! `cargo xtask sandbox`: build, start, prove, show, ask, enter; on the way out say what changed.
+
+mod enter;
+mod entry;
+mod home;
+mod mounts;
+mod prepare;
+mod start;
+
+pub use entry::read as entry;
+pub use prepare::{Wish, gather};
+pub use start::{copy_of_proof, find};
+
+use crate::cli::Flags;
+use crate::context::Context;
+use crate::error::{failed, usage};
+use crate::sandbox::places::Places;
+use crate::sandbox::proof::{Proof, Verdict};
+use crate::ui;
+use anyhow::{Context as _, Result};
+use std::fs::File;
+use std::io::Read as _;
+
+/// Runs the task. Returns Codex's own exit code once Codex has started.
+///
+/// # Errors
+/// Wrong settings, a host that cannot run it, a promise that does not hold.
+pub fn run(cx: &Context, flags: &Flags, shell: bool, args: &[String]) -> Result<u8> {
+    if !flags.yes && !flags.dry_run && !cx.stdin_tty {
+        return Err(usage("`sandbox` asks before it enters, and standard input is no terminal")
+            .hint("add `--yes`")
+            .into());
+    }
+    let wish = gather(cx, flags)?;
+    if flags.dry_run {
+        return start::dry_run(cx, &wish, shell, args);
+    }
+    let lock = lock(&wish.places)?;
+    let mut started = start::ensure(cx, &wish)?;
+    let (proof, missing) = match start::prove(cx, &wish, &mut started) {
+        Ok(proven) => proven,
+        Err(err) => {
+            start::discard(&started);
+            return Err(err);
+        }
+    };
+    ui::say(proof.table().trim_end());
+    if !holds(&proof) {
+        if !shell {
+            start::discard(&started);
+            return Err(not_entered(cx, &proof));
+        }
+        ui::warn("a promise does not hold; this shell is for looking into it, nothing in it is safe to rely on");
+    }
+    if !flags.yes && !ui::confirm(if shell { "Enter a shell?" } else { "Enter Codex?" }) {
+        ui::say(format_args!("not entered; `{}` keeps running, `cargo xtask down` stops it", started.container));
+        return Ok(0);
+    }
+    enter::enter(cx, &wish, &started, &missing, lock, shell, args)
+}
+
+/// Whether Codex may be entered: every claim is held. What cannot be proven is no promise kept.
+pub fn holds(proof: &Proof) -> bool {
+    proof.claims.iter().all(|claim| claim.verdict == Verdict::Held)
+}
+
+/// Two calls for one workspace take turns until both have entered.
+fn lock(places: &Places) -> Result<File> {
+    crate::exec::create_dir(&places.dir, 0o700)?;
+    let open = || -> std::io::Result<File> {
+        let file = File::options().create(true).truncate(false).write(true).open(&places.lock)?;
+        if file.try_lock().is_err() {
+            ui::say("waiting for another `cargo xtask` that starts or proves this sandbox");
+            file.lock()?;
+        }
+        Ok(file)
+    };
+    open().with_context(|| format!("cannot lock `{}`", places.lock.display()))
+}
+
+/// Letters and digits that no earlier run has used.
+fn nonce() -> Result<String> {
+    let mut bytes = [0; 12];
+    File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut bytes)).context("no random numbers")?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn not_entered(cx: &Context, proof: &Proof) -> anyhow::Error {
+    let ids: Vec<&str> =
+        proof.claims.iter().filter(|claim| claim.verdict != Verdict::Held).map(|claim| claim.id.as_str()).collect();
+    let verb = if ids.len() == 1 { "does not hold" } else { "do not hold" };
+    failed(format!("Codex was not started: `{}` {verb}", ids.join("`, `")))
+        .hint(format!(
+            "the evidence is in `{}`; `cargo xtask sandbox --shell` looks into it",
+            start::copy_of_proof(cx).display()
+        ))
+        .into()
+}

@@ -1,0 +1,137 @@
+//! The mounts of a wanted sandbox, its promise, and the label by which it is known again.
+
+use super::home;
+use super::prepare::Wish;
+use crate::context::Context;
+use crate::fingerprint;
+use crate::sandbox::codex_home::{AGENTS_INSIDE, INSIDE, Mode};
+use crate::sandbox::compose::Project;
+use crate::sandbox::promise::{GpuRoute, Mount, Promise, Role};
+use crate::sandbox::sources::{self, Rules};
+use crate::sandbox::{airlock, promise};
+use anyhow::Result;
+use serde_json::{Map, Value, json};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+/// Everything that Compose needs to know, from what is wanted.
+///
+/// # Errors
+/// The repository cannot be planned for.
+pub fn project(cx: &Context, wish: &Wish, image: &str, route: Option<GpuRoute>) -> Result<Project> {
+    let settings = &wish.settings;
+    Ok(Project {
+        name: wish.places.project.clone(),
+        base_file: cx.root.join("docker/docker-compose.yaml"),
+        override_file: wish.places.override_file.clone(),
+        promise: Promise {
+            uid: wish.user.uid,
+            gid: wish.user.gid,
+            groups: groups(wish),
+            mounts: mounts(wish)?,
+            out_of_reach: out_of_reach(cx, wish),
+            shm_bytes: settings.shm_bytes,
+            pids_limit: settings.pids_limit,
+            gpus: settings.gpus.clone(),
+            gpu_route: route,
+            network: settings.network,
+            codex_version: wish.codex.version.clone(),
+            image: image.to_owned(),
+            image_id: None,
+        },
+        codex_bin: wish.codex.binary.clone(),
+        ca: wish.network.ca.is_some(),
+        settings: Value::Object(Map::from_iter(label(cx, wish, image))),
+    })
+}
+
+/// The settings that a container is made with, as its label holds them: what a later call is compared with.
+pub fn label(cx: &Context, wish: &Wish, image: &str) -> Map<String, Value> {
+    let settings = &wish.settings;
+    let groups: Vec<String> = groups(wish).iter().map(u32::to_string).collect();
+    let compose = std::fs::read(cx.root.join("docker/docker-compose.yaml")).unwrap_or_default();
+    let git = match &wish.repository {
+        None => "none",
+        Some(repository) if repository.dot_git_is_file => "airlock of a linked worktree",
+        Some(_) => "airlock",
+    };
+    let mut label = Map::new();
+    let mut put = |key: &str, value: String| label.insert(key.to_owned(), json!(value));
+    put("user", format!("{}:{} {}", wish.user.uid, wish.user.gid, groups.join(" ")).trim_end().to_owned());
+    put("gpus", settings.gpus.to_string());
+    put("network", settings.network.to_string());
+    put("shm_size", settings.shm_bytes.to_string());
+    put("pids_limit", settings.pids_limit.to_string());
+    put("codex_home", settings.codex_home.to_string());
+    put("git", git.to_owned());
+    put("/etc/codex", if home::has_system() { "the host's".into() } else { "the image's".into() });
+    for mount in &wish.datasets {
+        put(&mount.role.id(), mount.source.to_string_lossy().into_owned());
+    }
+    put("image", image.to_owned());
+    put("codex", wish.codex.version.clone());
+    put("compose file", fingerprint::of([compose])[..12].to_owned());
+    label
+}
+
+/// Every bind mount, outer ones before those that lie in them.
+fn mounts(wish: &Wish) -> Result<Vec<Mount>> {
+    let mount = |role, source: &Path, target: &str, read_only| Mount {
+        role,
+        source: source.to_path_buf(),
+        target: target.to_owned(),
+        read_only,
+    };
+    let places = &wish.places;
+    let mut mounts = vec![
+        mount(Role::Workspace, &wish.workspace, "/workspace", false),
+        mount(Role::CodexPackage, &wish.codex.package, "/opt/codex", true),
+        mount(Role::CodexHome, &home::dir(wish), INSIDE, false),
+        mount(Role::Guest, &places.guest, "/sandbox", true),
+    ];
+    if wish.settings.codex_home != Mode::None {
+        mounts.push(mount(Role::Agents, &places.agents, AGENTS_INSIDE, true));
+    }
+    if home::has_system() {
+        mounts.push(mount(Role::SystemCodex, &places.system_codex, home::SYSTEM, true));
+    }
+    mounts.extend(wish.datasets.iter().cloned());
+    if let Some(repository) = &wish.repository {
+        mounts.extend(airlock::mounts(repository, &places.git)?);
+    }
+    Ok(mounts)
+}
+
+/// The user's groups that own a mounted directory, without those that have power over the host.
+fn groups(wish: &Wish) -> Vec<u32> {
+    let sources = wish.datasets.iter().map(|mount| mount.source.as_path()).chain([wish.workspace.as_path()]);
+    let owners: Vec<u32> = sources.filter_map(|path| path.metadata().ok()).map(|meta| meta.gid()).collect();
+    wish.user.passed_on(&owners).iter().map(|group| group.gid).collect()
+}
+
+/// What no mount may reach for writing. Of this repository it is everything but the default project.
+fn out_of_reach(cx: &Context, wish: &Wish) -> Vec<PathBuf> {
+    let own = cx.root.read_dir().into_iter().flatten().flatten();
+    let mut dirs: Vec<PathBuf> =
+        own.filter(|entry| entry.file_name() != "workspace").map(|entry| entry.path()).collect();
+    dirs.sort();
+    dirs.push(cx.state.clone());
+    if wish.settings.codex_home != Mode::Shared {
+        dirs.push(canonical(&wish.settings.host_codex_home));
+    }
+    dirs.extend(wish.repository.iter().flat_map(airlock::Repository::out_of_reach));
+    dirs
+}
+
+fn canonical(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
+}
+
+/// The host-side checks of every source, before anything is started.
+///
+/// # Errors
+/// Every source that is refused, all at once.
+pub fn check(cx: &Context, promise: &promise::Promise) -> Result<()> {
+    let rules = Rules { home: cx.home.clone(), repository: cx.root.clone(), uid: promise.uid, gid: promise.gid, groups: promise.groups.clone() };
+    sources::refuse(&promise.mounts, &rules)
+}

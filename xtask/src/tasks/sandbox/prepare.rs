@@ -1,0 +1,130 @@
+//! What is wanted, gathered before anything is changed: settings, and the facts of this host, side by side.
+
+use crate::cli::Flags;
+use crate::context::Context;
+use crate::error::usage;
+use crate::exec;
+use crate::host::codex::{self, Codex};
+use crate::host::network;
+use crate::host::user::User;
+use crate::image::plan::HostNetwork;
+use crate::sandbox::airlock::{self, Repository};
+use crate::sandbox::places::{self, Places};
+use crate::sandbox::promise::{Mount, Role};
+use crate::sandbox::running::Running;
+use crate::sandbox::settings::{self, LOCAL_FILE, Settings};
+use crate::tasks::image::{self, State};
+use crate::ui;
+use anyhow::{Context as _, Result};
+use std::path::{Path, PathBuf};
+
+/// Everything that was gathered.
+pub struct Wish {
+    /// The settings, every data set with its source.
+    pub settings: Settings,
+    /// The host user.
+    pub user: User,
+    /// Where this workspace's things lie.
+    pub places: Places,
+    /// The host's Codex.
+    pub codex: Codex,
+    /// The image, and why it must be built.
+    pub image: State,
+    /// The container that is there already.
+    pub running: Option<Running>,
+    /// The workspace's repository.
+    pub repository: Option<Repository>,
+    /// The CA bundle and the proxies.
+    pub network: HostNetwork,
+    /// The workspace, canonical.
+    pub workspace: PathBuf,
+    /// The data sets as mounts, canonical.
+    pub datasets: Vec<Mount>,
+}
+
+/// Gathers settings and facts. The slow ones (container, image, Codex) are asked side by side.
+///
+/// # Errors
+/// Wrong settings, a missing source, no engine, no Codex.
+pub fn gather(cx: &Context, flags: &Flags) -> Result<Wish> {
+    let mut settings = settings::load(cx, flags)?;
+    give_sources(cx, &mut settings)?;
+    let user = User::read();
+    let workspace = canonical("the workspace", &settings.workspace)?;
+    let datasets = settings.datasets.iter().filter_map(dataset_mount).collect::<Result<Vec<_>>>()?;
+    let places = places::of(cx, &workspace, user.uid);
+    let container = crate::sandbox::compose::container_name(&places.project);
+    let (running, (image, codex)) = exec::both(
+        || super::find(&container),
+        || exec::both(|| image::state(cx, &settings, &user), || codex::resolve(cx, settings.codex.as_deref())),
+    );
+    let repository = airlock::detect(&workspace)?;
+    Ok(Wish {
+        codex: codex?,
+        image: image?,
+        running: running?,
+        network: network::read(cx),
+        settings,
+        user,
+        places,
+        repository,
+        workspace,
+        datasets,
+    })
+}
+
+fn canonical(what: &str, path: &Path) -> Result<PathBuf> {
+    path.canonicalize().map_err(|err| {
+        usage(format!("{what} `{}` cannot be used: {err}", path.display()))
+            .hint("check the path; a directory must exist before it is mounted")
+            .into()
+    })
+}
+
+fn dataset_mount(dataset: &settings::Dataset) -> Option<Result<Mount>> {
+    let source = dataset.source.as_ref()?;
+    let mount = canonical(&format!("the data set `{}` at", dataset.name), source).map(|source| Mount {
+        role: Role::Dataset(dataset.name.clone()),
+        source,
+        target: format!("/datasets/{}", dataset.name),
+        read_only: true,
+    });
+    Some(mount)
+}
+
+/// A declared data set without a source is asked for where there is a terminal, and is an error where there is none.
+fn give_sources(cx: &Context, settings: &mut Settings) -> Result<()> {
+    for dataset in &mut settings.datasets {
+        if dataset.source.is_some() {
+            continue;
+        }
+        let name = &dataset.name;
+        let ways = format!(
+            "give it by `--dataset {name}=DIR`{}, or by `datasets: {{{name}: DIR}}` in {LOCAL_FILE}",
+            if name == "ssv2" { ", by SSV2_DIR=DIR" } else { "" }
+        );
+        let missing = || usage(format!("the data set `{name}` has no directory")).hint(ways.clone());
+        if !cx.stdin_tty {
+            return Err(missing().into());
+        }
+        let answer = ui::ask(&format!("Directory of the data set `{name}`: ")).filter(|line| !line.is_empty());
+        let dir = cx.absolute(Path::new(&answer.ok_or_else(missing)?));
+        if ui::confirm(&format!("Remember it in {LOCAL_FILE}?")) {
+            remember(cx, name, &dir)?;
+        }
+        dataset.source = Some(dir);
+    }
+    Ok(())
+}
+
+/// Adds a data set to `sandbox.local.yaml`, whose other lines and comments stay as they are.
+fn remember(cx: &Context, name: &str, dir: &Path) -> Result<()> {
+    let path = cx.root.join(LOCAL_FILE);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(err) if err.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(err) => return Err(err).with_context(|| format!("cannot read `{}`", path.display())),
+    };
+    let text = settings::with_dataset(&text, name, dir)?;
+    exec::write_file(&path, text.as_bytes(), 0o644)
+}

@@ -1,0 +1,238 @@
+//! From what is wanted to a running container that was proven.
+
+use super::entry::{self, Entry};
+use super::prepare::Wish;
+use super::{home, mounts};
+use crate::context::Context;
+use crate::error::{failed, host};
+use crate::exec;
+use crate::host::{engine, gpu};
+use crate::sandbox::codex_home::McpServer;
+use crate::sandbox::compose::{self, Project};
+use crate::sandbox::probe::{Inside, Request};
+use crate::sandbox::promise::{GpuRoute, Gpus, Promise};
+use crate::sandbox::proof::{self, Proof};
+use crate::sandbox::running::{self, Running, differences, sessions};
+use crate::step::{Command, Step};
+use crate::tasks::image;
+use crate::ui;
+use anyhow::Result;
+use std::path::Path;
+
+/// A container that runs and is what is wanted.
+pub struct Started {
+    /// The container's name.
+    pub container: String,
+    /// Its full id.
+    pub id: String,
+    /// Whether this call started it.
+    pub ours: bool,
+    /// What it promises, and what was read of it before any agent ran inside.
+    pub entry: Entry,
+    /// MCP servers of the user's configuration whose program is looked up inside.
+    pub mcp: Vec<McpServer>,
+}
+
+/// Asks the engine for a container by name.
+///
+/// # Errors
+/// No engine answers, or the container of that name is not ours.
+pub fn find(container: &str) -> Result<Option<Running>> {
+    let said = exec::capture(&compose::inspect(container))?;
+    running::parse(container, said.code, &said.stdout, &said.stderr)
+}
+
+/// Brings the wanted container up, or takes the one that runs.
+///
+/// # Errors
+/// The host cannot run it, a source is refused, or a live session would lose its container.
+pub fn ensure(cx: &Context, wish: &Wish) -> Result<Started> {
+    let Some(running) = wish.running.as_ref().filter(|running| running.up) else { return create(cx, wish) };
+    let mut found = differences(&running.settings, &mounts::label(cx, wish, &wish.image.inputs.tag()).into());
+    let entry = entry::read(&wish.places, &running.id);
+    if entry.is_none() {
+        found.blocking.push("what it promised when it was started is not known any more".to_owned());
+    }
+    let live = live_sessions(&running.id)?;
+    match entry {
+        Some(entry) if found.blocking.is_empty() => {
+            found.deferred.iter().for_each(|line| ui::say(format_args!("at the next start: {line}")));
+            reenter(cx, wish, running, entry, live.is_empty())
+        }
+        _ if !live.is_empty() => Err(held_back(&found.blocking, &live)),
+        _ => {
+            ui::say("the container is made anew, nothing runs inside:");
+            found.blocking.iter().for_each(|line| ui::say(format_args!("  {line}")));
+            create(cx, wish)
+        }
+    }
+}
+
+fn live_sessions(id: &str) -> Result<Vec<String>> {
+    let top = exec::stdout_of(&Command::new("docker").args(["top", id, "-eo", "pid,args"]))?;
+    Ok(sessions(&top))
+}
+
+fn held_back(changes: &[String], live: &[String]) -> anyhow::Error {
+    let short = |line: &String| ui::printable(line).chars().take(60).collect::<String>();
+    failed(format!("the running container is not what is asked for now: {}", changes.join("; ")))
+        .hint(format!(
+            "leave what runs inside ({}) and call again, or end it with `cargo xtask down`, or ask for what the \
+             container has",
+            live.iter().map(short).collect::<Vec<_>>().join(", ")
+        ))
+        .into()
+}
+
+fn reenter(cx: &Context, wish: &Wish, running: &Running, entry: Entry, idle: bool) -> Result<Started> {
+    // While an agent is live its files are left alone: it could bend the paths that they are written through.
+    let mcp = if idle { home::refresh(cx, wish)? } else { home::servers(cx, wish)? };
+    let container = compose::container_name(&wish.places.project);
+    Ok(Started { container, id: running.id.clone(), ours: false, entry, mcp })
+}
+
+fn create(cx: &Context, wish: &Wish) -> Result<Started> {
+    let (engine, facts) = (engine::read(cx)?, gpu::GpuFacts::default());
+    engine::refuse(&engine)?;
+    let facts = if wish.settings.gpus == Gpus::None { facts } else { gpu::read(&engine, cx.var("PATH")) };
+    let route = gpu::route(&wish.settings.gpus, &engine, &facts)?;
+    let image = image::ensure(cx, &wish.settings, &wish.user, &wish.image)?;
+    let mcp = home::refresh(cx, wish)?;
+    let project = mounts::project(cx, wish, &image, route)?;
+    mounts::check(cx, &project.promise)?;
+    for note in &wish.codex.notes {
+        ui::warn(note);
+    }
+    up(&project)?;
+    let container = project.container();
+    let running = find(&container)?
+        .ok_or_else(|| failed(format!("`docker compose up` ended well, and there is no container `{container}`")))?;
+    let promise = Promise { image_id: Some(image_id(&project.promise.image)?), ..project.promise };
+    Ok(Started { container, id: running.id, ours: true, entry: Entry::new(promise), mcp })
+}
+
+fn image_id(tag: &str) -> Result<String> {
+    let query = Command::new("docker").args(["image", "inspect", "--format", "{{.Id}}", tag]);
+    Ok(exec::stdout_of(&query)?.trim().to_owned())
+}
+
+fn up(project: &Project) -> Result<()> {
+    exec::all(&[Step::WriteFile { path: project.override_file.clone(), text: project.override_text() }])?;
+    let command = project.up();
+    ui::echo(&command);
+    let said = exec::capture(&command)?;
+    if said.ok() {
+        return Ok(());
+    }
+    // What was half made is not left behind.
+    let _ = exec::capture(&compose::remove(&project.container()));
+    Err(cannot_start(&said.stderr))
+}
+
+/// The error of a failed `docker compose up`, with the remedy where its text has a known cause.
+fn cannot_start(stderr: &str) -> anyhow::Error {
+    let last = |text: &str| text.trim().lines().filter(|line| !line.trim().is_empty()).next_back().map(str::to_owned);
+    let said = last(stderr).unwrap_or_default();
+    let message = format!("the container did not start: {said}");
+    let gpu = ["could not select device driver", "unresolvable CDI devices", "nvidia-container-cli", "unknown or invalid runtime"];
+    if gpu.iter().any(|text| said.contains(text)) {
+        return host(message)
+            .hint("the engine cannot hand out the GPU: install `nvidia-container-toolkit`, run `sudo nvidia-ctk cdi \
+                   generate --output=/etc/cdi/nvidia.yaml`; or pass `--gpus none`")
+            .into();
+    }
+    failed(message).hint("`cargo xtask sandbox --dry-run` prints what Compose is told").into()
+}
+
+/// Proves a container and saves the proof. Returns it, and the MCP servers whose program is not inside.
+///
+/// # Errors
+/// A witness cannot be asked, or the proof cannot be saved.
+pub fn prove(cx: &Context, wish: &Wish, started: &mut Started) -> Result<(Proof, Vec<String>)> {
+    let mut request = Request::new(&started.entry.promise, super::nonce()?);
+    request.programs = started.mcp.iter().map(|server| server.command.clone()).collect();
+    let (proof, inside) = proof::prove(&started.id, &started.entry.promise, &request)?;
+    if started.ours {
+        // Before any agent ran inside: what the image's entry point set up.
+        started.entry.carried = inside.env.clone();
+        entry::write(&wish.places, &started.id, &started.entry)?;
+    }
+    let text = format!("{:#}\n", proof.json());
+    exec::write_file(&wish.places.proof, text.as_bytes(), 0o600)?;
+    exec::write_file(&copy_of_proof(cx), text.as_bytes(), 0o644)?;
+    Ok((proof, missing(&started.mcp, &inside)))
+}
+
+/// Where the newest proof can be read by hand and by scripts.
+pub fn copy_of_proof(cx: &Context) -> std::path::PathBuf {
+    cx.scratch().join("proof.json")
+}
+
+fn missing(mcp: &[McpServer], inside: &Inside) -> Vec<String> {
+    let lacks = |server: &&McpServer| inside.programs.get(&server.command).is_none_or(Option::is_none);
+    mcp.iter().filter(lacks).map(|server| server.name.clone()).collect()
+}
+
+/// Removes a container that this call started; one that ran before is left as it was.
+pub fn discard(started: &Started) {
+    if started.ours {
+        match exec::capture(&compose::remove(&started.id)) {
+            Ok(said) if said.ok() => ui::say(format_args!("removed `{}` again", started.container)),
+            _ => ui::warn(format_args!("`{}` could not be removed: `cargo xtask down`", started.container)),
+        }
+    }
+}
+
+/// Prints what would be done: settings with their origin, exports, override, steps. Runs nothing.
+///
+/// # Errors
+/// What is wanted cannot be planned.
+pub fn dry_run(cx: &Context, wish: &Wish, shell: bool, args: &[String]) -> Result<u8> {
+    ui::result("# settings");
+    let row = |o: &crate::sandbox::settings::Origin| vec![format!("#   {}", o.key), o.value.clone(), format!("({})", o.from)];
+    ui::result(ui::columns(&wish.settings.origins.iter().map(row).collect::<Vec<_>>()).trim_end());
+    for note in home::notes(cx, wish)? {
+        ui::result(format_args!("# codex home: {note}"));
+    }
+    // What the host's GPUs would be asked through is found at start: a dry run asks the engine nothing.
+    let route = (wish.settings.gpus != Gpus::None).then_some(GpuRoute::Nvidia);
+    let project = mounts::project(cx, wish, &wish.image.inputs.tag(), route)?;
+    for step in image_steps(cx, wish) {
+        ui::result(step);
+    }
+    for (name, value) in project.exports() {
+        ui::result(format_args!("export {name}={}", shell_words::quote(&value)));
+    }
+    ui::result(Step::WriteFile { path: project.override_file.clone(), text: project.override_text() });
+    ui::result(project.up());
+    let name = project.container();
+    ui::result(Request::new(&project.promise, "NONCE").command(&name));
+    let entry = Entry::new(project.promise);
+    let started = Started { container: name.clone(), id: name, ours: false, entry, mcp: Vec::new() };
+    ui::result(super::enter::command(cx, wish, &started, &[], "SESSION", shell, args));
+    Ok(0)
+}
+
+fn image_steps(cx: &Context, wish: &Wish) -> Vec<Step> {
+    if wish.image.reasons.is_empty() {
+        return Vec::new();
+    }
+    image::steps(cx, &wish.settings, &wish.image, crate::image::plan::Wishes::default())
+}
+
+/// Whether a path is a file that can be read; for what is optional on the host.
+pub(super) fn exists(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_gpu_that_the_engine_cannot_hand_out_is_the_hosts_matter() {
+        let text = "Container x Starting\nError response from daemon: could not select device driver \"nvidia\" with capabilities: [[gpu]]\n";
+        let err = super::cannot_start(text);
+        assert_eq!(crate::error::exit_code(&err), 3);
+        assert!(err.to_string().contains("could not select device driver"));
+        assert_eq!(crate::error::exit_code(&super::cannot_start("no space left")), 1);
+    }
+}
