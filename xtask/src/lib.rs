@@ -12,14 +12,48 @@ pub mod host;
 pub mod image;
 pub mod sandbox;
 pub mod step;
-// pub mod tasks;
+pub mod tasks;
 pub mod ui;
 
 use anyhow::Result;
-//use cli::{Flags, Task};
+use cli::{Flags, Task};
 use std::process::ExitCode;
 
-/// stub
+/// Runs the command line of this process.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the command line")]
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    match cli::parse(std::env::args_os()) {
+        Err(err) if err.use_stderr() => {
+            ui::say(err.to_string().trim_end());
+            ExitCode::from(error::Kind::Usage.code())
+        }
+        Err(help) => {
+            ui::result(help.to_string().trim_end());
+            ExitCode::SUCCESS
+        }
+        Ok(parsed) => parsed.and_then(|(task, flags)| dispatch(task, &flags)).map_or_else(
+            |err| {
+                ui::say(error::render(&err).trim_end());
+                ExitCode::from(error::exit_code(&err))
+            },
+            ExitCode::from,
+        ),
+    }
+}
+
+fn dispatch(task: Task, flags: &Flags) -> Result<u8> {
+    let cx = context::Context::read()?;
+    match task {
+        Task::Sandbox { shell, args } => tasks::sandbox::run(&cx, flags, shell, &args),
+        Task::Image { check, pull, no_cache } => {
+            tasks::image::run(&cx, flags, check, image::plan::Wishes { pull, no_cache })
+        }
+        Task::Mounts => tasks::mounts::run(&cx, flags),
+        Task::Status => tasks::status::run(&cx, flags),
+        Task::Down { all } => tasks::down::run(&cx, flags, all),
+        Task::Commits { take } => tasks::commits::run(&cx, flags, take),
+        Task::Test { tier } => tasks::test::run(&cx, &tier),
+        Task::Ci => tasks::test::ci(&cx),
+        Task::Bench { rows, pairs } => tasks::bench::run(&cx, flags, &rows, pairs),
+    }
 }

@@ -29,6 +29,14 @@ pub use take::take;
 
 use crate::sandbox::promise::Mount;
 use anyhow::Result;
+use std::path::Path;
+
+/// The mounts that [`prepare`] would name, without writing anything: for a plan.
+///
+/// Fails where the host's objects cannot be read.
+pub fn mounts(repo: &Repository, private: &Path) -> Result<Vec<Mount>> {
+    mounts::of(repo, private, mounts::INSIDE)
+}
 
 /// Who commits inside.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

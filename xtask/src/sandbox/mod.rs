@@ -7,11 +7,8 @@ pub mod compose;
 pub mod entering;
 pub mod login;
 pub mod mountinfo;
-<<<<<<< HEAD
-pub mod places;
-=======
 pub mod nofollow;
->>>>>>> home
+pub mod places;
 pub mod probe;
 pub mod promise;
 pub mod proof;

@@ -3,7 +3,7 @@
 use super::repository::{Repository, alternates_of};
 use crate::exec;
 use crate::sandbox::promise::{Mount, Role};
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use std::path::Path;
 
 /// Where the host's object directories and, for a linked worktree, the git directory are inside.
@@ -27,7 +27,7 @@ pub(super) fn points(repo: &Repository) -> Vec<String> {
     names
 }
 
-/// The mounts, in the order in which they must be made.
+/// The mounts, in the order in which they must be made. Nothing is written: see [`lay`].
 pub(super) fn of(repo: &Repository, private: &Path, inside: &str) -> Result<Vec<Mount>> {
     let mount = |role, source: &Path, target: String, read_only| Mount {
         role,
@@ -35,16 +35,11 @@ pub(super) fn of(repo: &Repository, private: &Path, inside: &str) -> Result<Vec<
         target,
         read_only,
     };
-    let private = private
-        .canonicalize()
-        .with_context(|| format!("cannot find `{}`", private.display()))?;
     let git = private.join("git");
     let mut mounts = Vec::new();
     if repo.dot_git_is_file {
-        let file = private.join("dot-git");
-        exec::write_file(&file, format!("gitdir: {inside}/git\n").as_bytes(), 0o644)?;
         mounts.push(mount(Role::Git, &git, format!("{inside}/git"), false));
-        mounts.push(mount(Role::Git, &file, "/workspace/.git".into(), true));
+        mounts.push(mount(Role::Git, &private.join(DOT_GIT), "/workspace/.git".into(), true));
     } else {
         mounts.push(mount(Role::Git, &git, "/workspace/.git".into(), false));
     }
@@ -53,10 +48,20 @@ pub(super) fn of(repo: &Repository, private: &Path, inside: &str) -> Result<Vec<
         mounts.push(mount(Role::GitObjects, objects, target.clone(), true));
         if !alternates_of(objects)?.is_empty() {
             // It names paths of the host: git inside would complain about each of them at every command.
-            let empty = private.join("empty");
-            exec::create_dir(&empty, 0o755)?;
-            mounts.push(mount(Role::GitObjects, &empty, format!("{target}/info"), true));
+            mounts.push(mount(Role::GitObjects, &private.join(EMPTY), format!("{target}/info"), true));
         }
     }
     Ok(mounts)
+}
+
+/// The file that stands for a linked worktree's `.git` inside, and the directory that covers `objects/info`.
+const DOT_GIT: &str = "dot-git";
+const EMPTY: &str = "empty";
+
+/// Lays the sources ready that `of` names beside the git directory itself.
+pub(super) fn lay(repo: &Repository, private: &Path, inside: &str) -> Result<()> {
+    if repo.dot_git_is_file {
+        exec::write_file(&private.join(DOT_GIT), format!("gitdir: {inside}/git\n").as_bytes(), 0o644)?;
+    }
+    exec::create_dir(&private.join(EMPTY), 0o755)
 }

@@ -62,8 +62,12 @@ pub(super) fn prepare_at(
     git.replace("HEAD", format!("{head}\n"))?;
     clear(&git, &kept)?;
     fill(repo, &git, identity, inside)?;
+    let private = private
+        .canonicalize()
+        .with_context(|| format!("cannot find `{}`", private.display()))?;
+    mounts::lay(repo, &private, inside)?;
     Ok(Airlock {
-        mounts: mounts::of(repo, private, inside)?,
+        mounts: mounts::of(repo, &private, inside)?,
         mount_points: mounts::points(repo),
         notes,
     })

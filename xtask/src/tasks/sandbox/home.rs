@@ -92,6 +92,9 @@ pub fn refresh(cx: &Context, wish: &Wish) -> Result<Vec<McpServer>> {
     codex_home::system(Path::new(SYSTEM), &places.system_codex)
         .context("the administrator's rules for Codex must stay in force")?;
     let mut points = Vec::new();
+    for note in airlock::note_appearance(wish.repository.as_ref(), &places.git)? {
+        ui::warn(note);
+    }
     if let Some(repository) = &wish.repository {
         let identity = airlock::identity(Some(repository))?;
         let lock = airlock::prepare(repository, &places.git, Some(&identity))?;

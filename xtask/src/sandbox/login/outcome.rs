@@ -1,0 +1,63 @@
+//! What became of a login, in one line for the user each.
+
+use std::fmt;
+
+/// What `reconcile` did. Each is one line for the user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Both sides have the same login.
+    Same,
+    /// The host's login was given to a sandbox that had none.
+    Given,
+    /// The host's newer login replaced the sandbox's.
+    ToSandbox,
+    /// The token that Codex renewed in the sandbox replaced the host's.
+    ToHost,
+    /// The sandbox has a login of its own, and why that is so: nothing crosses.
+    Own(&'static str),
+    /// The host has no login in a file: nothing crosses. Says where it may be instead.
+    NoHostLogin(&'static str),
+    /// One side's file cannot be taken, and why: nothing crosses.
+    Refused(&'static str),
+    /// Codex was renewing a login all the time: nothing crossed yet.
+    Busy,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Outcome::Same => f.write_str("login: the same on the host and in the sandbox"),
+            Outcome::Given => f.write_str("login: the host's was given to the sandbox"),
+            Outcome::ToSandbox => f.write_str("login: the host's newer one was given to the sandbox"),
+            Outcome::ToHost => f.write_str("login: renewed in the sandbox, the host has the new token"),
+            Outcome::Own(why) => write!(f, "login: the sandbox has one of its own ({why}), nothing crosses"),
+            Outcome::NoHostLogin(why) => write!(f, "login: {why}"),
+            Outcome::Refused(why) => write!(f, "login: nothing crosses, {why}"),
+            Outcome::Busy => f.write_str("login: Codex is renewing it right now, nothing crossed yet"),
+        }
+    }
+}
+
+/// Signs that a login is burnt: it cannot be renewed any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Burnt {
+    /// The sandbox's access token had ended before the session began, and the session did not renew it.
+    NotRenewed,
+    /// Host and sandbox both renewed the same token: the server may have taken that for theft, and closed both.
+    Forked,
+}
+
+impl fmt::Display for Burnt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Burnt::NotRenewed => {
+                "login: the sandbox's has ended and was not renewed; if Codex asked to sign in again, \
+                 run `codex login` on the host and enter again"
+            }
+            Burnt::Forked => {
+                "login: host and sandbox both renewed the same token, the newer one is kept; if Codex asks to sign \
+                 in again, run `codex login` on the host and enter again"
+            }
+        })
+    }
+}
