@@ -332,14 +332,16 @@ def passwd_entry():
 
 
 def processes():
-    """Every process but this one: pid, parent, name."""
+    """Every process but the probe and its children: pid, parent, name."""
     rows = []
     for pid in os.listdir("/proc"):
         if pid.isdigit() and int(pid) != os.getpid():
             stat = text_of("/proc/%s/stat" % pid)
             if stat and ")" in stat:
                 name, _, rest = stat.partition("(")[2].rpartition(")")
-                rows.append({"pid": int(pid), "parent": int(rest.split()[1]), "name": name})
+                parent = int(rest.split()[1])
+                if parent != os.getpid():
+                    rows.append({"pid": int(pid), "parent": parent, "name": name})
     return rows
 
 
@@ -433,8 +435,6 @@ def main():
         path = asked["codex"][0]
         report["codex"] = {"real": os.path.realpath(path), "stat": attempt(stat_of, path), "version": codex.facts()}
         removed(codex_home)
-        # The probe's own children are no session of the user.
-        report["processes"] = [row for row in rows if row["pid"] != codex.pid and row["parent"] != os.getpid()]
     sys.stdout.write(encoded(report) + "\n")
 
 

@@ -1,1 +1,171 @@
-//! (being written)
+//! The host's Codex: from what `which codex` finds to a package that can be mounted.
+//!
+//! What the user has is usually a launcher (a Node or shell script, a shim); what runs is a native program that needs its
+//! siblings. [`resolve`] sees through the launcher, checks the program, and copies it with its siblings to where no
+//! update of the host reaches it.
+
+mod elf;
+mod launcher;
+mod package;
+mod snapshot;
+#[cfg(test)]
+mod testing;
+mod version;
+
+pub use launcher::find;
+pub use snapshot::snapshots;
+
+use crate::context::Context;
+use crate::error::host;
+use anyhow::Result;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// How Codex came onto this host, by where its native program lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// npm, whoever manages Node (nvm, fnm, mise).
+    Npm,
+    /// pnpm.
+    Pnpm,
+    /// bun.
+    Bun,
+    /// The install script of Codex.
+    Standalone,
+    /// Homebrew.
+    Homebrew,
+    /// An unpacked release package, with `codex-package.json`.
+    Package,
+    /// A single program.
+    Binary,
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Layout::Npm => "npm",
+            Layout::Pnpm => "pnpm",
+            Layout::Bun => "bun",
+            Layout::Standalone => "standalone",
+            Layout::Homebrew => "Homebrew",
+            Layout::Package => "package",
+            Layout::Binary => "single binary",
+        })
+    }
+}
+
+/// The host's Codex, resolved and checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Codex {
+    /// What the user has: what `which codex` says, or `--codex`.
+    pub launcher: PathBuf,
+    /// The native program on the host that the launcher runs, all links followed.
+    pub binary: PathBuf,
+    /// How it was installed.
+    pub layout: Layout,
+    /// What it answers to `--version`, such as `0.169.0`.
+    pub version: String,
+    /// A copy to be mounted read-only: `bin/codex`, and what the host has of `bin/codex-code-mode-host`,
+    /// `codex-path/rg`, `codex-resources/` and `codex-package.json`. The host does not change it.
+    pub package: PathBuf,
+    /// What the user should know, as whole lines without a final stop.
+    pub notes: Vec<String>,
+}
+
+/// Finds the host's Codex (`--codex`, else `PATH`), sees through its launcher, checks the native program and copies it
+/// with its siblings into the state directory.
+///
+/// The version and the copy of a program that has not changed are not made again: then nothing is started, except a
+/// launcher that can only be seen through by starting it (volta, mise, asdf: which Codex they run depends on more than
+/// their own file).
+///
+/// Fails with exit code 3 where there is no Codex, where the launcher cannot be seen through, and where the program is
+/// damaged, for another machine, needs a loader that the image does not have, or does not answer as Codex; with 2 where
+/// `--codex` names no file.
+pub fn resolve(cx: &Context, explicit: Option<&Path>) -> Result<Codex> {
+    resolve_by(cx, explicit, &version::ask)
+}
+
+fn resolve_by(cx: &Context, explicit: Option<&Path>, ask: launcher::Ask) -> Result<Codex> {
+    let launcher = launcher::find(cx, explicit)?;
+    let ask = |binary: &Path| version::remembered(cx, binary, ask);
+    let binary = launcher::native(cx, &launcher, &ask)?;
+    let mut notes = check(&binary)?;
+    let version = ask(&binary)?;
+    let (items, left_out) = package::items(&binary)?;
+    notes.extend(left_out);
+    if needs_code_mode_host(&version) && !items.iter().any(|item| item.to.ends_with("codex-code-mode-host")) {
+        notes.push(format!(
+            "there is no `codex-code-mode-host` beside `{}`: current models get no tools without it; install Codex by \
+             npm, or put the one of the same release there",
+            binary.display()
+        ));
+    }
+    let package = snapshot::take(cx, &version, &items)?;
+    for path in [&launcher, &binary, &package] {
+        utf8(path)?;
+    }
+    Ok(Codex {
+        layout: layout(&binary),
+        launcher,
+        binary,
+        version,
+        package,
+        notes,
+    })
+}
+
+/// Whether the image can run a program; a note where that depends on the image's libraries.
+fn check(binary: &Path) -> Result<Vec<String>> {
+    let name = binary.display();
+    let elf = launcher::read_elf(binary)?
+        .ok_or_else(|| host(format!("`{name}` is not a native program")).hint("install Codex again"))?;
+    elf.for_this_machine()
+        .map_err(|what| host(format!("`{name}` is {what}")).hint("install Codex for this machine"))?;
+    elf.loads_in_image().map_err(|loader| {
+        host(format!("`{name}` needs `{loader}`, which the image does not have"))
+            .hint("give a static Codex with `--codex PATH`, such as npm's or the one of its release page")
+    })?;
+    Ok(Vec::from_iter(elf.interpreter.map(|_| {
+        format!("`{name}` is dynamically linked: it runs only if the image has its libraries, in versions as new")
+    })))
+}
+
+/// Whether this version cannot run tools without its helper. Not needed up to 0.143.
+fn needs_code_mode_host(version: &str) -> bool {
+    let mut numbers = version.split('.').map(str::parse::<u32>);
+    // 0.0.0 is what one gets who builds it from source: the newest there is.
+    !matches!((numbers.next(), numbers.next()), (Some(Ok(0)), Some(Ok(1..144))))
+}
+
+fn layout(binary: &Path) -> Layout {
+    let parts: Vec<&str> = binary.iter().filter_map(|part| part.to_str()).collect();
+    let has = |names: &[&str]| parts.windows(names.len()).any(|window| window == names);
+    if has(&["packages", "standalone"]) {
+        Layout::Standalone
+    } else if has(&["Caskroom"]) || has(&["Cellar"]) {
+        Layout::Homebrew
+    } else if has(&["install", "global", "node_modules"]) {
+        Layout::Bun
+    } else if has(&[".pnpm"]) || has(&["links", "@openai"]) {
+        Layout::Pnpm
+    } else if has(&["node_modules"]) {
+        Layout::Npm
+    } else if package::root(binary).is_some() {
+        Layout::Package
+    } else {
+        Layout::Binary
+    }
+}
+
+/// A path as text. Compose, Docker and our own messages need it; other paths are refused.
+fn utf8(path: &Path) -> Result<&str> {
+    path.to_str().ok_or_else(|| {
+        host(format!("the path `{}` is not UTF-8", path.display()))
+            .hint("give a Codex in another place with `--codex PATH`")
+            .into()
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -15,16 +15,25 @@ pub const CPU_RELEASE: &str = "trixie";
 /// Debian's own mirror, for hosts that are not Debian.
 pub const DEFAULT_MIRROR: &str = "http://deb.debian.org/debian";
 
-const CPU_OPTIONS: &[&str] = &[
-    "--variant=apt",
-    "--aptopt=Apt::Install-Recommends \"false\"",
-    "--dpkgopt=path-exclude=/usr/share/doc/*",
-    "--dpkgopt=path-exclude=/usr/share/man/*",
-    "--dpkgopt=path-exclude=/usr/share/locale/*",
-];
+/// The paths that are not unpacked into it, one dpkg pattern a line.
+const CPU_EXCLUDES: &str = include_str!("../../../docker/cpu-base.excludes");
 
-/// The names in a package list; `#` starts a comment.
-pub fn packages(list: &str) -> Vec<&str> {
+// `--variant=apt` is the smallest that `docker build` can install more into.
+const CPU_OPTIONS: &[&str] = &["--variant=apt", "--aptopt=Apt::Install-Recommends \"false\""];
+
+fn cpu_options() -> Vec<String> {
+    let excludes = lines(CPU_EXCLUDES)
+        .into_iter()
+        .map(|pattern| format!("--dpkgopt=path-exclude={pattern}"));
+    CPU_OPTIONS
+        .iter()
+        .map(|option| (*option).to_owned())
+        .chain(excludes)
+        .collect()
+}
+
+/// The entries of a list, one a line; `#` starts a comment.
+pub fn lines(list: &str) -> Vec<&str> {
     list.lines()
         .map(|line| line.split('#').next().unwrap_or_default().trim())
         .filter(|name| !name.is_empty())
@@ -36,7 +45,7 @@ pub fn cpu_reference() -> String {
     let parts = [CPU_RELEASE]
         .into_iter()
         .chain(CPU_OPTIONS.iter().copied())
-        .chain(packages(CPU_PACKAGES));
+        .chain(lines(CPU_PACKAGES));
     format!("codex-sandbox-cpu-base:{CPU_RELEASE}-{}", &fingerprint::of(parts)[..12])
 }
 
@@ -45,8 +54,8 @@ pub fn cpu_steps(reference: &str, mirror: &str, scratch: &Path) -> Vec<Step> {
     let tar = scratch.join("cpu-base.tar");
     let tar_text = tar.to_string_lossy().into_owned();
     let bootstrap = Command::new("mmdebstrap")
-        .args(CPU_OPTIONS.iter().copied())
-        .arg(format!("--include={}", packages(CPU_PACKAGES).join(",")))
+        .args(cpu_options())
+        .arg(format!("--include={}", lines(CPU_PACKAGES).join(",")))
         .args([CPU_RELEASE, &tar_text, mirror]);
     let import = Command::new("docker").args([
         "image",

@@ -20,7 +20,9 @@ pub struct Places {
     pub system_codex: PathBuf,
     /// What is handed to the container, read-only.
     pub guest: PathBuf,
-    /// The sandbox's own git directory.
+    /// What was handed over of the login, as fingerprints.
+    pub login: PathBuf,
+    /// The folder of the sandbox's own git directory.
     pub git: PathBuf,
     /// The newest proof.
     pub proof: PathBuf,
@@ -55,6 +57,7 @@ pub fn of(cx: &Context, workspace: &Path, uid: u32) -> Places {
         agents: dir.join("agents"),
         system_codex: dir.join("etc-codex"),
         guest: dir.join("guest"),
+        login: dir.join("login.json"),
         git: dir.join("git"),
         proof: dir.join("proof.json"),
         entry: dir.join("entry.json"),

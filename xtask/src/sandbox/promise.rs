@@ -196,8 +196,16 @@ impl Promise {
             uid: small(&value["uid"])?,
             gid: small(&value["gid"])?,
             groups: value["groups"].as_array()?.iter().map(small).collect::<Option<_>>()?,
-            mounts: value["mounts"].as_array()?.iter().map(Mount::from_json).collect::<Option<_>>()?,
-            out_of_reach: value["out_of_reach"].as_array()?.iter().map(|p| p.as_str().map(PathBuf::from)).collect::<Option<_>>()?,
+            mounts: value["mounts"]
+                .as_array()?
+                .iter()
+                .map(Mount::from_json)
+                .collect::<Option<_>>()?,
+            out_of_reach: value["out_of_reach"]
+                .as_array()?
+                .iter()
+                .map(|p| p.as_str().map(PathBuf::from))
+                .collect::<Option<_>>()?,
             shm_bytes: number("shm_bytes")?,
             pids_limit: number("pids_limit")?,
             gpus: crate::sandbox::settings::parse_gpus(&text("gpus")?).ok()?,
@@ -206,7 +214,11 @@ impl Promise {
                 Some("cdi") => Some(GpuRoute::Cdi),
                 Some(_) => Some(GpuRoute::Nvidia),
             },
-            network: if value["network"] == "none" { Network::None } else { Network::Open },
+            network: if value["network"] == "none" {
+                Network::None
+            } else {
+                Network::Open
+            },
             codex_version: text("codex_version")?,
             image: text("image")?,
             image_id: text("image_id"),

@@ -5,199 +5,36 @@
 //! `/proc/PID` of the container's init). Where both can see, both must say so; where one cannot, the claim is not
 //! provable, with the reason.
 
+mod claim;
 mod codex;
+mod confinement;
 mod dataset;
 mod devices;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 mod identity;
 mod limits;
+mod mount;
 mod mounts;
 mod reach;
 pub mod witness;
 
+pub use claim::{Claim, Verdict, Witness};
 pub use witness::HostWitness;
+
+pub(crate) use claim::{Draft, some};
+pub(crate) use mounts::ids as mount_ids;
 
 use crate::exec;
 use crate::sandbox::probe::{Inside, Request};
 use crate::sandbox::promise::Promise;
 use crate::ui;
-use serde_json::{Map, Value, json};
-use std::fmt;
-
-/// What became of a promise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verdict {
-    /// It does not hold: nobody enters.
-    Broken,
-    /// A witness could not see it: said as such, with the reason.
-    NotProvable,
-    /// Every witness that was asked saw it hold.
-    Held,
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Verdict::Broken => "broken",
-            Verdict::NotProvable => "not provable",
-            Verdict::Held => "held",
-        })
-    }
-}
-
-/// Who saw something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Witness {
-    /// The probe in the container.
-    Inside,
-    /// This host: the engine's word, `/proc`, the files themselves.
-    Host,
-}
-
-impl fmt::Display for Witness {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Witness::Inside => "inside",
-            Witness::Host => "host",
-        })
-    }
-}
-
-/// One promise, and what became of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claim {
-    /// Its name, such as `dataset.ssv2.read-only`.
-    pub id: String,
-    /// What was promised, in a sentence.
-    pub promise: String,
-    /// What became of it.
-    pub verdict: Verdict,
-    /// What was seen, and by whom.
-    pub evidence: Vec<(Witness, String)>,
-    /// Why it does not hold or cannot be proven.
-    pub why: Option<String>,
-    /// What to do about it.
-    pub hint: Option<String>,
-}
-
-impl Claim {
-    fn json(&self) -> Value {
-        let seen = |by: Witness| {
-            let texts: Vec<&str> = self
-                .evidence
-                .iter()
-                .filter(|(witness, _)| *witness == by)
-                .map(|(_, text)| text.as_str())
-                .collect();
-            (!texts.is_empty()).then(|| texts.join("; "))
-        };
-        let mut evidence = Map::new();
-        for by in [Witness::Inside, Witness::Host] {
-            if let Some(text) = seen(by) {
-                evidence.insert(by.to_string(), text.into());
-            }
-        }
-        let mut claim = Map::new();
-        claim.insert("id".into(), self.id.clone().into());
-        claim.insert("verdict".into(), self.verdict.to_string().into());
-        claim.insert("promise".into(), self.promise.clone().into());
-        claim.insert("evidence".into(), evidence.into());
-        for (key, text) in [("why", &self.why), ("hint", &self.hint)] {
-            if let Some(text) = text {
-                claim.insert(key.into(), text.clone().into());
-            }
-        }
-        claim.into()
-    }
-}
-
-/// A claim while its judge looks at the evidence. It starts as held; anything broken outweighs anything unseen.
-#[derive(Debug)]
-pub(crate) struct Draft {
-    claim: Claim,
-    broken: Vec<String>,
-    unseen: Vec<String>,
-}
-
-impl Draft {
-    fn new(id: impl Into<String>, promise: impl Into<String>) -> Draft {
-        let claim = Claim {
-            id: id.into(),
-            promise: promise.into(),
-            verdict: Verdict::Held,
-            evidence: Vec::new(),
-            why: None,
-            hint: None,
-        };
-        Draft {
-            claim,
-            broken: Vec::new(),
-            unseen: Vec::new(),
-        }
-    }
-
-    fn inside(&mut self, text: impl Into<String>) {
-        self.claim.evidence.push((Witness::Inside, text.into()));
-    }
-
-    fn host(&mut self, text: impl Into<String>) {
-        self.claim.evidence.push((Witness::Host, text.into()));
-    }
-
-    /// The promise does not hold, because.
-    fn broken(&mut self, why: impl Into<String>) {
-        let why = why.into();
-        if !self.broken.contains(&why) {
-            self.broken.push(why);
-        }
-    }
-
-    /// The promise does not hold unless `ok`.
-    fn check(&mut self, ok: bool, why: impl FnOnce() -> String) {
-        if !ok {
-            self.broken(why());
-        }
-    }
-
-    /// A witness could not see, because.
-    fn unseen(&mut self, why: impl Into<String>) {
-        let why = why.into();
-        if !self.unseen.contains(&why) {
-            self.unseen.push(why);
-        }
-    }
-
-    /// What is known about the container's init, noting why where nothing is.
-    fn process<'a>(&mut self, host: &'a HostWitness) -> Option<&'a witness::ProcessFacts> {
-        host.process.as_ref().map_err(|why| self.unseen(why)).ok()
-    }
-
-    /// What to do where it does not hold.
-    fn hint(mut self, hint: impl Into<String>) -> Draft {
-        self.claim.hint = Some(hint.into());
-        self
-    }
-
-    fn done(self) -> Claim {
-        let mut claim = self.claim;
-        let (verdict, why) = match (self.broken.is_empty(), self.unseen.is_empty()) {
-            (false, _) => (Verdict::Broken, Some(self.broken.join("; "))),
-            (true, false) => (Verdict::NotProvable, Some(self.unseen.join("; "))),
-            (true, true) => (Verdict::Held, None),
-        };
-        claim.verdict = verdict;
-        claim.why = why;
-        if verdict == Verdict::Held {
-            claim.hint = None;
-        }
-        claim
-    }
-}
+use serde_json::{Value, json};
 
 /// Holds every promise against what the witnesses saw. Pure; the order of the claims is fixed.
 pub fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<Claim> {
     let mut claims = identity::judge(promise, inside, host);
+    claims.extend(confinement::judge(inside, host));
     claims.extend(mounts::judge(promise, inside, host));
     claims.extend(dataset::judge(promise, inside, host));
     claims.extend(reach::judge(promise, inside, host));
@@ -315,17 +152,6 @@ pub fn prove(container: &str, promise: &Promise, request: &Request) -> anyhow::R
         claims: judge(promise, &inside, &host),
     };
     Ok((proof, inside))
-}
-
-/// Names what a list shows at most this many of.
-fn some<T: fmt::Display>(items: impl IntoIterator<Item = T>) -> String {
-    const MOST: usize = 4;
-    let texts: Vec<String> = items.into_iter().map(|item| format!("`{item}`")).collect();
-    match texts.len() {
-        0 => "none".into(),
-        n if n <= MOST => texts.join(", "),
-        n => format!("{} and {} more", texts[..MOST].join(", "), n - MOST),
-    }
 }
 
 #[cfg(test)]

@@ -170,7 +170,10 @@ pub fn resolve(cx: &Context, flags: &Flags, files: &[Layer]) -> Result<Settings>
                 .into());
         }
     };
-    let codex_home: Mode = r.text("codex_home", flags.codex_home.as_ref(), "mirror")?.parse()?;
+    let codex_home: Mode = r
+        .text("codex_home", flags.codex_home.as_ref(), "mirror")?
+        .parse()
+        .map_err(|err| usage(format!("`codex_home`: {err}")))?;
     let codex = r.path("codex", flags.codex.as_ref())?;
     let arch_list = r.text("arch_list", None, "12.0")?;
     let shm_bytes = parse_bytes(&r.text("shm_size", None, "32gb")?)?;

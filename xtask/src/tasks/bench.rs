@@ -1,4 +1,6 @@
 //! stub
 use crate::{cli::Flags, context::Context};
 /// stub
-pub fn run(_: &Context, _: &Flags, _: &[String], _: usize) -> anyhow::Result<u8> { Ok(0) }
+pub fn run(_: &Context, _: &Flags, _: &[String], _: usize) -> anyhow::Result<u8> {
+    Ok(0)
+}

@@ -40,7 +40,10 @@ pub fn run(cx: &Context, flags: &Flags, all: bool) -> Result<u8> {
         None => ui::say(format_args!("no container `{container}` was there")),
     }
     if !all && places.codex_home.exists() {
-        ui::say(format_args!("kept `{}`; `cargo xtask down --all` removes it too", places.dir.display()));
+        ui::say(format_args!(
+            "kept `{}`; `cargo xtask down --all` removes it too",
+            places.dir.display()
+        ));
     }
     Ok(0)
 }
@@ -56,11 +59,21 @@ fn plan(places: &Places, container: Option<&str>) -> Vec<Step> {
         steps.push(Step::Run(compose::remove(id)));
         let network = format!("{}_default", places.project);
         // Compose made it beside the container; with `--network none` there is none, and that is fine.
-        steps.push(Step::Run(Command::new("docker").args(["network", "rm", "--force", &network]).timeout(30)));
+        steps.push(Step::Run(
+            Command::new("docker")
+                .args(["network", "rm", "--force", &network])
+                .timeout(30),
+        ));
     }
     let generated = places.override_file.parent().map(PathBuf::from);
     steps.extend(generated.map(|path| Step::Remove { path }));
-    for path in [&places.guest, &places.agents, &places.system_codex, &places.entry, &places.proof] {
+    for path in [
+        &places.guest,
+        &places.agents,
+        &places.system_codex,
+        &places.entry,
+        &places.proof,
+    ] {
         steps.push(Step::Remove { path: path.clone() });
     }
     steps
@@ -73,7 +86,9 @@ fn kept(places: &Places) -> Vec<PathBuf> {
 
 fn confirm(cx: &Context, places: &Places) -> Result<()> {
     if !cx.stdin_tty {
-        return Err(usage("`down --all` asks before it removes, and there is no terminal").hint("add `--yes`").into());
+        return Err(usage("`down --all` asks before it removes, and there is no terminal")
+            .hint("add `--yes`")
+            .into());
     }
     ui::say(format_args!(
         "`{}` holds the sandbox's Codex home (its sessions and login) and its git directory (commits not taken over)",

@@ -35,7 +35,11 @@ pub fn run(cx: &Context, flags: &Flags, check: bool, wishes: Wishes) -> Result<u
     let state = state(cx, &settings, &user)?;
     let forced = wishes.pull || wishes.no_cache;
     if check {
-        let lines = if state.reasons.is_empty() { "up to date".to_owned() } else { state.reasons.join("\n") };
+        let lines = if state.reasons.is_empty() {
+            "up to date".to_owned()
+        } else {
+            state.reasons.join("\n")
+        };
         ui::result(lines);
         return Ok(u8::from(!state.reasons.is_empty()));
     }
@@ -73,11 +77,16 @@ pub fn ensure(cx: &Context, settings: &Settings, user: &User, state: &State) -> 
 /// No engine answers (exit code 3), or a file of the build context cannot be read.
 pub fn state(cx: &Context, settings: &Settings, user: &User) -> Result<State> {
     let reference = settings.base.clone().unwrap_or_else(base::cpu_reference);
-    let base_query =
-        Command::new("docker").args(["image", "inspect", "--format", "{{.Id}}", &reference]);
+    let base_query = Command::new("docker").args(["image", "inspect", "--format", "{{.Id}}", &reference]);
     let filter = format!("label={INPUTS_LABEL}");
-    let list_query = Command::new("docker")
-        .args(["image", "ls", "--filter", &filter, "--format", "{{.Repository}}:{{.Tag}}"]);
+    let list_query = Command::new("docker").args([
+        "image",
+        "ls",
+        "--filter",
+        &filter,
+        "--format",
+        "{{.Repository}}:{{.Tag}}",
+    ]);
     let (base_id, list) = exec::both(|| exec::capture(&base_query), || exec::capture(&list_query));
     let (base_id, list) = (base_id?, list?);
     if !list.ok() {
@@ -94,7 +103,11 @@ pub fn state(cx: &Context, settings: &Settings, user: &User) -> Result<State> {
         files: read_files(&cx.root.join("docker"))?,
     };
     let (tag, suffix) = (inputs.tag(), format!("-u{}", user.uid));
-    let tags: Vec<&str> = list.stdout.lines().filter(|t| t.starts_with(REPOSITORY) && t.ends_with(&suffix)).collect();
+    let tags: Vec<&str> = list
+        .stdout
+        .lines()
+        .filter(|t| t.starts_with(REPOSITORY) && t.ends_with(&suffix))
+        .collect();
     // Docker lists the newest first.
     let reasons = match tags.first() {
         _ if tags.contains(&tag.as_str()) => Vec::new(),
@@ -116,15 +129,25 @@ pub fn steps(cx: &Context, settings: &Settings, state: &State, wishes: Wishes) -
     if needs_cpu_base(settings, state, wishes) {
         steps.extend(base::cpu_steps(&state.inputs.base, &mirror(), &cx.scratch()));
     }
-    let wishes = if settings.base.is_none() { own_base(wishes) } else { wishes };
-    steps.push(plan::build(&cx.root.join("docker"), &state.inputs, wishes, &network::read(cx)));
+    let wishes = if settings.base.is_none() {
+        own_base(wishes)
+    } else {
+        wishes
+    };
+    steps.push(plan::build(
+        &cx.root.join("docker"),
+        &state.inputs,
+        wishes,
+        &network::read(cx),
+    ));
     steps
 }
 
 fn mirror() -> String {
     let query = Command::new("apt-get").args(["indextargets", "--format", "$(SITE) $(ORIGIN) $(CREATED_BY)"]);
     let said = exec::capture(&query).ok().filter(exec::Output::ok);
-    said.and_then(|said| base::mirror_of(&said.stdout)).unwrap_or_else(|| base::DEFAULT_MIRROR.to_owned())
+    said.and_then(|said| base::mirror_of(&said.stdout))
+        .unwrap_or_else(|| base::DEFAULT_MIRROR.to_owned())
 }
 
 fn build(cx: &Context, settings: &Settings, state: &State, wishes: Wishes) -> Result<()> {
@@ -181,7 +204,10 @@ fn check_fit(engine: &Engine, cx: &Context, settings: &Settings, state: &State) 
     if misfits.is_empty() {
         return Ok(());
     }
-    Err(host(format!("the image would not serve this host's GPU: {}", misfits.join("; ")))
-        .hint("choose another base with `--base`, set `arch_list` in sandbox.local.yaml, or update the driver")
-        .into())
+    Err(host(format!(
+        "the image would not serve this host's GPU: {}",
+        misfits.join("; ")
+    ))
+    .hint("choose another base with `--base`, set `arch_list` in sandbox.local.yaml, or update the driver")
+    .into())
 }

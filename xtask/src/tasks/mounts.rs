@@ -20,7 +20,7 @@ pub fn run(cx: &Context, flags: &Flags) -> Result<u8> {
     let proof = match wish.running.as_ref().filter(|running| running.up) {
         None => None,
         Some(running) => {
-            let entry = sandbox::entry(&wish.places, &running.id).ok_or_else(|| {
+            let entry = sandbox::read_entry(&wish.places, &running.id).ok_or_else(|| {
                 failed("what the running container promised at its start is not known any more")
                     .hint("`cargo xtask down`, then `cargo xtask sandbox`")
             })?;
@@ -28,11 +28,18 @@ pub fn run(cx: &Context, flags: &Flags) -> Result<u8> {
             Some(proof::prove(&running.id, &entry.promise, &request)?.0)
         }
     };
-    let inside: Vec<Claim> = proof.iter().flat_map(|proof| proof.claims.clone()).filter(about_mounts).collect();
+    let inside: Vec<Claim> = proof
+        .iter()
+        .flat_map(|proof| proof.claims.clone())
+        .filter(about_mounts)
+        .collect();
     if flags.json {
         let claims: Vec<_> = inside.iter().map(Claim::json).collect();
         let container = proof.as_ref().map(|proof| proof.container.clone());
-        ui::result(format_args!("{:#}", json!({"schema": 1, "refused": refused, "container": container, "claims": claims})));
+        ui::result(format_args!(
+            "{:#}",
+            json!({"schema": 1, "refused": refused, "container": container, "claims": claims})
+        ));
     } else {
         show(&wish, &refused, &inside, proof.is_some());
     }
@@ -54,12 +61,16 @@ fn show(wish: &Wish, refused: &[String], inside: &[Claim], running: bool) {
         };
         ui::result(ui::columns(&inside.iter().map(row).collect::<Vec<_>>()).trim_end());
     } else {
-        ui::result(format_args!("inside: no sandbox runs for `{}`", wish.workspace.display()));
+        ui::result(format_args!(
+            "inside: no sandbox runs for `{}`",
+            wish.workspace.display()
+        ));
     }
 }
 
 /// The claims about mounts and files, without those about limits, network and devices.
 fn about_mounts(claim: &Claim) -> bool {
-    !["limits.", "network.", "gpu.", "user.", "codex."].iter().any(|prefix| claim.id.starts_with(prefix))
+    !["limits.", "network.", "gpu.", "user.", "codex."]
+        .iter()
+        .any(|prefix| claim.id.starts_with(prefix))
 }
-

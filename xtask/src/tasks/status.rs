@@ -30,7 +30,11 @@ pub fn run(cx: &Context, flags: &Flags) -> Result<u8> {
         _ => Vec::new(),
     };
     let report = report(&container, running.as_ref(), &live, &places);
-    ui::result(if flags.json { format!("{report:#}") } else { screen(&report) });
+    ui::result(if flags.json {
+        format!("{report:#}")
+    } else {
+        screen(&report)
+    });
     Ok(0)
 }
 
@@ -63,7 +67,10 @@ pub fn report(container: &str, running: Option<&Running>, live: &[String], place
 fn screen(report: &Value) -> String {
     let text = |key: &str| report[key].as_str().unwrap_or("-").to_owned();
     let setting = |key: &str| report["settings"][key].as_str().unwrap_or("-").to_owned();
-    let mut rows = vec![vec!["container".to_owned(), text("container")], vec!["state".to_owned(), text("state")]];
+    let mut rows = vec![
+        vec!["container".to_owned(), text("container")],
+        vec!["state".to_owned(), text("state")],
+    ];
     if report["state"] != "none" {
         rows.push(vec!["started".into(), text("started")]);
         rows.push(vec!["image".into(), text("image")]);
@@ -71,11 +78,23 @@ fn screen(report: &Value) -> String {
         rows.push(vec!["gpus".into(), setting("gpus")]);
         rows.push(vec!["network".into(), setting("network")]);
         for mount in report["mounts"].as_array().into_iter().flatten() {
-            let access = if mount["writable"] == true { "writable" } else { "read-only" };
+            let access = if mount["writable"] == true {
+                "writable"
+            } else {
+                "read-only"
+            };
             let (target, source) = (mount["target"].as_str(), mount["source"].as_str());
-            rows.push(vec!["mount".into(), format!("{} <- {} ({access})", target.unwrap_or("-"), source.unwrap_or("-"))]);
+            rows.push(vec![
+                "mount".into(),
+                format!("{} <- {} ({access})", target.unwrap_or("-"), source.unwrap_or("-")),
+            ]);
         }
-        let live: Vec<&str> = report["sessions"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let live: Vec<&str> = report["sessions"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
         rows.push(vec!["sessions".into(), live.len().to_string()]);
         rows.extend(live.iter().map(|line| vec![String::new(), ui::printable(line)]));
     }

@@ -17,13 +17,19 @@ const TIERS: &[&str] = &["default", "engine", "gpu"];
 /// nextest is missing (exit code 3), or a test fails.
 pub fn run(cx: &Context, tier: &str) -> Result<u8> {
     if exec::capture(&cargo(cx, &["nextest", "--version"])).map_or(true, |said| !said.ok()) {
-        return Err(host("`cargo-nextest` is missing").hint("cargo install --locked cargo-nextest").into());
+        return Err(host("`cargo-nextest` is missing")
+            .hint("cargo install --locked cargo-nextest")
+            .into());
     }
     let steps: Vec<Step> = profiles(tier).iter().map(|profile| nextest(cx, profile)).collect();
     exec::all(&steps)?;
     let ran = profiles(tier);
     let left: Vec<&str> = TIERS.iter().copied().filter(|name| !ran.contains(name)).collect();
-    ui::say(format_args!("tiers that passed: {}; not asked for: {}", ran.join(", "), left.join(", ")));
+    ui::say(format_args!(
+        "tiers that passed: {}; not asked for: {}",
+        ran.join(", "),
+        left.join(", ")
+    ));
     Ok(0)
 }
 
@@ -43,7 +49,18 @@ pub fn profiles(tier: &str) -> Vec<&str> {
 pub fn ci(cx: &Context) -> Result<u8> {
     exec::all(&[
         Step::Run(cargo(cx, &["fmt", "--all", "--check"])),
-        Step::Run(cargo(cx, &["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"])),
+        Step::Run(cargo(
+            cx,
+            &[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--locked",
+                "--",
+                "--deny",
+                "warnings",
+            ],
+        )),
         Step::Run(cargo(cx, &["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "--deny warnings")),
     ])?;
     if exec::capture(&cargo(cx, &["deny", "--version"])).is_ok_and(|said| said.ok()) {
@@ -55,7 +72,10 @@ pub fn ci(cx: &Context) -> Result<u8> {
 }
 
 fn nextest(cx: &Context, profile: &str) -> Step {
-    Step::Run(cargo(cx, &["nextest", "run", "--workspace", "--locked", "--profile", profile]))
+    Step::Run(cargo(
+        cx,
+        &["nextest", "run", "--workspace", "--locked", "--profile", profile],
+    ))
 }
 
 fn cargo(cx: &Context, args: &[&str]) -> Command {

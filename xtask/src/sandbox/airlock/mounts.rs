@@ -48,7 +48,12 @@ pub(super) fn of(repo: &Repository, private: &Path, inside: &str) -> Result<Vec<
         mounts.push(mount(Role::GitObjects, objects, target.clone(), true));
         if !alternates_of(objects)?.is_empty() {
             // It names paths of the host: git inside would complain about each of them at every command.
-            mounts.push(mount(Role::GitObjects, &private.join(EMPTY), format!("{target}/info"), true));
+            mounts.push(mount(
+                Role::GitObjects,
+                &private.join(EMPTY),
+                format!("{target}/info"),
+                true,
+            ));
         }
     }
     Ok(mounts)
@@ -61,7 +66,11 @@ const EMPTY: &str = "empty";
 /// Lays the sources ready that `of` names beside the git directory itself.
 pub(super) fn lay(repo: &Repository, private: &Path, inside: &str) -> Result<()> {
     if repo.dot_git_is_file {
-        exec::write_file(&private.join(DOT_GIT), format!("gitdir: {inside}/git\n").as_bytes(), 0o644)?;
+        exec::write_file(
+            &private.join(DOT_GIT),
+            format!("gitdir: {inside}/git\n").as_bytes(),
+            0o644,
+        )?;
     }
     exec::create_dir(&private.join(EMPTY), 0o755)
 }

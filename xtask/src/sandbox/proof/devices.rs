@@ -1,6 +1,6 @@
 //! Claims about the GPUs: that the engine was asked for the right ones, and that they answer.
 
-use super::identity::texts;
+use super::confinement::texts;
 use super::{Claim, Draft, HostWitness, some};
 use crate::sandbox::probe::Inside;
 use crate::sandbox::promise::{GpuRoute, Gpus, Promise};

@@ -3,7 +3,7 @@
 use super::witness::{ProcessFacts, SourceFacts, WorkspaceFile};
 use super::{HostWitness, Verdict, judge};
 use crate::sandbox::mountinfo::{MountLine, MountTable};
-use crate::sandbox::probe::{FileId, Inside, Request};
+use crate::sandbox::probe::{FileId, Inside};
 use crate::sandbox::promise::{Gpus, Mount, Network, Promise, Role};
 use serde_json::{Value, json};
 
@@ -48,7 +48,7 @@ pub(crate) fn good() -> (Promise, Inside, HostWitness) {
     (promise(), inside(), host())
 }
 
-fn promise() -> Promise {
+pub(crate) fn promise() -> Promise {
     let mount = |role, source: &str, target: &str, read_only| Mount {
         role,
         source: source.into(),
@@ -78,7 +78,7 @@ fn promise() -> Promise {
     }
 }
 
-fn answer() -> Value {
+pub(crate) fn answer() -> Value {
     let stat = |ino: u64| json!({"dev": 1, "ino": ino, "uid": 1000, "gid": 1000, "mode": 16877});
     let mount = |path: &str, ino: u64, read_only: bool| {
         let tried = read_only.then_some("EROFS");
@@ -218,42 +218,28 @@ pub(crate) fn on_tables(who: &'static str, which: fn(&MountLine) -> bool, change
     })
 }
 
-#[test]
-fn an_answer_that_cannot_be_trusted_is_an_error() {
-    let text = format!("{}\n", answer());
-    assert!(Inside::parse(&text, "n0").is_ok());
-    let without = |key: &str| {
-        let mut answer = answer();
-        answer.as_object_mut().unwrap().remove(key);
-        format!("{answer}\n")
-    };
-    for (answer, says) in [
-        (text.replace("\"n0\"", "\"n1\""), "nonce"),
-        (without("nonce"), "nonce"),
-        (text.replace("\"schema\":1", "\"schema\":2"), "schema"),
-        (text[..text.len() - 40].to_owned(), "cut off"),
-        (text.trim().to_owned(), "cut off"),
-        (format!("hello\n{text}"), "other text"),
-        (format!("{text}{text}"), "other text"),
-        (format!("banner {text}"), "no JSON"),
-        (without("mountinfo"), "mountinfo"),
-        (without("status"), "status"),
-        (text.replace(" - overlay", " + overlay"), "odd line"),
-        (String::new(), "cut off"),
-    ] {
-        let err = Inside::parse(&answer, "n0").unwrap_err();
-        assert!(err.contains(says), "{says}: {err}");
-    }
+/// A line of the probe's own `/proc/self/status` with another value.
+pub(crate) fn status(name: &'static str, value: &'static str) -> Case {
+    Box::new(move |_, inside, _| inside.status = with(&inside.status, name, value))
 }
 
-#[test]
-fn the_probe_is_asked_in_pairs_and_with_a_cleared_environment() {
-    let command = Request::new(&promise(), "n0").command("c1").to_string();
-    assert_eq!(
-        command,
-        "docker exec c1 /usr/bin/env -i 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
-         'HOME=/home/codex' /usr/bin/python3 -I -S /sandbox/probe.py nonce n0 entries 200 writable /workspace \
-         dataset /datasets/ssv2 writable /home/codex/.codex writable /workspace/.git read-only /opt/codex \
-         workspace /workspace codex /usr/local/bin/codex env LD_LIBRARY_PATH env _CUDA_COMPAT_STATUS"
-    );
+/// The same of the main process, as the host sees it.
+pub(crate) fn proc(name: &'static str, value: &'static str) -> Case {
+    Box::new(move |_, _, host| {
+        let process = host.process.as_mut().unwrap();
+        process.status = with(&process.status, name, value);
+    })
+}
+
+/// Another value in the `HostConfig` of the engine's answer.
+pub(crate) fn setting(name: &'static str, value: Value) -> Case {
+    Box::new(move |_, _, host| host.inspect["HostConfig"][name] = value.clone())
+}
+
+pub(crate) fn with(status: &str, name: &str, value: &str) -> String {
+    let line = |line: &str| match line.split_once(':') {
+        Some((field, _)) if field == name => format!("{name}:\t{value}\n"),
+        _ => format!("{line}\n"),
+    };
+    status.lines().map(line).collect()
 }

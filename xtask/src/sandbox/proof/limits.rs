@@ -20,11 +20,12 @@ fn shm(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
     let bytes = promise.shm_bytes;
     let mut draft = Draft::new("limits.shm", format!("/dev/shm holds {bytes} bytes"));
     let (mine, told) = (inside.shm, host.setting("ShmSize").as_u64());
-    draft.inside(mine.map_or("not seen".into(), |size| format!("{size} bytes")));
-    draft.host(told.map_or("not told".into(), |size| format!("{size} bytes by the engine's word")));
-    draft.check(mine == Some(bytes), || format!("inside it holds {mine:?} bytes"));
+    let text = |size: Option<u64>| size.map_or("an unknown number of".into(), |size| size.to_string());
+    draft.inside(format!("{} bytes", text(mine)));
+    draft.host(format!("{} bytes by the engine's word", text(told)));
+    draft.check(mine == Some(bytes), || format!("inside it holds {} bytes", text(mine)));
     draft.check(told == Some(bytes), || {
-        format!("the engine was asked for {told:?} bytes")
+        format!("the engine was asked for {} bytes", text(told))
     });
     draft.done()
 }
@@ -118,13 +119,9 @@ fn network(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{Case, breaks, good};
+    use super::super::fixture::{breaks, good, setting};
     use super::*;
     use serde_json::{Value, json};
-
-    fn setting(name: &'static str, value: Value) -> Case {
-        Box::new(move |_, _, host| host.inspect["HostConfig"][name] = value.clone())
-    }
 
     #[test]
     fn each_limit_breaks_its_claim() {

@@ -1,5 +1,6 @@
 //! Into the sandbox, and out of it again.
 
+use super::home;
 use super::prepare::Wish;
 use super::start::Started;
 use crate::context::Context;
@@ -7,7 +8,8 @@ use crate::exec;
 use crate::sandbox::codex_home::{Mode, disable_flags};
 use crate::sandbox::compose::{self, Terminal};
 use crate::sandbox::entering::{self, Environment};
-use crate::sandbox::{airlock, audit, login};
+use crate::sandbox::login::{self, Outcome};
+use crate::sandbox::{airlock, audit};
 use crate::step::Command;
 use crate::ui;
 use anyhow::Result;
@@ -15,19 +17,29 @@ use serde_json::{Map, Value};
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How often a login that was renewed inside is carried over while Codex runs.
-const LOGIN_INTERVAL: Duration = Duration::from_secs(5);
+const LOGIN_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Enters Codex (or a shell), waits, and says what was left and what changed. Returns the program's exit code.
 ///
 /// # Errors
 /// The program cannot be started, or the host cannot be tidied afterwards.
-pub fn enter(cx: &Context, wish: &Wish, started: &Started, missing: &[String], lock: File, shell: bool, args: &[String]) -> Result<u8> {
+pub fn enter(
+    cx: &Context,
+    wish: &Wish,
+    started: &Started,
+    missing: &[String],
+    lock: File,
+    shell: bool,
+    args: &[String],
+) -> Result<u8> {
     let mark = super::nonce()?;
     for name in missing {
-        ui::say(format_args!("the MCP server `{name}` is off: its program is not in the container"));
+        ui::say(format_args!(
+            "the MCP server `{name}` is off: its program is not in the container"
+        ));
     }
     let command = command(cx, wish, started, missing, &mark, shell, args);
     let before = baseline(wish)?;
@@ -35,19 +47,19 @@ pub fn enter(cx: &Context, wish: &Wish, started: &Started, missing: &[String], l
     // From here on another call may enter beside this one.
     drop(lock);
     ui::echo(&command);
-    let mut last = Instant::now();
+    let (mut last, since) = (Instant::now(), SystemTime::now());
     let code = exec::attach(&command, || {
-        if last.elapsed() > LOGIN_INTERVAL {
+        if last.elapsed() > LOGIN_INTERVAL && wish.settings.codex_home == Mode::Mirror {
             last = Instant::now();
             // While Codex owns the terminal nothing is printed; what happened is said on the way out.
-            let _ = reconcile(wish);
+            let _ = home::reconcile(wish);
         }
         !hung_up.load(Ordering::Relaxed)
     })?;
     if hung_up.load(Ordering::Relaxed) {
         reap(&started.id, &mark)?;
     }
-    leave(wish, started, &before)?;
+    leave(wish, started, &before, since)?;
     Ok(u8::try_from(code).unwrap_or(1))
 }
 
@@ -62,11 +74,15 @@ pub fn command(
     args: &[String],
 ) -> Command {
     let missing: Vec<&str> = missing.iter().map(String::as_str).collect();
-    let program =
-        if shell { vec!["/bin/bash".to_owned()] } else { entering::codex(&disable_flags(&missing), args) };
-    let Environment { shown, named } =
-        entering::environment(cx, &wish.settings.env, &started.entry.carried, mark);
-    let terminal = Terminal { tty: cx.stdin_tty && cx.stdout_tty };
+    let program = if shell {
+        vec!["/bin/bash".to_owned()]
+    } else {
+        entering::codex(&disable_flags(&missing), args)
+    };
+    let Environment { shown, named } = entering::environment(cx, &wish.settings.env, &started.entry.carried, mark);
+    let terminal = Terminal {
+        tty: cx.stdin_tty && cx.stdout_tty,
+    };
     compose::exec(&started.id, terminal, &shown, &named, &program)
 }
 
@@ -86,47 +102,79 @@ fn signals() -> Result<Arc<AtomicBool>> {
 
 fn baseline(wish: &Wish) -> Result<Map<String, Value>> {
     let snapshot = audit::snapshot(&wish.workspace);
-    exec::write_file(&wish.places.baseline, Value::Object(snapshot.clone()).to_string().as_bytes(), 0o600)?;
+    exec::write_file(
+        &wish.places.baseline,
+        Value::Object(snapshot.clone()).to_string().as_bytes(),
+        0o600,
+    )?;
     Ok(snapshot)
 }
 
 /// Ends the Codex of a session whose terminal is gone: the engine would leave it running.
 fn reap(container: &str, mark: &str) -> Result<()> {
     let command = Command::new("docker")
-        .args(["exec", container, "/usr/bin/env", "-i", "/usr/bin/python3", "-I", "-S", "/sandbox/reap.py", mark])
+        .args([
+            "exec",
+            container,
+            "/usr/bin/env",
+            "-i",
+            "/usr/bin/python3",
+            "-I",
+            "-S",
+            "/sandbox/reap.py",
+            mark,
+        ])
         .timeout(20);
     let said = exec::capture(&command)?;
     if !said.ok() {
-        ui::warn(format_args!("a Codex of this session still runs inside: `cargo xtask down` ends it"));
+        ui::warn(format_args!(
+            "a Codex of this session still runs inside: `cargo xtask down` ends it"
+        ));
     }
     Ok(())
 }
 
-fn reconcile(wish: &Wish) -> Result<login::Outcome> {
-    login::reconcile(&wish.settings.host_codex_home, &wish.places.codex_home)
+/// Says what became of the login; a login that cannot be read is no reason to keep the exit code back.
+fn leave_login(wish: &Wish, since: SystemTime) {
+    let (host, private) = (&wish.settings.host_codex_home, &wish.places.codex_home);
+    let burnt = login::burnt(host, private, &wish.places.login, since);
+    match home::reconcile(wish) {
+        Ok(Outcome::Same) => {}
+        Ok(outcome) => ui::say(outcome),
+        Err(err) => ui::warn(format_args!("the login was not carried over: {err:#}")),
+    }
+    if let Ok(Some(burnt)) = burnt {
+        ui::warn(burnt);
+    }
 }
 
-fn leave(wish: &Wish, started: &Started, before: &Map<String, Value>) -> Result<()> {
+fn leave(wish: &Wish, started: &Started, before: &Map<String, Value>, since: SystemTime) -> Result<()> {
     if wish.settings.codex_home == Mode::Mirror {
-        match reconcile(wish) {
-            Ok(outcome) => outcome.worth_saying().into_iter().for_each(ui::say),
-            Err(err) => ui::warn(format_args!("the login was not carried over: {err:#}")),
-        }
+        leave_login(wish, since);
     }
     for line in audit::changes(before, &audit::snapshot(&wish.workspace)) {
         ui::warn(format_args!("in the workspace, {line}"));
     }
     if wish.user.uid == 0 {
         for path in audit::clear_setuid(&wish.workspace)? {
-            ui::warn(format_args!("removed the setuid bit of `{}`: it would have made anyone root", path.display()));
+            ui::warn(format_args!(
+                "removed the setuid bit of `{}`: it would have made anyone root",
+                path.display()
+            ));
         }
     }
     if let Some(repository) = &wish.repository {
         match airlock::list(repository, &wish.places.git) {
-            Ok(listing) => airlock::summary(&listing).into_iter().chain(listing.notes).for_each(ui::say),
+            Ok(listing) => airlock::summary(&listing)
+                .into_iter()
+                .chain(listing.notes)
+                .for_each(ui::say),
             Err(err) => ui::warn(format_args!("the commits of the sandbox could not be read: {err:#}")),
         }
     }
-    ui::say(format_args!("`{}` keeps running; `cargo xtask down` stops it", started.container));
+    ui::say(format_args!(
+        "`{}` keeps running; `cargo xtask down` stops it",
+        started.container
+    ));
     Ok(())
 }

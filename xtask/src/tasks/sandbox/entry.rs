@@ -20,7 +20,10 @@ pub struct Entry {
 impl Entry {
     /// An entry with nothing carried yet.
     pub fn new(promise: Promise) -> Entry {
-        Entry { promise, carried: BTreeMap::new() }
+        Entry {
+            promise,
+            carried: BTreeMap::new(),
+        }
     }
 }
 
@@ -30,7 +33,9 @@ pub fn read(places: &Places, id: &str) -> Option<Entry> {
     let carried = value["carried"].as_object()?.iter();
     (value["container"] == id).then_some(Entry {
         promise: Promise::from_json(&value["promise"])?,
-        carried: carried.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect(),
+        carried: carried
+            .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+            .collect(),
     })
 }
 

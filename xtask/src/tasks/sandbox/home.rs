@@ -4,8 +4,9 @@ use super::prepare::Wish;
 use crate::context::Context;
 use crate::error::usage;
 use crate::exec;
+use crate::sandbox::airlock;
 use crate::sandbox::codex_home::{self, McpServer, Mirror, Mode};
-use crate::sandbox::{airlock, login};
+use crate::sandbox::login::{self, Outcome};
 use crate::ui;
 use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
@@ -75,17 +76,30 @@ pub fn refresh(cx: &Context, wish: &Wish) -> Result<Vec<McpServer>> {
     match wish.settings.codex_home {
         Mode::Mirror => {
             codex_home::write(&mirror, &places.codex_home, &places.agents)?;
-            carry_login(wish)?;
+            let outcome = reconcile(wish)?;
+            if outcome != Outcome::Same {
+                ui::say(outcome);
+            }
         }
         Mode::Shared => {
             let home = dir(wish);
             if !home.is_dir() {
-                return Err(usage(format!("`codex_home: shared` needs `{}`, and it is not there", home.display()))
-                    .hint("run Codex once on the host, or use `mirror`")
-                    .into());
+                return Err(usage(format!(
+                    "`codex_home: shared` needs `{}`, and it is not there",
+                    home.display()
+                ))
+                .hint("run Codex once on the host, or use `mirror`")
+                .into());
             }
             ui::warn("the agent shares your Codex home: it can change what your own Codex runs on this host");
-            codex_home::write(&Mirror { files: Vec::new(), ..mirror.clone() }, &places.dir.join("unused"), &places.agents)?;
+            codex_home::write(
+                &Mirror {
+                    files: Vec::new(),
+                    ..mirror.clone()
+                },
+                &places.dir.join("unused"),
+                &places.agents,
+            )?;
         }
         Mode::None => empty(&dir(wish))?,
     }
@@ -105,10 +119,16 @@ pub fn refresh(cx: &Context, wish: &Wish) -> Result<Vec<McpServer>> {
     Ok(mirror.mcp)
 }
 
-fn carry_login(wish: &Wish) -> Result<()> {
-    let outcome = login::reconcile(&wish.settings.host_codex_home, &wish.places.codex_home)?;
-    outcome.worth_saying().into_iter().for_each(ui::say);
-    Ok(())
+/// Brings the logins of the host and of the sandbox together.
+///
+/// # Errors
+/// The state folder cannot be read or written.
+pub fn reconcile(wish: &Wish) -> Result<Outcome> {
+    login::reconcile(
+        &wish.settings.host_codex_home,
+        &wish.places.codex_home,
+        &wish.places.login,
+    )
 }
 
 fn empty(dir: &Path) -> Result<()> {
@@ -129,10 +149,16 @@ fn guest(wish: &Wish, points: &[String]) -> Result<()> {
         let bytes = std::fs::read(ca).with_context(|| format!("cannot read the CA bundle `{}`", ca.display()))?;
         write_new(&guest.join("ca.pem"), &bytes)?;
     }
-    points.iter().try_for_each(|name| exec::create_dir(&guest.join(name), 0o755))
+    points
+        .iter()
+        .try_for_each(|name| exec::create_dir(&guest.join(name), 0o755))
 }
 
 /// Writes a file only where its text differs: a running container reads these.
 fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
-    if std::fs::read(path).is_ok_and(|old| old == bytes) { Ok(()) } else { exec::write_file(path, bytes, 0o644) }
+    if std::fs::read(path).is_ok_and(|old| old == bytes) {
+        Ok(())
+    } else {
+        exec::write_file(path, bytes, 0o644)
+    }
 }

@@ -7,7 +7,8 @@ mod mounts;
 mod prepare;
 mod start;
 
-pub use entry::read as entry;
+pub use entry::read as read_entry;
+pub use mounts::refused;
 pub use prepare::{Wish, gather};
 pub use start::{copy_of_proof, find};
 
@@ -27,9 +28,11 @@ use std::io::Read as _;
 /// Wrong settings, a host that cannot run it, a promise that does not hold.
 pub fn run(cx: &Context, flags: &Flags, shell: bool, args: &[String]) -> Result<u8> {
     if !flags.yes && !flags.dry_run && !cx.stdin_tty {
-        return Err(usage("`sandbox` asks before it enters, and standard input is no terminal")
-            .hint("add `--yes`")
-            .into());
+        return Err(
+            usage("`sandbox` asks before it enters, and standard input is no terminal")
+                .hint("add `--yes`")
+                .into(),
+        );
     }
     let wish = gather(cx, flags)?;
     if flags.dry_run {
@@ -53,7 +56,10 @@ pub fn run(cx: &Context, flags: &Flags, shell: bool, args: &[String]) -> Result<
         ui::warn("a promise does not hold; this shell is for looking into it, nothing in it is safe to rely on");
     }
     if !flags.yes && !ui::confirm(if shell { "Enter a shell?" } else { "Enter Codex?" }) {
-        ui::say(format_args!("not entered; `{}` keeps running, `cargo xtask down` stops it", started.container));
+        ui::say(format_args!(
+            "not entered; `{}` keeps running, `cargo xtask down` stops it",
+            started.container
+        ));
         return Ok(0);
     }
     enter::enter(cx, &wish, &started, &missing, lock, shell, args)
@@ -68,7 +74,11 @@ pub fn holds(proof: &Proof) -> bool {
 fn lock(places: &Places) -> Result<File> {
     crate::exec::create_dir(&places.dir, 0o700)?;
     let open = || -> std::io::Result<File> {
-        let file = File::options().create(true).truncate(false).write(true).open(&places.lock)?;
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&places.lock)?;
         if file.try_lock().is_err() {
             ui::say("waiting for another `cargo xtask` that starts or proves this sandbox");
             file.lock()?;
@@ -79,15 +89,24 @@ fn lock(places: &Places) -> Result<File> {
 }
 
 /// Letters and digits that no earlier run has used.
-fn nonce() -> Result<String> {
+///
+/// # Errors
+/// The kernel gives none.
+pub fn nonce() -> Result<String> {
     let mut bytes = [0; 12];
-    File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut bytes)).context("no random numbers")?;
+    File::open("/dev/urandom")
+        .and_then(|mut random| random.read_exact(&mut bytes))
+        .context("no random numbers")?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn not_entered(cx: &Context, proof: &Proof) -> anyhow::Error {
-    let ids: Vec<&str> =
-        proof.claims.iter().filter(|claim| claim.verdict != Verdict::Held).map(|claim| claim.id.as_str()).collect();
+    let ids: Vec<&str> = proof
+        .claims
+        .iter()
+        .filter(|claim| claim.verdict != Verdict::Held)
+        .map(|claim| claim.id.as_str())
+        .collect();
     let verb = if ids.len() == 1 { "does not hold" } else { "do not hold" };
     failed(format!("Codex was not started: `{}` {verb}", ids.join("`, `")))
         .hint(format!(

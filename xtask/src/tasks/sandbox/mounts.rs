@@ -3,12 +3,13 @@
 use super::home;
 use super::prepare::Wish;
 use crate::context::Context;
+use crate::error::failed;
 use crate::fingerprint;
+use crate::sandbox::airlock;
 use crate::sandbox::codex_home::{AGENTS_INSIDE, INSIDE, Mode};
 use crate::sandbox::compose::Project;
 use crate::sandbox::promise::{GpuRoute, Mount, Promise, Role};
 use crate::sandbox::sources::{self, Rules};
-use crate::sandbox::{airlock, promise};
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 use std::os::unix::fs::MetadataExt as _;
@@ -57,14 +58,26 @@ pub fn label(cx: &Context, wish: &Wish, image: &str) -> Map<String, Value> {
     };
     let mut label = Map::new();
     let mut put = |key: &str, value: String| label.insert(key.to_owned(), json!(value));
-    put("user", format!("{}:{} {}", wish.user.uid, wish.user.gid, groups.join(" ")).trim_end().to_owned());
+    put(
+        "user",
+        format!("{}:{} {}", wish.user.uid, wish.user.gid, groups.join(" "))
+            .trim_end()
+            .to_owned(),
+    );
     put("gpus", settings.gpus.to_string());
     put("network", settings.network.to_string());
     put("shm_size", settings.shm_bytes.to_string());
     put("pids_limit", settings.pids_limit.to_string());
     put("codex_home", settings.codex_home.to_string());
     put("git", git.to_owned());
-    put("/etc/codex", if home::has_system() { "the host's".into() } else { "the image's".into() });
+    put(
+        "/etc/codex",
+        if home::has_system() {
+            "the host's".into()
+        } else {
+            "the image's".into()
+        },
+    );
     for mount in &wish.datasets {
         put(&mount.role.id(), mount.source.to_string_lossy().into_owned());
     }
@@ -104,16 +117,25 @@ fn mounts(wish: &Wish) -> Result<Vec<Mount>> {
 
 /// The user's groups that own a mounted directory, without those that have power over the host.
 fn groups(wish: &Wish) -> Vec<u32> {
-    let sources = wish.datasets.iter().map(|mount| mount.source.as_path()).chain([wish.workspace.as_path()]);
-    let owners: Vec<u32> = sources.filter_map(|path| path.metadata().ok()).map(|meta| meta.gid()).collect();
+    let sources = wish
+        .datasets
+        .iter()
+        .map(|mount| mount.source.as_path())
+        .chain([wish.workspace.as_path()]);
+    let owners: Vec<u32> = sources
+        .filter_map(|path| path.metadata().ok())
+        .map(|meta| meta.gid())
+        .collect();
     wish.user.passed_on(&owners).iter().map(|group| group.gid).collect()
 }
 
 /// What no mount may reach for writing. Of this repository it is everything but the default project.
 fn out_of_reach(cx: &Context, wish: &Wish) -> Vec<PathBuf> {
     let own = cx.root.read_dir().into_iter().flatten().flatten();
-    let mut dirs: Vec<PathBuf> =
-        own.filter(|entry| entry.file_name() != "workspace").map(|entry| entry.path()).collect();
+    let mut dirs: Vec<PathBuf> = own
+        .filter(|entry| entry.file_name() != "workspace")
+        .map(|entry| entry.path())
+        .collect();
     dirs.sort();
     dirs.push(cx.state.clone());
     if wish.settings.codex_home != Mode::Shared {
@@ -127,11 +149,30 @@ fn canonical(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
 }
 
-/// The host-side checks of every source, before anything is started.
+/// The host-side checks of every source, before anything is started: what is refused, one line each.
 ///
 /// # Errors
-/// Every source that is refused, all at once.
-pub fn check(cx: &Context, promise: &promise::Promise) -> Result<()> {
-    let rules = Rules { home: cx.home.clone(), repository: cx.root.clone(), uid: promise.uid, gid: promise.gid, groups: promise.groups.clone() };
-    sources::refuse(&promise.mounts, &rules)
+/// The repository cannot be planned for.
+pub fn refused(cx: &Context, wish: &Wish) -> Result<Vec<String>> {
+    let rules = Rules {
+        home: cx.home.clone(),
+        repository: cx.root.clone(),
+        uid: wish.user.uid,
+        gid: wish.user.gid,
+        groups: groups(wish),
+    };
+    Ok(sources::check(&mounts(wish)?, &rules))
+}
+
+/// The same as an error that names them all at once.
+///
+/// # Errors
+/// Any source is refused.
+pub fn check(cx: &Context, wish: &Wish) -> Result<()> {
+    let refused = refused(cx, wish)?;
+    if refused.is_empty() {
+        Ok(())
+    } else {
+        Err(failed(refused.join("\n")).into())
+    }
 }

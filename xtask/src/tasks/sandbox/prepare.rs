@@ -51,12 +51,21 @@ pub fn gather(cx: &Context, flags: &Flags) -> Result<Wish> {
     give_sources(cx, &mut settings)?;
     let user = User::read();
     let workspace = canonical("the workspace", &settings.workspace)?;
-    let datasets = settings.datasets.iter().filter_map(dataset_mount).collect::<Result<Vec<_>>>()?;
+    let datasets = settings
+        .datasets
+        .iter()
+        .filter_map(dataset_mount)
+        .collect::<Result<Vec<_>>>()?;
     let places = places::of(cx, &workspace, user.uid);
     let container = crate::sandbox::compose::container_name(&places.project);
     let (running, (image, codex)) = exec::both(
         || super::find(&container),
-        || exec::both(|| image::state(cx, &settings, &user), || codex::resolve(cx, settings.codex.as_deref())),
+        || {
+            exec::both(
+                || image::state(cx, &settings, &user),
+                || codex::resolve(cx, settings.codex.as_deref()),
+            )
+        },
     );
     let repository = airlock::detect(&workspace)?;
     Ok(Wish {

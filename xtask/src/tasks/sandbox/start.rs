@@ -47,16 +47,26 @@ pub fn find(container: &str) -> Result<Option<Running>> {
 /// # Errors
 /// The host cannot run it, a source is refused, or a live session would lose its container.
 pub fn ensure(cx: &Context, wish: &Wish) -> Result<Started> {
-    let Some(running) = wish.running.as_ref().filter(|running| running.up) else { return create(cx, wish) };
-    let mut found = differences(&running.settings, &mounts::label(cx, wish, &wish.image.inputs.tag()).into());
+    let Some(running) = wish.running.as_ref().filter(|running| running.up) else {
+        return create(cx, wish);
+    };
+    let mut found = differences(
+        &running.settings,
+        &mounts::label(cx, wish, &wish.image.inputs.tag()).into(),
+    );
     let entry = entry::read(&wish.places, &running.id);
     if entry.is_none() {
-        found.blocking.push("what it promised when it was started is not known any more".to_owned());
+        found
+            .blocking
+            .push("what it promised when it was started is not known any more".to_owned());
     }
     let live = live_sessions(&running.id)?;
     match entry {
         Some(entry) if found.blocking.is_empty() => {
-            found.deferred.iter().for_each(|line| ui::say(format_args!("at the next start: {line}")));
+            found
+                .deferred
+                .iter()
+                .for_each(|line| ui::say(format_args!("at the next start: {line}")));
             reenter(cx, wish, running, entry, live.is_empty())
         }
         _ if !live.is_empty() => Err(held_back(&found.blocking, &live)),
@@ -75,40 +85,69 @@ fn live_sessions(id: &str) -> Result<Vec<String>> {
 
 fn held_back(changes: &[String], live: &[String]) -> anyhow::Error {
     let short = |line: &String| ui::printable(line).chars().take(60).collect::<String>();
-    failed(format!("the running container is not what is asked for now: {}", changes.join("; ")))
-        .hint(format!(
-            "leave what runs inside ({}) and call again, or end it with `cargo xtask down`, or ask for what the \
+    failed(format!(
+        "the running container is not what is asked for now: {}",
+        changes.join("; ")
+    ))
+    .hint(format!(
+        "leave what runs inside ({}) and call again, or end it with `cargo xtask down`, or ask for what the \
              container has",
-            live.iter().map(short).collect::<Vec<_>>().join(", ")
-        ))
-        .into()
+        live.iter().map(short).collect::<Vec<_>>().join(", ")
+    ))
+    .into()
 }
 
 fn reenter(cx: &Context, wish: &Wish, running: &Running, entry: Entry, idle: bool) -> Result<Started> {
     // While an agent is live its files are left alone: it could bend the paths that they are written through.
-    let mcp = if idle { home::refresh(cx, wish)? } else { home::servers(cx, wish)? };
+    let mcp = if idle {
+        home::refresh(cx, wish)?
+    } else {
+        home::servers(cx, wish)?
+    };
     let container = compose::container_name(&wish.places.project);
-    Ok(Started { container, id: running.id.clone(), ours: false, entry, mcp })
+    Ok(Started {
+        container,
+        id: running.id.clone(),
+        ours: false,
+        entry,
+        mcp,
+    })
 }
 
 fn create(cx: &Context, wish: &Wish) -> Result<Started> {
     let (engine, facts) = (engine::read(cx)?, gpu::GpuFacts::default());
     engine::refuse(&engine)?;
-    let facts = if wish.settings.gpus == Gpus::None { facts } else { gpu::read(&engine, cx.var("PATH")) };
+    let facts = if wish.settings.gpus == Gpus::None {
+        facts
+    } else {
+        gpu::read(&engine, cx.var("PATH"))
+    };
     let route = gpu::route(&wish.settings.gpus, &engine, &facts)?;
+    mounts::check(cx, wish)?;
     let image = image::ensure(cx, &wish.settings, &wish.user, &wish.image)?;
     let mcp = home::refresh(cx, wish)?;
     let project = mounts::project(cx, wish, &image, route)?;
-    mounts::check(cx, &project.promise)?;
     for note in &wish.codex.notes {
         ui::warn(note);
     }
     up(&project)?;
     let container = project.container();
-    let running = find(&container)?
-        .ok_or_else(|| failed(format!("`docker compose up` ended well, and there is no container `{container}`")))?;
-    let promise = Promise { image_id: Some(image_id(&project.promise.image)?), ..project.promise };
-    Ok(Started { container, id: running.id, ours: true, entry: Entry::new(promise), mcp })
+    let running = find(&container)?.ok_or_else(|| {
+        failed(format!(
+            "`docker compose up` ended well, and there is no container `{container}`"
+        ))
+    })?;
+    let promise = Promise {
+        image_id: Some(image_id(&project.promise.image)?),
+        ..project.promise
+    };
+    Ok(Started {
+        container,
+        id: running.id,
+        ours: true,
+        entry: Entry::new(promise),
+        mcp,
+    })
 }
 
 fn image_id(tag: &str) -> Result<String> {
@@ -117,7 +156,10 @@ fn image_id(tag: &str) -> Result<String> {
 }
 
 fn up(project: &Project) -> Result<()> {
-    exec::all(&[Step::WriteFile { path: project.override_file.clone(), text: project.override_text() }])?;
+    exec::all(&[Step::WriteFile {
+        path: project.override_file.clone(),
+        text: project.override_text(),
+    }])?;
     let command = project.up();
     ui::echo(&command);
     let said = exec::capture(&command)?;
@@ -131,17 +173,32 @@ fn up(project: &Project) -> Result<()> {
 
 /// The error of a failed `docker compose up`, with the remedy where its text has a known cause.
 fn cannot_start(stderr: &str) -> anyhow::Error {
-    let last = |text: &str| text.trim().lines().filter(|line| !line.trim().is_empty()).next_back().map(str::to_owned);
+    let last = |text: &str| {
+        text.trim()
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .next_back()
+            .map(str::to_owned)
+    };
     let said = last(stderr).unwrap_or_default();
     let message = format!("the container did not start: {said}");
-    let gpu = ["could not select device driver", "unresolvable CDI devices", "nvidia-container-cli", "unknown or invalid runtime"];
+    let gpu = [
+        "could not select device driver",
+        "unresolvable CDI devices",
+        "nvidia-container-cli",
+        "unknown or invalid runtime",
+    ];
     if gpu.iter().any(|text| said.contains(text)) {
         return host(message)
-            .hint("the engine cannot hand out the GPU: install `nvidia-container-toolkit`, run `sudo nvidia-ctk cdi \
-                   generate --output=/etc/cdi/nvidia.yaml`; or pass `--gpus none`")
+            .hint(
+                "the engine cannot hand out the GPU: install `nvidia-container-toolkit`, run `sudo nvidia-ctk cdi \
+                   generate --output=/etc/cdi/nvidia.yaml`; or pass `--gpus none`",
+            )
             .into();
     }
-    failed(message).hint("`cargo xtask sandbox --dry-run` prints what Compose is told").into()
+    failed(message)
+        .hint("`cargo xtask sandbox --dry-run` prints what Compose is told")
+        .into()
 }
 
 /// Proves a container and saves the proof. Returns it, and the MCP servers whose program is not inside.
@@ -178,7 +235,10 @@ pub fn discard(started: &Started) {
     if started.ours {
         match exec::capture(&compose::remove(&started.id)) {
             Ok(said) if said.ok() => ui::say(format_args!("removed `{}` again", started.container)),
-            _ => ui::warn(format_args!("`{}` could not be removed: `cargo xtask down`", started.container)),
+            _ => ui::warn(format_args!(
+                "`{}` could not be removed: `cargo xtask down`",
+                started.container
+            )),
         }
     }
 }
@@ -189,7 +249,8 @@ pub fn discard(started: &Started) {
 /// What is wanted cannot be planned.
 pub fn dry_run(cx: &Context, wish: &Wish, shell: bool, args: &[String]) -> Result<u8> {
     ui::result("# settings");
-    let row = |o: &crate::sandbox::settings::Origin| vec![format!("#   {}", o.key), o.value.clone(), format!("({})", o.from)];
+    let row =
+        |o: &crate::sandbox::settings::Origin| vec![format!("#   {}", o.key), o.value.clone(), format!("({})", o.from)];
     ui::result(ui::columns(&wish.settings.origins.iter().map(row).collect::<Vec<_>>()).trim_end());
     for note in home::notes(cx, wish)? {
         ui::result(format_args!("# codex home: {note}"));
@@ -203,12 +264,21 @@ pub fn dry_run(cx: &Context, wish: &Wish, shell: bool, args: &[String]) -> Resul
     for (name, value) in project.exports() {
         ui::result(format_args!("export {name}={}", shell_words::quote(&value)));
     }
-    ui::result(Step::WriteFile { path: project.override_file.clone(), text: project.override_text() });
+    ui::result(Step::WriteFile {
+        path: project.override_file.clone(),
+        text: project.override_text(),
+    });
     ui::result(project.up());
     let name = project.container();
     ui::result(Request::new(&project.promise, "NONCE").command(&name));
     let entry = Entry::new(project.promise);
-    let started = Started { container: name.clone(), id: name, ours: false, entry, mcp: Vec::new() };
+    let started = Started {
+        container: name.clone(),
+        id: name,
+        ours: false,
+        entry,
+        mcp: Vec::new(),
+    };
     ui::result(super::enter::command(cx, wish, &started, &[], "SESSION", shell, args));
     Ok(0)
 }

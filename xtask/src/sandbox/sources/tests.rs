@@ -1,0 +1,273 @@
+//! The checks on real directories. What needs root (bind mounts) is named `engine_`: the default profile leaves it out,
+//! and where it runs it does not pass without root.
+
+use super::*;
+use std::fs;
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+
+/// A host in a directory: `home`, `home/repo`, `ws`, `data`, `state`.
+struct Host {
+    dir: tempfile::TempDir,
+    rules: Rules,
+}
+
+impl Host {
+    fn new() -> Host {
+        let dir = tempfile::tempdir().unwrap();
+        for path in [
+            "home/repo/workspace",
+            "home/repo/docker",
+            "ws/sub",
+            "data/clips",
+            "state/home",
+            "run",
+        ] {
+            fs::create_dir_all(dir.path().join(path)).unwrap();
+        }
+        let meta = fs::metadata(dir.path()).unwrap();
+        let rules = Rules {
+            uid: meta.uid(),
+            gid: meta.gid(),
+            groups: Vec::new(),
+            home: dir.path().join("home"),
+            repository: dir.path().join("home/repo"),
+            sockets: vec![dir.path().join("run/docker.sock")],
+        };
+        fs::write(dir.path().join("run/docker.sock"), "").unwrap();
+        Host { dir, rules }
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        match path {
+            path if path.starts_with('/') => path.into(),
+            path => self.dir.path().join(path),
+        }
+    }
+
+    fn mount(&self, role: Role, source: &str) -> Mount {
+        let target = match &role {
+            Role::Workspace => "/workspace".into(),
+            Role::Dataset(name) => format!("/datasets/{name}"),
+            other => format!("/{}", other.id()),
+        };
+        let read_only = matches!(role, Role::Dataset(_));
+        let source = self.path(source);
+        Mount {
+            role,
+            source,
+            target,
+            read_only,
+        }
+    }
+
+    /// The problems of a workspace and a data set, with this host's own paths left out.
+    fn problems(&self, workspace: &str, data: &str) -> Vec<String> {
+        let mounts = [self.mount(Role::Workspace, workspace), self.mount(ssv2(), data)];
+        self.said(&check(&mounts, &self.rules))
+    }
+
+    fn said(&self, problems: &[Problem]) -> Vec<String> {
+        let dir = self.dir.path().canonicalize().unwrap().display().to_string();
+        problems
+            .iter()
+            .map(|problem| problem.what.replace(&format!("{dir}/"), "").replace(&dir, "DIR"))
+            .collect()
+    }
+}
+
+fn ssv2() -> Role {
+    Role::Dataset("ssv2".into())
+}
+
+#[test]
+fn directories_apart_from_each_other_are_fine() {
+    let host = Host::new();
+    assert_eq!(host.problems("ws", "data"), Vec::<String>::new());
+    assert_eq!(host.problems("home/repo/workspace", "data/"), Vec::<String>::new());
+    for name in [
+        "with space",
+        "a:b,c",
+        "it's \"q\"",
+        "$HOME ${x}",
+        "größe-データ",
+        "ssv2\\040",
+    ] {
+        fs::create_dir(host.path(name)).unwrap();
+        assert_eq!(host.problems("ws", name), Vec::<String>::new(), "{name}");
+    }
+}
+
+#[test]
+fn sources_that_no_mount_may_show_are_refused() {
+    let host = Host::new();
+    symlink(host.path("home"), host.path("to-home")).unwrap();
+    fs::write(host.path("file"), "").unwrap();
+    for (workspace, says) in [
+        ("/", "is the whole host"),
+        ("/proc", "lies in the kernel's `/proc`"),
+        ("/sys/kernel", "lies in the kernel's `/sys`"),
+        ("/dev", "lies in the kernel's `/dev`"),
+        ("/dev/shm", "lies in the kernel's `/dev`"),
+        ("home", "`home` shows your whole home directory"),
+        ("to-home", "`home` shows your whole home directory"),
+        ("", "shows your whole home directory"),
+        ("home/repo", "`home/repo` shows this repository"),
+        ("home/repo/docker", "`home/repo/docker` lies in this repository"),
+        ("run", "`run` shows the engine's socket `run/docker.sock`"),
+        ("missing", "missing` does not exist"),
+        ("file", "`file` is not a directory"),
+    ] {
+        let problems = host.problems(workspace, "data");
+        assert!(
+            problems.iter().any(|problem| problem.contains(says)),
+            "{workspace}: {says}: {problems:?}"
+        );
+    }
+}
+
+#[test]
+fn a_data_set_that_a_writable_mount_shows_is_refused() {
+    let host = Host::new();
+    symlink(host.path("data"), host.path("to-data")).unwrap();
+    symlink(host.path("ws/sub"), host.path("to-sub")).unwrap();
+    for (workspace, data, says) in [
+        ("data", "data", "the same directory"),
+        ("to-data", "data", "the same directory"),
+        ("ws", "to-sub", "the data set lies in it"),
+        ("data/clips", "to-data", "it lies in the data set"),
+    ] {
+        let problems = host.problems(workspace, data);
+        assert!(
+            problems.iter().any(|problem| problem.contains(says)),
+            "{workspace} {data}: {problems:?}"
+        );
+    }
+    let mounts = [host.mount(ssv2(), "state"), host.mount(Role::CodexHome, "state/home")];
+    let problems = host.said(&check(&mounts, &host.rules));
+    assert!(problems[0].contains("it lies in the data set"), "{problems:?}");
+}
+
+#[test]
+fn the_containers_user_must_be_let_in() {
+    let mut host = Host::new();
+    fs::set_permissions(host.path("data"), fs::Permissions::from_mode(0o750)).unwrap();
+    fs::set_permissions(host.path("ws"), fs::Permissions::from_mode(0o755)).unwrap();
+    let group = host.rules.gid;
+    (host.rules.uid, host.rules.gid) = (54321, 54321);
+    let problems = host.problems("ws", "data");
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert!(
+        problems[0].starts_with("user 54321:54321 cannot write `ws`"),
+        "{problems:?}"
+    );
+    assert!(
+        problems[1].starts_with("user 54321:54321 cannot read `data`"),
+        "{problems:?}"
+    );
+    host.rules.groups.push(group);
+    assert_eq!(host.problems("ws", "data").len(), 1, "its group may read the data");
+}
+
+#[test]
+fn names_and_targets_are_held_to_their_rules() {
+    for good in ["ssv2", "0", "a.b_c-d"] {
+        assert!(valid_name(good), "{good}");
+    }
+    for bad in ["", "A", ".a", "-a", "a/b", "a b", "ä", "a\n"] {
+        assert!(!valid_name(bad), "{bad:?}");
+    }
+    let host = Host::new();
+    let twice = [host.mount(ssv2(), "data"), host.mount(ssv2(), "data")];
+    assert_eq!(
+        host.said(&check(&twice, &host.rules)),
+        ["two mounts have the target `/datasets/ssv2`"]
+    );
+    let mut odd = host.mount(Role::Dataset("../x".into()), "data");
+    odd.source = PathBuf::from(std::ffi::OsString::from_vec(b"/tmp/\xff".to_vec()));
+    let problems = host.said(&check(&[odd], &host.rules));
+    assert_eq!(problems.len(), 4, "name, path, target and existence: {problems:?}");
+    fs::create_dir(host.path("new\nline")).unwrap();
+    assert!(host.problems("ws", "new\nline")[0].ends_with("has a control character"));
+}
+
+#[test]
+fn all_problems_are_told_at_once_with_their_hints() {
+    let host = Host::new();
+    let mounts = [host.mount(Role::Workspace, "gone"), host.mount(ssv2(), "away")];
+    let problems = check(&mounts, &host.rules);
+    let text = crate::error::render(&failure(&problems).unwrap().into());
+    let dir = host.dir.path().display();
+    assert_eq!(
+        text,
+        format!(
+            "error: 2 mounts cannot be made:\n  `{dir}/gone` does not exist\n  `{dir}/away` does not exist\n\
+             hint: give the project's directory with `--workspace DIR`\nhint: give the directory with `--dataset ssv2=DIR`\n"
+        )
+    );
+    let claims = claims(&mounts, &problems);
+    assert_eq!(
+        (claims[1].id.as_str(), claims[1].verdict),
+        ("dataset.ssv2.host", Verdict::Broken)
+    );
+    assert!(failure(&[]).is_none());
+}
+
+/// A bind mount that is taken away again.
+struct Bound(PathBuf);
+
+impl Bound {
+    fn new(host: &Host, what: &str, at: &str) -> Bound {
+        let at = host.path(at);
+        fs::create_dir_all(&at).unwrap();
+        let mount = crate::step::Command::new("mount").arg("--bind");
+        let mount = mount.args([host.path(what).display().to_string(), at.display().to_string()]);
+        crate::exec::stdout_of(&mount).expect("this test needs root: it makes bind mounts");
+        Bound(at)
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        let _ = crate::exec::capture(&crate::step::Command::new("umount").arg(self.0.display().to_string()));
+    }
+}
+
+#[test]
+fn engine_bind_mounts_are_seen_through() {
+    let host = Host::new();
+    for (what, at, workspace, data) in [
+        // The data set by another path; a part of it; a directory around it.
+        ("data", "other", "other", "data"),
+        ("data/clips", "part", "part", "data"),
+        ("data", "whole", "whole/clips", "data"),
+        // What is mounted below the workspace, or below the data set, comes along.
+        ("data/clips", "ws/mnt", "ws", "data"),
+        ("ws/sub", "data/mnt", "ws", "data"),
+    ] {
+        let bound = Bound::new(&host, what, at);
+        let problems = host.problems(workspace, data);
+        assert!(
+            problems
+                .iter()
+                .any(|problem| problem.contains("could be written by way of")),
+            "{what} at {at}: {problems:?}"
+        );
+        drop(bound);
+    }
+    let bound = Bound::new(&host, "home", "elsewhere");
+    let problems = host.problems("elsewhere", "data");
+    assert!(
+        problems.iter().any(|problem| problem.contains("whole home directory")),
+        "{problems:?}"
+    );
+    let problems = host.problems("elsewhere/repo/docker", "data");
+    assert!(
+        problems
+            .iter()
+            .any(|problem| problem.contains("lies in this repository")),
+        "{problems:?}"
+    );
+    assert_eq!(host.problems("elsewhere/repo/workspace", "data"), Vec::<String>::new());
+    drop(bound);
+}
