@@ -114,6 +114,7 @@ impl Project {
                 .collect();
         }
         if let Some(devices) = device_request(&p.gpus, p.gpu_route) {
+            service["ulimits"] = json!({"memlock": -1});
             service["deploy"] = json!({"resources": {"reservations": {"devices": [devices]}}});
         }
         let override_file = json!({"services": {"workspace": service}});

@@ -89,17 +89,17 @@ impl Proof {
     pub fn table(&self) -> String {
         table(&self.claims)
     }
+}
 
-    /// Every claim in one line.
-    pub fn full_table(&self) -> String {
-        let mut claims: Vec<&Claim> = self.claims.iter().collect();
-        claims.sort_by_key(|claim| claim.verdict);
-        let row = |claim: &&Claim| {
-            let text = claim.why.as_ref().unwrap_or(&claim.promise);
-            vec![claim.verdict.to_string(), claim.id.clone(), ui::printable(text)]
-        };
-        ui::columns(&claims.iter().map(row).collect::<Vec<_>>())
-    }
+/// Every claim in one line, the broken first.
+pub fn full_table(claims: &[Claim]) -> String {
+    let mut claims: Vec<&Claim> = claims.iter().collect();
+    claims.sort_by_key(|claim| claim.verdict);
+    let row = |claim: &&Claim| {
+        let text = claim.why.as_ref().unwrap_or(&claim.promise);
+        vec![claim.verdict.to_string(), claim.id.clone(), ui::printable(text)]
+    };
+    ui::columns(&claims.iter().map(row).collect::<Vec<_>>())
 }
 
 /// The short table of some claims.

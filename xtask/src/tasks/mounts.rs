@@ -5,6 +5,7 @@ use crate::context::Context;
 use crate::error::failed;
 use crate::sandbox::probe::Request;
 use crate::sandbox::proof::{self, Claim, Verdict};
+use crate::sandbox::sources;
 use crate::tasks::sandbox::{self, Wish};
 use crate::ui;
 use anyhow::Result;
@@ -16,56 +17,40 @@ use serde_json::json;
 /// Wrong settings, no engine, or a witness that cannot be asked.
 pub fn run(cx: &Context, flags: &Flags) -> Result<u8> {
     let wish = sandbox::gather(cx, flags)?;
-    let refused = sandbox::refused(cx, &wish)?;
-    let proof = match wish.running.as_ref().filter(|running| running.up) {
-        None => None,
-        Some(running) => {
-            let entry = sandbox::read_entry(&wish.places, &running.id).ok_or_else(|| {
-                failed("what the running container promised at its start is not known any more")
-                    .hint("`cargo xtask down`, then `cargo xtask sandbox`")
-            })?;
-            let request = Request::new(&entry.promise, sandbox::nonce()?);
-            Some(proof::prove(&running.id, &entry.promise, &request)?.0)
-        }
-    };
-    let inside: Vec<Claim> = proof
-        .iter()
-        .flat_map(|proof| proof.claims.clone())
-        .filter(about_mounts)
-        .collect();
+    let (mounts, problems) = sandbox::problems(cx, &wish)?;
+    let mut claims = sources::claims(&mounts, &problems);
+    let running = wish.running.as_ref().filter(|running| running.up);
+    if let Some(running) = running {
+        claims.extend(inside(&wish, &running.id)?);
+    }
     if flags.json {
-        let claims: Vec<_> = inside.iter().map(Claim::json).collect();
-        let container = proof.as_ref().map(|proof| proof.container.clone());
+        let list: Vec<_> = claims.iter().map(Claim::json).collect();
+        let container = running.map(|running| running.id.clone());
         ui::result(format_args!(
             "{:#}",
-            json!({"schema": 1, "refused": refused, "container": container, "claims": claims})
+            json!({"schema": 1, "container": container, "claims": list})
         ));
     } else {
-        show(&wish, &refused, &inside, proof.is_some());
+        ui::result(proof::full_table(&claims).trim_end());
+        if running.is_none() {
+            ui::say(format_args!(
+                "inside: nothing runs for `{}`, only the host's half was checked",
+                wish.workspace.display()
+            ));
+        }
     }
-    let broken = inside.iter().any(|claim| claim.verdict != Verdict::Held);
-    Ok(u8::from(broken || !refused.is_empty()))
+    Ok(u8::from(claims.iter().any(|claim| claim.verdict != Verdict::Held)))
 }
 
-fn show(wish: &Wish, refused: &[String], inside: &[Claim], running: bool) {
-    for line in refused {
-        ui::result(format_args!("refused: {line}"));
-    }
-    if refused.is_empty() {
-        ui::result("host: every source can be mounted");
-    }
-    if running {
-        let row = |claim: &Claim| {
-            let text = claim.why.as_ref().unwrap_or(&claim.promise);
-            vec![claim.verdict.to_string(), claim.id.clone(), ui::printable(text)]
-        };
-        ui::result(ui::columns(&inside.iter().map(row).collect::<Vec<_>>()).trim_end());
-    } else {
-        ui::result(format_args!(
-            "inside: no sandbox runs for `{}`",
-            wish.workspace.display()
-        ));
-    }
+fn inside(wish: &Wish, id: &str) -> Result<Vec<Claim>> {
+    let entry = sandbox::read_entry(&wish.places, id).ok_or_else(|| {
+        failed("what the running container promised at its start is not known any more")
+            .hint("`cargo xtask down`, then `cargo xtask sandbox`")
+    })?;
+    let mut request = Request::new(&entry.promise, sandbox::nonce()?);
+    request.codex = false;
+    let claims = proof::prove(id, &entry.promise, &request)?.0.claims;
+    Ok(claims.into_iter().filter(about_mounts).collect())
 }
 
 /// The claims about mounts and files, without those about limits, network and devices.

@@ -8,7 +8,7 @@ mod prepare;
 mod start;
 
 pub use entry::read as read_entry;
-pub use mounts::refused;
+pub use mounts::problems;
 pub use prepare::{Wish, gather};
 pub use start::{copy_of_proof, find};
 

@@ -3,13 +3,12 @@
 use super::home;
 use super::prepare::Wish;
 use crate::context::Context;
-use crate::error::failed;
 use crate::fingerprint;
 use crate::sandbox::airlock;
 use crate::sandbox::codex_home::{AGENTS_INSIDE, INSIDE, Mode};
 use crate::sandbox::compose::Project;
 use crate::sandbox::promise::{GpuRoute, Mount, Promise, Role};
-use crate::sandbox::sources::{self, Rules};
+use crate::sandbox::sources::{self, Problem, Rules};
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 use std::os::unix::fs::MetadataExt as _;
@@ -149,19 +148,30 @@ fn canonical(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
 }
 
-/// The host-side checks of every source, before anything is started: what is refused, one line each.
+/// The host-side checks of every source, before anything is started: the mounts, and what is wrong with them.
 ///
 /// # Errors
 /// The repository cannot be planned for.
-pub fn refused(cx: &Context, wish: &Wish) -> Result<Vec<String>> {
+pub fn problems(cx: &Context, wish: &Wish) -> Result<(Vec<Mount>, Vec<Problem>)> {
+    let mut sockets = Rules::usual_sockets(wish.user.uid);
+    sockets.extend(
+        cx.var("DOCKER_HOST")
+            .and_then(|host| host.strip_prefix("unix://"))
+            .map(PathBuf::from),
+    );
     let rules = Rules {
         home: cx.home.clone(),
         repository: cx.root.clone(),
         uid: wish.user.uid,
         gid: wish.user.gid,
         groups: groups(wish),
+        sockets,
     };
-    Ok(sources::check(&mounts(wish)?, &rules))
+    // What this tool lays ready itself is not there yet before the first start, and is checked by the proof.
+    let given = |mount: &Mount| matches!(mount.role, Role::Workspace | Role::Dataset(_)) || mount.source.exists();
+    let mounts: Vec<Mount> = mounts(wish)?.into_iter().filter(given).collect();
+    let problems = sources::check(&mounts, &rules);
+    Ok((mounts, problems))
 }
 
 /// The same as an error that names them all at once.
@@ -169,10 +179,8 @@ pub fn refused(cx: &Context, wish: &Wish) -> Result<Vec<String>> {
 /// # Errors
 /// Any source is refused.
 pub fn check(cx: &Context, wish: &Wish) -> Result<()> {
-    let refused = refused(cx, wish)?;
-    if refused.is_empty() {
-        Ok(())
-    } else {
-        Err(failed(refused.join("\n")).into())
+    match sources::failure(&problems(cx, wish)?.1) {
+        None => Ok(()),
+        Some(failure) => Err(failure.into()),
     }
 }

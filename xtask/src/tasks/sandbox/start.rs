@@ -115,6 +115,7 @@ fn reenter(cx: &Context, wish: &Wish, running: &Running, entry: Entry, idle: boo
 }
 
 fn create(cx: &Context, wish: &Wish) -> Result<Started> {
+    mounts::check(cx, wish)?;
     let (engine, facts) = (engine::read(cx)?, gpu::GpuFacts::default());
     engine::refuse(&engine)?;
     let facts = if wish.settings.gpus == Gpus::None {
@@ -123,9 +124,10 @@ fn create(cx: &Context, wish: &Wish) -> Result<Started> {
         gpu::read(&engine, cx.var("PATH"))
     };
     let route = gpu::route(&wish.settings.gpus, &engine, &facts)?;
-    mounts::check(cx, wish)?;
     let image = image::ensure(cx, &wish.settings, &wish.user, &wish.image)?;
     let mcp = home::refresh(cx, wish)?;
+    // Again, with what was just laid ready: nothing of it may be wrong either.
+    mounts::check(cx, wish)?;
     let project = mounts::project(cx, wish, &image, route)?;
     for note in &wish.codex.notes {
         ui::warn(note);
