@@ -1,1 +1,153 @@
-//! Engines that a real one cannot be made into.
+//! Engines and hosts that a test machine cannot be made into: a `docker` of the test's own stands for them.
+
+use crate::support::codex;
+use crate::support::docker::{Calls, FakeDocker};
+use crate::support::place::Place;
+use crate::support::run::{Run, Xtask};
+use serde_json::json;
+use snapbox::str;
+
+const RTX: &str = "#!/bin/sh\necho '0, GPU-aaaa, NVIDIA GeForce RTX 5090, 12.0, 570.86.10'\n";
+
+/// A place with a data set and a stand-in for Codex: all that a sandbox needs, but for the engine.
+fn ready() -> Place {
+    let place = Place::new();
+    place.write("ssv2/1.webm", "a clip");
+    codex::stand_in(&place, "0.169.0");
+    place
+}
+
+/// An engine with nothing in it, whose every build works.
+fn empty(docker: FakeDocker) -> FakeDocker {
+    docker
+        .answer("container inspect *", 1, "[]\n", "Error response from daemon: No such container: x\n")
+        .answer("image inspect *", 1, "[]\n", "Error response from daemon: No such image: x\n")
+        .answer("image ls *", 0, "", "")
+        .answer("*build *", 0, "", "")
+}
+
+#[track_caller]
+fn sandbox<'a>(place: &'a Place, flags: &[&str]) -> Xtask<'a> {
+    let dataset = format!("ssv2={}", place.path("ssv2").display());
+    Xtask::at(place)
+        .args(["sandbox", "--yes", "--dataset", &dataset])
+        .args(flags.iter().copied())
+}
+
+/// The sandbox on this engine, without GPUs.
+fn on(place: &Place, docker: FakeDocker) -> Run<'_> {
+    let calls = empty(docker).install(place);
+    let run = sandbox(place, &["--gpus", "none", "--", "--version"]).run();
+    changes_nothing(&calls);
+    run
+}
+
+/// Of all that `docker` was asked, nothing makes, starts, stops or removes anything.
+#[track_caller]
+fn changes_nothing(calls: &Calls) {
+    let reads = ["version", "info", "context", "container][inspect", "image][inspect", "image][ls"];
+    for line in calls.lines() {
+        let read = reads.iter().any(|start| line[1..].starts_with(start));
+        assert!(read, "{line} was called");
+    }
+}
+
+#[test]
+fn a_remote_engine_is_refused() {
+    let place = ready();
+    let mut docker = FakeDocker::new();
+    docker.endpoint = "ssh://far.example".into();
+    on(&place, docker).exactly(3, "", str![]);
+}
+
+#[test]
+fn a_remote_engine_named_by_the_environment_is_refused() {
+    let place = ready();
+    let calls = empty(FakeDocker::new()).install(&place);
+    sandbox(&place, &["--gpus", "none"])
+        .env("DOCKER_HOST", "tcp://192.0.2.1:2376")
+        .run()
+        .exactly(3, "", str![]);
+    changes_nothing(&calls);
+}
+
+#[test]
+fn docker_desktop_is_refused() {
+    let place = ready();
+    let mut docker = FakeDocker::new();
+    docker.info["OperatingSystem"] = json!("Docker Desktop");
+    on(&place, docker).exactly(3, "", str![]);
+}
+
+#[test]
+fn a_rootless_engine_is_refused() {
+    let place = ready();
+    let mut docker = FakeDocker::new();
+    docker.info["SecurityOptions"] = json!(["name=seccomp,profile=builtin", "name=rootless"]);
+    on(&place, docker).exactly(3, "", str![]);
+}
+
+#[test]
+fn an_engine_that_remaps_users_is_refused() {
+    let place = ready();
+    let mut docker = FakeDocker::new();
+    docker.info["SecurityOptions"] = json!(["name=userns"]);
+    on(&place, docker).exactly(3, "", str![]);
+}
+
+#[test]
+fn podman_that_calls_itself_docker_is_refused() {
+    let place = ready();
+    let mut docker = FakeDocker::new();
+    docker.version["Server"]["Components"] = json!([{"Name": "Podman Engine", "Version": "5.4.0"}]);
+    on(&place, docker).exactly(3, "", str![]);
+}
+
+#[test]
+fn an_engine_without_compose_is_refused() {
+    let place = ready();
+    let mut docker = FakeDocker::new();
+    docker.info["ClientInfo"]["Plugins"] = json!([{"Name": "buildx", "Version": "v0.13.1"}]);
+    on(&place, docker).exactly(3, "", str![]);
+}
+
+#[test]
+fn an_engine_that_does_not_answer_is_said_to_be_down() {
+    let place = ready();
+    let said = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?\n";
+    let docker = FakeDocker::new().answer("*", 1, "", said);
+    docker.install(&place);
+    sandbox(&place, &["--gpus", "none"]).run().exactly(3, "", str![]);
+}
+
+#[test]
+fn a_host_without_docker_is_told_so() {
+    let place = ready();
+    sandbox(&place, &["--gpus", "none"]).bare_path().run().exactly(3, "", str![]);
+}
+
+#[test]
+fn a_host_without_a_gpu_is_refused_and_told_the_ways_out() {
+    let place = ready();
+    let calls = empty(FakeDocker::new()).install(&place);
+    sandbox(&place, &[]).bare_path().run().exactly(3, "", str![]);
+    changes_nothing(&calls);
+}
+
+#[test]
+fn a_gpu_without_the_toolkit_is_refused() {
+    let place = ready();
+    place.program("nvidia-smi", RTX);
+    let calls = empty(FakeDocker::new()).install(&place);
+    sandbox(&place, &[]).run().exactly(3, "", str![]);
+    changes_nothing(&calls);
+}
+
+#[test]
+fn a_gpu_of_another_number_is_refused() {
+    let place = ready();
+    place.program("nvidia-smi", RTX);
+    let calls = empty(FakeDocker::new()).install(&place);
+    sandbox(&place, &["--gpus", "0,7"]).run().exactly(3, "", str![]);
+    changes_nothing(&calls);
+}

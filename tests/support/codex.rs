@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 /// The version of the real Codex, pinned.
 pub(crate) const VERSION: &str = "0.169.0";
 
-/// Puts a package in the layout of Codex into the place, whose programs only say a version, and a link to it on PATH.
-pub(crate) fn stand_in(place: &Place, version: &str) -> PathBuf {
-    let package = place.mkdir("codex-package");
+/// Puts a package in the layout of Codex into the place, whose programs only say a version.
+pub(crate) fn stand_in_package(place: &Place, version: &str) -> PathBuf {
     let program = place.write("codex-package/bin/codex", static_elf(&format!("codex-cli {version}\n")));
     let host = place.write("codex-package/bin/codex-code-mode-host", static_elf(""));
     let json = format!("{{\"layoutVersion\": 1, \"version\": \"{version}\"}}\n");
@@ -18,8 +17,13 @@ pub(crate) fn stand_in(place: &Place, version: &str) -> PathBuf {
     for file in [&program, &host] {
         proc::output("chmod", [Path::new("755"), file]);
     }
-    std::os::unix::fs::symlink(&program, place.path("bin/codex")).expect("a link to the stand-in");
-    package
+    place.path("codex-package")
+}
+
+/// The same, with a link to it on PATH.
+pub(crate) fn stand_in(place: &Place, version: &str) {
+    let program = stand_in_package(place, version).join("bin/codex");
+    std::os::unix::fs::symlink(program, place.path("bin/codex")).expect("a link to the stand-in");
 }
 
 /// The directory that holds the launcher of the real Codex, from npm, installed once for all tests.

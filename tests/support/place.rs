@@ -9,8 +9,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// What the tool reads of the repository, apart from itself.
-const READ: &[&str] = &["docker", "workspace", "sandbox.yaml"];
+/// What the tool reads of the repository, apart from itself. The default project is each test's own.
+const READ: &[&str] = &["docker", "sandbox.yaml"];
 
 /// The repository that the tests were built from.
 pub(crate) fn repository() -> &'static Path {
@@ -41,10 +41,10 @@ impl Place {
             .tempdir()
             .expect("temp dir");
         let place = Place { dir, owner: None };
-        for name in ["xtask", "bin", "home", "state"] {
+        for name in ["xtask", "bin", "home", "state", "repo/workspace"] {
             fs::create_dir_all(place.path(name).as_path()).expect("a directory of the place");
         }
-        for name in READ.iter().filter(|name| repository().join(name).exists()) {
+        for name in READ {
             proc::copy(&repository().join(name), &place.root().join(name));
         }
         place

@@ -23,6 +23,7 @@ pub(crate) struct Xtask<'a> {
     system: bool,
     cwd: PathBuf,
     bound: Duration,
+    stdin: &'static str,
     user: Option<User>,
     groups: Vec<u32>,
 }
@@ -38,6 +39,7 @@ impl<'a> Xtask<'a> {
             system: true,
             cwd: place.root(),
             bound: Duration::from_secs(60),
+            stdin: "",
             user: place.owner,
             groups: Vec::new(),
         }
@@ -85,6 +87,12 @@ impl<'a> Xtask<'a> {
         self
     }
 
+    /// What is written to its standard input; nothing by default.
+    pub(crate) fn stdin(mut self, text: &'static str) -> Self {
+        self.stdin = text;
+        self
+    }
+
     /// The environment that the tool gets, whole.
     fn environment(&self) -> Vec<(String, OsString)> {
         let mut path = std::env::join_paths(&self.path).expect("no colon in a place");
@@ -129,13 +137,13 @@ impl<'a> Xtask<'a> {
         words
     }
 
-    /// Runs it, with an empty standard input.
+    /// Runs it, within its bound.
     #[track_caller]
     pub(crate) fn run(self) -> Run<'a> {
         let words = self.words();
         let output = Command::new(&words[0])
             .args(&words[1..])
-            .stdin("")
+            .stdin(self.stdin)
             .timeout(self.bound)
             .output()
             .unwrap_or_else(|err| panic!("cannot run {words:?}: {err}"));

@@ -1,0 +1,80 @@
+//! What the documents say is what the tool does.
+
+use crate::support::place::repository;
+use std::collections::BTreeSet;
+use std::fs;
+
+fn read(name: &str) -> String {
+    fs::read_to_string(repository().join(name)).unwrap_or_else(|err| panic!("{name}: {err}"))
+}
+
+/// Every `cargo xtask …` of a text, from a code span or an indented line, without a trailing comment.
+fn command_lines(text: &str) -> Vec<String> {
+    let spans = text.split('`').skip(1).step_by(2);
+    let indented = text.lines().filter_map(|line| line.strip_prefix("    "));
+    spans
+        .chain(indented)
+        .filter(|line| line.starts_with("cargo xtask "))
+        .map(|line| line.split(" #").next().unwrap_or(line).trim().to_owned())
+        .collect()
+}
+
+#[test]
+fn every_command_line_in_the_documents_parses() {
+    for name in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"] {
+        let lines = command_lines(&read(name));
+        assert!(name != "README.md" || lines.len() > 10, "{lines:?}");
+        for line in lines {
+            let words = shell_words::split(&line).expect("a line that a shell can read");
+            let parsed = xtask::cli::parse(words.into_iter().skip(1).map(Into::into));
+            if let Err(err) = parsed {
+                panic!("{name}: `{line}`: {err}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_readme_has_every_command() {
+    let readme = read("README.md");
+    for command in xtask::cli::command().get_subcommands() {
+        let row = format!("| `cargo xtask {}", command.get_name());
+        assert!(readme.contains(&row), "README.md has no row `{row}`");
+    }
+}
+
+#[test]
+fn the_exit_codes_are_the_same_in_the_readme_and_in_the_code() {
+    let rows = |text: String| -> BTreeSet<(String, String)> {
+        text.lines()
+            .map(|line| line.trim_start_matches("//!").trim())
+            .filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | "))
+            .filter(|(code, _)| code.parse::<u8>().is_ok())
+            .map(|(code, meaning)| (code.to_owned(), meaning.replace(": ", " (").trim_end_matches(')').to_owned()))
+            .collect()
+    };
+    let (code, readme) = (rows(read("xtask/src/error.rs")), rows(read("README.md")));
+    assert_eq!(code.len(), 4);
+    assert_eq!(code, readme);
+}
+
+#[test]
+fn the_files_that_the_map_names_exist() {
+    let map = read("ARCHITECTURE.md");
+    let named: Vec<&str> = map
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|span| span.contains('/') && !span.contains(' ') && !span.starts_with(['/', '~', '$', '.']))
+        .collect();
+    assert!(named.len() > 5, "{named:?}");
+    for path in named {
+        let found = [repository().join(path), repository().join("xtask/src").join(path)];
+        assert!(found.iter().any(|path| path.exists()), "ARCHITECTURE.md names `{path}`");
+    }
+}
+
+#[test]
+fn the_changelog_has_one_place_for_what_comes_next() {
+    assert_eq!(read("CHANGELOG.md").matches("## Unreleased").count(), 1);
+}
