@@ -178,8 +178,7 @@ fn cannot_start(stderr: &str) -> anyhow::Error {
     let last = |text: &str| {
         text.trim()
             .lines()
-            .filter(|line| !line.trim().is_empty())
-            .next_back()
+            .rfind(|line| !line.trim().is_empty())
             .map(str::to_owned)
     };
     let said = last(stderr).unwrap_or_default();
