@@ -20,8 +20,18 @@ fn ready() -> Place {
 /// An engine with nothing in it, whose every build works.
 fn empty(docker: FakeDocker) -> FakeDocker {
     docker
-        .answer("container inspect *", 1, "[]\n", "Error response from daemon: No such container: x\n")
-        .answer("image inspect *", 1, "[]\n", "Error response from daemon: No such image: x\n")
+        .answer(
+            "container inspect *",
+            1,
+            "[]\n",
+            "Error response from daemon: No such container: x\n",
+        )
+        .answer(
+            "image inspect *",
+            1,
+            "[]\n",
+            "Error response from daemon: No such image: x\n",
+        )
         .answer("image ls *", 0, "", "")
         .answer("*build *", 0, "", "")
 }
@@ -29,7 +39,9 @@ fn empty(docker: FakeDocker) -> FakeDocker {
 #[track_caller]
 fn sandbox<'a>(place: &'a Place, flags: &[&str]) -> Xtask<'a> {
     let dataset = format!("ssv2={}", place.path("ssv2").display());
+    // The machine that runs the tests may have a GPU of its own.
     Xtask::at(place)
+        .bare_path()
         .args(["sandbox", "--yes", "--dataset", &dataset])
         .args(flags.iter().copied())
 }
@@ -45,7 +57,14 @@ fn on(place: &Place, docker: FakeDocker) -> Run<'_> {
 /// Of all that `docker` was asked, nothing makes, starts, stops or removes anything.
 #[track_caller]
 fn changes_nothing(calls: &Calls) {
-    let reads = ["version", "info", "context", "container][inspect", "image][inspect", "image][ls"];
+    let reads = [
+        "version",
+        "info",
+        "context",
+        "container][inspect",
+        "image][inspect",
+        "image][ls",
+    ];
     for line in calls.lines() {
         let read = reads.iter().any(|start| line[1..].starts_with(start));
         assert!(read, "{line} was called");
@@ -57,7 +76,15 @@ fn a_remote_engine_is_refused() {
     let place = ready();
     let mut docker = FakeDocker::new();
     docker.endpoint = "ssh://far.example".into();
-    on(&place, docker).exactly(3, "", str![]);
+    on(&place, docker).exactly(
+        3,
+        "",
+        str![[r#"
+error: the engine at `ssh://far.example` is remote: its files are not this machine's
+hint: unset DOCKER_HOST or `docker context use default`, and run this on the engine's own machine
+
+"#]],
+    );
 }
 
 #[test]
@@ -67,7 +94,15 @@ fn a_remote_engine_named_by_the_environment_is_refused() {
     sandbox(&place, &["--gpus", "none"])
         .env("DOCKER_HOST", "tcp://192.0.2.1:2376")
         .run()
-        .exactly(3, "", str![]);
+        .exactly(
+            3,
+            "",
+            str![[r#"
+error: the engine at `tcp://192.0.2.1:2376` is remote: its files are not this machine's
+hint: unset DOCKER_HOST or `docker context use default`, and run this on the engine's own machine
+
+"#]],
+        );
     changes_nothing(&calls);
 }
 
@@ -76,7 +111,15 @@ fn docker_desktop_is_refused() {
     let place = ready();
     let mut docker = FakeDocker::new();
     docker.info["OperatingSystem"] = json!("Docker Desktop");
-    on(&place, docker).exactly(3, "", str![]);
+    on(&place, docker).exactly(
+        3,
+        "",
+        str![[r#"
+error: Docker Desktop runs containers in a virtual machine: owners and read-only mounts cannot be proven there
+hint: use Docker Engine on Linux: `docker context use default` where it is installed beside Desktop
+
+"#]],
+    );
 }
 
 #[test]
@@ -84,7 +127,15 @@ fn a_rootless_engine_is_refused() {
     let place = ready();
     let mut docker = FakeDocker::new();
     docker.info["SecurityOptions"] = json!(["name=seccomp,profile=builtin", "name=rootless"]);
-    on(&place, docker).exactly(3, "", str![]);
+    on(&place, docker).exactly(
+        3,
+        "",
+        str![[r#"
+error: this engine is rootless: its uids are not the host's, so ownership of what is written cannot be kept
+hint: use the rootful engine: `docker context use default`, or unset DOCKER_HOST
+
+"#]],
+    );
 }
 
 #[test]
@@ -92,7 +143,15 @@ fn an_engine_that_remaps_users_is_refused() {
     let place = ready();
     let mut docker = FakeDocker::new();
     docker.info["SecurityOptions"] = json!(["name=userns"]);
-    on(&place, docker).exactly(3, "", str![]);
+    on(&place, docker).exactly(
+        3,
+        "",
+        str![[r#"
+error: this engine remaps user ids (userns-remap): ownership of what is written cannot be kept
+hint: use an engine without `userns-remap`; this tool never changes an engine's settings
+
+"#]],
+    );
 }
 
 #[test]
@@ -100,7 +159,15 @@ fn podman_that_calls_itself_docker_is_refused() {
     let place = ready();
     let mut docker = FakeDocker::new();
     docker.version["Server"]["Components"] = json!([{"Name": "Podman Engine", "Version": "5.4.0"}]);
-    on(&place, docker).exactly(3, "", str![]);
+    on(&place, docker).exactly(
+        3,
+        "",
+        str![[r#"
+error: `docker` here is Podman Engine, not Docker Engine: its mounts and users work differently
+hint: install Docker Engine, or put its `docker` first on PATH
+
+"#]],
+    );
 }
 
 #[test]
@@ -108,7 +175,15 @@ fn an_engine_without_compose_is_refused() {
     let place = ready();
     let mut docker = FakeDocker::new();
     docker.info["ClientInfo"]["Plugins"] = json!([{"Name": "buildx", "Version": "v0.13.1"}]);
-    on(&place, docker).exactly(3, "", str![]);
+    on(&place, docker).exactly(
+        3,
+        "",
+        str![[r#"
+error: the Docker CLI has no Compose v2 plugin
+hint: install it: `docker-compose-plugin` from Docker's packages, or `docker-compose` from Debian 13
+
+"#]],
+    );
 }
 
 #[test]
@@ -117,20 +192,31 @@ fn an_engine_that_does_not_answer_is_said_to_be_down() {
     let said = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?\n";
     let docker = FakeDocker::new().answer("*", 1, "", said);
     docker.install(&place);
-    sandbox(&place, &["--gpus", "none"]).run().exactly(3, "", str![]);
+    sandbox(&place, &["--gpus", "none"]).run().exactly(3, "", str![[r#"
+error: no Docker Engine answers: Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?
+hint: start it: `sudo systemctl start docker`; `docker version` tells more
+
+"#]]);
 }
 
 #[test]
 fn a_host_without_docker_is_told_so() {
     let place = ready();
-    sandbox(&place, &["--gpus", "none"]).bare_path().run().exactly(3, "", str![]);
+    sandbox(&place, &["--gpus", "none"]).run().exactly(3, "", str![[r#"
+error: `docker` is not on PATH
+
+"#]]);
 }
 
 #[test]
 fn a_host_without_a_gpu_is_refused_and_told_the_ways_out() {
     let place = ready();
     let calls = empty(FakeDocker::new()).install(&place);
-    sandbox(&place, &[]).bare_path().run().exactly(3, "", str![]);
+    sandbox(&place, &[]).run().exactly(3, "", str![[r#"
+error: `--gpus all` was asked for and this host has no GPU that answers: [..]
+hint: install NVIDIA's driver (open kernel modules for Blackwell), or pass `--gpus none`, or `--cpu`
+
+"#]]);
     changes_nothing(&calls);
 }
 
@@ -139,7 +225,15 @@ fn a_gpu_without_the_toolkit_is_refused() {
     let place = ready();
     place.program("nvidia-smi", RTX);
     let calls = empty(FakeDocker::new()).install(&place);
-    sandbox(&place, &[]).run().exactly(3, "", str![]);
+    sandbox(&place, &[]).run().exactly(
+        3,
+        "",
+        str![[r#"
+error: the NVIDIA Container Toolkit is missing: no CDI specification, no runtime hook
+hint: install `nvidia-container-toolkit`, then `sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`
+
+"#]],
+    );
     changes_nothing(&calls);
 }
 
@@ -148,6 +242,14 @@ fn a_gpu_of_another_number_is_refused() {
     let place = ready();
     place.program("nvidia-smi", RTX);
     let calls = empty(FakeDocker::new()).install(&place);
-    sandbox(&place, &["--gpus", "0,7"]).run().exactly(3, "", str![]);
+    sandbox(&place, &["--gpus", "0,7"]).run().exactly(
+        3,
+        "",
+        str![[r#"
+error: there is no GPU `7` on this host
+hint: `nvidia-smi -L` lists them
+
+"#]],
+    );
     changes_nothing(&calls);
 }

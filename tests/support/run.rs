@@ -4,6 +4,7 @@
 //! that should be empty is given as `""`.
 
 use crate::support::place::{Place, User};
+use crate::support::proc;
 use snapbox::cmd::Command;
 use snapbox::{Assert, IntoData, Redactions};
 use std::ffi::OsString;
@@ -21,7 +22,6 @@ pub(crate) struct Xtask<'a> {
     env: Vec<(String, OsString)>,
     path: Vec<PathBuf>,
     system: bool,
-    cwd: PathBuf,
     bound: Duration,
     stdin: &'static str,
     user: Option<User>,
@@ -37,7 +37,6 @@ impl<'a> Xtask<'a> {
             env: Vec::new(),
             path: vec![place.path("bin")],
             system: true,
-            cwd: place.root(),
             bound: Duration::from_secs(60),
             stdin: "",
             user: place.owner,
@@ -63,15 +62,14 @@ impl<'a> Xtask<'a> {
         self
     }
 
-    /// Leaves the system's programs out of PATH: what the test has not put into `bin` is not installed.
+    /// Leaves the system's programs out of PATH, but for a few that every system has: what the test has not put into
+    /// `bin` is not installed.
     pub(crate) fn bare_path(mut self) -> Self {
+        for name in ["env", "sh", "cat", "git"] {
+            let link = self.place.path("bin").join(name);
+            std::os::unix::fs::symlink(proc::find(name), link).expect("a link to a program of the system");
+        }
         self.system = false;
-        self
-    }
-
-    /// The directory in which the command is typed; the repository by default.
-    pub(crate) fn cwd(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.cwd = dir.into();
         self
     }
 
@@ -126,7 +124,7 @@ impl<'a> Xtask<'a> {
                 false => format!("--groups={}", groups.join(",")).into(),
             });
         }
-        words.extend(["env".into(), "-i".into(), "-C".into(), self.cwd.clone().into()]);
+        words.extend(["env".into(), "-i".into(), "-C".into(), self.place.root().into()]);
         for (name, value) in self.environment() {
             let mut word = OsString::from(format!("{name}="));
             word.push(value);
