@@ -112,7 +112,7 @@ fn create(cx: &Context, wish: &Wish) -> Result<Started> {
     let (engine, ready) = exec::both(|| engine::read(cx), || home::refresh(wish, &mirror));
     let engine = engine?;
     engine::refuse(&engine)?;
-    ready?;
+    ready?.iter().for_each(ui::say);
     let gpus = &wish.settings.gpus;
     let facts = if *gpus == Gpus::None {
         gpu::GpuFacts::default()
@@ -212,7 +212,7 @@ pub fn prove(cx: &Context, wish: &Wish, started: &mut Started) -> Result<(Proof,
         entry::write(&wish.places, &started.id, &started.entry)?;
     } else if inside.sessions().is_empty() {
         // While an agent is live its files are left alone: it could bend the paths that they are written through.
-        home::refresh(wish, &started.mirror)?;
+        home::refresh(wish, &started.mirror)?.iter().for_each(ui::say);
     }
     Ok((proof, missing(&started.mirror.mcp, &inside)))
 }
