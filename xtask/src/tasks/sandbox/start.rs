@@ -112,7 +112,6 @@ fn create(cx: &Context, wish: &Wish) -> Result<Started> {
     let (engine, ready) = exec::both(|| engine::read(cx), || home::refresh(wish, &mirror));
     let engine = engine?;
     engine::refuse(&engine)?;
-    ready?.iter().for_each(ui::say);
     let gpus = &wish.settings.gpus;
     let facts = if *gpus == Gpus::None {
         gpu::GpuFacts::default()
@@ -120,6 +119,7 @@ fn create(cx: &Context, wish: &Wish) -> Result<Started> {
         gpu::read(&engine, cx.var("PATH"))
     };
     let route = gpu::route(gpus, &engine, &facts)?;
+    ready?.iter().for_each(ui::say);
     let (tag, id) = image::ensure(cx, &wish.settings, &wish.user, &wish.image)?;
     // Again, with what was just laid ready: nothing of it may be wrong either.
     mounts::check(cx, wish)?;
