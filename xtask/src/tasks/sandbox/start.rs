@@ -10,7 +10,7 @@ use crate::host::{engine, gpu};
 use crate::sandbox::codex_home::{McpServer, Mirror};
 use crate::sandbox::compose::{self, Project};
 use crate::sandbox::probe::{Inside, Request};
-use crate::sandbox::promise::{GpuRoute, Gpus, Promise};
+use crate::sandbox::promise::{Gpus, Promise};
 use crate::sandbox::proof::{self, Proof};
 use crate::sandbox::running::{self, Running, differences, sessions};
 use crate::step::{Command, Step};
@@ -253,8 +253,7 @@ pub fn dry_run(cx: &Context, wish: &Wish, shell: bool, args: &[String]) -> Resul
         ui::result(format_args!("# codex home: {note}"));
     }
     // What the host's GPUs would be asked through is found at start: a dry run asks the engine nothing.
-    let route = (wish.settings.gpus != Gpus::None).then_some(GpuRoute::Nvidia);
-    let project = mounts::project(cx, wish, &wish.image.inputs.tag(), route)?;
+    let project = super::plan(cx, wish)?;
     for step in image_steps(cx, wish) {
         ui::result(step);
     }
