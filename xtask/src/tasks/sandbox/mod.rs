@@ -1,5 +1,6 @@
 //! `cargo xtask sandbox`: build, start, prove, show, ask, enter; on the way out say what changed.
 
+mod early;
 mod enter;
 mod entry;
 mod home;
@@ -10,6 +11,8 @@ mod start;
 pub use entry::read as read_entry;
 pub use mounts::problems;
 pub use prepare::{Wish, gather};
+
+use prepare::Ground;
 pub use start::{copy_of_proof, find};
 
 use crate::cli::Flags;
@@ -36,13 +39,14 @@ pub fn run(cx: &Context, flags: &Flags, shell: bool, args: &[String]) -> Result<
                 .into(),
         );
     }
-    let wish = gather(cx, flags)?;
+    let ground = Ground::read(cx, flags)?;
     if flags.dry_run {
-        return start::dry_run(cx, &wish, shell, args);
+        return start::dry_run(cx, &ground.gather(cx, false)?, shell, args);
     }
-    let lock = lock(&wish.places)?;
+    let lock = lock(&ground.places)?;
+    let mut wish = ground.gather(cx, true)?;
     let mut started = start::ensure(cx, &wish)?;
-    let (proof, missing) = match start::prove(cx, &wish, &mut started) {
+    let (proof, missing) = match start::prove(cx, &mut wish, &mut started) {
         Ok(proven) => proven,
         Err(err) => {
             start::discard(&started);

@@ -1,5 +1,6 @@
 //! From what is wanted to a running container that was proven.
 
+use super::early;
 use super::entry::{self, Entry};
 use super::prepare::Wish;
 use super::{home, mounts};
@@ -71,7 +72,7 @@ pub fn ensure(cx: &Context, wish: &Wish) -> Result<Started> {
                 id: running.id.clone(),
                 ours: false,
                 entry,
-                mirror: home::read(cx, wish)?,
+                mirror: home::read(cx, &wish.settings)?,
                 inspect: running.text.clone(),
             });
         }
@@ -107,7 +108,7 @@ fn held_back(changes: &[String], live: &[String]) -> anyhow::Error {
 
 fn create(cx: &Context, wish: &Wish) -> Result<Started> {
     mounts::check(cx, wish)?;
-    let mirror = home::read(cx, wish)?;
+    let mirror = home::read(cx, &wish.settings)?;
     // The engine takes a while to describe itself; the home is laid ready meanwhile.
     let (engine, ready) = exec::both(|| engine::read(cx), || home::refresh(wish, &mirror));
     let engine = engine?;
@@ -197,12 +198,23 @@ fn cannot_start(stderr: &str) -> anyhow::Error {
 ///
 /// # Errors
 /// A witness cannot be asked, or the proof cannot be saved.
-pub fn prove(cx: &Context, wish: &Wish, started: &mut Started) -> Result<(Proof, Vec<String>)> {
+pub fn prove(cx: &Context, wish: &mut Wish, started: &mut Started) -> Result<(Proof, Vec<String>)> {
     let promise = &started.entry.promise;
-    home::guest(wish)?;
-    let mut request = Request::new(promise, super::nonce()?);
-    request.programs = started.mirror.mcp.iter().map(|server| server.command.clone()).collect();
-    let (proof, inside) = proof::prove(&started.id, &started.inspect, promise, &request)?;
+    let early = wish
+        .early
+        .take()
+        .filter(|early| !started.ours && early.id == started.id);
+    let (proof, inside) = match early {
+        Some(mut early) => {
+            let answer = std::mem::replace(&mut early.answer, Ok(String::new()));
+            proof::conclude(answer, &started.inspect, promise, &early.request)?
+        }
+        None => {
+            home::guest(&wish.places, &wish.network)?;
+            let request = early::request(promise, &started.mirror)?;
+            proof::prove(&started.id, &started.inspect, promise, &request)?
+        }
+    };
     let text = format!("{:#}\n", proof.json());
     exec::write_file(&wish.places.proof, text.as_bytes(), 0o600)?;
     exec::write_file(&copy_of_proof(cx), text.as_bytes(), 0o644)?;
