@@ -202,21 +202,29 @@ hint: start it: `sudo systemctl start docker`; `docker version` tells more
 #[test]
 fn a_host_without_docker_is_told_so() {
     let place = ready();
-    sandbox(&place, &["--gpus", "none"]).run().exactly(3, "", str![[r#"
+    sandbox(&place, &["--gpus", "none"]).run().exactly(
+        3,
+        "",
+        str![[r#"
 error: `docker` is not on PATH
 
-"#]]);
+"#]],
+    );
 }
 
 #[test]
 fn a_host_without_a_gpu_is_refused_and_told_the_ways_out() {
     let place = ready();
     let calls = empty(FakeDocker::new()).install(&place);
-    sandbox(&place, &[]).run().exactly(3, "", str![[r#"
+    sandbox(&place, &[]).run().exactly(
+        3,
+        "",
+        str![[r#"
 error: `--gpus all` was asked for and this host has no GPU that answers: [..]
 hint: install NVIDIA's driver (open kernel modules for Blackwell), or pass `--gpus none`, or `--cpu`
 
-"#]]);
+"#]],
+    );
     changes_nothing(&calls);
 }
 
