@@ -57,7 +57,7 @@ fi
 
 # -l: without it, lastlog and faillog grow to gigabytes with a large id.
 # shellcheck disable=SC2086 # one option or none
-useradd -l $unique -m -d "$home" -s /bin/bash -u "$HOST_UID" -g "$HOST_GID" "$name"
+useradd -l $unique -K UID_MIN=0 -K UID_MAX=2147483647 -m -d "$home" -s /bin/bash -u "$HOST_UID" -g "$HOST_GID" "$name"
 
 # Of two names, the first in the file is what the id is shown as. For root it stays `root`.
 if [ -n "$unique" ] && [ "$HOST_UID" -ne 0 ]; then

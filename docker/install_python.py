@@ -104,7 +104,7 @@ def main() -> None:
     names = {pin.name for pin in chosen}
     left = sorted(pin.name for pin in pins if pin not in chosen)
     print(f"python: the base has {', '.join(left) or 'none of the optional packages'}")
-    print(f"python: installing {', '.join(sorted(names))}", flush=True)
+    print(f"python: asking pip for {', '.join(sorted(names))}", flush=True)
 
     with tempfile.TemporaryDirectory() as scratch:
         requirements = Path(scratch, "requirements.txt")

@@ -70,11 +70,12 @@ def judge_torch(before: dict, after: dict) -> list[Fault]:
 
 def judge_imports(errors: dict[str, str]) -> list[Fault]:
     """`errors` has the reason for each module that could not be imported."""
+    of_base = "it is the base's own: look at what the build added beside it, or choose another base"
+    of_lock = "pin a version that fits the base's Python and torch in docker/requirements.in"
     return [
         Fault(
             f"cannot import `{module}`: {reason}",
-            f"pin a build of `{module}` that fits the base's Python and torch "
-            "in docker/requirements.lock",
+            of_base if module in ("torch", "torchvision") else of_lock,
         )
         for module, reason in errors.items()
     ]
@@ -104,7 +105,7 @@ def judge_conflicts(before: list[str], after: list[str]) -> list[Fault]:
     return [
         Fault(
             f"a conflict that the base did not have: {line}",
-            "change the pin in docker/requirements.lock so that it fits the base",
+            "change the pin in docker/requirements.in so that it fits the base, then run docker/lock.sh",
         )
         for line in after
         if line not in before and line not in KNOWN_CONFLICTS

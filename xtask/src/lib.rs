@@ -20,7 +20,6 @@ use cli::{Flags, Task};
 use std::process::ExitCode;
 
 /// Runs the command line of this process.
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the command line")]
 pub fn main() -> ExitCode {
     match cli::parse(std::env::args_os()) {
         Err(err) if err.use_stderr() => {

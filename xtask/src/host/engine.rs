@@ -69,7 +69,8 @@ pub fn read(cx: &Context) -> Result<Engine> {
     parse(&version.stdout, &info.stdout, &endpoint)
 }
 
-fn no_engine(said: &str) -> crate::error::Failure {
+/// The error where the engine does not answer, from what the client said.
+pub fn no_engine(said: &str) -> crate::error::Failure {
     let line = said.trim().lines().next_back().unwrap_or_default();
     let hint = if line.contains("permission denied") {
         "let an administrator add you to the group `docker`, then log in anew"

@@ -109,14 +109,20 @@ pub struct Listing {
 ///
 /// Fails where git is not installed.
 pub fn identity(repo: Option<&Repository>) -> Result<Identity> {
-    let one = |key: &str| -> Result<Option<String>> {
-        let command = repo.map_or_else(git::nowhere, git::host).args(["config", "--get", key]);
-        let output = git::capture(&command)?;
-        let value = output.stdout.trim();
-        Ok((output.ok() && !value.is_empty()).then(|| value.to_owned()))
+    let command = repo
+        .map_or_else(git::nowhere, git::host)
+        .args(["config", "--get-regexp", r"^user\.(name|email)$"]);
+    let output = git::capture(&command)?;
+    // Where a key stands more than once, the last one counts, as for git itself.
+    let last = |key: &str| {
+        let values = output.stdout.lines().filter_map(|line| line.strip_prefix(key));
+        values
+            .map(str::trim)
+            .rfind(|value| !value.is_empty())
+            .map(str::to_owned)
     };
     Ok(Identity {
-        name: one("user.name")?,
-        email: one("user.email")?,
+        name: last("user.name"),
+        email: last("user.email"),
     })
 }

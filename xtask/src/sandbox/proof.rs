@@ -132,10 +132,12 @@ pub fn table(claims: &[Claim]) -> String {
 
 /// Proves a running container: asks both witnesses at the same time, looks at the workspace's probe file and removes
 /// it, and judges. Fails only where a witness cannot be asked at all; broken promises are in the proof.
-pub fn prove(container: &str, promise: &Promise, request: &Request) -> anyhow::Result<(Proof, Inside)> {
+///
+/// `inspect` is the text of `docker container inspect` of that container, asked since it was started.
+pub fn prove(container: &str, inspect: &str, promise: &Promise, request: &Request) -> anyhow::Result<(Proof, Inside)> {
     let (answer, host) = exec::both(
         || exec::stdout_of(&request.command(container)),
-        || exec::stdout_of(&witness::inspect_command(container)).and_then(|text| HostWitness::read(&text, promise)),
+        || HostWitness::read(inspect, promise),
     );
     let mut host = host?;
     // The file goes away whatever the probe's answer is worth.

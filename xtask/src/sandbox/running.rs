@@ -20,8 +20,10 @@ pub struct Running {
     pub settings: Value,
     /// When it was started, as the engine writes it.
     pub started: String,
-    /// The whole answer of `docker container inspect`.
+    /// The answer of `docker container inspect`, for one container.
     pub inspect: Value,
+    /// The same as text.
+    pub text: String,
 }
 
 /// Reads `docker container inspect NAME`; `None` where there is no such container.
@@ -61,6 +63,7 @@ pub fn parse(name: &str, code: i32, stdout: &str, stderr: &str) -> Result<Option
         settings,
         started: text(&inspect["State"]["StartedAt"]),
         inspect,
+        text: stdout.to_owned(),
     }))
 }
 

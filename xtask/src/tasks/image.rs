@@ -21,8 +21,24 @@ use serde_json::{Map, Value};
 pub struct State {
     /// The inputs; they give the tag.
     pub inputs: Inputs,
-    /// Why the image must be built; empty means it is up to date.
-    pub reasons: Vec<String>,
+    /// The id of the image of these inputs; `None` means it must be built.
+    pub id: Option<String>,
+    /// The tag of the user's newest image of other inputs.
+    pub newest: Option<String>,
+}
+
+impl State {
+    /// Why the image must be built, one line a reason; empty where it is up to date.
+    ///
+    /// # Errors
+    /// The engine does not answer.
+    pub fn reasons(&self) -> Result<Vec<String>> {
+        match (&self.id, &self.newest) {
+            (Some(_), _) => Ok(Vec::new()),
+            (None, None) => Ok(reasons(&self.inputs, None)),
+            (None, Some(tag)) => Ok(reasons(&self.inputs, inputs_of(tag)?.as_ref())),
+        }
+    }
 }
 
 /// Runs the task. Returns the exit code.
@@ -35,13 +51,13 @@ pub fn run(cx: &Context, flags: &Flags, check: bool, wishes: Wishes) -> Result<u
     let state = state(cx, &settings, &user)?;
     let forced = wishes.pull || wishes.no_cache;
     if check {
-        let lines = if state.reasons.is_empty() {
+        let reasons = state.reasons()?;
+        ui::result(if reasons.is_empty() {
             "up to date".to_owned()
         } else {
-            state.reasons.join("\n")
-        };
-        ui::result(lines);
-        return Ok(u8::from(!state.reasons.is_empty()));
+            reasons.join("\n")
+        });
+        return Ok(u8::from(!reasons.is_empty()));
     }
     if flags.dry_run {
         for step in steps(cx, &settings, &state, wishes) {
@@ -49,7 +65,7 @@ pub fn run(cx: &Context, flags: &Flags, check: bool, wishes: Wishes) -> Result<u
         }
         return Ok(0);
     }
-    if state.reasons.is_empty() && !forced {
+    if state.id.is_some() && !forced {
         ui::say(format_args!("the image is up to date: nothing to build"));
     } else {
         build(cx, &settings, &state, wishes)?;
@@ -59,62 +75,63 @@ pub fn run(cx: &Context, flags: &Flags, check: bool, wishes: Wishes) -> Result<u
     Ok(0)
 }
 
-/// Builds the image of these settings where it is missing or stale, and returns its tag.
+/// Builds the image of these settings where it is missing or stale, and returns its tag and id.
 ///
 /// # Errors
 /// As `run`.
-pub fn ensure(cx: &Context, settings: &Settings, user: &User, state: &State) -> Result<String> {
-    if state.reasons.is_empty() {
-        return Ok(state.inputs.tag());
+pub fn ensure(cx: &Context, settings: &Settings, user: &User, state: &State) -> Result<(String, String)> {
+    if let Some(id) = &state.id {
+        return Ok((state.inputs.tag(), id.clone()));
     }
     build(cx, settings, state, Wishes::default())?;
-    Ok(self::state(cx, settings, user)?.inputs.tag())
+    let now = self::state(cx, settings, user)?;
+    let tag = now.inputs.tag();
+    let id = now
+        .id
+        .ok_or_else(|| failed(format!("the build ended well, and there is no image `{tag}`")))?;
+    Ok((tag, id))
 }
 
-/// Reads the inputs and asks the engine which images there are: two queries, side by side.
+/// Reads the inputs and asks the engine, in one query, which images there are.
 ///
 /// # Errors
 /// No engine answers (exit code 3), or a file of the build context cannot be read.
 pub fn state(cx: &Context, settings: &Settings, user: &User) -> Result<State> {
-    let reference = settings.base.clone().unwrap_or_else(base::cpu_reference);
-    let base_query = Command::new("docker").args(["image", "inspect", "--format", "{{.Id}}", &reference]);
-    let filter = format!("label={INPUTS_LABEL}");
-    let list_query = Command::new("docker").args([
+    let query = Command::new("docker").args([
         "image",
         "ls",
-        "--filter",
-        &filter,
+        "--no-trunc",
         "--format",
-        "{{.Repository}}:{{.Tag}}",
+        "{{.ID}} {{.Repository}}:{{.Tag}}",
     ]);
-    let (base_id, list) = exec::both(|| exec::capture(&base_query), || exec::capture(&list_query));
-    let (base_id, list) = (base_id?, list?);
-    if !list.ok() {
-        return Err(host(format!("no Docker Engine answers: {}", list.stderr.trim()))
-            .hint("start it: `sudo systemctl start docker`; `docker version` tells more")
-            .into());
+    let said = exec::capture(&query)?;
+    if !said.ok() {
+        return Err(engine::no_engine(&said.stderr).into());
     }
+    // Docker lists the newest first.
+    let images: Vec<(&str, &str)> = said.stdout.lines().filter_map(|line| line.split_once(' ')).collect();
+    let id_of = |name: &str| {
+        images
+            .iter()
+            .find(|(_, tag)| *tag == name)
+            .map(|(id, _)| (*id).to_owned())
+    };
+    let reference = settings.base.clone().unwrap_or_else(base::cpu_reference);
     let inputs = Inputs {
+        base_id: id_of(&reference),
         base: reference,
-        base_id: base_id.ok().then(|| base_id.stdout.trim().to_owned()),
         arch_list: settings.arch_list.clone(),
         uid: user.uid,
         gid: user.gid,
         files: read_files(&cx.root.join("docker"))?,
     };
-    let (tag, suffix) = (inputs.tag(), format!("-u{}", user.uid));
-    let tags: Vec<&str> = list
-        .stdout
-        .lines()
-        .filter(|t| t.starts_with(REPOSITORY) && t.ends_with(&suffix))
-        .collect();
-    // Docker lists the newest first.
-    let reasons = match tags.first() {
-        _ if tags.contains(&tag.as_str()) => Vec::new(),
-        None => reasons(&inputs, None),
-        Some(newest) => reasons(&inputs, inputs_of(newest)?.as_ref()),
-    };
-    Ok(State { inputs, reasons })
+    let mine = |tag: &&str| tag.starts_with(&format!("{REPOSITORY}:")) && tag.ends_with(&format!("-u{}", user.uid));
+    let newest = images.iter().map(|(_, tag)| *tag).find(mine).map(str::to_owned);
+    Ok(State {
+        id: id_of(&inputs.tag()),
+        inputs,
+        newest,
+    })
 }
 
 fn inputs_of(tag: &str) -> Result<Option<Map<String, Value>>> {
@@ -159,7 +176,7 @@ fn build(cx: &Context, settings: &Settings, state: &State, wishes: Wishes) -> Re
     } else if state.inputs.base_id.is_none() && which::which_in("mmdebstrap", cx.var("PATH"), &cx.cwd).is_err() {
         return Err(base::no_mmdebstrap().into());
     }
-    for reason in &state.reasons {
+    for reason in state.reasons()? {
         ui::say(format_args!("image: {reason}"));
     }
     let docker = cx.root.join("docker");

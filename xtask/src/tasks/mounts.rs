@@ -5,6 +5,7 @@ use crate::context::Context;
 use crate::error::failed;
 use crate::sandbox::probe::Request;
 use crate::sandbox::proof::{self, Claim, Verdict};
+use crate::sandbox::running::Running;
 use crate::sandbox::sources;
 use crate::tasks::sandbox::{self, Wish};
 use crate::ui;
@@ -21,7 +22,7 @@ pub fn run(cx: &Context, flags: &Flags) -> Result<u8> {
     let mut claims = sources::claims(&mounts, &problems);
     let running = wish.running.as_ref().filter(|running| running.up);
     if let Some(running) = running {
-        claims.extend(inside(&wish, &running.id)?);
+        claims.extend(inside(&wish, running)?);
     }
     if flags.json {
         let list: Vec<_> = claims.iter().map(Claim::json).collect();
@@ -42,14 +43,16 @@ pub fn run(cx: &Context, flags: &Flags) -> Result<u8> {
     Ok(u8::from(claims.iter().any(|claim| claim.verdict != Verdict::Held)))
 }
 
-fn inside(wish: &Wish, id: &str) -> Result<Vec<Claim>> {
-    let entry = sandbox::read_entry(&wish.places, id).ok_or_else(|| {
+fn inside(wish: &Wish, running: &Running) -> Result<Vec<Claim>> {
+    let entry = sandbox::read_entry(&wish.places, &running.id).ok_or_else(|| {
         failed("what the running container promised at its start is not known any more")
             .hint("`cargo xtask down`, then `cargo xtask sandbox`")
     })?;
     let mut request = Request::new(&entry.promise, sandbox::nonce()?);
     request.codex = false;
-    let claims = proof::prove(id, &entry.promise, &request)?.0.claims;
+    let claims = proof::prove(&running.id, &running.text, &entry.promise, &request)?
+        .0
+        .claims;
     Ok(claims.into_iter().filter(about_mounts).collect())
 }
 

@@ -163,11 +163,18 @@ impl Inside {
         self.targets.iter().find(|mount| mount.path == path)
     }
 
-    /// Processes that are neither the init, nor its child `main`, nor the probe: sessions of the user.
+    /// Processes that are neither the init, nor the container's own `sleep`, nor the probe: what the user runs, also
+    /// what a session left behind.
     pub fn sessions(&self) -> Vec<&Process> {
+        let main = self
+            .processes
+            .iter()
+            .filter(|process| process.parent == 1)
+            .map(|process| process.pid)
+            .min();
         self.processes
             .iter()
-            .filter(|process| process.parent == 0 && process.pid != 1)
+            .filter(|process| process.pid != 1 && Some(process.pid) != main)
             .collect()
     }
 }

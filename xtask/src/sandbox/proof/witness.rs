@@ -6,7 +6,6 @@ use crate::error::failed;
 use crate::sandbox::mountinfo::{MountTable, Place};
 use crate::sandbox::probe::{FileId, Request};
 use crate::sandbox::promise::{Promise, Role};
-use crate::step::Command;
 use anyhow::Result;
 use rustix::fs::{AtFlags, Mode, OFlags, fstat, open, openat, unlinkat};
 use serde_json::Value;
@@ -81,13 +80,8 @@ pub struct WorkspaceFile {
     pub removed: bool,
 }
 
-/// The command whose output [`HostWitness::read`] takes.
-pub fn inspect_command(container: &str) -> Command {
-    Command::new("docker").args(["container", "inspect", container])
-}
-
 impl HostWitness {
-    /// Reads what the host can see: `inspect` is the text of [`inspect_command`].
+    /// Reads what the host can see: `inspect` is the text of `docker container inspect`.
     pub fn read(inspect: &str, promise: &Promise) -> Result<HostWitness> {
         let inspect = match serde_json::from_str(inspect) {
             Ok(Value::Array(mut list)) if list.len() == 1 => list.remove(0),

@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::error::usage;
 use crate::exec;
 use crate::sandbox::airlock;
-use crate::sandbox::codex_home::{self, McpServer, Mirror, Mode};
+use crate::sandbox::codex_home::{self, Mirror, Mode};
 use crate::sandbox::login::{self, Outcome};
 use crate::ui;
 use anyhow::{Context as _, Result};
@@ -37,7 +37,11 @@ pub fn dir(wish: &Wish) -> PathBuf {
     }
 }
 
-fn read(cx: &Context, wish: &Wish) -> Result<Mirror> {
+/// The host's side of the Codex home, as values.
+///
+/// # Errors
+/// The host's configuration cannot be read.
+pub fn read(cx: &Context, wish: &Wish) -> Result<Mirror> {
     match wish.settings.codex_home {
         Mode::None => Ok(Mirror::default()),
         _ => codex_home::read(&wish.settings.host_codex_home, &cx.home.join(".agents")),
@@ -56,26 +60,16 @@ pub fn notes(cx: &Context, wish: &Wish) -> Result<Vec<String>> {
     })
 }
 
-/// The MCP servers whose program is to be looked up inside.
-///
-/// # Errors
-/// The host's configuration cannot be read.
-pub fn servers(cx: &Context, wish: &Wish) -> Result<Vec<McpServer>> {
-    guest(wish, &[])?;
-    Ok(read(cx, wish)?.mcp)
-}
-
 /// Sets anew all that comes from the host. No agent may be live.
 ///
 /// # Errors
 /// The host's side cannot be read, or the sandbox's side cannot be written.
-pub fn refresh(cx: &Context, wish: &Wish) -> Result<Vec<McpServer>> {
+pub fn refresh(wish: &Wish, mirror: &Mirror) -> Result<()> {
     let places = &wish.places;
     exec::create_dir(&places.dir, 0o700)?;
-    let mirror = read(cx, wish)?;
     match wish.settings.codex_home {
         Mode::Mirror => {
-            codex_home::write(&mirror, &places.codex_home, &places.agents)?;
+            codex_home::write(mirror, &places.codex_home, &places.agents)?;
             let outcome = reconcile(wish)?;
             if outcome != Outcome::Same {
                 ui::say(outcome);
@@ -105,18 +99,18 @@ pub fn refresh(cx: &Context, wish: &Wish) -> Result<Vec<McpServer>> {
     }
     codex_home::system(Path::new(SYSTEM), &places.system_codex)
         .context("the administrator's rules for Codex must stay in force")?;
-    let mut points = Vec::new();
     for note in airlock::note_appearance(wish.repository.as_ref(), &places.git)? {
         ui::warn(note);
     }
+    guest(wish)?;
     if let Some(repository) = &wish.repository {
-        let identity = airlock::identity(Some(repository))?;
-        let lock = airlock::prepare(repository, &places.git, Some(&identity))?;
+        let lock = airlock::prepare(repository, &places.git, Some(&wish.identity))?;
         lock.notes.iter().for_each(|note| ui::say(format_args!("git: {note}")));
-        points = lock.mount_points;
+        lock.mount_points
+            .iter()
+            .try_for_each(|name| exec::create_dir(&places.guest.join(name), 0o755))?;
     }
-    guest(wish, &points)?;
-    Ok(mirror.mcp)
+    Ok(())
 }
 
 /// Brings the logins of the host and of the sandbox together.
@@ -139,19 +133,18 @@ fn empty(dir: &Path) -> Result<()> {
 }
 
 /// Fills the directory that is mounted read-only at `/sandbox`: the container never writes there.
-fn guest(wish: &Wish, points: &[String]) -> Result<()> {
+///
+/// # Errors
+/// The CA bundle cannot be read, or the state folder cannot be written.
+pub fn guest(wish: &Wish) -> Result<()> {
     let guest = &wish.places.guest;
     exec::create_dir(guest, 0o755)?;
     for (name, text) in GUEST_FILES {
         write_new(&guest.join(name), text.as_bytes())?;
     }
-    if let Some(ca) = &wish.network.ca {
-        let bytes = std::fs::read(ca).with_context(|| format!("cannot read the CA bundle `{}`", ca.display()))?;
-        write_new(&guest.join("ca.pem"), &bytes)?;
-    }
-    points
-        .iter()
-        .try_for_each(|name| exec::create_dir(&guest.join(name), 0o755))
+    let Some(ca) = &wish.network.ca else { return Ok(()) };
+    let bytes = std::fs::read(ca).with_context(|| format!("cannot read the CA bundle `{}`", ca.display()))?;
+    write_new(&guest.join("ca.pem"), &bytes)
 }
 
 /// Writes a file only where its text differs: a running container reads these.

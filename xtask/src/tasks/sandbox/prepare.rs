@@ -8,7 +8,7 @@ use crate::host::codex::{self, Codex};
 use crate::host::network;
 use crate::host::user::User;
 use crate::image::plan::HostNetwork;
-use crate::sandbox::airlock::{self, Repository};
+use crate::sandbox::airlock::{self, Identity, Repository};
 use crate::sandbox::places::{self, Places};
 use crate::sandbox::promise::{Mount, Role};
 use crate::sandbox::running::Running;
@@ -34,6 +34,8 @@ pub struct Wish {
     pub running: Option<Running>,
     /// The workspace's repository.
     pub repository: Option<Repository>,
+    /// Who commits inside.
+    pub identity: Identity,
     /// The CA bundle and the proxies.
     pub network: HostNetwork,
     /// The workspace, canonical.
@@ -58,20 +60,27 @@ pub fn gather(cx: &Context, flags: &Flags) -> Result<Wish> {
         .collect::<Result<Vec<_>>>()?;
     let places = places::of(cx, &workspace, user.uid);
     let container = crate::sandbox::compose::container_name(&places.project);
-    let (running, (image, codex)) = exec::both(
-        || super::find(&container),
+    let repository = airlock::detect(&workspace)?;
+    // Codex is started to learn its version: one that the agent could have written is refused before that.
+    let launcher = codex::find(cx, settings.codex.as_deref())?;
+    refuse_own_codex(&launcher, &workspace)?;
+    let ((running, image), (codex, identity)) = exec::both(
+        || exec::both(|| super::find(&container), || image::state(cx, &settings, &user)),
         || {
-            exec::both(
-                || image::state(cx, &settings, &user),
-                || codex::resolve(cx, settings.codex.as_deref()),
+            let codex = codex::resolve(cx, settings.codex.as_deref());
+            (
+                codex,
+                repository
+                    .as_ref()
+                    .map_or(Ok(Identity::default()), |repo| airlock::identity(Some(repo))),
             )
         },
     );
-    let repository = airlock::detect(&workspace)?;
     Ok(Wish {
         codex: codex?,
         image: image?,
         running: running?,
+        identity: identity?,
         network: network::read(cx),
         settings,
         user,
@@ -80,6 +89,19 @@ pub fn gather(cx: &Context, flags: &Flags) -> Result<Wish> {
         workspace,
         datasets,
     })
+}
+
+fn refuse_own_codex(launcher: &Path, workspace: &Path) -> Result<()> {
+    let real = launcher.canonicalize().unwrap_or_else(|_| launcher.to_path_buf());
+    if !launcher.starts_with(workspace) && !real.starts_with(workspace) {
+        return Ok(());
+    }
+    Err(usage(format!(
+        "the Codex at `{}` lies in the workspace: an agent can have written it",
+        launcher.display()
+    ))
+    .hint("give another with `--codex PATH`, or take the workspace out of PATH")
+    .into())
 }
 
 fn canonical(what: &str, path: &Path) -> Result<PathBuf> {

@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::error::{failed, host};
 use crate::exec;
 use crate::host::{engine, gpu};
-use crate::sandbox::codex_home::McpServer;
+use crate::sandbox::codex_home::{McpServer, Mirror};
 use crate::sandbox::compose::{self, Project};
 use crate::sandbox::probe::{Inside, Request};
 use crate::sandbox::promise::{GpuRoute, Gpus, Promise};
@@ -29,8 +29,10 @@ pub struct Started {
     pub ours: bool,
     /// What it promises, and what was read of it before any agent ran inside.
     pub entry: Entry,
-    /// MCP servers of the user's configuration whose program is looked up inside.
-    pub mcp: Vec<McpServer>,
+    /// The host's side of the Codex home.
+    pub mirror: Mirror,
+    /// What `docker container inspect` said.
+    pub inspect: String,
 }
 
 /// Asks the engine for a container by name.
@@ -60,22 +62,28 @@ pub fn ensure(cx: &Context, wish: &Wish) -> Result<Started> {
             .blocking
             .push("what it promised when it was started is not known any more".to_owned());
     }
-    let live = live_sessions(&running.id)?;
     match entry {
         Some(entry) if found.blocking.is_empty() => {
-            found
-                .deferred
-                .iter()
-                .for_each(|line| ui::say(format_args!("at the next start: {line}")));
-            reenter(cx, wish, running, entry, live.is_empty())
+            let line = |line| ui::say(format_args!("at the next start: {line}"));
+            found.deferred.iter().for_each(line);
+            return Ok(Started {
+                container: compose::container_name(&wish.places.project),
+                id: running.id.clone(),
+                ours: false,
+                entry,
+                mirror: home::read(cx, wish)?,
+                inspect: running.text.clone(),
+            });
         }
-        _ if !live.is_empty() => Err(held_back(&found.blocking, &live)),
-        _ => {
-            ui::say("the container is made anew, nothing runs inside:");
-            found.blocking.iter().for_each(|line| ui::say(format_args!("  {line}")));
-            create(cx, wish)
-        }
+        _ => {}
     }
+    let live = live_sessions(&running.id)?;
+    if !live.is_empty() {
+        return Err(held_back(&found.blocking, &live));
+    }
+    ui::say("the container is made anew, nothing runs inside:");
+    found.blocking.iter().for_each(|line| ui::say(format_args!("  {line}")));
+    create(cx, wish)
 }
 
 fn live_sessions(id: &str) -> Result<Vec<String>> {
@@ -97,41 +105,26 @@ fn held_back(changes: &[String], live: &[String]) -> anyhow::Error {
     .into()
 }
 
-fn reenter(cx: &Context, wish: &Wish, running: &Running, entry: Entry, idle: bool) -> Result<Started> {
-    // While an agent is live its files are left alone: it could bend the paths that they are written through.
-    let mcp = if idle {
-        home::refresh(cx, wish)?
-    } else {
-        home::servers(cx, wish)?
-    };
-    let container = compose::container_name(&wish.places.project);
-    Ok(Started {
-        container,
-        id: running.id.clone(),
-        ours: false,
-        entry,
-        mcp,
-    })
-}
-
 fn create(cx: &Context, wish: &Wish) -> Result<Started> {
     mounts::check(cx, wish)?;
-    let (engine, facts) = (engine::read(cx)?, gpu::GpuFacts::default());
+    let mirror = home::read(cx, wish)?;
+    // The engine takes a while to describe itself; the home is laid ready meanwhile.
+    let (engine, ready) = exec::both(|| engine::read(cx), || home::refresh(wish, &mirror));
+    let engine = engine?;
     engine::refuse(&engine)?;
-    let facts = if wish.settings.gpus == Gpus::None {
-        facts
+    ready?;
+    let gpus = &wish.settings.gpus;
+    let facts = if *gpus == Gpus::None {
+        gpu::GpuFacts::default()
     } else {
         gpu::read(&engine, cx.var("PATH"))
     };
-    let route = gpu::route(&wish.settings.gpus, &engine, &facts)?;
-    let image = image::ensure(cx, &wish.settings, &wish.user, &wish.image)?;
-    let mcp = home::refresh(cx, wish)?;
+    let route = gpu::route(gpus, &engine, &facts)?;
+    let (tag, id) = image::ensure(cx, &wish.settings, &wish.user, &wish.image)?;
     // Again, with what was just laid ready: nothing of it may be wrong either.
     mounts::check(cx, wish)?;
-    let project = mounts::project(cx, wish, &image, route)?;
-    for note in &wish.codex.notes {
-        ui::warn(note);
-    }
+    let project = mounts::project(cx, wish, &tag, route)?;
+    wish.codex.notes.iter().for_each(ui::warn);
     up(&project)?;
     let container = project.container();
     let running = find(&container)?.ok_or_else(|| {
@@ -140,21 +133,18 @@ fn create(cx: &Context, wish: &Wish) -> Result<Started> {
         ))
     })?;
     let promise = Promise {
-        image_id: Some(image_id(&project.promise.image)?),
+        image_id: Some(id),
         ..project.promise
     };
+    let (entry, inspect) = (Entry::new(promise), running.text);
     Ok(Started {
         container,
         id: running.id,
         ours: true,
-        entry: Entry::new(promise),
-        mcp,
+        entry,
+        mirror,
+        inspect,
     })
-}
-
-fn image_id(tag: &str) -> Result<String> {
-    let query = Command::new("docker").args(["image", "inspect", "--format", "{{.Id}}", tag]);
-    Ok(exec::stdout_of(&query)?.trim().to_owned())
 }
 
 fn up(project: &Project) -> Result<()> {
@@ -178,8 +168,7 @@ fn cannot_start(stderr: &str) -> anyhow::Error {
     let last = |text: &str| {
         text.trim()
             .lines()
-            .filter(|line| !line.trim().is_empty())
-            .next_back()
+            .rfind(|line| !line.trim().is_empty())
             .map(str::to_owned)
     };
     let said = last(stderr).unwrap_or_default();
@@ -203,23 +192,29 @@ fn cannot_start(stderr: &str) -> anyhow::Error {
         .into()
 }
 
-/// Proves a container and saves the proof. Returns it, and the MCP servers whose program is not inside.
+/// Proves a container and saves the proof. Where nothing runs inside one that was there before, what comes from the
+/// host is set anew. Returns the proof, and the MCP servers whose program is not inside.
 ///
 /// # Errors
 /// A witness cannot be asked, or the proof cannot be saved.
 pub fn prove(cx: &Context, wish: &Wish, started: &mut Started) -> Result<(Proof, Vec<String>)> {
-    let mut request = Request::new(&started.entry.promise, super::nonce()?);
-    request.programs = started.mcp.iter().map(|server| server.command.clone()).collect();
-    let (proof, inside) = proof::prove(&started.id, &started.entry.promise, &request)?;
+    let promise = &started.entry.promise;
+    home::guest(wish)?;
+    let mut request = Request::new(promise, super::nonce()?);
+    request.programs = started.mirror.mcp.iter().map(|server| server.command.clone()).collect();
+    let (proof, inside) = proof::prove(&started.id, &started.inspect, promise, &request)?;
+    let text = format!("{:#}\n", proof.json());
+    exec::write_file(&wish.places.proof, text.as_bytes(), 0o600)?;
+    exec::write_file(&copy_of_proof(cx), text.as_bytes(), 0o644)?;
     if started.ours {
         // Before any agent ran inside: what the image's entry point set up.
         started.entry.carried = inside.env.clone();
         entry::write(&wish.places, &started.id, &started.entry)?;
+    } else if inside.sessions().is_empty() {
+        // While an agent is live its files are left alone: it could bend the paths that they are written through.
+        home::refresh(wish, &started.mirror)?;
     }
-    let text = format!("{:#}\n", proof.json());
-    exec::write_file(&wish.places.proof, text.as_bytes(), 0o600)?;
-    exec::write_file(&copy_of_proof(cx), text.as_bytes(), 0o644)?;
-    Ok((proof, missing(&started.mcp, &inside)))
+    Ok((proof, missing(&started.mirror.mcp, &inside)))
 }
 
 /// Where the newest proof can be read by hand and by scripts.
@@ -274,19 +269,21 @@ pub fn dry_run(cx: &Context, wish: &Wish, shell: bool, args: &[String]) -> Resul
     let name = project.container();
     ui::result(Request::new(&project.promise, "NONCE").command(&name));
     let entry = Entry::new(project.promise);
+    let (mirror, inspect) = (Mirror::default(), String::new());
     let started = Started {
         container: name.clone(),
         id: name,
         ours: false,
         entry,
-        mcp: Vec::new(),
+        mirror,
+        inspect,
     };
     ui::result(super::enter::command(cx, wish, &started, &[], "SESSION", shell, args));
     Ok(0)
 }
 
 fn image_steps(cx: &Context, wish: &Wish) -> Vec<Step> {
-    if wish.image.reasons.is_empty() {
+    if wish.image.id.is_some() {
         return Vec::new();
     }
     image::steps(cx, &wish.settings, &wish.image, crate::image::plan::Wishes::default())
