@@ -1,26 +1,9 @@
 //! Mounts that would let the sandbox change what it must not: refused, with the reason, before Codex starts.
 
 use crate::support::breaking::BreakingDocker;
-use crate::support::engine;
+use crate::support::engine::Mounted;
 use crate::support::sandbox::Sandbox;
-use std::path::{Path, PathBuf};
-
-/// A mount of the test's own, undone at its end.
-struct Mounted(PathBuf);
-
-impl Mounted {
-    fn bind(from: &Path, to: &Path) -> Mounted {
-        std::fs::create_dir_all(to).expect("a mount point");
-        engine::as_root(["mount".as_ref(), "--bind".as_ref(), from.as_os_str(), to.as_os_str()]);
-        Mounted(to.to_path_buf())
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        engine::as_root(["umount".as_ref(), "--lazy".as_ref(), self.0.as_os_str()]);
-    }
-}
+use std::path::Path;
 
 /// The run is refused, says why, and leaves no container.
 #[track_caller]
