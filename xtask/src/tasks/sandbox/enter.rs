@@ -139,8 +139,9 @@ fn leave_login(wish: &Wish, since: SystemTime) {
     let (host, private) = (&wish.settings.host_codex_home, &wish.places.codex_home);
     let burnt = login::burnt(host, private, &wish.places.login, since);
     match home::reconcile(wish) {
-        Ok(Outcome::Same) => {}
-        Ok(outcome) => ui::say(outcome),
+        // What stayed as it was when Codex was entered was said then.
+        Ok(outcome @ (Outcome::ToHost | Outcome::Refused(_) | Outcome::Busy)) => ui::say(outcome),
+        Ok(_) => {}
         Err(err) => ui::warn(format_args!("the login was not carried over: {err:#}")),
     }
     if let Ok(Some(burnt)) = burnt {

@@ -7,7 +7,6 @@ use crate::exec;
 use crate::sandbox::airlock;
 use crate::sandbox::codex_home::{self, Mirror, Mode};
 use crate::sandbox::login::{self, Outcome};
-use crate::ui;
 use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
 
@@ -60,11 +59,12 @@ pub fn notes(cx: &Context, wish: &Wish) -> Result<Vec<String>> {
     })
 }
 
-/// Sets anew all that comes from the host. No agent may be live.
+/// Sets anew all that comes from the host, and returns what the user should know. No agent may be live.
 ///
 /// # Errors
 /// The host's side cannot be read, or the sandbox's side cannot be written.
-pub fn refresh(wish: &Wish, mirror: &Mirror) -> Result<()> {
+pub fn refresh(wish: &Wish, mirror: &Mirror) -> Result<Vec<String>> {
+    let mut notes = Vec::new();
     let places = &wish.places;
     exec::create_dir(&places.dir, 0o700)?;
     match wish.settings.codex_home {
@@ -72,7 +72,7 @@ pub fn refresh(wish: &Wish, mirror: &Mirror) -> Result<()> {
             codex_home::write(mirror, &places.codex_home, &places.agents)?;
             let outcome = reconcile(wish)?;
             if outcome != Outcome::Same {
-                ui::say(outcome);
+                notes.push(outcome.to_string());
             }
         }
         Mode::Shared => {
@@ -85,7 +85,9 @@ pub fn refresh(wish: &Wish, mirror: &Mirror) -> Result<()> {
                 .hint("run Codex once on the host, or use `mirror`")
                 .into());
             }
-            ui::warn("the agent shares your Codex home: it can change what your own Codex runs on this host");
+            notes.push(
+                "warning: the agent shares your Codex home: it can change what your own Codex runs on this host".into(),
+            );
             codex_home::write(
                 &Mirror {
                     files: Vec::new(),
@@ -99,18 +101,20 @@ pub fn refresh(wish: &Wish, mirror: &Mirror) -> Result<()> {
     }
     codex_home::system(Path::new(SYSTEM), &places.system_codex)
         .context("the administrator's rules for Codex must stay in force")?;
-    for note in airlock::note_appearance(wish.repository.as_ref(), &places.git)? {
-        ui::warn(note);
-    }
+    notes.extend(
+        airlock::note_appearance(wish.repository.as_ref(), &places.git)?
+            .iter()
+            .map(|note| format!("warning: {note}")),
+    );
     guest(wish)?;
     if let Some(repository) = &wish.repository {
         let lock = airlock::prepare(repository, &places.git, Some(&wish.identity))?;
-        lock.notes.iter().for_each(|note| ui::say(format_args!("git: {note}")));
+        notes.extend(lock.notes.iter().map(|note| format!("git: {note}")));
         lock.mount_points
             .iter()
             .try_for_each(|name| exec::create_dir(&places.guest.join(name), 0o755))?;
     }
-    Ok(())
+    Ok(notes)
 }
 
 /// Brings the logins of the host and of the sandbox together.

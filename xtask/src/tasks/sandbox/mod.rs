@@ -15,7 +15,9 @@ pub use start::{copy_of_proof, find};
 use crate::cli::Flags;
 use crate::context::Context;
 use crate::error::{failed, usage};
+use crate::sandbox::compose::Project;
 use crate::sandbox::places::Places;
+use crate::sandbox::promise::{GpuRoute, Gpus};
 use crate::sandbox::proof::{Proof, Verdict};
 use crate::ui;
 use anyhow::{Context as _, Result};
@@ -63,6 +65,15 @@ pub fn run(cx: &Context, flags: &Flags, shell: bool, args: &[String]) -> Result<
         return Ok(0);
     }
     enter::enter(cx, &wish, &started, &missing, lock, shell, args)
+}
+
+/// What Compose would be told of a wanted sandbox.
+///
+/// # Errors
+/// It cannot be planned.
+pub fn plan(cx: &Context, wish: &Wish) -> Result<Project> {
+    let route = (wish.settings.gpus != Gpus::None).then_some(GpuRoute::Nvidia);
+    mounts::project(cx, wish, &wish.image.inputs.tag(), route)
 }
 
 /// Whether Codex may be entered: every claim is held. What cannot be proven is no promise kept.

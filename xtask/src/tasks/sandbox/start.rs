@@ -10,7 +10,7 @@ use crate::host::{engine, gpu};
 use crate::sandbox::codex_home::{McpServer, Mirror};
 use crate::sandbox::compose::{self, Project};
 use crate::sandbox::probe::{Inside, Request};
-use crate::sandbox::promise::{GpuRoute, Gpus, Promise};
+use crate::sandbox::promise::{Gpus, Promise};
 use crate::sandbox::proof::{self, Proof};
 use crate::sandbox::running::{self, Running, differences, sessions};
 use crate::step::{Command, Step};
@@ -112,7 +112,6 @@ fn create(cx: &Context, wish: &Wish) -> Result<Started> {
     let (engine, ready) = exec::both(|| engine::read(cx), || home::refresh(wish, &mirror));
     let engine = engine?;
     engine::refuse(&engine)?;
-    ready?;
     let gpus = &wish.settings.gpus;
     let facts = if *gpus == Gpus::None {
         gpu::GpuFacts::default()
@@ -120,6 +119,7 @@ fn create(cx: &Context, wish: &Wish) -> Result<Started> {
         gpu::read(&engine, cx.var("PATH"))
     };
     let route = gpu::route(gpus, &engine, &facts)?;
+    ready?.iter().for_each(ui::say);
     let (tag, id) = image::ensure(cx, &wish.settings, &wish.user, &wish.image)?;
     // Again, with what was just laid ready: nothing of it may be wrong either.
     mounts::check(cx, wish)?;
@@ -213,7 +213,7 @@ pub fn prove(cx: &Context, wish: &Wish, started: &mut Started) -> Result<(Proof,
         entry::write(&wish.places, &started.id, &started.entry)?;
     } else if inside.sessions().is_empty() {
         // While an agent is live its files are left alone: it could bend the paths that they are written through.
-        home::refresh(wish, &started.mirror)?;
+        home::refresh(wish, &started.mirror)?.iter().for_each(ui::say);
     }
     Ok((proof, missing(&started.mirror.mcp, &inside)))
 }
@@ -256,8 +256,7 @@ pub fn dry_run(cx: &Context, wish: &Wish, shell: bool, args: &[String]) -> Resul
         ui::result(format_args!("# codex home: {note}"));
     }
     // What the host's GPUs would be asked through is found at start: a dry run asks the engine nothing.
-    let route = (wish.settings.gpus != Gpus::None).then_some(GpuRoute::Nvidia);
-    let project = mounts::project(cx, wish, &wish.image.inputs.tag(), route)?;
+    let project = super::plan(cx, wish)?;
     for step in image_steps(cx, wish) {
         ui::result(step);
     }
