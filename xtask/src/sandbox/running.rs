@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// Settings that a running container may lag behind: they are taken at the next start, and nothing that was asked
 /// for now is missing meanwhile.
-const DEFERRED: &[&str] = &["image", "codex", "compose file"];
+const DEFERRED: &[&str] = &["image inputs", "codex", "compose file"];
 
 /// A container of ours.
 #[derive(Debug, Clone, PartialEq)]

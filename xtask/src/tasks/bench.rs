@@ -54,19 +54,28 @@ pub fn run(cx: &Context, flags: &Flags, rows: &[String], pairs: usize) -> Result
     let mut over = Vec::new();
     if ROWS.iter().any(|(name, _, _)| wanted(name)) {
         let ground = Ground::new(cx, flags)?;
+        let cargo = ground.cargo(pairs)?;
+        ui::say(format_args!(
+            "cargo itself takes {} ms before each call of `cargo xtask`",
+            cargo.as_millis()
+        ));
         for (name, what, most) in ROWS.iter().filter(|(name, _, _)| wanted(name)) {
             ui::say(format_args!("{name}: {what}"));
             let (mine, other) = ground.measure(name, pairs)?;
-            let ratio = mine.as_secs_f64() / other.as_secs_f64().max(1e-9);
+            let ratio = |time: Duration, by: Duration| time.as_secs_f64() / by.as_secs_f64().max(1e-9);
             let ms = |time: Duration| format!("{} ms", time.as_millis());
+            // In `mounts` both sides are this tool, so both have cargo before them.
+            let beside = if *name == "mounts" { other + cargo } else { other };
             lines.push(vec![
                 (*name).to_owned(),
                 ms(mine),
                 ms(other),
-                format!("{ratio:.2}"),
+                format!("{:.2}", ratio(mine, other)),
                 format!("{most:.2}"),
+                format!("{:.2}", ratio(mine + cargo, beside)),
                 pairs.to_string(),
             ]);
+            let ratio = ratio(mine, other);
             over.extend((ratio > *most).then(|| (*name).to_owned()));
         }
     }
@@ -98,6 +107,7 @@ struct Ground<'a> {
     cx: &'a Context,
     flags: &'a Flags,
     dir: tempfile::TempDir,
+    exe: String,
 }
 
 const SIZES: [(&str, usize); 2] = [("few", 10), ("many", 200_000)];
@@ -108,7 +118,8 @@ impl<'a> Ground<'a> {
         for (name, _) in SIZES {
             exec::create_dir(&dir.path().join(format!("project-{name}")), 0o755)?;
         }
-        let ground = Ground { cx, flags, dir };
+        let exe = std::env::current_exe()?.to_string_lossy().into_owned();
+        let ground = Ground { cx, flags, dir, exe };
         ground.fill(SIZES[0])?;
         Ok(ground)
     }
@@ -139,12 +150,23 @@ impl<'a> Ground<'a> {
         }
     }
 
-    /// `cargo xtask TASK` for one of the two projects, as the user types it.
+    /// What cargo takes before it starts this tool: the median of `cargo xtask --help` less that of the tool alone.
+    fn cargo(&self, pairs: usize) -> Result<Duration> {
+        let through = Command::new("cargo")
+            .args(["xtask", "--help"])
+            .dir(&self.cx.root)
+            .timeout(COMMAND_BOUND);
+        let alone = Command::new(&self.exe).arg("--help").timeout(COMMAND_BOUND);
+        let (through, alone) = self.pairs(pairs, || quiet(&through), || quiet(&alone))?;
+        Ok(through.saturating_sub(alone))
+    }
+
+    /// A task for one of the two projects. The tool is called as cargo would call it, without cargo's own time.
     fn task(&self, name: &str, task: &str, more: &[&str]) -> Command {
         let flags = self.flags(name);
         let text = |path: &Path| path.to_string_lossy().into_owned();
         let workspace = flags.workspace.as_deref().map(text).unwrap_or_default();
-        let mut command = Command::new("cargo").args(["xtask", task, "--workspace", &workspace]);
+        let mut command = Command::new(&self.exe).args([task, "--workspace", &workspace]);
         command = command.args(["--dataset".to_owned(), format!("ssv2={}", text(&self.data(name)))]);
         command = self.cpu(command);
         if let Some(codex) = &flags.codex {
@@ -167,7 +189,8 @@ impl<'a> Ground<'a> {
     /// The bare sequence in a shell: the same files, the same variables, the same mounts.
     fn bare(&self, name: &str) -> Result<Command> {
         let wish = gather(self.cx, &self.flags(name))?;
-        let up = plan(self.cx, &wish)?.up();
+        let image = image::state(self.cx, &wish.settings, &wish.user)?;
+        let up = plan(self.cx, &wish, &image)?.up();
         let compose: Vec<String> = up.args.iter().take_while(|arg| *arg != "up").cloned().collect();
         let compose = format!("docker {}", shell_words::join(&compose));
         let script = format!("{compose} up -d && {compose} exec -T workspace codex --version");
@@ -217,7 +240,8 @@ impl<'a> Ground<'a> {
     fn lay_ready(&self, command: &Command) -> Result<Duration> {
         if command.program == "sh" {
             let wish = gather(self.cx, &self.flags("few"))?;
-            let project = plan(self.cx, &wish)?;
+            let image = image::state(self.cx, &wish.settings, &wish.user)?;
+            let project = plan(self.cx, &wish, &image)?;
             for mount in &project.promise.mounts {
                 exec::create_dir(&mount.source, 0o755)?;
             }
@@ -228,7 +252,7 @@ impl<'a> Ground<'a> {
 
     /// `image --check`, and `docker compose build` of the same Dockerfile with all its layers cached.
     fn check(&self) -> Result<(Command, Command)> {
-        let mine = self.cpu(Command::new("cargo").args(["xtask", "image", "--check"]));
+        let mine = self.cpu(Command::new(&self.exe).args(["image", "--check"]));
         let settings = settings::load(self.cx, self.flags)?;
         let user = User::read();
         let state = image::state(self.cx, &settings, &user)?;

@@ -22,6 +22,7 @@ use crate::sandbox::compose::Project;
 use crate::sandbox::places::Places;
 use crate::sandbox::promise::{GpuRoute, Gpus};
 use crate::sandbox::proof::{Proof, Verdict};
+use crate::tasks::image::State;
 use crate::ui;
 use anyhow::{Context as _, Result};
 use std::fs::File;
@@ -75,9 +76,9 @@ pub fn run(cx: &Context, flags: &Flags, shell: bool, args: &[String]) -> Result<
 ///
 /// # Errors
 /// It cannot be planned.
-pub fn plan(cx: &Context, wish: &Wish) -> Result<Project> {
+pub fn plan(cx: &Context, wish: &Wish, image: &State) -> Result<Project> {
     let route = (wish.settings.gpus != Gpus::None).then_some(GpuRoute::Nvidia);
-    mounts::project(cx, wish, &wish.image.inputs.tag(), route)
+    mounts::project(cx, wish, &image.inputs.tag(), route)
 }
 
 /// Whether Codex may be entered: every claim is held. What cannot be proven is no promise kept.

@@ -9,13 +9,14 @@ use crate::exec;
 use crate::host::codex::{self, Codex};
 use crate::host::network;
 use crate::host::user::User;
+use crate::image::Inputs;
 use crate::image::plan::HostNetwork;
 use crate::sandbox::airlock::{self, Identity, Repository};
 use crate::sandbox::places::{self, Places};
 use crate::sandbox::promise::{Mount, Role};
 use crate::sandbox::running::Running;
 use crate::sandbox::settings::{self, LOCAL_FILE, Settings};
-use crate::tasks::image::{self, State};
+use crate::tasks::image;
 use crate::ui;
 use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
@@ -30,8 +31,8 @@ pub struct Wish {
     pub places: Places,
     /// The host's Codex.
     pub codex: Codex,
-    /// The image, and why it must be built.
-    pub image: State,
+    /// What decides what is in the image, without the base's id.
+    pub image: Inputs,
     /// The container that is there already.
     pub running: Option<Running>,
     /// The workspace's repository.
@@ -94,7 +95,7 @@ impl Ground {
         })
     }
 
-    /// Asks what takes its time side by side: the engine for the container and the images, Codex for its version, git
+    /// Asks what takes its time side by side: the engine for the container, Codex for its version, git
     /// for the user's name, and (to enter, with the lock held) the container that ran last for its half of the proof.
     ///
     /// # Errors
@@ -125,11 +126,12 @@ impl Ground {
                 .as_ref()
                 .map_or(Ok(Identity::default()), |repo| airlock::identity(Some(repo)))
         };
-        let ((running, image), (early, (codex, identity))) = exec::both(
-            || exec::both(|| super::find(&container), || image::state(cx, &settings, &user)),
+        let image = image::inputs(cx, &settings, &user)?;
+        let (running, (early, (codex, identity))) = exec::both(
+            || super::find(&container),
             || exec::both(early, || (codex::resolve(cx, settings.codex.as_deref()), identity())),
         );
-        let (codex, image, running, identity, early) = (codex?, image?, running?, identity?, early?);
+        let (codex, running, identity, early) = (codex?, running?, identity?, early?);
         Ok(Wish {
             settings,
             user,

@@ -53,10 +53,7 @@ pub fn ensure(cx: &Context, wish: &Wish) -> Result<Started> {
     let Some(running) = wish.running.as_ref().filter(|running| running.up) else {
         return create(cx, wish);
     };
-    let mut found = differences(
-        &running.settings,
-        &mounts::label(cx, wish, &wish.image.inputs.tag()).into(),
-    );
+    let mut found = differences(&running.settings, &mounts::label(cx, wish).into());
     let entry = entry::read(&wish.places, &running.id);
     if entry.is_none() {
         found
@@ -110,7 +107,15 @@ fn create(cx: &Context, wish: &Wish) -> Result<Started> {
     mounts::check(cx, wish)?;
     let mirror = home::read(cx, &wish.settings)?;
     // The engine takes a while to describe itself; the home is laid ready meanwhile.
-    let (engine, ready) = exec::both(|| engine::read(cx), || home::refresh(wish, &mirror));
+    let (engine, (image, ready)) = exec::both(
+        || engine::read(cx),
+        || {
+            (
+                image::state(cx, &wish.settings, &wish.user),
+                home::refresh(wish, &mirror),
+            )
+        },
+    );
     let engine = engine?;
     engine::refuse(&engine)?;
     let gpus = &wish.settings.gpus;
@@ -121,7 +126,7 @@ fn create(cx: &Context, wish: &Wish) -> Result<Started> {
     };
     let route = gpu::route(gpus, &engine, &facts)?;
     ready?.iter().for_each(ui::say);
-    let (tag, id) = image::ensure(cx, &wish.settings, &wish.user, &wish.image)?;
+    let (tag, id) = image::ensure(cx, &wish.settings, &wish.user, &image?)?;
     // Again, with what was just laid ready: nothing of it may be wrong either.
     mounts::check(cx, wish)?;
     let project = mounts::project(cx, wish, &tag, route)?;
@@ -268,8 +273,9 @@ pub fn dry_run(cx: &Context, wish: &Wish, shell: bool, args: &[String]) -> Resul
         ui::result(format_args!("# codex home: {note}"));
     }
     // What the host's GPUs would be asked through is found at start: a dry run asks the engine nothing.
-    let project = super::plan(cx, wish)?;
-    for step in image_steps(cx, wish) {
+    let image = image::state(cx, &wish.settings, &wish.user)?;
+    let project = super::plan(cx, wish, &image)?;
+    for step in image_steps(cx, wish, &image) {
         ui::result(step);
     }
     for (name, value) in project.exports() {
@@ -296,11 +302,11 @@ pub fn dry_run(cx: &Context, wish: &Wish, shell: bool, args: &[String]) -> Resul
     Ok(0)
 }
 
-fn image_steps(cx: &Context, wish: &Wish) -> Vec<Step> {
-    if wish.image.id.is_some() {
+fn image_steps(cx: &Context, wish: &Wish, image: &image::State) -> Vec<Step> {
+    if image.id.is_some() {
         return Vec::new();
     }
-    image::steps(cx, &wish.settings, &wish.image, crate::image::plan::Wishes::default())
+    image::steps(cx, &wish.settings, image, crate::image::plan::Wishes::default())
 }
 
 /// Whether a path is a file that can be read; for what is optional on the host.
