@@ -1,6 +1,39 @@
 //! Entering again: what a second call, or one at the same time, must leave alone.
 
+use crate::support::engine;
 use crate::support::sandbox::Sandbox;
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+/// The folder that the tool keeps for this sandbox's workspace.
+fn state(sandbox: &Sandbox) -> PathBuf {
+    let all = fs::read_dir(sandbox.place.path("state/codex-sandbox/workspaces")).expect("the state folder");
+    let mut all: Vec<PathBuf> = all.map(|entry| entry.expect("an entry").path()).collect();
+    assert_eq!(all.len(), 1, "{all:?}");
+    all.remove(0)
+}
+
+#[test]
+fn a_container_that_another_call_started_meanwhile_is_entered_and_not_replaced() {
+    let sandbox = Sandbox::new();
+    sandbox.enter(["--version"]).ok();
+    let first = sandbox.containers();
+    engine::docker(["kill", &first[0]]);
+    // This test is the other call: it holds the lock while the container comes up.
+    let lock = File::open(state(&sandbox).join("lock")).expect("the lock");
+    lock.lock().expect("its turn");
+    let stderr = thread::scope(|scope| {
+        let second = scope.spawn(|| sandbox.enter(["--version"]).ok().stderr.clone());
+        thread::sleep(Duration::from_secs(3));
+        engine::docker(["start", &first[0]]);
+        drop(lock);
+        second.join().expect("the second call")
+    });
+    assert!(stderr.contains("waiting for another"), "{stderr}");
+    assert_eq!(sandbox.containers(), first);
+}
 
 #[test]
 fn an_empty_codex_home_can_be_written_at_every_entry() {

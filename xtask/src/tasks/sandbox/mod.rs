@@ -34,11 +34,15 @@ pub fn run(cx: &Context, flags: &Flags, shell: bool, args: &[String]) -> Result<
                 .into(),
         );
     }
-    let wish = gather(cx, flags)?;
+    let mut wish = gather(cx, flags)?;
     if flags.dry_run {
         return start::dry_run(cx, &wish, shell, args);
     }
-    let lock = lock(&wish.places)?;
+    let (lock, waited) = lock(&wish.places)?;
+    if waited || wish.running.as_ref().is_none_or(|running| !running.up) {
+        // Another call may have started it since this one looked.
+        wish.running = find(&crate::sandbox::compose::container_name(&wish.places.project))?;
+    }
     let mut started = start::ensure(cx, &wish)?;
     let (proof, missing) = match start::prove(cx, &wish, &mut started) {
         Ok(proven) => proven,
@@ -70,20 +74,21 @@ pub fn holds(proof: &Proof) -> bool {
     proof.claims.iter().all(|claim| claim.verdict == Verdict::Held)
 }
 
-/// Two calls for one workspace take turns until both have entered.
-fn lock(places: &Places) -> Result<File> {
+/// Two calls for one workspace take turns until both have entered. Also tells whether this one had to wait.
+fn lock(places: &Places) -> Result<(File, bool)> {
     crate::exec::create_dir(&places.dir, 0o700)?;
-    let open = || -> std::io::Result<File> {
+    let open = || -> std::io::Result<(File, bool)> {
         let file = File::options()
             .create(true)
             .truncate(false)
             .write(true)
             .open(&places.lock)?;
-        if file.try_lock().is_err() {
+        let waited = file.try_lock().is_err();
+        if waited {
             ui::say("waiting for another `cargo xtask` that starts or proves this sandbox");
             file.lock()?;
         }
-        Ok(file)
+        Ok((file, waited))
     };
     open().with_context(|| format!("cannot lock `{}`", places.lock.display()))
 }
