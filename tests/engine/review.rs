@@ -1,5 +1,6 @@
 //! Entering again: what a second call, or one at the same time, must leave alone.
 
+use crate::support::breaking::BreakingDocker;
 use crate::support::engine;
 use crate::support::sandbox::Sandbox;
 use std::fs::{self, File};
@@ -46,5 +47,19 @@ fn an_empty_codex_home_can_be_written_at_every_entry() {
             .run()
             .ok();
         assert_eq!(run.stdout, "written\n", "at entry {entry}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn nothing_of_a_container_that_was_refused_is_left_in_the_engine() {
+    let sandbox = Sandbox::new();
+    // One that starts and breaks a promise, and one that does not start.
+    for broken in ["shm_size: 64mb", "devices: [/dev/there-is-no-such-device]"] {
+        BreakingDocker::service(broken).install(&sandbox.place);
+        sandbox.enter(["--version"]).ended(1);
+        let name = state(&sandbox).file_name().expect("a name").display().to_string();
+        let networks = engine::docker(["network", "ls", "--format", "{{.Name}}"]);
+        assert!(!networks.contains(&name), "{broken}: {networks}");
+        assert_eq!(sandbox.containers(), Vec::<String>::new(), "{broken}");
     }
 }

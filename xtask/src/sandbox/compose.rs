@@ -196,6 +196,13 @@ pub fn remove(container: &str) -> Command {
         .timeout(60)
 }
 
+/// Removes the network that Compose made beside the container; with `--network none` there is none, and that is fine.
+pub fn remove_network(project: &str) -> Command {
+    Command::new("docker")
+        .args(["network", "rm", "--force", &format!("{project}_default")])
+        .timeout(30)
+}
+
 /// How to meet the terminal when entering.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terminal {

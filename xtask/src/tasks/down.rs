@@ -7,7 +7,7 @@ use crate::exec;
 use crate::host::user::User;
 use crate::sandbox::places::{self, Places};
 use crate::sandbox::{compose, settings};
-use crate::step::{Command, Step};
+use crate::step::Step;
 use crate::tasks::sandbox::find;
 use crate::ui;
 use anyhow::Result;
@@ -55,16 +55,8 @@ pub fn workspace(path: &std::path::Path) -> PathBuf {
 
 fn plan(places: &Places, container: Option<&str>) -> Vec<Step> {
     let mut steps = Vec::new();
-    if let Some(id) = container {
-        steps.push(Step::Run(compose::remove(id)));
-        let network = format!("{}_default", places.project);
-        // Compose made it beside the container; with `--network none` there is none, and that is fine.
-        steps.push(Step::Run(
-            Command::new("docker")
-                .args(["network", "rm", "--force", &network])
-                .timeout(30),
-        ));
-    }
+    steps.extend(container.map(|id| Step::Run(compose::remove(id))));
+    steps.push(Step::Run(compose::remove_network(&places.project)));
     let generated = places.override_file.parent().map(PathBuf::from);
     steps.extend(generated.map(|path| Step::Remove { path }));
     for path in [

@@ -47,14 +47,14 @@ pub fn run(cx: &Context, flags: &Flags, shell: bool, args: &[String]) -> Result<
     let (proof, missing) = match start::prove(cx, &wish, &mut started) {
         Ok(proven) => proven,
         Err(err) => {
-            start::discard(&started);
+            start::discard(&wish, &started);
             return Err(err);
         }
     };
     ui::say(proof.table().trim_end());
     if !holds(&proof) {
         if !shell {
-            start::discard(&started);
+            start::discard(&wish, &started);
             return Err(not_entered(cx, &proof));
         }
         ui::warn("a promise does not hold; this shell is for looking into it, nothing in it is safe to rely on");

@@ -160,6 +160,7 @@ fn up(project: &Project) -> Result<()> {
     }
     // What was half made is not left behind.
     let _ = exec::capture(&compose::remove(&project.container()));
+    let _ = exec::capture(&compose::remove_network(&project.name));
     Err(cannot_start(&said.stderr))
 }
 
@@ -227,10 +228,13 @@ fn missing(mcp: &[McpServer], inside: &Inside) -> Vec<String> {
     mcp.iter().filter(lacks).map(|server| server.name.clone()).collect()
 }
 
-/// Removes a container that this call started; one that ran before is left as it was.
-pub fn discard(started: &Started) {
+/// Removes a container that this call started, with its network; one that ran before is left as it was.
+pub fn discard(wish: &Wish, started: &Started) {
     if started.ours {
-        match exec::capture(&compose::remove(&started.id)) {
+        let removed = exec::capture(&compose::remove(&started.id));
+        // The engine has room for some thirty networks: one that is left behind is missed by others.
+        let _ = exec::capture(&compose::remove_network(&wish.places.project));
+        match removed {
             Ok(said) if said.ok() => ui::say(format_args!("removed `{}` again", started.container)),
             _ => ui::warn(format_args!(
                 "`{}` could not be removed: `cargo xtask down`",
