@@ -63,3 +63,18 @@ fn nothing_of_a_container_that_was_refused_is_left_in_the_engine() {
         assert_eq!(sandbox.containers(), Vec::<String>::new(), "{broken}");
     }
 }
+
+#[test]
+fn another_codex_home_to_share_is_not_entered_by_way_of_the_first() {
+    let sandbox = Sandbox::new();
+    let enter = |home: &str| {
+        let dir = sandbox.place.path(home);
+        fs::create_dir_all(&dir).expect("a Codex home");
+        fs::write(dir.join("which"), home).expect("a file in it");
+        let run = sandbox.task("sandbox").env("CODEX_HOME", dir);
+        let args = ["--yes", "--codex-home", "shared", "--shell"];
+        run.args(args).stdin("cat ~/.codex/which\n").run().ok().stdout.clone()
+    };
+    assert_eq!(enter("one"), "one");
+    assert_eq!(enter("two"), "two");
+}
