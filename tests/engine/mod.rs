@@ -5,5 +5,6 @@ mod image;
 mod inside;
 mod main_path;
 mod refusals;
+mod review;
 mod terminal;
 mod users;

@@ -87,7 +87,7 @@ pub fn differences(was: &Value, wanted: &Value) -> Differences {
         .collect();
     keys.dedup();
     let show = |value: Option<&Value>| match value {
-        None | Some(Value::Null) => "not there".to_owned(),
+        None | Some(Value::Null) => "none".to_owned(),
         Some(Value::String(text)) => format!("`{text}`"),
         Some(other) => format!("`{other}`"),
     };
@@ -130,10 +130,7 @@ mod tests {
         let wanted = json!({"gpus": "none", "codex": "0.2.0", "datasets.ssv2": "/a", "image": "x", "datasets.k": "/k"});
         let found = differences(&was, &wanted);
         assert_eq!(found.deferred, ["codex: the container has `0.1.0`, now it is `0.2.0`"]);
-        assert_eq!(
-            found.blocking,
-            ["datasets.k: the container has not there, now it is `/k`"]
-        );
+        assert_eq!(found.blocking, ["datasets.k: the container has none, now it is `/k`"]);
     }
 
     #[test]

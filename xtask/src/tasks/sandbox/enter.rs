@@ -22,6 +22,9 @@ use std::time::{Duration, Instant, SystemTime};
 /// How often a login that was renewed inside is carried over while Codex runs.
 const LOGIN_INTERVAL: Duration = Duration::from_secs(10);
 
+/// How long another call could take a session that was just started for none, and put another container in its place.
+const UNSEEN: Duration = Duration::from_secs(1);
+
 /// Enters Codex (or a shell), waits, and says what was left and what changed. Returns the program's exit code.
 ///
 /// # Errors
@@ -44,11 +47,14 @@ pub fn enter(
     let command = command(cx, wish, started, missing, &mark, shell, args);
     let before = baseline(wish)?;
     let hung_up = signals()?;
-    // From here on another call may enter beside this one.
-    drop(lock);
     ui::echo(&command);
-    let (mut last, since) = (Instant::now(), SystemTime::now());
+    let (start, since) = (Instant::now(), SystemTime::now());
+    let (mut last, mut lock) = (start, Some(lock));
     let code = exec::attach(&command, || {
+        if start.elapsed() > UNSEEN {
+            // From here on another call may enter beside this one.
+            drop(lock.take());
+        }
         if last.elapsed() > LOGIN_INTERVAL && wish.settings.codex_home == Mode::Mirror {
             last = Instant::now();
             // While Codex owns the terminal nothing is printed; what happened is said on the way out.

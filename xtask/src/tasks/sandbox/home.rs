@@ -8,9 +8,12 @@ use crate::image::plan::HostNetwork;
 use crate::sandbox::airlock;
 use crate::sandbox::codex_home::{self, Mirror, Mode};
 use crate::sandbox::login::{self, Outcome};
+use crate::sandbox::nofollow::Dir;
 use crate::sandbox::places::Places;
 use crate::sandbox::settings::Settings;
 use anyhow::{Context as _, Result};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 /// Where Codex reads what an administrator has set.
@@ -136,11 +139,15 @@ pub fn reconcile(wish: &Wish) -> Result<Outcome> {
     )
 }
 
+/// Empties a directory and keeps the directory itself: a running container has it mounted.
 fn empty(dir: &Path) -> Result<()> {
-    if dir.symlink_metadata().is_ok() {
-        std::fs::remove_dir_all(dir).with_context(|| format!("cannot empty `{}`", dir.display()))?;
-    }
-    exec::create_dir(dir, 0o700)
+    let remove = || -> std::io::Result<()> {
+        let home = Dir::make_root(dir, 0o700)?;
+        home.names()?
+            .iter()
+            .try_for_each(|name| home.remove(Path::new(OsStr::from_bytes(name.to_bytes()))))
+    };
+    remove().with_context(|| format!("cannot empty `{}`", dir.display()))
 }
 
 /// Fills the directory that is mounted read-only at `/sandbox`: the container never writes there.
@@ -164,5 +171,28 @@ fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
         Ok(())
     } else {
         exec::write_file(path, bytes, 0o644)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::MetadataExt as _;
+
+    #[test]
+    fn an_emptied_home_is_still_the_directory_that_is_mounted() {
+        let (dir, precious) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(precious.path().join("keep"), "").unwrap();
+        let home = dir.path().join("home");
+        empty(&home).unwrap();
+        let inode = fs::metadata(&home).unwrap().ino();
+        fs::create_dir_all(home.join("sessions/2026")).unwrap();
+        fs::write(home.join("sessions/2026/one"), "").unwrap();
+        std::os::unix::fs::symlink(precious.path(), home.join("link")).unwrap();
+        empty(&home).unwrap();
+        assert_eq!(fs::read_dir(&home).unwrap().count(), 0);
+        assert_eq!(fs::metadata(&home).unwrap().ino(), inode);
+        assert!(precious.path().join("keep").exists());
     }
 }

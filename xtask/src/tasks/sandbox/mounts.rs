@@ -67,7 +67,23 @@ pub fn label(cx: &Context, wish: &Wish) -> Map<String, Value> {
     put("network", settings.network.to_string());
     put("shm_size", settings.shm_bytes.to_string());
     put("pids_limit", settings.pids_limit.to_string());
-    put("codex_home", settings.codex_home.to_string());
+    put(
+        "codex_home",
+        match settings.codex_home {
+            // Which one is shared is the user's choice too; the others are the tool's own.
+            Mode::Shared => format!("shared {}", home::dir(wish).display()),
+            mode => mode.to_string(),
+        },
+    );
+    put(
+        "CA bundle",
+        if wish.network.ca.is_some() {
+            "the host's"
+        } else {
+            "the image's"
+        }
+        .into(),
+    );
     put("git", git.to_owned());
     put(
         "/etc/codex",

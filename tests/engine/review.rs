@@ -1,0 +1,80 @@
+//! Entering again: what a second call, or one at the same time, must leave alone.
+
+use crate::support::breaking::BreakingDocker;
+use crate::support::engine;
+use crate::support::sandbox::Sandbox;
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+/// The folder that the tool keeps for this sandbox's workspace.
+fn state(sandbox: &Sandbox) -> PathBuf {
+    let all = fs::read_dir(sandbox.place.path("state/codex-sandbox/workspaces")).expect("the state folder");
+    let mut all: Vec<PathBuf> = all.map(|entry| entry.expect("an entry").path()).collect();
+    assert_eq!(all.len(), 1, "{all:?}");
+    all.remove(0)
+}
+
+#[test]
+fn a_container_that_another_call_started_meanwhile_is_entered_and_not_replaced() {
+    let sandbox = Sandbox::new();
+    sandbox.enter(["--version"]).ok();
+    let first = sandbox.containers();
+    engine::docker(["kill", &first[0]]);
+    // This test is the other call: it holds the lock while the container comes up.
+    let lock = File::open(state(&sandbox).join("lock")).expect("the lock");
+    lock.lock().expect("its turn");
+    let stderr = thread::scope(|scope| {
+        let second = scope.spawn(|| sandbox.enter(["--version"]).ok().stderr.clone());
+        thread::sleep(Duration::from_secs(3));
+        engine::docker(["start", &first[0]]);
+        drop(lock);
+        second.join().expect("the second call")
+    });
+    assert!(stderr.contains("waiting for another"), "{stderr}");
+    assert_eq!(sandbox.containers(), first);
+}
+
+#[test]
+fn an_empty_codex_home_can_be_written_at_every_entry() {
+    let sandbox = Sandbox::new();
+    for entry in 1..=2 {
+        let run = sandbox
+            .task("sandbox")
+            .args(["--yes", "--codex-home", "none", "--shell"])
+            .stdin("ls -A ~/.codex && touch ~/.codex/left && echo written\n")
+            .run()
+            .ok();
+        assert_eq!(run.stdout, "written\n", "at entry {entry}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn nothing_of_a_container_that_was_refused_is_left_in_the_engine() {
+    let sandbox = Sandbox::new();
+    // One that starts and breaks a promise, and one that does not start.
+    for broken in ["shm_size: 64mb", "devices: [/dev/there-is-no-such-device]"] {
+        BreakingDocker::service(broken).install(&sandbox.place);
+        sandbox.enter(["--version"]).ended(1);
+        let name = state(&sandbox).file_name().expect("a name").display().to_string();
+        let networks = engine::docker(["network", "ls", "--format", "{{.Name}}"]);
+        assert!(!networks.contains(&name), "{broken}: {networks}");
+        assert_eq!(sandbox.containers(), Vec::<String>::new(), "{broken}");
+    }
+}
+
+#[test]
+fn another_codex_home_to_share_is_not_entered_by_way_of_the_first() {
+    let sandbox = Sandbox::new();
+    let enter = |home: &str| {
+        let dir = sandbox.place.path(home);
+        fs::create_dir_all(&dir).expect("a Codex home");
+        fs::write(dir.join("which"), home).expect("a file in it");
+        let run = sandbox.task("sandbox").env("CODEX_HOME", dir);
+        let args = ["--yes", "--codex-home", "shared", "--shell"];
+        run.args(args).stdin("cat ~/.codex/which\n").run().ok().stdout.clone()
+    };
+    assert_eq!(enter("one"), "one");
+    assert_eq!(enter("two"), "two");
+}
