@@ -86,7 +86,7 @@ pub fn holds(proof: &Proof) -> bool {
     proof.claims.iter().all(|claim| claim.verdict == Verdict::Held)
 }
 
-/// Two calls for one workspace take turns until both have entered. Also tells whether this one had to wait.
+/// Two calls for one workspace take turns until both have entered.
 fn lock(places: &Places) -> Result<File> {
     crate::exec::create_dir(&places.dir, 0o700)?;
     let open = || -> std::io::Result<File> {
