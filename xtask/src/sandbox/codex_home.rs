@@ -1,6 +1,6 @@
 //! The Codex home of a sandbox: what goes in from the host, what does not, and why.
 //!
-//! [`read`] collects the host's configuration as values and says what it left out; [`write`] fills the private home
+//! [`read`] collects the host's configuration as values and says what it left out; [`write()`] fills the private home
 //! with it. The configuration is set anew each time; what the sandbox's own Codex made (sessions, history, databases,
 //! login, MCP logins) stays. Never taken along, because they run or unlock something, or belong to the host's own
 //! processes: `.env`, `environments.toml`, `auth.json` (see `login`), `.credentials.json`, `packages`,
