@@ -106,10 +106,12 @@ impl Drop for Sandbox {
             return;
         }
         for id in self.containers() {
-            let format = "{{index .Config.Labels \"com.docker.compose.project\"}}";
-            let (_, project, _) = proc::outcome(proc::find("docker"), ["inspect", "--format", format, &id]);
             proc::outcome(proc::find("docker"), ["rm", "--force", "--volumes", &id]);
-            let network = format!("{}_default", project.trim());
+        }
+        // Also where a container is gone already: the engine has only some thirty networks to give.
+        let generated = std::fs::read_dir(self.place.root().join("target/sandbox"));
+        for entry in generated.into_iter().flatten().flatten() {
+            let network = format!("codex-sandbox-{}_default", entry.file_name().display());
             proc::outcome(proc::find("docker"), ["network", "rm", "--force", &network]);
         }
     }
