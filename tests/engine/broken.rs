@@ -5,7 +5,7 @@
 
 use crate::support::breaking::BreakingDocker;
 use crate::support::codex;
-use crate::support::engine;
+use crate::support::engine::{self, Mounted};
 use crate::support::proc;
 use crate::support::sandbox::Sandbox;
 use std::path::Path;
@@ -35,6 +35,20 @@ fn is_refused(sandbox: &Sandbox, run: &crate::support::run::Run, ids: &[&str]) {
         Vec::<String>::new(),
         "the container was left behind"
     );
+    assert!(run.stderr.contains("--project-name"), "{}", run.stderr);
+    let project = run
+        .stderr
+        .split("--project-name ")
+        .nth(1)
+        .and_then(|rest| rest.split(' ').next());
+    let networks = engine::docker([
+        "network",
+        "ls",
+        "--quiet",
+        "--filter",
+        &format!("name={}", project.unwrap_or("?")),
+    ]);
+    assert_eq!(networks, "", "the network was left behind");
 }
 
 /// A service in which one mount has another source, or other options.
@@ -47,8 +61,8 @@ fn mount(source: &Path, target: &str, options: &str) -> BreakingDocker {
 
 #[test]
 fn another_host_name() {
-    let script = "\"$real\" exec --privileged --user 0 \"$container\" python3 -c \
-                  'import socket; socket.sethostname(\"other\")'";
+    let script = "pid=$(\"$real\" inspect --format '{{.State.Pid}}' \"$container\")\n\
+                  $as_root nsenter --target \"$pid\" --uts hostname other";
     breaks(
         &Sandbox::new(),
         BreakingDocker::after_up(script),
@@ -124,6 +138,7 @@ fn a_data_set_that_can_be_written() {
 #[test]
 fn a_data_set_that_later_mounts_of_the_host_reach() {
     let sandbox = Sandbox::new();
+    let _mounted = Mounted::shared(&sandbox.dataset());
     let options = "read_only: true, bind: {propagation: rslave}";
     let docker = mount(&sandbox.dataset(), "/datasets/ssv2", options);
     breaks(&sandbox, docker, &["dataset.ssv2.private"]);

@@ -36,10 +36,12 @@ fn torch_is_there_and_decord_reads_the_right_frames() {
     let script = "import torch, decord, timm, einops\n\
         clip = decord.VideoReader('/datasets/ssv2/1.webm')\n\
         frames = torch.from_numpy(clip.get_batch([0, 7, 23]).asnumpy())\n\
-        print('frames', len(clip), list(frames.shape), [round(f.float().mean().item()) for f in frames])\n";
+        seen = [f.float().mean().item() for f in frames]\n\
+        right = all(abs(a - 4 * n * 255 / 219) < 2 for a, n in zip(seen, [0, 7, 23]))\n\
+        print('frames', len(clip), list(frames.shape), 'right' if right else seen)\n";
     fs::write(sandbox.workspace().join("look.py"), script).expect("a script in the workspace");
     let said = sandbox.codex_runs("python3 /workspace/look.py");
-    assert!(said.contains("frames 24 [3, 240, 320, 3] [0, 33, 107]"), "{said}");
+    assert!(said.contains("frames 24 [3, 240, 320, 3] right"), "{said}");
 }
 
 #[test]
@@ -81,6 +83,7 @@ fn a_commit_made_inside_stays_there_until_it_is_taken() {
         ];
         proc::output("env", words.iter().chain(args))
     };
+    sandbox.place.write("repo/workspace/old", "x");
     git(&["init", "-q", "-b", "main"]);
     git(&["add", "-A"]);
     git(&["commit", "-q", "-m", "from the host"]);

@@ -26,9 +26,10 @@ fn codex_is_entered_after_a_yes_used_and_left() {
     terminal.shows("SAY: the-answer", 20);
     terminal.press("Enter");
     terminal.shows("• the-answer-of-the-model", 30);
-    terminal.press("C-c");
-    terminal.press("C-c");
-    terminal.ended(30);
+    terminal.types("/quit");
+    terminal.shows("› /quit", 20);
+    terminal.press("Enter");
+    assert_eq!(terminal.ended(30), 0);
     terminal.shows("cargo xtask down", 1);
     assert!(!processes(&sandbox).contains("codex"), "{}", processes(&sandbox));
 }
@@ -68,7 +69,7 @@ fn a_terminal_that_closes_leaves_no_codex_behind() {
     let sandbox = Sandbox::new();
     let terminal = open(&sandbox, &["--yes"]);
     terminal.shows("fake-model", 180);
-    assert!(processes(&sandbox).contains("/codex"), "{}", processes(&sandbox));
+    assert!(processes(&sandbox).contains("codex -c"), "{}", processes(&sandbox));
     terminal.close();
     proc::wait_for("Codex to end inside", 30, || {
         (!processes(&sandbox).contains("codex")).then_some(())

@@ -38,7 +38,8 @@ impl BreakingDocker {
         }
     }
 
-    /// Runs a script right after `docker compose … up` has returned; `$container` is the container's id.
+    /// Runs a script right after `docker compose … up` has returned; `$container` is the container's id,
+    /// `$real` the real docker and `$as_root` what makes a command run as root.
     pub(crate) fn after_up(script: &str) -> BreakingDocker {
         BreakingDocker {
             after_up: Some(script.to_owned()),
@@ -75,6 +76,7 @@ impl BreakingDocker {
                  container=$(\"$real\" ps -q --no-trunc --filter \"label=com.docker.compose.project=$project\")\n\
                  [ -n \"$container\" ] || { echo 'up left no container' >&2; exit 97; }\n",
             );
+            script.push_str("as_root=; [ \"$(id -u)\" = 0 ] || as_root='sudo -n'\nset -e\n");
             script.push_str(after);
             script.push('\n');
         }

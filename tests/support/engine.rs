@@ -123,3 +123,33 @@ pub(crate) fn clips() -> PathBuf {
     });
     dir
 }
+
+/// A mount of the test's own, undone at its end.
+pub(crate) struct Mounted(PathBuf);
+
+impl Mounted {
+    /// Shows a directory at another place too; both must be absolute.
+    pub(crate) fn bind(from: &Path, to: &Path) -> Mounted {
+        fs::create_dir_all(to).expect("a mount point");
+        as_root([
+            OsStr::new("mount"),
+            OsStr::new("--bind"),
+            from.as_os_str(),
+            to.as_os_str(),
+        ]);
+        Mounted(to.to_path_buf())
+    }
+
+    /// Makes a directory a mount of its own, whose later submounts are passed on.
+    pub(crate) fn shared(dir: &Path) -> Mounted {
+        let mounted = Mounted::bind(dir, dir);
+        as_root([OsStr::new("mount"), OsStr::new("--make-shared"), dir.as_os_str()]);
+        mounted
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        as_root([OsStr::new("umount"), OsStr::new("--lazy"), self.0.as_os_str()]);
+    }
+}

@@ -106,7 +106,11 @@ impl Drop for Sandbox {
             return;
         }
         for id in self.containers() {
+            let format = "{{index .Config.Labels \"com.docker.compose.project\"}}";
+            let (_, project, _) = proc::outcome(proc::find("docker"), ["inspect", "--format", format, &id]);
             proc::outcome(proc::find("docker"), ["rm", "--force", "--volumes", &id]);
+            let network = format!("{}_default", project.trim());
+            proc::outcome(proc::find("docker"), ["network", "rm", "--force", &network]);
         }
     }
 }

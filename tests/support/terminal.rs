@@ -83,13 +83,27 @@ impl Terminal {
         ]);
     }
 
-    /// Waits for the program to end and returns its exit code.
+    /// Waits for the program to end and returns its exit code; one that a signal ended gives 128 and its number.
     #[track_caller]
     pub(crate) fn ended(&self, seconds: u64) -> i32 {
-        proc::wait_for("the program in the terminal to end", seconds, || {
-            let said = self.command(["display-message", "-p", "-t", "t", "#{pane_dead} #{pane_dead_status}"]);
-            said.trim().strip_prefix("1 ").and_then(|code| code.parse().ok())
-        })
+        let format = "#{pane_dead} #{pane_dead_status} #{pane_dead_signal}";
+        let end = Instant::now() + Duration::from_secs(seconds);
+        loop {
+            let said = self.command(["display-message", "-p", "-t", "t", format]);
+            match said.trim_end_matches('\n').split(' ').collect::<Vec<_>>()[..] {
+                // The terminal is closed, and tmux has not asked for the program's end yet.
+                ["1", "", ""] => {}
+                ["1", "", signal] => return 128 + signal.parse::<i32>().expect("a signal's number"),
+                ["1", status, _] => return status.parse().expect("an exit code"),
+                _ => {}
+            }
+            assert!(
+                Instant::now() < end,
+                "the program did not end within {seconds} s; the terminal shows:\n{}",
+                self.screen()
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// Closes the window, as a user does who has had enough: whatever runs in it gets SIGHUP.

@@ -177,8 +177,8 @@ pub fn command() -> Command {
                 .value_parser(value_parser!(usize))
                 .default_value("10"),
         )
-        .arg(value("dataset", "NAME=DIR", "The data set to enter with").action(ArgAction::Append))
-        .arg(flag("cpu", "Use the CPU base image"));
+        .arg(path("codex", "PATH", "The host's Codex [default: codex on PATH]"))
+        .arg(flag("cpu", "Use the CPU base image; implies --gpus none"));
     Command::new("cargo xtask")
         .bin_name("cargo xtask")
         .about("A GPU sandbox for Codex that proves what it promises")

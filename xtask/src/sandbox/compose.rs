@@ -123,9 +123,12 @@ impl Project {
     }
 }
 
+/// What Compose adds to the project's name for the first container of the service.
+const CONTAINER_SUFFIX: &str = "-workspace-1";
+
 /// Compose's own name for the first container of the service.
 pub fn container_name(project: &str) -> String {
-    format!("{project}-workspace-1")
+    format!("{project}{CONTAINER_SUFFIX}")
 }
 
 type RoleOf = fn() -> Role;
@@ -196,8 +199,10 @@ pub fn remove(container: &str) -> Command {
         .timeout(60)
 }
 
-/// Removes the network that Compose made beside the container; with `--network none` there is none, and that is fine.
-pub fn remove_network(project: &str) -> Command {
+/// Removes the network that Compose made beside a container; with `--network none` there is none, and that is fine.
+/// An engine has about thirty of them to give: one that is left behind is missed soon.
+pub fn remove_network(container: &str) -> Command {
+    let project = container.strip_suffix(CONTAINER_SUFFIX).unwrap_or(container);
     Command::new("docker")
         .args(["network", "rm", "--force", &format!("{project}_default")])
         .timeout(30)

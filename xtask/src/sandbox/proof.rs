@@ -135,11 +135,17 @@ pub fn table(claims: &[Claim]) -> String {
 ///
 /// `inspect` is the text of `docker container inspect` of that container, asked since it was started.
 pub fn prove(container: &str, inspect: &str, promise: &Promise, request: &Request) -> anyhow::Result<(Proof, Inside)> {
-    let (answer, host) = exec::both(
-        || exec::stdout_of(&request.command(container)),
-        || HostWitness::read(inspect, promise),
-    );
-    let mut host = host?;
+    conclude(exec::stdout_of(&request.command(container)), inspect, promise, request)
+}
+
+/// The proof from an answer of the inside witness that was asked already: see [`prove`].
+pub fn conclude(
+    answer: anyhow::Result<String>,
+    inspect: &str,
+    promise: &Promise,
+    request: &Request,
+) -> anyhow::Result<(Proof, Inside)> {
+    let mut host = HostWitness::read(inspect, promise)?;
     // The file goes away whatever the probe's answer is worth.
     if request.workspace_file {
         host.take_workspace_file(promise, &request.nonce);

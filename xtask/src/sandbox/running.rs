@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// Settings that a running container may lag behind: they are taken at the next start, and nothing that was asked
 /// for now is missing meanwhile.
-const DEFERRED: &[&str] = &["image", "codex", "compose file"];
+const DEFERRED: &[&str] = &["image inputs", "codex", "compose file"];
 
 /// A container of ours.
 #[derive(Debug, Clone, PartialEq)]
@@ -130,10 +130,7 @@ mod tests {
         let wanted = json!({"gpus": "none", "codex": "0.2.0", "datasets.ssv2": "/a", "image": "x", "datasets.k": "/k"});
         let found = differences(&was, &wanted);
         assert_eq!(found.deferred, ["codex: the container has `0.1.0`, now it is `0.2.0`"]);
-        assert_eq!(
-            found.blocking,
-            ["datasets.k: the container has none, now it is `/k`"]
-        );
+        assert_eq!(found.blocking, ["datasets.k: the container has none, now it is `/k`"]);
     }
 
     #[test]

@@ -55,8 +55,11 @@ pub fn workspace(path: &std::path::Path) -> PathBuf {
 
 fn plan(places: &Places, container: Option<&str>) -> Vec<Step> {
     let mut steps = Vec::new();
-    steps.extend(container.map(|id| Step::Run(compose::remove(id))));
-    steps.push(Step::Run(compose::remove_network(&places.project)));
+    if let Some(id) = container {
+        steps.push(Step::Run(compose::remove(id)));
+    }
+    let name = compose::container_name(&places.project);
+    steps.push(Step::Run(compose::remove_network(&name)));
     let generated = places.override_file.parent().map(PathBuf::from);
     steps.extend(generated.map(|path| Step::Remove { path }));
     for path in [

@@ -92,6 +92,21 @@ pub fn ensure(cx: &Context, settings: &Settings, user: &User, state: &State) -> 
     Ok((tag, id))
 }
 
+/// The inputs as far as they are known without asking the engine.
+///
+/// # Errors
+/// A file of the build context cannot be read.
+pub fn inputs(cx: &Context, settings: &Settings, user: &User) -> Result<Inputs> {
+    Ok(Inputs {
+        base: settings.base.clone().unwrap_or_else(base::cpu_reference),
+        base_id: None,
+        arch_list: settings.arch_list.clone(),
+        uid: user.uid,
+        gid: user.gid,
+        files: read_files(&cx.root.join("docker"))?,
+    })
+}
+
 /// Reads the inputs and asks the engine, in one query, which images there are.
 ///
 /// # Errors
@@ -116,14 +131,10 @@ pub fn state(cx: &Context, settings: &Settings, user: &User) -> Result<State> {
             .find(|(_, tag)| *tag == name)
             .map(|(id, _)| (*id).to_owned())
     };
-    let reference = settings.base.clone().unwrap_or_else(base::cpu_reference);
+    let inputs = inputs(cx, settings, user)?;
     let inputs = Inputs {
-        base_id: id_of(&reference),
-        base: reference,
-        arch_list: settings.arch_list.clone(),
-        uid: user.uid,
-        gid: user.gid,
-        files: read_files(&cx.root.join("docker"))?,
+        base_id: id_of(&inputs.base),
+        ..inputs
     };
     let mine = |tag: &&str| tag.starts_with(&format!("{REPOSITORY}:")) && tag.ends_with(&format!("-u{}", user.uid));
     let newest = images.iter().map(|(_, tag)| *tag).find(mine).map(str::to_owned);

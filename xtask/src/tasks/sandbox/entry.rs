@@ -29,14 +29,20 @@ impl Entry {
 
 /// Reads what was kept of a container, by its id; `None` where that is not known any more.
 pub fn read(places: &Places, id: &str) -> Option<Entry> {
+    last(places).filter(|(last, _)| last == id).map(|(_, entry)| entry)
+}
+
+/// The container that was started last, by its id, and what was kept of it.
+pub fn last(places: &Places) -> Option<(String, Entry)> {
     let value: Value = serde_json::from_slice(&std::fs::read(&places.entry).ok()?).ok()?;
     let carried = value["carried"].as_object()?.iter();
-    (value["container"] == id).then_some(Entry {
+    let entry = Entry {
         promise: Promise::from_json(&value["promise"])?,
         carried: carried
             .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
             .collect(),
-    })
+    };
+    Some((value["container"].as_str()?.to_owned(), entry))
 }
 
 /// Keeps it.

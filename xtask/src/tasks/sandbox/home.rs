@@ -4,10 +4,13 @@ use super::prepare::Wish;
 use crate::context::Context;
 use crate::error::usage;
 use crate::exec;
+use crate::image::plan::HostNetwork;
 use crate::sandbox::airlock;
 use crate::sandbox::codex_home::{self, Mirror, Mode};
 use crate::sandbox::login::{self, Outcome};
 use crate::sandbox::nofollow::Dir;
+use crate::sandbox::places::Places;
+use crate::sandbox::settings::Settings;
 use anyhow::{Context as _, Result};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -43,10 +46,10 @@ pub fn dir(wish: &Wish) -> PathBuf {
 ///
 /// # Errors
 /// The host's configuration cannot be read.
-pub fn read(cx: &Context, wish: &Wish) -> Result<Mirror> {
-    match wish.settings.codex_home {
+pub fn read(cx: &Context, settings: &Settings) -> Result<Mirror> {
+    match settings.codex_home {
         Mode::None => Ok(Mirror::default()),
-        _ => codex_home::read(&wish.settings.host_codex_home, &cx.home.join(".agents")),
+        _ => codex_home::read(&settings.host_codex_home, &cx.home.join(".agents")),
     }
 }
 
@@ -56,7 +59,11 @@ pub fn read(cx: &Context, wish: &Wish) -> Result<Mirror> {
 /// The host's configuration cannot be read.
 pub fn notes(cx: &Context, wish: &Wish) -> Result<Vec<String>> {
     Ok(match wish.settings.codex_home {
-        Mode::Mirror => read(cx, wish)?.notes.iter().map(ToString::to_string).collect(),
+        Mode::Mirror => read(cx, &wish.settings)?
+            .notes
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
         Mode::Shared => vec!["shared: the agent can change what your own Codex runs on this host".to_owned()],
         Mode::None => vec!["none: nothing of yours goes in, not even the login".to_owned()],
     })
@@ -109,7 +116,7 @@ pub fn refresh(wish: &Wish, mirror: &Mirror) -> Result<Vec<String>> {
             .iter()
             .map(|note| format!("warning: {note}")),
     );
-    guest(wish)?;
+    guest(places, &wish.network)?;
     if let Some(repository) = &wish.repository {
         let lock = airlock::prepare(repository, &places.git, Some(&wish.identity))?;
         notes.extend(lock.notes.iter().map(|note| format!("git: {note}")));
@@ -147,13 +154,13 @@ fn empty(dir: &Path) -> Result<()> {
 ///
 /// # Errors
 /// The CA bundle cannot be read, or the state folder cannot be written.
-pub fn guest(wish: &Wish) -> Result<()> {
-    let guest = &wish.places.guest;
+pub fn guest(places: &Places, network: &HostNetwork) -> Result<()> {
+    let guest = &places.guest;
     exec::create_dir(guest, 0o755)?;
     for (name, text) in GUEST_FILES {
         write_new(&guest.join(name), text.as_bytes())?;
     }
-    let Some(ca) = &wish.network.ca else { return Ok(()) };
+    let Some(ca) = &network.ca else { return Ok(()) };
     let bytes = std::fs::read(ca).with_context(|| format!("cannot read the CA bundle `{}`", ca.display()))?;
     write_new(&guest.join("ca.pem"), &bytes)
 }

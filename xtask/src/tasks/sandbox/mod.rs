@@ -1,5 +1,6 @@
 //! `cargo xtask sandbox`: build, start, prove, show, ask, enter; on the way out say what changed.
 
+mod early;
 mod enter;
 mod entry;
 mod home;
@@ -10,13 +11,18 @@ mod start;
 pub use entry::read as read_entry;
 pub use mounts::problems;
 pub use prepare::{Wish, gather};
+
+use prepare::Ground;
 pub use start::{copy_of_proof, find};
 
 use crate::cli::Flags;
 use crate::context::Context;
 use crate::error::{failed, usage};
+use crate::sandbox::compose::Project;
 use crate::sandbox::places::Places;
+use crate::sandbox::promise::{GpuRoute, Gpus};
 use crate::sandbox::proof::{Proof, Verdict};
+use crate::tasks::image::State;
 use crate::ui;
 use anyhow::{Context as _, Result};
 use std::fs::File;
@@ -34,27 +40,24 @@ pub fn run(cx: &Context, flags: &Flags, shell: bool, args: &[String]) -> Result<
                 .into(),
         );
     }
-    let mut wish = gather(cx, flags)?;
+    let ground = Ground::read(cx, flags)?;
     if flags.dry_run {
-        return start::dry_run(cx, &wish, shell, args);
+        return start::dry_run(cx, &ground.gather(cx, false)?, shell, args);
     }
-    let (lock, waited) = lock(&wish.places)?;
-    if waited || wish.running.as_ref().is_none_or(|running| !running.up) {
-        // Another call may have started it since this one looked.
-        wish.running = find(&crate::sandbox::compose::container_name(&wish.places.project))?;
-    }
+    let lock = lock(&ground.places)?;
+    let mut wish = ground.gather(cx, true)?;
     let mut started = start::ensure(cx, &wish)?;
-    let (proof, missing) = match start::prove(cx, &wish, &mut started) {
+    let (proof, missing) = match start::prove(cx, &mut wish, &mut started) {
         Ok(proven) => proven,
         Err(err) => {
-            start::discard(&wish, &started);
+            start::discard(&started);
             return Err(err);
         }
     };
     ui::say(proof.table().trim_end());
     if !holds(&proof) {
         if !shell {
-            start::discard(&wish, &started);
+            start::discard(&started);
             return Err(not_entered(cx, &proof));
         }
         ui::warn("a promise does not hold; this shell is for looking into it, nothing in it is safe to rely on");
@@ -69,26 +72,34 @@ pub fn run(cx: &Context, flags: &Flags, shell: bool, args: &[String]) -> Result<
     enter::enter(cx, &wish, &started, &missing, lock, shell, args)
 }
 
+/// What Compose would be told of a wanted sandbox.
+///
+/// # Errors
+/// It cannot be planned.
+pub fn plan(cx: &Context, wish: &Wish, image: &State) -> Result<Project> {
+    let route = (wish.settings.gpus != Gpus::None).then_some(GpuRoute::Nvidia);
+    mounts::project(cx, wish, &image.inputs.tag(), route)
+}
+
 /// Whether Codex may be entered: every claim is held. What cannot be proven is no promise kept.
 pub fn holds(proof: &Proof) -> bool {
     proof.claims.iter().all(|claim| claim.verdict == Verdict::Held)
 }
 
-/// Two calls for one workspace take turns until both have entered. Also tells whether this one had to wait.
-fn lock(places: &Places) -> Result<(File, bool)> {
+/// Two calls for one workspace take turns until both have entered.
+fn lock(places: &Places) -> Result<File> {
     crate::exec::create_dir(&places.dir, 0o700)?;
-    let open = || -> std::io::Result<(File, bool)> {
+    let open = || -> std::io::Result<File> {
         let file = File::options()
             .create(true)
             .truncate(false)
             .write(true)
             .open(&places.lock)?;
-        let waited = file.try_lock().is_err();
-        if waited {
+        if file.try_lock().is_err() {
             ui::say("waiting for another `cargo xtask` that starts or proves this sandbox");
             file.lock()?;
         }
-        Ok((file, waited))
+        Ok(file)
     };
     open().with_context(|| format!("cannot lock `{}`", places.lock.display()))
 }

@@ -41,12 +41,12 @@ pub fn project(cx: &Context, wish: &Wish, image: &str, route: Option<GpuRoute>) 
         },
         codex_bin: wish.codex.binary.clone(),
         ca: wish.network.ca.is_some(),
-        settings: Value::Object(Map::from_iter(label(cx, wish, image))),
+        settings: Value::Object(Map::from_iter(label(cx, wish))),
     })
 }
 
 /// The settings that a container is made with, as its label holds them: what a later call is compared with.
-pub fn label(cx: &Context, wish: &Wish, image: &str) -> Map<String, Value> {
+pub fn label(cx: &Context, wish: &Wish) -> Map<String, Value> {
     let settings = &wish.settings;
     let groups: Vec<String> = groups(wish).iter().map(u32::to_string).collect();
     let compose = std::fs::read(cx.root.join("docker/docker-compose.yaml")).unwrap_or_default();
@@ -77,7 +77,12 @@ pub fn label(cx: &Context, wish: &Wish, image: &str) -> Map<String, Value> {
     );
     put(
         "CA bundle",
-        if wish.network.ca.is_some() { "the host's" } else { "the image's" }.into(),
+        if wish.network.ca.is_some() {
+            "the host's"
+        } else {
+            "the image's"
+        }
+        .into(),
     );
     put("git", git.to_owned());
     put(
@@ -91,7 +96,13 @@ pub fn label(cx: &Context, wish: &Wish, image: &str) -> Map<String, Value> {
     for mount in &wish.datasets {
         put(&mount.role.id(), mount.source.to_string_lossy().into_owned());
     }
-    put("image", image.to_owned());
+    // The base image's id is not among them: it would have to be asked for, and is looked at when the image is built.
+    let inputs = wish
+        .image
+        .table()
+        .into_iter()
+        .map(|(name, value)| format!("{name}={value}"));
+    put("image inputs", fingerprint::of(inputs)[..12].to_owned());
     put("codex", wish.codex.version.clone());
     put("compose file", fingerprint::of([compose])[..12].to_owned());
     label

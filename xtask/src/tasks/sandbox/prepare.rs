@@ -1,5 +1,7 @@
 //! What is wanted, gathered before anything is changed: settings, and the facts of this host, side by side.
 
+use super::early::{self, Early};
+use super::home;
 use crate::cli::Flags;
 use crate::context::Context;
 use crate::error::usage;
@@ -7,13 +9,14 @@ use crate::exec;
 use crate::host::codex::{self, Codex};
 use crate::host::network;
 use crate::host::user::User;
+use crate::image::Inputs;
 use crate::image::plan::HostNetwork;
 use crate::sandbox::airlock::{self, Identity, Repository};
 use crate::sandbox::places::{self, Places};
 use crate::sandbox::promise::{Mount, Role};
 use crate::sandbox::running::Running;
 use crate::sandbox::settings::{self, LOCAL_FILE, Settings};
-use crate::tasks::image::{self, State};
+use crate::tasks::image;
 use crate::ui;
 use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
@@ -28,8 +31,8 @@ pub struct Wish {
     pub places: Places,
     /// The host's Codex.
     pub codex: Codex,
-    /// The image, and why it must be built.
-    pub image: State,
+    /// What decides what is in the image, without the base's id.
+    pub image: Inputs,
     /// The container that is there already.
     pub running: Option<Running>,
     /// The workspace's repository.
@@ -42,53 +45,108 @@ pub struct Wish {
     pub workspace: PathBuf,
     /// The data sets as mounts, canonical.
     pub datasets: Vec<Mount>,
+    /// What the container that ran last said of itself.
+    pub early: Option<Early>,
 }
 
-/// Gathers settings and facts. The slow ones (container, image, Codex) are asked side by side.
+/// What is known without asking any program.
+pub struct Ground {
+    settings: Settings,
+    user: User,
+    workspace: PathBuf,
+    datasets: Vec<Mount>,
+    repository: Option<Repository>,
+    network: HostNetwork,
+    /// Where this workspace's things lie.
+    pub places: Places,
+}
+
+/// Gathers settings and facts.
 ///
 /// # Errors
 /// Wrong settings, a missing source, no engine, no Codex.
 pub fn gather(cx: &Context, flags: &Flags) -> Result<Wish> {
-    let mut settings = settings::load(cx, flags)?;
-    give_sources(cx, &mut settings)?;
-    let user = User::read();
-    let workspace = canonical("the workspace", &settings.workspace)?;
-    let datasets = settings
-        .datasets
-        .iter()
-        .filter_map(dataset_mount)
-        .collect::<Result<Vec<_>>>()?;
-    let places = places::of(cx, &workspace, user.uid);
-    let container = crate::sandbox::compose::container_name(&places.project);
-    let repository = airlock::detect(&workspace)?;
-    // Codex is started to learn its version: one that the agent could have written is refused before that.
-    let launcher = codex::find(cx, settings.codex.as_deref())?;
-    refuse_own_codex(&launcher, &workspace)?;
-    let ((running, image), (codex, identity)) = exec::both(
-        || exec::both(|| super::find(&container), || image::state(cx, &settings, &user)),
-        || {
-            let codex = codex::resolve(cx, settings.codex.as_deref());
-            (
-                codex,
-                repository
-                    .as_ref()
-                    .map_or(Ok(Identity::default()), |repo| airlock::identity(Some(repo))),
-            )
-        },
-    );
-    Ok(Wish {
-        codex: codex?,
-        image: image?,
-        running: running?,
-        identity: identity?,
-        network: network::read(cx),
-        settings,
-        user,
-        places,
-        repository,
-        workspace,
-        datasets,
-    })
+    Ground::read(cx, flags)?.gather(cx, false)
+}
+
+impl Ground {
+    /// Reads the settings and what they name.
+    ///
+    /// # Errors
+    /// Wrong settings, a missing source.
+    pub fn read(cx: &Context, flags: &Flags) -> Result<Ground> {
+        let mut settings = settings::load(cx, flags)?;
+        give_sources(cx, &mut settings)?;
+        let user = User::read();
+        let workspace = canonical("the workspace", &settings.workspace)?;
+        let datasets = settings
+            .datasets
+            .iter()
+            .filter_map(dataset_mount)
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Ground {
+            places: places::of(cx, &workspace, user.uid),
+            repository: airlock::detect(&workspace)?,
+            network: network::read(cx),
+            settings,
+            user,
+            workspace,
+            datasets,
+        })
+    }
+
+    /// Asks what takes its time side by side: the engine for the container, Codex for its version, git
+    /// for the user's name, and (to enter, with the lock held) the container that ran last for its half of the proof.
+    ///
+    /// # Errors
+    /// No engine, no Codex.
+    pub fn gather(self, cx: &Context, enter: bool) -> Result<Wish> {
+        let Ground {
+            settings,
+            user,
+            workspace,
+            datasets,
+            repository,
+            network,
+            places,
+        } = self;
+        let container = crate::sandbox::compose::container_name(&places.project);
+        // Codex is started to learn its version: one that the agent could have written is refused before that.
+        let launcher = codex::find(cx, settings.codex.as_deref())?;
+        refuse_own_codex(&launcher, &workspace)?;
+        let early = || -> Result<Option<Early>> {
+            if !enter || !places.entry.exists() {
+                return Ok(None);
+            }
+            home::guest(&places, &network)?;
+            Ok(early::ask(&places, &workspace, &home::read(cx, &settings)?))
+        };
+        let identity = || {
+            repository
+                .as_ref()
+                .map_or(Ok(Identity::default()), |repo| airlock::identity(Some(repo)))
+        };
+        let image = image::inputs(cx, &settings, &user)?;
+        let (running, (early, (codex, identity))) = exec::both(
+            || super::find(&container),
+            || exec::both(early, || (codex::resolve(cx, settings.codex.as_deref()), identity())),
+        );
+        let (codex, running, identity, early) = (codex?, running?, identity?, early?);
+        Ok(Wish {
+            settings,
+            user,
+            places,
+            codex,
+            image,
+            running,
+            repository,
+            identity,
+            network,
+            workspace,
+            datasets,
+            early,
+        })
+    }
 }
 
 fn refuse_own_codex(launcher: &Path, workspace: &Path) -> Result<()> {

@@ -1,5 +1,6 @@
 //! From what is wanted to a running container that was proven.
 
+use super::early;
 use super::entry::{self, Entry};
 use super::prepare::Wish;
 use super::{home, mounts};
@@ -10,7 +11,7 @@ use crate::host::{engine, gpu};
 use crate::sandbox::codex_home::{McpServer, Mirror};
 use crate::sandbox::compose::{self, Project};
 use crate::sandbox::probe::{Inside, Request};
-use crate::sandbox::promise::{GpuRoute, Gpus, Promise};
+use crate::sandbox::promise::{Gpus, Promise};
 use crate::sandbox::proof::{self, Proof};
 use crate::sandbox::running::{self, Running, differences, sessions};
 use crate::step::{Command, Step};
@@ -52,10 +53,7 @@ pub fn ensure(cx: &Context, wish: &Wish) -> Result<Started> {
     let Some(running) = wish.running.as_ref().filter(|running| running.up) else {
         return create(cx, wish);
     };
-    let mut found = differences(
-        &running.settings,
-        &mounts::label(cx, wish, &wish.image.inputs.tag()).into(),
-    );
+    let mut found = differences(&running.settings, &mounts::label(cx, wish).into());
     let entry = entry::read(&wish.places, &running.id);
     if entry.is_none() {
         found
@@ -71,7 +69,7 @@ pub fn ensure(cx: &Context, wish: &Wish) -> Result<Started> {
                 id: running.id.clone(),
                 ours: false,
                 entry,
-                mirror: home::read(cx, wish)?,
+                mirror: home::read(cx, &wish.settings)?,
                 inspect: running.text.clone(),
             });
         }
@@ -107,9 +105,17 @@ fn held_back(changes: &[String], live: &[String]) -> anyhow::Error {
 
 fn create(cx: &Context, wish: &Wish) -> Result<Started> {
     mounts::check(cx, wish)?;
-    let mirror = home::read(cx, wish)?;
+    let mirror = home::read(cx, &wish.settings)?;
     // The engine takes a while to describe itself; the home is laid ready meanwhile.
-    let (engine, ready) = exec::both(|| engine::read(cx), || home::refresh(wish, &mirror));
+    let (engine, (image, ready)) = exec::both(
+        || engine::read(cx),
+        || {
+            (
+                image::state(cx, &wish.settings, &wish.user),
+                home::refresh(wish, &mirror),
+            )
+        },
+    );
     let engine = engine?;
     engine::refuse(&engine)?;
     let gpus = &wish.settings.gpus;
@@ -120,7 +126,7 @@ fn create(cx: &Context, wish: &Wish) -> Result<Started> {
     };
     let route = gpu::route(gpus, &engine, &facts)?;
     ready?.iter().for_each(ui::say);
-    let (tag, id) = image::ensure(cx, &wish.settings, &wish.user, &wish.image)?;
+    let (tag, id) = image::ensure(cx, &wish.settings, &wish.user, &image?)?;
     // Again, with what was just laid ready: nothing of it may be wrong either.
     mounts::check(cx, wish)?;
     let project = mounts::project(cx, wish, &tag, route)?;
@@ -160,7 +166,7 @@ fn up(project: &Project) -> Result<()> {
     }
     // What was half made is not left behind.
     let _ = exec::capture(&compose::remove(&project.container()));
-    let _ = exec::capture(&compose::remove_network(&project.name));
+    let _ = exec::capture(&compose::remove_network(&project.container()));
     Err(cannot_start(&said.stderr))
 }
 
@@ -198,12 +204,23 @@ fn cannot_start(stderr: &str) -> anyhow::Error {
 ///
 /// # Errors
 /// A witness cannot be asked, or the proof cannot be saved.
-pub fn prove(cx: &Context, wish: &Wish, started: &mut Started) -> Result<(Proof, Vec<String>)> {
+pub fn prove(cx: &Context, wish: &mut Wish, started: &mut Started) -> Result<(Proof, Vec<String>)> {
     let promise = &started.entry.promise;
-    home::guest(wish)?;
-    let mut request = Request::new(promise, super::nonce()?);
-    request.programs = started.mirror.mcp.iter().map(|server| server.command.clone()).collect();
-    let (proof, inside) = proof::prove(&started.id, &started.inspect, promise, &request)?;
+    let early = wish
+        .early
+        .take()
+        .filter(|early| !started.ours && early.id == started.id);
+    let (proof, inside) = match early {
+        Some(mut early) => {
+            let answer = std::mem::replace(&mut early.answer, Ok(String::new()));
+            proof::conclude(answer, &started.inspect, promise, &early.request)?
+        }
+        None => {
+            home::guest(&wish.places, &wish.network)?;
+            let request = early::request(promise, &started.mirror)?;
+            proof::prove(&started.id, &started.inspect, promise, &request)?
+        }
+    };
     let text = format!("{:#}\n", proof.json());
     exec::write_file(&wish.places.proof, text.as_bytes(), 0o600)?;
     exec::write_file(&copy_of_proof(cx), text.as_bytes(), 0o644)?;
@@ -229,11 +246,10 @@ fn missing(mcp: &[McpServer], inside: &Inside) -> Vec<String> {
 }
 
 /// Removes a container that this call started, with its network; one that ran before is left as it was.
-pub fn discard(wish: &Wish, started: &Started) {
+pub fn discard(started: &Started) {
     if started.ours {
         let removed = exec::capture(&compose::remove(&started.id));
-        // The engine has room for some thirty networks: one that is left behind is missed by others.
-        let _ = exec::capture(&compose::remove_network(&wish.places.project));
+        let _ = exec::capture(&compose::remove_network(&started.container));
         match removed {
             Ok(said) if said.ok() => ui::say(format_args!("removed `{}` again", started.container)),
             _ => ui::warn(format_args!(
@@ -257,9 +273,9 @@ pub fn dry_run(cx: &Context, wish: &Wish, shell: bool, args: &[String]) -> Resul
         ui::result(format_args!("# codex home: {note}"));
     }
     // What the host's GPUs would be asked through is found at start: a dry run asks the engine nothing.
-    let route = (wish.settings.gpus != Gpus::None).then_some(GpuRoute::Nvidia);
-    let project = mounts::project(cx, wish, &wish.image.inputs.tag(), route)?;
-    for step in image_steps(cx, wish) {
+    let image = image::state(cx, &wish.settings, &wish.user)?;
+    let project = super::plan(cx, wish, &image)?;
+    for step in image_steps(cx, wish, &image) {
         ui::result(step);
     }
     for (name, value) in project.exports() {
@@ -286,11 +302,11 @@ pub fn dry_run(cx: &Context, wish: &Wish, shell: bool, args: &[String]) -> Resul
     Ok(0)
 }
 
-fn image_steps(cx: &Context, wish: &Wish) -> Vec<Step> {
-    if wish.image.id.is_some() {
+fn image_steps(cx: &Context, wish: &Wish, image: &image::State) -> Vec<Step> {
+    if image.id.is_some() {
         return Vec::new();
     }
-    image::steps(cx, &wish.settings, &wish.image, crate::image::plan::Wishes::default())
+    image::steps(cx, &wish.settings, image, crate::image::plan::Wishes::default())
 }
 
 /// Whether a path is a file that can be read; for what is optional on the host.

@@ -1,0 +1,52 @@
+//! Asks inside before the engine has said whether the container still runs: the two take as long as each other, and
+//! side by side they take half. Where it turns out that nothing or something else runs, the answer is thrown away.
+
+use super::entry;
+use crate::exec;
+use crate::sandbox::codex_home::Mirror;
+use crate::sandbox::places::Places;
+use crate::sandbox::probe::Request;
+use anyhow::Result;
+use std::path::{Path, PathBuf};
+
+/// An answer that may turn out to be of use.
+pub struct Early {
+    /// The container that was asked, by its full id.
+    pub id: String,
+    /// What it was asked.
+    pub request: Request,
+    /// What it said.
+    pub answer: Result<String>,
+    file: PathBuf,
+}
+
+/// The request to a container that made this promise, with the programs that the user's MCP servers need.
+///
+/// # Errors
+/// The kernel gives no random numbers.
+pub fn request(promise: &crate::sandbox::promise::Promise, mirror: &Mirror) -> Result<Request> {
+    let mut request = Request::new(promise, super::nonce()?);
+    request.programs = mirror.mcp.iter().map(|server| server.command.clone()).collect();
+    Ok(request)
+}
+
+/// Asks the container that was started last for this workspace; `None` where that is not known.
+pub fn ask(places: &Places, workspace: &Path, mirror: &Mirror) -> Option<Early> {
+    let (id, entry) = entry::last(places)?;
+    let request = request(&entry.promise, mirror).ok()?;
+    let file = workspace.join(Request::workspace_file_name(&request.nonce));
+    let answer = exec::stdout_of(&request.command(&id));
+    Some(Early {
+        id,
+        request,
+        answer,
+        file,
+    })
+}
+
+impl Drop for Early {
+    // The proof takes the probe's file away; where no proof was made of this answer, it goes here. Links are not followed.
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.file);
+    }
+}
