@@ -1,5 +1,6 @@
 //! What Codex can and cannot do inside, as Codex itself does it, and what the host sees of it.
 
+use crate::support::place::repository;
 use crate::support::proc;
 use crate::support::sandbox::Sandbox;
 use std::fs;
@@ -42,6 +43,16 @@ fn torch_is_there_and_decord_reads_the_right_frames() {
     fs::write(sandbox.workspace().join("look.py"), script).expect("a script in the workspace");
     let said = sandbox.codex_runs("python3 /workspace/look.py");
     assert!(said.contains("frames 24 [3, 240, 320, 3] right"), "{said}");
+}
+
+#[test]
+fn the_projects_example_runs_a_model_on_clips() {
+    let sandbox = Sandbox::new();
+    let example = repository().join("workspace/example.py");
+    fs::copy(example, sandbox.workspace().join("example.py")).expect("the example");
+    let said = sandbox.codex_runs("python3 /workspace/example.py --clips 2 --frames 4; echo \"ended with $?\"");
+    assert!(said.contains("ended with 0"), "{said}");
+    assert_eq!(said.matches(".webm: 4 frames").count(), 2, "{said}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use crate::support::codex;
 use crate::support::engine;
+use crate::support::proc;
 use crate::support::sandbox::Sandbox;
 use serde_json::Value;
 
@@ -77,4 +78,60 @@ fn mounts_are_validated_from_inside_where_a_sandbox_runs() {
     let claims = said["claims"].as_array().expect("claims");
     let verdict = claims.iter().find(|claim| claim["id"] == "dataset.ssv2.read-only");
     assert_eq!(verdict.expect("the data set's claim")["verdict"], "held");
+}
+
+#[test]
+fn a_data_set_may_have_any_path() {
+    let sandbox = Sandbox::new();
+    let odd = sandbox.place.path("ssv2 $HOME:ro,x=\"y\" 'z' \u{e4}\\n");
+    proc::copy(&sandbox.dataset(), &odd);
+    let dataset = format!("odd={}/", odd.display());
+    let run = sandbox
+        .task("sandbox")
+        .args(["--dataset", &dataset, "--yes", "--", "--version"])
+        .run();
+    assert_eq!(run.ok().stdout, format!("codex-cli {}\n", codex::VERSION));
+    let proof = sandbox.proof();
+    assert_eq!(proof.with("broken"), Vec::<String>::new());
+    assert!(proof.with("held").iter().any(|id| id == "dataset.odd.source"));
+}
+
+#[test]
+fn without_a_network_there_is_none() {
+    let sandbox = Sandbox::new();
+    let enter = |rest: &[&str]| {
+        let flags = ["--network", "none", "--yes"];
+        sandbox.task("sandbox").args(flags).args(rest.iter().copied())
+    };
+    enter(&["--", "--version"]).run().ok();
+    assert!(sandbox.proof().with("held").iter().any(|id| id == "network.mode"));
+    let run = enter(&["--shell"]).stdin("ls /sys/class/net\n").run().ok();
+    assert_eq!(run.stdout, "lo\n");
+}
+
+#[test]
+fn a_live_session_keeps_its_container_when_the_settings_change() {
+    let sandbox = Sandbox::new();
+    sandbox.enter(["--version"]).ok();
+    let id = sandbox.containers().remove(0);
+    engine::docker(["exec", "--detach", &id, "sleep", "600"]);
+    let more = format!("more={}", sandbox.place.mkdir("more").display());
+    std::fs::write(sandbox.place.path("more/file"), "x").expect("a file in the data set");
+    let task = || {
+        sandbox
+            .task("sandbox")
+            .args(["--dataset", &more, "--yes", "--", "--version"])
+    };
+    let run = task().run().ended(1);
+    assert!(
+        run.error().contains("datasets.more") || run.error().contains("dataset"),
+        "{}",
+        run.error()
+    );
+    assert!(run.error().contains("sleep 600"), "{}", run.error());
+    assert_eq!(sandbox.containers(), std::slice::from_ref(&id));
+
+    engine::docker(["exec", &id, "pkill", "-f", "sleep 600"]);
+    task().run().ok();
+    assert_ne!(sandbox.containers(), [id]);
 }

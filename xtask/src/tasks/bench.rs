@@ -46,11 +46,16 @@ pub fn run(cx: &Context, flags: &Flags, rows: &[String], pairs: usize) -> Result
             .into());
     }
     let wanted = |name: &str| rows.is_empty() || rows.iter().any(|row| row == name);
-    let mut lines = vec![
-        ["row", "this tool", "beside it", "ratio", "at most", "pairs"]
-            .map(str::to_owned)
-            .to_vec(),
+    let head = [
+        "row",
+        "this tool",
+        "beside it",
+        "ratio",
+        "at most",
+        "ratio with cargo",
+        "pairs",
     ];
+    let mut lines = vec![head.map(str::to_owned).to_vec()];
     let mut over = Vec::new();
     if ROWS.iter().any(|(name, _, _)| wanted(name)) {
         let ground = Ground::new(cx, flags)?;
@@ -83,12 +88,14 @@ pub fn run(cx: &Context, flags: &Flags, rows: &[String], pairs: usize) -> Result
         let (took, crates) = clean_build(cx)?;
         let side = format!("{crates} crates");
         let most = format!("{BUILD_BOUND} s");
+        let seconds = format!("{:.1} s", took.as_secs_f64());
         lines.push(vec![
             "build".into(),
-            format!("{:.1} s", took.as_secs_f64()),
+            seconds,
             side,
             "-".into(),
             most,
+            "-".into(),
             "1".into(),
         ]);
         over.extend((took.as_secs() >= BUILD_BOUND).then(|| "build".to_owned()));

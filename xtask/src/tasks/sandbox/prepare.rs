@@ -7,6 +7,7 @@ use crate::context::Context;
 use crate::error::usage;
 use crate::exec;
 use crate::host::codex::{self, Codex};
+use crate::host::engine::{self, Engine};
 use crate::host::network;
 use crate::host::user::User;
 use crate::image::Inputs;
@@ -47,6 +48,8 @@ pub struct Wish {
     pub datasets: Vec<Mount>,
     /// What the container that ran last said of itself.
     pub early: Option<Early>,
+    /// What the engine said of itself, where no container was known and one has to be started.
+    pub engine: Option<Engine>,
 }
 
 /// What is known without asking any program.
@@ -115,11 +118,14 @@ impl Ground {
         let launcher = codex::find(cx, settings.codex.as_deref())?;
         refuse_own_codex(&launcher, &workspace)?;
         let early = || -> Result<Option<Early>> {
-            if !enter || !places.entry.exists() {
-                return Ok(None);
-            }
             home::guest(&places, &network)?;
             Ok(early::ask(&places, &workspace, &home::read(cx, &settings)?))
+        };
+        // Whatever is likely to be needed next is asked for already: the container, or where none is known the engine.
+        let next = || match (enter, places.entry.exists()) {
+            (false, _) => Ok((None, None)),
+            (true, true) => early().map(|early| (early, None)),
+            (true, false) => engine::read(cx).map(|engine| (None, Some(engine))),
         };
         let identity = || {
             repository
@@ -127,11 +133,11 @@ impl Ground {
                 .map_or(Ok(Identity::default()), |repo| airlock::identity(Some(repo)))
         };
         let image = image::inputs(cx, &settings, &user)?;
-        let (running, (early, (codex, identity))) = exec::both(
+        let (running, (next, (codex, identity))) = exec::both(
             || super::find(&container),
-            || exec::both(early, || (codex::resolve(cx, settings.codex.as_deref()), identity())),
+            || exec::both(next, || (codex::resolve(cx, settings.codex.as_deref()), identity())),
         );
-        let (codex, running, identity, early) = (codex?, running?, identity?, early?);
+        let (codex, running, identity, (early, engine)) = (codex?, running?, identity?, next?);
         Ok(Wish {
             settings,
             user,
@@ -145,6 +151,7 @@ impl Ground {
             workspace,
             datasets,
             early,
+            engine,
         })
     }
 }

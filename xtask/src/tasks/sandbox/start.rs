@@ -108,7 +108,7 @@ fn create(cx: &Context, wish: &Wish) -> Result<Started> {
     let mirror = home::read(cx, &wish.settings)?;
     // The engine takes a while to describe itself; the home is laid ready meanwhile.
     let (engine, (image, ready)) = exec::both(
-        || engine::read(cx),
+        || wish.engine.clone().map_or_else(|| engine::read(cx), Ok),
         || {
             (
                 image::state(cx, &wish.settings, &wish.user),
