@@ -65,7 +65,7 @@ pub fn enter(
     if hung_up.load(Ordering::Relaxed) {
         reap(&started.id, &mark)?;
     }
-    leave(wish, started, &before, since)?;
+    leave(wish, started, &before, since);
     Ok(u8::try_from(code).unwrap_or(1))
 }
 
@@ -155,7 +155,7 @@ fn leave_login(wish: &Wish, since: SystemTime) {
     }
 }
 
-fn leave(wish: &Wish, started: &Started, before: &Map<String, Value>, since: SystemTime) -> Result<()> {
+fn leave(wish: &Wish, started: &Started, before: &Map<String, Value>, since: SystemTime) {
     if wish.settings.codex_home == Mode::Mirror {
         leave_login(wish, since);
     }
@@ -163,10 +163,17 @@ fn leave(wish: &Wish, started: &Started, before: &Map<String, Value>, since: Sys
         ui::warn(format_args!("in the workspace, {line}"));
     }
     if wish.user.uid == 0 {
-        for path in audit::clear_setuid(&wish.workspace)? {
+        let cleared = audit::clear_setuid(&wish.workspace);
+        for path in cleared.files {
             ui::warn(format_args!(
                 "removed the setuid bit of `{}`: it would have made anyone root",
-                path.display()
+                ui::printable(&path.to_string_lossy())
+            ));
+        }
+        for (path, why) in cleared.failed {
+            ui::warn(format_args!(
+                "`{}` could not be looked at for setuid bits: {why}",
+                ui::printable(&path.to_string_lossy())
             ));
         }
     }
@@ -183,5 +190,4 @@ fn leave(wish: &Wish, started: &Started, before: &Map<String, Value>, since: Sys
         "`{}` keeps running; `cargo xtask down` stops it",
         started.container
     ));
-    Ok(())
 }
