@@ -63,7 +63,7 @@ pub fn enter(
         !hung_up.load(Ordering::Relaxed)
     })?;
     if hung_up.load(Ordering::Relaxed) {
-        reap(&started.id, &mark)?;
+        reap(&started.id, &mark);
     }
     leave(wish, started, &before, since);
     Ok(u8::try_from(code).unwrap_or(1))
@@ -116,8 +116,8 @@ fn baseline(wish: &Wish) -> Result<Map<String, Value>> {
     Ok(snapshot)
 }
 
-/// Ends the Codex of a session whose terminal is gone: the engine would leave it running.
-fn reap(container: &str, mark: &str) -> Result<()> {
+/// Ends the Codex or the shell of a session whose terminal is gone: the engine would leave it running.
+fn reap(container: &str, mark: &str) {
     let command = Command::new("docker")
         .args([
             "exec",
@@ -131,13 +131,11 @@ fn reap(container: &str, mark: &str) -> Result<()> {
             mark,
         ])
         .timeout(20);
-    let said = exec::capture(&command)?;
-    if !said.ok() {
+    if !exec::capture(&command).is_ok_and(|said| said.ok()) {
         ui::warn(format_args!(
-            "a Codex of this session still runs inside: `cargo xtask down` ends it"
+            "what was entered may still run inside: `cargo xtask down` ends it"
         ));
     }
-    Ok(())
 }
 
 /// Says what became of the login; a login that cannot be read is no reason to keep the exit code back.
