@@ -1,4 +1,5 @@
-"""Ends what one session left running inside: the processes that carry its mark and were started from /opt/codex.
+"""Ends what one session left running inside: of the processes that carry its mark those from /opt/codex, and the one
+that was entered (a shell, with `--shell`): its parent is outside.
 
     python3 -I -S /sandbox/reap.py MARK
 
@@ -12,8 +13,14 @@ import sys
 import time
 
 
+def entered(pid):
+    """Whether a process came in by `docker exec`: its parent is in no namespace that we see."""
+    with open("/proc/%s/stat" % pid, "rb") as f:
+        return f.read().rpartition(b")")[2].split()[1] == b"0"
+
+
 def marked(mark):
-    """The pids whose environment has the mark and whose program lies in /opt/codex."""
+    """The pids whose environment has the mark, and whose program lies in /opt/codex or was entered."""
     wanted = ("CODEX_SANDBOX_SESSION=" + mark).encode()
     found = []
     for name in os.listdir("/proc"):
@@ -22,7 +29,7 @@ def marked(mark):
         try:
             with open("/proc/%s/environ" % name, "rb") as f:
                 mine = wanted in f.read().split(b"\0")
-            if mine and os.readlink("/proc/%s/exe" % name).startswith("/opt/codex/"):
+            if mine and (os.readlink("/proc/%s/exe" % name).startswith("/opt/codex/") or entered(name)):
                 found.append(int(name))
         except OSError:
             continue  # it ended meanwhile, or it is not ours to look at

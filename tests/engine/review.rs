@@ -2,7 +2,9 @@
 
 use crate::support::breaking::BreakingDocker;
 use crate::support::engine;
+use crate::support::proc;
 use crate::support::sandbox::Sandbox;
+use crate::support::terminal::Terminal;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::thread;
@@ -77,4 +79,21 @@ fn another_codex_home_to_share_is_not_entered_by_way_of_the_first() {
     };
     assert_eq!(enter("one"), "one");
     assert_eq!(enter("two"), "two");
+}
+
+#[test]
+fn a_terminal_that_closes_leaves_no_shell_behind_and_keeps_what_runs_in_the_background() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.task("sandbox").args(["--yes", "--shell"]);
+    let terminal = Terminal::open(&sandbox.place, run);
+    terminal.shows("$ ", 180);
+    terminal.types("nohup sleep 4321 > /dev/null & echo star''ted");
+    terminal.press("Enter");
+    terminal.shows("started", 20);
+    terminal.close();
+    let processes = || engine::docker(["top", &sandbox.containers()[0], "-eo", "pid,args"]);
+    proc::wait_for("the shell to end inside", 30, || {
+        (!processes().contains("bash")).then_some(())
+    });
+    assert!(processes().contains("sleep 4321"), "{}", processes());
 }

@@ -3,13 +3,14 @@
 //! A fixed list of places, looked at without following links: the cost does not grow with the workspace. The whole
 //! tree is walked for setuid bits only where the host user is root, since there such a file is a way to root.
 
-use crate::error::failed;
 use crate::fingerprint;
-use anyhow::{Context as _, Result};
+use crate::sandbox::nofollow::Dir;
 use serde_json::{Map, Value, json};
+use std::ffi::OsStr;
 use std::fs;
-use std::io::Read as _;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::io::{self, Read as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// Files of a project that tools on the host run or obey without asking, with the tool. Sources: the documentation of
@@ -93,54 +94,56 @@ pub fn changes(before: &Map<String, Value>, after: &Map<String, Value>) -> Vec<S
     lines
 }
 
-/// Removes setuid and setgid bits from files below a directory, and returns the files. Links are not followed, and
-/// other file systems are not entered.
-///
-/// # Errors
-/// A bit that cannot be removed.
-pub fn clear_setuid(workspace: &Path) -> Result<Vec<PathBuf>> {
-    let device = fs::symlink_metadata(workspace)
-        .map(|meta| meta.dev())
-        .unwrap_or_default();
-    let (mut todo, mut cleared) = (vec![workspace.to_path_buf()], Vec::new());
-    while let Some(dir) = todo.pop() {
-        let Ok(entries) = fs::read_dir(&dir) else { continue };
-        for entry in entries.flatten() {
-            let Ok(meta) = entry.metadata() else { continue };
-            if meta.is_dir() && meta.dev() == device {
-                todo.push(entry.path());
-            } else if meta.is_file() && meta.mode() & 0o6000 != 0 {
-                clear(&entry.path(), &meta)?;
-                cleared.push(entry.path());
-            }
-        }
-    }
-    Ok(cleared)
+/// What became of setuid and setgid bits: one path below the workspace each.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Cleared {
+    /// Files that had one and have none any more.
+    pub files: Vec<PathBuf>,
+    /// What could not be looked at or changed, with the reason.
+    pub failed: Vec<(PathBuf, String)>,
 }
 
-fn clear(path: &Path, seen: &fs::Metadata) -> Result<()> {
-    let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits();
-    let file = fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.cast_signed())
-        .open(path);
-    let file = file.with_context(|| format!("cannot open `{}`", path.display()))?;
-    let meta = file.metadata()?;
-    if (meta.dev(), meta.ino()) != (seen.dev(), seen.ino()) {
-        return Err(failed(format!(
-            "`{}` changed while its setuid bit was being removed",
-            path.display()
-        ))
-        .hint("something still runs in the sandbox: `cargo xtask down`, then look at that file")
-        .into());
+/// Removes setuid and setgid bits from files below a directory. Links are not followed, also not one that an agent
+/// puts in the place of a directory meanwhile, and other file systems are not entered.
+pub fn clear_setuid(workspace: &Path) -> Cleared {
+    const BITS: u32 = 0o6000;
+    let mut cleared = Cleared::default();
+    let (mut todo, root) = (vec![PathBuf::new()], Dir::open_root(workspace));
+    while let Some(path) = todo.pop() {
+        let dir = root.as_ref().map_err(ToString::to_string).and_then(|root| {
+            let open = root.open(if path.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                &path
+            });
+            open.map_err(|err| err.to_string())
+        });
+        let mut look = |dir: Dir| -> io::Result<()> {
+            let (dirs, files) = dir.with_bits(BITS)?;
+            todo.extend(dirs.iter().map(|name| path.join(OsStr::from_bytes(name.to_bytes()))));
+            for name in files {
+                let name = Path::new(OsStr::from_bytes(name.to_bytes()));
+                match dir.take_bits(name, BITS) {
+                    Ok(true) => cleared.files.push(path.join(name)),
+                    Ok(false) => {}
+                    Err(err) => cleared.failed.push((path.join(name), err.to_string())),
+                }
+            }
+            Ok(())
+        };
+        // What is no directory any more is gone, or was moved: there is nothing to look at.
+        let looked = dir.and_then(|dir| dir.map_or(Ok(()), &mut look).map_err(|err| err.to_string()));
+        if let Err(why) = looked {
+            cleared.failed.push((path, why));
+        }
     }
-    file.set_permissions(fs::Permissions::from_mode(meta.mode() & 0o1777))
-        .with_context(|| format!("cannot remove the setuid bit of `{}`", path.display()))
+    cleared
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn new_changed_and_removed_files_that_the_host_would_run_are_named() {
@@ -169,12 +172,59 @@ mod tests {
         let (inside, outside) = (dir.path().join("sub"), tempfile::NamedTempFile::new().unwrap());
         fs::create_dir(&inside).unwrap();
         let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        fs::create_dir(inside.join("shared")).unwrap();
+        mode(&inside.join("shared"), 0o2775);
         fs::write(inside.join("suid"), "").unwrap();
         mode(&inside.join("suid"), 0o4755);
         mode(outside.path(), 0o4755);
         std::os::unix::fs::symlink(outside.path(), inside.join("link")).unwrap();
-        assert_eq!(clear_setuid(dir.path()).unwrap(), [inside.join("suid")]);
+        let elsewhere = tempfile::tempdir().unwrap();
+        fs::write(elsewhere.path().join("su"), "").unwrap();
+        mode(&elsewhere.path().join("su"), 0o4755);
+        std::os::unix::fs::symlink(elsewhere.path(), dir.path().join("bin")).unwrap();
+        assert_eq!(
+            clear_setuid(dir.path()),
+            Cleared {
+                files: vec!["sub/suid".into()],
+                failed: Vec::new()
+            }
+        );
+        assert_eq!(fs::metadata(inside.join("shared")).unwrap().mode() & 0o7777, 0o2775);
+        assert_eq!(
+            fs::metadata(elsewhere.path().join("su")).unwrap().mode() & 0o7777,
+            0o4755
+        );
         assert_eq!(fs::metadata(inside.join("suid")).unwrap().mode() & 0o7777, 0o755);
         assert_eq!(fs::metadata(outside.path()).unwrap().mode() & 0o7777, 0o4755);
+    }
+
+    #[test]
+    fn a_directory_that_becomes_a_link_while_it_is_looked_at_leads_nowhere() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let (dir, host) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let su = host.path().join("su");
+        fs::write(&su, "").unwrap();
+        fs::set_permissions(&su, fs::Permissions::from_mode(0o4755)).unwrap();
+        let (real, link) = (dir.path().join("real"), dir.path().join("link"));
+        fs::create_dir(&real).unwrap();
+        std::os::unix::fs::symlink(host.path(), &link).unwrap();
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    let flags = rustix::fs::RenameFlags::EXCHANGE;
+                    let _ = rustix::fs::renameat_with(rustix::fs::CWD, &real, rustix::fs::CWD, &link, flags);
+                }
+            });
+            for _ in 0..2000 {
+                clear_setuid(dir.path());
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        assert_eq!(
+            fs::metadata(&su).unwrap().mode() & 0o7777,
+            0o4755,
+            "a program of the host lost its bit"
+        );
     }
 }

@@ -128,6 +128,38 @@ impl Dir {
         Ok(names)
     }
 
+    /// The names of directories of this file system, and of files with one of these permission bits.
+    pub fn with_bits(&self, bits: u32) -> io::Result<(Vec<CString>, Vec<CString>)> {
+        let device = rustix::fs::fstat(&self.fd)?.st_dev;
+        let (mut dirs, mut files) = (Vec::new(), Vec::new());
+        for name in self.names()? {
+            let Ok(stat) = self.stat(Path::new(OsStr::from_bytes(name.to_bytes()))) else {
+                continue;
+            };
+            match FileType::from_raw_mode(stat.st_mode) {
+                FileType::Directory if stat.st_dev == device => dirs.push(name),
+                FileType::RegularFile if stat.st_mode & bits != 0 => files.push(name),
+                _ => {}
+            }
+        }
+        Ok((dirs, files))
+    }
+
+    /// Takes permission bits from a regular file; `false` where it is none, or has none of them any more.
+    pub fn take_bits(&self, name: &Path, bits: u32) -> io::Result<bool> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW;
+        let fd = match self.openat2(name, flags, Mode::empty()) {
+            Err(Errno::NOENT | Errno::LOOP) => return Ok(false),
+            fd => fd?,
+        };
+        let mode = rustix::fs::fstat(&fd)?.st_mode;
+        if FileType::from_raw_mode(mode) != FileType::RegularFile || mode & bits == 0 {
+            return Ok(false);
+        }
+        rustix::fs::fchmod(&fd, Mode::from_raw_mode(mode & 0o7777 & !bits))?;
+        Ok(true)
+    }
+
     /// Reads a regular file of at most `cap` bytes.
     pub fn read(&self, path: &Path, cap: u64) -> io::Result<Entry> {
         // NONBLOCK: a fifo that nobody writes to must not hold us up.

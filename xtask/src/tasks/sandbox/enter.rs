@@ -63,9 +63,9 @@ pub fn enter(
         !hung_up.load(Ordering::Relaxed)
     })?;
     if hung_up.load(Ordering::Relaxed) {
-        reap(&started.id, &mark)?;
+        reap(&started.id, &mark);
     }
-    leave(wish, started, &before, since)?;
+    leave(wish, started, &before, since);
     Ok(u8::try_from(code).unwrap_or(1))
 }
 
@@ -116,8 +116,8 @@ fn baseline(wish: &Wish) -> Result<Map<String, Value>> {
     Ok(snapshot)
 }
 
-/// Ends the Codex of a session whose terminal is gone: the engine would leave it running.
-fn reap(container: &str, mark: &str) -> Result<()> {
+/// Ends the Codex or the shell of a session whose terminal is gone: the engine would leave it running.
+fn reap(container: &str, mark: &str) {
     let command = Command::new("docker")
         .args([
             "exec",
@@ -131,13 +131,11 @@ fn reap(container: &str, mark: &str) -> Result<()> {
             mark,
         ])
         .timeout(20);
-    let said = exec::capture(&command)?;
-    if !said.ok() {
+    if !exec::capture(&command).is_ok_and(|said| said.ok()) {
         ui::warn(format_args!(
-            "a Codex of this session still runs inside: `cargo xtask down` ends it"
+            "what was entered may still run inside: `cargo xtask down` ends it"
         ));
     }
-    Ok(())
 }
 
 /// Says what became of the login; a login that cannot be read is no reason to keep the exit code back.
@@ -155,7 +153,7 @@ fn leave_login(wish: &Wish, since: SystemTime) {
     }
 }
 
-fn leave(wish: &Wish, started: &Started, before: &Map<String, Value>, since: SystemTime) -> Result<()> {
+fn leave(wish: &Wish, started: &Started, before: &Map<String, Value>, since: SystemTime) {
     if wish.settings.codex_home == Mode::Mirror {
         leave_login(wish, since);
     }
@@ -163,10 +161,17 @@ fn leave(wish: &Wish, started: &Started, before: &Map<String, Value>, since: Sys
         ui::warn(format_args!("in the workspace, {line}"));
     }
     if wish.user.uid == 0 {
-        for path in audit::clear_setuid(&wish.workspace)? {
+        let cleared = audit::clear_setuid(&wish.workspace);
+        for path in cleared.files {
             ui::warn(format_args!(
                 "removed the setuid bit of `{}`: it would have made anyone root",
-                path.display()
+                ui::printable(&path.to_string_lossy())
+            ));
+        }
+        for (path, why) in cleared.failed {
+            ui::warn(format_args!(
+                "`{}` could not be looked at for setuid bits: {why}",
+                ui::printable(&path.to_string_lossy())
             ));
         }
     }
@@ -183,5 +188,4 @@ fn leave(wish: &Wish, started: &Started, before: &Map<String, Value>, since: Sys
         "`{}` keeps running; `cargo xtask down` stops it",
         started.container
     ));
-    Ok(())
 }
