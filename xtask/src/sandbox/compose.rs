@@ -1,6 +1,6 @@
 //! What Compose is told: the exported variables, the override beside `docker/docker-compose.yaml`, the commands. Pure.
 
-use crate::sandbox::promise::{GpuRoute, Gpus, Mount, Network, Promise, Role};
+use crate::sandbox::promise::{GpuRoute, Gpus, Memlock, Mount, Network, Promise, Role};
 use crate::step::Command;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -114,7 +114,9 @@ impl Project {
                 .collect();
         }
         if let Some(devices) = device_request(&p.gpus, p.gpu_route) {
-            service["ulimits"] = json!({"memlock": -1});
+            if p.memlock == Memlock::Unlimited {
+                service["ulimits"] = json!({"memlock": -1});
+            }
             service["deploy"] = json!({"resources": {"reservations": {"devices": [devices]}}});
         }
         let override_file = json!({"services": {"workspace": service}});
@@ -285,6 +287,7 @@ pub(crate) mod tests {
                 pids_limit: 8192,
                 gpus: Gpus::All,
                 gpu_route: Some(GpuRoute::Nvidia),
+                memlock: Memlock::Unlimited,
                 network: Network::None,
                 codex_version: "0.169.0".into(),
                 image: "codex-sandbox:abc-1000".into(),
@@ -314,6 +317,17 @@ pub(crate) mod tests {
             service["deploy"]["resources"]["reservations"]["devices"][0]["count"],
             "all"
         );
+        assert_eq!(service["ulimits"]["memlock"], -1);
+    }
+
+    #[test]
+    fn an_engine_that_may_not_raise_the_limit_of_locked_memory_is_not_asked_to() {
+        let mut project = project();
+        project.promise.memlock = Memlock::Engine;
+        let value: Value = serde_yaml::from_str(&project.override_text()).unwrap();
+        let service = &value["services"]["workspace"];
+        assert_eq!(service["ulimits"], Value::Null);
+        assert!(service["deploy"].is_object(), "the GPUs are asked for all the same");
     }
 
     #[test]

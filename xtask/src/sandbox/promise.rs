@@ -104,6 +104,24 @@ impl std::fmt::Display for Network {
     }
 }
 
+/// How much memory may be locked by a sandbox with GPUs, whose libraries pin it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Memlock {
+    /// As much as there is.
+    Unlimited,
+    /// What the engine gives by itself: for engines that may not raise the limit.
+    Engine,
+}
+
+impl std::fmt::Display for Memlock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Memlock::Unlimited => "unlimited",
+            Memlock::Engine => "engine",
+        })
+    }
+}
+
 /// Everything a running sandbox is held against.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Promise {
@@ -126,6 +144,8 @@ pub struct Promise {
     pub gpus: Gpus,
     /// How they are asked for; `None` with `Gpus::None`.
     pub gpu_route: Option<GpuRoute>,
+    /// The memory that may be locked, where there are GPUs.
+    pub memlock: Memlock,
     /// The network.
     pub network: Network,
     /// The version that the mounted Codex gave on the host, such as `0.169.0`.
@@ -180,6 +200,7 @@ impl Promise {
             "pids_limit": self.pids_limit,
             "gpus": self.gpus.to_string(),
             "gpu_route": self.gpu_route.map(|route| match route { GpuRoute::Nvidia => "nvidia", GpuRoute::Cdi => "cdi" }),
+            "memlock": self.memlock.to_string(),
             "network": self.network.to_string(),
             "codex_version": self.codex_version,
             "image": self.image,
@@ -213,6 +234,10 @@ impl Promise {
                 None => None,
                 Some("cdi") => Some(GpuRoute::Cdi),
                 Some(_) => Some(GpuRoute::Nvidia),
+            },
+            memlock: match value["memlock"].as_str()? {
+                "engine" => Memlock::Engine,
+                _ => Memlock::Unlimited,
             },
             network: if value["network"] == "none" {
                 Network::None

@@ -6,7 +6,7 @@ use crate::cli::Flags;
 use crate::context::Context;
 use crate::error::usage;
 use crate::sandbox::codex_home::Mode;
-use crate::sandbox::promise::{Gpus, Network};
+use crate::sandbox::promise::{Gpus, Memlock, Network};
 use anyhow::{Context as _, Result};
 use serde_yaml::Value;
 use std::collections::BTreeMap;
@@ -26,6 +26,7 @@ const KEYS: &[&str] = &[
     "codex_home",
     "shm_size",
     "pids_limit",
+    "memlock",
     "env",
 ];
 
@@ -74,6 +75,8 @@ pub struct Settings {
     pub shm_bytes: u64,
     /// The most processes.
     pub pids_limit: u64,
+    /// The memory that a sandbox with GPUs may lock.
+    pub memlock: Memlock,
     /// Variables that pass from the user's environment to Codex, by name.
     pub env: Vec<String>,
     /// Where each setting came from.
@@ -178,6 +181,15 @@ pub fn resolve(cx: &Context, flags: &Flags, files: &[Layer]) -> Result<Settings>
     let arch_list = r.text("arch_list", None, "12.0")?;
     let shm_bytes = parse_bytes(&r.text("shm_size", None, "32gb")?)?;
     let pids_limit = parse_number("pids_limit", &r.text("pids_limit", None, "8192")?)?;
+    let memlock = match r.text("memlock", None, "unlimited")?.as_str() {
+        "unlimited" => Memlock::Unlimited,
+        "engine" => Memlock::Engine,
+        other => {
+            return Err(usage(format!("`memlock: {other}` is not a limit of locked memory"))
+                .hint("use `unlimited`, or `engine` for what the engine gives by itself")
+                .into());
+        }
+    };
     let env = r.names("env")?;
     let datasets = r.datasets(flags)?;
     let origins = r.origins;
@@ -195,6 +207,7 @@ pub fn resolve(cx: &Context, flags: &Flags, files: &[Layer]) -> Result<Settings>
             .map_or_else(|| cx.home.join(".codex"), |dir| cx.absolute(Path::new(dir))),
         shm_bytes,
         pids_limit,
+        memlock,
         env,
         origins,
     })
@@ -548,6 +561,7 @@ mod tests {
         assert!(error("dataset: {}").contains("did you mean `datasets`?"));
         assert!(error("gpus: 'a b'").contains("names no GPUs"));
         assert!(error("shm_size: lots").contains("is not a size"));
+        assert!(error("memlock: 64m").contains("use `unlimited`, or `engine`"));
         assert!(error("datasets: {UPPER: /x}").contains("not a name for a data set"));
         assert!(error("env: [A=b]").contains("not a variable's name"));
         assert!(error("a: [").contains("is not valid YAML"));

@@ -71,6 +71,7 @@ pub(crate) fn promise() -> Promise {
         pids_limit: 4096,
         gpus: Gpus::None,
         gpu_route: None,
+        memlock: crate::sandbox::promise::Memlock::Unlimited,
         network: Network::Open,
         codex_version: "0.169.0".into(),
         image: "codex-sandbox:1".into(),

@@ -2,7 +2,7 @@
 
 use super::{Claim, Draft, HostWitness, some};
 use crate::sandbox::probe::Inside;
-use crate::sandbox::promise::{Gpus, Network, Promise};
+use crate::sandbox::promise::{Gpus, Memlock, Network, Promise};
 
 /// The stack that NVIDIA asks for, in bytes; `docker-compose.yaml` has the same.
 const STACK: &str = "67108864";
@@ -60,7 +60,7 @@ fn ulimits(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
         "limits.ulimits",
         "the stack and locked memory are as the GPU libraries need them",
     )
-    .hint("an engine without CAP_SYS_RESOURCE (rootless, or in a container) cannot raise `memlock`");
+    .hint("an engine without CAP_SYS_RESOURCE (rootless, or in a container) cannot raise `memlock`: `memlock: engine` in sandbox.local.yaml");
     let asked = host.setting("Ulimits").as_array().into_iter().flatten();
     let memlock_asked = asked
         .clone()
@@ -83,7 +83,7 @@ fn ulimits(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
         }
         draft.check(stack == STACK, || format!("{who}: the stack is {stack}, not {STACK}"));
         // Only the GPU's libraries lock memory: without a GPU it is enough that the engine gives what it was asked for.
-        let needed = memlock_asked || promise.gpus != Gpus::None;
+        let needed = memlock_asked || (promise.gpus != Gpus::None && promise.memlock == Memlock::Unlimited);
         draft.check(!needed || memlock == "unlimited", || {
             format!("{who}: locked memory is {memlock}, not unlimited")
         });
@@ -173,6 +173,13 @@ mod tests {
         assert_eq!(ulimits(&promise, &inside, &host).why, None);
         promise.gpus = Gpus::All;
         assert!(ulimits(&promise, &inside, &host).why.is_some());
+        promise.memlock = Memlock::Engine;
+        assert_eq!(ulimits(&promise, &inside, &host).why, None);
+        host.inspect["HostConfig"]["Ulimits"] = json!([{"Name": "memlock", "Soft": -1, "Hard": -1}]);
+        assert!(
+            ulimits(&promise, &inside, &host).why.is_some(),
+            "it was asked for, and is not there"
+        );
     }
 
     #[test]

@@ -32,6 +32,7 @@ pub fn project(cx: &Context, wish: &Wish, image: &str, route: Option<GpuRoute>) 
             out_of_reach: out_of_reach(cx, wish),
             shm_bytes: settings.shm_bytes,
             pids_limit: settings.pids_limit,
+            memlock: settings.memlock,
             gpus: settings.gpus.clone(),
             gpu_route: route,
             network: settings.network,
@@ -67,6 +68,7 @@ pub fn label(cx: &Context, wish: &Wish) -> Map<String, Value> {
     put("network", settings.network.to_string());
     put("shm_size", settings.shm_bytes.to_string());
     put("pids_limit", settings.pids_limit.to_string());
+    put("memlock", settings.memlock.to_string());
     put(
         "codex_home",
         match settings.codex_home {

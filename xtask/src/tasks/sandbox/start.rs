@@ -194,6 +194,15 @@ fn cannot_start(stderr: &str) -> anyhow::Error {
             )
             .into();
     }
+    // runc gives the number of the limit: 8 is RLIMIT_MEMLOCK.
+    if said.contains("error setting rlimit type 8") {
+        return host(message)
+            .hint(
+                "this engine may not raise the limit of locked memory (it has no CAP_SYS_RESOURCE, as in a \
+                   container): `memlock: engine` in sandbox.local.yaml leaves it as it is",
+            )
+            .into();
+    }
     failed(message)
         .hint("`cargo xtask sandbox --dry-run` prints what Compose is told")
         .into()
@@ -323,5 +332,14 @@ mod tests {
         assert_eq!(crate::error::exit_code(&err), 3);
         assert!(err.to_string().contains("could not select device driver"));
         assert_eq!(crate::error::exit_code(&super::cannot_start("no space left")), 1);
+    }
+
+    #[test]
+    fn an_engine_that_may_not_raise_a_limit_is_told_from_a_failure() {
+        let text = "Error response from daemon: failed to create task for container: error setting rlimit type 8: \
+                    operation not permitted: unknown\n";
+        let err = super::cannot_start(text);
+        assert_eq!(crate::error::exit_code(&err), 3);
+        assert!(crate::error::render(&err).contains("`memlock: engine`"));
     }
 }
