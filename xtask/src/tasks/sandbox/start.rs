@@ -285,6 +285,14 @@ pub fn dry_run(cx: &Context, wish: &Wish, shell: bool, args: &[String]) -> Resul
         path: project.override_file.clone(),
         text: project.override_text(),
     });
+    for mount in &project.promise.mounts {
+        if !mount.source.exists() {
+            let source = mount.source.display();
+            ui::result(format_args!(
+                "# before this, `sandbox` fills `{source}`; where it is missing, nothing starts"
+            ));
+        }
+    }
     ui::result(project.up());
     let name = project.container();
     ui::result(Request::new(&project.promise, "NONCE").command(&name));
