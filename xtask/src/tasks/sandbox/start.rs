@@ -53,6 +53,14 @@ pub fn ensure(cx: &Context, wish: &Wish) -> Result<Started> {
     let Some(running) = wish.running.as_ref().filter(|running| running.up) else {
         return create(cx, wish);
     };
+    if running.inspect["State"]["Paused"] == true {
+        let name = compose::container_name(&wish.places.project);
+        return Err(failed(format!("the container `{name}` is paused"))
+            .hint(format!(
+                "`docker unpause {name}`, or `cargo xtask down` to end what is in it"
+            ))
+            .into());
+    }
     let mut found = differences(&running.settings, &mounts::label(cx, wish).into());
     let entry = entry::read(&wish.places, &running.id);
     if entry.is_none() {
