@@ -11,6 +11,7 @@
     reason = "the rules on spawning and the environment are for the tool; tests start it from outside"
 )]
 
+mod cli;
 mod docs;
 mod engine;
 mod fake_engine;

@@ -97,3 +97,18 @@ fn a_terminal_that_closes_leaves_no_shell_behind_and_keeps_what_runs_in_the_back
     });
     assert!(processes().contains("sleep 4321"), "{}", processes());
 }
+
+#[test]
+fn a_paused_container_is_named_and_left_as_it_is() {
+    let sandbox = Sandbox::new();
+    sandbox.enter(["--version"]).ok();
+    let paused = sandbox.containers();
+    engine::docker(["pause", &paused[0]]);
+    let run = sandbox.enter(["--version"]).ended(1);
+    assert!(
+        run.error().contains("hint: `docker unpause codex-sandbox-"),
+        "{}",
+        run.error()
+    );
+    assert_eq!(sandbox.containers(), paused);
+}

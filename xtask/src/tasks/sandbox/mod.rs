@@ -10,7 +10,7 @@ mod start;
 
 pub use entry::read as read_entry;
 pub use mounts::problems;
-pub use prepare::{Wish, gather};
+pub use prepare::{Wish, canonical, gather};
 
 use prepare::Ground;
 pub use start::{copy_of_proof, find};

@@ -53,6 +53,14 @@ pub fn ensure(cx: &Context, wish: &Wish) -> Result<Started> {
     let Some(running) = wish.running.as_ref().filter(|running| running.up) else {
         return create(cx, wish);
     };
+    if running.inspect["State"]["Paused"] == true {
+        let name = compose::container_name(&wish.places.project);
+        return Err(failed(format!("the container `{name}` is paused"))
+            .hint(format!(
+                "`docker unpause {name}`, or `cargo xtask down` to end what is in it"
+            ))
+            .into());
+    }
     let mut found = differences(&running.settings, &mounts::label(cx, wish).into());
     let entry = entry::read(&wish.places, &running.id);
     if entry.is_none() {
@@ -294,6 +302,14 @@ pub fn dry_run(cx: &Context, wish: &Wish, shell: bool, args: &[String]) -> Resul
         path: project.override_file.clone(),
         text: project.override_text(),
     });
+    for mount in &project.promise.mounts {
+        if !mount.source.exists() {
+            let source = mount.source.display();
+            ui::result(format_args!(
+                "# before this, `sandbox` fills `{source}`; where it is missing, nothing starts"
+            ));
+        }
+    }
     ui::result(project.up());
     let name = project.container();
     ui::result(Request::new(&project.promise, "NONCE").command(&name));
