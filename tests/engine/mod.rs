@@ -5,6 +5,7 @@ mod gpu;
 mod image;
 mod inside;
 mod main_path;
+mod network;
 mod refusals;
 mod terminal;
 mod users;
