@@ -14,4 +14,5 @@
 mod docs;
 mod engine;
 mod fake_engine;
+mod python;
 mod support;
