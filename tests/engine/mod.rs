@@ -6,6 +6,7 @@ mod image;
 mod inside;
 mod main_path;
 mod network;
+mod project;
 mod refusals;
 mod terminal;
 mod users;
