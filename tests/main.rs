@@ -16,4 +16,5 @@ mod docs;
 mod engine;
 mod fake_engine;
 mod gpu;
+mod python;
 mod support;
