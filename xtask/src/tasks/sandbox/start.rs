@@ -34,6 +34,8 @@ pub struct Started {
     pub mirror: Mirror,
     /// What `docker container inspect` said.
     pub inspect: String,
+    /// MCP servers of the user's configuration whose program is not inside, once that was asked.
+    pub missing: Vec<String>,
 }
 
 /// Asks the engine for a container by name.
@@ -79,6 +81,7 @@ pub fn ensure(cx: &Context, wish: &Wish) -> Result<Started> {
                 entry,
                 mirror: home::read(cx, &wish.settings)?,
                 inspect: running.text.clone(),
+                missing: Vec::new(),
             });
         }
         _ => {}
@@ -92,7 +95,11 @@ pub fn ensure(cx: &Context, wish: &Wish) -> Result<Started> {
     create(cx, wish)
 }
 
-fn live_sessions(id: &str) -> Result<Vec<String>> {
+/// What runs inside beside the container's own processes.
+///
+/// # Errors
+/// The engine does not answer.
+pub fn live_sessions(id: &str) -> Result<Vec<String>> {
     let top = exec::stdout_of(&Command::new("docker").args(["top", id, "-eo", "pid,args"]))?;
     Ok(sessions(&top))
 }
@@ -158,6 +165,7 @@ fn create(cx: &Context, wish: &Wish) -> Result<Started> {
         entry,
         mirror,
         inspect,
+        missing: Vec::new(),
     })
 }
 
@@ -217,17 +225,22 @@ fn cannot_start(stderr: &str) -> anyhow::Error {
 }
 
 /// Proves a container and saves the proof. Where nothing runs inside one that was there before, what comes from the
-/// host is set anew. Returns the proof, and the MCP servers whose program is not inside.
+/// host is set anew.
 ///
 /// # Errors
 /// A witness cannot be asked, or the proof cannot be saved.
-pub fn prove(cx: &Context, wish: &mut Wish, started: &mut Started) -> Result<(Proof, Vec<String>)> {
+pub fn prove(cx: &Context, wish: &mut Wish, started: &mut Started) -> Result<Proof> {
+    if started.ours {
+        // Before any agent ran inside.
+        started.entry.programs = entry::programs_now(&started.entry.promise, &started.inspect);
+    }
+    let programs = entry::programs_claim(&started.entry, &started.inspect);
     let promise = &started.entry.promise;
     let early = wish
         .early
         .take()
         .filter(|early| !started.ours && early.id == started.id);
-    let (proof, inside) = match early {
+    let (mut proof, inside) = match early {
         Some(mut early) => {
             let answer = std::mem::replace(&mut early.answer, Ok(String::new()));
             proof::conclude(answer, &started.inspect, promise, &early.request)?
@@ -238,6 +251,7 @@ pub fn prove(cx: &Context, wish: &mut Wish, started: &mut Started) -> Result<(Pr
             proof::prove(&started.id, &started.inspect, promise, &request)?
         }
     };
+    proof.claims.extend(programs);
     let text = format!("{:#}\n", proof.json());
     exec::write_file(&wish.places.proof, text.as_bytes(), 0o600)?;
     exec::write_file(&copy_of_proof(cx), text.as_bytes(), 0o644)?;
@@ -249,7 +263,8 @@ pub fn prove(cx: &Context, wish: &mut Wish, started: &mut Started) -> Result<(Pr
         // While an agent is live its files are left alone: it could bend the paths that they are written through.
         home::refresh(wish, &started.mirror)?.iter().for_each(ui::say);
     }
-    Ok((proof, missing(&started.mirror.mcp, &inside)))
+    started.missing = missing(&started.mirror.mcp, &inside);
+    Ok(proof)
 }
 
 /// Where the newest proof can be read by hand and by scripts.
@@ -322,8 +337,9 @@ pub fn dry_run(cx: &Context, wish: &Wish, shell: bool, args: &[String]) -> Resul
         entry,
         mirror,
         inspect,
+        missing: Vec::new(),
     };
-    ui::result(super::enter::command(cx, wish, &started, &[], "SESSION", shell, args));
+    ui::result(super::enter::command(cx, wish, &started, "SESSION", shell, args));
     Ok(0)
 }
 
