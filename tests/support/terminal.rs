@@ -6,6 +6,10 @@ use crate::support::run::Xtask;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+/// Runs its arguments and then writes their exit code on the screen: tmux itself now and then never learns it.
+/// The traps keep the shell alive through the keys that are the program's.
+const TELLING: &str = r#"trap : INT QUIT; "$@"; code=$?; printf '\n[ended %s]\n' "$code"; exit "$code""#;
+
 /// A terminal of 100 by 30 with one program in it. It closes with the test.
 pub(crate) struct Terminal {
     socket: PathBuf,
@@ -25,7 +29,8 @@ impl Terminal {
             .env("LANG", "C.UTF-8");
         let size = ["-x", "100", "-y", "30", "--"];
         let start = ["-f", &config, "new-session", "-d", "-s", "t"].into_iter().chain(size);
-        terminal.tmux(start.map(Into::into).chain(run.words()));
+        let told = ["sh", "-c", TELLING, "sh"];
+        terminal.tmux(start.chain(told).map(Into::into).chain(run.words()));
         terminal
     }
 
@@ -83,27 +88,12 @@ impl Terminal {
         ]);
     }
 
-    /// Waits for the program to end and returns its exit code; one that a signal ended gives 128 and its number.
+    /// Waits for the program to end and returns its exit code.
     #[track_caller]
     pub(crate) fn ended(&self, seconds: u64) -> i32 {
-        let format = "#{pane_dead} #{pane_dead_status} #{pane_dead_signal}";
-        let end = Instant::now() + Duration::from_secs(seconds);
-        loop {
-            let said = self.command(["display-message", "-p", "-t", "t", format]);
-            match said.trim_end_matches('\n').split(' ').collect::<Vec<_>>()[..] {
-                // The terminal is closed, and tmux has not asked for the program's end yet.
-                ["1", "", ""] => {}
-                ["1", "", signal] => return 128 + signal.parse::<i32>().expect("a signal's number"),
-                ["1", status, _] => return status.parse().expect("an exit code"),
-                _ => {}
-            }
-            assert!(
-                Instant::now() < end,
-                "the program did not end within {seconds} s; the terminal shows:\n{}",
-                self.screen()
-            );
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        let screen = self.shows("[ended ", seconds);
+        let code = screen.rsplit("[ended ").next().and_then(|rest| rest.split(']').next());
+        code.and_then(|code| code.parse().ok()).expect("an exit code")
     }
 
     /// Closes the window, as a user does who has had enough: whatever runs in it gets SIGHUP.
