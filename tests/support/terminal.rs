@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 /// A terminal of 100 by 30 with one program in it. It closes with the test.
 pub(crate) struct Terminal {
     socket: PathBuf,
+    code: PathBuf,
 }
 
 impl Terminal {
@@ -16,6 +17,7 @@ impl Terminal {
     pub(crate) fn open(place: &Place, run: Xtask) -> Terminal {
         let terminal = Terminal {
             socket: place.path("tmux"),
+            code: place.path("tmux.code"),
         };
         let config = "set -g remain-on-exit on\nset -g default-terminal tmux-256color\nset -g status off\n";
         let config = place.write("tmux.conf", config).display().to_string();
@@ -23,7 +25,11 @@ impl Terminal {
             .env("TERM", "tmux-256color")
             .env("COLORTERM", "truecolor")
             .env("LANG", "C.UTF-8");
-        let size = ["-x", "100", "-y", "30", "--"];
+        // A shell writes the exit code down: tmux itself sometimes loses it, where the terminal closes before the
+        // program has ended. Without job control it is in the program's own process group, as `cargo` would be.
+        let note = r#"trap : INT; "$@"; echo $? >"$0""#;
+        let code = terminal.code.display().to_string();
+        let size = ["-x", "100", "-y", "30", "--", "sh", "-c", note, &code];
         let start = ["-f", &config, "new-session", "-d", "-s", "t"].into_iter().chain(size);
         terminal.tmux(start.map(Into::into).chain(run.words()));
         terminal
@@ -83,19 +89,14 @@ impl Terminal {
         ]);
     }
 
-    /// Waits for the program to end and returns its exit code; one that a signal ended gives 128 and its number.
+    /// Waits for the program to end and returns its exit code.
     #[track_caller]
     pub(crate) fn ended(&self, seconds: u64) -> i32 {
-        let format = "#{pane_dead} #{pane_dead_status} #{pane_dead_signal}";
         let end = Instant::now() + Duration::from_secs(seconds);
         loop {
-            let said = self.command(["display-message", "-p", "-t", "t", format]);
-            match said.trim_end_matches('\n').split(' ').collect::<Vec<_>>()[..] {
-                // The terminal is closed, and tmux has not asked for the program's end yet.
-                ["1", "", ""] => {}
-                ["1", "", signal] => return 128 + signal.parse::<i32>().expect("a signal's number"),
-                ["1", status, _] => return status.parse().expect("an exit code"),
-                _ => {}
+            let code = std::fs::read_to_string(&self.code).unwrap_or_default();
+            if let Some(code) = code.strip_suffix('\n') {
+                return code.parse().expect("an exit code");
             }
             assert!(
                 Instant::now() < end,
