@@ -13,6 +13,7 @@ const TELLING: &str = r#"trap : INT QUIT; "$@"; code=$?; printf '\n[ended %s]\n'
 /// A terminal of 100 by 30 with one program in it. It closes with the test.
 pub(crate) struct Terminal {
     socket: PathBuf,
+    code: PathBuf,
 }
 
 impl Terminal {
@@ -20,6 +21,7 @@ impl Terminal {
     pub(crate) fn open(place: &Place, run: Xtask) -> Terminal {
         let terminal = Terminal {
             socket: place.path("tmux"),
+            code: place.path("tmux.code"),
         };
         let config = "set -g remain-on-exit on\nset -g default-terminal tmux-256color\nset -g status off\n";
         let config = place.write("tmux.conf", config).display().to_string();
@@ -27,7 +29,11 @@ impl Terminal {
             .env("TERM", "tmux-256color")
             .env("COLORTERM", "truecolor")
             .env("LANG", "C.UTF-8");
-        let size = ["-x", "100", "-y", "30", "--"];
+        // A shell writes the exit code down: tmux itself sometimes loses it, where the terminal closes before the
+        // program has ended. Without job control it is in the program's own process group, as `cargo` would be.
+        let note = r#"trap : INT; "$@"; echo $? >"$0""#;
+        let code = terminal.code.display().to_string();
+        let size = ["-x", "100", "-y", "30", "--", "sh", "-c", note, &code];
         let start = ["-f", &config, "new-session", "-d", "-s", "t"].into_iter().chain(size);
         let told = ["sh", "-c", TELLING, "sh"];
         terminal.tmux(start.chain(told).map(Into::into).chain(run.words()));
