@@ -6,10 +6,6 @@ use crate::support::run::Xtask;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// Runs its arguments and then writes their exit code on the screen: tmux itself now and then never learns it.
-/// The traps keep the shell alive through the keys that are the program's.
-const TELLING: &str = r#"trap : INT QUIT; "$@"; code=$?; printf '\n[ended %s]\n' "$code"; exit "$code""#;
-
 /// A terminal of 100 by 30 with one program in it. It closes with the test.
 pub(crate) struct Terminal {
     socket: PathBuf,
@@ -35,8 +31,7 @@ impl Terminal {
         let code = terminal.code.display().to_string();
         let size = ["-x", "100", "-y", "30", "--", "sh", "-c", note, &code];
         let start = ["-f", &config, "new-session", "-d", "-s", "t"].into_iter().chain(size);
-        let told = ["sh", "-c", TELLING, "sh"];
-        terminal.tmux(start.chain(told).map(Into::into).chain(run.words()));
+        terminal.tmux(start.map(Into::into).chain(run.words()));
         terminal
     }
 
@@ -97,9 +92,19 @@ impl Terminal {
     /// Waits for the program to end and returns its exit code.
     #[track_caller]
     pub(crate) fn ended(&self, seconds: u64) -> i32 {
-        let screen = self.shows("[ended ", seconds);
-        let code = screen.rsplit("[ended ").next().and_then(|rest| rest.split(']').next());
-        code.and_then(|code| code.parse().ok()).expect("an exit code")
+        let end = Instant::now() + Duration::from_secs(seconds);
+        loop {
+            let code = std::fs::read_to_string(&self.code).unwrap_or_default();
+            if let Some(code) = code.strip_suffix('\n') {
+                return code.parse().expect("an exit code");
+            }
+            assert!(
+                Instant::now() < end,
+                "the program did not end within {seconds} s; the terminal shows:\n{}",
+                self.screen()
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// Closes the window, as a user does who has had enough: whatever runs in it gets SIGHUP.
