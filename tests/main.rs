@@ -15,4 +15,5 @@ mod docs;
 mod engine;
 mod fake_engine;
 mod gpu;
+mod plan;
 mod support;
