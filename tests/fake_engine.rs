@@ -207,6 +207,7 @@ fn a_host_without_docker_is_told_so() {
         "",
         str![[r#"
 error: `docker` is not on PATH
+hint: install `docker`, or add its folder to PATH
 
 "#]],
     );

@@ -11,9 +11,11 @@
     reason = "the rules on spawning and the environment are for the tool; tests start it from outside"
 )]
 
+mod cli;
 mod docs;
 mod engine;
 mod fake_engine;
 mod gpu;
 mod plan;
+mod python;
 mod support;

@@ -27,3 +27,27 @@ fn check_says_up_to_date_or_each_reason_why_not() {
     let run = Xtask::at(&place).args(["image", "--cpu", "--check"]).run().ended(1);
     assert!(run.stdout.contains("Dockerfile"), "{}", run.stdout);
 }
+
+#[test]
+fn check_names_each_reason_that_there_is() {
+    engine::image(None);
+    let place = Place::new();
+    for name in ["requirements.lock", "add_user.sh"] {
+        let text = place.read(&format!("repo/docker/{name}"));
+        place.write(&format!("repo/docker/{name}"), format!("{text}# changed\n"));
+    }
+    place.write("repo/sandbox.local.yaml", "arch_list: '9.0'\n");
+    let run = Xtask::at(&place).args(["image", "--cpu", "--check"]).run().ended(1);
+    for reason in [
+        "`docker/requirements.lock` changed",
+        "`docker/add_user.sh` changed",
+        "is `9.0`",
+    ] {
+        assert!(run.stdout.contains(reason), "`{reason}` is not in:\n{}", run.stdout);
+    }
+    assert!(
+        !run.stdout.contains("docker/Dockerfile"),
+        "what did not change is named:\n{}",
+        run.stdout
+    );
+}

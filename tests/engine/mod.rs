@@ -5,6 +5,8 @@ mod gpu;
 mod image;
 mod inside;
 mod main_path;
+mod network;
+mod project;
 mod refusals;
 mod review;
 mod terminal;

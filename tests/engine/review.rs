@@ -97,3 +97,36 @@ fn a_terminal_that_closes_leaves_no_shell_behind_and_keeps_what_runs_in_the_back
     });
     assert!(processes().contains("sleep 4321"), "{}", processes());
 }
+
+#[test]
+fn a_paused_container_is_named_and_left_as_it_is() {
+    let sandbox = Sandbox::new();
+    sandbox.enter(["--version"]).ok();
+    let paused = sandbox.containers();
+    engine::docker(["pause", &paused[0]]);
+    let run = sandbox.enter(["--version"]).ended(1);
+    assert!(
+        run.error().contains("hint: `docker unpause codex-sandbox-"),
+        "{}",
+        run.error()
+    );
+    assert_eq!(sandbox.containers(), paused);
+}
+
+/// Root inside owns the image's files: here the agent puts a program of its own in the interpreter's place.
+#[test]
+fn an_interpreter_that_the_agent_replaced_does_not_speak_for_the_container() {
+    let sandbox = Sandbox::new();
+    sandbox.enter(["--version"]).ok();
+    let container = sandbox.containers().remove(0);
+    let forge = "f=$(readlink -f /usr/bin/python3) && cp $f /tmp/python && rm $f && \
+                 printf '#!/bin/sh\nexec /tmp/python \"$@\"\n' >$f && chmod 755 $f && python3 -c 'print(1)'";
+    engine::docker(["exec", &container, "sh", "-c", forge]);
+    let run = sandbox.enter(["--version"]).ended(1);
+    assert!(
+        run.stderr.contains("`container.programs` does not hold"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(run.stdout, "");
+}

@@ -12,3 +12,4 @@ pub(crate) mod run;
 pub(crate) mod sandbox;
 pub(crate) mod second_engine;
 pub(crate) mod terminal;
+pub(crate) mod tls;

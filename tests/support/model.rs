@@ -70,7 +70,8 @@ fn config(base_url: &str) -> String {
     )
 }
 
-fn address() -> String {
+/// The address of the engine's bridge, which is this host for every container with a network.
+pub(crate) fn address() -> String {
     let format = "{{range .IPAM.Config}}{{.Gateway}} {{end}}";
     let gateways = engine::docker(["network", "inspect", "bridge", "--format", format]);
     let v4 = gateways.split_whitespace().find(|address| address.contains('.'));

@@ -61,7 +61,10 @@ fn expression(command: &Command) -> duct::Expression {
 
 fn cannot_start(command: &Command, err: &std::io::Error) -> anyhow::Error {
     match err.kind() {
-        ErrorKind::NotFound => host(format!("`{}` is not on PATH", command.program)).into(),
+        ErrorKind::NotFound => {
+            let hint = format!("install `{}`, or add its folder to PATH", command.program);
+            host(format!("`{}` is not on PATH", command.program)).hint(hint).into()
+        }
         _ => failed(format!("could not start `{}`: {err}", command.program)).into(),
     }
 }

@@ -139,11 +139,12 @@ impl fmt::Display for Step {
                 )
             }
             Step::WriteFile { path, text } => {
-                let path = path.display().to_string();
+                let quoted = |path: &Path| shell_words::quote(&path.display().to_string()).into_owned();
                 write!(
                     f,
-                    "cat > {} <<'END'\n{}\nEND",
-                    shell_words::quote(&path),
+                    "mkdir -p {} && cat > {} <<'END'\n{}\nEND",
+                    quoted(path.parent().unwrap_or(Path::new("."))),
+                    quoted(path),
                     text.trim_end_matches('\n')
                 )
             }
@@ -155,6 +156,20 @@ impl fmt::Display for Step {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_text_of_a_new_file_in_a_new_directory_can_be_pasted() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("it's new/override.yaml");
+        let text = "a: '$HOME'\nb: `id`\n".to_owned();
+        let step = Step::WriteFile {
+            path: path.clone(),
+            text: text.clone(),
+        };
+        let shell = Command::new("sh").args(["-ec", &step.to_string()]);
+        assert!(crate::exec::capture(&shell).unwrap().ok());
+        assert_eq!(std::fs::read_to_string(path).unwrap(), text);
+    }
 
     #[test]
     fn the_text_of_a_command_can_be_pasted() {

@@ -70,7 +70,7 @@ impl Request {
             .args(["exec", container, "/usr/bin/env", "-i"])
             .arg(format!("PATH={PATH}"))
             .arg(format!("HOME={HOME_INSIDE}"))
-            .args([PYTHON, "-I", "-S", PATH_INSIDE])
+            .args([PYTHON, "-I", "-S", "-X", "pycache_prefix=/dev/null", PATH_INSIDE])
             .args(self.pairs())
             .timeout(BOUND)
     }
@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(
             command,
             "docker exec c1 /usr/bin/env -i 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
-             'HOME=/home/codex' /usr/bin/python3 -I -S /sandbox/probe.py nonce n0 entries 200 writable /workspace \
+             'HOME=/home/codex' /usr/bin/python3 -I -S -X 'pycache_prefix=/dev/null' /sandbox/probe.py nonce n0 entries 200 writable /workspace \
              dataset /datasets/ssv2 writable /home/codex/.codex writable /workspace/.git read-only /opt/codex \
              workspace /workspace codex /usr/local/bin/codex env LD_LIBRARY_PATH env _CUDA_COMPAT_STATUS"
         );

@@ -16,6 +16,7 @@ mod identity;
 mod limits;
 mod mount;
 mod mounts;
+pub mod programs;
 mod reach;
 pub mod witness;
 

@@ -1,6 +1,7 @@
 //! A container that exists: what the engine says of it, and whether it is what is wanted now. Pure.
 
 use crate::error::failed;
+use crate::host::engine;
 use crate::sandbox::compose::SETTINGS_LABEL;
 use anyhow::Result;
 use serde_json::Value;
@@ -35,11 +36,7 @@ pub fn parse(name: &str, code: i32, stdout: &str, stderr: &str) -> Result<Option
         if stderr.to_lowercase().contains("no such container") {
             return Ok(None);
         }
-        return Err(
-            crate::error::host(format!("no Docker Engine answers: {}", stderr.trim()))
-                .hint("start it: `sudo systemctl start docker`; `docker version` tells more")
-                .into(),
-        );
+        return Err(engine::no_engine(stderr).into());
     }
     let list: Value = serde_json::from_str(stdout).map_err(|err| {
         failed(format!(
@@ -152,5 +149,13 @@ mod tests {
         assert!(err.to_string().contains("not made by this tool"));
         assert_eq!(parse("n", 1, "[]", "Error: No such container: n").unwrap(), None);
         assert!(parse("n", 1, "", "Cannot connect to the Docker daemon").is_err());
+        let err = parse(
+            "n",
+            1,
+            "",
+            "permission denied while trying to connect to the Docker daemon",
+        )
+        .unwrap_err();
+        assert!(crate::error::render(&err).contains("group `docker`"), "{err}");
     }
 }

@@ -176,7 +176,7 @@ pub fn resolve(cx: &Context, flags: &Flags, files: &[Layer]) -> Result<Settings>
     let codex_home: Mode = r
         .text("codex_home", flags.codex_home.as_ref(), "mirror")?
         .parse()
-        .map_err(|err| usage(format!("`codex_home`: {err}")))?;
+        .map_err(|err| usage(format!("`codex_home`: {err}")).hint("`mirror` is the default"))?;
     let codex = r.path("codex", flags.codex.as_ref())?;
     let arch_list = r.text("arch_list", None, "12.0")?;
     let shm_bytes = parse_bytes(&r.text("shm_size", None, "32gb")?)?;

@@ -149,7 +149,7 @@ fn missing_hint(mount: &Mount) -> String {
     match &mount.role {
         Role::Dataset(name) => format!("give the directory with `--dataset {name}=DIR`"),
         Role::Workspace => "give the project's directory with `--workspace DIR`".into(),
-        _ => "make it, or see `cargo xtask doctor`".into(),
+        _ => "check the path, and that you may read it".into(),
     }
 }
 

@@ -5,6 +5,7 @@ use crate::context::Context;
 use crate::error::usage;
 use crate::host::user::User;
 use crate::sandbox::{airlock, places, settings};
+use crate::tasks::sandbox::canonical;
 use crate::ui;
 use anyhow::Result;
 
@@ -14,7 +15,7 @@ use anyhow::Result;
 /// The workspace is no repository, or git refuses what the sandbox has.
 pub fn run(cx: &Context, flags: &Flags, take: bool) -> Result<u8> {
     let settings = settings::load(cx, flags)?;
-    let workspace = settings.workspace.canonicalize()?;
+    let workspace = canonical("the workspace", &settings.workspace)?;
     let places = places::of(cx, &workspace, User::read().uid);
     let repository = airlock::detect(&workspace)?.ok_or_else(|| {
         usage(format!("`{}` is not the root of a git repository", workspace.display()))

@@ -8,7 +8,7 @@ use crate::host::user::User;
 use crate::sandbox::places::{self, Places};
 use crate::sandbox::{compose, settings};
 use crate::step::Step;
-use crate::tasks::sandbox::find;
+use crate::tasks::sandbox::{find, live_sessions, lock};
 use crate::ui;
 use anyhow::Result;
 use std::path::PathBuf;
@@ -22,6 +22,12 @@ pub fn run(cx: &Context, flags: &Flags, all: bool) -> Result<u8> {
     let user = User::read();
     let places = places::of(cx, &workspace(&settings.workspace), user.uid);
     let container = compose::container_name(&places.project);
+    // Not under a call that starts or proves it.
+    let _lock = if flags.dry_run || !places.dir.exists() {
+        None
+    } else {
+        Some(lock(&places)?)
+    };
     let found = find(&container)?;
     let mut steps = plan(&places, found.as_ref().map(|running| running.id.as_str()));
     if all {
@@ -32,7 +38,9 @@ pub fn run(cx: &Context, flags: &Flags, all: bool) -> Result<u8> {
         return Ok(0);
     }
     if all && !flags.yes {
-        confirm(cx, &places)?;
+        let running = found.as_ref().filter(|running| running.up);
+        let live = running.map_or(Ok(Vec::new()), |running| live_sessions(&running.id))?;
+        confirm(cx, &places, &live)?;
     }
     exec::all(&steps)?;
     match found {
@@ -79,7 +87,7 @@ fn kept(places: &Places) -> Vec<PathBuf> {
     vec![places.dir.clone()]
 }
 
-fn confirm(cx: &Context, places: &Places) -> Result<()> {
+fn confirm(cx: &Context, places: &Places, live: &[String]) -> Result<()> {
     if !cx.stdin_tty {
         return Err(usage("`down --all` asks before it removes, and there is no terminal")
             .hint("add `--yes`")
@@ -89,6 +97,12 @@ fn confirm(cx: &Context, places: &Places) -> Result<()> {
         "`{}` holds the sandbox's Codex home (its sessions and login) and its git directory (commits not taken over)",
         places.dir.display()
     ));
+    for line in live {
+        ui::say(format_args!(
+            "this runs inside and ends with it: {}",
+            ui::printable(line)
+        ));
+    }
     match ui::ask("Remove it? [y/N] ").as_deref() {
         Some("y" | "Y" | "yes") => Ok(()),
         _ => Err(failed("nothing was removed").into()),

@@ -23,7 +23,7 @@ fn request(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
             promise.gpus
         ),
     )
-    .hint("an old Compose drops the request without a word: `cargo xtask doctor`");
+    .hint("an old Compose drops the request without a word: `docker compose version` should say 2.30 or later");
     let requests: Vec<&Value> = host
         .setting("DeviceRequests")
         .as_array()
@@ -108,7 +108,7 @@ fn same(ids: &[&str], wanted: &[String]) -> bool {
 
 fn devices(promise: &Promise, inside: &Inside) -> Claim {
     let mut draft = Draft::new("gpu.devices", format!("these GPUs answer inside: {}", promise.gpus))
-        .hint("after `systemctl daemon-reload` some hosts lose them: start the sandbox anew; see `cargo xtask doctor`");
+        .hint("after `systemctl daemon-reload` some hosts lose them: `cargo xtask down`, then enter again");
     let number = |name: &str| {
         name.strip_prefix("nvidia")
             .is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))

@@ -2,6 +2,7 @@
 
 use super::home;
 use super::prepare::Wish;
+use super::signals::Signals;
 use super::start::Started;
 use crate::context::Context;
 use crate::exec;
@@ -15,8 +16,6 @@ use crate::ui;
 use anyhow::Result;
 use serde_json::{Map, Value};
 use std::fs::File;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 /// How often a login that was renewed inside is carried over while Codex runs.
@@ -33,20 +32,19 @@ pub fn enter(
     cx: &Context,
     wish: &Wish,
     started: &Started,
-    missing: &[String],
+    signals: &Signals,
     lock: File,
     shell: bool,
     args: &[String],
 ) -> Result<u8> {
     let mark = super::nonce()?;
-    for name in missing {
+    for name in &started.missing {
         ui::say(format_args!(
             "the MCP server `{name}` is off: its program is not in the container"
         ));
     }
-    let command = command(cx, wish, started, missing, &mark, shell, args);
+    let command = command(cx, wish, started, &mark, shell, args);
     let before = baseline(wish)?;
-    let hung_up = signals()?;
     ui::echo(&command);
     let (start, since) = (Instant::now(), SystemTime::now());
     let (mut last, mut lock) = (start, Some(lock));
@@ -60,9 +58,9 @@ pub fn enter(
             // While Codex owns the terminal nothing is printed; what happened is said on the way out.
             let _ = home::reconcile(wish);
         }
-        !hung_up.load(Ordering::Relaxed)
+        !signals.end()
     })?;
-    if hung_up.load(Ordering::Relaxed) {
+    if signals.end() {
         reap(&started.id, &mark);
     }
     leave(wish, started, &before, since);
@@ -70,16 +68,8 @@ pub fn enter(
 }
 
 /// The command that enters, exactly as it runs.
-pub fn command(
-    cx: &Context,
-    wish: &Wish,
-    started: &Started,
-    missing: &[String],
-    mark: &str,
-    shell: bool,
-    args: &[String],
-) -> Command {
-    let missing: Vec<&str> = missing.iter().map(String::as_str).collect();
+pub fn command(cx: &Context, wish: &Wish, started: &Started, mark: &str, shell: bool, args: &[String]) -> Command {
+    let missing: Vec<&str> = started.missing.iter().map(String::as_str).collect();
     let program = if shell {
         vec!["/bin/bash".to_owned()]
     } else {
@@ -90,20 +80,6 @@ pub fn command(
         tty: cx.stdin_tty && cx.stdout_tty,
     };
     compose::exec(&started.id, terminal, &shown, &named, &program)
-}
-
-/// Catches what a closing terminal and a polite end send. Ctrl-C and Ctrl-\ belong to the program that owns the
-/// terminal: they are caught here only so that they do not end this process while it waits.
-fn signals() -> Result<Arc<AtomicBool>> {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
-    let (hung_up, ignored) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-    for number in [SIGHUP, SIGTERM] {
-        signal_hook::flag::register(number, Arc::clone(&hung_up))?;
-    }
-    for number in [SIGINT, SIGQUIT] {
-        signal_hook::flag::register(number, Arc::clone(&ignored))?;
-    }
-    Ok(hung_up)
 }
 
 fn baseline(wish: &Wish) -> Result<Map<String, Value>> {

@@ -4,9 +4,11 @@
 use crate::exec;
 use crate::sandbox::places::Places;
 use crate::sandbox::promise::Promise;
+use crate::sandbox::proof::{Claim, programs};
 use anyhow::Result;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// What is kept.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +17,8 @@ pub struct Entry {
     pub promise: Promise,
     /// Variables of its main process that `docker exec` would not have.
     pub carried: BTreeMap<String, String>,
+    /// The fingerprint of the programs that the inside witness runs, where the container's user is root.
+    pub programs: Option<String>,
 }
 
 impl Entry {
@@ -23,6 +27,7 @@ impl Entry {
         Entry {
             promise,
             carried: BTreeMap::new(),
+            programs: None,
         }
     }
 }
@@ -41,8 +46,25 @@ pub fn last(places: &Places) -> Option<(String, Entry)> {
         carried: carried
             .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
             .collect(),
+        programs: value["programs"].as_str().map(str::to_owned),
     };
     Some((value["container"].as_str()?.to_owned(), entry))
+}
+
+/// The programs of a container as they are now, where its user is root; by what `docker container inspect` said.
+pub fn programs_now(promise: &Promise, inspect: &str) -> Option<String> {
+    if promise.uid != 0 {
+        return None;
+    }
+    let inspect: Value = serde_json::from_str(inspect).ok()?;
+    let pid = inspect[0]["State"]["Pid"].as_u64().filter(|pid| *pid > 0)?;
+    programs::fingerprint(Path::new(&format!("/proc/{pid}/root")))
+}
+
+/// The claim about them.
+pub fn programs_claim(entry: &Entry, inspect: &str) -> Option<Claim> {
+    let now = programs_now(&entry.promise, inspect);
+    programs::judge(entry.promise.uid, entry.programs.as_deref(), now.as_deref())
 }
 
 /// Keeps it.
@@ -50,6 +72,7 @@ pub fn last(places: &Places) -> Option<(String, Entry)> {
 /// # Errors
 /// The state folder cannot be written.
 pub fn write(places: &Places, id: &str, entry: &Entry) -> Result<()> {
-    let value = json!({"container": id, "promise": entry.promise.json(), "carried": entry.carried});
+    let value =
+        json!({"container": id, "promise": entry.promise.json(), "carried": entry.carried, "programs": entry.programs});
     exec::write_file(&places.entry, format!("{value:#}\n").as_bytes(), 0o600)
 }

@@ -6,14 +6,16 @@ mod entry;
 mod home;
 mod mounts;
 mod prepare;
+mod signals;
 mod start;
 
-pub use entry::read as read_entry;
+pub use entry::{programs_claim, read as read_entry};
 pub use mounts::problems;
-pub use prepare::{Wish, gather};
+pub use prepare::{Wish, canonical, gather};
 
 use prepare::Ground;
-pub use start::{copy_of_proof, find};
+use signals::Signals;
+pub use start::{copy_of_proof, find, live_sessions};
 
 use crate::cli::Flags;
 use crate::context::Context;
@@ -45,15 +47,14 @@ pub fn run(cx: &Context, flags: &Flags, shell: bool, args: &[String]) -> Result<
         return start::dry_run(cx, &ground.gather(cx, false)?, shell, args);
     }
     let lock = lock(&ground.places)?;
+    let signals = Signals::catch()?;
     let mut wish = ground.gather(cx, true)?;
     let mut started = start::ensure(cx, &wish)?;
-    let (proof, missing) = match start::prove(cx, &mut wish, &mut started) {
-        Ok(proven) => proven,
-        Err(err) => {
-            start::discard(&started);
-            return Err(err);
-        }
+    let proven = match start::prove(cx, &mut wish, &mut started) {
+        Ok(_) if signals.any() => Err(failed("interrupted before Codex was entered").into()),
+        proven => proven,
     };
+    let proof = proven.inspect_err(|_| start::discard(&started))?;
     ui::say(proof.table().trim_end());
     if !holds(&proof) {
         if !shell {
@@ -62,14 +63,15 @@ pub fn run(cx: &Context, flags: &Flags, shell: bool, args: &[String]) -> Result<
         }
         ui::warn("a promise does not hold; this shell is for looking into it, nothing in it is safe to rely on");
     }
-    if !flags.yes && !ui::confirm(if shell { "Enter a shell?" } else { "Enter Codex?" }) {
+    let question = if shell { "Enter a shell?" } else { "Enter Codex?" };
+    if !flags.yes && !signals.ask(|| ui::confirm(question)) {
         ui::say(format_args!(
             "not entered; `{}` keeps running, `cargo xtask down` stops it",
             started.container
         ));
         return Ok(0);
     }
-    enter::enter(cx, &wish, &started, &missing, lock, shell, args)
+    enter::enter(cx, &wish, &started, &signals, lock, shell, args)
 }
 
 /// What Compose would be told of a wanted sandbox.
@@ -87,7 +89,10 @@ pub fn holds(proof: &Proof) -> bool {
 }
 
 /// Two calls for one workspace take turns until both have entered.
-fn lock(places: &Places) -> Result<File> {
+///
+/// # Errors
+/// The state folder cannot be written.
+pub fn lock(places: &Places) -> Result<File> {
     crate::exec::create_dir(&places.dir, 0o700)?;
     let open = || -> std::io::Result<File> {
         let file = File::options()

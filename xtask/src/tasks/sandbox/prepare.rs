@@ -82,6 +82,11 @@ impl Ground {
         give_sources(cx, &mut settings)?;
         let user = User::read();
         let workspace = canonical("the workspace", &settings.workspace)?;
+        if workspace.parent().is_none() {
+            return Err(usage("the workspace `/` is this whole host")
+                .hint("give the project's directory with `--workspace DIR`")
+                .into());
+        }
         let datasets = settings
             .datasets
             .iter()
@@ -169,7 +174,11 @@ fn refuse_own_codex(launcher: &Path, workspace: &Path) -> Result<()> {
     .into())
 }
 
-fn canonical(what: &str, path: &Path) -> Result<PathBuf> {
+/// A directory that was given, without symlinks.
+///
+/// # Errors
+/// It is not there, or cannot be reached.
+pub fn canonical(what: &str, path: &Path) -> Result<PathBuf> {
     path.canonicalize().map_err(|err| {
         usage(format!("{what} `{}` cannot be used: {err}", path.display()))
             .hint("check the path; a directory must exist before it is mounted")

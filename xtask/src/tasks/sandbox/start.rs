@@ -34,6 +34,8 @@ pub struct Started {
     pub mirror: Mirror,
     /// What `docker container inspect` said.
     pub inspect: String,
+    /// MCP servers of the user's configuration whose program is not inside, once that was asked.
+    pub missing: Vec<String>,
 }
 
 /// Asks the engine for a container by name.
@@ -53,6 +55,14 @@ pub fn ensure(cx: &Context, wish: &Wish) -> Result<Started> {
     let Some(running) = wish.running.as_ref().filter(|running| running.up) else {
         return create(cx, wish);
     };
+    if running.inspect["State"]["Paused"] == true {
+        let name = compose::container_name(&wish.places.project);
+        return Err(failed(format!("the container `{name}` is paused"))
+            .hint(format!(
+                "`docker unpause {name}`, or `cargo xtask down` to end what is in it"
+            ))
+            .into());
+    }
     let mut found = differences(&running.settings, &mounts::label(cx, wish).into());
     let entry = entry::read(&wish.places, &running.id);
     if entry.is_none() {
@@ -71,6 +81,7 @@ pub fn ensure(cx: &Context, wish: &Wish) -> Result<Started> {
                 entry,
                 mirror: home::read(cx, &wish.settings)?,
                 inspect: running.text.clone(),
+                missing: Vec::new(),
             });
         }
         _ => {}
@@ -84,7 +95,11 @@ pub fn ensure(cx: &Context, wish: &Wish) -> Result<Started> {
     create(cx, wish)
 }
 
-fn live_sessions(id: &str) -> Result<Vec<String>> {
+/// What runs inside beside the container's own processes.
+///
+/// # Errors
+/// The engine does not answer.
+pub fn live_sessions(id: &str) -> Result<Vec<String>> {
     let top = exec::stdout_of(&Command::new("docker").args(["top", id, "-eo", "pid,args"]))?;
     Ok(sessions(&top))
 }
@@ -150,6 +165,7 @@ fn create(cx: &Context, wish: &Wish) -> Result<Started> {
         entry,
         mirror,
         inspect,
+        missing: Vec::new(),
     })
 }
 
@@ -209,17 +225,22 @@ fn cannot_start(stderr: &str) -> anyhow::Error {
 }
 
 /// Proves a container and saves the proof. Where nothing runs inside one that was there before, what comes from the
-/// host is set anew. Returns the proof, and the MCP servers whose program is not inside.
+/// host is set anew.
 ///
 /// # Errors
 /// A witness cannot be asked, or the proof cannot be saved.
-pub fn prove(cx: &Context, wish: &mut Wish, started: &mut Started) -> Result<(Proof, Vec<String>)> {
+pub fn prove(cx: &Context, wish: &mut Wish, started: &mut Started) -> Result<Proof> {
+    if started.ours {
+        // Before any agent ran inside.
+        started.entry.programs = entry::programs_now(&started.entry.promise, &started.inspect);
+    }
+    let programs = entry::programs_claim(&started.entry, &started.inspect);
     let promise = &started.entry.promise;
     let early = wish
         .early
         .take()
         .filter(|early| !started.ours && early.id == started.id);
-    let (proof, inside) = match early {
+    let (mut proof, inside) = match early {
         Some(mut early) => {
             let answer = std::mem::replace(&mut early.answer, Ok(String::new()));
             proof::conclude(answer, &started.inspect, promise, &early.request)?
@@ -230,6 +251,7 @@ pub fn prove(cx: &Context, wish: &mut Wish, started: &mut Started) -> Result<(Pr
             proof::prove(&started.id, &started.inspect, promise, &request)?
         }
     };
+    proof.claims.extend(programs);
     let text = format!("{:#}\n", proof.json());
     exec::write_file(&wish.places.proof, text.as_bytes(), 0o600)?;
     exec::write_file(&copy_of_proof(cx), text.as_bytes(), 0o644)?;
@@ -241,7 +263,8 @@ pub fn prove(cx: &Context, wish: &mut Wish, started: &mut Started) -> Result<(Pr
         // While an agent is live its files are left alone: it could bend the paths that they are written through.
         home::refresh(wish, &started.mirror)?.iter().for_each(ui::say);
     }
-    Ok((proof, missing(&started.mirror.mcp, &inside)))
+    started.missing = missing(&started.mirror.mcp, &inside);
+    Ok(proof)
 }
 
 /// Where the newest proof can be read by hand and by scripts.
@@ -294,6 +317,14 @@ pub fn dry_run(cx: &Context, wish: &Wish, shell: bool, args: &[String]) -> Resul
         path: project.override_file.clone(),
         text: project.override_text(),
     });
+    for mount in &project.promise.mounts {
+        if !mount.source.exists() {
+            let source = mount.source.display();
+            ui::result(format_args!(
+                "# before this, `sandbox` fills `{source}`; where it is missing, nothing starts"
+            ));
+        }
+    }
     ui::result(project.up());
     let name = project.container();
     ui::result(Request::new(&project.promise, "NONCE").command(&name));
@@ -306,8 +337,9 @@ pub fn dry_run(cx: &Context, wish: &Wish, shell: bool, args: &[String]) -> Resul
         entry,
         mirror,
         inspect,
+        missing: Vec::new(),
     };
-    ui::result(super::enter::command(cx, wish, &started, &[], "SESSION", shell, args));
+    ui::result(super::enter::command(cx, wish, &started, "SESSION", shell, args));
     Ok(0)
 }
 

@@ -1,0 +1,27 @@
+//! The unit tests of what Python does in the image's build, by the host's own Python, away from its packages.
+
+use crate::support::place::repository;
+use crate::support::proc;
+
+#[track_caller]
+fn passes(module: &str) {
+    let root = repository();
+    // -I leaves the working directory and the environment out: the two directories are named.
+    let script = "import sys, unittest; sys.dont_write_bytecode = True; sys.path[:0] = sys.argv[2:]; \
+                  unittest.main(module=sys.argv[1], argv=['python3'])";
+    let dirs = ["docker", "tests/python"].map(|name| root.join(name).display().to_string());
+    let args = ["-I", "-c", script, module, &dirs[0], &dirs[1]];
+    let (code, stdout, stderr) = proc::outcome(proc::find("python3"), args);
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    assert!(stderr.contains("\nRan ") && !stderr.contains("Ran 0 "), "{stderr}");
+}
+
+#[test]
+fn what_is_installed_is_what_the_lock_says() {
+    passes("test_install_python");
+}
+
+#[test]
+fn a_damaged_base_is_a_fault() {
+    passes("test_verify_python");
+}

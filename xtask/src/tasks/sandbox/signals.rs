@@ -1,0 +1,56 @@
+//! Signals from the first change on the host to the last: nothing half made is left behind.
+
+use anyhow::Result;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What was caught.
+pub struct Signals {
+    end: Arc<AtomicBool>,
+    keys: Arc<AtomicBool>,
+    asking: Arc<AtomicBool>,
+}
+
+impl Signals {
+    /// Catches what a closing terminal and a polite end send, and Ctrl-C and Ctrl-\\: once Codex owns the terminal
+    /// these two are its own, and this process only waits.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn catch() -> Result<Signals> {
+        let new = || Arc::new(AtomicBool::new(false));
+        let signals = Signals {
+            end: new(),
+            keys: new(),
+            asking: new(),
+        };
+        for number in [SIGHUP, SIGTERM] {
+            signal_hook::flag::register_conditional_shutdown(number, 128 + number, Arc::clone(&signals.asking))?;
+            signal_hook::flag::register(number, Arc::clone(&signals.end))?;
+        }
+        for number in [SIGINT, SIGQUIT] {
+            signal_hook::flag::register_conditional_shutdown(number, 128 + number, Arc::clone(&signals.asking))?;
+            signal_hook::flag::register(number, Arc::clone(&signals.keys))?;
+        }
+        Ok(signals)
+    }
+
+    /// Asks: meanwhile each of the signals ends this process at once, and leaves the container as it is.
+    pub fn ask<T>(&self, question: impl FnOnce() -> T) -> T {
+        self.asking.store(true, Ordering::SeqCst);
+        let answer = question();
+        self.asking.store(false, Ordering::SeqCst);
+        answer
+    }
+
+    /// Whether the terminal closed or an end was asked for.
+    pub fn end(&self) -> bool {
+        self.end.load(Ordering::SeqCst)
+    }
+
+    /// Whether any of the signals came: before Codex is entered, each of them means to stop.
+    pub fn any(&self) -> bool {
+        self.end() || self.keys.load(Ordering::SeqCst)
+    }
+}
