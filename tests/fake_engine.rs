@@ -3,15 +3,14 @@
 use crate::support::codex;
 use crate::support::docker::{Calls, FakeDocker};
 use crate::support::place::Place;
-use crate::support::proc;
 use crate::support::run::{Run, Xtask};
-use serde_json::{Value, json};
+use serde_json::json;
 use snapbox::str;
 
-const RTX: &str = "#!/bin/sh\necho '0, GPU-aaaa, NVIDIA GeForce RTX 5090, 12.0, 570.86.10'\n";
+pub(crate) const RTX: &str = "#!/bin/sh\necho '0, GPU-aaaa, NVIDIA GeForce RTX 5090, 12.0, 570.86.10'\n";
 
 /// A place with a data set and a stand-in for Codex: all that a sandbox needs, but for the engine.
-fn ready() -> Place {
+pub(crate) fn ready() -> Place {
     let place = Place::new();
     place.write("ssv2/1.webm", "a clip");
     codex::stand_in(&place, "0.169.0");
@@ -19,7 +18,7 @@ fn ready() -> Place {
 }
 
 /// An engine with nothing in it, whose every build works.
-fn empty(docker: FakeDocker) -> FakeDocker {
+pub(crate) fn empty(docker: FakeDocker) -> FakeDocker {
     docker
         .answer(
             "container inspect *",
@@ -38,7 +37,7 @@ fn empty(docker: FakeDocker) -> FakeDocker {
 }
 
 #[track_caller]
-fn sandbox<'a>(place: &'a Place, flags: &[&str]) -> Xtask<'a> {
+pub(crate) fn sandbox<'a>(place: &'a Place, flags: &[&str]) -> Xtask<'a> {
     let dataset = format!("ssv2={}", place.path("ssv2").display());
     // The machine that runs the tests may have a GPU of its own.
     Xtask::at(place)
@@ -57,7 +56,7 @@ fn on(place: &Place, docker: FakeDocker) -> Run<'_> {
 
 /// Of all that `docker` was asked, nothing makes, starts, stops or removes anything.
 #[track_caller]
-fn changes_nothing(calls: &Calls) {
+pub(crate) fn changes_nothing(calls: &Calls) {
     let reads = [
         "version",
         "info",
@@ -262,104 +261,4 @@ hint: `nvidia-smi -L` lists them
 "#]],
     );
     changes_nothing(&calls);
-}
-
-/// The tag of the image that the tool wants here, by its own plan.
-#[track_caller]
-fn tag(place: &Place) -> String {
-    empty(FakeDocker::new()).install(place);
-    let plan = Xtask::at(place).args(["image", "--dry-run"]).run().ok().stdout;
-    let mut words = shell_words::split(plan.lines().next_back().expect("a build"))
-        .expect("a pasteable line")
-        .into_iter();
-    words.find(|word| word == "--tag");
-    words.next().unwrap_or_else(|| panic!("no tag in: {plan}"))
-}
-
-/// Starts a sandbox up to the point where the engine would have a container, and returns what Compose was told.
-#[track_caller]
-fn told(place: &Place, docker: FakeDocker, flags: &[&str]) -> Value {
-    let image = docker.answer("image ls *", 0, &format!("sha256:0123 {}\n", tag(place)), "");
-    let calls = empty(image).answer("compose *", 0, "", "").install(place);
-    let run = sandbox(place, flags).run().ended(1);
-    assert!(run.error().contains("there is no container"), "{}", run.error());
-    let up = calls.of(&["compose"]).remove(0);
-    let file = up.split("[--file][").last().and_then(|rest| rest.split(']').next());
-    let text = std::fs::read_to_string(file.expect("an override")).expect("the override");
-    let told: Value = serde_yaml::from_str(&text).expect("the override in YAML");
-    told["services"]["workspace"].clone()
-}
-
-#[test]
-fn gpus_are_asked_for_by_the_toolkits_hook_where_there_is_no_cdi() {
-    let place = ready();
-    place.program("nvidia-smi", RTX);
-    place.program("nvidia-container-runtime-hook", "#!/bin/sh\n");
-    let service = told(&place, FakeDocker::new(), &["--gpus", "GPU-aaaa"]);
-    let expected = json!([{"driver": "nvidia", "device_ids": ["GPU-aaaa"], "capabilities": ["gpu"]}]);
-    assert_eq!(service["deploy"]["resources"]["reservations"]["devices"], expected);
-}
-
-#[test]
-fn gpus_are_asked_for_by_cdi_where_the_engine_has_it() {
-    let place = ready();
-    place.program("nvidia-smi", RTX);
-    place.write("cdi/nvidia.yaml", "cdiVersion: 0.6.0\nkind: nvidia.com/gpu\n");
-    let mut docker = FakeDocker::new();
-    docker.info["CDISpecDirs"] = json!([place.path("cdi")]);
-    let service = told(&place, docker, &[]);
-    let expected = json!([{"driver": "cdi", "device_ids": ["nvidia.com/gpu=all"], "capabilities": ["gpu"]}]);
-    assert_eq!(service["deploy"]["resources"]["reservations"]["devices"], expected);
-}
-
-#[test]
-fn without_gpus_none_is_asked_for() {
-    let place = ready();
-    let service = told(&place, FakeDocker::new(), &["--gpus", "none"]);
-    assert_eq!(service["deploy"], Value::Null);
-}
-
-#[test]
-fn a_dry_run_changes_nothing_and_ends_with_the_command_that_enters() {
-    let place = ready();
-    let calls = empty(FakeDocker::new()).install(&place);
-    let before = listing(&place);
-    let run = sandbox(&place, &["--gpus", "none", "--dry-run", "--", "-m", "it's"])
-        .run()
-        .ok();
-    changes_nothing(&calls);
-    assert_eq!(listing(&place), before);
-    assert!(
-        !place.path("state/codex-sandbox/workspaces").exists(),
-        "a sandbox was begun"
-    );
-    assert_eq!(run.stderr, "");
-    let last = run.stdout.lines().next_back().expect("a plan");
-    assert!(
-        last.starts_with("docker exec ") && last.ends_with(r"-m 'it'\''s'"),
-        "{last}"
-    );
-    for never in ["--privileged", "docker.sock", "bypass"] {
-        assert!(!run.stdout.contains(never), "the plan has `{never}`:\n{}", run.stdout);
-    }
-}
-
-/// All that lies in the repository and the home. The state folder may learn: what the host's Codex is, is cached.
-fn listing(place: &Place) -> String {
-    let dir = place.dir().display().to_string();
-    let find = r#"cd "$1" && find repo home -printf '%p %s %T@\n' | sort"#;
-    proc::output("sh", ["-c", find, "sh", &dir])
-}
-
-#[test]
-fn the_value_of_an_allowed_variable_is_in_no_text() {
-    let place = ready();
-    place.write("repo/sandbox.local.yaml", "env: [WANDB_API_KEY]\n");
-    empty(FakeDocker::new()).install(&place);
-    let run = sandbox(&place, &["--gpus", "none", "--dry-run"])
-        .env("WANDB_API_KEY", "s3cret")
-        .run()
-        .ok();
-    assert!(run.stdout.contains("--env WANDB_API_KEY "), "{}", run.stdout);
-    assert!(!run.stdout.contains("s3cret"), "{}", run.stdout);
 }

@@ -16,5 +16,6 @@ mod docs;
 mod engine;
 mod fake_engine;
 mod gpu;
+mod plan;
 mod python;
 mod support;

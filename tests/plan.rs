@@ -1,0 +1,108 @@
+//! What a sandbox would be started with: as Compose is told, and as a dry run prints it. No engine.
+
+use crate::fake_engine::{RTX, changes_nothing, empty, ready, sandbox};
+use crate::support::docker::FakeDocker;
+use crate::support::place::Place;
+use crate::support::proc;
+use crate::support::run::Xtask;
+use serde_json::{Value, json};
+
+/// The tag of the image that the tool wants here, by its own plan.
+#[track_caller]
+fn tag(place: &Place) -> String {
+    empty(FakeDocker::new()).install(place);
+    let plan = Xtask::at(place).args(["image", "--dry-run"]).run().ok().stdout;
+    let mut words = shell_words::split(plan.lines().next_back().expect("a build"))
+        .expect("a pasteable line")
+        .into_iter();
+    words.find(|word| word == "--tag");
+    words.next().unwrap_or_else(|| panic!("no tag in: {plan}"))
+}
+
+/// Starts a sandbox up to the point where the engine would have a container, and returns what Compose was told.
+#[track_caller]
+fn told(place: &Place, docker: FakeDocker, flags: &[&str]) -> Value {
+    let image = docker.answer("image ls *", 0, &format!("sha256:0123 {}\n", tag(place)), "");
+    let calls = empty(image).answer("compose *", 0, "", "").install(place);
+    let run = sandbox(place, flags).run().ended(1);
+    assert!(run.error().contains("there is no container"), "{}", run.error());
+    let up = calls.of(&["compose"]).remove(0);
+    let file = up.split("[--file][").last().and_then(|rest| rest.split(']').next());
+    let text = std::fs::read_to_string(file.expect("an override")).expect("the override");
+    let told: Value = serde_yaml::from_str(&text).expect("the override in YAML");
+    told["services"]["workspace"].clone()
+}
+
+#[test]
+fn gpus_are_asked_for_by_the_toolkits_hook_where_there_is_no_cdi() {
+    let place = ready();
+    place.program("nvidia-smi", RTX);
+    place.program("nvidia-container-runtime-hook", "#!/bin/sh\n");
+    let service = told(&place, FakeDocker::new(), &["--gpus", "GPU-aaaa"]);
+    let expected = json!([{"driver": "nvidia", "device_ids": ["GPU-aaaa"], "capabilities": ["gpu"]}]);
+    assert_eq!(service["deploy"]["resources"]["reservations"]["devices"], expected);
+}
+
+#[test]
+fn gpus_are_asked_for_by_cdi_where_the_engine_has_it() {
+    let place = ready();
+    place.program("nvidia-smi", RTX);
+    place.write("cdi/nvidia.yaml", "cdiVersion: 0.6.0\nkind: nvidia.com/gpu\n");
+    let mut docker = FakeDocker::new();
+    docker.info["CDISpecDirs"] = json!([place.path("cdi")]);
+    let service = told(&place, docker, &[]);
+    let expected = json!([{"driver": "cdi", "device_ids": ["nvidia.com/gpu=all"], "capabilities": ["gpu"]}]);
+    assert_eq!(service["deploy"]["resources"]["reservations"]["devices"], expected);
+}
+
+#[test]
+fn without_gpus_none_is_asked_for() {
+    let place = ready();
+    let service = told(&place, FakeDocker::new(), &["--gpus", "none"]);
+    assert_eq!(service["deploy"], Value::Null);
+}
+
+#[test]
+fn a_dry_run_changes_nothing_and_ends_with_the_command_that_enters() {
+    let place = ready();
+    let calls = empty(FakeDocker::new()).install(&place);
+    let before = listing(&place);
+    let run = sandbox(&place, &["--gpus", "none", "--dry-run", "--", "-m", "it's"])
+        .run()
+        .ok();
+    changes_nothing(&calls);
+    assert_eq!(listing(&place), before);
+    assert!(
+        !place.path("state/codex-sandbox/workspaces").exists(),
+        "a sandbox was begun"
+    );
+    assert_eq!(run.stderr, "");
+    let last = run.stdout.lines().next_back().expect("a plan");
+    assert!(
+        last.starts_with("docker exec ") && last.ends_with(r"-m 'it'\''s'"),
+        "{last}"
+    );
+    for never in ["--privileged", "docker.sock", "bypass"] {
+        assert!(!run.stdout.contains(never), "the plan has `{never}`:\n{}", run.stdout);
+    }
+}
+
+/// All that lies in the repository and the home. The state folder may learn: what the host's Codex is, is cached.
+fn listing(place: &Place) -> String {
+    let dir = place.dir().display().to_string();
+    let find = r#"cd "$1" && find repo home -printf '%p %s %T@\n' | sort"#;
+    proc::output("sh", ["-c", find, "sh", &dir])
+}
+
+#[test]
+fn the_value_of_an_allowed_variable_is_in_no_text() {
+    let place = ready();
+    place.write("repo/sandbox.local.yaml", "env: [WANDB_API_KEY]\n");
+    empty(FakeDocker::new()).install(&place);
+    let run = sandbox(&place, &["--gpus", "none", "--dry-run"])
+        .env("WANDB_API_KEY", "s3cret")
+        .run()
+        .ok();
+    assert!(run.stdout.contains("--env WANDB_API_KEY "), "{}", run.stdout);
+    assert!(!run.stdout.contains("s3cret"), "{}", run.stdout);
+}
