@@ -1,7 +1,5 @@
 //! The user who runs the task, and which of their groups go into the sandbox.
 
-use users::os::unix::GroupExt as _;
-
 /// Groups that give power over the host: never passed on, whatever they own.
 pub const PRIVILEGED_GROUPS: &[&str] = &[
     "root",
@@ -77,19 +75,6 @@ impl User {
         passed.dedup();
         passed
     }
-}
-
-/// The members of a group, for messages. Kept here so that `users` has one reader.
-pub fn group_members(gid: u32) -> Vec<String> {
-    users::get_group_by_gid(gid)
-        .map(|group| {
-            group
-                .members()
-                .iter()
-                .map(|name| name.to_string_lossy().into_owned())
-                .collect()
-        })
-        .unwrap_or_default()
 }
 
 #[cfg(test)]

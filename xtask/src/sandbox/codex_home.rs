@@ -13,11 +13,24 @@ mod write;
 
 pub use read::read;
 pub use system::system;
-pub use write::write;
+pub use write::{write, write_agents};
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+
+/// The directories and files of a Codex home that are taken whole. `hooks` is no directory of Codex's own, but the
+/// usual place for the scripts that `hooks.json` names.
+const WHOLE: [&str; 8] = [
+    "AGENTS.md",
+    "AGENTS.override.md",
+    "hooks.json",
+    "hooks",
+    "rules",
+    "skills",
+    "prompts",
+    "agents",
+];
 
 /// Where the home lies in the container.
 pub const INSIDE: &str = "/home/codex/.codex";

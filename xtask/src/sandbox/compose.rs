@@ -3,7 +3,7 @@
 use crate::sandbox::promise::{GpuRoute, Gpus, Memlock, Mount, Network, Promise, Role};
 use crate::step::Command;
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The label that marks a container as ours and holds the settings it was made with, as JSON.
 pub const SETTINGS_LABEL: &str = "codex-sandbox.settings";
@@ -242,11 +242,6 @@ pub fn exec(
         .arg("/workspace")
         .arg(container)
         .args(program.iter().cloned())
-}
-
-/// Whether a path can stand in the files and arguments that Compose and the engine read.
-pub fn speakable(path: &Path) -> bool {
-    path.to_str().is_some_and(|text| !text.chars().any(char::is_control))
 }
 
 #[cfg(test)]

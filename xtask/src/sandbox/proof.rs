@@ -63,16 +63,6 @@ pub struct Proof {
 }
 
 impl Proof {
-    /// The claims that do not hold.
-    pub fn broken(&self) -> Vec<&Claim> {
-        self.with(Verdict::Broken)
-    }
-
-    /// The claims with this verdict.
-    pub fn with(&self, verdict: Verdict) -> Vec<&Claim> {
-        self.claims.iter().filter(|claim| claim.verdict == verdict).collect()
-    }
-
     /// The proof as it is saved: `{"schema": 1, "container": ..., "claims": [{"id", "verdict", "promise", ...}]}`.
     pub fn json(&self) -> Value {
         json!({
@@ -134,19 +124,24 @@ pub fn table(claims: &[Claim]) -> String {
 /// Proves a running container: asks both witnesses at the same time, looks at the workspace's probe file and removes
 /// it, and judges. Fails only where a witness cannot be asked at all; broken promises are in the proof.
 ///
-/// `inspect` is the text of `docker container inspect` of that container, asked since it was started.
-pub fn prove(container: &str, inspect: &str, promise: &Promise, request: &Request) -> anyhow::Result<(Proof, Inside)> {
+/// `inspect` is what `docker container inspect` says of that container, asked since it was started.
+pub fn prove(
+    container: &str,
+    inspect: &Value,
+    promise: &Promise,
+    request: &Request,
+) -> anyhow::Result<(Proof, Inside)> {
     conclude(exec::stdout_of(&request.command(container)), inspect, promise, request)
 }
 
 /// The proof from an answer of the inside witness that was asked already: see [`prove`].
 pub fn conclude(
     answer: anyhow::Result<String>,
-    inspect: &str,
+    inspect: &Value,
     promise: &Promise,
     request: &Request,
 ) -> anyhow::Result<(Proof, Inside)> {
-    let mut host = HostWitness::read(inspect, promise)?;
+    let mut host = HostWitness::read(inspect.clone(), promise)?;
     // The file goes away whatever the probe's answer is worth.
     if request.workspace_file {
         host.take_workspace_file(promise, &request.nonce);

@@ -23,8 +23,6 @@ pub struct Running {
     pub started: String,
     /// The answer of `docker container inspect`, for one container.
     pub inspect: Value,
-    /// The same as text.
-    pub text: String,
 }
 
 /// Reads `docker container inspect NAME`; `None` where there is no such container.
@@ -60,7 +58,6 @@ pub fn parse(name: &str, code: i32, stdout: &str, stderr: &str) -> Result<Option
         settings,
         started: text(&inspect["State"]["StartedAt"]),
         inspect,
-        text: stdout.to_owned(),
     }))
 }
 

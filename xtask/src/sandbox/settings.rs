@@ -7,6 +7,7 @@ use crate::context::Context;
 use crate::error::usage;
 use crate::sandbox::codex_home::Mode;
 use crate::sandbox::promise::{Gpus, Memlock, Network};
+use crate::sandbox::sources::valid_name;
 use anyhow::{Context as _, Result};
 use serde_yaml::Value;
 use std::collections::BTreeMap;
@@ -347,9 +348,7 @@ impl Resolver<'_> {
 }
 
 fn check_name(name: &str) -> Result<()> {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let good = name.starts_with(plain) && name.chars().all(|c| plain(c) || "._-".contains(c));
-    if good {
+    if valid_name(name) {
         return Ok(());
     }
     Err(usage(format!("`{name}` is not a name for a data set"))

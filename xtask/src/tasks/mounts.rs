@@ -50,10 +50,10 @@ fn inside(wish: &Wish, running: &Running) -> Result<Vec<Claim>> {
     })?;
     let mut request = Request::new(&entry.promise, sandbox::nonce()?);
     request.codex = false;
-    let mut claims = proof::prove(&running.id, &running.text, &entry.promise, &request)?
+    let mut claims = proof::prove(&running.id, &running.inspect, &entry.promise, &request)?
         .0
         .claims;
-    claims.extend(sandbox::programs_claim(&entry, &running.text));
+    claims.extend(sandbox::programs_claim(&entry, &running.inspect));
     Ok(claims.into_iter().filter(about_mounts).collect())
 }
 

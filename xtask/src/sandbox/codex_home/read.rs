@@ -1,7 +1,7 @@
 //! Reads the host's configuration of Codex, as values.
 
 use super::config::{self, Brought, Host};
-use super::{Item, McpServer, Mirror, Note};
+use super::{Item, McpServer, Mirror, Note, WHOLE};
 use crate::error::failed;
 use anyhow::Result;
 use std::fs;
@@ -17,20 +17,6 @@ const MOST_FILES: usize = 20_000;
 
 /// The deepest tree that is followed.
 const DEEPEST: usize = 24;
-
-/// The directories and files of a Codex home that are taken whole. `hooks` is no directory of Codex's own, but the
-/// usual place for the scripts that `hooks.json` names.
-const WHOLE: [&str; 9] = [
-    "AGENTS.md",
-    "AGENTS.override.md",
-    "hooks.json",
-    "hooks",
-    "rules",
-    "skills",
-    "prompts",
-    "agents",
-    "plugins/cache",
-];
 
 /// What is left out without a word, because Codex writes it itself at its next start.
 const REWRITTEN: [&str; 1] = ["skills/.system"];
@@ -50,7 +36,7 @@ pub fn read(host_home: &Path, agents: &Path) -> Result<Mirror> {
     for name in configs(host_home)? {
         home.config(&name, &host, &mut brought, &mut mirror.mcp)?;
     }
-    for name in WHOLE {
+    for name in WHOLE.into_iter().chain(["plugins/cache"]) {
         home.take(Path::new(name))?;
     }
     roles(&mut home, &host, &mut brought);

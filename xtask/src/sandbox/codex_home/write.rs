@@ -1,6 +1,6 @@
 //! Fills the private home. The home was writable by an agent: every path goes through `nofollow`.
 
-use super::{Item, Mirror};
+use super::{Item, Mirror, WHOLE};
 use crate::sandbox::nofollow::{Dir, Entry};
 use anyhow::{Context as _, Result};
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,23 +9,9 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-/// What belongs to the configuration, and is therefore gone from the sandbox when it is gone from the host. The last
+/// What else belongs to the configuration, and is therefore gone from the sandbox when it is gone from the host. The last
 /// two never come from the host: they would set Codex's environment, or run programs, at its next start.
-const CONFIGURATION: [&str; 13] = [
-    "config.toml",
-    "AGENTS.md",
-    "AGENTS.override.md",
-    "hooks.json",
-    "hooks",
-    "rules",
-    "skills",
-    "prompts",
-    "agents",
-    "plugins",
-    "brought-along",
-    ".env",
-    "environments.toml",
-];
+const CONFIGURATION: [&str; 5] = ["config.toml", "plugins", "brought-along", ".env", "environments.toml"];
 
 /// Codex keeps its own skills here and writes them at every start.
 const KEPT: [&str; 1] = ["skills/.system"];
@@ -36,9 +22,17 @@ const KEPT: [&str; 1] = ["skills/.system"];
 /// not run while an agent is live in the sandbox.
 pub fn write(mirror: &Mirror, home: &Path, agents_copy: &Path) -> Result<()> {
     sync(home, &mirror.files, |name| {
-        let known = CONFIGURATION.iter().any(|known| name == OsStr::new(known));
+        let known = WHOLE
+            .iter()
+            .chain(&CONFIGURATION)
+            .any(|known| name == OsStr::new(known));
         known || name.as_bytes().ends_with(b".config.toml")
     })?;
+    write_agents(mirror, agents_copy)
+}
+
+/// The half of `write` for the copy of `~/.agents`.
+pub fn write_agents(mirror: &Mirror, agents_copy: &Path) -> Result<()> {
     sync(agents_copy, &mirror.agents, |_| true)
 }
 

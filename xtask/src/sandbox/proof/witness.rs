@@ -81,12 +81,8 @@ pub struct WorkspaceFile {
 }
 
 impl HostWitness {
-    /// Reads what the host can see: `inspect` is the text of `docker container inspect`.
-    pub fn read(inspect: &str, promise: &Promise) -> Result<HostWitness> {
-        let inspect = match serde_json::from_str(inspect) {
-            Ok(Value::Array(mut list)) if list.len() == 1 => list.remove(0),
-            _ => return Err(failed("`docker container inspect` did not answer with one container").into()),
-        };
+    /// Reads what the host can see: `inspect` is the container's object in `docker container inspect`.
+    pub fn read(inspect: Value, promise: &Promise) -> Result<HostWitness> {
         let own_mounts = fs::read("/proc/self/mountinfo")
             .map_err(|err| err.to_string())
             .and_then(|bytes| MountTable::parse(&String::from_utf8_lossy(&bytes)))

@@ -52,17 +52,16 @@ pub fn last(places: &Places) -> Option<(String, Entry)> {
 }
 
 /// The programs of a container as they are now, where its user is root; by what `docker container inspect` said.
-pub fn programs_now(promise: &Promise, inspect: &str) -> Option<String> {
+pub fn programs_now(promise: &Promise, inspect: &Value) -> Option<String> {
     if promise.uid != 0 {
         return None;
     }
-    let inspect: Value = serde_json::from_str(inspect).ok()?;
-    let pid = inspect[0]["State"]["Pid"].as_u64().filter(|pid| *pid > 0)?;
+    let pid = inspect["State"]["Pid"].as_u64().filter(|pid| *pid > 0)?;
     programs::fingerprint(Path::new(&format!("/proc/{pid}/root")))
 }
 
 /// The claim about them.
-pub fn programs_claim(entry: &Entry, inspect: &str) -> Option<Claim> {
+pub fn programs_claim(entry: &Entry, inspect: &Value) -> Option<Claim> {
     let now = programs_now(&entry.promise, inspect);
     programs::judge(entry.promise.uid, entry.programs.as_deref(), now.as_deref())
 }

@@ -27,7 +27,7 @@ const GUEST_FILES: &[(&str, &str)] = &[
 
 /// Whether the host has rules of an administrator.
 pub fn has_system() -> bool {
-    super::start::exists(Path::new(SYSTEM))
+    Path::new(SYSTEM).symlink_metadata().is_ok()
 }
 
 /// What is mounted at the container's Codex home.
@@ -73,7 +73,8 @@ pub fn notes(cx: &Context, wish: &Wish) -> Result<Vec<String>> {
 ///
 /// # Errors
 /// The host's side cannot be read, or the sandbox's side cannot be written.
-pub fn refresh(wish: &Wish, mirror: &Mirror) -> Result<Vec<String>> {
+pub fn refresh(wish: &Wish) -> Result<Vec<String>> {
+    let mirror = &wish.mirror;
     let mut notes = Vec::new();
     let places = &wish.places;
     exec::create_dir(&places.dir, 0o700)?;
@@ -98,14 +99,7 @@ pub fn refresh(wish: &Wish, mirror: &Mirror) -> Result<Vec<String>> {
             notes.push(
                 "warning: the agent shares your Codex home: it can change what your own Codex runs on this host".into(),
             );
-            codex_home::write(
-                &Mirror {
-                    files: Vec::new(),
-                    ..mirror.clone()
-                },
-                &places.dir.join("unused"),
-                &places.agents,
-            )?;
+            codex_home::write_agents(mirror, &places.agents)?;
         }
         Mode::None => empty(&dir(wish))?,
     }

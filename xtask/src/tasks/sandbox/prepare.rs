@@ -13,6 +13,7 @@ use crate::host::user::User;
 use crate::image::Inputs;
 use crate::image::plan::HostNetwork;
 use crate::sandbox::airlock::{self, Identity, Repository};
+use crate::sandbox::codex_home::Mirror;
 use crate::sandbox::places::{self, Places};
 use crate::sandbox::promise::{Mount, Role};
 use crate::sandbox::running::Running;
@@ -46,6 +47,8 @@ pub struct Wish {
     pub workspace: PathBuf,
     /// The data sets as mounts, canonical.
     pub datasets: Vec<Mount>,
+    /// The host's side of the Codex home; empty where nothing is to be entered.
+    pub mirror: Mirror,
     /// What the container that ran last said of itself.
     pub early: Option<Early>,
     /// What the engine said of itself, where no container was known and one has to be started.
@@ -122,9 +125,14 @@ impl Ground {
         // Codex is started to learn its version: one that the agent could have written is refused before that.
         let launcher = codex::find(cx, settings.codex.as_deref())?;
         refuse_own_codex(&launcher, &workspace)?;
+        let mirror = if enter {
+            home::read(cx, &settings)?
+        } else {
+            Mirror::default()
+        };
         let early = || -> Result<Option<Early>> {
             home::guest(&places, &network)?;
-            Ok(early::ask(&places, &workspace, &home::read(cx, &settings)?))
+            Ok(early::ask(&places, &workspace, &mirror))
         };
         // Whatever is likely to be needed next is asked for already: the container, or where none is known the engine.
         let next = || match (enter, places.entry.exists()) {
@@ -155,6 +163,7 @@ impl Ground {
             network,
             workspace,
             datasets,
+            mirror,
             early,
             engine,
         })

@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::error::{failed, host};
 use crate::exec;
 use crate::host::{engine, gpu};
-use crate::sandbox::codex_home::{McpServer, Mirror};
+use crate::sandbox::codex_home::McpServer;
 use crate::sandbox::compose::{self, Project};
 use crate::sandbox::probe::{Inside, Request};
 use crate::sandbox::promise::{Gpus, Promise};
@@ -18,7 +18,7 @@ use crate::step::{Command, Step};
 use crate::tasks::image;
 use crate::ui;
 use anyhow::Result;
-use std::path::Path;
+use serde_json::Value;
 
 /// A container that runs and is what is wanted.
 pub struct Started {
@@ -30,10 +30,8 @@ pub struct Started {
     pub ours: bool,
     /// What it promises, and what was read of it before any agent ran inside.
     pub entry: Entry,
-    /// The host's side of the Codex home.
-    pub mirror: Mirror,
     /// What `docker container inspect` said.
-    pub inspect: String,
+    pub inspect: Value,
     /// MCP servers of the user's configuration whose program is not inside, once that was asked.
     pub missing: Vec<String>,
 }
@@ -79,8 +77,7 @@ pub fn ensure(cx: &Context, wish: &Wish) -> Result<Started> {
                 id: running.id.clone(),
                 ours: false,
                 entry,
-                mirror: home::read(cx, &wish.settings)?,
-                inspect: running.text.clone(),
+                inspect: running.inspect.clone(),
                 missing: Vec::new(),
             });
         }
@@ -120,16 +117,10 @@ fn held_back(changes: &[String], live: &[String]) -> anyhow::Error {
 
 fn create(cx: &Context, wish: &Wish) -> Result<Started> {
     mounts::check(cx, wish)?;
-    let mirror = home::read(cx, &wish.settings)?;
     // The engine takes a while to describe itself; the home is laid ready meanwhile.
     let (engine, (image, ready)) = exec::both(
         || wish.engine.clone().map_or_else(|| engine::read(cx), Ok),
-        || {
-            (
-                image::state(cx, &wish.settings, &wish.user),
-                home::refresh(wish, &mirror),
-            )
-        },
+        || (image::state(cx, &wish.settings, &wish.user), home::refresh(wish)),
     );
     let engine = engine?;
     engine::refuse(&engine)?;
@@ -157,13 +148,12 @@ fn create(cx: &Context, wish: &Wish) -> Result<Started> {
         image_id: Some(id),
         ..project.promise
     };
-    let (entry, inspect) = (Entry::new(promise), running.text);
+    let (entry, inspect) = (Entry::new(promise), running.inspect);
     Ok(Started {
         container,
         id: running.id,
         ours: true,
         entry,
-        mirror,
         inspect,
         missing: Vec::new(),
     })
@@ -234,7 +224,6 @@ pub fn prove(cx: &Context, wish: &mut Wish, started: &mut Started) -> Result<Pro
         // Before any agent ran inside.
         started.entry.programs = entry::programs_now(&started.entry.promise, &started.inspect);
     }
-    let programs = entry::programs_claim(&started.entry, &started.inspect);
     let promise = &started.entry.promise;
     let early = wish
         .early
@@ -247,11 +236,14 @@ pub fn prove(cx: &Context, wish: &mut Wish, started: &mut Started) -> Result<Pro
         }
         None => {
             home::guest(&wish.places, &wish.network)?;
-            let request = early::request(promise, &started.mirror)?;
+            let request = early::request(promise, &wish.mirror)?;
             proof::prove(&started.id, &started.inspect, promise, &request)?
         }
     };
-    proof.claims.extend(programs);
+    // After the answer: what was put in the interpreter's place to give it shows by its time of change ever after.
+    proof
+        .claims
+        .extend(entry::programs_claim(&started.entry, &started.inspect));
     let text = format!("{:#}\n", proof.json());
     exec::write_file(&wish.places.proof, text.as_bytes(), 0o600)?;
     exec::write_file(&copy_of_proof(cx), text.as_bytes(), 0o644)?;
@@ -261,9 +253,9 @@ pub fn prove(cx: &Context, wish: &mut Wish, started: &mut Started) -> Result<Pro
         entry::write(&wish.places, &started.id, &started.entry)?;
     } else if inside.sessions().is_empty() {
         // While an agent is live its files are left alone: it could bend the paths that they are written through.
-        home::refresh(wish, &started.mirror)?.iter().for_each(ui::say);
+        home::refresh(wish)?.iter().for_each(ui::say);
     }
-    started.missing = missing(&started.mirror.mcp, &inside);
+    started.missing = missing(&wish.mirror.mcp, &inside);
     Ok(proof)
 }
 
@@ -329,14 +321,12 @@ pub fn dry_run(cx: &Context, wish: &Wish, shell: bool, args: &[String]) -> Resul
     let name = project.container();
     ui::result(Request::new(&project.promise, "NONCE").command(&name));
     let entry = Entry::new(project.promise);
-    let (mirror, inspect) = (Mirror::default(), String::new());
     let started = Started {
         container: name.clone(),
         id: name,
         ours: false,
         entry,
-        mirror,
-        inspect,
+        inspect: Value::Null,
         missing: Vec::new(),
     };
     ui::result(super::enter::command(cx, wish, &started, "SESSION", shell, args));
@@ -348,11 +338,6 @@ fn image_steps(cx: &Context, wish: &Wish, image: &image::State) -> Vec<Step> {
         return Vec::new();
     }
     image::steps(cx, &wish.settings, image, crate::image::plan::Wishes::default())
-}
-
-/// Whether a path is a file that can be read; for what is optional on the host.
-pub(super) fn exists(path: &Path) -> bool {
-    path.symlink_metadata().is_ok()
 }
 
 #[cfg(test)]
