@@ -3,7 +3,9 @@
 
 use crate::exec;
 use crate::sandbox::places::Places;
+use crate::sandbox::probe::FileId;
 use crate::sandbox::promise::Promise;
+use crate::sandbox::proof::witness::CodexFile;
 use crate::sandbox::proof::{Claim, programs};
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -17,6 +19,8 @@ pub struct Entry {
     pub promise: Promise,
     /// Variables of its main process that `docker exec` would not have.
     pub carried: BTreeMap<String, String>,
+    /// The file of Codex that answered with the promised version.
+    pub codex: Option<CodexFile>,
     /// The fingerprint of the programs that the inside witness runs, where the container's user is root.
     pub programs: Option<String>,
 }
@@ -27,6 +31,7 @@ impl Entry {
         Entry {
             promise,
             carried: BTreeMap::new(),
+            codex: None,
             programs: None,
         }
     }
@@ -46,6 +51,7 @@ pub fn last(places: &Places) -> Option<(String, Entry)> {
         carried: carried
             .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
             .collect(),
+        codex: codex_of(&value["codex"]),
         programs: value["programs"].as_str().map(str::to_owned),
     };
     Some((value["container"].as_str()?.to_owned(), entry))
@@ -66,12 +72,32 @@ pub fn programs_claim(entry: &Entry, inspect: &Value) -> Option<Claim> {
     programs::judge(entry.promise.uid, entry.programs.as_deref(), now.as_deref())
 }
 
+fn codex_of(value: &Value) -> Option<CodexFile> {
+    Some(CodexFile {
+        id: FileId {
+            dev: value[0].as_u64()?,
+            ino: value[1].as_u64()?,
+        },
+        size: value[2].as_u64()?,
+        changed: (value[3].as_i64()?, value[4].as_i64()?),
+    })
+}
+
 /// Keeps it.
 ///
 /// # Errors
 /// The state folder cannot be written.
 pub fn write(places: &Places, id: &str, entry: &Entry) -> Result<()> {
-    let value =
-        json!({"container": id, "promise": entry.promise.json(), "carried": entry.carried, "programs": entry.programs});
+    let codex = entry.codex.map(|file| {
+        let (seconds, nanoseconds) = file.changed;
+        json!([file.id.dev, file.id.ino, file.size, seconds, nanoseconds])
+    });
+    let value = json!({
+        "container": id,
+        "promise": entry.promise.json(),
+        "carried": entry.carried,
+        "codex": codex,
+        "programs": entry.programs,
+    });
     exec::write_file(&places.entry, format!("{value:#}\n").as_bytes(), 0o600)
 }

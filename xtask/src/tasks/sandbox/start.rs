@@ -12,6 +12,7 @@ use crate::sandbox::codex_home::McpServer;
 use crate::sandbox::compose::{self, Project};
 use crate::sandbox::probe::{Inside, Request};
 use crate::sandbox::promise::{Gpus, Promise};
+use crate::sandbox::proof::witness::codex_file;
 use crate::sandbox::proof::{self, Proof};
 use crate::sandbox::running::{self, Running, differences, sessions};
 use crate::step::{Command, Step};
@@ -236,7 +237,7 @@ pub fn prove(cx: &Context, wish: &mut Wish, started: &mut Started) -> Result<Pro
         }
         None => {
             home::guest(&wish.places, &wish.network)?;
-            let request = early::request(promise, &wish.mirror)?;
+            let request = early::request(&started.entry, &wish.mirror)?;
             proof::prove(&started.id, &started.inspect, promise, &request)?
         }
     };
@@ -250,6 +251,11 @@ pub fn prove(cx: &Context, wish: &mut Wish, started: &mut Started) -> Result<Pro
     if started.ours {
         // Before any agent ran inside: what the image's entry point set up.
         started.entry.carried = inside.env.clone();
+        started.entry.codex = inside
+            .codex
+            .is_some()
+            .then(|| codex_file(&started.entry.promise))
+            .flatten();
         entry::write(&wish.places, &started.id, &started.entry)?;
     } else if inside.sessions().is_empty() {
         // While an agent is live its files are left alone: it could bend the paths that they are written through.
