@@ -53,7 +53,8 @@ fn inside(wish: &Wish, running: &Running) -> Result<Vec<Claim>> {
     let mut claims = proof::prove(&running.id, &running.inspect, &entry.promise, &request)?
         .0
         .claims;
-    claims.extend(sandbox::programs_claim(&entry, &running.inspect));
+    let programs = sandbox::programs_now(&entry.promise, &running.inspect);
+    claims.extend(sandbox::programs_claim(&entry, programs.as_deref()));
     Ok(claims.into_iter().filter(about_mounts).collect())
 }
 

@@ -1,10 +1,9 @@
-//! Asks inside before the engine has said whether the container still runs: the two take as long as each other, and
+//! Asks inside before the engine has said whether the container (still) runs: the two take as long as each other, and
 //! side by side they take half. Where it turns out that nothing or something else runs, the answer is thrown away.
 
-use super::entry::{self, Entry};
+use super::entry::Entry;
 use crate::exec;
 use crate::sandbox::codex_home::Mirror;
-use crate::sandbox::places::Places;
 use crate::sandbox::probe::{AskCodex, Request};
 use crate::sandbox::proof::witness::codex_file;
 use anyhow::Result;
@@ -12,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 /// An answer that may turn out to be of use.
 pub struct Early {
-    /// The container that was asked, by its full id.
-    pub id: String,
+    /// The container that was asked, by its full id, or by its name where it was just started.
+    pub container: String,
     /// What it was asked.
     pub request: Request,
     /// What it said.
@@ -35,14 +34,16 @@ pub fn request(entry: &Entry, mirror: &Mirror) -> Result<Request> {
     Ok(request)
 }
 
-/// Asks the container that was started last for this workspace; `None` where that is not known.
-pub fn ask(places: &Places, workspace: &Path, mirror: &Mirror) -> Option<Early> {
-    let (id, entry) = entry::last(places)?;
-    let request = request(&entry, mirror).ok()?;
+/// Asks a container that was started with this entry.
+///
+/// # Errors
+/// The kernel gives no random numbers. That the container does not answer is part of the answer.
+pub fn ask(container: String, entry: &Entry, workspace: &Path, mirror: &Mirror) -> Result<Early> {
+    let request = request(entry, mirror)?;
     let file = workspace.join(Request::workspace_file_name(&request.nonce));
-    let answer = exec::stdout_of(&request.command(&id));
-    Some(Early {
-        id,
+    let answer = exec::stdout_of(&request.command(&container));
+    Ok(Early {
+        container,
         request,
         answer,
         file,

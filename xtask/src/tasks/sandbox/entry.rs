@@ -66,10 +66,9 @@ pub fn programs_now(promise: &Promise, inspect: &Value) -> Option<String> {
     programs::fingerprint(Path::new(&format!("/proc/{pid}/root")))
 }
 
-/// The claim about them.
-pub fn programs_claim(entry: &Entry, inspect: &Value) -> Option<Claim> {
-    let now = programs_now(&entry.promise, inspect);
-    programs::judge(entry.promise.uid, entry.programs.as_deref(), now.as_deref())
+/// The claim about them, by what they are now.
+pub fn programs_claim(entry: &Entry, now: Option<&str>) -> Option<Claim> {
+    programs::judge(entry.promise.uid, entry.programs.as_deref(), now)
 }
 
 fn codex_of(value: &Value) -> Option<CodexFile> {
