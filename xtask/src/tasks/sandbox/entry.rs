@@ -1,8 +1,9 @@
 //! What is kept of a container from its start: its promise, and what the image's entry point had set up before any
 //! agent ran inside. The container cannot reach the file.
 
+use crate::context::Context;
 use crate::exec;
-use crate::sandbox::places::Places;
+use crate::sandbox::places::{self, Places};
 use crate::sandbox::probe::FileId;
 use crate::sandbox::promise::Promise;
 use crate::sandbox::proof::witness::CodexFile;
@@ -10,7 +11,7 @@ use crate::sandbox::proof::{Claim, programs};
 use anyhow::Result;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What is kept.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,7 +45,22 @@ pub fn read(places: &Places, id: &str) -> Option<Entry> {
 
 /// The container that was started last, by its id, and what was kept of it.
 pub fn last(places: &Places) -> Option<(String, Entry)> {
-    let value: Value = serde_json::from_slice(&std::fs::read(&places.entry).ok()?).ok()?;
+    of_file(&places.entry)
+}
+
+/// The sources of the mounts of all this user's containers, whatever their workspace.
+pub fn mounted(cx: &Context) -> Vec<PathBuf> {
+    let workspaces = std::fs::read_dir(cx.state.join("workspaces"));
+    let entries = workspaces.into_iter().flatten().flatten();
+    entries
+        .filter_map(|workspace| of_file(&workspace.path().join(places::ENTRY)))
+        .flat_map(|(_, entry)| entry.promise.mounts)
+        .map(|mount| mount.source)
+        .collect()
+}
+
+fn of_file(path: &Path) -> Option<(String, Entry)> {
+    let value: Value = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
     let carried = value["carried"].as_object()?.iter();
     let entry = Entry {
         promise: Promise::from_json(&value["promise"])?,

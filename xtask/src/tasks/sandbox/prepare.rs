@@ -171,11 +171,13 @@ impl Ground {
                 .map_or(Ok(Identity::default()), |repo| airlock::identity(Some(repo)))
         };
         let image = image::inputs(cx, &settings, &user)?;
+        // Where nothing is entered, nothing is copied.
+        let resolve = if enter { codex::resolve } else { codex::plan };
         // The answer from inside takes longest: it is asked for first.
         let (next, (running, (codex, identity))) = exec::both(next, || {
             exec::both(
                 || super::find(&container),
-                || (codex::resolve(cx, settings.codex.as_deref()), identity()),
+                || (resolve(cx, settings.codex.as_deref()), identity()),
             )
         });
         let (codex, running, identity, (early, engine)) = (codex?, running?, identity?, next?);

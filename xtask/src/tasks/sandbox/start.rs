@@ -7,7 +7,7 @@ use super::{home, mounts};
 use crate::context::Context;
 use crate::error::{failed, host};
 use crate::exec;
-use crate::host::{engine, gpu};
+use crate::host::{codex, engine, gpu};
 use crate::sandbox::codex_home::McpServer;
 use crate::sandbox::compose::{self, Project};
 use crate::sandbox::probe::{Inside, Request};
@@ -271,6 +271,12 @@ pub fn prove(cx: &Context, wish: &Wish, started: &mut Started) -> Result<Proof> 
             .then(|| codex_file(&started.entry.promise))
             .flatten();
         entry::write(&wish.places, &started.id, &started.entry)?;
+        for old in codex::prune(cx, &entry::mounted(cx)) {
+            ui::say(format_args!(
+                "removed `{}`: an older Codex that nothing mounts",
+                old.display()
+            ));
+        }
     } else if inside.sessions().is_empty() {
         // While an agent is live its files are left alone: it could bend the paths that they are written through.
         home::refresh(wish)?.iter().for_each(ui::say);
