@@ -89,7 +89,8 @@ impl Failure {
     /// The same failure with commands that mend it.
     #[must_use]
     pub fn run<S: Into<String>>(mut self, commands: impl IntoIterator<Item = S>) -> Self {
-        self.mend.extend(commands.into_iter().map(|command| Mend::Run(command.into())));
+        self.mend
+            .extend(commands.into_iter().map(|command| Mend::Run(command.into())));
         self
     }
 
@@ -138,6 +139,16 @@ pub fn exit_code(err: &anyhow::Error) -> u8 {
         .filter_map(|cause| cause.downcast_ref::<Failure>())
         .next_back()
         .map_or(1, |f| f.kind.code())
+}
+
+/// An error as one failure: its whole chain in the message, everything that there is to do, the kind of its exit code.
+pub fn flatten(err: &anyhow::Error) -> Failure {
+    let failures = || err.chain().filter_map(|cause| cause.downcast_ref::<Failure>());
+    Failure {
+        kind: failures().next_back().map_or(Kind::Failed, |failure| failure.kind),
+        message: format!("{err:#}"),
+        mend: failures().flat_map(|failure| failure.mend.clone()).collect(),
+    }
 }
 
 #[cfg(test)]

@@ -74,7 +74,13 @@ impl Distro {
             Package::Buildx if upstream => self.plain(["docker-buildx-plugin"; 4]),
             Package::Compose => self.from_trixie(&["docker-compose"]).unwrap_or_else(|| {
                 let rhel = "docker-compose-plugin";
-                self.named(["docker-compose", "docker-compose-v2", "docker-compose", rhel, "docker-compose"])
+                self.named([
+                    "docker-compose",
+                    "docker-compose-v2",
+                    "docker-compose",
+                    rhel,
+                    "docker-compose",
+                ])
             }),
             Package::Buildx => self.from_trixie(&["docker-buildx"]).unwrap_or_else(|| {
                 let rhel = "docker-buildx-plugin";
@@ -183,7 +189,13 @@ impl Distro {
     }
 
     fn engine(&self) -> Vec<String> {
-        let trixie = ["docker.io", "docker-cli", "docker-compose", "docker-buildx", "containerd"];
+        let trixie = [
+            "docker.io",
+            "docker-cli",
+            "docker-compose",
+            "docker-buildx",
+            "containerd",
+        ];
         self.from_trixie(&trixie).unwrap_or_else(|| {
             let mut commands = self.named([
                 "docker.io docker-cli docker-compose docker-buildx",
@@ -205,7 +217,11 @@ impl Distro {
 
     fn driver(&self) -> Vec<String> {
         let major = self.version.split('.').next().unwrap_or_default();
-        let arch = if std::env::consts::ARCH == "aarch64" { "sbsa" } else { "x86_64" };
+        let arch = if std::env::consts::ARCH == "aarch64" {
+            "sbsa"
+        } else {
+            "x86_64"
+        };
         let repos = "https://developer.download.nvidia.com/compute/cuda/repos";
         let mut commands: Vec<String> = match self.family {
             Family::Debian if !major.is_empty() => vec![
@@ -273,7 +289,9 @@ fn unknown(package: Package) -> &'static str {
             "install `nvidia-container-toolkit`: \
              https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/install-guide.html says how"
         }
-        Package::Mmdebstrap => "install `mmdebstrap`, which Debian, Ubuntu and Fedora have, or give a base with `--base`",
+        Package::Mmdebstrap => {
+            "install `mmdebstrap`, which Debian, Ubuntu and Fedora have, or give a base with `--base`"
+        }
         Package::Npm => "install Node.js with npm: https://nodejs.org/ says how",
     }
 }
@@ -354,9 +372,15 @@ mod tests {
         assert!(engine("ID=rhel\nVERSION_ID=9.4\n")[0].contains("--add-repo"));
         assert!(engine("ID=arch\n")[0].starts_with("sudo pacman -S docker "));
         assert_eq!(parse("ID=nixos").install(Package::Engine, false).len(), 1);
-        assert!(matches!(parse("ID=nixos").install(Package::Driver, false)[0], Mend::Do(_)));
+        assert!(matches!(
+            parse("ID=nixos").install(Package::Driver, false)[0],
+            Mend::Do(_)
+        ));
         assert!(commands("ID=rhel\nVERSION_ID=9.4\n", Package::Driver)[0].ends_with("cuda-rhel9.repo"));
-        assert!(matches!(parse("ID=arch").install(Package::Mmdebstrap, false)[0], Mend::Do(_)));
+        assert!(matches!(
+            parse("ID=arch").install(Package::Mmdebstrap, false)[0],
+            Mend::Do(_)
+        ));
     }
 
     #[test]

@@ -6,7 +6,9 @@ mod refuse;
 #[cfg(test)]
 mod tests;
 
-pub use refuse::{Refusal, low_room, newer_engine, no_buildx, no_engine, not_recursive, passes_recursive, refusals, refuse, silent};
+pub use refuse::{
+    Refusal, low_room, newer_engine, no_buildx, no_engine, not_recursive, passes_recursive, refusals, refuse, silent,
+};
 
 use crate::context::Context;
 use crate::exec;
@@ -135,9 +137,8 @@ impl Local {
             member: group
                 .as_ref()
                 .is_some_and(|group| group.members().iter().any(|member| *member == *name)),
-            active: group.is_some_and(|group| {
-                user.gid == group.gid() || user.groups.iter().any(|own| own.gid == group.gid())
-            }),
+            active: group
+                .is_some_and(|group| user.gid == group.gid() || user.groups.iter().any(|own| own.gid == group.gid())),
             user: name,
             distro: Distro::read(),
         }

@@ -36,16 +36,21 @@ fn no_answer(said: &str, local: &Local) -> Failure {
     let failure = |why: &str| host(format!("no Docker Engine answers: {line}{why}"));
     if !line.contains("permission denied") {
         return match local.daemon {
-            true => failure("").run([local.distro.start()]).hint("`docker version` tells more"),
-            false => failure(" (this host has a client and no engine)")
-                .mend(local.distro.install(Package::Engine, false)),
+            true => failure("")
+                .run([local.distro.start()])
+                .hint("`docker version` tells more"),
+            false => {
+                failure(" (this host has a client and no engine)").mend(local.distro.install(Package::Engine, false))
+            }
         };
     }
     let group = &local.group;
     if local.member && !local.active {
-        return failure(&format!(": you are in the group `{group}`, and this session does not know it yet"))
-            .run([format!("newgrp {group}")])
-            .hint("or log out of the whole session and in again");
+        return failure(&format!(
+            ": you are in the group `{group}`, and this session does not know it yet"
+        ))
+        .run([format!("newgrp {group}")])
+        .hint("or log out of the whole session and in again");
     }
     failure("")
         .run([format!("sudo usermod -aG {group} {}", local.user)])
@@ -84,7 +89,8 @@ pub fn refusals(engine: &Engine) -> Vec<Refusal> {
     }
     let has = |name: &str| engine.security.iter().any(|option| option == name);
     if has("rootless") {
-        let what = "this engine is rootless: its uids are not the host's, so ownership of what is written cannot be kept";
+        let what =
+            "this engine is rootless: its uids are not the host's, so ownership of what is written cannot be kept";
         let hint = "use the rootful engine: `docker context use default`, or unset DOCKER_HOST";
         refuse("users", host(what).hint(hint));
     } else if has("userns") {
@@ -124,11 +130,16 @@ pub fn passes_recursive(engine: &Engine) -> bool {
 /// Why mounts below a data set would stay writable, or `None` where nothing speaks against it.
 pub fn not_recursive(engine: &Engine) -> Option<String> {
     if let Some(api) = major_minor(&engine.api).filter(|api| *api < (1, 44)) {
-        return Some(format!("its API is {}.{}, and 1.44 is the first that does", api.0, api.1));
+        return Some(format!(
+            "its API is {}.{}, and 1.44 is the first that does",
+            api.0, api.1
+        ));
     }
     if let Some(kernel) = major_minor(&engine.kernel).filter(|kernel| *kernel < (5, 12)) {
         let (major, minor) = kernel;
-        return Some(format!("its kernel is {major}.{minor}, and 5.12 is the first that does"));
+        return Some(format!(
+            "its kernel is {major}.{minor}, and 5.12 is the first that does"
+        ));
     }
     (engine.rro == Some(false)).then(|| "its runtime does not know `rro`".to_owned())
 }

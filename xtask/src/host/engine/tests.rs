@@ -37,3 +37,34 @@ fn versions_with_suffixes_compare() {
     assert_eq!(major_minor("26.1.5+dfsg1"), Some((26, 1)));
     assert_eq!(major_minor("dev"), None);
 }
+
+#[test]
+fn podmans_and_nerdctls_own_clients_are_known_by_what_only_they_answer() {
+    let posing = |version: &str, info: &str| parse(version, info, "").unwrap().posing;
+    // Podman 4.3.1 asked; it names no server.
+    let podman = r#"{"Client":{"APIVersion":"4.3.1","Version":"4.3.1","OsArch":"linux/amd64","Os":"linux"}}"#;
+    assert_eq!(posing(podman, "{}").as_deref(), Some("Podman"));
+    assert_eq!(
+        posing(VERSION, r#"{"host":{"buildahVersion":"1.28.2"}}"#).as_deref(),
+        Some("Podman")
+    );
+    let nerdctl = r#"{"Client":{"Version":"v2.0.2","Components":[{"Name":"buildctl"}]},"Server":{"Components":[{"Name":"containerd"}]}}"#;
+    assert_eq!(posing(nerdctl, "{}").as_deref(), Some("nerdctl"));
+    assert_eq!(posing(VERSION, "{}"), None);
+}
+
+#[test]
+fn the_runtimes_features_are_read_where_the_engine_tells_them() {
+    let info = |options: &str| {
+        let features = serde_json::json!({"mountOptions": options.split(' ').collect::<Vec<_>>()}).to_string();
+        serde_json::json!({
+            "DefaultRuntime": "runc",
+            "Runtimes": {"runc": {"status": {"org.opencontainers.runtime-spec.features": features}}},
+        })
+        .to_string()
+    };
+    let rro = |info: &str| engine(info, "").rro;
+    assert_eq!(rro(&info("ro rro rw")), Some(true));
+    assert_eq!(rro(&info("ro rw")), Some(false));
+    assert_eq!(rro(r#"{"Runtimes":{"runc":{"path":"runc"}}}"#), None);
+}

@@ -113,10 +113,25 @@ mod tests {
     fn nvidias_devices_are_found_with_the_driver_that_has_them() {
         let sys = tempfile::tempdir().unwrap();
         put(sys.path(), "0000:02:00.0", ["0x10de", "0x030000", "0x2684"], None);
-        put(sys.path(), "0000:01:00.0", ["0x10de", "0x030200", "0x2b85"], Some("nouveau"));
+        put(
+            sys.path(),
+            "0000:01:00.0",
+            ["0x10de", "0x030200", "0x2b85"],
+            Some("nouveau"),
+        );
         // Its sound, and a card of another maker.
-        put(sys.path(), "0000:01:00.1", ["0x10de", "0x040300", "0x22e8"], Some("snd_hda_intel"));
-        put(sys.path(), "0000:00:02.0", ["0x8086", "0x030000", "0x4680"], Some("i915"));
+        put(
+            sys.path(),
+            "0000:01:00.1",
+            ["0x10de", "0x040300", "0x22e8"],
+            Some("snd_hda_intel"),
+        );
+        put(
+            sys.path(),
+            "0000:00:02.0",
+            ["0x8086", "0x030000", "0x4680"],
+            Some("i915"),
+        );
         let found = pci(sys.path());
         let seen: Vec<_> = found
             .iter()
@@ -131,7 +146,8 @@ mod tests {
 
     #[test]
     fn the_driver_and_its_kind_are_read() {
-        let open = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  570.86.10  Release Build\nGCC version: 12\n";
+        let open =
+            "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  570.86.10  Release Build\nGCC version: 12\n";
         let closed = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  570.86.10  Thu Jan 23\nGCC version: 12\n";
         assert_eq!(driver_version(open).as_deref(), Some("570.86.10"));
         assert_eq!(driver_version(closed).as_deref(), Some("570.86.10"));
@@ -145,7 +161,8 @@ mod tests {
         fs::write(dir.path().join("a.yaml"), "kind: other.com/gpu\n").unwrap();
         fs::write(dir.path().join("b.txt"), "kind: nvidia.com/gpu\n").unwrap();
         assert_eq!(spec(&dirs), None);
-        let text = "kind: nvidia.com/gpu\n- hostPath: /usr/lib/libcuda.so.1\n- hostPath: /usr/lib/libcuda.so.570.86.10\n";
+        let text =
+            "kind: nvidia.com/gpu\n- hostPath: /usr/lib/libcuda.so.1\n- hostPath: /usr/lib/libcuda.so.570.86.10\n";
         let file = dir.path().join("nvidia.yaml");
         fs::write(&file, text).unwrap();
         assert_eq!(spec(&dirs).unwrap().driver.as_deref(), Some("570.86.10"));
