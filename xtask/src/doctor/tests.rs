@@ -80,3 +80,68 @@ fn what_is_not_well_says_what_is_needed_and_what_to_do() {
     assert_eq!(text, expected);
     assert_eq!(summary(&[bad]), "a sandbox with these settings can run here");
 }
+
+/// A new workstation: Debian 13, the engine installed and the user not in its group, a Blackwell card that nouveau has,
+/// no Codex, a data set on a network.
+#[test]
+fn a_bare_workstation_is_told_everything_at_once() {
+    use crate::host::codex::find;
+    let mut engine = engine::tests::facts(|_| {});
+    engine.engine = Err(crate::host::engine::Silence::NoAnswer {
+        endpoint: "unix:///var/run/docker.sock".into(),
+        said: "permission denied while trying to connect to the Docker daemon socket".into(),
+    });
+    let mut gpu = gpu::tests::facts();
+    gpu.engine = None;
+    gpu.toolkit = None;
+    gpu.devices = crate::host::gpu::GpuFacts {
+        silent: Some("`nvidia-smi` is not on PATH".into()),
+        pci: gpu.devices.pci.clone(),
+        ..Default::default()
+    };
+    gpu.devices.pci[0].driver = Some("nouveau".into());
+    let mut codex = codex::tests::facts();
+    let nowhere = crate::context::Context {
+        root: "/r".into(),
+        cwd: "/r".into(),
+        env: Default::default(),
+        stdin_tty: false,
+        stdout_tty: false,
+        state: "/s".into(),
+        home: "/h".into(),
+    };
+    codex.found = Err(crate::error::flatten(&find(&nowhere, None).unwrap_err()));
+    (codex.present, codex.npm) = (false, false);
+    codex.login = crate::sandbox::login::HostLogin::None;
+    let mut set = data::tests::set();
+    set.file_system = "nfs4".into();
+    let mut project = project::tests::facts();
+    project.image = Err("no engine answers".into());
+    let findings = doctor(&Facts {
+        engine,
+        gpu,
+        codex,
+        data: Ok(vec![set]),
+        project,
+    });
+    let text = format!("{}{}\n", table(&findings), summary(&findings));
+    snapbox::assert_data_eq!(text, snapbox::str![].raw());
+    assert_eq!(exit_code(&findings), 3);
+}
+
+#[test]
+fn a_good_host_has_one_ok_line_a_finding() {
+    let findings = doctor(&Facts {
+        engine: engine::tests::facts(|_| {}),
+        gpu: gpu::tests::facts(),
+        codex: codex::tests::facts(),
+        data: Ok(vec![data::tests::set()]),
+        project: project::tests::facts(),
+    });
+    assert_eq!(table(&findings).lines().count(), findings.len() + 5);
+    assert_eq!(exit_code(&findings), 0);
+    assert_eq!(summary(&findings), "a sandbox with these settings can run here");
+    // Each has a name of its own: scripts look for it.
+    let ids: std::collections::BTreeSet<&str> = findings.iter().map(|finding| finding.id.as_str()).collect();
+    assert_eq!(ids.len(), findings.len());
+}

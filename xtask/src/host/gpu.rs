@@ -4,7 +4,7 @@ mod devices;
 
 pub use devices::{Pci, Spec, driver_version};
 
-use crate::error::{Failure, host};
+use crate::error::{Failure, Mend, host};
 use crate::exec;
 use crate::host::distro::{Distro, Package};
 use crate::host::engine::Engine;
@@ -160,25 +160,32 @@ pub fn route(gpus: &Gpus, engine: &Engine, facts: &GpuFacts) -> Result<Option<Gp
     Err(no_toolkit(engine, facts))
 }
 
-/// The error where no GPU answers.
-pub fn no_gpu(gpus: &Gpus, distro: &Distro, facts: &GpuFacts) -> Failure {
+/// The error where no GPU answers, with the way to a driver where a device has none.
+fn no_gpu(gpus: &Gpus, distro: &Distro, facts: &GpuFacts) -> Failure {
+    let failure = silent(gpus, facts);
+    if facts.driver.is_some() || facts.pci.is_empty() {
+        return failure;
+    }
+    let mut mend = vec![Mend::Do(
+        "install NVIDIA's driver, with open kernel modules for Blackwell:".into(),
+    )];
+    mend.extend(distro.install(Package::Driver, false));
+    mend.extend(failure.mend);
+    Failure { mend, ..failure }
+}
+
+/// The same without the way to a driver.
+pub fn silent(gpus: &Gpus, facts: &GpuFacts) -> Failure {
     let why = facts.silent.clone().unwrap_or_else(|| "`nvidia-smi` lists none".into());
     let why = match &facts.driver {
         Some(driver) => format!("the driver {driver} is loaded, but {why}"),
         None if facts.pci.is_empty() => format!("{why}, and no device of NVIDIA is on its PCI bus"),
         None => why,
     };
-    let failure = host(format!(
+    host(format!(
         "`--gpus {gpus}` was asked for and this host has no GPU that answers: {why}"
-    ));
-    let failure = if facts.driver.is_none() && !facts.pci.is_empty() {
-        failure
-            .hint("install NVIDIA's driver, with open kernel modules for Blackwell:")
-            .mend(distro.install(Package::Driver, false))
-    } else {
-        failure
-    };
-    failure.hint("pass `--gpus none`, or `--cpu`, to work without a GPU")
+    ))
+    .hint("pass `--gpus none`, or `--cpu`, to work without a GPU")
 }
 
 /// The error where the engine cannot hand out GPUs.

@@ -461,16 +461,51 @@ pub fn load_what_is_right(cx: &Context, flags: &Flags) -> Result<(Settings, Vec<
             Err(err) => errors.push(err),
         }
     }
-    let resolved = resolve(cx, flags, &layers).or_else(|err| {
-        errors.push(err);
-        // The flags may be right where a file is wrong, and the files where a flag is.
-        let plain = Flags {
-            cpu: flags.cpu,
-            ..Flags::default()
-        };
-        resolve(cx, flags, &[]).or_else(|_| resolve(cx, &plain, &layers).or_else(|_| resolve(cx, &plain, &[])))
-    });
+    let resolved = match resolve(cx, flags, &layers) {
+        Err(err) => {
+            errors.push(err);
+            let tries = without_one(flags, &layers);
+            let right = tries.iter().find_map(|(flags, layers)| resolve(cx, flags, layers).ok());
+            right.map_or_else(|| resolve(cx, &Flags::default(), &[]), Ok)
+        }
+        resolved => resolved,
+    };
     Ok((resolved?, errors))
+}
+
+/// The same flags and files without one key of a file, or without one flag; at last the files alone.
+fn without_one(flags: &Flags, layers: &[Layer]) -> Vec<(Flags, Vec<Layer>)> {
+    const FORGET: [fn(&mut Flags); 5] = [
+        |flags| flags.network = None,
+        |flags| flags.gpus = None,
+        |flags| flags.codex_home = None,
+        |flags| flags.base = None,
+        |flags| flags.datasets.clear(),
+    ];
+    let mut tries = Vec::new();
+    for (i, layer) in layers.iter().enumerate() {
+        for key in layer.values.keys() {
+            let mut layers = layers.to_vec();
+            layers[i].values.remove(key);
+            tries.push((flags.clone(), layers));
+        }
+    }
+    for forget in FORGET {
+        let mut flags = flags.clone();
+        forget(&mut flags);
+        tries.push((flags, layers.to_vec()));
+    }
+    let cpu = flags.cpu;
+    let plain = Flags {
+        cpu,
+        ..Flags::default()
+    };
+    tries.extend([
+        (flags.clone(), Vec::new()),
+        (plain.clone(), layers.to_vec()),
+        (plain, Vec::new()),
+    ]);
+    tries
 }
 
 /// The error where nobody said where a data set is.
