@@ -101,11 +101,9 @@ fn an_engine_that_may_not_be_used_names_the_group() {
         "engine.answers",
         "broken",
     );
-    let mend = found["mend"][0].as_str().expect("a command");
-    assert!(
-        mend.starts_with("sudo usermod -aG ") || mend.starts_with("newgrp "),
-        "{mend}"
-    );
+    // Which command it is depends on the groups of whoever runs the tests; `doctor/engine/tests.rs` has them all.
+    assert!(found["found"].as_str().expect("text").contains("permission denied"));
+    assert!(!found["mend"].as_array().expect("a list").is_empty());
 }
 
 #[test]

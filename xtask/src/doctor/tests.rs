@@ -86,6 +86,7 @@ fn what_is_not_well_says_what_is_needed_and_what_to_do() {
 #[test]
 fn a_bare_workstation_is_told_everything_at_once() {
     use crate::host::codex::find;
+    use snapbox::IntoData as _;
     let mut engine = engine::tests::facts(|_| {});
     engine.engine = Err(crate::host::engine::Silence::NoAnswer {
         endpoint: "unix:///var/run/docker.sock".into(),
@@ -125,7 +126,56 @@ fn a_bare_workstation_is_told_everything_at_once() {
         project,
     });
     let text = format!("{}{}\n", table(&findings), summary(&findings));
-    snapbox::assert_data_eq!(text, snapbox::str![].raw());
+    snapbox::assert_data_eq!(text, snapbox::str![[r#"
+engine
+  broken       Docker Engine             no Docker Engine answers: permission denied while trying to connect to the Docker daemon socket
+                                         needed: a rootful Docker Engine on this machine, with Compose v2
+                                         $ sudo usermod -aG docker ada
+                                         then log in anew; whoever is in that group is as powerful as root on this host
+  not checked  all else of the engine    no engine answers
+gpu
+  broken       GPUs                      `--gpus all` was asked for and this host has no GPU that answers: `nvidia-smi` is not on PATH
+                                         needed: GPUs that `nvidia-smi` names, or `--gpus none`
+                                         pass `--gpus none`, or `--cpu`, to work without a GPU
+  broken       kernel driver             nouveau has 0000:01:00.0: it runs no CUDA
+                                         needed: `nvidia` has the devices
+                                         $ printf 'blacklist nouveau\noptions nouveau modeset=0\n' | sudo tee /etc/modprobe.d/nouveau.conf
+                                         $ sudo update-initramfs -u
+                                         $ sudo reboot
+  missing      NVIDIA driver             none is loaded
+                                         needed: 570.26 or later for Blackwell and CUDA 12.8
+                                         $ curl -fsSLO https://developer.download.nvidia.com/compute/cuda/repos/debian13/x86_64/cuda-keyring_1.1-1_all.deb
+                                         $ sudo dpkg -i cuda-keyring_1.1-1_all.deb
+                                         $ sudo apt-get update
+                                         $ sudo apt-get install linux-headers-$(uname -r) nvidia-open
+                                         $ sudo reboot
+  not checked  the image for these GPUs  no GPU answers
+                                         needed: a base and an `arch_list` with native code for them
+  not checked  NVIDIA Container Toolkit  no engine answers
+                                         needed: 1.19.1 or later, and a CDI specification
+codex
+  missing      Codex                     there is no `codex` on PATH
+                                         needed: Codex on this host, a native program that the image can run
+                                         $ sudo apt-get install npm
+                                         $ npm install -g @openai/codex
+                                         or give the program with `--codex PATH`
+  ok           Codex home                a private one, set up from `/home/ada/.codex`
+  warning      login                     none: Codex will ask for one
+                                         needed: a login in a file, or one made inside
+                                         $ codex login
+                                         or `codex login --device-auth` inside the sandbox
+data
+  warning      ssv2                      `/data/ssv2` is on nfs4: what other machines do to it cannot be proven, only sampled
+                                         needed: a directory that you may read, apart from what the sandbox may write
+project
+  ok           settings                  as they should be
+  ok           workspace                 `/home/ada/project`
+  ok           state folder              `/home/ada/.local/state/codex-sandbox`, 90 GiB free
+  not checked  image                     no engine answers
+                                         needed: built, or the means to build it
+no sandbox with these settings can run here yet: 5 problems; 2 warnings
+
+"#]].raw());
     assert_eq!(exit_code(&findings), 3);
 }
 

@@ -177,6 +177,8 @@ fn a_user_outside_the_group_and_one_whose_session_is_older_are_told_apart() {
     };
     let outside = silent(denied(), |_| {});
     assert!(mended(&outside, "engine.answers").starts_with("sudo usermod -aG docker ada"));
+    let inside = silent(denied(), |local| (local.member, local.active) = (true, true));
+    assert!(mended(&inside, "engine.answers").contains("ls -l /var/run/docker.sock"));
     let older = silent(denied(), |local| local.member = true);
     assert!(mended(&older, "engine.answers").starts_with("newgrp docker"));
     assert!(

@@ -52,6 +52,12 @@ fn no_answer(said: &str, local: &Local) -> Failure {
         .run([format!("newgrp {group}")])
         .hint("or log out of the whole session and in again");
     }
+    if local.active {
+        return failure("").hint(format!(
+            "you are in the group `{group}`: `ls -l /var/run/docker.sock` shows who may use the engine, and a security \
+             module may forbid it too"
+        ));
+    }
     failure("")
         .run([format!("sudo usermod -aG {group} {}", local.user)])
         .hint("then log in anew; whoever is in that group is as powerful as root on this host")
