@@ -298,3 +298,20 @@ hint: `nvidia-smi -L` lists them
     );
     changes_nothing(&calls);
 }
+
+#[test]
+fn a_client_that_cannot_build_is_told_before_anything_is_built() {
+    let place = ready();
+    let mut docker = FakeDocker::new();
+    docker.info["ClientInfo"]["Plugins"] = json!([{"Name": "compose", "Version": "v2.26.1"}]);
+    on(&place, docker).exactly(
+        3,
+        "",
+        str![[r#"
+error: the Docker CLI has no buildx plugin, and the image is built with it
+hint: [..]
+...
+
+"#]],
+    );
+}
