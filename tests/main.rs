@@ -13,6 +13,7 @@
 
 mod cli;
 mod docs;
+mod doctor;
 mod engine;
 mod fake_engine;
 mod gpu;

@@ -52,6 +52,8 @@ pub enum Task {
     },
     /// Validate every mount.
     Mounts,
+    /// Everything that this host lacks.
+    Doctor,
     /// What runs.
     Status,
     /// Stop it.
@@ -195,6 +197,14 @@ pub fn command() -> Command {
                 .arg(json()),
         )
         .subcommand(
+            settings_args(Command::new("doctor"))
+                .about("Show everything that this host lacks, each with the command that mends it")
+                .after_help(
+                    "Exit codes: 0 a sandbox can run, 3 the host lacks something, 2 only the settings are wrong.",
+                )
+                .arg(json()),
+        )
+        .subcommand(
             settings_args(Command::new("status"))
                 .about("Show what runs: image, mounts, sessions inside")
                 .arg(json()),
@@ -246,6 +256,7 @@ fn task(name: &str, sub: &ArgMatches) -> Task {
             no_cache: on("no-cache"),
         },
         "mounts" => Task::Mounts,
+        "doctor" => Task::Doctor,
         "status" => Task::Status,
         "down" => Task::Down { all: on("all") },
         "commits" => Task::Commits { take: on("take") },

@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod context;
+pub mod doctor;
 pub mod error;
 pub mod exec;
 pub mod fingerprint;
@@ -48,6 +49,7 @@ fn dispatch(task: Task, flags: &Flags) -> Result<u8> {
             tasks::image::run(&cx, flags, check, image::plan::Wishes { pull, no_cache })
         }
         Task::Mounts => tasks::mounts::run(&cx, flags),
+        Task::Doctor => tasks::doctor::run(&cx, flags),
         Task::Status => tasks::status::run(&cx, flags),
         Task::Down { all } => tasks::down::run(&cx, flags, all),
         Task::Commits { take } => tasks::commits::run(&cx, flags, take),

@@ -4,7 +4,7 @@
 
 use crate::cli::Flags;
 use crate::context::Context;
-use crate::error::usage;
+use crate::error::{Failure, usage};
 use crate::sandbox::codex_home::Mode;
 use crate::sandbox::promise::{Gpus, Memlock, Network};
 use crate::sandbox::sources::valid_name;
@@ -121,7 +121,7 @@ pub fn parse(name: &str, base_dir: &Path, text: &str) -> Result<Layer> {
     })
 }
 
-fn unknown_key(file: &str, key: &str) -> crate::error::Failure {
+fn unknown_key(file: &str, key: &str) -> Failure {
     let failure = usage(format!("`{file}` has an unknown setting `{key}`"));
     match nearest(key, KEYS) {
         Some(near) => failure.hint(format!("did you mean `{near}`?")),
@@ -424,21 +424,96 @@ fn parse_number(key: &str, text: &str) -> Result<u64> {
 /// The name of the settings file of this host.
 pub const LOCAL_FILE: &str = "sandbox.local.yaml";
 
+/// The settings files, strongest first.
+const FILES: [&str; 2] = [LOCAL_FILE, "sandbox.yaml"];
+
 /// Reads `sandbox.local.yaml` and `sandbox.yaml` and resolves them with the flags.
 ///
 /// # Errors
 /// An unreadable or invalid file, or a wrong value (exit code 2).
 pub fn load(cx: &Context, flags: &Flags) -> Result<Settings> {
     let mut layers = Vec::new();
-    for name in [LOCAL_FILE, "sandbox.yaml"] {
-        let path = cx.root.join(name);
-        match std::fs::read_to_string(&path) {
-            Ok(text) => layers.push(parse(name, &cx.root, &text)?),
-            Err(err) if err.kind() == std::io::ErrorKind::NotFound => {}
-            Err(err) => return Err(err).with_context(|| format!("cannot read `{}`", path.display())),
-        }
+    for name in FILES {
+        layers.extend(layer(cx, name)?);
     }
     resolve(cx, flags, &layers)
+}
+
+/// One settings file; `None` where it is not there.
+fn layer(cx: &Context, name: &str) -> Result<Option<Layer>> {
+    let path = cx.root.join(name);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => parse(name, &cx.root, &text).map(Some),
+        Err(err) if err.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(err) => Err(err).with_context(|| format!("cannot read `{}`", path.display())),
+    }
+}
+
+/// As [`load`], for whoever wants to go on: every error that was met, and the settings without what is wrong.
+///
+/// # Errors
+/// Nothing can be resolved at all.
+pub fn load_what_is_right(cx: &Context, flags: &Flags) -> Result<(Settings, Vec<anyhow::Error>)> {
+    let (mut layers, mut errors) = (Vec::new(), Vec::new());
+    for name in FILES {
+        match layer(cx, name) {
+            Ok(layer) => layers.extend(layer),
+            Err(err) => errors.push(err),
+        }
+    }
+    let resolved = match resolve(cx, flags, &layers) {
+        Err(err) => {
+            errors.push(err);
+            let tries = without_one(flags, &layers);
+            let right = tries.iter().find_map(|(flags, layers)| resolve(cx, flags, layers).ok());
+            right.map_or_else(|| resolve(cx, &Flags::default(), &[]), Ok)
+        }
+        resolved => resolved,
+    };
+    Ok((resolved?, errors))
+}
+
+/// The same flags and files without one key of a file, or without one flag; at last the files alone.
+fn without_one(flags: &Flags, layers: &[Layer]) -> Vec<(Flags, Vec<Layer>)> {
+    const FORGET: [fn(&mut Flags); 5] = [
+        |flags| flags.network = None,
+        |flags| flags.gpus = None,
+        |flags| flags.codex_home = None,
+        |flags| flags.base = None,
+        |flags| flags.datasets.clear(),
+    ];
+    let mut tries = Vec::new();
+    for (i, layer) in layers.iter().enumerate() {
+        for key in layer.values.keys() {
+            let mut layers = layers.to_vec();
+            layers[i].values.remove(key);
+            tries.push((flags.clone(), layers));
+        }
+    }
+    for forget in FORGET {
+        let mut flags = flags.clone();
+        forget(&mut flags);
+        tries.push((flags, layers.to_vec()));
+    }
+    let cpu = flags.cpu;
+    let plain = Flags {
+        cpu,
+        ..Flags::default()
+    };
+    tries.extend([
+        (flags.clone(), Vec::new()),
+        (plain.clone(), layers.to_vec()),
+        (plain, Vec::new()),
+    ]);
+    tries
+}
+
+/// The error where nobody said where a data set is.
+pub fn no_source(name: &str) -> Failure {
+    usage(format!("the data set `{name}` has no directory")).hint(format!(
+        "give it by `--dataset {name}=DIR`{}, or by `datasets: {{{name}: DIR}}` in {LOCAL_FILE}",
+        if name == "ssv2" { ", by SSV2_DIR=DIR" } else { "" }
+    ))
 }
 
 /// The text of a settings file with one data set added under `datasets:`; all other lines stay as they are.

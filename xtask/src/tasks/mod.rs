@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod commits;
+pub mod doctor;
 pub mod down;
 pub mod image;
 pub mod mounts;

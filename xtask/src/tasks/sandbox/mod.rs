@@ -10,8 +10,8 @@ mod signals;
 mod start;
 
 pub use entry::{programs_claim, programs_now, read as read_entry};
-pub use mounts::problems;
-pub use prepare::{Wish, canonical, gather};
+pub use mounts::{problems, rules};
+pub use prepare::{Wish, canonical, gather, refuse_own_codex};
 
 use prepare::Ground;
 use signals::Signals;
