@@ -231,5 +231,5 @@ fn looking_changes_nothing_of_the_project_and_asks_the_engine_little() {
         .iter()
         .map(|line| line.split(']').next().unwrap_or_default())
         .collect();
-    assert_eq!(starts, ["[context", "[image", "[info", "[version"]);
+    assert_eq!(starts, ["[image", "[info", "[version"]);
 }
