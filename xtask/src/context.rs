@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
-/// The surroundings of one run of `cargo xtask`.
-#[derive(Debug, Clone)]
+/// The surroundings of one run of `cargo xtask`. Not to be printed: the environment holds secrets.
+#[derive(Clone)]
 pub struct Context {
     /// The root of this repository.
     pub root: PathBuf,
