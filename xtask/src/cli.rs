@@ -1,5 +1,7 @@
 //! The command line, as data: what can be asked for, and the values it was asked with. Nothing runs here.
 
+pub mod help;
+
 use crate::error::usage;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use std::path::PathBuf;
@@ -162,6 +164,7 @@ pub fn command() -> Command {
     let test = Command::new("test").about("Run the tests of this repository").arg(
         value("tier", "TIER", "Demand a tier: default, engine, gpu or all")
             .value_parser(["default", "engine", "gpu", "all"])
+            .hide_possible_values(true)
             .default_value("default"),
     );
     let bench = Command::new("bench")
@@ -179,11 +182,12 @@ pub fn command() -> Command {
         )
         .arg(path("codex", "PATH", "The host's Codex [default: codex on PATH]"))
         .arg(flag("cpu", "Use the CPU base image; implies --gpus none"));
-    Command::new("cargo xtask")
+    let tasks = Command::new("cargo xtask")
         .bin_name("cargo xtask")
         .about("A GPU sandbox for Codex that proves what it promises")
         .after_help(
-            "Exit codes: 0 done, 1 failed or a promise does not hold, 2 usage or settings, 3 this host cannot run it.",
+            "Exit codes: 0 done, 1 failed or a promise does not hold, 2 usage or settings,\n\
+             3 this host cannot run it.",
         )
         .subcommand_required(true)
         .arg_required_else_help(true)
@@ -216,7 +220,8 @@ pub fn command() -> Command {
         )
         .subcommand(test)
         .subcommand(Command::new("ci").about("Run what CI runs: format, lints, docs, every test without a GPU"))
-        .subcommand(bench)
+        .subcommand(bench);
+    help::dress(tasks)
 }
 
 /// Parses a command line. A clap error carries help and version too: the caller prints it.
