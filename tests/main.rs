@@ -18,4 +18,5 @@ mod fake_engine;
 mod gpu;
 mod plan;
 mod python;
+mod settings;
 mod support;

@@ -79,13 +79,19 @@ mod tests {
 
     #[test]
     fn every_task_has_examples_and_every_example_parses() {
-        for task in crate::cli::command().get_subcommands() {
-            let lines = EXAMPLES.iter().find(|(name, _)| *name == task.get_name());
-            let (name, lines) = lines.unwrap_or_else(|| panic!("`{}` has no examples", task.get_name()));
-            for line in lines.iter().chain(FIRST_STEPS) {
+        let command = crate::cli::command();
+        let tasks = command.get_subcommands().filter(|task| !task.is_hide_set());
+        for task in tasks.chain([&command]) {
+            let text = task.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let lines: Vec<&str> = text
+                .lines()
+                .filter_map(|line| line.strip_prefix("  cargo xtask "))
+                .collect();
+            assert!(!lines.is_empty(), "`{}` has no examples", task.get_name());
+            for line in lines {
                 let words = shell_words::split(line).unwrap();
-                assert!(FIRST_STEPS.contains(line) || words[2] == *name, "{line}");
-                let parsed = crate::cli::parse(words.into_iter().skip(1).map(Into::into));
+                assert!(std::ptr::eq(task, &command) || words[0] == task.get_name(), "{line}");
+                let parsed = crate::cli::parse(["xtask".to_owned()].into_iter().chain(words).map(Into::into));
                 parsed.unwrap_or_else(|err| panic!("{line}: {err}")).unwrap();
             }
         }
