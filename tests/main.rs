@@ -12,10 +12,12 @@
 )]
 
 mod cli;
+mod completions;
 mod docs;
 mod engine;
 mod fake_engine;
 mod gpu;
+mod help;
 mod plan;
 mod python;
 mod settings;

@@ -1,5 +1,6 @@
 //! The command line, as data: what can be asked for, and the values it was asked with. Nothing runs here.
 
+pub mod complete;
 pub mod help;
 
 use crate::error::usage;
@@ -65,6 +66,16 @@ pub enum Task {
     Commits {
         /// Take them over.
         take: bool,
+    },
+    /// Print the completions for a shell.
+    Completions {
+        /// The shell.
+        shell: String,
+    },
+    /// Answer a shell's completions (hidden).
+    Complete {
+        /// The command line up to the cursor.
+        line: String,
     },
     /// Run the tests of this repository.
     Test {
@@ -220,7 +231,19 @@ pub fn command() -> Command {
         )
         .subcommand(test)
         .subcommand(Command::new("ci").about("Run what CI runs: format, lints, docs, every test without a GPU"))
-        .subcommand(bench);
+        .subcommand(bench)
+        .subcommand(
+            Command::new("completions")
+                .about("Print the completions for a shell")
+                .arg(
+                    Arg::new("shell")
+                        .value_name("SHELL")
+                        .required(true)
+                        .value_parser(complete::SHELLS)
+                        .help("The shell"),
+                ),
+        )
+        .subcommand(Command::new("complete").hide(true).arg(Arg::new("line").required(true)));
     help::dress(tasks)
 }
 
@@ -235,6 +258,7 @@ pub fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<anyho
 
 fn task(name: &str, sub: &ArgMatches) -> Task {
     let on = |name: &str| sub.get_flag(name);
+    let text = |name: &str| sub.get_one::<String>(name).cloned().unwrap_or_default();
     let list = |name: &str| {
         sub.get_many::<String>(name)
             .map(|list| list.cloned().collect())
@@ -257,6 +281,8 @@ fn task(name: &str, sub: &ArgMatches) -> Task {
         "test" => Task::Test {
             tier: sub.get_one::<String>("tier").cloned().unwrap_or_default(),
         },
+        "completions" => Task::Completions { shell: text("shell") },
+        "complete" => Task::Complete { line: text("line") },
         "bench" => Task::Bench {
             rows: list("rows"),
             pairs: sub.get_one::<usize>("pairs").copied().unwrap_or(10),

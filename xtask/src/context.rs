@@ -23,6 +23,8 @@ pub struct Context {
     pub state: PathBuf,
     /// The user's home directory.
     pub home: PathBuf,
+    /// This program's own file.
+    pub exe: PathBuf,
 }
 
 impl Context {
@@ -51,6 +53,7 @@ impl Context {
             stdout_tty: std::io::stdout().is_terminal(),
             state: state.join("codex-sandbox"),
             home,
+            exe: std::env::current_exe()?,
             env,
         })
     }

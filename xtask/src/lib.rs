@@ -53,6 +53,8 @@ fn dispatch(task: Task, flags: &Flags) -> Result<u8> {
         Task::Commits { take } => tasks::commits::run(&cx, flags, take),
         Task::Test { tier } => tasks::test::run(&cx, &tier),
         Task::Ci => tasks::test::ci(&cx),
+        Task::Completions { shell } => tasks::completions::script(&cx, &shell),
+        Task::Complete { line } => tasks::completions::answer(&cx, &line),
         Task::Bench { rows, pairs } => tasks::bench::run(&cx, flags, &rows, pairs),
     }
 }

@@ -34,6 +34,7 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
     ("commits", &["cargo xtask commits", "cargo xtask commits --take"]),
     ("test", &["cargo xtask test", "cargo xtask test --tier engine"]),
     ("ci", &["cargo xtask ci"]),
+    ("completions", &["cargo xtask completions bash"]),
     (
         "bench",
         &["cargo xtask bench", "cargo xtask bench enter start --pairs 3"],
@@ -51,12 +52,17 @@ const FIRST_STEPS: &[&str] = &[
 /// repeat the line that they have just typed.
 const BY_WORKSPACE: &[&str] = &["status", "down", "commits"];
 
+/// How a script of completions is kept.
+const LOADING: &str = "\n\nKeep the script in a file, and load that at the end of ~/.bashrc or ~/.zshrc by `source\n\
+                       FILE`; for fish, name the file ~/.config/fish/conf.d/xtask.fish.";
+
 /// Adds the examples, and takes out of the help what does not matter for a task.
 pub fn dress(mut command: Command) -> Command {
     let exit_codes = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     command = command.after_help(format!("{}\n\n{exit_codes}", examples(FIRST_STEPS)));
     for (task, lines) in EXAMPLES {
-        command = command.mut_subcommand(task, |sub| sub.after_help(examples(lines)));
+        let more = if *task == "completions" { LOADING } else { "" };
+        command = command.mut_subcommand(task, |sub| sub.after_help(examples(lines) + more));
     }
     for task in BY_WORKSPACE {
         command = command.mut_subcommand(task, |sub| {
