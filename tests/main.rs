@@ -18,6 +18,7 @@ mod engine;
 mod fake_engine;
 mod gpu;
 mod help;
+mod look;
 mod plan;
 mod python;
 mod settings;

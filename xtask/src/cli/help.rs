@@ -81,8 +81,6 @@ fn examples(lines: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn every_task_has_examples_and_every_example_parses() {
         let command = crate::cli::command();
