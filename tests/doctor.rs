@@ -138,7 +138,7 @@ fn wrong_settings_are_findings_beside_all_others() {
         .collect();
     assert_eq!(wrong.len(), 2, "{wrong:?}");
     assert!(
-        wrong[0].contains("`dataset`") && wrong[1].contains("`network: wifi`"),
+        wrong[0].contains("`dataset`") && wrong[1].contains("`--network wifi`"),
         "{wrong:?}"
     );
     assert_eq!(verdict(&run, "engine.answers"), "ok");

@@ -12,11 +12,15 @@
 )]
 
 mod cli;
+mod completions;
 mod docs;
 mod doctor;
 mod engine;
 mod fake_engine;
 mod gpu;
+mod help;
+mod look;
 mod plan;
 mod python;
+mod settings;
 mod support;

@@ -110,6 +110,7 @@ fn a_bare_workstation_is_told_everything_at_once() {
         stdout_tty: false,
         state: "/s".into(),
         home: "/h".into(),
+        ..crate::context::Context::default()
     };
     codex.found = Err(crate::error::flatten(&find(&nowhere, None).unwrap_err()));
     (codex.present, codex.npm) = (false, false);
