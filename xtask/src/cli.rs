@@ -61,6 +61,8 @@ pub enum Task {
     Down {
         /// Also remove the Codex home and the git directory of this workspace.
         all: bool,
+        /// Also remove the caches, which all workspaces of this user share.
+        caches: bool,
     },
     /// The commits that were made in the sandbox.
     Commits {
@@ -221,6 +223,10 @@ pub fn command() -> Command {
                     "all",
                     "Also remove the sandbox's Codex home and git directory, after asking",
                 ))
+                .arg(flag(
+                    "caches",
+                    "Also remove the caches that your workspaces share, after asking",
+                ))
                 .arg(flag("yes", "Do not ask"))
                 .arg(dry_run()),
         )
@@ -276,7 +282,10 @@ fn task(name: &str, sub: &ArgMatches) -> Task {
         },
         "mounts" => Task::Mounts,
         "status" => Task::Status,
-        "down" => Task::Down { all: on("all") },
+        "down" => Task::Down {
+            all: on("all"),
+            caches: on("caches"),
+        },
         "commits" => Task::Commits { take: on("take") },
         "test" => Task::Test {
             tier: sub.get_one::<String>("tier").cloned().unwrap_or_default(),

@@ -1,7 +1,8 @@
 //! What Compose is told: the exported variables, the override beside `docker/docker-compose.yaml`, the commands. Pure.
 
+use crate::sandbox::caches;
 use crate::sandbox::promise::{GpuRoute, Gpus, Memlock, Mount, Network, Promise, Role};
-use crate::step::Command;
+use crate::step::{Command, Step};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -90,6 +91,18 @@ impl Project {
             .timeout(180)
     }
 
+    /// Makes the volumes of the caches, where they are not there.
+    pub fn cache_steps(&self) -> Vec<Step> {
+        caches::create(&self.caches().collect::<Vec<_>>(), self.promise.uid)
+    }
+
+    fn caches(&self) -> impl Iterator<Item = &str> {
+        self.promise.mounts.iter().filter_map(|mount| match &mount.role {
+            Role::Cache(name) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
     /// The override: what differs by host, in Compose's own words.
     pub fn override_text(&self) -> String {
         let p = &self.promise;
@@ -107,11 +120,12 @@ impl Project {
         if p.network == Network::None {
             service["network_mode"] = json!("none");
         }
+        let (caches, mut variables) = caches::declared(self.caches(), p.uid);
         if self.ca {
-            service["environment"] = CA_VARIABLES
-                .iter()
-                .map(|name| (name.to_string(), json!(GUEST_CA)))
-                .collect();
+            variables.extend(CA_VARIABLES.iter().map(|name| (name.to_string(), json!(GUEST_CA))));
+        }
+        if !variables.is_empty() {
+            service["environment"] = Value::Object(variables);
         }
         if let Some(devices) = device_request(&p.gpus, p.gpu_route) {
             if p.memlock == Memlock::Unlimited {
@@ -119,7 +133,10 @@ impl Project {
             }
             service["deploy"] = json!({"resources": {"reservations": {"devices": [devices]}}});
         }
-        let override_file = json!({"services": {"workspace": service}});
+        let mut override_file = json!({"services": {"workspace": service}});
+        if !caches.is_empty() {
+            override_file["volumes"] = Value::Object(caches);
+        }
         let yaml = serde_yaml::to_string(&override_file).unwrap_or_default();
         format!("# Made by `cargo xtask sandbox` beside docker/docker-compose.yaml; made again at each start.\n{yaml}")
     }
@@ -144,6 +161,9 @@ const BASE_MOUNTS: &[(&str, RoleOf)] = &[
 ];
 
 fn volume(mount: &Mount) -> Value {
+    if let Role::Cache(name) = &mount.role {
+        return caches::service_volume(name, &mount.target);
+    }
     // `recursive` is honoured from Compose 2.30 on and ignored before: the proof does not rely on it.
     let mut bind = json!({"create_host_path": false, "propagation": "rprivate"});
     if mount.read_only {
@@ -276,6 +296,12 @@ pub(crate) mod tests {
                     mount(Role::CodexPackage, "/state/codex/0.169.0", "/opt/codex", true),
                     mount(Role::CodexHome, "/state/p/codex-home", "/home/codex/.codex", false),
                     mount(Role::Guest, "/state/p/guest", "/sandbox", true),
+                    mount(
+                        Role::Cache("pip".into()),
+                        "/var/lib/docker/volumes/codex-sandbox-cache-pip-u1000/_data",
+                        "/home/codex/.cache/pip",
+                        false,
+                    ),
                 ],
                 out_of_reach: vec!["/repo".into()],
                 shm_bytes: 32 << 30,
@@ -301,11 +327,19 @@ pub(crate) mod tests {
         let service = &value["services"]["workspace"];
         assert_eq!(
             service["volumes"].as_array().unwrap().len(),
-            2,
+            3,
             "the base file has the others"
         );
         assert_eq!(service["volumes"][0]["source"], "/data/k 400:$$x,'\"é");
         assert_eq!(service["volumes"][0]["bind"]["create_host_path"], false);
+        let cache = json!({"type": "volume", "source": "cache-pip", "target": "/home/codex/.cache/pip"});
+        assert_eq!(service["volumes"][2], cache);
+        let cache = json!({"name": "codex-sandbox-cache-pip-u1000", "external": true});
+        assert_eq!(value["volumes"], json!({"cache-pip": cache}));
+        assert_eq!(
+            service["environment"],
+            json!({"PIP_CACHE_DIR": "/home/codex/.cache/pip"})
+        );
         assert_eq!(service["network_mode"], "none");
         assert_eq!(service["labels"][SETTINGS_LABEL], r#"{"gpus":"all","dollar":"$$HOME"}"#);
         assert_eq!(
