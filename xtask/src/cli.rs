@@ -63,6 +63,8 @@ pub enum Task {
     Down {
         /// Also remove the Codex home and the git directory of this workspace.
         all: bool,
+        /// Also remove the caches, which all workspaces of this user share.
+        caches: bool,
     },
     /// The commits that were made in the sandbox.
     Commits {
@@ -231,6 +233,10 @@ pub fn command() -> Command {
                     "all",
                     "Also remove the sandbox's Codex home and git directory, after asking",
                 ))
+                .arg(flag(
+                    "caches",
+                    "Also remove the caches that your workspaces share, after asking",
+                ))
                 .arg(flag("yes", "Do not ask"))
                 .arg(dry_run()),
         )
@@ -287,7 +293,10 @@ fn task(name: &str, sub: &ArgMatches) -> Task {
         "mounts" => Task::Mounts,
         "doctor" => Task::Doctor,
         "status" => Task::Status,
-        "down" => Task::Down { all: on("all") },
+        "down" => Task::Down {
+            all: on("all"),
+            caches: on("caches"),
+        },
         "commits" => Task::Commits { take: on("take") },
         "test" => Task::Test {
             tier: sub.get_one::<String>("tier").cloned().unwrap_or_default(),
@@ -339,42 +348,4 @@ fn dataset(text: &str) -> anyhow::Result<(String, PathBuf)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parsed(args: &str) -> (Task, Flags) {
-        parse(format!("xtask {args}").split(' ').map(Into::into))
-            .unwrap()
-            .unwrap()
-    }
-
-    #[test]
-    fn the_command_line_is_well_formed() {
-        command().debug_assert();
-    }
-
-    #[test]
-    fn codex_arguments_come_after_two_dashes() {
-        let (task, flags) = parsed("sandbox --cpu --yes --dataset ssv2=/d --dataset k=a=b -- --version -m x");
-        assert_eq!(
-            task,
-            Task::Sandbox {
-                shell: false,
-                args: vec!["--version".into(), "-m".into(), "x".into()]
-            }
-        );
-        assert_eq!(
-            flags.datasets,
-            [("ssv2".into(), "/d".into()), ("k".into(), "a=b".into())]
-        );
-        assert!(flags.cpu && flags.yes && !flags.dry_run);
-    }
-
-    #[test]
-    fn a_data_set_without_a_directory_is_a_usage_error() {
-        let err = parse(["xtask", "mounts", "--dataset", "ssv2"].map(Into::into))
-            .unwrap()
-            .unwrap_err();
-        assert_eq!(crate::error::exit_code(&err), 2);
-    }
-}
+mod tests;

@@ -57,7 +57,7 @@ fn dispatch(cx: &Context, task: Task, flags: &Flags) -> Result<u8> {
         Task::Mounts => tasks::mounts::run(cx, flags),
         Task::Doctor => tasks::doctor::run(cx, flags),
         Task::Status => tasks::status::run(cx, flags),
-        Task::Down { all } => tasks::down::run(cx, flags, all),
+        Task::Down { all, caches } => tasks::down::run(cx, flags, tasks::down::Wishes { all, caches }),
         Task::Commits { take } => tasks::commits::run(cx, flags, take),
         Task::Test { tier } => tasks::test::run(cx, &tier),
         Task::Ci => tasks::test::ci(cx),

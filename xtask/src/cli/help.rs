@@ -36,7 +36,11 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     (
         "down",
-        &["cargo xtask down", "cargo xtask down --all --workspace ~/project"],
+        &[
+            "cargo xtask down",
+            "cargo xtask down --all --workspace ~/project",
+            "cargo xtask down --caches",
+        ],
     ),
     ("commits", &["cargo xtask commits", "cargo xtask commits --take"]),
     ("test", &["cargo xtask test", "cargo xtask test --tier engine"]),

@@ -66,6 +66,8 @@ pub struct Settings {
     pub pids_limit: u64,
     /// The memory that a sandbox with GPUs may lock.
     pub memlock: Memlock,
+    /// The caches that outlive the container, by name.
+    pub caches: Vec<String>,
     /// Variables that pass from the user's environment to Codex, by name.
     pub env: Vec<String>,
     /// Where each setting came from.

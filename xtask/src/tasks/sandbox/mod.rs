@@ -20,6 +20,7 @@ pub use start::{copy_of_proof, find, live_sessions};
 use crate::cli::Flags;
 use crate::context::Context;
 use crate::error::{failed, usage};
+use crate::sandbox::caches;
 use crate::sandbox::compose::Project;
 use crate::sandbox::places::Places;
 use crate::sandbox::promise::{GpuRoute, Gpus};
@@ -29,6 +30,7 @@ use crate::ui;
 use anyhow::{Context as _, Result};
 use std::fs::File;
 use std::io::Read as _;
+use std::path::Path;
 
 /// Runs the task. Returns Codex's own exit code once Codex has started.
 ///
@@ -80,7 +82,12 @@ pub fn run(cx: &Context, flags: &Flags, shell: bool, args: &[String]) -> Result<
 /// It cannot be planned.
 pub fn plan(cx: &Context, wish: &Wish, image: &State) -> Result<Project> {
     let route = (wish.settings.gpus != Gpus::None).then_some(GpuRoute::Nvidia);
-    mounts::project(cx, wish, &image.inputs.tag(), route)
+    let mut project = mounts::project(cx, wish, &image.inputs.tag(), route)?;
+    project
+        .promise
+        .mounts
+        .extend(mounts::caches(wish, Path::new(caches::USUAL_ROOT)));
+    Ok(project)
 }
 
 /// Whether Codex may be entered: every claim is held. What cannot be proven is no promise kept.

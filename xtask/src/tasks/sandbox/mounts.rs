@@ -6,6 +6,7 @@ use crate::context::Context;
 use crate::fingerprint;
 use crate::host::user::User;
 use crate::sandbox::airlock;
+use crate::sandbox::caches;
 use crate::sandbox::codex_home::{AGENTS_INSIDE, INSIDE, Mode};
 use crate::sandbox::compose::Project;
 use crate::sandbox::promise::{GpuRoute, Mount, Promise, Role};
@@ -70,6 +71,7 @@ pub fn label(cx: &Context, wish: &Wish) -> Map<String, Value> {
     put("shm_size", settings.shm_bytes.to_string());
     put("pids_limit", settings.pids_limit.to_string());
     put("memlock", settings.memlock.to_string());
+    put("caches", settings.caches.join(", "));
     put(
         "codex_home",
         match settings.codex_home {
@@ -137,6 +139,11 @@ fn mounts(wish: &Wish) -> Result<Vec<Mount>> {
         mounts.extend(airlock::mounts(repository, &places.git)?);
     }
     Ok(mounts)
+}
+
+/// The caches, which the engine keeps in its own directory.
+pub fn caches(wish: &Wish, root: &Path) -> Vec<Mount> {
+    caches::mounts(&wish.settings.caches, wish.user.uid, root)
 }
 
 /// The user's groups that own a mounted directory, without those that have power over the host.
