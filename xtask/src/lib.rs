@@ -11,6 +11,7 @@ pub mod fingerprint;
 pub mod host;
 pub mod image;
 pub mod sandbox;
+pub mod smoke;
 pub mod step;
 pub mod tasks;
 pub mod ui;
