@@ -48,6 +48,7 @@ fn dispatch(task: Task, flags: &Flags) -> Result<u8> {
         Task::Image { check, pull, no_cache } => {
             tasks::image::run(&cx, flags, check, image::plan::Wishes { pull, no_cache })
         }
+        Task::GpuSmoke(wish) => tasks::gpu_smoke::run(&cx, flags, &wish),
         Task::Mounts => tasks::mounts::run(&cx, flags),
         Task::Status => tasks::status::run(&cx, flags),
         Task::Down { all } => tasks::down::run(&cx, flags, all),

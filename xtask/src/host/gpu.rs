@@ -121,6 +121,19 @@ pub fn parse_smi(text: &str) -> (Vec<Gpu>, Option<String>) {
     (gpus.collect(), driver)
 }
 
+/// Why no GPU of this host can be used; `None` where one answers, or where the engine knows of one.
+pub fn silence(facts: &GpuFacts) -> Option<String> {
+    if !facts.gpus.is_empty() || facts.cdi_spec {
+        return None;
+    }
+    let why = facts.silent.clone().unwrap_or_else(|| "`nvidia-smi` lists none".into());
+    let why = match &facts.driver {
+        Some(driver) => format!("the driver {driver} is loaded, but {why}"),
+        None => why,
+    };
+    Some(format!("this host has no GPU that answers: {why}"))
+}
+
 /// How the asked GPUs reach a container of this engine, or why they cannot.
 ///
 /// # Errors
@@ -129,16 +142,9 @@ pub fn route(gpus: &Gpus, engine: &Engine, facts: &GpuFacts) -> Result<Option<Gp
     if *gpus == Gpus::None {
         return Ok(None);
     }
-    if facts.gpus.is_empty() && !facts.cdi_spec {
-        let why = facts.silent.clone().unwrap_or_else(|| "`nvidia-smi` lists none".into());
-        let why = match &facts.driver {
-            Some(driver) => format!("the driver {driver} is loaded, but {why}"),
-            None => why,
-        };
-        return Err(host(format!(
-            "`--gpus {gpus}` was asked for and this host has no GPU that answers: {why}"
-        ))
-        .hint("install NVIDIA's driver (open kernel modules for Blackwell), or pass `--gpus none`, or `--cpu`"));
+    if let Some(why) = silence(facts) {
+        return Err(host(format!("`--gpus {gpus}` was asked for and {why}"))
+            .hint("install NVIDIA's driver (open kernel modules for Blackwell), or pass `--gpus none`, or `--cpu`"));
     }
     if let Gpus::Ids(ids) = gpus {
         let known = |id: &&String| {

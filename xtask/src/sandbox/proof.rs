@@ -21,6 +21,7 @@ mod reach;
 pub mod witness;
 
 pub use claim::{Claim, Verdict, Witness};
+pub use devices::misasked;
 pub use witness::HostWitness;
 
 pub(crate) use claim::{Draft, some};

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod commits;
 pub mod down;
+pub mod gpu_smoke;
 pub mod image;
 pub mod mounts;
 pub mod sandbox;

@@ -11,6 +11,7 @@ use crate::sandbox::login::{self, Outcome};
 use crate::sandbox::nofollow::Dir;
 use crate::sandbox::places::Places;
 use crate::sandbox::settings::Settings;
+use crate::smoke;
 use anyhow::{Context as _, Result};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -151,7 +152,8 @@ fn empty(dir: &Path) -> Result<()> {
 pub fn guest(places: &Places, network: &HostNetwork) -> Result<()> {
     let guest = &places.guest;
     exec::create_dir(guest, 0o755)?;
-    for (name, text) in GUEST_FILES {
+    exec::create_dir(&guest.join("smoke"), 0o755)?;
+    for (name, text) in GUEST_FILES.iter().chain(smoke::request::FILES) {
         write_new(&guest.join(name), text.as_bytes())?;
     }
     let Some(ca) = &network.ca else { return Ok(()) };

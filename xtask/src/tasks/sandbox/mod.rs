@@ -9,12 +9,14 @@ mod prepare;
 mod signals;
 mod start;
 
+pub use enter::reap;
 pub use entry::{programs_claim, read as read_entry};
-pub use mounts::problems;
+pub use home::guest;
+pub use mounts::{problems, source_rules};
 pub use prepare::{Wish, canonical, gather};
 
 use prepare::Ground;
-use signals::Signals;
+pub use signals::Signals;
 pub use start::{copy_of_proof, find, live_sessions};
 
 use crate::cli::Flags;

@@ -4,6 +4,7 @@ use super::home;
 use super::prepare::Wish;
 use crate::context::Context;
 use crate::fingerprint;
+use crate::host::user::User;
 use crate::sandbox::airlock;
 use crate::sandbox::codex_home::{AGENTS_INSIDE, INSIDE, Mode};
 use crate::sandbox::compose::Project;
@@ -177,25 +178,30 @@ fn canonical(path: &Path) -> PathBuf {
 /// # Errors
 /// The repository cannot be planned for.
 pub fn problems(cx: &Context, wish: &Wish) -> Result<(Vec<Mount>, Vec<Problem>)> {
-    let mut sockets = Rules::usual_sockets(wish.user.uid);
-    sockets.extend(
-        cx.var("DOCKER_HOST")
-            .and_then(|host| host.strip_prefix("unix://"))
-            .map(PathBuf::from),
-    );
-    let rules = Rules {
-        home: cx.home.clone(),
-        repository: cx.root.clone(),
-        uid: wish.user.uid,
-        gid: wish.user.gid,
-        groups: groups(wish),
-        sockets,
-    };
+    let rules = source_rules(cx, &wish.user, groups(wish));
     // What this tool lays ready itself is not there yet before the first start, and is checked by the proof.
     let given = |mount: &Mount| matches!(mount.role, Role::Workspace | Role::Dataset(_)) || mount.source.exists();
     let mounts: Vec<Mount> = mounts(wish)?.into_iter().filter(given).collect();
     let problems = sources::check(&mounts, &rules);
     Ok((mounts, problems))
+}
+
+/// What the sources of mounts are held against.
+pub fn source_rules(cx: &Context, user: &User, groups: Vec<u32>) -> Rules {
+    let mut sockets = Rules::usual_sockets(user.uid);
+    sockets.extend(
+        cx.var("DOCKER_HOST")
+            .and_then(|host| host.strip_prefix("unix://"))
+            .map(PathBuf::from),
+    );
+    Rules {
+        home: cx.home.clone(),
+        repository: cx.root.clone(),
+        uid: user.uid,
+        gid: user.gid,
+        groups,
+        sockets,
+    }
 }
 
 /// The same as an error that names them all at once.
