@@ -19,10 +19,44 @@ use std::path::{Path, PathBuf};
 /// Where Codex reads what an administrator has set.
 pub const SYSTEM: &str = "/etc/codex";
 
-/// The inside witness and its helper, handed in read-only.
+/// A file of `docker/` by its name there, which is its name below `/sandbox` too.
+macro_rules! guest_file {
+    ($name:literal) => {
+        ($name, include_str!(concat!("../../../../docker/", $name)))
+    };
+}
+
+/// The inside witness, its helper, and the GPU's checks, handed in read-only.
 const GUEST_FILES: &[(&str, &str)] = &[
-    ("probe.py", include_str!("../../../../docker/probe.py")),
-    ("reap.py", include_str!("../../../../docker/reap.py")),
+    guest_file!("probe.py"),
+    guest_file!("reap.py"),
+    guest_file!("gpu_smoke.py"),
+    guest_file!("smoke/__init__.py"),
+    guest_file!("smoke/aten.py"),
+    guest_file!("smoke/child.py"),
+    guest_file!("smoke/clips.py"),
+    guest_file!("smoke/compilers.py"),
+    guest_file!("smoke/cuda.py"),
+    guest_file!("smoke/devices.py"),
+    guest_file!("smoke/health.py"),
+    guest_file!("smoke/kernel.py"),
+    guest_file!("smoke/loading.py"),
+    guest_file!("smoke/models.py"),
+    guest_file!("smoke/native.py"),
+    guest_file!("smoke/nccl.py"),
+    guest_file!("smoke/numerics.py"),
+    guest_file!("smoke/nvdec.py"),
+    guest_file!("smoke/nvml.py"),
+    guest_file!("smoke/nvrtc.py"),
+    guest_file!("smoke/plan.py"),
+    guest_file!("smoke/report.py"),
+    guest_file!("smoke/speed.py"),
+    guest_file!("smoke/supervise.py"),
+    guest_file!("smoke/targets.py"),
+    guest_file!("smoke/tensors.py"),
+    guest_file!("smoke/torch_server.py"),
+    guest_file!("smoke/transfer.py"),
+    guest_file!("smoke/video.py"),
 ];
 
 /// Whether the host has rules of an administrator.
@@ -151,6 +185,7 @@ fn empty(dir: &Path) -> Result<()> {
 pub fn guest(places: &Places, network: &HostNetwork) -> Result<()> {
     let guest = &places.guest;
     exec::create_dir(guest, 0o755)?;
+    exec::create_dir(&guest.join("smoke"), 0o755)?;
     for (name, text) in GUEST_FILES {
         write_new(&guest.join(name), text.as_bytes())?;
     }
@@ -173,6 +208,22 @@ mod tests {
     use super::*;
     use std::fs;
     use std::os::unix::fs::MetadataExt as _;
+
+    #[test]
+    fn every_module_of_the_checks_is_handed_in() {
+        let docker = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docker");
+        let mut modules: Vec<_> = fs::read_dir(docker.join("smoke"))
+            .unwrap()
+            .filter_map(|entry| entry.unwrap().file_name().into_string().ok())
+            .filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "py"))
+            .map(|name| format!("smoke/{name}"))
+            .collect();
+        modules.sort();
+        let handed: Vec<_> = GUEST_FILES.iter().map(|(name, _)| *name).collect();
+        let of_smoke: Vec<_> = handed.iter().filter(|name| name.starts_with("smoke/")).collect();
+        assert_eq!(of_smoke, modules.iter().collect::<Vec<_>>());
+        assert!(handed.contains(&"gpu_smoke.py"));
+    }
 
     #[test]
     fn an_emptied_home_is_still_the_directory_that_is_mounted() {
