@@ -29,6 +29,14 @@ def ffmpeg() -> str:
     return found
 
 
+def ffmpeg_run(*args: str, seconds: float = 20) -> bytes:
+    argv = [ffmpeg(), "-loglevel", "error", "-nostdin", *args]
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds)
+    if done.returncode:
+        raise Failed(f"ffmpeg failed with status {done.returncode}: {done.stderr.decode('utf-8', 'replace').strip()}")
+    return done.stdout
+
+
 def start_clips(run: Run) -> None:
     """Both encoders at once, in the background. They end with this process: they are in its process group."""
     if "encoders" in run.shared:
@@ -129,7 +137,11 @@ def codec_check(codec: str):
 def check_corrupt(run: Run):
     """Damage must show: as an error, or in what the frames say. A decoder that hangs meets the check's bound."""
     whole = clip(run, "vp9").read_bytes()
+    noisy = run.tmp / "noisy.webm"
+    # The container stays whole: the damage is inside the pictures alone.
+    ffmpeg_run("-i", str(clip(run, "vp9")), "-c", "copy", "-bsf:v", "noise=amount=40", "-y", str(noisy))
     damages = {
+        "noisy": noisy.read_bytes(),
         "changed": clips.damaged(whole, run.request.seed),
         "cut": whole[: len(whole) // 2],
         "random": random.Random(run.request.seed).randbytes(20000),
@@ -167,12 +179,8 @@ def some_video(root: str, seed: int) -> Path | None:
 
 def first_frame(path: Path, width: int, height: int) -> bytes:
     """By ffmpeg, the second witness."""
-    argv = [ffmpeg(), "-loglevel", "error", "-nostdin", "-i", str(path)]
-    argv += ["-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-"]
-    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=20)
-    if done.returncode:
-        raise Failed(f"ffmpeg cannot read {path}: {done.stderr.decode('utf-8', 'replace').strip()}")
-    return done.stdout
+    size = f"{width}x{height}"
+    return ffmpeg_run("-i", str(path), "-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-")
 
 
 def check_dataset(run: Run):
