@@ -5,9 +5,8 @@ use crate::cli::{Flags, GpuSmoke};
 use crate::context::Context;
 use crate::error::failed;
 use crate::exec;
-use crate::host::engine::{self, Engine};
-use crate::host::gpu::{self, GpuFacts};
 use crate::host::user::User;
+use crate::host::{engine, gpu};
 use crate::sandbox::compose;
 use crate::sandbox::compose::one_shot::OneShot;
 use crate::sandbox::promise::{GpuRoute, Gpus, Mount, Network, Promise, Role};
@@ -31,8 +30,6 @@ const START: u64 = 20;
 
 /// Everything that is known before anything is made.
 struct Plan {
-    engine: Engine,
-    known: GpuFacts,
     route: Option<GpuRoute>,
     request: Request,
     user: User,
@@ -78,8 +75,6 @@ pub fn run(cx: &Context, flags: &Flags, settings: &Settings, wish: &GpuSmoke) ->
     };
     let no_gpu = (settings.gpus == Gpus::None).then(|| no_gpu(cx, &engine, &known));
     let plan = Plan {
-        engine,
-        known,
         route,
         request,
         user,

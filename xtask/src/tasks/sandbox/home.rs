@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 /// Where Codex reads what an administrator has set.
 pub const SYSTEM: &str = "/etc/codex";
 
-/// The inside witness and its helper, handed in read-only.
+/// The inside witness and its helper, handed in read-only; the checks of the GPU go with them.
 const GUEST_FILES: &[(&str, &str)] = &[
     ("probe.py", include_str!("../../../../docker/probe.py")),
     ("reap.py", include_str!("../../../../docker/reap.py")),
