@@ -16,6 +16,7 @@ mod docs;
 mod engine;
 mod fake_engine;
 mod gpu;
+mod gpu_smoke;
 mod plan;
 mod python;
 mod support;

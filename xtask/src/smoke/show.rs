@@ -42,7 +42,10 @@ pub fn table(facts: &Facts, request: &Request, report: Option<&Report>, outcome:
             rows.extend(lines(judged));
         }
     }
-    let mut text = format!("{head}\n{}", columns(&rows));
+    let mut text = head;
+    if !rows.is_empty() {
+        text.push_str(&format!("\n{}", columns(&rows)));
+    }
     for problem in &outcome.problems {
         text.push_str(&format!("\nproblem: {}\n", shown(&problem.text)));
         if let Some(advice) = &problem.advice {
