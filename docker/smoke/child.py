@@ -113,9 +113,17 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
+def own_group(pid: int) -> None:
+    """Makes a process the head of a group of its own. Parent and child both do, for either may be first."""
+    try:
+        os.setpgid(pid, pid)
+    except (PermissionError, ProcessLookupError):
+        pass  # it is one already, or is gone
+
+
 def settle(channel: int, errors: int, close: list[int]) -> None:
     """A process group of its own, standard output kept for the parent, and no foreign pipe held open."""
-    os.setsid()
+    own_group(0)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)

@@ -104,6 +104,7 @@ class Supervisor:
     def spawn(self, one: Running) -> None:
         pid = os.fork()
         if pid:
+            child.own_group(pid)
             one.pid, one.since = pid, time.monotonic()
             return
         try:
