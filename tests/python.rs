@@ -36,3 +36,8 @@ fn the_smoke_plans_judges_and_prints_without_a_gpu() {
 fn a_hung_or_killed_check_of_the_smoke_costs_its_own_bound() {
     passes("test_smoke_supervise");
 }
+
+#[test]
+fn the_smoke_calls_the_drivers_libraries_rightly_and_sees_their_faults() {
+    passes("test_smoke_driver");
+}

@@ -192,8 +192,8 @@ def elf(abi, flags, machine=190):
 
 class Kernel(unittest.TestCase):
     def test_the_header_of_both_versions_names_the_target(self):
-        # As NVRTC 12.8 writes them for sm_120, sm_120a and sm_90, and NVRTC 13 for sm_120.
-        for abi, flags, arch in ((8, 0x06007802, 120), (8, 0x0600780A, 120), (7, 0x005A055A, 90)):
+        # As NVRTC 12.8 writes them for sm_120, sm_120a and sm_90, and NVRTC 13 for sm_90.
+        for abi, flags, arch in ((8, 0x06007802, 120), (8, 0x0600780A, 120), (7, 0x005A055A, 90), (8, 0x06005A04, 90)):
             self.assertEqual(kernel.elf_arch(elf(abi, flags)), arch)
 
     def test_what_is_no_native_code_is_refused(self):
