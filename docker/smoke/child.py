@@ -67,8 +67,10 @@ class Run:
 
 
 def raw(err: BaseException) -> str:
-    """The error as it was raised: the host knows the texts."""
+    """The error as it was raised, and what it was raised from: the host knows the texts."""
     text = str(err) if isinstance(err, (Failed, Skip)) else f"{type(err).__name__}: {err}"
+    if err.__cause__ is not None:
+        text = f"{text.strip()}\ncaused by {raw(err.__cause__)}"
     return text.strip()[:ERROR_LIMIT]
 
 

@@ -24,6 +24,13 @@ def raises(_):
     raise ValueError("no such luck")
 
 
+def raises_from(_):
+    try:
+        raises(_)
+    except ValueError as err:
+        raise RuntimeError("it failed") from err
+
+
 def hangs(_):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     time.sleep(LONG)
@@ -118,6 +125,9 @@ class Supervision(unittest.TestCase):
         found = self.run_groups(("group", False, {"one": raises, "two": passes}))
         self.assertEqual(found["one"]["error"], "ValueError: no such luck")
         self.assertEqual(found["two"]["status"], "passed")
+
+    def test_an_error_has_its_cause(self):
+        self.assertEqual(self.one(raises_from)["error"], "RuntimeError: it failed\ncaused by ValueError: no such luck")
 
     def test_a_hang_costs_its_bound_and_is_named(self):
         found = self.run_groups(
