@@ -67,8 +67,10 @@ class Run:
 
 
 def raw(err: BaseException) -> str:
-    """The error as it was raised: the host knows the texts."""
+    """The error as it was raised, and what it was raised from: the host knows the texts."""
     text = str(err) if isinstance(err, (Failed, Skip)) else f"{type(err).__name__}: {err}"
+    if err.__cause__ is not None:
+        text = f"{text.strip()}\ncaused by {raw(err.__cause__)}"
     return text.strip()[:ERROR_LIMIT]
 
 
@@ -113,9 +115,17 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
+def own_group(pid: int) -> None:
+    """Makes a process the head of a group of its own. Parent and child both do, for either may be first."""
+    try:
+        os.setpgid(pid, pid)
+    except (PermissionError, ProcessLookupError):
+        pass  # it is one already, or is gone
+
+
 def settle(channel: int, errors: int, close: list[int]) -> None:
     """A process group of its own, standard output kept for the parent, and no foreign pipe held open."""
-    os.setsid()
+    own_group(0)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from smoke import cuda, targets
 from smoke.child import Failed, Run
 from smoke.nvml import Nvml
+from smoke.tensors import cuda_devices
 from smoke.torch_server import arch_list
 
 
@@ -60,10 +61,10 @@ def check_served(run: Run):
 
     arches = arch_list(torch)
     devices, faults = [], []
-    for index in range(torch.cuda.device_count()):
-        name = torch.cuda.get_device_name(index)
-        capability = "{}.{}".format(*torch.cuda.get_device_capability(index))
-        devices.append({"index": index, "name": name, "capability": capability})
+    for device in cuda_devices(torch):
+        name = torch.cuda.get_device_name(device)
+        capability = "{}.{}".format(*torch.cuda.get_device_capability(device))
+        devices.append({"index": device.index, "name": name, "capability": capability})
         if fault := served_fault(run.request.arch, arches, capability):
             faults.append(f"{name} {fault}")
     values = {"devices": devices, "arch_list": arches}

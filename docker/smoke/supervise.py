@@ -75,8 +75,8 @@ class Running:
             except PermissionError:
                 os.kill(self.pid, signal.SIGKILL)
 
-    def finish(self, now: float) -> None:
-        """Names every check that has no result. The first of them is where the group ended."""
+    def finish(self, now: float) -> list[str]:
+        """Gives every check that has no result one, and names them. The first of them is where the group ended."""
         reason = self.over or (reason_of(self.status) if self.status is not None else "the child was never started")
         last = self.tail.strip().splitlines()
         if last and not self.over:
@@ -87,6 +87,7 @@ class Running:
                 self.results[check.id] = failed(reason, now - self.since)
             else:
                 self.results[check.id] = not_run(f"`{left[0].id}`, before it in the same child, did not end: {reason}")
+        return [check.id for check in left]
 
 
 class Supervisor:
@@ -104,6 +105,7 @@ class Supervisor:
     def spawn(self, one: Running) -> None:
         pid = os.fork()
         if pid:
+            child.own_group(pid)
             one.pid, one.since = pid, time.monotonic()
             return
         try:
@@ -181,7 +183,7 @@ class Supervisor:
         try:
             message = json.loads(line)
         except ValueError:
-            self.end(one, "the child wrote something that is no result", time.monotonic())
+            self.end(one, "the child wrote something that is no result")
             return
         one.since = time.monotonic()
         if "forked" in message:
@@ -207,8 +209,11 @@ class Supervisor:
         if one.over or name in one.results or name not in {check.id for check in one.group.checks}:
             return
         one.results[name], one.check = message, None
-        text = message["error"] or message["evidence"]
-        self.say(f"gpu-smoke: {name} {message['status']} ({message['seconds']:.2f} s) {text.splitlines()[0] if text else ''}")
+        self.tell(name, message)
+
+    def tell(self, name: str, result: dict) -> None:
+        text = (result["error"] or result["evidence"] or " ").splitlines()[0]
+        self.say(f"gpu-smoke: {name} {result['status']} ({result['seconds']:.2f} s) {text}".rstrip())
 
     # -- ending ------------------------------------------------------------------------------------------------------
 
@@ -233,7 +238,7 @@ class Supervisor:
             if fd in self.by_fd:
                 self.hear(fd)
                 self.by_fd.pop(fd, None)
-        one.finish(time.monotonic())
+        self.finish(one)
         if one is self.torch:
             self.torch_ended()  # all that it forked was told through its pipe, which is read to its end by now
 
@@ -262,15 +267,19 @@ class Supervisor:
             if one.done() or (self.waits_for_torch(one) and not whole):
                 continue
             if whole:
-                self.end(one, f"timed out: the whole run is bound to {self.request.seconds:g} s", now)
+                self.end(one, f"timed out: the whole run is bound to {self.request.seconds:g} s")
             elif now >= one.since + one.bound():
-                self.end(one, f"timed out after {one.bound():g} s", now)
+                self.end(one, f"timed out after {one.bound():g} s")
 
-    def end(self, one: Running, reason: str, now: float) -> None:
+    def finish(self, one: Running) -> None:
+        for name in one.finish(time.monotonic()):
+            self.tell(name, one.results[name])
+
+    def end(self, one: Running, reason: str) -> None:
         """Its results are fixed here; the kill is reaped later."""
         if one.over is None:
             one.over = reason
-            one.finish(now)
+            self.finish(one)
             one.kill()
             if one is self.torch:
                 self.torch_ended()

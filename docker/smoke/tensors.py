@@ -14,7 +14,11 @@ WORST = 8
 
 
 def cuda_devices(torch) -> list:
-    return [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
+    """All of them. A check that looks at none would pass for nothing."""
+    found = [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
+    if not found:
+        raise Failed("torch sees no device")
+    return found
 
 
 def on(tensor, device):

@@ -65,6 +65,7 @@ def fork_group(group: Group, pipes: tuple[int, int], close: list[int], run: Run,
         return
     pid = os.fork()
     if pid:
+        child.own_group(pid)  # before this group is swept
         run.channel.send(forked=group.name, pid=pid)
         os._exit(0)
     try:
