@@ -41,6 +41,13 @@ pub(crate) fn no_gpu() -> Advice {
     }
 }
 
+pub(crate) fn native_request() -> Request {
+    Request {
+        mode: Mode::Native,
+        ..request()
+    }
+}
+
 /// The digest that both witnesses have for this nonce; made once for all tests of a process.
 pub(crate) fn digest() -> &'static str {
     static DIGEST: std::sync::OnceLock<String> = std::sync::OnceLock::new();

@@ -3,6 +3,7 @@
 
 pub mod arch;
 pub mod checks;
+pub mod claim;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod github;

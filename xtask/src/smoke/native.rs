@@ -41,6 +41,9 @@ pub fn faults(values: &Value, request: &Request, devices: &[&str], digest: &str)
     if devices.is_empty() || ran.len() != devices.len() {
         faults.push(format!("it ran on {} GPUs, and {} are there", ran.len(), devices.len()));
     }
+    if let Some(n) = request.gpus.filter(|n| *n != devices.len()) {
+        faults.push(format!("{n} GPUs were asked for, and {} are there", devices.len()));
+    }
     for uuid in devices {
         let Some(device) = ran.iter().find(|device| device["uuid"] == *uuid) else {
             faults.push(format!("it did not run on {uuid}"));

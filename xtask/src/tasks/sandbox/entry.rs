@@ -19,6 +19,8 @@ pub struct Entry {
     pub carried: BTreeMap<String, String>,
     /// The fingerprint of the programs that the inside witness runs, where the container's user is root.
     pub programs: Option<String>,
+    /// Where there are GPUs, the claim that native code ran on them at the start.
+    pub native: Option<Claim>,
 }
 
 impl Entry {
@@ -28,6 +30,7 @@ impl Entry {
             promise,
             carried: BTreeMap::new(),
             programs: None,
+            native: None,
         }
     }
 }
@@ -47,6 +50,7 @@ pub fn last(places: &Places) -> Option<(String, Entry)> {
             .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
             .collect(),
         programs: value["programs"].as_str().map(str::to_owned),
+        native: Claim::from_json(&value["native"]),
     };
     Some((value["container"].as_str()?.to_owned(), entry))
 }
@@ -71,7 +75,8 @@ pub fn programs_claim(entry: &Entry, inspect: &Value) -> Option<Claim> {
 /// # Errors
 /// The state folder cannot be written.
 pub fn write(places: &Places, id: &str, entry: &Entry) -> Result<()> {
-    let value =
-        json!({"container": id, "promise": entry.promise.json(), "carried": entry.carried, "programs": entry.programs});
+    let native = entry.native.as_ref().map(Claim::json);
+    let value = json!({"container": id, "promise": entry.promise.json(), "carried": entry.carried,
+                       "programs": entry.programs, "native": native});
     exec::write_file(&places.entry, format!("{value:#}\n").as_bytes(), 0o600)
 }

@@ -5,6 +5,7 @@ mod enter;
 mod entry;
 mod home;
 mod mounts;
+mod native;
 mod prepare;
 mod signals;
 mod start;
