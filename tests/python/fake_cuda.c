@@ -23,6 +23,10 @@ typedef int nvrtcResult;
 typedef void *nvrtcProgram;
 #endif
 
+#ifndef DEVICES
+#define DEVICES 2
+#endif
+
 static int is(const char *fault) {
   const char *asked = getenv("FAKE_CUDA");
   return asked && !strcmp(asked, fault);
@@ -48,8 +52,8 @@ CUresult cuInit(unsigned flags) {
   ready = flags == 0;
   return 0;
 }
-CUresult cuDeviceGetCount(int *count) { *count = 2; return ready ? 0 : 3; }
-CUresult cuDeviceGet(CUdevice *device, int ordinal) { *device = 10 + ordinal; return ordinal < 2 ? 0 : 101; }
+CUresult cuDeviceGetCount(int *count) { *count = DEVICES; return ready ? 0 : 3; }
+CUresult cuDeviceGet(CUdevice *device, int ordinal) { *device = 10 + ordinal; return ordinal < DEVICES ? 0 : 101; }
 CUresult cuDeviceGetName(char *name, int size, CUdevice device) {
   snprintf(name, size, "Fake %d", device - 10);
   return 0;
@@ -111,7 +115,7 @@ const char *nvmlErrorString(nvmlReturn_t error) { (void)error; return "Unknown E
 nvmlReturn_t nvmlInit_v2(void) { return is("nvml") ? 999 : 0; }
 nvmlReturn_t nvmlShutdown(void) { return 0; }
 nvmlReturn_t nvmlSystemGetDriverVersion(char *text, unsigned size) { snprintf(text, size, "570.86.15"); return 0; }
-nvmlReturn_t nvmlDeviceGetCount_v2(unsigned *count) { *count = 2; return 0; }
+nvmlReturn_t nvmlDeviceGetCount_v2(unsigned *count) { *count = DEVICES; return 0; }
 nvmlReturn_t nvmlDeviceGetHandleByIndex_v2(unsigned index, nvmlDevice_t *device) {
   *device = (nvmlDevice_t)(size_t)(index + 1);
   return 0;
