@@ -20,3 +20,4 @@ mod gpu_smoke;
 mod plan;
 mod python;
 mod support;
+mod workflows;
