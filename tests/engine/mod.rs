@@ -11,5 +11,6 @@ mod network;
 mod project;
 mod refusals;
 mod review;
+mod smoke;
 mod terminal;
 mod users;

@@ -5,6 +5,7 @@ pub mod commits;
 pub mod completions;
 pub mod doctor;
 pub mod down;
+pub mod gpu_smoke;
 pub mod image;
 pub mod mounts;
 pub mod sandbox;
