@@ -47,8 +47,9 @@ fn a_host_without_a_gpu_is_told_so_before_anything_is_started() {
         3,
         "",
         str![[r#"
-error: `--gpus all` was asked for and this host has no GPU that answers: `nvidia-smi` is not on PATH
-hint: install NVIDIA's driver (open kernel modules for Blackwell), or pass `--gpus none`, or `--cpu`
+error: `--gpus all` was asked for and this host has no GPU that answers: [..]
+...
+hint: pass `--gpus none`, or `--cpu`, to work without a GPU
 
 "#]],
     );
@@ -73,7 +74,8 @@ fn a_host_without_the_toolkit_is_told_so_before_anything_is_started() {
         "",
         str![[r#"
 error: the NVIDIA Container Toolkit is missing: no CDI specification, no runtime hook
-hint: install `nvidia-container-toolkit`, then `sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`
+hint: [..]
+...
 
 "#]],
     );

@@ -1,5 +1,8 @@
 //! The command line, as data: what can be asked for, and the values it was asked with. Nothing runs here.
 
+pub mod complete;
+pub mod help;
+
 use crate::error::usage;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use std::path::PathBuf;
@@ -54,17 +57,31 @@ pub enum Task {
     GpuSmoke(GpuSmoke),
     /// Validate every mount.
     Mounts,
+    /// Everything that this host lacks.
+    Doctor,
     /// What runs.
     Status,
     /// Stop it.
     Down {
         /// Also remove the Codex home and the git directory of this workspace.
         all: bool,
+        /// Also remove the caches, which all workspaces of this user share.
+        caches: bool,
     },
     /// The commits that were made in the sandbox.
     Commits {
         /// Take them over.
         take: bool,
+    },
+    /// Print the completions for a shell.
+    Completions {
+        /// The shell.
+        shell: String,
+    },
+    /// Answer a shell's completions (hidden).
+    Complete {
+        /// The command line up to the cursor.
+        line: String,
     },
     /// Run the tests of this repository.
     Test {
@@ -220,6 +237,7 @@ pub fn command() -> Command {
     let test = Command::new("test").about("Run the tests of this repository").arg(
         value("tier", "TIER", "Demand a tier: default, engine, gpu or all")
             .value_parser(["default", "engine", "gpu", "all"])
+            .hide_possible_values(true)
             .default_value("default"),
     );
     let bench = Command::new("bench")
@@ -237,11 +255,12 @@ pub fn command() -> Command {
         )
         .arg(path("codex", "PATH", "The host's Codex [default: codex on PATH]"))
         .arg(flag("cpu", "Use the CPU base image; implies --gpus none"));
-    Command::new("cargo xtask")
+    let tasks = Command::new("cargo xtask")
         .bin_name("cargo xtask")
         .about("A GPU sandbox for Codex that proves what it promises")
         .after_help(
-            "Exit codes: 0 done, 1 failed or a promise does not hold, 2 usage or settings, 3 this host cannot run it.",
+            "Exit codes: 0 done, 1 failed or a promise does not hold, 2 usage or settings,\n\
+             3 this host cannot run it.",
         )
         .subcommand_required(true)
         .arg_required_else_help(true)
@@ -251,6 +270,14 @@ pub fn command() -> Command {
         .subcommand(
             settings_args(Command::new("mounts"))
                 .about("Validate every mount, on the host and inside")
+                .arg(json()),
+        )
+        .subcommand(
+            settings_args(Command::new("doctor"))
+                .about("Show everything that this host lacks, each with the command that mends it")
+                .after_help(
+                    "Exit codes: 0 a sandbox can run, 3 the host lacks something, 2 only the settings are wrong.",
+                )
                 .arg(json()),
         )
         .subcommand(
@@ -265,6 +292,10 @@ pub fn command() -> Command {
                     "all",
                     "Also remove the sandbox's Codex home and git directory, after asking",
                 ))
+                .arg(flag(
+                    "caches",
+                    "Also remove the caches that your workspaces share, after asking",
+                ))
                 .arg(flag("yes", "Do not ask"))
                 .arg(dry_run()),
         )
@@ -276,6 +307,19 @@ pub fn command() -> Command {
         .subcommand(test)
         .subcommand(Command::new("ci").about("Run what CI runs: format, lints, docs, every test without a GPU"))
         .subcommand(bench)
+        .subcommand(
+            Command::new("completions")
+                .about("Print the completions for a shell")
+                .arg(
+                    Arg::new("shell")
+                        .value_name("SHELL")
+                        .required(true)
+                        .value_parser(complete::SHELLS)
+                        .help("The shell"),
+                ),
+        )
+        .subcommand(Command::new("complete").hide(true).arg(Arg::new("line").required(true)));
+    help::dress(tasks)
 }
 
 /// Parses a command line. A clap error carries help and version too: the caller prints it.
@@ -289,6 +333,7 @@ pub fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<anyho
 
 fn task(name: &str, sub: &ArgMatches) -> Task {
     let on = |name: &str| sub.get_flag(name);
+    let text = |name: &str| sub.get_one::<String>(name).cloned().unwrap_or_default();
     let list = |name: &str| {
         sub.get_many::<String>(name)
             .map(|list| list.cloned().collect())
@@ -306,12 +351,18 @@ fn task(name: &str, sub: &ArgMatches) -> Task {
         },
         "gpu-smoke" => Task::GpuSmoke(gpu_smoke_flags(sub)),
         "mounts" => Task::Mounts,
+        "doctor" => Task::Doctor,
         "status" => Task::Status,
-        "down" => Task::Down { all: on("all") },
+        "down" => Task::Down {
+            all: on("all"),
+            caches: on("caches"),
+        },
         "commits" => Task::Commits { take: on("take") },
         "test" => Task::Test {
             tier: sub.get_one::<String>("tier").cloned().unwrap_or_default(),
         },
+        "completions" => Task::Completions { shell: text("shell") },
+        "complete" => Task::Complete { line: text("line") },
         "bench" => Task::Bench {
             rows: list("rows"),
             pairs: sub.get_one::<usize>("pairs").copied().unwrap_or(10),
@@ -371,42 +422,4 @@ fn dataset(text: &str) -> anyhow::Result<(String, PathBuf)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parsed(args: &str) -> (Task, Flags) {
-        parse(format!("xtask {args}").split(' ').map(Into::into))
-            .unwrap()
-            .unwrap()
-    }
-
-    #[test]
-    fn the_command_line_is_well_formed() {
-        command().debug_assert();
-    }
-
-    #[test]
-    fn codex_arguments_come_after_two_dashes() {
-        let (task, flags) = parsed("sandbox --cpu --yes --dataset ssv2=/d --dataset k=a=b -- --version -m x");
-        assert_eq!(
-            task,
-            Task::Sandbox {
-                shell: false,
-                args: vec!["--version".into(), "-m".into(), "x".into()]
-            }
-        );
-        assert_eq!(
-            flags.datasets,
-            [("ssv2".into(), "/d".into()), ("k".into(), "a=b".into())]
-        );
-        assert!(flags.cpu && flags.yes && !flags.dry_run);
-    }
-
-    #[test]
-    fn a_data_set_without_a_directory_is_a_usage_error() {
-        let err = parse(["xtask", "mounts", "--dataset", "ssv2"].map(Into::into))
-            .unwrap()
-            .unwrap_err();
-        assert_eq!(crate::error::exit_code(&err), 2);
-    }
-}
+mod tests;

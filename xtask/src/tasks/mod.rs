@@ -2,6 +2,8 @@
 
 pub mod bench;
 pub mod commits;
+pub mod completions;
+pub mod doctor;
 pub mod down;
 pub mod gpu_smoke;
 pub mod image;

@@ -10,7 +10,7 @@ use super::package::{Item, What};
 use super::version::identity;
 use crate::context::Context;
 use crate::error::failed;
-use crate::{exec, fingerprint};
+use crate::{exec, fingerprint, ui};
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::io::ErrorKind;
@@ -20,10 +20,34 @@ use std::time::{Duration, SystemTime};
 
 /// An unfinished copy of that age was left by a process that was killed.
 const ABANDONED: Duration = Duration::from_secs(3600);
+/// A copy of so many MiB is told of.
+const NOTEWORTHY: u64 = 50;
 const UNFINISHED: &str = ".new-";
 
-/// All snapshots there are, those in use and those not, oldest name first. Removing them is the caller's business.
-pub fn snapshots(cx: &Context) -> Vec<PathBuf> {
+/// A snapshot that nothing mentions is kept for that long: another call may have just chosen it.
+const UNUSED: Duration = Duration::from_secs(24 * 3600);
+
+/// Where the snapshot of these items lies, or will lie.
+pub(super) fn place(cx: &Context, version: &str, items: &[Item]) -> Result<PathBuf> {
+    let fingerprint = fingerprint_of(items)?;
+    Ok(cx.state.join("codex").join(format!("{version}-{}", &fingerprint[..12])))
+}
+
+/// Removes the snapshots that are a day old and that no container mounts, and returns them. `used` are the sources of
+/// the mounts of all containers.
+pub fn prune(cx: &Context, used: &[PathBuf]) -> Vec<PathBuf> {
+    let old = |path: &PathBuf| {
+        let copied = fs::metadata(path).and_then(|meta| meta.modified()).ok();
+        let age = copied.and_then(|copied| SystemTime::now().duration_since(copied).ok());
+        age.is_some_and(|age| age > UNUSED)
+    };
+    let mut unused = snapshots(cx);
+    unused.retain(|path| old(path) && !used.contains(path) && fs::remove_dir_all(path).is_ok());
+    unused
+}
+
+/// All snapshots there are, those in use and those not, oldest name first.
+pub(super) fn snapshots(cx: &Context) -> Vec<PathBuf> {
     let entries = fs::read_dir(cx.state.join("codex")).into_iter().flatten().flatten();
     let mut found: Vec<PathBuf> = entries
         .map(|entry| entry.path())
@@ -39,9 +63,8 @@ pub fn snapshots(cx: &Context) -> Vec<PathBuf> {
 
 /// The snapshot of these items: the one there is, or a new one. Safe to call from several processes at once.
 pub(super) fn take(cx: &Context, version: &str, items: &[Item]) -> Result<PathBuf> {
-    let before = fingerprint_of(items)?;
+    let place = place(cx, version, items)?;
     let dir = cx.state.join("codex");
-    let place = dir.join(format!("{version}-{}", &before[..12]));
     if is_whole(&place, items) {
         return Ok(place);
     }
@@ -52,8 +75,11 @@ pub(super) fn take(cx: &Context, version: &str, items: &[Item]) -> Result<PathBu
         .prefix(UNFINISHED)
         .tempdir_in(&dir)
         .with_context(|| format!("cannot make a directory in `{}`", dir.display()))?;
+    if let Some(note) = note(version, items) {
+        ui::say(note);
+    }
     copy(items, fresh.path())?;
-    if fingerprint_of(items)? != before {
+    if self::place(cx, version, items)? != place {
         return Err(failed("Codex changed on the host while it was copied")
             .hint("wait until the update has ended, then run it again")
             .into());
@@ -78,6 +104,16 @@ pub(super) fn take(cx: &Context, version: &str, items: &[Item]) -> Result<PathBu
     Err(failed(format!("`{}` is in the way", place.display()))
         .hint("remove it, then run it again")
         .into())
+}
+
+/// What is said before a copy that takes a while.
+fn note(version: &str, items: &[Item]) -> Option<String> {
+    let length = |item: &Item| fs::metadata(&item.from).map_or(0, |meta| meta.len());
+    let files = items.iter().filter(|item| matches!(item.what, What::File { .. }));
+    let mib = files.map(length).sum::<u64>() >> 20;
+    (mib >= NOTEWORTHY).then(|| {
+        format!("copying Codex {version} ({mib} MiB), once for this version: a second or two, more on a slow disk")
+    })
 }
 
 /// By metadata, not by content: 410 MB need not be read again, and a needless copy is the worst that follows.
@@ -201,6 +237,23 @@ mod tests {
     }
 
     #[test]
+    fn an_old_snapshot_that_nothing_mounts_is_removed() {
+        let (world, list) = (World::new(), |binary: &Path| items(binary).unwrap().0);
+        let cx = world.cx();
+        let binary = world.package("pkg");
+        let take = |version: &str| {
+            let place = take(&cx, version, &list(&binary)).unwrap();
+            let two_days_ago = SystemTime::now() - 2 * UNUSED;
+            fs::File::open(&place).unwrap().set_modified(two_days_ago).unwrap();
+            place
+        };
+        let (used, unused, young) = (take("1.0"), take("2.0"), take("3.0"));
+        fs::File::open(&young).unwrap().set_modified(SystemTime::now()).unwrap();
+        assert_eq!(prune(&cx, std::slice::from_ref(&used)), [unused]);
+        assert_eq!(snapshots(&cx), [used, young]);
+    }
+
+    #[test]
     fn a_damaged_snapshot_is_made_anew_and_old_rubbish_swept() {
         let world = World::new();
         let cx = world.cx();
@@ -217,6 +270,20 @@ mod tests {
         assert_eq!(take(&cx, "1.0", &list).unwrap(), place);
         assert!(is_whole(&place, &list));
         assert_eq!((old.exists(), young.exists()), (false, true));
+    }
+
+    #[test]
+    fn a_copy_that_takes_a_while_is_told_of_and_a_small_one_is_not() {
+        let world = World::new();
+        let binary = world.package("pkg");
+        assert_eq!(note("1.0", &items(&binary).unwrap().0), None);
+        let grown = fs::File::options()
+            .write(true)
+            .open(world.path("pkg/codex-path/rg"))
+            .unwrap();
+        grown.set_len(60 << 20).unwrap();
+        let text = note("1.0", &items(&binary).unwrap().0).unwrap();
+        assert!(text.starts_with("copying Codex 1.0 (60 MiB), once"), "{text}");
     }
 
     #[test]

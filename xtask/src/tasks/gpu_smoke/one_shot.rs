@@ -3,7 +3,7 @@
 use super::{Answer, architecture, ask, finish, no_gpu, not_started, now, request};
 use crate::cli::{Flags, GpuSmoke};
 use crate::context::Context;
-use crate::error::failed;
+use crate::error::{failed, host};
 use crate::exec;
 use crate::host::user::User;
 use crate::host::{engine, gpu};
@@ -19,7 +19,7 @@ use crate::smoke::show::Facts;
 use crate::smoke::{Request, remedy};
 use crate::step::{Command, Step};
 use crate::tasks::image;
-use crate::tasks::sandbox::{Signals, canonical, source_rules};
+use crate::tasks::sandbox::{Signals, canonical, groups_of, rules};
 use crate::ui;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
@@ -65,15 +65,9 @@ pub fn run(cx: &Context, flags: &Flags, settings: &Settings, wish: &GpuSmoke) ->
     let route = match gpu::route(&settings.gpus, &engine, &known) {
         Ok(route) => route,
         Err(why) if flags.dry_run => return Err(why.into()),
-        Err(why) => {
-            let advice = Advice {
-                cause: why.message.clone(),
-                remedy: why.hint.unwrap_or_default(),
-            };
-            return not_started(cx, wish, &facts, &request, &why.message, &advice);
-        }
+        Err(why) => return not_started(cx, wish, &facts, &request, why),
     };
-    let no_gpu = (settings.gpus == Gpus::None).then(|| no_gpu(cx, &engine, &known));
+    let no_gpu = (settings.gpus == Gpus::None).then(|| no_gpu(&engine, &known));
     let plan = Plan {
         route,
         request,
@@ -85,13 +79,13 @@ pub fn run(cx: &Context, flags: &Flags, settings: &Settings, wish: &GpuSmoke) ->
     if flags.dry_run {
         return dry_run(cx, settings, wish, &plan);
     }
-    // From here on nothing half made may be left behind.
-    let signals = Signals::catch()?;
-    start(cx, settings, wish, plan, &signals)
+    start(cx, settings, wish, plan)
 }
 
-fn start(cx: &Context, settings: &Settings, wish: &GpuSmoke, plan: Plan, signals: &Signals) -> Result<u8> {
+fn start(cx: &Context, settings: &Settings, wish: &GpuSmoke, plan: Plan) -> Result<u8> {
     let image = image_of(cx, settings, wish, &plan)?;
+    // From here on nothing half made may be left behind.
+    let signals = Signals::catch()?;
     let facts = Facts {
         image: image.reference.clone(),
         image_id: Some(image.id.clone()),
@@ -107,7 +101,7 @@ fn start(cx: &Context, settings: &Settings, wish: &GpuSmoke, plan: Plan, signals
     if !said.ok() {
         let why = last_line(&said.stderr);
         return match remedy::find(&why).filter(|known| known.host) {
-            Some(known) => not_started(cx, wish, &facts, &plan.request, &why, &known.advice()),
+            Some(known) => not_started(cx, wish, &facts, &plan.request, host(&why).hint(known.remedy)),
             None => Err(failed(format!("the container was not made: {why}"))
                 .hint("`cargo xtask gpu-smoke --dry-run` prints what Compose is told")
                 .into()),
@@ -120,7 +114,7 @@ fn start(cx: &Context, settings: &Settings, wish: &GpuSmoke, plan: Plan, signals
     let answer = match dropped(&one)? {
         Some(why) => (Answer::None(why), String::new()),
         None if signals.any() => (Answer::Interrupted, String::new()),
-        None => ask(&one.start(plan.request.seconds + START), &plan.request, signals)?,
+        None => ask(&one.start(plan.request.seconds + START), &plan.request, &signals)?,
     };
     drop(made);
     finish(cx, wish, &facts, &plan.request, answer, plan.no_gpu)
@@ -175,21 +169,11 @@ fn dataset(cx: &Context, flags: &Flags, settings: &Settings, user: &User) -> Res
         target: format!("/datasets/{}", set.name),
         read_only: true,
     };
-    let rules = source_rules(cx, user, groups(user, Some(&mount)));
+    let rules = rules(cx, user, &[&mount.source]);
     match sources::failure(&sources::check(std::slice::from_ref(&mount), &rules)) {
         None => Ok(Some(mount)),
         Some(failure) => Err(failure.into()),
     }
-}
-
-/// The user's groups that own the data set, without those that have power over the host.
-fn groups(user: &User, dataset: Option<&Mount>) -> Vec<u32> {
-    use std::os::unix::fs::MetadataExt as _;
-    let owner = dataset
-        .and_then(|mount| mount.source.metadata().ok())
-        .map(|meta| meta.gid());
-    let owners: Vec<u32> = owner.into_iter().collect();
-    user.passed_on(&owners).iter().map(|group| group.gid).collect()
 }
 
 fn one_shot(cx: &Context, settings: &Settings, plan: &Plan, image: &str) -> OneShot {
@@ -207,7 +191,7 @@ fn one_shot(cx: &Context, settings: &Settings, plan: &Plan, image: &str) -> OneS
         promise: Promise {
             uid: plan.user.uid,
             gid: plan.user.gid,
-            groups: groups(&plan.user, plan.dataset.as_ref()),
+            groups: groups_of(&plan.user, plan.dataset.iter().map(|mount| mount.source.as_path())),
             mounts: [guest].into_iter().chain(plan.dataset.clone()).collect(),
             out_of_reach: Vec::new(),
             shm_bytes: settings.shm_bytes,
