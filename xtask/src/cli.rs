@@ -191,7 +191,7 @@ fn gpu_smoke() -> Command {
         )
         .arg(flag(
             "full",
-            "Also what takes minutes: torch.compile, an extension, the hardware decoder",
+            "Also what takes minutes: torch.compile, an extension, NVDEC",
         ))
         .arg(
             flag(
