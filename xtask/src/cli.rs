@@ -191,7 +191,7 @@ fn gpu_smoke() -> Command {
         )
         .arg(flag(
             "full",
-            "Also torch.compile, an nvcc extension, the hardware decoder: minutes",
+            "Also what takes minutes: torch.compile, an extension, NVDEC",
         ))
         .arg(
             flag(
