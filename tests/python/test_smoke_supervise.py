@@ -106,13 +106,13 @@ class Supervision(unittest.TestCase):
         functions = {name: checks for name, _, checks in groups}
         child.functions_of = functions.__getitem__
         made = tuple(
-            Group(name, tuple(Check(check, False, bound, needs if at else ()) for at, check in enumerate(checks)), after)
+            Group(
+                name, tuple(Check(check, False, bound, needs if at else ()) for at, check in enumerate(checks)), after
+            )
             for name, after, checks in groups
         )
         begin = time.monotonic()
-        self.supervisor = supervise.Supervisor(
-            request(seconds=seconds), made, self.tmp, begin, self.said.append
-        )
+        self.supervisor = supervise.Supervisor(request(seconds=seconds), made, self.tmp, begin, self.said.append)
         results = self.supervisor.run()
         self.took = time.monotonic() - begin
         self.assertEqual(sorted(results), sorted(check for _, _, checks in groups for check in checks))
@@ -169,9 +169,7 @@ class Supervision(unittest.TestCase):
         self.assertLess(self.took, 10)
 
     def test_a_child_cannot_answer_for_another(self):
-        found = self.run_groups(
-            ("other", False, {"of.another": raises}), ("group", False, {"one": claims_another})
-        )
+        found = self.run_groups(("other", False, {"of.another": raises}), ("group", False, {"one": claims_another}))
         self.assertEqual(found["of.another"]["status"], "failed")
 
     def test_the_first_answer_counts(self):
