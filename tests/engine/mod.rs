@@ -9,5 +9,6 @@ mod network;
 mod project;
 mod refusals;
 mod review;
+mod smoke_inside;
 mod terminal;
 mod users;
