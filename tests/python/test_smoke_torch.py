@@ -302,9 +302,15 @@ class Run(unittest.TestCase):
 
     def test_no_check_of_a_device_passes_without_one(self):
         self.assertFalse(torch.cuda.is_available())
-        names = [check.id for group in plan.GROUPS if group.name in ("gpu", "aten") for check in group.checks]
+        names = [
+            check.id
+            for group in plan.GROUPS
+            if group.name in ("gpu", "aten", "models")
+            for check in group.checks
+            if check.needs_gpu
+        ]
         for name in names:
-            functions = child.functions_of("gpu") | child.functions_of("aten")
+            functions = {**child.functions_of("gpu"), **child.functions_of("aten"), **child.functions_of("models")}
             self.assertNotEqual(child.outcome(functions[name], self.run_)["status"], "passed", name)
 
 
