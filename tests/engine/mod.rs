@@ -12,5 +12,6 @@ mod project;
 mod refusals;
 mod review;
 mod smoke;
+mod smoke_inside;
 mod terminal;
 mod users;
