@@ -12,10 +12,14 @@
 )]
 
 mod cli;
+mod completions;
 mod docs;
 mod engine;
 mod fake_engine;
 mod gpu;
+mod help;
+mod look;
 mod plan;
 mod python;
+mod settings;
 mod support;

@@ -1,5 +1,8 @@
 //! The command line, as data: what can be asked for, and the values it was asked with. Nothing runs here.
 
+pub mod complete;
+pub mod help;
+
 use crate::error::usage;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use std::path::PathBuf;
@@ -63,6 +66,16 @@ pub enum Task {
     Commits {
         /// Take them over.
         take: bool,
+    },
+    /// Print the completions for a shell.
+    Completions {
+        /// The shell.
+        shell: String,
+    },
+    /// Answer a shell's completions (hidden).
+    Complete {
+        /// The command line up to the cursor.
+        line: String,
     },
     /// Run the tests of this repository.
     Test {
@@ -162,6 +175,7 @@ pub fn command() -> Command {
     let test = Command::new("test").about("Run the tests of this repository").arg(
         value("tier", "TIER", "Demand a tier: default, engine, gpu or all")
             .value_parser(["default", "engine", "gpu", "all"])
+            .hide_possible_values(true)
             .default_value("default"),
     );
     let bench = Command::new("bench")
@@ -179,11 +193,12 @@ pub fn command() -> Command {
         )
         .arg(path("codex", "PATH", "The host's Codex [default: codex on PATH]"))
         .arg(flag("cpu", "Use the CPU base image; implies --gpus none"));
-    Command::new("cargo xtask")
+    let tasks = Command::new("cargo xtask")
         .bin_name("cargo xtask")
         .about("A GPU sandbox for Codex that proves what it promises")
         .after_help(
-            "Exit codes: 0 done, 1 failed or a promise does not hold, 2 usage or settings, 3 this host cannot run it.",
+            "Exit codes: 0 done, 1 failed or a promise does not hold, 2 usage or settings,\n\
+             3 this host cannot run it.",
         )
         .subcommand_required(true)
         .arg_required_else_help(true)
@@ -217,6 +232,19 @@ pub fn command() -> Command {
         .subcommand(test)
         .subcommand(Command::new("ci").about("Run what CI runs: format, lints, docs, every test without a GPU"))
         .subcommand(bench)
+        .subcommand(
+            Command::new("completions")
+                .about("Print the completions for a shell")
+                .arg(
+                    Arg::new("shell")
+                        .value_name("SHELL")
+                        .required(true)
+                        .value_parser(complete::SHELLS)
+                        .help("The shell"),
+                ),
+        )
+        .subcommand(Command::new("complete").hide(true).arg(Arg::new("line").required(true)));
+    help::dress(tasks)
 }
 
 /// Parses a command line. A clap error carries help and version too: the caller prints it.
@@ -230,6 +258,7 @@ pub fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<anyho
 
 fn task(name: &str, sub: &ArgMatches) -> Task {
     let on = |name: &str| sub.get_flag(name);
+    let text = |name: &str| sub.get_one::<String>(name).cloned().unwrap_or_default();
     let list = |name: &str| {
         sub.get_many::<String>(name)
             .map(|list| list.cloned().collect())
@@ -252,6 +281,8 @@ fn task(name: &str, sub: &ArgMatches) -> Task {
         "test" => Task::Test {
             tier: sub.get_one::<String>("tier").cloned().unwrap_or_default(),
         },
+        "completions" => Task::Completions { shell: text("shell") },
+        "complete" => Task::Complete { line: text("line") },
         "bench" => Task::Bench {
             rows: list("rows"),
             pairs: sub.get_one::<usize>("pairs").copied().unwrap_or(10),

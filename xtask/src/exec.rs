@@ -234,6 +234,10 @@ pub fn all(steps: &[Step]) -> Result<()> {
 
 fn one(step: &Step) -> Result<()> {
     match step {
+        Step::Note(text) => {
+            ui::say(text);
+            Ok(())
+        }
         Step::Run(command) => run(command),
         Step::CreateDir { path, mode } => create_dir(path, *mode),
         Step::WriteFile { path, text } => write_file(path, text.as_bytes(), 0o644),

@@ -10,6 +10,8 @@ use std::time::Duration;
 /// One step of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
+    /// Tells the user what comes next and how long that usually takes.
+    Note(String),
     /// Runs a program; its standard output goes to our standard error, which is where progress belongs.
     Run(Command),
     /// Makes a directory and its parents, with these permission bits.
@@ -130,6 +132,7 @@ impl fmt::Display for Command {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Step::Note(text) => write!(f, "# {text}"),
             Step::Run(command) => command.fmt(f),
             Step::CreateDir { path, mode } => {
                 write!(
@@ -169,6 +172,14 @@ mod tests {
         let shell = Command::new("sh").args(["-ec", &step.to_string()]);
         assert!(crate::exec::capture(&shell).unwrap().ok());
         assert_eq!(std::fs::read_to_string(path).unwrap(), text);
+    }
+
+    #[test]
+    fn a_note_is_a_comment_in_the_pasted_text() {
+        let steps = [Step::Note("it's slow; `id`".into()), Step::Run(Command::new("true"))];
+        let text = steps.map(|step| step.to_string()).join("\n");
+        let said = crate::exec::capture(&Command::new("sh").args(["-ec", &text])).unwrap();
+        assert_eq!((said.code, said.stderr.as_str()), (0, ""));
     }
 
     #[test]

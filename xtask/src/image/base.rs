@@ -66,11 +66,13 @@ pub fn cpu_steps(reference: &str, mirror: &str, scratch: &Path) -> Vec<Step> {
         reference,
     ]);
     vec![
+        Step::Note("making the CPU base from Debian packages: a few minutes, with some hundred MB to download".into()),
         Step::CreateDir {
             path: scratch.to_path_buf(),
             mode: 0o755,
         },
         Step::Run(bootstrap),
+        Step::Note("handing the CPU base to the engine: about 20 s".into()),
         Step::Run(import),
         Step::Remove { path: tar },
     ]

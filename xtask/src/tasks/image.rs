@@ -162,6 +162,7 @@ pub fn steps(cx: &Context, settings: &Settings, state: &State, wishes: Wishes) -
     } else {
         wishes
     };
+    steps.push(note(settings, state));
     steps.push(plan::build(
         &cx.root.join("docker"),
         &state.inputs,
@@ -195,9 +196,21 @@ fn build(cx: &Context, settings: &Settings, state: &State, wishes: Wishes) -> Re
         exec::all(&base::cpu_steps(&state.inputs.base, &mirror(), &cx.scratch()))?;
         // The base's id is an input: the image is built with the id that it has now.
         let now = self::state(cx, settings, &User::read())?;
-        return exec::all(&[plan::build(&docker, &now.inputs, own_base(wishes), &network::read(cx))]);
+        let build = plan::build(&docker, &now.inputs, own_base(wishes), &network::read(cx));
+        return exec::all(&[note(settings, &now), build]);
     }
     exec::all(&steps(cx, settings, state, wishes))
+}
+
+/// What a build comes to, said before it starts.
+fn note(settings: &Settings, state: &State) -> Step {
+    let fetched = settings.base.is_some() && state.inputs.base_id.is_none();
+    Step::Note(if fetched {
+        let base = &state.inputs.base;
+        format!("building the image: its base `{base}` is fetched first, many gigabytes of it")
+    } else {
+        "building the image: a few minutes the first time, seconds where its layers are known".to_owned()
+    })
 }
 
 fn needs_cpu_base(settings: &Settings, state: &State, wishes: Wishes) -> bool {

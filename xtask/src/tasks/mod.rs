@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod commits;
+pub mod completions;
 pub mod down;
 pub mod image;
 pub mod mounts;

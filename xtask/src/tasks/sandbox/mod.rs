@@ -55,7 +55,7 @@ pub fn run(cx: &Context, flags: &Flags, shell: bool, args: &[String]) -> Result<
         proven => proven,
     };
     let proof = proven.inspect_err(|_| start::discard(&started))?;
-    ui::say(proof.table().trim_end());
+    ui::say(proof.table(ui::stderr().width).trim_end());
     if !holds(&proof) {
         if !shell {
             start::discard(&started);

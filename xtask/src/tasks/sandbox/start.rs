@@ -180,6 +180,7 @@ fn up(project: &Project) -> Result<()> {
     }])?;
     let command = project.up();
     ui::echo(&command);
+    ui::say("starting the container: usually 1 to 2 s");
     let said = exec::capture(&command)?;
     if said.ok() {
         return Ok(());
