@@ -84,6 +84,8 @@ pub enum Task {
     },
     /// What CI runs.
     Ci,
+    /// What a dev container opens: started and proven, not entered.
+    Devcontainer,
     /// Measure against the bare commands.
     Bench {
         /// The rows to measure; empty means all.
@@ -230,6 +232,9 @@ pub fn command() -> Command {
                 .arg(flag("take", "Fast-forward the host's branches to them")),
         )
         .subcommand(test)
+        .subcommand(
+            Command::new("devcontainer").about("Start and prove the sandbox that VS Code or `devcontainer up` opens"),
+        )
         .subcommand(Command::new("ci").about("Run what CI runs: format, lints, docs, every test without a GPU"))
         .subcommand(bench)
         .subcommand(
@@ -278,6 +283,7 @@ fn task(name: &str, sub: &ArgMatches) -> Task {
         "status" => Task::Status,
         "down" => Task::Down { all: on("all") },
         "commits" => Task::Commits { take: on("take") },
+        "devcontainer" => Task::Devcontainer,
         "test" => Task::Test {
             tier: sub.get_one::<String>("tier").cloned().unwrap_or_default(),
         },

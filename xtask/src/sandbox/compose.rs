@@ -39,6 +39,8 @@ pub struct Project {
     pub ca: bool,
     /// The settings label.
     pub settings: Value,
+    /// Further labels: those of the dev container, where this is the sandbox that it opens.
+    pub labels: Vec<(String, String)>,
 }
 
 impl Project {
@@ -101,6 +103,9 @@ impl Project {
             "pids_limit": p.pids_limit,
             "volumes": volumes,
         });
+        for (label, text) in &self.labels {
+            service["labels"][label] = json!(escape(text));
+        }
         if !p.groups.is_empty() {
             service["group_add"] = p.groups.iter().map(|gid| json!(gid.to_string())).collect();
         }
@@ -291,6 +296,7 @@ pub(crate) mod tests {
             codex_bin: "/usr/lib/codex".into(),
             ca: false,
             settings: json!({"gpus": "all", "dollar": "$HOME"}),
+            labels: vec![("devcontainer.local_folder".into(), "/repo/$x".into())],
         }
     }
 
@@ -308,6 +314,7 @@ pub(crate) mod tests {
         assert_eq!(service["volumes"][0]["bind"]["create_host_path"], false);
         assert_eq!(service["network_mode"], "none");
         assert_eq!(service["labels"][SETTINGS_LABEL], r#"{"gpus":"all","dollar":"$$HOME"}"#);
+        assert_eq!(service["labels"]["devcontainer.local_folder"], "/repo/$$x");
         assert_eq!(
             service["deploy"]["resources"]["reservations"]["devices"][0]["count"],
             "all"

@@ -4,6 +4,7 @@ pub mod airlock;
 pub mod audit;
 pub mod codex_home;
 pub mod compose;
+pub mod devcontainer;
 pub mod entering;
 pub mod login;
 pub mod mountinfo;
