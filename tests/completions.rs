@@ -56,7 +56,7 @@ fn bash_completes_tasks_flags_and_values_after_cargo_xtask() {
     assert_eq!(of("cargo xtask sandbox --network "), ["open", "none"]);
     assert_eq!(of("cargo xtask sandbox --codex-home=sh"), ["shared"]);
     assert_eq!(of("cargo xtask sandbox -- --mo"), Vec::<String>::new());
-    assert_eq!(of("xtask do"), ["down"], "a function of that name");
+    assert_eq!(of("xtask dow"), ["down"], "a function of that name");
 }
 
 #[test]

@@ -61,8 +61,11 @@ fn running(place: &Place, gpus: &str) -> Calls {
     // The engine lists our own questions too, where it is asked meanwhile.
     let top = "PID COMMAND\n1 /sbin/docker-init -- sleep infinity\n7 sleep infinity\n\
                9 /bin/df --block-size=1 --output=used,size /dev/shm\n40 /opt/codex/bin/codex exec x\n";
+    let uid = users::get_effective_uid();
+    let volumes = format!("codex-sandbox-cache-pip-u{uid}\nprecious\n");
     FakeDocker::new()
         .answer("container inspect *", 0, &inspect.to_string(), "")
+        .answer("volume ls *", 0, &volumes, "")
         .answer("top c0ffee *", 0, top, "")
         .answer(
             "exec c0ffee /bin/df *",
@@ -98,6 +101,7 @@ mounts        writable   /workspace         <- /home/me/project
               read-only  /datasets/ssv2     <- /data/ssv2
 sessions      1
               /opt/codex/bin/codex exec x
+caches        codex-sandbox-cache-pip-u[..]
 state folder  [PLACE]/state/codex-sandbox/workspaces/workspace-[..]
 
 "#]],
@@ -156,4 +160,34 @@ fn a_sandbox_without_gpus_is_not_asked_for_them() {
         run.stdout
     );
     assert_eq!(calls.of(&["exec", "c0ffee"]).len(), 1, "{:?}", calls.lines());
+}
+
+#[test]
+fn caches_are_removed_after_they_were_named_and_only_they() {
+    let place = Place::new();
+    let calls = running(&place, "none");
+    // No terminal: nothing can be asked, so nothing is removed.
+    Xtask::at(&place).args(["down", "--caches"]).run().exactly(
+        2,
+        "",
+        str![[r#"
+error: `down --all` and `down --caches` ask before they remove, and there is no terminal
+hint: add `--yes`
+
+"#]],
+    );
+    assert_eq!(
+        calls.of(&["volume", "rm"]).len() + calls.of(&["container", "rm"]).len(),
+        0
+    );
+    let plan = Xtask::at(&place)
+        .args(["down", "--caches", "--dry-run"])
+        .run()
+        .ok()
+        .stdout;
+    let uid = users::get_effective_uid();
+    let remove = format!("docker volume rm codex-sandbox-cache-pip-u{uid}\n");
+    assert!(plan.contains(&remove) && !plan.contains("precious"), "{plan}");
+    let plan = Xtask::at(&place).args(["down", "--all", "--dry-run"]).run().ok().stdout;
+    assert!(!plan.contains("docker volume"), "{plan}");
 }

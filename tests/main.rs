@@ -14,6 +14,7 @@
 mod cli;
 mod completions;
 mod docs;
+mod doctor;
 mod engine;
 mod fake_engine;
 mod gpu;

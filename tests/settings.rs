@@ -51,9 +51,11 @@ fn the_settings_file_names_its_schema_and_keeps_to_it() {
     assert_eq!(complaints, Vec::<String>::new());
     // Whoever opens the file sees every setting that has a default, with that default.
     for key in settings::keys::KEYS.iter().filter(|key| !key.default.is_empty()) {
-        let said = value[key.name]
-            .as_str()
-            .map_or(value[key.name].to_string(), str::to_owned);
+        let said = match &value[key.name] {
+            Value::String(text) => text.clone(),
+            Value::Array(list) => list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
+            other => other.to_string(),
+        };
         assert_eq!(said, key.default, "{}", key.name);
     }
 }
@@ -78,6 +80,9 @@ fn an_editor_and_the_tool_take_the_same_files() {
         "env: [HF_TOKEN, _x]",
         "codex_home: shared",
         "memlock: engine",
+        "caches: []",
+        "caches:",
+        "caches: [uv, pip]",
     ];
     let bad = [
         "[]",
@@ -101,6 +106,9 @@ fn an_editor_and_the_tool_take_the_same_files() {
         "pids_limit: -1",
         "pids_limit: many",
         "memlock: 64m",
+        "caches: pip",
+        "caches: [pipp]",
+        "caches: [[pip]]",
         "env: HF_TOKEN",
         "env: [A=b]",
         "env: [[A]]",

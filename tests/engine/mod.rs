@@ -1,7 +1,9 @@
 //! The engine tier: a real engine, the CPU image, the real Codex. Every test here fails where no engine answers.
 
 mod broken;
+mod caches;
 mod devcontainer;
+mod doctor;
 mod gpu;
 mod image;
 mod inside;

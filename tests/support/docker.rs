@@ -16,6 +16,9 @@ struct Answer {
     stderr: String,
 }
 
+/// Where the client's default context leads: it asks for no endpoint then.
+const DEFAULT_ENDPOINT: &str = "unix:///var/run/docker.sock";
+
 /// A `docker` that is not one. A call that no answer is for ends with 97 and says so.
 #[must_use]
 pub(crate) struct FakeDocker {
@@ -25,7 +28,7 @@ pub(crate) struct FakeDocker {
     pub(crate) version: Value,
     /// What it says to `docker info`.
     pub(crate) info: Value,
-    /// What it says to `docker context inspect`.
+    /// What it says to `docker context inspect`; another one than the default's means a context of the user's own.
     pub(crate) endpoint: String,
 }
 
@@ -55,7 +58,7 @@ impl FakeDocker {
                     {"Name": "compose", "Version": "v2.26.1"},
                 ]},
             }),
-            endpoint: "unix:///var/run/docker.sock".into(),
+            endpoint: DEFAULT_ENDPOINT.into(),
         }
     }
 
@@ -77,7 +80,10 @@ impl FakeDocker {
     }
 
     /// Puts it on the place's PATH.
-    pub(crate) fn install(self, place: &Place) -> Calls {
+    pub(crate) fn install(mut self, place: &Place) -> Calls {
+        if self.endpoint != DEFAULT_ENDPOINT {
+            self.info["ClientInfo"]["Context"] = json!("far");
+        }
         let log = place.write("docker.log", "");
         let own = [
             ("version *", self.version.to_string()),

@@ -55,12 +55,16 @@ pub enum Task {
     },
     /// Validate every mount.
     Mounts,
+    /// Everything that this host lacks.
+    Doctor,
     /// What runs.
     Status,
     /// Stop it.
     Down {
         /// Also remove the Codex home and the git directory of this workspace.
         all: bool,
+        /// Also remove the caches, which all workspaces of this user share.
+        caches: bool,
     },
     /// The commits that were made in the sandbox.
     Commits {
@@ -212,6 +216,14 @@ pub fn command() -> Command {
                 .arg(json()),
         )
         .subcommand(
+            settings_args(Command::new("doctor"))
+                .about("Show everything that this host lacks, each with the command that mends it")
+                .after_help(
+                    "Exit codes: 0 a sandbox can run, 3 the host lacks something, 2 only the settings are wrong.",
+                )
+                .arg(json()),
+        )
+        .subcommand(
             settings_args(Command::new("status"))
                 .about("Show what runs: image, mounts, sessions inside")
                 .arg(json()),
@@ -222,6 +234,10 @@ pub fn command() -> Command {
                 .arg(flag(
                     "all",
                     "Also remove the sandbox's Codex home and git directory, after asking",
+                ))
+                .arg(flag(
+                    "caches",
+                    "Also remove the caches that your workspaces share, after asking",
                 ))
                 .arg(flag("yes", "Do not ask"))
                 .arg(dry_run()),
@@ -280,8 +296,12 @@ fn task(name: &str, sub: &ArgMatches) -> Task {
             no_cache: on("no-cache"),
         },
         "mounts" => Task::Mounts,
+        "doctor" => Task::Doctor,
         "status" => Task::Status,
-        "down" => Task::Down { all: on("all") },
+        "down" => Task::Down {
+            all: on("all"),
+            caches: on("caches"),
+        },
         "commits" => Task::Commits { take: on("take") },
         "devcontainer" => Task::Devcontainer,
         "test" => Task::Test {
@@ -334,42 +354,4 @@ fn dataset(text: &str) -> anyhow::Result<(String, PathBuf)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parsed(args: &str) -> (Task, Flags) {
-        parse(format!("xtask {args}").split(' ').map(Into::into))
-            .unwrap()
-            .unwrap()
-    }
-
-    #[test]
-    fn the_command_line_is_well_formed() {
-        command().debug_assert();
-    }
-
-    #[test]
-    fn codex_arguments_come_after_two_dashes() {
-        let (task, flags) = parsed("sandbox --cpu --yes --dataset ssv2=/d --dataset k=a=b -- --version -m x");
-        assert_eq!(
-            task,
-            Task::Sandbox {
-                shell: false,
-                args: vec!["--version".into(), "-m".into(), "x".into()]
-            }
-        );
-        assert_eq!(
-            flags.datasets,
-            [("ssv2".into(), "/d".into()), ("k".into(), "a=b".into())]
-        );
-        assert!(flags.cpu && flags.yes && !flags.dry_run);
-    }
-
-    #[test]
-    fn a_data_set_without_a_directory_is_a_usage_error() {
-        let err = parse(["xtask", "mounts", "--dataset", "ssv2"].map(Into::into))
-            .unwrap()
-            .unwrap_err();
-        assert_eq!(crate::error::exit_code(&err), 2);
-    }
-}
+mod tests;

@@ -7,8 +7,8 @@ use std::io::IsTerminal as _;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
-/// The surroundings of one run of `cargo xtask`.
-#[derive(Debug, Clone, Default)]
+/// The surroundings of one run of `cargo xtask`. Not to be printed: the environment holds secrets.
+#[derive(Clone, Default)]
 pub struct Context {
     /// The root of this repository.
     pub root: PathBuf,

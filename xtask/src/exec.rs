@@ -7,7 +7,8 @@
 //!
 //! duct runs all of them (pipes, timeouts). `std::process::Command` is used nowhere.
 
-use crate::error::{failed, host};
+use crate::error::failed;
+use crate::host::distro::Distro;
 use crate::step::{Command, Step};
 use crate::ui;
 use anyhow::{Context as _, Result};
@@ -61,10 +62,7 @@ fn expression(command: &Command) -> duct::Expression {
 
 fn cannot_start(command: &Command, err: &std::io::Error) -> anyhow::Error {
     match err.kind() {
-        ErrorKind::NotFound => {
-            let hint = format!("install `{}`, or add its folder to PATH", command.program);
-            host(format!("`{}` is not on PATH", command.program)).hint(hint).into()
-        }
+        ErrorKind::NotFound => Distro::read().without(&command.program).into(),
         _ => failed(format!("could not start `{}`: {err}", command.program)).into(),
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod context;
+pub mod doctor;
 pub mod error;
 pub mod exec;
 pub mod fingerprint;
@@ -54,8 +55,9 @@ fn dispatch(cx: &Context, task: Task, flags: &Flags) -> Result<u8> {
             tasks::image::run(cx, flags, check, image::plan::Wishes { pull, no_cache })
         }
         Task::Mounts => tasks::mounts::run(cx, flags),
+        Task::Doctor => tasks::doctor::run(cx, flags),
         Task::Status => tasks::status::run(cx, flags),
-        Task::Down { all } => tasks::down::run(cx, flags, all),
+        Task::Down { all, caches } => tasks::down::run(cx, flags, tasks::down::Wishes { all, caches }),
         Task::Commits { take } => tasks::commits::run(cx, flags, take),
         Task::Test { tier } => tasks::test::run(cx, &tier),
         Task::Devcontainer => tasks::devcontainer::run(cx),

@@ -24,12 +24,23 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "doctor",
+        &[
+            "cargo xtask doctor",
+            "cargo xtask doctor --cpu --dataset ssv2=/data/ssv2",
+        ],
+    ),
+    (
         "status",
         &["cargo xtask status --workspace ~/project", "cargo xtask status --json"],
     ),
     (
         "down",
-        &["cargo xtask down", "cargo xtask down --all --workspace ~/project"],
+        &[
+            "cargo xtask down",
+            "cargo xtask down --all --workspace ~/project",
+            "cargo xtask down --caches",
+        ],
     ),
     ("commits", &["cargo xtask commits", "cargo xtask commits --take"]),
     ("devcontainer", &["cargo xtask devcontainer"]),
@@ -44,6 +55,7 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
 
 /// The examples of the tool as a whole.
 const FIRST_STEPS: &[&str] = &[
+    "cargo xtask doctor",
     "cargo xtask sandbox --dataset ssv2=/data/ssv2",
     "cargo xtask sandbox --cpu --dataset ssv2=/data/ssv2",
     "cargo xtask status",

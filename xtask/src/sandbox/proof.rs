@@ -18,6 +18,7 @@ mod mount;
 mod mounts;
 pub mod programs;
 mod reach;
+mod volume;
 pub mod witness;
 
 pub use claim::{Claim, Verdict, Witness};

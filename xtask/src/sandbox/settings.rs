@@ -1,23 +1,22 @@
 //! The settings of a sandbox, resolved: flag > environment > `sandbox.local.yaml` > `sandbox.yaml` > default.
 //!
-//! Everything here is pure: texts and values in, settings out. `load` at the end reads the two files.
+//! All of it is pure, texts and values in and settings out, but for `load`, which reads the two files.
 
 pub mod keys;
 mod layer;
+mod load;
 mod resolve;
 pub mod schema;
 mod values;
 
 pub use keys::DEFAULT_BASE;
 pub use layer::{Layer, parse, with_dataset};
+pub use load::{load, load_what_is_right, no_source};
 pub use resolve::resolve;
 pub use values::{nearest, parse_bytes, parse_gpus};
 
-use crate::cli::Flags;
-use crate::context::Context;
 use crate::sandbox::codex_home::Mode;
 use crate::sandbox::promise::{Gpus, Memlock, Network};
-use anyhow::{Context as _, Result};
 use std::path::PathBuf;
 
 /// A data set by name; without a source it is declared but not given.
@@ -67,6 +66,8 @@ pub struct Settings {
     pub pids_limit: u64,
     /// The memory that a sandbox with GPUs may lock.
     pub memlock: Memlock,
+    /// The caches that outlive the container, by name.
+    pub caches: Vec<String>,
     /// Variables that pass from the user's environment to Codex, by name.
     pub env: Vec<String>,
     /// Where each setting came from.
@@ -75,23 +76,6 @@ pub struct Settings {
 
 /// The name of the settings file of this host.
 pub const LOCAL_FILE: &str = "sandbox.local.yaml";
-
-/// Reads `sandbox.local.yaml` and `sandbox.yaml` and resolves them with the flags.
-///
-/// # Errors
-/// An unreadable or invalid file, or a wrong value (exit code 2).
-pub fn load(cx: &Context, flags: &Flags) -> Result<Settings> {
-    let mut layers = Vec::new();
-    for name in [LOCAL_FILE, "sandbox.yaml"] {
-        let path = cx.root.join(name);
-        match std::fs::read_to_string(&path) {
-            Ok(text) => layers.push(parse(name, &cx.root, &text)?),
-            Err(err) if err.kind() == std::io::ErrorKind::NotFound => {}
-            Err(err) => return Err(err).with_context(|| format!("cannot read `{}`", path.display())),
-        }
-    }
-    resolve(cx, flags, &layers)
-}
 
 #[cfg(test)]
 mod tests;

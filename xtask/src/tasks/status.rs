@@ -9,7 +9,7 @@ use crate::host::user::User;
 use crate::sandbox::running::{Running, sessions};
 use crate::sandbox::{compose, places, settings};
 use crate::step::Command;
-use crate::tasks::down::workspace;
+use crate::tasks::down::{caches_of, workspace};
 use crate::tasks::sandbox::find;
 use crate::ui;
 use anyhow::Result;
@@ -25,14 +25,17 @@ const BOUND: u64 = 3;
 /// The engine does not answer.
 pub fn run(cx: &Context, flags: &Flags) -> Result<u8> {
     let settings = settings::load(cx, flags)?;
-    let places = places::of(cx, &workspace(&settings.workspace), User::read().uid);
+    let uid = User::read().uid;
+    let places = places::of(cx, &workspace(&settings.workspace), uid);
     let container = compose::container_name(&places.project);
-    let running = find(&container)?;
+    let (running, volumes) = exec::both(|| find(&container), || caches_of(uid));
+    let (running, volumes) = (running?, volumes?);
     let live = match &running {
         Some(running) if running.up => Live::look(running)?,
         _ => Live::default(),
     };
-    let report = report(&container, running.as_ref(), &live, &places, SystemTime::now());
+    let mut report = report(&container, running.as_ref(), &live, &places, SystemTime::now());
+    report["caches"] = volumes.into();
     if flags.json {
         ui::result(format_args!("{report:#}"));
     } else {

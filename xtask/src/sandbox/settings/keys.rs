@@ -3,6 +3,7 @@
 
 use super::values::nearest;
 use crate::error::{Failure, usage};
+use crate::sandbox::caches::NAMES;
 
 /// The default base image, NVIDIA's PyTorch build that knows sm_120.
 pub const DEFAULT_BASE: &str = "nvcr.io/nvidia/pytorch:25.01-py3";
@@ -29,6 +30,8 @@ pub enum Kind {
     Variables,
     /// Names of data sets, each with its directory or nothing.
     Datasets,
+    /// Any of these words.
+    Some(&'static [&'static str]),
 }
 
 /// A setting.
@@ -117,6 +120,13 @@ pub const KEYS: &[Key] = &[
         default: "unlimited",
     },
     Key {
+        name: "caches",
+        kind: Kind::Some(NAMES),
+        meaning: "Caches that outlive the container, as volumes of the engine that all your workspaces share. What one \
+                  agent leaves in them, the next one reads: [] for none.",
+        default: "huggingface, torch, pip, uv",
+    },
+    Key {
         name: "env",
         kind: Kind::Variables,
         meaning: "Variables of your environment that Codex gets, by name. Values never stand here.",
@@ -137,7 +147,7 @@ pub fn default_of(name: &str) -> &'static str {
 /// The words that a setting knows; empty where its value is of another kind.
 pub fn words_of(name: &str) -> &'static [&'static str] {
     match key(name).map(|key| key.kind) {
-        Some(Kind::OneOf(words)) => words,
+        Some(Kind::OneOf(words) | Kind::Some(words)) => words,
         _ => &[],
     }
 }

@@ -55,6 +55,7 @@ pub fn resolve(cx: &Context, flags: &Flags, files: &[Layer]) -> Result<Settings>
         "engine" => Memlock::Engine,
         _ => Memlock::Unlimited,
     };
+    let caches = r.some("caches")?;
     let env = r.names("env")?;
     let datasets = r.datasets(flags)?;
     let origins = r.origins;
@@ -73,6 +74,7 @@ pub fn resolve(cx: &Context, flags: &Flags, files: &[Layer]) -> Result<Settings>
         shm_bytes,
         pids_limit,
         memlock,
+        caches,
         env,
         origins,
     })
@@ -149,9 +151,10 @@ impl Resolver<'_> {
         }
     }
 
-    fn names(&mut self, key: &str) -> Result<Vec<String>> {
+    /// A list of plain values, and the file that has it.
+    fn list(&self, key: &str) -> Result<Option<(Vec<String>, String)>> {
         let Some((layer, value)) = self.in_files(key) else {
-            return Ok(Vec::new());
+            return Ok(None);
         };
         let file = layer.name.clone();
         let Value::Sequence(items) = value else {
@@ -161,6 +164,41 @@ impl Resolver<'_> {
             .iter()
             .map(|item| scalar(&file, key, item))
             .collect::<Result<Vec<_>>>()?;
+        Ok(Some((names, file)))
+    }
+
+    /// Some of the words that the setting knows, in their own order.
+    fn some(&mut self, key: &str) -> Result<Vec<String>> {
+        let words = words_of(key);
+        let (given, from) = match self.list(key)? {
+            Some(said) => said,
+            None => (
+                default_of(key).split(", ").map(str::to_owned).collect(),
+                "default".to_owned(),
+            ),
+        };
+        if let Some(bad) = given.iter().find(|word| !words.contains(&word.as_str())) {
+            return Err(unknown_word(&format!("`{bad}` in `{key}` of `{from}`"), bad, words).into());
+        }
+        let wanted = words.iter().filter(|word| given.iter().any(|given| given == *word));
+        let wanted: Vec<String> = wanted.map(|word| (*word).to_owned()).collect();
+        self.note(
+            key,
+            if wanted.is_empty() {
+                "none".to_owned()
+            } else {
+                wanted.join(", ")
+            }
+            .as_str(),
+            &from,
+        );
+        Ok(wanted)
+    }
+
+    fn names(&mut self, key: &str) -> Result<Vec<String>> {
+        let Some((names, file)) = self.list(key)? else {
+            return Ok(Vec::new());
+        };
         if let Some(bad) = names.iter().find(|name| !is_variable(name)) {
             return Err(
                 usage(format!("`{bad}` in `{key}` of `{file}` is not a variable's name"))

@@ -38,6 +38,7 @@ fn property(key: &Key) -> Value {
             "type": ["array", "null"],
             "items": {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
         }),
+        Kind::Some(words) => json!({"type": ["array", "null"], "items": {"enum": words}}),
         Kind::Datasets => json!({
             "type": ["object", "null"],
             "propertyNames": {"pattern": "^[a-z0-9][a-z0-9._-]*$"},
@@ -48,6 +49,7 @@ fn property(key: &Key) -> Value {
     if !key.default.is_empty() {
         property["default"] = match (key.kind, key.default.parse::<u64>()) {
             (Kind::Count, Ok(number)) => json!(number),
+            (Kind::Some(_), _) => json!(key.default.split(", ").collect::<Vec<_>>()),
             _ => json!(key.default),
         };
     }

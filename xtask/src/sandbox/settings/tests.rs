@@ -1,6 +1,9 @@
 //! What the settings come to, from texts and flags.
 
 use super::*;
+use crate::cli::Flags;
+use crate::context::Context;
+use anyhow::Result;
 use std::path::Path;
 
 fn context(env: &[(&str, &str)]) -> Context {

@@ -2,7 +2,6 @@
 
 use super::prepare::Wish;
 use crate::context::Context;
-use crate::error::usage;
 use crate::exec;
 use crate::image::plan::HostNetwork;
 use crate::sandbox::airlock;
@@ -89,12 +88,7 @@ pub fn refresh(wish: &Wish) -> Result<Vec<String>> {
         Mode::Shared => {
             let home = dir(wish);
             if !home.is_dir() {
-                return Err(usage(format!(
-                    "`codex_home: shared` needs `{}`, and it is not there",
-                    home.display()
-                ))
-                .hint("run Codex once on the host, or use `mirror`")
-                .into());
+                return Err(codex_home::no_shared(&home).into());
             }
             notes.push(
                 "warning: the agent shares your Codex home: it can change what your own Codex runs on this host".into(),

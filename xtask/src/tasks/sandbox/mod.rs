@@ -11,8 +11,8 @@ mod stand;
 mod start;
 
 pub use entry::{programs_claim, programs_now, read as read_entry};
-pub use mounts::problems;
-pub use prepare::{Wish, canonical, gather};
+pub use mounts::{problems, rules};
+pub use prepare::{Wish, canonical, gather, refuse_own_codex};
 
 use prepare::Ground;
 use signals::Signals;
@@ -23,6 +23,7 @@ pub use start::{copy_of_proof, find, live_sessions};
 use crate::cli::Flags;
 use crate::context::Context;
 use crate::error::{failed, usage};
+use crate::sandbox::caches;
 use crate::sandbox::compose::Project;
 use crate::sandbox::places::Places;
 use crate::sandbox::promise::{GpuRoute, Gpus};
@@ -32,6 +33,7 @@ use crate::ui;
 use anyhow::{Context as _, Result};
 use std::fs::File;
 use std::io::Read as _;
+use std::path::Path;
 
 /// Runs the task. Returns Codex's own exit code once Codex has started.
 ///
@@ -89,7 +91,12 @@ fn prove(cx: &Context, wish: &Wish, started: &mut Started, signals: &Signals) ->
 /// It cannot be planned.
 pub fn plan(cx: &Context, wish: &Wish, image: &State) -> Result<Project> {
     let route = (wish.settings.gpus != Gpus::None).then_some(GpuRoute::Nvidia);
-    mounts::project(cx, wish, &image.inputs.tag(), route)
+    let mut project = mounts::project(cx, wish, &image.inputs.tag(), route)?;
+    project
+        .promise
+        .mounts
+        .extend(mounts::caches(wish, Path::new(caches::USUAL_ROOT)));
+    Ok(project)
 }
 
 /// Whether Codex may be entered: every claim is held. What cannot be proven is no promise kept.

@@ -8,10 +8,11 @@ use crate::context::Context;
 use crate::error::{failed, host};
 use crate::exec;
 use crate::host::{codex, engine, gpu};
+use crate::sandbox::caches;
 use crate::sandbox::codex_home::McpServer;
 use crate::sandbox::compose::{self, Project};
 use crate::sandbox::probe::{Inside, Request};
-use crate::sandbox::promise::{Gpus, Promise};
+use crate::sandbox::promise::{Gpus, Promise, Role};
 use crate::sandbox::proof::witness::codex_file;
 use crate::sandbox::proof::{self, Proof};
 use crate::sandbox::running::{self, Running, differences, sessions};
@@ -141,7 +142,8 @@ fn create(cx: &Context, wish: &mut Wish) -> Result<Started> {
     let (tag, id) = image::ensure(cx, &wish.settings, &wish.user, &image)?;
     // Again, with what was just laid ready: nothing of it may be wrong either.
     mounts::check(cx, wish)?;
-    let project = mounts::project(cx, wish, &tag, route)?;
+    let mut project = mounts::project(cx, wish, &tag, route)?;
+    project.promise.mounts.extend(mounts::caches(wish, &engine.root_dir));
     wish.codex.notes.iter().for_each(ui::warn);
     up(&project)?;
     let container = project.container();
@@ -181,7 +183,12 @@ fn up(project: &Project) -> Result<()> {
     let command = project.up();
     ui::echo(&command);
     ui::say("starting the container: usually 1 to 2 s");
-    let said = exec::capture(&command)?;
+    let mut said = exec::capture(&command)?;
+    if caches::is_missing(&said.stderr) {
+        // The user's first sandbox on this engine. Asking for them each time would cost each start a process.
+        exec::all(&project.cache_steps())?;
+        said = exec::capture(&command)?;
+    }
     if said.ok() {
         return Ok(());
     }
@@ -336,8 +343,11 @@ pub fn dry_run(cx: &Context, wish: &Wish, shell: bool, args: &[String]) -> Resul
         path: project.override_file.clone(),
         text: project.override_text(),
     });
+    for step in project.cache_steps() {
+        ui::result(step);
+    }
     for mount in &project.promise.mounts {
-        if !mount.source.exists() {
+        if !matches!(mount.role, Role::Cache(_)) && !mount.source.exists() {
             let source = mount.source.display();
             ui::result(format_args!(
                 "# before this, `sandbox` fills `{source}`; where it is missing, nothing starts"

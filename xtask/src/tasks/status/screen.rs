@@ -27,6 +27,12 @@ pub fn screen(report: &Value, width: Option<usize>) -> String {
         let line = |line: &Value| ui::printable(line.as_str().unwrap_or_default());
         rows.extend(list(&report["sessions"]).map(|session| ("", line(session))));
     }
+    let caches = list(&report["caches"]).filter_map(Value::as_str);
+    rows.extend(
+        caches
+            .enumerate()
+            .map(|(i, volume)| (if i == 0 { "caches" } else { "" }, volume.to_owned())),
+    );
     rows.push(("state folder", text("state_folder")));
     let fit = |text: &str| match width {
         Some(width) => ui::shortened(text, width.saturating_sub(INDENT)),
@@ -140,6 +146,7 @@ mod tests {
                  "source": "/home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d/codex-home"},
                 {"target": "/datasets/ssv2", "source": "/data/ssv2", "writable": false},
             ],
+            "caches": ["codex-sandbox-cache-pip-u1000", "codex-sandbox-cache-uv-u1000"],
             "sessions": ["/opt/codex/bin/codex -c sandbox_mode=\"danger-full-access\" exec a very long prompt that goes on"],
             "state_folder": "/home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d",
         })
@@ -163,6 +170,8 @@ mounts        writable   /workspace         <- /home/me/project
               read-only  /datasets/ssv2     <- /data/ssv2
 sessions      1
               /opt/codex/bin/codex -c sandbox_mode=\"danger-full-access\" exec a very long prompt that goes on
+caches        codex-sandbox-cache-pip-u1000
+              codex-sandbox-cache-uv-u1000
 state folder  /home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d"
         );
     }
