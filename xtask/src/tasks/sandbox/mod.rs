@@ -59,7 +59,7 @@ pub fn run(cx: &Context, flags: &Flags, shell: bool, args: &[String]) -> Result<
     if !holds(&proof) {
         if !shell {
             start::discard(&started);
-            return Err(does_not_hold(cx, "Codex was not started", &proof));
+            return Err(does_not_hold(cx, "Codex was not started:", &proof));
         }
         ui::warn("a promise does not hold; this shell is for looking into it, nothing in it is safe to rely on");
     }
@@ -145,7 +145,7 @@ fn does_not_hold(cx: &Context, outcome: &str, proof: &Proof) -> anyhow::Error {
         .map(|claim| claim.id.as_str())
         .collect();
     let verb = if ids.len() == 1 { "does not hold" } else { "do not hold" };
-    failed(format!("{outcome}: `{}` {verb}", ids.join("`, `")))
+    failed(format!("{outcome} `{}` {verb}", ids.join("`, `")))
         .hint(format!(
             "the evidence is in `{}`; `cargo xtask sandbox --shell` looks into it",
             start::copy_of_proof(cx).display()

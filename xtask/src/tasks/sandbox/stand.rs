@@ -39,7 +39,7 @@ pub fn stand(cx: &Context) -> Result<Standing> {
     let proof = prove(cx, &wish, &mut started, &signals)?;
     if !holds(&proof) {
         start::discard(&started);
-        return Err(does_not_hold(cx, "the dev container was not opened", &proof));
+        return Err(does_not_hold(cx, "the dev container was not opened:", &proof));
     }
     Ok(Standing {
         project: wish.places.project,
