@@ -12,5 +12,6 @@ mod network;
 mod project;
 mod refusals;
 mod review;
+mod smoke;
 mod terminal;
 mod users;

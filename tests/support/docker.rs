@@ -23,6 +23,7 @@ const DEFAULT_ENDPOINT: &str = "unix:///var/run/docker.sock";
 #[must_use]
 pub(crate) struct FakeDocker {
     answers: Vec<Answer>,
+    programs: Vec<(String, PathBuf)>,
     watched: Vec<&'static str>,
     /// What it says of itself to `docker version`; changed by a test before `install`.
     pub(crate) version: Value,
@@ -37,6 +38,7 @@ impl FakeDocker {
     pub(crate) fn new() -> FakeDocker {
         FakeDocker {
             answers: Vec::new(),
+            programs: Vec::new(),
             watched: Vec::new(),
             version: json!({
                 "Client": {"Platform": {"Name": ""}, "Version": "26.1.5", "ApiVersion": "1.45"},
@@ -73,6 +75,12 @@ impl FakeDocker {
         self
     }
 
+    /// Lets a program answer calls that match the shell pattern, before any other answer.
+    pub(crate) fn runs(mut self, pattern: &str, program: impl Into<PathBuf>) -> Self {
+        self.programs.push((pattern.into(), program.into()));
+        self
+    }
+
     /// Records the value of this variable with each call.
     pub(crate) fn watch(mut self, variable: &'static str) -> Self {
         self.watched.push(variable);
@@ -106,6 +114,10 @@ impl FakeDocker {
             "printf '%s\\n' \"$line\" >>'{}'\ncase \"$*\" in\n",
             log.display()
         ));
+        for (pattern, program) in &self.programs {
+            let (pattern, program) = (shell_pattern(pattern), program.display());
+            script.push_str(&format!("{pattern}) exec '{program}' \"$@\";;\n"));
+        }
         for (i, answer) in self.answers.iter().chain(&own).enumerate() {
             let stdout = place.write(&format!("docker.answers/{i}.out"), &answer.stdout);
             let stderr = place.write(&format!("docker.answers/{i}.err"), &answer.stderr);

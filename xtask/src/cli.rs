@@ -53,6 +53,8 @@ pub enum Task {
         /// Build every layer anew.
         no_cache: bool,
     },
+    /// Prove that the GPU runs the image.
+    GpuSmoke(GpuSmoke),
     /// Validate every mount.
     Mounts,
     /// Everything that this host lacks.
@@ -99,6 +101,25 @@ pub enum Task {
     },
 }
 
+/// The flags of `gpu-smoke` alone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GpuSmoke {
+    /// An image of the user's own, in place of the sandbox's.
+    pub image: Option<String>,
+    /// What kernels must be native for.
+    pub arch: Option<String>,
+    /// Where the report is written as JSON.
+    pub json: Option<PathBuf>,
+    /// Where it is written as JUnit XML.
+    pub junit: Option<PathBuf>,
+    /// The bound on the run, in seconds.
+    pub seconds: u64,
+    /// Also what takes minutes.
+    pub full: bool,
+    /// In the running sandbox.
+    pub here: bool,
+}
+
 fn flag(name: &'static str, help: &'static str) -> Arg {
     Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
 }
@@ -112,6 +133,13 @@ fn path(name: &'static str, value_name: &'static str, help: &'static str) -> Arg
 }
 
 fn settings_args(command: Command) -> Command {
+    project_args(command)
+        .arg(value("network", "NETWORK", "open, or none [default: open]"))
+        .arg(path("codex", "PATH", "The host's Codex [default: codex on PATH]"))
+        .arg(value("codex-home", "MODE", "mirror, shared or none [default: mirror]"))
+}
+
+fn project_args(command: Command) -> Command {
     command
         .arg(path(
             "workspace",
@@ -136,15 +164,45 @@ fn settings_args(command: Command) -> Command {
             "cpu",
             "Use the CPU base image made from Debian packages; implies --gpus none",
         ))
-        .arg(value("network", "NETWORK", "open, or none [default: open]"))
-        .arg(path("codex", "PATH", "The host's Codex [default: codex on PATH]"))
-        .arg(value("codex-home", "MODE", "mirror, shared or none [default: mirror]"))
 }
 
 fn image_args(command: Command) -> Command {
     command
         .arg(value("base", "REF", "The base image"))
         .arg(flag("cpu", "Use the CPU base image made from Debian packages"))
+}
+
+fn gpu_smoke() -> Command {
+    project_args(Command::new("gpu-smoke"))
+        .about("Prove that the GPU runs this image: native kernels, decoding, a report")
+        .arg(value("image", "REF", "An image of your own in place of the sandbox's").conflicts_with("base"))
+        .arg(value(
+            "arch",
+            "ARCH",
+            "The compute capability that code must be native for, such as 12.0",
+        ))
+        .arg(path("json-file", "FILE", "Write the report as JSON").long("json"))
+        .arg(path("junit", "FILE", "Write the report as JUnit XML"))
+        .arg(
+            value(
+                "timeout",
+                "SECONDS",
+                "The bound on the run [default: 300, with --full 1800]",
+            )
+            .value_parser(value_parser!(u64).range(5..=86400)),
+        )
+        .arg(flag(
+            "full",
+            "Also what takes minutes: torch.compile, an extension, the hardware decoder",
+        ))
+        .arg(
+            flag(
+                "here",
+                "In the running sandbox of this workspace, by the path that Codex uses",
+            )
+            .conflicts_with_all(["image", "base", "cpu", "gpus", "dataset"]),
+        )
+        .arg(dry_run())
 }
 
 fn dry_run() -> Arg {
@@ -210,6 +268,7 @@ pub fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(sandbox)
         .subcommand(image)
+        .subcommand(gpu_smoke())
         .subcommand(
             settings_args(Command::new("mounts"))
                 .about("Validate every mount, on the host and inside")
@@ -295,6 +354,7 @@ fn task(name: &str, sub: &ArgMatches) -> Task {
             pull: on("pull"),
             no_cache: on("no-cache"),
         },
+        "gpu-smoke" => Task::GpuSmoke(gpu_smoke_flags(sub)),
         "mounts" => Task::Mounts,
         "doctor" => Task::Doctor,
         "status" => Task::Status,
@@ -314,6 +374,20 @@ fn task(name: &str, sub: &ArgMatches) -> Task {
             pairs: sub.get_one::<usize>("pairs").copied().unwrap_or(10),
         },
         _ => Task::Ci,
+    }
+}
+
+fn gpu_smoke_flags(sub: &ArgMatches) -> GpuSmoke {
+    let full = sub.get_flag("full");
+    let usual = if full { 1800 } else { 300 };
+    GpuSmoke {
+        image: sub.get_one::<String>("image").cloned(),
+        arch: sub.get_one::<String>("arch").cloned(),
+        json: sub.get_one::<PathBuf>("json-file").cloned(),
+        junit: sub.get_one::<PathBuf>("junit").cloned(),
+        seconds: sub.get_one::<u64>("timeout").copied().unwrap_or(usual),
+        full,
+        here: sub.get_flag("here"),
     }
 }
 

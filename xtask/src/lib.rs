@@ -12,6 +12,7 @@ pub mod fingerprint;
 pub mod host;
 pub mod image;
 pub mod sandbox;
+pub mod smoke;
 pub mod step;
 pub mod tasks;
 pub mod ui;
@@ -54,6 +55,7 @@ fn dispatch(cx: &Context, task: Task, flags: &Flags) -> Result<u8> {
         Task::Image { check, pull, no_cache } => {
             tasks::image::run(cx, flags, check, image::plan::Wishes { pull, no_cache })
         }
+        Task::GpuSmoke(wish) => tasks::gpu_smoke::run(cx, flags, &wish),
         Task::Mounts => tasks::mounts::run(cx, flags),
         Task::Doctor => tasks::doctor::run(cx, flags),
         Task::Status => tasks::status::run(cx, flags),

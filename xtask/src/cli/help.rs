@@ -24,6 +24,14 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "gpu-smoke",
+        &[
+            "cargo xtask gpu-smoke",
+            "cargo xtask gpu-smoke --arch 9.0 --json report.json --junit report.xml",
+            "cargo xtask gpu-smoke --cpu",
+        ],
+    ),
+    (
         "doctor",
         &[
             "cargo xtask doctor",

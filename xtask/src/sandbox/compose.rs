@@ -1,5 +1,7 @@
 //! What Compose is told: the exported variables, the override beside `docker/docker-compose.yaml`, the commands. Pure.
 
+pub mod one_shot;
+
 use crate::sandbox::caches;
 use crate::sandbox::promise::{GpuRoute, Gpus, Memlock, Mount, Network, Promise, Role};
 use crate::step::{Command, Step};
@@ -112,19 +114,12 @@ impl Project {
         let volumes: Vec<Value> = p.mounts.iter().filter(is_base).map(volume).collect();
         let mut service = json!({
             "labels": {SETTINGS_LABEL: escape(&self.settings.to_string())},
-            "shm_size": p.shm_bytes,
-            "pids_limit": p.pids_limit,
             "volumes": volumes,
         });
         for (label, text) in &self.labels {
             service["labels"][label] = json!(escape(text));
         }
-        if !p.groups.is_empty() {
-            service["group_add"] = p.groups.iter().map(|gid| json!(gid.to_string())).collect();
-        }
-        if p.network == Network::None {
-            service["network_mode"] = json!("none");
-        }
+        confine(&mut service, p);
         let (caches, mut variables) = caches::declared(self.caches(), p.uid);
         if self.ca {
             variables.extend(CA_VARIABLES.iter().map(|name| (name.to_string(), json!(GUEST_CA))));
@@ -132,18 +127,30 @@ impl Project {
         if !variables.is_empty() {
             service["environment"] = Value::Object(variables);
         }
-        if let Some(devices) = device_request(&p.gpus, p.gpu_route) {
-            if p.memlock == Memlock::Unlimited {
-                service["ulimits"] = json!({"memlock": -1});
-            }
-            service["deploy"] = json!({"resources": {"reservations": {"devices": [devices]}}});
-        }
         let mut override_file = json!({"services": {"workspace": service}});
         if !caches.is_empty() {
             override_file["volumes"] = Value::Object(caches);
         }
         let yaml = serde_yaml::to_string(&override_file).unwrap_or_default();
         format!("# Made by `cargo xtask sandbox` beside docker/docker-compose.yaml; made again at each start.\n{yaml}")
+    }
+}
+
+/// What every container of ours gets by its promise: limits, groups, network and GPUs. The other keys stay.
+fn confine(service: &mut Value, p: &Promise) {
+    service["shm_size"] = json!(p.shm_bytes);
+    service["pids_limit"] = json!(p.pids_limit);
+    if !p.groups.is_empty() {
+        service["group_add"] = p.groups.iter().map(|gid| json!(gid.to_string())).collect();
+    }
+    if p.network == Network::None {
+        service["network_mode"] = json!("none");
+    }
+    if let Some(devices) = device_request(&p.gpus, p.gpu_route) {
+        if p.memlock == Memlock::Unlimited {
+            service["ulimits"]["memlock"] = json!(-1);
+        }
+        service["deploy"] = json!({"resources": {"reservations": {"devices": [devices]}}});
     }
 }
 

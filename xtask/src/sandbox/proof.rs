@@ -22,6 +22,7 @@ mod volume;
 pub mod witness;
 
 pub use claim::{Claim, Verdict, Witness};
+pub use devices::misasked;
 pub use witness::HostWitness;
 
 pub(crate) use claim::{Draft, some};

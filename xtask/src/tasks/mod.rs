@@ -6,6 +6,7 @@ pub mod completions;
 pub mod devcontainer;
 pub mod doctor;
 pub mod down;
+pub mod gpu_smoke;
 pub mod image;
 pub mod mounts;
 pub mod sandbox;

@@ -5,17 +5,20 @@ mod enter;
 mod entry;
 mod home;
 mod mounts;
+mod native;
 mod prepare;
 mod signals;
 mod stand;
 mod start;
 
+pub use enter::reap;
 pub use entry::{programs_claim, programs_now, read as read_entry};
-pub use mounts::{problems, rules};
+pub use home::guest;
+pub use mounts::{groups_of, problems, rules};
 pub use prepare::{Wish, canonical, gather, refuse_own_codex};
 
 use prepare::Ground;
-use signals::Signals;
+pub use signals::Signals;
 pub use stand::{Standing, stand};
 use start::Started;
 pub use start::{copy_of_proof, find, live_sessions};

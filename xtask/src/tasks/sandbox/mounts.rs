@@ -167,7 +167,7 @@ fn groups(wish: &Wish) -> Vec<u32> {
 }
 
 /// The same for any directories.
-fn groups_of<'a>(user: &User, sources: impl Iterator<Item = &'a Path>) -> Vec<u32> {
+pub fn groups_of<'a>(user: &User, sources: impl Iterator<Item = &'a Path>) -> Vec<u32> {
     let owners: Vec<u32> = sources
         .filter_map(|path| path.metadata().ok())
         .map(|meta| meta.gid())

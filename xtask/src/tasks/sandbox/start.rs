@@ -3,7 +3,7 @@
 use super::early::{self, Early};
 use super::entry::{self, Entry};
 use super::prepare::{Engined, Wish};
-use super::{home, mounts};
+use super::{home, mounts, native};
 use crate::context::Context;
 use crate::error::{failed, host};
 use crate::exec;
@@ -258,6 +258,10 @@ pub fn prove(cx: &Context, wish: &Wish, started: &mut Started) -> Result<Proof> 
             proof::prove(&started.id, &started.inspect, promise, &request)?
         }
     };
+    if started.ours && promise.gpus != Gpus::None {
+        started.entry.native = Some(native::prove(cx, wish, started, &inside.env)?);
+    }
+    proof.claims.extend(native::claim(&started.entry));
     // After the answer: what was put in the interpreter's place to give it shows by its time of change ever after.
     let programs = entry::programs_now(promise, &started.inspect);
     if started.ours {
@@ -357,6 +361,9 @@ pub fn dry_run(cx: &Context, wish: &Wish, shell: bool, args: &[String]) -> Resul
     ui::result(project.up());
     let name = project.container();
     ui::result(Request::new(&project.promise, "NONCE").command(&name));
+    if let Some(command) = native::dry_run(cx, wish, &name) {
+        ui::result(command);
+    }
     let entry = Entry::new(project.promise);
     let started = Started {
         container: name.clone(),
