@@ -3,6 +3,10 @@
 use crate::support::place::repository;
 use std::collections::BTreeSet;
 use std::fs;
+use xtask::smoke::checks::CHECKS;
+use xtask::smoke::judge::Advice;
+use xtask::smoke::show::Facts;
+use xtask::smoke::{Arch, Mode, Outcome, Request, json};
 
 #[path = "docs/commands.rs"]
 mod commands;
@@ -78,4 +82,52 @@ fn the_files_that_the_map_names_exist() {
 #[test]
 fn the_changelog_has_one_place_for_what_comes_next() {
     assert_eq!(read("CHANGELOG.md").matches("## Unreleased").count(), 1);
+}
+
+#[test]
+fn the_smoke_tests_document_has_every_check_and_every_key_of_its_json() {
+    let text = read("docs/gpu-smoke.md");
+    for check in CHECKS {
+        let need = match (check.required, check.full) {
+            (true, _) => "required",
+            (false, false) => "reported",
+            (false, true) => "reported, `--full`",
+        };
+        let gpu = if check.gpu { "yes" } else { "no" };
+        let row = format!("| `{}` | {need} | {gpu} | {} |", check.id, check.what);
+        assert!(text.contains(&row), "docs/gpu-smoke.md has no row `{row}`");
+    }
+    let why = Advice {
+        cause: String::new(),
+        remedy: String::new(),
+    };
+    let request = Request {
+        nonce: String::new(),
+        arch: Arch::parse("12.0").expect("an architecture"),
+        mode: Mode::Quick,
+        gpus: None,
+        gpu: false,
+        dataset: None,
+        seconds: 1,
+        torch: None,
+    };
+    let outcome = Outcome::not_started(&request, why);
+    let document = json::document(&Facts::default(), &request, None, &outcome);
+    let keys = |value: &serde_json::Value| {
+        value
+            .as_object()
+            .expect("an object")
+            .keys()
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| `")).collect();
+    for key in keys(&document).into_iter().chain(keys(&document["checks"][0])) {
+        let named = |row: &&str| {
+            row.split(" | ")
+                .next()
+                .is_some_and(|first| first.contains(&format!("`{key}`")))
+        };
+        assert!(rows.iter().any(named), "docs/gpu-smoke.md does not say what `{key}` is");
+    }
 }

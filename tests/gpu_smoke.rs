@@ -4,7 +4,7 @@ use crate::fake_engine::{RTX, changes_nothing, empty};
 use crate::support::docker::{Calls, FakeDocker};
 use crate::support::place::Place;
 use crate::support::run::{Run, Xtask};
-use crate::support::smoke::{all_gpus, engine, host_with_gpu, nothing_left};
+use crate::support::smoke::{FILES, Report, all_gpus, fake_engine, host_with_gpu, nothing_left};
 use serde_json::Value;
 use snapbox::str;
 
@@ -16,19 +16,17 @@ fn smoke<'a>(place: &'a Place, args: &[&str]) -> Xtask<'a> {
         .args(args.iter().copied())
 }
 
-const FILES: [&str; 4] = ["--json", "out/smoke.json", "--junit", "out/smoke.xml"];
-
 /// A run on a GPU whose report is changed in this way, with its calls.
 fn with_report<'a>(place: &'a Place, mode: &str) -> (Run<'a>, Calls) {
     place.write("smoke.mode", mode);
-    let calls = engine(place, &all_gpus()).install(place);
+    let calls = fake_engine(place, &all_gpus()).install(place);
     let run = smoke(place, &["--image", "example/image"]).args(FILES).run();
     nothing_left(place, &calls);
     (run, calls)
 }
 
 fn json(place: &Place) -> Value {
-    serde_json::from_str(&place.read("repo/out/smoke.json")).expect("the report in JSON")
+    Report::of(place).0
 }
 
 fn junit(place: &Place) -> quick_junit::Report {
@@ -187,7 +185,7 @@ fn a_report_with_text_behind_it_is_none() {
 #[test]
 fn a_request_that_compose_drops_is_seen_and_nothing_is_started() {
     let place = host_with_gpu();
-    let calls = engine(&place, &Value::Null).install(&place);
+    let calls = fake_engine(&place, &Value::Null).install(&place);
     let run = smoke(&place, &["--image", "example/image"]).run().ended(1);
     assert!(
         run.stdout
@@ -267,7 +265,7 @@ fn under_github_actions_there_are_annotations_and_a_summary() {
     let place = host_with_gpu();
     place.write("smoke.mode", "no kernel");
     place.write("repo/summary.md", "of another step\n");
-    engine(&place, &all_gpus()).install(&place);
+    fake_engine(&place, &all_gpus()).install(&place);
     let run = smoke(&place, &["--image", "example/image"])
         .env("GITHUB_ACTIONS", "true")
         .env("GITHUB_STEP_SUMMARY", "summary.md")

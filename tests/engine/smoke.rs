@@ -5,13 +5,11 @@ use crate::support::place::{Place, User};
 use crate::support::run::{Run, Xtask};
 use crate::support::sandbox::Sandbox;
 use crate::support::second_engine::SecondEngine;
+use crate::support::smoke::{FILES, Image, Report, changed_script};
 use crate::support::{engine, gpu, proc};
-use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use xtask::smoke::{Mode, checks};
-
-const FILES: [&str; 4] = ["--json", "out/smoke.json", "--junit", "out/smoke.xml"];
 
 fn smoke<'a>(place: &'a Place, args: &[&str]) -> Xtask<'a> {
     let run = Xtask::at(place)
@@ -19,24 +17,6 @@ fn smoke<'a>(place: &'a Place, args: &[&str]) -> Xtask<'a> {
         .args(args.iter().copied())
         .args(FILES);
     run.within(240)
-}
-
-struct Report(Value);
-
-impl Report {
-    #[track_caller]
-    fn of(place: &Place) -> Report {
-        Report(serde_json::from_str(&place.read("repo/out/smoke.json")).expect("the report in JSON"))
-    }
-
-    fn checks(&self) -> impl Iterator<Item = &Value> {
-        self.0["checks"].as_array().expect("checks").iter()
-    }
-
-    fn with(&self, status: &str) -> Vec<&str> {
-        let checks = self.checks().filter(|check| check["status"] == status);
-        checks.filter_map(|check| check["id"].as_str()).collect()
-    }
 }
 
 /// The checks that need no GPU, without those of this list.
@@ -107,29 +87,16 @@ fn what_needs_no_gpu_passes_and_the_rest_is_not_run() {
     quick_junit::Report::deserialize_from_str(&place.read("repo/out/smoke.xml")).expect("JUnit XML");
 }
 
-/// An image of a test's own on top of the CPU image, removed at the end.
-struct Image(String);
-
-impl Image {
-    fn with(name: &str, commands: &str) -> Image {
-        engine::image(None);
-        let tag = Xtask::at(&Place::new()).args(["image", "--cpu"]).run().ok().stdout;
-        let name = format!("codex-sandbox-test-{name}");
-        let user = "{{.Config.User}}";
-        let user = engine::docker(["image", "inspect", "--format", user, tag.trim()]);
-        let text = format!("FROM {}\nUSER 0:0\nRUN {commands}\nUSER {}\n", tag.trim(), user.trim());
-        let dir = tempfile::tempdir().expect("a directory");
-        fs::write(dir.path().join("Dockerfile"), text).expect("a Dockerfile");
-        let dir = dir.path().display().to_string();
-        engine::docker(["build", "--quiet", "--network", "none", "--tag", &name, &dir]);
-        Image(name)
-    }
+/// The CPU image, by tag.
+fn cpu_image() -> String {
+    engine::image(None);
+    let tag = Xtask::at(&Place::new()).args(["image", "--cpu"]).run().ok().stdout;
+    tag.trim().to_owned()
 }
 
-impl Drop for Image {
-    fn drop(&mut self) {
-        proc::outcome(proc::find("docker"), ["image", "rm", "--force", &self.0]);
-    }
+/// An image of a test's own on top of the CPU image.
+fn image(name: &str, commands: &str) -> Image {
+    Image::on(&cpu_image(), name, commands)
 }
 
 /// With this image the run fails, in exactly these checks.
@@ -148,7 +115,7 @@ fn fails_in(image: &Image, failed: &[&str]) {
 
 #[test]
 fn an_image_whose_decord_was_removed_fails_in_its_checks() {
-    let image = Image::with(
+    let image = image(
         "no-decord",
         "rm -rf $(python3 -c 'import decord, os; print(os.path.dirname(decord.__file__))')",
     );
@@ -157,7 +124,7 @@ fn an_image_whose_decord_was_removed_fails_in_its_checks() {
 
 #[test]
 fn an_image_whose_torch_was_replaced_fails_in_the_version() {
-    let image = Image::with(
+    let image = image(
         "other-torch",
         "sed -i \"s/^__version__ = .*/__version__ = '2.4.1'/\" \
          $(python3 -c 'import torch, os; print(os.path.dirname(torch.__file__))')/version.py",
@@ -167,7 +134,7 @@ fn an_image_whose_torch_was_replaced_fails_in_the_version() {
 
 #[test]
 fn an_image_that_hangs_is_ended_with_its_bound() {
-    let image = Image::with(
+    let image = image(
         "hangs",
         "printf '#!/bin/sh\\nexec sleep 600\\n' >/usr/local/bin/python3; chmod 755 /usr/local/bin/python3",
     );
@@ -183,7 +150,7 @@ fn an_image_that_hangs_is_ended_with_its_bound() {
 
 #[test]
 fn a_run_that_is_ended_leaves_no_container() {
-    let image = Image::with(
+    let image = image(
         "waits",
         "printf '#!/bin/sh\\nexec sleep 600\\n' >/usr/local/bin/python3; chmod 755 /usr/local/bin/python3",
     );
@@ -287,4 +254,69 @@ fn here_is_the_running_sandbox() {
     assert_eq!(sandbox.containers(), before);
     let top = engine::docker(["top", &before[0], "-eo", "pid,args"]);
     assert!(!top.contains("gpu_smoke"), "{top}");
+}
+
+#[test]
+fn a_driver_that_answers_passes_where_it_is_asked_and_torch_is_not_taken_for_it() {
+    engine::image(None);
+    let place = Place::new();
+    place.write("repo/sandbox.local.yaml", "memlock: engine\n");
+    gpu::cdi_with_driver(&place, &[("nvidia0", "/dev/null"), ("nvidiactl", "/dev/zero")]);
+    let engine = SecondEngine::start(&place, &[]);
+    let run = smoke(&place, &["--cpu", "--gpus", "0"])
+        .env("DOCKER_HOST", &engine.host)
+        .run()
+        .ended(1);
+    let report = Report::of(&place);
+    let passed = report.with("passed");
+    for id in ["driver.present", "native.code"] {
+        assert!(passed.contains(&id), "{}", run.stdout);
+    }
+    assert_eq!(report.0["devices"].as_array().map(Vec::len), Some(1));
+    // Debian's torch has no CUDA: it must not pass on the CPU.
+    let failed = report.with("failed");
+    for id in [
+        "driver.version",
+        "devices.count",
+        "aten.native",
+        "matmul.fp32",
+        "attention.default",
+        "timm.gpu",
+    ] {
+        assert!(failed.contains(&id), "{}", run.stdout);
+    }
+}
+
+#[test]
+fn a_kernel_and_a_script_that_agree_on_something_wrong_are_caught_by_the_host() {
+    let place = Place::new();
+    place.write("repo/sandbox.local.yaml", "memlock: engine\n");
+    let devices = [("nvidia0", "/dev/null"), ("nvidiactl", "/dev/zero")];
+    gpu::cdi_with_fault(&place, &devices, "constant");
+    let base = cpu_image();
+    let engine = SecondEngine::start(&place, &[]);
+    // Both of its halves: the kernel's source, and what the script takes for the right answer.
+    let commands = changed_script("kernel.py", "2654435761", "2654435763");
+    let image = Image::through(|args| engine.docker(args), &base, "agreed", &commands);
+    let run = smoke(&place, &["--cpu", "--gpus", "all", "--image", &image.0])
+        .env("DOCKER_HOST", &engine.host)
+        .run()
+        .ended(1);
+    let report = Report::of(&place);
+    let native = report
+        .checks()
+        .find(|check| check["id"] == "native.code")
+        .expect("the check");
+    let error = native["error"].as_str().unwrap_or_default();
+    assert!(
+        error.ends_with("computed is not what this host computes"),
+        "{native}\n{}",
+        run.stdout
+    );
+    assert!(
+        native["evidence"]
+            .as_str()
+            .is_some_and(|seen| seen.contains("sm_120 code on 1 device")),
+        "{native}"
+    );
 }

@@ -30,6 +30,11 @@ pub(crate) fn cdi(place: &Place, devices: &[(&str, &str)]) {
 /// The same with a driver. It lies where only LD_LIBRARY_PATH leads, which the container's main process alone is given: as
 /// with NVIDIA's own entry point, what comes in by `exec` has it only if it is carried over.
 pub(crate) fn cdi_with_driver(place: &Place, devices: &[(&str, &str)]) {
+    cdi_with_fault(place, devices, "none");
+}
+
+/// The same with a driver that has a fault: `tests/python/fake_cuda.c` has their names.
+pub(crate) fn cdi_with_fault(place: &Place, devices: &[(&str, &str)], fault: &str) {
     let library = place.mkdir("driver").join("libfake.so").display().to_string();
     let source = repository().join("tests/python/fake_cuda.c").display().to_string();
     let args = ["-shared", "-fPIC", "-O1", "-DDEVICES=1", "-o", &library, &source];
@@ -37,7 +42,12 @@ pub(crate) fn cdi_with_driver(place: &Place, devices: &[(&str, &str)]) {
     let mounts = ["libcuda.so.1", "libnvidia-ml.so.1", "libnvrtc.so.12"]
         .iter()
         .map(|name| mount(&library, &format!("/driver/{name}")));
-    write(place, devices, mounts.collect(), vec!["LD_LIBRARY_PATH=/driver"]);
+    write(
+        place,
+        devices,
+        mounts.collect(),
+        vec!["LD_LIBRARY_PATH=/driver", &format!("FAKE_CUDA={fault}")],
+    );
 }
 
 fn mount(host: &str, inside: &str) -> Value {

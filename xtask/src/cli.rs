@@ -193,7 +193,7 @@ fn gpu_smoke() -> Command {
         )
         .arg(flag(
             "full",
-            "Also what takes minutes: torch.compile, an extension, the hardware decoder",
+            "Also torch.compile, an nvcc extension, the hardware decoder: minutes",
         ))
         .arg(
             flag(

@@ -7,7 +7,7 @@ use crate::ui::{columns, printable};
 use serde_json::Value;
 
 /// What is known of a run beside its report.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
     /// The image as it was asked for.
     pub image: String,

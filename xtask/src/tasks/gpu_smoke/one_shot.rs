@@ -3,8 +3,7 @@
 use super::{Answer, architecture, ask, finish, no_gpu, not_started, now, request};
 use crate::cli::{Flags, GpuSmoke};
 use crate::context::Context;
-use crate::error::failed;
-use crate::error::host;
+use crate::error::{failed, host};
 use crate::exec;
 use crate::host::user::User;
 use crate::host::{engine, gpu};
