@@ -2,6 +2,7 @@
 
 mod broken;
 mod caches;
+mod devcontainer;
 mod doctor;
 mod gpu;
 mod image;

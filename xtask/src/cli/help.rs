@@ -51,6 +51,7 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("commits", &["cargo xtask commits", "cargo xtask commits --take"]),
+    ("devcontainer", &["cargo xtask devcontainer"]),
     ("test", &["cargo xtask test", "cargo xtask test --tier engine"]),
     ("ci", &["cargo xtask ci"]),
     ("completions", &["cargo xtask completions bash"]),
