@@ -71,6 +71,13 @@ pub enum Task {
     },
     /// What CI runs.
     Ci,
+    /// The main path with stand-ins for what this machine lacks.
+    Demo {
+        /// Install and start an engine without asking.
+        install: bool,
+        /// Remove all that the demo made.
+        clean: bool,
+    },
     /// Measure against the bare commands.
     Bench {
         /// The rows to measure; empty means all.
@@ -132,6 +139,13 @@ fn dry_run() -> Arg {
     flag("dry-run", "Print the settings and every step, run none")
 }
 
+fn install_engine() -> Arg {
+    flag(
+        "install-engine",
+        "Install and start what is missing (Debian, Ubuntu) without asking; an engine that is there is left alone",
+    )
+}
+
 fn json() -> Arg {
     flag("json", "Print JSON")
 }
@@ -164,6 +178,12 @@ pub fn command() -> Command {
             .value_parser(["default", "engine", "gpu", "all"])
             .default_value("default"),
     );
+    let demo = Command::new("demo")
+        .about("The main path on any machine: what it lacks has a stand-in, named first")
+        .arg(flag("yes", "Enter without asking"))
+        .arg(install_engine())
+        .arg(flag("cpu", "Use the CPU base image; implies --gpus none"))
+        .arg(flag("clean", "Remove all that the demo made").conflicts_with_all(["install-engine", "cpu"]));
     let bench = Command::new("bench")
         .about("Measure against the bare commands, in pairs, as ratios of medians")
         .arg(
@@ -214,6 +234,7 @@ pub fn command() -> Command {
                 .about("List the commits made in the sandbox, or take them over")
                 .arg(flag("take", "Fast-forward the host's branches to them")),
         )
+        .subcommand(demo)
         .subcommand(test)
         .subcommand(Command::new("ci").about("Run what CI runs: format, lints, docs, every test without a GPU"))
         .subcommand(bench)
@@ -251,6 +272,10 @@ fn task(name: &str, sub: &ArgMatches) -> Task {
         "commits" => Task::Commits { take: on("take") },
         "test" => Task::Test {
             tier: sub.get_one::<String>("tier").cloned().unwrap_or_default(),
+        },
+        "demo" => Task::Demo {
+            install: on("install-engine"),
+            clean: on("clean"),
         },
         "bench" => Task::Bench {
             rows: list("rows"),

@@ -53,6 +53,7 @@ fn dispatch(task: Task, flags: &Flags) -> Result<u8> {
         Task::Commits { take } => tasks::commits::run(&cx, flags, take),
         Task::Test { tier } => tasks::test::run(&cx, &tier),
         Task::Ci => tasks::test::ci(&cx),
+        Task::Demo { install, clean } => tasks::demo::run(&cx, flags, install, clean),
         Task::Bench { rows, pairs } => tasks::bench::run(&cx, flags, &rows, pairs),
     }
 }

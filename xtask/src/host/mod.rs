@@ -3,5 +3,6 @@
 pub mod codex;
 pub mod engine;
 pub mod gpu;
+pub mod install;
 pub mod network;
 pub mod user;

@@ -2,9 +2,11 @@
 
 pub mod bench;
 pub mod commits;
+pub mod demo;
 pub mod down;
 pub mod image;
 pub mod mounts;
+pub mod provide;
 pub mod sandbox;
 pub mod status;
 pub mod test;
