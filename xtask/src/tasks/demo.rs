@@ -59,9 +59,11 @@ pub fn run(cx: &Context, flags: &Flags, install: bool, clean: bool) -> Result<u8
     let own = ground.flags(facts.no_gpu.is_some(), facts.dataset.clone(), facts.codex.clone());
     found.lacks.programs = provide::missing(cx, &programs(cx, &ground, &own, &facts)?);
     let mut record = ground.read();
-    record.provided(&provide::provide(cx, &found, Consent::of(cx, install))?);
+    let provided = stage(1, "engine and programs", || {
+        provide::provide(cx, &found, Consent::of(cx, install))
+    })?;
+    record.provided(&provided);
     ground.write(&record)?;
-
     let tag = stage(2, "the image", || ensure_image(cx, &ground, &own, &mut record))?;
     let codex = stage(3, "data, project and Codex", || lay_ready(&ground, &facts, &tag))?;
     let own = Flags { codex, ..own };
@@ -102,7 +104,7 @@ fn facts(cx: &Context, flags: &Flags, settings: &Settings, found: &Found) -> Res
         (false, _) => Some(format!("there is no login at `{}`", tilde(cx, &login))),
     };
     Ok(Facts {
-        no_engine: (!found.is_ready()).then(|| found.silent.clone().unwrap_or_else(|| format!("no {}", found.list()))),
+        no_engine: found.silent.clone(),
         no_gpu: no_gpu(cx, flags, settings, &engine),
         base: settings.base.clone().unwrap_or_default(),
         dataset: dataset.and_then(|dataset| dataset.source.clone()),
@@ -199,11 +201,9 @@ fn lay_ready(ground: &Ground, facts: &Facts, tag: &str) -> Result<Option<PathBuf
             session::config().as_bytes(),
             0o600,
         )?;
-        for name in [session::FILE] {
-            exec::all(&[Step::Remove {
-                path: ground.project.join(name),
-            }])?;
-        }
+        exec::all(&[Step::Remove {
+            path: ground.project.join(session::FILE),
+        }])?;
     }
     match &facts.codex {
         Some(own) => Ok(Some(own.clone())),

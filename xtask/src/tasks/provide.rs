@@ -133,6 +133,7 @@ pub struct Provided {
 /// Neither a terminal nor `--install-engine`, a no, or a distribution that is not known (exit code 3); a step that fails.
 pub fn provide(cx: &Context, found: &Found, consent: Consent) -> Result<Provided> {
     if found.is_ready() {
+        ui::say("nothing is missing");
         return Ok(Provided::default());
     }
     let user = User::read();

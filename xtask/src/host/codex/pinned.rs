@@ -46,6 +46,7 @@ fn steps(dir: &Path) -> Vec<Step> {
             "--ignore-scripts",
             "--no-audit",
             "--no-fund",
+            "--no-update-notifier",
             "--location=project",
         ])
         .arg(format!("--cache={}", cache.display()))
