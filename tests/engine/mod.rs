@@ -1,6 +1,7 @@
 //! The engine tier: a real engine, the CPU image, the real Codex. Every test here fails where no engine answers.
 
 mod broken;
+mod demo;
 mod gpu;
 mod image;
 mod inside;

@@ -30,7 +30,8 @@ pub(crate) fn stand_in(place: &Place, version: &str) {
 fn installation() -> PathBuf {
     let dir = engine::tools().join(format!("codex-{VERSION}"));
     engine::once("codex", || {
-        pinned::ensure(&dir).expect("the pinned Codex");
+        let ca = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
+        pinned::ensure(&dir, ca.as_deref()).expect("the pinned Codex");
     });
     dir
 }

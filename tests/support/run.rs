@@ -26,6 +26,7 @@ pub(crate) struct Xtask<'a> {
     stdin: &'static str,
     user: Option<User>,
     groups: Vec<u32>,
+    together: bool,
 }
 
 impl<'a> Xtask<'a> {
@@ -41,6 +42,7 @@ impl<'a> Xtask<'a> {
             stdin: "",
             user: place.owner,
             groups: Vec::new(),
+            together: false,
         }
     }
 
@@ -70,6 +72,22 @@ impl<'a> Xtask<'a> {
             std::os::unix::fs::symlink(proc::find(name), link).expect("a link to a program of the system");
         }
         self.system = false;
+        self
+    }
+
+    /// Where the network needs a proxy or a CA bundle of its own, the tool does too.
+    pub(crate) fn with_network(mut self) -> Self {
+        for name in ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "DOCKER_HOST"] {
+            if let Some(value) = std::env::var_os(name) {
+                self = self.env(name, value);
+            }
+        }
+        self
+    }
+
+    /// Both its streams in one, in the order in which a terminal would show them: as standard output.
+    pub(crate) fn together(mut self) -> Self {
+        self.together = true;
         self
     }
 
@@ -138,7 +156,11 @@ impl<'a> Xtask<'a> {
     /// Runs it, within its bound.
     #[track_caller]
     pub(crate) fn run(self) -> Run<'a> {
-        let words = self.words();
+        let mut words = self.words();
+        if self.together {
+            let shell = ["sh", "-c", r#"exec "$@" 2>&1"#, "sh"].map(OsString::from);
+            words.splice(0..0, shell);
+        }
         let output = Command::new(&words[0])
             .args(&words[1..])
             .stdin(self.stdin)

@@ -88,7 +88,8 @@ impl Sandbox {
     }
 }
 
-fn containers_of(workspace: &Path) -> Vec<String> {
+/// The containers that mount a workspace.
+pub(crate) fn containers_of(workspace: &Path) -> Vec<String> {
     let all = engine::docker(["ps", "--all", "--quiet", "--no-trunc"]);
     all.lines()
         .filter(|id| {

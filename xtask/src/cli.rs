@@ -66,11 +66,16 @@ pub enum Task {
     },
     /// Run the tests of this repository.
     Test {
-        /// The tiers that are demanded: `default`, `engine`, `gpu`, `all`.
-        tier: String,
+        /// The tiers that are demanded: `default`, `engine`, `gpu`, `all`; without it those that the machine can run.
+        tier: Option<String>,
+        /// Install and start what the engine tier needs.
+        install: bool,
     },
     /// What CI runs.
-    Ci,
+    Ci {
+        /// Install and start what the engine tier needs.
+        install: bool,
+    },
     /// The main path with stand-ins for what this machine lacks.
     Demo {
         /// Install and start an engine without asking.
@@ -173,11 +178,13 @@ pub fn command() -> Command {
         .arg(flag("pull", "Ask the registry for a newer base image"))
         .arg(flag("no-cache", "Build every layer anew"))
         .arg(dry_run());
-    let test = Command::new("test").about("Run the tests of this repository").arg(
-        value("tier", "TIER", "Demand a tier: default, engine, gpu or all")
-            .value_parser(["default", "engine", "gpu", "all"])
-            .default_value("default"),
-    );
+    let test = Command::new("test")
+        .about("Run the tests of this repository: every tier that this machine can run")
+        .arg(
+            value("tier", "TIER", "Demand a tier: default, engine, gpu or all")
+                .value_parser(["default", "engine", "gpu", "all"]),
+        )
+        .arg(install_engine());
     let demo = Command::new("demo")
         .about("The main path on any machine: what it lacks has a stand-in, named first")
         .arg(flag("yes", "Enter without asking"))
@@ -236,7 +243,11 @@ pub fn command() -> Command {
         )
         .subcommand(demo)
         .subcommand(test)
-        .subcommand(Command::new("ci").about("Run what CI runs: format, lints, docs, every test without a GPU"))
+        .subcommand(
+            Command::new("ci")
+                .about("Run what CI runs: format, lints, docs, every test without a GPU")
+                .arg(install_engine()),
+        )
         .subcommand(bench)
 }
 
@@ -271,7 +282,8 @@ fn task(name: &str, sub: &ArgMatches) -> Task {
         "down" => Task::Down { all: on("all") },
         "commits" => Task::Commits { take: on("take") },
         "test" => Task::Test {
-            tier: sub.get_one::<String>("tier").cloned().unwrap_or_default(),
+            tier: sub.get_one::<String>("tier").cloned(),
+            install: on("install-engine"),
         },
         "demo" => Task::Demo {
             install: on("install-engine"),
@@ -281,7 +293,9 @@ fn task(name: &str, sub: &ArgMatches) -> Task {
             rows: list("rows"),
             pairs: sub.get_one::<usize>("pairs").copied().unwrap_or(10),
         },
-        _ => Task::Ci,
+        _ => Task::Ci {
+            install: on("install-engine"),
+        },
     }
 }
 

@@ -51,8 +51,8 @@ fn dispatch(task: Task, flags: &Flags) -> Result<u8> {
         Task::Status => tasks::status::run(&cx, flags),
         Task::Down { all } => tasks::down::run(&cx, flags, all),
         Task::Commits { take } => tasks::commits::run(&cx, flags, take),
-        Task::Test { tier } => tasks::test::run(&cx, &tier),
-        Task::Ci => tasks::test::ci(&cx),
+        Task::Test { tier, install } => tasks::test::run(&cx, tier.as_deref(), install),
+        Task::Ci { install } => tasks::test::ci(&cx, install),
         Task::Demo { install, clean } => tasks::demo::run(&cx, flags, install, clean),
         Task::Bench { rows, pairs } => tasks::bench::run(&cx, flags, &rows, pairs),
     }

@@ -15,6 +15,7 @@ use crate::exec;
 use crate::host::codex::{self, pinned};
 use crate::host::engine::{self, Engine};
 use crate::host::gpu;
+use crate::host::network;
 use crate::host::user::User;
 use crate::image::base;
 use crate::sandbox::promise::Gpus;
@@ -65,7 +66,7 @@ pub fn run(cx: &Context, flags: &Flags, install: bool, clean: bool) -> Result<u8
     record.provided(&provided);
     ground.write(&record)?;
     let tag = stage(2, "the image", || ensure_image(cx, &ground, &own, &mut record))?;
-    let codex = stage(3, "data, project and Codex", || lay_ready(&ground, &facts, &tag))?;
+    let codex = stage(3, "data, project and Codex", || lay_ready(cx, &ground, &facts, &tag))?;
     let own = Flags { codex, ..own };
     let outcome = stage(4, "the sandbox: start, prove, enter", || {
         enter(cx, &ground, &own, &facts)
@@ -182,7 +183,7 @@ fn ensure_image(cx: &Context, ground: &Ground, own: &Flags, record: &mut Record)
 }
 
 /// Lays ready what the sandbox mounts. Returns the Codex to use.
-fn lay_ready(ground: &Ground, facts: &Facts, tag: &str) -> Result<Option<PathBuf>> {
+fn lay_ready(cx: &Context, ground: &Ground, facts: &Facts, tag: &str) -> Result<Option<PathBuf>> {
     let user = User::read();
     exec::create_dir(&ground.project, 0o755)?;
     if !ground.project.join("example.py").exists() {
@@ -207,7 +208,7 @@ fn lay_ready(ground: &Ground, facts: &Facts, tag: &str) -> Result<Option<PathBuf
     }
     match &facts.codex {
         Some(own) => Ok(Some(own.clone())),
-        None => pinned::ensure(&ground.codex).map(Some),
+        None => pinned::ensure(&ground.codex, network::read(cx).ca.as_deref()).map(Some),
     }
 }
 

@@ -312,7 +312,10 @@ fn running(cx: &Context) -> Option<String> {
 /// It does not stop.
 pub fn stop(cx: &Context) -> Result<bool> {
     let Some(pid) = running(cx) else { return Ok(false) };
-    exec::all(&[Step::Run(privileged(User::read().uid == 0, &["kill", &pid]))])?;
+    exec::all(&[Step::Run(privileged(
+        User::read().uid == 0,
+        &["sh", "-c", r#"kill "$0""#, &pid],
+    ))])?;
     let began = Instant::now();
     while Path::new("/proc").join(&pid).exists() {
         if began.elapsed() > Duration::from_secs(60) {
@@ -320,5 +323,6 @@ pub fn stop(cx: &Context) -> Result<bool> {
         }
         std::thread::sleep(Duration::from_millis(200));
     }
+    exec::all(&[Step::Remove { path: engine_dir(cx) }])?;
     Ok(true)
 }

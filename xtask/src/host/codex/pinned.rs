@@ -20,14 +20,15 @@ pub fn bin(dir: &Path) -> PathBuf {
 }
 
 /// Installs it into a directory of its own, whole or not at all, and returns the launcher. One that is there stays.
+/// `ca` is the bundle that this host trusts: Node knows only its own.
 ///
 /// # Errors
 /// npm is missing or fails, such as on a package that is not the pinned one.
-pub fn ensure(dir: &Path) -> Result<PathBuf> {
+pub fn ensure(dir: &Path, ca: Option<&Path>) -> Result<PathBuf> {
     let launcher = bin(dir).join("codex");
     if !launcher.is_file() {
         let half = dir.with_extension("half");
-        exec::all(&steps(&half))?;
+        exec::all(&steps(&half, ca))?;
         exec::all(&[Step::Remove {
             path: dir.to_path_buf(),
         }])?;
@@ -38,7 +39,7 @@ pub fn ensure(dir: &Path) -> Result<PathBuf> {
 
 /// `npm ci` takes exactly what the lock has and checks it. Nothing of the user's own npm is touched: neither the global
 /// prefix nor the cache.
-fn steps(dir: &Path) -> Vec<Step> {
+fn steps(dir: &Path, ca: Option<&Path>) -> Vec<Step> {
     let cache = dir.join(".npm-cache");
     let npm = Command::new("npm")
         .args([
@@ -52,6 +53,10 @@ fn steps(dir: &Path) -> Vec<Step> {
         .arg(format!("--cache={}", cache.display()))
         .dir(dir)
         .timeout(600);
+    let npm = match ca {
+        Some(ca) => npm.env("NODE_EXTRA_CA_CERTS", ca.to_string_lossy()),
+        None => npm,
+    };
     let file = |name: &str, text: &str| Step::WriteFile {
         path: dir.join(name),
         text: text.to_owned(),

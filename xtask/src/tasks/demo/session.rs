@@ -34,7 +34,7 @@ pub fn script() -> Value {
             step("I may not. I can read it: decord decodes a clip.", DECODE),
             step(
                 "My project is mine to write.",
-                &format!("echo 'written by Codex in the sandbox' > /workspace/{FILE} && ls -l /workspace"),
+                &format!("echo 'written by Codex in the sandbox' > /workspace/{FILE} && stat -c '%u:%g %n' /workspace/{FILE}"),
             ),
         ],
         "end": "[scripted] That was the real Codex in the sandbox. The commands and their output are real; the replies \

@@ -1,0 +1,122 @@
+//! The demo as a newcomer walks it: nothing there but an engine, twice, and away with it.
+
+use crate::support::place::{Place, User, repository};
+use crate::support::proc;
+use crate::support::run::{Run, Xtask};
+use crate::support::{engine, sandbox};
+use snapbox::{Assert, Data};
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::time::{Duration, Instant};
+
+const NEWCOMER: User = User { uid: 1000, gid: 1000 };
+
+/// A second run, with package downloads behind it.
+const SECOND: Duration = Duration::from_secs(15);
+
+fn demo<'a>(place: &'a Place, flags: &[&str]) -> Xtask<'a> {
+    let run = Xtask::at(place).args(["demo"]).args(flags.iter().copied());
+    run.groups(&[engine::socket_group()])
+        .with_network()
+        .together()
+        .within(400)
+}
+
+/// What differs between two runs or two machines, replaced: ids, times, the place.
+fn redacted(run: &Run, place: &Place) -> String {
+    let text = run.stdout.replace(&place.dir().display().to_string(), "[PLACE]");
+    let line = |line: &str| match line.split_once(": ") {
+        Some(("session id", _)) => "session id: [ID]".to_owned(),
+        Some(("demo", rest)) if rest.ends_with(" s") => "demo: [TIME] s".to_owned(),
+        _ => match line.rsplit_once(" in ") {
+            Some((what, took)) if took.ends_with("s:") => format!("{what} in [TIME]:"),
+            _ => ids(line),
+        },
+    };
+    text.lines().map(|text| line(text) + "\n").collect()
+}
+
+/// The text with every word replaced that has the length and the letters of an id, a nonce or a fingerprint.
+fn ids(text: &str) -> String {
+    let mut out = String::new();
+    for part in text.split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
+        let word = part.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+        let hex = [8, 12, 24, 64].contains(&word.len())
+            && word.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c));
+        out += if hex { "[ID]" } else { word };
+        out += &part[word.len()..];
+    }
+    out
+}
+
+/// The name of the demo's container.
+fn container(place: &Place) -> Option<String> {
+    let ids = sandbox::containers_of(&place.path("home/.cache/codex-sandbox-demo/project"));
+    let name = |id: &String| engine::docker(["inspect", "--format", "{{.Name}}", id]);
+    ids.first().map(|id| name(id).trim().trim_start_matches('/').to_owned())
+}
+
+fn network_of(container: &str) -> String {
+    container.replace("-workspace-1", "_default")
+}
+
+/// Takes the container away where a test fails before it did so itself.
+struct Removed<'a>(&'a Place);
+
+impl Drop for Removed<'_> {
+    fn drop(&mut self) {
+        if let Some(name) = container(self.0) {
+            proc::outcome(proc::find("docker"), ["rm", "--force", &name]);
+            proc::outcome(proc::find("docker"), ["network", "rm", &network_of(&name)]);
+        }
+    }
+}
+
+#[test]
+fn a_newcomer_sees_the_whole_main_path_and_gets_rid_of_it_again() {
+    engine::image(Some(NEWCOMER));
+    let place = Place::of(NEWCOMER);
+    place.give();
+    let _removed = Removed(&place);
+    let project = place.path("home/.cache/codex-sandbox-demo/project");
+
+    let first = demo(&place, &["--yes"]).run().ok();
+    assert_eq!(first.stdout.matches("STAND-IN").count(), 4, "{}", first.stdout);
+    let written = fs::metadata(project.join("from-codex.txt")).expect("what Codex wrote");
+    assert_eq!((written.uid(), written.gid()), (NEWCOMER.uid, NEWCOMER.gid));
+
+    let began = Instant::now();
+    let second = demo(&place, &["--yes"]).run().ok();
+    assert!(began.elapsed() < SECOND, "{:?}", began.elapsed());
+    let transcript = redacted(&second, &place);
+    for act in [
+        "uid=1000(",
+        "20bn-something-something-v2/4.webm\n",
+        "touch: cannot touch '/datasets/ssv2/mine': Read-only file system\n",
+        "/1.webm 48 frames of (240, 320, 3)\n",
+        "1000:1000 /workspace/from-codex.txt\n",
+    ] {
+        assert!(transcript.contains(act), "`{act}` is not in\n{transcript}");
+    }
+    let file = repository().join("docs/demo-transcript.txt");
+    Assert::new()
+        .action_env("SNAPSHOTS")
+        .eq(transcript, Data::read_from(&file, None).raw());
+
+    let name = container(&place).expect("the sandbox");
+    demo(&place, &["--clean"]).run().ok();
+    assert_eq!(container(&place), None);
+    let networks = engine::docker(["network", "ls", "--format", "{{.Name}}"]);
+    assert!(!networks.contains(&network_of(&name)), "{networks}");
+    for (name, left) in [
+        ("home", "home\nhome/.cache"),
+        ("state", "state"),
+        ("repo/target", "repo/target\nrepo/target/sandbox"),
+    ] {
+        let dir = place.dir().display().to_string();
+        let found = proc::output("find", [&format!("{dir}/{name}")]).replace(&format!("{dir}/"), "");
+        let mut found: Vec<&str> = found.lines().filter(|path| !path.contains(".npm")).collect();
+        found.sort_unstable();
+        assert_eq!(found.join("\n"), left);
+    }
+}
