@@ -78,3 +78,22 @@ fn the_files_that_the_map_names_exist() {
 fn the_changelog_has_one_place_for_what_comes_next() {
     assert_eq!(read("CHANGELOG.md").matches("## Unreleased").count(), 1);
 }
+
+#[test]
+fn the_readme_quotes_the_transcript_as_it_is() {
+    let (readme, transcript) = (read("README.md"), read("docs/demo-transcript.txt"));
+    let quote = readme
+        .split("```text\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next());
+    let parts: Vec<&str> = quote.expect("a quote").split("…\n").collect();
+    assert!(parts.len() > 3, "{parts:?}");
+    let mut rest = transcript.as_str();
+    for part in parts {
+        let end = rest
+            .find(part)
+            .unwrap_or_else(|| panic!("not in the transcript, or not there:\n{part}"))
+            + part.len();
+        rest = &rest[end..];
+    }
+}

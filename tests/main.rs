@@ -12,6 +12,7 @@
 )]
 
 mod cli;
+mod demo;
 mod docs;
 mod engine;
 mod fake_engine;
