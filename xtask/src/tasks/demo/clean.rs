@@ -4,9 +4,6 @@ use super::ground::{Ground, Record};
 use crate::context::Context;
 use crate::exec;
 use crate::host::install;
-use crate::host::user::User;
-use crate::sandbox::compose;
-use crate::sandbox::places;
 use crate::step::{Command, Step};
 use crate::tasks::{down, provide, sandbox};
 use crate::ui;
@@ -20,11 +17,10 @@ use serde_json::Value;
 pub fn run(cx: &Context, ground: &Ground) -> Result<u8> {
     let record = ground.read();
     let own = ground.context(cx, true);
-    let flags = ground.flags(true, None, None);
+    let flags = ground.flags(true, None, None, true);
     if ground.project.exists() || ground.state.exists() {
         let copy = sandbox::copy_of_proof(cx);
-        let places = places::of(&own, &down::workspace(&ground.project), User::read().uid);
-        let found = sandbox::find(&compose::container_name(&places.project))?;
+        let found = sandbox::find(&ground.container(&own))?;
         down::run(&own, &flags, true)?;
         if found.is_some_and(|running| names(&copy, &running.id)) {
             exec::all(&[Step::Remove { path: copy }])?;

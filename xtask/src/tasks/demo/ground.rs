@@ -3,10 +3,12 @@
 use crate::cli::Flags;
 use crate::context::Context;
 use crate::exec;
+use crate::host::user::User;
+use crate::sandbox::{compose, places};
 use crate::tasks::provide::Provided;
 use anyhow::Result;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The demo's places. The sandbox refuses this repository and the state folder as mounts, so they are in neither.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,15 +89,30 @@ impl Ground {
     }
 
     /// The flags of the demo's sandbox.
-    pub fn flags(&self, cpu: bool, dataset: Option<PathBuf>, codex: Option<PathBuf>) -> Flags {
+    pub fn flags(&self, cpu: bool, dataset: Option<PathBuf>, codex: Option<PathBuf>, yes: bool) -> Flags {
         Flags {
             workspace: Some(self.project.clone()),
             datasets: vec![("ssv2".to_owned(), dataset.unwrap_or_else(|| self.data.clone()))],
             codex,
             codex_home: Some("mirror".to_owned()),
             cpu,
-            yes: true,
+            yes,
             ..Flags::default()
+        }
+    }
+
+    /// The name of the demo's container; `cx` is the demo's own.
+    pub fn container(&self, cx: &Context) -> String {
+        let workspace = self.project.canonicalize().unwrap_or_else(|_| self.project.clone());
+        compose::container_name(&places::of(cx, &workspace, User::read().uid).project)
+    }
+
+    /// A path as a person would write it: from this repository, or from their home.
+    pub fn short(&self, cx: &Context, path: &Path) -> String {
+        match (path.strip_prefix(&cx.root), path.strip_prefix(&cx.home)) {
+            (Ok(rest), _) => rest.display().to_string(),
+            (_, Ok(rest)) => format!("~/{}", rest.display()),
+            _ => path.display().to_string(),
         }
     }
 
