@@ -153,6 +153,9 @@ pub fn provide(cx: &Context, found: &Found, consent: Consent) -> Result<Provided
         next: plan.next && !plan.engine.is_empty(),
         started: false,
     };
+    if found.silent.is_none() && found.lacks.parts.is_empty() {
+        return Ok(provided);
+    }
     // A package may have started the engine already, in its distribution's own way.
     let now = look(cx, &[])?;
     if !now.lacks.is_empty() {

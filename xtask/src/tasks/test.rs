@@ -6,11 +6,12 @@ mod tiers;
 use crate::context::Context;
 use crate::error::failed;
 use crate::exec;
+use crate::host::install::Lacks;
 use crate::host::user::User;
 use crate::host::{engine, gpu};
 use crate::sandbox::promise::Gpus;
 use crate::step::{Command, Step};
-use crate::tasks::provide::{self, Consent};
+use crate::tasks::provide::{self, Consent, Found};
 use crate::ui;
 use anyhow::Result;
 use std::path::PathBuf;
@@ -19,6 +20,9 @@ use tiers::{Machine, Outcome, Plan};
 
 /// The version that is offered where cargo-nextest is missing.
 const NEXTEST: &str = "0.9.143";
+
+/// The programs that the default tier starts.
+const DEFAULT_PROGRAMS: &[&str] = &["git", "python3"];
 
 /// The programs that the engine tier starts on the host.
 const PROGRAMS: &[&str] = &[
@@ -40,6 +44,7 @@ const PROGRAMS: &[&str] = &[
 /// # Errors
 /// A demanded tier cannot run here (exit code 3), or a test fails.
 pub fn run(cx: &Context, asked: Option<&str>, install: bool) -> Result<u8> {
+    demand_programs(cx, install)?;
     let (machine, started) = read(cx, asked, install)?;
     let done = tiers::plan(asked, &machine)
         .map_err(anyhow::Error::from)
@@ -48,6 +53,19 @@ pub fn run(cx: &Context, asked: Option<&str>, install: bool) -> Result<u8> {
         provide::stop(cx)?;
     }
     done
+}
+
+/// Every run needs these: what is missing is asked for, or brought where that was asked for.
+fn demand_programs(cx: &Context, install: bool) -> Result<()> {
+    let lacks = Lacks {
+        programs: provide::missing(cx, DEFAULT_PROGRAMS),
+        ..Lacks::default()
+    };
+    let found = Found { lacks, silent: None };
+    if found.is_ready() {
+        return Ok(());
+    }
+    provide::provide(cx, &found, Consent::of(cx, install)).map(drop)
 }
 
 fn run_plan(cx: &Context, plan: &Plan) -> Result<u8> {

@@ -78,7 +78,8 @@ fn no_gpu(cx: &Context, flags: &Flags, settings: &Settings, engine: &Engine) -> 
 /// # Errors
 /// The engine does not answer.
 pub fn programs(cx: &Context, ground: &Ground, own: &Flags, facts: &Facts) -> Result<Vec<&'static str>> {
-    let mut programs = Vec::new();
+    // A project that is a repository gets a git directory of its own.
+    let mut programs = vec!["git"];
     if own.cpu && (facts.no_engine.is_some() || needs_base(cx, own)?) {
         programs.push("mmdebstrap");
         if User::read().uid != 0 {

@@ -3,6 +3,7 @@
 
 use super::{Tier, cargo};
 use crate::context::Context;
+use crate::error::failed;
 use crate::exec;
 use crate::step::Command;
 use anyhow::Result;
@@ -23,7 +24,9 @@ pub fn run(cx: &Context, tier: Tier) -> Result<usize> {
         let names = of_tier(&exec::stdout_of(&list)?, integration, tier);
         if !names.is_empty() {
             count += names.len();
-            exec::run(&named(test(cx, binary), tier, &names))?;
+            // The command names every test: it was shown, and is not said again.
+            exec::run(&named(test(cx, binary), tier, &names))
+                .map_err(|_| failed(format!("`cargo test` of the {tier} tier failed")))?;
         }
     }
     Ok(count)
