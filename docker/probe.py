@@ -7,7 +7,8 @@ for it:
     env -i PATH=... HOME=/home/codex /usr/bin/python3 -I -S -X pycache_prefix=/dev/null /sandbox/probe.py KEY VALUE ...
 
 Keys: nonce, read-only PATH, dataset PATH (read-only, and sampled), writable PATH, workspace PATH (a file is made there),
-entries N (the size of a sample), program NAME, env NAME, codex PATH, smi PATH.
+entries N (the size of a sample), program NAME, env NAME, codex PATH (what it leads to), codex-version PATH (that, and
+what it answers), smi PATH.
 The arguments are pairs and the output is written by hand because `json` and `subprocess` would double the start-up time.
 The cost is bounded: no directory is read past `entries` entries, no file past a few bytes, and an alarm ends it all.
 """
@@ -377,7 +378,7 @@ def shm_bytes():
 
 
 def request_of(args):
-    keys = "nonce read-only dataset writable workspace entries program env codex smi"
+    keys = "nonce read-only dataset writable workspace entries program env codex codex-version smi"
     asked = {key: [] for key in keys.split()}
     for key, value in zip(args[::2], args[1::2]):
         asked[key].append(value)
@@ -389,7 +390,8 @@ def main():
     asked = request_of(sys.argv[1:])
     nonce = asked["nonce"][0]
     limit = int((asked["entries"] or ["200"])[0])
-    codex, codex_home = codex_child(asked["codex"][0]) if asked["codex"] else (None, None)
+    ask = asked["codex-version"]
+    codex, codex_home = codex_child(ask[0]) if ask else (None, None)
     smi = None
     if asked["smi"]:
         query = [asked["smi"][0], "--query-gpu=index,uuid,name", "--format=csv,noheader"]
@@ -431,9 +433,10 @@ def main():
         "smi": smi.facts() if smi else None,
         "codex": None,
     }
+    for path in asked["codex"] + ask:
+        report["codex"] = {"real": os.path.realpath(path), "stat": attempt(stat_of, path), "version": None}
     if codex:
-        path = asked["codex"][0]
-        report["codex"] = {"real": os.path.realpath(path), "stat": attempt(stat_of, path), "version": codex.facts()}
+        report["codex"]["version"] = codex.facts()
         removed(codex_home)
     sys.stdout.write(encoded(report) + "\n")
 

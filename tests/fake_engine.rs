@@ -75,6 +75,7 @@ pub(crate) fn changes_nothing(calls: &Calls) {
 fn a_remote_engine_is_refused() {
     let place = ready();
     let mut docker = FakeDocker::new();
+    docker.info["ClientInfo"]["Context"] = json!("far");
     docker.endpoint = "ssh://far.example".into();
     on(&place, docker).exactly(
         3,

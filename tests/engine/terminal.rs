@@ -35,6 +35,26 @@ fn codex_is_entered_after_a_yes_used_and_left() {
 }
 
 #[test]
+fn a_data_set_that_nobody_gave_is_asked_for_and_remembered() {
+    let sandbox = Sandbox::new();
+    let terminal = Terminal::open(&sandbox.place, sandbox.task_without_data("sandbox"));
+    terminal.shows("Directory of the data set `ssv2`:", 30);
+    terminal.types(&sandbox.dataset().display().to_string());
+    terminal.press("Enter");
+    terminal.shows("Remember it in sandbox.local.yaml? [Y/n]", 10);
+    terminal.press("Enter");
+    terminal.shows("Enter Codex? [Y/n]", 180);
+    terminal.types("n");
+    terminal.press("Enter");
+    assert_eq!(terminal.ended(30), 0);
+    let settings = sandbox.place.read("repo/sandbox.local.yaml");
+    assert!(settings.contains("env: ["), "what was there stays: {settings}");
+    // Without a terminal, and without a word about it.
+    let run = sandbox.task_without_data("mounts").run().ok();
+    assert!(run.stdout.contains("dataset.ssv2.read-only"), "{}", run.stdout);
+}
+
+#[test]
 fn a_no_enters_nothing() {
     let sandbox = Sandbox::new();
     let terminal = open(&sandbox, &[]);

@@ -50,7 +50,7 @@ impl FakeDocker {
                 "CDISpecDirs": [],
                 "CgroupDriver": "systemd",
                 "DockerRootDir": "/var/lib/docker",
-                "ClientInfo": {"Plugins": [
+                "ClientInfo": {"Context": "default", "Plugins": [
                     {"Name": "buildx", "Version": "v0.13.1"},
                     {"Name": "compose", "Version": "v2.26.1"},
                 ]},

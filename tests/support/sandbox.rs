@@ -49,12 +49,17 @@ impl Sandbox {
 
     /// A task of the tool with the flags that lead to this sandbox.
     pub(crate) fn task(&self, task: &str) -> Xtask<'_> {
+        let dataset = format!("ssv2={}", self.dataset().display());
+        self.task_without_data(task).args(["--dataset", &dataset])
+    }
+
+    /// The same, and nobody says where the data set is.
+    pub(crate) fn task_without_data(&self, task: &str) -> Xtask<'_> {
         let mut run = Xtask::at(&self.place).on_path(&self.codex).env(KEY, "x").within(240);
         if self.place.owner.is_some() {
             run = run.groups(&[engine::socket_group()]);
         }
-        let dataset = format!("ssv2={}", self.dataset().display());
-        run.args([task, "--cpu", "--dataset", &dataset])
+        run.args([task, "--cpu"])
     }
 
     /// `sandbox --yes -- ARGS`.

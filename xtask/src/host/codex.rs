@@ -14,7 +14,7 @@ mod testing;
 mod version;
 
 pub use launcher::find;
-pub use snapshot::snapshots;
+pub use snapshot::prune;
 
 use crate::context::Context;
 use crate::error::host;
@@ -84,10 +84,21 @@ pub struct Codex {
 /// damaged, for another machine, needs a loader that the image does not have, or does not answer as Codex; with 2 where
 /// `--codex` names no file.
 pub fn resolve(cx: &Context, explicit: Option<&Path>) -> Result<Codex> {
-    resolve_by(cx, explicit, &version::ask)
+    resolve_by(cx, explicit, &version::ask, snapshot::take)
 }
 
-fn resolve_by(cx: &Context, explicit: Option<&Path>, ask: launcher::Ask) -> Result<Codex> {
+/// The same, and nothing is copied: `package` is where the copy will lie.
+///
+/// # Errors
+/// As `resolve`.
+pub fn plan(cx: &Context, explicit: Option<&Path>) -> Result<Codex> {
+    resolve_by(cx, explicit, &version::ask, snapshot::place)
+}
+
+/// What becomes of the items of a package: `snapshot::take` or `snapshot::place`.
+type Placing = fn(&Context, &str, &[package::Item]) -> Result<PathBuf>;
+
+fn resolve_by(cx: &Context, explicit: Option<&Path>, ask: launcher::Ask, placing: Placing) -> Result<Codex> {
     let launcher = launcher::find(cx, explicit)?;
     let ask = |binary: &Path| version::remembered(cx, binary, ask);
     let binary = launcher::native(cx, &launcher, &ask)?;
@@ -102,7 +113,7 @@ fn resolve_by(cx: &Context, explicit: Option<&Path>, ask: launcher::Ask) -> Resu
             binary.display()
         ));
     }
-    let package = snapshot::take(cx, &version, &items)?;
+    let package = placing(cx, &version, &items)?;
     for path in [&launcher, &binary, &package] {
         utf8(path)?;
     }

@@ -1,6 +1,7 @@
 //! The container engine: what it is, and whether it can keep what a sandbox promises.
 //!
-//! Three queries, side by side, each bounded. Pure functions read their answers.
+//! Two queries, side by side, each bounded; a third where the client has an endpoint of its own. Pure functions read
+//! their answers.
 
 use crate::context::Context;
 use crate::error::{failed, host};
@@ -37,36 +38,38 @@ pub struct Engine {
     pub posing: Option<String>,
 }
 
-/// Reads the engine: `docker version`, `docker info` and `docker context inspect`, side by side.
+/// Where the client's `default` context leads.
+const DEFAULT_ENDPOINT: &str = "unix:///var/run/docker.sock";
+
+/// Reads the engine: `docker version` and `docker info`, side by side.
 ///
 /// # Errors
 /// No `docker` on PATH, or no engine answers (exit code 3).
 pub fn read(cx: &Context) -> Result<Engine> {
     let query = |args: &[&str]| exec::capture(&Command::new("docker").args(args.iter().copied()));
-    let ((version, info), context) = exec::both(
-        || {
-            exec::both(
-                || query(&["version", "--format", "{{json .}}"]),
-                || query(&["info", "--format", "{{json .}}"]),
-            )
-        },
-        || query(&["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]),
+    let (version, info) = exec::both(
+        || query(&["version", "--format", "{{json .}}"]),
+        || query(&["info", "--format", "{{json .}}"]),
     );
     let (version, info) = (version?, info?);
     if !version.ok() {
         return Err(no_engine(&version.stderr).into());
     }
-    let endpoint = cx.var("DOCKER_HOST").map_or_else(
-        || {
-            context
-                .ok()
-                .filter(exec::Output::ok)
-                .map(|said| said.stdout.trim().to_owned())
-                .unwrap_or_default()
-        },
-        str::to_owned,
-    );
+    let endpoint = match cx.var("DOCKER_HOST") {
+        Some(endpoint) => endpoint.to_owned(),
+        None if in_default_context(&info.stdout) => DEFAULT_ENDPOINT.to_owned(),
+        None => {
+            let said = query(&["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]);
+            let said = said.ok().filter(exec::Output::ok);
+            said.map(|said| said.stdout.trim().to_owned()).unwrap_or_default()
+        }
+    };
     parse(&version.stdout, &info.stdout, &endpoint)
+}
+
+/// Whether `docker info` says that the client uses its `default` context.
+fn in_default_context(info: &str) -> bool {
+    serde_json::from_str::<Value>(info.trim()).is_ok_and(|info| info["ClientInfo"]["Context"] == "default")
 }
 
 /// The error where the engine does not answer, from what the client said.

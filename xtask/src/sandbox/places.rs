@@ -4,6 +4,9 @@ use crate::context::Context;
 use crate::fingerprint;
 use std::path::{Path, PathBuf};
 
+/// The name of `Places::entry`, the same for every workspace.
+pub const ENTRY: &str = "entry.json";
+
 /// The places of one workspace's sandbox. All but `override_file` lie in the state folder, mode 0700, and the
 /// container reaches only those that are mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +63,7 @@ pub fn of(cx: &Context, workspace: &Path, uid: u32) -> Places {
         login: dir.join("login.json"),
         git: dir.join("git"),
         proof: dir.join("proof.json"),
-        entry: dir.join("entry.json"),
+        entry: dir.join(ENTRY),
         baseline: dir.join("baseline.json"),
         lock: dir.join("lock"),
         override_file: cx.scratch().join(&key).join("override.yaml"),

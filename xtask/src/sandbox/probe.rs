@@ -6,6 +6,7 @@ mod answer;
 pub use answer::{FileId, Inside, InsideMount, Process, Said, Sample};
 
 use crate::sandbox::promise::{Gpus, Mount, Promise, Role};
+use crate::sandbox::proof::witness::CodexFile;
 use crate::step::Command;
 
 /// Where the probe lies inside, on the read-only mount of `Role::Guest`.
@@ -22,6 +23,17 @@ const PYTHON: &str = "/usr/bin/python3";
 /// Above the probe's own bound of 25 s, so that its own words come first.
 const BOUND: u64 = 30;
 
+/// What the probe is asked of Codex.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AskCodex {
+    /// Nothing.
+    Nothing,
+    /// What its name leads to: this very file answered at the container's start, before any agent ran inside.
+    File(CodexFile),
+    /// That, and its version, by starting it.
+    Version,
+}
+
 /// What the probe is asked to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
@@ -31,8 +43,8 @@ pub struct Request {
     pub mounts: Vec<Mount>,
     /// Whether the workspace's probe file is made: only where the host looks at it and removes it.
     pub workspace_file: bool,
-    /// Whether Codex is asked for its version.
-    pub codex: bool,
+    /// What is asked of Codex.
+    pub codex: AskCodex,
     /// Whether the GPUs are asked for their names.
     pub gpus: bool,
     /// The most entries that are looked at in one data set.
@@ -50,7 +62,7 @@ impl Request {
             nonce: nonce.into(),
             mounts: promise.mounts.clone(),
             workspace_file: true,
-            codex: true,
+            codex: AskCodex::Version,
             gpus: promise.gpus != Gpus::None,
             entries: 200,
             programs: Vec::new(),
@@ -88,8 +100,10 @@ impl Request {
         if self.workspace_file {
             pairs.push(("workspace", WORKSPACE_INSIDE.into()));
         }
-        if self.codex {
-            pairs.push(("codex", CODEX_INSIDE.into()));
+        match self.codex {
+            AskCodex::Nothing => {}
+            AskCodex::File(_) => pairs.push(("codex", CODEX_INSIDE.into())),
+            AskCodex::Version => pairs.push(("codex-version", CODEX_INSIDE.into())),
         }
         if self.gpus {
             pairs.push(("smi", "nvidia-smi".into()));
@@ -116,7 +130,7 @@ mod tests {
             "docker exec c1 /usr/bin/env -i 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
              'HOME=/home/codex' /usr/bin/python3 -I -S -X 'pycache_prefix=/dev/null' /sandbox/probe.py nonce n0 entries 200 writable /workspace \
              dataset /datasets/ssv2 writable /home/codex/.codex writable /workspace/.git read-only /opt/codex \
-             workspace /workspace codex /usr/local/bin/codex env LD_LIBRARY_PATH env _CUDA_COMPAT_STATUS"
+             workspace /workspace codex-version /usr/local/bin/codex env LD_LIBRARY_PATH env _CUDA_COMPAT_STATUS"
         );
     }
 }

@@ -27,7 +27,7 @@ pub(crate) use claim::{Draft, some};
 pub(crate) use mounts::ids as mount_ids;
 
 use crate::exec;
-use crate::sandbox::probe::{Inside, Request};
+use crate::sandbox::probe::{AskCodex, Inside, Request};
 use crate::sandbox::promise::Promise;
 use crate::ui;
 use serde_json::{Value, json};
@@ -142,6 +142,9 @@ pub fn conclude(
     request: &Request,
 ) -> anyhow::Result<(Proof, Inside)> {
     let mut host = HostWitness::read(inspect.clone(), promise)?;
+    if let AskCodex::File(at_start) = request.codex {
+        host.codex_at_start = Some(at_start);
+    }
     // The file goes away whatever the probe's answer is worth.
     if request.workspace_file {
         host.take_workspace_file(promise, &request.nonce);

@@ -3,7 +3,7 @@
 use crate::cli::Flags;
 use crate::context::Context;
 use crate::error::failed;
-use crate::sandbox::probe::Request;
+use crate::sandbox::probe::{AskCodex, Request};
 use crate::sandbox::proof::{self, Claim, Verdict};
 use crate::sandbox::running::Running;
 use crate::sandbox::sources;
@@ -49,11 +49,12 @@ fn inside(wish: &Wish, running: &Running) -> Result<Vec<Claim>> {
             .hint("`cargo xtask down`, then `cargo xtask sandbox`")
     })?;
     let mut request = Request::new(&entry.promise, sandbox::nonce()?);
-    request.codex = false;
+    request.codex = AskCodex::Nothing;
     let mut claims = proof::prove(&running.id, &running.inspect, &entry.promise, &request)?
         .0
         .claims;
-    claims.extend(sandbox::programs_claim(&entry, &running.inspect));
+    let programs = sandbox::programs_now(&entry.promise, &running.inspect);
+    claims.extend(sandbox::programs_claim(&entry, programs.as_deref()));
     Ok(claims.into_iter().filter(about_mounts).collect())
 }
 

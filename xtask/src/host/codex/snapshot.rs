@@ -22,8 +22,30 @@ use std::time::{Duration, SystemTime};
 const ABANDONED: Duration = Duration::from_secs(3600);
 const UNFINISHED: &str = ".new-";
 
-/// All snapshots there are, those in use and those not, oldest name first. Removing them is the caller's business.
-pub fn snapshots(cx: &Context) -> Vec<PathBuf> {
+/// A snapshot that nothing mentions is kept for that long: another call may have just chosen it.
+const UNUSED: Duration = Duration::from_secs(24 * 3600);
+
+/// Where the snapshot of these items lies, or will lie.
+pub(super) fn place(cx: &Context, version: &str, items: &[Item]) -> Result<PathBuf> {
+    let fingerprint = fingerprint_of(items)?;
+    Ok(cx.state.join("codex").join(format!("{version}-{}", &fingerprint[..12])))
+}
+
+/// Removes the snapshots that are a day old and that no container mounts, and returns them. `used` are the sources of
+/// the mounts of all containers.
+pub fn prune(cx: &Context, used: &[PathBuf]) -> Vec<PathBuf> {
+    let old = |path: &PathBuf| {
+        let copied = fs::metadata(path).and_then(|meta| meta.modified()).ok();
+        let age = copied.and_then(|copied| SystemTime::now().duration_since(copied).ok());
+        age.is_some_and(|age| age > UNUSED)
+    };
+    let mut unused = snapshots(cx);
+    unused.retain(|path| old(path) && !used.contains(path) && fs::remove_dir_all(path).is_ok());
+    unused
+}
+
+/// All snapshots there are, those in use and those not, oldest name first.
+pub(super) fn snapshots(cx: &Context) -> Vec<PathBuf> {
     let entries = fs::read_dir(cx.state.join("codex")).into_iter().flatten().flatten();
     let mut found: Vec<PathBuf> = entries
         .map(|entry| entry.path())
@@ -39,9 +61,8 @@ pub fn snapshots(cx: &Context) -> Vec<PathBuf> {
 
 /// The snapshot of these items: the one there is, or a new one. Safe to call from several processes at once.
 pub(super) fn take(cx: &Context, version: &str, items: &[Item]) -> Result<PathBuf> {
-    let before = fingerprint_of(items)?;
+    let place = place(cx, version, items)?;
     let dir = cx.state.join("codex");
-    let place = dir.join(format!("{version}-{}", &before[..12]));
     if is_whole(&place, items) {
         return Ok(place);
     }
@@ -53,7 +74,7 @@ pub(super) fn take(cx: &Context, version: &str, items: &[Item]) -> Result<PathBu
         .tempdir_in(&dir)
         .with_context(|| format!("cannot make a directory in `{}`", dir.display()))?;
     copy(items, fresh.path())?;
-    if fingerprint_of(items)? != before {
+    if self::place(cx, version, items)? != place {
         return Err(failed("Codex changed on the host while it was copied")
             .hint("wait until the update has ended, then run it again")
             .into());
@@ -198,6 +219,23 @@ mod tests {
         assert_ne!(fs::read(place.join("bin/codex")).unwrap(), b"rewritten");
         let next = take(&cx, "0.170.0", &items(&binary).unwrap().0).unwrap();
         assert_eq!(snapshots(&cx), [place, next]);
+    }
+
+    #[test]
+    fn an_old_snapshot_that_nothing_mounts_is_removed() {
+        let (world, list) = (World::new(), |binary: &Path| items(binary).unwrap().0);
+        let cx = world.cx();
+        let binary = world.package("pkg");
+        let take = |version: &str| {
+            let place = take(&cx, version, &list(&binary)).unwrap();
+            let two_days_ago = SystemTime::now() - 2 * UNUSED;
+            fs::File::open(&place).unwrap().set_modified(two_days_ago).unwrap();
+            place
+        };
+        let (used, unused, young) = (take("1.0"), take("2.0"), take("3.0"));
+        fs::File::open(&young).unwrap().set_modified(SystemTime::now()).unwrap();
+        assert_eq!(prune(&cx, std::slice::from_ref(&used)), [unused]);
+        assert_eq!(snapshots(&cx), [used, young]);
     }
 
     #[test]

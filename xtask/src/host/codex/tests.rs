@@ -6,10 +6,15 @@ use std::fs;
 
 /// Resolves what is on `PATH`; every program named like Codex answers as 0.169.0.
 fn resolved(world: &World) -> Result<Codex> {
-    resolve_by(&world.cx(), None, &|path| match path.to_str() {
-        Some(name) if name.rsplit('/').next().unwrap_or_default().starts_with("codex") => Ok("0.169.0".to_owned()),
-        _ => Err(host("not Codex").into()),
-    })
+    resolve_by(
+        &world.cx(),
+        None,
+        &|path| match path.to_str() {
+            Some(name) if name.rsplit('/').next().unwrap_or_default().starts_with("codex") => Ok("0.169.0".to_owned()),
+            _ => Err(host("not Codex").into()),
+        },
+        snapshot::take,
+    )
 }
 
 #[track_caller]
@@ -164,7 +169,14 @@ fn homebrew_and_a_bare_program_miss_their_helper() {
 fn a_package_directory_can_be_given() {
     let world = World::new();
     let binary = world.package("downloads/codex-package");
-    let given = |path: &str| resolve_by(&world.cx(), Some(Path::new(path)), &|_| Ok("0.169.0".to_owned()));
+    let given = |path: &str| {
+        resolve_by(
+            &world.cx(),
+            Some(Path::new(path)),
+            &|_| Ok("0.169.0".to_owned()),
+            snapshot::take,
+        )
+    };
     let codex = given("downloads/codex-package").unwrap();
     assert_eq!((codex.layout, codex.binary), (Layout::Package, binary));
     let err = given("downloads").unwrap_err();
@@ -209,6 +221,23 @@ fn what_cannot_be_codex_is_refused_with_a_way_out() {
 }
 
 #[test]
+fn what_is_only_planned_is_not_copied() {
+    let world = World::new();
+    world.package("pkg");
+    world.link("bin/codex", "../pkg/bin/codex");
+    let cx = world.cx();
+    let by = |placing| {
+        resolve_by(&cx, None, &|_| Ok("0.169.0".to_owned()), placing)
+            .unwrap()
+            .package
+    };
+    let planned = by(snapshot::place);
+    assert!(!planned.exists() && !cx.state.join("codex").exists());
+    assert_eq!(by(snapshot::take), planned);
+    assert!(planned.join("bin/codex").is_file());
+}
+
+#[test]
 fn nothing_is_asked_or_copied_again_until_the_program_changes() {
     let world = World::new();
     let binary = world.package("pkg");
@@ -216,10 +245,15 @@ fn nothing_is_asked_or_copied_again_until_the_program_changes() {
     let asked = Cell::new(0);
     let cx = world.cx();
     let resolve = || {
-        resolve_by(&cx, None, &|_| {
-            asked.set(asked.get() + 1);
-            Ok(format!("0.169.{}", asked.get()))
-        })
+        resolve_by(
+            &cx,
+            None,
+            &|_| {
+                asked.set(asked.get() + 1);
+                Ok(format!("0.169.{}", asked.get()))
+            },
+            snapshot::take,
+        )
         .unwrap()
     };
     let first = resolve();
@@ -231,7 +265,7 @@ fn nothing_is_asked_or_copied_again_until_the_program_changes() {
     world.native("pkg/codex-path/rg", "another rg");
     let third = resolve();
     assert_eq!(asked.get(), 2);
-    assert_eq!(snapshots(&cx).len(), 3);
+    assert_eq!(snapshot::snapshots(&cx).len(), 3);
     assert_ne!(third.package, second.package);
     assert!(first.package.join("bin/codex").is_file(), "the one in use stays");
 }

@@ -51,7 +51,14 @@ fn version(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
         format!("inside, `codex` leads to `{real}`, not `{BINARY}`")
     });
     match &inside.codex {
-        None => draft.broken("the probe did not ask Codex"),
+        None => {
+            // Entering again: the mount is proven to be read-only, and the file is the one that answered.
+            draft.check(
+                host.codex_at_start.is_some() && host.codex_at_start == host.codex,
+                || "the probe did not ask Codex, and this file has not answered before".into(),
+            );
+            draft.host("it answered so at the container's start, and has not changed since");
+        }
         Some(said) => {
             let text = said.text.trim();
             draft.inside(format!("`{text}` from {real}"));
@@ -64,7 +71,7 @@ fn version(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
     match (inside.codex_id, host.codex) {
         (Some(there), Some(here)) => {
             draft.host(format!("the file is {here}"));
-            draft.check(there == here, || format!("inside it is {there}, on the host {here}"));
+            draft.check(there == here.id, || format!("inside it is {there}, on the host {here}"));
         }
         (None, _) => draft.broken("inside there is no such file"),
         (_, None) => draft.broken("the host's side of the mounted package has no `bin/codex`"),
@@ -75,7 +82,7 @@ fn version(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
 #[cfg(test)]
 mod tests {
     use super::super::fixture::{Case, breaks, good};
-    use super::super::witness::WorkspaceFile;
+    use super::super::witness::{CodexFile, WorkspaceFile};
     use super::*;
 
     fn file(change: fn(&mut WorkspaceFile)) -> Case {
@@ -103,9 +110,29 @@ mod tests {
                 Box::new(|_, inside, _| inside.codex.as_mut().unwrap().code = "TIMEOUT".into()),
                 Box::new(|_, inside, _| inside.codex_real = Some("/home/codex/bin/codex".into())),
                 Box::new(|_, inside, _| inside.codex = None),
-                Box::new(|_, _, host| host.codex.as_mut().unwrap().ino += 1),
+                Box::new(|_, _, host| host.codex.as_mut().unwrap().id.ino += 1),
             ],
         );
+    }
+
+    #[test]
+    fn a_codex_that_answered_at_the_start_is_known_by_its_file() {
+        let (promise, mut inside, mut host) = good();
+        inside.codex = None;
+        host.codex_at_start = host.codex;
+        assert_eq!(version(&promise, &inside, &host).why, None);
+        let changes: [fn(&mut CodexFile); 3] = [
+            |file| file.changed.1 += 1,
+            |file| file.size += 1,
+            |file| file.id.ino += 1,
+        ];
+        for change in changes {
+            let mut other = host.clone();
+            change(other.codex.as_mut().unwrap());
+            assert!(version(&promise, &inside, &other).why.is_some());
+        }
+        host.codex_at_start = None;
+        assert!(version(&promise, &inside, &host).why.is_some());
     }
 
     #[test]

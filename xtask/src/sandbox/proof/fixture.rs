@@ -1,6 +1,6 @@
 //! A good sandbox as both witnesses see it, to be changed one fact at a time.
 
-use super::witness::{ProcessFacts, SourceFacts, WorkspaceFile};
+use super::witness::{CodexFile, ProcessFacts, SourceFacts, WorkspaceFile};
 use super::{HostWitness, Verdict, judge};
 use crate::sandbox::mountinfo::{MountLine, MountTable};
 use crate::sandbox::probe::{FileId, Inside};
@@ -157,7 +157,12 @@ fn host() -> HostWitness {
         .map(|(target, path, ino)| (target.to_owned(), source(path, ino)))
         .into(),
         out_of_reach: ["/repo", "/state"].map(|dir| (dir.into(), own.place_of(dir))).into(),
-        codex: Some(FileId { dev: 1, ino: 6 }),
+        codex: Some(CodexFile {
+            id: FileId { dev: 1, ino: 6 },
+            size: 300,
+            changed: (1, 0),
+        }),
+        codex_at_start: None,
         real_git: Some((FileId { dev: 1, ino: 66 }, own.place_of("/ws/.git"))),
         own_mounts: own,
         own_namespaces,

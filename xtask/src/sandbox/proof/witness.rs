@@ -34,7 +34,9 @@ pub struct HostWitness {
     /// The promised directories that are out of reach, with their places where they exist.
     pub out_of_reach: Vec<(PathBuf, Option<Place>)>,
     /// The file of the mounted Codex.
-    pub codex: Option<FileId>,
+    pub codex: Option<CodexFile>,
+    /// The file that answered with the promised version at the container's start, before any agent ran inside.
+    pub codex_at_start: Option<CodexFile>,
     /// What lies on the host where `Role::Git` is mounted inside.
     pub real_git: Option<(FileId, Option<Place>)>,
     /// The probe's file in the workspace, once looked for.
@@ -52,6 +54,28 @@ pub struct ProcessFacts {
     pub limits: String,
     /// `ns/*`.
     pub namespaces: BTreeMap<String, String>,
+}
+
+/// A file of Codex, by what changes with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CodexFile {
+    /// Which file.
+    pub id: FileId,
+    /// Its length in bytes.
+    pub size: u64,
+    /// When it was last changed in any way, as only the kernel sets it: seconds and nanoseconds.
+    pub changed: (i64, i64),
+}
+
+impl std::fmt::Display for CodexFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (seconds, nanoseconds) = self.changed;
+        write!(
+            f,
+            "{}, {} bytes, changed {seconds}.{nanoseconds:09}",
+            self.id, self.size
+        )
+    }
 }
 
 /// The source of a mount, as the host sees it.
@@ -102,6 +126,7 @@ impl HostWitness {
             sources,
             out_of_reach,
             codex: codex_file(promise),
+            codex_at_start: None,
             real_git: real_git(promise, &own_mounts),
             own_namespaces: namespaces("/proc/self/ns"),
             own_mounts,
@@ -212,9 +237,18 @@ fn source_facts(source: &Path, mounts: &MountTable) -> SourceFacts {
     }
 }
 
-fn codex_file(promise: &Promise) -> Option<FileId> {
+/// The file of the mounted Codex, as the host sees it now.
+pub fn codex_file(promise: &Promise) -> Option<CodexFile> {
     let package = promise.mounts.iter().find(|mount| mount.role == Role::CodexPackage)?;
-    file_id(&package.source.join("bin/codex")).ok()
+    let meta = fs::metadata(package.source.join("bin/codex")).ok()?;
+    Some(CodexFile {
+        id: FileId {
+            dev: meta.dev(),
+            ino: meta.ino(),
+        },
+        size: meta.size(),
+        changed: (meta.ctime(), meta.ctime_nsec()),
+    })
 }
 
 fn real_git(promise: &Promise, mounts: &MountTable) -> Option<(FileId, Option<Place>)> {

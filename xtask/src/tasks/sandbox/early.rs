@@ -1,18 +1,18 @@
-//! Asks inside before the engine has said whether the container still runs: the two take as long as each other, and
+//! Asks inside before the engine has said whether the container (still) runs: the two take as long as each other, and
 //! side by side they take half. Where it turns out that nothing or something else runs, the answer is thrown away.
 
-use super::entry;
+use super::entry::Entry;
 use crate::exec;
 use crate::sandbox::codex_home::Mirror;
-use crate::sandbox::places::Places;
-use crate::sandbox::probe::Request;
+use crate::sandbox::probe::{AskCodex, Request};
+use crate::sandbox::proof::witness::codex_file;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 
 /// An answer that may turn out to be of use.
 pub struct Early {
-    /// The container that was asked, by its full id.
-    pub id: String,
+    /// The container that was asked, by its full id, or by its name where it was just started.
+    pub container: String,
     /// What it was asked.
     pub request: Request,
     /// What it said.
@@ -20,24 +20,30 @@ pub struct Early {
     file: PathBuf,
 }
 
-/// The request to a container that made this promise, with the programs that the user's MCP servers need.
+/// The request to a container that was started with this entry, with the programs that the user's MCP servers need.
+/// Codex is not started again where its file is the one that answered at the container's start.
 ///
 /// # Errors
 /// The kernel gives no random numbers.
-pub fn request(promise: &crate::sandbox::promise::Promise, mirror: &Mirror) -> Result<Request> {
-    let mut request = Request::new(promise, super::nonce()?);
+pub fn request(entry: &Entry, mirror: &Mirror) -> Result<Request> {
+    let mut request = Request::new(&entry.promise, super::nonce()?);
+    if let Some(file) = entry.codex.filter(|file| codex_file(&entry.promise) == Some(*file)) {
+        request.codex = AskCodex::File(file);
+    }
     request.programs = mirror.mcp.iter().map(|server| server.command.clone()).collect();
     Ok(request)
 }
 
-/// Asks the container that was started last for this workspace; `None` where that is not known.
-pub fn ask(places: &Places, workspace: &Path, mirror: &Mirror) -> Option<Early> {
-    let (id, entry) = entry::last(places)?;
-    let request = request(&entry.promise, mirror).ok()?;
+/// Asks a container that was started with this entry.
+///
+/// # Errors
+/// The kernel gives no random numbers. That the container does not answer is part of the answer.
+pub fn ask(container: String, entry: &Entry, workspace: &Path, mirror: &Mirror) -> Result<Early> {
+    let request = request(entry, mirror)?;
     let file = workspace.join(Request::workspace_file_name(&request.nonce));
-    let answer = exec::stdout_of(&request.command(&id));
-    Some(Early {
-        id,
+    let answer = exec::stdout_of(&request.command(&container));
+    Ok(Early {
+        container,
         request,
         answer,
         file,

@@ -1,14 +1,17 @@
 //! What is kept of a container from its start: its promise, and what the image's entry point had set up before any
 //! agent ran inside. The container cannot reach the file.
 
+use crate::context::Context;
 use crate::exec;
-use crate::sandbox::places::Places;
+use crate::sandbox::places::{self, Places};
+use crate::sandbox::probe::FileId;
 use crate::sandbox::promise::Promise;
+use crate::sandbox::proof::witness::CodexFile;
 use crate::sandbox::proof::{Claim, programs};
 use anyhow::Result;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What is kept.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +20,8 @@ pub struct Entry {
     pub promise: Promise,
     /// Variables of its main process that `docker exec` would not have.
     pub carried: BTreeMap<String, String>,
+    /// The file of Codex that answered with the promised version.
+    pub codex: Option<CodexFile>,
     /// The fingerprint of the programs that the inside witness runs, where the container's user is root.
     pub programs: Option<String>,
 }
@@ -27,6 +32,7 @@ impl Entry {
         Entry {
             promise,
             carried: BTreeMap::new(),
+            codex: None,
             programs: None,
         }
     }
@@ -39,13 +45,29 @@ pub fn read(places: &Places, id: &str) -> Option<Entry> {
 
 /// The container that was started last, by its id, and what was kept of it.
 pub fn last(places: &Places) -> Option<(String, Entry)> {
-    let value: Value = serde_json::from_slice(&std::fs::read(&places.entry).ok()?).ok()?;
+    of_file(&places.entry)
+}
+
+/// The sources of the mounts of all this user's containers, whatever their workspace.
+pub fn mounted(cx: &Context) -> Vec<PathBuf> {
+    let workspaces = std::fs::read_dir(cx.state.join("workspaces"));
+    let entries = workspaces.into_iter().flatten().flatten();
+    entries
+        .filter_map(|workspace| of_file(&workspace.path().join(places::ENTRY)))
+        .flat_map(|(_, entry)| entry.promise.mounts)
+        .map(|mount| mount.source)
+        .collect()
+}
+
+fn of_file(path: &Path) -> Option<(String, Entry)> {
+    let value: Value = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
     let carried = value["carried"].as_object()?.iter();
     let entry = Entry {
         promise: Promise::from_json(&value["promise"])?,
         carried: carried
             .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
             .collect(),
+        codex: codex_of(&value["codex"]),
         programs: value["programs"].as_str().map(str::to_owned),
     };
     Some((value["container"].as_str()?.to_owned(), entry))
@@ -60,10 +82,20 @@ pub fn programs_now(promise: &Promise, inspect: &Value) -> Option<String> {
     programs::fingerprint(Path::new(&format!("/proc/{pid}/root")))
 }
 
-/// The claim about them.
-pub fn programs_claim(entry: &Entry, inspect: &Value) -> Option<Claim> {
-    let now = programs_now(&entry.promise, inspect);
-    programs::judge(entry.promise.uid, entry.programs.as_deref(), now.as_deref())
+/// The claim about them, by what they are now.
+pub fn programs_claim(entry: &Entry, now: Option<&str>) -> Option<Claim> {
+    programs::judge(entry.promise.uid, entry.programs.as_deref(), now)
+}
+
+fn codex_of(value: &Value) -> Option<CodexFile> {
+    Some(CodexFile {
+        id: FileId {
+            dev: value[0].as_u64()?,
+            ino: value[1].as_u64()?,
+        },
+        size: value[2].as_u64()?,
+        changed: (value[3].as_i64()?, value[4].as_i64()?),
+    })
 }
 
 /// Keeps it.
@@ -71,7 +103,16 @@ pub fn programs_claim(entry: &Entry, inspect: &Value) -> Option<Claim> {
 /// # Errors
 /// The state folder cannot be written.
 pub fn write(places: &Places, id: &str, entry: &Entry) -> Result<()> {
-    let value =
-        json!({"container": id, "promise": entry.promise.json(), "carried": entry.carried, "programs": entry.programs});
+    let codex = entry.codex.map(|file| {
+        let (seconds, nanoseconds) = file.changed;
+        json!([file.id.dev, file.id.ino, file.size, seconds, nanoseconds])
+    });
+    let value = json!({
+        "container": id,
+        "promise": entry.promise.json(),
+        "carried": entry.carried,
+        "codex": codex,
+        "programs": entry.programs,
+    });
     exec::write_file(&places.entry, format!("{value:#}\n").as_bytes(), 0o600)
 }

@@ -9,7 +9,7 @@ mod prepare;
 mod signals;
 mod start;
 
-pub use entry::{programs_claim, read as read_entry};
+pub use entry::{programs_claim, programs_now, read as read_entry};
 pub use mounts::problems;
 pub use prepare::{Wish, canonical, gather};
 
@@ -49,8 +49,8 @@ pub fn run(cx: &Context, flags: &Flags, shell: bool, args: &[String]) -> Result<
     let lock = lock(&ground.places)?;
     let signals = Signals::catch()?;
     let mut wish = ground.gather(cx, true)?;
-    let mut started = start::ensure(cx, &wish)?;
-    let proven = match start::prove(cx, &mut wish, &mut started) {
+    let mut started = start::ensure(cx, &mut wish)?;
+    let proven = match start::prove(cx, &wish, &mut started) {
         Ok(_) if signals.any() => Err(failed("interrupted before Codex was entered").into()),
         proven => proven,
     };

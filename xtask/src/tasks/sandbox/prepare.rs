@@ -1,7 +1,7 @@
 //! What is wanted, gathered before anything is changed: settings, and the facts of this host, side by side.
 
 use super::early::{self, Early};
-use super::home;
+use super::{entry, home};
 use crate::cli::Flags;
 use crate::context::Context;
 use crate::error::usage;
@@ -51,8 +51,30 @@ pub struct Wish {
     pub mirror: Mirror,
     /// What the container that ran last said of itself.
     pub early: Option<Early>,
-    /// What the engine said of itself, where no container was known and one has to be started.
-    pub engine: Option<Engine>,
+    /// What the engine said, where no container was known and one has to be started.
+    pub engine: Option<Engined>,
+}
+
+/// What the engine says before a container is started: of itself, and of the images that it has.
+pub struct Engined {
+    /// The engine itself.
+    pub engine: Engine,
+    /// The image.
+    pub image: image::State,
+}
+
+impl Engined {
+    /// Asks both at the same time.
+    ///
+    /// # Errors
+    /// No engine answers.
+    pub fn read(cx: &Context, settings: &Settings, user: &User) -> Result<Engined> {
+        let (engine, image) = exec::both(|| engine::read(cx), || image::state(cx, settings, user));
+        Ok(Engined {
+            engine: engine?,
+            image: image?,
+        })
+    }
 }
 
 /// What is known without asking any program.
@@ -132,13 +154,16 @@ impl Ground {
         };
         let early = || -> Result<Option<Early>> {
             home::guest(&places, &network)?;
-            Ok(early::ask(&places, &workspace, &mirror))
+            let last = entry::last(&places);
+            last.map(|(id, entry)| early::ask(id, &entry, &workspace, &mirror))
+                .transpose()
         };
-        // Whatever is likely to be needed next is asked for already: the container, or where none is known the engine.
+        // Whatever is likely to be needed next is asked for already: the container, or where none is known what it
+        // takes to start one.
         let next = || match (enter, places.entry.exists()) {
             (false, _) => Ok((None, None)),
             (true, true) => early().map(|early| (early, None)),
-            (true, false) => engine::read(cx).map(|engine| (None, Some(engine))),
+            (true, false) => Engined::read(cx, &settings, &user).map(|engine| (None, Some(engine))),
         };
         let identity = || {
             repository
@@ -146,10 +171,15 @@ impl Ground {
                 .map_or(Ok(Identity::default()), |repo| airlock::identity(Some(repo)))
         };
         let image = image::inputs(cx, &settings, &user)?;
-        let (running, (next, (codex, identity))) = exec::both(
-            || super::find(&container),
-            || exec::both(next, || (codex::resolve(cx, settings.codex.as_deref()), identity())),
-        );
+        // Where nothing is entered, nothing is copied.
+        let resolve = if enter { codex::resolve } else { codex::plan };
+        // The answer from inside takes longest: it is asked for first.
+        let (next, (running, (codex, identity))) = exec::both(next, || {
+            exec::both(
+                || super::find(&container),
+                || (resolve(cx, settings.codex.as_deref()), identity()),
+            )
+        });
         let (codex, running, identity, (early, engine)) = (codex?, running?, identity?, next?);
         Ok(Wish {
             settings,

@@ -1,17 +1,18 @@
 //! From what is wanted to a running container that was proven.
 
-use super::early;
+use super::early::{self, Early};
 use super::entry::{self, Entry};
-use super::prepare::Wish;
+use super::prepare::{Engined, Wish};
 use super::{home, mounts};
 use crate::context::Context;
 use crate::error::{failed, host};
 use crate::exec;
-use crate::host::{engine, gpu};
+use crate::host::{codex, engine, gpu};
 use crate::sandbox::codex_home::McpServer;
 use crate::sandbox::compose::{self, Project};
 use crate::sandbox::probe::{Inside, Request};
 use crate::sandbox::promise::{Gpus, Promise};
+use crate::sandbox::proof::witness::codex_file;
 use crate::sandbox::proof::{self, Proof};
 use crate::sandbox::running::{self, Running, differences, sessions};
 use crate::step::{Command, Step};
@@ -34,6 +35,8 @@ pub struct Started {
     pub inspect: Value,
     /// MCP servers of the user's configuration whose program is not inside, once that was asked.
     pub missing: Vec<String>,
+    /// What it has said of itself already.
+    pub early: Option<Early>,
 }
 
 /// Asks the engine for a container by name.
@@ -49,7 +52,8 @@ pub fn find(container: &str) -> Result<Option<Running>> {
 ///
 /// # Errors
 /// The host cannot run it, a source is refused, or a live session would lose its container.
-pub fn ensure(cx: &Context, wish: &Wish) -> Result<Started> {
+pub fn ensure(cx: &Context, wish: &mut Wish) -> Result<Started> {
+    let early = wish.early.take();
     let Some(running) = wish.running.as_ref().filter(|running| running.up) else {
         return create(cx, wish);
     };
@@ -79,6 +83,7 @@ pub fn ensure(cx: &Context, wish: &Wish) -> Result<Started> {
                 entry,
                 inspect: running.inspect.clone(),
                 missing: Vec::new(),
+                early: early.filter(|early| early.container == running.id),
             });
         }
         _ => {}
@@ -115,14 +120,15 @@ fn held_back(changes: &[String], live: &[String]) -> anyhow::Error {
     .into()
 }
 
-fn create(cx: &Context, wish: &Wish) -> Result<Started> {
+fn create(cx: &Context, wish: &mut Wish) -> Result<Started> {
     mounts::check(cx, wish)?;
     // The engine takes a while to describe itself; the home is laid ready meanwhile.
-    let (engine, (image, ready)) = exec::both(
-        || wish.engine.clone().map_or_else(|| engine::read(cx), Ok),
-        || (image::state(cx, &wish.settings, &wish.user), home::refresh(wish)),
+    let known = wish.engine.take();
+    let (known, ready) = exec::both(
+        || known.map_or_else(|| Engined::read(cx, &wish.settings, &wish.user), Ok),
+        || home::refresh(wish),
     );
-    let engine = engine?;
+    let Engined { engine, image } = known?;
     engine::refuse(&engine)?;
     let gpus = &wish.settings.gpus;
     let facts = if *gpus == Gpus::None {
@@ -132,30 +138,38 @@ fn create(cx: &Context, wish: &Wish) -> Result<Started> {
     };
     let route = gpu::route(gpus, &engine, &facts)?;
     ready?.iter().for_each(ui::say);
-    let (tag, id) = image::ensure(cx, &wish.settings, &wish.user, &image?)?;
+    let (tag, id) = image::ensure(cx, &wish.settings, &wish.user, &image)?;
     // Again, with what was just laid ready: nothing of it may be wrong either.
     mounts::check(cx, wish)?;
     let project = mounts::project(cx, wish, &tag, route)?;
     wish.codex.notes.iter().for_each(ui::warn);
     up(&project)?;
     let container = project.container();
-    let running = find(&container)?.ok_or_else(|| {
-        failed(format!(
-            "`docker compose up` ended well, and there is no container `{container}`"
-        ))
-    })?;
-    let promise = Promise {
+    let entry = Entry::new(Promise {
         image_id: Some(id),
         ..project.promise
-    };
-    let (entry, inspect) = (Entry::new(promise), running.inspect);
+    });
+    let (running, early) = exec::both(
+        || find(&container),
+        || early::ask(container.clone(), &entry, &wish.workspace, &wish.mirror),
+    );
+    let there = running.and_then(|running| {
+        let missing = || {
+            failed(format!(
+                "`docker compose up` ended well, and there is no container `{container}`"
+            ))
+        };
+        Ok((running.ok_or_else(missing)?, early?))
+    });
+    let (running, early) = there.inspect_err(|_| take_back(&container))?;
     Ok(Started {
         container,
         id: running.id,
         ours: true,
         entry,
-        inspect,
+        inspect: running.inspect,
         missing: Vec::new(),
+        early: Some(early),
     })
 }
 
@@ -170,10 +184,14 @@ fn up(project: &Project) -> Result<()> {
     if said.ok() {
         return Ok(());
     }
-    // What was half made is not left behind.
-    let _ = exec::capture(&compose::remove(&project.container()));
-    let _ = exec::capture(&compose::remove_network(&project.container()));
+    take_back(&project.container());
     Err(cannot_start(&said.stderr))
+}
+
+/// What was half made is not left behind.
+fn take_back(container: &str) {
+    let _ = exec::capture(&compose::remove(container));
+    let _ = exec::capture(&compose::remove_network(container));
 }
 
 /// The error of a failed `docker compose up`, with the remedy where its text has a known cause.
@@ -219,38 +237,46 @@ fn cannot_start(stderr: &str) -> anyhow::Error {
 ///
 /// # Errors
 /// A witness cannot be asked, or the proof cannot be saved.
-pub fn prove(cx: &Context, wish: &mut Wish, started: &mut Started) -> Result<Proof> {
-    if started.ours {
-        // Before any agent ran inside.
-        started.entry.programs = entry::programs_now(&started.entry.promise, &started.inspect);
-    }
+pub fn prove(cx: &Context, wish: &Wish, started: &mut Started) -> Result<Proof> {
     let promise = &started.entry.promise;
-    let early = wish
-        .early
-        .take()
-        .filter(|early| !started.ours && early.id == started.id);
-    let (mut proof, inside) = match early {
+    let (mut proof, inside) = match started.early.take() {
         Some(mut early) => {
             let answer = std::mem::replace(&mut early.answer, Ok(String::new()));
             proof::conclude(answer, &started.inspect, promise, &early.request)?
         }
         None => {
             home::guest(&wish.places, &wish.network)?;
-            let request = early::request(promise, &wish.mirror)?;
+            let request = early::request(&started.entry, &wish.mirror)?;
             proof::prove(&started.id, &started.inspect, promise, &request)?
         }
     };
     // After the answer: what was put in the interpreter's place to give it shows by its time of change ever after.
+    let programs = entry::programs_now(promise, &started.inspect);
+    if started.ours {
+        // No agent has run inside yet.
+        started.entry.programs.clone_from(&programs);
+    }
     proof
         .claims
-        .extend(entry::programs_claim(&started.entry, &started.inspect));
+        .extend(entry::programs_claim(&started.entry, programs.as_deref()));
     let text = format!("{:#}\n", proof.json());
     exec::write_file(&wish.places.proof, text.as_bytes(), 0o600)?;
     exec::write_file(&copy_of_proof(cx), text.as_bytes(), 0o644)?;
     if started.ours {
         // Before any agent ran inside: what the image's entry point set up.
         started.entry.carried = inside.env.clone();
+        started.entry.codex = inside
+            .codex
+            .is_some()
+            .then(|| codex_file(&started.entry.promise))
+            .flatten();
         entry::write(&wish.places, &started.id, &started.entry)?;
+        for old in codex::prune(cx, &entry::mounted(cx)) {
+            ui::say(format_args!(
+                "removed `{}`: an older Codex that nothing mounts",
+                old.display()
+            ));
+        }
     } else if inside.sessions().is_empty() {
         // While an agent is live its files are left alone: it could bend the paths that they are written through.
         home::refresh(wish)?.iter().for_each(ui::say);
@@ -328,6 +354,7 @@ pub fn dry_run(cx: &Context, wish: &Wish, shell: bool, args: &[String]) -> Resul
         entry,
         inspect: Value::Null,
         missing: Vec::new(),
+        early: None,
     };
     ui::result(super::enter::command(cx, wish, &started, "SESSION", shell, args));
     Ok(0)
