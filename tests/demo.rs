@@ -108,6 +108,7 @@ fn a_tier_that_is_demanded_and_cannot_run_is_a_failure() {
         ("all", "this machine lacks"),
     ] {
         let place = watched();
+        place.program("python3", "");
         let run = Xtask::at(&place)
             .bare_path()
             .args(["test", "--tier", tier])
@@ -121,4 +122,16 @@ fn a_tier_that_is_demanded_and_cannot_run_is_a_failure() {
         assert!(run.error().contains(why), "{}", run.error());
         untouched(&place);
     }
+}
+
+#[test]
+fn a_machine_without_the_programs_of_the_default_tier_is_told_which() {
+    let place = watched();
+    let run = Xtask::at(&place).bare_path().args(["test"]).run().ended(3);
+    assert!(
+        run.error().starts_with("error: this machine lacks `python3`"),
+        "{}",
+        run.error()
+    );
+    untouched(&place);
 }

@@ -26,7 +26,6 @@ pub(crate) struct Xtask<'a> {
     stdin: &'static str,
     user: Option<User>,
     groups: Vec<u32>,
-    together: bool,
 }
 
 impl<'a> Xtask<'a> {
@@ -42,7 +41,6 @@ impl<'a> Xtask<'a> {
             stdin: "",
             user: place.owner,
             groups: Vec::new(),
-            together: false,
         }
     }
 
@@ -82,12 +80,6 @@ impl<'a> Xtask<'a> {
                 self = self.env(name, value);
             }
         }
-        self
-    }
-
-    /// Both its streams in one, in the order in which a terminal would show them: as standard output.
-    pub(crate) fn together(mut self) -> Self {
-        self.together = true;
         self
     }
 
@@ -156,11 +148,7 @@ impl<'a> Xtask<'a> {
     /// Runs it, within its bound.
     #[track_caller]
     pub(crate) fn run(self) -> Run<'a> {
-        let mut words = self.words();
-        if self.together {
-            let shell = ["sh", "-c", r#"exec "$@" 2>&1"#, "sh"].map(OsString::from);
-            words.splice(0..0, shell);
-        }
+        let words = self.words();
         let output = Command::new(&words[0])
             .args(&words[1..])
             .stdin(self.stdin)
