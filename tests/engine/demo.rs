@@ -1,9 +1,11 @@
 //! The demo as a newcomer walks it: nothing there but an engine, twice, and away with it.
 
+use crate::support::engine;
 use crate::support::place::{Place, User, repository};
 use crate::support::proc;
 use crate::support::run::{Run, Xtask};
-use crate::support::{engine, sandbox};
+use crate::support::sandbox::{self, Sandbox};
+use crate::support::terminal::Terminal;
 use snapbox::{Assert, Data};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -118,4 +120,31 @@ fn a_newcomer_sees_the_whole_main_path_and_gets_rid_of_it_again() {
         found.sort_unstable();
         assert_eq!(found.join("\n"), left);
     }
+}
+
+#[test]
+fn with_a_login_and_a_terminal_the_user_s_own_codex_is_entered() {
+    let sandbox = Sandbox::new();
+    let _removed = Removed(&sandbox.place);
+    // The login is for nobody: the host's configuration leads to the stand-in for the model.
+    sandbox
+        .place
+        .write("home/.codex/auth.json", r#"{"OPENAI_API_KEY": "sk-none"}"#);
+    let terminal = Terminal::open(&sandbox.place, sandbox.task_without_data("demo"));
+    terminal.shows("Enter Codex? [Y/n]", 180);
+    assert!(!terminal.screen().contains("SCRIPTED"), "{}", terminal.screen());
+    terminal.press("Enter");
+    terminal.shows("fake-model", 60);
+    terminal.types("SAY: my-own-model");
+    terminal.shows("SAY: my-own", 20);
+    terminal.press("Enter");
+    terminal.shows("• my-own-model", 30);
+    terminal.types("/quit");
+    terminal.shows("› /quit", 20);
+    terminal.press("Enter");
+    assert_eq!(terminal.ended(30), 0);
+    terminal.shows("cargo xtask demo --clean", 5);
+    Xtask::at(&sandbox.place).args(["demo", "--clean"]).run().ok();
+    assert_eq!(container(&sandbox.place), None);
+    assert!(sandbox.place.path("home/.codex/auth.json").exists());
 }
