@@ -68,6 +68,8 @@ fi
 
 # The Codex home is mounted here. Where it is not, Codex must still be able to make its own.
 mkdir -p "$home/.codex"
+# The caches are volumes, and the engine gives a new one the owner of what lies here.
+mkdir -p "$home/.cache/huggingface" "$home/.cache/torch" "$home/.cache/pip" "$home/.cache/uv"
 chown -R "$HOST_UID:$HOST_GID" "$home"
 chmod 0755 "$home"
 chmod 0700 "$home/.codex"
@@ -82,6 +84,7 @@ expect() { # what, expected, seen
 expect "uid" "$HOST_UID" "$(id -u "$name")"
 expect "gid" "$HOST_GID" "$(id -g "$name")"
 expect "home" "$home" "$(getent passwd "$name" | cut -d: -f6)"
+expect "caches' owner" "$HOST_UID:$HOST_GID" "$(stat -c %u:%g "$home/.cache/pip")"
 expect "home's owner" "$HOST_UID:$HOST_GID" "$(stat -c %u:%g "$home/.codex")"
 if [ "$HOST_UID" -ne 0 ]; then expect "name" "$name" "$(account_of "$HOST_UID")"; fi
 echo "user: $name has $HOST_UID:$HOST_GID"

@@ -3,6 +3,10 @@
 use crate::support::place::repository;
 use std::collections::BTreeSet;
 use std::fs;
+use xtask::smoke::checks::CHECKS;
+use xtask::smoke::judge::Advice;
+use xtask::smoke::show::Facts;
+use xtask::smoke::{Arch, Mode, Outcome, Request, json};
 
 fn read(name: &str) -> String {
     fs::read_to_string(repository().join(name)).unwrap_or_else(|err| panic!("{name}: {err}"))
@@ -21,7 +25,13 @@ fn command_lines(text: &str) -> Vec<String> {
 
 #[test]
 fn every_command_line_in_the_documents_parses() {
-    for name in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"] {
+    for name in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "docs/gpu-smoke.md",
+    ] {
         let lines = command_lines(&read(name));
         assert!(name != "README.md" || lines.len() > 10, "{lines:?}");
         for line in lines {
@@ -37,7 +47,8 @@ fn every_command_line_in_the_documents_parses() {
 #[test]
 fn the_readme_has_every_command() {
     let readme = read("README.md");
-    for command in xtask::cli::command().get_subcommands() {
+    let command = xtask::cli::command();
+    for command in command.get_subcommands().filter(|command| !command.is_hide_set()) {
         let row = format!("| `cargo xtask {}", command.get_name());
         assert!(readme.contains(&row), "README.md has no row `{row}`");
     }
@@ -95,5 +106,53 @@ fn the_readme_quotes_the_transcript_as_it_is() {
             .unwrap_or_else(|| panic!("not in the transcript, or not there:\n{part}"))
             + part.len();
         rest = &rest[end..];
+    }
+}
+
+#[test]
+fn the_smoke_tests_document_has_every_check_and_every_key_of_its_json() {
+    let text = read("docs/gpu-smoke.md");
+    for check in CHECKS {
+        let need = match (check.required, check.full) {
+            (true, _) => "required",
+            (false, false) => "reported",
+            (false, true) => "reported, `--full`",
+        };
+        let gpu = if check.gpu { "yes" } else { "no" };
+        let row = format!("| `{}` | {need} | {gpu} | {} |", check.id, check.what);
+        assert!(text.contains(&row), "docs/gpu-smoke.md has no row `{row}`");
+    }
+    let why = Advice {
+        cause: String::new(),
+        remedy: String::new(),
+    };
+    let request = Request {
+        nonce: String::new(),
+        arch: Arch::parse("12.0").expect("an architecture"),
+        mode: Mode::Quick,
+        gpus: None,
+        gpu: false,
+        dataset: None,
+        seconds: 1,
+        torch: None,
+    };
+    let outcome = Outcome::not_started(&request, why);
+    let document = json::document(&Facts::default(), &request, None, &outcome);
+    let keys = |value: &serde_json::Value| {
+        value
+            .as_object()
+            .expect("an object")
+            .keys()
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| `")).collect();
+    for key in keys(&document).into_iter().chain(keys(&document["checks"][0])) {
+        let named = |row: &&str| {
+            row.split(" | ")
+                .next()
+                .is_some_and(|first| first.contains(&format!("`{key}`")))
+        };
+        assert!(rows.iter().any(named), "docs/gpu-smoke.md does not say what `{key}` is");
     }
 }

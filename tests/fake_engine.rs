@@ -75,7 +75,6 @@ pub(crate) fn changes_nothing(calls: &Calls) {
 fn a_remote_engine_is_refused() {
     let place = ready();
     let mut docker = FakeDocker::new();
-    docker.info["ClientInfo"]["Context"] = json!("far");
     docker.endpoint = "ssh://far.example".into();
     on(&place, docker).exactly(
         3,
@@ -155,8 +154,39 @@ hint: use an engine without `userns-remap`; this tool never changes an engine's 
     );
 }
 
+/// What Podman 4.3.1 answers under the name `docker`, asked with Docker's own formats.
+pub(crate) fn podman() -> FakeDocker {
+    let mut docker = FakeDocker::new().answer(
+        "container inspect *",
+        125,
+        "[]\n",
+        "Error: inspecting object: no such container x\n",
+    );
+    docker.version = json!({"Client": {
+        "APIVersion": "4.3.1", "Version": "4.3.1", "GoVersion": "go1.19.8", "GitCommit": "",
+        "BuiltTime": "Thu Jan  1 00:00:00 1970", "Built": 0, "OsArch": "linux/amd64", "Os": "linux",
+    }});
+    docker.info = json!({"host": {"arch": "amd64", "buildahVersion": "1.28.2", "cgroupVersion": "v1"}});
+    docker.endpoint = String::new();
+    docker
+}
+
 #[test]
 fn podman_that_calls_itself_docker_is_refused() {
+    let place = ready();
+    on(&place, podman()).exactly(
+        3,
+        "",
+        str![[r#"
+error: `docker` here is Podman, not Docker Engine: its mounts and users work differently
+hint: install Docker Engine, or put its `docker` first on PATH
+
+"#]],
+    );
+}
+
+#[test]
+fn dockers_client_on_podmans_socket_is_refused() {
     let place = ready();
     let mut docker = FakeDocker::new();
     docker.version["Server"]["Components"] = json!([{"Name": "Podman Engine", "Version": "5.4.0"}]);
@@ -181,7 +211,8 @@ fn an_engine_without_compose_is_refused() {
         "",
         str![[r#"
 error: the Docker CLI has no Compose v2 plugin
-hint: install it: `docker-compose-plugin` from Docker's packages, or `docker-compose` from Debian 13
+hint: [..]
+...
 
 "#]],
     );
@@ -194,8 +225,9 @@ fn an_engine_that_does_not_answer_is_said_to_be_down() {
     let docker = FakeDocker::new().answer("*", 1, "", said);
     docker.install(&place);
     sandbox(&place, &["--gpus", "none"]).run().exactly(3, "", str![[r#"
-error: no Docker Engine answers: Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?
-hint: start it: `sudo systemctl start docker`; `docker version` tells more
+error: no Docker Engine answers: Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?[..]
+hint: [..]
+...
 
 "#]]);
 }
@@ -208,7 +240,8 @@ fn a_host_without_docker_is_told_so() {
         "",
         str![[r#"
 error: `docker` is not on PATH
-hint: install `docker`, or add its folder to PATH
+hint: [..]
+...
 
 "#]],
     );
@@ -223,7 +256,8 @@ fn a_host_without_a_gpu_is_refused_and_told_the_ways_out() {
         "",
         str![[r#"
 error: `--gpus all` was asked for and this host has no GPU that answers: [..]
-hint: install NVIDIA's driver (open kernel modules for Blackwell), or pass `--gpus none`, or `--cpu`
+...
+hint: pass `--gpus none`, or `--cpu`, to work without a GPU
 
 "#]],
     );
@@ -240,7 +274,8 @@ fn a_gpu_without_the_toolkit_is_refused() {
         "",
         str![[r#"
 error: the NVIDIA Container Toolkit is missing: no CDI specification, no runtime hook
-hint: install `nvidia-container-toolkit`, then `sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`
+hint: [..]
+...
 
 "#]],
     );
@@ -262,4 +297,22 @@ hint: `nvidia-smi -L` lists them
 "#]],
     );
     changes_nothing(&calls);
+}
+
+#[test]
+fn a_client_that_cannot_build_is_told_before_anything_is_built() {
+    let place = ready();
+    let mut docker = FakeDocker::new();
+    docker.info["ClientInfo"]["Plugins"] = json!([{"Name": "compose", "Version": "v2.26.1"}]);
+    on(&place, docker).exactly(
+        3,
+        "",
+        str![[r#"
+login: the host has none; [..]
+error: the Docker CLI has no buildx plugin, and the image is built with it
+hint: [..]
+...
+
+"#]],
+    );
 }

@@ -12,11 +12,18 @@
 )]
 
 mod cli;
+mod completions;
 mod demo;
 mod docs;
+mod doctor;
 mod engine;
 mod fake_engine;
 mod gpu;
+mod gpu_smoke;
+mod help;
+mod look;
 mod plan;
 mod python;
+mod settings;
 mod support;
+mod workflows;

@@ -26,6 +26,7 @@ fn told(place: &Place, docker: FakeDocker, flags: &[&str]) -> Value {
     let calls = empty(image).answer("compose *", 0, "", "").install(place);
     let run = sandbox(place, flags).run().ended(1);
     assert!(run.error().contains("there is no container"), "{}", run.error());
+    assert!(run.stderr.contains("\nstarting the container: "), "{}", run.stderr);
     let up = calls.of(&["compose"]).remove(0);
     let file = up.split("[--file][").last().and_then(|rest| rest.split(']').next());
     let text = std::fs::read_to_string(file.expect("an override")).expect("the override");

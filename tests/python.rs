@@ -1,4 +1,5 @@
-//! The unit tests of what Python does in the image's build, by the host's own Python, away from its packages.
+//! The unit tests of what Python does in the image's build and in `gpu_smoke.py`, by the host's own Python, away from
+//! its packages. `test_smoke_torch` needs torch: the engine tier runs it in the image.
 
 use crate::support::place::repository;
 use crate::support::proc;
@@ -24,4 +25,19 @@ fn what_is_installed_is_what_the_lock_says() {
 #[test]
 fn a_damaged_base_is_a_fault() {
     passes("test_verify_python");
+}
+
+#[test]
+fn the_smoke_plans_judges_and_prints_without_a_gpu() {
+    passes("test_smoke_plan");
+}
+
+#[test]
+fn a_hung_or_killed_check_of_the_smoke_costs_its_own_bound() {
+    passes("test_smoke_supervise");
+}
+
+#[test]
+fn the_smoke_calls_the_drivers_libraries_rightly_and_sees_their_faults() {
+    passes("test_smoke_driver");
 }

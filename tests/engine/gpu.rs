@@ -13,7 +13,7 @@ const DEVICES: &[(&str, &str)] = &[("nvidia0", "/dev/null"), ("nvidiactl", "/dev
 /// A sandbox whose engine hands out a GPU by CDI. This machine's engine may not raise the limit of locked memory.
 fn with_gpu(devices: &[(&str, &str)]) -> (Sandbox, SecondEngine) {
     let sandbox = Sandbox::new();
-    gpu::cdi(&sandbox.place, devices);
+    gpu::cdi_with_driver(&sandbox.place, devices);
     let engine = SecondEngine::start(&sandbox.place, &[]);
     let settings = sandbox.place.read("repo/sandbox.local.yaml");
     sandbox
@@ -38,7 +38,13 @@ fn reaches_codex(gpus: &str, ids: &Value) {
     let proof = sandbox.proof();
     assert_eq!(proof.with("broken"), Vec::<String>::new());
     let held = proof.with("held");
-    for id in ["gpu.request", "gpu.devices", "container.mounts", "limits.ulimits"] {
+    for id in [
+        "gpu.request",
+        "gpu.devices",
+        "gpu.native-code",
+        "container.mounts",
+        "limits.ulimits",
+    ] {
         assert!(held.iter().any(|held| held == id), "`{id}` is not among {held:?}");
     }
     let containers = engine.containers();
@@ -65,6 +71,23 @@ fn reaches_codex(gpus: &str, ids: &Value) {
         "/dev/nvidiactl",
     ]);
     assert_eq!(listed, "/dev/nvidia0 1:3\n/dev/nvidiactl 1:5\n");
+    // A second call proves nothing anew about native code: what was seen at the start is what it says.
+    let native = |proof: &Value| {
+        let claims = proof["claims"].as_array().expect("claims").iter();
+        let claim = claims.clone().find(|claim| claim["id"] == "gpu.native-code");
+        claim.cloned().expect("the claim")
+    };
+    let inside = native(&proof.0)["evidence"]["inside"].to_string();
+    assert!(
+        inside.contains("native.code passed: sm_120 code on 1 device(s)"),
+        "{inside}"
+    );
+    assert!(inside.contains("at the start of this container, 20"), "{inside}");
+    enter(&sandbox, &engine, gpus).ok();
+    let again = sandbox.proof();
+    assert_ne!(again.0["nonce"], proof.0["nonce"]);
+    assert_eq!(native(&again.0), native(&proof.0));
+    assert_eq!(engine.containers(), containers);
 }
 
 #[test]
@@ -100,12 +123,35 @@ fn a_gpu_whose_device_is_missing() {
 }
 
 #[test]
+fn a_gpu_whose_kernel_computes_something_else() {
+    let (sandbox, engine) = with_gpu(DEVICES);
+    // The stand-in for the driver reads which fault it is to have from the environment that Codex would get.
+    sandbox
+        .place
+        .write("repo/sandbox.local.yaml", "env: [FAKE_CUDA]\nmemlock: engine\n");
+    let run = sandbox
+        .task("sandbox")
+        .env("DOCKER_HOST", &engine.host)
+        .env("FAKE_CUDA", "constant")
+        .args(["--gpus", "all", "--yes", "--", "--version"])
+        .run()
+        .ended(1);
+    is_refused(&sandbox, &engine, &run, &["gpu.native-code"]);
+    assert!(run.stderr.contains("element 1 of 1048579 is wrong"), "{}", run.stderr);
+}
+
+#[test]
 fn a_request_that_compose_drops() {
     let (sandbox, engine) = with_gpu(DEVICES);
     BreakingDocker::service("deploy: !reset null").install(&sandbox.place);
     let run = enter(&sandbox, &engine, "all").ended(1);
     BreakingDocker::assert_used(&sandbox.place);
-    is_refused(&sandbox, &engine, &run, &["gpu.request", "gpu.devices"]);
+    is_refused(
+        &sandbox,
+        &engine,
+        &run,
+        &["gpu.request", "gpu.devices", "gpu.native-code"],
+    );
 }
 
 #[test]

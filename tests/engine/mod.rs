@@ -1,7 +1,9 @@
 //! The engine tier: a real engine, the CPU image, the real Codex. Every test here fails where no engine answers.
 
 mod broken;
+mod caches;
 mod demo;
+mod doctor;
 mod gpu;
 mod image;
 mod inside;
@@ -10,5 +12,6 @@ mod network;
 mod project;
 mod refusals;
 mod review;
+mod smoke;
 mod terminal;
 mod users;

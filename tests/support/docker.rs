@@ -16,16 +16,20 @@ struct Answer {
     stderr: String,
 }
 
+/// Where the client's default context leads: it asks for no endpoint then.
+const DEFAULT_ENDPOINT: &str = "unix:///var/run/docker.sock";
+
 /// A `docker` that is not one. A call that no answer is for ends with 97 and says so.
 #[must_use]
 pub(crate) struct FakeDocker {
     answers: Vec<Answer>,
+    programs: Vec<(String, PathBuf)>,
     watched: Vec<&'static str>,
     /// What it says of itself to `docker version`; changed by a test before `install`.
     pub(crate) version: Value,
     /// What it says to `docker info`.
     pub(crate) info: Value,
-    /// What it says to `docker context inspect`.
+    /// What it says to `docker context inspect`; another one than the default's means a context of the user's own.
     pub(crate) endpoint: String,
 }
 
@@ -34,6 +38,7 @@ impl FakeDocker {
     pub(crate) fn new() -> FakeDocker {
         FakeDocker {
             answers: Vec::new(),
+            programs: Vec::new(),
             watched: Vec::new(),
             version: json!({
                 "Client": {"Platform": {"Name": ""}, "Version": "26.1.5", "ApiVersion": "1.45"},
@@ -55,7 +60,7 @@ impl FakeDocker {
                     {"Name": "compose", "Version": "v2.26.1"},
                 ]},
             }),
-            endpoint: "unix:///var/run/docker.sock".into(),
+            endpoint: DEFAULT_ENDPOINT.into(),
         }
     }
 
@@ -70,6 +75,12 @@ impl FakeDocker {
         self
     }
 
+    /// Lets a program answer calls that match the shell pattern, before any other answer.
+    pub(crate) fn runs(mut self, pattern: &str, program: impl Into<PathBuf>) -> Self {
+        self.programs.push((pattern.into(), program.into()));
+        self
+    }
+
     /// Records the value of this variable with each call.
     pub(crate) fn watch(mut self, variable: &'static str) -> Self {
         self.watched.push(variable);
@@ -77,7 +88,10 @@ impl FakeDocker {
     }
 
     /// Puts it on the place's PATH.
-    pub(crate) fn install(self, place: &Place) -> Calls {
+    pub(crate) fn install(mut self, place: &Place) -> Calls {
+        if self.endpoint != DEFAULT_ENDPOINT {
+            self.info["ClientInfo"]["Context"] = json!("far");
+        }
         let log = place.write("docker.log", "");
         let own = [
             ("version *", self.version.to_string()),
@@ -100,6 +114,10 @@ impl FakeDocker {
             "printf '%s\\n' \"$line\" >>'{}'\ncase \"$*\" in\n",
             log.display()
         ));
+        for (pattern, program) in &self.programs {
+            let (pattern, program) = (shell_pattern(pattern), program.display());
+            script.push_str(&format!("{pattern}) exec '{program}' \"$@\";;\n"));
+        }
         for (i, answer) in self.answers.iter().chain(&own).enumerate() {
             let stdout = place.write(&format!("docker.answers/{i}.out"), &answer.stdout);
             let stderr = place.write(&format!("docker.answers/{i}.err"), &answer.stderr);

@@ -11,5 +11,6 @@ pub(crate) mod proc;
 pub(crate) mod run;
 pub(crate) mod sandbox;
 pub(crate) mod second_engine;
+pub(crate) mod smoke;
 pub(crate) mod terminal;
 pub(crate) mod tls;

@@ -42,6 +42,11 @@ impl Sandbox {
         self.place.path("ssv2")
     }
 
+    /// The directory of the Codex that is used.
+    pub(crate) fn codex_dir(&self) -> &Path {
+        &self.codex
+    }
+
     /// The project on the host.
     pub(crate) fn workspace(&self) -> PathBuf {
         self.place.root().join("workspace")

@@ -1,5 +1,8 @@
 //! The command line, as data: what can be asked for, and the values it was asked with. Nothing runs here.
 
+pub mod complete;
+pub mod help;
+
 use crate::error::usage;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use std::path::PathBuf;
@@ -25,6 +28,8 @@ pub struct Flags {
     pub codex_home: Option<String>,
     /// `--yes`
     pub yes: bool,
+    /// No caches that outlive the container. On no command line: the demo leaves nothing behind.
+    pub no_caches: bool,
     /// `--dry-run`
     pub dry_run: bool,
     /// `--json`
@@ -50,19 +55,35 @@ pub enum Task {
         /// Build every layer anew.
         no_cache: bool,
     },
+    /// Prove that the GPU runs the image.
+    GpuSmoke(GpuSmoke),
     /// Validate every mount.
     Mounts,
+    /// Everything that this host lacks.
+    Doctor,
     /// What runs.
     Status,
     /// Stop it.
     Down {
         /// Also remove the Codex home and the git directory of this workspace.
         all: bool,
+        /// Also remove the caches, which all workspaces of this user share.
+        caches: bool,
     },
     /// The commits that were made in the sandbox.
     Commits {
         /// Take them over.
         take: bool,
+    },
+    /// Print the completions for a shell.
+    Completions {
+        /// The shell.
+        shell: String,
+    },
+    /// Answer a shell's completions (hidden).
+    Complete {
+        /// The command line up to the cursor.
+        line: String,
     },
     /// Run the tests of this repository.
     Test {
@@ -92,6 +113,25 @@ pub enum Task {
     },
 }
 
+/// The flags of `gpu-smoke` alone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GpuSmoke {
+    /// An image of the user's own, in place of the sandbox's.
+    pub image: Option<String>,
+    /// What kernels must be native for.
+    pub arch: Option<String>,
+    /// Where the report is written as JSON.
+    pub json: Option<PathBuf>,
+    /// Where it is written as JUnit XML.
+    pub junit: Option<PathBuf>,
+    /// The bound on the run, in seconds.
+    pub seconds: u64,
+    /// Also what takes minutes.
+    pub full: bool,
+    /// In the running sandbox.
+    pub here: bool,
+}
+
 fn flag(name: &'static str, help: &'static str) -> Arg {
     Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
 }
@@ -105,6 +145,13 @@ fn path(name: &'static str, value_name: &'static str, help: &'static str) -> Arg
 }
 
 fn settings_args(command: Command) -> Command {
+    project_args(command)
+        .arg(value("network", "NETWORK", "open, or none [default: open]"))
+        .arg(path("codex", "PATH", "The host's Codex [default: codex on PATH]"))
+        .arg(value("codex-home", "MODE", "mirror, shared or none [default: mirror]"))
+}
+
+fn project_args(command: Command) -> Command {
     command
         .arg(path(
             "workspace",
@@ -129,15 +176,45 @@ fn settings_args(command: Command) -> Command {
             "cpu",
             "Use the CPU base image made from Debian packages; implies --gpus none",
         ))
-        .arg(value("network", "NETWORK", "open, or none [default: open]"))
-        .arg(path("codex", "PATH", "The host's Codex [default: codex on PATH]"))
-        .arg(value("codex-home", "MODE", "mirror, shared or none [default: mirror]"))
 }
 
 fn image_args(command: Command) -> Command {
     command
         .arg(value("base", "REF", "The base image"))
         .arg(flag("cpu", "Use the CPU base image made from Debian packages"))
+}
+
+fn gpu_smoke() -> Command {
+    project_args(Command::new("gpu-smoke"))
+        .about("Prove that the GPU runs this image: native kernels, decoding, a report")
+        .arg(value("image", "REF", "An image of your own in place of the sandbox's").conflicts_with("base"))
+        .arg(value(
+            "arch",
+            "ARCH",
+            "The compute capability that code must be native for, such as 12.0",
+        ))
+        .arg(path("json-file", "FILE", "Write the report as JSON").long("json"))
+        .arg(path("junit", "FILE", "Write the report as JUnit XML"))
+        .arg(
+            value(
+                "timeout",
+                "SECONDS",
+                "The bound on the run [default: 300, with --full 1800]",
+            )
+            .value_parser(value_parser!(u64).range(5..=86400)),
+        )
+        .arg(flag(
+            "full",
+            "Also torch.compile, an nvcc extension, the hardware decoder: minutes",
+        ))
+        .arg(
+            flag(
+                "here",
+                "In the running sandbox of this workspace, by the path that Codex uses",
+            )
+            .conflicts_with_all(["image", "base", "cpu", "gpus", "dataset"]),
+        )
+        .arg(dry_run())
 }
 
 fn dry_run() -> Arg {
@@ -147,7 +224,7 @@ fn dry_run() -> Arg {
 fn install_engine() -> Arg {
     flag(
         "install-engine",
-        "Install and start what is missing (Debian, Ubuntu) without asking; an engine that is there is left alone",
+        "Install and start what is missing without asking (Debian, Ubuntu)",
     )
 }
 
@@ -182,7 +259,8 @@ pub fn command() -> Command {
         .about("Run the tests of this repository: every tier that this machine can run")
         .arg(
             value("tier", "TIER", "Demand a tier: default, engine, gpu or all")
-                .value_parser(["default", "engine", "gpu", "all"]),
+                .value_parser(["default", "engine", "gpu", "all"])
+                .hide_possible_values(true),
         )
         .arg(install_engine());
     let demo = Command::new("demo")
@@ -206,19 +284,29 @@ pub fn command() -> Command {
         )
         .arg(path("codex", "PATH", "The host's Codex [default: codex on PATH]"))
         .arg(flag("cpu", "Use the CPU base image; implies --gpus none"));
-    Command::new("cargo xtask")
+    let tasks = Command::new("cargo xtask")
         .bin_name("cargo xtask")
         .about("A GPU sandbox for Codex that proves what it promises")
         .after_help(
-            "Exit codes: 0 done, 1 failed or a promise does not hold, 2 usage or settings, 3 this host cannot run it.",
+            "Exit codes: 0 done, 1 failed or a promise does not hold, 2 usage or settings,\n\
+             3 this host cannot run it.",
         )
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(sandbox)
         .subcommand(image)
+        .subcommand(gpu_smoke())
         .subcommand(
             settings_args(Command::new("mounts"))
                 .about("Validate every mount, on the host and inside")
+                .arg(json()),
+        )
+        .subcommand(
+            settings_args(Command::new("doctor"))
+                .about("Show everything that this host lacks, each with the command that mends it")
+                .after_help(
+                    "Exit codes: 0 a sandbox can run, 3 the host lacks something, 2 only the settings are wrong.",
+                )
                 .arg(json()),
         )
         .subcommand(
@@ -232,6 +320,10 @@ pub fn command() -> Command {
                 .arg(flag(
                     "all",
                     "Also remove the sandbox's Codex home and git directory, after asking",
+                ))
+                .arg(flag(
+                    "caches",
+                    "Also remove the caches that your workspaces share, after asking",
                 ))
                 .arg(flag("yes", "Do not ask"))
                 .arg(dry_run()),
@@ -249,6 +341,19 @@ pub fn command() -> Command {
                 .arg(install_engine()),
         )
         .subcommand(bench)
+        .subcommand(
+            Command::new("completions")
+                .about("Print the completions for a shell")
+                .arg(
+                    Arg::new("shell")
+                        .value_name("SHELL")
+                        .required(true)
+                        .value_parser(complete::SHELLS)
+                        .help("The shell"),
+                ),
+        )
+        .subcommand(Command::new("complete").hide(true).arg(Arg::new("line").required(true)));
+    help::dress(tasks)
 }
 
 /// Parses a command line. A clap error carries help and version too: the caller prints it.
@@ -262,6 +367,7 @@ pub fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<anyho
 
 fn task(name: &str, sub: &ArgMatches) -> Task {
     let on = |name: &str| sub.get_flag(name);
+    let text = |name: &str| sub.get_one::<String>(name).cloned().unwrap_or_default();
     let list = |name: &str| {
         sub.get_many::<String>(name)
             .map(|list| list.cloned().collect())
@@ -277,9 +383,14 @@ fn task(name: &str, sub: &ArgMatches) -> Task {
             pull: on("pull"),
             no_cache: on("no-cache"),
         },
+        "gpu-smoke" => Task::GpuSmoke(gpu_smoke_flags(sub)),
         "mounts" => Task::Mounts,
+        "doctor" => Task::Doctor,
         "status" => Task::Status,
-        "down" => Task::Down { all: on("all") },
+        "down" => Task::Down {
+            all: on("all"),
+            caches: on("caches"),
+        },
         "commits" => Task::Commits { take: on("take") },
         "test" => Task::Test {
             tier: sub.get_one::<String>("tier").cloned(),
@@ -289,6 +400,8 @@ fn task(name: &str, sub: &ArgMatches) -> Task {
             install: on("install-engine"),
             clean: on("clean"),
         },
+        "completions" => Task::Completions { shell: text("shell") },
+        "complete" => Task::Complete { line: text("line") },
         "bench" => Task::Bench {
             rows: list("rows"),
             pairs: sub.get_one::<usize>("pairs").copied().unwrap_or(10),
@@ -296,6 +409,20 @@ fn task(name: &str, sub: &ArgMatches) -> Task {
         _ => Task::Ci {
             install: on("install-engine"),
         },
+    }
+}
+
+fn gpu_smoke_flags(sub: &ArgMatches) -> GpuSmoke {
+    let full = sub.get_flag("full");
+    let usual = if full { 1800 } else { 300 };
+    GpuSmoke {
+        image: sub.get_one::<String>("image").cloned(),
+        arch: sub.get_one::<String>("arch").cloned(),
+        json: sub.get_one::<PathBuf>("json-file").cloned(),
+        junit: sub.get_one::<PathBuf>("junit").cloned(),
+        seconds: sub.get_one::<u64>("timeout").copied().unwrap_or(usual),
+        full,
+        here: sub.get_flag("here"),
     }
 }
 
@@ -321,6 +448,7 @@ fn flags(sub: &ArgMatches) -> anyhow::Result<Flags> {
         codex: path("codex"),
         codex_home: text("codex-home"),
         yes: on("yes"),
+        no_caches: false,
         dry_run: on("dry-run"),
         json: on("json"),
     })
@@ -336,42 +464,4 @@ fn dataset(text: &str) -> anyhow::Result<(String, PathBuf)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parsed(args: &str) -> (Task, Flags) {
-        parse(format!("xtask {args}").split(' ').map(Into::into))
-            .unwrap()
-            .unwrap()
-    }
-
-    #[test]
-    fn the_command_line_is_well_formed() {
-        command().debug_assert();
-    }
-
-    #[test]
-    fn codex_arguments_come_after_two_dashes() {
-        let (task, flags) = parsed("sandbox --cpu --yes --dataset ssv2=/d --dataset k=a=b -- --version -m x");
-        assert_eq!(
-            task,
-            Task::Sandbox {
-                shell: false,
-                args: vec!["--version".into(), "-m".into(), "x".into()]
-            }
-        );
-        assert_eq!(
-            flags.datasets,
-            [("ssv2".into(), "/d".into()), ("k".into(), "a=b".into())]
-        );
-        assert!(flags.cpu && flags.yes && !flags.dry_run);
-    }
-
-    #[test]
-    fn a_data_set_without_a_directory_is_a_usage_error() {
-        let err = parse(["xtask", "mounts", "--dataset", "ssv2"].map(Into::into))
-            .unwrap()
-            .unwrap_err();
-        assert_eq!(crate::error::exit_code(&err), 2);
-    }
-}
+mod tests;

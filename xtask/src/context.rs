@@ -4,10 +4,11 @@ use crate::error::host;
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
-/// The surroundings of one run of `cargo xtask`.
-#[derive(Debug, Clone)]
+/// The surroundings of one run of `cargo xtask`. Not to be printed: the environment holds secrets.
+#[derive(Clone, Default)]
 pub struct Context {
     /// The root of this repository.
     pub root: PathBuf,
@@ -19,10 +20,16 @@ pub struct Context {
     pub stdin_tty: bool,
     /// Whether standard output is a terminal.
     pub stdout_tty: bool,
+    /// Whether standard error is a terminal.
+    pub stderr_tty: bool,
+    /// The columns of the terminal, where there is one.
+    pub columns: Option<usize>,
     /// `$XDG_STATE_HOME/codex-sandbox`: what must outlive a clean build. The container never reaches it.
     pub state: PathBuf,
     /// The user's home directory.
     pub home: PathBuf,
+    /// This program's own file.
+    pub exe: PathBuf,
 }
 
 impl Context {
@@ -49,8 +56,11 @@ impl Context {
             cwd,
             stdin_tty: std::io::stdin().is_terminal(),
             stdout_tty: std::io::stdout().is_terminal(),
+            stderr_tty: std::io::stderr().is_terminal(),
+            columns: columns(),
             state: state.join("codex-sandbox"),
             home,
+            exe: std::env::current_exe()?,
             env,
         })
     }
@@ -69,6 +79,12 @@ impl Context {
     pub fn absolute(&self, path: &Path) -> PathBuf {
         self.cwd.join(path)
     }
+}
+
+fn columns() -> Option<usize> {
+    let of = |stream: std::os::fd::BorrowedFd<'_>| rustix::termios::tcgetwinsize(stream).ok();
+    let size = of(std::io::stdout().as_fd()).or_else(|| of(std::io::stderr().as_fd()))?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
 fn absolute_var(env: &BTreeMap<String, String>, name: &str) -> Option<PathBuf> {

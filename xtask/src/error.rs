@@ -33,15 +33,32 @@ impl Kind {
     }
 }
 
+/// One thing to do about a problem.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mend {
+    /// A sentence; commands in it stand in backticks.
+    Do(String),
+    /// A command that a shell takes as it stands.
+    Run(String),
+}
+
+impl fmt::Display for Mend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Mend::Do(text) | Mend::Run(text) => f.write_str(text),
+        }
+    }
+}
+
 /// An error that the user can act on. Lower case, values in backticks, no final stop.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// Decides the exit code.
     pub kind: Kind,
     /// What failed, with which value, and why.
     pub message: String,
-    /// What to do about it, shown last on a line of its own.
-    pub hint: Option<String>,
+    /// What to do about it, in this order; shown last, each on a line of its own.
+    pub mend: Vec<Mend>,
 }
 
 impl fmt::Display for Failure {
@@ -58,15 +75,36 @@ impl Failure {
         Failure {
             kind,
             message: message.into(),
-            hint: None,
+            mend: Vec::new(),
         }
     }
 
-    /// The same failure with what to do about it.
+    /// The same failure with one more thing to do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.mend.push(Mend::Do(hint.into()));
         self
+    }
+
+    /// The same failure with commands that mend it.
+    #[must_use]
+    pub fn run<S: Into<String>>(mut self, commands: impl IntoIterator<Item = S>) -> Self {
+        self.mend
+            .extend(commands.into_iter().map(|command| Mend::Run(command.into())));
+        self
+    }
+
+    /// The same failure with more things to do about it.
+    #[must_use]
+    pub fn mend(mut self, mend: impl IntoIterator<Item = Mend>) -> Self {
+        self.mend.extend(mend);
+        self
+    }
+
+    /// All that there is to do about it, in one line.
+    pub fn remedy(&self) -> String {
+        let ways: Vec<String> = self.mend.iter().map(ToString::to_string).collect();
+        ways.join("; ")
     }
 }
 
@@ -94,7 +132,7 @@ pub fn render(err: &anyhow::Error) -> String {
     for hint in err
         .chain()
         .filter_map(|cause| cause.downcast_ref::<Failure>())
-        .filter_map(|f| f.hint.as_ref())
+        .flat_map(|f| &f.mend)
     {
         text.push_str(&format!("hint: {hint}\n"));
     }
@@ -107,6 +145,16 @@ pub fn exit_code(err: &anyhow::Error) -> u8 {
         .filter_map(|cause| cause.downcast_ref::<Failure>())
         .next_back()
         .map_or(1, |f| f.kind.code())
+}
+
+/// An error as one failure: its whole chain in the message, everything that there is to do, the kind of its exit code.
+pub fn flatten(err: &anyhow::Error) -> Failure {
+    let failures = || err.chain().filter_map(|cause| cause.downcast_ref::<Failure>());
+    Failure {
+        kind: failures().next_back().map_or(Kind::Failed, |failure| failure.kind),
+        message: format!("{err:#}"),
+        mend: failures().flat_map(|failure| failure.mend.clone()).collect(),
+    }
 }
 
 #[cfg(test)]

@@ -1,18 +1,20 @@
-//! The one place that spawns processes. Three ways to meet a terminal, and one to look at a process from outside:
+//! The one place that spawns processes. Four ways to meet a terminal, and one to look at a process from outside:
 //!
 //! - [`capture`]: a query; its output is a value. Not echoed, always bounded.
 //! - [`run`]: work that the user should see; echoed, its output passes through to standard error.
+//! - [`follow`]: both at once; its standard output is a value, its standard error is shown as it comes.
 //! - [`attach`]: the child owns the terminal, and its exit status is the result.
 //! - [`watch`]: the child says nothing; what it turns into is looked at, then it is ended with all that it started.
 //!
 //! duct runs all of them (pipes, timeouts). `std::process::Command` is used nowhere.
 
-use crate::error::{failed, host};
+use crate::error::failed;
+use crate::host::distro::Distro;
 use crate::step::{Command, Step};
 use crate::ui;
 use anyhow::{Context as _, Result};
 use std::fs;
-use std::io::{ErrorKind, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
@@ -61,10 +63,7 @@ fn expression(command: &Command) -> duct::Expression {
 
 fn cannot_start(command: &Command, err: &std::io::Error) -> anyhow::Error {
     match err.kind() {
-        ErrorKind::NotFound => {
-            let hint = format!("install `{}`, or add its folder to PATH", command.program);
-            host(format!("`{}` is not on PATH", command.program)).hint(hint).into()
-        }
+        ErrorKind::NotFound => Distro::read().without(&command.program).into(),
         _ => failed(format!("could not start `{}`: {err}", command.program)).into(),
     }
 }
@@ -156,6 +155,70 @@ pub fn attach(command: &Command, mut tick: impl FnMut() -> bool) -> Result<i32> 
     }
 }
 
+/// How a followed command came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// By itself.
+    Ended,
+    /// `tick` answered `false`.
+    Stopped,
+    /// Its bound passed.
+    Late,
+}
+
+/// Starts a command whose standard output is the result; each line of its standard error goes to `line` as it comes, and
+/// is kept. `tick` is called about every 100 ms; when it answers `false`, or the bound passes, the command is killed.
+pub fn follow(
+    command: &Command,
+    mut line: impl FnMut(&str) + Send,
+    mut tick: impl FnMut() -> bool,
+) -> Result<(Output, End)> {
+    let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
+    let handle = expression(command)
+        .stdin_null()
+        .stdout_capture()
+        .stderr_file(writer)
+        .start()
+        .map_err(|err| cannot_start(command, &err))?;
+    let deadline = Instant::now() + command.timeout.unwrap_or(QUERY_BOUND);
+    std::thread::scope(|scope| {
+        let shown = scope.spawn(move || {
+            let mut all = String::new();
+            for bytes in BufReader::new(reader).split(b'\n').map_while(Result::ok) {
+                let text = String::from_utf8_lossy(&bytes);
+                line(text.trim_end());
+                all.push_str(&text);
+                all.push('\n');
+            }
+            all
+        });
+        let mut end = End::Ended;
+        let waiting = |err| Err(err).with_context(|| format!("waiting for `{command}`"));
+        let output = loop {
+            match handle.wait_timeout(Duration::from_millis(100)) {
+                Err(err) => return waiting(err),
+                Ok(Some(output)) => break output.clone(),
+                Ok(None) if end == End::Ended => {
+                    let on = tick();
+                    if on && Instant::now() < deadline {
+                        continue;
+                    }
+                    end = if on { End::Late } else { End::Stopped };
+                    handle.kill().with_context(|| format!("stopping `{command}`"))?;
+                }
+                Ok(None) => {}
+            }
+        };
+        drop(handle);
+        let output = Output {
+            code: code_of(output.status),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: shown.join().unwrap_or_default(),
+        };
+        Ok((output, end))
+    })
+}
+
 /// Starts a command that is only looked at: a process group of its own, standard input an open pipe that never gets a
 /// byte, output thrown away. `look` is called about every 20 ms with its process id, until it has an answer, the
 /// command ends, or its bound passes (`None`). Then the command and everything it started is ended.
@@ -234,6 +297,10 @@ pub fn all(steps: &[Step]) -> Result<()> {
 
 fn one(step: &Step) -> Result<()> {
     match step {
+        Step::Note(text) => {
+            ui::say(text);
+            Ok(())
+        }
         Step::Run(command) => run(command),
         Step::CreateDir { path, mode } => create_dir(path, *mode),
         Step::WriteFile { path, text } => write_file(path, text.as_bytes(), 0o644),
@@ -309,6 +376,27 @@ mod tests {
             std::thread::sleep(Duration::from_millis(5));
         }
         assert!(!tree.iter().any(alive), "{tree:?}");
+    }
+
+    #[test]
+    fn a_followed_command_shows_its_errors_as_they_come_and_keeps_both_streams() {
+        let command = Command::new("sh").args(["-c", "echo one >&2; echo out; echo two >&2; exit 7"]);
+        let mut lines = Vec::new();
+        let (said, end) = follow(&command, |line| lines.push(line.to_owned()), || true).unwrap();
+        assert_eq!((said.code, said.stdout.as_str(), end), (7, "out\n", End::Ended));
+        assert_eq!(
+            (said.stderr.as_str(), lines),
+            ("one\ntwo\n", vec!["one".to_owned(), "two".to_owned()])
+        );
+    }
+
+    #[test]
+    fn a_followed_command_ends_when_it_is_told_to_or_when_its_bound_passes() {
+        let start = Instant::now();
+        let hangs = Command::new("sleep").arg("60").timeout(1);
+        assert_eq!(follow(&hangs, |_| {}, || true).unwrap().1, End::Late);
+        assert_eq!(follow(&hangs, |_| {}, || false).unwrap().1, End::Stopped);
+        assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
     }
 
     #[test]

@@ -5,22 +5,29 @@
 
 pub mod cli;
 pub mod context;
+pub mod doctor;
 pub mod error;
 pub mod exec;
 pub mod fingerprint;
 pub mod host;
 pub mod image;
 pub mod sandbox;
+pub mod smoke;
 pub mod step;
 pub mod tasks;
 pub mod ui;
 
 use anyhow::Result;
 use cli::{Flags, Task};
+use context::Context;
 use std::process::ExitCode;
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    let cx = Context::read();
+    if let Ok(cx) = &cx {
+        ui::dress(cx);
+    }
     match cli::parse(std::env::args_os()) {
         Err(err) if err.use_stderr() => {
             ui::say(err.to_string().trim_end());
@@ -30,30 +37,35 @@ pub fn main() -> ExitCode {
             ui::result(help.to_string().trim_end());
             ExitCode::SUCCESS
         }
-        Ok(parsed) => parsed.and_then(|(task, flags)| dispatch(task, &flags)).map_or_else(
-            |err| {
-                ui::say(error::render(&err).trim_end());
-                ExitCode::from(error::exit_code(&err))
-            },
-            ExitCode::from,
-        ),
+        Ok(parsed) => parsed
+            .and_then(|(task, flags)| dispatch(&cx?, task, &flags))
+            .map_or_else(
+                |err| {
+                    ui::say(error::render(&err).trim_end());
+                    ExitCode::from(error::exit_code(&err))
+                },
+                ExitCode::from,
+            ),
     }
 }
 
-fn dispatch(task: Task, flags: &Flags) -> Result<u8> {
-    let cx = context::Context::read()?;
+fn dispatch(cx: &Context, task: Task, flags: &Flags) -> Result<u8> {
     match task {
-        Task::Sandbox { shell, args } => tasks::sandbox::run(&cx, flags, shell, &args),
+        Task::Sandbox { shell, args } => tasks::sandbox::run(cx, flags, shell, &args),
         Task::Image { check, pull, no_cache } => {
-            tasks::image::run(&cx, flags, check, image::plan::Wishes { pull, no_cache })
+            tasks::image::run(cx, flags, check, image::plan::Wishes { pull, no_cache })
         }
-        Task::Mounts => tasks::mounts::run(&cx, flags),
-        Task::Status => tasks::status::run(&cx, flags),
-        Task::Down { all } => tasks::down::run(&cx, flags, all),
-        Task::Commits { take } => tasks::commits::run(&cx, flags, take),
-        Task::Test { tier, install } => tasks::test::run(&cx, tier.as_deref(), install),
-        Task::Ci { install } => tasks::test::ci(&cx, install),
-        Task::Demo { install, clean } => tasks::demo::run(&cx, flags, install, clean),
-        Task::Bench { rows, pairs } => tasks::bench::run(&cx, flags, &rows, pairs),
+        Task::GpuSmoke(wish) => tasks::gpu_smoke::run(cx, flags, &wish),
+        Task::Mounts => tasks::mounts::run(cx, flags),
+        Task::Doctor => tasks::doctor::run(cx, flags),
+        Task::Status => tasks::status::run(cx, flags),
+        Task::Down { all, caches } => tasks::down::run(cx, flags, tasks::down::Wishes { all, caches }),
+        Task::Commits { take } => tasks::commits::run(cx, flags, take),
+        Task::Test { tier, install } => tasks::test::run(cx, tier.as_deref(), install),
+        Task::Ci { install } => tasks::test::ci(cx, install),
+        Task::Demo { install, clean } => tasks::demo::run(cx, flags, install, clean),
+        Task::Completions { shell } => tasks::completions::script(cx, &shell),
+        Task::Complete { line } => tasks::completions::answer(cx, &line),
+        Task::Bench { rows, pairs } => tasks::bench::run(cx, flags, &rows, pairs),
     }
 }

@@ -10,6 +10,8 @@ use std::time::Duration;
 /// One step of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
+    /// Tells the user what comes next and how long that usually takes.
+    Note(String),
     /// Runs a program; its standard output goes to our standard error, which is where progress belongs.
     Run(Command),
     /// Makes a directory and its parents, with these permission bits.
@@ -34,7 +36,7 @@ pub enum Step {
 }
 
 /// A program with its arguments, environment and bounds.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Command {
     /// The program: a name that is looked up on `PATH`, or an absolute path.
     pub program: String,
@@ -111,6 +113,13 @@ impl Command {
     }
 }
 
+/// The text, which has no secret value in it.
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(dir) = &self.dir {
@@ -130,6 +139,7 @@ impl fmt::Display for Command {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Step::Note(text) => write!(f, "# {text}"),
             Step::Run(command) => command.fmt(f),
             Step::CreateDir { path, mode } => {
                 write!(
@@ -172,6 +182,14 @@ mod tests {
     }
 
     #[test]
+    fn a_note_is_a_comment_in_the_pasted_text() {
+        let steps = [Step::Note("it's slow; `id`".into()), Step::Run(Command::new("true"))];
+        let text = steps.map(|step| step.to_string()).join("\n");
+        let said = crate::exec::capture(&Command::new("sh").args(["-ec", &text])).unwrap();
+        assert_eq!((said.code, said.stderr.as_str()), (0, ""));
+    }
+
+    #[test]
     fn the_text_of_a_command_can_be_pasted() {
         let command = Command::new("docker")
             .args(["run", "", "a b", "it's", "$HOME", "a,b"])
@@ -182,6 +200,7 @@ mod tests {
             text,
             r#"SSV2_DIR='/data/my videos' docker run '' 'a b' 'it'\''s' '$HOME' a,b"#
         );
+        assert_eq!(format!("{command:?}"), text, "and no other form shows the value");
         assert_eq!(
             shell_words::split(&text).unwrap()[2..],
             ["run", "", "a b", "it's", "$HOME", "a,b"]

@@ -1,16 +1,70 @@
 //! The one place that prints. Standard output carries the result; everything else goes to standard error.
 
+mod layout;
+
+pub use layout::{columns, columns_within, paint, shortened};
+
+use crate::context::Context;
 use std::fmt::Display;
 use std::io::{BufRead as _, Write as _};
+use std::sync::OnceLock;
 
-/// Prints a result to standard output. A reader that went away (`| head`) is no error.
+/// How one of our two streams is written to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Look {
+    /// Whether marks such as `error:` are coloured. Colour never says anything that the text does not.
+    pub colour: bool,
+    /// The columns of the terminal; `None` where it is none: then nothing is wrapped or shortened.
+    pub width: Option<usize>,
+}
+
+impl Look {
+    /// The look of a stream. As with cargo itself, `CARGO_TERM_COLOR` has the first word, then `NO_COLOR`, then whether
+    /// it is a terminal that knows colours.
+    pub fn of(cx: &Context, terminal: bool) -> Look {
+        let auto = terminal && cx.var("NO_COLOR").is_none() && cx.var("TERM") != Some("dumb");
+        Look {
+            colour: match cx.var("CARGO_TERM_COLOR") {
+                Some("always") => true,
+                Some("never") => false,
+                _ => auto,
+            },
+            width: cx.columns.filter(|_| terminal),
+        }
+    }
+}
+
+/// Standard output and standard error: decided once, at the start. Plain until then.
+static LOOKS: OnceLock<(Look, Look)> = OnceLock::new();
+
+/// Decides how both streams are written to.
+pub fn dress(cx: &Context) {
+    let _ = LOOKS.set((Look::of(cx, cx.stdout_tty), Look::of(cx, cx.stderr_tty)));
+}
+
+/// How standard output is written to.
+pub fn stdout() -> Look {
+    LOOKS.get().copied().unwrap_or_default().0
+}
+
+/// How standard error is written to.
+pub fn stderr() -> Look {
+    LOOKS.get().copied().unwrap_or_default().1
+}
+
+/// Prints a result to standard output, exactly as it is. A reader that went away (`| head`) is no error.
 pub fn result(text: impl Display) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
+/// Prints a result that people read: a table, whose marks are coloured.
+pub fn table(text: impl Display) {
+    result(paint(&text.to_string(), stdout().colour));
+}
+
 /// Tells the user something, on standard error.
 pub fn say(text: impl Display) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(std::io::stderr(), "{}", paint(&text.to_string(), stderr().colour));
 }
 
 /// Tells the user something that deserves attention, on standard error.
@@ -42,32 +96,6 @@ pub fn ask(prompt: &str) -> Option<String> {
     }
 }
 
-/// Lays out rows in columns, two spaces apart, the last column unpadded.
-pub fn columns(rows: &[Vec<String>]) -> String {
-    let count = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |i: usize| {
-        rows.iter()
-            .filter_map(|row| row.get(i))
-            .map(|cell| cell.chars().count())
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..count).map(width).collect();
-    let mut text = String::new();
-    for row in rows {
-        let mut line = String::new();
-        for (i, cell) in row.iter().enumerate() {
-            line.push_str(cell);
-            if i + 1 < row.len() {
-                line.push_str(&" ".repeat(widths[i] + 2 - cell.chars().count()));
-            }
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
-}
-
 /// Text from the sandbox, made safe for a terminal: control characters are shown as escapes.
 pub fn printable(text: &str) -> String {
     text.chars()
@@ -79,4 +107,40 @@ pub fn printable(text: &str) -> String {
             }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_are_for_terminals_and_for_those_who_ask() {
+        let look = |env: &[(&str, &str)], terminal| {
+            let env = env
+                .iter()
+                .map(|(name, value)| ((*name).into(), (*value).into()))
+                .collect();
+            let cx = Context {
+                env,
+                columns: Some(80),
+                ..Context::default()
+            };
+            Look::of(&cx, terminal)
+        };
+        assert_eq!(
+            look(&[], true),
+            Look {
+                colour: true,
+                width: Some(80)
+            }
+        );
+        assert_eq!(look(&[], false), Look::default());
+        assert!(!look(&[("NO_COLOR", "1")], true).colour);
+        assert!(look(&[("NO_COLOR", "")], true).colour, "an empty one says nothing");
+        assert!(!look(&[("TERM", "dumb")], true).colour);
+        assert!(!look(&[("CARGO_TERM_COLOR", "never")], true).colour);
+        assert!(look(&[("CARGO_TERM_COLOR", "always"), ("NO_COLOR", "1")], false).colour);
+        assert!(look(&[("CARGO_TERM_COLOR", "auto")], true).colour);
+        assert_eq!(look(&[("CARGO_TERM_COLOR", "always")], false).width, None);
+    }
 }

@@ -99,6 +99,49 @@ pub fn plan(cx: &Context, explicit: Option<&Path>) -> Result<Codex> {
 type Placing = fn(&Context, &str, &[package::Item]) -> Result<PathBuf>;
 
 fn resolve_by(cx: &Context, explicit: Option<&Path>, ask: launcher::Ask, placing: Placing) -> Result<Codex> {
+    let (found, items) = look_by(cx, explicit, ask)?;
+    let package = placing(cx, &found.version, &items)?;
+    for path in [&found.launcher, &found.binary, &package] {
+        utf8(path)?;
+    }
+    Ok(Codex {
+        layout: found.layout,
+        launcher: found.launcher,
+        binary: found.binary,
+        version: found.version,
+        package,
+        notes: found.notes,
+    })
+}
+
+/// The host's Codex where it lies, checked and not copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// What the user has.
+    pub launcher: PathBuf,
+    /// The native program behind it.
+    pub binary: PathBuf,
+    /// How it was installed.
+    pub layout: Layout,
+    /// What it answers to `--version`.
+    pub version: String,
+    /// The directory of its package; `None` for a single program.
+    pub root: Option<PathBuf>,
+    /// Whether `codex-code-mode-host` goes along, or is not needed by this version.
+    pub helper: bool,
+    /// What the user should know.
+    pub notes: Vec<String>,
+}
+
+/// Finds and checks the host's Codex as [`resolve`] does, and copies nothing.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn look(cx: &Context, explicit: Option<&Path>) -> Result<Found> {
+    look_by(cx, explicit, &version::ask).map(|(found, _)| found)
+}
+
+fn look_by(cx: &Context, explicit: Option<&Path>, ask: launcher::Ask) -> Result<(Found, Vec<package::Item>)> {
     let launcher = launcher::find(cx, explicit)?;
     let ask = |binary: &Path| version::remembered(cx, binary, ask);
     let binary = launcher::native(cx, &launcher, &ask)?;
@@ -106,25 +149,25 @@ fn resolve_by(cx: &Context, explicit: Option<&Path>, ask: launcher::Ask, placing
     let version = ask(&binary)?;
     let (items, left_out) = package::items(&binary)?;
     notes.extend(left_out);
-    if needs_code_mode_host(&version) && !items.iter().any(|item| item.to.ends_with("codex-code-mode-host")) {
+    let has_helper = items.iter().any(|item| item.to.ends_with("codex-code-mode-host"));
+    let helper = has_helper || !needs_code_mode_host(&version);
+    if !helper {
         notes.push(format!(
             "there is no `codex-code-mode-host` beside `{}`: current models get no tools without it; install Codex by \
              npm, or put the one of the same release there",
             binary.display()
         ));
     }
-    let package = placing(cx, &version, &items)?;
-    for path in [&launcher, &binary, &package] {
-        utf8(path)?;
-    }
-    Ok(Codex {
+    let found = Found {
         layout: layout(&binary),
+        root: package::root(&binary).map(Path::to_path_buf),
         launcher,
         binary,
         version,
-        package,
+        helper,
         notes,
-    })
+    };
+    Ok((found, items))
 }
 
 /// Whether the image can run a program; a note where that depends on the image's libraries.

@@ -1,7 +1,12 @@
 //! The GPUs of this host and the way a container can get them. Pure functions over what was read.
 
-use crate::error::{Failure, host};
+mod devices;
+
+pub use devices::{Pci, Spec, driver_version};
+
+use crate::error::{Failure, Mend, host};
 use crate::exec;
+use crate::host::distro::{Distro, Package};
 use crate::host::engine::Engine;
 use crate::sandbox::promise::{GpuRoute, Gpus};
 use crate::step::Command;
@@ -25,21 +30,42 @@ pub struct Gpu {
 pub struct GpuFacts {
     /// The kernel driver's version, such as `570.86.10`; `None` where no NVIDIA driver is loaded.
     pub driver: Option<String>,
+    /// Whether its kernel modules are the open ones; `None` where none is loaded.
+    pub open_module: Option<bool>,
+    /// NVIDIA's devices on the PCI bus.
+    pub pci: Vec<Pci>,
     /// The GPUs.
     pub gpus: Vec<Gpu>,
     /// Why `nvidia-smi` named no GPU.
     pub silent: Option<String>,
     /// Whether NVIDIA's container hook is on PATH.
     pub hook: bool,
+    /// Whether `nvidia-ctk` is on PATH.
+    pub ctk: bool,
     /// Whether a CDI specification of NVIDIA lies where the engine looks.
     pub cdi_spec: bool,
+    /// That specification.
+    pub spec: Option<Spec>,
 }
 
 /// Reads the driver and asks `nvidia-smi` once, bounded. No GPU is an answer, not an error.
 pub fn read(engine: &Engine, path: Option<&str>) -> GpuFacts {
-    let driver = std::fs::read_to_string("/proc/driver/nvidia/version")
-        .ok()
-        .and_then(|text| driver_version(&text));
+    seen_by(engine, read_devices(path))
+}
+
+/// The same facts with what this engine can hand out.
+pub fn seen_by(engine: &Engine, facts: GpuFacts) -> GpuFacts {
+    let spec = devices::spec(&engine.cdi_dirs);
+    GpuFacts {
+        cdi_spec: spec.is_some(),
+        spec,
+        ..facts
+    }
+}
+
+/// What is known without the engine.
+pub fn read_devices(path: Option<&str>) -> GpuFacts {
+    let version = std::fs::read_to_string("/proc/driver/nvidia/version").ok();
     let query = Command::new("nvidia-smi")
         .args([
             "--query-gpu=index,uuid,name,compute_cap,driver_version",
@@ -47,19 +73,15 @@ pub fn read(engine: &Engine, path: Option<&str>) -> GpuFacts {
         ])
         .timeout(20);
     let found = |program: &str| which::which_in(program, path, "/").is_ok();
-    let said = if found("nvidia-smi") {
-        exec::capture(&query).ok()
-    } else {
-        None
+    let said = found("nvidia-smi").then(|| exec::capture(&query));
+    let (gpus, smi_driver) = match &said {
+        Some(Ok(said)) if said.ok() => parse_smi(&said.stdout),
+        _ => Default::default(),
     };
-    let (gpus, smi_driver) = said
-        .as_ref()
-        .filter(|s| s.ok())
-        .map(|s| parse_smi(&s.stdout))
-        .unwrap_or_default();
     let silent = match &said {
         None => Some("`nvidia-smi` is not on PATH".to_owned()),
-        Some(said) if !said.ok() => Some(
+        Some(Err(err)) => Some(format!("{err:#}")),
+        Some(Ok(said)) if !said.ok() => Some(
             said.stdout
                 .lines()
                 .chain(said.stderr.lines())
@@ -67,39 +89,26 @@ pub fn read(engine: &Engine, path: Option<&str>) -> GpuFacts {
                 .unwrap_or("nvidia-smi failed")
                 .to_owned(),
         ),
-        Some(_) => None,
+        Some(Ok(_)) => None,
     };
     GpuFacts {
-        driver: driver.or(smi_driver),
+        driver: version.as_deref().and_then(driver_version).or(smi_driver),
+        open_module: version.as_deref().map(devices::is_open),
+        pci: devices::pci(Path::new("/sys/bus/pci/devices")),
         gpus,
         silent,
         hook: found("nvidia-container-runtime-hook") || found("nvidia-container-runtime"),
-        cdi_spec: engine.cdi_dirs.iter().any(|dir| has_nvidia_spec(dir)),
+        ctk: found("nvidia-ctk"),
+        ..GpuFacts::default()
     }
 }
 
-fn has_nvidia_spec(dir: &Path) -> bool {
-    let Ok(entries) = std::fs::read_dir(dir) else {
-        return false;
-    };
-    entries
-        .flatten()
-        .filter(|entry| {
-            entry
-                .path()
-                .extension()
-                .is_some_and(|ext| ext == "yaml" || ext == "yml" || ext == "json")
-        })
-        .filter_map(|entry| std::fs::read_to_string(entry.path()).ok())
-        .any(|text| text.contains("nvidia.com/gpu"))
-}
-
-/// The version in `/proc/driver/nvidia/version`: the first word of digits and dots on the `NVRM` line.
-pub fn driver_version(text: &str) -> Option<String> {
-    let line = text.lines().find(|line| line.starts_with("NVRM version"))?;
-    line.split_whitespace()
-        .find(|word| word.contains('.') && word.chars().all(|c| c.is_ascii_digit() || c == '.'))
-        .map(str::to_owned)
+/// Asks `nvidia-ctk` for its version; `None` where it is missing or says something else.
+pub fn toolkit_version(path: Option<&str>) -> Option<String> {
+    which::which_in("nvidia-ctk", path, "/").ok()?;
+    let said = exec::capture(&Command::new("nvidia-ctk").arg("--version").timeout(10)).ok()?;
+    let word = said.stdout.split_whitespace().find(|word| word.contains('.'))?;
+    word.starts_with(|c: char| c.is_ascii_digit()).then(|| word.to_owned())
 }
 
 /// Reads `nvidia-smi --query-gpu=index,uuid,name,compute_cap,driver_version --format=csv,noheader`.
@@ -121,6 +130,20 @@ pub fn parse_smi(text: &str) -> (Vec<Gpu>, Option<String>) {
     (gpus.collect(), driver)
 }
 
+/// Why no GPU of this host can be used; `None` where one answers, or where the engine knows of one.
+pub fn silence(facts: &GpuFacts) -> Option<String> {
+    if !facts.gpus.is_empty() || facts.cdi_spec {
+        return None;
+    }
+    let why = facts.silent.clone().unwrap_or_else(|| "`nvidia-smi` lists none".into());
+    let why = match &facts.driver {
+        Some(driver) => format!("the driver {driver} is loaded, but {why}"),
+        None if facts.pci.is_empty() => format!("{why}, and no device of NVIDIA is on its PCI bus"),
+        None => why,
+    };
+    Some(format!("this host has no GPU that answers: {why}"))
+}
+
 /// How the asked GPUs reach a container of this engine, or why they cannot.
 ///
 /// # Errors
@@ -129,16 +152,8 @@ pub fn route(gpus: &Gpus, engine: &Engine, facts: &GpuFacts) -> Result<Option<Gp
     if *gpus == Gpus::None {
         return Ok(None);
     }
-    if facts.gpus.is_empty() && !facts.cdi_spec {
-        let why = facts.silent.clone().unwrap_or_else(|| "`nvidia-smi` lists none".into());
-        let why = match &facts.driver {
-            Some(driver) => format!("the driver {driver} is loaded, but {why}"),
-            None => why,
-        };
-        return Err(host(format!(
-            "`--gpus {gpus}` was asked for and this host has no GPU that answers: {why}"
-        ))
-        .hint("install NVIDIA's driver (open kernel modules for Blackwell), or pass `--gpus none`, or `--cpu`"));
+    if silence(facts).is_some() {
+        return Err(no_gpu(gpus, &engine.distro, facts));
     }
     if let Gpus::Ids(ids) = gpus {
         let known = |id: &&String| {
@@ -156,11 +171,48 @@ pub fn route(gpus: &Gpus, engine: &Engine, facts: &GpuFacts) -> Result<Option<Gp
     if facts.hook || engine.runtimes.iter().any(|name| name.contains("nvidia")) {
         return Ok(Some(GpuRoute::Nvidia));
     }
-    Err(
-        host("the NVIDIA Container Toolkit is missing: no CDI specification, no runtime hook").hint(
-            "install `nvidia-container-toolkit`, then `sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`",
-        ),
-    )
+    Err(no_toolkit(engine, facts))
+}
+
+/// The error where no GPU answers, with the way to a driver where a device has none.
+fn no_gpu(gpus: &Gpus, distro: &Distro, facts: &GpuFacts) -> Failure {
+    let failure = silent(gpus, facts);
+    if facts.driver.is_some() || facts.pci.is_empty() {
+        return failure;
+    }
+    let mut mend = vec![Mend::Do(
+        "install NVIDIA's driver, with open kernel modules for Blackwell:".into(),
+    )];
+    mend.extend(distro.install(Package::Driver, false));
+    mend.extend(failure.mend);
+    Failure { mend, ..failure }
+}
+
+/// The same without the way to a driver.
+pub fn silent(gpus: &Gpus, facts: &GpuFacts) -> Failure {
+    let why = silence(facts).unwrap_or_default();
+    host(format!("`--gpus {gpus}` was asked for and {why}"))
+        .hint("pass `--gpus none`, or `--cpu`, to work without a GPU")
+}
+
+/// The error where the engine cannot hand out GPUs.
+pub fn no_toolkit(engine: &Engine, facts: &GpuFacts) -> Failure {
+    let failure = host("the NVIDIA Container Toolkit is missing: no CDI specification, no runtime hook");
+    let failure = if facts.ctk {
+        failure
+    } else {
+        failure.mend(engine.distro.install(Package::Toolkit, false))
+    };
+    // An engine without CDI looks for the hook when it starts.
+    failure.run([match engine.cdi_dirs.is_empty() {
+        true => engine.distro.restart().to_owned(),
+        false => generate(Path::new("/etc/cdi/nvidia.yaml")),
+    }])
+}
+
+/// The command that describes the GPUs to the engine.
+pub fn generate(file: &Path) -> String {
+    format!("sudo nvidia-ctk cdi generate --output={}", file.display())
 }
 
 #[cfg(test)]
@@ -178,10 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn the_driver_and_the_gpus_are_read() {
-        let text =
-            "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  570.86.10  Release Build\nGCC version: 12\n";
-        assert_eq!(driver_version(text).as_deref(), Some("570.86.10"));
+    fn the_gpus_are_read() {
         assert_eq!(parse_smi(SMI).0[0].capability, "12.0");
         assert_eq!(parse_smi("No devices were found\n").0, []);
     }

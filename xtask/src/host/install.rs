@@ -7,7 +7,8 @@
 #[cfg(test)]
 mod tests;
 
-use crate::error::{Failure, host};
+use crate::error::{Failure, Mend, host};
+use crate::host::distro::{Distro, Package};
 use crate::step::{Command, Step};
 use std::fmt;
 
@@ -26,7 +27,6 @@ pub struct Distribution {
     /// Its full name, for people.
     pub name: String,
     id: String,
-    like: String,
     codename: String,
 }
 
@@ -40,7 +40,6 @@ impl Distribution {
         Distribution {
             name: value("PRETTY_NAME"),
             id: value("ID"),
-            like: value("ID_LIKE"),
             codename: value("VERSION_CODENAME"),
         }
     }
@@ -53,20 +52,6 @@ impl Distribution {
     fn is_known(&self) -> bool {
         const OLD: &[&str] = &["jessie", "stretch", "buster", "bullseye", "bionic", "focal"];
         matches!(self.id.as_str(), "debian" | "ubuntu") && !OLD.contains(&self.codename.as_str())
-    }
-
-    /// The commands for a person, where this tool does not install by itself.
-    fn by_hand(&self) -> String {
-        let family = format!("{} {}", self.id, self.like);
-        let family = |name: &str| family.split(' ').any(|word| word == name);
-        if family("fedora") {
-            "sudo dnf install moby-engine docker-compose docker-buildx mmdebstrap npm && sudo systemctl enable --now docker"
-        } else if family("arch") {
-            "sudo pacman -S docker docker-compose docker-buildx mmdebstrap npm && sudo systemctl enable --now docker"
-        } else {
-            "install Docker Engine with Compose v2 and BuildKit, mmdebstrap and npm from your distribution's packages"
-        }
-        .to_owned()
     }
 }
 
@@ -154,11 +139,28 @@ pub struct Plan {
     pub root: bool,
 }
 
+/// The commands for a person, where this tool does not install by itself.
+fn by_hand(lacks: &Lacks, distro: &Distro) -> Vec<Mend> {
+    let parts = lacks.parts.iter().map(|part| match part {
+        Part::Engine | Part::Client => distro.install(Package::Engine, false),
+        Part::Compose => distro.install(Package::Compose, false),
+        Part::Buildx => distro.install(Package::Buildx, false),
+    });
+    let programs = lacks.programs.iter().map(|program| distro.without(program).mend);
+    let mut ways: Vec<Mend> = Vec::new();
+    for way in parts.chain(programs).flatten() {
+        if !ways.contains(&way) {
+            ways.push(way);
+        }
+    }
+    ways
+}
+
 /// Chooses the packages.
 ///
 /// # Errors
 /// A distribution that this tool does not install on (exit code 3), with the commands for a person.
-pub fn plan(lacks: &Lacks, distribution: &Distribution, root: bool) -> Result<Plan, Failure> {
+pub fn plan(lacks: &Lacks, distribution: &Distribution, distro: &Distro, root: bool) -> Result<Plan, Failure> {
     if !distribution.is_known() {
         return Err(host(format!(
             "this machine lacks {}, and this tool installs only on Debian 12, Ubuntu 22.04 and later; here is {}",
@@ -169,7 +171,7 @@ pub fn plan(lacks: &Lacks, distribution: &Distribution, root: bool) -> Result<Pl
                 &distribution.name
             }
         ))
-        .hint(distribution.by_hand()));
+        .mend(by_hand(lacks, distro)));
     }
     let mut plan = Plan {
         next: distribution.takes_next(),

@@ -2,6 +2,7 @@
 
 use crate::error::{Failure, host};
 use crate::fingerprint;
+use crate::host::distro::{Distro, Package};
 use crate::host::gpu::GpuFacts;
 use crate::step::{Command, Step};
 use std::path::Path;
@@ -66,19 +67,40 @@ pub fn cpu_steps(reference: &str, mirror: &str, scratch: &Path) -> Vec<Step> {
         reference,
     ]);
     vec![
+        Step::Note("making the CPU base from Debian packages: a few minutes, with some hundred MB to download".into()),
         Step::CreateDir {
             path: scratch.to_path_buf(),
             mode: 0o755,
         },
         Step::Run(bootstrap),
+        Step::Note("handing the CPU base to the engine: about 20 s".into()),
         Step::Run(import),
         Step::Remove { path: tar },
     ]
 }
 
 /// The error where mmdebstrap is missing.
-pub fn no_mmdebstrap() -> Failure {
-    host("the CPU base image is made by `mmdebstrap`, and it is not on PATH").hint("sudo apt-get install mmdebstrap")
+pub fn no_mmdebstrap(distro: &Distro) -> Failure {
+    host("the CPU base image is made by `mmdebstrap`, and it is not on PATH")
+        .mend(distro.install(Package::Mmdebstrap, false))
+}
+
+/// The error where the base cannot serve this host's GPUs, all reasons in one; `None` where nothing speaks against it.
+pub fn misfit(reference: &str, arch_list: &str, facts: &GpuFacts) -> Option<Failure> {
+    let misfits = misfits(reference, arch_list, facts);
+    (!misfits.is_empty()).then(|| {
+        host(format!(
+            "the image would not serve this host's GPU: {}",
+            misfits.join("; ")
+        ))
+        .hint("choose another base with `--base`, set `arch_list` in sandbox.local.yaml, or update the driver")
+    })
+}
+
+/// The room that building an image takes. One with NVIDIA's base takes about 20 GB and as much again while it is
+/// unpacked; a CPU image takes 3 GB.
+pub fn room(base: Option<&str>) -> u64 {
+    if base.is_some() { 40 << 30 } else { 8 << 30 }
 }
 
 /// The site of Debian's own packages in `apt-get indextargets --format '$(SITE) $(ORIGIN) $(CREATED_BY)'`.

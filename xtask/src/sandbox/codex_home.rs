@@ -15,6 +15,7 @@ pub use read::read;
 pub use system::system;
 pub use write::{write, write_agents};
 
+use crate::error::{Failure, usage};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -70,6 +71,15 @@ impl FromStr for Mode {
             other => Err(format!("`{other}` is not one of `mirror`, `shared`, `none`")),
         }
     }
+}
+
+/// The error where the host's own home is to be shared and there is none.
+pub fn no_shared(home: &Path) -> Failure {
+    usage(format!(
+        "`codex_home: shared` needs `{}`, and it is not there",
+        home.display()
+    ))
+    .hint("run Codex once on the host, or use `mirror`")
 }
 
 /// A file that goes in.

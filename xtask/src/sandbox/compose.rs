@@ -1,7 +1,10 @@
 //! What Compose is told: the exported variables, the override beside `docker/docker-compose.yaml`, the commands. Pure.
 
+pub mod one_shot;
+
+use crate::sandbox::caches;
 use crate::sandbox::promise::{GpuRoute, Gpus, Memlock, Mount, Network, Promise, Role};
-use crate::step::Command;
+use crate::step::{Command, Step};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -90,6 +93,18 @@ impl Project {
             .timeout(180)
     }
 
+    /// Makes the volumes of the caches, where they are not there.
+    pub fn cache_steps(&self) -> Vec<Step> {
+        caches::create(&self.caches().collect::<Vec<_>>(), self.promise.uid)
+    }
+
+    fn caches(&self) -> impl Iterator<Item = &str> {
+        self.promise.mounts.iter().filter_map(|mount| match &mount.role {
+            Role::Cache(name) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
     /// The override: what differs by host, in Compose's own words.
     pub fn override_text(&self) -> String {
         let p = &self.promise;
@@ -97,31 +112,40 @@ impl Project {
         let volumes: Vec<Value> = p.mounts.iter().filter(is_base).map(volume).collect();
         let mut service = json!({
             "labels": {SETTINGS_LABEL: escape(&self.settings.to_string())},
-            "shm_size": p.shm_bytes,
-            "pids_limit": p.pids_limit,
             "volumes": volumes,
         });
-        if !p.groups.is_empty() {
-            service["group_add"] = p.groups.iter().map(|gid| json!(gid.to_string())).collect();
-        }
-        if p.network == Network::None {
-            service["network_mode"] = json!("none");
-        }
+        confine(&mut service, p);
+        let (caches, mut variables) = caches::declared(self.caches(), p.uid);
         if self.ca {
-            service["environment"] = CA_VARIABLES
-                .iter()
-                .map(|name| (name.to_string(), json!(GUEST_CA)))
-                .collect();
+            variables.extend(CA_VARIABLES.iter().map(|name| (name.to_string(), json!(GUEST_CA))));
         }
-        if let Some(devices) = device_request(&p.gpus, p.gpu_route) {
-            if p.memlock == Memlock::Unlimited {
-                service["ulimits"] = json!({"memlock": -1});
-            }
-            service["deploy"] = json!({"resources": {"reservations": {"devices": [devices]}}});
+        if !variables.is_empty() {
+            service["environment"] = Value::Object(variables);
         }
-        let override_file = json!({"services": {"workspace": service}});
+        let mut override_file = json!({"services": {"workspace": service}});
+        if !caches.is_empty() {
+            override_file["volumes"] = Value::Object(caches);
+        }
         let yaml = serde_yaml::to_string(&override_file).unwrap_or_default();
         format!("# Made by `cargo xtask sandbox` beside docker/docker-compose.yaml; made again at each start.\n{yaml}")
+    }
+}
+
+/// What every container of ours gets by its promise: limits, groups, network and GPUs. The other keys stay.
+fn confine(service: &mut Value, p: &Promise) {
+    service["shm_size"] = json!(p.shm_bytes);
+    service["pids_limit"] = json!(p.pids_limit);
+    if !p.groups.is_empty() {
+        service["group_add"] = p.groups.iter().map(|gid| json!(gid.to_string())).collect();
+    }
+    if p.network == Network::None {
+        service["network_mode"] = json!("none");
+    }
+    if let Some(devices) = device_request(&p.gpus, p.gpu_route) {
+        if p.memlock == Memlock::Unlimited {
+            service["ulimits"]["memlock"] = json!(-1);
+        }
+        service["deploy"] = json!({"resources": {"reservations": {"devices": [devices]}}});
     }
 }
 
@@ -144,6 +168,9 @@ const BASE_MOUNTS: &[(&str, RoleOf)] = &[
 ];
 
 fn volume(mount: &Mount) -> Value {
+    if let Role::Cache(name) = &mount.role {
+        return caches::service_volume(name, &mount.target);
+    }
     // `recursive` is honoured from Compose 2.30 on and ignored before: the proof does not rely on it.
     let mut bind = json!({"create_host_path": false, "propagation": "rprivate"});
     if mount.read_only {
@@ -245,109 +272,4 @@ pub fn exec(
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-
-    /// A project with one of everything, for tests.
-    pub(crate) fn project() -> Project {
-        let mount = |role, source: &str, target: &str, read_only| Mount {
-            role,
-            source: source.into(),
-            target: target.into(),
-            read_only,
-        };
-        Project {
-            name: "codex-sandbox-p".into(),
-            base_file: "/repo/docker/docker-compose.yaml".into(),
-            override_file: "/repo/target/sandbox/p/override.yaml".into(),
-            promise: Promise {
-                uid: 1000,
-                gid: 1000,
-                groups: vec![2000],
-                mounts: vec![
-                    mount(Role::Workspace, "/home/me/project", "/workspace", false),
-                    mount(Role::Dataset("ssv2".into()), "/data/ssv2", "/datasets/ssv2", true),
-                    mount(
-                        Role::Dataset("k400".into()),
-                        "/data/k 400:$x,'\"é",
-                        "/datasets/k400",
-                        true,
-                    ),
-                    mount(Role::CodexPackage, "/state/codex/0.169.0", "/opt/codex", true),
-                    mount(Role::CodexHome, "/state/p/codex-home", "/home/codex/.codex", false),
-                    mount(Role::Guest, "/state/p/guest", "/sandbox", true),
-                ],
-                out_of_reach: vec!["/repo".into()],
-                shm_bytes: 32 << 30,
-                pids_limit: 8192,
-                gpus: Gpus::All,
-                gpu_route: Some(GpuRoute::Nvidia),
-                memlock: Memlock::Unlimited,
-                network: Network::None,
-                codex_version: "0.169.0".into(),
-                image: "codex-sandbox:abc-1000".into(),
-                image_id: None,
-            },
-            codex_bin: "/usr/lib/codex".into(),
-            ca: false,
-            settings: json!({"gpus": "all", "dollar": "$HOME"}),
-        }
-    }
-
-    #[test]
-    fn the_override_has_what_differs_by_host_and_escapes_dollars() {
-        let text = project().override_text();
-        let value: Value = serde_yaml::from_str(&text).unwrap();
-        let service = &value["services"]["workspace"];
-        assert_eq!(
-            service["volumes"].as_array().unwrap().len(),
-            2,
-            "the base file has the others"
-        );
-        assert_eq!(service["volumes"][0]["source"], "/data/k 400:$$x,'\"é");
-        assert_eq!(service["volumes"][0]["bind"]["create_host_path"], false);
-        assert_eq!(service["network_mode"], "none");
-        assert_eq!(service["labels"][SETTINGS_LABEL], r#"{"gpus":"all","dollar":"$$HOME"}"#);
-        assert_eq!(
-            service["deploy"]["resources"]["reservations"]["devices"][0]["count"],
-            "all"
-        );
-        assert_eq!(service["ulimits"]["memlock"], -1);
-    }
-
-    #[test]
-    fn an_engine_that_may_not_raise_the_limit_of_locked_memory_is_not_asked_to() {
-        let mut project = project();
-        project.promise.memlock = Memlock::Engine;
-        let value: Value = serde_yaml::from_str(&project.override_text()).unwrap();
-        let service = &value["services"]["workspace"];
-        assert_eq!(service["ulimits"], Value::Null);
-        assert!(service["deploy"].is_object(), "the GPUs are asked for all the same");
-    }
-
-    #[test]
-    fn every_variable_that_the_compose_file_requires_is_exported() {
-        let file = include_str!("../../../docker/docker-compose.yaml");
-        let mut required: Vec<&str> = file
-            .lines()
-            .filter(|line| !line.trim_start().starts_with('#'))
-            .flat_map(|line| line.split("${").skip(1))
-            .filter_map(|rest| rest.split_once(":?").map(|(name, _)| name))
-            .collect();
-        required.sort_unstable();
-        required.dedup();
-        let mut exported: Vec<String> = project().exports().into_iter().map(|(name, _)| name).collect();
-        exported.sort_unstable();
-        assert_eq!(required, exported);
-    }
-
-    #[test]
-    fn a_secret_is_named_in_the_command_and_its_value_is_not() {
-        let secret = [("HF_TOKEN".to_owned(), "hf_value".to_owned())];
-        let command = exec("c1", Terminal { tty: true }, &[], &secret, &["codex".to_owned()]);
-        assert_eq!(
-            command.to_string(),
-            "docker exec --interactive --tty --env HF_TOKEN --workdir /workspace c1 codex"
-        );
-    }
-}
+pub(crate) mod tests;

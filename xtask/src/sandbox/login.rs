@@ -185,15 +185,48 @@ fn to_host(home: &Path, text: &str) -> Result<bool> {
     Ok(true)
 }
 
-/// Where the login of a host without `auth.json` may be.
-fn without_file(host_home: &Path) -> &'static str {
+/// The login that the host has to give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostLogin {
+    /// A ChatGPT account, in a file.
+    ChatGpt,
+    /// An API key, in a file.
+    ApiKey,
+    /// A file that is no login of a shape we know, or cannot be read.
+    Odd,
+    /// It lies in a keyring, which a container cannot reach.
+    Keyring,
+    /// None.
+    None,
+}
+
+/// Looks what login the host's Codex home has. Shows nothing of it.
+pub fn of_host(home: &Path) -> HostLogin {
+    match Side::host(home) {
+        Ok(Side::Login(auth, _)) => match auth.kind {
+            Kind::ChatGpt => HostLogin::ChatGpt,
+            Kind::ApiKey => HostLogin::ApiKey,
+            Kind::Other => HostLogin::Odd,
+        },
+        Ok(Side::Missing) if in_keyring(home) => HostLogin::Keyring,
+        Ok(Side::Missing) => HostLogin::None,
+        Ok(Side::Odd | Side::Unreadable) | Err(_) => HostLogin::Odd,
+    }
+}
+
+fn in_keyring(host_home: &Path) -> bool {
     let text = fs::read_to_string(host_home.join("config.toml")).unwrap_or_default();
     let config = text.parse::<toml::Table>().unwrap_or_default();
-    match config.get("cli_auth_credentials_store").and_then(toml::Value::as_str) {
-        Some("keyring" | "auto") => {
-            "the host keeps its own in a keyring, which a container cannot reach; `codex login --device-auth` inside"
-        }
-        _ => "the host has none; `codex login` on the host, or `codex login --device-auth` inside",
+    let store = config.get("cli_auth_credentials_store").and_then(toml::Value::as_str);
+    matches!(store, Some("keyring" | "auto"))
+}
+
+/// Where the login of a host without `auth.json` may be.
+fn without_file(host_home: &Path) -> &'static str {
+    if in_keyring(host_home) {
+        "the host keeps its own in a keyring, which a container cannot reach; `codex login --device-auth` inside"
+    } else {
+        "the host has none; `codex login` on the host, or `codex login --device-auth` inside"
     }
 }
 

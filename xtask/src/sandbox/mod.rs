@@ -2,6 +2,7 @@
 
 pub mod airlock;
 pub mod audit;
+pub mod caches;
 pub mod codex_home;
 pub mod compose;
 pub mod entering;

@@ -130,7 +130,7 @@ mod tests {
             "docker exec c1 /usr/bin/env -i 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
              'HOME=/home/codex' /usr/bin/python3 -I -S -X 'pycache_prefix=/dev/null' /sandbox/probe.py nonce n0 entries 200 writable /workspace \
              dataset /datasets/ssv2 writable /home/codex/.codex writable /workspace/.git read-only /opt/codex \
-             workspace /workspace codex-version /usr/local/bin/codex env LD_LIBRARY_PATH env _CUDA_COMPAT_STATUS"
+             writable /home/codex/.cache/pip workspace /workspace codex-version /usr/local/bin/codex env LD_LIBRARY_PATH env _CUDA_COMPAT_STATUS"
         );
     }
 }

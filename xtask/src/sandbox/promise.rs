@@ -24,6 +24,8 @@ pub enum Role {
     Git,
     /// The host's git objects.
     GitObjects,
+    /// A cache that outlives the container, by name: a volume of the engine.
+    Cache(String),
 }
 
 impl Role {
@@ -39,11 +41,12 @@ impl Role {
             Role::Guest => "guest".into(),
             Role::Git => "git".into(),
             Role::GitObjects => "git-objects".into(),
+            Role::Cache(name) => format!("cache.{name}"),
         }
     }
 }
 
-/// A bind mount of a sandbox.
+/// A mount of a sandbox: a directory of the host, or for a cache a volume of the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
     /// What it is for.
@@ -131,7 +134,7 @@ pub struct Promise {
     pub gid: u32,
     /// Supplementary groups, sorted: those that own a mount.
     pub groups: Vec<u32>,
-    /// Every bind mount, and no other may be there.
+    /// Every mount, and no other may be there.
     pub mounts: Vec<Mount>,
     /// Directories of the host that no mount may reach for writing: this repository, the state folder, the host's
     /// Codex home, the host's git directory.
@@ -167,7 +170,11 @@ impl Role {
             "guest" => Role::Guest,
             "git" => Role::Git,
             "git-objects" => Role::GitObjects,
-            other => Role::Dataset(other.strip_prefix("dataset.")?.to_owned()),
+            other => match other.split_once('.')? {
+                ("dataset", name) => Role::Dataset(name.to_owned()),
+                ("cache", name) => Role::Cache(name.to_owned()),
+                _ => return None,
+            },
         })
     }
 }

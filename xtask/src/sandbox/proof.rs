@@ -18,9 +18,11 @@ mod mount;
 mod mounts;
 pub mod programs;
 mod reach;
+mod volume;
 pub mod witness;
 
 pub use claim::{Claim, Verdict, Witness};
+pub use devices::misasked;
 pub use witness::HostWitness;
 
 pub(crate) use claim::{Draft, some};
@@ -77,24 +79,25 @@ impl Proof {
     }
 
     /// A short table: what is broken and what cannot be proven, one line each with its reason and hint, then a count.
-    pub fn table(&self) -> String {
-        table(&self.claims)
+    /// Wrapped to the columns of a terminal, where they are known.
+    pub fn table(&self, width: Option<usize>) -> String {
+        table(&self.claims, width)
     }
 }
 
 /// Every claim in one line, the broken first.
-pub fn full_table(claims: &[Claim]) -> String {
+pub fn full_table(claims: &[Claim], width: Option<usize>) -> String {
     let mut claims: Vec<&Claim> = claims.iter().collect();
     claims.sort_by_key(|claim| claim.verdict);
     let row = |claim: &&Claim| {
         let text = claim.why.as_ref().unwrap_or(&claim.promise);
         vec![claim.verdict.to_string(), claim.id.clone(), ui::printable(text)]
     };
-    ui::columns(&claims.iter().map(row).collect::<Vec<_>>())
+    ui::columns_within(&claims.iter().map(row).collect::<Vec<_>>(), width)
 }
 
 /// The short table of some claims.
-pub fn table(claims: &[Claim]) -> String {
+pub fn table(claims: &[Claim], width: Option<usize>) -> String {
     let mut odd: Vec<&Claim> = claims.iter().filter(|claim| claim.verdict != Verdict::Held).collect();
     odd.sort_by_key(|claim| claim.verdict);
     let mut rows = Vec::new();
@@ -117,7 +120,7 @@ pub fn table(claims: &[Claim]) -> String {
     };
     format!(
         "{}{of} promises hold, seen from inside and from the host\n",
-        ui::columns(&rows)
+        ui::columns_within(&rows, width)
     )
 }
 
@@ -174,7 +177,7 @@ mod tests {
         assert!(
             claims.iter().all(|claim| claim.verdict == Verdict::Held),
             "{}",
-            table(&claims)
+            table(&claims, None)
         );
         let mut ids: Vec<&str> = claims.iter().map(|claim| claim.id.as_str()).collect();
         ids.sort_unstable();
@@ -193,7 +196,7 @@ mod tests {
         assert!(
             claims.iter().all(|claim| claim.verdict != Verdict::Broken),
             "{}",
-            table(&claims)
+            table(&claims, None)
         );
     }
 
@@ -213,7 +216,7 @@ mod tests {
             claim("c", Verdict::Broken, Some("open\u{1b}")),
         ];
         assert_eq!(
-            table(&claims),
+            table(&claims, None),
             "broken        c  open\\u{1b}\n                 hint: mend it\nnot provable  b  dark\n\
              1 of 3 promises hold, seen from inside and from the host\n"
         );

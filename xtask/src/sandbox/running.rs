@@ -153,6 +153,7 @@ mod tests {
             "permission denied while trying to connect to the Docker daemon",
         )
         .unwrap_err();
-        assert!(crate::error::render(&err).contains("group `docker`"), "{err}");
+        // What there is to do about it depends on this host's groups.
+        assert!(crate::error::render(&err).contains("denied") && crate::error::render(&err).contains("hint: "));
     }
 }

@@ -90,7 +90,7 @@ pub fn failure(problems: &[Problem]) -> Option<Failure> {
         [one] => (*one).to_owned(),
         lines => format!("{} mounts cannot be made:\n  {}", lines.len(), lines.join("\n  ")),
     };
-    Some(usage(message).hint(hints.join("\nhint: ")))
+    Some(hints.into_iter().fold(usage(message), Failure::hint))
 }
 
 /// The host's half of `cargo xtask mounts`: one claim a mount, `<mount>.host`.

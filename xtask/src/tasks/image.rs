@@ -2,7 +2,7 @@
 
 use crate::cli::Flags;
 use crate::context::Context;
-use crate::error::{failed, host};
+use crate::error::failed;
 use crate::exec;
 use crate::host::engine::{self, Engine};
 use crate::host::gpu::GpuFacts;
@@ -162,6 +162,7 @@ pub fn steps(cx: &Context, settings: &Settings, state: &State, wishes: Wishes) -
     } else {
         wishes
     };
+    steps.push(note(settings, state));
     steps.push(plan::build(
         &cx.root.join("docker"),
         &state.inputs,
@@ -181,12 +182,7 @@ fn mirror() -> String {
 fn build(cx: &Context, settings: &Settings, state: &State, wishes: Wishes) -> Result<()> {
     let engine = engine::read(cx)?;
     engine::refuse(&engine)?;
-    check_room(&engine, settings)?;
-    if settings.base.is_some() {
-        check_fit(&engine, cx, settings, state)?;
-    } else if state.inputs.base_id.is_none() && which::which_in("mmdebstrap", cx.var("PATH"), &cx.cwd).is_err() {
-        return Err(base::no_mmdebstrap().into());
-    }
+    check_host(&engine, cx, settings, state)?;
     for reason in state.reasons()? {
         ui::say(format_args!("image: {reason}"));
     }
@@ -195,9 +191,21 @@ fn build(cx: &Context, settings: &Settings, state: &State, wishes: Wishes) -> Re
         exec::all(&base::cpu_steps(&state.inputs.base, &mirror(), &cx.scratch()))?;
         // The base's id is an input: the image is built with the id that it has now.
         let now = self::state(cx, settings, &User::read())?;
-        return exec::all(&[plan::build(&docker, &now.inputs, own_base(wishes), &network::read(cx))]);
+        let build = plan::build(&docker, &now.inputs, own_base(wishes), &network::read(cx));
+        return exec::all(&[note(settings, &now), build]);
     }
     exec::all(&steps(cx, settings, state, wishes))
+}
+
+/// What a build comes to, said before it starts.
+fn note(settings: &Settings, state: &State) -> Step {
+    let fetched = settings.base.is_some() && state.inputs.base_id.is_none();
+    Step::Note(if fetched {
+        let base = &state.inputs.base;
+        format!("building the image: its base `{base}` is fetched first, many gigabytes of it")
+    } else {
+        "building the image: a few minutes the first time, seconds where its layers are known".to_owned()
+    })
 }
 
 fn needs_cpu_base(settings: &Settings, state: &State, wishes: Wishes) -> bool {
@@ -209,33 +217,26 @@ fn own_base(wishes: Wishes) -> Wishes {
     Wishes { pull: false, ..wishes }
 }
 
-/// An image with NVIDIA's base takes about 20 GB and as much again while it is unpacked; a CPU image takes 3 GB.
-fn check_room(engine: &Engine, settings: &Settings) -> Result<()> {
-    let need: u64 = if settings.base.is_some() { 40 << 30 } else { 8 << 30 };
-    match engine::free_bytes(&engine.root_dir) {
-        Some(free) if free < need => Err(failed(format!(
-            "`{}` has {} GiB free, and the build needs {} GiB",
-            engine.root_dir.display(),
-            free >> 30,
-            need >> 30
-        ))
-        .hint("`docker system df` shows what takes the room; `docker image prune` removes unused images")
-        .into()),
-        // A folder that this user cannot read is no reason to refuse: the build itself will tell.
-        _ => Ok(()),
+/// What this host lacks for building, all that is fatal.
+fn check_host(engine: &Engine, cx: &Context, settings: &Settings, state: &State) -> Result<()> {
+    // A folder that this user cannot read is no reason to refuse: the build itself will tell.
+    let room = engine::free_bytes(&engine.root_dir)
+        .and_then(|free| engine::low_room(&engine.root_dir, free, base::room(settings.base.as_deref())));
+    let buildx = engine::no_buildx(engine);
+    let other = if settings.base.is_some() {
+        let facts: GpuFacts = gpu::read(engine, cx.var("PATH"));
+        base::misfit(&state.inputs.base, &settings.arch_list, &facts)
+    } else {
+        let missing = state.inputs.base_id.is_none() && !can_make_base(cx);
+        missing.then(|| base::no_mmdebstrap(&engine.distro))
+    };
+    match [buildx, room, other].into_iter().flatten().next() {
+        None => Ok(()),
+        Some(failure) => Err(failure.into()),
     }
 }
 
-fn check_fit(engine: &Engine, cx: &Context, settings: &Settings, state: &State) -> Result<()> {
-    let facts: GpuFacts = gpu::read(engine, cx.var("PATH"));
-    let misfits = base::misfits(&state.inputs.base, &settings.arch_list, &facts);
-    if misfits.is_empty() {
-        return Ok(());
-    }
-    Err(host(format!(
-        "the image would not serve this host's GPU: {}",
-        misfits.join("; ")
-    ))
-    .hint("choose another base with `--base`, set `arch_list` in sandbox.local.yaml, or update the driver")
-    .into())
+/// Whether the program that makes the CPU base is there.
+pub fn can_make_base(cx: &Context) -> bool {
+    which::which_in("mmdebstrap", cx.var("PATH"), &cx.cwd).is_ok()
 }

@@ -2,8 +2,11 @@
 
 pub mod bench;
 pub mod commits;
+pub mod completions;
 pub mod demo;
+pub mod doctor;
 pub mod down;
+pub mod gpu_smoke;
 pub mod image;
 pub mod mounts;
 pub mod provide;

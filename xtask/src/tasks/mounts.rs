@@ -32,7 +32,7 @@ pub fn run(cx: &Context, flags: &Flags) -> Result<u8> {
             json!({"schema": 1, "container": container, "claims": list})
         ));
     } else {
-        ui::result(proof::full_table(&claims).trim_end());
+        ui::table(proof::full_table(&claims, ui::stdout().width).trim_end());
         if running.is_none() {
             ui::say(format_args!(
                 "inside: nothing runs for `{}`, only the host's half was checked",

@@ -9,6 +9,7 @@ use dockerd::{start, start_line};
 use crate::context::Context;
 use crate::error::{failed, host, usage};
 use crate::exec;
+use crate::host::distro::Distro;
 use crate::host::engine;
 use crate::host::install::{self, Distribution, Lacks, Part, Plan};
 use crate::host::user::User;
@@ -144,7 +145,7 @@ pub fn provide(cx: &Context, found: &Found, consent: Consent) -> Result<Provided
             root,
             ..Plan::default()
         },
-        false => install::plan(&found.lacks, &Distribution::parse(&text), root)?,
+        false => install::plan(&found.lacks, &Distribution::parse(&text), &Distro::read(), root)?,
     };
     agree(found, &plan, consent)?;
     install(&plan)?;

@@ -1,5 +1,7 @@
 //! `cargo xtask status`: what runs, in one screen.
 
+mod screen;
+
 use crate::cli::Flags;
 use crate::context::Context;
 use crate::exec;
@@ -7,11 +9,15 @@ use crate::host::user::User;
 use crate::sandbox::running::{Running, sessions};
 use crate::sandbox::{compose, places, settings};
 use crate::step::Command;
-use crate::tasks::down::workspace;
+use crate::tasks::down::{caches_of, workspace};
 use crate::tasks::sandbox::find;
 use crate::ui;
 use anyhow::Result;
 use serde_json::{Value, json};
+use std::time::SystemTime;
+
+/// The bound on each look into the container: what does not answer by then is left out.
+const BOUND: u64 = 3;
 
 /// Runs the task. Exit code 0 also where nothing runs: that is an answer.
 ///
@@ -19,27 +25,122 @@ use serde_json::{Value, json};
 /// The engine does not answer.
 pub fn run(cx: &Context, flags: &Flags) -> Result<u8> {
     let settings = settings::load(cx, flags)?;
-    let places = places::of(cx, &workspace(&settings.workspace), User::read().uid);
+    let uid = User::read().uid;
+    let places = places::of(cx, &workspace(&settings.workspace), uid);
     let container = compose::container_name(&places.project);
-    let running = find(&container)?;
+    let (running, volumes) = exec::both(|| find(&container), || caches_of(uid));
+    let (running, volumes) = (running?, volumes?);
     let live = match &running {
-        Some(running) if running.up => {
-            let top = Command::new("docker").args(["top", &running.id, "-eo", "pid,args"]);
-            sessions(&exec::stdout_of(&top)?)
-        }
-        _ => Vec::new(),
+        Some(running) if running.up => Live::look(running)?,
+        _ => Live::default(),
     };
-    let report = report(&container, running.as_ref(), &live, &places);
-    ui::result(if flags.json {
-        format!("{report:#}")
+    let mut report = report(&container, running.as_ref(), &live, &places, SystemTime::now());
+    report["caches"] = volumes.into();
+    if flags.json {
+        ui::result(format_args!("{report:#}"));
     } else {
-        screen(&report)
-    });
+        ui::result(screen::screen(&report, ui::stdout().width));
+    }
     Ok(0)
 }
 
+/// What is asked of a running container.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Live {
+    /// The programs inside, beside the container's own.
+    pub sessions: Vec<String>,
+    /// The bytes of `/dev/shm` that are used, and its size.
+    pub shm: Option<(u64, u64)>,
+    /// The GPUs inside; `None` where there are none by the user's word, or they did not answer.
+    pub gpus: Option<Vec<GpuUse>>,
+}
+
+/// What a GPU is at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GpuUse {
+    /// Its index, as the container counts.
+    pub index: String,
+    /// The product's name.
+    pub name: String,
+    /// How busy it is, in percent, by all that use it.
+    pub percent: Option<u64>,
+    /// Memory in use, in MiB.
+    pub used_mib: Option<u64>,
+    /// All its memory, in MiB.
+    pub total_mib: Option<u64>,
+}
+
+impl Live {
+    /// Asks side by side, each within its bound.
+    fn look(running: &Running) -> Result<Live> {
+        let own = |line: &String| [DF, SMI].iter().any(|query| *line == query.join(" "));
+        let top = Command::new("docker").args(["top", &running.id, "-eo", "pid,args"]);
+        let with_gpus = running.settings["gpus"].as_str().is_some_and(|gpus| gpus != "none");
+        let asked = |program: &[&str]| {
+            exec::capture(&inside(&running.id, program))
+                .ok()
+                .filter(exec::Output::ok)
+        };
+        let (top, (shm, gpus)) = exec::both(
+            || exec::stdout_of(&top),
+            || exec::both(|| asked(DF), || with_gpus.then(|| asked(SMI)).flatten()),
+        );
+        Ok(Live {
+            // The list can catch our own questions.
+            sessions: sessions(&top?).into_iter().filter(|line| !own(line)).collect(),
+            shm: shm.and_then(|said| parse_df(&said.stdout)),
+            gpus: gpus.map(|said| parse_smi(&said.stdout)),
+        })
+    }
+}
+
+const DF: &[&str] = &["/bin/df", "--block-size=1", "--output=used,size", "/dev/shm"];
+
+const SMI: &[&str] = &[
+    "nvidia-smi",
+    "--query-gpu=index,name,utilization.gpu,memory.used,memory.total",
+    "--format=csv,noheader,nounits",
+];
+
+fn inside(container: &str, program: &[&str]) -> Command {
+    Command::new("docker")
+        .args(["exec", container])
+        .args(program.iter().copied())
+        .timeout(BOUND)
+}
+
+/// The numbers of the last line of `df --output=used,size`.
+fn parse_df(text: &str) -> Option<(u64, u64)> {
+    let mut numbers = text.lines().next_back()?.split_whitespace().map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+/// One GPU a line; a number that a product does not tell is `[N/A]`.
+fn parse_smi(text: &str) -> Vec<GpuUse> {
+    let parse = |line: &str| {
+        let fields: Vec<&str> = line.split(',').map(str::trim).collect();
+        let [index, name, percent, used, total] = fields.as_slice() else {
+            return None;
+        };
+        Some(GpuUse {
+            index: (*index).to_owned(),
+            name: (*name).to_owned(),
+            percent: percent.parse().ok(),
+            used_mib: used.parse().ok(),
+            total_mib: total.parse().ok(),
+        })
+    };
+    text.lines().filter_map(parse).collect()
+}
+
 /// The status as JSON; `state` is `running`, `stopped` or `none`.
-pub fn report(container: &str, running: Option<&Running>, live: &[String], places: &places::Places) -> Value {
+pub fn report(
+    container: &str,
+    running: Option<&Running>,
+    live: &Live,
+    places: &places::Places,
+    now: SystemTime,
+) -> Value {
     let Some(running) = running else {
         return json!({"container": container, "state": "none", "state_folder": places.dir});
     };
@@ -50,6 +151,14 @@ pub fn report(container: &str, running: Option<&Running>, live: &[String], place
         .filter(|mount| mount["Type"] == "bind")
         .map(|mount| json!({"target": mount["Destination"], "source": mount["Source"], "writable": mount["RW"]}))
         .collect();
+    let since = humantime::parse_rfc3339(&running.started).ok();
+    let uptime = since
+        .filter(|_| running.up)
+        .and_then(|since| now.duration_since(since).ok());
+    let gpu = |gpu: &GpuUse| {
+        json!({"index": gpu.index, "name": gpu.name, "percent": gpu.percent, "used_mib": gpu.used_mib,
+               "total_mib": gpu.total_mib})
+    };
     json!({
         "container": container,
         "state": if running.up { "running" } else { "stopped" },
@@ -57,47 +166,33 @@ pub fn report(container: &str, running: Option<&Running>, live: &[String], place
         "image": running.inspect["Config"]["Image"],
         "image_id": running.inspect["Image"],
         "started": running.started,
+        "uptime_s": uptime.map(|uptime| uptime.as_secs()),
         "settings": running.settings,
         "mounts": mounts,
-        "sessions": live,
+        "sessions": live.sessions,
+        "shm": live.shm.map(|(used, size)| json!({"used": used, "size": size})),
+        "gpus": live.gpus.as_ref().map(|gpus| gpus.iter().map(gpu).collect::<Vec<_>>()),
         "state_folder": places.dir,
     })
 }
 
-fn screen(report: &Value) -> String {
-    let text = |key: &str| report[key].as_str().unwrap_or("-").to_owned();
-    let setting = |key: &str| report["settings"][key].as_str().unwrap_or("-").to_owned();
-    let mut rows = vec![
-        vec!["container".to_owned(), text("container")],
-        vec!["state".to_owned(), text("state")],
-    ];
-    if report["state"] != "none" {
-        rows.push(vec!["started".into(), text("started")]);
-        rows.push(vec!["image".into(), text("image")]);
-        rows.push(vec!["codex".into(), setting("codex")]);
-        rows.push(vec!["gpus".into(), setting("gpus")]);
-        rows.push(vec!["network".into(), setting("network")]);
-        for mount in report["mounts"].as_array().into_iter().flatten() {
-            let access = if mount["writable"] == true {
-                "writable"
-            } else {
-                "read-only"
-            };
-            let (target, source) = (mount["target"].as_str(), mount["source"].as_str());
-            rows.push(vec![
-                "mount".into(),
-                format!("{} <- {} ({access})", target.unwrap_or("-"), source.unwrap_or("-")),
-            ]);
-        }
-        let live: Vec<&str> = report["sessions"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect();
-        rows.push(vec!["sessions".into(), live.len().to_string()]);
-        rows.extend(live.iter().map(|line| vec![String::new(), ui::printable(line)]));
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_df_and_nvidia_smi_say_is_read() {
+        assert_eq!(
+            parse_df("   Used   1B-blocks\n 4096 34359738368\n"),
+            Some((4096, 32 << 30))
+        );
+        assert_eq!(parse_df(""), None);
+        let gpus = parse_smi("0, NVIDIA GeForce RTX 5090, 37, 10240, 32607\n1, Orin, [N/A], [N/A], 100\nodd\n");
+        assert_eq!(gpus.len(), 2);
+        assert_eq!(
+            (gpus[0].percent, gpus[0].used_mib, gpus[0].total_mib),
+            (Some(37), Some(10240), Some(32607))
+        );
+        assert_eq!((gpus[1].percent, gpus[1].total_mib), (None, Some(100)));
     }
-    rows.push(vec!["state folder".into(), text("state_folder")]);
-    ui::columns(&rows).trim_end().to_owned()
 }

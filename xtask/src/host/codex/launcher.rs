@@ -11,7 +11,7 @@
 
 use super::elf;
 use crate::context::Context;
-use crate::error::{host, usage};
+use crate::error::{Failure, host, usage};
 use crate::step::Command;
 use crate::{exec, ui};
 use anyhow::{Context as _, Result};
@@ -47,7 +47,14 @@ pub fn find(cx: &Context, explicit: Option<&Path>) -> Result<PathBuf> {
     std::env::split_paths(cx.var("PATH").unwrap_or_default())
         .filter(|dir| dir.is_absolute())
         .find_map(|dir| which::which_in("codex", Some(dir), "/").ok())
-        .ok_or_else(|| host("there is no `codex` on PATH").hint(INSTALL).into())
+        .ok_or_else(|| none().into())
+}
+
+/// The error where there is no Codex.
+fn none() -> Failure {
+    host("there is no `codex` on PATH")
+        .run(["npm install -g @openai/codex"])
+        .hint("or give the program with `--codex PATH`")
 }
 
 /// The native program behind a launcher, all links followed.

@@ -10,7 +10,7 @@ use super::package::{Item, What};
 use super::version::identity;
 use crate::context::Context;
 use crate::error::failed;
-use crate::{exec, fingerprint};
+use crate::{exec, fingerprint, ui};
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::io::ErrorKind;
@@ -20,6 +20,8 @@ use std::time::{Duration, SystemTime};
 
 /// An unfinished copy of that age was left by a process that was killed.
 const ABANDONED: Duration = Duration::from_secs(3600);
+/// A copy of so many MiB is told of.
+const NOTEWORTHY: u64 = 50;
 const UNFINISHED: &str = ".new-";
 
 /// A snapshot that nothing mentions is kept for that long: another call may have just chosen it.
@@ -73,6 +75,9 @@ pub(super) fn take(cx: &Context, version: &str, items: &[Item]) -> Result<PathBu
         .prefix(UNFINISHED)
         .tempdir_in(&dir)
         .with_context(|| format!("cannot make a directory in `{}`", dir.display()))?;
+    if let Some(note) = note(version, items) {
+        ui::say(note);
+    }
     copy(items, fresh.path())?;
     if self::place(cx, version, items)? != place {
         return Err(failed("Codex changed on the host while it was copied")
@@ -99,6 +104,16 @@ pub(super) fn take(cx: &Context, version: &str, items: &[Item]) -> Result<PathBu
     Err(failed(format!("`{}` is in the way", place.display()))
         .hint("remove it, then run it again")
         .into())
+}
+
+/// What is said before a copy that takes a while.
+fn note(version: &str, items: &[Item]) -> Option<String> {
+    let length = |item: &Item| fs::metadata(&item.from).map_or(0, |meta| meta.len());
+    let files = items.iter().filter(|item| matches!(item.what, What::File { .. }));
+    let mib = files.map(length).sum::<u64>() >> 20;
+    (mib >= NOTEWORTHY).then(|| {
+        format!("copying Codex {version} ({mib} MiB), once for this version: a second or two, more on a slow disk")
+    })
 }
 
 /// By metadata, not by content: 410 MB need not be read again, and a needless copy is the worst that follows.
@@ -255,6 +270,20 @@ mod tests {
         assert_eq!(take(&cx, "1.0", &list).unwrap(), place);
         assert!(is_whole(&place, &list));
         assert_eq!((old.exists(), young.exists()), (false, true));
+    }
+
+    #[test]
+    fn a_copy_that_takes_a_while_is_told_of_and_a_small_one_is_not() {
+        let world = World::new();
+        let binary = world.package("pkg");
+        assert_eq!(note("1.0", &items(&binary).unwrap().0), None);
+        let grown = fs::File::options()
+            .write(true)
+            .open(world.path("pkg/codex-path/rg"))
+            .unwrap();
+        grown.set_len(60 << 20).unwrap();
+        let text = note("1.0", &items(&binary).unwrap().0).unwrap();
+        assert!(text.starts_with("copying Codex 1.0 (60 MiB), once"), "{text}");
     }
 
     #[test]

@@ -60,10 +60,9 @@ impl World {
             root: self.path("repository"),
             cwd: self.path(""),
             env: BTreeMap::from([("PATH".to_owned(), path)]),
-            stdin_tty: false,
-            stdout_tty: false,
             state: self.path("state"),
             home: self.path("home"),
+            ..Context::default()
         }
     }
 

@@ -206,7 +206,7 @@ fn what_cannot_be_codex_is_refused_with_a_way_out() {
     check_error(
         &world,
         "error: there is no `codex` on PATH\n\
-         hint: install it (`npm install -g @openai/codex`), or give the program with `--codex PATH`\n",
+         hint: npm install -g @openai/codex\nhint: or give the program with `--codex PATH`\n",
     );
     let mut short = elf(OWN_MACHINE, Some("/lib/ld"));
     short.truncate(100);

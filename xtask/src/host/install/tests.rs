@@ -1,4 +1,5 @@
 use super::*;
+use crate::host::distro::Family;
 
 fn lacks(parts: &[Part], programs: &[&str]) -> Lacks {
     Lacks {
@@ -20,7 +21,13 @@ const TARGETS: &str = "http://m.example/debian bookworm-updates bookworm-updates
 
 #[test]
 fn on_debian_12_the_engine_comes_from_the_next_release_by_name() {
-    let plan = plan(&lacks(ALL, &["npm", "ps"]), &distribution("debian", "bookworm"), true).unwrap();
+    let plan = plan(
+        &lacks(ALL, &["npm", "ps"]),
+        &distribution("debian", "bookworm"),
+        &Distro::default(),
+        true,
+    )
+    .unwrap();
     let mut steps = plan.first();
     steps.extend(plan.prepare(TARGETS).unwrap());
     steps.push(plan.second());
@@ -46,27 +53,46 @@ fn on_debian_12_the_engine_comes_from_the_next_release_by_name() {
 #[test]
 fn what_is_there_is_not_installed_again_and_others_go_through_sudo() {
     let debian = distribution("debian", "trixie");
-    let plan = plan(&lacks(&[Part::Compose], &[]), &debian, false).unwrap();
+    let plan = plan(&lacks(&[Part::Compose], &[]), &debian, &Distro::default(), false).unwrap();
     assert_eq!(plan.engine_packages(), ["docker-compose"]);
     assert_eq!(plan.prepare(TARGETS).unwrap(), []);
     assert!(plan.second().to_string().starts_with("sudo env "));
-    let ubuntu = super::plan(&lacks(ALL, &[]), &distribution("ubuntu", "noble"), true).unwrap();
+    let ubuntu = super::plan(
+        &lacks(ALL, &[]),
+        &distribution("ubuntu", "noble"),
+        &Distro::default(),
+        true,
+    )
+    .unwrap();
     assert_eq!(ubuntu.engine, ["docker.io", "docker-compose-v2", "docker-buildx"]);
 }
 
 #[test]
 fn elsewhere_the_commands_are_said_and_nothing_is_done() {
-    for (id, word) in [
-        ("fedora", "dnf"),
-        ("arch", "pacman"),
-        ("linuxmint", "your distribution"),
-        ("", "your"),
+    for (id, family, word) in [
+        ("fedora", Family::Fedora, "dnf"),
+        ("arch", Family::Arch, "pacman"),
+        ("linuxmint", Family::Ubuntu, "apt-get"),
     ] {
-        let failure = plan(&lacks(ALL, &[]), &distribution(id, "x"), true).unwrap_err();
+        let distro = Distro {
+            family,
+            ..Distro::default()
+        };
+        let failure = plan(&lacks(ALL, &["npm"]), &distribution(id, "x"), &distro, true).unwrap_err();
         assert_eq!(failure.kind.code(), 3);
-        assert!(failure.hint.unwrap().contains(word), "{id}");
+        assert!(
+            failure.mend.iter().any(|way| way.to_string().contains(word)),
+            "{failure:?}"
+        );
+        assert!(failure.remedy().contains("npm"), "{failure:?}");
     }
-    assert!(plan(&lacks(ALL, &[]), &distribution("debian", "bullseye"), true).is_err());
+    let old = plan(
+        &lacks(ALL, &[]),
+        &distribution("debian", "bullseye"),
+        &Distro::default(),
+        true,
+    );
+    assert!(old.is_err());
 }
 
 #[test]

@@ -263,3 +263,22 @@ fn no_token_is_shown_or_recorded() {
     said += &fs::read_to_string(record).unwrap();
     assert!(!said.contains("secret") && !said.contains("e30."), "{said}");
 }
+
+#[test]
+fn the_hosts_login_is_known_by_its_kind_and_place() {
+    let home = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(home.path().join(name), text).unwrap();
+    assert_eq!(of_host(home.path()), HostLogin::None);
+    write("config.toml", "cli_auth_credentials_store = \"keyring\"\n");
+    assert_eq!(of_host(home.path()), HostLogin::Keyring);
+    write("auth.json", r#"{"OPENAI_API_KEY": "k"}"#);
+    assert_eq!(of_host(home.path()), HostLogin::ApiKey);
+    let tokens = r#"{"id_token": "a", "access_token": "b", "refresh_token": "c", "account_id": "d"}"#;
+    write(
+        "auth.json",
+        &format!(r#"{{"auth_mode": "chatgpt", "tokens": {tokens}}}"#),
+    );
+    assert_eq!(of_host(home.path()), HostLogin::ChatGpt);
+    write("auth.json", "{");
+    assert_eq!(of_host(home.path()), HostLogin::Odd);
+}

@@ -28,6 +28,8 @@ pub struct InsideMount {
     pub path: String,
     /// What lies there, or the name of the error.
     pub id: Result<FileId, String>,
+    /// The user id of its owner.
+    pub owner: Option<u64>,
     /// `statvfs().f_flag & ST_RDONLY`, where statvfs answered.
     pub st_rdonly: Option<bool>,
     /// Whether the user may write there by its permission bits.
@@ -235,6 +237,7 @@ fn mount(value: &Value) -> Result<InsideMount, String> {
     Ok(InsideMount {
         path: path.to_owned(),
         id: file_id(&value["stat"]).ok_or_else(error),
+        owner: value["stat"]["uid"].as_u64(),
         st_rdonly: value["flags"].as_u64().map(|flags| flags & 1 == 1),
         access: value["access"].as_bool().unwrap_or(false),
         create: said("create"),

@@ -92,6 +92,28 @@ impl Claim {
     }
 }
 
+impl Claim {
+    /// Reads back what `json` wrote; `None` where anything is missing.
+    pub fn from_json(value: &Value) -> Option<Claim> {
+        let text = |key: &str| value[key].as_str().map(str::to_owned);
+        let seen = |by: Witness| {
+            let text = value["evidence"][by.to_string()].as_str()?;
+            Some((by, text.to_owned()))
+        };
+        let verdicts = [Verdict::Broken, Verdict::NotProvable, Verdict::Held];
+        Some(Claim {
+            id: text("id")?,
+            promise: text("promise")?,
+            verdict: verdicts
+                .into_iter()
+                .find(|verdict| value["verdict"] == verdict.to_string())?,
+            evidence: [Witness::Inside, Witness::Host].into_iter().filter_map(seen).collect(),
+            why: text("why"),
+            hint: text("hint"),
+        })
+    }
+}
+
 /// A claim while its judge looks at the evidence. It starts as held; anything broken outweighs anything unseen.
 #[derive(Debug)]
 pub(crate) struct Draft {

@@ -178,7 +178,8 @@ fn hard_links(id: &str, mount: &Mount, promise: &Promise, inside: &Inside) -> Cl
     let shared: Vec<&str> = promise
         .mounts
         .iter()
-        .filter(|other| !other.read_only)
+        // A container cannot link across mounts, and nobody else writes to a cache.
+        .filter(|other| !other.read_only && !matches!(other.role, Role::Cache(_)))
         .filter_map(|other| inside.mounts.at(clean(&other.target)))
         .filter(|line| devices.contains(line.device.as_str()))
         .map(|line| line.point.as_str())

@@ -35,27 +35,33 @@ fn request(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
     draft.host(format!("requests: {}; single devices: {devices}", some(&told)));
     draft.inside(format!("device nodes: {}", some(&inside.nodes)));
     draft.check(devices == 0, || format!("{devices} devices of the host were added"));
-    match (&promise.gpus, promise.gpu_route, requests.as_slice()) {
-        (Gpus::None, _, requests) => {
-            draft.check(requests.is_empty(), || {
-                format!("the engine was asked for {}", some(&told))
-            });
-            draft.check(inside.nodes.is_empty(), || {
-                format!("inside there is {}", some(&inside.nodes))
-            });
-        }
-        (gpus, Some(route), [request]) => {
-            draft.check(asks_for(request, route, gpus), || {
-                format!("the engine was asked for {}", some(&told))
-            });
-        }
-        (_, None, _) => draft.broken("no way to ask for GPUs was chosen"),
-        (_, _, requests) => draft.broken(format!(
+    if let Some(why) = misasked(&promise.gpus, promise.gpu_route, host.setting("DeviceRequests")) {
+        draft.broken(why);
+    }
+    if promise.gpus == Gpus::None {
+        draft.check(inside.nodes.is_empty(), || {
+            format!("inside there is {}", some(&inside.nodes))
+        });
+    }
+    draft.done()
+}
+
+/// Why the engine was not asked for these GPUs, by the `HostConfig.DeviceRequests` of a container.
+pub fn misasked(gpus: &Gpus, route: Option<GpuRoute>, requests: &Value) -> Option<String> {
+    let requests: Vec<&Value> = requests.as_array().into_iter().flatten().collect();
+    let told: Vec<String> = requests.iter().map(|request| told(request)).collect();
+    let asked = || Some(format!("the engine was asked for {}", some(&told)));
+    match (gpus, route, requests.as_slice()) {
+        (Gpus::None, _, []) => None,
+        (Gpus::None, ..) => asked(),
+        (gpus, Some(route), [request]) if asks_for(request, route, gpus) => None,
+        (_, Some(_), [_]) => asked(),
+        (_, None, _) => Some("no way to ask for GPUs was chosen".into()),
+        (_, _, requests) => Some(format!(
             "the engine has {} requests for devices, not one",
             requests.len()
         )),
     }
-    draft.done()
 }
 
 fn told(request: &Value) -> String {

@@ -28,6 +28,7 @@ const TABLE: &str = "\
 99 80 254:0 /ws /workspace rw,relatime - ext4 /dev/vda rw
 100 80 254:0 /state/home /home/codex/.codex rw,relatime - ext4 /dev/vda rw
 101 80 254:0 /state/codex /opt/codex ro,relatime - ext4 /dev/vda rw
+104 80 254:0 /docker/volumes/codex-sandbox-cache-pip-u1000/_data /home/codex/.cache/pip rw,relatime - ext4 /dev/vda rw
 102 99 254:0 /state/git /workspace/.git rw,relatime - ext4 /dev/vda rw
 103 80 254:0 /docker/containers/43c15da69dfac6285e9b9bc9f6c1fa828e0100fe5942ca1db4f55883d17d4f38/hosts /etc/hosts rw - ext4 /dev/vda rw
 53 81 0:44 /bus /proc/bus ro,nosuid - proc proc rw
@@ -65,6 +66,12 @@ pub(crate) fn promise() -> Promise {
             mount(Role::CodexHome, "/state/home", "/home/codex/.codex", false),
             mount(Role::Git, "/state/git", "/workspace/.git", false),
             mount(Role::CodexPackage, "/state/codex", "/opt/codex", true),
+            mount(
+                Role::Cache("pip".into()),
+                "/docker/volumes/codex-sandbox-cache-pip-u1000/_data",
+                "/home/codex/.cache/pip",
+                false,
+            ),
         ],
         out_of_reach: vec!["/repo".into(), "/state".into()],
         shm_bytes: 1 << 30,
@@ -97,7 +104,8 @@ pub(crate) fn answer() -> Value {
         "passwd": {"name": "codex", "gid": "1000", "home": "/home/codex", "shell": "/bin/bash"},
         "home": {"path": "/home/codex", "stat": stat(9), "access": true},
         "mounts": [mount("/workspace", 1, false), data, mount("/home/codex/.codex", 3, false),
-                   mount("/workspace/.git", 4, false), mount("/opt/codex", 5, true)],
+                   mount("/workspace/.git", 4, false), mount("/opt/codex", 5, true),
+                   mount("/home/codex/.cache/pip", 7, false)],
         "workspace": "written", "sockets": [], "shm": 1_u64 << 30, "pids_max": "4096", "nodes": [],
         "interfaces": {"lo": "0x9", "eth0": "0x1003"}, "environment": {"names": ["HOME"], "values": {}},
         "processes": [{"pid": 1, "parent": 0, "name": "docker-init"}, {"pid": 6, "parent": 1, "name": "sleep"}],
@@ -117,7 +125,10 @@ fn inspect() -> Value {
         "Config": {"Hostname": "43c15da69dfa", "Image": "codex-sandbox:1", "User": "1000:1000"},
         "Mounts": [mount("/data", "/datasets/ssv2", false), mount("/ws", "/workspace", true),
                    mount("/state/home", "/home/codex/.codex", true), mount("/state/codex", "/opt/codex", false),
-                   mount("/state/git", "/workspace/.git", true)],
+                   mount("/state/git", "/workspace/.git", true),
+                   {"Type": "volume", "Name": "codex-sandbox-cache-pip-u1000", "Driver": "local", "Mode": "z", "RW": true,
+                    "Source": "/docker/volumes/codex-sandbox-cache-pip-u1000/_data", "Propagation": "",
+                    "Destination": "/home/codex/.cache/pip"}],
         "HostConfig": {
             "NetworkMode": "sandbox_default", "CapAdd": null, "CapDrop": ["ALL"], "IpcMode": "private", "PidMode": "",
             "Privileged": false, "SecurityOpt": ["no-new-privileges"], "UTSMode": "", "ShmSize": 1_u64 << 30,
@@ -153,6 +164,11 @@ fn host() -> HostWitness {
             ("/home/codex/.codex", "/state/home", 3),
             ("/workspace/.git", "/state/git", 4),
             ("/opt/codex", "/state/codex", 5),
+            (
+                "/home/codex/.cache/pip",
+                "/docker/volumes/codex-sandbox-cache-pip-u1000/_data",
+                7,
+            ),
         ]
         .map(|(target, path, ino)| (target.to_owned(), source(path, ino)))
         .into(),

@@ -1,6 +1,6 @@
 //! Claims about every mount: that it is the promised one, read-only where promised, and that there is no other.
 
-use super::{Claim, Draft, HostWitness, mount};
+use super::{Claim, Draft, HostWitness, mount, volume};
 use crate::sandbox::mountinfo::{MountLine, MountTable, rest, within};
 use crate::sandbox::probe::Inside;
 use crate::sandbox::promise::{Gpus, Mount, Promise, Role};
@@ -10,8 +10,12 @@ use std::collections::BTreeMap;
 pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<Claim> {
     let mut claims = vec![only_promised(promise, inside, host)];
     for (id, one) in named(promise) {
-        claims.push(mount::source(&id, one, inside, host));
-        claims.push(mount::private(&id, one, inside, host));
+        if let Role::Cache(name) = &one.role {
+            claims.push(volume::source(&id, name, one, promise, inside, host));
+        } else {
+            claims.push(mount::source(&id, one, inside, host));
+            claims.push(mount::private(&id, one, inside, host));
+        }
         if one.read_only {
             claims.push(mount::read_only(&id, one, promise, inside, host));
         } else if one.role != Role::Workspace {
@@ -142,7 +146,12 @@ fn engines_word(draft: &mut Draft, promise: &Promise, told: &[&Value]) {
             continue;
         };
         let from = seen["Source"].as_str().unwrap_or_default();
-        draft.check(seen["Type"] == "bind" && clean(from) == clean(&source), || {
+        let kind = if matches!(mount.role, Role::Cache(_)) {
+            "volume"
+        } else {
+            "bind"
+        };
+        draft.check(seen["Type"] == kind && clean(from) == clean(&source), || {
             format!(
                 "the engine mounts the {} `{from}` at `{target}`, not `{source}`",
                 seen["Type"].as_str().unwrap_or("?")
@@ -311,7 +320,8 @@ mod tests {
         let mut promise = good().0;
         let again = promise.mounts[4].clone();
         promise.mounts.push(again);
-        assert_eq!(ids(&promise.mounts)[4..], ["codex-package", "codex-package-2"]);
+        let expected = ["codex-package", "cache.pip", "codex-package-2"];
+        assert_eq!(ids(&promise.mounts)[4..], expected);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use crate::error::failed;
 use crate::sandbox::mountinfo::{MountTable, Place};
 use crate::sandbox::probe::{FileId, Request};
-use crate::sandbox::promise::{Promise, Role};
+use crate::sandbox::promise::{Mount, Promise, Role};
 use anyhow::Result;
 use rustix::fs::{AtFlags, Mode, OFlags, fstat, open, openat, unlinkat};
 use serde_json::Value;
@@ -114,7 +114,7 @@ impl HostWitness {
         let sources = promise
             .mounts
             .iter()
-            .map(|mount| (mount.target.clone(), source_facts(&mount.source, &own_mounts)))
+            .map(|mount| (mount.target.clone(), source_facts(mount, &own_mounts)))
             .collect();
         let out_of_reach = promise
             .out_of_reach
@@ -229,10 +229,15 @@ fn place_of(path: &Path, mounts: &MountTable) -> Option<Place> {
     mounts.place_of(path.canonicalize().ok()?.to_str()?)
 }
 
-fn source_facts(source: &Path, mounts: &MountTable) -> SourceFacts {
+fn source_facts(mount: &Mount, mounts: &MountTable) -> SourceFacts {
+    let source = &mount.source;
     SourceFacts {
         id: file_id(source),
-        place: place_of(source, mounts),
+        place: match mount.role {
+            // The engine's own directories are closed to most users: its path, which has no symlinks, must do.
+            Role::Cache(_) => source.to_str().and_then(|path| mounts.place_of(path)),
+            _ => place_of(source, mounts),
+        },
         filled: fs::read_dir(source).is_ok_and(|mut entries| entries.next().is_some()),
     }
 }

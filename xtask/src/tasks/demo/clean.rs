@@ -21,7 +21,11 @@ pub fn run(cx: &Context, ground: &Ground) -> Result<u8> {
     if ground.project.exists() || ground.state.exists() {
         let copy = sandbox::copy_of_proof(cx);
         let found = sandbox::find(&ground.container(&own))?;
-        down::run(&own, &flags, true)?;
+        let wishes = down::Wishes {
+            all: true,
+            caches: false,
+        };
+        down::run(&own, &flags, wishes)?;
         if found.is_some_and(|running| names(&copy, &running.id)) {
             exec::all(&[Step::Remove { path: copy }])?;
         }

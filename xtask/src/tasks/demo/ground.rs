@@ -97,6 +97,7 @@ impl Ground {
             codex_home: Some("mirror".to_owned()),
             cpu,
             yes,
+            no_caches: true,
             ..Flags::default()
         }
     }

@@ -94,7 +94,7 @@ fn baseline(wish: &Wish) -> Result<Map<String, Value>> {
 }
 
 /// Ends the Codex or the shell of a session whose terminal is gone: the engine would leave it running.
-fn reap(container: &str, mark: &str) {
+pub fn reap(container: &str, mark: &str) {
     let command = Command::new("docker")
         .args([
             "exec",

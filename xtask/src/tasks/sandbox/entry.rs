@@ -24,6 +24,8 @@ pub struct Entry {
     pub codex: Option<CodexFile>,
     /// The fingerprint of the programs that the inside witness runs, where the container's user is root.
     pub programs: Option<String>,
+    /// Where there are GPUs, the claim that native code ran on them at the start.
+    pub native: Option<Claim>,
 }
 
 impl Entry {
@@ -34,6 +36,7 @@ impl Entry {
             carried: BTreeMap::new(),
             codex: None,
             programs: None,
+            native: None,
         }
     }
 }
@@ -69,6 +72,7 @@ fn of_file(path: &Path) -> Option<(String, Entry)> {
             .collect(),
         codex: codex_of(&value["codex"]),
         programs: value["programs"].as_str().map(str::to_owned),
+        native: Claim::from_json(&value["native"]),
     };
     Some((value["container"].as_str()?.to_owned(), entry))
 }
@@ -113,6 +117,7 @@ pub fn write(places: &Places, id: &str, entry: &Entry) -> Result<()> {
         "carried": entry.carried,
         "codex": codex,
         "programs": entry.programs,
+        "native": entry.native.as_ref().map(Claim::json),
     });
     exec::write_file(&places.entry, format!("{value:#}\n").as_bytes(), 0o600)
 }

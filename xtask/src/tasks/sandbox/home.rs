@@ -2,7 +2,6 @@
 
 use super::prepare::Wish;
 use crate::context::Context;
-use crate::error::usage;
 use crate::exec;
 use crate::image::plan::HostNetwork;
 use crate::sandbox::airlock;
@@ -11,6 +10,7 @@ use crate::sandbox::login::{self, Outcome};
 use crate::sandbox::nofollow::Dir;
 use crate::sandbox::places::Places;
 use crate::sandbox::settings::Settings;
+use crate::smoke;
 use anyhow::{Context as _, Result};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 /// Where Codex reads what an administrator has set.
 pub const SYSTEM: &str = "/etc/codex";
 
-/// The inside witness and its helper, handed in read-only.
+/// The inside witness and its helper, handed in read-only; the checks of the GPU go with them.
 const GUEST_FILES: &[(&str, &str)] = &[
     ("probe.py", include_str!("../../../../docker/probe.py")),
     ("reap.py", include_str!("../../../../docker/reap.py")),
@@ -89,12 +89,7 @@ pub fn refresh(wish: &Wish) -> Result<Vec<String>> {
         Mode::Shared => {
             let home = dir(wish);
             if !home.is_dir() {
-                return Err(usage(format!(
-                    "`codex_home: shared` needs `{}`, and it is not there",
-                    home.display()
-                ))
-                .hint("run Codex once on the host, or use `mirror`")
-                .into());
+                return Err(codex_home::no_shared(&home).into());
             }
             notes.push(
                 "warning: the agent shares your Codex home: it can change what your own Codex runs on this host".into(),
@@ -151,7 +146,8 @@ fn empty(dir: &Path) -> Result<()> {
 pub fn guest(places: &Places, network: &HostNetwork) -> Result<()> {
     let guest = &places.guest;
     exec::create_dir(guest, 0o755)?;
-    for (name, text) in GUEST_FILES {
+    exec::create_dir(&guest.join("smoke"), 0o755)?;
+    for (name, text) in GUEST_FILES.iter().chain(smoke::request::FILES) {
         write_new(&guest.join(name), text.as_bytes())?;
     }
     let Some(ca) = &network.ca else { return Ok(()) };

@@ -5,21 +5,25 @@ mod enter;
 mod entry;
 mod home;
 mod mounts;
+mod native;
 mod prepare;
 mod signals;
 mod start;
 
+pub use enter::reap;
 pub use entry::{programs_claim, programs_now, read as read_entry};
-pub use mounts::problems;
-pub use prepare::{Wish, canonical, gather};
+pub use home::guest;
+pub use mounts::{groups_of, problems, rules};
+pub use prepare::{Wish, canonical, gather, refuse_own_codex};
 
 use prepare::Ground;
-use signals::Signals;
+pub use signals::Signals;
 pub use start::{copy_of_proof, find, live_sessions};
 
 use crate::cli::Flags;
 use crate::context::Context;
 use crate::error::{failed, usage};
+use crate::sandbox::caches;
 use crate::sandbox::compose::Project;
 use crate::sandbox::places::Places;
 use crate::sandbox::promise::{GpuRoute, Gpus};
@@ -29,6 +33,7 @@ use crate::ui;
 use anyhow::{Context as _, Result};
 use std::fs::File;
 use std::io::Read as _;
+use std::path::Path;
 
 /// Runs the task. Returns Codex's own exit code once Codex has started.
 ///
@@ -55,7 +60,7 @@ pub fn run(cx: &Context, flags: &Flags, shell: bool, args: &[String]) -> Result<
         proven => proven,
     };
     let proof = proven.inspect_err(|_| start::discard(&started))?;
-    ui::say(proof.table().trim_end());
+    ui::say(proof.table(ui::stderr().width).trim_end());
     if !holds(&proof) {
         if !shell {
             start::discard(&started);
@@ -81,7 +86,12 @@ pub fn run(cx: &Context, flags: &Flags, shell: bool, args: &[String]) -> Result<
 /// It cannot be planned.
 pub fn plan(cx: &Context, wish: &Wish, image: &State) -> Result<Project> {
     let route = (wish.settings.gpus != Gpus::None).then_some(GpuRoute::Nvidia);
-    mounts::project(cx, wish, &image.inputs.tag(), route)
+    let mut project = mounts::project(cx, wish, &image.inputs.tag(), route)?;
+    project
+        .promise
+        .mounts
+        .extend(mounts::caches(wish, Path::new(caches::USUAL_ROOT)));
+    Ok(project)
 }
 
 /// Whether Codex may be entered: every claim is held. What cannot be proven is no promise kept.

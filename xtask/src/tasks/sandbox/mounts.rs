@@ -4,7 +4,9 @@ use super::home;
 use super::prepare::Wish;
 use crate::context::Context;
 use crate::fingerprint;
+use crate::host::user::User;
 use crate::sandbox::airlock;
+use crate::sandbox::caches;
 use crate::sandbox::codex_home::{AGENTS_INSIDE, INSIDE, Mode};
 use crate::sandbox::compose::Project;
 use crate::sandbox::promise::{GpuRoute, Mount, Promise, Role};
@@ -69,6 +71,7 @@ pub fn label(cx: &Context, wish: &Wish) -> Map<String, Value> {
     put("shm_size", settings.shm_bytes.to_string());
     put("pids_limit", settings.pids_limit.to_string());
     put("memlock", settings.memlock.to_string());
+    put("caches", settings.caches.join(", "));
     put(
         "codex_home",
         match settings.codex_home {
@@ -138,18 +141,42 @@ fn mounts(wish: &Wish) -> Result<Vec<Mount>> {
     Ok(mounts)
 }
 
+/// The caches, which the engine keeps in its own directory.
+pub fn caches(wish: &Wish, root: &Path) -> Vec<Mount> {
+    caches::mounts(&wish.settings.caches, wish.user.uid, root)
+}
+
 /// The user's groups that own a mounted directory, without those that have power over the host.
 fn groups(wish: &Wish) -> Vec<u32> {
-    let sources = wish
-        .datasets
-        .iter()
-        .map(|mount| mount.source.as_path())
-        .chain([wish.workspace.as_path()]);
+    let sources = wish.datasets.iter().map(|mount| mount.source.as_path());
+    groups_of(&wish.user, sources.chain([wish.workspace.as_path()]))
+}
+
+/// The same for any directories.
+pub fn groups_of<'a>(user: &User, sources: impl Iterator<Item = &'a Path>) -> Vec<u32> {
     let owners: Vec<u32> = sources
         .filter_map(|path| path.metadata().ok())
         .map(|meta| meta.gid())
         .collect();
-    wish.user.passed_on(&owners).iter().map(|group| group.gid).collect()
+    user.passed_on(&owners).iter().map(|group| group.gid).collect()
+}
+
+/// Who the container's user will be where these directories are mounted, and what no mount may show.
+pub fn rules(cx: &Context, user: &User, sources: &[&Path]) -> Rules {
+    let mut sockets = Rules::usual_sockets(user.uid);
+    sockets.extend(
+        cx.var("DOCKER_HOST")
+            .and_then(|host| host.strip_prefix("unix://"))
+            .map(PathBuf::from),
+    );
+    Rules {
+        home: cx.home.clone(),
+        repository: cx.root.clone(),
+        uid: user.uid,
+        gid: user.gid,
+        groups: groups_of(user, sources.iter().copied()),
+        sockets,
+    }
 }
 
 /// What no mount may reach for writing. Of this repository it is everything but the default project.
@@ -177,20 +204,9 @@ fn canonical(path: &Path) -> PathBuf {
 /// # Errors
 /// The repository cannot be planned for.
 pub fn problems(cx: &Context, wish: &Wish) -> Result<(Vec<Mount>, Vec<Problem>)> {
-    let mut sockets = Rules::usual_sockets(wish.user.uid);
-    sockets.extend(
-        cx.var("DOCKER_HOST")
-            .and_then(|host| host.strip_prefix("unix://"))
-            .map(PathBuf::from),
-    );
-    let rules = Rules {
-        home: cx.home.clone(),
-        repository: cx.root.clone(),
-        uid: wish.user.uid,
-        gid: wish.user.gid,
-        groups: groups(wish),
-        sockets,
-    };
+    let datasets = wish.datasets.iter().map(|mount| mount.source.as_path());
+    let sources: Vec<&Path> = datasets.chain([wish.workspace.as_path()]).collect();
+    let rules = rules(cx, &wish.user, &sources);
     // What this tool lays ready itself is not there yet before the first start, and is checked by the proof.
     let given = |mount: &Mount| matches!(mount.role, Role::Workspace | Role::Dataset(_)) || mount.source.exists();
     let mounts: Vec<Mount> = mounts(wish)?.into_iter().filter(given).collect();

@@ -200,7 +200,11 @@ impl Ground {
     }
 }
 
-fn refuse_own_codex(launcher: &Path, workspace: &Path) -> Result<()> {
+/// Refuses a Codex that the agent could have written, before it is started.
+///
+/// # Errors
+/// The launcher, or what it leads to, lies in the workspace.
+pub fn refuse_own_codex(launcher: &Path, workspace: &Path) -> Result<()> {
     let real = launcher.canonicalize().unwrap_or_else(|_| launcher.to_path_buf());
     if !launcher.starts_with(workspace) && !real.starts_with(workspace) {
         return Ok(());
@@ -243,11 +247,7 @@ fn give_sources(cx: &Context, settings: &mut Settings) -> Result<()> {
             continue;
         }
         let name = &dataset.name;
-        let ways = format!(
-            "give it by `--dataset {name}=DIR`{}, or by `datasets: {{{name}: DIR}}` in {LOCAL_FILE}",
-            if name == "ssv2" { ", by SSV2_DIR=DIR" } else { "" }
-        );
-        let missing = || usage(format!("the data set `{name}` has no directory")).hint(ways.clone());
+        let missing = || settings::no_source(name);
         if !cx.stdin_tty {
             return Err(missing().into());
         }

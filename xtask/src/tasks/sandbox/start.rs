@@ -3,15 +3,16 @@
 use super::early::{self, Early};
 use super::entry::{self, Entry};
 use super::prepare::{Engined, Wish};
-use super::{home, mounts};
+use super::{home, mounts, native};
 use crate::context::Context;
 use crate::error::{failed, host};
 use crate::exec;
 use crate::host::{codex, engine, gpu};
+use crate::sandbox::caches;
 use crate::sandbox::codex_home::McpServer;
 use crate::sandbox::compose::{self, Project};
 use crate::sandbox::probe::{Inside, Request};
-use crate::sandbox::promise::{Gpus, Promise};
+use crate::sandbox::promise::{Gpus, Promise, Role};
 use crate::sandbox::proof::witness::codex_file;
 use crate::sandbox::proof::{self, Proof};
 use crate::sandbox::running::{self, Running, differences, sessions};
@@ -141,7 +142,8 @@ fn create(cx: &Context, wish: &mut Wish) -> Result<Started> {
     let (tag, id) = image::ensure(cx, &wish.settings, &wish.user, &image)?;
     // Again, with what was just laid ready: nothing of it may be wrong either.
     mounts::check(cx, wish)?;
-    let project = mounts::project(cx, wish, &tag, route)?;
+    let mut project = mounts::project(cx, wish, &tag, route)?;
+    project.promise.mounts.extend(mounts::caches(wish, &engine.root_dir));
     wish.codex.notes.iter().for_each(ui::warn);
     up(&project)?;
     let container = project.container();
@@ -180,7 +182,13 @@ fn up(project: &Project) -> Result<()> {
     }])?;
     let command = project.up();
     ui::echo(&command);
-    let said = exec::capture(&command)?;
+    ui::say("starting the container: usually 1 to 2 s");
+    let mut said = exec::capture(&command)?;
+    if caches::is_missing(&said.stderr) {
+        // The user's first sandbox on this engine. Asking for them each time would cost each start a process.
+        exec::all(&project.cache_steps())?;
+        said = exec::capture(&command)?;
+    }
     if said.ok() {
         return Ok(());
     }
@@ -250,6 +258,10 @@ pub fn prove(cx: &Context, wish: &Wish, started: &mut Started) -> Result<Proof> 
             proof::prove(&started.id, &started.inspect, promise, &request)?
         }
     };
+    if started.ours && promise.gpus != Gpus::None {
+        started.entry.native = Some(native::prove(cx, wish, started, &inside.env)?);
+    }
+    proof.claims.extend(native::claim(&started.entry));
     // After the answer: what was put in the interpreter's place to give it shows by its time of change ever after.
     let programs = entry::programs_now(promise, &started.inspect);
     if started.ours {
@@ -335,8 +347,11 @@ pub fn dry_run(cx: &Context, wish: &Wish, shell: bool, args: &[String]) -> Resul
         path: project.override_file.clone(),
         text: project.override_text(),
     });
+    for step in project.cache_steps() {
+        ui::result(step);
+    }
     for mount in &project.promise.mounts {
-        if !mount.source.exists() {
+        if !matches!(mount.role, Role::Cache(_)) && !mount.source.exists() {
             let source = mount.source.display();
             ui::result(format_args!(
                 "# before this, `sandbox` fills `{source}`; where it is missing, nothing starts"
@@ -346,6 +361,9 @@ pub fn dry_run(cx: &Context, wish: &Wish, shell: bool, args: &[String]) -> Resul
     ui::result(project.up());
     let name = project.container();
     ui::result(Request::new(&project.promise, "NONCE").command(&name));
+    if let Some(command) = native::dry_run(cx, wish, &name) {
+        ui::result(command);
+    }
     let entry = Entry::new(project.promise);
     let started = Started {
         container: name.clone(),

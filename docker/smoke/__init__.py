@@ -1,0 +1,1 @@
+"""The checks of `gpu_smoke.py`, and what runs and supervises them."""

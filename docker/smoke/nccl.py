@@ -1,0 +1,102 @@
+"""An all-reduce over all devices, one process for each, as training has it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from smoke.child import Failed, Run, Skip, raw
+
+WORDS = 1 << 20
+PRIME = 8191
+
+
+def visible() -> int:
+    """Asked in a process of its own: one that has started CUDA cannot fork ranks."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if not pid:
+        answer = b"failed"
+        try:
+            from smoke import cuda
+
+            driver = cuda.Driver()
+            driver.init()
+            answer = str(driver.count()).encode()
+        except (OSError, RuntimeError) as err:
+            answer = raw(err).encode()
+        finally:
+            os.write(writer, answer)
+            os._exit(0)
+    os.close(writer)
+    text = os.read(reader, 4096).decode()
+    os.close(reader)
+    os.waitpid(pid, 0)
+    if not text.isdigit():
+        raise Failed(text or "the devices could not be counted")
+    return int(text)
+
+
+def term(torch, rank: int, device=None):
+    """Whole numbers that differ by rank and place, small enough that their sum is exact in fp32."""
+    return ((torch.arange(WORDS, device=device) * (2 * rank + 1)) % PRIME).float()
+
+
+def reduced(rank: int, world: int, meeting: str) -> None:
+    import torch
+    import torch.distributed as dist
+
+    device = torch.device("cuda", rank)
+    torch.cuda.set_device(device)
+    dist.init_process_group("nccl", init_method=f"file://{meeting}", rank=rank, world_size=world)
+    got = term(torch, rank, device)
+    dist.all_reduce(got)
+    torch.cuda.synchronize(device)
+    if got.device != device or not torch.equal(got.cpu(), sum(term(torch, other) for other in range(world))):
+        raise Failed(f"rank {rank} of {world} has a wrong sum")
+    dist.destroy_process_group()
+
+
+def rank_process(rank: int, world: int, meeting: str, writer: int) -> None:
+    """Never returns."""
+    try:
+        reduced(rank, world, meeting)
+        os.write(writer, b"")
+        os._exit(0)
+    except BaseException as err:
+        os.write(writer, f"rank {rank}: {raw(err)}\n".encode()[:4000])
+    finally:
+        os._exit(1)
+
+
+def check_all_reduce(run: Run):
+    world = visible()
+    if world < 2:
+        raise Skip("one GPU" if world else "no GPU")
+    reader, writer = os.pipe()
+    ranks = {}
+    for rank in range(world):
+        pid = os.fork()
+        if not pid:
+            rank_process(rank, world, str(run.tmp / "nccl"), writer)
+        ranks[pid] = rank
+    os.close(writer)
+    # The first that fails ends the others, who would wait for it.
+    while ranks:
+        pid, status = os.wait()
+        rank = ranks.pop(pid, None)
+        if rank is not None and status:
+            for other in ranks:
+                os.kill(other, signal.SIGKILL)
+            os.set_blocking(reader, False)
+            time.sleep(0.01)
+            try:
+                said = os.read(reader, 8000).decode("utf-8", "replace").strip()
+            except BlockingIOError:
+                said = ""
+            raise Failed(said or f"rank {rank} ended with wait status {status}")
+    return f"the sum over {world} devices is exact on each", {"world": world, "words": WORDS}
+
+
+CHECKS = {"nccl.all-reduce": check_all_reduce}

@@ -1,0 +1,153 @@
+//! Caches: volumes of the engine that outlive a container and are shared by a user's workspaces, and by nobody else.
+//!
+//! Each test has a user of its own: volumes go by user, and the developer's own are left alone.
+
+use crate::support::engine;
+use crate::support::place::User;
+use crate::support::proc;
+use crate::support::sandbox::Sandbox;
+use serde_json::{Value, json};
+
+const NAMES: [&str; 4] = ["huggingface", "torch", "pip", "uv"];
+
+/// The volumes of a user, removed at the end of the test: declared before its sandboxes, it outlives their containers.
+struct Volumes(User);
+
+impl Volumes {
+    fn name(&self, cache: &str) -> String {
+        format!("codex-sandbox-cache-{cache}-u{}", self.0.uid)
+    }
+
+    fn names(&self) -> Vec<String> {
+        NAMES.iter().map(|cache| self.name(cache)).collect()
+    }
+
+    fn there(&self) -> Vec<String> {
+        let all = engine::docker(["volume", "ls", "--quiet"]);
+        let ours = self.names();
+        all.lines()
+            .filter(|name| ours.iter().any(|our| our == name))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    fn remove(&self) {
+        for name in self.names() {
+            proc::outcome(proc::find("docker"), ["volume", "rm", "--force", &name]);
+        }
+    }
+}
+
+impl Drop for Volumes {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
+
+#[test]
+fn what_is_cached_outlives_the_container_and_is_there_in_the_next_workspace() {
+    let user = User { uid: 2351, gid: 2351 };
+    let volumes = Volumes(user);
+    volumes.remove();
+    let (one, other) = (Sandbox::of(user), Sandbox::of(user));
+    let said = one
+        .codex_runs("echo wheel >~/.cache/pip/note; env | grep -E '^(HF_HOME|TORCH_HOME|PIP_CACHE|UV_CACHE)' | sort");
+    let variables = "HF_HOME=/home/codex/.cache/huggingface\nPIP_CACHE_DIR=/home/codex/.cache/pip\n\
+                     TORCH_HOME=/home/codex/.cache/torch\nUV_CACHE_DIR=/home/codex/.cache/uv\n";
+    assert!(said.contains(variables), "{said}");
+    one.task("down").run().ok();
+    assert_eq!(volumes.there().len(), 4, "`down` alone leaves them");
+
+    let said = other.codex_runs("cat ~/.cache/pip/note; stat -c '%u %n' ~/.cache/* ~/.cache/pip/note");
+    assert!(said.contains("wheel\n"), "{said}");
+    for path in ["huggingface", "torch", "pip", "uv", "pip/note"] {
+        assert!(
+            said.contains(&format!("2351 /home/codex/.cache/{path}\n")),
+            "{path}: {said}"
+        );
+    }
+    let proof = other.proof();
+    assert_eq!((proof.with("broken"), proof.with("not provable")), (vec![], vec![]));
+    for claim in ["cache.pip.source", "cache.huggingface.writable"] {
+        assert!(proof.with("held").iter().any(|held| held == claim), "{claim}");
+    }
+
+    // Listed while it runs and while nothing does; gone only when nobody uses them.
+    let status: Value = serde_json::from_str(&other.task("status").args(["--json"]).run().ok().stdout).expect("JSON");
+    let mut listed: Vec<&str> = status["caches"]
+        .as_array()
+        .expect("caches")
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    let mut ours = volumes.names();
+    listed.sort_unstable();
+    ours.sort();
+    assert_eq!(json!(listed), json!(ours));
+    let refused = one.task("down").args(["--caches", "--yes"]).run().ended(1);
+    assert!(
+        refused.error().contains("in use by the sandbox of another workspace"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(volumes.there().len(), 4);
+    other.task("down").args(["--caches", "--yes"]).run().ok();
+    assert_eq!(volumes.there(), Vec::<String>::new());
+}
+
+#[test]
+fn a_sandbox_without_caches_has_none() {
+    let sandbox = Sandbox::new();
+    let settings = sandbox.place.read("repo/sandbox.local.yaml");
+    sandbox
+        .place
+        .write("repo/sandbox.local.yaml", format!("{settings}caches: []\n"));
+    let said = sandbox.codex_runs("grep -c /.cache/ /proc/self/mountinfo; env | grep -c PIP_CACHE_DIR");
+    assert!(said.starts_with("0\n0\n"), "{said}");
+    let claims = sandbox.proof().with("held");
+    assert!(!claims.iter().any(|id| id.starts_with("cache.")), "{claims:?}");
+}
+
+#[test]
+fn a_volume_that_is_something_else_is_seen() {
+    let user = User { uid: 2352, gid: 2352 };
+    let volumes = Volumes(user);
+    volumes.remove();
+    let sandbox = Sandbox::of(user);
+    let pip = volumes.name("pip");
+    let broken = |what: &str, ids: &[&str]| {
+        let run = sandbox.enter(["--version"]).ended(1);
+        assert_eq!(sandbox.proof().with("broken"), ids, "{what}: {}", run.stderr);
+        assert_eq!(run.stdout, "", "Codex was entered");
+        assert!(run.error().contains("cache.pip.source"), "{}", run.stderr);
+    };
+
+    // A volume of our name that shows a directory of the host, as the local driver can be told to.
+    let precious = sandbox.place.mkdir("precious");
+    sandbox.place.give();
+    let device = format!("device={}", precious.display());
+    engine::docker([
+        "volume",
+        "create",
+        "--opt",
+        "type=none",
+        "--opt",
+        "o=bind",
+        "--opt",
+        &device,
+        &pip,
+    ]);
+    broken("a directory of the host", &["cache.pip.source"]);
+    volumes.remove();
+
+    // One that somebody else has filled.
+    engine::docker(["volume", "create", &pip]);
+    let place = engine::docker(["volume", "inspect", "--format", "{{.Mountpoint}}", &pip]);
+    engine::as_root(["touch".to_owned(), format!("{}/of-root", place.trim())]);
+    broken("a directory of root", &["cache.pip.source", "cache.pip.writable"]);
+
+    // What the hint says mends it.
+    sandbox.task("down").args(["--caches", "--yes"]).run().ok();
+    volumes.remove();
+    sandbox.enter(["--version"]).ok();
+}

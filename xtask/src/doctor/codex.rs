@@ -1,0 +1,240 @@
+//! The host's Codex: is there one that the image can run, is it whole, and is somebody logged in.
+
+use super::{Check, Finding, Group};
+use crate::error::{Failure, Mend};
+use crate::host::codex::Found;
+use crate::host::distro::{Distro, Package};
+use crate::sandbox::codex_home::{self, Mode};
+use crate::sandbox::login::HostLogin;
+use std::path::PathBuf;
+
+/// What is known of the host's Codex.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// What `codex` leads to, or why it leads nowhere.
+    pub found: Result<Found, Failure>,
+    /// Whether there is a `codex` at all.
+    pub present: bool,
+    /// Whether npm is on PATH.
+    pub npm: bool,
+    /// How the home reaches the container.
+    pub mode: Mode,
+    /// The host's Codex home.
+    pub home: PathBuf,
+    /// Whether it is there.
+    pub home_exists: bool,
+    /// The login in it.
+    pub login: HostLogin,
+    /// The variables with an API key that are set here and passed on.
+    pub keys: Vec<String>,
+    /// The distribution.
+    pub distro: Distro,
+}
+
+const PROGRAM: Check = check(
+    "program",
+    "Codex",
+    "Codex on this host, a native program that the image can run",
+);
+const PACKAGE: Check = check(
+    "package",
+    "its package",
+    "the directory around it, with `rg` and other helpers",
+);
+const HELPER: Check = check(
+    "helper",
+    "codex-code-mode-host",
+    "the helper beside it: current models get no tools without",
+);
+const NOTE: Check = check("note", "its parts", "");
+const HOME: Check = check("home", "Codex home", "`codex_home: mirror`, `shared` or `none`");
+const LOGIN: Check = check("login", "login", "a login in a file, or one made inside");
+
+const fn check(id: &'static str, what: &'static str, needed: &'static str) -> Check<'static> {
+    Check {
+        group: Group::Codex,
+        id,
+        what,
+        needed,
+    }
+}
+
+/// What is to be said of Codex.
+pub fn findings(facts: &Facts) -> Vec<Finding> {
+    let mut found = match &facts.found {
+        Err(failure) => vec![program_error(facts, failure)],
+        Ok(codex) => program(codex),
+    };
+    found.push(home(facts));
+    if facts.mode != Mode::None {
+        found.push(login(facts));
+    }
+    found
+}
+
+fn program_error(facts: &Facts, failure: &Failure) -> Finding {
+    if facts.present {
+        return PROGRAM.broken(failure);
+    }
+    let mut finding = PROGRAM.missing(failure);
+    if !facts.npm {
+        let npm = facts.distro.install(Package::Npm, false);
+        finding.mend.splice(0..0, npm);
+    }
+    finding
+}
+
+fn program(codex: &Found) -> Vec<Finding> {
+    let again = || [Mend::Run("npm install -g @openai/codex".into())];
+    let mut found = vec![PROGRAM.ok(format!(
+        "{} ({}), `{}`",
+        codex.version,
+        codex.layout,
+        codex.binary.display()
+    ))];
+    found.push(match &codex.root {
+        Some(root) => PACKAGE.ok(format!("`{}`", root.display())),
+        None => PACKAGE.warning("a single program without its package", again()),
+    });
+    found.push(match codex.helper {
+        true => HELPER.ok("goes along, or is not needed by this version"),
+        false => HELPER.warning("is not beside it", again()),
+    });
+    let known = |note: &&String| !note.starts_with("there is no `codex-code-mode-host`");
+    found.extend(codex.notes.iter().filter(known).map(|note| NOTE.warning(note, [])));
+    found
+}
+
+fn home(facts: &Facts) -> Finding {
+    let home = facts.home.display();
+    match facts.mode {
+        Mode::None => HOME.ok("none of yours goes in"),
+        Mode::Mirror if facts.home_exists => HOME.ok(format!("a private one, set up from `{home}`")),
+        Mode::Mirror => HOME.ok(format!("a private one; there is no `{home}` to set it up from")),
+        Mode::Shared if !facts.home_exists => HOME.missing(&codex_home::no_shared(&facts.home)),
+        Mode::Shared => HOME.warning(
+            format!("`{home}` is shared: the agent can change what your own Codex runs on this host"),
+            [Mend::Do("`codex_home: mirror` keeps it apart".into())],
+        ),
+    }
+}
+
+fn login(facts: &Facts) -> Finding {
+    let inside = Mend::Do("or `codex login --device-auth` inside the sandbox".into());
+    let login = Mend::Run("codex login".into());
+    match facts.login {
+        HostLogin::ChatGpt => LOGIN.ok("a ChatGPT account, in a file"),
+        HostLogin::ApiKey => LOGIN.ok("an API key, in a file"),
+        _ if !facts.keys.is_empty() => LOGIN.ok(format!("by `{}`, which is passed on", facts.keys.join("`, `"))),
+        HostLogin::Odd => LOGIN.warning(
+            "`auth.json` is not one of Codex's, and is not handed over",
+            [login, inside],
+        ),
+        HostLogin::Keyring => LOGIN.warning(
+            "none in a file: it lies in a keyring, which a container cannot reach",
+            [
+                Mend::Run("codex -c cli_auth_credentials_store=file login".into()),
+                inside,
+            ],
+        ),
+        HostLogin::None => LOGIN.warning("none: Codex will ask for one", [login, inside]),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::super::Verdict;
+    use super::super::tests::{mended, verdict};
+    use super::*;
+    use crate::error::host;
+    use crate::host::codex::Layout;
+
+    pub(in super::super) fn facts() -> Facts {
+        Facts {
+            found: Ok(Found {
+                launcher: "/usr/bin/codex".into(),
+                binary: "/usr/lib/node_modules/x/bin/codex".into(),
+                layout: Layout::Npm,
+                version: "0.169.0".into(),
+                root: Some("/usr/lib/node_modules/x".into()),
+                helper: true,
+                notes: Vec::new(),
+            }),
+            present: true,
+            npm: true,
+            mode: Mode::Mirror,
+            home: "/home/ada/.codex".into(),
+            home_exists: true,
+            login: HostLogin::ChatGpt,
+            keys: Vec::new(),
+            distro: crate::host::distro::parse("ID=debian\nVERSION_ID=13\n"),
+        }
+    }
+
+    fn with(change: impl FnOnce(&mut Facts)) -> Vec<Finding> {
+        let mut facts = facts();
+        change(&mut facts);
+        findings(&facts)
+    }
+
+    #[test]
+    fn a_whole_codex_with_a_login_has_nothing_to_mend() {
+        let found = with(|_| {});
+        assert!(found.iter().all(|f| f.verdict == Verdict::Ok), "{found:#?}");
+        assert_eq!(found.len(), 5);
+    }
+
+    #[test]
+    fn a_missing_codex_comes_by_npm_and_npm_by_the_distribution() {
+        let none = || host("there is no `codex` on PATH").run(["npm install -g @openai/codex"]);
+        let found = with(|f| (f.found, f.present) = (Err(none()), false));
+        assert_eq!(verdict(&found, "codex.program"), Verdict::Missing);
+        assert_eq!(mended(&found, "codex.program"), "npm install -g @openai/codex");
+        let bare = with(|f| (f.found, f.present, f.npm) = (Err(none()), false, false));
+        assert!(mended(&bare, "codex.program").starts_with("sudo apt-get install npm\n"));
+        let damaged = with(|f| f.found = Err(host("`/x` is a damaged program")));
+        assert_eq!(verdict(&damaged, "codex.program"), Verdict::Broken);
+    }
+
+    #[test]
+    fn what_is_not_beside_the_program_is_a_warning() {
+        let lone = with(|f| {
+            let codex = f.found.as_mut().unwrap();
+            codex.root = None;
+            codex.helper = false;
+            codex.notes = vec![
+                "there is no `codex-code-mode-host` beside it".into(),
+                "a link is left out".into(),
+            ];
+        });
+        assert_eq!(verdict(&lone, "codex.package"), Verdict::Warning);
+        assert_eq!(verdict(&lone, "codex.helper"), Verdict::Warning);
+        // The helper has a finding of its own.
+        assert_eq!(verdict(&lone, "codex.note"), Verdict::Warning);
+    }
+
+    #[test]
+    fn a_login_may_be_in_a_keyring_or_missing_or_come_by_a_variable() {
+        let login = |login| verdict(&with(|f| f.login = login), "codex.login");
+        assert_eq!(login(HostLogin::ApiKey), Verdict::Ok);
+        for bad in [HostLogin::None, HostLogin::Keyring, HostLogin::Odd] {
+            assert_eq!(login(bad), Verdict::Warning);
+        }
+        let keyring = with(|f| f.login = HostLogin::Keyring);
+        assert!(mended(&keyring, "codex.login").contains("cli_auth_credentials_store=file"));
+        let key = with(|f| (f.login, f.keys) = (HostLogin::None, vec!["CODEX_API_KEY".into()]));
+        assert_eq!(verdict(&key, "codex.login"), Verdict::Ok);
+        assert!(with(|f| f.mode = Mode::None).iter().all(|f| f.id != "codex.login"));
+    }
+
+    #[test]
+    fn a_shared_home_is_warned_of_and_must_be_there() {
+        let shared = |exists| {
+            verdict(
+                &with(|f| (f.mode, f.home_exists) = (Mode::Shared, exists)),
+                "codex.home",
+            )
+        };
+        assert_eq!((shared(true), shared(false)), (Verdict::Warning, Verdict::Missing));
+    }
+}

@@ -1,0 +1,152 @@
+//! The data sets: does somebody say where each is, and can it be mounted.
+
+use super::{Check, Finding, Group};
+use crate::error::{Failure, usage};
+use crate::sandbox::settings;
+use crate::sandbox::sources::Problem;
+use std::path::PathBuf;
+
+/// What is known of the data sets; or that nothing can be known.
+pub type Facts = Result<Vec<DataSet>, Failure>;
+
+/// One data set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DataSet {
+    /// Its name.
+    pub name: String,
+    /// Where it is, by the settings.
+    pub source: Option<PathBuf>,
+    /// Why it cannot be mounted.
+    pub problems: Vec<Problem>,
+    /// Whether there is nothing in it.
+    pub empty: bool,
+    /// The type of its file system, such as `ext4`; empty where it is not known.
+    pub file_system: String,
+    /// Whether file systems are mounted below it.
+    pub submounts: bool,
+}
+
+/// File systems whose other users are not on this machine.
+const NETWORK: &[&str] = &[
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "ceph",
+    "lustre",
+    "gpfs",
+    "beegfs",
+    "afs",
+    "9p",
+    "glusterfs",
+];
+
+/// What is to be said of the data sets.
+pub fn findings(facts: &Facts) -> Vec<Finding> {
+    match facts {
+        Ok(sets) => sets.iter().flat_map(data_set).collect(),
+        Err(failure) => vec![check("sources", "the data sets", NEEDED).broken(failure)],
+    }
+}
+
+const NEEDED: &str = "a directory that you may read, apart from what the sandbox may write";
+
+const fn check<'a>(id: &'a str, what: &'a str, needed: &'a str) -> Check<'a> {
+    Check {
+        group: Group::Data,
+        id,
+        what,
+        needed,
+    }
+}
+
+fn data_set(set: &DataSet) -> Vec<Finding> {
+    let check = check(&set.name, &set.name, NEEDED);
+    let Some(source) = &set.source else {
+        return vec![check.missing(&settings::no_source(&set.name))];
+    };
+    let source = source.display();
+    if !set.problems.is_empty() {
+        let broken = |problem: &Problem| check.broken(&usage(&problem.what).hint(&problem.hint));
+        return set.problems.iter().map(broken).collect();
+    }
+    if set.empty {
+        let hint = format!(
+            "give the directory with `--dataset {}=DIR`, or mount it first",
+            set.name
+        );
+        return vec![check.broken(&usage(format!("`{source}` is empty")).hint(hint))];
+    }
+    if is_network(&set.file_system) {
+        let found = format!(
+            "`{source}` is on {}: what other machines do to it cannot be proven, only sampled",
+            set.file_system
+        );
+        return vec![check.warning(found, [])];
+    }
+    let below = if set.submounts { ", with mounts below it" } else { "" };
+    vec![check.ok(format!("`{source}`{below}"))]
+}
+
+fn is_network(file_system: &str) -> bool {
+    let name = file_system.strip_prefix("fuse.");
+    NETWORK.contains(&name.unwrap_or(file_system)) || matches!(name, Some("sshfs" | "rclone" | "s3fs" | "juicefs"))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::super::tests::{mended, verdict};
+    use super::super::{Verdict, exit_code};
+    use super::*;
+
+    pub(in super::super) fn set() -> DataSet {
+        DataSet {
+            name: "ssv2".into(),
+            source: Some("/data/ssv2".into()),
+            file_system: "ext4".into(),
+            ..DataSet::default()
+        }
+    }
+
+    fn with(change: impl FnOnce(&mut DataSet)) -> Vec<Finding> {
+        let mut set = set();
+        change(&mut set);
+        findings(&Ok(vec![set]))
+    }
+
+    #[test]
+    fn a_data_set_is_well_or_has_no_directory() {
+        assert_eq!(verdict(&with(|_| {}), "data.ssv2"), Verdict::Ok);
+        let none = with(|set| set.source = None);
+        assert_eq!(verdict(&none, "data.ssv2"), Verdict::Missing);
+        assert!(mended(&none, "data.ssv2").contains("--dataset ssv2=DIR"));
+        assert_eq!(exit_code(&none), 2);
+    }
+
+    #[test]
+    fn every_problem_of_a_source_is_shown() {
+        let problem = |what: &str| Problem {
+            mount: "dataset.ssv2".into(),
+            what: what.into(),
+            hint: "mend it".into(),
+        };
+        let two = with(|set| set.problems = vec![problem("`/x` does not exist"), problem("`/x` shows your home")]);
+        assert_eq!(two.len(), 2);
+        assert!(two.iter().all(|f| f.verdict == Verdict::Broken));
+    }
+
+    #[test]
+    fn an_empty_one_is_broken_and_one_on_a_network_a_warning() {
+        assert_eq!(verdict(&with(|set| set.empty = true), "data.ssv2"), Verdict::Broken);
+        for name in ["nfs4", "cifs", "fuse.sshfs", "fuse.glusterfs"] {
+            let found = with(|set| set.file_system = name.into());
+            assert_eq!(verdict(&found, "data.ssv2"), Verdict::Warning, "{name}");
+        }
+        for name in ["ext4", "fuse.mergerfs", "xfs", ""] {
+            let found = with(|set| set.file_system = name.into());
+            assert_eq!(verdict(&found, "data.ssv2"), Verdict::Ok, "{name}");
+        }
+        let stuck = findings(&Err(usage("no answer within 5 s")));
+        assert_eq!(verdict(&stuck, "data.sources"), Verdict::Broken);
+    }
+}

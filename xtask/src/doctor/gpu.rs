@@ -1,0 +1,261 @@
+//! The GPUs: the devices, their driver, whether the image fits them, and how the engine hands them out.
+
+use super::versions::{self, Branch};
+use super::{Check, Finding, Group};
+use crate::error::{Mend, host};
+use crate::host::distro::{Distro, Package};
+use crate::host::engine::Engine;
+use crate::host::gpu::{self, GpuFacts, Pci};
+use crate::image::base;
+use crate::sandbox::promise::{GpuRoute, Gpus};
+
+/// What is known of the GPUs and of what is wanted of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// Which GPUs are wanted.
+    pub wanted: Gpus,
+    /// The base image.
+    pub base: String,
+    /// `TORCH_CUDA_ARCH_LIST`.
+    pub arch_list: String,
+    /// The engine, where one answers.
+    pub engine: Option<Engine>,
+    /// The devices and what hands them out.
+    pub devices: GpuFacts,
+    /// The version of the NVIDIA Container Toolkit.
+    pub toolkit: Option<String>,
+    /// The distribution.
+    pub distro: Distro,
+}
+
+const DEVICES: Check = check("devices", "GPUs", "GPUs that `nvidia-smi` names, or `--gpus none`");
+const BUS: Check = check("bus", "kernel driver", "`nvidia` has the devices");
+const DRIVER: Check = check("driver", "NVIDIA driver", "570.26 or later for Blackwell and CUDA 12.8");
+const MODULE: Check = check("module", "kernel modules", "the open ones, for Blackwell and later");
+const IMAGE: Check = check(
+    "image",
+    "the image for these GPUs",
+    "a base and an `arch_list` with native code for them",
+);
+const TOOLKIT: Check = check(
+    "toolkit",
+    "NVIDIA Container Toolkit",
+    "1.19.1 or later, and a CDI specification",
+);
+const CDI: Check = check("cdi", "CDI specification", "one of the driver that is loaded");
+const CGROUP: Check = check(
+    "cgroup",
+    "GPUs that stay",
+    "CDI, or an engine with cgroupfs: `systemctl daemon-reload` takes the hook's away",
+);
+
+const fn check(id: &'static str, what: &'static str, needed: &'static str) -> Check<'static> {
+    Check {
+        group: Group::Gpu,
+        id,
+        what,
+        needed,
+    }
+}
+
+/// What is to be said of the GPUs.
+pub fn findings(facts: &Facts) -> Vec<Finding> {
+    if facts.wanted == Gpus::None {
+        return vec![DEVICES.ok("none are asked for")];
+    }
+    let mut found = vec![devices(facts)];
+    found.extend(bus(facts));
+    found.push(driver(facts));
+    found.extend(module(facts));
+    found.push(image(facts));
+    match &facts.engine {
+        Some(engine) => {
+            found.push(toolkit(facts, engine));
+            found.extend(stale(&facts.devices));
+            found.extend(lost_on_reload(facts, engine));
+        }
+        None => found.push(TOOLKIT.unchecked(match facts.devices.ctk {
+            true => "`nvidia-ctk` is installed; no engine answers that could use it",
+            false => "no engine answers",
+        })),
+    }
+    found
+}
+
+fn devices(facts: &Facts) -> Finding {
+    let devices = &facts.devices;
+    if devices.gpus.is_empty() {
+        // The way to a driver is a finding of its own.
+        let failure = gpu::silent(&facts.wanted, devices);
+        return match (devices.cdi_spec, devices.pci.is_empty()) {
+            // A specification names the GPUs where `nvidia-smi` does not: the engine will tell.
+            (true, _) => DEVICES.warning(failure.message, failure.mend),
+            (false, true) => DEVICES.missing(&failure),
+            (false, false) => DEVICES.broken(&failure),
+        };
+    }
+    if let Some(engine) = &facts.engine
+        && let Err(failure) = gpu::route(&facts.wanted, engine, devices)
+        && failure.message.starts_with("there is no GPU")
+    {
+        return DEVICES.broken(&failure);
+    }
+    let names: Vec<String> = devices
+        .gpus
+        .iter()
+        .map(|gpu| format!("{} {} ({})", gpu.index, gpu.name, gpu.capability))
+        .collect();
+    DEVICES.ok(names.join(", "))
+}
+
+fn bus(facts: &Facts) -> Option<Finding> {
+    let pci = &facts.devices.pci;
+    let names = |list: &[&Pci]| {
+        let names: Vec<&str> = list.iter().map(|pci| pci.address.as_str()).collect();
+        names.join(", ")
+    };
+    let bound = |name: &str| -> Vec<&Pci> { pci.iter().filter(|pci| pci.driver.as_deref() == Some(name)).collect() };
+    let (nouveau, vfio, nvidia) = (bound("nouveau"), bound("vfio-pci"), bound("nvidia"));
+    if !nouveau.is_empty() {
+        let what = format!("nouveau has {}: it runs no CUDA", names(&nouveau));
+        let line = "printf 'blacklist nouveau\\noptions nouveau modeset=0\\n' | sudo tee /etc/modprobe.d/nouveau.conf";
+        let again = facts.distro.initramfs().into_iter().chain(["sudo reboot"]);
+        return Some(BUS.broken(&host(what).run([line]).run(again)));
+    }
+    match (pci.is_empty(), nvidia.is_empty(), vfio.is_empty()) {
+        (true, ..) => None,
+        (_, true, false) => {
+            let what = format!("vfio-pci has {}: they are kept for a virtual machine", names(&vfio));
+            let hint = "take them out of the options of vfio-pci in /etc/modprobe.d and on the kernel's command line";
+            Some(BUS.broken(&host(what).hint(hint)))
+        }
+        // That no driver is loaded is a finding of its own.
+        (_, true, true) => None,
+        _ => Some(BUS.ok(format!("nvidia has {}", names(&nvidia)))),
+    }
+}
+
+fn driver(facts: &Facts) -> Finding {
+    let Some(version) = &facts.devices.driver else {
+        if facts.devices.pci.is_empty() {
+            return DRIVER.unchecked("none is loaded, and there is no device for it");
+        }
+        let failure = host("none is loaded").mend(facts.distro.install(Package::Driver, false));
+        return DRIVER.missing(&failure);
+    };
+    match versions::below(version, versions::DRIVER, Branch::Major) {
+        Some(floor) => Check {
+            needed: &format!("{floor} or later has all known security fixes"),
+            ..DRIVER
+        }
+        .warning(
+            format!("{version} has known security holes"),
+            [Mend::Do("bring the driver up to date, then `sudo reboot`".into())],
+        ),
+        None => DRIVER.ok(version),
+    }
+}
+
+fn module(facts: &Facts) -> Option<Finding> {
+    let devices = &facts.devices;
+    let newest = |capability: &str| capability.split('.').next()?.parse::<u32>().ok();
+    let blackwell = devices.pci.iter().any(Pci::needs_open_module)
+        || devices
+            .gpus
+            .iter()
+            .filter_map(|gpu| newest(&gpu.capability))
+            .any(|major| major >= 10);
+    Some(match (devices.open_module?, blackwell) {
+        (true, _) => MODULE.ok("open"),
+        (false, false) => MODULE.ok("closed, which these GPUs can do with"),
+        (false, true) => {
+            let what = "the closed ones are loaded, and GPUs of Blackwell or later answer only to the open ones";
+            MODULE.broken(&host(what).mend(facts.distro.install(Package::Driver, false)))
+        }
+    })
+}
+
+fn image(facts: &Facts) -> Finding {
+    if facts.devices.gpus.is_empty() {
+        return IMAGE.unchecked("no GPU answers");
+    }
+    match base::misfit(&facts.base, &facts.arch_list, &facts.devices) {
+        Some(failure) => IMAGE.broken(&failure),
+        None => IMAGE.ok(match base::known(&facts.base) {
+            Some(known) => format!("CUDA {}, arch_list `{}`", known.cuda, facts.arch_list),
+            None => format!(
+                "arch_list `{}`; nothing is known of the base beforehand",
+                facts.arch_list
+            ),
+        }),
+    }
+}
+
+fn has_toolkit(facts: &Facts, engine: &Engine) -> Option<GpuRoute> {
+    // Asked for as if every GPU answered: whether one does is another finding.
+    let devices = GpuFacts {
+        gpus: vec![gpu::Gpu {
+            index: "0".into(),
+            uuid: String::new(),
+            name: String::new(),
+            capability: String::new(),
+        }],
+        ..facts.devices.clone()
+    };
+    gpu::route(&Gpus::All, engine, &devices).ok().flatten()
+}
+
+fn toolkit(facts: &Facts, engine: &Engine) -> Finding {
+    let Some(route) = has_toolkit(facts, engine) else {
+        let devices = &facts.devices;
+        if devices.gpus.is_empty() && devices.pci.is_empty() && devices.driver.is_none() {
+            return TOOLKIT.unchecked("not installed, and there is no device for it");
+        }
+        return TOOLKIT.missing(&gpu::no_toolkit(engine, &facts.devices));
+    };
+    let by = match route {
+        GpuRoute::Cdi => "by CDI",
+        GpuRoute::Nvidia => "by NVIDIA's runtime hook",
+    };
+    let Some(version) = &facts.toolkit else {
+        return TOOLKIT.ok(format!("{by}; `nvidia-ctk` does not tell its version"));
+    };
+    match versions::below(version, versions::TOOLKIT, Branch::Minor) {
+        Some(_) => TOOLKIT.warning(
+            format!("{version}, {by}: it has known security holes"),
+            facts.distro.upgrade(&["nvidia-container-toolkit"]),
+        ),
+        None => TOOLKIT.ok(format!("{version}, {by}")),
+    }
+}
+
+fn stale(devices: &GpuFacts) -> Option<Finding> {
+    let spec = devices.spec.as_ref()?;
+    let file = spec.file.display();
+    Some(match (&spec.driver, &devices.driver) {
+        (Some(made_for), Some(loaded)) if made_for != loaded => {
+            let what = format!("`{file}` was made for the driver {made_for}, and {loaded} is loaded");
+            CDI.broken(&host(what).run([gpu::generate(&spec.file)]))
+        }
+        (Some(made_for), _) => CDI.ok(format!("`{file}`, of the driver {made_for}")),
+        (None, _) => CDI.ok(format!("`{file}`")),
+    })
+}
+
+/// With the hook, systemd does not know of the GPUs that the container got, and takes them away at its next reload.
+fn lost_on_reload(facts: &Facts, engine: &Engine) -> Option<Finding> {
+    let route = has_toolkit(facts, engine)?;
+    if route == GpuRoute::Cdi || engine.cgroup_driver != "systemd" {
+        return Some(CGROUP.ok("stay"));
+    }
+    let mend = if engine.cdi_dirs.is_empty() {
+        Mend::Do("use an engine with CDI: 28.2 or later has it on".into())
+    } else {
+        Mend::Run(gpu::generate(std::path::Path::new("/etc/cdi/nvidia.yaml")))
+    };
+    let found = "a running sandbox loses its GPUs (`Failed to initialize NVML: Unknown Error`) until it is made anew";
+    Some(CGROUP.warning(found, [mend]))
+}
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,0 +1,198 @@
+use super::*;
+
+/// The verdict on one id.
+#[track_caller]
+pub(super) fn verdict(findings: &[Finding], id: &str) -> Verdict {
+    one(findings, id).verdict
+}
+
+/// What to do about one id, a line each.
+#[track_caller]
+pub(super) fn mended(findings: &[Finding], id: &str) -> String {
+    let lines: Vec<String> = one(findings, id).mend.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+#[track_caller]
+fn one<'a>(findings: &'a [Finding], id: &str) -> &'a Finding {
+    let mut found = findings.iter().filter(|finding| finding.id == id);
+    match (found.next(), found.next()) {
+        (Some(finding), None) => finding,
+        _ => panic!("not one `{id}` in {findings:#?}"),
+    }
+}
+
+fn finding(verdict: Verdict, kind: Kind) -> Finding {
+    let check = Check {
+        group: Group::Data,
+        id: "ssv2",
+        what: "ssv2",
+        needed: "a directory",
+    };
+    Finding {
+        kind,
+        ..check.finding(verdict, "none\u{1b}[0m")
+    }
+}
+
+#[test]
+fn the_exit_code_is_the_hosts_before_that_of_the_settings() {
+    let code = |list: &[(Verdict, Kind)]| {
+        let list: Vec<Finding> = list.iter().map(|(verdict, kind)| finding(*verdict, *kind)).collect();
+        exit_code(&list)
+    };
+    assert_eq!(code(&[]), 0);
+    assert_eq!(
+        code(&[(Verdict::Warning, Kind::Host), (Verdict::Unchecked, Kind::Host)]),
+        0
+    );
+    assert_eq!(code(&[(Verdict::Missing, Kind::Usage)]), 2);
+    assert_eq!(
+        code(&[(Verdict::Broken, Kind::Usage), (Verdict::Missing, Kind::Host)]),
+        3
+    );
+    // Too little room fails a build with 1; the host still cannot run it.
+    assert_eq!(code(&[(Verdict::Broken, Kind::Failed)]), 3);
+}
+
+#[test]
+fn json_has_every_field_and_lines_that_a_shell_takes() {
+    let mut finding = finding(Verdict::Missing, Kind::Usage);
+    finding.mend = vec![Mend::Run("a 'b'".into()), Mend::Do("then c".into())];
+    let value = json(&[finding]);
+    assert_eq!(
+        value,
+        json!({"schema": 1, "findings": [{
+            "group": "data", "id": "data.ssv2", "verdict": "missing", "what": "ssv2", "found": "none\u{1b}[0m",
+            "needed": "a directory", "mend": ["a 'b'", "# then c"],
+        }]})
+    );
+}
+
+#[test]
+fn what_is_not_well_says_what_is_needed_and_what_to_do() {
+    let mut bad = finding(Verdict::Unchecked, Kind::Host);
+    bad.mend = vec![Mend::Run("cmd".into()), Mend::Do("a sentence".into())];
+    let good = finding(Verdict::Ok, Kind::Host);
+    let text = table(&[good, bad.clone()]);
+    let expected = "data\n  ok           ssv2  none\\u{1b}[0m\n  not checked  ssv2  none\\u{1b}[0m\n                     \
+                    needed: a directory\n                     $ cmd\n                     a sentence\n";
+    assert_eq!(text, expected);
+    assert_eq!(summary(&[bad]), "a sandbox with these settings can run here");
+}
+
+/// A new workstation: Debian 13, the engine installed and the user not in its group, a Blackwell card that nouveau has,
+/// no Codex, a data set on a network.
+#[test]
+fn a_bare_workstation_is_told_everything_at_once() {
+    use crate::host::codex::find;
+    use snapbox::IntoData as _;
+    let mut engine = engine::tests::facts(|_| {});
+    engine.engine = Err(crate::host::engine::Silence::NoAnswer {
+        endpoint: "unix:///var/run/docker.sock".into(),
+        said: "permission denied while trying to connect to the Docker daemon socket".into(),
+    });
+    let mut gpu = gpu::tests::facts();
+    gpu.engine = None;
+    gpu.toolkit = None;
+    gpu.devices = crate::host::gpu::GpuFacts {
+        silent: Some("`nvidia-smi` is not on PATH".into()),
+        pci: gpu.devices.pci.clone(),
+        ..Default::default()
+    };
+    gpu.devices.pci[0].driver = Some("nouveau".into());
+    let mut codex = codex::tests::facts();
+    let nowhere = crate::context::Context {
+        root: "/r".into(),
+        cwd: "/r".into(),
+        env: Default::default(),
+        stdin_tty: false,
+        stdout_tty: false,
+        state: "/s".into(),
+        home: "/h".into(),
+        ..crate::context::Context::default()
+    };
+    codex.found = Err(crate::error::flatten(&find(&nowhere, None).unwrap_err()));
+    (codex.present, codex.npm) = (false, false);
+    codex.login = crate::sandbox::login::HostLogin::None;
+    let mut set = data::tests::set();
+    set.file_system = "nfs4".into();
+    let mut project = project::tests::facts();
+    project.image = Err("no engine answers".into());
+    let findings = doctor(&Facts {
+        engine,
+        gpu,
+        codex,
+        data: Ok(vec![set]),
+        project,
+    });
+    let text = format!("{}{}\n", table(&findings), summary(&findings));
+    snapbox::assert_data_eq!(text, snapbox::str![[r#"
+engine
+  broken       Docker Engine             no Docker Engine answers: permission denied while trying to connect to the Docker daemon socket
+                                         needed: a rootful Docker Engine on this machine, with Compose v2
+                                         $ sudo usermod -aG docker ada
+                                         then log in anew; whoever is in that group is as powerful as root on this host
+  not checked  all else of the engine    no engine answers
+gpu
+  broken       GPUs                      `--gpus all` was asked for and this host has no GPU that answers: `nvidia-smi` is not on PATH
+                                         needed: GPUs that `nvidia-smi` names, or `--gpus none`
+                                         pass `--gpus none`, or `--cpu`, to work without a GPU
+  broken       kernel driver             nouveau has 0000:01:00.0: it runs no CUDA
+                                         needed: `nvidia` has the devices
+                                         $ printf 'blacklist nouveau\noptions nouveau modeset=0\n' | sudo tee /etc/modprobe.d/nouveau.conf
+                                         $ sudo update-initramfs -u
+                                         $ sudo reboot
+  missing      NVIDIA driver             none is loaded
+                                         needed: 570.26 or later for Blackwell and CUDA 12.8
+                                         $ curl -fsSLO https://developer.download.nvidia.com/compute/cuda/repos/debian13/x86_64/cuda-keyring_1.1-1_all.deb
+                                         $ sudo dpkg -i cuda-keyring_1.1-1_all.deb
+                                         $ sudo apt-get update
+                                         $ sudo apt-get install linux-headers-$(uname -r) nvidia-open
+                                         $ sudo reboot
+  not checked  the image for these GPUs  no GPU answers
+                                         needed: a base and an `arch_list` with native code for them
+  not checked  NVIDIA Container Toolkit  no engine answers
+                                         needed: 1.19.1 or later, and a CDI specification
+codex
+  missing      Codex                     there is no `codex` on PATH
+                                         needed: Codex on this host, a native program that the image can run
+                                         $ sudo apt-get install npm
+                                         $ npm install -g @openai/codex
+                                         or give the program with `--codex PATH`
+  ok           Codex home                a private one, set up from `/home/ada/.codex`
+  warning      login                     none: Codex will ask for one
+                                         needed: a login in a file, or one made inside
+                                         $ codex login
+                                         or `codex login --device-auth` inside the sandbox
+data
+  warning      ssv2                      `/data/ssv2` is on nfs4: what other machines do to it cannot be proven, only sampled
+                                         needed: a directory that you may read, apart from what the sandbox may write
+project
+  ok           settings                  as they should be
+  ok           workspace                 `/home/ada/project`
+  ok           state folder              `/home/ada/.local/state/codex-sandbox`, 90 GiB free
+  not checked  image                     no engine answers
+                                         needed: built, or the means to build it
+no sandbox with these settings can run here yet: 5 problems; 2 warnings
+
+"#]].raw());
+    assert_eq!(exit_code(&findings), 3);
+}
+
+#[test]
+fn a_good_host_has_one_ok_line_a_finding() {
+    let findings = doctor(&Facts {
+        engine: engine::tests::facts(|_| {}),
+        gpu: gpu::tests::facts(),
+        codex: codex::tests::facts(),
+        data: Ok(vec![data::tests::set()]),
+        project: project::tests::facts(),
+    });
+    assert_eq!(table(&findings).lines().count(), findings.len() + 5);
+    assert_eq!(exit_code(&findings), 0);
+    assert_eq!(summary(&findings), "a sandbox with these settings can run here");
+    // Each has a name of its own: scripts look for it.
+    let ids: std::collections::BTreeSet<&str> = findings.iter().map(|finding| finding.id.as_str()).collect();
+    assert_eq!(ids.len(), findings.len());
+}

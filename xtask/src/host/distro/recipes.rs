@@ -1,0 +1,149 @@
+//! The commands themselves, by distribution.
+
+use super::{Distro, Family, Package};
+
+impl Distro {
+    /// One package, by its name in Debian, Ubuntu, Fedora, RHEL and Arch.
+    pub(super) fn named(&self, names: [&str; 5]) -> Vec<String> {
+        let [debian, ubuntu, fedora, rhel, arch] = names;
+        Vec::from_iter(match self.family {
+            Family::Debian => Some(format!("sudo apt-get install {debian}")),
+            Family::Ubuntu => Some(format!("sudo apt-get install {ubuntu}")),
+            Family::Fedora => Some(format!("sudo dnf install {fedora}")),
+            Family::Rhel => Some(format!("sudo dnf install {rhel}")),
+            Family::Arch => Some(format!("sudo pacman -S {arch}")),
+            Family::Other => None,
+        })
+    }
+
+    /// One package of Docker's own, which has none for Arch.
+    pub(super) fn plain(&self, [debian, ubuntu, fedora, rhel]: [&str; 4]) -> Vec<String> {
+        match self.family {
+            Family::Arch => Vec::new(),
+            _ => self.named([debian, ubuntu, fedora, rhel, ""]),
+        }
+    }
+
+    /// Debian 12 has an engine without Compose v2. These packages of Debian 13, taken by name, upgrade nothing else.
+    pub(super) fn of_trixie(&self, packages: &[&str]) -> Option<Vec<String>> {
+        let major: u32 = self.version.split('.').next()?.parse().ok()?;
+        if self.family != Family::Debian || major >= 13 {
+            return None;
+        }
+        let names: Vec<String> = packages.iter().map(|name| format!("{name}/trixie")).collect();
+        Some(vec![
+            r"printf 'Package: *\nPin: release n=trixie\nPin-Priority: 100\n' | sudo tee /etc/apt/preferences.d/trixie"
+                .into(),
+            "echo 'deb http://deb.debian.org/debian trixie main' | sudo tee /etc/apt/sources.list.d/trixie.list".into(),
+            "sudo apt-get update".into(),
+            format!("sudo apt-get install --no-install-recommends {}", names.join(" ")),
+        ])
+    }
+
+    pub(super) fn engine(&self) -> Vec<String> {
+        let trixie = [
+            "docker.io",
+            "docker-cli",
+            "docker-compose",
+            "docker-buildx",
+            "containerd",
+        ];
+        self.of_trixie(&trixie).unwrap_or_else(|| {
+            let mut commands = self.named([
+                "docker.io docker-cli docker-compose docker-buildx",
+                "docker.io docker-compose-v2 docker-buildx",
+                "moby-engine docker-cli docker-compose docker-buildx",
+                "docker-ce docker-ce-cli containerd.io docker-buildx-plugin docker-compose-plugin",
+                "docker docker-compose docker-buildx",
+            ]);
+            if self.family == Family::Rhel {
+                let repo = "https://download.docker.com/linux/rhel/docker-ce.repo";
+                commands.insert(0, format!("sudo dnf config-manager --add-repo {repo}"));
+            }
+            if !matches!(self.family, Family::Debian | Family::Ubuntu | Family::Other) {
+                commands.push("sudo systemctl enable --now docker".into());
+            }
+            commands
+        })
+    }
+
+    pub(super) fn driver(&self) -> Vec<String> {
+        let major = self.version.split('.').next().unwrap_or_default();
+        let arch = if std::env::consts::ARCH == "aarch64" {
+            "sbsa"
+        } else {
+            "x86_64"
+        };
+        let repos = "https://developer.download.nvidia.com/compute/cuda/repos";
+        let mut commands: Vec<String> = match self.family {
+            Family::Debian if !major.is_empty() => vec![
+                format!("curl -fsSLO {repos}/debian{major}/{arch}/cuda-keyring_1.1-1_all.deb"),
+                "sudo dpkg -i cuda-keyring_1.1-1_all.deb".into(),
+                "sudo apt-get update".into(),
+                "sudo apt-get install linux-headers-$(uname -r) nvidia-open".into(),
+            ],
+            Family::Ubuntu => vec!["sudo apt-get install nvidia-driver-580-open".into()],
+            Family::Fedora if !major.is_empty() => vec![
+                format!(
+                    "sudo dnf config-manager addrepo --from-repofile={repos}/fedora{major}/{arch}/cuda-fedora{major}.repo"
+                ),
+                "sudo dnf install nvidia-open".into(),
+            ],
+            Family::Rhel if !major.is_empty() => vec![
+                format!("sudo dnf config-manager --add-repo {repos}/rhel{major}/{arch}/cuda-rhel{major}.repo"),
+                "sudo dnf install nvidia-open".into(),
+            ],
+            Family::Arch => vec!["sudo pacman -S nvidia-open nvidia-utils".into()],
+            _ => return Vec::new(),
+        };
+        commands.push("sudo reboot".into());
+        commands
+    }
+
+    pub(super) fn toolkit(&self) -> Vec<String> {
+        let site = "https://nvidia.github.io/libnvidia-container";
+        let key = "/usr/share/keyrings/nvidia-container-toolkit-keyring.gpg";
+        match self.family {
+            Family::Debian | Family::Ubuntu => vec![
+                format!("curl -fsSL {site}/gpgkey | sudo gpg --dearmor -o {key}"),
+                format!(
+                    "curl -fsSL {site}/stable/deb/nvidia-container-toolkit.list | sed 's#deb https://#deb \
+                     [signed-by={key}] https://#g' | sudo tee /etc/apt/sources.list.d/nvidia-container-toolkit.list"
+                ),
+                "sudo apt-get update && sudo apt-get install nvidia-container-toolkit".into(),
+            ],
+            Family::Fedora | Family::Rhel => vec![
+                format!(
+                    "curl -fsSL {site}/stable/rpm/nvidia-container-toolkit.repo | sudo tee \
+                     /etc/yum.repos.d/nvidia-container-toolkit.repo"
+                ),
+                "sudo dnf install nvidia-container-toolkit".into(),
+            ],
+            Family::Arch => vec!["sudo pacman -S nvidia-container-toolkit".into()],
+            Family::Other => Vec::new(),
+        }
+    }
+}
+
+/// What to do where no command is known.
+pub(super) fn unknown(package: Package) -> &'static str {
+    match package {
+        Package::Engine => {
+            "install Docker Engine with Compose and buildx: https://docs.docker.com/engine/install/ says how"
+        }
+        Package::Compose => "install Docker's Compose v2 plugin: https://docs.docker.com/compose/install/ says how",
+        Package::Buildx => "install Docker's buildx plugin: https://github.com/docker/buildx says how",
+        Package::Driver => {
+            "install NVIDIA's driver with open kernel modules: \
+             https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/ says how"
+        }
+        Package::Toolkit => {
+            "install `nvidia-container-toolkit`: \
+             https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/install-guide.html says how"
+        }
+        Package::Mmdebstrap => {
+            "install `mmdebstrap`, which Debian, Ubuntu and Fedora have, or give a base with `--base`"
+        }
+        Package::Npm => "install Node.js with npm: https://nodejs.org/ says how",
+    }
+}

@@ -1,0 +1,120 @@
+//! What Compose is told.
+
+use super::*;
+
+/// A project with one of everything, for tests.
+pub(crate) fn project() -> Project {
+    let mount = |role, source: &str, target: &str, read_only| Mount {
+        role,
+        source: source.into(),
+        target: target.into(),
+        read_only,
+    };
+    Project {
+        name: "codex-sandbox-p".into(),
+        base_file: "/repo/docker/docker-compose.yaml".into(),
+        override_file: "/repo/target/sandbox/p/override.yaml".into(),
+        promise: Promise {
+            uid: 1000,
+            gid: 1000,
+            groups: vec![2000],
+            mounts: vec![
+                mount(Role::Workspace, "/home/me/project", "/workspace", false),
+                mount(Role::Dataset("ssv2".into()), "/data/ssv2", "/datasets/ssv2", true),
+                mount(
+                    Role::Dataset("k400".into()),
+                    "/data/k 400:$x,'\"é",
+                    "/datasets/k400",
+                    true,
+                ),
+                mount(Role::CodexPackage, "/state/codex/0.169.0", "/opt/codex", true),
+                mount(Role::CodexHome, "/state/p/codex-home", "/home/codex/.codex", false),
+                mount(Role::Guest, "/state/p/guest", "/sandbox", true),
+                mount(
+                    Role::Cache("pip".into()),
+                    "/var/lib/docker/volumes/codex-sandbox-cache-pip-u1000/_data",
+                    "/home/codex/.cache/pip",
+                    false,
+                ),
+            ],
+            out_of_reach: vec!["/repo".into()],
+            shm_bytes: 32 << 30,
+            pids_limit: 8192,
+            gpus: Gpus::All,
+            gpu_route: Some(GpuRoute::Nvidia),
+            memlock: Memlock::Unlimited,
+            network: Network::None,
+            codex_version: "0.169.0".into(),
+            image: "codex-sandbox:abc-1000".into(),
+            image_id: None,
+        },
+        codex_bin: "/usr/lib/codex".into(),
+        ca: false,
+        settings: json!({"gpus": "all", "dollar": "$HOME"}),
+    }
+}
+
+#[test]
+fn the_override_has_what_differs_by_host_and_escapes_dollars() {
+    let text = project().override_text();
+    let value: Value = serde_yaml::from_str(&text).unwrap();
+    let service = &value["services"]["workspace"];
+    assert_eq!(
+        service["volumes"].as_array().unwrap().len(),
+        3,
+        "the base file has the others"
+    );
+    assert_eq!(service["volumes"][0]["source"], "/data/k 400:$$x,'\"é");
+    assert_eq!(service["volumes"][0]["bind"]["create_host_path"], false);
+    let cache = json!({"type": "volume", "source": "cache-pip", "target": "/home/codex/.cache/pip"});
+    assert_eq!(service["volumes"][2], cache);
+    let cache = json!({"name": "codex-sandbox-cache-pip-u1000", "external": true});
+    assert_eq!(value["volumes"], json!({"cache-pip": cache}));
+    assert_eq!(
+        service["environment"],
+        json!({"PIP_CACHE_DIR": "/home/codex/.cache/pip"})
+    );
+    assert_eq!(service["network_mode"], "none");
+    assert_eq!(service["labels"][SETTINGS_LABEL], r#"{"gpus":"all","dollar":"$$HOME"}"#);
+    assert_eq!(
+        service["deploy"]["resources"]["reservations"]["devices"][0]["count"],
+        "all"
+    );
+    assert_eq!(service["ulimits"]["memlock"], -1);
+}
+
+#[test]
+fn an_engine_that_may_not_raise_the_limit_of_locked_memory_is_not_asked_to() {
+    let mut project = project();
+    project.promise.memlock = Memlock::Engine;
+    let value: Value = serde_yaml::from_str(&project.override_text()).unwrap();
+    let service = &value["services"]["workspace"];
+    assert_eq!(service["ulimits"], Value::Null);
+    assert!(service["deploy"].is_object(), "the GPUs are asked for all the same");
+}
+
+#[test]
+fn every_variable_that_the_compose_file_requires_is_exported() {
+    let file = include_str!("../../../../docker/docker-compose.yaml");
+    let mut required: Vec<&str> = file
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#'))
+        .flat_map(|line| line.split("${").skip(1))
+        .filter_map(|rest| rest.split_once(":?").map(|(name, _)| name))
+        .collect();
+    required.sort_unstable();
+    required.dedup();
+    let mut exported: Vec<String> = project().exports().into_iter().map(|(name, _)| name).collect();
+    exported.sort_unstable();
+    assert_eq!(required, exported);
+}
+
+#[test]
+fn a_secret_is_named_in_the_command_and_its_value_is_not() {
+    let secret = [("HF_TOKEN".to_owned(), "hf_value".to_owned())];
+    let command = exec("c1", Terminal { tty: true }, &[], &secret, &["codex".to_owned()]);
+    assert_eq!(
+        command.to_string(),
+        "docker exec --interactive --tty --env HF_TOKEN --workdir /workspace c1 codex"
+    );
+}

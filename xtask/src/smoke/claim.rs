@@ -1,0 +1,119 @@
+//! The claim of a sandbox that native code runs on its GPUs: made once at the start of its container, before any agent ran
+//! inside. Pure.
+
+use super::judge::{Outcome, Verdict};
+use super::request::Request;
+use super::show::shown;
+use crate::sandbox::proof::{Claim, Draft};
+
+/// Its name.
+pub const ID: &str = "gpu.native-code";
+
+fn draft(arch: &str) -> Draft {
+    Draft::new(
+        ID,
+        format!("each GPU runs native code for {arch}, by the path that Codex uses"),
+    )
+    .hint("`cargo xtask gpu-smoke` says more; `arch_list` in the settings is what is expected of the GPU")
+}
+
+/// The claim, from what was judged at this time; `digest` is this host's own.
+pub fn claim(request: &Request, outcome: &Outcome, digest: &str, time: &str) -> Claim {
+    let mut draft = draft(&request.arch.to_string());
+    for judged in &outcome.checks {
+        draft.inside(format!(
+            "{} {}: {}",
+            judged.check.id,
+            judged.status.text(),
+            shown(&judged.evidence)
+        ));
+    }
+    draft.inside(format!("at the start of this container, {time}"));
+    draft.host(format!(
+        "nonce {}; what the kernel must write has the digest {}",
+        request.nonce,
+        &digest[..16.min(digest.len())]
+    ));
+    let mut advice = None;
+    if outcome.verdict() != Verdict::Passed {
+        for problem in &outcome.problems {
+            draft.broken(shown(&problem.text));
+            advice = advice.or(problem.advice.as_ref());
+        }
+        for judged in outcome.checks.iter().filter(|judged| judged.status.fails()) {
+            // What was not run because another had failed is no reason of its own.
+            if outcome.problems.is_empty() {
+                let error = judged.error.as_deref().unwrap_or(&judged.evidence);
+                draft.broken(format!("{}: {}", judged.check.id, shown(error)));
+                advice = advice.or(judged.advice.as_ref());
+            }
+        }
+    }
+    if let Some(advice) = advice {
+        draft = draft.hint(format!("{}: {}", advice.cause, advice.remedy));
+    }
+    draft.done()
+}
+
+/// The claim where nothing is kept of the container's start.
+pub fn unknown(why: &str) -> Claim {
+    let mut draft = draft("this image's architecture");
+    draft.unseen(why);
+    draft
+        .hint("`cargo xtask down`, then `cargo xtask sandbox`: it is proven at the start of a container")
+        .done()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture;
+    use super::super::judge::judge;
+    use super::*;
+    use crate::sandbox::proof::Verdict as Held;
+    use serde_json::json;
+
+    fn of(report: &serde_json::Value) -> Claim {
+        let request = fixture::native_request();
+        let outcome = fixture::judged(&request, report, None);
+        claim(&request, &outcome, fixture::digest(), "2026-01-02T03:04:05Z")
+    }
+
+    #[test]
+    fn native_code_that_ran_is_held_by_both_witnesses_and_says_when() {
+        let claim = of(&fixture::native_report());
+        assert_eq!((claim.id.as_str(), claim.verdict, &claim.why), (ID, Held::Held, &None));
+        let json = claim.json();
+        let inside = json["evidence"]["inside"].as_str().unwrap();
+        assert!(
+            inside.contains("native.code passed") && inside.ends_with("2026-01-02T03:04:05Z"),
+            "{inside}"
+        );
+        let host = json["evidence"]["host"].as_str().unwrap();
+        assert!(host.contains(&fixture::digest()[..16]), "{host}");
+        let read = Claim::from_json(&json).unwrap();
+        assert_eq!((read.json(), read.verdict), (json, claim.verdict));
+    }
+
+    #[test]
+    fn what_fails_or_cannot_be_relied_on_breaks_it() {
+        let mut wrong = fixture::native_report();
+        wrong["checks"][2]["values"]["devices"][0]["digest"] = json!("0".repeat(64));
+        let broken = of(&wrong);
+        assert_eq!(broken.verdict, Held::Broken);
+        assert!(broken.why.unwrap().contains("not what this host computes"));
+        let mut lost = fixture::native_report();
+        lost["checks"][0]["status"] = json!("failed");
+        lost["checks"][0]["error"] = json!("libcuda.so.1: cannot open shared object file");
+        let broken = of(&lost);
+        assert!(broken.why.unwrap().contains("driver.present: libcuda"));
+        assert!(broken.hint.unwrap().contains("nvidia-ctk"), "the remedy of that text");
+        let request = fixture::native_request();
+        let none = judge(&request, Err("no report was printed"), fixture::digest(), None);
+        let broken = claim(&request, &none, fixture::digest(), "now");
+        assert_eq!(
+            (broken.verdict, broken.why.as_deref()),
+            (Held::Broken, Some("no report was printed"))
+        );
+        assert_eq!(unknown("dark").verdict, Held::NotProvable);
+    }
+}

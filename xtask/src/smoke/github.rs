@@ -1,0 +1,193 @@
+//! The result for GitHub Actions: annotations, and a step summary in Markdown. Pure.
+
+use super::judge::{Judged, Outcome, Status, Verdict};
+use super::report::Report;
+use super::request::Request;
+use super::show::{self, Facts};
+
+/// The annotations: one a failure, one a check that is noted, one where there is no GPU.
+pub fn annotations(outcome: &Outcome) -> Vec<String> {
+    let mut lines: Vec<String> = outcome
+        .problems
+        .iter()
+        .map(|problem| {
+            let advice = problem.advice.as_ref();
+            command(
+                "error",
+                "gpu-smoke",
+                &told(&problem.text, advice.map(|a| (&*a.cause, &*a.remedy))),
+            )
+        })
+        .collect();
+    // Without any report the problem says it all.
+    let silent = outcome.count(Status::Missing) == outcome.checks.len();
+    for judged in outcome.checks.iter().filter(|_| !silent) {
+        let level = match judged.status {
+            Status::Failed | Status::Missing => "error",
+            Status::Noted => "warning",
+            Status::Passed | Status::NotRun => continue,
+        };
+        let error = judged.error.as_deref().unwrap_or(&judged.evidence);
+        let advice = judged.advice.as_ref().map(|advice| (&*advice.cause, &*advice.remedy));
+        lines.push(command(
+            level,
+            &format!("gpu-smoke: {}", judged.check.id),
+            &told(error, advice),
+        ));
+    }
+    if let (Verdict::NoGpu, Some(why)) = (outcome.verdict(), &outcome.no_gpu) {
+        lines.push(command(
+            "error",
+            "gpu-smoke: no GPU",
+            &told(&why.cause, Some(("", &why.remedy))),
+        ));
+    }
+    lines
+}
+
+fn told(error: &str, advice: Option<(&str, &str)>) -> String {
+    let mut text = error.trim().to_owned();
+    if let Some((cause, remedy)) = advice {
+        for (name, value) in [("cause", cause), ("remedy", remedy)] {
+            if !value.is_empty() {
+                text.push_str(&format!("\n{name}: {value}"));
+            }
+        }
+    }
+    text
+}
+
+/// A workflow command. A text of the container can end neither the command nor the line.
+fn command(level: &str, title: &str, text: &str) -> String {
+    let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+    let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
+    format!("::{level} title={}::{}", property(title), data(text))
+}
+
+/// The step summary.
+pub fn summary(facts: &Facts, request: &Request, report: Option<&Report>, outcome: &Outcome) -> String {
+    let mut text = format!("## GPU smoke test: {}\n\n", outcome.verdict().text());
+    text.push_str("| | |\n| --- | --- |\n");
+    let mut row = |name: &str, value: &str| text.push_str(&format!("| {name} | {} |\n", cell(value)));
+    row("image", &facts.image);
+    row("image id", facts.image_id.as_deref().unwrap_or("none"));
+    row("architecture", &request.arch.to_string());
+    row("driver", facts.driver.as_deref().unwrap_or("none"));
+    for device in report.into_iter().flat_map(|report| &report.devices) {
+        let (name, uuid) = (show::text_of(&device["name"]), show::text_of(&device["uuid"]));
+        row(
+            "GPU",
+            &format!("{name}, {}, {uuid}", show::text_of(&device["capability"])),
+        );
+    }
+    row("run", &format!("{}, nonce {}", request.mode, request.nonce));
+    text.push_str("\n| status | check | seconds | evidence |\n| --- | --- | --- | --- |\n");
+    for judged in &outcome.checks {
+        text.push_str(&check_row(judged));
+    }
+    for problem in &outcome.problems {
+        text.push_str(&format!("\n**problem:** {}\n", cell(&problem.text)));
+    }
+    text.push_str(&format!("\n{}\n", cell(&show::summary(outcome))));
+    text
+}
+
+fn check_row(judged: &Judged) -> String {
+    let mut seen = cell(&judged.evidence);
+    if judged.status.fails() || judged.status == Status::Noted {
+        if let Some(error) = &judged.error {
+            seen.push_str(&format!("<br>error: {}", cell(error)));
+        }
+        if let Some(advice) = &judged.advice {
+            seen.push_str(&format!("<br>remedy: {}", cell(&advice.remedy)));
+        }
+    }
+    let seconds = format!("{:.2}", judged.seconds);
+    format!(
+        "| {} | {} | {seconds} | {seen} |\n",
+        judged.status.text(),
+        judged.check.id
+    )
+}
+
+/// Text in a cell of a table: nothing in it is markup.
+fn cell(text: &str) -> String {
+    let mut safe = String::new();
+    for c in text.trim().chars() {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '\n' => safe.push_str("<br>"),
+            '|' | '\\' | '`' | '*' | '_' | '[' | ']' | '#' | '~' | '!' => {
+                safe.push('\\');
+                safe.push(c);
+            }
+            c if c.is_control() => safe.extend(c.escape_default()),
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture;
+    use super::*;
+    use snapbox::{IntoData as _, assert_data_eq, str};
+
+    fn one_failed() -> Outcome {
+        let mut outcome = fixture::judged(&fixture::request(), &fixture::gpu_report(), None);
+        outcome.checks.truncate(3);
+        outcome.checks[0].status = Status::Failed;
+        outcome.checks[0].error = Some("50% of it:\r\n::error::no".into());
+        outcome.checks[0].advice = Some(fixture::no_gpu());
+        outcome.checks[2].status = Status::Noted;
+        outcome.checks[2].evidence = "a|b <img> `c` *d*\nsecond".into();
+        outcome
+    }
+
+    #[test]
+    fn a_text_of_the_container_ends_neither_a_command_nor_its_line() {
+        assert_data_eq!(annotations(&one_failed()).join("\n") + "\n", str![[r#"
+::error title=gpu-smoke%3A driver.present::50%25 of it:%0D%0A::error::no%0Acause: this host has no GPU that answers: `nvidia-smi` is not on PATH%0Aremedy: install NVIDIA's driver
+::warning title=gpu-smoke%3A devices.count::a|b <img> `c` *d*%0Asecond
+
+"#]].raw());
+        let no_gpu = fixture::judged(&fixture::cpu_request(), &fixture::cpu_report(), Some(fixture::no_gpu()));
+        assert_data_eq!(annotations(&no_gpu).join("\n") + "\n", str![[r#"
+::error title=gpu-smoke%3A no GPU::this host has no GPU that answers: `nvidia-smi` is not on PATH%0Aremedy: install NVIDIA's driver
+
+"#]].raw());
+        let good = fixture::judged(&fixture::request(), &fixture::gpu_report(), None);
+        assert_eq!(annotations(&good), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_summary_is_a_table_in_which_nothing_is_markup() {
+        let request = fixture::request();
+        let report = Report::read(&fixture::printed(&fixture::gpu_report()), &request).unwrap();
+        let text = summary(&fixture::facts(), &request, Some(&report), &one_failed());
+        assert_data_eq!(text, str![[r#"
+## GPU smoke test: failed
+
+| | |
+| --- | --- |
+| image | codex-sandbox:0123456789ab-u1000 |
+| image id | sha256:aa |
+| architecture | 12.0 |
+| driver | 570.86.10 |
+| GPU | NVIDIA GeForce RTX 5090, 12.0, GPU-aaaaaaaa-0000-4000-8000-000000000001 |
+| run | quick, nonce 0123456789abcdef01234567 |
+
+| status | check | seconds | evidence |
+| --- | --- | --- | --- |
+| FAILED | driver.present | 0.25 | as it should be<br>error: 50% of it:\r<br>::error::no<br>remedy: install NVIDIA's driver |
+| passed | driver.version | 0.25 | as it should be |
+| noted | devices.count | 0.25 | a\|b &lt;img&gt; \`c\` \*d\*<br>second |
+
+FAILED: driver.present; 1 passed, 1 noted, 0 not run
+
+"#]].raw());
+    }
+}

@@ -1,0 +1,166 @@
+//! The result as JSON. Its schema has a version and is described in docs/gpu-smoke.md. Pure.
+
+use super::judge::{Advice, Judged, Outcome, Problem};
+use super::report::Report;
+use super::request::Request;
+use super::show::Facts;
+use serde_json::{Map, Value, json};
+
+/// The version of the schema: it goes up when something is taken away or means something else.
+pub const SCHEMA: u32 = 1;
+
+/// The whole document.
+pub fn document(facts: &Facts, request: &Request, report: Option<&Report>, outcome: &Outcome) -> Value {
+    let verdict = outcome.verdict();
+    json!({
+        "schema": SCHEMA,
+        "verdict": verdict.text(),
+        "exit_code": verdict.code(),
+        "time": facts.time,
+        "seconds": report.map(|report| report.seconds),
+        "mode": request.mode.to_string(),
+        "arch": request.arch.to_string(),
+        "nonce": request.nonce,
+        "seed": report.map(|report| report.seed),
+        "image": {"reference": facts.image, "id": facts.image_id, "digests": facts.image_digests},
+        "engine": facts.engine,
+        "container": facts.container,
+        "gpus": facts.gpus,
+        "driver": driver(facts, report),
+        "devices": report.map_or_else(Vec::new, |report| report.devices.clone()),
+        "versions": report.map_or_else(Map::new, |report| report.versions.clone()),
+        "dataset": facts.dataset,
+        "checks": outcome.checks.iter().map(check).collect::<Vec<_>>(),
+        "problems": outcome.problems.iter().map(problem).collect::<Vec<_>>(),
+        "no_gpu": outcome.no_gpu.as_ref().map(|why| json!({"cause": why.cause, "remedy": why.remedy})),
+    })
+}
+
+fn driver(facts: &Facts, report: Option<&Report>) -> Value {
+    let seen = |key: &str| report.map_or(Value::Null, |report| report.driver[key].clone());
+    json!({"host": facts.driver, "version": seen("version"), "cuda": seen("cuda")})
+}
+
+fn advice(advice: Option<&Advice>) -> (Option<&str>, Option<&str>) {
+    (
+        advice.map(|advice| advice.cause.as_str()),
+        advice.map(|advice| advice.remedy.as_str()),
+    )
+}
+
+fn check(judged: &Judged) -> Value {
+    let (cause, remedy) = advice(judged.advice.as_ref());
+    json!({
+        "id": judged.check.id,
+        "what": judged.check.what,
+        "required": judged.check.required,
+        "needs_gpu": judged.check.gpu,
+        "status": judged.status.text().to_lowercase().replace(' ', "-"),
+        "seconds": judged.seconds,
+        "evidence": judged.evidence,
+        "error": judged.error,
+        "cause": cause,
+        "remedy": remedy,
+        "values": judged.values,
+    })
+}
+
+fn problem(problem: &Problem) -> Value {
+    let (cause, remedy) = advice(problem.advice.as_ref());
+    json!({"text": problem.text, "cause": cause, "remedy": remedy})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture;
+    use super::*;
+    use snapbox::{IntoData as _, assert_data_eq, str};
+
+    #[test]
+    fn the_document_says_what_ran_where_and_what_became_of_it() {
+        let (request, printed) = (fixture::request(), fixture::printed(&fixture::gpu_report()));
+        let report = Report::read(&printed, &request).unwrap();
+        let mut outcome = fixture::judged(&request, &fixture::gpu_report(), None);
+        outcome.checks.truncate(1);
+        let document = document(&fixture::facts(), &request, Some(&report), &outcome);
+        assert_data_eq!(
+            format!("{document:#}\n"),
+            str![[r#"
+{
+  "schema": 1,
+  "verdict": "passed",
+  "exit_code": 0,
+  "time": "2026-01-02T03:04:05Z",
+  "seconds": 7.5,
+  "mode": "quick",
+  "arch": "12.0",
+  "nonce": "0123456789abcdef01234567",
+  "seed": 81985529216486895,
+  "image": {
+    "reference": "codex-sandbox:0123456789ab-u1000",
+    "id": "sha256:aa",
+    "digests": []
+  },
+  "engine": "26.1.5",
+  "container": "codex-sandbox-smoke-01234567",
+  "gpus": "all",
+  "driver": {
+    "host": "570.86.10",
+    "version": "570.86.10",
+    "cuda": "12.8"
+  },
+  "devices": [
+    {
+      "index": 0,
+      "name": "NVIDIA GeForce RTX 5090",
+      "uuid": "GPU-aaaaaaaa-0000-4000-8000-000000000001",
+      "capability": "12.0",
+      "memory_bytes": 34190917632
+    }
+  ],
+  "versions": {
+    "python": "3.12.3",
+    "torch": "2.6.0a0+ecf3bae40a.nv25.01",
+    "cuda": "12.8",
+    "decord": "0.6.0"
+  },
+  "dataset": null,
+  "checks": [
+    {
+      "id": "driver.present",
+      "what": "NVIDIA's driver answers in the container",
+      "required": true,
+      "needs_gpu": true,
+      "status": "passed",
+      "seconds": 0.25,
+      "evidence": "as it should be",
+      "error": null,
+      "cause": null,
+      "remedy": null,
+      "values": {}
+    }
+  ],
+  "problems": [],
+  "no_gpu": null
+}
+
+"#]]
+            .raw()
+        );
+    }
+
+    #[test]
+    fn the_document_of_a_run_without_a_gpu_says_why() {
+        let (request, why) = (fixture::cpu_request(), fixture::no_gpu());
+        let outcome = super::super::Outcome::not_started(&request, why.clone());
+        let document = document(&fixture::facts(), &request, None, &outcome);
+        assert_eq!(
+            (&document["verdict"], &document["exit_code"]),
+            (&json!("no-gpu"), &json!(3))
+        );
+        assert_eq!(document["no_gpu"]["remedy"], why.remedy);
+        assert_eq!(document["checks"][0]["status"], "not-run");
+        assert_eq!(document["checks"][0]["remedy"], why.remedy);
+        assert_eq!(document["devices"], json!([]));
+    }
+}

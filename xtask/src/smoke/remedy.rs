@@ -1,0 +1,399 @@
+//! Error texts that are known, each with its cause and what to do. Pure.
+
+use super::judge::Advice;
+
+/// An error whose cause is known by its text.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Any of these stands in the text; compared without regard to case.
+    pub texts: &'static [&'static str],
+    /// Why it happens.
+    pub cause: &'static str,
+    /// What to do.
+    pub remedy: &'static str,
+    /// Whether the engine says it of a container that did not start: this host cannot run it.
+    pub host: bool,
+}
+
+impl Known {
+    /// The cause and the remedy.
+    pub fn advice(&self) -> Advice {
+        Advice {
+            cause: self.cause.to_owned(),
+            remedy: self.remedy.to_owned(),
+        }
+    }
+}
+
+const fn gpu(texts: &'static [&'static str], cause: &'static str, remedy: &'static str) -> Known {
+    Known {
+        texts,
+        cause,
+        remedy,
+        host: false,
+    }
+}
+
+const fn engine(texts: &'static [&'static str], cause: &'static str, remedy: &'static str) -> Known {
+    Known {
+        host: true,
+        ..gpu(texts, cause, remedy)
+    }
+}
+
+const TOOLKIT: &str = "install `nvidia-container-toolkit`, then `sudo nvidia-ctk cdi generate \
+                       --output=/etc/cdi/nvidia.yaml`";
+const NEWER_IMAGE: &str = "take a base image whose torch is built for this GPU (`--base REF`), or give the GPU's own \
+                           capability with `--arch`";
+
+/// What is known. The first that matches counts, so the special ones come before the general.
+pub const KNOWN: &[Known] = &[
+    // What the engine says.
+    engine(
+        &["could not select device driver \"cdi\"", "unresolvable CDI devices"],
+        "the engine has CDI off, or its CDI specification does not have this GPU",
+        "`sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml` and look with `nvidia-ctk cdi list`; an engine \
+         before 28.2 needs `features: {cdi: true}`",
+    ),
+    engine(
+        &["could not select device driver"],
+        "the engine cannot hand out GPUs: the NVIDIA Container Toolkit is missing",
+        TOOLKIT,
+    ),
+    engine(
+        &["unknown or invalid runtime name", "unknown runtime specified"],
+        "the engine does not know NVIDIA's runtime",
+        "`sudo nvidia-ctk runtime configure --runtime=docker`, then restart the engine; or use CDI",
+    ),
+    engine(
+        &["error gathering device information while adding custom device"],
+        "this Compose takes a CDI name for a path: it is older than 2.30",
+        "update `docker-compose-plugin`",
+    ),
+    engine(
+        &[
+            "nvidia-container-cli",
+            "nvidia-container-runtime-hook",
+            "nvidia-cdi-hook",
+        ],
+        "NVIDIA's hook failed on the host: driver and toolkit do not go together, or the driver is not loaded",
+        "`nvidia-smi` on the host must answer; then reinstall `nvidia-container-toolkit` and restart the engine",
+    ),
+    engine(
+        &["error setting rlimit type 8"],
+        "this engine may not raise the limit of locked memory",
+        "`memlock: engine` in sandbox.local.yaml leaves it as it is",
+    ),
+    // What the driver and torch say.
+    gpu(
+        &["is not compatible with the current PyTorch installation"],
+        "torch in this image has no native kernels for this GPU",
+        NEWER_IMAGE,
+    ),
+    gpu(
+        &[
+            "no kernel image is available",
+            "CUDA_ERROR_NO_BINARY_FOR_GPU",
+            "cudaErrorNoKernelImageForDevice",
+        ],
+        "the code was built for other architectures: nothing in it is native to this GPU",
+        NEWER_IMAGE,
+    ),
+    gpu(
+        &[
+            "PTX was compiled with an unsupported toolchain",
+            "CUDA_ERROR_UNSUPPORTED_PTX_VERSION",
+        ],
+        "the image's CUDA is newer than the driver, which then cannot compile its PTX; an `exec` also skips the entry \
+         point that sets up forward compatibility",
+        "update the driver to the one of the image's CUDA (570 or later for 12.8), or take an older image",
+    ),
+    gpu(
+        &[
+            "driver version is insufficient for CUDA runtime version",
+            "cudaErrorInsufficientDriver",
+            "The NVIDIA driver on your system is too old",
+            "compatibility mode is UNAVAILABLE",
+        ],
+        "the driver is older than the image's CUDA needs",
+        "update the driver: 570.26 or later for CUDA 12.8, 580.65 or later for 13.0",
+    ),
+    gpu(
+        &[
+            "forward compatibility was attempted on non supported HW",
+            "CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE",
+        ],
+        "the image brought its own user-mode driver (forward compatibility), which GeForce cards do not support",
+        "update the host's driver, or take an image whose CUDA major version is not above the driver's",
+    ),
+    gpu(
+        &[
+            "unsupported display driver / cuda driver combination",
+            "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH",
+        ],
+        "the user-mode driver in the container is not the one of the loaded kernel module",
+        "reboot after a driver update, or `sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml` anew",
+    ),
+    gpu(
+        &["system not yet initialized", "CUDA_ERROR_SYSTEM_NOT_READY"],
+        "the fabric manager of an NVSwitch machine is not running, or has another version than the driver",
+        "`sudo systemctl start nvidia-fabricmanager`, with the driver's own version",
+    ),
+    gpu(
+        &[
+            "Found no NVIDIA driver",
+            "libcuda.so.1: cannot open",
+            "The NVIDIA Driver was not detected",
+            "no libcuda",
+        ],
+        "the driver's libraries are not in the container: it did not get a GPU",
+        "`nvidia-smi` on the host must answer; then `sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`",
+    ),
+    gpu(
+        &["Driver/library version mismatch"],
+        "the driver was updated and the old kernel module is still loaded",
+        "reboot, or unload and load the NVIDIA modules",
+    ),
+    gpu(
+        &["Failed to initialize NVML", "NVML_ERROR_UNKNOWN", "NVML: Unknown Error"],
+        "the container has lost its GPU devices: with the systemd cgroup driver and NVIDIA's hook a `systemctl \
+         daemon-reload` takes them away",
+        "make the container anew (`cargo xtask down`); use CDI to be rid of it",
+    ),
+    gpu(
+        &[
+            "No devices were found",
+            "no CUDA-capable device is detected",
+            "CUDA_ERROR_NO_DEVICE",
+        ],
+        "the driver does not take the GPU: Blackwell needs the open kernel modules, and Resizable BAR with Above 4G \
+         decoding in the firmware",
+        "install the open kernel modules (`nvidia-open`); `sudo dmesg | grep -i nvrm` says why",
+    ),
+    gpu(
+        &[
+            "JIT compilation was disabled",
+            "JIT compilation disabled",
+            "CUDA_ERROR_JIT_COMPILATION_DISABLED",
+        ],
+        "torch has only PTX for this GPU, no native kernels: the driver would have compiled them",
+        NEWER_IMAGE,
+    ),
+    gpu(
+        &["Unknown CUDA arch"],
+        "this torch's cpp_extension does not know the architecture in TORCH_CUDA_ARCH_LIST: 12.0 came with torch 2.7",
+        "give nvcc the flag itself: `-gencode=arch=compute_120,code=sm_120` in extra_cuda_cflags",
+    ),
+    gpu(
+        &[
+            "is not defined for option 'gpu-name'",
+            "invalid value for --gpu-architecture",
+        ],
+        "the compiler (ptxas, nvcc or NVRTC) is older than the architecture: sm_120 needs CUDA 12.8, sm_121 and \
+         sm_103 need 12.9",
+        "take an image with a newer CUDA; set TRITON_PTXAS_PATH=/usr/local/cuda/bin/ptxas where Triton brings an old one",
+    ),
+    gpu(
+        &[
+            "bus error",
+            "SIGBUS",
+            "out of shared memory",
+            "No space left on device: '/dev/shm",
+        ],
+        "/dev/shm is too small for what the data loader's workers pass on",
+        "raise `shm_size` in the settings",
+    ),
+    gpu(
+        &["uncorrectable ECC error", "CUDA_ERROR_ECC_UNCORRECTABLE"],
+        "the GPU's memory is damaged",
+        "`nvidia-smi -q -d ECC,ROW_REMAPPER`; reset the GPU or have it replaced",
+    ),
+    gpu(
+        &["CUDA out of memory", "CUDA_ERROR_OUT_OF_MEMORY"],
+        "something else uses this GPU's memory",
+        "`nvidia-smi` shows what; end it, or choose another GPU with `--gpus`",
+    ),
+    // What the packages say.
+    gpu(
+        &["No module named"],
+        "a package is missing from the image, or was removed from it",
+        "`cargo xtask image` builds it anew where its inputs changed; `docker image rm` the damaged one first",
+    ),
+    gpu(
+        &["timed out after", "passed its bound"],
+        "it hung, or this machine is busy",
+        "run it again when the machine is idle, with a larger `--timeout`",
+    ),
+];
+
+/// What is known of an error's text.
+pub fn find(text: &str) -> Option<&'static Known> {
+    let text = text.to_lowercase();
+    KNOWN
+        .iter()
+        .find(|known| known.texts.iter().any(|part| text.contains(&part.to_lowercase())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Texts as they were seen, with a word of the remedy that they must lead to.
+    const SEEN: &[(&str, &str, bool)] = &[
+        (
+            "NVIDIA RTX PRO 6000 with CUDA capability sm_120 is not compatible with the current PyTorch installation. The \
+          current PyTorch install supports CUDA capabilities sm_50 sm_90.",
+            "--base REF",
+            false,
+        ),
+        (
+            "RuntimeError: CUDA error: no kernel image is available for execution on the device",
+            "--base REF",
+            false,
+        ),
+        ("cuModuleLoadData: CUDA_ERROR_NO_BINARY_FOR_GPU", "--arch", false),
+        (
+            "the provided PTX was compiled with an unsupported toolchain.",
+            "570",
+            false,
+        ),
+        (
+            "CUDA driver version is insufficient for CUDA runtime version",
+            "570.26",
+            false,
+        ),
+        (
+            "ERROR: This container was built for NVIDIA Driver Release 570.86 or later, but version 535.54 was detected \
+          and compatibility mode is UNAVAILABLE.",
+            "570.26",
+            false,
+        ),
+        (
+            "forward compatibility was attempted on non supported HW",
+            "host's driver",
+            false,
+        ),
+        (
+            "Error 803: system has unsupported display driver / cuda driver combination",
+            "reboot",
+            false,
+        ),
+        ("Error 802: system not yet initialized", "fabricmanager", false),
+        (
+            "RuntimeError: Found no NVIDIA driver on your system. Please check",
+            "nvidia-smi",
+            false,
+        ),
+        (
+            "OSError: libcuda.so.1: cannot open shared object file: No such file or directory",
+            "nvidia-smi",
+            false,
+        ),
+        (
+            "WARNING: The NVIDIA Driver was not detected.  GPU functionality will not be available.",
+            "nvidia-smi",
+            false,
+        ),
+        ("Failed to initialize NVML: Unknown Error", "cargo xtask down", false),
+        (
+            "Failed to initialize NVML: Driver/library version mismatch",
+            "unload",
+            false,
+        ),
+        ("No devices were found", "open kernel modules", false),
+        ("CUDA error: PTX JIT compilation was disabled", "--base REF", false),
+        (
+            "ValueError: Unknown CUDA arch (12.0) or GPU not supported",
+            "-gencode",
+            false,
+        ),
+        (
+            "RuntimeError: DataLoader worker (pid 7) is killed by signal: Bus error. It is possible that dataloader's \
+          workers are out of shared memory.",
+            "shm_size",
+            false,
+        ),
+        ("the child was killed by signal 7 (SIGBUS)", "shm_size", false),
+        (
+            "ptxas fatal   : Value 'sm_120' is not defined for option 'gpu-name'",
+            "TRITON_PTXAS_PATH",
+            false,
+        ),
+        (
+            "nvrtc: error: invalid value for --gpu-architecture (-arch)",
+            "newer CUDA",
+            false,
+        ),
+        (
+            "Error response from daemon: could not select device driver \"\" with capabilities: [[gpu]]",
+            "toolkit",
+            true,
+        ),
+        (
+            "could not select device driver \"nvidia\" with capabilities: [[gpu]]",
+            "toolkit",
+            true,
+        ),
+        (
+            "could not select device driver \"cdi\" with capabilities: []",
+            "features",
+            true,
+        ),
+        (
+            "CDI device injection failed: unresolvable CDI devices nvidia.com/gpu=all",
+            "cdi list",
+            true,
+        ),
+        ("unknown or invalid runtime name: nvidia", "runtime configure", true),
+        ("Unknown runtime specified nvidia.", "runtime configure", true),
+        (
+            "error gathering device information while adding custom device \"nvidia.com/gpu=all\": no such file or \
+          directory",
+            "docker-compose-plugin",
+            true,
+        ),
+        (
+            "nvidia-container-cli: initialization error: nvml error: driver not loaded",
+            "reinstall",
+            true,
+        ),
+        (
+            "error setting rlimit type 8: operation not permitted",
+            "memlock: engine",
+            true,
+        ),
+        ("ModuleNotFoundError: No module named 'decord'", "image", false),
+        ("timed out after 30 s", "--timeout", false),
+    ];
+
+    #[test]
+    fn every_error_text_that_was_seen_leads_to_its_remedy() {
+        for (text, word, host) in SEEN {
+            let known = find(text).unwrap_or_else(|| panic!("nothing is known of `{text}`"));
+            assert!(known.remedy.contains(word), "`{text}` leads to: {}", known.remedy);
+            assert_eq!(known.host, *host, "`{text}`");
+        }
+        assert_eq!(find("some other error"), None);
+    }
+
+    #[test]
+    fn nothing_that_is_known_hides_behind_another() {
+        for known in KNOWN {
+            for text in known.texts {
+                assert_eq!(find(text), Some(known), "`{text}` is taken by an earlier entry");
+            }
+            assert!(!known.cause.ends_with('.') && !known.remedy.ends_with('.'));
+        }
+    }
+
+    #[test]
+    fn every_entry_was_seen_at_least_in_one_of_its_texts() {
+        let unseen: Vec<&str> = KNOWN
+            .iter()
+            .filter(|known| !SEEN.iter().any(|(text, ..)| find(text) == Some(known)))
+            .map(|known| known.texts[0])
+            .collect();
+        // These two are NVIDIA's and torch's documented texts.
+        assert_eq!(unseen, ["uncorrectable ECC error", "CUDA out of memory"]);
+    }
+}

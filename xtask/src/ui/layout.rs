@@ -1,0 +1,210 @@
+//! Text laid out for people: columns, wrapped lines, colours. Pure.
+
+/// The narrowest last column that is still wrapped beside the others.
+const NARROWEST: usize = 24;
+
+/// Marks at the start of a line, and the colour of each (SGR, as every terminal knows it).
+const MARKS: &[(&str, &str)] = &[
+    ("error:", "1;31"),
+    ("warning:", "1;33"),
+    ("caused by:", "1"),
+    ("hint:", "1;36"),
+    ("tip:", "1;36"),
+    ("$ ", "2"),
+    ("broken  ", "1;31"),
+    ("not provable  ", "1;33"),
+    ("held  ", "32"),
+];
+
+/// Colours the mark at the start of each line, if `colour`; of a command that is shown, the whole line.
+pub fn paint(text: &str, colour: bool) -> String {
+    if !colour {
+        return text.to_owned();
+    }
+    let line = |line: &str| {
+        let body = line.trim_start();
+        let indent = &line[..line.len() - body.len()];
+        match MARKS.iter().find(|(mark, _)| body.starts_with(mark)) {
+            Some(("$ ", code)) => format!("{indent}\x1b[{code}m{body}\x1b[0m"),
+            Some((mark, code)) => {
+                let (word, rest) = (mark.trim_end(), &body[mark.trim_end().len()..]);
+                format!("{indent}\x1b[{code}m{word}\x1b[0m{rest}")
+            }
+            None => line.to_owned(),
+        }
+    };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Lays out rows in columns, two spaces apart, the last column unpadded.
+pub fn columns(rows: &[Vec<String>]) -> String {
+    columns_within(rows, None)
+}
+
+/// The same for a terminal of so many columns: the last column is wrapped there, below itself, or below the row where
+/// too little room is left beside the others.
+pub fn columns_within(rows: &[Vec<String>], width: Option<usize>) -> String {
+    let count = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widest = |i: usize| {
+        rows.iter()
+            .filter_map(|row| row.get(i))
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..count).map(widest).collect();
+    let before: usize = widths.iter().rev().skip(1).map(|width| width + 2).sum();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (i, cell) in row.iter().enumerate() {
+            if i + 1 < row.len() {
+                line.push_str(cell);
+                line.push_str(&" ".repeat(widths[i] + 2 - cell.chars().count()));
+            } else if let Some(width) = width.filter(|_| row.len() == count) {
+                last_cell(&mut line, cell, before, width);
+            } else {
+                line.push_str(cell);
+            }
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn last_cell(line: &mut String, cell: &str, before: usize, width: usize) {
+    let beside = before + NARROWEST <= width;
+    if before + cell.chars().count() <= width {
+        line.push_str(cell);
+        return;
+    }
+    let indent = if beside { before } else { 4 };
+    let lines = wrapped(cell, width.saturating_sub(indent).max(8));
+    let gap = format!("\n{}", " ".repeat(indent));
+    if !beside {
+        *line = format!("{}{gap}", line.trim_end());
+    }
+    line.push_str(&lines.join(&gap));
+}
+
+/// Breaks a text at spaces into lines of at most so many columns. A word that is longer stays whole: paths are copied.
+fn wrapped(text: &str, room: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let last = lines.len() - 1;
+        let length = lines[last].chars().count();
+        if length > 0 && length + 1 + word.chars().count() > room {
+            lines.push(word.to_owned());
+        } else {
+            if length > 0 {
+                lines[last].push(' ');
+            }
+            lines[last].push_str(word);
+        }
+    }
+    lines
+}
+
+/// A path or another long word, with its middle left out where it has no room. Its end says the most.
+pub fn shortened(text: &str, room: usize) -> String {
+    let chars: Vec<char> = text.chars().collect();
+    if chars.len() <= room || room < 8 {
+        return text.to_owned();
+    }
+    let tail = (room - 1) * 2 / 3;
+    let head = room - 1 - tail;
+    chars[..head]
+        .iter()
+        .chain(['…'].iter())
+        .chain(&chars[chars.len() - tail..])
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows() -> Vec<Vec<String>> {
+        let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
+        vec![
+            row([
+                "broken",
+                "dataset.ssv2.read-only",
+                "inside it is writable, on the host it is not",
+            ]),
+            row(["", "", "hint: start it anew"]),
+        ]
+    }
+
+    #[test]
+    fn a_table_keeps_to_the_terminal() {
+        assert_eq!(
+            columns(&rows()),
+            "broken  dataset.ssv2.read-only  inside it is writable, on the host it is not\n\
+             \u{20}                               hint: start it anew\n"
+        );
+        assert_eq!(columns_within(&rows(), Some(200)), columns(&rows()));
+        assert_eq!(
+            columns_within(&rows(), Some(60)),
+            "broken  dataset.ssv2.read-only  inside it is writable, on\n\
+             \u{20}                               the host it is not\n\
+             \u{20}                               hint: start it anew\n"
+        );
+        let narrow = columns_within(&rows(), Some(40));
+        assert_eq!(
+            narrow,
+            "broken  dataset.ssv2.read-only\n    inside it is writable, on the host\n    it is not\n\n    hint: start it anew\n"
+        );
+        for width in 31..100 {
+            let text = columns_within(&rows(), Some(width));
+            assert!(
+                text.lines().all(|line| line.chars().count() <= width),
+                "{width}:\n{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_longer_than_the_line_stays_whole() {
+        let path = "/a/very/long/path/that/is/copied/by/people/whole";
+        assert_eq!(wrapped(&format!("see {path} for it"), 20), ["see", path, "for it"]);
+    }
+
+    #[test]
+    fn the_middle_of_a_long_path_is_left_out() {
+        assert_eq!(shortened("/home/me/project", 40), "/home/me/project");
+        let short = shortened(
+            "/home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d/codex-home",
+            40,
+        );
+        assert_eq!(short, "/home/me/.loc…roject-0a1b2c3d/codex-home");
+        assert_eq!(short.chars().count(), 40);
+    }
+
+    #[test]
+    fn colours_mark_words_and_change_no_text() {
+        let text = "error: x\n  caused by: y\nhint: z\nbroken  a  b\nheld on\n$ docker ps\nplain error: x";
+        assert_eq!(paint(text, false), text);
+        let painted = paint(text, true);
+        let red = "\x1b[1;31m";
+        assert!(
+            painted.starts_with(&format!("{red}error:\x1b[0m x\n  \x1b[1mcaused by:\x1b[0m y")),
+            "{painted:?}"
+        );
+        assert!(
+            painted.contains(&format!("\n{red}broken\x1b[0m  a  b\nheld on\n")),
+            "{painted:?}"
+        );
+        assert!(
+            painted.ends_with("\n\x1b[2m$ docker ps\x1b[0m\nplain error: x"),
+            "{painted:?}"
+        );
+        let mut bare = painted;
+        while let Some(start) = bare.find('\x1b') {
+            let end = start + bare[start..].find('m').unwrap();
+            bare.replace_range(start..=end, "");
+        }
+        assert_eq!(bare, text);
+    }
+}
