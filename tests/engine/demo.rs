@@ -105,6 +105,8 @@ fn a_newcomer_sees_the_whole_main_path_and_gets_rid_of_it_again() {
         .eq(transcript, Data::read_from(&file, None).raw());
 
     let name = container(&place).expect("the sandbox");
+    let kinds = engine::docker(["inspect", "--format", "{{range .Mounts}}{{.Type}} {{end}}", &name]);
+    assert!(!kinds.contains("volume"), "a volume would stay behind: {kinds}");
     demo(&place, &["--clean"]).run().ok();
     assert_eq!(container(&place), None);
     let networks = engine::docker(["network", "ls", "--format", "{{.Name}}"]);
