@@ -7,7 +7,7 @@ pub use dockerd::stop;
 use dockerd::{start, start_line};
 
 use crate::context::Context;
-use crate::error::{failed, host, usage};
+use crate::error::{failed, host};
 use crate::exec;
 use crate::host::distro::Distro;
 use crate::host::engine;
@@ -185,7 +185,7 @@ fn agree(found: &Found, plan: &Plan, consent: Consent) -> Result<()> {
     ));
     lines.iter().for_each(|line| ui::say(format_args!("  {line}")));
     if consent == Consent::Ask && !ui::confirm("Do that?") {
-        return Err(usage("nothing was installed")
+        return Err(failed("nothing was installed")
             .hint("install it by hand, then run this again")
             .into());
     }
