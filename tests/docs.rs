@@ -85,6 +85,25 @@ fn the_changelog_has_one_place_for_what_comes_next() {
 }
 
 #[test]
+fn the_readme_quotes_the_transcript_as_it_is() {
+    let (readme, transcript) = (read("README.md"), read("docs/demo-transcript.txt"));
+    let quote = readme
+        .split("```text\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next());
+    let parts: Vec<&str> = quote.expect("a quote").split("…\n").collect();
+    assert!(parts.len() > 3, "{parts:?}");
+    let mut rest = transcript.as_str();
+    for part in parts {
+        let end = rest
+            .find(part)
+            .unwrap_or_else(|| panic!("not in the transcript, or not there:\n{part}"))
+            + part.len();
+        rest = &rest[end..];
+    }
+}
+
+#[test]
 fn the_smoke_tests_document_has_every_check_and_every_key_of_its_json() {
     let text = read("docs/gpu-smoke.md");
     for check in CHECKS {

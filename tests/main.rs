@@ -13,6 +13,7 @@
 
 mod cli;
 mod completions;
+mod demo;
 mod docs;
 mod doctor;
 mod engine;

@@ -2,6 +2,7 @@
 
 mod broken;
 mod caches;
+mod demo;
 mod devcontainer;
 mod doctor;
 mod gpu;

@@ -2,11 +2,11 @@
 
 use crate::support::place::Place;
 use crate::support::{engine, proc};
-use std::fs;
 use std::path::{Path, PathBuf};
+use xtask::host::codex::pinned;
 
 /// The version of the real Codex, pinned.
-pub(crate) const VERSION: &str = "0.169.0";
+pub(crate) use xtask::host::codex::pinned::VERSION;
 
 /// Puts a package in the layout of Codex into the place, whose programs only say a version.
 pub(crate) fn stand_in_package(place: &Place, version: &str) -> PathBuf {
@@ -26,41 +26,29 @@ pub(crate) fn stand_in(place: &Place, version: &str) {
     std::os::unix::fs::symlink(program, place.path("bin/codex")).expect("a link to the stand-in");
 }
 
-/// The directory that holds the launcher of the real Codex, from npm, installed once for all tests.
-pub(crate) fn real() -> PathBuf {
-    let prefix = engine::tools().join(format!("npm-{VERSION}"));
-    engine::once("npm", || {
-        if prefix.join("bin/codex").exists() {
-            return;
-        }
-        let half = prefix.with_extension("half");
-        let _ = fs::remove_dir_all(&half);
-        let package = format!("@openai/codex@{VERSION}");
-        let half_text = half.display().to_string();
-        let args = [
-            "install",
-            "--global",
-            "--prefix",
-            &half_text,
-            "--no-audit",
-            "--no-fund",
-            &package,
-        ];
-        proc::output(proc::find("npm"), args);
-        fs::rename(&half, &prefix).expect("the finished installation");
+/// The installation of the real Codex, from npm, made once for all tests; the demo makes its own in the same way.
+fn installation() -> PathBuf {
+    let dir = engine::tools().join(format!("codex-{VERSION}"));
+    engine::once("codex", || {
+        let ca = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
+        pinned::ensure(&dir, ca.as_deref()).expect("the pinned Codex");
     });
-    prefix.join("bin")
+    dir
+}
+
+/// The directory that holds the launcher of the real Codex.
+pub(crate) fn real() -> PathBuf {
+    pinned::bin(&installation())
 }
 
 /// The real Codex where the owner of the place can reach it.
 pub(crate) fn real_for(place: &Place) -> PathBuf {
-    let bin = real();
     if place.owner.is_none() {
-        return bin;
+        return real();
     }
-    let copy = place.path("npm");
-    proc::copy(bin.parent().expect("a prefix"), &copy);
-    copy.join("bin")
+    let copy = place.path("codex");
+    proc::copy(&installation(), &copy);
+    pinned::bin(&copy)
 }
 
 /// A static program for this machine that writes a text to standard output and ends with 0: an ELF header, one

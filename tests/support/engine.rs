@@ -79,15 +79,8 @@ pub(crate) fn image(user: Option<User>) {
 }
 
 fn build(place: &Place, groups: &[u32]) {
-    // Where the network needs a proxy or a CA bundle of its own, the build does too.
-    let network = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "DOCKER_HOST"];
-    let mut run = Xtask::at(place).args(["image", "--cpu"]).groups(groups).within(1500);
-    for name in network {
-        if let Some(value) = std::env::var_os(name) {
-            run = run.env(name, value);
-        }
-    }
-    run.run().ok();
+    let run = Xtask::at(place).args(["image", "--cpu"]).groups(groups).within(1500);
+    run.with_network().run().ok();
 }
 
 /// Three clips of 320x240, two seconds each, VP9 in WebM as Something-Something V2 has them. Every frame is grey, and

@@ -22,7 +22,7 @@ impl Model {
     pub(crate) fn start(place: &Place) -> Model {
         let port_file = place.path("model.port");
         let log = place.path("model.log");
-        let script = crate::support::place::repository().join("tests/support/fake_responses.py");
+        let script = crate::support::place::repository().join("docker/stand_in_model.py");
         let child = Command::new(proc::find("python3"))
             .arg(script)
             .args(["--host", &address(), "--log"])

@@ -48,7 +48,9 @@ pub(crate) fn find(program: &str) -> PathBuf {
     std::env::split_paths(&path)
         .map(|dir| dir.join(program))
         .find(|file| file.is_file())
-        .unwrap_or_else(|| panic!("`{program}` is not on PATH: `.ci/engine.sh packages` installs what the tests need"))
+        .unwrap_or_else(|| {
+            panic!("`{program}` is not on PATH: `cargo xtask test --install-engine` installs what the tests need")
+        })
 }
 
 /// Copies a file or a directory with all that is in it, keeping modes and links.

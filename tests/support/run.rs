@@ -81,6 +81,16 @@ impl<'a> Xtask<'a> {
         self
     }
 
+    /// Where the network needs a proxy or a CA bundle of its own, the tool does too.
+    pub(crate) fn with_network(mut self) -> Self {
+        for name in ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "DOCKER_HOST"] {
+            if let Some(value) = std::env::var_os(name) {
+                self = self.env(name, value);
+            }
+        }
+        self
+    }
+
     /// Supplementary groups of the place's owner.
     pub(crate) fn groups(mut self, groups: &[u32]) -> Self {
         self.groups.extend(groups);

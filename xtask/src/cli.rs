@@ -28,6 +28,8 @@ pub struct Flags {
     pub codex_home: Option<String>,
     /// `--yes`
     pub yes: bool,
+    /// No caches that outlive the container. On no command line: the demo leaves nothing behind.
+    pub no_caches: bool,
     /// `--dry-run`
     pub dry_run: bool,
     /// `--json`
@@ -85,11 +87,23 @@ pub enum Task {
     },
     /// Run the tests of this repository.
     Test {
-        /// The tiers that are demanded: `default`, `engine`, `gpu`, `all`.
-        tier: String,
+        /// The tiers that are demanded: `default`, `engine`, `gpu`, `all`; without it those that the machine can run.
+        tier: Option<String>,
+        /// Install and start what the engine tier needs.
+        install: bool,
     },
     /// What CI runs.
-    Ci,
+    Ci {
+        /// Install and start what the engine tier needs.
+        install: bool,
+    },
+    /// The main path with stand-ins for what this machine lacks.
+    Demo {
+        /// Install and start an engine without asking.
+        install: bool,
+        /// Remove all that the demo made.
+        clean: bool,
+    },
     /// What a dev container opens: started and proven, not entered.
     Devcontainer,
     /// Measure against the bare commands.
@@ -209,6 +223,13 @@ fn dry_run() -> Arg {
     flag("dry-run", "Print the settings and every step, run none")
 }
 
+fn install_engine() -> Arg {
+    flag(
+        "install-engine",
+        "Install and start what is missing without asking (Debian, Ubuntu)",
+    )
+}
+
 fn json() -> Arg {
     flag("json", "Print JSON")
 }
@@ -236,12 +257,20 @@ pub fn command() -> Command {
         .arg(flag("pull", "Ask the registry for a newer base image"))
         .arg(flag("no-cache", "Build every layer anew"))
         .arg(dry_run());
-    let test = Command::new("test").about("Run the tests of this repository").arg(
-        value("tier", "TIER", "Demand a tier: default, engine, gpu or all")
-            .value_parser(["default", "engine", "gpu", "all"])
-            .hide_possible_values(true)
-            .default_value("default"),
-    );
+    let test = Command::new("test")
+        .about("Run the tests of this repository: every tier that this machine can run")
+        .arg(
+            value("tier", "TIER", "Demand a tier: default, engine, gpu or all")
+                .value_parser(["default", "engine", "gpu", "all"])
+                .hide_possible_values(true),
+        )
+        .arg(install_engine());
+    let demo = Command::new("demo")
+        .about("The main path on any machine: what it lacks has a stand-in, named first")
+        .arg(flag("yes", "Enter without asking"))
+        .arg(install_engine())
+        .arg(flag("cpu", "Use the CPU base image; implies --gpus none"))
+        .arg(flag("clean", "Remove all that the demo made").conflicts_with_all(["install-engine", "cpu"]));
     let bench = Command::new("bench")
         .about("Measure against the bare commands, in pairs, as ratios of medians")
         .arg(
@@ -306,11 +335,16 @@ pub fn command() -> Command {
                 .about("List the commits made in the sandbox, or take them over")
                 .arg(flag("take", "Fast-forward the host's branches to them")),
         )
+        .subcommand(demo)
         .subcommand(test)
         .subcommand(
             Command::new("devcontainer").about("Start and prove the sandbox that VS Code or `devcontainer up` opens"),
         )
-        .subcommand(Command::new("ci").about("Run what CI runs: format, lints, docs, every test without a GPU"))
+        .subcommand(
+            Command::new("ci")
+                .about("Run what CI runs: format, lints, docs, every test without a GPU")
+                .arg(install_engine()),
+        )
         .subcommand(bench)
         .subcommand(
             Command::new("completions")
@@ -365,7 +399,12 @@ fn task(name: &str, sub: &ArgMatches) -> Task {
         "commits" => Task::Commits { take: on("take") },
         "devcontainer" => Task::Devcontainer,
         "test" => Task::Test {
-            tier: sub.get_one::<String>("tier").cloned().unwrap_or_default(),
+            tier: sub.get_one::<String>("tier").cloned(),
+            install: on("install-engine"),
+        },
+        "demo" => Task::Demo {
+            install: on("install-engine"),
+            clean: on("clean"),
         },
         "completions" => Task::Completions { shell: text("shell") },
         "complete" => Task::Complete { line: text("line") },
@@ -373,7 +412,9 @@ fn task(name: &str, sub: &ArgMatches) -> Task {
             rows: list("rows"),
             pairs: sub.get_one::<usize>("pairs").copied().unwrap_or(10),
         },
-        _ => Task::Ci,
+        _ => Task::Ci {
+            install: on("install-engine"),
+        },
     }
 }
 
@@ -413,6 +454,7 @@ fn flags(sub: &ArgMatches) -> anyhow::Result<Flags> {
         codex: path("codex"),
         codex_home: text("codex-home"),
         yes: on("yes"),
+        no_caches: false,
         dry_run: on("dry-run"),
         json: on("json"),
     })

@@ -52,6 +52,14 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     ("commits", &["cargo xtask commits", "cargo xtask commits --take"]),
     ("devcontainer", &["cargo xtask devcontainer"]),
+    (
+        "demo",
+        &[
+            "cargo xtask demo",
+            "cargo xtask demo --yes --install-engine",
+            "cargo xtask demo --clean",
+        ],
+    ),
     ("test", &["cargo xtask test", "cargo xtask test --tier engine"]),
     ("ci", &["cargo xtask ci"]),
     ("completions", &["cargo xtask completions bash"]),
@@ -63,6 +71,7 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
 
 /// The examples of the tool as a whole.
 const FIRST_STEPS: &[&str] = &[
+    "cargo xtask demo",
     "cargo xtask doctor",
     "cargo xtask sandbox --dataset ssv2=/data/ssv2",
     "cargo xtask sandbox --cpu --dataset ssv2=/data/ssv2",

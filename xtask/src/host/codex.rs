@@ -7,6 +7,7 @@
 mod elf;
 mod launcher;
 mod package;
+pub mod pinned;
 mod snapshot;
 #[cfg(test)]
 mod testing;

@@ -4,5 +4,6 @@ pub mod codex;
 pub mod distro;
 pub mod engine;
 pub mod gpu;
+pub mod install;
 pub mod network;
 pub mod user;

@@ -1,66 +1,196 @@
 //! `cargo xtask test` and `cargo xtask ci`: the tiers of this repository's tests, and everything that CI runs.
 
+mod plain;
+mod tiers;
+
 use crate::context::Context;
-use crate::error::{failed, host};
+use crate::error::failed;
 use crate::exec;
+use crate::host::install::Lacks;
+use crate::host::user::User;
+use crate::host::{engine, gpu};
+use crate::sandbox::promise::Gpus;
 use crate::step::{Command, Step};
+use crate::tasks::provide::{self, Consent, Found};
 use crate::ui;
 use anyhow::Result;
+use std::path::PathBuf;
+pub use tiers::Tier;
+use tiers::{Machine, Outcome, Plan};
 
-/// A tier of tests, by nextest profile.
-const TIERS: &[&str] = &["default", "engine", "gpu"];
+/// The version that is offered where cargo-nextest is missing.
+const NEXTEST: &str = "0.9.143";
 
-/// Runs the demanded tier, and the default tier always. A tier that was asked for fails where its engine or GPU is
-/// missing: its tests say so, none skips.
+/// The programs that the default tier starts.
+const DEFAULT_PROGRAMS: &[&str] = &["git", "python3"];
+
+/// The programs that the engine tier starts on the host.
+const PROGRAMS: &[&str] = &[
+    "mmdebstrap",
+    "ffmpeg",
+    "git",
+    "ps",
+    "python3",
+    "tmux",
+    "setpriv",
+    "setsid",
+    "npm",
+    "cc",
+];
+
+/// Runs the tiers that this machine can run, or those that are demanded: the default tier always. The last lines say
+/// which ran, how many tests each, and which did not and why.
 ///
 /// # Errors
-/// nextest is missing (exit code 3), or a test fails.
-pub fn run(cx: &Context, tier: &str) -> Result<u8> {
-    if exec::capture(&cargo(cx, &["nextest", "--version"])).map_or(true, |said| !said.ok()) {
-        return Err(host("`cargo-nextest` is missing")
-            .hint("cargo install --locked cargo-nextest")
-            .into());
+/// A demanded tier cannot run here (exit code 3), or a test fails.
+pub fn run(cx: &Context, asked: Option<&str>, install: bool) -> Result<u8> {
+    demand_programs(cx, install)?;
+    let (machine, started) = read(cx, asked, install)?;
+    let done = tiers::plan(asked, &machine)
+        .map_err(anyhow::Error::from)
+        .and_then(|plan| run_plan(cx, &plan));
+    if started {
+        provide::stop(cx)?;
     }
-    let steps: Vec<Step> = profiles(tier).iter().map(|profile| nextest(cx, profile)).collect();
-    exec::all(&steps)?;
-    let ran = profiles(tier);
-    let left: Vec<&str> = TIERS.iter().copied().filter(|name| !ran.contains(name)).collect();
-    ui::say(format_args!(
-        "tiers that passed: {}; not asked for: {}",
-        ran.join(", "),
-        left.join(", ")
-    ));
-    Ok(0)
+    done
 }
 
-/// The profiles that a demanded tier stands for, in the order in which they run.
-pub fn profiles(tier: &str) -> Vec<&str> {
-    match tier {
-        "all" => TIERS.to_vec(),
-        "default" => vec!["default"],
-        other => vec!["default", other],
+/// Every run needs these: what is missing is asked for, or brought where that was asked for.
+fn demand_programs(cx: &Context, install: bool) -> Result<()> {
+    let lacks = Lacks {
+        programs: provide::missing(cx, DEFAULT_PROGRAMS),
+        ..Lacks::default()
+    };
+    let found = Found { lacks, silent: None };
+    if found.is_ready() {
+        return Ok(());
     }
+    provide::provide(cx, &found, Consent::of(cx, install)).map(drop)
+}
+
+fn run_plan(cx: &Context, plan: &Plan) -> Result<u8> {
+    let nextest = has_nextest(cx)?;
+    let mut outcomes = Vec::new();
+    let mut failure = None;
+    for tier in &plan.tiers {
+        let ran = match (&failure, nextest) {
+            (Some(_), _) => Ok(None),
+            (None, true) => by_nextest(cx, *tier).map(Some),
+            (None, false) => plain::run(cx, *tier).map(Some),
+        };
+        match ran {
+            Ok(Some(0)) => {
+                failure = Some(failed(format!("the {tier} tier ran no tests")).into());
+                outcomes.push((*tier, Outcome::Failed));
+            }
+            Ok(Some(count)) => outcomes.push((*tier, Outcome::Passed(count))),
+            Ok(None) => outcomes.push((*tier, Outcome::Left("an earlier tier failed".to_owned()))),
+            Err(err) => {
+                failure = Some(err);
+                outcomes.push((*tier, Outcome::Failed));
+            }
+        }
+    }
+    let left = plan.left.iter().map(|(tier, why)| (*tier, Outcome::Left(why.clone())));
+    outcomes.extend(left);
+    tiers::lines(&outcomes).iter().for_each(ui::say);
+    failure.map_or(Ok(0), |err| Err(err.context(failed("the tests failed"))))
+}
+
+/// What this machine can run, and whether an engine was started for it.
+fn read(cx: &Context, asked: Option<&str>, install: bool) -> Result<(Machine, bool)> {
+    if asked == Some("default") {
+        return Ok((Machine::default(), false));
+    }
+    let mut started = false;
+    let found = match provide::look(cx, PROGRAMS) {
+        Ok(found) if install && !found.is_ready() => {
+            started = provide::provide(cx, &found, Consent::of(cx, true))?.started;
+            provide::look(cx, PROGRAMS)
+        }
+        found => found,
+    };
+    let ready = match found {
+        Ok(found) if found.is_ready() => engine::read(cx).and_then(|engine| engine::refuse(&engine).map(|()| engine)),
+        Ok(found) => Err(failed(format!(
+            "this machine lacks {}; `--install-engine` brings it on Debian and Ubuntu",
+            found.list()
+        ))
+        .into()),
+        Err(err) => Err(err),
+    };
+    let engine = ready.map_err(|err| err.to_string());
+    let gpus = engine.clone().and_then(|engine| {
+        let facts = gpu::read(&engine, cx.var("PATH"));
+        let route = gpu::route(&Gpus::All, &engine, &facts);
+        route.map(drop).map_err(|failure| failure.message)
+    });
+    let acts = engine.and_then(|_| acts_as_others());
+    Ok((
+        Machine {
+            engine: acts,
+            gpu: gpus,
+        },
+        started,
+    ))
+}
+
+/// The engine tier runs the tool as other users, and mounts.
+fn acts_as_others() -> Result<(), String> {
+    let sudo = || exec::capture(&Command::new("sudo").args(["-n", "true"])).is_ok_and(|said| said.ok());
+    if User::read().uid == 0 || sudo() {
+        return Ok(());
+    }
+    Err("its tests act as other users: run it as root, or with a sudo that asks for no password".to_owned())
+}
+
+/// Whether cargo-nextest is there; on a terminal it is offered.
+fn has_nextest(cx: &Context) -> Result<bool> {
+    if exec::capture(&cargo(cx, &["nextest", "--version"])).is_ok_and(|said| said.ok()) {
+        return Ok(true);
+    }
+    let install = cargo(cx, &["install", "--locked", "cargo-nextest", "--version", NEXTEST]);
+    ui::say("`cargo-nextest` is missing: `cargo test` runs the same tests, slower");
+    if !cx.stdin_tty || !ui::confirm(&format!("Install it (`{install}`, some minutes)?")) {
+        return Ok(false);
+    }
+    exec::run(&install)?;
+    Ok(true)
+}
+
+/// Runs a tier and returns the number of its tests, from nextest's own report.
+fn by_nextest(cx: &Context, tier: Tier) -> Result<usize> {
+    let target = cx.var("CARGO_TARGET_DIR").map(|dir| cx.absolute(&PathBuf::from(dir)));
+    let target = target.unwrap_or_else(|| cx.root.join("target"));
+    let report = target.join("nextest").join(tier.to_string()).join("junit.xml");
+    let profile = tier.to_string();
+    exec::all(&[
+        Step::Remove { path: report.clone() },
+        Step::Run(cargo(
+            cx,
+            &["nextest", "run", "--workspace", "--locked", "--profile", &profile],
+        )),
+    ])?;
+    Ok(tiers::count(&std::fs::read_to_string(report).unwrap_or_default()))
 }
 
 /// Runs what CI runs: format, lints, docs, the default and the engine tier.
 ///
 /// # Errors
 /// The first step that fails.
-pub fn ci(cx: &Context) -> Result<u8> {
+pub fn ci(cx: &Context, install: bool) -> Result<u8> {
+    let lints = [
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "--deny",
+        "warnings",
+    ];
     exec::all(&[
         Step::Run(cargo(cx, &["fmt", "--all", "--check"])),
-        Step::Run(cargo(
-            cx,
-            &[
-                "clippy",
-                "--workspace",
-                "--all-targets",
-                "--locked",
-                "--",
-                "--deny",
-                "warnings",
-            ],
-        )),
+        Step::Run(cargo(cx, &lints)),
         Step::Run(cargo(cx, &["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "--deny warnings")),
     ])?;
     if exec::capture(&cargo(cx, &["deny", "--version"])).is_ok_and(|said| said.ok()) {
@@ -68,25 +198,9 @@ pub fn ci(cx: &Context) -> Result<u8> {
     } else {
         ui::say("cargo-deny is not installed: licences and advisories were not checked");
     }
-    run(cx, "engine").map_err(|err| err.context(failed("the tests failed")))
-}
-
-fn nextest(cx: &Context, profile: &str) -> Step {
-    Step::Run(cargo(
-        cx,
-        &["nextest", "run", "--workspace", "--locked", "--profile", profile],
-    ))
+    run(cx, Some("engine"), install)
 }
 
 fn cargo(cx: &Context, args: &[&str]) -> Command {
     Command::new("cargo").args(args.iter().copied()).dir(&cx.root)
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn a_demanded_tier_brings_the_default_one_along() {
-        assert_eq!(super::profiles("engine"), ["default", "engine"]);
-        assert_eq!(super::profiles("all"), ["default", "engine", "gpu"]);
-    }
 }

@@ -56,6 +56,7 @@ pub fn resolve(cx: &Context, flags: &Flags, files: &[Layer]) -> Result<Settings>
         _ => Memlock::Unlimited,
     };
     let caches = r.some("caches")?;
+    let caches = if flags.no_caches { Vec::new() } else { caches };
     let env = r.names("env")?;
     let datasets = r.datasets(flags)?;
     let origins = r.origins;

@@ -10,6 +10,7 @@ use crate::sandbox::codex_home::{Mode, disable_flags};
 use crate::sandbox::compose::{self, Terminal};
 use crate::sandbox::entering::{self, Environment};
 use crate::sandbox::login::{self, Outcome};
+use crate::sandbox::settings::{Origin, Settings};
 use crate::sandbox::{airlock, audit};
 use crate::step::Command;
 use crate::ui;
@@ -161,7 +162,17 @@ fn leave(wish: &Wish, started: &Started, before: &Map<String, Value>, since: Sys
         }
     }
     ui::say(format_args!(
-        "`{}` keeps running; `cargo xtask down` stops it",
-        started.container
+        "`{}` keeps running; `{}` stops it",
+        started.container,
+        down(&wish.settings)
     ));
+}
+
+/// The command that stops this very sandbox.
+pub fn down(settings: &Settings) -> String {
+    let given = |origin: &&Origin| origin.key == "workspace" && origin.from == "flag";
+    match settings.origins.iter().find(given) {
+        Some(workspace) => format!("cargo xtask down --workspace {}", shell_words::quote(&workspace.value)),
+        None => "cargo xtask down".to_owned(),
+    }
 }

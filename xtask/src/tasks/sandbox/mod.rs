@@ -69,8 +69,9 @@ pub fn run(cx: &Context, flags: &Flags, shell: bool, args: &[String]) -> Result<
     let question = if shell { "Enter a shell?" } else { "Enter Codex?" };
     if !flags.yes && !signals.ask(|| ui::confirm(question)) {
         ui::say(format_args!(
-            "not entered; `{}` keeps running, `cargo xtask down` stops it",
-            started.container
+            "not entered; `{}` keeps running, `{}` stops it",
+            started.container,
+            enter::down(&wish.settings)
         ));
         return Ok(0);
     }

@@ -1,0 +1,74 @@
+//! The same tiers by `cargo test`, where cargo-nextest is missing. It knows no profiles, and its filters are parts of
+//! names: the tests are listed first, and then named one by one.
+
+use super::{Tier, cargo};
+use crate::context::Context;
+use crate::error::failed;
+use crate::exec;
+use crate::step::Command;
+use anyhow::Result;
+
+/// How a test binary is chosen, and whether it is the one of the integration tests.
+const BINARIES: [(&[&str], bool); 2] = [(&["--lib"], false), (&["--test", "it"], true)];
+
+/// Runs a tier and returns the number of its tests.
+///
+/// # Errors
+/// A test fails.
+pub fn run(cx: &Context, tier: Tier) -> Result<usize> {
+    let mut count = 0;
+    for (binary, integration) in BINARIES {
+        let list = test(cx, binary)
+            .args(["--", "--list", "--format", "terse"])
+            .timeout(1200);
+        let names = of_tier(&exec::stdout_of(&list)?, integration, tier);
+        if !names.is_empty() {
+            count += names.len();
+            // The command names every test: it was shown, and is not said again.
+            exec::run(&named(test(cx, binary), tier, &names))
+                .map_err(|_| failed(format!("`cargo test` of the {tier} tier failed")))?;
+        }
+    }
+    Ok(count)
+}
+
+fn test(cx: &Context, binary: &[&str]) -> Command {
+    cargo(cx, &["test", "--quiet", "--package", "xtask", "--locked"]).args(binary.iter().copied())
+}
+
+/// The names of a list that are of this tier.
+fn of_tier(list: &str, integration: bool, tier: Tier) -> Vec<String> {
+    let names = list.lines().filter_map(|line| line.strip_suffix(": test"));
+    names
+        .filter(|name| Tier::of(integration, name) == tier)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Engine tests go one by one: they share an engine, and `cargo test` has no bound for a hanging one.
+fn named(command: Command, tier: Tier, names: &[String]) -> Command {
+    let command = command.args(["--", "--exact"]);
+    let command = if tier == Tier::Default {
+        command
+    } else {
+        command.args(["--test-threads", "1"])
+    };
+    command.args(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIST: &str = "engine::users::a: test\nfake_engine::b: test\ngpu::c: test\nhost::d: benchmark\n";
+
+    #[test]
+    fn the_tests_of_a_tier_are_named_whole() {
+        assert_eq!(of_tier(LIST, true, Tier::Default), ["fake_engine::b"]);
+        assert_eq!(of_tier(LIST, true, Tier::Engine), ["engine::users::a"]);
+        assert_eq!(of_tier(LIST, true, Tier::Gpu), ["gpu::c"]);
+        let names = of_tier(LIST, true, Tier::Engine);
+        let text = named(Command::new("cargo").arg("test"), Tier::Engine, &names).to_string();
+        assert_eq!(text, "cargo test -- --exact --test-threads 1 engine::users::a");
+    }
+}

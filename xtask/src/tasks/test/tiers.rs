@@ -1,0 +1,230 @@
+//! Which tiers run, which do not and why. Pure.
+
+use crate::error::{Failure, host};
+use std::fmt;
+
+/// A tier of tests; also the name of its nextest profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tier {
+    /// Needs nothing.
+    Default,
+    /// Needs a Docker Engine.
+    Engine,
+    /// Needs an NVIDIA GPU and an engine that hands it out.
+    Gpu,
+}
+
+/// All of them, in the order in which they run.
+pub const ALL: [Tier; 3] = [Tier::Default, Tier::Engine, Tier::Gpu];
+
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Tier::Default => "default",
+            Tier::Engine => "engine",
+            Tier::Gpu => "gpu",
+        })
+    }
+}
+
+impl Tier {
+    /// The tier of a test by the name that its binary gives it: the same rules as in `.config/nextest.toml`.
+    pub fn of(integration: bool, test: &str) -> Tier {
+        let last = test.rsplit("::").next().unwrap_or(test);
+        if integration && test.starts_with("gpu::") {
+            Tier::Gpu
+        } else if integration && test.starts_with("engine::") || last.starts_with("engine_") {
+            Tier::Engine
+        } else {
+            Tier::Default
+        }
+    }
+}
+
+/// What this machine can run, or why not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// The engine tier.
+    pub engine: Result<(), String>,
+    /// The GPU tier.
+    pub gpu: Result<(), String>,
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        let unasked = || Err("not asked for".to_owned());
+        Machine {
+            engine: unasked(),
+            gpu: unasked(),
+        }
+    }
+}
+
+impl Machine {
+    fn can(&self, tier: Tier) -> Result<(), String> {
+        match tier {
+            Tier::Default => Ok(()),
+            Tier::Engine => self.engine.clone(),
+            Tier::Gpu => self.gpu.clone(),
+        }
+    }
+}
+
+/// What runs, and what does not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The tiers that run.
+    pub tiers: Vec<Tier>,
+    /// Those that do not, and why.
+    pub left: Vec<(Tier, String)>,
+}
+
+/// Without a demand every tier that the machine can run; with one exactly that and the default tier.
+///
+/// # Errors
+/// A demanded tier cannot run here (exit code 3).
+pub fn plan(asked: Option<&str>, machine: &Machine) -> Result<Plan, Failure> {
+    let mut plan = Plan {
+        tiers: Vec::new(),
+        left: Vec::new(),
+    };
+    for tier in ALL {
+        let wanted = match asked {
+            None => true,
+            Some(name) => name == "all" || tier == Tier::Default || name == tier.to_string(),
+        };
+        match (wanted, machine.can(tier)) {
+            (true, Ok(())) => plan.tiers.push(tier),
+            (true, Err(why)) if asked.is_some() => {
+                return Err(
+                    host(format!("the {tier} tier was asked for and cannot run here: {why}"))
+                        .hint("`cargo xtask test` runs the tiers that this machine can"),
+                );
+            }
+            (true, Err(why)) => plan.left.push((tier, why)),
+            (false, _) => plan.left.push((tier, "not asked for".to_owned())),
+        }
+    }
+    Ok(plan)
+}
+
+/// What became of a tier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// So many tests passed.
+    Passed(usize),
+    /// It failed; the tests said how.
+    Failed,
+    /// It did not run, and why.
+    Left(String),
+}
+
+/// The last lines of a run.
+pub fn lines(outcomes: &[(Tier, Outcome)]) -> Vec<String> {
+    let line = |(tier, outcome): &(Tier, Outcome)| match outcome {
+        Outcome::Passed(count) => format!("tier {tier}: {count} tests passed"),
+        Outcome::Failed => format!("tier {tier}: FAILED"),
+        Outcome::Left(why) => format!("tier {tier}: not run: {why}"),
+    };
+    outcomes.iter().map(line).collect()
+}
+
+/// The number of tests in a report of nextest (JUnit); 0 where it has none.
+pub fn count(report: &str) -> usize {
+    let suites = report.split("<testsuites ").nth(1).unwrap_or_default();
+    let head = suites.split('>').next().unwrap_or_default();
+    let number = head.split(" tests=\"").nth(1).and_then(|rest| rest.split('"').next());
+    number.and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine(engine: bool, gpu: bool) -> Machine {
+        let can = |yes: bool, why: &str| if yes { Ok(()) } else { Err(why.to_owned()) };
+        Machine {
+            engine: can(engine, "no engine"),
+            gpu: can(gpu, "no GPU"),
+        }
+    }
+
+    #[test]
+    fn without_a_demand_the_machine_decides_and_the_rest_is_said() {
+        let bare = plan(None, &machine(false, false)).unwrap();
+        assert_eq!(bare.tiers, [Tier::Default]);
+        let left = [(Tier::Engine, "no engine".to_owned()), (Tier::Gpu, "no GPU".to_owned())];
+        assert_eq!(bare.left, left);
+        assert_eq!(plan(None, &machine(true, true)).unwrap().tiers, ALL);
+    }
+
+    #[test]
+    fn a_demand_brings_the_default_tier_along_and_fails_where_it_cannot_be_met() {
+        assert_eq!(
+            plan(Some("engine"), &machine(true, true)).unwrap().tiers,
+            [Tier::Default, Tier::Engine]
+        );
+        assert_eq!(
+            plan(Some("default"), &machine(true, true)).unwrap().tiers,
+            [Tier::Default]
+        );
+        assert_eq!(plan(Some("all"), &machine(true, true)).unwrap().tiers, ALL);
+        for (asked, machine) in [
+            ("engine", machine(false, true)),
+            ("gpu", machine(true, false)),
+            ("all", machine(true, false)),
+        ] {
+            assert_eq!(plan(Some(asked), &machine).unwrap_err().kind.code(), 3, "{asked}");
+        }
+    }
+
+    #[test]
+    fn every_outcome_has_its_line() {
+        let outcomes = [
+            (Tier::Default, Outcome::Passed(7)),
+            (Tier::Engine, Outcome::Failed),
+            (Tier::Gpu, Outcome::Left("no GPU".into())),
+        ];
+        let expected = [
+            "tier default: 7 tests passed",
+            "tier engine: FAILED",
+            "tier gpu: not run: no GPU",
+        ];
+        assert_eq!(lines(&outcomes), expected);
+    }
+
+    #[test]
+    fn tests_are_counted_from_the_report() {
+        let report = "<?xml version=\"1.0\"?>\n<testsuites name=\"nextest-run\" tests=\"290\" failures=\"0\">\n\
+                      <testsuite name=\"xtask\" tests=\"240\">";
+        assert_eq!(count(report), 290);
+        assert_eq!(count(""), 0);
+    }
+
+    #[test]
+    fn a_test_s_tier_is_the_one_that_nextest_gives_it() {
+        assert_eq!(Tier::of(true, "engine::main_path::x"), Tier::Engine);
+        assert_eq!(Tier::of(true, "fake_engine::x"), Tier::Default);
+        assert_eq!(Tier::of(true, "gpu::x"), Tier::Gpu);
+        assert_eq!(Tier::of(false, "host::engine::tests::x"), Tier::Default);
+        assert_eq!(Tier::of(false, "host::gpu::tests::gpu_x"), Tier::Default);
+        assert_eq!(Tier::of(false, "image::tests::engine_x"), Tier::Engine);
+        // The rules are written twice; whoever changes one sees this.
+        let config: toml::Table = include_str!("../../../../.config/nextest.toml").parse().unwrap();
+        let filter = |tier: Tier| {
+            config["profile"][tier.to_string()]["default-filter"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        };
+        assert_eq!(
+            filter(Tier::Default),
+            "not ((binary(it) & test(/^(engine|gpu)::/)) | test(/(^|::)engine_[^:]*$/))"
+        );
+        assert_eq!(
+            filter(Tier::Engine),
+            "(binary(it) & test(/^engine::/)) | test(/(^|::)engine_[^:]*$/)"
+        );
+        assert_eq!(filter(Tier::Gpu), "binary(it) & test(/^gpu::/)");
+    }
+}
