@@ -47,8 +47,7 @@ fn a_host_without_a_gpu_is_told_so_before_anything_is_started() {
         3,
         "",
         str![[r#"
-error: `--gpus all` was asked for and this host has no GPU that answers: [..]
-...
+error: `--gpus all` was asked for and this host has no GPU that answers: `nvidia-smi` is not on PATH[..]
 hint: pass `--gpus none`, or `--cpu`, to work without a GPU
 
 "#]],

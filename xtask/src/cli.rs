@@ -191,7 +191,7 @@ fn gpu_smoke() -> Command {
         )
         .arg(flag(
             "full",
-            "Also what takes minutes: torch.compile, an extension, NVDEC",
+            "Also torch.compile, an nvcc extension, the hardware decoder: minutes",
         ))
         .arg(
             flag(

@@ -13,14 +13,6 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "gpu-smoke",
-        &[
-            "cargo xtask gpu-smoke",
-            "cargo xtask gpu-smoke --arch 12.0 --json smoke.json --junit smoke.xml",
-            "cargo xtask gpu-smoke --here",
-        ],
-    ),
-    (
         "image",
         &["cargo xtask image --check", "cargo xtask image --cpu --dry-run"],
     ),
@@ -29,6 +21,14 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "cargo xtask mounts --dataset ssv2=/data/ssv2",
             "cargo xtask mounts --json",
+        ],
+    ),
+    (
+        "gpu-smoke",
+        &[
+            "cargo xtask gpu-smoke",
+            "cargo xtask gpu-smoke --arch 9.0 --json report.json --junit report.xml",
+            "cargo xtask gpu-smoke --cpu",
         ],
     ),
     (

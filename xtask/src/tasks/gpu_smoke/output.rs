@@ -23,8 +23,7 @@ pub fn show(
     report: Option<&Report>,
     outcome: &Outcome,
 ) -> Result<()> {
-    let text = show::table(facts, request, report, outcome, ui::stdout().width);
-    ui::table(text.trim_end());
+    ui::result(show::table(facts, request, report, outcome).trim_end());
     files(cx, wish, facts, request, report, outcome)
 }
 

@@ -153,7 +153,6 @@ fn groups(wish: &Wish) -> Vec<u32> {
 }
 
 /// The same for any directories.
-/// The user's groups that own one of these directories, without those that have power over the host.
 pub fn groups_of<'a>(user: &User, sources: impl Iterator<Item = &'a Path>) -> Vec<u32> {
     let owners: Vec<u32> = sources
         .filter_map(|path| path.metadata().ok())
