@@ -2,6 +2,7 @@
 
 mod broken;
 mod caches;
+mod devcontainer;
 mod doctor;
 mod gpu;
 mod image;
@@ -12,5 +13,6 @@ mod project;
 mod refusals;
 mod review;
 mod smoke;
+mod smoke_inside;
 mod terminal;
 mod users;

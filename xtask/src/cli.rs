@@ -90,6 +90,8 @@ pub enum Task {
     },
     /// What CI runs.
     Ci,
+    /// What a dev container opens: started and proven, not entered.
+    Devcontainer,
     /// Measure against the bare commands.
     Bench {
         /// The rows to measure; empty means all.
@@ -191,7 +193,7 @@ fn gpu_smoke() -> Command {
         )
         .arg(flag(
             "full",
-            "Also torch.compile, an nvcc extension, the hardware decoder: minutes",
+            "Also what takes minutes: torch.compile, an extension, NVDEC",
         ))
         .arg(
             flag(
@@ -305,6 +307,9 @@ pub fn command() -> Command {
                 .arg(flag("take", "Fast-forward the host's branches to them")),
         )
         .subcommand(test)
+        .subcommand(
+            Command::new("devcontainer").about("Start and prove the sandbox that VS Code or `devcontainer up` opens"),
+        )
         .subcommand(Command::new("ci").about("Run what CI runs: format, lints, docs, every test without a GPU"))
         .subcommand(bench)
         .subcommand(
@@ -358,6 +363,7 @@ fn task(name: &str, sub: &ArgMatches) -> Task {
             caches: on("caches"),
         },
         "commits" => Task::Commits { take: on("take") },
+        "devcontainer" => Task::Devcontainer,
         "test" => Task::Test {
             tier: sub.get_one::<String>("tier").cloned().unwrap_or_default(),
         },

@@ -62,6 +62,7 @@ fn dispatch(cx: &Context, task: Task, flags: &Flags) -> Result<u8> {
         Task::Down { all, caches } => tasks::down::run(cx, flags, tasks::down::Wishes { all, caches }),
         Task::Commits { take } => tasks::commits::run(cx, flags, take),
         Task::Test { tier } => tasks::test::run(cx, &tier),
+        Task::Devcontainer => tasks::devcontainer::run(cx),
         Task::Ci => tasks::test::ci(cx),
         Task::Completions { shell } => tasks::completions::script(cx, &shell),
         Task::Complete { line } => tasks::completions::answer(cx, &line),

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod commits;
 pub mod completions;
+pub mod devcontainer;
 pub mod doctor;
 pub mod down;
 pub mod gpu_smoke;

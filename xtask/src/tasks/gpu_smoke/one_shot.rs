@@ -65,15 +65,9 @@ pub fn run(cx: &Context, flags: &Flags, settings: &Settings, wish: &GpuSmoke) ->
     let route = match gpu::route(&settings.gpus, &engine, &known) {
         Ok(route) => route,
         Err(why) if flags.dry_run => return Err(why.into()),
-        Err(why) => {
-            let advice = Advice {
-                cause: why.message.clone(),
-                remedy: why.remedy(),
-            };
-            return not_started(cx, wish, &facts, &request, why, advice);
-        }
+        Err(why) => return not_started(cx, wish, &facts, &request, why),
     };
-    let no_gpu = (settings.gpus == Gpus::None).then(|| no_gpu(cx, &engine, &known));
+    let no_gpu = (settings.gpus == Gpus::None).then(|| no_gpu(&engine, &known));
     let plan = Plan {
         route,
         request,
@@ -107,10 +101,7 @@ fn start(cx: &Context, settings: &Settings, wish: &GpuSmoke, plan: Plan) -> Resu
     if !said.ok() {
         let why = last_line(&said.stderr);
         return match remedy::find(&why).filter(|known| known.host) {
-            Some(known) => {
-                let failure = host(why).hint(known.advice().remedy);
-                not_started(cx, wish, &facts, &plan.request, failure, known.advice())
-            }
+            Some(known) => not_started(cx, wish, &facts, &plan.request, host(&why).hint(known.remedy)),
             None => Err(failed(format!("the container was not made: {why}"))
                 .hint("`cargo xtask gpu-smoke --dry-run` prints what Compose is told")
                 .into()),
