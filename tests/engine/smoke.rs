@@ -320,3 +320,21 @@ fn a_kernel_and_a_script_that_agree_on_something_wrong_are_caught_by_the_host() 
         "{native}"
     );
 }
+
+#[test]
+fn here_what_hangs_is_ended_inside_too() {
+    let sandbox = Sandbox::new();
+    sandbox.enter(["--version"]).ok();
+    let container = &sandbox.containers()[0];
+    // What an image could have on its PATH: the agent's own user may not write there.
+    let hang = "printf '#!/bin/sh\\nexec sleep 601\\n' >/usr/local/bin/python3; chmod 755 /usr/local/bin/python3";
+    engine::docker(["exec", "--user", "0", container, "sh", "-c", hang]);
+    let run = Xtask::at(&sandbox.place)
+        .args(["gpu-smoke", "--here", "--timeout", "5"])
+        .within(60)
+        .run()
+        .ended(1);
+    assert!(run.stdout.contains("passed its bound of"), "{}", run.stdout);
+    let top = engine::docker(["top", container, "-eo", "pid,args"]);
+    assert!(!top.contains("sleep 601"), "{top}");
+}

@@ -1,6 +1,7 @@
 //! `cargo xtask gpu-smoke`: prove that the GPU runs the image, in a container of its own or in the running sandbox.
 
 mod here;
+mod inputs;
 mod one_shot;
 mod output;
 

@@ -1,5 +1,6 @@
 //! The smoke test in a container of its own: made, looked at, started, removed.
 
+use super::inputs::{dataset, image_of};
 use super::{Answer, architecture, ask, finish, no_gpu, not_started, now, request};
 use crate::cli::{Flags, GpuSmoke};
 use crate::context::Context;
@@ -12,14 +13,13 @@ use crate::sandbox::compose::one_shot::OneShot;
 use crate::sandbox::promise::{GpuRoute, Gpus, Mount, Network, Promise, Role};
 use crate::sandbox::proof::misasked;
 use crate::sandbox::settings::Settings;
-use crate::sandbox::sources;
 use crate::smoke::judge::Advice;
 use crate::smoke::request::FILES;
 use crate::smoke::show::Facts;
 use crate::smoke::{Request, remedy};
-use crate::step::{Command, Step};
+use crate::step::Step;
 use crate::tasks::image;
-use crate::tasks::sandbox::{Signals, canonical, groups_of, rules};
+use crate::tasks::sandbox::{Signals, groups_of};
 use crate::ui;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
@@ -83,7 +83,7 @@ pub fn run(cx: &Context, flags: &Flags, settings: &Settings, wish: &GpuSmoke) ->
 }
 
 fn start(cx: &Context, settings: &Settings, wish: &GpuSmoke, plan: Plan) -> Result<u8> {
-    let image = image_of(cx, settings, wish, &plan)?;
+    let image = image_of(cx, settings, wish, &plan.user)?;
     // From here on nothing half made may be left behind.
     let signals = Signals::catch()?;
     let facts = Facts {
@@ -118,62 +118,6 @@ fn start(cx: &Context, settings: &Settings, wish: &GpuSmoke, plan: Plan) -> Resu
     };
     drop(made);
     finish(cx, wish, &facts, &plan.request, answer, plan.no_gpu)
-}
-
-/// An image, as the engine knows it.
-struct Image {
-    reference: String,
-    id: String,
-    digests: Vec<String>,
-}
-
-fn inspect_image(reference: &str) -> Command {
-    Command::new("docker").args(["image", "inspect", "--format", "{{json .}}", reference])
-}
-
-fn image_of(cx: &Context, settings: &Settings, wish: &GpuSmoke, plan: &Plan) -> Result<Image> {
-    let reference = match &wish.image {
-        Some(reference) => reference.clone(),
-        None => {
-            let state = image::state(cx, settings, &plan.user)?;
-            image::ensure(cx, settings, &plan.user, &state)?.0
-        }
-    };
-    let said = exec::capture(&inspect_image(&reference))?;
-    if !said.ok() {
-        return Err(failed(format!("this engine has no image `{reference}`"))
-            .hint(format!("`docker pull {}`", shell_words::quote(&reference)))
-            .into());
-    }
-    let value: Value = serde_json::from_str(&said.stdout).context("`docker image inspect` did not answer in JSON")?;
-    let digests = value["RepoDigests"].as_array().into_iter().flatten();
-    Ok(Image {
-        id: value["Id"].as_str().unwrap_or_default().to_owned(),
-        digests: digests.filter_map(Value::as_str).map(str::to_owned).collect(),
-        reference,
-    })
-}
-
-/// The data set whose clip is decoded: one that was given now before one of the settings. A name without a directory is
-/// no question here.
-fn dataset(cx: &Context, flags: &Flags, settings: &Settings, user: &User) -> Result<Option<Mount>> {
-    let given = |name: &str| flags.datasets.iter().any(|(flag, _)| flag == name);
-    let mut with_source: Vec<_> = settings.datasets.iter().filter(|set| set.source.is_some()).collect();
-    with_source.sort_by_key(|set| (!given(&set.name), set.name != "ssv2"));
-    let Some((set, source)) = with_source.first().and_then(|set| Some((set, set.source.as_ref()?))) else {
-        return Ok(None);
-    };
-    let mount = Mount {
-        role: Role::Dataset(set.name.clone()),
-        source: canonical(&format!("the data set `{}` at", set.name), source)?,
-        target: format!("/datasets/{}", set.name),
-        read_only: true,
-    };
-    let rules = rules(cx, user, &[&mount.source]);
-    match sources::failure(&sources::check(std::slice::from_ref(&mount), &rules)) {
-        None => Ok(Some(mount)),
-        Some(failure) => Err(failure.into()),
-    }
 }
 
 fn one_shot(cx: &Context, settings: &Settings, plan: &Plan, image: &str) -> OneShot {

@@ -166,7 +166,6 @@ fn groups(wish: &Wish) -> Vec<u32> {
     groups_of(&wish.user, sources.chain([wish.workspace.as_path()]))
 }
 
-/// The same for any directories.
 /// The user's groups that own one of these directories, without those that have power over the host.
 pub fn groups_of<'a>(user: &User, sources: impl Iterator<Item = &'a Path>) -> Vec<u32> {
     let owners: Vec<u32> = sources
