@@ -24,10 +24,12 @@ from smoke.supervise import Supervisor
 
 def environment(tmp: Path) -> None:
     """For all children. Nothing is fetched, no cache is written outside `tmp`, no JIT is forced."""
+    tempfile.tempdir = str(tmp)  # also for what a killed child leaves
     os.environ.pop("CUDA_FORCE_PTX_JIT", None)
     os.environ.pop("CUDA_DISABLE_PTX_JIT", None)
     os.environ |= {
         "HF_HUB_OFFLINE": "1",
+        "TMPDIR": str(tmp),
         "XDG_CACHE_HOME": str(tmp / "cache"),
         "TORCHINDUCTOR_CACHE_DIR": str(tmp / "inductor"),
         "TRITON_CACHE_DIR": str(tmp / "triton"),
