@@ -8,40 +8,34 @@ use xtask::smoke::judge::Advice;
 use xtask::smoke::show::Facts;
 use xtask::smoke::{Arch, Mode, Outcome, Request, json};
 
+#[path = "docs/commands.rs"]
+mod commands;
+#[path = "docs/errors.rs"]
+mod errors;
+#[path = "docs/links.rs"]
+mod links;
+
 fn read(name: &str) -> String {
     fs::read_to_string(repository().join(name)).unwrap_or_else(|err| panic!("{name}: {err}"))
 }
 
-/// Every `cargo xtask …` of a text, from a code span or an indented line, without a trailing comment.
-fn command_lines(text: &str) -> Vec<String> {
-    let spans = text.split('`').skip(1).step_by(2);
-    let indented = text.lines().filter_map(|line| line.strip_prefix("    "));
-    spans
-        .chain(indented)
-        .filter(|line| line.starts_with("cargo xtask "))
-        .map(|line| line.split(" #").next().unwrap_or(line).trim().to_owned())
-        .collect()
-}
-
-#[test]
-fn every_command_line_in_the_documents_parses() {
-    for name in [
+/// Everything that is written for people, by its path.
+fn documents() -> Vec<(String, String)> {
+    let docs = fs::read_dir(repository().join("docs")).expect("docs/");
+    let names = docs.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
+    let pages = names
+        .filter(|name| name.ends_with(".md"))
+        .map(|name| format!("docs/{name}"));
+    let own = [
         "README.md",
         "ARCHITECTURE.md",
         "CONTRIBUTING.md",
         "CHANGELOG.md",
-        "docs/gpu-smoke.md",
-    ] {
-        let lines = command_lines(&read(name));
-        assert!(name != "README.md" || lines.len() > 10, "{lines:?}");
-        for line in lines {
-            let words = shell_words::split(&line).expect("a line that a shell can read");
-            let parsed = xtask::cli::parse(words.into_iter().skip(1).map(Into::into));
-            if let Err(err) = parsed {
-                panic!("{name}: `{line}`: {err}");
-            }
-        }
-    }
+        "workspace/README.md",
+    ];
+    let mut all: Vec<String> = pages.chain(own.map(str::to_owned)).collect();
+    all.sort();
+    all.into_iter().map(|name| (name.clone(), read(&name))).collect()
 }
 
 #[test]

@@ -96,9 +96,9 @@ network       open
 gpus          all
               0 NVIDIA GeForce RTX 5090: 37 % busy, 10240 of 32607 MiB used
 shm           1.0 MiB of 32.0 GiB used
-mounts        writable   /workspace         <- /home/me/project
+mounts        read-only  /datasets/ssv2     <- /data/ssv2
               writable   /home/codex/.codex <- /home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d/codex-home
-              read-only  /datasets/ssv2     <- /data/ssv2
+              writable   /workspace         <- /home/me/project
 sessions      1
               /opt/codex/bin/codex exec x
 caches        codex-sandbox-cache-pip-u[..]

@@ -33,6 +33,11 @@ fn the_smoke_plans_judges_and_prints_without_a_gpu() {
 }
 
 #[test]
+fn the_proof_of_native_code_sees_sabotage() {
+    passes("test_smoke_native");
+}
+
+#[test]
 fn a_hung_or_killed_check_of_the_smoke_costs_its_own_bound() {
     passes("test_smoke_supervise");
 }

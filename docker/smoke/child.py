@@ -22,10 +22,11 @@ ERROR_LIMIT = 4000
 MODULES = {
     "native": ("native", "health"),
     "video": ("video",),
-    "gpu": ("devices", "numerics", "transfer", "models", "speed"),
+    "gpu": ("devices", "numerics", "transfer", "speed"),
     "aten": ("aten",),
     "nccl": ("nccl",),
-    "host": ("loading", "models"),
+    "models": ("models",),
+    "loading": ("loading",),
     "full": ("compilers",),
     "nvdec": ("nvdec",),
 }

@@ -51,7 +51,7 @@ def check_compile(run: Run):
 
 
 def gencode(arch: str) -> str:
-    """Explicit: torch's own table of targets may not know this one yet, and any flag with `arch` makes it stand back."""
+    """Explicit: torch's own table may not know this target yet, and any flag with `arch` makes it stand back."""
     name = targets.sm(arch)
     return f"-gencode=arch={name.replace('sm_', 'compute_')},code={name}"
 

@@ -73,6 +73,10 @@ def check_served(run: Run):
     return ", ".join(f"{one['name']} ({one['capability']})" for one in devices), values
 
 
+def has_nccl(torch) -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_nccl_available()
+
+
 def check_cudnn(run: Run):
     import torch
 
@@ -80,7 +84,7 @@ def check_cudnn(run: Run):
         raise Failed("torch has no cuDNN")
     built = ".".join(map(str, torch._C._cudnn.getCompileVersion()))
     loaded = ".".join(map(str, torch._C._cudnn.getRuntimeVersion()))
-    nccl = ".".join(map(str, torch.cuda.nccl.version())) if torch.distributed.is_nccl_available() else None
+    nccl = ".".join(map(str, torch.cuda.nccl.version())) if has_nccl(torch) else None
     run.channel.send(versions={"cudnn": loaded, "nccl": nccl})
     values = {"built": built, "loaded": loaded}
     if built != loaded:

@@ -70,7 +70,9 @@ def check_throttle(_: Run):
 
 def check_pcie(_: Run):
     def words(link):
-        return f"generation {link['generation']} x{link['width']} (at most {link['max_generation']} x{link['max_width']})"
+        return (
+            f"generation {link['generation']} x{link['width']} (at most {link['max_generation']} x{link['max_width']})"
+        )
 
     return looked_at(lambda nvml, handle: nvml.pcie(handle), pcie_fault, words)
 

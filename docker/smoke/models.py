@@ -28,9 +28,7 @@ def check_einops(run: Run):
     by_hand = video.reshape(batch * frames, 3, height, patch, width, patch).permute(0, 2, 4, 3, 5, 1)
     if not torch.equal(got, by_hand.reshape(batch * frames, height * width, patch * patch * 3)):
         raise Failed("einops.rearrange puts elements elsewhere than reshape and permute do")
-    back = einops.rearrange(
-        got, "(b t) (h w) (p q c) -> b t c (h p) (w q)", b=batch, h=height, p=patch, q=patch
-    )
+    back = einops.rearrange(got, "(b t) (h w) (p q c) -> b t c (h p) (w q)", b=batch, h=height, p=patch, q=patch)
     if not torch.equal(back, video):
         raise Failed("einops.rearrange does not find back to what it was given")
     return f"einops {einops.__version__}: {'x'.join(map(str, shape))} to patches and back", {"shape": list(shape)}

@@ -1,4 +1,4 @@
-"""Native code, proved without torch: compiled here for the target, loaded by the driver, run, and every element checked.
+"""Native code, proved without torch: compiled for the target, loaded by the driver, run, and every element checked.
 
 A cubin is never compiled again by the driver, so what ran is what the ELF header names. The device that cannot run it
 refuses to load it.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 
 from smoke.child import Failed, Run, Skip, raw
+from smoke.tensors import synchronized
 
 WORDS = 1 << 20
 PRIME = 8191
@@ -43,16 +43,18 @@ def term(torch, rank: int, device=None):
     return ((torch.arange(WORDS, device=device) * (2 * rank + 1)) % PRIME).float()
 
 
-def reduced(rank: int, world: int, meeting: str) -> None:
+def reduced(rank: int, world: int, meeting: str, backend: str = "nccl") -> None:
+    """`backend` is another one in the tests alone, which have no device."""
     import torch
     import torch.distributed as dist
 
-    device = torch.device("cuda", rank)
-    torch.cuda.set_device(device)
-    dist.init_process_group("nccl", init_method=f"file://{meeting}", rank=rank, world_size=world)
+    device = torch.device("cuda", rank) if backend == "nccl" else torch.device("cpu")
+    if backend == "nccl":
+        torch.cuda.set_device(device)
+    dist.init_process_group(backend, init_method=f"file://{meeting}", rank=rank, world_size=world)
     got = term(torch, rank, device)
     dist.all_reduce(got)
-    torch.cuda.synchronize(device)
+    synchronized(torch, device)
     if got.device != device or not torch.equal(got.cpu(), sum(term(torch, other) for other in range(world))):
         raise Failed(f"rank {rank} of {world} has a wrong sum")
     dist.destroy_process_group()
@@ -62,7 +64,6 @@ def rank_process(rank: int, world: int, meeting: str, writer: int) -> None:
     """Never returns."""
     try:
         reduced(rank, world, meeting)
-        os.write(writer, b"")
         os._exit(0)
     except BaseException as err:
         os.write(writer, f"rank {rank}: {raw(err)}\n".encode()[:4000])
@@ -82,13 +83,11 @@ def check_all_reduce(run: Run):
             rank_process(rank, world, str(run.tmp / "nccl"), writer)
         ranks[pid] = rank
     os.close(writer)
-    # The first that fails ends the others, who would wait for it.
+    # The first that fails is the end: the others, who would wait for it, are swept with this process group.
     while ranks:
         pid, status = os.wait()
         rank = ranks.pop(pid, None)
         if rank is not None and status:
-            for other in ranks:
-                os.kill(other, signal.SIGKILL)
             os.set_blocking(reader, False)
             time.sleep(0.01)
             try:

@@ -51,9 +51,7 @@ def matmul_check(kind: str):
 
         draw, source = numbers(run, "matmul." + kind), generator(torch, run, "matmul." + kind)
         shapes = matmul_shapes(draw)
-        measured = [
-            matmul(torch, device, kind, shape, source) for device in cuda_devices(torch) for shape in shapes
-        ]
+        measured = [matmul(torch, device, kind, shape, source) for device in cuda_devices(torch) for shape in shapes]
         return summary(measured, run.request.seed)
 
     return check

@@ -20,7 +20,12 @@ def failed(error: str, seconds: float = 0.0) -> dict:
 
 
 def assemble(
-    request: Request, order: list[str], results: dict[str, dict], facts: dict, left_out: tuple[Check, ...], seconds: float
+    request: Request,
+    order: list[str],
+    results: dict[str, dict],
+    facts: dict,
+    left_out: tuple[Check, ...],
+    seconds: float,
 ) -> dict:
     """Each planned check exactly once, in the plan's order."""
     results = results | {check.id: not_run("no GPU was asked for") for check in left_out}

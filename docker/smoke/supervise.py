@@ -55,8 +55,10 @@ class Running:
         return self.pid is not None
 
     def done(self) -> bool:
-        """A child that was ended is not waited for: one that hangs in a driver cannot even be killed."""
-        return self.status is not None or self.over is not None
+        """A child that was ended is not waited for: one that hangs in a driver cannot even be killed. Nor is one that
+        has told all: giving a device back takes time."""
+        told = len(self.results) == len(self.group.checks)
+        return told or self.status is not None or self.over is not None
 
     def bound(self) -> float:
         return self.check.seconds if self.check else IDLE

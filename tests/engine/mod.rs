@@ -3,6 +3,7 @@
 mod broken;
 mod caches;
 mod demo;
+mod devcontainer;
 mod doctor;
 mod gpu;
 mod image;
@@ -13,5 +14,6 @@ mod project;
 mod refusals;
 mod review;
 mod smoke;
+mod smoke_inside;
 mod terminal;
 mod users;

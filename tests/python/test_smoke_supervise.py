@@ -72,6 +72,11 @@ def claims_another(run):
     return passes(run)
 
 
+def answers_twice(run):
+    run.channel.send(check="one", status="failed", seconds=0.0, evidence="", error="the first", values={})
+    return passes(run)
+
+
 def leaves_one_behind(run):
     pid = os.fork()
     if not pid:
@@ -101,13 +106,13 @@ class Supervision(unittest.TestCase):
         functions = {name: checks for name, _, checks in groups}
         child.functions_of = functions.__getitem__
         made = tuple(
-            Group(name, tuple(Check(check, False, bound, needs if at else ()) for at, check in enumerate(checks)), after)
+            Group(
+                name, tuple(Check(check, False, bound, needs if at else ()) for at, check in enumerate(checks)), after
+            )
             for name, after, checks in groups
         )
         begin = time.monotonic()
-        self.supervisor = supervise.Supervisor(
-            request(seconds=seconds), made, self.tmp, begin, self.said.append
-        )
+        self.supervisor = supervise.Supervisor(request(seconds=seconds), made, self.tmp, begin, self.said.append)
         results = self.supervisor.run()
         self.took = time.monotonic() - begin
         self.assertEqual(sorted(results), sorted(check for _, _, checks in groups for check in checks))
@@ -164,10 +169,22 @@ class Supervision(unittest.TestCase):
         self.assertLess(self.took, 10)
 
     def test_a_child_cannot_answer_for_another(self):
-        found = self.run_groups(
-            ("group", False, {"one": claims_another}), ("other", False, {"of.another": raises})
-        )
+        found = self.run_groups(("other", False, {"of.another": raises}), ("group", False, {"one": claims_another}))
         self.assertEqual(found["of.another"]["status"], "failed")
+
+    def test_the_first_answer_counts(self):
+        self.assertEqual(self.one(answers_twice)["error"], "the first")
+
+    def test_a_child_that_ended_before_its_number_was_known_is_no_riddle(self):
+        group = Group("late", (Check("one", False),), after_torch=True)
+        supervisor = supervise.Supervisor(request(), (group,), self.tmp, time.monotonic(), self.said.append)
+        pid = os.fork()
+        if not pid:
+            os._exit(3)
+        while pid not in supervisor.orphans:
+            supervisor.reap()
+        supervisor.forked("late", pid)
+        self.assertEqual(supervisor.running[0].results["one"]["error"], "the child ended with status 3")
 
     def test_what_a_child_prints_is_no_report(self):
         self.assertEqual(self.one(prints)["status"], "passed")

@@ -1,18 +1,20 @@
-"""The checks with tensors on the CPU device: what is right passes, and each sabotage fails. Needs torch: run in the image."""
+"""The checks with tensors, on the CPU: what is right passes, each sabotage fails. Needs torch: run in the image."""
 
 import os
 import tempfile
+import time
 import types
 import unittest
 from pathlib import Path
 
 import torch
 
-from smoke import aten, child, loading, models, numerics, plan, tensors, torch_server, transfer
+from smoke import aten, child, loading, models, nccl, numerics, plan, tensors, torch_server, transfer
 from smoke.child import Failed
 from test_smoke_plan import request
 
 CPU = torch.device("cpu")
+torch.set_num_threads(1)  # the pool of threads of a process that has computed does not live on in its forks
 
 
 def source(seed=1):
@@ -145,7 +147,9 @@ class Convolution(unittest.TestCase):
             return real(x, w, bias * 2 - bias.detach(), **options)
 
         self.assertIn("differs from fp64", self.sabotaged(tf32))
-        self.assertIn("differs from fp64", self.sabotaged(lambda x, w, bias, **options: real(x, w.flip(2), bias, **options)))
+        self.assertIn(
+            "differs from fp64", self.sabotaged(lambda x, w, bias, **options: real(x, w.flip(2), bias, **options))
+        )
         self.assertIn("gradient of the bias", self.sabotaged(cut_from_bias, backward=True))
 
 
@@ -153,7 +157,9 @@ class Attention(unittest.TestCase):
     def test_both_precisions_pass(self):
         for at in range(4):
             for kind in numerics.ATTENTION:
-                self.assertEqual(len(numerics.attend(torch, CPU, kind, numerics.attention_shape(draw(str(at))), source(at))), 4)
+                self.assertEqual(
+                    len(numerics.attend(torch, CPU, kind, numerics.attention_shape(draw(str(at))), source(at))), 4
+                )
 
     def test_sabotage_is_seen(self):
         real = torch.nn.functional.scaled_dot_product_attention
@@ -216,6 +222,7 @@ class Run(unittest.TestCase):
         self.addCleanup(directory.cleanup)
         self.channel = types.SimpleNamespace(send=lambda **message: self.sent.append(message))
         self.sent = []
+        os.environ["GLOO_SOCKET_IFNAME"] = "lo"
         self.run_ = child.Run(request(), Path(directory.name), self.channel)
 
     def test_a_model_on_a_device_is_near_its_fp64_self(self):
@@ -252,6 +259,34 @@ class Run(unittest.TestCase):
             with self.assertRaisesRegex(Failed, text):
                 aten.compute(torch, CPU, source())
 
+    def all_reduce(self, reduced):
+        for name, other in (("visible", lambda: 2), ("reduced", reduced)):
+            self.addCleanup(setattr, nccl, name, getattr(nccl, name))
+            setattr(nccl, name, other)
+        return child.outcome(nccl.check_all_reduce, self.run_)
+
+    def test_ranks_add_up(self):
+        real = nccl.reduced
+        found = self.all_reduce(lambda *place: real(*place, backend="gloo"))
+        self.assertEqual((found["status"], found["error"]), ("passed", None))
+
+    def test_a_rank_that_fails_is_not_waited_out(self):
+        def reduced(rank, *_):
+            if rank:
+                raise RuntimeError("NCCL error: unhandled system error")
+            time.sleep(60)
+
+        begin = time.monotonic()
+        found = self.all_reduce(reduced)
+        self.assertEqual(found["error"], "rank 1: RuntimeError: NCCL error: unhandled system error")
+        self.assertLess(time.monotonic() - begin, 10)
+
+    def test_a_rank_with_a_wrong_sum_is_seen(self):
+        real, term = nccl.reduced, nccl.term
+        self.addCleanup(setattr, nccl, "term", term)
+        nccl.term = lambda torch, rank, device=None: term(torch, rank, device) + (device is not None)
+        self.assertIn("has a wrong sum", self.all_reduce(lambda *place: real(*place, backend="gloo"))["error"])
+
     def test_without_the_variable_the_proof_is_none(self):
         kept = os.environ.pop("CUDA_DISABLE_PTX_JIT", None)
         self.assertIsNone(kept)
@@ -261,14 +296,22 @@ class Run(unittest.TestCase):
         self.assertEqual(child.outcome(torch_server.check_version, self.run_)["status"], "passed")
         self.run_.request = request(torch="2.6.0a0+ecf3bae40a.nv25.01")
         found = child.outcome(torch_server.check_version, self.run_)
-        self.assertEqual(found["error"], f"torch is `{torch.__version__}`, and the image was built with `2.6.0a0+ecf3bae40a.nv25.01`")
+        self.assertEqual(
+            found["error"], f"torch is `{torch.__version__}`, and the image was built with `2.6.0a0+ecf3bae40a.nv25.01`"
+        )
 
-    def test_a_device_check_without_a_device_fails(self):
+    def test_no_check_of_a_device_passes_without_one(self):
         self.assertFalse(torch.cuda.is_available())
-        names = [check.id for group in plan.GROUPS if group.name in ("gpu", "aten") for check in group.checks]
+        names = [
+            check.id
+            for group in plan.GROUPS
+            if group.name in ("gpu", "aten", "models")
+            for check in group.checks
+            if check.needs_gpu
+        ]
         for name in names:
-            functions = child.functions_of("gpu") | child.functions_of("aten")
-            self.assertEqual(child.outcome(functions[name], self.run_)["status"], "failed", name)
+            functions = {**child.functions_of("gpu"), **child.functions_of("aten"), **child.functions_of("models")}
+            self.assertNotEqual(child.outcome(functions[name], self.run_)["status"], "passed", name)
 
 
 if __name__ == "__main__":

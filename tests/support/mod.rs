@@ -2,6 +2,7 @@
 
 pub(crate) mod breaking;
 pub(crate) mod codex;
+pub(crate) mod devcontainer;
 pub(crate) mod docker;
 pub(crate) mod engine;
 pub(crate) mod gpu;

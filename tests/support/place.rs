@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// What the tool reads of the repository, apart from itself. The default project is each test's own.
-const READ: &[&str] = &["docker", "sandbox.yaml"];
+const READ: &[&str] = &[".devcontainer", "docker", "sandbox.yaml"];
 
 /// The repository that the tests were built from.
 pub(crate) fn repository() -> &'static Path {

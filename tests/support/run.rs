@@ -18,6 +18,7 @@ const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sb
 #[must_use]
 pub(crate) struct Xtask<'a> {
     place: &'a Place,
+    program: PathBuf,
     args: Vec<OsString>,
     env: Vec<(String, OsString)>,
     path: Vec<PathBuf>,
@@ -33,6 +34,7 @@ impl<'a> Xtask<'a> {
     pub(crate) fn at(place: &'a Place) -> Xtask<'a> {
         Xtask {
             place,
+            program: place.binary(),
             args: Vec::new(),
             env: Vec::new(),
             path: vec![place.path("bin")],
@@ -42,6 +44,12 @@ impl<'a> Xtask<'a> {
             user: place.owner,
             groups: Vec::new(),
         }
+    }
+
+    /// Another program with the environment that the tool would have.
+    pub(crate) fn program(mut self, program: impl Into<PathBuf>) -> Self {
+        self.program = program.into();
+        self
     }
 
     /// Adds arguments.
@@ -140,7 +148,7 @@ impl<'a> Xtask<'a> {
             word.push(value);
             words.push(word);
         }
-        words.push(self.place.binary().into());
+        words.push(self.program.clone().into());
         words.extend(self.args.iter().cloned());
         words
     }

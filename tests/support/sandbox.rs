@@ -60,11 +60,16 @@ impl Sandbox {
 
     /// The same, and nobody says where the data set is.
     pub(crate) fn task_without_data(&self, task: &str) -> Xtask<'_> {
+        self.task_by_settings(task).args(["--cpu"])
+    }
+
+    /// The same without any flag: what leads to this sandbox is the settings' own business.
+    pub(crate) fn task_by_settings(&self, task: &str) -> Xtask<'_> {
         let mut run = Xtask::at(&self.place).on_path(&self.codex).env(KEY, "x").within(240);
         if self.place.owner.is_some() {
             run = run.groups(&[engine::socket_group()]);
         }
-        run.args([task, "--cpu"])
+        run.args([task])
     }
 
     /// `sandbox --yes -- ARGS`.

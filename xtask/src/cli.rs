@@ -104,6 +104,8 @@ pub enum Task {
         /// Remove all that the demo made.
         clean: bool,
     },
+    /// What a dev container opens: started and proven, not entered.
+    Devcontainer,
     /// Measure against the bare commands.
     Bench {
         /// The rows to measure; empty means all.
@@ -205,7 +207,7 @@ fn gpu_smoke() -> Command {
         )
         .arg(flag(
             "full",
-            "Also torch.compile, an nvcc extension, the hardware decoder: minutes",
+            "Also what takes minutes: torch.compile, an extension, NVDEC",
         ))
         .arg(
             flag(
@@ -336,6 +338,9 @@ pub fn command() -> Command {
         .subcommand(demo)
         .subcommand(test)
         .subcommand(
+            Command::new("devcontainer").about("Start and prove the sandbox that VS Code or `devcontainer up` opens"),
+        )
+        .subcommand(
             Command::new("ci")
                 .about("Run what CI runs: format, lints, docs, every test without a GPU")
                 .arg(install_engine()),
@@ -392,6 +397,7 @@ fn task(name: &str, sub: &ArgMatches) -> Task {
             caches: on("caches"),
         },
         "commits" => Task::Commits { take: on("take") },
+        "devcontainer" => Task::Devcontainer,
         "test" => Task::Test {
             tier: sub.get_one::<String>("tier").cloned(),
             install: on("install-engine"),

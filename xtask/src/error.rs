@@ -100,12 +100,6 @@ impl Failure {
         self.mend.extend(mend);
         self
     }
-
-    /// All that there is to do about it, in one line.
-    pub fn remedy(&self) -> String {
-        let ways: Vec<String> = self.mend.iter().map(ToString::to_string).collect();
-        ways.join("; ")
-    }
 }
 
 /// A failure of the task: exit code 1.

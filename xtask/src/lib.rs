@@ -64,6 +64,7 @@ fn dispatch(cx: &Context, task: Task, flags: &Flags) -> Result<u8> {
         Task::Test { tier, install } => tasks::test::run(cx, tier.as_deref(), install),
         Task::Ci { install } => tasks::test::ci(cx, install),
         Task::Demo { install, clean } => tasks::demo::run(cx, flags, install, clean),
+        Task::Devcontainer => tasks::devcontainer::run(cx),
         Task::Completions { shell } => tasks::completions::script(cx, &shell),
         Task::Complete { line } => tasks::completions::answer(cx, &line),
         Task::Bench { rows, pairs } => tasks::bench::run(cx, flags, &rows, pairs),

@@ -13,6 +13,14 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "gpu-smoke",
+        &[
+            "cargo xtask gpu-smoke",
+            "cargo xtask gpu-smoke --arch 12.0 --json smoke.json --junit smoke.xml",
+            "cargo xtask gpu-smoke --here",
+        ],
+    ),
+    (
         "image",
         &["cargo xtask image --check", "cargo xtask image --cpu --dry-run"],
     ),
@@ -21,14 +29,6 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "cargo xtask mounts --dataset ssv2=/data/ssv2",
             "cargo xtask mounts --json",
-        ],
-    ),
-    (
-        "gpu-smoke",
-        &[
-            "cargo xtask gpu-smoke",
-            "cargo xtask gpu-smoke --arch 9.0 --json report.json --junit report.xml",
-            "cargo xtask gpu-smoke --cpu",
         ],
     ),
     (
@@ -59,6 +59,7 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
             "cargo xtask demo --clean",
         ],
     ),
+    ("devcontainer", &["cargo xtask devcontainer"]),
     ("test", &["cargo xtask test", "cargo xtask test --tier engine"]),
     ("ci", &["cargo xtask ci"]),
     ("completions", &["cargo xtask completions bash"]),

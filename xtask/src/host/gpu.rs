@@ -130,20 +130,6 @@ pub fn parse_smi(text: &str) -> (Vec<Gpu>, Option<String>) {
     (gpus.collect(), driver)
 }
 
-/// Why no GPU of this host can be used; `None` where one answers, or where the engine knows of one.
-pub fn silence(facts: &GpuFacts) -> Option<String> {
-    if !facts.gpus.is_empty() || facts.cdi_spec {
-        return None;
-    }
-    let why = facts.silent.clone().unwrap_or_else(|| "`nvidia-smi` lists none".into());
-    let why = match &facts.driver {
-        Some(driver) => format!("the driver {driver} is loaded, but {why}"),
-        None if facts.pci.is_empty() => format!("{why}, and no device of NVIDIA is on its PCI bus"),
-        None => why,
-    };
-    Some(format!("this host has no GPU that answers: {why}"))
-}
-
 /// How the asked GPUs reach a container of this engine, or why they cannot.
 ///
 /// # Errors
@@ -152,7 +138,7 @@ pub fn route(gpus: &Gpus, engine: &Engine, facts: &GpuFacts) -> Result<Option<Gp
     if *gpus == Gpus::None {
         return Ok(None);
     }
-    if silence(facts).is_some() {
+    if facts.gpus.is_empty() && !facts.cdi_spec {
         return Err(no_gpu(gpus, &engine.distro, facts));
     }
     if let Gpus::Ids(ids) = gpus {
@@ -190,9 +176,19 @@ fn no_gpu(gpus: &Gpus, distro: &Distro, facts: &GpuFacts) -> Failure {
 
 /// The same without the way to a driver.
 pub fn silent(gpus: &Gpus, facts: &GpuFacts) -> Failure {
-    let why = silence(facts).unwrap_or_default();
-    host(format!("`--gpus {gpus}` was asked for and {why}"))
+    host(format!("`--gpus {gpus}` was asked for and {}", silence(facts)))
         .hint("pass `--gpus none`, or `--cpu`, to work without a GPU")
+}
+
+/// Why no GPU of this host answers, where none does.
+pub fn silence(facts: &GpuFacts) -> String {
+    let why = facts.silent.clone().unwrap_or_else(|| "`nvidia-smi` lists none".into());
+    let why = match &facts.driver {
+        Some(driver) => format!("the driver {driver} is loaded, but {why}"),
+        None if facts.pci.is_empty() => format!("{why}, and no device of NVIDIA is on its PCI bus"),
+        None => why,
+    };
+    format!("this host has no GPU that answers: {why}")
 }
 
 /// The error where the engine cannot hand out GPUs.

@@ -83,7 +83,10 @@ pub fn create(caches: &[&str], uid: u32) -> Vec<Step> {
             .args(["--label".to_owned(), format!("{USER_LABEL}={uid}")]);
         Step::Run(command.arg(volume(cache, uid)).timeout(30))
     };
-    caches.iter().map(step).collect()
+    let note = (!caches.is_empty()).then(|| {
+        Step::Note("the caches, volumes that outlive the container, are made where they are not there".into())
+    });
+    note.into_iter().chain(caches.iter().map(step)).collect()
 }
 
 /// Whether Compose failed because a volume is not there yet.

@@ -42,6 +42,8 @@ pub struct Project {
     pub ca: bool,
     /// The settings label.
     pub settings: Value,
+    /// Further labels: those of the dev container, where this is the sandbox that it opens.
+    pub labels: Vec<(String, String)>,
 }
 
 impl Project {
@@ -114,6 +116,9 @@ impl Project {
             "labels": {SETTINGS_LABEL: escape(&self.settings.to_string())},
             "volumes": volumes,
         });
+        for (label, text) in &self.labels {
+            service["labels"][label] = json!(escape(text));
+        }
         confine(&mut service, p);
         let (caches, mut variables) = caches::declared(self.caches(), p.uid);
         if self.ca {

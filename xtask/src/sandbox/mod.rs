@@ -5,6 +5,7 @@ pub mod audit;
 pub mod caches;
 pub mod codex_home;
 pub mod compose;
+pub mod devcontainer;
 pub mod entering;
 pub mod login;
 pub mod mountinfo;

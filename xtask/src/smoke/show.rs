@@ -3,7 +3,7 @@
 use super::judge::{Judged, Outcome, Status, Verdict};
 use super::report::Report;
 use super::request::Request;
-use crate::ui::{columns, printable};
+use crate::ui::{columns_within, printable};
 use serde_json::Value;
 
 /// What is known of a run beside its report.
@@ -32,9 +32,15 @@ pub struct Facts {
 /// The most of one text that the table shows; JSON has it whole.
 const LONGEST: usize = 400;
 
-/// The whole table.
-pub fn table(facts: &Facts, request: &Request, report: Option<&Report>, outcome: &Outcome) -> String {
-    let head = columns(&head(facts, request, report));
+/// The whole table; `width` is that of a terminal.
+pub fn table(
+    facts: &Facts,
+    request: &Request,
+    report: Option<&Report>,
+    outcome: &Outcome,
+    width: Option<usize>,
+) -> String {
+    let head = columns_within(&head(facts, request, report), width);
     let mut rows = Vec::new();
     for judged in &outcome.checks {
         // Without any report nothing is known of the checks one by one.
@@ -44,7 +50,7 @@ pub fn table(facts: &Facts, request: &Request, report: Option<&Report>, outcome:
     }
     let mut text = head;
     if !rows.is_empty() {
-        text.push_str(&format!("\n{}", columns(&rows)));
+        text.push_str(&format!("\n{}", columns_within(&rows, width)));
     }
     for problem in &outcome.problems {
         text.push_str(&format!("\nproblem: {}\n", shown(&problem.text)));

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod commits;
 pub mod completions;
 pub mod demo;
+pub mod devcontainer;
 pub mod doctor;
 pub mod down;
 pub mod gpu_smoke;

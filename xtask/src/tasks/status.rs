@@ -144,13 +144,15 @@ pub fn report(
     let Some(running) = running else {
         return json!({"container": container, "state": "none", "state_folder": places.dir});
     };
-    let mounts: Vec<Value> = running.inspect["Mounts"]
+    let mut mounts: Vec<Value> = running.inspect["Mounts"]
         .as_array()
         .into_iter()
         .flatten()
         .filter(|mount| mount["Type"] == "bind")
         .map(|mount| json!({"target": mount["Destination"], "source": mount["Source"], "writable": mount["RW"]}))
         .collect();
+    // The engine gives them in any order.
+    mounts.sort_by(|a, b| a["target"].as_str().cmp(&b["target"].as_str()));
     let since = humantime::parse_rfc3339(&running.started).ok();
     let uptime = since
         .filter(|_| running.up)

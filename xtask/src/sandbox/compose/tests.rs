@@ -51,6 +51,7 @@ pub(crate) fn project() -> Project {
         codex_bin: "/usr/lib/codex".into(),
         ca: false,
         settings: json!({"gpus": "all", "dollar": "$HOME"}),
+        labels: vec![("devcontainer.local_folder".into(), "/repo/$x".into())],
     }
 }
 
@@ -76,6 +77,7 @@ fn the_override_has_what_differs_by_host_and_escapes_dollars() {
     );
     assert_eq!(service["network_mode"], "none");
     assert_eq!(service["labels"][SETTINGS_LABEL], r#"{"gpus":"all","dollar":"$$HOME"}"#);
+    assert_eq!(service["labels"]["devcontainer.local_folder"], "/repo/$$x");
     assert_eq!(
         service["deploy"]["resources"]["reservations"]["devices"][0]["count"],
         "all"

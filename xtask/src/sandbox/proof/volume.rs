@@ -148,4 +148,20 @@ mod tests {
             )],
         );
     }
+
+    #[test]
+    fn a_second_name_of_a_clip_cannot_lie_in_a_cache_but_may_in_the_workspace() {
+        let elsewhere = |line: &MountLine| matches!(line.point.as_str(), "/workspace" | "/home/codex/.codex");
+        let git = |line: &MountLine| line.point == "/workspace/.git";
+        let (mut promise, mut inside, mut host) = good();
+        for which in [elsewhere, git] {
+            on_tables("both", which, |line| line.device = "8:1".into())(&mut promise, &mut inside, &mut host);
+        }
+        let sample = inside.targets[1].sample.as_mut().unwrap();
+        sample.linked = vec![("/datasets/ssv2/1.webm".into(), 2)];
+        let id = "dataset.ssv2.hard-links".to_owned();
+        assert!(!broken_ids(&promise, &inside, &host).contains(&id));
+        on_tables("both", git, |line| line.device = "254:0".into())(&mut promise, &mut inside, &mut host);
+        assert!(broken_ids(&promise, &inside, &host).contains(&id));
+    }
 }

@@ -8,6 +8,9 @@ use crate::sandbox::caches::NAMES;
 /// The default base image, NVIDIA's PyTorch build that knows sm_120.
 pub const DEFAULT_BASE: &str = "nvcr.io/nvidia/pytorch:25.01-py3";
 
+/// The word for the CPU base that is made from Debian packages: what `--cpu` asks for.
+pub const CPU_BASE: &str = "cpu";
+
 /// What a setting's value may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -62,7 +65,7 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "base",
         kind: Kind::Text,
-        meaning: "The base image. It brings PyTorch.",
+        meaning: "The base image, which brings PyTorch; or cpu, the one made from Debian packages, which implies `gpus: none`.",
         default: DEFAULT_BASE,
     },
     Key {

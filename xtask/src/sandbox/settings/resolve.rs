@@ -1,6 +1,6 @@
 //! Resolves the layers of settings, strongest first. Pure.
 
-use super::keys::{default_of, unknown_word, words_of};
+use super::keys::{CPU_BASE, default_of, unknown_word, words_of};
 use super::layer::{Layer, scalar};
 use super::values::{is_variable, parse_bytes, parse_gpus, parse_number};
 use super::{Dataset, Origin, Settings};
@@ -28,15 +28,15 @@ pub fn resolve(cx: &Context, flags: &Flags, files: &[Layer]) -> Result<Settings>
     let workspace = r
         .path("workspace", flags.workspace.as_ref())?
         .unwrap_or_else(|| cx.root.join("workspace"));
-    let cpu = flags.cpu;
     let base = r.text("base", flags.base.as_ref())?;
-    if cpu && flags.base.is_some() {
+    let cpu = flags.cpu || base == CPU_BASE;
+    if flags.cpu && flags.base.is_some() {
         return Err(usage("`--cpu` and `--base` exclude each other")
             .hint("leave one of them out")
             .into());
     }
     let gpus = parse_gpus(&if cpu && flags.gpus.is_none() {
-        r.note("gpus", "none", "--cpu");
+        r.note("gpus", "none", if flags.cpu { "--cpu" } else { "base: cpu" });
         "none".to_owned()
     } else {
         r.text("gpus", flags.gpus.as_ref())?

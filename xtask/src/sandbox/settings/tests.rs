@@ -154,3 +154,17 @@ fn a_misspelt_word_is_answered_with_the_nearest() {
     assert!(error(&flags, "").starts_with("error: `--codex-home mirorr` is none of"));
     assert!(error(&Flags::default(), "1: x").contains("unknown setting `1`"));
 }
+
+#[test]
+fn the_base_cpu_is_what_the_flag_asks_for() {
+    let cpu = resolved(&Flags::default(), &[], "base: cpu", "gpus: all").unwrap();
+    let flag = Flags {
+        cpu: true,
+        ..Flags::default()
+    };
+    let by_flag = resolved(&flag, &[], "", "gpus: all").unwrap();
+    assert_eq!((cpu.base, cpu.gpus), (None, Gpus::None));
+    assert_eq!((by_flag.base, by_flag.gpus), (None, Gpus::None));
+    let origin = cpu.origins.iter().find(|origin| origin.key == "gpus").unwrap();
+    assert_eq!((origin.value.as_str(), origin.from.as_str()), ("none", "base: cpu"));
+}

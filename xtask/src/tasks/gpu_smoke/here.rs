@@ -65,7 +65,7 @@ pub fn run(cx: &Context, flags: &Flags, settings: &Settings, wish: &GpuSmoke) ->
     let no_gpu = (promise.gpus == Gpus::None).then(|| Advice {
         remedy: format!(
             "{}; a sandbox keeps what it was started with: `cargo xtask down` first",
-            no_gpu(cx, &engine, &known).remedy
+            no_gpu(&engine, &known).remedy
         ),
         cause: "this sandbox was started without GPUs".into(),
     });

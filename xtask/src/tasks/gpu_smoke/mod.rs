@@ -6,8 +6,9 @@ mod output;
 
 use crate::cli::{Flags, GpuSmoke};
 use crate::context::Context;
-use crate::error::{Failure, failed, host};
+use crate::error::{Failure, Mend, failed, host};
 use crate::exec::{self, End};
+use crate::host::distro::Package;
 use crate::host::engine::Engine;
 use crate::host::gpu::{self, GpuFacts};
 use crate::sandbox::promise::Gpus;
@@ -61,22 +62,31 @@ fn architecture(wish: &GpuSmoke, settings: &settings::Settings, known: &GpuFacts
 }
 
 /// Why there is no GPU to run on, where none was asked for.
-fn no_gpu(cx: &Context, engine: &Engine, known: &GpuFacts) -> Advice {
+fn no_gpu(engine: &Engine, known: &GpuFacts) -> Advice {
     let again = "then run `cargo xtask gpu-smoke` without `--cpu` and `--gpus none`";
-    let advice = |cause: String, remedy: String| Advice { cause, remedy };
-    if let Some(why) = gpu::silence(known) {
-        return advice(
-            why,
-            format!("install NVIDIA's driver (open kernel modules for Blackwell), {again}"),
-        );
+    let (cause, mend) = if known.gpus.is_empty() && !known.cdi_spec {
+        let install = Mend::Do("install NVIDIA's driver, with open kernel modules for Blackwell".into());
+        let commands = engine.distro.install(Package::Driver, false);
+        (gpu::silence(known), [vec![install], commands].concat())
+    } else {
+        match gpu::route(&Gpus::All, engine, known) {
+            Err(failure) => (failure.message, failure.mend),
+            Ok(_) => ("no GPU was asked for, and this host has one".into(), Vec::new()),
+        }
+    };
+    Advice {
+        cause,
+        remedy: [texts(&mend), vec![again.to_owned()]].concat().join("; "),
     }
-    match gpu::route(&Gpus::All, engine, known) {
-        Err(failure) => advice(failure.message.clone(), format!("{}, {again}", failure.remedy())),
-        Ok(_) => advice(
-            "no GPU was asked for, and this host has one".into(),
-            format!("run it without `--cpu` and `--gpus none` in `{}`", cx.root.display()),
-        ),
-    }
+}
+
+/// What to do, one text each; commands in backticks.
+fn texts(mend: &[Mend]) -> Vec<String> {
+    let text = |mend: &Mend| match mend {
+        Mend::Do(text) => text.clone(),
+        Mend::Run(command) => format!("`{command}`"),
+    };
+    mend.iter().map(text).collect()
 }
 
 /// What the program inside came to.
@@ -136,8 +146,7 @@ fn finish(
     if let Err(why) = &report
         && let Some(known) = remedy::find(why).filter(|known| known.host)
     {
-        let failure = host(why).hint(known.advice().remedy);
-        return not_started(cx, wish, facts, request, failure, known.advice());
+        return not_started(cx, wish, facts, request, host(why).hint(known.remedy));
     }
     let outcome = judge(request, report.as_ref().map_err(String::as_str), &digest, no_gpu);
     output::show(cx, wish, facts, request, report.as_ref().ok(), &outcome)?;
@@ -145,15 +154,13 @@ fn finish(
 }
 
 /// Nothing was run, because this host cannot: the reports say so too.
-fn not_started(
-    cx: &Context,
-    wish: &GpuSmoke,
-    facts: &Facts,
-    request: &Request,
-    why: Failure,
-    advice: Advice,
-) -> Result<u8> {
-    output::files(cx, wish, facts, request, None, &Outcome::not_started(request, advice))?;
+fn not_started(cx: &Context, wish: &GpuSmoke, facts: &Facts, request: &Request, why: Failure) -> Result<u8> {
+    let advice = Advice {
+        cause: why.message.clone(),
+        remedy: texts(&why.mend).join("; "),
+    };
+    let outcome = Outcome::not_started(request, advice);
+    output::files(cx, wish, facts, request, None, &outcome)?;
     Err(why.into())
 }
 

@@ -65,15 +65,9 @@ pub fn run(cx: &Context, flags: &Flags, settings: &Settings, wish: &GpuSmoke) ->
     let route = match gpu::route(&settings.gpus, &engine, &known) {
         Ok(route) => route,
         Err(why) if flags.dry_run => return Err(why.into()),
-        Err(why) => {
-            let advice = Advice {
-                cause: why.message.clone(),
-                remedy: why.remedy(),
-            };
-            return not_started(cx, wish, &facts, &request, why, advice);
-        }
+        Err(why) => return not_started(cx, wish, &facts, &request, why),
     };
-    let no_gpu = (settings.gpus == Gpus::None).then(|| no_gpu(cx, &engine, &known));
+    let no_gpu = (settings.gpus == Gpus::None).then(|| no_gpu(&engine, &known));
     let plan = Plan {
         route,
         request,
@@ -85,13 +79,13 @@ pub fn run(cx: &Context, flags: &Flags, settings: &Settings, wish: &GpuSmoke) ->
     if flags.dry_run {
         return dry_run(cx, settings, wish, &plan);
     }
-    // From here on nothing half made may be left behind.
-    let signals = Signals::catch()?;
-    start(cx, settings, wish, plan, &signals)
+    start(cx, settings, wish, plan)
 }
 
-fn start(cx: &Context, settings: &Settings, wish: &GpuSmoke, plan: Plan, signals: &Signals) -> Result<u8> {
+fn start(cx: &Context, settings: &Settings, wish: &GpuSmoke, plan: Plan) -> Result<u8> {
     let image = image_of(cx, settings, wish, &plan)?;
+    // From here on nothing half made may be left behind.
+    let signals = Signals::catch()?;
     let facts = Facts {
         image: image.reference.clone(),
         image_id: Some(image.id.clone()),
@@ -107,10 +101,7 @@ fn start(cx: &Context, settings: &Settings, wish: &GpuSmoke, plan: Plan, signals
     if !said.ok() {
         let why = last_line(&said.stderr);
         return match remedy::find(&why).filter(|known| known.host) {
-            Some(known) => {
-                let failure = host(why).hint(known.advice().remedy);
-                not_started(cx, wish, &facts, &plan.request, failure, known.advice())
-            }
+            Some(known) => not_started(cx, wish, &facts, &plan.request, host(&why).hint(known.remedy)),
             None => Err(failed(format!("the container was not made: {why}"))
                 .hint("`cargo xtask gpu-smoke --dry-run` prints what Compose is told")
                 .into()),
@@ -123,7 +114,7 @@ fn start(cx: &Context, settings: &Settings, wish: &GpuSmoke, plan: Plan, signals
     let answer = match dropped(&one)? {
         Some(why) => (Answer::None(why), String::new()),
         None if signals.any() => (Answer::Interrupted, String::new()),
-        None => ask(&one.start(plan.request.seconds + START), &plan.request, signals)?,
+        None => ask(&one.start(plan.request.seconds + START), &plan.request, &signals)?,
     };
     drop(made);
     finish(cx, wish, &facts, &plan.request, answer, plan.no_gpu)

@@ -23,7 +23,8 @@ pub fn show(
     report: Option<&Report>,
     outcome: &Outcome,
 ) -> Result<()> {
-    ui::result(show::table(facts, request, report, outcome).trim_end());
+    let text = show::table(facts, request, report, outcome, ui::stdout().width);
+    ui::table(text.trim_end());
     files(cx, wish, facts, request, report, outcome)
 }
 

@@ -8,6 +8,7 @@ mod mounts;
 mod native;
 mod prepare;
 mod signals;
+mod stand;
 mod start;
 
 pub use enter::reap;
@@ -18,6 +19,8 @@ pub use prepare::{Wish, canonical, gather, refuse_own_codex};
 
 use prepare::Ground;
 pub use signals::Signals;
+pub use stand::{Standing, stand};
+use start::Started;
 pub use start::{copy_of_proof, find, live_sessions};
 
 use crate::cli::Flags;
@@ -55,16 +58,11 @@ pub fn run(cx: &Context, flags: &Flags, shell: bool, args: &[String]) -> Result<
     let signals = Signals::catch()?;
     let mut wish = ground.gather(cx, true)?;
     let mut started = start::ensure(cx, &mut wish)?;
-    let proven = match start::prove(cx, &wish, &mut started) {
-        Ok(_) if signals.any() => Err(failed("interrupted before Codex was entered").into()),
-        proven => proven,
-    };
-    let proof = proven.inspect_err(|_| start::discard(&started))?;
-    ui::say(proof.table(ui::stderr().width).trim_end());
+    let proof = prove(cx, &wish, &mut started, &signals)?;
     if !holds(&proof) {
         if !shell {
             start::discard(&started);
-            return Err(not_entered(cx, &proof));
+            return Err(does_not_hold(cx, "Codex was not started:", &proof));
         }
         ui::warn("a promise does not hold; this shell is for looking into it, nothing in it is safe to rely on");
     }
@@ -78,6 +76,17 @@ pub fn run(cx: &Context, flags: &Flags, shell: bool, args: &[String]) -> Result<
         return Ok(0);
     }
     enter::enter(cx, &wish, &started, &signals, lock, shell, args)
+}
+
+/// Proves what was started and shows the proof; what cannot be proven at all is taken back.
+fn prove(cx: &Context, wish: &Wish, started: &mut Started, signals: &Signals) -> Result<Proof> {
+    let proven = match start::prove(cx, wish, started) {
+        Ok(_) if signals.any() => Err(failed("interrupted before Codex was entered").into()),
+        proven => proven,
+    };
+    let proof = proven.inspect_err(|_| start::discard(started))?;
+    ui::say(proof.table(ui::stderr().width).trim_end());
+    Ok(proof)
 }
 
 /// What Compose would be told of a wanted sandbox.
@@ -132,7 +141,7 @@ pub fn nonce() -> Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-fn not_entered(cx: &Context, proof: &Proof) -> anyhow::Error {
+fn does_not_hold(cx: &Context, outcome: &str, proof: &Proof) -> anyhow::Error {
     let ids: Vec<&str> = proof
         .claims
         .iter()
@@ -140,7 +149,7 @@ fn not_entered(cx: &Context, proof: &Proof) -> anyhow::Error {
         .map(|claim| claim.id.as_str())
         .collect();
     let verb = if ids.len() == 1 { "does not hold" } else { "do not hold" };
-    failed(format!("Codex was not started: `{}` {verb}", ids.join("`, `")))
+    failed(format!("{outcome} `{}` {verb}", ids.join("`, `")))
         .hint(format!(
             "the evidence is in `{}`; `cargo xtask sandbox --shell` looks into it",
             start::copy_of_proof(cx).display()

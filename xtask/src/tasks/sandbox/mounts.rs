@@ -2,6 +2,7 @@
 
 use super::home;
 use super::prepare::Wish;
+use crate::cli::Flags;
 use crate::context::Context;
 use crate::fingerprint;
 use crate::host::user::User;
@@ -9,7 +10,9 @@ use crate::sandbox::airlock;
 use crate::sandbox::caches;
 use crate::sandbox::codex_home::{AGENTS_INSIDE, INSIDE, Mode};
 use crate::sandbox::compose::Project;
+use crate::sandbox::devcontainer;
 use crate::sandbox::promise::{GpuRoute, Mount, Promise, Role};
+use crate::sandbox::settings;
 use crate::sandbox::sources::{self, Problem, Rules};
 use anyhow::Result;
 use serde_json::{Map, Value, json};
@@ -45,7 +48,18 @@ pub fn project(cx: &Context, wish: &Wish, image: &str, route: Option<GpuRoute>) 
         codex_bin: wish.codex.binary.clone(),
         ca: wish.network.ca.is_some(),
         settings: Value::Object(Map::from_iter(label(cx, wish))),
+        labels: if is_opened(cx, wish) {
+            devcontainer::labels(&cx.root)
+        } else {
+            Vec::new()
+        },
     })
+}
+
+/// Whether this is the sandbox that `.devcontainer/devcontainer.json` opens: the one of the settings, without a flag.
+fn is_opened(cx: &Context, wish: &Wish) -> bool {
+    let settings = settings::load(cx, &Flags::default());
+    settings.is_ok_and(|settings| canonical(&settings.workspace) == wish.workspace)
 }
 
 /// The settings that a container is made with, as its label holds them: what a later call is compared with.
@@ -153,6 +167,7 @@ fn groups(wish: &Wish) -> Vec<u32> {
 }
 
 /// The same for any directories.
+/// The user's groups that own one of these directories, without those that have power over the host.
 pub fn groups_of<'a>(user: &User, sources: impl Iterator<Item = &'a Path>) -> Vec<u32> {
     let owners: Vec<u32> = sources
         .filter_map(|path| path.metadata().ok())
