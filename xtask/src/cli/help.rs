@@ -51,7 +51,6 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("commits", &["cargo xtask commits", "cargo xtask commits --take"]),
-    ("devcontainer", &["cargo xtask devcontainer"]),
     (
         "demo",
         &[
@@ -60,6 +59,7 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
             "cargo xtask demo --clean",
         ],
     ),
+    ("devcontainer", &["cargo xtask devcontainer"]),
     ("test", &["cargo xtask test", "cargo xtask test --tier engine"]),
     ("ci", &["cargo xtask ci"]),
     ("completions", &["cargo xtask completions bash"]),

@@ -48,8 +48,11 @@ pub fn facts(cx: &Context, ground: &Ground, flags: &Flags, settings: &Settings, 
 
 /// Why NVIDIA's image cannot serve here.
 fn no_gpu(cx: &Context, flags: &Flags, settings: &Settings, engine: &Engine) -> Option<String> {
-    let Some(reference) = settings.base.as_deref().filter(|_| !flags.cpu) else {
+    if flags.cpu {
         return Some("`--cpu` was given".to_owned());
+    }
+    let Some(reference) = settings.base.as_deref() else {
+        return Some("the settings say `base: cpu`".to_owned());
     };
     if settings.gpus == Gpus::None {
         return Some("the settings say `gpus: none`".to_owned());
