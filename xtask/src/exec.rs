@@ -8,6 +8,10 @@
 //!
 //! duct runs all of them (pipes, timeouts). `std::process::Command` is used nowhere.
 
+mod watch;
+
+pub use watch::{process_tree, watch};
+
 use crate::error::failed;
 use crate::host::distro::Distro;
 use crate::step::{Command, Step};
@@ -16,7 +20,7 @@ use anyhow::{Context as _, Result};
 use std::fs;
 use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
@@ -219,77 +223,6 @@ pub fn follow(
     })
 }
 
-/// Starts a command that is only looked at: a process group of its own, standard input an open pipe that never gets a
-/// byte, output thrown away. `look` is called about every 20 ms with its process id, until it has an answer, the
-/// command ends, or its bound passes (`None`). Then the command and everything it started is ended.
-pub fn watch<T>(command: &Command, mut look: impl FnMut(u32) -> Option<T>) -> Result<Option<T>> {
-    let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
-    let handle = expression(command)
-        .stdin_file(reader)
-        .stdout_null()
-        .stderr_null()
-        .before_spawn(|child| {
-            child.process_group(0);
-            Ok(())
-        })
-        .start()
-        .map_err(|err| cannot_start(command, &err))?;
-    let leader = handle.pids().first().copied().unwrap_or_default();
-    let deadline = Instant::now() + command.timeout.unwrap_or(QUERY_BOUND);
-    let mut seen = None;
-    while seen.is_none() && Instant::now() < deadline && matches!(handle.try_wait(), Ok(None)) {
-        seen = look(leader);
-        if seen.is_none() {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-    // What left the group is ended too, by handles that stay with their process where a number could be given anew.
-    let started: Vec<_> = process_tree(leader)
-        .into_iter()
-        .skip(1)
-        .filter_map(|pid| rustix::process::pidfd_open(pid_of(pid)?, rustix::process::PidfdFlags::empty()).ok())
-        .collect();
-    drop(writer);
-    // Most programs end when their input does; half a second lets them put away what they had open.
-    let ended = handle.wait_timeout(Duration::from_millis(500));
-    // A group's number is not given anew while it has members, so whoever is left in it is ours.
-    if let Some(group) = pid_of(leader) {
-        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-    }
-    for process in started {
-        let _ = rustix::process::pidfd_send_signal(process, rustix::process::Signal::KILL);
-    }
-    if !matches!(ended, Ok(Some(_))) {
-        handle.kill().with_context(|| format!("stopping `{command}`"))?;
-    }
-    Ok(seen)
-}
-
-fn pid_of(pid: u32) -> Option<rustix::process::Pid> {
-    rustix::process::Pid::from_raw(i32::try_from(pid).ok()?)
-}
-
-/// The process ids of a process and all its descendants, itself first. What has gone meanwhile is left out.
-pub fn process_tree(pid: u32) -> Vec<u32> {
-    let mut tree = vec![pid];
-    let mut next = 0;
-    while let Some(pid) = tree.get(next).copied() {
-        next += 1;
-        let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
-            continue;
-        };
-        for thread in threads.flatten() {
-            let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
-            tree.extend(
-                children
-                    .split_whitespace()
-                    .filter_map(|child| child.parse::<u32>().ok()),
-            );
-        }
-    }
-    tree
-}
-
 /// Runs the steps of a plan in order and stops at the first that fails.
 pub fn all(steps: &[Step]) -> Result<()> {
     steps.iter().try_for_each(one)
@@ -354,57 +287,4 @@ pub fn both<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_watched_command_is_ended_with_all_that_it_started() {
-        // One child in the group, one that left it; neither ends when the input does.
-        let command = Command::new("sh")
-            .args(["-c", "sleep 60 & setsid sleep 60 & wait"])
-            .timeout(5);
-        let start = Instant::now();
-        let seen = watch(&command, |pid| Some(process_tree(pid)).filter(|tree| tree.len() == 3)).unwrap();
-        let tree = seen.expect("a shell and two children");
-        assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
-        let alive = |pid: &u32| {
-            fs::read_to_string(format!("/proc/{pid}/stat"))
-                .is_ok_and(|stat| !stat.contains(") Z ") && !stat.contains(") X "))
-        };
-        let deadline = Instant::now() + Duration::from_secs(2);
-        while tree.iter().any(alive) && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        assert!(!tree.iter().any(alive), "{tree:?}");
-    }
-
-    #[test]
-    fn a_followed_command_shows_its_errors_as_they_come_and_keeps_both_streams() {
-        let command = Command::new("sh").args(["-c", "echo one >&2; echo out; echo two >&2; exit 7"]);
-        let mut lines = Vec::new();
-        let (said, end) = follow(&command, |line| lines.push(line.to_owned()), || true).unwrap();
-        assert_eq!((said.code, said.stdout.as_str(), end), (7, "out\n", End::Ended));
-        assert_eq!(
-            (said.stderr.as_str(), lines),
-            ("one\ntwo\n", vec!["one".to_owned(), "two".to_owned()])
-        );
-    }
-
-    #[test]
-    fn a_followed_command_ends_when_it_is_told_to_or_when_its_bound_passes() {
-        let start = Instant::now();
-        let hangs = Command::new("sleep").arg("60").timeout(1);
-        assert_eq!(follow(&hangs, |_| {}, || true).unwrap().1, End::Late);
-        assert_eq!(follow(&hangs, |_| {}, || false).unwrap().1, End::Stopped);
-        assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
-    }
-
-    #[test]
-    fn a_watched_command_that_ends_or_hangs_has_no_answer() {
-        assert_eq!(watch(&Command::new("true"), |_| None::<u32>).unwrap(), None);
-        let start = Instant::now();
-        let hangs = Command::new("sleep").arg("60").timeout(1);
-        assert_eq!(watch(&hangs, |_| None::<u32>).unwrap(), None);
-        assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
-    }
-}
+mod tests;

@@ -1,11 +1,13 @@
 //! `cargo xtask sandbox`: build, start, prove, show, ask, enter; on the way out say what changed.
 
+mod dry_run;
 mod early;
 mod enter;
 mod entry;
 mod home;
 mod mounts;
 mod native;
+mod not_started;
 mod prepare;
 mod signals;
 mod stand;
@@ -52,7 +54,7 @@ pub fn run(cx: &Context, flags: &Flags, shell: bool, args: &[String]) -> Result<
     }
     let ground = Ground::read(cx, flags)?;
     if flags.dry_run {
-        return start::dry_run(cx, &ground.gather(cx, false)?, shell, args);
+        return dry_run::dry_run(cx, &ground.gather(cx, false)?, shell, args);
     }
     let lock = lock(&ground.places)?;
     let signals = Signals::catch()?;

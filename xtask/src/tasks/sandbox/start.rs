@@ -3,16 +3,16 @@
 use super::early::{self, Early};
 use super::entry::{self, Entry};
 use super::prepare::{Engined, Wish};
-use super::{home, mounts, native};
+use super::{home, mounts, native, not_started};
 use crate::context::Context;
-use crate::error::{failed, host};
+use crate::error::failed;
 use crate::exec;
 use crate::host::{codex, engine, gpu};
 use crate::sandbox::caches;
 use crate::sandbox::codex_home::McpServer;
 use crate::sandbox::compose::{self, Project};
-use crate::sandbox::probe::{Inside, Request};
-use crate::sandbox::promise::{Gpus, Promise, Role};
+use crate::sandbox::probe::Inside;
+use crate::sandbox::promise::{Gpus, Promise};
 use crate::sandbox::proof::witness::codex_file;
 use crate::sandbox::proof::{self, Proof};
 use crate::sandbox::running::{self, Running, differences, sessions};
@@ -193,51 +193,13 @@ fn up(project: &Project) -> Result<()> {
         return Ok(());
     }
     take_back(&project.container());
-    Err(cannot_start(&said.stderr))
+    Err(not_started::cannot_start(&said.stderr))
 }
 
 /// What was half made is not left behind.
 fn take_back(container: &str) {
     let _ = exec::capture(&compose::remove(container));
     let _ = exec::capture(&compose::remove_network(container));
-}
-
-/// The error of a failed `docker compose up`, with the remedy where its text has a known cause.
-fn cannot_start(stderr: &str) -> anyhow::Error {
-    let last = |text: &str| {
-        text.trim()
-            .lines()
-            .rfind(|line| !line.trim().is_empty())
-            .map(str::to_owned)
-    };
-    let said = last(stderr).unwrap_or_default();
-    let message = format!("the container did not start: {said}");
-    let gpu = [
-        "could not select device driver",
-        "unresolvable CDI devices",
-        "nvidia-container-cli",
-        "unknown or invalid runtime",
-    ];
-    if gpu.iter().any(|text| said.contains(text)) {
-        return host(message)
-            .hint(
-                "the engine cannot hand out the GPU: install `nvidia-container-toolkit`, run `sudo nvidia-ctk cdi \
-                   generate --output=/etc/cdi/nvidia.yaml`; or pass `--gpus none`",
-            )
-            .into();
-    }
-    // runc gives the number of the limit: 8 is RLIMIT_MEMLOCK.
-    if said.contains("error setting rlimit type 8") {
-        return host(message)
-            .hint(
-                "this engine may not raise the limit of locked memory (it has no CAP_SYS_RESOURCE, as in a \
-                   container): `memlock: engine` in sandbox.local.yaml leaves it as it is",
-            )
-            .into();
-    }
-    failed(message)
-        .hint("`cargo xtask sandbox --dry-run` prints what Compose is told")
-        .into()
 }
 
 /// Proves a container and saves the proof. Where nothing runs inside one that was there before, what comes from the
@@ -319,89 +281,5 @@ pub fn discard(started: &Started) {
                 started.container
             )),
         }
-    }
-}
-
-/// Prints what would be done: settings with their origin, exports, override, steps. Runs nothing.
-///
-/// # Errors
-/// What is wanted cannot be planned.
-pub fn dry_run(cx: &Context, wish: &Wish, shell: bool, args: &[String]) -> Result<u8> {
-    ui::result("# settings");
-    let row =
-        |o: &crate::sandbox::settings::Origin| vec![format!("#   {}", o.key), o.value.clone(), format!("({})", o.from)];
-    ui::result(ui::columns(&wish.settings.origins.iter().map(row).collect::<Vec<_>>()).trim_end());
-    for note in home::notes(cx, wish)? {
-        ui::result(format_args!("# codex home: {note}"));
-    }
-    // What the host's GPUs would be asked through is found at start: a dry run asks the engine nothing.
-    let image = image::state(cx, &wish.settings, &wish.user)?;
-    let project = super::plan(cx, wish, &image)?;
-    for step in image_steps(cx, wish, &image) {
-        ui::result(step);
-    }
-    for (name, value) in project.exports() {
-        ui::result(format_args!("export {name}={}", shell_words::quote(&value)));
-    }
-    ui::result(Step::WriteFile {
-        path: project.override_file.clone(),
-        text: project.override_text(),
-    });
-    for step in project.cache_steps() {
-        ui::result(step);
-    }
-    for mount in &project.promise.mounts {
-        if !matches!(mount.role, Role::Cache(_)) && !mount.source.exists() {
-            let source = mount.source.display();
-            ui::result(format_args!(
-                "# before this, `sandbox` fills `{source}`; where it is missing, nothing starts"
-            ));
-        }
-    }
-    ui::result(project.up());
-    let name = project.container();
-    ui::result(Request::new(&project.promise, "NONCE").command(&name));
-    if let Some(command) = native::dry_run(cx, wish, &name) {
-        ui::result(command);
-    }
-    let entry = Entry::new(project.promise);
-    let started = Started {
-        container: name.clone(),
-        id: name,
-        ours: false,
-        entry,
-        inspect: Value::Null,
-        missing: Vec::new(),
-        early: None,
-    };
-    ui::result(super::enter::command(cx, wish, &started, "SESSION", shell, args));
-    Ok(0)
-}
-
-fn image_steps(cx: &Context, wish: &Wish, image: &image::State) -> Vec<Step> {
-    if image.id.is_some() {
-        return Vec::new();
-    }
-    image::steps(cx, &wish.settings, image, crate::image::plan::Wishes::default())
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn a_gpu_that_the_engine_cannot_hand_out_is_the_hosts_matter() {
-        let text = "Container x Starting\nError response from daemon: could not select device driver \"nvidia\" with capabilities: [[gpu]]\n";
-        let err = super::cannot_start(text);
-        assert_eq!(crate::error::exit_code(&err), 3);
-        assert!(err.to_string().contains("could not select device driver"));
-        assert_eq!(crate::error::exit_code(&super::cannot_start("no space left")), 1);
-    }
-
-    #[test]
-    fn an_engine_that_may_not_raise_a_limit_is_told_from_a_failure() {
-        let text = "Error response from daemon: failed to create task for container: error setting rlimit type 8: \
-                    operation not permitted: unknown\n";
-        let err = super::cannot_start(text);
-        assert_eq!(crate::error::exit_code(&err), 3);
-        assert!(crate::error::render(&err).contains("`memlock: engine`"));
     }
 }

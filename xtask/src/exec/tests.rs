@@ -1,0 +1,54 @@
+//! Processes that end, hang, and leave others behind.
+
+use super::*;
+
+#[test]
+fn a_watched_command_is_ended_with_all_that_it_started() {
+    // One child in the group, one that left it; neither ends when the input does.
+    let command = Command::new("sh")
+        .args(["-c", "sleep 60 & setsid sleep 60 & wait"])
+        .timeout(5);
+    let start = Instant::now();
+    let seen = watch(&command, |pid| Some(process_tree(pid)).filter(|tree| tree.len() == 3)).unwrap();
+    let tree = seen.expect("a shell and two children");
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+    let alive = |pid: &u32| {
+        fs::read_to_string(format!("/proc/{pid}/stat"))
+            .is_ok_and(|stat| !stat.contains(") Z ") && !stat.contains(") X "))
+    };
+    let deadline = Instant::now() + Duration::from_secs(2);
+    while tree.iter().any(alive) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(!tree.iter().any(alive), "{tree:?}");
+}
+
+#[test]
+fn a_followed_command_shows_its_errors_as_they_come_and_keeps_both_streams() {
+    let command = Command::new("sh").args(["-c", "echo one >&2; echo out; echo two >&2; exit 7"]);
+    let mut lines = Vec::new();
+    let (said, end) = follow(&command, |line| lines.push(line.to_owned()), || true).unwrap();
+    assert_eq!((said.code, said.stdout.as_str(), end), (7, "out\n", End::Ended));
+    assert_eq!(
+        (said.stderr.as_str(), lines),
+        ("one\ntwo\n", vec!["one".to_owned(), "two".to_owned()])
+    );
+}
+
+#[test]
+fn a_followed_command_ends_when_it_is_told_to_or_when_its_bound_passes() {
+    let start = Instant::now();
+    let hangs = Command::new("sleep").arg("60").timeout(1);
+    assert_eq!(follow(&hangs, |_| {}, || true).unwrap().1, End::Late);
+    assert_eq!(follow(&hangs, |_| {}, || false).unwrap().1, End::Stopped);
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_watched_command_that_ends_or_hangs_has_no_answer() {
+    assert_eq!(watch(&Command::new("true"), |_| None::<u32>).unwrap(), None);
+    let start = Instant::now();
+    let hangs = Command::new("sleep").arg("60").timeout(1);
+    assert_eq!(watch(&hangs, |_| None::<u32>).unwrap(), None);
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+}

@@ -1,0 +1,79 @@
+//! A process that is only looked at from outside, and ended with all that it started.
+
+use super::{QUERY_BOUND, cannot_start, expression};
+use crate::step::Command;
+use anyhow::{Context as _, Result};
+use std::fs;
+use std::os::unix::process::CommandExt as _;
+use std::time::{Duration, Instant};
+
+/// Starts a command that is only looked at: a process group of its own, standard input an open pipe that never gets a
+/// byte, output thrown away. `look` is called about every 20 ms with its process id, until it has an answer, the
+/// command ends, or its bound passes (`None`). Then the command and everything it started is ended.
+pub fn watch<T>(command: &Command, mut look: impl FnMut(u32) -> Option<T>) -> Result<Option<T>> {
+    let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
+    let handle = expression(command)
+        .stdin_file(reader)
+        .stdout_null()
+        .stderr_null()
+        .before_spawn(|child| {
+            child.process_group(0);
+            Ok(())
+        })
+        .start()
+        .map_err(|err| cannot_start(command, &err))?;
+    let leader = handle.pids().first().copied().unwrap_or_default();
+    let deadline = Instant::now() + command.timeout.unwrap_or(QUERY_BOUND);
+    let mut seen = None;
+    while seen.is_none() && Instant::now() < deadline && matches!(handle.try_wait(), Ok(None)) {
+        seen = look(leader);
+        if seen.is_none() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    // What left the group is ended too, by handles that stay with their process where a number could be given anew.
+    let started: Vec<_> = process_tree(leader)
+        .into_iter()
+        .skip(1)
+        .filter_map(|pid| rustix::process::pidfd_open(pid_of(pid)?, rustix::process::PidfdFlags::empty()).ok())
+        .collect();
+    drop(writer);
+    // Most programs end when their input does; half a second lets them put away what they had open.
+    let ended = handle.wait_timeout(Duration::from_millis(500));
+    // A group's number is not given anew while it has members, so whoever is left in it is ours.
+    if let Some(group) = pid_of(leader) {
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+    for process in started {
+        let _ = rustix::process::pidfd_send_signal(process, rustix::process::Signal::KILL);
+    }
+    if !matches!(ended, Ok(Some(_))) {
+        handle.kill().with_context(|| format!("stopping `{command}`"))?;
+    }
+    Ok(seen)
+}
+
+fn pid_of(pid: u32) -> Option<rustix::process::Pid> {
+    rustix::process::Pid::from_raw(i32::try_from(pid).ok()?)
+}
+
+/// The process ids of a process and all its descendants, itself first. What has gone meanwhile is left out.
+pub fn process_tree(pid: u32) -> Vec<u32> {
+    let mut tree = vec![pid];
+    let mut next = 0;
+    while let Some(pid) = tree.get(next).copied() {
+        next += 1;
+        let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
+            continue;
+        };
+        for thread in threads.flatten() {
+            let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+            tree.extend(
+                children
+                    .split_whitespace()
+                    .filter_map(|child| child.parse::<u32>().ok()),
+            );
+        }
+    }
+    tree
+}
