@@ -144,8 +144,6 @@ fn second_library(way: &str) -> String {
 /// Ways to have the image's own interpreter answer for the agent, each without a changed file when the answer is there.
 #[test]
 fn what_the_agent_lays_beside_the_interpreter_does_not_speak_for_the_container() {
-    let zip = "cd /tmp/evil/lib/$v && python3 -c 'import shutil; shutil.make_archive(\"/tmp/evil/l\", \"zip\", \".\")' && \
-               cp /tmp/evil/l.zip /usr/lib/$(echo $v | tr -d .).zip";
     let compiled = "rm /dev/null; d=/dev/null/usr/lib/$v/encodings; mkdir -p $d; python3 -c 'import sys, os, \
                     importlib._bootstrap_external as b\ns = \"/usr/lib/\" + sys.argv[1] + \"/encodings/__init__.py\"\n\
                     st = os.stat(s)\ncode = compile(open(\"/tmp/evil\" + s[4:]).read(), s, \"exec\")\n\
@@ -155,7 +153,6 @@ fn what_the_agent_lays_beside_the_interpreter_does_not_speak_for_the_container()
     let ways = [
         ("/usr/bin/pyvenv.cfg", format!("{config} >/usr/bin/pyvenv.cfg")),
         ("/usr/pyvenv.cfg", format!("{config} >/usr/pyvenv.cfg")),
-        ("/usr/lib/python313.zip", zip.to_owned()),
         ("/dev/null/none", compiled.to_owned()),
     ];
     for (way, lay) in ways {
