@@ -192,3 +192,18 @@ fn a_library_in_the_workspace_does_not_speak_for_the_container() {
     let run = sandbox.enter(["--version"]).ok();
     assert!(run.stderr.contains("promises hold"), "{}", run.stderr);
 }
+
+#[test]
+fn a_list_of_libraries_that_was_there_for_a_moment_is_seen() {
+    let sandbox = Sandbox::new();
+    sandbox.enter(["--version"]).ok();
+    let container = sandbox.containers().remove(0);
+    let moment = "mv /etc/ld.so.preload /etc/aside && mv /etc/aside /etc/ld.so.preload";
+    engine::docker(["exec", &container, "sh", "-c", moment]);
+    let run = sandbox.enter(["--version"]).ended(1);
+    assert!(
+        run.stderr.contains("`container.programs` does not hold"),
+        "{}",
+        run.stderr
+    );
+}

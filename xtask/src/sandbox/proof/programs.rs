@@ -78,15 +78,17 @@ const OVERLAY: u64 = 0x794c_7630;
 pub fn fingerprint(root: &Path) -> Option<String> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = fs::open(root, flags, Mode::empty()).ok()?;
-    // In an overlay `/usr` cannot be moved, and its time changes with the first file that is installed below it.
+    // In an overlay these two cannot be moved, and their times change with any first file that is installed below them.
+    // What would be put there and taken away again needs no look: the image has an `ld.so.preload` where its user is root
+    // (`docker/add_user.sh`), and the interpreter looks for no `pyvenv.cfg` there (`probe`).
+    let unmoved = ["etc", "usr"];
     let overlay = u64::try_from(fs::fstatfs(&root).ok()?.f_type).ok()? == OVERLAY;
     let mut lines = Vec::new();
     let open = |path: &str| OPENED.iter().any(|open| path.starts_with(open));
     for watched in WATCHED {
         let Some(prefix) = watched.strip_suffix('*') else {
             look(root.as_fd(), watched, watched, open(watched), &mut lines)?;
-            // What leads the interpreter elsewhere from there (`pyvenv.cfg`) is not looked for: see `probe`.
-            if !(overlay && *watched == "usr") {
+            if !(overlay && unmoved.contains(watched)) {
                 changed(root.as_fd(), watched, &mut lines);
             }
             continue;
@@ -267,7 +269,6 @@ mod tests {
     #[test]
     fn what_was_put_there_and_taken_away_again_is_seen() {
         for place in [
-            "etc/ld.so.preload",
             "usr/bin/lib",
             "usr/lib/python313.zip",
             "usr/lib/python3.13/os",
