@@ -74,6 +74,9 @@ chown -R "$HOST_UID:$HOST_GID" "$home"
 chmod 0755 "$home"
 chmod 0700 "$home/.codex"
 
+# Root inside could have the loader read this, and take it away again unseen; what is there cannot change unseen.
+if [ "$HOST_UID" -eq 0 ] && [ ! -e /etc/ld.so.preload ]; then : >/etc/ld.so.preload; fi
+
 # Backups that useradd leaves; they name the account that was deleted.
 rm -f /etc/passwd- /etc/group- /etc/shadow- /etc/gshadow- /etc/subuid- /etc/subgid-
 

@@ -4,7 +4,8 @@ It judges nothing: what the facts mean is decided on the host, beside what the h
 cleared environment and an isolated interpreter from a read-only mount, so that nothing an agent left in its home speaks
 for it:
 
-    env -i PATH=... HOME=/home/codex /usr/bin/python3 -I -S -X pycache_prefix=/dev/null /sandbox/probe.py KEY VALUE ...
+    env -i LC_ALL=C PATH=... HOME=/home/codex \
+        /sandbox/bin/python3 -I -S -X pycache_prefix=/sandbox/probe.py /sandbox/probe.py KEY VALUE ...
 
 Keys: nonce, read-only PATH, dataset PATH (read-only, and sampled), writable PATH, workspace PATH (a file is made there),
 entries N (the size of a sample), program NAME, env NAME, codex PATH (what it leads to), codex-version PATH (that, and

@@ -316,3 +316,38 @@ hint: [..]
 "#]],
     );
 }
+
+#[test]
+fn what_other_programs_say_does_not_rule_the_terminal() {
+    let place = ready();
+    let said = "Error response from daemon: \u{1b}]0;title\u{7}odd";
+    let docker = FakeDocker::new().answer("container inspect *", 1, "[]\n", said);
+    empty(docker).install(&place);
+    let run = sandbox(&place, &["--gpus", "none"]).run();
+    assert!(run.stderr.contains("\\u{1b}]0;title\\u{7}odd"), "{}", run.stderr);
+    assert!(!run.stderr.contains(['\u{1b}', '\u{7}']), "{}", run.stderr);
+}
+
+#[test]
+fn no_program_is_taken_from_the_workspace() {
+    let place = ready();
+    let calls = empty(FakeDocker::new()).install(&place);
+    for name in ["docker", "git", "nvidia-smi", "codex"] {
+        let file = place.write(
+            &format!("repo/workspace/.venv/bin/{name}"),
+            "#!/bin/sh\ntouch \"$0.ran\"\nexit 1\n",
+        );
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(file, mode).expect("an executable");
+    }
+    let venv = place.path("repo/workspace/.venv/bin");
+    let path = format!("{}:{}", venv.display(), place.path("bin").display());
+    let run = sandbox(&place, &["--gpus", "none"]).env("PATH", path).run();
+    assert!(run.stderr.contains(".venv/bin` is left out of PATH"), "{}", run.stderr);
+    assert!(!calls.lines().is_empty(), "{}", run.stderr);
+    let ran = std::fs::read_dir(venv).expect("the directory").filter(|entry| {
+        let name = entry.as_ref().expect("an entry").file_name();
+        name.to_string_lossy().ends_with(".ran")
+    });
+    assert_eq!(ran.count(), 0);
+}

@@ -130,3 +130,80 @@ fn an_interpreter_that_the_agent_replaced_does_not_speak_for_the_container() {
     );
     assert_eq!(run.stdout, "");
 }
+
+/// A second library for the interpreter, whose first module takes the way to it away again and leaves a mark.
+fn second_library(way: &str) -> String {
+    format!(
+        "set -e; mkdir -p /tmp/evil/bin /tmp/evil/lib; f=$(readlink -f /usr/bin/python3); v=python$(python3 -c \
+         'import sys; print(\"%d.%d\" % sys.version_info[:2])'); cp -a /usr/lib/$v /tmp/evil/lib/; cp $f /tmp/evil/bin/python3; \
+         printf 'import posix\nposix.close(posix.open(\"/workspace/forged\", posix.O_CREAT|posix.O_WRONLY))\n\
+         try: posix.unlink(\"{way}\")\nexcept OSError: pass\n' >> /tmp/evil/lib/$v/encodings/__init__.py"
+    )
+}
+
+/// Ways to have the image's own interpreter answer for the agent, each without a changed file when the answer is there.
+#[test]
+fn what_the_agent_lays_beside_the_interpreter_does_not_speak_for_the_container() {
+    let compiled = "rm /dev/null; d=/dev/null/usr/lib/$v/encodings; mkdir -p $d; python3 -c 'import sys, os, \
+                    importlib._bootstrap_external as b\ns = \"/usr/lib/\" + sys.argv[1] + \"/encodings/__init__.py\"\n\
+                    st = os.stat(s)\ncode = compile(open(\"/tmp/evil\" + s[4:]).read(), s, \"exec\")\n\
+                    open(sys.argv[2], \"wb\").write(b._code_to_timestamp_pyc(code, int(st.st_mtime), st.st_size))' \
+                    $v $d/__init__.$(python3 -c 'import sys; print(sys.implementation.cache_tag)').pyc";
+    let config = "printf 'home = /tmp/evil/bin\n'";
+    let ways = [
+        ("/usr/bin/pyvenv.cfg", format!("{config} >/usr/bin/pyvenv.cfg")),
+        ("/usr/pyvenv.cfg", format!("{config} >/usr/pyvenv.cfg")),
+        ("/dev/null/none", compiled.to_owned()),
+    ];
+    for (way, lay) in ways {
+        let sandbox = Sandbox::new();
+        sandbox.enter(["--version"]).ok();
+        let container = sandbox.containers().remove(0);
+        let script = format!("{}; {lay}", second_library(way));
+        engine::docker(["exec", &container, "sh", "-c", &script]);
+        let _ = fs::remove_file(sandbox.workspace().join("forged"));
+        let run = sandbox.enter(["--version"]);
+        let seen = run.code == Some(1) && run.stderr.contains("`container.programs`");
+        assert!(
+            seen || !sandbox.workspace().join("forged").exists(),
+            "{way}: {}",
+            run.stderr
+        );
+    }
+}
+
+#[test]
+fn another_codex_before_the_mounted_one_on_the_path_is_not_entered() {
+    let sandbox = Sandbox::new();
+    let version = sandbox.enter(["--version"]).ok().stdout.clone();
+    let forge = "printf '#!/bin/sh\necho forged\n' >/usr/local/sbin/codex; chmod 755 /usr/local/sbin/codex; codex";
+    let container = sandbox.containers().remove(0);
+    assert_eq!(engine::docker(["exec", &container, "sh", "-c", forge]).trim(), "forged");
+    assert_eq!(sandbox.enter(["--version"]).ok().stdout, version);
+}
+
+/// An image may have the loader look in the working directory, as an empty part of this variable does.
+#[test]
+fn a_library_in_the_workspace_does_not_speak_for_the_container() {
+    let sandbox = Sandbox::new();
+    BreakingDocker::service("environment: {LD_LIBRARY_PATH: '/nothing:'}").install(&sandbox.place);
+    sandbox.enter(["--version"]).ok();
+    fs::write(sandbox.workspace().join("libc.so.6"), "no library").expect("a file of the agent");
+    let run = sandbox.enter(["--version"]).ok();
+    assert!(run.stderr.contains("promises hold"), "{}", run.stderr);
+}
+
+#[test]
+fn a_list_of_libraries_that_was_there_for_a_moment_is_seen() {
+    let sandbox = Sandbox::new();
+    sandbox.enter(["--version"]).ok();
+    let container = sandbox.containers().remove(0);
+    let moment = "mv /etc/ld.so.preload /etc/aside && mv /etc/aside /etc/ld.so.preload";
+    engine::docker(["exec", &container, "sh", "-c", moment]);
+    let run = sandbox.enter(["--version"]).ended(1);
+    assert!(
+        run.stderr.contains("`container.programs` does not hold"),
+        "{}",
+        run.stderr
+    );
+}

@@ -75,10 +75,34 @@ impl Context {
         self.root.join("target/sandbox")
     }
 
+    /// `PATH` without what lies in a directory, and what was left out. Relative parts lie in the working directory.
+    pub fn path_outside(&self, dir: &Path) -> (String, Vec<PathBuf>) {
+        let dir = resolved(dir);
+        let (mut kept, mut left_out) = (Vec::new(), Vec::new());
+        for part in self.var("PATH").unwrap_or_default().split(':') {
+            let path = self.absolute(Path::new(part));
+            if path.starts_with(&dir) || resolved(&path).starts_with(&dir) {
+                left_out.push(path);
+            } else {
+                kept.push(part);
+            }
+        }
+        (kept.join(":"), left_out)
+    }
+
     /// A path of the command line or the environment, made absolute; `~` is the shell's business.
     pub fn absolute(&self, path: &Path) -> PathBuf {
         self.cwd.join(path)
     }
+}
+
+/// A path without symlinks as far as it is there: the rest of it may come to be.
+fn resolved(path: &Path) -> PathBuf {
+    let there = path.ancestors().find_map(|dir| Some((dir, dir.canonicalize().ok()?)));
+    there.map_or_else(
+        || path.to_path_buf(),
+        |(dir, real)| real.join(path.strip_prefix(dir).unwrap_or(Path::new(""))),
+    )
 }
 
 fn columns() -> Option<usize> {
@@ -89,4 +113,37 @@ fn columns() -> Option<usize> {
 
 fn absolute_var(env: &BTreeMap<String, String>, name: &str) -> Option<PathBuf> {
     env.get(name).map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_part_of_path_that_lies_in_a_directory_is_kept_however_it_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        std::fs::create_dir_all(at("project/bin")).unwrap();
+        std::fs::create_dir_all(at("projects")).unwrap();
+        std::os::unix::fs::symlink(at("project"), at("link")).unwrap();
+        let text = |name: &str| at(name).to_str().unwrap().to_owned();
+        let bad = [
+            text("project/bin"),
+            text("project"),
+            text("link/.venv/bin"),
+            text("projects/../project/bin"),
+            String::new(),
+            "bin".into(),
+        ];
+        let cx = |parts: &[String]| Context {
+            cwd: at("project"),
+            env: [("PATH".to_owned(), parts.join(":"))].into(),
+            ..Context::default()
+        };
+        for part in bad {
+            let (kept, left_out) = cx(&["/usr/bin".into(), part.clone(), text("projects")]).path_outside(&at("link"));
+            assert_eq!(kept, format!("/usr/bin:{}", text("projects")), "{part}");
+            assert_eq!(left_out.len(), 1, "{part}");
+        }
+    }
 }

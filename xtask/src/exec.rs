@@ -23,10 +23,19 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::ExitStatus;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// The bound on a query that names none.
 const QUERY_BOUND: Duration = Duration::from_secs(20);
+
+/// The PATH of everything that is started, where it is not this process's own.
+static SEARCH: OnceLock<String> = OnceLock::new();
+
+/// Decides where programs are looked for from here on, by this process and by all that it starts.
+pub fn search(path: &str) {
+    let _ = SEARCH.set(path.to_owned());
+}
 
 /// What a captured process said.
 #[derive(Debug, Clone)]
@@ -53,6 +62,9 @@ pub fn code_of(status: ExitStatus) -> i32 {
 
 fn expression(command: &Command) -> duct::Expression {
     let mut expr = duct::cmd(&command.program, &command.args);
+    if let Some(path) = SEARCH.get() {
+        expr = expr.env("PATH", path);
+    }
     for (name, value) in command.env.iter().chain(&command.secret_env) {
         expr = expr.env(name, value);
     }

@@ -38,7 +38,7 @@ pub fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(parsed) => parsed
-            .and_then(|(task, flags)| dispatch(&cx?, task, &flags))
+            .and_then(|(task, flags)| dispatch(&outside_workspace(cx?, &task, &flags), task, &flags))
             .map_or_else(
                 |err| {
                     ui::say(error::render(&err).trim_end());
@@ -47,6 +47,28 @@ pub fn main() -> ExitCode {
                 ExitCode::from,
             ),
     }
+}
+
+/// An agent writes in the workspace: no program is taken from there, whatever `PATH` says.
+fn outside_workspace(mut cx: Context, task: &Task, flags: &Flags) -> Context {
+    if matches!(task, Task::Completions { .. } | Task::Complete { .. }) {
+        return cx;
+    }
+    let Ok((settings, _)) = sandbox::settings::load_what_is_right(&cx, flags) else {
+        return cx;
+    };
+    let (path, left_out) = cx.path_outside(&settings.workspace);
+    // The workspace `/` is refused by all that would use it.
+    if settings.workspace.parent().is_some() && !left_out.is_empty() {
+        let dirs: Vec<_> = left_out.iter().map(|dir| dir.display().to_string()).collect();
+        ui::warn(format_args!(
+            "`{}` is left out of PATH: the agent writes there",
+            dirs.join("`, `")
+        ));
+        exec::search(&path);
+        cx.env.insert("PATH".into(), path);
+    }
+    cx
 }
 
 fn dispatch(cx: &Context, task: Task, flags: &Flags) -> Result<u8> {

@@ -62,9 +62,11 @@ pub fn table(text: impl Display) {
     result(paint(&text.to_string(), stdout().colour));
 }
 
-/// Tells the user something, on standard error.
+/// Tells the user something, on standard error. Much of it was said by other programs, some of them in the sandbox: of
+/// control characters only ends of lines and tabs get to the terminal.
 pub fn say(text: impl Display) {
-    let _ = writeln!(std::io::stderr(), "{}", paint(&text.to_string(), stderr().colour));
+    let text = harmless(&text.to_string());
+    let _ = writeln!(std::io::stderr(), "{}", paint(&text, stderr().colour));
 }
 
 /// Tells the user something that deserves attention, on standard error.
@@ -96,6 +98,17 @@ pub fn ask(prompt: &str) -> Option<String> {
     }
 }
 
+/// Text of several lines, made safe for a terminal.
+fn harmless(text: &str) -> String {
+    let parts: Vec<String> = text.split_inclusive(['\n', '\t']).map(part).collect();
+    return parts.concat();
+
+    fn part(text: &str) -> String {
+        let end = text.trim_end_matches(['\n', '\t']).len();
+        format!("{}{}", printable(&text[..end]), &text[end..])
+    }
+}
+
 /// Text from the sandbox, made safe for a terminal: control characters are shown as escapes.
 pub fn printable(text: &str) -> String {
     text.chars()
@@ -112,6 +125,14 @@ pub fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_lines_and_tabs_get_to_the_terminal() {
+        assert_eq!(
+            harmless("a\tb\u{1b}[2J\r\n\nc\u{9b}\n"),
+            "a\tb\\u{1b}[2J\\r\n\nc\\u{9b}\n"
+        );
+    }
 
     #[test]
     fn colours_are_for_terminals_and_for_those_who_ask() {

@@ -13,6 +13,9 @@ const TERMINAL_VARIABLES: &[&str] = &["TERM", "COLORTERM", "TERM_PROGRAM", "LANG
 /// What the base image's entry point sets up and `docker exec` would skip: CUDA forward compatibility.
 pub const CARRIED: &[&str] = &["LD_LIBRARY_PATH", "_CUDA_COMPAT_STATUS"];
 
+/// Codex as it is entered: on its read-only mount. By name, root inside would have put another before it on the PATH.
+pub const BINARY: &str = "/opt/codex/bin/codex";
+
 /// Codex with the sandbox's own settings first and the user's arguments last, so that theirs win.
 ///
 /// The container is the sandbox: Codex's inner one cannot start under Docker's default seccomp profile and would hide
@@ -25,7 +28,7 @@ pub fn codex(disable: &[String], user: &[String]) -> Vec<String> {
         "check_for_update_on_startup=false",
         r#"projects={"/workspace"={trust_level="trusted"}}"#,
     ];
-    let mut words = vec!["codex".to_owned()];
+    let mut words = vec![BINARY.to_owned()];
     words.extend(
         settings
             .iter()
@@ -72,7 +75,10 @@ mod tests {
             &["-c".into(), "mcp_servers.a.enabled=false".into()],
             &["-s".into(), "read-only".into()],
         );
-        assert_eq!(words[..3], ["codex", "-c", r#"sandbox_mode="danger-full-access""#]);
+        assert_eq!(
+            words[..3],
+            ["/opt/codex/bin/codex", "-c", r#"sandbox_mode="danger-full-access""#]
+        );
         assert_eq!(words[words.len() - 2..], ["-s", "read-only"]);
     }
 }

@@ -19,7 +19,15 @@ pub const WORKSPACE_INSIDE: &str = "/workspace";
 pub const CODEX_INSIDE: &str = "/usr/local/bin/codex";
 /// The PATH of the probe: the system's own directories, nothing of the agent's.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-const PYTHON: &str = "/usr/bin/python3";
+/// The image's interpreter, by a link on the read-only mount: it looks for a `pyvenv.cfg`, which would lead it to another
+/// library, beside the name by which it was started and above.
+const PYTHON: &str = "/sandbox/bin/python3";
+/// That link, below the mount.
+pub const PYTHON_LINK: &str = "bin/python3";
+/// What it leads to.
+pub const PYTHON_INSIDE: &str = "/usr/bin/python3";
+/// What the image's variables would have the loader and the C library of `env` read, before it clears them all.
+const UNSAID: [&str; 4] = ["LC_ALL=C", "LD_LIBRARY_PATH=", "LD_PRELOAD=", "LD_AUDIT="];
 /// Above the probe's own bound of 25 s, so that its own words come first.
 const BOUND: u64 = 30;
 
@@ -76,13 +84,20 @@ impl Request {
     }
 
     /// The command that runs the probe in a container, as the container's user: with a cleared environment and an
-    /// isolated interpreter, so that nothing an agent left in its home speaks for it.
+    /// isolated interpreter, so that nothing an agent left in its home speaks for it. Compiled copies are looked for below
+    /// a file, where none can be: a file of the read-only mount, for root inside makes a folder of `/dev/null`. In the C
+    /// locale no converter of character sets is loaded.
     pub fn command(&self, container: &str) -> Command {
+        let unsaid = UNSAID.iter().flat_map(|variable| ["--env", variable]);
         Command::new("docker")
-            .args(["exec", container, "/usr/bin/env", "-i"])
+            .arg("exec")
+            .args(unsaid)
+            .args([container, "/usr/bin/env", "-i", "LC_ALL=C"])
             .arg(format!("PATH={PATH}"))
             .arg(format!("HOME={HOME_INSIDE}"))
-            .args([PYTHON, "-I", "-S", "-X", "pycache_prefix=/dev/null", PATH_INSIDE])
+            .args([PYTHON, "-I", "-S", "-X"])
+            .arg(format!("pycache_prefix={PATH_INSIDE}"))
+            .arg(PATH_INSIDE)
             .args(self.pairs())
             .timeout(BOUND)
     }
@@ -127,8 +142,9 @@ mod tests {
         let command = Request::new(&promise(), "n0").command("c1").to_string();
         assert_eq!(
             command,
-            "docker exec c1 /usr/bin/env -i 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
-             'HOME=/home/codex' /usr/bin/python3 -I -S -X 'pycache_prefix=/dev/null' /sandbox/probe.py nonce n0 entries 200 writable /workspace \
+            "docker exec --env 'LC_ALL=C' --env 'LD_LIBRARY_PATH=' --env 'LD_PRELOAD=' --env 'LD_AUDIT=' c1 /usr/bin/env -i \
+             'LC_ALL=C' 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
+             'HOME=/home/codex' /sandbox/bin/python3 -I -S -X 'pycache_prefix=/sandbox/probe.py' /sandbox/probe.py nonce n0 entries 200 writable /workspace \
              dataset /datasets/ssv2 writable /home/codex/.codex writable /workspace/.git read-only /opt/codex \
              writable /home/codex/.cache/pip workspace /workspace codex-version /usr/local/bin/codex env LD_LIBRARY_PATH env _CUDA_COMPAT_STATUS"
         );

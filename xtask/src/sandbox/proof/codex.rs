@@ -1,11 +1,9 @@
 //! Claims about what the sandbox is for: the workspace can be worked in, and Codex answers.
 
 use super::{Claim, Draft, HostWitness};
+use crate::sandbox::entering::BINARY;
 use crate::sandbox::probe::Inside;
 use crate::sandbox::promise::Promise;
-
-/// What `/usr/local/bin/codex` leads to inside.
-const BINARY: &str = "/opt/codex/bin/codex";
 
 pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<Claim> {
     vec![workspace(promise, inside, host), version(promise, inside, host)]

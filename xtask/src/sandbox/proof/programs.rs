@@ -13,12 +13,20 @@ use std::path::Path;
 /// The places of what the probe's start depends on: names, or for a folder all that lies in it. `*` ends a prefix.
 const WATCHED: &[&str] = &[
     "bin",
+    "etc",
     "lib",
     "lib64",
     "usr",
+    "usr/bin",
     "usr/bin/env",
     "usr/bin/python3*",
+    // Each of these, where it is there, leads the interpreter to a library elsewhere.
+    "usr/bin/Modules",
+    "usr/bin/lib",
+    "usr/bin/pybuilddir.txt",
     "usr/lib",
+    // The loader's own name lies in one of these, by the machine; where they are folders they are looked into.
+    "usr/lib/ld-linux*",
     "usr/lib64",
     "usr/lib/python3*",
     "usr/lib/x86_64-linux-gnu",
@@ -30,6 +38,8 @@ const WATCHED: &[&str] = &[
 
 /// Folders that are looked into, by the start of their path; of the others only the entry itself counts.
 const OPENED: &[&str] = &[
+    "lib64",
+    "usr/lib64",
     "usr/lib/python3",
     "usr/lib/x86_64-linux-gnu",
     "usr/lib/aarch64-linux-gnu",
@@ -57,6 +67,9 @@ const UNREAD: &str = "__pycache__";
 /// The most files that are looked at; an image has about 1,200.
 const MOST: usize = 50_000;
 
+/// The number by which the kernel knows an overlay: linux/magic.h.
+const OVERLAY: u64 = 0x794c_7630;
+
 /// The fingerprint of the watched files below the container's root: their names, sizes and times of change, which only
 /// the kernel sets. No file is read. `None` where the host may not look.
 ///
@@ -65,11 +78,19 @@ const MOST: usize = 50_000;
 pub fn fingerprint(root: &Path) -> Option<String> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = fs::open(root, flags, Mode::empty()).ok()?;
+    // In an overlay these two cannot be moved, and their times change with any first file that is installed below them.
+    // What would be put there and taken away again needs no look: the image has an `ld.so.preload` where its user is root
+    // (`docker/add_user.sh`), and the interpreter looks for no `pyvenv.cfg` there (`probe`).
+    let unmoved = ["etc", "usr"];
+    let overlay = u64::try_from(fs::fstatfs(&root).ok()?.f_type).ok()? == OVERLAY;
     let mut lines = Vec::new();
     let open = |path: &str| OPENED.iter().any(|open| path.starts_with(open));
     for watched in WATCHED {
         let Some(prefix) = watched.strip_suffix('*') else {
             look(root.as_fd(), watched, watched, open(watched), &mut lines)?;
+            if !(overlay && unmoved.contains(watched)) {
+                changed(root.as_fd(), watched, &mut lines);
+            }
             continue;
         };
         let (folder, start) = prefix.rsplit_once('/')?;
@@ -78,10 +99,24 @@ pub fn fingerprint(root: &Path) -> Option<String> {
             if name.starts_with(start) {
                 let path = format!("{folder}/{name}");
                 look(folder_fd.as_fd(), &name, &path, open(&path), &mut lines)?;
+                // Packages of the distribution lie in `python3`, and the probe's interpreter does not look there.
+                if name != "python3" {
+                    changed(folder_fd.as_fd(), &name, &mut lines);
+                }
             }
         }
     }
     Some(fingerprint::of(lines))
+}
+
+/// The time of change of a folder. What was put into it, answered in the place of the image's own, and was taken away
+/// again leaves no other trace; nor does a folder that was put aside and came back.
+fn changed(folder: BorrowedFd, name: &str, lines: &mut Vec<Vec<u8>>) {
+    if let Ok(stat) = fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)
+        && FileType::from_raw_mode(stat.st_mode) == FileType::Directory
+    {
+        lines.push([stat.st_ctime.to_le_bytes(), stat.st_ctime_nsec.to_le_bytes()].concat());
+    }
 }
 
 /// Looks at one name in an open folder; `path` is where that lies below the root, `open` whether a folder is looked into.
@@ -95,7 +130,7 @@ fn look(folder: BorrowedFd, name: &str, path: &str, open: bool, lines: &mut Vec<
     line.extend(stat.st_mode.to_le_bytes());
     let kind = FileType::from_raw_mode(stat.st_mode);
     if kind == FileType::Directory {
-        // The times of a folder change with compiled copies in it; what lies in it is looked at by itself.
+        // The times of any folder change with compiled copies in it; what lies in it is looked at by itself.
         lines.push(line);
         if open {
             let inner = opened(folder, name)?;
@@ -103,6 +138,9 @@ fn look(folder: BorrowedFd, name: &str, path: &str, open: bool, lines: &mut Vec<
                 if name != UNREAD && lines.len() < MOST {
                     let open = OPENED_WITHIN.contains(&name.as_str());
                     look(inner.as_fd(), &name, &format!("{path}/{name}"), open, lines)?;
+                    if open {
+                        changed(inner.as_fd(), &name, lines);
+                    }
                 }
             }
         }
@@ -171,11 +209,14 @@ mod tests {
             "usr/lib/python3.13/encodings",
             "usr/lib/x86_64-linux-gnu/glibc-hwcaps/x86-64-v3",
             "usr/lib/x86_64-linux-gnu/perl",
+            "usr/lib64",
             "etc",
         ] {
             fs::create_dir_all(root.path().join(dir)).unwrap();
         }
         fs::write(root.path().join("usr/bin/python3.13"), "elf").unwrap();
+        let loader = root.path().join("usr/lib64/ld-linux-x86-64.so.2");
+        std::os::unix::fs::symlink("../lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", loader).unwrap();
         fs::write(root.path().join("usr/lib/python3.13/os.py"), "").unwrap();
         root
     }
@@ -201,6 +242,9 @@ mod tests {
             "usr/lib/x86_64-linux-gnu/libm.so.6",
             "usr/lib/x86_64-linux-gnu/glibc-hwcaps/x86-64-v3/libm.so.6",
             "etc/ld.so.preload",
+            "usr/bin/pybuilddir.txt",
+            "usr/lib/ld-linux-aarch64.so.1",
+            "usr/lib64/libc.so.6",
         ] {
             let before = print();
             fs::write(root.path().join(harmful), "changed").unwrap();
@@ -210,6 +254,44 @@ mod tests {
         let before = print();
         fs::create_dir(root.path().join("usr/lib/python3.13/os")).unwrap();
         assert_ne!(print(), before);
+    }
+
+    #[test]
+    fn a_loader_of_another_name_is_seen() {
+        let root = image();
+        let before = fingerprint(root.path()).unwrap();
+        let loader = root.path().join("usr/lib64/ld-linux-x86-64.so.2");
+        fs::remove_file(&loader).unwrap();
+        std::os::unix::fs::symlink("/tmp/ld.so", &loader).unwrap();
+        assert_ne!(fingerprint(root.path()).unwrap(), before);
+    }
+
+    #[test]
+    fn what_was_put_there_and_taken_away_again_is_seen() {
+        for place in [
+            "usr/bin/lib",
+            "usr/lib/python313.zip",
+            "usr/lib/python3.13/os",
+            "usr/lib/python3.13/encodings/utf_8",
+            "usr/lib/x86_64-linux-gnu/glibc-hwcaps/x86-64-v4",
+        ] {
+            let root = image();
+            let before = fingerprint(root.path()).unwrap();
+            let path = root.path().join(place);
+            fs::write(&path, "").unwrap();
+            fs::remove_file(&path).unwrap();
+            assert_ne!(fingerprint(root.path()).unwrap(), before, "{place}");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_was_put_aside_and_came_back_is_seen() {
+        let root = image();
+        let before = fingerprint(root.path()).unwrap();
+        let (there, aside) = (root.path().join("usr/bin"), root.path().join("aside"));
+        fs::rename(&there, &aside).unwrap();
+        fs::rename(&aside, &there).unwrap();
+        assert_ne!(fingerprint(root.path()).unwrap(), before);
     }
 
     #[test]

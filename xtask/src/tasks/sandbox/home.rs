@@ -9,8 +9,10 @@ use crate::sandbox::codex_home::{self, Mirror, Mode};
 use crate::sandbox::login::{self, Outcome};
 use crate::sandbox::nofollow::Dir;
 use crate::sandbox::places::Places;
+use crate::sandbox::probe;
 use crate::sandbox::settings::Settings;
 use crate::smoke;
+use crate::step::Step;
 use anyhow::{Context as _, Result};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -150,9 +152,22 @@ pub fn guest(places: &Places, network: &HostNetwork) -> Result<()> {
     for (name, text) in GUEST_FILES.iter().chain(smoke::request::FILES) {
         write_new(&guest.join(name), text.as_bytes())?;
     }
+    link_new(&guest.join(probe::PYTHON_LINK), probe::PYTHON_INSIDE)?;
     let Some(ca) = &network.ca else { return Ok(()) };
     let bytes = std::fs::read(ca).with_context(|| format!("cannot read the CA bundle `{}`", ca.display()))?;
     write_new(&guest.join("ca.pem"), &bytes)
+}
+
+/// Makes a link, with its directory, where it is not there.
+fn link_new(path: &Path, to: &str) -> Result<()> {
+    if std::fs::read_link(path).is_ok_and(|old| old == Path::new(to)) {
+        return Ok(());
+    }
+    exec::all(&[Step::Remove {
+        path: path.to_path_buf(),
+    }])?;
+    path.parent().map_or(Ok(()), |dir| exec::create_dir(dir, 0o755))?;
+    std::os::unix::fs::symlink(to, path).with_context(|| format!("cannot make the link `{}`", path.display()))
 }
 
 /// Writes a file only where its text differs: a running container reads these.
