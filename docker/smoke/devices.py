@@ -5,7 +5,7 @@ from __future__ import annotations
 from smoke import cuda, targets
 from smoke.child import Failed, Run
 from smoke.nvml import Nvml
-from smoke.tensors import cuda_devices
+from smoke.tensors import cuda_devices, device_count
 from smoke.torch_server import arch_list
 
 
@@ -42,7 +42,7 @@ def check_count(run: Run):
     torch.cuda.init()  # raises with the cause, where `device_count` only says 0
     with Nvml() as nvml:
         seen = nvml.count()
-    values = {"nvml": seen, "torch": torch.cuda.device_count(), "expected": run.request.gpus}
+    values = {"nvml": seen, "torch": device_count(torch), "expected": run.request.gpus}
     if fault := count_fault(seen, values["torch"], run.request.gpus):
         raise Failed(fault, values)
     return f"{seen} device(s), by NVML and by torch", values
