@@ -224,6 +224,11 @@ pub const KNOWN: &[Known] = &[
         "give TMPDIR a directory that does",
     ),
     gpu(
+        &["ncclUnhandledCudaError", "ncclSystemError"],
+        "NCCL could not connect the GPUs: it lacks shared memory, or memory of a NUMA node that a container may not have",
+        "NCCL_CUMEM_HOST_ENABLE=0 and a larger `shm_size`; NCCL_DEBUG=WARN says more",
+    ),
+    gpu(
         &["uncorrectable ECC error", "CUDA_ERROR_ECC_UNCORRECTABLE"],
         "the GPU's memory is damaged",
         "`nvidia-smi -q -d ECC,ROW_REMAPPER`; reset the GPU or have it replaced",
@@ -322,6 +327,12 @@ mod tests {
         ),
         ("No devices were found", "open kernel modules", false),
         ("NVML sees 2 device(s) and torch sees 1", "MIG", false),
+        (
+            "rank 1: DistBackendError: NCCL error in: ProcessGroupNCCL.cpp:268, unhandled cuda error\n\
+          ncclUnhandledCudaError: Call to CUDA function failed.",
+            "NCCL_CUMEM_HOST_ENABLE",
+            false,
+        ),
         (
             "RuntimeError: CUDA error: all CUDA-capable devices are busy or unavailable",
             "-c DEFAULT",
