@@ -59,11 +59,11 @@ def check_native(run: Run):
     if os.environ.get("CUDA_DISABLE_PTX_JIT") != "1" or "CUDA_FORCE_PTX_JIT" in os.environ:
         raise Failed("the environment does not forbid the driver to compile PTX")
     torch.cuda.init()
-    source = generator(torch, run, "aten")
-    measured = [found for device in cuda_devices(torch) for found in compute(torch, device, source)]
+    source, devices = generator(torch, run, "aten"), cuda_devices(torch)
+    measured = [found for device in devices for found in compute(torch, device, source)]
     control = refusal(run.request.arch)
     values = {"measured": measured, "seed": run.request.seed, "ptx_only_module": control}
-    return f"ATen without PTX JIT on {torch.cuda.device_count()} device(s); a module of PTX alone: {control}", values
+    return f"ATen without PTX JIT on {len(devices)} device(s); a module of PTX alone: {control}", values
 
 
 CHECKS = {"aten.native": check_native}

@@ -19,6 +19,11 @@ class CudaError(RuntimeError):
         self.status, self.name = status, name
 
 
+def named(name: bytes, identity: bytes) -> str:
+    """The UUID as NVIDIA's tools write it: the driver tells an instance of a partitioned GPU by its name."""
+    return f"{'MIG' if b' MIG ' in name else 'GPU'}-{uuid.UUID(bytes=identity)}"
+
+
 class Driver:
     """`libcuda.so.1`. Raises OSError where there is none."""
 
@@ -61,7 +66,7 @@ class Driver:
         return {
             "index": index,
             "name": name.value.decode("utf-8", "replace"),
-            "uuid": f"GPU-{uuid.UUID(bytes=identity.raw)}",
+            "uuid": named(name.value, identity.raw),
             "capability": f"{major}.{minor}",
             "memory_bytes": memory.value,
         }
@@ -99,7 +104,8 @@ class Driver:
                 output = ctypes.create_string_buffer(size)
                 self.call("cuMemcpyDtoH_v2", output, memory, c_size_t(size))
             finally:
-                self.call("cuMemFree_v2", memory)
+                # After a fault of the kernel these two fail as well: what matters is what came first.
+                self.lib.cuMemFree_v2(memory)
             return version, output.raw[: 4 * n], output.raw[4 * n :]
         finally:
-            self.call("cuDevicePrimaryCtxRelease_v2", handle)
+            self.lib.cuDevicePrimaryCtxRelease_v2(handle)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
+
 from smoke import cuda, targets
 from smoke.child import Failed, Run
 from smoke.nvml import Nvml
-from smoke.tensors import cuda_devices
+from smoke.tensors import cuda_devices, device_count
 from smoke.torch_server import arch_list
 
 
-def count_fault(nvml: int, torch: int, wanted: int | None) -> str | None:
+def count_fault(nvml: int, torch: int, wanted: int | None, hidden: str | None = None) -> str | None:
+    """`hidden` is what CUDA_VISIBLE_DEVICES says; NVML does not mind it."""
     if torch == 0:
         return f"torch sees no device (NVML sees {nvml})"
     if nvml != torch:
-        return f"NVML sees {nvml} device(s) and torch sees {torch}"
+        why = "" if hidden is None else f", which CUDA_VISIBLE_DEVICES=`{hidden}` tells to look at no others"
+        return f"NVML sees {nvml} device(s) and torch sees {torch}{why}"
     if wanted is not None and torch != wanted:
         return f"{torch} device(s) are visible, and {wanted} were asked for"
     return None
@@ -42,8 +46,8 @@ def check_count(run: Run):
     torch.cuda.init()  # raises with the cause, where `device_count` only says 0
     with Nvml() as nvml:
         seen = nvml.count()
-    values = {"nvml": seen, "torch": torch.cuda.device_count(), "expected": run.request.gpus}
-    if fault := count_fault(seen, values["torch"], run.request.gpus):
+    values = {"nvml": seen, "torch": device_count(torch), "expected": run.request.gpus}
+    if fault := count_fault(seen, values["torch"], run.request.gpus, os.environ.get("CUDA_VISIBLE_DEVICES")):
         raise Failed(fault, values)
     return f"{seen} device(s), by NVML and by torch", values
 
@@ -80,6 +84,7 @@ def has_nccl(torch) -> bool:
 def check_cudnn(run: Run):
     import torch
 
+    cuda_devices(torch)  # without one the versions can be read, and nothing shows that they work
     if not torch.backends.cudnn.is_available():
         raise Failed("torch has no cuDNN")
     built = ".".join(map(str, torch._C._cudnn.getCompileVersion()))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import time
 
-from smoke.child import Failed, Run, Skip, raw
+from smoke import cuda
+from smoke.child import Failed, Run, Skip, aside, raw
 from smoke.tensors import synchronized
 
 WORDS = 1 << 20
@@ -13,29 +14,14 @@ PRIME = 8191
 
 
 def visible() -> int:
-    """Asked in a process of its own: one that has started CUDA cannot fork ranks."""
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if not pid:
-        answer = b"failed"
-        try:
-            from smoke import cuda
+    """Asked aside: this process forks ranks, and must not start CUDA itself."""
 
-            driver = cuda.Driver()
-            driver.init()
-            answer = str(driver.count()).encode()
-        except (OSError, RuntimeError) as err:
-            answer = raw(err).encode()
-        finally:
-            os.write(writer, answer)
-            os._exit(0)
-    os.close(writer)
-    text = os.read(reader, 4096).decode()
-    os.close(reader)
-    os.waitpid(pid, 0)
-    if not text.isdigit():
-        raise Failed(text or "the devices could not be counted")
-    return int(text)
+    def count() -> int:
+        driver = cuda.Driver()
+        driver.init()
+        return driver.count()
+
+    return aside(count)
 
 
 def term(torch, rank: int, device=None):

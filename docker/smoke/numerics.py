@@ -1,8 +1,9 @@
 """Products, convolutions and attention against fp64 on the CPU, in shapes drawn by the run's seed.
 
-Tolerances are relative, of the whole result (root of mean squares); a single element may be off by `WORST` times that.
-They lie between the error of the precision that is asked for and the error of the next coarser one: fp32 with TF32
-switched on unseen has an error of 3e-4 and fails where 5e-6 is the tolerance.
+Tolerances are relative, of the whole result (root of mean squares); a single element may be off by a multiple of that.
+They lie between the error of the precision that is asked for and the error of the next coarser one. Simulated, with
+the random sizes used here: TF32 has 3e-4 where inputs are rounded and 7.8e-4 where they are cut (both are seen in real
+hardware), bf16 2.3e-3; fp32 has 4e-7, or in a convolution by Winograd's transforms up to 2.5e-5 (tiles of 9x9).
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from __future__ import annotations
 from smoke.child import Run
 from smoke.tensors import cuda_devices, exact, generator, near, normal, numbers, on, summary, synchronized
 
-MATMUL = {"fp32": 5e-6, "tf32": 1.5e-3, "fp16": 1e-3, "bf16": 8e-3}
-CONVOLUTION = 5e-5
+MATMUL = {"fp32": 5e-6, "tf32": 2.2e-3, "fp16": 1e-3, "bf16": 8e-3}
+CONVOLUTION = 1e-4
+# The errors of single elements vary more where transforms or weights of softmax stand between.
+CONVOLUTION_WORST, ATTENTION_WORST = 32, 16
 ATTENTION = {"fp16": (3e-3, 1e-2), "bf16": (2e-2, 6e-2)}  # forward, backward
 
 
@@ -73,14 +76,14 @@ def convolve(torch, device, draw, source, backward: bool, convolution=None) -> l
     what = f"conv2d {channels}->{filters}, {height}x{width}, {kernel}x{kernel} on {device}"
     if not backward:
         synchronized(torch, device)
-        return [near(torch, what, got, want.detach(), CONVOLUTION)]
+        return [near(torch, what, got, want.detach(), CONVOLUTION, CONVOLUTION_WORST)]
     direction = normal(torch, want.shape, source, torch.float32)
     got.backward(direction.to(device, torch.float32))
     want.backward(direction)
     synchronized(torch, device)
     names = ("of the input", "of the weights", "of the bias")
     return [
-        near(torch, f"{what}, gradient {name}", on(mine.grad, device), its.grad, CONVOLUTION)
+        near(torch, f"{what}, gradient {name}", on(mine.grad, device), its.grad, CONVOLUTION, CONVOLUTION_WORST)
         for name, mine, its in zip(names, inputs, wanted)
     ]
 
@@ -120,8 +123,8 @@ def attend(torch, device, kind: str, shape, source, attention=None) -> list[dict
     synchronized(torch, device)
     forward, backward = ATTENTION[kind]
     what = f"attention {kind} {'x'.join(map(str, shape))} on {device}"
-    return [near(torch, what, got, want.detach(), forward)] + [
-        near(torch, f"{what}, gradient of {name}", on(mine.grad, device), its.grad, backward)
+    return [near(torch, what, got, want.detach(), forward, ATTENTION_WORST)] + [
+        near(torch, f"{what}, gradient of {name}", on(mine.grad, device), its.grad, backward, ATTENTION_WORST)
         for name, mine, its in zip("qkv", inputs, wanted)
     ]
 

@@ -91,7 +91,7 @@ def _gpu(names: str, seconds: float = 60, needs: tuple[str, ...] = ()) -> tuple[
 
 
 _DRIVER = ("driver.present",)
-_NATIVE = (Check("driver.present"), *_gpu("native.code", 30, _DRIVER))
+_NATIVE = (Check("driver.present"), *_gpu("native.code", 60, _DRIVER))
 _HEALTH = _gpu("health.ecc health.throttle pcie.link", 15, _DRIVER)
 _GPU = (
     Check("driver.version"),
@@ -116,7 +116,7 @@ _VIDEO = (
 )
 
 GROUPS = (
-    Group("native", (Check("driver.present"), *_gpu("devices.served native.code", 30, _DRIVER)), modes=("native",)),
+    Group("native", (Check("driver.present"), *_gpu("devices.served native.code", 60, _DRIVER)), modes=("native",)),
     Group("native", (*_NATIVE, *_HEALTH)),
     Group("video", _VIDEO),
     Group("torch", (Check("versions.torch", False, 150),)),

@@ -1,6 +1,7 @@
 """Imports torch once, and forks the groups that use it from there.
 
-Nothing here may start CUDA: a fork of a process that has, cannot use it. `CUDA_DISABLE_PTX_JIT` is set before any
+Nothing here may start CUDA: a fork of a process that has, cannot use it, and torch takes some mere questions for a
+start. `CUDA_DISABLE_PTX_JIT` is set before any
 library of CUDA is loaded, so that the child that proves ATen's own code has it for sure; the others unset it.
 """
 
@@ -29,7 +30,7 @@ def judge(version: str, wanted: str | None) -> str | None:
 
 
 def arch_list(torch) -> list[str]:
-    """The targets torch was built for. `torch.cuda.get_arch_list` would start CUDA."""
+    """The targets torch was built for. Marks this process as one whose forks cannot use CUDA: see `child.aside`."""
     flags = getattr(torch._C, "_cuda_getArchFlags", lambda: None)()
     return flags.split() if flags else []
 
@@ -40,7 +41,7 @@ def check_version(run: Run):
     version = str(torch.__version__)
     cuda = torch.version.cuda
     run.channel.send(versions={"torch": version, "cuda": cuda})
-    values = {"torch": version, "cuda": cuda, "arch_list": arch_list(torch), "file": torch.__file__}
+    values = {"torch": version, "cuda": cuda, "arch_list": child.aside(lambda: arch_list(torch)), "file": torch.__file__}
     fault = judge(version, run.request.torch)
     if fault:
         raise Failed(fault, values)

@@ -55,7 +55,7 @@ CUresult cuInit(unsigned flags) {
 CUresult cuDeviceGetCount(int *count) { *count = DEVICES; return ready ? 0 : 3; }
 CUresult cuDeviceGet(CUdevice *device, int ordinal) { *device = 10 + ordinal; return ordinal < DEVICES ? 0 : 101; }
 CUresult cuDeviceGetName(char *name, int size, CUdevice device) {
-  snprintf(name, size, "Fake %d", device - 10);
+  snprintf(name, size, "Fake %d%s", device - 10, is("mig") ? " MIG 1g.10gb" : "");
   return 0;
 }
 CUresult cuDeviceGetUuid_v2(CUuuid *uuid, CUdevice device) { memset(uuid, device, sizeof *uuid); return 0; }
@@ -70,9 +70,10 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice device) {
   *context = (CUcontext)(size_t)device;
   return 0;
 }
-CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) { (void)device; __sync_fetch_and_sub(&held, 1); return 0; }
+/* As a real one: after a fault of a kernel everything fails. */
+CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) { (void)device; __sync_fetch_and_sub(&held, 1); return is("fault") ? 700 : 0; }
 CUresult cuCtxSetCurrent(CUcontext context) { return held && context ? 0 : 201; }
-CUresult cuCtxSynchronize(void) { return 0; }
+CUresult cuCtxSynchronize(void) { return is("fault") ? 700 : 0; }
 CUresult cuModuleLoadData(CUmodule *module, const void *image) {
   const unsigned char *bytes = image;
   unsigned flags;
@@ -91,7 +92,7 @@ CUresult cuFuncGetAttribute(int *value, CUfunction_attribute attribute, CUfuncti
   return 0;
 }
 CUresult cuMemAlloc_v2(CUdeviceptr *memory, size_t size) { *memory = (CUdeviceptr)(size_t)malloc(size); return 0; }
-CUresult cuMemFree_v2(CUdeviceptr memory) { free((void *)(size_t)memory); return 0; }
+CUresult cuMemFree_v2(CUdeviceptr memory) { free((void *)(size_t)memory); return is("fault") ? 700 : 0; }
 CUresult cuMemsetD32_v2(CUdeviceptr memory, unsigned value, size_t count) {
   for (size_t i = 0; i < count; i++) ((unsigned *)(size_t)memory)[i] = value;
   return 0;

@@ -94,6 +94,8 @@ class Driver(unittest.TestCase):
             ("older", "native.code", "BINARY_VERSION is 90, not 120"),
             ("constant", "native.code", "element 1 of 1048579 is wrong"),
             ("behind", "native.code", "the kernel wrote behind its output"),
+            # Where it happened, not the cleaning up that fails after it.
+            ("fault", "native.code", "cuCtxSynchronize: CUDA_ERROR_OTHER (700)"),
             ("empty", "native.code", "no native code was produced"),
         )
         with ThreadPoolExecutor(4) as pool:
@@ -107,6 +109,11 @@ class Driver(unittest.TestCase):
         found = self.report(arch="9.0")
         self.assertEqual(found["checks"][1]["status"], "failed")
         self.assertIn("Fake 0 has capability 12.0", found["checks"][1]["error"])
+
+    def test_an_instance_of_a_partitioned_gpu_is_named_as_nvidia_names_it(self):
+        found = self.report("mig")
+        self.assertEqual({check["status"] for check in found["checks"]}, {"passed"}, found["checks"])
+        self.assertEqual(found["devices"][1]["uuid"], "MIG-0b0b0b0b-0b0b-0b0b-0b0b-0b0b0b0b0b0b")
 
     def test_a_target_that_the_compiler_does_not_know_is_named(self):
         found = self.check("native.code", arch="12.1")

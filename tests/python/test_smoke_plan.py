@@ -1,10 +1,13 @@
 """What the GPU smoke plans, decides and prints, without a GPU and without torch."""
 
+import contextlib
 import importlib
 import json
+import sys
+import types
 import unittest
 
-from smoke import child, clips, devices, plan, report, supervise, targets, torch_server
+from smoke import child, clips, devices, plan, report, supervise, targets, tensors, torch_server
 
 ASKED = {
     "schema": 1,
@@ -166,6 +169,21 @@ class Targets(unittest.TestCase):
         self.assertIsNone(devices.count_fault(2, 2, 2))
         for counts in ((2, 1, None), (1, 1, 2), (1, 0, None), (0, 0, 0)):
             self.assertIsNotNone(devices.count_fault(*counts), counts)
+        self.assertIn("CUDA_VISIBLE_DEVICES=`1`", devices.count_fault(2, 1, None, "1"))
+
+    def test_cuda_is_asked_for_the_count_and_not_nvml_twice(self):
+        """`torch.cuda.device_count` asks NVML. Of GPUs that are partitioned it says more than CUDA can use."""
+        nvml = types.SimpleNamespace(count=lambda: 2)
+        cuda = types.SimpleNamespace(init=lambda: None, device_count=nvml.count)
+        usable = types.SimpleNamespace(_cuda_getDeviceCount=lambda: 1)
+        torch = types.SimpleNamespace(cuda=cuda, _C=usable, device=lambda *device: device)
+        sys.modules["torch"] = torch
+        self.addCleanup(sys.modules.pop, "torch")
+        self.addCleanup(setattr, devices, "Nvml", devices.Nvml)
+        devices.Nvml = lambda: contextlib.nullcontext(nvml)
+        found = child.outcome(devices.check_count, child.Run(request(), None, None))
+        self.assertIn("NVML sees 2 device(s) and torch sees 1", found["error"])
+        self.assertEqual(tensors.cuda_devices(torch), [("cuda", 0)])
 
     def test_a_device_needs_the_arch_and_torch(self):
         self.assertIsNone(devices.served_fault("12.0", ["sm_120"], "12.1"))

@@ -225,6 +225,35 @@ class Supervision(unittest.TestCase):
         self.assertIn("SIGBUS", found["dead"]["error"])
         self.assertNotIn("torch", sys.modules)
 
+    def test_the_check_of_torch_leaves_its_forks_able_to_use_cuda(self):
+        """As torch with CUDA does it: to ask for its targets marks the process, and a fork of it is refused."""
+        torch, marked = types.ModuleType("torch"), []
+        torch.__version__, torch.__file__, torch.version = "2.6.0", "torch.py", types.SimpleNamespace(cuda="12.8")
+        torch.tensor = lambda _: types.SimpleNamespace(prod=lambda: types.SimpleNamespace(item=lambda: 12))
+        torch._C = types.SimpleNamespace(_cuda_getArchFlags=lambda: marked.append(1) or "sm_90 sm_120")
+        sys.modules["torch"] = torch
+        self.addCleanup(sys.modules.pop, "torch")
+
+        def uses_cuda(_):
+            if marked:
+                raise RuntimeError("Cannot re-initialize CUDA in forked subprocess")
+            return torch_server.arch_list(torch)[1], {}
+
+        found = self.with_torch(torch_server.check_version, gpu=uses_cuda)
+        self.assertEqual(found["versions.torch"]["values"]["arch_list"], ["sm_90", "sm_120"])
+        self.assertEqual((found["gpu"]["error"], found["gpu"]["evidence"]), (None, "sm_120"))
+
+    def test_what_is_asked_aside_is_told_or_its_error_is(self):
+        mine = []
+        self.assertEqual(child.aside(lambda: mine.append(1) or ["an", "answer"]), ["an", "answer"])
+        self.assertEqual(mine, [])
+        for function, text in (
+            (lambda: raises(None), "ValueError: no such luck"),
+            (lambda: os._exit(3), "ended without an answer"),
+        ):
+            with self.assertRaisesRegex(child.Failed, text):
+                child.aside(function)
+
     def test_a_group_that_ends_at_once_is_not_missed(self):
         for _ in range(5):
             found = self.with_torch(self.imports, gone=leaves)

@@ -204,6 +204,31 @@ pub const KNOWN: &[Known] = &[
         "raise `shm_size` in the settings",
     ),
     gpu(
+        &["device(s) and torch sees"],
+        "CUDA_VISIBLE_DEVICES hides GPUs, or they are partitioned (MIG): of several instances a program sees one",
+        "unset the variable; of a partitioned GPU give one instance (`--gpus MIG-UUID`)",
+    ),
+    gpu(
+        &[
+            "devices are busy or unavailable",
+            "device(s) is/are busy or unavailable",
+            "CUDA_ERROR_DEVICE_UNAVAILABLE",
+        ],
+        "another program holds the GPU, or its compute mode lets in one process at a time: the smoke test has several, \
+         as training has",
+        "end the other program (`nvidia-smi` shows it), or `sudo nvidia-smi -c DEFAULT`",
+    ),
+    gpu(
+        &["failed to map segment from shared object"],
+        "/tmp does not let code be run (`noexec`), and what was built there cannot be loaded",
+        "give TMPDIR a directory that does",
+    ),
+    gpu(
+        &["ncclUnhandledCudaError", "ncclSystemError"],
+        "NCCL could not connect the GPUs: it lacks shared memory, or memory of a NUMA node that a container may not have",
+        "NCCL_CUMEM_HOST_ENABLE=0 and a larger `shm_size`; NCCL_DEBUG=WARN says more",
+    ),
+    gpu(
         &["uncorrectable ECC error", "CUDA_ERROR_ECC_UNCORRECTABLE"],
         "the GPU's memory is damaged",
         "`nvidia-smi -q -d ECC,ROW_REMAPPER`; reset the GPU or have it replaced",

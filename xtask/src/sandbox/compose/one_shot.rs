@@ -109,6 +109,8 @@ mod tests {
             assert_eq!(service[key], base[key], "{key}");
         }
         assert_eq!(service["cap_drop"], json!(["ALL"]));
+        // Without SYS_NICE, NCCL's memory of a NUMA node is out of reach.
+        assert_eq!(service["environment"]["NCCL_CUMEM_HOST_ENABLE"], "0");
         assert_eq!(service["security_opt"], json!(["no-new-privileges:true"]));
         assert_eq!(service["network_mode"], "none");
         assert_eq!(service["user"], "1000:1000");

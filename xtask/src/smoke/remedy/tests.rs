@@ -65,6 +65,28 @@ const SEEN: &[(&str, &str, bool)] = &[
         false,
     ),
     ("No devices were found", "open kernel modules", false),
+    ("NVML sees 2 device(s) and torch sees 1", "MIG", false),
+    (
+        "rank 1: DistBackendError: NCCL error in: ProcessGroupNCCL.cpp:268, unhandled cuda error\n\
+      ncclUnhandledCudaError: Call to CUDA function failed.",
+        "NCCL_CUMEM_HOST_ENABLE",
+        false,
+    ),
+    (
+        "RuntimeError: CUDA error: all CUDA-capable devices are busy or unavailable",
+        "-c DEFAULT",
+        false,
+    ),
+    (
+        "cuDevicePrimaryCtxRetain: CUDA_ERROR_DEVICE_UNAVAILABLE (46): CUDA-capable device(s) is/are busy or unavailable",
+        "-c DEFAULT",
+        false,
+    ),
+    (
+        "ImportError: /tmp/gpu-smoke-x/extension/a.so: failed to map segment from shared object",
+        "TMPDIR",
+        false,
+    ),
     ("CUDA error: PTX JIT compilation was disabled", "--base REF", false),
     (
         "ValueError: Unknown CUDA arch (12.0) or GPU not supported",
