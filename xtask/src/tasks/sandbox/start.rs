@@ -151,19 +151,22 @@ fn create(cx: &Context, wish: &mut Wish) -> Result<Started> {
         image_id: Some(id),
         ..project.promise
     });
-    let (running, early) = exec::both(
-        || find(&container),
-        || early::ask(container.clone(), &entry, &wish.workspace, &wish.mirror),
-    );
-    let there = running.and_then(|running| {
+    // No agent has run inside yet: the programs are looked at while the probe is still busy.
+    let look = || {
         let missing = || {
             failed(format!(
                 "`docker compose up` ended well, and there is no container `{container}`"
             ))
         };
-        Ok((running.ok_or_else(missing)?, early?))
-    });
-    let (running, early) = there.inspect_err(|_| take_back(&container))?;
+        let running = find(&container)?.ok_or_else(missing)?;
+        let programs = entry::programs_now(&entry.promise, &running.inspect);
+        anyhow::Ok((running, programs))
+    };
+    let ask = || early::ask(container.clone(), &entry, &wish.workspace, &wish.mirror);
+    let (there, early) = exec::both(look, ask);
+    let there = there.and_then(|there| Ok((there, early?)));
+    let ((running, programs), early) = there.inspect_err(|_| take_back(&container))?;
+    let entry = Entry { programs, ..entry };
     Ok(Started {
         container,
         id: running.id,
@@ -225,11 +228,10 @@ pub fn prove(cx: &Context, wish: &Wish, started: &mut Started) -> Result<Proof> 
     }
     proof.claims.extend(native::claim(&started.entry));
     // After the answer: what was put in the interpreter's place to give it shows by its time of change ever after.
-    let programs = entry::programs_now(promise, &started.inspect);
-    if started.ours {
-        // No agent has run inside yet.
-        started.entry.programs.clone_from(&programs);
-    }
+    let programs = match started.ours {
+        true => started.entry.programs.clone(),
+        false => entry::programs_now(promise, &started.inspect),
+    };
     proof
         .claims
         .extend(entry::programs_claim(&started.entry, programs.as_deref()));
