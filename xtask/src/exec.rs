@@ -10,7 +10,7 @@
 
 mod watch;
 
-pub use watch::{process_tree, watch};
+pub use watch::{has_ended, process_tree, watch};
 
 use crate::error::failed;
 use crate::host::distro::Distro;

@@ -12,10 +12,7 @@ fn a_watched_command_is_ended_with_all_that_it_started() {
     let seen = watch(&command, |pid| Some(process_tree(pid)).filter(|tree| tree.len() == 3)).unwrap();
     let tree = seen.expect("a shell and two children");
     assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
-    let alive = |pid: &u32| {
-        fs::read_to_string(format!("/proc/{pid}/stat"))
-            .is_ok_and(|stat| !stat.contains(") Z ") && !stat.contains(") X "))
-    };
+    let alive = |pid: &u32| !has_ended(&pid.to_string());
     let deadline = Instant::now() + Duration::from_secs(2);
     while tree.iter().any(alive) && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(5));
@@ -51,4 +48,19 @@ fn a_watched_command_that_ends_or_hangs_has_no_answer() {
     let hangs = Command::new("sleep").arg("60").timeout(1);
     assert_eq!(watch(&hangs, |_| None::<u32>).unwrap(), None);
     assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_process_that_nobody_waits_for_has_ended() {
+    // The shell becomes `sleep`, which waits for none of its children.
+    let command = Command::new("sh")
+        .args(["-c", "sh -c 'exit 0' & exec sleep 30"])
+        .timeout(5);
+    let seen = watch(&command, |pid| {
+        let child = *process_tree(pid).get(1)?;
+        has_ended(&child.to_string()).then(|| fs::metadata(format!("/proc/{child}")).is_ok())
+    });
+    assert_eq!(seen.unwrap(), Some(true), "it is in the process table still");
+    assert!(has_ended("4194305"), "a number that no process can have");
+    assert!(!has_ended(&std::process::id().to_string()));
 }

@@ -77,3 +77,12 @@ pub fn process_tree(pid: u32) -> Vec<u32> {
     }
     tree
 }
+
+/// Whether a process runs no more. One that nobody waited for counts as ended: in a container whose first process is
+/// not an init it stays in the process table for good.
+pub fn has_ended(pid: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name comes in parentheses, and may hold any.
+    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+    matches!(state, None | Some('Z' | 'X'))
+}

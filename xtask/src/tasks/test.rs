@@ -120,11 +120,22 @@ fn read(cx: &Context, asked: Option<&str>, install: bool) -> Result<(Machine, bo
         Err(err) => Err(err),
     };
     let engine = ready.map_err(|err| err.to_string());
-    let gpus = engine.clone().and_then(|engine| {
-        let facts = gpu::read(&engine, cx.var("PATH"));
-        let route = gpu::route(&Gpus::All, &engine, &facts);
-        route.map(drop).map_err(|failure| failure.message)
-    });
+    let gpus = match &engine {
+        Ok(engine) => {
+            let facts = gpu::read(engine, cx.var("PATH"));
+            let route = gpu::route(&Gpus::All, engine, &facts);
+            route.map(drop).map_err(|failure| failure.message)
+        }
+        Err(why) => {
+            // That there is no GPU is the better reason.
+            let facts = gpu::read_devices(cx.var("PATH"));
+            Err(if facts.gpus.is_empty() {
+                gpu::silence(&facts)
+            } else {
+                why.clone()
+            })
+        }
+    };
     let acts = engine.and_then(|_| acts_as_others());
     Ok((
         Machine {

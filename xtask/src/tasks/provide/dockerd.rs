@@ -124,7 +124,7 @@ pub fn stop(cx: &Context) -> Result<bool> {
         &["sh", "-c", r#"kill "$0""#, &pid],
     ))])?;
     let began = Instant::now();
-    while Path::new("/proc").join(&pid).exists() {
+    while !exec::has_ended(&pid) {
         if began.elapsed() > Duration::from_secs(60) {
             return Err(failed(format!("dockerd ({pid}) does not stop")).into());
         }
