@@ -104,7 +104,7 @@ fn nothing_of_a_demo_is_nothing_to_clean() {
 fn a_tier_that_is_demanded_and_cannot_run_is_a_failure() {
     for (tier, why) in [
         ("engine", "this machine lacks"),
-        ("gpu", "this machine lacks"),
+        ("gpu", "no GPU that answers"),
         ("all", "this machine lacks"),
     ] {
         let place = watched();
