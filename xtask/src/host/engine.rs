@@ -166,9 +166,10 @@ pub fn look(cx: &Context) -> Result<Engine, Silence> {
         return Err(Silence::NoClient);
     }
     let query = |args: &[&str]| exec::capture(&Command::new("docker").args(args.iter().copied()));
-    let (version, info) = exec::both(
-        || query(&["version", "--format", "{{json .}}"]),
+    // `info` takes longest, since the client asks its plugins: it is started first.
+    let (info, version) = exec::both(
         || query(&["info", "--format", "{{json .}}"]),
+        || query(&["version", "--format", "{{json .}}"]),
     );
     let odd = |err: anyhow::Error| Silence::Odd(format!("{err:#}"));
     let (version, info) = (version.map_err(odd)?, info.map_err(odd)?);
