@@ -13,9 +13,6 @@ pub const CPU_PACKAGES: &str = include_str!("../../../docker/cpu-base.packages")
 /// The Debian release of the CPU base: the first with torch 2.6.
 pub const CPU_RELEASE: &str = "trixie";
 
-/// Debian's own mirror, for hosts that are not Debian.
-pub const DEFAULT_MIRROR: &str = "http://deb.debian.org/debian";
-
 /// The paths that are not unpacked into it, one dpkg pattern a line.
 const CPU_EXCLUDES: &str = include_str!("../../../docker/cpu-base.excludes");
 
@@ -51,13 +48,14 @@ pub fn cpu_reference() -> String {
 }
 
 /// The steps that make the CPU base: a tar by mmdebstrap, imported, then removed.
-pub fn cpu_steps(reference: &str, mirror: &str, scratch: &Path) -> Vec<Step> {
+pub fn cpu_steps(reference: &str, mirror: Option<&str>, scratch: &Path) -> Vec<Step> {
     let tar = scratch.join("cpu-base.tar");
     let tar_text = tar.to_string_lossy().into_owned();
     let bootstrap = Command::new("mmdebstrap")
         .args(cpu_options())
         .arg(format!("--include={}", lines(CPU_PACKAGES).join(",")))
-        .args([CPU_RELEASE, &tar_text, mirror]);
+        .args([CPU_RELEASE, &tar_text])
+        .args(mirror);
     let import = Command::new("docker").args([
         "image",
         "import",

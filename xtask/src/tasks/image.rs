@@ -155,7 +155,7 @@ fn inputs_of(tag: &str) -> Result<Option<Map<String, Value>>> {
 pub fn steps(cx: &Context, settings: &Settings, state: &State, wishes: Wishes) -> Vec<Step> {
     let mut steps = Vec::new();
     if needs_cpu_base(settings, state, wishes) {
-        steps.extend(base::cpu_steps(&state.inputs.base, &mirror(), &cx.scratch()));
+        steps.extend(base::cpu_steps(&state.inputs.base, mirror().as_deref(), &cx.scratch()));
     }
     let wishes = if settings.base.is_none() {
         own_base(wishes)
@@ -172,11 +172,12 @@ pub fn steps(cx: &Context, settings: &Settings, state: &State, wishes: Wishes) -
     steps
 }
 
-fn mirror() -> String {
+/// The mirror of Debian's packages that this host itself uses; a host that is not Debian has none, and `mmdebstrap` then
+/// takes Debian's own.
+fn mirror() -> Option<String> {
     let query = Command::new("apt-get").args(["indextargets", "--format", "$(SITE) $(ORIGIN) $(CREATED_BY)"]);
     let said = exec::capture(&query).ok().filter(exec::Output::ok);
     said.and_then(|said| base::mirror_of(&said.stdout))
-        .unwrap_or_else(|| base::DEFAULT_MIRROR.to_owned())
 }
 
 fn build(cx: &Context, settings: &Settings, state: &State, wishes: Wishes) -> Result<()> {
@@ -188,7 +189,7 @@ fn build(cx: &Context, settings: &Settings, state: &State, wishes: Wishes) -> Re
     }
     let docker = cx.root.join("docker");
     if needs_cpu_base(settings, state, wishes) {
-        exec::all(&base::cpu_steps(&state.inputs.base, &mirror(), &cx.scratch()))?;
+        exec::all(&base::cpu_steps(&state.inputs.base, mirror().as_deref(), &cx.scratch()))?;
         // The base's id is an input: the image is built with the id that it has now.
         let now = self::state(cx, settings, &User::read())?;
         let build = plan::build(&docker, &now.inputs, own_base(wishes), &network::read(cx));

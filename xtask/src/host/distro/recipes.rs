@@ -34,7 +34,10 @@ impl Distro {
         Some(vec![
             r"printf 'Package: *\nPin: release n=trixie\nPin-Priority: 100\n' | sudo tee /etc/apt/preferences.d/trixie"
                 .into(),
-            "echo 'deb http://deb.debian.org/debian trixie main' | sudo tee /etc/apt/sources.list.d/trixie.list".into(),
+            // The mirror is the one that this machine's own sources name.
+            "echo \"deb $(apt-get indextargets --format '$(SITE)' 'Label: Debian' 'Created-By: Packages' | head -n 1) trixie \
+             main\" | sudo tee /etc/apt/sources.list.d/trixie.list"
+                .into(),
             "sudo apt-get update".into(),
             format!("sudo apt-get install --no-install-recommends {}", names.join(" ")),
         ])
