@@ -7,7 +7,7 @@ use crate::sandbox::places::{self, Places};
 use crate::sandbox::probe::FileId;
 use crate::sandbox::promise::Promise;
 use crate::sandbox::proof::witness::CodexFile;
-use crate::sandbox::proof::{Claim, programs};
+use crate::sandbox::proof::{Claim, Verdict, programs};
 use anyhow::Result;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -91,6 +91,13 @@ pub fn programs_claim(entry: &Entry, now: Option<&str>) -> Option<Claim> {
     programs::judge(entry.promise.uid, entry.programs.as_deref(), now)
 }
 
+/// Whether Codex answered as promised. A shell may keep a container in which it did not: entering that again asks anew.
+pub fn answered(claims: &[Claim]) -> bool {
+    claims
+        .iter()
+        .any(|claim| claim.id == "codex.version" && claim.verdict == Verdict::Held)
+}
+
 fn codex_of(value: &Value) -> Option<CodexFile> {
     Some(CodexFile {
         id: FileId {
@@ -120,4 +127,21 @@ pub fn write(places: &Places, id: &str, entry: &Entry) -> Result<()> {
         "native": entry.native.as_ref().map(Claim::json),
     });
     exec::write_file(&places.entry, format!("{value:#}\n").as_bytes(), 0o600)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::proof::fixture::good;
+    use crate::sandbox::proof::judge;
+
+    #[test]
+    fn a_codex_that_did_not_answer_as_promised_is_not_known_by_its_file() {
+        let (promise, mut inside, host) = good();
+        assert!(answered(&judge(&promise, &inside, &host)));
+        let said = inside.codex.as_mut().unwrap();
+        (said.code, said.text) = ("127".into(), String::new());
+        assert!(!answered(&judge(&promise, &inside, &host)));
+        assert!(!answered(&[]));
+    }
 }

@@ -241,11 +241,8 @@ pub fn prove(cx: &Context, wish: &Wish, started: &mut Started) -> Result<Proof> 
     if started.ours {
         // Before any agent ran inside: what the image's entry point set up.
         started.entry.carried = inside.env.clone();
-        started.entry.codex = inside
-            .codex
-            .is_some()
-            .then(|| codex_file(&started.entry.promise))
-            .flatten();
+        let answered = entry::answered(&proof.claims);
+        started.entry.codex = answered.then(|| codex_file(&started.entry.promise)).flatten();
         entry::write(&wish.places, &started.id, &started.entry)?;
         for old in codex::prune(cx, &entry::mounted(cx)) {
             ui::say(format_args!(
