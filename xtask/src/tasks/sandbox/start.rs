@@ -165,7 +165,9 @@ fn create(cx: &Context, wish: &mut Wish) -> Result<Started> {
     let ask = || early::ask(container.clone(), &entry, &wish.workspace, &wish.mirror);
     let (there, early) = exec::both(look, ask);
     let there = there.and_then(|there| Ok((there, early?)));
-    let ((running, programs), early) = there.inspect_err(|_| take_back(&container))?;
+    let ((running, programs), early) = there.inspect_err(|_| {
+        take_back(&container, &container);
+    })?;
     let entry = Entry { programs, ..entry };
     Ok(Started {
         container,
@@ -195,14 +197,16 @@ fn up(project: &Project) -> Result<()> {
     if said.ok() {
         return Ok(());
     }
-    take_back(&project.container());
+    // What was half made is not left behind.
+    take_back(&project.container(), &project.container());
     Err(not_started::cannot_start(&said.stderr))
 }
 
-/// What was half made is not left behind.
-fn take_back(container: &str) {
-    let _ = exec::capture(&compose::remove(container));
-    let _ = exec::capture(&compose::remove_network(container));
+/// Removes a container, by its id or its name, and the network beside the one of that name. Returns whether it is gone.
+fn take_back(container: &str, name: &str) -> bool {
+    let removed = exec::capture(&compose::remove(container));
+    let _ = exec::capture(&compose::remove_network(name));
+    removed.is_ok_and(|said| said.ok())
 }
 
 /// Proves a container and saves the proof. Where nothing runs inside one that was there before, what comes from the
@@ -271,14 +275,13 @@ fn missing(mcp: &[McpServer], inside: &Inside) -> Vec<String> {
 /// Removes a container that this call started, with its network; one that ran before is left as it was.
 pub fn discard(started: &Started) {
     if started.ours {
-        let removed = exec::capture(&compose::remove(&started.id));
-        let _ = exec::capture(&compose::remove_network(&started.container));
-        match removed {
-            Ok(said) if said.ok() => ui::say(format_args!("removed `{}` again", started.container)),
-            _ => ui::warn(format_args!(
+        if take_back(&started.id, &started.container) {
+            ui::say(format_args!("removed `{}` again", started.container));
+        } else {
+            ui::warn(format_args!(
                 "`{}` could not be removed: `cargo xtask down`",
                 started.container
-            )),
+            ));
         }
     }
 }
