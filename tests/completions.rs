@@ -29,20 +29,8 @@ fn offered(place: &Place, before: &str, line: &str) -> Vec<String> {
     let manifest = format!("CARGO_MANIFEST_DIR={}", place.path("xtask").display());
     let home = format!("HOME={}", place.path("home").display());
     let program = format!("{before}\n{program}");
-    let words = [
-        "-i",
-        &home,
-        &manifest,
-        "PATH=/usr/bin:/bin",
-        "bash",
-        "--norc",
-        "-c",
-        &program,
-        "bash",
-        &dir,
-        &script,
-        line,
-    ];
+    let words =
+        ["-i", &home, &manifest, "PATH=/usr/bin:/bin", "bash", "--norc", "-c", &program, "bash", &dir, &script, line];
     proc::output("env", words).lines().map(str::to_owned).collect()
 }
 

@@ -41,10 +41,7 @@ fn to_enter_is_not_to_install() {
     let place = watched();
     let run = Xtask::at(&place).bare_path().args(["demo", "--yes"]).run().ended(3);
     let error = run.error();
-    assert!(
-        error.starts_with("error: this machine lacks an engine that answers, the Docker client"),
-        "{error}"
-    );
+    assert!(error.starts_with("error: this machine lacks an engine that answers, the Docker client"), "{error}");
     untouched(&place);
 }
 
@@ -57,16 +54,8 @@ fn an_engine_that_is_there_and_refuses_is_left_alone() {
     for said in refusals {
         let place = watched();
         FakeDocker::new().answer("version *", 1, "", said).install(&place);
-        let run = Xtask::at(&place)
-            .bare_path()
-            .args(["demo", "--yes", "--install-engine"])
-            .run()
-            .ended(3);
-        assert!(
-            run.error().starts_with("error: no Docker Engine answers: "),
-            "{}",
-            run.error()
-        );
+        let run = Xtask::at(&place).bare_path().args(["demo", "--yes", "--install-engine"]).run().ended(3);
+        assert!(run.error().starts_with("error: no Docker Engine answers: "), "{}", run.error());
         untouched(&place);
     }
 }
@@ -76,15 +65,9 @@ fn an_engine_that_cannot_keep_the_promises_is_refused_by_the_demo_too() {
     let place = watched();
     let mut docker = FakeDocker::new();
     docker.info["SecurityOptions"] = serde_json::json!(["name=rootless"]);
-    let docker = docker
-        .answer("compose version", 0, "", "")
-        .answer("buildx version", 0, "", "");
+    let docker = docker.answer("compose version", 0, "", "").answer("buildx version", 0, "", "");
     docker.install(&place);
-    let run = Xtask::at(&place)
-        .bare_path()
-        .args(["demo", "--yes", "--install-engine"])
-        .run()
-        .ended(3);
+    let run = Xtask::at(&place).bare_path().args(["demo", "--yes", "--install-engine"]).run().ended(3);
     assert!(run.error().contains("rootless"), "{}", run.error());
     untouched(&place);
 }
@@ -92,33 +75,18 @@ fn an_engine_that_cannot_keep_the_promises_is_refused_by_the_demo_too() {
 #[test]
 fn nothing_of_a_demo_is_nothing_to_clean() {
     let place = watched();
-    Xtask::at(&place)
-        .bare_path()
-        .args(["demo", "--clean"])
-        .run()
-        .success("", "nothing else of the demo is left\n");
+    Xtask::at(&place).bare_path().args(["demo", "--clean"]).run().success("", "nothing else of the demo is left\n");
     untouched(&place);
 }
 
 #[test]
 fn a_tier_that_is_demanded_and_cannot_run_is_a_failure() {
-    for (tier, why) in [
-        ("engine", "this machine lacks"),
-        ("gpu", "no GPU that answers"),
-        ("all", "this machine lacks"),
-    ] {
+    for (tier, why) in [("engine", "this machine lacks"), ("gpu", "no GPU that answers"), ("all", "this machine lacks")]
+    {
         let place = watched();
         place.program("python3", "");
-        let run = Xtask::at(&place)
-            .bare_path()
-            .args(["test", "--tier", tier])
-            .run()
-            .ended(3);
-        assert!(
-            run.error().contains("tier was asked for and cannot run here"),
-            "{}",
-            run.error()
-        );
+        let run = Xtask::at(&place).bare_path().args(["test", "--tier", tier]).run().ended(3);
+        assert!(run.error().contains("tier was asked for and cannot run here"), "{}", run.error());
         assert!(run.error().contains(why), "{}", run.error());
         untouched(&place);
     }
@@ -128,10 +96,6 @@ fn a_tier_that_is_demanded_and_cannot_run_is_a_failure() {
 fn a_machine_without_the_programs_of_the_default_tier_is_told_which() {
     let place = watched();
     let run = Xtask::at(&place).bare_path().args(["test"]).run().ended(3);
-    assert!(
-        run.error().starts_with("error: this machine lacks `python3`"),
-        "{}",
-        run.error()
-    );
+    assert!(run.error().starts_with("error: this machine lacks `python3`"), "{}", run.error());
     untouched(&place);
 }

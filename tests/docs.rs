@@ -23,16 +23,8 @@ fn read(name: &str) -> String {
 fn documents() -> Vec<(String, String)> {
     let docs = fs::read_dir(repository().join("docs")).expect("docs/");
     let names = docs.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
-    let pages = names
-        .filter(|name| name.ends_with(".md"))
-        .map(|name| format!("docs/{name}"));
-    let own = [
-        "README.md",
-        "ARCHITECTURE.md",
-        "CONTRIBUTING.md",
-        "CHANGELOG.md",
-        "workspace/README.md",
-    ];
+    let pages = names.filter(|name| name.ends_with(".md")).map(|name| format!("docs/{name}"));
+    let own = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "workspace/README.md"];
     let mut all: Vec<String> = pages.chain(own.map(str::to_owned)).collect();
     all.sort();
     all.into_iter().map(|name| (name.clone(), read(&name))).collect()
@@ -55,12 +47,7 @@ fn the_exit_codes_are_the_same_in_the_readme_and_in_the_code() {
             .map(|line| line.trim_start_matches("//!").trim())
             .filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | "))
             .filter(|(code, _)| code.parse::<u8>().is_ok())
-            .map(|(code, meaning)| {
-                (
-                    code.to_owned(),
-                    meaning.replace(": ", " (").trim_end_matches(')').to_owned(),
-                )
-            })
+            .map(|(code, meaning)| (code.to_owned(), meaning.replace(": ", " (").trim_end_matches(')').to_owned()))
             .collect()
     };
     let (code, readme) = (rows(read("xtask/src/error.rs")), rows(read("README.md")));
@@ -87,18 +74,13 @@ fn the_changelog_has_one_place_for_what_comes_next() {
 #[test]
 fn the_readme_quotes_the_transcript_as_it_is() {
     let (readme, transcript) = (read("README.md"), read("docs/demo-transcript.txt"));
-    let quote = readme
-        .split("```text\n")
-        .nth(1)
-        .and_then(|rest| rest.split("```").next());
+    let quote = readme.split("```text\n").nth(1).and_then(|rest| rest.split("```").next());
     let parts: Vec<&str> = quote.expect("a quote").split("…\n").collect();
     assert!(parts.len() > 3, "{parts:?}");
     let mut rest = transcript.as_str();
     for part in parts {
-        let end = rest
-            .find(part)
-            .unwrap_or_else(|| panic!("not in the transcript, or not there:\n{part}"))
-            + part.len();
+        let end =
+            rest.find(part).unwrap_or_else(|| panic!("not in the transcript, or not there:\n{part}")) + part.len();
         rest = &rest[end..];
     }
 }
@@ -116,10 +98,7 @@ fn the_smoke_tests_document_has_every_check_and_every_key_of_its_json() {
         let row = format!("| `{}` | {need} | {gpu} | {} |", check.id, check.what);
         assert!(text.contains(&row), "docs/gpu-smoke.md has no row `{row}`");
     }
-    let why = Advice {
-        cause: String::new(),
-        remedy: String::new(),
-    };
+    let why = Advice { cause: String::new(), remedy: String::new() };
     let request = Request {
         nonce: String::new(),
         arch: Arch::parse("12.0").expect("an architecture"),
@@ -132,21 +111,10 @@ fn the_smoke_tests_document_has_every_check_and_every_key_of_its_json() {
     };
     let outcome = Outcome::not_started(&request, why);
     let document = json::document(&Facts::default(), &request, None, &outcome);
-    let keys = |value: &serde_json::Value| {
-        value
-            .as_object()
-            .expect("an object")
-            .keys()
-            .cloned()
-            .collect::<Vec<_>>()
-    };
+    let keys = |value: &serde_json::Value| value.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
     let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| `")).collect();
     for key in keys(&document).into_iter().chain(keys(&document["checks"][0])) {
-        let named = |row: &&str| {
-            row.split(" | ")
-                .next()
-                .is_some_and(|first| first.contains(&format!("`{key}`")))
-        };
+        let named = |row: &&str| row.split(" | ").next().is_some_and(|first| first.contains(&format!("`{key}`")));
         assert!(rows.iter().any(named), "docs/gpu-smoke.md does not say what `{key}` is");
     }
 }

@@ -11,10 +11,7 @@ const BLACKWELL: &str = "#!/bin/sh\necho '0, GPU-aaaa, NVIDIA GeForce RTX 5090, 
 /// The doctor with `--json`, with no programs but those of the place and a data set.
 fn doctor<'a>(place: &'a Place, flags: &[&str]) -> Xtask<'a> {
     let dataset = format!("ssv2={}", place.path("ssv2").display());
-    Xtask::at(place)
-        .bare_path()
-        .args(["doctor", "--json", "--dataset", &dataset])
-        .args(flags.iter().copied())
+    Xtask::at(place).bare_path().args(["doctor", "--json", "--dataset", &dataset]).args(flags.iter().copied())
 }
 
 /// The finding of this id, whole.
@@ -95,12 +92,7 @@ fn podman_under_the_name_of_docker_is_refused() {
 #[test]
 fn an_engine_that_may_not_be_used_names_the_group() {
     let said = "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock\n";
-    let found = on(
-        FakeDocker::new().answer("*", 1, "", said),
-        3,
-        "engine.answers",
-        "broken",
-    );
+    let found = on(FakeDocker::new().answer("*", 1, "", said), 3, "engine.answers", "broken");
     // Which command it is depends on the groups of whoever runs the tests; `doctor/engine/tests.rs` has them all.
     assert!(found["found"].as_str().expect("text").contains("permission denied"));
     assert!(!found["mend"].as_array().expect("a list").is_empty());
@@ -137,10 +129,7 @@ fn wrong_settings_are_findings_beside_all_others() {
         .filter_map(|finding| finding["found"].as_str())
         .collect();
     assert_eq!(wrong.len(), 2, "{wrong:?}");
-    assert!(
-        wrong[0].contains("`dataset`") && wrong[1].contains("`--network wifi`"),
-        "{wrong:?}"
-    );
+    assert!(wrong[0].contains("`dataset`") && wrong[1].contains("`--network wifi`"), "{wrong:?}");
     assert_eq!(verdict(&run, "engine.answers"), "ok");
     assert_eq!(verdict(&run, "codex.program"), "ok");
 }
@@ -153,23 +142,11 @@ fn data_sets_that_cannot_be_mounted_are_named_each() {
     place.write("file", "");
     let given = |name: &str, path: &str| format!("{name}={}", place.path(path).display());
     let (empty, file, gone) = (given("empty", "empty"), given("file", "file"), given("gone", "gone"));
-    let flags = [
-        "--gpus",
-        "none",
-        "--dataset",
-        &empty,
-        "--dataset",
-        &file,
-        "--dataset",
-        &gone,
-    ];
+    let flags = ["--gpus", "none", "--dataset", &empty, "--dataset", &file, "--dataset", &gone];
     let run = doctor(&place, &flags).run().ended(2);
-    for (id, expected) in [
-        ("data.ssv2", "ok"),
-        ("data.empty", "broken"),
-        ("data.file", "broken"),
-        ("data.gone", "broken"),
-    ] {
+    for (id, expected) in
+        [("data.ssv2", "ok"), ("data.empty", "broken"), ("data.file", "broken"), ("data.gone", "broken")]
+    {
         assert_eq!(verdict(&run, id), expected, "{id}");
     }
 }
@@ -179,19 +156,10 @@ fn a_codex_that_an_agent_can_have_written_is_not_started() {
     let place = ready();
     roomy().install(&place);
     let started = place.path("started");
-    place.write(
-        "repo/workspace/codex",
-        format!("#!/bin/sh\ntouch '{}'\n", started.display()),
-    );
+    place.write("repo/workspace/codex", format!("#!/bin/sh\ntouch '{}'\n", started.display()));
     let codex = place.path("repo/workspace/codex");
-    std::process::Command::new("chmod")
-        .arg("755")
-        .arg(&codex)
-        .status()
-        .expect("chmod");
-    let run = doctor(&place, &["--gpus", "none", "--codex", &codex.display().to_string()])
-        .run()
-        .ended(2);
+    std::process::Command::new("chmod").arg("755").arg(&codex).status().expect("chmod");
+    let run = doctor(&place, &["--gpus", "none", "--codex", &codex.display().to_string()]).run().ended(2);
     assert_eq!(verdict(&run, "codex.program"), "broken");
     assert!(!started.exists(), "it was started");
 }
@@ -206,14 +174,9 @@ fn the_gpu_is_held_against_the_image_and_the_toolkit() {
     assert_eq!(verdict(&run, "gpu.image"), "ok");
     assert_eq!(verdict(&run, "gpu.toolkit"), "missing");
     place.program("nvidia-container-runtime-hook", "#!/bin/sh\n");
-    place.program(
-        "nvidia-ctk",
-        "#!/bin/sh\necho 'NVIDIA Container Toolkit CLI version 1.17.8'\n",
-    );
+    place.program("nvidia-ctk", "#!/bin/sh\necho 'NVIDIA Container Toolkit CLI version 1.17.8'\n");
     let dataset = format!("ssv2={}", place.path("ssv2").display());
-    let run = Xtask::at(&place)
-        .args(["doctor", "--json", "--dataset", &dataset])
-        .run();
+    let run = Xtask::at(&place).args(["doctor", "--json", "--dataset", &dataset]).run();
     assert_eq!(verdict(&run, "gpu.toolkit"), "warning");
     // The hook, under systemd's cgroups: a reload takes the GPUs away.
     assert_eq!(verdict(&run, "gpu.cgroup"), "warning");
@@ -227,9 +190,6 @@ fn looking_changes_nothing_of_the_project_and_asks_the_engine_little() {
     assert!(!place.path("repo/target").exists());
     let mut asked = calls.lines();
     asked.sort();
-    let starts: Vec<&str> = asked
-        .iter()
-        .map(|line| line.split(']').next().unwrap_or_default())
-        .collect();
+    let starts: Vec<&str> = asked.iter().map(|line| line.split(']').next().unwrap_or_default()).collect();
     assert_eq!(starts, ["[image", "[info", "[version"]);
 }

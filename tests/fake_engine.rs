@@ -20,18 +20,8 @@ pub(crate) fn ready() -> Place {
 /// An engine with nothing in it, whose every build works.
 pub(crate) fn empty(docker: FakeDocker) -> FakeDocker {
     docker
-        .answer(
-            "container inspect *",
-            1,
-            "[]\n",
-            "Error response from daemon: No such container: x\n",
-        )
-        .answer(
-            "image inspect *",
-            1,
-            "[]\n",
-            "Error response from daemon: No such image: x\n",
-        )
+        .answer("container inspect *", 1, "[]\n", "Error response from daemon: No such container: x\n")
+        .answer("image inspect *", 1, "[]\n", "Error response from daemon: No such image: x\n")
         .answer("image ls *", 0, "", "")
         .answer("*build *", 0, "", "")
 }
@@ -40,10 +30,7 @@ pub(crate) fn empty(docker: FakeDocker) -> FakeDocker {
 pub(crate) fn sandbox<'a>(place: &'a Place, flags: &[&str]) -> Xtask<'a> {
     let dataset = format!("ssv2={}", place.path("ssv2").display());
     // The machine that runs the tests may have a GPU of its own.
-    Xtask::at(place)
-        .bare_path()
-        .args(["sandbox", "--yes", "--dataset", &dataset])
-        .args(flags.iter().copied())
+    Xtask::at(place).bare_path().args(["sandbox", "--yes", "--dataset", &dataset]).args(flags.iter().copied())
 }
 
 /// The sandbox on this engine, without GPUs.
@@ -57,14 +44,7 @@ fn on(place: &Place, docker: FakeDocker) -> Run<'_> {
 /// Of all that `docker` was asked, nothing makes, starts, stops or removes anything.
 #[track_caller]
 pub(crate) fn changes_nothing(calls: &Calls) {
-    let reads = [
-        "version",
-        "info",
-        "context",
-        "container][inspect",
-        "image][inspect",
-        "image][ls",
-    ];
+    let reads = ["version", "info", "context", "container][inspect", "image][inspect", "image][ls"];
     for line in calls.lines() {
         let read = reads.iter().any(|start| line[1..].starts_with(start));
         assert!(read, "{line} was called");
@@ -91,18 +71,15 @@ hint: unset DOCKER_HOST or `docker context use default`, and run this on the eng
 fn a_remote_engine_named_by_the_environment_is_refused() {
     let place = ready();
     let calls = empty(FakeDocker::new()).install(&place);
-    sandbox(&place, &["--gpus", "none"])
-        .env("DOCKER_HOST", "tcp://192.0.2.1:2376")
-        .run()
-        .exactly(
-            3,
-            "",
-            str![[r#"
+    sandbox(&place, &["--gpus", "none"]).env("DOCKER_HOST", "tcp://192.0.2.1:2376").run().exactly(
+        3,
+        "",
+        str![[r#"
 error: the engine at `tcp://192.0.2.1:2376` is remote: its files are not this machine's
 hint: unset DOCKER_HOST or `docker context use default`, and run this on the engine's own machine
 
 "#]],
-        );
+    );
     changes_nothing(&calls);
 }
 
@@ -156,12 +133,8 @@ hint: use an engine without `userns-remap`; this tool never changes an engine's 
 
 /// What Podman 4.3.1 answers under the name `docker`, asked with Docker's own formats.
 pub(crate) fn podman() -> FakeDocker {
-    let mut docker = FakeDocker::new().answer(
-        "container inspect *",
-        125,
-        "[]\n",
-        "Error: inspecting object: no such container x\n",
-    );
+    let mut docker =
+        FakeDocker::new().answer("container inspect *", 125, "[]\n", "Error: inspecting object: no such container x\n");
     docker.version = json!({"Client": {
         "APIVersion": "4.3.1", "Version": "4.3.1", "GoVersion": "go1.19.8", "GitCommit": "",
         "BuiltTime": "Thu Jan  1 00:00:00 1970", "Built": 0, "OsArch": "linux/amd64", "Os": "linux",
@@ -333,10 +306,7 @@ fn no_program_is_taken_from_the_workspace() {
     let place = ready();
     let calls = empty(FakeDocker::new()).install(&place);
     for name in ["docker", "git", "nvidia-smi", "codex"] {
-        let file = place.write(
-            &format!("repo/workspace/.venv/bin/{name}"),
-            "#!/bin/sh\ntouch \"$0.ran\"\nexit 1\n",
-        );
+        let file = place.write(&format!("repo/workspace/.venv/bin/{name}"), "#!/bin/sh\ntouch \"$0.ran\"\nexit 1\n");
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(file, mode).expect("an executable");
     }

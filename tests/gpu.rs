@@ -15,10 +15,7 @@ use xtask::smoke::checks;
 #[track_caller]
 fn demand() -> String {
     let uuids = query("uuid");
-    assert!(
-        uuids.starts_with("GPU-"),
-        "the gpu tier was asked for and no GPU answers: {uuids}"
-    );
+    assert!(uuids.starts_with("GPU-"), "the gpu tier was asked for and no GPU answers: {uuids}");
     uuids
 }
 
@@ -74,10 +71,7 @@ fn every_gpu_of_the_host_answers_inside() {
     let enter = |args: &[&str]| {
         let dataset = format!("ssv2={}", sandbox.dataset().display());
         let run = on_base(&sandbox.place, "sandbox", &capability()).on_path(sandbox.codex_dir());
-        run.args(["--dataset", &dataset, "--yes", "--"])
-            .args(args.iter().copied())
-            .run()
-            .ok()
+        run.args(["--dataset", &dataset, "--yes", "--"]).args(args.iter().copied()).run().ok()
     };
     enter(&["--version"]);
     let proof = sandbox.proof();
@@ -85,11 +79,7 @@ fn every_gpu_of_the_host_answers_inside() {
     for id in ["gpu.devices", "gpu.native-code"] {
         assert!(proof.with("held").iter().any(|held| held == id), "{id}");
     }
-    let run = enter(&[
-        "exec",
-        "--skip-git-repo-check",
-        "RUN: nvidia-smi --query-gpu=uuid --format=csv,noheader",
-    ]);
+    let run = enter(&["exec", "--skip-git-repo-check", "RUN: nvidia-smi --query-gpu=uuid --format=csv,noheader"]);
     assert!(run.stdout.contains(&uuids), "{}", run.stdout);
 }
 
@@ -142,24 +132,12 @@ fn is_caught(name: &str, file: &str, from: &str, to: &str, failed: &[&str]) {
 
 #[test]
 fn a_kernel_with_a_wrong_constant_is_caught() {
-    is_caught(
-        "constant",
-        "kernel.py",
-        "2654435761u",
-        "2654435763u",
-        &[checks::NATIVE_CODE],
-    );
+    is_caught("constant", "kernel.py", "2654435761u", "2654435763u", &[checks::NATIVE_CODE]);
 }
 
 #[test]
 fn a_wrong_constant_that_the_inside_agrees_with_is_caught_by_the_host() {
-    is_caught(
-        "agreed",
-        "kernel.py",
-        "2654435761",
-        "2654435763",
-        &[checks::NATIVE_CODE],
-    );
+    is_caught("agreed", "kernel.py", "2654435761", "2654435763", &[checks::NATIVE_CODE]);
 }
 
 #[test]

@@ -10,10 +10,7 @@ use snapbox::str;
 
 fn smoke<'a>(place: &'a Place, args: &[&str]) -> Xtask<'a> {
     // The machine that runs the tests may have a GPU of its own.
-    Xtask::at(place)
-        .bare_path()
-        .args(["gpu-smoke"])
-        .args(args.iter().copied())
+    Xtask::at(place).bare_path().args(["gpu-smoke"]).args(args.iter().copied())
 }
 
 /// A run on a GPU whose report is changed in this way, with its calls.
@@ -55,10 +52,7 @@ hint: pass `--gpus none`, or `--cpu`, to work without a GPU
     );
     changes_nothing(&calls);
     let report = json(&place);
-    assert_eq!(
-        (&report["verdict"], &report["exit_code"]),
-        (&"no-gpu".into(), &3.into())
-    );
+    assert_eq!((&report["verdict"], &report["exit_code"]), (&"no-gpu".into(), &3.into()));
     assert_eq!(status(&report, "native.code"), "not-run");
     assert_eq!(status(&report, "decord.vp9"), "not-run");
     assert_eq!(junit(&place).failures, 0);
@@ -89,23 +83,10 @@ fn a_gpu_that_passes_everything_ends_with_0() {
     let (run, _) = with_report(&place, "pass");
     let run = run.ok();
     assert!(run.stderr.contains("  a line of progress\n"), "{}", run.stderr);
-    assert!(
-        run.stdout
-            .contains("gpu 0     NVIDIA GeForce RTX 5090, 12.0, 32768 MiB, GPU-aaaa\n"),
-        "{}",
-        run.stdout
-    );
-    assert!(
-        run.stdout
-            .ends_with("passed: every required check; 33 passed, 2 not run\n"),
-        "{}",
-        run.stdout
-    );
+    assert!(run.stdout.contains("gpu 0     NVIDIA GeForce RTX 5090, 12.0, 32768 MiB, GPU-aaaa\n"), "{}", run.stdout);
+    assert!(run.stdout.ends_with("passed: every required check; 33 passed, 2 not run\n"), "{}", run.stdout);
     let report = json(&place);
-    assert_eq!(
-        (&report["verdict"], &report["exit_code"]),
-        (&"passed".into(), &0.into())
-    );
+    assert_eq!((&report["verdict"], &report["exit_code"]), (&"passed".into(), &0.into()));
     assert_eq!(report["image"]["id"], "sha256:1111");
     assert_eq!(report["image"]["digests"][0], "example/image@sha256:2222");
     assert_eq!(report["devices"][0]["uuid"], "GPU-aaaa");
@@ -148,11 +129,7 @@ fn a_kernel_that_is_not_native_fails() {
 
 #[test]
 fn an_error_is_shown_with_its_cause_and_remedy() {
-    fails_in(
-        "no kernel",
-        &["aten.native"],
-        "remedy: take a base image whose torch is built for this GPU",
-    );
+    fails_in("no kernel", &["aten.native"], "remedy: take a base image whose torch is built for this GPU");
 }
 
 /// There is no report that can be relied on: the run fails, and so does every check.
@@ -188,12 +165,7 @@ fn a_request_that_compose_drops_is_seen_and_nothing_is_started() {
     let place = host_with_gpu();
     let calls = fake_engine(&place, &Value::Null).install(&place);
     let run = smoke(&place, &["--image", "example/image"]).run().ended(1);
-    assert!(
-        run.stdout
-            .contains("problem: the engine has 0 requests for devices, not one"),
-        "{}",
-        run.stdout
-    );
+    assert!(run.stdout.contains("problem: the engine has 0 requests for devices, not one"), "{}", run.stdout);
     assert_eq!(calls.of(&["start"]), Vec::<String>::new());
     nothing_left(&place, &calls);
 }
@@ -205,24 +177,11 @@ fn a_gpu_that_the_engine_cannot_hand_out_is_the_hosts_matter() {
     let calls = FakeDocker::new()
         .answer("image inspect *", 0, "{\"Id\": \"sha256:1\"}", "")
         .answer("compose *", 1, "", said)
-        .answer(
-            "container rm *",
-            1,
-            "",
-            "Error response from daemon: No such container: x\n",
-        )
+        .answer("container rm *", 1, "", "Error response from daemon: No such container: x\n")
         .install(&place);
     let run = smoke(&place, &["--image", "example/image"]).args(FILES).run().ended(3);
-    assert!(
-        run.error().contains("could not select device driver"),
-        "{}",
-        run.error()
-    );
-    assert!(
-        run.error().contains("hint: install `nvidia-container-toolkit`"),
-        "{}",
-        run.error()
-    );
+    assert!(run.error().contains("could not select device driver"), "{}", run.error());
+    assert!(run.error().contains("hint: install `nvidia-container-toolkit`"), "{}", run.error());
     assert_eq!(json(&place)["verdict"], "no-gpu");
     nothing_left(&place, &calls);
 }
@@ -232,10 +191,7 @@ fn an_image_that_is_not_there_is_not_pulled() {
     let place = host_with_gpu();
     let calls = empty(FakeDocker::new()).install(&place);
     let run = smoke(&place, &["--image", "example/image"]).run().ended(1);
-    assert_eq!(
-        run.error(),
-        "error: this engine has no image `example/image`\nhint: `docker pull example/image`\n"
-    );
+    assert_eq!(run.error(), "error: this engine has no image `example/image`\nhint: `docker pull example/image`\n");
     changes_nothing(&calls);
 }
 
@@ -254,11 +210,7 @@ fn of_several_architectures_one_must_be_meant() {
     place.write("repo/sandbox.local.yaml", "arch_list: '9.0 12.0'\n");
     empty(FakeDocker::new()).install(&place);
     let run = smoke(&place, &["--cpu"]).run().ended(2);
-    assert!(
-        run.error().contains("`arch_list: 9.0 12.0` does not say"),
-        "{}",
-        run.error()
-    );
+    assert!(run.error().contains("`arch_list: 9.0 12.0` does not say"), "{}", run.error());
 }
 
 #[test]
@@ -279,10 +231,7 @@ fn under_github_actions_there_are_annotations_and_a_summary() {
         "{annotations:?}"
     );
     let summary = place.read("repo/summary.md");
-    assert!(
-        summary.starts_with("of another step\n## GPU smoke test: failed\n"),
-        "{summary}"
-    );
+    assert!(summary.starts_with("of another step\n## GPU smoke test: failed\n"), "{summary}");
     assert!(summary.contains("| FAILED | aten.native | 0.50 |"), "{summary}");
 }
 
@@ -292,12 +241,7 @@ fn a_dry_run_prints_what_would_run_and_runs_none_of_it() {
     place.write("ssv2/1.webm", "a clip");
     let calls = empty(FakeDocker::new()).install(&place);
     let dataset = format!("ssv2={}", place.path("ssv2").display());
-    let run = smoke(
-        &place,
-        &["--dry-run", "--image", "example/image", "--dataset", &dataset],
-    )
-    .run()
-    .ok();
+    let run = smoke(&place, &["--dry-run", "--image", "example/image", "--dataset", &dataset]).run().ok();
     changes_nothing(&calls);
     let text = run.stdout.as_str();
     for part in [

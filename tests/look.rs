@@ -10,11 +10,7 @@ use snapbox::str;
 /// Runs it in a terminal of so many columns and returns what the terminal got, without its carriage returns.
 #[track_caller]
 fn on_terminal(run: &Xtask, columns: usize) -> String {
-    let words: Vec<String> = run
-        .words()
-        .iter()
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
+    let words: Vec<String> = run.words().iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let line = format!("stty cols {columns} rows 30; {}", shell_words::join(&words));
     // `script` gives the command a terminal and ends with the command's own exit code.
     let (_, said, _) = proc::outcome("script", ["--quiet", "--return", "--command", &line, "/dev/null"]);
@@ -36,10 +32,7 @@ fn colours_are_on_terminals_only_and_can_be_had_or_refused() {
     assert_eq!(run().run().ended(2).stderr, PLAIN);
     assert_eq!(on_terminal(&run().env("TERM", "xterm"), 80), COLOURED);
     assert_eq!(on_terminal(&run().env("TERM", "xterm").env("NO_COLOR", "1"), 80), PLAIN);
-    assert_eq!(
-        on_terminal(&run().env("TERM", "xterm").env("CARGO_TERM_COLOR", "never"), 80),
-        PLAIN
-    );
+    assert_eq!(on_terminal(&run().env("TERM", "xterm").env("CARGO_TERM_COLOR", "never"), 80), PLAIN);
     assert_eq!(on_terminal(&run().env("TERM", "dumb"), 80), PLAIN);
     assert_eq!(run().env("CARGO_TERM_COLOR", "always").run().ended(2).stderr, COLOURED);
 }
@@ -67,18 +60,8 @@ fn running(place: &Place, gpus: &str) -> Calls {
         .answer("container inspect *", 0, &inspect.to_string(), "")
         .answer("volume ls *", 0, &volumes, "")
         .answer("top c0ffee *", 0, top, "")
-        .answer(
-            "exec c0ffee /bin/df *",
-            0,
-            "  Used  1B-blocks\n1048576 34359738368\n",
-            "",
-        )
-        .answer(
-            "exec c0ffee nvidia-smi *",
-            0,
-            "0, NVIDIA GeForce RTX 5090, 37, 10240, 32607\n",
-            "",
-        )
+        .answer("exec c0ffee /bin/df *", 0, "  Used  1B-blocks\n1048576 34359738368\n", "")
+        .answer("exec c0ffee nvidia-smi *", 0, "0, NVIDIA GeForce RTX 5090, 37, 10240, 32607\n", "")
         .install(place)
 }
 
@@ -112,10 +95,7 @@ state folder  [PLACE]/state/codex-sandbox/workspaces/workspace-[..]
     assert_eq!(report["shm"], json!({"used": 1 << 20, "size": 32u64 << 30}));
     assert_eq!(report["gpus"][0]["percent"], 37);
     assert_eq!(report["sessions"], json!(["/opt/codex/bin/codex exec x"]));
-    assert!(
-        report["uptime_s"].as_u64().is_some_and(|seconds| seconds > 0),
-        "{report}"
-    );
+    assert!(report["uptime_s"].as_u64().is_some_and(|seconds| seconds > 0), "{report}");
 }
 
 #[test]
@@ -134,17 +114,11 @@ fn the_status_fits_a_narrow_terminal() {
 fn a_container_that_does_not_answer_is_still_shown() {
     let place = Place::new();
     running(&place, "all");
-    let script = place
-        .read("bin/docker")
-        .replace("case \"$*\" in\n", "case \"$*\" in\nexec*) sleep 60;;\n");
+    let script = place.read("bin/docker").replace("case \"$*\" in\n", "case \"$*\" in\nexec*) sleep 60;;\n");
     place.program("docker", script);
     let start = std::time::Instant::now();
     let run = Xtask::at(&place).args(["status"]).run().ok();
-    assert!(
-        run.stdout.contains("running for") && !run.stdout.contains("shm "),
-        "{}",
-        run.stdout
-    );
+    assert!(run.stdout.contains("running for") && !run.stdout.contains("shm "), "{}", run.stdout);
     // Both questions hang, side by side.
     assert!(start.elapsed().as_secs() < 6, "{:?}", start.elapsed());
 }
@@ -154,11 +128,7 @@ fn a_sandbox_without_gpus_is_not_asked_for_them() {
     let place = Place::new();
     let calls = running(&place, "none");
     let run = Xtask::at(&place).args(["status"]).run().ok();
-    assert!(
-        run.stdout.contains("gpus          none\n") && !run.stdout.contains("RTX"),
-        "{}",
-        run.stdout
-    );
+    assert!(run.stdout.contains("gpus          none\n") && !run.stdout.contains("RTX"), "{}", run.stdout);
     assert_eq!(calls.of(&["exec", "c0ffee"]).len(), 1, "{:?}", calls.lines());
 }
 
@@ -176,15 +146,8 @@ hint: add `--yes`
 
 "#]],
     );
-    assert_eq!(
-        calls.of(&["volume", "rm"]).len() + calls.of(&["container", "rm"]).len(),
-        0
-    );
-    let plan = Xtask::at(&place)
-        .args(["down", "--caches", "--dry-run"])
-        .run()
-        .ok()
-        .stdout;
+    assert_eq!(calls.of(&["volume", "rm"]).len() + calls.of(&["container", "rm"]).len(), 0);
+    let plan = Xtask::at(&place).args(["down", "--caches", "--dry-run"]).run().ok().stdout;
     let uid = users::get_effective_uid();
     let remove = format!("docker volume rm codex-sandbox-cache-pip-u{uid}\n");
     assert!(plan.contains(&remove) && !plan.contains("precious"), "{plan}");

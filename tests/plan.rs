@@ -12,9 +12,8 @@ use serde_json::{Value, json};
 fn tag(place: &Place) -> String {
     empty(FakeDocker::new()).install(place);
     let plan = Xtask::at(place).args(["image", "--dry-run"]).run().ok().stdout;
-    let mut words = shell_words::split(plan.lines().next_back().expect("a build"))
-        .expect("a pasteable line")
-        .into_iter();
+    let mut words =
+        shell_words::split(plan.lines().next_back().expect("a build")).expect("a pasteable line").into_iter();
     words.find(|word| word == "--tag");
     words.next().unwrap_or_else(|| panic!("no tag in: {plan}"))
 }
@@ -68,21 +67,13 @@ fn a_dry_run_changes_nothing_and_ends_with_the_command_that_enters() {
     let place = ready();
     let calls = empty(FakeDocker::new()).install(&place);
     let before = listing(&place);
-    let run = sandbox(&place, &["--gpus", "none", "--dry-run", "--", "-m", "it's"])
-        .run()
-        .ok();
+    let run = sandbox(&place, &["--gpus", "none", "--dry-run", "--", "-m", "it's"]).run().ok();
     changes_nothing(&calls);
     assert_eq!(listing(&place), before);
-    assert!(
-        !place.path("state/codex-sandbox/workspaces").exists(),
-        "a sandbox was begun"
-    );
+    assert!(!place.path("state/codex-sandbox/workspaces").exists(), "a sandbox was begun");
     assert_eq!(run.stderr, "");
     let last = run.stdout.lines().next_back().expect("a plan");
-    assert!(
-        last.starts_with("docker exec ") && last.ends_with(r"-m 'it'\''s'"),
-        "{last}"
-    );
+    assert!(last.starts_with("docker exec ") && last.ends_with(r"-m 'it'\''s'"), "{last}");
     for never in ["--privileged", "docker.sock", "bypass"] {
         assert!(!run.stdout.contains(never), "the plan has `{never}`:\n{}", run.stdout);
     }
@@ -100,10 +91,7 @@ fn the_value_of_an_allowed_variable_is_in_no_text() {
     let place = ready();
     place.write("repo/sandbox.local.yaml", "env: [WANDB_API_KEY]\n");
     empty(FakeDocker::new()).install(&place);
-    let run = sandbox(&place, &["--gpus", "none", "--dry-run"])
-        .env("WANDB_API_KEY", "s3cret")
-        .run()
-        .ok();
+    let run = sandbox(&place, &["--gpus", "none", "--dry-run"]).env("WANDB_API_KEY", "s3cret").run().ok();
     assert!(run.stdout.contains("--env WANDB_API_KEY "), "{}", run.stdout);
     assert!(!run.stdout.contains("s3cret"), "{}", run.stdout);
 }

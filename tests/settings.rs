@@ -26,19 +26,14 @@ fn editor_takes(validator: &jsonschema::Validator, text: &str) -> bool {
 /// What the tool says of it.
 fn tool_takes(text: &str) -> bool {
     let resolve = |layer| settings::resolve(&Context::default(), &Flags::default(), &[layer]);
-    settings::parse(LOCAL_FILE, Path::new("/"), text)
-        .and_then(resolve)
-        .is_ok()
+    settings::parse(LOCAL_FILE, Path::new("/"), text).and_then(resolve).is_ok()
 }
 
 #[test]
 fn the_schema_is_what_the_table_of_settings_says() {
     let text = format!("{:#}\n", settings::schema::schema());
     let kept = Data::read_from(&repository().join(FILE), Some(snapbox::data::DataFormat::Text));
-    Assert::new()
-        .normalize_paths(false)
-        .action_env("SNAPSHOTS")
-        .eq(text, kept);
+    Assert::new().normalize_paths(false).action_env("SNAPSHOTS").eq(text, kept);
 }
 
 #[test]

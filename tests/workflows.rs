@@ -31,10 +31,7 @@ fn faults(workflow: &Value) -> Vec<String> {
     let text = include_str!("schemas/github-workflow.json");
     let schema: Value = serde_json::from_str(text).expect("the schema");
     let validator = jsonschema::validator_for(&schema).expect("a schema that can be used");
-    validator
-        .iter_errors(workflow)
-        .map(|err| format!("{} at {}", err, err.instance_path()))
-        .collect()
+    validator.iter_errors(workflow).map(|err| format!("{} at {}", err, err.instance_path())).collect()
 }
 
 #[test]
@@ -55,9 +52,7 @@ fn the_schema_sees_what_is_wrong_with_a_workflow() {
         ("/permissions/contents", json!("readonly")),
     ] {
         let mut workflow = workflow("gpu-smoke.yml");
-        *workflow
-            .pointer_mut(pointer)
-            .unwrap_or_else(|| panic!("nothing at {pointer}")) = value;
+        *workflow.pointer_mut(pointer).unwrap_or_else(|| panic!("nothing at {pointer}")) = value;
         assert_ne!(faults(&workflow), Vec::<String>::new(), "{pointer}");
     }
 }
@@ -84,17 +79,9 @@ fn every_job_is_bounded_and_may_only_read() {
         );
         let checkouts =
             steps(&workflow).filter(|step| step["uses"].as_str().is_some_and(|uses| uses.contains("checkout")));
-        assert!(
-            checkouts
-                .into_iter()
-                .all(|step| step["with"]["persist-credentials"] == false),
-            "{name}"
-        );
+        assert!(checkouts.into_iter().all(|step| step["with"]["persist-credentials"] == false), "{name}");
         // Text that others can choose reaches a script by the environment alone.
-        assert!(
-            scripts(&workflow).iter().all(|script| !script.contains("${{")),
-            "{name}"
-        );
+        assert!(scripts(&workflow).iter().all(|script| !script.contains("${{")), "{name}");
     }
 }
 
@@ -116,22 +103,13 @@ fn strangers_start_nothing_on_a_machine_of_your_own() {
 fn run_steps(place: &Place, env: &[(&str, &str)], code: u8) -> (Vec<i32>, String) {
     let log = place.path("cargo.log").display().to_string();
     let said = "printf 'said <b> & more\\n'; printf 'a warning\\n' >&2";
-    place.program(
-        "cargo",
-        format!("#!/bin/sh\nprintf '[%s]' \"$@\" >'{log}'\n{said}; exit {code}\n"),
-    );
+    place.program("cargo", format!("#!/bin/sh\nprintf '[%s]' \"$@\" >'{log}'\n{said}; exit {code}\n"));
     let summary = place.write("summary.md", "").display().to_string();
     let workflow = workflow("gpu-smoke.yml");
     let codes = scripts(&workflow).into_iter().map(|script| {
         let path = format!("PATH={}:/usr/bin:/bin", place.path("bin").display());
         let dir = place.dir().display().to_string();
-        let mut args = vec![
-            "-i".to_owned(),
-            "-C".into(),
-            dir,
-            path,
-            format!("GITHUB_STEP_SUMMARY={summary}"),
-        ];
+        let mut args = vec!["-i".to_owned(), "-C".into(), dir, path, format!("GITHUB_STEP_SUMMARY={summary}")];
         args.extend(env.iter().map(|(name, value)| format!("{name}={value}")));
         // As GitHub starts `shell: bash`.
         args.extend(["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script].map(str::to_owned));
@@ -148,10 +126,7 @@ fn the_smoke_tests_exit_code_is_the_steps_and_its_log_is_kept() {
     let files = "[--json][gpu-smoke.json][--junit][gpu-smoke.xml]";
     assert_eq!(called, format!("[xtask][gpu-smoke][--arch][9.0; id][--full]{files}"));
     let summary = place.read("summary.md");
-    assert!(
-        summary.contains("<pre>\nsaid &lt;b&gt; &amp; more\na warning\n</pre>"),
-        "{summary}"
-    );
+    assert!(summary.contains("<pre>\nsaid &lt;b&gt; &amp; more\na warning\n</pre>"), "{summary}");
     let (codes, called) = run_steps(&place, &[("ARCH", ""), ("FULL", "")], 0);
     assert_eq!((codes, called), (vec![0, 0], format!("[xtask][gpu-smoke]{files}")));
 }

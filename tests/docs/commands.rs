@@ -50,9 +50,7 @@ fn spans(text: &str) -> Vec<String> {
 /// Texts in fences of this language.
 fn fences<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
     let blocks = text.split("```").skip(1).step_by(2);
-    blocks
-        .filter_map(|block| block.strip_prefix(language)?.strip_prefix('\n'))
-        .collect()
+    blocks.filter_map(|block| block.strip_prefix(language)?.strip_prefix('\n')).collect()
 }
 
 fn without_comment(line: &str) -> &str {
@@ -88,10 +86,7 @@ fn every_other_line_to_type_is_of_a_known_program() {
             let words = shell_words::split(without_comment(line)).unwrap_or_else(|err| panic!("{name}: {line}: {err}"));
             let pipeline = words.split(|word| word == "|");
             for program in pipeline.map(|words| words.first().expect("a program")) {
-                assert!(
-                    PROGRAMS.contains(&program.as_str()),
-                    "{name}: `{line}` runs `{program}`"
-                );
+                assert!(PROGRAMS.contains(&program.as_str()), "{name}: `{line}` runs `{program}`");
             }
             seen += 1;
         }

@@ -34,11 +34,7 @@ fn sources() -> String {
 
 /// Whether a quoted text stands there. `…` is a value.
 fn is_said(sources: &str, quoted: &str) -> bool {
-    let parts: Vec<&str> = quoted
-        .split('…')
-        .map(str::trim)
-        .filter(|part| !part.is_empty())
-        .collect();
+    let parts: Vec<&str> = quoted.split('…').map(str::trim).filter(|part| !part.is_empty()).collect();
     let Some((first, rest)) = parts.split_first() else {
         return false;
     };
@@ -85,11 +81,7 @@ fn every_quoted_error_is_one_of_the_tools() {
     assert!(headings.len() > 40, "only {} were found", headings.len());
     let tables: Vec<String> = documents().iter().flat_map(|(_, text)| in_tables(text)).collect();
     assert!(tables.len() > 5, "only {} were found", tables.len());
-    let invented: Vec<&String> = headings
-        .iter()
-        .chain(&tables)
-        .filter(|text| !is_said(&sources, text))
-        .collect();
+    let invented: Vec<&String> = headings.iter().chain(&tables).filter(|text| !is_said(&sources, text)).collect();
     assert_eq!(invented, Vec::<&String>::new());
 }
 
@@ -98,10 +90,7 @@ fn what_the_readme_mentions_of_errors_is_explained_at_length() {
     let page = in_headings(&read("docs/troubleshooting.md"));
     for short in in_tables(&read("README.md")) {
         let part = short.split('…').next().unwrap_or_default().trim();
-        assert!(
-            page.iter().any(|long| long.contains(part)),
-            "`{short}` has no part of its own"
-        );
+        assert!(page.iter().any(|long| long.contains(part)), "`{short}` has no part of its own");
     }
 }
 

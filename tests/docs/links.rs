@@ -8,24 +8,12 @@ use std::path::Path;
 const MADE: [&str; 3] = [".devcontainer/.env", "target/", "workspaces/"];
 
 /// Directories and files of this repository, as a code span names them.
-const OWN: [&str; 8] = [
-    ".ci/",
-    ".config/",
-    ".devcontainer/",
-    "docker/",
-    "docs/",
-    "tests/",
-    "workspace/",
-    "xtask/",
-];
+const OWN: [&str; 8] = [".ci/", ".config/", ".devcontainer/", "docker/", "docs/", "tests/", "workspace/", "xtask/"];
 
 /// `[text](target)`, without those that lead out.
 fn links(text: &str) -> Vec<&str> {
     let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
-    targets
-        .map(|(target, _)| target)
-        .filter(|target| !target.contains("://"))
-        .collect()
+    targets.map(|(target, _)| target).filter(|target| !target.contains("://")).collect()
 }
 
 /// How a heading is named in a link.
@@ -42,22 +30,11 @@ fn every_link_leads_somewhere() {
         let dir = Path::new(&name).parent().expect("a directory");
         for link in links(&text) {
             let (path, part) = link.split_once('#').unwrap_or((link, ""));
-            let file = if path.is_empty() {
-                Path::new(&name).to_path_buf()
-            } else {
-                dir.join(path)
-            };
+            let file = if path.is_empty() { Path::new(&name).to_path_buf() } else { dir.join(path) };
             assert!(repository().join(&file).exists(), "{name} links to `{link}`");
-            let page = if part.is_empty() {
-                String::new()
-            } else {
-                read(&file.to_string_lossy())
-            };
+            let page = if part.is_empty() { String::new() } else { read(&file.to_string_lossy()) };
             let mut headings = page.lines().filter(|line| line.starts_with('#'));
-            assert!(
-                part.is_empty() || headings.any(|line| anchor(line) == part),
-                "{name}: no part `{link}`"
-            );
+            assert!(part.is_empty() || headings.any(|line| anchor(line) == part), "{name}: no part `{link}`");
             seen += 1;
         }
     }
@@ -68,10 +45,7 @@ fn every_link_leads_somewhere() {
 fn every_page_can_be_reached_from_the_readme() {
     let readme = read("README.md");
     for (name, _) in documents().iter().filter(|(name, _)| name.starts_with("docs/")) {
-        assert!(
-            links(&readme).contains(&name.as_str()),
-            "README.md does not link to {name}"
-        );
+        assert!(links(&readme).contains(&name.as_str()), "README.md does not link to {name}");
     }
 }
 
@@ -79,12 +53,7 @@ fn every_page_can_be_reached_from_the_readme() {
 fn every_file_of_the_repository_that_is_named_is_there() {
     let mut seen = 0;
     for (name, text) in documents() {
-        for span in text
-            .split('`')
-            .skip(1)
-            .step_by(2)
-            .filter(|span| !span.contains(char::is_whitespace))
-        {
+        for span in text.split('`').skip(1).step_by(2).filter(|span| !span.contains(char::is_whitespace)) {
             let own = OWN.iter().any(|dir| span.starts_with(dir));
             if own && !MADE.iter().any(|made| span.starts_with(made)) && !span.contains(['*', '{']) {
                 assert!(repository().join(span).exists(), "{name} names `{span}`");

@@ -30,44 +30,25 @@ fn is_refused(sandbox: &Sandbox, run: &crate::support::run::Run, ids: &[&str]) {
     for id in ids {
         assert!(run.error().contains(id), "`{id}` is not in: {}", run.error());
     }
-    assert_eq!(
-        sandbox.containers(),
-        Vec::<String>::new(),
-        "the container was left behind"
-    );
+    assert_eq!(sandbox.containers(), Vec::<String>::new(), "the container was left behind");
     assert!(run.stderr.contains("--project-name"), "{}", run.stderr);
-    let project = run
-        .stderr
-        .split("--project-name ")
-        .nth(1)
-        .and_then(|rest| rest.split(' ').next());
-    let networks = engine::docker([
-        "network",
-        "ls",
-        "--quiet",
-        "--filter",
-        &format!("name={}", project.unwrap_or("?")),
-    ]);
+    let project = run.stderr.split("--project-name ").nth(1).and_then(|rest| rest.split(' ').next());
+    let networks =
+        engine::docker(["network", "ls", "--quiet", "--filter", &format!("name={}", project.unwrap_or("?"))]);
     assert_eq!(networks, "", "the network was left behind");
 }
 
 /// A service in which one mount has another source, or other options.
 fn mount(source: &Path, target: &str, options: &str) -> BreakingDocker {
     let source = source.display();
-    BreakingDocker::service(&format!(
-        "volumes:\n  - {{type: bind, source: '{source}', target: {target}, {options}}}"
-    ))
+    BreakingDocker::service(&format!("volumes:\n  - {{type: bind, source: '{source}', target: {target}, {options}}}"))
 }
 
 #[test]
 fn another_host_name() {
     let script = "pid=$(\"$real\" inspect --format '{{.State.Pid}}' \"$container\")\n\
                   $as_root nsenter --target \"$pid\" --uts hostname other";
-    breaks(
-        &Sandbox::new(),
-        BreakingDocker::after_up(script),
-        &["container.identity"],
-    );
+    breaks(&Sandbox::new(), BreakingDocker::after_up(script), &["container.identity"]);
 }
 
 #[test]
@@ -78,11 +59,7 @@ fn a_group_that_was_not_promised() {
 
 #[test]
 fn a_capability() {
-    breaks(
-        &Sandbox::new(),
-        BreakingDocker::service("cap_add: [NET_RAW]"),
-        &["user.capabilities"],
-    );
+    breaks(&Sandbox::new(), BreakingDocker::service("cap_add: [NET_RAW]"), &["user.capabilities"]);
 }
 
 #[test]
@@ -105,11 +82,7 @@ fn no_filter_of_system_calls() {
 
 #[test]
 fn the_hosts_processes() {
-    breaks(
-        &Sandbox::new(),
-        BreakingDocker::service("pid: host"),
-        &["container.namespaces"],
-    );
+    breaks(&Sandbox::new(), BreakingDocker::service("pid: host"), &["container.namespaces"]);
 }
 
 #[test]
@@ -177,11 +150,7 @@ fn a_clip_that_is_a_link_into_the_workspace() {
 
 #[test]
 fn the_engines_socket() {
-    let docker = mount(
-        Path::new("/var/run/docker.sock"),
-        "/var/run/docker.sock",
-        "read_only: true",
-    );
+    let docker = mount(Path::new("/var/run/docker.sock"), "/var/run/docker.sock", "read_only: true");
     breaks(&Sandbox::new(), docker, &["container.mounts", "engine.no-socket"]);
 }
 
@@ -198,11 +167,7 @@ fn the_hosts_own_git_directory() {
     let workspace = sandbox.workspace();
     proc::output("git", ["init".as_ref(), "-q".as_ref(), workspace.as_os_str()]);
     let docker = mount(&workspace.join(".git"), "/workspace/.git", "read_only: false");
-    breaks(
-        &sandbox,
-        docker,
-        &["container.mounts", "git.airlock", "git.source", "host.out-of-reach"],
-    );
+    breaks(&sandbox, docker, &["container.mounts", "git.airlock", "git.source", "host.out-of-reach"]);
 }
 
 #[test]
@@ -216,11 +181,7 @@ fn a_workspace_that_cannot_be_written() {
 fn a_codex_home_that_cannot_be_written() {
     let sandbox = Sandbox::new();
     let docker = mount(&sandbox.place.mkdir("empty"), "/home/codex/.codex", "read_only: true");
-    breaks(
-        &sandbox,
-        docker,
-        &["codex-home.source", "codex-home.writable", "container.mounts"],
-    );
+    breaks(&sandbox, docker, &["codex-home.source", "codex-home.writable", "container.mounts"]);
 }
 
 #[test]
@@ -228,29 +189,17 @@ fn another_codex() {
     let sandbox = Sandbox::new();
     let package = codex::stand_in_package(&sandbox.place, "0.0.1");
     let docker = mount(&package, "/opt/codex", "read_only: true");
-    breaks(
-        &sandbox,
-        docker,
-        &["codex-package.source", "codex.version", "container.mounts"],
-    );
+    breaks(&sandbox, docker, &["codex-package.source", "codex.version", "container.mounts"]);
 }
 
 #[test]
 fn a_smaller_shared_memory() {
-    breaks(
-        &Sandbox::new(),
-        BreakingDocker::service("shm_size: 64m"),
-        &["limits.shm"],
-    );
+    breaks(&Sandbox::new(), BreakingDocker::service("shm_size: 64m"), &["limits.shm"]);
 }
 
 #[test]
 fn another_limit_of_processes() {
-    breaks(
-        &Sandbox::new(),
-        BreakingDocker::service("pids_limit: 9999"),
-        &["limits.pids"],
-    );
+    breaks(&Sandbox::new(), BreakingDocker::service("pids_limit: 9999"), &["limits.pids"]);
 }
 
 #[test]
@@ -261,11 +210,7 @@ fn a_smaller_stack() {
 
 #[test]
 fn another_network() {
-    breaks(
-        &Sandbox::new(),
-        BreakingDocker::service("network_mode: none"),
-        &["network.mode"],
-    );
+    breaks(&Sandbox::new(), BreakingDocker::service("network_mode: none"), &["network.mode"]);
 }
 
 #[test]
@@ -279,12 +224,7 @@ fn a_device_of_the_host() {
 fn a_shell_is_entered_after_saying_so() {
     let sandbox = Sandbox::new();
     BreakingDocker::service("cap_add: [NET_RAW]").install(&sandbox.place);
-    let run = sandbox
-        .task("sandbox")
-        .args(["--yes", "--shell"])
-        .stdin("echo in the shell\nexit 5\n")
-        .run()
-        .ended(5);
+    let run = sandbox.task("sandbox").args(["--yes", "--shell"]).stdin("echo in the shell\nexit 5\n").run().ended(5);
     assert_eq!(run.stdout, "in the shell\n");
     assert!(run.stderr.contains("user.capabilities"), "{}", run.stderr);
     assert_eq!(sandbox.containers().len(), 1);

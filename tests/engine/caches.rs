@@ -25,10 +25,7 @@ impl Volumes {
     fn there(&self) -> Vec<String> {
         let all = engine::docker(["volume", "ls", "--quiet"]);
         let ours = self.names();
-        all.lines()
-            .filter(|name| ours.iter().any(|our| our == name))
-            .map(str::to_owned)
-            .collect()
+        all.lines().filter(|name| ours.iter().any(|our| our == name)).map(str::to_owned).collect()
     }
 
     fn remove(&self) {
@@ -61,10 +58,7 @@ fn what_is_cached_outlives_the_container_and_is_there_in_the_next_workspace() {
     let said = other.codex_runs("cat ~/.cache/pip/note; stat -c '%u %n' ~/.cache/* ~/.cache/pip/note");
     assert!(said.contains("wheel\n"), "{said}");
     for path in ["huggingface", "torch", "pip", "uv", "pip/note"] {
-        assert!(
-            said.contains(&format!("2351 /home/codex/.cache/{path}\n")),
-            "{path}: {said}"
-        );
+        assert!(said.contains(&format!("2351 /home/codex/.cache/{path}\n")), "{path}: {said}");
     }
     let proof = other.proof();
     assert_eq!((proof.with("broken"), proof.with("not provable")), (vec![], vec![]));
@@ -74,22 +68,13 @@ fn what_is_cached_outlives_the_container_and_is_there_in_the_next_workspace() {
 
     // Listed while it runs and while nothing does; gone only when nobody uses them.
     let status: Value = serde_json::from_str(&other.task("status").args(["--json"]).run().ok().stdout).expect("JSON");
-    let mut listed: Vec<&str> = status["caches"]
-        .as_array()
-        .expect("caches")
-        .iter()
-        .filter_map(Value::as_str)
-        .collect();
+    let mut listed: Vec<&str> = status["caches"].as_array().expect("caches").iter().filter_map(Value::as_str).collect();
     let mut ours = volumes.names();
     listed.sort_unstable();
     ours.sort();
     assert_eq!(json!(listed), json!(ours));
     let refused = one.task("down").args(["--caches", "--yes"]).run().ended(1);
-    assert!(
-        refused.error().contains("in use by the sandbox of another workspace"),
-        "{}",
-        refused.stderr
-    );
+    assert!(refused.error().contains("in use by the sandbox of another workspace"), "{}", refused.stderr);
     assert_eq!(volumes.there().len(), 4);
     other.task("down").args(["--caches", "--yes"]).run().ok();
     assert_eq!(volumes.there(), Vec::<String>::new());
@@ -99,9 +84,7 @@ fn what_is_cached_outlives_the_container_and_is_there_in_the_next_workspace() {
 fn a_sandbox_without_caches_has_none() {
     let sandbox = Sandbox::new();
     let settings = sandbox.place.read("repo/sandbox.local.yaml");
-    sandbox
-        .place
-        .write("repo/sandbox.local.yaml", format!("{settings}caches: []\n"));
+    sandbox.place.write("repo/sandbox.local.yaml", format!("{settings}caches: []\n"));
     let said = sandbox.codex_runs("grep -c /.cache/ /proc/self/mountinfo; env | grep -c PIP_CACHE_DIR");
     assert!(said.starts_with("0\n0\n"), "{said}");
     let claims = sandbox.proof().with("held");
@@ -126,17 +109,7 @@ fn a_volume_that_is_something_else_is_seen() {
     let precious = sandbox.place.mkdir("precious");
     sandbox.place.give();
     let device = format!("device={}", precious.display());
-    engine::docker([
-        "volume",
-        "create",
-        "--opt",
-        "type=none",
-        "--opt",
-        "o=bind",
-        "--opt",
-        &device,
-        &pip,
-    ]);
+    engine::docker(["volume", "create", "--opt", "type=none", "--opt", "o=bind", "--opt", &device, &pip]);
     broken("a directory of the host", &["cache.pip.source"]);
     volumes.remove();
 

@@ -103,9 +103,7 @@ fn a_newcomer_sees_the_whole_main_path_and_gets_rid_of_it_again() {
         assert!(transcript.contains(act), "`{act}` is not in\n{transcript}");
     }
     let file = repository().join("docs/demo-transcript.txt");
-    Assert::new()
-        .action_env("SNAPSHOTS")
-        .eq(transcript, Data::read_from(&file, None).raw());
+    Assert::new().action_env("SNAPSHOTS").eq(transcript, Data::read_from(&file, None).raw());
 
     let name = container(&place).expect("the sandbox");
     let kinds = engine::docker(["inspect", "--format", "{{range .Mounts}}{{.Type}} {{end}}", &name]);
@@ -114,11 +112,9 @@ fn a_newcomer_sees_the_whole_main_path_and_gets_rid_of_it_again() {
     assert_eq!(container(&place), None);
     let networks = engine::docker(["network", "ls", "--format", "{{.Name}}"]);
     assert!(!networks.contains(&network_of(&name)), "{networks}");
-    for (name, left) in [
-        ("home", "home\nhome/.cache"),
-        ("state", "state"),
-        ("repo/target", "repo/target\nrepo/target/sandbox"),
-    ] {
+    for (name, left) in
+        [("home", "home\nhome/.cache"), ("state", "state"), ("repo/target", "repo/target\nrepo/target/sandbox")]
+    {
         let dir = place.dir().display().to_string();
         let found = proc::output("find", [&format!("{dir}/{name}")]).replace(&format!("{dir}/"), "");
         let mut found: Vec<&str> = found.lines().collect();
@@ -132,9 +128,7 @@ fn with_a_login_and_a_terminal_the_user_s_own_codex_is_entered() {
     let sandbox = Sandbox::new();
     let _removed = Removed(&sandbox.place);
     // The login is for nobody: the host's configuration leads to the stand-in for the model.
-    sandbox
-        .place
-        .write("home/.codex/auth.json", r#"{"OPENAI_API_KEY": "sk-none"}"#);
+    sandbox.place.write("home/.codex/auth.json", r#"{"OPENAI_API_KEY": "sk-none"}"#);
     let terminal = Terminal::open(&sandbox.place, sandbox.task_without_data("demo"));
     terminal.shows("Enter Codex? [Y/n]", 180);
     assert!(!terminal.screen().contains("SCRIPTED"), "{}", terminal.screen());

@@ -15,10 +15,7 @@ fn what_is_opened_is_the_container_that_was_proven() {
     prepare(&sandbox);
     let up = run(&sandbox, "up", &[]).ok();
     let proof = sandbox.proof();
-    assert_eq!(
-        (proof.with("broken"), proof.with("not provable")),
-        (Vec::new(), Vec::new())
-    );
+    assert_eq!((proof.with("broken"), proof.with("not provable")), (Vec::new(), Vec::new()));
     let opened = outcome(&up);
     assert_eq!(opened["outcome"], "success", "{opened}");
     assert_eq!(opened["containerId"], proof.0["container"], "another one was proven");
@@ -32,26 +29,16 @@ fn what_is_opened_is_the_container_that_was_proven() {
     let write = inside(&["touch", "/datasets/ssv2/new"]).ended(1);
     let said = format!("{}{}", write.stdout, write.stderr);
     assert!(said.contains("Read-only file system"), "{said}");
-    assert_eq!(
-        inside(&["ls", "/datasets/ssv2"]).ok().stdout,
-        "1.webm\n2.webm\n3.webm\n"
-    );
+    assert_eq!(inside(&["ls", "/datasets/ssv2"]).ok().stdout, "1.webm\n2.webm\n3.webm\n");
     inside(&["sh", "-c", "echo written >/workspace/note.txt"]).ok();
     let note = fs::metadata(sandbox.workspace().join("note.txt")).expect("the note");
     assert_eq!((note.uid(), note.gid()), (user.uid, user.gid));
 
     // What `up` has changed inside by itself broke no promise, and `cargo xtask sandbox` enters the same container.
     sandbox.task_by_settings("mounts").run().ok();
-    let entered = sandbox
-        .task_by_settings("sandbox")
-        .args(["--yes", "--", "--version"])
-        .run()
-        .ok();
+    let entered = sandbox.task_by_settings("sandbox").args(["--yes", "--", "--version"]).run().ok();
     assert_eq!(entered.stdout, version.stdout);
-    assert_eq!(
-        outcome(&run(&sandbox, "up", &[]).ok())["containerId"],
-        opened["containerId"]
-    );
+    assert_eq!(outcome(&run(&sandbox, "up", &[]).ok())["containerId"], opened["containerId"]);
     assert_eq!(sandbox.containers(), [opened["containerId"].as_str().expect("an id")]);
 }
 
@@ -63,12 +50,7 @@ fn where_a_promise_does_not_hold_nothing_is_opened() {
     let up = run(&sandbox, "up", &[]).ended(1);
     BreakingDocker::assert_used(&sandbox.place);
     assert_eq!(outcome(&up)["outcome"], "error");
-    assert!(
-        up.stderr
-            .contains("the dev container was not opened: `user.capabilities` does not hold"),
-        "{}",
-        up.stderr
-    );
+    assert!(up.stderr.contains("the dev container was not opened: `user.capabilities` does not hold"), "{}", up.stderr);
     assert_eq!(sandbox.containers(), Vec::<String>::new());
 }
 
@@ -81,11 +63,7 @@ fn a_container_that_would_be_made_without_a_proof_is_refused() {
     assert_eq!(proven.len(), 1);
     // It is what VS Code's "Rebuild Container" does.
     let rebuilt = run(&sandbox, "up", &["--remove-existing-container"]).ended(1);
-    assert!(
-        rebuilt.stderr.contains("only-cargo-xtask-devcontainer-starts-this"),
-        "{}",
-        rebuilt.stderr
-    );
+    assert!(rebuilt.stderr.contains("only-cargo-xtask-devcontainer-starts-this"), "{}", rebuilt.stderr);
     // By its label: one that is made from that file has no mount by which it would be known.
     let label = format!("label=devcontainer.local_folder={}", sandbox.place.root().display());
     let made = engine::docker(["ps", "--all", "--quiet", "--filter", &label]);
@@ -106,20 +84,9 @@ fn the_sandbox_of_another_workspace_is_not_taken_for_it() {
     let other = sandbox.place.mkdir("other");
     settings(&sandbox, &format!("workspace: '{}'\n", other.display()));
     let refused = sandbox.task_by_settings("devcontainer").run().ended(1);
-    assert!(
-        refused.error().contains(name.trim().trim_start_matches('/')),
-        "{}",
-        refused.stderr
-    );
-    assert_eq!(
-        containers_of(&other),
-        Vec::<String>::new(),
-        "it was started all the same"
-    );
-    assert!(
-        !sandbox.place.root().join(".devcontainer/.env").exists(),
-        "it leads somewhere"
-    );
+    assert!(refused.error().contains(name.trim().trim_start_matches('/')), "{}", refused.stderr);
+    assert_eq!(containers_of(&other), Vec::<String>::new(), "it was started all the same");
+    assert!(!sandbox.place.root().join(".devcontainer/.env").exists(), "it leads somewhere");
     // With the first one gone it is opened.
     proc::output(proc::find("docker"), ["rm", "--force", &first[0]]);
     let opened = sandbox.task_by_settings("devcontainer").run().ok().stdout;

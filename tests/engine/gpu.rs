@@ -16,18 +16,12 @@ fn with_gpu(devices: &[(&str, &str)]) -> (Sandbox, SecondEngine) {
     gpu::cdi_with_driver(&sandbox.place, devices);
     let engine = SecondEngine::start(&sandbox.place, &[]);
     let settings = sandbox.place.read("repo/sandbox.local.yaml");
-    sandbox
-        .place
-        .write("repo/sandbox.local.yaml", format!("{settings}memlock: engine\n"));
+    sandbox.place.write("repo/sandbox.local.yaml", format!("{settings}memlock: engine\n"));
     (sandbox, engine)
 }
 
 fn enter<'a>(sandbox: &'a Sandbox, engine: &SecondEngine, gpus: &str) -> Run<'a> {
-    sandbox
-        .task("sandbox")
-        .env("DOCKER_HOST", &engine.host)
-        .args(["--gpus", gpus, "--yes", "--", "--version"])
-        .run()
+    sandbox.task("sandbox").env("DOCKER_HOST", &engine.host).args(["--gpus", gpus, "--yes", "--", "--version"]).run()
 }
 
 #[track_caller]
@@ -38,38 +32,16 @@ fn reaches_codex(gpus: &str, ids: &Value) {
     let proof = sandbox.proof();
     assert_eq!(proof.with("broken"), Vec::<String>::new());
     let held = proof.with("held");
-    for id in [
-        "gpu.request",
-        "gpu.devices",
-        "gpu.native-code",
-        "container.mounts",
-        "limits.ulimits",
-    ] {
+    for id in ["gpu.request", "gpu.devices", "gpu.native-code", "container.mounts", "limits.ulimits"] {
         assert!(held.iter().any(|held| held == id), "`{id}` is not among {held:?}");
     }
     let containers = engine.containers();
     assert_eq!(proof.0["container"], containers[0].as_str());
-    let requests = engine.docker(&[
-        "inspect",
-        "--format",
-        "{{json .HostConfig.DeviceRequests}}",
-        &containers[0],
-    ]);
+    let requests = engine.docker(&["inspect", "--format", "{{json .HostConfig.DeviceRequests}}", &containers[0]]);
     let requests: Value = serde_json::from_str(&requests).expect("the requests in JSON");
-    assert_eq!(
-        (&requests[0]["Driver"], &requests[0]["DeviceIDs"]),
-        (&json!("cdi"), ids)
-    );
+    assert_eq!((&requests[0]["Driver"], &requests[0]["DeviceIDs"]), (&json!("cdi"), ids));
     // Not by the probe: the devices are those of the specification.
-    let listed = engine.docker(&[
-        "exec",
-        &containers[0],
-        "stat",
-        "-c",
-        "%n %t:%T",
-        "/dev/nvidia0",
-        "/dev/nvidiactl",
-    ]);
+    let listed = engine.docker(&["exec", &containers[0], "stat", "-c", "%n %t:%T", "/dev/nvidia0", "/dev/nvidiactl"]);
     assert_eq!(listed, "/dev/nvidia0 1:3\n/dev/nvidiactl 1:5\n");
     // A second call proves nothing anew about native code: what was seen at the start is what it says.
     let native = |proof: &Value| {
@@ -78,10 +50,7 @@ fn reaches_codex(gpus: &str, ids: &Value) {
         claim.cloned().expect("the claim")
     };
     let inside = native(&proof.0)["evidence"]["inside"].to_string();
-    assert!(
-        inside.contains("native.code passed: sm_120 code on 1 device(s)"),
-        "{inside}"
-    );
+    assert!(inside.contains("native.code passed: sm_120 code on 1 device(s)"), "{inside}");
     assert!(inside.contains("at the start of this container, 20"), "{inside}");
     enter(&sandbox, &engine, gpus).ok();
     let again = sandbox.proof();
@@ -108,11 +77,7 @@ fn is_refused(sandbox: &Sandbox, engine: &SecondEngine, run: &Run, ids: &[&str])
     for id in ids {
         assert!(run.error().contains(id), "`{id}` is not in: {}", run.error());
     }
-    assert_eq!(
-        engine.containers(),
-        Vec::<String>::new(),
-        "the container was left behind"
-    );
+    assert_eq!(engine.containers(), Vec::<String>::new(), "the container was left behind");
 }
 
 #[test]
@@ -126,9 +91,7 @@ fn a_gpu_whose_device_is_missing() {
 fn a_gpu_whose_kernel_computes_something_else() {
     let (sandbox, engine) = with_gpu(DEVICES);
     // The stand-in for the driver reads which fault it is to have from the environment that Codex would get.
-    sandbox
-        .place
-        .write("repo/sandbox.local.yaml", "env: [FAKE_CUDA]\nmemlock: engine\n");
+    sandbox.place.write("repo/sandbox.local.yaml", "env: [FAKE_CUDA]\nmemlock: engine\n");
     let run = sandbox
         .task("sandbox")
         .env("DOCKER_HOST", &engine.host)
@@ -146,12 +109,7 @@ fn a_request_that_compose_drops() {
     BreakingDocker::service("deploy: !reset null").install(&sandbox.place);
     let run = enter(&sandbox, &engine, "all").ended(1);
     BreakingDocker::assert_used(&sandbox.place);
-    is_refused(
-        &sandbox,
-        &engine,
-        &run,
-        &["gpu.request", "gpu.devices", "gpu.native-code"],
-    );
+    is_refused(&sandbox, &engine, &run, &["gpu.request", "gpu.devices", "gpu.native-code"]);
 }
 
 #[test]

@@ -18,10 +18,7 @@ fn a_second_build_does_nothing_and_says_so() {
 fn check_says_up_to_date_or_each_reason_why_not() {
     engine::image(None);
     let place = Place::new();
-    Xtask::at(&place)
-        .args(["image", "--cpu", "--check"])
-        .run()
-        .success("up to date\n", "");
+    Xtask::at(&place).args(["image", "--cpu", "--check"]).run().success("up to date\n", "");
     let dockerfile = place.read("repo/docker/Dockerfile");
     place.write("repo/docker/Dockerfile", format!("{dockerfile}\n# changed\n"));
     let run = Xtask::at(&place).args(["image", "--cpu", "--check"]).run().ended(1);
@@ -38,16 +35,8 @@ fn check_names_each_reason_that_there_is() {
     }
     place.write("repo/sandbox.local.yaml", "arch_list: '9.0'\n");
     let run = Xtask::at(&place).args(["image", "--cpu", "--check"]).run().ended(1);
-    for reason in [
-        "`docker/requirements.lock` changed",
-        "`docker/add_user.sh` changed",
-        "is `9.0`",
-    ] {
+    for reason in ["`docker/requirements.lock` changed", "`docker/add_user.sh` changed", "is `9.0`"] {
         assert!(run.stdout.contains(reason), "`{reason}` is not in:\n{}", run.stdout);
     }
-    assert!(
-        !run.stdout.contains("docker/Dockerfile"),
-        "what did not change is named:\n{}",
-        run.stdout
-    );
+    assert!(!run.stdout.contains("docker/Dockerfile"), "what did not change is named:\n{}", run.stdout);
 }

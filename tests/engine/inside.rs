@@ -59,9 +59,7 @@ fn the_projects_example_runs_a_model_on_clips() {
 fn models_that_have_only_code_mode_work() {
     let sandbox = Sandbox::new();
     let prompt = "JS: text(6 * 7)";
-    let run = sandbox
-        .enter(["exec", "--skip-git-repo-check", "-m", "gpt-6-sol", prompt])
-        .ok();
+    let run = sandbox.enter(["exec", "--skip-git-repo-check", "-m", "gpt-6-sol", prompt]).ok();
     assert!(run.stdout.contains("42"), "{}\n{}", run.stdout, run.stderr);
 }
 
@@ -79,19 +77,10 @@ fn the_hosts_configuration_and_the_allowed_variable_reach_codex() {
 fn a_commit_made_inside_stays_there_until_it_is_taken() {
     let sandbox = Sandbox::new();
     let workspace = sandbox.workspace().display().to_string();
-    sandbox
-        .place
-        .write("home/.gitconfig", "[user]\nname = Ada\nemail = ada@example.com\n");
+    sandbox.place.write("home/.gitconfig", "[user]\nname = Ada\nemail = ada@example.com\n");
     let git = |args: &[&str]| {
         let home = format!("HOME={}", sandbox.place.path("home").display());
-        let words = [
-            "-i",
-            &home,
-            "PATH=/usr/local/bin:/usr/bin:/bin",
-            "git",
-            "-C",
-            &workspace,
-        ];
+        let words = ["-i", &home, "PATH=/usr/local/bin:/usr/bin:/bin", "git", "-C", &workspace];
         proc::output("env", words.iter().chain(args))
     };
     sandbox.place.write("repo/workspace/old", "x");
@@ -109,8 +98,5 @@ fn a_commit_made_inside_stays_there_until_it_is_taken() {
     let listed = sandbox.task("commits").run().ok();
     assert!(listed.stdout.contains("inside"), "{}{}", listed.stdout, listed.stderr);
     sandbox.task("commits").args(["--take"]).run().ok();
-    assert_eq!(
-        git(&["log", "--format=%an:%s", "main"]),
-        "Ada:inside\nAda:from the host\n"
-    );
+    assert_eq!(git(&["log", "--format=%an:%s", "main"]), "Ada:inside\nAda:from the host\n");
 }

@@ -32,10 +32,7 @@ fn a_second_call_enters_the_running_container_until_down() {
     sandbox.enter(["--version"]).ok();
     let second = (sandbox.containers(), sandbox.proof());
     assert_eq!(first.0, second.0);
-    assert_ne!(
-        first.1.0["nonce"], second.1.0["nonce"],
-        "the second entry has a proof of its own"
-    );
+    assert_ne!(first.1.0["nonce"], second.1.0["nonce"], "the second entry has a proof of its own");
 
     let status = sandbox.task("status").args(["--json"]).run().ok();
     let status: Value = serde_json::from_str(&status.stdout).expect("the status in JSON");
@@ -86,10 +83,7 @@ fn a_data_set_may_have_any_path() {
     let odd = sandbox.place.path("ssv2 $HOME:ro,x=\"y\" 'z' \u{e4}\\n");
     proc::copy(&sandbox.dataset(), &odd);
     let dataset = format!("odd={}/", odd.display());
-    let run = sandbox
-        .task("sandbox")
-        .args(["--dataset", &dataset, "--yes", "--", "--version"])
-        .run();
+    let run = sandbox.task("sandbox").args(["--dataset", &dataset, "--yes", "--", "--version"]).run();
     assert_eq!(run.ok().stdout, format!("codex-cli {}\n", codex::VERSION));
     let proof = sandbox.proof();
     assert_eq!(proof.with("broken"), Vec::<String>::new());
@@ -117,17 +111,9 @@ fn a_live_session_keeps_its_container_when_the_settings_change() {
     engine::docker(["exec", "--detach", &id, "sleep", "600"]);
     let more = format!("more={}", sandbox.place.mkdir("more").display());
     std::fs::write(sandbox.place.path("more/file"), "x").expect("a file in the data set");
-    let task = || {
-        sandbox
-            .task("sandbox")
-            .args(["--dataset", &more, "--yes", "--", "--version"])
-    };
+    let task = || sandbox.task("sandbox").args(["--dataset", &more, "--yes", "--", "--version"]);
     let run = task().run().ended(1);
-    assert!(
-        run.error().contains("datasets.more") || run.error().contains("dataset"),
-        "{}",
-        run.error()
-    );
+    assert!(run.error().contains("datasets.more") || run.error().contains("dataset"), "{}", run.error());
     assert!(run.error().contains("sleep 600"), "{}", run.error());
     assert_eq!(sandbox.containers(), std::slice::from_ref(&id));
 

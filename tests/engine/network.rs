@@ -27,11 +27,7 @@ fn what_the_host_trusts_is_trusted_inside() {
     std::fs::write(sandbox.workspace().join("ask.py"), script).expect("a script in the workspace");
 
     let without = ask(&sandbox, None).ended(1);
-    assert!(
-        without.stderr.contains("CERTIFICATE_VERIFY_FAILED"),
-        "{}",
-        without.stderr
-    );
+    assert!(without.stderr.contains("CERTIFICATE_VERIFY_FAILED"), "{}", without.stderr);
     assert_eq!(inspector.log("opened"), Vec::<String>::new());
     // The host comes to trust it while the container runs.
     let with = ask(&sandbox, Some(&inspector)).ok();
@@ -58,24 +54,13 @@ fn the_build_downloads_through_a_proxy_that_inspects_and_keeps_nothing_of_it() {
     place.write("repo/docker/requirements.lock", comment + &lock);
     let build = || {
         let proxy = format!("http://{}", inspector.address);
-        Xtask::at(&place)
-            .args(["image", "--cpu"])
-            .env("HTTPS_PROXY", proxy)
-            .within(600)
+        Xtask::at(&place).args(["image", "--cpu"]).env("HTTPS_PROXY", proxy).within(600)
     };
 
     let without = build().run().ended(1);
     assert!(without.stderr.contains("on a certificate error"), "{}", without.stderr);
-    assert_eq!(
-        inspector.log("opened"),
-        Vec::<String>::new(),
-        "something was downloaded"
-    );
-    assert_ne!(
-        inspector.log("refused"),
-        Vec::<String>::new(),
-        "the proxy was passed by"
-    );
+    assert_eq!(inspector.log("opened"), Vec::<String>::new(), "something was downloaded");
+    assert_ne!(inspector.log("refused"), Vec::<String>::new(), "the proxy was passed by");
 
     let with = build().env("SSL_CERT_FILE", inspector.bundle()).run().ok();
     let built = Built(with.stdout.trim().to_owned());
@@ -83,31 +68,12 @@ fn the_build_downloads_through_a_proxy_that_inspects_and_keeps_nothing_of_it() {
     // Neither the address nor the authority is in what everyone who has the image can read.
     let history = engine::docker(["history", "--no-trunc", "--format", "{{.CreatedBy}}", &built.0]);
     let config = engine::docker(["image", "inspect", &built.0]);
-    assert!(
-        !format!("{history}{config}").contains(&inspector.address),
-        "{history}{config}"
-    );
+    assert!(!format!("{history}{config}").contains(&inspector.address), "{history}{config}");
     let script = "env; ls -A /run/secrets 2>/dev/null; grep -rlis -e _proxy -e Acquire::https /etc/apt /etc/pip.conf";
     let left = proc::outcome(
         proc::find("docker"),
-        [
-            "run",
-            "--rm",
-            "--network",
-            "none",
-            "--entrypoint",
-            "sh",
-            &built.0,
-            "-c",
-            script,
-        ],
+        ["run", "--rm", "--network", "none", "--entrypoint", "sh", &built.0, "-c", script],
     );
-    assert!(
-        !left.1.contains(&inspector.address) && left.1.contains("HOME="),
-        "{left:?}"
-    );
-    assert!(
-        !left.1.to_lowercase().contains("_proxy") && !left.1.contains("/etc/apt"),
-        "{left:?}"
-    );
+    assert!(!left.1.contains(&inspector.address) && left.1.contains("HOME="), "{left:?}");
+    assert!(!left.1.to_lowercase().contains("_proxy") && !left.1.contains("/etc/apt"), "{left:?}");
 }

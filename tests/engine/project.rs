@@ -14,10 +14,7 @@ fn the_example_of_the_default_project_runs_on_the_data_set() {
     fs::copy(example, sandbox.workspace().join("example.py")).expect("the example");
     // In a shell: Codex asks the model again when a command takes longer than it likes to wait.
     let run = sandbox.task("sandbox").args(["--yes", "--shell"]);
-    let run = run
-        .stdin("python3 /workspace/example.py --clips 3 --frames 4\n")
-        .run()
-        .ok();
+    let run = run.stdin("python3 /workspace/example.py --clips 3 --frames 4\n").run().ok();
     let said = run.stdout;
     assert!(said.contains("device: cpu"), "{said}");
     // Frames 0, 8, 15 and 23 of 24, and 0, 16, 31 and 47 of 48: frame N has the brightness 255 / 219 * 4 N, and
@@ -52,37 +49,20 @@ fn a_commit_made_in_a_linked_worktree_is_taken_to_its_branch() {
     let said =
         sandbox.codex_runs("cd /workspace && echo x >new && git add new && git commit -q -m inside && git status -sb");
     assert!(said.contains("## topic"), "{said}");
-    assert_eq!(
-        git(&["log", "--format=%s", "topic"]),
-        "from the host\n",
-        "the branch moved by itself"
-    );
+    assert_eq!(git(&["log", "--format=%s", "topic"]), "from the host\n", "the branch moved by itself");
     let listed = sandbox.task("commits").run().ok();
     assert!(listed.stdout.contains("inside"), "{}{}", listed.stdout, listed.stderr);
     sandbox.task("commits").args(["--take"]).run().ok();
-    assert_eq!(
-        git(&["log", "--format=%an:%s", "topic"]),
-        "Ada:inside\nAda:from the host\n"
-    );
+    assert_eq!(git(&["log", "--format=%an:%s", "topic"]), "Ada:inside\nAda:from the host\n");
     assert_eq!(git(&["log", "--format=%s", "main"]), "from the host\n");
 }
 
 /// Runs Compose by hand on the committed file alone, with these lines of a shell before it.
 fn compose(sandbox: &Sandbox, before: &str, args: &str) -> (i32, String, String) {
     let file = sandbox.place.path("repo/docker/docker-compose.yaml");
-    let name = sandbox
-        .place
-        .dir()
-        .file_name()
-        .expect("a name")
-        .to_string_lossy()
-        .to_lowercase();
+    let name = sandbox.place.dir().file_name().expect("a name").to_string_lossy().to_lowercase();
     let docker = proc::find("docker");
-    let script = format!(
-        "set -e\n{before}\n'{}' compose -p '{name}' -f '{}' {args}",
-        docker.display(),
-        file.display()
-    );
+    let script = format!("set -e\n{before}\n'{}' compose -p '{name}' -f '{}' {args}", docker.display(), file.display());
     proc::outcome("env", ["-i", "PATH=/usr/bin:/bin", "bash", "-c", &script])
 }
 
@@ -97,11 +77,7 @@ fn the_compose_file_works_by_hand_with_the_exports_that_a_dry_run_prints() {
     assert_eq!(exports.len(), 8, "{plan}");
 
     for left_out in &exports {
-        let name = left_out
-            .trim_start_matches("export ")
-            .split('=')
-            .next()
-            .expect("a name");
+        let name = left_out.trim_start_matches("export ").split('=').next().expect("a name");
         let others: Vec<&str> = exports.iter().filter(|line| *line != left_out).copied().collect();
         let (code, _, stderr) = compose(&sandbox, &others.join("\n"), "up -d");
         assert_ne!(code, 0, "it starts without {name}");
@@ -134,19 +110,11 @@ fn the_value_of_an_allowed_variable_reaches_codex_and_is_written_down_nowhere() 
     let real = proc::find("docker");
     let script = "#!/bin/sh\nprintf '%s\\n' \"$@\" >>'LOG'\nexec 'REAL' \"$@\"\n";
     let script = script.replace("LOG", &arguments.display().to_string());
-    sandbox
-        .place
-        .program("docker", script.replace("REAL", &real.display().to_string()));
+    sandbox.place.program("docker", script.replace("REAL", &real.display().to_string()));
     let run = |args: &[&str]| {
-        let run = sandbox
-            .task("sandbox")
-            .env("RUN_GROUP", MARKER)
-            .args(args.iter().copied());
+        let run = sandbox.task("sandbox").env("RUN_GROUP", MARKER).args(args.iter().copied());
         let run = run.run().ok();
-        assert!(
-            !format!("{}{}", run.stdout, run.stderr).contains(MARKER),
-            "{args:?} prints it"
-        );
+        assert!(!format!("{}{}", run.stdout, run.stderr).contains(MARKER), "{args:?} prints it");
         run
     };
     run(&["--yes", "--dry-run"]);
@@ -159,9 +127,6 @@ fn the_value_of_an_allowed_variable_reaches_codex_and_is_written_down_nowhere() 
 
     let inspect = proc::output(&real, ["inspect", &sandbox.containers()[0]]);
     assert!(!inspect.contains(MARKER), "it is in the container's configuration");
-    assert!(
-        sandbox.place.read("arguments").contains("RUN_GROUP"),
-        "it did not pass by name"
-    );
+    assert!(sandbox.place.read("arguments").contains("RUN_GROUP"), "it did not pass by name");
     assert_eq!(files_with(sandbox.place.dir(), MARKER), "");
 }

@@ -8,13 +8,8 @@ use std::path::Path;
 /// The run is refused, says why, and leaves no container.
 #[track_caller]
 fn refused(sandbox: &Sandbox, args: &[&str], code: i32, reason: &str) {
-    let run = sandbox
-        .task("sandbox")
-        .args(["--yes"])
-        .args(args.iter().copied())
-        .args(["--", "--version"])
-        .run()
-        .ended(code);
+    let run =
+        sandbox.task("sandbox").args(["--yes"]).args(args.iter().copied()).args(["--", "--version"]).run().ended(code);
     assert_eq!(run.stdout, "");
     assert!(run.error().contains(reason), "{}", run.error());
     assert_eq!(sandbox.containers(), Vec::<String>::new());
@@ -33,12 +28,7 @@ fn a_workspace_inside_the_data_set() {
     let sandbox = Sandbox::new();
     let inside = sandbox.dataset().join("project");
     std::fs::create_dir(&inside).expect("a project in the data set");
-    refused(
-        &sandbox,
-        &["--workspace", &inside.display().to_string()],
-        2,
-        "it lies in the data set",
-    );
+    refused(&sandbox, &["--workspace", &inside.display().to_string()], 2, "it lies in the data set");
 }
 
 #[test]
@@ -46,12 +36,7 @@ fn a_workspace_that_leads_into_the_data_set_by_a_link() {
     let sandbox = Sandbox::new();
     let link = sandbox.place.path("link");
     std::os::unix::fs::symlink(sandbox.dataset(), &link).expect("a link");
-    refused(
-        &sandbox,
-        &["--workspace", &link.display().to_string()],
-        2,
-        "they are the same directory",
-    );
+    refused(&sandbox, &["--workspace", &link.display().to_string()], 2, "they are the same directory");
 }
 
 #[test]
@@ -66,12 +51,7 @@ fn a_writable_alias_of_the_data_set_under_another_name() {
     let sandbox = Sandbox::new();
     let alias = sandbox.place.path("alias");
     let _mounted = Mounted::bind(&sandbox.dataset(), &alias);
-    refused(
-        &sandbox,
-        &["--workspace", &alias.display().to_string()],
-        2,
-        "they are the same directory",
-    );
+    refused(&sandbox, &["--workspace", &alias.display().to_string()], 2, "they are the same directory");
 }
 
 #[test]

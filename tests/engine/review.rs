@@ -92,9 +92,7 @@ fn a_terminal_that_closes_leaves_no_shell_behind_and_keeps_what_runs_in_the_back
     terminal.shows("started", 20);
     terminal.close();
     let processes = || engine::docker(["top", &sandbox.containers()[0], "-eo", "pid,args"]);
-    proc::wait_for("the shell to end inside", 30, || {
-        (!processes().contains("bash")).then_some(())
-    });
+    proc::wait_for("the shell to end inside", 30, || (!processes().contains("bash")).then_some(()));
     assert!(processes().contains("sleep 4321"), "{}", processes());
 }
 
@@ -105,11 +103,7 @@ fn a_paused_container_is_named_and_left_as_it_is() {
     let paused = sandbox.containers();
     engine::docker(["pause", &paused[0]]);
     let run = sandbox.enter(["--version"]).ended(1);
-    assert!(
-        run.error().contains("hint: `docker unpause codex-sandbox-"),
-        "{}",
-        run.error()
-    );
+    assert!(run.error().contains("hint: `docker unpause codex-sandbox-"), "{}", run.error());
     assert_eq!(sandbox.containers(), paused);
 }
 
@@ -123,11 +117,7 @@ fn an_interpreter_that_the_agent_replaced_does_not_speak_for_the_container() {
                  printf '#!/bin/sh\nexec /tmp/python \"$@\"\n' >$f && chmod 755 $f && python3 -c 'print(1)'";
     engine::docker(["exec", &container, "sh", "-c", forge]);
     let run = sandbox.enter(["--version"]).ended(1);
-    assert!(
-        run.stderr.contains("`container.programs` does not hold"),
-        "{}",
-        run.stderr
-    );
+    assert!(run.stderr.contains("`container.programs` does not hold"), "{}", run.stderr);
     assert_eq!(run.stdout, "");
 }
 
@@ -164,11 +154,7 @@ fn what_the_agent_lays_beside_the_interpreter_does_not_speak_for_the_container()
         let _ = fs::remove_file(sandbox.workspace().join("forged"));
         let run = sandbox.enter(["--version"]);
         let seen = run.code == Some(1) && run.stderr.contains("`container.programs`");
-        assert!(
-            seen || !sandbox.workspace().join("forged").exists(),
-            "{way}: {}",
-            run.stderr
-        );
+        assert!(seen || !sandbox.workspace().join("forged").exists(), "{way}: {}", run.stderr);
     }
 }
 
@@ -201,9 +187,5 @@ fn a_list_of_libraries_that_was_there_for_a_moment_is_seen() {
     let moment = "mv /etc/ld.so.preload /etc/aside && mv /etc/aside /etc/ld.so.preload";
     engine::docker(["exec", &container, "sh", "-c", moment]);
     let run = sandbox.enter(["--version"]).ended(1);
-    assert!(
-        run.stderr.contains("`container.programs` does not hold"),
-        "{}",
-        run.stderr
-    );
+    assert!(run.stderr.contains("`container.programs` does not hold"), "{}", run.stderr);
 }

@@ -12,32 +12,21 @@ use std::os::unix::fs::MetadataExt as _;
 use xtask::smoke::{Mode, checks};
 
 fn smoke<'a>(place: &'a Place, args: &[&str]) -> Xtask<'a> {
-    let run = Xtask::at(place)
-        .args(["gpu-smoke"])
-        .args(args.iter().copied())
-        .args(FILES);
+    let run = Xtask::at(place).args(["gpu-smoke"]).args(args.iter().copied()).args(FILES);
     run.within(240)
 }
 
 /// The checks that need no GPU, without those of this list.
 fn cpu_checks(without: &[&str]) -> Vec<&'static str> {
     let planned = checks::planned(Mode::Quick).filter(|check| !check.gpu);
-    planned
-        .map(|check| check.id)
-        .filter(|id| !without.contains(id))
-        .collect()
+    planned.map(|check| check.id).filter(|id| !without.contains(id)).collect()
 }
 
 /// No container of a smoke test is left, nor are its files.
 #[track_caller]
 fn nothing_left(place: &Place) {
     let scratch = fs::read_dir(place.root().join("target/sandbox"));
-    let left: Vec<_> = scratch
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.file_name())
-        .collect();
+    let left: Vec<_> = scratch.into_iter().flatten().flatten().map(|entry| entry.file_name()).collect();
     assert_eq!(left, Vec::<std::ffi::OsString>::new());
 }
 
@@ -62,17 +51,12 @@ fn what_needs_no_gpu_passes_and_the_rest_is_not_run() {
     proc::copy(&engine::clips(), &place.path("ssv2"));
     place.give();
     let dataset = format!("ssv2={}", place.path("ssv2").display());
-    let run = smoke(&place, &["--cpu", "--dataset", &dataset])
-        .groups(&[engine::socket_group()])
-        .run()
-        .ended(3);
+    let run = smoke(&place, &["--cpu", "--dataset", &dataset]).groups(&[engine::socket_group()]).run().ended(3);
     gone(&run);
     nothing_left(&place);
     let report = Report::of(&place);
     assert_eq!(report.with("passed"), cpu_checks(&[]));
-    let gpu = checks::planned(Mode::Quick)
-        .filter(|check| check.gpu)
-        .map(|check| check.id);
+    let gpu = checks::planned(Mode::Quick).filter(|check| check.gpu).map(|check| check.id);
     assert_eq!(report.with("not-run"), gpu.collect::<Vec<_>>());
     assert_eq!(report.0["verdict"], "no-gpu");
     let remedy = report.0["no_gpu"]["remedy"].as_str().expect("a remedy");
@@ -115,10 +99,7 @@ fn fails_in(image: &Image, failed: &[&str]) {
 
 #[test]
 fn an_image_whose_decord_was_removed_fails_in_its_checks() {
-    let image = image(
-        "no-decord",
-        "rm -rf $(python3 -c 'import decord, os; print(os.path.dirname(decord.__file__))')",
-    );
+    let image = image("no-decord", "rm -rf $(python3 -c 'import decord, os; print(os.path.dirname(decord.__file__))')");
     fails_in(&image, &["decord.owner", "decord.vp9", "decord.h264", "decord.corrupt"]);
 }
 
@@ -139,9 +120,7 @@ fn an_image_that_hangs_is_ended_with_its_bound() {
         "printf '#!/bin/sh\\nexec sleep 600\\n' >/usr/local/bin/python3; chmod 755 /usr/local/bin/python3",
     );
     let place = Place::new();
-    let run = smoke(&place, &["--cpu", "--image", &image.0, "--timeout", "5"])
-        .run()
-        .ended(1);
+    let run = smoke(&place, &["--cpu", "--image", &image.0, "--timeout", "5"]).run().ended(1);
     assert!(run.stdout.contains("passed its bound of"), "{}", run.stdout);
     gone(&run);
     nothing_left(&place);
@@ -157,11 +136,7 @@ fn a_run_that_is_ended_leaves_no_container() {
     let place = Place::new();
     let words = smoke(&place, &["--cpu", "--image", &image.0]).words();
     let log = fs::File::create(place.path("log")).expect("a log");
-    let mut child = std::process::Command::new(&words[0])
-        .args(&words[1..])
-        .stderr(log)
-        .spawn()
-        .expect("the tool");
+    let mut child = std::process::Command::new(&words[0]).args(&words[1..]).stderr(log).spawn().expect("the tool");
     let filter = format!("ancestor={}", image.0);
     let running = || engine::docker(["ps", "--quiet", "--filter", &filter]);
     proc::wait_for("the container to run", 60, || (!running().is_empty()).then_some(()));
@@ -169,11 +144,7 @@ fn a_run_that_is_ended_leaves_no_container() {
     proc::output("kill", ["-TERM", &child.id().to_string()]);
     let status = child.wait().expect("its end");
     assert_eq!(status.code(), Some(1), "{}", place.read("log"));
-    assert!(
-        place.read("log").contains("error: interrupted"),
-        "{}",
-        place.read("log")
-    );
+    assert!(place.read("log").contains("error: interrupted"), "{}", place.read("log"));
     assert_eq!(engine::docker(["ps", "--all", "--quiet", "--filter", &filter]), "");
     nothing_left(&place);
 }
@@ -185,35 +156,17 @@ fn the_gpus_are_asked_for_and_without_a_driver_the_checks_say_so() {
     place.write("repo/sandbox.local.yaml", "memlock: engine\n");
     gpu::cdi(&place, &[("nvidia0", "/dev/null"), ("nvidiactl", "/dev/zero")]);
     let engine = SecondEngine::start(&place, &[]);
-    let run = smoke(&place, &["--cpu", "--gpus", "all"])
-        .env("DOCKER_HOST", &engine.host)
-        .run()
-        .ended(1);
-    assert_eq!(
-        engine.containers(),
-        Vec::<String>::new(),
-        "the container was left behind"
-    );
+    let run = smoke(&place, &["--cpu", "--gpus", "all"]).env("DOCKER_HOST", &engine.host).run().ended(1);
+    assert_eq!(engine.containers(), Vec::<String>::new(), "the container was left behind");
     let report = Report::of(&place);
     assert_eq!(report.with("passed"), cpu_checks(&["decord.dataset"]), "{}", run.stdout);
     let required = checks::planned(Mode::Quick).filter(|check| check.gpu && check.required);
     let required: Vec<&str> = required.map(|check| check.id).collect();
     let failed = report.with("failed");
     assert!(required.iter().all(|id| failed.contains(id)), "{}", run.stdout);
-    let driver = report
-        .checks()
-        .find(|check| check["id"] == "driver.present")
-        .expect("the check");
-    assert!(
-        driver["error"].as_str().is_some_and(|error| error.contains("libcuda")),
-        "{driver}"
-    );
-    assert!(
-        driver["remedy"]
-            .as_str()
-            .is_some_and(|remedy| remedy.contains("nvidia-smi")),
-        "{driver}"
-    );
+    let driver = report.checks().find(|check| check["id"] == "driver.present").expect("the check");
+    assert!(driver["error"].as_str().is_some_and(|error| error.contains("libcuda")), "{driver}");
+    assert!(driver["remedy"].as_str().is_some_and(|remedy| remedy.contains("nvidia-smi")), "{driver}");
 }
 
 #[test]
@@ -223,17 +176,10 @@ fn a_gpu_that_the_specification_does_not_have_is_the_hosts_matter() {
     place.write("repo/sandbox.local.yaml", "memlock: engine\n");
     gpu::cdi(&place, &[("nvidia0", "/dev/null")]);
     let engine = SecondEngine::start(&place, &[]);
-    let run = smoke(&place, &["--cpu", "--gpus", "7"])
-        .env("DOCKER_HOST", &engine.host)
-        .run()
-        .ended(3);
+    let run = smoke(&place, &["--cpu", "--gpus", "7"]).env("DOCKER_HOST", &engine.host).run().ended(3);
     assert!(run.error().contains("nvidia.com/gpu=7"), "{}", run.error());
     assert!(run.error().contains("nvidia-ctk cdi"), "{}", run.error());
-    assert_eq!(
-        engine.containers(),
-        Vec::<String>::new(),
-        "the container was left behind"
-    );
+    assert_eq!(engine.containers(), Vec::<String>::new(), "the container was left behind");
     assert_eq!(Report::of(&place).0["verdict"], "no-gpu");
 }
 
@@ -242,12 +188,7 @@ fn here_is_the_running_sandbox() {
     let sandbox = Sandbox::new();
     sandbox.enter(["--version"]).ok();
     let before = sandbox.containers();
-    let run = Xtask::at(&sandbox.place)
-        .args(["gpu-smoke", "--here"])
-        .args(FILES)
-        .within(240)
-        .run()
-        .ended(3);
+    let run = Xtask::at(&sandbox.place).args(["gpu-smoke", "--here"]).args(FILES).within(240).run().ended(3);
     let report = Report::of(&sandbox.place);
     assert_eq!(report.with("passed"), cpu_checks(&[]), "{}", run.stdout);
     assert_eq!(report.0["no_gpu"]["cause"], "this sandbox was started without GPUs");
@@ -263,10 +204,7 @@ fn a_driver_that_answers_passes_where_it_is_asked_and_torch_is_not_taken_for_it(
     place.write("repo/sandbox.local.yaml", "memlock: engine\n");
     gpu::cdi_with_driver(&place, &[("nvidia0", "/dev/null"), ("nvidiactl", "/dev/zero")]);
     let engine = SecondEngine::start(&place, &[]);
-    let run = smoke(&place, &["--cpu", "--gpus", "0"])
-        .env("DOCKER_HOST", &engine.host)
-        .run()
-        .ended(1);
+    let run = smoke(&place, &["--cpu", "--gpus", "0"]).env("DOCKER_HOST", &engine.host).run().ended(1);
     let report = Report::of(&place);
     let passed = report.with("passed");
     for id in ["driver.present", "native.code"] {
@@ -275,14 +213,7 @@ fn a_driver_that_answers_passes_where_it_is_asked_and_torch_is_not_taken_for_it(
     assert_eq!(report.0["devices"].as_array().map(Vec::len), Some(1));
     // Debian's torch has no CUDA: it must not pass on the CPU.
     let failed = report.with("failed");
-    for id in [
-        "driver.version",
-        "devices.count",
-        "aten.native",
-        "matmul.fp32",
-        "attention.default",
-        "timm.gpu",
-    ] {
+    for id in ["driver.version", "devices.count", "aten.native", "matmul.fp32", "attention.default", "timm.gpu"] {
         assert!(failed.contains(&id), "{}", run.stdout);
     }
 }
@@ -298,27 +229,13 @@ fn a_kernel_and_a_script_that_agree_on_something_wrong_are_caught_by_the_host() 
     // Both of its halves: the kernel's source, and what the script takes for the right answer.
     let commands = changed_script("kernel.py", "2654435761", "2654435763");
     let image = Image::through(|args| engine.docker(args), &base, "agreed", &commands);
-    let run = smoke(&place, &["--cpu", "--gpus", "all", "--image", &image.0])
-        .env("DOCKER_HOST", &engine.host)
-        .run()
-        .ended(1);
+    let run =
+        smoke(&place, &["--cpu", "--gpus", "all", "--image", &image.0]).env("DOCKER_HOST", &engine.host).run().ended(1);
     let report = Report::of(&place);
-    let native = report
-        .checks()
-        .find(|check| check["id"] == "native.code")
-        .expect("the check");
+    let native = report.checks().find(|check| check["id"] == "native.code").expect("the check");
     let error = native["error"].as_str().unwrap_or_default();
-    assert!(
-        error.ends_with("computed is not what this host computes"),
-        "{native}\n{}",
-        run.stdout
-    );
-    assert!(
-        native["evidence"]
-            .as_str()
-            .is_some_and(|seen| seen.contains("sm_120 code on 1 device")),
-        "{native}"
-    );
+    assert!(error.ends_with("computed is not what this host computes"), "{native}\n{}", run.stdout);
+    assert!(native["evidence"].as_str().is_some_and(|seen| seen.contains("sm_120 code on 1 device")), "{native}");
 }
 
 #[test]
@@ -329,11 +246,7 @@ fn here_what_hangs_is_ended_inside_too() {
     // What an image could have on its PATH: the agent's own user may not write there.
     let hang = "printf '#!/bin/sh\\nexec sleep 601\\n' >/usr/local/bin/python3; chmod 755 /usr/local/bin/python3";
     engine::docker(["exec", "--user", "0", container, "sh", "-c", hang]);
-    let run = Xtask::at(&sandbox.place)
-        .args(["gpu-smoke", "--here", "--timeout", "5"])
-        .within(60)
-        .run()
-        .ended(1);
+    let run = Xtask::at(&sandbox.place).args(["gpu-smoke", "--here", "--timeout", "5"]).within(60).run().ended(1);
     assert!(run.stdout.contains("passed its bound of"), "{}", run.stdout);
     let top = engine::docker(["top", container, "-eo", "pid,args"]);
     assert!(!top.contains("sleep 601"), "{top}");

@@ -91,7 +91,5 @@ fn a_terminal_that_closes_leaves_no_codex_behind() {
     terminal.shows("fake-model", 180);
     assert!(processes(&sandbox).contains("codex -c"), "{}", processes(&sandbox));
     terminal.close();
-    proc::wait_for("Codex to end inside", 30, || {
-        (!processes(&sandbox).contains("codex")).then_some(())
-    });
+    proc::wait_for("Codex to end inside", 30, || (!processes(&sandbox).contains("codex")).then_some(()));
 }

@@ -18,10 +18,7 @@ pub(crate) struct BreakingDocker {
 impl BreakingDocker {
     /// Adds one more file, of this text, behind those of `docker compose … up`: it has the last word.
     pub(crate) fn compose(text: &str) -> BreakingDocker {
-        BreakingDocker {
-            compose: Some(text.to_owned()),
-            ..BreakingDocker::default()
-        }
+        BreakingDocker { compose: Some(text.to_owned()), ..BreakingDocker::default() }
     }
 
     /// As `compose`, for keys of the service alone. The text is YAML, indented by nothing.
@@ -32,19 +29,13 @@ impl BreakingDocker {
 
     /// Sets a variable for `docker compose … up`.
     pub(crate) fn env(name: &str, value: &str) -> BreakingDocker {
-        BreakingDocker {
-            env: vec![(name.to_owned(), value.to_owned())],
-            ..BreakingDocker::default()
-        }
+        BreakingDocker { env: vec![(name.to_owned(), value.to_owned())], ..BreakingDocker::default() }
     }
 
     /// Runs a script right after `docker compose … up` has returned; `$container` is the container's id,
     /// `$real` the real docker and `$as_root` what makes a command run as root.
     pub(crate) fn after_up(script: &str) -> BreakingDocker {
-        BreakingDocker {
-            after_up: Some(script.to_owned()),
-            ..BreakingDocker::default()
-        }
+        BreakingDocker { after_up: Some(script.to_owned()), ..BreakingDocker::default() }
     }
 
     /// Puts it on the place's PATH, before the real one.
@@ -60,10 +51,7 @@ impl BreakingDocker {
         if let Some(text) = &self.compose {
             let file = place.write("broken.yaml", text);
             script.push_str("[ \"$last\" -gt 0 ] || { echo 'compose got no file' >&2; exit 97; }\n");
-            script.push_str(&format!(
-                "set -- \"${{@:1:last}}\" --file '{}' \"${{@:last+1}}\"\n",
-                file.display()
-            ));
+            script.push_str(&format!("set -- \"${{@:1:last}}\" --file '{}' \"${{@:last+1}}\"\n", file.display()));
         }
         for (name, value) in &self.env {
             script.push_str(&format!("export {name}='{value}'\n"));
@@ -87,9 +75,6 @@ impl BreakingDocker {
     /// Fails where `up` was never reached: then nothing was broken, and the test would say nothing.
     #[track_caller]
     pub(crate) fn assert_used(place: &Place) {
-        assert!(
-            place.path("broken").exists(),
-            "`docker compose up` was never called: nothing was broken"
-        );
+        assert!(place.path("broken").exists(), "`docker compose up` was never called: nothing was broken");
     }
 }

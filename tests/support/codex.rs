@@ -89,16 +89,7 @@ fn machine_code(len: u32) -> (u16, Vec<u8>) {
         // `adr` counts from itself: the third of eight words, so the text is six words on.
         let adr = 0x1000_0000 | (6 << 5) | 1;
         let svc = 0xd400_0001;
-        let words = [
-            movz(8, 64),
-            movz(0, 1),
-            adr,
-            movz(2, len),
-            svc,
-            movz(8, 93),
-            movz(0, 0),
-            svc,
-        ];
+        let words = [movz(8, 64), movz(0, 1), adr, movz(2, len), svc, movz(8, 93), movz(0, 0), svc];
         return (183, words.iter().flat_map(|word: &u32| word.to_le_bytes()).collect());
     }
     let mut code = vec![0xb8, 1, 0, 0, 0, 0xbf, 1, 0, 0, 0]; // eax = write, edi = stdout
@@ -113,8 +104,5 @@ fn machine_code(len: u32) -> (u16, Vec<u8>) {
 fn the_stand_in_says_its_version() {
     let place = Place::new();
     stand_in(&place, "1.2.3");
-    assert_eq!(
-        proc::output(place.path("bin/codex"), ["--version"]),
-        "codex-cli 1.2.3\n"
-    );
+    assert_eq!(proc::output(place.path("bin/codex"), ["--version"]), "codex-cli 1.2.3\n");
 }

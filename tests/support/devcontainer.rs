@@ -21,14 +21,7 @@ fn installation() -> PathBuf {
         let half = prefix.with_extension("half");
         let _ = fs::remove_dir_all(&half);
         let (dir, package) = (half.display().to_string(), format!("@devcontainers/cli@{VERSION}"));
-        let args = [
-            "install",
-            "--prefix",
-            &dir,
-            "--no-audit",
-            "--no-fund",
-            "--ignore-scripts",
-        ];
+        let args = ["install", "--prefix", &dir, "--no-audit", "--no-fund", "--ignore-scripts"];
         proc::output(proc::find("npm"), args.iter().chain(&[package.as_str()]));
         fs::rename(&half, &prefix).expect("the finished installation");
     });
@@ -51,10 +44,7 @@ pub(crate) fn prepare(sandbox: &Sandbox) {
 
 /// The settings of this host, with further lines.
 pub(crate) fn settings(sandbox: &Sandbox, more: &str) {
-    let own = format!(
-        "base: cpu\ndatasets: {{ssv2: '{}'}}\n{more}",
-        sandbox.dataset().display()
-    );
+    let own = format!("base: cpu\ndatasets: {{ssv2: '{}'}}\n{more}", sandbox.dataset().display());
     sandbox.place.write("repo/sandbox.local.yaml", own);
 }
 

@@ -66,12 +66,7 @@ impl FakeDocker {
 
     /// Answers calls that match the shell pattern; earlier answers win.
     pub(crate) fn answer(mut self, pattern: &str, code: u8, stdout: &str, stderr: &str) -> Self {
-        self.answers.push(Answer {
-            pattern: pattern.into(),
-            code,
-            stdout: stdout.into(),
-            stderr: stderr.into(),
-        });
+        self.answers.push(Answer { pattern: pattern.into(), code, stdout: stdout.into(), stderr: stderr.into() });
         self
     }
 
@@ -98,22 +93,15 @@ impl FakeDocker {
             ("info *", self.info.to_string()),
             ("context inspect *", self.endpoint.clone()),
         ];
-        let own = own.map(|(pattern, stdout)| Answer {
-            pattern: pattern.into(),
-            code: 0,
-            stdout,
-            stderr: String::new(),
-        });
+        let own =
+            own.map(|(pattern, stdout)| Answer { pattern: pattern.into(), code: 0, stdout, stderr: String::new() });
         let mut script = String::from("#!/bin/sh\nline=\n");
         // One bracketed argument at a time: `$*` would hide where one ends. One write for a call: calls overlap.
         script.push_str("for arg in \"$@\"; do line=\"$line[$arg]\"; done\n");
         for name in &self.watched {
             script.push_str(&format!("line=\"$line {name}=${{{name}-(not set)}}\"\n"));
         }
-        script.push_str(&format!(
-            "printf '%s\\n' \"$line\" >>'{}'\ncase \"$*\" in\n",
-            log.display()
-        ));
+        script.push_str(&format!("printf '%s\\n' \"$line\" >>'{}'\ncase \"$*\" in\n", log.display()));
         for (pattern, program) in &self.programs {
             let (pattern, program) = (shell_pattern(pattern), program.display());
             script.push_str(&format!("{pattern}) exec '{program}' \"$@\";;\n"));
@@ -123,9 +111,7 @@ impl FakeDocker {
             let stderr = place.write(&format!("docker.answers/{i}.err"), &answer.stderr);
             let pattern = shell_pattern(&answer.pattern);
             let (stdout, stderr, code) = (stdout.display(), stderr.display(), answer.code);
-            script.push_str(&format!(
-                "{pattern}) cat '{stdout}'; cat '{stderr}' >&2; exit {code};;\n"
-            ));
+            script.push_str(&format!("{pattern}) cat '{stdout}'; cat '{stderr}' >&2; exit {code};;\n"));
         }
         script.push_str("esac\necho \"this docker has no answer for: $*\" >&2\nexit 97\n");
         place.program("docker", script);
@@ -158,28 +144,19 @@ impl Calls {
     /// The calls that start with these arguments.
     pub(crate) fn of(&self, words: &[&str]) -> Vec<String> {
         let start: String = words.iter().map(|word| format!("[{word}]")).collect();
-        self.lines()
-            .into_iter()
-            .filter(|line| line.starts_with(&start))
-            .collect()
+        self.lines().into_iter().filter(|line| line.starts_with(&start)).collect()
     }
 }
 
 #[test]
 fn a_call_is_recorded_one_argument_at_a_time() {
     let place = Place::new();
-    let calls = FakeDocker::new()
-        .answer("run * it's", 3, "out", "err")
-        .watch("HF_TOKEN")
-        .install(&place);
+    let calls = FakeDocker::new().answer("run * it's", 3, "out", "err").watch("HF_TOKEN").install(&place);
     let docker = place.path("bin/docker");
     let outcome = proc::outcome(&docker, ["run", "", "a b", "$HOME", "it's"]);
     assert_eq!(outcome, (3, "out".into(), "err".into()));
     assert_eq!(proc::outcome(&docker, ["unheard-of"]).0, 97);
-    let expected = [
-        "[run][][a b][$HOME][it's] HF_TOKEN=(not set)",
-        "[unheard-of] HF_TOKEN=(not set)",
-    ];
+    let expected = ["[run][][a b][$HOME][it's] HF_TOKEN=(not set)", "[unheard-of] HF_TOKEN=(not set)"];
     assert_eq!(calls.lines(), expected);
     assert_eq!(calls.of(&["unheard-of"]).len(), 1);
 }

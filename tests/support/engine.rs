@@ -27,10 +27,7 @@ pub(crate) fn once(name: &str, make: impl FnOnce()) {
 #[track_caller]
 pub(crate) fn demand() {
     let (code, _, stderr) = proc::outcome(proc::find("docker"), ["version"]);
-    assert_eq!(
-        code, 0,
-        "the engine tier was asked for and no Docker Engine answers: {stderr}"
-    );
+    assert_eq!(code, 0, "the engine tier was asked for and no Docker Engine answers: {stderr}");
 }
 
 /// Asks the real engine and returns what it says.
@@ -42,16 +39,8 @@ pub(crate) fn docker<const N: usize>(args: [&str; N]) -> String {
 /// Runs a program as root, which mounts need.
 #[track_caller]
 pub(crate) fn as_root<S: AsRef<OsStr>, const N: usize>(words: [S; N]) {
-    let sudo: &[&str] = if users::get_effective_uid() == 0 {
-        &[]
-    } else {
-        &["sudo", "-n"]
-    };
-    let words: Vec<&OsStr> = sudo
-        .iter()
-        .map(OsStr::new)
-        .chain(words.iter().map(AsRef::as_ref))
-        .collect();
+    let sudo: &[&str] = if users::get_effective_uid() == 0 { &[] } else { &["sudo", "-n"] };
+    let words: Vec<&OsStr> = sudo.iter().map(OsStr::new).chain(words.iter().map(AsRef::as_ref)).collect();
     proc::output(words[0], &words[1..]);
 }
 
@@ -60,9 +49,7 @@ pub(crate) fn socket_group() -> u32 {
     use std::os::unix::fs::MetadataExt as _;
     let socket = std::env::var("DOCKER_HOST").unwrap_or_default();
     let socket = socket.strip_prefix("unix://").unwrap_or("/var/run/docker.sock");
-    fs::metadata(socket)
-        .unwrap_or_else(|err| panic!("`{socket}`: {err}"))
-        .gid()
+    fs::metadata(socket).unwrap_or_else(|err| panic!("`{socket}`: {err}")).gid()
 }
 
 /// Builds the CPU image through the tool. The engine keeps it: the second call of a machine's life takes a second.
@@ -97,19 +84,7 @@ pub(crate) fn clips() -> PathBuf {
         for (number, rate) in [(1, 12), (2, 12), (3, 24)] {
             let source = format!("color=black:size=320x240:rate={rate}:duration=2,geq=lum=16+4*N:cb=128:cr=128");
             let file = half.join(format!("{number}.webm")).display().to_string();
-            let args = [
-                "-v",
-                "error",
-                "-f",
-                "lavfi",
-                "-i",
-                &source,
-                "-c:v",
-                "libvpx-vp9",
-                "-lossless",
-                "1",
-                &file,
-            ];
+            let args = ["-v", "error", "-f", "lavfi", "-i", &source, "-c:v", "libvpx-vp9", "-lossless", "1", &file];
             proc::output(proc::find("ffmpeg"), args);
         }
         fs::rename(&half, &dir).expect("the finished clips");
@@ -124,12 +99,7 @@ impl Mounted {
     /// Shows a directory at another place too; both must be absolute.
     pub(crate) fn bind(from: &Path, to: &Path) -> Mounted {
         fs::create_dir_all(to).expect("a mount point");
-        as_root([
-            OsStr::new("mount"),
-            OsStr::new("--bind"),
-            from.as_os_str(),
-            to.as_os_str(),
-        ]);
+        as_root([OsStr::new("mount"), OsStr::new("--bind"), from.as_os_str(), to.as_os_str()]);
         Mounted(to.to_path_buf())
     }
 

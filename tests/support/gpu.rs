@@ -42,12 +42,7 @@ pub(crate) fn cdi_with_fault(place: &Place, devices: &[(&str, &str)], fault: &st
     let mounts = ["libcuda.so.1", "libnvidia-ml.so.1", "libnvrtc.so.12"]
         .iter()
         .map(|name| mount(&library, &format!("/driver/{name}")));
-    write(
-        place,
-        devices,
-        mounts.collect(),
-        vec!["LD_LIBRARY_PATH=/driver", &format!("FAKE_CUDA={fault}")],
-    );
+    write(place, devices, mounts.collect(), vec!["LD_LIBRARY_PATH=/driver", &format!("FAKE_CUDA={fault}")]);
 }
 
 fn mount(host: &str, inside: &str) -> Value {
@@ -57,10 +52,8 @@ fn mount(host: &str, inside: &str) -> Value {
 fn write(place: &Place, devices: &[(&str, &str)], mut mounts: Vec<Value>, env: Vec<&str>) {
     let smi = place.write("driver/nvidia-smi", SMI.replace("UUID", UUID));
     fs::set_permissions(&smi, fs::Permissions::from_mode(0o755)).expect("an executable");
-    let nodes: Vec<Value> = devices
-        .iter()
-        .map(|(name, host)| json!({"path": format!("/dev/{name}"), "hostPath": host}))
-        .collect();
+    let nodes: Vec<Value> =
+        devices.iter().map(|(name, host)| json!({"path": format!("/dev/{name}"), "hostPath": host})).collect();
     let names = ["0", UUID, "all"].map(|name| json!({"name": name, "containerEdits": {"deviceNodes": nodes}}));
     mounts.push(mount(&smi.display().to_string(), "/usr/bin/nvidia-smi"));
     let spec = json!({

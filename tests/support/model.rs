@@ -33,11 +33,7 @@ impl Model {
             .stdout(Stdio::null())
             .spawn()
             .expect("the stand-in for the model");
-        let mut model = Model {
-            child,
-            log,
-            port: String::new(),
-        };
+        let mut model = Model { child, log, port: String::new() };
         model.port = proc::wait_for("the stand-in for the model to listen", 20, || {
             fs::read_to_string(&port_file).ok().filter(|port| !port.is_empty())
         });
@@ -46,18 +42,13 @@ impl Model {
 
     /// Writes a Codex configuration of the host, in the place's home, that leads to it.
     pub(crate) fn configure(&self, place: &Place) {
-        place.write(
-            "home/.codex/config.toml",
-            config(&format!("http://{}:{}/v1", address(), self.port)),
-        );
+        place.write("home/.codex/config.toml", config(&format!("http://{}:{}/v1", address(), self.port)));
     }
 
     /// What it was asked, in order.
     pub(crate) fn requests(&self) -> Vec<Value> {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
-        text.lines()
-            .map(|line| serde_json::from_str(line).expect("a line of the stand-in's log"))
-            .collect()
+        text.lines().map(|line| serde_json::from_str(line).expect("a line of the stand-in's log")).collect()
     }
 }
 
@@ -75,8 +66,7 @@ pub(crate) fn address() -> String {
     let format = "{{range .IPAM.Config}}{{.Gateway}} {{end}}";
     let gateways = engine::docker(["network", "inspect", "bridge", "--format", format]);
     let v4 = gateways.split_whitespace().find(|address| address.contains('.'));
-    v4.unwrap_or_else(|| panic!("the engine's bridge has no IPv4 gateway: {gateways}"))
-        .to_owned()
+    v4.unwrap_or_else(|| panic!("the engine's bridge has no IPv4 gateway: {gateways}")).to_owned()
 }
 
 impl Drop for Model {

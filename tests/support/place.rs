@@ -14,9 +14,7 @@ const READ: &[&str] = &[".devcontainer", "docker", "sandbox.yaml"];
 
 /// The repository that the tests were built from.
 pub(crate) fn repository() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("xtask lies in the repository")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository")
 }
 
 /// A user whom a test runs the tool as.
@@ -36,10 +34,7 @@ pub(crate) struct Place {
 impl Place {
     /// A place that belongs to the user who runs the tests.
     pub(crate) fn new() -> Place {
-        let dir = tempfile::Builder::new()
-            .prefix("codex-sandbox-")
-            .tempdir()
-            .expect("temp dir");
+        let dir = tempfile::Builder::new().prefix("codex-sandbox-").tempdir().expect("temp dir");
         let place = Place { dir, owner: None };
         for name in ["xtask", "bin", "home", "state", "repo/workspace"] {
             fs::create_dir_all(place.path(name).as_path()).expect("a directory of the place");

@@ -45,24 +45,13 @@ pub(crate) fn wait_for<T>(what: &str, seconds: u64, mut ask: impl FnMut() -> Opt
 #[track_caller]
 pub(crate) fn find(program: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .map(|dir| dir.join(program))
-        .find(|file| file.is_file())
-        .unwrap_or_else(|| {
-            panic!("`{program}` is not on PATH: `cargo xtask test --install-engine` installs what the tests need")
-        })
+    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file()).unwrap_or_else(|| {
+        panic!("`{program}` is not on PATH: `cargo xtask test --install-engine` installs what the tests need")
+    })
 }
 
 /// Copies a file or a directory with all that is in it, keeping modes and links.
 #[track_caller]
 pub(crate) fn copy(from: &Path, to: &Path) {
-    output(
-        "cp",
-        [
-            OsStr::new("-a"),
-            OsStr::new("--reflink=auto"),
-            from.as_os_str(),
-            to.as_os_str(),
-        ],
-    );
+    output("cp", [OsStr::new("-a"), OsStr::new("--reflink=auto"), from.as_os_str(), to.as_os_str()]);
 }

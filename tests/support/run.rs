@@ -194,14 +194,7 @@ impl Run<'_> {
     /// It must have ended with this exit code.
     #[track_caller]
     pub(crate) fn ended(self, code: i32) -> Self {
-        assert_eq!(
-            self.code,
-            Some(code),
-            "{:?}\n--- stdout\n{}--- stderr\n{}",
-            self.words,
-            self.stdout,
-            self.stderr
-        );
+        assert_eq!(self.code, Some(code), "{:?}\n--- stdout\n{}--- stderr\n{}", self.words, self.stdout, self.stderr);
         self
     }
 

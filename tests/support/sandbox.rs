@@ -141,7 +141,6 @@ impl Proof {
     pub(crate) fn with(&self, verdict: &str) -> Vec<String> {
         let claims = self.0["claims"].as_array().expect("claims");
         let ids = claims.iter().filter(|claim| claim["verdict"] == verdict);
-        ids.map(|claim| claim["id"].as_str().expect("an id").to_owned())
-            .collect()
+        ids.map(|claim| claim["id"].as_str().expect("an id").to_owned()).collect()
     }
 }

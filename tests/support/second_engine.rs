@@ -39,16 +39,11 @@ impl SecondEngine {
         let own_path = std::env::var_os("PATH").unwrap_or_default();
         let path = path.iter().map(PathBuf::from).chain(std::env::split_paths(&own_path));
         let root = users::get_effective_uid() == 0;
-        assert!(
-            root,
-            "a second engine needs root, as `CONTRIBUTING.md` says of this tier"
-        );
+        assert!(root, "a second engine needs root, as `CONTRIBUTING.md` says of this tier");
         let mut command = Command::new(proc::find("unshare"));
         // A test that is killed takes its engine along: the signal comes when the parent ends.
         command.args(["--net", "--mount", "--", "setpriv", "--pdeathsig", "TERM", "--"]);
-        command
-            .arg(proc::find("dockerd"))
-            .args(["--host", &socket, "--config-file"]);
+        command.arg(proc::find("dockerd")).args(["--host", &socket, "--config-file"]);
         command.arg(config);
         for (flag, value) in [
             ("--data-root", engine::tools().join("second-engine")),
@@ -68,12 +63,7 @@ impl SecondEngine {
             .stderr(log)
             .spawn()
             .expect("a second engine");
-        let mut second = SecondEngine {
-            child,
-            dir,
-            host: socket,
-            _lock: lock,
-        };
+        let mut second = SecondEngine { child, dir, host: socket, _lock: lock };
         second.wait();
         second.load();
         second
@@ -99,33 +89,20 @@ impl SecondEngine {
             listed.lines().map(str::to_owned).collect::<Vec<_>>()
         });
         let place = Place::new();
-        let tag = crate::support::run::Xtask::at(&place)
-            .args(["image", "--cpu"])
-            .run()
-            .ok();
+        let tag = crate::support::run::Xtask::at(&place).args(["image", "--cpu"]).run().ok();
         let tag = tag.stdout.trim().to_owned();
         let label = "{{index .Config.Labels \"codex-sandbox.base\"}}";
         let base = engine::docker(["image", "inspect", "--format", label, &tag]);
         let wanted = [tag.as_str(), base.trim()];
-        assert!(
-            images.iter().flatten().any(|image| image == base.trim()),
-            "no image `{base}`"
-        );
-        if wanted
-            .iter()
-            .all(|image| self.outcome(&["image", "inspect", image]).0 == 0)
-        {
+        assert!(images.iter().flatten().any(|image| image == base.trim()), "no image `{base}`");
+        if wanted.iter().all(|image| self.outcome(&["image", "inspect", image]).0 == 0) {
             return;
         }
         let old = self.docker(&["image", "ls", "--quiet", "--no-trunc"]);
-        old.lines()
-            .for_each(|id| _ = self.outcome(&["image", "rm", "--force", id]));
+        old.lines().for_each(|id| _ = self.outcome(&["image", "rm", "--force", id]));
         let script = "set -o pipefail; \"$1\" save \"$3\" \"$4\" | DOCKER_HOST=\"$2\" \"$1\" load";
         let docker = proc::find("docker").display().to_string();
-        proc::output(
-            "bash",
-            ["-c", script, "bash", &docker, &self.host, wanted[0], wanted[1]],
-        );
+        proc::output("bash", ["-c", script, "bash", &docker, &self.host, wanted[0], wanted[1]]);
     }
 
     fn outcome(&self, args: &[&str]) -> (i32, String, String) {

@@ -40,10 +40,7 @@ pub(crate) fn changed_script(file: &str, from: &str, to: &str) -> String {
          if cmp -s /sandbox/smoke/{file} /tmp/changed/smoke/{file}; then echo 'nothing was changed' >&2; exit 9; fi\n\
          shift 2\nexec /usr/bin/python3 -B /tmp/changed/gpu_smoke.py \"$@\"\n"
     );
-    let lines: String = script
-        .lines()
-        .map(|line| format!(" {}", shell_words::quote(line)))
-        .collect();
+    let lines: String = script.lines().map(|line| format!(" {}", shell_words::quote(line))).collect();
     let path = "/usr/local/bin/python3";
     format!("printf '%s\\n'{lines} >{path}; chmod 755 {path}")
 }
@@ -88,9 +85,7 @@ pub(crate) fn host_with_gpu() -> Place {
 pub(crate) fn fake_engine(place: &Place, requests: &Value) -> FakeDocker {
     let image = json!({"Id": "sha256:1111", "RepoDigests": ["example/image@sha256:2222"]}).to_string();
     let container = json!([{"Id": "c0", "HostConfig": {"DeviceRequests": requests}}]).to_string();
-    let planned: Vec<Value> = checks::planned(Mode::Quick)
-        .map(|check| json!({"id": check.id}))
-        .collect();
+    let planned: Vec<Value> = checks::planned(Mode::Quick).map(|check| json!({"id": check.id})).collect();
     place.write("checks.json", json!(planned).to_string());
     let script = place.write("fake_smoke.py", include_str!("fake_smoke.py"));
     // The one on PATH may be a launcher that needs the rest of PATH.
@@ -118,18 +113,9 @@ pub(crate) fn all_gpus() -> Value {
 /// Nothing of a run is left: the container was removed, and so were its files.
 #[track_caller]
 pub(crate) fn nothing_left(place: &Place, calls: &Calls) {
-    let made = calls
-        .lines()
-        .iter()
-        .filter(|line| line.ends_with("[create][--no-build]"))
-        .count();
+    let made = calls.lines().iter().filter(|line| line.ends_with("[create][--no-build]")).count();
     assert_eq!(calls.of(&["container", "rm"]).len(), made, "{:?}", calls.lines());
     let scratch = std::fs::read_dir(place.root().join("target/sandbox"));
-    let left: Vec<_> = scratch
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path())
-        .collect();
+    let left: Vec<_> = scratch.into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     assert_eq!(left, Vec::<std::path::PathBuf>::new());
 }

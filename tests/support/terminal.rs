@@ -15,16 +15,10 @@ pub(crate) struct Terminal {
 impl Terminal {
     /// Opens it and starts the run in it.
     pub(crate) fn open(place: &Place, run: Xtask) -> Terminal {
-        let terminal = Terminal {
-            socket: place.path("tmux"),
-            code: place.path("tmux.code"),
-        };
+        let terminal = Terminal { socket: place.path("tmux"), code: place.path("tmux.code") };
         let config = "set -g remain-on-exit on\nset -g default-terminal tmux-256color\nset -g status off\n";
         let config = place.write("tmux.conf", config).display().to_string();
-        let run = run
-            .env("TERM", "tmux-256color")
-            .env("COLORTERM", "truecolor")
-            .env("LANG", "C.UTF-8");
+        let run = run.env("TERM", "tmux-256color").env("COLORTERM", "truecolor").env("LANG", "C.UTF-8");
         // A shell writes the exit code down: tmux itself sometimes loses it, where the terminal closes before the
         // program has ended. Without job control it is in the program's own process group, as `cargo` would be.
         let note = r#"trap : INT; "$@"; echo $? >"$0""#;
@@ -58,10 +52,7 @@ impl Terminal {
             if screen.contains(text) {
                 return screen;
             }
-            assert!(
-                Instant::now() < end,
-                "the terminal did not show `{text}` within {seconds} s; it shows:\n{screen}"
-            );
+            assert!(Instant::now() < end, "the terminal did not show `{text}` within {seconds} s; it shows:\n{screen}");
             std::thread::sleep(Duration::from_millis(100));
         }
     }
@@ -78,15 +69,7 @@ impl Terminal {
 
     /// Changes the size of the window.
     pub(crate) fn resize(&self, columns: u16, rows: u16) {
-        self.command([
-            "resize-window",
-            "-t",
-            "t",
-            "-x",
-            &columns.to_string(),
-            "-y",
-            &rows.to_string(),
-        ]);
+        self.command(["resize-window", "-t", "t", "-x", &columns.to_string(), "-y", &rows.to_string()]);
     }
 
     /// Waits for the program to end and returns its exit code.

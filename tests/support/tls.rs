@@ -36,10 +36,7 @@ impl Inspector {
             "keyUsage=critical,keyCertSign,cRLSign",
         ];
         let (key, ca) = (path("ca.key"), path("ca.pem"));
-        proc::output(
-            "openssl",
-            words.iter().chain(&["-keyout", key.as_str(), "-out", ca.as_str()]),
-        );
+        proc::output("openssl", words.iter().chain(&["-keyout", key.as_str(), "-out", ca.as_str()]));
         let bundle = fs::read(SYSTEM_BUNDLE).expect("the machine's bundle");
         let own = fs::read(&ca).expect("the authority");
         place.write("tls/bundle.pem", [bundle, own].concat());
@@ -51,14 +48,9 @@ impl Inspector {
             .stdin(Stdio::null())
             .spawn()
             .expect("the inspector");
-        let mut inspector = Inspector {
-            child,
-            dir,
-            address: String::new(),
-        };
-        let port = proc::wait_for("the inspector to listen", 20, || {
-            fs::read_to_string(inspector.dir.join("port")).ok()
-        });
+        let mut inspector = Inspector { child, dir, address: String::new() };
+        let port =
+            proc::wait_for("the inspector to listen", 20, || fs::read_to_string(inspector.dir.join("port")).ok());
         inspector.address = format!("{host}:{port}");
         inspector
     }

@@ -31,29 +31,14 @@ fn settings_args(command: Command) -> Command {
 
 fn project_args(command: Command) -> Command {
     command
-        .arg(path(
-            "workspace",
-            "DIR",
-            "The research project, mounted at /workspace [default: workspace/]",
-        ))
+        .arg(path("workspace", "DIR", "The research project, mounted at /workspace [default: workspace/]"))
         .arg(
-            value(
-                "dataset",
-                "NAME=DIR",
-                "A data set, mounted read-only at /datasets/NAME; repeatable",
-            )
-            .action(ArgAction::Append),
+            value("dataset", "NAME=DIR", "A data set, mounted read-only at /datasets/NAME; repeatable")
+                .action(ArgAction::Append),
         )
-        .arg(value(
-            "gpus",
-            "GPUS",
-            "all, none, or ids: 0,1 or GPU-<uuid> [default: all]",
-        ))
+        .arg(value("gpus", "GPUS", "all, none, or ids: 0,1 or GPU-<uuid> [default: all]"))
         .arg(value("base", "REF", "The base image"))
-        .arg(flag(
-            "cpu",
-            "Use the CPU base image made from Debian packages; implies --gpus none",
-        ))
+        .arg(flag("cpu", "Use the CPU base image made from Debian packages; implies --gpus none"))
 }
 
 fn image_args(command: Command) -> Command {
@@ -66,31 +51,17 @@ fn gpu_smoke() -> Command {
     project_args(Command::new("gpu-smoke"))
         .about("Prove that the GPU runs this image: native kernels, decoding, a report")
         .arg(value("image", "REF", "An image of your own in place of the sandbox's").conflicts_with("base"))
-        .arg(value(
-            "arch",
-            "ARCH",
-            "The compute capability that code must be native for, such as 12.0",
-        ))
+        .arg(value("arch", "ARCH", "The compute capability that code must be native for, such as 12.0"))
         .arg(path("json-file", "FILE", "Write the report as JSON").long("json"))
         .arg(path("junit", "FILE", "Write the report as JUnit XML"))
         .arg(
-            value(
-                "timeout",
-                "SECONDS",
-                "The bound on the run [default: 300, with --full 1800]",
-            )
-            .value_parser(value_parser!(u64).range(5..=86400)),
+            value("timeout", "SECONDS", "The bound on the run [default: 300, with --full 1800]")
+                .value_parser(value_parser!(u64).range(5..=86400)),
         )
-        .arg(flag(
-            "full",
-            "Also what takes minutes: torch.compile, an extension, NVDEC",
-        ))
+        .arg(flag("full", "Also what takes minutes: torch.compile, an extension, NVDEC"))
         .arg(
-            flag(
-                "here",
-                "In the running sandbox of this workspace, by the path that Codex uses",
-            )
-            .conflicts_with_all(["image", "base", "cpu", "gpus", "dataset"]),
+            flag("here", "In the running sandbox of this workspace, by the path that Codex uses")
+                .conflicts_with_all(["image", "base", "cpu", "gpus", "dataset"]),
         )
         .arg(dry_run())
 }
@@ -100,10 +71,7 @@ fn dry_run() -> Arg {
 }
 
 fn install_engine() -> Arg {
-    flag(
-        "install-engine",
-        "Install and start what is missing without asking (Debian, Ubuntu)",
-    )
+    flag("install-engine", "Install and start what is missing without asking (Debian, Ubuntu)")
 }
 
 fn json() -> Arg {
@@ -114,19 +82,10 @@ fn json() -> Arg {
 pub fn command() -> Command {
     let sandbox = settings_args(Command::new("sandbox"))
         .about("Start the sandbox, prove what it promises, enter Codex")
-        .arg(flag(
-            "shell",
-            "Enter a shell in place of Codex, also when a claim does not hold",
-        ))
+        .arg(flag("shell", "Enter a shell in place of Codex, also when a claim does not hold"))
         .arg(flag("yes", "Enter without asking"))
         .arg(dry_run())
-        .arg(
-            Arg::new("args")
-                .last(true)
-                .num_args(0..)
-                .value_name("CODEX_ARGS")
-                .help("Arguments for Codex"),
-        );
+        .arg(Arg::new("args").last(true).num_args(0..).value_name("CODEX_ARGS").help("Arguments for Codex"));
     let image = image_args(Command::new("image"))
         .about("Build the image where it is missing or stale")
         .arg(flag("check", "Say whether it is up to date and why not; exit 0 or 1"))
@@ -149,12 +108,7 @@ pub fn command() -> Command {
         .arg(flag("clean", "Remove all that the demo made").conflicts_with_all(["install-engine", "cpu"]));
     let bench = Command::new("bench")
         .about("Measure against the bare commands, in pairs, as ratios of medians")
-        .arg(
-            Arg::new("rows")
-                .num_args(0..)
-                .value_name("ROW")
-                .help("enter, start, check, mounts, build [default: all]"),
-        )
+        .arg(Arg::new("rows").num_args(0..).value_name("ROW").help("enter, start, check, mounts, build [default: all]"))
         .arg(
             value("pairs", "N", "Pairs per row, at least 10 for a figure to quote")
                 .value_parser(value_parser!(usize))
@@ -175,9 +129,7 @@ pub fn command() -> Command {
         .subcommand(image)
         .subcommand(gpu_smoke())
         .subcommand(
-            settings_args(Command::new("mounts"))
-                .about("Validate every mount, on the host and inside")
-                .arg(json()),
+            settings_args(Command::new("mounts")).about("Validate every mount, on the host and inside").arg(json()),
         )
         .subcommand(
             settings_args(Command::new("doctor"))
@@ -188,21 +140,13 @@ pub fn command() -> Command {
                 .arg(json()),
         )
         .subcommand(
-            settings_args(Command::new("status"))
-                .about("Show what runs: image, mounts, sessions inside")
-                .arg(json()),
+            settings_args(Command::new("status")).about("Show what runs: image, mounts, sessions inside").arg(json()),
         )
         .subcommand(
             settings_args(Command::new("down"))
                 .about("Stop and remove the sandbox; the Codex home stays")
-                .arg(flag(
-                    "all",
-                    "Also remove the sandbox's Codex home and git directory, after asking",
-                ))
-                .arg(flag(
-                    "caches",
-                    "Also remove the caches that your workspaces share, after asking",
-                ))
+                .arg(flag("all", "Also remove the sandbox's Codex home and git directory, after asking"))
+                .arg(flag("caches", "Also remove the caches that your workspaces share, after asking"))
                 .arg(flag("yes", "Do not ask"))
                 .arg(dry_run()),
         )
@@ -223,15 +167,9 @@ pub fn command() -> Command {
         )
         .subcommand(bench)
         .subcommand(
-            Command::new("completions")
-                .about("Print the completions for a shell")
-                .arg(
-                    Arg::new("shell")
-                        .value_name("SHELL")
-                        .required(true)
-                        .value_parser(complete::SHELLS)
-                        .help("The shell"),
-                ),
+            Command::new("completions").about("Print the completions for a shell").arg(
+                Arg::new("shell").value_name("SHELL").required(true).value_parser(complete::SHELLS).help("The shell"),
+            ),
         )
         .subcommand(Command::new("complete").hide(true).arg(Arg::new("line").required(true)));
     help::dress(tasks)
@@ -249,48 +187,23 @@ pub fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<anyho
 fn task(name: &str, sub: &ArgMatches) -> Task {
     let on = |name: &str| sub.get_flag(name);
     let text = |name: &str| sub.get_one::<String>(name).cloned().unwrap_or_default();
-    let list = |name: &str| {
-        sub.get_many::<String>(name)
-            .map(|list| list.cloned().collect())
-            .unwrap_or_default()
-    };
+    let list = |name: &str| sub.get_many::<String>(name).map(|list| list.cloned().collect()).unwrap_or_default();
     match name {
-        "sandbox" => Task::Sandbox {
-            shell: on("shell"),
-            args: list("args"),
-        },
-        "image" => Task::Image {
-            check: on("check"),
-            pull: on("pull"),
-            no_cache: on("no-cache"),
-        },
+        "sandbox" => Task::Sandbox { shell: on("shell"), args: list("args") },
+        "image" => Task::Image { check: on("check"), pull: on("pull"), no_cache: on("no-cache") },
         "gpu-smoke" => Task::GpuSmoke(gpu_smoke_flags(sub)),
         "mounts" => Task::Mounts,
         "doctor" => Task::Doctor,
         "status" => Task::Status,
-        "down" => Task::Down {
-            all: on("all"),
-            caches: on("caches"),
-        },
+        "down" => Task::Down { all: on("all"), caches: on("caches") },
         "commits" => Task::Commits { take: on("take") },
         "devcontainer" => Task::Devcontainer,
-        "test" => Task::Test {
-            tier: sub.get_one::<String>("tier").cloned(),
-            install: on("install-engine"),
-        },
-        "demo" => Task::Demo {
-            install: on("install-engine"),
-            clean: on("clean"),
-        },
+        "test" => Task::Test { tier: sub.get_one::<String>("tier").cloned(), install: on("install-engine") },
+        "demo" => Task::Demo { install: on("install-engine"), clean: on("clean") },
         "completions" => Task::Completions { shell: text("shell") },
         "complete" => Task::Complete { line: text("line") },
-        "bench" => Task::Bench {
-            rows: list("rows"),
-            pairs: sub.get_one::<usize>("pairs").copied().unwrap_or(10),
-        },
-        _ => Task::Ci {
-            install: on("install-engine"),
-        },
+        "bench" => Task::Bench { rows: list("rows"), pairs: sub.get_one::<usize>("pairs").copied().unwrap_or(10) },
+        _ => Task::Ci { install: on("install-engine") },
     }
 }
 
@@ -313,12 +226,7 @@ fn flags(sub: &ArgMatches) -> anyhow::Result<Flags> {
     let text = |name: &str| sub.try_get_one::<String>(name).ok().flatten().cloned();
     let path = |name: &str| sub.try_get_one::<PathBuf>(name).ok().flatten().cloned();
     let on = |name: &str| sub.try_get_one::<bool>(name).ok().flatten().copied().unwrap_or(false);
-    let datasets = sub
-        .try_get_many::<String>("dataset")
-        .ok()
-        .flatten()
-        .into_iter()
-        .flatten();
+    let datasets = sub.try_get_many::<String>("dataset").ok().flatten().into_iter().flatten();
     let datasets = datasets.map(|text| dataset(text)).collect::<anyhow::Result<_>>()?;
     Ok(Flags {
         workspace: path("workspace"),
@@ -339,9 +247,7 @@ fn flags(sub: &ArgMatches) -> anyhow::Result<Flags> {
 fn dataset(text: &str) -> anyhow::Result<(String, PathBuf)> {
     match text.split_once('=') {
         Some((name, dir)) if !dir.is_empty() => Ok((name.to_owned(), PathBuf::from(dir))),
-        _ => Err(usage(format!("`--dataset {text}` has no directory"))
-            .hint("write it as `--dataset NAME=DIR`")
-            .into()),
+        _ => Err(usage(format!("`--dataset {text}` has no directory")).hint("write it as `--dataset NAME=DIR`").into()),
     }
 }
 

@@ -40,9 +40,7 @@ impl Context {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
         // `cargo run` sets it; the compiled-in path serves a binary that is started by hand.
-        let manifest = env
-            .get("CARGO_MANIFEST_DIR")
-            .map_or(env!("CARGO_MANIFEST_DIR"), String::as_str);
+        let manifest = env.get("CARGO_MANIFEST_DIR").map_or(env!("CARGO_MANIFEST_DIR"), String::as_str);
         let root = Path::new(manifest)
             .parent()
             .and_then(|root| root.canonicalize().ok())
@@ -99,10 +97,7 @@ impl Context {
 /// A path without symlinks as far as it is there: the rest of it may come to be.
 fn resolved(path: &Path) -> PathBuf {
     let there = path.ancestors().find_map(|dir| Some((dir, dir.canonicalize().ok()?)));
-    there.map_or_else(
-        || path.to_path_buf(),
-        |(dir, real)| real.join(path.strip_prefix(dir).unwrap_or(Path::new(""))),
-    )
+    there.map_or_else(|| path.to_path_buf(), |(dir, real)| real.join(path.strip_prefix(dir).unwrap_or(Path::new(""))))
 }
 
 fn columns() -> Option<usize> {

@@ -72,11 +72,7 @@ impl std::error::Error for Failure {}
 impl Failure {
     /// A failure of the given kind, without a hint.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Failure {
-            kind,
-            message: message.into(),
-            mend: Vec::new(),
-        }
+        Failure { kind, message: message.into(), mend: Vec::new() }
     }
 
     /// The same failure with one more thing to do about it.
@@ -89,8 +85,7 @@ impl Failure {
     /// The same failure with commands that mend it.
     #[must_use]
     pub fn run<S: Into<String>>(mut self, commands: impl IntoIterator<Item = S>) -> Self {
-        self.mend
-            .extend(commands.into_iter().map(|command| Mend::Run(command.into())));
+        self.mend.extend(commands.into_iter().map(|command| Mend::Run(command.into())));
         self
     }
 
@@ -123,11 +118,7 @@ pub fn render(err: &anyhow::Error) -> String {
     for cause in err.chain().skip(1) {
         text.push_str(&format!("  caused by: {cause}\n"));
     }
-    for hint in err
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<Failure>())
-        .flat_map(|f| &f.mend)
-    {
+    for hint in err.chain().filter_map(|cause| cause.downcast_ref::<Failure>()).flat_map(|f| &f.mend) {
         text.push_str(&format!("hint: {hint}\n"));
     }
     text
@@ -135,10 +126,7 @@ pub fn render(err: &anyhow::Error) -> String {
 
 /// The exit code of an error: the innermost `Failure` decides, any other error is a failed task.
 pub fn exit_code(err: &anyhow::Error) -> u8 {
-    err.chain()
-        .filter_map(|cause| cause.downcast_ref::<Failure>())
-        .next_back()
-        .map_or(1, |f| f.kind.code())
+    err.chain().filter_map(|cause| cause.downcast_ref::<Failure>()).next_back().map_or(1, |f| f.kind.code())
 }
 
 /// An error as one failure: its whole chain in the message, everything that there is to do, the kind of its exit code.

@@ -90,16 +90,9 @@ pub fn capture(command: &Command) -> Result<Output> {
     if command.stdin.is_none() {
         expr = expr.stdin_null();
     }
-    let handle = expr
-        .stdout_capture()
-        .stderr_capture()
-        .start()
-        .map_err(|err| cannot_start(command, &err))?;
+    let handle = expr.stdout_capture().stderr_capture().start().map_err(|err| cannot_start(command, &err))?;
     let bound = command.timeout.unwrap_or(QUERY_BOUND);
-    match handle
-        .wait_timeout(bound)
-        .with_context(|| format!("waiting for `{command}`"))?
-    {
+    match handle.wait_timeout(bound).with_context(|| format!("waiting for `{command}`"))? {
         Some(output) => Ok(Output {
             code: code_of(output.status),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -115,20 +108,12 @@ pub fn capture(command: &Command) -> Result<Output> {
 /// Runs a query and returns its standard output. A non-zero exit is an error that carries what it said.
 pub fn stdout_of(command: &Command) -> Result<String> {
     let output = capture(command)?;
-    if output.ok() {
-        Ok(output.stdout)
-    } else {
-        Err(exit_error(command, output.code, &output.stderr))
-    }
+    if output.ok() { Ok(output.stdout) } else { Err(exit_error(command, output.code, &output.stderr)) }
 }
 
 fn exit_error(command: &Command, code: i32, stderr: &str) -> anyhow::Error {
     let said = stderr.trim();
-    let said = if said.is_empty() {
-        String::new()
-    } else {
-        format!(": {said}")
-    };
+    let said = if said.is_empty() { String::new() } else { format!(": {said}") };
     failed(format!("`{command}` ended with exit code {code}{said}")).into()
 }
 
@@ -159,9 +144,8 @@ pub fn run(command: &Command) -> Result<()> {
 pub fn attach(command: &Command, mut tick: impl FnMut() -> bool) -> Result<i32> {
     let handle = expression(command).start().map_err(|err| cannot_start(command, &err))?;
     loop {
-        if let Some(output) = handle
-            .wait_timeout(Duration::from_millis(200))
-            .with_context(|| format!("waiting for `{command}`"))?
+        if let Some(output) =
+            handle.wait_timeout(Duration::from_millis(200)).with_context(|| format!("waiting for `{command}`"))?
         {
             return Ok(code_of(output.status));
         }

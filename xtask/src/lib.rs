@@ -37,15 +37,15 @@ pub fn main() -> ExitCode {
             ui::result(help.to_string().trim_end());
             ExitCode::SUCCESS
         }
-        Ok(parsed) => parsed
-            .and_then(|(task, flags)| dispatch(&outside_workspace(cx?, &task, &flags), task, &flags))
-            .map_or_else(
+        Ok(parsed) => {
+            parsed.and_then(|(task, flags)| dispatch(&outside_workspace(cx?, &task, &flags), task, &flags)).map_or_else(
                 |err| {
                     ui::say(error::render(&err).trim_end());
                     ExitCode::from(error::exit_code(&err))
                 },
                 ExitCode::from,
-            ),
+            )
+        }
     }
 }
 
@@ -61,10 +61,7 @@ fn outside_workspace(mut cx: Context, task: &Task, flags: &Flags) -> Context {
     // The workspace `/` is refused by all that would use it.
     if settings.workspace.parent().is_some() && !left_out.is_empty() {
         let dirs: Vec<_> = left_out.iter().map(|dir| dir.display().to_string()).collect();
-        ui::warn(format_args!(
-            "`{}` is left out of PATH: the agent writes there",
-            dirs.join("`, `")
-        ));
+        ui::warn(format_args!("`{}` is left out of PATH: the agent writes there", dirs.join("`, `")));
         exec::search(&path);
         cx.env.insert("PATH".into(), path);
     }

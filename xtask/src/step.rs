@@ -57,10 +57,7 @@ pub struct Command {
 impl Command {
     /// A command with no arguments yet.
     pub fn new(program: impl Into<String>) -> Self {
-        Command {
-            program: program.into(),
-            ..Command::default()
-        }
+        Command { program: program.into(), ..Command::default() }
     }
 
     /// Adds one argument.
@@ -142,11 +139,7 @@ impl fmt::Display for Step {
             Step::Note(text) => write!(f, "# {text}"),
             Step::Run(command) => command.fmt(f),
             Step::CreateDir { path, mode } => {
-                write!(
-                    f,
-                    "mkdir -p -m {mode:o} {}",
-                    shell_words::quote(&path.display().to_string())
-                )
+                write!(f, "mkdir -p -m {mode:o} {}", shell_words::quote(&path.display().to_string()))
             }
             Step::WriteFile { path, text } => {
                 let quoted = |path: &Path| shell_words::quote(&path.display().to_string()).into_owned();
@@ -172,10 +165,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("it's new/override.yaml");
         let text = "a: '$HOME'\nb: `id`\n".to_owned();
-        let step = Step::WriteFile {
-            path: path.clone(),
-            text: text.clone(),
-        };
+        let step = Step::WriteFile { path: path.clone(), text: text.clone() };
         let shell = Command::new("sh").args(["-ec", &step.to_string()]);
         assert!(crate::exec::capture(&shell).unwrap().ok());
         assert_eq!(std::fs::read_to_string(path).unwrap(), text);
@@ -196,14 +186,8 @@ mod tests {
             .env("SSV2_DIR", "/data/my videos")
             .secret_env("HF_TOKEN", "hf_secret");
         let text = command.to_string();
-        assert_eq!(
-            text,
-            r#"SSV2_DIR='/data/my videos' docker run '' 'a b' 'it'\''s' '$HOME' a,b"#
-        );
+        assert_eq!(text, r#"SSV2_DIR='/data/my videos' docker run '' 'a b' 'it'\''s' '$HOME' a,b"#);
         assert_eq!(format!("{command:?}"), text, "and no other form shows the value");
-        assert_eq!(
-            shell_words::split(&text).unwrap()[2..],
-            ["run", "", "a b", "it's", "$HOME", "a,b"]
-        );
+        assert_eq!(shell_words::split(&text).unwrap()[2..], ["run", "", "a b", "it's", "$HOME", "a,b"]);
     }
 }

@@ -111,15 +111,7 @@ fn harmless(text: &str) -> String {
 
 /// Text from the sandbox, made safe for a terminal: control characters are shown as escapes.
 pub fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if c.is_control() {
-                c.escape_default().to_string()
-            } else {
-                c.to_string()
-            }
-        })
-        .collect()
+    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
 #[cfg(test)]
@@ -128,33 +120,17 @@ mod tests {
 
     #[test]
     fn only_lines_and_tabs_get_to_the_terminal() {
-        assert_eq!(
-            harmless("a\tb\u{1b}[2J\r\n\nc\u{9b}\n"),
-            "a\tb\\u{1b}[2J\\r\n\nc\\u{9b}\n"
-        );
+        assert_eq!(harmless("a\tb\u{1b}[2J\r\n\nc\u{9b}\n"), "a\tb\\u{1b}[2J\\r\n\nc\\u{9b}\n");
     }
 
     #[test]
     fn colours_are_for_terminals_and_for_those_who_ask() {
         let look = |env: &[(&str, &str)], terminal| {
-            let env = env
-                .iter()
-                .map(|(name, value)| ((*name).into(), (*value).into()))
-                .collect();
-            let cx = Context {
-                env,
-                columns: Some(80),
-                ..Context::default()
-            };
+            let env = env.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+            let cx = Context { env, columns: Some(80), ..Context::default() };
             Look::of(&cx, terminal)
         };
-        assert_eq!(
-            look(&[], true),
-            Look {
-                colour: true,
-                width: Some(80)
-            }
-        );
+        assert_eq!(look(&[], true), Look { colour: true, width: Some(80) });
         assert_eq!(look(&[], false), Look::default());
         assert!(!look(&[("NO_COLOR", "1")], true).colour);
         assert!(look(&[("NO_COLOR", "")], true).colour, "an empty one says nothing");

@@ -49,11 +49,7 @@ pub fn answer(line: &str, datasets: &[Dataset]) -> String {
     }
     let line = |one: &CompletionCandidate| {
         let help = one.get_help().map(ToString::to_string).unwrap_or_default();
-        format!(
-            "\n{}\t{}",
-            one.get_value().display(),
-            help.lines().next().unwrap_or_default()
-        )
+        format!("\n{}\t{}", one.get_value().display(), help.lines().next().unwrap_or_default())
     };
     format!("words{}", candidates.iter().map(line).collect::<String>())
 }
@@ -64,10 +60,7 @@ fn is_xtask(word: &str) -> bool {
 
 /// The command line with what each value may be.
 fn completing(datasets: &[Dataset]) -> Command {
-    let tasks: Vec<String> = super::command()
-        .get_subcommands()
-        .map(|sub| sub.get_name().to_owned())
-        .collect();
+    let tasks: Vec<String> = super::command().get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
     let mut command = super::command().disable_help_subcommand(true);
     for task in tasks {
         command = command.mut_subcommand(task, |sub| {
@@ -147,10 +140,7 @@ mod tests {
     use super::*;
 
     fn sets() -> Vec<Dataset> {
-        let set = |name: &str, source: Option<&str>| Dataset {
-            name: name.into(),
-            source: source.map(Into::into),
-        };
+        let set = |name: &str, source: Option<&str>| Dataset { name: name.into(), source: source.map(Into::into) };
         vec![set("k400", Some("/data/k 400")), set("ssv2", None)]
     }
 
@@ -171,21 +161,12 @@ mod tests {
     fn tasks_flags_and_values_are_known() {
         assert_eq!(values("cargo xtask st"), ["words", "status"]);
         assert_eq!(values("cargo +nightly xtask down --a"), ["words", "--all"]);
-        assert_eq!(
-            values("./target/debug/xtask sandbox --network "),
-            ["words", "open", "none"]
-        );
-        assert_eq!(
-            values("cargo xtask sandbox --codex-home=mi"),
-            ["words", "--codex-home=mirror"]
-        );
+        assert_eq!(values("./target/debug/xtask sandbox --network "), ["words", "open", "none"]);
+        assert_eq!(values("cargo xtask sandbox --codex-home=mi"), ["words", "--codex-home=mirror"]);
         assert_eq!(values("cargo xtask test --tier e"), ["words", "engine"]);
         assert_eq!(values("cargo xtask bench ent"), ["words", "enter"]);
         let tasks = values("cargo xtask ");
-        assert!(
-            tasks.contains(&"sandbox".into()) && tasks.contains(&"completions".into()),
-            "{tasks:?}"
-        );
+        assert!(tasks.contains(&"sandbox".into()) && tasks.contains(&"completions".into()), "{tasks:?}");
         assert!(!tasks.contains(&"complete".into()), "{tasks:?}");
     }
 

@@ -20,53 +20,18 @@ pub const EXAMPLES: &[(&str, &[&str])] = &[
             "cargo xtask gpu-smoke --here",
         ],
     ),
-    (
-        "image",
-        &["cargo xtask image --check", "cargo xtask image --cpu --dry-run"],
-    ),
-    (
-        "mounts",
-        &[
-            "cargo xtask mounts --dataset ssv2=/data/ssv2",
-            "cargo xtask mounts --json",
-        ],
-    ),
-    (
-        "doctor",
-        &[
-            "cargo xtask doctor",
-            "cargo xtask doctor --cpu --dataset ssv2=/data/ssv2",
-        ],
-    ),
-    (
-        "status",
-        &["cargo xtask status --workspace ~/project", "cargo xtask status --json"],
-    ),
-    (
-        "down",
-        &[
-            "cargo xtask down",
-            "cargo xtask down --all --workspace ~/project",
-            "cargo xtask down --caches",
-        ],
-    ),
+    ("image", &["cargo xtask image --check", "cargo xtask image --cpu --dry-run"]),
+    ("mounts", &["cargo xtask mounts --dataset ssv2=/data/ssv2", "cargo xtask mounts --json"]),
+    ("doctor", &["cargo xtask doctor", "cargo xtask doctor --cpu --dataset ssv2=/data/ssv2"]),
+    ("status", &["cargo xtask status --workspace ~/project", "cargo xtask status --json"]),
+    ("down", &["cargo xtask down", "cargo xtask down --all --workspace ~/project", "cargo xtask down --caches"]),
     ("commits", &["cargo xtask commits", "cargo xtask commits --take"]),
-    (
-        "demo",
-        &[
-            "cargo xtask demo",
-            "cargo xtask demo --yes --install-engine",
-            "cargo xtask demo --clean",
-        ],
-    ),
+    ("demo", &["cargo xtask demo", "cargo xtask demo --yes --install-engine", "cargo xtask demo --clean"]),
     ("devcontainer", &["cargo xtask devcontainer"]),
     ("test", &["cargo xtask test", "cargo xtask test --tier engine"]),
     ("ci", &["cargo xtask ci"]),
     ("completions", &["cargo xtask completions bash"]),
-    (
-        "bench",
-        &["cargo xtask bench", "cargo xtask bench enter start --pairs 3"],
-    ),
+    ("bench", &["cargo xtask bench", "cargo xtask bench enter start --pairs 3"]),
 ];
 
 /// The examples of the tool as a whole.
@@ -117,10 +82,7 @@ mod tests {
         let tasks = command.get_subcommands().filter(|task| !task.is_hide_set());
         for task in tasks.chain([&command]) {
             let text = task.get_after_help().map(ToString::to_string).unwrap_or_default();
-            let lines: Vec<&str> = text
-                .lines()
-                .filter_map(|line| line.strip_prefix("  cargo xtask "))
-                .collect();
+            let lines: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("  cargo xtask ")).collect();
             assert!(!lines.is_empty(), "`{}` has no examples", task.get_name());
             for line in lines {
                 let words = shell_words::split(line).unwrap();

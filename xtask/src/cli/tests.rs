@@ -3,9 +3,7 @@
 use super::*;
 
 fn parsed(args: &str) -> (Task, Flags) {
-    parse(format!("xtask {args}").split(' ').map(Into::into))
-        .unwrap()
-        .unwrap()
+    parse(format!("xtask {args}").split(' ').map(Into::into)).unwrap().unwrap()
 }
 
 #[test]
@@ -16,24 +14,13 @@ fn the_command_line_is_well_formed() {
 #[test]
 fn codex_arguments_come_after_two_dashes() {
     let (task, flags) = parsed("sandbox --cpu --yes --dataset ssv2=/d --dataset k=a=b -- --version -m x");
-    assert_eq!(
-        task,
-        Task::Sandbox {
-            shell: false,
-            args: vec!["--version".into(), "-m".into(), "x".into()]
-        }
-    );
-    assert_eq!(
-        flags.datasets,
-        [("ssv2".into(), "/d".into()), ("k".into(), "a=b".into())]
-    );
+    assert_eq!(task, Task::Sandbox { shell: false, args: vec!["--version".into(), "-m".into(), "x".into()] });
+    assert_eq!(flags.datasets, [("ssv2".into(), "/d".into()), ("k".into(), "a=b".into())]);
     assert!(flags.cpu && flags.yes && !flags.dry_run);
 }
 
 #[test]
 fn a_data_set_without_a_directory_is_a_usage_error() {
-    let err = parse(["xtask", "mounts", "--dataset", "ssv2"].map(Into::into))
-        .unwrap()
-        .unwrap_err();
+    let err = parse(["xtask", "mounts", "--dataset", "ssv2"].map(Into::into)).unwrap().unwrap_err();
     assert_eq!(crate::error::exit_code(&err), 2);
 }

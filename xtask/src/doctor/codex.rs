@@ -31,32 +31,16 @@ pub struct Facts {
     pub distro: Distro,
 }
 
-const PROGRAM: Check = check(
-    "program",
-    "Codex",
-    "Codex on this host, a native program that the image can run",
-);
-const PACKAGE: Check = check(
-    "package",
-    "its package",
-    "the directory around it, with `rg` and other helpers",
-);
-const HELPER: Check = check(
-    "helper",
-    "codex-code-mode-host",
-    "the helper beside it: current models get no tools without",
-);
+const PROGRAM: Check = check("program", "Codex", "Codex on this host, a native program that the image can run");
+const PACKAGE: Check = check("package", "its package", "the directory around it, with `rg` and other helpers");
+const HELPER: Check =
+    check("helper", "codex-code-mode-host", "the helper beside it: current models get no tools without");
 const NOTE: Check = check("note", "its parts", "");
 const HOME: Check = check("home", "Codex home", "`codex_home: mirror`, `shared` or `none`");
 const LOGIN: Check = check("login", "login", "a login in a file, or one made inside");
 
 const fn check(id: &'static str, what: &'static str, needed: &'static str) -> Check<'static> {
-    Check {
-        group: Group::Codex,
-        id,
-        what,
-        needed,
-    }
+    Check { group: Group::Codex, id, what, needed }
 }
 
 /// What is to be said of Codex.
@@ -86,12 +70,7 @@ fn program_error(facts: &Facts, failure: &Failure) -> Finding {
 
 fn program(codex: &Found) -> Vec<Finding> {
     let again = || [Mend::Run("npm install -g @openai/codex".into())];
-    let mut found = vec![PROGRAM.ok(format!(
-        "{} ({}), `{}`",
-        codex.version,
-        codex.layout,
-        codex.binary.display()
-    ))];
+    let mut found = vec![PROGRAM.ok(format!("{} ({}), `{}`", codex.version, codex.layout, codex.binary.display()))];
     found.push(match &codex.root {
         Some(root) => PACKAGE.ok(format!("`{}`", root.display())),
         None => PACKAGE.warning("a single program without its package", again()),
@@ -126,16 +105,10 @@ fn login(facts: &Facts) -> Finding {
         HostLogin::ChatGpt => LOGIN.ok("a ChatGPT account, in a file"),
         HostLogin::ApiKey => LOGIN.ok("an API key, in a file"),
         _ if !facts.keys.is_empty() => LOGIN.ok(format!("by `{}`, which is passed on", facts.keys.join("`, `"))),
-        HostLogin::Odd => LOGIN.warning(
-            "`auth.json` is not one of Codex's, and is not handed over",
-            [login, inside],
-        ),
+        HostLogin::Odd => LOGIN.warning("`auth.json` is not one of Codex's, and is not handed over", [login, inside]),
         HostLogin::Keyring => LOGIN.warning(
             "none in a file: it lies in a keyring, which a container cannot reach",
-            [
-                Mend::Run("codex -c cli_auth_credentials_store=file login".into()),
-                inside,
-            ],
+            [Mend::Run("codex -c cli_auth_credentials_store=file login".into()), inside],
         ),
         HostLogin::None => LOGIN.warning("none: Codex will ask for one", [login, inside]),
     }
@@ -202,10 +175,7 @@ pub(super) mod tests {
             let codex = f.found.as_mut().unwrap();
             codex.root = None;
             codex.helper = false;
-            codex.notes = vec![
-                "there is no `codex-code-mode-host` beside it".into(),
-                "a link is left out".into(),
-            ];
+            codex.notes = vec!["there is no `codex-code-mode-host` beside it".into(), "a link is left out".into()];
         });
         assert_eq!(verdict(&lone, "codex.package"), Verdict::Warning);
         assert_eq!(verdict(&lone, "codex.helper"), Verdict::Warning);
@@ -229,12 +199,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_shared_home_is_warned_of_and_must_be_there() {
-        let shared = |exists| {
-            verdict(
-                &with(|f| (f.mode, f.home_exists) = (Mode::Shared, exists)),
-                "codex.home",
-            )
-        };
+        let shared = |exists| verdict(&with(|f| (f.mode, f.home_exists) = (Mode::Shared, exists)), "codex.home");
         assert_eq!((shared(true), shared(false)), (Verdict::Warning, Verdict::Missing));
     }
 }

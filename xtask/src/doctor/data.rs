@@ -27,19 +27,7 @@ pub struct DataSet {
 }
 
 /// File systems whose other users are not on this machine.
-const NETWORK: &[&str] = &[
-    "nfs",
-    "nfs4",
-    "cifs",
-    "smb3",
-    "ceph",
-    "lustre",
-    "gpfs",
-    "beegfs",
-    "afs",
-    "9p",
-    "glusterfs",
-];
+const NETWORK: &[&str] = &["nfs", "nfs4", "cifs", "smb3", "ceph", "lustre", "gpfs", "beegfs", "afs", "9p", "glusterfs"];
 
 /// What is to be said of the data sets.
 pub fn findings(facts: &Facts) -> Vec<Finding> {
@@ -52,12 +40,7 @@ pub fn findings(facts: &Facts) -> Vec<Finding> {
 const NEEDED: &str = "a directory that you may read, apart from what the sandbox may write";
 
 const fn check<'a>(id: &'a str, what: &'a str, needed: &'a str) -> Check<'a> {
-    Check {
-        group: Group::Data,
-        id,
-        what,
-        needed,
-    }
+    Check { group: Group::Data, id, what, needed }
 }
 
 fn data_set(set: &DataSet) -> Vec<Finding> {
@@ -71,10 +54,7 @@ fn data_set(set: &DataSet) -> Vec<Finding> {
         return set.problems.iter().map(broken).collect();
     }
     if set.empty {
-        let hint = format!(
-            "give the directory with `--dataset {}=DIR`, or mount it first",
-            set.name
-        );
+        let hint = format!("give the directory with `--dataset {}=DIR`, or mount it first", set.name);
         return vec![check.broken(&usage(format!("`{source}` is empty")).hint(hint))];
     }
     if is_network(&set.file_system) {
@@ -125,11 +105,7 @@ pub(super) mod tests {
 
     #[test]
     fn every_problem_of_a_source_is_shown() {
-        let problem = |what: &str| Problem {
-            mount: "dataset.ssv2".into(),
-            what: what.into(),
-            hint: "mend it".into(),
-        };
+        let problem = |what: &str| Problem { mount: "dataset.ssv2".into(), what: what.into(), hint: "mend it".into() };
         let two = with(|set| set.problems = vec![problem("`/x` does not exist"), problem("`/x` shows your home")]);
         assert_eq!(two.len(), 2);
         assert!(two.iter().all(|f| f.verdict == Verdict::Broken));

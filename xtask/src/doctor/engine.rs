@@ -28,20 +28,11 @@ const PLACE: Check = check("place", "its place", "an engine that sees this machi
 const USERS: Check = check("users", "its user ids", "the host's own user ids");
 const COMPOSE: Check = check("compose", "Compose", "2.30 or later");
 const BUILDX: Check = check("buildx", "buildx", "any version, to build the image");
-const RECURSIVE: Check = check(
-    "recursive",
-    "recursive read-only",
-    "Engine 25, runc 1.1 and Linux 5.12, or later",
-);
+const RECURSIVE: Check = check("recursive", "recursive read-only", "Engine 25, runc 1.1 and Linux 5.12, or later");
 const REST: Check = check("rest", "all else of the engine", "");
 
 const fn check(id: &'static str, what: &'static str, needed: &'static str) -> Check<'static> {
-    Check {
-        group: Group::Engine,
-        id,
-        what,
-        needed,
-    }
+    Check { group: Group::Engine, id, what, needed }
 }
 
 /// What is to be said of the engine.
@@ -91,16 +82,11 @@ pub fn findings(facts: &Facts) -> Vec<Finding> {
 fn version(engine: &Engine) -> Finding {
     let version = &engine.version;
     if !engine.upstream() {
-        return ANSWERS.ok(format!(
-            "{version}, the distribution's build (it mends security holes without a new number)"
-        ));
+        return ANSWERS
+            .ok(format!("{version}, the distribution's build (it mends security holes without a new number)"));
     }
     match versions::below(version, versions::ENGINE, Branch::Minor) {
-        Some(floor) => Check {
-            needed: &format!("{floor} or later has all known security fixes"),
-            ..ANSWERS
-        }
-        .warning(
+        Some(floor) => Check { needed: &format!("{floor} or later has all known security fixes"), ..ANSWERS }.warning(
             format!("{version} has known security holes"),
             engine.distro.upgrade(&["docker-ce", "docker-ce-cli", "containerd.io"]),
         ),
@@ -117,14 +103,8 @@ fn runc(engine: &Engine) -> Option<Finding> {
         return Some(runc.ok(format!("{version}, the distribution's build")));
     }
     Some(match versions::below(version, versions::RUNC, Branch::Minor) {
-        Some(floor) => Check {
-            needed: &format!("{floor} or later has all known security fixes"),
-            ..runc
-        }
-        .warning(
-            format!("{version} has known security holes"),
-            engine.distro.upgrade(&["containerd.io"]),
-        ),
+        Some(floor) => Check { needed: &format!("{floor} or later has all known security fixes"), ..runc }
+            .warning(format!("{version} has known security holes"), engine.distro.upgrade(&["containerd.io"])),
         None => runc.ok(format!("{version}, from Docker")),
     })
 }
@@ -152,10 +132,8 @@ fn compose(engine: &Engine) -> Finding {
 fn recursive(engine: &Engine, submounts: &[String]) -> Finding {
     match engine::not_recursive(engine) {
         Some(why) if !submounts.is_empty() => {
-            let what = format!(
-                "mounts below the data set `{}` would be writable inside: {why}",
-                submounts.join("`, `")
-            );
+            let what =
+                format!("mounts below the data set `{}` would be writable inside: {why}", submounts.join("`, `"));
             RECURSIVE.broken(&host(what).mend(engine::newer_engine(engine)))
         }
         Some(why) => RECURSIVE.warning(

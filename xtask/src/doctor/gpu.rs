@@ -32,16 +32,8 @@ const DEVICES: Check = check("devices", "GPUs", "GPUs that `nvidia-smi` names, o
 const BUS: Check = check("bus", "kernel driver", "`nvidia` has the devices");
 const DRIVER: Check = check("driver", "NVIDIA driver", "570.26 or later for Blackwell and CUDA 12.8");
 const MODULE: Check = check("module", "kernel modules", "the open ones, for Blackwell and later");
-const IMAGE: Check = check(
-    "image",
-    "the image for these GPUs",
-    "a base and an `arch_list` with native code for them",
-);
-const TOOLKIT: Check = check(
-    "toolkit",
-    "NVIDIA Container Toolkit",
-    "1.19.1 or later, and a CDI specification",
-);
+const IMAGE: Check = check("image", "the image for these GPUs", "a base and an `arch_list` with native code for them");
+const TOOLKIT: Check = check("toolkit", "NVIDIA Container Toolkit", "1.19.1 or later, and a CDI specification");
 const CDI: Check = check("cdi", "CDI specification", "one of the driver that is loaded");
 const CGROUP: Check = check(
     "cgroup",
@@ -50,12 +42,7 @@ const CGROUP: Check = check(
 );
 
 const fn check(id: &'static str, what: &'static str, needed: &'static str) -> Check<'static> {
-    Check {
-        group: Group::Gpu,
-        id,
-        what,
-        needed,
-    }
+    Check { group: Group::Gpu, id, what, needed }
 }
 
 /// What is to be said of the GPUs.
@@ -100,11 +87,8 @@ fn devices(facts: &Facts) -> Finding {
     {
         return DEVICES.broken(&failure);
     }
-    let names: Vec<String> = devices
-        .gpus
-        .iter()
-        .map(|gpu| format!("{} {} ({})", gpu.index, gpu.name, gpu.capability))
-        .collect();
+    let names: Vec<String> =
+        devices.gpus.iter().map(|gpu| format!("{} {} ({})", gpu.index, gpu.name, gpu.capability)).collect();
     DEVICES.ok(names.join(", "))
 }
 
@@ -144,11 +128,7 @@ fn driver(facts: &Facts) -> Finding {
         return DRIVER.missing(&failure);
     };
     match versions::below(version, versions::DRIVER, Branch::Major) {
-        Some(floor) => Check {
-            needed: &format!("{floor} or later has all known security fixes"),
-            ..DRIVER
-        }
-        .warning(
+        Some(floor) => Check { needed: &format!("{floor} or later has all known security fixes"), ..DRIVER }.warning(
             format!("{version} has known security holes"),
             [Mend::Do("bring the driver up to date, then `sudo reboot`".into())],
         ),
@@ -160,11 +140,7 @@ fn module(facts: &Facts) -> Option<Finding> {
     let devices = &facts.devices;
     let newest = |capability: &str| capability.split('.').next()?.parse::<u32>().ok();
     let blackwell = devices.pci.iter().any(Pci::needs_open_module)
-        || devices
-            .gpus
-            .iter()
-            .filter_map(|gpu| newest(&gpu.capability))
-            .any(|major| major >= 10);
+        || devices.gpus.iter().filter_map(|gpu| newest(&gpu.capability)).any(|major| major >= 10);
     Some(match (devices.open_module?, blackwell) {
         (true, _) => MODULE.ok("open"),
         (false, false) => MODULE.ok("closed, which these GPUs can do with"),
@@ -183,10 +159,7 @@ fn image(facts: &Facts) -> Finding {
         Some(failure) => IMAGE.broken(&failure),
         None => IMAGE.ok(match base::known(&facts.base) {
             Some(known) => format!("CUDA {}, arch_list `{}`", known.cuda, facts.arch_list),
-            None => format!(
-                "arch_list `{}`; nothing is known of the base beforehand",
-                facts.arch_list
-            ),
+            None => format!("arch_list `{}`; nothing is known of the base beforehand", facts.arch_list),
         }),
     }
 }
@@ -194,12 +167,7 @@ fn image(facts: &Facts) -> Finding {
 fn has_toolkit(facts: &Facts, engine: &Engine) -> Option<GpuRoute> {
     // Asked for as if every GPU answered: whether one does is another finding.
     let devices = GpuFacts {
-        gpus: vec![gpu::Gpu {
-            index: "0".into(),
-            uuid: String::new(),
-            name: String::new(),
-            capability: String::new(),
-        }],
+        gpus: vec![gpu::Gpu { index: "0".into(), uuid: String::new(), name: String::new(), capability: String::new() }],
         ..facts.devices.clone()
     };
     gpu::route(&Gpus::All, engine, &devices).ok().flatten()

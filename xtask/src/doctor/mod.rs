@@ -124,10 +124,7 @@ impl Check<'_> {
     }
 
     fn warning(self, found: impl Into<String>, mend: impl IntoIterator<Item = Mend>) -> Finding {
-        Finding {
-            mend: mend.into_iter().collect(),
-            ..self.finding(Verdict::Warning, found)
-        }
+        Finding { mend: mend.into_iter().collect(), ..self.finding(Verdict::Warning, found) }
     }
 
     fn unchecked(self, why: impl Into<String>) -> Finding {
@@ -136,11 +133,7 @@ impl Check<'_> {
 
     /// With the words and the remedy of the refusal that it leads to.
     fn refused(self, verdict: Verdict, failure: &Failure) -> Finding {
-        Finding {
-            mend: failure.mend.clone(),
-            kind: failure.kind,
-            ..self.finding(verdict, &failure.message)
-        }
+        Finding { mend: failure.mend.clone(), kind: failure.kind, ..self.finding(verdict, &failure.message) }
     }
 
     fn missing(self, failure: &Failure) -> Finding {
@@ -221,11 +214,7 @@ pub fn table(findings: &[Finding]) -> String {
             text.push_str(&format!("{}\n", finding.group.name()));
         }
         let found = ui::printable(&finding.found);
-        text.push_str(&format!(
-            "  {:<11}  {:<width$}  {found}\n",
-            finding.verdict.name(),
-            finding.what
-        ));
+        text.push_str(&format!("  {:<11}  {:<width$}  {found}\n", finding.verdict.name(), finding.what));
         if finding.verdict == Verdict::Ok {
             continue;
         }
@@ -253,9 +242,6 @@ pub fn summary(findings: &[Finding]) -> String {
     match (fatal, exit_code(findings)) {
         (0, _) => format!("a sandbox with these settings can run here{warnings}"),
         (n, 2) => format!("the settings need mending: {}{warnings}", many(n, "problem")),
-        (n, _) => format!(
-            "no sandbox with these settings can run here yet: {}{warnings}",
-            many(n, "problem")
-        ),
+        (n, _) => format!("no sandbox with these settings can run here yet: {}{warnings}", many(n, "problem")),
     }
 }

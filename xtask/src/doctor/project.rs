@@ -49,32 +49,15 @@ pub struct Image {
 /// A snapshot of Codex takes about 400 MB, and an update of it as much again before the old one is removed.
 const STATE_ROOM: u64 = 1 << 30;
 
-const SETTINGS: Check = check(
-    "settings",
-    "settings",
-    "settings as the comments in sandbox.yaml have them",
-);
-const WORKSPACE: Check = check(
-    "workspace",
-    "workspace",
-    "a directory that you may write, outside this repository",
-);
+const SETTINGS: Check = check("settings", "settings", "settings as the comments in sandbox.yaml have them");
+const WORKSPACE: Check = check("workspace", "workspace", "a directory that you may write, outside this repository");
 const STATE: Check = check("state", "state folder", "1 GiB free, and you may write");
 const IMAGE: Check = check("image", "image", "built, or the means to build it");
-const ROOM: Check = check(
-    "room",
-    "room for the image",
-    "40 GiB with NVIDIA's base, 8 GiB with the CPU base",
-);
+const ROOM: Check = check("room", "room for the image", "40 GiB with NVIDIA's base, 8 GiB with the CPU base");
 const BASE: Check = check("base", "CPU base image", "`mmdebstrap`, which makes it");
 
 const fn check(id: &'static str, what: &'static str, needed: &'static str) -> Check<'static> {
-    Check {
-        group: Group::Project,
-        id,
-        what,
-        needed,
-    }
+    Check { group: Group::Project, id, what, needed }
 }
 
 /// What is to be said of the project.
@@ -96,10 +79,9 @@ fn workspace(facts: &Facts) -> Vec<Finding> {
     match &facts.problems {
         Err(failure) => vec![WORKSPACE.broken(failure)],
         Ok(problems) if problems.is_empty() => vec![WORKSPACE.ok(format!("`{}`", facts.workspace.display()))],
-        Ok(problems) => problems
-            .iter()
-            .map(|problem| WORKSPACE.broken(&usage(&problem.what).hint(&problem.hint)))
-            .collect(),
+        Ok(problems) => {
+            problems.iter().map(|problem| WORKSPACE.broken(&usage(&problem.what).hint(&problem.hint))).collect()
+        }
     }
 }
 
@@ -112,9 +94,7 @@ fn state(facts: &Facts) -> Finding {
     match facts.state_free {
         Some(free) if free < STATE_ROOM => STATE.warning(
             format!("`{path}` has {} MiB free", free >> 20),
-            [crate::error::Mend::Do(
-                "make room, or give another place by XDG_STATE_HOME".into(),
-            )],
+            [crate::error::Mend::Do("make room, or give another place by XDG_STATE_HOME".into())],
         ),
         Some(free) => STATE.ok(format!("`{path}`, {} GiB free", free >> 30)),
         None => STATE.unchecked(format!("the room at `{path}` cannot be read")),
@@ -215,10 +195,7 @@ pub(super) mod tests {
         assert_eq!(verdict(&low, "project.state"), Verdict::Warning);
         let closed = with(|f| f.state_closed = Some("read-only file system".into()));
         assert_eq!(verdict(&closed, "project.state"), Verdict::Broken);
-        assert_eq!(
-            verdict(&with(|f| f.state_free = None), "project.state"),
-            Verdict::Unchecked
-        );
+        assert_eq!(verdict(&with(|f| f.state_free = None), "project.state"), Verdict::Unchecked);
     }
 
     #[test]

@@ -23,16 +23,8 @@ fn one<'a>(findings: &'a [Finding], id: &str) -> &'a Finding {
 }
 
 fn finding(verdict: Verdict, kind: Kind) -> Finding {
-    let check = Check {
-        group: Group::Data,
-        id: "ssv2",
-        what: "ssv2",
-        needed: "a directory",
-    };
-    Finding {
-        kind,
-        ..check.finding(verdict, "none\u{1b}[0m")
-    }
+    let check = Check { group: Group::Data, id: "ssv2", what: "ssv2", needed: "a directory" };
+    Finding { kind, ..check.finding(verdict, "none\u{1b}[0m") }
 }
 
 #[test]
@@ -42,15 +34,9 @@ fn the_exit_code_is_the_hosts_before_that_of_the_settings() {
         exit_code(&list)
     };
     assert_eq!(code(&[]), 0);
-    assert_eq!(
-        code(&[(Verdict::Warning, Kind::Host), (Verdict::Unchecked, Kind::Host)]),
-        0
-    );
+    assert_eq!(code(&[(Verdict::Warning, Kind::Host), (Verdict::Unchecked, Kind::Host)]), 0);
     assert_eq!(code(&[(Verdict::Missing, Kind::Usage)]), 2);
-    assert_eq!(
-        code(&[(Verdict::Broken, Kind::Usage), (Verdict::Missing, Kind::Host)]),
-        3
-    );
+    assert_eq!(code(&[(Verdict::Broken, Kind::Usage), (Verdict::Missing, Kind::Host)]), 3);
     // Too little room fails a build with 1; the host still cannot run it.
     assert_eq!(code(&[(Verdict::Broken, Kind::Failed)]), 3);
 }
@@ -119,13 +105,7 @@ fn a_bare_workstation_is_told_everything_at_once() {
     set.file_system = "nfs4".into();
     let mut project = project::tests::facts();
     project.image = Err("no engine answers".into());
-    let findings = doctor(&Facts {
-        engine,
-        gpu,
-        codex,
-        data: Ok(vec![set]),
-        project,
-    });
+    let findings = doctor(&Facts { engine, gpu, codex, data: Ok(vec![set]), project });
     let text = format!("{}{}\n", table(&findings), summary(&findings));
     snapbox::assert_data_eq!(text, snapbox::str![[r#"
 engine

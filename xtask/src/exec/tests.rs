@@ -5,9 +5,7 @@ use super::*;
 #[test]
 fn a_watched_command_is_ended_with_all_that_it_started() {
     // One child in the group, one that left it; neither ends when the input does.
-    let command = Command::new("sh")
-        .args(["-c", "sleep 60 & setsid sleep 60 & wait"])
-        .timeout(5);
+    let command = Command::new("sh").args(["-c", "sleep 60 & setsid sleep 60 & wait"]).timeout(5);
     let start = Instant::now();
     let seen = watch(&command, |pid| Some(process_tree(pid)).filter(|tree| tree.len() == 3)).unwrap();
     let tree = seen.expect("a shell and two children");
@@ -26,10 +24,7 @@ fn a_followed_command_shows_its_errors_as_they_come_and_keeps_both_streams() {
     let mut lines = Vec::new();
     let (said, end) = follow(&command, |line| lines.push(line.to_owned()), || true).unwrap();
     assert_eq!((said.code, said.stdout.as_str(), end), (7, "out\n", End::Ended));
-    assert_eq!(
-        (said.stderr.as_str(), lines),
-        ("one\ntwo\n", vec!["one".to_owned(), "two".to_owned()])
-    );
+    assert_eq!((said.stderr.as_str(), lines), ("one\ntwo\n", vec!["one".to_owned(), "two".to_owned()]));
 }
 
 #[test]
@@ -53,9 +48,7 @@ fn a_watched_command_that_ends_or_hangs_has_no_answer() {
 #[test]
 fn a_process_that_nobody_waits_for_has_ended() {
     // The shell becomes `sleep`, which waits for none of its children.
-    let command = Command::new("sh")
-        .args(["-c", "sh -c 'exit 0' & exec sleep 30"])
-        .timeout(5);
+    let command = Command::new("sh").args(["-c", "sh -c 'exit 0' & exec sleep 30"]).timeout(5);
     let seen = watch(&command, |pid| {
         let child = *process_tree(pid).get(1)?;
         has_ended(&child.to_string()).then(|| fs::metadata(format!("/proc/{child}")).is_ok())

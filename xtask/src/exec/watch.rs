@@ -68,11 +68,7 @@ pub fn process_tree(pid: u32) -> Vec<u32> {
         };
         for thread in threads.flatten() {
             let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
-            tree.extend(
-                children
-                    .split_whitespace()
-                    .filter_map(|child| child.parse::<u32>().ok()),
-            );
+            tree.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
         }
     }
     tree

@@ -58,13 +58,9 @@ pub enum Package {
 impl Distro {
     /// Reads `/etc/os-release`.
     pub fn read() -> Distro {
-        let text = ["/etc/os-release", "/usr/lib/os-release"]
-            .iter()
-            .find_map(|path| std::fs::read_to_string(path).ok());
-        Distro {
-            systemd: std::path::Path::new("/run/systemd/system").is_dir(),
-            ..parse(&text.unwrap_or_default())
-        }
+        let text =
+            ["/etc/os-release", "/usr/lib/os-release"].iter().find_map(|path| std::fs::read_to_string(path).ok());
+        Distro { systemd: std::path::Path::new("/run/systemd/system").is_dir(), ..parse(&text.unwrap_or_default()) }
     }
 
     /// The commands that install a package here. `upstream`: the engine comes from Docker's own packages, and its parts
@@ -76,13 +72,7 @@ impl Distro {
             Package::Buildx if upstream => self.plain(["docker-buildx-plugin"; 4]),
             Package::Compose => self.of_trixie(&["docker-compose"]).unwrap_or_else(|| {
                 let rhel = "docker-compose-plugin";
-                self.named([
-                    "docker-compose",
-                    "docker-compose-v2",
-                    "docker-compose",
-                    rhel,
-                    "docker-compose",
-                ])
+                self.named(["docker-compose", "docker-compose-v2", "docker-compose", rhel, "docker-compose"])
             }),
             Package::Buildx => self.of_trixie(&["docker-buildx"]).unwrap_or_else(|| {
                 let rhel = "docker-buildx-plugin";
@@ -127,20 +117,12 @@ impl Distro {
 
     /// The command that starts the engine.
     pub fn start(&self) -> &'static str {
-        if self.systemd {
-            "sudo systemctl start docker"
-        } else {
-            "sudo service docker start"
-        }
+        if self.systemd { "sudo systemctl start docker" } else { "sudo service docker start" }
     }
 
     /// The command that starts the engine anew.
     pub fn restart(&self) -> &'static str {
-        if self.systemd {
-            "sudo systemctl restart docker"
-        } else {
-            "sudo service docker restart"
-        }
+        if self.systemd { "sudo systemctl restart docker" } else { "sudo service docker restart" }
     }
 
     /// The command that makes the image with which the kernel starts anew, without nouveau.
@@ -177,11 +159,7 @@ pub fn parse(text: &str) -> Distro {
         Some((Family::Rhel, _) | (_, true)) => value("VERSION_ID"),
         _ => String::new(),
     };
-    Distro {
-        family: found.map(|(family, _)| family).unwrap_or_default(),
-        version,
-        systemd: false,
-    }
+    Distro { family: found.map(|(family, _)| family).unwrap_or_default(), version, systemd: false }
 }
 
 #[cfg(test)]

@@ -125,19 +125,12 @@ impl Local {
         };
         let name = user.name.unwrap_or_default();
         // The administrator's programs lie where a user's PATH does not lead.
-        let dirs = format!(
-            "{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin:/usr/bin",
-            path.unwrap_or_default()
-        );
+        let dirs = format!("{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin:/usr/bin", path.unwrap_or_default());
         Local {
             // Some bring it under another name, and their socket shows it.
             daemon: gid.is_some() || which::which_in("dockerd", Some(dirs), "/").is_ok(),
-            group: group
-                .as_ref()
-                .map_or("docker".into(), |group| group.name().to_string_lossy().into_owned()),
-            member: group
-                .as_ref()
-                .is_some_and(|group| group.members().iter().any(|member| *member == *name)),
+            group: group.as_ref().map_or("docker".into(), |group| group.name().to_string_lossy().into_owned()),
+            member: group.as_ref().is_some_and(|group| group.members().iter().any(|member| *member == *name)),
             active: group
                 .is_some_and(|group| user.gid == group.gid() || user.groups.iter().any(|own| own.gid == group.gid())),
             user: name,
@@ -167,10 +160,8 @@ pub fn look(cx: &Context) -> Result<Engine, Silence> {
     }
     let query = |args: &[&str]| exec::capture(&Command::new("docker").args(args.iter().copied()));
     // `info` takes longest, since the client asks its plugins: it is started first.
-    let (info, version) = exec::both(
-        || query(&["info", "--format", "{{json .}}"]),
-        || query(&["version", "--format", "{{json .}}"]),
-    );
+    let (info, version) =
+        exec::both(|| query(&["info", "--format", "{{json .}}"]), || query(&["version", "--format", "{{json .}}"]));
     let odd = |err: anyhow::Error| Silence::Odd(format!("{err:#}"));
     let (version, info) = (version.map_err(odd)?, info.map_err(odd)?);
     let endpoint = match cx.var("DOCKER_HOST") {
@@ -260,10 +251,7 @@ fn posing(version: &Value, info: &Value) -> Option<String> {
     if info["host"]["buildahVersion"].is_string() || version["Client"]["OsArch"].is_string() {
         return Some("Podman".into());
     }
-    names(&version["Client"])
-        .iter()
-        .any(|name| name == "buildctl")
-        .then(|| "nerdctl".into())
+    names(&version["Client"]).iter().any(|name| name == "buildctl").then(|| "nerdctl".into())
 }
 
 /// Whether the default runtime lists the mount option `rro`. Engines before 25 do not tell.

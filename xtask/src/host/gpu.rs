@@ -56,21 +56,14 @@ pub fn read(engine: &Engine, path: Option<&str>) -> GpuFacts {
 /// The same facts with what this engine can hand out.
 pub fn seen_by(engine: &Engine, facts: GpuFacts) -> GpuFacts {
     let spec = devices::spec(&engine.cdi_dirs);
-    GpuFacts {
-        cdi_spec: spec.is_some(),
-        spec,
-        ..facts
-    }
+    GpuFacts { cdi_spec: spec.is_some(), spec, ..facts }
 }
 
 /// What is known without the engine.
 pub fn read_devices(path: Option<&str>) -> GpuFacts {
     let version = std::fs::read_to_string("/proc/driver/nvidia/version").ok();
     let query = Command::new("nvidia-smi")
-        .args([
-            "--query-gpu=index,uuid,name,compute_cap,driver_version",
-            "--format=csv,noheader",
-        ])
+        .args(["--query-gpu=index,uuid,name,compute_cap,driver_version", "--format=csv,noheader"])
         .timeout(20);
     let found = |program: &str| which::which_in(program, path, "/").is_ok();
     let said = found("nvidia-smi").then(|| exec::capture(&query));
@@ -81,14 +74,9 @@ pub fn read_devices(path: Option<&str>) -> GpuFacts {
     let silent = match &said {
         None => Some("`nvidia-smi` is not on PATH".to_owned()),
         Some(Err(err)) => Some(format!("{err:#}")),
-        Some(Ok(said)) if !said.ok() => Some(
-            said.stdout
-                .lines()
-                .chain(said.stderr.lines())
-                .next()
-                .unwrap_or("nvidia-smi failed")
-                .to_owned(),
-        ),
+        Some(Ok(said)) if !said.ok() => {
+            Some(said.stdout.lines().chain(said.stderr.lines()).next().unwrap_or("nvidia-smi failed").to_owned())
+        }
         Some(Ok(_)) => None,
     };
     GpuFacts {
@@ -120,12 +108,7 @@ pub fn parse_smi(text: &str) -> (Vec<Gpu>, Option<String>) {
             return None;
         };
         driver = Some(version.to_owned());
-        Some(Gpu {
-            index: index.into(),
-            uuid: uuid.into(),
-            name: name.into(),
-            capability: capability.into(),
-        })
+        Some(Gpu { index: index.into(), uuid: uuid.into(), name: name.into(), capability: capability.into() })
     });
     (gpus.collect(), driver)
 }
@@ -166,9 +149,7 @@ fn no_gpu(gpus: &Gpus, distro: &Distro, facts: &GpuFacts) -> Failure {
     if facts.driver.is_some() || facts.pci.is_empty() {
         return failure;
     }
-    let mut mend = vec![Mend::Do(
-        "install NVIDIA's driver, with open kernel modules for Blackwell:".into(),
-    )];
+    let mut mend = vec![Mend::Do("install NVIDIA's driver, with open kernel modules for Blackwell:".into())];
     mend.extend(distro.install(Package::Driver, false));
     mend.extend(failure.mend);
     Failure { mend, ..failure }
@@ -194,11 +175,7 @@ pub fn silence(facts: &GpuFacts) -> String {
 /// The error where the engine cannot hand out GPUs.
 pub fn no_toolkit(engine: &Engine, facts: &GpuFacts) -> Failure {
     let failure = host("the NVIDIA Container Toolkit is missing: no CDI specification, no runtime hook");
-    let failure = if facts.ctk {
-        failure
-    } else {
-        failure.mend(engine.distro.install(Package::Toolkit, false))
-    };
+    let failure = if facts.ctk { failure } else { failure.mend(engine.distro.install(Package::Toolkit, false)) };
     // An engine without CDI looks for the hook when it starts.
     failure.run([match engine.cdi_dirs.is_empty() {
         true => engine.distro.restart().to_owned(),
@@ -218,11 +195,7 @@ mod tests {
     const SMI: &str = "0, GPU-aaaa, NVIDIA GeForce RTX 5090, 12.0, 570.86.10\n";
 
     fn facts() -> GpuFacts {
-        GpuFacts {
-            driver: Some("570.86.10".into()),
-            gpus: parse_smi(SMI).0,
-            ..GpuFacts::default()
-        }
+        GpuFacts { driver: Some("570.86.10".into()), gpus: parse_smi(SMI).0, ..GpuFacts::default() }
     }
 
     #[test]
@@ -241,14 +214,7 @@ mod tests {
         assert!(message(&Gpus::Ids(vec!["7".into()]), &facts()).contains("no GPU `7`"));
         let hook = GpuFacts { hook: true, ..facts() };
         assert_eq!(route(&Gpus::All, &engine, &hook).unwrap(), Some(GpuRoute::Nvidia));
-        let cdi = GpuFacts {
-            cdi_spec: true,
-            hook: true,
-            ..facts()
-        };
-        assert_eq!(
-            route(&Gpus::Ids(vec!["0".into()]), &engine, &cdi).unwrap(),
-            Some(GpuRoute::Cdi)
-        );
+        let cdi = GpuFacts { cdi_spec: true, hook: true, ..facts() };
+        assert_eq!(route(&Gpus::Ids(vec!["0".into()]), &engine, &cdi).unwrap(), Some(GpuRoute::Cdi));
     }
 }

@@ -37,11 +37,7 @@ impl Distribution {
             let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
             line.unwrap_or_default().trim_matches(['"', '\'']).to_owned()
         };
-        Distribution {
-            name: value("PRETTY_NAME"),
-            id: value("ID"),
-            codename: value("VERSION_CODENAME"),
-        }
+        Distribution { name: value("PRETTY_NAME"), id: value("ID"), codename: value("VERSION_CODENAME") }
     }
 
     fn takes_next(&self) -> bool {
@@ -165,19 +161,11 @@ pub fn plan(lacks: &Lacks, distribution: &Distribution, distro: &Distro, root: b
         return Err(host(format!(
             "this machine lacks {}, and this tool installs only on Debian 12, Ubuntu 22.04 and later; here is {}",
             lacks.list(),
-            if distribution.name.is_empty() {
-                "something else"
-            } else {
-                &distribution.name
-            }
+            if distribution.name.is_empty() { "something else" } else { &distribution.name }
         ))
         .mend(by_hand(lacks, distro)));
     }
-    let mut plan = Plan {
-        next: distribution.takes_next(),
-        root,
-        ..Plan::default()
-    };
+    let mut plan = Plan { next: distribution.takes_next(), root, ..Plan::default() };
     let engine = lacks.parts.iter().flat_map(|part| part.packages(distribution));
     plan.engine = unique(engine.copied());
     plan.tools = unique(lacks.programs.iter().flat_map(|program| packages(program)));
@@ -258,20 +246,9 @@ impl Plan {
     fn install(&self, more: &[&str], packages: &[String]) -> Command {
         // Somebody else's apt may be at work.
         let wait = "DPkg::Lock::Timeout=300";
-        apt(
-            self.root,
-            &[
-                "install",
-                "-q",
-                "-y",
-                "--no-install-recommends",
-                "--no-remove",
-                "-o",
-                wait,
-            ],
-        )
-        .args(more.iter().copied())
-        .args(packages)
+        apt(self.root, &["install", "-q", "-y", "--no-install-recommends", "--no-remove", "-o", wait])
+            .args(more.iter().copied())
+            .args(packages)
     }
 }
 
@@ -319,10 +296,6 @@ fn write(root: bool, path: &str, text: &str) -> Command {
 
 /// The command that takes away what was installed, for a person.
 pub fn removal(packages: &[String], next: bool) -> String {
-    let files = if next {
-        format!(" && sudo rm {NEXT_LIST} {NEXT_PIN}")
-    } else {
-        String::new()
-    };
+    let files = if next { format!(" && sudo rm {NEXT_LIST} {NEXT_PIN}") } else { String::new() };
     format!("sudo apt-get purge --autoremove {}{files}", packages.join(" "))
 }

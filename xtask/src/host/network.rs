@@ -5,12 +5,7 @@ use crate::image::plan::HostNetwork;
 use std::path::{Path, PathBuf};
 
 /// Variables that name a whole CA bundle, strongest first.
-const BUNDLE_VARIABLES: &[&str] = &[
-    "CODEX_CA_CERTIFICATE",
-    "SSL_CERT_FILE",
-    "CURL_CA_BUNDLE",
-    "REQUESTS_CA_BUNDLE",
-];
+const BUNDLE_VARIABLES: &[&str] = &["CODEX_CA_CERTIFICATE", "SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"];
 
 /// Where distributions keep the bundle: Debian and Ubuntu, Fedora and RHEL, openSUSE, Alpine.
 const BUNDLE_PATHS: &[&str] = &[
@@ -21,21 +16,12 @@ const BUNDLE_PATHS: &[&str] = &[
 ];
 
 /// The proxy variables, in both spellings; the lower-case one wins where programs disagree.
-pub const PROXY_VARIABLES: &[&str] = &[
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-];
+pub const PROXY_VARIABLES: &[&str] =
+    &["http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
 
 /// Reads the CA bundle and the names of the proxy variables that are set.
 pub fn read(cx: &Context) -> HostNetwork {
-    let named = BUNDLE_VARIABLES
-        .iter()
-        .filter_map(|name| cx.var(name))
-        .map(PathBuf::from);
+    let named = BUNDLE_VARIABLES.iter().filter_map(|name| cx.var(name)).map(PathBuf::from);
     let usual = BUNDLE_PATHS.iter().map(PathBuf::from);
     let ca = named.chain(usual).find(|path| is_bundle(path));
     let mut proxies: Vec<String> = Vec::new();

@@ -54,10 +54,7 @@ impl User {
         let groups = groups
             .iter()
             .filter(|group| group.gid() != gid)
-            .map(|group| Group {
-                gid: group.gid(),
-                name: group.name().to_string_lossy().into_owned(),
-            })
+            .map(|group| Group { gid: group.gid(), name: group.name().to_string_lossy().into_owned() })
             .collect();
         User { uid, gid, name, groups }
     }
@@ -83,20 +80,12 @@ mod tests {
 
     #[test]
     fn groups_that_own_a_mount_are_passed_on_and_privileged_ones_never() {
-        let group = |gid, name: &str| Group {
-            gid,
-            name: name.to_owned(),
-        };
+        let group = |gid, name: &str| Group { gid, name: name.to_owned() };
         let user = User {
             uid: 1000,
             gid: 1000,
             name: None,
-            groups: vec![
-                group(2000, "video-data"),
-                group(998, "docker"),
-                group(3000, "unused"),
-                group(0, "root"),
-            ],
+            groups: vec![group(2000, "video-data"), group(998, "docker"), group(3000, "unused"), group(0, "root")],
         };
         assert_eq!(user.passed_on(&[2000, 998, 0]), [group(2000, "video-data")]);
     }

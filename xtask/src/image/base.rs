@@ -20,30 +20,18 @@ const CPU_EXCLUDES: &str = include_str!("../../../docker/cpu-base.excludes");
 const CPU_OPTIONS: &[&str] = &["--variant=apt", "--aptopt=Apt::Install-Recommends \"false\""];
 
 fn cpu_options() -> Vec<String> {
-    let excludes = lines(CPU_EXCLUDES)
-        .into_iter()
-        .map(|pattern| format!("--dpkgopt=path-exclude={pattern}"));
-    CPU_OPTIONS
-        .iter()
-        .map(|option| (*option).to_owned())
-        .chain(excludes)
-        .collect()
+    let excludes = lines(CPU_EXCLUDES).into_iter().map(|pattern| format!("--dpkgopt=path-exclude={pattern}"));
+    CPU_OPTIONS.iter().map(|option| (*option).to_owned()).chain(excludes).collect()
 }
 
 /// The entries of a list, one a line; `#` starts a comment.
 pub fn lines(list: &str) -> Vec<&str> {
-    list.lines()
-        .map(|line| line.split('#').next().unwrap_or_default().trim())
-        .filter(|name| !name.is_empty())
-        .collect()
+    list.lines().map(|line| line.split('#').next().unwrap_or_default().trim()).filter(|name| !name.is_empty()).collect()
 }
 
 /// The reference of the CPU base: it changes with its packages and options.
 pub fn cpu_reference() -> String {
-    let parts = [CPU_RELEASE]
-        .into_iter()
-        .chain(CPU_OPTIONS.iter().copied())
-        .chain(lines(CPU_PACKAGES));
+    let parts = [CPU_RELEASE].into_iter().chain(CPU_OPTIONS.iter().copied()).chain(lines(CPU_PACKAGES));
     format!("codex-sandbox-cpu-base:{CPU_RELEASE}-{}", &fingerprint::of(parts)[..12])
 }
 
@@ -56,20 +44,11 @@ pub fn cpu_steps(reference: &str, mirror: Option<&str>, scratch: &Path) -> Vec<S
         .arg(format!("--include={}", lines(CPU_PACKAGES).join(",")))
         .args([CPU_RELEASE, &tar_text])
         .args(mirror);
-    let import = Command::new("docker").args([
-        "image",
-        "import",
-        "--change",
-        "CMD [\"/bin/bash\"]",
-        &tar_text,
-        reference,
-    ]);
+    let import =
+        Command::new("docker").args(["image", "import", "--change", "CMD [\"/bin/bash\"]", &tar_text, reference]);
     vec![
         Step::Note("making the CPU base from Debian packages: a few minutes, with some hundred MB to download".into()),
-        Step::CreateDir {
-            path: scratch.to_path_buf(),
-            mode: 0o755,
-        },
+        Step::CreateDir { path: scratch.to_path_buf(), mode: 0o755 },
         Step::Run(bootstrap),
         Step::Note("handing the CPU base to the engine: about 20 s".into()),
         Step::Run(import),
@@ -87,11 +66,8 @@ pub fn no_mmdebstrap(distro: &Distro) -> Failure {
 pub fn misfit(reference: &str, arch_list: &str, facts: &GpuFacts) -> Option<Failure> {
     let misfits = misfits(reference, arch_list, facts);
     (!misfits.is_empty()).then(|| {
-        host(format!(
-            "the image would not serve this host's GPU: {}",
-            misfits.join("; ")
-        ))
-        .hint("choose another base with `--base`, set `arch_list` in sandbox.local.yaml, or update the driver")
+        host(format!("the image would not serve this host's GPU: {}", misfits.join("; ")))
+            .hint("choose another base with `--base`, set `arch_list` in sandbox.local.yaml, or update the driver")
     })
 }
 
@@ -129,9 +105,7 @@ pub struct Known {
 /// list of 25.01 is inferred from later tags of the same CUDA and from reports of RTX 5090 owners.
 pub fn known(reference: &str) -> Option<Known> {
     const BLACKWELL: &[&str] = &["7.5", "8.0", "8.6", "9.0", "10.0", "12.0"];
-    let tag = reference
-        .strip_prefix("nvcr.io/nvidia/pytorch:")?
-        .strip_suffix("-py3")?;
+    let tag = reference.strip_prefix("nvcr.io/nvidia/pytorch:")?.strip_suffix("-py3")?;
     let (cuda, driver) = match tag {
         "25.01" | "25.02" => ("12.8", (570, 26)),
         "25.03" | "25.04" => ("12.8", (570, 124)),
@@ -140,11 +114,7 @@ pub fn known(reference: &str) -> Option<Known> {
         "25.09" | "25.10" | "25.11" => ("13.0", (580, 95)),
         _ => return None,
     };
-    Some(Known {
-        cuda,
-        driver,
-        capabilities: BLACKWELL,
-    })
+    Some(Known { cuda, driver, capabilities: BLACKWELL })
 }
 
 /// Whether the base can serve this host's GPUs and driver, as far as known. Empty means nothing speaks against it.
@@ -214,10 +184,7 @@ mod tests {
         assert_eq!(misfits(base, "12.0", &facts(rtx, "570.86.10")), [""; 0]);
         assert_eq!(misfits(base, "12.0", &facts(rtx, "565.57.01")).len(), 1);
         assert_eq!(misfits(base, "9.0", &facts(rtx, "570.86.10")).len(), 1);
-        assert_eq!(
-            misfits(base, "12.0", &facts("0, G, B200, 10.0, 580.1\n", "580.1")).len(),
-            1
-        );
+        assert_eq!(misfits(base, "12.0", &facts("0, G, B200, 10.0, 580.1\n", "580.1")).len(), 1);
         assert!(
             serves("12.0", "12.1") && !serves("12.0a", "12.1") && !serves("12.0", "10.0") && serves("12.0+PTX", "12.0")
         );

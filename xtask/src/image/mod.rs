@@ -36,10 +36,7 @@ impl Inputs {
     pub fn table(&self) -> Map<String, Value> {
         let mut table = Map::new();
         table.insert("BASE_IMAGE".into(), json!(self.base));
-        table.insert(
-            "base image id".into(),
-            json!(self.base_id.as_deref().unwrap_or("not known")),
-        );
+        table.insert("base image id".into(), json!(self.base_id.as_deref().unwrap_or("not known")));
         table.insert("TORCH_CUDA_ARCH_LIST".into(), json!(self.arch_list));
         table.insert("HOST_UID".into(), json!(self.uid.to_string()));
         table.insert("HOST_GID".into(), json!(self.gid.to_string()));
@@ -72,11 +69,7 @@ pub fn reasons(inputs: &Inputs, newest: Option<&Map<String, Value>>) -> Vec<Stri
             None => lines.push(format!("`{name}` is new")),
         }
     }
-    lines.extend(
-        old.keys()
-            .filter(|name| !now.contains_key(*name))
-            .map(|name| format!("`{name}` is gone")),
-    );
+    lines.extend(old.keys().filter(|name| !now.contains_key(*name)).map(|name| format!("`{name}` is gone")));
     if lines.is_empty() {
         // The same inputs and yet no tag: someone removed the tag or the image.
         lines.push("the image was removed from the engine".into());
@@ -94,18 +87,12 @@ pub fn read_files(docker: &Path) -> Result<Vec<(String, String)>> {
         std::fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))
     };
     let ignore = read(".dockerignore")?;
-    let mut names: Vec<String> = ignore
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix('!'))
-        .map(str::to_owned)
-        .collect();
+    let mut names: Vec<String> =
+        ignore.lines().filter_map(|line| line.trim().strip_prefix('!')).map(str::to_owned).collect();
     names.push("Dockerfile".into());
     names.sort();
     names.dedup();
-    names
-        .into_iter()
-        .map(|name| read(&name).map(|text| (name, text)))
-        .collect()
+    names.into_iter().map(|name| read(&name).map(|text| (name, text))).collect()
 }
 
 #[cfg(test)]

@@ -28,29 +28,16 @@ pub fn build(docker: &Path, inputs: &Inputs, wishes: Wishes, network: &HostNetwo
     let table = Value::Object(inputs.table()).to_string();
     let mut command = Command::new("docker")
         .env("DOCKER_BUILDKIT", "1")
-        .args([
-            "build",
-            "--file",
-            &docker.join("Dockerfile").to_string_lossy(),
-            "--tag",
-            &inputs.tag(),
-        ])
+        .args(["build", "--file", &docker.join("Dockerfile").to_string_lossy(), "--tag", &inputs.tag()])
         .args(["--build-arg".to_owned(), format!("BASE_IMAGE={}", inputs.base)])
-        .args([
-            "--build-arg".to_owned(),
-            format!("TORCH_CUDA_ARCH_LIST={}", inputs.arch_list),
-        ])
+        .args(["--build-arg".to_owned(), format!("TORCH_CUDA_ARCH_LIST={}", inputs.arch_list)])
         .args(["--build-arg".to_owned(), format!("HOST_UID={}", inputs.uid)])
         .args(["--build-arg".to_owned(), format!("HOST_GID={}", inputs.gid)])
         .args(["--label".to_owned(), format!("{INPUTS_LABEL}={table}")]);
     if let Some(ca) = &network.ca {
         // A comma would end the field; such a path is quoted as CSV does it.
         let field = format!("src={}", ca.display());
-        let field = if field.contains([',', '"']) {
-            format!("\"{}\"", field.replace('"', "\"\""))
-        } else {
-            field
-        };
+        let field = if field.contains([',', '"']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field };
         command = command.args(["--secret".to_owned(), format!("id=ca,{field}")]);
     }
     for name in &network.proxies {
@@ -71,25 +58,14 @@ mod tests {
 
     #[test]
     fn the_build_takes_the_bundle_and_the_proxies_as_secrets_by_name() {
-        let network = HostNetwork {
-            ca: Some("/etc/ssl/a,b.pem".into()),
-            proxies: vec!["HTTPS_PROXY".into()],
-        };
-        let wishes = Wishes {
-            pull: true,
-            no_cache: true,
-        };
+        let network = HostNetwork { ca: Some("/etc/ssl/a,b.pem".into()), proxies: vec!["HTTPS_PROXY".into()] };
+        let wishes = Wishes { pull: true, no_cache: true };
         let text = build(Path::new("/r/docker"), &crate::image::tests::inputs(), wishes, &network).to_string();
-        for part in [
-            "'id=ca,\"src=/etc/ssl/a,b.pem\"'",
-            "id=https_proxy,env=HTTPS_PROXY",
-            "--pull --no-cache /r/docker",
-        ] {
+        for part in
+            ["'id=ca,\"src=/etc/ssl/a,b.pem\"'", "id=https_proxy,env=HTTPS_PROXY", "--pull --no-cache /r/docker"]
+        {
             assert!(text.contains(part), "{part} is missing in {text}");
         }
-        assert!(
-            !text.contains("http://"),
-            "no address of a proxy stands in the arguments"
-        );
+        assert!(!text.contains("http://"), "no address of a proxy stands in the arguments");
     }
 }

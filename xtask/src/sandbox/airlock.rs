@@ -109,20 +109,12 @@ pub struct Listing {
 ///
 /// Fails where git is not installed.
 pub fn identity(repo: Option<&Repository>) -> Result<Identity> {
-    let command = repo
-        .map_or_else(git::nowhere, git::host)
-        .args(["config", "--get-regexp", r"^user\.(name|email)$"]);
+    let command = repo.map_or_else(git::nowhere, git::host).args(["config", "--get-regexp", r"^user\.(name|email)$"]);
     let output = git::capture(&command)?;
     // Where a key stands more than once, the last one counts, as for git itself.
     let last = |key: &str| {
         let values = output.stdout.lines().filter_map(|line| line.strip_prefix(key));
-        values
-            .map(str::trim)
-            .rfind(|value| !value.is_empty())
-            .map(str::to_owned)
+        values.map(str::trim).rfind(|value| !value.is_empty()).map(str::to_owned)
     };
-    Ok(Identity {
-        name: last("user.name"),
-        email: last("user.email"),
-    })
+    Ok(Identity { name: last("user.name"), email: last("user.email") })
 }

@@ -48,10 +48,7 @@ const READ_LIMIT: u64 = 1 << 20;
 
 /// The state of each host-run file that exists: what kind it is, and the fingerprint of its text.
 pub fn snapshot(workspace: &Path) -> Map<String, Value> {
-    HOST_RUN
-        .iter()
-        .filter_map(|(name, _)| Some(((*name).to_owned(), json!(state(&workspace.join(name))?))))
-        .collect()
+    HOST_RUN.iter().filter_map(|(name, _)| Some(((*name).to_owned(), json!(state(&workspace.join(name))?)))).collect()
 }
 
 fn state(path: &Path) -> Option<String> {
@@ -65,18 +62,9 @@ fn state(path: &Path) -> Option<String> {
     let mut bytes = Vec::new();
     // Without following and without waiting: the agent may have swapped the file since.
     let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits();
-    let file = fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.cast_signed())
-        .open(path)
-        .ok()?;
+    let file = fs::OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(path).ok()?;
     file.take(READ_LIMIT).read_to_end(&mut bytes).ok()?;
-    Some(format!(
-        "file {:o} {} {}",
-        meta.mode() & 0o7777,
-        meta.len(),
-        fingerprint::of([bytes])
-    ))
+    Some(format!("file {:o} {} {}", meta.mode() & 0o7777, meta.len(), fingerprint::of([bytes])))
 }
 
 /// What changed between two snapshots: one line a file, with the tool that obeys it.
@@ -111,11 +99,7 @@ pub fn clear_setuid(workspace: &Path) -> Cleared {
     let (mut todo, root) = (vec![PathBuf::new()], Dir::open_root(workspace));
     while let Some(path) = todo.pop() {
         let dir = root.as_ref().map_err(ToString::to_string).and_then(|root| {
-            let open = root.open(if path.as_os_str().is_empty() {
-                Path::new(".")
-            } else {
-                &path
-            });
+            let open = root.open(if path.as_os_str().is_empty() { Path::new(".") } else { &path });
             open.map_err(|err| err.to_string())
         });
         let mut look = |dir: Dir| -> io::Result<()> {
@@ -182,18 +166,9 @@ mod tests {
         fs::write(elsewhere.path().join("su"), "").unwrap();
         mode(&elsewhere.path().join("su"), 0o4755);
         std::os::unix::fs::symlink(elsewhere.path(), dir.path().join("bin")).unwrap();
-        assert_eq!(
-            clear_setuid(dir.path()),
-            Cleared {
-                files: vec!["sub/suid".into()],
-                failed: Vec::new()
-            }
-        );
+        assert_eq!(clear_setuid(dir.path()), Cleared { files: vec!["sub/suid".into()], failed: Vec::new() });
         assert_eq!(fs::metadata(inside.join("shared")).unwrap().mode() & 0o7777, 0o2775);
-        assert_eq!(
-            fs::metadata(elsewhere.path().join("su")).unwrap().mode() & 0o7777,
-            0o4755
-        );
+        assert_eq!(fs::metadata(elsewhere.path().join("su")).unwrap().mode() & 0o7777, 0o4755);
         assert_eq!(fs::metadata(inside.join("suid")).unwrap().mode() & 0o7777, 0o755);
         assert_eq!(fs::metadata(outside.path()).unwrap().mode() & 0o7777, 0o4755);
     }
@@ -221,10 +196,6 @@ mod tests {
             }
             done.store(true, Ordering::Relaxed);
         });
-        assert_eq!(
-            fs::metadata(&su).unwrap().mode() & 0o7777,
-            0o4755,
-            "a program of the host lost its bit"
-        );
+        assert_eq!(fs::metadata(&su).unwrap().mode() & 0o7777, 0o4755, "a program of the host lost its bit");
     }
 }

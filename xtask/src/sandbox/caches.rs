@@ -14,12 +14,8 @@ use std::path::Path;
 pub const NAMES: &[&str] = &["huggingface", "torch", "pip", "uv"];
 
 /// The variables by which each tool finds its cache, whatever it would take by itself.
-const VARIABLES: &[(&str, &str)] = &[
-    ("huggingface", "HF_HOME"),
-    ("torch", "TORCH_HOME"),
-    ("pip", "PIP_CACHE_DIR"),
-    ("uv", "UV_CACHE_DIR"),
-];
+const VARIABLES: &[(&str, &str)] =
+    &[("huggingface", "HF_HOME"), ("torch", "TORCH_HOME"), ("pip", "PIP_CACHE_DIR"), ("uv", "UV_CACHE_DIR")];
 
 /// The label of our volumes: the name of the cache.
 const CACHE_LABEL: &str = "codex-sandbox.cache";
@@ -112,10 +108,7 @@ pub fn parse_list(text: &str, uid: u32) -> Vec<String> {
 
 /// Removes volumes.
 pub fn remove(volumes: &[String]) -> Command {
-    Command::new("docker")
-        .args(["volume", "rm"])
-        .args(volumes.iter().cloned())
-        .timeout(120)
+    Command::new("docker").args(["volume", "rm"]).args(volumes.iter().cloned()).timeout(120)
 }
 
 #[cfg(test)]
@@ -125,10 +118,7 @@ mod tests {
     #[test]
     fn every_cache_is_found_by_a_variable_and_kept_by_user() {
         let (volumes, variables) = declared(NAMES.iter().copied(), 1000);
-        assert_eq!(
-            volumes["cache-pip"],
-            json!({"name": "codex-sandbox-cache-pip-u1000", "external": true})
-        );
+        assert_eq!(volumes["cache-pip"], json!({"name": "codex-sandbox-cache-pip-u1000", "external": true}));
         assert_eq!(volumes.len(), NAMES.len());
         for (cache, variable) in VARIABLES {
             assert_eq!(variables[*variable], target(cache));
@@ -141,9 +131,7 @@ mod tests {
         let said = " Network x  Created\nexternal volume \"codex-sandbox-cache-pip-u0\" not found\n";
         assert!(is_missing(said));
         assert!(!is_missing("external volume \"mine\" not found"));
-        assert!(!is_missing(
-            "Error response from daemon: No such image: codex-sandbox-cache-pip-u0: not found"
-        ));
+        assert!(!is_missing("Error response from daemon: No such image: codex-sandbox-cache-pip-u0: not found"));
     }
 
     #[test]

@@ -22,16 +22,8 @@ use std::str::FromStr;
 
 /// The directories and files of a Codex home that are taken whole. `hooks` is no directory of Codex's own, but the
 /// usual place for the scripts that `hooks.json` names.
-const WHOLE: [&str; 8] = [
-    "AGENTS.md",
-    "AGENTS.override.md",
-    "hooks.json",
-    "hooks",
-    "rules",
-    "skills",
-    "prompts",
-    "agents",
-];
+const WHOLE: [&str; 8] =
+    ["AGENTS.md", "AGENTS.override.md", "hooks.json", "hooks", "rules", "skills", "prompts", "agents"];
 
 /// Where the home lies in the container.
 pub const INSIDE: &str = "/home/codex/.codex";
@@ -75,11 +67,8 @@ impl FromStr for Mode {
 
 /// The error where the host's own home is to be shared and there is none.
 pub fn no_shared(home: &Path) -> Failure {
-    usage(format!(
-        "`codex_home: shared` needs `{}`, and it is not there",
-        home.display()
-    ))
-    .hint("run Codex once on the host, or use `mirror`")
+    usage(format!("`codex_home: shared` needs `{}`, and it is not there", home.display()))
+        .hint("run Codex once on the host, or use `mirror`")
 }
 
 /// A file that goes in.
@@ -111,10 +100,7 @@ pub struct Note {
 
 impl Note {
     fn new(what: impl fmt::Display, why: impl Into<String>) -> Note {
-        Note {
-            what: what.to_string(),
-            why: why.into(),
-        }
+        Note { what: what.to_string(), why: why.into() }
     }
 
     fn path(path: &Path, why: impl Into<String>) -> Note {
@@ -170,11 +156,7 @@ pub fn disable_flags(missing: &[&str]) -> Vec<String> {
         .collect();
     let table = (!quoted.is_empty()).then(|| format!("mcp_servers={{{}}}", quoted.join(",")));
     let dotted = plain.iter().map(|name| format!("mcp_servers.{name}={OFF}"));
-    table
-        .into_iter()
-        .chain(dotted)
-        .flat_map(|value| ["-c".to_owned(), value])
-        .collect()
+    table.into_iter().chain(dotted).flat_map(|value| ["-c".to_owned(), value]).collect()
 }
 
 #[cfg(test)]
@@ -186,10 +168,7 @@ mod tests {
         for mode in [Mode::Mirror, Mode::Shared, Mode::None] {
             assert_eq!(mode.to_string().parse(), Ok(mode));
         }
-        assert_eq!(
-            "copy".parse::<Mode>(),
-            Err("`copy` is not one of `mirror`, `shared`, `none`".into())
-        );
+        assert_eq!("copy".parse::<Mode>(), Err("`copy` is not one of `mirror`, `shared`, `none`".into()));
     }
 
     #[test]

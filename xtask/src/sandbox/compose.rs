@@ -55,11 +55,7 @@ impl Project {
     /// The variables that `docker/docker-compose.yaml` requires, with their values.
     pub fn exports(&self) -> Vec<(String, String)> {
         let source = |role: &Role| {
-            self.promise
-                .mounts
-                .iter()
-                .find(|m| m.role == *role)
-                .map(|m| m.source.to_string_lossy().into_owned())
+            self.promise.mounts.iter().find(|m| m.role == *role).map(|m| m.source.to_string_lossy().into_owned())
         };
         let mut exports = vec![
             ("HOST_UID".to_owned(), self.promise.uid.to_string()),
@@ -74,25 +70,19 @@ impl Project {
     }
 
     fn compose(&self) -> Command {
-        let command = Command::new("docker")
-            .args(["compose", "--project-name", &self.name])
-            .args([
-                "--file".to_owned(),
-                self.base_file.to_string_lossy().into_owned(),
-                "--file".to_owned(),
-                self.override_file.to_string_lossy().into_owned(),
-            ]);
-        self.exports()
-            .into_iter()
-            .fold(command, |command, (name, value)| command.env(name, value))
+        let command = Command::new("docker").args(["compose", "--project-name", &self.name]).args([
+            "--file".to_owned(),
+            self.base_file.to_string_lossy().into_owned(),
+            "--file".to_owned(),
+            self.override_file.to_string_lossy().into_owned(),
+        ]);
+        self.exports().into_iter().fold(command, |command, (name, value)| command.env(name, value))
     }
 
     /// Creates and starts the container.
     pub fn up(&self) -> Command {
         // The image is ours and local; what could hang is the engine itself.
-        self.compose()
-            .args(["up", "--detach", "--no-build", "--force-recreate"])
-            .timeout(180)
+        self.compose().args(["up", "--detach", "--no-build", "--force-recreate"]).timeout(180)
     }
 
     /// Makes the volumes of the caches, where they are not there.
@@ -209,11 +199,7 @@ fn device_request(gpus: &Gpus, route: Option<GpuRoute>) -> Option<Value> {
 
 /// The CDI name of a GPU id.
 pub fn cdi_name(id: &str) -> String {
-    if id.contains('=') {
-        id.to_owned()
-    } else {
-        format!("nvidia.com/gpu={id}")
-    }
+    if id.contains('=') { id.to_owned() } else { format!("nvidia.com/gpu={id}") }
 }
 
 /// Compose interpolates `$` in every string of its files.
@@ -228,18 +214,14 @@ pub fn inspect(container: &str) -> Command {
 
 /// Stops and removes a container that is ours.
 pub fn remove(container: &str) -> Command {
-    Command::new("docker")
-        .args(["container", "rm", "--force", "--volumes", container])
-        .timeout(60)
+    Command::new("docker").args(["container", "rm", "--force", "--volumes", container]).timeout(60)
 }
 
 /// Removes the network that Compose made beside a container; with `--network none` there is none, and that is fine.
 /// An engine has about thirty of them to give: one that is left behind is missed soon.
 pub fn remove_network(container: &str) -> Command {
     let project = container.strip_suffix(CONTAINER_SUFFIX).unwrap_or(container);
-    Command::new("docker")
-        .args(["network", "rm", "--force", &format!("{project}_default")])
-        .timeout(30)
+    Command::new("docker").args(["network", "rm", "--force", &format!("{project}_default")]).timeout(30)
 }
 
 /// How to meet the terminal when entering.
@@ -269,11 +251,7 @@ pub fn exec(
     for (name, value) in secret {
         command = command.arg("--env").arg(name).secret_env(name, value);
     }
-    command
-        .arg("--workdir")
-        .arg("/workspace")
-        .arg(container)
-        .args(program.iter().cloned())
+    command.arg("--workdir").arg("/workspace").arg(container).args(program.iter().cloned())
 }
 
 #[cfg(test)]

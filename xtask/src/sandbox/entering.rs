@@ -29,11 +29,7 @@ pub fn codex(disable: &[String], user: &[String]) -> Vec<String> {
         r#"projects={"/workspace"={trust_level="trusted"}}"#,
     ];
     let mut words = vec![BINARY.to_owned()];
-    words.extend(
-        settings
-            .iter()
-            .flat_map(|setting| ["-c".to_owned(), (*setting).to_owned()]),
-    );
+    words.extend(settings.iter().flat_map(|setting| ["-c".to_owned(), (*setting).to_owned()]));
     words.extend(disable.iter().cloned());
     words.extend(user.iter().cloned());
     words
@@ -55,14 +51,8 @@ pub fn environment(cx: &Context, allowed: &[String], carried: &BTreeMap<String, 
     let mut shown: Vec<(String, String)> = TERMINAL_VARIABLES.iter().filter_map(|name| set(name)).collect();
     shown.extend(carried.iter().map(|(name, value)| (name.clone(), value.clone())));
     shown.push((MARK.to_owned(), mark.to_owned()));
-    let names = PROXY_VARIABLES
-        .iter()
-        .copied()
-        .chain(allowed.iter().map(String::as_str));
-    Environment {
-        shown,
-        named: names.filter_map(set).collect(),
-    }
+    let names = PROXY_VARIABLES.iter().copied().chain(allowed.iter().map(String::as_str));
+    Environment { shown, named: names.filter_map(set).collect() }
 }
 
 #[cfg(test)]
@@ -71,14 +61,8 @@ mod tests {
 
     #[test]
     fn the_users_arguments_come_last() {
-        let words = codex(
-            &["-c".into(), "mcp_servers.a.enabled=false".into()],
-            &["-s".into(), "read-only".into()],
-        );
-        assert_eq!(
-            words[..3],
-            ["/opt/codex/bin/codex", "-c", r#"sandbox_mode="danger-full-access""#]
-        );
+        let words = codex(&["-c".into(), "mcp_servers.a.enabled=false".into()], &["-s".into(), "read-only".into()]);
+        assert_eq!(words[..3], ["/opt/codex/bin/codex", "-c", r#"sandbox_mode="danger-full-access""#]);
         assert_eq!(words[words.len() - 2..], ["-s", "read-only"]);
     }
 }

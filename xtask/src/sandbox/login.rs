@@ -138,16 +138,10 @@ pub fn reconcile(host_home: &Path, private_home: &Path, record: &Path) -> Result
             ));
         }
     };
-    let outcome = decide(
-        &host,
-        private.as_ref(),
-        Record::read(record).as_ref(),
-        SystemTime::now(),
-    );
+    let outcome = decide(&host, private.as_ref(), Record::read(record).as_ref(), SystemTime::now());
     match (&outcome, &private) {
         (Outcome::Given | Outcome::ToSandbox, _) => {
-            dir.write(OsStr::new("auth.json"), &bytes, 0o600)
-                .context("cannot give the login to the sandbox")?;
+            dir.write(OsStr::new("auth.json"), &bytes, 0o600).context("cannot give the login to the sandbox")?;
             Record::write(record, &host)?;
         }
         (Outcome::ToHost, Some(private)) => {
@@ -172,10 +166,7 @@ fn host_lock(path: &Path) -> Result<Option<Lock>> {
 
 /// Replaces the file that the host's `auth.json` leads to. `false` where Codex kept its lock.
 fn to_host(home: &Path, text: &str) -> Result<bool> {
-    let target = home
-        .join("auth.json")
-        .canonicalize()
-        .context("the host's login went away")?;
+    let target = home.join("auth.json").canonicalize().context("the host's login went away")?;
     let mut lock = target.clone().into_os_string();
     lock.push(".lock");
     let Some(_lock) = host_lock(&PathBuf::from(lock))? else {
@@ -296,10 +287,7 @@ pub fn burnt(host_home: &Path, private_home: &Path, record: &Path, since: System
             return Ok(None);
         }
     }
-    Ok(private
-        .ends()
-        .is_some_and(|end| end < since)
-        .then_some(Burnt::NotRenewed))
+    Ok(private.ends().is_some_and(|end| end < since).then_some(Burnt::NotRenewed))
 }
 
 #[cfg(test)]

@@ -33,24 +33,17 @@ impl MountLine {
 
     /// Whether mounts made elsewhere appear below this one, or the other way round.
     pub fn propagates(&self) -> bool {
-        self.tags
-            .iter()
-            .any(|tag| tag.starts_with("shared:") || tag.starts_with("master:"))
+        self.tags.iter().any(|tag| tag.starts_with("shared:") || tag.starts_with("master:"))
     }
 
     /// The value of an option of the file system, such as overlay's `upperdir`.
     pub fn super_option(&self, name: &str) -> Option<&str> {
-        self.super_options
-            .iter()
-            .find_map(|option| option.strip_prefix(name)?.strip_prefix('='))
+        self.super_options.iter().find_map(|option| option.strip_prefix(name)?.strip_prefix('='))
     }
 
     /// Where this mount's content lies in its file system.
     pub fn place(&self) -> Place {
-        Place {
-            device: self.device.clone(),
-            path: self.root.clone(),
-        }
+        Place { device: self.device.clone(), path: self.root.clone() }
     }
 }
 
@@ -181,23 +174,11 @@ fn parse_line(line: &str) -> Option<MountLine> {
     let fstype = fs.next().filter(|fstype| !fstype.is_empty())?.to_owned();
     let _source = fs.next()?;
     let super_options = list(fs.next()?);
-    Some(MountLine {
-        id,
-        parent,
-        device,
-        root,
-        point,
-        options,
-        tags,
-        fstype,
-        super_options,
-    })
+    Some(MountLine { id, parent, device, root, point, options, tags, fstype, super_options })
 }
 
 fn list(text: &str) -> Vec<String> {
-    text.split(',')
-        .map(|option| unescaped(option).unwrap_or_else(|| option.to_owned()))
-        .collect()
+    text.split(',').map(|option| unescaped(option).unwrap_or_else(|| option.to_owned())).collect()
 }
 
 /// Undoes the kernel's octal escapes (`\040` for a space).
@@ -238,10 +219,7 @@ mod tests {
         let below = table.below("/datasets/ssv2");
         assert_eq!(below.len(), 1);
         assert!(!below[0].read_only() && below[0].propagates());
-        assert_eq!(
-            table.place_of("/datasets/ssv2/a/b").unwrap().to_string(),
-            r"254:0 /var/my data\x/a/b"
-        );
+        assert_eq!(table.place_of("/datasets/ssv2/a/b").unwrap().to_string(), r"254:0 /var/my data\x/a/b");
         assert_eq!(table.covering("/datasets/ssv2x").unwrap().point, "/");
         assert!(table.at("/datasets").is_none());
     }

@@ -77,9 +77,7 @@ impl Dir {
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
             Err(Errno::ACCESS) => {
                 self.unlock(name)?;
-                Ok(Some(Dir {
-                    fd: self.openat2(name, flags, Mode::empty())?,
-                }))
+                Ok(Some(Dir { fd: self.openat2(name, flags, Mode::empty())? }))
             }
             found => Ok(Some(Dir { fd: found? })),
         }
@@ -94,9 +92,7 @@ impl Dir {
 
     /// Opens a directory below and makes every missing part of the way; what is in the way and no directory is removed.
     pub fn make(&self, path: &Path, mode: u32) -> io::Result<Dir> {
-        let mut dir = Dir {
-            fd: self.fd.try_clone()?,
-        };
+        let mut dir = Dir { fd: self.fd.try_clone()? };
         for part in path.components() {
             let Component::Normal(name) = part else {
                 return Err(Errno::INVAL.into());
@@ -186,11 +182,7 @@ impl Dir {
         if bytes.len() as u64 > cap {
             return Ok(Entry::Odd("too large"));
         }
-        Ok(Entry::File {
-            bytes,
-            mode: stat.st_mode & 0o7777,
-            links: stat.st_nlink as u64,
-        })
+        Ok(Entry::File { bytes, mode: stat.st_mode & 0o7777, links: stat.st_nlink as u64 })
     }
 
     /// Replaces whatever lies at `name`, in this very directory, by a new file: written beside it, then renamed.

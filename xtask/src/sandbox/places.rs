@@ -41,15 +41,8 @@ pub struct Places {
 
 /// The places of a workspace, given by its canonical path, for a user: two users of one engine do not meet.
 pub fn of(cx: &Context, workspace: &Path, uid: u32) -> Places {
-    let name = workspace
-        .file_name()
-        .map(|name| name.to_string_lossy().to_lowercase())
-        .unwrap_or_default();
-    let name: String = name
-        .chars()
-        .filter(|c| c.is_ascii_alphanumeric() || *c == '-')
-        .take(24)
-        .collect();
+    let name = workspace.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(24).collect();
     let hash = fingerprint::of([workspace.to_string_lossy().as_bytes(), &uid.to_le_bytes()]);
     let key = format!("{}-{}", name.trim_matches('-'), &hash[..8]);
     let key = key.trim_start_matches('-').to_owned();

@@ -125,10 +125,7 @@ impl Request {
         }
         pairs.extend(self.programs.iter().map(|name| ("program", name.clone())));
         pairs.extend(self.env.iter().map(|name| ("env", name.clone())));
-        pairs
-            .into_iter()
-            .flat_map(|(key, value)| [key.to_owned(), value])
-            .collect()
+        pairs.into_iter().flat_map(|(key, value)| [key.to_owned(), value]).collect()
     }
 }
 

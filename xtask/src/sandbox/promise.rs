@@ -224,11 +224,7 @@ impl Promise {
             uid: small(&value["uid"])?,
             gid: small(&value["gid"])?,
             groups: value["groups"].as_array()?.iter().map(small).collect::<Option<_>>()?,
-            mounts: value["mounts"]
-                .as_array()?
-                .iter()
-                .map(Mount::from_json)
-                .collect::<Option<_>>()?,
+            mounts: value["mounts"].as_array()?.iter().map(Mount::from_json).collect::<Option<_>>()?,
             out_of_reach: value["out_of_reach"]
                 .as_array()?
                 .iter()
@@ -246,11 +242,7 @@ impl Promise {
                 "engine" => Memlock::Engine,
                 _ => Memlock::Unlimited,
             },
-            network: if value["network"] == "none" {
-                Network::None
-            } else {
-                Network::Open
-            },
+            network: if value["network"] == "none" { Network::None } else { Network::Open },
             codex_version: text("codex_version")?,
             image: text("image")?,
             image_id: text("image_id"),

@@ -105,23 +105,12 @@ pub fn table(claims: &[Claim], width: Option<usize>) -> String {
         let why = claim.why.as_deref().unwrap_or_default();
         rows.push(vec![claim.verdict.to_string(), claim.id.clone(), ui::printable(why)]);
         if let Some(hint) = &claim.hint {
-            rows.push(vec![
-                String::new(),
-                String::new(),
-                format!("hint: {}", ui::printable(hint)),
-            ]);
+            rows.push(vec![String::new(), String::new(), format!("hint: {}", ui::printable(hint))]);
         }
     }
     let held = claims.len() - odd.len();
-    let of = if odd.is_empty() {
-        format!("all {held}")
-    } else {
-        format!("{held} of {}", claims.len())
-    };
-    format!(
-        "{}{of} promises hold, seen from inside and from the host\n",
-        ui::columns_within(&rows, width)
-    )
+    let of = if odd.is_empty() { format!("all {held}") } else { format!("{held} of {}", claims.len()) };
+    format!("{}{of} promises hold, seen from inside and from the host\n", ui::columns_within(&rows, width))
 }
 
 /// Proves a running container: asks both witnesses at the same time, looks at the workspace's probe file and removes
@@ -174,11 +163,7 @@ mod tests {
         let (promise, inside, host) = good();
         let claims = judge(&promise, &inside, &host);
         assert_eq!(broken_ids(&promise, &inside, &host), Vec::<String>::new());
-        assert!(
-            claims.iter().all(|claim| claim.verdict == Verdict::Held),
-            "{}",
-            table(&claims, None)
-        );
+        assert!(claims.iter().all(|claim| claim.verdict == Verdict::Held), "{}", table(&claims, None));
         let mut ids: Vec<&str> = claims.iter().map(|claim| claim.id.as_str()).collect();
         ids.sort_unstable();
         ids.dedup();
@@ -193,11 +178,7 @@ mod tests {
         let verdict = |id: &str| claims.iter().find(|claim| claim.id == id).unwrap().verdict;
         assert_eq!(verdict("dataset.ssv2.read-only"), Verdict::NotProvable);
         assert_eq!(verdict("user.capabilities"), Verdict::NotProvable);
-        assert!(
-            claims.iter().all(|claim| claim.verdict != Verdict::Broken),
-            "{}",
-            table(&claims, None)
-        );
+        assert!(claims.iter().all(|claim| claim.verdict != Verdict::Broken), "{}", table(&claims, None));
     }
 
     #[test]

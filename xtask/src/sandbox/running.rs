@@ -36,22 +36,15 @@ pub fn parse(name: &str, code: i32, stdout: &str, stderr: &str) -> Result<Option
         }
         return Err(engine::no_engine(stderr).into());
     }
-    let list: Value = serde_json::from_str(stdout).map_err(|err| {
-        failed(format!(
-            "`docker container inspect {name}` did not answer in JSON: {err}"
-        ))
-    })?;
+    let list: Value = serde_json::from_str(stdout)
+        .map_err(|err| failed(format!("`docker container inspect {name}` did not answer in JSON: {err}")))?;
     let inspect = list[0].clone();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let label = inspect["Config"]["Labels"][SETTINGS_LABEL].as_str();
-    let settings = label
-        .and_then(|label| serde_json::from_str(label).ok())
-        .ok_or_else(|| {
-            failed(format!(
-                "a container named `{name}` is there and was not made by this tool"
-            ))
+    let settings = label.and_then(|label| serde_json::from_str(label).ok()).ok_or_else(|| {
+        failed(format!("a container named `{name}` is there and was not made by this tool"))
             .hint(format!("look at it, then `docker rm {name}`"))
-        })?;
+    })?;
     Ok(Some(Running {
         id: text(&inspect["Id"]),
         up: inspect["State"]["Running"] == true,
@@ -75,10 +68,7 @@ pub fn differences(was: &Value, wanted: &Value) -> Differences {
     let mut differences = Differences::default();
     let empty = serde_json::Map::new();
     let (was, wanted) = (was.as_object().unwrap_or(&empty), wanted.as_object().unwrap_or(&empty));
-    let mut keys: Vec<&String> = was
-        .keys()
-        .chain(wanted.keys().filter(|key| !was.contains_key(*key)))
-        .collect();
+    let mut keys: Vec<&String> = was.keys().chain(wanted.keys().filter(|key| !was.contains_key(*key))).collect();
     keys.dedup();
     let show = |value: Option<&Value>| match value {
         None | Some(Value::Null) => "none".to_owned(),
@@ -136,23 +126,11 @@ mod tests {
 
     #[test]
     fn a_container_of_someone_else_is_not_touched() {
-        let err = parse(
-            "n",
-            0,
-            r#"[{"Id":"a","Config":{"Labels":{}},"State":{"Running":true}}]"#,
-            "",
-        )
-        .unwrap_err();
+        let err = parse("n", 0, r#"[{"Id":"a","Config":{"Labels":{}},"State":{"Running":true}}]"#, "").unwrap_err();
         assert!(err.to_string().contains("not made by this tool"));
         assert_eq!(parse("n", 1, "[]", "Error: No such container: n").unwrap(), None);
         assert!(parse("n", 1, "", "Cannot connect to the Docker daemon").is_err());
-        let err = parse(
-            "n",
-            1,
-            "",
-            "permission denied while trying to connect to the Docker daemon",
-        )
-        .unwrap_err();
+        let err = parse("n", 1, "", "permission denied while trying to connect to the Docker daemon").unwrap_err();
         // What there is to do about it depends on this host's groups.
         assert!(crate::error::render(&err).contains("denied") && crate::error::render(&err).contains("hint: "));
     }

@@ -36,21 +36,10 @@ pub struct Rules {
 impl Rules {
     /// Where engines usually listen, for a user.
     pub fn usual_sockets(uid: u32) -> Vec<PathBuf> {
-        let fixed = [
-            "/run/docker.sock",
-            "/run/containerd/containerd.sock",
-            "/run/podman/podman.sock",
-            "/run/crio/crio.sock",
-        ];
-        let own = [
-            format!("/run/user/{uid}/docker.sock"),
-            format!("/run/user/{uid}/podman/podman.sock"),
-        ];
-        fixed
-            .iter()
-            .map(PathBuf::from)
-            .chain(own.iter().map(PathBuf::from))
-            .collect()
+        let fixed =
+            ["/run/docker.sock", "/run/containerd/containerd.sock", "/run/podman/podman.sock", "/run/crio/crio.sock"];
+        let own = [format!("/run/user/{uid}/docker.sock"), format!("/run/user/{uid}/podman/podman.sock")];
+        fixed.iter().map(PathBuf::from).chain(own.iter().map(PathBuf::from)).collect()
     }
 }
 
@@ -100,11 +89,7 @@ pub fn claims(mounts: &[Mount], problems: &[Problem]) -> Vec<Claim> {
         let texts: Vec<&str> = own.iter().map(|problem| problem.what.as_str()).collect();
         Claim {
             id: format!("{id}.host"),
-            promise: format!(
-                "`{}` is fit to be mounted at `{}`",
-                mount.source.display(),
-                mount.target
-            ),
+            promise: format!("`{}` is fit to be mounted at `{}`", mount.source.display(), mount.target),
             verdict: if own.is_empty() { Verdict::Held } else { Verdict::Broken },
             evidence: vec![(Witness::Host, format!("{} problems", own.len()))],
             why: (!own.is_empty()).then(|| texts.join("; ")),
@@ -120,18 +105,11 @@ pub fn judge(mounts: &[Mount], known: &Known, rules: &Rules) -> Vec<Problem> {
     let mut targets = BTreeSet::new();
     for ((mount, facts), id) in mounts.iter().zip(&known.sources).zip(mount_ids(mounts)) {
         let mut problem = |what: String, hint: &str| {
-            problems.push(Problem {
-                mount: id.clone(),
-                what,
-                hint: hint.into(),
-            });
+            problems.push(Problem { mount: id.clone(), what, hint: hint.into() });
         };
         named(mount, &mut problem);
         if !targets.insert(mount.target.trim_end_matches('/')) {
-            problem(
-                format!("two mounts have the target `{}`", mount.target),
-                "give each data set another name",
-            );
+            problem(format!("two mounts have the target `{}`", mount.target), "give each data set another name");
         }
         match facts {
             Err(why) => problem(why.clone(), &missing_hint(mount)),
@@ -175,10 +153,7 @@ fn named(mount: &Mount, problem: &mut impl FnMut(String, &str)) {
     let odd = |part: &str| part == ".." || part == ".";
     let target = &mount.target;
     if !target.starts_with('/') || target.split('/').any(odd) || target.chars().any(char::is_control) || target == "/" {
-        problem(
-            format!("`{}` is no place to mount at", target.escape_debug()),
-            "give an absolute path",
-        );
+        problem(format!("`{}` is no place to mount at", target.escape_debug()), "give an absolute path");
     }
 }
 
@@ -241,10 +216,7 @@ fn forbidden(mount: &Mount, facts: &Facts, known: &Known, problem: &mut impl FnM
     }
     let socket = known.sockets.iter().find(|socket| facts.shows(socket));
     if let Some(socket) = socket {
-        problem(
-            format!("`{path}` shows the engine's socket `{}`", socket.real.display()),
-            hint,
-        );
+        problem(format!("`{path}` shows the engine's socket `{}`", socket.real.display()), hint);
     } else if facts.socket || real == "/run" || real == "/var/run" {
         problem(format!("`{path}` is where the host's services listen"), hint);
     }
@@ -257,10 +229,7 @@ fn forbidden(mount: &Mount, facts: &Facts, known: &Known, problem: &mut impl FnM
         if facts.shows(repository) {
             problem(format!("`{path}` shows this repository"), hint);
         } else if facts.lies_in(repository) && !in_workspace(facts, repository) {
-            problem(
-                format!("`{path}` lies in this repository, outside its `workspace/`"),
-                hint,
-            );
+            problem(format!("`{path}` lies in this repository, outside its `workspace/`"), hint);
         }
     }
 }
@@ -278,12 +247,7 @@ fn in_workspace(facts: &Facts, repository: &Facts) -> bool {
 
 /// Data sets that a writable mount would show, in either direction.
 fn overlaps(mounts: &[Mount], known: &Known) -> Vec<Problem> {
-    let read = || {
-        mounts
-            .iter()
-            .zip(&known.sources)
-            .filter_map(|(mount, facts)| Some((mount, facts.as_ref().ok()?)))
-    };
+    let read = || mounts.iter().zip(&known.sources).filter_map(|(mount, facts)| Some((mount, facts.as_ref().ok()?)));
     let mut problems = Vec::new();
     for (data, facts) in read().filter(|(mount, _)| matches!(mount.role, Role::Dataset(_))) {
         for (open, others) in read().filter(|(mount, _)| !mount.read_only) {

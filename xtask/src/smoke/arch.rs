@@ -31,10 +31,7 @@ impl Arch {
                 .then(|| text.parse().ok())
                 .flatten()
         };
-        Some(Arch {
-            major: digits(major, 2).filter(|major| *major > 0)?,
-            minor: digits(minor, 1)?,
-        })
+        Some(Arch { major: digits(major, 2).filter(|major| *major > 0)?, minor: digits(minor, 1)? })
     }
 
     /// The number in `sm_120`, in the ELF header of a cubin and in `BINARY_VERSION`.
@@ -56,11 +53,7 @@ impl Arch {
 pub fn choose(flag: Option<&str>, arch_list: &str, capabilities: &[&str]) -> Result<Arch> {
     let ways = "write it as `--arch 12.0`; `nvidia-smi --query-gpu=compute_cap --format=csv` shows what a GPU has";
     if let Some(text) = flag {
-        let none = || {
-            usage(format!("`--arch {text}` is not a compute capability"))
-                .hint(ways)
-                .into()
-        };
+        let none = || usage(format!("`--arch {text}` is not a compute capability")).hint(ways).into();
         return Arch::parse(text).ok_or_else(none);
     }
     let mut listed: Vec<Arch> = arch_list.split([' ', ';']).filter_map(Arch::parse).collect();
@@ -71,11 +64,7 @@ pub fn choose(flag: Option<&str>, arch_list: &str, capabilities: &[&str]) -> Res
     }
     let fits = |arch: &&Arch| !capabilities.is_empty() && capabilities.iter().all(|cap| serves(&arch.to_string(), cap));
     listed.iter().rev().find(fits).copied().ok_or_else(|| {
-        usage(format!(
-            "`arch_list: {arch_list}` does not say which architecture is meant here"
-        ))
-        .hint(ways)
-        .into()
+        usage(format!("`arch_list: {arch_list}` does not say which architecture is meant here")).hint(ways).into()
     })
 }
 
@@ -85,13 +74,9 @@ mod tests {
 
     #[test]
     fn an_architecture_has_three_names() {
-        for (text, sm, cuda_arch) in [
-            ("12.0", 120, 1200),
-            ("12.1", 121, 1210),
-            ("10.3a", 103, 1030),
-            ("9.0+PTX", 90, 900),
-            ("12.0f", 120, 1200),
-        ] {
+        for (text, sm, cuda_arch) in
+            [("12.0", 120, 1200), ("12.1", 121, 1210), ("10.3a", 103, 1030), ("9.0+PTX", 90, 900), ("12.0f", 120, 1200)]
+        {
             let arch = Arch::parse(text).unwrap();
             assert_eq!((arch.sm(), arch.cuda_arch()), (sm, cuda_arch), "{text}");
         }

@@ -39,34 +39,19 @@ pub struct Check {
 }
 
 const fn gpu(id: &'static str, what: &'static str) -> Check {
-    Check {
-        id,
-        required: true,
-        gpu: true,
-        full: false,
-        what,
-    }
+    Check { id, required: true, gpu: true, full: false, what }
 }
 
 const fn cpu(id: &'static str, what: &'static str) -> Check {
-    Check {
-        gpu: false,
-        ..gpu(id, what)
-    }
+    Check { gpu: false, ..gpu(id, what) }
 }
 
 const fn reported(id: &'static str, what: &'static str) -> Check {
-    Check {
-        required: false,
-        ..gpu(id, what)
-    }
+    Check { required: false, ..gpu(id, what) }
 }
 
 const fn slow(id: &'static str, what: &'static str) -> Check {
-    Check {
-        full: true,
-        ..reported(id, what)
-    }
+    Check { full: true, ..reported(id, what) }
 }
 
 /// Native code runs: the one check whose result the host can recompute.
@@ -81,66 +66,33 @@ pub const COUNT: &str = "devices.count";
 /// All of them, in the order in which they are shown.
 pub const CHECKS: &[Check] = &[
     gpu("driver.present", "NVIDIA's driver answers in the container"),
-    gpu(
-        "driver.version",
-        "the driver knows the CUDA that the image was built with",
-    ),
+    gpu("driver.version", "the driver knows the CUDA that the image was built with"),
     gpu(COUNT, "the driver and torch see as many GPUs as were asked for"),
-    gpu(
-        "devices.served",
-        "each GPU's compute capability is served by the architecture and by torch's own list",
-    ),
-    cpu(
-        "versions.torch",
-        "torch can be imported and is the one that the image was built with",
-    ),
-    gpu(
-        "versions.cudnn",
-        "the cuDNN at run time is the one that torch was compiled with",
-    ),
-    gpu(
-        NATIVE_CODE,
-        "a cubin of the architecture is loaded, launched, and computes what it should",
-    ),
-    gpu(
-        "aten.native",
-        "torch's own kernels run where compiling PTX is switched off",
-    ),
+    gpu("devices.served", "each GPU's compute capability is served by the architecture and by torch's own list"),
+    cpu("versions.torch", "torch can be imported and is the one that the image was built with"),
+    gpu("versions.cudnn", "the cuDNN at run time is the one that torch was compiled with"),
+    gpu(NATIVE_CODE, "a cubin of the architecture is loaded, launched, and computes what it should"),
+    gpu("aten.native", "torch's own kernels run where compiling PTX is switched off"),
     gpu("matmul.fp32", "matrix product in fp32, TF32 off, against fp64"),
     gpu("matmul.tf32", "matrix product in TF32, against fp64"),
     gpu("matmul.fp16", "matrix product in fp16, against fp64"),
     gpu("matmul.bf16", "matrix product in bf16, against fp64"),
     gpu("conv2d.forward", "convolution, against fp64"),
     gpu("conv2d.backward", "gradients of a convolution, against fp64"),
-    gpu(
-        "attention.default",
-        "attention forward and backward by the default kernel",
-    ),
+    gpu("attention.default", "attention forward and backward by the default kernel"),
     gpu("transfer.pageable", "to the GPU and back, bit for bit"),
     gpu("transfer.pinned", "the same from pinned memory"),
     cpu("shm.size", "/dev/shm is as large as was asked for"),
-    cpu(
-        "dataloader.workers",
-        "data loader workers pass more than 64 MB through shared memory",
-    ),
-    cpu(
-        "ffmpeg.present",
-        "ffmpeg can be run, with the encoders that the clips need",
-    ),
+    cpu("dataloader.workers", "data loader workers pass more than 64 MB through shared memory"),
+    cpu("ffmpeg.present", "ffmpeg can be run, with the encoders that the clips need"),
     cpu("einops.rearrange", "einops rearranges as it should"),
     cpu("timm.cpu", "a timm model runs on the CPU"),
     gpu("timm.gpu", "a timm model runs on the GPU"),
     gpu(NCCL, "all GPUs add up a tensor by NCCL"),
     cpu("decord.owner", "one package owns the module decord"),
-    cpu(
-        "decord.vp9",
-        "every frame of a VP9 clip is the right one, in sequence and at random",
-    ),
+    cpu("decord.vp9", "every frame of a VP9 clip is the right one, in sequence and at random"),
     cpu("decord.h264", "the same of an H.264 clip"),
-    cpu(
-        "decord.corrupt",
-        "a corrupt clip ends in an error or in other frames, not in a hang",
-    ),
+    cpu("decord.corrupt", "a corrupt clip ends in an error or in other frames, not in a hang"),
     cpu(DATASET, "a clip of the mounted data set decodes"),
     reported("attention.flash", "flash attention, forced"),
     reported("health.ecc", "memory errors and remapped rows"),
@@ -149,10 +101,7 @@ pub const CHECKS: &[Check] = &[
     reported("speed.matmul", "bf16 matrix product"),
     reported("speed.copy", "copy bandwidth"),
     slow("compile.torch", "torch.compile"),
-    slow(
-        "extension.nvcc",
-        "a torch extension that nvcc builds for the architecture",
-    ),
+    slow("extension.nvcc", "a torch extension that nvcc builds for the architecture"),
     slow("decoder.nvdec", "the hardware decoder"),
 ];
 
@@ -177,11 +126,7 @@ mod tests {
         let all: BTreeSet<&str> = ids(Mode::Full).into_iter().collect();
         assert_eq!(all.len(), CHECKS.len());
         assert_eq!(ids(Mode::Native), ["driver.present", "devices.served", "native.code"]);
-        let left: Vec<&str> = all
-            .iter()
-            .filter(|id| !ids(Mode::Quick).contains(id))
-            .copied()
-            .collect();
+        let left: Vec<&str> = all.iter().filter(|id| !ids(Mode::Quick).contains(id)).copied().collect();
         assert_eq!(left, ["compile.torch", "decoder.nvdec", "extension.nvcc"]);
     }
 }

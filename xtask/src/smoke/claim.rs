@@ -10,23 +10,15 @@ use crate::sandbox::proof::{Claim, Draft};
 pub const ID: &str = "gpu.native-code";
 
 fn draft(arch: &str) -> Draft {
-    Draft::new(
-        ID,
-        format!("each GPU runs native code for {arch}, by the path that Codex uses"),
-    )
-    .hint("`cargo xtask gpu-smoke` says more; `arch_list` in the settings is what is expected of the GPU")
+    Draft::new(ID, format!("each GPU runs native code for {arch}, by the path that Codex uses"))
+        .hint("`cargo xtask gpu-smoke` says more; `arch_list` in the settings is what is expected of the GPU")
 }
 
 /// The claim, from what was judged at this time; `digest` is this host's own.
 pub fn claim(request: &Request, outcome: &Outcome, digest: &str, time: &str) -> Claim {
     let mut draft = draft(&request.arch.to_string());
     for judged in &outcome.checks {
-        draft.inside(format!(
-            "{} {}: {}",
-            judged.check.id,
-            judged.status.text(),
-            shown(&judged.evidence)
-        ));
+        draft.inside(format!("{} {}: {}", judged.check.id, judged.status.text(), shown(&judged.evidence)));
     }
     draft.inside(format!("at the start of this container, {time}"));
     draft.host(format!(
@@ -59,9 +51,7 @@ pub fn claim(request: &Request, outcome: &Outcome, digest: &str, time: &str) -> 
 pub fn unknown(why: &str) -> Claim {
     let mut draft = draft("this image's architecture");
     draft.unseen(why);
-    draft
-        .hint("`cargo xtask down`, then `cargo xtask sandbox`: it is proven at the start of a container")
-        .done()
+    draft.hint("`cargo xtask down`, then `cargo xtask sandbox`: it is proven at the start of a container").done()
 }
 
 #[cfg(test)]
@@ -84,10 +74,7 @@ mod tests {
         assert_eq!((claim.id.as_str(), claim.verdict, &claim.why), (ID, Held::Held, &None));
         let json = claim.json();
         let inside = json["evidence"]["inside"].as_str().unwrap();
-        assert!(
-            inside.contains("native.code passed") && inside.ends_with("2026-01-02T03:04:05Z"),
-            "{inside}"
-        );
+        assert!(inside.contains("native.code passed") && inside.ends_with("2026-01-02T03:04:05Z"), "{inside}");
         let host = json["evidence"]["host"].as_str().unwrap();
         assert!(host.contains(&fixture::digest()[..16]), "{host}");
         let read = Claim::from_json(&json).unwrap();
@@ -110,10 +97,7 @@ mod tests {
         let request = fixture::native_request();
         let none = judge(&request, Err("no report was printed"), fixture::digest(), None);
         let broken = claim(&request, &none, fixture::digest(), "now");
-        assert_eq!(
-            (broken.verdict, broken.why.as_deref()),
-            (Held::Broken, Some("no report was printed"))
-        );
+        assert_eq!((broken.verdict, broken.why.as_deref()), (Held::Broken, Some("no report was printed")));
         assert_eq!(unknown("dark").verdict, Held::NotProvable);
     }
 }

@@ -27,11 +27,7 @@ pub(crate) fn request() -> Request {
 }
 
 pub(crate) fn cpu_request() -> Request {
-    Request {
-        gpus: None,
-        gpu: false,
-        ..request()
-    }
+    Request { gpus: None, gpu: false, ..request() }
 }
 
 pub(crate) fn no_gpu() -> Advice {
@@ -42,10 +38,7 @@ pub(crate) fn no_gpu() -> Advice {
 }
 
 pub(crate) fn native_request() -> Request {
-    Request {
-        mode: Mode::Native,
-        ..request()
-    }
+    Request { mode: Mode::Native, ..request() }
 }
 
 /// The digest that both witnesses have for this nonce; made once for all tests of a process.

@@ -12,11 +12,7 @@ pub fn annotations(outcome: &Outcome) -> Vec<String> {
         .iter()
         .map(|problem| {
             let advice = problem.advice.as_ref();
-            command(
-                "error",
-                "gpu-smoke",
-                &told(&problem.text, advice.map(|a| (&*a.cause, &*a.remedy))),
-            )
+            command("error", "gpu-smoke", &told(&problem.text, advice.map(|a| (&*a.cause, &*a.remedy))))
         })
         .collect();
     // Without any report the problem says it all.
@@ -29,18 +25,10 @@ pub fn annotations(outcome: &Outcome) -> Vec<String> {
         };
         let error = judged.error.as_deref().unwrap_or(&judged.evidence);
         let advice = judged.advice.as_ref().map(|advice| (&*advice.cause, &*advice.remedy));
-        lines.push(command(
-            level,
-            &format!("gpu-smoke: {}", judged.check.id),
-            &told(error, advice),
-        ));
+        lines.push(command(level, &format!("gpu-smoke: {}", judged.check.id), &told(error, advice)));
     }
     if let (Verdict::NoGpu, Some(why)) = (outcome.verdict(), &outcome.no_gpu) {
-        lines.push(command(
-            "error",
-            "gpu-smoke: no GPU",
-            &told(&why.cause, Some(("", &why.remedy))),
-        ));
+        lines.push(command("error", "gpu-smoke: no GPU", &told(&why.cause, Some(("", &why.remedy)))));
     }
     lines
 }
@@ -75,10 +63,7 @@ pub fn summary(facts: &Facts, request: &Request, report: Option<&Report>, outcom
     row("driver", facts.driver.as_deref().unwrap_or("none"));
     for device in report.into_iter().flat_map(|report| &report.devices) {
         let (name, uuid) = (show::text_of(&device["name"]), show::text_of(&device["uuid"]));
-        row(
-            "GPU",
-            &format!("{name}, {}, {uuid}", show::text_of(&device["capability"])),
-        );
+        row("GPU", &format!("{name}, {}, {uuid}", show::text_of(&device["capability"])));
     }
     row("run", &format!("{}, nonce {}", request.mode, request.nonce));
     text.push_str("\n| status | check | seconds | evidence |\n| --- | --- | --- | --- |\n");
@@ -103,11 +88,7 @@ fn check_row(judged: &Judged) -> String {
         }
     }
     let seconds = format!("{:.2}", judged.seconds);
-    format!(
-        "| {} | {} | {seconds} | {seen} |\n",
-        judged.status.text(),
-        judged.check.id
-    )
+    format!("| {} | {} | {seconds} | {seen} |\n", judged.status.text(), judged.check.id)
 }
 
 /// Text in a cell of a table: nothing in it is markup.

@@ -42,10 +42,7 @@ fn driver(facts: &Facts, report: Option<&Report>) -> Value {
 }
 
 fn advice(advice: Option<&Advice>) -> (Option<&str>, Option<&str>) {
-    (
-        advice.map(|advice| advice.cause.as_str()),
-        advice.map(|advice| advice.remedy.as_str()),
-    )
+    (advice.map(|advice| advice.cause.as_str()), advice.map(|advice| advice.remedy.as_str()))
 }
 
 fn check(judged: &Judged) -> Value {
@@ -154,10 +151,7 @@ mod tests {
         let (request, why) = (fixture::cpu_request(), fixture::no_gpu());
         let outcome = super::super::Outcome::not_started(&request, why.clone());
         let document = document(&fixture::facts(), &request, None, &outcome);
-        assert_eq!(
-            (&document["verdict"], &document["exit_code"]),
-            (&json!("no-gpu"), &json!(3))
-        );
+        assert_eq!((&document["verdict"], &document["exit_code"]), (&json!("no-gpu"), &json!(3)));
         assert_eq!(document["no_gpu"]["remedy"], why.remedy);
         assert_eq!(document["checks"][0]["status"], "not-run");
         assert_eq!(document["checks"][0]["remedy"], why.remedy);

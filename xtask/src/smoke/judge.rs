@@ -82,10 +82,7 @@ impl Problem {
     /// A problem with what is known of its text.
     pub fn new(text: impl Into<String>) -> Problem {
         let text = text.into();
-        Problem {
-            advice: remedy::find(&text).map(remedy::Known::advice),
-            text,
-        }
+        Problem { advice: remedy::find(&text).map(remedy::Known::advice), text }
     }
 }
 
@@ -150,15 +147,8 @@ impl Outcome {
 
     /// Nothing was started: there is no GPU, and that was known before.
     pub fn not_started(request: &Request, why: Advice) -> Outcome {
-        let skipped = |check| Judged {
-            advice: Some(why.clone()),
-            ..blank(check, Status::NotRun, "")
-        };
-        Outcome {
-            checks: planned(request.mode).map(skipped).collect(),
-            problems: Vec::new(),
-            no_gpu: Some(why),
-        }
+        let skipped = |check| Judged { advice: Some(why.clone()), ..blank(check, Status::NotRun, "") };
+        Outcome { checks: planned(request.mode).map(skipped).collect(), problems: Vec::new(), no_gpu: Some(why) }
     }
 }
 
@@ -187,11 +177,7 @@ pub fn judge(request: &Request, report: Result<&Report, &str>, digest: &str, no_
                 .map(|entry| Problem::new(format!("the report has a check `{}` that was not planned", entry.id))),
         ),
     }
-    Outcome {
-        checks: planned(request.mode).map(judge_one).collect(),
-        problems,
-        no_gpu,
-    }
+    Outcome { checks: planned(request.mode).map(judge_one).collect(), problems, no_gpu }
 }
 
 fn blank(check: &'static Check, status: Status, evidence: &str) -> Judged {
@@ -229,10 +215,7 @@ fn one(
             (failed, Some(error))
         }
         Said::NotRun if may_be_left_out(request, report, check) => (Status::NotRun, entry.error.clone()),
-        Said::NotRun => (
-            Status::Failed,
-            Some(format!("it was planned and was not run: {}", why_not())),
-        ),
+        Said::NotRun => (Status::Failed, Some(format!("it was planned and was not run: {}", why_not()))),
     };
     let known = error.as_deref().and_then(remedy::find).map(remedy::Known::advice);
     let advice = match (status, check.gpu, no_gpu) {
@@ -277,8 +260,7 @@ fn differs(request: &Request, report: &Report, digest: &str, check: &Check, entr
             let arch = request.arch.to_string();
             let served = |device: &&Value| serves(&arch, device["capability"].as_str().unwrap_or_default());
             let not = report.devices.iter().filter(|device| !served(device));
-            not.map(|device| format!("{} does not run code for {arch}", device["uuid"]))
-                .collect()
+            not.map(|device| format!("{} does not run code for {arch}", device["uuid"])).collect()
         }
         _ => Vec::new(),
     };

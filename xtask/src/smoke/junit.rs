@@ -21,11 +21,7 @@ pub fn document(facts: &Facts, request: &Request, seconds: f64, outcome: &Outcom
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let _ = writeln!(xml, "<testsuites name=\"gpu-smoke\" {counts}>");
     let time = &facts.time;
-    let _ = writeln!(
-        xml,
-        "  <testsuite name=\"gpu-smoke\" {counts} timestamp=\"{}\">",
-        attribute(time)
-    );
+    let _ = writeln!(xml, "  <testsuite name=\"gpu-smoke\" {counts} timestamp=\"{}\">", attribute(time));
     xml.push_str("    <properties>\n");
     for (name, value) in properties(facts, request) {
         let _ = writeln!(xml, "      <property name=\"{name}\" value=\"{}\"/>", attribute(&value));
@@ -57,11 +53,8 @@ fn report_case(xml: &mut String, outcome: &Outcome) {
         let _ = writeln!(xml, "{head}/>");
         return;
     };
-    let all: Vec<String> = outcome
-        .problems
-        .iter()
-        .map(|problem| with_advice(&problem.text, problem.advice.as_ref()))
-        .collect();
+    let all: Vec<String> =
+        outcome.problems.iter().map(|problem| with_advice(&problem.text, problem.advice.as_ref())).collect();
     let _ = writeln!(
         xml,
         "{head}>\n      <error message=\"{}\" type=\"report\">{}</error>\n    </testcase>",
@@ -81,23 +74,13 @@ fn case(xml: &mut String, judged: &Judged) {
     let text = with_advice(error, judged.advice.as_ref());
     match judged.status {
         Status::Failed | Status::Missing => {
-            let tag = if judged.status == Status::Failed {
-                "failure"
-            } else {
-                "error"
-            };
+            let tag = if judged.status == Status::Failed { "failure" } else { "error" };
             let (message, kind) = (attribute(error), judged.status.text().to_lowercase());
-            let _ = writeln!(
-                xml,
-                "      <{tag} message=\"{message}\" type=\"{kind}\">{}</{tag}>",
-                escape(&text)
-            );
+            let _ = writeln!(xml, "      <{tag} message=\"{message}\" type=\"{kind}\">{}</{tag}>", escape(&text));
         }
         Status::NotRun => {
-            let why = judged
-                .advice
-                .as_ref()
-                .map_or(judged.evidence.clone(), |why| format!("{}; {}", why.cause, why.remedy));
+            let why =
+                judged.advice.as_ref().map_or(judged.evidence.clone(), |why| format!("{}; {}", why.cause, why.remedy));
             let _ = writeln!(xml, "      <skipped message=\"{}\"/>", attribute(&why));
         }
         Status::Passed | Status::Noted => {}
@@ -223,10 +206,7 @@ remedy: install NVIDIA's driver</system-out>
         outcome.problems.push(Problem::new("text behind the report"));
         let report = quick_junit::Report::deserialize_from_str(&text(&outcome)).unwrap();
         let suite = &report.test_suites[0];
-        assert_eq!(
-            (report.tests, report.failures, report.errors),
-            (outcome.checks.len() + 1, 1, 1)
-        );
+        assert_eq!((report.tests, report.failures, report.errors), (outcome.checks.len() + 1, 1, 1));
         assert_eq!(suite.test_cases.len(), outcome.checks.len() + 1);
         let case = |n: usize| suite.test_cases[n].clone();
         assert!(

@@ -10,10 +10,7 @@ pub const ELEMENTS: u32 = 1_048_576 + 3;
 /// The SHA-256 of what the kernel must write, as hex: every element depends on its index, on `__CUDA_ARCH__` as the
 /// kernel was compiled, and on the nonce.
 pub fn digest(nonce: &str, arch: Arch) -> String {
-    let seed = nonce
-        .get(..8)
-        .and_then(|digits| u32::from_str_radix(digits, 16).ok())
-        .unwrap_or_default();
+    let seed = nonce.get(..8).and_then(|digits| u32::from_str_radix(digits, 16).ok()).unwrap_or_default();
     let key = seed.wrapping_add(arch.cuda_arch());
     let mut bytes = Vec::with_capacity(ELEMENTS as usize * 4);
     for i in 0..ELEMENTS {
@@ -32,10 +29,7 @@ pub fn faults(values: &Value, request: &Request, devices: &[&str], digest: &str)
     let arch = request.arch;
     let mut faults = Vec::new();
     if values["kernel"]["n"] != ELEMENTS {
-        faults.push(format!(
-            "the kernel wrote {} elements, not {ELEMENTS}",
-            values["kernel"]["n"]
-        ));
+        faults.push(format!("the kernel wrote {} elements, not {ELEMENTS}", values["kernel"]["n"]));
     }
     let ran: Vec<&Value> = values["devices"].as_array().into_iter().flatten().collect();
     if devices.is_empty() || ran.len() != devices.len() {
@@ -49,11 +43,8 @@ pub fn faults(values: &Value, request: &Request, devices: &[&str], digest: &str)
             faults.push(format!("it did not run on {uuid}"));
             continue;
         };
-        for (key, expected) in [
-            ("elf_arch", arch.sm()),
-            ("binary_version", arch.sm()),
-            ("cuda_arch", arch.cuda_arch()),
-        ] {
+        for (key, expected) in [("elf_arch", arch.sm()), ("binary_version", arch.sm()), ("cuda_arch", arch.cuda_arch())]
+        {
             if device[key] != expected {
                 faults.push(format!("{key} is {} on {uuid}, not {expected}", device[key]));
             }

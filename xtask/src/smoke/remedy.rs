@@ -18,27 +18,16 @@ pub struct Known {
 impl Known {
     /// The cause and the remedy.
     pub fn advice(&self) -> Advice {
-        Advice {
-            cause: self.cause.to_owned(),
-            remedy: self.remedy.to_owned(),
-        }
+        Advice { cause: self.cause.to_owned(), remedy: self.remedy.to_owned() }
     }
 }
 
 const fn gpu(texts: &'static [&'static str], cause: &'static str, remedy: &'static str) -> Known {
-    Known {
-        texts,
-        cause,
-        remedy,
-        host: false,
-    }
+    Known { texts, cause, remedy, host: false }
 }
 
 const fn engine(texts: &'static [&'static str], cause: &'static str, remedy: &'static str) -> Known {
-    Known {
-        host: true,
-        ..gpu(texts, cause, remedy)
-    }
+    Known { host: true, ..gpu(texts, cause, remedy) }
 }
 
 const TOOLKIT: &str = "install `nvidia-container-toolkit`, then `sudo nvidia-ctk cdi generate \
@@ -71,11 +60,7 @@ pub const KNOWN: &[Known] = &[
         "update `docker-compose-plugin`",
     ),
     engine(
-        &[
-            "nvidia-container-cli",
-            "nvidia-container-runtime-hook",
-            "nvidia-cdi-hook",
-        ],
+        &["nvidia-container-cli", "nvidia-container-runtime-hook", "nvidia-cdi-hook"],
         "NVIDIA's hook failed on the host: driver and toolkit do not go together, or the driver is not loaded",
         "`nvidia-smi` on the host must answer; then reinstall `nvidia-container-toolkit` and restart the engine",
     ),
@@ -91,19 +76,12 @@ pub const KNOWN: &[Known] = &[
         NEWER_IMAGE,
     ),
     gpu(
-        &[
-            "no kernel image is available",
-            "CUDA_ERROR_NO_BINARY_FOR_GPU",
-            "cudaErrorNoKernelImageForDevice",
-        ],
+        &["no kernel image is available", "CUDA_ERROR_NO_BINARY_FOR_GPU", "cudaErrorNoKernelImageForDevice"],
         "the code was built for other architectures: nothing in it is native to this GPU",
         NEWER_IMAGE,
     ),
     gpu(
-        &[
-            "PTX was compiled with an unsupported toolchain",
-            "CUDA_ERROR_UNSUPPORTED_PTX_VERSION",
-        ],
+        &["PTX was compiled with an unsupported toolchain", "CUDA_ERROR_UNSUPPORTED_PTX_VERSION"],
         "the image's CUDA is newer than the driver, which then cannot compile its PTX; an `exec` also skips the entry \
          point that sets up forward compatibility",
         "update the driver to the one of the image's CUDA (570 or later for 12.8), or take an older image",
@@ -119,18 +97,12 @@ pub const KNOWN: &[Known] = &[
         "update the driver: 570.26 or later for CUDA 12.8, 580.65 or later for 13.0",
     ),
     gpu(
-        &[
-            "forward compatibility was attempted on non supported HW",
-            "CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE",
-        ],
+        &["forward compatibility was attempted on non supported HW", "CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE"],
         "the image brought its own user-mode driver (forward compatibility), which GeForce cards do not support",
         "update the host's driver, or take an image whose CUDA major version is not above the driver's",
     ),
     gpu(
-        &[
-            "unsupported display driver / cuda driver combination",
-            "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH",
-        ],
+        &["unsupported display driver / cuda driver combination", "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH"],
         "the user-mode driver in the container is not the one of the loaded kernel module",
         "reboot after a driver update, or `sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml` anew",
     ),
@@ -140,12 +112,7 @@ pub const KNOWN: &[Known] = &[
         "`sudo systemctl start nvidia-fabricmanager`, with the driver's own version",
     ),
     gpu(
-        &[
-            "Found no NVIDIA driver",
-            "libcuda.so.1: cannot open",
-            "The NVIDIA Driver was not detected",
-            "no libcuda",
-        ],
+        &["Found no NVIDIA driver", "libcuda.so.1: cannot open", "The NVIDIA Driver was not detected", "no libcuda"],
         "the driver's libraries are not in the container: it did not get a GPU",
         "`nvidia-smi` on the host must answer; then `sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`",
     ),
@@ -161,21 +128,13 @@ pub const KNOWN: &[Known] = &[
         "make the container anew (`cargo xtask down`); use CDI to be rid of it",
     ),
     gpu(
-        &[
-            "No devices were found",
-            "no CUDA-capable device is detected",
-            "CUDA_ERROR_NO_DEVICE",
-        ],
+        &["No devices were found", "no CUDA-capable device is detected", "CUDA_ERROR_NO_DEVICE"],
         "the driver does not take the GPU: Blackwell needs the open kernel modules, and Resizable BAR with Above 4G \
          decoding in the firmware",
         "install the open kernel modules (`nvidia-open`); `sudo dmesg | grep -i nvrm` says why",
     ),
     gpu(
-        &[
-            "JIT compilation was disabled",
-            "JIT compilation disabled",
-            "CUDA_ERROR_JIT_COMPILATION_DISABLED",
-        ],
+        &["JIT compilation was disabled", "JIT compilation disabled", "CUDA_ERROR_JIT_COMPILATION_DISABLED"],
         "torch has only PTX for this GPU, no native kernels: the driver would have compiled them",
         NEWER_IMAGE,
     ),
@@ -185,21 +144,13 @@ pub const KNOWN: &[Known] = &[
         "give nvcc the flag itself: `-gencode=arch=compute_120,code=sm_120` in extra_cuda_cflags",
     ),
     gpu(
-        &[
-            "is not defined for option 'gpu-name'",
-            "invalid value for --gpu-architecture",
-        ],
+        &["is not defined for option 'gpu-name'", "invalid value for --gpu-architecture"],
         "the compiler (ptxas, nvcc or NVRTC) is older than the architecture: sm_120 needs CUDA 12.8, sm_121 and \
          sm_103 need 12.9",
         "take an image with a newer CUDA; set TRITON_PTXAS_PATH=/usr/local/cuda/bin/ptxas where Triton brings an old one",
     ),
     gpu(
-        &[
-            "bus error",
-            "SIGBUS",
-            "out of shared memory",
-            "No space left on device: '/dev/shm",
-        ],
+        &["bus error", "SIGBUS", "out of shared memory", "No space left on device: '/dev/shm"],
         "/dev/shm is too small for what the data loader's workers pass on",
         "raise `shm_size` in the settings",
     ),
@@ -209,11 +160,7 @@ pub const KNOWN: &[Known] = &[
         "unset the variable; of a partitioned GPU give one instance (`--gpus MIG-UUID`)",
     ),
     gpu(
-        &[
-            "devices are busy or unavailable",
-            "device(s) is/are busy or unavailable",
-            "CUDA_ERROR_DEVICE_UNAVAILABLE",
-        ],
+        &["devices are busy or unavailable", "device(s) is/are busy or unavailable", "CUDA_ERROR_DEVICE_UNAVAILABLE"],
         "another program holds the GPU, or its compute mode lets in one process at a time: the smoke test has several, \
          as training has",
         "end the other program (`nvidia-smi` shows it), or `sudo nvidia-smi -c DEFAULT`",
@@ -254,9 +201,7 @@ pub const KNOWN: &[Known] = &[
 /// What is known of an error's text.
 pub fn find(text: &str) -> Option<&'static Known> {
     let text = text.to_lowercase();
-    KNOWN
-        .iter()
-        .find(|known| known.texts.iter().any(|part| text.contains(&part.to_lowercase())))
+    KNOWN.iter().find(|known| known.texts.iter().any(|part| text.contains(&part.to_lowercase())))
 }
 
 #[cfg(test)]

@@ -85,10 +85,7 @@ impl Report {
         Ok(Report {
             seed: value["seed"].as_u64().ok_or("the report has no seed")?,
             seconds: value["seconds"].as_f64().ok_or("the report has no time")?,
-            versions: value["versions"]
-                .as_object()
-                .ok_or("the report has no versions")?
-                .clone(),
+            versions: value["versions"].as_object().ok_or("the report has no versions")?.clone(),
             driver: value["driver"].clone(),
             devices: list("devices")?.clone(),
             checks: list("checks")?.iter().map(entry).collect::<Result<_, _>>()?,
@@ -97,10 +94,7 @@ impl Report {
 
     /// The UUIDs of the GPUs.
     pub fn uuids(&self) -> Vec<&str> {
-        self.devices
-            .iter()
-            .filter_map(|device| device["uuid"].as_str())
-            .collect()
+        self.devices.iter().filter_map(|device| device["uuid"].as_str()).collect()
     }
 }
 
@@ -108,12 +102,8 @@ impl Report {
 fn find<'a>(text: &'a str, nonce: &str) -> Result<&'a str, String> {
     let (begin, end) = (format!("{BEGIN} {nonce}"), format!("{END} {nonce}"));
     let lines: Vec<&str> = text.lines().collect();
-    let starts: Vec<usize> = lines
-        .iter()
-        .enumerate()
-        .filter(|(_, line)| line.starts_with(BEGIN))
-        .map(|(at, _)| at)
-        .collect();
+    let starts: Vec<usize> =
+        lines.iter().enumerate().filter(|(_, line)| line.starts_with(BEGIN)).map(|(at, _)| at).collect();
     let [start] = starts[..] else {
         return Err(match starts.len() {
             0 => format!("no report was printed{}", last_words(&lines)),
@@ -139,10 +129,7 @@ fn find<'a>(text: &'a str, nonce: &str) -> Result<&'a str, String> {
 fn last_words(lines: &[&str]) -> String {
     let last = lines.iter().rev().find(|line| !line.trim().is_empty());
     last.map_or(String::new(), |line| {
-        format!(
-            "; the last line was `{}`",
-            line.trim().chars().take(200).collect::<String>()
-        )
+        format!("; the last line was `{}`", line.trim().chars().take(200).collect::<String>())
     })
 }
 
@@ -185,10 +172,7 @@ mod tests {
         let report = read(&fixture::printed(&fixture::gpu_report())).unwrap();
         assert_eq!(report.uuids(), [fixture::UUID]);
         let banner = "\n== PyTorch ==\n\nNOTE: CUDA Forward Compatibility mode ENABLED.\n";
-        assert_eq!(
-            read(&format!("{banner}{}", fixture::printed(&fixture::gpu_report()))),
-            Ok(report)
-        );
+        assert_eq!(read(&format!("{banner}{}", fixture::printed(&fixture::gpu_report()))), Ok(report));
     }
 
     #[test]
@@ -207,23 +191,11 @@ mod tests {
         let nonce = fixture::NONCE;
         refused("", "no report was printed");
         refused("Traceback\nImportError: no numpy\n", "`ImportError: no numpy`");
-        refused(
-            &format!("{BEGIN} {nonce}\nwarning\n{report}\n{END} {nonce}\n"),
-            "text in it",
-        );
-        refused(
-            &format!("{BEGIN} {nonce}\n{report}\nwarning\n{END} {nonce}\n"),
-            "text between",
-        );
-        refused(
-            &format!("{BEGIN} {nonce}\n{report}\n{END} {nonce}\nwarning\n"),
-            "text behind",
-        );
+        refused(&format!("{BEGIN} {nonce}\nwarning\n{report}\n{END} {nonce}\n"), "text in it");
+        refused(&format!("{BEGIN} {nonce}\n{report}\nwarning\n{END} {nonce}\n"), "text between");
+        refused(&format!("{BEGIN} {nonce}\n{report}\n{END} {nonce}\nwarning\n"), "text behind");
         refused(&format!("{BEGIN} {nonce}\n{report} x\n{END} {nonce}\n"), "not JSON");
-        refused(
-            &format!("x{BEGIN} {nonce}\n{report}\n{END} {nonce}\n"),
-            "no report was printed",
-        );
+        refused(&format!("x{BEGIN} {nonce}\n{report}\n{END} {nonce}\n"), "no report was printed");
         let twice = fixture::printed(&fixture::gpu_report()).repeat(2);
         refused(&twice, "2 reports");
     }

@@ -74,18 +74,12 @@ fn head(facts: &Facts, request: &Request, report: Option<&Report>) -> Vec<Vec<St
     for device in &report.devices {
         let text = |key: &str| device[key].as_str().unwrap_or("unknown").to_owned();
         let memory = device["memory_bytes"].as_u64().unwrap_or(0) >> 20;
-        let what = format!(
-            "{}, {}, {memory} MiB, {}",
-            text("name"),
-            text("capability"),
-            text("uuid")
-        );
+        let what = format!("{}, {}, {memory} MiB, {}", text("name"), text("capability"), text("uuid"));
         rows.push(row(&format!("gpu {}", device["index"]), what));
     }
     let named = report.versions.iter();
-    let versions: Vec<String> = named
-        .filter_map(|(name, version)| Some(format!("{name} {}", version.as_str()?)))
-        .collect();
+    let versions: Vec<String> =
+        named.filter_map(|(name, version)| Some(format!("{name} {}", version.as_str()?))).collect();
     rows.push(row("versions", versions.join(", ")));
     rows
 }
@@ -99,12 +93,7 @@ fn lines(judged: &Judged) -> Vec<Vec<String>> {
         "" => judged.check.what,
         evidence => evidence,
     };
-    let mut rows = vec![vec![
-        judged.status.text().to_owned(),
-        time,
-        judged.check.id.to_owned(),
-        shown(evidence),
-    ]];
+    let mut rows = vec![vec![judged.status.text().to_owned(), time, judged.check.id.to_owned(), shown(evidence)]];
     // Why there is no GPU is said once, at the end.
     if judged.status == Status::NotRun {
         return rows;
@@ -155,10 +144,7 @@ pub fn summary(outcome: &Outcome) -> String {
             format!("FAILED: {what}; {passed} passed{noted}, {left_out} not run")
         }
         Verdict::NoGpu => {
-            let (cause, remedy) = outcome
-                .no_gpu
-                .as_ref()
-                .map_or(("", ""), |why| (&why.cause, &why.remedy));
+            let (cause, remedy) = outcome.no_gpu.as_ref().map_or(("", ""), |why| (&why.cause, &why.remedy));
             format!("NO GPU: {passed} passed{noted}, {left_out} not run: {cause}\nremedy: {remedy}")
         }
     }

@@ -16,11 +16,7 @@ use std::time::{Duration, Instant};
 
 /// The rows: name, what is measured, and the most that the ratio may be.
 const ROWS: &[(&str, &str, f64)] = &[
-    (
-        "enter",
-        "enter a running sandbox, all proofs / compose up + compose exec codex --version",
-        1.0,
-    ),
+    ("enter", "enter a running sandbox, all proofs / compose up + compose exec codex --version", 1.0),
     ("start", "enter with no container yet / the same", 1.3),
     ("check", "image --check / docker compose build, all cached", 0.3),
     ("mounts", "mounts with 200,000 files / with 10 files", 1.1),
@@ -44,24 +40,13 @@ pub fn run(cx: &Context, flags: &Flags, rows: &[String], pairs: usize) -> Result
             .into());
     }
     let wanted = |name: &str| rows.is_empty() || rows.iter().any(|row| row == name);
-    let head = [
-        "row",
-        "this tool",
-        "beside it",
-        "ratio",
-        "at most",
-        "ratio with cargo",
-        "pairs",
-    ];
+    let head = ["row", "this tool", "beside it", "ratio", "at most", "ratio with cargo", "pairs"];
     let mut lines = vec![head.map(str::to_owned).to_vec()];
     let mut over = Vec::new();
     if ROWS.iter().any(|(name, _, _)| wanted(name)) {
         let ground = Ground::new(cx, flags)?;
         let cargo = ground.cargo(pairs)?;
-        ui::say(format_args!(
-            "cargo itself takes {} ms before each call of `cargo xtask`",
-            cargo.as_millis()
-        ));
+        ui::say(format_args!("cargo itself takes {} ms before each call of `cargo xtask`", cargo.as_millis()));
         for (name, what, most) in ROWS.iter().filter(|(name, _, _)| wanted(name)) {
             ui::say(format_args!("{name}: {what}"));
             let (mine, other) = ground.measure(name, pairs)?;
@@ -87,35 +72,21 @@ pub fn run(cx: &Context, flags: &Flags, rows: &[String], pairs: usize) -> Result
         let side = format!("{crates} crates");
         let most = format!("{BUILD_BOUND} s");
         let seconds = format!("{:.1} s", took.as_secs_f64());
-        lines.push(vec![
-            "build".into(),
-            seconds,
-            side,
-            "-".into(),
-            most,
-            "-".into(),
-            "1".into(),
-        ]);
+        lines.push(vec!["build".into(), seconds, side, "-".into(), most, "-".into(), "1".into()]);
         over.extend((took.as_secs() >= BUILD_BOUND).then(|| "build".to_owned()));
     }
     ui::result(ui::columns(&lines).trim_end());
     if over.is_empty() {
         return Ok(0);
     }
-    Err(failed(format!("over the bound: {}", over.join(", ")))
-        .hint("measure again on a quiet machine")
-        .into())
+    Err(failed(format!("over the bound: {}", over.join(", "))).hint("measure again on a quiet machine").into())
 }
 
 /// The median; of an even number the mean of the two in the middle.
 fn median(mut times: Vec<Duration>) -> Duration {
     times.sort();
     let half = times.len() / 2;
-    if times.len().is_multiple_of(2) {
-        (times[half - 1] + times[half]) / 2
-    } else {
-        times[half]
-    }
+    if times.len().is_multiple_of(2) { (times[half - 1] + times[half]) / 2 } else { times[half] }
 }
 
 /// Runs a command with its output thrown away and says how long it took. A failure stops the benchmark.
@@ -127,15 +98,8 @@ fn quiet(command: &Command) -> Result<Duration> {
 
 /// Builds xtask from nothing into a folder of its own, and counts the crates.
 fn clean_build(cx: &Context) -> Result<(Duration, usize)> {
-    let dir = tempfile::Builder::new()
-        .prefix("codex-sandbox-bench-build-")
-        .tempdir()?;
-    let cargo = |args: &[&str]| {
-        Command::new("cargo")
-            .args(args.iter().copied())
-            .dir(&cx.root)
-            .timeout(COMMAND_BOUND)
-    };
+    let dir = tempfile::Builder::new().prefix("codex-sandbox-bench-build-").tempdir()?;
+    let cargo = |args: &[&str]| Command::new("cargo").args(args.iter().copied()).dir(&cx.root).timeout(COMMAND_BOUND);
     quiet(&cargo(&["fetch", "--locked"]))?;
     let target = dir.path().to_string_lossy().into_owned();
     let took =
@@ -150,11 +114,8 @@ fn clean_build(cx: &Context) -> Result<(Duration, usize)> {
         "--prefix",
         "none",
     ]))?;
-    let mut crates: Vec<&str> = tree
-        .lines()
-        .map(|line| line.trim_end_matches(" (*)"))
-        .filter(|line| !line.is_empty())
-        .collect();
+    let mut crates: Vec<&str> =
+        tree.lines().map(|line| line.trim_end_matches(" (*)")).filter(|line| !line.is_empty()).collect();
     crates.sort_unstable();
     crates.dedup();
     Ok((took, crates.len()))

@@ -41,9 +41,7 @@ pub fn run(cx: &Context, flags: &Flags, install: bool, clean: bool) -> Result<u8
         return clean::run(cx, &ground);
     }
     if !flags.yes && !cx.stdin_tty {
-        return Err(usage("`demo` enters a sandbox, and standard input is no terminal")
-            .hint("add `--yes`")
-            .into());
+        return Err(usage("`demo` enters a sandbox, and standard input is no terminal").hint("add `--yes`").into());
     }
     let began = Instant::now();
     let settings = settings::load(cx, flags)?;
@@ -51,25 +49,17 @@ pub fn run(cx: &Context, flags: &Flags, install: bool, clean: bool) -> Result<u8
     let facts = look::facts(cx, &ground, flags, &settings, &found)?;
     ui::say("demo: the main path; what this machine lacks has a stand-in");
     ui::say(facts.table(&ground.short(cx, &ground.codex), &ground.short(cx, &ground.data)));
-    let own = ground.flags(
-        facts.no_gpu.is_some(),
-        facts.dataset.clone(),
-        facts.codex.clone(),
-        flags.yes || facts.scripted(),
-    );
+    let own =
+        ground.flags(facts.no_gpu.is_some(), facts.dataset.clone(), facts.codex.clone(), flags.yes || facts.scripted());
     found.lacks.programs = provide::missing(cx, &look::programs(cx, &ground, &own, &facts)?);
     let mut record = ground.read();
-    let provided = stage(1, "engine and programs", || {
-        provide::provide(cx, &found, Consent::of(cx, install))
-    })?;
+    let provided = stage(1, "engine and programs", || provide::provide(cx, &found, Consent::of(cx, install)))?;
     record.provided(&provided);
     ground.write(&record)?;
     let tag = stage(2, "the image", || ensure_image(cx, &ground, &own, &mut record))?;
     let codex = stage(3, "data, project and Codex", || lay_ready(cx, &ground, &facts, &tag))?;
     let own = Flags { codex, ..own };
-    let outcome = stage(4, "the sandbox: start, prove, enter", || {
-        enter(cx, &ground, &own, &facts)
-    })?;
+    let outcome = stage(4, "the sandbox: start, prove, enter", || enter(cx, &ground, &own, &facts))?;
     report::report(cx, &ground, &own, &facts, &record)?;
     ui::say(format_args!("demo: {:.1} s", began.elapsed().as_secs_f64()));
     Ok(outcome)
@@ -115,14 +105,8 @@ fn lay_ready(cx: &Context, ground: &Ground, facts: &Facts, tag: &str) -> Result<
     }
     if facts.scripted() {
         exec::create_dir(&ground.codex_home, 0o700)?;
-        exec::write_file(
-            &ground.codex_home.join("config.toml"),
-            session::config().as_bytes(),
-            0o600,
-        )?;
-        exec::all(&[Step::Remove {
-            path: ground.project.join(session::FILE),
-        }])?;
+        exec::write_file(&ground.codex_home.join("config.toml"), session::config().as_bytes(), 0o600)?;
+        exec::all(&[Step::Remove { path: ground.project.join(session::FILE) }])?;
     }
     match &facts.codex {
         Some(own) => Ok(Some(own.clone())),
@@ -143,11 +127,7 @@ fn enter(cx: &Context, ground: &Ground, own: &Flags, facts: &Facts) -> Result<u8
     let container = ground.container(&cx);
     let said = exec::capture(&session::serve(&container))?;
     if !said.ok() {
-        return Err(failed(format!(
-            "the stand-in for the model did not start: {}",
-            said.stderr.trim()
-        ))
-        .into());
+        return Err(failed(format!("the stand-in for the model did not start: {}", said.stderr.trim())).into());
     }
     ui::say(
         "\nthe same again, for a session. Its replies are SCRIPTED, no model is asked; commands and output are real",

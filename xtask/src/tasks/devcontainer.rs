@@ -20,9 +20,6 @@ pub fn run(cx: &Context) -> Result<u8> {
     let text = devcontainer::env_text(&standing.project, &standing.image);
     exec::write_file(&file, text.as_bytes(), 0o644)?;
     ui::result(standing.id);
-    ui::say(format_args!(
-        "`{}` is proven and ready to be opened; `cargo xtask down` stops it",
-        standing.container
-    ));
+    ui::say(format_args!("`{}` is proven and ready to be opened; `cargo xtask down` stops it", standing.container));
     Ok(0)
 }

@@ -95,10 +95,7 @@ fn gather(cx: &Context, flags: &Flags) -> Result<Facts> {
         project: project::Facts {
             settings: errors.iter().map(flatten).collect(),
             workspace: settings.workspace.clone(),
-            problems: files
-                .as_ref()
-                .map(|files| files.workspace.clone())
-                .map_err(Clone::clone),
+            problems: files.as_ref().map(|files| files.workspace.clone()).map_err(Clone::clone),
             state_closed: closed(&cx.state),
             state_free: host_engine::free_bytes(nearest(&cx.state)),
             state: cx.state.clone(),
@@ -141,9 +138,7 @@ fn image_of(engine: Option<&Engine>, state: Result<State>, settings: &Settings) 
 }
 
 fn closed(dir: &Path) -> Option<String> {
-    access(nearest(dir), Access::WRITE_OK | Access::EXEC_OK)
-        .err()
-        .map(|err| std::io::Error::from(err).to_string())
+    access(nearest(dir), Access::WRITE_OK | Access::EXEC_OK).err().map(|err| std::io::Error::from(err).to_string())
 }
 
 /// The directory itself, or the nearest above it that is there.
@@ -168,21 +163,11 @@ fn submounts(files: &Result<Files, Failure>) -> Vec<String> {
 fn read_files(cx: &Context, settings: &Settings, user: &User) -> impl FnOnce() -> Result<Files, Failure> + use<> {
     let mut mounts = vec![mount(Role::Workspace, &settings.workspace, "/workspace", false)];
     if settings.codex_home == crate::sandbox::codex_home::Mode::Shared && settings.host_codex_home.is_dir() {
-        mounts.push(mount(
-            Role::CodexHome,
-            &settings.host_codex_home,
-            "/home/codex/.codex",
-            false,
-        ));
+        mounts.push(mount(Role::CodexHome, &settings.host_codex_home, "/home/codex/.codex", false));
     }
     for set in &settings.datasets {
         if let Some(source) = &set.source {
-            mounts.push(mount(
-                Role::Dataset(set.name.clone()),
-                source,
-                &format!("/datasets/{}", set.name),
-                true,
-            ));
+            mounts.push(mount(Role::Dataset(set.name.clone()), source, &format!("/datasets/{}", set.name), true));
         }
     }
     let (cx, user, names) = (cx.clone(), user.clone(), settings.datasets.clone());
@@ -195,21 +180,14 @@ fn read_files(cx: &Context, settings: &Settings, user: &User) -> impl FnOnce() -
     });
     move || {
         answered.recv_timeout(Duration::from_secs(FILES_BOUND)).map_err(|_| {
-            failed(format!(
-                "the directories of the data sets and the workspace did not answer within {FILES_BOUND} s"
-            ))
-            .hint("is one on a network file system whose server is gone? `findmnt` lists them")
+            failed(format!("the directories of the data sets and the workspace did not answer within {FILES_BOUND} s"))
+                .hint("is one on a network file system whose server is gone? `findmnt` lists them")
         })
     }
 }
 
 fn mount(role: Role, source: &Path, target: &str, read_only: bool) -> Mount {
-    Mount {
-        role,
-        source: source.to_path_buf(),
-        target: target.to_owned(),
-        read_only,
-    }
+    Mount { role, source: source.to_path_buf(), target: target.to_owned(), read_only }
 }
 
 fn look_at(mounts: &[Mount], rules: &Rules, names: &[settings::Dataset]) -> Files {
@@ -226,17 +204,11 @@ fn look_at(mounts: &[Mount], rules: &Rules, names: &[settings::Dataset]) -> File
             source: set.source.clone(),
             problems: problems.iter().filter(|problem| problem.mount == id).cloned().collect(),
             empty: entries.is_some_and(|mut entries| entries.next().is_none()),
-            file_system: table
-                .covering(&text)
-                .map(|line| line.fstype.clone())
-                .unwrap_or_default(),
+            file_system: table.covering(&text).map(|line| line.fstype.clone()).unwrap_or_default(),
             submounts: real.is_some() && !table.below(&text).is_empty(),
         }
     };
     let sets = names.iter().map(set).collect();
     let workspace = problems.iter().filter(|problem| !problem.mount.starts_with("dataset."));
-    Files {
-        sets,
-        workspace: workspace.cloned().collect(),
-    }
+    Files { sets, workspace: workspace.cloned().collect() }
 }

@@ -32,17 +32,9 @@ pub fn run(cx: &Context, flags: &Flags, wishes: Wishes) -> Result<u8> {
     let places = places::of(cx, &workspace(&settings.workspace), user.uid);
     let container = compose::container_name(&places.project);
     // Not under a call that starts or proves it.
-    let _lock = if flags.dry_run || !places.dir.exists() {
-        None
-    } else {
-        Some(lock(&places)?)
-    };
+    let _lock = if flags.dry_run || !places.dir.exists() { None } else { Some(lock(&places)?) };
     let found = find(&container)?;
-    let volumes = if wishes.caches {
-        caches_of(user.uid)?
-    } else {
-        Vec::new()
-    };
+    let volumes = if wishes.caches { caches_of(user.uid)? } else { Vec::new() };
     let mut steps = plan(&places, found.as_ref().map(|running| running.id.as_str()));
     if !volumes.is_empty() {
         steps.push(Step::Run(caches::remove(&volumes)));
@@ -68,10 +60,7 @@ pub fn run(cx: &Context, flags: &Flags, wishes: Wishes) -> Result<u8> {
         ui::say("no caches were there");
     }
     if !wishes.all && places.codex_home.exists() {
-        ui::say(format_args!(
-            "kept `{}`; `cargo xtask down --all` removes it too",
-            places.dir.display()
-        ));
+        ui::say(format_args!("kept `{}`; `cargo xtask down --all` removes it too", places.dir.display()));
     }
     Ok(0)
 }
@@ -103,13 +92,7 @@ fn plan(places: &Places, container: Option<&str>) -> Vec<Step> {
     steps.push(Step::Run(compose::remove_network(&name)));
     let generated = places.override_file.parent().map(PathBuf::from);
     steps.extend(generated.map(|path| Step::Remove { path }));
-    for path in [
-        &places.guest,
-        &places.agents,
-        &places.system_codex,
-        &places.entry,
-        &places.proof,
-    ] {
+    for path in [&places.guest, &places.agents, &places.system_codex, &places.entry, &places.proof] {
         steps.push(Step::Remove { path: path.clone() });
     }
     steps
@@ -139,18 +122,13 @@ fn confirm(cx: &Context, goes: &[String], live: &[String]) -> Result<()> {
         return Ok(());
     }
     if !cx.stdin_tty {
-        return Err(
-            usage("`down --all` and `down --caches` ask before they remove, and there is no terminal")
-                .hint("add `--yes`")
-                .into(),
-        );
+        return Err(usage("`down --all` and `down --caches` ask before they remove, and there is no terminal")
+            .hint("add `--yes`")
+            .into());
     }
     goes.iter().for_each(ui::say);
     for line in live {
-        ui::say(format_args!(
-            "this runs inside and ends with it: {}",
-            ui::printable(line)
-        ));
+        ui::say(format_args!("this runs inside and ends with it: {}", ui::printable(line)));
     }
     match ui::ask("Remove it? [y/N] ").as_deref() {
         Some("y" | "Y" | "yes") => Ok(()),

@@ -52,11 +52,7 @@ pub fn run(cx: &Context, flags: &Flags, check: bool, wishes: Wishes) -> Result<u
     let forced = wishes.pull || wishes.no_cache;
     if check {
         let reasons = state.reasons()?;
-        ui::result(if reasons.is_empty() {
-            "up to date".to_owned()
-        } else {
-            reasons.join("\n")
-        });
+        ui::result(if reasons.is_empty() { "up to date".to_owned() } else { reasons.join("\n") });
         return Ok(u8::from(!reasons.is_empty()));
     }
     if flags.dry_run {
@@ -86,9 +82,7 @@ pub fn ensure(cx: &Context, settings: &Settings, user: &User, state: &State) -> 
     build(cx, settings, state, Wishes::default())?;
     let now = self::state(cx, settings, user)?;
     let tag = now.inputs.tag();
-    let id = now
-        .id
-        .ok_or_else(|| failed(format!("the build ended well, and there is no image `{tag}`")))?;
+    let id = now.id.ok_or_else(|| failed(format!("the build ended well, and there is no image `{tag}`")))?;
     Ok((tag, id))
 }
 
@@ -112,37 +106,20 @@ pub fn inputs(cx: &Context, settings: &Settings, user: &User) -> Result<Inputs> 
 /// # Errors
 /// No engine answers (exit code 3), or a file of the build context cannot be read.
 pub fn state(cx: &Context, settings: &Settings, user: &User) -> Result<State> {
-    let query = Command::new("docker").args([
-        "image",
-        "ls",
-        "--no-trunc",
-        "--format",
-        "{{.ID}} {{.Repository}}:{{.Tag}}",
-    ]);
+    let query =
+        Command::new("docker").args(["image", "ls", "--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}"]);
     let said = exec::capture(&query)?;
     if !said.ok() {
         return Err(engine::no_engine(&said.stderr).into());
     }
     // Docker lists the newest first.
     let images: Vec<(&str, &str)> = said.stdout.lines().filter_map(|line| line.split_once(' ')).collect();
-    let id_of = |name: &str| {
-        images
-            .iter()
-            .find(|(_, tag)| *tag == name)
-            .map(|(id, _)| (*id).to_owned())
-    };
+    let id_of = |name: &str| images.iter().find(|(_, tag)| *tag == name).map(|(id, _)| (*id).to_owned());
     let inputs = inputs(cx, settings, user)?;
-    let inputs = Inputs {
-        base_id: id_of(&inputs.base),
-        ..inputs
-    };
+    let inputs = Inputs { base_id: id_of(&inputs.base), ..inputs };
     let mine = |tag: &&str| tag.starts_with(&format!("{REPOSITORY}:")) && tag.ends_with(&format!("-u{}", user.uid));
     let newest = images.iter().map(|(_, tag)| *tag).find(mine).map(str::to_owned);
-    Ok(State {
-        id: id_of(&inputs.tag()),
-        inputs,
-        newest,
-    })
+    Ok(State { id: id_of(&inputs.tag()), inputs, newest })
 }
 
 fn inputs_of(tag: &str) -> Result<Option<Map<String, Value>>> {
@@ -157,18 +134,9 @@ pub fn steps(cx: &Context, settings: &Settings, state: &State, wishes: Wishes) -
     if needs_cpu_base(settings, state, wishes) {
         steps.extend(base::cpu_steps(&state.inputs.base, mirror().as_deref(), &cx.scratch()));
     }
-    let wishes = if settings.base.is_none() {
-        own_base(wishes)
-    } else {
-        wishes
-    };
+    let wishes = if settings.base.is_none() { own_base(wishes) } else { wishes };
     steps.push(note(settings, state));
-    steps.push(plan::build(
-        &cx.root.join("docker"),
-        &state.inputs,
-        wishes,
-        &network::read(cx),
-    ));
+    steps.push(plan::build(&cx.root.join("docker"), &state.inputs, wishes, &network::read(cx)));
     steps
 }
 

@@ -27,10 +27,7 @@ pub fn run(cx: &Context, flags: &Flags) -> Result<u8> {
     if flags.json {
         let list: Vec<_> = claims.iter().map(Claim::json).collect();
         let container = running.map(|running| running.id.clone());
-        ui::result(format_args!(
-            "{:#}",
-            json!({"schema": 1, "container": container, "claims": list})
-        ));
+        ui::result(format_args!("{:#}", json!({"schema": 1, "container": container, "claims": list})));
     } else {
         ui::table(proof::full_table(&claims, ui::stdout().width).trim_end());
         if running.is_none() {
@@ -50,9 +47,7 @@ fn inside(wish: &Wish, running: &Running) -> Result<Vec<Claim>> {
     })?;
     let mut request = Request::new(&entry.promise, sandbox::nonce()?);
     request.codex = AskCodex::Nothing;
-    let mut claims = proof::prove(&running.id, &running.inspect, &entry.promise, &request)?
-        .0
-        .claims;
+    let mut claims = proof::prove(&running.id, &running.inspect, &entry.promise, &request)?.0.claims;
     let programs = sandbox::programs_now(&entry.promise, &running.inspect);
     claims.extend(sandbox::programs_claim(&entry, programs.as_deref()));
     Ok(claims.into_iter().filter(about_mounts).collect())
@@ -60,7 +55,5 @@ fn inside(wish: &Wish, running: &Running) -> Result<Vec<Claim>> {
 
 /// The claims about mounts and files, without those about limits, network and devices.
 fn about_mounts(claim: &Claim) -> bool {
-    !["limits.", "network.", "gpu.", "user.", "codex."]
-        .iter()
-        .any(|prefix| claim.id.starts_with(prefix))
+    !["limits.", "network.", "gpu.", "user.", "codex."].iter().any(|prefix| claim.id.starts_with(prefix))
 }

@@ -101,19 +101,14 @@ pub fn look(cx: &Context, programs: &[&str]) -> Result<Found> {
         }
     }
     let programs = missing(cx, programs);
-    Ok(Found {
-        lacks: Lacks { parts, programs },
-        silent,
-    })
+    Ok(Found { lacks: Lacks { parts, programs }, silent })
 }
 
 /// The programs among these that are not installed.
 pub fn missing(cx: &Context, programs: &[&str]) -> Vec<String> {
     // An ordinary user's PATH leaves out where the system's own programs lie.
     let path = format!("{}:/usr/sbin:/sbin", cx.var("PATH").unwrap_or_default());
-    let missing = programs
-        .iter()
-        .filter(|program| which::which_in(program, Some(&path), "/").is_err());
+    let missing = programs.iter().filter(|program| which::which_in(program, Some(&path), "/").is_err());
     missing.map(|program| (*program).to_owned()).collect()
 }
 
@@ -141,10 +136,7 @@ pub fn provide(cx: &Context, found: &Found, consent: Consent) -> Result<Provided
     let root = user.uid == 0;
     let text = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
     let plan = match found.lacks.is_empty() {
-        true => Plan {
-            root,
-            ..Plan::default()
-        },
+        true => Plan { root, ..Plan::default() },
         false => install::plan(&found.lacks, &Distribution::parse(&text), &Distro::read(), root)?,
     };
     agree(found, &plan, consent)?;
@@ -175,19 +167,12 @@ fn agree(found: &Found, plan: &Plan, consent: Consent) -> Result<()> {
     }
     let lacking = format!("this machine lacks {}", found.list());
     if consent == Consent::None {
-        return Err(host(lacking)
-            .hint(format!("`--install-engine` brings it: {}", lines.join("; ")))
-            .into());
+        return Err(host(lacking).hint(format!("`--install-engine` brings it: {}", lines.join("; "))).into());
     }
-    ui::say(format_args!(
-        "{lacking}. To bring it{}:",
-        if plan.root { "" } else { ", by sudo" }
-    ));
+    ui::say(format_args!("{lacking}. To bring it{}:", if plan.root { "" } else { ", by sudo" }));
     lines.iter().for_each(|line| ui::say(format_args!("  {line}")));
     if consent == Consent::Ask && !ui::confirm("Do that?") {
-        return Err(failed("nothing was installed")
-            .hint("install it by hand, then run this again")
-            .into());
+        return Err(failed("nothing was installed").hint("install it by hand, then run this again").into());
     }
     Ok(())
 }
@@ -205,12 +190,9 @@ fn install(plan: &Plan) -> Result<()> {
     let simulated = exec::stdout_of(&plan.simulation())?;
     let touched = install::upgraded(&simulated);
     if !touched.is_empty() {
-        return Err(failed(format!(
-            "installing the engine would upgrade or remove `{}`",
-            touched.join("`, `")
-        ))
-        .hint(format!("nothing of it was installed; by hand: `{}`", plan.second()))
-        .into());
+        return Err(failed(format!("installing the engine would upgrade or remove `{}`", touched.join("`, `")))
+            .hint(format!("nothing of it was installed; by hand: `{}`", plan.second()))
+            .into());
     }
     exec::all(&[plan.second()])
 }

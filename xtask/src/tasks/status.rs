@@ -76,11 +76,7 @@ impl Live {
         let own = |line: &String| [DF, SMI].iter().any(|query| *line == query.join(" "));
         let top = Command::new("docker").args(["top", &running.id, "-eo", "pid,args"]);
         let with_gpus = running.settings["gpus"].as_str().is_some_and(|gpus| gpus != "none");
-        let asked = |program: &[&str]| {
-            exec::capture(&inside(&running.id, program))
-                .ok()
-                .filter(exec::Output::ok)
-        };
+        let asked = |program: &[&str]| exec::capture(&inside(&running.id, program)).ok().filter(exec::Output::ok);
         let (top, (shm, gpus)) = exec::both(
             || exec::stdout_of(&top),
             || exec::both(|| asked(DF), || with_gpus.then(|| asked(SMI)).flatten()),
@@ -96,17 +92,11 @@ impl Live {
 
 const DF: &[&str] = &["/bin/df", "--block-size=1", "--output=used,size", "/dev/shm"];
 
-const SMI: &[&str] = &[
-    "nvidia-smi",
-    "--query-gpu=index,name,utilization.gpu,memory.used,memory.total",
-    "--format=csv,noheader,nounits",
-];
+const SMI: &[&str] =
+    &["nvidia-smi", "--query-gpu=index,name,utilization.gpu,memory.used,memory.total", "--format=csv,noheader,nounits"];
 
 fn inside(container: &str, program: &[&str]) -> Command {
-    Command::new("docker")
-        .args(["exec", container])
-        .args(program.iter().copied())
-        .timeout(BOUND)
+    Command::new("docker").args(["exec", container]).args(program.iter().copied()).timeout(BOUND)
 }
 
 /// The numbers of the last line of `df --output=used,size`.
@@ -154,9 +144,7 @@ pub fn report(
     // The engine gives them in any order.
     mounts.sort_by(|a, b| a["target"].as_str().cmp(&b["target"].as_str()));
     let since = humantime::parse_rfc3339(&running.started).ok();
-    let uptime = since
-        .filter(|_| running.up)
-        .and_then(|since| now.duration_since(since).ok());
+    let uptime = since.filter(|_| running.up).and_then(|since| now.duration_since(since).ok());
     let gpu = |gpu: &GpuUse| {
         json!({"index": gpu.index, "name": gpu.name, "percent": gpu.percent, "used_mib": gpu.used_mib,
                "total_mib": gpu.total_mib})
@@ -184,17 +172,11 @@ mod tests {
 
     #[test]
     fn what_df_and_nvidia_smi_say_is_read() {
-        assert_eq!(
-            parse_df("   Used   1B-blocks\n 4096 34359738368\n"),
-            Some((4096, 32 << 30))
-        );
+        assert_eq!(parse_df("   Used   1B-blocks\n 4096 34359738368\n"), Some((4096, 32 << 30)));
         assert_eq!(parse_df(""), None);
         let gpus = parse_smi("0, NVIDIA GeForce RTX 5090, 37, 10240, 32607\n1, Orin, [N/A], [N/A], 100\nodd\n");
         assert_eq!(gpus.len(), 2);
-        assert_eq!(
-            (gpus[0].percent, gpus[0].used_mib, gpus[0].total_mib),
-            (Some(37), Some(10240), Some(32607))
-        );
+        assert_eq!((gpus[0].percent, gpus[0].used_mib, gpus[0].total_mib), (Some(37), Some(10240), Some(32607)));
         assert_eq!((gpus[1].percent, gpus[1].total_mib), (None, Some(100)));
     }
 }

@@ -25,18 +25,7 @@ const NEXTEST: &str = "0.9.143";
 const DEFAULT_PROGRAMS: &[&str] = &["git", "python3"];
 
 /// The programs that the engine tier starts on the host.
-const PROGRAMS: &[&str] = &[
-    "mmdebstrap",
-    "ffmpeg",
-    "git",
-    "ps",
-    "python3",
-    "tmux",
-    "setpriv",
-    "setsid",
-    "npm",
-    "cc",
-];
+const PROGRAMS: &[&str] = &["mmdebstrap", "ffmpeg", "git", "ps", "python3", "tmux", "setpriv", "setsid", "npm", "cc"];
 
 /// Runs the tiers that this machine can run, or those that are demanded: the default tier always. The last lines say
 /// which ran, how many tests each, and which did not and why.
@@ -46,9 +35,7 @@ const PROGRAMS: &[&str] = &[
 pub fn run(cx: &Context, asked: Option<&str>, install: bool) -> Result<u8> {
     demand_programs(cx, install)?;
     let (machine, started) = read(cx, asked, install)?;
-    let done = tiers::plan(asked, &machine)
-        .map_err(anyhow::Error::from)
-        .and_then(|plan| run_plan(cx, &plan));
+    let done = tiers::plan(asked, &machine).map_err(anyhow::Error::from).and_then(|plan| run_plan(cx, &plan));
     if started {
         provide::stop(cx)?;
     }
@@ -57,10 +44,7 @@ pub fn run(cx: &Context, asked: Option<&str>, install: bool) -> Result<u8> {
 
 /// Every run needs these: what is missing is asked for, or brought where that was asked for.
 fn demand_programs(cx: &Context, install: bool) -> Result<()> {
-    let lacks = Lacks {
-        programs: provide::missing(cx, DEFAULT_PROGRAMS),
-        ..Lacks::default()
-    };
+    let lacks = Lacks { programs: provide::missing(cx, DEFAULT_PROGRAMS), ..Lacks::default() };
     let found = Found { lacks, silent: None };
     if found.is_ready() {
         return Ok(());
@@ -129,21 +113,11 @@ fn read(cx: &Context, asked: Option<&str>, install: bool) -> Result<(Machine, bo
         Err(why) => {
             // That there is no GPU is the better reason.
             let facts = gpu::read_devices(cx.var("PATH"));
-            Err(if facts.gpus.is_empty() {
-                gpu::silence(&facts)
-            } else {
-                why.clone()
-            })
+            Err(if facts.gpus.is_empty() { gpu::silence(&facts) } else { why.clone() })
         }
     };
     let acts = engine.and_then(|_| acts_as_others());
-    Ok((
-        Machine {
-            engine: acts,
-            gpu: gpus,
-        },
-        started,
-    ))
+    Ok((Machine { engine: acts, gpu: gpus }, started))
 }
 
 /// The engine tier runs the tool as other users, and mounts.
@@ -177,10 +151,7 @@ fn by_nextest(cx: &Context, tier: Tier) -> Result<usize> {
     let profile = tier.to_string();
     exec::all(&[
         Step::Remove { path: report.clone() },
-        Step::Run(cargo(
-            cx,
-            &["nextest", "run", "--workspace", "--locked", "--profile", &profile],
-        )),
+        Step::Run(cargo(cx, &["nextest", "run", "--workspace", "--locked", "--profile", &profile])),
     ])?;
     Ok(tiers::count(&std::fs::read_to_string(report).unwrap_or_default()))
 }
@@ -190,15 +161,7 @@ fn by_nextest(cx: &Context, tier: Tier) -> Result<usize> {
 /// # Errors
 /// The first step that fails.
 pub fn ci(cx: &Context, install: bool) -> Result<u8> {
-    let lints = [
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--locked",
-        "--",
-        "--deny",
-        "warnings",
-    ];
+    let lints = ["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"];
     exec::all(&[
         Step::Run(cargo(cx, &["fmt", "--all", "--check"])),
         Step::Run(cargo(cx, &lints)),

@@ -45,13 +45,8 @@ pub fn columns(rows: &[Vec<String>]) -> String {
 /// too little room is left beside the others.
 pub fn columns_within(rows: &[Vec<String>], width: Option<usize>) -> String {
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let widest = |i: usize| {
-        rows.iter()
-            .filter_map(|row| row.get(i))
-            .map(|cell| cell.chars().count())
-            .max()
-            .unwrap_or(0)
-    };
+    let widest =
+        |i: usize| rows.iter().filter_map(|row| row.get(i)).map(|cell| cell.chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..count).map(widest).collect();
     let before: usize = widths.iter().rev().skip(1).map(|width| width + 2).sum();
     let mut text = String::new();
@@ -114,11 +109,7 @@ pub fn shortened(text: &str, room: usize) -> String {
     }
     let tail = (room - 1) * 2 / 3;
     let head = room - 1 - tail;
-    chars[..head]
-        .iter()
-        .chain(['…'].iter())
-        .chain(&chars[chars.len() - tail..])
-        .collect()
+    chars[..head].iter().chain(['…'].iter()).chain(&chars[chars.len() - tail..]).collect()
 }
 
 #[cfg(test)]
@@ -128,11 +119,7 @@ mod tests {
     fn rows() -> Vec<Vec<String>> {
         let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
         vec![
-            row([
-                "broken",
-                "dataset.ssv2.read-only",
-                "inside it is writable, on the host it is not",
-            ]),
+            row(["broken", "dataset.ssv2.read-only", "inside it is writable, on the host it is not"]),
             row(["", "", "hint: start it anew"]),
         ]
     }
@@ -158,10 +145,7 @@ mod tests {
         );
         for width in 31..100 {
             let text = columns_within(&rows(), Some(width));
-            assert!(
-                text.lines().all(|line| line.chars().count() <= width),
-                "{width}:\n{text}"
-            );
+            assert!(text.lines().all(|line| line.chars().count() <= width), "{width}:\n{text}");
         }
     }
 
@@ -174,10 +158,7 @@ mod tests {
     #[test]
     fn the_middle_of_a_long_path_is_left_out() {
         assert_eq!(shortened("/home/me/project", 40), "/home/me/project");
-        let short = shortened(
-            "/home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d/codex-home",
-            40,
-        );
+        let short = shortened("/home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d/codex-home", 40);
         assert_eq!(short, "/home/me/.loc…roject-0a1b2c3d/codex-home");
         assert_eq!(short.chars().count(), 40);
     }
@@ -188,18 +169,9 @@ mod tests {
         assert_eq!(paint(text, false), text);
         let painted = paint(text, true);
         let red = "\x1b[1;31m";
-        assert!(
-            painted.starts_with(&format!("{red}error:\x1b[0m x\n  \x1b[1mcaused by:\x1b[0m y")),
-            "{painted:?}"
-        );
-        assert!(
-            painted.contains(&format!("\n{red}broken\x1b[0m  a  b\nheld on\n")),
-            "{painted:?}"
-        );
-        assert!(
-            painted.ends_with("\n\x1b[2m$ docker ps\x1b[0m\nplain error: x"),
-            "{painted:?}"
-        );
+        assert!(painted.starts_with(&format!("{red}error:\x1b[0m x\n  \x1b[1mcaused by:\x1b[0m y")), "{painted:?}");
+        assert!(painted.contains(&format!("\n{red}broken\x1b[0m  a  b\nheld on\n")), "{painted:?}");
+        assert!(painted.ends_with("\n\x1b[2m$ docker ps\x1b[0m\nplain error: x"), "{painted:?}");
         let mut bare = painted;
         while let Some(start) = bare.find('\x1b') {
             let end = start + bare[start..].find('m').unwrap();

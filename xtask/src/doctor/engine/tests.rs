@@ -6,11 +6,7 @@ pub(in super::super) fn good() -> Engine {
     Engine {
         version: "29.7.2".into(),
         platform: "Docker Engine - Community".into(),
-        components: vec![Component {
-            name: "runc".into(),
-            version: "1.3.6".into(),
-            commit: "v1.3.6-0-gabc".into(),
-        }],
+        components: vec![Component { name: "runc".into(), version: "1.3.6".into(), commit: "v1.3.6-0-gabc".into() }],
         api: "1.50".into(),
         compose: "2.40.0".into(),
         buildx: "0.25.0".into(),
@@ -50,10 +46,7 @@ fn with(change: impl FnOnce(&mut Engine)) -> Vec<Finding> {
 fn a_good_engine_has_nothing_to_mend() {
     let found = with(|_| {});
     assert_eq!(found.len(), 7);
-    assert!(
-        found.iter().all(|f| f.verdict == Verdict::Ok && f.mend.is_empty()),
-        "{found:?}"
-    );
+    assert!(found.iter().all(|f| f.verdict == Verdict::Ok && f.mend.is_empty()), "{found:?}");
 }
 
 #[test]
@@ -69,10 +62,7 @@ fn each_engine_that_cannot_keep_the_promises_is_broken_for_its_own_reason() {
         e.security = vec!["rootless".into()];
         e.compose.clear();
     });
-    assert_eq!(
-        (verdict(&both, "engine.users"), verdict(&both, "engine.compose")),
-        (Broken, Missing)
-    );
+    assert_eq!((verdict(&both, "engine.users"), verdict(&both, "engine.compose")), (Broken, Missing));
     let podman = with(|e| e.posing = Some("Podman".into()));
     assert_eq!(verdict(&podman, "engine.answers"), Broken);
     assert_eq!(verdict(&podman, "engine.rest"), Verdict::Unchecked);
@@ -94,10 +84,7 @@ fn an_old_compose_is_a_warning_with_a_way_to_a_newer_one() {
 fn buildx_is_needed_only_where_an_image_is_built() {
     let mut facts = facts(|e| e.buildx.clear());
     assert_eq!(verdict(&findings(&facts), "engine.buildx"), Verdict::Missing);
-    assert_eq!(
-        mended(&findings(&facts), "engine.buildx"),
-        "sudo apt-get install docker-buildx-plugin"
-    );
+    assert_eq!(mended(&findings(&facts), "engine.buildx"), "sudo apt-get install docker-buildx-plugin");
     facts.build = false;
     assert_eq!(verdict(&findings(&facts), "engine.buildx"), Verdict::Warning);
 }
@@ -151,10 +138,7 @@ fn an_engine_that_does_not_answer_is_missing_down_closed_or_far_away() {
     let none = silent(Silence::NoClient, |_| {});
     assert_eq!(verdict(&none, "engine.answers"), Verdict::Missing);
     assert!(mended(&none, "engine.answers").starts_with("sudo apt-get install docker.io"));
-    let said = |said: &str, endpoint: &str| Silence::NoAnswer {
-        endpoint: endpoint.into(),
-        said: said.into(),
-    };
+    let said = |said: &str, endpoint: &str| Silence::NoAnswer { endpoint: endpoint.into(), said: said.into() };
     let cannot = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?";
     let down = silent(said(cannot, ""), |_| {});
     assert_eq!(verdict(&down, "engine.answers"), Verdict::Broken);
@@ -181,8 +165,5 @@ fn a_user_outside_the_group_and_one_whose_session_is_older_are_told_apart() {
     assert!(mended(&inside, "engine.answers").contains("ls -l /var/run/docker.sock"));
     let older = silent(denied(), |local| local.member = true);
     assert!(mended(&older, "engine.answers").starts_with("newgrp docker"));
-    assert!(
-        older[0].found.contains("this session does not know it yet"),
-        "{older:?}"
-    );
+    assert!(older[0].found.contains("this session does not know it yet"), "{older:?}");
 }

@@ -16,19 +16,12 @@ pub(in super::super) fn facts() -> Facts {
         devices: GpuFacts {
             driver: Some("595.71.05".into()),
             open_module: Some(true),
-            pci: vec![Pci {
-                address: "0000:01:00.0".into(),
-                device: 0x2b85,
-                driver: Some("nvidia".into()),
-            }],
+            pci: vec![Pci { address: "0000:01:00.0".into(), device: 0x2b85, driver: Some("nvidia".into()) }],
             gpus: parse_smi(smi).0,
             hook: true,
             ctk: true,
             cdi_spec: true,
-            spec: Some(Spec {
-                file: "/etc/cdi/nvidia.yaml".into(),
-                driver: Some("595.71.05".into()),
-            }),
+            spec: Some(Spec { file: "/etc/cdi/nvidia.yaml".into(), driver: Some("595.71.05".into()) }),
             ..GpuFacts::default()
         },
     }
@@ -143,10 +136,7 @@ fn the_toolkit_is_missing_or_old_or_its_specification_stale() {
         f.devices.cdi_spec = false;
         f.devices.spec = None;
     });
-    assert_eq!(
-        mended(&no_spec, "gpu.toolkit"),
-        "sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
-    );
+    assert_eq!(mended(&no_spec, "gpu.toolkit"), "sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml");
     let old = with(|f| f.toolkit = Some("1.17.8".into()));
     assert_eq!(verdict(&old, "gpu.toolkit"), Verdict::Warning);
     let stale = with(|f| f.devices.driver = Some("600.10.01".into()));

@@ -32,11 +32,7 @@ pub fn read(path: &Path) -> Result<Option<Elf>> {
     if head.len() < 64 {
         return Err(damaged("its header is cut short"));
     }
-    let mut elf = Elf {
-        modern: head[4] == 2 && head[5] == 1,
-        machine: number(&head, 18, 2) as u16,
-        interpreter: None,
-    };
+    let mut elf = Elf { modern: head[4] == 2 && head[5] == 1, machine: number(&head, 18, 2) as u16, interpreter: None };
     if !elf.modern {
         return Ok(Some(elf));
     }
@@ -69,8 +65,7 @@ fn number(bytes: &[u8], at: usize, length: usize) -> u64 {
 /// Exactly `length` bytes of the file. No memory is set aside for more than the file has.
 fn piece(file: &mut File, at: u64, length: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    file.seek(SeekFrom::Start(at))
-        .map_err(|_| damaged("it points outside of itself"))?;
+    file.seek(SeekFrom::Start(at)).map_err(|_| damaged("it points outside of itself"))?;
     file.take(length).read_to_end(&mut bytes)?;
     if (bytes.len() as u64) < length {
         return Err(damaged("it is cut short"));
@@ -100,10 +95,7 @@ impl Elf {
             (_, 40) => "32-bit arm".to_owned(),
             (_, other) => format!("ELF machine {other}"),
         };
-        Err(format!(
-            "a program for {name}, and this machine is {}",
-            std::env::consts::ARCH
-        ))
+        Err(format!("a program for {name}, and this machine is {}", std::env::consts::ARCH))
     }
 
     /// Whether a Debian-like image can load it: static, or by glibc's own loader. Otherwise the loader that it wants.
@@ -131,9 +123,7 @@ mod tests {
     fn static_dynamic_and_foreign_programs_are_told_apart() {
         let own = parse(&elf(OWN_MACHINE, None)).unwrap().unwrap();
         assert_eq!((own.for_this_machine(), own.loads_in_image()), (Ok(()), Ok(())));
-        let glibc = parse(&elf(OWN_MACHINE, Some("/lib64/ld-linux-x86-64.so.2")))
-            .unwrap()
-            .unwrap();
+        let glibc = parse(&elf(OWN_MACHINE, Some("/lib64/ld-linux-x86-64.so.2"))).unwrap().unwrap();
         assert_eq!(glibc.interpreter.as_deref(), Some("/lib64/ld-linux-x86-64.so.2"));
         assert_eq!(glibc.loads_in_image(), Ok(()));
         let nix = parse(&elf(OWN_MACHINE, Some("/nix/store/abc/ld.so"))).unwrap().unwrap();
@@ -149,11 +139,7 @@ mod tests {
         }
         let whole = elf(OWN_MACHINE, Some("/lib64/ld-linux-x86-64.so.2"));
         for length in 4..whole.len() {
-            assert_eq!(
-                parse(&whole[..length]).unwrap_err().kind(),
-                ErrorKind::InvalidData,
-                "{length}"
-            );
+            assert_eq!(parse(&whole[..length]).unwrap_err().kind(), ErrorKind::InvalidData, "{length}");
         }
         // Every byte of the header and the program header, at its extremes.
         for at in 4..120 {

@@ -59,14 +59,11 @@ fn none() -> Failure {
 
 /// The native program behind a launcher, all links followed.
 pub(super) fn native(cx: &Context, launcher: &Path, ask: Ask) -> Result<PathBuf> {
-    let real = launcher
-        .canonicalize()
-        .with_context(|| format!("cannot follow `{}`", launcher.display()))?;
+    let real = launcher.canonicalize().with_context(|| format!("cannot follow `{}`", launcher.display()))?;
     let mut why_not = None;
     match read_elf(&real)? {
         Some(elf) => {
-            elf.for_this_machine()
-                .map_err(|what| host(format!("`{}` is {what}", real.display())).hint(INSTALL))?;
+            elf.for_this_machine().map_err(|what| host(format!("`{}` is {what}", real.display())).hint(INSTALL))?;
             match ask(&real) {
                 Ok(_) => return Ok(real),
                 // A shim (volta, mise) is a native program too, but knows no Codex in an empty environment.
@@ -85,21 +82,17 @@ pub(super) fn native(cx: &Context, launcher: &Path, ask: Ask) -> Result<PathBuf>
     }
     let why = started.err().or(why_not).map(|err| format!("{err:#}"));
     let why = why.unwrap_or_else(|| "started, it does not turn into a program named `codex`".to_owned());
-    Err(host(format!(
-        "cannot see which program `{}` runs: it is {}; {why}",
-        launcher.display(),
-        describe(&real)
-    ))
-    .hint(GIVE)
-    .into())
+    Err(host(format!("cannot see which program `{}` runs: it is {}; {why}", launcher.display(), describe(&real)))
+        .hint(GIVE)
+        .into())
 }
 
 /// The head of an ELF file, `None` where it is something else. A damaged one is an error with a way out.
 pub(super) fn read_elf(path: &Path) -> Result<Option<elf::Elf>> {
     elf::read(path).map_err(|err| match err.kind() {
-        ErrorKind::InvalidData => host(format!("`{}` is a damaged program: {err}", path.display()))
-            .hint("install Codex again")
-            .into(),
+        ErrorKind::InvalidData => {
+            host(format!("`{}` is a damaged program: {err}", path.display())).hint("install Codex again").into()
+        }
         _ => anyhow::Error::new(err).context(format!("cannot read `{}`", path.display())),
     })
 }
@@ -200,11 +193,9 @@ fn head(path: &Path) -> Option<String> {
 fn describe(path: &Path) -> String {
     match (elf::read(path), head(path)) {
         (Ok(Some(_)), _) => format!("the native program `{}`", path.display()),
-        (_, Some(text)) => format!(
-            "the script `{}` (`{}`)",
-            path.display(),
-            ui::printable(text.lines().next().unwrap_or_default())
-        ),
+        (_, Some(text)) => {
+            format!("the script `{}` (`{}`)", path.display(), ui::printable(text.lines().next().unwrap_or_default()))
+        }
         _ => format!("`{}`, neither a native program nor a script", path.display()),
     }
 }

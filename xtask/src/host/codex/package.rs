@@ -43,10 +43,7 @@ pub(super) fn root(binary: &Path) -> Option<&Path> {
 /// Everything that goes into the package of a program, and notes about what was left out.
 pub(super) fn items(binary: &Path) -> Result<(Vec<Item>, Vec<String>)> {
     let dir = binary.parent().unwrap_or(Path::new("/"));
-    let mut list = List {
-        items: Vec::new(),
-        notes: Vec::new(),
-    };
+    let mut list = List { items: Vec::new(), notes: Vec::new() };
     list.file(binary, "bin/codex")?;
     list.code_mode_host(dir, binary)?;
     if let Some(root) = root(binary) {
@@ -76,15 +73,9 @@ struct List {
 impl List {
     /// A file, its links followed.
     fn file(&mut self, from: &Path, to: &str) -> Result<()> {
-        let from = from
-            .canonicalize()
-            .with_context(|| format!("cannot read `{}`", from.display()))?;
+        let from = from.canonicalize().with_context(|| format!("cannot read `{}`", from.display()))?;
         let executable = is_executable(&from)?;
-        self.items.push(Item {
-            from,
-            to: to.into(),
-            what: What::File { executable },
-        });
+        self.items.push(Item { from, to: to.into(), what: What::File { executable } });
         Ok(())
     }
 
@@ -93,10 +84,7 @@ impl List {
     fn code_mode_host(&mut self, dir: &Path, binary: &Path) -> Result<()> {
         let name = binary.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let suffix = name.strip_prefix("codex").unwrap_or_default();
-        let names = [
-            "codex-code-mode-host".to_owned(),
-            format!("codex-code-mode-host{suffix}"),
-        ];
+        let names = ["codex-code-mode-host".to_owned(), format!("codex-code-mode-host{suffix}")];
         let Some(host) = names.iter().map(|name| dir.join(name)).find(|path| path.is_file()) else {
             return Ok(());
         };
@@ -121,32 +109,20 @@ impl List {
         let unreadable = || format!("cannot read `{}`", from.display());
         for entry in fs::read_dir(from).with_context(unreadable)? {
             let entry = entry.with_context(unreadable)?;
-            let (from, to, kind) = (
-                entry.path(),
-                to.join(entry.file_name()),
-                entry.file_type().with_context(unreadable)?,
-            );
+            let (from, to, kind) =
+                (entry.path(), to.join(entry.file_name()), entry.file_type().with_context(unreadable)?);
             if kind.is_dir() {
                 self.tree(&from, &to, inside)?;
             } else if kind.is_symlink() {
                 match kept_link(&from, inside) {
-                    Some(target) => self.items.push(Item {
-                        from,
-                        to,
-                        what: What::Link(target),
-                    }),
-                    None => self.notes.push(format!(
-                        "the link `{}` is left out: it leads out of the package",
-                        from.display()
-                    )),
+                    Some(target) => self.items.push(Item { from, to, what: What::Link(target) }),
+                    None => self
+                        .notes
+                        .push(format!("the link `{}` is left out: it leads out of the package", from.display())),
                 }
             } else if kind.is_file() {
                 let executable = is_executable(&from)?;
-                self.items.push(Item {
-                    from,
-                    to,
-                    what: What::File { executable },
-                });
+                self.items.push(Item { from, to, what: What::File { executable } });
             }
         }
         Ok(())
@@ -206,10 +182,7 @@ mod tests {
         assert_eq!(notes, [""; 0]);
 
         world.native("old/path/rg", "rg");
-        check(
-            &world.native("old/codex/codex", "codex"),
-            &["bin/codex", "codex-path/rg"],
-        );
+        check(&world.native("old/codex/codex", "codex"), &["bin/codex", "codex-path/rg"]);
 
         world.native("early/codex-resources/rg", "rg");
         let early = world.native("early/codex", "codex");

@@ -29,9 +29,7 @@ pub fn ensure(dir: &Path, ca: Option<&Path>) -> Result<PathBuf> {
     if !launcher.is_file() {
         let half = dir.with_extension("half");
         exec::all(&steps(&half, ca))?;
-        exec::all(&[Step::Remove {
-            path: dir.to_path_buf(),
-        }])?;
+        exec::all(&[Step::Remove { path: dir.to_path_buf() }])?;
         std::fs::rename(&half, dir).with_context(|| format!("cannot put Codex into `{}`", dir.display()))?;
     }
     Ok(launcher)
@@ -42,14 +40,7 @@ pub fn ensure(dir: &Path, ca: Option<&Path>) -> Result<PathBuf> {
 fn steps(dir: &Path, ca: Option<&Path>) -> Vec<Step> {
     let cache = dir.join(".npm-cache");
     let npm = Command::new("npm")
-        .args([
-            "ci",
-            "--ignore-scripts",
-            "--no-audit",
-            "--no-fund",
-            "--no-update-notifier",
-            "--location=project",
-        ])
+        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--location=project"])
         .arg(format!("--cache={}", cache.display()))
         .dir(dir)
         .timeout(600);
@@ -57,14 +48,9 @@ fn steps(dir: &Path, ca: Option<&Path>) -> Vec<Step> {
         Some(ca) => npm.env("NODE_EXTRA_CA_CERTS", ca.to_string_lossy()),
         None => npm,
     };
-    let file = |name: &str, text: &str| Step::WriteFile {
-        path: dir.join(name),
-        text: text.to_owned(),
-    };
+    let file = |name: &str, text: &str| Step::WriteFile { path: dir.join(name), text: text.to_owned() };
     vec![
-        Step::Remove {
-            path: dir.to_path_buf(),
-        },
+        Step::Remove { path: dir.to_path_buf() },
         file("package.json", PACKAGE),
         file("package-lock.json", LOCK),
         Step::Run(npm),

@@ -52,10 +52,7 @@ pub(super) fn snapshots(cx: &Context) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = entries
         .map(|entry| entry.path())
         .filter(|path| path.join("bin/codex").is_file())
-        .filter(|path| {
-            path.file_name()
-                .is_some_and(|name| !name.as_encoded_bytes().starts_with(b"."))
-        })
+        .filter(|path| path.file_name().is_some_and(|name| !name.as_encoded_bytes().starts_with(b".")))
         .collect();
     found.sort();
     found
@@ -101,9 +98,7 @@ pub(super) fn take(cx: &Context, version: &str, items: &[Item]) -> Result<PathBu
             }
         }
     }
-    Err(failed(format!("`{}` is in the way", place.display()))
-        .hint("remove it, then run it again")
-        .into())
+    Err(failed(format!("`{}` is in the way", place.display())).hint("remove it, then run it again").into())
 }
 
 /// What is said before a copy that takes a while.
@@ -216,18 +211,9 @@ mod tests {
 
         assert!(place.file_name().unwrap().to_str().unwrap().starts_with("0.169.0-"));
         assert_eq!((mode(cx.state.clone()), mode(cx.state.join("codex"))), (0o700, 0o700));
-        assert_eq!(
-            (mode(place.clone()), mode(place.join("codex-resources/voice"))),
-            (0o755, 0o755)
-        );
-        assert_eq!(
-            (mode(place.join("bin/codex")), mode(place.join("codex-package.json"))),
-            (0o755, 0o644)
-        );
-        assert_eq!(
-            fs::read_link(place.join("codex-resources/voice/lib/libz.so.1")).unwrap(),
-            Path::new("libz.so")
-        );
+        assert_eq!((mode(place.clone()), mode(place.join("codex-resources/voice"))), (0o755, 0o755));
+        assert_eq!((mode(place.join("bin/codex")), mode(place.join("codex-package.json"))), (0o755, 0o644));
+        assert_eq!(fs::read_link(place.join("codex-resources/voice/lib/libz.so.1")).unwrap(), Path::new("libz.so"));
 
         // An update in place does not show through; the next snapshot is another one.
         fs::write(&binary, "rewritten").unwrap();
@@ -277,10 +263,7 @@ mod tests {
         let world = World::new();
         let binary = world.package("pkg");
         assert_eq!(note("1.0", &items(&binary).unwrap().0), None);
-        let grown = fs::File::options()
-            .write(true)
-            .open(world.path("pkg/codex-path/rg"))
-            .unwrap();
+        let grown = fs::File::options().write(true).open(world.path("pkg/codex-path/rg")).unwrap();
         grown.set_len(60 << 20).unwrap();
         let text = note("1.0", &items(&binary).unwrap().0).unwrap();
         assert!(text.starts_with("copying Codex 1.0 (60 MiB), once"), "{text}");
@@ -292,9 +275,7 @@ mod tests {
         let cx = world.cx();
         let (list, _) = items(&world.package("pkg")).unwrap();
         let places: Vec<PathBuf> = std::thread::scope(|scope| {
-            let callers: Vec<_> = (0..8)
-                .map(|_| scope.spawn(|| take(&cx, "1.0", &list).unwrap()))
-                .collect();
+            let callers: Vec<_> = (0..8).map(|_| scope.spawn(|| take(&cx, "1.0", &list).unwrap())).collect();
             callers.into_iter().map(|caller| caller.join().unwrap()).collect()
         });
         assert!(places.iter().all(|place| *place == places[0] && is_whole(place, &list)));

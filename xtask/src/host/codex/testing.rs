@@ -43,9 +43,7 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new() -> World {
-        World {
-            dir: tempfile::tempdir().unwrap(),
-        }
+        World { dir: tempfile::tempdir().unwrap() }
     }
 
     /// A path in the directory.
@@ -97,22 +95,14 @@ impl World {
         self.native(&format!("{root}/codex-resources/bwrap"), "bwrap");
         self.program(&format!("{root}/codex-resources/voice/lib/libz.so"), "z");
         self.link(&format!("{root}/codex-resources/voice/lib/libz.so.1"), "libz.so");
-        fs::write(
-            self.path(&format!("{root}/codex-package.json")),
-            "{\"layoutVersion\": 1}",
-        )
-        .unwrap();
+        fs::write(self.path(&format!("{root}/codex-package.json")), "{\"layoutVersion\": 1}").unwrap();
         self.native(&format!("{root}/bin/codex"), "codex")
     }
 
     /// The npm package of the launcher under `root` (`…/@openai/codex`).
     pub(super) fn launcher(&self, root: &str) -> PathBuf {
         fs::create_dir_all(self.path(root)).unwrap();
-        fs::write(
-            self.path(&format!("{root}/package.json")),
-            "{\"name\": \"@openai/codex\"}",
-        )
-        .unwrap();
+        fs::write(self.path(&format!("{root}/package.json")), "{\"name\": \"@openai/codex\"}").unwrap();
         self.program(&format!("{root}/bin/codex.js"), "#!/usr/bin/env node\n")
     }
 }

@@ -22,10 +22,7 @@ fn check_layout(world: &World, layout: Layout, binary: &Path) -> Codex {
     let codex = resolved(world).unwrap();
     assert_eq!((codex.layout, codex.binary.as_path()), (layout, binary));
     assert_eq!(codex.launcher, world.path("bin/codex"));
-    assert_eq!(
-        fs::read(codex.package.join("bin/codex")).unwrap(),
-        fs::read(binary).unwrap()
-    );
+    assert_eq!(fs::read(codex.package.join("bin/codex")).unwrap(), fs::read(binary).unwrap());
     codex
 }
 
@@ -39,30 +36,19 @@ fn check_error(world: &World, expected: &str) {
 fn npm_nested() {
     let world = World::new();
     world.launcher("lib/node_modules/@openai/codex");
-    let binary = world.package(&format!(
-        "lib/node_modules/@openai/codex/node_modules/@openai/{}",
-        vendor()
-    ));
+    let binary = world.package(&format!("lib/node_modules/@openai/codex/node_modules/@openai/{}", vendor()));
     world.link("bin/codex", "../lib/node_modules/@openai/codex/bin/codex.js");
     let codex = check_layout(&world, Layout::Npm, &binary);
     assert_eq!(codex.notes, [""; 0]);
     assert_eq!(codex.version, "0.169.0");
-    for name in [
-        "bin/codex-code-mode-host",
-        "codex-path/rg",
-        "codex-resources/bwrap",
-        "codex-package.json",
-    ] {
+    for name in ["bin/codex-code-mode-host", "codex-path/rg", "codex-resources/bwrap", "codex-package.json"] {
         assert!(codex.package.join(name).is_file(), "{name}");
     }
 }
 
 #[test]
 fn npm_hoisted_and_bun() {
-    for (root, layout) in [
-        ("lib/node_modules", Layout::Npm),
-        ("install/global/node_modules", Layout::Bun),
-    ] {
+    for (root, layout) in [("lib/node_modules", Layout::Npm), ("install/global/node_modules", Layout::Bun)] {
         let world = World::new();
         world.launcher(&format!("{root}/@openai/codex"));
         let binary = world.package(&format!("{root}/@openai/{}", vendor()));
@@ -89,10 +75,7 @@ fn pnpm_10() {
     let store = "bin/global/5/.pnpm/@openai+codex@0.169.0";
     world.launcher(&format!("{store}/node_modules/@openai/codex"));
     let package = "bin/global/5/.pnpm/@openai+codex@0.169.0-linux-x64/node_modules/@openai/codex";
-    let (npm, rest) = vendor()
-        .split_once('/')
-        .map(|(a, b)| (a.to_owned(), b.to_owned()))
-        .unwrap();
+    let (npm, rest) = vendor().split_once('/').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
     let binary = world.package(&format!("{package}/{rest}"));
     world.link(&format!("{store}/node_modules/@openai/{npm}"), world.path(package));
     world.program("bin/codex", include_str!("fixtures/pnpm-10.sh"));
@@ -104,19 +87,13 @@ fn pnpm_12_through_a_link() {
     let world = World::new();
     let links = "home/store/v11/links/@openai/codex";
     world.launcher(&format!("{links}/0.169.0/175f/node_modules/@openai/codex"));
-    let (npm, rest) = vendor()
-        .split_once('/')
-        .map(|(a, b)| (a.to_owned(), b.to_owned()))
-        .unwrap();
+    let (npm, rest) = vendor().split_once('/').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
     let package = format!("{links}/0.169.0-linux-x64/9a/node_modules/@openai/codex");
     let binary = world.package(&format!("{package}/{rest}"));
     let sibling = format!("{links}/0.169.0/175f/node_modules/@openai/{npm}");
     world.link(&sibling, world.path(&package));
     let global = "home/global/v11/3eec/node_modules/@openai/codex";
-    world.link(
-        global,
-        world.path(&format!("{links}/0.169.0/175f/node_modules/@openai/codex")),
-    );
+    world.link(global, world.path(&format!("{links}/0.169.0/175f/node_modules/@openai/codex")));
     world.program("home/bin/codex", include_str!("fixtures/pnpm-12.sh"));
     world.link("bin/codex", "../home/bin/codex");
     check_layout(&world, Layout::Pnpm, &binary);
@@ -128,10 +105,7 @@ fn standalone_with_an_absolute_link() {
     let binary = world.package("home/.codex/packages/standalone/releases/0.169.0-x");
     let releases = world.path("home/.codex/packages/standalone/releases/0.169.0-x");
     world.link("home/.codex/packages/standalone/current", releases);
-    world.link(
-        "bin/codex",
-        world.path("home/.codex/packages/standalone/current/bin/codex"),
-    );
+    world.link("bin/codex", world.path("home/.codex/packages/standalone/current/bin/codex"));
     check_layout(&world, Layout::Standalone, &binary);
 }
 
@@ -143,24 +117,16 @@ fn homebrew_and_a_bare_program_miss_their_helper() {
     world.link("bin/codex", world.path(cask));
     let codex = check_layout(&world, Layout::Homebrew, &binary);
     assert_eq!(codex.notes.len(), 1);
-    assert!(
-        codex.notes[0].contains("current models get no tools without it"),
-        "{:?}",
-        codex.notes
-    );
+    assert!(codex.notes[0].contains("current models get no tools without it"), "{:?}", codex.notes);
 
     let world = World::new();
     let binary = world.native("bin/codex", "codex");
     check_layout(&world, Layout::Binary, &binary);
     world.native("bin/codex-code-mode-host", "host");
     assert_eq!(check_layout(&world, Layout::Binary, &binary).notes, [""; 0]);
-    for (version, needed) in [
-        ("0.125.0", false),
-        ("0.143.9", false),
-        ("0.144.0", true),
-        ("0.0.0", true),
-        ("1.0.0", true),
-    ] {
+    for (version, needed) in
+        [("0.125.0", false), ("0.143.9", false), ("0.144.0", true), ("0.0.0", true), ("1.0.0", true)]
+    {
         assert_eq!(needs_code_mode_host(version), needed, "{version}");
     }
 }
@@ -169,14 +135,8 @@ fn homebrew_and_a_bare_program_miss_their_helper() {
 fn a_package_directory_can_be_given() {
     let world = World::new();
     let binary = world.package("downloads/codex-package");
-    let given = |path: &str| {
-        resolve_by(
-            &world.cx(),
-            Some(Path::new(path)),
-            &|_| Ok("0.169.0".to_owned()),
-            snapshot::take,
-        )
-    };
+    let given =
+        |path: &str| resolve_by(&world.cx(), Some(Path::new(path)), &|_| Ok("0.169.0".to_owned()), snapshot::take);
     let codex = given("downloads/codex-package").unwrap();
     assert_eq!((codex.layout, codex.binary), (Layout::Package, binary));
     let err = given("downloads").unwrap_err();
@@ -211,10 +171,7 @@ fn what_cannot_be_codex_is_refused_with_a_way_out() {
     let mut short = elf(OWN_MACHINE, Some("/lib/ld"));
     short.truncate(100);
     world.program("bin/codex", short);
-    check_error(
-        &world,
-        "error: `W/bin/codex` is a damaged program: it is cut short\nhint: install Codex again\n",
-    );
+    check_error(&world, "error: `W/bin/codex` is a damaged program: it is cut short\nhint: install Codex again\n");
     world.program("bin/codex", elf(OTHER_MACHINE, None));
     let err = render(&resolved(&world).unwrap_err());
     assert!(err.contains("and this machine is"), "{err}");
@@ -226,11 +183,7 @@ fn what_is_only_planned_is_not_copied() {
     world.package("pkg");
     world.link("bin/codex", "../pkg/bin/codex");
     let cx = world.cx();
-    let by = |placing| {
-        resolve_by(&cx, None, &|_| Ok("0.169.0".to_owned()), placing)
-            .unwrap()
-            .package
-    };
+    let by = |placing| resolve_by(&cx, None, &|_| Ok("0.169.0".to_owned()), placing).unwrap().package;
     let planned = by(snapshot::place);
     assert!(!planned.exists() && !cx.state.join("codex").exists());
     assert_eq!(by(snapshot::take), planned);

@@ -18,14 +18,7 @@ const FORMAT: u64 = 1;
 
 /// What a file is by its metadata: another file, or a change to this one, has another identity.
 pub(super) fn identity(meta: &Metadata) -> String {
-    format!(
-        "{}:{}:{}:{}.{:09}",
-        meta.dev(),
-        meta.ino(),
-        meta.size(),
-        meta.mtime(),
-        meta.mtime_nsec()
-    )
+    format!("{}:{}:{}:{}.{:09}", meta.dev(), meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec())
 }
 
 /// The version of a program, from the memory of the same file or by asking it. An error where it is not Codex.
@@ -35,9 +28,7 @@ pub(super) fn remembered(cx: &Context, binary: &Path, ask: impl Fn(&Path) -> Res
     let identity = identity(&meta);
     let file = cx.state.join("cache/codex.json");
     let mut versions = load(&file);
-    let known = versions
-        .get(name)
-        .filter(|entry| entry["identity"] == identity.as_str());
+    let known = versions.get(name).filter(|entry| entry["identity"] == identity.as_str());
     // What the file says is checked as if it had just been answered: the version becomes the name of a directory.
     if let Some(version) = known.and_then(|entry| clean(entry["version"].as_str()?)) {
         return Ok(version);
@@ -77,11 +68,7 @@ pub(super) fn ask(binary: &Path) -> Result<String> {
     parse(&output.stdout).filter(|_| output.ok()).ok_or_else(|| {
         let said = format!("{} {}", output.stdout.trim(), output.stderr.trim());
         let said: String = crate::ui::printable(said.trim()).chars().take(200).collect();
-        let said = if said.is_empty() {
-            "nothing".to_owned()
-        } else {
-            format!("`{said}`")
-        };
+        let said = if said.is_empty() { "nothing".to_owned() } else { format!("`{said}`") };
         host(format!(
             "`{} --version` does not answer as Codex (exit code {}, it said {said})",
             binary.display(),
@@ -93,12 +80,10 @@ pub(super) fn ask(binary: &Path) -> Result<String> {
 
 /// `codex-cli 0.169.0` → `0.169.0`.
 fn parse(stdout: &str) -> Option<String> {
-    stdout
-        .lines()
-        .find_map(|line| match line.split_whitespace().collect::<Vec<_>>()[..] {
-            ["codex-cli" | "codex", version] => clean(version),
-            _ => None,
-        })
+    stdout.lines().find_map(|line| match line.split_whitespace().collect::<Vec<_>>()[..] {
+        ["codex-cli" | "codex", version] => clean(version),
+        _ => None,
+    })
 }
 
 /// A version as it may stand in a path: digits first, and nothing but letters, digits, `.`, `-` and `+`.
@@ -118,17 +103,8 @@ mod tests {
     #[test]
     fn versions_are_read_from_what_codex_prints() {
         assert_eq!(parse("codex-cli 0.169.0\n").as_deref(), Some("0.169.0"));
-        assert_eq!(
-            parse("warning\ncodex-cli 0.170.0-alpha.1\n").as_deref(),
-            Some("0.170.0-alpha.1")
-        );
-        for text in [
-            "",
-            "codex-cli",
-            "codex-cli ../../x",
-            "codex-cli 1./x",
-            "sleep (GNU coreutils) 9.1",
-        ] {
+        assert_eq!(parse("warning\ncodex-cli 0.170.0-alpha.1\n").as_deref(), Some("0.170.0-alpha.1"));
+        for text in ["", "codex-cli", "codex-cli ../../x", "codex-cli 1./x", "sleep (GNU coreutils) 9.1"] {
             assert_eq!(parse(text), None, "{text}");
         }
     }
@@ -146,10 +122,7 @@ mod tests {
             })
             .unwrap()
         };
-        assert_eq!(
-            (version(), version(), asked.get()),
-            ("0.169.0".into(), "0.169.0".into(), 1)
-        );
+        assert_eq!((version(), version(), asked.get()), ("0.169.0".into(), "0.169.0".into(), 1));
 
         let file = fs::File::options().write(true).open(&binary).unwrap();
         file.set_modified(SystemTime::now() - Duration::from_secs(5)).unwrap();
@@ -158,10 +131,7 @@ mod tests {
 
         let cache = cx.state.join("cache/codex.json");
         assert_eq!(fs::metadata(&cache).unwrap().mode() & 0o777, 0o600);
-        for (i, damage) in ["", "{", "[]", r#"{"format": 1, "versions": 7}"#, r#"{"format": 9}"#]
-            .iter()
-            .enumerate()
-        {
+        for (i, damage) in ["", "{", "[]", r#"{"format": 1, "versions": 7}"#, r#"{"format": 9}"#].iter().enumerate() {
             fs::write(&cache, damage).unwrap();
             assert_eq!(version(), "0.169.0");
             assert_eq!(asked.get(), 3 + i);
@@ -174,16 +144,11 @@ mod tests {
     #[test]
     fn programs_that_are_not_codex_say_what_they_said() {
         let world = World::new();
-        let script = world.program(
-            "a=b/codex",
-            "#!/bin/sh\necho \"codex-cli 0.1.$#\"; test -z \"$XDG_STATE_HOME$USER\"\n",
-        );
+        let script =
+            world.program("a=b/codex", "#!/bin/sh\necho \"codex-cli 0.1.$#\"; test -z \"$XDG_STATE_HOME$USER\"\n");
         assert_eq!(ask(&script).unwrap(), "0.1.1");
         let other = world.program("other", "#!/bin/sh\necho hello; exit 3\n");
         let err = ask(&other).unwrap_err().to_string();
-        assert!(
-            err.ends_with("does not answer as Codex (exit code 3, it said `hello`)"),
-            "{err}"
-        );
+        assert!(err.ends_with("does not answer as Codex (exit code 3, it said `hello`)"), "{err}");
     }
 }

@@ -44,13 +44,7 @@ impl Distro {
     }
 
     pub(super) fn engine(&self) -> Vec<String> {
-        let trixie = [
-            "docker.io",
-            "docker-cli",
-            "docker-compose",
-            "docker-buildx",
-            "containerd",
-        ];
+        let trixie = ["docker.io", "docker-cli", "docker-compose", "docker-buildx", "containerd"];
         self.of_trixie(&trixie).unwrap_or_else(|| {
             let mut commands = self.named([
                 "docker.io docker-cli docker-compose docker-buildx",
@@ -72,11 +66,7 @@ impl Distro {
 
     pub(super) fn driver(&self) -> Vec<String> {
         let major = self.version.split('.').next().unwrap_or_default();
-        let arch = if std::env::consts::ARCH == "aarch64" {
-            "sbsa"
-        } else {
-            "x86_64"
-        };
+        let arch = if std::env::consts::ARCH == "aarch64" { "sbsa" } else { "x86_64" };
         let repos = "https://developer.download.nvidia.com/compute/cuda/repos";
         let mut commands: Vec<String> = match self.family {
             Family::Debian if !major.is_empty() => vec![

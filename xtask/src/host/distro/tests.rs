@@ -28,10 +28,7 @@ fn distributions_are_known_by_themselves_or_by_what_they_are_made_from() {
 #[test]
 fn each_package_manager_has_its_commands_and_other_systems_a_sentence() {
     let engine = |text: &str| commands(text, Package::Engine);
-    assert_eq!(
-        engine(TRIXIE),
-        ["sudo apt-get install docker.io docker-cli docker-compose docker-buildx"]
-    );
+    assert_eq!(engine(TRIXIE), ["sudo apt-get install docker.io docker-cli docker-compose docker-buildx"]);
     let bookworm = engine(&TRIXIE.replace("13", "12"));
     assert!(bookworm[3].contains("docker.io/trixie") && bookworm[0].contains("Pin-Priority: 100"));
     assert_eq!(
@@ -42,15 +39,9 @@ fn each_package_manager_has_its_commands_and_other_systems_a_sentence() {
     assert!(engine("ID=rhel\nVERSION_ID=9.4\n")[0].contains("--add-repo"));
     assert!(engine("ID=arch\n")[0].starts_with("sudo pacman -S docker "));
     assert_eq!(parse("ID=nixos").install(Package::Engine, false).len(), 1);
-    assert!(matches!(
-        parse("ID=nixos").install(Package::Driver, false)[0],
-        Mend::Do(_)
-    ));
+    assert!(matches!(parse("ID=nixos").install(Package::Driver, false)[0], Mend::Do(_)));
     assert!(commands("ID=rhel\nVERSION_ID=9.4\n", Package::Driver)[0].ends_with("cuda-rhel9.repo"));
-    assert!(matches!(
-        parse("ID=arch").install(Package::Mmdebstrap, false)[0],
-        Mend::Do(_)
-    ));
+    assert!(matches!(parse("ID=arch").install(Package::Mmdebstrap, false)[0], Mend::Do(_)));
 }
 
 #[test]

@@ -36,9 +36,7 @@ fn no_answer(said: &str, local: &Local) -> Failure {
     let failure = |why: &str| host(format!("no Docker Engine answers: {line}{why}"));
     if !line.contains("permission denied") {
         return match local.daemon {
-            true => failure("")
-                .run([local.distro.start()])
-                .hint("`docker version` tells more"),
+            true => failure("").run([local.distro.start()]).hint("`docker version` tells more"),
             false => {
                 failure(" (this host has a client and no engine)").mend(local.distro.install(Package::Engine, false))
             }
@@ -46,11 +44,9 @@ fn no_answer(said: &str, local: &Local) -> Failure {
     }
     let group = &local.group;
     if local.member && !local.active {
-        return failure(&format!(
-            ": you are in the group `{group}`, and this session does not know it yet"
-        ))
-        .run([format!("newgrp {group}")])
-        .hint("or log out of the whole session and in again");
+        return failure(&format!(": you are in the group `{group}`, and this session does not know it yet"))
+            .run([format!("newgrp {group}")])
+            .hint("or log out of the whole session and in again");
     }
     if local.active {
         return failure("").hint(format!(
@@ -68,10 +64,8 @@ fn remote(endpoint: &str) -> bool {
 }
 
 fn is_remote(endpoint: &str) -> Failure {
-    host(format!(
-        "the engine at `{endpoint}` is remote: its files are not this machine's"
-    ))
-    .hint("unset DOCKER_HOST or `docker context use default`, and run this on the engine's own machine")
+    host(format!("the engine at `{endpoint}` is remote: its files are not this machine's"))
+        .hint("unset DOCKER_HOST or `docker context use default`, and run this on the engine's own machine")
 }
 
 /// Everything for which this engine cannot keep the promises of a sandbox: empty is good. The first is the gravest.
@@ -136,16 +130,11 @@ pub fn passes_recursive(engine: &Engine) -> bool {
 /// Why mounts below a data set would stay writable, or `None` where nothing speaks against it.
 pub fn not_recursive(engine: &Engine) -> Option<String> {
     if let Some(api) = major_minor(&engine.api).filter(|api| *api < (1, 44)) {
-        return Some(format!(
-            "its API is {}.{}, and 1.44 is the first that does",
-            api.0, api.1
-        ));
+        return Some(format!("its API is {}.{}, and 1.44 is the first that does", api.0, api.1));
     }
     if let Some(kernel) = major_minor(&engine.kernel).filter(|kernel| *kernel < (5, 12)) {
         let (major, minor) = kernel;
-        return Some(format!(
-            "its kernel is {major}.{minor}, and 5.12 is the first that does"
-        ));
+        return Some(format!("its kernel is {major}.{minor}, and 5.12 is the first that does"));
     }
     (engine.rro == Some(false)).then(|| "its runtime does not know `rro`".to_owned())
 }
@@ -173,12 +162,7 @@ pub fn no_buildx(engine: &Engine) -> Option<Failure> {
 /// The error where a file system has too little room for the image.
 pub fn low_room(dir: &Path, free: u64, need: u64) -> Option<Failure> {
     (free < need).then(|| {
-        failed(format!(
-            "`{}` has {} GiB free, and the build needs {} GiB",
-            dir.display(),
-            free >> 30,
-            need >> 30
-        ))
-        .hint("`docker system df` shows what takes the room; `docker image prune` removes unused images")
+        failed(format!("`{}` has {} GiB free, and the build needs {} GiB", dir.display(), free >> 30, need >> 30))
+            .hint("`docker system df` shows what takes the room; `docker image prune` removes unused images")
     })
 }

@@ -44,10 +44,7 @@ fn podmans_and_nerdctls_own_clients_are_known_by_what_only_they_answer() {
     // Podman 4.3.1 asked; it names no server.
     let podman = r#"{"Client":{"APIVersion":"4.3.1","Version":"4.3.1","OsArch":"linux/amd64","Os":"linux"}}"#;
     assert_eq!(posing(podman, "{}").as_deref(), Some("Podman"));
-    assert_eq!(
-        posing(VERSION, r#"{"host":{"buildahVersion":"1.28.2"}}"#).as_deref(),
-        Some("Podman")
-    );
+    assert_eq!(posing(VERSION, r#"{"host":{"buildahVersion":"1.28.2"}}"#).as_deref(), Some("Podman"));
     let nerdctl = r#"{"Client":{"Version":"v2.0.2","Components":[{"Name":"buildctl"}]},"Server":{"Components":[{"Name":"containerd"}]}}"#;
     assert_eq!(posing(nerdctl, "{}").as_deref(), Some("nerdctl"));
     assert_eq!(posing(VERSION, "{}"), None);

@@ -76,10 +76,7 @@ pub fn spec(dirs: &[PathBuf]) -> Option<Spec> {
             let known = ["yaml", "yml", "json"].map(std::ffi::OsStr::new);
             file.extension().filter(|ext| known.contains(ext))?;
             let text = fs::read_to_string(&file).ok()?;
-            text.contains("nvidia.com/gpu").then(|| Spec {
-                driver: spec_driver(&text),
-                file,
-            })
+            text.contains("nvidia.com/gpu").then(|| Spec { driver: spec_driver(&text), file })
         })
     })
 }
@@ -113,34 +110,14 @@ mod tests {
     fn nvidias_devices_are_found_with_the_driver_that_has_them() {
         let sys = tempfile::tempdir().unwrap();
         put(sys.path(), "0000:02:00.0", ["0x10de", "0x030000", "0x2684"], None);
-        put(
-            sys.path(),
-            "0000:01:00.0",
-            ["0x10de", "0x030200", "0x2b85"],
-            Some("nouveau"),
-        );
+        put(sys.path(), "0000:01:00.0", ["0x10de", "0x030200", "0x2b85"], Some("nouveau"));
         // Its sound, and a card of another maker.
-        put(
-            sys.path(),
-            "0000:01:00.1",
-            ["0x10de", "0x040300", "0x22e8"],
-            Some("snd_hda_intel"),
-        );
-        put(
-            sys.path(),
-            "0000:00:02.0",
-            ["0x8086", "0x030000", "0x4680"],
-            Some("i915"),
-        );
+        put(sys.path(), "0000:01:00.1", ["0x10de", "0x040300", "0x22e8"], Some("snd_hda_intel"));
+        put(sys.path(), "0000:00:02.0", ["0x8086", "0x030000", "0x4680"], Some("i915"));
         let found = pci(sys.path());
-        let seen: Vec<_> = found
-            .iter()
-            .map(|pci| (pci.address.as_str(), pci.driver.as_deref(), pci.needs_open_module()))
-            .collect();
-        assert_eq!(
-            seen,
-            [("0000:01:00.0", Some("nouveau"), true), ("0000:02:00.0", None, false)]
-        );
+        let seen: Vec<_> =
+            found.iter().map(|pci| (pci.address.as_str(), pci.driver.as_deref(), pci.needs_open_module())).collect();
+        assert_eq!(seen, [("0000:01:00.0", Some("nouveau"), true), ("0000:02:00.0", None, false)]);
         assert_eq!(pci(Path::new("/there/is/none")), []);
     }
 

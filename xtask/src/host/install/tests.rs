@@ -2,16 +2,11 @@ use super::*;
 use crate::host::distro::Family;
 
 fn lacks(parts: &[Part], programs: &[&str]) -> Lacks {
-    Lacks {
-        parts: parts.to_vec(),
-        programs: programs.iter().map(|name| (*name).to_owned()).collect(),
-    }
+    Lacks { parts: parts.to_vec(), programs: programs.iter().map(|name| (*name).to_owned()).collect() }
 }
 
 fn distribution(id: &str, codename: &str) -> Distribution {
-    Distribution::parse(&format!(
-        "PRETTY_NAME=\"Some {id}\"\nID={id}\nVERSION_CODENAME={codename}\n"
-    ))
+    Distribution::parse(&format!("PRETTY_NAME=\"Some {id}\"\nID={id}\nVERSION_CODENAME={codename}\n"))
 }
 
 const ALL: &[Part] = &[Part::Engine, Part::Client, Part::Compose, Part::Buildx];
@@ -21,13 +16,8 @@ const TARGETS: &str = "http://m.example/debian bookworm-updates bookworm-updates
 
 #[test]
 fn on_debian_12_the_engine_comes_from_the_next_release_by_name() {
-    let plan = plan(
-        &lacks(ALL, &["npm", "ps"]),
-        &distribution("debian", "bookworm"),
-        &Distro::default(),
-        true,
-    )
-    .unwrap();
+    let plan =
+        plan(&lacks(ALL, &["npm", "ps"]), &distribution("debian", "bookworm"), &Distro::default(), true).unwrap();
     let mut steps = plan.first();
     steps.extend(plan.prepare(TARGETS).unwrap());
     steps.push(plan.second());
@@ -57,44 +47,22 @@ fn what_is_there_is_not_installed_again_and_others_go_through_sudo() {
     assert_eq!(plan.engine_packages(), ["docker-compose"]);
     assert_eq!(plan.prepare(TARGETS).unwrap(), []);
     assert!(plan.second().to_string().starts_with("sudo env "));
-    let ubuntu = super::plan(
-        &lacks(ALL, &[]),
-        &distribution("ubuntu", "noble"),
-        &Distro::default(),
-        true,
-    )
-    .unwrap();
+    let ubuntu = super::plan(&lacks(ALL, &[]), &distribution("ubuntu", "noble"), &Distro::default(), true).unwrap();
     assert_eq!(ubuntu.engine, ["docker.io", "docker-compose-v2", "docker-buildx"]);
 }
 
 #[test]
 fn elsewhere_the_commands_are_said_and_nothing_is_done() {
-    for (id, family, word) in [
-        ("fedora", Family::Fedora, "dnf"),
-        ("arch", Family::Arch, "pacman"),
-        ("linuxmint", Family::Ubuntu, "apt-get"),
-    ] {
-        let distro = Distro {
-            family,
-            ..Distro::default()
-        };
+    for (id, family, word) in
+        [("fedora", Family::Fedora, "dnf"), ("arch", Family::Arch, "pacman"), ("linuxmint", Family::Ubuntu, "apt-get")]
+    {
+        let distro = Distro { family, ..Distro::default() };
         let failure = plan(&lacks(ALL, &["npm"]), &distribution(id, "x"), &distro, true).unwrap_err();
         assert_eq!(failure.kind.code(), 3);
-        assert!(
-            failure.mend.iter().any(|way| way.to_string().contains(word)),
-            "{failure:?}"
-        );
-        assert!(
-            failure.mend.iter().any(|way| way.to_string().contains("npm")),
-            "{failure:?}"
-        );
+        assert!(failure.mend.iter().any(|way| way.to_string().contains(word)), "{failure:?}");
+        assert!(failure.mend.iter().any(|way| way.to_string().contains("npm")), "{failure:?}");
     }
-    let old = plan(
-        &lacks(ALL, &[]),
-        &distribution("debian", "bullseye"),
-        &Distro::default(),
-        true,
-    );
+    let old = plan(&lacks(ALL, &[]), &distribution("debian", "bullseye"), &Distro::default(), true);
     assert!(old.is_err());
 }
 
@@ -108,17 +76,8 @@ fn an_installation_that_would_upgrade_or_remove_something_is_seen() {
 
 #[test]
 fn a_source_of_updates_is_none_of_the_release() {
-    assert_eq!(
-        source(TARGETS, "bookworm"),
-        Some(("http://m.example/debian", "/usr/share/keyrings/d.gpg"))
-    );
+    assert_eq!(source(TARGETS, "bookworm"), Some(("http://m.example/debian", "/usr/share/keyrings/d.gpg")));
     let stable = "http://m.example/debian stable bookworm main Packages \n";
-    assert_eq!(
-        source(stable, "bookworm"),
-        Some(("http://m.example/debian", DEBIAN_KEY))
-    );
-    assert_eq!(
-        source("http://m.example/ubuntu noble noble main Packages \n", "bookworm"),
-        None
-    );
+    assert_eq!(source(stable, "bookworm"), Some(("http://m.example/debian", DEBIAN_KEY)));
+    assert_eq!(source("http://m.example/ubuntu noble noble main Packages \n", "bookworm"), None);
 }

@@ -52,11 +52,7 @@ fn one_branch(branch: &Branch) -> String {
     }
     if let Some(newest) = branch.commits.first() {
         let subject: String = newest.subject.chars().take(60).collect();
-        let more = if count > 1 || subject != newest.subject {
-            " …"
-        } else {
-            ""
-        };
+        let more = if count > 1 || subject != newest.subject { " …" } else { "" };
         text.push_str(&format!(": {} {subject}{more}", short(&newest.id)));
     }
     text
@@ -83,10 +79,7 @@ impl Gathered {
             None => Private::default(),
         };
         let mut gathered = Gathered {
-            listing: Listing {
-                branches: Vec::new(),
-                notes: found.notes,
-            },
+            listing: Listing { branches: Vec::new(), notes: found.notes },
             quarantine: None,
             host: refs::of_host(repo)?,
             head: found.head,
@@ -123,44 +116,26 @@ impl Gathered {
             revisions.push_str(&format!("^{id}\n"));
         }
         let log = git::ours(quarantine, None)
-            .args([
-                "log",
-                "--no-show-signature",
-                "--no-color",
-                "--format=%H%x09%s",
-                "--stdin",
-            ])
+            .args(["log", "--no-show-signature", "--no-color", "--format=%H%x09%s", "--stdin"])
             .arg(format!("--max-count={MOST_COMMITS}"))
             .stdin(revisions);
         let output = git::capture(&log)?;
         if !output.ok() {
-            self.listing.notes.push(format!(
-                "{} cannot be read: {}",
-                printable(name),
-                printable(output.stderr.trim())
-            ));
+            self.listing.notes.push(format!("{} cannot be read: {}", printable(name), printable(output.stderr.trim())));
             return Ok(());
         }
         let commits = output
             .stdout
             .lines()
             .filter_map(|line| line.split_once('\t'))
-            .map(|(id, subject)| Commit {
-                id: id.to_owned(),
-                subject: printable(subject),
-            })
+            .map(|(id, subject)| Commit { id: id.to_owned(), subject: printable(subject) })
             .collect();
         let state = match self.host.get(&format!("refs/heads/{name}")) {
             None => State::New,
             Some(old) if git::is_ancestor(git::ours(quarantine, None), old, tip)? => State::Ahead,
             Some(_) => State::Diverged,
         };
-        self.listing.branches.push(Branch {
-            name: name.to_owned(),
-            state,
-            tip: tip.to_owned(),
-            commits,
-        });
+        self.listing.branches.push(Branch { name: name.to_owned(), state, tip: tip.to_owned(), commits });
         Ok(())
     }
 }

@@ -36,11 +36,7 @@ pub(super) fn parse(text: &str) -> Vec<(String, String)> {
 
 /// The last value of a setting, as git would take it.
 pub(super) fn last<'a>(settings: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    settings
-        .iter()
-        .rev()
-        .find(|(key, _)| key == name)
-        .map(|(_, value)| value.as_str())
+    settings.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
 }
 
 fn unquoted(value: &str) -> String {
@@ -60,11 +56,7 @@ fn unquoted(value: &str) -> String {
             c => text.push(c),
         }
     }
-    if quoted || !value.contains('"') {
-        text.trim_end().to_owned()
-    } else {
-        text
-    }
+    if quoted || !value.contains('"') { text.trim_end().to_owned() } else { text }
 }
 
 /// A value as it is written into a configuration file. Control characters are left out.

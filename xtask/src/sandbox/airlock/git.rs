@@ -53,9 +53,7 @@ fn bare(variables: &[(&str, &str)]) -> Command {
         command = command.arg(format!("{name}={value}"));
     }
     command = command.args(["LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GIT_NO_LAZY_FETCH=1", "git"]);
-    OFF.iter()
-        .fold(command, |command, off| command.args(["-c", off]))
-        .dir("/")
+    OFF.iter().fold(command, |command, off| command.args(["-c", off])).dir("/")
 }
 
 /// Git without a repository, with the user's own configuration.
@@ -86,9 +84,7 @@ pub(super) fn ours(dir: &Path, objects: Option<&Path>) -> Command {
     if let Some(objects) = &objects {
         variables.push(("GIT_OBJECT_DIRECTORY", objects));
     }
-    bare(&variables)
-        .arg(format!("--git-dir={}", dir.display()))
-        .timeout(LONG)
+    bare(&variables).arg(format!("--git-dir={}", dir.display())).timeout(LONG)
 }
 
 /// Runs git and returns what it said, whatever its exit code.
@@ -108,11 +104,7 @@ pub(super) fn stdout(command: &Command) -> Result<String> {
         return Ok(output.stdout);
     }
     // Without the variables and settings that are the same for each.
-    let words = command
-        .args
-        .iter()
-        .skip_while(|word| *word != "git")
-        .skip(1 + 2 * OFF.len());
+    let words = command.args.iter().skip_while(|word| *word != "git").skip(1 + 2 * OFF.len());
     let words = shell_words::join(words);
     Err(failed(format!("`git {words}` failed: {}", output.stderr.trim())).into())
 }

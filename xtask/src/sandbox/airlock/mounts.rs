@@ -11,11 +11,7 @@ pub(super) const INSIDE: &str = "/sandbox";
 
 /// The name inside of the object directory number `i`; the first is the repository's own.
 pub(super) fn objects_name(i: usize) -> String {
-    if i == 0 {
-        "objects".into()
-    } else {
-        format!("objects-{i}")
-    }
+    if i == 0 { "objects".into() } else { format!("objects-{i}") }
 }
 
 /// The names of the directories that must be in what the caller mounts at `/sandbox`.
@@ -48,12 +44,7 @@ pub(super) fn of(repo: &Repository, private: &Path, inside: &str) -> Result<Vec<
         mounts.push(mount(Role::GitObjects, objects, target.clone(), true));
         if !alternates_of(objects)?.is_empty() {
             // It names paths of the host: git inside would complain about each of them at every command.
-            mounts.push(mount(
-                Role::GitObjects,
-                &private.join(EMPTY),
-                format!("{target}/info"),
-                true,
-            ));
+            mounts.push(mount(Role::GitObjects, &private.join(EMPTY), format!("{target}/info"), true));
         }
     }
     Ok(mounts)
@@ -66,11 +57,7 @@ const EMPTY: &str = "empty";
 /// Lays the sources ready that `of` names beside the git directory itself.
 pub(super) fn lay(repo: &Repository, private: &Path, inside: &str) -> Result<()> {
     if repo.dot_git_is_file {
-        exec::write_file(
-            &private.join(DOT_GIT),
-            format!("gitdir: {inside}/git\n").as_bytes(),
-            0o644,
-        )?;
+        exec::write_file(&private.join(DOT_GIT), format!("gitdir: {inside}/git\n").as_bytes(), 0o644)?;
     }
     exec::create_dir(&private.join(EMPTY), 0o755)
 }

@@ -62,15 +62,9 @@ pub(super) fn prepare_at(
     git.replace("HEAD", format!("{head}\n"))?;
     clear(&git, &kept)?;
     fill(repo, &git, identity, inside)?;
-    let private = private
-        .canonicalize()
-        .with_context(|| format!("cannot find `{}`", private.display()))?;
+    let private = private.canonicalize().with_context(|| format!("cannot find `{}`", private.display()))?;
     mounts::lay(repo, &private, inside)?;
-    Ok(Airlock {
-        mounts: mounts::of(repo, &private, inside)?,
-        mount_points: mounts::points(repo),
-        notes,
-    })
+    Ok(Airlock { mounts: mounts::of(repo, &private, inside)?, mount_points: mounts::points(repo), notes })
 }
 
 /// What only the sandbox has.
@@ -89,11 +83,7 @@ impl Kept {
         let missing: BTreeSet<String> = refs::missing_on_host(repo, ids)?.into_iter().collect();
         Ok(Kept {
             head: private.head.filter(|_| head.is_some_and(|id| missing.contains(&id))),
-            refs: private
-                .refs
-                .into_iter()
-                .filter(|(_, id)| missing.contains(id))
-                .collect(),
+            refs: private.refs.into_iter().filter(|(_, id)| missing.contains(id)).collect(),
             worktrees: matches!(git.sub("worktrees"), Ok(Some(_))),
         })
     }
@@ -118,15 +108,7 @@ impl Kept {
 
     /// Whether an entry of the git directory stays.
     fn stays(&self, name: &str) -> bool {
-        let begun = [
-            "MERGE_",
-            "CHERRY_PICK_",
-            "REVERT_",
-            "REBASE_",
-            "AUTO_MERGE",
-            "ORIG_HEAD",
-            "sharedindex.",
-        ];
+        let begun = ["MERGE_", "CHERRY_PICK_", "REVERT_", "REBASE_", "AUTO_MERGE", "ORIG_HEAD", "sharedindex."];
         match name {
             // The files of worktrees and submodules that the agent made lead here, and no git on the host does.
             "worktrees" | "modules" | "lfs" => true,
@@ -172,9 +154,7 @@ fn fill(repo: &Repository, git: &Tree, identity: Option<&Identity>, inside: &str
     if objects.sub("pack")?.is_none() {
         objects.make_dir("pack")?;
     }
-    let borrowed: String = (0..repo.objects.len())
-        .map(|i| format!("{inside}/{}\n", mounts::objects_name(i)))
-        .collect();
+    let borrowed: String = (0..repo.objects.len()).map(|i| format!("{inside}/{}\n", mounts::objects_name(i))).collect();
     objects.make_dir("info")?.write("alternates", borrowed)?;
     let (common, own) = (open(&repo.common_dir)?, open(&repo.git_dir)?);
     copy(&common, git, "shallow")?;
@@ -268,10 +248,7 @@ pub(super) fn format_text(repo: &Repository, bare: bool) -> String {
         // Objects that are not there are expected; there is no address to fetch them from.
         text.push_str("\tpartialClone = origin\n[remote \"origin\"]\n\tpromisor = true\n");
     }
-    text.push_str(&format!(
-        "[core]\n\trepositoryformatversion = {}\n\tbare = {bare}\n",
-        u8::from(extended)
-    ));
+    text.push_str(&format!("[core]\n\trepositoryformatversion = {}\n\tbare = {bare}\n", u8::from(extended)));
     text
 }
 

@@ -34,11 +34,7 @@ pub(super) fn fresh(repo: &Repository, private: &Path, refs: &Refs, borrow: bool
             _ => {}
         }
         if borrow {
-            let lines: String = repo
-                .objects
-                .iter()
-                .map(|path| format!("{}\n", path.display()))
-                .collect();
+            let lines: String = repo.objects.iter().map(|path| format!("{}\n", path.display())).collect();
             std::fs::write(dir.join("objects/info/alternates"), lines)?;
         }
         Ok(temp)
@@ -55,11 +51,7 @@ pub(super) fn filled(repo: &Repository, private: &Path, tips: &Refs) -> Result<(
         None => None,
     };
     if let Some(objects) = objects {
-        let mut copy = Copy {
-            to: temp.path().join("objects"),
-            files: 0,
-            bytes: 0,
-        };
+        let mut copy = Copy { to: temp.path().join("objects"), files: 0, bytes: 0 };
         copy.loose(&objects, repo.sha256, &mut notes)?;
         let packs = copy.packs(&objects, &mut notes)?;
         for pack in packs {
@@ -67,10 +59,7 @@ pub(super) fn filled(repo: &Repository, private: &Path, tips: &Refs) -> Result<(
             let command = git::ours(temp.path(), None).args(["index-pack", &pack.display().to_string()]);
             let output = git::capture(&command)?;
             if !output.ok() {
-                notes.push(format!(
-                    "a pack of the sandbox is damaged: {}",
-                    crate::ui::printable(output.stderr.trim())
-                ));
+                notes.push(format!("a pack of the sandbox is damaged: {}", crate::ui::printable(output.stderr.trim())));
                 let _ = std::fs::remove_file(&pack);
             }
         }
@@ -147,11 +136,9 @@ impl Copy {
         self.files += 1;
         self.bytes += copied;
         if self.files > FILES || self.bytes > BYTES {
-            return Err(
-                failed("the sandbox's git directory holds more new objects than are taken over at once")
-                    .hint("inside, `git gc --prune=now` drops what is not used")
-                    .into(),
-            );
+            return Err(failed("the sandbox's git directory holds more new objects than are taken over at once")
+                .hint("inside, `git gc --prune=now` drops what is not used")
+                .into());
         }
         Ok(true)
     }

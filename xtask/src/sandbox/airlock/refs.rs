@@ -103,9 +103,7 @@ impl Private {
                 Ok(None) => {}
                 // Git makes `NAME.lock` beside a ref while it writes it.
                 _ if name.ends_with(".lock") => {}
-                Ok(Some(_)) => self
-                    .notes
-                    .push(format!("`{}` in the sandbox is no plain ref", printable(&path))),
+                Ok(Some(_)) => self.notes.push(format!("`{}` in the sandbox is no plain ref", printable(&path))),
                 Err(err) => self.notes.push(printable(&err.to_string())),
             }
         }
@@ -119,8 +117,7 @@ impl Private {
         if is_name(name) {
             self.refs.insert(name.to_owned(), id.to_owned());
         } else {
-            self.notes
-                .push(format!("`{}` in the sandbox is no name for a ref", printable(name)));
+            self.notes.push(format!("`{}` in the sandbox is no name for a ref", printable(name)));
         }
     }
 
@@ -206,9 +203,7 @@ pub(super) fn missing_on_host(repo: &Repository, ids: impl IntoIterator<Item = S
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let command = git::host(repo)
-        .args(["cat-file", "--batch-check"])
-        .stdin(ids.join("\n") + "\n");
+    let command = git::host(repo).args(["cat-file", "--batch-check"]).stdin(ids.join("\n") + "\n");
     let text = git::stdout(&command)?;
     let missing = text.lines().filter_map(|line| line.strip_suffix(" missing"));
     Ok(missing.map(str::to_owned).collect())

@@ -75,9 +75,8 @@ impl Repository {
 /// Fails, with what to do, for what cannot be held: a `.git` that is a symlink or names a git directory which does
 /// not name it back, a bare repository, reftable, an unknown repository format.
 pub fn detect(workspace: &Path) -> Result<Option<Repository>> {
-    let workspace = workspace
-        .canonicalize()
-        .with_context(|| format!("cannot find the workspace `{}`", workspace.display()))?;
+    let workspace =
+        workspace.canonicalize().with_context(|| format!("cannot find the workspace `{}`", workspace.display()))?;
     let Some(root) = Tree::open(&workspace)? else {
         return Ok(None);
     };
@@ -89,10 +88,7 @@ pub fn detect(workspace: &Path) -> Result<Option<Repository>> {
     };
     if kind.is_symlink() {
         return Err(failed(format!("`{}` is a symlink", dot_git.display()))
-            .hint(format!(
-                "mount points do not follow it: move the real directory to `{}`",
-                dot_git.display()
-            ))
+            .hint(format!("mount points do not follow it: move the real directory to `{}`", dot_git.display()))
             .into());
     }
     if kind.is_dir() {
@@ -128,10 +124,8 @@ fn follow(workspace: &Path, text: &str) -> Result<(PathBuf, PathBuf)> {
         .map(str::trim)
         .filter(|path| !path.is_empty())
         .ok_or_else(|| failed(format!("`{}` does not name a git directory", dot_git.display())))?;
-    let git_dir = workspace
-        .join(named)
-        .canonicalize()
-        .with_context(|| format!("`{}` names `{named}`", dot_git.display()))?;
+    let git_dir =
+        workspace.join(named).canonicalize().with_context(|| format!("`{}` names `{named}`", dot_git.display()))?;
     let tree = Tree::open(&git_dir)?.ok_or_else(|| failed(format!("`{}` is gone", git_dir.display())))?;
     let common_dir = match tree.text("commondir", SMALL)? {
         Some(text) => git_dir.join(text.trim()).canonicalize()?,
@@ -202,16 +196,9 @@ fn read(workspace: PathBuf, git_dir: PathBuf, common_dir: PathBuf, dot_git_is_fi
         partial,
         carried: CARRIED
             .iter()
-            .filter_map(|name| {
-                Some((
-                    (*name).to_owned(),
-                    config::last(&settings, name).filter(simple)?.to_owned(),
-                ))
-            })
+            .filter_map(|name| Some(((*name).to_owned(), config::last(&settings, name).filter(simple)?.to_owned())))
             .collect(),
-        shared: config::last(&settings, "core.sharedrepository")
-            .filter(simple)
-            .map(str::to_owned),
+        shared: config::last(&settings, "core.sharedrepository").filter(simple).map(str::to_owned),
         submodules,
     })
 }

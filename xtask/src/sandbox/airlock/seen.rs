@@ -26,10 +26,7 @@ pub fn note_appearance(repo: Option<&Repository>, private: &Path) -> Result<Vec<
             repo.workspace.join(".git").display(),
             repo.objects[1].display()
         ))
-        .hint(format!(
-            "where it is yours: rm {}",
-            shell_words::quote(&record.display().to_string())
-        ))
+        .hint(format!("where it is yours: rm {}", shell_words::quote(&record.display().to_string())))
         .into());
     }
     exec::write_file(&record, b"present\n", 0o600)?;

@@ -23,11 +23,9 @@ pub fn take(repo: &Repository, private: &Path, branches: &[String]) -> Result<Ve
     let mut lines = gathered.listing.notes.clone();
     for name in branches {
         if !gathered.listing.branches.iter().any(|branch| &branch.name == name) {
-            return Err(
-                usage(format!("the sandbox has no new commits on `{}`", printable(name)))
-                    .hint("`cargo xtask commits` lists them")
-                    .into(),
-            );
+            return Err(usage(format!("the sandbox has no new commits on `{}`", printable(name)))
+                .hint("`cargo xtask commits` lists them")
+                .into());
         }
     }
     let Some(from) = &gathered.quarantine else {
@@ -86,10 +84,7 @@ impl Receiver<'_> {
         let checked_out = self.head == Head::Branch(full.clone());
         let (merge, adopt) = match checked_out {
             true => ("git stash -u && git merge {}", "git reset {}".to_owned()),
-            false => (
-                "git merge {}",
-                format!("git branch -f {} {{}}", shell_words::quote(name)),
-            ),
+            false => ("git merge {}", format!("git branch -f {} {{}}", shell_words::quote(name))),
         };
         if name == "HEAD" {
             return self.leave(branch, "these commits are on no branch", "git branch NAME {}");
@@ -99,10 +94,7 @@ impl Receiver<'_> {
         }
         if let Some(path) = self.new_submodule(old, &branch.tip)? {
             // Git on the host would run what the configuration in its `.git` says, and the agent can write that.
-            let why = format!(
-                "it adds a submodule at `{}`: look at that directory's `.git` first",
-                printable(&path)
-            );
+            let why = format!("it adds a submodule at `{}`: look at that directory's `.git` first", printable(&path));
             return self.leave(branch, &why, &adopt);
         }
         if let Some((_, path)) = self.elsewhere.iter().find(|(other, _)| *other == full) {
@@ -115,10 +107,7 @@ impl Receiver<'_> {
         let count = branch.commits.len();
         let plural = if count == 1 { "" } else { "s" };
         let made = if old.is_none() { ", a new branch" } else { "" };
-        Ok(format!(
-            "{name}: took over {count} commit{plural}, now at {}{made}",
-            short(&branch.tip)
-        ))
+        Ok(format!("{name}: took over {count} commit{plural}, now at {}{made}", short(&branch.tip)))
     }
 
     /// Brings the objects over. Git checks each of them and that none is missing. Returns why not, where it refused.
@@ -142,9 +131,7 @@ impl Receiver<'_> {
             Head::Detached(id) => Some(id),
         };
         let base = old.or(head).map_or(empty_tree(self.repo), String::as_str);
-        let command = self
-            .git()
-            .args(["diff-tree", "-r", "-z", "--raw", "--no-renames", base, new]);
+        let command = self.git().args(["diff-tree", "-r", "-z", "--raw", "--no-renames", base, new]);
         let text = git::stdout(&command)?;
         let mut fields = text.split('\0');
         while let (Some(change), Some(path)) = (fields.next(), fields.next()) {
@@ -183,10 +170,9 @@ impl Receiver<'_> {
             let output = git::capture(&read_tree.args([from, new]))?;
             if !output.ok() {
                 let said = output.stderr.trim();
-                return Err(failed(format!(
-                    "but the branch has moved: `git reset` brings the index along: {said}"
-                ))
-                .into());
+                return Err(
+                    failed(format!("but the branch has moved: `git reset` brings the index along: {said}")).into()
+                );
             }
         }
         Ok(None)

@@ -52,21 +52,9 @@ impl Fixture {
         let home = self.path("home");
         std::fs::create_dir_all(&home).unwrap();
         Command::new("env")
-            .args([
-                "-u",
-                "GIT_DIR",
-                "-u",
-                "GIT_INDEX_FILE",
-                "GIT_CONFIG_NOSYSTEM=1",
-                "GIT_CONFIG_GLOBAL=/dev/null",
-            ])
+            .args(["-u", "GIT_DIR", "-u", "GIT_INDEX_FILE", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null"])
             .arg(format!("HOME={}", home.display()))
-            .args([
-                "GIT_AUTHOR_NAME=h",
-                "GIT_AUTHOR_EMAIL=h@h",
-                "GIT_COMMITTER_NAME=h",
-                "GIT_COMMITTER_EMAIL=h@h",
-            ])
+            .args(["GIT_AUTHOR_NAME=h", "GIT_AUTHOR_EMAIL=h@h", "GIT_COMMITTER_NAME=h", "GIT_COMMITTER_EMAIL=h@h"])
     }
 
     /// Git as the user runs it on the host, in the workspace.
@@ -117,19 +105,12 @@ impl Fixture {
     fn prepare(&self) -> Airlock {
         let repo = self.repo();
         let inside = self.path("sandbox");
-        let identity = Identity {
-            name: Some("An \"AI\" Agent".into()),
-            email: Some("a@example.org".into()),
-        };
+        let identity = Identity { name: Some("An \"AI\" Agent".into()), email: Some("a@example.org".into()) };
         let airlock = prepare_at(&repo, &self.private(), Some(&identity), &inside.display().to_string()).unwrap();
         // What the mounts at `/sandbox` would do.
         let _ = std::fs::remove_dir_all(&inside);
         std::fs::create_dir_all(&inside).unwrap();
-        for mount in airlock
-            .mounts
-            .iter()
-            .filter(|mount| mount.role == crate::sandbox::promise::Role::GitObjects)
-        {
+        for mount in airlock.mounts.iter().filter(|mount| mount.role == crate::sandbox::promise::Role::GitObjects) {
             if !mount.target.ends_with("/info") {
                 std::os::unix::fs::symlink(&mount.source, &mount.target).unwrap();
             }
@@ -145,14 +126,8 @@ impl Fixture {
     fn listed(&self) -> Vec<String> {
         let listing = self.list();
         assert_eq!(listing.notes, Vec::<String>::new());
-        let subjects = |branch: &Branch| {
-            branch
-                .commits
-                .iter()
-                .map(|c| c.subject.clone())
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
+        let subjects =
+            |branch: &Branch| branch.commits.iter().map(|c| c.subject.clone()).collect::<Vec<_>>().join(", ");
         listing
             .branches
             .iter()

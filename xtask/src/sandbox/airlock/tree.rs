@@ -68,9 +68,7 @@ impl Tree {
         };
         let mut bytes = Vec::new();
         // The size can grow while it is read: the bound is on what is read.
-        file.take(bound + 1)
-            .read_to_end(&mut bytes)
-            .with_context(|| format!("cannot read `{}`", self.shown(rel)))?;
+        file.take(bound + 1).read_to_end(&mut bytes).with_context(|| format!("cannot read `{}`", self.shown(rel)))?;
         if bytes.len() as u64 > bound {
             return Err(failed(format!("`{}` has more than {bound} bytes", self.shown(rel))).into());
         }
@@ -111,8 +109,7 @@ impl Tree {
     pub(super) fn make_dir(&self, name: &str) -> Result<Tree> {
         mkdirat(&self.fd, name, Mode::from_raw_mode(0o755))
             .with_context(|| format!("cannot make `{}`", self.shown(name)))?;
-        self.sub(name)?
-            .ok_or_else(|| failed(format!("`{}` vanished", self.shown(name))).into())
+        self.sub(name)?.ok_or_else(|| failed(format!("`{}` vanished", self.shown(name))).into())
     }
 
     /// Writes a file here, which must not exist: nothing that an agent put there is followed or kept.
@@ -126,9 +123,7 @@ impl Tree {
 
     /// Writes a whole file here, which must not exist.
     pub(super) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> Result<()> {
-        self.create(name)?
-            .write_all(bytes.as_ref())
-            .with_context(|| format!("cannot write `{}`", self.shown(name)))
+        self.create(name)?.write_all(bytes.as_ref()).with_context(|| format!("cannot write `{}`", self.shown(name)))
     }
 
     /// Replaces what has this name here by a whole file, in one move: there is no moment without the one or the other.

@@ -68,12 +68,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Table> {
 /// Edits the text of a file that lies at `path` on the host.
 pub(super) fn edit(path: &Path, text: &str, host: &Host, brought: &mut Brought) -> Result<Edited> {
     let mut root = parse(path, text)?;
-    let mut edit = Edit {
-        path,
-        host,
-        brought,
-        notes: Vec::new(),
-    };
+    let mut edit = Edit { path, host, brought, notes: Vec::new() };
     edit.layer(&mut root, "");
     if let Some(Value::Table(profiles)) = root.get_mut("profiles") {
         for (name, profile) in profiles.iter_mut() {
@@ -88,11 +83,7 @@ pub(super) fn edit(path: &Path, text: &str, host: &Host, brought: &mut Brought) 
     edit.skills(&mut root);
     edit.hooks(&mut root);
     let notes = edit.notes;
-    Ok(Edited {
-        mcp: servers(&root),
-        text: root.to_string(),
-        notes,
-    })
+    Ok(Edited { mcp: servers(&root), text: root.to_string(), notes })
 }
 
 fn servers(root: &Table) -> Vec<McpServer> {
@@ -104,10 +95,7 @@ fn servers(root: &Table) -> Vec<McpServer> {
         .iter()
         .filter(|(_, server)| enabled(server))
         .filter_map(|(name, server)| {
-            Some(McpServer {
-                name: name.clone(),
-                command: server.get("command")?.as_str()?.to_owned(),
-            })
+            Some(McpServer { name: name.clone(), command: server.get("command")?.as_str()?.to_owned() })
         })
         .collect()
 }
@@ -121,8 +109,7 @@ struct Edit<'a> {
 
 impl Edit<'_> {
     fn note(&mut self, key: &str, why: impl Into<String>) {
-        self.notes
-            .push(Note::new(format_args!("{}, `{key}`", self.path.display()), why));
+        self.notes.push(Note::new(format_args!("{}, `{key}`", self.path.display()), why));
     }
 
     /// The keys that the file and each of its profiles can have.
@@ -220,20 +207,16 @@ impl Edit<'_> {
         let state = root.get_mut("hooks").and_then(|hooks| hooks.get_mut("state"));
         if let Some(Value::Table(state)) = state {
             let moved = std::mem::take(state).into_iter();
-            *state = moved
-                .map(|(key, value)| (self.inside(&key).unwrap_or(key), value))
-                .collect();
+            *state = moved.map(|(key, value)| (self.inside(&key).unwrap_or(key), value)).collect();
         }
     }
 
     /// A path (or a key that starts with one) of the host's Codex home or `~/.agents`, as the container sees it.
     fn inside(&self, path: &str) -> Option<String> {
-        [(self.host.home, INSIDE), (self.host.agents, AGENTS_INSIDE)]
-            .iter()
-            .find_map(|(host, inside)| {
-                let rest = path.strip_prefix(host.to_str()?)?;
-                rest.starts_with('/').then(|| format!("{inside}{rest}"))
-            })
+        [(self.host.home, INSIDE), (self.host.agents, AGENTS_INSIDE)].iter().find_map(|(host, inside)| {
+            let rest = path.strip_prefix(host.to_str()?)?;
+            rest.starts_with('/').then(|| format!("{inside}{rest}"))
+        })
     }
 }
 

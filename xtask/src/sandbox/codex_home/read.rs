@@ -26,10 +26,7 @@ const REWRITTEN: [&str; 1] = ["skills/.system"];
 /// Symlinks are followed: a configuration often lives in a repository of dotfiles. What cannot be read is left out
 /// with a note. Fails where a `config.toml` or a profile cannot be read or parsed.
 pub fn read(host_home: &Path, agents: &Path) -> Result<Mirror> {
-    let host = Host {
-        home: host_home,
-        agents,
-    };
+    let host = Host { home: host_home, agents };
     let mut mirror = Mirror::default();
     let mut brought = Brought::new();
     let mut home = Collector::new(host_home);
@@ -75,9 +72,8 @@ fn roles(home: &mut Collector, host: &Host, brought: &mut Brought) {
     };
     for file in files.iter_mut().filter(is_role) {
         let path = root.join(&file.path);
-        let edited = std::str::from_utf8(&file.bytes)
-            .ok()
-            .and_then(|text| config::edit(&path, text, host, brought).ok());
+        let edited =
+            std::str::from_utf8(&file.bytes).ok().and_then(|text| config::edit(&path, text, host, brought).ok());
         match edited {
             None => notes.push(Note::path(&path, "left as it is, it is not TOML")),
             Some(edited) if edited.notes.is_empty() => {}
@@ -124,10 +120,7 @@ impl Collector {
     }
 
     pub(super) fn strict(root: &Path) -> Collector {
-        Collector {
-            strict: true,
-            ..Collector::new(root)
-        }
+        Collector { strict: true, ..Collector::new(root) }
     }
 
     /// The files into `into`; returns the notes.
@@ -173,11 +166,7 @@ impl Collector {
             }
         }
         self.notes.extend(edited.notes);
-        self.files.push(Item {
-            path: name.into(),
-            bytes: edited.text.into_bytes(),
-            executable: false,
-        });
+        self.files.push(Item { path: name.into(), bytes: edited.text.into_bytes(), executable: false });
         Ok(())
     }
 
@@ -207,11 +196,7 @@ impl Collector {
         }
         if self.bytes + meta.len() > MOST_BYTES || self.count >= MOST_FILES {
             self.over += 1;
-            return if self.strict {
-                self.left_out(source, "too much")
-            } else {
-                Ok(())
-            };
+            return if self.strict { self.left_out(source, "too much") } else { Ok(()) };
         }
         let mut bytes = Vec::new();
         let left = MOST_BYTES - self.bytes;
@@ -244,10 +229,7 @@ impl Collector {
         let real = source.canonicalize().unwrap_or_else(|_| source.to_owned());
         let own = self.strict && below.as_os_str().is_empty();
         if !own && (above.contains(&real) || above.len() >= DEEPEST || self.real_root.starts_with(&real)) {
-            return self.left_out(
-                source,
-                "a symlink that leads to a directory above, or a tree without end",
-            );
+            return self.left_out(source, "a symlink that leads to a directory above, or a tree without end");
         }
         above.push(real);
         for entry in entries {

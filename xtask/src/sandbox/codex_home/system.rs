@@ -27,11 +27,7 @@ pub fn system(host_etc: &Path, out: &Path) -> Result<Option<PathBuf>> {
     let is_config = |file: &Item| file.path == Path::new("config.toml");
     let at = files.iter().position(is_config).unwrap_or(files.len());
     if at == files.len() {
-        files.push(Item {
-            path: "config.toml".into(),
-            bytes: Vec::new(),
-            executable: false,
-        });
+        files.push(Item { path: "config.toml".into(), bytes: Vec::new(), executable: false });
     }
     let path = host_etc.join("config.toml");
     let text =
@@ -100,9 +96,6 @@ mod tests {
         std::os::unix::fs::symlink("/nowhere", temp.path().join("requirements.toml")).unwrap();
         let err = system(temp.path(), &temp.path().join("out")).unwrap_err();
         let text = crate::error::render(&err);
-        assert!(
-            text.contains("requirements.toml` along: a symlink that leads nowhere"),
-            "{text}"
-        );
+        assert!(text.contains("requirements.toml` along: a symlink that leads nowhere"), "{text}");
     }
 }

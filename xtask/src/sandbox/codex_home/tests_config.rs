@@ -16,10 +16,7 @@ fn a_broken_file_names_the_place_and_shows_no_text() {
     let err = parse(Path::new("/h/config.toml"), "a = 1\nkey = \"sk-secret\" x\n").unwrap_err();
     assert_eq!(exit_code(&err), 2);
     let text = render(&err);
-    assert!(
-        text.starts_with("error: `/h/config.toml` is not TOML: line 2, column "),
-        "{text}"
-    );
+    assert!(text.starts_with("error: `/h/config.toml` is not TOML: line 2, column "), "{text}");
     assert!(!text.contains("sk-secret"), "{text}");
 }
 
@@ -69,13 +66,7 @@ fn what_names_the_host_is_dropped_and_the_rest_is_kept() {
         hooks.state."/home/codex/.codex/hooks.json:stop:0:0".trusted_hash = "t"
         "#;
     assert_eq!(table, expected.parse().unwrap());
-    assert_eq!(
-        mcp,
-        [McpServer {
-            name: "a.b".into(),
-            command: "/h/bin/x".into()
-        }]
-    );
+    assert_eq!(mcp, [McpServer { name: "a.b".into(), command: "/h/bin/x".into() }]);
     assert_eq!(
         notes,
         [
@@ -107,20 +98,11 @@ fn files_that_codex_reads_are_brought_along_once() {
         "#,
     );
     let inside = |name: &str| format!("{INSIDE}/brought-along/{name}");
-    assert_eq!(
-        table["model_instructions_file"].as_str(),
-        Some(&*inside("1-own words.md"))
-    );
+    assert_eq!(table["model_instructions_file"].as_str(), Some(&*inside("1-own words.md")));
     assert_eq!(table["model_catalog_json"].as_str(), Some("/nowhere/c.json"));
     let profiles = &table["profiles"];
-    assert_eq!(
-        profiles["q"]["model_instructions_file"],
-        table["model_instructions_file"]
-    );
-    assert_eq!(
-        table["agents"]["r"]["config_file"].as_str(),
-        Some(&*inside("3-role.toml"))
-    );
+    assert_eq!(profiles["q"]["model_instructions_file"], table["model_instructions_file"]);
+    assert_eq!(table["agents"]["r"]["config_file"].as_str(), Some(&*inside("3-role.toml")));
     assert_eq!(brought.len(), 3, "`..` is not the same text, hence a second copy");
     assert_eq!(notes.len(), 5);
     assert!(notes[1].ends_with("left as it is, `/nowhere/c.json` is not a file on this host"));

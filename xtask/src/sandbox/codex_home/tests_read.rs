@@ -89,11 +89,8 @@ fn links_to_nowhere_circles_and_pipes_are_left_out_with_a_note() {
     .unwrap();
     let mirror = read(&home, &temp.path().join(".agents")).unwrap();
     assert_eq!(paths(&mirror.files), ["skills/s/SKILL.md"]);
-    let mut notes: Vec<String> = mirror
-        .notes
-        .iter()
-        .map(|note| note.to_string().replace(&home.display().to_string(), ""))
-        .collect();
+    let mut notes: Vec<String> =
+        mirror.notes.iter().map(|note| note.to_string().replace(&home.display().to_string(), "")).collect();
     notes.sort();
     assert_eq!(
         notes,
@@ -112,17 +109,10 @@ fn what_is_too_much_is_told() {
     let temp = tempfile::tempdir().unwrap();
     let home = temp.path().join(".codex");
     put(&home, "skills/big/model.bin", "");
-    let file = fs::File::options()
-        .write(true)
-        .open(home.join("skills/big/model.bin"))
-        .unwrap();
+    let file = fs::File::options().write(true).open(home.join("skills/big/model.bin")).unwrap();
     file.set_len(MOST_BYTES + 1).unwrap();
     put(&home, "skills/small/SKILL.md", "s");
     let mirror = read(&home, &temp.path().join(".agents")).unwrap();
     assert_eq!(paths(&mirror.files), ["skills/small/SKILL.md"]);
-    assert!(
-        mirror.notes[0].why.starts_with("1 files left out"),
-        "{:?}",
-        mirror.notes
-    );
+    assert!(mirror.notes[0].why.starts_with("1 files left out"), "{:?}", mirror.notes);
 }

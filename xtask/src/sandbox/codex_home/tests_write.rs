@@ -3,11 +3,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
 fn item(path: &str, text: &str) -> Item {
-    Item {
-        path: path.into(),
-        bytes: text.into(),
-        executable: path.ends_with(".sh"),
-    }
+    Item { path: path.into(), bytes: text.into(), executable: path.ends_with(".sh") }
 }
 
 struct Place {
@@ -16,9 +12,7 @@ struct Place {
 
 impl Place {
     fn new() -> Place {
-        let place = Place {
-            temp: tempfile::tempdir().unwrap(),
-        };
+        let place = Place { temp: tempfile::tempdir().unwrap() };
         fs::create_dir(place.at("victim")).unwrap();
         fs::write(place.at("victim/config.toml"), "v").unwrap();
         fs::create_dir(place.at("home")).unwrap();
@@ -30,10 +24,7 @@ impl Place {
     }
 
     fn write(&self, files: Vec<Item>) {
-        let mirror = Mirror {
-            files,
-            ..Mirror::default()
-        };
+        let mirror = Mirror { files, ..Mirror::default() };
         write(&mirror, &self.at("home"), &self.at("agents")).unwrap();
     }
 
@@ -71,14 +62,8 @@ fn configuration_is_set_anew_and_state_stays() {
         fs::write(place.at("home").join(name), "o").unwrap();
     }
     place.write(vec![item("config.toml", "c"), item("skills/s/run.sh", "r")]);
-    let expected = [
-        "auth.json=o",
-        "config.toml=c",
-        "sessions/f=o",
-        "skills/.system/f=o",
-        "skills/s/run.sh=r",
-        "state_5.sqlite=o",
-    ];
+    let expected =
+        ["auth.json=o", "config.toml=c", "sessions/f=o", "skills/.system/f=o", "skills/s/run.sh=r", "state_5.sqlite=o"];
     assert_eq!(place.files(), expected);
     let mode = |name: &str| fs::metadata(place.at(name)).unwrap().permissions().mode() & 0o7777;
     assert_eq!((mode("home"), mode("home/skills/s")), (0o700, 0o700));
@@ -97,15 +82,8 @@ fn a_planted_link_at_a_file_or_a_directory_leads_nowhere() {
     fs::create_dir(place.at("home/skills")).unwrap();
     symlink("../../victim", place.at("home/skills/s")).unwrap();
     symlink("../victim", place.at("home/prompts")).unwrap();
-    place.write(vec![
-        item("config.toml", "c"),
-        item("rules/config.toml", "r"),
-        item("skills/s/config.toml", "s"),
-    ]);
-    assert_eq!(
-        place.files(),
-        ["config.toml=c", "rules/config.toml=r", "skills/s/config.toml=s"]
-    );
+    place.write(vec![item("config.toml", "c"), item("rules/config.toml", "r"), item("skills/s/config.toml", "s")]);
+    assert_eq!(place.files(), ["config.toml=c", "rules/config.toml=r", "skills/s/config.toml=s"]);
 }
 
 #[test]
@@ -137,16 +115,7 @@ fn pipes_sockets_and_things_of_the_wrong_kind_give_way() {
         item("prompts/p.md", "p"),
         item("rules/r.rules", "r"),
     ]);
-    assert_eq!(
-        place.files(),
-        [
-            "AGENTS.md=a",
-            "config.toml=c",
-            "hooks.json=h",
-            "prompts/p.md=p",
-            "rules/r.rules=r"
-        ]
-    );
+    assert_eq!(place.files(), ["AGENTS.md=a", "config.toml=c", "hooks.json=h", "prompts/p.md=p", "rules/r.rules=r"]);
 }
 
 #[test]
@@ -154,9 +123,6 @@ fn a_home_that_is_itself_a_link_is_refused() {
     let place = Place::new();
     symlink("victim", place.at("linked")).unwrap();
     let err = write(&Mirror::default(), &place.at("linked"), &place.at("agents")).unwrap_err();
-    assert_eq!(
-        err.to_string(),
-        format!("cannot fill `{}`", place.at("linked").display())
-    );
+    assert_eq!(err.to_string(), format!("cannot fill `{}`", place.at("linked").display()));
     assert_eq!(place.files(), Vec::<String>::new());
 }

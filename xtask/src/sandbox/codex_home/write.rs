@@ -22,10 +22,7 @@ const KEPT: [&str; 1] = ["skills/.system"];
 /// not run while an agent is live in the sandbox.
 pub fn write(mirror: &Mirror, home: &Path, agents_copy: &Path) -> Result<()> {
     sync(home, &mirror.files, |name| {
-        let known = WHOLE
-            .iter()
-            .chain(&CONFIGURATION)
-            .any(|known| name == OsStr::new(known));
+        let known = WHOLE.iter().chain(&CONFIGURATION).any(|known| name == OsStr::new(known));
         known || name.as_bytes().ends_with(b".config.toml")
     })?;
     write_agents(mirror, agents_copy)

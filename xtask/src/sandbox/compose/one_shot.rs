@@ -34,11 +34,7 @@ impl OneShot {
         let service = base["services"]["workspace"].as_object();
         let service = service.context("docker/docker-compose.yaml has no service `workspace`")?;
         let taken = service.iter().filter(|(key, _)| !NOT_TAKEN.contains(&key.as_str()));
-        let mut service = Value::Object(
-            taken
-                .map(|(key, value)| (key.clone(), value.clone()))
-                .collect::<Map<_, _>>(),
-        );
+        let mut service = Value::Object(taken.map(|(key, value)| (key.clone(), value.clone())).collect::<Map<_, _>>());
         let p = &self.promise;
         service["container_name"] = json!(self.name);
         service["image"] = json!(escape(&p.image));
@@ -64,9 +60,7 @@ impl OneShot {
 
     /// Starts it and waits for its end: its output is this command's.
     pub fn start(&self, seconds: u64) -> Command {
-        Command::new("docker")
-            .args(["start", "--attach", &self.name])
-            .timeout(seconds)
+        Command::new("docker").args(["start", "--attach", &self.name]).timeout(seconds)
     }
 }
 
@@ -97,15 +91,7 @@ mod tests {
         let base: Value = serde_yaml::from_str(BASE).unwrap();
         let base = base["services"]["workspace"].as_object().unwrap();
         let service = service(|promise| promise.network = Network::None);
-        for key in [
-            "cap_drop",
-            "security_opt",
-            "ipc",
-            "init",
-            "environment",
-            "pull_policy",
-            "restart",
-        ] {
+        for key in ["cap_drop", "security_opt", "ipc", "init", "environment", "pull_policy", "restart"] {
             assert_eq!(service[key], base[key], "{key}");
         }
         assert_eq!(service["cap_drop"], json!(["ALL"]));
@@ -115,10 +101,7 @@ mod tests {
         assert_eq!(service["network_mode"], "none");
         assert_eq!(service["user"], "1000:1000");
         assert_eq!(service["ulimits"], json!({"stack": 67_108_864, "memlock": -1}));
-        assert_eq!(
-            service["deploy"]["resources"]["reservations"]["devices"][0]["driver"],
-            "nvidia"
-        );
+        assert_eq!(service["deploy"]["resources"]["reservations"]["devices"][0]["driver"], "nvidia");
         assert_eq!(service["shm_size"], json!(32_u64 << 30));
         assert_eq!(service["command"], json!(["python3", "{\"a\":\"$$x\"}"]));
         let volumes = service["volumes"].as_array().unwrap();

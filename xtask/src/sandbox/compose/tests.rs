@@ -21,12 +21,7 @@ pub(crate) fn project() -> Project {
             mounts: vec![
                 mount(Role::Workspace, "/home/me/project", "/workspace", false),
                 mount(Role::Dataset("ssv2".into()), "/data/ssv2", "/datasets/ssv2", true),
-                mount(
-                    Role::Dataset("k400".into()),
-                    "/data/k 400:$x,'\"é",
-                    "/datasets/k400",
-                    true,
-                ),
+                mount(Role::Dataset("k400".into()), "/data/k 400:$x,'\"é", "/datasets/k400", true),
                 mount(Role::CodexPackage, "/state/codex/0.169.0", "/opt/codex", true),
                 mount(Role::CodexHome, "/state/p/codex-home", "/home/codex/.codex", false),
                 mount(Role::Guest, "/state/p/guest", "/sandbox", true),
@@ -60,28 +55,18 @@ fn the_override_has_what_differs_by_host_and_escapes_dollars() {
     let text = project().override_text();
     let value: Value = serde_yaml::from_str(&text).unwrap();
     let service = &value["services"]["workspace"];
-    assert_eq!(
-        service["volumes"].as_array().unwrap().len(),
-        3,
-        "the base file has the others"
-    );
+    assert_eq!(service["volumes"].as_array().unwrap().len(), 3, "the base file has the others");
     assert_eq!(service["volumes"][0]["source"], "/data/k 400:$$x,'\"é");
     assert_eq!(service["volumes"][0]["bind"]["create_host_path"], false);
     let cache = json!({"type": "volume", "source": "cache-pip", "target": "/home/codex/.cache/pip"});
     assert_eq!(service["volumes"][2], cache);
     let cache = json!({"name": "codex-sandbox-cache-pip-u1000", "external": true});
     assert_eq!(value["volumes"], json!({"cache-pip": cache}));
-    assert_eq!(
-        service["environment"],
-        json!({"PIP_CACHE_DIR": "/home/codex/.cache/pip"})
-    );
+    assert_eq!(service["environment"], json!({"PIP_CACHE_DIR": "/home/codex/.cache/pip"}));
     assert_eq!(service["network_mode"], "none");
     assert_eq!(service["labels"][SETTINGS_LABEL], r#"{"gpus":"all","dollar":"$$HOME"}"#);
     assert_eq!(service["labels"]["devcontainer.local_folder"], "/repo/$$x");
-    assert_eq!(
-        service["deploy"]["resources"]["reservations"]["devices"][0]["count"],
-        "all"
-    );
+    assert_eq!(service["deploy"]["resources"]["reservations"]["devices"][0]["count"], "all");
     assert_eq!(service["ulimits"]["memlock"], -1);
 }
 
@@ -115,8 +100,5 @@ fn every_variable_that_the_compose_file_requires_is_exported() {
 fn a_secret_is_named_in_the_command_and_its_value_is_not() {
     let secret = [("HF_TOKEN".to_owned(), "hf_value".to_owned())];
     let command = exec("c1", Terminal { tty: true }, &[], &secret, &["codex".to_owned()]);
-    assert_eq!(
-        command.to_string(),
-        "docker exec --interactive --tty --env HF_TOKEN --workdir /workspace c1 codex"
-    );
+    assert_eq!(command.to_string(), "docker exec --interactive --tty --env HF_TOKEN --workdir /workspace c1 codex");
 }

@@ -36,10 +36,7 @@ impl Auth {
         let Ok(Value::Object(value)) = serde_json::from_slice(bytes) else {
             return Err("not a JSON object");
         };
-        Ok(Auth {
-            kind: kind(&value),
-            value,
-        })
+        Ok(Auth { kind: kind(&value), value })
     }
 
     fn token(&self, name: &str) -> &str {

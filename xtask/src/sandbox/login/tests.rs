@@ -46,9 +46,7 @@ struct Place {
 
 impl Place {
     fn new(host: Option<&str>, private: Option<&str>) -> Place {
-        let place = Place {
-            temp: tempfile::tempdir().unwrap(),
-        };
+        let place = Place { temp: tempfile::tempdir().unwrap() };
         for (side, text) in [("host", host), ("private", private)] {
             fs::create_dir(place.at(side)).unwrap();
             if let Some(text) = text {
@@ -81,10 +79,7 @@ impl Place {
 
     fn token(&self, side: &str) -> String {
         let value: Value = serde_json::from_str(&self.get(side)).unwrap();
-        value["tokens"]["refresh_token"]
-            .as_str()
-            .unwrap()
-            .replace("rt-secret-", "")
+        value["tokens"]["refresh_token"].as_str().unwrap().replace("rt-secret-", "")
     }
 }
 
@@ -126,10 +121,7 @@ fn only_tokens_cross_and_the_link_of_the_host_stays() {
 fn a_host_without_a_login_never_gets_one() {
     let place = Place::new(None, Some(&login("b", 2)));
     let line = place.reconcile().to_string();
-    assert_eq!(
-        line,
-        "login: the host has none; `codex login` on the host, or `codex login --device-auth` inside"
-    );
+    assert_eq!(line, "login: the host has none; `codex login` on the host, or `codex login --device-auth` inside");
     fs::write(place.at("host/config.toml"), "cli_auth_credentials_store = \"keyring\"").unwrap();
     assert!(place.reconcile().to_string().contains("keyring"));
     assert!(!place.at("host/auth.json").exists());
@@ -141,10 +133,7 @@ fn a_login_of_its_own_stays_where_it_is() {
     for (private, why) in [
         (key.to_owned(), "an API key"),
         (login_of("u1", "s1", "acc2", "b", 2, FAR), "another account"),
-        (
-            login_of("u1", "s2", "acc1", "b", 2, FAR),
-            "the same account, signed in inside",
-        ),
+        (login_of("u1", "s2", "acc1", "b", 2, FAR), "the same account, signed in inside"),
         (r#"{"personal_access_token":"p"}"#.into(), "of another kind"),
         (login("b", 2).replace("auth_mode", "new_key"), "of another kind"),
     ] {
@@ -169,19 +158,10 @@ fn a_new_sign_in_on_the_host_reaches_a_sandbox_that_had_renewed_the_old_one() {
 #[test]
 fn tokens_of_somebody_else_or_of_the_future_do_not_cross() {
     for (private, why) in [
-        (
-            login_of("attacker", "s1", "acc1", "b", 2, FAR),
-            "the sandbox's tokens are not of the host's user",
-        ),
-        (
-            login("b", 2).replace("2025", "2999"),
-            "the sandbox's login is dated in the future",
-        ),
+        (login_of("attacker", "s1", "acc1", "b", 2, FAR), "the sandbox's tokens are not of the host's user"),
+        (login("b", 2).replace("2025", "2999"), "the sandbox's login is dated in the future"),
         (login("b", 1), "it cannot be told which login is newer"),
-        (
-            login("b", 2).replace("2025-01-02", "soon"),
-            "it cannot be told which login is newer",
-        ),
+        (login("b", 2).replace("2025-01-02", "soon"), "it cannot be told which login is newer"),
     ] {
         let place = Place::new(Some(&login("a", 1)), Some(&private));
         assert_eq!(place.reconcile(), Outcome::Refused(why));
@@ -195,10 +175,7 @@ fn garbage_does_not_cross_and_is_left_alone() {
     for private in ["", "{", "[]", "null", &huge] {
         let place = Place::new(Some(&login("a", 1)), Some(private));
         assert!(matches!(place.reconcile(), Outcome::Refused(_)), "{:.20}", private);
-        assert_eq!(
-            (place.token("host").as_str(), place.get("private").as_str()),
-            ("a", private)
-        );
+        assert_eq!((place.token("host").as_str(), place.get("private").as_str()), ("a", private));
     }
 }
 
@@ -218,10 +195,7 @@ fn what_is_no_file_gives_way_to_the_login_and_leads_nowhere() {
         plant(&place.at("private/auth.json"));
         plant(&place.at("private/auth.lock"));
         assert_eq!(place.reconcile(), Outcome::Given);
-        assert_eq!(
-            (place.token("host").as_str(), place.token("private").as_str()),
-            ("a", "a")
-        );
+        assert_eq!((place.token("host").as_str(), place.token("private").as_str()), ("a", "a"));
         assert_eq!(fs::read_to_string(place.at("victim")).unwrap(), login("b", 2));
     }
 }
@@ -274,10 +248,7 @@ fn the_hosts_login_is_known_by_its_kind_and_place() {
     write("auth.json", r#"{"OPENAI_API_KEY": "k"}"#);
     assert_eq!(of_host(home.path()), HostLogin::ApiKey);
     let tokens = r#"{"id_token": "a", "access_token": "b", "refresh_token": "c", "account_id": "d"}"#;
-    write(
-        "auth.json",
-        &format!(r#"{{"auth_mode": "chatgpt", "tokens": {tokens}}}"#),
-    );
+    write("auth.json", &format!(r#"{{"auth_mode": "chatgpt", "tokens": {tokens}}}"#));
     assert_eq!(of_host(home.path()), HostLogin::ChatGpt);
     write("auth.json", "{");
     assert_eq!(of_host(home.path()), HostLogin::Odd);

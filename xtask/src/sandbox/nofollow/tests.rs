@@ -42,10 +42,7 @@ fn a_write_cuts_links_and_takes_the_place_of_anything() {
     for name in ["dir", "link", "hard", "fifo", "new"] {
         dir.write(OsStr::new(name), b"n", 0o600).unwrap();
         let meta = fs::symlink_metadata(at("home").join(name)).unwrap();
-        assert!(
-            meta.is_file() && meta.nlink() == 1 && meta.permissions().mode() & 0o777 == 0o600,
-            "{name}"
-        );
+        assert!(meta.is_file() && meta.nlink() == 1 && meta.permissions().mode() & 0o777 == 0o600, "{name}");
     }
     assert_eq!(fs::read_to_string(at("victim")).unwrap(), "v");
     assert_eq!(fs::read_dir(at("home")).unwrap().count(), 5);

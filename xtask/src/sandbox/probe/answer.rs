@@ -168,31 +168,15 @@ impl Inside {
     /// Processes that are neither the init, nor the container's own `sleep`, nor the probe: what the user runs, also
     /// what a session left behind.
     pub fn sessions(&self) -> Vec<&Process> {
-        let main = self
-            .processes
-            .iter()
-            .filter(|process| process.parent == 1)
-            .map(|process| process.pid)
-            .min();
-        self.processes
-            .iter()
-            .filter(|process| process.pid != 1 && Some(process.pid) != main)
-            .collect()
+        let main = self.processes.iter().filter(|process| process.parent == 1).map(|process| process.pid).min();
+        self.processes.iter().filter(|process| process.pid != 1 && Some(process.pid) != main).collect()
     }
 }
 
 fn read(value: &Value) -> Result<Inside, String> {
-    let text = |key: &str| {
-        value[key]
-            .as_str()
-            .map(str::to_owned)
-            .ok_or_else(|| format!("the probe's answer lacks `{key}`"))
-    };
-    let number = |key: &str| {
-        value[key]
-            .as_u64()
-            .ok_or_else(|| format!("the probe's answer lacks `{key}`"))
-    };
+    let text =
+        |key: &str| value[key].as_str().map(str::to_owned).ok_or_else(|| format!("the probe's answer lacks `{key}`"));
+    let number = |key: &str| value[key].as_u64().ok_or_else(|| format!("the probe's answer lacks `{key}`"));
     let codex = &value["codex"];
     Ok(Inside {
         nonce: text("nonce")?,
@@ -229,9 +213,7 @@ fn read(value: &Value) -> Result<Inside, String> {
 }
 
 fn mount(value: &Value) -> Result<InsideMount, String> {
-    let path = value["path"]
-        .as_str()
-        .ok_or("the probe's answer has a mount without a path")?;
+    let path = value["path"].as_str().ok_or("the probe's answer has a mount without a path")?;
     let error = || value["stat"]["error"].as_str().unwrap_or("unknown").to_owned();
     let said = |key: &str| value[key].as_str().map(str::to_owned);
     Ok(InsideMount {
@@ -285,10 +267,7 @@ fn process(value: &Value) -> Option<Process> {
 }
 
 fn said(value: &Value) -> Option<Said> {
-    Some(Said {
-        code: value["code"].as_str()?.to_owned(),
-        text: value["text"].as_str()?.to_owned(),
-    })
+    Some(Said { code: value["code"].as_str()?.to_owned(), text: value["text"].as_str()?.to_owned() })
 }
 
 fn file_id(value: &Value) -> Option<FileId> {
@@ -298,24 +277,17 @@ fn file_id(value: &Value) -> Option<FileId> {
 
 fn interfaces(value: &Value) -> BTreeMap<String, Option<bool>> {
     const UP: u64 = 1; // IFF_UP
-    let up = |flags: &Value| {
-        u64::from_str_radix(flags.as_str()?.trim_start_matches("0x"), 16)
-            .ok()
-            .map(|f| f & UP == UP)
-    };
+    let up =
+        |flags: &Value| u64::from_str_radix(flags.as_str()?.trim_start_matches("0x"), 16).ok().map(|f| f & UP == UP);
     pairs(value).map(|(name, flags)| (name.clone(), up(flags))).collect()
 }
 
 fn programs(value: &Value) -> BTreeMap<String, Option<String>> {
-    pairs(value)
-        .map(|(name, path)| (name.clone(), path.as_str().map(str::to_owned)))
-        .collect()
+    pairs(value).map(|(name, path)| (name.clone(), path.as_str().map(str::to_owned))).collect()
 }
 
 fn strings(value: &Value) -> BTreeMap<String, String> {
-    pairs(value)
-        .filter_map(|(key, text)| Some((key.clone(), text.as_str()?.to_owned())))
-        .collect()
+    pairs(value).filter_map(|(key, text)| Some((key.clone(), text.as_str()?.to_owned()))).collect()
 }
 
 fn pairs(value: &Value) -> impl Iterator<Item = (&String, &Value)> {

@@ -64,12 +64,8 @@ impl Claim {
     /// The claim as it is saved; a witness that said nothing is left out.
     pub fn json(&self) -> Value {
         let seen = |by: Witness| {
-            let texts: Vec<&str> = self
-                .evidence
-                .iter()
-                .filter(|(witness, _)| *witness == by)
-                .map(|(_, text)| text.as_str())
-                .collect();
+            let texts: Vec<&str> =
+                self.evidence.iter().filter(|(witness, _)| *witness == by).map(|(_, text)| text.as_str()).collect();
             (!texts.is_empty()).then(|| texts.join("; "))
         };
         let mut evidence = Map::new();
@@ -104,9 +100,7 @@ impl Claim {
         Some(Claim {
             id: text("id")?,
             promise: text("promise")?,
-            verdict: verdicts
-                .into_iter()
-                .find(|verdict| value["verdict"] == verdict.to_string())?,
+            verdict: verdicts.into_iter().find(|verdict| value["verdict"] == verdict.to_string())?,
             evidence: [Witness::Inside, Witness::Host].into_iter().filter_map(seen).collect(),
             why: text("why"),
             hint: text("hint"),
@@ -132,11 +126,7 @@ impl Draft {
             why: None,
             hint: None,
         };
-        Draft {
-            claim,
-            broken: Vec::new(),
-            unseen: Vec::new(),
-        }
+        Draft { claim, broken: Vec::new(), unseen: Vec::new() }
     }
 
     pub(crate) fn inside(&mut self, text: impl Into<String>) {

@@ -24,9 +24,7 @@ fn workspace(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
         Some(Err(why)) => draft.broken(format!("the host does not find the file: {why}")),
         Some(Ok(file)) => {
             draft.host(format!("owner {}:{}, content as written inside", file.uid, file.gid));
-            draft.check(file.text == inside.nonce, || {
-                "the file that the host finds has another content".into()
-            });
+            draft.check(file.text == inside.nonce, || "the file that the host finds has another content".into());
             let group = file.gid == gid || file.inherited == Some(file.gid);
             draft.check(file.uid == uid && group, || {
                 format!("on the host the file belongs to {}:{}", file.uid, file.gid)
@@ -39,31 +37,23 @@ fn workspace(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
 
 fn version(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
     let version = &promise.codex_version;
-    let mut draft = Draft::new(
-        "codex.version",
-        format!("`codex` inside is the mounted Codex {version}"),
-    )
-    .hint("start it anew: `cargo xtask down`, then `cargo xtask sandbox`");
+    let mut draft = Draft::new("codex.version", format!("`codex` inside is the mounted Codex {version}"))
+        .hint("start it anew: `cargo xtask down`, then `cargo xtask sandbox`");
     let real = inside.codex_real.as_deref().unwrap_or("nothing");
-    draft.check(real == BINARY, || {
-        format!("inside, `codex` leads to `{real}`, not `{BINARY}`")
-    });
+    draft.check(real == BINARY, || format!("inside, `codex` leads to `{real}`, not `{BINARY}`"));
     match &inside.codex {
         None => {
             // Entering again: the mount is proven to be read-only, and the file is the one that answered.
-            draft.check(
-                host.codex_at_start.is_some() && host.codex_at_start == host.codex,
-                || "the probe did not ask Codex, and this file has not answered before".into(),
-            );
+            draft.check(host.codex_at_start.is_some() && host.codex_at_start == host.codex, || {
+                "the probe did not ask Codex, and this file has not answered before".into()
+            });
             draft.host("it answered so at the container's start, and has not changed since");
         }
         Some(said) => {
             let text = said.text.trim();
             draft.inside(format!("`{text}` from {real}"));
             let same = said.code == "0" && text.split_whitespace().last() == Some(version);
-            draft.check(same, || {
-                format!("inside, `codex --version` said `{text}` ({})", said.code)
-            });
+            draft.check(same, || format!("inside, `codex --version` said `{text}` ({})", said.code));
         }
     }
     match (inside.codex_id, host.codex) {
@@ -119,11 +109,8 @@ mod tests {
         inside.codex = None;
         host.codex_at_start = host.codex;
         assert_eq!(version(&promise, &inside, &host).why, None);
-        let changes: [fn(&mut CodexFile); 3] = [
-            |file| file.changed.1 += 1,
-            |file| file.size += 1,
-            |file| file.id.ino += 1,
-        ];
+        let changes: [fn(&mut CodexFile); 3] =
+            [|file| file.changed.1 += 1, |file| file.size += 1, |file| file.id.ino += 1];
         for change in changes {
             let mut other = host.clone();
             change(other.codex.as_mut().unwrap());

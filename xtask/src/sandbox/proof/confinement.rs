@@ -6,29 +6,17 @@ use crate::sandbox::probe::Inside;
 use serde_json::Value;
 
 pub(super) fn judge(inside: &Inside, host: &HostWitness) -> Vec<Claim> {
-    vec![
-        capabilities(inside, host),
-        no_new_privileges(inside, host),
-        seccomp(inside, host),
-        namespaces(inside, host),
-    ]
+    vec![capabilities(inside, host), no_new_privileges(inside, host), seccomp(inside, host), namespaces(inside, host)]
 }
 
 /// A field of `/proc/PID/status`.
 pub(super) fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
-    status
-        .lines()
-        .find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()))
+    status.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()))
 }
 
 /// The texts of an array of the engine's answer; `null` is an empty one.
 pub(super) fn texts(value: &Value) -> Vec<&str> {
-    value
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect()
+    value.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
 pub(super) fn same(a: Option<&String>, b: Option<&String>) -> bool {
@@ -51,28 +39,17 @@ fn capabilities(inside: &Inside, host: &HostWitness) -> Claim {
     if let Some(process) = draft.process(host) {
         let theirs = held(&process.status);
         draft.host(format!("not empty: {}", some(&theirs)));
-        draft.check(theirs.is_empty(), || {
-            format!("seen from the host: {}", theirs.join(", "))
-        });
+        draft.check(theirs.is_empty(), || format!("seen from the host: {}", theirs.join(", ")));
     }
     let added = texts(host.setting("CapAdd"));
-    draft.host(format!(
-        "added: {}; privileged: {}",
-        some(&added),
-        host.setting("Privileged")
-    ));
+    draft.host(format!("added: {}; privileged: {}", some(&added), host.setting("Privileged")));
     draft.check(added.is_empty(), || format!("added capabilities: {}", some(&added)));
-    draft.check(host.setting("Privileged") == false, || {
-        "the container is privileged".into()
-    });
+    draft.check(host.setting("Privileged") == false, || "the container is privileged".into());
     draft.done()
 }
 
 fn no_new_privileges(inside: &Inside, host: &HostWitness) -> Claim {
-    let mut draft = Draft::new(
-        "user.no-new-privileges",
-        "no program inside gains privileges (setuid has no effect)",
-    );
+    let mut draft = Draft::new("user.no-new-privileges", "no program inside gains privileges (setuid has no effect)");
     let mine = field(&inside.status, "NoNewPrivs").unwrap_or("missing");
     draft.inside(format!("NoNewPrivs {mine}"));
     draft.check(mine == "1", || format!("inside, NoNewPrivs is {mine}"));
@@ -93,9 +70,7 @@ fn seccomp(inside: &Inside, host: &HostWitness) -> Claim {
     if let Some(process) = draft.process(host) {
         let theirs = field(&process.status, "Seccomp").unwrap_or("missing");
         draft.host(format!("Seccomp {theirs}"));
-        draft.check(theirs == "2", || {
-            format!("seen from the host, Seccomp is {theirs}, not 2")
-        });
+        draft.check(theirs == "2", || format!("seen from the host, Seccomp is {theirs}, not 2"));
     }
     let options = texts(host.setting("SecurityOpt"));
     draft.check(!options.iter().any(|option| option.ends_with("unconfined")), || {
@@ -105,35 +80,26 @@ fn seccomp(inside: &Inside, host: &HostWitness) -> Claim {
 }
 
 fn namespaces(inside: &Inside, host: &HostWitness) -> Claim {
-    let mut draft = Draft::new(
-        "container.namespaces",
-        format!("the container has its own {} namespaces", NAMESPACES.join(", ")),
-    );
+    let mut draft =
+        Draft::new("container.namespaces", format!("the container has its own {} namespaces", NAMESPACES.join(", ")));
     if let Some(process) = draft.process(host) {
         for kind in NAMESPACES {
             let theirs = process.namespaces.get(kind);
             draft.check(same(theirs, inside.namespaces.get(kind)), || {
                 format!("the witnesses do not agree on the {kind} namespace")
             });
-            draft.check(theirs != host.own_namespaces.get(kind), || {
-                format!("it shares the host's {kind} namespace")
-            });
+            draft.check(theirs != host.own_namespaces.get(kind), || format!("it shares the host's {kind} namespace"));
         }
         let shared = same(process.namespaces.get("user"), host.own_namespaces.get("user"));
         let user = if shared { "the host's own" } else { "mapped" };
         draft.host(format!("all differ from the host's; user ids are {user}"));
     }
-    let own: Vec<&str> = NAMESPACES
-        .iter()
-        .filter_map(|kind| inside.namespaces.get(*kind))
-        .map(String::as_str)
-        .collect();
+    let own: Vec<&str> =
+        NAMESPACES.iter().filter_map(|kind| inside.namespaces.get(*kind)).map(String::as_str).collect();
     draft.inside(own.join(" "));
     for mode in ["PidMode", "IpcMode", "NetworkMode", "UTSMode"] {
         let value = host.setting(mode).as_str().unwrap_or_default();
-        draft.check(value != "host" && !value.starts_with("container:"), || {
-            format!("{mode} is `{value}`")
-        });
+        draft.check(value != "host" && !value.starts_with("container:"), || format!("{mode} is `{value}`"));
     }
     draft.done()
 }
@@ -155,17 +121,10 @@ mod tests {
                 setting("Privileged", json!(true)),
             ],
         );
-        breaks(
-            "user.no-new-privileges",
-            vec![status("NoNewPrivs", "0"), proc("NoNewPrivs", "0")],
-        );
+        breaks("user.no-new-privileges", vec![status("NoNewPrivs", "0"), proc("NoNewPrivs", "0")]);
         breaks(
             "user.seccomp",
-            vec![
-                status("Seccomp", "0"),
-                proc("Seccomp", "0"),
-                setting("SecurityOpt", json!(["seccomp=unconfined"])),
-            ],
+            vec![status("Seccomp", "0"), proc("Seccomp", "0"), setting("SecurityOpt", json!(["seccomp=unconfined"]))],
         );
         breaks(
             "container.namespaces",

@@ -29,14 +29,9 @@ fn sample<'a>(draft: &mut Draft, mount: &Mount, inside: &'a Inside) -> Option<&'
 }
 
 fn readable(id: &str, mount: &Mount, inside: &Inside, host: &HostWitness) -> Claim {
-    let mut draft = Draft::new(
-        format!("{id}.readable"),
-        format!("the user can read `{}`", clean(&mount.target)),
-    )
-    .hint(format!(
-        "see `ls -l {}`: its files must be readable by you, and there must be some",
-        mount.source.display()
-    ));
+    let mut draft = Draft::new(format!("{id}.readable"), format!("the user can read `{}`", clean(&mount.target))).hint(
+        format!("see `ls -l {}`: its files must be readable by you, and there must be some", mount.source.display()),
+    );
     if let Some(sample) = sample(&mut draft, mount, inside) {
         draft.inside(format!(
             "{} entries looked at, {} of them files, {} read",
@@ -55,11 +50,7 @@ fn readable(id: &str, mount: &Mount, inside: &Inside, host: &HostWitness) -> Cla
         });
     }
     let filled = host.sources.get(&mount.target).is_some_and(|facts| facts.filled);
-    draft.host(if filled {
-        "not empty"
-    } else {
-        "empty, or not a directory"
-    });
+    draft.host(if filled { "not empty" } else { "empty, or not a directory" });
     draft.check(filled, || "on the host it is empty, or not a directory".into());
     draft.done()
 }
@@ -76,44 +67,25 @@ fn no_alias(id: &str, mount: &Mount, promise: &Promise, inside: &Inside, host: &
     for (who, table) in tables(&mut draft, inside, host) {
         let data = lines(table, mount, promise);
         let points: BTreeSet<u64> = data.iter().map(|line| line.id).collect();
-        let open: Vec<&MountLine> = table
-            .lines
-            .iter()
-            .filter(|line| !line.read_only() && !points.contains(&line.id))
-            .collect();
+        let open: Vec<&MountLine> =
+            table.lines.iter().filter(|line| !line.read_only() && !points.contains(&line.id)).collect();
         let mut aliases = BTreeSet::new();
         for part in &data {
             let places = places(part, &host.own_mounts);
             for other in &open {
                 let others = self::places(other, &host.own_mounts);
-                if places
-                    .iter()
-                    .any(|place| others.iter().any(|other| place.touches(other)))
-                {
+                if places.iter().any(|place| others.iter().any(|other| place.touches(other))) {
                     aliases.insert(other.point.as_str());
                 }
             }
             if remote(&part.fstype) {
-                draft.unseen(format!(
-                    "another path on the other side of `{}` cannot be seen from here",
-                    part.fstype
-                ));
+                draft.unseen(format!("another path on the other side of `{}` cannot be seen from here", part.fstype));
             }
         }
-        draft.check(aliases.is_empty(), || {
-            format!("{who}: it is also shown, for writing, at {}", some(&aliases))
-        });
-        let text = format!(
-            "{} mounts compared with {} for writing, aliases: {}",
-            data.len(),
-            open.len(),
-            some(&aliases)
-        );
-        if who == "inside" {
-            draft.inside(text)
-        } else {
-            draft.host(text)
-        }
+        draft.check(aliases.is_empty(), || format!("{who}: it is also shown, for writing, at {}", some(&aliases)));
+        let text =
+            format!("{} mounts compared with {} for writing, aliases: {}", data.len(), open.len(), some(&aliases));
+        if who == "inside" { draft.inside(text) } else { draft.host(text) }
     }
     draft.done()
 }
@@ -122,37 +94,17 @@ fn no_alias(id: &str, mount: &Mount, promise: &Promise, inside: &Inside, host: &
 fn places(line: &MountLine, own: &MountTable) -> Vec<Place> {
     let mut places = vec![line.place()];
     if line.fstype == "overlay" {
-        let layers = ["upperdir", "lowerdir"]
-            .iter()
-            .filter_map(|name| line.super_option(name));
-        let layers = layers
-            .flat_map(|paths| paths.split(':'))
-            .filter(|path| path.starts_with('/'));
-        places.extend(
-            layers
-                .filter_map(|path| own.place_of(path))
-                .map(|place| place.join(&line.root)),
-        );
+        let layers = ["upperdir", "lowerdir"].iter().filter_map(|name| line.super_option(name));
+        let layers = layers.flat_map(|paths| paths.split(':')).filter(|path| path.starts_with('/'));
+        places.extend(layers.filter_map(|path| own.place_of(path)).map(|place| place.join(&line.root)));
     }
     places
 }
 
 /// File systems whose files can be reached in ways that this kernel does not know of.
 fn remote(fstype: &str) -> bool {
-    const KINDS: [&str; 12] = [
-        "nfs",
-        "nfs4",
-        "cifs",
-        "smb3",
-        "9p",
-        "virtiofs",
-        "ceph",
-        "lustre",
-        "gpfs",
-        "afs",
-        "beegfs",
-        "glusterfs",
-    ];
+    const KINDS: [&str; 12] =
+        ["nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "ceph", "lustre", "gpfs", "afs", "beegfs", "glusterfs"];
     fstype.starts_with("fuse") || KINDS.contains(&fstype)
 }
 
@@ -165,16 +117,10 @@ fn hard_links(id: &str, mount: &Mount, promise: &Promise, inside: &Inside) -> Cl
     let Some(sample) = sample(&mut draft, mount, inside) else {
         return draft.done();
     };
-    draft.inside(format!(
-        "{} files sampled, {} have a name elsewhere",
-        sample.files,
-        sample.linked.len()
-    ));
+    draft.inside(format!("{} files sampled, {} have a name elsewhere", sample.files, sample.linked.len()));
     // A hard link never leaves its file system.
-    let devices: BTreeSet<&str> = lines(&inside.mounts, mount, promise)
-        .iter()
-        .map(|line| line.device.as_str())
-        .collect();
+    let devices: BTreeSet<&str> =
+        lines(&inside.mounts, mount, promise).iter().map(|line| line.device.as_str()).collect();
     let shared: Vec<&str> = promise
         .mounts
         .iter()
@@ -186,10 +132,7 @@ fn hard_links(id: &str, mount: &Mount, promise: &Promise, inside: &Inside) -> Cl
         .collect();
     if let Some((path, links)) = sample.linked.first() {
         draft.check(shared.is_empty(), || {
-            format!(
-                "`{path}` has {links} names, and {} can be written on the same file system",
-                some(&shared)
-            )
+            format!("`{path}` has {links} names, and {} can be written on the same file system", some(&shared))
         });
     }
     draft.done()
@@ -204,20 +147,11 @@ fn symlinks(id: &str, mount: &Mount, promise: &Promise, inside: &Inside) -> Clai
     let Some(sample) = sample(&mut draft, mount, inside) else {
         return draft.done();
     };
-    draft.inside(format!(
-        "{} entries sampled, {} symlinks lead out of it",
-        sample.entries,
-        sample.symlinks.len()
-    ));
+    draft.inside(format!("{} entries sampled, {} symlinks lead out of it", sample.entries, sample.symlinks.len()));
     for (path, to, exists) in &sample.symlinks {
         let open = inside.mounts.covering(to).filter(|line| !line.read_only());
-        let promised = promise
-            .mounts
-            .iter()
-            .any(|mount| open.is_some_and(|line| line.point == clean(&mount.target)));
-        draft.check(!(*exists && promised), || {
-            format!("`{path}` leads to `{to}`, which can be written")
-        });
+        let promised = promise.mounts.iter().any(|mount| open.is_some_and(|line| line.point == clean(&mount.target)));
+        draft.check(!(*exists && promised), || format!("`{path}` leads to `{to}`, which can be written"));
     }
     draft.done()
 }
@@ -246,16 +180,11 @@ mod tests {
                 Box::new(|_, _, host| host.sources.get_mut("/datasets/ssv2").unwrap().filled = false),
             ],
         );
-        breaks(
-            "dataset.ssv2.hard-links",
-            vec![sampled(|sample| sample.linked.push(("/datasets/ssv2/a".into(), 2)))],
-        );
+        breaks("dataset.ssv2.hard-links", vec![sampled(|sample| sample.linked.push(("/datasets/ssv2/a".into(), 2)))]);
         breaks(
             "dataset.ssv2.symlinks",
             vec![sampled(|sample| {
-                sample
-                    .symlinks
-                    .push(("/datasets/ssv2/a".into(), "/workspace/a".into(), true));
+                sample.symlinks.push(("/datasets/ssv2/a".into(), "/workspace/a".into(), true));
             })],
         );
         breaks(
@@ -265,11 +194,7 @@ mod tests {
                 add_line("900 99 254:0 /data /workspace/data rw - ext4 d rw", "both"),
                 add_line("900 99 254:0 /data/clips /workspace/data rw - ext4 d rw", "inside"),
                 add_line("900 99 254:0 / /workspace/data rw - ext4 d rw", "host"),
-                on_tables(
-                    "both",
-                    |line| line.point == "/workspace",
-                    |line| line.root = "/data".into(),
-                ),
+                on_tables("both", |line| line.point == "/workspace", |line| line.root = "/data".into()),
                 // What is mounted below the data set is data, too.
                 Box::new(|promise, inside, host| {
                     add_line("900 98 0:50 / /datasets/ssv2/sub ro - tmpfs t rw", "both")(promise, inside, host);
@@ -292,18 +217,11 @@ mod tests {
         sample.linked.push(("/datasets/ssv2/a".into(), 2));
         let tables = [&mut inside.mounts, &mut host.process.as_mut().unwrap().mounts];
         for table in tables {
-            let line = table
-                .lines
-                .iter_mut()
-                .find(|line| line.point == "/datasets/ssv2")
-                .unwrap();
+            let line = table.lines.iter_mut().find(|line| line.point == "/datasets/ssv2").unwrap();
             line.device = "8:17".into();
         }
         let claims = judge(&promise, &inside, &host);
-        let claim = claims
-            .iter()
-            .find(|claim| claim.id == "dataset.ssv2.hard-links")
-            .unwrap();
+        let claim = claims.iter().find(|claim| claim.id == "dataset.ssv2.hard-links").unwrap();
         assert_eq!(claim.verdict, Verdict::Held);
         assert!(claim.evidence[0].1.contains("1 have a name elsewhere"));
     }
@@ -311,11 +229,7 @@ mod tests {
     #[test]
     fn what_a_network_file_system_hides_is_said() {
         let (mut promise, mut inside, mut host) = good();
-        let change = on_tables(
-            "both",
-            |line| line.point == "/datasets/ssv2",
-            |line| line.fstype = "nfs4".into(),
-        );
+        let change = on_tables("both", |line| line.point == "/datasets/ssv2", |line| line.fstype = "nfs4".into());
         change(&mut promise, &mut inside, &mut host);
         let claims = judge(&promise, &inside, &host);
         let claim = claims.iter().find(|claim| claim.id == "dataset.ssv2.no-alias").unwrap();

@@ -16,20 +16,10 @@ pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> V
 }
 
 fn request(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
-    let mut draft = Draft::new(
-        "gpu.request",
-        format!(
-            "the engine was asked for these GPUs and no other device: {}",
-            promise.gpus
-        ),
-    )
-    .hint("an old Compose drops the request without a word: `docker compose version` should say 2.30 or later");
-    let requests: Vec<&Value> = host
-        .setting("DeviceRequests")
-        .as_array()
-        .into_iter()
-        .flatten()
-        .collect();
+    let mut draft =
+        Draft::new("gpu.request", format!("the engine was asked for these GPUs and no other device: {}", promise.gpus))
+            .hint("an old Compose drops the request without a word: `docker compose version` should say 2.30 or later");
+    let requests: Vec<&Value> = host.setting("DeviceRequests").as_array().into_iter().flatten().collect();
     let devices = host.setting("Devices").as_array().map_or(0, Vec::len);
     let told: Vec<String> = requests.iter().map(|request| told(request)).collect();
     draft.host(format!("requests: {}; single devices: {devices}", some(&told)));
@@ -39,9 +29,7 @@ fn request(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
         draft.broken(why);
     }
     if promise.gpus == Gpus::None {
-        draft.check(inside.nodes.is_empty(), || {
-            format!("inside there is {}", some(&inside.nodes))
-        });
+        draft.check(inside.nodes.is_empty(), || format!("inside there is {}", some(&inside.nodes)));
     }
     draft.done()
 }
@@ -57,20 +45,13 @@ pub fn misasked(gpus: &Gpus, route: Option<GpuRoute>, requests: &Value) -> Optio
         (gpus, Some(route), [request]) if asks_for(request, route, gpus) => None,
         (_, Some(_), [_]) => asked(),
         (_, None, _) => Some("no way to ask for GPUs was chosen".into()),
-        (_, _, requests) => Some(format!(
-            "the engine has {} requests for devices, not one",
-            requests.len()
-        )),
+        (_, _, requests) => Some(format!("the engine has {} requests for devices, not one", requests.len())),
     }
 }
 
 fn told(request: &Value) -> String {
     let ids = texts(&request["DeviceIDs"]).join(",");
-    format!(
-        "driver {}, count {}, ids {ids}",
-        request["Driver"].as_str().unwrap_or("none"),
-        request["Count"]
-    )
+    format!("driver {}, count {}, ids {ids}", request["Driver"].as_str().unwrap_or("none"), request["Count"])
 }
 
 fn asks_for(request: &Value, route: GpuRoute, gpus: &Gpus) -> bool {
@@ -78,11 +59,8 @@ fn asks_for(request: &Value, route: GpuRoute, gpus: &Gpus) -> bool {
     let driver = request["Driver"].as_str().unwrap_or_default();
     match route {
         GpuRoute::Nvidia => {
-            let capable = request["Capabilities"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .any(|set| texts(set).contains(&"gpu"));
+            let capable =
+                request["Capabilities"].as_array().into_iter().flatten().any(|set| texts(set).contains(&"gpu"));
             let right = match gpus {
                 Gpus::All => request["Count"] == -1 && ids.is_empty(),
                 Gpus::Ids(wanted) => same(&ids, wanted),
@@ -92,11 +70,7 @@ fn asks_for(request: &Value, route: GpuRoute, gpus: &Gpus) -> bool {
         }
         // CDI names are `vendor/class=device`.
         GpuRoute::Cdi => {
-            let names: Vec<&str> = ids
-                .iter()
-                .filter_map(|id| id.split_once('='))
-                .map(|(_, name)| name)
-                .collect();
+            let names: Vec<&str> = ids.iter().filter_map(|id| id.split_once('=')).map(|(_, name)| name).collect();
             let right = match gpus {
                 Gpus::All => names == ["all"],
                 Gpus::Ids(wanted) => same(&names, wanted),
@@ -116,14 +90,9 @@ fn devices(promise: &Promise, inside: &Inside) -> Claim {
     let mut draft = Draft::new("gpu.devices", format!("these GPUs answer inside: {}", promise.gpus))
         .hint("after `systemctl daemon-reload` some hosts lose them: `cargo xtask down`, then enter again");
     let number = |name: &str| {
-        name.strip_prefix("nvidia")
-            .is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+        name.strip_prefix("nvidia").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
     };
-    let nodes = inside
-        .nodes
-        .iter()
-        .filter(|name| number(name) || *name == "dxg")
-        .count();
+    let nodes = inside.nodes.iter().filter(|name| number(name) || *name == "dxg").count();
     draft.inside(format!("{nodes} device nodes"));
     let Some(said) = &inside.smi else {
         draft.broken("`nvidia-smi` was not asked");
@@ -135,23 +104,14 @@ fn devices(promise: &Promise, inside: &Inside) -> Claim {
         .map(|line| line.split(',').map(str::trim).collect::<Vec<_>>())
         .filter(|fields| fields.len() >= 3)
         .collect();
-    let names: Vec<String> = lines
-        .iter()
-        .map(|fields| format!("{}: {}", fields[0], fields[2..].join(", ")))
-        .collect();
+    let names: Vec<String> = lines.iter().map(|fields| format!("{}: {}", fields[0], fields[2..].join(", "))).collect();
     draft.inside(format!("nvidia-smi: {}", some(&names)));
     draft.check(said.code == "0" && !lines.is_empty(), || {
         format!("inside, `nvidia-smi` said `{}` ({})", said.text.trim(), said.code)
     });
-    draft.check(
-        nodes >= lines.len().max(1) || inside.nodes.iter().any(|name| name == "dxg"),
-        || {
-            format!(
-                "inside, {} GPUs answer, and there are {nodes} device nodes",
-                lines.len()
-            )
-        },
-    );
+    draft.check(nodes >= lines.len().max(1) || inside.nodes.iter().any(|name| name == "dxg"), || {
+        format!("inside, {} GPUs answer, and there are {nodes} device nodes", lines.len())
+    });
     if let Gpus::Ids(wanted) = &promise.gpus {
         draft.check(lines.len() == wanted.len(), || {
             format!("{} GPUs were asked for, {} answer", wanted.len(), lines.len())
@@ -205,12 +165,7 @@ mod tests {
             (nvidia(-1, json!(null)), GpuRoute::Cdi, &all, false),
             (cdi(json!(["nvidia.com/gpu=all"])), GpuRoute::Cdi, &all, true),
             (cdi(json!(["nvidia.com/gpu=0"])), GpuRoute::Cdi, &all, false),
-            (
-                cdi(json!(["nvidia.com/gpu=0", "nvidia.com/gpu=GPU-1"])),
-                GpuRoute::Cdi,
-                &two,
-                true,
-            ),
+            (cdi(json!(["nvidia.com/gpu=0", "nvidia.com/gpu=GPU-1"])), GpuRoute::Cdi, &two, true),
             (cdi(json!(["odd"])), GpuRoute::Cdi, &two, false),
         ] {
             assert_eq!(asks_for(&request, route, gpus), right, "{request} {route:?} {gpus}");
@@ -223,10 +178,7 @@ mod tests {
             let (mut promise, mut inside, _) = good();
             promise.gpus = gpus;
             inside.nodes = nodes.iter().map(|node| (*node).to_owned()).collect();
-            inside.smi = Some(Said {
-                code: code.into(),
-                text: text.into(),
-            });
+            inside.smi = Some(Said { code: code.into(), text: text.into() });
             devices(&promise, &inside).why
         };
         let one = "0, GPU-aa11, NVIDIA RTX PRO 6000\n";

@@ -141,11 +141,8 @@ fn inspect() -> Value {
 fn host() -> HostWitness {
     let own = MountTable::parse("27 1 254:0 / / rw - ext4 /dev/vda rw\n").unwrap();
     let inside = inside();
-    let source = |path: &str, ino: u64| SourceFacts {
-        id: Ok(FileId { dev: 1, ino }),
-        place: own.place_of(path),
-        filled: true,
-    };
+    let source =
+        |path: &str, ino: u64| SourceFacts { id: Ok(FileId { dev: 1, ino }), place: own.place_of(path), filled: true };
     let mut own_namespaces = inside.namespaces.clone();
     for (kind, name) in &mut own_namespaces {
         *name = format!("{kind}:[1]");
@@ -164,20 +161,12 @@ fn host() -> HostWitness {
             ("/home/codex/.codex", "/state/home", 3),
             ("/workspace/.git", "/state/git", 4),
             ("/opt/codex", "/state/codex", 5),
-            (
-                "/home/codex/.cache/pip",
-                "/docker/volumes/codex-sandbox-cache-pip-u1000/_data",
-                7,
-            ),
+            ("/home/codex/.cache/pip", "/docker/volumes/codex-sandbox-cache-pip-u1000/_data", 7),
         ]
         .map(|(target, path, ino)| (target.to_owned(), source(path, ino)))
         .into(),
         out_of_reach: ["/repo", "/state"].map(|dir| (dir.into(), own.place_of(dir))).into(),
-        codex: Some(CodexFile {
-            id: FileId { dev: 1, ino: 6 },
-            size: 300,
-            changed: (1, 0),
-        }),
+        codex: Some(CodexFile { id: FileId { dev: 1, ino: 6 }, size: 300, changed: (1, 0) }),
         codex_at_start: None,
         real_git: Some((FileId { dev: 1, ino: 66 }, own.place_of("/ws/.git"))),
         own_mounts: own,
@@ -208,10 +197,7 @@ pub(crate) fn breaks(id: &str, cases: Vec<Case>) {
         let (mut promise, mut inside, mut host) = good();
         case(&mut promise, &mut inside, &mut host);
         let broken = broken_ids(&promise, &inside, &host);
-        assert!(
-            broken.iter().any(|broken| broken == id),
-            "case {number} of `{id}` breaks only {broken:?}"
-        );
+        assert!(broken.iter().any(|broken| broken == id), "case {number} of `{id}` breaks only {broken:?}");
     }
 }
 
@@ -228,16 +214,12 @@ fn on(who: &'static str, change: impl Fn(&mut MountTable) + 'static) -> Case {
 
 /// A mount that one witness sees (`inside`, `host`), or `both`.
 pub(crate) fn add_line(line: &'static str, who: &'static str) -> Case {
-    on(who, move |table| {
-        table.lines.extend(MountTable::parse(line).unwrap().lines)
-    })
+    on(who, move |table| table.lines.extend(MountTable::parse(line).unwrap().lines))
 }
 
 /// A change to the lines of one table or both.
 pub(crate) fn on_tables(who: &'static str, which: fn(&MountLine) -> bool, change: fn(&mut MountLine)) -> Case {
-    on(who, move |table| {
-        table.lines.iter_mut().filter(|line| which(line)).for_each(change)
-    })
+    on(who, move |table| table.lines.iter_mut().filter(|line| which(line)).for_each(change))
 }
 
 /// A line of the probe's own `/proc/self/status` with another value.

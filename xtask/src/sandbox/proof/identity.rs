@@ -13,10 +13,7 @@ pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> V
 }
 
 fn numbers(text: Option<&str>) -> Vec<u64> {
-    text.unwrap_or_default()
-        .split_whitespace()
-        .filter_map(|number| number.parse().ok())
-        .collect()
+    text.unwrap_or_default().split_whitespace().filter_map(|number| number.parse().ok()).collect()
 }
 
 fn container(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
@@ -25,35 +22,23 @@ fn container(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
     let image_id = host.inspect["Image"].as_str().unwrap_or_default();
     let mut draft = Draft::new(
         "container.identity",
-        format!(
-            "both witnesses look at one running container of the image `{}`",
-            promise.image
-        ),
+        format!("both witnesses look at one running container of the image `{}`", promise.image),
     )
     .hint("start it anew: `cargo xtask down`, then `cargo xtask sandbox`");
-    draft.inside(format!(
-        "host name {}, nonce {} repeated",
-        inside.hostname, inside.nonce
-    ));
+    draft.inside(format!("host name {}, nonce {} repeated", inside.hostname, inside.nonce));
     draft.host(format!("container {}, image {image} ({image_id})", host.id()));
     draft.check(host.inspect["State"]["Running"] == true, || "it does not run".into());
     draft.check(config["Hostname"].as_str() == Some(&inside.hostname), || {
-        format!(
-            "the host name inside is `{}`, the engine says {}",
-            inside.hostname, config["Hostname"]
-        )
+        format!("the host name inside is `{}`, the engine says {}", inside.hostname, config["Hostname"])
     });
-    draft.check(image == promise.image, || {
-        format!("it was made from the image `{image}`")
-    });
+    draft.check(image == promise.image, || format!("it was made from the image `{image}`"));
     draft.check(promise.image_id.as_deref().is_none_or(|id| id == image_id), || {
         format!("it was made from another build of `{image}`: {image_id}")
     });
     if let Some(process) = draft.process(host) {
-        draft.check(
-            same(process.namespaces.get("mnt"), inside.namespaces.get("mnt")),
-            || "the probe does not run beside the container's main process".into(),
-        );
+        draft.check(same(process.namespaces.get("mnt"), inside.namespaces.get("mnt")), || {
+            "the probe does not run beside the container's main process".into()
+        });
     }
     draft.done()
 }
@@ -67,29 +52,16 @@ fn user(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
         others.dedup();
         others
     };
-    let mut draft = Draft::new(
-        "user.identity",
-        format!("everything runs as {uid}:{gid}, with the home {HOME_INSIDE}"),
-    )
-    .hint("the image belongs to another user: `cargo xtask image`");
+    let mut draft = Draft::new("user.identity", format!("everything runs as {uid}:{gid}, with the home {HOME_INSIDE}"))
+        .hint("the image belongs to another user: `cargo xtask image`");
     let name = inside.passwd.as_ref().map_or("no name", |(name, _)| name);
-    draft.inside(format!(
-        "{}:{} ({name}), groups {:?}",
-        inside.uid, inside.gid, inside.groups
-    ));
-    draft.host(format!(
-        "started as user `{}`",
-        host.inspect["Config"]["User"].as_str().unwrap_or_default()
-    ));
-    draft.check(inside.uid == uid && inside.gid == gid, || {
-        format!("inside it is {}:{}", inside.uid, inside.gid)
-    });
+    draft.inside(format!("{}:{} ({name}), groups {:?}", inside.uid, inside.gid, inside.groups));
+    draft.host(format!("started as user `{}`", host.inspect["Config"]["User"].as_str().unwrap_or_default()));
+    draft.check(inside.uid == uid && inside.gid == gid, || format!("inside it is {}:{}", inside.uid, inside.gid));
     draft.check(others(&inside.groups) == others(&promised), || {
         format!("the groups inside are {:?}, promised were {promised:?}", inside.groups)
     });
-    draft.check(uid == 0 || name == USER, || {
-        format!("the user's name inside is `{name}`")
-    });
+    draft.check(uid == 0 || name == USER, || format!("the user's name inside is `{name}`"));
     draft.check(inside.home_access && inside.home_owner == Some(uid), || {
         format!("{HOME_INSIDE} is not the user's own to write")
     });

@@ -24,9 +24,7 @@ fn shm(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
     draft.inside(format!("{} bytes", text(mine)));
     draft.host(format!("{} bytes by the engine's word", text(told)));
     draft.check(mine == Some(bytes), || format!("inside it holds {} bytes", text(mine)));
-    draft.check(told == Some(bytes), || {
-        format!("the engine was asked for {} bytes", text(told))
-    });
+    draft.check(told == Some(bytes), || format!("the engine was asked for {} bytes", text(told)));
     draft.done()
 }
 
@@ -35,9 +33,7 @@ fn pids(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
     let mut draft = Draft::new("limits.pids", format!("at most {limit} processes run inside"));
     let told = host.setting("PidsLimit");
     draft.host(format!("{told} by the engine's word"));
-    draft.check(told.as_u64() == Some(limit), || {
-        format!("the engine was asked for {told}")
-    });
+    draft.check(told.as_u64() == Some(limit), || format!("the engine was asked for {told}"));
     match &inside.pids_max {
         Some(seen) => {
             draft.inside(format!("pids.max {seen}"));
@@ -50,9 +46,7 @@ fn pids(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
 
 /// The soft limit in the text of `/proc/PID/limits`.
 fn limit<'a>(text: &'a str, name: &str) -> &'a str {
-    text.lines()
-        .find_map(|line| line.strip_prefix(name)?.split_whitespace().next())
-        .unwrap_or("missing")
+    text.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()).unwrap_or("missing")
 }
 
 fn ulimits(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
@@ -62,17 +56,11 @@ fn ulimits(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
     )
     .hint("an engine without CAP_SYS_RESOURCE (rootless, or in a container) cannot raise `memlock`: `memlock: engine` in sandbox.local.yaml");
     let asked = host.setting("Ulimits").as_array().into_iter().flatten();
-    let memlock_asked = asked
-        .clone()
-        .any(|limit| limit["Name"] == "memlock" && limit["Soft"] == -1);
+    let memlock_asked = asked.clone().any(|limit| limit["Name"] == "memlock" && limit["Soft"] == -1);
     let names: Vec<&str> = asked.filter_map(|limit| limit["Name"].as_str()).collect();
     draft.host(format!("asked for: {}", some(&names)));
     let mut views = vec![("inside", inside.limits.as_str())];
-    views.extend(
-        draft
-            .process(host)
-            .map(|process| ("seen from the host", process.limits.as_str())),
-    );
+    views.extend(draft.process(host).map(|process| ("seen from the host", process.limits.as_str())));
     for (who, text) in views {
         let (stack, memlock) = (limit(text, "Max stack size"), limit(text, "Max locked memory"));
         let seen = format!("stack {stack}, memlock {memlock}");
@@ -84,9 +72,7 @@ fn ulimits(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
         draft.check(stack == STACK, || format!("{who}: the stack is {stack}, not {STACK}"));
         // Only the GPU's libraries lock memory: without a GPU it is enough that the engine gives what it was asked for.
         let needed = memlock_asked || (promise.gpus != Gpus::None && promise.memlock == Memlock::Unlimited);
-        draft.check(!needed || memlock == "unlimited", || {
-            format!("{who}: locked memory is {memlock}, not unlimited")
-        });
+        draft.check(!needed || memlock == "unlimited", || format!("{who}: locked memory is {memlock}, not unlimited"));
     }
     draft.done()
 }
@@ -125,13 +111,7 @@ mod tests {
 
     #[test]
     fn each_limit_breaks_its_claim() {
-        breaks(
-            "limits.shm",
-            vec![
-                setting("ShmSize", json!(67108864)),
-                Box::new(|_, inside, _| inside.shm = Some(1)),
-            ],
-        );
+        breaks("limits.shm", vec![setting("ShmSize", json!(67108864)), Box::new(|_, inside, _| inside.shm = Some(1))]);
         breaks(
             "limits.pids",
             vec![
@@ -176,10 +156,7 @@ mod tests {
         promise.memlock = Memlock::Engine;
         assert_eq!(ulimits(&promise, &inside, &host).why, None);
         host.inspect["HostConfig"]["Ulimits"] = json!([{"Name": "memlock", "Soft": -1, "Hard": -1}]);
-        assert!(
-            ulimits(&promise, &inside, &host).why.is_some(),
-            "it was asked for, and is not there"
-        );
+        assert!(ulimits(&promise, &inside, &host).why.is_some(), "it was asked for, and is not there");
     }
 
     #[test]

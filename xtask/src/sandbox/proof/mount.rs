@@ -22,14 +22,11 @@ pub(super) fn source(id: &str, mount: &Mount, inside: &Inside, host: &HostWitnes
         (_, Some(Err(err))) => draft.broken(format!("the host cannot look at it: {err}")),
         _ => draft.broken("a witness did not look at it"),
     }
-    let places: Vec<_> = tables(&mut draft, inside, host)
-        .into_iter()
-        .map(|(_, table)| table.at(target).map(MountLine::place))
-        .collect();
-    draft.check(
-        places.iter().all(|place| place.is_some() && place == &places[0]),
-        || "the witnesses do not see the same mount there".into(),
-    );
+    let places: Vec<_> =
+        tables(&mut draft, inside, host).into_iter().map(|(_, table)| table.at(target).map(MountLine::place)).collect();
+    draft.check(places.iter().all(|place| place.is_some() && place == &places[0]), || {
+        "the witnesses do not see the same mount there".into()
+    });
     if let Some(Some(place)) = places.first() {
         draft.inside(format!("mounted from {place}"));
     }
@@ -41,32 +38,22 @@ pub(super) fn source(id: &str, mount: &Mount, inside: &Inside, host: &HostWitnes
 
 pub(super) fn private(id: &str, mount: &Mount, inside: &Inside, host: &HostWitness) -> Claim {
     let target = clean(&mount.target);
-    let mut draft = Draft::new(
-        format!("{id}.private"),
-        format!("nothing that is mounted later on the host appears in `{target}`"),
-    );
+    let mut draft =
+        Draft::new(format!("{id}.private"), format!("nothing that is mounted later on the host appears in `{target}`"));
     for (who, table) in tables(&mut draft, inside, host) {
         let below = table.below(target).into_iter().chain(table.at(target));
         let tied: Vec<String> = below
             .filter(|line| line.propagates())
             .map(|line| format!("{} ({})", line.point, line.tags.join(" ")))
             .collect();
-        draft.check(tied.is_empty(), || {
-            format!("{who}: mounts propagate at {}", some(&tied))
-        });
+        draft.check(tied.is_empty(), || format!("{who}: mounts propagate at {}", some(&tied)));
         let text = format!("mounts that propagate: {}", some(&tied));
-        if who == "inside" {
-            draft.inside(text)
-        } else {
-            draft.host(text)
-        }
+        if who == "inside" { draft.inside(text) } else { draft.host(text) }
     }
     let told = host.inspect["Mounts"].as_array().into_iter().flatten();
     for seen in told.filter(|seen| seen["Destination"].as_str().map(clean) == Some(target)) {
         let mode = seen["Propagation"].as_str().unwrap_or_default();
-        draft.check(matches!(mode, "rprivate" | "private" | ""), || {
-            format!("the engine's propagation is `{mode}`")
-        });
+        draft.check(matches!(mode, "rprivate" | "private" | ""), || format!("the engine's propagation is `{mode}`"));
     }
     draft.done()
 }
@@ -81,45 +68,23 @@ pub(super) fn read_only(id: &str, mount: &Mount, promise: &Promise, inside: &Ins
     for (who, table) in tables(&mut draft, inside, host) {
         let lines = lines(table, mount, promise);
         draft.check(!lines.is_empty(), || format!("{who}: nothing is mounted there"));
-        let open: Vec<&str> = lines
-            .iter()
-            .filter(|line| !line.read_only())
-            .map(|line| line.point.as_str())
-            .collect();
-        draft.check(open.is_empty(), || {
-            format!("{who}: mounted for writing: {}", some(&open))
-        });
-        let text = format!(
-            "{} mounts with `ro`, for writing: {}",
-            lines.len() - open.len(),
-            some(&open)
-        );
-        if who == "inside" {
-            draft.inside(text)
-        } else {
-            draft.host(text)
-        }
+        let open: Vec<&str> = lines.iter().filter(|line| !line.read_only()).map(|line| line.point.as_str()).collect();
+        draft.check(open.is_empty(), || format!("{who}: mounted for writing: {}", some(&open)));
+        let text = format!("{} mounts with `ro`, for writing: {}", lines.len() - open.len(), some(&open));
+        if who == "inside" { draft.inside(text) } else { draft.host(text) }
     }
     let Some(seen) = inside.target(&mount.target) else {
         draft.broken("the probe did not try to write there");
         return draft.done();
     };
-    let other = |path: &str| {
-        promise
-            .mounts
-            .iter()
-            .any(|other| clean(&other.target) == path && other != mount)
-    };
+    let other = |path: &str| promise.mounts.iter().any(|other| clean(&other.target) == path && other != mount);
     let submounts: Vec<&InsideMount> = seen.submounts.iter().filter(|sub| !other(&sub.path)).collect();
     for place in std::iter::once(seen).chain(submounts.iter().copied()) {
         attempts(&mut draft, place);
     }
     let known = lines(&inside.mounts, mount, promise).len();
     if known > submounts.len() + 1 {
-        draft.unseen(format!(
-            "writing was tried at {} of {known} mounts",
-            submounts.len() + 1
-        ));
+        draft.unseen(format!("writing was tried at {} of {known} mounts", submounts.len() + 1));
     }
     draft.done()
 }
@@ -127,21 +92,12 @@ pub(super) fn read_only(id: &str, mount: &Mount, promise: &Promise, inside: &Ins
 /// What the probe's attempts say of one place. Only `EROFS` says that the mount refuses: a permission that is missing
 /// today proves nothing.
 fn attempts(draft: &mut Draft, place: &InsideMount) {
-    let (create, touch) = (
-        place.create.as_deref().unwrap_or("not tried"),
-        place.touch.as_deref().unwrap_or("not tried"),
-    );
+    let (create, touch) =
+        (place.create.as_deref().unwrap_or("not tried"), place.touch.as_deref().unwrap_or("not tried"));
     draft.inside(format!("{}: new file {create}, times {touch}", place.path));
     let written = create.starts_with("written") || touch.starts_with("written");
-    draft.check(!written, || {
-        format!(
-            "inside: `{}` was written (new file: {create}, times: {touch})",
-            place.path
-        )
-    });
-    draft.check(place.st_rdonly != Some(false), || {
-        format!("inside: statvfs of `{}` lacks ST_RDONLY", place.path)
-    });
+    draft.check(!written, || format!("inside: `{}` was written (new file: {create}, times: {touch})", place.path));
+    draft.check(place.st_rdonly != Some(false), || format!("inside: statvfs of `{}` lacks ST_RDONLY", place.path));
     if place.st_rdonly.is_none() {
         draft.unseen(format!("statvfs of `{}` did not answer", place.path));
     }
@@ -155,10 +111,8 @@ fn attempts(draft: &mut Draft, place: &InsideMount) {
 
 pub(super) fn writable(id: &str, mount: &Mount, inside: &Inside, host: &HostWitness) -> Claim {
     let target = clean(&mount.target);
-    let mut draft = Draft::new(format!("{id}.writable"), format!("the user can write to `{target}`")).hint(format!(
-        "it must belong to you on the host: `{}`",
-        mount.source.display()
-    ));
+    let mut draft = Draft::new(format!("{id}.writable"), format!("the user can write to `{target}`"))
+        .hint(format!("it must belong to you on the host: `{}`", mount.source.display()));
     for (who, table) in tables(&mut draft, inside, host) {
         draft.check(table.at(target).is_some_and(|line| !line.read_only()), || {
             format!("{who}: it is not mounted for writing")
@@ -188,42 +142,22 @@ mod tests {
             vec![
                 Box::new(|_, inside, _| inside.targets[1].id.as_mut().unwrap().ino += 1),
                 Box::new(|_, inside, _| inside.targets[1].id = Err("ENOENT".into())),
-                on_tables(
-                    "host",
-                    |line| line.point == "/datasets/ssv2",
-                    |line| line.root = "/other".into(),
-                ),
+                on_tables("host", |line| line.point == "/datasets/ssv2", |line| line.root = "/other".into()),
             ],
         );
         breaks(
             "dataset.ssv2.private",
             vec![
-                on_tables(
-                    "both",
-                    |line| line.point == "/datasets/ssv2",
-                    |line| line.tags = vec!["master:3".into()],
-                ),
-                on_tables(
-                    "host",
-                    |line| line.point == "/datasets/ssv2",
-                    |line| line.tags = vec!["shared:3".into()],
-                ),
+                on_tables("both", |line| line.point == "/datasets/ssv2", |line| line.tags = vec!["master:3".into()]),
+                on_tables("host", |line| line.point == "/datasets/ssv2", |line| line.tags = vec!["shared:3".into()]),
                 told("Propagation", json!("rslave")),
             ],
         );
         breaks(
             "dataset.ssv2.read-only",
             vec![
-                on_tables(
-                    "inside",
-                    |line| line.point == "/datasets/ssv2",
-                    |line| line.options = vec!["rw".into()],
-                ),
-                on_tables(
-                    "host",
-                    |line| line.point == "/datasets/ssv2",
-                    |line| line.options = vec!["rw".into()],
-                ),
+                on_tables("inside", |line| line.point == "/datasets/ssv2", |line| line.options = vec!["rw".into()]),
+                on_tables("host", |line| line.point == "/datasets/ssv2", |line| line.options = vec!["rw".into()]),
                 add_line("900 98 0:50 / /datasets/ssv2/sub rw - tmpfs tmpfs rw", "host"),
                 add_line("900 98 0:50 / /datasets/ssv2/sub rw - tmpfs tmpfs rw", "inside"),
                 Box::new(|_, inside, _| inside.targets[1].st_rdonly = Some(false)),
@@ -235,11 +169,7 @@ mod tests {
             "codex-home.writable",
             vec![
                 Box::new(|_, inside, _| inside.targets[2].access = false),
-                on_tables(
-                    "both",
-                    |line| line.point == "/home/codex/.codex",
-                    |line| line.options = vec!["ro".into()],
-                ),
+                on_tables("both", |line| line.point == "/home/codex/.codex", |line| line.options = vec!["ro".into()]),
             ],
         );
     }
@@ -250,11 +180,7 @@ mod tests {
         inside.targets[1].create = Some("EACCES".into());
         let verdict = |inside: &Inside| {
             let claims = judge(&promise, inside, &host);
-            claims
-                .iter()
-                .find(|claim| claim.id == "dataset.ssv2.read-only")
-                .unwrap()
-                .verdict
+            claims.iter().find(|claim| claim.id == "dataset.ssv2.read-only").unwrap().verdict
         };
         assert_eq!(verdict(&inside), Verdict::Held, "the times were refused by the mount");
         inside.targets[1].touch = Some("EPERM".into());

@@ -62,11 +62,7 @@ pub(super) fn tables<'a>(
     host: &'a HostWitness,
 ) -> Vec<(&'static str, &'a MountTable)> {
     let mut tables = vec![("inside", &inside.mounts)];
-    tables.extend(
-        draft
-            .process(host)
-            .map(|process| ("seen from the host", &process.mounts)),
-    );
+    tables.extend(draft.process(host).map(|process| ("seen from the host", &process.mounts)));
     tables
 }
 
@@ -80,21 +76,14 @@ pub(super) fn lines<'a>(table: &'a MountTable, mount: &Mount, promise: &Promise)
             .map(|other| clean(&other.target))
             .any(|other| other != target && within(other, target) && within(&line.point, other))
     };
-    table
-        .at(target)
-        .into_iter()
-        .chain(table.below(target).into_iter().filter(|line| !other(line)))
-        .collect()
+    table.at(target).into_iter().chain(table.below(target).into_iter().filter(|line| !other(line))).collect()
 }
 
 // -- which mounts there are ------------------------------------------------------------------------------------------
 
 fn only_promised(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
-    let mut draft = Draft::new(
-        "container.mounts",
-        "the promised mounts are there, and nothing else of the host is",
-    )
-    .hint("start it anew: `cargo xtask down`, then `cargo xtask sandbox`");
+    let mut draft = Draft::new("container.mounts", "the promised mounts are there, and nothing else of the host is")
+        .hint("start it anew: `cargo xtask down`, then `cargo xtask sandbox`");
     let told: Vec<&Value> = host.inspect["Mounts"].as_array().into_iter().flatten().collect();
     engines_word(&mut draft, promise, &told);
     let tmpfs = tmpfs_targets(host, &told);
@@ -102,31 +91,21 @@ fn only_promised(promise: &Promise, inside: &Inside, host: &HostWitness) -> Clai
     for (who, table) in &seen {
         for mount in &promise.mounts {
             let target = clean(&mount.target);
-            draft.check(table.at(target).is_some(), || {
-                format!("{who}: nothing is mounted at `{target}`")
-            });
+            draft.check(table.at(target).is_some(), || format!("{who}: nothing is mounted at `{target}`"));
         }
         for line in &table.lines {
-            let promised = promise
-                .mounts
-                .iter()
-                .any(|mount| within(&line.point, clean(&mount.target)));
+            let promised = promise.mounts.iter().any(|mount| within(&line.point, clean(&mount.target)));
             let expected = promised
                 || engines_own(line, host.id())
                 || (line.fstype == "tmpfs" && line.root == "/" && tmpfs.contains(&line.point))
                 || (promise.gpus != Gpus::None && gpu_driver(line));
             draft.check(expected, || {
-                format!(
-                    "{who}: `{}` of device {} is mounted at `{}`",
-                    line.root, line.device, line.point
-                )
+                format!("{who}: `{}` of device {} is mounted at `{}`", line.root, line.device, line.point)
             });
         }
     }
     if let [(_, one), (_, other)] = seen.as_slice() {
-        draft.check(shape(one) == shape(other), || {
-            "the two witnesses see different mounts".into()
-        });
+        draft.check(shape(one) == shape(other), || "the two witnesses see different mounts".into());
         draft.host(format!("{} mounts in the kernel's table", other.lines.len()));
     }
     draft.inside(format!("{} mounts in the kernel's table", inside.mounts.lines.len()));
@@ -138,19 +117,12 @@ fn engines_word(draft: &mut Draft, promise: &Promise, told: &[&Value]) {
     for mount in &promise.mounts {
         let target = clean(&mount.target);
         let source = mount.source.display().to_string();
-        let Some(seen) = told
-            .iter()
-            .find(|seen| seen["Destination"].as_str().map(clean) == Some(target))
-        else {
+        let Some(seen) = told.iter().find(|seen| seen["Destination"].as_str().map(clean) == Some(target)) else {
             draft.broken(format!("the engine has no mount at `{target}`"));
             continue;
         };
         let from = seen["Source"].as_str().unwrap_or_default();
-        let kind = if matches!(mount.role, Role::Cache(_)) {
-            "volume"
-        } else {
-            "bind"
-        };
+        let kind = if matches!(mount.role, Role::Cache(_)) { "volume" } else { "bind" };
         draft.check(seen["Type"] == kind && clean(from) == clean(&source), || {
             format!(
                 "the engine mounts the {} `{from}` at `{target}`, not `{source}`",
@@ -166,25 +138,14 @@ fn engines_word(draft: &mut Draft, promise: &Promise, told: &[&Value]) {
         let promised = promise.mounts.iter().any(|mount| clean(&mount.target) == clean(target));
         draft.check(promised, || {
             let kind = seen["Type"].as_str().unwrap_or("?");
-            format!(
-                "the engine has a {kind} mount of {} at `{target}` that was not promised",
-                seen["Source"]
-            )
+            format!("the engine has a {kind} mount of {} at `{target}` that was not promised", seen["Source"])
         });
     }
 }
 
 fn tmpfs_targets(host: &HostWitness, told: &[&Value]) -> Vec<String> {
-    let asked = host
-        .setting("Tmpfs")
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(target, _)| target.as_str());
-    let mounted = told
-        .iter()
-        .filter(|seen| seen["Type"] == "tmpfs")
-        .filter_map(|seen| seen["Destination"].as_str());
+    let asked = host.setting("Tmpfs").as_object().into_iter().flatten().map(|(target, _)| target.as_str());
+    let mounted = told.iter().filter(|seen| seen["Type"] == "tmpfs").filter_map(|seen| seen["Destination"].as_str());
     asked.chain(mounted).map(|target| clean(target).to_owned()).collect()
 }
 
@@ -193,14 +154,7 @@ fn shape(table: &MountTable) -> Vec<(&str, &str, &str, bool)> {
     let mut shape: Vec<_> = table
         .lines
         .iter()
-        .map(|line| {
-            (
-                line.point.as_str(),
-                line.device.as_str(),
-                line.root.as_str(),
-                line.read_only(),
-            )
-        })
+        .map(|line| (line.point.as_str(), line.device.as_str(), line.root.as_str(), line.read_only()))
         .collect();
     shape.sort_unstable();
     shape
@@ -240,9 +194,7 @@ fn engines_own(line: &MountLine, id: &str) -> bool {
 /// are the only ones that can be written.
 fn gpu_driver(line: &MountLine) -> bool {
     let name = line.point.rsplit('/').next().unwrap_or_default();
-    let library = [
-        "libcuda", "libnv", "libGL", "libEGL", "libGLES", "libvdpau", "gsp_", "nvoptix", "nv-",
-    ];
+    let library = ["libcuda", "libnv", "libGL", "libEGL", "libGLES", "libvdpau", "gsp_", "nvoptix", "nv-"];
     let named = line.point.contains("nvidia") || library.iter().any(|prefix| name.starts_with(prefix));
     let socket = line.root.ends_with("/socket") || line.root.ends_with("/control");
     let node = within(&line.point, "/dev") && line.fstype == "devtmpfs" && (named || name == "dxg");
@@ -271,10 +223,7 @@ mod tests {
                 add_line("900 80 254:0 /etc /hostetc ro - ext4 d rw", "both"),
                 add_line("900 80 0:20 / /run rw - tmpfs tmpfs rw", "both"),
                 add_line("900 80 254:0 /etc/hosts /etc/hosts rw - ext4 d rw", "both"),
-                add_line(
-                    "900 80 254:0 /x/libcuda.so /usr/lib/libcuda.so.1 ro - ext4 d rw",
-                    "both",
-                ),
+                add_line("900 80 254:0 /x/libcuda.so /usr/lib/libcuda.so.1 ro - ext4 d rw", "both"),
                 add_line("900 80 0:5 /null /dev/sda rw - devtmpfs d rw", "both"),
                 add_line("900 80 254:0 /ws/sub /workspace/sub rw - ext4 d rw", "host"),
                 Box::new(|promise, _, _| _ = promise.mounts.pop()),

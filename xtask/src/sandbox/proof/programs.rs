@@ -37,13 +37,8 @@ const WATCHED: &[&str] = &[
 ];
 
 /// Folders that are looked into, by the start of their path; of the others only the entry itself counts.
-const OPENED: &[&str] = &[
-    "lib64",
-    "usr/lib64",
-    "usr/lib/python3",
-    "usr/lib/x86_64-linux-gnu",
-    "usr/lib/aarch64-linux-gnu",
-];
+const OPENED: &[&str] =
+    &["lib64", "usr/lib64", "usr/lib/python3", "usr/lib/x86_64-linux-gnu", "usr/lib/aarch64-linux-gnu"];
 
 /// Folders within those that are looked into too: the packages that the probe's interpreter loads, and where the loader
 /// looks for libraries first. Of the others only the name counts: a folder that was not there is seen, for it could

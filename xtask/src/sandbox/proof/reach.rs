@@ -31,9 +31,7 @@ fn no_socket(inside: &Inside, host: &HostWitness) -> Claim {
     let mut draft = Draft::new("engine.no-socket", "no container engine can be spoken to from inside")
         .hint("who speaks to the engine is root on the host: take the socket's mount away");
     draft.inside(format!("sockets: {}", some(&inside.sockets)));
-    draft.check(inside.sockets.is_empty(), || {
-        format!("inside: {} is there", some(&inside.sockets))
-    });
+    draft.check(inside.sockets.is_empty(), || format!("inside: {} is there", some(&inside.sockets)));
     let named = |path: &str| SOCKETS.contains(&path.rsplit('/').next().unwrap_or_default());
     for (who, table) in tables(&mut draft, inside, host) {
         let seen: Vec<&str> = table
@@ -42,18 +40,13 @@ fn no_socket(inside: &Inside, host: &HostWitness) -> Claim {
             .filter(|line| named(&line.root) || named(&line.point))
             .map(|line| line.point.as_str())
             .collect();
-        draft.check(seen.is_empty(), || {
-            format!("{who}: an engine's socket is mounted at {}", some(&seen))
-        });
+        draft.check(seen.is_empty(), || format!("{who}: an engine's socket is mounted at {}", some(&seen)));
         if who != "inside" {
             draft.host(format!("mounted sockets: {}", some(&seen)));
         }
     }
     let told = host.inspect["Mounts"].as_array().into_iter().flatten();
-    for source in told
-        .filter_map(|seen| seen["Source"].as_str())
-        .filter(|source| named(source))
-    {
+    for source in told.filter_map(|seen| seen["Source"].as_str()).filter(|source| named(source)) {
         draft.broken(format!("the engine mounts `{source}`"));
     }
     draft.done()
@@ -75,10 +68,7 @@ fn out_of_reach(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim
                 && !allowed(mount, &source, &dir)
                 && !covered(mount, &source, &dir, &inside.mounts)
             {
-                draft.broken(format!(
-                    "`{source}`, mounted at `{}`, shows `{dir}`",
-                    clean(&mount.target)
-                ));
+                draft.broken(format!("`{source}`, mounted at `{}`, shows `{dir}`", clean(&mount.target)));
             }
         }
     }
@@ -92,15 +82,9 @@ fn out_of_reach(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim
                 }
             }
         }
-        draft.check(shown.is_empty(), || {
-            format!("{who}: shown for writing: {}", some(&shown))
-        });
+        draft.check(shown.is_empty(), || format!("{who}: shown for writing: {}", some(&shown)));
         let text = format!("shown for writing: {}", some(&shown));
-        if who == "inside" {
-            draft.inside(text)
-        } else {
-            draft.host(text)
-        }
+        if who == "inside" { draft.inside(text) } else { draft.host(text) }
     }
     draft.done()
 }
@@ -126,9 +110,7 @@ fn covered(mount: &Mount, source: &str, dir: &str, table: &MountTable) -> bool {
 
 fn hidden(point: &str, inner: &str, table: &MountTable) -> bool {
     let path = format!("{}/{inner}", point.trim_end_matches('/'));
-    table
-        .covering(&path)
-        .is_some_and(|line| line.point != point && within(&line.point, point))
+    table.covering(&path).is_some_and(|line| line.point != point && within(&line.point, point))
 }
 
 /// The same exceptions, by place.
@@ -144,18 +126,13 @@ fn excused(line: &MountLine, place: &Place, dir: &Path, promise: &Promise, table
 
 fn airlock(git: &Mount, inside: &Inside, host: &HostWitness) -> Claim {
     let target = clean(&git.target);
-    let mut draft = Draft::new(
-        "git.airlock",
-        format!("`{target}` is the sandbox's own, not the host's git directory"),
-    );
+    let mut draft = Draft::new("git.airlock", format!("`{target}` is the sandbox's own, not the host's git directory"));
     for (who, table) in tables(&mut draft, inside, host) {
         let line = table.at(target);
         draft.check(line.is_some(), || format!("{who}: nothing is mounted at `{target}`"));
         let real = host.real_git.as_ref().and_then(|(_, place)| place.as_ref());
         if let (Some(line), Some(real)) = (line, real) {
-            draft.check(!line.place().touches(real), || {
-                format!("{who}: it is the host's own, {real}")
-            });
+            draft.check(!line.place().touches(real), || format!("{who}: it is the host's own, {real}"));
         }
     }
     let seen = inside.target(&git.target).and_then(|seen| seen.id.as_ref().ok());
@@ -204,16 +181,8 @@ mod tests {
                 Box::new(|promise, _, _| promise.out_of_reach.push("/".into())),
                 // The Codex home may lie in the state folder; it may not be the folder itself.
                 Box::new(|promise, _, _| promise.out_of_reach.push("/state/home".into())),
-                on_tables(
-                    "both",
-                    |line| line.point == "/workspace",
-                    |line| line.root = "/repo".into(),
-                ),
-                on_tables(
-                    "inside",
-                    |line| line.point == "/workspace",
-                    |line| line.root = "/repo/xtask".into(),
-                ),
+                on_tables("both", |line| line.point == "/workspace", |line| line.root = "/repo".into()),
+                on_tables("inside", |line| line.point == "/workspace", |line| line.root = "/repo/xtask".into()),
                 on_tables("host", |line| line.point == "/workspace", |line| line.root = "/".into()),
                 add_line("900 80 254:0 /state /mnt rw - ext4 d rw", "both"),
             ],
@@ -221,16 +190,8 @@ mod tests {
         breaks(
             "git.airlock",
             vec![
-                on_tables(
-                    "both",
-                    |line| line.point == "/workspace/.git",
-                    |line| line.point = "/workspace/x".into(),
-                ),
-                on_tables(
-                    "host",
-                    |line| line.point == "/workspace/.git",
-                    |line| line.root = "/ws/.git".into(),
-                ),
+                on_tables("both", |line| line.point == "/workspace/.git", |line| line.point = "/workspace/x".into()),
+                on_tables("host", |line| line.point == "/workspace/.git", |line| line.root = "/ws/.git".into()),
                 Box::new(|_, inside, _| inside.targets[3].id = Ok(FileId { dev: 1, ino: 66 })),
                 Box::new(|_, inside, _| inside.targets[3].id = Err("ENOENT".into())),
             ],

@@ -33,9 +33,7 @@ pub(super) fn source(
     match inside.target(&mount.target) {
         Some(seen) => {
             draft.inside(seen.owner.map_or("no owner".into(), |owner| format!("owner {owner}")));
-            draft.check(seen.owner == Some(u64::from(promise.uid)), || {
-                "inside: it does not belong to the user".into()
-            });
+            draft.check(seen.owner == Some(u64::from(promise.uid)), || "inside: it does not belong to the user".into());
         }
         None => draft.broken("the probe did not look at it"),
     }
@@ -48,9 +46,7 @@ pub(super) fn source(
             format!("{who}: {seen} is mounted there, and the volume lies at {lies}")
         });
         let below: Vec<&str> = table.below(target).iter().map(|line| line.point.as_str()).collect();
-        draft.check(below.is_empty(), || {
-            format!("{who}: something else is mounted at {}", some(&below))
-        });
+        draft.check(below.is_empty(), || format!("{who}: something else is mounted at {}", some(&below)));
     }
     draft.host(format!("lies at {lies}"));
     draft.check(host.own_mounts.at(&source).is_none(), || {
@@ -64,10 +60,7 @@ fn engines_word(draft: &mut Draft, target: &str, volume: &str, host: &HostWitnes
     let mut told = told.filter(|seen| seen["Destination"].as_str().map(clean) == Some(target));
     let seen = told.next().unwrap_or(&Value::Null);
     draft.check(seen["Name"] == volume && seen["Driver"] == "local", || {
-        format!(
-            "the engine has the volume {} of the driver {} there",
-            seen["Name"], seen["Driver"]
-        )
+        format!("the engine has the volume {} of the driver {} there", seen["Name"], seen["Driver"])
     });
 }
 
@@ -96,16 +89,8 @@ mod tests {
                 Box::new(|_, inside, _| inside.targets[5].owner = None),
                 Box::new(|_, inside, _| _ = inside.targets.pop()),
                 Box::new(|_, _, host| host.sources.get_mut(TARGET).unwrap().place = None),
-                on_tables(
-                    "both",
-                    |line| line.point == TARGET,
-                    |line| line.root = "/home/me".into(),
-                ),
-                on_tables(
-                    "inside",
-                    |line| line.point == TARGET,
-                    |line| line.root = "/home/me".into(),
-                ),
+                on_tables("both", |line| line.point == TARGET, |line| line.root = "/home/me".into()),
+                on_tables("inside", |line| line.point == TARGET, |line| line.root = "/home/me".into()),
                 on_tables("host", |line| line.point == TARGET, |line| line.device = "254:1".into()),
                 add_line("900 104 254:0 /home/me /home/codex/.cache/pip/x rw - ext4 d rw", "both"),
                 add_line("900 104 254:0 /home/me /home/codex/.cache/pip/x ro - ext4 d rw", "host"),
@@ -118,16 +103,10 @@ mod tests {
                 told("Type", json!("bind")),
                 told("Source", json!("/home/me")),
                 told("RW", json!(false)),
-                add_line(
-                    "900 80 254:0 /docker/volumes/x/_data /home/codex/.cache/x rw - ext4 d rw",
-                    "both",
-                ),
+                add_line("900 80 254:0 /docker/volumes/x/_data /home/codex/.cache/x rw - ext4 d rw", "both"),
             ],
         );
-        breaks(
-            "cache.pip.writable",
-            vec![Box::new(|_, inside, _| inside.targets[5].access = false)],
-        );
+        breaks("cache.pip.writable", vec![Box::new(|_, inside, _| inside.targets[5].access = false)]);
     }
 
     #[test]
@@ -141,11 +120,7 @@ mod tests {
     fn a_cache_that_shows_a_data_set_is_an_alias_of_it() {
         breaks(
             "dataset.ssv2.no-alias",
-            vec![on_tables(
-                "both",
-                |line| line.point == TARGET,
-                |line| line.root = "/data/clips".into(),
-            )],
+            vec![on_tables("both", |line| line.point == TARGET, |line| line.root = "/data/clips".into())],
         );
     }
 

@@ -70,11 +70,7 @@ pub struct CodexFile {
 impl std::fmt::Display for CodexFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (seconds, nanoseconds) = self.changed;
-        write!(
-            f,
-            "{}, {} bytes, changed {seconds}.{nanoseconds:09}",
-            self.id, self.size
-        )
+        write!(f, "{}, {} bytes, changed {seconds}.{nanoseconds:09}", self.id, self.size)
     }
 }
 
@@ -111,16 +107,9 @@ impl HostWitness {
             .map_err(|err| err.to_string())
             .and_then(|bytes| MountTable::parse(&String::from_utf8_lossy(&bytes)))
             .map_err(failed)?;
-        let sources = promise
-            .mounts
-            .iter()
-            .map(|mount| (mount.target.clone(), source_facts(mount, &own_mounts)))
-            .collect();
-        let out_of_reach = promise
-            .out_of_reach
-            .iter()
-            .map(|dir| (dir.clone(), place_of(dir, &own_mounts)))
-            .collect();
+        let sources =
+            promise.mounts.iter().map(|mount| (mount.target.clone(), source_facts(mount, &own_mounts))).collect();
+        let out_of_reach = promise.out_of_reach.iter().map(|dir| (dir.clone(), place_of(dir, &own_mounts))).collect();
         Ok(HostWitness {
             process: process_facts(&inspect),
             sources,
@@ -189,9 +178,7 @@ fn process_facts(inspect: &Value) -> Result<ProcessFacts, String> {
     let mounts = read("mountinfo")?;
     // Elsewhere (a remote engine, one in a virtual machine) the same number names another process or none.
     if id.is_empty() || !(mounts.contains(id) || read("cgroup").is_ok_and(|text| text.contains(id))) {
-        return Err(format!(
-            "process {pid} of this host is not the container's: the engine runs elsewhere"
-        ));
+        return Err(format!("process {pid} of this host is not the container's: the engine runs elsewhere"));
     }
     let namespaces = namespaces(&format!("/proc/{pid}/ns"));
     if namespaces.is_empty() {
@@ -210,19 +197,12 @@ fn namespaces(dir: &str) -> BTreeMap<String, String> {
         let link = fs::read_link(Path::new(dir).join(name)).ok()?;
         Some((name.to_owned(), link.to_string_lossy().into_owned()))
     };
-    NAMESPACES
-        .iter()
-        .chain(&["user", "cgroup"])
-        .filter_map(|name| link(name))
-        .collect()
+    NAMESPACES.iter().chain(&["user", "cgroup"]).filter_map(|name| link(name)).collect()
 }
 
 fn file_id(path: &Path) -> Result<FileId, String> {
     let meta = fs::metadata(path).map_err(|err| format!("`{}`: {err}", path.display()))?;
-    Ok(FileId {
-        dev: meta.dev(),
-        ino: meta.ino(),
-    })
+    Ok(FileId { dev: meta.dev(), ino: meta.ino() })
 }
 
 fn place_of(path: &Path, mounts: &MountTable) -> Option<Place> {
@@ -247,10 +227,7 @@ pub fn codex_file(promise: &Promise) -> Option<CodexFile> {
     let package = promise.mounts.iter().find(|mount| mount.role == Role::CodexPackage)?;
     let meta = fs::metadata(package.source.join("bin/codex")).ok()?;
     Some(CodexFile {
-        id: FileId {
-            dev: meta.dev(),
-            ino: meta.ino(),
-        },
+        id: FileId { dev: meta.dev(), ino: meta.ino() },
         size: meta.size(),
         changed: (meta.ctime(), meta.ctime_nsec()),
     })

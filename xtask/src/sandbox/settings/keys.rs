@@ -87,12 +87,7 @@ pub const KEYS: &[Key] = &[
         meaning: "The network: open, or none (loopback only).",
         default: "open",
     },
-    Key {
-        name: "codex",
-        kind: Kind::Path,
-        meaning: "The host's Codex. Without it: codex on PATH.",
-        default: "",
-    },
+    Key { name: "codex", kind: Kind::Path, meaning: "The host's Codex. Without it: codex on PATH.", default: "" },
     Key {
         name: "codex_home",
         kind: Kind::OneOf(&["mirror", "shared", "none"]),
@@ -106,12 +101,7 @@ pub const KEYS: &[Key] = &[
         meaning: "The size of /dev/shm, for data loaders. A limit, not a reservation.",
         default: "32gb",
     },
-    Key {
-        name: "pids_limit",
-        kind: Kind::Count,
-        meaning: "The most processes.",
-        default: "8192",
-    },
+    Key { name: "pids_limit", kind: Kind::Count, meaning: "The most processes.", default: "8192" },
     Key {
         name: "memlock",
         kind: Kind::OneOf(&["unlimited", "engine"]),

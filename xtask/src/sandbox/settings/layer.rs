@@ -38,11 +38,7 @@ pub fn parse(name: &str, base_dir: &Path, text: &str) -> Result<Layer> {
         }
         _ => return Err(usage(format!("`{name}` is not a mapping of settings")).into()),
     }
-    Ok(Layer {
-        name: name.to_owned(),
-        base_dir: base_dir.to_path_buf(),
-        values,
-    })
+    Ok(Layer { name: name.to_owned(), base_dir: base_dir.to_path_buf(), values })
 }
 
 /// The text of a plain value.
@@ -70,25 +66,12 @@ pub fn with_dataset(text: &str, name: &str, dir: &Path) -> Result<String> {
         Some(at) => {
             let declared = |line: &&str| line.trim_end() == format!("  {name}:");
             let rest = lines[at + 1..].iter().filter(|line| !declared(line)).copied();
-            lines[..=at]
-                .iter()
-                .copied()
-                .chain([entry.as_str()])
-                .chain(rest)
-                .collect::<Vec<_>>()
-                .join("\n")
+            lines[..=at].iter().copied().chain([entry.as_str()]).chain(rest).collect::<Vec<_>>().join("\n")
         }
-        None => format!("{}\ndatasets:\n{entry}", text.trim_end())
-            .trim_start()
-            .to_owned(),
+        None => format!("{}\ndatasets:\n{entry}", text.trim_end()).trim_start().to_owned(),
     };
     let layer = parse(LOCAL_FILE, Path::new("/"), &new)?;
-    match layer
-        .values
-        .get("datasets")
-        .and_then(|sets| sets.get(name))
-        .and_then(Value::as_str)
-    {
+    match layer.values.get("datasets").and_then(|sets| sets.get(name)).and_then(Value::as_str) {
         Some(read) if Path::new(read) == dir => Ok(format!("{new}\n")),
         _ => Err(usage(format!("cannot add the data set `{name}` to `{LOCAL_FILE}`"))
             .hint("add it by hand under `datasets:`")

@@ -78,15 +78,8 @@ fn without_one(flags: &Flags, layers: &[Layer]) -> Vec<(Flags, Vec<Layer>)> {
         tries.push((flags, layers.to_vec()));
     }
     let cpu = flags.cpu;
-    let plain = Flags {
-        cpu,
-        ..Flags::default()
-    };
-    tries.extend([
-        (flags.clone(), Vec::new()),
-        (plain.clone(), layers.to_vec()),
-        (plain, Vec::new()),
-    ]);
+    let plain = Flags { cpu, ..Flags::default() };
+    tries.extend([(flags.clone(), Vec::new()), (plain.clone(), layers.to_vec()), (plain, Vec::new())]);
     tries
 }
 

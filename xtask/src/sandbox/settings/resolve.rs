@@ -20,20 +20,12 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// A value of the wrong kind, with the file and the key (exit code 2).
 pub fn resolve(cx: &Context, flags: &Flags, files: &[Layer]) -> Result<Settings> {
-    let mut r = Resolver {
-        cx,
-        files,
-        origins: Vec::new(),
-    };
-    let workspace = r
-        .path("workspace", flags.workspace.as_ref())?
-        .unwrap_or_else(|| cx.root.join("workspace"));
+    let mut r = Resolver { cx, files, origins: Vec::new() };
+    let workspace = r.path("workspace", flags.workspace.as_ref())?.unwrap_or_else(|| cx.root.join("workspace"));
     let base = r.text("base", flags.base.as_ref())?;
     let cpu = flags.cpu || base == CPU_BASE;
     if flags.cpu && flags.base.is_some() {
-        return Err(usage("`--cpu` and `--base` exclude each other")
-            .hint("leave one of them out")
-            .into());
+        return Err(usage("`--cpu` and `--base` exclude each other").hint("leave one of them out").into());
     }
     let gpus = parse_gpus(&if cpu && flags.gpus.is_none() {
         r.note("gpus", "none", if flags.cpu { "--cpu" } else { "base: cpu" });
@@ -69,9 +61,7 @@ pub fn resolve(cx: &Context, flags: &Flags, files: &[Layer]) -> Result<Settings>
         network,
         codex,
         codex_home,
-        host_codex_home: cx
-            .var("CODEX_HOME")
-            .map_or_else(|| cx.home.join(".codex"), |dir| cx.absolute(Path::new(dir))),
+        host_codex_home: cx.var("CODEX_HOME").map_or_else(|| cx.home.join(".codex"), |dir| cx.absolute(Path::new(dir))),
         shm_bytes,
         pids_limit,
         memlock,
@@ -89,17 +79,11 @@ struct Resolver<'a> {
 
 impl Resolver<'_> {
     fn note(&mut self, key: &str, value: &str, from: &str) {
-        self.origins.push(Origin {
-            key: key.into(),
-            value: value.into(),
-            from: from.into(),
-        });
+        self.origins.push(Origin { key: key.into(), value: value.into(), from: from.into() });
     }
 
     fn in_files(&self, key: &str) -> Option<(&Layer, &Value)> {
-        self.files
-            .iter()
-            .find_map(|layer| layer.values.get(key).filter(|v| !v.is_null()).map(|v| (layer, v)))
+        self.files.iter().find_map(|layer| layer.values.get(key).filter(|v| !v.is_null()).map(|v| (layer, v)))
     }
 
     /// The value of a setting as it was written, and who said so.
@@ -134,10 +118,9 @@ impl Resolver<'_> {
     fn path(&mut self, key: &str, flag: Option<&PathBuf>) -> Result<Option<PathBuf>> {
         let (path, from) = match (flag, self.in_files(key)) {
             (Some(path), _) => (self.cx.absolute(path), "flag".to_owned()),
-            (None, Some((layer, value))) => (
-                self.file_path(layer, &scalar(&layer.name, key, value)?),
-                layer.name.clone(),
-            ),
+            (None, Some((layer, value))) => {
+                (self.file_path(layer, &scalar(&layer.name, key, value)?), layer.name.clone())
+            }
             (None, None) => return Ok(None),
         };
         self.note(key, &path.to_string_lossy(), &from);
@@ -161,10 +144,7 @@ impl Resolver<'_> {
         let Value::Sequence(items) = value else {
             return Err(usage(format!("`{key}` in `{file}` is not a list of names")).into());
         };
-        let names = items
-            .iter()
-            .map(|item| scalar(&file, key, item))
-            .collect::<Result<Vec<_>>>()?;
+        let names = items.iter().map(|item| scalar(&file, key, item)).collect::<Result<Vec<_>>>()?;
         Ok(Some((names, file)))
     }
 
@@ -173,26 +153,14 @@ impl Resolver<'_> {
         let words = words_of(key);
         let (given, from) = match self.list(key)? {
             Some(said) => said,
-            None => (
-                default_of(key).split(", ").map(str::to_owned).collect(),
-                "default".to_owned(),
-            ),
+            None => (default_of(key).split(", ").map(str::to_owned).collect(), "default".to_owned()),
         };
         if let Some(bad) = given.iter().find(|word| !words.contains(&word.as_str())) {
             return Err(unknown_word(&format!("`{bad}` in `{key}` of `{from}`"), bad, words).into());
         }
         let wanted = words.iter().filter(|word| given.iter().any(|given| given == *word));
         let wanted: Vec<String> = wanted.map(|word| (*word).to_owned()).collect();
-        self.note(
-            key,
-            if wanted.is_empty() {
-                "none".to_owned()
-            } else {
-                wanted.join(", ")
-            }
-            .as_str(),
-            &from,
-        );
+        self.note(key, if wanted.is_empty() { "none".to_owned() } else { wanted.join(", ") }.as_str(), &from);
         Ok(wanted)
     }
 
@@ -201,11 +169,9 @@ impl Resolver<'_> {
             return Ok(Vec::new());
         };
         if let Some(bad) = names.iter().find(|name| !is_variable(name)) {
-            return Err(
-                usage(format!("`{bad}` in `{key}` of `{file}` is not a variable's name"))
-                    .hint("list names only; the values come from your environment")
-                    .into(),
-            );
+            return Err(usage(format!("`{bad}` in `{key}` of `{file}` is not a variable's name"))
+                .hint("list names only; the values come from your environment")
+                .into());
         }
         self.note(key, &names.join(", "), &file);
         Ok(names)
@@ -219,28 +185,20 @@ impl Resolver<'_> {
                 continue;
             };
             let Value::Mapping(mapping) = value else {
-                return Err(usage(format!(
-                    "`datasets` in `{}` is not a mapping of names to directories",
-                    layer.name
-                ))
-                .into());
+                return Err(
+                    usage(format!("`datasets` in `{}` is not a mapping of names to directories", layer.name)).into()
+                );
             };
             for (name, dir) in mapping {
                 let name = scalar(&layer.name, "datasets", name)?;
                 let entry = sources.entry(name).or_insert((None, layer.name.clone()));
                 if !dir.is_null() {
-                    *entry = (
-                        Some(self.file_path(layer, &scalar(&layer.name, "datasets", dir)?)),
-                        layer.name.clone(),
-                    );
+                    *entry = (Some(self.file_path(layer, &scalar(&layer.name, "datasets", dir)?)), layer.name.clone());
                 }
             }
         }
         if let Some(dir) = self.cx.var("SSV2_DIR") {
-            sources.insert(
-                "ssv2".into(),
-                (Some(self.cx.absolute(Path::new(dir))), "SSV2_DIR".into()),
-            );
+            sources.insert("ssv2".into(), (Some(self.cx.absolute(Path::new(dir))), "SSV2_DIR".into()));
         }
         for (i, (name, dir)) in flags.datasets.iter().enumerate() {
             if flags.datasets[..i].iter().any(|(earlier, _)| earlier == name) {
@@ -253,15 +211,11 @@ impl Resolver<'_> {
         sources.entry("ssv2".into()).or_insert((None, "default".into()));
         for (name, (source, from)) in &sources {
             check_name(name)?;
-            let shown = source.as_ref().map_or("(no directory given)".into(), |path| {
-                path.to_string_lossy().into_owned()
-            });
+            let shown =
+                source.as_ref().map_or("(no directory given)".into(), |path| path.to_string_lossy().into_owned());
             self.note(&format!("datasets.{name}"), &shown, from);
         }
-        Ok(sources
-            .into_iter()
-            .map(|(name, (source, _))| Dataset { name, source })
-            .collect())
+        Ok(sources.into_iter().map(|(name, (source, _))| Dataset { name, source }).collect())
     }
 }
 

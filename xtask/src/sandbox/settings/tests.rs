@@ -10,10 +10,7 @@ fn context(env: &[(&str, &str)]) -> Context {
     Context {
         root: "/repo".into(),
         cwd: "/cwd".into(),
-        env: env
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect(),
+        env: env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         state: "/state".into(),
         home: "/home/me".into(),
         ..Context::default()
@@ -21,10 +18,7 @@ fn context(env: &[(&str, &str)]) -> Context {
 }
 
 fn resolved(flags: &Flags, env: &[(&str, &str)], local: &str, project: &str) -> Result<Settings> {
-    let layers = [
-        parse(LOCAL_FILE, Path::new("/repo"), local)?,
-        parse("sandbox.yaml", Path::new("/repo"), project)?,
-    ];
+    let layers = [parse(LOCAL_FILE, Path::new("/repo"), local)?, parse("sandbox.yaml", Path::new("/repo"), project)?];
     resolve(&context(env), flags, &layers)
 }
 
@@ -36,25 +30,13 @@ fn ssv2(settings: &Settings) -> Option<String> {
 #[test]
 fn a_flag_beats_the_environment_beats_the_local_file_beats_the_project_file() {
     let (project, local) = ("datasets: {ssv2: /project}", "datasets: {ssv2: ~/local}");
-    let flags = Flags {
-        datasets: vec![("ssv2".into(), "flag".into())],
-        ..Flags::default()
-    };
+    let flags = Flags { datasets: vec![("ssv2".into(), "flag".into())], ..Flags::default() };
     let env = [("SSV2_DIR", "/env")];
     let none = Flags::default();
-    assert_eq!(
-        ssv2(&resolved(&flags, &env, local, project).unwrap()).unwrap(),
-        "/cwd/flag"
-    );
+    assert_eq!(ssv2(&resolved(&flags, &env, local, project).unwrap()).unwrap(), "/cwd/flag");
     assert_eq!(ssv2(&resolved(&none, &env, local, project).unwrap()).unwrap(), "/env");
-    assert_eq!(
-        ssv2(&resolved(&none, &[], local, project).unwrap()).unwrap(),
-        "/home/me/local"
-    );
-    assert_eq!(
-        ssv2(&resolved(&none, &[], "datasets: {ssv2: }", project).unwrap()).unwrap(),
-        "/project"
-    );
+    assert_eq!(ssv2(&resolved(&none, &[], local, project).unwrap()).unwrap(), "/home/me/local");
+    assert_eq!(ssv2(&resolved(&none, &[], "datasets: {ssv2: }", project).unwrap()).unwrap(), "/project");
     assert_eq!(ssv2(&resolved(&none, &[], "", "").unwrap()), None);
 }
 
@@ -63,16 +45,7 @@ fn the_committed_settings_file_is_valid_and_says_the_defaults() {
     let settings = resolved(&Flags::default(), &[], "", include_str!("../../../../sandbox.yaml")).unwrap();
     let bare = resolved(&Flags::default(), &[], "", "").unwrap();
     let origins = Vec::new;
-    assert_eq!(
-        Settings {
-            origins: origins(),
-            ..settings
-        },
-        Settings {
-            origins: origins(),
-            ..bare
-        }
-    );
+    assert_eq!(Settings { origins: origins(), ..settings }, Settings { origins: origins(), ..bare });
 }
 
 #[test]
@@ -98,10 +71,7 @@ fn a_data_set_is_remembered_and_the_rest_of_the_file_stays() {
     let text = with_dataset(kept, "ssv2", dir).unwrap();
     assert!(text.starts_with("# mine\ngpus: none\ndatasets:\n  ssv2: \""), "{text}");
     assert!(text.ends_with("  k400: /k # big\n"), "{text}");
-    assert_eq!(
-        with_dataset("", "ssv2", Path::new("/d")).unwrap(),
-        "datasets:\n  ssv2: \"/d\"\n"
-    );
+    assert_eq!(with_dataset("", "ssv2", Path::new("/d")).unwrap(), "datasets:\n  ssv2: \"/d\"\n");
     assert!(with_dataset("datasets: {k: /k}\n", "ssv2", dir).is_err());
 }
 
@@ -109,32 +79,12 @@ fn a_data_set_is_remembered_and_the_rest_of_the_file_stays() {
 fn a_misspelt_word_is_answered_with_the_nearest() {
     let error = |flags: &Flags, local: &str| crate::error::render(&resolved(flags, &[], local, "").unwrap_err());
     for (local, first, near) in [
-        (
-            "codex_home: mirorr",
-            "`codex_home: mirorr` in `sandbox.local.yaml` is none of",
-            "mirror",
-        ),
-        (
-            "network: opn",
-            "`network: opn` in `sandbox.local.yaml` is none of",
-            "open",
-        ),
-        (
-            "memlock: enginee",
-            "`memlock: enginee` in `sandbox.local.yaml` is none of",
-            "engine",
-        ),
+        ("codex_home: mirorr", "`codex_home: mirorr` in `sandbox.local.yaml` is none of", "mirror"),
+        ("network: opn", "`network: opn` in `sandbox.local.yaml` is none of", "open"),
+        ("memlock: enginee", "`memlock: enginee` in `sandbox.local.yaml` is none of", "engine"),
         ("gpus: nnoe", "`nnoe` is neither `all` nor `none` nor", "none"),
-        (
-            "shmsize: 1g",
-            "`sandbox.local.yaml` has an unknown setting `shmsize`",
-            "shm_size",
-        ),
-        (
-            "codex-home: none",
-            "`sandbox.local.yaml` has an unknown setting `codex-home`",
-            "codex_home",
-        ),
+        ("shmsize: 1g", "`sandbox.local.yaml` has an unknown setting `shmsize`", "shm_size"),
+        ("codex-home: none", "`sandbox.local.yaml` has an unknown setting `codex-home`", "codex_home"),
     ] {
         let text = error(&Flags::default(), local);
         assert!(text.starts_with(&format!("error: {first}")), "{text}");
@@ -142,15 +92,9 @@ fn a_misspelt_word_is_answered_with_the_nearest() {
     }
     let text = |text: &str| Some(text.to_owned());
     let (network, codex_home) = (text("opn"), text("mirorr"));
-    let flags = Flags {
-        network,
-        ..Flags::default()
-    };
+    let flags = Flags { network, ..Flags::default() };
     assert!(error(&flags, "").starts_with("error: `--network opn` is none of `open`, `none`\n"));
-    let flags = Flags {
-        codex_home,
-        ..Flags::default()
-    };
+    let flags = Flags { codex_home, ..Flags::default() };
     assert!(error(&flags, "").starts_with("error: `--codex-home mirorr` is none of"));
     assert!(error(&Flags::default(), "1: x").contains("unknown setting `1`"));
 }
@@ -158,10 +102,7 @@ fn a_misspelt_word_is_answered_with_the_nearest() {
 #[test]
 fn the_base_cpu_is_what_the_flag_asks_for() {
     let cpu = resolved(&Flags::default(), &[], "base: cpu", "gpus: all").unwrap();
-    let flag = Flags {
-        cpu: true,
-        ..Flags::default()
-    };
+    let flag = Flags { cpu: true, ..Flags::default() };
     let by_flag = resolved(&flag, &[], "", "gpus: all").unwrap();
     assert_eq!((cpu.base, cpu.gpus), (None, Gpus::None));
     assert_eq!((by_flag.base, by_flag.gpus), (None, Gpus::None));

@@ -61,16 +61,10 @@ pub fn parse_bytes(text: &str) -> Result<u64> {
         "t" | "tb" => Some(1 << 40),
         _ => None,
     };
-    let bytes = digits
-        .parse::<u64>()
-        .ok()
-        .zip(factor)
-        .and_then(|(n, factor)| n.checked_mul(factor));
-    bytes.filter(|bytes| *bytes > 0).ok_or_else(|| {
-        usage(format!("`{text}` is not a size"))
-            .hint("write it as Docker does: `32gb`, `512m`")
-            .into()
-    })
+    let bytes = digits.parse::<u64>().ok().zip(factor).and_then(|(n, factor)| n.checked_mul(factor));
+    bytes
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(|| usage(format!("`{text}` is not a size")).hint("write it as Docker does: `32gb`, `512m`").into())
 }
 
 /// Parses a whole number above 0.
@@ -104,17 +98,8 @@ mod tests {
     #[test]
     fn a_misspelt_word_is_no_id_of_a_gpu() {
         let error = |text: &str| crate::error::render(&parse_gpus(text).unwrap_err());
-        for (text, near) in [
-            ("nnoe", "`none`"),
-            ("al", "`all`"),
-            ("None", "`none`"),
-            ("alll", "`all`"),
-        ] {
-            assert!(
-                error(text).ends_with(&format!("did you mean {near}?\n")),
-                "{}",
-                error(text)
-            );
+        for (text, near) in [("nnoe", "`none`"), ("al", "`all`"), ("None", "`none`"), ("alll", "`all`")] {
+            assert!(error(text).ends_with(&format!("did you mean {near}?\n")), "{}", error(text));
         }
         assert!(error("0,all").contains("`all` stands alone"), "{}", error("0,all"));
         assert!(error("both").contains("ids as `nvidia-smi -L` shows them"));

@@ -118,10 +118,7 @@ fn facts(path: &Path, table: &MountTable) -> Result<Facts, String> {
     let real = path.canonicalize().map_err(said)?;
     let meta = fs::metadata(&real).map_err(said)?;
     let text = real.to_string_lossy();
-    let id = |meta: &fs::Metadata| FileId {
-        dev: meta.dev(),
-        ino: meta.ino(),
-    };
+    let id = |meta: &fs::Metadata| FileId { dev: meta.dev(), ino: meta.ino() };
     Ok(Facts {
         directory: meta.is_dir(),
         file: meta.is_file(),
@@ -131,11 +128,7 @@ fn facts(path: &Path, table: &MountTable) -> Result<Facts, String> {
         mode: meta.mode(),
         by_list: false,
         id: id(&meta),
-        ancestors: real
-            .ancestors()
-            .skip(1)
-            .filter_map(|dir| Some(id(&fs::metadata(dir).ok()?)))
-            .collect(),
+        ancestors: real.ancestors().skip(1).filter_map(|dir| Some(id(&fs::metadata(dir).ok()?))).collect(),
         place: table.place_of(&text),
         below: table.below(&text).into_iter().map(|line| line.place()).collect(),
         real: real.clone(),

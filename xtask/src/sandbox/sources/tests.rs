@@ -15,14 +15,7 @@ struct Host {
 impl Host {
     fn new() -> Host {
         let dir = tempfile::tempdir().unwrap();
-        for path in [
-            "home/repo/workspace",
-            "home/repo/docker",
-            "ws/sub",
-            "data/clips",
-            "state/home",
-            "run",
-        ] {
+        for path in ["home/repo/workspace", "home/repo/docker", "ws/sub", "data/clips", "state/home", "run"] {
             fs::create_dir_all(dir.path().join(path)).unwrap();
         }
         let meta = fs::metadata(dir.path()).unwrap();
@@ -53,12 +46,7 @@ impl Host {
         };
         let read_only = matches!(role, Role::Dataset(_));
         let source = self.path(source);
-        Mount {
-            role,
-            source,
-            target,
-            read_only,
-        }
+        Mount { role, source, target, read_only }
     }
 
     /// The problems of a workspace and a data set, with this host's own paths left out.
@@ -69,10 +57,7 @@ impl Host {
 
     fn said(&self, problems: &[Problem]) -> Vec<String> {
         let dir = self.dir.path().canonicalize().unwrap().display().to_string();
-        problems
-            .iter()
-            .map(|problem| problem.what.replace(&format!("{dir}/"), "").replace(&dir, "DIR"))
-            .collect()
+        problems.iter().map(|problem| problem.what.replace(&format!("{dir}/"), "").replace(&dir, "DIR")).collect()
     }
 }
 
@@ -85,14 +70,7 @@ fn directories_apart_from_each_other_are_fine() {
     let host = Host::new();
     assert_eq!(host.problems("ws", "data"), Vec::<String>::new());
     assert_eq!(host.problems("home/repo/workspace", "data/"), Vec::<String>::new());
-    for name in [
-        "with space",
-        "a:b,c",
-        "it's \"q\"",
-        "$HOME ${x}",
-        "größe-データ",
-        "ssv2\\040",
-    ] {
+    for name in ["with space", "a:b,c", "it's \"q\"", "$HOME ${x}", "größe-データ", "ssv2\\040"] {
         fs::create_dir(host.path(name)).unwrap();
         assert_eq!(host.problems("ws", name), Vec::<String>::new(), "{name}");
     }
@@ -119,10 +97,7 @@ fn sources_that_no_mount_may_show_are_refused() {
         ("file", "`file` is not a directory"),
     ] {
         let problems = host.problems(workspace, "data");
-        assert!(
-            problems.iter().any(|problem| problem.contains(says)),
-            "{workspace}: {says}: {problems:?}"
-        );
+        assert!(problems.iter().any(|problem| problem.contains(says)), "{workspace}: {says}: {problems:?}");
     }
 }
 
@@ -138,10 +113,7 @@ fn a_data_set_that_a_writable_mount_shows_is_refused() {
         ("data/clips", "to-data", "it lies in the data set"),
     ] {
         let problems = host.problems(workspace, data);
-        assert!(
-            problems.iter().any(|problem| problem.contains(says)),
-            "{workspace} {data}: {problems:?}"
-        );
+        assert!(problems.iter().any(|problem| problem.contains(says)), "{workspace} {data}: {problems:?}");
     }
     let mounts = [host.mount(ssv2(), "state"), host.mount(Role::CodexHome, "state/home")];
     let problems = host.said(&check(&mounts, &host.rules));
@@ -157,14 +129,8 @@ fn the_containers_user_must_be_let_in() {
     (host.rules.uid, host.rules.gid) = (54321, 54321);
     let problems = host.problems("ws", "data");
     assert_eq!(problems.len(), 2, "{problems:?}");
-    assert!(
-        problems[0].starts_with("user 54321:54321 cannot write `ws`"),
-        "{problems:?}"
-    );
-    assert!(
-        problems[1].starts_with("user 54321:54321 cannot read `data`"),
-        "{problems:?}"
-    );
+    assert!(problems[0].starts_with("user 54321:54321 cannot write `ws`"), "{problems:?}");
+    assert!(problems[1].starts_with("user 54321:54321 cannot read `data`"), "{problems:?}");
     host.rules.groups.push(group);
     assert_eq!(host.problems("ws", "data").len(), 1, "its group may read the data");
 }
@@ -179,10 +145,7 @@ fn names_and_targets_are_held_to_their_rules() {
     }
     let host = Host::new();
     let twice = [host.mount(ssv2(), "data"), host.mount(ssv2(), "data")];
-    assert_eq!(
-        host.said(&check(&twice, &host.rules)),
-        ["two mounts have the target `/datasets/ssv2`"]
-    );
+    assert_eq!(host.said(&check(&twice, &host.rules)), ["two mounts have the target `/datasets/ssv2`"]);
     let mut odd = host.mount(Role::Dataset("../x".into()), "data");
     odd.source = PathBuf::from(std::ffi::OsString::from_vec(b"/tmp/\xff".to_vec()));
     let problems = host.said(&check(&[odd], &host.rules));
@@ -206,10 +169,7 @@ fn all_problems_are_told_at_once_with_their_hints() {
         )
     );
     let claims = claims(&mounts, &problems);
-    assert_eq!(
-        (claims[1].id.as_str(), claims[1].verdict),
-        ("dataset.ssv2.host", Verdict::Broken)
-    );
+    assert_eq!((claims[1].id.as_str(), claims[1].verdict), ("dataset.ssv2.host", Verdict::Broken));
     assert!(failure(&[]).is_none());
 }
 
@@ -248,26 +208,16 @@ fn engine_bind_mounts_are_seen_through() {
         let bound = Bound::new(&host, what, at);
         let problems = host.problems(workspace, data);
         assert!(
-            problems
-                .iter()
-                .any(|problem| problem.contains("could be written by way of")),
+            problems.iter().any(|problem| problem.contains("could be written by way of")),
             "{what} at {at}: {problems:?}"
         );
         drop(bound);
     }
     let bound = Bound::new(&host, "home", "elsewhere");
     let problems = host.problems("elsewhere", "data");
-    assert!(
-        problems.iter().any(|problem| problem.contains("whole home directory")),
-        "{problems:?}"
-    );
+    assert!(problems.iter().any(|problem| problem.contains("whole home directory")), "{problems:?}");
     let problems = host.problems("elsewhere/repo/docker", "data");
-    assert!(
-        problems
-            .iter()
-            .any(|problem| problem.contains("lies in this repository")),
-        "{problems:?}"
-    );
+    assert!(problems.iter().any(|problem| problem.contains("lies in this repository")), "{problems:?}");
     assert_eq!(host.problems("elsewhere/repo/workspace", "data"), Vec::<String>::new());
     drop(bound);
 }

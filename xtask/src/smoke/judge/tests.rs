@@ -26,12 +26,8 @@ fn a_good_report_of_a_gpu_passes() {
     let outcome = changed(|_| {});
     assert_eq!((outcome.verdict(), outcome.verdict().code()), (Verdict::Passed, 0));
     assert_eq!(outcome.checks.len(), planned(Mode::Quick).count());
-    let left_out: Vec<&str> = outcome
-        .checks
-        .iter()
-        .filter(|judged| judged.status != Status::Passed)
-        .map(|judged| judged.check.id)
-        .collect();
+    let left_out: Vec<&str> =
+        outcome.checks.iter().filter(|judged| judged.status != Status::Passed).map(|judged| judged.check.id).collect();
     assert_eq!(left_out, [checks::NCCL, checks::DATASET], "one GPU, no data set");
 }
 
@@ -85,12 +81,8 @@ fn a_required_check_that_was_left_out_has_failed_but_for_the_two_that_may_be() {
     let list = &mut entry(&mut report, checks::NATIVE_CODE)["values"]["devices"];
     list.as_array_mut().unwrap().push(ran);
     let outcome = fixture::judged(&request, &report, None);
-    let failed: Vec<&str> = outcome
-        .checks
-        .iter()
-        .filter(|judged| judged.status.fails())
-        .map(|judged| judged.check.id)
-        .collect();
+    let failed: Vec<&str> =
+        outcome.checks.iter().filter(|judged| judged.status.fails()).map(|judged| judged.check.id).collect();
     assert_eq!(failed, [checks::NCCL, checks::DATASET]);
 }
 
@@ -136,10 +128,7 @@ fn without_a_gpu_nothing_is_ever_passed() {
     assert_eq!(fixture::judged(&request, &lies, Some(why.clone())).verdict().code(), 1);
     let mut broken = fixture::cpu_report();
     entry(&mut broken, "decord.owner")["status"] = json!("failed");
-    assert_eq!(
-        fixture::judged(&request, &broken, Some(why.clone())).verdict().code(),
-        1
-    );
+    assert_eq!(fixture::judged(&request, &broken, Some(why.clone())).verdict().code(), 1);
     let none = judge(&request, Err("the report was cut off"), "", Some(why.clone()));
     assert_eq!(none.verdict().code(), 1);
     assert_eq!(Outcome::not_started(&request, why).verdict().code(), 3);

@@ -10,60 +10,24 @@ const SEEN: &[(&str, &str, bool)] = &[
         "--base REF",
         false,
     ),
-    (
-        "RuntimeError: CUDA error: no kernel image is available for execution on the device",
-        "--base REF",
-        false,
-    ),
+    ("RuntimeError: CUDA error: no kernel image is available for execution on the device", "--base REF", false),
     ("cuModuleLoadData: CUDA_ERROR_NO_BINARY_FOR_GPU", "--arch", false),
-    (
-        "the provided PTX was compiled with an unsupported toolchain.",
-        "570",
-        false,
-    ),
-    (
-        "CUDA driver version is insufficient for CUDA runtime version",
-        "570.26",
-        false,
-    ),
+    ("the provided PTX was compiled with an unsupported toolchain.", "570", false),
+    ("CUDA driver version is insufficient for CUDA runtime version", "570.26", false),
     (
         "ERROR: This container was built for NVIDIA Driver Release 570.86 or later, but version 535.54 was detected \
       and compatibility mode is UNAVAILABLE.",
         "570.26",
         false,
     ),
-    (
-        "forward compatibility was attempted on non supported HW",
-        "host's driver",
-        false,
-    ),
-    (
-        "Error 803: system has unsupported display driver / cuda driver combination",
-        "reboot",
-        false,
-    ),
+    ("forward compatibility was attempted on non supported HW", "host's driver", false),
+    ("Error 803: system has unsupported display driver / cuda driver combination", "reboot", false),
     ("Error 802: system not yet initialized", "fabricmanager", false),
-    (
-        "RuntimeError: Found no NVIDIA driver on your system. Please check",
-        "nvidia-smi",
-        false,
-    ),
-    (
-        "OSError: libcuda.so.1: cannot open shared object file: No such file or directory",
-        "nvidia-smi",
-        false,
-    ),
-    (
-        "WARNING: The NVIDIA Driver was not detected.  GPU functionality will not be available.",
-        "nvidia-smi",
-        false,
-    ),
+    ("RuntimeError: Found no NVIDIA driver on your system. Please check", "nvidia-smi", false),
+    ("OSError: libcuda.so.1: cannot open shared object file: No such file or directory", "nvidia-smi", false),
+    ("WARNING: The NVIDIA Driver was not detected.  GPU functionality will not be available.", "nvidia-smi", false),
     ("Failed to initialize NVML: Unknown Error", "cargo xtask down", false),
-    (
-        "Failed to initialize NVML: Driver/library version mismatch",
-        "unload",
-        false,
-    ),
+    ("Failed to initialize NVML: Driver/library version mismatch", "unload", false),
     ("No devices were found", "open kernel modules", false),
     ("NVML sees 2 device(s) and torch sees 1", "MIG", false),
     (
@@ -72,27 +36,15 @@ const SEEN: &[(&str, &str, bool)] = &[
         "NCCL_CUMEM_HOST_ENABLE",
         false,
     ),
-    (
-        "RuntimeError: CUDA error: all CUDA-capable devices are busy or unavailable",
-        "-c DEFAULT",
-        false,
-    ),
+    ("RuntimeError: CUDA error: all CUDA-capable devices are busy or unavailable", "-c DEFAULT", false),
     (
         "cuDevicePrimaryCtxRetain: CUDA_ERROR_DEVICE_UNAVAILABLE (46): CUDA-capable device(s) is/are busy or unavailable",
         "-c DEFAULT",
         false,
     ),
-    (
-        "ImportError: /tmp/gpu-smoke-x/extension/a.so: failed to map segment from shared object",
-        "TMPDIR",
-        false,
-    ),
+    ("ImportError: /tmp/gpu-smoke-x/extension/a.so: failed to map segment from shared object", "TMPDIR", false),
     ("CUDA error: PTX JIT compilation was disabled", "--base REF", false),
-    (
-        "ValueError: Unknown CUDA arch (12.0) or GPU not supported",
-        "-gencode",
-        false,
-    ),
+    ("ValueError: Unknown CUDA arch (12.0) or GPU not supported", "-gencode", false),
     (
         "RuntimeError: DataLoader worker (pid 7) is killed by signal: Bus error. It is possible that dataloader's \
       workers are out of shared memory.",
@@ -100,36 +52,12 @@ const SEEN: &[(&str, &str, bool)] = &[
         false,
     ),
     ("the child was killed by signal 7 (SIGBUS)", "shm_size", false),
-    (
-        "ptxas fatal   : Value 'sm_120' is not defined for option 'gpu-name'",
-        "TRITON_PTXAS_PATH",
-        false,
-    ),
-    (
-        "nvrtc: error: invalid value for --gpu-architecture (-arch)",
-        "newer CUDA",
-        false,
-    ),
-    (
-        "Error response from daemon: could not select device driver \"\" with capabilities: [[gpu]]",
-        "toolkit",
-        true,
-    ),
-    (
-        "could not select device driver \"nvidia\" with capabilities: [[gpu]]",
-        "toolkit",
-        true,
-    ),
-    (
-        "could not select device driver \"cdi\" with capabilities: []",
-        "features",
-        true,
-    ),
-    (
-        "CDI device injection failed: unresolvable CDI devices nvidia.com/gpu=all",
-        "cdi list",
-        true,
-    ),
+    ("ptxas fatal   : Value 'sm_120' is not defined for option 'gpu-name'", "TRITON_PTXAS_PATH", false),
+    ("nvrtc: error: invalid value for --gpu-architecture (-arch)", "newer CUDA", false),
+    ("Error response from daemon: could not select device driver \"\" with capabilities: [[gpu]]", "toolkit", true),
+    ("could not select device driver \"nvidia\" with capabilities: [[gpu]]", "toolkit", true),
+    ("could not select device driver \"cdi\" with capabilities: []", "features", true),
+    ("CDI device injection failed: unresolvable CDI devices nvidia.com/gpu=all", "cdi list", true),
     ("unknown or invalid runtime name: nvidia", "runtime configure", true),
     ("Unknown runtime specified nvidia.", "runtime configure", true),
     (
@@ -138,16 +66,8 @@ const SEEN: &[(&str, &str, bool)] = &[
         "docker-compose-plugin",
         true,
     ),
-    (
-        "nvidia-container-cli: initialization error: nvml error: driver not loaded",
-        "reinstall",
-        true,
-    ),
-    (
-        "error setting rlimit type 8: operation not permitted",
-        "memlock: engine",
-        true,
-    ),
+    ("nvidia-container-cli: initialization error: nvml error: driver not loaded", "reinstall", true),
+    ("error setting rlimit type 8: operation not permitted", "memlock: engine", true),
     ("ModuleNotFoundError: No module named 'decord'", "image", false),
     ("timed out after 30 s", "--timeout", false),
 ];

@@ -63,10 +63,7 @@ impl<'a> Ground<'a> {
 
     /// What cargo takes before it starts this tool: the median of `cargo xtask --help` less that of the tool alone.
     pub(super) fn cargo(&self, pairs: usize) -> Result<Duration> {
-        let through = Command::new("cargo")
-            .args(["xtask", "--help"])
-            .dir(&self.cx.root)
-            .timeout(COMMAND_BOUND);
+        let through = Command::new("cargo").args(["xtask", "--help"]).dir(&self.cx.root).timeout(COMMAND_BOUND);
         let alone = Command::new(&self.exe).arg("--help").timeout(COMMAND_BOUND);
         let (through, alone) = self.pairs(pairs, || quiet(&through), || quiet(&alone))?;
         Ok(through.saturating_sub(alone))
@@ -83,10 +80,7 @@ impl<'a> Ground<'a> {
         if let Some(codex) = &flags.codex {
             command = command.args(["--codex".to_owned(), text(codex)]);
         }
-        command
-            .args(more.iter().copied())
-            .dir(&self.cx.root)
-            .timeout(COMMAND_BOUND)
+        command.args(more.iter().copied()).dir(&self.cx.root).timeout(COMMAND_BOUND)
     }
 
     fn cpu(&self, command: Command) -> Command {
@@ -105,13 +99,8 @@ impl<'a> Ground<'a> {
         let compose: Vec<String> = up.args.iter().take_while(|arg| *arg != "up").cloned().collect();
         let compose = format!("docker {}", shell_words::join(&compose));
         let script = format!("{compose} up -d && {compose} exec -T workspace codex --version");
-        let command = Command::new("sh")
-            .args(["-c".to_owned(), script])
-            .timeout(COMMAND_BOUND);
-        Ok(up
-            .env
-            .into_iter()
-            .fold(command, |command, (name, value)| command.env(name, value)))
+        let command = Command::new("sh").args(["-c".to_owned(), script]).timeout(COMMAND_BOUND);
+        Ok(up.env.into_iter().fold(command, |command, (name, value)| command.env(name, value)))
     }
 
     fn down(&self, name: &str) -> Result<()> {
@@ -138,9 +127,7 @@ impl<'a> Ground<'a> {
             }
             _ => {
                 self.fill(SIZES[1])?;
-                SIZES
-                    .iter()
-                    .try_for_each(|(name, _)| quiet(&self.enter(name)).map(drop))?;
+                SIZES.iter().try_for_each(|(name, _)| quiet(&self.enter(name)).map(drop))?;
                 let mounts = |name| self.task(name, "mounts", &[]);
                 self.pairs(pairs, || quiet(&mounts("many")), || quiet(&mounts("few")))
             }
@@ -184,10 +171,7 @@ impl<'a> Ground<'a> {
         let path = self.dir.path().join("build.yaml");
         exec::write_file(&path, serde_yaml::to_string(&file)?.as_bytes(), 0o644)?;
         let other = Command::new("docker").args(["compose", "--file", &path.to_string_lossy(), "build"]);
-        Ok((
-            mine.dir(&self.cx.root).timeout(COMMAND_BOUND),
-            other.timeout(COMMAND_BOUND),
-        ))
+        Ok((mine.dir(&self.cx.root).timeout(COMMAND_BOUND), other.timeout(COMMAND_BOUND)))
     }
 
     /// Medians of both sides, which take turns after one round to warm up.

@@ -21,10 +21,7 @@ pub fn run(cx: &Context, ground: &Ground) -> Result<u8> {
     if ground.project.exists() || ground.state.exists() {
         let copy = sandbox::copy_of_proof(cx);
         let found = sandbox::find(&ground.container(&own))?;
-        let wishes = down::Wishes {
-            all: true,
-            caches: false,
-        };
+        let wishes = down::Wishes { all: true, caches: false };
         down::run(&own, &flags, wishes)?;
         if found.is_some_and(|running| names(&copy, &running.id)) {
             exec::all(&[Step::Remove { path: copy }])?;
@@ -42,10 +39,7 @@ pub fn run(cx: &Context, ground: &Ground) -> Result<u8> {
     if kept.is_empty() {
         exec::all(&[ground.root.clone(), codex].map(|path| Step::Remove { path }))?;
     } else {
-        let left = Record {
-            images: kept.iter().rev().cloned().collect(),
-            ..record.clone()
-        };
+        let left = Record { images: kept.iter().rev().cloned().collect(), ..record.clone() };
         ground.write(&left)?;
     }
     for line in lines(&record, &kept, stopped) {
@@ -71,9 +65,7 @@ fn remove_image(image: &str) -> Result<bool> {
 fn lines(record: &Record, kept: &[String], stopped: bool) -> Vec<String> {
     let mut lines = Vec::new();
     for image in kept {
-        lines.push(format!(
-            "kept the image `{image}`: a container uses it; `docker ps --all` shows which"
-        ));
+        lines.push(format!("kept the image `{image}`: a container uses it; `docker ps --all` shows which"));
     }
     if stopped {
         lines.push("stopped the engine that the demo had started; its images lie in /var/lib/docker".to_owned());
@@ -99,15 +91,8 @@ mod tests {
 
     #[test]
     fn what_is_left_is_said() {
-        assert_eq!(
-            lines(&Record::default(), &[], false),
-            ["nothing else of the demo is left"]
-        );
-        let record = Record {
-            images: vec!["a".into()],
-            packages: vec!["docker.io".into(), "npm".into()],
-            next: true,
-        };
+        assert_eq!(lines(&Record::default(), &[], false), ["nothing else of the demo is left"]);
+        let record = Record { images: vec!["a".into()], packages: vec!["docker.io".into(), "npm".into()], next: true };
         let lines = lines(&record, &["a".into()], true).join("\n");
         for text in [
             "kept the image `a`",

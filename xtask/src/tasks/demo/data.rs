@@ -16,24 +16,9 @@ struct Clip {
 }
 
 const CLIPS: &[Clip] = &[
-    Clip {
-        id: 1,
-        template: "Moving [something] up",
-        placeholder: "a square",
-        path: ("140", "200-50*t"),
-    },
-    Clip {
-        id: 2,
-        template: "Moving [something] down",
-        placeholder: "a square",
-        path: ("140", "50*t"),
-    },
-    Clip {
-        id: 3,
-        template: "Pushing [something] from left to right",
-        placeholder: "a block",
-        path: ("70*t", "100"),
-    },
+    Clip { id: 1, template: "Moving [something] up", placeholder: "a square", path: ("140", "200-50*t") },
+    Clip { id: 2, template: "Moving [something] down", placeholder: "a square", path: ("140", "50*t") },
+    Clip { id: 3, template: "Pushing [something] from left to right", placeholder: "a block", path: ("70*t", "100") },
     Clip {
         id: 4,
         template: "Pushing [something] from right to left",
@@ -50,9 +35,8 @@ pub fn labels() -> Vec<(&'static str, String)> {
     // In the original a class is the template without its brackets, and its number is a text.
     let class = |clip: &Clip| clip.template.replace(['[', ']'], "");
     let classes = CLIPS.iter().enumerate();
-    let classes: serde_json::Map<String, Value> = classes
-        .map(|(number, clip)| (class(clip), json!(number.to_string())))
-        .collect();
+    let classes: serde_json::Map<String, Value> =
+        classes.map(|(number, clip)| (class(clip), json!(number.to_string()))).collect();
     let train = CLIPS.iter().map(|clip| {
         json!({
             "id": clip.id.to_string(),
@@ -70,18 +54,10 @@ pub fn labels() -> Vec<(&'static str, String)> {
 
 /// The steps that make it: ffmpeg runs in the sandbox's image, so the host needs none.
 pub fn steps(dir: &Path, image: &str, uid: u32, gid: u32) -> Vec<Step> {
-    let mut steps: Vec<Step> = labels()
-        .into_iter()
-        .map(|(name, text)| Step::WriteFile {
-            path: dir.join(name),
-            text,
-        })
-        .collect();
+    let mut steps: Vec<Step> =
+        labels().into_iter().map(|(name, text)| Step::WriteFile { path: dir.join(name), text }).collect();
     let clips = dir.join(CLIP_DIR);
-    steps.push(Step::CreateDir {
-        path: clips.clone(),
-        mode: 0o755,
-    });
+    steps.push(Step::CreateDir { path: clips.clone(), mode: 0o755 });
     let mount = format!("type=bind,source={},target=/clips", clips.display());
     let user = format!("{uid}:{gid}");
     let command = Command::new("docker").args(["run", "--rm", "--network", "none", "--cap-drop", "ALL"]);
@@ -103,23 +79,12 @@ fn ffmpeg() -> Vec<String> {
         );
         args.extend([
             "-filter_complex".to_owned(),
-            scene
-                .replace("[back]", &format!("[b{}]", clip.id))
-                .replace("[square]", &format!("[s{}]", clip.id)),
+            scene.replace("[back]", &format!("[b{}]", clip.id)).replace("[square]", &format!("[s{}]", clip.id)),
         ]);
     }
     for clip in CLIPS {
         args.extend(["-map".to_owned(), format!("[v{}]", clip.id)]);
-        let codec = [
-            "-c:v",
-            "libvpx-vp9",
-            "-b:v",
-            "200k",
-            "-pix_fmt",
-            "yuv420p",
-            "-deadline",
-            "realtime",
-        ];
+        let codec = ["-c:v", "libvpx-vp9", "-b:v", "200k", "-pix_fmt", "yuv420p", "-deadline", "realtime"];
         args.extend(codec.map(str::to_owned));
         args.push(format!("{}.webm", clip.id));
     }

@@ -59,9 +59,7 @@ impl Ground {
     pub fn of(cx: &Context) -> Ground {
         let cache = cx.var("XDG_CACHE_HOME").map(PathBuf::from);
         let cache = cache.filter(|path| path.is_absolute());
-        let root = cache
-            .unwrap_or_else(|| cx.home.join(".cache"))
-            .join("codex-sandbox-demo");
+        let root = cache.unwrap_or_else(|| cx.home.join(".cache")).join("codex-sandbox-demo");
         Ground {
             project: root.join("project"),
             data: root.join("ssv2"),
@@ -76,10 +74,7 @@ impl Ground {
     /// The surroundings of the demo's sandbox: a state folder of its own, and in a scripted session a Codex home of its
     /// own and no proxy, which would be asked for the container's own loopback.
     pub fn context(&self, cx: &Context, scripted: bool) -> Context {
-        let mut cx = Context {
-            state: self.state.clone(),
-            ..cx.clone()
-        };
+        let mut cx = Context { state: self.state.clone(), ..cx.clone() };
         if scripted {
             cx.env.retain(|name, _| !name.to_lowercase().ends_with("_proxy"));
             let home = self.codex_home.to_string_lossy().into_owned();
@@ -125,11 +120,7 @@ impl Ground {
             let items = value[key].as_array().into_iter().flatten();
             items.filter_map(Value::as_str).map(str::to_owned).collect()
         };
-        Record {
-            images: list("images"),
-            packages: list("packages"),
-            next: value["next"] == true,
-        }
+        Record { images: list("images"), packages: list("packages"), next: value["next"] == true }
     }
 
     /// Keeps the record.

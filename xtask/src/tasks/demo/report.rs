@@ -20,20 +20,11 @@ use std::os::unix::fs::MetadataExt as _;
 /// Its file is missing or is not this user's, or the data set has a new file.
 pub fn seen(ground: &Ground, own: &Flags) -> Result<()> {
     let file = ground.project.join(session::FILE);
-    let meta = std::fs::symlink_metadata(&file).map_err(|err| {
-        failed(format!(
-            "the session ended well, and `{}` is not there: {err}",
-            file.display()
-        ))
-    })?;
+    let meta = std::fs::symlink_metadata(&file)
+        .map_err(|err| failed(format!("the session ended well, and `{}` is not there: {err}", file.display())))?;
     let uid = User::read().uid;
     if meta.uid() != uid {
-        return Err(failed(format!(
-            "`{}` belongs to {}, not to you ({uid})",
-            file.display(),
-            meta.uid()
-        ))
-        .into());
+        return Err(failed(format!("`{}` belongs to {}, not to you ({uid})", file.display(), meta.uid())).into());
     }
     for (_, dir) in &own.datasets {
         if dir.join(session::FORBIDDEN).symlink_metadata().is_ok() {
@@ -63,11 +54,7 @@ pub fn report(cx: &Context, ground: &Ground, own: &Flags, facts: &Facts, record:
         rows.push(vec!["  data set".into(), ground.short(cx, &ground.data)]);
     }
     rows.push(vec!["  its Codex home".into(), ground.short(cx, &ground.state)]);
-    if own
-        .codex
-        .as_deref()
-        .is_some_and(|codex| codex.starts_with(&ground.codex))
-    {
+    if own.codex.as_deref().is_some_and(|codex| codex.starts_with(&ground.codex)) {
         rows.push(vec!["  Codex".into(), ground.short(cx, &ground.codex)]);
     }
     rows.extend(record.images.iter().map(|image| vec!["  image".into(), image.clone()]));
@@ -93,11 +80,7 @@ fn proof_table(proof: &Value) -> String {
         let verdict = text(claim, "verdict").unwrap_or_default();
         held += usize::from(verdict == Verdict::Held.to_string());
         let why = text(claim, "why").or_else(|| text(claim, "promise"));
-        rows.push(vec![
-            verdict,
-            text(claim, "id").unwrap_or_default(),
-            why.unwrap_or_default(),
-        ]);
+        rows.push(vec![verdict, text(claim, "id").unwrap_or_default(), why.unwrap_or_default()]);
     }
     format!("{}{held} of {} promises hold\n", ui::columns(&rows), rows.len())
 }

@@ -92,10 +92,7 @@ fn command(
 }
 
 fn chosen(promise: &Promise) -> Option<&crate::sandbox::promise::Mount> {
-    let sets = promise
-        .mounts
-        .iter()
-        .filter(|mount| matches!(mount.role, Role::Dataset(_)));
+    let sets = promise.mounts.iter().filter(|mount| matches!(mount.role, Role::Dataset(_)));
     sets.min_by_key(|mount| mount.role != Role::Dataset("ssv2".into()))
 }
 

@@ -29,11 +29,7 @@ use std::time::SystemTime;
 /// Wrong settings (2), no GPU, toolkit or engine (3), an image that cannot be built or started (1).
 pub fn run(cx: &Context, flags: &Flags, wish: &GpuSmoke) -> Result<u8> {
     let settings = settings::load(cx, flags)?;
-    if wish.here {
-        here::run(cx, flags, &settings, wish)
-    } else {
-        one_shot::run(cx, flags, &settings, wish)
-    }
+    if wish.here { here::run(cx, flags, &settings, wish) } else { one_shot::run(cx, flags, &settings, wish) }
 }
 
 /// What is asked of the inside half.
@@ -75,10 +71,7 @@ fn no_gpu(engine: &Engine, known: &GpuFacts) -> Advice {
             Ok(_) => ("no GPU was asked for, and this host has one".into(), Vec::new()),
         }
     };
-    Advice {
-        cause,
-        remedy: [texts(&mend), vec![again.to_owned()]].concat().join("; "),
-    }
+    Advice { cause, remedy: [texts(&mend), vec![again.to_owned()]].concat().join("; ") }
 }
 
 /// What to do, one text each; commands in backticks.
@@ -105,10 +98,8 @@ enum Answer {
 fn ask(command: &Command, request: &Request, signals: &Signals) -> Result<(Answer, String)> {
     ui::echo(command);
     let show = |line: &str| ui::say(format_args!("  {}", ui::printable(line)));
-    let (said, digest) = exec::both(
-        || exec::follow(command, show, || !signals.any()),
-        || native::digest(&request.nonce, request.arch),
-    );
+    let (said, digest) =
+        exec::both(|| exec::follow(command, show, || !signals.any()), || native::digest(&request.nonce, request.arch));
     let (said, end) = said?;
     let answer = match (end, Report::read(&said.stdout, request)) {
         (End::Stopped, _) => Answer::Interrupted,
@@ -156,10 +147,7 @@ fn finish(
 
 /// Nothing was run, because this host cannot: the reports say so too.
 fn not_started(cx: &Context, wish: &GpuSmoke, facts: &Facts, request: &Request, why: Failure) -> Result<u8> {
-    let advice = Advice {
-        cause: why.message.clone(),
-        remedy: texts(&why.mend).join("; "),
-    };
+    let advice = Advice { cause: why.message.clone(), remedy: texts(&why.mend).join("; ") };
     let outcome = Outcome::not_started(request, advice);
     output::files(cx, wish, facts, request, None, &outcome)?;
     Err(why.into())

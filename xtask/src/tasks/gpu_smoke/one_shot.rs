@@ -68,14 +68,7 @@ pub fn run(cx: &Context, flags: &Flags, settings: &Settings, wish: &GpuSmoke) ->
         Err(why) => return not_started(cx, wish, &facts, &request, why),
     };
     let no_gpu = (settings.gpus == Gpus::None).then(|| no_gpu(&engine, &known));
-    let plan = Plan {
-        route,
-        request,
-        user,
-        dataset,
-        no_gpu,
-        facts,
-    };
+    let plan = Plan { route, request, user, dataset, no_gpu, facts };
     if flags.dry_run {
         return dry_run(cx, settings, wish, &plan);
     }
@@ -107,10 +100,7 @@ fn start(cx: &Context, settings: &Settings, wish: &GpuSmoke, plan: Plan) -> Resu
                 .into()),
         };
     }
-    let facts = Facts {
-        container: Some(one.name.clone()),
-        ..facts
-    };
+    let facts = Facts { container: Some(one.name.clone()), ..facts };
     let answer = match dropped(&one)? {
         Some(why) => (Answer::None(why), String::new()),
         None if signals.any() => (Answer::Interrupted, String::new()),
@@ -123,12 +113,7 @@ fn start(cx: &Context, settings: &Settings, wish: &GpuSmoke, plan: Plan) -> Resu
 fn one_shot(cx: &Context, settings: &Settings, plan: &Plan, image: &str) -> OneShot {
     let name = format!("codex-sandbox-smoke-{}", &plan.request.nonce[..12]);
     let dir = cx.scratch().join(&name);
-    let guest = Mount {
-        role: Role::Guest,
-        source: dir.join("guest"),
-        target: "/sandbox".into(),
-        read_only: true,
-    };
+    let guest = Mount { role: Role::Guest, source: dir.join("guest"), target: "/sandbox".into(), read_only: true };
     OneShot {
         file: dir.join("compose.yaml"),
         name,
@@ -157,15 +142,8 @@ fn files(cx: &Context, one: &OneShot) -> Result<Vec<Step>> {
     let base = std::fs::read_to_string(&base).with_context(|| format!("cannot read `{}`", base.display()))?;
     let guest = guest(one);
     let write = |path: PathBuf, text: String| Step::WriteFile { path, text };
-    let mut steps = vec![Step::CreateDir {
-        path: guest.join("smoke"),
-        mode: 0o755,
-    }];
-    steps.extend(
-        FILES
-            .iter()
-            .map(|(name, text)| write(guest.join(name), (*text).to_owned())),
-    );
+    let mut steps = vec![Step::CreateDir { path: guest.join("smoke"), mode: 0o755 }];
+    steps.extend(FILES.iter().map(|(name, text)| write(guest.join(name), (*text).to_owned())));
     steps.push(write(one.file.clone(), one.text(&base)?));
     Ok(steps)
 }
@@ -193,15 +171,10 @@ impl Drop for Made<'_> {
         let said = exec::capture(&compose::remove(&self.one.name));
         let gone = |said: &exec::Output| said.ok() || said.stderr.to_lowercase().contains("no such container");
         if !said.is_ok_and(|said| gone(&said)) {
-            ui::warn(format_args!(
-                "`{}` could not be removed: `docker rm -f` it",
-                self.one.name
-            ));
+            ui::warn(format_args!("`{}` could not be removed: `docker rm -f` it", self.one.name));
         }
         if let Some(dir) = self.one.file.parent() {
-            let _ = exec::all(&[Step::Remove {
-                path: dir.to_path_buf(),
-            }]);
+            let _ = exec::all(&[Step::Remove { path: dir.to_path_buf() }]);
         }
     }
 }
@@ -233,9 +206,7 @@ fn dry_run(cx: &Context, settings: &Settings, wish: &GpuSmoke, plan: &Plan) -> R
     };
     let one = one_shot(cx, settings, plan, &image);
     let guest = guest(&one).display();
-    ui::result(format_args!(
-        "# before this, the script and its package are laid ready in `{guest}`"
-    ));
+    ui::result(format_args!("# before this, the script and its package are laid ready in `{guest}`"));
     // The last step is the Compose file; those before it are the script's own files.
     files(cx, &one)?.last().into_iter().for_each(ui::result);
     ui::result(one.create());

@@ -53,22 +53,13 @@ pub fn files(
         github::annotations(outcome).iter().for_each(ui::result);
     }
     if let Some(path) = cx.var("GITHUB_STEP_SUMMARY") {
-        append(
-            &cx.absolute(Path::new(path)),
-            &github::summary(facts, request, report, outcome),
-        )?;
+        append(&cx.absolute(Path::new(path)), &github::summary(facts, request, report, outcome))?;
     }
     Ok(())
 }
 
 /// Other steps write to that file too.
 fn append(path: &Path, text: &str) -> Result<()> {
-    let write = || {
-        File::options()
-            .create(true)
-            .append(true)
-            .open(path)?
-            .write_all(text.as_bytes())
-    };
+    let write = || File::options().create(true).append(true).open(path)?.write_all(text.as_bytes());
     write().with_context(|| format!("cannot write the step summary `{}`", path.display()))
 }

@@ -20,11 +20,7 @@ fn under_systemd() -> bool {
 
 /// What `start` does, in a few words.
 pub fn start_line() -> &'static str {
-    if under_systemd() {
-        "systemctl start docker"
-    } else {
-        "dockerd, in the background"
-    }
+    if under_systemd() { "systemctl start docker" } else { "dockerd, in the background" }
 }
 
 /// Where an engine that this tool started keeps its log and its process id.
@@ -49,10 +45,7 @@ pub fn start(cx: &Context, user: &User) -> Result<bool> {
     }
     exec::create_dir(&cx.state, 0o700)?;
     exec::create_dir(&engine_dir(cx), 0o700)?;
-    exec::all(&[
-        Step::Remove { path: pid_file(cx) },
-        Step::Run(dockerd(&engine_dir(cx), user)),
-    ])?;
+    exec::all(&[Step::Remove { path: pid_file(cx) }, Step::Run(dockerd(&engine_dir(cx), user))])?;
     let (pid, began) = (pid_file(cx), Instant::now());
     // dockerd writes the file first of all, and takes it away when it ends.
     let alive = || pid.exists() || began.elapsed() < Duration::from_secs(10);
@@ -72,19 +65,10 @@ fn dockerd(dir: &Path, user: &User) -> Command {
     let file = |name: &str| dir.join(name).to_string_lossy().into_owned();
     let command = privileged(
         user.uid == 0,
-        &[
-            "sh",
-            "-c",
-            r#"exec setsid --fork "$@" >"$0" 2>&1 </dev/null"#,
-            &file("dockerd.log"),
-        ],
+        &["sh", "-c", r#"exec setsid --fork "$@" >"$0" 2>&1 </dev/null"#, &file("dockerd.log")],
     );
     let command = command.args(["dockerd".to_owned(), "--pidfile".to_owned(), file("dockerd.pid")]);
-    if user.uid == 0 {
-        command
-    } else {
-        command.args(["--group".to_owned(), user.gid.to_string()])
-    }
+    if user.uid == 0 { command } else { command.args(["--group".to_owned(), user.gid.to_string()]) }
 }
 
 /// Waits until the engine answers, as long as it may still.
@@ -119,10 +103,7 @@ fn running(cx: &Context) -> Option<String> {
 /// It does not stop.
 pub fn stop(cx: &Context) -> Result<bool> {
     let Some(pid) = running(cx) else { return Ok(false) };
-    exec::all(&[Step::Run(privileged(
-        User::read().uid == 0,
-        &["sh", "-c", r#"kill "$0""#, &pid],
-    ))])?;
+    exec::all(&[Step::Run(privileged(User::read().uid == 0, &["sh", "-c", r#"kill "$0""#, &pid]))])?;
     let began = Instant::now();
     while !exec::has_ended(&pid) {
         if began.elapsed() > Duration::from_secs(60) {

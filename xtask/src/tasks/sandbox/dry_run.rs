@@ -34,19 +34,14 @@ pub fn dry_run(cx: &Context, wish: &Wish, shell: bool, args: &[String]) -> Resul
     for (name, value) in project.exports() {
         ui::result(format_args!("export {name}={}", shell_words::quote(&value)));
     }
-    ui::result(Step::WriteFile {
-        path: project.override_file.clone(),
-        text: project.override_text(),
-    });
+    ui::result(Step::WriteFile { path: project.override_file.clone(), text: project.override_text() });
     for step in project.cache_steps() {
         ui::result(step);
     }
     for mount in &project.promise.mounts {
         if !matches!(mount.role, Role::Cache(_)) && !mount.source.exists() {
             let source = mount.source.display();
-            ui::result(format_args!(
-                "# before this, `sandbox` fills `{source}`; where it is missing, nothing starts"
-            ));
+            ui::result(format_args!("# before this, `sandbox` fills `{source}`; where it is missing, nothing starts"));
         }
     }
     ui::result(project.up());

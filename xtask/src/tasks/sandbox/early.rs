@@ -42,12 +42,7 @@ pub fn ask(container: String, entry: &Entry, workspace: &Path, mirror: &Mirror) 
     let request = request(entry, mirror)?;
     let file = workspace.join(Request::workspace_file_name(&request.nonce));
     let answer = exec::stdout_of(&request.command(&container));
-    Ok(Early {
-        container,
-        request,
-        answer,
-        file,
-    })
+    Ok(Early { container, request, answer, file })
 }
 
 impl Drop for Early {

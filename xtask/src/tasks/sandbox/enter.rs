@@ -40,9 +40,7 @@ pub fn enter(
 ) -> Result<u8> {
     let mark = super::nonce()?;
     for name in &started.missing {
-        ui::say(format_args!(
-            "the MCP server `{name}` is off: its program is not in the container"
-        ));
+        ui::say(format_args!("the MCP server `{name}` is off: its program is not in the container"));
     }
     let command = command(cx, wish, started, &mark, shell, args);
     let before = baseline(wish)?;
@@ -71,47 +69,25 @@ pub fn enter(
 /// The command that enters, exactly as it runs.
 pub fn command(cx: &Context, wish: &Wish, started: &Started, mark: &str, shell: bool, args: &[String]) -> Command {
     let missing: Vec<&str> = started.missing.iter().map(String::as_str).collect();
-    let program = if shell {
-        vec!["/bin/bash".to_owned()]
-    } else {
-        entering::codex(&disable_flags(&missing), args)
-    };
+    let program = if shell { vec!["/bin/bash".to_owned()] } else { entering::codex(&disable_flags(&missing), args) };
     let Environment { shown, named } = entering::environment(cx, &wish.settings.env, &started.entry.carried, mark);
-    let terminal = Terminal {
-        tty: cx.stdin_tty && cx.stdout_tty,
-    };
+    let terminal = Terminal { tty: cx.stdin_tty && cx.stdout_tty };
     compose::exec(&started.id, terminal, &shown, &named, &program)
 }
 
 fn baseline(wish: &Wish) -> Result<Map<String, Value>> {
     let snapshot = audit::snapshot(&wish.workspace);
-    exec::write_file(
-        &wish.places.baseline,
-        Value::Object(snapshot.clone()).to_string().as_bytes(),
-        0o600,
-    )?;
+    exec::write_file(&wish.places.baseline, Value::Object(snapshot.clone()).to_string().as_bytes(), 0o600)?;
     Ok(snapshot)
 }
 
 /// Ends the Codex or the shell of a session whose terminal is gone: the engine would leave it running.
 pub fn reap(container: &str, mark: &str) {
     let command = Command::new("docker")
-        .args([
-            "exec",
-            container,
-            "/usr/bin/env",
-            "-i",
-            "/usr/bin/python3",
-            "-I",
-            "-S",
-            "/sandbox/reap.py",
-            mark,
-        ])
+        .args(["exec", container, "/usr/bin/env", "-i", "/usr/bin/python3", "-I", "-S", "/sandbox/reap.py", mark])
         .timeout(20);
     if !exec::capture(&command).is_ok_and(|said| said.ok()) {
-        ui::warn(format_args!(
-            "what was entered may still run inside: `cargo xtask down` ends it"
-        ));
+        ui::warn(format_args!("what was entered may still run inside: `cargo xtask down` ends it"));
     }
 }
 
@@ -154,18 +130,11 @@ fn leave(wish: &Wish, started: &Started, before: &Map<String, Value>, since: Sys
     }
     if let Some(repository) = &wish.repository {
         match airlock::list(repository, &wish.places.git) {
-            Ok(listing) => airlock::summary(&listing)
-                .into_iter()
-                .chain(listing.notes)
-                .for_each(ui::say),
+            Ok(listing) => airlock::summary(&listing).into_iter().chain(listing.notes).for_each(ui::say),
             Err(err) => ui::warn(format_args!("the commits of the sandbox could not be read: {err:#}")),
         }
     }
-    ui::say(format_args!(
-        "`{}` keeps running; `{}` stops it",
-        started.container,
-        down(&wish.settings)
-    ));
+    ui::say(format_args!("`{}` keeps running; `{}` stops it", started.container, down(&wish.settings)));
 }
 
 /// The command that stops this very sandbox.

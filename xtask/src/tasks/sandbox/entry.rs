@@ -31,13 +31,7 @@ pub struct Entry {
 impl Entry {
     /// An entry with nothing carried yet.
     pub fn new(promise: Promise) -> Entry {
-        Entry {
-            promise,
-            carried: BTreeMap::new(),
-            codex: None,
-            programs: None,
-            native: None,
-        }
+        Entry { promise, carried: BTreeMap::new(), codex: None, programs: None, native: None }
     }
 }
 
@@ -67,9 +61,7 @@ fn of_file(path: &Path) -> Option<(String, Entry)> {
     let carried = value["carried"].as_object()?.iter();
     let entry = Entry {
         promise: Promise::from_json(&value["promise"])?,
-        carried: carried
-            .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
-            .collect(),
+        carried: carried.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect(),
         codex: codex_of(&value["codex"]),
         programs: value["programs"].as_str().map(str::to_owned),
         native: Claim::from_json(&value["native"]),
@@ -93,17 +85,12 @@ pub fn programs_claim(entry: &Entry, now: Option<&str>) -> Option<Claim> {
 
 /// Whether Codex answered as promised. A shell may keep a container in which it did not: entering that again asks anew.
 pub fn answered(claims: &[Claim]) -> bool {
-    claims
-        .iter()
-        .any(|claim| claim.id == "codex.version" && claim.verdict == Verdict::Held)
+    claims.iter().any(|claim| claim.id == "codex.version" && claim.verdict == Verdict::Held)
 }
 
 fn codex_of(value: &Value) -> Option<CodexFile> {
     Some(CodexFile {
-        id: FileId {
-            dev: value[0].as_u64()?,
-            ino: value[1].as_u64()?,
-        },
+        id: FileId { dev: value[0].as_u64()?, ino: value[1].as_u64()? },
         size: value[2].as_u64()?,
         changed: (value[3].as_i64()?, value[4].as_i64()?),
     })

@@ -61,11 +61,7 @@ pub fn read(cx: &Context, settings: &Settings) -> Result<Mirror> {
 /// The host's configuration cannot be read.
 pub fn notes(cx: &Context, wish: &Wish) -> Result<Vec<String>> {
     Ok(match wish.settings.codex_home {
-        Mode::Mirror => read(cx, &wish.settings)?
-            .notes
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
+        Mode::Mirror => read(cx, &wish.settings)?.notes.iter().map(ToString::to_string).collect(),
         Mode::Shared => vec!["shared: the agent can change what your own Codex runs on this host".to_owned()],
         Mode::None => vec!["none: nothing of yours goes in, not even the login".to_owned()],
     })
@@ -103,17 +99,13 @@ pub fn refresh(wish: &Wish) -> Result<Vec<String>> {
     codex_home::system(Path::new(SYSTEM), &places.system_codex)
         .context("the administrator's rules for Codex must stay in force")?;
     notes.extend(
-        airlock::note_appearance(wish.repository.as_ref(), &places.git)?
-            .iter()
-            .map(|note| format!("warning: {note}")),
+        airlock::note_appearance(wish.repository.as_ref(), &places.git)?.iter().map(|note| format!("warning: {note}")),
     );
     guest(places, &wish.network)?;
     if let Some(repository) = &wish.repository {
         let lock = airlock::prepare(repository, &places.git, Some(&wish.identity))?;
         notes.extend(lock.notes.iter().map(|note| format!("git: {note}")));
-        lock.mount_points
-            .iter()
-            .try_for_each(|name| exec::create_dir(&places.guest.join(name), 0o755))?;
+        lock.mount_points.iter().try_for_each(|name| exec::create_dir(&places.guest.join(name), 0o755))?;
     }
     Ok(notes)
 }
@@ -123,20 +115,14 @@ pub fn refresh(wish: &Wish) -> Result<Vec<String>> {
 /// # Errors
 /// The state folder cannot be read or written.
 pub fn reconcile(wish: &Wish) -> Result<Outcome> {
-    login::reconcile(
-        &wish.settings.host_codex_home,
-        &wish.places.codex_home,
-        &wish.places.login,
-    )
+    login::reconcile(&wish.settings.host_codex_home, &wish.places.codex_home, &wish.places.login)
 }
 
 /// Empties a directory and keeps the directory itself: a running container has it mounted.
 fn empty(dir: &Path) -> Result<()> {
     let remove = || -> std::io::Result<()> {
         let home = Dir::make_root(dir, 0o700)?;
-        home.names()?
-            .iter()
-            .try_for_each(|name| home.remove(Path::new(OsStr::from_bytes(name.to_bytes()))))
+        home.names()?.iter().try_for_each(|name| home.remove(Path::new(OsStr::from_bytes(name.to_bytes()))))
     };
     remove().with_context(|| format!("cannot empty `{}`", dir.display()))
 }
@@ -163,20 +149,14 @@ fn link_new(path: &Path, to: &str) -> Result<()> {
     if std::fs::read_link(path).is_ok_and(|old| old == Path::new(to)) {
         return Ok(());
     }
-    exec::all(&[Step::Remove {
-        path: path.to_path_buf(),
-    }])?;
+    exec::all(&[Step::Remove { path: path.to_path_buf() }])?;
     path.parent().map_or(Ok(()), |dir| exec::create_dir(dir, 0o755))?;
     std::os::unix::fs::symlink(to, path).with_context(|| format!("cannot make the link `{}`", path.display()))
 }
 
 /// Writes a file only where its text differs: a running container reads these.
 fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
-    if std::fs::read(path).is_ok_and(|old| old == bytes) {
-        Ok(())
-    } else {
-        exec::write_file(path, bytes, 0o644)
-    }
+    if std::fs::read(path).is_ok_and(|old| old == bytes) { Ok(()) } else { exec::write_file(path, bytes, 0o644) }
 }
 
 #[cfg(test)]

@@ -46,11 +46,9 @@ use std::path::Path;
 /// Wrong settings, a host that cannot run it, a promise that does not hold.
 pub fn run(cx: &Context, flags: &Flags, shell: bool, args: &[String]) -> Result<u8> {
     if !flags.yes && !flags.dry_run && !cx.stdin_tty {
-        return Err(
-            usage("`sandbox` asks before it enters, and standard input is no terminal")
-                .hint("add `--yes`")
-                .into(),
-        );
+        return Err(usage("`sandbox` asks before it enters, and standard input is no terminal")
+            .hint("add `--yes`")
+            .into());
     }
     let ground = Ground::read(cx, flags)?;
     if flags.dry_run {
@@ -98,10 +96,7 @@ fn prove(cx: &Context, wish: &Wish, started: &mut Started, signals: &Signals) ->
 pub fn plan(cx: &Context, wish: &Wish, image: &State) -> Result<Project> {
     let route = (wish.settings.gpus != Gpus::None).then_some(GpuRoute::Nvidia);
     let mut project = mounts::project(cx, wish, &image.inputs.tag(), route)?;
-    project
-        .promise
-        .mounts
-        .extend(mounts::caches(wish, Path::new(caches::USUAL_ROOT)));
+    project.promise.mounts.extend(mounts::caches(wish, Path::new(caches::USUAL_ROOT)));
     Ok(project)
 }
 
@@ -117,11 +112,7 @@ pub fn holds(proof: &Proof) -> bool {
 pub fn lock(places: &Places) -> Result<File> {
     crate::exec::create_dir(&places.dir, 0o700)?;
     let open = || -> std::io::Result<File> {
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&places.lock)?;
+        let file = File::options().create(true).truncate(false).write(true).open(&places.lock)?;
         if file.try_lock().is_err() {
             ui::say("waiting for another `cargo xtask` that starts or proves this sandbox");
             file.lock()?;
@@ -137,19 +128,13 @@ pub fn lock(places: &Places) -> Result<File> {
 /// The kernel gives none.
 pub fn nonce() -> Result<String> {
     let mut bytes = [0; 12];
-    File::open("/dev/urandom")
-        .and_then(|mut random| random.read_exact(&mut bytes))
-        .context("no random numbers")?;
+    File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut bytes)).context("no random numbers")?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn does_not_hold(cx: &Context, outcome: &str, proof: &Proof) -> anyhow::Error {
-    let ids: Vec<&str> = proof
-        .claims
-        .iter()
-        .filter(|claim| claim.verdict != Verdict::Held)
-        .map(|claim| claim.id.as_str())
-        .collect();
+    let ids: Vec<&str> =
+        proof.claims.iter().filter(|claim| claim.verdict != Verdict::Held).map(|claim| claim.id.as_str()).collect();
     let verb = if ids.len() == 1 { "does not hold" } else { "do not hold" };
     failed(format!("{outcome} `{}` {verb}", ids.join("`, `")))
         .hint(format!(

@@ -48,11 +48,7 @@ pub fn project(cx: &Context, wish: &Wish, image: &str, route: Option<GpuRoute>) 
         codex_bin: wish.codex.binary.clone(),
         ca: wish.network.ca.is_some(),
         settings: Value::Object(Map::from_iter(label(cx, wish))),
-        labels: if is_opened(cx, wish) {
-            devcontainer::labels(&cx.root)
-        } else {
-            Vec::new()
-        },
+        labels: if is_opened(cx, wish) { devcontainer::labels(&cx.root) } else { Vec::new() },
     })
 }
 
@@ -74,12 +70,7 @@ pub fn label(cx: &Context, wish: &Wish) -> Map<String, Value> {
     };
     let mut label = Map::new();
     let mut put = |key: &str, value: String| label.insert(key.to_owned(), json!(value));
-    put(
-        "user",
-        format!("{}:{} {}", wish.user.uid, wish.user.gid, groups.join(" "))
-            .trim_end()
-            .to_owned(),
-    );
+    put("user", format!("{}:{} {}", wish.user.uid, wish.user.gid, groups.join(" ")).trim_end().to_owned());
     put("gpus", settings.gpus.to_string());
     put("network", settings.network.to_string());
     put("shm_size", settings.shm_bytes.to_string());
@@ -94,33 +85,14 @@ pub fn label(cx: &Context, wish: &Wish) -> Map<String, Value> {
             mode => mode.to_string(),
         },
     );
-    put(
-        "CA bundle",
-        if wish.network.ca.is_some() {
-            "the host's"
-        } else {
-            "the image's"
-        }
-        .into(),
-    );
+    put("CA bundle", if wish.network.ca.is_some() { "the host's" } else { "the image's" }.into());
     put("git", git.to_owned());
-    put(
-        "/etc/codex",
-        if home::has_system() {
-            "the host's".into()
-        } else {
-            "the image's".into()
-        },
-    );
+    put("/etc/codex", if home::has_system() { "the host's".into() } else { "the image's".into() });
     for mount in &wish.datasets {
         put(&mount.role.id(), mount.source.to_string_lossy().into_owned());
     }
     // The base image's id is not among them: it would have to be asked for, and is looked at when the image is built.
-    let inputs = wish
-        .image
-        .table()
-        .into_iter()
-        .map(|(name, value)| format!("{name}={value}"));
+    let inputs = wish.image.table().into_iter().map(|(name, value)| format!("{name}={value}"));
     put("image inputs", fingerprint::of(inputs)[..12].to_owned());
     put("codex", wish.codex.version.clone());
     put("compose file", fingerprint::of([compose])[..12].to_owned());
@@ -168,21 +140,14 @@ fn groups(wish: &Wish) -> Vec<u32> {
 
 /// The user's groups that own one of these directories, without those that have power over the host.
 pub fn groups_of<'a>(user: &User, sources: impl Iterator<Item = &'a Path>) -> Vec<u32> {
-    let owners: Vec<u32> = sources
-        .filter_map(|path| path.metadata().ok())
-        .map(|meta| meta.gid())
-        .collect();
+    let owners: Vec<u32> = sources.filter_map(|path| path.metadata().ok()).map(|meta| meta.gid()).collect();
     user.passed_on(&owners).iter().map(|group| group.gid).collect()
 }
 
 /// Who the container's user will be where these directories are mounted, and what no mount may show.
 pub fn rules(cx: &Context, user: &User, sources: &[&Path]) -> Rules {
     let mut sockets = Rules::usual_sockets(user.uid);
-    sockets.extend(
-        cx.var("DOCKER_HOST")
-            .and_then(|host| host.strip_prefix("unix://"))
-            .map(PathBuf::from),
-    );
+    sockets.extend(cx.var("DOCKER_HOST").and_then(|host| host.strip_prefix("unix://")).map(PathBuf::from));
     Rules {
         home: cx.home.clone(),
         repository: cx.root.clone(),
@@ -196,10 +161,8 @@ pub fn rules(cx: &Context, user: &User, sources: &[&Path]) -> Rules {
 /// What no mount may reach for writing. Of this repository it is everything but the default project.
 fn out_of_reach(cx: &Context, wish: &Wish) -> Vec<PathBuf> {
     let own = cx.root.read_dir().into_iter().flatten().flatten();
-    let mut dirs: Vec<PathBuf> = own
-        .filter(|entry| entry.file_name() != "workspace")
-        .map(|entry| entry.path())
-        .collect();
+    let mut dirs: Vec<PathBuf> =
+        own.filter(|entry| entry.file_name() != "workspace").map(|entry| entry.path()).collect();
     dirs.sort();
     dirs.push(cx.state.clone());
     if wish.settings.codex_home != Mode::Shared {

@@ -28,10 +28,7 @@ const SECONDS: u64 = 90;
 pub fn prove(cx: &Context, wish: &Wish, started: &Started, carried: &BTreeMap<String, String>) -> Result<Claim> {
     let request = request(wish, architecture(cx, wish)?, super::nonce()?);
     let command = command(cx, wish, &started.id, carried, &request);
-    let (said, digest) = exec::both(
-        || exec::capture(&command),
-        || native::digest(&request.nonce, request.arch),
-    );
+    let (said, digest) = exec::both(|| exec::capture(&command), || native::digest(&request.nonce, request.arch));
     let report = said.map_err(|err| format!("{err:#}")).and_then(|said| {
         Report::read(&said.stdout, &request).map_err(|why| match said.stderr.trim() {
             "" => why,
@@ -54,9 +51,7 @@ pub fn claim(entry: &Entry) -> Option<Claim> {
 
 /// The command as a dry run shows it, where there would be GPUs.
 pub fn dry_run(cx: &Context, wish: &Wish, container: &str) -> Option<Command> {
-    let arch = architecture(cx, wish)
-        .ok()
-        .filter(|_| wish.settings.gpus != Gpus::None)?;
+    let arch = architecture(cx, wish).ok().filter(|_| wish.settings.gpus != Gpus::None)?;
     let request = request(wish, arch, "NONCE".into());
     Some(command(cx, wish, container, &BTreeMap::new(), &request))
 }

@@ -4,12 +4,7 @@ use crate::error::{failed, host};
 
 /// The error of a failed `docker compose up`, with the remedy where its text has a known cause.
 pub fn cannot_start(stderr: &str) -> anyhow::Error {
-    let last = |text: &str| {
-        text.trim()
-            .lines()
-            .rfind(|line| !line.trim().is_empty())
-            .map(str::to_owned)
-    };
+    let last = |text: &str| text.trim().lines().rfind(|line| !line.trim().is_empty()).map(str::to_owned);
     let said = last(stderr).unwrap_or_default();
     let message = format!("the container did not start: {said}");
     let gpu = [
@@ -35,9 +30,7 @@ pub fn cannot_start(stderr: &str) -> anyhow::Error {
             )
             .into();
     }
-    failed(message)
-        .hint("`cargo xtask sandbox --dry-run` prints what Compose is told")
-        .into()
+    failed(message).hint("`cargo xtask sandbox --dry-run` prints what Compose is told").into()
 }
 
 #[cfg(test)]

@@ -70,10 +70,7 @@ impl Engined {
     /// No engine answers.
     pub fn read(cx: &Context, settings: &Settings, user: &User) -> Result<Engined> {
         let (engine, image) = exec::both(|| engine::read(cx), || image::state(cx, settings, user));
-        Ok(Engined {
-            engine: engine?,
-            image: image?,
-        })
+        Ok(Engined { engine: engine?, image: image? })
     }
 }
 
@@ -112,11 +109,7 @@ impl Ground {
                 .hint("give the project's directory with `--workspace DIR`")
                 .into());
         }
-        let datasets = settings
-            .datasets
-            .iter()
-            .filter_map(dataset_mount)
-            .collect::<Result<Vec<_>>>()?;
+        let datasets = settings.datasets.iter().filter_map(dataset_mount).collect::<Result<Vec<_>>>()?;
         Ok(Ground {
             places: places::of(cx, &workspace, user.uid),
             repository: airlock::detect(&workspace)?,
@@ -134,29 +127,16 @@ impl Ground {
     /// # Errors
     /// No engine, no Codex.
     pub fn gather(self, cx: &Context, enter: bool) -> Result<Wish> {
-        let Ground {
-            settings,
-            user,
-            workspace,
-            datasets,
-            repository,
-            network,
-            places,
-        } = self;
+        let Ground { settings, user, workspace, datasets, repository, network, places } = self;
         let container = crate::sandbox::compose::container_name(&places.project);
         // Codex is started to learn its version: one that the agent could have written is refused before that.
         let launcher = codex::find(cx, settings.codex.as_deref())?;
         refuse_own_codex(&launcher, &workspace)?;
-        let mirror = if enter {
-            home::read(cx, &settings)?
-        } else {
-            Mirror::default()
-        };
+        let mirror = if enter { home::read(cx, &settings)? } else { Mirror::default() };
         let early = || -> Result<Option<Early>> {
             home::guest(&places, &network)?;
             let last = entry::last(&places);
-            last.map(|(id, entry)| early::ask(id, &entry, &workspace, &mirror))
-                .transpose()
+            last.map(|(id, entry)| early::ask(id, &entry, &workspace, &mirror)).transpose()
         };
         // Whatever is likely to be needed next is asked for already: the container, or where none is known what it
         // takes to start one.
@@ -165,20 +145,13 @@ impl Ground {
             (true, true) => early().map(|early| (early, None)),
             (true, false) => Engined::read(cx, &settings, &user).map(|engine| (None, Some(engine))),
         };
-        let identity = || {
-            repository
-                .as_ref()
-                .map_or(Ok(Identity::default()), |repo| airlock::identity(Some(repo)))
-        };
+        let identity = || repository.as_ref().map_or(Ok(Identity::default()), |repo| airlock::identity(Some(repo)));
         let image = image::inputs(cx, &settings, &user)?;
         // Where nothing is entered, nothing is copied.
         let resolve = if enter { codex::resolve } else { codex::plan };
         // The answer from inside takes longest: it is asked for first.
         let (next, (running, (codex, identity))) = exec::both(next, || {
-            exec::both(
-                || super::find(&container),
-                || (resolve(cx, settings.codex.as_deref()), identity()),
-            )
+            exec::both(|| super::find(&container), || (resolve(cx, settings.codex.as_deref()), identity()))
         });
         let (codex, running, identity, (early, engine)) = (codex?, running?, identity?, next?);
         Ok(Wish {
@@ -209,12 +182,9 @@ pub fn refuse_own_codex(launcher: &Path, workspace: &Path) -> Result<()> {
     if !launcher.starts_with(workspace) && !real.starts_with(workspace) {
         return Ok(());
     }
-    Err(usage(format!(
-        "the Codex at `{}` lies in the workspace: an agent can have written it",
-        launcher.display()
-    ))
-    .hint("give another with `--codex PATH`, or take the workspace out of PATH")
-    .into())
+    Err(usage(format!("the Codex at `{}` lies in the workspace: an agent can have written it", launcher.display()))
+        .hint("give another with `--codex PATH`, or take the workspace out of PATH")
+        .into())
 }
 
 /// A directory that was given, without symlinks.

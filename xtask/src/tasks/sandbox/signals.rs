@@ -20,11 +20,7 @@ impl Signals {
     /// The kernel refuses.
     pub fn catch() -> Result<Signals> {
         let new = || Arc::new(AtomicBool::new(false));
-        let signals = Signals {
-            end: new(),
-            keys: new(),
-            asking: new(),
-        };
+        let signals = Signals { end: new(), keys: new(), asking: new() };
         for number in [SIGHUP, SIGTERM] {
             signal_hook::flag::register_conditional_shutdown(number, 128 + number, Arc::clone(&signals.asking))?;
             signal_hook::flag::register(number, Arc::clone(&signals.end))?;

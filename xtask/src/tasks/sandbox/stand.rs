@@ -59,10 +59,7 @@ fn refuse_others(cx: &Context, places: &Places) -> Result<()> {
     if others.is_empty() {
         return Ok(());
     }
-    Err(failed(format!(
-        "another container is marked as the dev container of `{root}`: `{}`",
-        others.join("`, `")
-    ))
-    .hint("the sandbox of another workspace was opened from here: `cargo xtask down --workspace DIR` removes it")
-    .into())
+    Err(failed(format!("another container is marked as the dev container of `{root}`: `{}`", others.join("`, `")))
+        .hint("the sandbox of another workspace was opened from here: `cargo xtask down --workspace DIR` removes it")
+        .into())
 }

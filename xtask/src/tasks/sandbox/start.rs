@@ -61,17 +61,13 @@ pub fn ensure(cx: &Context, wish: &mut Wish) -> Result<Started> {
     if running.inspect["State"]["Paused"] == true {
         let name = compose::container_name(&wish.places.project);
         return Err(failed(format!("the container `{name}` is paused"))
-            .hint(format!(
-                "`docker unpause {name}`, or `cargo xtask down` to end what is in it"
-            ))
+            .hint(format!("`docker unpause {name}`, or `cargo xtask down` to end what is in it"))
             .into());
     }
     let mut found = differences(&running.settings, &mounts::label(cx, wish).into());
     let entry = entry::read(&wish.places, &running.id);
     if entry.is_none() {
-        found
-            .blocking
-            .push("what it promised when it was started is not known any more".to_owned());
+        found.blocking.push("what it promised when it was started is not known any more".to_owned());
     }
     match entry {
         Some(entry) if found.blocking.is_empty() => {
@@ -109,34 +105,25 @@ pub fn live_sessions(id: &str) -> Result<Vec<String>> {
 
 fn held_back(changes: &[String], live: &[String]) -> anyhow::Error {
     let short = |line: &String| ui::printable(line).chars().take(60).collect::<String>();
-    failed(format!(
-        "the running container is not what is asked for now: {}",
-        changes.join("; ")
-    ))
-    .hint(format!(
-        "leave what runs inside ({}) and call again, or end it with `cargo xtask down`, or ask for what the \
+    failed(format!("the running container is not what is asked for now: {}", changes.join("; ")))
+        .hint(format!(
+            "leave what runs inside ({}) and call again, or end it with `cargo xtask down`, or ask for what the \
              container has",
-        live.iter().map(short).collect::<Vec<_>>().join(", ")
-    ))
-    .into()
+            live.iter().map(short).collect::<Vec<_>>().join(", ")
+        ))
+        .into()
 }
 
 fn create(cx: &Context, wish: &mut Wish) -> Result<Started> {
     mounts::check(cx, wish)?;
     // The engine takes a while to describe itself; the home is laid ready meanwhile.
     let known = wish.engine.take();
-    let (known, ready) = exec::both(
-        || known.map_or_else(|| Engined::read(cx, &wish.settings, &wish.user), Ok),
-        || home::refresh(wish),
-    );
+    let (known, ready) =
+        exec::both(|| known.map_or_else(|| Engined::read(cx, &wish.settings, &wish.user), Ok), || home::refresh(wish));
     let Engined { engine, image } = known?;
     engine::refuse(&engine)?;
     let gpus = &wish.settings.gpus;
-    let facts = if *gpus == Gpus::None {
-        gpu::GpuFacts::default()
-    } else {
-        gpu::read(&engine, cx.var("PATH"))
-    };
+    let facts = if *gpus == Gpus::None { gpu::GpuFacts::default() } else { gpu::read(&engine, cx.var("PATH")) };
     let route = gpu::route(gpus, &engine, &facts)?;
     ready?.iter().for_each(ui::say);
     let (tag, id) = image::ensure(cx, &wish.settings, &wish.user, &image)?;
@@ -147,17 +134,10 @@ fn create(cx: &Context, wish: &mut Wish) -> Result<Started> {
     wish.codex.notes.iter().for_each(ui::warn);
     up(&project)?;
     let container = project.container();
-    let entry = Entry::new(Promise {
-        image_id: Some(id),
-        ..project.promise
-    });
+    let entry = Entry::new(Promise { image_id: Some(id), ..project.promise });
     // No agent has run inside yet: the programs are looked at while the probe is still busy.
     let look = || {
-        let missing = || {
-            failed(format!(
-                "`docker compose up` ended well, and there is no container `{container}`"
-            ))
-        };
+        let missing = || failed(format!("`docker compose up` ended well, and there is no container `{container}`"));
         let running = find(&container)?.ok_or_else(missing)?;
         let programs = entry::programs_now(&entry.promise, &running.inspect);
         anyhow::Ok((running, programs))
@@ -181,10 +161,7 @@ fn create(cx: &Context, wish: &mut Wish) -> Result<Started> {
 }
 
 fn up(project: &Project) -> Result<()> {
-    exec::all(&[Step::WriteFile {
-        path: project.override_file.clone(),
-        text: project.override_text(),
-    }])?;
+    exec::all(&[Step::WriteFile { path: project.override_file.clone(), text: project.override_text() }])?;
     let command = project.up();
     ui::echo(&command);
     ui::say("starting the container: usually 1 to 2 s");
@@ -236,9 +213,7 @@ pub fn prove(cx: &Context, wish: &Wish, started: &mut Started) -> Result<Proof> 
         true => started.entry.programs.clone(),
         false => entry::programs_now(promise, &started.inspect),
     };
-    proof
-        .claims
-        .extend(entry::programs_claim(&started.entry, programs.as_deref()));
+    proof.claims.extend(entry::programs_claim(&started.entry, programs.as_deref()));
     let text = format!("{:#}\n", proof.json());
     exec::write_file(&wish.places.proof, text.as_bytes(), 0o600)?;
     exec::write_file(&copy_of_proof(cx), text.as_bytes(), 0o644)?;
@@ -249,10 +224,7 @@ pub fn prove(cx: &Context, wish: &Wish, started: &mut Started) -> Result<Proof> 
         started.entry.codex = answered.then(|| codex_file(&started.entry.promise)).flatten();
         entry::write(&wish.places, &started.id, &started.entry)?;
         for old in codex::prune(cx, &entry::mounted(cx)) {
-            ui::say(format_args!(
-                "removed `{}`: an older Codex that nothing mounts",
-                old.display()
-            ));
+            ui::say(format_args!("removed `{}`: an older Codex that nothing mounts", old.display()));
         }
     } else if inside.sessions().is_empty() {
         // While an agent is live its files are left alone: it could bend the paths that they are written through.
@@ -278,10 +250,7 @@ pub fn discard(started: &Started) {
         if take_back(&started.id, &started.container) {
             ui::say(format_args!("removed `{}` again", started.container));
         } else {
-            ui::warn(format_args!(
-                "`{}` could not be removed: `cargo xtask down`",
-                started.container
-            ));
+            ui::warn(format_args!("`{}` could not be removed: `cargo xtask down`", started.container));
         }
     }
 }

@@ -17,31 +17,19 @@ pub fn screen(report: &Value, width: Option<usize>) -> String {
         rows.extend(list(&report["gpus"]).map(|gpu| ("", gpu_line(gpu))));
         rows.extend(shm_line(&report["shm"]).map(|line| ("shm", line)));
         let mounts = mount_lines(report, width.map(|width| width.saturating_sub(INDENT)));
-        rows.extend(
-            mounts
-                .into_iter()
-                .enumerate()
-                .map(|(i, line)| (if i == 0 { "mounts" } else { "" }, line)),
-        );
+        rows.extend(mounts.into_iter().enumerate().map(|(i, line)| (if i == 0 { "mounts" } else { "" }, line)));
         rows.push(("sessions", list(&report["sessions"]).count().to_string()));
         let line = |line: &Value| ui::printable(line.as_str().unwrap_or_default());
         rows.extend(list(&report["sessions"]).map(|session| ("", line(session))));
     }
     let caches = list(&report["caches"]).filter_map(Value::as_str);
-    rows.extend(
-        caches
-            .enumerate()
-            .map(|(i, volume)| (if i == 0 { "caches" } else { "" }, volume.to_owned())),
-    );
+    rows.extend(caches.enumerate().map(|(i, volume)| (if i == 0 { "caches" } else { "" }, volume.to_owned())));
     rows.push(("state folder", text("state_folder")));
     let fit = |text: &str| match width {
         Some(width) => ui::shortened(text, width.saturating_sub(INDENT)),
         None => text.to_owned(),
     };
-    let rows: Vec<Vec<String>> = rows
-        .iter()
-        .map(|(name, text)| vec![(*name).to_owned(), fit(text)])
-        .collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(|(name, text)| vec![(*name).to_owned(), fit(text)]).collect();
     ui::columns(&rows).trim_end().to_owned()
 }
 
@@ -80,11 +68,7 @@ fn gpu_line(gpu: &Value) -> String {
 }
 
 fn shm_line(shm: &Value) -> Option<String> {
-    Some(format!(
-        "{} of {} used",
-        size(shm["used"].as_u64()?),
-        size(shm["size"].as_u64()?)
-    ))
+    Some(format!("{} of {} used", size(shm["used"].as_u64()?), size(shm["size"].as_u64()?)))
 }
 
 /// Bytes in the unit in which they are easiest to say.
@@ -105,19 +89,11 @@ fn mount_lines(report: &Value, room: Option<usize>) -> Vec<String> {
     let text = |mount: &Value, key: &str| mount[key].as_str().unwrap_or("-").to_owned();
     let mounts: Vec<(String, String, &str)> = list(&report["mounts"])
         .map(|mount| {
-            let access = if mount["writable"] == true {
-                "writable"
-            } else {
-                "read-only"
-            };
+            let access = if mount["writable"] == true { "writable" } else { "read-only" };
             (text(mount, "target"), text(mount, "source"), access)
         })
         .collect();
-    let widest = mounts
-        .iter()
-        .map(|(target, ..)| target.chars().count())
-        .max()
-        .unwrap_or(0);
+    let widest = mounts.iter().map(|(target, ..)| target.chars().count()).max().unwrap_or(0);
     let row = |(target, source, access): &(String, String, &str)| {
         // "read-only", its gap, the target's column and " <- ".
         let source = room.map_or(source.clone(), |room| {
@@ -180,14 +156,8 @@ state folder  /home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d"
     fn on_a_terminal_no_line_is_longer_than_it() {
         for width in [60, 80, 100] {
             let text = screen(&report(), Some(width));
-            assert!(
-                text.lines().all(|line| line.chars().count() <= width),
-                "{width}:\n{text}"
-            );
-            assert!(
-                text.contains("/workspace ") && text.contains("/datasets/ssv2 "),
-                "{text}"
-            );
+            assert!(text.lines().all(|line| line.chars().count() <= width), "{width}:\n{text}");
+            assert!(text.contains("/workspace ") && text.contains("/datasets/ssv2 "), "{text}");
         }
         let text = screen(&report(), Some(80));
         assert!(text.contains("writable   /home/codex/.codex <- /home/me/"), "{text}");
@@ -197,10 +167,7 @@ state folder  /home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d"
 
     #[test]
     fn where_nothing_runs_it_is_short() {
-        let text = screen(
-            &json!({"container": "c", "state": "none", "state_folder": "/s"}),
-            Some(80),
-        );
+        let text = screen(&json!({"container": "c", "state": "none", "state_folder": "/s"}), Some(80));
         assert_eq!(text, "container     c\nstate         none\nstate folder  /s");
     }
 }

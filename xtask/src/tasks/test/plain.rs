@@ -18,9 +18,7 @@ const BINARIES: [(&[&str], bool); 2] = [(&["--lib"], false), (&["--test", "it"],
 pub fn run(cx: &Context, tier: Tier) -> Result<usize> {
     let mut count = 0;
     for (binary, integration) in BINARIES {
-        let list = test(cx, binary)
-            .args(["--", "--list", "--format", "terse"])
-            .timeout(1200);
+        let list = test(cx, binary).args(["--", "--list", "--format", "terse"]).timeout(1200);
         let names = of_tier(&exec::stdout_of(&list)?, integration, tier);
         if !names.is_empty() {
             count += names.len();
@@ -39,20 +37,13 @@ fn test(cx: &Context, binary: &[&str]) -> Command {
 /// The names of a list that are of this tier.
 fn of_tier(list: &str, integration: bool, tier: Tier) -> Vec<String> {
     let names = list.lines().filter_map(|line| line.strip_suffix(": test"));
-    names
-        .filter(|name| Tier::of(integration, name) == tier)
-        .map(str::to_owned)
-        .collect()
+    names.filter(|name| Tier::of(integration, name) == tier).map(str::to_owned).collect()
 }
 
 /// Engine tests go one by one: they share an engine, and `cargo test` has no bound for a hanging one.
 fn named(command: Command, tier: Tier, names: &[String]) -> Command {
     let command = command.args(["--", "--exact"]);
-    let command = if tier == Tier::Default {
-        command
-    } else {
-        command.args(["--test-threads", "1"])
-    };
+    let command = if tier == Tier::Default { command } else { command.args(["--test-threads", "1"]) };
     command.args(names)
 }
 

@@ -53,10 +53,7 @@ pub struct Machine {
 impl Default for Machine {
     fn default() -> Self {
         let unasked = || Err("not asked for".to_owned());
-        Machine {
-            engine: unasked(),
-            gpu: unasked(),
-        }
+        Machine { engine: unasked(), gpu: unasked() }
     }
 }
 
@@ -84,10 +81,7 @@ pub struct Plan {
 /// # Errors
 /// A demanded tier cannot run here (exit code 3).
 pub fn plan(asked: Option<&str>, machine: &Machine) -> Result<Plan, Failure> {
-    let mut plan = Plan {
-        tiers: Vec::new(),
-        left: Vec::new(),
-    };
+    let mut plan = Plan { tiers: Vec::new(), left: Vec::new() };
     for tier in ALL {
         let wanted = match asked {
             None => true,
@@ -96,10 +90,8 @@ pub fn plan(asked: Option<&str>, machine: &Machine) -> Result<Plan, Failure> {
         match (wanted, machine.can(tier)) {
             (true, Ok(())) => plan.tiers.push(tier),
             (true, Err(why)) if asked.is_some() => {
-                return Err(
-                    host(format!("the {tier} tier was asked for and cannot run here: {why}"))
-                        .hint("`cargo xtask test` runs the tiers that this machine can"),
-                );
+                return Err(host(format!("the {tier} tier was asked for and cannot run here: {why}"))
+                    .hint("`cargo xtask test` runs the tiers that this machine can"));
             }
             (true, Err(why)) => plan.left.push((tier, why)),
             (false, _) => plan.left.push((tier, "not asked for".to_owned())),
@@ -143,10 +135,7 @@ mod tests {
 
     fn machine(engine: bool, gpu: bool) -> Machine {
         let can = |yes: bool, why: &str| if yes { Ok(()) } else { Err(why.to_owned()) };
-        Machine {
-            engine: can(engine, "no engine"),
-            gpu: can(gpu, "no GPU"),
-        }
+        Machine { engine: can(engine, "no engine"), gpu: can(gpu, "no GPU") }
     }
 
     #[test]
@@ -160,20 +149,12 @@ mod tests {
 
     #[test]
     fn a_demand_brings_the_default_tier_along_and_fails_where_it_cannot_be_met() {
-        assert_eq!(
-            plan(Some("engine"), &machine(true, true)).unwrap().tiers,
-            [Tier::Default, Tier::Engine]
-        );
-        assert_eq!(
-            plan(Some("default"), &machine(true, true)).unwrap().tiers,
-            [Tier::Default]
-        );
+        assert_eq!(plan(Some("engine"), &machine(true, true)).unwrap().tiers, [Tier::Default, Tier::Engine]);
+        assert_eq!(plan(Some("default"), &machine(true, true)).unwrap().tiers, [Tier::Default]);
         assert_eq!(plan(Some("all"), &machine(true, true)).unwrap().tiers, ALL);
-        for (asked, machine) in [
-            ("engine", machine(false, true)),
-            ("gpu", machine(true, false)),
-            ("all", machine(true, false)),
-        ] {
+        for (asked, machine) in
+            [("engine", machine(false, true)), ("gpu", machine(true, false)), ("all", machine(true, false))]
+        {
             assert_eq!(plan(Some(asked), &machine).unwrap_err().kind.code(), 3, "{asked}");
         }
     }
@@ -185,11 +166,7 @@ mod tests {
             (Tier::Engine, Outcome::Failed),
             (Tier::Gpu, Outcome::Left("no GPU".into())),
         ];
-        let expected = [
-            "tier default: 7 tests passed",
-            "tier engine: FAILED",
-            "tier gpu: not run: no GPU",
-        ];
+        let expected = ["tier default: 7 tests passed", "tier engine: FAILED", "tier gpu: not run: no GPU"];
         assert_eq!(lines(&outcomes), expected);
     }
 
@@ -211,20 +188,9 @@ mod tests {
         assert_eq!(Tier::of(false, "image::tests::engine_x"), Tier::Engine);
         // The rules are written twice; whoever changes one sees this.
         let config: toml::Table = include_str!("../../../../.config/nextest.toml").parse().unwrap();
-        let filter = |tier: Tier| {
-            config["profile"][tier.to_string()]["default-filter"]
-                .as_str()
-                .unwrap()
-                .to_owned()
-        };
-        assert_eq!(
-            filter(Tier::Default),
-            "not ((binary(it) & test(/^(engine|gpu)::/)) | test(/(^|::)engine_[^:]*$/))"
-        );
-        assert_eq!(
-            filter(Tier::Engine),
-            "(binary(it) & test(/^engine::/)) | test(/(^|::)engine_[^:]*$/)"
-        );
+        let filter = |tier: Tier| config["profile"][tier.to_string()]["default-filter"].as_str().unwrap().to_owned();
+        assert_eq!(filter(Tier::Default), "not ((binary(it) & test(/^(engine|gpu)::/)) | test(/(^|::)engine_[^:]*$/))");
+        assert_eq!(filter(Tier::Engine), "(binary(it) & test(/^engine::/)) | test(/(^|::)engine_[^:]*$/)");
         assert_eq!(filter(Tier::Gpu), "binary(it) & test(/^gpu::/)");
     }
 }

@@ -54,11 +54,7 @@ fn a_script_that_never_becomes_codex_is_said_to_be_one() {
 fn a_node_script_of_another_package_is_not_codex() {
     let world = World::new();
     let js = world.program("lib/node_modules/other/bin/codex.js", "#!/usr/bin/env node\n");
-    fs::write(
-        world.path("lib/node_modules/other/package.json"),
-        "{\"name\": \"other\"}",
-    )
-    .unwrap();
+    fs::write(world.path("lib/node_modules/other/package.json"), "{\"name\": \"other\"}").unwrap();
     world.package(&format!("lib/node_modules/@openai/{}", super::super::testing::vendor()));
     assert_eq!(behind_script(&js, &js), None);
 }
@@ -87,7 +83,6 @@ fn relative_entries_of_path_are_not_searched() {
         assert!(find(&cx, None).is_err(), "{path}");
     }
     let real = world.native("bin/codex", "real");
-    cx.env
-        .insert("PATH".to_owned(), format!(".:{}", world.path("bin").display()));
+    cx.env.insert("PATH".to_owned(), format!(".:{}", world.path("bin").display()));
     assert_eq!(find(&cx, None).unwrap(), real);
 }

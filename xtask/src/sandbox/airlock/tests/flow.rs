@@ -12,18 +12,8 @@ fn commits_made_inside_come_over_by_fast_forward() {
     let airlock = f.prepare();
     assert_eq!(airlock.notes, Vec::<String>::new());
     assert_eq!(airlock.mount_points, ["objects"]);
-    let mounts: Vec<_> = airlock
-        .mounts
-        .iter()
-        .map(|m| (m.target.as_str(), m.read_only))
-        .collect();
-    assert_eq!(
-        mounts,
-        [
-            ("/workspace/.git", false),
-            (&*format!("{}/objects", f.path("sandbox").display()), true)
-        ]
-    );
+    let mounts: Vec<_> = airlock.mounts.iter().map(|m| (m.target.as_str(), m.read_only)).collect();
+    assert_eq!(mounts, [("/workspace/.git", false), (&*format!("{}/objects", f.path("sandbox").display()), true)]);
     assert_eq!(f.agent(&["status", "--short"]), "M  b\n?? dirty\n");
     assert_eq!(f.agent(&["log", "--format=%s"]), "second\nfirst\n");
     assert_eq!(f.listed(), Vec::<String>::new());
@@ -83,10 +73,7 @@ fn a_stash_and_a_tag_of_the_sandbox_survive() {
     f.agent(&["stash", "-q"]);
     f.agent(&["tag", "-a", "-m", "note", "v1"]);
     let notes = f.prepare().notes;
-    assert_eq!(
-        notes,
-        ["a stash in the sandbox is kept", "the tag v1 is kept in the sandbox"]
-    );
+    assert_eq!(notes, ["a stash in the sandbox is kept", "the tag v1 is kept in the sandbox"]);
     f.agent(&["stash", "pop", "-q"]);
     assert_eq!(f.agent(&["status", "--short"]), " M a\n");
 }
@@ -106,10 +93,7 @@ fn a_diverged_branch_is_left_beside_the_host_s() {
         "1 new commit on main (the host's has moved on too): ID inside; take them over with `cargo xtask commits --take`"
     );
     // The agent can merge the host's side.
-    assert_eq!(
-        f.agent(&["log", "-1", "--format=%s", "refs/host/main"]),
-        "on the host\n"
-    );
+    assert_eq!(f.agent(&["log", "-1", "--format=%s", "refs/host/main"]), "on the host\n");
     let line = "main: left at refs/sandbox/main, because the host's branch has moved on too; then `git stash -u && git merge refs/sandbox/main`";
     assert_eq!(f.take(), [line]);
     assert_eq!(f.host(&["log", "-1", "--format=%s", "main"]), "on the host\n");
@@ -139,15 +123,9 @@ fn branches_are_made_and_the_files_are_said_to_be_on_another() {
     f.agent_commit("c", "1\n", "feature");
     f.agent(&["switch", "-q", "--detach"]);
     f.agent_commit("d", "1\n", "on no branch");
-    assert_eq!(
-        f.listed(),
-        ["HEAD New: on no branch, feature", "feature/x New: feature"]
-    );
+    assert_eq!(f.listed(), ["HEAD New: on no branch, feature", "feature/x New: feature"]);
     let only = take(&f.repo(), &f.private(), &["feature/x".into()]).unwrap();
-    assert_eq!(
-        f.masked(&only[0]),
-        "feature/x: took over 1 commit, now at ID, a new branch"
-    );
+    assert_eq!(f.masked(&only[0]), "feature/x: took over 1 commit, now at ID, a new branch");
     assert_eq!(
         f.take(),
         [
@@ -184,10 +162,8 @@ fn what_the_user_staged_is_never_lost() {
     f.host(&["add", "a"]);
     assert_eq!(
         f.take(),
-        [
-            "main: left at refs/sandbox/main, because the host's index has staged changes to the same files; \
-          then `git reset refs/sandbox/main`"
-        ]
+        ["main: left at refs/sandbox/main, because the host's index has staged changes to the same files; \
+          then `git reset refs/sandbox/main`"]
     );
     assert_eq!(f.host(&["show", ":a"]), "staged on the host\n");
 }
@@ -235,10 +211,7 @@ fn commits_on_no_branch_and_names_in_the_way_are_left_with_a_hint() {
         lines[0],
         "HEAD: left at refs/sandbox/HEAD, because these commits are on no branch; then `git branch NAME refs/sandbox/HEAD`"
     );
-    assert!(
-        lines[1].starts_with("main/x: left at refs/sandbox/main/x, because git says `"),
-        "{lines:#?}"
-    );
+    assert!(lines[1].starts_with("main/x: left at refs/sandbox/main/x, because git says `"), "{lines:#?}");
 }
 
 #[test]

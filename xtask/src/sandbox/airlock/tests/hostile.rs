@@ -25,12 +25,7 @@ fn no_program_that_the_agent_named_runs() {
     f.write(".gitattributes", "* filter=evil diff=evil\n");
     f.agent_commit("a", "two\n", "inside");
     let (trap, mark) = trap(&f);
-    for hook in [
-        "post-checkout",
-        "reference-transaction",
-        "post-index-change",
-        "pre-auto-gc",
-    ] {
+    for hook in ["post-checkout", "reference-transaction", "post-index-change", "pre-auto-gc"] {
         std::fs::copy(&trap, f.git().join("hooks").join(hook)).unwrap();
     }
     for key in [
@@ -47,9 +42,7 @@ fn no_program_that_the_agent_named_runs() {
     ] {
         // Written as text: git inside would run some of them at once.
         let (section, name) = key.rsplit_once('.').unwrap();
-        let section = section
-            .split_once('.')
-            .map_or(section.into(), |(a, b)| format!("{a} \"{b}\""));
+        let section = section.split_once('.').map_or(section.into(), |(a, b)| format!("{a} \"{b}\""));
         let mut config = std::fs::read_to_string(f.git().join("config")).unwrap();
         config.push_str(&format!("[{section}]\n\t{name} = {trap}\n"));
         std::fs::write(f.git().join("config"), config).unwrap();
@@ -69,11 +62,7 @@ fn no_program_that_the_agent_named_runs() {
     f.host(&["config", "--unset", "core.hooksPath"]);
     // All of it is gone inside too.
     assert_eq!(std::fs::read_dir(f.git().join("hooks")).unwrap().count(), 0);
-    assert!(
-        !std::fs::read_to_string(f.git().join("config"))
-            .unwrap()
-            .contains("trap")
-    );
+    assert!(!std::fs::read_to_string(f.git().join("config")).unwrap().contains("trap"));
     assert!(!mark.exists());
 }
 
@@ -97,10 +86,7 @@ fn what_is_set_anew_is_never_followed() {
     std::fs::remove_file(git.join("index")).unwrap();
     symlink(outside.join("alternates"), git.join("index")).unwrap();
     f.prepare();
-    assert_eq!(
-        std::fs::read_to_string(outside.join("alternates")).unwrap(),
-        "precious\n"
-    );
+    assert_eq!(std::fs::read_to_string(outside.join("alternates")).unwrap(), "precious\n");
     assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 1);
     assert_eq!(f.agent(&["log", "--format=%s"]), "inside\nfirst\n");
     assert_eq!(f.listed(), ["main Ahead: inside"]);
@@ -136,16 +122,9 @@ fn refs_that_are_not_plain_are_left_out() {
     std::fs::write(heads.join("-dash"), &id).unwrap();
     std::fs::write(heads.join("esc\u{1b}[2J"), &id).unwrap();
     std::fs::write(heads.join("gone"), id.replace(&id[..4], "0000")).unwrap();
-    std::fs::write(
-        f.git().join("packed-refs"),
-        format!("{} refs/heads/../../x\n", id.trim()),
-    )
-    .unwrap();
+    std::fs::write(f.git().join("packed-refs"), format!("{} refs/heads/../../x\n", id.trim())).unwrap();
     let listing = f.list();
-    assert_eq!(
-        listing.branches.iter().map(|b| b.name.as_str()).collect::<Vec<_>>(),
-        ["main"]
-    );
+    assert_eq!(listing.branches.iter().map(|b| b.name.as_str()).collect::<Vec<_>>(), ["main"]);
     assert_eq!(listing.notes.len(), 9, "{:#?}", listing.notes);
     assert!(listing.notes.iter().all(|note| !note.contains('\u{1b}')));
     let lines = f.take();
@@ -154,10 +133,7 @@ fn refs_that_are_not_plain_are_left_out() {
     // A branch whose commit is nowhere stays the agent's problem, and is told each time.
     f.prepare();
     assert_eq!(f.prepare().notes.len(), 1);
-    assert_eq!(
-        f.agent(&["for-each-ref", "--format=%(refname)"]),
-        "refs/heads/gone\nrefs/heads/main\n"
-    );
+    assert_eq!(f.agent(&["for-each-ref", "--format=%(refname)"]), "refs/heads/gone\nrefs/heads/main\n");
 }
 
 #[test]
@@ -183,10 +159,7 @@ fn objects_are_copied_as_plain_files_and_checked() {
     symlink("/etc", objects.join("00")).unwrap();
     let before = f.host(&["rev-parse", "main"]);
     let lines = f.take();
-    assert!(
-        lines.last().unwrap().starts_with("main: not taken over, "),
-        "{lines:#?}"
-    );
+    assert!(lines.last().unwrap().starts_with("main: not taken over, "), "{lines:#?}");
     assert!(lines[0].contains("symlink"), "{lines:#?}");
     assert_eq!(f.host(&["rev-parse", "main"]), before);
 
@@ -194,16 +167,9 @@ fn objects_are_copied_as_plain_files_and_checked() {
     std::fs::create_dir_all(objects.join(fan)).unwrap();
     let other = f.host(&["rev-parse", "HEAD:a"]);
     let (a, b) = other.trim().split_at(2);
-    std::fs::copy(
-        f.workspace.join(".git/objects").join(a).join(b),
-        objects.join(fan).join(rest),
-    )
-    .unwrap();
+    std::fs::copy(f.workspace.join(".git/objects").join(a).join(b), objects.join(fan).join(rest)).unwrap();
     let lines = f.take();
-    assert!(
-        lines.last().unwrap().starts_with("main: not taken over, "),
-        "{lines:#?}"
-    );
+    assert!(lines.last().unwrap().starts_with("main: not taken over, "), "{lines:#?}");
     assert_eq!(f.host(&["rev-parse", "main"]), before);
     f.host(&["fsck", "--connectivity-only"]);
     f.prepare();
@@ -226,12 +192,7 @@ fn a_submodule_made_inside_waits_for_the_user() {
     let f = Fixture::new();
     f.prepare();
     let id = f.agent(&["rev-parse", "HEAD"]);
-    f.agent(&[
-        "update-index",
-        "--add",
-        "--cacheinfo",
-        &format!("160000,{},sub", id.trim()),
-    ]);
+    f.agent(&["update-index", "--add", "--cacheinfo", &format!("160000,{},sub", id.trim())]);
     f.agent(&["commit", "-q", "-m", "submodule"]);
     assert_eq!(
         f.take(),
@@ -249,13 +210,7 @@ fn a_repository_that_appears_is_told_and_cannot_borrow() {
     std::fs::create_dir(&plain).unwrap();
     let seen = |dir: &Path| note_appearance(detect(dir).unwrap().as_ref(), &f.private());
     assert_eq!(seen(&plain).unwrap(), Vec::<String>::new());
-    f.host(&[
-        "clone",
-        "-q",
-        "--shared",
-        &f.workspace.display().to_string(),
-        &f.path("new").display().to_string(),
-    ]);
+    f.host(&["clone", "-q", "--shared", &f.workspace.display().to_string(), &f.path("new").display().to_string()]);
     std::fs::rename(f.path("new").join(".git"), plain.join(".git")).unwrap();
     let text = crate::error::render(&seen(&plain).unwrap_err());
     assert!(text.contains("borrows objects") && text.contains("hint: "), "{text}");

@@ -32,10 +32,7 @@ fn a_git_that_cannot_be_held_is_refused() {
     std::fs::create_dir(&stray).unwrap();
     std::fs::write(stray.join(".git"), format!("gitdir: {}/.git\n", f.workspace.display())).unwrap();
     let text = refused(&stray);
-    assert!(
-        text.contains("which does not name") && text.contains("hint: "),
-        "{text}"
-    );
+    assert!(text.contains("which does not name") && text.contains("hint: "), "{text}");
     let fake = stray.join("fake");
     std::fs::create_dir_all(fake.join("objects")).unwrap();
     std::fs::write(fake.join("HEAD"), "ref: refs/heads/main\n").unwrap();
@@ -52,19 +49,9 @@ fn a_git_that_cannot_be_held_is_refused() {
 #[test]
 fn a_linked_worktree_has_its_own_head_and_index() {
     let f = Fixture::new();
-    f.host(&[
-        "worktree",
-        "add",
-        "-q",
-        "-b",
-        "side",
-        &f.path("side").display().to_string(),
-    ]);
+    f.host(&["worktree", "add", "-q", "-b", "side", &f.path("side").display().to_string()]);
     let main = f.workspace.clone();
-    let f = Fixture {
-        workspace: f.path("side"),
-        ..f
-    };
+    let f = Fixture { workspace: f.path("side"), ..f };
     let repo = f.repo();
     assert!(repo.dot_git_is_file);
     assert_eq!(repo.common_dir, main.join(".git"));
@@ -73,16 +60,8 @@ fn a_linked_worktree_has_its_own_head_and_index() {
     assert_eq!(airlock.mount_points, ["objects", "git"]);
     let inside = f.path("sandbox").display().to_string();
     assert_eq!(
-        airlock
-            .mounts
-            .iter()
-            .map(|m| (m.target.clone(), m.read_only))
-            .collect::<Vec<_>>(),
-        [
-            (format!("{inside}/git"), false),
-            ("/workspace/.git".into(), true),
-            (format!("{inside}/objects"), true)
-        ]
+        airlock.mounts.iter().map(|m| (m.target.clone(), m.read_only)).collect::<Vec<_>>(),
+        [(format!("{inside}/git"), false), ("/workspace/.git".into(), true), (format!("{inside}/objects"), true)]
     );
     let dot_git = std::fs::read_to_string(&airlock.mounts[1].source).unwrap();
     assert_eq!(dot_git, format!("gitdir: {inside}/git\n"));
@@ -109,30 +88,18 @@ fn a_submodule_as_the_workspace_is_its_own_repository() {
     let f = Fixture::new();
     let top = f.path("top");
     f.host(&["init", "-q", "-b", "main", &top.display().to_string()]);
-    f.host_in(
-        &top,
-        &["submodule", "--quiet", "add", &f.workspace.display().to_string(), "sub"],
-    );
+    f.host_in(&top, &["submodule", "--quiet", "add", &f.workspace.display().to_string(), "sub"]);
     f.host_in(&top, &["commit", "-q", "-m", "sub"]);
 
     // From above: files only, and `git status` works.
-    let above = Fixture {
-        workspace: top.clone(),
-        ..f
-    };
+    let above = Fixture { workspace: top.clone(), ..f };
     let notes = above.prepare().notes;
-    assert_eq!(
-        notes,
-        ["submodules: their files are there, git works in the main repository only"]
-    );
+    assert_eq!(notes, ["submodules: their files are there, git works in the main repository only"]);
     assert_eq!(above.agent(&["status", "--short"]), "");
     above.agent_commit("t", "1\n", "above");
     assert_eq!(above.take(), ["main: took over 1 commit, now at ID"]);
 
-    let inner = Fixture {
-        workspace: top.join("sub"),
-        ..above
-    };
+    let inner = Fixture { workspace: top.join("sub"), ..above };
     std::fs::remove_dir_all(inner.private()).unwrap();
     assert_eq!(inner.repo().git_dir, top.join(".git/modules/sub"));
     inner.prepare();
@@ -145,36 +112,17 @@ fn a_submodule_as_the_workspace_is_its_own_repository() {
 fn borrowed_objects_are_mounted_too() {
     let f = Fixture::new();
     let origin = f.workspace.clone();
-    f.host(&[
-        "clone",
-        "-q",
-        "--shared",
-        &origin.display().to_string(),
-        &f.path("shared").display().to_string(),
-    ]);
-    let f = Fixture {
-        workspace: f.path("shared"),
-        ..f
-    };
+    f.host(&["clone", "-q", "--shared", &origin.display().to_string(), &f.path("shared").display().to_string()]);
+    let f = Fixture { workspace: f.path("shared"), ..f };
     let airlock = f.prepare();
-    assert_eq!(
-        f.repo().objects,
-        [f.workspace.join(".git/objects"), origin.join(".git/objects")]
-    );
+    assert_eq!(f.repo().objects, [f.workspace.join(".git/objects"), origin.join(".git/objects")]);
     assert_eq!(airlock.mount_points, ["objects", "objects-1"]);
     let inside = f.path("sandbox").display().to_string();
-    let targets: Vec<_> = airlock
-        .mounts
-        .iter()
-        .map(|m| m.target.strip_prefix(&inside).unwrap_or(&m.target))
-        .collect();
+    let targets: Vec<_> = airlock.mounts.iter().map(|m| m.target.strip_prefix(&inside).unwrap_or(&m.target)).collect();
     assert_eq!(targets, ["/workspace/.git", "/objects", "/objects/info", "/objects-1"]);
     f.agent_commit("a", "two\n", "inside");
     assert_eq!(f.take(), ["main: took over 1 commit, now at ID"]);
-    assert_eq!(
-        f.host(&["status", "--short", "--branch"]),
-        "## main...origin/main [ahead 1]\n"
-    );
+    assert_eq!(f.host(&["status", "--short", "--branch"]), "## main...origin/main [ahead 1]\n");
 }
 
 #[test]
@@ -193,10 +141,7 @@ fn sha256_shallow_and_partial_repositories_work() {
         f.host(&["clone", "-q", option, &origin, &f.path(name).display().to_string()]);
         let temp = tempfile::tempdir().unwrap();
         std::fs::rename(f.path(name), temp.path().join(name)).unwrap();
-        let clone = Fixture {
-            workspace: temp.path().canonicalize().unwrap().join(name),
-            temp,
-        };
+        let clone = Fixture { workspace: temp.path().canonicalize().unwrap().join(name), temp };
         clone.prepare();
         clone.agent_commit("a", "three\n", "inside");
         assert_eq!(clone.listed(), ["main Ahead: inside"], "{name}");
@@ -243,8 +188,5 @@ fn the_identity_is_the_user_s_and_a_missing_one_is_said() {
     assert_eq!(identity.name.as_deref(), Some("Ada L."));
     assert_eq!(identity.email.as_deref(), Some("ada@example.org"));
     let notes = prepare(&f.repo(), &f.private(), None).unwrap().notes;
-    assert_eq!(
-        notes,
-        ["git knows no `user.name` and `user.email` of yours: commits inside need them"]
-    );
+    assert_eq!(notes, ["git knows no `user.name` and `user.email` of yours: commits inside need them"]);
 }
