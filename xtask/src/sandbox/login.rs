@@ -291,5 +291,4 @@ pub fn burnt(host_home: &Path, private_home: &Path, record: &Path, since: System
 }
 
 #[cfg(test)]
-#[path = "login/tests.rs"]
 mod tests;

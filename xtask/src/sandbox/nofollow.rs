@@ -303,5 +303,4 @@ pub fn lock_fd(fd: impl Into<OwnedFd>, wait: Duration) -> io::Result<Option<Lock
 }
 
 #[cfg(test)]
-#[path = "nofollow/tests.rs"]
 mod tests;

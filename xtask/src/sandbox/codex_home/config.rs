@@ -221,5 +221,4 @@ impl Edit<'_> {
 }
 
 #[cfg(test)]
-#[path = "tests_config.rs"]
 mod tests;

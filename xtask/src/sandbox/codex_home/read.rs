@@ -241,5 +241,4 @@ impl Collector {
 }
 
 #[cfg(test)]
-#[path = "tests_read.rs"]
 mod tests;

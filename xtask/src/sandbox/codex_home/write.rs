@@ -120,5 +120,4 @@ fn put(root: &Dir, files: &[Item]) -> io::Result<()> {
 }
 
 #[cfg(test)]
-#[path = "tests_write.rs"]
 mod tests;
