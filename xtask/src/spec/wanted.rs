@@ -1,0 +1,295 @@
+//! [`Spec`]: the wanted sandbox, whole. Nothing else describes one: it is the label of the container, the record that is
+//! kept of it, the table of a dry run, what `status --json` shows, and what a re-entry compares.
+
+use super::inside::Taken;
+use super::mount::{Mount, Role, ids};
+use super::words::{GpuRoute, Gpus, Memlock, Mode, Network};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// The layout of what is kept: of the label, the record, and the state folder. Version 1, which had no number, was
+/// that of the first release.
+pub const SCHEMA: u32 = 2;
+
+/// Stands for [`SCHEMA`] in what is kept: no other number can be read into it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct Schema;
+
+impl TryFrom<u32> for Schema {
+    type Error = String;
+
+    fn try_from(number: u32) -> Result<Schema, String> {
+        if number == SCHEMA { Ok(Schema) } else { Err(format!("schema version {number}, this tool reads {SCHEMA}")) }
+    }
+}
+
+impl From<Schema> for u32 {
+    fn from(_: Schema) -> u32 {
+        SCHEMA
+    }
+}
+
+/// The wanted sandbox. Of variables it has the names only, never a value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spec {
+    /// The layout of this very description.
+    pub schema: Schema,
+    /// The user id that everything inside runs as, the host user's own.
+    pub uid: u32,
+    /// The group id, the host user's own.
+    pub gid: u32,
+    /// Supplementary groups, sorted: those that own a mount.
+    pub groups: Vec<u32>,
+    /// The image, by tag.
+    pub image: String,
+    /// The id of that image, `sha256:…`, where the engine has told it.
+    pub image_id: Option<String>,
+    /// The fingerprint of what decides what is in the image, without the base's id.
+    pub image_inputs: String,
+    /// Every mount, and no other may be there. Outer ones stand before those that lie in them.
+    pub mounts: Vec<Mount>,
+    /// Directories of the host that no mount may reach for writing: this repository, the state folder, the host's
+    /// Codex home, the host's git directory.
+    pub out_of_reach: Vec<PathBuf>,
+    /// The size of `/dev/shm`, in bytes.
+    pub shm_bytes: u64,
+    /// The most processes.
+    pub pids_limit: u64,
+    /// The GPUs.
+    pub gpus: Gpus,
+    /// How they are asked for; `None` with `Gpus::None`.
+    pub gpu_route: Option<GpuRoute>,
+    /// The memory that may be locked, where there are GPUs.
+    pub memlock: Memlock,
+    /// The network.
+    pub network: Network,
+    /// The version that the mounted Codex gave on the host, such as `0.169.0`.
+    pub codex_version: String,
+    /// The resolved native binary on the host; recorded, not mounted (the package is).
+    pub codex_bin: PathBuf,
+    /// How the host's Codex home reaches the container.
+    pub codex_home: Mode,
+    /// Whether the host's CA bundle is handed in.
+    pub ca_bundle: bool,
+    /// Variables that pass from the user's environment to Codex, by name.
+    pub env: Vec<String>,
+    /// The fingerprint of `docker/docker-compose.yaml`.
+    pub compose_file: String,
+    /// Whether this is the sandbox that `.devcontainer/devcontainer.json` opens.
+    pub dev_container: bool,
+}
+
+/// One line of the table: a wish by the name that the user knows it by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The key of `sandbox.yaml`, or the id of a mount.
+    pub name: String,
+    /// The value as text.
+    pub value: String,
+    /// When another value reaches a running container.
+    pub taken: Taken,
+}
+
+/// What differs between a running container and what is wanted now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Differences {
+    /// Taken at the next start; entering is right all the same.
+    pub deferred: Vec<String>,
+    /// Asked for now and not there: the container must be recreated.
+    pub blocking: Vec<String>,
+}
+
+impl Spec {
+    /// Reads what was kept of a sandbox.
+    ///
+    /// # Errors
+    /// Why this tool cannot read it, as a clause: an older or a newer version made it, or it is damaged.
+    pub fn read(text: &str) -> Result<Spec, String> {
+        let value: Value = serde_json::from_str(text).map_err(|err| format!("it is damaged: {err}"))?;
+        match value["schema"].as_u64() {
+            None => Err("an earlier version of this tool made it".to_owned()),
+            Some(number) if number > u64::from(SCHEMA) => {
+                Err(format!("a newer version of this tool made it (schema version {number})"))
+            }
+            Some(_) => serde_json::from_value(value).map_err(|err| format!("it is damaged: {err}")),
+        }
+    }
+
+    /// The caches among the mounts.
+    pub fn caches(&self) -> impl Iterator<Item = super::words::Cache> + '_ {
+        self.mounts.iter().filter_map(|mount| match mount.role {
+            Role::Cache(cache) => Some(cache),
+            Role::Workspace | Role::Dataset(_) | Role::CodexPackage | Role::CodexHome | Role::Agents => None,
+            Role::SystemCodex | Role::Guest | Role::Git | Role::GitObjects => None,
+        })
+    }
+
+    /// The mount of a role, the first where there are several.
+    pub fn mount(&self, role: &Role) -> Option<&Mount> {
+        self.mounts.iter().find(|mount| mount.role == *role)
+    }
+
+    /// The table of all wishes. What is not in it follows from the engine (the route to the GPUs, the image's id, its
+    /// tag with the base's id in it) or from this checkout, and is held by the proof instead. The pattern names every
+    /// field: a new one does not compile until its line, or its absence, is decided on.
+    pub fn rows(&self) -> Vec<Row> {
+        use Taken::{EachEntry, NextStart, Now};
+        let Spec {
+            schema: Schema,
+            uid,
+            gid,
+            groups,
+            image: _,
+            image_id: _,
+            image_inputs,
+            mounts,
+            out_of_reach: _,
+            shm_bytes,
+            pids_limit,
+            gpus,
+            gpu_route: _,
+            memlock,
+            network,
+            codex_version,
+            codex_bin: _,
+            codex_home,
+            ca_bundle,
+            env,
+            compose_file,
+            dev_container,
+        } = self;
+        let row = |name: &str, value: String, taken| Row { name: name.to_owned(), value, taken };
+        let groups: String = groups.iter().map(|gid| format!(" {gid}")).collect();
+        let mut rows = vec![
+            row("user", format!("{uid}:{gid}{groups}"), Now),
+            row("image inputs", image_inputs.clone(), NextStart),
+            row("gpus", gpus.to_string(), Now),
+            row("network", network.to_string(), Now),
+            row("shm_size", shm_bytes.to_string(), Now),
+            row("pids_limit", pids_limit.to_string(), Now),
+            row("memlock", memlock.to_string(), Now),
+            row("codex_home", codex_home.to_string(), Now),
+            row("codex", codex_version.clone(), NextStart),
+            row("CA bundle", if *ca_bundle { "the host's" } else { "the image's" }.into(), Now),
+            row("env", env.join(", "), EachEntry),
+            row("compose file", compose_file.clone(), NextStart),
+            row("dev container", if *dev_container { "yes" } else { "no" }.into(), NextStart),
+        ];
+        rows.extend(ids(mounts).into_iter().zip(mounts).map(|(id, mount)| mount_row(id, mount)));
+        rows
+    }
+
+    /// What differs between this sandbox, which runs, and what is wanted now.
+    pub fn differences(&self, wanted: &Spec) -> Differences {
+        let (was, now) = (self.rows(), wanted.rows());
+        let find = |rows: &[Row], name: &str| rows.iter().find(|row| row.name == name).cloned();
+        let gone = was.iter().filter(|row| find(&now, &row.name).is_none());
+        let mut differences = Differences::default();
+        for row in now.iter().chain(gone) {
+            let (old, new) = (find(&was, &row.name), find(&now, &row.name));
+            if old == new {
+                continue;
+            }
+            let show = |row: Option<Row>| row.map_or("none".to_owned(), |row| format!("`{}`", row.value));
+            let line = format!("{}: the container has {}, now it is {}", row.name, show(old), show(new));
+            match row.taken {
+                Taken::Now => differences.blocking.push(line),
+                Taken::NextStart => differences.deferred.push(line),
+                Taken::EachEntry => {}
+            }
+        }
+        differences
+    }
+}
+
+fn mount_row(name: String, mount: &Mount) -> Row {
+    let value = match &mount.role {
+        // Where the engine keeps its volumes is the engine's own matter.
+        Role::Cache(_) => mount.target.clone(),
+        // The snapshot is told by its version, in the line `codex`.
+        Role::CodexPackage => mount.target.clone(),
+        Role::Workspace
+        | Role::Dataset(_)
+        | Role::CodexHome
+        | Role::Agents
+        | Role::SystemCodex
+        | Role::Guest
+        | Role::Git
+        | Role::GitObjects => mount.source.to_string_lossy().into_owned(),
+    };
+    Row { name, value, taken: mount.role.inside().taken }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn it_is_read_back_as_it_was_kept_and_nothing_missing_is_made_up() {
+        let spec = crate::proof::fixture::spec();
+        let kept = serde_json::to_value(&spec).unwrap();
+        assert_eq!(Spec::read(&kept.to_string()), Ok(spec));
+        for key in kept.as_object().unwrap().keys() {
+            let mut cut = kept.clone();
+            cut.as_object_mut().unwrap().remove(key);
+            // A missing `Option` reads as `None`, which says less and never more.
+            let optional = ["image_id", "gpu_route"].contains(&key.as_str());
+            assert_eq!(Spec::read(&cut.to_string()).is_ok(), optional, "{key}");
+        }
+        for (key, odd) in [("network", "allowlist"), ("memlock", "some"), ("gpus", "al"), ("codex_home", "copy")] {
+            let mut other = kept.clone();
+            other[key] = json!(odd);
+            assert!(Spec::read(&other.to_string()).is_err(), "{key}");
+        }
+        let mut more = kept;
+        more["cpus"] = json!(4);
+        assert!(Spec::read(&more.to_string()).unwrap_err().contains("cpus"));
+    }
+
+    #[test]
+    fn what_another_version_made_is_told_by_its_age() {
+        assert!(Spec::read(r#"{"gpus": "all"}"#).unwrap_err().contains("earlier version"));
+        assert!(Spec::read(r#"{"schema": 3}"#).unwrap_err().contains("newer version"));
+        assert!(Spec::read("{").unwrap_err().contains("damaged"));
+    }
+
+    #[test]
+    fn what_must_wait_is_told_from_what_is_missing_now() {
+        let was = crate::proof::fixture::spec();
+        let mut now = was.clone();
+        now.codex_version = "0.170.0".into();
+        now.env.push("WANDB_API_KEY".into());
+        now.mounts.push(Mount::new(Role::Dataset("k".into()), "/k"));
+        let found = was.differences(&now);
+        assert_eq!(found.deferred, ["codex: the container has `0.169.0`, now it is `0.170.0`"]);
+        assert_eq!(found.blocking, ["dataset.k: the container has none, now it is `/k`"]);
+    }
+
+    #[test]
+    fn every_wish_that_shapes_the_container_is_noticed_at_re_entry() {
+        let was = crate::proof::fixture::spec();
+        let changes: [fn(&mut Spec); 12] = [
+            |spec| spec.uid = 1,
+            |spec| spec.gid = 1,
+            |spec| spec.groups.push(44),
+            |spec| spec.shm_bytes = 1,
+            |spec| spec.pids_limit = 1,
+            |spec| spec.gpus = Gpus::All,
+            |spec| spec.memlock = Memlock::Engine,
+            |spec| spec.network = Network::None,
+            |spec| spec.codex_home = Mode::None,
+            |spec| spec.ca_bundle = !spec.ca_bundle,
+            |spec| drop(spec.mounts.pop()),
+            |spec| spec.mounts[0].source = "/elsewhere".into(),
+        ];
+        for (i, change) in changes.iter().enumerate() {
+            let mut now = was.clone();
+            change(&mut now);
+            assert_eq!(was.differences(&now).blocking.len(), 1, "change {i}");
+        }
+    }
+}
