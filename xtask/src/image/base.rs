@@ -1,9 +1,10 @@
 //! Base images: what is known of NVIDIA's without pulling them, and the CPU base that is made from Debian packages.
 
+use crate::distro::{Distro, Package};
 use crate::error::{Failure, host};
 use crate::fingerprint;
-use crate::host::distro::{Distro, Package};
-use crate::host::gpu::GpuFacts;
+use crate::gpu::GpuFacts;
+use crate::gpu::arch::serves;
 use crate::step::{Command, Step};
 use std::path::Path;
 
@@ -138,7 +139,7 @@ pub fn misfits(reference: &str, arch_list: &str, facts: &GpuFacts) -> Vec<String
             ));
         }
     }
-    let driver = facts.driver.as_deref().and_then(crate::host::engine::major_minor);
+    let driver = facts.driver.as_deref().and_then(crate::engine::facts::major_minor);
     if driver.is_some_and(|driver| driver < known.driver) {
         lines.push(format!(
             "the driver {} is older than {}.{}, which CUDA {} in `{reference}` needs",
@@ -151,26 +152,10 @@ pub fn misfits(reference: &str, arch_list: &str, facts: &GpuFacts) -> Vec<String
     lines
 }
 
-/// Whether native code for `arch` (such as `12.0`, `9.0a`, `12.0+PTX`) runs on a GPU of this compute capability: the
-/// same major version, and a minor version that is not above the GPU's. CUDA C programming guide, binary compatibility.
-pub fn serves(arch: &str, capability: &str) -> bool {
-    let arch = arch.trim_end_matches("+PTX");
-    let exact = arch.ends_with('a');
-    let pair = |text: &str| -> Option<(u32, u32)> {
-        let (major, minor) = text.trim_end_matches(['a', 'f']).split_once('.')?;
-        Some((major.parse().ok()?, minor.parse().ok()?))
-    };
-    match (pair(arch), pair(capability)) {
-        (Some(arch), Some(gpu)) if exact => arch == gpu,
-        (Some(arch), Some(gpu)) => arch.0 == gpu.0 && arch.1 <= gpu.1,
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::gpu::parse_smi;
+    use crate::gpu::parse_smi;
 
     #[test]
     fn a_base_that_cannot_serve_the_gpu_is_named_before_the_build() {
@@ -180,14 +165,11 @@ mod tests {
             ..GpuFacts::default()
         };
         let rtx = "0, GPU-a, RTX 5090, 12.0, 570.86.10\n";
-        let base = crate::sandbox::settings::DEFAULT_BASE;
+        let base = crate::spec::settings::DEFAULT_BASE;
         assert_eq!(misfits(base, "12.0", &facts(rtx, "570.86.10")), [""; 0]);
         assert_eq!(misfits(base, "12.0", &facts(rtx, "565.57.01")).len(), 1);
         assert_eq!(misfits(base, "9.0", &facts(rtx, "570.86.10")).len(), 1);
         assert_eq!(misfits(base, "12.0", &facts("0, G, B200, 10.0, 580.1\n", "580.1")).len(), 1);
-        assert!(
-            serves("12.0", "12.1") && !serves("12.0a", "12.1") && !serves("12.0", "10.0") && serves("12.0+PTX", "12.0")
-        );
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! What a report is worth: every planned check with its verdict, and the exit code. Pure.
 
 use super::checks::{self, Check, planned};
-use super::native;
 use super::remedy;
 use super::report::{Entry, Report, Said};
 use super::request::Request;
-use crate::image::base::serves;
+use crate::gpu::arch::serves;
+use crate::gpu::native;
 use serde_json::Value;
 
 /// What became of a check.

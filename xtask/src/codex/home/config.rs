@@ -1,0 +1,286 @@
+//! Edits of Codex's own TOML files, so that what names the host does not stop Codex in the container.
+//!
+//! The keys are those of Codex 0.169.0 that hold a path or a program. All else is the user's text, comments and order
+//! included; only the comment right above a dropped key is dropped with it.
+
+use super::{AGENTS_INSIDE, INSIDE, McpServer, Note};
+use crate::error::usage;
+use anyhow::Result;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use toml_edit::{Decor, DocumentMut, Item, Key, KeyMut, RawString, TableLike, Value};
+
+/// Keys that name a file which Codex reads at its start and refuses to start without.
+const FILES: [&str; 4] = [
+    "model_instructions_file",
+    "experimental_instructions_file",
+    "experimental_compact_prompt_file",
+    "model_catalog_json",
+];
+
+/// Keys that are dropped, each with the reason.
+const DROPPED: [(&str, &str); 7] = [
+    ("notify", "dropped, it is a program of the host"),
+    ("sqlite_home", "dropped, the sandbox has databases of its own"),
+    ("log_dir", "dropped, the sandbox has logs of its own"),
+    ("zsh_path", "dropped, it is a program of the host"),
+    ("js_repl_node_path", "dropped, it is a program of the host"),
+    ("js_repl_node_module_dirs", "dropped, they are directories of the host"),
+    ("debug", "dropped, it names directories of the host"),
+];
+
+/// Where paths of the host lead.
+pub(super) struct Host<'a> {
+    /// The Codex home of the host: relative paths start here.
+    pub(super) home: &'a Path,
+    /// `~/.agents`; its parent is `~`.
+    pub(super) agents: &'a Path,
+}
+
+/// Files that are brought along: the host's path, and the name below `brought-along/`.
+pub(super) type Brought = BTreeMap<PathBuf, String>;
+
+/// What the edits of one file gave.
+pub(super) struct Edited {
+    /// The new text.
+    pub(super) text: String,
+    /// The enabled MCP servers that are programs.
+    pub(super) mcp: Vec<McpServer>,
+    /// What was changed.
+    pub(super) notes: Vec<Note>,
+}
+
+/// Parses one of Codex's TOML files; the error names the place, and shows nothing of the text: it can hold keys.
+pub(super) fn parse(path: &Path, text: &str) -> Result<DocumentMut> {
+    text.parse::<DocumentMut>().map_err(|err| {
+        let before = &text[..err.span().map_or(0, |span| text.floor_char_boundary(span.start))];
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+        usage(format!(
+            "`{}` is not TOML: line {line}, column {column}: {}",
+            path.display(),
+            err.message().lines().next().unwrap_or_default()
+        ))
+        .hint("mend that file; `codex doctor` reads it too")
+        .into()
+    })
+}
+
+/// Edits the text of a file that lies at `path` on the host.
+pub(super) fn edit(path: &Path, text: &str, host: &Host, brought: &mut Brought) -> Result<Edited> {
+    let mut root = parse(path, text)?;
+    let mut edit = Edit { path, host, brought, notes: Vec::new(), orphans: String::new() };
+    edit.layer(&mut *root, "");
+    for (name, profile) in tables(&mut *root, "profiles") {
+        edit.layer(profile, &format!("profiles.{name}."));
+    }
+    edit.stores(&mut *root);
+    edit.projects(&mut *root);
+    for (name, agent) in tables(&mut *root, "agents") {
+        // Codex refuses to start without that file.
+        edit.bring(agent, "config_file", &format!("agents.{name}."));
+    }
+    edit.skills(&mut *root);
+    edit.hooks(&mut *root);
+    let Edit { notes, orphans, .. } = edit;
+    root.set_trailing(orphans + root.trailing().as_str().unwrap_or_default());
+    Ok(Edited { mcp: servers(&*root), text: root.to_string(), notes })
+}
+
+/// The tables in a table of tables. It may be written in any of TOML's ways: with headers, dotted or inline.
+fn tables<'a>(root: &'a mut dyn TableLike, key: &str) -> Vec<(String, &'a mut dyn TableLike)> {
+    let all = child(root, key).into_iter().flat_map(TableLike::iter_mut);
+    all.filter_map(|(name, item)| Some((name.get().to_owned(), item.as_table_like_mut()?))).collect()
+}
+
+fn child<'a>(table: &'a mut dyn TableLike, key: &str) -> Option<&'a mut dyn TableLike> {
+    table.get_mut(key)?.as_table_like_mut()
+}
+
+fn servers(root: &dyn TableLike) -> Vec<McpServer> {
+    let Some(servers) = root.get("mcp_servers").and_then(Item::as_table_like) else {
+        return Vec::new();
+    };
+    let server = |(name, item): (&str, &Item)| {
+        let server = item.as_table_like()?;
+        let enabled = server.get("enabled").and_then(Item::as_bool) != Some(false);
+        let command = server.get("command")?.as_str()?.to_owned();
+        enabled.then(|| McpServer { name: name.to_owned(), command })
+    };
+    servers.iter().filter_map(server).collect()
+}
+
+/// Sets a value and leaves what stands around it: spaces and a comment behind it.
+pub(super) fn set(table: &mut dyn TableLike, key: &str, new: impl Into<Value>) {
+    match table.get_mut(key) {
+        Some(Item::Value(value)) => {
+            let decor = value.decor().clone();
+            *value = new.into();
+            *value.decor_mut() = decor;
+        }
+        _ => {
+            table.insert(key, toml_edit::value(new));
+        }
+    }
+}
+
+/// Edits what stands above an entry: comments and empty lines. That of a table without a header of its own stands above
+/// its first entry. `false` where there is no such place.
+fn above(key: &mut KeyMut, item: &mut Item, edit: impl FnOnce(&mut Decor)) -> bool {
+    match item {
+        Item::Table(table) if table.is_dotted() || table.is_implicit() => {
+            return table.iter_mut().next().is_some_and(|(mut key, item)| above(&mut key, item, edit));
+        }
+        Item::ArrayOfTables(tables) => return tables.get_mut(0).map(|table| edit(table.decor_mut())).is_some(),
+        Item::Table(table) => edit(table.decor_mut()),
+        Item::Value(_) | Item::None => edit(key.leaf_decor_mut()),
+    }
+    true
+}
+
+struct Edit<'a> {
+    path: &'a Path,
+    host: &'a Host<'a>,
+    brought: &'a mut Brought,
+    notes: Vec<Note>,
+    /// Comments that stood above a dropped key, and have nothing to stand above any more: they go to the file's end.
+    orphans: String,
+}
+
+impl Edit<'_> {
+    fn note(&mut self, key: &str, why: impl Into<String>) {
+        self.notes.push(Note::new(format_args!("{}, `{key}`", self.path.display()), why));
+    }
+
+    /// The keys that the file and each of its profiles can have.
+    fn layer(&mut self, table: &mut dyn TableLike, prefix: &str) {
+        for (key, why) in DROPPED {
+            if self.remove(table, key) {
+                self.note(&format!("{prefix}{key}"), why);
+            }
+        }
+        for key in FILES {
+            self.bring(table, key, prefix);
+        }
+    }
+
+    /// Drops a key with the comment right above it. What a blank line keeps apart from it, such as the head of the file
+    /// or of a section, is not about that key, and stays above the next one.
+    fn remove(&mut self, table: &mut dyn TableLike, key: &str) -> bool {
+        let next = table.iter().map(|(name, _)| name.to_owned()).skip_while(|name| name != key).nth(1);
+        let Some((mut name, item)) = table.get_key_value_mut(key) else { return false };
+        let mut text = String::new();
+        let prefix = |decor: &Decor| decor.prefix().and_then(RawString::as_str).unwrap_or_default().to_owned();
+        above(&mut name, item, |decor| text = prefix(decor));
+        table.remove(key);
+        let lines: Vec<&str> = text.split_inclusive('\n').collect();
+        let blank = lines.iter().rposition(|line| line.trim().is_empty() && line.ends_with('\n'));
+        let stays = lines[..blank.map_or(0, |at| at + 1)].concat();
+        if stays.contains('#') {
+            let put =
+                |decor: &mut Decor| decor.set_prefix(format!("{stays}{}", prefix(decor).trim_start_matches('\n')));
+            let next = next.as_deref().and_then(|next| table.get_key_value_mut(next));
+            if !next.is_some_and(|(mut name, item)| above(&mut name, item, put)) {
+                self.orphans.push_str(&stays);
+            }
+        }
+        true
+    }
+
+    /// Rewrites a key that names a file of the host, and has the file brought along.
+    fn bring(&mut self, table: &mut dyn TableLike, key: &str, prefix: &str) {
+        let Some(value) = table.get(key).and_then(Item::as_str) else { return };
+        let source = self.resolve(value);
+        if !source.is_file() {
+            let why = format!("left as it is, `{}` is not a file on this host", source.display());
+            return self.note(&format!("{prefix}{key}"), why);
+        }
+        let next = self.brought.len() + 1;
+        let name = self.brought.entry(source.clone()).or_insert_with(|| {
+            let base = source.file_name().map(|name| name.to_string_lossy().into_owned());
+            format!("{next}-{}", base.unwrap_or_default())
+        });
+        let inside = format!("{INSIDE}/brought-along/{name}");
+        let why = format!("`{}` is brought along as `{inside}`", source.display());
+        set(table, key, inside);
+        self.note(&format!("{prefix}{key}"), why);
+    }
+
+    /// A path as Codex reads it: `~` is the user's home, a relative one starts at the Codex home.
+    fn resolve(&self, value: &str) -> PathBuf {
+        match (value.strip_prefix("~/"), self.host.agents.parent()) {
+            (Some(rest), Some(user_home)) => user_home.join(rest),
+            _ => self.host.home.join(value),
+        }
+    }
+
+    /// Credential stores: a container has no keyring.
+    fn stores(&mut self, root: &mut dyn TableLike) {
+        for key in ["cli_auth_credentials_store", "mcp_oauth_credentials_store"] {
+            if let Some(store @ ("keyring" | "auto")) = root.get(key).and_then(Item::as_str) {
+                self.note(key, format!("`{store}` becomes `file`, a container has no keyring"));
+                set(root, key, "file");
+            }
+        }
+    }
+
+    fn projects(&mut self, root: &mut dyn TableLike) {
+        let Some(projects) = child(root, "projects") else { return };
+        let all: Vec<String> = projects.iter().map(|(path, _)| path.to_owned()).collect();
+        let of_host: Vec<&String> = all.iter().filter(|path| !Path::new(path).starts_with("/workspace")).collect();
+        for path in &of_host {
+            self.remove(projects, path);
+        }
+        if !of_host.is_empty() {
+            let why = format!("dropped {} of {}, they are directories of the host", of_host.len(), all.len());
+            self.note("projects", why);
+        }
+    }
+
+    /// `skills.config`: an entry names the skill that it is about by its path.
+    fn skills(&self, root: &mut dyn TableLike) {
+        let entries: Vec<&mut dyn TableLike> = match child(root, "skills").and_then(|skills| skills.get_mut("config")) {
+            Some(Item::ArrayOfTables(tables)) => tables.iter_mut().map(|table| table as _).collect(),
+            Some(Item::Value(Value::Array(values))) => {
+                values.iter_mut().filter_map(Value::as_inline_table_mut).map(|table| table as _).collect()
+            }
+            _ => return,
+        };
+        for entry in entries {
+            if let Some(path) = entry.get("path").and_then(Item::as_str)
+                && let Some(inside) = self.inside(&self.resolve(path).to_string_lossy())
+            {
+                set(entry, "path", inside);
+            }
+        }
+    }
+
+    /// `hooks.state`: the user's trust in a hook is kept under the path of the file that names it.
+    fn hooks(&self, root: &mut dyn TableLike) {
+        let Some(state) = child(root, "hooks").and_then(|hooks| child(hooks, "state")) else { return };
+        let names: Vec<String> = state.iter().map(|(name, _)| name.to_owned()).collect();
+        let entries = names.iter().filter_map(|name| state.get_key_value(name));
+        let entries: Vec<(Key, Item)> = entries.map(|(key, item)| (key.clone(), item.clone())).collect();
+        state.clear();
+        for (key, item) in entries {
+            let key = match self.inside(key.get()) {
+                Some(inside) => Key::new(inside)
+                    .with_leaf_decor(key.leaf_decor().clone())
+                    .with_dotted_decor(key.dotted_decor().clone()),
+                None => key,
+            };
+            state.entry_format(&key).or_insert(item);
+        }
+    }
+
+    /// A path (or a key that starts with one) of the host's Codex home or `~/.agents`, as the container sees it.
+    fn inside(&self, path: &str) -> Option<String> {
+        [(self.host.home, INSIDE), (self.host.agents, AGENTS_INSIDE)].iter().find_map(|(host, inside)| {
+            let rest = path.strip_prefix(host.to_str()?)?;
+            rest.starts_with('/').then(|| format!("{inside}{rest}"))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+//! The host's `/etc/codex`, which an administrator may have set rules in: they stay in force in the sandbox.
+
+use super::config::{parse, set};
+use super::read::{Collector, unreadable};
+use super::{Item, write};
+use crate::error::usage;
+use anyhow::Result;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use toml_edit::TableLike;
+
+/// Makes `out` a copy of all of `host_etc` (`/etc/codex`), to be mounted read-only in its place, and returns it.
+///
+/// Its `config.toml` gains what the sandbox needs: no background server, no question about updates, `/workspace`
+/// trusted; every other key is the host's. `None` where the host has no such directory. Fails where any part of it
+/// cannot be read: rules that silently do not hold are worse than none.
+pub fn system(host_etc: &Path, out: &Path) -> Result<Option<PathBuf>> {
+    match fs::read_dir(host_etc) {
+        Err(err) if err.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(err) => return Err(unreadable(host_etc, &err)),
+        Ok(_) => {}
+    }
+    let mut collector = Collector::strict(host_etc);
+    collector.entry(host_etc, Path::new(""), &mut Vec::new())?;
+    let mut files = collector.files;
+    let is_config = |file: &Item| file.path == Path::new("config.toml");
+    let at = files.iter().position(is_config).unwrap_or(files.len());
+    if at == files.len() {
+        files.push(Item { path: "config.toml".into(), bytes: Vec::new(), executable: false });
+    }
+    let path = host_etc.join("config.toml");
+    let text =
+        std::str::from_utf8(&files[at].bytes).map_err(|_| usage(format!("`{}` is not UTF-8", path.display())))?;
+    files[at].bytes = merged(&path, text)?.into_bytes();
+    write::sync(out, &files, |_| true)?;
+    Ok(Some(out.to_owned()))
+}
+
+/// The text of the system's `config.toml` for a sandbox, from the host's.
+fn merged(path: &Path, text: &str) -> Result<String> {
+    let mut root = parse(path, text)?;
+    set(&mut *root, "check_for_update_on_startup", false);
+    set(table(path, &mut *root, "features")?, "daemon_auto_start", false);
+    let projects = table(path, &mut *root, "projects")?;
+    set(table(path, projects, "/workspace")?, "trust_level", "trusted");
+    Ok(root.to_string())
+}
+
+fn table<'a>(path: &Path, root: &'a mut dyn TableLike, key: &str) -> Result<&'a mut dyn TableLike> {
+    if !root.contains_key(key) {
+        let mut new = toml_edit::Table::new();
+        new.set_implicit(true);
+        root.insert(key, new.into());
+    }
+    root.get_mut(key).and_then(toml_edit::Item::as_table_like_mut).ok_or_else(|| {
+        usage(format!("`{}`: `{key}` is not a table", path.display()))
+            .hint("Codex cannot read that file either: mend it")
+            .into()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use toml_edit::DocumentMut;
+
+    #[test]
+    fn the_rules_of_the_host_stay_and_the_needs_of_the_sandbox_are_added() {
+        let temp = tempfile::tempdir().unwrap();
+        let (etc, out) = (temp.path().join("etc"), temp.path().join("out"));
+        assert_eq!(system(&etc, &out).unwrap(), None);
+        fs::create_dir_all(etc.join("skills/.system")).unwrap();
+        fs::write(etc.join("requirements.toml"), "allowed_sandbox_modes = []\n").unwrap();
+        fs::write(etc.join("skills/.system/S.md"), "s").unwrap();
+        fs::write(
+            etc.join("config.toml"),
+            "# Ours.\nmodel = \"m\"\nnotify = [\"n\"]\n[features]\ndaemon_auto_start = true # no\nx = true\n",
+        )
+        .unwrap();
+        assert_eq!(system(&etc, &out).unwrap(), Some(out.clone()));
+        let text = fs::read_to_string(out.join("config.toml")).unwrap();
+        let expected = "# Ours.\nmodel = \"m\"\nnotify = [\"n\"]\ncheck_for_update_on_startup = false\n[features]\n\
+            daemon_auto_start = false # no\nx = true\n\n[projects.\"/workspace\"]\ntrust_level = \"trusted\"\n";
+        assert_eq!(text, expected);
+        assert!(out.join("skills/.system/S.md").is_file());
+
+        // What the host drops is dropped, and without a `config.toml` there is still ours.
+        fs::remove_file(etc.join("requirements.toml")).unwrap();
+        fs::remove_file(etc.join("config.toml")).unwrap();
+        system(&etc, &out).unwrap();
+        assert!(!out.join("requirements.toml").exists());
+        assert!(fs::read_to_string(out.join("config.toml")).unwrap().contains("trusted"));
+    }
+
+    #[test]
+    fn the_needs_of_the_sandbox_are_met_however_the_host_writes_its_tables() {
+        let parsed =
+            |text: &str| merged(Path::new("config.toml"), text).map(|text| text.parse::<DocumentMut>().unwrap());
+        for text in [
+            "",
+            "features = { x = true }\nprojects = { \"/h\" = { trust_level = \"trusted\" } }\n",
+            "features.x = true\nprojects.\"/workspace\".trust_level = \"untrusted\"\n",
+            "projects = { \"/workspace\" = {} }\n[features]\ndaemon_auto_start = { a = 1 }\n",
+        ] {
+            let root = parsed(text).unwrap();
+            assert_eq!(root["check_for_update_on_startup"].as_bool(), Some(false), "{root}");
+            assert_eq!(root["features"]["daemon_auto_start"].as_bool(), Some(false), "{root}");
+            assert_eq!(root["projects"]["/workspace"]["trust_level"].as_str(), Some("trusted"), "{root}");
+            assert_eq!(text.contains("x = true"), root["features"].get("x").is_some(), "{root}");
+        }
+        let text = crate::error::render(&parsed("features = 1\n").unwrap_err());
+        assert!(text.contains("`config.toml`: `features` is not a table"), "{text}");
+    }
+
+    #[test]
+    fn a_part_that_cannot_be_read_is_an_error() {
+        let temp = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/nowhere", temp.path().join("requirements.toml")).unwrap();
+        let err = system(temp.path(), &temp.path().join("out")).unwrap_err();
+        let text = crate::error::render(&err);
+        assert!(text.contains("requirements.toml` along: a symlink that leads nowhere"), "{text}");
+    }
+}

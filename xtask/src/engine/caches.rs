@@ -1,0 +1,141 @@
+//! Caches that outlive a container: named volumes of the engine, one for each user and tool. Pure.
+//!
+//! All workspaces of a user share them, as they would share `~/.cache`: what an agent leaves there, the next one reads.
+//! This host never does. The engine gives a new volume the owner and the mode of the directory that the image has at
+//! its place, so the image has them, owned by the user (`docker/add_user.sh`). Compose is told that they exist
+//! (`external`): one that it made itself it would warn about in every other project, and offer to make anew.
+
+use crate::spec::promise::{Mount, Role};
+use crate::step::{Command, Step};
+use serde_json::{Map, Value, json};
+use std::path::Path;
+
+/// The caches, by the name of their directory in `~/.cache`.
+pub const NAMES: &[&str] = &["huggingface", "torch", "pip", "uv"];
+
+/// The variables by which each tool finds its cache, whatever it would take by itself.
+const VARIABLES: &[(&str, &str)] =
+    &[("huggingface", "HF_HOME"), ("torch", "TORCH_HOME"), ("pip", "PIP_CACHE_DIR"), ("uv", "UV_CACHE_DIR")];
+
+/// The label of our volumes: the name of the cache.
+const CACHE_LABEL: &str = "codex-sandbox.cache";
+/// The label that says whose it is: a user id.
+const USER_LABEL: &str = "codex-sandbox.user";
+
+/// The engine's data directory where it says nothing else; for a plan that does not ask it.
+pub const USUAL_ROOT: &str = "/var/lib/docker";
+
+/// Where a cache lies inside.
+pub fn target(cache: &str) -> String {
+    format!("/home/codex/.cache/{cache}")
+}
+
+/// The volume of a cache, for a user.
+pub fn volume(cache: &str, uid: u32) -> String {
+    format!("codex-sandbox-cache-{cache}-u{uid}")
+}
+
+/// The caches as mounts, for an engine that keeps its data in `root`.
+pub fn mounts(caches: &[String], uid: u32, root: &Path) -> Vec<Mount> {
+    let mount = |cache: &String| Mount {
+        role: Role::Cache(cache.clone()),
+        source: root.join("volumes").join(volume(cache, uid)).join("_data"),
+        target: target(cache),
+        read_only: false,
+    };
+    caches.iter().map(mount).collect()
+}
+
+/// Compose's own words for one of them: the mount of the service.
+pub fn service_volume(cache: &str, target: &str) -> Value {
+    json!({"type": "volume", "source": key(cache), "target": target})
+}
+
+/// Compose's own words for all of them: the volumes of the project, and the variables of the service.
+pub fn declared<'a>(caches: impl Iterator<Item = &'a str>, uid: u32) -> (Map<String, Value>, Map<String, Value>) {
+    let (mut volumes, mut variables) = (Map::new(), Map::new());
+    for cache in caches {
+        volumes.insert(key(cache), json!({"name": volume(cache, uid), "external": true}));
+        let own = VARIABLES.iter().filter(|(name, _)| *name == cache);
+        variables.extend(own.map(|(_, variable)| ((*variable).to_owned(), json!(target(cache)))));
+        if cache == "uv" {
+            // Its cache is a file system of its own: uv would try a hard link first, and warn each time.
+            variables.insert("UV_LINK_MODE".into(), json!("copy"));
+        }
+    }
+    (volumes, variables)
+}
+
+fn key(cache: &str) -> String {
+    format!("cache-{cache}")
+}
+
+/// Makes the volumes. One that is there is left as it is.
+pub fn create(caches: &[&str], uid: u32) -> Vec<Step> {
+    let step = |cache: &&str| {
+        let command = Command::new("docker")
+            .args(["volume", "create"])
+            .args(["--label".to_owned(), format!("{CACHE_LABEL}={cache}")])
+            .args(["--label".to_owned(), format!("{USER_LABEL}={uid}")]);
+        Step::Run(command.arg(volume(cache, uid)).timeout(30))
+    };
+    let note = (!caches.is_empty()).then(|| {
+        Step::Note("the caches, volumes that outlive the container, are made where they are not there".into())
+    });
+    note.into_iter().chain(caches.iter().map(step)).collect()
+}
+
+/// Whether Compose failed because a volume is not there yet.
+pub fn is_missing(stderr: &str) -> bool {
+    stderr.lines().any(|line| {
+        line.contains("external volume") && line.contains("codex-sandbox-cache-") && line.contains("not found")
+    })
+}
+
+/// Asks for the volumes whose name may be a cache's. Not by label: a container that starts while its volumes are being
+/// removed gets new ones from the engine, of the same name and without a label, and those are caches all the same.
+pub fn list() -> Command {
+    Command::new("docker").args(["volume", "ls", "--format", "{{.Name}}", "--filter", "name=codex-sandbox-cache-"])
+}
+
+/// The volumes in its answer that are this user's caches.
+pub fn parse_list(text: &str, uid: u32) -> Vec<String> {
+    let ours = |name: &&str| NAMES.iter().any(|cache| volume(cache, uid) == **name);
+    text.lines().map(str::trim).filter(ours).map(str::to_owned).collect()
+}
+
+/// Removes volumes. With `--force` one that is gone already is no failure, for two workspaces of a user may remove their
+/// common caches at the same time; one that a container uses is refused all the same.
+pub fn remove(volumes: &[String]) -> Command {
+    Command::new("docker").args(["volume", "rm", "--force"]).args(volumes.iter().cloned()).timeout(120)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cache_is_found_by_a_variable_and_kept_by_user() {
+        let (volumes, variables) = declared(NAMES.iter().copied(), 1000);
+        assert_eq!(volumes["cache-pip"], json!({"name": "codex-sandbox-cache-pip-u1000", "external": true}));
+        assert_eq!(volumes.len(), NAMES.len());
+        for (cache, variable) in VARIABLES {
+            assert_eq!(variables[*variable], target(cache));
+        }
+        assert_eq!(VARIABLES.iter().map(|(cache, _)| *cache).collect::<Vec<_>>(), NAMES);
+    }
+
+    #[test]
+    fn a_volume_that_is_not_there_yet_is_told_from_other_failures() {
+        let said = " Network x  Created\nexternal volume \"codex-sandbox-cache-pip-u0\" not found\n";
+        assert!(is_missing(said));
+        assert!(!is_missing("external volume \"mine\" not found"));
+        assert!(!is_missing("Error response from daemon: No such image: codex-sandbox-cache-pip-u0: not found"));
+    }
+
+    #[test]
+    fn of_the_engines_volumes_only_the_users_own_caches_are_ours() {
+        let said = "codex-sandbox-cache-pip-u1000\ncodex-sandbox-cache-pip-u0\nprecious\ncodex-sandbox-cache-x-u1000\n";
+        assert_eq!(parse_list(said, 1000), ["codex-sandbox-cache-pip-u1000"]);
+    }
+}

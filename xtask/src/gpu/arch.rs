@@ -1,0 +1,127 @@
+//! The architecture that kernels must be native for: `12.0` is sm_120. Pure.
+
+use crate::error::usage;
+use anyhow::Result;
+use std::fmt;
+
+/// A compute capability, as `TORCH_CUDA_ARCH_LIST` writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Arch {
+    major: u32,
+    minor: u32,
+}
+
+impl fmt::Display for Arch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+impl Arch {
+    /// Reads `12.0`. What a list may add to it is taken off: `+PTX` asks for more than native code, and `a` and `f` for
+    /// instructions that the smoke test's own kernel has no use for.
+    pub fn parse(text: &str) -> Option<Arch> {
+        let plain = text.trim();
+        let plain = plain.strip_suffix("+PTX").unwrap_or(plain);
+        let plain = plain.strip_suffix(['a', 'f']).unwrap_or(plain);
+        let (major, minor) = plain.split_once('.')?;
+        let digits = |text: &str, most: usize| {
+            ((1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit()))
+                .then(|| text.parse().ok())
+                .flatten()
+        };
+        Some(Arch { major: digits(major, 2).filter(|major| *major > 0)?, minor: digits(minor, 1)? })
+    }
+
+    /// The number in `sm_120`, in the ELF header of a cubin and in `BINARY_VERSION`.
+    pub fn sm(self) -> u32 {
+        self.major * 10 + self.minor
+    }
+
+    /// The value of `__CUDA_ARCH__`.
+    pub fn cuda_arch(self) -> u32 {
+        self.sm() * 10
+    }
+}
+
+/// The architecture that is meant: by the flag; or the only one that the image is built for; or, of several, the newest
+/// that serves every GPU of this host.
+///
+/// # Errors
+/// A flag that is none, or a list of several that leaves the choice open (exit code 2).
+pub fn choose(flag: Option<&str>, arch_list: &str, capabilities: &[&str]) -> Result<Arch> {
+    let ways = "write it as `--arch 12.0`; `nvidia-smi --query-gpu=compute_cap --format=csv` shows what a GPU has";
+    if let Some(text) = flag {
+        let none = || usage(format!("`--arch {text}` is not a compute capability")).hint(ways).into();
+        return Arch::parse(text).ok_or_else(none);
+    }
+    let mut listed: Vec<Arch> = arch_list.split([' ', ';']).filter_map(Arch::parse).collect();
+    listed.sort_unstable();
+    listed.dedup();
+    if let [only] = listed[..] {
+        return Ok(only);
+    }
+    let fits = |arch: &&Arch| !capabilities.is_empty() && capabilities.iter().all(|cap| serves(&arch.to_string(), cap));
+    listed.iter().rev().find(fits).copied().ok_or_else(|| {
+        usage(format!("`arch_list: {arch_list}` does not say which architecture is meant here")).hint(ways).into()
+    })
+}
+
+/// Whether native code for `arch` (such as `12.0`, `9.0a`, `12.0+PTX`) runs on a GPU of this compute capability: the
+/// same major version, and a minor version that is not above the GPU's. CUDA C programming guide, binary compatibility.
+pub fn serves(arch: &str, capability: &str) -> bool {
+    let arch = arch.trim_end_matches("+PTX");
+    let exact = arch.ends_with('a');
+    let pair = |text: &str| -> Option<(u32, u32)> {
+        let (major, minor) = text.trim_end_matches(['a', 'f']).split_once('.')?;
+        Some((major.parse().ok()?, minor.parse().ok()?))
+    };
+    match (pair(arch), pair(capability)) {
+        (Some(arch), Some(gpu)) if exact => arch == gpu,
+        (Some(arch), Some(gpu)) => arch.0 == gpu.0 && arch.1 <= gpu.1,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn native_code_runs_on_later_gpus_of_its_major_version_only() {
+        assert!(serves("12.0", "12.1") && serves("12.0+PTX", "12.0"));
+        assert!(!serves("12.0a", "12.1") && !serves("12.0", "10.0"));
+    }
+
+    #[test]
+    fn an_architecture_has_three_names() {
+        for (text, sm, cuda_arch) in
+            [("12.0", 120, 1200), ("12.1", 121, 1210), ("10.3a", 103, 1030), ("9.0+PTX", 90, 900), ("12.0f", 120, 1200)]
+        {
+            let arch = Arch::parse(text).unwrap();
+            assert_eq!((arch.sm(), arch.cuda_arch()), (sm, cuda_arch), "{text}");
+        }
+        for text in ["", "12", "sm_120", "12.00", "0.1", "120.0", "-1.0", "12.x", "12.0b"] {
+            assert_eq!(Arch::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_only_architecture_of_the_list_is_meant_and_of_several_the_one_that_serves() {
+        let chosen = |flag, list, gpus: &[&str]| choose(flag, list, gpus).map(|arch| arch.to_string());
+        assert_eq!(chosen(None, "12.0+PTX", &[]).unwrap(), "12.0");
+        assert_eq!(chosen(Some("9.0"), "12.0", &[]).unwrap(), "9.0");
+        assert_eq!(chosen(None, "9.0 10.0 12.0+PTX", &["12.1"]).unwrap(), "12.0");
+        assert_eq!(chosen(None, "8.0;8.6", &["8.6", "8.9"]).unwrap(), "8.6");
+        for (flag, list, gpus) in [
+            (Some("blackwell"), "12.0", &[][..]),
+            (None, "9.0 12.0", &[]),
+            (None, "9.0 12.0", &["9.0", "12.0"]),
+            (None, "native", &[]),
+        ] {
+            let err = choose(flag, list, gpus).unwrap_err();
+            assert_eq!(crate::error::exit_code(&err), 2, "{err}");
+            assert!(crate::error::render(&err).contains("`--arch 12.0`"));
+        }
+    }
+}
