@@ -6,7 +6,8 @@ use snapbox::{Assert, Data};
 use std::path::Path;
 use xtask::cli::Flags;
 use xtask::context::Context;
-use xtask::sandbox::settings::{self, LOCAL_FILE};
+use xtask::spec::settings;
+use xtask::spec::settings::LOCAL_FILE;
 
 const FILE: &str = "sandbox.schema.json";
 

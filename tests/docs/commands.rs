@@ -4,7 +4,7 @@ use super::documents;
 use std::path::Path;
 use xtask::cli::Flags;
 use xtask::context::Context;
-use xtask::sandbox::settings;
+use xtask::spec::settings;
 
 /// Programs that a reader is told to run, beside `cargo`.
 const PROGRAMS: [&str; 15] = [

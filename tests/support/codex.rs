@@ -3,10 +3,10 @@
 use crate::support::place::Place;
 use crate::support::{engine, proc};
 use std::path::{Path, PathBuf};
-use xtask::host::codex::pinned;
+use xtask::codex::pinned;
 
 /// The version of the real Codex, pinned.
-pub(crate) use xtask::host::codex::pinned::VERSION;
+pub(crate) use xtask::codex::pinned::VERSION;
 
 /// Puts a package in the layout of Codex into the place, whose programs only say a version.
 pub(crate) fn stand_in_package(place: &Place, version: &str) -> PathBuf {

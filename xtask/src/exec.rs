@@ -12,8 +12,8 @@ mod watch;
 
 pub use watch::{has_ended, process_tree, watch};
 
+use crate::distro::Distro;
 use crate::error::failed;
-use crate::host::distro::Distro;
 use crate::step::{Command, Step};
 use crate::ui;
 use anyhow::{Context as _, Result};

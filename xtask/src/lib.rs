@@ -1,21 +1,31 @@
 //! The tasks behind `cargo xtask`: a GPU sandbox for the Codex CLI that proves what it promises.
 //!
-//! `cli` parses, `tasks` plan and run, `sandbox` and `image` decide (pure), `host` reads this machine, `exec` is the
-//! one place that spawns and `ui` the one place that prints. See ARCHITECTURE.md.
+//! ARCHITECTURE.md has the map of the folders and the order of the layers.
 
+pub mod beneath;
 pub mod cli;
+pub mod codex;
 pub mod context;
+pub mod demo;
+pub mod distro;
 pub mod doctor;
+pub mod engine;
 pub mod error;
 pub mod exec;
 pub mod fingerprint;
-pub mod host;
+pub mod git;
+pub mod gpu;
+pub mod gpu_smoke;
 pub mod image;
-pub mod sandbox;
+pub mod life;
+pub mod network;
+pub mod proof;
 pub mod smoke;
+pub mod spec;
 pub mod step;
 pub mod tasks;
 pub mod ui;
+pub mod user;
 
 use anyhow::Result;
 use cli::{Flags, Task};
@@ -54,7 +64,7 @@ fn outside_workspace(mut cx: Context, task: &Task, flags: &Flags) -> Context {
     if matches!(task, Task::Completions { .. } | Task::Complete { .. }) {
         return cx;
     }
-    let Ok((settings, _)) = sandbox::settings::load_what_is_right(&cx, flags) else {
+    let Ok((settings, _)) = spec::settings::load_what_is_right(&cx, flags) else {
         return cx;
     };
     let (path, left_out) = cx.path_outside(&settings.workspace);
@@ -70,19 +80,19 @@ fn outside_workspace(mut cx: Context, task: &Task, flags: &Flags) -> Context {
 
 fn dispatch(cx: &Context, task: Task, flags: &Flags) -> Result<u8> {
     match task {
-        Task::Sandbox { shell, args } => tasks::sandbox::run(cx, flags, shell, &args),
+        Task::Sandbox { shell, args } => life::run(cx, flags, shell, &args),
         Task::Image { check, pull, no_cache } => {
-            tasks::image::run(cx, flags, check, image::plan::Wishes { pull, no_cache })
+            image::build::run(cx, flags, check, image::plan::Wishes { pull, no_cache })
         }
-        Task::GpuSmoke(wish) => tasks::gpu_smoke::run(cx, flags, &wish),
+        Task::GpuSmoke(wish) => gpu_smoke::run(cx, flags, &wish),
         Task::Mounts => tasks::mounts::run(cx, flags),
-        Task::Doctor => tasks::doctor::run(cx, flags),
-        Task::Status => tasks::status::run(cx, flags),
-        Task::Down { all, caches } => tasks::down::run(cx, flags, tasks::down::Wishes { all, caches }),
+        Task::Doctor => doctor::gather::run(cx, flags),
+        Task::Status => life::status::run(cx, flags),
+        Task::Down { all, caches } => life::down::run(cx, flags, life::down::Wishes { all, caches }),
         Task::Commits { take } => tasks::commits::run(cx, flags, take),
         Task::Test { tier, install } => tasks::test::run(cx, tier.as_deref(), install),
         Task::Ci { install } => tasks::test::ci(cx, install),
-        Task::Demo { install, clean } => tasks::demo::run(cx, flags, install, clean),
+        Task::Demo { install, clean } => demo::run(cx, flags, install, clean),
         Task::Devcontainer => tasks::devcontainer::run(cx),
         Task::Completions { shell } => tasks::completions::script(cx, &shell),
         Task::Complete { line } => tasks::completions::answer(cx, &line),

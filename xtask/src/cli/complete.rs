@@ -5,8 +5,8 @@
 //! shell, which knows its own quoting and `~`. The script names this binary by its absolute path: one that were looked
 //! for below the current directory could have been put there by an agent.
 
-use crate::sandbox::settings::Dataset;
-use crate::sandbox::settings::keys::words_of;
+use crate::spec::settings::Dataset;
+use crate::spec::settings::keys::words_of;
 use clap::Command;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, complete};
 use std::ffi::OsStr;

@@ -1,11 +1,12 @@
 //! The host's Codex: is there one that the image can run, is it whole, and is somebody logged in.
 
 use super::{Check, Finding, Group};
+use crate::codex::Found;
+use crate::codex::home;
+use crate::codex::home::Mode;
+use crate::codex::login::HostLogin;
+use crate::distro::{Distro, Package};
 use crate::error::{Failure, Mend};
-use crate::host::codex::Found;
-use crate::host::distro::{Distro, Package};
-use crate::sandbox::codex_home::{self, Mode};
-use crate::sandbox::login::HostLogin;
 use std::path::PathBuf;
 
 /// What is known of the host's Codex.
@@ -90,7 +91,7 @@ fn home(facts: &Facts) -> Finding {
         Mode::None => HOME.ok("none of yours goes in"),
         Mode::Mirror if facts.home_exists => HOME.ok(format!("a private one, set up from `{home}`")),
         Mode::Mirror => HOME.ok(format!("a private one; there is no `{home}` to set it up from")),
-        Mode::Shared if !facts.home_exists => HOME.missing(&codex_home::no_shared(&facts.home)),
+        Mode::Shared if !facts.home_exists => HOME.missing(&home::no_shared(&facts.home)),
         Mode::Shared => HOME.warning(
             format!("`{home}` is shared: the agent can change what your own Codex runs on this host"),
             [Mend::Do("`codex_home: mirror` keeps it apart".into())],
@@ -119,8 +120,8 @@ pub(super) mod tests {
     use super::super::Verdict;
     use super::super::tests::{mended, verdict};
     use super::*;
+    use crate::codex::Layout;
     use crate::error::host;
-    use crate::host::codex::Layout;
 
     pub(in super::super) fn facts() -> Facts {
         Facts {
@@ -140,7 +141,7 @@ pub(super) mod tests {
             home_exists: true,
             login: HostLogin::ChatGpt,
             keys: Vec::new(),
-            distro: crate::host::distro::parse("ID=debian\nVERSION_ID=13\n"),
+            distro: crate::distro::parse("ID=debian\nVERSION_ID=13\n"),
         }
     }
 

@@ -2,8 +2,8 @@
 
 use super::{Check, Finding, Group};
 use crate::error::{Failure, usage};
-use crate::sandbox::settings;
-use crate::sandbox::sources::Problem;
+use crate::proof::sources::Problem;
+use crate::spec::settings;
 use std::path::PathBuf;
 
 /// What is known of the data sets; or that nothing can be known.

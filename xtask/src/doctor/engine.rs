@@ -2,8 +2,9 @@
 
 use super::versions::{self, Branch};
 use super::{Check, Finding, Group, Verdict};
+use crate::engine::facts;
+use crate::engine::facts::{Component, Engine, Local, Silence};
 use crate::error::{Mend, host};
-use crate::host::engine::{self, Component, Engine, Local, Silence};
 
 /// What is known of the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,11 +45,11 @@ pub fn findings(facts: &Facts) -> Vec<Finding> {
                 Silence::NoClient => Verdict::Missing,
                 _ => Verdict::Broken,
             };
-            let failure = engine::silent(silence, &facts.local);
+            let failure = facts::silent(silence, &facts.local);
             return vec![ANSWERS.refused(verdict, &failure), REST.unchecked("no engine answers")];
         }
     };
-    let refusals = engine::refusals(engine);
+    let refusals = facts::refusals(engine);
     let refused = |id: &str| refusals.iter().find(|refusal| refusal.id == id).map(|r| &r.failure);
     if let Some(failure) = refused("client") {
         return vec![ANSWERS.broken(failure), REST.unchecked("`docker` is not Docker's")];
@@ -66,7 +67,7 @@ pub fn findings(facts: &Facts) -> Vec<Finding> {
         Some(failure) => COMPOSE.missing(failure),
         None => compose(engine),
     });
-    found.push(match engine::no_buildx(engine) {
+    found.push(match facts::no_buildx(engine) {
         Some(failure) if facts.build => BUILDX.missing(&failure),
         Some(failure) => BUILDX.warning(failure.message, failure.mend),
         None => BUILDX.ok(&engine.buildx),
@@ -110,7 +111,7 @@ fn runc(engine: &Engine) -> Option<Finding> {
 }
 
 fn compose(engine: &Engine) -> Finding {
-    if engine::passes_recursive(engine) {
+    if facts::passes_recursive(engine) {
         return COMPOSE.ok(&engine.compose);
     }
     let mend = if engine.upstream() {
@@ -130,15 +131,15 @@ fn compose(engine: &Engine) -> Finding {
 }
 
 fn recursive(engine: &Engine, submounts: &[String]) -> Finding {
-    match engine::not_recursive(engine) {
+    match facts::not_recursive(engine) {
         Some(why) if !submounts.is_empty() => {
             let what =
                 format!("mounts below the data set `{}` would be writable inside: {why}", submounts.join("`, `"));
-            RECURSIVE.broken(&host(what).mend(engine::newer_engine(engine)))
+            RECURSIVE.broken(&host(what).mend(facts::newer_engine(engine)))
         }
         Some(why) => RECURSIVE.warning(
             format!("no: {why}; no data set has mounts below it, so nothing is writable by that now"),
-            engine::newer_engine(engine),
+            facts::newer_engine(engine),
         ),
         None if engine.rro.is_none() => RECURSIVE.unchecked("the engine does not tell; the proof looks from inside"),
         None => RECURSIVE.ok(format!("API {}, Linux {}", engine.api, engine.kernel)),

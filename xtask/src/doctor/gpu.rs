@@ -2,12 +2,13 @@
 
 use super::versions::{self, Branch};
 use super::{Check, Finding, Group};
+use crate::distro::{Distro, Package};
+use crate::engine::facts::Engine;
 use crate::error::{Mend, host};
-use crate::host::distro::{Distro, Package};
-use crate::host::engine::Engine;
-use crate::host::gpu::{self, GpuFacts, Pci};
+use crate::gpu;
+use crate::gpu::{GpuFacts, Pci};
 use crate::image::base;
-use crate::sandbox::promise::{GpuRoute, Gpus};
+use crate::spec::promise::{GpuRoute, Gpus};
 
 /// What is known of the GPUs and of what is wanted of them.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,10 +6,9 @@
 pub mod codex;
 pub mod data;
 pub mod engine;
+pub mod gather;
 pub mod gpu;
 pub mod project;
-#[cfg(test)]
-mod tests;
 mod versions;
 
 use crate::error::{Failure, Kind, Mend};
@@ -245,3 +244,6 @@ pub fn summary(findings: &[Finding]) -> String {
         (n, _) => format!("no sandbox with these settings can run here yet: {}{warnings}", many(n, "problem")),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,11 @@
 //! The project: settings, workspace, image, and the room for what is kept.
 
 use super::{Check, Finding, Group};
+use crate::distro::Distro;
+use crate::engine::facts;
 use crate::error::{Failure, host, usage};
-use crate::host::distro::Distro;
-use crate::host::engine;
 use crate::image::base;
-use crate::sandbox::sources::Problem;
+use crate::proof::sources::Problem;
 use std::path::PathBuf;
 
 /// What is known of the project.
@@ -106,7 +106,7 @@ fn built(facts: &Facts, image: &Image) -> Vec<Finding> {
         return vec![IMAGE.ok(format!("`{tag}` is up to date"))];
     }
     let need = base::room(image.base.as_deref());
-    let room = image.free.and_then(|free| engine::low_room(&image.root, free, need));
+    let room = image.free.and_then(|free| facts::low_room(&image.root, free, need));
     let mut found = vec![IMAGE.ok("not built yet, or stale: the next start builds it")];
     found.push(match (room, image.free) {
         (Some(failure), _) => ROOM.broken(&failure),
@@ -149,7 +149,7 @@ pub(super) mod tests {
                 ..Image::default()
             }),
             mmdebstrap: false,
-            distro: crate::host::distro::parse("ID=debian\nVERSION_ID=13\n"),
+            distro: crate::distro::parse("ID=debian\nVERSION_ID=13\n"),
         }
     }
 

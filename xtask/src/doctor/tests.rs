@@ -71,17 +71,17 @@ fn what_is_not_well_says_what_is_needed_and_what_to_do() {
 /// no Codex, a data set on a network.
 #[test]
 fn a_bare_workstation_is_told_everything_at_once() {
-    use crate::host::codex::find;
+    use crate::codex::find;
     use snapbox::IntoData as _;
     let mut engine = engine::tests::facts(|_| {});
-    engine.engine = Err(crate::host::engine::Silence::NoAnswer {
+    engine.engine = Err(crate::engine::facts::Silence::NoAnswer {
         endpoint: "unix:///var/run/docker.sock".into(),
         said: "permission denied while trying to connect to the Docker daemon socket".into(),
     });
     let mut gpu = gpu::tests::facts();
     gpu.engine = None;
     gpu.toolkit = None;
-    gpu.devices = crate::host::gpu::GpuFacts {
+    gpu.devices = crate::gpu::GpuFacts {
         silent: Some("`nvidia-smi` is not on PATH".into()),
         pci: gpu.devices.pci.clone(),
         ..Default::default()
@@ -100,7 +100,7 @@ fn a_bare_workstation_is_told_everything_at_once() {
     };
     codex.found = Err(crate::error::flatten(&find(&nowhere, None).unwrap_err()));
     (codex.present, codex.npm) = (false, false);
-    codex.login = crate::sandbox::login::HostLogin::None;
+    codex.login = crate::codex::login::HostLogin::None;
     let mut set = data::tests::set();
     set.file_system = "nfs4".into();
     let mut project = project::tests::facts();

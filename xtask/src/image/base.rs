@@ -1,9 +1,9 @@
 //! Base images: what is known of NVIDIA's without pulling them, and the CPU base that is made from Debian packages.
 
+use crate::distro::{Distro, Package};
 use crate::error::{Failure, host};
 use crate::fingerprint;
-use crate::host::distro::{Distro, Package};
-use crate::host::gpu::GpuFacts;
+use crate::gpu::GpuFacts;
 use crate::step::{Command, Step};
 use std::path::Path;
 
@@ -138,7 +138,7 @@ pub fn misfits(reference: &str, arch_list: &str, facts: &GpuFacts) -> Vec<String
             ));
         }
     }
-    let driver = facts.driver.as_deref().and_then(crate::host::engine::major_minor);
+    let driver = facts.driver.as_deref().and_then(crate::engine::facts::major_minor);
     if driver.is_some_and(|driver| driver < known.driver) {
         lines.push(format!(
             "the driver {} is older than {}.{}, which CUDA {} in `{reference}` needs",
@@ -170,7 +170,7 @@ pub fn serves(arch: &str, capability: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::gpu::parse_smi;
+    use crate::gpu::parse_smi;
 
     #[test]
     fn a_base_that_cannot_serve_the_gpu_is_named_before_the_build() {
@@ -180,7 +180,7 @@ mod tests {
             ..GpuFacts::default()
         };
         let rtx = "0, GPU-a, RTX 5090, 12.0, 570.86.10\n";
-        let base = crate::sandbox::settings::DEFAULT_BASE;
+        let base = crate::spec::settings::DEFAULT_BASE;
         assert_eq!(misfits(base, "12.0", &facts(rtx, "570.86.10")), [""; 0]);
         assert_eq!(misfits(base, "12.0", &facts(rtx, "565.57.01")).len(), 1);
         assert_eq!(misfits(base, "9.0", &facts(rtx, "570.86.10")).len(), 1);

@@ -1,6 +1,7 @@
 //! The image: its inputs, its fingerprint and tag, and why it is stale. Pure, but for `read_files`.
 
 pub mod base;
+pub mod build;
 pub mod plan;
 
 use crate::fingerprint;

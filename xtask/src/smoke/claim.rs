@@ -4,7 +4,7 @@
 use super::judge::{Outcome, Verdict};
 use super::request::Request;
 use super::show::shown;
-use crate::sandbox::proof::{Claim, Draft};
+use crate::proof::{Claim, Draft};
 
 /// Its name.
 pub const ID: &str = "gpu.native-code";
@@ -59,7 +59,7 @@ mod tests {
     use super::super::fixture;
     use super::super::judge::judge;
     use super::*;
-    use crate::sandbox::proof::Verdict as Held;
+    use crate::proof::Verdict as Held;
     use serde_json::json;
 
     fn of(report: &serde_json::Value) -> Claim {

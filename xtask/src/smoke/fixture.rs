@@ -1,12 +1,13 @@
 //! Reports for tests: of a GPU that passes everything, and of a machine without one.
 
-use super::arch::Arch;
 use super::checks::{self, Mode, planned};
 use super::judge::{Advice, Outcome, judge};
-use super::native::{self, ELEMENTS};
 use super::report::{BEGIN, END, Report};
 use super::request::Request;
 use super::show::Facts;
+use crate::gpu::arch::Arch;
+use crate::gpu::native;
+use crate::gpu::native::ELEMENTS;
 use serde_json::{Value, json};
 
 pub(crate) const NONCE: &str = "0123456789abcdef01234567";

@@ -1,10 +1,10 @@
 //! What a report is worth: every planned check with its verdict, and the exit code. Pure.
 
 use super::checks::{self, Check, planned};
-use super::native;
 use super::remedy;
 use super::report::{Entry, Report, Said};
 use super::request::Request;
+use crate::gpu::native;
 use crate::image::base::serves;
 use serde_json::Value;
 

@@ -1,23 +1,22 @@
 //! The GPU smoke test, seen from the host: what is asked for, the reading and the judging of the report, and the ways to
 //! show it. Pure: `tasks::gpu_smoke` runs it. The other end is `docker/gpu_smoke.py`.
 
-pub mod arch;
 pub mod checks;
 pub mod claim;
-#[cfg(test)]
-pub(crate) mod fixture;
 pub mod github;
 pub mod json;
 pub mod judge;
 pub mod junit;
-pub mod native;
 pub mod remedy;
 pub mod report;
 pub mod request;
 pub mod show;
 
-pub use arch::Arch;
+pub use crate::gpu::arch::Arch;
 pub use checks::{Check, Mode};
 pub use judge::{Outcome, Verdict, judge};
 pub use report::Report;
 pub use request::Request;
+
+#[cfg(test)]
+pub(crate) mod fixture;

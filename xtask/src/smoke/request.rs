@@ -1,7 +1,7 @@
 //! What the inside half is asked for, and the command that asks it. Pure.
 
-use super::arch::Arch;
 use super::checks::Mode;
+use crate::gpu::arch::Arch;
 use serde_json::{Value, json};
 
 /// A file of `docker/` by its name there, which is its name below `/sandbox` too.

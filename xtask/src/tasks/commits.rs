@@ -3,10 +3,11 @@
 use crate::cli::Flags;
 use crate::context::Context;
 use crate::error::usage;
-use crate::host::user::User;
-use crate::sandbox::{airlock, places, settings};
-use crate::tasks::sandbox::canonical;
+use crate::git;
+use crate::life::canonical;
+use crate::spec::{places, settings};
 use crate::ui;
+use crate::user::User;
 use anyhow::Result;
 
 /// Runs the task.
@@ -17,15 +18,15 @@ pub fn run(cx: &Context, flags: &Flags, take: bool) -> Result<u8> {
     let settings = settings::load(cx, flags)?;
     let workspace = canonical("the workspace", &settings.workspace)?;
     let places = places::of(cx, &workspace, User::read().uid);
-    let repository = airlock::detect(&workspace)?.ok_or_else(|| {
+    let repository = git::detect(&workspace)?.ok_or_else(|| {
         usage(format!("`{}` is not the root of a git repository", workspace.display()))
             .hint("commits are kept apart only for a workspace that is a repository of its own")
     })?;
     if take {
-        let lines = airlock::take(&repository, &places.git, &[])?;
+        let lines = git::take(&repository, &places.git, &[])?;
         lines.iter().for_each(ui::result);
         return Ok(0);
     }
-    ui::result(airlock::describe(&airlock::list(&repository, &places.git)?).trim_end());
+    ui::result(git::describe(&git::list(&repository, &places.git)?).trim_end());
     Ok(0)
 }

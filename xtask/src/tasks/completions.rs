@@ -2,7 +2,7 @@
 
 use crate::cli::{Flags, complete};
 use crate::context::Context;
-use crate::sandbox::settings;
+use crate::spec::settings;
 use crate::ui;
 use anyhow::Result;
 

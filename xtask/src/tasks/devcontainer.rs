@@ -2,9 +2,9 @@
 
 use crate::context::Context;
 use crate::exec;
-use crate::sandbox::devcontainer;
+use crate::life::devcontainer;
+use crate::life::stand;
 use crate::step::Step;
-use crate::tasks::sandbox::stand;
 use crate::ui;
 use anyhow::Result;
 

@@ -2,12 +2,14 @@
 
 use crate::cli::Flags;
 use crate::context::Context;
+use crate::engine::running::Running;
 use crate::error::failed;
-use crate::sandbox::probe::{AskCodex, Request};
-use crate::sandbox::proof::{self, Claim, Verdict};
-use crate::sandbox::running::Running;
-use crate::sandbox::sources;
-use crate::tasks::sandbox::{self, Wish};
+use crate::life;
+use crate::life::Wish;
+use crate::proof;
+use crate::proof::probe::{AskCodex, Request};
+use crate::proof::sources;
+use crate::proof::{Claim, Verdict};
 use crate::ui;
 use anyhow::Result;
 use serde_json::json;
@@ -17,8 +19,8 @@ use serde_json::json;
 /// # Errors
 /// Wrong settings, no engine, or a witness that cannot be asked.
 pub fn run(cx: &Context, flags: &Flags) -> Result<u8> {
-    let wish = sandbox::gather(cx, flags)?;
-    let (mounts, problems) = sandbox::problems(cx, &wish)?;
+    let wish = life::gather(cx, flags)?;
+    let (mounts, problems) = life::problems(cx, &wish)?;
     let mut claims = sources::claims(&mounts, &problems);
     let running = wish.running.as_ref().filter(|running| running.up);
     if let Some(running) = running {
@@ -41,15 +43,15 @@ pub fn run(cx: &Context, flags: &Flags) -> Result<u8> {
 }
 
 fn inside(wish: &Wish, running: &Running) -> Result<Vec<Claim>> {
-    let entry = sandbox::read_entry(&wish.places, &running.id).ok_or_else(|| {
+    let entry = life::read_entry(&wish.places, &running.id).ok_or_else(|| {
         failed("what the running container promised at its start is not known any more")
             .hint("`cargo xtask down`, then `cargo xtask sandbox`")
     })?;
-    let mut request = Request::new(&entry.promise, sandbox::nonce()?);
+    let mut request = Request::new(&entry.promise, life::nonce()?);
     request.codex = AskCodex::Nothing;
     let mut claims = proof::prove(&running.id, &running.inspect, &entry.promise, &request)?.0.claims;
-    let programs = sandbox::programs_now(&entry.promise, &running.inspect);
-    claims.extend(sandbox::programs_claim(&entry, programs.as_deref()));
+    let programs = life::programs_now(&entry.promise, &running.inspect);
+    claims.extend(life::programs_claim(&entry, programs.as_deref()));
     Ok(claims.into_iter().filter(about_mounts).collect())
 }
 

@@ -4,15 +4,17 @@ mod plain;
 mod tiers;
 
 use crate::context::Context;
+use crate::engine::facts;
+use crate::engine::install::Lacks;
+use crate::engine::provide;
+use crate::engine::provide::{Consent, Found};
 use crate::error::failed;
 use crate::exec;
-use crate::host::install::Lacks;
-use crate::host::user::User;
-use crate::host::{engine, gpu};
-use crate::sandbox::promise::Gpus;
+use crate::gpu;
+use crate::spec::promise::Gpus;
 use crate::step::{Command, Step};
-use crate::tasks::provide::{self, Consent, Found};
 use crate::ui;
+use crate::user::User;
 use anyhow::Result;
 use std::path::PathBuf;
 pub use tiers::Tier;
@@ -95,7 +97,7 @@ fn read(cx: &Context, asked: Option<&str>, install: bool) -> Result<(Machine, bo
         found => found,
     };
     let ready = match found {
-        Ok(found) if found.is_ready() => engine::read(cx).and_then(|engine| engine::refuse(&engine).map(|()| engine)),
+        Ok(found) if found.is_ready() => facts::read(cx).and_then(|engine| facts::refuse(&engine).map(|()| engine)),
         Ok(found) => Err(failed(format!(
             "this machine lacks {}; `--install-engine` brings it on Debian and Ubuntu",
             found.list()

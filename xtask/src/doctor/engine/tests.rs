@@ -1,6 +1,6 @@
 use super::super::tests::{mended, verdict};
 use super::*;
-use crate::host::distro;
+use crate::distro;
 
 pub(in super::super) fn good() -> Engine {
     Engine {

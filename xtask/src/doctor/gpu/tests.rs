@@ -2,13 +2,13 @@ use super::super::Verdict;
 use super::super::engine::tests::good as engine;
 use super::super::tests::{mended, verdict};
 use super::*;
-use crate::host::gpu::{Spec, parse_smi};
+use crate::gpu::{Spec, parse_smi};
 
 pub(in super::super) fn facts() -> Facts {
     let smi = "0, GPU-aaaa, NVIDIA GeForce RTX 5090, 12.0, 595.71.05\n";
     Facts {
         wanted: Gpus::All,
-        base: crate::sandbox::settings::DEFAULT_BASE.into(),
+        base: crate::spec::settings::DEFAULT_BASE.into(),
         arch_list: "12.0".into(),
         engine: Some(engine()),
         distro: engine().distro,

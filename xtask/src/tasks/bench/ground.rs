@@ -4,11 +4,11 @@ use super::{COMMAND_BOUND, median, quiet};
 use crate::cli::Flags;
 use crate::context::Context;
 use crate::exec;
-use crate::host::user::User;
-use crate::sandbox::settings;
+use crate::image::build;
+use crate::life::{gather, plan};
+use crate::spec::settings;
 use crate::step::Command;
-use crate::tasks::image;
-use crate::tasks::sandbox::{gather, plan};
+use crate::user::User;
 use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -94,7 +94,7 @@ impl<'a> Ground<'a> {
     /// The bare sequence in a shell: the same files, the same variables, the same mounts.
     fn bare(&self, name: &str) -> Result<Command> {
         let wish = gather(self.cx, &self.flags(name))?;
-        let image = image::state(self.cx, &wish.settings, &wish.user)?;
+        let image = build::state(self.cx, &wish.settings, &wish.user)?;
         let up = plan(self.cx, &wish, &image)?.up();
         let compose: Vec<String> = up.args.iter().take_while(|arg| *arg != "up").cloned().collect();
         let compose = format!("docker {}", shell_words::join(&compose));
@@ -138,7 +138,7 @@ impl<'a> Ground<'a> {
     fn lay_ready(&self, command: &Command) -> Result<Duration> {
         if command.program == "sh" {
             let wish = gather(self.cx, &self.flags("few"))?;
-            let image = image::state(self.cx, &wish.settings, &wish.user)?;
+            let image = build::state(self.cx, &wish.settings, &wish.user)?;
             let project = plan(self.cx, &wish, &image)?;
             for mount in &project.promise.mounts {
                 exec::create_dir(&mount.source, 0o755)?;
@@ -153,9 +153,9 @@ impl<'a> Ground<'a> {
         let mine = self.cpu(Command::new(&self.exe).args(["image", "--check"]));
         let settings = settings::load(self.cx, self.flags)?;
         let user = User::read();
-        let state = image::state(self.cx, &settings, &user)?;
-        image::ensure(self.cx, &settings, &user, &state)?;
-        let inputs = image::state(self.cx, &settings, &user)?.inputs;
+        let state = build::state(self.cx, &settings, &user)?;
+        build::ensure(self.cx, &settings, &user, &state)?;
+        let inputs = build::state(self.cx, &settings, &user)?.inputs;
         let file = serde_json::json!({"services": {"workspace": {
             "image": "codex-sandbox-bench:cached",
             "build": {

@@ -1,0 +1,228 @@
+//! The host's Codex: from what `which codex` finds to a package that can be mounted.
+//!
+//! What the user has is usually a launcher (a Node or shell script, a shim); what runs is a native program that needs its
+//! siblings. [`resolve`] sees through the launcher, checks the program, and copies it with its siblings to where no
+//! update of the host reaches it.
+
+mod elf;
+pub mod home;
+mod launcher;
+pub mod login;
+mod package;
+pub mod pinned;
+mod snapshot;
+mod version;
+
+pub use launcher::find;
+pub use snapshot::prune;
+
+use crate::context::Context;
+use crate::error::host;
+use anyhow::Result;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// How Codex came onto this host, by where its native program lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// npm, whoever manages Node (nvm, fnm, mise).
+    Npm,
+    /// pnpm.
+    Pnpm,
+    /// bun.
+    Bun,
+    /// The install script of Codex.
+    Standalone,
+    /// Homebrew.
+    Homebrew,
+    /// An unpacked release package, with `codex-package.json`.
+    Package,
+    /// A single program.
+    Binary,
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Layout::Npm => "npm",
+            Layout::Pnpm => "pnpm",
+            Layout::Bun => "bun",
+            Layout::Standalone => "standalone",
+            Layout::Homebrew => "Homebrew",
+            Layout::Package => "package",
+            Layout::Binary => "single binary",
+        })
+    }
+}
+
+/// The host's Codex, resolved and checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Codex {
+    /// What the user has: what `which codex` says, or `--codex`.
+    pub launcher: PathBuf,
+    /// The native program on the host that the launcher runs, all links followed.
+    pub binary: PathBuf,
+    /// How it was installed.
+    pub layout: Layout,
+    /// What it answers to `--version`, such as `0.169.0`.
+    pub version: String,
+    /// A copy to be mounted read-only: `bin/codex`, and what the host has of `bin/codex-code-mode-host`,
+    /// `codex-path/rg`, `codex-resources/` and `codex-package.json`. The host does not change it.
+    pub package: PathBuf,
+    /// What the user should know, as whole lines without a final stop.
+    pub notes: Vec<String>,
+}
+
+/// Finds the host's Codex (`--codex`, else `PATH`), sees through its launcher, checks the native program and copies it
+/// with its siblings into the state directory.
+///
+/// The version and the copy of a program that has not changed are not made again: then nothing is started, except a
+/// launcher that can only be seen through by starting it (volta, mise, asdf: which Codex they run depends on more than
+/// their own file).
+///
+/// Fails with exit code 3 where there is no Codex, where the launcher cannot be seen through, and where the program is
+/// damaged, for another machine, needs a loader that the image does not have, or does not answer as Codex; with 2 where
+/// `--codex` names no file.
+pub fn resolve(cx: &Context, explicit: Option<&Path>) -> Result<Codex> {
+    resolve_by(cx, explicit, &version::ask, snapshot::take)
+}
+
+/// The same, and nothing is copied: `package` is where the copy will lie.
+///
+/// # Errors
+/// As `resolve`.
+pub fn plan(cx: &Context, explicit: Option<&Path>) -> Result<Codex> {
+    resolve_by(cx, explicit, &version::ask, snapshot::place)
+}
+
+/// What becomes of the items of a package: `snapshot::take` or `snapshot::place`.
+type Placing = fn(&Context, &str, &[package::Item]) -> Result<PathBuf>;
+
+fn resolve_by(cx: &Context, explicit: Option<&Path>, ask: launcher::Ask, placing: Placing) -> Result<Codex> {
+    let (found, items) = look_by(cx, explicit, ask)?;
+    let package = placing(cx, &found.version, &items)?;
+    for path in [&found.launcher, &found.binary, &package] {
+        utf8(path)?;
+    }
+    Ok(Codex {
+        layout: found.layout,
+        launcher: found.launcher,
+        binary: found.binary,
+        version: found.version,
+        package,
+        notes: found.notes,
+    })
+}
+
+/// The host's Codex where it lies, checked and not copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// What the user has.
+    pub launcher: PathBuf,
+    /// The native program behind it.
+    pub binary: PathBuf,
+    /// How it was installed.
+    pub layout: Layout,
+    /// What it answers to `--version`.
+    pub version: String,
+    /// The directory of its package; `None` for a single program.
+    pub root: Option<PathBuf>,
+    /// Whether `codex-code-mode-host` goes along, or is not needed by this version.
+    pub helper: bool,
+    /// What the user should know.
+    pub notes: Vec<String>,
+}
+
+/// Finds and checks the host's Codex as [`resolve`] does, and copies nothing.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn look(cx: &Context, explicit: Option<&Path>) -> Result<Found> {
+    look_by(cx, explicit, &version::ask).map(|(found, _)| found)
+}
+
+fn look_by(cx: &Context, explicit: Option<&Path>, ask: launcher::Ask) -> Result<(Found, Vec<package::Item>)> {
+    let launcher = launcher::find(cx, explicit)?;
+    let ask = |binary: &Path| version::remembered(cx, binary, ask);
+    let binary = launcher::native(cx, &launcher, &ask)?;
+    let mut notes = check(&binary)?;
+    let version = ask(&binary)?;
+    let (items, left_out) = package::items(&binary)?;
+    notes.extend(left_out);
+    let has_helper = items.iter().any(|item| item.to.ends_with("codex-code-mode-host"));
+    let helper = has_helper || !needs_code_mode_host(&version);
+    if !helper {
+        notes.push(format!(
+            "there is no `codex-code-mode-host` beside `{}`: current models get no tools without it; install Codex by \
+             npm, or put the one of the same release there",
+            binary.display()
+        ));
+    }
+    let found = Found {
+        layout: layout(&binary),
+        root: package::root(&binary).map(Path::to_path_buf),
+        launcher,
+        binary,
+        version,
+        helper,
+        notes,
+    };
+    Ok((found, items))
+}
+
+/// Whether the image can run a program; a note where that depends on the image's libraries.
+fn check(binary: &Path) -> Result<Vec<String>> {
+    let name = binary.display();
+    let elf = launcher::read_elf(binary)?
+        .ok_or_else(|| host(format!("`{name}` is not a native program")).hint("install Codex again"))?;
+    elf.for_this_machine()
+        .map_err(|what| host(format!("`{name}` is {what}")).hint("install Codex for this machine"))?;
+    elf.loads_in_image().map_err(|loader| {
+        host(format!("`{name}` needs `{loader}`, which the image does not have"))
+            .hint("give a static Codex with `--codex PATH`, such as npm's or the one of its release page")
+    })?;
+    Ok(Vec::from_iter(elf.interpreter.map(|_| {
+        format!("`{name}` is dynamically linked: it runs only if the image has its libraries, in versions as new")
+    })))
+}
+
+/// Whether this version cannot run tools without its helper. Not needed up to 0.143.
+fn needs_code_mode_host(version: &str) -> bool {
+    let mut numbers = version.split('.').map(str::parse::<u32>);
+    // 0.0.0 is what one gets who builds it from source: the newest there is.
+    !matches!((numbers.next(), numbers.next()), (Some(Ok(0)), Some(Ok(1..144))))
+}
+
+fn layout(binary: &Path) -> Layout {
+    let parts: Vec<&str> = binary.iter().filter_map(|part| part.to_str()).collect();
+    let has = |names: &[&str]| parts.windows(names.len()).any(|window| window == names);
+    if has(&["packages", "standalone"]) {
+        Layout::Standalone
+    } else if has(&["Caskroom"]) || has(&["Cellar"]) {
+        Layout::Homebrew
+    } else if has(&["install", "global", "node_modules"]) {
+        Layout::Bun
+    } else if has(&[".pnpm"]) || has(&["links", "@openai"]) {
+        Layout::Pnpm
+    } else if has(&["node_modules"]) {
+        Layout::Npm
+    } else if package::root(binary).is_some() {
+        Layout::Package
+    } else {
+        Layout::Binary
+    }
+}
+
+/// A path as text. Compose, Docker and our own messages need it; other paths are refused.
+fn utf8(path: &Path) -> Result<&str> {
+    path.to_str().ok_or_else(|| {
+        host(format!("the path `{}` is not UTF-8", path.display()))
+            .hint("give a Codex in another place with `--codex PATH`")
+            .into()
+    })
+}
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

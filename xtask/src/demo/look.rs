@@ -1,0 +1,105 @@
+//! What this machine has of what the main path needs. Reads only.
+
+use super::ground::Ground;
+use super::stand_ins::Facts;
+use crate::cli::Flags;
+use crate::codex;
+use crate::codex::pinned;
+use crate::context::Context;
+use crate::engine::facts;
+use crate::engine::facts::Engine;
+use crate::engine::provide::Found;
+use crate::exec;
+use crate::gpu;
+use crate::image::base;
+use crate::image::build;
+use crate::spec::promise::Gpus;
+use crate::spec::settings;
+use crate::spec::settings::Settings;
+use crate::step::Command;
+use crate::user::User;
+use anyhow::Result;
+
+/// Reads it.
+///
+/// # Errors
+/// An engine that cannot keep a sandbox's promises (exit code 3).
+pub fn facts(cx: &Context, ground: &Ground, flags: &Flags, settings: &Settings, found: &Found) -> Result<Facts> {
+    let engine = match found.silent {
+        None => facts::read(cx)?,
+        Some(_) => Engine::default(),
+    };
+    if found.is_ready() {
+        facts::refuse(&engine)?;
+    }
+    let dataset = settings.datasets.iter().find(|dataset| dataset.name == "ssv2");
+    let login = settings.host_codex_home.join("auth.json");
+    let no_login = match (login.is_file(), cx.stdin_tty) {
+        (true, true) => None,
+        (true, false) => Some("standard input is no terminal".to_owned()),
+        (false, _) => Some(format!("there is no login at `{}`", ground.short(cx, &login))),
+    };
+    Ok(Facts {
+        no_engine: found.silent.clone(),
+        no_gpu: no_gpu(cx, flags, settings, &engine),
+        base: settings.base.clone().unwrap_or_default(),
+        dataset: dataset.and_then(|dataset| dataset.source.clone()),
+        codex: codex::find(cx, settings.codex.as_deref()).ok(),
+        no_login,
+    })
+}
+
+/// Why NVIDIA's image cannot serve here.
+fn no_gpu(cx: &Context, flags: &Flags, settings: &Settings, engine: &Engine) -> Option<String> {
+    if flags.cpu {
+        return Some("`--cpu` was given".to_owned());
+    }
+    let Some(reference) = settings.base.as_deref() else {
+        return Some("the settings say `base: cpu`".to_owned());
+    };
+    if settings.gpus == Gpus::None {
+        return Some("the settings say `gpus: none`".to_owned());
+    }
+    let facts = gpu::read(engine, cx.var("PATH"));
+    if facts.gpus.is_empty() && !facts.cdi_spec {
+        let why = facts.silent.unwrap_or_else(|| "`nvidia-smi` lists none".to_owned());
+        return Some(format!("no GPU: {why}"));
+    }
+    if let Err(failure) = gpu::route(&settings.gpus, engine, &facts) {
+        return Some(failure.message);
+    }
+    if let Some(misfit) = base::misfits(reference, &settings.arch_list, &facts).into_iter().next() {
+        return Some(misfit);
+    }
+    let has = |args: &[&str]| {
+        let query = Command::new("docker").args(args.iter().copied()).arg(reference);
+        exec::capture(&query).is_ok_and(|said| said.ok())
+    };
+    let there = has(&["image", "inspect", "--format", "{{.ID}}"]) || has(&["manifest", "inspect"]);
+    (!there).then(|| format!("`{reference}` cannot be had from here"))
+}
+
+/// The programs that the demo needs here.
+///
+/// # Errors
+/// The engine does not answer.
+pub fn programs(cx: &Context, ground: &Ground, own: &Flags, facts: &Facts) -> Result<Vec<&'static str>> {
+    // A project that is a repository gets a git directory of its own.
+    let mut programs = vec!["git"];
+    if own.cpu && (facts.no_engine.is_some() || needs_base(cx, own)?) {
+        programs.push("mmdebstrap");
+        if User::read().uid != 0 {
+            // mmdebstrap acts as root in a user namespace then.
+            programs.push("newuidmap");
+        }
+    }
+    if facts.codex.is_none() && !pinned::bin(&ground.codex).join("codex").is_file() {
+        programs.push("npm");
+    }
+    Ok(programs)
+}
+
+fn needs_base(cx: &Context, own: &Flags) -> Result<bool> {
+    let state = build::state(cx, &settings::load(cx, own)?, &User::read())?;
+    Ok(state.id.is_none() && state.inputs.base_id.is_none())
+}

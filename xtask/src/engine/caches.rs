@@ -1,0 +1,146 @@
+//! Caches that outlive a container: named volumes of the engine, one for each user and tool. Pure.
+//!
+//! All workspaces of a user share them, as they would share `~/.cache`: what an agent leaves there, the next one reads.
+//! This host never does. The engine gives a new volume the owner and the mode of the directory that the image has at
+//! its place, so the image has them, owned by the user (`docker/add_user.sh`). Compose is told that they exist
+//! (`external`): one that it made itself it would warn about in every other project, and offer to make anew.
+
+use crate::spec::promise::{Mount, Role};
+use crate::spec::settings::words::Cache;
+use crate::step::{Command, Step};
+use clap::ValueEnum as _;
+use serde_json::{Map, Value, json};
+use std::path::Path;
+
+/// The variable by which each tool finds its cache, whatever it would take by itself.
+fn variable(cache: Cache) -> &'static str {
+    match cache {
+        Cache::Huggingface => "HF_HOME",
+        Cache::Torch => "TORCH_HOME",
+        Cache::Pip => "PIP_CACHE_DIR",
+        Cache::Uv => "UV_CACHE_DIR",
+    }
+}
+
+/// The label of our volumes: the name of the cache.
+const CACHE_LABEL: &str = "codex-sandbox.cache";
+/// The label that says whose it is: a user id.
+const USER_LABEL: &str = "codex-sandbox.user";
+
+/// The engine's data directory where it says nothing else; for a plan that does not ask it.
+pub const USUAL_ROOT: &str = "/var/lib/docker";
+
+/// Where a cache lies inside.
+pub fn target(cache: Cache) -> String {
+    format!("/home/codex/.cache/{cache}")
+}
+
+/// The volume of a cache, for a user.
+pub fn volume(cache: Cache, uid: u32) -> String {
+    format!("codex-sandbox-cache-{cache}-u{uid}")
+}
+
+/// The caches as mounts, for an engine that keeps its data in `root`.
+pub fn mounts(caches: &[Cache], uid: u32, root: &Path) -> Vec<Mount> {
+    let mount = |cache: Cache| Mount {
+        role: Role::Cache(cache),
+        source: root.join("volumes").join(volume(cache, uid)).join("_data"),
+        target: target(cache),
+        read_only: false,
+    };
+    caches.iter().copied().map(mount).collect()
+}
+
+/// Compose's own words for one of them: the mount of the service.
+pub fn service_volume(cache: Cache, target: &str) -> Value {
+    json!({"type": "volume", "source": key(cache), "target": target})
+}
+
+/// Compose's own words for all of them: the volumes of the project, and the variables of the service.
+pub fn declared(caches: impl Iterator<Item = Cache>, uid: u32) -> (Map<String, Value>, Map<String, Value>) {
+    let (mut volumes, mut variables) = (Map::new(), Map::new());
+    for cache in caches {
+        volumes.insert(key(cache), json!({"name": volume(cache, uid), "external": true}));
+        variables.insert(variable(cache).to_owned(), json!(target(cache)));
+        if cache == Cache::Uv {
+            // Its cache is a file system of its own: uv would try a hard link first, and warn each time.
+            variables.insert("UV_LINK_MODE".into(), json!("copy"));
+        }
+    }
+    (volumes, variables)
+}
+
+fn key(cache: Cache) -> String {
+    format!("cache-{cache}")
+}
+
+/// Makes the volumes. One that is there is left as it is.
+pub fn create(caches: &[Cache], uid: u32) -> Vec<Step> {
+    let step = |cache: Cache| {
+        let command = Command::new("docker")
+            .args(["volume", "create"])
+            .args(["--label".to_owned(), format!("{CACHE_LABEL}={cache}")])
+            .args(["--label".to_owned(), format!("{USER_LABEL}={uid}")]);
+        Step::Run(command.arg(volume(cache, uid)).timeout(30))
+    };
+    let note = (!caches.is_empty()).then(|| {
+        Step::Note("the caches, volumes that outlive the container, are made where they are not there".into())
+    });
+    note.into_iter().chain(caches.iter().copied().map(step)).collect()
+}
+
+/// Whether Compose failed because a volume is not there yet.
+pub fn is_missing(stderr: &str) -> bool {
+    stderr.lines().any(|line| {
+        line.contains("external volume") && line.contains("codex-sandbox-cache-") && line.contains("not found")
+    })
+}
+
+/// Asks for the volumes of a user's caches.
+pub fn list(uid: u32) -> Command {
+    Command::new("docker")
+        .args(["volume", "ls", "--format", "{{.Name}}"])
+        .args(["--filter".to_owned(), format!("label={CACHE_LABEL}")])
+        .args(["--filter".to_owned(), format!("label={USER_LABEL}={uid}")])
+}
+
+/// The volumes in its answer. The label alone is not believed: anyone may write one.
+pub fn parse_list(text: &str, uid: u32) -> Vec<String> {
+    let ours = |name: &&str| Cache::value_variants().iter().any(|cache| volume(*cache, uid) == **name);
+    text.lines().map(str::trim).filter(ours).map(str::to_owned).collect()
+}
+
+/// Removes volumes.
+pub fn remove(volumes: &[String]) -> Command {
+    Command::new("docker").args(["volume", "rm"]).args(volumes.iter().cloned()).timeout(120)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cache_is_found_by_a_variable_and_kept_by_user() {
+        let (volumes, variables) = declared(Cache::value_variants().iter().copied(), 1000);
+        assert_eq!(volumes["cache-pip"], json!({"name": "codex-sandbox-cache-pip-u1000", "external": true}));
+        assert_eq!(volumes.len(), Cache::value_variants().len());
+        for cache in Cache::value_variants() {
+            assert_eq!(variables[variable(*cache)], target(*cache));
+        }
+        assert_eq!(variables["PIP_CACHE_DIR"], "/home/codex/.cache/pip");
+    }
+
+    #[test]
+    fn a_volume_that_is_not_there_yet_is_told_from_other_failures() {
+        let said = " Network x  Created\nexternal volume \"codex-sandbox-cache-pip-u0\" not found\n";
+        assert!(is_missing(said));
+        assert!(!is_missing("external volume \"mine\" not found"));
+        assert!(!is_missing("Error response from daemon: No such image: codex-sandbox-cache-pip-u0: not found"));
+    }
+
+    #[test]
+    fn of_the_engines_volumes_only_the_users_own_caches_are_ours() {
+        let said = "codex-sandbox-cache-pip-u1000\ncodex-sandbox-cache-pip-u0\nprecious\ncodex-sandbox-cache-x-u1000\n";
+        assert_eq!(parse_list(said, 1000), ["codex-sandbox-cache-pip-u1000"]);
+    }
+}

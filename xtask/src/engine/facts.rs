@@ -1,0 +1,281 @@
+//! The container engine: what it is, and whether it can keep what a sandbox promises.
+//!
+//! Two queries, side by side, each bounded; a third where the client has an endpoint of its own. Pure functions read
+//! their answers.
+
+pub use crate::engine::refuse::{
+    Refusal, low_room, newer_engine, no_buildx, no_engine, not_recursive, passes_recursive, refusals, refuse, silent,
+};
+
+use crate::context::Context;
+use crate::distro::Distro;
+use crate::exec;
+use crate::step::Command;
+use anyhow::Result;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// Where an engine of this host listens.
+const SOCKET: &str = "/var/run/docker.sock";
+
+/// What the engine said of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Engine {
+    /// The server's version, such as `26.1.5+dfsg1`.
+    pub version: String,
+    /// Who built it: `Docker Engine - Community` is Docker itself, empty is a distribution.
+    pub platform: String,
+    /// What it is made of: `containerd`, `runc`, …
+    pub components: Vec<Component>,
+    /// The API version that client and server agreed on.
+    pub api: String,
+    /// The version of the Compose plugin; empty where there is none.
+    pub compose: String,
+    /// The version of the buildx plugin; empty where there is none.
+    pub buildx: String,
+    /// The operating system that the engine names.
+    pub os: String,
+    /// The version of its kernel.
+    pub kernel: String,
+    /// The endpoint, such as `unix:///var/run/docker.sock`.
+    pub endpoint: String,
+    /// Names in `SecurityOptions`, such as `rootless`, `userns`, `seccomp`.
+    pub security: Vec<String>,
+    /// Names of the runtimes.
+    pub runtimes: Vec<String>,
+    /// Whether the default runtime can mount recursively read-only (`rro`); `None` where the engine does not tell.
+    pub rro: Option<bool>,
+    /// Where the engine looks for CDI specifications; empty where CDI is off.
+    pub cdi_dirs: Vec<PathBuf>,
+    /// `systemd` or `cgroupfs`.
+    pub cgroup_driver: String,
+    /// Where images lie.
+    pub root_dir: PathBuf,
+    /// Whether `docker` is another engine's client that calls itself so; its name.
+    pub posing: Option<String>,
+    /// The distribution of this host, for what there is to do.
+    pub distro: Distro,
+}
+
+/// A part of the engine, by its own word.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Component {
+    /// `containerd`, `runc`, …
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// What it was built from.
+    pub commit: String,
+}
+
+impl Engine {
+    /// Whether Docker itself built it. A distribution mends its builds without a new number.
+    pub fn upstream(&self) -> bool {
+        self.platform.starts_with("Docker Engine")
+    }
+}
+
+/// Why nothing is known of the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Silence {
+    /// There is no `docker` on PATH.
+    NoClient,
+    /// The client has no answer from the engine at this endpoint; what it said.
+    NoAnswer {
+        /// The endpoint; empty where it is not known.
+        endpoint: String,
+        /// What the client said.
+        said: String,
+    },
+    /// The query itself failed, or its answer is not what Docker prints.
+    Odd(String),
+}
+
+/// What this host has for an engine of its own, where none answers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Local {
+    /// Whether an engine is installed, running or not.
+    pub daemon: bool,
+    /// The user's login name.
+    pub user: String,
+    /// The group that owns the engine's socket; `docker` where there is no socket.
+    pub group: String,
+    /// Whether the user database has the user in that group.
+    pub member: bool,
+    /// Whether this session knows it.
+    pub active: bool,
+    /// The distribution.
+    pub distro: Distro,
+}
+
+impl Local {
+    /// Reads it. Asks no program.
+    pub fn read(path: Option<&str>) -> Local {
+        use std::os::unix::fs::MetadataExt as _;
+        use users::os::unix::GroupExt as _;
+        let user = crate::user::User::read();
+        let gid = std::fs::metadata(SOCKET).ok().map(|meta| meta.gid());
+        let group = match gid {
+            Some(gid) => users::get_group_by_gid(gid),
+            None => users::get_group_by_name("docker"),
+        };
+        let name = user.name.unwrap_or_default();
+        // The administrator's programs lie where a user's PATH does not lead.
+        let dirs = format!("{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin:/usr/bin", path.unwrap_or_default());
+        Local {
+            // Some bring it under another name, and their socket shows it.
+            daemon: gid.is_some() || which::which_in("dockerd", Some(dirs), "/").is_ok(),
+            group: group.as_ref().map_or("docker".into(), |group| group.name().to_string_lossy().into_owned()),
+            member: group.as_ref().is_some_and(|group| group.members().iter().any(|member| *member == *name)),
+            active: group
+                .is_some_and(|group| user.gid == group.gid() || user.groups.iter().any(|own| own.gid == group.gid())),
+            user: name,
+            distro: Distro::read(),
+        }
+    }
+}
+
+/// Where the client's `default` context leads.
+const DEFAULT_ENDPOINT: &str = "unix:///var/run/docker.sock";
+
+/// Reads the engine: `docker version` and `docker info`, side by side.
+///
+/// # Errors
+/// No `docker` on PATH, or no engine answers (exit code 3).
+pub fn read(cx: &Context) -> Result<Engine> {
+    look(cx).map_err(|silence| silent(&silence, &Local::read(cx.var("PATH"))).into())
+}
+
+/// The same, with what is known where nothing answers.
+///
+/// # Errors
+/// Why nothing is known of the engine.
+pub fn look(cx: &Context) -> Result<Engine, Silence> {
+    if which::which_in("docker", cx.var("PATH"), &cx.cwd).is_err() {
+        return Err(Silence::NoClient);
+    }
+    let query = |args: &[&str]| exec::capture(&Command::new("docker").args(args.iter().copied()));
+    // `info` takes longest, since the client asks its plugins: it is started first.
+    let (info, version) =
+        exec::both(|| query(&["info", "--format", "{{json .}}"]), || query(&["version", "--format", "{{json .}}"]));
+    let odd = |err: anyhow::Error| Silence::Odd(format!("{err:#}"));
+    let (version, info) = (version.map_err(odd)?, info.map_err(odd)?);
+    let endpoint = match cx.var("DOCKER_HOST") {
+        Some(endpoint) => endpoint.to_owned(),
+        None if in_default_context(&info.stdout) => DEFAULT_ENDPOINT.to_owned(),
+        None => {
+            let said = query(&["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]);
+            let said = said.ok().filter(exec::Output::ok);
+            said.map(|said| said.stdout.trim().to_owned()).unwrap_or_default()
+        }
+    };
+    if !version.ok() {
+        let said = version.stderr;
+        return Err(Silence::NoAnswer { endpoint, said });
+    }
+    let engine = parse(&version.stdout, &info.stdout, &endpoint).map_err(Silence::Odd)?;
+    let distro = Distro::read();
+    Ok(Engine { distro, ..engine })
+}
+
+/// Whether `docker info` says that the client uses its `default` context.
+fn in_default_context(info: &str) -> bool {
+    serde_json::from_str::<Value>(info.trim()).is_ok_and(|info| info["ClientInfo"]["Context"] == "default")
+}
+
+/// Reads the three answers.
+///
+/// # Errors
+/// An answer is not what Docker prints.
+pub fn parse(version: &str, info: &str, endpoint: &str) -> Result<Engine, String> {
+    let json = |what: &str, text: &str| -> Result<Value, String> {
+        serde_json::from_str(text.trim()).map_err(|err| format!("`docker {what}` did not answer in JSON: {err}"))
+    };
+    let (version, info) = (json("version", version)?, json("info", info)?);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let strings = |value: &Value| -> Vec<String> { list(value).filter_map(Value::as_str).map(str::to_owned).collect() };
+    let plugin = |name: &str| {
+        let found = list(&info["ClientInfo"]["Plugins"]).find(|plugin| plugin["Name"] == name);
+        let version = found.map(|plugin| text(&plugin["Version"])).unwrap_or_default();
+        version.trim_start_matches('v').to_owned()
+    };
+    let components = list(&version["Server"]["Components"]).map(|part| Component {
+        name: text(&part["Name"]),
+        version: text(&part["Version"]),
+        commit: text(&part["Details"]["GitCommit"]),
+    });
+    let security = strings(&info["SecurityOptions"]);
+    let runtimes = info["Runtimes"].as_object();
+    Ok(Engine {
+        version: text(&version["Server"]["Version"]),
+        platform: text(&version["Server"]["Platform"]["Name"]),
+        components: components.collect(),
+        api: text(&version["Client"]["ApiVersion"]),
+        compose: plugin("compose"),
+        buildx: plugin("buildx"),
+        os: text(&info["OperatingSystem"]),
+        kernel: text(&info["KernelVersion"]),
+        endpoint: endpoint.to_owned(),
+        security: security.iter().map(|option| security_name(option)).collect(),
+        runtimes: runtimes.map(|map| map.keys().cloned().collect()).unwrap_or_default(),
+        rro: rro(&info),
+        cdi_dirs: strings(&info["CDISpecDirs"]).into_iter().map(PathBuf::from).collect(),
+        cgroup_driver: text(&info["CgroupDriver"]),
+        root_dir: PathBuf::from(text(&info["DockerRootDir"])),
+        posing: posing(&version, &info),
+        distro: Distro::default(),
+    })
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+/// Another engine's client under the name `docker`, by what only it answers. Podman's own client (4.3.1 asked) names no
+/// server and spells `OsArch`; Docker's client on Podman's socket, and newer Podman, name it in the components. nerdctl
+/// has its builder among the client's components.
+fn posing(version: &Value, info: &Value) -> Option<String> {
+    let names = |value: &Value| -> Vec<String> {
+        let names = list(&value["Components"]).filter_map(|part| part["Name"].as_str());
+        names.map(str::to_owned).collect()
+    };
+    let mut parts = names(&version["Server"]);
+    parts.extend(version["Client"]["Platform"]["Name"].as_str().map(str::to_owned));
+    if let Some(name) = parts.into_iter().find(|name| name.to_lowercase().contains("podman")) {
+        return Some(name);
+    }
+    if info["host"]["buildahVersion"].is_string() || version["Client"]["OsArch"].is_string() {
+        return Some("Podman".into());
+    }
+    names(&version["Client"]).iter().any(|name| name == "buildctl").then(|| "nerdctl".into())
+}
+
+/// Whether the default runtime lists the mount option `rro`. Engines before 25 do not tell.
+fn rro(info: &Value) -> Option<bool> {
+    let name = info["DefaultRuntime"].as_str().unwrap_or("runc");
+    let features = info["Runtimes"][name]["status"]["org.opencontainers.runtime-spec.features"].as_str()?;
+    let features: Value = serde_json::from_str(features).ok()?;
+    let options = features["mountOptions"].as_array()?;
+    Some(options.iter().any(|option| option == "rro"))
+}
+
+// `name=seccomp,profile=builtin` and plain `seccomp` both mean `seccomp`.
+fn security_name(option: &str) -> String {
+    let first = option.split(',').next().unwrap_or_default();
+    first.strip_prefix("name=").unwrap_or(first).to_owned()
+}
+
+/// The `major.minor` of a version text, for comparisons.
+pub fn major_minor(version: &str) -> Option<(u32, u32)> {
+    let mut parts = version.trim_start_matches('v').split(|c: char| !c.is_ascii_digit());
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+/// Free room on the file system of a directory, in bytes; `None` where it cannot be read.
+pub fn free_bytes(dir: &Path) -> Option<u64> {
+    let stat = rustix::fs::statvfs(dir).ok()?;
+    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,9 @@
+//! The Docker Engine: what it says of itself, what it is told, and how it gets onto a machine.
+
+pub mod caches;
+pub mod compose;
+pub mod facts;
+pub mod install;
+pub mod provide;
+mod refuse;
+pub mod running;

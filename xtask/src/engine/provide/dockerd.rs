@@ -1,0 +1,116 @@
+//! The engine that this tool starts where none answers, and stops again.
+
+use crate::context::Context;
+use crate::engine::install::privileged;
+use crate::error::{failed, host};
+use crate::exec;
+use crate::step::{Command, Step};
+use crate::ui;
+use crate::user::User;
+use anyhow::Result;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long an engine may take to answer after it was started.
+const START_BOUND: Duration = Duration::from_secs(120);
+
+fn under_systemd() -> bool {
+    Path::new("/run/systemd/system").is_dir()
+}
+
+/// What `start` does, in a few words.
+pub fn start_line() -> &'static str {
+    if under_systemd() { "systemctl start docker" } else { "dockerd, in the background" }
+}
+
+/// Where an engine that this tool started keeps its log and its process id.
+fn engine_dir(cx: &Context) -> PathBuf {
+    cx.state.join("engine")
+}
+
+fn pid_file(cx: &Context) -> PathBuf {
+    engine_dir(cx).join("dockerd.pid")
+}
+
+/// Starts the installed engine; true where it is this tool's to stop.
+///
+/// # Errors
+/// It does not answer, or not to this user.
+pub fn start(cx: &Context, user: &User) -> Result<bool> {
+    let root = user.uid == 0;
+    if under_systemd() {
+        exec::all(&[Step::Run(privileged(root, &["systemctl", "start", "docker"]))])?;
+        wait(|| true)?;
+        return Ok(false);
+    }
+    exec::create_dir(&cx.state, 0o700)?;
+    exec::create_dir(&engine_dir(cx), 0o700)?;
+    exec::all(&[Step::Remove { path: pid_file(cx) }, Step::Run(dockerd(&engine_dir(cx), user))])?;
+    let (pid, began) = (pid_file(cx), Instant::now());
+    // dockerd writes the file first of all, and takes it away when it ends.
+    let alive = || pid.exists() || began.elapsed() < Duration::from_secs(10);
+    if let Err(err) = wait(alive) {
+        let log = std::fs::read_to_string(engine_dir(cx).join("dockerd.log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(20)..].iter().for_each(ui::say);
+        stop(cx)?;
+        return Err(err);
+    }
+    Ok(true)
+}
+
+/// dockerd in a session of its own: neither this terminal nor this tool's end ends it. Its socket is for root, and for
+/// the group of a user who is not.
+fn dockerd(dir: &Path, user: &User) -> Command {
+    let file = |name: &str| dir.join(name).to_string_lossy().into_owned();
+    let command = privileged(
+        user.uid == 0,
+        &["sh", "-c", r#"exec setsid --fork "$@" >"$0" 2>&1 </dev/null"#, &file("dockerd.log")],
+    );
+    let command = command.args(["dockerd".to_owned(), "--pidfile".to_owned(), file("dockerd.pid")]);
+    if user.uid == 0 { command } else { command.args(["--group".to_owned(), user.gid.to_string()]) }
+}
+
+/// Waits until the engine answers, as long as it may still.
+fn wait(alive: impl Fn() -> bool) -> Result<()> {
+    let began = Instant::now();
+    let version = Command::new("docker").arg("version").timeout(20);
+    while began.elapsed() < START_BOUND && alive() {
+        match exec::capture(&version) {
+            Ok(said) if said.ok() => return Ok(()),
+            Ok(said) if said.stderr.contains("permission denied") => {
+                return Err(host("the engine runs, and you may not use it yet")
+                    .hint("`sudo usermod --append --groups docker $USER`, log in anew, then run this again")
+                    .into());
+            }
+            _ => std::thread::sleep(Duration::from_millis(300)),
+        }
+    }
+    Err(failed("the engine was started and does not answer").into())
+}
+
+/// The process id of an engine that this tool started and that still runs.
+fn running(cx: &Context) -> Option<String> {
+    let pid = std::fs::read_to_string(pid_file(cx)).ok()?.trim().to_owned();
+    // A pid file that outlived its engine may name anything by now.
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    (!pid.is_empty() && name.trim() == "dockerd").then_some(pid)
+}
+
+/// Stops the engine that this tool started, and only that one. Returns whether there was one.
+///
+/// # Errors
+/// It does not stop.
+pub fn stop(cx: &Context) -> Result<bool> {
+    let Some(pid) = running(cx) else { return Ok(false) };
+    exec::all(&[Step::Run(privileged(User::read().uid == 0, &["sh", "-c", r#"kill "$0""#, &pid]))])?;
+    let began = Instant::now();
+    while !exec::has_ended(&pid) {
+        if began.elapsed() > Duration::from_secs(60) {
+            return Err(failed(format!("dockerd ({pid}) does not stop")).into());
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    exec::all(&[Step::Remove { path: engine_dir(cx) }])?;
+    Ok(true)
+}

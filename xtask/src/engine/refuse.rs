@@ -1,0 +1,168 @@
+//! Why an engine cannot keep the promises of a sandbox, and what to do. Pure: `sandbox`, `image` and the doctor say the
+//! same, because they say it from here.
+
+use crate::distro::Package;
+use crate::engine::facts::{Engine, Local, Silence, major_minor};
+use crate::error::{Failure, Mend, failed, host};
+use anyhow::Result;
+use std::path::Path;
+
+/// A promise that this engine cannot keep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Which of the checks: `client`, `place`, `users`, `compose`, `recursive`.
+    pub id: &'static str,
+    /// The reason and what to do.
+    pub failure: Failure,
+}
+
+/// The error where the engine does not answer, from what the client said.
+pub fn no_engine(said: &str) -> Failure {
+    no_answer(said, &Local::read(None))
+}
+
+/// The error where nothing is known of the engine.
+pub fn silent(silence: &Silence, local: &Local) -> Failure {
+    match silence {
+        Silence::NoClient => local.distro.without("docker"),
+        Silence::NoAnswer { endpoint, .. } if remote(endpoint) => is_remote(endpoint),
+        Silence::NoAnswer { said, .. } => no_answer(said, local),
+        Silence::Odd(why) => failed(why.clone()).hint("`docker version` and `docker info` tell more"),
+    }
+}
+
+fn no_answer(said: &str, local: &Local) -> Failure {
+    let line = said.trim().lines().next_back().unwrap_or_default();
+    let failure = |why: &str| host(format!("no Docker Engine answers: {line}{why}"));
+    if !line.contains("permission denied") {
+        return match local.daemon {
+            true => failure("").run([local.distro.start()]).hint("`docker version` tells more"),
+            false => {
+                failure(" (this host has a client and no engine)").mend(local.distro.install(Package::Engine, false))
+            }
+        };
+    }
+    let group = &local.group;
+    if local.member && !local.active {
+        return failure(&format!(": you are in the group `{group}`, and this session does not know it yet"))
+            .run([format!("newgrp {group}")])
+            .hint("or log out of the whole session and in again");
+    }
+    if local.active {
+        return failure("").hint(format!(
+            "you are in the group `{group}`: `ls -l /var/run/docker.sock` shows who may use the engine, and a security \
+             module may forbid it too"
+        ));
+    }
+    failure("")
+        .run([format!("sudo usermod -aG {group} {}", local.user)])
+        .hint("then log in anew; whoever is in that group is as powerful as root on this host")
+}
+
+fn remote(endpoint: &str) -> bool {
+    !endpoint.is_empty() && !endpoint.starts_with("unix://")
+}
+
+fn is_remote(endpoint: &str) -> Failure {
+    host(format!("the engine at `{endpoint}` is remote: its files are not this machine's"))
+        .hint("unset DOCKER_HOST or `docker context use default`, and run this on the engine's own machine")
+}
+
+/// Everything for which this engine cannot keep the promises of a sandbox: empty is good. The first is the gravest.
+pub fn refusals(engine: &Engine) -> Vec<Refusal> {
+    let mut found = Vec::new();
+    let mut refuse = |id, failure| found.push(Refusal { id, failure });
+    if let Some(name) = &engine.posing {
+        let what = format!("`docker` here is {name}, not Docker Engine: its mounts and users work differently");
+        let hint = "install Docker Engine, or put its `docker` first on PATH";
+        refuse("client", host(what).hint(hint));
+        // What it said of all else does not mean what Docker means by it.
+        return found;
+    }
+    if remote(&engine.endpoint) {
+        refuse("place", is_remote(&engine.endpoint));
+    } else if engine.os.contains("Docker Desktop") {
+        let what =
+            "Docker Desktop runs containers in a virtual machine: owners and read-only mounts cannot be proven there";
+        let hint = "use Docker Engine on Linux: `docker context use default` where it is installed beside Desktop";
+        refuse("place", host(what).hint(hint));
+    }
+    let has = |name: &str| engine.security.iter().any(|option| option == name);
+    if has("rootless") {
+        let what =
+            "this engine is rootless: its uids are not the host's, so ownership of what is written cannot be kept";
+        let hint = "use the rootful engine: `docker context use default`, or unset DOCKER_HOST";
+        refuse("users", host(what).hint(hint));
+    } else if has("userns") {
+        let what = "this engine remaps user ids (userns-remap): ownership of what is written cannot be kept";
+        let hint = "use an engine without `userns-remap`; this tool never changes an engine's settings";
+        refuse("users", host(what).hint(hint));
+    }
+    if engine.compose.is_empty() {
+        let mend = engine.distro.install(Package::Compose, engine.upstream());
+        refuse("compose", host("the Docker CLI has no Compose v2 plugin").mend(mend));
+    } else if let Some(why) = not_recursive(engine)
+        && passes_recursive(engine)
+    {
+        // Newer Compose asks for it, and such an engine then starts nothing.
+        let what = format!("this engine cannot mount data sets recursively read-only: {why}");
+        refuse("recursive", host(what).mend(newer_engine(engine)));
+    }
+    found
+}
+
+/// Why this engine cannot keep the promises of a sandbox, or `Ok`.
+///
+/// # Errors
+/// Remote, Desktop, rootless, userns-remapped, podman, no Compose v2 (exit code 3), each with what to do.
+pub fn refuse(engine: &Engine) -> Result<()> {
+    match refusals(engine).into_iter().next() {
+        Some(refusal) => Err(refusal.failure.into()),
+        None => Ok(()),
+    }
+}
+
+/// Whether this Compose passes `bind.recursive` on. Older ones read it and drop it.
+pub fn passes_recursive(engine: &Engine) -> bool {
+    major_minor(&engine.compose).is_some_and(|version| version >= (2, 30))
+}
+
+/// Why mounts below a data set would stay writable, or `None` where nothing speaks against it.
+pub fn not_recursive(engine: &Engine) -> Option<String> {
+    if let Some(api) = major_minor(&engine.api).filter(|api| *api < (1, 44)) {
+        return Some(format!("its API is {}.{}, and 1.44 is the first that does", api.0, api.1));
+    }
+    if let Some(kernel) = major_minor(&engine.kernel).filter(|kernel| *kernel < (5, 12)) {
+        let (major, minor) = kernel;
+        return Some(format!("its kernel is {major}.{minor}, and 5.12 is the first that does"));
+    }
+    (engine.rro == Some(false)).then(|| "its runtime does not know `rro`".to_owned())
+}
+
+/// How to come by an engine that is new enough.
+pub fn newer_engine(engine: &Engine) -> Vec<Mend> {
+    let mut mend = vec![Mend::Do(
+        "use Docker Engine 25 or later, runc 1.1 or later and Linux 5.12 or later; unset DOCKER_API_VERSION".into(),
+    )];
+    if engine.upstream() {
+        mend.extend(engine.distro.upgrade(&["docker-ce", "docker-ce-cli", "containerd.io"]));
+    }
+    mend
+}
+
+/// The error where an image has to be built and the client cannot.
+pub fn no_buildx(engine: &Engine) -> Option<Failure> {
+    let mend = || engine.distro.install(Package::Buildx, engine.upstream());
+    engine
+        .buildx
+        .is_empty()
+        .then(|| host("the Docker CLI has no buildx plugin, and the image is built with it").mend(mend()))
+}
+
+/// The error where a file system has too little room for the image.
+pub fn low_room(dir: &Path, free: u64, need: u64) -> Option<Failure> {
+    (free < need).then(|| {
+        failed(format!("`{}` has {} GiB free, and the build needs {} GiB", dir.display(), free >> 30, need >> 30))
+            .hint("`docker system df` shows what takes the room; `docker image prune` removes unused images")
+    })
+}

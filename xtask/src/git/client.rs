@@ -1,0 +1,116 @@
+//! How git is run on the host. Never in a directory that an agent wrote; never with hooks, fsmonitor, transports or
+//! lazy fetches; never with the repository variables of the user's shell.
+
+use super::repository::Repository;
+use crate::error::{failed, host as host_lacks};
+use crate::exec;
+use crate::exec::Output;
+use crate::step::Command;
+use anyhow::Result;
+use std::path::Path;
+
+/// Variables that point git at another repository or configuration (`git rev-parse --local-env-vars`, and more).
+const UNSET: &[&str] = &[
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_ATTR_SOURCE",
+    "GIT_COMMON_DIR",
+    "GIT_CONFIG",
+    "GIT_CONFIG_COUNT",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_DEFAULT_HASH",
+    "GIT_DIR",
+    "GIT_GRAFT_FILE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_NAMESPACE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_SHALLOW_FILE",
+    "GIT_TEMPLATE_DIR",
+    "GIT_WORK_TREE",
+];
+
+/// On the command line, because that wins over every configuration file.
+const OFF: &[&str] = &[
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.alternateRefsCommand=true",
+    "submodule.recurse=false",
+    "maintenance.auto=false",
+    "gc.auto=0",
+];
+
+/// The longest that work on many objects may take, in seconds.
+pub(super) const LONG: u64 = 600;
+
+fn bare(variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new("env");
+    for name in UNSET {
+        command = command.args(["-u", name]);
+    }
+    for (name, value) in variables {
+        command = command.arg(format!("{name}={value}"));
+    }
+    command = command.args(["LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GIT_NO_LAZY_FETCH=1", "git"]);
+    OFF.iter().fold(command, |command, off| command.args(["-c", off])).dir("/")
+}
+
+/// Git without a repository, with the user's own configuration.
+pub(super) fn nowhere() -> Command {
+    bare(&[("GIT_DIR", "/nonexistent"), ("GIT_ALLOW_PROTOCOL", "none")])
+}
+
+/// Git in the host's own repository, with the user's own configuration.
+pub(super) fn host(repo: &Repository) -> Command {
+    bare(&[("GIT_ALLOW_PROTOCOL", "none")])
+        .arg(format!("--git-dir={}", repo.git_dir.display()))
+        .arg(format!("--work-tree={}", repo.workspace.display()))
+}
+
+/// Git in a bare repository that we made, with its configuration and no other. `objects` replaces its object
+/// directory.
+pub(super) fn ours(dir: &Path, objects: Option<&Path>) -> Command {
+    let objects = objects.map(|path| path.display().to_string());
+    let mut variables = vec![
+        ("GIT_CONFIG_NOSYSTEM", "1"),
+        ("GIT_CONFIG_GLOBAL", "/dev/null"),
+        // For git before 2.32, which does not know the variable above.
+        ("HOME", "/nonexistent"),
+        ("XDG_CONFIG_HOME", "/nonexistent"),
+        ("GIT_ALLOW_PROTOCOL", "file"),
+        ("GIT_NO_REPLACE_OBJECTS", "1"),
+    ];
+    if let Some(objects) = &objects {
+        variables.push(("GIT_OBJECT_DIRECTORY", objects));
+    }
+    bare(&variables).arg(format!("--git-dir={}", dir.display())).timeout(LONG)
+}
+
+/// Runs git and returns what it said, whatever its exit code.
+pub(super) fn capture(command: &Command) -> Result<Output> {
+    let output = exec::capture(command)?;
+    // `env` says so where it finds no program.
+    if output.code == 127 {
+        return Err(host_lacks("`git` is not on PATH").hint("apt install git").into());
+    }
+    Ok(output)
+}
+
+/// Runs git and returns its standard output.
+pub(super) fn stdout(command: &Command) -> Result<String> {
+    let output = capture(command)?;
+    if output.ok() {
+        return Ok(output.stdout);
+    }
+    // Without the variables and settings that are the same for each.
+    let words = command.args.iter().skip_while(|word| *word != "git").skip(1 + 2 * OFF.len());
+    let words = shell_words::join(words);
+    Err(failed(format!("`git {words}` failed: {}", output.stderr.trim())).into())
+}
+
+/// Whether `old` is an ancestor of `new`, as this git sees it.
+pub(super) fn is_ancestor(git: Command, old: &str, new: &str) -> Result<bool> {
+    Ok(capture(&git.args(["merge-base", "--is-ancestor", old, new]))?.ok())
+}

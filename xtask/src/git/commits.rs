@@ -1,0 +1,142 @@
+//! Which commits only the sandbox has.
+
+use super::quarantine;
+use super::refs::{self, Head, Private, Refs};
+use super::repository::Repository;
+use super::tree::Tree;
+use super::{Branch, Commit, Listing, MOST_COMMITS, State};
+use crate::git::client;
+use crate::ui::printable;
+use anyhow::Result;
+use std::collections::BTreeSet;
+use std::path::Path;
+use tempfile::TempDir;
+
+/// The commits on branches (and on a detached HEAD) of the sandbox that the host lacks. Works whether a container runs
+/// or not, also while an agent writes.
+///
+/// Fails where git on the host fails or where there is more than can be copied; what an agent spoilt is left out, and
+/// a note says so.
+pub fn list(repo: &Repository, private: &Path) -> Result<Listing> {
+    Ok(Gathered::read(repo, private)?.listing)
+}
+
+/// One line for the way out of the sandbox. `None` where there is nothing to take over.
+pub fn summary(listing: &Listing) -> Option<String> {
+    let parts: Vec<String> = listing.branches.iter().map(one_branch).collect();
+    (!parts.is_empty()).then(|| format!("{}; take them over with `cargo xtask commits --take`", parts.join("; ")))
+}
+
+/// All of it, for `cargo xtask commits`: each branch with its commits, newest first.
+pub fn describe(listing: &Listing) -> String {
+    let mut text = String::new();
+    for branch in &listing.branches {
+        let state = match branch.state {
+            State::Ahead => "ahead of the host's",
+            State::Diverged => "diverged from the host's",
+            State::New => "not on the host",
+        };
+        text.push_str(&format!("{} ({state})\n", branch.name));
+        for commit in &branch.commits {
+            text.push_str(&format!("  {}  {}\n", short(&commit.id), commit.subject));
+        }
+    }
+    text
+}
+
+fn one_branch(branch: &Branch) -> String {
+    let count = branch.commits.len();
+    let plural = if count == 1 { "" } else { "s" };
+    let mut text = format!("{count} new commit{plural} on {}", branch.name);
+    if branch.state == State::Diverged {
+        text.push_str(" (the host's has moved on too)");
+    }
+    if let Some(newest) = branch.commits.first() {
+        let subject: String = newest.subject.chars().take(60).collect();
+        let more = if count > 1 || subject != newest.subject { " …" } else { "" };
+        text.push_str(&format!(": {} {subject}{more}", short(&newest.id)));
+    }
+    text
+}
+
+/// An id as people write it.
+pub(super) fn short(id: &str) -> &str {
+    id.get(..10).unwrap_or(id)
+}
+
+/// What `list` and `take` work with.
+pub(super) struct Gathered {
+    pub(super) listing: Listing,
+    /// The repository of ours that holds the sandbox's objects; its refs are `refs/sandbox/NAME`.
+    pub(super) quarantine: Option<TempDir>,
+    pub(super) host: Refs,
+    pub(super) head: Option<Head>,
+}
+
+impl Gathered {
+    pub(super) fn read(repo: &Repository, private: &Path) -> Result<Gathered> {
+        let found = match Tree::open(&private.join("git"))? {
+            Some(git) => Private::read(&git, repo.sha256)?,
+            None => Private::default(),
+        };
+        let mut gathered = Gathered {
+            listing: Listing { branches: Vec::new(), notes: found.notes },
+            quarantine: None,
+            host: refs::of_host(repo)?,
+            head: found.head,
+        };
+        let mut tips: Refs = found
+            .refs
+            .into_iter()
+            .filter_map(|(name, id)| Some((format!("refs/sandbox/{}", name.strip_prefix("refs/heads/")?), id)))
+            .collect();
+        if let Some(Head::Detached(id)) = &gathered.head
+            && !tips.values().any(|tip| tip == id)
+        {
+            tips.insert("refs/sandbox/HEAD".into(), id.clone());
+        }
+        let ids: BTreeSet<String> = tips.values().cloned().collect();
+        let missing: BTreeSet<String> = refs::missing_on_host(repo, ids)?.into_iter().collect();
+        tips.retain(|_, id| missing.contains(id));
+        if tips.is_empty() {
+            return Ok(gathered);
+        }
+        let (temp, notes) = quarantine::filled(repo, private, &tips)?;
+        gathered.listing.notes.extend(notes);
+        for (name, tip) in &tips {
+            let name = name.strip_prefix("refs/sandbox/").unwrap_or(name);
+            gathered.branch(temp.path(), name, tip)?;
+        }
+        gathered.quarantine = Some(temp);
+        Ok(gathered)
+    }
+
+    fn branch(&mut self, quarantine: &Path, name: &str, tip: &str) -> Result<()> {
+        let mut revisions = format!("{tip}\n");
+        for id in self.host.values().collect::<BTreeSet<_>>() {
+            revisions.push_str(&format!("^{id}\n"));
+        }
+        let log = client::ours(quarantine, None)
+            .args(["log", "--no-show-signature", "--no-color", "--format=%H%x09%s", "--stdin"])
+            .arg(format!("--max-count={MOST_COMMITS}"))
+            .stdin(revisions);
+        let output = client::capture(&log)?;
+        if !output.ok() {
+            self.listing.notes.push(format!("{} cannot be read: {}", printable(name), printable(output.stderr.trim())));
+            return Ok(());
+        }
+        let commits = output
+            .stdout
+            .lines()
+            .filter_map(|line| line.split_once('\t'))
+            .map(|(id, subject)| Commit { id: id.to_owned(), subject: printable(subject) })
+            .collect();
+        let state = match self.host.get(&format!("refs/heads/{name}")) {
+            None => State::New,
+            Some(old) if client::is_ancestor(client::ours(quarantine, None), old, tip)? => State::Ahead,
+            Some(_) => State::Diverged,
+        };
+        self.listing.branches.push(Branch { name: name.to_owned(), state, tip: tip.to_owned(), commits });
+        Ok(())
+    }
+}

@@ -1,0 +1,249 @@
+//! Refs as plain text: those of the host, which git reads, and those of the sandbox's own git directory, which only
+//! we read, because git would obey what an agent wrote beside them.
+
+use super::repository::Repository;
+use super::tree::Tree;
+use crate::error::failed;
+use crate::git::client;
+use crate::ui::printable;
+use anyhow::Result;
+use rustix::fs::FileType;
+use std::collections::BTreeMap;
+
+/// Refs by full name.
+pub(super) type Refs = BTreeMap<String, String>;
+
+/// Bound on `packed-refs`.
+const PACKED: u64 = 64 << 20;
+/// Bounds on a tree of loose refs: entries in all, and levels.
+const ENTRIES: usize = 100_000;
+const LEVELS: usize = 20;
+
+/// What HEAD says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Head {
+    /// A branch by full name; it need not exist.
+    Branch(String),
+    /// A commit.
+    Detached(String),
+}
+
+impl std::fmt::Display for Head {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Head::Branch(name) => write!(f, "ref: {name}"),
+            Head::Detached(id) => f.write_str(id),
+        }
+    }
+}
+
+/// What is in a git directory that an agent wrote.
+#[derive(Debug, Default)]
+pub(super) struct Private {
+    /// Branches, tags and the stash.
+    pub(super) refs: Refs,
+    /// HEAD, where it is readable.
+    pub(super) head: Option<Head>,
+    /// What was not readable, in words.
+    pub(super) notes: Vec<String>,
+}
+
+impl Private {
+    /// Reads it, plain files only. A missing directory has nothing.
+    pub(super) fn read(git: &Tree, sha256: bool) -> Result<Private> {
+        let mut found = Private::default();
+        match git.text("packed-refs", PACKED) {
+            Ok(text) => found.packed(&text.unwrap_or_default(), sha256),
+            Err(err) => found.notes.push(err.to_string()),
+        }
+        let mut left = ENTRIES;
+        match git.sub("refs") {
+            Ok(Some(refs)) => found.loose(&refs, "refs", LEVELS, &mut left, sha256)?,
+            Ok(None) => {}
+            Err(err) => found.notes.push(err.to_string()),
+        }
+        match git.text("HEAD", 4096) {
+            Ok(text) => found.head = text.and_then(|text| parse_head(&text, sha256)),
+            Err(err) => found.notes.push(err.to_string()),
+        }
+        Ok(found)
+    }
+
+    fn packed(&mut self, text: &str, sha256: bool) {
+        for line in text.lines().filter(|line| !line.starts_with(['#', '^'])) {
+            let parsed = line.split_once(' ').filter(|(id, _)| is_id(id, sha256));
+            if let Some((id, name)) = parsed {
+                self.add(name, id);
+            }
+        }
+    }
+
+    fn loose(&mut self, dir: &Tree, at: &str, levels: usize, left: &mut usize, sha256: bool) -> Result<()> {
+        for (name, kind) in dir.names()? {
+            let path = format!("{at}/{name}");
+            *left = left
+                .checked_sub(1)
+                .ok_or_else(|| failed(format!("the sandbox's git directory has more than {ENTRIES} refs")))?;
+            if !relevant(&path) && !relevant(&format!("{path}/")) && path != "refs" {
+                continue;
+            }
+            let read = match kind {
+                FileType::Directory if levels > 0 => match dir.sub(&name) {
+                    Ok(Some(sub)) => {
+                        self.loose(&sub, &path, levels - 1, left, sha256)?;
+                        continue;
+                    }
+                    Ok(None) => continue,
+                    Err(err) => Err(err),
+                },
+                _ => dir.text(&name, 4096),
+            };
+            match read {
+                Ok(Some(text)) if is_id(text.trim_end(), sha256) => self.add(&path, text.trim_end()),
+                Ok(None) => {}
+                // Git makes `NAME.lock` beside a ref while it writes it.
+                _ if name.ends_with(".lock") => {}
+                Ok(Some(_)) => self.notes.push(format!("`{}` in the sandbox is no plain ref", printable(&path))),
+                Err(err) => self.notes.push(printable(&err.to_string())),
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, name: &str, id: &str) {
+        if !relevant(name) {
+            return;
+        }
+        if is_name(name) {
+            self.refs.insert(name.to_owned(), id.to_owned());
+        } else {
+            self.notes.push(format!("`{}` in the sandbox is no name for a ref", printable(name)));
+        }
+    }
+
+    /// The commit that HEAD leads to.
+    pub(super) fn head_id(&self) -> Option<&str> {
+        match self.head.as_ref()? {
+            Head::Branch(name) => self.refs.get(name).map(String::as_str),
+            Head::Detached(id) => Some(id),
+        }
+    }
+}
+
+/// Whether a ref can hold work that only the sandbox has.
+fn relevant(name: &str) -> bool {
+    name.starts_with("refs/heads/") || name.starts_with("refs/tags/") || name == "refs/stash"
+}
+
+/// Whether this is an object id, whole and in lower case.
+pub(super) fn is_id(text: &str, sha256: bool) -> bool {
+    text.len() == if sha256 { 64 } else { 40 } && text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'))
+}
+
+/// Whether this is a full ref name, by the rules of git-check-ref-format(1) and none that starts with a dash.
+pub(super) fn is_name(name: &str) -> bool {
+    let parts: Vec<&str> = name.split('/').collect();
+    name.starts_with("refs/")
+        && name.len() <= 1024
+        && !name.ends_with('.')
+        && !name.contains("..")
+        && !name.contains("@{")
+        && !name.chars().any(|c| c.is_control() || " ~^:?*[\\".contains(c))
+        && !name.starts_with("refs/heads/-")
+        && name != "refs/heads/HEAD"
+        && parts
+            .iter()
+            .all(|part| !part.is_empty() && *part != "@" && !part.starts_with('.') && !part.ends_with(".lock"))
+}
+
+/// Reads the text of a HEAD file.
+pub(super) fn parse_head(text: &str, sha256: bool) -> Option<Head> {
+    let text = text.trim_end();
+    match text.strip_prefix("ref:").map(str::trim_start) {
+        Some(name) if is_name(name) && name.starts_with("refs/heads/") => Some(Head::Branch(name.to_owned())),
+        Some(_) => None,
+        None => is_id(text, sha256).then(|| Head::Detached(text.to_owned())),
+    }
+}
+
+/// The text of `packed-refs`; git wants it sorted, and the map is.
+pub(super) fn packed_text(refs: &Refs) -> String {
+    let mut text = String::from("# pack-refs with: sorted \n");
+    for (name, id) in refs {
+        text.push_str(&format!("{id} {name}\n"));
+    }
+    text
+}
+
+/// The refs of the host's repository.
+pub(super) fn of_host(repo: &Repository) -> Result<Refs> {
+    let command = client::host(repo).args(["for-each-ref", "--format=%(objectname) %(refname)"]);
+    let text = client::stdout(&command)?;
+    let refs = text.lines().filter_map(|line| line.split_once(' '));
+    Ok(refs.map(|(id, name)| (name.to_owned(), id.to_owned())).collect())
+}
+
+/// The HEAD of the host's working tree.
+pub(super) fn head_of_host(repo: &Repository) -> Result<Head> {
+    let shown = repo.git_dir.join("HEAD");
+    Tree::open(&repo.git_dir)?
+        .and_then(|git| git.text("HEAD", 4096).transpose())
+        .transpose()?
+        .and_then(|text| parse_head(&text, repo.sha256))
+        .ok_or_else(|| {
+            failed(format!("`{}` names neither a branch nor a commit", shown.display()))
+                .hint("`git switch BRANCH` on the host first")
+                .into()
+        })
+}
+
+/// Those of `ids` that the host's repository does not have. Asks the host's object store only.
+pub(super) fn missing_on_host(repo: &Repository, ids: impl IntoIterator<Item = String>) -> Result<Vec<String>> {
+    let ids: Vec<String> = ids.into_iter().collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let command = client::host(repo).args(["cat-file", "--batch-check"]).stdin(ids.join("\n") + "\n");
+    let text = client::stdout(&command)?;
+    let missing = text.lines().filter_map(|line| line.strip_suffix(" missing"));
+    Ok(missing.map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_git_would_accept_are_refs() {
+        for name in ["refs/heads/main", "refs/heads/a/b-c", "refs/heads/é", "refs/stash"] {
+            assert!(is_name(name), "{name}");
+        }
+        for name in [
+            "main",
+            "refs/heads/../../x",
+            "refs/heads/",
+            "refs/heads/a//b",
+            "refs/heads/.a",
+            "refs/heads/a.lock",
+            "refs/heads/a.lock/b",
+            "refs/heads/a b",
+            "refs/heads/a\u{1b}[2J",
+            "refs/heads/-x",
+            "refs/heads/HEAD",
+            "refs/heads/a@{1}",
+            "refs/heads/a.",
+        ] {
+            assert!(!is_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn head_is_a_branch_or_a_commit() {
+        let id = "0123456789abcdef0123456789abcdef01234567";
+        assert_eq!(parse_head(&format!("{id}\n"), false), Some(Head::Detached(id.into())));
+        assert_eq!(parse_head(&format!("{id}\n"), true), None);
+        let main = Some(Head::Branch("refs/heads/main".into()));
+        assert_eq!(parse_head("ref: refs/heads/main\n", false), main);
+        assert_eq!(parse_head("ref: ../../etc/passwd\n", false), None);
+    }
+}

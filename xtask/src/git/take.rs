@@ -1,0 +1,240 @@
+//! Takes commits of the sandbox over into the host's repository: objects through git's own check of a fetch, refs by
+//! fast-forward only, the index beside them. Files of the working tree are never touched: they are the same files.
+
+use super::commits::{Gathered, short};
+use super::refs::{self, Head, Refs};
+use super::repository::Repository;
+use super::{Branch, State, quarantine};
+use crate::error::{failed, usage};
+use crate::git::client;
+use crate::step::Command;
+use crate::ui::printable;
+use anyhow::{Context as _, Result};
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// Takes over the commits of these branches, or of all where none is named, and returns lines that say what happened.
+///
+/// A branch is fast-forwarded or made; where that cannot be, its commits are left at `refs/sandbox/NAME` with what to
+/// do. A commit made on the host meanwhile is never overwritten.
+///
+/// Fails where a named branch has nothing to take over, or where git on the host fails.
+pub fn take(repo: &Repository, private: &Path, branches: &[String]) -> Result<Vec<String>> {
+    let gathered = Gathered::read(repo, private)?;
+    let mut lines = gathered.listing.notes.clone();
+    for name in branches {
+        if !gathered.listing.branches.iter().any(|branch| &branch.name == name) {
+            return Err(usage(format!("the sandbox has no new commits on `{}`", printable(name)))
+                .hint("`cargo xtask commits` lists them")
+                .into());
+        }
+    }
+    let Some(from) = &gathered.quarantine else {
+        return Ok(lines);
+    };
+    let receiver = Receiver {
+        repo,
+        temp: quarantine::fresh(repo, private, &gathered.host, false)?,
+        head: refs::head_of_host(repo)?,
+        elsewhere: checked_out_elsewhere(repo)?,
+        host: &gathered.host,
+    };
+    let wanted = |branch: &&Branch| branches.is_empty() || branches.contains(&branch.name);
+    for branch in gathered.listing.branches.iter().filter(wanted) {
+        // One branch that fails must not hold up the others.
+        lines.push(
+            receiver
+                .branch(from.path(), branch)
+                .unwrap_or_else(|err| format!("{}: not taken over, {}", branch.name, printable(&format!("{err:#}")))),
+        );
+    }
+    lines.extend(receiver.working_tree(gathered.head.as_ref())?);
+    Ok(lines)
+}
+
+/// The host's side.
+struct Receiver<'a> {
+    repo: &'a Repository,
+    /// A repository of ours that writes into the host's object directory and knows the host's refs.
+    temp: TempDir,
+    head: Head,
+    elsewhere: Vec<(String, PathBuf)>,
+    host: &'a Refs,
+}
+
+impl Receiver<'_> {
+    fn git(&self) -> Command {
+        client::ours(self.temp.path(), Some(&self.repo.objects[0]))
+    }
+
+    fn branch(&self, from: &Path, branch: &Branch) -> Result<String> {
+        let name = &branch.name;
+        if let Some(why) = self.fetch(from, name)? {
+            return Ok(format!("{name}: not taken over, {}", printable(&why)));
+        }
+        let full = format!("refs/heads/{name}");
+        let old = self.host.get(&full);
+        // Asked again where only the host's objects are seen: the quarantine's answer was the agent's to bend.
+        let state = match old {
+            None => State::New,
+            Some(old) if client::is_ancestor(self.git(), old, &branch.tip)? => State::Ahead,
+            Some(_) => State::Diverged,
+        };
+        // The files are the commits' own already: `git merge` would refuse to overwrite them, `git reset` moves the
+        // branch and the index alone.
+        let checked_out = self.head == Head::Branch(full.clone());
+        let (merge, adopt) = match checked_out {
+            true => ("git stash -u && git merge {}", "git reset {}".to_owned()),
+            false => ("git merge {}", format!("git branch -f {} {{}}", shell_words::quote(name))),
+        };
+        if name == "HEAD" {
+            return self.leave(branch, "these commits are on no branch", "git branch NAME {}");
+        }
+        if state == State::Diverged {
+            return self.leave(branch, "the host's branch has moved on too", merge);
+        }
+        if let Some(path) = self.new_submodule(old, &branch.tip)? {
+            // Git on the host would run what the configuration in its `.git` says, and the agent can write that.
+            let why = format!("it adds a submodule at `{}`: look at that directory's `.git` first", printable(&path));
+            return self.leave(branch, &why, &adopt);
+        }
+        if let Some((_, path)) = self.elsewhere.iter().find(|(other, _)| *other == full) {
+            let why = format!("it is checked out in `{}`", path.display());
+            return self.leave(branch, &why, "git merge --ff-only {}");
+        }
+        if let Some(why) = self.forward(&full, old, &branch.tip, checked_out)? {
+            return self.leave(branch, &why, &adopt);
+        }
+        let count = branch.commits.len();
+        let plural = if count == 1 { "" } else { "s" };
+        let made = if old.is_none() { ", a new branch" } else { "" };
+        Ok(format!("{name}: took over {count} commit{plural}, now at {}{made}", short(&branch.tip)))
+    }
+
+    /// Brings the objects over. Git checks each of them and that none is missing. Returns why not, where it refused.
+    fn fetch(&self, from: &Path, name: &str) -> Result<Option<String>> {
+        let mut command = self.git();
+        if let Some(shared) = &self.repo.shared {
+            command = command.args(["-c", &format!("core.sharedRepository={shared}")]);
+        }
+        let command = command
+            .args(["-c", "fetch.fsckObjects=true", "fetch", "--quiet", "--no-tags"])
+            .arg(from.display().to_string())
+            .arg(format!("+refs/sandbox/{name}:refs/quarantine/{name}"));
+        let output = client::capture(&command)?;
+        Ok((!output.ok()).then(|| output.stderr.trim().replace('\n', "; ")))
+    }
+
+    /// The path of a submodule that `new` has and the host's side has not.
+    fn new_submodule(&self, old: Option<&String>, new: &str) -> Result<Option<String>> {
+        let head = match &self.head {
+            Head::Branch(name) => self.host.get(name),
+            Head::Detached(id) => Some(id),
+        };
+        let base = old.or(head).map_or(empty_tree(self.repo), String::as_str);
+        let command = self.git().args(["diff-tree", "-r", "-z", "--raw", "--no-renames", base, new]);
+        let text = client::stdout(&command)?;
+        let mut fields = text.split('\0');
+        while let (Some(change), Some(path)) = (fields.next(), fields.next()) {
+            // `:old-mode new-mode old-id new-id status`
+            let mut modes = change.trim_start_matches(':').split(' ');
+            if modes.next() != Some("160000") && modes.next() == Some("160000") {
+                return Ok(Some(path.to_owned()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Moves the branch, and the index with it where it is the checked-out one. Returns why not.
+    fn forward(&self, full: &str, old: Option<&String>, new: &str, checked_out: bool) -> Result<Option<String>> {
+        let from = old.map_or(empty_tree(self.repo), String::as_str);
+        // Two trees: what the user has staged stays staged, or it is refused. `-i`: the working tree is not looked at.
+        let read_tree = client::host(self.repo).timeout(client::LONG).args(["read-tree", "-i", "-m"]);
+        if checked_out {
+            let output = client::capture(&read_tree.clone().args(["-n", from, new]))?;
+            if !output.ok() {
+                let locked = output.stderr.contains("index.lock");
+                let staged = "has staged changes to the same files";
+                let why = if locked { "is locked" } else { staged };
+                return Ok(Some(format!("the host's index {why}")));
+            }
+        }
+        let zero = "0".repeat(new.len());
+        let update = client::host(self.repo)
+            .args(["update-ref", "-m", "sandbox: commits taken over", full, new])
+            .arg(old.unwrap_or(&zero));
+        let output = client::capture(&update)?;
+        if !output.ok() {
+            return Ok(Some(format!("git says `{}`", printable(output.stderr.trim()))));
+        }
+        if checked_out {
+            let output = client::capture(&read_tree.args([from, new]))?;
+            if !output.ok() {
+                let said = output.stderr.trim();
+                return Err(
+                    failed(format!("but the branch has moved: `git reset` brings the index along: {said}")).into()
+                );
+            }
+        }
+        Ok(None)
+    }
+
+    /// Leaves the commits at a ref under `refs/sandbox/` that holds nothing else yet.
+    fn leave(&self, branch: &Branch, why: &str, hint: &str) -> Result<String> {
+        let mut kept = format!("refs/sandbox/{}", branch.name);
+        let mut number = 1;
+        while let Some(old) = self.host.get(&kept) {
+            if client::is_ancestor(self.git(), old, &branch.tip)? {
+                break;
+            }
+            number += 1;
+            kept = format!("refs/sandbox/{}-{number}", branch.name);
+        }
+        client::stdout(&client::host(self.repo).args(["update-ref", &kept, &branch.tip]))
+            .with_context(|| format!("cannot keep the commits on `{}`", branch.name))?;
+        let hint = hint.replace("{}", &shell_words::quote(&kept));
+        Ok(format!("{}: left at {kept}, because {why}; then `{hint}`", branch.name))
+    }
+
+    /// What to do where the sandbox switched branches: the files changed with it, the host's HEAD did not.
+    fn working_tree(&self, inside: Option<&Head>) -> Result<Option<String>> {
+        let Some(Head::Branch(full)) = inside else {
+            return Ok(None);
+        };
+        if self.head == Head::Branch(full.clone()) || !refs::of_host(self.repo)?.contains_key(full) {
+            return Ok(None);
+        }
+        let name = full.strip_prefix("refs/heads/").unwrap_or(full);
+        let quoted = shell_words::quote(full);
+        Ok(Some(format!(
+            "the sandbox left the files on {name}; to follow it: `git symbolic-ref HEAD {quoted} && git reset`"
+        )))
+    }
+}
+
+/// Branches that other working trees of the repository are on, with their paths.
+fn checked_out_elsewhere(repo: &Repository) -> Result<Vec<(String, PathBuf)>> {
+    let text = client::stdout(&client::host(repo).args(["worktree", "list", "--porcelain"]))?;
+    let mut found = Vec::new();
+    let mut at = PathBuf::new();
+    for line in text.lines() {
+        if let Some(path) = line.strip_prefix("worktree ") {
+            at = PathBuf::from(path);
+        } else if let Some(branch) = line.strip_prefix("branch ") {
+            let real = at.canonicalize().unwrap_or_else(|_| at.clone());
+            if ![&repo.workspace, &repo.git_dir, &repo.common_dir].contains(&&real) {
+                found.push((branch.to_owned(), at.clone()));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The id of the tree with nothing in it, which git knows without having it.
+fn empty_tree(repo: &Repository) -> &'static str {
+    if repo.sha256 {
+        "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321"
+    } else {
+        "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+    }
+}

@@ -1,0 +1,106 @@
+//! The smoke test in the running sandbox, by the path that Codex is entered on.
+
+use super::{Answer, architecture, ask, finish, no_gpu, now, request};
+use crate::cli::{Flags, GpuSmoke};
+use crate::context::Context;
+use crate::engine::compose;
+use crate::engine::compose::Terminal;
+use crate::engine::facts;
+use crate::error::failed;
+use crate::life::{Signals, canonical, find, guest, read_entry, reap};
+use crate::smoke::Request;
+use crate::smoke::judge::Advice;
+use crate::smoke::show::Facts;
+use crate::spec::entering;
+use crate::spec::places;
+use crate::spec::promise::{Gpus, Promise, Role};
+use crate::spec::settings::Settings;
+use crate::step::Command;
+use crate::ui;
+use crate::user::User;
+use crate::{gpu, network};
+use anyhow::Result;
+use std::collections::BTreeMap;
+
+/// The engine gets this long beyond the script's own bound.
+const START: u64 = 10;
+
+/// Runs it.
+///
+/// # Errors
+/// Nothing runs for this workspace (1), or as `gpu_smoke::run`.
+pub fn run(cx: &Context, flags: &Flags, settings: &Settings, wish: &GpuSmoke) -> Result<u8> {
+    let workspace = canonical("the workspace", &settings.workspace)?;
+    let places = places::of(cx, &workspace, User::read().uid);
+    let container = compose::container_name(&places.project);
+    let enter = "`cargo xtask sandbox` starts one";
+    let running = find(&container)?
+        .filter(|running| running.up)
+        .ok_or_else(|| failed(format!("no sandbox runs for `{}`", workspace.display())).hint(enter))?;
+    let entry = read_entry(&places, &running.id).ok_or_else(|| {
+        failed("what the running container promised at its start is not known any more")
+            .hint("`cargo xtask down`, then `cargo xtask sandbox`")
+    })?;
+    let promise = &entry.promise;
+    let engine = facts::read(cx)?;
+    let known = gpu::read(&engine, cx.var("PATH"));
+    let arch = architecture(wish, settings, &known)?;
+    let request = request(wish, arch, &promise.gpus, &known, dataset(promise))?;
+    let command = command(cx, settings, &running.id, &entry.carried, &request);
+    if flags.dry_run {
+        ui::result(command);
+        return Ok(0);
+    }
+    guest(&places, &network::read(cx))?;
+    let facts = Facts {
+        image: promise.image.clone(),
+        image_id: running.inspect["Image"].as_str().map(str::to_owned),
+        image_digests: Vec::new(),
+        engine: engine.version.clone(),
+        container: Some(container),
+        gpus: promise.gpus.to_string(),
+        driver: known.driver.clone(),
+        time: now(),
+        dataset: source(promise),
+    };
+    let no_gpu = (promise.gpus == Gpus::None).then(|| Advice {
+        remedy: format!(
+            "{}; a sandbox keeps what it was started with: `cargo xtask down` first",
+            no_gpu(&engine, &known).remedy
+        ),
+        cause: "this sandbox was started without GPUs".into(),
+    });
+    let signals = Signals::catch()?;
+    let answer = ask(&command, &request, &signals)?;
+    if !matches!(answer.0, Answer::Report(_)) {
+        // The engine leaves a program running whose client was ended.
+        reap(&running.id, &request.nonce);
+    }
+    finish(cx, wish, &facts, &request, answer, no_gpu)
+}
+
+/// The command, with the environment that Codex gets and the mark by which what it leaves running is found.
+fn command(
+    cx: &Context,
+    settings: &Settings,
+    id: &str,
+    carried: &BTreeMap<String, String>,
+    request: &Request,
+) -> Command {
+    let env = entering::environment(cx, &settings.env, carried, &request.nonce);
+    compose::exec(id, Terminal { tty: false }, &env.shown, &env.named, &request.words())
+        .timeout(request.seconds + START)
+}
+
+fn chosen(promise: &Promise) -> Option<&crate::spec::promise::Mount> {
+    let sets = promise.mounts.iter().filter(|mount| matches!(mount.role, Role::Dataset(_)));
+    sets.min_by_key(|mount| mount.role != Role::Dataset("ssv2".into()))
+}
+
+fn dataset(promise: &Promise) -> Option<String> {
+    chosen(promise).map(|mount| mount.target.clone())
+}
+
+fn source(promise: &Promise) -> Option<String> {
+    chosen(promise).map(|mount| mount.source.display().to_string())
+}

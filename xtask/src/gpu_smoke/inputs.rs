@@ -1,0 +1,81 @@
+//! What goes into the container of the smoke test: an image, and the data set of which a clip is decoded.
+
+use crate::cli::{Flags, GpuSmoke};
+use crate::context::Context;
+use crate::error::failed;
+use crate::exec;
+use crate::image::build;
+use crate::life::{canonical, rules};
+use crate::proof::sources;
+use crate::spec::promise::{Mount, Role};
+use crate::spec::settings::Settings;
+use crate::step::Command;
+use crate::user::User;
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+/// An image, as the engine knows it.
+pub struct Image {
+    /// As it was asked for.
+    pub reference: String,
+    /// Its id.
+    pub id: String,
+    /// Its digests in registries.
+    pub digests: Vec<String>,
+}
+
+fn inspect_image(reference: &str) -> Command {
+    Command::new("docker").args(["image", "inspect", "--format", "{{json .}}", reference])
+}
+
+/// The image that is tested: the user's own, which must be there, or the sandbox's, which is built where it is missing.
+///
+/// # Errors
+/// It is not there, or cannot be built.
+pub fn image_of(cx: &Context, settings: &Settings, wish: &GpuSmoke, user: &User) -> Result<Image> {
+    let reference = match &wish.image {
+        Some(reference) => reference.clone(),
+        None => {
+            let state = build::state(cx, settings, user)?;
+            build::ensure(cx, settings, user, &state)?.0
+        }
+    };
+    let said = exec::capture(&inspect_image(&reference))?;
+    if !said.ok() {
+        return Err(failed(format!("this engine has no image `{reference}`"))
+            .hint(format!("`docker pull {}`", shell_words::quote(&reference)))
+            .into());
+    }
+    let value: Value = serde_json::from_str(&said.stdout).context("`docker image inspect` did not answer in JSON")?;
+    let digests = value["RepoDigests"].as_array().into_iter().flatten();
+    Ok(Image {
+        id: value["Id"].as_str().unwrap_or_default().to_owned(),
+        digests: digests.filter_map(Value::as_str).map(str::to_owned).collect(),
+        reference,
+    })
+}
+
+/// The data set whose clip is decoded: one that was given now before one of the settings. A name without a directory is
+/// no question here.
+///
+/// # Errors
+/// Its directory cannot be used, or must not be mounted.
+pub fn dataset(cx: &Context, flags: &Flags, settings: &Settings, user: &User) -> Result<Option<Mount>> {
+    let given = |name: &str| flags.datasets.iter().any(|(flag, _)| flag == name);
+    let mut with_source: Vec<_> = settings.datasets.iter().filter(|set| set.source.is_some()).collect();
+    with_source.sort_by_key(|set| (!given(&set.name), set.name != "ssv2"));
+    let Some((set, source)) = with_source.first().and_then(|set| Some((set, set.source.as_ref()?))) else {
+        return Ok(None);
+    };
+    let mount = Mount {
+        role: Role::Dataset(set.name.clone()),
+        source: canonical(&format!("the data set `{}` at", set.name), source)?,
+        target: format!("/datasets/{}", set.name),
+        read_only: true,
+    };
+    let rules = rules(cx, user, &[&mount.source]);
+    match sources::failure(&sources::check(std::slice::from_ref(&mount), &rules)) {
+        None => Ok(Some(mount)),
+        Some(failure) => Err(failure.into()),
+    }
+}

@@ -1,0 +1,162 @@
+//! `cargo xtask gpu-smoke`: prove that the GPU runs the image, in a container of its own or in the running sandbox.
+
+mod here;
+mod inputs;
+mod one_shot;
+mod output;
+
+use crate::cli::{Flags, GpuSmoke};
+use crate::context::Context;
+use crate::distro::Package;
+use crate::engine::facts::Engine;
+use crate::error::{Failure, Mend, failed, host};
+use crate::exec;
+use crate::exec::End;
+use crate::gpu;
+use crate::gpu::GpuFacts;
+use crate::gpu::{arch, native};
+use crate::life::Signals;
+use crate::smoke::judge::Advice;
+use crate::smoke::show::Facts;
+use crate::smoke::{Arch, Mode, Outcome, Report, Request, judge, remedy};
+use crate::spec::promise::Gpus;
+use crate::spec::settings;
+use crate::step::Command;
+use crate::ui;
+use anyhow::Result;
+use std::time::SystemTime;
+
+/// Runs the task. Returns the exit code: 0 only where every required check passed, on a GPU.
+///
+/// # Errors
+/// Wrong settings (2), no GPU, toolkit or engine (3), an image that cannot be built or started (1).
+pub fn run(cx: &Context, flags: &Flags, wish: &GpuSmoke) -> Result<u8> {
+    let settings = settings::load(cx, flags)?;
+    if wish.here { here::run(cx, flags, &settings, wish) } else { one_shot::run(cx, flags, &settings, wish) }
+}
+
+/// What is asked of the inside half.
+fn request(wish: &GpuSmoke, arch: Arch, gpus: &Gpus, known: &GpuFacts, dataset: Option<String>) -> Result<Request> {
+    // The script ends before it is ended: a report that says what hung is worth more than none.
+    let margin = (wish.seconds / 20).clamp(2, 15);
+    Ok(Request {
+        nonce: crate::life::nonce()?,
+        arch,
+        mode: if wish.full { Mode::Full } else { Mode::Quick },
+        gpus: match gpus {
+            Gpus::None => None,
+            Gpus::All => Some(known.gpus.len()).filter(|n| *n > 0),
+            Gpus::Ids(ids) => Some(ids.len()),
+        },
+        gpu: *gpus != Gpus::None,
+        dataset,
+        seconds: wish.seconds - margin,
+        torch: None,
+    })
+}
+
+/// The architecture, by the flag, the settings or this host's GPUs.
+fn architecture(wish: &GpuSmoke, settings: &settings::Settings, known: &GpuFacts) -> Result<Arch> {
+    let capabilities: Vec<&str> = known.gpus.iter().map(|gpu| gpu.capability.as_str()).collect();
+    arch::choose(wish.arch.as_deref(), &settings.arch_list, &capabilities)
+}
+
+/// Why there is no GPU to run on, where none was asked for.
+fn no_gpu(engine: &Engine, known: &GpuFacts) -> Advice {
+    let again = "then run `cargo xtask gpu-smoke` without `--cpu` and `--gpus none`";
+    let (cause, mend) = if known.gpus.is_empty() && !known.cdi_spec {
+        let install = Mend::Do("install NVIDIA's driver, with open kernel modules for Blackwell".into());
+        let commands = engine.distro.install(Package::Driver, false);
+        (gpu::silence(known), [vec![install], commands].concat())
+    } else {
+        match gpu::route(&Gpus::All, engine, known) {
+            Err(failure) => (failure.message, failure.mend),
+            Ok(_) => ("no GPU was asked for, and this host has one".into(), Vec::new()),
+        }
+    };
+    Advice { cause, remedy: [texts(&mend), vec![again.to_owned()]].concat().join("; ") }
+}
+
+/// What to do, one text each; commands in backticks.
+fn texts(mend: &[Mend]) -> Vec<String> {
+    let text = |mend: &Mend| match mend {
+        Mend::Do(text) => text.clone(),
+        Mend::Run(command) => format!("`{command}`"),
+    };
+    mend.iter().map(text).collect()
+}
+
+/// What the program inside came to.
+enum Answer {
+    /// A report that can be relied on.
+    Report(Report),
+    /// Why there is none.
+    None(String),
+    /// The user ended it.
+    Interrupted,
+}
+
+/// Runs the command that gives the report; the words of the script go to standard error as they come. The digest that
+/// the kernel must have written is computed meanwhile.
+fn ask(command: &Command, request: &Request, signals: &Signals) -> Result<(Answer, String)> {
+    ui::echo(command);
+    let show = |line: &str| ui::say(format_args!("  {}", ui::printable(line)));
+    let (said, digest) =
+        exec::both(|| exec::follow(command, show, || !signals.any()), || native::digest(&request.nonce, request.arch));
+    let (said, end) = said?;
+    let answer = match (end, Report::read(&said.stdout, request)) {
+        (End::Stopped, _) => Answer::Interrupted,
+        (_, Ok(report)) => Answer::Report(report),
+        (End::Late, Err(_)) => Answer::None(format!(
+            "the run passed its bound of {} s and was stopped",
+            command.timeout.unwrap_or_default().as_secs()
+        )),
+        (End::Ended, Err(why)) => Answer::None(with_last_words(&why, said.code, &said.stderr)),
+    };
+    Ok((answer, digest))
+}
+
+fn with_last_words(why: &str, code: i32, stderr: &str) -> String {
+    match stderr.lines().rfind(|line| !line.trim().is_empty()) {
+        Some(line) => format!("{why} (exit code {code}): {}", line.trim()),
+        None => format!("{why} (exit code {code})"),
+    }
+}
+
+/// Judges the answer, shows and writes the result, and returns the exit code.
+fn finish(
+    cx: &Context,
+    wish: &GpuSmoke,
+    facts: &Facts,
+    request: &Request,
+    answer: (Answer, String),
+    no_gpu: Option<Advice>,
+) -> Result<u8> {
+    let (answer, digest) = answer;
+    let report = match answer {
+        Answer::Interrupted => return Err(failed("interrupted before the report was there").into()),
+        Answer::Report(report) => Ok(report),
+        Answer::None(why) => Err(why),
+    };
+    if let Err(why) = &report
+        && let Some(known) = remedy::find(why).filter(|known| known.host)
+    {
+        return not_started(cx, wish, facts, request, host(why).hint(known.remedy));
+    }
+    let outcome = judge(request, report.as_ref().map_err(String::as_str), &digest, no_gpu);
+    output::show(cx, wish, facts, request, report.as_ref().ok(), &outcome)?;
+    Ok(outcome.verdict().code())
+}
+
+/// Nothing was run, because this host cannot: the reports say so too.
+fn not_started(cx: &Context, wish: &GpuSmoke, facts: &Facts, request: &Request, why: Failure) -> Result<u8> {
+    let advice = Advice { cause: why.message.clone(), remedy: texts(&why.mend).join("; ") };
+    let outcome = Outcome::not_started(request, advice);
+    output::files(cx, wish, facts, request, None, &outcome)?;
+    Err(why.into())
+}
+
+/// This moment, as the reports have it.
+fn now() -> String {
+    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+}

@@ -1,0 +1,218 @@
+//! The smoke test in a container of its own: made, looked at, started, removed.
+
+use super::inputs::{dataset, image_of};
+use super::{Answer, architecture, ask, finish, no_gpu, not_started, now, request};
+use crate::cli::{Flags, GpuSmoke};
+use crate::context::Context;
+use crate::engine::compose;
+use crate::engine::compose::one_shot::OneShot;
+use crate::engine::facts;
+use crate::error::{failed, host};
+use crate::exec;
+use crate::gpu;
+use crate::image::build;
+use crate::life::{Signals, groups_of};
+use crate::proof::misasked;
+use crate::smoke::judge::Advice;
+use crate::smoke::request::FILES;
+use crate::smoke::show::Facts;
+use crate::smoke::{Request, remedy};
+use crate::spec::promise::{GpuRoute, Gpus, Mount, Network, Promise, Role};
+use crate::spec::settings::Settings;
+use crate::step::Step;
+use crate::ui;
+use crate::user::User;
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// The container gets this long beyond the script's own bound.
+const START: u64 = 20;
+
+/// Everything that is known before anything is made.
+struct Plan {
+    route: Option<GpuRoute>,
+    request: Request,
+    user: User,
+    dataset: Option<Mount>,
+    no_gpu: Option<Advice>,
+    facts: Facts,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// As `gpu_smoke::run`.
+pub fn run(cx: &Context, flags: &Flags, settings: &Settings, wish: &GpuSmoke) -> Result<u8> {
+    let user = User::read();
+    let dataset = dataset(cx, flags, settings, &user)?;
+    let engine = facts::read(cx)?;
+    facts::refuse(&engine)?;
+    let known = gpu::read(&engine, cx.var("PATH"));
+    let arch = architecture(wish, settings, &known)?;
+    let inside = dataset.as_ref().map(|mount| mount.target.clone());
+    let request = request(wish, arch, &settings.gpus, &known, inside)?;
+    let facts = Facts {
+        image: wish.image.clone().unwrap_or_default(),
+        image_id: None,
+        image_digests: Vec::new(),
+        engine: engine.version.clone(),
+        container: None,
+        gpus: settings.gpus.to_string(),
+        driver: known.driver.clone(),
+        time: now(),
+        dataset: dataset.as_ref().map(|mount| mount.source.display().to_string()),
+    };
+    let route = match gpu::route(&settings.gpus, &engine, &known) {
+        Ok(route) => route,
+        Err(why) if flags.dry_run => return Err(why.into()),
+        Err(why) => return not_started(cx, wish, &facts, &request, why),
+    };
+    let no_gpu = (settings.gpus == Gpus::None).then(|| no_gpu(&engine, &known));
+    let plan = Plan { route, request, user, dataset, no_gpu, facts };
+    if flags.dry_run {
+        return dry_run(cx, settings, wish, &plan);
+    }
+    start(cx, settings, wish, plan)
+}
+
+fn start(cx: &Context, settings: &Settings, wish: &GpuSmoke, plan: Plan) -> Result<u8> {
+    let image = image_of(cx, settings, wish, &plan.user)?;
+    // From here on nothing half made may be left behind.
+    let signals = Signals::catch()?;
+    let facts = Facts {
+        image: image.reference.clone(),
+        image_id: Some(image.id.clone()),
+        image_digests: image.digests.clone(),
+        ..plan.facts.clone()
+    };
+    let one = one_shot(cx, settings, &plan, &image.reference);
+    let made = Made { one: &one };
+    exec::all(&files(cx, &one)?)?;
+    let create = one.create();
+    ui::echo(&create);
+    let said = exec::capture(&create)?;
+    if !said.ok() {
+        let why = last_line(&said.stderr);
+        return match remedy::find(&why).filter(|known| known.host) {
+            Some(known) => not_started(cx, wish, &facts, &plan.request, host(&why).hint(known.remedy)),
+            None => Err(failed(format!("the container was not made: {why}"))
+                .hint("`cargo xtask gpu-smoke --dry-run` prints what Compose is told")
+                .into()),
+        };
+    }
+    let facts = Facts { container: Some(one.name.clone()), ..facts };
+    let answer = match dropped(&one)? {
+        Some(why) => (Answer::None(why), String::new()),
+        None if signals.any() => (Answer::Interrupted, String::new()),
+        None => ask(&one.start(plan.request.seconds + START), &plan.request, &signals)?,
+    };
+    drop(made);
+    finish(cx, wish, &facts, &plan.request, answer, plan.no_gpu)
+}
+
+fn one_shot(cx: &Context, settings: &Settings, plan: &Plan, image: &str) -> OneShot {
+    let name = format!("codex-sandbox-smoke-{}", &plan.request.nonce[..12]);
+    let dir = cx.scratch().join(&name);
+    let guest = Mount { role: Role::Guest, source: dir.join("guest"), target: "/sandbox".into(), read_only: true };
+    OneShot {
+        file: dir.join("compose.yaml"),
+        name,
+        promise: Promise {
+            uid: plan.user.uid,
+            gid: plan.user.gid,
+            groups: groups_of(&plan.user, plan.dataset.iter().map(|mount| mount.source.as_path())),
+            mounts: [guest].into_iter().chain(plan.dataset.clone()).collect(),
+            out_of_reach: Vec::new(),
+            shm_bytes: settings.shm_bytes,
+            pids_limit: settings.pids_limit,
+            gpus: settings.gpus.clone(),
+            gpu_route: plan.route,
+            memlock: settings.memlock,
+            network: Network::None,
+            codex_version: String::new(),
+            image: image.to_owned(),
+            image_id: None,
+        },
+        program: plan.request.words(),
+    }
+}
+
+fn files(cx: &Context, one: &OneShot) -> Result<Vec<Step>> {
+    let base = cx.root.join("docker/docker-compose.yaml");
+    let base = std::fs::read_to_string(&base).with_context(|| format!("cannot read `{}`", base.display()))?;
+    let guest = guest(one);
+    let write = |path: PathBuf, text: String| Step::WriteFile { path, text };
+    let mut steps = vec![Step::CreateDir { path: guest.join("smoke"), mode: 0o755 }];
+    steps.extend(FILES.iter().map(|(name, text)| write(guest.join(name), (*text).to_owned())));
+    steps.push(write(one.file.clone(), one.text(&base)?));
+    Ok(steps)
+}
+
+fn guest(one: &OneShot) -> &Path {
+    &one.promise.mounts[0].source
+}
+
+/// Why the container that was made is not what was asked for: an old Compose drops GPUs without a word.
+fn dropped(one: &OneShot) -> Result<Option<String>> {
+    let said = exec::stdout_of(&compose::inspect(&one.name))?;
+    let list: Value = serde_json::from_str(&said).context("`docker container inspect` did not answer in JSON")?;
+    let requests = &list[0]["HostConfig"]["DeviceRequests"];
+    let why = misasked(&one.promise.gpus, one.promise.gpu_route, requests);
+    Ok(why.map(|why| format!("{why}, and the GPUs that were asked for are: {}", one.promise.gpus)))
+}
+
+/// What was made for this run, gone at its end whatever the end is.
+struct Made<'a> {
+    one: &'a OneShot,
+}
+
+impl Drop for Made<'_> {
+    fn drop(&mut self) {
+        let said = exec::capture(&compose::remove(&self.one.name));
+        let gone = |said: &exec::Output| said.ok() || said.stderr.to_lowercase().contains("no such container");
+        if !said.is_ok_and(|said| gone(&said)) {
+            ui::warn(format_args!("`{}` could not be removed: `docker rm -f` it", self.one.name));
+        }
+        if let Some(dir) = self.one.file.parent() {
+            let _ = exec::all(&[Step::Remove { path: dir.to_path_buf() }]);
+        }
+    }
+}
+
+fn last_line(text: &str) -> String {
+    let line = text.lines().rfind(|line| !line.trim().is_empty());
+    line.unwrap_or("nothing was said").trim().to_owned()
+}
+
+/// Prints what would be done, and does none of it.
+fn dry_run(cx: &Context, settings: &Settings, wish: &GpuSmoke, plan: &Plan) -> Result<u8> {
+    ui::result("# settings");
+    let row =
+        |o: &crate::spec::settings::Origin| vec![format!("#   {}", o.key), o.value.clone(), format!("({})", o.from)];
+    ui::result(ui::columns(&settings.origins.iter().map(row).collect::<Vec<_>>()).trim_end());
+    if let Some(why) = &plan.no_gpu {
+        ui::result(format_args!("# without a GPU: {}", why.cause));
+    }
+    let image = match &wish.image {
+        Some(reference) => reference.clone(),
+        None => {
+            let state = build::state(cx, settings, &plan.user)?;
+            if state.id.is_none() {
+                let wishes = crate::image::plan::Wishes::default();
+                build::steps(cx, settings, &state, wishes).iter().for_each(ui::result);
+            }
+            state.inputs.tag()
+        }
+    };
+    let one = one_shot(cx, settings, plan, &image);
+    let guest = guest(&one).display();
+    ui::result(format_args!("# before this, the script and its package are laid ready in `{guest}`"));
+    // The last step is the Compose file; those before it are the script's own files.
+    files(cx, &one)?.last().into_iter().for_each(ui::result);
+    ui::result(one.create());
+    ui::result(compose::inspect(&one.name));
+    ui::result(one.start(plan.request.seconds + START));
+    ui::result(compose::remove(&one.name));
+    Ok(0)
+}

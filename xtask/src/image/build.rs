@@ -1,0 +1,213 @@
+//! `cargo xtask image`: build the image where it is missing or stale.
+
+use crate::cli::Flags;
+use crate::context::Context;
+use crate::engine::facts;
+use crate::engine::facts::Engine;
+use crate::error::failed;
+use crate::exec;
+use crate::gpu::GpuFacts;
+use crate::image::{INPUTS_LABEL, Inputs, REPOSITORY, base, plan, read_files, reasons};
+use crate::spec::settings;
+use crate::spec::settings::Settings;
+use crate::step::{Command, Step};
+use crate::ui;
+use crate::user::User;
+use crate::{gpu, network};
+use anyhow::Result;
+use plan::Wishes;
+use serde_json::{Map, Value};
+
+/// What is known of the image before anything is built.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// The inputs; they give the tag.
+    pub inputs: Inputs,
+    /// The id of the image of these inputs; `None` means it must be built.
+    pub id: Option<String>,
+    /// The tag of the user's newest image of other inputs.
+    pub newest: Option<String>,
+}
+
+impl State {
+    /// Why the image must be built, one line a reason; empty where it is up to date.
+    ///
+    /// # Errors
+    /// The engine does not answer.
+    pub fn reasons(&self) -> Result<Vec<String>> {
+        match (&self.id, &self.newest) {
+            (Some(_), _) => Ok(Vec::new()),
+            (None, None) => Ok(reasons(&self.inputs, None)),
+            (None, Some(tag)) => Ok(reasons(&self.inputs, inputs_of(tag)?.as_ref())),
+        }
+    }
+}
+
+/// Runs the task. Returns the exit code.
+///
+/// # Errors
+/// Wrong settings, a build that fails, a host that cannot build.
+pub fn run(cx: &Context, flags: &Flags, check: bool, wishes: Wishes) -> Result<u8> {
+    let settings = settings::load(cx, flags)?;
+    let user = User::read();
+    let state = state(cx, &settings, &user)?;
+    let forced = wishes.pull || wishes.no_cache;
+    if check {
+        let reasons = state.reasons()?;
+        ui::result(if reasons.is_empty() { "up to date".to_owned() } else { reasons.join("\n") });
+        return Ok(u8::from(!reasons.is_empty()));
+    }
+    if flags.dry_run {
+        for step in steps(cx, &settings, &state, wishes) {
+            ui::result(step);
+        }
+        return Ok(0);
+    }
+    if state.id.is_some() && !forced {
+        ui::say(format_args!("the image is up to date: nothing to build"));
+    } else {
+        build(cx, &settings, &state, wishes)?;
+    }
+    // Read again: making the CPU base gives the base an id, and with it the image its final tag.
+    ui::result(self::state(cx, &settings, &user)?.inputs.tag());
+    Ok(0)
+}
+
+/// Builds the image of these settings where it is missing or stale, and returns its tag and id.
+///
+/// # Errors
+/// As `run`.
+pub fn ensure(cx: &Context, settings: &Settings, user: &User, state: &State) -> Result<(String, String)> {
+    if let Some(id) = &state.id {
+        return Ok((state.inputs.tag(), id.clone()));
+    }
+    build(cx, settings, state, Wishes::default())?;
+    let now = self::state(cx, settings, user)?;
+    let tag = now.inputs.tag();
+    let id = now.id.ok_or_else(|| failed(format!("the build ended well, and there is no image `{tag}`")))?;
+    Ok((tag, id))
+}
+
+/// The inputs as far as they are known without asking the engine.
+///
+/// # Errors
+/// A file of the build context cannot be read.
+pub fn inputs(cx: &Context, settings: &Settings, user: &User) -> Result<Inputs> {
+    Ok(Inputs {
+        base: settings.base.clone().unwrap_or_else(base::cpu_reference),
+        base_id: None,
+        arch_list: settings.arch_list.clone(),
+        uid: user.uid,
+        gid: user.gid,
+        files: read_files(&cx.root.join("docker"))?,
+    })
+}
+
+/// Reads the inputs and asks the engine, in one query, which images there are.
+///
+/// # Errors
+/// No engine answers (exit code 3), or a file of the build context cannot be read.
+pub fn state(cx: &Context, settings: &Settings, user: &User) -> Result<State> {
+    let query =
+        Command::new("docker").args(["image", "ls", "--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}"]);
+    let said = exec::capture(&query)?;
+    if !said.ok() {
+        return Err(facts::no_engine(&said.stderr).into());
+    }
+    // Docker lists the newest first.
+    let images: Vec<(&str, &str)> = said.stdout.lines().filter_map(|line| line.split_once(' ')).collect();
+    let id_of = |name: &str| images.iter().find(|(_, tag)| *tag == name).map(|(id, _)| (*id).to_owned());
+    let inputs = inputs(cx, settings, user)?;
+    let inputs = Inputs { base_id: id_of(&inputs.base), ..inputs };
+    let mine = |tag: &&str| tag.starts_with(&format!("{REPOSITORY}:")) && tag.ends_with(&format!("-u{}", user.uid));
+    let newest = images.iter().map(|(_, tag)| *tag).find(mine).map(str::to_owned);
+    Ok(State { id: id_of(&inputs.tag()), inputs, newest })
+}
+
+fn inputs_of(tag: &str) -> Result<Option<Map<String, Value>>> {
+    let format = format!("{{{{index .Config.Labels \"{INPUTS_LABEL}\"}}}}");
+    let said = exec::stdout_of(&Command::new("docker").args(["image", "inspect", "--format", &format, tag]))?;
+    Ok(serde_json::from_str(said.trim()).ok())
+}
+
+/// Every step of a build: the CPU base where it is asked for and missing, then the image.
+pub fn steps(cx: &Context, settings: &Settings, state: &State, wishes: Wishes) -> Vec<Step> {
+    let mut steps = Vec::new();
+    if needs_cpu_base(settings, state, wishes) {
+        steps.extend(base::cpu_steps(&state.inputs.base, mirror().as_deref(), &cx.scratch()));
+    }
+    let wishes = if settings.base.is_none() { own_base(wishes) } else { wishes };
+    steps.push(note(settings, state));
+    steps.push(plan::build(&cx.root.join("docker"), &state.inputs, wishes, &network::read(cx)));
+    steps
+}
+
+/// The mirror of Debian's packages that this host itself uses; a host that is not Debian has none, and `mmdebstrap` then
+/// takes Debian's own.
+fn mirror() -> Option<String> {
+    let query = Command::new("apt-get").args(["indextargets", "--format", "$(SITE) $(ORIGIN) $(CREATED_BY)"]);
+    let said = exec::capture(&query).ok().filter(exec::Output::ok);
+    said.and_then(|said| base::mirror_of(&said.stdout))
+}
+
+fn build(cx: &Context, settings: &Settings, state: &State, wishes: Wishes) -> Result<()> {
+    let engine = facts::read(cx)?;
+    facts::refuse(&engine)?;
+    check_host(&engine, cx, settings, state)?;
+    for reason in state.reasons()? {
+        ui::say(format_args!("image: {reason}"));
+    }
+    let docker = cx.root.join("docker");
+    if needs_cpu_base(settings, state, wishes) {
+        exec::all(&base::cpu_steps(&state.inputs.base, mirror().as_deref(), &cx.scratch()))?;
+        // The base's id is an input: the image is built with the id that it has now.
+        let now = self::state(cx, settings, &User::read())?;
+        let build = plan::build(&docker, &now.inputs, own_base(wishes), &network::read(cx));
+        return exec::all(&[note(settings, &now), build]);
+    }
+    exec::all(&steps(cx, settings, state, wishes))
+}
+
+/// What a build comes to, said before it starts.
+fn note(settings: &Settings, state: &State) -> Step {
+    let fetched = settings.base.is_some() && state.inputs.base_id.is_none();
+    Step::Note(if fetched {
+        let base = &state.inputs.base;
+        format!("building the image: its base `{base}` is fetched first, many gigabytes of it")
+    } else {
+        "building the image: a few minutes the first time, seconds where its layers are known".to_owned()
+    })
+}
+
+fn needs_cpu_base(settings: &Settings, state: &State, wishes: Wishes) -> bool {
+    settings.base.is_none() && (state.inputs.base_id.is_none() || wishes.pull)
+}
+
+// No registry has the CPU base: `--pull` makes it anew instead.
+fn own_base(wishes: Wishes) -> Wishes {
+    Wishes { pull: false, ..wishes }
+}
+
+/// What this host lacks for building, all that is fatal.
+fn check_host(engine: &Engine, cx: &Context, settings: &Settings, state: &State) -> Result<()> {
+    // A folder that this user cannot read is no reason to refuse: the build itself will tell.
+    let room = facts::free_bytes(&engine.root_dir)
+        .and_then(|free| facts::low_room(&engine.root_dir, free, base::room(settings.base.as_deref())));
+    let buildx = facts::no_buildx(engine);
+    let other = if settings.base.is_some() {
+        let facts: GpuFacts = gpu::read(engine, cx.var("PATH"));
+        base::misfit(&state.inputs.base, &settings.arch_list, &facts)
+    } else {
+        let missing = state.inputs.base_id.is_none() && !can_make_base(cx);
+        missing.then(|| base::no_mmdebstrap(&engine.distro))
+    };
+    match [buildx, room, other].into_iter().flatten().next() {
+        None => Ok(()),
+        Some(failure) => Err(failure.into()),
+    }
+}
+
+/// Whether the program that makes the CPU base is there.
+pub fn can_make_base(cx: &Context) -> bool {
+    which::which_in("mmdebstrap", cx.var("PATH"), &cx.cwd).is_ok()
+}

@@ -1,0 +1,53 @@
+//! Asks inside before the engine has said whether the container (still) runs: the two take as long as each other, and
+//! side by side they take half. Where it turns out that nothing or something else runs, the answer is thrown away.
+
+use crate::codex::home::Mirror;
+use crate::exec;
+use crate::life::record::Entry;
+use crate::proof::probe::{AskCodex, Request};
+use crate::proof::witness::codex_file;
+use anyhow::Result;
+use std::path::{Path, PathBuf};
+
+/// An answer that may turn out to be of use.
+pub struct Early {
+    /// The container that was asked, by its full id, or by its name where it was just started.
+    pub container: String,
+    /// What it was asked.
+    pub request: Request,
+    /// What it said.
+    pub answer: Result<String>,
+    file: PathBuf,
+}
+
+/// The request to a container that was started with this entry, with the programs that the user's MCP servers need.
+/// Codex is not started again where its file is the one that answered at the container's start.
+///
+/// # Errors
+/// The kernel gives no random numbers.
+pub fn request(entry: &Entry, mirror: &Mirror) -> Result<Request> {
+    let mut request = Request::new(&entry.promise, super::nonce()?);
+    if let Some(file) = entry.codex.filter(|file| codex_file(&entry.promise) == Some(*file)) {
+        request.codex = AskCodex::File(file);
+    }
+    request.programs = mirror.mcp.iter().map(|server| server.command.clone()).collect();
+    Ok(request)
+}
+
+/// Asks a container that was started with this entry.
+///
+/// # Errors
+/// The kernel gives no random numbers. That the container does not answer is part of the answer.
+pub fn ask(container: String, entry: &Entry, workspace: &Path, mirror: &Mirror) -> Result<Early> {
+    let request = request(entry, mirror)?;
+    let file = workspace.join(Request::workspace_file_name(&request.nonce));
+    let answer = exec::stdout_of(&request.command(&container));
+    Ok(Early { container, request, answer, file })
+}
+
+impl Drop for Early {
+    // The proof takes the probe's file away; where no proof was made of this answer, it goes here. Links are not followed.
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.file);
+    }
+}

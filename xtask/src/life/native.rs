@@ -1,0 +1,98 @@
+//! Native code on the GPUs, proven once for each container: at its start, by the path that Codex takes later.
+
+use super::start::Started;
+use crate::context::Context;
+use crate::engine::compose;
+use crate::engine::compose::Terminal;
+use crate::engine::facts::Engine;
+use crate::exec;
+use crate::gpu;
+use crate::gpu::{arch, native};
+use crate::life::gather::Wish;
+use crate::life::record::Entry;
+use crate::proof::Claim;
+use crate::smoke::{Arch, Mode, Report, Request, claim, judge};
+use crate::spec::entering;
+use crate::spec::promise::Gpus;
+use crate::step::Command;
+use anyhow::Result;
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+/// The bound on the script, in seconds. It takes two; but eight GPUs without NVIDIA's persistence daemon are woken one
+/// after the other, and an image that was never read comes from a disk.
+const SECONDS: u64 = 90;
+
+/// Runs it in a container that was just started. `carried` is what the image's entry point set up there.
+///
+/// # Errors
+/// Settings that do not say which architecture is meant, or the engine does not answer.
+pub fn prove(cx: &Context, wish: &Wish, started: &Started, carried: &BTreeMap<String, String>) -> Result<Claim> {
+    let request = request(wish, architecture(cx, wish)?, super::nonce()?);
+    let command = command(cx, wish, &started.id, carried, &request);
+    let (said, digest) = exec::both(|| exec::capture(&command), || native::digest(&request.nonce, request.arch));
+    let report = said.map_err(|err| format!("{err:#}")).and_then(|said| {
+        Report::read(&said.stdout, &request).map_err(|why| match said.stderr.trim() {
+            "" => why,
+            stderr => format!("{why}: {}", stderr.lines().last().unwrap_or_default()),
+        })
+    });
+    let outcome = judge(&request, report.as_ref().map_err(String::as_str), &digest, None);
+    let time = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    Ok(claim::claim(&request, &outcome, &digest, &time))
+}
+
+/// The claim of a container, as it was proven at its start; none where it has no GPUs.
+pub fn claim(entry: &Entry) -> Option<Claim> {
+    if entry.promise.gpus == Gpus::None {
+        return None;
+    }
+    let unknown = || claim::unknown("what was seen at the start of this container is not known any more");
+    Some(entry.native.clone().unwrap_or_else(unknown))
+}
+
+/// The command as a dry run shows it, where there would be GPUs.
+pub fn dry_run(cx: &Context, wish: &Wish, container: &str) -> Option<Command> {
+    let arch = architecture(cx, wish).ok().filter(|_| wish.settings.gpus != Gpus::None)?;
+    let request = request(wish, arch, "NONCE".into());
+    Some(command(cx, wish, container, &BTreeMap::new(), &request))
+}
+
+fn architecture(cx: &Context, wish: &Wish) -> Result<Arch> {
+    let list = &wish.settings.arch_list;
+    arch::choose(None, list, &[]).or_else(|_| {
+        // Of several architectures it is the one that serves this host's GPUs.
+        let known = gpu::read(&Engine::default(), cx.var("PATH")).gpus;
+        let capabilities: Vec<&str> = known.iter().map(|gpu| gpu.capability.as_str()).collect();
+        arch::choose(None, list, &capabilities)
+    })
+}
+
+fn request(wish: &Wish, arch: Arch, nonce: String) -> Request {
+    Request {
+        nonce,
+        arch,
+        mode: Mode::Native,
+        // How many there are of all is what the claim `gpu.devices` sees.
+        gpus: match &wish.settings.gpus {
+            Gpus::Ids(ids) => Some(ids.len()),
+            Gpus::All | Gpus::None => None,
+        },
+        gpu: true,
+        dataset: None,
+        seconds: SECONDS,
+        torch: None,
+    }
+}
+
+fn command(
+    cx: &Context,
+    wish: &Wish,
+    container: &str,
+    carried: &BTreeMap<String, String>,
+    request: &Request,
+) -> Command {
+    let env = entering::environment(cx, &wish.settings.env, carried, &request.nonce);
+    let terminal = Terminal { tty: false };
+    compose::exec(container, terminal, &env.shown, &env.named, &request.words()).timeout(SECONDS + 10)
+}

@@ -1,0 +1,183 @@
+//! `cargo xtask status`: what runs, in one screen.
+
+mod screen;
+
+use crate::cli::Flags;
+use crate::context::Context;
+use crate::engine::compose;
+use crate::engine::running::{Running, sessions};
+use crate::exec;
+use crate::life::down::{caches_of, workspace};
+use crate::life::find;
+use crate::spec::{places, settings};
+use crate::step::Command;
+use crate::ui;
+use crate::user::User;
+use anyhow::Result;
+use serde_json::{Value, json};
+use std::time::SystemTime;
+
+/// The bound on each look into the container: what does not answer by then is left out.
+const BOUND: u64 = 3;
+
+/// Runs the task. Exit code 0 also where nothing runs: that is an answer.
+///
+/// # Errors
+/// The engine does not answer.
+pub fn run(cx: &Context, flags: &Flags) -> Result<u8> {
+    let settings = settings::load(cx, flags)?;
+    let uid = User::read().uid;
+    let places = places::of(cx, &workspace(&settings.workspace), uid);
+    let container = compose::container_name(&places.project);
+    let (running, volumes) = exec::both(|| find(&container), || caches_of(uid));
+    let (running, volumes) = (running?, volumes?);
+    let live = match &running {
+        Some(running) if running.up => Live::look(running)?,
+        _ => Live::default(),
+    };
+    let mut report = report(&container, running.as_ref(), &live, &places, SystemTime::now());
+    report["caches"] = volumes.into();
+    if flags.json {
+        ui::result(format_args!("{report:#}"));
+    } else {
+        ui::result(screen::screen(&report, ui::stdout().width));
+    }
+    Ok(0)
+}
+
+/// What is asked of a running container.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Live {
+    /// The programs inside, beside the container's own.
+    pub sessions: Vec<String>,
+    /// The bytes of `/dev/shm` that are used, and its size.
+    pub shm: Option<(u64, u64)>,
+    /// The GPUs inside; `None` where there are none by the user's word, or they did not answer.
+    pub gpus: Option<Vec<GpuUse>>,
+}
+
+/// What a GPU is at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GpuUse {
+    /// Its index, as the container counts.
+    pub index: String,
+    /// The product's name.
+    pub name: String,
+    /// How busy it is, in percent, by all that use it.
+    pub percent: Option<u64>,
+    /// Memory in use, in MiB.
+    pub used_mib: Option<u64>,
+    /// All its memory, in MiB.
+    pub total_mib: Option<u64>,
+}
+
+impl Live {
+    /// Asks side by side, each within its bound.
+    fn look(running: &Running) -> Result<Live> {
+        let own = |line: &String| [DF, SMI].iter().any(|query| *line == query.join(" "));
+        let top = Command::new("docker").args(["top", &running.id, "-eo", "pid,args"]);
+        let with_gpus = running.settings["gpus"].as_str().is_some_and(|gpus| gpus != "none");
+        let asked = |program: &[&str]| exec::capture(&inside(&running.id, program)).ok().filter(exec::Output::ok);
+        let (top, (shm, gpus)) = exec::both(
+            || exec::stdout_of(&top),
+            || exec::both(|| asked(DF), || with_gpus.then(|| asked(SMI)).flatten()),
+        );
+        Ok(Live {
+            // The list can catch our own questions.
+            sessions: sessions(&top?).into_iter().filter(|line| !own(line)).collect(),
+            shm: shm.and_then(|said| parse_df(&said.stdout)),
+            gpus: gpus.map(|said| parse_smi(&said.stdout)),
+        })
+    }
+}
+
+const DF: &[&str] = &["/bin/df", "--block-size=1", "--output=used,size", "/dev/shm"];
+
+const SMI: &[&str] =
+    &["nvidia-smi", "--query-gpu=index,name,utilization.gpu,memory.used,memory.total", "--format=csv,noheader,nounits"];
+
+fn inside(container: &str, program: &[&str]) -> Command {
+    Command::new("docker").args(["exec", container]).args(program.iter().copied()).timeout(BOUND)
+}
+
+/// The numbers of the last line of `df --output=used,size`.
+fn parse_df(text: &str) -> Option<(u64, u64)> {
+    let mut numbers = text.lines().next_back()?.split_whitespace().map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+/// One GPU a line; a number that a product does not tell is `[N/A]`.
+fn parse_smi(text: &str) -> Vec<GpuUse> {
+    let parse = |line: &str| {
+        let fields: Vec<&str> = line.split(',').map(str::trim).collect();
+        let [index, name, percent, used, total] = fields.as_slice() else {
+            return None;
+        };
+        Some(GpuUse {
+            index: (*index).to_owned(),
+            name: (*name).to_owned(),
+            percent: percent.parse().ok(),
+            used_mib: used.parse().ok(),
+            total_mib: total.parse().ok(),
+        })
+    };
+    text.lines().filter_map(parse).collect()
+}
+
+/// The status as JSON; `state` is `running`, `stopped` or `none`.
+pub fn report(
+    container: &str,
+    running: Option<&Running>,
+    live: &Live,
+    places: &places::Places,
+    now: SystemTime,
+) -> Value {
+    let Some(running) = running else {
+        return json!({"container": container, "state": "none", "state_folder": places.dir});
+    };
+    let mut mounts: Vec<Value> = running.inspect["Mounts"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|mount| mount["Type"] == "bind")
+        .map(|mount| json!({"target": mount["Destination"], "source": mount["Source"], "writable": mount["RW"]}))
+        .collect();
+    // The engine gives them in any order.
+    mounts.sort_by(|a, b| a["target"].as_str().cmp(&b["target"].as_str()));
+    let since = humantime::parse_rfc3339(&running.started).ok();
+    let uptime = since.filter(|_| running.up).and_then(|since| now.duration_since(since).ok());
+    let gpu = |gpu: &GpuUse| {
+        json!({"index": gpu.index, "name": gpu.name, "percent": gpu.percent, "used_mib": gpu.used_mib,
+               "total_mib": gpu.total_mib})
+    };
+    json!({
+        "container": container,
+        "state": if running.up { "running" } else { "stopped" },
+        "id": running.id,
+        "image": running.inspect["Config"]["Image"],
+        "image_id": running.inspect["Image"],
+        "started": running.started,
+        "uptime_s": uptime.map(|uptime| uptime.as_secs()),
+        "settings": running.settings,
+        "mounts": mounts,
+        "sessions": live.sessions,
+        "shm": live.shm.map(|(used, size)| json!({"used": used, "size": size})),
+        "gpus": live.gpus.as_ref().map(|gpus| gpus.iter().map(gpu).collect::<Vec<_>>()),
+        "state_folder": places.dir,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_df_and_nvidia_smi_say_is_read() {
+        assert_eq!(parse_df("   Used   1B-blocks\n 4096 34359738368\n"), Some((4096, 32 << 30)));
+        assert_eq!(parse_df(""), None);
+        let gpus = parse_smi("0, NVIDIA GeForce RTX 5090, 37, 10240, 32607\n1, Orin, [N/A], [N/A], 100\nodd\n");
+        assert_eq!(gpus.len(), 2);
+        assert_eq!((gpus[0].percent, gpus[0].used_mib, gpus[0].total_mib), (Some(37), Some(10240), Some(32607)));
+        assert_eq!((gpus[1].percent, gpus[1].total_mib), (None, Some(100)));
+    }
+}

@@ -1,0 +1,130 @@
+//! Claims about what the sandbox is for: the workspace can be worked in, and Codex answers.
+
+use super::{Claim, Draft, HostWitness};
+use crate::proof::probe::Inside;
+use crate::spec::entering::BINARY;
+use crate::spec::promise::Promise;
+
+pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<Claim> {
+    vec![workspace(promise, inside, host), version(promise, inside, host)]
+}
+
+fn workspace(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
+    let (uid, gid) = (promise.uid, promise.gid);
+    let mut draft = Draft::new(
+        "workspace.writable",
+        format!("a file made inside /workspace belongs to {uid}:{gid} on the host"),
+    )
+    .hint("the workspace must be a directory of yours, on a file system that keeps owners; rootless engines map them");
+    let made = inside.workspace.as_deref().unwrap_or("not tried");
+    draft.inside(format!("new file: {made}"));
+    draft.check(made == "written", || format!("inside, making a file gave {made}"));
+    match &host.workspace_file {
+        None => draft.unseen("the host did not look for the file"),
+        Some(Err(why)) => draft.broken(format!("the host does not find the file: {why}")),
+        Some(Ok(file)) => {
+            draft.host(format!("owner {}:{}, content as written inside", file.uid, file.gid));
+            draft.check(file.text == inside.nonce, || "the file that the host finds has another content".into());
+            let group = file.gid == gid || file.inherited == Some(file.gid);
+            draft.check(file.uid == uid && group, || {
+                format!("on the host the file belongs to {}:{}", file.uid, file.gid)
+            });
+            draft.check(file.removed, || "the host cannot remove the file".into());
+        }
+    }
+    draft.done()
+}
+
+fn version(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
+    let version = &promise.codex_version;
+    let mut draft = Draft::new("codex.version", format!("`codex` inside is the mounted Codex {version}"))
+        .hint("start it anew: `cargo xtask down`, then `cargo xtask sandbox`");
+    let real = inside.codex_real.as_deref().unwrap_or("nothing");
+    draft.check(real == BINARY, || format!("inside, `codex` leads to `{real}`, not `{BINARY}`"));
+    match &inside.codex {
+        None => {
+            // Entering again: the mount is proven to be read-only, and the file is the one that answered.
+            draft.check(host.codex_at_start.is_some() && host.codex_at_start == host.codex, || {
+                "the probe did not ask Codex, and this file has not answered before".into()
+            });
+            draft.host("it answered so at the container's start, and has not changed since");
+        }
+        Some(said) => {
+            let text = said.text.trim();
+            draft.inside(format!("`{text}` from {real}"));
+            let same = said.code == "0" && text.split_whitespace().last() == Some(version);
+            draft.check(same, || format!("inside, `codex --version` said `{text}` ({})", said.code));
+        }
+    }
+    match (inside.codex_id, host.codex) {
+        (Some(there), Some(here)) => {
+            draft.host(format!("the file is {here}"));
+            draft.check(there == here.id, || format!("inside it is {there}, on the host {here}"));
+        }
+        (None, _) => draft.broken("inside there is no such file"),
+        (_, None) => draft.broken("the host's side of the mounted package has no `bin/codex`"),
+    }
+    draft.done()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Case, breaks, good};
+    use super::super::witness::{CodexFile, WorkspaceFile};
+    use super::*;
+
+    fn file(change: fn(&mut WorkspaceFile)) -> Case {
+        Box::new(move |_, _, host| change(host.workspace_file.as_mut().unwrap().as_mut().unwrap()))
+    }
+
+    #[test]
+    fn each_fact_about_the_workspace_and_codex_breaks_its_claim() {
+        breaks(
+            "workspace.writable",
+            vec![
+                Box::new(|_, inside, _| inside.workspace = Some("EACCES".into())),
+                Box::new(|_, inside, _| inside.workspace = None),
+                Box::new(|_, _, host| host.workspace_file = Some(Err("not there".into()))),
+                file(|file| file.uid = 0),
+                file(|file| file.gid = 0),
+                file(|file| file.text = "other".into()),
+                file(|file| file.removed = false),
+            ],
+        );
+        breaks(
+            "codex.version",
+            vec![
+                Box::new(|promise, _, _| promise.codex_version = "9.9.9".into()),
+                Box::new(|_, inside, _| inside.codex.as_mut().unwrap().code = "TIMEOUT".into()),
+                Box::new(|_, inside, _| inside.codex_real = Some("/home/codex/bin/codex".into())),
+                Box::new(|_, inside, _| inside.codex = None),
+                Box::new(|_, _, host| host.codex.as_mut().unwrap().id.ino += 1),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_codex_that_answered_at_the_start_is_known_by_its_file() {
+        let (promise, mut inside, mut host) = good();
+        inside.codex = None;
+        host.codex_at_start = host.codex;
+        assert_eq!(version(&promise, &inside, &host).why, None);
+        let changes: [fn(&mut CodexFile); 3] =
+            [|file| file.changed.1 += 1, |file| file.size += 1, |file| file.id.ino += 1];
+        for change in changes {
+            let mut other = host.clone();
+            change(other.codex.as_mut().unwrap());
+            assert!(version(&promise, &inside, &other).why.is_some());
+        }
+        host.codex_at_start = None;
+        assert!(version(&promise, &inside, &host).why.is_some());
+    }
+
+    #[test]
+    fn a_directory_that_hands_on_its_group_is_fine() {
+        let (promise, inside, mut host) = good();
+        let file = host.workspace_file.as_mut().unwrap().as_mut().unwrap();
+        (file.gid, file.inherited) = (50, Some(50));
+        assert_eq!(workspace(&promise, &inside, &host).why, None);
+    }
+}

@@ -1,0 +1,238 @@
+//! Claims about each data set beyond its mount: no other way to write to it, and that it can be read.
+
+use super::mounts::{clean, lines, named, tables};
+use super::{Claim, Draft, HostWitness, some};
+use crate::proof::mountinfo::{MountLine, MountTable, Place};
+use crate::proof::probe::{Inside, Sample};
+use crate::spec::promise::{Mount, Promise, Role};
+use std::collections::BTreeSet;
+
+pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<Claim> {
+    let mut claims = Vec::new();
+    for (id, mount) in named(promise) {
+        if matches!(mount.role, Role::Dataset(_)) {
+            claims.push(readable(&id, mount, inside, host));
+            claims.push(no_alias(&id, mount, promise, inside, host));
+            claims.push(hard_links(&id, mount, promise, inside));
+            claims.push(symlinks(&id, mount, promise, inside));
+        }
+    }
+    claims
+}
+
+fn sample<'a>(draft: &mut Draft, mount: &Mount, inside: &'a Inside) -> Option<&'a Sample> {
+    let sample = inside.target(&mount.target).and_then(|seen| seen.sample.as_ref());
+    if sample.is_none() {
+        draft.unseen("the probe took no sample of it");
+    }
+    sample
+}
+
+fn readable(id: &str, mount: &Mount, inside: &Inside, host: &HostWitness) -> Claim {
+    let mut draft = Draft::new(format!("{id}.readable"), format!("the user can read `{}`", clean(&mount.target))).hint(
+        format!("see `ls -l {}`: its files must be readable by you, and there must be some", mount.source.display()),
+    );
+    if let Some(sample) = sample(&mut draft, mount, inside) {
+        draft.inside(format!(
+            "{} entries looked at, {} of them files, {} read",
+            sample.entries, sample.files, sample.read
+        ));
+        if let Some((path, err)) = sample.errors.first() {
+            draft.broken(format!("inside: `{path}` cannot be listed: {err}"));
+        }
+        draft.check(sample.entries > 0, || "inside it is empty".into());
+        if let Some((path, err)) = sample.unreadable.first() {
+            draft.broken(format!("inside: `{path}` cannot be read: {err}"));
+        }
+        let dangling = sample.symlinks.iter().filter(|(_, _, exists)| !exists).count();
+        draft.check(sample.read > 0 || dangling == 0, || {
+            format!("inside: {dangling} symlinks lead to nothing, and no file was met")
+        });
+    }
+    let filled = host.sources.get(&mount.target).is_some_and(|facts| facts.filled);
+    draft.host(if filled { "not empty" } else { "empty, or not a directory" });
+    draft.check(filled, || "on the host it is empty, or not a directory".into());
+    draft.done()
+}
+
+/// No other mount for writing shows the data set, a part of it or a directory around it. Named by device and path in
+/// the file system, it does not matter by which symlink or bind mount it was reached.
+fn no_alias(id: &str, mount: &Mount, promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
+    let target = clean(&mount.target);
+    let mut draft = Draft::new(
+        format!("{id}.no-alias"),
+        format!("no mount for writing shows `{target}`, a part of it or a directory around it"),
+    )
+    .hint("keep the data set and every directory that the sandbox may write apart from each other");
+    for (who, table) in tables(&mut draft, inside, host) {
+        let data = lines(table, mount, promise);
+        let points: BTreeSet<u64> = data.iter().map(|line| line.id).collect();
+        let open: Vec<&MountLine> =
+            table.lines.iter().filter(|line| !line.read_only() && !points.contains(&line.id)).collect();
+        let mut aliases = BTreeSet::new();
+        for part in &data {
+            let places = places(part, &host.own_mounts);
+            for other in &open {
+                let others = self::places(other, &host.own_mounts);
+                if places.iter().any(|place| others.iter().any(|other| place.touches(other))) {
+                    aliases.insert(other.point.as_str());
+                }
+            }
+            if remote(&part.fstype) {
+                draft.unseen(format!("another path on the other side of `{}` cannot be seen from here", part.fstype));
+            }
+        }
+        draft.check(aliases.is_empty(), || format!("{who}: it is also shown, for writing, at {}", some(&aliases)));
+        let text =
+            format!("{} mounts compared with {} for writing, aliases: {}", data.len(), open.len(), some(&aliases));
+        if who == "inside" { draft.inside(text) } else { draft.host(text) }
+    }
+    draft.done()
+}
+
+/// Where what is written to a mount, or read from it, lies: its own place, and for an overlay those of its layers.
+fn places(line: &MountLine, own: &MountTable) -> Vec<Place> {
+    let mut places = vec![line.place()];
+    if line.fstype == "overlay" {
+        let layers = ["upperdir", "lowerdir"].iter().filter_map(|name| line.super_option(name));
+        let layers = layers.flat_map(|paths| paths.split(':')).filter(|path| path.starts_with('/'));
+        places.extend(layers.filter_map(|path| own.place_of(path)).map(|place| place.join(&line.root)));
+    }
+    places
+}
+
+/// File systems whose files can be reached in ways that this kernel does not know of.
+fn remote(fstype: &str) -> bool {
+    const KINDS: [&str; 12] =
+        ["nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "ceph", "lustre", "gpfs", "afs", "beegfs", "glusterfs"];
+    fstype.starts_with("fuse") || KINDS.contains(&fstype)
+}
+
+fn hard_links(id: &str, mount: &Mount, promise: &Promise, inside: &Inside) -> Claim {
+    let mut draft = Draft::new(
+        format!("{id}.hard-links"),
+        "no file of the data set has another name in a directory that can be written (a sample)",
+    )
+    .hint("a second name of the same file is a way to write to it: keep the data set on a file system of its own, or copy it");
+    let Some(sample) = sample(&mut draft, mount, inside) else {
+        return draft.done();
+    };
+    draft.inside(format!("{} files sampled, {} have a name elsewhere", sample.files, sample.linked.len()));
+    // A hard link never leaves its file system.
+    let devices: BTreeSet<&str> =
+        lines(&inside.mounts, mount, promise).iter().map(|line| line.device.as_str()).collect();
+    let shared: Vec<&str> = promise
+        .mounts
+        .iter()
+        // A container cannot link across mounts, and nobody else writes to a cache.
+        .filter(|other| !other.read_only && !matches!(other.role, Role::Cache(_)))
+        .filter_map(|other| inside.mounts.at(clean(&other.target)))
+        .filter(|line| devices.contains(line.device.as_str()))
+        .map(|line| line.point.as_str())
+        .collect();
+    if let Some((path, links)) = sample.linked.first() {
+        draft.check(shared.is_empty(), || {
+            format!("`{path}` has {links} names, and {} can be written on the same file system", some(&shared))
+        });
+    }
+    draft.done()
+}
+
+fn symlinks(id: &str, mount: &Mount, promise: &Promise, inside: &Inside) -> Claim {
+    let mut draft = Draft::new(
+        format!("{id}.symlinks"),
+        "no symlink of the data set leads to files that can be written (a sample)",
+    )
+    .hint("mount the directory in which the files really lie, or copy them in place of the symlinks");
+    let Some(sample) = sample(&mut draft, mount, inside) else {
+        return draft.done();
+    };
+    draft.inside(format!("{} entries sampled, {} symlinks lead out of it", sample.entries, sample.symlinks.len()));
+    for (path, to, exists) in &sample.symlinks {
+        let open = inside.mounts.covering(to).filter(|line| !line.read_only());
+        let promised = promise.mounts.iter().any(|mount| open.is_some_and(|line| line.point == clean(&mount.target)));
+        draft.check(!(*exists && promised), || format!("`{path}` leads to `{to}`, which can be written"));
+    }
+    draft.done()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Case, add_line, breaks, good, on_tables};
+    use super::super::{Verdict, judge};
+
+    fn sampled(change: fn(&mut super::Sample)) -> Case {
+        Box::new(move |_, inside, _| change(inside.targets[1].sample.as_mut().unwrap()))
+    }
+
+    #[test]
+    fn each_fact_about_a_data_set_breaks_its_claim() {
+        breaks(
+            "dataset.ssv2.readable",
+            vec![
+                sampled(|sample| sample.entries = 0),
+                sampled(|sample| sample.errors.push(("/datasets/ssv2".into(), "EACCES".into()))),
+                sampled(|sample| sample.unreadable.push(("/datasets/ssv2/a".into(), "EACCES".into()))),
+                sampled(|sample| {
+                    sample.read = 0;
+                    sample.symlinks.push(("/datasets/ssv2/a".into(), "/gone".into(), false));
+                }),
+                Box::new(|_, _, host| host.sources.get_mut("/datasets/ssv2").unwrap().filled = false),
+            ],
+        );
+        breaks("dataset.ssv2.hard-links", vec![sampled(|sample| sample.linked.push(("/datasets/ssv2/a".into(), 2)))]);
+        breaks(
+            "dataset.ssv2.symlinks",
+            vec![sampled(|sample| {
+                sample.symlinks.push(("/datasets/ssv2/a".into(), "/workspace/a".into(), true));
+            })],
+        );
+        breaks(
+            "dataset.ssv2.no-alias",
+            vec![
+                // The same directory, one around it, one in it; below the workspace, and as its whole.
+                add_line("900 99 254:0 /data /workspace/data rw - ext4 d rw", "both"),
+                add_line("900 99 254:0 /data/clips /workspace/data rw - ext4 d rw", "inside"),
+                add_line("900 99 254:0 / /workspace/data rw - ext4 d rw", "host"),
+                on_tables("both", |line| line.point == "/workspace", |line| line.root = "/data".into()),
+                // What is mounted below the data set is data, too.
+                Box::new(|promise, inside, host| {
+                    add_line("900 98 0:50 / /datasets/ssv2/sub ro - tmpfs t rw", "both")(promise, inside, host);
+                    add_line("901 99 0:50 / /workspace/sub rw - tmpfs t rw", "both")(promise, inside, host);
+                }),
+                // An overlay whose upper directory lies in the data set.
+                on_tables(
+                    "both",
+                    |line| line.fstype == "overlay",
+                    |line| line.super_options = vec!["upperdir=/data/up".into()],
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn links_without_a_writable_neighbour_are_only_told() {
+        let (promise, mut inside, mut host) = good();
+        let sample = inside.targets[1].sample.as_mut().unwrap();
+        sample.linked.push(("/datasets/ssv2/a".into(), 2));
+        let tables = [&mut inside.mounts, &mut host.process.as_mut().unwrap().mounts];
+        for table in tables {
+            let line = table.lines.iter_mut().find(|line| line.point == "/datasets/ssv2").unwrap();
+            line.device = "8:17".into();
+        }
+        let claims = judge(&promise, &inside, &host);
+        let claim = claims.iter().find(|claim| claim.id == "dataset.ssv2.hard-links").unwrap();
+        assert_eq!(claim.verdict, Verdict::Held);
+        assert!(claim.evidence[0].1.contains("1 have a name elsewhere"));
+    }
+
+    #[test]
+    fn what_a_network_file_system_hides_is_said() {
+        let (mut promise, mut inside, mut host) = good();
+        let change = on_tables("both", |line| line.point == "/datasets/ssv2", |line| line.fstype = "nfs4".into());
+        change(&mut promise, &mut inside, &mut host);
+        let claims = judge(&promise, &inside, &host);
+        let claim = claims.iter().find(|claim| claim.id == "dataset.ssv2.no-alias").unwrap();
+        assert_eq!(claim.verdict, Verdict::NotProvable);
+    }
+}

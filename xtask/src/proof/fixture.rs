@@ -1,0 +1,249 @@
+//! A good sandbox as both witnesses see it, to be changed one fact at a time.
+
+use super::witness::{CodexFile, ProcessFacts, SourceFacts, WorkspaceFile};
+use super::{HostWitness, Verdict, judge};
+use crate::proof::mountinfo::{MountLine, MountTable};
+use crate::proof::probe::{FileId, Inside};
+use crate::spec::promise::{Gpus, Mount, Network, Promise, Role};
+use serde_json::{Value, json};
+
+/// One fact that is changed.
+pub(crate) type Case = Box<dyn Fn(&mut Promise, &mut Inside, &mut HostWitness)>;
+
+const ID: &str = "43c15da69dfac6285e9b9bc9f6c1fa828e0100fe5942ca1db4f55883d17d4f38";
+
+/// The table of a real container, shortened: workspace, data set, Codex home, Codex package, git.
+const TABLE: &str = "\
+80 52 0:41 / / rw,relatime master:2 - overlay overlay rw,lowerdir=/docker/l1:/docker/l2,upperdir=/docker/up,workdir=/docker/work
+81 80 0:44 / /proc rw,nosuid - proc proc rw
+82 80 0:45 / /dev rw,nosuid - tmpfs tmpfs rw,size=65536k,mode=755
+83 82 0:46 / /dev/pts rw,nosuid - devpts devpts rw,gid=5
+84 80 0:47 / /sys ro,nosuid - sysfs sysfs ro
+85 84 0:48 / /sys/fs/cgroup rw,nosuid - tmpfs tmpfs rw,mode=755
+86 85 0:36 /docker/x /sys/fs/cgroup/pids ro,nosuid - cgroup cgroup rw,pids
+95 82 0:43 / /dev/mqueue rw,nosuid - mqueue mqueue rw
+96 82 0:49 / /dev/shm rw,nosuid - tmpfs shm rw,size=65536k
+97 80 254:0 /usr/bin/tini-static /usr/sbin/docker-init ro,relatime - ext4 /dev/vda rw
+98 80 254:0 /data /datasets/ssv2 ro,relatime - ext4 /dev/vda rw
+99 80 254:0 /ws /workspace rw,relatime - ext4 /dev/vda rw
+100 80 254:0 /state/home /home/codex/.codex rw,relatime - ext4 /dev/vda rw
+101 80 254:0 /state/codex /opt/codex ro,relatime - ext4 /dev/vda rw
+104 80 254:0 /docker/volumes/codex-sandbox-cache-pip-u1000/_data /home/codex/.cache/pip rw,relatime - ext4 /dev/vda rw
+102 99 254:0 /state/git /workspace/.git rw,relatime - ext4 /dev/vda rw
+103 80 254:0 /docker/containers/43c15da69dfac6285e9b9bc9f6c1fa828e0100fe5942ca1db4f55883d17d4f38/hosts /etc/hosts rw - ext4 /dev/vda rw
+53 81 0:44 /bus /proc/bus ro,nosuid - proc proc rw
+58 81 0:45 /null /proc/keys rw,nosuid - tmpfs tmpfs rw
+60 84 0:51 / /sys/firmware ro,relatime - tmpfs tmpfs ro
+";
+
+const STATUS: &str = "Name:\tpython3\nUid:\t1000\t1000\t1000\t1000\nGid:\t1000\t1000\t1000\t1000\nGroups:\t1000 \n\
+CapInh:\t0000000000000000\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\nCapBnd:\t0000000000000000\n\
+CapAmb:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t1\n";
+
+const LIMITS: &str = "Limit                     Soft Limit           Hard Limit           Units     \n\
+Max stack size            67108864             67108864             bytes     \n\
+Max locked memory         unlimited            unlimited            bytes     \n";
+
+/// Everything as promised.
+pub(crate) fn good() -> (Promise, Inside, HostWitness) {
+    (promise(), inside(), host())
+}
+
+pub(crate) fn promise() -> Promise {
+    let mount = |role, source: &str, target: &str, read_only| Mount {
+        role,
+        source: source.into(),
+        target: target.into(),
+        read_only,
+    };
+    Promise {
+        uid: 1000,
+        gid: 1000,
+        groups: Vec::new(),
+        mounts: vec![
+            mount(Role::Workspace, "/ws", "/workspace", false),
+            mount(Role::Dataset("ssv2".into()), "/data", "/datasets/ssv2", true),
+            mount(Role::CodexHome, "/state/home", "/home/codex/.codex", false),
+            mount(Role::Git, "/state/git", "/workspace/.git", false),
+            mount(Role::CodexPackage, "/state/codex", "/opt/codex", true),
+            mount(
+                Role::Cache(crate::sandbox::settings::words::Cache::Pip),
+                "/docker/volumes/codex-sandbox-cache-pip-u1000/_data",
+                "/home/codex/.cache/pip",
+                false,
+            ),
+        ],
+        out_of_reach: vec!["/repo".into(), "/state".into()],
+        shm_bytes: 1 << 30,
+        pids_limit: 4096,
+        gpus: Gpus::None,
+        gpu_route: None,
+        memlock: crate::spec::promise::Memlock::Unlimited,
+        network: Network::Open,
+        codex_version: "0.169.0".into(),
+        image: "codex-sandbox:1".into(),
+        image_id: Some("sha256:12c4".into()),
+    }
+}
+
+pub(crate) fn answer() -> Value {
+    let stat = |ino: u64| json!({"dev": 1, "ino": ino, "uid": 1000, "gid": 1000, "mode": 16877});
+    let mount = |path: &str, ino: u64, read_only: bool| {
+        let tried = read_only.then_some("EROFS");
+        json!({"path": path, "stat": stat(ino), "flags": if read_only { 4097 } else { 4096 }, "directory": true,
+               "access": !read_only, "create": tried, "touch": tried, "submounts": [], "sample": null})
+    };
+    let mut data = mount("/datasets/ssv2", 2, true);
+    data["sample"] = json!({"entries": 5, "files": 4, "directories": 2, "read": 4, "linked": [], "unreadable": [],
+                            "symlinks": [], "errors": []});
+    let namespaces = json!({"pid": "pid:[20]", "ipc": "ipc:[21]", "net": "net:[22]", "mnt": "mnt:[23]", "uts": "uts:[24]",
+                            "user": "user:[1]"});
+    json!({
+        "schema": 1, "nonce": "n0", "mountinfo": TABLE, "status": STATUS, "limits": LIMITS, "namespaces": namespaces,
+        "hostname": "43c15da69dfa", "uid": 1000, "gid": 1000, "groups": [1000],
+        "passwd": {"name": "codex", "gid": "1000", "home": "/home/codex", "shell": "/bin/bash"},
+        "home": {"path": "/home/codex", "stat": stat(9), "access": true},
+        "mounts": [mount("/workspace", 1, false), data, mount("/home/codex/.codex", 3, false),
+                   mount("/workspace/.git", 4, false), mount("/opt/codex", 5, true),
+                   mount("/home/codex/.cache/pip", 7, false)],
+        "workspace": "written", "sockets": [], "shm": 1_u64 << 30, "pids_max": "4096", "nodes": [],
+        "interfaces": {"lo": "0x9", "eth0": "0x1003"}, "environment": {"names": ["HOME"], "values": {}},
+        "processes": [{"pid": 1, "parent": 0, "name": "docker-init"}, {"pid": 6, "parent": 1, "name": "sleep"}],
+        "programs": {}, "smi": null,
+        "codex": {"real": "/opt/codex/bin/codex", "stat": stat(6), "version": {"code": "0", "text": "codex-cli 0.169.0\n"}},
+    })
+}
+
+fn inside() -> Inside {
+    Inside::parse(&format!("{}\n", answer()), "n0").unwrap()
+}
+
+fn inspect() -> Value {
+    let mount = |source: &str, target: &str, rw: bool| json!({"Type": "bind", "Source": source, "Destination": target, "Mode": "", "RW": rw, "Propagation": "rprivate"});
+    json!({
+        "Id": ID, "Image": "sha256:12c4", "State": {"Running": true, "Pid": 3536},
+        "Config": {"Hostname": "43c15da69dfa", "Image": "codex-sandbox:1", "User": "1000:1000"},
+        "Mounts": [mount("/data", "/datasets/ssv2", false), mount("/ws", "/workspace", true),
+                   mount("/state/home", "/home/codex/.codex", true), mount("/state/codex", "/opt/codex", false),
+                   mount("/state/git", "/workspace/.git", true),
+                   {"Type": "volume", "Name": "codex-sandbox-cache-pip-u1000", "Driver": "local", "Mode": "z", "RW": true,
+                    "Source": "/docker/volumes/codex-sandbox-cache-pip-u1000/_data", "Propagation": "",
+                    "Destination": "/home/codex/.cache/pip"}],
+        "HostConfig": {
+            "NetworkMode": "sandbox_default", "CapAdd": null, "CapDrop": ["ALL"], "IpcMode": "private", "PidMode": "",
+            "Privileged": false, "SecurityOpt": ["no-new-privileges"], "UTSMode": "", "ShmSize": 1_u64 << 30,
+            "Devices": [], "DeviceRequests": null, "PidsLimit": 4096,
+            "Ulimits": [{"Name": "memlock", "Hard": -1, "Soft": -1}, {"Name": "stack", "Hard": 67108864, "Soft": 67108864}],
+        },
+    })
+}
+
+fn host() -> HostWitness {
+    let own = MountTable::parse("27 1 254:0 / / rw - ext4 /dev/vda rw\n").unwrap();
+    let inside = inside();
+    let source =
+        |path: &str, ino: u64| SourceFacts { id: Ok(FileId { dev: 1, ino }), place: own.place_of(path), filled: true };
+    let mut own_namespaces = inside.namespaces.clone();
+    for (kind, name) in &mut own_namespaces {
+        *name = format!("{kind}:[1]");
+    }
+    HostWitness {
+        inspect: inspect(),
+        process: Ok(ProcessFacts {
+            mounts: inside.mounts,
+            status: STATUS.into(),
+            limits: LIMITS.into(),
+            namespaces: inside.namespaces,
+        }),
+        sources: [
+            ("/workspace", "/ws", 1),
+            ("/datasets/ssv2", "/data", 2),
+            ("/home/codex/.codex", "/state/home", 3),
+            ("/workspace/.git", "/state/git", 4),
+            ("/opt/codex", "/state/codex", 5),
+            ("/home/codex/.cache/pip", "/docker/volumes/codex-sandbox-cache-pip-u1000/_data", 7),
+        ]
+        .map(|(target, path, ino)| (target.to_owned(), source(path, ino)))
+        .into(),
+        out_of_reach: ["/repo", "/state"].map(|dir| (dir.into(), own.place_of(dir))).into(),
+        codex: Some(CodexFile { id: FileId { dev: 1, ino: 6 }, size: 300, changed: (1, 0) }),
+        codex_at_start: None,
+        real_git: Some((FileId { dev: 1, ino: 66 }, own.place_of("/ws/.git"))),
+        own_mounts: own,
+        own_namespaces,
+        workspace_file: Some(Ok(WorkspaceFile {
+            uid: 1000,
+            gid: 1000,
+            text: "n0".into(),
+            inherited: None,
+            removed: true,
+        })),
+    }
+}
+
+/// The ids of the claims that are broken.
+pub(crate) fn broken_ids(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<String> {
+    judge(promise, inside, host)
+        .into_iter()
+        .filter(|claim| claim.verdict == Verdict::Broken)
+        .map(|claim| claim.id)
+        .collect()
+}
+
+/// Each case, alone, must break the claim.
+#[track_caller]
+pub(crate) fn breaks(id: &str, cases: Vec<Case>) {
+    for (number, case) in cases.iter().enumerate() {
+        let (mut promise, mut inside, mut host) = good();
+        case(&mut promise, &mut inside, &mut host);
+        let broken = broken_ids(&promise, &inside, &host);
+        assert!(broken.iter().any(|broken| broken == id), "case {number} of `{id}` breaks only {broken:?}");
+    }
+}
+
+fn on(who: &'static str, change: impl Fn(&mut MountTable) + 'static) -> Case {
+    Box::new(move |_, inside, host| {
+        if who != "host" {
+            change(&mut inside.mounts);
+        }
+        if who != "inside" {
+            change(&mut host.process.as_mut().unwrap().mounts);
+        }
+    })
+}
+
+/// A mount that one witness sees (`inside`, `host`), or `both`.
+pub(crate) fn add_line(line: &'static str, who: &'static str) -> Case {
+    on(who, move |table| table.lines.extend(MountTable::parse(line).unwrap().lines))
+}
+
+/// A change to the lines of one table or both.
+pub(crate) fn on_tables(who: &'static str, which: fn(&MountLine) -> bool, change: fn(&mut MountLine)) -> Case {
+    on(who, move |table| table.lines.iter_mut().filter(|line| which(line)).for_each(change))
+}
+
+/// A line of the probe's own `/proc/self/status` with another value.
+pub(crate) fn status(name: &'static str, value: &'static str) -> Case {
+    Box::new(move |_, inside, _| inside.status = with(&inside.status, name, value))
+}
+
+/// The same of the main process, as the host sees it.
+pub(crate) fn proc(name: &'static str, value: &'static str) -> Case {
+    Box::new(move |_, _, host| {
+        let process = host.process.as_mut().unwrap();
+        process.status = with(&process.status, name, value);
+    })
+}
+
+/// Another value in the `HostConfig` of the engine's answer.
+pub(crate) fn setting(name: &'static str, value: Value) -> Case {
+    Box::new(move |_, _, host| host.inspect["HostConfig"][name] = value.clone())
+}
+
+pub(crate) fn with(status: &str, name: &str, value: &str) -> String {
+    let line = |line: &str| match line.split_once(':') {
+        Some((field, _)) if field == name => format!("{name}:\t{value}\n"),
+        _ => format!("{line}\n"),
+    };
+    status.lines().map(line).collect()
+}

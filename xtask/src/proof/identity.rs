@@ -1,0 +1,129 @@
+//! Claims about who runs where: the container itself, and its user.
+
+use super::confinement::{field, same};
+use super::{Claim, Draft, HostWitness};
+use crate::proof::probe::{HOME_INSIDE, Inside};
+use crate::spec::promise::Promise;
+
+/// The name of the container's user, unless that is root.
+const USER: &str = "codex";
+
+pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<Claim> {
+    vec![container(promise, inside, host), user(promise, inside, host)]
+}
+
+fn numbers(text: Option<&str>) -> Vec<u64> {
+    text.unwrap_or_default().split_whitespace().filter_map(|number| number.parse().ok()).collect()
+}
+
+fn container(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
+    let config = &host.inspect["Config"];
+    let image = config["Image"].as_str().unwrap_or_default();
+    let image_id = host.inspect["Image"].as_str().unwrap_or_default();
+    let mut draft = Draft::new(
+        "container.identity",
+        format!("both witnesses look at one running container of the image `{}`", promise.image),
+    )
+    .hint("start it anew: `cargo xtask down`, then `cargo xtask sandbox`");
+    draft.inside(format!("host name {}, nonce {} repeated", inside.hostname, inside.nonce));
+    draft.host(format!("container {}, image {image} ({image_id})", host.id()));
+    draft.check(host.inspect["State"]["Running"] == true, || "it does not run".into());
+    draft.check(config["Hostname"].as_str() == Some(&inside.hostname), || {
+        format!("the host name inside is `{}`, the engine says {}", inside.hostname, config["Hostname"])
+    });
+    draft.check(image == promise.image, || format!("it was made from the image `{image}`"));
+    draft.check(promise.image_id.as_deref().is_none_or(|id| id == image_id), || {
+        format!("it was made from another build of `{image}`: {image_id}")
+    });
+    if let Some(process) = draft.process(host) {
+        draft.check(same(process.namespaces.get("mnt"), inside.namespaces.get("mnt")), || {
+            "the probe does not run beside the container's main process".into()
+        });
+    }
+    draft.done()
+}
+
+fn user(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
+    let (uid, gid) = (u64::from(promise.uid), u64::from(promise.gid));
+    let promised: Vec<u64> = promise.groups.iter().map(|gid| u64::from(*gid)).collect();
+    let others = |groups: &[u64]| {
+        let mut others: Vec<u64> = groups.iter().copied().filter(|group| *group != gid).collect();
+        others.sort_unstable();
+        others.dedup();
+        others
+    };
+    let mut draft = Draft::new("user.identity", format!("everything runs as {uid}:{gid}, with the home {HOME_INSIDE}"))
+        .hint("the image belongs to another user: `cargo xtask image`");
+    let name = inside.passwd.as_ref().map_or("no name", |(name, _)| name);
+    draft.inside(format!("{}:{} ({name}), groups {:?}", inside.uid, inside.gid, inside.groups));
+    draft.host(format!("started as user `{}`", host.inspect["Config"]["User"].as_str().unwrap_or_default()));
+    draft.check(inside.uid == uid && inside.gid == gid, || format!("inside it is {}:{}", inside.uid, inside.gid));
+    draft.check(others(&inside.groups) == others(&promised), || {
+        format!("the groups inside are {:?}, promised were {promised:?}", inside.groups)
+    });
+    draft.check(uid == 0 || name == USER, || format!("the user's name inside is `{name}`"));
+    draft.check(inside.home_access && inside.home_owner == Some(uid), || {
+        format!("{HOME_INSIDE} is not the user's own to write")
+    });
+    if let Some(process) = draft.process(host) {
+        let uids = numbers(field(&process.status, "Uid"));
+        let gids = numbers(field(&process.status, "Gid"));
+        let groups = numbers(field(&process.status, "Groups"));
+        draft.host(format!("/proc: uid {uids:?}, gid {gids:?}, groups {groups:?}"));
+        // An engine that maps user ids shows others here; what they come to is proven by the workspace's file.
+        if same(process.namespaces.get("user"), host.own_namespaces.get("user")) {
+            let all = |ids: &[u64], id: u64| ids.len() == 4 && ids.iter().all(|other| *other == id);
+            draft.check(all(&uids, uid) && all(&gids, gid), || {
+                format!("the host sees the main process as uid {uids:?}, gid {gids:?}")
+            });
+            draft.check(others(&groups) == others(&promised), || {
+                format!("the host sees the main process in the groups {groups:?}, promised were {promised:?}")
+            });
+        }
+    }
+    draft.done()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{breaks, good, proc, with};
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn each_fact_about_the_user_and_the_container_breaks_its_claim() {
+        breaks(
+            "container.identity",
+            vec![
+                Box::new(|_, inside, _| inside.hostname = "other".into()),
+                Box::new(|_, _, host| host.inspect["State"]["Running"] = json!(false)),
+                Box::new(|_, _, host| host.inspect["Image"] = json!("sha256:other")),
+                Box::new(|promise, _, _| promise.image = "other:tag".into()),
+            ],
+        );
+        breaks(
+            "user.identity",
+            vec![
+                Box::new(|_, inside, _| inside.uid = 0),
+                Box::new(|_, inside, _| inside.gid = 0),
+                Box::new(|_, inside, _| inside.groups.push(999)),
+                Box::new(|promise, _, _| promise.groups.push(44)),
+                Box::new(|_, inside, _| inside.passwd = None),
+                Box::new(|_, inside, _| inside.home_access = false),
+                proc("Uid", "0\t0\t0\t0"),
+                proc("Uid", "1000\t0\t1000\t1000"),
+                proc("Groups", "1000 999"),
+            ],
+        );
+    }
+
+    #[test]
+    fn root_of_the_host_keeps_its_name_inside() {
+        let (mut promise, mut inside, mut host) = good();
+        (promise.uid, inside.uid, inside.home_owner) = (0, 0, Some(0));
+        inside.passwd = Some(("root".into(), HOME_INSIDE.into()));
+        let process = host.process.as_mut().unwrap();
+        process.status = with(&process.status, "Uid", "0\t0\t0\t0");
+        assert_eq!(user(&promise, &inside, &host).why, None);
+    }
+}

@@ -1,0 +1,214 @@
+//! The proof: what a sandbox promises, held against what two witnesses saw. The judges are pure; [`prove`] is the one
+//! function that runs something, through `exec`.
+//!
+//! The witnesses are the probe inside the container ([`Inside`]) and this host ([`HostWitness`]: the engine's word and
+//! `/proc/PID` of the container's init). Where both can see, both must say so; where one cannot, the claim is not
+//! provable, with the reason.
+
+mod claim;
+mod codex;
+mod confinement;
+mod dataset;
+mod devices;
+mod identity;
+mod limits;
+mod mount;
+pub mod mountinfo;
+mod mounts;
+pub mod probe;
+pub mod programs;
+mod reach;
+pub mod sources;
+mod volume;
+pub mod witness;
+
+pub use claim::{Claim, Verdict, Witness};
+pub use devices::misasked;
+pub use witness::HostWitness;
+
+pub(crate) use claim::{Draft, some};
+pub(crate) use mounts::ids as mount_ids;
+
+use crate::exec;
+use crate::proof::probe::{AskCodex, Inside, Request};
+use crate::spec::promise::Promise;
+use crate::ui;
+use serde_json::{Value, json};
+
+/// Holds every promise against what the witnesses saw. Pure; the order of the claims is fixed.
+pub fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<Claim> {
+    let mut claims = identity::judge(promise, inside, host);
+    claims.extend(confinement::judge(inside, host));
+    claims.extend(mounts::judge(promise, inside, host));
+    claims.extend(dataset::judge(promise, inside, host));
+    claims.extend(reach::judge(promise, inside, host));
+    claims.extend(codex::judge(promise, inside, host));
+    claims.extend(limits::judge(promise, inside, host));
+    claims.extend(devices::judge(promise, inside, host));
+    claims
+}
+
+/// What was proven about one container at one time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof {
+    /// The full id of the container.
+    pub container: String,
+    /// The nonce that the inside witness repeated.
+    pub nonce: String,
+    /// When, as RFC 3339.
+    pub time: String,
+    /// The image, by tag.
+    pub image: String,
+    /// The version of Codex that was promised.
+    pub codex: String,
+    /// The claims.
+    pub claims: Vec<Claim>,
+}
+
+impl Proof {
+    /// The proof as it is saved: `{"schema": 1, "container": ..., "claims": [{"id", "verdict", "promise", ...}]}`.
+    pub fn json(&self) -> Value {
+        json!({
+            "schema": 1,
+            "container": self.container,
+            "nonce": self.nonce,
+            "time": self.time,
+            "image": self.image,
+            "codex": self.codex,
+            "claims": self.claims.iter().map(Claim::json).collect::<Vec<_>>(),
+        })
+    }
+
+    /// A short table: what is broken and what cannot be proven, one line each with its reason and hint, then a count.
+    /// Wrapped to the columns of a terminal, where they are known.
+    pub fn table(&self, width: Option<usize>) -> String {
+        table(&self.claims, width)
+    }
+}
+
+/// Every claim in one line, the broken first.
+pub fn full_table(claims: &[Claim], width: Option<usize>) -> String {
+    let mut claims: Vec<&Claim> = claims.iter().collect();
+    claims.sort_by_key(|claim| claim.verdict);
+    let row = |claim: &&Claim| {
+        let text = claim.why.as_ref().unwrap_or(&claim.promise);
+        vec![claim.verdict.to_string(), claim.id.clone(), ui::printable(text)]
+    };
+    ui::columns_within(&claims.iter().map(row).collect::<Vec<_>>(), width)
+}
+
+/// The short table of some claims.
+pub fn table(claims: &[Claim], width: Option<usize>) -> String {
+    let mut odd: Vec<&Claim> = claims.iter().filter(|claim| claim.verdict != Verdict::Held).collect();
+    odd.sort_by_key(|claim| claim.verdict);
+    let mut rows = Vec::new();
+    for claim in &odd {
+        let why = claim.why.as_deref().unwrap_or_default();
+        rows.push(vec![claim.verdict.to_string(), claim.id.clone(), ui::printable(why)]);
+        if let Some(hint) = &claim.hint {
+            rows.push(vec![String::new(), String::new(), format!("hint: {}", ui::printable(hint))]);
+        }
+    }
+    let held = claims.len() - odd.len();
+    let of = if odd.is_empty() { format!("all {held}") } else { format!("{held} of {}", claims.len()) };
+    format!("{}{of} promises hold, seen from inside and from the host\n", ui::columns_within(&rows, width))
+}
+
+/// Proves a running container: asks both witnesses at the same time, looks at the workspace's probe file and removes
+/// it, and judges. Fails only where a witness cannot be asked at all; broken promises are in the proof.
+///
+/// `inspect` is what `docker container inspect` says of that container, asked since it was started.
+pub fn prove(
+    container: &str,
+    inspect: &Value,
+    promise: &Promise,
+    request: &Request,
+) -> anyhow::Result<(Proof, Inside)> {
+    conclude(exec::stdout_of(&request.command(container)), inspect, promise, request)
+}
+
+/// The proof from an answer of the inside witness that was asked already: see [`prove`].
+pub fn conclude(
+    answer: anyhow::Result<String>,
+    inspect: &Value,
+    promise: &Promise,
+    request: &Request,
+) -> anyhow::Result<(Proof, Inside)> {
+    let mut host = HostWitness::read(inspect.clone(), promise)?;
+    if let AskCodex::File(at_start) = request.codex {
+        host.codex_at_start = Some(at_start);
+    }
+    // The file goes away whatever the probe's answer is worth.
+    if request.workspace_file {
+        host.take_workspace_file(promise, &request.nonce);
+    }
+    let inside = Inside::parse(&answer?, &request.nonce).map_err(crate::error::failed)?;
+    let proof = Proof {
+        container: host.id().to_owned(),
+        nonce: inside.nonce.clone(),
+        time: humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
+        image: promise.image.clone(),
+        codex: promise.codex_version.clone(),
+        claims: judge(promise, &inside, &host),
+    };
+    Ok((proof, inside))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fixture::{broken_ids, good};
+    use super::*;
+
+    #[test]
+    fn every_promise_of_a_good_sandbox_holds() {
+        let (promise, inside, host) = good();
+        let claims = judge(&promise, &inside, &host);
+        assert_eq!(broken_ids(&promise, &inside, &host), Vec::<String>::new());
+        assert!(claims.iter().all(|claim| claim.verdict == Verdict::Held), "{}", table(&claims, None));
+        let mut ids: Vec<&str> = claims.iter().map(|claim| claim.id.as_str()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), claims.len(), "each id once");
+    }
+
+    #[test]
+    fn where_the_hosts_eyes_are_shut_nothing_is_broken_and_nothing_is_claimed() {
+        let (promise, inside, mut host) = good();
+        host.process = Err("the engine runs elsewhere".into());
+        let claims = judge(&promise, &inside, &host);
+        let verdict = |id: &str| claims.iter().find(|claim| claim.id == id).unwrap().verdict;
+        assert_eq!(verdict("dataset.ssv2.read-only"), Verdict::NotProvable);
+        assert_eq!(verdict("user.capabilities"), Verdict::NotProvable);
+        assert!(claims.iter().all(|claim| claim.verdict != Verdict::Broken), "{}", table(&claims, None));
+    }
+
+    #[test]
+    fn the_table_shows_what_is_broken_first_and_counts_the_rest() {
+        let claim = |id: &str, verdict, why: Option<&str>| Claim {
+            id: id.into(),
+            promise: "p".into(),
+            verdict,
+            evidence: vec![(Witness::Inside, "a".into()), (Witness::Inside, "b".into())],
+            why: why.map(str::to_owned),
+            hint: (verdict == Verdict::Broken).then(|| "mend it".into()),
+        };
+        let claims = [
+            claim("a", Verdict::Held, None),
+            claim("b", Verdict::NotProvable, Some("dark")),
+            claim("c", Verdict::Broken, Some("open\u{1b}")),
+        ];
+        assert_eq!(
+            table(&claims, None),
+            "broken        c  open\\u{1b}\n                 hint: mend it\nnot provable  b  dark\n\
+             1 of 3 promises hold, seen from inside and from the host\n"
+        );
+        assert_eq!(
+            claims[2].json(),
+            json!({"id": "c", "verdict": "broken", "promise": "p", "evidence": {"inside": "a; b"}, "why": "open\u{1b}",
+                   "hint": "mend it"})
+        );
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod fixture;

@@ -1,0 +1,290 @@
+//! What may be mounted at all: the host-side checks before a sandbox starts. All problems are found at once.
+//!
+//! `facts` reads each source once; everything here is pure. Two directories are compared in three ways, because each
+//! sees what the others miss: by their real paths (symlinks), by device and inode of each and of all its ancestors
+//! (bind mounts), and by device and path in the file system from the mount table (bind mounts of parts, and what is
+//! mounted below). Nothing walks a source: the cost does not grow with the data.
+
+pub mod facts;
+
+pub use facts::{Facts, Known};
+
+use crate::error::{Failure, usage};
+use crate::proof::mountinfo::{rest, within};
+use crate::proof::{Claim, Verdict, Witness, mount_ids};
+use crate::spec::promise::{Mount, Role};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+/// Who the container's user will be, and what no mount may show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    /// The user id inside.
+    pub uid: u32,
+    /// The group id inside.
+    pub gid: u32,
+    /// The supplementary groups inside.
+    pub groups: Vec<u32>,
+    /// The user's home directory.
+    pub home: PathBuf,
+    /// This repository.
+    pub repository: PathBuf,
+    /// Where container engines listen, as far as known; see [`Rules::usual_sockets`].
+    pub sockets: Vec<PathBuf>,
+}
+
+impl Rules {
+    /// Where engines usually listen, for a user.
+    pub fn usual_sockets(uid: u32) -> Vec<PathBuf> {
+        let fixed =
+            ["/run/docker.sock", "/run/containerd/containerd.sock", "/run/podman/podman.sock", "/run/crio/crio.sock"];
+        let own = [format!("/run/user/{uid}/docker.sock"), format!("/run/user/{uid}/podman/podman.sock")];
+        fixed.iter().map(PathBuf::from).chain(own.iter().map(PathBuf::from)).collect()
+    }
+}
+
+/// Why a mount cannot be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The first part of the ids of the mount's claims, such as `dataset.ssv2`.
+    pub mount: String,
+    /// What is wrong, with the path.
+    pub what: String,
+    /// What to do.
+    pub hint: String,
+}
+
+/// Whether this can be the name of a data set: `[a-z0-9][a-z0-9._-]*`.
+pub fn valid_name(name: &str) -> bool {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
+    name.starts_with(|c: char| inner(c) && c.is_ascii_alphanumeric()) && name.chars().all(inner)
+}
+
+/// Reads every source and checks it. Reads only.
+pub fn check(mounts: &[Mount], rules: &Rules) -> Vec<Problem> {
+    judge(mounts, &Known::read(mounts, rules), rules)
+}
+
+/// The problems as one error of wrong settings: the first is the error, each has a line, every hint is there once.
+pub fn failure(problems: &[Problem]) -> Option<Failure> {
+    let lines: Vec<&str> = problems.iter().map(|problem| problem.what.as_str()).collect();
+    let mut hints: Vec<&str> = Vec::new();
+    for problem in problems {
+        if !hints.contains(&problem.hint.as_str()) {
+            hints.push(&problem.hint);
+        }
+    }
+    let message = match lines.as_slice() {
+        [] => return None,
+        [one] => (*one).to_owned(),
+        lines => format!("{} mounts cannot be made:\n  {}", lines.len(), lines.join("\n  ")),
+    };
+    Some(hints.into_iter().fold(usage(message), Failure::hint))
+}
+
+/// The host's half of `cargo xtask mounts`: one claim a mount, `<mount>.host`.
+pub fn claims(mounts: &[Mount], problems: &[Problem]) -> Vec<Claim> {
+    let claim = |(mount, id): (&Mount, String)| {
+        let own: Vec<&Problem> = problems.iter().filter(|problem| problem.mount == id).collect();
+        let texts: Vec<&str> = own.iter().map(|problem| problem.what.as_str()).collect();
+        Claim {
+            id: format!("{id}.host"),
+            promise: format!("`{}` is fit to be mounted at `{}`", mount.source.display(), mount.target),
+            verdict: if own.is_empty() { Verdict::Held } else { Verdict::Broken },
+            evidence: vec![(Witness::Host, format!("{} problems", own.len()))],
+            why: (!own.is_empty()).then(|| texts.join("; ")),
+            hint: own.first().map(|problem| problem.hint.clone()),
+        }
+    };
+    mounts.iter().zip(mount_ids(mounts)).map(claim).collect()
+}
+
+/// Holds what was read against the rules. Pure.
+pub fn judge(mounts: &[Mount], known: &Known, rules: &Rules) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut targets = BTreeSet::new();
+    for ((mount, facts), id) in mounts.iter().zip(&known.sources).zip(mount_ids(mounts)) {
+        let mut problem = |what: String, hint: &str| {
+            problems.push(Problem { mount: id.clone(), what, hint: hint.into() });
+        };
+        named(mount, &mut problem);
+        if !targets.insert(mount.target.trim_end_matches('/')) {
+            problem(format!("two mounts have the target `{}`", mount.target), "give each data set another name");
+        }
+        match facts {
+            Err(why) => problem(why.clone(), &missing_hint(mount)),
+            Ok(facts) => {
+                fit(mount, facts, rules, &mut problem);
+                forbidden(mount, facts, known, &mut problem);
+            }
+        }
+    }
+    problems.extend(overlaps(mounts, known));
+    problems
+}
+
+fn missing_hint(mount: &Mount) -> String {
+    match &mount.role {
+        Role::Dataset(name) => format!("give the directory with `--dataset {name}=DIR`"),
+        Role::Workspace => "give the project's directory with `--workspace DIR`".into(),
+        _ => "check the path, and that you may read it".into(),
+    }
+}
+
+/// Names and paths that cannot be passed on whole.
+fn named(mount: &Mount, problem: &mut impl FnMut(String, &str)) {
+    if let Role::Dataset(name) = &mount.role
+        && !valid_name(name)
+    {
+        let hint = "use small letters, digits, `.`, `_` and `-`, the first a letter or digit";
+        problem(format!("`{}` is no name for a data set", name.escape_debug()), hint);
+    }
+    match mount.source.to_str() {
+        None => problem(
+            format!("the path `{}` is not UTF-8", mount.source.display()),
+            "rename it, or reach it by a symlink with another name",
+        ),
+        Some(path) if path.chars().any(char::is_control) => problem(
+            format!("the path `{}` has a control character", path.escape_debug()),
+            "rename it, or reach it by a symlink with another name",
+        ),
+        Some(_) => {}
+    }
+    let odd = |part: &str| part == ".." || part == ".";
+    let target = &mount.target;
+    if !target.starts_with('/') || target.split('/').any(odd) || target.chars().any(char::is_control) || target == "/" {
+        problem(format!("`{}` is no place to mount at", target.escape_debug()), "give an absolute path");
+    }
+}
+
+/// What a source must be: a directory (or a file, for a linked worktree's `.git`) that the container's user may use.
+fn fit(mount: &Mount, facts: &Facts, rules: &Rules, problem: &mut impl FnMut(String, &str)) {
+    let path = facts.real.display();
+    let file_is_fine = mount.role == Role::Git && facts.file;
+    if !facts.directory && !file_is_fine {
+        problem(format!("`{path}` is not a directory"), &missing_hint(mount));
+        return;
+    }
+    let wanted = match (facts.directory, mount.read_only) {
+        (true, true) => 0o5,
+        (true, false) => 0o7,
+        (false, true) => 0o4,
+        (false, false) => 0o6,
+    };
+    let verb = if mount.read_only { "read" } else { "write" };
+    if !allows(facts, rules, wanted) && !facts.by_list {
+        problem(
+            format!(
+                "user {}:{} cannot {verb} `{path}` (owner {}:{}, mode {:o})",
+                rules.uid,
+                rules.gid,
+                facts.uid,
+                facts.gid,
+                facts.mode & 0o7777
+            ),
+            &format!("sudo chown {}:{} '{path}', or chmod it", rules.uid, rules.gid),
+        );
+    }
+}
+
+/// The permission bits, as the kernel reads them for a user without capabilities: root is no exception.
+fn allows(facts: &Facts, rules: &Rules, wanted: u32) -> bool {
+    let bits = if facts.uid == rules.uid {
+        facts.mode >> 6
+    } else if facts.gid == rules.gid || rules.groups.contains(&facts.gid) {
+        facts.mode >> 3
+    } else {
+        facts.mode
+    };
+    bits & wanted == wanted
+}
+
+/// Places that no mount shows, whoever chose it.
+fn forbidden(mount: &Mount, facts: &Facts, known: &Known, problem: &mut impl FnMut(String, &str)) {
+    let path = facts.real.display();
+    let hint = "choose a directory that holds only the project or only the data";
+    let real = facts.real.to_string_lossy();
+    if real == "/" {
+        problem(format!("`{path}` is the whole host"), hint);
+        return;
+    }
+    if let Some(kernel) = ["/proc", "/sys", "/dev"].iter().find(|dir| within(&real, dir)) {
+        // Shared memory is where some keep data; it is a plain tmpfs.
+        if !real.starts_with("/dev/shm/") {
+            problem(format!("`{path}` lies in the kernel's `{kernel}`"), hint);
+        }
+    }
+    let socket = known.sockets.iter().find(|socket| facts.shows(socket));
+    if let Some(socket) = socket {
+        problem(format!("`{path}` shows the engine's socket `{}`", socket.real.display()), hint);
+    } else if facts.socket || real == "/run" || real == "/var/run" {
+        problem(format!("`{path}` is where the host's services listen"), hint);
+    }
+    if known.home.as_ref().is_some_and(|home| facts.shows(home)) {
+        problem(format!("`{path}` shows your whole home directory"), hint);
+    }
+    let chosen = matches!(mount.role, Role::Workspace | Role::Dataset(_) | Role::CodexHome);
+    if let Some(repository) = known.repository.as_ref().filter(|_| chosen || !mount.read_only) {
+        let hint = "whoever can write this repository runs code on the host at the next `cargo xtask`";
+        if facts.shows(repository) {
+            problem(format!("`{path}` shows this repository"), hint);
+        } else if facts.lies_in(repository) && !in_workspace(facts, repository) {
+            problem(format!("`{path}` lies in this repository, outside its `workspace/`"), hint);
+        }
+    }
+}
+
+fn in_workspace(facts: &Facts, repository: &Facts) -> bool {
+    let by_path =
+        |path: &str, dir: &str| rest(path, dir).is_some_and(|inner| within(&format!("/{inner}"), "/workspace"));
+    let real = by_path(&facts.real.to_string_lossy(), &repository.real.to_string_lossy());
+    let place = match (&facts.place, &repository.place) {
+        (Some(place), Some(dir)) => place.device == dir.device && by_path(&place.path, &dir.path),
+        _ => false,
+    };
+    real || place
+}
+
+/// Data sets that a writable mount would show, in either direction.
+fn overlaps(mounts: &[Mount], known: &Known) -> Vec<Problem> {
+    let read = || mounts.iter().zip(&known.sources).filter_map(|(mount, facts)| Some((mount, facts.as_ref().ok()?)));
+    let mut problems = Vec::new();
+    for (data, facts) in read().filter(|(mount, _)| matches!(mount.role, Role::Dataset(_))) {
+        for (open, others) in read().filter(|(mount, _)| !mount.read_only) {
+            if let Some(how) = overlap(facts, others) {
+                problems.push(Problem {
+                    mount: data.role.id(),
+                    what: format!(
+                        "the data set `{}` could be written by way of `{}`, mounted for writing at `{}`: {how}",
+                        data.source.display(),
+                        open.source.display(),
+                        open.target
+                    ),
+                    hint: "keep the data and what the sandbox may write in directories apart from each other".into(),
+                });
+            }
+        }
+    }
+    problems
+}
+
+fn overlap(data: &Facts, open: &Facts) -> Option<String> {
+    if data.id == open.id {
+        return Some("they are the same directory".into());
+    }
+    if open.shows(data) {
+        return Some("the data set lies in it".into());
+    }
+    if data.shows(open) {
+        return Some("it lies in the data set".into());
+    }
+    // What is mounted below a source comes along.
+    let parts = |facts: &Facts| facts.place.iter().chain(&facts.below).cloned().collect::<Vec<_>>();
+    let (own, other) = (parts(data), parts(open));
+    own.iter()
+        .find(|place| other.iter().any(|other| place.touches(other)))
+        .map(|place| format!("both show {} of device {}", place.path, place.device))
+}
+
+#[cfg(test)]
+mod tests;

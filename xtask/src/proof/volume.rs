@@ -1,0 +1,142 @@
+//! The claim about a cache: that it is the user's own volume of the engine, and nothing else of the host.
+
+use super::mounts::{clean, tables};
+use super::{Claim, Draft, HostWitness, some};
+use crate::engine::caches;
+use crate::proof::mountinfo::MountLine;
+use crate::proof::probe::Inside;
+use crate::spec::promise::{Mount, Promise};
+use serde_json::Value;
+
+/// A volume can be told to be a mount of any directory of the host (the local driver's options), and one of that name may
+/// have been there before us. So the kernel's tables must place it in the engine's own directory of volumes, and nothing
+/// may be mounted there or below. An engine ties a volume to what root mounts later in that directory, and can not be asked
+/// otherwise: so there is no claim `private`, and each entry looks for such mounts anew.
+pub(super) fn source(
+    id: &str,
+    cache: &str,
+    mount: &Mount,
+    promise: &Promise,
+    inside: &Inside,
+    host: &HostWitness,
+) -> Claim {
+    let (target, source) = (clean(&mount.target), mount.source.to_string_lossy());
+    let volume = caches::volume(cache, promise.uid);
+    let mut draft = Draft::new(
+        format!("{id}.source"),
+        format!("`{target}` is the engine's volume `{volume}`, the user's own, and nothing is mounted in it"),
+    )
+    .hint(format!(
+        "see `docker volume inspect {volume}`; `cargo xtask down --caches` removes it, and the next start makes it anew"
+    ));
+    engines_word(&mut draft, target, &volume, host);
+    match inside.target(&mount.target) {
+        Some(seen) => {
+            draft.inside(seen.owner.map_or("no owner".into(), |owner| format!("owner {owner}")));
+            draft.check(seen.owner == Some(u64::from(promise.uid)), || "inside: it does not belong to the user".into());
+        }
+        None => draft.broken("the probe did not look at it"),
+    }
+    let own = host.sources.get(&mount.target).and_then(|facts| facts.place.as_ref());
+    let lies = own.map_or("nowhere that the host sees".to_owned(), ToString::to_string);
+    for (who, table) in tables(&mut draft, inside, host) {
+        let seen = table.at(target).map(MountLine::place);
+        draft.check(seen.is_some() && seen.as_ref() == own, || {
+            let seen = seen.as_ref().map_or("nothing".to_owned(), ToString::to_string);
+            format!("{who}: {seen} is mounted there, and the volume lies at {lies}")
+        });
+        let below: Vec<&str> = table.below(target).iter().map(|line| line.point.as_str()).collect();
+        draft.check(below.is_empty(), || format!("{who}: something else is mounted at {}", some(&below)));
+    }
+    draft.host(format!("lies at {lies}"));
+    draft.check(host.own_mounts.at(&source).is_none(), || {
+        format!("on the host, `{source}` is itself a mount of something else")
+    });
+    draft.done()
+}
+
+fn engines_word(draft: &mut Draft, target: &str, volume: &str, host: &HostWitness) {
+    let told = host.inspect["Mounts"].as_array().into_iter().flatten();
+    let mut told = told.filter(|seen| seen["Destination"].as_str().map(clean) == Some(target));
+    let seen = told.next().unwrap_or(&Value::Null);
+    draft.check(seen["Name"] == volume && seen["Driver"] == "local", || {
+        format!("the engine has the volume {} of the driver {} there", seen["Name"], seen["Driver"])
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Case, add_line, breaks, broken_ids, good, on_tables};
+    use super::*;
+    use crate::proof::mountinfo::MountTable;
+    use serde_json::json;
+
+    const TARGET: &str = "/home/codex/.cache/pip";
+
+    fn told(key: &'static str, value: Value) -> Case {
+        Box::new(move |_, _, host| host.inspect["Mounts"][5][key] = value.clone())
+    }
+
+    #[test]
+    fn each_fact_about_a_volume_breaks_its_claim() {
+        let own = "28 27 254:0 /home/me /docker/volumes/codex-sandbox-cache-pip-u1000/_data rw - ext4 d rw\n";
+        breaks(
+            "cache.pip.source",
+            vec![
+                told("Name", json!("codex-sandbox-cache-pip-u0")),
+                told("Driver", json!("nfs")),
+                Box::new(|_, inside, _| inside.targets[5].owner = Some(0)),
+                Box::new(|_, inside, _| inside.targets[5].owner = None),
+                Box::new(|_, inside, _| _ = inside.targets.pop()),
+                Box::new(|_, _, host| host.sources.get_mut(TARGET).unwrap().place = None),
+                on_tables("both", |line| line.point == TARGET, |line| line.root = "/home/me".into()),
+                on_tables("inside", |line| line.point == TARGET, |line| line.root = "/home/me".into()),
+                on_tables("host", |line| line.point == TARGET, |line| line.device = "254:1".into()),
+                add_line("900 104 254:0 /home/me /home/codex/.cache/pip/x rw - ext4 d rw", "both"),
+                add_line("900 104 254:0 /home/me /home/codex/.cache/pip/x ro - ext4 d rw", "host"),
+                Box::new(move |_, _, host| host.own_mounts.lines.extend(MountTable::parse(own).unwrap().lines)),
+            ],
+        );
+        breaks(
+            "container.mounts",
+            vec![
+                told("Type", json!("bind")),
+                told("Source", json!("/home/me")),
+                told("RW", json!(false)),
+                add_line("900 80 254:0 /docker/volumes/x/_data /home/codex/.cache/x rw - ext4 d rw", "both"),
+            ],
+        );
+        breaks("cache.pip.writable", vec![Box::new(|_, inside, _| inside.targets[5].access = false)]);
+    }
+
+    #[test]
+    fn a_user_who_may_not_look_into_the_engines_directory_has_the_tables() {
+        let (promise, inside, mut host) = good();
+        host.sources.get_mut(TARGET).unwrap().id = Err("Permission denied".into());
+        assert_eq!(broken_ids(&promise, &inside, &host), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_cache_that_shows_a_data_set_is_an_alias_of_it() {
+        breaks(
+            "dataset.ssv2.no-alias",
+            vec![on_tables("both", |line| line.point == TARGET, |line| line.root = "/data/clips".into())],
+        );
+    }
+
+    #[test]
+    fn a_second_name_of_a_clip_cannot_lie_in_a_cache_but_may_in_the_workspace() {
+        let elsewhere = |line: &MountLine| matches!(line.point.as_str(), "/workspace" | "/home/codex/.codex");
+        let git = |line: &MountLine| line.point == "/workspace/.git";
+        let (mut promise, mut inside, mut host) = good();
+        for which in [elsewhere, git] {
+            on_tables("both", which, |line| line.device = "8:1".into())(&mut promise, &mut inside, &mut host);
+        }
+        let sample = inside.targets[1].sample.as_mut().unwrap();
+        sample.linked = vec![("/datasets/ssv2/1.webm".into(), 2)];
+        let id = "dataset.ssv2.hard-links".to_owned();
+        assert!(!broken_ids(&promise, &inside, &host).contains(&id));
+        on_tables("both", git, |line| line.device = "254:0".into())(&mut promise, &mut inside, &mut host);
+        assert!(broken_ids(&promise, &inside, &host).contains(&id));
+    }
+}

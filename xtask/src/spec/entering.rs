@@ -1,0 +1,68 @@
+//! How Codex is started inside: its arguments and its environment. Pure.
+
+use crate::context::Context;
+use crate::network::PROXY_VARIABLES;
+use std::collections::BTreeMap;
+
+/// The mark by which the processes of one session are found again.
+pub const MARK: &str = "CODEX_SANDBOX_SESSION";
+
+/// What Codex needs to behave as in the user's own terminal.
+const TERMINAL_VARIABLES: &[&str] = &["TERM", "COLORTERM", "TERM_PROGRAM", "LANG"];
+
+/// What the base image's entry point sets up and `docker exec` would skip: CUDA forward compatibility.
+pub const CARRIED: &[&str] = &["LD_LIBRARY_PATH", "_CUDA_COMPAT_STATUS"];
+
+/// Codex as it is entered: on its read-only mount. By name, root inside would have put another before it on the PATH.
+pub const BINARY: &str = "/opt/codex/bin/codex";
+
+/// Codex with the sandbox's own settings first and the user's arguments last, so that theirs win.
+///
+/// The container is the sandbox: Codex's inner one cannot start under Docker's default seccomp profile and would hide
+/// the GPU. The bypass flag would overrule `-s` and `-a` of the user; this setting does not. A `-c` is accepted by
+/// every subcommand and by old versions, other than `--no-daemon`.
+pub fn codex(disable: &[String], user: &[String]) -> Vec<String> {
+    let settings = [
+        r#"sandbox_mode="danger-full-access""#,
+        "features.daemon_auto_start=false",
+        "check_for_update_on_startup=false",
+        r#"projects={"/workspace"={trust_level="trusted"}}"#,
+    ];
+    let mut words = vec![BINARY.to_owned()];
+    words.extend(settings.iter().flat_map(|setting| ["-c".to_owned(), (*setting).to_owned()]));
+    words.extend(disable.iter().cloned());
+    words.extend(user.iter().cloned());
+    words
+}
+
+/// The environment of Codex: shown by value (terminal, mark, what is carried), and by name only (proxies, the user's
+/// allow-list).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Environment {
+    /// Passed and shown by value.
+    pub shown: Vec<(String, String)>,
+    /// Passed by name: the values are in the environment of `docker exec` and nowhere else.
+    pub named: Vec<(String, String)>,
+}
+
+/// Gathers the environment. `carried` is what was read inside before any agent ran there.
+pub fn environment(cx: &Context, allowed: &[String], carried: &BTreeMap<String, String>, mark: &str) -> Environment {
+    let set = |name: &str| cx.var(name).map(|value| (name.to_owned(), value.to_owned()));
+    let mut shown: Vec<(String, String)> = TERMINAL_VARIABLES.iter().filter_map(|name| set(name)).collect();
+    shown.extend(carried.iter().map(|(name, value)| (name.clone(), value.clone())));
+    shown.push((MARK.to_owned(), mark.to_owned()));
+    let names = PROXY_VARIABLES.iter().copied().chain(allowed.iter().map(String::as_str));
+    Environment { shown, named: names.filter_map(set).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_users_arguments_come_last() {
+        let words = codex(&["-c".into(), "mcp_servers.a.enabled=false".into()], &["-s".into(), "read-only".into()]);
+        assert_eq!(words[..3], ["/opt/codex/bin/codex", "-c", r#"sandbox_mode="danger-full-access""#]);
+        assert_eq!(words[words.len() - 2..], ["-s", "read-only"]);
+    }
+}

@@ -1,0 +1,81 @@
+//! The settings of a sandbox, resolved: flag > environment > `sandbox.local.yaml` > `sandbox.yaml` > default.
+//!
+//! All of it is pure, texts and values in and settings out, but for `load`, which reads the two files.
+
+pub mod keys;
+mod layer;
+mod load;
+mod resolve;
+pub mod schema;
+mod values;
+
+pub use keys::DEFAULT_BASE;
+pub use layer::{Layer, parse, with_dataset};
+pub use load::{load, load_what_is_right, no_source};
+pub use resolve::resolve;
+pub use values::{nearest, parse_bytes, parse_gpus};
+
+use crate::codex::home::Mode;
+use crate::spec::promise::{Gpus, Memlock, Network};
+use std::path::PathBuf;
+
+/// A data set by name; without a source it is declared but not given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dataset {
+    /// `[a-z0-9][a-z0-9._-]*`
+    pub name: String,
+    /// The directory on the host, absolute, as the user wrote it otherwise.
+    pub source: Option<PathBuf>,
+}
+
+/// A resolved setting for `--dry-run`: what, which value, and who said so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The key of `sandbox.yaml`.
+    pub key: String,
+    /// The value as text.
+    pub value: String,
+    /// `flag`, a variable's name, a file's name, or `default`.
+    pub from: String,
+}
+
+/// The settings of a sandbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The research project, absolute.
+    pub workspace: PathBuf,
+    /// The data sets, by name.
+    pub datasets: Vec<Dataset>,
+    /// The base image; `None` means the CPU base that is made from Debian packages.
+    pub base: Option<String>,
+    /// The value of `TORCH_CUDA_ARCH_LIST` in the image.
+    pub arch_list: String,
+    /// The GPUs.
+    pub gpus: Gpus,
+    /// The network.
+    pub network: Network,
+    /// The host's Codex, where it is not the one on `PATH`.
+    pub codex: Option<PathBuf>,
+    /// How the host's Codex home reaches the container.
+    pub codex_home: Mode,
+    /// The host's Codex home: `CODEX_HOME` or `~/.codex`.
+    pub host_codex_home: PathBuf,
+    /// The size of `/dev/shm`, in bytes.
+    pub shm_bytes: u64,
+    /// The most processes.
+    pub pids_limit: u64,
+    /// The memory that a sandbox with GPUs may lock.
+    pub memlock: Memlock,
+    /// The caches that outlive the container, by name.
+    pub caches: Vec<String>,
+    /// Variables that pass from the user's environment to Codex, by name.
+    pub env: Vec<String>,
+    /// Where each setting came from.
+    pub origins: Vec<Origin>,
+}
+
+/// The name of the settings file of this host.
+pub const LOCAL_FILE: &str = "sandbox.local.yaml";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! The table of the settings: every key with its kind, its meaning and its default. The resolver, the check for
+//! unknown keys and values, and `sandbox.schema.json` all read it, so that they cannot disagree.
+
+use super::values::nearest;
+use crate::engine::caches::NAMES;
+use crate::error::{Failure, usage};
+
+/// The default base image, NVIDIA's PyTorch build that knows sm_120.
+pub const DEFAULT_BASE: &str = "nvcr.io/nvidia/pytorch:25.01-py3";
+
+/// The word for the CPU base that is made from Debian packages: what `--cpu` asks for.
+pub const CPU_BASE: &str = "cpu";
+
+/// What a setting's value may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A path of this host; relative to the settings file, or `~/…`.
+    Path,
+    /// Any plain value.
+    Text,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// `all`, `none`, or ids of GPUs.
+    Gpus,
+    /// A size as Docker writes it.
+    Size,
+    /// A whole number above 0.
+    Count,
+    /// Names of variables.
+    Variables,
+    /// Names of data sets, each with its directory or nothing.
+    Datasets,
+    /// Any of these words.
+    Some(&'static [&'static str]),
+}
+
+/// A setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// Its name in `sandbox.yaml`.
+    pub name: &'static str,
+    /// What its value may be.
+    pub kind: Kind,
+    /// What it means, in a sentence.
+    pub meaning: &'static str,
+    /// The default, as it would be written; empty where there is none, or where it is said in `meaning`.
+    pub default: &'static str,
+}
+
+/// Every setting, in the order in which they are explained.
+pub const KEYS: &[Key] = &[
+    Key {
+        name: "workspace",
+        kind: Kind::Path,
+        meaning: "The research project, mounted at /workspace. Without it: workspace/ of this repository.",
+        default: "",
+    },
+    Key {
+        name: "datasets",
+        kind: Kind::Datasets,
+        meaning: "Data sets by name, mounted read-only at /datasets/NAME. A name without a directory is declared only: \
+                  each user gives the directory.",
+        default: "",
+    },
+    Key {
+        name: "base",
+        kind: Kind::Text,
+        meaning: "The base image, which brings PyTorch; or cpu, the one made from Debian packages, which implies `gpus: none`.",
+        default: DEFAULT_BASE,
+    },
+    Key {
+        name: "arch_list",
+        kind: Kind::Text,
+        meaning: "The compute capabilities that CUDA extensions are built for (TORCH_CUDA_ARCH_LIST); 12.0 is sm_120, \
+                  Blackwell.",
+        default: "12.0",
+    },
+    Key {
+        name: "gpus",
+        kind: Kind::Gpus,
+        meaning: "The GPUs: all, none, or ids as `nvidia-smi -L` shows them, such as 0,1 or GPU-<uuid>.",
+        default: "all",
+    },
+    Key {
+        name: "network",
+        kind: Kind::OneOf(&["open", "none"]),
+        meaning: "The network: open, or none (loopback only).",
+        default: "open",
+    },
+    Key { name: "codex", kind: Kind::Path, meaning: "The host's Codex. Without it: codex on PATH.", default: "" },
+    Key {
+        name: "codex_home",
+        kind: Kind::OneOf(&["mirror", "shared", "none"]),
+        meaning: "mirror: a private Codex home, its configuration set anew from yours at each start. shared: your own, \
+                  writable; the agent can then run code on your host. none: an empty one.",
+        default: "mirror",
+    },
+    Key {
+        name: "shm_size",
+        kind: Kind::Size,
+        meaning: "The size of /dev/shm, for data loaders. A limit, not a reservation.",
+        default: "32gb",
+    },
+    Key { name: "pids_limit", kind: Kind::Count, meaning: "The most processes.", default: "8192" },
+    Key {
+        name: "memlock",
+        kind: Kind::OneOf(&["unlimited", "engine"]),
+        meaning: "Locked (pinned) memory of a sandbox with GPUs: unlimited, as CUDA needs it; or engine, what the engine \
+                  gives by itself, for an engine that may not raise the limit.",
+        default: "unlimited",
+    },
+    Key {
+        name: "caches",
+        kind: Kind::Some(NAMES),
+        meaning: "Caches that outlive the container, as volumes of the engine that all your workspaces share. What one \
+                  agent leaves in them, the next one reads: [] for none.",
+        default: "huggingface, torch, pip, uv",
+    },
+    Key {
+        name: "env",
+        kind: Kind::Variables,
+        meaning: "Variables of your environment that Codex gets, by name. Values never stand here.",
+        default: "",
+    },
+];
+
+/// The setting of this name.
+pub fn key(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// The default of a setting, as it would be written.
+pub fn default_of(name: &str) -> &'static str {
+    key(name).map_or("", |key| key.default)
+}
+
+/// The words that a setting knows; empty where its value is of another kind.
+pub fn words_of(name: &str) -> &'static [&'static str] {
+    match key(name).map(|key| key.kind) {
+        Some(Kind::OneOf(words) | Kind::Some(words)) => words,
+        _ => &[],
+    }
+}
+
+/// The error for a key that no setting has.
+pub fn unknown_key(file: &str, name: &str) -> Failure {
+    let names: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
+    let failure = usage(format!("`{file}` has an unknown setting `{name}`"));
+    match nearest(name, &names) {
+        Some(near) => failure.hint(format!("did you mean `{near}`?")),
+        None => failure.hint(format!("the settings are: {}", names.join(", "))),
+    }
+}
+
+/// The error for a word that a setting does not know; `given` is how it was written.
+pub fn unknown_word(given: &str, word: &str, words: &[&str]) -> Failure {
+    let failure = usage(format!("{given} is none of `{}`", words.join("`, `")));
+    match nearest(word, words) {
+        Some(near) => failure.hint(format!("did you mean `{near}`?")),
+        None => failure.hint("sandbox.yaml explains each"),
+    }
+}

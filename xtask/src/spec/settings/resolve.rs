@@ -1,0 +1,229 @@
+//! Resolves the layers of settings, strongest first. Pure.
+
+use super::keys::{CPU_BASE, default_of, unknown_word, words_of};
+use super::layer::{Layer, scalar};
+use super::values::{is_variable, parse_bytes, parse_gpus, parse_number};
+use super::{Dataset, Origin, Settings};
+use crate::cli::Flags;
+use crate::codex::home::Mode;
+use crate::context::Context;
+use crate::error::usage;
+use crate::proof::sources::valid_name;
+use crate::spec::promise::{Memlock, Network};
+use anyhow::Result;
+use serde_yaml::Value;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Resolves the layers, strongest first, with the flags above and the defaults below them.
+///
+/// # Errors
+/// A value of the wrong kind, with the file and the key (exit code 2).
+pub fn resolve(cx: &Context, flags: &Flags, files: &[Layer]) -> Result<Settings> {
+    let mut r = Resolver { cx, files, origins: Vec::new() };
+    let workspace = r.path("workspace", flags.workspace.as_ref())?.unwrap_or_else(|| cx.root.join("workspace"));
+    let base = r.text("base", flags.base.as_ref())?;
+    let cpu = flags.cpu || base == CPU_BASE;
+    if flags.cpu && flags.base.is_some() {
+        return Err(usage("`--cpu` and `--base` exclude each other").hint("leave one of them out").into());
+    }
+    let gpus = parse_gpus(&if cpu && flags.gpus.is_none() {
+        r.note("gpus", "none", if flags.cpu { "--cpu" } else { "base: cpu" });
+        "none".to_owned()
+    } else {
+        r.text("gpus", flags.gpus.as_ref())?
+    })?;
+    let network = match r.word("network", flags.network.as_ref())? {
+        "none" => Network::None,
+        _ => Network::Open,
+    };
+    let codex_home = r.word("codex_home", flags.codex_home.as_ref())?;
+    let codex_home: Mode = codex_home.parse().map_err(usage)?;
+    let codex = r.path("codex", flags.codex.as_ref())?;
+    let arch_list = r.text("arch_list", None)?;
+    let shm_bytes = parse_bytes(&r.text("shm_size", None)?)?;
+    let pids_limit = parse_number("pids_limit", &r.text("pids_limit", None)?)?;
+    let memlock = match r.word("memlock", None)? {
+        "engine" => Memlock::Engine,
+        _ => Memlock::Unlimited,
+    };
+    let caches = r.some("caches")?;
+    let caches = if flags.no_caches { Vec::new() } else { caches };
+    let env = r.names("env")?;
+    let datasets = r.datasets(flags)?;
+    let origins = r.origins;
+    Ok(Settings {
+        workspace,
+        datasets,
+        base: (!cpu).then_some(base),
+        arch_list,
+        gpus,
+        network,
+        codex,
+        codex_home,
+        host_codex_home: cx.var("CODEX_HOME").map_or_else(|| cx.home.join(".codex"), |dir| cx.absolute(Path::new(dir))),
+        shm_bytes,
+        pids_limit,
+        memlock,
+        caches,
+        env,
+        origins,
+    })
+}
+
+struct Resolver<'a> {
+    cx: &'a Context,
+    files: &'a [Layer],
+    origins: Vec<Origin>,
+}
+
+impl Resolver<'_> {
+    fn note(&mut self, key: &str, value: &str, from: &str) {
+        self.origins.push(Origin { key: key.into(), value: value.into(), from: from.into() });
+    }
+
+    fn in_files(&self, key: &str) -> Option<(&Layer, &Value)> {
+        self.files.iter().find_map(|layer| layer.values.get(key).filter(|v| !v.is_null()).map(|v| (layer, v)))
+    }
+
+    /// The value of a setting as it was written, and who said so.
+    fn said(&self, key: &str, flag: Option<&String>) -> Result<(String, String)> {
+        Ok(match (flag, self.in_files(key)) {
+            (Some(text), _) => (text.clone(), "flag".to_owned()),
+            (None, Some((layer, value))) => (scalar(&layer.name, key, value)?, layer.name.clone()),
+            (None, None) => (default_of(key).to_owned(), "default".to_owned()),
+        })
+    }
+
+    fn text(&mut self, key: &str, flag: Option<&String>) -> Result<String> {
+        let (value, from) = self.said(key, flag)?;
+        self.note(key, &value, &from);
+        Ok(value)
+    }
+
+    /// One of the words that the setting knows.
+    fn word(&mut self, key: &str, flag: Option<&String>) -> Result<&'static str> {
+        let (value, from) = self.said(key, flag)?;
+        self.note(key, &value, &from);
+        let words = words_of(key);
+        words.iter().find(|word| **word == value).copied().ok_or_else(|| {
+            let given = match flag {
+                Some(_) => format!("`--{} {value}`", key.replace('_', "-")),
+                None => format!("`{key}: {value}` in `{from}`"),
+            };
+            unknown_word(&given, &value, words).into()
+        })
+    }
+
+    fn path(&mut self, key: &str, flag: Option<&PathBuf>) -> Result<Option<PathBuf>> {
+        let (path, from) = match (flag, self.in_files(key)) {
+            (Some(path), _) => (self.cx.absolute(path), "flag".to_owned()),
+            (None, Some((layer, value))) => {
+                (self.file_path(layer, &scalar(&layer.name, key, value)?), layer.name.clone())
+            }
+            (None, None) => return Ok(None),
+        };
+        self.note(key, &path.to_string_lossy(), &from);
+        Ok(Some(path))
+    }
+
+    // A settings file is no shell, yet people write `~/data` in it.
+    fn file_path(&self, layer: &Layer, text: &str) -> PathBuf {
+        match text.strip_prefix("~/") {
+            Some(rest) => self.cx.home.join(rest),
+            None => layer.base_dir.join(text),
+        }
+    }
+
+    /// A list of plain values, and the file that has it.
+    fn list(&self, key: &str) -> Result<Option<(Vec<String>, String)>> {
+        let Some((layer, value)) = self.in_files(key) else {
+            return Ok(None);
+        };
+        let file = layer.name.clone();
+        let Value::Sequence(items) = value else {
+            return Err(usage(format!("`{key}` in `{file}` is not a list of names")).into());
+        };
+        let names = items.iter().map(|item| scalar(&file, key, item)).collect::<Result<Vec<_>>>()?;
+        Ok(Some((names, file)))
+    }
+
+    /// Some of the words that the setting knows, in their own order.
+    fn some(&mut self, key: &str) -> Result<Vec<String>> {
+        let words = words_of(key);
+        let (given, from) = match self.list(key)? {
+            Some(said) => said,
+            None => (default_of(key).split(", ").map(str::to_owned).collect(), "default".to_owned()),
+        };
+        if let Some(bad) = given.iter().find(|word| !words.contains(&word.as_str())) {
+            return Err(unknown_word(&format!("`{bad}` in `{key}` of `{from}`"), bad, words).into());
+        }
+        let wanted = words.iter().filter(|word| given.iter().any(|given| given == *word));
+        let wanted: Vec<String> = wanted.map(|word| (*word).to_owned()).collect();
+        self.note(key, if wanted.is_empty() { "none".to_owned() } else { wanted.join(", ") }.as_str(), &from);
+        Ok(wanted)
+    }
+
+    fn names(&mut self, key: &str) -> Result<Vec<String>> {
+        let Some((names, file)) = self.list(key)? else {
+            return Ok(Vec::new());
+        };
+        if let Some(bad) = names.iter().find(|name| !is_variable(name)) {
+            return Err(usage(format!("`{bad}` in `{key}` of `{file}` is not a variable's name"))
+                .hint("list names only; the values come from your environment")
+                .into());
+        }
+        self.note(key, &names.join(", "), &file);
+        Ok(names)
+    }
+
+    fn datasets(&mut self, flags: &Flags) -> Result<Vec<Dataset>> {
+        let mut sources: BTreeMap<String, (Option<PathBuf>, String)> = BTreeMap::new();
+        // Weakest first, so that the stronger overwrite; a bare declaration never removes a source.
+        for layer in self.files.iter().rev() {
+            let Some(value) = layer.values.get("datasets").filter(|value| !value.is_null()) else {
+                continue;
+            };
+            let Value::Mapping(mapping) = value else {
+                return Err(
+                    usage(format!("`datasets` in `{}` is not a mapping of names to directories", layer.name)).into()
+                );
+            };
+            for (name, dir) in mapping {
+                let name = scalar(&layer.name, "datasets", name)?;
+                let entry = sources.entry(name).or_insert((None, layer.name.clone()));
+                if !dir.is_null() {
+                    *entry = (Some(self.file_path(layer, &scalar(&layer.name, "datasets", dir)?)), layer.name.clone());
+                }
+            }
+        }
+        if let Some(dir) = self.cx.var("SSV2_DIR") {
+            sources.insert("ssv2".into(), (Some(self.cx.absolute(Path::new(dir))), "SSV2_DIR".into()));
+        }
+        for (i, (name, dir)) in flags.datasets.iter().enumerate() {
+            if flags.datasets[..i].iter().any(|(earlier, _)| earlier == name) {
+                return Err(usage(format!("the data set `{name}` is given twice"))
+                    .hint("each name stands once")
+                    .into());
+            }
+            sources.insert(name.clone(), (Some(self.cx.absolute(dir)), "flag".into()));
+        }
+        sources.entry("ssv2".into()).or_insert((None, "default".into()));
+        for (name, (source, from)) in &sources {
+            check_name(name)?;
+            let shown =
+                source.as_ref().map_or("(no directory given)".into(), |path| path.to_string_lossy().into_owned());
+            self.note(&format!("datasets.{name}"), &shown, from);
+        }
+        Ok(sources.into_iter().map(|(name, (source, _))| Dataset { name, source }).collect())
+    }
+}
+
+fn check_name(name: &str) -> Result<()> {
+    if valid_name(name) {
+        return Ok(());
+    }
+    Err(usage(format!("`{name}` is not a name for a data set"))
+        .hint("use lower-case letters, digits, `.`, `_` and `-`, starting with a letter or a digit")
+        .into())
+}

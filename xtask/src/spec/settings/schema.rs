@@ -1,0 +1,62 @@
+//! The JSON Schema of `sandbox.yaml`, from the table of the settings: `sandbox.schema.json`, by which editors complete
+//! and check it. A test holds the committed file against this, and both against the parser.
+
+use super::keys::{KEYS, Key, Kind};
+use serde_json::{Map, Value, json};
+
+/// The whole schema, as the file has it.
+pub fn schema() -> Value {
+    let properties: Map<String, Value> = KEYS.iter().map(|key| (key.name.to_owned(), property(key))).collect();
+    json!({
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "Settings of the Codex sandbox",
+        "description": "sandbox.yaml (this project) and sandbox.local.yaml (this host). Made from \
+                        xtask/src/spec/settings/keys.rs.",
+        "type": ["object", "null"],
+        "additionalProperties": false,
+        "properties": properties,
+    })
+}
+
+// A key without a value counts as not set, so every kind allows null. Plain values may be written without quotes: a
+// number is then taken as its text.
+fn property(key: &Key) -> Value {
+    let mut property = match key.kind {
+        Kind::Path | Kind::Text => json!({"type": ["string", "number", "boolean", "null"]}),
+        Kind::OneOf(words) => {
+            let words = words.iter().map(|word| json!(word));
+            json!({"enum": words.chain([Value::Null]).collect::<Vec<_>>()})
+        }
+        Kind::Gpus => json!({"type": ["string", "integer", "null"], "minimum": 0, "pattern": gpus()}),
+        Kind::Size => json!({
+            "type": ["string", "integer", "null"],
+            "minimum": 1,
+            "pattern": "^\\s*0*[1-9][0-9]*\\s*([kKmMgGtT]?[bB]?)\\s*$",
+        }),
+        Kind::Count => json!({"type": ["string", "integer", "null"], "minimum": 1, "pattern": "^0*[1-9][0-9]*$"}),
+        Kind::Variables => json!({
+            "type": ["array", "null"],
+            "items": {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+        }),
+        Kind::Some(words) => json!({"type": ["array", "null"], "items": {"enum": words}}),
+        Kind::Datasets => json!({
+            "type": ["object", "null"],
+            "propertyNames": {"pattern": "^[a-z0-9][a-z0-9._-]*$"},
+            "additionalProperties": {"type": ["string", "null"]},
+        }),
+    };
+    property["description"] = json!(key.meaning);
+    if !key.default.is_empty() {
+        property["default"] = match (key.kind, key.default.parse::<u64>()) {
+            (Kind::Count, Ok(number)) => json!(number),
+            (Kind::Some(_), _) => json!(key.default.split(", ").collect::<Vec<_>>()),
+            _ => json!(key.default),
+        };
+    }
+    property
+}
+
+/// `all`, `none`, or ids with something in them that is no letter.
+fn gpus() -> &'static str {
+    "^(all|none|\\s*[A-Za-z0-9:/.-]*[0-9:/.-][A-Za-z0-9:/.-]*\\s*(,\\s*[A-Za-z0-9:/.-]*[0-9:/.-][A-Za-z0-9:/.-]*\\s*)*)$"
+}
