@@ -32,40 +32,6 @@ pub const INSIDE: &str = "/home/codex/.codex";
 /// Where `~/.agents` lies in the container.
 pub const AGENTS_INSIDE: &str = "/home/codex/.agents";
 
-/// What is mounted at `/home/codex/.codex`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// A private home that starts with the host's configuration. The default.
-    Mirror,
-    /// The host's own home, for reading and writing: the container can then run code on the host.
-    Shared,
-    /// A private home with nothing of the host in it.
-    None,
-}
-
-impl fmt::Display for Mode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Mode::Mirror => "mirror",
-            Mode::Shared => "shared",
-            Mode::None => "none",
-        })
-    }
-}
-
-impl FromStr for Mode {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Mode, String> {
-        match text {
-            "mirror" => Ok(Mode::Mirror),
-            "shared" => Ok(Mode::Shared),
-            "none" => Ok(Mode::None),
-            other => Err(format!("`{other}` is not one of `mirror`, `shared`, `none`")),
-        }
-    }
-}
-
 /// The error where the host's own home is to be shared and there is none.
 pub fn no_shared(home: &Path) -> Failure {
     usage(format!("`codex_home: shared` needs `{}`, and it is not there", home.display()))

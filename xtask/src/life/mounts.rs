@@ -77,7 +77,7 @@ pub fn label(cx: &Context, wish: &Wish) -> Map<String, Value> {
     put("shm_size", settings.shm_bytes.to_string());
     put("pids_limit", settings.pids_limit.to_string());
     put("memlock", settings.memlock.to_string());
-    put("caches", settings.caches.join(", "));
+    put("caches", settings.caches.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
     put(
         "codex_home",
         match settings.codex_home {
