@@ -1,9 +1,9 @@
 //! Asks inside before the engine has said whether the container (still) runs: the two take as long as each other, and
 //! side by side they take half. Where it turns out that nothing or something else runs, the answer is thrown away.
 
+use super::record::Record;
 use crate::codex::home::Mirror;
 use crate::exec;
-use crate::life::record::Entry;
 use crate::proof::probe::{AskCodex, Request};
 use crate::proof::witness::codex_file;
 use anyhow::Result;
@@ -20,29 +20,29 @@ pub struct Early {
     file: PathBuf,
 }
 
-/// The request to a container that was started with this entry, with the programs that the user's MCP servers need.
-/// Codex is not started again where its file is the one that answered at the container's start.
+/// The request to the container of this record, with the programs that the user's MCP servers need. Codex is not
+/// started again where its file is the one that answered at the container's start.
 ///
 /// # Errors
 /// The kernel gives no random numbers.
-pub fn request(entry: &Entry, mirror: &Mirror) -> Result<Request> {
-    let mut request = Request::new(&entry.promise, super::nonce()?);
-    if let Some(file) = entry.codex.filter(|file| codex_file(&entry.promise) == Some(*file)) {
+pub fn request(record: &Record, mirror: &Mirror) -> Result<Request> {
+    let mut request = Request::new(&record.spec, super::nonce()?);
+    if let Some(file) = record.codex.filter(|file| codex_file(&record.spec) == Some(*file)) {
         request.codex = AskCodex::File(file);
     }
     request.programs = mirror.mcp.iter().map(|server| server.command.clone()).collect();
     Ok(request)
 }
 
-/// Asks a container that was started with this entry.
+/// Asks the container of this record.
 ///
 /// # Errors
 /// The kernel gives no random numbers. That the container does not answer is part of the answer.
-pub fn ask(container: String, entry: &Entry, workspace: &Path, mirror: &Mirror) -> Result<Early> {
-    let request = request(entry, mirror)?;
+pub fn ask(record: &Record, workspace: &Path, mirror: &Mirror) -> Result<Early> {
+    let request = request(record, mirror)?;
     let file = workspace.join(Request::workspace_file_name(&request.nonce));
-    let answer = exec::stdout_of(&request.command(&container));
-    Ok(Early { container, request, answer, file })
+    let answer = exec::stdout_of(&request.command(&record.container));
+    Ok(Early { container: record.container.clone(), request, answer, file })
 }
 
 impl Drop for Early {

@@ -1,26 +1,20 @@
 //! Into the sandbox, and out of it again.
 
-use super::home;
-use super::signals::Signals;
-use super::start::Started;
-use crate::codex::home::{Mode, disable_flags};
-use crate::codex::login;
-use crate::codex::login::Outcome;
+use super::leave::leave;
+use super::ready;
+use super::running::Running;
+use crate::codex::home::disable_flags;
 use crate::context::Context;
-use crate::engine::compose;
-use crate::engine::compose::Terminal;
+use crate::engine::compose::{self, Terminal};
 use crate::exec;
-use crate::git;
-use crate::life::audit;
-use crate::life::gather::Wish;
-use crate::spec::entering;
-use crate::spec::entering::Environment;
+use crate::spec::entering::{self, Environment};
+use crate::spec::inside::{PYTHON, REAP};
+use crate::spec::settings::words::Mode;
 use crate::spec::settings::{Origin, Settings};
 use crate::step::Command;
 use crate::ui;
 use anyhow::Result;
-use serde_json::{Map, Value};
-use std::fs::File;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
 /// How often a login that was renewed inside is carried over while Codex runs.
@@ -29,116 +23,92 @@ const LOGIN_INTERVAL: Duration = Duration::from_secs(10);
 /// How long another call could take a session that was just started for none, and put another container in its place.
 const UNSEEN: Duration = Duration::from_secs(1);
 
-/// Enters Codex (or a shell), waits, and says what was left and what changed. Returns the program's exit code.
+/// What is entered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Program {
+    /// Codex, with the user's arguments.
+    Codex(Vec<String>),
+    /// A shell, to look around.
+    Shell,
+}
+
+/// A session that has ended; what it left behind was said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Left {
+    /// The exit code of what was entered.
+    pub code: u8,
+}
+
+/// How a container is entered.
+pub struct Entry<'a> {
+    /// The container, by id.
+    pub container: &'a str,
+    /// What the image's entry point set up there.
+    pub carried: &'a BTreeMap<String, String>,
+    /// MCP servers whose program is not inside.
+    pub missing: &'a [String],
+}
+
+impl Entry<'_> {
+    /// The command that enters, exactly as it runs.
+    pub fn command(&self, cx: &Context, settings: &Settings, mark: &str, program: &Program) -> Command {
+        let missing: Vec<&str> = self.missing.iter().map(String::as_str).collect();
+        let words = match program {
+            Program::Shell => vec!["/bin/bash".to_owned()],
+            Program::Codex(args) => entering::codex(&disable_flags(&missing), args),
+        };
+        let Environment { shown, named } = entering::environment(cx, &settings.env, self.carried, mark);
+        let terminal = Terminal { tty: cx.stdin_tty && cx.stdout_tty };
+        compose::exec(self.container, terminal, &shown, &named, &words)
+    }
+}
+
+/// Enters, waits, and says what was left and what changed.
 ///
 /// # Errors
 /// The program cannot be started, or the host cannot be tidied afterwards.
-pub fn enter(
-    cx: &Context,
-    wish: &Wish,
-    started: &Started,
-    signals: &Signals,
-    lock: File,
-    shell: bool,
-    args: &[String],
-) -> Result<u8> {
+pub(super) fn enter(running: Running<'_>, missing: &[String], program: &Program) -> Result<Left> {
+    let Running { call, name, record, .. } = running;
     let mark = super::nonce()?;
-    for name in &started.missing {
-        ui::say(format_args!("the MCP server `{name}` is off: its program is not in the container"));
+    for server in missing {
+        ui::say(format_args!("the MCP server `{server}` is off: its program is not in the container"));
     }
-    let command = command(cx, wish, started, &mark, shell, args);
-    let before = baseline(wish)?;
+    let gathered = &call.gathered;
+    let entry = Entry { container: &record.container, carried: &record.carried, missing };
+    let command = entry.command(call.cx, &gathered.settings, &mark, program);
+    let before = super::audit::baseline(&gathered.places, &gathered.workspace)?;
     ui::echo(&command);
     let (start, since) = (Instant::now(), SystemTime::now());
-    let (mut last, mut lock) = (start, Some(lock));
+    let (mut last, mut lock) = (start, Some(call.lock));
+    let signals = &call.signals;
     let code = exec::attach(&command, || {
         if start.elapsed() > UNSEEN {
             // From here on another call may enter beside this one.
             drop(lock.take());
         }
-        if last.elapsed() > LOGIN_INTERVAL && wish.settings.codex_home == Mode::Mirror {
+        if last.elapsed() > LOGIN_INTERVAL && gathered.settings.codex_home == Mode::Mirror {
             last = Instant::now();
             // While Codex owns the terminal nothing is printed; what happened is said on the way out.
-            let _ = home::reconcile(wish);
+            let _ = ready::reconcile(gathered);
         }
         !signals.end()
     })?;
     if signals.end() {
-        reap(&started.id, &mark);
+        reap(&record.container, &mark);
     }
-    leave(wish, started, &before, since);
-    Ok(u8::try_from(code).unwrap_or(1))
-}
-
-/// The command that enters, exactly as it runs.
-pub fn command(cx: &Context, wish: &Wish, started: &Started, mark: &str, shell: bool, args: &[String]) -> Command {
-    let missing: Vec<&str> = started.missing.iter().map(String::as_str).collect();
-    let program = if shell { vec!["/bin/bash".to_owned()] } else { entering::codex(&disable_flags(&missing), args) };
-    let Environment { shown, named } = entering::environment(cx, &wish.settings.env, &started.entry.carried, mark);
-    let terminal = Terminal { tty: cx.stdin_tty && cx.stdout_tty };
-    compose::exec(&started.id, terminal, &shown, &named, &program)
-}
-
-fn baseline(wish: &Wish) -> Result<Map<String, Value>> {
-    let snapshot = audit::snapshot(&wish.workspace);
-    exec::write_file(&wish.places.baseline, Value::Object(snapshot.clone()).to_string().as_bytes(), 0o600)?;
-    Ok(snapshot)
+    leave(gathered, &before, since);
+    ui::say(format_args!("`{name}` keeps running; `{}` stops it", down(&gathered.settings)));
+    Ok(Left { code: u8::try_from(code).unwrap_or(1) })
 }
 
 /// Ends the Codex or the shell of a session whose terminal is gone: the engine would leave it running.
 pub fn reap(container: &str, mark: &str) {
-    let command = Command::new("docker")
-        .args(["exec", container, "/usr/bin/env", "-i", "/usr/bin/python3", "-I", "-S", "/sandbox/reap.py", mark])
+    let command = compose::plain_exec(container)
+        .args(["/usr/bin/env", "-i", PYTHON, "-I", "-S", REAP, mark])
         .timeout(20);
     if !exec::capture(&command).is_ok_and(|said| said.ok()) {
         ui::warn(format_args!("what was entered may still run inside: `cargo xtask down` ends it"));
     }
-}
-
-/// Says what became of the login; a login that cannot be read is no reason to keep the exit code back.
-fn leave_login(wish: &Wish, since: SystemTime) {
-    let (host, private) = (&wish.settings.host_codex_home, &wish.places.codex_home);
-    let burnt = login::burnt(host, private, &wish.places.login, since);
-    match home::reconcile(wish) {
-        // What stayed as it was when Codex was entered was said then.
-        Ok(outcome @ (Outcome::ToHost | Outcome::Refused(_) | Outcome::Busy)) => ui::say(outcome),
-        Ok(_) => {}
-        Err(err) => ui::warn(format_args!("the login was not carried over: {err:#}")),
-    }
-    if let Ok(Some(burnt)) = burnt {
-        ui::warn(burnt);
-    }
-}
-
-fn leave(wish: &Wish, started: &Started, before: &Map<String, Value>, since: SystemTime) {
-    if wish.settings.codex_home == Mode::Mirror {
-        leave_login(wish, since);
-    }
-    for line in audit::changes(before, &audit::snapshot(&wish.workspace)) {
-        ui::warn(format_args!("in the workspace, {line}"));
-    }
-    if wish.user.uid == 0 {
-        let cleared = audit::clear_setuid(&wish.workspace);
-        for path in cleared.files {
-            ui::warn(format_args!(
-                "removed the setuid bit of `{}`: it would have made anyone root",
-                ui::printable(&path.to_string_lossy())
-            ));
-        }
-        for (path, why) in cleared.failed {
-            ui::warn(format_args!(
-                "`{}` could not be looked at for setuid bits: {why}",
-                ui::printable(&path.to_string_lossy())
-            ));
-        }
-    }
-    if let Some(repository) = &wish.repository {
-        match git::list(repository, &wish.places.git) {
-            Ok(listing) => git::summary(&listing).into_iter().chain(listing.notes).for_each(ui::say),
-            Err(err) => ui::warn(format_args!("the commits of the sandbox could not be read: {err:#}")),
-        }
-    }
-    ui::say(format_args!("`{}` keeps running; `{}` stops it", started.container, down(&wish.settings)));
 }
 
 /// The command that stops this very sandbox.

@@ -1,36 +1,44 @@
-//! What is wanted, gathered before anything is changed: settings, and the facts of this host, side by side.
+//! What is known before anything is changed: the settings, and the facts of this host, read side by side.
 
 use super::early::{self, Early};
-use super::home;
-use crate::cli::Flags;
-use crate::codex;
-use crate::codex::Codex;
+use super::{record, sources};
 use crate::codex::home::Mirror;
+use crate::codex::{self, Codex};
 use crate::context::Context;
-use crate::engine::facts;
-use crate::engine::facts::Engine;
-use crate::engine::running::Running;
+use crate::engine::compose::container_name;
+use crate::engine::facts::{self, Engine};
+use crate::engine::running::Existing;
 use crate::error::usage;
 use crate::exec;
-use crate::git;
-use crate::git::{Identity, Repository};
-use crate::image::Inputs;
-use crate::image::build;
-use crate::life::record;
-use crate::network;
-use crate::network::HostNetwork;
-use crate::spec::places;
-use crate::spec::places::Places;
-use crate::spec::promise::{Mount, Role};
-use crate::spec::settings;
-use crate::spec::settings::{LOCAL_FILE, Settings};
+use crate::git::{self, Identity, Repository};
+use crate::gpu::{self, GpuFacts};
+use crate::image::{Inputs, build};
+use crate::network::{self, HostNetwork};
+use crate::spec::inside::SYSTEM_CODEX;
+use crate::spec::mount::{Mount, Role};
+use crate::spec::places::{self, Places};
+use crate::spec::promise::Gpus;
+use crate::spec::settings::words::Mode;
+use crate::spec::settings::{self, Flags, LOCAL_FILE, Settings};
 use crate::ui;
 use crate::user::User;
+use crate::{fingerprint, life::ready};
 use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
 
+/// What is gathered for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To enter, with the lock held: the container that ran last is asked for its half of the proof meanwhile.
+    Enter,
+    /// To look at what is there.
+    Look,
+    /// To print a plan: what the engine does not say is noted and left open.
+    DryRun,
+}
+
 /// Everything that was gathered.
-pub struct Wish {
+pub struct Gathered {
     /// The settings, every data set with its source.
     pub settings: Settings,
     /// The host user.
@@ -42,7 +50,7 @@ pub struct Wish {
     /// What decides what is in the image, without the base's id.
     pub image: Inputs,
     /// The container that is there already.
-    pub running: Option<Running>,
+    pub existing: Option<Existing>,
     /// The workspace's repository.
     pub repository: Option<Repository>,
     /// Who commits inside.
@@ -53,31 +61,60 @@ pub struct Wish {
     pub workspace: PathBuf,
     /// The data sets as mounts, canonical.
     pub datasets: Vec<Mount>,
-    /// The host's side of the Codex home; empty where nothing is to be entered.
+    /// The host's side of the Codex home.
     pub mirror: Mirror,
+    /// What else shapes the container.
+    pub surroundings: Surroundings,
     /// What the container that ran last said of itself.
-    pub early: Option<Early>,
-    /// What the engine said, where no container was known and one has to be started.
-    pub engine: Option<Engined>,
+    pub(super) early: Option<Early>,
+    /// What the engine said, where a container has to be started.
+    pub(super) engine: Option<Engined>,
+    /// What a dry run could not learn, in words for the user.
+    pub unknown: Vec<String>,
 }
 
 /// What the engine says before a container is started: of itself, and of the images that it has.
 pub struct Engined {
     /// The engine itself.
     pub engine: Engine,
+    /// The host's GPUs, where any are asked for.
+    pub gpus: GpuFacts,
     /// The image.
     pub image: build::State,
 }
 
 impl Engined {
-    /// Asks both at the same time.
+    /// Asks for all of it, side by side where that saves time.
     ///
     /// # Errors
     /// No engine answers.
     pub fn read(cx: &Context, settings: &Settings, user: &User) -> Result<Engined> {
         let (engine, image) = exec::both(|| facts::read(cx), || build::state(cx, settings, user));
-        Ok(Engined { engine: engine?, image: image? })
+        let engine = engine?;
+        let gpus = match settings.gpus {
+            Gpus::None => GpuFacts::default(),
+            Gpus::All | Gpus::Ids(_) => gpu::read(&engine, cx.var("PATH")),
+        };
+        Ok(Engined { engine, gpus, image: image? })
     }
+}
+
+/// What of this checkout and of this host shapes a container, beside the settings.
+pub struct Surroundings {
+    /// The fingerprint of `docker/docker-compose.yaml`.
+    pub compose_file: String,
+    /// What lies in this repository, without the default project.
+    pub checkout: Vec<PathBuf>,
+    /// Whether the host has an administrator's rules for Codex.
+    pub system_codex: bool,
+    /// Whether this is the workspace of the settings, which `.devcontainer/devcontainer.json` opens.
+    pub dev_container: bool,
+    /// The user's groups that own a mounted directory, without those that have power over the host.
+    pub groups: Vec<u32>,
+    /// The mounts of the airlock.
+    pub git: Vec<Mount>,
+    /// The host's Codex home, without symlinks as far as it is there.
+    pub host_codex_home: PathBuf,
 }
 
 /// What is known without asking any program.
@@ -88,16 +125,17 @@ pub struct Ground {
     datasets: Vec<Mount>,
     repository: Option<Repository>,
     network: HostNetwork,
+    surroundings: Surroundings,
     /// Where this workspace's things lie.
     pub places: Places,
 }
 
-/// Gathers settings and facts.
+/// Gathers settings and facts, to look at them.
 ///
 /// # Errors
 /// Wrong settings, a missing source, no engine, no Codex.
-pub fn gather(cx: &Context, flags: &Flags) -> Result<Wish> {
-    Ground::read(cx, flags)?.gather(cx, false)
+pub fn gather(cx: &Context, flags: &Flags) -> Result<Gathered> {
+    Ground::read(cx, flags)?.gather(cx, Purpose::Look)
 }
 
 impl Ground {
@@ -116,69 +154,119 @@ impl Ground {
                 .into());
         }
         let datasets = settings.datasets.iter().filter_map(dataset_mount).collect::<Result<Vec<_>>>()?;
-        Ok(Ground {
-            places: places::of(cx, &workspace, user.uid),
-            repository: git::detect(&workspace)?,
-            network: network::read(cx),
-            settings,
-            user,
-            workspace,
-            datasets,
-        })
+        let places = places::of(cx, &workspace, user.uid);
+        let repository = git::detect(&workspace)?;
+        let compose = std::fs::read(cx.root.join("docker/docker-compose.yaml")).unwrap_or_default();
+        let mounted = datasets.iter().map(|mount| mount.source.as_path()).chain([workspace.as_path()]);
+        let surroundings = Surroundings {
+            compose_file: fingerprint::of([compose])[..12].to_owned(),
+            checkout: checkout(cx),
+            system_codex: Path::new(SYSTEM_CODEX).symlink_metadata().is_ok(),
+            dev_container: settings::load(cx, &Flags::default()).is_ok_and(|own| real(&own.workspace) == workspace),
+            groups: sources::groups_of(&user, mounted),
+            git: repository.as_ref().map_or(Ok(Vec::new()), |repository| git::mounts(repository, &places.git))?,
+            host_codex_home: real(&settings.host_codex_home),
+        };
+        let network = network::read(cx);
+        Ok(Ground { settings, user, workspace, datasets, repository, network, surroundings, places })
     }
 
-    /// Asks what takes its time side by side: the engine for the container, Codex for its version, git
-    /// for the user's name, and (to enter, with the lock held) the container that ran last for its half of the proof.
+    /// Asks what takes its time side by side: the engine for the container, Codex for its version, git for the user's
+    /// name, and whatever is likely to be needed next.
     ///
     /// # Errors
     /// No engine, no Codex.
-    pub fn gather(self, cx: &Context, enter: bool) -> Result<Wish> {
-        let Ground { settings, user, workspace, datasets, repository, network, places } = self;
-        let container = crate::engine::compose::container_name(&places.project);
+    pub fn gather(self, cx: &Context, purpose: Purpose) -> Result<Gathered> {
+        let Ground { settings, user, workspace, datasets, repository, network, surroundings, places } = self;
+        let container = container_name(&places.project);
         // Codex is started to learn its version: one that the agent could have written is refused before that.
         let launcher = codex::find(cx, settings.codex.as_deref())?;
         refuse_own_codex(&launcher, &workspace)?;
-        let mirror = if enter { home::read(cx, &settings)? } else { Mirror::default() };
-        let early = || -> Result<Option<Early>> {
-            home::guest(&places, &network)?;
-            let last = record::last(&places);
-            last.map(|(id, entry)| early::ask(id, &entry, &workspace, &mirror)).transpose()
+        let mirror = match purpose {
+            Purpose::Look => Mirror::default(),
+            Purpose::Enter | Purpose::DryRun => ready::read(cx, &settings)?,
         };
-        // Whatever is likely to be needed next is asked for already: the container, or where none is known what it
-        // takes to start one.
-        let next = || match (enter, places.entry.exists()) {
-            (false, _) => Ok((None, None)),
-            (true, true) => early().map(|early| (early, None)),
-            (true, false) => Engined::read(cx, &settings, &user).map(|engine| (None, Some(engine))),
+        let early = || -> Result<Option<Early>> {
+            ready::guest(&places, &network)?;
+            record::last(&places).map(|last| early::ask(&last, &workspace, &mirror)).transpose()
+        };
+        // The container that ran last, or where none is known what it takes to start one.
+        let next = || match (purpose, places.record.exists()) {
+            (Purpose::Look, _) => Ok((None, None)),
+            (Purpose::Enter, true) => early().map(|early| (early, None)),
+            (Purpose::Enter, false) | (Purpose::DryRun, _) => {
+                Engined::read(cx, &settings, &user).map(|engine| (None, Some(engine)))
+            }
         };
         let identity = || repository.as_ref().map_or(Ok(Identity::default()), |repo| git::identity(Some(repo)));
         let image = build::inputs(cx, &settings, &user)?;
-        // Where nothing is entered, nothing is copied.
-        let resolve = if enter { codex::resolve } else { codex::plan };
         // The answer from inside takes longest: it is asked for first.
-        let (next, (running, (codex, identity))) = exec::both(next, || {
-            exec::both(|| super::find(&container), || (resolve(cx, settings.codex.as_deref()), identity()))
+        let (next, (existing, (codex, identity))) = exec::both(next, || {
+            exec::both(|| find(&container), || (codex::resolve(cx, settings.codex.as_deref()), identity()))
         });
-        let (codex, running, identity, (early, engine)) = (codex?, running?, identity?, next?);
-        Ok(Wish {
+        let mut unknown = Vec::new();
+        let (existing, (early, engine)) = match purpose {
+            Purpose::Enter | Purpose::Look => (existing?, next?),
+            Purpose::DryRun => {
+                let noted = [existing.as_ref().err(), next.as_ref().err()].into_iter().flatten().map(ToString::to_string);
+                unknown.extend(noted);
+                unknown.dedup();
+                (existing.unwrap_or_default(), next.unwrap_or_default())
+            }
+        };
+        Ok(Gathered {
             settings,
             user,
             places,
-            codex,
+            codex: codex?,
             image,
-            running,
+            existing,
             repository,
-            identity,
+            identity: identity?,
             network,
             workspace,
             datasets,
             mirror,
+            surroundings,
             early,
             engine,
+            unknown,
         })
     }
 }
 
+/// Asks the engine for a container by name.
+///
+/// # Errors
+/// No engine answers, or the container of that name is not ours.
+pub fn find(container: &str) -> Result<Option<Existing>> {
+    let said = exec::capture(&crate::engine::compose::inspect(container))?;
+    crate::engine::running::parse(container, said.code, &said.stdout, &said.stderr)
+}
+
+impl Gathered {
+    /// What is mounted at the container's Codex home.
+    pub fn codex_home(&self) -> PathBuf {
+        match self.settings.codex_home {
+            Mode::Mirror => self.places.codex_home.clone(),
+            Mode::Shared => self.surroundings.host_codex_home.clone(),
+            Mode::None => self.places.dir.join("codex-home-none"),
+        }
+    }
+}
+
+fn real(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
+}
+
+/// What lies in this repository, of which only the default project may be written by an agent.
+fn checkout(cx: &Context) -> Vec<PathBuf> {
+    let entries = cx.root.read_dir().into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> =
+        entries.filter(|entry| entry.file_name() != "workspace").map(|entry| entry.path()).collect();
+    paths.sort();
+    paths
+}
 /// Refuses a Codex that the agent could have written, before it is started.
 ///
 /// # Errors

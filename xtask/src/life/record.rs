@@ -1,24 +1,30 @@
-//! What is kept of a container from its start: its promise, and what the image's entry point had set up before any
-//! agent ran inside. The container cannot reach the file.
+//! What is kept of a container from its start: what it is to be, and what was seen in it before any agent ran inside.
+//! The container cannot reach the file.
 
 use crate::context::Context;
+use crate::engine::inspect::Container;
+use crate::engine::running::Existing;
 use crate::exec;
-use crate::proof::probe::FileId;
 use crate::proof::witness::CodexFile;
 use crate::proof::{Claim, Verdict, programs};
-use crate::spec::places;
-use crate::spec::places::Places;
-use crate::spec::promise::Promise;
+use crate::spec::places::{self, Places};
+use crate::spec::{SCHEMA, Schema, Spec};
 use anyhow::Result;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What is kept.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Entry {
-    /// What the container promised when it was started.
-    pub promise: Promise,
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// The layout of the file.
+    pub schema: Schema,
+    /// The full id of the container.
+    pub container: String,
+    /// What it is held against.
+    pub spec: Spec,
     /// Variables of its main process that `docker exec` would not have.
     pub carried: BTreeMap<String, String>,
     /// The file of Codex that answered with the promised version.
@@ -29,92 +35,85 @@ pub struct Entry {
     pub native: Option<Claim>,
 }
 
-impl Entry {
-    /// An entry with nothing carried yet.
-    pub fn new(promise: Promise) -> Entry {
-        Entry { promise, carried: BTreeMap::new(), codex: None, programs: None, native: None }
+impl Record {
+    /// A record of a container in which nothing was seen yet.
+    pub fn new(container: String, spec: Spec) -> Record {
+        Record { schema: Schema, container, spec, carried: BTreeMap::new(), codex: None, programs: None, native: None }
+    }
+
+    /// Keeps it.
+    ///
+    /// # Errors
+    /// The state folder cannot be written.
+    pub fn write(&self, places: &Places) -> Result<()> {
+        let text = format!("{:#}\n", serde_json::to_value(self)?);
+        exec::write_file(&places.record, text.as_bytes(), 0o600)
     }
 }
 
-/// Reads what was kept of a container, by its id; `None` where that is not known any more.
-pub fn read(places: &Places, id: &str) -> Option<Entry> {
-    last(places).filter(|(last, _)| last == id).map(|(_, entry)| entry)
+/// The record of the container that was started last.
+pub fn last(places: &Places) -> Option<Record> {
+    serde_json::from_slice(&std::fs::read(&places.record).ok()?).ok()
 }
 
-/// The container that was started last, by its id, and what was kept of it.
-pub fn last(places: &Places) -> Option<(String, Entry)> {
-    of_file(&places.entry)
+/// The record of this very container, where its label says the same.
+///
+/// # Errors
+/// Why it cannot be held against anything, as a whole clause.
+pub fn trusted(places: &Places, existing: &Existing) -> Result<Record, String> {
+    let spec = existing.spec.as_ref().map_err(|why| format!("the label of this container cannot be read: {why}"))?;
+    let unreadable =
+        || format!("the record of this container (`{}`) is missing or unreadable", places.record.display());
+    let record = last(places).filter(|record| record.container == existing.id).ok_or_else(unreadable)?;
+    if record.spec != *spec {
+        return Err(format!("the record of this container (`{}`) and its label disagree", places.record.display()));
+    }
+    Ok(record)
 }
 
-/// The sources of the mounts of all this user's containers, whatever their workspace.
-pub fn mounted(cx: &Context) -> Vec<PathBuf> {
+/// The sources of the mounts of all this user's containers, whatever their workspace and whichever version of this tool
+/// made them; `None` where a record cannot be read, so that nothing counts as unused.
+pub fn mounted(cx: &Context) -> Option<Vec<PathBuf>> {
     let workspaces = std::fs::read_dir(cx.state.join("workspaces"));
-    let entries = workspaces.into_iter().flatten().flatten();
-    entries
-        .filter_map(|workspace| of_file(&workspace.path().join(places::ENTRY)))
-        .flat_map(|(_, entry)| entry.promise.mounts)
-        .map(|mount| mount.source)
-        .collect()
+    let mut sources = Vec::new();
+    for workspace in workspaces.into_iter().flatten().flatten() {
+        match std::fs::read(workspace.path().join(places::RECORD)) {
+            Ok(bytes) => sources.extend(sources_of(&bytes)?),
+            Err(err) if err.kind() == std::io::ErrorKind::NotFound => {}
+            Err(_) => return None,
+        }
+    }
+    Some(sources)
 }
 
-fn of_file(path: &Path) -> Option<(String, Entry)> {
-    let value: Value = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
-    let carried = value["carried"].as_object()?.iter();
-    let entry = Entry {
-        promise: Promise::from_json(&value["promise"])?,
-        carried: carried.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect(),
-        codex: codex_of(&value["codex"]),
-        programs: value["programs"].as_str().map(str::to_owned),
-        native: Claim::from_json(&value["native"]),
+/// The sources in a record of any version: the first one had the mounts under `promise`.
+fn sources_of(bytes: &[u8]) -> Option<Vec<PathBuf>> {
+    let value: Value = serde_json::from_slice(bytes).ok()?;
+    let spec = match value["schema"].as_u64() {
+        None => &value["promise"],
+        Some(number) if number == u64::from(SCHEMA) => &value["spec"],
+        Some(_) => return None,
     };
-    Some((value["container"].as_str()?.to_owned(), entry))
+    let source = |mount: &Value| mount["source"].as_str().map(PathBuf::from);
+    spec["mounts"].as_array()?.iter().map(source).collect()
 }
 
-/// The programs of a container as they are now, where its user is root; by what `docker container inspect` said.
-pub fn programs_now(promise: &Promise, inspect: &Value) -> Option<String> {
-    if promise.uid != 0 {
+/// The programs of a container as they are now, where its user is root.
+pub fn programs_now(spec: &Spec, container: &Container) -> Option<String> {
+    if spec.uid != 0 || container.state.pid == 0 {
         return None;
     }
-    let pid = inspect["State"]["Pid"].as_u64().filter(|pid| *pid > 0)?;
-    programs::fingerprint(Path::new(&format!("/proc/{pid}/root")))
+    programs::fingerprint(Path::new(&format!("/proc/{}/root", container.state.pid)))
 }
 
 /// The claim about them, by what they are now.
-pub fn programs_claim(entry: &Entry, now: Option<&str>) -> Option<Claim> {
-    programs::judge(entry.promise.uid, entry.programs.as_deref(), now)
+pub fn programs_claim(record: &Record, now: Option<&str>) -> Option<Claim> {
+    programs::judge(record.spec.uid, record.programs.as_deref(), now)
 }
 
 /// Whether Codex answered as promised. A shell may keep a container in which it did not: entering that again asks anew.
 pub fn answered(claims: &[Claim]) -> bool {
     claims.iter().any(|claim| claim.id == "codex.version" && claim.verdict == Verdict::Held)
-}
-
-fn codex_of(value: &Value) -> Option<CodexFile> {
-    Some(CodexFile {
-        id: FileId { dev: value[0].as_u64()?, ino: value[1].as_u64()? },
-        size: value[2].as_u64()?,
-        changed: (value[3].as_i64()?, value[4].as_i64()?),
-    })
-}
-
-/// Keeps it.
-///
-/// # Errors
-/// The state folder cannot be written.
-pub fn write(places: &Places, id: &str, entry: &Entry) -> Result<()> {
-    let codex = entry.codex.map(|file| {
-        let (seconds, nanoseconds) = file.changed;
-        json!([file.id.dev, file.id.ino, file.size, seconds, nanoseconds])
-    });
-    let value = json!({
-        "container": id,
-        "promise": entry.promise.json(),
-        "carried": entry.carried,
-        "codex": codex,
-        "programs": entry.programs,
-        "native": entry.native.as_ref().map(Claim::json),
-    });
-    exec::write_file(&places.entry, format!("{value:#}\n").as_bytes(), 0o600)
 }
 
 #[cfg(test)]
@@ -125,11 +124,23 @@ mod tests {
 
     #[test]
     fn a_codex_that_did_not_answer_as_promised_is_not_known_by_its_file() {
-        let (promise, mut inside, host) = good();
-        assert!(answered(&judge(&promise, &inside, &host)));
+        let (spec, mut inside, host) = good();
+        assert!(answered(&judge(&spec, &inside, &host)));
         let said = inside.codex.as_mut().unwrap();
         (said.code, said.text) = ("127".into(), String::new());
-        assert!(!answered(&judge(&promise, &inside, &host)));
+        assert!(!answered(&judge(&spec, &inside, &host)));
         assert!(!answered(&[]));
+    }
+
+    /// The record of the first release, which had no schema version.
+    const FIRST: &str = include_str!("fixtures/entry-1.json");
+
+    #[test]
+    fn what_an_earlier_version_mounts_still_counts_as_used() {
+        let sources = sources_of(FIRST.as_bytes()).unwrap();
+        assert!(sources.iter().any(|source| source.to_string_lossy().contains("/codex/0.169.0-")), "{sources:?}");
+        assert!(serde_json::from_str::<Record>(FIRST).is_err(), "its promises are not guessed at");
+        assert_eq!(sources_of(b"{"), None);
+        assert_eq!(sources_of(br#"{"schema": 3, "spec": {"mounts": []}}"#), None);
     }
 }

@@ -1,0 +1,64 @@
+//! One call for one workspace: what was gathered, the lock that other calls wait for, and the signals that end it.
+
+use super::gather::{Gathered, Ground, Purpose};
+use super::signals::Signals;
+use crate::context::Context;
+use crate::spec::places::Places;
+use crate::ui;
+use anyhow::{Context as _, Result};
+use std::fs::File;
+use std::io::Read as _;
+
+/// A call that has begun: it alone starts and proves the sandbox of this workspace.
+pub struct Call<'a> {
+    /// The surroundings of this process.
+    pub cx: &'a Context,
+    /// What was gathered.
+    pub gathered: Gathered,
+    /// What was caught since it began.
+    pub signals: Signals,
+    /// Held until another call may enter beside this one.
+    pub(super) lock: File,
+}
+
+impl<'a> Call<'a> {
+    /// Takes the lock, catches signals, and gathers.
+    ///
+    /// # Errors
+    /// No engine, no Codex, or the state folder cannot be written.
+    pub fn begin(cx: &'a Context, ground: Ground) -> Result<Call<'a>> {
+        let lock = lock(&ground.places)?;
+        let signals = Signals::catch()?;
+        let gathered = ground.gather(cx, Purpose::Enter)?;
+        Ok(Call { cx, gathered, signals, lock })
+    }
+}
+
+/// Two calls for one workspace take turns until both have entered.
+///
+/// # Errors
+/// The state folder cannot be written, or a newer version of this tool made it.
+pub fn lock(places: &Places) -> Result<File> {
+    crate::exec::create_dir(&places.dir, 0o700)?;
+    let open = || -> std::io::Result<File> {
+        let file = File::options().create(true).truncate(false).write(true).open(&places.lock)?;
+        if file.try_lock().is_err() {
+            ui::say("waiting for another `cargo xtask` that starts or proves this sandbox");
+            file.lock()?;
+        }
+        Ok(file)
+    };
+    let lock = open().with_context(|| format!("cannot lock `{}`", places.lock.display()))?;
+    places.claim_schema()?;
+    Ok(lock)
+}
+
+/// Letters and digits that no earlier run has used.
+///
+/// # Errors
+/// The kernel gives none.
+pub fn nonce() -> Result<String> {
+    let mut bytes = [0; 12];
+    File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut bytes)).context("no random numbers")?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}

@@ -1,0 +1,63 @@
+//! On the way out: what became of the login, what changed in the workspace that the host would run, and which commits
+//! were made.
+
+use super::gather::Gathered;
+use super::{audit, ready};
+use crate::codex::login::{self, Outcome};
+use crate::git;
+use crate::spec::settings::words::Mode;
+use crate::ui;
+use serde_json::{Map, Value};
+use std::time::SystemTime;
+
+/// Says all of it.
+pub(super) fn leave(gathered: &Gathered, before: &Map<String, Value>, since: SystemTime) {
+    match gathered.settings.codex_home {
+        Mode::Mirror => login(gathered, since),
+        Mode::Shared | Mode::None => {}
+    }
+    for line in audit::changes(before, &audit::snapshot(&gathered.workspace)) {
+        ui::warn(format_args!("in the workspace, {line}"));
+    }
+    if gathered.user.uid == 0 {
+        setuid(gathered);
+    }
+    if let Some(repository) = &gathered.repository {
+        match git::list(repository, &gathered.places.git) {
+            Ok(listing) => git::summary(&listing).into_iter().chain(listing.notes).for_each(ui::say),
+            Err(err) => ui::warn(format_args!("the commits of the sandbox could not be read: {err:#}")),
+        }
+    }
+}
+
+/// A login that cannot be read is no reason to keep the exit code back.
+fn login(gathered: &Gathered, since: SystemTime) {
+    let (host, places) = (&gathered.settings.host_codex_home, &gathered.places);
+    let burnt = login::burnt(host, &places.codex_home, &places.login, since);
+    match ready::reconcile(gathered) {
+        // What stayed as it was when Codex was entered was said then.
+        Ok(outcome @ (Outcome::ToHost | Outcome::Refused(_) | Outcome::Busy)) => ui::say(outcome),
+        Ok(_) => {}
+        Err(err) => ui::warn(format_args!("the login was not carried over: {err:#}")),
+    }
+    if let Ok(Some(burnt)) = burnt {
+        ui::warn(burnt);
+    }
+}
+
+/// What root inside has made setuid is root for everybody on the host.
+fn setuid(gathered: &Gathered) {
+    let cleared = audit::clear_setuid(&gathered.workspace);
+    for path in cleared.files {
+        ui::warn(format_args!(
+            "removed the setuid bit of `{}`: it would have made anyone root",
+            ui::printable(&path.to_string_lossy())
+        ));
+    }
+    for (path, why) in cleared.failed {
+        ui::warn(format_args!(
+            "`{}` could not be looked at for setuid bits: {why}",
+            ui::printable(&path.to_string_lossy())
+        ));
+    }
+}

@@ -1,0 +1,170 @@
+//! The plan: what a call of `sandbox` does, as values. A dry run prints the very list that a run goes through. Pure.
+
+use super::gather::Gathered;
+use super::enter::{Entry, Program};
+use super::ready::{Fill, fills};
+use super::record::{self, Record};
+use super::{native, wanted};
+use crate::context::Context;
+use crate::engine::compose::Project;
+use crate::engine::facts;
+use crate::error::failed;
+use crate::gpu;
+use crate::image::{build, plan::Wishes};
+use crate::proof::probe::Request;
+use crate::spec::Spec;
+use crate::spec::promise::{GpuRoute, Gpus};
+use crate::step::Step;
+use anyhow::Result;
+use std::fmt;
+
+/// One thing that is done before the container runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
+    /// The image is built. Its tag holds the id of its base, which is known once that is there.
+    Image(Vec<Step>),
+    /// The host's Codex is copied to where no update of the host reaches it, unless the copy is there.
+    Snapshot,
+    /// A directory of the host is filled for the container.
+    Fill(Fill),
+    /// The override is written.
+    Override(Step),
+    /// The volumes of the caches are made: only where Compose misses one.
+    Caches(Vec<Step>),
+    /// The container is created and started.
+    Up,
+}
+
+/// What a call does, up to the container that is proven and entered.
+pub struct Plan {
+    /// The sandbox: of the running container where that is entered, else the wanted one.
+    pub spec: Spec,
+    /// The record of the running container, where that is entered as it is.
+    pub entered: Option<Record>,
+    /// Why the running container is recreated, a line each.
+    pub recreated: Vec<String>,
+    /// What changes at the next start, a line each.
+    pub deferred: Vec<String>,
+    /// What is done, in this order; nothing where the running container is entered.
+    pub acts: Vec<Act>,
+    /// What Compose is told.
+    pub project: Project,
+}
+
+/// Plans a call.
+///
+/// # Errors
+/// This host cannot run the sandbox, the running container is paused, or a GPU is asked for that is not there.
+pub fn plan(cx: &Context, gathered: &Gathered) -> Result<Plan> {
+    let spec = wanted::spec(cx, gathered, route(gathered)?);
+    let mut recreated = Vec::new();
+    if let Some(existing) = gathered.existing.as_ref().filter(|existing| existing.up) {
+        refuse_paused(existing.container.state.paused, gathered)?;
+        match record::trusted(&gathered.places, existing) {
+            Err(why) => recreated.push(why),
+            Ok(record) => {
+                let found = record.spec.differences(&spec);
+                if found.blocking.is_empty() {
+                    let project = project(cx, gathered, record.spec.clone());
+                    let (spec, entered, deferred) = (record.spec.clone(), Some(record), found.deferred);
+                    return Ok(Plan { spec, entered, recreated, deferred, acts: Vec::new(), project });
+                }
+                recreated = found.blocking;
+            }
+        }
+    }
+    let project = project(cx, gathered, spec.clone());
+    let acts = acts(cx, gathered, &project)?;
+    Ok(Plan { spec, entered: None, recreated, deferred: Vec::new(), acts, project })
+}
+
+fn refuse_paused(paused: bool, gathered: &Gathered) -> Result<()> {
+    if !paused {
+        return Ok(());
+    }
+    let name = crate::engine::compose::container_name(&gathered.places.project);
+    Err(failed(format!("the container `{name}` is paused"))
+        .hint(format!("`docker unpause {name}`, or `cargo xtask down` to end what is in it"))
+        .into())
+}
+
+/// How the GPUs are asked for. Where the engine was not asked, a running container is looked at, or a dry run has no
+/// engine: the route is then the usual one, and is not compared with anything.
+fn route(gathered: &Gathered) -> Result<Option<GpuRoute>> {
+    let gpus = &gathered.settings.gpus;
+    match &gathered.engine {
+        Some(known) => {
+            facts::refuse(&known.engine)?;
+            Ok(gpu::route(gpus, &known.engine, &known.gpus)?)
+        }
+        None => Ok((*gpus != Gpus::None).then_some(GpuRoute::Nvidia)),
+    }
+}
+
+fn project(cx: &Context, gathered: &Gathered, spec: Spec) -> Project {
+    Project {
+        name: gathered.places.project.clone(),
+        root: cx.root.clone(),
+        override_file: gathered.places.override_file.clone(),
+        spec,
+    }
+}
+
+fn acts(cx: &Context, gathered: &Gathered, project: &Project) -> Result<Vec<Act>> {
+    let mut acts = Vec::new();
+    let unknown = build::State { inputs: gathered.image.clone(), id: None, newest: None };
+    let image = gathered.engine.as_ref().map_or(&unknown, |known| &known.image);
+    if image.id.is_none() {
+        acts.push(Act::Image(build::steps(cx, &gathered.settings, image, Wishes::default())));
+    }
+    acts.push(Act::Snapshot);
+    acts.extend(fills(gathered).into_iter().map(Act::Fill));
+    acts.push(Act::Override(project.override_step()));
+    let caches = project.cache_steps();
+    if !caches.is_empty() {
+        acts.push(Act::Caches(caches));
+    }
+    acts.push(Act::Up);
+    Ok(acts)
+}
+
+impl Plan {
+    /// The lines of an act, as a dry run prints them.
+    fn lines(&self, act: &Act, gathered: &Gathered) -> Vec<String> {
+        let all = |steps: &[Step]| steps.iter().map(ToString::to_string).collect::<Vec<_>>();
+        match act {
+            Act::Image(steps) => all(steps),
+            Act::Snapshot => {
+                let (from, to) = (gathered.codex.binary.display(), gathered.codex.package.display());
+                vec![format!("# copy the Codex of `{from}` to `{to}`, unless it is there")]
+            }
+            Act::Fill(fill) => vec![fill.to_string()],
+            Act::Override(step) => vec![step.to_string()],
+            Act::Caches(steps) => all(steps),
+            Act::Up => vec![self.project.up().to_string()],
+        }
+    }
+
+    /// The whole plan, as a dry run prints it: pasteable lines, and comments for what this tool does itself.
+    pub fn text(&self, cx: &Context, gathered: &Gathered, program: &Program) -> Vec<String> {
+        let mut lines: Vec<String> = gathered.unknown.iter().map(|why| format!("# not known: {why}")).collect();
+        let name = self.project.container();
+        if self.entered.is_some() {
+            lines.push(format!("# `{name}` runs and is what is wanted: it is entered"));
+        }
+        lines.extend(self.deferred.iter().map(|line| format!("# at the next start: {line}")));
+        lines.extend(self.recreated.iter().map(|line| format!("# `{name}` is recreated: {line}")));
+        for (variable, value) in self.project.exports() {
+            lines.push(format!("export {variable}={}", shell_words::quote(&value)));
+        }
+        for act in &self.acts {
+            lines.extend(self.lines(act, gathered));
+        }
+        lines.push(Request::new(&self.spec, "NONCE").command(&name).to_string());
+        lines.extend(native::dry_run(cx, gathered, &name).map(|command| command.to_string()));
+        let carried = self.entered.as_ref().map(|record| record.carried.clone()).unwrap_or_default();
+        let entry = Entry { container: &name, carried: &carried, missing: &[] };
+        lines.push(entry.command(cx, &gathered.settings, "SESSION", program).to_string());
+        lines
+    }
+}

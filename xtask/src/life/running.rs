@@ -1,0 +1,245 @@
+//! The states of a container on the way to Codex. Only [`Proven`] has `enter`; [`Unproven`] has `shell`, and nothing else
+//! makes either than [`Running::prove`].
+//!
+//! Room is left for an exec that is armed before the proof and opened by it: it would be `Running::arm`, and what it
+//! returns would be opened by `Proven` alone.
+
+use super::call::Call;
+use super::early::{self, Early};
+use super::enter::{self, Left, Program};
+use super::record::{self, Record};
+use super::start::take_back;
+use super::{native, ready};
+use crate::codex;
+use crate::codex::home::McpServer;
+use crate::context::Context;
+use crate::engine::inspect::Container;
+use crate::error::failed;
+use crate::exec;
+use crate::proof::probe::Inside;
+use crate::proof::witness::codex_file;
+use crate::proof::{self, Proof, Verdict};
+use crate::spec::promise::Gpus;
+use crate::ui;
+use anyhow::Result;
+use std::path::PathBuf;
+
+/// A container that runs and is what is wanted, by the engine's word: nothing is proven yet.
+pub struct Running<'a> {
+    pub(super) call: Call<'a>,
+    /// The container's name.
+    pub(super) name: String,
+    /// Whether this call started it.
+    pub(super) ours: bool,
+    /// What it is held against, and what was read of it before any agent ran inside.
+    pub(super) record: Record,
+    /// What the engine says of it.
+    pub(super) container: Container,
+    /// What it has said of itself already.
+    pub(super) early: Option<Early>,
+}
+
+/// A container whose every promise was just seen to hold.
+pub struct Proven<'a> {
+    running: Running<'a>,
+    /// MCP servers of the user's configuration whose program is not inside.
+    missing: Vec<String>,
+}
+
+/// A container of which a promise does not hold, or could not be seen to hold.
+pub struct Unproven<'a> {
+    running: Running<'a>,
+    missing: Vec<String>,
+    proof: Proof,
+}
+
+/// What became of a proof.
+pub enum Outcome<'a> {
+    /// Every promise holds.
+    Proven(Proven<'a>),
+    /// One does not.
+    Unproven(Unproven<'a>),
+}
+
+impl<'a> Running<'a> {
+    /// Proves the container, saves the proof and shows it. A container of this call that cannot be proven at all is
+    /// removed again.
+    ///
+    /// # Errors
+    /// A witness cannot be asked, the proof cannot be saved, or a signal asked for an end.
+    pub fn prove(mut self) -> Result<Outcome<'a>> {
+        let (proof, missing) = match self.witness() {
+            Ok(_) if self.call.signals.any() => Err(failed("interrupted before Codex was entered").into()),
+            proven => proven,
+        }
+        .inspect_err(|_| self.discard())?;
+        ui::say(proof.table(ui::stderr().width).trim_end());
+        Ok(if proof.holds() {
+            Outcome::Proven(Proven { running: self, missing })
+        } else {
+            Outcome::Unproven(Unproven { running: self, missing, proof })
+        })
+    }
+
+    fn witness(&mut self) -> Result<(Proof, Vec<String>)> {
+        let (mut proof, inside) = self.ask()?;
+        let gathered = &self.call.gathered;
+        if self.ours && self.record.spec.gpus != Gpus::None {
+            self.record.native = Some(native::prove(self.call.cx, gathered, &self.record.container, &inside.env)?);
+        }
+        proof.claims.extend(native::claim(&self.record));
+        // After the answer: what was put in the interpreter's place to give it shows by its time of change ever after.
+        let programs = match self.ours {
+            true => self.record.programs.clone(),
+            false => record::programs_now(&self.record.spec, &self.container),
+        };
+        proof.claims.extend(record::programs_claim(&self.record, programs.as_deref()));
+        let text = format!("{:#}\n", proof.json());
+        exec::write_file(&gathered.places.proof, text.as_bytes(), 0o600)?;
+        exec::write_file(&copy_of_proof(self.call.cx), text.as_bytes(), 0o644)?;
+        if self.ours {
+            self.keep(&proof, &inside)?;
+        } else if inside.sessions().is_empty() {
+            // While an agent is live its files are left alone: it could bend the paths that they are written through.
+            ready::refresh(gathered)?.iter().for_each(ui::say);
+        }
+        Ok((proof, missing(&gathered.mirror.mcp, &inside)))
+    }
+
+    fn ask(&mut self) -> Result<(Proof, Inside)> {
+        let spec = &self.record.spec;
+        match self.early.take() {
+            Some(mut early) => {
+                let answer = std::mem::replace(&mut early.answer, Ok(String::new()));
+                proof::conclude(answer, &self.container, spec, &early.request)
+            }
+            None => {
+                let gathered = &self.call.gathered;
+                ready::guest(&gathered.places, &gathered.network)?;
+                let request = early::request(&self.record, &gathered.mirror)?;
+                proof::prove(&self.record.container, &self.container, spec, &request)
+            }
+        }
+    }
+
+    /// Keeps what was seen before any agent ran inside: what the image's entry point set up, and which Codex answered.
+    fn keep(&mut self, proof: &Proof, inside: &Inside) -> Result<()> {
+        self.record.carried = inside.env.clone();
+        let answered = record::answered(&proof.claims);
+        self.record.codex = answered.then(|| codex_file(&self.record.spec)).flatten();
+        self.record.write(&self.call.gathered.places)?;
+        let Some(used) = record::mounted(self.call.cx) else { return Ok(()) };
+        for old in codex::prune(self.call.cx, &used) {
+            ui::say(format_args!("removed `{}`: an older Codex that nothing mounts", old.display()));
+        }
+        Ok(())
+    }
+
+    /// Removes a container that this call started, with its network; one that ran before is left as it was.
+    fn discard(&self) {
+        if !self.ours {
+            return;
+        }
+        if take_back(&self.record.container, &self.name) {
+            ui::say(format_args!("removed `{}` again", self.name));
+        } else {
+            ui::warn(format_args!("`{}` could not be removed: `cargo xtask down`", self.name));
+        }
+    }
+
+    /// Asks whether to go in, unless the user said so already.
+    fn asks(&self, yes: bool, program: &Program) -> bool {
+        let question = match program {
+            Program::Codex(_) => "Enter Codex?",
+            Program::Shell => "Enter a shell?",
+        };
+        if yes || self.call.signals.ask(|| ui::confirm(question)) {
+            return true;
+        }
+        let down = enter::down(&self.call.gathered.settings);
+        ui::say(format_args!("not entered; `{}` keeps running, `{down}` stops it", self.name));
+        false
+    }
+
+    fn go_in(self, missing: &[String], yes: bool, program: &Program) -> Result<Left> {
+        if !self.asks(yes, program) {
+            return Ok(Left { code: 0 });
+        }
+        enter::enter(self, missing, program)
+    }
+}
+
+impl Proven<'_> {
+    /// Enters Codex with these arguments, waits, and says what was left and what changed.
+    ///
+    /// # Errors
+    /// Codex cannot be started.
+    pub fn enter(self, yes: bool, args: &[String]) -> Result<Left> {
+        self.running.go_in(&self.missing, yes, &Program::Codex(args.to_vec()))
+    }
+
+    /// Enters a shell in place of Codex.
+    ///
+    /// # Errors
+    /// The shell cannot be started.
+    pub fn shell(self, yes: bool) -> Result<Left> {
+        self.running.go_in(&self.missing, yes, &Program::Shell)
+    }
+
+    /// Leaves it to be entered by somebody else: a dev container.
+    pub fn stand(self) -> Standing {
+        Standing {
+            project: self.running.call.gathered.places.project,
+            container: self.running.name,
+            id: self.running.record.container,
+            image: self.running.record.spec.image,
+        }
+    }
+}
+
+impl Unproven<'_> {
+    /// Enters a shell, after saying what it is for.
+    ///
+    /// # Errors
+    /// The shell cannot be started.
+    pub fn shell(self, yes: bool) -> Result<Left> {
+        ui::warn("a promise does not hold; this shell is for looking into it, nothing in it is safe to rely on");
+        self.running.go_in(&self.missing, yes, &Program::Shell)
+    }
+
+    /// Removes what this call started, and says what does not hold.
+    pub fn refuse(self, outcome: &str) -> anyhow::Error {
+        self.running.discard();
+        let odd = self.proof.claims.iter().filter(|claim| claim.verdict != Verdict::Held);
+        let ids: Vec<&str> = odd.map(|claim| claim.id.as_str()).collect();
+        let verb = if ids.len() == 1 { "does not hold" } else { "do not hold" };
+        failed(format!("{outcome} `{}` {verb}", ids.join("`, `")))
+            .hint(format!(
+                "the evidence is in `{}`; `cargo xtask sandbox --shell` looks into it",
+                copy_of_proof(self.running.call.cx).display()
+            ))
+            .into()
+    }
+}
+
+/// A proven sandbox that somebody else enters.
+pub struct Standing {
+    /// Compose's project name.
+    pub project: String,
+    /// The container's name.
+    pub container: String,
+    /// Its full id.
+    pub id: String,
+    /// The image that it was made from, by tag.
+    pub image: String,
+}
+
+/// Where the newest proof can be read by hand and by scripts.
+pub fn copy_of_proof(cx: &Context) -> PathBuf {
+    cx.scratch().join("proof.json")
+}
+
+fn missing(mcp: &[McpServer], inside: &Inside) -> Vec<String> {
+    let lacks = |server: &&McpServer| inside.programs.get(&server.command).is_none_or(Option::is_none);
+    mcp.iter().filter(lacks).map(|server| server.name.clone()).collect()
+}

@@ -1,0 +1,54 @@
+//! The host-side checks of every mount's source, before anything is started.
+
+use super::gather::Gathered;
+use super::wanted;
+use crate::context::Context;
+use crate::proof::sources::{self, Problem, Rules};
+use crate::spec::mount::{Mount, Role};
+use crate::user::User;
+use anyhow::Result;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+/// The user's groups that own one of these directories, without those that have power over the host.
+pub fn groups_of<'a>(user: &User, sources: impl Iterator<Item = &'a Path>) -> Vec<u32> {
+    let owners: Vec<u32> = sources.filter_map(|path| path.metadata().ok()).map(|meta| meta.gid()).collect();
+    user.passed_on(&owners).iter().map(|group| group.gid).collect()
+}
+
+/// Who the container's user will be where these directories are mounted, and what no mount may show.
+pub fn rules(cx: &Context, user: &User, sources: &[&Path]) -> Rules {
+    let mut sockets = Rules::usual_sockets(user.uid);
+    sockets.extend(cx.var("DOCKER_HOST").and_then(|host| host.strip_prefix("unix://")).map(PathBuf::from));
+    Rules {
+        home: cx.home.clone(),
+        repository: cx.root.clone(),
+        uid: user.uid,
+        gid: user.gid,
+        groups: groups_of(user, sources.iter().copied()),
+        sockets,
+    }
+}
+
+/// The mounts, and what is wrong with them.
+pub fn problems(cx: &Context, gathered: &Gathered) -> (Vec<Mount>, Vec<Problem>) {
+    let datasets = gathered.datasets.iter().map(|mount| mount.source.as_path());
+    let sources: Vec<&Path> = datasets.chain([gathered.workspace.as_path()]).collect();
+    let rules = rules(cx, &gathered.user, &sources);
+    // What this tool fills itself is not there yet before the first start, and is checked by the proof.
+    let given = |mount: &Mount| matches!(mount.role, Role::Workspace | Role::Dataset(_)) || mount.source.exists();
+    let mounts: Vec<Mount> = wanted::mounts(gathered).into_iter().filter(given).collect();
+    let problems = sources::check(&mounts, &rules);
+    (mounts, problems)
+}
+
+/// The same as an error that names them all at once.
+///
+/// # Errors
+/// Any source is refused.
+pub fn check(cx: &Context, gathered: &Gathered) -> Result<()> {
+    match sources::failure(&problems(cx, gathered).1) {
+        None => Ok(()),
+        Some(failure) => Err(failure.into()),
+    }
+}

@@ -1,0 +1,81 @@
+//! The wanted sandbox, from what was gathered. Pure.
+
+use super::gather::Gathered;
+use crate::context::Context;
+use crate::engine::caches;
+use crate::fingerprint;
+use crate::git::Repository;
+use crate::spec::mount::{Mount, Role};
+use crate::spec::promise::GpuRoute;
+use crate::spec::settings::words::Mode;
+use crate::spec::{Schema, Spec};
+use std::path::{Path, PathBuf};
+
+/// The sandbox that the user asks for. Of what only the engine knows, the usual stands in where it was not asked.
+pub fn spec(cx: &Context, gathered: &Gathered, route: Option<GpuRoute>) -> Spec {
+    let settings = &gathered.settings;
+    let known = gathered.engine.as_ref();
+    let image = known.map(|known| &known.image);
+    let engine_root = known.map_or(Path::new(caches::USUAL_ROOT), |known| known.engine.root_dir.as_path());
+    let mut mounts = mounts(gathered);
+    mounts.extend(caches::mounts(&settings.caches, gathered.user.uid, engine_root));
+    // The base image's id is not among them: it would have to be asked for, and is looked at when the image is built.
+    let inputs = gathered.image.table().into_iter().map(|(name, value)| format!("{name}={value}"));
+    Spec {
+        schema: Schema,
+        uid: gathered.user.uid,
+        gid: gathered.user.gid,
+        groups: gathered.surroundings.groups.clone(),
+        image: image.map_or_else(|| gathered.image.tag(), |image| image.inputs.tag()),
+        image_id: image.and_then(|image| image.id.clone()),
+        image_inputs: fingerprint::of(inputs)[..12].to_owned(),
+        mounts,
+        out_of_reach: out_of_reach(cx, gathered),
+        shm_bytes: settings.shm_bytes,
+        pids_limit: settings.pids_limit,
+        gpus: settings.gpus.clone(),
+        gpu_route: route,
+        memlock: settings.memlock,
+        network: settings.network,
+        codex_version: gathered.codex.version.clone(),
+        codex_bin: gathered.codex.binary.clone(),
+        codex_home: settings.codex_home,
+        ca_bundle: gathered.network.ca.is_some(),
+        env: settings.env.clone(),
+        compose_file: gathered.surroundings.compose_file.clone(),
+        dev_container: gathered.surroundings.dev_container,
+    }
+}
+
+/// Every bind mount, outer ones before those that lie in them.
+pub fn mounts(gathered: &Gathered) -> Vec<Mount> {
+    let places = &gathered.places;
+    let mut mounts = vec![
+        Mount::new(Role::Workspace, &gathered.workspace),
+        Mount::new(Role::CodexPackage, &gathered.codex.package),
+        Mount::new(Role::CodexHome, gathered.codex_home()),
+        Mount::new(Role::Guest, &places.guest),
+    ];
+    match gathered.settings.codex_home {
+        Mode::Mirror | Mode::Shared => mounts.push(Mount::new(Role::Agents, &places.agents)),
+        Mode::None => {}
+    }
+    if gathered.surroundings.system_codex {
+        mounts.push(Mount::new(Role::SystemCodex, &places.system_codex));
+    }
+    mounts.extend(gathered.datasets.iter().cloned());
+    mounts.extend(gathered.surroundings.git.iter().cloned());
+    mounts
+}
+
+/// What no mount may reach for writing. Of this repository it is everything but the default project.
+fn out_of_reach(cx: &Context, gathered: &Gathered) -> Vec<PathBuf> {
+    let mut paths = gathered.surroundings.checkout.clone();
+    paths.push(cx.state.clone());
+    match gathered.settings.codex_home {
+        Mode::Mirror | Mode::None => paths.push(gathered.surroundings.host_codex_home.clone()),
+        Mode::Shared => {}
+    }
+    paths.extend(gathered.repository.iter().flat_map(Repository::out_of_reach));
+    paths
+}
