@@ -6,6 +6,7 @@ use crate::engine::caches;
 use crate::proof::mountinfo::MountLine;
 use crate::proof::probe::Inside;
 use crate::spec::promise::{Mount, Promise};
+use crate::spec::settings::words::Cache;
 use serde_json::Value;
 
 /// A volume can be told to be a mount of any directory of the host (the local driver's options), and one of that name may
@@ -14,7 +15,7 @@ use serde_json::Value;
 /// otherwise: so there is no claim `private`, and each entry looks for such mounts anew.
 pub(super) fn source(
     id: &str,
-    cache: &str,
+    cache: Cache,
     mount: &Mount,
     promise: &Promise,
     inside: &Inside,

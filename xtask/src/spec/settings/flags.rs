@@ -1,8 +1,7 @@
 //! The flags that stand above the settings of the same name. Their comments are their help texts.
 
-use super::words;
+use super::words::{self, Mode};
 use crate::spec::promise::{Gpus, Network};
-use crate::spec::settings::Mode;
 use clap::{Args, ValueHint};
 use std::convert::Infallible;
 use std::path::PathBuf;
