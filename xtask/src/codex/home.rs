@@ -16,10 +16,11 @@ pub use read::read;
 pub use system::system;
 pub use write::{write, write_agents};
 
+pub use crate::spec::words::Mode;
+
 use crate::error::{Failure, usage};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 /// The directories and files of a Codex home that are taken whole. `hooks` is no directory of Codex's own, but the
 /// usual place for the scripts that `hooks.json` names.
@@ -129,13 +130,14 @@ pub fn disable_flags(missing: &[&str]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::words;
 
     #[test]
     fn modes_are_read_as_they_are_shown() {
         for mode in [Mode::Mirror, Mode::Shared, Mode::None] {
-            assert_eq!(mode.to_string().parse(), Ok(mode));
+            assert_eq!(words::parse(&mode.to_string()), Some(mode));
         }
-        assert_eq!("copy".parse::<Mode>(), Err("`copy` is not one of `mirror`, `shared`, `none`".into()));
+        assert_eq!(words::parse::<Mode>("copy"), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::error::{Mend, host};
 use crate::gpu;
 use crate::gpu::{GpuFacts, Pci};
 use crate::image::base;
-use crate::spec::promise::{GpuRoute, Gpus};
+use crate::spec::words::{GpuRoute, Gpus};
 
 /// What is known of the GPUs and of what is wanted of them.
 #[derive(Debug, Clone, PartialEq, Eq)]

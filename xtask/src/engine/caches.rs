@@ -5,8 +5,8 @@
 //! its place, so the image has them, owned by the user (`docker/add_user.sh`). Compose is told that they exist
 //! (`external`): one that it made itself it would warn about in every other project, and offer to make anew.
 
-use crate::spec::promise::{Mount, Role};
-use crate::spec::settings::words::Cache;
+use crate::spec::mount::{Mount, Role};
+use crate::spec::words::Cache;
 use crate::step::{Command, Step};
 use clap::ValueEnum as _;
 use serde_json::{Map, Value, json};

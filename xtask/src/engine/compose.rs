@@ -2,18 +2,20 @@
 
 pub mod one_shot;
 
-use crate::engine::caches;
-use crate::spec::promise::{GpuRoute, Gpus, Memlock, Mount, Network, Promise, Role};
-use crate::spec::settings::words::Cache;
+use crate::engine::{caches, devcontainer};
+use crate::spec::Spec;
+use crate::spec::inside::{CA, WORKSPACE};
+use crate::spec::mount::{Mount, Role};
+use crate::spec::words::{GpuRoute, Gpus, Memlock, Network};
 use crate::step::{Command, Step};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-/// The label that marks a container as ours and holds the settings it was made with, as JSON.
-pub const SETTINGS_LABEL: &str = "codex-sandbox.settings";
+/// The label that marks a container as ours and holds what it was made to be, as JSON.
+pub const SPEC_LABEL: &str = "codex-sandbox.spec";
 
-/// Where the host's CA bundle is inside.
-pub const GUEST_CA: &str = "/sandbox/ca.pem";
+/// The label of the first release, which held another description.
+pub const FIRST_LABEL: &str = "codex-sandbox.settings";
 
 /// Variables through which programs inside find the host's CA bundle. Codex reads the first two.
 const CA_VARIABLES: &[&str] = &[
@@ -31,20 +33,12 @@ const CA_VARIABLES: &[&str] = &[
 pub struct Project {
     /// Compose's project name; the container's name follows from it.
     pub name: String,
-    /// `docker/docker-compose.yaml`.
-    pub base_file: PathBuf,
+    /// The root of this repository.
+    pub root: PathBuf,
     /// The generated override.
     pub override_file: PathBuf,
-    /// What the sandbox promises.
-    pub promise: Promise,
-    /// The resolved native binary on the host; recorded, not mounted (the package is).
-    pub codex_bin: PathBuf,
-    /// Whether the guest directory holds a CA bundle.
-    pub ca: bool,
-    /// The settings label.
-    pub settings: Value,
-    /// Further labels: those of the dev container, where this is the sandbox that it opens.
-    pub labels: Vec<(String, String)>,
+    /// What the sandbox is to be.
+    pub spec: Spec,
 }
 
 impl Project {
@@ -55,14 +49,12 @@ impl Project {
 
     /// The variables that `docker/docker-compose.yaml` requires, with their values.
     pub fn exports(&self) -> Vec<(String, String)> {
-        let source = |role: &Role| {
-            self.promise.mounts.iter().find(|m| m.role == *role).map(|m| m.source.to_string_lossy().into_owned())
-        };
+        let source = |role: &Role| self.spec.mount(role).map(|mount| mount.source.to_string_lossy().into_owned());
         let mut exports = vec![
-            ("HOST_UID".to_owned(), self.promise.uid.to_string()),
-            ("HOST_GID".to_owned(), self.promise.gid.to_string()),
-            ("CODEX_BIN".to_owned(), self.codex_bin.to_string_lossy().into_owned()),
-            ("SANDBOX_IMAGE".to_owned(), self.promise.image.clone()),
+            ("HOST_UID".to_owned(), self.spec.uid.to_string()),
+            ("HOST_GID".to_owned(), self.spec.gid.to_string()),
+            ("CODEX_BIN".to_owned(), self.spec.codex_bin.to_string_lossy().into_owned()),
+            ("SANDBOX_IMAGE".to_owned(), self.spec.image.clone()),
         ];
         for (name, role) in BASE_MOUNTS {
             exports.extend(source(&role()).map(|path| (name.to_string(), path)));
@@ -73,7 +65,7 @@ impl Project {
     fn compose(&self) -> Command {
         let command = Command::new("docker").args(["compose", "--project-name", &self.name]).args([
             "--file".to_owned(),
-            self.base_file.to_string_lossy().into_owned(),
+            self.root.join("docker/docker-compose.yaml").to_string_lossy().into_owned(),
             "--file".to_owned(),
             self.override_file.to_string_lossy().into_owned(),
         ]);
@@ -88,32 +80,32 @@ impl Project {
 
     /// Makes the volumes of the caches, where they are not there.
     pub fn cache_steps(&self) -> Vec<Step> {
-        caches::create(&self.caches().collect::<Vec<_>>(), self.promise.uid)
+        caches::create(&self.spec.caches().collect::<Vec<_>>(), self.spec.uid)
     }
 
-    fn caches(&self) -> impl Iterator<Item = Cache> {
-        self.promise.mounts.iter().filter_map(|mount| match &mount.role {
-            Role::Cache(cache) => Some(*cache),
-            _ => None,
-        })
+    /// Writes the override.
+    pub fn override_step(&self) -> Step {
+        Step::WriteFile { path: self.override_file.clone(), text: self.override_text() }
     }
 
     /// The override: what differs by host, in Compose's own words.
     pub fn override_text(&self) -> String {
-        let p = &self.promise;
+        let p = &self.spec;
         let is_base = |m: &&Mount| !BASE_MOUNTS.iter().any(|(_, role)| role() == m.role);
         let volumes: Vec<Value> = p.mounts.iter().filter(is_base).map(volume).collect();
         let mut service = json!({
-            "labels": {SETTINGS_LABEL: escape(&self.settings.to_string())},
+            "labels": {SPEC_LABEL: escape(&json!(p).to_string())},
             "volumes": volumes,
         });
-        for (label, text) in &self.labels {
-            service["labels"][label] = json!(escape(text));
+        if p.dev_container {
+            for (label, text) in devcontainer::labels(&self.root) {
+                service["labels"][label] = json!(escape(&text));
+            }
         }
         confine(&mut service, p);
-        let (caches, mut variables) = caches::declared(self.caches(), p.uid);
-        if self.ca {
-            variables.extend(CA_VARIABLES.iter().map(|name| (name.to_string(), json!(GUEST_CA))));
+        let (caches, mut variables) = caches::declared(p.caches(), p.uid);
+        if p.ca_bundle {
+            variables.extend(CA_VARIABLES.iter().map(|name| (name.to_string(), json!(CA))));
         }
         if !variables.is_empty() {
             service["environment"] = Value::Object(variables);
@@ -127,8 +119,8 @@ impl Project {
     }
 }
 
-/// What every container of ours gets by its promise: limits, groups, network and GPUs. The other keys stay.
-fn confine(service: &mut Value, p: &Promise) {
+/// What every container of ours gets by its description: limits, groups, network and GPUs. The other keys stay.
+fn confine(service: &mut Value, p: &Spec) {
     service["shm_size"] = json!(p.shm_bytes);
     service["pids_limit"] = json!(p.pids_limit);
     if !p.groups.is_empty() {
@@ -235,6 +227,11 @@ pub struct Terminal {
     pub tty: bool,
 }
 
+/// The start of a `docker exec` that has no terminal and no variables.
+pub fn plain_exec(container: &str) -> Command {
+    Command::new("docker").args(["exec", container])
+}
+
 /// Runs a program inside, as the container's user. `env` passes by value and is shown; `secret` passes by name.
 pub fn exec(
     container: &str,
@@ -255,7 +252,7 @@ pub fn exec(
     for (name, value) in secret {
         command = command.arg("--env").arg(name).secret_env(name, value);
     }
-    command.arg("--workdir").arg("/workspace").arg(container).args(program.iter().cloned())
+    command.arg("--workdir").arg(WORKSPACE).arg(container).args(program.iter().cloned())
 }
 
 #[cfg(test)]

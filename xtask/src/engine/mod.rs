@@ -2,7 +2,9 @@
 
 pub mod caches;
 pub mod compose;
+pub mod devcontainer;
 pub mod facts;
+pub mod inspect;
 pub mod install;
 pub mod provide;
 mod refuse;

@@ -1,92 +1,59 @@
-//! A container that exists: what the engine says of it, and whether it is what is wanted now. Pure.
+//! A container that exists: what the engine says of it, and what it was made to be.
 
-use crate::engine::compose::SETTINGS_LABEL;
+use crate::engine::compose::{FIRST_LABEL, SPEC_LABEL};
 use crate::engine::facts;
+use crate::engine::inspect::Container;
 use crate::error::failed;
+use crate::exec;
+use crate::spec::Spec;
+use crate::step::Command;
 use anyhow::Result;
-use serde_json::Value;
-
-/// Settings that a running container may lag behind: they are taken at the next start, and nothing that was asked
-/// for now is missing meanwhile.
-const DEFERRED: &[&str] = &["image inputs", "codex", "compose file"];
 
 /// A container of ours.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Running {
+pub struct Existing {
     /// The full container id.
     pub id: String,
     /// Whether it runs now.
     pub up: bool,
-    /// The settings it was made with, as its label holds them.
-    pub settings: Value,
-    /// When it was started, as the engine writes it.
-    pub started: String,
-    /// The answer of `docker container inspect`, for one container.
-    pub inspect: Value,
+    /// What it was made to be, by its label; or why this tool cannot read that.
+    pub spec: Result<Spec, String>,
+    /// What the engine says of it.
+    pub container: Container,
 }
 
 /// Reads `docker container inspect NAME`; `None` where there is no such container.
 ///
 /// # Errors
 /// The answer is not what Docker prints, or the container of that name is not ours.
-pub fn parse(name: &str, code: i32, stdout: &str, stderr: &str) -> Result<Option<Running>> {
+pub fn parse(name: &str, code: i32, stdout: &str, stderr: &str) -> Result<Option<Existing>> {
     if code != 0 {
         if stderr.to_lowercase().contains("no such container") {
             return Ok(None);
         }
         return Err(facts::no_engine(stderr).into());
     }
-    let list: Value = serde_json::from_str(stdout)
-        .map_err(|err| failed(format!("`docker container inspect {name}` did not answer in JSON: {err}")))?;
-    let inspect = list[0].clone();
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let label = inspect["Config"]["Labels"][SETTINGS_LABEL].as_str();
-    let settings = label.and_then(|label| serde_json::from_str(label).ok()).ok_or_else(|| {
+    let container = Container::parse(stdout)?;
+    let label = |name| container.config.labels.as_ref().and_then(|labels| labels.get(name));
+    let label = label(SPEC_LABEL).or_else(|| label(FIRST_LABEL)).ok_or_else(|| {
         failed(format!("a container named `{name}` is there and was not made by this tool"))
             .hint(format!("look at it, then `docker rm {name}`"))
     })?;
-    Ok(Some(Running {
-        id: text(&inspect["Id"]),
-        up: inspect["State"]["Running"] == true,
-        settings,
-        started: text(&inspect["State"]["StartedAt"]),
-        inspect,
-    }))
+    let spec = Spec::read(label);
+    Ok(Some(Existing { id: container.id.clone(), up: container.state.running, spec, container }))
 }
 
-/// What differs between the container and what is wanted now.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Differences {
-    /// Taken at the next start; entering is right all the same.
-    pub deferred: Vec<String>,
-    /// Asked for now and not there: the container must be made anew.
-    pub blocking: Vec<String>,
+/// What runs inside beside the container's own processes.
+///
+/// # Errors
+/// The engine does not answer.
+pub fn live_sessions(id: &str) -> Result<Vec<String>> {
+    Ok(sessions(&exec::stdout_of(&top(id))?))
 }
 
-/// Compares the settings of a container with those wanted now, key by key.
-pub fn differences(was: &Value, wanted: &Value) -> Differences {
-    let mut differences = Differences::default();
-    let empty = serde_json::Map::new();
-    let (was, wanted) = (was.as_object().unwrap_or(&empty), wanted.as_object().unwrap_or(&empty));
-    let mut keys: Vec<&String> = was.keys().chain(wanted.keys().filter(|key| !was.contains_key(*key))).collect();
-    keys.dedup();
-    let show = |value: Option<&Value>| match value {
-        None | Some(Value::Null) => "none".to_owned(),
-        Some(Value::String(text)) => format!("`{text}`"),
-        Some(other) => format!("`{other}`"),
-    };
-    for key in keys {
-        let (old, new) = (was.get(key), wanted.get(key));
-        if old == new {
-            continue;
-        }
-        let line = format!("{key}: the container has {}, now it is {}", show(old), show(new));
-        match DEFERRED.contains(&key.as_str()) {
-            true => differences.deferred.push(line),
-            false => differences.blocking.push(line),
-        }
-    }
-    differences
+/// Asks for the processes inside.
+pub fn top(id: &str) -> Command {
+    Command::new("docker").args(["top", id, "-eo", "pid,args"])
 }
 
 /// The programs inside beside the container's own two (the init and the sleeper), from `docker top NAME -eo pid,args`.
@@ -106,16 +73,6 @@ fn is_init(args: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn what_must_wait_is_told_from_what_is_missing_now() {
-        let was = json!({"gpus": "none", "codex": "0.1.0", "datasets.ssv2": "/a", "image": "x"});
-        let wanted = json!({"gpus": "none", "codex": "0.2.0", "datasets.ssv2": "/a", "image": "x", "datasets.k": "/k"});
-        let found = differences(&was, &wanted);
-        assert_eq!(found.deferred, ["codex: the container has `0.1.0`, now it is `0.2.0`"]);
-        assert_eq!(found.blocking, ["datasets.k: the container has none, now it is `/k`"]);
-    }
 
     #[test]
     fn the_containers_own_processes_are_no_session() {
@@ -133,5 +90,15 @@ mod tests {
         let err = parse("n", 1, "", "permission denied while trying to connect to the Docker daemon").unwrap_err();
         // What there is to do about it depends on this host's groups.
         assert!(crate::error::render(&err).contains("denied") && crate::error::render(&err).contains("hint: "));
+    }
+
+    /// The labels of a container of the first release.
+    const FIRST: &str = include_str!("fixtures/labels-1.json");
+
+    #[test]
+    fn a_container_of_an_earlier_version_is_ours_and_its_label_says_so() {
+        let answer = format!(r#"[{{"Id":"a","Config":{{"Labels":{FIRST}}},"State":{{"Running":true}}}}]"#);
+        let existing = parse("n", 0, &answer, "").unwrap().unwrap();
+        assert_eq!(existing.spec, Err("an earlier version of this tool made it".into()));
     }
 }

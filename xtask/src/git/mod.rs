@@ -25,7 +25,7 @@ pub use repository::{Repository, detect};
 pub use seen::note_appearance;
 pub use take::take;
 
-use crate::spec::promise::Mount;
+use crate::spec::mount::Mount;
 use anyhow::Result;
 use std::path::Path;
 

@@ -2,7 +2,7 @@
 
 use super::repository::{Repository, alternates_of};
 use crate::exec;
-use crate::spec::promise::{Mount, Role};
+use crate::spec::mount::{Mount, Role};
 use anyhow::Result;
 use std::path::Path;
 

@@ -10,7 +10,7 @@ use crate::distro::{Distro, Package};
 use crate::engine::facts::Engine;
 use crate::error::{Failure, Mend, host};
 use crate::exec;
-use crate::spec::promise::{GpuRoute, Gpus};
+use crate::spec::words::{GpuRoute, Gpus};
 use crate::step::Command;
 use std::path::Path;
 

@@ -1,20 +1,22 @@
 //! The smoke test in the running sandbox, by the path that Codex is entered on.
 
+use super::Args;
 use super::{Answer, architecture, ask, finish, no_gpu, now, request};
-use crate::cli::{Flags, GpuSmoke};
 use crate::context::Context;
 use crate::engine::compose;
 use crate::engine::compose::Terminal;
 use crate::engine::facts;
 use crate::error::failed;
-use crate::life::{Signals, canonical, find, guest, read_entry, reap};
+use crate::life::{Signals, canonical, find, guest, reap, trusted};
 use crate::smoke::Request;
 use crate::smoke::judge::Advice;
 use crate::smoke::show::Facts;
+use crate::spec::Spec;
 use crate::spec::entering;
+use crate::spec::mount::Role;
 use crate::spec::places;
-use crate::spec::promise::{Gpus, Promise, Role};
 use crate::spec::settings::Settings;
+use crate::spec::words::Gpus;
 use crate::step::Command;
 use crate::ui;
 use crate::user::User;
@@ -29,7 +31,7 @@ const START: u64 = 10;
 ///
 /// # Errors
 /// Nothing runs for this workspace (1), or as `gpu_smoke::run`.
-pub fn run(cx: &Context, flags: &Flags, settings: &Settings, wish: &GpuSmoke) -> Result<u8> {
+pub fn run(cx: &Context, settings: &Settings, wish: &Args) -> Result<u8> {
     let workspace = canonical("the workspace", &settings.workspace)?;
     let places = places::of(cx, &workspace, User::read().uid);
     let container = compose::container_name(&places.project);
@@ -37,33 +39,31 @@ pub fn run(cx: &Context, flags: &Flags, settings: &Settings, wish: &GpuSmoke) ->
     let running = find(&container)?
         .filter(|running| running.up)
         .ok_or_else(|| failed(format!("no sandbox runs for `{}`", workspace.display())).hint(enter))?;
-    let entry = read_entry(&places, &running.id).ok_or_else(|| {
-        failed("what the running container promised at its start is not known any more")
-            .hint("`cargo xtask down`, then `cargo xtask sandbox`")
-    })?;
-    let promise = &entry.promise;
+    let record =
+        trusted(&places, &running).map_err(|why| failed(why).hint("`cargo xtask down`, then `cargo xtask sandbox`"))?;
+    let spec = &record.spec;
     let engine = facts::read(cx)?;
     let known = gpu::read(&engine, cx.var("PATH"));
     let arch = architecture(wish, settings, &known)?;
-    let request = request(wish, arch, &promise.gpus, &known, dataset(promise))?;
-    let command = command(cx, settings, &running.id, &entry.carried, &request);
-    if flags.dry_run {
+    let request = request(wish, arch, &spec.gpus, &known, dataset(spec))?;
+    let command = command(cx, settings, &running.id, &record.carried, &request);
+    if wish.dry_run {
         ui::result(command);
         return Ok(0);
     }
     guest(&places, &network::read(cx))?;
     let facts = Facts {
-        image: promise.image.clone(),
-        image_id: running.inspect["Image"].as_str().map(str::to_owned),
+        image: spec.image.clone(),
+        image_id: Some(running.container.image_id.clone()),
         image_digests: Vec::new(),
         engine: engine.version.clone(),
         container: Some(container),
-        gpus: promise.gpus.to_string(),
+        gpus: spec.gpus.to_string(),
         driver: known.driver.clone(),
         time: now(),
-        dataset: source(promise),
+        dataset: source(spec),
     };
-    let no_gpu = (promise.gpus == Gpus::None).then(|| Advice {
+    let no_gpu = (spec.gpus == Gpus::None).then(|| Advice {
         remedy: format!(
             "{}; a sandbox keeps what it was started with: `cargo xtask down` first",
             no_gpu(&engine, &known).remedy
@@ -92,15 +92,15 @@ fn command(
         .timeout(request.seconds + START)
 }
 
-fn chosen(promise: &Promise) -> Option<&crate::spec::promise::Mount> {
-    let sets = promise.mounts.iter().filter(|mount| matches!(mount.role, Role::Dataset(_)));
+fn chosen(spec: &Spec) -> Option<&crate::spec::mount::Mount> {
+    let sets = spec.mounts.iter().filter(|mount| matches!(mount.role, Role::Dataset(_)));
     sets.min_by_key(|mount| mount.role != Role::Dataset("ssv2".into()))
 }
 
-fn dataset(promise: &Promise) -> Option<String> {
-    chosen(promise).map(|mount| mount.target.clone())
+fn dataset(spec: &Spec) -> Option<String> {
+    chosen(spec).map(|mount| mount.target.clone())
 }
 
-fn source(promise: &Promise) -> Option<String> {
-    chosen(promise).map(|mount| mount.source.display().to_string())
+fn source(spec: &Spec) -> Option<String> {
+    chosen(spec).map(|mount| mount.source.display().to_string())
 }

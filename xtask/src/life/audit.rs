@@ -4,7 +4,9 @@
 //! tree is walked for setuid bits only where the host user is root, since there such a file is a way to root.
 
 use crate::beneath::Dir;
-use crate::fingerprint;
+use crate::spec::SCHEMA;
+use crate::spec::places::Places;
+use crate::{exec, fingerprint};
 use serde_json::{Map, Value, json};
 use std::ffi::OsStr;
 use std::fs;
@@ -65,6 +67,17 @@ fn state(path: &Path) -> Option<String> {
     let file = fs::OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(path).ok()?;
     file.take(READ_LIMIT).read_to_end(&mut bytes).ok()?;
     Some(format!("file {:o} {} {}", meta.mode() & 0o7777, meta.len(), fingerprint::of([bytes])))
+}
+
+/// The snapshot of now, kept for the next comparison.
+///
+/// # Errors
+/// The state folder cannot be written.
+pub fn baseline(places: &Places, workspace: &Path) -> anyhow::Result<Map<String, Value>> {
+    let files = snapshot(workspace);
+    let text = json!({"schema": SCHEMA, "files": files}).to_string();
+    exec::write_file(&places.baseline, text.as_bytes(), 0o600)?;
+    Ok(files)
 }
 
 /// What changed between two snapshots: one line a file, with the tool that obeys it.

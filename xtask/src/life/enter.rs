@@ -9,8 +9,8 @@ use crate::engine::compose::{self, Terminal};
 use crate::exec;
 use crate::spec::entering::{self, Environment};
 use crate::spec::inside::{PYTHON, REAP};
-use crate::spec::settings::words::Mode;
 use crate::spec::settings::{Origin, Settings};
+use crate::spec::words::Mode;
 use crate::step::Command;
 use crate::ui;
 use anyhow::Result;
@@ -103,9 +103,8 @@ pub(super) fn enter(running: Running<'_>, missing: &[String], program: &Program)
 
 /// Ends the Codex or the shell of a session whose terminal is gone: the engine would leave it running.
 pub fn reap(container: &str, mark: &str) {
-    let command = compose::plain_exec(container)
-        .args(["/usr/bin/env", "-i", PYTHON, "-I", "-S", REAP, mark])
-        .timeout(20);
+    let command =
+        compose::plain_exec(container).args(["/usr/bin/env", "-i", PYTHON, "-I", "-S", REAP, mark]).timeout(20);
     if !exec::capture(&command).is_ok_and(|said| said.ok()) {
         ui::warn(format_args!("what was entered may still run inside: `cargo xtask down` ends it"));
     }

@@ -17,9 +17,9 @@ use crate::network::{self, HostNetwork};
 use crate::spec::inside::SYSTEM_CODEX;
 use crate::spec::mount::{Mount, Role};
 use crate::spec::places::{self, Places};
-use crate::spec::promise::Gpus;
-use crate::spec::settings::words::Mode;
 use crate::spec::settings::{self, Flags, LOCAL_FILE, Settings};
+use crate::spec::words::Gpus;
+use crate::spec::words::Mode;
 use crate::ui;
 use crate::user::User;
 use crate::{fingerprint, life::ready};
@@ -208,7 +208,8 @@ impl Ground {
         let (existing, (early, engine)) = match purpose {
             Purpose::Enter | Purpose::Look => (existing?, next?),
             Purpose::DryRun => {
-                let noted = [existing.as_ref().err(), next.as_ref().err()].into_iter().flatten().map(ToString::to_string);
+                let noted =
+                    [existing.as_ref().err(), next.as_ref().err()].into_iter().flatten().map(ToString::to_string);
                 unknown.extend(noted);
                 unknown.dedup();
                 (existing.unwrap_or_default(), next.unwrap_or_default())

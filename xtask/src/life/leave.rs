@@ -5,7 +5,7 @@ use super::gather::Gathered;
 use super::{audit, ready};
 use crate::codex::login::{self, Outcome};
 use crate::git;
-use crate::spec::settings::words::Mode;
+use crate::spec::words::Mode;
 use crate::ui;
 use serde_json::{Map, Value};
 use std::time::SystemTime;

@@ -1,6 +1,7 @@
 //! Native code on the GPUs, proven once for each container: at its start, by the path that Codex takes later.
 
-use super::start::Started;
+use super::gather::Gathered;
+use super::record::Record;
 use crate::context::Context;
 use crate::engine::compose;
 use crate::engine::compose::Terminal;
@@ -8,12 +9,10 @@ use crate::engine::facts::Engine;
 use crate::exec;
 use crate::gpu;
 use crate::gpu::{arch, native};
-use crate::life::gather::Wish;
-use crate::life::record::Entry;
 use crate::proof::Claim;
 use crate::smoke::{Arch, Mode, Report, Request, claim, judge};
 use crate::spec::entering;
-use crate::spec::promise::Gpus;
+use crate::spec::words::Gpus;
 use crate::step::Command;
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -27,9 +26,9 @@ const SECONDS: u64 = 90;
 ///
 /// # Errors
 /// Settings that do not say which architecture is meant, or the engine does not answer.
-pub fn prove(cx: &Context, wish: &Wish, started: &Started, carried: &BTreeMap<String, String>) -> Result<Claim> {
-    let request = request(wish, architecture(cx, wish)?, super::nonce()?);
-    let command = command(cx, wish, &started.id, carried, &request);
+pub fn prove(cx: &Context, gathered: &Gathered, container: &str, carried: &BTreeMap<String, String>) -> Result<Claim> {
+    let request = request(gathered, architecture(cx, gathered)?, super::nonce()?);
+    let command = command(cx, gathered, container, carried, &request);
     let (said, digest) = exec::both(|| exec::capture(&command), || native::digest(&request.nonce, request.arch));
     let report = said.map_err(|err| format!("{err:#}")).and_then(|said| {
         Report::read(&said.stdout, &request).map_err(|why| match said.stderr.trim() {
@@ -43,23 +42,23 @@ pub fn prove(cx: &Context, wish: &Wish, started: &Started, carried: &BTreeMap<St
 }
 
 /// The claim of a container, as it was proven at its start; none where it has no GPUs.
-pub fn claim(entry: &Entry) -> Option<Claim> {
-    if entry.promise.gpus == Gpus::None {
+pub fn claim(record: &Record) -> Option<Claim> {
+    if record.spec.gpus == Gpus::None {
         return None;
     }
-    let unknown = || claim::unknown("what was seen at the start of this container is not known any more");
-    Some(entry.native.clone().unwrap_or_else(unknown))
+    let unknown = || claim::unknown("the record of this container has no report of native code");
+    Some(record.native.clone().unwrap_or_else(unknown))
 }
 
 /// The command as a dry run shows it, where there would be GPUs.
-pub fn dry_run(cx: &Context, wish: &Wish, container: &str) -> Option<Command> {
-    let arch = architecture(cx, wish).ok().filter(|_| wish.settings.gpus != Gpus::None)?;
-    let request = request(wish, arch, "NONCE".into());
-    Some(command(cx, wish, container, &BTreeMap::new(), &request))
+pub fn dry_run(cx: &Context, gathered: &Gathered, container: &str) -> Option<Command> {
+    let arch = architecture(cx, gathered).ok().filter(|_| gathered.settings.gpus != Gpus::None)?;
+    let request = request(gathered, arch, "NONCE".into());
+    Some(command(cx, gathered, container, &BTreeMap::new(), &request))
 }
 
-fn architecture(cx: &Context, wish: &Wish) -> Result<Arch> {
-    let list = &wish.settings.arch_list;
+fn architecture(cx: &Context, gathered: &Gathered) -> Result<Arch> {
+    let list = &gathered.settings.arch_list;
     arch::choose(None, list, &[]).or_else(|_| {
         // Of several architectures it is the one that serves this host's GPUs.
         let known = gpu::read(&Engine::default(), cx.var("PATH")).gpus;
@@ -68,13 +67,13 @@ fn architecture(cx: &Context, wish: &Wish) -> Result<Arch> {
     })
 }
 
-fn request(wish: &Wish, arch: Arch, nonce: String) -> Request {
+fn request(gathered: &Gathered, arch: Arch, nonce: String) -> Request {
     Request {
         nonce,
         arch,
         mode: Mode::Native,
         // How many there are of all is what the claim `gpu.devices` sees.
-        gpus: match &wish.settings.gpus {
+        gpus: match &gathered.settings.gpus {
             Gpus::Ids(ids) => Some(ids.len()),
             Gpus::All | Gpus::None => None,
         },
@@ -87,12 +86,12 @@ fn request(wish: &Wish, arch: Arch, nonce: String) -> Request {
 
 fn command(
     cx: &Context,
-    wish: &Wish,
+    gathered: &Gathered,
     container: &str,
     carried: &BTreeMap<String, String>,
     request: &Request,
 ) -> Command {
-    let env = entering::environment(cx, &wish.settings.env, carried, &request.nonce);
+    let env = entering::environment(cx, &gathered.settings.env, carried, &request.nonce);
     let terminal = Terminal { tty: false };
     compose::exec(container, terminal, &env.shown, &env.named, &request.words()).timeout(SECONDS + 10)
 }

@@ -1,7 +1,7 @@
 //! The plan: what a call of `sandbox` does, as values. A dry run prints the very list that a run goes through. Pure.
 
-use super::gather::Gathered;
 use super::enter::{Entry, Program};
+use super::gather::Gathered;
 use super::ready::{Fill, fills};
 use super::record::{self, Record};
 use super::{native, wanted};
@@ -13,7 +13,7 @@ use crate::gpu;
 use crate::image::{build, plan::Wishes};
 use crate::proof::probe::Request;
 use crate::spec::Spec;
-use crate::spec::promise::{GpuRoute, Gpus};
+use crate::spec::words::{GpuRoute, Gpus};
 use crate::step::Step;
 use anyhow::Result;
 use std::fmt;

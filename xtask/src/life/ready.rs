@@ -12,7 +12,7 @@ use crate::smoke;
 use crate::spec::inside::{self, SYSTEM_CODEX, in_guest};
 use crate::spec::places::Places;
 use crate::spec::settings::Settings;
-use crate::spec::settings::words::Mode;
+use crate::spec::words::Mode;
 use crate::step::Step;
 use anyhow::{Context as _, Result};
 use std::ffi::OsStr;
@@ -79,7 +79,9 @@ impl fmt::Display for Fill {
             Fill::Git { to, from: Some(from) } => {
                 write!(f, "# fill `{}`: a git directory that borrows the objects of `{}`", to.display(), from.display())
             }
-            Fill::Git { to, from: None } => write!(f, "# note in `{}` that the workspace has no repository", to.display()),
+            Fill::Git { to, from: None } => {
+                write!(f, "# note in `{}` that the workspace has no repository", to.display())
+            }
         }
     }
 }
@@ -122,7 +124,8 @@ impl Fill {
                     return Err(home::no_shared(home).into());
                 }
                 home::write_agents(&gathered.mirror, agents)?;
-                let warning = "warning: the agent shares your Codex home: it can change what your own Codex runs on this host";
+                let warning =
+                    "warning: the agent shares your Codex home: it can change what your own Codex runs on this host";
                 Ok(vec![warning.into()])
             }
             Fill::EmptyHome(home) => empty(home).map(|()| Vec::new()),

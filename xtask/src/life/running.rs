@@ -19,7 +19,7 @@ use crate::exec;
 use crate::proof::probe::Inside;
 use crate::proof::witness::codex_file;
 use crate::proof::{self, Proof, Verdict};
-use crate::spec::promise::Gpus;
+use crate::spec::words::Gpus;
 use crate::ui;
 use anyhow::Result;
 use std::path::PathBuf;

@@ -2,14 +2,14 @@
 
 use super::{Claim, Draft, HostWitness};
 use crate::proof::probe::Inside;
+use crate::spec::Spec;
 use crate::spec::entering::BINARY;
-use crate::spec::promise::Promise;
 
-pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<Claim> {
+pub(super) fn judge(promise: &Spec, inside: &Inside, host: &HostWitness) -> Vec<Claim> {
     vec![workspace(promise, inside, host), version(promise, inside, host)]
 }
 
-fn workspace(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
+fn workspace(promise: &Spec, inside: &Inside, host: &HostWitness) -> Claim {
     let (uid, gid) = (promise.uid, promise.gid);
     let mut draft = Draft::new(
         "workspace.writable",
@@ -35,7 +35,7 @@ fn workspace(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
     draft.done()
 }
 
-fn version(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
+fn version(promise: &Spec, inside: &Inside, host: &HostWitness) -> Claim {
     let version = &promise.codex_version;
     let mut draft = Draft::new("codex.version", format!("`codex` inside is the mounted Codex {version}"))
         .hint("start it anew: `cargo xtask down`, then `cargo xtask sandbox`");

@@ -4,10 +4,11 @@ use super::mounts::{clean, lines, named, tables};
 use super::{Claim, Draft, HostWitness, some};
 use crate::proof::mountinfo::{MountLine, MountTable, Place};
 use crate::proof::probe::{Inside, Sample};
-use crate::spec::promise::{Mount, Promise, Role};
+use crate::spec::Spec;
+use crate::spec::mount::{Mount, Role};
 use std::collections::BTreeSet;
 
-pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<Claim> {
+pub(super) fn judge(promise: &Spec, inside: &Inside, host: &HostWitness) -> Vec<Claim> {
     let mut claims = Vec::new();
     for (id, mount) in named(promise) {
         if matches!(mount.role, Role::Dataset(_)) {
@@ -57,7 +58,7 @@ fn readable(id: &str, mount: &Mount, inside: &Inside, host: &HostWitness) -> Cla
 
 /// No other mount for writing shows the data set, a part of it or a directory around it. Named by device and path in
 /// the file system, it does not matter by which symlink or bind mount it was reached.
-fn no_alias(id: &str, mount: &Mount, promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
+fn no_alias(id: &str, mount: &Mount, promise: &Spec, inside: &Inside, host: &HostWitness) -> Claim {
     let target = clean(&mount.target);
     let mut draft = Draft::new(
         format!("{id}.no-alias"),
@@ -108,7 +109,7 @@ fn remote(fstype: &str) -> bool {
     fstype.starts_with("fuse") || KINDS.contains(&fstype)
 }
 
-fn hard_links(id: &str, mount: &Mount, promise: &Promise, inside: &Inside) -> Claim {
+fn hard_links(id: &str, mount: &Mount, promise: &Spec, inside: &Inside) -> Claim {
     let mut draft = Draft::new(
         format!("{id}.hard-links"),
         "no file of the data set has another name in a directory that can be written (a sample)",
@@ -138,7 +139,7 @@ fn hard_links(id: &str, mount: &Mount, promise: &Promise, inside: &Inside) -> Cl
     draft.done()
 }
 
-fn symlinks(id: &str, mount: &Mount, promise: &Promise, inside: &Inside) -> Claim {
+fn symlinks(id: &str, mount: &Mount, promise: &Spec, inside: &Inside) -> Claim {
     let mut draft = Draft::new(
         format!("{id}.symlinks"),
         "no symlink of the data set leads to files that can be written (a sample)",

@@ -6,7 +6,9 @@ mod answer;
 pub use answer::{FileId, Inside, InsideMount, Process, Said, Sample};
 
 use crate::proof::witness::CodexFile;
-use crate::spec::promise::{Gpus, Mount, Promise, Role};
+use crate::spec::Spec;
+use crate::spec::mount::{Mount, Role};
+use crate::spec::words::Gpus;
 use crate::step::Command;
 
 /// Where the probe lies inside, on the read-only mount of `Role::Guest`.
@@ -65,7 +67,7 @@ pub struct Request {
 
 impl Request {
     /// Everything that a proof of this promise needs.
-    pub fn new(promise: &Promise, nonce: impl Into<String>) -> Request {
+    pub fn new(promise: &Spec, nonce: impl Into<String>) -> Request {
         Request {
             nonce: nonce.into(),
             mounts: promise.mounts.clone(),

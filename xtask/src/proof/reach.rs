@@ -4,11 +4,12 @@ use super::mounts::{below, clean, tables};
 use super::{Claim, Draft, HostWitness, some};
 use crate::proof::mountinfo::{MountLine, MountTable, Place, rest, touches, within};
 use crate::proof::probe::Inside;
-use crate::spec::promise::{Mount, Promise, Role};
+use crate::spec::Spec;
+use crate::spec::mount::{Mount, Role};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<Claim> {
+pub(super) fn judge(promise: &Spec, inside: &Inside, host: &HostWitness) -> Vec<Claim> {
     let mut claims = vec![no_socket(inside, host), out_of_reach(promise, inside, host)];
     let git = promise.mounts.iter().find(|mount| mount.role == Role::Git);
     claims.extend(git.map(|git| airlock(git, inside, host)));
@@ -45,16 +46,16 @@ fn no_socket(inside: &Inside, host: &HostWitness) -> Claim {
             draft.host(format!("mounted sockets: {}", some(&seen)));
         }
     }
-    let told = host.inspect["Mounts"].as_array().into_iter().flatten();
-    for source in told.filter_map(|seen| seen["Source"].as_str()).filter(|source| named(source)) {
-        draft.broken(format!("the engine mounts `{source}`"));
+    let told = draft.told("what is mounted", host.container.mounts.as_deref()).unwrap_or_default();
+    for seen in told.iter().filter(|seen| named(&seen.source)) {
+        draft.broken(format!("the engine mounts `{}`", seen.source));
     }
     draft.done()
 }
 
 // -- the host's own directories --------------------------------------------------------------------------------------
 
-fn out_of_reach(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
+fn out_of_reach(promise: &Spec, inside: &Inside, host: &HostWitness) -> Claim {
     let mut draft = Draft::new(
         "host.out-of-reach",
         "no mount for writing shows this repository, the sandbox's state, the host's Codex home or its git directory",
@@ -114,7 +115,7 @@ fn hidden(point: &str, inner: &str, table: &MountTable) -> bool {
 }
 
 /// The same exceptions, by place.
-fn excused(line: &MountLine, place: &Place, dir: &Path, promise: &Promise, table: &MountTable) -> bool {
+fn excused(line: &MountLine, place: &Place, dir: &Path, promise: &Spec, table: &MountTable) -> bool {
     let mount = promise.mounts.iter().find(|mount| clean(&mount.target) == line.point);
     let dir = dir.to_string_lossy();
     let inner = mount.is_some_and(|mount| allowed(mount, &mount.source.to_string_lossy(), &dir))
@@ -149,7 +150,7 @@ fn airlock(git: &Mount, inside: &Inside, host: &HostWitness) -> Claim {
 }
 
 /// Kept here so that the path rule of the airlock has one home: where the host's own git directory lies.
-pub(super) fn real_git_path(promise: &Promise) -> Option<std::path::PathBuf> {
+pub(super) fn real_git_path(promise: &Spec) -> Option<std::path::PathBuf> {
     let find = |role: Role| promise.mounts.iter().find(|mount| mount.role == role);
     let (git, workspace) = (find(Role::Git)?, find(Role::Workspace)?);
     Some(workspace.source.join(below(&git.target, &workspace.target)?))
@@ -157,10 +158,9 @@ pub(super) fn real_git_path(promise: &Promise) -> Option<std::path::PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{add_line, breaks, good, on_tables};
+    use super::super::fixture::{add_line, breaks, good, mounted, on_tables};
     use super::*;
     use crate::proof::probe::FileId;
-    use serde_json::json;
 
     #[test]
     fn each_way_to_the_host_breaks_its_claim() {
@@ -168,7 +168,7 @@ mod tests {
             "engine.no-socket",
             vec![
                 Box::new(|_, inside, _| inside.sockets.push("/run/docker.sock".into())),
-                Box::new(|_, _, host| host.inspect["Mounts"][0]["Source"] = json!("/var/run/docker.sock")),
+                mounted("/datasets/ssv2", |seen| seen.source = "/var/run/docker.sock".into()),
                 add_line("900 80 0:20 /docker.sock /tmp/x rw - tmpfs tmpfs rw", "host"),
                 add_line("900 80 0:20 /x /tmp/podman.sock rw - tmpfs tmpfs rw", "inside"),
             ],

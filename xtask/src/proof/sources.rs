@@ -12,7 +12,7 @@ pub use facts::{Facts, Known};
 use crate::error::{Failure, usage};
 use crate::proof::mountinfo::{rest, within};
 use crate::proof::{Claim, Verdict, Witness, mount_ids};
-use crate::spec::promise::{Mount, Role};
+use crate::spec::mount::{Mount, Role};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 

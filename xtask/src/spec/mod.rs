@@ -1,6 +1,11 @@
-//! What sandbox is wanted: the settings, and where its things lie. Pure, but for reading the settings files.
+//! What sandbox is wanted: the settings, [`Spec`], where things lie inside, and where they are kept on the host.
 
 pub mod entering;
+pub mod inside;
+pub mod mount;
 pub mod places;
-pub mod promise;
 pub mod settings;
+mod wanted;
+pub mod words;
+
+pub use wanted::{Differences, Row, SCHEMA, Schema, Spec};

@@ -1,11 +1,17 @@
 //! Where a sandbox keeps its things on the host, by workspace. Pure.
 
+use super::SCHEMA;
 use crate::context::Context;
-use crate::fingerprint;
+use crate::error::host;
+use crate::{exec, fingerprint};
+use anyhow::Result;
 use std::path::{Path, PathBuf};
 
-/// The name of `Places::entry`, the same for every workspace.
-pub const ENTRY: &str = "entry.json";
+/// The name of `Places::record`, the same for every workspace.
+pub const RECORD: &str = "entry.json";
+
+/// The name of the file that holds the version of the layout; the first release wrote none.
+const LAYOUT: &str = "schema";
 
 /// The places of one workspace's sandbox. All but `override_file` lie in the state folder, mode 0700, and the
 /// container reaches only those that are mounted.
@@ -29,8 +35,8 @@ pub struct Places {
     pub git: PathBuf,
     /// The newest proof.
     pub proof: PathBuf,
-    /// What was read of the container before any agent ran in it.
-    pub entry: PathBuf,
+    /// The record of the container: what it is to be, and what was read of it before any agent ran in it.
+    pub record: PathBuf,
     /// What host-run files of the workspace looked like at the last entry.
     pub baseline: PathBuf,
     /// Held while a sandbox is started or proven.
@@ -56,10 +62,52 @@ pub fn of(cx: &Context, workspace: &Path, uid: u32) -> Places {
         login: dir.join("login.json"),
         git: dir.join("git"),
         proof: dir.join("proof.json"),
-        entry: dir.join(ENTRY),
+        record: dir.join(RECORD),
         baseline: dir.join("baseline.json"),
         lock: dir.join("lock"),
         override_file: cx.scratch().join(&key).join("override.yaml"),
         dir,
+    }
+}
+
+impl Places {
+    /// Marks the folder with the version of its layout. One of the first release is taken over as it is: its homes, git
+    /// directories and logins lie where they did, and its record is not read.
+    ///
+    /// # Errors
+    /// A newer version of this tool made the folder, or it cannot be written.
+    pub fn claim_schema(&self) -> Result<()> {
+        let path = self.dir.join(LAYOUT);
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        match text.trim().parse::<u32>() {
+            Ok(SCHEMA) => Ok(()),
+            Ok(newer) if newer > SCHEMA => Err(host(format!(
+                "`{}` has the layout {newer}, and this tool knows layouts up to {SCHEMA}",
+                self.dir.display()
+            ))
+            .hint("use the newer version of this tool that made it")
+            .into()),
+            Ok(_) | Err(_) => exec::write_file(&path, format!("{SCHEMA}\n").as_bytes(), 0o600),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_of_an_earlier_version_is_taken_over_and_one_of_a_newer_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let cx = Context { state: dir.path().into(), ..Context::default() };
+        let places = of(&cx, Path::new("/project"), 1000);
+        std::fs::create_dir_all(&places.codex_home).unwrap();
+        places.claim_schema().unwrap();
+        places.claim_schema().unwrap();
+        assert_eq!(std::fs::read_to_string(places.dir.join(LAYOUT)).unwrap(), "2\n");
+        std::fs::write(places.dir.join(LAYOUT), "3\n").unwrap();
+        let err = places.claim_schema().unwrap_err();
+        assert!(err.to_string().contains("has the layout 3"), "{err}");
+        assert_eq!(std::fs::read_to_string(places.dir.join(LAYOUT)).unwrap(), "3\n");
     }
 }

@@ -3,7 +3,8 @@
 
 use super::inside::Taken;
 use super::mount::{Mount, Role, ids};
-use super::words::{GpuRoute, Gpus, Memlock, Mode, Network};
+use super::words::{Cache, Mode};
+use crate::spec::words::{GpuRoute, Gpus, Memlock, Network};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -31,7 +32,8 @@ impl From<Schema> for u32 {
     }
 }
 
-/// The wanted sandbox. Of variables it has the names only, never a value.
+/// The wanted sandbox. Of variables it has the names only, never a value. Every key must be there to be read: a missing
+/// one would read as less than was promised.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spec {
@@ -46,6 +48,7 @@ pub struct Spec {
     /// The image, by tag.
     pub image: String,
     /// The id of that image, `sha256:…`, where the engine has told it.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub image_id: Option<String>,
     /// The fingerprint of what decides what is in the image, without the base's id.
     pub image_inputs: String,
@@ -61,6 +64,7 @@ pub struct Spec {
     /// The GPUs.
     pub gpus: Gpus,
     /// How they are asked for; `None` with `Gpus::None`.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub gpu_route: Option<GpuRoute>,
     /// The memory that may be locked, where there are GPUs.
     pub memlock: Memlock,
@@ -119,7 +123,7 @@ impl Spec {
     }
 
     /// The caches among the mounts.
-    pub fn caches(&self) -> impl Iterator<Item = super::words::Cache> + '_ {
+    pub fn caches(&self) -> impl Iterator<Item = Cache> + '_ {
         self.mounts.iter().filter_map(|mount| match mount.role {
             Role::Cache(cache) => Some(cache),
             Role::Workspace | Role::Dataset(_) | Role::CodexPackage | Role::CodexHome | Role::Agents => None,
@@ -236,9 +240,7 @@ pub(crate) mod tests {
         for key in kept.as_object().unwrap().keys() {
             let mut cut = kept.clone();
             cut.as_object_mut().unwrap().remove(key);
-            // A missing `Option` reads as `None`, which says less and never more.
-            let optional = ["image_id", "gpu_route"].contains(&key.as_str());
-            assert_eq!(Spec::read(&cut.to_string()).is_ok(), optional, "{key}");
+            assert!(Spec::read(&cut.to_string()).is_err(), "{key}");
         }
         for (key, odd) in [("network", "allowlist"), ("memlock", "some"), ("gpus", "al"), ("codex_home", "copy")] {
             let mut other = kept.clone();

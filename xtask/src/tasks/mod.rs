@@ -2,7 +2,7 @@
 
 pub mod bench;
 pub mod commits;
-pub mod completions;
 pub mod devcontainer;
 pub mod mounts;
+pub mod sandbox;
 pub mod test;

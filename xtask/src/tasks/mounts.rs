@@ -1,32 +1,42 @@
 //! `cargo xtask mounts`: validate every mount, on the host and inside the running container.
 
-use crate::cli::Flags;
 use crate::context::Context;
-use crate::engine::running::Running;
+use crate::engine::running::Existing;
 use crate::error::failed;
 use crate::life;
-use crate::life::Wish;
+use crate::life::Gathered;
 use crate::proof;
 use crate::proof::probe::{AskCodex, Request};
 use crate::proof::sources;
 use crate::proof::{Claim, Verdict};
+use crate::spec::settings::Flags;
 use crate::ui;
 use anyhow::Result;
 use serde_json::json;
+
+/// Validate every mount, on the host and inside
+#[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq)]
+pub struct Args {
+    #[command(flatten)]
+    pub(crate) flags: Flags,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
 
 /// Runs the task: the host's half always, the inside half where a sandbox runs. Exit code 1 when a claim is broken.
 ///
 /// # Errors
 /// Wrong settings, no engine, or a witness that cannot be asked.
-pub fn run(cx: &Context, flags: &Flags) -> Result<u8> {
-    let wish = life::gather(cx, flags)?;
-    let (mounts, problems) = life::problems(cx, &wish)?;
+pub fn run(cx: &Context, args: &Args) -> Result<u8> {
+    let gathered = life::gather(cx, &args.flags)?;
+    let (mounts, problems) = life::problems(cx, &gathered);
     let mut claims = sources::claims(&mounts, &problems);
-    let running = wish.running.as_ref().filter(|running| running.up);
+    let running = gathered.existing.as_ref().filter(|running| running.up);
     if let Some(running) = running {
-        claims.extend(inside(&wish, running)?);
+        claims.extend(inside(&gathered, running)?);
     }
-    if flags.json {
+    if args.json {
         let list: Vec<_> = claims.iter().map(Claim::json).collect();
         let container = running.map(|running| running.id.clone());
         ui::result(format_args!("{:#}", json!({"schema": 1, "container": container, "claims": list})));
@@ -35,23 +45,21 @@ pub fn run(cx: &Context, flags: &Flags) -> Result<u8> {
         if running.is_none() {
             ui::say(format_args!(
                 "inside: nothing runs for `{}`, only the host's half was checked",
-                wish.workspace.display()
+                gathered.workspace.display()
             ));
         }
     }
     Ok(u8::from(claims.iter().any(|claim| claim.verdict != Verdict::Held)))
 }
 
-fn inside(wish: &Wish, running: &Running) -> Result<Vec<Claim>> {
-    let entry = life::read_entry(&wish.places, &running.id).ok_or_else(|| {
-        failed("what the running container promised at its start is not known any more")
-            .hint("`cargo xtask down`, then `cargo xtask sandbox`")
-    })?;
-    let mut request = Request::new(&entry.promise, life::nonce()?);
+fn inside(gathered: &Gathered, running: &Existing) -> Result<Vec<Claim>> {
+    let record = life::trusted(&gathered.places, running)
+        .map_err(|why| failed(why).hint("`cargo xtask down`, then `cargo xtask sandbox`"))?;
+    let mut request = Request::new(&record.spec, life::nonce()?);
     request.codex = AskCodex::Nothing;
-    let mut claims = proof::prove(&running.id, &running.inspect, &entry.promise, &request)?.0.claims;
-    let programs = life::programs_now(&entry.promise, &running.inspect);
-    claims.extend(life::programs_claim(&entry, programs.as_deref()));
+    let mut claims = proof::prove(&running.id, &running.container, &record.spec, &request)?.0.claims;
+    let programs = life::programs_now(&record.spec, &running.container);
+    claims.extend(life::programs_claim(&record, programs.as_deref()));
     Ok(claims.into_iter().filter(about_mounts).collect())
 }
 

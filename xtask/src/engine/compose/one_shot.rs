@@ -1,8 +1,8 @@
 //! A container that runs one program and ends, confined as the sandbox is: its Compose file is made from the sandbox's
-//! own service and from a promise. Pure.
+//! own service and from a [`Spec`]. Pure.
 
 use super::{confine, escape, volume};
-use crate::spec::promise::Promise;
+use crate::spec::Spec;
 use crate::step::Command;
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value, json};
@@ -19,7 +19,7 @@ pub struct OneShot {
     /// The generated Compose file.
     pub file: PathBuf,
     /// What is asked for: user, limits, mounts, GPUs, image.
-    pub promise: Promise,
+    pub spec: Spec,
     /// The program and its arguments; the image's entry point comes before it.
     pub program: Vec<String>,
 }
@@ -35,7 +35,7 @@ impl OneShot {
         let service = service.context("docker/docker-compose.yaml has no service `workspace`")?;
         let taken = service.iter().filter(|(key, _)| !NOT_TAKEN.contains(&key.as_str()));
         let mut service = Value::Object(taken.map(|(key, value)| (key.clone(), value.clone())).collect::<Map<_, _>>());
-        let p = &self.promise;
+        let p = &self.spec;
         service["container_name"] = json!(self.name);
         service["image"] = json!(escape(&p.image));
         service["user"] = json!(format!("{}:{}", p.uid, p.gid));
@@ -68,18 +68,18 @@ impl OneShot {
 mod tests {
     use super::super::tests::project;
     use super::*;
-    use crate::spec::promise::Network;
+    use crate::spec::words::Network;
 
     const BASE: &str = include_str!("../../../../docker/docker-compose.yaml");
 
-    fn service(change: impl FnOnce(&mut Promise)) -> Value {
-        let mut promise = project().promise;
-        promise.mounts.retain(|mount| mount.read_only);
-        change(&mut promise);
+    fn service(change: impl FnOnce(&mut Spec)) -> Value {
+        let mut spec = project().spec;
+        spec.mounts.retain(|mount| mount.read_only);
+        change(&mut spec);
         let one = OneShot {
             name: "codex-sandbox-smoke-1".into(),
             file: "/repo/target/sandbox/smoke-1/compose.yaml".into(),
-            promise,
+            spec,
             program: vec!["python3".into(), "{\"a\":\"$x\"}".into()],
         };
         let file: Value = serde_yaml::from_str(&one.text(BASE).unwrap()).unwrap();
@@ -90,7 +90,7 @@ mod tests {
     fn it_is_confined_as_the_sandbox_is() {
         let base: Value = serde_yaml::from_str(BASE).unwrap();
         let base = base["services"]["workspace"].as_object().unwrap();
-        let service = service(|promise| promise.network = Network::None);
+        let service = service(|spec| spec.network = Network::None);
         for key in ["cap_drop", "security_opt", "ipc", "init", "environment", "pull_policy", "restart"] {
             assert_eq!(service[key], base[key], "{key}");
         }

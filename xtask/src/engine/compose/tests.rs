@@ -14,7 +14,7 @@ pub(crate) fn project() -> Project {
         name: "codex-sandbox-p".into(),
         base_file: "/repo/docker/docker-compose.yaml".into(),
         override_file: "/repo/target/sandbox/p/override.yaml".into(),
-        promise: Promise {
+        promise: Spec {
             uid: 1000,
             gid: 1000,
             groups: vec![2000],

@@ -3,7 +3,7 @@
 use super::Rules;
 use crate::proof::mountinfo::{MountTable, Place, within};
 use crate::proof::probe::FileId;
-use crate::spec::promise::Mount;
+use crate::spec::mount::Mount;
 use crate::user::User;
 use rustix::fs::{Access, access};
 use std::fs;

@@ -1,8 +1,6 @@
 //! The flags that stand above the settings of the same name. Their comments are their help texts.
 
-use super::words;
-use crate::spec::promise::{Gpus, Network};
-use crate::spec::settings::Mode;
+use crate::spec::words::{self, Gpus, Mode, Network};
 use clap::{Args, ValueHint};
 use std::convert::Infallible;
 use std::path::PathBuf;

@@ -1,7 +1,8 @@
 //! The values of settings, from their texts. Pure.
 
 use crate::error::usage;
-use crate::spec::promise::Gpus;
+use crate::spec::words;
+use crate::spec::words::Gpus;
 use anyhow::Result;
 
 /// The nearest of some names, if it is near.
@@ -19,10 +20,8 @@ pub fn nearest<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
 /// # Errors
 /// An empty list, an id with characters that no id has, or a word that is no id (exit code 2).
 pub fn parse_gpus(text: &str) -> Result<Gpus> {
-    match text {
-        "all" => return Ok(Gpus::All),
-        "none" => return Ok(Gpus::None),
-        _ => {}
+    if let Some(gpus) = words::parse(text) {
+        return Ok(gpus);
     }
     let ids: Vec<String> = text.split(',').map(|id| id.trim().to_owned()).collect();
     // An id is an index, a UUID (`GPU-…`, `MIG-…`) or a device's name with a number in it: a mere word is misspelt.

@@ -1,6 +1,7 @@
 //! The words of the settings and of the command line. Each list is an enum, whose variants name the words once: clap's
 //! derive gives them to the resolver, its error texts, the completions and the schema, and serde's to what is kept.
 
+use super::settings::parse_gpus;
 use clap::ValueEnum;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,72 @@ pub enum Cache {
     Pip,
     /// Packages of uv.
     Uv,
+}
+
+/// Which GPUs a sandbox gets.
+#[derive(Debug, Clone, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum Gpus {
+    /// Every GPU of the host.
+    All,
+    /// None, by the user's own word.
+    None,
+    /// These, by index or UUID.
+    #[value(skip)]
+    Ids(Vec<String>),
+}
+
+impl std::fmt::Display for Gpus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Gpus::All | Gpus::None => f.write_str(&word(self).unwrap_or_default()),
+            Gpus::Ids(ids) => f.write_str(&ids.join(",")),
+        }
+    }
+}
+
+impl From<Gpus> for String {
+    fn from(gpus: Gpus) -> String {
+        gpus.to_string()
+    }
+}
+
+impl TryFrom<String> for Gpus {
+    type Error = anyhow::Error;
+
+    fn try_from(text: String) -> anyhow::Result<Gpus> {
+        parse_gpus(&text)
+    }
+}
+
+/// How GPUs are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GpuRoute {
+    /// `deploy.resources.reservations.devices` with `driver: nvidia`.
+    Nvidia,
+    /// The same with `driver: cdi` and CDI device names.
+    Cdi,
+}
+
+/// Which network a sandbox gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Network {
+    /// The engine's bridge network.
+    Open,
+    /// Loopback only.
+    None,
+}
+
+/// How much memory may be locked by a sandbox with GPUs, whose libraries pin it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Memlock {
+    /// As much as there is.
+    Unlimited,
+    /// What the engine gives by itself: for engines that may not raise the limit.
+    Engine,
 }
 
 /// The words of an enum, in the order of its variants.
@@ -60,18 +127,17 @@ macro_rules! display {
     ($($name:ty),+) => {$(
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(&$crate::spec::settings::words::word(self).unwrap_or_default())
+                f.write_str(&$crate::spec::words::word(self).unwrap_or_default())
             }
         }
     )+};
 }
 
-display!(Mode, Cache, crate::spec::promise::Network, crate::spec::promise::Memlock);
+display!(Mode, Cache, Network, Memlock);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::promise::{GpuRoute, Gpus, Memlock, Network};
 
     fn as_clap<T: ValueEnum + Serialize>() {
         for value in T::value_variants() {

@@ -1,0 +1,43 @@
+//! A whole call: from the settings into Codex and out again.
+
+use super::{Call, Ground, Outcome, Program, Purpose, dry_run};
+use crate::context::Context;
+use crate::error::usage;
+use crate::spec::settings::Flags;
+use anyhow::Result;
+
+/// What is asked of a call.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The flags above the settings.
+    pub flags: Flags,
+    /// What is entered.
+    pub program: Program,
+    /// Enter without asking.
+    pub yes: bool,
+    /// Print the plan, run none of it.
+    pub dry_run: bool,
+}
+
+/// Starts, proves, asks, enters. Returns the exit code of what was entered.
+///
+/// # Errors
+/// Wrong settings, a host that cannot run it, a promise that does not hold.
+pub fn sandbox(cx: &Context, asked: &Asked) -> Result<u8> {
+    if !asked.yes && !asked.dry_run && !cx.stdin_tty {
+        return Err(usage("`sandbox` asks before it enters, and standard input is no terminal")
+            .hint("add `--yes`")
+            .into());
+    }
+    let ground = Ground::read(cx, &asked.flags)?;
+    if asked.dry_run {
+        return dry_run(cx, &ground.gather(cx, Purpose::DryRun)?, &asked.program);
+    }
+    let left = match (Call::begin(cx, ground)?.start()?.prove()?, &asked.program) {
+        (Outcome::Proven(proven), Program::Codex(args)) => proven.enter(asked.yes, args)?,
+        (Outcome::Proven(proven), Program::Shell) => proven.shell(asked.yes)?,
+        (Outcome::Unproven(unproven), Program::Shell) => unproven.shell(asked.yes)?,
+        (Outcome::Unproven(unproven), Program::Codex(_)) => return Err(unproven.refuse("Codex was not started:")),
+    };
+    Ok(left.code)
+}

@@ -1,0 +1,34 @@
+//! `cargo xtask sandbox`: build, start, prove, show, ask, enter; on the way out say what changed.
+
+use crate::context::Context;
+use crate::life::{self, Asked, Program};
+use crate::spec::settings::Flags;
+use anyhow::Result;
+
+/// Start the sandbox, prove what it promises, enter Codex
+#[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq)]
+pub struct Args {
+    #[command(flatten)]
+    pub(crate) flags: Flags,
+    /// Enter a shell in place of Codex, also when a claim does not hold
+    #[arg(long)]
+    pub(crate) shell: bool,
+    /// Enter without asking
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Print the settings and every step, run none
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Arguments for Codex
+    #[arg(last = true, value_name = "CODEX_ARGS")]
+    pub(crate) args: Vec<String>,
+}
+
+/// Runs the task. Returns Codex's own exit code once Codex has started.
+///
+/// # Errors
+/// Wrong settings, a host that cannot run it, a promise that does not hold.
+pub fn run(cx: &Context, args: &Args) -> Result<u8> {
+    let program = if args.shell { Program::Shell } else { Program::Codex(args.args.clone()) };
+    life::sandbox(cx, &Asked { flags: args.flags.clone(), program, yes: args.yes, dry_run: args.dry_run })
+}
