@@ -1,12 +1,13 @@
 //! The head of an ELF file: for which machine it is, and who loads it. Reads three small pieces of the file.
-//!
-//! A parser of our own: sixty lines, of which we need five fields, against a crate in every clean build.
 
+use object::elf::{EM_386, EM_AARCH64, EM_ARM, EM_X86_64, FileHeader64, Machine, PN_XNUM, PT_INTERP, ProgramHeader64};
+use object::read::ReadCache;
+use object::read::elf::{FileHeader as _, ProgramHeader as _};
+use object::{LittleEndian, pod};
 use std::fs::File;
-use std::io::{Error, ErrorKind, Read as _, Result, Seek as _, SeekFrom};
+use std::io::{Error, ErrorKind, Read as _, Result};
 use std::path::Path;
 
-const PT_INTERP: u32 = 3;
 /// No Linux path is longer; what claims to be is damaged.
 const PATH_MAX: u64 = 4096;
 
@@ -14,9 +15,8 @@ const PATH_MAX: u64 = 4096;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Elf {
     /// 64-bit and little-endian, as the machines that NVIDIA's images are made for.
-    pub modern: bool,
-    /// `e_machine`: 62 is x86-64, 183 is AArch64.
-    pub machine: u16,
+    modern: bool,
+    machine: Machine,
     /// The program that loads it (`PT_INTERP`); a static program has none.
     pub interpreter: Option<String>,
 }
@@ -25,75 +25,61 @@ pub struct Elf {
 pub fn read(path: &Path) -> Result<Option<Elf>> {
     let mut file = File::open(path)?;
     let mut head = Vec::new();
-    (&mut file).take(64).read_to_end(&mut head)?;
+    (&mut file).take(size_of::<FileHeader64<LittleEndian>>() as u64).read_to_end(&mut head)?;
     if !head.starts_with(b"\x7fELF") {
         return Ok(None);
     }
-    if head.len() < 64 {
-        return Err(damaged("its header is cut short"));
+    let (header, _) =
+        pod::from_bytes::<FileHeader64<LittleEndian>>(&head).map_err(|()| damaged("its header is cut short"))?;
+    // A 32-bit header has its machine at the same place.
+    let machine = header.e_machine(LittleEndian);
+    let modern = header.is_class_64() && header.is_little_endian();
+    let interpreter = if modern { interpreter(header, &ReadCache::new(file))? } else { None };
+    Ok(Some(Elf { modern, machine, interpreter }))
+}
+
+/// The cache gives out no more than the file has, but a sparse file has as much as it likes: whatever says how much is to
+/// be read is held against a bound of ours first.
+fn interpreter(header: &FileHeader64<LittleEndian>, file: &ReadCache<File>) -> Result<Option<String>> {
+    if header.e_phnum(LittleEndian) == PN_XNUM {
+        return Err(damaged("it has too many program headers"));
     }
-    let mut elf = Elf { modern: head[4] == 2 && head[5] == 1, machine: number(&head, 18, 2) as u16, interpreter: None };
-    if !elf.modern {
-        return Ok(Some(elf));
-    }
-    let (table, size, count) = (number(&head, 32, 8), number(&head, 54, 2), number(&head, 56, 2));
-    if count > 0 && !(56..=1024).contains(&size) {
-        return Err(damaged("its program headers have no sensible size"));
-    }
-    let headers = piece(&mut file, table, size * count)?;
-    for header in headers.chunks_exact(size.max(56) as usize) {
-        if number(header, 0, 4) as u32 == PT_INTERP {
-            let length = number(header, 32, 8);
-            if length > PATH_MAX {
-                return Err(damaged("the path of its loader is too long"));
-            }
-            let text = piece(&mut file, number(header, 8, 8), length)?;
-            let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
-            elf.interpreter = Some(String::from_utf8_lossy(text).into_owned());
-            break;
+    let sensible = usize::from(header.e_phentsize(LittleEndian)) == size_of::<ProgramHeader64<LittleEndian>>();
+    let unreadable =
+        |_| damaged(if sensible { "it is cut short" } else { "its program headers have no sensible size" });
+    for segment in header.program_headers(LittleEndian, file).map_err(unreadable)? {
+        if segment.p_type(LittleEndian) == PT_INTERP && segment.p_filesz(LittleEndian) > PATH_MAX {
+            return Err(damaged("the path of its loader is too long"));
+        }
+        let text = segment.interpreter(LittleEndian, file);
+        if let Some(text) = text.map_err(|_| damaged("the path of its loader is cut short"))? {
+            return Ok(Some(String::from_utf8_lossy(text).into_owned()));
         }
     }
-    Ok(Some(elf))
+    Ok(None)
 }
 
-/// A little-endian number of up to 8 bytes. The caller has made sure that they are there.
-fn number(bytes: &[u8], at: usize, length: usize) -> u64 {
-    let bytes = bytes.get(at..at + length).unwrap_or_default();
-    bytes.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
-}
-
-/// Exactly `length` bytes of the file. No memory is set aside for more than the file has.
-fn piece(file: &mut File, at: u64, length: u64) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.seek(SeekFrom::Start(at)).map_err(|_| damaged("it points outside of itself"))?;
-    file.take(length).read_to_end(&mut bytes)?;
-    if (bytes.len() as u64) < length {
-        return Err(damaged("it is cut short"));
-    }
-    Ok(bytes)
-}
-
-fn damaged(what: &str) -> Error {
-    Error::new(ErrorKind::InvalidData, what)
+fn damaged(why: &str) -> Error {
+    Error::new(ErrorKind::InvalidData, why)
 }
 
 impl Elf {
     /// Whether this machine's processor can run it, or else for what it is, as a phrase.
     pub fn for_this_machine(&self) -> std::result::Result<(), String> {
         let own = match std::env::consts::ARCH {
-            "x86_64" => 62,
-            "aarch64" => 183,
+            "x86_64" => EM_X86_64,
+            "aarch64" => EM_AARCH64,
             other => return Err(format!("a program, and Codex has none for this machine's `{other}`")),
         };
         if self.modern && self.machine == own {
             return Ok(());
         }
         let name = match (self.modern, self.machine) {
-            (true, 62) => "x86_64".to_owned(),
-            (true, 183) => "aarch64".to_owned(),
-            (_, 3) => "32-bit x86".to_owned(),
-            (_, 40) => "32-bit arm".to_owned(),
-            (_, other) => format!("ELF machine {other}"),
+            (true, EM_X86_64) => "x86_64".to_owned(),
+            (true, EM_AARCH64) => "aarch64".to_owned(),
+            (_, EM_386) => "32-bit x86".to_owned(),
+            (_, EM_ARM) => "32-bit arm".to_owned(),
+            (_, other) => format!("ELF machine {}", other.0),
         };
         Err(format!("a program for {name}, and this machine is {}", std::env::consts::ARCH))
     }
@@ -140,6 +126,19 @@ mod tests {
         let whole = elf(OWN_MACHINE, Some("/lib64/ld-linux-x86-64.so.2"));
         for length in 4..whole.len() {
             assert_eq!(parse(&whole[..length]).unwrap_err().kind(), ErrorKind::InvalidData, "{length}");
+        }
+        // What would have to be read whole to be judged is not read: such a file claims far more than memory has.
+        let dir = tempfile::tempdir().unwrap();
+        let huge = dir.path().join("huge");
+        for (at, claim) in [(56, &0xffff_u16.to_le_bytes()[..]), (64 + 32, &(1_u64 << 41).to_le_bytes())] {
+            let mut bytes = whole.clone();
+            bytes[40] = 64; // the section header that tells how many program headers there are
+            bytes[at..at + claim.len()].copy_from_slice(claim);
+            bytes.resize(64 + 128, 0xff);
+            std::fs::write(&huge, bytes).unwrap();
+            File::options().write(true).open(&huge).unwrap().set_len(1 << 42).unwrap();
+            let text = read(&huge).unwrap_err().to_string();
+            assert!(text.contains("too many program headers") || text.contains("too long"), "{text}");
         }
         // Every byte of the header and the program header, at its extremes.
         for at in 4..120 {

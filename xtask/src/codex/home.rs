@@ -9,6 +9,7 @@
 mod config;
 mod read;
 mod system;
+mod text;
 mod write;
 
 pub use read::read;
@@ -186,6 +187,6 @@ mod tests {
         );
         // A name with quotes in it still gives a table that parses.
         let flag = &disable_flags(&[r#"q"'x"#])[1];
-        assert!(flag.parse::<toml::Table>().is_ok(), "{flag}");
+        assert!(flag.parse::<toml_edit::DocumentMut>().is_ok(), "{flag}");
     }
 }

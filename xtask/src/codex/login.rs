@@ -208,8 +208,8 @@ pub fn of_host(home: &Path) -> HostLogin {
 
 fn in_keyring(host_home: &Path) -> bool {
     let text = fs::read_to_string(host_home.join("config.toml")).unwrap_or_default();
-    let config = text.parse::<toml::Table>().unwrap_or_default();
-    let store = config.get("cli_auth_credentials_store").and_then(toml::Value::as_str);
+    let config = text.parse::<toml_edit::DocumentMut>().unwrap_or_default();
+    let store = config.get("cli_auth_credentials_store").and_then(toml_edit::Item::as_str);
     matches!(store, Some("keyring" | "auto"))
 }
 

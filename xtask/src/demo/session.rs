@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn the_configuration_is_one_that_codex_reads() {
-        let table: toml::Table = config().parse().unwrap();
+        let table: toml_edit::DocumentMut = config().parse().unwrap();
         assert_eq!(table["model_providers"]["scripted"]["wire_api"].as_str(), Some("responses"));
     }
 }

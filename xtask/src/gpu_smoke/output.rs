@@ -47,7 +47,7 @@ pub fn files(
     }
     if let Some(path) = &wish.junit {
         let seconds = report.map_or(0.0, |report| report.seconds);
-        let text = junit::document(facts, request, seconds, outcome);
+        let text = junit::document(facts, request, seconds, outcome)?;
         exec::write_file(&cx.absolute(path), text.as_bytes(), 0o644)?;
     }
     if cx.var("GITHUB_ACTIONS") == Some("true") {

@@ -1,13 +1,15 @@
 //! Edits of Codex's own TOML files, so that what names the host does not stop Codex in the container.
 //!
-//! The keys are those of Codex 0.169.0 that hold a path or a program. Comments do not survive.
+//! The keys are those of Codex 0.169.0 that hold a path or a program. All else is the user's text, comments and order
+//! included; only the comment right above a dropped key is dropped with it.
 
+use super::text::{above, child, next, prefix, set, tables};
 use super::{AGENTS_INSIDE, INSIDE, McpServer, Note};
 use crate::error::usage;
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use toml::{Table, Value};
+use toml_edit::{Decor, DocumentMut, Item, Key, TableLike, Value};
 
 /// Keys that name a file which Codex reads at its start and refuses to start without.
 const FILES: [&str; 4] = [
@@ -50,8 +52,8 @@ pub(super) struct Edited {
 }
 
 /// Parses one of Codex's TOML files; the error names the place, and shows nothing of the text: it can hold keys.
-pub(super) fn parse(path: &Path, text: &str) -> Result<Table> {
-    text.parse::<Table>().map_err(|err| {
+pub(super) fn parse(path: &Path, text: &str) -> Result<DocumentMut> {
+    text.parse::<DocumentMut>().map_err(|err| {
         let before = &text[..err.span().map_or(0, |span| text.floor_char_boundary(span.start))];
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
@@ -68,36 +70,35 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Table> {
 /// Edits the text of a file that lies at `path` on the host.
 pub(super) fn edit(path: &Path, text: &str, host: &Host, brought: &mut Brought) -> Result<Edited> {
     let mut root = parse(path, text)?;
-    let mut edit = Edit { path, host, brought, notes: Vec::new() };
-    edit.layer(&mut root, "");
-    if let Some(Value::Table(profiles)) = root.get_mut("profiles") {
-        for (name, profile) in profiles.iter_mut() {
-            if let Value::Table(profile) = profile {
-                edit.layer(profile, &format!("profiles.{name}."));
-            }
-        }
+    let mut edit = Edit { path, host, brought, notes: Vec::new(), orphans: String::new() };
+    edit.layer(&mut *root, "");
+    for (name, profile) in tables(&mut *root, "profiles") {
+        edit.layer(profile, &format!("profiles.{name}."));
     }
-    edit.stores(&mut root);
-    edit.projects(&mut root);
-    edit.agents(&mut root);
-    edit.skills(&mut root);
-    edit.hooks(&mut root);
-    let notes = edit.notes;
-    Ok(Edited { mcp: servers(&root), text: root.to_string(), notes })
+    edit.stores(&mut *root);
+    edit.projects(&mut *root);
+    for (name, agent) in tables(&mut *root, "agents") {
+        // Codex refuses to start without that file.
+        edit.bring(agent, "config_file", &format!("agents.{name}."));
+    }
+    edit.skills(&mut *root);
+    edit.hooks(&mut *root);
+    let Edit { notes, orphans, .. } = edit;
+    root.set_trailing(orphans + root.trailing().as_str().unwrap_or_default());
+    Ok(Edited { mcp: servers(&*root), text: root.to_string(), notes })
 }
 
-fn servers(root: &Table) -> Vec<McpServer> {
-    let Some(Value::Table(servers)) = root.get("mcp_servers") else {
+fn servers(root: &dyn TableLike) -> Vec<McpServer> {
+    let Some(servers) = root.get("mcp_servers").and_then(Item::as_table_like) else {
         return Vec::new();
     };
-    let enabled = |server: &Value| server.get("enabled").and_then(Value::as_bool) != Some(false);
-    servers
-        .iter()
-        .filter(|(_, server)| enabled(server))
-        .filter_map(|(name, server)| {
-            Some(McpServer { name: name.clone(), command: server.get("command")?.as_str()?.to_owned() })
-        })
-        .collect()
+    let server = |(name, item): (&str, &Item)| {
+        let server = item.as_table_like()?;
+        let enabled = server.get("enabled").and_then(Item::as_bool) != Some(false);
+        let command = server.get("command")?.as_str()?.to_owned();
+        enabled.then(|| McpServer { name: name.to_owned(), command })
+    };
+    servers.iter().filter_map(server).collect()
 }
 
 struct Edit<'a> {
@@ -105,6 +106,8 @@ struct Edit<'a> {
     host: &'a Host<'a>,
     brought: &'a mut Brought,
     notes: Vec<Note>,
+    /// Comments that stood above a dropped key, and have nothing to stand above any more: they go to the file's end.
+    orphans: String,
 }
 
 impl Edit<'_> {
@@ -113,9 +116,9 @@ impl Edit<'_> {
     }
 
     /// The keys that the file and each of its profiles can have.
-    fn layer(&mut self, table: &mut Table, prefix: &str) {
+    fn layer(&mut self, table: &mut dyn TableLike, prefix: &str) {
         for (key, why) in DROPPED {
-            if table.remove(key).is_some() {
+            if self.remove(table, key) {
                 self.note(&format!("{prefix}{key}"), why);
             }
         }
@@ -124,11 +127,35 @@ impl Edit<'_> {
         }
     }
 
+    /// Drops a key with the comment right above it. What a blank line keeps apart from it, such as the head of the file
+    /// or of a section, is not about that key, and stays above the next one.
+    fn remove(&mut self, table: &mut dyn TableLike, key: &str) -> bool {
+        let next = next(table, key);
+        let Some((mut name, item)) = table.get_key_value_mut(key) else { return false };
+        let mut text = String::new();
+        above(&mut name, item, |decor| text = prefix(decor));
+        table.remove(key);
+        let lines: Vec<&str> = text.split_inclusive('\n').collect();
+        let blank = lines.iter().rposition(|line| line.trim().is_empty() && line.ends_with('\n'));
+        let stays = lines[..blank.map_or(0, |at| at + 1)].concat();
+        if stays.contains('#') {
+            self.put(table, next, &stays);
+        }
+        true
+    }
+
+    /// Puts comments above an entry; kept for the file's end where there is none.
+    fn put(&mut self, table: &mut dyn TableLike, key: Option<String>, text: &str) {
+        let edit = |decor: &mut Decor| decor.set_prefix(format!("{text}{}", prefix(decor).trim_start_matches('\n')));
+        let entry = key.as_deref().and_then(|key| table.get_key_value_mut(key));
+        if !entry.is_some_and(|(mut name, item)| above(&mut name, item, edit)) {
+            self.orphans.push_str(text);
+        }
+    }
+
     /// Rewrites a key that names a file of the host, and has the file brought along.
-    fn bring(&mut self, table: &mut Table, key: &str, prefix: &str) {
-        let Some(Value::String(value)) = table.get_mut(key) else {
-            return;
-        };
+    fn bring(&mut self, table: &mut dyn TableLike, key: &str, prefix: &str) {
+        let Some(value) = table.get(key).and_then(Item::as_str) else { return };
         let source = self.resolve(value);
         if !source.is_file() {
             let why = format!("left as it is, `{}` is not a file on this host", source.display());
@@ -139,8 +166,9 @@ impl Edit<'_> {
             let base = source.file_name().map(|name| name.to_string_lossy().into_owned());
             format!("{next}-{}", base.unwrap_or_default())
         });
-        *value = format!("{INSIDE}/brought-along/{name}");
-        let why = format!("`{}` is brought along as `{value}`", source.display());
+        let inside = format!("{INSIDE}/brought-along/{name}");
+        let why = format!("`{}` is brought along as `{inside}`", source.display());
+        set(table, key, inside);
         self.note(&format!("{prefix}{key}"), why);
     }
 
@@ -153,61 +181,67 @@ impl Edit<'_> {
     }
 
     /// Credential stores: a container has no keyring.
-    fn stores(&mut self, root: &mut Table) {
+    fn stores(&mut self, root: &mut dyn TableLike) {
         for key in ["cli_auth_credentials_store", "mcp_oauth_credentials_store"] {
-            if let Some(Value::String(store)) = root.get_mut(key)
-                && (store == "keyring" || store == "auto")
-            {
-                let why = format!("`{store}` becomes `file`, a container has no keyring");
-                "file".clone_into(store);
-                self.note(key, why);
+            if let Some(store @ ("keyring" | "auto")) = root.get(key).and_then(Item::as_str) {
+                self.note(key, format!("`{store}` becomes `file`, a container has no keyring"));
+                set(root, key, "file");
             }
         }
     }
 
-    fn projects(&mut self, root: &mut Table) {
-        if let Some(Value::Table(projects)) = root.get_mut("projects") {
-            let before = projects.len();
-            projects.retain(|path, _| Path::new(path).starts_with("/workspace"));
-            let dropped = before - projects.len();
-            if dropped > 0 {
-                let why = format!("dropped {dropped} of {before}, they are directories of the host");
-                self.note("projects", why);
-            }
+    fn projects(&mut self, root: &mut dyn TableLike) {
+        let Some(projects) = child(root, "projects") else { return };
+        let all: Vec<String> = projects.iter().map(|(path, _)| path.to_owned()).collect();
+        let of_host: Vec<&String> = all.iter().filter(|path| !Path::new(path).starts_with("/workspace")).collect();
+        let before = std::mem::take(&mut self.orphans);
+        for path in &of_host {
+            self.remove(projects, path);
         }
-    }
-
-    /// `agents.NAME.config_file`: Codex refuses to start without it.
-    fn agents(&mut self, root: &mut Table) {
-        if let Some(Value::Table(agents)) = root.get_mut("agents") {
-            for (name, agent) in agents.iter_mut() {
-                if let Value::Table(agent) = agent {
-                    self.bring(agent, "config_file", &format!("agents.{name}."));
-                }
-            }
+        let after = std::mem::replace(&mut self.orphans, before);
+        if !after.is_empty() {
+            let next = next(root, "projects");
+            self.put(root, next, &after);
+        }
+        if !of_host.is_empty() {
+            let why = format!("dropped {} of {}, they are directories of the host", of_host.len(), all.len());
+            self.note("projects", why);
         }
     }
 
     /// `skills.config`: an entry names the skill that it is about by its path.
-    fn skills(&mut self, root: &mut Table) {
-        let entries = root.get_mut("skills").and_then(|skills| skills.get_mut("config"));
-        if let Some(Value::Array(entries)) = entries {
-            for entry in entries {
-                if let Some(Value::String(path)) = entry.get_mut("path")
-                    && let Some(inside) = self.inside(&self.resolve(path).to_string_lossy())
-                {
-                    *path = inside;
-                }
+    fn skills(&self, root: &mut dyn TableLike) {
+        let entries: Vec<&mut dyn TableLike> = match child(root, "skills").and_then(|skills| skills.get_mut("config")) {
+            Some(Item::ArrayOfTables(tables)) => tables.iter_mut().map(|table| table as _).collect(),
+            Some(Item::Value(Value::Array(values))) => {
+                values.iter_mut().filter_map(Value::as_inline_table_mut).map(|table| table as _).collect()
+            }
+            _ => return,
+        };
+        for entry in entries {
+            if let Some(path) = entry.get("path").and_then(Item::as_str)
+                && let Some(inside) = self.inside(&self.resolve(path).to_string_lossy())
+            {
+                set(entry, "path", inside);
             }
         }
     }
 
     /// `hooks.state`: the user's trust in a hook is kept under the path of the file that names it.
-    fn hooks(&mut self, root: &mut Table) {
-        let state = root.get_mut("hooks").and_then(|hooks| hooks.get_mut("state"));
-        if let Some(Value::Table(state)) = state {
-            let moved = std::mem::take(state).into_iter();
-            *state = moved.map(|(key, value)| (self.inside(&key).unwrap_or(key), value)).collect();
+    fn hooks(&self, root: &mut dyn TableLike) {
+        let Some(state) = child(root, "hooks").and_then(|hooks| child(hooks, "state")) else { return };
+        let names: Vec<String> = state.iter().map(|(name, _)| name.to_owned()).collect();
+        let entries = names.iter().filter_map(|name| state.get_key_value(name));
+        let entries: Vec<(Key, Item)> = entries.map(|(key, item)| (key.clone(), item.clone())).collect();
+        state.clear();
+        for (key, item) in entries {
+            let key = match self.inside(key.get()) {
+                Some(inside) => Key::new(inside)
+                    .with_leaf_decor(key.leaf_decor().clone())
+                    .with_dotted_decor(key.dotted_decor().clone()),
+                None => key,
+            };
+            state.entry_format(&key).or_insert(item);
         }
     }
 

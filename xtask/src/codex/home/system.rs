@@ -2,13 +2,14 @@
 
 use super::config::parse;
 use super::read::{Collector, unreadable};
+use super::text::set;
 use super::{Item, write};
 use crate::error::usage;
 use anyhow::Result;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use toml::{Table, Value};
+use toml_edit::TableLike;
 
 /// Makes `out` a copy of all of `host_etc` (`/etc/codex`), to be mounted read-only in its place, and returns it.
 ///
@@ -40,27 +41,30 @@ pub fn system(host_etc: &Path, out: &Path) -> Result<Option<PathBuf>> {
 /// The text of the system's `config.toml` for a sandbox, from the host's.
 fn merged(path: &Path, text: &str) -> Result<String> {
     let mut root = parse(path, text)?;
-    root.insert("check_for_update_on_startup".into(), Value::Boolean(false));
-    let features = table(path, &mut root, "features")?;
-    features.insert("daemon_auto_start".into(), Value::Boolean(false));
-    let projects = table(path, &mut root, "projects")?;
-    let workspace = table(path, projects, "/workspace")?;
-    workspace.insert("trust_level".into(), Value::String("trusted".into()));
+    set(&mut *root, "check_for_update_on_startup", false);
+    set(table(path, &mut *root, "features")?, "daemon_auto_start", false);
+    let projects = table(path, &mut *root, "projects")?;
+    set(table(path, projects, "/workspace")?, "trust_level", "trusted");
     Ok(root.to_string())
 }
 
-fn table<'a>(path: &Path, root: &'a mut Table, key: &str) -> Result<&'a mut Table> {
-    match root.entry(key).or_insert_with(|| Value::Table(Table::new())) {
-        Value::Table(table) => Ok(table),
-        _ => Err(usage(format!("`{}`: `{key}` is not a table", path.display()))
-            .hint("Codex cannot read that file either: mend it")
-            .into()),
+fn table<'a>(path: &Path, root: &'a mut dyn TableLike, key: &str) -> Result<&'a mut dyn TableLike> {
+    if !root.contains_key(key) {
+        let mut new = toml_edit::Table::new();
+        new.set_implicit(true);
+        root.insert(key, new.into());
     }
+    root.get_mut(key).and_then(toml_edit::Item::as_table_like_mut).ok_or_else(|| {
+        usage(format!("`{}`: `{key}` is not a table", path.display()))
+            .hint("Codex cannot read that file either: mend it")
+            .into()
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use toml_edit::DocumentMut;
 
     #[test]
     fn the_rules_of_the_host_stay_and_the_needs_of_the_sandbox_are_added() {
@@ -72,14 +76,14 @@ mod tests {
         fs::write(etc.join("skills/.system/S.md"), "s").unwrap();
         fs::write(
             etc.join("config.toml"),
-            "model = \"m\"\nnotify = [\"n\"]\n[features]\ndaemon_auto_start = true\nx = true\n",
+            "# Ours.\nmodel = \"m\"\nnotify = [\"n\"]\n[features]\ndaemon_auto_start = true # no\nx = true\n",
         )
         .unwrap();
         assert_eq!(system(&etc, &out).unwrap(), Some(out.clone()));
         let text = fs::read_to_string(out.join("config.toml")).unwrap();
-        let expected = "model = \"m\"\nnotify = [\"n\"]\ncheck_for_update_on_startup = false\n\
-            features = { daemon_auto_start = false, x = true }\nprojects.\"/workspace\".trust_level = \"trusted\"\n";
-        assert_eq!(text.parse::<Table>().unwrap(), expected.parse::<Table>().unwrap());
+        let expected = "# Ours.\nmodel = \"m\"\nnotify = [\"n\"]\ncheck_for_update_on_startup = false\n[features]\n\
+            daemon_auto_start = false # no\nx = true\n\n[projects.\"/workspace\"]\ntrust_level = \"trusted\"\n";
+        assert_eq!(text, expected);
         assert!(out.join("skills/.system/S.md").is_file());
 
         // What the host drops is dropped, and without a `config.toml` there is still ours.
@@ -88,6 +92,26 @@ mod tests {
         system(&etc, &out).unwrap();
         assert!(!out.join("requirements.toml").exists());
         assert!(fs::read_to_string(out.join("config.toml")).unwrap().contains("trusted"));
+    }
+
+    #[test]
+    fn the_needs_of_the_sandbox_are_met_however_the_host_writes_its_tables() {
+        let parsed =
+            |text: &str| merged(Path::new("config.toml"), text).map(|text| text.parse::<DocumentMut>().unwrap());
+        for text in [
+            "",
+            "features = { x = true }\nprojects = { \"/h\" = { trust_level = \"trusted\" } }\n",
+            "features.x = true\nprojects.\"/workspace\".trust_level = \"untrusted\"\n",
+            "projects = { \"/workspace\" = {} }\n[features]\ndaemon_auto_start = { a = 1 }\n",
+        ] {
+            let root = parsed(text).unwrap();
+            assert_eq!(root["check_for_update_on_startup"].as_bool(), Some(false), "{root}");
+            assert_eq!(root["features"]["daemon_auto_start"].as_bool(), Some(false), "{root}");
+            assert_eq!(root["projects"]["/workspace"]["trust_level"].as_str(), Some("trusted"), "{root}");
+            assert_eq!(text.contains("x = true"), root["features"].get("x").is_some(), "{root}");
+        }
+        let text = crate::error::render(&parsed("features = 1\n").unwrap_err());
+        assert!(text.contains("`config.toml`: `features` is not a table"), "{text}");
     }
 
     #[test]

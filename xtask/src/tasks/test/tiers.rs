@@ -187,8 +187,8 @@ mod tests {
         assert_eq!(Tier::of(false, "host::gpu::tests::gpu_x"), Tier::Default);
         assert_eq!(Tier::of(false, "image::tests::engine_x"), Tier::Engine);
         // The rules are written twice; whoever changes one sees this.
-        let config: toml::Table = include_str!("../../../../.config/nextest.toml").parse().unwrap();
-        let filter = |tier: Tier| config["profile"][tier.to_string()]["default-filter"].as_str().unwrap().to_owned();
+        let config: toml_edit::DocumentMut = include_str!("../../../../.config/nextest.toml").parse().unwrap();
+        let filter = |tier: Tier| config["profile"][&tier.to_string()]["default-filter"].as_str().unwrap().to_owned();
         assert_eq!(filter(Tier::Default), "not ((binary(it) & test(/^(engine|gpu)::/)) | test(/(^|::)engine_[^:]*$/))");
         assert_eq!(filter(Tier::Engine), "(binary(it) & test(/^engine::/)) | test(/(^|::)engine_[^:]*$/)");
         assert_eq!(filter(Tier::Gpu), "binary(it) & test(/^gpu::/)");

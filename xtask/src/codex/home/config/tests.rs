@@ -1,14 +1,14 @@
 use super::*;
 use crate::error::{exit_code, render};
 
-fn edited(home: &Path, text: &str) -> (Table, Vec<String>, Vec<McpServer>, Brought) {
+fn edited(home: &Path, text: &str) -> (String, Vec<String>, Vec<McpServer>, Brought) {
     let agents = home.parent().unwrap().join(".agents");
     let host = Host { home, agents: &agents };
     let mut brought = Brought::new();
     let path = Path::new("config.toml");
     let done = edit(path, text, &host, &mut brought).unwrap();
     let notes = done.notes.iter().map(ToString::to_string).collect();
-    (done.text.parse().unwrap(), notes, done.mcp, brought)
+    (done.text, notes, done.mcp, brought)
 }
 
 #[test]
@@ -22,7 +22,7 @@ fn a_broken_file_names_the_place_and_shows_no_text() {
 
 #[test]
 fn what_names_the_host_is_dropped_and_the_rest_is_kept() {
-    let (table, notes, mcp, _) = edited(
+    let (text, notes, mcp, _) = edited(
         Path::new("/h/.codex"),
         r#"
         model = "m"
@@ -57,15 +57,24 @@ fn what_names_the_host_is_dropped_and_the_rest_is_kept() {
         sandbox_mode = "read-only"
         approval_policy = "never"
         cli_auth_credentials_store = "file"
-        profiles.p.model = "n"
-        projects."/workspace".trust_level = "untrusted"
-        mcp_servers."a.b".command = "/h/bin/x"
-        mcp_servers.off = { command = "y", enabled = false }
-        mcp_servers.web.url = "https://example.com/mcp"
-        skills.config = [{ path = "/home/codex/.agents/skills/s/SKILL.md", enabled = false }]
-        hooks.state."/home/codex/.codex/hooks.json:stop:0:0".trusted_hash = "t"
+        [profiles.p]
+        model = "n"
+        [projects."/workspace"]
+        trust_level = "untrusted"
+        [mcp_servers."a.b"]
+        command = "/h/bin/x"
+        [mcp_servers.off]
+        command = "y"
+        enabled = false
+        [mcp_servers.web]
+        url = "https://example.com/mcp"
+        [[skills.config]]
+        path = "/home/codex/.agents/skills/s/SKILL.md"
+        enabled = false
+        [hooks.state."/home/codex/.codex/hooks.json:stop:0:0"]
+        trusted_hash = "t"
         "#;
-    assert_eq!(table, expected.parse().unwrap());
+    assert_eq!(text, expected);
     assert_eq!(mcp, [McpServer { name: "a.b".into(), command: "/h/bin/x".into() }]);
     assert_eq!(
         notes,
@@ -80,13 +89,102 @@ fn what_names_the_host_is_dropped_and_the_rest_is_kept() {
 }
 
 #[test]
+fn comments_and_the_users_own_order_survive() {
+    let (text, _, _, _) = edited(
+        Path::new("/h/.codex"),
+        r#"# My configuration.
+# Hands off.
+
+# The desktop tells me.
+notify = ["notify-send"] # loudly
+zsh_path = "/usr/bin/zsh"
+
+# A keyring is safer.
+cli_auth_credentials_store = 'keyring'   # on GNOME
+model = "m"                # the large one
+debug.lockfile = "/h/lock"
+
+# --- My projects ---
+
+[projects."/h/code"]
+trust_level = "trusted"
+
+# Mounted there.
+[projects."/workspace"]
+trust_level = "untrusted" # by me
+
+[hooks]
+# Whom I trust.
+state."/h/.codex/hooks.json:a" = { trusted_hash = "1" } # first
+state."/etc/hooks.json:b" = { trusted_hash = "2" }
+state."/h/.agents/hooks.json:c".trusted_hash = '3'
+
+[skills]
+config = [
+    # Not this one.
+    { enabled = false, path = "~/.agents/skills/s/SKILL.md" }, # too long
+]
+
+[tui] # on the train
+theme = "dark"
+
+# Last, and dropped.
+
+[profiles.p]
+# Profiles are older than this.
+
+log_dir = "/h/log"
+# The end."#,
+    );
+    let expected = r#"# My configuration.
+# Hands off.
+
+# A keyring is safer.
+cli_auth_credentials_store = 'keyring'   # on GNOME
+model = "m"                # the large one
+
+# --- My projects ---
+
+# Mounted there.
+[projects."/workspace"]
+trust_level = "untrusted" # by me
+
+[hooks]
+# Whom I trust.
+state."/home/codex/.codex/hooks.json:a" = { trusted_hash = "1" } # first
+state."/etc/hooks.json:b" = { trusted_hash = "2" }
+state."/home/codex/.agents/hooks.json:c".trusted_hash = '3'
+
+[skills]
+config = [
+    # Not this one.
+    { enabled = false, path = "/home/codex/.agents/skills/s/SKILL.md" }, # too long
+]
+
+[tui] # on the train
+theme = "dark"
+
+# Last, and dropped.
+
+[profiles.p]
+# Profiles are older than this.
+
+# The end."#;
+    assert_eq!(text, expected.replace("'keyring'", "\"file\""));
+
+    // Where no project stays, what stands over them stays in front of the next table.
+    let text = "# Mine.\n\n# Projects:\n\n[projects.\"/h\"]\ntrust_level = \"trusted\"\n\n# Colours:\n[tui.x]\na = 1\n";
+    assert_eq!(edited(Path::new("/h/.codex"), text).0, "# Mine.\n\n# Projects:\n\n# Colours:\n[tui.x]\na = 1\n");
+}
+
+#[test]
 fn files_that_codex_reads_are_brought_along_once() {
     let temp = tempfile::tempdir().unwrap();
     let home = temp.path().join(".codex");
     std::fs::create_dir(&home).unwrap();
     std::fs::write(temp.path().join("own words.md"), "w").unwrap();
     std::fs::write(home.join("role.toml"), "").unwrap();
-    let (table, notes, _, brought) = edited(
+    let (text, notes, _, brought) = edited(
         &home,
         r#"
         model_instructions_file = "~/own words.md"
@@ -97,11 +195,12 @@ fn files_that_codex_reads_are_brought_along_once() {
         agents.max_depth = 2
         "#,
     );
+    let table = text.parse::<DocumentMut>().unwrap();
     let inside = |name: &str| format!("{INSIDE}/brought-along/{name}");
     assert_eq!(table["model_instructions_file"].as_str(), Some(&*inside("1-own words.md")));
     assert_eq!(table["model_catalog_json"].as_str(), Some("/nowhere/c.json"));
     let profiles = &table["profiles"];
-    assert_eq!(profiles["q"]["model_instructions_file"], table["model_instructions_file"]);
+    assert_eq!(profiles["q"]["model_instructions_file"].as_str(), table["model_instructions_file"].as_str());
     assert_eq!(table["agents"]["r"]["config_file"].as_str(), Some(&*inside("3-role.toml")));
     assert_eq!(brought.len(), 3, "`..` is not the same text, hence a second copy");
     assert_eq!(notes.len(), 5);
