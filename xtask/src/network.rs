@@ -1,8 +1,16 @@
 //! How this host reaches the network: its CA bundle and its proxies. Reads only.
 
 use crate::context::Context;
-use crate::image::plan::HostNetwork;
 use std::path::{Path, PathBuf};
+
+/// How the host reaches the network, for the build and for the running container.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HostNetwork {
+    /// The CA bundle that the host trusts.
+    pub ca: Option<PathBuf>,
+    /// The names of the proxy variables that are set: `HTTP_PROXY`, `https_proxy`, …
+    pub proxies: Vec<String>,
+}
 
 /// Variables that name a whole CA bundle, strongest first.
 const BUNDLE_VARIABLES: &[&str] = &["CODEX_CA_CERTIFICATE", "SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"];

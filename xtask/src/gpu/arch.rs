@@ -1,7 +1,6 @@
 //! The architecture that kernels must be native for: `12.0` is sm_120. Pure.
 
 use crate::error::usage;
-use crate::image::base::serves;
 use anyhow::Result;
 use std::fmt;
 
@@ -68,9 +67,31 @@ pub fn choose(flag: Option<&str>, arch_list: &str, capabilities: &[&str]) -> Res
     })
 }
 
+/// Whether native code for `arch` (such as `12.0`, `9.0a`, `12.0+PTX`) runs on a GPU of this compute capability: the
+/// same major version, and a minor version that is not above the GPU's. CUDA C programming guide, binary compatibility.
+pub fn serves(arch: &str, capability: &str) -> bool {
+    let arch = arch.trim_end_matches("+PTX");
+    let exact = arch.ends_with('a');
+    let pair = |text: &str| -> Option<(u32, u32)> {
+        let (major, minor) = text.trim_end_matches(['a', 'f']).split_once('.')?;
+        Some((major.parse().ok()?, minor.parse().ok()?))
+    };
+    match (pair(arch), pair(capability)) {
+        (Some(arch), Some(gpu)) if exact => arch == gpu,
+        (Some(arch), Some(gpu)) => arch.0 == gpu.0 && arch.1 <= gpu.1,
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn native_code_runs_on_later_gpus_of_its_major_version_only() {
+        assert!(serves("12.0", "12.1") && serves("12.0+PTX", "12.0"));
+        assert!(!serves("12.0a", "12.1") && !serves("12.0", "10.0"));
+    }
 
     #[test]
     fn an_architecture_has_three_names() {

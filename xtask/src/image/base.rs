@@ -4,6 +4,7 @@ use crate::distro::{Distro, Package};
 use crate::error::{Failure, host};
 use crate::fingerprint;
 use crate::gpu::GpuFacts;
+use crate::gpu::arch::serves;
 use crate::step::{Command, Step};
 use std::path::Path;
 
@@ -151,22 +152,6 @@ pub fn misfits(reference: &str, arch_list: &str, facts: &GpuFacts) -> Vec<String
     lines
 }
 
-/// Whether native code for `arch` (such as `12.0`, `9.0a`, `12.0+PTX`) runs on a GPU of this compute capability: the
-/// same major version, and a minor version that is not above the GPU's. CUDA C programming guide, binary compatibility.
-pub fn serves(arch: &str, capability: &str) -> bool {
-    let arch = arch.trim_end_matches("+PTX");
-    let exact = arch.ends_with('a');
-    let pair = |text: &str| -> Option<(u32, u32)> {
-        let (major, minor) = text.trim_end_matches(['a', 'f']).split_once('.')?;
-        Some((major.parse().ok()?, minor.parse().ok()?))
-    };
-    match (pair(arch), pair(capability)) {
-        (Some(arch), Some(gpu)) if exact => arch == gpu,
-        (Some(arch), Some(gpu)) => arch.0 == gpu.0 && arch.1 <= gpu.1,
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,9 +170,6 @@ mod tests {
         assert_eq!(misfits(base, "12.0", &facts(rtx, "565.57.01")).len(), 1);
         assert_eq!(misfits(base, "9.0", &facts(rtx, "570.86.10")).len(), 1);
         assert_eq!(misfits(base, "12.0", &facts("0, G, B200, 10.0, 580.1\n", "580.1")).len(), 1);
-        assert!(
-            serves("12.0", "12.1") && !serves("12.0a", "12.1") && !serves("12.0", "10.0") && serves("12.0+PTX", "12.0")
-        );
     }
 
     #[test]

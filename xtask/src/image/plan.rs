@@ -1,18 +1,10 @@
 //! The build as steps. Pure.
 
 use super::{INPUTS_LABEL, Inputs};
+use crate::network::HostNetwork;
 use crate::step::{Command, Step};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
-
-/// How the host reaches the network, for the build and for the running container.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct HostNetwork {
-    /// The CA bundle that the host trusts.
-    pub ca: Option<PathBuf>,
-    /// The names of the proxy variables that are set: `HTTP_PROXY`, `https_proxy`, …
-    pub proxies: Vec<String>,
-}
+use std::path::Path;
 
 /// What the user asked of the build.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

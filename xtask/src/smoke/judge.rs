@@ -4,8 +4,8 @@ use super::checks::{self, Check, planned};
 use super::remedy;
 use super::report::{Entry, Report, Said};
 use super::request::Request;
+use crate::gpu::arch::serves;
 use crate::gpu::native;
-use crate::image::base::serves;
 use serde_json::Value;
 
 /// What became of a check.
