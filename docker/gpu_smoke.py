@@ -2,9 +2,9 @@
 
     python3 -B /sandbox/gpu_smoke.py REQUEST
 
-REQUEST is one JSON argument (`smoke/plan.py`). The report is one line of JSON on standard output, between two marker
-lines with the nonce of the request; progress goes to standard error. It judges each check and never the whole: that is
-the host's. Exit status 0: a whole report was printed; 1: not.
+REQUEST is one JSON argument (see `smoke/plan.py`). The report is one line of JSON on standard output, between two
+marker lines that carry the nonce of the request. Progress goes to standard error. This script judges each check; the
+host judges the run as a whole. Exit status 0 means that a complete report was printed, 1 that it was not.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from smoke.supervise import Supervisor
 
 
 def environment(tmp: Path) -> None:
-    """For all children. Nothing is fetched, no cache is written outside `tmp`, no JIT is forced."""
-    tempfile.tempdir = str(tmp)  # also for what a killed child leaves
+    """Sets the environment of all children: no downloads, caches below `tmp`, and the default of the PTX JIT."""
+    tempfile.tempdir = str(tmp)  # so that the files of a killed child are removed too
     os.environ.pop("CUDA_FORCE_PTX_JIT", None)
     os.environ.pop("CUDA_DISABLE_PTX_JIT", None)
     os.environ |= {
@@ -51,7 +51,7 @@ def main() -> int:
     except plan.BadRequest as err:
         print(f"gpu-smoke: {err}", file=sys.stderr)
         return 1
-    # The report alone goes to standard output, whatever a library prints.
+    # Only the report goes to standard output: what a library prints there is redirected to standard error.
     out = os.dup(1)
     os.dup2(2, 1)
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,17 +1,41 @@
-"""The inside witness: looks at the container from within and reports raw facts, one JSON line on standard output.
+"""The inside witness: it looks at the container from within and prints raw facts, as one line of JSON.
 
-It judges nothing: what the facts mean is decided on the host, beside what the host sees itself. It is started with a
-cleared environment and an isolated interpreter from a read-only mount, so that nothing an agent left in its home speaks
-for it:
+It judges nothing. What the facts mean is decided on the host, which compares them with what the host sees itself. The
+probe is mounted read-only and started with a cleared environment and an isolated interpreter, so that nothing that an
+agent left in its home directory can change what the probe says:
 
     env -i LC_ALL=C PATH=... HOME=/home/codex \
         /sandbox/bin/python3 -I -S -X pycache_prefix=/sandbox/probe.py /sandbox/probe.py KEY VALUE ...
 
-Keys: nonce, read-only PATH, dataset PATH (read-only, and sampled), writable PATH, workspace PATH (a file is made there),
-entries N (the size of a sample), program NAME, env NAME, codex PATH (what it leads to), codex-version PATH (that, and
-what it answers), smi PATH.
-The arguments are pairs and the output is written by hand because `json` and `subprocess` would double the start-up time.
-The cost is bounded: no directory is read past `entries` entries, no file past a few bytes, and an alarm ends it all.
+Its arguments are pairs of a key and a value; a key may be given more than once:
+
+    nonce TEXT           marks the report and the files that the probe creates
+    read-only PATH       a mount that must refuse every write
+    dataset PATH         the same, and a sample of its files is examined
+    writable PATH        a mount that may be written; the probe does not write there
+    workspace PATH       a directory in which the probe creates a file for the host to examine
+    entries N            how many directory entries a sample may read
+    program NAME         a program to look up on PATH
+    env NAME             a variable of the main process whose value is reported (of others, the name alone)
+    codex PATH           where this path of Codex leads
+    codex-version PATH   the same, and what `PATH --version` answers
+    smi PATH             the path of nvidia-smi, which is asked for the GPUs
+
+The cost is bounded: no directory is read past `entries` entries, no file past a few bytes, and an alarm ends the whole
+run. The arguments are pairs, and the JSON is written by hand, because importing `json` and `subprocess` would double
+the start-up time, for which the user waits at every entry.
+
+This is one file because it is mounted as one file. Its sections, in order:
+
+    1. Limits and fixed paths
+    2. JSON output
+    3. Reading files and reporting errors
+    4. The mount table
+    5. Write attempts
+    6. A sample of a data set
+    7. Child programs (Codex and nvidia-smi)
+    8. The process and its container
+    9. The request and the report
 """
 
 import errno
@@ -21,7 +45,7 @@ import sys
 import time
 
 try:
-    from _json import encode_basestring_ascii as quoted  # `json` itself imports `re`: 10 ms
+    from _json import encode_basestring_ascii as quoted  # `json` itself imports `re`, which takes 10 ms
 except ImportError:
     from json.encoder import encode_basestring_ascii as quoted
 
@@ -30,11 +54,14 @@ try:
 except ImportError:
     from signal import alarm
 
-SCHEMA = 1
-BOUND = 25  # seconds, for everything
-SUBMOUNTS = 64  # below one mount; the mount table itself is reported whole
-DIRECTORIES = 12  # looked into below one data set
-REPORTED = 16  # names of one kind
+# -- 1. Limits and fixed paths -----------------------------------------------------------------------------------------
+
+SCHEMA = 1  # of the report; the host refuses any other
+BOUND = 25  # seconds until the alarm ends the probe
+SUBMOUNTS = 64  # examined below one mount; the mount table itself is reported whole
+DIRECTORIES = 12  # read in the sample of one data set
+REPORTED = 16  # names of one kind in a sample
+# Sockets of container engines. Whoever can connect to one of them controls the host.
 SOCKETS = (
     "/var/run/docker.sock",
     "/run/docker.sock",
@@ -50,8 +77,11 @@ SOCKETS = (
 )
 
 
+# -- 2. JSON output ----------------------------------------------------------------------------------------------------
+
+
 def encoded(value):
-    """JSON text of dicts, lists, strings, whole numbers, booleans and None."""
+    """The JSON text of a dict, list, string, whole number, boolean or None."""
     if value is None or value is True or value is False:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, int):
@@ -60,24 +90,34 @@ def encoded(value):
         return "{" + ",".join(encoded(str(k)) + ":" + encoded(v) for k, v in value.items()) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(map(encoded, value)) + "]"
-    # Names that are not UTF-8 come as lone surrogates, which JSON cannot carry.
+    # Python represents bytes of a name that are not UTF-8 as lone surrogates, which JSON cannot carry.
     return quoted(str(value).encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
 
 
+# -- 3. Reading files and reporting errors -----------------------------------------------------------------------------
+
+
 def name_of(err):
+    """The symbolic name of an error, such as EROFS."""
     return errno.errorcode.get(err.errno, str(err.errno))
 
 
 def attempt(function, *args):
-    """What the call gave, or the name of its error."""
+    """The result of the call, or `{"error": NAME}` where the system refused it."""
     try:
         return function(*args)
     except OSError as err:
         return {"error": name_of(err)}
 
 
+def answer_of(function, *args):
+    """The result of a call that returns text, or the name of its error."""
+    answer = attempt(function, *args)
+    return answer["error"] if isinstance(answer, dict) else answer
+
+
 def text_of(path, limit=4 << 20):
-    """The text of a file of /proc or /sys, None where it cannot be read."""
+    """The text of a file of /proc or /sys, or None where it cannot be read."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -102,7 +142,11 @@ def stat_of(path):
     return {"dev": st.st_dev, "ino": st.st_ino, "uid": st.st_uid, "gid": st.st_gid, "mode": st.st_mode}
 
 
+# -- 4. The mount table ------------------------------------------------------------------------------------------------
+
+
 def unescaped(field):
+    """A field of mountinfo without the octal escapes of the kernel: space, tab, newline, `#` and backslash."""
     if "\\" not in field:
         return field
     for code in ("040", "011", "012", "043"):
@@ -111,16 +155,17 @@ def unescaped(field):
 
 
 def submounts(path, table):
+    """The mount points below a path."""
     below = path.rstrip("/") + "/"
     points = {unescaped(line.split(" ", 5)[4]) for line in table.splitlines() if line.count(" ") > 5}
     return sorted(point for point in points if point.startswith(below))
 
 
-# -- writing ---------------------------------------------------------------------------------------------------------
+# -- 5. Write attempts -------------------------------------------------------------------------------------------------
 
 
 def created(path, nonce):
-    """Tries to make a new file in a directory, or to open a file for writing; undoes what worked."""
+    """Tries to create a file in a directory, or to open a file for writing. Removes a file that it could create."""
     flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
     if not os.path.isdir(path):
         os.close(os.open(path, flags))
@@ -135,18 +180,15 @@ def created(path, nonce):
 
 
 def touched(path):
-    """Sets the times that the path already has: a read-only mount refuses that before any permission is looked at."""
+    """Sets the times that the path already has. A read-only mount refuses that before the kernel checks permissions,
+    so the error shows the mount and not the owner of the files."""
     st = os.stat(path)
     os.utime(path, ns=(st.st_atime_ns, st.st_mtime_ns))
     return "written"
 
 
-def answer_of(function, *args):
-    answer = attempt(function, *args)
-    return answer["error"] if isinstance(answer, dict) else answer
-
-
 def mount_facts(path, nonce, try_to_write):
+    """What one mount point is, and what it answers to a write."""
     facts = {
         "path": path,
         "stat": attempt(stat_of, path),
@@ -161,7 +203,7 @@ def mount_facts(path, nonce, try_to_write):
 
 
 def workspace_file(path, nonce):
-    """Makes the file that the host then looks at and removes."""
+    """Creates the file that the host then examines (its owner, its content) and removes."""
     fd = os.open(
         os.path.join(path, ".codex-sandbox-probe-" + nonce),
         os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC,
@@ -174,11 +216,11 @@ def workspace_file(path, nonce):
     return "written"
 
 
-# -- sampling a data set ---------------------------------------------------------------------------------------------
+# -- 6. A sample of a data set -----------------------------------------------------------------------------------------
 
 
 class Sample:
-    """A bounded look into a data set: its cost does not grow with the data."""
+    """A bounded sample of the files of a data set. Its cost does not grow with the data set."""
 
     def __init__(self, root, limit):
         self.root, self.left = root, limit
@@ -189,6 +231,7 @@ class Sample:
             waiting.extend(self.directory(waiting.pop(0)))
 
     def directory(self, path):
+        """Reads a part of one directory, at most half of the entries that are left, and returns its subdirectories."""
         self.directories += 1
         found, share = [], max(8, self.left // 2)
         try:
@@ -210,6 +253,7 @@ class Sample:
         return found
 
     def file(self, entry):
+        """Notes a file with several hard links, and reads one byte of the first few files."""
         self.files += 1
         st = entry.stat(follow_symlinks=False)
         if st.st_nlink > 1:
@@ -229,6 +273,7 @@ class Sample:
             self.unreadable.append([entry.path, name_of(err)])
 
     def symlink(self, path):
+        """Notes a symlink that leads out of the data set."""
         target = os.path.realpath(path)
         if target == self.root or target.startswith(self.root.rstrip("/") + "/"):
             self.read += os.path.isfile(target)
@@ -248,11 +293,11 @@ class Sample:
         }
 
 
-# -- programs --------------------------------------------------------------------------------------------------------
+# -- 7. Child programs (Codex and nvidia-smi) --------------------------------------------------------------------------
 
 
 class Child:
-    """A program that runs while the rest is looked at."""
+    """A program that runs while the probe examines other things. Its output and its time are bounded."""
 
     def __init__(self, argv, env, seconds):
         self.end = time.monotonic() + seconds
@@ -271,6 +316,7 @@ class Child:
             os.close(writer)
 
     def facts(self):
+        """Waits for the program. `code` is its exit status, `TIMEOUT`, or the error that kept it from starting."""
         if self.pid:
             poll = select.poll()
             poll.register(self.fd, select.POLLIN)
@@ -292,7 +338,7 @@ class Child:
 
 
 def codex_child(path):
-    # `codex --version` leaves a directory in its home: give it one of its own.
+    """Starts `codex --version`. Codex leaves a directory in its home, so it gets a temporary home of its own."""
     home = "/tmp/.codex-sandbox-probe-%d" % os.getpid()
     attempt(os.mkdir, home, 0o700)
     child = Child([path, "--version"], {"PATH": os.environ.get("PATH", ""), "HOME": home, "CODEX_HOME": home}, 20)
@@ -300,7 +346,7 @@ def codex_child(path):
 
 
 def removed(path):
-    """Removes a small tree of our own; symlinks are removed, never followed."""
+    """Removes a small tree that the probe created. Symlinks are removed and never followed."""
     try:
         with os.scandir(path) as entries:
             for entry in entries:
@@ -314,6 +360,7 @@ def removed(path):
 
 
 def found(name):
+    """The path of a program on PATH, or None."""
     for directory in os.environ.get("PATH", "").split(":"):
         path = os.path.join(directory, name)
         if os.path.isfile(path) and os.access(path, os.X_OK):
@@ -321,10 +368,11 @@ def found(name):
     return None
 
 
-# -- the rest --------------------------------------------------------------------------------------------------------
+# -- 8. The process and its container ----------------------------------------------------------------------------------
 
 
 def passwd_entry():
+    """The entry of /etc/passwd for this user, or None."""
     uid = str(os.getuid())
     for line in (text_of("/etc/passwd") or "").splitlines():
         fields = line.split(":")
@@ -334,7 +382,7 @@ def passwd_entry():
 
 
 def processes():
-    """Every process but the probe and its children: pid, parent, name."""
+    """Every process except the probe and its children: its pid, its parent's pid and its name."""
     rows = []
     for pid in os.listdir("/proc"):
         if pid.isdigit() and int(pid) != os.getpid():
@@ -348,7 +396,7 @@ def processes():
 
 
 def main_environment(rows, wanted):
-    """The names in the environment of the main process (the init's first child), and a few values by name."""
+    """The names of the variables of the main process (the first child of init), and the values of those in `wanted`."""
     children = sorted(row["pid"] for row in rows if row["parent"] == 1)
     text = text_of("/proc/%d/environ" % (children[0] if children else 1))
     if text is None:
@@ -361,6 +409,7 @@ def main_environment(rows, wanted):
 
 
 def interfaces():
+    """The network interfaces, with their flags where /sys shows them."""
     names = attempt(os.listdir, "/sys/class/net")
     if isinstance(names, dict):
         lines = (text_of("/proc/net/dev") or "").splitlines()[2:]
@@ -369,16 +418,22 @@ def interfaces():
 
 
 def pids_max():
+    """The limit on processes, from cgroup v2 or v1."""
     text = text_of("/sys/fs/cgroup/pids.max") or text_of("/sys/fs/cgroup/pids/pids.max")
     return text.strip() if text else None
 
 
 def shm_bytes():
+    """The size of /dev/shm."""
     st = os.statvfs("/dev/shm")
     return st.f_blocks * st.f_frsize
 
 
+# -- 9. The request and the report -------------------------------------------------------------------------------------
+
+
 def request_of(args):
+    """The values of each key. An unknown key is an error."""
     keys = "nonce read-only dataset writable workspace entries program env codex codex-version smi"
     asked = {key: [] for key in keys.split()}
     for key, value in zip(args[::2], args[1::2]):
@@ -386,18 +441,9 @@ def request_of(args):
     return asked
 
 
-def main():
-    alarm(BOUND)
-    asked = request_of(sys.argv[1:])
-    nonce = asked["nonce"][0]
+def all_mounts(asked, nonce, table):
+    """The facts of every mount in the request and of the mounts below it. A writable mount is not written to."""
     limit = int((asked["entries"] or ["200"])[0])
-    ask = asked["codex-version"]
-    codex, codex_home = codex_child(ask[0]) if ask else (None, None)
-    smi = None
-    if asked["smi"]:
-        query = [asked["smi"][0], "--query-gpu=index,uuid,name", "--format=csv,noheader"]
-        smi = Child(query, dict(os.environ), 10)
-    table = text_of("/proc/self/mountinfo") or ""
     mounts = []
     for kind in ("read-only", "dataset", "writable"):
         for path in asked[kind]:
@@ -406,6 +452,22 @@ def main():
             facts["submounts"] = [mount_facts(sub, nonce, kind != "writable") for sub in below[:SUBMOUNTS]]
             facts["sample"] = Sample(path, limit).facts() if kind == "dataset" else None
             mounts.append(facts)
+    return mounts
+
+
+def main():
+    alarm(BOUND)
+    asked = request_of(sys.argv[1:])
+    nonce = asked["nonce"][0]
+    # The programs run while everything else is examined.
+    ask = asked["codex-version"]
+    codex, codex_home = codex_child(ask[0]) if ask else (None, None)
+    smi = None
+    if asked["smi"]:
+        query = [asked["smi"][0], "--query-gpu=index,uuid,name", "--format=csv,noheader"]
+        smi = Child(query, dict(os.environ), 10)
+    table = text_of("/proc/self/mountinfo") or ""
+    mounts = all_mounts(asked, nonce, table)
     home = os.environ.get("HOME", "/")
     rows = processes()
     report = {

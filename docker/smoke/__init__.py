@@ -1,1 +1,1 @@
-"""The checks of `gpu_smoke.py`, and what runs and supervises them."""
+"""The checks of `gpu_smoke.py`, and the processes that run and supervise them."""

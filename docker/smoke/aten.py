@@ -1,6 +1,7 @@
-"""torch's own kernels where the driver may compile none: what runs here was in torch's libraries for this device.
+"""torch's own kernels, while the driver is forbidden to compile PTX. A kernel that runs here was therefore in torch's
+libraries as native code for this device.
 
-`CUDA_DISABLE_PTX_JIT` was set before any library of CUDA was loaded (`torch_server.py`).
+`CUDA_DISABLE_PTX_JIT` is set before any CUDA library is loaded (see `torch_server.py`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ TOLERANCE = 1e-5
 
 
 def compute(torch, device, source) -> list[dict]:
-    """Whole numbers exactly, and a chain of elementwise operations and reductions against fp64."""
+    """Compares integers exactly, and a chain of elementwise operations and reductions with fp64."""
     whole = torch.randint(-(1 << 30), 1 << 30, (SIZE,), generator=source)
     there = on(whole.to(device), device)
     pairs = (
@@ -28,7 +29,7 @@ def compute(torch, device, source) -> list[dict]:
     for name, got, want in pairs:
         if not torch.equal(on(got, device).cpu(), want):
             raise Failed(f"{name} of whole numbers is wrong on {device}")
-    # What fp32 holds exactly, so that only the operations have an error.
+    # These inputs are exact in fp32, so that every error comes from the operations.
     real = torch.rand((601, 499), generator=source, dtype=torch.float32)
     moved, real = on(real.to(device), device), real.double()
     found = []
@@ -42,7 +43,7 @@ def compute(torch, device, source) -> list[dict]:
 
 
 def refusal(arch: str) -> str:
-    """The control: what the driver says to a module that is PTX alone, in this very process."""
+    """The control experiment: whether the driver refuses, in this very process, a module that contains only PTX."""
     try:
         ptx = nvrtc.compiled(kernel.SOURCE, targets.sm(arch).replace("sm_", "compute_"))
         cuda.Driver().load(ptx)

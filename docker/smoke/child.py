@@ -1,4 +1,4 @@
-"""The supervised side: runs the checks of one group and tells each result as it comes, one JSON line each."""
+"""The supervised side: runs the checks of one group and sends each result at once, as one line of JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from smoke.report import not_run
 PR_SET_PDEATHSIG = 1
 ERROR_LIMIT = 4000
 
-# Where the functions of each group are: `CHECKS` of these modules, by the check's id.
+# The modules of each group. Their `CHECKS` map the id of a check to its function.
 MODULES = {
     "native": ("native", "health"),
     "video": ("video",),
@@ -33,11 +33,11 @@ MODULES = {
 
 
 class Skip(Exception):
-    """A check that has nothing to look at here. Its text is the reason."""
+    """Raised by a check that does not apply here. The text is the reason."""
 
 
 class Failed(Exception):
-    """A check that ran and saw something wrong, with what it measured."""
+    """Raised by a check that found a fault. It carries what the check measured."""
 
     def __init__(self, text: str, values: dict | None = None):
         super().__init__(text)
@@ -58,17 +58,17 @@ class Channel:
 
 @dataclass
 class Run:
-    """What every check is given."""
+    """The arguments of every check."""
 
     request: Request
     tmp: Path
     channel: Channel
-    # What one check leaves for a later one of the same group.
+    # Values that one check hands to a later check of the same group.
     shared: dict = field(default_factory=dict)
 
 
 def raw(err: BaseException) -> str:
-    """The error as it was raised, and what it was raised from: the host knows the texts."""
+    """The text of an error and of its cause, unchanged: the host looks for known texts in it."""
     text = str(err) if isinstance(err, (Failed, Skip)) else f"{type(err).__name__}: {err}"
     if err.__cause__ is not None:
         text = f"{text.strip()}\ncaused by {raw(err.__cause__)}"
@@ -76,7 +76,7 @@ def raw(err: BaseException) -> str:
 
 
 def outcome(function, run: Run) -> dict:
-    """One check's result. Whatever it raises is a result too."""
+    """Runs one check. Whatever it raises becomes its result."""
     start = time.monotonic()
     result = {"status": "passed", "evidence": "", "error": None, "values": {}}
     try:
@@ -113,7 +113,7 @@ def functions_of(group: str) -> dict:
 
 
 def aside(function):
-    """What a function gives, asked in a process of its own: one that has touched CUDA cannot fork others that use it."""
+    """Calls a function in a process of its own. A process that has used CUDA cannot fork others that use it too."""
     reader, writer = os.pipe()
     pid = os.fork()
     if not pid:
@@ -140,15 +140,15 @@ def die_with_parent() -> None:
 
 
 def own_group(pid: int) -> None:
-    """Makes a process the head of a group of its own. Parent and child both do, for either may be first."""
+    """Makes a process the leader of its own process group. Parent and child both do this, as either may come first."""
     try:
         os.setpgid(pid, pid)
     except (PermissionError, ProcessLookupError):
-        pass  # it is one already, or is gone
+        pass  # it is the leader already, or it has ended
 
 
 def settle(channel: int, errors: int, close: list[int]) -> None:
-    """A process group of its own, standard output kept for the parent, and no foreign pipe held open."""
+    """Prepares a forked child: own process group, default signals, output to the pipe `errors`, other pipes closed."""
     own_group(0)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
@@ -163,7 +163,7 @@ def settle(channel: int, errors: int, close: list[int]) -> None:
 
 
 def main(group: Group, request: Request, tmp: Path, channel: int) -> None:
-    """Never returns: the child ends here, without the parent's own cleaning up."""
+    """Never returns: the child ends here, so that it does not run the cleanup of its parent."""
     code = 1
     try:
         run = Run(request, tmp, Channel(channel))

@@ -1,7 +1,8 @@
-"""Frames that say which frame they are: drawn and read back in plain Python, so that nothing else is trusted.
+"""Video frames that encode their own number. They are drawn and read back in plain Python, so that the check does not
+depend on another library.
 
-The upper half of a frame is eight blocks, the bits of its index; below are eight more, bits that only this run and
-this index give; the lowest part is four patches of colour that turn with the index.
+The top third of a frame shows eight blocks, the bits of its index. The middle third shows eight bits that depend on
+the index and on the seed of this run. The bottom third shows four patches of colour, rotated by the index.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ import hashlib
 
 WIDTH, HEIGHT, FRAMES, RATE = 320, 240, 48, 12
 BLOCK = WIDTH // 8
-ROWS = (0, 80, 160, 240)  # index, bits of the run, colours
+ROWS = (0, 80, 160, 240)  # borders between index, bits of the run and colours
 COLOURS = ((200, 40, 40), (40, 180, 40), (40, 40, 200), (200, 200, 40))
 PATCH = WIDTH // len(COLOURS)
-OFF = 60  # a colour may be off by this much after lossy coding and subsampled chroma
+OFF = 60  # the largest error of a colour after lossy coding and chroma subsampling
 
 
 def bits_of_run(seed: int, index: int) -> int:
@@ -21,7 +22,7 @@ def bits_of_run(seed: int, index: int) -> int:
 
 
 def blocks(value: int) -> bytes:
-    """One row of pixels: the eight bits of a number, the highest first."""
+    """One row of pixels that shows the eight bits of a number, the highest first."""
     return b"".join((b"\xf0" if value >> bit & 1 else b"\x10") * 3 * BLOCK for bit in range(7, -1, -1))
 
 
@@ -31,13 +32,13 @@ def colours(index: int) -> bytes:
 
 
 def frame(seed: int, index: int) -> bytes:
-    """rgb24."""
+    """One frame, as rgb24."""
     rows = (blocks(index), blocks(bits_of_run(seed, index)), colours(index))
     return b"".join(row * (end - start) for row, start, end in zip(rows, ROWS, ROWS[1:]))
 
 
 def mean(pixels: bytes, x: int, y: int) -> tuple[float, ...]:
-    """The colour around a point."""
+    """The mean colour around a point."""
     spots = [3 * ((y + dy) * WIDTH + x + dx) for dy in (-8, 0, 8) for dx in (-8, 0, 8)]
     return tuple(sum(pixels[spot + channel] for spot in spots) / len(spots) for channel in range(3))
 
@@ -54,7 +55,7 @@ def read_bits(pixels: bytes, part: int) -> int:
 
 
 def fault(pixels: bytes, seed: int, index: int) -> str | None:
-    """What is wrong with a decoded frame that should be number `index`."""
+    """What is wrong with a decoded frame that should have the number `index`, or None."""
     if len(pixels) != WIDTH * HEIGHT * 3:
         return f"has {len(pixels)} bytes, not {WIDTH * HEIGHT * 3}"
     if (found := read_bits(pixels, 0)) != index:
@@ -71,7 +72,7 @@ def fault(pixels: bytes, seed: int, index: int) -> str | None:
 
 
 def damaged(data: bytes, seed: int) -> bytes:
-    """The same clip with bytes changed all over its second half: its head stays readable."""
+    """The same clip with changed bytes throughout its second half. Its header stays readable."""
     out = bytearray(data)
     step = max(8, len(out) // 400)
     for at in range(len(out) // 2, len(out), step):

@@ -1,4 +1,4 @@
-"""What a project may build here: torch.compile (Triton), and a CUDA extension for the target. Only in the full run."""
+"""Compilers that a project may use here: torch.compile (Triton), and nvcc for a CUDA extension. Only in a full run."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def check_compile(run: Run):
 
 
 def gencode(arch: str) -> str:
-    """Explicit: torch's own table may not know this target yet, and any flag with `arch` makes it stand back."""
+    """Names the target explicitly: torch's own table may not know it yet. With such a flag torch adds none itself."""
     name = targets.sm(arch)
     return f"-gencode=arch={name.replace('sm_', 'compute_')},code={name}"
 

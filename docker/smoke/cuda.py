@@ -1,4 +1,4 @@
-"""The driver API by ctypes: as little between the check and the device as can be."""
+"""The CUDA driver API by ctypes, so that as little code as possible lies between the check and the device."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class CudaError(RuntimeError):
 
 
 def named(name: bytes, identity: bytes) -> str:
-    """The UUID as NVIDIA's tools write it: the driver tells an instance of a partitioned GPU by its name."""
+    """The UUID as NVIDIA's tools write it. Only the name tells whether the device is a MIG instance."""
     return f"{'MIG' if b' MIG ' in name else 'GPU'}-{uuid.UUID(bytes=identity)}"
 
 
@@ -46,7 +46,7 @@ class Driver:
         return value.value
 
     def version(self) -> int:
-        """12080 for CUDA 12.8. The one call that works before `init`."""
+        """For example 12080 for CUDA 12.8. This call works before `init`, as the only one."""
         return self.number("cuDriverGetVersion")
 
     def init(self) -> None:
@@ -75,15 +75,15 @@ class Driver:
         return [self.device(index) for index in range(self.count())]
 
     def load(self, image: bytes) -> c_void_p:
-        """A module in the current context."""
+        """Loads a module into the current context."""
         module = c_void_p()
-        # A string buffer ends in NUL, which PTX needs and ELF does not mind.
+        # `create_string_buffer` appends a NUL, which PTX needs and an ELF file ignores.
         self.call("cuModuleLoadData", byref(module), ctypes.create_string_buffer(image))
         return module
 
     def launch(self, index: int, cubin: bytes, name: bytes, n: int, nonce32: int, guard: int, fill: int):
-        """Runs the kernel `name(out, n, nonce)` on a device. Returns its BINARY_VERSION, its output and the words
-        behind the output."""
+        """Runs the kernel `name(out, n, nonce)` on a device. Returns its BINARY_VERSION, its output and the guard words
+        after the output."""
         handle = self.number("cuDeviceGet", index)
         context = c_void_p()
         self.call("cuDevicePrimaryCtxRetain", byref(context), handle)
@@ -104,7 +104,7 @@ class Driver:
                 output = ctypes.create_string_buffer(size)
                 self.call("cuMemcpyDtoH_v2", output, memory, c_size_t(size))
             finally:
-                # After a fault of the kernel these two fail as well: what matters is what came first.
+                # Neither this call nor the release is checked: both fail after a kernel fault and would hide the cause.
                 self.lib.cuMemFree_v2(memory)
             return version, output.raw[: 4 * n], output.raw[4 * n :]
         finally:

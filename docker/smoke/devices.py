@@ -1,4 +1,4 @@
-"""Who sees which devices: the driver, NVML and torch must agree, and torch must have been built for each of them."""
+"""The devices that the driver, NVML and torch see. All three must agree, and torch must be built for each device."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from smoke.torch_server import arch_list
 
 
 def count_fault(nvml: int, torch: int, wanted: int | None, hidden: str | None = None) -> str | None:
-    """`hidden` is what CUDA_VISIBLE_DEVICES says; NVML does not mind it."""
+    """`hidden` is the value of CUDA_VISIBLE_DEVICES, which NVML ignores."""
     if torch == 0:
         return f"torch sees no device (NVML sees {nvml})"
     if nvml != torch:
@@ -24,7 +24,7 @@ def count_fault(nvml: int, torch: int, wanted: int | None, hidden: str | None = 
 
 
 def check_driver(_: Run):
-    """Asks the driver's library alone: it answers even where no device can be used."""
+    """Asks only the driver's library, which answers even where no device can be used."""
     import torch
 
     if not torch.version.cuda:
@@ -43,7 +43,7 @@ def check_driver(_: Run):
 def check_count(run: Run):
     import torch
 
-    torch.cuda.init()  # raises with the cause, where `device_count` only says 0
+    torch.cuda.init()  # raises an error with the cause, where `device_count` would only return 0
     with Nvml() as nvml:
         seen = nvml.count()
     values = {"nvml": seen, "torch": device_count(torch), "expected": run.request.gpus}
@@ -84,7 +84,7 @@ def has_nccl(torch) -> bool:
 def check_cudnn(run: Run):
     import torch
 
-    cuda_devices(torch)  # without one the versions can be read, and nothing shows that they work
+    cuda_devices(torch)  # without a device the versions can be read, but not that the libraries work
     if not torch.backends.cudnn.is_available():
         raise Failed("torch has no cuDNN")
     built = ".".join(map(str, torch._C._cudnn.getCompileVersion()))

@@ -1,11 +1,11 @@
-"""What NVML says of the devices. Reported, not required: the judging is in pure functions."""
+"""The health of the devices, as NVML reports it. These checks are reported and not required. Pure functions judge."""
 
 from __future__ import annotations
 
 from smoke.child import Failed, Run
 from smoke.nvml import CORRECTED, UNCORRECTED, Nvml
 
-# Bits of the throttle reasons that mean trouble. Idle, settings and the power cap are daily life.
+# The throttle reasons that indicate a fault. Idle clocks, application settings and the power cap are normal.
 THROTTLE = {0x8: "hardware slowdown", 0x20: "heat (software)", 0x40: "heat (hardware)", 0x80: "power brake"}
 
 
@@ -26,7 +26,7 @@ def throttle_fault(reasons: int | None) -> str | None:
 
 
 def pcie_fault(link: dict) -> str | None:
-    """An idle link drops its generation by itself, but not its width."""
+    """Only the width is judged: an idle link lowers its generation by itself, but never its width."""
     width, most = link["width"], link["max_width"]
     if width and most and width < most:
         return f"the link has {width} of {most} lanes"
@@ -34,7 +34,7 @@ def pcie_fault(link: dict) -> str | None:
 
 
 def looked_at(look, fault_of, words) -> tuple[str, dict]:
-    """The same for each device: facts, then their fault, then a few words."""
+    """Reads the facts of each device, judges them, and describes them in a few words."""
     with Nvml() as nvml:
         devices = [{"uuid": nvml.uuid(handle)} | look(nvml, handle) for handle in nvml.handles()]
     faults = [f"{device['uuid']}: {fault}" for device in devices if (fault := fault_of(device))]

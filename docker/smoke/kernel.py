@@ -1,7 +1,8 @@
-"""The probe kernel: its source, what it must answer, and what the header of its binary says. Pure.
+"""The kernel that proves native code: its source, its expected output, and how to read the header of its binary. Pure.
 
-Every element depends on its index, on the nonce of the run and on `__CUDA_ARCH__` as compiled, so that neither an
-answer of another run nor code for another target passes. The host knows the same function and is the second witness.
+Every element of the output depends on its index, on the nonce of the run and on the compiled `__CUDA_ARCH__`, so that
+neither the output of another run nor code for another target is accepted. The host computes the same function and is
+the second witness.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import struct
 import sys
 from array import array
 
-N = 1048576 + 3  # odd: the last block is not full
-GUARD = 1024  # words behind the output that must stay as they were
+N = 1048576 + 3  # odd, so that the last block is not full
+GUARD = 1024  # words after the output that must stay unchanged
 SENTINEL = 0xA5C3F00D
 NAME = b"probe"
 SOURCE = rb"""
@@ -36,9 +37,9 @@ def element(i: int, nonce32: int, cuda_arch: int) -> int:
 
 
 def expected(n: int, nonce32: int, cuda_arch: int) -> bytes:
-    """All elements, as the device writes them: little-endian words."""
+    """The whole output as the device writes it, in little-endian words."""
     key = (nonce32 + cuda_arch) & MASK
-    # `element` with its parts in place: a million calls would take a second.
+    # The formula of `element`, inlined: a million calls of that function would take a second.
     words = array(
         "I",
         [
@@ -64,12 +65,12 @@ def first_difference(got: bytes, want: bytes) -> int | None:
 
 
 def elf_arch(binary: bytes) -> int:
-    """The target that a CUDA ELF file names in its own header: 120 for sm_120."""
+    """The target in the header of a CUDA ELF file, such as 120 for sm_120."""
     if binary[:4] != b"\x7fELF" or len(binary) < 64:
         raise ValueError("not an ELF file: no native code was produced")
     machine = struct.unpack_from("<H", binary, 18)[0]
     if machine != EM_CUDA:
         raise ValueError(f"an ELF file for machine {machine}, not for CUDA ({EM_CUDA})")
     flags = struct.unpack_from("<I", binary, 48)[0]
-    # Toolkits since 12.8 write version 8 for newer targets, with the number one byte further up.
+    # For newer targets, toolkits from 12.8 on write ABI version 8, which has the number one byte higher.
     return (flags >> 8) & 0xFF if binary[8] >= 8 else flags & 0xFF

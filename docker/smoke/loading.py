@@ -1,4 +1,4 @@
-"""A DataLoader with workers: more than the 64 MB that containers have by default, at one time in shared memory."""
+"""A DataLoader with workers that fills more shared memory at one time than the 64 MB a container has by default."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from smoke.child import Failed, Run
 
 WORKERS = 2
 BATCHES = 6
-WORDS = 4 << 20  # 16 MiB in a batch, 96 MiB in all
+WORDS = 4 << 20  # 16 MiB a batch, 96 MiB in total
 
 
 class Words:
-    """Item `i` is a row that only `i` and the seed give; its last word is the worker that made it."""
+    """Item `i` is a row that depends on `i` and the seed. Its last word is the pid of the worker that computed it."""
 
     def __init__(self, seed: int, words: int = WORDS, batches: int = BATCHES):
         self.seed, self.words, self.batches = seed, words, batches
@@ -33,7 +33,7 @@ def expected(seed: int, index: int, words: int):
 
 
 def judge(rows, seed: int, words: int, batches: int, me: int) -> list[int]:
-    """The workers that made the rows; raises where a row is wrong, not shared, or was made here."""
+    """The workers that computed the rows. Raises where a row is wrong, not in shared memory, or from this process."""
     import torch
 
     workers = set()
@@ -56,7 +56,7 @@ def check_workers(run: Run):
 
     data = Words(run.request.seed)
     loader = DataLoader(data, num_workers=WORKERS, multiprocessing_context="fork", timeout=40)
-    rows = list(loader)  # held all at once
+    rows = list(loader)  # all of them are held at the same time
     workers = judge(rows, data.seed, data.words, data.batches, os.getpid())
     if len(workers) != WORKERS:
         raise Failed(f"{len(workers)} of {WORKERS} workers worked")

@@ -1,4 +1,4 @@
-"""einops, and a timm model with random weights: on the CPU, and on each device against fp64."""
+"""einops, and a timm model with random weights, which runs on the CPU and on each device and is compared with fp64."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from smoke.tensors import cuda_devices, exact, generator, near, normal, numbers,
 
 MODEL = "vit_tiny_patch16_224"
 CLASSES = 7
-SIDE, DEPTH = 96, 4  # not 224 and 12: a CPU in fp64 has to keep up
-# fp32 through all blocks; attention in fp32 may use a coarser kernel.
+SIDE, DEPTH = 96, 4  # smaller than the usual 224 and 12, because the CPU computes the same in fp64
+# For fp32 through all blocks. Attention in fp32 may use a less precise kernel.
 TOLERANCE = 5e-3
 
 
 def check_einops(run: Run):
-    """Frames to patches: the same elements as by hand, and back again."""
+    """Rearranges frames into patches, compares with the same by reshape and permute, and rearranges them back."""
     import einops
     import torch
 
@@ -35,7 +35,7 @@ def check_einops(run: Run):
 
 
 def model_pair(run: Run):
-    """The same random weights in fp64, and in fp32 for the device. The head is drawn too: timm's may start at zero."""
+    """One model in fp32 and fp64 with the same random weights. The head is random too, as timm may set it to zero."""
     import timm
     import torch
 

@@ -1,7 +1,8 @@
-"""Native code, proved without torch: compiled for the target, loaded by the driver, run, and every element checked.
+"""Proof of native code without torch: a kernel is compiled for the target, loaded by the driver and run, and every
+element of its output is checked.
 
-A cubin is never compiled again by the driver, so what ran is what the ELF header names. The device that cannot run it
-refuses to load it.
+The driver never compiles a cubin again, so the code that ran is the code that the ELF header names. A device that
+cannot run it refuses to load it.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def check_present(run: Run):
 
 
 def check_served(run: Run):
-    """By capability alone: what torch was built for is another group's to say."""
+    """Judges by compute capability alone. Another group checks what torch was built for."""
     arch = run.request.arch
     devices = run.shared["driver"].devices()
     values = {"devices": [{key: device[key] for key in ("uuid", "name", "capability")} for device in devices]}
@@ -44,7 +45,7 @@ def check_served(run: Run):
 
 
 def verdict(answer: tuple[int, bytes, bytes], arch: str, want: bytes) -> str | None:
-    """What is wrong with one device's answer, if anything."""
+    """What is wrong with the output of one device, or None."""
     version, output, behind = answer
     if version != targets.number(arch):
         return f"BINARY_VERSION is {version}, not {targets.number(arch)}"
@@ -57,7 +58,7 @@ def verdict(answer: tuple[int, bytes, bytes], arch: str, want: bytes) -> str | N
 
 
 def compiled(arch: str) -> bytes:
-    """The cubin. What its own header says is looked at before it is loaded anywhere."""
+    """The cubin. Its header is checked before any device loads it."""
     cubin = nvrtc.compiled(kernel.SOURCE, targets.sm(arch))
     found = kernel.elf_arch(cubin)
     if found != targets.number(arch):
@@ -76,7 +77,7 @@ def check_code(run: Run):
         index = device["index"]
         return driver.launch(index, cubin, kernel.NAME, kernel.N, nonce32, kernel.GUARD, kernel.SENTINEL)
 
-    # The devices, and the reference, at the same time: ctypes gives the interpreter free.
+    # All devices and the reference compute at the same time: ctypes releases the interpreter lock.
     with ThreadPoolExecutor(len(devices) + 1) as pool:
         reference = pool.submit(kernel.expected, kernel.N, nonce32, targets.cuda_arch(arch))
         cubin = compiled(arch)

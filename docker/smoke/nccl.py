@@ -1,4 +1,4 @@
-"""An all-reduce over all devices, one process for each, as training has it."""
+"""An all-reduce over all devices with one process for each, as in training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PRIME = 8191
 
 
 def visible() -> int:
-    """Asked aside: this process forks ranks, and must not start CUDA itself."""
+    """The number of devices, counted in another process: this one forks the ranks and must not initialise CUDA."""
 
     def count() -> int:
         driver = cuda.Driver()
@@ -25,12 +25,12 @@ def visible() -> int:
 
 
 def term(torch, rank: int, device=None):
-    """Whole numbers that differ by rank and place, small enough that their sum is exact in fp32."""
+    """Integers that differ by rank and position, small enough that their sum is exact in fp32."""
     return ((torch.arange(WORDS, device=device) * (2 * rank + 1)) % PRIME).float()
 
 
 def reduced(rank: int, world: int, meeting: str, backend: str = "nccl") -> None:
-    """`backend` is another one in the tests alone, which have no device."""
+    """The work of one rank. Only the tests, which have no device, use another `backend`."""
     import torch
     import torch.distributed as dist
 
@@ -69,7 +69,7 @@ def check_all_reduce(run: Run):
             rank_process(rank, world, str(run.tmp / "nccl"), writer)
         ranks[pid] = rank
     os.close(writer)
-    # The first that fails is the end: the others, who would wait for it, are swept with this process group.
+    # The first rank that fails ends the check. The others would wait for it; they are killed with this process group.
     while ranks:
         pid, status = os.wait()
         rank = ranks.pop(pid, None)

@@ -1,9 +1,10 @@
-"""Products, convolutions and attention against fp64 on the CPU, in shapes drawn by the run's seed.
+"""Matrix products, convolutions and attention, compared with fp64 on the CPU, in shapes that depend on the run's seed.
 
-Tolerances are relative, of the whole result (root of mean squares); a single element may be off by a multiple of that.
-They lie between the error of the precision that is asked for and the error of the next coarser one. Simulated, with
-the random sizes used here: TF32 has 3e-4 where inputs are rounded and 7.8e-4 where they are cut (both are seen in real
-hardware), bf16 2.3e-3; fp32 has 4e-7, or in a convolution by Winograd's transforms up to 2.5e-5 (tiles of 9x9).
+A tolerance is relative and holds for the whole result (root mean square); a single element may be off by a multiple of
+it. Each tolerance lies between the error of the requested precision and the error of the next coarser one. Simulated
+with the random sizes used here: TF32 has 3e-4 where inputs are rounded and 7.8e-4 where they are truncated (real
+hardware does both), bf16 has 2.3e-3, and fp32 has 4e-7, or up to 2.5e-5 in a convolution by Winograd's transforms
+(tiles of 9x9).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from smoke.tensors import cuda_devices, exact, generator, near, normal, numbers,
 
 MATMUL = {"fp32": 5e-6, "tf32": 2.2e-3, "fp16": 1e-3, "bf16": 8e-3}
 CONVOLUTION = 1e-4
-# The errors of single elements vary more where transforms or weights of softmax stand between.
+# Errors of single elements vary more where a transform or a softmax lies between input and output.
 CONVOLUTION_WORST, ATTENTION_WORST = 32, 16
 ATTENTION = {"fp16": (3e-3, 1e-2), "bf16": (2e-2, 6e-2)}  # forward, backward
 
@@ -23,12 +24,12 @@ def dtype_of(torch, kind: str):
 
 
 def uneven(draw, low: int, high: int, *others: int) -> int:
-    """A size that is odd, and none of the others."""
+    """A random odd size that differs from the others."""
     return next(size for size in iter(lambda: draw.randrange(low | 1, high, 2), None) if size not in others)
 
 
 def matmul_shapes(draw) -> list[tuple[int, int, int]]:
-    """One that fills the tiles of tensor cores, and one that fits nothing."""
+    """One shape that fills the tiles of tensor cores, and one of odd sizes that does not."""
     tiles = draw.sample(range(8, 32), 3)
     m = uneven(draw, 129, 511)
     k = uneven(draw, 129, 511, m)
@@ -61,7 +62,7 @@ def matmul_check(kind: str):
 
 
 def convolve(torch, device, draw, source, backward: bool, convolution=None) -> list[dict]:
-    """One convolution with odd channels, stride and padding. The gradients are of a random direction."""
+    """One convolution with odd sizes and random stride and padding. The gradients are taken in a random direction."""
     channels, filters = uneven(draw, 5, 33), uneven(draw, 7, 49)
     height, width, kernel = uneven(draw, 33, 65), uneven(draw, 67, 99), draw.choice((3, 5))
     x = normal(torch, (3, channels, height, width), source, torch.float32)
@@ -104,7 +105,7 @@ def convolution_check(name: str, backward: bool):
 
 
 def attended(q, k, v):
-    """Attention by its definition."""
+    """Attention, computed by its definition."""
     return (q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5).softmax(-1) @ v
 
 
@@ -146,7 +147,7 @@ def check_attention(run: Run):
 
 
 def check_flash(run: Run):
-    """The flash kernels alone, no other may step in."""
+    """Allows only the flash attention kernels, without a fallback."""
     import torch
     from torch.nn.attention import SDPBackend, sdpa_kernel
 

@@ -1,4 +1,4 @@
-"""The device's own video decoder, through ffmpeg: named as a decoder, so that ffmpeg cannot take one of the CPU."""
+"""The video decoder of the device, through ffmpeg. It is named explicitly, so that ffmpeg cannot use a CPU decoder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NVML by ctypes: what the driver says of itself and of the health of its devices."""
+"""NVML by ctypes: the version of the driver and the health of its devices."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class NvmlError(RuntimeError):
 
 
 class Nvml:
-    """Between `with Nvml() as nvml:` and its end. Raises OSError where there is no library."""
+    """Used as `with Nvml() as nvml:`. Raises OSError where the library is missing."""
 
     def __init__(self):
         self.lib = ctypes.CDLL("libnvidia-ml.so.1")
@@ -26,7 +26,7 @@ class Nvml:
     def __enter__(self):
         status = self.lib.nvmlInit_v2()
         if status:
-            # The text that people search for.
+            # The same text as in `nvidia-smi`, because people search for it.
             raise NvmlError("Failed to initialize NVML", status, self.text(status))
         return self
 
@@ -42,7 +42,7 @@ class Nvml:
             raise NvmlError(name, status, self.text(status))
 
     def number(self, name: str, *args, kind=c_uint) -> int | None:
-        """None where the device does not have this."""
+        """A number, or None where the device does not support the query."""
         value = kind()
         try:
             self.call(name, *args, byref(value))

@@ -1,4 +1,4 @@
-"""NVRTC by ctypes: CUDA C in, native code (or PTX) out. Needs no GPU."""
+"""NVRTC by ctypes: compiles CUDA C to native code or to PTX. It needs no GPU."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NAMES = ("libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so")
 
 
 def candidates() -> list[str]:
-    """By the loader's own search first, then where wheels and toolkits put it."""
+    """Names for the loader's own search first, then the paths that wheels and toolkits use."""
     found = list(NAMES)
     for directory in sys.path:
         found += glob.glob(os.path.join(directory, "nvidia", "*", "lib", "libnvrtc.so.*"))
@@ -53,7 +53,7 @@ def part(lib: ctypes.CDLL, program: c_void_p, size_of, get, what: str) -> bytes:
 
 
 def compiled(source: bytes, target: str) -> bytes:
-    """`sm_120` gives the cubin, native code; `compute_120` gives PTX."""
+    """A target such as `sm_120` gives a cubin, which is native code; `compute_120` gives PTX."""
     lib = library()
     program = c_void_p()
     checked(lib, lib.nvrtcCreateProgram(byref(program), source, b"probe.cu", 0, None, None), "nvrtcCreateProgram")

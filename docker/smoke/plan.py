@@ -1,4 +1,4 @@
-"""What is asked, and which checks that means: values in, values out. Nothing here touches the machine."""
+"""The request, and the checks that follow from it. Pure: nothing here reads or changes the machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MODES = ("quick", "full", "native")
 
 
 class BadRequest(ValueError):
-    """The request cannot be read; its text says where."""
+    """The request is invalid. The text says what is wrong."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Request:
 
     @property
     def seed(self) -> int:
-        """Below 2^31, for every generator takes that."""
+        """A seed below 2^31, which every random generator accepts."""
         return int(hashlib.sha256(self.nonce.encode()).hexdigest()[:8], 16) & 0x7FFFFFFF
 
     @property
@@ -67,18 +67,18 @@ def parse_request(text: str) -> Request:
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the report. `seconds` bounds it alone: a hung check costs that much."""
+    """One line of the report. `seconds` is the time limit of this check alone: a hung check costs no more."""
 
     id: str
     needs_gpu: bool = True
     seconds: float = 60
-    # Without a pass of these, earlier in the same group, the check has nothing to say.
+    # Checks of the same group that must have passed before this one can run.
     needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Group:
-    """Checks that share one supervised child. `after_torch`: forked by the one that has imported torch."""
+    """Checks that share one supervised child. With `after_torch` the process that imported torch forks the child."""
 
     name: str
     checks: tuple[Check, ...]
@@ -104,14 +104,14 @@ _FULL = (
     *_gpu("compile.torch", 180),
     *_gpu("extension.nvcc", 240),
 )
-# timm takes as long to import as torch: in one place, beside the products.
+# timm takes as long to import as torch, so one child imports it, in parallel with the numerics.
 _MODELS = (Check("einops.rearrange", False), Check("timm.cpu", False), Check("timm.gpu"))
 _VIDEO = (
     Check("ffmpeg.present", False, 20),
     Check("shm.size", False, 5),
     Check("decord.owner", False, 30),
     *(Check("decord." + name, False, 30) for name in ("vp9", "h264", "dataset")),
-    # An error shows damage only where the whole clip gives none.
+    # An error proves that damage was noticed only if the undamaged clip gives none.
     Check("decord.corrupt", False, 30, ("decord.vp9",)),
 )
 

@@ -1,4 +1,4 @@
-"""The report's shape and its frame. Pure: what was seen goes in, text comes out."""
+"""The shape of the report, and the marker lines around it. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def assemble(
     left_out: tuple[Check, ...],
     seconds: float,
 ) -> dict:
-    """Each planned check exactly once, in the plan's order."""
+    """The report, with each planned check exactly once and in the order of the plan."""
     results = results | {check.id: not_run("no GPU was asked for") for check in left_out}
     if sorted(results) != sorted(order):
         raise ValueError(f"planned {sorted(order)}, and there are results of {sorted(results)}")
@@ -48,7 +48,7 @@ def assemble(
 
 
 def framed(report: dict) -> str:
-    """Between two lines with the nonce: an entrypoint prints before, and a library after."""
+    """The report between two marker lines with the nonce: an entrypoint may print before it, and a library after it."""
     nonce = report["nonce"]
-    # No NaN: it is no JSON, and a check that measured one has failed.
+    # NaN is not valid JSON, and a check that measured a NaN has failed anyway.
     return f"{BEGIN} {nonce}\n{json.dumps(report, allow_nan=False)}\n{END} {nonce}\n"

@@ -1,4 +1,4 @@
-"""How fast: reported, never a reason to fail but for the wrong device. By the device's own clock."""
+"""Speed, measured by the clock of the device. It is reported and not required; only a wrong device is a failure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ BYTES = 64 << 20
 
 
 def seconds(torch, device, work, rounds: int) -> float:
-    """For one round, after one that does not count."""
+    """The seconds of one round, after a warm-up round that is not counted."""
     with torch.cuda.device(device):
         work()
         begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))

@@ -1,8 +1,8 @@
-"""The parent: starts each group in a child, hears what it found, and ends it when it is over its time.
+"""The parent: starts each group in a child, receives its results, and kills it when it exceeds its time limit.
 
-It imports nothing that can hang. A hung or killed check is named and costs its own bound; what its group had found
-before stays, and the other groups go on. The children of the one that imports torch become children of this process
-(it is their sub-reaper), so that all are waited for, and killed, in one place.
+It imports nothing that can hang. A check that hangs or is killed is named in the report and costs no more than its own
+time limit; the earlier results of its group stay, and the other groups go on. The groups that the torch child forks
+become children of this process (it is their subreaper), so that all are waited for, and killed, in one place.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from smoke.plan import Check, Group, Request
 from smoke.report import failed, not_run
 
 PR_SET_CHILD_SUBREAPER = 36
-IDLE = 30  # seconds that a child may take between two checks, its start among them
-TAIL = 2000  # characters of what a dead child said last
+IDLE = 30  # seconds that a child may take between two checks, or to start
+TAIL = 2000  # characters of the last output of a child, kept for the report
 
 
 def reason_of(status: int) -> str:
-    """How a child ended, from its wait status."""
+    """How a child ended, according to its wait status."""
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         try:
@@ -38,7 +38,7 @@ def reason_of(status: int) -> str:
 
 
 class Running:
-    """One group: its pipes, its results, and the check it is in."""
+    """One group: its pipes, its results, and the check that it runs at the moment."""
 
     def __init__(self, group: Group, now: float):
         self.group, self.pid, self.status, self.over = group, None, None, None
@@ -55,8 +55,8 @@ class Running:
         return self.pid is not None
 
     def done(self) -> bool:
-        """A child that was ended is not waited for: one that hangs in a driver cannot even be killed. Nor is one that
-        has told all: giving a device back takes time."""
+        """A child that was killed is not waited for, because one that hangs in a driver cannot even be killed. Nor is
+        one that has sent all its results, because releasing a device takes time."""
         told = len(self.results) == len(self.group.checks)
         return told or self.status is not None or self.over is not None
 
@@ -69,7 +69,7 @@ class Running:
 
     def kill(self) -> None:
         if self.pid:
-            # Also after its end: it may have left others in its process group.
+            # This is done after its end too: it may have left others in its process group.
             try:
                 os.killpg(self.pid, signal.SIGKILL)
             except ProcessLookupError:
@@ -78,7 +78,7 @@ class Running:
                 os.kill(self.pid, signal.SIGKILL)
 
     def finish(self, now: float) -> list[str]:
-        """Gives every check that has no result one, and names them. The first of them is where the group ended."""
+        """Gives a result to every check that has none, and names them. The first of them is the one that failed."""
         reason = self.over or (reason_of(self.status) if self.status is not None else "the child was never started")
         last = self.tail.strip().splitlines()
         if last and not self.over:
@@ -97,7 +97,7 @@ class Supervisor:
         self.request, self.tmp, self.start = request, tmp, start
         self.say = say or (lambda text: print(text, file=sys.stderr, flush=True))
         self.facts: dict = {"devices": [], "driver": {}, "versions": {}}
-        self.orphans: dict[int, int] = {}  # ended before their pid was known here
+        self.orphans: dict[int, int] = {}  # the wait status of children that ended before this process knew their pid
         self.running = [Running(group, time.monotonic()) for group in groups]
         self.by_fd = {fd: (one, fd == one.out) for one in self.running for fd in (one.out, one.err)}
         self.torch = next((one for one in self.running if one.group.name == "torch"), None)
@@ -147,7 +147,7 @@ class Supervisor:
                     one.kill()
         return {name: result for one in self.running for name, result in one.results.items()}
 
-    # -- hearing -----------------------------------------------------------------------------------------------------
+    # -- receiving ---------------------------------------------------------------------------------------------------
 
     def step(self, wake: int) -> None:
         ready, _, _ = select.select([wake, *self.by_fd], [], [], max(0.0, min(self.next_bound(), 1.0)))
@@ -160,7 +160,7 @@ class Supervisor:
         self.enforce(time.monotonic())
 
     def hear(self, fd: int) -> None:
-        """Takes what is there. At the end of a pipe nothing more is asked of it."""
+        """Reads what a pipe has. At its end the pipe is not read again."""
         one, is_channel = self.by_fd[fd]
         while True:
             try:
@@ -199,7 +199,7 @@ class Supervisor:
         self.facts["devices"] = message.get("devices") or self.facts["devices"]
 
     def forked(self, name: str, pid: int) -> None:
-        """A group that the one with torch started. By now it is a child of this process, and may have ended."""
+        """Notes a group that the torch child forked. It is a child of this process by now, and may have ended."""
         for one in self.running:
             if one.group.name == name and one.group.after_torch and not one.started():
                 one.pid, one.since = pid, time.monotonic()
@@ -235,17 +235,17 @@ class Supervisor:
 
     def ended(self, one: Running, status: int) -> None:
         one.status = status
-        one.kill()  # what it left behind in its process group
+        one.kill()  # the rest of its process group
         for fd in (one.out, one.err):
             if fd in self.by_fd:
                 self.hear(fd)
                 self.by_fd.pop(fd, None)
         self.finish(one)
         if one is self.torch:
-            self.torch_ended()  # all that it forked was told through its pipe, which is read to its end by now
+            self.torch_ended()  # every group that it forked was announced on its pipe, which was read to its end above
 
     def torch_ended(self) -> None:
-        """Whoever waits for torch and was not started is never going to be."""
+        """Groups that wait for the torch child will never start now: their checks are reported as not run."""
         for other in self.running:
             if not other.group.after_torch or other.started() or other.done():
                 continue
@@ -278,7 +278,7 @@ class Supervisor:
             self.tell(name, one.results[name])
 
     def end(self, one: Running, reason: str) -> None:
-        """Its results are fixed here; the kill is reaped later."""
+        """Kills a group. Its results are final at once; the process is waited for later."""
         if one.over is None:
             one.over = reason
             self.finish(one)

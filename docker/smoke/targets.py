@@ -1,4 +1,4 @@
-"""Which compiled code runs on which device: the rules, as pure functions."""
+"""The rules for which compiled code runs on which device, as pure functions."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ def parse_arch(arch: str) -> tuple[int, int, str]:
 
 
 def sm(arch: str) -> str:
-    """The name that compilers use: `sm_120`."""
+    """The name that compilers use, such as `sm_120`."""
     major, minor, suffix = parse_arch(arch)
     return f"sm_{major}{minor}{suffix}"
 
 
 def number(arch: str) -> int:
-    """What an ELF header and BINARY_VERSION say: 120."""
+    """The number in an ELF header and in BINARY_VERSION, such as 120."""
     major, minor, _ = parse_arch(arch)
     return major * 10 + minor
 
 
 def cuda_arch(arch: str) -> int:
-    """`__CUDA_ARCH__`: 1200."""
+    """The value of `__CUDA_ARCH__`, such as 1200."""
     return number(arch) * 10
 
 
 def serves(arch: str, capability: str) -> bool:
-    """Native code runs on its own major and the same or a later minor; `a` code runs on its own capability alone."""
+    """Native code runs on the same major and an equal or later minor version; `a` code only on that very version."""
     major, minor, suffix = parse_arch(arch)
     device = parse_arch(capability)
     if suffix == "a":
@@ -40,22 +40,22 @@ def serves(arch: str, capability: str) -> bool:
 
 
 def arch_of_sm(name: str) -> str | None:
-    """`sm_120` is `12.0`; PTX (`compute_120`) is no native code, so None."""
+    """`12.0` for `sm_120`. None for PTX (`compute_120`), which is not native code."""
     found = re.fullmatch(r"sm_(\d+)(\d)([af]?)", name)
     return f"{found[1]}.{found[2]}{found[3]}" if found else None
 
 
 def torch_serves(arch_list: list[str], capability: str) -> bool:
-    """Does one of torch's own native targets run on the device?"""
+    """Whether one of torch's native targets runs on the device."""
     arches = [arch_of_sm(name) for name in arch_list]
     return any(serves(arch, capability) for arch in arches if arch)
 
 
 def driver_serves(driver: str, image: str) -> bool:
-    """Compatibility within one major of CUDA: the driver's must not be older than the image's."""
+    """CUDA is compatible within one major version: that of the driver must not be older than that of the image."""
     return int(driver.split(".")[0]) >= int(image.split(".")[0])
 
 
 def cuda_version(number: int) -> str:
-    """cuDriverGetVersion's 12080 is `12.8`."""
+    """cuDriverGetVersion returns 12080 for `12.8`."""
     return f"{number // 1000}.{number % 1000 // 10}"

@@ -1,6 +1,7 @@
-"""What every check with tensors shares: where a tensor must be, and how near to the reference.
+"""Shared by every check with tensors: on which device a tensor must be, and how close it must be to the reference.
 
-The functions take the device, so that the same code is tried on a CPU by the tests; a run gives CUDA devices only.
+The functions take the device as an argument, so that tests can run the same code on a CPU. A run passes only CUDA
+devices.
 """
 
 from __future__ import annotations
@@ -9,18 +10,18 @@ import random
 
 from smoke.child import Failed, Skip
 
-# One element may be off by this many times the tolerance of the whole, measured by the reference's own size.
+# One element may be off by this many times the tolerance of the whole, relative to the size of the reference.
 WORST = 8
 
 
 def device_count(torch) -> int:
-    """As CUDA counts. `torch.cuda.device_count` asks NVML, which counts what CUDA may not show: MIG."""
-    ask = getattr(torch._C, "_cuda_getDeviceCount", None)  # None: built without CUDA
+    """The number of devices by CUDA. `torch.cuda.device_count` asks NVML, which counts differently with MIG."""
+    ask = getattr(torch._C, "_cuda_getDeviceCount", None)  # missing in a torch without CUDA
     return ask() if ask else 0
 
 
 def cuda_devices(torch) -> list:
-    """All of them. A check that looks at none would pass for nothing: `devices.count` says why there is none."""
+    """All CUDA devices. Without one the check is skipped and does not pass; `devices.count` reports the reason."""
     found = [torch.device("cuda", index) for index in range(device_count(torch))]
     if not found:
         raise Skip("torch sees no device")
@@ -28,14 +29,14 @@ def cuda_devices(torch) -> list:
 
 
 def on(tensor, device):
-    """The tensor, which must be where it is asked to be: nothing falls back to the CPU."""
+    """The tensor itself, if it is on this device: no fallback to the CPU is accepted."""
     if tensor.device != device:
         raise Failed(f"a tensor is on `{tensor.device}`, and must be on `{device}`")
     return tensor
 
 
 def exact(torch) -> None:
-    """No TF32 and no reductions in half precision, whatever the environment says."""
+    """Switches TF32 and reductions in half precision off, whatever the environment says."""
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
@@ -43,7 +44,7 @@ def exact(torch) -> None:
 
 
 def numbers(run, name: str) -> random.Random:
-    """For sizes: the same for a nonce and a check, whatever ran before."""
+    """Random numbers for sizes. They depend on the nonce and the check alone, not on the checks before."""
     return random.Random(f"{run.request.seed} {name}")
 
 
@@ -52,13 +53,13 @@ def generator(torch, run, name: str):
 
 
 def normal(torch, shape, source, dtype=None):
-    """Random values on the CPU, in fp64, but such that `dtype` can hold them: the inputs then have no error."""
+    """Random values in fp64 on the CPU that `dtype` represents exactly, so that the inputs have no error."""
     values = torch.randn(shape, generator=source, dtype=torch.float64)
     return values.to(dtype).to(torch.float64) if dtype else values
 
 
 def distance(torch, got, want) -> dict:
-    """How far from the fp64 reference: as a whole, and in the worst element."""
+    """The relative error against the fp64 reference, of the whole and of the worst element."""
     got = got.detach().to("cpu", torch.float64)
     if got.shape != want.shape:
         raise Failed(f"the result has the shape {tuple(got.shape)}, not {tuple(want.shape)}")
@@ -89,6 +90,6 @@ def summary(measured: list[dict], seed: int) -> tuple[str, dict]:
 
 
 def synchronized(torch, device) -> None:
-    """Errors of a kernel come late: here they belong to the check that caused them."""
+    """Waits for the device. CUDA reports kernel errors late; this assigns them to the check that caused them."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -1,8 +1,8 @@
-"""Imports torch once, and forks the groups that use it from there.
+"""Imports torch once, and forks the groups that use torch.
 
-Nothing here may start CUDA: a fork of a process that has, cannot use it, and torch takes some mere questions for a
-start. `CUDA_DISABLE_PTX_JIT` is set before any
-library of CUDA is loaded, so that the child that proves ATen's own code has it for sure; the others unset it.
+Nothing here may initialise CUDA, because a process that has done so cannot fork others that use CUDA. Some queries of
+torch count as initialisation. `CUDA_DISABLE_PTX_JIT` is set before any CUDA library is loaded, so that it is in force
+in the child that checks ATen's native code; the other children unset it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MINIMUM = (2, 5)
 
 
 def judge(version: str, wanted: str | None) -> str | None:
-    """What is wrong with this version, if anything."""
+    """What is wrong with this version, or None."""
     if wanted is not None and version != wanted:
         return f"torch is `{version}`, and the image was built with `{wanted}`"
     parts = version.split(".")
@@ -30,7 +30,7 @@ def judge(version: str, wanted: str | None) -> str | None:
 
 
 def arch_list(torch) -> list[str]:
-    """The targets torch was built for. Marks this process as one whose forks cannot use CUDA: see `child.aside`."""
+    """The targets torch was built for. Forks of a process that asked this cannot use CUDA: see `child.aside`."""
     flags = getattr(torch._C, "_cuda_getArchFlags", lambda: None)()
     return flags.split() if flags else []
 
@@ -45,7 +45,7 @@ def check_version(run: Run):
     fault = judge(version, run.request.torch)
     if fault:
         raise Failed(fault, values)
-    # One operation on the CPU: an import can work where the library does not.
+    # One operation on the CPU, because an import can succeed where the library does not work.
     if torch.tensor([3, 4]).prod().item() != 12:
         raise Failed("torch multiplies wrongly on the CPU", values)
     arches = ", ".join(values["arch_list"]) or "none"
@@ -56,9 +56,9 @@ CHECKS = {"versions.torch": check_version}
 
 
 def fork_group(group: Group, pipes: tuple[int, int], close: list[int], run: Run, root: int) -> None:
-    """Forks twice, so that the group's process becomes a child of the supervisor, which is the sub-reaper.
+    """Forks twice, so that the process of the group becomes a child of the supervisor, which is the subreaper.
 
-    Its number is told before the one between ends: only then can the supervisor be the one that waits for it.
+    The pid is announced before the intermediate process ends, because the supervisor waits for the group from then on.
     """
     between = os.fork()
     if between:
@@ -66,7 +66,7 @@ def fork_group(group: Group, pipes: tuple[int, int], close: list[int], run: Run,
         return
     pid = os.fork()
     if pid:
-        child.own_group(pid)  # before this group is swept
+        child.own_group(pid)  # before the supervisor kills the process group of the torch child
         run.channel.send(forked=group.name, pid=pid)
         os._exit(0)
     try:
@@ -89,7 +89,7 @@ def main(group: Group, others: list, request: Request, tmp: Path, channel: int, 
         os.environ["CUDA_DISABLE_PTX_JIT"] = "1"
         run = Run(request, tmp, Channel(channel))
         child.run_checks(group.checks, CHECKS, run)
-        # A torch of another version is a fault of its own check; the others still say what works.
+        # A wrong version of torch fails its own check. The other groups run all the same and show what works.
         if "torch" in sys.modules:
             for other, out, err in others:
                 close = [channel] + [fd for _, o, e in others for fd in (o, e)]

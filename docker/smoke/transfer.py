@@ -1,4 +1,4 @@
-"""Bytes to the device and back, every bit, with an operation there in between that only the device can have done."""
+"""Copies bytes to the device and back and compares every bit, also after an operation on the device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ffmpeg makes clips, decord reads them: every index, in sequence and at random, and a damaged clip must show."""
+"""ffmpeg encodes clips and decord reads every frame, in sequence and at random. Damage of a clip must be noticed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 from smoke import clips
 from smoke.child import Failed, Run, Skip
 
-SHM_LEAST = 64 << 20  # what a container has that asks for nothing: too little for workers
+SHM_LEAST = 64 << 20  # the default of a container, which is too little for workers
 VIDEOS = (".webm", ".mp4", ".mkv", ".avi", ".mov")
-LOOKED_AT = 4000  # directory entries of a data set
+LOOKED_AT = 4000  # directory entries of a data set, at most
 CODECS = {
     "vp9": ("clip.webm", "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -b:v 0 -crf 30"),
     "h264": ("clip.mp4", "-c:v libx264 -preset veryfast -crf 23"),
@@ -38,7 +38,7 @@ def ffmpeg_run(*args: str, seconds: float = 20) -> bytes:
 
 
 def start_clips(run: Run) -> None:
-    """Both encoders at once, in the background. They end with this process: they are in its process group."""
+    """Starts both encoders in the background. They end with this process, because they are in its process group."""
     if "encoders" in run.shared:
         return
     source = run.tmp / f"frames-{os.getpid()}.rgb"
@@ -105,7 +105,7 @@ def frames(path: Path, order: list[int]) -> list[bytes]:
 
 
 def decoded_faults(path: Path, seed: int) -> list[str]:
-    """What is wrong with a clip of ours: its length, each index in sequence, and at random by single reads."""
+    """What is wrong with a clip that was encoded here: its length, or frames read in sequence or at random."""
     video = reader(path)
     if len(video) != clips.FRAMES:
         return [f"{len(video)} frames of {clips.FRAMES}"]
@@ -135,10 +135,10 @@ def codec_check(codec: str):
 
 
 def check_corrupt(run: Run):
-    """Damage must show: as an error, or in what the frames say. A decoder that hangs meets the check's bound."""
+    """Damage must lead to an error or to other frames. A decoder that hangs exceeds the time limit of the check."""
     whole = clip(run, "vp9").read_bytes()
     noisy = run.tmp / "noisy.webm"
-    # The container stays whole: the damage is inside the pictures alone.
+    # The container format stays intact: only the pictures are damaged.
     ffmpeg_run("-i", str(clip(run, "vp9")), "-c", "copy", "-bsf:v", "noise=amount=40", "-y", str(noisy))
     damages = {
         "noisy": noisy.read_bytes(),
@@ -162,7 +162,7 @@ def check_corrupt(run: Run):
 
 
 def some_video(root: str, seed: int) -> Path | None:
-    """One of the first videos of a data set; the search is bounded."""
+    """One of the first videos of a data set. The search is bounded."""
     found, left, waiting = [], LOOKED_AT, [root]
     while waiting and left > 0 and len(found) < 64:
         with os.scandir(waiting.pop(0)) as entries:
@@ -178,7 +178,7 @@ def some_video(root: str, seed: int) -> Path | None:
 
 
 def first_frame(path: Path, width: int, height: int) -> bytes:
-    """By ffmpeg, the second witness."""
+    """The first frame as ffmpeg, the second witness, decodes it."""
     size = f"{width}x{height}"
     return ffmpeg_run("-i", str(path), "-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-")
 
