@@ -5,5 +5,5 @@ pub mod compose;
 pub mod facts;
 pub mod install;
 pub mod provide;
-mod refuse;
+pub(crate) mod refuse;
 pub mod running;
