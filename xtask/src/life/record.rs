@@ -123,6 +123,7 @@ pub fn write(places: &Places, id: &str, entry: &Entry) -> Result<()> {
 mod tests {
     use super::*;
     use crate::proof::fixture::good;
+    use crate::finding::Verdict;
     use crate::proof::judge;
 
     #[test]
@@ -133,5 +134,20 @@ mod tests {
         (said.code, said.text) = ("127".into(), String::new());
         assert!(!answered(&judge(&promise, &inside, &host)));
         assert!(!answered(&[]));
+    }
+
+    #[test]
+    fn a_native_claim_whose_verdict_is_unknown_is_not_provable() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("entry.json");
+        let mut promise = good().0;
+        promise.gpus = crate::spec::promise::Gpus::All;
+        let read = |verdict: &str| {
+            let native = json!({"id": "gpu.native-code", "verdict": verdict, "promise": "p", "evidence": {}});
+            let kept = json!({"container": "c", "promise": promise.json(), "carried": {}, "native": native});
+            std::fs::write(&path, kept.to_string()).unwrap();
+            super::super::native::claim(&of_file(&path).unwrap().1).unwrap().verdict
+        };
+        assert_eq!((read("held"), read("Held"), read("")), (Verdict::Held, Verdict::NotProvable, Verdict::NotProvable));
     }
 }
