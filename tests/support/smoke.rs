@@ -4,7 +4,6 @@ use crate::support::docker::{Calls, FakeDocker};
 use crate::support::place::Place;
 use crate::support::proc;
 use serde_json::{Value, json};
-use std::fs;
 use xtask::smoke::{Mode, checks};
 
 /// The flags that keep a report in the place's repository.
@@ -45,34 +44,6 @@ pub(crate) fn changed_script(file: &str, from: &str, to: &str) -> String {
     format!("printf '%s\\n'{lines} >{path}; chmod 755 {path}")
 }
 
-/// An image of a test's own on top of another, removed at the end.
-pub(crate) struct Image(pub(crate) String);
-
-impl Image {
-    /// What these commands, as root, make of the image.
-    pub(crate) fn on(base: &str, name: &str, commands: &str) -> Image {
-        Image::through(|args| proc::output(proc::find("docker"), args), base, name, commands)
-    }
-
-    /// The same on another engine, which is asked by this function. There it stays.
-    pub(crate) fn through(docker: impl Fn(&[&str]) -> String, base: &str, name: &str, commands: &str) -> Image {
-        let name = format!("codex-sandbox-test-{name}");
-        let user = docker(&["image", "inspect", "--format", "{{.Config.User}}", base]);
-        let text = format!("FROM {base}\nUSER 0:0\nRUN {commands}\nUSER {}\n", user.trim());
-        let dir = tempfile::tempdir().expect("a directory");
-        fs::write(dir.path().join("Dockerfile"), text).expect("a Dockerfile");
-        let dir = dir.path().display().to_string();
-        docker(&["build", "--quiet", "--network", "none", "--tag", &name, &dir]);
-        Image(name)
-    }
-}
-
-impl Drop for Image {
-    fn drop(&mut self) {
-        proc::outcome(proc::find("docker"), ["image", "rm", "--force", &self.0]);
-    }
-}
-
 /// A host with a GPU and NVIDIA's hook.
 pub(crate) fn host_with_gpu() -> Place {
     let place = Place::new();
@@ -84,7 +55,8 @@ pub(crate) fn host_with_gpu() -> Place {
 /// An engine that has an image and makes a container with this `DeviceRequests`.
 pub(crate) fn fake_engine(place: &Place, requests: &Value) -> FakeDocker {
     let image = json!({"Id": "sha256:1111", "RepoDigests": ["example/image@sha256:2222"]}).to_string();
-    let container = json!([{"Id": "c0", "HostConfig": {"DeviceRequests": requests}}]).to_string();
+    let container =
+        json!([{"Id": "c0", "State": {"Running": false}, "HostConfig": {"DeviceRequests": requests}}]).to_string();
     let planned: Vec<Value> = checks::planned(Mode::Quick).map(|check| json!({"id": check.id})).collect();
     place.write("checks.json", json!(planned).to_string());
     let script = place.write("fake_smoke.py", include_str!("fake_smoke.py"));
