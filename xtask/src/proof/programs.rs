@@ -4,7 +4,8 @@
 //! place of the interpreter and have it answer for the container. The host looks at those files through
 //! `/proc/PID/root`: at the container's start, before any agent ran in it, and again at each proof.
 
-use super::{Claim, Draft};
+use super::Draft;
+use crate::finding::Finding;
 use crate::fingerprint;
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -172,7 +173,7 @@ fn names(folder: &OwnedFd) -> Option<Vec<String>> {
 /// The claim, for a container whose user is root; any other user cannot change the image's files, and `None` is said.
 ///
 /// `was` is what was seen at the container's start; in a container that was just started it is what is seen now.
-pub fn judge(uid: u32, was: Option<&str>, now: Option<&str>) -> Option<Claim> {
+pub fn judge(uid: u32, was: Option<&str>, now: Option<&str>) -> Option<Finding> {
     if uid != 0 {
         return None;
     }
@@ -192,7 +193,7 @@ pub fn judge(uid: u32, was: Option<&str>, now: Option<&str>) -> Option<Claim> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proof::Verdict;
+    use crate::finding::Verdict;
     use std::fs;
 
     fn image() -> tempfile::TempDir {
