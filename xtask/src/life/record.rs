@@ -1,9 +1,9 @@
 //! What is kept of a container from its start: its promise, and what the image's entry point had set up before any
 //! agent ran inside. The container cannot reach the file.
 
+use crate::beneath::FileId;
 use crate::context::Context;
 use crate::exec;
-use crate::proof::probe::FileId;
 use crate::proof::witness::CodexFile;
 use crate::proof::{Claim, Verdict, programs};
 use crate::spec::places;

@@ -2,8 +2,9 @@
 
 use super::witness::{CodexFile, ProcessFacts, SourceFacts, WorkspaceFile};
 use super::{HostWitness, Verdict, judge};
+use crate::beneath::FileId;
 use crate::proof::mountinfo::{MountLine, MountTable};
-use crate::proof::probe::{FileId, Inside};
+use crate::proof::probe::Inside;
 use crate::spec::promise::{Gpus, Mount, Network, Promise, Role};
 use serde_json::{Value, json};
 

@@ -159,7 +159,7 @@ pub(super) fn real_git_path(promise: &Promise) -> Option<std::path::PathBuf> {
 mod tests {
     use super::super::fixture::{add_line, breaks, good, on_tables};
     use super::*;
-    use crate::proof::probe::FileId;
+    use crate::beneath::FileId;
     use serde_json::json;
 
     #[test]
