@@ -9,6 +9,7 @@
 mod config;
 mod read;
 mod system;
+mod text;
 mod write;
 
 pub use read::read;

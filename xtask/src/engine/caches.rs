@@ -92,23 +92,22 @@ pub fn is_missing(stderr: &str) -> bool {
     })
 }
 
-/// Asks for the volumes of a user's caches.
-pub fn list(uid: u32) -> Command {
-    Command::new("docker")
-        .args(["volume", "ls", "--format", "{{.Name}}"])
-        .args(["--filter".to_owned(), format!("label={CACHE_LABEL}")])
-        .args(["--filter".to_owned(), format!("label={USER_LABEL}={uid}")])
+/// Asks for the volumes whose name may be a cache's. Not by label: a container that starts while its volumes are being
+/// removed gets new ones from the engine, of the same name and without a label, and those are caches all the same.
+pub fn list() -> Command {
+    Command::new("docker").args(["volume", "ls", "--format", "{{.Name}}", "--filter", "name=codex-sandbox-cache-"])
 }
 
-/// The volumes in its answer. The label alone is not believed: anyone may write one.
+/// The volumes in its answer that are this user's caches.
 pub fn parse_list(text: &str, uid: u32) -> Vec<String> {
     let ours = |name: &&str| NAMES.iter().any(|cache| volume(cache, uid) == **name);
     text.lines().map(str::trim).filter(ours).map(str::to_owned).collect()
 }
 
-/// Removes volumes.
+/// Removes volumes. With `--force` one that is gone already is no failure, for two workspaces of a user may remove their
+/// common caches at the same time; one that a container uses is refused all the same.
 pub fn remove(volumes: &[String]) -> Command {
-    Command::new("docker").args(["volume", "rm"]).args(volumes.iter().cloned()).timeout(120)
+    Command::new("docker").args(["volume", "rm", "--force"]).args(volumes.iter().cloned()).timeout(120)
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ pub fn run(cx: &Context, flags: &Flags, wishes: Wishes) -> Result<u8> {
 /// # Errors
 /// The engine does not answer.
 pub fn caches_of(uid: u32) -> Result<Vec<String>> {
-    Ok(caches::parse_list(&exec::stdout_of(&caches::list(uid))?, uid))
+    Ok(caches::parse_list(&exec::stdout_of(&caches::list())?, uid))
 }
 
 fn in_use() -> crate::error::Failure {
