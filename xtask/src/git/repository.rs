@@ -3,6 +3,7 @@
 
 use super::config;
 use crate::beneath::Beneath;
+use crate::context::canonical;
 use crate::error::{Failure, failed};
 use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
@@ -75,8 +76,7 @@ impl Repository {
 /// Fails, with what to do, for what cannot be held: a `.git` that is a symlink or names a git directory which does
 /// not name it back, a bare repository, reftable, an unknown repository format.
 pub fn detect(workspace: &Path) -> Result<Option<Repository>> {
-    let workspace =
-        workspace.canonicalize().with_context(|| format!("cannot find the workspace `{}`", workspace.display()))?;
+    let workspace = canonical("the workspace", workspace)?;
     let Some(root) = Beneath::root_if_there(&workspace)? else {
         return Ok(None);
     };

@@ -5,7 +5,7 @@ use crate::codex::home;
 use crate::codex::home::{Mirror, Mode};
 use crate::codex::login;
 use crate::codex::login::Outcome;
-use crate::context::Context;
+use crate::context::{Context, resolved};
 use crate::exec;
 use crate::git;
 use crate::life::gather::Wish;
@@ -34,10 +34,7 @@ pub fn has_system() -> bool {
 pub fn dir(wish: &Wish) -> PathBuf {
     match wish.settings.codex_home {
         Mode::Mirror => wish.places.codex_home.clone(),
-        Mode::Shared => {
-            let home = &wish.settings.host_codex_home;
-            home.canonicalize().unwrap_or_else(|_| home.clone())
-        }
+        Mode::Shared => resolved(&wish.settings.host_codex_home),
         Mode::None => wish.places.dir.join("codex-home-none"),
     }
 }

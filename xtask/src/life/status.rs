@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::engine::compose;
 use crate::engine::running::{Running, sessions};
 use crate::exec;
-use crate::life::down::{caches_of, workspace};
+use crate::life::down::caches_of;
 use crate::life::find;
 use crate::spec::{places, settings};
 use crate::step::Command;
@@ -27,7 +27,7 @@ const BOUND: u64 = 3;
 pub fn run(cx: &Context, flags: &Flags) -> Result<u8> {
     let settings = settings::load(cx, flags)?;
     let uid = User::read().uid;
-    let places = places::of(cx, &workspace(&settings.workspace), uid);
+    let places = places::of(cx, &settings.workspace, uid);
     let container = compose::container_name(&places.project);
     let (running, volumes) = exec::both(|| find(&container), || caches_of(uid));
     let (running, volumes) = (running?, volumes?);

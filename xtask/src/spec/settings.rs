@@ -16,7 +16,9 @@ pub use resolve::resolve;
 pub use values::{nearest, parse_bytes, parse_gpus};
 
 use crate::codex::home::Mode;
-use crate::spec::promise::{Gpus, Memlock, Network};
+use crate::context::canonical;
+use crate::spec::promise::{Gpus, Memlock, Mount, Network};
+use anyhow::Result;
 use std::path::PathBuf;
 
 /// A data set by name; without a source it is declared but not given.
@@ -26,6 +28,15 @@ pub struct Dataset {
     pub name: String,
     /// The directory on the host, absolute, as the user wrote it otherwise.
     pub source: Option<PathBuf>,
+}
+
+impl Dataset {
+    /// Its mount, where it has a source; that must be there.
+    pub(crate) fn mount(&self) -> Result<Option<Mount>> {
+        let Some(source) = &self.source else { return Ok(None) };
+        let source = canonical(&format!("the data set `{}` at", self.name), source)?;
+        Ok(Some(Mount::dataset(&self.name, source)))
+    }
 }
 
 /// A resolved setting for `--dry-run`: what, which value, and who said so.

@@ -1,10 +1,9 @@
 //! `cargo xtask commits`: what was committed in the sandbox, and taking it over.
 
 use crate::cli::Flags;
-use crate::context::Context;
+use crate::context::{Context, canonical};
 use crate::error::usage;
 use crate::git;
-use crate::life::canonical;
 use crate::spec::{places, settings};
 use crate::ui;
 use crate::user::User;
