@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Read as _};
-use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -143,6 +143,12 @@ pub(crate) struct Beneath {
     node: Node,
 }
 
+impl AsFd for Beneath {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
 impl Beneath {
     /// Opens a directory whose parents are trusted. The last part of its path must not be a symlink.
     pub(crate) fn root(path: &Path) -> Result<Beneath> {
@@ -151,7 +157,7 @@ impl Beneath {
 
     /// The same; `None` where it is missing.
     pub(crate) fn root_if_there(path: &Path) -> Result<Option<Beneath>> {
-        match openat2(CWD, path, DIRECTORY | OFlags::NOFOLLOW, Mode::empty(), ResolveFlags::NO_MAGICLINKS) {
+        match openat2(CWD, path, DIRECTORY | OFlags::NOFOLLOW, Mode::empty(), ResolveFlags::empty()) {
             Err(Errno::NOENT) => Ok(None),
             Err(Errno::NOSYS) => Err(host("this kernel has no openat2").hint("use Linux 5.6 or later").into()),
             found => Ok(Some(Beneath::held(found, path.to_owned())?)),

@@ -26,6 +26,9 @@ fn nothing_is_read_through_a_link_and_nothing_blocks() {
     assert_eq!(refused("fifo"), "is a fifo and not a plain file");
     assert_eq!(refused("."), "is a directory and not a plain file");
     assert_eq!(refused("../secret"), "leads out of its directory");
+    // The parents of a root are trusted, also where the kernel makes the link.
+    assert!(Beneath::root(Path::new("/proc/self/root/.")).is_ok());
+    assert!(Beneath::root(Path::new("/proc/self/root")).is_err());
     assert!(dir.open_dir("up").is_err() && dir.find_dir("up").unwrap().is_none());
     symlink("home", at("linked-home")).unwrap();
     assert!(Beneath::root(&at("linked-home")).is_err());

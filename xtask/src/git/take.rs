@@ -221,10 +221,10 @@ fn checked_out_elsewhere(repo: &Repository) -> Result<Vec<(String, PathBuf)>> {
     for line in text.lines() {
         if let Some(path) = line.strip_prefix("worktree ") {
             at = PathBuf::from(path);
-        } else if let Some(branch) = line.strip_prefix("branch ") {
-            if ![&repo.workspace, &repo.git_dir, &repo.common_dir].contains(&&resolved(&at)) {
-                found.push((branch.to_owned(), at.clone()));
-            }
+        } else if let Some(branch) = line.strip_prefix("branch ")
+            && ![&repo.workspace, &repo.git_dir, &repo.common_dir].contains(&&resolved(&at))
+        {
+            found.push((branch.to_owned(), at.clone()));
         }
     }
     Ok(found)

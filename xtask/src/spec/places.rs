@@ -65,3 +65,22 @@ pub fn of(cx: &Context, workspace: &Path, uid: u32) -> Places {
         dir,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_workspace_has_the_same_places_by_every_path_and_after_it_is_gone() {
+        let temp = tempfile::tempdir().unwrap();
+        let at = |name: &str| temp.path().join(name);
+        std::fs::create_dir_all(at("real/project")).unwrap();
+        std::os::unix::fs::symlink("real", at("link")).unwrap();
+        let cx = Context::default();
+        let places = of(&cx, &at("real/project"), 1);
+        assert_eq!(of(&cx, &at("link/project"), 1), places);
+        std::fs::remove_dir(at("real/project")).unwrap();
+        assert_eq!(of(&cx, &at("link/project"), 1), places);
+        assert_ne!(of(&cx, &at("real/project"), 2), places);
+    }
+}
