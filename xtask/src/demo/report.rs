@@ -41,7 +41,7 @@ pub fn seen(ground: &Ground, own: &Flags) -> Result<()> {
 /// The proof cannot be read.
 pub fn report(cx: &Context, ground: &Ground, own: &Flags, facts: &Facts, record: &Record) -> Result<()> {
     let demo = ground.context(cx, facts.scripted());
-    let proof = places::of(&demo, &ground.project.canonicalize()?, User::read().uid).proof;
+    let proof = places::of(&demo, &ground.project, User::read().uid).proof;
     let text = std::fs::read(&proof).with_context(|| format!("cannot read `{}`", proof.display()))?;
     let proof: Proof = serde_json::from_slice(&text).context("the proof cannot be understood")?;
     ui::say("");

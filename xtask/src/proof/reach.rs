@@ -160,7 +160,7 @@ pub(super) fn real_git_path(promise: &Promise) -> Option<std::path::PathBuf> {
 mod tests {
     use super::super::fixture::{add_line, breaks, good, mounted, on_tables};
     use super::*;
-    use crate::proof::probe::FileId;
+    use crate::beneath::FileId;
 
     #[test]
     fn each_way_to_the_host_breaks_its_claim() {
