@@ -1,8 +1,8 @@
 //! The host's Codex: from what `which codex` finds to a package that can be mounted.
 //!
 //! What the user has is usually a launcher (a Node or shell script, a shim); what runs is a native program that needs its
-//! siblings. [`resolve`] sees through the launcher, checks the program, and copies it with its siblings to where no
-//! update of the host reaches it.
+//! siblings. [`resolve`] sees through the launcher and checks the program; [`Codex::snapshot`] copies it with its
+//! siblings to where no update of the host reaches it.
 
 mod elf;
 pub mod home;
@@ -69,38 +69,27 @@ pub struct Codex {
     /// A copy to be mounted read-only: `bin/codex`, and what the host has of `bin/codex-code-mode-host`,
     /// `codex-path/rg`, `codex-resources/` and `codex-package.json`. The host does not change it.
     pub package: PathBuf,
+    items: Vec<package::Item>,
     /// What the user should know, as whole lines without a final stop.
     pub notes: Vec<String>,
 }
 
-/// Finds the host's Codex (`--codex`, else `PATH`), sees through its launcher, checks the native program and copies it
-/// with its siblings into the state directory.
+/// Finds the host's Codex (`--codex`, else `PATH`), sees through its launcher and checks the native program. Nothing is
+/// copied: `package` is where the copy will lie.
 ///
-/// The version and the copy of a program that has not changed are not made again: then nothing is started, except a
-/// launcher that can only be seen through by starting it (volta, mise, asdf: which Codex they run depends on more than
-/// their own file).
+/// The version of a program that has not changed is not asked for again: then nothing is started, except a launcher that
+/// can only be seen through by starting it (volta, mise, asdf: which Codex they run depends on more than their own file).
 ///
 /// Fails with exit code 3 where there is no Codex, where the launcher cannot be seen through, and where the program is
 /// damaged, for another machine, needs a loader that the image does not have, or does not answer as Codex; with 2 where
 /// `--codex` names no file.
 pub fn resolve(cx: &Context, explicit: Option<&Path>) -> Result<Codex> {
-    resolve_by(cx, explicit, &version::ask, snapshot::take)
+    resolve_by(cx, explicit, &version::ask)
 }
 
-/// The same, and nothing is copied: `package` is where the copy will lie.
-///
-/// # Errors
-/// As `resolve`.
-pub fn plan(cx: &Context, explicit: Option<&Path>) -> Result<Codex> {
-    resolve_by(cx, explicit, &version::ask, snapshot::place)
-}
-
-/// What becomes of the items of a package: `snapshot::take` or `snapshot::place`.
-type Placing = fn(&Context, &str, &[package::Item]) -> Result<PathBuf>;
-
-fn resolve_by(cx: &Context, explicit: Option<&Path>, ask: launcher::Ask, placing: Placing) -> Result<Codex> {
+fn resolve_by(cx: &Context, explicit: Option<&Path>, ask: launcher::Ask) -> Result<Codex> {
     let (found, items) = look_by(cx, explicit, ask)?;
-    let package = placing(cx, &found.version, &items)?;
+    let package = snapshot::place(cx, &found.version, &items)?;
     for path in [&found.launcher, &found.binary, &package] {
         utf8(path)?;
     }
@@ -110,8 +99,19 @@ fn resolve_by(cx: &Context, explicit: Option<&Path>, ask: launcher::Ask, placing
         binary: found.binary,
         version: found.version,
         package,
+        items,
         notes: found.notes,
     })
+}
+
+impl Codex {
+    /// Copies the program with its siblings to `package`, unless the copy is there and whole.
+    ///
+    /// # Errors
+    /// The state folder cannot be written, or Codex changed on the host since it was found.
+    pub fn snapshot(&self, cx: &Context) -> Result<()> {
+        snapshot::take(cx, &self.version, &self.items).map(drop)
+    }
 }
 
 /// The host's Codex where it lies, checked and not copied.

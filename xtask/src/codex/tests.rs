@@ -6,20 +6,16 @@ use std::fs;
 
 /// Resolves what is on `PATH`; every program named like Codex answers as 0.169.0.
 fn resolved(world: &World) -> Result<Codex> {
-    resolve_by(
-        &world.cx(),
-        None,
-        &|path| match path.to_str() {
-            Some(name) if name.rsplit('/').next().unwrap_or_default().starts_with("codex") => Ok("0.169.0".to_owned()),
-            _ => Err(host("not Codex").into()),
-        },
-        snapshot::take,
-    )
+    resolve_by(&world.cx(), None, &|path| match path.to_str() {
+        Some(name) if name.rsplit('/').next().unwrap_or_default().starts_with("codex") => Ok("0.169.0".to_owned()),
+        _ => Err(host("not Codex").into()),
+    })
 }
 
 #[track_caller]
 fn check_layout(world: &World, layout: Layout, binary: &Path) -> Codex {
     let codex = resolved(world).unwrap();
+    codex.snapshot(&world.cx()).unwrap();
     assert_eq!((codex.layout, codex.binary.as_path()), (layout, binary));
     assert_eq!(codex.launcher, world.path("bin/codex"));
     assert_eq!(fs::read(codex.package.join("bin/codex")).unwrap(), fs::read(binary).unwrap());
@@ -135,8 +131,7 @@ fn homebrew_and_a_bare_program_miss_their_helper() {
 fn a_package_directory_can_be_given() {
     let world = World::new();
     let binary = world.package("downloads/codex-package");
-    let given =
-        |path: &str| resolve_by(&world.cx(), Some(Path::new(path)), &|_| Ok("0.169.0".to_owned()), snapshot::take);
+    let given = |path: &str| resolve_by(&world.cx(), Some(Path::new(path)), &|_| Ok("0.169.0".to_owned()));
     let codex = given("downloads/codex-package").unwrap();
     assert_eq!((codex.layout, codex.binary), (Layout::Package, binary));
     let err = given("downloads").unwrap_err();
@@ -183,11 +178,10 @@ fn what_is_only_planned_is_not_copied() {
     world.package("pkg");
     world.link("bin/codex", "../pkg/bin/codex");
     let cx = world.cx();
-    let by = |placing| resolve_by(&cx, None, &|_| Ok("0.169.0".to_owned()), placing).unwrap().package;
-    let planned = by(snapshot::place);
-    assert!(!planned.exists() && !cx.state.join("codex").exists());
-    assert_eq!(by(snapshot::take), planned);
-    assert!(planned.join("bin/codex").is_file());
+    let codex = resolve_by(&cx, None, &|_| Ok("0.169.0".to_owned())).unwrap();
+    assert!(!codex.package.exists() && !cx.state.join("codex").exists());
+    codex.snapshot(&cx).unwrap();
+    assert!(codex.package.join("bin/codex").is_file());
 }
 
 #[test]
@@ -198,16 +192,13 @@ fn nothing_is_asked_or_copied_again_until_the_program_changes() {
     let asked = Cell::new(0);
     let cx = world.cx();
     let resolve = || {
-        resolve_by(
-            &cx,
-            None,
-            &|_| {
-                asked.set(asked.get() + 1);
-                Ok(format!("0.169.{}", asked.get()))
-            },
-            snapshot::take,
-        )
-        .unwrap()
+        let codex = resolve_by(&cx, None, &|_| {
+            asked.set(asked.get() + 1);
+            Ok(format!("0.169.{}", asked.get()))
+        })
+        .unwrap();
+        codex.snapshot(&cx).unwrap();
+        codex
     };
     let first = resolve();
     assert_eq!((resolve(), asked.get()), (first.clone(), 1));

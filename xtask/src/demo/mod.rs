@@ -109,7 +109,7 @@ fn ensure_image(cx: &Context, ground: &Ground, own: &Flags, record: &mut Record)
         ground.write(record)?;
         ui::say("about two minutes, once");
     }
-    let (tag, _) = build::ensure(cx, &settings, &user, &state)?;
+    let tag = build::ensure(cx, &settings, &user, &state)?.inputs.tag();
     record.image(&tag);
     ground.write(record)?;
     Ok(tag)

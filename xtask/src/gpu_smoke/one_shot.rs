@@ -18,6 +18,7 @@ use crate::smoke::judge::Advice;
 use crate::smoke::request::FILES;
 use crate::smoke::show::Facts;
 use crate::smoke::{Request, remedy};
+use crate::spec::inside::in_guest;
 use crate::spec::mount::{Mount, Role};
 use crate::spec::settings::Settings;
 use crate::spec::words::Mode;
@@ -162,17 +163,17 @@ fn files(cx: &Context, one: &OneShot) -> Result<Vec<Step>> {
 }
 
 fn guest(one: &OneShot) -> &Path {
-    &one.promise.mounts[0].source
+    &one.spec.mounts[0].source
 }
 
 /// Why the container that was made is not what was asked for: an old Compose drops GPUs without a word.
 fn dropped(one: &OneShot) -> Result<Option<String>> {
     let said = exec::stdout_of(&compose::inspect(&one.name))?;
     let why = match Container::parse(&said)?.host_config.device_requests {
-        Some(requests) => misasked(&one.promise.gpus, one.promise.gpu_route, &requests),
+        Some(requests) => misasked(&one.spec.gpus, one.spec.gpu_route, &requests),
         None => Some("the engine does not say which devices it was asked for".into()),
     };
-    Ok(why.map(|why| format!("{why}, and the GPUs that were asked for are: {}", one.promise.gpus)))
+    Ok(why.map(|why| format!("{why}, and the GPUs that were asked for are: {}", one.spec.gpus)))
 }
 
 /// What was made for this run, gone at its end whatever the end is.

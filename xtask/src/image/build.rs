@@ -99,19 +99,20 @@ pub fn run(cx: &Context, args: &Args) -> Result<u8> {
     Ok(0)
 }
 
-/// Builds the image of these settings where it is missing or stale, and returns its tag and id.
+/// Builds the image of these settings where it is missing or stale, and returns what is known of it then.
 ///
 /// # Errors
 /// As `run`.
-pub fn ensure(cx: &Context, settings: &Settings, user: &User, state: &State) -> Result<(String, String)> {
-    if let Some(id) = &state.id {
-        return Ok((state.inputs.tag(), id.clone()));
+pub fn ensure(cx: &Context, settings: &Settings, user: &User, state: &State) -> Result<State> {
+    if state.id.is_some() {
+        return Ok(state.clone());
     }
     build(cx, settings, state, Wishes::default())?;
     let now = self::state(cx, settings, user)?;
-    let tag = now.inputs.tag();
-    let id = now.id.ok_or_else(|| failed(format!("the build ended well, and there is no image `{tag}`")))?;
-    Ok((tag, id))
+    match now.id {
+        Some(_) => Ok(now),
+        None => Err(failed(format!("the build ended well, and there is no image `{}`", now.inputs.tag())).into()),
+    }
 }
 
 /// The inputs as far as they are known without asking the engine.

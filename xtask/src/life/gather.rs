@@ -4,7 +4,7 @@ use super::early::{self, Early};
 use super::{record, sources};
 use crate::codex::home::Mirror;
 use crate::codex::{self, Codex};
-use crate::context::Context;
+use crate::context::{Context, canonical, resolved};
 use crate::engine::compose::container_name;
 use crate::engine::facts::{self, Engine};
 use crate::engine::running::Existing;
@@ -15,7 +15,7 @@ use crate::gpu::{self, GpuFacts};
 use crate::image::{Inputs, build};
 use crate::network::{self, HostNetwork};
 use crate::spec::inside::SYSTEM_CODEX;
-use crate::spec::mount::{Mount, Role};
+use crate::spec::mount::Mount;
 use crate::spec::places::{self, Places};
 use crate::spec::settings::{self, Flags, LOCAL_FILE, Settings};
 use crate::spec::words::Gpus;
@@ -153,7 +153,8 @@ impl Ground {
                 .hint("give the project's directory with `--workspace DIR`")
                 .into());
         }
-        let datasets = settings.datasets.iter().filter_map(dataset_mount).collect::<Result<Vec<_>>>()?;
+        let datasets =
+            settings.datasets.iter().filter_map(|set| set.mount().transpose()).collect::<Result<Vec<_>>>()?;
         let places = places::of(cx, &workspace, user.uid);
         let repository = git::detect(&workspace)?;
         let compose = std::fs::read(cx.root.join("docker/docker-compose.yaml")).unwrap_or_default();
@@ -162,10 +163,10 @@ impl Ground {
             compose_file: fingerprint::of([compose])[..12].to_owned(),
             checkout: checkout(cx),
             system_codex: Path::new(SYSTEM_CODEX).symlink_metadata().is_ok(),
-            dev_container: settings::load(cx, &Flags::default()).is_ok_and(|own| real(&own.workspace) == workspace),
+            dev_container: settings::load(cx, &Flags::default()).is_ok_and(|own| resolved(&own.workspace) == workspace),
             groups: sources::groups_of(&user, mounted),
             git: repository.as_ref().map_or(Ok(Vec::new()), |repository| git::mounts(repository, &places.git))?,
-            host_codex_home: real(&settings.host_codex_home),
+            host_codex_home: resolved(&settings.host_codex_home),
         };
         let network = network::read(cx);
         Ok(Ground { settings, user, workspace, datasets, repository, network, surroundings, places })
@@ -256,10 +257,6 @@ impl Gathered {
     }
 }
 
-fn real(path: &Path) -> PathBuf {
-    path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
-}
-
 /// What lies in this repository, of which only the default project may be written by an agent.
 fn checkout(cx: &Context) -> Vec<PathBuf> {
     let entries = cx.root.read_dir().into_iter().flatten().flatten();
@@ -273,36 +270,12 @@ fn checkout(cx: &Context) -> Vec<PathBuf> {
 /// # Errors
 /// The launcher, or what it leads to, lies in the workspace.
 pub fn refuse_own_codex(launcher: &Path, workspace: &Path) -> Result<()> {
-    let real = launcher.canonicalize().unwrap_or_else(|_| launcher.to_path_buf());
-    if !launcher.starts_with(workspace) && !real.starts_with(workspace) {
+    if !launcher.starts_with(workspace) && !resolved(launcher).starts_with(workspace) {
         return Ok(());
     }
     Err(usage(format!("the Codex at `{}` lies in the workspace: an agent can have written it", launcher.display()))
         .hint("give another with `--codex PATH`, or take the workspace out of PATH")
         .into())
-}
-
-/// A directory that was given, without symlinks.
-///
-/// # Errors
-/// It is not there, or cannot be reached.
-pub fn canonical(what: &str, path: &Path) -> Result<PathBuf> {
-    path.canonicalize().map_err(|err| {
-        usage(format!("{what} `{}` cannot be used: {err}", path.display()))
-            .hint("check the path; a directory must exist before it is mounted")
-            .into()
-    })
-}
-
-fn dataset_mount(dataset: &settings::Dataset) -> Option<Result<Mount>> {
-    let source = dataset.source.as_ref()?;
-    let mount = canonical(&format!("the data set `{}` at", dataset.name), source).map(|source| Mount {
-        role: Role::Dataset(dataset.name.clone()),
-        source,
-        target: format!("/datasets/{}", dataset.name),
-        read_only: true,
-    });
-    Some(mount)
 }
 
 /// A declared data set without a source is asked for where there is a terminal, and is an error where there is none.

@@ -27,7 +27,7 @@ mod wanted;
 pub use call::{Call, lock, nonce};
 pub use dry_run::dry_run;
 pub use enter::{Left, Program, reap};
-pub use gather::{Gathered, Ground, Purpose, canonical, find, gather, refuse_own_codex};
+pub use gather::{Gathered, Ground, Purpose, find, gather, refuse_own_codex};
 pub use plan::{Plan, plan};
 pub use ready::guest;
 pub use record::{Record, last, programs_claim, programs_now, trusted};

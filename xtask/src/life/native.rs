@@ -7,9 +7,9 @@ use crate::engine::compose;
 use crate::engine::compose::Terminal;
 use crate::engine::facts::Engine;
 use crate::exec;
+use crate::finding::Finding;
 use crate::gpu;
 use crate::gpu::{arch, native};
-use crate::proof::Claim;
 use crate::smoke::{Arch, Mode, Report, Request, claim, judge};
 use crate::spec::entering;
 use crate::spec::words::Gpus;
@@ -26,7 +26,12 @@ const SECONDS: u64 = 90;
 ///
 /// # Errors
 /// Settings that do not say which architecture is meant, or the engine does not answer.
-pub fn prove(cx: &Context, gathered: &Gathered, container: &str, carried: &BTreeMap<String, String>) -> Result<Claim> {
+pub fn prove(
+    cx: &Context,
+    gathered: &Gathered,
+    container: &str,
+    carried: &BTreeMap<String, String>,
+) -> Result<Finding> {
     let request = request(gathered, architecture(cx, gathered)?, super::nonce()?);
     let command = command(cx, gathered, container, carried, &request);
     let (said, digest) = exec::both(|| exec::capture(&command), || native::digest(&request.nonce, request.arch));
@@ -42,7 +47,7 @@ pub fn prove(cx: &Context, gathered: &Gathered, container: &str, carried: &BTree
 }
 
 /// The claim of a container, as it was proven at its start; none where it has no GPUs.
-pub fn claim(record: &Record) -> Option<Claim> {
+pub fn claim(record: &Record) -> Option<Finding> {
     if record.spec.gpus == Gpus::None {
         return None;
     }

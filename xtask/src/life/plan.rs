@@ -16,7 +16,6 @@ use crate::spec::Spec;
 use crate::spec::words::{GpuRoute, Gpus};
 use crate::step::Step;
 use anyhow::Result;
-use std::fmt;
 
 /// One thing that is done before the container runs.
 #[derive(Debug, Clone, PartialEq, Eq)]

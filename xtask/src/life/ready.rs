@@ -1,7 +1,7 @@
 //! What is filled on the host before a container starts, and again while nothing runs inside.
 
 use super::gather::Gathered;
-use crate::beneath::Dir;
+use crate::beneath::Beneath;
 use crate::codex::home::{self, Mirror};
 use crate::codex::login::{self, Outcome};
 use crate::context::Context;
@@ -15,9 +15,7 @@ use crate::spec::settings::Settings;
 use crate::spec::words::Mode;
 use crate::step::Step;
 use anyhow::{Context as _, Result};
-use std::ffi::OsStr;
 use std::fmt;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 /// The inside witness and its helper, handed in read-only; the checks of the GPU go with them.
@@ -193,9 +191,9 @@ pub fn reconcile(gathered: &Gathered) -> Result<Outcome> {
 
 /// Empties a directory and keeps the directory itself: a running container has it mounted.
 fn empty(dir: &Path) -> Result<()> {
-    let remove = || -> std::io::Result<()> {
-        let home = Dir::make_root(dir, 0o700)?;
-        home.names()?.iter().try_for_each(|name| home.remove(Path::new(OsStr::from_bytes(name.to_bytes()))))
+    let remove = || -> Result<()> {
+        let home = Beneath::make_root(dir, 0o700)?;
+        home.names()?.iter().try_for_each(|(name, _)| home.remove(name))
     };
     remove().with_context(|| format!("cannot empty `{}`", dir.display()))
 }

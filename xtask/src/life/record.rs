@@ -5,8 +5,9 @@ use crate::context::Context;
 use crate::engine::inspect::Container;
 use crate::engine::running::Existing;
 use crate::exec;
+use crate::finding::Finding;
+use crate::proof::programs;
 use crate::proof::witness::CodexFile;
-use crate::proof::{Claim, Verdict, programs};
 use crate::spec::places::{self, Places};
 use crate::spec::{SCHEMA, Schema, Spec};
 use anyhow::Result;
@@ -28,11 +29,14 @@ pub struct Record {
     /// Variables of its main process that `docker exec` would not have.
     pub carried: BTreeMap<String, String>,
     /// The file of Codex that answered with the promised version.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub codex: Option<CodexFile>,
     /// The fingerprint of the programs that the inside witness runs, where the container's user is root.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub programs: Option<String>,
     /// Where there are GPUs, the claim that native code ran on them at the start.
-    pub native: Option<Claim>,
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub native: Option<Finding>,
 }
 
 impl Record {
@@ -100,20 +104,20 @@ fn sources_of(bytes: &[u8]) -> Option<Vec<PathBuf>> {
 
 /// The programs of a container as they are now, where its user is root.
 pub fn programs_now(spec: &Spec, container: &Container) -> Option<String> {
-    if spec.uid != 0 || container.state.pid == 0 {
+    if spec.uid != 0 {
         return None;
     }
-    programs::fingerprint(Path::new(&format!("/proc/{}/root", container.state.pid)))
+    programs::fingerprint(Path::new(&format!("/proc/{}/root", container.init()?)))
 }
 
 /// The claim about them, by what they are now.
-pub fn programs_claim(record: &Record, now: Option<&str>) -> Option<Claim> {
+pub fn programs_claim(record: &Record, now: Option<&str>) -> Option<Finding> {
     programs::judge(record.spec.uid, record.programs.as_deref(), now)
 }
 
 /// Whether Codex answered as promised. A shell may keep a container in which it did not: entering that again asks anew.
-pub fn answered(claims: &[Claim]) -> bool {
-    claims.iter().any(|claim| claim.id == "codex.version" && claim.verdict == Verdict::Held)
+pub fn answered(claims: &[Finding]) -> bool {
+    claims.iter().any(|claim| claim.id == "codex.version" && claim.verdict.held())
 }
 
 #[cfg(test)]

@@ -16,9 +16,10 @@ use crate::context::Context;
 use crate::engine::inspect::Container;
 use crate::error::failed;
 use crate::exec;
+use crate::finding;
 use crate::proof::probe::Inside;
 use crate::proof::witness::codex_file;
-use crate::proof::{self, Proof, Verdict};
+use crate::proof::{self, Proof};
 use crate::spec::words::Gpus;
 use crate::ui;
 use anyhow::Result;
@@ -83,9 +84,9 @@ impl<'a> Running<'a> {
 
     fn witness(&mut self) -> Result<(Proof, Vec<String>)> {
         let (mut proof, inside) = self.ask()?;
-        let gathered = &self.call.gathered;
         if self.ours && self.record.spec.gpus != Gpus::None {
-            self.record.native = Some(native::prove(self.call.cx, gathered, &self.record.container, &inside.env)?);
+            self.record.native =
+                Some(native::prove(self.call.cx, &self.call.gathered, &self.record.container, &inside.env)?);
         }
         proof.claims.extend(native::claim(&self.record));
         // After the answer: what was put in the interpreter's place to give it shows by its time of change ever after.
@@ -94,16 +95,16 @@ impl<'a> Running<'a> {
             false => record::programs_now(&self.record.spec, &self.container),
         };
         proof.claims.extend(record::programs_claim(&self.record, programs.as_deref()));
-        let text = format!("{:#}\n", proof.json());
-        exec::write_file(&gathered.places.proof, text.as_bytes(), 0o600)?;
+        let text = format!("{}\n", serde_json::to_string_pretty(&proof)?);
+        exec::write_file(&self.call.gathered.places.proof, text.as_bytes(), 0o600)?;
         exec::write_file(&copy_of_proof(self.call.cx), text.as_bytes(), 0o644)?;
         if self.ours {
             self.keep(&proof, &inside)?;
         } else if inside.sessions().is_empty() {
             // While an agent is live its files are left alone: it could bend the paths that they are written through.
-            ready::refresh(gathered)?.iter().for_each(ui::say);
+            ready::refresh(&self.call.gathered)?.iter().for_each(ui::say);
         }
-        Ok((proof, missing(&gathered.mirror.mcp, &inside)))
+        Ok((proof, missing(&self.call.gathered.mirror.mcp, &inside)))
     }
 
     fn ask(&mut self) -> Result<(Proof, Inside)> {
@@ -210,8 +211,7 @@ impl Unproven<'_> {
     /// Removes what this call started, and says what does not hold.
     pub fn refuse(self, outcome: &str) -> anyhow::Error {
         self.running.discard();
-        let odd = self.proof.claims.iter().filter(|claim| claim.verdict != Verdict::Held);
-        let ids: Vec<&str> = odd.map(|claim| claim.id.as_str()).collect();
+        let ids: Vec<&str> = finding::not_held(&self.proof.claims).iter().map(|claim| claim.id.as_str()).collect();
         let verb = if ids.len() == 1 { "does not hold" } else { "do not hold" };
         failed(format!("{outcome} `{}` {verb}", ids.join("`, `")))
             .hint(format!(

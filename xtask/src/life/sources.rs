@@ -3,7 +3,8 @@
 use super::gather::Gathered;
 use super::wanted;
 use crate::context::Context;
-use crate::proof::sources::{self, Problem, Rules};
+use crate::finding::Finding;
+use crate::proof::sources::{self, Rules};
 use crate::spec::mount::{Mount, Role};
 use crate::user::User;
 use anyhow::Result;
@@ -31,7 +32,7 @@ pub fn rules(cx: &Context, user: &User, sources: &[&Path]) -> Rules {
 }
 
 /// The mounts, and what is wrong with them.
-pub fn problems(cx: &Context, gathered: &Gathered) -> (Vec<Mount>, Vec<Problem>) {
+pub fn problems(cx: &Context, gathered: &Gathered) -> (Vec<Mount>, Vec<Finding>) {
     let datasets = gathered.datasets.iter().map(|mount| mount.source.as_path());
     let sources: Vec<&Path> = datasets.chain([gathered.workspace.as_path()]).collect();
     let rules = rules(cx, &gathered.user, &sources);

@@ -6,15 +6,13 @@ use super::gather::{Engined, find};
 use super::plan::{Act, Plan, plan};
 use super::record::{self, Record};
 use super::running::Running;
-use super::{not_started, ready, sources};
-use crate::codex;
+use super::{not_started, sources};
+use crate::engine::caches;
 use crate::engine::compose::{self, Project};
-use crate::engine::running::{live_sessions, sessions};
-use crate::engine::{caches, running};
+use crate::engine::running::live_sessions;
 use crate::error::failed;
 use crate::exec;
 use crate::image::build;
-use crate::step::Step;
 use crate::ui;
 use anyhow::Result;
 
@@ -79,7 +77,7 @@ impl<'a> Call<'a> {
     fn act(&self, act: &Act, project: &Project) -> Result<()> {
         match act {
             Act::Image(_) => Err(failed("the image was built, and the engine does not list it").into()),
-            Act::Snapshot => codex::snapshot(self.cx, &self.gathered.codex),
+            Act::Snapshot => self.gathered.codex.snapshot(self.cx),
             Act::Fill(fill) => {
                 fill.run(&self.gathered)?.iter().for_each(ui::say);
                 Ok(())

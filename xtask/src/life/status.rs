@@ -5,11 +5,12 @@ mod screen;
 use crate::context::Context;
 use crate::engine::compose;
 use crate::engine::inspect::Mounted;
-use crate::engine::running::{Running, sessions};
+use crate::engine::running::{Existing, sessions, top};
 use crate::exec;
-use crate::life::down::{caches_of, workspace};
+use crate::life::down::caches_of;
 use crate::life::find;
 use crate::spec::settings::Flags;
+use crate::spec::words::Gpus;
 use crate::spec::{places, settings};
 use crate::step::Command;
 use crate::ui;
@@ -38,7 +39,7 @@ pub struct Args {
 pub fn run(cx: &Context, args: &Args) -> Result<u8> {
     let settings = settings::load(cx, &args.flags)?;
     let uid = User::read().uid;
-    let places = places::of(cx, &workspace(&settings.workspace), uid);
+    let places = places::of(cx, &settings.workspace, uid);
     let container = compose::container_name(&places.project);
     let (running, volumes) = exec::both(|| find(&container), || caches_of(uid));
     let (running, volumes) = (running?, volumes?);
@@ -84,10 +85,10 @@ pub struct GpuUse {
 
 impl Live {
     /// Asks side by side, each within its bound.
-    fn look(running: &Running) -> Result<Live> {
+    fn look(running: &Existing) -> Result<Live> {
         let own = |line: &String| [DF, SMI].iter().any(|query| *line == query.join(" "));
-        let top = Command::new("docker").args(["top", &running.id, "-eo", "pid,args"]);
-        let with_gpus = running.settings["gpus"].as_str().is_some_and(|gpus| gpus != "none");
+        let top = top(&running.id);
+        let with_gpus = running.spec.as_ref().is_ok_and(|spec| spec.gpus != Gpus::None);
         let asked = |program: &[&str]| exec::capture(&inside(&running.id, program)).ok().filter(exec::Output::ok);
         let (top, (shm, gpus)) = exec::both(
             || exec::stdout_of(&top),
@@ -138,7 +139,7 @@ fn parse_smi(text: &str) -> Vec<GpuUse> {
 /// The status as JSON; `state` is `running`, `stopped` or `none`.
 pub fn report(
     container: &str,
-    running: Option<&Running>,
+    running: Option<&Existing>,
     live: &Live,
     places: &places::Places,
     now: SystemTime,
@@ -165,7 +166,8 @@ pub fn report(
         "image_id": described.image_id,
         "started": described.state.started_at,
         "uptime_s": uptime.map(|uptime| uptime.as_secs()),
-        "settings": running.settings,
+        "spec": running.spec.as_ref().ok(),
+        "unreadable": running.spec.as_ref().err(),
         "mounts": mounts.iter().map(mount).collect::<Vec<_>>(),
         "sessions": live.sessions,
         "shm": live.shm.map(|(used, size)| json!({"used": used, "size": size})),

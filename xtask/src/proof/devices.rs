@@ -1,13 +1,14 @@
 //! Claims about the GPUs: that the engine was asked for the right ones, and that they answer.
 
-use super::{Claim, Draft, HostWitness, some};
+use super::{Draft, HostWitness, some};
 use crate::engine::inspect::DeviceRequest;
+use crate::finding::Finding;
 use crate::proof::probe::Inside;
 use crate::spec::Spec;
 use crate::spec::words::{GpuRoute, Gpus};
 use std::collections::BTreeSet;
 
-pub(super) fn judge(promise: &Spec, inside: &Inside, host: &HostWitness) -> Vec<Claim> {
+pub(super) fn judge(promise: &Spec, inside: &Inside, host: &HostWitness) -> Vec<Finding> {
     let mut claims = vec![request(promise, inside, host)];
     if promise.gpus != Gpus::None {
         claims.push(devices(promise, inside));
@@ -15,7 +16,7 @@ pub(super) fn judge(promise: &Spec, inside: &Inside, host: &HostWitness) -> Vec<
     claims
 }
 
-fn request(promise: &Spec, inside: &Inside, host: &HostWitness) -> Claim {
+fn request(promise: &Spec, inside: &Inside, host: &HostWitness) -> Finding {
     let mut draft =
         Draft::new("gpu.request", format!("the engine was asked for these GPUs and no other device: {}", promise.gpus))
             .hint("an old Compose drops the request without a word: `docker compose version` should say 2.30 or later");
@@ -84,7 +85,7 @@ fn same(ids: &[&str], wanted: &[String]) -> bool {
     ids == wanted.iter().map(String::as_str).collect()
 }
 
-fn devices(promise: &Spec, inside: &Inside) -> Claim {
+fn devices(promise: &Spec, inside: &Inside) -> Finding {
     let mut draft = Draft::new("gpu.devices", format!("these GPUs answer inside: {}", promise.gpus))
         .hint("after `systemctl daemon-reload` some hosts lose them: `cargo xtask down`, then enter again");
     let number = |name: &str| {

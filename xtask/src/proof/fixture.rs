@@ -1,13 +1,16 @@
 //! A good sandbox as both witnesses see it, to be changed one fact at a time.
 
 use super::witness::{CodexFile, ProcessFacts, SourceFacts, WorkspaceFile};
-use super::{HostWitness, Verdict, judge};
+use super::{HostWitness, judge};
+use crate::beneath::FileId;
 use crate::engine::inspect::{Container, HostConfig, Mounted, REAL};
+use crate::finding::Verdict;
 use crate::proof::mountinfo::{MountLine, MountTable};
-use crate::proof::probe::{FileId, Inside};
-use crate::spec::Spec;
+use crate::proof::probe::Inside;
 use crate::spec::mount::{Mount, Role};
+use crate::spec::words::Mode;
 use crate::spec::words::{Gpus, Network};
+use crate::spec::{Schema, Spec};
 use serde_json::{Value, json};
 
 /// One fact that is changed.
@@ -47,10 +50,10 @@ Max locked memory         unlimited            unlimited            bytes     \n
 
 /// Everything as promised.
 pub(crate) fn good() -> (Spec, Inside, HostWitness) {
-    (promise(), inside(), host())
+    (spec(), inside(), host())
 }
 
-pub(crate) fn promise() -> Spec {
+pub(crate) fn spec() -> Spec {
     let mount = |role, source: &str, target: &str, read_only| Mount {
         role,
         source: source.into(),
@@ -58,6 +61,7 @@ pub(crate) fn promise() -> Spec {
         read_only,
     };
     Spec {
+        schema: Schema,
         uid: 1000,
         gid: 1000,
         groups: Vec::new(),
@@ -84,6 +88,13 @@ pub(crate) fn promise() -> Spec {
         codex_version: "0.169.0".into(),
         image: "codex-sandbox:1".into(),
         image_id: Some("sha256:5efe90eb48eb083aa56488771108859d18b64a81cd2e31580ee55a9f18f27454".into()),
+        image_inputs: "0123456789ab".into(),
+        codex_bin: "/usr/lib/codex".into(),
+        codex_home: Mode::Mirror,
+        ca_bundle: false,
+        env: Vec::new(),
+        compose_file: "ba9876543210".into(),
+        dev_container: false,
     }
 }
 

@@ -1,7 +1,8 @@
 //! Claims about every mount: that it is the promised one, read-only where promised, and that there is no other.
 
-use super::{Claim, Draft, HostWitness, mount, volume};
+use super::{Draft, HostWitness, mount, volume};
 use crate::engine::inspect::Mounted;
+use crate::finding::Finding;
 use crate::proof::mountinfo::{MountLine, MountTable, rest, within};
 use crate::proof::probe::Inside;
 use crate::spec::Spec;
@@ -9,7 +10,7 @@ use crate::spec::mount::{Mount, Role};
 use crate::spec::words::Gpus;
 use std::collections::BTreeMap;
 
-pub(super) fn judge(promise: &Spec, inside: &Inside, host: &HostWitness) -> Vec<Claim> {
+pub(super) fn judge(promise: &Spec, inside: &Inside, host: &HostWitness) -> Vec<Finding> {
     let mut claims = vec![only_promised(promise, inside, host)];
     for (id, one) in named(promise) {
         if let Role::Cache(cache) = one.role {
@@ -83,7 +84,7 @@ pub(super) fn lines<'a>(table: &'a MountTable, mount: &Mount, promise: &Spec) ->
 
 // -- which mounts there are ------------------------------------------------------------------------------------------
 
-fn only_promised(promise: &Spec, inside: &Inside, host: &HostWitness) -> Claim {
+fn only_promised(promise: &Spec, inside: &Inside, host: &HostWitness) -> Finding {
     let mut draft = Draft::new("container.mounts", "the promised mounts are there, and nothing else of the host is")
         .hint("start it anew: `cargo xtask down`, then `cargo xtask sandbox`");
     let told = draft.told("what is mounted", host.container.mounts.as_deref()).unwrap_or_default();

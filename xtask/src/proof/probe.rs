@@ -3,7 +3,7 @@
 
 mod answer;
 
-pub use answer::{FileId, Inside, InsideMount, Process, Said, Sample};
+pub use answer::{Inside, InsideMount, Process, Said, Sample};
 
 use crate::proof::witness::CodexFile;
 use crate::spec::Spec;
@@ -134,11 +134,11 @@ impl Request {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proof::fixture::promise;
+    use crate::proof::fixture::spec;
 
     #[test]
     fn the_probe_is_asked_in_pairs_and_with_a_cleared_environment() {
-        let command = Request::new(&promise(), "n0").command("c1").to_string();
+        let command = Request::new(&spec(), "n0").command("c1").to_string();
         assert_eq!(
             command,
             "docker exec --env 'LC_ALL=C' --env 'LD_LIBRARY_PATH=' --env 'LD_PRELOAD=' --env 'LD_AUDIT=' c1 /usr/bin/env -i \

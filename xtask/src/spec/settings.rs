@@ -17,7 +17,10 @@ pub use load::{load, load_what_is_right, no_source};
 pub use resolve::resolve;
 pub use values::{nearest, parse_bytes, parse_gpus};
 
+use crate::context::canonical;
+use crate::spec::mount::{Mount, Role};
 use crate::spec::words::{Cache, Gpus, Memlock, Mode, Network};
+use anyhow::Result;
 use std::path::PathBuf;
 
 /// A data set by name; without a source it is declared but not given.
@@ -27,6 +30,15 @@ pub struct Dataset {
     pub name: String,
     /// The directory on the host, absolute, as the user wrote it otherwise.
     pub source: Option<PathBuf>,
+}
+
+impl Dataset {
+    /// Its mount, where it has a source; that must be there.
+    pub(crate) fn mount(&self) -> Result<Option<Mount>> {
+        let Some(source) = &self.source else { return Ok(None) };
+        let source = canonical(&format!("the data set `{}` at", self.name), source)?;
+        Ok(Some(Mount::new(Role::Dataset(self.name.clone()), source)))
+    }
 }
 
 /// A resolved setting for `--dry-run`: what, which value, and who said so.

@@ -1,6 +1,8 @@
 //! What Compose is told.
 
 use super::*;
+use crate::spec::Schema;
+use crate::spec::words::{Cache, Mode};
 
 /// A project with one of everything, for tests.
 pub(crate) fn project() -> Project {
@@ -12,9 +14,10 @@ pub(crate) fn project() -> Project {
     };
     Project {
         name: "codex-sandbox-p".into(),
-        base_file: "/repo/docker/docker-compose.yaml".into(),
+        root: "/repo/$x".into(),
         override_file: "/repo/target/sandbox/p/override.yaml".into(),
-        promise: Spec {
+        spec: Spec {
+            schema: Schema,
             uid: 1000,
             gid: 1000,
             groups: vec![2000],
@@ -42,11 +45,14 @@ pub(crate) fn project() -> Project {
             codex_version: "0.169.0".into(),
             image: "codex-sandbox:abc-1000".into(),
             image_id: None,
+            image_inputs: "0123456789ab".into(),
+            codex_bin: "/usr/lib/codex".into(),
+            codex_home: Mode::Mirror,
+            ca_bundle: false,
+            env: Vec::new(),
+            compose_file: "ba9876543210".into(),
+            dev_container: true,
         },
-        codex_bin: "/usr/lib/codex".into(),
-        ca: false,
-        settings: json!({"gpus": "all", "dollar": "$HOME"}),
-        labels: vec![("devcontainer.local_folder".into(), "/repo/$x".into())],
     }
 }
 
@@ -64,7 +70,10 @@ fn the_override_has_what_differs_by_host_and_escapes_dollars() {
     assert_eq!(value["volumes"], json!({"cache-pip": cache}));
     assert_eq!(service["environment"], json!({"PIP_CACHE_DIR": "/home/codex/.cache/pip"}));
     assert_eq!(service["network_mode"], "none");
-    assert_eq!(service["labels"][SETTINGS_LABEL], r#"{"gpus":"all","dollar":"$$HOME"}"#);
+    let label = service["labels"][SPEC_LABEL].as_str().unwrap();
+    assert!(label.contains("/data/k 400:$$x"), "{label}");
+    // What Compose makes of it is what a later call reads.
+    assert_eq!(Spec::read(&label.replace("$$", "$")), Ok(project().spec));
     assert_eq!(service["labels"]["devcontainer.local_folder"], "/repo/$$x");
     assert_eq!(service["deploy"]["resources"]["reservations"]["devices"][0]["count"], "all");
     assert_eq!(service["ulimits"]["memlock"], -1);
@@ -73,7 +82,7 @@ fn the_override_has_what_differs_by_host_and_escapes_dollars() {
 #[test]
 fn an_engine_that_may_not_raise_the_limit_of_locked_memory_is_not_asked_to() {
     let mut project = project();
-    project.promise.memlock = Memlock::Engine;
+    project.spec.memlock = Memlock::Engine;
     let value: Value = serde_yaml::from_str(&project.override_text()).unwrap();
     let service = &value["services"]["workspace"];
     assert_eq!(service["ulimits"], Value::Null);

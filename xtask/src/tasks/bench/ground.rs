@@ -136,10 +136,9 @@ impl<'a> Ground<'a> {
     /// `down` removes what the bare commands mount: it is laid ready again, as any person's own files would be there.
     fn lay_ready(&self, command: &Command) -> Result<Duration> {
         if command.program == "sh" {
-            let wish = gather(self.cx, &self.flags("few"))?;
-            let image = build::state(self.cx, &wish.settings, &wish.user)?;
-            let project = plan(self.cx, &wish, &image)?;
-            for mount in &project.promise.mounts {
+            let gathered = life::Ground::read(self.cx, &self.flags("few"))?.gather(self.cx, Purpose::DryRun)?;
+            let project = plan(self.cx, &gathered)?.project;
+            for mount in &project.spec.mounts {
                 exec::create_dir(&mount.source, 0o755)?;
             }
             exec::write_file(&project.override_file, project.override_text().as_bytes(), 0o644)?;
