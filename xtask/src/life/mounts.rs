@@ -5,12 +5,13 @@ use crate::codex::home::{AGENTS_INSIDE, INSIDE, Mode};
 use crate::context::{Context, resolved};
 use crate::engine::caches;
 use crate::engine::compose::Project;
+use crate::finding::Finding;
 use crate::fingerprint;
 use crate::git;
 use crate::life::devcontainer;
 use crate::life::gather::Wish;
 use crate::proof::sources;
-use crate::proof::sources::{Problem, Rules};
+use crate::proof::sources::Rules;
 use crate::spec::promise::{GpuRoute, Mount, Promise, Role};
 use crate::spec::settings;
 use crate::spec::settings::Flags;
@@ -177,7 +178,7 @@ fn out_of_reach(cx: &Context, wish: &Wish) -> Vec<PathBuf> {
 ///
 /// # Errors
 /// The repository cannot be planned for.
-pub fn problems(cx: &Context, wish: &Wish) -> Result<(Vec<Mount>, Vec<Problem>)> {
+pub fn problems(cx: &Context, wish: &Wish) -> Result<(Vec<Mount>, Vec<Finding>)> {
     let datasets = wish.datasets.iter().map(|mount| mount.source.as_path());
     let sources: Vec<&Path> = datasets.chain([wish.workspace.as_path()]).collect();
     let rules = rules(cx, &wish.user, &sources);

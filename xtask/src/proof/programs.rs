@@ -4,8 +4,9 @@
 //! place of the interpreter and have it answer for the container. The host looks at those files through
 //! `/proc/PID/root`: at the container's start, before any agent ran in it, and again at each proof.
 
-use super::{Claim, Draft};
+use super::Draft;
 use crate::beneath::Beneath;
+use crate::finding::Finding;
 use crate::fingerprint;
 use rustix::fs::{self, AtFlags, FileType};
 use std::path::Path;
@@ -156,7 +157,7 @@ fn look(folder: &Beneath, name: &str, path: &str, open: bool, lines: &mut Vec<Ve
 /// The claim, for a container whose user is root; any other user cannot change the image's files, and `None` is said.
 ///
 /// `was` is what was seen at the container's start; in a container that was just started it is what is seen now.
-pub fn judge(uid: u32, was: Option<&str>, now: Option<&str>) -> Option<Claim> {
+pub fn judge(uid: u32, was: Option<&str>, now: Option<&str>) -> Option<Finding> {
     if uid != 0 {
         return None;
     }
@@ -176,7 +177,7 @@ pub fn judge(uid: u32, was: Option<&str>, now: Option<&str>) -> Option<Claim> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proof::Verdict;
+    use crate::finding::Verdict;
     use std::fs;
 
     fn image() -> tempfile::TempDir {
