@@ -3,6 +3,7 @@
 pub mod caches;
 pub mod compose;
 pub mod facts;
+pub mod inspect;
 pub mod install;
 pub mod provide;
 mod refuse;

@@ -54,7 +54,7 @@ pub fn run(cx: &Context, settings: &Settings, wish: &Args) -> Result<u8> {
     guest(&places, &network::read(cx))?;
     let facts = Facts {
         image: promise.image.clone(),
-        image_id: running.inspect["Image"].as_str().map(str::to_owned),
+        image_id: Some(running.container.image_id.clone()),
         image_digests: Vec::new(),
         engine: engine.version.clone(),
         container: Some(container),

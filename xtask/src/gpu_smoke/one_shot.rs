@@ -7,6 +7,7 @@ use crate::context::Context;
 use crate::engine::compose;
 use crate::engine::compose::one_shot::OneShot;
 use crate::engine::facts;
+use crate::engine::inspect::Container;
 use crate::error::{failed, host};
 use crate::exec;
 use crate::gpu;
@@ -23,7 +24,6 @@ use crate::step::Step;
 use crate::ui;
 use crate::user::User;
 use anyhow::{Context as _, Result};
-use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// The container gets this long beyond the script's own bound.
@@ -156,9 +156,10 @@ fn guest(one: &OneShot) -> &Path {
 /// Why the container that was made is not what was asked for: an old Compose drops GPUs without a word.
 fn dropped(one: &OneShot) -> Result<Option<String>> {
     let said = exec::stdout_of(&compose::inspect(&one.name))?;
-    let list: Value = serde_json::from_str(&said).context("`docker container inspect` did not answer in JSON")?;
-    let requests = &list[0]["HostConfig"]["DeviceRequests"];
-    let why = misasked(&one.promise.gpus, one.promise.gpu_route, requests);
+    let why = match Container::parse(&said)?.host_config.device_requests {
+        Some(requests) => misasked(&one.promise.gpus, one.promise.gpu_route, &requests),
+        None => Some("the engine does not say which devices it was asked for".into()),
+    };
     Ok(why.map(|why| format!("{why}, and the GPUs that were asked for are: {}", one.promise.gpus)))
 }
 

@@ -2,6 +2,7 @@
 //! agent ran inside. The container cannot reach the file.
 
 use crate::context::Context;
+use crate::engine::inspect::Container;
 use crate::exec;
 use crate::proof::probe::FileId;
 use crate::proof::witness::CodexFile;
@@ -70,13 +71,12 @@ fn of_file(path: &Path) -> Option<(String, Entry)> {
     Some((value["container"].as_str()?.to_owned(), entry))
 }
 
-/// The programs of a container as they are now, where its user is root; by what `docker container inspect` said.
-pub fn programs_now(promise: &Promise, inspect: &Value) -> Option<String> {
+/// The programs of a container as they are now, where its user is root; by what the engine says of it.
+pub fn programs_now(promise: &Promise, container: &Container) -> Option<String> {
     if promise.uid != 0 {
         return None;
     }
-    let pid = inspect["State"]["Pid"].as_u64().filter(|pid| *pid > 0)?;
-    programs::fingerprint(Path::new(&format!("/proc/{pid}/root")))
+    programs::fingerprint(Path::new(&format!("/proc/{}/root", container.init()?)))
 }
 
 /// The claim about them, by what they are now.

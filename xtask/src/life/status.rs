@@ -4,6 +4,7 @@ mod screen;
 
 use crate::context::Context;
 use crate::engine::compose;
+use crate::engine::inspect::Mounted;
 use crate::engine::running::{Running, sessions};
 use crate::exec;
 use crate::life::down::{caches_of, workspace};
@@ -145,16 +146,12 @@ pub fn report(
     let Some(running) = running else {
         return json!({"container": container, "state": "none", "state_folder": places.dir});
     };
-    let mut mounts: Vec<Value> = running.inspect["Mounts"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(|mount| mount["Type"] == "bind")
-        .map(|mount| json!({"target": mount["Destination"], "source": mount["Source"], "writable": mount["RW"]}))
-        .collect();
+    let described = &running.container;
     // The engine gives them in any order.
-    mounts.sort_by(|a, b| a["target"].as_str().cmp(&b["target"].as_str()));
-    let since = humantime::parse_rfc3339(&running.started).ok();
+    let mut mounts: Vec<_> = described.mounts.iter().flatten().filter(|mount| mount.kind == "bind").collect();
+    mounts.sort_by_key(|mount| &mount.target);
+    let mount = |mount: &&Mounted| json!({"target": mount.target, "source": mount.source, "writable": mount.writable});
+    let since = humantime::parse_rfc3339(&described.state.started_at).ok();
     let uptime = since.filter(|_| running.up).and_then(|since| now.duration_since(since).ok());
     let gpu = |gpu: &GpuUse| {
         json!({"index": gpu.index, "name": gpu.name, "percent": gpu.percent, "used_mib": gpu.used_mib,
@@ -164,12 +161,12 @@ pub fn report(
         "container": container,
         "state": if running.up { "running" } else { "stopped" },
         "id": running.id,
-        "image": running.inspect["Config"]["Image"],
-        "image_id": running.inspect["Image"],
-        "started": running.started,
+        "image": described.config.image,
+        "image_id": described.image_id,
+        "started": described.state.started_at,
         "uptime_s": uptime.map(|uptime| uptime.as_secs()),
         "settings": running.settings,
-        "mounts": mounts,
+        "mounts": mounts.iter().map(mount).collect::<Vec<_>>(),
         "sessions": live.sessions,
         "shm": live.shm.map(|(used, size)| json!({"used": used, "size": size})),
         "gpus": live.gpus.as_ref().map(|gpus| gpus.iter().map(gpu).collect::<Vec<_>>()),

@@ -165,6 +165,14 @@ impl Draft {
         host.process.as_ref().map_err(|why| self.unseen(why)).ok()
     }
 
+    /// What the engine says of something, noting that it says nothing where it does not.
+    pub(crate) fn told<T>(&mut self, what: &str, said: Option<T>) -> Option<T> {
+        if said.is_none() {
+            self.unseen(format!("the engine does not say {what}"));
+        }
+        said
+    }
+
     /// What to do where it does not hold.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Draft {
         self.claim.hint = Some(hint.into());

@@ -29,6 +29,7 @@ pub use witness::HostWitness;
 pub(crate) use claim::{Draft, some};
 pub(crate) use mounts::ids as mount_ids;
 
+use crate::engine::inspect::Container;
 use crate::exec;
 use crate::proof::probe::{AskCodex, Inside, Request};
 use crate::spec::promise::Promise;
@@ -117,24 +118,24 @@ pub fn table(claims: &[Claim], width: Option<usize>) -> String {
 /// Proves a running container: asks both witnesses at the same time, looks at the workspace's probe file and removes
 /// it, and judges. Fails only where a witness cannot be asked at all; broken promises are in the proof.
 ///
-/// `inspect` is what `docker container inspect` says of that container, asked since it was started.
+/// `described` is what the engine says of that container, asked since it was started.
 pub fn prove(
     container: &str,
-    inspect: &Value,
+    described: &Container,
     promise: &Promise,
     request: &Request,
 ) -> anyhow::Result<(Proof, Inside)> {
-    conclude(exec::stdout_of(&request.command(container)), inspect, promise, request)
+    conclude(exec::stdout_of(&request.command(container)), described, promise, request)
 }
 
 /// The proof from an answer of the inside witness that was asked already: see [`prove`].
 pub fn conclude(
     answer: anyhow::Result<String>,
-    inspect: &Value,
+    described: &Container,
     promise: &Promise,
     request: &Request,
 ) -> anyhow::Result<(Proof, Inside)> {
-    let mut host = HostWitness::read(inspect.clone(), promise)?;
+    let mut host = HostWitness::read(described.clone(), promise)?;
     if let AskCodex::File(at_start) = request.codex {
         host.codex_at_start = Some(at_start);
     }
@@ -169,6 +170,31 @@ mod tests {
         ids.sort_unstable();
         ids.dedup();
         assert_eq!(ids.len(), claims.len(), "each id once");
+    }
+
+    #[test]
+    fn what_the_engine_does_not_say_is_never_taken_for_the_good_answer() {
+        let asked = "CapAdd Privileged SecurityOpt PidMode IpcMode NetworkMode UTSMode ShmSize PidsLimit Ulimits Devices \
+                     DeviceRequests";
+        let all = [("", "Id Image State Config HostConfig Mounts"), ("/State", "Running Pid"), ("/HostConfig", asked)];
+        let places = [("/Config", "Hostname Image"), ("/Mounts/0", "Type Source Destination RW Propagation")];
+        let cache = [("/Mounts/3", "Type Name Driver Source Destination RW")];
+        for (place, names) in all.into_iter().chain(places).chain(cache) {
+            for name in names.split(' ') {
+                let mut answer: Value = serde_json::from_str(crate::engine::inspect::REAL).unwrap();
+                let object = answer.pointer_mut(&format!("/0{place}")).and_then(Value::as_object_mut);
+                object.and_then(|object| object.remove(name)).expect(name);
+                let (promise, inside, mut host) = good();
+                let Ok(container) = Container::parse(&answer.to_string()) else { continue };
+                host.process = match container.init() {
+                    Some(_) => host.process,
+                    None => Err("the engine names no process".into()),
+                };
+                host.container = container;
+                let claims = judge(&promise, &inside, &host);
+                assert!(claims.iter().any(|claim| claim.verdict != Verdict::Held), "{place}/{name}");
+            }
+        }
     }
 
     #[test]

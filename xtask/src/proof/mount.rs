@@ -50,10 +50,11 @@ pub(super) fn private(id: &str, mount: &Mount, inside: &Inside, host: &HostWitne
         let text = format!("mounts that propagate: {}", some(&tied));
         if who == "inside" { draft.inside(text) } else { draft.host(text) }
     }
-    let told = host.inspect["Mounts"].as_array().into_iter().flatten();
-    for seen in told.filter(|seen| seen["Destination"].as_str().map(clean) == Some(target)) {
-        let mode = seen["Propagation"].as_str().unwrap_or_default();
-        draft.check(matches!(mode, "rprivate" | "private" | ""), || format!("the engine's propagation is `{mode}`"));
+    for seen in host.container.mounts.iter().flatten().filter(|seen| clean(&seen.target) == target) {
+        if let Some(mode) = draft.told("how its mounts propagate", seen.propagation.as_deref()) {
+            draft
+                .check(matches!(mode, "rprivate" | "private" | ""), || format!("the engine's propagation is `{mode}`"));
+        }
     }
     draft.done()
 }
@@ -126,14 +127,9 @@ pub(super) fn writable(id: &str, mount: &Mount, inside: &Inside, host: &HostWitn
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{Case, add_line, breaks, good, on_tables};
+    use super::super::fixture::{add_line, breaks, good, mounted, on_tables};
     use super::super::{Verdict, judge};
     use super::*;
-    use serde_json::{Value, json};
-
-    fn told(key: &'static str, value: Value) -> Case {
-        Box::new(move |_, _, host| host.inspect["Mounts"][0][key] = value.clone())
-    }
 
     #[test]
     fn each_fact_about_a_mount_breaks_its_claim() {
@@ -150,7 +146,7 @@ mod tests {
             vec![
                 on_tables("both", |line| line.point == "/datasets/ssv2", |line| line.tags = vec!["master:3".into()]),
                 on_tables("host", |line| line.point == "/datasets/ssv2", |line| line.tags = vec!["shared:3".into()]),
-                told("Propagation", json!("rslave")),
+                mounted("/datasets/ssv2", |seen| seen.propagation = Some("rslave".into())),
             ],
         );
         breaks(

@@ -45,9 +45,9 @@ fn no_socket(inside: &Inside, host: &HostWitness) -> Claim {
             draft.host(format!("mounted sockets: {}", some(&seen)));
         }
     }
-    let told = host.inspect["Mounts"].as_array().into_iter().flatten();
-    for source in told.filter_map(|seen| seen["Source"].as_str()).filter(|source| named(source)) {
-        draft.broken(format!("the engine mounts `{source}`"));
+    let told = draft.told("what is mounted", host.container.mounts.as_deref()).unwrap_or_default();
+    for seen in told.iter().filter(|seen| named(&seen.source)) {
+        draft.broken(format!("the engine mounts `{}`", seen.source));
     }
     draft.done()
 }
@@ -157,10 +157,9 @@ pub(super) fn real_git_path(promise: &Promise) -> Option<std::path::PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{add_line, breaks, good, on_tables};
+    use super::super::fixture::{add_line, breaks, good, mounted, on_tables};
     use super::*;
     use crate::proof::probe::FileId;
-    use serde_json::json;
 
     #[test]
     fn each_way_to_the_host_breaks_its_claim() {
@@ -168,7 +167,7 @@ mod tests {
             "engine.no-socket",
             vec![
                 Box::new(|_, inside, _| inside.sockets.push("/run/docker.sock".into())),
-                Box::new(|_, _, host| host.inspect["Mounts"][0]["Source"] = json!("/var/run/docker.sock")),
+                mounted("/datasets/ssv2", |seen| seen.source = "/var/run/docker.sock".into()),
                 add_line("900 80 0:20 /docker.sock /tmp/x rw - tmpfs tmpfs rw", "host"),
                 add_line("900 80 0:20 /x /tmp/podman.sock rw - tmpfs tmpfs rw", "inside"),
             ],

@@ -7,7 +7,6 @@ use crate::proof::mountinfo::MountLine;
 use crate::proof::probe::Inside;
 use crate::spec::promise::{Mount, Promise};
 use crate::spec::settings::words::Cache;
-use serde_json::Value;
 
 /// A volume can be told to be a mount of any directory of the host (the local driver's options), and one of that name may
 /// have been there before us. So the kernel's tables must place it in the engine's own directory of volumes, and nothing
@@ -57,26 +56,21 @@ pub(super) fn source(
 }
 
 fn engines_word(draft: &mut Draft, target: &str, volume: &str, host: &HostWitness) {
-    let told = host.inspect["Mounts"].as_array().into_iter().flatten();
-    let mut told = told.filter(|seen| seen["Destination"].as_str().map(clean) == Some(target));
-    let seen = told.next().unwrap_or(&Value::Null);
-    draft.check(seen["Name"] == volume && seen["Driver"] == "local", || {
-        format!("the engine has the volume {} of the driver {} there", seen["Name"], seen["Driver"])
-    });
+    match host.container.mounts.iter().flatten().find(|seen| clean(&seen.target) == target) {
+        Some(seen) => draft.check(seen.name == volume && seen.driver == "local", || {
+            format!("the engine has the volume `{}` of the driver `{}` there", seen.name, seen.driver)
+        }),
+        None => draft.broken("the engine has no mount there"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{Case, add_line, breaks, broken_ids, good, on_tables};
+    use super::super::fixture::{add_line, breaks, broken_ids, good, mounted, on_tables};
     use super::*;
     use crate::proof::mountinfo::MountTable;
-    use serde_json::json;
 
     const TARGET: &str = "/home/codex/.cache/pip";
-
-    fn told(key: &'static str, value: Value) -> Case {
-        Box::new(move |_, _, host| host.inspect["Mounts"][5][key] = value.clone())
-    }
 
     #[test]
     fn each_fact_about_a_volume_breaks_its_claim() {
@@ -84,8 +78,8 @@ mod tests {
         breaks(
             "cache.pip.source",
             vec![
-                told("Name", json!("codex-sandbox-cache-pip-u0")),
-                told("Driver", json!("nfs")),
+                mounted(TARGET, |seen| seen.name = "codex-sandbox-cache-pip-u0".into()),
+                mounted(TARGET, |seen| seen.driver = "nfs".into()),
                 Box::new(|_, inside, _| inside.targets[5].owner = Some(0)),
                 Box::new(|_, inside, _| inside.targets[5].owner = None),
                 Box::new(|_, inside, _| _ = inside.targets.pop()),
@@ -101,9 +95,9 @@ mod tests {
         breaks(
             "container.mounts",
             vec![
-                told("Type", json!("bind")),
-                told("Source", json!("/home/me")),
-                told("RW", json!(false)),
+                mounted(TARGET, |seen| seen.kind = "bind".into()),
+                mounted(TARGET, |seen| seen.source = "/home/me".into()),
+                mounted(TARGET, |seen| seen.writable = Some(false)),
                 add_line("900 80 254:0 /docker/volumes/x/_data /home/codex/.cache/x rw - ext4 d rw", "both"),
             ],
         );

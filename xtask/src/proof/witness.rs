@@ -2,13 +2,13 @@
 //! of the mounts themselves. This file reads; it does not judge. The one thing it changes is the probe's file in the
 //! workspace, which it removes.
 
+use crate::engine::inspect::Container;
 use crate::error::failed;
 use crate::proof::mountinfo::{MountTable, Place};
 use crate::proof::probe::{FileId, Request};
 use crate::spec::promise::{Mount, Promise, Role};
 use anyhow::Result;
 use rustix::fs::{AtFlags, Mode, OFlags, fstat, open, openat, unlinkat};
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
@@ -21,8 +21,8 @@ pub const NAMESPACES: [&str; 5] = ["pid", "ipc", "net", "mnt", "uts"];
 /// What the host saw.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HostWitness {
-    /// The engine's description of the container: one object of `docker inspect`.
-    pub inspect: Value,
+    /// The engine's description of the container.
+    pub container: Container,
     /// What `/proc` says of the container's init; or why it says nothing.
     pub process: Result<ProcessFacts, String>,
     /// The mounts of this process, by which paths of the host are translated.
@@ -101,8 +101,8 @@ pub struct WorkspaceFile {
 }
 
 impl HostWitness {
-    /// Reads what the host can see: `inspect` is the container's object in `docker container inspect`.
-    pub fn read(inspect: Value, promise: &Promise) -> Result<HostWitness> {
+    /// Reads what the host can see of a container that the engine described.
+    pub fn read(container: Container, promise: &Promise) -> Result<HostWitness> {
         let own_mounts = fs::read("/proc/self/mountinfo")
             .map_err(|err| err.to_string())
             .and_then(|bytes| MountTable::parse(&String::from_utf8_lossy(&bytes)))
@@ -111,7 +111,7 @@ impl HostWitness {
             promise.mounts.iter().map(|mount| (mount.target.clone(), source_facts(mount, &own_mounts))).collect();
         let out_of_reach = promise.out_of_reach.iter().map(|dir| (dir.clone(), place_of(dir, &own_mounts))).collect();
         Ok(HostWitness {
-            process: process_facts(&inspect),
+            process: process_facts(&container),
             sources,
             out_of_reach,
             codex: codex_file(promise),
@@ -119,19 +119,14 @@ impl HostWitness {
             real_git: real_git(promise, &own_mounts),
             own_namespaces: namespaces("/proc/self/ns"),
             own_mounts,
-            inspect,
+            container,
             workspace_file: None,
         })
     }
 
     /// The full id of the container.
     pub fn id(&self) -> &str {
-        self.inspect["Id"].as_str().unwrap_or_default()
-    }
-
-    /// A setting of the container's `HostConfig`.
-    pub fn setting(&self, name: &str) -> &Value {
-        &self.inspect["HostConfig"][name]
+        &self.container.id
     }
 
     /// Looks at the file that the probe made in the workspace, and removes it.
@@ -165,10 +160,9 @@ fn take_file(dir: &Path, name: &str) -> Result<WorkspaceFile, String> {
     })
 }
 
-fn process_facts(inspect: &Value) -> Result<ProcessFacts, String> {
-    let id = inspect["Id"].as_str().unwrap_or_default();
-    let pid = inspect["State"]["Pid"].as_u64().filter(|pid| *pid > 0);
-    let pid = pid.ok_or("the engine names no process of the container")?;
+fn process_facts(container: &Container) -> Result<ProcessFacts, String> {
+    let id = container.id.as_str();
+    let pid = container.init().ok_or("the engine names no process of the container")?;
     let read = |name: &str| {
         let path = format!("/proc/{pid}/{name}");
         fs::read(&path)
@@ -241,6 +235,7 @@ fn real_git(promise: &Promise, mounts: &MountTable) -> Option<(FileId, Option<Pl
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::inspect::State;
 
     #[test]
     fn the_probes_file_is_read_and_removed_and_a_symlink_is_never_followed() {
@@ -259,10 +254,14 @@ mod tests {
 
     #[test]
     fn a_process_of_another_machine_is_no_witness() {
-        let inspect = serde_json::json!({"Id": "0123456789abcdef", "State": {"Pid": std::process::id()}});
-        let why = process_facts(&inspect).unwrap_err();
+        let container = |id: &str, pid: u32| Container {
+            id: id.into(),
+            state: State { pid: pid.into(), ..State::default() },
+            ..Container::default()
+        };
+        let why = process_facts(&container("0123456789abcdef", std::process::id())).unwrap_err();
         assert!(why.contains("the engine runs elsewhere"), "{why}");
-        let why = process_facts(&serde_json::json!({"Id": "x", "State": {"Pid": 0}})).unwrap_err();
+        let why = process_facts(&container("x", 0)).unwrap_err();
         assert!(why.contains("names no process"), "{why}");
     }
 }

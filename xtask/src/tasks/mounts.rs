@@ -59,8 +59,8 @@ fn inside(wish: &Wish, running: &Running) -> Result<Vec<Claim>> {
     })?;
     let mut request = Request::new(&entry.promise, life::nonce()?);
     request.codex = AskCodex::Nothing;
-    let mut claims = proof::prove(&running.id, &running.inspect, &entry.promise, &request)?.0.claims;
-    let programs = life::programs_now(&entry.promise, &running.inspect);
+    let mut claims = proof::prove(&running.id, &running.container, &entry.promise, &request)?.0.claims;
+    let programs = life::programs_now(&entry.promise, &running.container);
     claims.extend(life::programs_claim(&entry, programs.as_deref()));
     Ok(claims.into_iter().filter(about_mounts).collect())
 }
