@@ -6,6 +6,8 @@ pub mod help;
 
 pub use asked::{Flags, GpuSmoke, Task};
 
+use crate::dev::bench::Row;
+use crate::dev::test::Demand;
 use crate::error::usage;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use std::path::PathBuf;
@@ -96,7 +98,7 @@ pub fn command() -> Command {
         .about("Run the tests of this repository: every tier that this machine can run")
         .arg(
             value("tier", "TIER", "Demand a tier: default, engine, gpu or all")
-                .value_parser(["default", "engine", "gpu", "all"])
+                .value_parser(value_parser!(Demand))
                 .hide_possible_values(true),
         )
         .arg(install_engine());
@@ -108,7 +110,14 @@ pub fn command() -> Command {
         .arg(flag("clean", "Remove all that the demo made").conflicts_with_all(["install-engine", "cpu"]));
     let bench = Command::new("bench")
         .about("Measure against the bare commands, in pairs, as ratios of medians")
-        .arg(Arg::new("rows").num_args(0..).value_name("ROW").help("enter, start, check, mounts, build [default: all]"))
+        .arg(
+            Arg::new("rows")
+                .num_args(0..)
+                .value_name("ROW")
+                .value_parser(value_parser!(Row))
+                .hide_possible_values(true)
+                .help("enter, start, check, mounts, build, edit [default: all]"),
+        )
         .arg(
             value("pairs", "N", "Pairs per row, at least 10 for a figure to quote")
                 .value_parser(value_parser!(usize))
@@ -198,11 +207,14 @@ fn task(name: &str, sub: &ArgMatches) -> Task {
         "down" => Task::Down { all: on("all"), caches: on("caches") },
         "commits" => Task::Commits { take: on("take") },
         "devcontainer" => Task::Devcontainer,
-        "test" => Task::Test { tier: sub.get_one::<String>("tier").cloned(), install: on("install-engine") },
+        "test" => Task::Test { tier: sub.get_one::<Demand>("tier").copied(), install: on("install-engine") },
         "demo" => Task::Demo { install: on("install-engine"), clean: on("clean") },
         "completions" => Task::Completions { shell: text("shell") },
         "complete" => Task::Complete { line: text("line") },
-        "bench" => Task::Bench { rows: list("rows"), pairs: sub.get_one::<usize>("pairs").copied().unwrap_or(10) },
+        "bench" => Task::Bench {
+            rows: sub.get_many::<Row>("rows").map(|rows| rows.copied().collect()).unwrap_or_default(),
+            pairs: sub.get_one::<usize>("pairs").copied().unwrap_or(10),
+        },
         _ => Task::Ci { install: on("install-engine") },
     }
 }

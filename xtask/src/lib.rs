@@ -7,6 +7,7 @@ pub mod cli;
 pub mod codex;
 pub mod context;
 pub mod demo;
+pub mod dev;
 pub mod distro;
 pub mod doctor;
 pub mod engine;
@@ -90,12 +91,12 @@ fn dispatch(cx: &Context, task: Task, flags: &Flags) -> Result<u8> {
         Task::Status => life::status::run(cx, flags),
         Task::Down { all, caches } => life::down::run(cx, flags, life::down::Wishes { all, caches }),
         Task::Commits { take } => tasks::commits::run(cx, flags, take),
-        Task::Test { tier, install } => tasks::test::run(cx, tier.as_deref(), install),
-        Task::Ci { install } => tasks::test::ci(cx, install),
+        Task::Test { tier, install } => dev::test::run(cx, tier, install),
+        Task::Ci { install } => dev::ci::run(cx, install),
         Task::Demo { install, clean } => demo::run(cx, flags, install, clean),
         Task::Devcontainer => tasks::devcontainer::run(cx),
         Task::Completions { shell } => tasks::completions::script(cx, &shell),
         Task::Complete { line } => tasks::completions::answer(cx, &line),
-        Task::Bench { rows, pairs } => tasks::bench::run(cx, flags, &rows, pairs),
+        Task::Bench { rows, pairs } => dev::bench::run(cx, flags, &rows, pairs),
     }
 }

@@ -1,5 +1,7 @@
 //! What can be asked for, as values.
 
+use crate::dev::bench::Row;
+use crate::dev::test::Demand;
 use std::path::PathBuf;
 
 /// The flags that all tasks spell alike.
@@ -83,7 +85,7 @@ pub enum Task {
     /// Run the tests of this repository.
     Test {
         /// The tiers that are demanded: `default`, `engine`, `gpu`, `all`; without it those that the machine can run.
-        tier: Option<String>,
+        tier: Option<Demand>,
         /// Install and start what the engine tier needs.
         install: bool,
     },
@@ -104,7 +106,7 @@ pub enum Task {
     /// Measure against the bare commands.
     Bench {
         /// The rows to measure; empty means all.
-        rows: Vec<String>,
+        rows: Vec<Row>,
         /// Pairs per row.
         pairs: usize,
     },
