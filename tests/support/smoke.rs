@@ -55,7 +55,8 @@ pub(crate) fn host_with_gpu() -> Place {
 /// An engine that has an image and makes a container with this `DeviceRequests`.
 pub(crate) fn fake_engine(place: &Place, requests: &Value) -> FakeDocker {
     let image = json!({"Id": "sha256:1111", "RepoDigests": ["example/image@sha256:2222"]}).to_string();
-    let container = json!([{"Id": "c0", "HostConfig": {"DeviceRequests": requests}}]).to_string();
+    let container =
+        json!([{"Id": "c0", "State": {"Running": false}, "HostConfig": {"DeviceRequests": requests}}]).to_string();
     let planned: Vec<Value> = checks::planned(Mode::Quick).map(|check| json!({"id": check.id})).collect();
     place.write("checks.json", json!(planned).to_string());
     let script = place.write("fake_smoke.py", include_str!("fake_smoke.py"));

@@ -6,16 +6,42 @@
 mod build;
 mod ground;
 
-use crate::cli::Flags;
 use crate::context::Context;
 use crate::error::failed;
+use crate::spec::settings::{Flags, ProjectFlags};
 use crate::ui;
 use anyhow::Result;
 use build::Scratch;
 use clap::ValueEnum;
 use ground::Ground;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use xshell::Cmd;
+
+/// Measure against the bare commands, in pairs, as ratios of medians
+#[derive(clap::Args, Debug, Clone, PartialEq, Eq)]
+pub struct Args {
+    /// enter, start, check, mounts, build, edit [default: all]
+    #[arg(value_name = "ROW", hide_possible_values = true)]
+    rows: Vec<Row>,
+    /// Pairs per row, at least 10 for a figure to quote
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pairs: usize,
+    /// The host's Codex [default: codex on PATH]
+    #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::FilePath)]
+    codex: Option<PathBuf>,
+    /// Use the CPU base image; implies --gpus none
+    #[arg(long)]
+    cpu: bool,
+}
+
+impl Args {
+    /// The flags that stand above the settings.
+    pub(crate) fn flags(&self) -> Flags {
+        let project = ProjectFlags { cpu: self.cpu, ..ProjectFlags::default() };
+        Flags { codex: self.codex.clone(), ..project.into() }
+    }
+}
 
 /// What can be measured. The words are the command line's, their help what is said before each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -75,11 +101,11 @@ fn ratio(time: Duration, by: Duration) -> f64 {
 ///
 /// # Errors
 /// A command that fails, or a row over its bound (exit code 1).
-pub(crate) fn run(cx: &Context, flags: &Flags, rows: &[Row], pairs: usize) -> Result<u8> {
-    let rows = if rows.is_empty() { Row::value_variants() } else { rows };
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
+    let rows = if args.rows.is_empty() { Row::value_variants() } else { &args.rows };
     let sh = super::shell(cx)?;
     let (mut ground, mut scratch) = (None, None);
-    let (lay, copy) = (|| Ground::new(cx, flags, &sh, pairs.max(1)), || Scratch::new(cx));
+    let (lay, copy) = (|| Ground::new(cx, args.flags(), &sh, args.pairs.max(1)), || Scratch::new(cx));
     let head = ["row", "this tool", "beside it", "ratio", "at most", "ratio with cargo", "pairs"];
     let (mut lines, mut over) = (vec![head.map(str::to_owned).to_vec()], Vec::new());
     for row in rows {

@@ -8,14 +8,22 @@ use anyhow::Result;
 use std::time::Instant;
 use xshell::{Shell, cmd};
 
+/// Run what CI runs: format, lints, docs, every test without a GPU
+#[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq)]
+pub struct Args {
+    /// Install and start what is missing without asking (Debian, Ubuntu)
+    #[arg(long)]
+    install_engine: bool,
+}
+
 /// Runs format, lints, docs, the default and the engine tier. A tier that ran no test is a failure.
 ///
 /// # Errors
 /// The first step that fails; an engine tier that cannot run here (exit code 3).
-pub(crate) fn run(cx: &Context, install: bool) -> Result<u8> {
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     let began = Instant::now();
     let sh = shell(cx)?;
-    if install {
+    if args.install_engine {
         provide_components(&sh)?;
     }
     cmd!(sh, "cargo fmt --all --check").run()?;
@@ -26,7 +34,7 @@ pub(crate) fn run(cx: &Context, install: bool) -> Result<u8> {
     } else {
         ui::say("cargo-deny is not installed: licences and advisories were not checked");
     }
-    let code = test::run(cx, Some(Demand::Engine), install)?;
+    let code = test::run_tiers(cx, Some(Demand::Engine), args.install_engine)?;
     ui::say(format_args!("ci: passed in {} s", began.elapsed().as_secs()));
     Ok(code)
 }

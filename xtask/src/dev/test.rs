@@ -30,12 +30,31 @@ const DEFAULT_PROGRAMS: &[&str] = &["git", "python3"];
 /// The programs that the engine tier starts on the host.
 const PROGRAMS: &[&str] = &["mmdebstrap", "ffmpeg", "git", "ps", "python3", "tmux", "setpriv", "setsid", "npm", "cc"];
 
+/// Run the tests of this repository: every tier that this machine can run
+#[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq)]
+pub struct Args {
+    /// Demand a tier: default, engine, gpu or all
+    #[arg(long, hide_possible_values = true)]
+    tier: Option<Demand>,
+    /// Install and start what is missing without asking (Debian, Ubuntu)
+    #[arg(long)]
+    install_engine: bool,
+}
+
+/// Runs the task.
+///
+/// # Errors
+/// As `run_tiers`.
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
+    run_tiers(cx, args.tier, args.install_engine)
+}
+
 /// Runs the tiers that this machine can run, or those that are demanded: the default tier always. The last lines say
 /// which ran, how many tests each, and which did not and why.
 ///
 /// # Errors
 /// A demanded tier cannot run here (exit code 3), a test fails, or a tier ran no test.
-pub(crate) fn run(cx: &Context, asked: Option<Demand>, install: bool) -> Result<u8> {
+pub(super) fn run_tiers(cx: &Context, asked: Option<Demand>, install: bool) -> Result<u8> {
     demand_programs(cx, install)?;
     // Ctrl-C ends the tests; the engine that was started for them is stopped all the same.
     let signals = Signals::catch()?;

@@ -3,7 +3,8 @@
 pub mod caches;
 pub mod compose;
 pub mod facts;
+pub mod inspect;
 pub mod install;
 pub mod provide;
-mod refuse;
+pub(crate) mod refuse;
 pub mod running;

@@ -2,6 +2,7 @@
 
 use crate::engine::compose::SETTINGS_LABEL;
 use crate::engine::facts;
+use crate::engine::inspect::Container;
 use crate::error::failed;
 use anyhow::Result;
 use serde_json::Value;
@@ -19,10 +20,8 @@ pub struct Running {
     pub up: bool,
     /// The settings it was made with, as its label holds them.
     pub settings: Value,
-    /// When it was started, as the engine writes it.
-    pub started: String,
-    /// The answer of `docker container inspect`, for one container.
-    pub inspect: Value,
+    /// What the engine says of it.
+    pub container: Container,
 }
 
 /// Reads `docker container inspect NAME`; `None` where there is no such container.
@@ -36,22 +35,13 @@ pub fn parse(name: &str, code: i32, stdout: &str, stderr: &str) -> Result<Option
         }
         return Err(facts::no_engine(stderr).into());
     }
-    let list: Value = serde_json::from_str(stdout)
-        .map_err(|err| failed(format!("`docker container inspect {name}` did not answer in JSON: {err}")))?;
-    let inspect = list[0].clone();
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let label = inspect["Config"]["Labels"][SETTINGS_LABEL].as_str();
+    let container = Container::parse(stdout)?;
+    let label = container.config.labels.as_ref().and_then(|labels| labels.get(SETTINGS_LABEL));
     let settings = label.and_then(|label| serde_json::from_str(label).ok()).ok_or_else(|| {
         failed(format!("a container named `{name}` is there and was not made by this tool"))
             .hint(format!("look at it, then `docker rm {name}`"))
     })?;
-    Ok(Some(Running {
-        id: text(&inspect["Id"]),
-        up: inspect["State"]["Running"] == true,
-        settings,
-        started: text(&inspect["State"]["StartedAt"]),
-        inspect,
-    }))
+    Ok(Some(Running { id: container.id.clone(), up: container.state.running, settings, container }))
 }
 
 /// What differs between the container and what is wanted now.

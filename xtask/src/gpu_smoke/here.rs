@@ -1,13 +1,13 @@
 //! The smoke test in the running sandbox, by the path that Codex is entered on.
 
+use super::Args;
 use super::{Answer, architecture, ask, finish, no_gpu, now, request};
-use crate::cli::{Flags, GpuSmoke};
-use crate::context::Context;
+use crate::context::{Context, canonical};
 use crate::engine::compose;
 use crate::engine::compose::Terminal;
 use crate::engine::facts;
 use crate::error::failed;
-use crate::life::{Signals, canonical, find, guest, read_entry, reap};
+use crate::life::{Signals, find, guest, read_entry, reap};
 use crate::smoke::Request;
 use crate::smoke::judge::Advice;
 use crate::smoke::show::Facts;
@@ -29,7 +29,7 @@ const START: u64 = 10;
 ///
 /// # Errors
 /// Nothing runs for this workspace (1), or as `gpu_smoke::run`.
-pub fn run(cx: &Context, flags: &Flags, settings: &Settings, wish: &GpuSmoke) -> Result<u8> {
+pub fn run(cx: &Context, settings: &Settings, wish: &Args) -> Result<u8> {
     let workspace = canonical("the workspace", &settings.workspace)?;
     let places = places::of(cx, &workspace, User::read().uid);
     let container = compose::container_name(&places.project);
@@ -47,14 +47,14 @@ pub fn run(cx: &Context, flags: &Flags, settings: &Settings, wish: &GpuSmoke) ->
     let arch = architecture(wish, settings, &known)?;
     let request = request(wish, arch, &promise.gpus, &known, dataset(promise))?;
     let command = command(cx, settings, &running.id, &entry.carried, &request);
-    if flags.dry_run {
+    if wish.dry_run {
         ui::result(command);
         return Ok(0);
     }
     guest(&places, &network::read(cx))?;
     let facts = Facts {
         image: promise.image.clone(),
-        image_id: running.inspect["Image"].as_str().map(str::to_owned),
+        image_id: Some(running.container.image_id.clone()),
         image_digests: Vec::new(),
         engine: engine.version.clone(),
         container: Some(container),

@@ -3,6 +3,7 @@
 use super::start::Started;
 use super::{home, native};
 use crate::context::Context;
+use crate::engine::inspect::Container;
 use crate::image::build;
 use crate::life::gather::Wish;
 use crate::life::record::Entry;
@@ -11,7 +12,6 @@ use crate::spec::promise::Role;
 use crate::step::Step;
 use crate::ui;
 use anyhow::Result;
-use serde_json::Value;
 
 /// Prints what would be done: settings with their origin, exports, override, steps. Runs nothing.
 ///
@@ -56,7 +56,7 @@ pub fn dry_run(cx: &Context, wish: &Wish, shell: bool, args: &[String]) -> Resul
         id: name,
         ours: false,
         entry,
-        inspect: Value::Null,
+        described: Container::default(),
         missing: Vec::new(),
         early: None,
     };

@@ -8,6 +8,7 @@ use crate::engine::caches;
 use crate::engine::compose;
 use crate::engine::compose::Project;
 use crate::engine::facts;
+use crate::engine::inspect::Container;
 use crate::engine::running;
 use crate::engine::running::{Running, differences, sessions};
 use crate::error::failed;
@@ -25,7 +26,6 @@ use crate::step::{Command, Step};
 use crate::ui;
 use crate::{codex, gpu};
 use anyhow::Result;
-use serde_json::Value;
 
 /// A container that runs and is what is wanted.
 pub struct Started {
@@ -37,8 +37,8 @@ pub struct Started {
     pub ours: bool,
     /// What it promises, and what was read of it before any agent ran inside.
     pub entry: Entry,
-    /// What `docker container inspect` said.
-    pub inspect: Value,
+    /// What the engine says of it.
+    pub described: Container,
     /// MCP servers of the user's configuration whose program is not inside, once that was asked.
     pub missing: Vec<String>,
     /// What it has said of itself already.
@@ -63,7 +63,7 @@ pub fn ensure(cx: &Context, wish: &mut Wish) -> Result<Started> {
     let Some(running) = wish.running.as_ref().filter(|running| running.up) else {
         return create(cx, wish);
     };
-    if running.inspect["State"]["Paused"] == true {
+    if running.container.state.paused {
         let name = compose::container_name(&wish.places.project);
         return Err(failed(format!("the container `{name}` is paused"))
             .hint(format!("`docker unpause {name}`, or `cargo xtask down` to end what is in it"))
@@ -83,7 +83,7 @@ pub fn ensure(cx: &Context, wish: &mut Wish) -> Result<Started> {
                 id: running.id.clone(),
                 ours: false,
                 entry,
-                inspect: running.inspect.clone(),
+                described: running.container.clone(),
                 missing: Vec::new(),
                 early: early.filter(|early| early.container == running.id),
             });
@@ -144,7 +144,7 @@ fn create(cx: &Context, wish: &mut Wish) -> Result<Started> {
     let look = || {
         let missing = || failed(format!("`docker compose up` ended well, and there is no container `{container}`"));
         let running = find(&container)?.ok_or_else(missing)?;
-        let programs = record::programs_now(&entry.promise, &running.inspect);
+        let programs = record::programs_now(&entry.promise, &running.container);
         anyhow::Ok((running, programs))
     };
     let ask = || early::ask(container.clone(), &entry, &wish.workspace, &wish.mirror);
@@ -159,7 +159,7 @@ fn create(cx: &Context, wish: &mut Wish) -> Result<Started> {
         id: running.id,
         ours: true,
         entry,
-        inspect: running.inspect,
+        described: running.container,
         missing: Vec::new(),
         early: Some(early),
     })
@@ -201,12 +201,12 @@ pub fn prove(cx: &Context, wish: &Wish, started: &mut Started) -> Result<Proof> 
     let (mut proof, inside) = match started.early.take() {
         Some(mut early) => {
             let answer = std::mem::replace(&mut early.answer, Ok(String::new()));
-            proof::conclude(answer, &started.inspect, promise, &early.request)?
+            proof::conclude(answer, &started.described, promise, &early.request)?
         }
         None => {
             home::guest(&wish.places, &wish.network)?;
             let request = early::request(&started.entry, &wish.mirror)?;
-            proof::prove(&started.id, &started.inspect, promise, &request)?
+            proof::prove(&started.id, &started.described, promise, &request)?
         }
     };
     if started.ours && promise.gpus != Gpus::None {
@@ -216,10 +216,10 @@ pub fn prove(cx: &Context, wish: &Wish, started: &mut Started) -> Result<Proof> 
     // After the answer: what was put in the interpreter's place to give it shows by its time of change ever after.
     let programs = match started.ours {
         true => started.entry.programs.clone(),
-        false => record::programs_now(promise, &started.inspect),
+        false => record::programs_now(promise, &started.described),
     };
     proof.claims.extend(record::programs_claim(&started.entry, programs.as_deref()));
-    let text = format!("{:#}\n", proof.json());
+    let text = format!("{}\n", serde_json::to_string_pretty(&proof)?);
     exec::write_file(&wish.places.proof, text.as_bytes(), 0o600)?;
     exec::write_file(&copy_of_proof(cx), text.as_bytes(), 0o644)?;
     if started.ours {

@@ -2,13 +2,14 @@
 
 mod screen;
 
-use crate::cli::Flags;
 use crate::context::Context;
 use crate::engine::compose;
+use crate::engine::inspect::Mounted;
 use crate::engine::running::{Running, sessions};
 use crate::exec;
-use crate::life::down::{caches_of, workspace};
+use crate::life::down::caches_of;
 use crate::life::find;
+use crate::spec::settings::Flags;
 use crate::spec::{places, settings};
 use crate::step::Command;
 use crate::ui;
@@ -20,14 +21,24 @@ use std::time::SystemTime;
 /// The bound on each look into the container: what does not answer by then is left out.
 const BOUND: u64 = 3;
 
+/// Show what runs: image, mounts, sessions inside
+#[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq)]
+pub struct Args {
+    #[command(flatten)]
+    pub(crate) flags: Flags,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
 /// Runs the task. Exit code 0 also where nothing runs: that is an answer.
 ///
 /// # Errors
 /// The engine does not answer.
-pub fn run(cx: &Context, flags: &Flags) -> Result<u8> {
-    let settings = settings::load(cx, flags)?;
+pub fn run(cx: &Context, args: &Args) -> Result<u8> {
+    let settings = settings::load(cx, &args.flags)?;
     let uid = User::read().uid;
-    let places = places::of(cx, &workspace(&settings.workspace), uid);
+    let places = places::of(cx, &settings.workspace, uid);
     let container = compose::container_name(&places.project);
     let (running, volumes) = exec::both(|| find(&container), || caches_of(uid));
     let (running, volumes) = (running?, volumes?);
@@ -37,7 +48,7 @@ pub fn run(cx: &Context, flags: &Flags) -> Result<u8> {
     };
     let mut report = report(&container, running.as_ref(), &live, &places, SystemTime::now());
     report["caches"] = volumes.into();
-    if flags.json {
+    if args.json {
         ui::result(format_args!("{report:#}"));
     } else {
         ui::result(screen::screen(&report, ui::stdout().width));
@@ -135,16 +146,12 @@ pub fn report(
     let Some(running) = running else {
         return json!({"container": container, "state": "none", "state_folder": places.dir});
     };
-    let mut mounts: Vec<Value> = running.inspect["Mounts"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(|mount| mount["Type"] == "bind")
-        .map(|mount| json!({"target": mount["Destination"], "source": mount["Source"], "writable": mount["RW"]}))
-        .collect();
+    let described = &running.container;
     // The engine gives them in any order.
-    mounts.sort_by(|a, b| a["target"].as_str().cmp(&b["target"].as_str()));
-    let since = humantime::parse_rfc3339(&running.started).ok();
+    let mut mounts: Vec<_> = described.mounts.iter().flatten().filter(|mount| mount.kind == "bind").collect();
+    mounts.sort_by_key(|mount| &mount.target);
+    let mount = |mount: &&Mounted| json!({"target": mount.target, "source": mount.source, "writable": mount.writable});
+    let since = humantime::parse_rfc3339(&described.state.started_at).ok();
     let uptime = since.filter(|_| running.up).and_then(|since| now.duration_since(since).ok());
     let gpu = |gpu: &GpuUse| {
         json!({"index": gpu.index, "name": gpu.name, "percent": gpu.percent, "used_mib": gpu.used_mib,
@@ -154,12 +161,12 @@ pub fn report(
         "container": container,
         "state": if running.up { "running" } else { "stopped" },
         "id": running.id,
-        "image": running.inspect["Config"]["Image"],
-        "image_id": running.inspect["Image"],
-        "started": running.started,
+        "image": described.config.image,
+        "image_id": described.image_id,
+        "started": described.state.started_at,
         "uptime_s": uptime.map(|uptime| uptime.as_secs()),
         "settings": running.settings,
-        "mounts": mounts,
+        "mounts": mounts.iter().map(mount).collect::<Vec<_>>(),
         "sessions": live.sessions,
         "shm": live.shm.map(|(used, size)| json!({"used": used, "size": size})),
         "gpus": live.gpus.as_ref().map(|gpus| gpus.iter().map(gpu).collect::<Vec<_>>()),

@@ -1,11 +1,11 @@
 //! Claims about what holds everything inside: capabilities, privileges, system calls, namespaces.
 
 use super::witness::NAMESPACES;
-use super::{Claim, Draft, HostWitness, some};
+use super::{Draft, HostWitness, some};
+use crate::finding::Finding;
 use crate::proof::probe::Inside;
-use serde_json::Value;
 
-pub(super) fn judge(inside: &Inside, host: &HostWitness) -> Vec<Claim> {
+pub(super) fn judge(inside: &Inside, host: &HostWitness) -> Vec<Finding> {
     vec![capabilities(inside, host), no_new_privileges(inside, host), seccomp(inside, host), namespaces(inside, host)]
 }
 
@@ -14,16 +14,11 @@ pub(super) fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
     status.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()))
 }
 
-/// The texts of an array of the engine's answer; `null` is an empty one.
-pub(super) fn texts(value: &Value) -> Vec<&str> {
-    value.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
-}
-
 pub(super) fn same(a: Option<&String>, b: Option<&String>) -> bool {
     a.is_some() && a == b
 }
 
-fn capabilities(inside: &Inside, host: &HostWitness) -> Claim {
+fn capabilities(inside: &Inside, host: &HostWitness) -> Finding {
     let mut draft = Draft::new("user.capabilities", "nothing inside has, or can get, a capability");
     let sets = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"];
     let held = |status: &str| {
@@ -41,14 +36,19 @@ fn capabilities(inside: &Inside, host: &HostWitness) -> Claim {
         draft.host(format!("not empty: {}", some(&theirs)));
         draft.check(theirs.is_empty(), || format!("seen from the host: {}", theirs.join(", ")));
     }
-    let added = texts(host.setting("CapAdd"));
-    draft.host(format!("added: {}; privileged: {}", some(&added), host.setting("Privileged")));
-    draft.check(added.is_empty(), || format!("added capabilities: {}", some(&added)));
-    draft.check(host.setting("Privileged") == false, || "the container is privileged".into());
+    let asked = &host.container.host_config;
+    if let Some(added) = draft.told("which capabilities were added", asked.cap_add.as_deref()) {
+        draft.host(format!("added: {}", some(added)));
+        draft.check(added.is_empty(), || format!("added capabilities: {}", some(added)));
+    }
+    if let Some(privileged) = draft.told("whether the container is privileged", asked.privileged) {
+        draft.host(format!("privileged: {privileged}"));
+        draft.check(!privileged, || "the container is privileged".into());
+    }
     draft.done()
 }
 
-fn no_new_privileges(inside: &Inside, host: &HostWitness) -> Claim {
+fn no_new_privileges(inside: &Inside, host: &HostWitness) -> Finding {
     let mut draft = Draft::new("user.no-new-privileges", "no program inside gains privileges (setuid has no effect)");
     let mine = field(&inside.status, "NoNewPrivs").unwrap_or("missing");
     draft.inside(format!("NoNewPrivs {mine}"));
@@ -61,7 +61,7 @@ fn no_new_privileges(inside: &Inside, host: &HostWitness) -> Claim {
     draft.done()
 }
 
-fn seccomp(inside: &Inside, host: &HostWitness) -> Claim {
+fn seccomp(inside: &Inside, host: &HostWitness) -> Finding {
     let mut draft = Draft::new("user.seccomp", "system calls go through the engine's filter")
         .hint("the engine runs without seccomp, or the container was started with `seccomp=unconfined`");
     let mine = field(&inside.status, "Seccomp").unwrap_or("missing");
@@ -72,14 +72,15 @@ fn seccomp(inside: &Inside, host: &HostWitness) -> Claim {
         draft.host(format!("Seccomp {theirs}"));
         draft.check(theirs == "2", || format!("seen from the host, Seccomp is {theirs}, not 2"));
     }
-    let options = texts(host.setting("SecurityOpt"));
-    draft.check(!options.iter().any(|option| option.ends_with("unconfined")), || {
-        format!("security options: {}", some(&options))
-    });
+    if let Some(options) = draft.told("its security options", host.container.host_config.security_opt.as_deref()) {
+        draft.check(!options.iter().any(|option| option.ends_with("unconfined")), || {
+            format!("security options: {}", some(options))
+        });
+    }
     draft.done()
 }
 
-fn namespaces(inside: &Inside, host: &HostWitness) -> Claim {
+fn namespaces(inside: &Inside, host: &HostWitness) -> Finding {
     let mut draft =
         Draft::new("container.namespaces", format!("the container has its own {} namespaces", NAMESPACES.join(", ")));
     if let Some(process) = draft.process(host) {
@@ -97,17 +98,17 @@ fn namespaces(inside: &Inside, host: &HostWitness) -> Claim {
     let own: Vec<&str> =
         NAMESPACES.iter().filter_map(|kind| inside.namespaces.get(*kind)).map(String::as_str).collect();
     draft.inside(own.join(" "));
-    for mode in ["PidMode", "IpcMode", "NetworkMode", "UTSMode"] {
-        let value = host.setting(mode).as_str().unwrap_or_default();
-        draft.check(value != "host" && !value.starts_with("container:"), || format!("{mode} is `{value}`"));
+    for (mode, value) in host.container.host_config.modes() {
+        if let Some(value) = draft.told(mode, value) {
+            draft.check(value != "host" && !value.starts_with("container:"), || format!("{mode} is `{value}`"));
+        }
     }
     draft.done()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{breaks, proc, setting, status};
-    use serde_json::json;
+    use super::super::fixture::{asked, breaks, proc, status};
 
     #[test]
     fn each_fact_about_the_confinement_breaks_its_claim() {
@@ -117,21 +118,25 @@ mod tests {
                 status("CapBnd", "0000000000200000"),
                 status("CapAmb", ""),
                 proc("CapEff", "0000000000000001"),
-                setting("CapAdd", json!(["SYS_ADMIN"])),
-                setting("Privileged", json!(true)),
+                asked(|asked| asked.cap_add = Some(vec!["SYS_ADMIN".into()])),
+                asked(|asked| asked.privileged = Some(true)),
             ],
         );
         breaks("user.no-new-privileges", vec![status("NoNewPrivs", "0"), proc("NoNewPrivs", "0")]);
         breaks(
             "user.seccomp",
-            vec![status("Seccomp", "0"), proc("Seccomp", "0"), setting("SecurityOpt", json!(["seccomp=unconfined"]))],
+            vec![
+                status("Seccomp", "0"),
+                proc("Seccomp", "0"),
+                asked(|asked| asked.security_opt = Some(vec!["seccomp=unconfined".into()])),
+            ],
         );
         breaks(
             "container.namespaces",
             vec![
-                setting("PidMode", json!("host")),
-                setting("IpcMode", json!("container:x")),
-                setting("UTSMode", json!("host")),
+                asked(|asked| asked.pid_mode = Some("host".into())),
+                asked(|asked| asked.ipc_mode = Some("container:x".into())),
+                asked(|asked| asked.uts_mode = Some("host".into())),
                 Box::new(|_, _, host| {
                     let pid = host.process.as_ref().unwrap().namespaces["pid"].clone();
                     host.own_namespaces.insert("pid".into(), pid);

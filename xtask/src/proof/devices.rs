@@ -1,13 +1,13 @@
 //! Claims about the GPUs: that the engine was asked for the right ones, and that they answer.
 
-use super::confinement::texts;
-use super::{Claim, Draft, HostWitness, some};
+use super::{Draft, HostWitness, some};
+use crate::engine::inspect::DeviceRequest;
+use crate::finding::Finding;
 use crate::proof::probe::Inside;
 use crate::spec::promise::{GpuRoute, Gpus, Promise};
-use serde_json::Value;
 use std::collections::BTreeSet;
 
-pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<Claim> {
+pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<Finding> {
     let mut claims = vec![request(promise, inside, host)];
     if promise.gpus != Gpus::None {
         claims.push(devices(promise, inside));
@@ -15,18 +15,21 @@ pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> V
     claims
 }
 
-fn request(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
+fn request(promise: &Promise, inside: &Inside, host: &HostWitness) -> Finding {
     let mut draft =
         Draft::new("gpu.request", format!("the engine was asked for these GPUs and no other device: {}", promise.gpus))
             .hint("an old Compose drops the request without a word: `docker compose version` should say 2.30 or later");
-    let requests: Vec<&Value> = host.setting("DeviceRequests").as_array().into_iter().flatten().collect();
-    let devices = host.setting("Devices").as_array().map_or(0, Vec::len);
-    let told: Vec<String> = requests.iter().map(|request| told(request)).collect();
-    draft.host(format!("requests: {}; single devices: {devices}", some(&told)));
     draft.inside(format!("device nodes: {}", some(&inside.nodes)));
-    draft.check(devices == 0, || format!("{devices} devices of the host were added"));
-    if let Some(why) = misasked(&promise.gpus, promise.gpu_route, host.setting("DeviceRequests")) {
-        draft.broken(why);
+    let asked = &host.container.host_config;
+    if let Some(requests) = draft.told("which devices it was asked for", asked.device_requests.as_deref()) {
+        draft.host(format!("requests: {}", some(requests.iter().map(told))));
+        if let Some(why) = misasked(&promise.gpus, promise.gpu_route, requests) {
+            draft.broken(why);
+        }
+    }
+    if let Some(devices) = draft.told("which single devices were added", asked.devices.as_ref().map(Vec::len)) {
+        draft.host(format!("single devices: {devices}"));
+        draft.check(devices == 0, || format!("{devices} devices of the host were added"));
     }
     if promise.gpus == Gpus::None {
         draft.check(inside.nodes.is_empty(), || format!("inside there is {}", some(&inside.nodes)));
@@ -34,12 +37,10 @@ fn request(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
     draft.done()
 }
 
-/// Why the engine was not asked for these GPUs, by the `HostConfig.DeviceRequests` of a container.
-pub fn misasked(gpus: &Gpus, route: Option<GpuRoute>, requests: &Value) -> Option<String> {
-    let requests: Vec<&Value> = requests.as_array().into_iter().flatten().collect();
-    let told: Vec<String> = requests.iter().map(|request| told(request)).collect();
-    let asked = || Some(format!("the engine was asked for {}", some(&told)));
-    match (gpus, route, requests.as_slice()) {
+/// Why the engine was not asked for these GPUs, by the requests that it has for a container.
+pub fn misasked(gpus: &Gpus, route: Option<GpuRoute>, requests: &[DeviceRequest]) -> Option<String> {
+    let asked = || Some(format!("the engine was asked for {}", some(requests.iter().map(told))));
+    match (gpus, route, requests) {
         (Gpus::None, _, []) => None,
         (Gpus::None, ..) => asked(),
         (gpus, Some(route), [request]) if asks_for(request, route, gpus) => None,
@@ -49,24 +50,21 @@ pub fn misasked(gpus: &Gpus, route: Option<GpuRoute>, requests: &Value) -> Optio
     }
 }
 
-fn told(request: &Value) -> String {
-    let ids = texts(&request["DeviceIDs"]).join(",");
-    format!("driver {}, count {}, ids {ids}", request["Driver"].as_str().unwrap_or("none"), request["Count"])
+fn told(request: &DeviceRequest) -> String {
+    format!("driver {}, count {}, ids {}", request.driver, request.count, request.ids.join(","))
 }
 
-fn asks_for(request: &Value, route: GpuRoute, gpus: &Gpus) -> bool {
-    let ids = texts(&request["DeviceIDs"]);
-    let driver = request["Driver"].as_str().unwrap_or_default();
+fn asks_for(request: &DeviceRequest, route: GpuRoute, gpus: &Gpus) -> bool {
+    let ids: Vec<&str> = request.ids.iter().map(String::as_str).collect();
     match route {
         GpuRoute::Nvidia => {
-            let capable =
-                request["Capabilities"].as_array().into_iter().flatten().any(|set| texts(set).contains(&"gpu"));
+            let capable = request.capabilities.iter().flatten().any(|capability| capability == "gpu");
             let right = match gpus {
-                Gpus::All => request["Count"] == -1 && ids.is_empty(),
+                Gpus::All => request.count == -1 && ids.is_empty(),
                 Gpus::Ids(wanted) => same(&ids, wanted),
                 Gpus::None => false,
             };
-            driver == "nvidia" && capable && right
+            request.driver == "nvidia" && capable && right
         }
         // CDI names are `vendor/class=device`.
         GpuRoute::Cdi => {
@@ -76,7 +74,7 @@ fn asks_for(request: &Value, route: GpuRoute, gpus: &Gpus) -> bool {
                 Gpus::Ids(wanted) => same(&names, wanted),
                 Gpus::None => false,
             };
-            driver == "cdi" && names.len() == ids.len() && right
+            request.driver == "cdi" && names.len() == ids.len() && right
         }
     }
 }
@@ -86,7 +84,7 @@ fn same(ids: &[&str], wanted: &[String]) -> bool {
     ids == wanted.iter().map(String::as_str).collect()
 }
 
-fn devices(promise: &Promise, inside: &Inside) -> Claim {
+fn devices(promise: &Promise, inside: &Inside) -> Finding {
     let mut draft = Draft::new("gpu.devices", format!("these GPUs answer inside: {}", promise.gpus))
         .hint("after `systemctl daemon-reload` some hosts lose them: `cargo xtask down`, then enter again");
     let number = |name: &str| {
@@ -128,29 +126,31 @@ fn devices(promise: &Promise, inside: &Inside) -> Claim {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{breaks, good};
+    use super::super::fixture::{asked, breaks, good};
     use super::*;
     use crate::proof::probe::Said;
-    use serde_json::json;
+    use serde::de::IgnoredAny;
 
     #[test]
     fn without_gpus_no_device_may_be_there() {
         breaks(
             "gpu.request",
             vec![
-                Box::new(|_, _, host| host.inspect["HostConfig"]["DeviceRequests"] = json!([nvidia(-1, json!(null))])),
-                Box::new(|_, _, host| host.inspect["HostConfig"]["Devices"] = json!([{"PathOnHost": "/dev/sda"}])),
+                asked(|asked| asked.device_requests = Some(vec![nvidia(-1, &[])])),
+                asked(|asked| asked.devices = Some(vec![IgnoredAny])),
                 Box::new(|_, inside, _| inside.nodes.push("nvidia0".into())),
             ],
         );
     }
 
-    fn nvidia(count: i64, ids: Value) -> Value {
-        json!({"Driver": "nvidia", "Count": count, "DeviceIDs": ids, "Capabilities": [["gpu"]], "Options": {}})
+    fn nvidia(count: i64, ids: &[&str]) -> DeviceRequest {
+        let capabilities = vec![vec!["gpu".to_owned()]];
+        DeviceRequest { driver: "nvidia".into(), count, capabilities, ..cdi(ids) }
     }
 
-    fn cdi(ids: Value) -> Value {
-        json!({"Driver": "cdi", "Count": 0, "DeviceIDs": ids, "Capabilities": [], "Options": {}})
+    fn cdi(ids: &[&str]) -> DeviceRequest {
+        let ids = ids.iter().map(|id| (*id).to_owned()).collect();
+        DeviceRequest { driver: "cdi".into(), count: 0, ids, capabilities: Vec::new() }
     }
 
     #[test]
@@ -158,17 +158,17 @@ mod tests {
         let ids = |ids: &[&str]| Gpus::Ids(ids.iter().map(|id| (*id).to_owned()).collect());
         let (all, two) = (Gpus::All, ids(&["0", "GPU-1"]));
         for (request, route, gpus, right) in [
-            (nvidia(-1, json!(null)), GpuRoute::Nvidia, &all, true),
-            (nvidia(1, json!(null)), GpuRoute::Nvidia, &all, false),
-            (nvidia(0, json!(["GPU-1", "0"])), GpuRoute::Nvidia, &two, true),
-            (nvidia(0, json!(["0"])), GpuRoute::Nvidia, &two, false),
-            (nvidia(-1, json!(null)), GpuRoute::Cdi, &all, false),
-            (cdi(json!(["nvidia.com/gpu=all"])), GpuRoute::Cdi, &all, true),
-            (cdi(json!(["nvidia.com/gpu=0"])), GpuRoute::Cdi, &all, false),
-            (cdi(json!(["nvidia.com/gpu=0", "nvidia.com/gpu=GPU-1"])), GpuRoute::Cdi, &two, true),
-            (cdi(json!(["odd"])), GpuRoute::Cdi, &two, false),
+            (nvidia(-1, &[]), GpuRoute::Nvidia, &all, true),
+            (nvidia(1, &[]), GpuRoute::Nvidia, &all, false),
+            (nvidia(0, &["GPU-1", "0"]), GpuRoute::Nvidia, &two, true),
+            (nvidia(0, &["0"]), GpuRoute::Nvidia, &two, false),
+            (nvidia(-1, &[]), GpuRoute::Cdi, &all, false),
+            (cdi(&["nvidia.com/gpu=all"]), GpuRoute::Cdi, &all, true),
+            (cdi(&["nvidia.com/gpu=0"]), GpuRoute::Cdi, &all, false),
+            (cdi(&["nvidia.com/gpu=0", "nvidia.com/gpu=GPU-1"]), GpuRoute::Cdi, &two, true),
+            (cdi(&["odd"]), GpuRoute::Cdi, &two, false),
         ] {
-            assert_eq!(asks_for(&request, route, gpus), right, "{request} {route:?} {gpus}");
+            assert_eq!(asks_for(&request, route, gpus), right, "{request:?} {route:?} {gpus}");
         }
     }
 
@@ -197,7 +197,7 @@ mod tests {
         let (mut promise, inside, mut host) = good();
         (promise.gpus, promise.gpu_route) = (Gpus::All, Some(GpuRoute::Nvidia));
         assert!(request(&promise, &inside, &host).why.is_some());
-        host.inspect["HostConfig"]["DeviceRequests"] = json!([nvidia(-1, json!(null))]);
+        host.container.host_config.device_requests = Some(vec![nvidia(-1, &[])]);
         assert_eq!(request(&promise, &inside, &host).why, None);
     }
 }

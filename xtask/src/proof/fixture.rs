@@ -1,16 +1,17 @@
 //! A good sandbox as both witnesses see it, to be changed one fact at a time.
 
 use super::witness::{CodexFile, ProcessFacts, SourceFacts, WorkspaceFile};
-use super::{HostWitness, Verdict, judge};
+use super::{HostWitness, judge};
+use crate::beneath::FileId;
+use crate::engine::inspect::{Container, HostConfig, Mounted, REAL};
+use crate::finding::Verdict;
 use crate::proof::mountinfo::{MountLine, MountTable};
-use crate::proof::probe::{FileId, Inside};
+use crate::proof::probe::Inside;
 use crate::spec::promise::{Gpus, Mount, Network, Promise, Role};
 use serde_json::{Value, json};
 
 /// One fact that is changed.
 pub(crate) type Case = Box<dyn Fn(&mut Promise, &mut Inside, &mut HostWitness)>;
-
-const ID: &str = "43c15da69dfac6285e9b9bc9f6c1fa828e0100fe5942ca1db4f55883d17d4f38";
 
 /// The table of a real container, shortened: workspace, data set, Codex home, Codex package, git.
 const TABLE: &str = "\
@@ -67,7 +68,7 @@ pub(crate) fn promise() -> Promise {
             mount(Role::Git, "/state/git", "/workspace/.git", false),
             mount(Role::CodexPackage, "/state/codex", "/opt/codex", true),
             mount(
-                Role::Cache("pip".into()),
+                Role::Cache(crate::spec::settings::words::Cache::Pip),
                 "/docker/volumes/codex-sandbox-cache-pip-u1000/_data",
                 "/home/codex/.cache/pip",
                 false,
@@ -82,7 +83,7 @@ pub(crate) fn promise() -> Promise {
         network: Network::Open,
         codex_version: "0.169.0".into(),
         image: "codex-sandbox:1".into(),
-        image_id: Some("sha256:12c4".into()),
+        image_id: Some("sha256:5efe90eb48eb083aa56488771108859d18b64a81cd2e31580ee55a9f18f27454".into()),
     }
 }
 
@@ -118,26 +119,6 @@ fn inside() -> Inside {
     Inside::parse(&format!("{}\n", answer()), "n0").unwrap()
 }
 
-fn inspect() -> Value {
-    let mount = |source: &str, target: &str, rw: bool| json!({"Type": "bind", "Source": source, "Destination": target, "Mode": "", "RW": rw, "Propagation": "rprivate"});
-    json!({
-        "Id": ID, "Image": "sha256:12c4", "State": {"Running": true, "Pid": 3536},
-        "Config": {"Hostname": "43c15da69dfa", "Image": "codex-sandbox:1", "User": "1000:1000"},
-        "Mounts": [mount("/data", "/datasets/ssv2", false), mount("/ws", "/workspace", true),
-                   mount("/state/home", "/home/codex/.codex", true), mount("/state/codex", "/opt/codex", false),
-                   mount("/state/git", "/workspace/.git", true),
-                   {"Type": "volume", "Name": "codex-sandbox-cache-pip-u1000", "Driver": "local", "Mode": "z", "RW": true,
-                    "Source": "/docker/volumes/codex-sandbox-cache-pip-u1000/_data", "Propagation": "",
-                    "Destination": "/home/codex/.cache/pip"}],
-        "HostConfig": {
-            "NetworkMode": "sandbox_default", "CapAdd": null, "CapDrop": ["ALL"], "IpcMode": "private", "PidMode": "",
-            "Privileged": false, "SecurityOpt": ["no-new-privileges"], "UTSMode": "", "ShmSize": 1_u64 << 30,
-            "Devices": [], "DeviceRequests": null, "PidsLimit": 4096,
-            "Ulimits": [{"Name": "memlock", "Hard": -1, "Soft": -1}, {"Name": "stack", "Hard": 67108864, "Soft": 67108864}],
-        },
-    })
-}
-
 fn host() -> HostWitness {
     let own = MountTable::parse("27 1 254:0 / / rw - ext4 /dev/vda rw\n").unwrap();
     let inside = inside();
@@ -148,7 +129,7 @@ fn host() -> HostWitness {
         *name = format!("{kind}:[1]");
     }
     HostWitness {
-        inspect: inspect(),
+        container: Container::parse(REAL).unwrap(),
         process: Ok(ProcessFacts {
             mounts: inside.mounts,
             status: STATUS.into(),
@@ -235,9 +216,17 @@ pub(crate) fn proc(name: &'static str, value: &'static str) -> Case {
     })
 }
 
-/// Another value in the `HostConfig` of the engine's answer.
-pub(crate) fn setting(name: &'static str, value: Value) -> Case {
-    Box::new(move |_, _, host| host.inspect["HostConfig"][name] = value.clone())
+/// A change to what the engine says that it was asked for.
+pub(crate) fn asked(change: fn(&mut HostConfig)) -> Case {
+    Box::new(move |_, _, host| change(&mut host.container.host_config))
+}
+
+/// A change to what the engine says of the mount at this target.
+pub(crate) fn mounted(target: &'static str, change: fn(&mut Mounted)) -> Case {
+    Box::new(move |_, _, host| {
+        let mut mounts = host.container.mounts.iter_mut().flatten();
+        change(mounts.find(|seen| seen.target == target).unwrap());
+    })
 }
 
 pub(crate) fn with(status: &str, name: &str, value: &str) -> String {

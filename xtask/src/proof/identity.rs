@@ -1,14 +1,15 @@
 //! Claims about who runs where: the container itself, and its user.
 
 use super::confinement::{field, same};
-use super::{Claim, Draft, HostWitness};
+use super::{Draft, HostWitness};
+use crate::finding::Finding;
 use crate::proof::probe::{HOME_INSIDE, Inside};
 use crate::spec::promise::Promise;
 
 /// The name of the container's user, unless that is root.
 const USER: &str = "codex";
 
-pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<Claim> {
+pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<Finding> {
     vec![container(promise, inside, host), user(promise, inside, host)]
 }
 
@@ -16,10 +17,9 @@ fn numbers(text: Option<&str>) -> Vec<u64> {
     text.unwrap_or_default().split_whitespace().filter_map(|number| number.parse().ok()).collect()
 }
 
-fn container(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
-    let config = &host.inspect["Config"];
-    let image = config["Image"].as_str().unwrap_or_default();
-    let image_id = host.inspect["Image"].as_str().unwrap_or_default();
+fn container(promise: &Promise, inside: &Inside, host: &HostWitness) -> Finding {
+    let config = &host.container.config;
+    let (image, image_id) = (config.image.as_str(), host.container.image_id.as_str());
     let mut draft = Draft::new(
         "container.identity",
         format!("both witnesses look at one running container of the image `{}`", promise.image),
@@ -27,10 +27,12 @@ fn container(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
     .hint("start it anew: `cargo xtask down`, then `cargo xtask sandbox`");
     draft.inside(format!("host name {}, nonce {} repeated", inside.hostname, inside.nonce));
     draft.host(format!("container {}, image {image} ({image_id})", host.id()));
-    draft.check(host.inspect["State"]["Running"] == true, || "it does not run".into());
-    draft.check(config["Hostname"].as_str() == Some(&inside.hostname), || {
-        format!("the host name inside is `{}`, the engine says {}", inside.hostname, config["Hostname"])
-    });
+    draft.check(host.container.state.running, || "it does not run".into());
+    if let Some(hostname) = draft.told("which host name it has", config.hostname.as_ref()) {
+        draft.check(*hostname == inside.hostname, || {
+            format!("the host name inside is `{}`, the engine says `{hostname}`", inside.hostname)
+        });
+    }
     draft.check(image == promise.image, || format!("it was made from the image `{image}`"));
     draft.check(promise.image_id.as_deref().is_none_or(|id| id == image_id), || {
         format!("it was made from another build of `{image}`: {image_id}")
@@ -43,7 +45,7 @@ fn container(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
     draft.done()
 }
 
-fn user(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
+fn user(promise: &Promise, inside: &Inside, host: &HostWitness) -> Finding {
     let (uid, gid) = (u64::from(promise.uid), u64::from(promise.gid));
     let promised: Vec<u64> = promise.groups.iter().map(|gid| u64::from(*gid)).collect();
     let others = |groups: &[u64]| {
@@ -56,7 +58,7 @@ fn user(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
         .hint("the image belongs to another user: `cargo xtask image`");
     let name = inside.passwd.as_ref().map_or("no name", |(name, _)| name);
     draft.inside(format!("{}:{} ({name}), groups {:?}", inside.uid, inside.gid, inside.groups));
-    draft.host(format!("started as user `{}`", host.inspect["Config"]["User"].as_str().unwrap_or_default()));
+    draft.host(format!("started as user `{}`", host.container.config.user));
     draft.check(inside.uid == uid && inside.gid == gid, || format!("inside it is {}:{}", inside.uid, inside.gid));
     draft.check(others(&inside.groups) == others(&promised), || {
         format!("the groups inside are {:?}, promised were {promised:?}", inside.groups)
@@ -88,7 +90,6 @@ fn user(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
 mod tests {
     use super::super::fixture::{breaks, good, proc, with};
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn each_fact_about_the_user_and_the_container_breaks_its_claim() {
@@ -96,8 +97,8 @@ mod tests {
             "container.identity",
             vec![
                 Box::new(|_, inside, _| inside.hostname = "other".into()),
-                Box::new(|_, _, host| host.inspect["State"]["Running"] = json!(false)),
-                Box::new(|_, _, host| host.inspect["Image"] = json!("sha256:other")),
+                Box::new(|_, _, host| host.container.state.running = false),
+                Box::new(|_, _, host| host.container.image_id = "sha256:other".into()),
                 Box::new(|promise, _, _| promise.image = "other:tag".into()),
             ],
         );

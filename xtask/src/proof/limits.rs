@@ -1,13 +1,14 @@
 //! Claims about limits and the network.
 
-use super::{Claim, Draft, HostWitness, some};
+use super::{Draft, HostWitness, some};
+use crate::finding::Finding;
 use crate::proof::probe::Inside;
 use crate::spec::promise::{Gpus, Memlock, Network, Promise};
 
 /// The stack that NVIDIA asks for, in bytes; `docker-compose.yaml` has the same.
 const STACK: &str = "67108864";
 
-pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<Claim> {
+pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<Finding> {
     vec![
         shm(promise, inside, host),
         pids(promise, inside, host),
@@ -16,10 +17,10 @@ pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> V
     ]
 }
 
-fn shm(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
+fn shm(promise: &Promise, inside: &Inside, host: &HostWitness) -> Finding {
     let bytes = promise.shm_bytes;
     let mut draft = Draft::new("limits.shm", format!("/dev/shm holds {bytes} bytes"));
-    let (mine, told) = (inside.shm, host.setting("ShmSize").as_u64());
+    let (mine, told) = (inside.shm, host.container.host_config.shm_size);
     let text = |size: Option<u64>| size.map_or("an unknown number of".into(), |size| size.to_string());
     draft.inside(format!("{} bytes", text(mine)));
     draft.host(format!("{} bytes by the engine's word", text(told)));
@@ -28,12 +29,15 @@ fn shm(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
     draft.done()
 }
 
-fn pids(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
+fn pids(promise: &Promise, inside: &Inside, host: &HostWitness) -> Finding {
     let limit = promise.pids_limit;
     let mut draft = Draft::new("limits.pids", format!("at most {limit} processes run inside"));
-    let told = host.setting("PidsLimit");
-    draft.host(format!("{told} by the engine's word"));
-    draft.check(told.as_u64() == Some(limit), || format!("the engine was asked for {told}"));
+    let told = host.container.host_config.pids_limit;
+    let text = told.map_or("no limit".into(), |told| told.to_string());
+    draft.host(format!("{text} by the engine's word"));
+    draft.check(told.is_some_and(|told| u64::try_from(told) == Ok(limit)), || {
+        format!("the engine was asked for {text}")
+    });
     match &inside.pids_max {
         Some(seen) => {
             draft.inside(format!("pids.max {seen}"));
@@ -49,15 +53,16 @@ fn limit<'a>(text: &'a str, name: &str) -> &'a str {
     text.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()).unwrap_or("missing")
 }
 
-fn ulimits(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
+fn ulimits(promise: &Promise, inside: &Inside, host: &HostWitness) -> Finding {
     let mut draft = Draft::new(
         "limits.ulimits",
         "the stack and locked memory are as the GPU libraries need them",
     )
     .hint("an engine without CAP_SYS_RESOURCE (rootless, or in a container) cannot raise `memlock`: `memlock: engine` in sandbox.local.yaml");
-    let asked = host.setting("Ulimits").as_array().into_iter().flatten();
-    let memlock_asked = asked.clone().any(|limit| limit["Name"] == "memlock" && limit["Soft"] == -1);
-    let names: Vec<&str> = asked.filter_map(|limit| limit["Name"].as_str()).collect();
+    let asked = host.container.host_config.ulimits.as_deref();
+    let asked = draft.told("which resource limits it was asked for", asked).unwrap_or_default();
+    let memlock_asked = asked.iter().any(|limit| limit.name == "memlock" && limit.soft == -1);
+    let names: Vec<&str> = asked.iter().map(|limit| limit.name.as_str()).collect();
     draft.host(format!("asked for: {}", some(&names)));
     let mut views = vec![("inside", inside.limits.as_str())];
     views.extend(draft.process(host).map(|process| ("seen from the host", process.limits.as_str())));
@@ -77,9 +82,9 @@ fn ulimits(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
     draft.done()
 }
 
-fn network(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
+fn network(promise: &Promise, inside: &Inside, host: &HostWitness) -> Finding {
     let mut draft = Draft::new("network.mode", format!("the network is `{}`", promise.network));
-    let mode = host.setting("NetworkMode").as_str().unwrap_or_default();
+    let mode = host.container.host_config.network_mode.as_deref().unwrap_or_default();
     draft.host(format!("mode `{mode}`"));
     // The kernel puts tunnel devices into every new network namespace; they are down.
     let up: Vec<&str> = inside
@@ -105,18 +110,21 @@ fn network(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{breaks, good, setting};
+    use super::super::fixture::{asked, breaks, good};
     use super::*;
-    use serde_json::{Value, json};
+    use crate::engine::inspect::Ulimit;
 
     #[test]
     fn each_limit_breaks_its_claim() {
-        breaks("limits.shm", vec![setting("ShmSize", json!(67108864)), Box::new(|_, inside, _| inside.shm = Some(1))]);
+        breaks(
+            "limits.shm",
+            vec![asked(|asked| asked.shm_size = Some(67108864)), Box::new(|_, inside, _| inside.shm = Some(1))],
+        );
         breaks(
             "limits.pids",
             vec![
-                setting("PidsLimit", Value::Null),
-                setting("PidsLimit", json!(-1)),
+                asked(|asked| asked.pids_limit = None),
+                asked(|asked| asked.pids_limit = Some(-1)),
                 Box::new(|_, inside, _| inside.pids_max = Some("max".into())),
             ],
         );
@@ -134,8 +142,8 @@ mod tests {
         breaks(
             "network.mode",
             vec![
-                setting("NetworkMode", json!("none")),
-                setting("NetworkMode", json!("host")),
+                asked(|asked| asked.network_mode = Some("none".into())),
+                asked(|asked| asked.network_mode = Some("host".into())),
                 Box::new(|_, inside, _| _ = inside.interfaces.remove("eth0")),
                 Box::new(|promise, _, _| promise.network = Network::None),
             ],
@@ -145,7 +153,7 @@ mod tests {
     #[test]
     fn an_engine_that_cannot_lock_memory_serves_where_there_is_no_gpu() {
         let (mut promise, mut inside, mut host) = good();
-        host.inspect["HostConfig"]["Ulimits"] = json!([{"Name": "stack", "Soft": 67108864, "Hard": 67108864}]);
+        host.container.host_config.ulimits = Some(vec![Ulimit { name: "stack".into(), soft: 67108864 }]);
         let process = host.process.as_mut().unwrap();
         for limits in [&mut inside.limits, &mut process.limits] {
             *limits = limits.replace("unlimited", "8388608");
@@ -155,7 +163,7 @@ mod tests {
         assert!(ulimits(&promise, &inside, &host).why.is_some());
         promise.memlock = Memlock::Engine;
         assert_eq!(ulimits(&promise, &inside, &host).why, None);
-        host.inspect["HostConfig"]["Ulimits"] = json!([{"Name": "memlock", "Soft": -1, "Hard": -1}]);
+        host.container.host_config.ulimits = Some(vec![Ulimit { name: "memlock".into(), soft: -1 }]);
         assert!(ulimits(&promise, &inside, &host).why.is_some(), "it was asked for, and is not there");
     }
 
@@ -163,7 +171,7 @@ mod tests {
     fn without_a_network_only_the_kernels_sleeping_tunnels_are_there() {
         let (mut promise, mut inside, mut host) = good();
         promise.network = Network::None;
-        host.inspect["HostConfig"]["NetworkMode"] = json!("none");
+        host.container.host_config.network_mode = Some("none".into());
         inside.interfaces = [("lo".into(), Some(true)), ("sit0".into(), Some(false))].into();
         assert_eq!(network(&promise, &inside, &host).why, None);
         inside.interfaces.insert("eth0".into(), None);

@@ -1,12 +1,13 @@
 //! Claims about one mount: that it is the promised one, cut off from later mounts, and read-only where promised.
 
 use super::mounts::{clean, lines, tables};
-use super::{Claim, Draft, HostWitness, some};
+use super::{Draft, HostWitness, some};
+use crate::finding::Finding;
 use crate::proof::mountinfo::MountLine;
 use crate::proof::probe::{Inside, InsideMount};
 use crate::spec::promise::{Mount, Promise};
 
-pub(super) fn source(id: &str, mount: &Mount, inside: &Inside, host: &HostWitness) -> Claim {
+pub(super) fn source(id: &str, mount: &Mount, inside: &Inside, host: &HostWitness) -> Finding {
     let (target, source) = (clean(&mount.target), mount.source.display());
     let mut draft = Draft::new(format!("{id}.source"), format!("`{target}` is the host's `{source}`"))
         .hint("start it anew: `cargo xtask down`, then `cargo xtask sandbox`");
@@ -36,7 +37,7 @@ pub(super) fn source(id: &str, mount: &Mount, inside: &Inside, host: &HostWitnes
     draft.done()
 }
 
-pub(super) fn private(id: &str, mount: &Mount, inside: &Inside, host: &HostWitness) -> Claim {
+pub(super) fn private(id: &str, mount: &Mount, inside: &Inside, host: &HostWitness) -> Finding {
     let target = clean(&mount.target);
     let mut draft =
         Draft::new(format!("{id}.private"), format!("nothing that is mounted later on the host appears in `{target}`"));
@@ -50,15 +51,16 @@ pub(super) fn private(id: &str, mount: &Mount, inside: &Inside, host: &HostWitne
         let text = format!("mounts that propagate: {}", some(&tied));
         if who == "inside" { draft.inside(text) } else { draft.host(text) }
     }
-    let told = host.inspect["Mounts"].as_array().into_iter().flatten();
-    for seen in told.filter(|seen| seen["Destination"].as_str().map(clean) == Some(target)) {
-        let mode = seen["Propagation"].as_str().unwrap_or_default();
-        draft.check(matches!(mode, "rprivate" | "private" | ""), || format!("the engine's propagation is `{mode}`"));
+    for seen in host.container.mounts.iter().flatten().filter(|seen| clean(&seen.target) == target) {
+        if let Some(mode) = draft.told("how its mounts propagate", seen.propagation.as_deref()) {
+            draft
+                .check(matches!(mode, "rprivate" | "private" | ""), || format!("the engine's propagation is `{mode}`"));
+        }
     }
     draft.done()
 }
 
-pub(super) fn read_only(id: &str, mount: &Mount, promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
+pub(super) fn read_only(id: &str, mount: &Mount, promise: &Promise, inside: &Inside, host: &HostWitness) -> Finding {
     let target = clean(&mount.target);
     let mut draft = Draft::new(
         format!("{id}.read-only"),
@@ -109,7 +111,7 @@ fn attempts(draft: &mut Draft, place: &InsideMount) {
     }
 }
 
-pub(super) fn writable(id: &str, mount: &Mount, inside: &Inside, host: &HostWitness) -> Claim {
+pub(super) fn writable(id: &str, mount: &Mount, inside: &Inside, host: &HostWitness) -> Finding {
     let target = clean(&mount.target);
     let mut draft = Draft::new(format!("{id}.writable"), format!("the user can write to `{target}`"))
         .hint(format!("it must belong to you on the host: `{}`", mount.source.display()));
@@ -126,14 +128,10 @@ pub(super) fn writable(id: &str, mount: &Mount, inside: &Inside, host: &HostWitn
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{Case, add_line, breaks, good, on_tables};
-    use super::super::{Verdict, judge};
+    use super::super::fixture::{add_line, breaks, good, mounted, on_tables};
+    use super::super::judge;
     use super::*;
-    use serde_json::{Value, json};
-
-    fn told(key: &'static str, value: Value) -> Case {
-        Box::new(move |_, _, host| host.inspect["Mounts"][0][key] = value.clone())
-    }
+    use crate::finding::Verdict;
 
     #[test]
     fn each_fact_about_a_mount_breaks_its_claim() {
@@ -150,7 +148,7 @@ mod tests {
             vec![
                 on_tables("both", |line| line.point == "/datasets/ssv2", |line| line.tags = vec!["master:3".into()]),
                 on_tables("host", |line| line.point == "/datasets/ssv2", |line| line.tags = vec!["shared:3".into()]),
-                told("Propagation", json!("rslave")),
+                mounted("/datasets/ssv2", |seen| seen.propagation = Some("rslave".into())),
             ],
         );
         breaks(

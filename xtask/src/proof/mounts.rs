@@ -1,17 +1,18 @@
 //! Claims about every mount: that it is the promised one, read-only where promised, and that there is no other.
 
-use super::{Claim, Draft, HostWitness, mount, volume};
+use super::{Draft, HostWitness, mount, volume};
+use crate::engine::inspect::Mounted;
+use crate::finding::Finding;
 use crate::proof::mountinfo::{MountLine, MountTable, rest, within};
 use crate::proof::probe::Inside;
 use crate::spec::promise::{Gpus, Mount, Promise, Role};
-use serde_json::Value;
 use std::collections::BTreeMap;
 
-pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<Claim> {
+pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<Finding> {
     let mut claims = vec![only_promised(promise, inside, host)];
     for (id, one) in named(promise) {
-        if let Role::Cache(name) = &one.role {
-            claims.push(volume::source(&id, name, one, promise, inside, host));
+        if let Role::Cache(cache) = one.role {
+            claims.push(volume::source(&id, cache, one, promise, inside, host));
         } else {
             claims.push(mount::source(&id, one, inside, host));
             claims.push(mount::private(&id, one, inside, host));
@@ -81,12 +82,12 @@ pub(super) fn lines<'a>(table: &'a MountTable, mount: &Mount, promise: &Promise)
 
 // -- which mounts there are ------------------------------------------------------------------------------------------
 
-fn only_promised(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
+fn only_promised(promise: &Promise, inside: &Inside, host: &HostWitness) -> Finding {
     let mut draft = Draft::new("container.mounts", "the promised mounts are there, and nothing else of the host is")
         .hint("start it anew: `cargo xtask down`, then `cargo xtask sandbox`");
-    let told: Vec<&Value> = host.inspect["Mounts"].as_array().into_iter().flatten().collect();
-    engines_word(&mut draft, promise, &told);
-    let tmpfs = tmpfs_targets(host, &told);
+    let told = draft.told("what is mounted", host.container.mounts.as_deref()).unwrap_or_default();
+    engines_word(&mut draft, promise, told);
+    let tmpfs = tmpfs_targets(host, told);
     let seen = tables(&mut draft, inside, host);
     for (who, table) in &seen {
         for mount in &promise.mounts {
@@ -112,40 +113,37 @@ fn only_promised(promise: &Promise, inside: &Inside, host: &HostWitness) -> Clai
     draft.done()
 }
 
-fn engines_word(draft: &mut Draft, promise: &Promise, told: &[&Value]) {
+fn engines_word(draft: &mut Draft, promise: &Promise, told: &[Mounted]) {
     draft.host(format!("{} mounts by the engine's word", told.len()));
     for mount in &promise.mounts {
         let target = clean(&mount.target);
         let source = mount.source.display().to_string();
-        let Some(seen) = told.iter().find(|seen| seen["Destination"].as_str().map(clean) == Some(target)) else {
+        let Some(seen) = told.iter().find(|seen| clean(&seen.target) == target) else {
             draft.broken(format!("the engine has no mount at `{target}`"));
             continue;
         };
-        let from = seen["Source"].as_str().unwrap_or_default();
         let kind = if matches!(mount.role, Role::Cache(_)) { "volume" } else { "bind" };
-        draft.check(seen["Type"] == kind && clean(from) == clean(&source), || {
-            format!(
-                "the engine mounts the {} `{from}` at `{target}`, not `{source}`",
-                seen["Type"].as_str().unwrap_or("?")
-            )
+        draft.check(seen.kind == kind && clean(&seen.source) == clean(&source), || {
+            format!("the engine mounts the {} `{}` at `{target}`, not `{source}`", seen.kind, seen.source)
         });
-        draft.check(seen["RW"].as_bool() == Some(!mount.read_only), || {
-            format!("the engine mounts `{target}` with RW {}", seen["RW"])
-        });
+        if let Some(writable) = draft.told("whether its mounts are read-only", seen.writable) {
+            draft.check(writable != mount.read_only, || {
+                format!("the engine mounts `{target}` {}", if writable { "for writing" } else { "read-only" })
+            });
+        }
     }
-    for seen in told.iter().filter(|seen| seen["Type"] != "tmpfs") {
-        let target = seen["Destination"].as_str().unwrap_or_default();
-        let promised = promise.mounts.iter().any(|mount| clean(&mount.target) == clean(target));
+    for seen in told.iter().filter(|seen| seen.kind != "tmpfs") {
+        let promised = promise.mounts.iter().any(|mount| clean(&mount.target) == clean(&seen.target));
         draft.check(promised, || {
-            let kind = seen["Type"].as_str().unwrap_or("?");
-            format!("the engine has a {kind} mount of {} at `{target}` that was not promised", seen["Source"])
+            let Mounted { kind, source, target, .. } = seen;
+            format!("the engine has a {kind} mount of `{source}` at `{target}` that was not promised")
         });
     }
 }
 
-fn tmpfs_targets(host: &HostWitness, told: &[&Value]) -> Vec<String> {
-    let asked = host.setting("Tmpfs").as_object().into_iter().flatten().map(|(target, _)| target.as_str());
-    let mounted = told.iter().filter(|seen| seen["Type"] == "tmpfs").filter_map(|seen| seen["Destination"].as_str());
+fn tmpfs_targets(host: &HostWitness, told: &[Mounted]) -> Vec<String> {
+    let asked = host.container.host_config.tmpfs.keys();
+    let mounted = told.iter().filter(|seen| seen.kind == "tmpfs").map(|seen| &seen.target);
     asked.chain(mounted).map(|target| clean(target).to_owned()).collect()
 }
 
@@ -203,23 +201,20 @@ fn gpu_driver(line: &MountLine) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{Case, add_line, breaks, broken_ids, good};
+    use super::super::fixture::{add_line, breaks, broken_ids, good, mounted};
     use super::*;
-    use serde_json::json;
 
-    fn told(key: &'static str, value: Value) -> Case {
-        Box::new(move |_, _, host| host.inspect["Mounts"][0][key] = value.clone())
-    }
+    const TARGET: &str = "/datasets/ssv2";
 
     #[test]
     fn a_mount_that_was_not_promised_breaks_the_claim() {
         breaks(
             "container.mounts",
             vec![
-                told("Source", json!("/elsewhere")),
-                told("RW", json!(true)),
-                told("Type", json!("volume")),
-                told("Destination", json!("/elsewhere")),
+                mounted(TARGET, |seen| seen.source = "/elsewhere".into()),
+                mounted(TARGET, |seen| seen.writable = Some(true)),
+                mounted(TARGET, |seen| seen.kind = "volume".into()),
+                mounted(TARGET, |seen| seen.target = "/elsewhere".into()),
                 add_line("900 80 254:0 /etc /hostetc ro - ext4 d rw", "both"),
                 add_line("900 80 0:20 / /run rw - tmpfs tmpfs rw", "both"),
                 add_line("900 80 254:0 /etc/hosts /etc/hosts rw - ext4 d rw", "both"),
@@ -277,7 +272,7 @@ mod tests {
     fn the_order_of_mounts_and_a_tmpfs_by_name_are_of_no_account() {
         let (mut promise, mut inside, mut host) = good();
         promise.mounts.reverse();
-        host.inspect["HostConfig"]["Tmpfs"] = json!({"/tmp": ""});
+        host.container.host_config.tmpfs.insert("/tmp".into(), String::new());
         add_line("900 80 0:70 / /tmp rw - tmpfs tmpfs rw", "both")(&mut promise, &mut inside, &mut host);
         assert_eq!(broken_ids(&promise, &inside, &host), Vec::<String>::new());
     }

@@ -3,7 +3,7 @@
 
 mod answer;
 
-pub use answer::{FileId, Inside, InsideMount, Process, Said, Sample};
+pub use answer::{Inside, InsideMount, Process, Said, Sample};
 
 use crate::proof::witness::CodexFile;
 use crate::spec::promise::{Gpus, Mount, Promise, Role};

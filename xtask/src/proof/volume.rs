@@ -1,12 +1,13 @@
 //! The claim about a cache: that it is the user's own volume of the engine, and nothing else of the host.
 
 use super::mounts::{clean, tables};
-use super::{Claim, Draft, HostWitness, some};
+use super::{Draft, HostWitness, some};
 use crate::engine::caches;
+use crate::finding::Finding;
 use crate::proof::mountinfo::MountLine;
 use crate::proof::probe::Inside;
 use crate::spec::promise::{Mount, Promise};
-use serde_json::Value;
+use crate::spec::settings::words::Cache;
 
 /// A volume can be told to be a mount of any directory of the host (the local driver's options), and one of that name may
 /// have been there before us. So the kernel's tables must place it in the engine's own directory of volumes, and nothing
@@ -14,12 +15,12 @@ use serde_json::Value;
 /// otherwise: so there is no claim `private`, and each entry looks for such mounts anew.
 pub(super) fn source(
     id: &str,
-    cache: &str,
+    cache: Cache,
     mount: &Mount,
     promise: &Promise,
     inside: &Inside,
     host: &HostWitness,
-) -> Claim {
+) -> Finding {
     let (target, source) = (clean(&mount.target), mount.source.to_string_lossy());
     let volume = caches::volume(cache, promise.uid);
     let mut draft = Draft::new(
@@ -56,26 +57,21 @@ pub(super) fn source(
 }
 
 fn engines_word(draft: &mut Draft, target: &str, volume: &str, host: &HostWitness) {
-    let told = host.inspect["Mounts"].as_array().into_iter().flatten();
-    let mut told = told.filter(|seen| seen["Destination"].as_str().map(clean) == Some(target));
-    let seen = told.next().unwrap_or(&Value::Null);
-    draft.check(seen["Name"] == volume && seen["Driver"] == "local", || {
-        format!("the engine has the volume {} of the driver {} there", seen["Name"], seen["Driver"])
-    });
+    match host.container.mounts.iter().flatten().find(|seen| clean(&seen.target) == target) {
+        Some(seen) => draft.check(seen.name == volume && seen.driver == "local", || {
+            format!("the engine has the volume `{}` of the driver `{}` there", seen.name, seen.driver)
+        }),
+        None => draft.broken("the engine has no mount there"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{Case, add_line, breaks, broken_ids, good, on_tables};
+    use super::super::fixture::{add_line, breaks, broken_ids, good, mounted, on_tables};
     use super::*;
     use crate::proof::mountinfo::MountTable;
-    use serde_json::json;
 
     const TARGET: &str = "/home/codex/.cache/pip";
-
-    fn told(key: &'static str, value: Value) -> Case {
-        Box::new(move |_, _, host| host.inspect["Mounts"][5][key] = value.clone())
-    }
 
     #[test]
     fn each_fact_about_a_volume_breaks_its_claim() {
@@ -83,8 +79,8 @@ mod tests {
         breaks(
             "cache.pip.source",
             vec![
-                told("Name", json!("codex-sandbox-cache-pip-u0")),
-                told("Driver", json!("nfs")),
+                mounted(TARGET, |seen| seen.name = "codex-sandbox-cache-pip-u0".into()),
+                mounted(TARGET, |seen| seen.driver = "nfs".into()),
                 Box::new(|_, inside, _| inside.targets[5].owner = Some(0)),
                 Box::new(|_, inside, _| inside.targets[5].owner = None),
                 Box::new(|_, inside, _| _ = inside.targets.pop()),
@@ -100,9 +96,9 @@ mod tests {
         breaks(
             "container.mounts",
             vec![
-                told("Type", json!("bind")),
-                told("Source", json!("/home/me")),
-                told("RW", json!(false)),
+                mounted(TARGET, |seen| seen.kind = "bind".into()),
+                mounted(TARGET, |seen| seen.source = "/home/me".into()),
+                mounted(TARGET, |seen| seen.writable = Some(false)),
                 add_line("900 80 254:0 /docker/volumes/x/_data /home/codex/.cache/x rw - ext4 d rw", "both"),
             ],
         );

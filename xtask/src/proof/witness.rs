@@ -2,13 +2,13 @@
 //! of the mounts themselves. This file reads; it does not judge. The one thing it changes is the probe's file in the
 //! workspace, which it removes.
 
+use crate::beneath::{Beneath, FileId};
+use crate::engine::inspect::Container;
 use crate::error::failed;
 use crate::proof::mountinfo::{MountTable, Place};
-use crate::proof::probe::{FileId, Request};
+use crate::proof::probe::Request;
 use crate::spec::promise::{Mount, Promise, Role};
 use anyhow::Result;
-use rustix::fs::{AtFlags, Mode, OFlags, fstat, open, openat, unlinkat};
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
@@ -21,8 +21,8 @@ pub const NAMESPACES: [&str; 5] = ["pid", "ipc", "net", "mnt", "uts"];
 /// What the host saw.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HostWitness {
-    /// The engine's description of the container: one object of `docker inspect`.
-    pub inspect: Value,
+    /// The engine's description of the container.
+    pub container: Container,
     /// What `/proc` says of the container's init; or why it says nothing.
     pub process: Result<ProcessFacts, String>,
     /// The mounts of this process, by which paths of the host are translated.
@@ -101,8 +101,8 @@ pub struct WorkspaceFile {
 }
 
 impl HostWitness {
-    /// Reads what the host can see: `inspect` is the container's object in `docker container inspect`.
-    pub fn read(inspect: Value, promise: &Promise) -> Result<HostWitness> {
+    /// Reads what the host can see of a container that the engine described.
+    pub fn read(container: Container, promise: &Promise) -> Result<HostWitness> {
         let own_mounts = fs::read("/proc/self/mountinfo")
             .map_err(|err| err.to_string())
             .and_then(|bytes| MountTable::parse(&String::from_utf8_lossy(&bytes)))
@@ -111,7 +111,7 @@ impl HostWitness {
             promise.mounts.iter().map(|mount| (mount.target.clone(), source_facts(mount, &own_mounts))).collect();
         let out_of_reach = promise.out_of_reach.iter().map(|dir| (dir.clone(), place_of(dir, &own_mounts))).collect();
         Ok(HostWitness {
-            process: process_facts(&inspect),
+            process: process_facts(&container),
             sources,
             out_of_reach,
             codex: codex_file(promise),
@@ -119,19 +119,14 @@ impl HostWitness {
             real_git: real_git(promise, &own_mounts),
             own_namespaces: namespaces("/proc/self/ns"),
             own_mounts,
-            inspect,
+            container,
             workspace_file: None,
         })
     }
 
     /// The full id of the container.
     pub fn id(&self) -> &str {
-        self.inspect["Id"].as_str().unwrap_or_default()
-    }
-
-    /// A setting of the container's `HostConfig`.
-    pub fn setting(&self, name: &str) -> &Value {
-        &self.inspect["HostConfig"][name]
+        &self.container.id
     }
 
     /// Looks at the file that the probe made in the workspace, and removes it.
@@ -143,32 +138,25 @@ impl HostWitness {
 
 /// Never follows a symlink and never waits: what lies there was written by the other side.
 fn take_file(dir: &Path, name: &str) -> Result<WorkspaceFile, String> {
-    let text = |err: rustix::io::Errno| format!("`{name}` in `{}`: {err}", dir.display());
-    let dir_fd = open(dir, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(text)?;
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let opened = openat(&dir_fd, name, flags, Mode::empty());
-    let removed = unlinkat(&dir_fd, name, AtFlags::empty()).is_ok();
-    let file = fs::File::from(opened.map_err(text)?);
-    let meta = file.metadata().map_err(|err| err.to_string())?;
-    if !meta.is_file() {
-        return Err(format!("`{name}` in `{}` is no regular file", dir.display()));
-    }
+    let dir = Beneath::root(dir).map_err(|err| err.to_string())?;
+    let opened = dir.file(name).map_err(|err| err.to_string());
+    let removed = dir.unlink(name).is_ok();
+    let (file, meta) = opened?.ok_or_else(|| format!("there is no `{name}` in `{}`", dir.path().display()))?;
     let mut bytes = Vec::new();
     file.take(256).read_to_end(&mut bytes).map_err(|err| err.to_string())?;
-    let dir_stat = fstat(&dir_fd).map_err(text)?;
+    let node = dir.node();
     Ok(WorkspaceFile {
         uid: meta.uid(),
         gid: meta.gid(),
         text: String::from_utf8_lossy(&bytes).into_owned(),
-        inherited: (dir_stat.st_mode & 0o2000 != 0).then_some(dir_stat.st_gid),
+        inherited: (node.mode & 0o2000 != 0).then_some(node.gid),
         removed,
     })
 }
 
-fn process_facts(inspect: &Value) -> Result<ProcessFacts, String> {
-    let id = inspect["Id"].as_str().unwrap_or_default();
-    let pid = inspect["State"]["Pid"].as_u64().filter(|pid| *pid > 0);
-    let pid = pid.ok_or("the engine names no process of the container")?;
+fn process_facts(container: &Container) -> Result<ProcessFacts, String> {
+    let id = container.id.as_str();
+    let pid = container.init().ok_or("the engine names no process of the container")?;
     let read = |name: &str| {
         let path = format!("/proc/{pid}/{name}");
         fs::read(&path)
@@ -202,7 +190,7 @@ fn namespaces(dir: &str) -> BTreeMap<String, String> {
 
 fn file_id(path: &Path) -> Result<FileId, String> {
     let meta = fs::metadata(path).map_err(|err| format!("`{}`: {err}", path.display()))?;
-    Ok(FileId { dev: meta.dev(), ino: meta.ino() })
+    Ok(FileId::from(&meta))
 }
 
 fn place_of(path: &Path, mounts: &MountTable) -> Option<Place> {
@@ -226,11 +214,7 @@ fn source_facts(mount: &Mount, mounts: &MountTable) -> SourceFacts {
 pub fn codex_file(promise: &Promise) -> Option<CodexFile> {
     let package = promise.mounts.iter().find(|mount| mount.role == Role::CodexPackage)?;
     let meta = fs::metadata(package.source.join("bin/codex")).ok()?;
-    Some(CodexFile {
-        id: FileId { dev: meta.dev(), ino: meta.ino() },
-        size: meta.size(),
-        changed: (meta.ctime(), meta.ctime_nsec()),
-    })
+    Some(CodexFile { id: FileId::from(&meta), size: meta.size(), changed: (meta.ctime(), meta.ctime_nsec()) })
 }
 
 fn real_git(promise: &Promise, mounts: &MountTable) -> Option<(FileId, Option<Place>)> {
@@ -241,6 +225,7 @@ fn real_git(promise: &Promise, mounts: &MountTable) -> Option<(FileId, Option<Pl
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::inspect::State;
 
     #[test]
     fn the_probes_file_is_read_and_removed_and_a_symlink_is_never_followed() {
@@ -259,10 +244,14 @@ mod tests {
 
     #[test]
     fn a_process_of_another_machine_is_no_witness() {
-        let inspect = serde_json::json!({"Id": "0123456789abcdef", "State": {"Pid": std::process::id()}});
-        let why = process_facts(&inspect).unwrap_err();
+        let container = |id: &str, pid: u32| Container {
+            id: id.into(),
+            state: State { pid: pid.into(), ..State::default() },
+            ..Container::default()
+        };
+        let why = process_facts(&container("0123456789abcdef", std::process::id())).unwrap_err();
         assert!(why.contains("the engine runs elsewhere"), "{why}");
-        let why = process_facts(&serde_json::json!({"Id": "x", "State": {"Pid": 0}})).unwrap_err();
+        let why = process_facts(&container("x", 0)).unwrap_err();
         assert!(why.contains("names no process"), "{why}");
     }
 }

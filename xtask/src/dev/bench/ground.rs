@@ -1,14 +1,13 @@
 //! What is measured on: two projects outside this repository, and the two sides of each row.
 
 use super::{Measured, median, timed};
-use crate::cli::Flags;
 use crate::context::Context;
 use crate::dev::succeeds;
 use crate::engine::compose::Project;
 use crate::exec;
 use crate::image::build;
 use crate::life::{gather, plan};
-use crate::spec::settings;
+use crate::spec::settings::{self, Flags, ProjectFlags};
 use crate::step::Command;
 use crate::ui;
 use crate::user::User;
@@ -20,7 +19,7 @@ use xshell::{Cmd, Shell, cmd};
 /// Two projects outside this repository, with data sets of 10 and of 200,000 files.
 pub(super) struct Ground<'a> {
     cx: &'a Context,
-    flags: &'a Flags,
+    flags: Flags,
     sh: &'a Shell,
     pairs: usize,
     dir: tempfile::TempDir,
@@ -31,7 +30,7 @@ pub(super) struct Ground<'a> {
 const SIZES: [(&str, usize); 2] = [("few", 10), ("many", 200_000)];
 
 impl<'a> Ground<'a> {
-    pub(super) fn new(cx: &'a Context, flags: &'a Flags, sh: &'a Shell, pairs: usize) -> Result<Self> {
+    pub(super) fn new(cx: &'a Context, flags: Flags, sh: &'a Shell, pairs: usize) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("codex-sandbox-bench-").tempdir()?;
         let mut ground = Ground { cx, flags, sh, pairs, dir, cargo: Duration::ZERO };
         SIZES.iter().try_for_each(|(name, _)| exec::create_dir(&ground.project(name), 0o755))?;
@@ -67,17 +66,18 @@ impl<'a> Ground<'a> {
 
     /// The flags of one of the two projects.
     fn flags(&self, name: &str) -> Flags {
-        Flags {
+        let project = ProjectFlags {
             workspace: Some(self.project(name)),
             datasets: vec![("ssv2".into(), self.data(name))],
-            ..self.flags.clone()
-        }
+            ..self.flags.project.clone()
+        };
+        Flags { project, ..self.flags.clone() }
     }
 
     /// A task for one of the two projects. The tool is called as cargo would call it, without cargo's own time.
     fn task(&self, name: &str, task: &str, more: &[&str]) -> Cmd<'a> {
         let (sh, exe, project, data) = (self.sh, &self.cx.exe, self.project(name), self.data(name));
-        let cpu = self.flags.cpu.then_some("--cpu");
+        let cpu = self.flags.project.cpu.then_some("--cpu");
         let codex = self.flags.codex.iter().flat_map(|codex| [Path::new("--codex"), codex]);
         cmd!(sh, "{exe} {task} --workspace {project} --dataset ssv2={data} {cpu...} {codex...} {more...}")
     }
@@ -141,7 +141,7 @@ impl<'a> Ground<'a> {
 
     /// `image --check`, and `docker compose build` of the same Dockerfile with all its layers cached.
     pub(super) fn check(&self) -> Result<Measured> {
-        let settings = settings::load(self.cx, self.flags)?;
+        let settings = settings::load(self.cx, &self.flags)?;
         let user = User::read();
         let state = build::state(self.cx, &settings, &user)?;
         build::ensure(self.cx, &settings, &user, &state)?;
@@ -160,7 +160,7 @@ impl<'a> Ground<'a> {
         }}});
         let (sh, exe, path) = (self.sh, &self.cx.exe, self.dir.path().join("build.yaml"));
         sh.write_file(&path, serde_yaml::to_string(&file)?)?;
-        let cpu = self.flags.cpu.then_some("--cpu");
+        let cpu = self.flags.project.cpu.then_some("--cpu");
         let mine = || timed(cmd!(sh, "{exe} image --check {cpu...}"));
         self.pair(0.3, false, mine, || timed(cmd!(sh, "docker compose --file {path} build")))
     }
