@@ -19,13 +19,18 @@ fn read(name: &str) -> String {
     fs::read_to_string(repository().join(name)).unwrap_or_else(|err| panic!("{name}: {err}"))
 }
 
+/// The pages that lie in a directory, by their paths.
+fn pages(dir: &str) -> Vec<String> {
+    let entries = fs::read_dir(repository().join(dir)).unwrap_or_else(|err| panic!("{dir}: {err}"));
+    let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.ends_with(".md")).map(|name| format!("{dir}/{name}")).collect()
+}
+
 /// Everything that is written for people, by its path.
 fn documents() -> Vec<(String, String)> {
-    let docs = fs::read_dir(repository().join("docs")).expect("docs/");
-    let names = docs.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
-    let pages = names.filter(|name| name.ends_with(".md")).map(|name| format!("docs/{name}"));
     let own = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "workspace/README.md"];
-    let mut all: Vec<String> = pages.chain(own.map(str::to_owned)).collect();
+    let mut all: Vec<String> = own.map(str::to_owned).into();
+    all.extend(["docs", "docs/design", "docs/gpu-runs"].iter().flat_map(|dir| pages(dir)));
     all.sort();
     all.into_iter().map(|name| (name.clone(), read(&name))).collect()
 }

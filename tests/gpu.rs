@@ -3,11 +3,12 @@
 //!
 //! The image is built on the base of the settings, NVIDIA's; `GPU_TEST_BASE=REF` names another whose torch has CUDA.
 
+use crate::support::own::Image;
 use crate::support::place::Place;
 use crate::support::proc;
 use crate::support::run::{Run, Xtask};
 use crate::support::sandbox::Sandbox;
-use crate::support::smoke::{FILES, Image, Report, changed_script};
+use crate::support::smoke::{FILES, Report, changed_script};
 use std::collections::BTreeSet;
 use xtask::smoke::checks;
 
@@ -52,7 +53,7 @@ fn on_base<'a>(place: &'a Place, task: &str, arch: &str) -> Xtask<'a> {
 fn smoke<'a>(place: &'a Place, arch: &str, image: Option<&Image>) -> Run<'a> {
     let run = match image {
         None => on_base(place, "gpu-smoke", arch),
-        Some(image) => Xtask::at(place).args(["gpu-smoke", "--image", &image.0]).within(400),
+        Some(image) => Xtask::at(place).args(["gpu-smoke", "--image", &image.name]).within(400),
     };
     run.args(["--arch", arch]).args(FILES).run()
 }
@@ -118,9 +119,9 @@ fn code_for_another_architecture_fails_in_the_right_checks() {
 
 /// With the script changed, the run fails in these checks, and the others that stand for a healthy GPU pass.
 #[track_caller]
-fn is_caught(name: &str, file: &str, from: &str, to: &str, failed: &[&str]) {
+fn is_caught(file: &str, from: &str, to: &str, failed: &[&str]) {
     let arch = capability();
-    let image = Image::on(&image(&arch), name, &changed_script(file, from, to));
+    let image = Image::on(&image(&arch), &changed_script(file, from, to));
     let place = Place::new();
     let run = smoke(&place, &arch, Some(&image)).ended(1);
     let report = Report::of(&place);
@@ -132,27 +133,21 @@ fn is_caught(name: &str, file: &str, from: &str, to: &str, failed: &[&str]) {
 
 #[test]
 fn a_kernel_with_a_wrong_constant_is_caught() {
-    is_caught("constant", "kernel.py", "2654435761u", "2654435763u", &[checks::NATIVE_CODE]);
+    is_caught("kernel.py", "2654435761u", "2654435763u", &[checks::NATIVE_CODE]);
 }
 
 #[test]
 fn a_wrong_constant_that_the_inside_agrees_with_is_caught_by_the_host() {
-    is_caught("agreed", "kernel.py", "2654435761", "2654435763", &[checks::NATIVE_CODE]);
+    is_caught("kernel.py", "2654435761", "2654435763", &[checks::NATIVE_CODE]);
 }
 
 #[test]
 fn a_kernel_that_is_only_ptx_is_caught() {
-    is_caught(
-        "ptx",
-        "nvrtc.py",
-        "gpu-architecture={target}",
-        "gpu-architecture=compute_{target[3:]}",
-        &[checks::NATIVE_CODE],
-    );
+    is_caught("nvrtc.py", "gpu-architecture={target}", "gpu-architecture=compute_{target[3:]}", &[checks::NATIVE_CODE]);
 }
 
 #[test]
 fn tensors_on_the_cpu_are_caught() {
     let failed = ["matmul.fp32", "matmul.tf32", "matmul.fp16", "matmul.bf16"];
-    is_caught("cpu", "numerics.py", "a.to(device, dtype)", "a.to(dtype)", &failed);
+    is_caught("numerics.py", "a.to(device, dtype)", "a.to(dtype)", &failed);
 }

@@ -149,7 +149,7 @@ hint: add `--yes`
     assert_eq!(calls.of(&["volume", "rm"]).len() + calls.of(&["container", "rm"]).len(), 0);
     let plan = Xtask::at(&place).args(["down", "--caches", "--dry-run"]).run().ok().stdout;
     let uid = users::get_effective_uid();
-    let remove = format!("docker volume rm codex-sandbox-cache-pip-u{uid}\n");
+    let remove = format!("docker volume rm --force codex-sandbox-cache-pip-u{uid}\n");
     assert!(plan.contains(&remove) && !plan.contains("precious"), "{plan}");
     let plan = Xtask::at(&place).args(["down", "--all", "--dry-run"]).run().ok().stdout;
     assert!(!plan.contains("docker volume"), "{plan}");

@@ -4,10 +4,9 @@ use crate::support::place::repository;
 use serde_json::Value;
 use snapbox::{Assert, Data};
 use std::path::Path;
-use xtask::cli::Flags;
 use xtask::context::Context;
-use xtask::spec::settings;
 use xtask::spec::settings::LOCAL_FILE;
+use xtask::spec::settings::{self, Flags};
 
 const FILE: &str = "sandbox.schema.json";
 

@@ -2,9 +2,8 @@
 
 use super::documents;
 use std::path::Path;
-use xtask::cli::Flags;
 use xtask::context::Context;
-use xtask::spec::settings;
+use xtask::spec::settings::{self, Flags};
 
 /// Programs that a reader is told to run, beside `cargo`.
 const PROGRAMS: [&str; 15] = [
@@ -66,9 +65,7 @@ fn every_command_of_the_tool_parses() {
         for line in lines.filter(|line| line.starts_with("cargo xtask ")) {
             let words = shell_words::split(&line).unwrap_or_else(|err| panic!("{name}: `{line}`: {err}"));
             let parsed = xtask::cli::parse(words.into_iter().skip(1).map(Into::into));
-            parsed
-                .unwrap_or_else(|err| panic!("{name}: `{line}`: {err}"))
-                .unwrap_or_else(|err| panic!("{name}: `{line}`: {err}"));
+            parsed.unwrap_or_else(|err| panic!("{name}: `{line}`: {err}"));
             seen += 1;
         }
     }

@@ -1,6 +1,6 @@
 //! What the documents point to is there: pages, parts of pages, files of this repository.
 
-use super::{documents, read};
+use super::{documents, pages, read};
 use crate::support::place::repository;
 use std::path::Path;
 
@@ -9,6 +9,12 @@ const MADE: [&str; 3] = [".devcontainer/.env", "target/", "workspaces/"];
 
 /// Directories and files of this repository, as a code span names them.
 const OWN: [&str; 8] = [".ci/", ".config/", ".devcontainer/", "docker/", "docs/", "tests/", "workspace/", "xtask/"];
+
+/// The index of the design records.
+const DESIGN: &str = "docs/design/README.md";
+
+/// The most lines of a design record, so that it fits on one screen.
+const SCREEN: usize = 50;
 
 /// `[text](target)`, without those that lead out.
 fn links(text: &str) -> Vec<&str> {
@@ -44,8 +50,37 @@ fn every_link_leads_somewhere() {
 #[test]
 fn every_page_can_be_reached_from_the_readme() {
     let readme = read("README.md");
-    for (name, _) in documents().iter().filter(|(name, _)| name.starts_with("docs/")) {
+    for name in pages("docs") {
         assert!(links(&readme).contains(&name.as_str()), "README.md does not link to {name}");
+    }
+    assert!(links(&readme).contains(&DESIGN), "README.md does not link to {DESIGN}");
+    let index = read(DESIGN);
+    for name in pages("docs/design").iter().filter(|name| *name != DESIGN) {
+        let page = name.trim_start_matches("docs/design/");
+        assert!(links(&index).contains(&page), "{DESIGN} does not link to {page}");
+    }
+}
+
+/// The code spans that name a file or directory of this repository.
+fn own_files(text: &str) -> Vec<&str> {
+    let spans = text.split('`').skip(1).step_by(2).filter(|span| !span.contains(char::is_whitespace));
+    let own = spans.filter(|span| OWN.iter().any(|dir| span.starts_with(dir)));
+    own.filter(|span| !MADE.iter().any(|made| span.starts_with(made)) && !span.contains(['*', '{'])).collect()
+}
+
+#[test]
+fn a_design_record_fits_on_a_screen_and_names_code_and_tests() {
+    let records: Vec<String> = pages("docs/design").into_iter().filter(|name| name != DESIGN).collect();
+    assert!(records.len() >= 6, "{records:?}");
+    for name in records {
+        let text = read(&name);
+        assert!(text.lines().count() <= SCREEN, "{name} has more than {SCREEN} lines");
+        assert!(text.contains("**Decision.**") && text.contains("**Why.**"), "{name}");
+        let (_, held) = text.split_once("## What holds it").unwrap_or_else(|| panic!("{name}: what holds it?"));
+        let files = own_files(held);
+        let is_test = |file: &&&str| file.starts_with("tests/") || file.ends_with("tests.rs");
+        assert!(files.iter().any(|file| is_test(&file)), "{name} names no test: {files:?}");
+        assert!(files.iter().any(|file| !is_test(&file)), "{name} names no code: {files:?}");
     }
 }
 
@@ -53,12 +88,9 @@ fn every_page_can_be_reached_from_the_readme() {
 fn every_file_of_the_repository_that_is_named_is_there() {
     let mut seen = 0;
     for (name, text) in documents() {
-        for span in text.split('`').skip(1).step_by(2).filter(|span| !span.contains(char::is_whitespace)) {
-            let own = OWN.iter().any(|dir| span.starts_with(dir));
-            if own && !MADE.iter().any(|made| span.starts_with(made)) && !span.contains(['*', '{']) {
-                assert!(repository().join(span).exists(), "{name} names `{span}`");
-                seen += 1;
-            }
+        for file in own_files(&text) {
+            assert!(repository().join(file).exists(), "{name} names `{file}`");
+            seen += 1;
         }
     }
     assert!(seen > 20, "only {seen} were found");

@@ -2,63 +2,43 @@
 //!
 //! Each test has a user of its own: volumes go by user, and the developer's own are left alone.
 
-use crate::support::engine;
-use crate::support::place::User;
-use crate::support::proc;
+use crate::support::own::OwnUser;
 use crate::support::sandbox::Sandbox;
+use crate::support::{engine, proc};
 use serde_json::{Value, json};
 
 const NAMES: [&str; 4] = ["huggingface", "torch", "pip", "uv"];
 
-/// The volumes of a user, removed at the end of the test: declared before its sandboxes, it outlives their containers.
-struct Volumes(User);
-
-impl Volumes {
-    fn name(&self, cache: &str) -> String {
-        format!("codex-sandbox-cache-{cache}-u{}", self.0.uid)
-    }
-
-    fn names(&self) -> Vec<String> {
-        NAMES.iter().map(|cache| self.name(cache)).collect()
-    }
-
-    fn there(&self) -> Vec<String> {
-        let all = engine::docker(["volume", "ls", "--quiet"]);
-        let ours = self.names();
-        all.lines().filter(|name| ours.iter().any(|our| our == name)).map(str::to_owned).collect()
-    }
-
-    fn remove(&self) {
-        for name in self.names() {
-            proc::outcome(proc::find("docker"), ["volume", "rm", "--force", &name]);
-        }
-    }
+fn volume(user: &OwnUser, cache: &str) -> String {
+    format!("codex-sandbox-cache-{cache}-u{}", user.uid)
 }
 
-impl Drop for Volumes {
-    fn drop(&mut self) {
-        self.remove();
-    }
+fn volumes(user: &OwnUser) -> Vec<String> {
+    NAMES.iter().map(|cache| volume(user, cache)).collect()
+}
+
+/// Those of them that the engine has.
+fn there(user: &OwnUser) -> Vec<String> {
+    let (all, ours) = (engine::docker(["volume", "ls", "--quiet"]), volumes(user));
+    all.lines().filter(|name| ours.iter().any(|our| our == name)).map(str::to_owned).collect()
 }
 
 #[test]
 fn what_is_cached_outlives_the_container_and_is_there_in_the_next_workspace() {
-    let user = User { uid: 2351, gid: 2351 };
-    let volumes = Volumes(user);
-    volumes.remove();
-    let (one, other) = (Sandbox::of(user), Sandbox::of(user));
+    let user = OwnUser::new();
+    let (one, other) = (Sandbox::of(*user), Sandbox::of(*user));
     let said = one
         .codex_runs("echo wheel >~/.cache/pip/note; env | grep -E '^(HF_HOME|TORCH_HOME|PIP_CACHE|UV_CACHE)' | sort");
     let variables = "HF_HOME=/home/codex/.cache/huggingface\nPIP_CACHE_DIR=/home/codex/.cache/pip\n\
                      TORCH_HOME=/home/codex/.cache/torch\nUV_CACHE_DIR=/home/codex/.cache/uv\n";
     assert!(said.contains(variables), "{said}");
     one.task("down").run().ok();
-    assert_eq!(volumes.there().len(), 4, "`down` alone leaves them");
+    assert_eq!(there(&user).len(), 4, "`down` alone leaves them");
 
     let said = other.codex_runs("cat ~/.cache/pip/note; stat -c '%u %n' ~/.cache/* ~/.cache/pip/note");
     assert!(said.contains("wheel\n"), "{said}");
     for path in ["huggingface", "torch", "pip", "uv", "pip/note"] {
-        assert!(said.contains(&format!("2351 /home/codex/.cache/{path}\n")), "{path}: {said}");
+        assert!(said.contains(&format!("{} /home/codex/.cache/{path}\n", user.uid)), "{path}: {said}");
     }
     let proof = other.proof();
     assert_eq!((proof.with("broken"), proof.with("not provable")), (vec![], vec![]));
@@ -69,15 +49,31 @@ fn what_is_cached_outlives_the_container_and_is_there_in_the_next_workspace() {
     // Listed while it runs and while nothing does; gone only when nobody uses them.
     let status: Value = serde_json::from_str(&other.task("status").args(["--json"]).run().ok().stdout).expect("JSON");
     let mut listed: Vec<&str> = status["caches"].as_array().expect("caches").iter().filter_map(Value::as_str).collect();
-    let mut ours = volumes.names();
+    let mut ours = volumes(&user);
     listed.sort_unstable();
     ours.sort();
     assert_eq!(json!(listed), json!(ours));
     let refused = one.task("down").args(["--caches", "--yes"]).run().ended(1);
     assert!(refused.error().contains("in use by the sandbox of another workspace"), "{}", refused.stderr);
-    assert_eq!(volumes.there().len(), 4);
+    assert_eq!(there(&user).len(), 4);
     other.task("down").args(["--caches", "--yes"]).run().ok();
-    assert_eq!(volumes.there(), Vec::<String>::new());
+    assert_eq!(there(&user), Vec::<String>::new());
+}
+
+/// Two workspaces of a user, or two terminals: both have listed the caches when the first of them removes them.
+#[test]
+fn caches_that_another_call_removes_meanwhile_are_removed() {
+    let user = OwnUser::new();
+    let sandbox = Sandbox::of(*user);
+    volumes(&user).iter().for_each(|name| _ = engine::docker(["volume", "create", name]));
+    let other =
+        "#!/bin/sh\n[ \"$1 $2\" != 'volume rm' ] || 'REAL' volume rm NAMES >&2 || exit 97\nexec 'REAL' \"$@\"\n";
+    let other = other.replace("REAL", &proc::find("docker").display().to_string());
+    sandbox.place.program("docker", other.replace("NAMES", &volumes(&user).join(" ")));
+    sandbox.place.give();
+    let run = sandbox.task("down").args(["--caches", "--yes"]).run().ok();
+    assert!(run.stderr.contains("docker volume rm --force codex-sandbox-cache-"), "{}", run.stderr);
+    assert_eq!(there(&user), Vec::<String>::new());
 }
 
 #[test]
@@ -93,11 +89,9 @@ fn a_sandbox_without_caches_has_none() {
 
 #[test]
 fn a_volume_that_is_something_else_is_seen() {
-    let user = User { uid: 2352, gid: 2352 };
-    let volumes = Volumes(user);
-    volumes.remove();
-    let sandbox = Sandbox::of(user);
-    let pip = volumes.name("pip");
+    let user = OwnUser::new();
+    let sandbox = Sandbox::of(*user);
+    let pip = volume(&user, "pip");
     let broken = |what: &str, ids: &[&str]| {
         let run = sandbox.enter(["--version"]).ended(1);
         assert_eq!(sandbox.proof().with("broken"), ids, "{what}: {}", run.stderr);
@@ -111,7 +105,7 @@ fn a_volume_that_is_something_else_is_seen() {
     let device = format!("device={}", precious.display());
     engine::docker(["volume", "create", "--opt", "type=none", "--opt", "o=bind", "--opt", &device, &pip]);
     broken("a directory of the host", &["cache.pip.source"]);
-    volumes.remove();
+    volumes(&user).iter().for_each(|name| _ = engine::docker(["volume", "rm", "--force", name]));
 
     // One that somebody else has filled.
     engine::docker(["volume", "create", &pip]);
@@ -121,6 +115,5 @@ fn a_volume_that_is_something_else_is_seen() {
 
     // What the hint says mends it.
     sandbox.task("down").args(["--caches", "--yes"]).run().ok();
-    volumes.remove();
     sandbox.enter(["--version"]).ok();
 }

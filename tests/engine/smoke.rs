@@ -1,11 +1,12 @@
 //! `cargo xtask gpu-smoke` in real containers of the CPU image: what needs no GPU is checked for real, and what is wrong
 //! with an image is found by the check that looks for it.
 
+use crate::support::own::Image;
 use crate::support::place::{Place, User};
-use crate::support::run::{Run, Xtask};
+use crate::support::run::Xtask;
 use crate::support::sandbox::Sandbox;
 use crate::support::second_engine::SecondEngine;
-use crate::support::smoke::{FILES, Image, Report, changed_script};
+use crate::support::smoke::{FILES, Report, changed_script};
 use crate::support::{engine, gpu, proc};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -30,15 +31,15 @@ fn nothing_left(place: &Place) {
     assert_eq!(left, Vec::<std::ffi::OsString>::new());
 }
 
-#[track_caller]
-fn container_of(run: &str) -> String {
-    let (_, rest) = run.split_once("docker start --attach ").expect("the container's name");
-    rest.lines().next().expect("a line").trim().to_owned()
+/// The container of a run, by the name that the run itself has given it; none before it was told to start.
+fn container_of(stderr: &str) -> Option<String> {
+    let (_, rest) = stderr.split_once("docker start --attach ")?;
+    rest.split_once('\n').map(|(name, _)| name.trim().to_owned())
 }
 
 #[track_caller]
-fn gone(run: &Run) {
-    let name = container_of(&run.stderr);
+fn gone(stderr: &str) {
+    let name = container_of(stderr).expect("the container's name");
     let (code, _, _) = proc::outcome(proc::find("docker"), ["container", "inspect", &name]);
     assert_eq!(code, 1, "`{name}` was left behind");
 }
@@ -52,7 +53,7 @@ fn what_needs_no_gpu_passes_and_the_rest_is_not_run() {
     place.give();
     let dataset = format!("ssv2={}", place.path("ssv2").display());
     let run = smoke(&place, &["--cpu", "--dataset", &dataset]).groups(&[engine::socket_group()]).run().ended(3);
-    gone(&run);
+    gone(&run.stderr);
     nothing_left(&place);
     let report = Report::of(&place);
     assert_eq!(report.with("passed"), cpu_checks(&[]));
@@ -79,34 +80,38 @@ fn cpu_image() -> String {
 }
 
 /// An image of a test's own on top of the CPU image.
-fn image(name: &str, commands: &str) -> Image {
-    Image::on(&cpu_image(), name, commands)
+fn image(commands: &str) -> Image {
+    Image::on(&cpu_image(), commands)
+}
+
+/// An image in which nothing comes to an end.
+fn hanging_image() -> Image {
+    image("printf '#!/bin/sh\\nexec sleep 600\\n' >/usr/local/bin/python3; chmod 755 /usr/local/bin/python3")
 }
 
 /// With this image the run fails, in exactly these checks.
 #[track_caller]
 fn fails_in(image: &Image, failed: &[&str]) {
     let place = Place::new();
-    let run = smoke(&place, &["--cpu", "--image", &image.0]).run().ended(1);
-    gone(&run);
+    let run = smoke(&place, &["--cpu", "--image", &image.name]).run().ended(1);
+    gone(&run.stderr);
     let report = Report::of(&place);
     assert_eq!(report.with("failed"), failed, "{}", run.stdout);
     assert_eq!(report.with("missing"), Vec::<&str>::new());
-    assert_eq!(report.0["image"]["reference"], image.0.as_str());
+    assert_eq!(report.0["image"]["reference"], image.name.as_str());
     let expected = cpu_checks(&[failed, &["decord.dataset"]].concat());
     assert_eq!(report.with("passed"), expected, "{}", run.stdout);
 }
 
 #[test]
 fn an_image_whose_decord_was_removed_fails_in_its_checks() {
-    let image = image("no-decord", "rm -rf $(python3 -c 'import decord, os; print(os.path.dirname(decord.__file__))')");
+    let image = image("rm -rf $(python3 -c 'import decord, os; print(os.path.dirname(decord.__file__))')");
     fails_in(&image, &["decord.owner", "decord.vp9", "decord.h264", "decord.corrupt"]);
 }
 
 #[test]
 fn an_image_whose_torch_was_replaced_fails_in_the_version() {
     let image = image(
-        "other-torch",
         "sed -i \"s/^__version__ = .*/__version__ = '2.4.1'/\" \
          $(python3 -c 'import torch, os; print(os.path.dirname(torch.__file__))')/version.py",
     );
@@ -115,37 +120,33 @@ fn an_image_whose_torch_was_replaced_fails_in_the_version() {
 
 #[test]
 fn an_image_that_hangs_is_ended_with_its_bound() {
-    let image = image(
-        "hangs",
-        "printf '#!/bin/sh\\nexec sleep 600\\n' >/usr/local/bin/python3; chmod 755 /usr/local/bin/python3",
-    );
+    let image = hanging_image();
     let place = Place::new();
-    let run = smoke(&place, &["--cpu", "--image", &image.0, "--timeout", "5"]).run().ended(1);
+    let run = smoke(&place, &["--cpu", "--image", &image.name, "--timeout", "5"]).run().ended(1);
     assert!(run.stdout.contains("passed its bound of"), "{}", run.stdout);
-    gone(&run);
+    gone(&run.stderr);
     nothing_left(&place);
     assert_eq!(Report::of(&place).with("passed"), Vec::<&str>::new());
 }
 
 #[test]
 fn a_run_that_is_ended_leaves_no_container() {
-    let image = image(
-        "waits",
-        "printf '#!/bin/sh\\nexec sleep 600\\n' >/usr/local/bin/python3; chmod 755 /usr/local/bin/python3",
-    );
+    let image = hanging_image();
     let place = Place::new();
-    let words = smoke(&place, &["--cpu", "--image", &image.0]).words();
+    let words = smoke(&place, &["--cpu", "--image", &image.name]).words();
     let log = fs::File::create(place.path("log")).expect("a log");
     let mut child = std::process::Command::new(&words[0]).args(&words[1..]).stderr(log).spawn().expect("the tool");
-    let filter = format!("ancestor={}", image.0);
-    let running = || engine::docker(["ps", "--quiet", "--filter", &filter]);
-    proc::wait_for("the container to run", 60, || (!running().is_empty()).then_some(()));
+    proc::wait_for("the container to run", 60, || {
+        let name = container_of(&place.read("log"))?;
+        let state = ["container", "inspect", "--format", "{{.State.Running}}", &name];
+        (proc::outcome(proc::find("docker"), state).1 == "true\n").then_some(())
+    });
     // `env` became the tool itself.
     proc::output("kill", ["-TERM", &child.id().to_string()]);
     let status = child.wait().expect("its end");
     assert_eq!(status.code(), Some(1), "{}", place.read("log"));
     assert!(place.read("log").contains("error: interrupted"), "{}", place.read("log"));
-    assert_eq!(engine::docker(["ps", "--all", "--quiet", "--filter", &filter]), "");
+    gone(&place.read("log"));
     nothing_left(&place);
 }
 
@@ -228,9 +229,11 @@ fn a_kernel_and_a_script_that_agree_on_something_wrong_are_caught_by_the_host() 
     let engine = SecondEngine::start(&place, &[]);
     // Both of its halves: the kernel's source, and what the script takes for the right answer.
     let commands = changed_script("kernel.py", "2654435761", "2654435763");
-    let image = Image::through(|args| engine.docker(args), &base, "agreed", &commands);
-    let run =
-        smoke(&place, &["--cpu", "--gpus", "all", "--image", &image.0]).env("DOCKER_HOST", &engine.host).run().ended(1);
+    let image = Image::on_engine(&engine.host, &base, &commands);
+    let run = smoke(&place, &["--cpu", "--gpus", "all", "--image", &image.name])
+        .env("DOCKER_HOST", &engine.host)
+        .run()
+        .ended(1);
     let report = Report::of(&place);
     let native = report.checks().find(|check| check["id"] == "native.code").expect("the check");
     let error = native["error"].as_str().unwrap_or_default();

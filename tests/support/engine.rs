@@ -18,7 +18,13 @@ pub(crate) fn tools() -> PathBuf {
 
 /// Runs `make` while no other test does the same.
 pub(crate) fn once(name: &str, make: impl FnOnce()) {
-    let lock = File::create(tools().join(format!("{name}.lock"))).expect("a lock file");
+    alone(&tools().join(format!("{name}.lock")), make);
+}
+
+fn alone(file: &Path, make: impl FnOnce()) {
+    // To read is enough for a lock, and all that another user's file in /tmp allows.
+    let lock = File::open(file).or_else(|_| File::create_new(file)).or_else(|_| File::open(file));
+    let lock = lock.unwrap_or_else(|err| panic!("`{}`: {err}", file.display()));
     lock.lock().expect("a lock on it");
     make();
 }
@@ -55,7 +61,9 @@ pub(crate) fn socket_group() -> u32 {
 /// Builds the CPU image through the tool. The engine keeps it: the second call of a machine's life takes a second.
 pub(crate) fn image(user: Option<User>) {
     demand();
-    once("image", || {
+    // The engine is one for all clones of this repository, so this lock does not lie in the clone: two that made the
+    // base at the same time would give its name to two images, and what is built on the first would be out of date.
+    alone(&std::env::temp_dir().join("codex-sandbox-test-image.lock"), || {
         build(&Place::new(), &[]);
         if let Some(user) = user {
             let place = Place::of(user);

@@ -7,6 +7,7 @@ pub(crate) mod docker;
 pub(crate) mod engine;
 pub(crate) mod gpu;
 pub(crate) mod model;
+pub(crate) mod own;
 pub(crate) mod place;
 pub(crate) mod proc;
 pub(crate) mod run;

@@ -52,9 +52,12 @@ impl SecondEngine {
         ] {
             command.arg(flag).arg(value);
         }
-        // Where the machine runs one containerd for all, it is shared, and the namespaces keep the two apart.
-        command.args(["--containerd-namespace", "codex-sandbox-test"]);
-        command.args(["--containerd-plugins-namespace", "codex-sandbox-test-plugins"]);
+        // Where the machine runs one containerd for all, it is shared, and the namespaces keep its engines apart: this
+        // one, the usual one and that of another clone.
+        let data = engine::tools();
+        let clone = &xtask::fingerprint::of([data.as_os_str().as_encoded_bytes()])[..12];
+        command.args(["--containerd-namespace".to_owned(), format!("codex-sandbox-test-{clone}")]);
+        command.args(["--containerd-plugins-namespace".to_owned(), format!("codex-sandbox-test-{clone}-plugins")]);
         let child = command
             .env("PATH", std::env::join_paths(path).expect("no colon in a place"))
             .env_remove("DOCKER_HOST")
@@ -83,18 +86,12 @@ impl SecondEngine {
     /// Gives it the first engine's image and base, by their own ids, where it lacks them. Older ones are removed.
     fn load(&self) {
         engine::image(None);
-        let images = ["codex-sandbox", "codex-sandbox-cpu-base"].map(|repository| {
-            let format = "{{.Repository}}:{{.Tag}}";
-            let listed = engine::docker(["image", "ls", "--format", format, repository]);
-            listed.lines().map(str::to_owned).collect::<Vec<_>>()
-        });
         let place = Place::new();
         let tag = crate::support::run::Xtask::at(&place).args(["image", "--cpu"]).run().ok();
         let tag = tag.stdout.trim().to_owned();
         let label = "{{index .Config.Labels \"codex-sandbox.base\"}}";
         let base = engine::docker(["image", "inspect", "--format", label, &tag]);
         let wanted = [tag.as_str(), base.trim()];
-        assert!(images.iter().flatten().any(|image| image == base.trim()), "no image `{base}`");
         if wanted.iter().all(|image| self.outcome(&["image", "inspect", image]).0 == 0) {
             return;
         }

@@ -4,7 +4,6 @@ use crate::support::docker::{Calls, FakeDocker};
 use crate::support::place::Place;
 use crate::support::proc;
 use serde_json::{Value, json};
-use std::fs;
 use xtask::smoke::{Mode, checks};
 
 /// The flags that keep a report in the place's repository.
@@ -43,34 +42,6 @@ pub(crate) fn changed_script(file: &str, from: &str, to: &str) -> String {
     let lines: String = script.lines().map(|line| format!(" {}", shell_words::quote(line))).collect();
     let path = "/usr/local/bin/python3";
     format!("printf '%s\\n'{lines} >{path}; chmod 755 {path}")
-}
-
-/// An image of a test's own on top of another, removed at the end.
-pub(crate) struct Image(pub(crate) String);
-
-impl Image {
-    /// What these commands, as root, make of the image.
-    pub(crate) fn on(base: &str, name: &str, commands: &str) -> Image {
-        Image::through(|args| proc::output(proc::find("docker"), args), base, name, commands)
-    }
-
-    /// The same on another engine, which is asked by this function. There it stays.
-    pub(crate) fn through(docker: impl Fn(&[&str]) -> String, base: &str, name: &str, commands: &str) -> Image {
-        let name = format!("codex-sandbox-test-{name}");
-        let user = docker(&["image", "inspect", "--format", "{{.Config.User}}", base]);
-        let text = format!("FROM {base}\nUSER 0:0\nRUN {commands}\nUSER {}\n", user.trim());
-        let dir = tempfile::tempdir().expect("a directory");
-        fs::write(dir.path().join("Dockerfile"), text).expect("a Dockerfile");
-        let dir = dir.path().display().to_string();
-        docker(&["build", "--quiet", "--network", "none", "--tag", &name, &dir]);
-        Image(name)
-    }
-}
-
-impl Drop for Image {
-    fn drop(&mut self) {
-        proc::outcome(proc::find("docker"), ["image", "rm", "--force", &self.0]);
-    }
 }
 
 /// A host with a GPU and NVIDIA's hook.

@@ -58,9 +58,7 @@ pub enum Package {
 impl Distro {
     /// Reads `/etc/os-release`.
     pub fn read() -> Distro {
-        let text =
-            ["/etc/os-release", "/usr/lib/os-release"].iter().find_map(|path| std::fs::read_to_string(path).ok());
-        Distro { systemd: std::path::Path::new("/run/systemd/system").is_dir(), ..parse(&text.unwrap_or_default()) }
+        Distro { systemd: std::path::Path::new("/run/systemd/system").is_dir(), ..parse(&os_release()) }
     }
 
     /// The commands that install a package here. `upstream`: the engine comes from Docker's own packages, and its parts
@@ -136,12 +134,21 @@ impl Distro {
     }
 }
 
-/// Reads the text of `/etc/os-release`.
+/// The text of this host's os-release file; empty where it has none.
+pub(crate) fn os_release() -> String {
+    let paths = ["/etc/os-release", "/usr/lib/os-release"];
+    paths.iter().find_map(|path| std::fs::read_to_string(path).ok()).unwrap_or_default()
+}
+
+/// A value of an os-release file, which quotes as a shell does; empty where it is not there.
+pub(crate) fn field(text: &str, key: &str) -> String {
+    let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap_or_default();
+    shell_words::split(value).unwrap_or_default().join(" ")
+}
+
+/// Reads the text of an os-release file.
 pub fn parse(text: &str) -> Distro {
-    let value = |key: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
-        line.unwrap_or_default().trim_matches(['"', '\'']).to_owned()
-    };
+    let value = |key: &str| field(text, key);
     let (id, like) = (value("ID"), value("ID_LIKE"));
     let family = |name: &str| match name {
         "debian" => Some(Family::Debian),

@@ -27,8 +27,7 @@ pub mod tasks;
 pub mod ui;
 pub mod user;
 
-use anyhow::Result;
-use cli::{Flags, Task};
+use cli::Task;
 use context::Context;
 use std::process::ExitCode;
 
@@ -47,24 +46,20 @@ pub fn main() -> ExitCode {
             ui::result(help.to_string().trim_end());
             ExitCode::SUCCESS
         }
-        Ok(parsed) => {
-            parsed.and_then(|(task, flags)| dispatch(&outside_workspace(cx?, &task, &flags), task, &flags)).map_or_else(
-                |err| {
-                    ui::say(error::render(&err).trim_end());
-                    ExitCode::from(error::exit_code(&err))
-                },
-                ExitCode::from,
-            )
-        }
+        Ok(task) => cx.and_then(|cx| task.run(&outside_workspace(cx, &task))).map_or_else(
+            |err| {
+                ui::say(error::render(&err).trim_end());
+                ExitCode::from(error::exit_code(&err))
+            },
+            ExitCode::from,
+        ),
     }
 }
 
 /// An agent writes in the workspace: no program is taken from there, whatever `PATH` says.
-fn outside_workspace(mut cx: Context, task: &Task, flags: &Flags) -> Context {
-    if matches!(task, Task::Completions { .. } | Task::Complete { .. }) {
-        return cx;
-    }
-    let Ok((settings, _)) = spec::settings::load_what_is_right(&cx, flags) else {
+fn outside_workspace(mut cx: Context, task: &Task) -> Context {
+    let settings = task.flags().map(|flags| spec::settings::load_what_is_right(&cx, &flags));
+    let Some(Ok((settings, _))) = settings else {
         return cx;
     };
     let (path, left_out) = cx.path_outside(&settings.workspace);
@@ -76,26 +71,4 @@ fn outside_workspace(mut cx: Context, task: &Task, flags: &Flags) -> Context {
         cx.env.insert("PATH".into(), path);
     }
     cx
-}
-
-fn dispatch(cx: &Context, task: Task, flags: &Flags) -> Result<u8> {
-    match task {
-        Task::Sandbox { shell, args } => life::run(cx, flags, shell, &args),
-        Task::Image { check, pull, no_cache } => {
-            image::build::run(cx, flags, check, image::plan::Wishes { pull, no_cache })
-        }
-        Task::GpuSmoke(wish) => gpu_smoke::run(cx, flags, &wish),
-        Task::Mounts => tasks::mounts::run(cx, flags),
-        Task::Doctor => doctor::gather::run(cx, flags),
-        Task::Status => life::status::run(cx, flags),
-        Task::Down { all, caches } => life::down::run(cx, flags, life::down::Wishes { all, caches }),
-        Task::Commits { take } => tasks::commits::run(cx, flags, take),
-        Task::Test { tier, install } => tasks::test::run(cx, tier.as_deref(), install),
-        Task::Ci { install } => tasks::test::ci(cx, install),
-        Task::Demo { install, clean } => demo::run(cx, flags, install, clean),
-        Task::Devcontainer => tasks::devcontainer::run(cx),
-        Task::Completions { shell } => tasks::completions::script(cx, &shell),
-        Task::Complete { line } => tasks::completions::answer(cx, &line),
-        Task::Bench { rows, pairs } => tasks::bench::run(cx, flags, &rows, pairs),
-    }
 }

@@ -1,36 +1,70 @@
-//! Shell completions: the scripts, and the answers that they ask this binary for at each TAB. Pure.
+//! Shell completions: the scripts, and the answers that they ask this binary for at each TAB.
 //!
 //! A script hands over the command line up to the cursor and gets back lines: first what the word may be (`words`,
 //! `directories` or `files`), then for `words` one candidate a line, a tab, and what it means. Paths are left to the
 //! shell, which knows its own quoting and `~`. The script names this binary by its absolute path: one that were looked
 //! for below the current directory could have been put there by an agent.
 
-use crate::spec::settings::Dataset;
-use crate::spec::settings::keys::words_of;
-use clap::Command;
+use crate::context::Context;
+use crate::spec::settings::{self, Dataset, Flags};
+use crate::ui;
+use anyhow::Result;
+use clap::{Command, ValueEnum, ValueHint};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, complete};
 use std::ffi::OsStr;
 use std::path::Path;
 
-/// The shells that have a script.
-pub const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
+/// Print the completions for a shell
+#[derive(clap::Args, Debug, Clone, PartialEq, Eq)]
+pub struct Args {
+    /// The shell
+    shell: Shell,
+}
+
+// Without comments on the variants: the help would take a screen for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+/// The question of a script.
+#[derive(clap::Args, Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// The command line up to the cursor.
+    line: String,
+}
 
 /// Stand for all directories and all files, which the shell itself lists.
 const DIRECTORIES: &str = "\u{1}directories";
 const FILES: &str = "\u{1}files";
 
+/// Prints the script for a shell.
+pub(crate) fn script(cx: &Context, args: &Args) -> Result<u8> {
+    ui::result(script_for(args.shell, &cx.exe).trim_end());
+    Ok(0)
+}
+
+/// Answers a script. Settings that cannot be read name no data sets: a TAB is no place for errors.
+pub(crate) fn answer(cx: &Context, line: &Line) -> Result<u8> {
+    let datasets = settings::load(cx, &Flags::default()).map_or_else(|_| Vec::new(), |settings| settings.datasets);
+    ui::result(answer_to(&line.line, &datasets));
+    Ok(0)
+}
+
 /// The script for a shell, which asks this binary.
-pub fn script(shell: &str, binary: &Path) -> String {
+fn script_for(shell: Shell, binary: &Path) -> String {
     let text = match shell {
-        "zsh" => include_str!("complete/xtask.zsh"),
-        "fish" => include_str!("complete/xtask.fish"),
-        _ => include_str!("complete/xtask.bash"),
+        Shell::Bash => include_str!("complete/xtask.bash"),
+        Shell::Zsh => include_str!("complete/xtask.zsh"),
+        Shell::Fish => include_str!("complete/xtask.fish"),
     };
     text.replace("@BINARY@", &shell_words::quote(&binary.to_string_lossy()))
 }
 
 /// The answer to a command line up to the cursor.
-pub fn answer(line: &str, datasets: &[Dataset]) -> String {
+fn answer_to(line: &str, datasets: &[Dataset]) -> String {
     let words = words(line);
     let Some(at) = words.iter().position(|word| is_xtask(word)) else {
         return String::new();
@@ -64,17 +98,13 @@ fn completing(datasets: &[Dataset]) -> Command {
     let mut command = super::command().disable_help_subcommand(true);
     for task in tasks {
         command = command.mut_subcommand(task, |sub| {
-            sub.mut_args(|arg| match arg.get_id().as_str() {
-                "workspace" => arg.add(completer(|_| vec![plain(DIRECTORIES, "")])),
-                "codex" => arg.add(completer(|_| vec![plain(FILES, "")])),
-                "network" => arg.add(among(words_of("network"))),
-                "codex-home" => arg.add(among(words_of("codex_home"))),
-                "gpus" => arg.add(among(&["all", "none"])),
-                "dataset" => {
+            sub.mut_args(|arg| match (arg.get_id().as_str(), arg.get_value_hint()) {
+                (_, ValueHint::DirPath) => arg.add(completer(|_| vec![plain(DIRECTORIES, "")])),
+                (_, ValueHint::FilePath) => arg.add(completer(|_| vec![plain(FILES, "")])),
+                ("datasets", _) => {
                     let known = datasets.to_vec();
                     arg.add(completer(move |current| dataset(current, &known)))
                 }
-                "rows" => arg.add(among(&["enter", "start", "check", "mounts", "build"])),
                 _ => arg,
             })
         });
@@ -84,13 +114,6 @@ fn completing(datasets: &[Dataset]) -> Command {
 
 fn completer(answer: impl Fn(&str) -> Vec<CompletionCandidate> + Send + Sync + 'static) -> ArgValueCompleter {
     ArgValueCompleter::new(move |current: &OsStr| current.to_str().map(&answer).unwrap_or_default())
-}
-
-fn among(words: &'static [&'static str]) -> ArgValueCompleter {
-    completer(move |current| {
-        let fits = words.iter().filter(|word| word.starts_with(current));
-        fits.map(|word| plain(word, "")).collect()
-    })
 }
 
 fn plain(value: &str, help: &str) -> CompletionCandidate {
@@ -145,7 +168,7 @@ mod tests {
     }
 
     fn values(line: &str) -> Vec<String> {
-        let text = answer(line, &sets());
+        let text = answer_to(line, &sets());
         let value = |line: &str| line.split('\t').next().unwrap_or_default().to_owned();
         text.lines().map(value).collect()
     }
@@ -173,7 +196,7 @@ mod tests {
     #[test]
     fn data_sets_are_known_by_name_and_then_any_directory() {
         assert_eq!(
-            answer("cargo xtask sandbox --dataset ", &sets()),
+            answer_to("cargo xtask sandbox --dataset ", &sets()),
             "words\nk400=\tnow /data/k 400\nssv2=\thas no directory yet"
         );
         assert_eq!(values("cargo xtask sandbox --cpu --dataset s"), ["words", "ssv2="]);
@@ -186,16 +209,16 @@ mod tests {
     #[test]
     fn nothing_is_said_of_what_is_not_ours() {
         for line in ["cargo build --", "cargo xtask sandbox -- --mo", "cargo xtas", ""] {
-            assert_eq!(answer(line, &sets()), "", "{line}");
+            assert_eq!(answer_to(line, &sets()), "", "{line}");
         }
     }
 
     #[test]
     fn every_script_asks_this_binary_and_no_other() {
-        for shell in SHELLS {
-            let text = script(shell, Path::new("/a b/xtask"));
-            assert!(text.contains("'/a b/xtask' complete "), "{shell}");
-            assert!(!text.contains("@BINARY@"), "{shell}");
+        for shell in Shell::value_variants() {
+            let text = script_for(*shell, Path::new("/a b/xtask"));
+            assert!(text.contains("'/a b/xtask' complete "), "{shell:?}");
+            assert!(!text.contains("@BINARY@"), "{shell:?}");
         }
     }
 }

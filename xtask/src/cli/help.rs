@@ -1,6 +1,7 @@
 //! What `--help` shows beside the flags: examples, and which of the common flags a task leaves out.
 
-use clap::Command;
+use crate::spec::settings::Flags;
+use clap::{Args as _, Command};
 
 /// The examples of each task, as they are typed. Every line is parsed by a test.
 pub const EXAMPLES: &[(&str, &[&str])] = &[
@@ -60,11 +61,10 @@ pub fn dress(mut command: Command) -> Command {
         command = command.mut_subcommand(task, |sub| sub.after_help(examples(lines) + more));
     }
     for task in BY_WORKSPACE {
-        command = command.mut_subcommand(task, |sub| {
-            ["dataset", "gpus", "base", "cpu", "network", "codex", "codex-home"]
-                .iter()
-                .fold(sub, |sub, flag| sub.mut_arg(flag, |arg| arg.hide(true)))
-        });
+        let common = Flags::augment_args(Command::new("flags"));
+        let other = common.get_arguments().map(|arg| arg.get_id().clone()).filter(|id| id != "workspace");
+        command =
+            command.mut_subcommand(task, |sub| other.fold(sub, |sub, flag| sub.mut_arg(flag, |arg| arg.hide(true))));
     }
     command
 }
@@ -88,7 +88,7 @@ mod tests {
                 let words = shell_words::split(line).unwrap();
                 assert!(std::ptr::eq(task, &command) || words[0] == task.get_name(), "{line}");
                 let parsed = crate::cli::parse(["xtask".to_owned()].into_iter().chain(words).map(Into::into));
-                parsed.unwrap_or_else(|err| panic!("{line}: {err}")).unwrap();
+                parsed.unwrap_or_else(|err| panic!("{line}: {err}"));
             }
         }
     }

@@ -9,16 +9,18 @@
 mod config;
 mod read;
 mod system;
+mod text;
 mod write;
 
 pub use read::read;
 pub use system::system;
 pub use write::{write, write_agents};
 
+pub use crate::spec::settings::words::Mode;
+
 use crate::error::{Failure, usage};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 /// The directories and files of a Codex home that are taken whole. `hooks` is no directory of Codex's own, but the
 /// usual place for the scripts that `hooks.json` names.
@@ -30,40 +32,6 @@ pub const INSIDE: &str = "/home/codex/.codex";
 
 /// Where `~/.agents` lies in the container.
 pub const AGENTS_INSIDE: &str = "/home/codex/.agents";
-
-/// What is mounted at `/home/codex/.codex`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// A private home that starts with the host's configuration. The default.
-    Mirror,
-    /// The host's own home, for reading and writing: the container can then run code on the host.
-    Shared,
-    /// A private home with nothing of the host in it.
-    None,
-}
-
-impl fmt::Display for Mode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Mode::Mirror => "mirror",
-            Mode::Shared => "shared",
-            Mode::None => "none",
-        })
-    }
-}
-
-impl FromStr for Mode {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Mode, String> {
-        match text {
-            "mirror" => Ok(Mode::Mirror),
-            "shared" => Ok(Mode::Shared),
-            "none" => Ok(Mode::None),
-            other => Err(format!("`{other}` is not one of `mirror`, `shared`, `none`")),
-        }
-    }
-}
 
 /// The error where the host's own home is to be shared and there is none.
 pub fn no_shared(home: &Path) -> Failure {
@@ -162,13 +130,14 @@ pub fn disable_flags(missing: &[&str]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::settings::words;
 
     #[test]
     fn modes_are_read_as_they_are_shown() {
         for mode in [Mode::Mirror, Mode::Shared, Mode::None] {
-            assert_eq!(mode.to_string().parse(), Ok(mode));
+            assert_eq!(words::parse(&mode.to_string()), Some(mode));
         }
-        assert_eq!("copy".parse::<Mode>(), Err("`copy` is not one of `mirror`, `shared`, `none`".into()));
+        assert_eq!(words::parse::<Mode>("copy"), None);
     }
 
     #[test]

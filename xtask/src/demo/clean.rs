@@ -19,12 +19,11 @@ use serde_json::Value;
 pub fn run(cx: &Context, ground: &Ground) -> Result<u8> {
     let record = ground.read();
     let own = ground.context(cx, true);
-    let flags = ground.flags(true, None, None, true);
+    let flags = ground.flags(true, None, None);
     if ground.project.exists() || ground.state.exists() {
         let copy = life::copy_of_proof(cx);
         let found = life::find(&ground.container(&own))?;
-        let wishes = down::Wishes { all: true, caches: false };
-        down::run(&own, &flags, wishes)?;
+        down::run(&own, &down::Args { flags, all: true, yes: true, ..down::Args::default() })?;
         if found.is_some_and(|running| names(&copy, &running.id)) {
             exec::all(&[Step::Remove { path: copy }])?;
         }

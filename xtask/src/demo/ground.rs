@@ -1,11 +1,12 @@
 //! Where the demo's things lie, and the record of what it made that lies elsewhere.
 
-use crate::cli::Flags;
 use crate::context::Context;
 use crate::engine::compose;
 use crate::engine::provide::Provided;
 use crate::exec;
 use crate::spec::places;
+use crate::spec::settings::words::Mode;
+use crate::spec::settings::{Flags, ProjectFlags};
 use crate::user::User;
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -85,17 +86,14 @@ impl Ground {
     }
 
     /// The flags of the demo's sandbox.
-    pub fn flags(&self, cpu: bool, dataset: Option<PathBuf>, codex: Option<PathBuf>, yes: bool) -> Flags {
-        Flags {
+    pub fn flags(&self, cpu: bool, dataset: Option<PathBuf>, codex: Option<PathBuf>) -> Flags {
+        let project = ProjectFlags {
             workspace: Some(self.project.clone()),
             datasets: vec![("ssv2".to_owned(), dataset.unwrap_or_else(|| self.data.clone()))],
-            codex,
-            codex_home: Some("mirror".to_owned()),
             cpu,
-            yes,
-            no_caches: true,
-            ..Flags::default()
-        }
+            ..ProjectFlags::default()
+        };
+        Flags { codex, codex_home: Some(Mode::Mirror.to_string()), no_caches: true, ..project.into() }
     }
 
     /// The name of the demo's container; `cx` is the demo's own.

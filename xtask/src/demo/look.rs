@@ -2,7 +2,6 @@
 
 use super::ground::Ground;
 use super::stand_ins::Facts;
-use crate::cli::Flags;
 use crate::codex;
 use crate::codex::pinned;
 use crate::context::Context;
@@ -14,8 +13,7 @@ use crate::gpu;
 use crate::image::base;
 use crate::image::build;
 use crate::spec::promise::Gpus;
-use crate::spec::settings;
-use crate::spec::settings::Settings;
+use crate::spec::settings::{self, Flags, Settings};
 use crate::step::Command;
 use crate::user::User;
 use anyhow::Result;
@@ -24,7 +22,7 @@ use anyhow::Result;
 ///
 /// # Errors
 /// An engine that cannot keep a sandbox's promises (exit code 3).
-pub fn facts(cx: &Context, ground: &Ground, flags: &Flags, settings: &Settings, found: &Found) -> Result<Facts> {
+pub fn facts(cx: &Context, ground: &Ground, cpu: bool, settings: &Settings, found: &Found) -> Result<Facts> {
     let engine = match found.silent {
         None => facts::read(cx)?,
         Some(_) => Engine::default(),
@@ -41,7 +39,7 @@ pub fn facts(cx: &Context, ground: &Ground, flags: &Flags, settings: &Settings, 
     };
     Ok(Facts {
         no_engine: found.silent.clone(),
-        no_gpu: no_gpu(cx, flags, settings, &engine),
+        no_gpu: no_gpu(cx, cpu, settings, &engine),
         base: settings.base.clone().unwrap_or_default(),
         dataset: dataset.and_then(|dataset| dataset.source.clone()),
         codex: codex::find(cx, settings.codex.as_deref()).ok(),
@@ -50,8 +48,8 @@ pub fn facts(cx: &Context, ground: &Ground, flags: &Flags, settings: &Settings, 
 }
 
 /// Why NVIDIA's image cannot serve here.
-fn no_gpu(cx: &Context, flags: &Flags, settings: &Settings, engine: &Engine) -> Option<String> {
-    if flags.cpu {
+fn no_gpu(cx: &Context, cpu: bool, settings: &Settings, engine: &Engine) -> Option<String> {
+    if cpu {
         return Some("`--cpu` was given".to_owned());
     }
     let Some(reference) = settings.base.as_deref() else {
@@ -86,7 +84,7 @@ fn no_gpu(cx: &Context, flags: &Flags, settings: &Settings, engine: &Engine) -> 
 pub fn programs(cx: &Context, ground: &Ground, own: &Flags, facts: &Facts) -> Result<Vec<&'static str>> {
     // A project that is a repository gets a git directory of its own.
     let mut programs = vec!["git"];
-    if own.cpu && (facts.no_engine.is_some() || needs_base(cx, own)?) {
+    if own.project.cpu && (facts.no_engine.is_some() || needs_base(cx, own)?) {
         programs.push("mmdebstrap");
         if User::read().uid != 0 {
             // mmdebstrap acts as root in a user namespace then.

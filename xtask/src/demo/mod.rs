@@ -10,7 +10,6 @@ mod report;
 mod session;
 mod stand_ins;
 
-use crate::cli::Flags;
 use crate::codex::pinned;
 use crate::context::Context;
 use crate::engine::provide;
@@ -20,7 +19,7 @@ use crate::exec;
 use crate::image::build;
 use crate::life;
 use crate::network;
-use crate::spec::settings;
+use crate::spec::settings::{self, Flags, ProjectFlags};
 use crate::step::Step;
 use crate::ui;
 use crate::user::User;
@@ -33,35 +32,59 @@ use std::time::Instant;
 /// Something for Codex to work on.
 const EXAMPLE: &str = include_str!("../../../workspace/example.py");
 
+/// The main path on any machine: what it lacks has a stand-in, named first
+#[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq)]
+pub struct Args {
+    /// Enter without asking
+    #[arg(long)]
+    yes: bool,
+    /// Install and start what is missing without asking (Debian, Ubuntu)
+    #[arg(long)]
+    install_engine: bool,
+    /// Use the CPU base image; implies --gpus none
+    #[arg(long)]
+    cpu: bool,
+    /// Remove all that the demo made
+    #[arg(long, conflicts_with_all = ["install_engine", "cpu"])]
+    clean: bool,
+}
+
+impl Args {
+    /// The flags that stand above the settings.
+    pub(crate) fn flags(&self) -> Flags {
+        ProjectFlags { cpu: self.cpu, ..ProjectFlags::default() }.into()
+    }
+}
+
 /// Runs the task.
 ///
 /// # Errors
 /// Nothing may be installed (exit code 3), or a part of the main path fails.
-pub fn run(cx: &Context, flags: &Flags, install: bool, clean: bool) -> Result<u8> {
+pub fn run(cx: &Context, args: &Args) -> Result<u8> {
     let ground = Ground::of(cx);
-    if clean {
+    if args.clean {
         return clean::run(cx, &ground);
     }
-    if !flags.yes && !cx.stdin_tty {
+    if !args.yes && !cx.stdin_tty {
         return Err(usage("`demo` enters a sandbox, and standard input is no terminal").hint("add `--yes`").into());
     }
     let began = Instant::now();
-    let settings = settings::load(cx, flags)?;
+    let settings = settings::load(cx, &args.flags())?;
     let mut found = provide::look(cx, &[])?;
-    let facts = look::facts(cx, &ground, flags, &settings, &found)?;
+    let facts = look::facts(cx, &ground, args.cpu, &settings, &found)?;
     ui::say("demo: the main path; what this machine lacks has a stand-in");
     ui::say(facts.table(&ground.short(cx, &ground.codex), &ground.short(cx, &ground.data)));
-    let own =
-        ground.flags(facts.no_gpu.is_some(), facts.dataset.clone(), facts.codex.clone(), flags.yes || facts.scripted());
+    let own = ground.flags(facts.no_gpu.is_some(), facts.dataset.clone(), facts.codex.clone());
     found.lacks.programs = provide::missing(cx, &look::programs(cx, &ground, &own, &facts)?);
     let mut record = ground.read();
-    let provided = stage(1, "engine and programs", || provide::provide(cx, &found, Consent::of(cx, install)))?;
+    let provided =
+        stage(1, "engine and programs", || provide::provide(cx, &found, Consent::of(cx, args.install_engine)))?;
     record.provided(&provided);
     ground.write(&record)?;
     let tag = stage(2, "the image", || ensure_image(cx, &ground, &own, &mut record))?;
     let codex = stage(3, "data, project and Codex", || lay_ready(cx, &ground, &facts, &tag))?;
     let own = Flags { codex, ..own };
-    let outcome = stage(4, "the sandbox: start, prove, enter", || enter(cx, &ground, &own, &facts))?;
+    let outcome = stage(4, "the sandbox: start, prove, enter", || enter(cx, &ground, &own, args.yes, &facts))?;
     report::report(cx, &ground, &own, &facts, &record)?;
     ui::say(format_args!("demo: {:.1} s", began.elapsed().as_secs_f64()));
     Ok(outcome)
@@ -117,12 +140,14 @@ fn lay_ready(cx: &Context, ground: &Ground, facts: &Facts, tag: &str) -> Result<
 }
 
 /// Enters: the user's own Codex, or the real Codex with scripted replies. Returns Codex's own exit code.
-fn enter(cx: &Context, ground: &Ground, own: &Flags, facts: &Facts) -> Result<u8> {
+fn enter(cx: &Context, ground: &Ground, own: &Flags, yes: bool, facts: &Facts) -> Result<u8> {
     let cx = ground.context(cx, facts.scripted());
+    let yes = yes || facts.scripted();
+    let sandbox = |args| life::run(&cx, &life::Args { flags: own.clone(), yes, args, ..life::Args::default() });
     if !facts.scripted() {
-        return life::run(&cx, own, false, &[]);
+        return sandbox(Vec::new());
     }
-    let code = life::run(&cx, own, false, &["--version".to_owned()])?;
+    let code = sandbox(vec!["--version".to_owned()])?;
     if code != 0 {
         return Ok(code);
     }
@@ -134,7 +159,7 @@ fn enter(cx: &Context, ground: &Ground, own: &Flags, facts: &Facts) -> Result<u8
     ui::say(
         "\nthe same again, for a session. Its replies are SCRIPTED, no model is asked; commands and output are real",
     );
-    let code = life::run(&cx, own, false, &session::args())?;
+    let code = sandbox(session::args())?;
     if code == 0 {
         report::seen(ground, own)?;
     }

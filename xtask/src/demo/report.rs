@@ -3,11 +3,11 @@
 use super::ground::{Ground, Record};
 use super::session;
 use super::stand_ins::Facts;
-use crate::cli::Flags;
 use crate::context::Context;
 use crate::error::failed;
 use crate::proof::Verdict;
 use crate::spec::places;
+use crate::spec::settings::Flags;
 use crate::ui;
 use crate::user::User;
 use anyhow::{Context as _, Result};
@@ -26,7 +26,7 @@ pub fn seen(ground: &Ground, own: &Flags) -> Result<()> {
     if meta.uid() != uid {
         return Err(failed(format!("`{}` belongs to {}, not to you ({uid})", file.display(), meta.uid())).into());
     }
-    for (_, dir) in &own.datasets {
+    for (_, dir) in &own.project.datasets {
         if dir.join(session::FORBIDDEN).symlink_metadata().is_ok() {
             return Err(failed(format!("the session wrote into the data set `{}`", dir.display())).into());
         }

@@ -26,6 +26,14 @@ fn distributions_are_known_by_themselves_or_by_what_they_are_made_from() {
 }
 
 #[test]
+fn a_value_is_read_as_a_shell_would() {
+    let text = "NAME=\"A \\\"B\\\"  \\$1\"\nID='x y'\nVERSION=1\nODD=\"open\n";
+    assert_eq!(field(text, "NAME"), "A \"B\"  $1");
+    assert_eq!((field(text, "ID"), field(text, "VERSION")), ("x y".into(), "1".into()));
+    assert_eq!((field(text, "ODD"), field(text, "VERS")), (String::new(), String::new()));
+}
+
+#[test]
 fn each_package_manager_has_its_commands_and_other_systems_a_sentence() {
     let engine = |text: &str| commands(text, Package::Engine);
     assert_eq!(engine(TRIXIE), ["sudo apt-get install docker.io docker-cli docker-compose docker-buildx"]);

@@ -1,7 +1,6 @@
 //! `cargo xtask doctor`: everything that this host lacks for a sandbox, at once. Reads, and changes nothing but the
 //! memory of Codex's version.
 
-use crate::cli::Flags;
 use crate::codex as host_codex;
 use crate::codex::login;
 use crate::context::Context;
@@ -23,7 +22,7 @@ use crate::proof::sources;
 use crate::proof::sources::{Problem, Rules};
 use crate::spec::promise::{Gpus, Mount, Role};
 use crate::spec::settings;
-use crate::spec::settings::Settings;
+use crate::spec::settings::{Flags, Settings};
 use crate::ui;
 use crate::user::User;
 use anyhow::Result;
@@ -38,14 +37,24 @@ const FILES_BOUND: u64 = 5;
 /// Variables by which Codex takes an API key.
 const KEYS: &[&str] = &["CODEX_API_KEY", "OPENAI_API_KEY"];
 
+/// Show everything that this host lacks, each with the command that mends it
+#[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq)]
+pub struct Args {
+    #[command(flatten)]
+    pub(crate) flags: Flags,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
 /// Runs the task. Exit code 0 where a sandbox could run, 3 where the host lacks something, 2 where only the settings
 /// are wrong.
 ///
 /// # Errors
 /// Nothing can be known at all.
-pub fn run(cx: &Context, flags: &Flags) -> Result<u8> {
-    let findings = doctor::doctor(&gather(cx, flags)?);
-    if flags.json {
+pub fn run(cx: &Context, args: &Args) -> Result<u8> {
+    let findings = doctor::doctor(&gather(cx, &args.flags)?);
+    if args.json {
         ui::result(format_args!("{:#}", doctor::json(&findings)));
     } else {
         ui::result(doctor::table(&findings).trim_end());

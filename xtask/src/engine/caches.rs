@@ -6,16 +6,21 @@
 //! (`external`): one that it made itself it would warn about in every other project, and offer to make anew.
 
 use crate::spec::promise::{Mount, Role};
+use crate::spec::settings::words::Cache;
 use crate::step::{Command, Step};
+use clap::ValueEnum as _;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
-/// The caches, by the name of their directory in `~/.cache`.
-pub const NAMES: &[&str] = &["huggingface", "torch", "pip", "uv"];
-
-/// The variables by which each tool finds its cache, whatever it would take by itself.
-const VARIABLES: &[(&str, &str)] =
-    &[("huggingface", "HF_HOME"), ("torch", "TORCH_HOME"), ("pip", "PIP_CACHE_DIR"), ("uv", "UV_CACHE_DIR")];
+/// The variable by which each tool finds its cache, whatever it would take by itself.
+fn variable(cache: Cache) -> &'static str {
+    match cache {
+        Cache::Huggingface => "HF_HOME",
+        Cache::Torch => "TORCH_HOME",
+        Cache::Pip => "PIP_CACHE_DIR",
+        Cache::Uv => "UV_CACHE_DIR",
+    }
+}
 
 /// The label of our volumes: the name of the cache.
 const CACHE_LABEL: &str = "codex-sandbox.cache";
@@ -26,39 +31,38 @@ const USER_LABEL: &str = "codex-sandbox.user";
 pub const USUAL_ROOT: &str = "/var/lib/docker";
 
 /// Where a cache lies inside.
-pub fn target(cache: &str) -> String {
+pub fn target(cache: Cache) -> String {
     format!("/home/codex/.cache/{cache}")
 }
 
 /// The volume of a cache, for a user.
-pub fn volume(cache: &str, uid: u32) -> String {
+pub fn volume(cache: Cache, uid: u32) -> String {
     format!("codex-sandbox-cache-{cache}-u{uid}")
 }
 
 /// The caches as mounts, for an engine that keeps its data in `root`.
-pub fn mounts(caches: &[String], uid: u32, root: &Path) -> Vec<Mount> {
-    let mount = |cache: &String| Mount {
-        role: Role::Cache(cache.clone()),
+pub fn mounts(caches: &[Cache], uid: u32, root: &Path) -> Vec<Mount> {
+    let mount = |cache: Cache| Mount {
+        role: Role::Cache(cache),
         source: root.join("volumes").join(volume(cache, uid)).join("_data"),
         target: target(cache),
         read_only: false,
     };
-    caches.iter().map(mount).collect()
+    caches.iter().copied().map(mount).collect()
 }
 
 /// Compose's own words for one of them: the mount of the service.
-pub fn service_volume(cache: &str, target: &str) -> Value {
+pub fn service_volume(cache: Cache, target: &str) -> Value {
     json!({"type": "volume", "source": key(cache), "target": target})
 }
 
 /// Compose's own words for all of them: the volumes of the project, and the variables of the service.
-pub fn declared<'a>(caches: impl Iterator<Item = &'a str>, uid: u32) -> (Map<String, Value>, Map<String, Value>) {
+pub fn declared(caches: impl Iterator<Item = Cache>, uid: u32) -> (Map<String, Value>, Map<String, Value>) {
     let (mut volumes, mut variables) = (Map::new(), Map::new());
     for cache in caches {
         volumes.insert(key(cache), json!({"name": volume(cache, uid), "external": true}));
-        let own = VARIABLES.iter().filter(|(name, _)| *name == cache);
-        variables.extend(own.map(|(_, variable)| ((*variable).to_owned(), json!(target(cache)))));
-        if cache == "uv" {
+        variables.insert(variable(cache).to_owned(), json!(target(cache)));
+        if cache == Cache::Uv {
             // Its cache is a file system of its own: uv would try a hard link first, and warn each time.
             variables.insert("UV_LINK_MODE".into(), json!("copy"));
         }
@@ -66,13 +70,13 @@ pub fn declared<'a>(caches: impl Iterator<Item = &'a str>, uid: u32) -> (Map<Str
     (volumes, variables)
 }
 
-fn key(cache: &str) -> String {
+fn key(cache: Cache) -> String {
     format!("cache-{cache}")
 }
 
 /// Makes the volumes. One that is there is left as it is.
-pub fn create(caches: &[&str], uid: u32) -> Vec<Step> {
-    let step = |cache: &&str| {
+pub fn create(caches: &[Cache], uid: u32) -> Vec<Step> {
+    let step = |cache: Cache| {
         let command = Command::new("docker")
             .args(["volume", "create"])
             .args(["--label".to_owned(), format!("{CACHE_LABEL}={cache}")])
@@ -82,7 +86,7 @@ pub fn create(caches: &[&str], uid: u32) -> Vec<Step> {
     let note = (!caches.is_empty()).then(|| {
         Step::Note("the caches, volumes that outlive the container, are made where they are not there".into())
     });
-    note.into_iter().chain(caches.iter().map(step)).collect()
+    note.into_iter().chain(caches.iter().copied().map(step)).collect()
 }
 
 /// Whether Compose failed because a volume is not there yet.
@@ -92,23 +96,22 @@ pub fn is_missing(stderr: &str) -> bool {
     })
 }
 
-/// Asks for the volumes of a user's caches.
-pub fn list(uid: u32) -> Command {
-    Command::new("docker")
-        .args(["volume", "ls", "--format", "{{.Name}}"])
-        .args(["--filter".to_owned(), format!("label={CACHE_LABEL}")])
-        .args(["--filter".to_owned(), format!("label={USER_LABEL}={uid}")])
+/// Asks for the volumes whose name may be a cache's. Not by label: a container that starts while its volumes are being
+/// removed gets new ones from the engine, of the same name and without a label, and those are caches all the same.
+pub fn list() -> Command {
+    Command::new("docker").args(["volume", "ls", "--format", "{{.Name}}", "--filter", "name=codex-sandbox-cache-"])
 }
 
-/// The volumes in its answer. The label alone is not believed: anyone may write one.
+/// The volumes in its answer that are this user's caches.
 pub fn parse_list(text: &str, uid: u32) -> Vec<String> {
-    let ours = |name: &&str| NAMES.iter().any(|cache| volume(cache, uid) == **name);
+    let ours = |name: &&str| Cache::value_variants().iter().any(|cache| volume(*cache, uid) == **name);
     text.lines().map(str::trim).filter(ours).map(str::to_owned).collect()
 }
 
-/// Removes volumes.
+/// Removes volumes. With `--force` one that is gone already is no failure, for two workspaces of a user may remove their
+/// common caches at the same time; one that a container uses is refused all the same.
 pub fn remove(volumes: &[String]) -> Command {
-    Command::new("docker").args(["volume", "rm"]).args(volumes.iter().cloned()).timeout(120)
+    Command::new("docker").args(["volume", "rm", "--force"]).args(volumes.iter().cloned()).timeout(120)
 }
 
 #[cfg(test)]
@@ -117,13 +120,13 @@ mod tests {
 
     #[test]
     fn every_cache_is_found_by_a_variable_and_kept_by_user() {
-        let (volumes, variables) = declared(NAMES.iter().copied(), 1000);
+        let (volumes, variables) = declared(Cache::value_variants().iter().copied(), 1000);
         assert_eq!(volumes["cache-pip"], json!({"name": "codex-sandbox-cache-pip-u1000", "external": true}));
-        assert_eq!(volumes.len(), NAMES.len());
-        for (cache, variable) in VARIABLES {
-            assert_eq!(variables[*variable], target(cache));
+        assert_eq!(volumes.len(), Cache::value_variants().len());
+        for cache in Cache::value_variants() {
+            assert_eq!(variables[variable(*cache)], target(*cache));
         }
-        assert_eq!(VARIABLES.iter().map(|(cache, _)| *cache).collect::<Vec<_>>(), NAMES);
+        assert_eq!(variables["PIP_CACHE_DIR"], "/home/codex/.cache/pip");
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub mod one_shot;
 
 use crate::engine::caches;
 use crate::spec::promise::{GpuRoute, Gpus, Memlock, Mount, Network, Promise, Role};
+use crate::spec::settings::words::Cache;
 use crate::step::{Command, Step};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -90,9 +91,9 @@ impl Project {
         caches::create(&self.caches().collect::<Vec<_>>(), self.promise.uid)
     }
 
-    fn caches(&self) -> impl Iterator<Item = &str> {
+    fn caches(&self) -> impl Iterator<Item = Cache> {
         self.promise.mounts.iter().filter_map(|mount| match &mount.role {
-            Role::Cache(name) => Some(name.as_str()),
+            Role::Cache(cache) => Some(*cache),
             _ => None,
         })
     }
@@ -133,12 +134,15 @@ fn confine(service: &mut Value, p: &Promise) {
     if !p.groups.is_empty() {
         service["group_add"] = p.groups.iter().map(|gid| json!(gid.to_string())).collect();
     }
-    if p.network == Network::None {
-        service["network_mode"] = json!("none");
+    match p.network {
+        Network::None => service["network_mode"] = json!("none"),
+        // The bridge network of the project, which Compose makes by itself.
+        Network::Open => {}
     }
     if let Some(devices) = device_request(&p.gpus, p.gpu_route) {
-        if p.memlock == Memlock::Unlimited {
-            service["ulimits"]["memlock"] = json!(-1);
+        match p.memlock {
+            Memlock::Unlimited => service["ulimits"]["memlock"] = json!(-1),
+            Memlock::Engine => {}
         }
         service["deploy"] = json!({"resources": {"reservations": {"devices": [devices]}}});
     }
@@ -163,8 +167,8 @@ const BASE_MOUNTS: &[(&str, RoleOf)] = &[
 ];
 
 fn volume(mount: &Mount) -> Value {
-    if let Role::Cache(name) = &mount.role {
-        return caches::service_volume(name, &mount.target);
+    if let Role::Cache(cache) = mount.role {
+        return caches::service_volume(cache, &mount.target);
     }
     // `recursive` is honoured from Compose 2.30 on and ignored before: the proof does not rely on it.
     let mut bind = json!({"create_host_path": false, "propagation": "rprivate"});

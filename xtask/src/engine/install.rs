@@ -4,7 +4,7 @@
 //! pin priority of 100, so that nothing that is installed is upgraded. The mirror is the one that the machine's own
 //! apt sources name: no address is written down here.
 
-use crate::distro::{Distro, Package};
+use crate::distro::{self, Distro, Package};
 use crate::error::{Failure, Mend, host};
 use crate::step::{Command, Step};
 use std::fmt;
@@ -30,10 +30,7 @@ pub struct Distribution {
 impl Distribution {
     /// Reads the text of `/etc/os-release`.
     pub fn parse(text: &str) -> Distribution {
-        let value = |key: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
-            line.unwrap_or_default().trim_matches(['"', '\'']).to_owned()
-        };
+        let value = |key: &str| distro::field(text, key);
         Distribution { name: value("PRETTY_NAME"), id: value("ID"), codename: value("VERSION_CODENAME") }
     }
 

@@ -7,7 +7,7 @@ pub use dockerd::stop;
 use dockerd::{start, start_line};
 
 use crate::context::Context;
-use crate::distro::Distro;
+use crate::distro::{self, Distro};
 use crate::engine::facts;
 use crate::engine::install;
 use crate::engine::install::{Distribution, Lacks, Part, Plan};
@@ -135,10 +135,9 @@ pub fn provide(cx: &Context, found: &Found, consent: Consent) -> Result<Provided
     }
     let user = User::read();
     let root = user.uid == 0;
-    let text = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
     let plan = match found.lacks.is_empty() {
         true => Plan { root, ..Plan::default() },
-        false => install::plan(&found.lacks, &Distribution::parse(&text), &Distro::read(), root)?,
+        false => install::plan(&found.lacks, &Distribution::parse(&distro::os_release()), &Distro::read(), root)?,
     };
     agree(found, &plan, consent)?;
     install(&plan)?;

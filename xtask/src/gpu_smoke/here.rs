@@ -1,7 +1,7 @@
 //! The smoke test in the running sandbox, by the path that Codex is entered on.
 
+use super::Args;
 use super::{Answer, architecture, ask, finish, no_gpu, now, request};
-use crate::cli::{Flags, GpuSmoke};
 use crate::context::Context;
 use crate::engine::compose;
 use crate::engine::compose::Terminal;
@@ -29,7 +29,7 @@ const START: u64 = 10;
 ///
 /// # Errors
 /// Nothing runs for this workspace (1), or as `gpu_smoke::run`.
-pub fn run(cx: &Context, flags: &Flags, settings: &Settings, wish: &GpuSmoke) -> Result<u8> {
+pub fn run(cx: &Context, settings: &Settings, wish: &Args) -> Result<u8> {
     let workspace = canonical("the workspace", &settings.workspace)?;
     let places = places::of(cx, &workspace, User::read().uid);
     let container = compose::container_name(&places.project);
@@ -47,7 +47,7 @@ pub fn run(cx: &Context, flags: &Flags, settings: &Settings, wish: &GpuSmoke) ->
     let arch = architecture(wish, settings, &known)?;
     let request = request(wish, arch, &promise.gpus, &known, dataset(promise))?;
     let command = command(cx, settings, &running.id, &entry.carried, &request);
-    if flags.dry_run {
+    if wish.dry_run {
         ui::result(command);
         return Ok(0);
     }

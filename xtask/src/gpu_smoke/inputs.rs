@@ -1,6 +1,6 @@
 //! What goes into the container of the smoke test: an image, and the data set of which a clip is decoded.
 
-use crate::cli::{Flags, GpuSmoke};
+use super::Args;
 use crate::context::Context;
 use crate::error::failed;
 use crate::exec;
@@ -8,7 +8,7 @@ use crate::image::build;
 use crate::life::{canonical, rules};
 use crate::proof::sources;
 use crate::spec::promise::{Mount, Role};
-use crate::spec::settings::Settings;
+use crate::spec::settings::{ProjectFlags, Settings};
 use crate::step::Command;
 use crate::user::User;
 use anyhow::{Context as _, Result};
@@ -32,7 +32,7 @@ fn inspect_image(reference: &str) -> Command {
 ///
 /// # Errors
 /// It is not there, or cannot be built.
-pub fn image_of(cx: &Context, settings: &Settings, wish: &GpuSmoke, user: &User) -> Result<Image> {
+pub fn image_of(cx: &Context, settings: &Settings, wish: &Args, user: &User) -> Result<Image> {
     let reference = match &wish.image {
         Some(reference) => reference.clone(),
         None => {
@@ -60,8 +60,8 @@ pub fn image_of(cx: &Context, settings: &Settings, wish: &GpuSmoke, user: &User)
 ///
 /// # Errors
 /// Its directory cannot be used, or must not be mounted.
-pub fn dataset(cx: &Context, flags: &Flags, settings: &Settings, user: &User) -> Result<Option<Mount>> {
-    let given = |name: &str| flags.datasets.iter().any(|(flag, _)| flag == name);
+pub fn dataset(cx: &Context, given: &ProjectFlags, settings: &Settings, user: &User) -> Result<Option<Mount>> {
+    let given = |name: &str| given.datasets.iter().any(|(flag, _)| flag == name);
     let mut with_source: Vec<_> = settings.datasets.iter().filter(|set| set.source.is_some()).collect();
     with_source.sort_by_key(|set| (!given(&set.name), set.name != "ssv2"));
     let Some((set, source)) = with_source.first().and_then(|set| Some((set, set.source.as_ref()?))) else {

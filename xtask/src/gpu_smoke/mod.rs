@@ -5,7 +5,6 @@ mod inputs;
 mod one_shot;
 mod output;
 
-use crate::cli::{Flags, GpuSmoke};
 use crate::context::Context;
 use crate::distro::Package;
 use crate::engine::facts::Engine;
@@ -20,25 +19,69 @@ use crate::smoke::judge::Advice;
 use crate::smoke::show::Facts;
 use crate::smoke::{Arch, Mode, Outcome, Report, Request, judge, remedy};
 use crate::spec::promise::Gpus;
-use crate::spec::settings;
+use crate::spec::settings::{self, Flags, ProjectFlags};
 use crate::step::Command;
 use crate::ui;
 use anyhow::Result;
+use std::path::PathBuf;
 use std::time::SystemTime;
+
+/// Prove that the GPU runs this image: native kernels, decoding, a report
+#[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq)]
+pub struct Args {
+    #[command(flatten)]
+    project: ProjectFlags,
+    /// An image of your own in place of the sandbox's
+    #[arg(long, value_name = "REF", conflicts_with = "base")]
+    image: Option<String>,
+    /// The compute capability that code must be native for, such as 12.0
+    #[arg(long, value_name = "ARCH")]
+    arch: Option<String>,
+    /// Write the report as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write the report as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// The bound on the run [default: 300, with --full 1800]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(5..=86400))]
+    timeout: Option<u64>,
+    /// Also what takes minutes: torch.compile, an extension, NVDEC
+    #[arg(long)]
+    full: bool,
+    /// In the running sandbox of this workspace, by the path that Codex uses
+    #[arg(long, conflicts_with_all = ["image", "base", "cpu", "gpus", "datasets"])]
+    here: bool,
+    /// Print the settings and every step, run none
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Args {
+    /// The flags that stand above the settings.
+    pub(crate) fn flags(&self) -> Flags {
+        self.project.clone().into()
+    }
+
+    /// The bound on the run.
+    fn seconds(&self) -> u64 {
+        self.timeout.unwrap_or(if self.full { 1800 } else { 300 })
+    }
+}
 
 /// Runs the task. Returns the exit code: 0 only where every required check passed, on a GPU.
 ///
 /// # Errors
 /// Wrong settings (2), no GPU, toolkit or engine (3), an image that cannot be built or started (1).
-pub fn run(cx: &Context, flags: &Flags, wish: &GpuSmoke) -> Result<u8> {
-    let settings = settings::load(cx, flags)?;
-    if wish.here { here::run(cx, flags, &settings, wish) } else { one_shot::run(cx, flags, &settings, wish) }
+pub fn run(cx: &Context, wish: &Args) -> Result<u8> {
+    let settings = settings::load(cx, &wish.flags())?;
+    if wish.here { here::run(cx, &settings, wish) } else { one_shot::run(cx, &settings, wish) }
 }
 
 /// What is asked of the inside half.
-fn request(wish: &GpuSmoke, arch: Arch, gpus: &Gpus, known: &GpuFacts, dataset: Option<String>) -> Result<Request> {
+fn request(wish: &Args, arch: Arch, gpus: &Gpus, known: &GpuFacts, dataset: Option<String>) -> Result<Request> {
     // The script ends before it is ended: a report that says what hung is worth more than none.
-    let margin = (wish.seconds / 20).clamp(2, 15);
+    let margin = (wish.seconds() / 20).clamp(2, 15);
     Ok(Request {
         nonce: crate::life::nonce()?,
         arch,
@@ -50,13 +93,13 @@ fn request(wish: &GpuSmoke, arch: Arch, gpus: &Gpus, known: &GpuFacts, dataset: 
         },
         gpu: *gpus != Gpus::None,
         dataset,
-        seconds: wish.seconds - margin,
+        seconds: wish.seconds() - margin,
         torch: None,
     })
 }
 
 /// The architecture, by the flag, the settings or this host's GPUs.
-fn architecture(wish: &GpuSmoke, settings: &settings::Settings, known: &GpuFacts) -> Result<Arch> {
+fn architecture(wish: &Args, settings: &settings::Settings, known: &GpuFacts) -> Result<Arch> {
     let capabilities: Vec<&str> = known.gpus.iter().map(|gpu| gpu.capability.as_str()).collect();
     arch::choose(wish.arch.as_deref(), &settings.arch_list, &capabilities)
 }
@@ -126,7 +169,7 @@ fn with_last_words(why: &str, code: i32, stderr: &str) -> String {
 /// Judges the answer, shows and writes the result, and returns the exit code.
 fn finish(
     cx: &Context,
-    wish: &GpuSmoke,
+    wish: &Args,
     facts: &Facts,
     request: &Request,
     answer: (Answer, String),
@@ -149,7 +192,7 @@ fn finish(
 }
 
 /// Nothing was run, because this host cannot: the reports say so too.
-fn not_started(cx: &Context, wish: &GpuSmoke, facts: &Facts, request: &Request, why: Failure) -> Result<u8> {
+fn not_started(cx: &Context, wish: &Args, facts: &Facts, request: &Request, why: Failure) -> Result<u8> {
     let advice = Advice { cause: why.message.clone(), remedy: texts(&why.mend).join("; ") };
     let outcome = Outcome::not_started(request, advice);
     output::files(cx, wish, facts, request, None, &outcome)?;

@@ -1,8 +1,8 @@
 //! The smoke test in a container of its own: made, looked at, started, removed.
 
+use super::Args;
 use super::inputs::{dataset, image_of};
 use super::{Answer, architecture, ask, finish, no_gpu, not_started, now, request};
-use crate::cli::{Flags, GpuSmoke};
 use crate::context::Context;
 use crate::engine::compose;
 use crate::engine::compose::one_shot::OneShot;
@@ -43,9 +43,9 @@ struct Plan {
 ///
 /// # Errors
 /// As `gpu_smoke::run`.
-pub fn run(cx: &Context, flags: &Flags, settings: &Settings, wish: &GpuSmoke) -> Result<u8> {
+pub fn run(cx: &Context, settings: &Settings, wish: &Args) -> Result<u8> {
     let user = User::read();
-    let dataset = dataset(cx, flags, settings, &user)?;
+    let dataset = dataset(cx, &wish.project, settings, &user)?;
     let engine = facts::read(cx)?;
     facts::refuse(&engine)?;
     let known = gpu::read(&engine, cx.var("PATH"));
@@ -65,18 +65,18 @@ pub fn run(cx: &Context, flags: &Flags, settings: &Settings, wish: &GpuSmoke) ->
     };
     let route = match gpu::route(&settings.gpus, &engine, &known) {
         Ok(route) => route,
-        Err(why) if flags.dry_run => return Err(why.into()),
+        Err(why) if wish.dry_run => return Err(why.into()),
         Err(why) => return not_started(cx, wish, &facts, &request, why),
     };
     let no_gpu = (settings.gpus == Gpus::None).then(|| no_gpu(&engine, &known));
     let plan = Plan { route, request, user, dataset, no_gpu, facts };
-    if flags.dry_run {
+    if wish.dry_run {
         return dry_run(cx, settings, wish, &plan);
     }
     start(cx, settings, wish, plan)
 }
 
-fn start(cx: &Context, settings: &Settings, wish: &GpuSmoke, plan: Plan) -> Result<u8> {
+fn start(cx: &Context, settings: &Settings, wish: &Args, plan: Plan) -> Result<u8> {
     let image = image_of(cx, settings, wish, &plan.user)?;
     // From here on nothing half made may be left behind.
     let signals = Signals::catch()?;
@@ -187,7 +187,7 @@ fn last_line(text: &str) -> String {
 }
 
 /// Prints what would be done, and does none of it.
-fn dry_run(cx: &Context, settings: &Settings, wish: &GpuSmoke, plan: &Plan) -> Result<u8> {
+fn dry_run(cx: &Context, settings: &Settings, wish: &Args, plan: &Plan) -> Result<u8> {
     ui::result("# settings");
     let row =
         |o: &crate::spec::settings::Origin| vec![format!("#   {}", o.key), o.value.clone(), format!("({})", o.from)];

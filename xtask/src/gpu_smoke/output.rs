@@ -1,6 +1,6 @@
 //! Where the result goes: standard output, the files that were asked for, and GitHub Actions where it runs there.
 
-use crate::cli::GpuSmoke;
+use super::Args;
 use crate::context::Context;
 use crate::exec;
 use crate::smoke::show;
@@ -18,7 +18,7 @@ use std::path::Path;
 /// A file cannot be written.
 pub fn show(
     cx: &Context,
-    wish: &GpuSmoke,
+    wish: &Args,
     facts: &Facts,
     request: &Request,
     report: Option<&Report>,
@@ -35,7 +35,7 @@ pub fn show(
 /// A file cannot be written.
 pub fn files(
     cx: &Context,
-    wish: &GpuSmoke,
+    wish: &Args,
     facts: &Facts,
     request: &Request,
     report: Option<&Report>,

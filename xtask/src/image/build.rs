@@ -1,6 +1,5 @@
 //! `cargo xtask image`: build the image where it is missing or stale.
 
-use crate::cli::Flags;
 use crate::context::Context;
 use crate::engine::facts;
 use crate::engine::facts::Engine;
@@ -9,7 +8,7 @@ use crate::exec;
 use crate::gpu::GpuFacts;
 use crate::image::{INPUTS_LABEL, Inputs, REPOSITORY, base, plan, read_files, reasons};
 use crate::spec::settings;
-use crate::spec::settings::Settings;
+use crate::spec::settings::{Flags, ProjectFlags, Settings};
 use crate::step::{Command, Step};
 use crate::ui;
 use crate::user::User;
@@ -43,21 +42,48 @@ impl State {
     }
 }
 
+/// Build the image where it is missing or stale
+#[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq)]
+pub struct Args {
+    /// The base image
+    #[arg(long, value_name = "REF")]
+    base: Option<String>,
+    /// Use the CPU base image made from Debian packages
+    #[arg(long)]
+    cpu: bool,
+    /// Say whether it is up to date and why not; exit 0 or 1
+    #[arg(long)]
+    check: bool,
+    #[command(flatten)]
+    wishes: Wishes,
+    /// Print the settings and every step, run none
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Args {
+    /// The flags that stand above the settings.
+    pub(crate) fn flags(&self) -> Flags {
+        ProjectFlags { base: self.base.clone(), cpu: self.cpu, ..ProjectFlags::default() }.into()
+    }
+}
+
 /// Runs the task. Returns the exit code.
 ///
 /// # Errors
 /// Wrong settings, a build that fails, a host that cannot build.
-pub fn run(cx: &Context, flags: &Flags, check: bool, wishes: Wishes) -> Result<u8> {
-    let settings = settings::load(cx, flags)?;
+pub fn run(cx: &Context, args: &Args) -> Result<u8> {
+    let wishes = args.wishes;
+    let settings = settings::load(cx, &args.flags())?;
     let user = User::read();
     let state = state(cx, &settings, &user)?;
     let forced = wishes.pull || wishes.no_cache;
-    if check {
+    if args.check {
         let reasons = state.reasons()?;
         ui::result(if reasons.is_empty() { "up to date".to_owned() } else { reasons.join("\n") });
         return Ok(u8::from(!reasons.is_empty()));
     }
-    if flags.dry_run {
+    if args.dry_run {
         for step in steps(cx, &settings, &state, wishes) {
             ui::result(step);
         }

@@ -7,11 +7,13 @@ use serde_json::Value;
 use std::path::Path;
 
 /// What the user asked of the build.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(clap::Args, Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Wishes {
-    /// Ask the registry for a newer base.
+    /// Ask the registry for a newer base image
+    #[arg(long)]
     pub pull: bool,
-    /// Build every layer anew.
+    /// Build every layer anew
+    #[arg(long)]
     pub no_cache: bool,
 }
 

@@ -1,6 +1,5 @@
 //! `cargo xtask down`: stop and remove the sandbox. The Codex home stays, unless `--all`; the caches, unless `--caches`.
 
-use crate::cli::Flags;
 use crate::context::Context;
 use crate::engine::{caches, compose};
 use crate::error::{failed, usage};
@@ -8,60 +7,70 @@ use crate::exec;
 use crate::life::{find, live_sessions, lock};
 use crate::spec::places;
 use crate::spec::places::Places;
-use crate::spec::settings;
+use crate::spec::settings::{self, Flags};
 use crate::step::Step;
 use crate::ui;
 use crate::user::User;
 use anyhow::Result;
 use std::path::PathBuf;
 
-/// What goes beside the container.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Wishes {
-    /// The sandbox's Codex home and git directory.
-    pub all: bool,
-    /// The caches that the user's workspaces share.
-    pub caches: bool,
+/// Stop and remove the sandbox; the Codex home stays
+#[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq)]
+pub struct Args {
+    #[command(flatten)]
+    pub(crate) flags: Flags,
+    /// Also remove the sandbox's Codex home and git directory, after asking
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Also remove the caches that your workspaces share, after asking
+    #[arg(long)]
+    pub(crate) caches: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Print the settings and every step, run none
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// Runs the task.
 ///
 /// # Errors
 /// The engine does not answer, `--all` or `--caches` without a terminal and without `--yes`, or a cache is in use.
-pub fn run(cx: &Context, flags: &Flags, wishes: Wishes) -> Result<u8> {
-    let settings = settings::load(cx, flags)?;
+pub fn run(cx: &Context, args: &Args) -> Result<u8> {
+    let settings = settings::load(cx, &args.flags)?;
     let user = User::read();
     let places = places::of(cx, &workspace(&settings.workspace), user.uid);
     let container = compose::container_name(&places.project);
     // Not under a call that starts or proves it.
-    let _lock = if flags.dry_run || !places.dir.exists() { None } else { Some(lock(&places)?) };
+    let _lock = if args.dry_run || !places.dir.exists() { None } else { Some(lock(&places)?) };
     let found = find(&container)?;
-    let volumes = if wishes.caches { caches_of(user.uid)? } else { Vec::new() };
+    let volumes = if args.caches { caches_of(user.uid)? } else { Vec::new() };
     let mut steps = plan(&places, found.as_ref().map(|running| running.id.as_str()));
     if !volumes.is_empty() {
         steps.push(Step::Run(caches::remove(&volumes)));
     }
-    if wishes.all {
+    if args.all {
         steps.extend(kept(&places).into_iter().map(|path| Step::Remove { path }));
     }
-    if flags.dry_run {
+    if args.dry_run {
         steps.iter().for_each(ui::result);
         return Ok(0);
     }
-    if (wishes.all || wishes.caches) && !flags.yes {
+    if (args.all || args.caches) && !args.yes {
         let running = found.as_ref().filter(|running| running.up);
         let live = running.map_or(Ok(Vec::new()), |running| live_sessions(&running.id))?;
-        confirm(cx, &goes(&places, wishes, &volumes), &live)?;
+        confirm(cx, &goes(&places, args, &volumes), &live)?;
     }
     exec::all(&steps).map_err(|err| if volumes.is_empty() { err } else { err.context(in_use()) })?;
     match found {
         Some(_) => ui::say(format_args!("removed the container `{container}`")),
         None => ui::say(format_args!("no container `{container}` was there")),
     }
-    if wishes.caches && volumes.is_empty() {
+    if args.caches && volumes.is_empty() {
         ui::say("no caches were there");
     }
-    if !wishes.all && places.codex_home.exists() {
+    if !args.all && places.codex_home.exists() {
         ui::say(format_args!("kept `{}`; `cargo xtask down --all` removes it too", places.dir.display()));
     }
     Ok(0)
@@ -72,7 +81,7 @@ pub fn run(cx: &Context, flags: &Flags, wishes: Wishes) -> Result<u8> {
 /// # Errors
 /// The engine does not answer.
 pub fn caches_of(uid: u32) -> Result<Vec<String>> {
-    Ok(caches::parse_list(&exec::stdout_of(&caches::list(uid))?, uid))
+    Ok(caches::parse_list(&exec::stdout_of(&caches::list())?, uid))
 }
 
 fn in_use() -> crate::error::Failure {
@@ -106,9 +115,9 @@ fn kept(places: &Places) -> Vec<PathBuf> {
 }
 
 /// What is about to go for good, a line each.
-fn goes(places: &Places, wishes: Wishes, volumes: &[String]) -> Vec<String> {
+fn goes(places: &Places, args: &Args, volumes: &[String]) -> Vec<String> {
     let mut lines = Vec::new();
-    if wishes.all {
+    if args.all {
         lines.push(format!(
             "`{}` holds the sandbox's Codex home (its sessions and login) and its git directory (commits not taken over)",
             places.dir.display()

@@ -2,7 +2,6 @@
 
 use super::early::{self, Early};
 use super::home;
-use crate::cli::Flags;
 use crate::codex;
 use crate::codex::Codex;
 use crate::codex::home::Mirror;
@@ -23,7 +22,7 @@ use crate::spec::places;
 use crate::spec::places::Places;
 use crate::spec::promise::{Mount, Role};
 use crate::spec::settings;
-use crate::spec::settings::{LOCAL_FILE, Settings};
+use crate::spec::settings::{Flags, LOCAL_FILE, Settings};
 use crate::ui;
 use crate::user::User;
 use anyhow::{Context as _, Result};

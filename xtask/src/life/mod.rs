@@ -29,7 +29,6 @@ pub use stand::{Standing, stand};
 use start::Started;
 pub use start::{copy_of_proof, find, live_sessions};
 
-use crate::cli::Flags;
 use crate::context::Context;
 use crate::engine::caches;
 use crate::engine::compose::Project;
@@ -38,25 +37,46 @@ use crate::image::build::State;
 use crate::proof::{Proof, Verdict};
 use crate::spec::places::Places;
 use crate::spec::promise::{GpuRoute, Gpus};
+use crate::spec::settings::Flags;
 use crate::ui;
 use anyhow::{Context as _, Result};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+/// Start the sandbox, prove what it promises, enter Codex
+#[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq)]
+pub struct Args {
+    #[command(flatten)]
+    pub(crate) flags: Flags,
+    /// Enter a shell in place of Codex, also when a claim does not hold
+    #[arg(long)]
+    pub(crate) shell: bool,
+    /// Enter without asking
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Print the settings and every step, run none
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Arguments for Codex
+    #[arg(last = true, value_name = "CODEX_ARGS")]
+    pub(crate) args: Vec<String>,
+}
+
 /// Runs the task. Returns Codex's own exit code once Codex has started.
 ///
 /// # Errors
 /// Wrong settings, a host that cannot run it, a promise that does not hold.
-pub fn run(cx: &Context, flags: &Flags, shell: bool, args: &[String]) -> Result<u8> {
-    if !flags.yes && !flags.dry_run && !cx.stdin_tty {
+pub fn run(cx: &Context, asked: &Args) -> Result<u8> {
+    let Args { flags, shell, yes, dry_run, args } = asked;
+    if !yes && !dry_run && !cx.stdin_tty {
         return Err(usage("`sandbox` asks before it enters, and standard input is no terminal")
             .hint("add `--yes`")
             .into());
     }
     let ground = Ground::read(cx, flags)?;
-    if flags.dry_run {
-        return dry_run::dry_run(cx, &ground.gather(cx, false)?, shell, args);
+    if *dry_run {
+        return dry_run::dry_run(cx, &ground.gather(cx, false)?, *shell, args);
     }
     let lock = lock(&ground.places)?;
     let signals = Signals::catch()?;
@@ -64,14 +84,14 @@ pub fn run(cx: &Context, flags: &Flags, shell: bool, args: &[String]) -> Result<
     let mut started = start::ensure(cx, &mut wish)?;
     let proof = prove(cx, &wish, &mut started, &signals)?;
     if !holds(&proof) {
-        if !shell {
+        if !*shell {
             start::discard(&started);
             return Err(does_not_hold(cx, "Codex was not started:", &proof));
         }
         ui::warn("a promise does not hold; this shell is for looking into it, nothing in it is safe to rely on");
     }
-    let question = if shell { "Enter a shell?" } else { "Enter Codex?" };
-    if !flags.yes && !signals.ask(|| ui::confirm(question)) {
+    let question = if *shell { "Enter a shell?" } else { "Enter Codex?" };
+    if !yes && !signals.ask(|| ui::confirm(question)) {
         ui::say(format_args!(
             "not entered; `{}` keeps running, `{}` stops it",
             started.container,
@@ -79,7 +99,7 @@ pub fn run(cx: &Context, flags: &Flags, shell: bool, args: &[String]) -> Result<
         ));
         return Ok(0);
     }
-    enter::enter(cx, &wish, &started, &signals, lock, shell, args)
+    enter::enter(cx, &wish, &started, &signals, lock, *shell, args)
 }
 
 /// Proves what was started and shows the proof; what cannot be proven at all is taken back.

@@ -1,7 +1,6 @@
 //! The mounts of a wanted sandbox, its promise, and the label by which it is known again.
 
 use super::home;
-use crate::cli::Flags;
 use crate::codex::home::{AGENTS_INSIDE, INSIDE, Mode};
 use crate::context::Context;
 use crate::engine::caches;
@@ -14,6 +13,7 @@ use crate::proof::sources;
 use crate::proof::sources::{Problem, Rules};
 use crate::spec::promise::{GpuRoute, Mount, Promise, Role};
 use crate::spec::settings;
+use crate::spec::settings::Flags;
 use crate::user::User;
 use anyhow::Result;
 use serde_json::{Map, Value, json};
@@ -77,7 +77,7 @@ pub fn label(cx: &Context, wish: &Wish) -> Map<String, Value> {
     put("shm_size", settings.shm_bytes.to_string());
     put("pids_limit", settings.pids_limit.to_string());
     put("memlock", settings.memlock.to_string());
-    put("caches", settings.caches.join(", "));
+    put("caches", settings.caches.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
     put(
         "codex_home",
         match settings.codex_home {

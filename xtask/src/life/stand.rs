@@ -2,7 +2,6 @@
 
 use super::signals::Signals;
 use super::{does_not_hold, holds, lock, prove, start};
-use crate::cli::Flags;
 use crate::context::Context;
 use crate::engine::compose::container_name;
 use crate::error::failed;
@@ -11,6 +10,7 @@ use crate::life::devcontainer;
 use crate::life::devcontainer::FOLDER_LABEL;
 use crate::life::gather::Ground;
 use crate::spec::places::Places;
+use crate::spec::settings::Flags;
 use crate::step::Command;
 use anyhow::Result;
 

@@ -2,7 +2,6 @@
 
 mod screen;
 
-use crate::cli::Flags;
 use crate::context::Context;
 use crate::engine::compose;
 use crate::engine::inspect::Mounted;
@@ -10,6 +9,7 @@ use crate::engine::running::{Running, sessions};
 use crate::exec;
 use crate::life::down::{caches_of, workspace};
 use crate::life::find;
+use crate::spec::settings::Flags;
 use crate::spec::{places, settings};
 use crate::step::Command;
 use crate::ui;
@@ -21,12 +21,22 @@ use std::time::SystemTime;
 /// The bound on each look into the container: what does not answer by then is left out.
 const BOUND: u64 = 3;
 
+/// Show what runs: image, mounts, sessions inside
+#[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq)]
+pub struct Args {
+    #[command(flatten)]
+    pub(crate) flags: Flags,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
 /// Runs the task. Exit code 0 also where nothing runs: that is an answer.
 ///
 /// # Errors
 /// The engine does not answer.
-pub fn run(cx: &Context, flags: &Flags) -> Result<u8> {
-    let settings = settings::load(cx, flags)?;
+pub fn run(cx: &Context, args: &Args) -> Result<u8> {
+    let settings = settings::load(cx, &args.flags)?;
     let uid = User::read().uid;
     let places = places::of(cx, &workspace(&settings.workspace), uid);
     let container = compose::container_name(&places.project);
@@ -38,7 +48,7 @@ pub fn run(cx: &Context, flags: &Flags) -> Result<u8> {
     };
     let mut report = report(&container, running.as_ref(), &live, &places, SystemTime::now());
     report["caches"] = volumes.into();
-    if flags.json {
+    if args.json {
         ui::result(format_args!("{report:#}"));
     } else {
         ui::result(screen::screen(&report, ui::stdout().width));

@@ -66,7 +66,7 @@ pub(crate) fn promise() -> Promise {
             mount(Role::Git, "/state/git", "/workspace/.git", false),
             mount(Role::CodexPackage, "/state/codex", "/opt/codex", true),
             mount(
-                Role::Cache("pip".into()),
+                Role::Cache(crate::spec::settings::words::Cache::Pip),
                 "/docker/volumes/codex-sandbox-cache-pip-u1000/_data",
                 "/home/codex/.cache/pip",
                 false,

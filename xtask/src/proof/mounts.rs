@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<Claim> {
     let mut claims = vec![only_promised(promise, inside, host)];
     for (id, one) in named(promise) {
-        if let Role::Cache(name) = &one.role {
-            claims.push(volume::source(&id, name, one, promise, inside, host));
+        if let Role::Cache(cache) = one.role {
+            claims.push(volume::source(&id, cache, one, promise, inside, host));
         } else {
             claims.push(mount::source(&id, one, inside, host));
             claims.push(mount::private(&id, one, inside, host));

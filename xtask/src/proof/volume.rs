@@ -6,6 +6,7 @@ use crate::engine::caches;
 use crate::proof::mountinfo::MountLine;
 use crate::proof::probe::Inside;
 use crate::spec::promise::{Mount, Promise};
+use crate::spec::settings::words::Cache;
 
 /// A volume can be told to be a mount of any directory of the host (the local driver's options), and one of that name may
 /// have been there before us. So the kernel's tables must place it in the engine's own directory of volumes, and nothing
@@ -13,7 +14,7 @@ use crate::spec::promise::{Mount, Promise};
 /// otherwise: so there is no claim `private`, and each entry looks for such mounts anew.
 pub(super) fn source(
     id: &str,
-    cache: &str,
+    cache: Cache,
     mount: &Mount,
     promise: &Promise,
     inside: &Inside,

@@ -1,5 +1,8 @@
 //! What a sandbox promises: the values that the compose override is made from and that the proof is held against.
 
+use crate::spec::settings::words::{self, Cache};
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -24,8 +27,8 @@ pub enum Role {
     Git,
     /// The host's git objects.
     GitObjects,
-    /// A cache that outlives the container, by name: a volume of the engine.
-    Cache(String),
+    /// A cache that outlives the container: a volume of the engine.
+    Cache(Cache),
 }
 
 impl Role {
@@ -60,28 +63,29 @@ pub struct Mount {
 }
 
 /// Which GPUs a sandbox gets.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, ValueEnum)]
 pub enum Gpus {
     /// Every GPU of the host.
     All,
     /// None, by the user's own word.
     None,
     /// These, by index or UUID.
+    #[value(skip)]
     Ids(Vec<String>),
 }
 
 impl std::fmt::Display for Gpus {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Gpus::All => f.write_str("all"),
-            Gpus::None => f.write_str("none"),
+            Gpus::All | Gpus::None => f.write_str(&words::word(self).unwrap_or_default()),
             Gpus::Ids(ids) => f.write_str(&ids.join(",")),
         }
     }
 }
 
 /// How GPUs are asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum GpuRoute {
     /// `deploy.resources.reservations.devices` with `driver: nvidia`.
     Nvidia,
@@ -90,7 +94,8 @@ pub enum GpuRoute {
 }
 
 /// Which network a sandbox gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Network {
     /// The engine's bridge network.
     Open,
@@ -98,31 +103,14 @@ pub enum Network {
     None,
 }
 
-impl std::fmt::Display for Network {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Network::Open => "open",
-            Network::None => "none",
-        })
-    }
-}
-
 /// How much memory may be locked by a sandbox with GPUs, whose libraries pin it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Memlock {
     /// As much as there is.
     Unlimited,
     /// What the engine gives by itself: for engines that may not raise the limit.
     Engine,
-}
-
-impl std::fmt::Display for Memlock {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Memlock::Unlimited => "unlimited",
-            Memlock::Engine => "engine",
-        })
-    }
 }
 
 /// Everything a running sandbox is held against.
@@ -172,7 +160,7 @@ impl Role {
             "git-objects" => Role::GitObjects,
             other => match other.split_once('.')? {
                 ("dataset", name) => Role::Dataset(name.to_owned()),
-                ("cache", name) => Role::Cache(name.to_owned()),
+                ("cache", name) => Role::Cache(words::parse(name)?),
                 _ => return None,
             },
         })
@@ -206,9 +194,9 @@ impl Promise {
             "shm_bytes": self.shm_bytes,
             "pids_limit": self.pids_limit,
             "gpus": self.gpus.to_string(),
-            "gpu_route": self.gpu_route.map(|route| match route { GpuRoute::Nvidia => "nvidia", GpuRoute::Cdi => "cdi" }),
-            "memlock": self.memlock.to_string(),
-            "network": self.network.to_string(),
+            "gpu_route": self.gpu_route,
+            "memlock": self.memlock,
+            "network": self.network,
             "codex_version": self.codex_version,
             "image": self.image,
             "image_id": self.image_id,
@@ -233,16 +221,9 @@ impl Promise {
             shm_bytes: number("shm_bytes")?,
             pids_limit: number("pids_limit")?,
             gpus: crate::spec::settings::parse_gpus(&text("gpus")?).ok()?,
-            gpu_route: match value["gpu_route"].as_str() {
-                None => None,
-                Some("cdi") => Some(GpuRoute::Cdi),
-                Some(_) => Some(GpuRoute::Nvidia),
-            },
-            memlock: match value["memlock"].as_str()? {
-                "engine" => Memlock::Engine,
-                _ => Memlock::Unlimited,
-            },
-            network: if value["network"] == "none" { Network::None } else { Network::Open },
+            gpu_route: Deserialize::deserialize(&value["gpu_route"]).ok()?,
+            memlock: Deserialize::deserialize(&value["memlock"]).ok()?,
+            network: Deserialize::deserialize(&value["network"]).ok()?,
             codex_version: text("codex_version")?,
             image: text("image")?,
             image_id: text("image_id"),
@@ -261,5 +242,11 @@ mod tests {
         let mut cut = promise.json();
         cut["mounts"][0]["read_only"] = Value::Null;
         assert_eq!(Promise::from_json(&cut), None);
+        // A word that is not known is no reason to take the weaker one.
+        for key in ["network", "memlock", "gpu_route"] {
+            let mut odd = promise.json();
+            odd[key] = json!("allowlist");
+            assert_eq!(Promise::from_json(&odd), None, "{key}");
+        }
     }
 }

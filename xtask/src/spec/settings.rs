@@ -2,22 +2,25 @@
 //!
 //! All of it is pure, texts and values in and settings out, but for `load`, which reads the two files.
 
+mod flags;
 pub mod keys;
 mod layer;
 mod load;
 mod resolve;
 pub mod schema;
 mod values;
+pub mod words;
 
+pub use flags::{Flags, ProjectFlags};
 pub use keys::DEFAULT_BASE;
 pub use layer::{Layer, parse, with_dataset};
 pub use load::{load, load_what_is_right, no_source};
 pub use resolve::resolve;
 pub use values::{nearest, parse_bytes, parse_gpus};
 
-use crate::codex::home::Mode;
 use crate::spec::promise::{Gpus, Memlock, Network};
 use std::path::PathBuf;
+use words::{Cache, Mode};
 
 /// A data set by name; without a source it is declared but not given.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,8 +69,8 @@ pub struct Settings {
     pub pids_limit: u64,
     /// The memory that a sandbox with GPUs may lock.
     pub memlock: Memlock,
-    /// The caches that outlive the container, by name.
-    pub caches: Vec<String>,
+    /// The caches that outlive the container.
+    pub caches: Vec<Cache>,
     /// Variables that pass from the user's environment to Codex, by name.
     pub env: Vec<String>,
     /// Where each setting came from.

@@ -4,14 +4,15 @@
 
 mod ground;
 
-use crate::cli::Flags;
 use crate::context::Context;
 use crate::error::{failed, usage};
 use crate::exec;
+use crate::spec::settings::{Flags, ProjectFlags};
 use crate::step::Command;
 use crate::ui;
 use anyhow::Result;
 use ground::Ground;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// The rows: name, what is measured, and the most that the ratio may be.
@@ -23,16 +24,42 @@ const ROWS: &[(&str, &str, f64)] = &[
 ];
 
 /// The bound on a clean build of xtask, in seconds, on 2 cores.
-const BUILD_BOUND: u64 = 20;
+const BUILD_BOUND: u64 = 45;
 
 /// The bound on one measured command.
 const COMMAND_BOUND: u64 = 300;
+
+/// Measure against the bare commands, in pairs, as ratios of medians
+#[derive(clap::Args, Debug, Clone, PartialEq, Eq)]
+pub struct Args {
+    /// enter, start, check, mounts, build [default: all]
+    #[arg(value_name = "ROW")]
+    rows: Vec<String>,
+    /// Pairs per row, at least 10 for a figure to quote
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pairs: usize,
+    /// The host's Codex [default: codex on PATH]
+    #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::FilePath)]
+    codex: Option<PathBuf>,
+    /// Use the CPU base image; implies --gpus none
+    #[arg(long)]
+    cpu: bool,
+}
+
+impl Args {
+    /// The flags that stand above the settings.
+    pub(crate) fn flags(&self) -> Flags {
+        let project = ProjectFlags { cpu: self.cpu, ..ProjectFlags::default() };
+        Flags { codex: self.codex.clone(), ..project.into() }
+    }
+}
 
 /// Runs the rows that were asked for, all where none was.
 ///
 /// # Errors
 /// An unknown row, a command that fails, or a row over its bound (exit code 1).
-pub fn run(cx: &Context, flags: &Flags, rows: &[String], pairs: usize) -> Result<u8> {
+pub fn run(cx: &Context, args: &Args) -> Result<u8> {
+    let (rows, pairs) = (&args.rows, args.pairs);
     let known = |name: &str| name == "build" || ROWS.iter().any(|(row, _, _)| *row == name);
     if let Some(bad) = rows.iter().find(|name| !known(name)) {
         return Err(usage(format!("`{bad}` is no row"))
@@ -44,7 +71,7 @@ pub fn run(cx: &Context, flags: &Flags, rows: &[String], pairs: usize) -> Result
     let mut lines = vec![head.map(str::to_owned).to_vec()];
     let mut over = Vec::new();
     if ROWS.iter().any(|(name, _, _)| wanted(name)) {
-        let ground = Ground::new(cx, flags)?;
+        let ground = Ground::new(cx, args.flags())?;
         let cargo = ground.cargo(pairs)?;
         ui::say(format_args!("cargo itself takes {} ms before each call of `cargo xtask`", cargo.as_millis()));
         for (name, what, most) in ROWS.iter().filter(|(name, _, _)| wanted(name)) {

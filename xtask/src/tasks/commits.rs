@@ -1,28 +1,38 @@
 //! `cargo xtask commits`: what was committed in the sandbox, and taking it over.
 
-use crate::cli::Flags;
 use crate::context::Context;
 use crate::error::usage;
 use crate::git;
 use crate::life::canonical;
+use crate::spec::settings::Flags;
 use crate::spec::{places, settings};
 use crate::ui;
 use crate::user::User;
 use anyhow::Result;
 
+/// List the commits made in the sandbox, or take them over
+#[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq)]
+pub struct Args {
+    #[command(flatten)]
+    pub(crate) flags: Flags,
+    /// Fast-forward the host's branches to them
+    #[arg(long)]
+    take: bool,
+}
+
 /// Runs the task.
 ///
 /// # Errors
 /// The workspace is no repository, or git refuses what the sandbox has.
-pub fn run(cx: &Context, flags: &Flags, take: bool) -> Result<u8> {
-    let settings = settings::load(cx, flags)?;
+pub fn run(cx: &Context, args: &Args) -> Result<u8> {
+    let settings = settings::load(cx, &args.flags)?;
     let workspace = canonical("the workspace", &settings.workspace)?;
     let places = places::of(cx, &workspace, User::read().uid);
     let repository = git::detect(&workspace)?.ok_or_else(|| {
         usage(format!("`{}` is not the root of a git repository", workspace.display()))
             .hint("commits are kept apart only for a workspace that is a repository of its own")
     })?;
-    if take {
+    if args.take {
         let lines = git::take(&repository, &places.git, &[])?;
         lines.iter().for_each(ui::result);
         return Ok(0);

@@ -2,7 +2,6 @@
 
 pub mod bench;
 pub mod commits;
-pub mod completions;
 pub mod devcontainer;
 pub mod mounts;
 pub mod test;

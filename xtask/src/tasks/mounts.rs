@@ -1,6 +1,5 @@
 //! `cargo xtask mounts`: validate every mount, on the host and inside the running container.
 
-use crate::cli::Flags;
 use crate::context::Context;
 use crate::engine::running::Running;
 use crate::error::failed;
@@ -10,23 +9,34 @@ use crate::proof;
 use crate::proof::probe::{AskCodex, Request};
 use crate::proof::sources;
 use crate::proof::{Claim, Verdict};
+use crate::spec::settings::Flags;
 use crate::ui;
 use anyhow::Result;
 use serde_json::json;
+
+/// Validate every mount, on the host and inside
+#[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq)]
+pub struct Args {
+    #[command(flatten)]
+    pub(crate) flags: Flags,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
 
 /// Runs the task: the host's half always, the inside half where a sandbox runs. Exit code 1 when a claim is broken.
 ///
 /// # Errors
 /// Wrong settings, no engine, or a witness that cannot be asked.
-pub fn run(cx: &Context, flags: &Flags) -> Result<u8> {
-    let wish = life::gather(cx, flags)?;
+pub fn run(cx: &Context, args: &Args) -> Result<u8> {
+    let wish = life::gather(cx, &args.flags)?;
     let (mounts, problems) = life::problems(cx, &wish)?;
     let mut claims = sources::claims(&mounts, &problems);
     let running = wish.running.as_ref().filter(|running| running.up);
     if let Some(running) = running {
         claims.extend(inside(&wish, running)?);
     }
-    if flags.json {
+    if args.json {
         let list: Vec<_> = claims.iter().map(Claim::json).collect();
         let container = running.map(|running| running.id.clone());
         ui::result(format_args!("{:#}", json!({"schema": 1, "container": container, "claims": list})));

@@ -29,12 +29,35 @@ const DEFAULT_PROGRAMS: &[&str] = &["git", "python3"];
 /// The programs that the engine tier starts on the host.
 const PROGRAMS: &[&str] = &["mmdebstrap", "ffmpeg", "git", "ps", "python3", "tmux", "setpriv", "setsid", "npm", "cc"];
 
+/// Run the tests of this repository: every tier that this machine can run
+#[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq)]
+pub struct Args {
+    /// Demand a tier: default, engine, gpu or all
+    #[arg(long, value_parser = ["default", "engine", "gpu", "all"], hide_possible_values = true)]
+    tier: Option<String>,
+    /// Install and start what is missing without asking (Debian, Ubuntu)
+    #[arg(long)]
+    install_engine: bool,
+}
+
+/// Run what CI runs: format, lints, docs, every test without a GPU
+#[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq)]
+pub struct CiArgs {
+    /// Install and start what is missing without asking (Debian, Ubuntu)
+    #[arg(long)]
+    install_engine: bool,
+}
+
 /// Runs the tiers that this machine can run, or those that are demanded: the default tier always. The last lines say
 /// which ran, how many tests each, and which did not and why.
 ///
 /// # Errors
 /// A demanded tier cannot run here (exit code 3), or a test fails.
-pub fn run(cx: &Context, asked: Option<&str>, install: bool) -> Result<u8> {
+pub fn run(cx: &Context, args: &Args) -> Result<u8> {
+    tiers_of(cx, args.tier.as_deref(), args.install_engine)
+}
+
+fn tiers_of(cx: &Context, asked: Option<&str>, install: bool) -> Result<u8> {
     demand_programs(cx, install)?;
     let (machine, started) = read(cx, asked, install)?;
     let done = tiers::plan(asked, &machine).map_err(anyhow::Error::from).and_then(|plan| run_plan(cx, &plan));
@@ -162,7 +185,7 @@ fn by_nextest(cx: &Context, tier: Tier) -> Result<usize> {
 ///
 /// # Errors
 /// The first step that fails.
-pub fn ci(cx: &Context, install: bool) -> Result<u8> {
+pub fn ci(cx: &Context, args: &CiArgs) -> Result<u8> {
     let lints = ["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"];
     exec::all(&[
         Step::Run(cargo(cx, &["fmt", "--all", "--check"])),
@@ -174,7 +197,7 @@ pub fn ci(cx: &Context, install: bool) -> Result<u8> {
     } else {
         ui::say("cargo-deny is not installed: licences and advisories were not checked");
     }
-    run(cx, Some("engine"), install)
+    tiers_of(cx, Some("engine"), args.install_engine)
 }
 
 fn cargo(cx: &Context, args: &[&str]) -> Command {

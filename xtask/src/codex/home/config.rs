@@ -3,12 +3,13 @@
 //! The keys are those of Codex 0.169.0 that hold a path or a program. All else is the user's text, comments and order
 //! included; only the comment right above a dropped key is dropped with it.
 
+use super::text::{above, child, next, prefix, set, tables};
 use super::{AGENTS_INSIDE, INSIDE, McpServer, Note};
 use crate::error::usage;
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use toml_edit::{Decor, DocumentMut, Item, Key, KeyMut, RawString, TableLike, Value};
+use toml_edit::{Decor, DocumentMut, Item, Key, TableLike, Value};
 
 /// Keys that name a file which Codex reads at its start and refuses to start without.
 const FILES: [&str; 4] = [
@@ -87,16 +88,6 @@ pub(super) fn edit(path: &Path, text: &str, host: &Host, brought: &mut Brought) 
     Ok(Edited { mcp: servers(&*root), text: root.to_string(), notes })
 }
 
-/// The tables in a table of tables. It may be written in any of TOML's ways: with headers, dotted or inline.
-fn tables<'a>(root: &'a mut dyn TableLike, key: &str) -> Vec<(String, &'a mut dyn TableLike)> {
-    let all = child(root, key).into_iter().flat_map(TableLike::iter_mut);
-    all.filter_map(|(name, item)| Some((name.get().to_owned(), item.as_table_like_mut()?))).collect()
-}
-
-fn child<'a>(table: &'a mut dyn TableLike, key: &str) -> Option<&'a mut dyn TableLike> {
-    table.get_mut(key)?.as_table_like_mut()
-}
-
 fn servers(root: &dyn TableLike) -> Vec<McpServer> {
     let Some(servers) = root.get("mcp_servers").and_then(Item::as_table_like) else {
         return Vec::new();
@@ -108,34 +99,6 @@ fn servers(root: &dyn TableLike) -> Vec<McpServer> {
         enabled.then(|| McpServer { name: name.to_owned(), command })
     };
     servers.iter().filter_map(server).collect()
-}
-
-/// Sets a value and leaves what stands around it: spaces and a comment behind it.
-pub(super) fn set(table: &mut dyn TableLike, key: &str, new: impl Into<Value>) {
-    match table.get_mut(key) {
-        Some(Item::Value(value)) => {
-            let decor = value.decor().clone();
-            *value = new.into();
-            *value.decor_mut() = decor;
-        }
-        _ => {
-            table.insert(key, toml_edit::value(new));
-        }
-    }
-}
-
-/// Edits what stands above an entry: comments and empty lines. That of a table without a header of its own stands above
-/// its first entry. `false` where there is no such place.
-fn above(key: &mut KeyMut, item: &mut Item, edit: impl FnOnce(&mut Decor)) -> bool {
-    match item {
-        Item::Table(table) if table.is_dotted() || table.is_implicit() => {
-            return table.iter_mut().next().is_some_and(|(mut key, item)| above(&mut key, item, edit));
-        }
-        Item::ArrayOfTables(tables) => return tables.get_mut(0).map(|table| edit(table.decor_mut())).is_some(),
-        Item::Table(table) => edit(table.decor_mut()),
-        Item::Value(_) | Item::None => edit(key.leaf_decor_mut()),
-    }
-    true
 }
 
 struct Edit<'a> {
@@ -167,24 +130,27 @@ impl Edit<'_> {
     /// Drops a key with the comment right above it. What a blank line keeps apart from it, such as the head of the file
     /// or of a section, is not about that key, and stays above the next one.
     fn remove(&mut self, table: &mut dyn TableLike, key: &str) -> bool {
-        let next = table.iter().map(|(name, _)| name.to_owned()).skip_while(|name| name != key).nth(1);
+        let next = next(table, key);
         let Some((mut name, item)) = table.get_key_value_mut(key) else { return false };
         let mut text = String::new();
-        let prefix = |decor: &Decor| decor.prefix().and_then(RawString::as_str).unwrap_or_default().to_owned();
         above(&mut name, item, |decor| text = prefix(decor));
         table.remove(key);
         let lines: Vec<&str> = text.split_inclusive('\n').collect();
         let blank = lines.iter().rposition(|line| line.trim().is_empty() && line.ends_with('\n'));
         let stays = lines[..blank.map_or(0, |at| at + 1)].concat();
         if stays.contains('#') {
-            let put =
-                |decor: &mut Decor| decor.set_prefix(format!("{stays}{}", prefix(decor).trim_start_matches('\n')));
-            let next = next.as_deref().and_then(|next| table.get_key_value_mut(next));
-            if !next.is_some_and(|(mut name, item)| above(&mut name, item, put)) {
-                self.orphans.push_str(&stays);
-            }
+            self.put(table, next, &stays);
         }
         true
+    }
+
+    /// Puts comments above an entry; kept for the file's end where there is none.
+    fn put(&mut self, table: &mut dyn TableLike, key: Option<String>, text: &str) {
+        let edit = |decor: &mut Decor| decor.set_prefix(format!("{text}{}", prefix(decor).trim_start_matches('\n')));
+        let entry = key.as_deref().and_then(|key| table.get_key_value_mut(key));
+        if !entry.is_some_and(|(mut name, item)| above(&mut name, item, edit)) {
+            self.orphans.push_str(text);
+        }
     }
 
     /// Rewrites a key that names a file of the host, and has the file brought along.
@@ -228,8 +194,14 @@ impl Edit<'_> {
         let Some(projects) = child(root, "projects") else { return };
         let all: Vec<String> = projects.iter().map(|(path, _)| path.to_owned()).collect();
         let of_host: Vec<&String> = all.iter().filter(|path| !Path::new(path).starts_with("/workspace")).collect();
+        let before = std::mem::take(&mut self.orphans);
         for path in &of_host {
             self.remove(projects, path);
+        }
+        let after = std::mem::replace(&mut self.orphans, before);
+        if !after.is_empty() {
+            let next = next(root, "projects");
+            self.put(root, next, &after);
         }
         if !of_host.is_empty() {
             let why = format!("dropped {} of {}, they are directories of the host", of_host.len(), all.len());

@@ -1,7 +1,8 @@
 //! The host's `/etc/codex`, which an administrator may have set rules in: they stay in force in the sandbox.
 
-use super::config::{parse, set};
+use super::config::parse;
 use super::read::{Collector, unreadable};
+use super::text::set;
 use super::{Item, write};
 use crate::error::usage;
 use anyhow::Result;

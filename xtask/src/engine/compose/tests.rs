@@ -26,7 +26,7 @@ pub(crate) fn project() -> Project {
                 mount(Role::CodexHome, "/state/p/codex-home", "/home/codex/.codex", false),
                 mount(Role::Guest, "/state/p/guest", "/sandbox", true),
                 mount(
-                    Role::Cache("pip".into()),
+                    Role::Cache(Cache::Pip),
                     "/var/lib/docker/volumes/codex-sandbox-cache-pip-u1000/_data",
                     "/home/codex/.cache/pip",
                     false,

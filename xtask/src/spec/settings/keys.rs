@@ -2,8 +2,10 @@
 //! unknown keys and values, and `sandbox.schema.json` all read it, so that they cannot disagree.
 
 use super::values::nearest;
-use crate::engine::caches::NAMES;
+use super::words::{Cache, Mode, words};
 use crate::error::{Failure, usage};
+use crate::spec::promise::{Memlock, Network};
+use clap::ValueEnum;
 
 /// The default base image, NVIDIA's PyTorch build that knows sm_120.
 pub const DEFAULT_BASE: &str = "nvcr.io/nvidia/pytorch:25.01-py3";
@@ -12,14 +14,14 @@ pub const DEFAULT_BASE: &str = "nvcr.io/nvidia/pytorch:25.01-py3";
 pub const CPU_BASE: &str = "cpu";
 
 /// What a setting's value may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub enum Kind {
     /// A path of this host; relative to the settings file, or `~/…`.
     Path,
     /// Any plain value.
     Text,
     /// One of these words.
-    OneOf(&'static [&'static str]),
+    OneOf(fn() -> Vec<String>),
     /// `all`, `none`, or ids of GPUs.
     Gpus,
     /// A size as Docker writes it.
@@ -31,11 +33,11 @@ pub enum Kind {
     /// Names of data sets, each with its directory or nothing.
     Datasets,
     /// Any of these words.
-    Some(&'static [&'static str]),
+    Some(fn() -> Vec<String>),
 }
 
 /// A setting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Key {
     /// Its name in `sandbox.yaml`.
     pub name: &'static str,
@@ -83,14 +85,14 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "network",
-        kind: Kind::OneOf(&["open", "none"]),
+        kind: Kind::OneOf(words::<Network>),
         meaning: "The network: open, or none (loopback only).",
         default: "open",
     },
     Key { name: "codex", kind: Kind::Path, meaning: "The host's Codex. Without it: codex on PATH.", default: "" },
     Key {
         name: "codex_home",
-        kind: Kind::OneOf(&["mirror", "shared", "none"]),
+        kind: Kind::OneOf(words::<Mode>),
         meaning: "mirror: a private Codex home, its configuration set anew from yours at each start. shared: your own, \
                   writable; the agent can then run code on your host. none: an empty one.",
         default: "mirror",
@@ -104,14 +106,14 @@ pub const KEYS: &[Key] = &[
     Key { name: "pids_limit", kind: Kind::Count, meaning: "The most processes.", default: "8192" },
     Key {
         name: "memlock",
-        kind: Kind::OneOf(&["unlimited", "engine"]),
+        kind: Kind::OneOf(words::<Memlock>),
         meaning: "Locked (pinned) memory of a sandbox with GPUs: unlimited, as CUDA needs it; or engine, what the engine \
                   gives by itself, for an engine that may not raise the limit.",
         default: "unlimited",
     },
     Key {
         name: "caches",
-        kind: Kind::Some(NAMES),
+        kind: Kind::Some(words::<Cache>),
         meaning: "Caches that outlive the container, as volumes of the engine that all your workspaces share. What one \
                   agent leaves in them, the next one reads: [] for none.",
         default: "huggingface, torch, pip, uv",
@@ -134,14 +136,6 @@ pub fn default_of(name: &str) -> &'static str {
     key(name).map_or("", |key| key.default)
 }
 
-/// The words that a setting knows; empty where its value is of another kind.
-pub fn words_of(name: &str) -> &'static [&'static str] {
-    match key(name).map(|key| key.kind) {
-        Some(Kind::OneOf(words) | Kind::Some(words)) => words,
-        _ => &[],
-    }
-}
-
 /// The error for a key that no setting has.
 pub fn unknown_key(file: &str, name: &str) -> Failure {
     let names: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
@@ -153,9 +147,10 @@ pub fn unknown_key(file: &str, name: &str) -> Failure {
 }
 
 /// The error for a word that a setting does not know; `given` is how it was written.
-pub fn unknown_word(given: &str, word: &str, words: &[&str]) -> Failure {
+pub fn unknown_word<T: ValueEnum>(given: &str, word: &str) -> Failure {
+    let words = words::<T>();
     let failure = usage(format!("{given} is none of `{}`", words.join("`, `")));
-    match nearest(word, words) {
+    match nearest(word, &words.iter().map(String::as_str).collect::<Vec<_>>()) {
         Some(near) => failure.hint(format!("did you mean `{near}`?")),
         None => failure.hint("sandbox.yaml explains each"),
     }

@@ -1,7 +1,6 @@
 //! Reads the settings files and resolves them with the flags: the one part of the settings that touches the disk.
 
-use super::{LOCAL_FILE, Layer, Settings, parse, resolve};
-use crate::cli::Flags;
+use super::{Flags, LOCAL_FILE, Layer, ProjectFlags, Settings, parse, resolve};
 use crate::context::Context;
 use crate::error::{Failure, usage};
 use anyhow::{Context as _, Result};
@@ -59,10 +58,10 @@ pub fn load_what_is_right(cx: &Context, flags: &Flags) -> Result<(Settings, Vec<
 fn without_one(flags: &Flags, layers: &[Layer]) -> Vec<(Flags, Vec<Layer>)> {
     const FORGET: [fn(&mut Flags); 5] = [
         |flags| flags.network = None,
-        |flags| flags.gpus = None,
+        |flags| flags.project.gpus = None,
         |flags| flags.codex_home = None,
-        |flags| flags.base = None,
-        |flags| flags.datasets.clear(),
+        |flags| flags.project.base = None,
+        |flags| flags.project.datasets.clear(),
     ];
     let mut tries = Vec::new();
     for (i, layer) in layers.iter().enumerate() {
@@ -77,8 +76,8 @@ fn without_one(flags: &Flags, layers: &[Layer]) -> Vec<(Flags, Vec<Layer>)> {
         forget(&mut flags);
         tries.push((flags, layers.to_vec()));
     }
-    let cpu = flags.cpu;
-    let plain = Flags { cpu, ..Flags::default() };
+    let cpu = flags.project.cpu;
+    let plain = Flags::from(ProjectFlags { cpu, ..ProjectFlags::default() });
     tries.extend([(flags.clone(), Vec::new()), (plain.clone(), layers.to_vec()), (plain, Vec::new())]);
     tries
 }

@@ -1,16 +1,15 @@
 //! Resolves the layers of settings, strongest first. Pure.
 
-use super::keys::{CPU_BASE, default_of, unknown_word, words_of};
+use super::keys::{CPU_BASE, default_of, unknown_word};
 use super::layer::{Layer, scalar};
 use super::values::{is_variable, parse_bytes, parse_gpus, parse_number};
-use super::{Dataset, Origin, Settings};
-use crate::cli::Flags;
-use crate::codex::home::Mode;
+use super::words;
+use super::{Dataset, Flags, Origin, Settings};
 use crate::context::Context;
 use crate::error::usage;
 use crate::proof::sources::valid_name;
-use crate::spec::promise::{Memlock, Network};
 use anyhow::Result;
+use clap::ValueEnum;
 use serde_yaml::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,37 +19,31 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// A value of the wrong kind, with the file and the key (exit code 2).
 pub fn resolve(cx: &Context, flags: &Flags, files: &[Layer]) -> Result<Settings> {
+    let project = &flags.project;
     let mut r = Resolver { cx, files, origins: Vec::new() };
-    let workspace = r.path("workspace", flags.workspace.as_ref())?.unwrap_or_else(|| cx.root.join("workspace"));
-    let base = r.text("base", flags.base.as_ref())?;
-    let cpu = flags.cpu || base == CPU_BASE;
-    if flags.cpu && flags.base.is_some() {
+    let workspace = r.path("workspace", project.workspace.as_ref())?.unwrap_or_else(|| cx.root.join("workspace"));
+    let base = r.text("base", project.base.as_ref())?;
+    let cpu = project.cpu || base == CPU_BASE;
+    if project.cpu && project.base.is_some() {
         return Err(usage("`--cpu` and `--base` exclude each other").hint("leave one of them out").into());
     }
-    let gpus = parse_gpus(&if cpu && flags.gpus.is_none() {
-        r.note("gpus", "none", if flags.cpu { "--cpu" } else { "base: cpu" });
+    let gpus = parse_gpus(&if cpu && project.gpus.is_none() {
+        r.note("gpus", "none", if project.cpu { "--cpu" } else { "base: cpu" });
         "none".to_owned()
     } else {
-        r.text("gpus", flags.gpus.as_ref())?
+        r.text("gpus", project.gpus.as_ref())?
     })?;
-    let network = match r.word("network", flags.network.as_ref())? {
-        "none" => Network::None,
-        _ => Network::Open,
-    };
+    let network = r.word("network", flags.network.as_ref())?;
     let codex_home = r.word("codex_home", flags.codex_home.as_ref())?;
-    let codex_home: Mode = codex_home.parse().map_err(usage)?;
     let codex = r.path("codex", flags.codex.as_ref())?;
     let arch_list = r.text("arch_list", None)?;
     let shm_bytes = parse_bytes(&r.text("shm_size", None)?)?;
     let pids_limit = parse_number("pids_limit", &r.text("pids_limit", None)?)?;
-    let memlock = match r.word("memlock", None)? {
-        "engine" => Memlock::Engine,
-        _ => Memlock::Unlimited,
-    };
+    let memlock = r.word("memlock", None)?;
     let caches = r.some("caches")?;
     let caches = if flags.no_caches { Vec::new() } else { caches };
     let env = r.names("env")?;
-    let datasets = r.datasets(flags)?;
+    let datasets = r.datasets(&project.datasets)?;
     let origins = r.origins;
     Ok(Settings {
         workspace,
@@ -102,16 +95,15 @@ impl Resolver<'_> {
     }
 
     /// One of the words that the setting knows.
-    fn word(&mut self, key: &str, flag: Option<&String>) -> Result<&'static str> {
+    fn word<T: ValueEnum>(&mut self, key: &str, flag: Option<&String>) -> Result<T> {
         let (value, from) = self.said(key, flag)?;
         self.note(key, &value, &from);
-        let words = words_of(key);
-        words.iter().find(|word| **word == value).copied().ok_or_else(|| {
+        words::parse(&value).ok_or_else(|| {
             let given = match flag {
                 Some(_) => format!("`--{} {value}`", key.replace('_', "-")),
                 None => format!("`{key}: {value}` in `{from}`"),
             };
-            unknown_word(&given, &value, words).into()
+            unknown_word::<T>(&given, &value).into()
         })
     }
 
@@ -149,19 +141,17 @@ impl Resolver<'_> {
     }
 
     /// Some of the words that the setting knows, in their own order.
-    fn some(&mut self, key: &str) -> Result<Vec<String>> {
-        let words = words_of(key);
+    fn some<T: ValueEnum>(&mut self, key: &str) -> Result<Vec<T>> {
         let (given, from) = match self.list(key)? {
             Some(said) => said,
             None => (default_of(key).split(", ").map(str::to_owned).collect(), "default".to_owned()),
         };
-        if let Some(bad) = given.iter().find(|word| !words.contains(&word.as_str())) {
-            return Err(unknown_word(&format!("`{bad}` in `{key}` of `{from}`"), bad, words).into());
+        if let Some(bad) = given.iter().find(|word| words::parse::<T>(word).is_none()) {
+            return Err(unknown_word::<T>(&format!("`{bad}` in `{key}` of `{from}`"), bad).into());
         }
-        let wanted = words.iter().filter(|word| given.iter().any(|given| given == *word));
-        let wanted: Vec<String> = wanted.map(|word| (*word).to_owned()).collect();
+        let wanted: Vec<String> = words::words::<T>().into_iter().filter(|word| given.contains(word)).collect();
         self.note(key, if wanted.is_empty() { "none".to_owned() } else { wanted.join(", ") }.as_str(), &from);
-        Ok(wanted)
+        Ok(wanted.iter().filter_map(|word| words::parse(word)).collect())
     }
 
     fn names(&mut self, key: &str) -> Result<Vec<String>> {
@@ -177,7 +167,7 @@ impl Resolver<'_> {
         Ok(names)
     }
 
-    fn datasets(&mut self, flags: &Flags) -> Result<Vec<Dataset>> {
+    fn datasets(&mut self, flags: &[(String, PathBuf)]) -> Result<Vec<Dataset>> {
         let mut sources: BTreeMap<String, (Option<PathBuf>, String)> = BTreeMap::new();
         // Weakest first, so that the stronger overwrite; a bare declaration never removes a source.
         for layer in self.files.iter().rev() {
@@ -200,8 +190,13 @@ impl Resolver<'_> {
         if let Some(dir) = self.cx.var("SSV2_DIR") {
             sources.insert("ssv2".into(), (Some(self.cx.absolute(Path::new(dir))), "SSV2_DIR".into()));
         }
-        for (i, (name, dir)) in flags.datasets.iter().enumerate() {
-            if flags.datasets[..i].iter().any(|(earlier, _)| earlier == name) {
+        for (i, (name, dir)) in flags.iter().enumerate() {
+            if dir.as_os_str().is_empty() {
+                return Err(usage(format!("`--dataset {name}` has no directory"))
+                    .hint("write it as `--dataset NAME=DIR`")
+                    .into());
+            }
+            if flags[..i].iter().any(|(earlier, _)| earlier == name) {
                 return Err(usage(format!("the data set `{name}` is given twice"))
                     .hint("each name stands once")
                     .into());

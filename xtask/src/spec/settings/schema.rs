@@ -24,7 +24,7 @@ fn property(key: &Key) -> Value {
     let mut property = match key.kind {
         Kind::Path | Kind::Text => json!({"type": ["string", "number", "boolean", "null"]}),
         Kind::OneOf(words) => {
-            let words = words.iter().map(|word| json!(word));
+            let words = words().into_iter().map(Value::from);
             json!({"enum": words.chain([Value::Null]).collect::<Vec<_>>()})
         }
         Kind::Gpus => json!({"type": ["string", "integer", "null"], "minimum": 0, "pattern": gpus()}),
@@ -38,7 +38,7 @@ fn property(key: &Key) -> Value {
             "type": ["array", "null"],
             "items": {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
         }),
-        Kind::Some(words) => json!({"type": ["array", "null"], "items": {"enum": words}}),
+        Kind::Some(words) => json!({"type": ["array", "null"], "items": {"enum": words()}}),
         Kind::Datasets => json!({
             "type": ["object", "null"],
             "propertyNames": {"pattern": "^[a-z0-9][a-z0-9._-]*$"},

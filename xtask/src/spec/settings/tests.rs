@@ -1,7 +1,6 @@
 //! What the settings come to, from texts and flags.
 
 use super::*;
-use crate::cli::Flags;
 use crate::context::Context;
 use anyhow::Result;
 use std::path::Path;
@@ -30,7 +29,7 @@ fn ssv2(settings: &Settings) -> Option<String> {
 #[test]
 fn a_flag_beats_the_environment_beats_the_local_file_beats_the_project_file() {
     let (project, local) = ("datasets: {ssv2: /project}", "datasets: {ssv2: ~/local}");
-    let flags = Flags { datasets: vec![("ssv2".into(), "flag".into())], ..Flags::default() };
+    let flags = Flags::from(ProjectFlags { datasets: vec![("ssv2".into(), "flag".into())], ..ProjectFlags::default() });
     let env = [("SSV2_DIR", "/env")];
     let none = Flags::default();
     assert_eq!(ssv2(&resolved(&flags, &env, local, project).unwrap()).unwrap(), "/cwd/flag");
@@ -102,10 +101,61 @@ fn a_misspelt_word_is_answered_with_the_nearest() {
 #[test]
 fn the_base_cpu_is_what_the_flag_asks_for() {
     let cpu = resolved(&Flags::default(), &[], "base: cpu", "gpus: all").unwrap();
-    let flag = Flags { cpu: true, ..Flags::default() };
+    let flag = Flags::from(ProjectFlags { cpu: true, ..ProjectFlags::default() });
     let by_flag = resolved(&flag, &[], "", "gpus: all").unwrap();
     assert_eq!((cpu.base, cpu.gpus), (None, Gpus::None));
     assert_eq!((by_flag.base, by_flag.gpus), (None, Gpus::None));
     let origin = cpu.origins.iter().find(|origin| origin.key == "gpus").unwrap();
     assert_eq!((origin.value.as_str(), origin.from.as_str()), ("none", "base: cpu"));
+}
+
+#[test]
+fn a_data_set_without_a_directory_is_refused() {
+    for dir in ["", "/d"] {
+        let datasets = vec![("ssv2".to_owned(), dir.into())];
+        let flags = Flags::from(ProjectFlags { datasets, ..ProjectFlags::default() });
+        let Err(err) = resolved(&flags, &[], "", "") else {
+            assert_eq!(dir, "/d");
+            continue;
+        };
+        let text = "error: `--dataset ssv2` has no directory\nhint: write it as `--dataset NAME=DIR`\n";
+        assert_eq!((crate::error::render(&err).as_str(), crate::error::exit_code(&err)), (text, 2));
+    }
+}
+
+/// Some value that a setting takes, as the settings file has it.
+fn values(kind: keys::Kind) -> Vec<String> {
+    use keys::Kind;
+    let one = |text: &str| vec![text.to_owned()];
+    match kind {
+        Kind::Path => one("/there"),
+        Kind::Text => one("7.5"),
+        Kind::OneOf(words) => words(),
+        Kind::Gpus => one("GPU-aaaa"),
+        Kind::Size => one("7g"),
+        Kind::Count => one("7"),
+        Kind::Variables => one("[HF_TOKEN]"),
+        Kind::Datasets => one("{k400: /k}"),
+        Kind::Some(words) => words().iter().map(|word| format!("[{word}]")).collect(),
+    }
+}
+
+#[test]
+fn every_setting_and_every_word_of_the_table_reaches_the_sandbox() {
+    let bare = |settings: Settings| Settings { origins: Vec::new(), ..settings };
+    for key in keys::KEYS {
+        let mut seen = Vec::new();
+        for value in values(key.kind) {
+            let local = format!("{}: {value}", key.name);
+            let settings = resolved(&Flags::default(), &[], &local, "").unwrap_or_else(|err| panic!("{local}: {err}"));
+            let told = |origin: &Origin| origin.from == LOCAL_FILE && origin.key.split('.').next() == Some(key.name);
+            assert!(settings.origins.iter().any(told), "`{local}` is not read");
+            let settings = bare(settings);
+            assert!(!seen.contains(&settings), "`{local}` changes nothing");
+            seen.push(settings);
+        }
+        // A setting of one value changes the default; of several words at most one is the default.
+        let default = bare(resolved(&Flags::default(), &[], "", "").unwrap());
+        assert!(seen.len() > 1 || !seen.contains(&default), "`{}` changes nothing", key.name);
+    }
 }

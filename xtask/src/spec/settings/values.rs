@@ -1,5 +1,6 @@
 //! The values of settings, from their texts. Pure.
 
+use super::words;
 use crate::error::usage;
 use crate::spec::promise::Gpus;
 use anyhow::Result;
@@ -19,10 +20,8 @@ pub fn nearest<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
 /// # Errors
 /// An empty list, an id with characters that no id has, or a word that is no id (exit code 2).
 pub fn parse_gpus(text: &str) -> Result<Gpus> {
-    match text {
-        "all" => return Ok(Gpus::All),
-        "none" => return Ok(Gpus::None),
-        _ => {}
+    if let Some(gpus) = words::parse(text) {
+        return Ok(gpus);
     }
     let ids: Vec<String> = text.split(',').map(|id| id.trim().to_owned()).collect();
     // An id is an index, a UUID (`GPU-…`, `MIG-…`) or a device's name with a number in it: a mere word is misspelt.

@@ -1,12 +1,11 @@
 //! What is measured on: two projects outside this repository, and the two sides of each row.
 
 use super::{COMMAND_BOUND, median, quiet};
-use crate::cli::Flags;
 use crate::context::Context;
 use crate::exec;
 use crate::image::build;
 use crate::life::{gather, plan};
-use crate::spec::settings;
+use crate::spec::settings::{self, Flags, ProjectFlags};
 use crate::step::Command;
 use crate::user::User;
 use anyhow::{Context as _, Result};
@@ -16,7 +15,7 @@ use std::time::Duration;
 /// Two projects outside this repository, with data sets of 10 and of 200,000 files.
 pub(super) struct Ground<'a> {
     cx: &'a Context,
-    flags: &'a Flags,
+    flags: Flags,
     dir: tempfile::TempDir,
     exe: String,
 }
@@ -24,7 +23,7 @@ pub(super) struct Ground<'a> {
 const SIZES: [(&str, usize); 2] = [("few", 10), ("many", 200_000)];
 
 impl<'a> Ground<'a> {
-    pub(super) fn new(cx: &'a Context, flags: &'a Flags) -> Result<Self> {
+    pub(super) fn new(cx: &'a Context, flags: Flags) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("codex-sandbox-bench-").tempdir()?;
         for (name, _) in SIZES {
             exec::create_dir(&dir.path().join(format!("project-{name}")), 0o755)?;
@@ -54,11 +53,12 @@ impl<'a> Ground<'a> {
 
     /// The flags of one of the two projects.
     fn flags(&self, name: &str) -> Flags {
-        Flags {
+        let project = ProjectFlags {
             workspace: Some(self.dir.path().join(format!("project-{name}"))),
             datasets: vec![("ssv2".into(), self.data(name))],
-            ..self.flags.clone()
-        }
+            ..self.flags.project.clone()
+        };
+        Flags { project, ..self.flags.clone() }
     }
 
     /// What cargo takes before it starts this tool: the median of `cargo xtask --help` less that of the tool alone.
@@ -73,7 +73,7 @@ impl<'a> Ground<'a> {
     fn task(&self, name: &str, task: &str, more: &[&str]) -> Command {
         let flags = self.flags(name);
         let text = |path: &Path| path.to_string_lossy().into_owned();
-        let workspace = flags.workspace.as_deref().map(text).unwrap_or_default();
+        let workspace = flags.project.workspace.as_deref().map(text).unwrap_or_default();
         let mut command = Command::new(&self.exe).args([task, "--workspace", &workspace]);
         command = command.args(["--dataset".to_owned(), format!("ssv2={}", text(&self.data(name)))]);
         command = self.cpu(command);
@@ -84,7 +84,7 @@ impl<'a> Ground<'a> {
     }
 
     fn cpu(&self, command: Command) -> Command {
-        if self.flags.cpu { command.arg("--cpu") } else { command }
+        if self.flags.project.cpu { command.arg("--cpu") } else { command }
     }
 
     fn enter(&self, name: &str) -> Command {
@@ -151,7 +151,7 @@ impl<'a> Ground<'a> {
     /// `image --check`, and `docker compose build` of the same Dockerfile with all its layers cached.
     fn check(&self) -> Result<(Command, Command)> {
         let mine = self.cpu(Command::new(&self.exe).args(["image", "--check"]));
-        let settings = settings::load(self.cx, self.flags)?;
+        let settings = settings::load(self.cx, &self.flags)?;
         let user = User::read();
         let state = build::state(self.cx, &settings, &user)?;
         build::ensure(self.cx, &settings, &user, &state)?;

@@ -171,6 +171,10 @@ theme = "dark"
 
 # The end."#;
     assert_eq!(text, expected.replace("'keyring'", "\"file\""));
+
+    // Where no project stays, what stands over them stays in front of the next table.
+    let text = "# Mine.\n\n# Projects:\n\n[projects.\"/h\"]\ntrust_level = \"trusted\"\n\n# Colours:\n[tui.x]\na = 1\n";
+    assert_eq!(edited(Path::new("/h/.codex"), text).0, "# Mine.\n\n# Projects:\n\n# Colours:\n[tui.x]\na = 1\n");
 }
 
 #[test]

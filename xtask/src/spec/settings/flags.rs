@@ -1,0 +1,60 @@
+//! The flags that stand above the settings of the same name. Their comments are their help texts.
+
+use super::words::{self, Mode};
+use crate::spec::promise::{Gpus, Network};
+use clap::{Args, ValueHint};
+use std::convert::Infallible;
+use std::path::PathBuf;
+
+/// The flags of all that has to do with a sandbox. A word is kept as it was typed: the resolver refuses a wrong one in
+/// the same way wherever it was written, and the doctor shows it beside everything else.
+#[derive(Args, Debug, Clone, Default, PartialEq, Eq)]
+pub struct Flags {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a comment here would be taken for the help of the task")]
+    pub project: ProjectFlags,
+    /// open, or none [default: open]
+    #[arg(long, value_name = "NETWORK", add = words::completer::<Network>())]
+    pub network: Option<String>,
+    /// The host's Codex [default: codex on PATH]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub codex: Option<PathBuf>,
+    /// mirror, shared or none [default: mirror]
+    #[arg(long, value_name = "MODE", add = words::completer::<Mode>())]
+    pub codex_home: Option<String>,
+    /// No caches that outlive the container. On no command line: the demo leaves nothing behind.
+    #[arg(skip)]
+    pub no_caches: bool,
+}
+
+/// The flags that say what is worked on, and with which image and GPUs.
+#[derive(Args, Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProjectFlags {
+    /// The research project, mounted at /workspace [default: workspace/]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub workspace: Option<PathBuf>,
+    /// A data set, mounted read-only at /datasets/NAME; repeatable
+    #[arg(long = "dataset", value_name = "NAME=DIR", value_parser = dataset)]
+    pub datasets: Vec<(String, PathBuf)>,
+    /// all, none, or ids: 0,1 or GPU-<uuid> [default: all]
+    #[arg(long, value_name = "GPUS", add = words::completer::<Gpus>())]
+    pub gpus: Option<String>,
+    /// The base image
+    #[arg(long, value_name = "REF")]
+    pub base: Option<String>,
+    /// Use the CPU base image made from Debian packages; implies --gpus none
+    #[arg(long)]
+    pub cpu: bool,
+}
+
+impl From<ProjectFlags> for Flags {
+    fn from(project: ProjectFlags) -> Flags {
+        Flags { project, ..Flags::default() }
+    }
+}
+
+/// A name without a directory is kept with an empty one, which the resolver refuses.
+fn dataset(text: &str) -> Result<(String, PathBuf), Infallible> {
+    let (name, dir) = text.split_once('=').unwrap_or((text, ""));
+    Ok((name.to_owned(), dir.into()))
+}
