@@ -5,6 +5,7 @@ use super::stand_ins::Facts;
 use crate::codex;
 use crate::codex::pinned;
 use crate::context::Context;
+use crate::engine::docker;
 use crate::engine::facts;
 use crate::engine::facts::Engine;
 use crate::engine::provide::Found;
@@ -14,7 +15,6 @@ use crate::image::base;
 use crate::image::build;
 use crate::spec::promise::Gpus;
 use crate::spec::settings::{self, Flags, Settings};
-use crate::step::Command;
 use crate::user::User;
 use anyhow::Result;
 
@@ -69,11 +69,8 @@ fn no_gpu(cx: &Context, cpu: bool, settings: &Settings, engine: &Engine) -> Opti
     if let Some(misfit) = base::misfits(reference, &settings.arch_list, &facts).into_iter().next() {
         return Some(misfit);
     }
-    let has = |args: &[&str]| {
-        let query = Command::new("docker").args(args.iter().copied()).arg(reference);
-        exec::capture(&query).is_ok_and(|said| said.ok())
-    };
-    let there = has(&["image", "inspect", "--format", "{{.ID}}"]) || has(&["manifest", "inspect"]);
+    let has = |query| exec::capture(&query).is_ok_and(|said| said.ok());
+    let there = has(docker::image("{{.ID}}", reference)) || has(docker::manifest(reference));
     (!there).then(|| format!("`{reference}` cannot be had from here"))
 }
 

@@ -9,8 +9,8 @@ pub use crate::engine::refuse::{
 
 use crate::context::Context;
 use crate::distro::Distro;
+use crate::engine::docker;
 use crate::exec;
-use crate::step::Command;
 use anyhow::Result;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -154,17 +154,15 @@ pub fn look(cx: &Context) -> Result<Engine, Silence> {
     if which::which_in("docker", cx.var("PATH"), &cx.cwd).is_err() {
         return Err(Silence::NoClient);
     }
-    let query = |args: &[&str]| exec::capture(&Command::new("docker").args(args.iter().copied()));
     // `info` takes longest, since the client asks its plugins: it is started first.
-    let (info, version) =
-        exec::both(|| query(&["info", "--format", "{{json .}}"]), || query(&["version", "--format", "{{json .}}"]));
+    let (info, version) = exec::both(|| exec::capture(&docker::info()), || exec::capture(&docker::version()));
     let odd = |err: anyhow::Error| Silence::Odd(format!("{err:#}"));
     let (version, info) = (version.map_err(odd)?, info.map_err(odd)?);
     let endpoint = match cx.var("DOCKER_HOST") {
         Some(endpoint) => endpoint.to_owned(),
         None if in_default_context(&info.stdout) => DEFAULT_ENDPOINT.to_owned(),
         None => {
-            let said = query(&["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]);
+            let said = exec::capture(&docker::endpoint());
             let said = said.ok().filter(exec::Output::ok);
             said.map(|said| said.stdout.trim().to_owned()).unwrap_or_default()
         }

@@ -2,6 +2,7 @@
 
 pub mod caches;
 pub mod compose;
+pub mod docker;
 pub mod facts;
 pub mod inspect;
 pub mod install;

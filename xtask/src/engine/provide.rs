@@ -8,6 +8,7 @@ use dockerd::{start, start_line};
 
 use crate::context::Context;
 use crate::distro::{self, Distro};
+use crate::engine::docker;
 use crate::engine::facts;
 use crate::engine::install;
 use crate::engine::install::{Distribution, Lacks, Part, Plan};
@@ -75,8 +76,8 @@ impl Found {
 pub fn look(cx: &Context, programs: &[&str]) -> Result<Found> {
     let has = |program: &str| missing(cx, &[program]).is_empty();
     let client = has("docker");
-    let ask = |args: &[&str]| client.then(|| exec::capture(&Command::new("docker").args(args.iter().copied())));
-    let answer = ask(&["version", "--format", "{{.Server.Version}}"]);
+    let ask = |query: Command| client.then(|| exec::capture(&query));
+    let answer = ask(docker::server_version());
     let silent = match answer {
         None => Some("there is no `docker` on PATH".to_owned()),
         Some(Ok(said)) if said.ok() => None,
@@ -89,7 +90,7 @@ pub fn look(cx: &Context, programs: &[&str]) -> Result<Found> {
         }
         Some(Err(err)) => Some(err.to_string()),
     };
-    let plugin = |name: &str| ask(&[name, "version"]).is_some_and(|said| said.is_ok_and(|said| said.ok()));
+    let plugin = |name: &str| ask(docker::plugin(name)).is_some_and(|said| said.is_ok_and(|said| said.ok()));
     let mut parts = Vec::new();
     for (part, there) in [
         (Part::Engine, silent.is_none() || has("dockerd")),

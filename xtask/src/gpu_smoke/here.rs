@@ -4,7 +4,8 @@ use super::Args;
 use super::{Answer, architecture, ask, finish, no_gpu, now, request};
 use crate::context::Context;
 use crate::engine::compose;
-use crate::engine::compose::Terminal;
+use crate::engine::docker;
+use crate::engine::docker::Terminal;
 use crate::engine::facts;
 use crate::error::failed;
 use crate::life::{Signals, canonical, find, guest, read_entry, reap};
@@ -88,7 +89,7 @@ fn command(
     request: &Request,
 ) -> Command {
     let env = entering::environment(cx, &settings.env, carried, &request.nonce);
-    compose::exec(id, Terminal { tty: false }, &env.shown, &env.named, &request.words())
+    docker::enter(id, Terminal { tty: false }, &env.shown, &env.named, &request.words())
         .timeout(request.seconds + START)
 }
 

@@ -1,6 +1,7 @@
 //! `cargo xtask image`: build the image where it is missing or stale.
 
 use crate::context::Context;
+use crate::engine::docker;
 use crate::engine::facts;
 use crate::engine::facts::Engine;
 use crate::error::failed;
@@ -134,13 +135,10 @@ pub fn inputs(cx: &Context, settings: &Settings, user: &User) -> Result<Inputs> 
 /// # Errors
 /// No engine answers (exit code 3), or a file of the build context cannot be read.
 pub fn state(cx: &Context, settings: &Settings, user: &User) -> Result<State> {
-    let query =
-        Command::new("docker").args(["image", "ls", "--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}"]);
-    let said = exec::capture(&query)?;
+    let said = exec::capture(&docker::images())?;
     if !said.ok() {
         return Err(facts::no_engine(&said.stderr).into());
     }
-    // Docker lists the newest first.
     let images: Vec<(&str, &str)> = said.stdout.lines().filter_map(|line| line.split_once(' ')).collect();
     let id_of = |name: &str| images.iter().find(|(_, tag)| *tag == name).map(|(id, _)| (*id).to_owned());
     let inputs = inputs(cx, settings, user)?;
@@ -152,7 +150,7 @@ pub fn state(cx: &Context, settings: &Settings, user: &User) -> Result<State> {
 
 fn inputs_of(tag: &str) -> Result<Option<Map<String, Value>>> {
     let format = format!("{{{{index .Config.Labels \"{INPUTS_LABEL}\"}}}}");
-    let said = exec::stdout_of(&Command::new("docker").args(["image", "inspect", "--format", &format, tag]))?;
+    let said = exec::stdout_of(&docker::image(&format, tag))?;
     Ok(serde_json::from_str(said.trim()).ok())
 }
 

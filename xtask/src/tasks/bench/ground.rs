@@ -2,6 +2,7 @@
 
 use super::{COMMAND_BOUND, median, quiet};
 use crate::context::Context;
+use crate::engine::docker;
 use crate::exec;
 use crate::image::build;
 use crate::life::{gather, plan};
@@ -170,7 +171,7 @@ impl<'a> Ground<'a> {
         }}});
         let path = self.dir.path().join("build.yaml");
         exec::write_file(&path, serde_yaml::to_string(&file)?.as_bytes(), 0o644)?;
-        let other = Command::new("docker").args(["compose", "--file", &path.to_string_lossy(), "build"]);
+        let other = docker::compose(None, &[&path]).arg("build");
         Ok((mine.dir(&self.cx.root).timeout(COMMAND_BOUND), other.timeout(COMMAND_BOUND)))
     }
 
@@ -197,6 +198,6 @@ impl Drop for Ground<'_> {
         for (name, _) in SIZES {
             let _ = quiet(&self.task(name, "down", &["--all", "--yes"]));
         }
-        let _ = exec::capture(&Command::new("docker").args(["image", "rm", "codex-sandbox-bench:cached"]));
+        let _ = exec::capture(&docker::remove_image("codex-sandbox-bench:cached"));
     }
 }
