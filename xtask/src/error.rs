@@ -50,6 +50,15 @@ impl fmt::Display for Mend {
     }
 }
 
+/// What there is to do in one sentence; commands in backticks.
+pub fn sentence(mend: &[Mend]) -> String {
+    let text = |mend: &Mend| match mend {
+        Mend::Do(text) => text.clone(),
+        Mend::Run(command) => format!("`{command}`"),
+    };
+    mend.iter().map(text).collect::<Vec<_>>().join("; ")
+}
+
 /// An error that the user can act on. Lower case, values in backticks, no final stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {

@@ -12,6 +12,7 @@ pub mod doctor;
 pub mod engine;
 pub mod error;
 pub mod exec;
+pub(crate) mod finding;
 pub mod fingerprint;
 pub mod git;
 pub mod gpu;

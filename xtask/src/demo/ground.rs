@@ -98,8 +98,7 @@ impl Ground {
 
     /// The name of the demo's container; `cx` is the demo's own.
     pub fn container(&self, cx: &Context) -> String {
-        let workspace = self.project.canonicalize().unwrap_or_else(|_| self.project.clone());
-        compose::container_name(&places::of(cx, &workspace, User::read().uid).project)
+        compose::container_name(&places::of(cx, &self.project, User::read().uid).project)
     }
 
     /// A path as a person would write it: from this repository, or from their home.

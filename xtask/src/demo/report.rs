@@ -5,13 +5,13 @@ use super::session;
 use super::stand_ins::Facts;
 use crate::context::Context;
 use crate::error::failed;
-use crate::proof::Verdict;
+use crate::finding;
+use crate::proof::{self, Proof};
 use crate::spec::places;
 use crate::spec::settings::Flags;
 use crate::ui;
 use crate::user::User;
 use anyhow::{Context as _, Result};
-use serde_json::Value;
 use std::os::unix::fs::MetadataExt as _;
 
 /// What the session did and did not do, seen from the host.
@@ -41,11 +41,11 @@ pub fn seen(ground: &Ground, own: &Flags) -> Result<()> {
 /// The proof cannot be read.
 pub fn report(cx: &Context, ground: &Ground, own: &Flags, facts: &Facts, record: &Record) -> Result<()> {
     let demo = ground.context(cx, facts.scripted());
-    let proof = places::of(&demo, &ground.project.canonicalize()?, User::read().uid).proof;
+    let proof = places::of(&demo, &ground.project, User::read().uid).proof;
     let text = std::fs::read(&proof).with_context(|| format!("cannot read `{}`", proof.display()))?;
-    let proof: Value = serde_json::from_slice(&text).context("the proof is not JSON")?;
+    let proof: Proof = serde_json::from_slice(&text).context("the proof cannot be understood")?;
     ui::say("");
-    ui::result(proof_table(&proof).trim_end());
+    ui::result(proof_table(&proof));
     let mut rows = vec![
         vec!["  container".into(), format!("{} (running)", ground.container(&demo))],
         vec!["  project".into(), ground.short(cx, &ground.project)],
@@ -70,31 +70,26 @@ pub fn report(cx: &Context, ground: &Ground, own: &Flags, facts: &Facts, record:
     Ok(())
 }
 
-/// Every claim of a saved proof in one line. Pure.
-fn proof_table(proof: &Value) -> String {
-    let claims = proof["claims"].as_array().into_iter().flatten();
-    let text = |claim: &Value, key: &str| claim[key].as_str().map(ui::printable);
-    let mut held = 0;
-    let mut rows: Vec<Vec<String>> = Vec::new();
-    for claim in claims {
-        let verdict = text(claim, "verdict").unwrap_or_default();
-        held += usize::from(verdict == Verdict::Held.to_string());
-        let why = text(claim, "why").or_else(|| text(claim, "promise"));
-        rows.push(vec![verdict, text(claim, "id").unwrap_or_default(), why.unwrap_or_default()]);
-    }
-    format!("{}{held} of {} promises hold\n", ui::columns(&rows), rows.len())
+/// Every claim of a saved proof in one line, and how many are held. Pure.
+fn proof_table(proof: &Proof) -> String {
+    let (all, odd) = (proof.claims.len(), finding::not_held(&proof.claims).len());
+    format!("{}{} of {all} promises hold", proof::full_table(&proof.claims, None), all - odd)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     #[test]
     fn the_table_has_every_claim_and_counts_those_that_hold() {
         let claim = |verdict: &str, why: Value| json!({"id": "a.b", "verdict": verdict, "promise": "p", "why": why});
-        let proof = json!({"claims": [claim("held", Value::Null), claim("not provable", "no \u{1b}[2J eyes".into())]});
-        let table = "held          a.b  p\nnot provable  a.b  no \\u{1b}[2J eyes\n1 of 2 promises hold\n";
-        assert_eq!(proof_table(&proof), table);
+        let claims = [claim("held", Value::Null), claim("not provable", "no \u{1b}[2J eyes".into())];
+        let mut proof = json!({"schema": 1, "container": "c", "nonce": "n", "time": "t", "image": "i", "codex": "x",
+                               "claims": claims});
+        let table = "not provable  a.b  no \\u{1b}[2J eyes\nheld          a.b  p\n1 of 2 promises hold";
+        assert_eq!(proof_table(&serde_json::from_value(proof.clone()).unwrap()), table);
+        proof["claims"][0]["verdict"] = "fine".into();
+        assert!(serde_json::from_value::<Proof>(proof).is_err(), "an unknown verdict is none");
     }
 }

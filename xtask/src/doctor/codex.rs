@@ -1,17 +1,17 @@
 //! The host's Codex: is there one that the image can run, is it whole, and is somebody logged in.
 
-use super::{Check, Finding, Group};
 use crate::codex::Found;
 use crate::codex::home;
 use crate::codex::home::Mode;
 use crate::codex::login::HostLogin;
 use crate::distro::{Distro, Package};
 use crate::error::{Failure, Mend};
+use crate::finding::{Finding, Subject, subject};
 use std::path::PathBuf;
 
 /// What is known of the host's Codex.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Facts {
+pub struct AboutCodex {
     /// What `codex` leads to, or why it leads nowhere.
     pub found: Result<Found, Failure>,
     /// Whether there is a `codex` at all.
@@ -32,20 +32,18 @@ pub struct Facts {
     pub distro: Distro,
 }
 
-const PROGRAM: Check = check("program", "Codex", "Codex on this host, a native program that the image can run");
-const PACKAGE: Check = check("package", "its package", "the directory around it, with `rg` and other helpers");
-const HELPER: Check =
-    check("helper", "codex-code-mode-host", "the helper beside it: current models get no tools without");
-const NOTE: Check = check("note", "its parts", "");
-const HOME: Check = check("home", "Codex home", "`codex_home: mirror`, `shared` or `none`");
-const LOGIN: Check = check("login", "login", "a login in a file, or one made inside");
-
-const fn check(id: &'static str, what: &'static str, needed: &'static str) -> Check<'static> {
-    Check { group: Group::Codex, id, what, needed }
-}
+const PROGRAM: Subject =
+    subject("codex.program", "Codex", "Codex on this host, a native program that the image can run");
+const PACKAGE: Subject =
+    subject("codex.package", "its package", "the directory around it, with `rg` and other helpers");
+const HELPER: Subject =
+    subject("codex.helper", "codex-code-mode-host", "the helper beside it: current models get no tools without");
+const NOTE: Subject = subject("codex.note", "its parts", "");
+const HOME: Subject = subject("codex.home", "Codex home", "`codex_home: mirror`, `shared` or `none`");
+const LOGIN: Subject = subject("codex.login", "login", "a login in a file, or one made inside");
 
 /// What is to be said of Codex.
-pub fn findings(facts: &Facts) -> Vec<Finding> {
+pub fn findings(facts: &AboutCodex) -> Vec<Finding> {
     let mut found = match &facts.found {
         Err(failure) => vec![program_error(facts, failure)],
         Ok(codex) => program(codex),
@@ -57,11 +55,11 @@ pub fn findings(facts: &Facts) -> Vec<Finding> {
     found
 }
 
-fn program_error(facts: &Facts, failure: &Failure) -> Finding {
+fn program_error(facts: &AboutCodex, failure: &Failure) -> Finding {
     if facts.present {
-        return PROGRAM.broken(failure);
+        return PROGRAM.broken(failure.clone());
     }
-    let mut finding = PROGRAM.missing(failure);
+    let mut finding = PROGRAM.missing(failure.clone());
     if !facts.npm {
         let npm = facts.distro.install(Package::Npm, false);
         finding.mend.splice(0..0, npm);
@@ -77,7 +75,7 @@ fn program(codex: &Found) -> Vec<Finding> {
         None => PACKAGE.warning("a single program without its package", again()),
     });
     found.push(match codex.helper {
-        true => HELPER.ok("goes along, or is not needed by this version"),
+        true => HELPER.ok("is mounted too, or this version does not need it"),
         false => HELPER.warning("is not beside it", again()),
     });
     let known = |note: &&String| !note.starts_with("there is no `codex-code-mode-host`");
@@ -85,13 +83,13 @@ fn program(codex: &Found) -> Vec<Finding> {
     found
 }
 
-fn home(facts: &Facts) -> Finding {
+fn home(facts: &AboutCodex) -> Finding {
     let home = facts.home.display();
     match facts.mode {
         Mode::None => HOME.ok("none of yours goes in"),
         Mode::Mirror if facts.home_exists => HOME.ok(format!("a private one, set up from `{home}`")),
         Mode::Mirror => HOME.ok(format!("a private one; there is no `{home}` to set it up from")),
-        Mode::Shared if !facts.home_exists => HOME.missing(&home::no_shared(&facts.home)),
+        Mode::Shared if !facts.home_exists => HOME.missing(home::no_shared(&facts.home)),
         Mode::Shared => HOME.warning(
             format!("`{home}` is shared: the agent can change what your own Codex runs on this host"),
             [Mend::Do("`codex_home: mirror` keeps it apart".into())],
@@ -99,7 +97,7 @@ fn home(facts: &Facts) -> Finding {
     }
 }
 
-fn login(facts: &Facts) -> Finding {
+fn login(facts: &AboutCodex) -> Finding {
     let inside = Mend::Do("or `codex login --device-auth` inside the sandbox".into());
     let login = Mend::Run("codex login".into());
     match facts.login {
@@ -117,14 +115,14 @@ fn login(facts: &Facts) -> Finding {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::Verdict;
     use super::super::tests::{mended, verdict};
     use super::*;
     use crate::codex::Layout;
     use crate::error::host;
+    use crate::finding::Verdict;
 
-    pub(in super::super) fn facts() -> Facts {
-        Facts {
+    pub(in super::super) fn facts() -> AboutCodex {
+        AboutCodex {
             found: Ok(Found {
                 launcher: "/usr/bin/codex".into(),
                 binary: "/usr/lib/node_modules/x/bin/codex".into(),
@@ -145,7 +143,7 @@ pub(super) mod tests {
         }
     }
 
-    fn with(change: impl FnOnce(&mut Facts)) -> Vec<Finding> {
+    fn with(change: impl FnOnce(&mut AboutCodex)) -> Vec<Finding> {
         let mut facts = facts();
         change(&mut facts);
         findings(&facts)
@@ -154,7 +152,7 @@ pub(super) mod tests {
     #[test]
     fn a_whole_codex_with_a_login_has_nothing_to_mend() {
         let found = with(|_| {});
-        assert!(found.iter().all(|f| f.verdict == Verdict::Ok), "{found:#?}");
+        assert!(found.iter().all(|f| f.verdict == Verdict::Held), "{found:#?}");
         assert_eq!(found.len(), 5);
     }
 
@@ -178,29 +176,29 @@ pub(super) mod tests {
             codex.helper = false;
             codex.notes = vec!["there is no `codex-code-mode-host` beside it".into(), "a link is left out".into()];
         });
-        assert_eq!(verdict(&lone, "codex.package"), Verdict::Warning);
-        assert_eq!(verdict(&lone, "codex.helper"), Verdict::Warning);
+        assert_eq!(verdict(&lone, "codex.package"), Verdict::Noted);
+        assert_eq!(verdict(&lone, "codex.helper"), Verdict::Noted);
         // The helper has a finding of its own.
-        assert_eq!(verdict(&lone, "codex.note"), Verdict::Warning);
+        assert_eq!(verdict(&lone, "codex.note"), Verdict::Noted);
     }
 
     #[test]
     fn a_login_may_be_in_a_keyring_or_missing_or_come_by_a_variable() {
         let login = |login| verdict(&with(|f| f.login = login), "codex.login");
-        assert_eq!(login(HostLogin::ApiKey), Verdict::Ok);
+        assert_eq!(login(HostLogin::ApiKey), Verdict::Held);
         for bad in [HostLogin::None, HostLogin::Keyring, HostLogin::Odd] {
-            assert_eq!(login(bad), Verdict::Warning);
+            assert_eq!(login(bad), Verdict::Noted);
         }
         let keyring = with(|f| f.login = HostLogin::Keyring);
         assert!(mended(&keyring, "codex.login").contains("cli_auth_credentials_store=file"));
         let key = with(|f| (f.login, f.keys) = (HostLogin::None, vec!["CODEX_API_KEY".into()]));
-        assert_eq!(verdict(&key, "codex.login"), Verdict::Ok);
+        assert_eq!(verdict(&key, "codex.login"), Verdict::Held);
         assert!(with(|f| f.mode = Mode::None).iter().all(|f| f.id != "codex.login"));
     }
 
     #[test]
     fn a_shared_home_is_warned_of_and_must_be_there() {
         let shared = |exists| verdict(&with(|f| (f.mode, f.home_exists) = (Mode::Shared, exists)), "codex.home");
-        assert_eq!((shared(true), shared(false)), (Verdict::Warning, Verdict::Missing));
+        assert_eq!((shared(true), shared(false)), (Verdict::Noted, Verdict::Missing));
     }
 }

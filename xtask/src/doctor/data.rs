@@ -1,13 +1,12 @@
 //! The data sets: does somebody say where each is, and can it be mounted.
 
-use super::{Check, Finding, Group};
 use crate::error::{Failure, usage};
-use crate::proof::sources::Problem;
+use crate::finding::{Finding, subject};
 use crate::spec::settings;
 use std::path::PathBuf;
 
 /// What is known of the data sets; or that nothing can be known.
-pub type Facts = Result<Vec<DataSet>, Failure>;
+pub type AboutData = Result<Vec<DataSet>, Failure>;
 
 /// One data set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,7 +16,7 @@ pub struct DataSet {
     /// Where it is, by the settings.
     pub source: Option<PathBuf>,
     /// Why it cannot be mounted.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<Finding>,
     /// Whether there is nothing in it.
     pub empty: bool,
     /// The type of its file system, such as `ext4`; empty where it is not known.
@@ -30,42 +29,38 @@ pub struct DataSet {
 const NETWORK: &[&str] = &["nfs", "nfs4", "cifs", "smb3", "ceph", "lustre", "gpfs", "beegfs", "afs", "9p", "glusterfs"];
 
 /// What is to be said of the data sets.
-pub fn findings(facts: &Facts) -> Vec<Finding> {
+pub fn findings(facts: &AboutData) -> Vec<Finding> {
     match facts {
         Ok(sets) => sets.iter().flat_map(data_set).collect(),
-        Err(failure) => vec![check("sources", "the data sets", NEEDED).broken(failure)],
+        Err(failure) => vec![subject("data.sources", "the data sets", NEEDED).broken(failure.clone())],
     }
 }
 
 const NEEDED: &str = "a directory that you may read, apart from what the sandbox may write";
 
-const fn check<'a>(id: &'a str, what: &'a str, needed: &'a str) -> Check<'a> {
-    Check { group: Group::Data, id, what, needed }
-}
-
 fn data_set(set: &DataSet) -> Vec<Finding> {
-    let check = check(&set.name, &set.name, NEEDED);
+    let id = format!("data.{}", set.name);
+    let subject = subject(&id, &set.name, NEEDED);
     let Some(source) = &set.source else {
-        return vec![check.missing(&settings::no_source(&set.name))];
+        return vec![subject.missing(settings::no_source(&set.name))];
     };
     let source = source.display();
     if !set.problems.is_empty() {
-        let broken = |problem: &Problem| check.broken(&usage(&problem.what).hint(&problem.hint));
-        return set.problems.iter().map(broken).collect();
+        return set.problems.iter().map(|problem| subject.broken(problem.failure())).collect();
     }
     if set.empty {
         let hint = format!("give the directory with `--dataset {}=DIR`, or mount it first", set.name);
-        return vec![check.broken(&usage(format!("`{source}` is empty")).hint(hint))];
+        return vec![subject.broken(usage(format!("`{source}` is empty")).hint(hint))];
     }
     if is_network(&set.file_system) {
         let found = format!(
             "`{source}` is on {}: what other machines do to it cannot be proven, only sampled",
             set.file_system
         );
-        return vec![check.warning(found, [])];
+        return vec![subject.warning(found, [])];
     }
     let below = if set.submounts { ", with mounts below it" } else { "" };
-    vec![check.ok(format!("`{source}`{below}"))]
+    vec![subject.ok(format!("`{source}`{below}"))]
 }
 
 fn is_network(file_system: &str) -> bool {
@@ -75,9 +70,10 @@ fn is_network(file_system: &str) -> bool {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use super::super::exit_code;
     use super::super::tests::{mended, verdict};
-    use super::super::{Verdict, exit_code};
     use super::*;
+    use crate::finding::Verdict;
 
     pub(in super::super) fn set() -> DataSet {
         DataSet {
@@ -96,7 +92,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_data_set_is_well_or_has_no_directory() {
-        assert_eq!(verdict(&with(|_| {}), "data.ssv2"), Verdict::Ok);
+        assert_eq!(verdict(&with(|_| {}), "data.ssv2"), Verdict::Held);
         let none = with(|set| set.source = None);
         assert_eq!(verdict(&none, "data.ssv2"), Verdict::Missing);
         assert!(mended(&none, "data.ssv2").contains("--dataset ssv2=DIR"));
@@ -105,7 +101,7 @@ pub(super) mod tests {
 
     #[test]
     fn every_problem_of_a_source_is_shown() {
-        let problem = |what: &str| Problem { mount: "dataset.ssv2".into(), what: what.into(), hint: "mend it".into() };
+        let problem = |what: &str| Finding::new("dataset.ssv2", "p").with(Verdict::Broken, usage(what).hint("mend it"));
         let two = with(|set| set.problems = vec![problem("`/x` does not exist"), problem("`/x` shows your home")]);
         assert_eq!(two.len(), 2);
         assert!(two.iter().all(|f| f.verdict == Verdict::Broken));
@@ -116,11 +112,11 @@ pub(super) mod tests {
         assert_eq!(verdict(&with(|set| set.empty = true), "data.ssv2"), Verdict::Broken);
         for name in ["nfs4", "cifs", "fuse.sshfs", "fuse.glusterfs"] {
             let found = with(|set| set.file_system = name.into());
-            assert_eq!(verdict(&found, "data.ssv2"), Verdict::Warning, "{name}");
+            assert_eq!(verdict(&found, "data.ssv2"), Verdict::Noted, "{name}");
         }
         for name in ["ext4", "fuse.mergerfs", "xfs", ""] {
             let found = with(|set| set.file_system = name.into());
-            assert_eq!(verdict(&found, "data.ssv2"), Verdict::Ok, "{name}");
+            assert_eq!(verdict(&found, "data.ssv2"), Verdict::Held, "{name}");
         }
         let stuck = findings(&Err(usage("no answer within 5 s")));
         assert_eq!(verdict(&stuck, "data.sources"), Verdict::Broken);

@@ -3,14 +3,15 @@
 
 use crate::codex as host_codex;
 use crate::codex::login;
-use crate::context::Context;
+use crate::context::{Context, resolved};
 use crate::distro::Distro;
 use crate::doctor;
-use crate::doctor::{Facts, codex, data, engine, gpu, project};
+use crate::doctor::{AboutHost, codex, data, engine, gpu, project};
 use crate::engine::facts as host_engine;
 use crate::engine::facts::{Engine, Local};
 use crate::error::{Failure, failed, flatten};
 use crate::exec;
+use crate::finding::Finding;
 use crate::gpu as host_gpu;
 use crate::gpu::GpuFacts;
 use crate::image::base;
@@ -19,7 +20,7 @@ use crate::image::build::State;
 use crate::life;
 use crate::proof::mountinfo::MountTable;
 use crate::proof::sources;
-use crate::proof::sources::{Problem, Rules};
+use crate::proof::sources::Rules;
 use crate::spec::promise::{Gpus, Mount, Role};
 use crate::spec::settings;
 use crate::spec::settings::{Flags, Settings};
@@ -27,7 +28,7 @@ use crate::ui;
 use crate::user::User;
 use anyhow::Result;
 use rustix::fs::{Access, access};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -64,7 +65,7 @@ pub fn run(cx: &Context, args: &Args) -> Result<u8> {
 }
 
 /// Asks everything side by side. What fails is a fact too.
-fn gather(cx: &Context, flags: &Flags) -> Result<Facts> {
+fn gather(cx: &Context, flags: &Flags) -> Result<AboutHost> {
     let (settings, errors) = settings::load_what_is_right(cx, flags)?;
     let (user, distro) = (User::read(), Distro::read());
     let files = read_files(cx, &settings, &user);
@@ -80,8 +81,8 @@ fn gather(cx: &Context, flags: &Flags) -> Result<Facts> {
     let files = files();
     let answers = engine.as_ref().ok();
     let image = image_of(answers, image, &settings);
-    Ok(Facts {
-        gpu: gpu::Facts {
+    Ok(AboutHost {
+        gpu: gpu::AboutGpus {
             wanted: settings.gpus.clone(),
             base: settings.base.clone().unwrap_or_else(base::cpu_reference),
             arch_list: settings.arch_list.clone(),
@@ -90,7 +91,7 @@ fn gather(cx: &Context, flags: &Flags) -> Result<Facts> {
             toolkit,
             distro: distro.clone(),
         },
-        codex: codex::Facts {
+        codex: codex::AboutCodex {
             present: found.0,
             found: found.1,
             npm: which::which_in("npm", path, &cx.cwd).is_ok(),
@@ -101,13 +102,13 @@ fn gather(cx: &Context, flags: &Flags) -> Result<Facts> {
             keys: keys(cx, &settings),
             distro: distro.clone(),
         },
-        engine: engine::Facts {
+        engine: engine::AboutEngine {
             build: image.as_ref().map_or(true, |image| image.built.is_none()),
             submounts: submounts(&files),
             local: Local::read(path),
             engine,
         },
-        project: project::Facts {
+        project: project::AboutProject {
             settings: errors.iter().map(flatten).collect(),
             workspace: settings.workspace.clone(),
             problems: files.as_ref().map(|files| files.workspace.clone()).map_err(Clone::clone),
@@ -129,8 +130,7 @@ fn look_for_codex(cx: &Context, settings: &Settings) -> (bool, Result<host_codex
         Ok(launcher) => launcher,
         Err(err) => return (explicit.is_some(), Err(flatten(&err))),
     };
-    let workspace = settings.workspace.canonicalize();
-    let workspace = workspace.unwrap_or_else(|_| settings.workspace.clone());
+    let workspace = resolved(&settings.workspace);
     let found = life::refuse_own_codex(&launcher, &workspace).and_then(|()| host_codex::look(cx, explicit));
     (true, found.map_err(|err| flatten(&err)))
 }
@@ -140,10 +140,10 @@ fn keys(cx: &Context, settings: &Settings) -> Vec<String> {
     passed.filter(|name| cx.var(name).is_some()).cloned().collect()
 }
 
-fn image_of(engine: Option<&Engine>, state: Result<State>, settings: &Settings) -> Result<project::Image, String> {
+fn image_of(engine: Option<&Engine>, state: Result<State>, settings: &Settings) -> Result<project::ImageState, String> {
     let engine = engine.ok_or("no engine answers")?;
     let state = state.map_err(|err| format!("{err:#}"))?;
-    Ok(project::Image {
+    Ok(project::ImageState {
         built: state.id.is_some().then(|| state.inputs.tag()),
         base: settings.base.clone(),
         base_there: state.inputs.base_id.is_some(),
@@ -165,7 +165,7 @@ fn nearest(dir: &Path) -> &Path {
 struct Files {
     sets: Vec<data::DataSet>,
     /// What is wrong with the workspace, and with a shared Codex home.
-    workspace: Vec<Problem>,
+    workspace: Vec<Finding>,
 }
 
 fn submounts(files: &Result<Files, Failure>) -> Vec<String> {
@@ -182,7 +182,7 @@ fn read_files(cx: &Context, settings: &Settings, user: &User) -> impl FnOnce() -
     }
     for set in &settings.datasets {
         if let Some(source) = &set.source {
-            mounts.push(mount(Role::Dataset(set.name.clone()), source, &format!("/datasets/{}", set.name), true));
+            mounts.push(Mount::dataset(&set.name, source.clone()));
         }
     }
     let (cx, user, names) = (cx.clone(), user.clone(), settings.datasets.clone());
@@ -211,19 +211,19 @@ fn look_at(mounts: &[Mount], rules: &Rules, names: &[settings::Dataset]) -> File
     let table = MountTable::parse(&String::from_utf8_lossy(&table)).unwrap_or_default();
     let set = |set: &settings::Dataset| {
         let id = Role::Dataset(set.name.clone()).id();
-        let real: Option<PathBuf> = set.source.as_ref().and_then(|source| source.canonicalize().ok());
+        let real = set.mount().ok().flatten().map(|mount| mount.source);
         let text = real.as_deref().unwrap_or(Path::new("")).to_string_lossy();
         let entries = real.as_ref().and_then(|real| std::fs::read_dir(real).ok());
         data::DataSet {
             name: set.name.clone(),
             source: set.source.clone(),
-            problems: problems.iter().filter(|problem| problem.mount == id).cloned().collect(),
+            problems: problems.iter().filter(|problem| problem.id == id).cloned().collect(),
             empty: entries.is_some_and(|mut entries| entries.next().is_none()),
             file_system: table.covering(&text).map(|line| line.fstype.clone()).unwrap_or_default(),
             submounts: real.is_some() && !table.below(&text).is_empty(),
         }
     };
     let sets = names.iter().map(set).collect();
-    let workspace = problems.iter().filter(|problem| !problem.mount.starts_with("dataset."));
+    let workspace = problems.iter().filter(|problem| !problem.id.starts_with("dataset."));
     Files { sets, workspace: workspace.cloned().collect() }
 }

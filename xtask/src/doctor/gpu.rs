@@ -1,10 +1,10 @@
 //! The GPUs: the devices, their driver, whether the image fits them, and how the engine hands them out.
 
-use super::versions::{self, Branch};
-use super::{Check, Finding, Group};
+use super::versions::{self, Series};
 use crate::distro::{Distro, Package};
 use crate::engine::facts::Engine;
 use crate::error::{Mend, host};
+use crate::finding::{Finding, Subject, subject};
 use crate::gpu;
 use crate::gpu::{GpuFacts, Pci};
 use crate::image::base;
@@ -12,7 +12,7 @@ use crate::spec::promise::{GpuRoute, Gpus};
 
 /// What is known of the GPUs and of what is wanted of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Facts {
+pub struct AboutGpus {
     /// Which GPUs are wanted.
     pub wanted: Gpus,
     /// The base image.
@@ -29,25 +29,22 @@ pub struct Facts {
     pub distro: Distro,
 }
 
-const DEVICES: Check = check("devices", "GPUs", "GPUs that `nvidia-smi` names, or `--gpus none`");
-const BUS: Check = check("bus", "kernel driver", "`nvidia` has the devices");
-const DRIVER: Check = check("driver", "NVIDIA driver", "570.26 or later for Blackwell and CUDA 12.8");
-const MODULE: Check = check("module", "kernel modules", "the open ones, for Blackwell and later");
-const IMAGE: Check = check("image", "the image for these GPUs", "a base and an `arch_list` with native code for them");
-const TOOLKIT: Check = check("toolkit", "NVIDIA Container Toolkit", "1.19.1 or later, and a CDI specification");
-const CDI: Check = check("cdi", "CDI specification", "one of the driver that is loaded");
-const CGROUP: Check = check(
-    "cgroup",
+const DEVICES: Subject = subject("gpu.devices", "GPUs", "GPUs that `nvidia-smi` names, or `--gpus none`");
+const BUS: Subject = subject("gpu.bus", "kernel driver", "`nvidia` has the devices");
+const DRIVER: Subject = subject("gpu.driver", "NVIDIA driver", "570.26 or later for Blackwell and CUDA 12.8");
+const MODULE: Subject = subject("gpu.module", "kernel modules", "the open ones, for Blackwell and later");
+const IMAGE: Subject =
+    subject("gpu.image", "the image for these GPUs", "a base and an `arch_list` with native code for them");
+const TOOLKIT: Subject = subject("gpu.toolkit", "NVIDIA Container Toolkit", "1.19.1 or later, and a CDI specification");
+const CDI: Subject = subject("gpu.cdi", "CDI specification", "one of the driver that is loaded");
+const CGROUP: Subject = subject(
+    "gpu.cgroup",
     "GPUs that stay",
     "CDI, or an engine with cgroupfs: `systemctl daemon-reload` takes the hook's away",
 );
 
-const fn check(id: &'static str, what: &'static str, needed: &'static str) -> Check<'static> {
-    Check { group: Group::Gpu, id, what, needed }
-}
-
 /// What is to be said of the GPUs.
-pub fn findings(facts: &Facts) -> Vec<Finding> {
+pub fn findings(facts: &AboutGpus) -> Vec<Finding> {
     if facts.wanted == Gpus::None {
         return vec![DEVICES.ok("none are asked for")];
     }
@@ -70,7 +67,7 @@ pub fn findings(facts: &Facts) -> Vec<Finding> {
     found
 }
 
-fn devices(facts: &Facts) -> Finding {
+fn devices(facts: &AboutGpus) -> Finding {
     let devices = &facts.devices;
     if devices.gpus.is_empty() {
         // The way to a driver is a finding of its own.
@@ -78,22 +75,22 @@ fn devices(facts: &Facts) -> Finding {
         return match (devices.cdi_spec, devices.pci.is_empty()) {
             // A specification names the GPUs where `nvidia-smi` does not: the engine will tell.
             (true, _) => DEVICES.warning(failure.message, failure.mend),
-            (false, true) => DEVICES.missing(&failure),
-            (false, false) => DEVICES.broken(&failure),
+            (false, true) => DEVICES.missing(failure),
+            (false, false) => DEVICES.broken(failure),
         };
     }
     if let Some(engine) = &facts.engine
         && let Err(failure) = gpu::route(&facts.wanted, engine, devices)
         && failure.message.starts_with("there is no GPU")
     {
-        return DEVICES.broken(&failure);
+        return DEVICES.broken(failure);
     }
     let names: Vec<String> =
         devices.gpus.iter().map(|gpu| format!("{} {} ({})", gpu.index, gpu.name, gpu.capability)).collect();
     DEVICES.ok(names.join(", "))
 }
 
-fn bus(facts: &Facts) -> Option<Finding> {
+fn bus(facts: &AboutGpus) -> Option<Finding> {
     let pci = &facts.devices.pci;
     let names = |list: &[&Pci]| {
         let names: Vec<&str> = list.iter().map(|pci| pci.address.as_str()).collect();
@@ -105,14 +102,14 @@ fn bus(facts: &Facts) -> Option<Finding> {
         let what = format!("nouveau has {}: it runs no CUDA", names(&nouveau));
         let line = "printf 'blacklist nouveau\\noptions nouveau modeset=0\\n' | sudo tee /etc/modprobe.d/nouveau.conf";
         let again = facts.distro.initramfs().into_iter().chain(["sudo reboot"]);
-        return Some(BUS.broken(&host(what).run([line]).run(again)));
+        return Some(BUS.broken(host(what).run([line]).run(again)));
     }
     match (pci.is_empty(), nvidia.is_empty(), vfio.is_empty()) {
         (true, ..) => None,
         (_, true, false) => {
             let what = format!("vfio-pci has {}: they are kept for a virtual machine", names(&vfio));
             let hint = "take them out of the options of vfio-pci in /etc/modprobe.d and on the kernel's command line";
-            Some(BUS.broken(&host(what).hint(hint)))
+            Some(BUS.broken(host(what).hint(hint)))
         }
         // That no driver is loaded is a finding of its own.
         (_, true, true) => None,
@@ -120,16 +117,16 @@ fn bus(facts: &Facts) -> Option<Finding> {
     }
 }
 
-fn driver(facts: &Facts) -> Finding {
+fn driver(facts: &AboutGpus) -> Finding {
     let Some(version) = &facts.devices.driver else {
         if facts.devices.pci.is_empty() {
             return DRIVER.unchecked("none is loaded, and there is no device for it");
         }
         let failure = host("none is loaded").mend(facts.distro.install(Package::Driver, false));
-        return DRIVER.missing(&failure);
+        return DRIVER.missing(failure);
     };
-    match versions::below(version, versions::DRIVER, Branch::Major) {
-        Some(floor) => Check { needed: &format!("{floor} or later has all known security fixes"), ..DRIVER }.warning(
+    match versions::below(version, versions::DRIVER, Series::Major) {
+        Some(floor) => Subject { needed: &format!("{floor} or later has all known security fixes"), ..DRIVER }.warning(
             format!("{version} has known security holes"),
             [Mend::Do("bring the driver up to date, then `sudo reboot`".into())],
         ),
@@ -137,7 +134,7 @@ fn driver(facts: &Facts) -> Finding {
     }
 }
 
-fn module(facts: &Facts) -> Option<Finding> {
+fn module(facts: &AboutGpus) -> Option<Finding> {
     let devices = &facts.devices;
     let newest = |capability: &str| capability.split('.').next()?.parse::<u32>().ok();
     let blackwell = devices.pci.iter().any(Pci::needs_open_module)
@@ -147,17 +144,17 @@ fn module(facts: &Facts) -> Option<Finding> {
         (false, false) => MODULE.ok("closed, which these GPUs can do with"),
         (false, true) => {
             let what = "the closed ones are loaded, and GPUs of Blackwell or later answer only to the open ones";
-            MODULE.broken(&host(what).mend(facts.distro.install(Package::Driver, false)))
+            MODULE.broken(host(what).mend(facts.distro.install(Package::Driver, false)))
         }
     })
 }
 
-fn image(facts: &Facts) -> Finding {
+fn image(facts: &AboutGpus) -> Finding {
     if facts.devices.gpus.is_empty() {
         return IMAGE.unchecked("no GPU answers");
     }
     match base::misfit(&facts.base, &facts.arch_list, &facts.devices) {
-        Some(failure) => IMAGE.broken(&failure),
+        Some(failure) => IMAGE.broken(failure),
         None => IMAGE.ok(match base::known(&facts.base) {
             Some(known) => format!("CUDA {}, arch_list `{}`", known.cuda, facts.arch_list),
             None => format!("arch_list `{}`; nothing is known of the base beforehand", facts.arch_list),
@@ -165,7 +162,7 @@ fn image(facts: &Facts) -> Finding {
     }
 }
 
-fn has_toolkit(facts: &Facts, engine: &Engine) -> Option<GpuRoute> {
+fn has_toolkit(facts: &AboutGpus, engine: &Engine) -> Option<GpuRoute> {
     // Asked for as if every GPU answered: whether one does is another finding.
     let devices = GpuFacts {
         gpus: vec![gpu::Gpu { index: "0".into(), uuid: String::new(), name: String::new(), capability: String::new() }],
@@ -174,13 +171,13 @@ fn has_toolkit(facts: &Facts, engine: &Engine) -> Option<GpuRoute> {
     gpu::route(&Gpus::All, engine, &devices).ok().flatten()
 }
 
-fn toolkit(facts: &Facts, engine: &Engine) -> Finding {
+fn toolkit(facts: &AboutGpus, engine: &Engine) -> Finding {
     let Some(route) = has_toolkit(facts, engine) else {
         let devices = &facts.devices;
         if devices.gpus.is_empty() && devices.pci.is_empty() && devices.driver.is_none() {
             return TOOLKIT.unchecked("not installed, and there is no device for it");
         }
-        return TOOLKIT.missing(&gpu::no_toolkit(engine, &facts.devices));
+        return TOOLKIT.missing(gpu::no_toolkit(engine, &facts.devices));
     };
     let by = match route {
         GpuRoute::Cdi => "by CDI",
@@ -189,7 +186,7 @@ fn toolkit(facts: &Facts, engine: &Engine) -> Finding {
     let Some(version) = &facts.toolkit else {
         return TOOLKIT.ok(format!("{by}; `nvidia-ctk` does not tell its version"));
     };
-    match versions::below(version, versions::TOOLKIT, Branch::Minor) {
+    match versions::below(version, versions::TOOLKIT, Series::Minor) {
         Some(_) => TOOLKIT.warning(
             format!("{version}, {by}: it has known security holes"),
             facts.distro.upgrade(&["nvidia-container-toolkit"]),
@@ -204,7 +201,7 @@ fn stale(devices: &GpuFacts) -> Option<Finding> {
     Some(match (&spec.driver, &devices.driver) {
         (Some(made_for), Some(loaded)) if made_for != loaded => {
             let what = format!("`{file}` was made for the driver {made_for}, and {loaded} is loaded");
-            CDI.broken(&host(what).run([gpu::generate(&spec.file)]))
+            CDI.broken(host(what).run([gpu::generate(&spec.file)]))
         }
         (Some(made_for), _) => CDI.ok(format!("`{file}`, of the driver {made_for}")),
         (None, _) => CDI.ok(format!("`{file}`")),
@@ -212,7 +209,7 @@ fn stale(devices: &GpuFacts) -> Option<Finding> {
 }
 
 /// With the hook, systemd does not know of the GPUs that the container got, and takes them away at its next reload.
-fn lost_on_reload(facts: &Facts, engine: &Engine) -> Option<Finding> {
+fn lost_on_reload(facts: &AboutGpus, engine: &Engine) -> Option<Finding> {
     let route = has_toolkit(facts, engine)?;
     if route == GpuRoute::Cdi || engine.cgroup_driver != "systemd" {
         return Some(CGROUP.ok("stay"));

@@ -11,156 +11,43 @@ pub mod gpu;
 pub mod project;
 mod versions;
 
-use crate::error::{Failure, Kind, Mend};
-use crate::ui;
+use crate::error::{Kind, Mend};
+use crate::finding::{self, Finding, Verdict};
 use serde_json::{Value, json};
 
-/// What a finding is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Group {
-    /// The container engine.
-    Engine,
-    /// GPU, driver, toolkit.
-    Gpu,
-    /// The host's Codex and its login.
-    Codex,
-    /// The data sets.
-    Data,
-    /// Settings, workspace, image, room.
-    Project,
-}
-
-impl Group {
-    fn name(self) -> &'static str {
-        match self {
-            Group::Engine => "engine",
-            Group::Gpu => "gpu",
-            Group::Codex => "codex",
-            Group::Data => "data",
-            Group::Project => "project",
-        }
+/// As the doctor writes it.
+fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Held => "ok",
+        Verdict::Noted => "warning",
+        Verdict::Missing => "missing",
+        Verdict::Broken => "broken",
+        Verdict::NotProvable => "not checked",
     }
 }
 
-/// What was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// As it should be.
-    Ok,
-    /// A sandbox runs, and something is worse than it could be.
-    Warning,
-    /// It is not there, and no sandbox runs without it.
-    Missing,
-    /// It is there and does not do, and no sandbox runs with it.
-    Broken,
-    /// Could not be looked at.
-    Unchecked,
-}
-
-impl Verdict {
-    fn name(self) -> &'static str {
-        match self {
-            Verdict::Ok => "ok",
-            Verdict::Warning => "warning",
-            Verdict::Missing => "missing",
-            Verdict::Broken => "broken",
-            Verdict::Unchecked => "not checked",
-        }
-    }
-
-    /// Whether no sandbox runs like this.
-    pub fn fatal(self) -> bool {
-        matches!(self, Verdict::Missing | Verdict::Broken)
-    }
-}
-
-/// One line of the doctor.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// What it is about.
-    pub group: Group,
-    /// A stable name, such as `engine.compose`.
-    pub id: String,
-    /// How it is.
-    pub verdict: Verdict,
-    /// What was looked at, for people.
-    pub what: String,
-    /// What is there.
-    pub found: String,
-    /// What a sandbox needs.
-    pub needed: String,
-    /// What to do, in this order.
-    pub mend: Vec<Mend>,
-    /// Whose fault a fatal finding is.
-    pub kind: Kind,
-}
-
-/// The subject of a finding: what is looked at, and what a sandbox needs of it.
-#[derive(Debug, Clone, Copy)]
-struct Check<'a> {
-    group: Group,
-    id: &'a str,
-    what: &'a str,
-    needed: &'a str,
-}
-
-impl Check<'_> {
-    fn finding(self, verdict: Verdict, found: impl Into<String>) -> Finding {
-        Finding {
-            group: self.group,
-            id: format!("{}.{}", self.group.name(), self.id),
-            verdict,
-            what: self.what.into(),
-            found: found.into(),
-            needed: self.needed.into(),
-            mend: Vec::new(),
-            kind: Kind::Host,
-        }
-    }
-
-    fn ok(self, found: impl Into<String>) -> Finding {
-        self.finding(Verdict::Ok, found)
-    }
-
-    fn warning(self, found: impl Into<String>, mend: impl IntoIterator<Item = Mend>) -> Finding {
-        Finding { mend: mend.into_iter().collect(), ..self.finding(Verdict::Warning, found) }
-    }
-
-    fn unchecked(self, why: impl Into<String>) -> Finding {
-        self.finding(Verdict::Unchecked, why)
-    }
-
-    /// With the words and the remedy of the refusal that it leads to.
-    fn refused(self, verdict: Verdict, failure: &Failure) -> Finding {
-        Finding { mend: failure.mend.clone(), kind: failure.kind, ..self.finding(verdict, &failure.message) }
-    }
-
-    fn missing(self, failure: &Failure) -> Finding {
-        self.refused(Verdict::Missing, failure)
-    }
-
-    fn broken(self, failure: &Failure) -> Finding {
-        self.refused(Verdict::Broken, failure)
-    }
+/// What a finding is about: the first part of its id, such as `engine`.
+fn group(finding: &Finding) -> &str {
+    finding.id.split('.').next().unwrap_or_default()
 }
 
 /// Everything that is known of this host and of what is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Facts {
+pub struct AboutHost {
     /// The engine.
-    pub engine: engine::Facts,
+    pub engine: engine::AboutEngine,
     /// The GPUs.
-    pub gpu: gpu::Facts,
+    pub gpu: gpu::AboutGpus,
     /// Codex.
-    pub codex: codex::Facts,
+    pub codex: codex::AboutCodex,
     /// The data sets.
-    pub data: data::Facts,
+    pub data: data::AboutData,
     /// The project.
-    pub project: project::Facts,
+    pub project: project::AboutProject,
 }
 
 /// All findings, by group.
-pub fn doctor(facts: &Facts) -> Vec<Finding> {
+pub fn doctor(facts: &AboutHost) -> Vec<Finding> {
     let mut findings = engine::findings(&facts.engine);
     findings.extend(gpu::findings(&facts.gpu));
     findings.extend(codex::findings(&facts.codex));
@@ -189,50 +76,44 @@ pub fn json(findings: &[Finding]) -> Value {
     };
     let list = findings.iter().map(|finding| {
         json!({
-            "group": finding.group.name(),
+            "group": group(finding),
             "id": finding.id,
-            "verdict": finding.verdict.name(),
-            "what": finding.what,
-            "found": finding.found,
-            "needed": finding.needed,
+            "verdict": word(finding.verdict),
+            "what": finding.name,
+            "found": finding.seen(),
+            "needed": finding.promise,
             "mend": finding.mend.iter().map(mend).collect::<Vec<_>>(),
         })
     });
     json!({"schema": 1, "findings": list.collect::<Vec<_>>()})
 }
 
-/// The findings for people: a line each, and below those that are not well what is needed and what to do.
+/// The findings for people: a line each, and below those that are not well what is needed and what to do. Commands are
+/// copied from here, so no line is wrapped.
 pub fn table(findings: &[Finding]) -> String {
-    let width = findings.iter().map(|finding| finding.what.chars().count()).max();
-    let width = width.unwrap_or_default();
-    let mut text = String::new();
-    let mut group = None;
-    for finding in findings {
-        if group != Some(finding.group) {
-            group = Some(finding.group);
-            text.push_str(&format!("{}\n", finding.group.name()));
-        }
-        let found = ui::printable(&finding.found);
-        text.push_str(&format!("  {:<11}  {:<width$}  {found}\n", finding.verdict.name(), finding.what));
-        if finding.verdict == Verdict::Ok {
-            continue;
-        }
-        let below = " ".repeat(15);
-        if !finding.needed.is_empty() {
-            text.push_str(&format!("{below}{:<width$}  needed: {}\n", "", finding.needed));
-        }
-        for mend in &finding.mend {
-            let mark = if matches!(mend, Mend::Run(_)) { "$ " } else { "" };
-            text.push_str(&format!("{below}{:<width$}  {mark}{mend}\n", ""));
-        }
+    let mut rows = Vec::new();
+    for group in findings.chunk_by(|one, next| group(one) == group(next)) {
+        rows.extend(group.first().map(|first| vec![self::group(first).to_owned()]));
+        rows.extend(group.iter().flat_map(lines));
     }
-    text
+    finding::columns(rows, None)
+}
+
+fn lines(finding: &Finding) -> Vec<Vec<String>> {
+    let mend = |mend: &Mend| match mend {
+        Mend::Run(command) => format!("$ {command}"),
+        Mend::Do(text) => text.clone(),
+    };
+    let needed = (!finding.promise.is_empty()).then(|| format!("needed: {}", finding.promise));
+    let below = needed.into_iter().chain(finding.mend.iter().map(mend));
+    let below = below.filter(|_| !finding.verdict.held());
+    finding::rows([&format!("  {:<11}", word(finding.verdict)), &finding.name, finding.seen()], below)
 }
 
 /// The last line for people.
 pub fn summary(findings: &[Finding]) -> String {
-    let count = |verdicts: &[Verdict]| findings.iter().filter(|f| verdicts.contains(&f.verdict)).count();
-    let (fatal, warnings) = (count(&[Verdict::Missing, Verdict::Broken]), count(&[Verdict::Warning]));
+    let fatal = findings.iter().filter(|finding| finding.verdict.fatal()).count();
+    let warnings = findings.iter().filter(|finding| finding.verdict == Verdict::Noted).count();
     let many = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
     let warnings = match warnings {
         0 => String::new(),

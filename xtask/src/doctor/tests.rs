@@ -1,4 +1,5 @@
 use super::*;
+use crate::error::Failure;
 
 /// The verdict on one id.
 #[track_caller]
@@ -23,8 +24,8 @@ fn one<'a>(findings: &'a [Finding], id: &str) -> &'a Finding {
 }
 
 fn finding(verdict: Verdict, kind: Kind) -> Finding {
-    let check = Check { group: Group::Data, id: "ssv2", what: "ssv2", needed: "a directory" };
-    Finding { kind, ..check.finding(verdict, "none\u{1b}[0m") }
+    let failure = Failure::new(kind, "none\u{1b}[0m");
+    Finding { name: "ssv2".into(), ..Finding::new("data.ssv2", "a directory").with(verdict, failure) }
 }
 
 #[test]
@@ -34,7 +35,7 @@ fn the_exit_code_is_the_hosts_before_that_of_the_settings() {
         exit_code(&list)
     };
     assert_eq!(code(&[]), 0);
-    assert_eq!(code(&[(Verdict::Warning, Kind::Host), (Verdict::Unchecked, Kind::Host)]), 0);
+    assert_eq!(code(&[(Verdict::Noted, Kind::Host), (Verdict::NotProvable, Kind::Host)]), 0);
     assert_eq!(code(&[(Verdict::Missing, Kind::Usage)]), 2);
     assert_eq!(code(&[(Verdict::Broken, Kind::Usage), (Verdict::Missing, Kind::Host)]), 3);
     // Too little room fails a build with 1; the host still cannot run it.
@@ -57,9 +58,9 @@ fn json_has_every_field_and_lines_that_a_shell_takes() {
 
 #[test]
 fn what_is_not_well_says_what_is_needed_and_what_to_do() {
-    let mut bad = finding(Verdict::Unchecked, Kind::Host);
+    let mut bad = finding(Verdict::NotProvable, Kind::Host);
     bad.mend = vec![Mend::Run("cmd".into()), Mend::Do("a sentence".into())];
-    let good = finding(Verdict::Ok, Kind::Host);
+    let good = finding(Verdict::Held, Kind::Host);
     let text = table(&[good, bad.clone()]);
     let expected = "data\n  ok           ssv2  none\\u{1b}[0m\n  not checked  ssv2  none\\u{1b}[0m\n                     \
                     needed: a directory\n                     $ cmd\n                     a sentence\n";
@@ -105,7 +106,7 @@ fn a_bare_workstation_is_told_everything_at_once() {
     set.file_system = "nfs4".into();
     let mut project = project::tests::facts();
     project.image = Err("no engine answers".into());
-    let findings = doctor(&Facts { engine, gpu, codex, data: Ok(vec![set]), project });
+    let findings = doctor(&AboutHost { engine, gpu, codex, data: Ok(vec![set]), project });
     let text = format!("{}{}\n", table(&findings), summary(&findings));
     snapbox::assert_data_eq!(text, snapbox::str![[r#"
 engine
@@ -162,7 +163,7 @@ no sandbox with these settings can run here yet: 5 problems; 2 warnings
 
 #[test]
 fn a_good_host_has_one_ok_line_a_finding() {
-    let findings = doctor(&Facts {
+    let findings = doctor(&AboutHost {
         engine: engine::tests::facts(|_| {}),
         gpu: gpu::tests::facts(),
         codex: codex::tests::facts(),

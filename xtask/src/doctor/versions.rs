@@ -24,7 +24,7 @@ pub(super) fn numbers(version: &str) -> Option<Version> {
 }
 
 /// Which branch of versions a version belongs to.
-pub(super) enum Branch {
+pub(super) enum Series {
     /// By the first two numbers.
     Minor,
     /// By the first.
@@ -32,11 +32,11 @@ pub(super) enum Branch {
 }
 
 /// The floor that a version is below: that of its own branch, or else the newest. `None` where it is at or above it.
-pub(super) fn below(version: &str, floors: &[Version], branch: Branch) -> Option<String> {
+pub(super) fn below(version: &str, floors: &[Version], branch: Series) -> Option<String> {
     let version = numbers(version)?;
     let same = |floor: &&Version| match branch {
-        Branch::Minor => (floor.0, floor.1) == (version.0, version.1),
-        Branch::Major => floor.0 == version.0,
+        Series::Minor => (floor.0, floor.1) == (version.0, version.1),
+        Series::Major => floor.0 == version.0,
     };
     let floor = floors.iter().find(same).or(floors.last())?;
     (version < *floor).then(|| format!("{}.{}.{}", floor.0, floor.1, floor.2))
@@ -48,15 +48,15 @@ mod tests {
 
     #[test]
     fn a_version_is_held_against_the_floor_of_its_own_branch() {
-        assert_eq!(below("29.6.9", ENGINE, Branch::Minor).as_deref(), Some("29.7.0"));
-        assert_eq!(below("29.7.2", ENGINE, Branch::Minor), None);
-        assert_eq!(below("30.0.0", ENGINE, Branch::Minor), None);
-        assert_eq!(below("1.3.5", RUNC, Branch::Minor).as_deref(), Some("1.3.6"));
-        assert_eq!(below("1.3.6", RUNC, Branch::Minor), None);
-        assert_eq!(below("1.2.9", RUNC, Branch::Minor).as_deref(), Some("1.5.0"));
-        assert_eq!(below("570.86.10", DRIVER, Branch::Major).as_deref(), Some("570.211.1"));
-        assert_eq!(below("570.211.01", DRIVER, Branch::Major), None);
-        assert_eq!(below("610.43.02", DRIVER, Branch::Major), None);
-        assert_eq!(below("dev", ENGINE, Branch::Minor), None);
+        assert_eq!(below("29.6.9", ENGINE, Series::Minor).as_deref(), Some("29.7.0"));
+        assert_eq!(below("29.7.2", ENGINE, Series::Minor), None);
+        assert_eq!(below("30.0.0", ENGINE, Series::Minor), None);
+        assert_eq!(below("1.3.5", RUNC, Series::Minor).as_deref(), Some("1.3.6"));
+        assert_eq!(below("1.3.6", RUNC, Series::Minor), None);
+        assert_eq!(below("1.2.9", RUNC, Series::Minor).as_deref(), Some("1.5.0"));
+        assert_eq!(below("570.86.10", DRIVER, Series::Major).as_deref(), Some("570.211.1"));
+        assert_eq!(below("570.211.01", DRIVER, Series::Major), None);
+        assert_eq!(below("610.43.02", DRIVER, Series::Major), None);
+        assert_eq!(below("dev", ENGINE, Series::Minor), None);
     }
 }

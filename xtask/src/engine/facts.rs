@@ -4,7 +4,7 @@
 //! their answers.
 
 pub use crate::engine::refuse::{
-    Refusal, low_room, newer_engine, no_buildx, no_engine, not_recursive, passes_recursive, refusals, refuse, silent,
+    low_room, newer_engine, no_buildx, no_engine, not_recursive, passes_recursive, refusals, refuse, silent,
 };
 
 use crate::context::Context;

@@ -7,5 +7,5 @@ pub mod facts;
 pub mod inspect;
 pub mod install;
 pub mod provide;
-mod refuse;
+pub(crate) mod refuse;
 pub mod running;

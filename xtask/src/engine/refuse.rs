@@ -4,17 +4,17 @@
 use crate::distro::Package;
 use crate::engine::facts::{Engine, Local, Silence, major_minor};
 use crate::error::{Failure, Mend, failed, host};
+use crate::finding::{Finding, Subject, subject};
 use anyhow::Result;
 use std::path::Path;
 
-/// A promise that this engine cannot keep.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// Which of the checks: `client`, `place`, `users`, `compose`, `recursive`.
-    pub id: &'static str,
-    /// The reason and what to do.
-    pub failure: Failure,
-}
+pub(crate) const ANSWERS: Subject =
+    subject("engine.answers", "Docker Engine", "a rootful Docker Engine on this machine, with Compose v2");
+pub(crate) const PLACE: Subject = subject("engine.place", "its place", "an engine that sees this machine's own files");
+pub(crate) const USERS: Subject = subject("engine.users", "its user ids", "the host's own user ids");
+pub(crate) const COMPOSE: Subject = subject("engine.compose", "Compose", "2.30 or later");
+pub(crate) const RECURSIVE: Subject =
+    subject("engine.recursive", "recursive read-only", "Engine 25, runc 1.1 and Linux 5.12, or later");
 
 /// The error where the engine does not answer, from what the client said.
 pub fn no_engine(said: &str) -> Failure {
@@ -69,44 +69,43 @@ fn is_remote(endpoint: &str) -> Failure {
 }
 
 /// Everything for which this engine cannot keep the promises of a sandbox: empty is good. The first is the gravest.
-pub fn refusals(engine: &Engine) -> Vec<Refusal> {
+pub fn refusals(engine: &Engine) -> Vec<Finding> {
     let mut found = Vec::new();
-    let mut refuse = |id, failure| found.push(Refusal { id, failure });
     if let Some(name) = &engine.posing {
         let what = format!("`docker` here is {name}, not Docker Engine: its mounts and users work differently");
         let hint = "install Docker Engine, or put its `docker` first on PATH";
-        refuse("client", host(what).hint(hint));
+        found.push(ANSWERS.broken(host(what).hint(hint)));
         // What it said of all else does not mean what Docker means by it.
         return found;
     }
     if remote(&engine.endpoint) {
-        refuse("place", is_remote(&engine.endpoint));
+        found.push(PLACE.broken(is_remote(&engine.endpoint)));
     } else if engine.os.contains("Docker Desktop") {
         let what =
             "Docker Desktop runs containers in a virtual machine: owners and read-only mounts cannot be proven there";
         let hint = "use Docker Engine on Linux: `docker context use default` where it is installed beside Desktop";
-        refuse("place", host(what).hint(hint));
+        found.push(PLACE.broken(host(what).hint(hint)));
     }
     let has = |name: &str| engine.security.iter().any(|option| option == name);
     if has("rootless") {
         let what =
             "this engine is rootless: its uids are not the host's, so ownership of what is written cannot be kept";
         let hint = "use the rootful engine: `docker context use default`, or unset DOCKER_HOST";
-        refuse("users", host(what).hint(hint));
+        found.push(USERS.broken(host(what).hint(hint)));
     } else if has("userns") {
         let what = "this engine remaps user ids (userns-remap): ownership of what is written cannot be kept";
         let hint = "use an engine without `userns-remap`; this tool never changes an engine's settings";
-        refuse("users", host(what).hint(hint));
+        found.push(USERS.broken(host(what).hint(hint)));
     }
     if engine.compose.is_empty() {
         let mend = engine.distro.install(Package::Compose, engine.upstream());
-        refuse("compose", host("the Docker CLI has no Compose v2 plugin").mend(mend));
+        found.push(COMPOSE.missing(host("the Docker CLI has no Compose v2 plugin").mend(mend)));
     } else if let Some(why) = not_recursive(engine)
         && passes_recursive(engine)
     {
         // Newer Compose asks for it, and such an engine then starts nothing.
         let what = format!("this engine cannot mount data sets recursively read-only: {why}");
-        refuse("recursive", host(what).mend(newer_engine(engine)));
+        found.push(RECURSIVE.broken(host(what).mend(newer_engine(engine))));
     }
     found
 }
@@ -117,7 +116,7 @@ pub fn refusals(engine: &Engine) -> Vec<Refusal> {
 /// Remote, Desktop, rootless, userns-remapped, podman, no Compose v2 (exit code 3), each with what to do.
 pub fn refuse(engine: &Engine) -> Result<()> {
     match refusals(engine).into_iter().next() {
-        Some(refusal) => Err(refusal.failure.into()),
+        Some(refusal) => Err(refusal.failure().into()),
         None => Ok(()),
     }
 }

@@ -2,13 +2,13 @@
 
 use super::Args;
 use super::{Answer, architecture, ask, finish, no_gpu, now, request};
-use crate::context::Context;
+use crate::context::{Context, canonical};
 use crate::engine::compose;
 use crate::engine::docker;
 use crate::engine::docker::Terminal;
 use crate::engine::facts;
 use crate::error::failed;
-use crate::life::{Signals, canonical, find, guest, read_entry, reap};
+use crate::life::{Signals, find, guest, read_entry, reap};
 use crate::smoke::Request;
 use crate::smoke::judge::Advice;
 use crate::smoke::show::Facts;

@@ -17,7 +17,7 @@ mod stand;
 mod start;
 pub mod status;
 
-pub use crate::life::gather::{Wish, canonical, gather, refuse_own_codex};
+pub use crate::life::gather::{Wish, gather, refuse_own_codex};
 pub use crate::life::record::{programs_claim, programs_now, read as read_entry};
 pub use enter::reap;
 pub use home::guest;
@@ -33,8 +33,9 @@ use crate::context::Context;
 use crate::engine::caches;
 use crate::engine::compose::Project;
 use crate::error::{failed, usage};
+use crate::finding;
 use crate::image::build::State;
-use crate::proof::{Proof, Verdict};
+use crate::proof::Proof;
 use crate::spec::places::Places;
 use crate::spec::promise::{GpuRoute, Gpus};
 use crate::spec::settings::Flags;
@@ -83,7 +84,7 @@ pub fn run(cx: &Context, asked: &Args) -> Result<u8> {
     let mut wish = ground.gather(cx, true)?;
     let mut started = start::ensure(cx, &mut wish)?;
     let proof = prove(cx, &wish, &mut started, &signals)?;
-    if !holds(&proof) {
+    if !proof.holds() {
         if !*shell {
             start::discard(&started);
             return Err(does_not_hold(cx, "Codex was not started:", &proof));
@@ -124,11 +125,6 @@ pub fn plan(cx: &Context, wish: &Wish, image: &State) -> Result<Project> {
     Ok(project)
 }
 
-/// Whether Codex may be entered: every claim is held. What cannot be proven is no promise kept.
-pub fn holds(proof: &Proof) -> bool {
-    proof.claims.iter().all(|claim| claim.verdict == Verdict::Held)
-}
-
 /// Two calls for one workspace take turns until both have entered.
 ///
 /// # Errors
@@ -157,8 +153,7 @@ pub fn nonce() -> Result<String> {
 }
 
 fn does_not_hold(cx: &Context, outcome: &str, proof: &Proof) -> anyhow::Error {
-    let ids: Vec<&str> =
-        proof.claims.iter().filter(|claim| claim.verdict != Verdict::Held).map(|claim| claim.id.as_str()).collect();
+    let ids: Vec<&str> = finding::not_held(&proof.claims).iter().map(|claim| claim.id.as_str()).collect();
     let verb = if ids.len() == 1 { "does not hold" } else { "do not hold" };
     failed(format!("{outcome} `{}` {verb}", ids.join("`, `")))
         .hint(format!(

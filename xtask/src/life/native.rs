@@ -6,11 +6,11 @@ use crate::engine::docker;
 use crate::engine::docker::Terminal;
 use crate::engine::facts::Engine;
 use crate::exec;
+use crate::finding::Finding;
 use crate::gpu;
 use crate::gpu::{arch, native};
 use crate::life::gather::Wish;
 use crate::life::record::Entry;
-use crate::proof::Claim;
 use crate::smoke::{Arch, Mode, Report, Request, claim, judge};
 use crate::spec::entering;
 use crate::spec::promise::Gpus;
@@ -27,7 +27,7 @@ const SECONDS: u64 = 90;
 ///
 /// # Errors
 /// Settings that do not say which architecture is meant, or the engine does not answer.
-pub fn prove(cx: &Context, wish: &Wish, started: &Started, carried: &BTreeMap<String, String>) -> Result<Claim> {
+pub fn prove(cx: &Context, wish: &Wish, started: &Started, carried: &BTreeMap<String, String>) -> Result<Finding> {
     let request = request(wish, architecture(cx, wish)?, super::nonce()?);
     let command = command(cx, wish, &started.id, carried, &request);
     let (said, digest) = exec::both(|| exec::capture(&command), || native::digest(&request.nonce, request.arch));
@@ -43,7 +43,7 @@ pub fn prove(cx: &Context, wish: &Wish, started: &Started, carried: &BTreeMap<St
 }
 
 /// The claim of a container, as it was proven at its start; none where it has no GPUs.
-pub fn claim(entry: &Entry) -> Option<Claim> {
+pub fn claim(entry: &Entry) -> Option<Finding> {
     if entry.promise.gpus == Gpus::None {
         return None;
     }

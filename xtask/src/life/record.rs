@@ -1,16 +1,18 @@
 //! What is kept of a container from its start: its promise, and what the image's entry point had set up before any
 //! agent ran inside. The container cannot reach the file.
 
+use crate::beneath::FileId;
 use crate::context::Context;
 use crate::engine::inspect::Container;
 use crate::exec;
-use crate::proof::probe::FileId;
+use crate::finding::Finding;
+use crate::proof::programs;
 use crate::proof::witness::CodexFile;
-use crate::proof::{Claim, Verdict, programs};
 use crate::spec::places;
 use crate::spec::places::Places;
 use crate::spec::promise::Promise;
 use anyhow::Result;
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,7 +29,7 @@ pub struct Entry {
     /// The fingerprint of the programs that the inside witness runs, where the container's user is root.
     pub programs: Option<String>,
     /// Where there are GPUs, the claim that native code ran on them at the start.
-    pub native: Option<Claim>,
+    pub native: Option<Finding>,
 }
 
 impl Entry {
@@ -66,7 +68,7 @@ fn of_file(path: &Path) -> Option<(String, Entry)> {
         carried: carried.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect(),
         codex: codex_of(&value["codex"]),
         programs: value["programs"].as_str().map(str::to_owned),
-        native: Claim::from_json(&value["native"]),
+        native: Finding::deserialize(&value["native"]).ok(),
     };
     Some((value["container"].as_str()?.to_owned(), entry))
 }
@@ -80,13 +82,13 @@ pub fn programs_now(promise: &Promise, container: &Container) -> Option<String> 
 }
 
 /// The claim about them, by what they are now.
-pub fn programs_claim(entry: &Entry, now: Option<&str>) -> Option<Claim> {
+pub fn programs_claim(entry: &Entry, now: Option<&str>) -> Option<Finding> {
     programs::judge(entry.promise.uid, entry.programs.as_deref(), now)
 }
 
 /// Whether Codex answered as promised. A shell may keep a container in which it did not: entering that again asks anew.
-pub fn answered(claims: &[Claim]) -> bool {
-    claims.iter().any(|claim| claim.id == "codex.version" && claim.verdict == Verdict::Held)
+pub fn answered(claims: &[Finding]) -> bool {
+    claims.iter().any(|claim| claim.id == "codex.version" && claim.verdict.held())
 }
 
 fn codex_of(value: &Value) -> Option<CodexFile> {
@@ -112,7 +114,7 @@ pub fn write(places: &Places, id: &str, entry: &Entry) -> Result<()> {
         "carried": entry.carried,
         "codex": codex,
         "programs": entry.programs,
-        "native": entry.native.as_ref().map(Claim::json),
+        "native": entry.native,
     });
     exec::write_file(&places.entry, format!("{value:#}\n").as_bytes(), 0o600)
 }
@@ -120,6 +122,7 @@ pub fn write(places: &Places, id: &str, entry: &Entry) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::finding::Verdict;
     use crate::proof::fixture::good;
     use crate::proof::judge;
 
@@ -131,5 +134,20 @@ mod tests {
         (said.code, said.text) = ("127".into(), String::new());
         assert!(!answered(&judge(&promise, &inside, &host)));
         assert!(!answered(&[]));
+    }
+
+    #[test]
+    fn a_native_claim_whose_verdict_is_unknown_is_not_provable() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("entry.json");
+        let mut promise = good().0;
+        promise.gpus = crate::spec::promise::Gpus::All;
+        let read = |verdict: &str| {
+            let native = json!({"id": "gpu.native-code", "verdict": verdict, "promise": "p", "evidence": {}});
+            let kept = json!({"container": "c", "promise": promise.json(), "carried": {}, "native": native});
+            std::fs::write(&path, kept.to_string()).unwrap();
+            super::super::native::claim(&of_file(&path).unwrap().1).unwrap().verdict
+        };
+        assert_eq!((read("held"), read("Held"), read("")), (Verdict::Held, Verdict::NotProvable, Verdict::NotProvable));
     }
 }

@@ -1,7 +1,7 @@
 //! Up and proven, and entered by somebody else: what a dev container opens.
 
 use super::signals::Signals;
-use super::{does_not_hold, holds, lock, prove, start};
+use super::{does_not_hold, lock, prove, start};
 use crate::context::Context;
 use crate::engine::compose::container_name;
 use crate::engine::docker;
@@ -38,7 +38,7 @@ pub fn stand(cx: &Context) -> Result<Standing> {
     let mut wish = ground.gather(cx, true)?;
     let mut started = start::ensure(cx, &mut wish)?;
     let proof = prove(cx, &wish, &mut started, &signals)?;
-    if !holds(&proof) {
+    if !proof.holds() {
         start::discard(&started);
         return Err(does_not_hold(cx, "the dev container was not opened:", &proof));
     }

@@ -220,7 +220,7 @@ pub fn prove(cx: &Context, wish: &Wish, started: &mut Started) -> Result<Proof> 
         false => record::programs_now(promise, &started.described),
     };
     proof.claims.extend(record::programs_claim(&started.entry, programs.as_deref()));
-    let text = format!("{:#}\n", proof.json());
+    let text = format!("{}\n", serde_json::to_string_pretty(&proof)?);
     exec::write_file(&wish.places.proof, text.as_bytes(), 0o600)?;
     exec::write_file(&copy_of_proof(cx), text.as_bytes(), 0o644)?;
     if started.ours {

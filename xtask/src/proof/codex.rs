@@ -1,15 +1,16 @@
 //! Claims about what the sandbox is for: the workspace can be worked in, and Codex answers.
 
-use super::{Claim, Draft, HostWitness};
+use super::{Draft, HostWitness};
+use crate::finding::Finding;
 use crate::proof::probe::Inside;
 use crate::spec::entering::BINARY;
 use crate::spec::promise::Promise;
 
-pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<Claim> {
+pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<Finding> {
     vec![workspace(promise, inside, host), version(promise, inside, host)]
 }
 
-fn workspace(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
+fn workspace(promise: &Promise, inside: &Inside, host: &HostWitness) -> Finding {
     let (uid, gid) = (promise.uid, promise.gid);
     let mut draft = Draft::new(
         "workspace.writable",
@@ -35,7 +36,7 @@ fn workspace(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
     draft.done()
 }
 
-fn version(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
+fn version(promise: &Promise, inside: &Inside, host: &HostWitness) -> Finding {
     let version = &promise.codex_version;
     let mut draft = Draft::new("codex.version", format!("`codex` inside is the mounted Codex {version}"))
         .hint("start it anew: `cargo xtask down`, then `cargo xtask sandbox`");

@@ -1,10 +1,11 @@
 //! Claims about what holds everything inside: capabilities, privileges, system calls, namespaces.
 
 use super::witness::NAMESPACES;
-use super::{Claim, Draft, HostWitness, some};
+use super::{Draft, HostWitness, some};
+use crate::finding::Finding;
 use crate::proof::probe::Inside;
 
-pub(super) fn judge(inside: &Inside, host: &HostWitness) -> Vec<Claim> {
+pub(super) fn judge(inside: &Inside, host: &HostWitness) -> Vec<Finding> {
     vec![capabilities(inside, host), no_new_privileges(inside, host), seccomp(inside, host), namespaces(inside, host)]
 }
 
@@ -17,7 +18,7 @@ pub(super) fn same(a: Option<&String>, b: Option<&String>) -> bool {
     a.is_some() && a == b
 }
 
-fn capabilities(inside: &Inside, host: &HostWitness) -> Claim {
+fn capabilities(inside: &Inside, host: &HostWitness) -> Finding {
     let mut draft = Draft::new("user.capabilities", "nothing inside has, or can get, a capability");
     let sets = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"];
     let held = |status: &str| {
@@ -47,7 +48,7 @@ fn capabilities(inside: &Inside, host: &HostWitness) -> Claim {
     draft.done()
 }
 
-fn no_new_privileges(inside: &Inside, host: &HostWitness) -> Claim {
+fn no_new_privileges(inside: &Inside, host: &HostWitness) -> Finding {
     let mut draft = Draft::new("user.no-new-privileges", "no program inside gains privileges (setuid has no effect)");
     let mine = field(&inside.status, "NoNewPrivs").unwrap_or("missing");
     draft.inside(format!("NoNewPrivs {mine}"));
@@ -60,7 +61,7 @@ fn no_new_privileges(inside: &Inside, host: &HostWitness) -> Claim {
     draft.done()
 }
 
-fn seccomp(inside: &Inside, host: &HostWitness) -> Claim {
+fn seccomp(inside: &Inside, host: &HostWitness) -> Finding {
     let mut draft = Draft::new("user.seccomp", "system calls go through the engine's filter")
         .hint("the engine runs without seccomp, or the container was started with `seccomp=unconfined`");
     let mine = field(&inside.status, "Seccomp").unwrap_or("missing");
@@ -79,7 +80,7 @@ fn seccomp(inside: &Inside, host: &HostWitness) -> Claim {
     draft.done()
 }
 
-fn namespaces(inside: &Inside, host: &HostWitness) -> Claim {
+fn namespaces(inside: &Inside, host: &HostWitness) -> Finding {
     let mut draft =
         Draft::new("container.namespaces", format!("the container has its own {} namespaces", NAMESPACES.join(", ")));
     if let Some(process) = draft.process(host) {

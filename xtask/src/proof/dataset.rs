@@ -1,13 +1,14 @@
 //! Claims about each data set beyond its mount: no other way to write to it, and that it can be read.
 
 use super::mounts::{clean, lines, named, tables};
-use super::{Claim, Draft, HostWitness, some};
+use super::{Draft, HostWitness, some};
+use crate::finding::Finding;
 use crate::proof::mountinfo::{MountLine, MountTable, Place};
 use crate::proof::probe::{Inside, Sample};
 use crate::spec::promise::{Mount, Promise, Role};
 use std::collections::BTreeSet;
 
-pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<Claim> {
+pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<Finding> {
     let mut claims = Vec::new();
     for (id, mount) in named(promise) {
         if matches!(mount.role, Role::Dataset(_)) {
@@ -28,7 +29,7 @@ fn sample<'a>(draft: &mut Draft, mount: &Mount, inside: &'a Inside) -> Option<&'
     sample
 }
 
-fn readable(id: &str, mount: &Mount, inside: &Inside, host: &HostWitness) -> Claim {
+fn readable(id: &str, mount: &Mount, inside: &Inside, host: &HostWitness) -> Finding {
     let mut draft = Draft::new(format!("{id}.readable"), format!("the user can read `{}`", clean(&mount.target))).hint(
         format!("see `ls -l {}`: its files must be readable by you, and there must be some", mount.source.display()),
     );
@@ -57,7 +58,7 @@ fn readable(id: &str, mount: &Mount, inside: &Inside, host: &HostWitness) -> Cla
 
 /// No other mount for writing shows the data set, a part of it or a directory around it. Named by device and path in
 /// the file system, it does not matter by which symlink or bind mount it was reached.
-fn no_alias(id: &str, mount: &Mount, promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
+fn no_alias(id: &str, mount: &Mount, promise: &Promise, inside: &Inside, host: &HostWitness) -> Finding {
     let target = clean(&mount.target);
     let mut draft = Draft::new(
         format!("{id}.no-alias"),
@@ -108,7 +109,7 @@ fn remote(fstype: &str) -> bool {
     fstype.starts_with("fuse") || KINDS.contains(&fstype)
 }
 
-fn hard_links(id: &str, mount: &Mount, promise: &Promise, inside: &Inside) -> Claim {
+fn hard_links(id: &str, mount: &Mount, promise: &Promise, inside: &Inside) -> Finding {
     let mut draft = Draft::new(
         format!("{id}.hard-links"),
         "no file of the data set has another name in a directory that can be written (a sample)",
@@ -138,7 +139,7 @@ fn hard_links(id: &str, mount: &Mount, promise: &Promise, inside: &Inside) -> Cl
     draft.done()
 }
 
-fn symlinks(id: &str, mount: &Mount, promise: &Promise, inside: &Inside) -> Claim {
+fn symlinks(id: &str, mount: &Mount, promise: &Promise, inside: &Inside) -> Finding {
     let mut draft = Draft::new(
         format!("{id}.symlinks"),
         "no symlink of the data set leads to files that can be written (a sample)",
@@ -159,7 +160,8 @@ fn symlinks(id: &str, mount: &Mount, promise: &Promise, inside: &Inside) -> Clai
 #[cfg(test)]
 mod tests {
     use super::super::fixture::{Case, add_line, breaks, good, on_tables};
-    use super::super::{Verdict, judge};
+    use super::super::judge;
+    use crate::finding::Verdict;
 
     fn sampled(change: fn(&mut super::Sample)) -> Case {
         Box::new(move |_, inside, _| change(inside.targets[1].sample.as_mut().unwrap()))
@@ -223,7 +225,7 @@ mod tests {
         let claims = judge(&promise, &inside, &host);
         let claim = claims.iter().find(|claim| claim.id == "dataset.ssv2.hard-links").unwrap();
         assert_eq!(claim.verdict, Verdict::Held);
-        assert!(claim.evidence[0].1.contains("1 have a name elsewhere"));
+        assert!(claim.evidence.inside.contains("1 have a name elsewhere"));
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! Claims about the GPUs: that the engine was asked for the right ones, and that they answer.
 
-use super::{Claim, Draft, HostWitness, some};
+use super::{Draft, HostWitness, some};
 use crate::engine::inspect::DeviceRequest;
+use crate::finding::Finding;
 use crate::proof::probe::Inside;
 use crate::spec::promise::{GpuRoute, Gpus, Promise};
 use std::collections::BTreeSet;
 
-pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<Claim> {
+pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<Finding> {
     let mut claims = vec![request(promise, inside, host)];
     if promise.gpus != Gpus::None {
         claims.push(devices(promise, inside));
@@ -14,7 +15,7 @@ pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> V
     claims
 }
 
-fn request(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
+fn request(promise: &Promise, inside: &Inside, host: &HostWitness) -> Finding {
     let mut draft =
         Draft::new("gpu.request", format!("the engine was asked for these GPUs and no other device: {}", promise.gpus))
             .hint("an old Compose drops the request without a word: `docker compose version` should say 2.30 or later");
@@ -83,7 +84,7 @@ fn same(ids: &[&str], wanted: &[String]) -> bool {
     ids == wanted.iter().map(String::as_str).collect()
 }
 
-fn devices(promise: &Promise, inside: &Inside) -> Claim {
+fn devices(promise: &Promise, inside: &Inside) -> Finding {
     let mut draft = Draft::new("gpu.devices", format!("these GPUs answer inside: {}", promise.gpus))
         .hint("after `systemctl daemon-reload` some hosts lose them: `cargo xtask down`, then enter again");
     let number = |name: &str| {

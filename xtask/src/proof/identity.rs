@@ -1,14 +1,15 @@
 //! Claims about who runs where: the container itself, and its user.
 
 use super::confinement::{field, same};
-use super::{Claim, Draft, HostWitness};
+use super::{Draft, HostWitness};
+use crate::finding::Finding;
 use crate::proof::probe::{HOME_INSIDE, Inside};
 use crate::spec::promise::Promise;
 
 /// The name of the container's user, unless that is root.
 const USER: &str = "codex";
 
-pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<Claim> {
+pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<Finding> {
     vec![container(promise, inside, host), user(promise, inside, host)]
 }
 
@@ -16,7 +17,7 @@ fn numbers(text: Option<&str>) -> Vec<u64> {
     text.unwrap_or_default().split_whitespace().filter_map(|number| number.parse().ok()).collect()
 }
 
-fn container(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
+fn container(promise: &Promise, inside: &Inside, host: &HostWitness) -> Finding {
     let config = &host.container.config;
     let (image, image_id) = (config.image.as_str(), host.container.image_id.as_str());
     let mut draft = Draft::new(
@@ -44,7 +45,7 @@ fn container(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
     draft.done()
 }
 
-fn user(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
+fn user(promise: &Promise, inside: &Inside, host: &HostWitness) -> Finding {
     let (uid, gid) = (u64::from(promise.uid), u64::from(promise.gid));
     let promised: Vec<u64> = promise.groups.iter().map(|gid| u64::from(*gid)).collect();
     let others = |groups: &[u64]| {

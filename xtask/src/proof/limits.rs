@@ -1,13 +1,14 @@
 //! Claims about limits and the network.
 
-use super::{Claim, Draft, HostWitness, some};
+use super::{Draft, HostWitness, some};
+use crate::finding::Finding;
 use crate::proof::probe::Inside;
 use crate::spec::promise::{Gpus, Memlock, Network, Promise};
 
 /// The stack that NVIDIA asks for, in bytes; `docker-compose.yaml` has the same.
 const STACK: &str = "67108864";
 
-pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<Claim> {
+pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<Finding> {
     vec![
         shm(promise, inside, host),
         pids(promise, inside, host),
@@ -16,7 +17,7 @@ pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> V
     ]
 }
 
-fn shm(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
+fn shm(promise: &Promise, inside: &Inside, host: &HostWitness) -> Finding {
     let bytes = promise.shm_bytes;
     let mut draft = Draft::new("limits.shm", format!("/dev/shm holds {bytes} bytes"));
     let (mine, told) = (inside.shm, host.container.host_config.shm_size);
@@ -28,7 +29,7 @@ fn shm(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
     draft.done()
 }
 
-fn pids(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
+fn pids(promise: &Promise, inside: &Inside, host: &HostWitness) -> Finding {
     let limit = promise.pids_limit;
     let mut draft = Draft::new("limits.pids", format!("at most {limit} processes run inside"));
     let told = host.container.host_config.pids_limit;
@@ -52,7 +53,7 @@ fn limit<'a>(text: &'a str, name: &str) -> &'a str {
     text.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()).unwrap_or("missing")
 }
 
-fn ulimits(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
+fn ulimits(promise: &Promise, inside: &Inside, host: &HostWitness) -> Finding {
     let mut draft = Draft::new(
         "limits.ulimits",
         "the stack and locked memory are as the GPU libraries need them",
@@ -81,7 +82,7 @@ fn ulimits(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
     draft.done()
 }
 
-fn network(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
+fn network(promise: &Promise, inside: &Inside, host: &HostWitness) -> Finding {
     let mut draft = Draft::new("network.mode", format!("the network is `{}`", promise.network));
     let mode = host.container.host_config.network_mode.as_deref().unwrap_or_default();
     draft.host(format!("mode `{mode}`"));

@@ -22,7 +22,6 @@ pub mod sources;
 mod volume;
 pub mod witness;
 
-pub use claim::{Claim, Verdict, Witness};
 pub use devices::misasked;
 pub use witness::HostWitness;
 
@@ -30,14 +29,15 @@ pub(crate) use claim::{Draft, some};
 pub(crate) use mounts::ids as mount_ids;
 
 use crate::engine::inspect::Container;
+use crate::error::sentence;
 use crate::exec;
+use crate::finding::{self, Finding};
 use crate::proof::probe::{AskCodex, Inside, Request};
 use crate::spec::promise::Promise;
-use crate::ui;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
 /// Holds every promise against what the witnesses saw. Pure; the order of the claims is fixed.
-pub fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<Claim> {
+pub fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<Finding> {
     let mut claims = identity::judge(promise, inside, host);
     claims.extend(confinement::judge(inside, host));
     claims.extend(mounts::judge(promise, inside, host));
@@ -49,9 +49,13 @@ pub fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<Clai
     claims
 }
 
-/// What was proven about one container at one time.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The version of the schema of a saved proof.
+const SCHEMA: u32 = 1;
+
+/// What was proven about one container at one time, as it is saved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proof {
+    pub(crate) schema: u32,
     /// The full id of the container.
     pub container: String,
     /// The nonce that the inside witness repeated.
@@ -62,22 +66,13 @@ pub struct Proof {
     pub image: String,
     /// The version of Codex that was promised.
     pub codex: String,
-    /// The claims.
-    pub claims: Vec<Claim>,
+    pub(crate) claims: Vec<Finding>,
 }
 
 impl Proof {
-    /// The proof as it is saved: `{"schema": 1, "container": ..., "claims": [{"id", "verdict", "promise", ...}]}`.
-    pub fn json(&self) -> Value {
-        json!({
-            "schema": 1,
-            "container": self.container,
-            "nonce": self.nonce,
-            "time": self.time,
-            "image": self.image,
-            "codex": self.codex,
-            "claims": self.claims.iter().map(Claim::json).collect::<Vec<_>>(),
-        })
+    /// Whether Codex may be entered: the one function that decides it.
+    pub fn holds(&self) -> bool {
+        finding::all_held(&self.claims)
     }
 
     /// A short table: what is broken and what cannot be proven, one line each with its reason and hint, then a count.
@@ -88,31 +83,25 @@ impl Proof {
 }
 
 /// Every claim in one line, the broken first.
-pub fn full_table(claims: &[Claim], width: Option<usize>) -> String {
-    let mut claims: Vec<&Claim> = claims.iter().collect();
-    claims.sort_by_key(|claim| claim.verdict);
-    let row = |claim: &&Claim| {
+pub fn full_table(claims: &[Finding], width: Option<usize>) -> String {
+    let row = |claim: &Finding| {
         let text = claim.why.as_ref().unwrap_or(&claim.promise);
-        vec![claim.verdict.to_string(), claim.id.clone(), ui::printable(text)]
+        finding::rows([claim.verdict.word(), &claim.id, text], [])
     };
-    ui::columns_within(&claims.iter().map(row).collect::<Vec<_>>(), width)
+    finding::columns(finding::gravest_first(claims).into_iter().flat_map(row), width)
 }
 
 /// The short table of some claims.
-pub fn table(claims: &[Claim], width: Option<usize>) -> String {
-    let mut odd: Vec<&Claim> = claims.iter().filter(|claim| claim.verdict != Verdict::Held).collect();
-    odd.sort_by_key(|claim| claim.verdict);
-    let mut rows = Vec::new();
-    for claim in &odd {
-        let why = claim.why.as_deref().unwrap_or_default();
-        rows.push(vec![claim.verdict.to_string(), claim.id.clone(), ui::printable(why)]);
-        if let Some(hint) = &claim.hint {
-            rows.push(vec![String::new(), String::new(), format!("hint: {}", ui::printable(hint))]);
-        }
-    }
+pub fn table(claims: &[Finding], width: Option<usize>) -> String {
+    let odd = finding::not_held(claims);
+    let row = |claim: &&Finding| {
+        let hint = (!claim.mend.is_empty()).then(|| format!("hint: {}", sentence(&claim.mend)));
+        finding::rows([claim.verdict.word(), &claim.id, claim.why.as_deref().unwrap_or_default()], hint)
+    };
     let held = claims.len() - odd.len();
     let of = if odd.is_empty() { format!("all {held}") } else { format!("{held} of {}", claims.len()) };
-    format!("{}{of} promises hold, seen from inside and from the host\n", ui::columns_within(&rows, width))
+    let rows = finding::columns(odd.iter().flat_map(row), width);
+    format!("{rows}{of} promises hold, seen from inside and from the host\n")
 }
 
 /// Proves a running container: asks both witnesses at the same time, looks at the workspace's probe file and removes
@@ -145,6 +134,7 @@ pub fn conclude(
     }
     let inside = Inside::parse(&answer?, &request.nonce).map_err(crate::error::failed)?;
     let proof = Proof {
+        schema: SCHEMA,
         container: host.id().to_owned(),
         nonce: inside.nonce.clone(),
         time: humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
@@ -159,6 +149,9 @@ pub fn conclude(
 mod tests {
     use super::fixture::{broken_ids, good};
     use super::*;
+    use crate::error::Mend;
+    use crate::finding::{Evidence, Verdict};
+    use serde_json::{Value, json};
 
     #[test]
     fn every_promise_of_a_good_sandbox_holds() {
@@ -209,14 +202,29 @@ mod tests {
     }
 
     #[test]
+    fn a_proof_holds_only_where_every_claim_is_held() {
+        let proof = |verdicts: &[Verdict]| {
+            let claim = |verdict: &Verdict| json!({"id": "a", "verdict": verdict, "promise": "p", "evidence": {}});
+            let claims: Vec<Value> = verdicts.iter().map(claim).collect();
+            let saved = json!({"schema": 1, "container": "c", "nonce": "n", "time": "t", "image": "i", "codex": "x",
+                               "claims": claims});
+            serde_json::from_value::<Proof>(saved).unwrap().holds()
+        };
+        assert!(proof(&[Verdict::Held, Verdict::Held]));
+        for bad in [Verdict::Broken, Verdict::Missing, Verdict::NotProvable, Verdict::Noted] {
+            assert!(!proof(&[Verdict::Held, bad]), "{bad:?}");
+        }
+        assert!(!proof(&[]), "nothing was proven");
+    }
+
+    #[test]
     fn the_table_shows_what_is_broken_first_and_counts_the_rest() {
-        let claim = |id: &str, verdict, why: Option<&str>| Claim {
-            id: id.into(),
-            promise: "p".into(),
+        let claim = |id: &str, verdict, why: Option<&str>| Finding {
             verdict,
-            evidence: vec![(Witness::Inside, "a".into()), (Witness::Inside, "b".into())],
+            evidence: Evidence { inside: "a; b".into(), ..Evidence::default() },
             why: why.map(str::to_owned),
-            hint: (verdict == Verdict::Broken).then(|| "mend it".into()),
+            mend: (verdict == Verdict::Broken).then(|| Mend::Do("mend it".into())).into_iter().collect(),
+            ..Finding::new(id, "p")
         };
         let claims = [
             claim("a", Verdict::Held, None),
@@ -229,7 +237,7 @@ mod tests {
              1 of 3 promises hold, seen from inside and from the host\n"
         );
         assert_eq!(
-            claims[2].json(),
+            serde_json::to_value(&claims[2]).unwrap(),
             json!({"id": "c", "verdict": "broken", "promise": "p", "evidence": {"inside": "a; b"}, "why": "open\u{1b}",
                    "hint": "mend it"})
         );

@@ -1,12 +1,13 @@
 //! Claims about one mount: that it is the promised one, cut off from later mounts, and read-only where promised.
 
 use super::mounts::{clean, lines, tables};
-use super::{Claim, Draft, HostWitness, some};
+use super::{Draft, HostWitness, some};
+use crate::finding::Finding;
 use crate::proof::mountinfo::MountLine;
 use crate::proof::probe::{Inside, InsideMount};
 use crate::spec::promise::{Mount, Promise};
 
-pub(super) fn source(id: &str, mount: &Mount, inside: &Inside, host: &HostWitness) -> Claim {
+pub(super) fn source(id: &str, mount: &Mount, inside: &Inside, host: &HostWitness) -> Finding {
     let (target, source) = (clean(&mount.target), mount.source.display());
     let mut draft = Draft::new(format!("{id}.source"), format!("`{target}` is the host's `{source}`"))
         .hint("start it anew: `cargo xtask down`, then `cargo xtask sandbox`");
@@ -36,7 +37,7 @@ pub(super) fn source(id: &str, mount: &Mount, inside: &Inside, host: &HostWitnes
     draft.done()
 }
 
-pub(super) fn private(id: &str, mount: &Mount, inside: &Inside, host: &HostWitness) -> Claim {
+pub(super) fn private(id: &str, mount: &Mount, inside: &Inside, host: &HostWitness) -> Finding {
     let target = clean(&mount.target);
     let mut draft =
         Draft::new(format!("{id}.private"), format!("nothing that is mounted later on the host appears in `{target}`"));
@@ -59,7 +60,7 @@ pub(super) fn private(id: &str, mount: &Mount, inside: &Inside, host: &HostWitne
     draft.done()
 }
 
-pub(super) fn read_only(id: &str, mount: &Mount, promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
+pub(super) fn read_only(id: &str, mount: &Mount, promise: &Promise, inside: &Inside, host: &HostWitness) -> Finding {
     let target = clean(&mount.target);
     let mut draft = Draft::new(
         format!("{id}.read-only"),
@@ -110,7 +111,7 @@ fn attempts(draft: &mut Draft, place: &InsideMount) {
     }
 }
 
-pub(super) fn writable(id: &str, mount: &Mount, inside: &Inside, host: &HostWitness) -> Claim {
+pub(super) fn writable(id: &str, mount: &Mount, inside: &Inside, host: &HostWitness) -> Finding {
     let target = clean(&mount.target);
     let mut draft = Draft::new(format!("{id}.writable"), format!("the user can write to `{target}`"))
         .hint(format!("it must belong to you on the host: `{}`", mount.source.display()));
@@ -128,8 +129,9 @@ pub(super) fn writable(id: &str, mount: &Mount, inside: &Inside, host: &HostWitn
 #[cfg(test)]
 mod tests {
     use super::super::fixture::{add_line, breaks, good, mounted, on_tables};
-    use super::super::{Verdict, judge};
+    use super::super::judge;
     use super::*;
+    use crate::finding::Verdict;
 
     #[test]
     fn each_fact_about_a_mount_breaks_its_claim() {

@@ -1,13 +1,14 @@
 //! Claims about every mount: that it is the promised one, read-only where promised, and that there is no other.
 
-use super::{Claim, Draft, HostWitness, mount, volume};
+use super::{Draft, HostWitness, mount, volume};
 use crate::engine::inspect::Mounted;
+use crate::finding::Finding;
 use crate::proof::mountinfo::{MountLine, MountTable, rest, within};
 use crate::proof::probe::Inside;
 use crate::spec::promise::{Gpus, Mount, Promise, Role};
 use std::collections::BTreeMap;
 
-pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<Claim> {
+pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<Finding> {
     let mut claims = vec![only_promised(promise, inside, host)];
     for (id, one) in named(promise) {
         if let Role::Cache(cache) = one.role {
@@ -81,7 +82,7 @@ pub(super) fn lines<'a>(table: &'a MountTable, mount: &Mount, promise: &Promise)
 
 // -- which mounts there are ------------------------------------------------------------------------------------------
 
-fn only_promised(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
+fn only_promised(promise: &Promise, inside: &Inside, host: &HostWitness) -> Finding {
     let mut draft = Draft::new("container.mounts", "the promised mounts are there, and nothing else of the host is")
         .hint("start it anew: `cargo xtask down`, then `cargo xtask sandbox`");
     let told = draft.told("what is mounted", host.container.mounts.as_deref()).unwrap_or_default();

@@ -3,7 +3,7 @@
 
 mod answer;
 
-pub use answer::{FileId, Inside, InsideMount, Process, Said, Sample};
+pub use answer::{Inside, InsideMount, Process, Said, Sample};
 
 use crate::engine::docker;
 use crate::proof::witness::CodexFile;

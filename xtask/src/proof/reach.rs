@@ -1,14 +1,15 @@
 //! Claims about what the container must not reach: the engine, the host's launcher and state, the host's git.
 
 use super::mounts::{below, clean, tables};
-use super::{Claim, Draft, HostWitness, some};
+use super::{Draft, HostWitness, some};
+use crate::finding::Finding;
 use crate::proof::mountinfo::{MountLine, MountTable, Place, rest, touches, within};
 use crate::proof::probe::Inside;
 use crate::spec::promise::{Mount, Promise, Role};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<Claim> {
+pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> Vec<Finding> {
     let mut claims = vec![no_socket(inside, host), out_of_reach(promise, inside, host)];
     let git = promise.mounts.iter().find(|mount| mount.role == Role::Git);
     claims.extend(git.map(|git| airlock(git, inside, host)));
@@ -27,7 +28,7 @@ const SOCKETS: [&str; 8] = [
     "docker.proxy.sock",
 ];
 
-fn no_socket(inside: &Inside, host: &HostWitness) -> Claim {
+fn no_socket(inside: &Inside, host: &HostWitness) -> Finding {
     let mut draft = Draft::new("engine.no-socket", "no container engine can be spoken to from inside")
         .hint("who speaks to the engine is root on the host: take the socket's mount away");
     draft.inside(format!("sockets: {}", some(&inside.sockets)));
@@ -54,7 +55,7 @@ fn no_socket(inside: &Inside, host: &HostWitness) -> Claim {
 
 // -- the host's own directories --------------------------------------------------------------------------------------
 
-fn out_of_reach(promise: &Promise, inside: &Inside, host: &HostWitness) -> Claim {
+fn out_of_reach(promise: &Promise, inside: &Inside, host: &HostWitness) -> Finding {
     let mut draft = Draft::new(
         "host.out-of-reach",
         "no mount for writing shows this repository, the sandbox's state, the host's Codex home or its git directory",
@@ -124,7 +125,7 @@ fn excused(line: &MountLine, place: &Place, dir: &Path, promise: &Promise, table
     inner || over
 }
 
-fn airlock(git: &Mount, inside: &Inside, host: &HostWitness) -> Claim {
+fn airlock(git: &Mount, inside: &Inside, host: &HostWitness) -> Finding {
     let target = clean(&git.target);
     let mut draft = Draft::new("git.airlock", format!("`{target}` is the sandbox's own, not the host's git directory"));
     for (who, table) in tables(&mut draft, inside, host) {
@@ -159,7 +160,7 @@ pub(super) fn real_git_path(promise: &Promise) -> Option<std::path::PathBuf> {
 mod tests {
     use super::super::fixture::{add_line, breaks, good, mounted, on_tables};
     use super::*;
-    use crate::proof::probe::FileId;
+    use crate::beneath::FileId;
 
     #[test]
     fn each_way_to_the_host_breaks_its_claim() {

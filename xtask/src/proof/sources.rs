@@ -9,9 +9,10 @@ pub mod facts;
 
 pub use facts::{Facts, Known};
 
-use crate::error::{Failure, usage};
+use crate::error::{Failure, Mend, usage};
+use crate::finding::{Evidence, Finding, Verdict};
+use crate::proof::mount_ids;
 use crate::proof::mountinfo::{rest, within};
-use crate::proof::{Claim, Verdict, Witness, mount_ids};
 use crate::spec::promise::{Mount, Role};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -43,15 +44,13 @@ impl Rules {
     }
 }
 
-/// Why a mount cannot be made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// The first part of the ids of the mount's claims, such as `dataset.ssv2`.
-    pub mount: String,
-    /// What is wrong, with the path.
-    pub what: String,
-    /// What to do.
-    pub hint: String,
+/// Why a mount cannot be made. Its id is the first part of the ids of the mount's claims, such as `dataset.ssv2`.
+fn problem(id: &str, mount: &Mount, what: String, hint: &str) -> Finding {
+    Finding::new(id, fit_to_be_mounted(mount)).with(Verdict::Broken, usage(what).hint(hint))
+}
+
+fn fit_to_be_mounted(mount: &Mount) -> String {
+    format!("`{}` is fit to be mounted at `{}`", mount.source.display(), mount.target)
 }
 
 /// Whether this can be the name of a data set: `[a-z0-9][a-z0-9._-]*`.
@@ -61,17 +60,17 @@ pub fn valid_name(name: &str) -> bool {
 }
 
 /// Reads every source and checks it. Reads only.
-pub fn check(mounts: &[Mount], rules: &Rules) -> Vec<Problem> {
+pub fn check(mounts: &[Mount], rules: &Rules) -> Vec<Finding> {
     judge(mounts, &Known::read(mounts, rules), rules)
 }
 
 /// The problems as one error of wrong settings: the first is the error, each has a line, every hint is there once.
-pub fn failure(problems: &[Problem]) -> Option<Failure> {
-    let lines: Vec<&str> = problems.iter().map(|problem| problem.what.as_str()).collect();
-    let mut hints: Vec<&str> = Vec::new();
-    for problem in problems {
-        if !hints.contains(&problem.hint.as_str()) {
-            hints.push(&problem.hint);
+pub fn failure(problems: &[Finding]) -> Option<Failure> {
+    let lines: Vec<&str> = problems.iter().filter_map(|problem| problem.why.as_deref()).collect();
+    let mut mend: Vec<Mend> = Vec::new();
+    for one in problems.iter().flat_map(|problem| &problem.mend) {
+        if !mend.contains(one) {
+            mend.push(one.clone());
         }
     }
     let message = match lines.as_slice() {
@@ -79,34 +78,31 @@ pub fn failure(problems: &[Problem]) -> Option<Failure> {
         [one] => (*one).to_owned(),
         lines => format!("{} mounts cannot be made:\n  {}", lines.len(), lines.join("\n  ")),
     };
-    Some(hints.into_iter().fold(usage(message), Failure::hint))
+    Some(usage(message).mend(mend))
 }
 
 /// The host's half of `cargo xtask mounts`: one claim a mount, `<mount>.host`.
-pub fn claims(mounts: &[Mount], problems: &[Problem]) -> Vec<Claim> {
+pub fn claims(mounts: &[Mount], problems: &[Finding]) -> Vec<Finding> {
     let claim = |(mount, id): (&Mount, String)| {
-        let own: Vec<&Problem> = problems.iter().filter(|problem| problem.mount == id).collect();
-        let texts: Vec<&str> = own.iter().map(|problem| problem.what.as_str()).collect();
-        Claim {
-            id: format!("{id}.host"),
-            promise: format!("`{}` is fit to be mounted at `{}`", mount.source.display(), mount.target),
-            verdict: if own.is_empty() { Verdict::Held } else { Verdict::Broken },
-            evidence: vec![(Witness::Host, format!("{} problems", own.len()))],
+        let own: Vec<&Finding> = problems.iter().filter(|problem| problem.id == id).collect();
+        let texts: Vec<&str> = own.iter().filter_map(|problem| problem.why.as_deref()).collect();
+        Finding {
+            verdict: own.first().map_or(Verdict::Held, |problem| problem.verdict),
+            evidence: Evidence { host: format!("{} problems", own.len()), ..Evidence::default() },
             why: (!own.is_empty()).then(|| texts.join("; ")),
-            hint: own.first().map(|problem| problem.hint.clone()),
+            mend: own.first().map(|problem| problem.mend.clone()).unwrap_or_default(),
+            ..Finding::new(format!("{id}.host"), fit_to_be_mounted(mount))
         }
     };
     mounts.iter().zip(mount_ids(mounts)).map(claim).collect()
 }
 
 /// Holds what was read against the rules. Pure.
-pub fn judge(mounts: &[Mount], known: &Known, rules: &Rules) -> Vec<Problem> {
+pub fn judge(mounts: &[Mount], known: &Known, rules: &Rules) -> Vec<Finding> {
     let mut problems = Vec::new();
     let mut targets = BTreeSet::new();
     for ((mount, facts), id) in mounts.iter().zip(&known.sources).zip(mount_ids(mounts)) {
-        let mut problem = |what: String, hint: &str| {
-            problems.push(Problem { mount: id.clone(), what, hint: hint.into() });
-        };
+        let mut problem = |what: String, hint: &str| problems.push(problem(&id, mount, what, hint));
         named(mount, &mut problem);
         if !targets.insert(mount.target.trim_end_matches('/')) {
             problem(format!("two mounts have the target `{}`", mount.target), "give each data set another name");
@@ -246,22 +242,20 @@ fn in_workspace(facts: &Facts, repository: &Facts) -> bool {
 }
 
 /// Data sets that a writable mount would show, in either direction.
-fn overlaps(mounts: &[Mount], known: &Known) -> Vec<Problem> {
+fn overlaps(mounts: &[Mount], known: &Known) -> Vec<Finding> {
     let read = || mounts.iter().zip(&known.sources).filter_map(|(mount, facts)| Some((mount, facts.as_ref().ok()?)));
     let mut problems = Vec::new();
     for (data, facts) in read().filter(|(mount, _)| matches!(mount.role, Role::Dataset(_))) {
         for (open, others) in read().filter(|(mount, _)| !mount.read_only) {
             if let Some(how) = overlap(facts, others) {
-                problems.push(Problem {
-                    mount: data.role.id(),
-                    what: format!(
-                        "the data set `{}` could be written by way of `{}`, mounted for writing at `{}`: {how}",
-                        data.source.display(),
-                        open.source.display(),
-                        open.target
-                    ),
-                    hint: "keep the data and what the sandbox may write in directories apart from each other".into(),
-                });
+                let what = format!(
+                    "the data set `{}` could be written by way of `{}`, mounted for writing at `{}`: {how}",
+                    data.source.display(),
+                    open.source.display(),
+                    open.target
+                );
+                let hint = "keep the data and what the sandbox may write in directories apart from each other";
+                problems.push(problem(&data.role.id(), data, what, hint));
             }
         }
     }

@@ -1,8 +1,9 @@
 //! The claim about a cache: that it is the user's own volume of the engine, and nothing else of the host.
 
 use super::mounts::{clean, tables};
-use super::{Claim, Draft, HostWitness, some};
+use super::{Draft, HostWitness, some};
 use crate::engine::caches;
+use crate::finding::Finding;
 use crate::proof::mountinfo::MountLine;
 use crate::proof::probe::Inside;
 use crate::spec::promise::{Mount, Promise};
@@ -19,7 +20,7 @@ pub(super) fn source(
     promise: &Promise,
     inside: &Inside,
     host: &HostWitness,
-) -> Claim {
+) -> Finding {
     let (target, source) = (clean(&mount.target), mount.source.to_string_lossy());
     let volume = caches::volume(cache, promise.uid);
     let mut draft = Draft::new(

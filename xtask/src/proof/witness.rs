@@ -2,13 +2,13 @@
 //! of the mounts themselves. This file reads; it does not judge. The one thing it changes is the probe's file in the
 //! workspace, which it removes.
 
+use crate::beneath::{Beneath, FileId};
 use crate::engine::inspect::Container;
 use crate::error::failed;
 use crate::proof::mountinfo::{MountTable, Place};
-use crate::proof::probe::{FileId, Request};
+use crate::proof::probe::Request;
 use crate::spec::promise::{Mount, Promise, Role};
 use anyhow::Result;
-use rustix::fs::{AtFlags, Mode, OFlags, fstat, open, openat, unlinkat};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
@@ -138,24 +138,18 @@ impl HostWitness {
 
 /// Never follows a symlink and never waits: what lies there was written by the other side.
 fn take_file(dir: &Path, name: &str) -> Result<WorkspaceFile, String> {
-    let text = |err: rustix::io::Errno| format!("`{name}` in `{}`: {err}", dir.display());
-    let dir_fd = open(dir, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(text)?;
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let opened = openat(&dir_fd, name, flags, Mode::empty());
-    let removed = unlinkat(&dir_fd, name, AtFlags::empty()).is_ok();
-    let file = fs::File::from(opened.map_err(text)?);
-    let meta = file.metadata().map_err(|err| err.to_string())?;
-    if !meta.is_file() {
-        return Err(format!("`{name}` in `{}` is no regular file", dir.display()));
-    }
+    let dir = Beneath::root(dir).map_err(|err| err.to_string())?;
+    let opened = dir.file(name).map_err(|err| err.to_string());
+    let removed = dir.unlink(name).is_ok();
+    let (file, meta) = opened?.ok_or_else(|| format!("there is no `{name}` in `{}`", dir.path().display()))?;
     let mut bytes = Vec::new();
     file.take(256).read_to_end(&mut bytes).map_err(|err| err.to_string())?;
-    let dir_stat = fstat(&dir_fd).map_err(text)?;
+    let node = dir.node();
     Ok(WorkspaceFile {
         uid: meta.uid(),
         gid: meta.gid(),
         text: String::from_utf8_lossy(&bytes).into_owned(),
-        inherited: (dir_stat.st_mode & 0o2000 != 0).then_some(dir_stat.st_gid),
+        inherited: (node.mode & 0o2000 != 0).then_some(node.gid),
         removed,
     })
 }
@@ -196,7 +190,7 @@ fn namespaces(dir: &str) -> BTreeMap<String, String> {
 
 fn file_id(path: &Path) -> Result<FileId, String> {
     let meta = fs::metadata(path).map_err(|err| format!("`{}`: {err}", path.display()))?;
-    Ok(FileId { dev: meta.dev(), ino: meta.ino() })
+    Ok(FileId::from(&meta))
 }
 
 fn place_of(path: &Path, mounts: &MountTable) -> Option<Place> {
@@ -220,11 +214,7 @@ fn source_facts(mount: &Mount, mounts: &MountTable) -> SourceFacts {
 pub fn codex_file(promise: &Promise) -> Option<CodexFile> {
     let package = promise.mounts.iter().find(|mount| mount.role == Role::CodexPackage)?;
     let meta = fs::metadata(package.source.join("bin/codex")).ok()?;
-    Some(CodexFile {
-        id: FileId { dev: meta.dev(), ino: meta.ino() },
-        size: meta.size(),
-        changed: (meta.ctime(), meta.ctime_nsec()),
-    })
+    Some(CodexFile { id: FileId::from(&meta), size: meta.size(), changed: (meta.ctime(), meta.ctime_nsec()) })
 }
 
 fn real_git(promise: &Promise, mounts: &MountTable) -> Option<(FileId, Option<Place>)> {

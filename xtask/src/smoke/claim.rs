@@ -4,7 +4,8 @@
 use super::judge::{Outcome, Verdict};
 use super::request::Request;
 use super::show::shown;
-use crate::proof::{Claim, Draft};
+use crate::finding::Finding;
+use crate::proof::Draft;
 
 /// Its name.
 pub const ID: &str = "gpu.native-code";
@@ -15,7 +16,7 @@ fn draft(arch: &str) -> Draft {
 }
 
 /// The claim, from what was judged at this time; `digest` is this host's own.
-pub fn claim(request: &Request, outcome: &Outcome, digest: &str, time: &str) -> Claim {
+pub fn claim(request: &Request, outcome: &Outcome, digest: &str, time: &str) -> Finding {
     let mut draft = draft(&request.arch.to_string());
     for judged in &outcome.checks {
         draft.inside(format!("{} {}: {}", judged.check.id, judged.status.text(), shown(&judged.evidence)));
@@ -48,7 +49,7 @@ pub fn claim(request: &Request, outcome: &Outcome, digest: &str, time: &str) -> 
 }
 
 /// The claim where nothing is kept of the container's start.
-pub fn unknown(why: &str) -> Claim {
+pub fn unknown(why: &str) -> Finding {
     let mut draft = draft("this image's architecture");
     draft.unseen(why);
     draft.hint("`cargo xtask down`, then `cargo xtask sandbox`: it is proven at the start of a container").done()
@@ -59,10 +60,11 @@ mod tests {
     use super::super::fixture;
     use super::super::judge::judge;
     use super::*;
-    use crate::proof::Verdict as Held;
+    use crate::error::sentence;
+    use crate::finding::Verdict as Held;
     use serde_json::json;
 
-    fn of(report: &serde_json::Value) -> Claim {
+    fn of(report: &serde_json::Value) -> Finding {
         let request = fixture::native_request();
         let outcome = fixture::judged(&request, report, None);
         claim(&request, &outcome, fixture::digest(), "2026-01-02T03:04:05Z")
@@ -72,13 +74,12 @@ mod tests {
     fn native_code_that_ran_is_held_by_both_witnesses_and_says_when() {
         let claim = of(&fixture::native_report());
         assert_eq!((claim.id.as_str(), claim.verdict, &claim.why), (ID, Held::Held, &None));
-        let json = claim.json();
+        let json = serde_json::to_value(&claim).unwrap();
         let inside = json["evidence"]["inside"].as_str().unwrap();
         assert!(inside.contains("native.code passed") && inside.ends_with("2026-01-02T03:04:05Z"), "{inside}");
         let host = json["evidence"]["host"].as_str().unwrap();
         assert!(host.contains(&fixture::digest()[..16]), "{host}");
-        let read = Claim::from_json(&json).unwrap();
-        assert_eq!((read.json(), read.verdict), (json, claim.verdict));
+        assert_eq!(serde_json::from_value::<Finding>(json).unwrap(), claim);
     }
 
     #[test]
@@ -93,7 +94,7 @@ mod tests {
         lost["checks"][0]["error"] = json!("libcuda.so.1: cannot open shared object file");
         let broken = of(&lost);
         assert!(broken.why.unwrap().contains("driver.present: libcuda"));
-        assert!(broken.hint.unwrap().contains("nvidia-ctk"), "the remedy of that text");
+        assert!(sentence(&broken.mend).contains("nvidia-ctk"), "the remedy of that text");
         let request = fixture::native_request();
         let none = judge(&request, Err("no report was printed"), fixture::digest(), None);
         let broken = claim(&request, &none, fixture::digest(), "now");

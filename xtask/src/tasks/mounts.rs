@@ -3,12 +3,12 @@
 use crate::context::Context;
 use crate::engine::running::Running;
 use crate::error::failed;
+use crate::finding::{self, Finding};
 use crate::life;
 use crate::life::Wish;
 use crate::proof;
 use crate::proof::probe::{AskCodex, Request};
 use crate::proof::sources;
-use crate::proof::{Claim, Verdict};
 use crate::spec::settings::Flags;
 use crate::ui;
 use anyhow::Result;
@@ -37,9 +37,8 @@ pub fn run(cx: &Context, args: &Args) -> Result<u8> {
         claims.extend(inside(&wish, running)?);
     }
     if args.json {
-        let list: Vec<_> = claims.iter().map(Claim::json).collect();
         let container = running.map(|running| running.id.clone());
-        ui::result(format_args!("{:#}", json!({"schema": 1, "container": container, "claims": list})));
+        ui::result(format_args!("{:#}", json!({"schema": 1, "container": container, "claims": claims})));
     } else {
         ui::table(proof::full_table(&claims, ui::stdout().width).trim_end());
         if running.is_none() {
@@ -49,10 +48,10 @@ pub fn run(cx: &Context, args: &Args) -> Result<u8> {
             ));
         }
     }
-    Ok(u8::from(claims.iter().any(|claim| claim.verdict != Verdict::Held)))
+    Ok(u8::from(!finding::all_held(&claims)))
 }
 
-fn inside(wish: &Wish, running: &Running) -> Result<Vec<Claim>> {
+fn inside(wish: &Wish, running: &Running) -> Result<Vec<Finding>> {
     let entry = life::read_entry(&wish.places, &running.id).ok_or_else(|| {
         failed("what the running container promised at its start is not known any more")
             .hint("`cargo xtask down`, then `cargo xtask sandbox`")
@@ -66,6 +65,6 @@ fn inside(wish: &Wish, running: &Running) -> Result<Vec<Claim>> {
 }
 
 /// The claims about mounts and files, without those about limits, network and devices.
-fn about_mounts(claim: &Claim) -> bool {
+fn about_mounts(claim: &Finding) -> bool {
     !["limits.", "network.", "gpu.", "user.", "codex."].iter().any(|prefix| claim.id.starts_with(prefix))
 }

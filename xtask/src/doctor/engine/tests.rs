@@ -1,6 +1,7 @@
 use super::super::tests::{mended, verdict};
 use super::*;
 use crate::distro;
+use crate::finding::Verdict;
 
 pub(in super::super) fn good() -> Engine {
     Engine {
@@ -21,10 +22,10 @@ pub(in super::super) fn good() -> Engine {
     }
 }
 
-pub(in super::super) fn facts(change: impl FnOnce(&mut Engine)) -> Facts {
+pub(in super::super) fn facts(change: impl FnOnce(&mut Engine)) -> AboutEngine {
     let mut engine = good();
     change(&mut engine);
-    Facts {
+    AboutEngine {
         local: Local {
             daemon: true,
             user: "ada".into(),
@@ -46,7 +47,7 @@ fn with(change: impl FnOnce(&mut Engine)) -> Vec<Finding> {
 fn a_good_engine_has_nothing_to_mend() {
     let found = with(|_| {});
     assert_eq!(found.len(), 7);
-    assert!(found.iter().all(|f| f.verdict == Verdict::Ok && f.mend.is_empty()), "{found:?}");
+    assert!(found.iter().all(|f| f.verdict == Verdict::Held && f.mend.is_empty()), "{found:?}");
 }
 
 #[test]
@@ -65,13 +66,13 @@ fn each_engine_that_cannot_keep_the_promises_is_broken_for_its_own_reason() {
     assert_eq!((verdict(&both, "engine.users"), verdict(&both, "engine.compose")), (Broken, Missing));
     let podman = with(|e| e.posing = Some("Podman".into()));
     assert_eq!(verdict(&podman, "engine.answers"), Broken);
-    assert_eq!(verdict(&podman, "engine.rest"), Verdict::Unchecked);
+    assert_eq!(verdict(&podman, "engine.rest"), Verdict::NotProvable);
 }
 
 #[test]
 fn an_old_compose_is_a_warning_with_a_way_to_a_newer_one() {
     let found = with(|e| e.compose = "2.26.1-4".into());
-    assert_eq!(verdict(&found, "engine.compose"), Verdict::Warning);
+    assert_eq!(verdict(&found, "engine.compose"), Verdict::Noted);
     assert!(mended(&found, "engine.compose").contains("--only-upgrade docker-compose-plugin"));
     let distro = with(|e| {
         e.compose = "2.26.1-4".into();
@@ -86,7 +87,7 @@ fn buildx_is_needed_only_where_an_image_is_built() {
     assert_eq!(verdict(&findings(&facts), "engine.buildx"), Verdict::Missing);
     assert_eq!(mended(&findings(&facts), "engine.buildx"), "sudo apt-get install docker-buildx-plugin");
     facts.build = false;
-    assert_eq!(verdict(&findings(&facts), "engine.buildx"), Verdict::Warning);
+    assert_eq!(verdict(&findings(&facts), "engine.buildx"), Verdict::Noted);
 }
 
 #[test]
@@ -96,12 +97,12 @@ fn no_recursive_read_only_is_as_bad_as_what_lies_below_the_data() {
     assert_eq!(recursive(|e| e.api = "1.43".into()), Verdict::Broken);
     assert_eq!(recursive(|e| e.kernel = "5.10.0-30-amd64".into()), Verdict::Broken);
     assert_eq!(recursive(|e| e.rro = Some(false)), Verdict::Broken);
-    assert_eq!(recursive(|e| e.rro = None), Verdict::Unchecked);
+    assert_eq!(recursive(|e| e.rro = None), Verdict::NotProvable);
     let mut old = facts(|e| {
         e.rro = Some(false);
         e.compose = "2.26.1".into();
     });
-    assert_eq!(verdict(&findings(&old), "engine.recursive"), Verdict::Warning);
+    assert_eq!(verdict(&findings(&old), "engine.recursive"), Verdict::Noted);
     old.submounts = vec!["ssv2".into()];
     assert_eq!(verdict(&findings(&old), "engine.recursive"), Verdict::Broken);
 }
@@ -112,8 +113,8 @@ fn holes_are_known_of_the_makers_builds_only() {
         e.version = "28.0.0".into();
         e.components[0].version = "1.2.5".into();
     });
-    assert_eq!(verdict(&old, "engine.answers"), Verdict::Warning);
-    assert_eq!(verdict(&old, "engine.runc"), Verdict::Warning);
+    assert_eq!(verdict(&old, "engine.answers"), Verdict::Noted);
+    assert_eq!(verdict(&old, "engine.runc"), Verdict::Noted);
     assert!(mended(&old, "engine.answers").contains("docker-ce"));
     let distro = with(|e| {
         e.version = "26.1.5+dfsg1".into();
@@ -121,9 +122,9 @@ fn holes_are_known_of_the_makers_builds_only() {
         e.components[0].version = "1.1.15+ds1".into();
         e.components[0].commit = "1.1.15+ds1-2".into();
     });
-    assert_eq!(verdict(&distro, "engine.answers"), Verdict::Ok);
-    assert_eq!(verdict(&distro, "engine.runc"), Verdict::Ok);
-    assert!(distro[0].found.contains("the distribution's build"));
+    assert_eq!(verdict(&distro, "engine.answers"), Verdict::Held);
+    assert_eq!(verdict(&distro, "engine.runc"), Verdict::Held);
+    assert!(distro[0].seen().contains("the distribution's build"));
 }
 
 fn silent(silence: Silence, change: impl FnOnce(&mut Local)) -> Vec<Finding> {
@@ -148,7 +149,7 @@ fn an_engine_that_does_not_answer_is_missing_down_closed_or_far_away() {
     let client_only = silent(said(cannot, ""), |local| local.daemon = false);
     assert!(mended(&client_only, "engine.answers").starts_with("sudo apt-get install docker.io"));
     let far = silent(said("dial tcp: timeout", "tcp://192.0.2.1:2376"), |_| {});
-    assert!(far[0].found.contains("is remote"), "{far:?}");
+    assert!(far[0].seen().contains("is remote"), "{far:?}");
     let odd = silent(Silence::Odd("`docker info` did not answer within 20 s".into()), |_| {});
     assert_eq!(verdict(&odd, "engine.answers"), Verdict::Broken);
 }
@@ -165,5 +166,5 @@ fn a_user_outside_the_group_and_one_whose_session_is_older_are_told_apart() {
     assert!(mended(&inside, "engine.answers").contains("ls -l /var/run/docker.sock"));
     let older = silent(denied(), |local| local.member = true);
     assert!(mended(&older, "engine.answers").starts_with("newgrp docker"));
-    assert!(older[0].found.contains("this session does not know it yet"), "{older:?}");
+    assert!(older[0].seen().contains("this session does not know it yet"), "{older:?}");
 }

@@ -1,12 +1,12 @@
-use super::super::Verdict;
 use super::super::engine::tests::good as engine;
 use super::super::tests::{mended, verdict};
 use super::*;
+use crate::finding::Verdict;
 use crate::gpu::{Spec, parse_smi};
 
-pub(in super::super) fn facts() -> Facts {
+pub(in super::super) fn facts() -> AboutGpus {
     let smi = "0, GPU-aaaa, NVIDIA GeForce RTX 5090, 12.0, 595.71.05\n";
-    Facts {
+    AboutGpus {
         wanted: Gpus::All,
         base: crate::spec::settings::DEFAULT_BASE.into(),
         arch_list: "12.0".into(),
@@ -27,14 +27,14 @@ pub(in super::super) fn facts() -> Facts {
     }
 }
 
-fn with(change: impl FnOnce(&mut Facts)) -> Vec<Finding> {
+fn with(change: impl FnOnce(&mut AboutGpus)) -> Vec<Finding> {
     let mut facts = facts();
     change(&mut facts);
     findings(&facts)
 }
 
 /// No driver, and with it nothing that `nvidia-smi` would say.
-fn bare(facts: &mut Facts) {
+fn bare(facts: &mut AboutGpus) {
     facts.devices = GpuFacts {
         pci: facts.devices.pci.clone(),
         silent: Some("`nvidia-smi` is not on PATH".into()),
@@ -47,12 +47,12 @@ fn bare(facts: &mut Facts) {
 fn a_good_host_has_nothing_to_mend_and_one_without_gpus_is_asked_nothing() {
     let found = with(|_| {});
     assert_eq!(found.len(), 8, "{found:#?}");
-    assert!(found.iter().all(|f| f.verdict == Verdict::Ok), "{found:#?}");
+    assert!(found.iter().all(|f| f.verdict == Verdict::Held), "{found:#?}");
     let none = with(|f| {
         bare(f);
         f.wanted = Gpus::None;
     });
-    assert_eq!((none.len(), none[0].verdict), (1, Verdict::Ok));
+    assert_eq!((none.len(), none[0].verdict), (1, Verdict::Held));
 }
 
 #[test]
@@ -62,9 +62,9 @@ fn a_host_without_a_device_is_told_so_and_one_without_a_driver_how_to_get_it() {
         f.devices.pci.clear();
     });
     assert_eq!(verdict(&none, "gpu.devices"), Verdict::Missing);
-    assert!(none[0].found.contains("no device of NVIDIA"), "{none:?}");
-    assert_eq!(verdict(&none, "gpu.driver"), Verdict::Unchecked);
-    assert_eq!(verdict(&none, "gpu.toolkit"), Verdict::Unchecked);
+    assert!(none[0].seen().contains("no device of NVIDIA"), "{none:?}");
+    assert_eq!(verdict(&none, "gpu.driver"), Verdict::NotProvable);
+    assert_eq!(verdict(&none, "gpu.toolkit"), Verdict::NotProvable);
     let found = with(|f| {
         bare(f);
         f.devices.pci[0].driver = None;
@@ -72,7 +72,7 @@ fn a_host_without_a_device_is_told_so_and_one_without_a_driver_how_to_get_it() {
     assert_eq!(verdict(&found, "gpu.devices"), Verdict::Broken);
     assert_eq!(verdict(&found, "gpu.driver"), Verdict::Missing);
     assert!(mended(&found, "gpu.driver").contains("nvidia-open"));
-    assert_eq!(verdict(&found, "gpu.image"), Verdict::Unchecked);
+    assert_eq!(verdict(&found, "gpu.image"), Verdict::NotProvable);
     assert_eq!(verdict(&found, "gpu.toolkit"), Verdict::Missing);
 }
 
@@ -88,7 +88,7 @@ fn devices_that_another_driver_has_are_named() {
     assert_eq!(verdict(&nouveau, "gpu.bus"), Verdict::Broken);
     assert!(mended(&nouveau, "gpu.bus").contains("sudo update-initramfs -u"));
     assert_eq!(verdict(&bound("vfio-pci"), "gpu.bus"), Verdict::Broken);
-    assert_eq!(verdict(&with(|_| {}), "gpu.bus"), Verdict::Ok);
+    assert_eq!(verdict(&with(|_| {}), "gpu.bus"), Verdict::Held);
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn closed_modules_are_broken_on_blackwell_alone() {
         f.devices.pci[0].device = 0x2684;
         f.devices.gpus[0].capability = "8.9".into();
     });
-    assert_eq!(verdict(&ada, "gpu.module"), Verdict::Ok);
+    assert_eq!(verdict(&ada, "gpu.module"), Verdict::Held);
     // 8.9 is not served by an image whose extensions are built for 12.0.
     assert_eq!(verdict(&ada, "gpu.image"), Verdict::Broken);
 }
@@ -116,8 +116,8 @@ fn a_driver_that_is_too_old_for_the_image_or_has_holes_is_named() {
     let old = with(|f| f.devices.driver = Some("565.57.01".into()));
     assert_eq!(verdict(&old, "gpu.image"), Verdict::Broken);
     let holes = with(|f| f.devices.driver = Some("580.65.06".into()));
-    assert_eq!(verdict(&holes, "gpu.image"), Verdict::Ok);
-    assert_eq!(verdict(&holes, "gpu.driver"), Verdict::Warning);
+    assert_eq!(verdict(&holes, "gpu.image"), Verdict::Held);
+    assert_eq!(verdict(&holes, "gpu.driver"), Verdict::Noted);
 }
 
 #[test]
@@ -138,34 +138,34 @@ fn the_toolkit_is_missing_or_old_or_its_specification_stale() {
     });
     assert_eq!(mended(&no_spec, "gpu.toolkit"), "sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml");
     let old = with(|f| f.toolkit = Some("1.17.8".into()));
-    assert_eq!(verdict(&old, "gpu.toolkit"), Verdict::Warning);
+    assert_eq!(verdict(&old, "gpu.toolkit"), Verdict::Noted);
     let stale = with(|f| f.devices.driver = Some("600.10.01".into()));
     assert_eq!(verdict(&stale, "gpu.cdi"), Verdict::Broken);
     let silent = with(|f| f.engine = None);
-    assert_eq!(verdict(&silent, "gpu.toolkit"), Verdict::Unchecked);
+    assert_eq!(verdict(&silent, "gpu.toolkit"), Verdict::NotProvable);
 }
 
 #[test]
 fn a_gpu_that_is_not_there_is_named() {
     let found = with(|f| f.wanted = Gpus::Ids(vec!["7".into()]));
     assert_eq!(verdict(&found, "gpu.devices"), Verdict::Broken);
-    assert!(found[0].found.contains("no GPU `7`"), "{found:?}");
+    assert!(found[0].seen().contains("no GPU `7`"), "{found:?}");
 }
 
 #[test]
 fn the_hook_under_systemd_loses_gpus_and_cdi_does_not() {
-    let hook = |f: &mut Facts| {
+    let hook = |f: &mut AboutGpus| {
         f.devices.cdi_spec = false;
         f.devices.spec = None;
     };
     let lost = with(hook);
-    assert_eq!(verdict(&lost, "gpu.cgroup"), Verdict::Warning);
+    assert_eq!(verdict(&lost, "gpu.cgroup"), Verdict::Noted);
     assert!(mended(&lost, "gpu.cgroup").contains("nvidia-ctk cdi generate"));
     let cgroupfs = with(|f| {
         hook(f);
         f.engine.as_mut().unwrap().cgroup_driver = "cgroupfs".into();
     });
-    assert_eq!(verdict(&cgroupfs, "gpu.cgroup"), Verdict::Ok);
+    assert_eq!(verdict(&cgroupfs, "gpu.cgroup"), Verdict::Held);
     let no_cdi = with(|f| {
         hook(f);
         f.engine.as_mut().unwrap().cdi_dirs.clear();

@@ -1,8 +1,8 @@
 //! What the host knows of each source. Reads each path and its ancestors once; walks nothing.
 
 use super::Rules;
+use crate::beneath::FileId;
 use crate::proof::mountinfo::{MountTable, Place, within};
-use crate::proof::probe::FileId;
 use crate::spec::promise::Mount;
 use crate::user::User;
 use rustix::fs::{Access, access};
@@ -118,7 +118,6 @@ fn facts(path: &Path, table: &MountTable) -> Result<Facts, String> {
     let real = path.canonicalize().map_err(said)?;
     let meta = fs::metadata(&real).map_err(said)?;
     let text = real.to_string_lossy();
-    let id = |meta: &fs::Metadata| FileId { dev: meta.dev(), ino: meta.ino() };
     Ok(Facts {
         directory: meta.is_dir(),
         file: meta.is_file(),
@@ -127,8 +126,8 @@ fn facts(path: &Path, table: &MountTable) -> Result<Facts, String> {
         gid: meta.gid(),
         mode: meta.mode(),
         by_list: false,
-        id: id(&meta),
-        ancestors: real.ancestors().skip(1).filter_map(|dir| Some(id(&fs::metadata(dir).ok()?))).collect(),
+        id: FileId::from(&meta),
+        ancestors: real.ancestors().skip(1).filter_map(|dir| Some(FileId::from(&fs::metadata(dir).ok()?))).collect(),
         place: table.place_of(&text),
         below: table.below(&text).into_iter().map(|line| line.place()).collect(),
         real: real.clone(),

@@ -7,13 +7,13 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
 /// A host in a directory: `home`, `home/repo`, `ws`, `data`, `state`.
-struct Host {
+struct TestHost {
     dir: tempfile::TempDir,
     rules: Rules,
 }
 
-impl Host {
-    fn new() -> Host {
+impl TestHost {
+    fn new() -> TestHost {
         let dir = tempfile::tempdir().unwrap();
         for path in ["home/repo/workspace", "home/repo/docker", "ws/sub", "data/clips", "state/home", "run"] {
             fs::create_dir_all(dir.path().join(path)).unwrap();
@@ -28,7 +28,7 @@ impl Host {
             sockets: vec![dir.path().join("run/docker.sock")],
         };
         fs::write(dir.path().join("run/docker.sock"), "").unwrap();
-        Host { dir, rules }
+        TestHost { dir, rules }
     }
 
     fn path(&self, path: &str) -> PathBuf {
@@ -55,9 +55,10 @@ impl Host {
         self.said(&check(&mounts, &self.rules))
     }
 
-    fn said(&self, problems: &[Problem]) -> Vec<String> {
+    fn said(&self, problems: &[Finding]) -> Vec<String> {
         let dir = self.dir.path().canonicalize().unwrap().display().to_string();
-        problems.iter().map(|problem| problem.what.replace(&format!("{dir}/"), "").replace(&dir, "DIR")).collect()
+        let said = problems.iter().filter_map(|problem| problem.why.as_ref());
+        said.map(|what| what.replace(&format!("{dir}/"), "").replace(&dir, "DIR")).collect()
     }
 }
 
@@ -67,7 +68,7 @@ fn ssv2() -> Role {
 
 #[test]
 fn directories_apart_from_each_other_are_fine() {
-    let host = Host::new();
+    let host = TestHost::new();
     assert_eq!(host.problems("ws", "data"), Vec::<String>::new());
     assert_eq!(host.problems("home/repo/workspace", "data/"), Vec::<String>::new());
     for name in ["with space", "a:b,c", "it's \"q\"", "$HOME ${x}", "größe-データ", "ssv2\\040"] {
@@ -78,7 +79,7 @@ fn directories_apart_from_each_other_are_fine() {
 
 #[test]
 fn sources_that_no_mount_may_show_are_refused() {
-    let host = Host::new();
+    let host = TestHost::new();
     symlink(host.path("home"), host.path("to-home")).unwrap();
     fs::write(host.path("file"), "").unwrap();
     for (workspace, says) in [
@@ -103,7 +104,7 @@ fn sources_that_no_mount_may_show_are_refused() {
 
 #[test]
 fn a_data_set_that_a_writable_mount_shows_is_refused() {
-    let host = Host::new();
+    let host = TestHost::new();
     symlink(host.path("data"), host.path("to-data")).unwrap();
     symlink(host.path("ws/sub"), host.path("to-sub")).unwrap();
     for (workspace, data, says) in [
@@ -122,7 +123,7 @@ fn a_data_set_that_a_writable_mount_shows_is_refused() {
 
 #[test]
 fn the_containers_user_must_be_let_in() {
-    let mut host = Host::new();
+    let mut host = TestHost::new();
     fs::set_permissions(host.path("data"), fs::Permissions::from_mode(0o750)).unwrap();
     fs::set_permissions(host.path("ws"), fs::Permissions::from_mode(0o755)).unwrap();
     let group = host.rules.gid;
@@ -143,7 +144,7 @@ fn names_and_targets_are_held_to_their_rules() {
     for bad in ["", "A", ".a", "-a", "a/b", "a b", "ä", "a\n"] {
         assert!(!valid_name(bad), "{bad:?}");
     }
-    let host = Host::new();
+    let host = TestHost::new();
     let twice = [host.mount(ssv2(), "data"), host.mount(ssv2(), "data")];
     assert_eq!(host.said(&check(&twice, &host.rules)), ["two mounts have the target `/datasets/ssv2`"]);
     let mut odd = host.mount(Role::Dataset("../x".into()), "data");
@@ -156,7 +157,7 @@ fn names_and_targets_are_held_to_their_rules() {
 
 #[test]
 fn all_problems_are_told_at_once_with_their_hints() {
-    let host = Host::new();
+    let host = TestHost::new();
     let mounts = [host.mount(Role::Workspace, "gone"), host.mount(ssv2(), "away")];
     let problems = check(&mounts, &host.rules);
     let text = crate::error::render(&failure(&problems).unwrap().into());
@@ -177,7 +178,7 @@ fn all_problems_are_told_at_once_with_their_hints() {
 struct Bound(PathBuf);
 
 impl Bound {
-    fn new(host: &Host, what: &str, at: &str) -> Bound {
+    fn new(host: &TestHost, what: &str, at: &str) -> Bound {
         let at = host.path(at);
         fs::create_dir_all(&at).unwrap();
         let mount = crate::step::Command::new("mount").arg("--bind");
@@ -195,7 +196,7 @@ impl Drop for Bound {
 
 #[test]
 fn engine_bind_mounts_are_seen_through() {
-    let host = Host::new();
+    let host = TestHost::new();
     for (what, at, workspace, data) in [
         // The data set by another path; a part of it; a directory around it.
         ("data", "other", "other", "data"),

@@ -1,0 +1,248 @@
+//! A finding: what was promised or is needed, whether it holds, what each witness saw, why it does not hold, and what
+//! mends it. The claims of a proof, the lines of the doctor, what is wrong with a mount's source, why an engine is
+//! refused and the checks of the GPU smoke test are all of this one type. Pure.
+
+use crate::error::{Failure, Kind, Mend, sentence};
+use crate::ui;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// What became of a promise, the gravest first.
+///
+/// A proof, the doctor and the smoke test write these states in words of their own; each has a function for it. Those
+/// here are the words of a proof. An unknown word is an error and never `held`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Verdict {
+    /// It was looked at, and it does not hold.
+    #[serde(rename = "broken")]
+    Broken,
+    /// What must be there is not. As bad as broken.
+    #[serde(rename = "missing")]
+    Missing,
+    /// No witness could see it. For a sandbox that is no promise kept; the doctor and the smoke test report it.
+    #[serde(rename = "not provable")]
+    NotProvable,
+    /// Something is worse than it could be, and nothing depends on it.
+    #[serde(rename = "noted")]
+    Noted,
+    /// Every witness that was asked saw it hold.
+    #[serde(rename = "held")]
+    Held,
+}
+
+impl Verdict {
+    /// As a proof writes it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::Broken => "broken",
+            Verdict::Missing => "missing",
+            Verdict::NotProvable => "not provable",
+            Verdict::Noted => "noted",
+            Verdict::Held => "held",
+        }
+    }
+
+    /// Whether what was promised is there, seen by every witness: the one condition under which Codex is entered.
+    pub fn held(self) -> bool {
+        match self {
+            Verdict::Held => true,
+            Verdict::Broken | Verdict::Missing | Verdict::NotProvable | Verdict::Noted => false,
+        }
+    }
+
+    /// Whether it was seen not to hold: this host runs no sandbox, or the smoke test has failed.
+    pub fn fatal(self) -> bool {
+        match self {
+            Verdict::Broken | Verdict::Missing => true,
+            Verdict::NotProvable | Verdict::Noted | Verdict::Held => false,
+        }
+    }
+}
+
+/// What was seen, by witness.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// By the probe, or by another program, in the container.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub inside: String,
+    /// By this host: the engine's word, `/proc`, the files themselves.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub host: String,
+}
+
+/// One promise, or one thing that is needed, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// A stable name, such as `dataset.ssv2.read-only`.
+    pub id: String,
+    pub verdict: Verdict,
+    /// What was promised, or what a sandbox needs.
+    pub promise: String,
+    #[serde(default)]
+    pub evidence: Evidence,
+    /// Why it does not hold, or cannot be seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// What to do about it, in this order.
+    #[serde(rename = "hint", default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(serialize_with = "hint", deserialize_with = "from_hint")]
+    pub mend: Vec<Mend>,
+    /// What lies behind `why`, where its text is a known one.
+    #[serde(skip)]
+    pub cause: Option<String>,
+    /// What people call it where the id says too little.
+    #[serde(skip)]
+    pub name: String,
+    /// Whose fault it is where it does not hold.
+    #[serde(skip, default = "task")]
+    pub kind: Kind,
+}
+
+fn hint<S: Serializer>(mend: &[Mend], to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&sentence(mend))
+}
+
+fn from_hint<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Mend>, D::Error> {
+    Ok(vec![Mend::Do(String::deserialize(from)?)])
+}
+
+fn task() -> Kind {
+    Kind::Failed
+}
+
+impl Finding {
+    /// One that holds as long as nothing else is said of it.
+    pub fn new(id: impl Into<String>, promise: impl Into<String>) -> Finding {
+        Finding {
+            id: id.into(),
+            verdict: Verdict::Held,
+            promise: promise.into(),
+            evidence: Evidence::default(),
+            why: None,
+            mend: Vec::new(),
+            cause: None,
+            name: String::new(),
+            kind: Kind::Failed,
+        }
+    }
+
+    /// The same, with the words and the remedy of the failure that it leads to.
+    #[must_use]
+    pub fn with(self, verdict: Verdict, failure: Failure) -> Finding {
+        let Failure { kind, message, mend } = failure;
+        Finding { verdict, why: Some(message), mend, kind, ..self }
+    }
+
+    /// What there is: what the host saw, or why it is not as it should be.
+    pub fn seen(&self) -> &str {
+        self.why.as_deref().unwrap_or(&self.evidence.host)
+    }
+
+    /// The failure that it leads to.
+    pub fn failure(&self) -> Failure {
+        Failure { kind: self.kind, message: self.why.clone().unwrap_or_default(), mend: self.mend.clone() }
+    }
+}
+
+/// Whether every one is held. Where nothing was looked at, nothing is.
+pub fn all_held(findings: &[Finding]) -> bool {
+    !findings.is_empty() && not_held(findings).is_empty()
+}
+
+/// Those that are not held, the gravest first.
+pub fn not_held(findings: &[Finding]) -> Vec<&Finding> {
+    gravest_first(findings).into_iter().filter(|finding| !finding.verdict.held()).collect()
+}
+
+/// All of them, the gravest first and otherwise in their order.
+pub fn gravest_first(findings: &[Finding]) -> Vec<&Finding> {
+    let mut all: Vec<&Finding> = findings.iter().collect();
+    all.sort_by_key(|finding| finding.verdict);
+    all
+}
+
+/// The rows of one finding in a table: one with all cells, then one for each line that stands below its last cell. No
+/// text gets to the terminal with control characters in it.
+pub fn rows<const N: usize>(cells: [&str; N], below: impl IntoIterator<Item = String>) -> Vec<Vec<String>> {
+    let first = cells.iter().map(|cell| ui::printable(cell)).collect();
+    let more = below.into_iter().map(|line| {
+        let mut row = vec![String::new(); N - 1];
+        row.push(ui::printable(&line));
+        row
+    });
+    std::iter::once(first).chain(more).collect()
+}
+
+/// The table of such rows, wrapped to the columns of a terminal where they are known.
+pub fn columns(rows: impl IntoIterator<Item = Vec<String>>, width: Option<usize>) -> String {
+    ui::columns_within(&rows.into_iter().collect::<Vec<_>>(), width)
+}
+
+/// What is looked at on a host, before it is known how it is: the id, its name for people, and what a sandbox needs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) needed: &'a str,
+}
+
+pub(crate) const fn subject<'a>(id: &'a str, name: &'a str, needed: &'a str) -> Subject<'a> {
+    Subject { id, name, needed }
+}
+
+impl Subject<'_> {
+    fn finding(self) -> Finding {
+        Finding { name: self.name.into(), kind: Kind::Host, ..Finding::new(self.id, self.needed) }
+    }
+
+    pub(crate) fn ok(self, found: impl Into<String>) -> Finding {
+        Finding { evidence: Evidence { host: found.into(), ..Evidence::default() }, ..self.finding() }
+    }
+
+    pub(crate) fn warning(self, why: impl Into<String>, mend: impl IntoIterator<Item = Mend>) -> Finding {
+        self.finding().with(Verdict::Noted, crate::error::host(why).mend(mend))
+    }
+
+    pub(crate) fn unchecked(self, why: impl Into<String>) -> Finding {
+        self.finding().with(Verdict::NotProvable, crate::error::host(why))
+    }
+
+    pub(crate) fn missing(self, failure: Failure) -> Finding {
+        self.finding().with(Verdict::Missing, failure)
+    }
+
+    pub(crate) fn broken(self, failure: Failure) -> Finding {
+        self.finding().with(Verdict::Broken, failure)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const ALL: [Verdict; 5] = [Verdict::Broken, Verdict::Missing, Verdict::NotProvable, Verdict::Noted, Verdict::Held];
+
+    #[test]
+    fn what_is_written_is_read_back_and_an_unknown_verdict_is_an_error() {
+        let finding = Finding { mend: vec![Mend::Do("mend it".into())], ..Finding::new("a.b", "p") };
+        for verdict in ALL {
+            let finding = Finding { verdict, ..finding.clone() };
+            let value = serde_json::to_value(&finding).unwrap();
+            assert_eq!(
+                value,
+                json!({"id": "a.b", "verdict": verdict.word(), "promise": "p", "evidence": {}, "hint": "mend it"})
+            );
+            assert_eq!(serde_json::from_value::<Finding>(value).unwrap(), finding);
+        }
+        for bad in [json!("Held"), json!("hold"), json!(""), json!(null), json!(true)] {
+            let value = json!({"id": "a.b", "verdict": bad, "promise": "p", "evidence": {}});
+            assert!(serde_json::from_value::<Finding>(value).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_what_was_seen_to_hold_is_held() {
+        assert_eq!(ALL.map(Verdict::held), [false, false, false, false, true]);
+        assert_eq!(ALL.map(Verdict::fatal), [true, true, false, false, false]);
+    }
+}
