@@ -5,9 +5,9 @@ use super::stand_ins::Facts;
 use crate::codex;
 use crate::codex::pinned;
 use crate::context::Context;
+use crate::engine;
+use crate::engine::Engine;
 use crate::engine::docker;
-use crate::engine::facts;
-use crate::engine::facts::Engine;
 use crate::engine::provide::Found;
 use crate::exec;
 use crate::gpu;
@@ -24,11 +24,11 @@ use anyhow::Result;
 /// An engine that cannot keep a sandbox's promises (exit code 3).
 pub fn facts(cx: &Context, ground: &Ground, cpu: bool, settings: &Settings, found: &Found) -> Result<Facts> {
     let engine = match found.silent {
-        None => facts::read(cx)?,
+        None => engine::read(cx)?,
         Some(_) => Engine::default(),
     };
     if found.is_ready() {
-        facts::refuse(&engine)?;
+        engine::refuse(&engine)?;
     }
     let dataset = settings.datasets.iter().find(|dataset| dataset.name == "ssv2");
     let login = settings.host_codex_home.join("auth.json");

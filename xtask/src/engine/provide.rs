@@ -8,8 +8,8 @@ use dockerd::{start, start_line};
 
 use crate::context::Context;
 use crate::distro::{self, Distro};
+use crate::engine;
 use crate::engine::docker;
-use crate::engine::facts;
 use crate::engine::install;
 use crate::engine::install::{Distribution, Lacks, Part, Plan};
 use crate::error::{failed, host};
@@ -84,7 +84,7 @@ pub fn look(cx: &Context, programs: &[&str]) -> Result<Found> {
         Some(Ok(said)) => {
             let elsewhere = cx.var("DOCKER_HOST").is_some() || said.stderr.contains("tcp://");
             if elsewhere || said.stderr.contains("permission denied") {
-                return Err(facts::no_engine(&said.stderr).into());
+                return Err(engine::no_engine(&said.stderr).into());
             }
             Some(said.stderr.trim().lines().next_back().unwrap_or_default().to_owned())
         }

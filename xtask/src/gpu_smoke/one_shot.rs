@@ -4,9 +4,9 @@ use super::Args;
 use super::inputs::{dataset, image_of};
 use super::{Answer, architecture, ask, finish, no_gpu, not_started, now, request};
 use crate::context::Context;
+use crate::engine;
 use crate::engine::compose::one_shot::OneShot;
 use crate::engine::docker;
-use crate::engine::facts;
 use crate::engine::inspect::Container;
 use crate::error::{failed, host};
 use crate::exec;
@@ -46,8 +46,8 @@ struct Plan {
 pub fn run(cx: &Context, settings: &Settings, wish: &Args) -> Result<u8> {
     let user = User::read();
     let dataset = dataset(cx, &wish.project, settings, &user)?;
-    let engine = facts::read(cx)?;
-    facts::refuse(&engine)?;
+    let engine = engine::read(cx)?;
+    engine::refuse(&engine)?;
     let known = gpu::read(&engine, cx.var("PATH"));
     let arch = architecture(wish, settings, &known)?;
     let inside = dataset.as_ref().map(|mount| mount.target.clone());

@@ -138,7 +138,7 @@ pub fn misfits(reference: &str, arch_list: &str, facts: &GpuFacts) -> Vec<String
             ));
         }
     }
-    let driver = facts.driver.as_deref().and_then(crate::engine::facts::major_minor);
+    let driver = facts.driver.as_deref().and_then(crate::engine::major_minor);
     if driver.is_some_and(|driver| driver < known.driver) {
         lines.push(format!(
             "the driver {} is older than {}.{}, which CUDA {} in `{reference}` needs",

@@ -2,9 +2,9 @@
 
 use super::start::Started;
 use crate::context::Context;
+use crate::engine::Engine;
 use crate::engine::docker;
 use crate::engine::docker::Terminal;
-use crate::engine::facts::Engine;
 use crate::exec;
 use crate::finding::Finding;
 use crate::gpu;

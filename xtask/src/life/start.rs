@@ -4,11 +4,11 @@ use super::early::{self, Early};
 use super::{home, mounts, native, not_started};
 use crate::codex::home::McpServer;
 use crate::context::Context;
+use crate::engine;
 use crate::engine::caches;
 use crate::engine::compose;
 use crate::engine::compose::Project;
 use crate::engine::docker;
-use crate::engine::facts;
 use crate::engine::inspect::Container;
 use crate::engine::running;
 use crate::engine::running::{Running, differences, sessions};
@@ -127,7 +127,7 @@ fn create(cx: &Context, wish: &mut Wish) -> Result<Started> {
     let (known, ready) =
         exec::both(|| known.map_or_else(|| Engined::read(cx, &wish.settings, &wish.user), Ok), || home::refresh(wish));
     let Engined { engine, image } = known?;
-    facts::refuse(&engine)?;
+    engine::refuse(&engine)?;
     let gpus = &wish.settings.gpus;
     let facts = if *gpus == Gpus::None { gpu::GpuFacts::default() } else { gpu::read(&engine, cx.var("PATH")) };
     let route = gpu::route(gpus, &engine, &facts)?;

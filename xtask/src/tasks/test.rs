@@ -4,7 +4,7 @@ mod plain;
 mod tiers;
 
 use crate::context::Context;
-use crate::engine::facts;
+use crate::engine;
 use crate::engine::install::Lacks;
 use crate::engine::provide;
 use crate::engine::provide::{Consent, Found};
@@ -120,7 +120,7 @@ fn read(cx: &Context, asked: Option<&str>, install: bool) -> Result<(Machine, bo
         found => found,
     };
     let ready = match found {
-        Ok(found) if found.is_ready() => facts::read(cx).and_then(|engine| facts::refuse(&engine).map(|()| engine)),
+        Ok(found) if found.is_ready() => engine::read(cx).and_then(|engine| engine::refuse(&engine).map(|()| engine)),
         Ok(found) => Err(failed(format!(
             "this machine lacks {}; `--install-engine` brings it on Debian and Ubuntu",
             found.list()
