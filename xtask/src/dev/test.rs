@@ -6,7 +6,7 @@ mod tiers;
 use super::lease::Lease;
 use super::{shell, succeeds};
 use crate::context::Context;
-use crate::engine::facts;
+use crate::engine;
 use crate::engine::install::Lacks;
 use crate::engine::provide::{self, Consent, Found};
 use crate::error::failed;
@@ -110,7 +110,7 @@ fn run_plan(cx: &Context, plan: &Plan, install: bool, signals: &Signals) -> Resu
 /// What this machine can run.
 fn read(cx: &Context, found: Result<Found>) -> Machine {
     let ready = match found {
-        Ok(found) if found.is_ready() => facts::read(cx).and_then(|engine| facts::refuse(&engine).map(|()| engine)),
+        Ok(found) if found.is_ready() => engine::read(cx).and_then(|engine| engine::refuse(&engine).map(|()| engine)),
         Ok(found) => Err(failed(format!(
             "this machine lacks {}; `--install-engine` brings it on Debian and Ubuntu",
             found.list()
