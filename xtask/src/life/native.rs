@@ -11,7 +11,7 @@ use crate::gpu;
 use crate::gpu::{arch, native};
 use crate::life::gather::Wish;
 use crate::life::record::Entry;
-use crate::smoke::{Arch, Mode, Report, Request, claim, judge};
+use crate::smoke::{Arch, Mode, Report, SmokeRequest, claim, judge};
 use crate::spec::entering;
 use crate::spec::promise::Gpus;
 use crate::step::Command;
@@ -68,8 +68,8 @@ fn architecture(cx: &Context, wish: &Wish) -> Result<Arch> {
     })
 }
 
-fn request(wish: &Wish, arch: Arch, nonce: String) -> Request {
-    Request {
+fn request(wish: &Wish, arch: Arch, nonce: String) -> SmokeRequest {
+    SmokeRequest {
         nonce,
         arch,
         mode: Mode::Native,
@@ -90,7 +90,7 @@ fn command(
     wish: &Wish,
     container: &str,
     carried: &BTreeMap<String, String>,
-    request: &Request,
+    request: &SmokeRequest,
 ) -> Command {
     let env = entering::environment(cx, &wish.settings.env, carried, &request.nonce);
     let terminal = Terminal { tty: false };

@@ -47,7 +47,7 @@ pub const PATH_INSIDE: &str = "/sandbox/gpu_smoke.py";
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub struct SmokeRequest {
     /// 24 hex digits that no earlier run has used: the report repeats them, and the kernel computes with them.
     pub nonce: String,
     /// What kernels must be native for.
@@ -66,7 +66,7 @@ pub struct Request {
     pub torch: Option<String>,
 }
 
-impl Request {
+impl SmokeRequest {
     /// As the inside half reads it.
     pub fn json(&self) -> Value {
         json!({
