@@ -6,7 +6,7 @@ use std::fs;
 use xtask::error;
 use xtask::smoke::checks::CHECKS;
 use xtask::smoke::show::RunFacts;
-use xtask::smoke::{Arch, Judgement, Mode, SmokeRequest, json};
+use xtask::smoke::{Arch, Extent, Judgement, SmokeRequest, json};
 
 #[path = "docs/commands.rs"]
 mod commands;
@@ -106,7 +106,7 @@ fn the_smoke_tests_document_has_every_check_and_every_key_of_its_json() {
     let request = SmokeRequest {
         nonce: String::new(),
         arch: Arch::parse("12.0").expect("an architecture"),
-        mode: Mode::Quick,
+        mode: Extent::Quick,
         gpus: None,
         gpu: false,
         dataset: None,

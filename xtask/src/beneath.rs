@@ -1,304 +1,287 @@
-//! Directory handles that refuse symlinks, for trees that an agent could write to.
+//! One directory handle for trees that an agent can have written.
 //!
-//! Every path is resolved by `openat2` with `RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS` from a directory that is held open,
-//! so that no link planted inside leads a read or a write elsewhere. Files are replaced by rename and never written
-//! in place, so that a hard link to somebody else's file is cut, not written through. Nothing blocks on a fifo.
+//! The kernel walks every path from a directory that is held open (`openat2` with `RESOLVE_BENEATH`,
+//! `RESOLVE_NO_SYMLINKS` and `RESOLVE_NO_MAGICLINKS`, Linux 5.6), so that no link inside leads a read or a write
+//! elsewhere, not even one that takes the place of a directory meanwhile. Only regular files are read, without waiting
+//! for the writer of a fifo, and never past a limit. Files are replaced by rename and never written in place, so that a
+//! hard link to another file is cut, not written through.
 
-use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, ResolveFlags, Stat};
+mod change;
+
+pub(crate) use change::{Lock, lock_fd};
+
+use crate::error::{failed, host};
+use anyhow::Result;
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags, makedev, openat2, statx};
 use rustix::io::Errno;
-use std::ffi::{CString, OsStr};
-use std::fs::File;
-use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, Metadata, Permissions};
+use std::io::{self, Read as _};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Component, Path};
-use std::time::{Duration, Instant};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
 
-/// The most names of temporary files that are tried before giving up.
-const TRIES: u32 = 1000;
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// A directory that is held open.
-pub struct Dir {
+/// A device and an inode: the identity of a file or directory on one kernel, as long as it is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FileId {
+    /// `st_dev`.
+    pub dev: u64,
+    /// `st_ino`.
+    pub ino: u64,
+}
+
+impl From<&Metadata> for FileId {
+    fn from(meta: &Metadata) -> FileId {
+        FileId { dev: meta.dev(), ino: meta.ino() }
+    }
+}
+
+impl std::fmt::Display for FileId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "device {} inode {}", self.dev, self.ino)
+    }
+}
+
+/// What the kernel says of a file or directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Node {
+    pub(crate) id: FileId,
+    /// The id of the mount in which it was found, as in `mountinfo`; known since Linux 5.8.
+    pub(crate) mount: Option<u64>,
+    pub(crate) kind: FileType,
+    /// Its permission bits, with setuid, setgid and sticky.
+    pub(crate) mode: u32,
+    pub(crate) gid: u32,
+}
+
+impl Node {
+    /// What has this name in a directory, links not followed; an empty name means the directory itself.
+    fn of(dir: impl AsFd, name: &Path) -> Result<Node, Errno> {
+        let flags = AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+        let stat = statx(dir, name, flags, StatxFlags::BASIC_STATS | StatxFlags::MNT_ID)?;
+        let mode = u32::from(stat.stx_mode);
+        Ok(Node {
+            id: FileId { dev: makedev(stat.stx_dev_major, stat.stx_dev_minor), ino: stat.stx_ino },
+            mount: (stat.stx_mask & StatxFlags::MNT_ID.bits() != 0).then_some(stat.stx_mnt_id),
+            kind: FileType::from_raw_mode(mode),
+            mode: mode & 0o7777,
+            gid: stat.stx_gid,
+        })
+    }
+
+    /// Whether both are of one file system. A subvolume of btrfs has a device of its own, and an agent can make one: only
+    /// what also lies in another mount is another file system.
+    pub(crate) fn shares_file_system(&self, other: &Node) -> bool {
+        self.id.dev == other.id.dev || (self.mount.is_some() && self.mount == other.mount)
+    }
+}
+
+/// Why something was not opened or read.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    path: PathBuf,
+    pub(crate) why: Why,
+}
+
+/// What was found in the place of a directory or a regular file; or the error.
+#[derive(Debug)]
+pub(crate) enum Why {
+    /// A symlink, at the name itself or on the way.
+    Symlink,
+    /// The way leads out of the directory.
+    Outside,
+    /// No directory where one was asked for, or on the way.
+    NoDirectory,
+    Directory,
+    Fifo,
+    /// A socket or a device.
+    Special,
+    /// More bytes than this.
+    TooLarge(u64),
+    NotUtf8,
+    Failed(io::Error),
+}
+
+impl From<Errno> for Why {
+    fn from(err: Errno) -> Why {
+        match err {
+            Errno::LOOP => Why::Symlink,
+            Errno::XDEV => Why::Outside,
+            Errno::NOTDIR => Why::NoDirectory,
+            Errno::NXIO | Errno::NODEV | Errno::OPNOTSUPP => Why::Special,
+            err => Why::Failed(err.into()),
+        }
+    }
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let path = self.path.display();
+        match &self.why {
+            Why::Symlink => write!(f, "`{path}` is or leads through a symlink"),
+            Why::Outside => write!(f, "`{path}` leads out of its directory"),
+            Why::NoDirectory => write!(f, "`{path}` is not a directory, or does not lie in one"),
+            Why::Directory => write!(f, "`{path}` is a directory and not a plain file"),
+            Why::Fifo => write!(f, "`{path}` is a fifo and not a plain file"),
+            Why::Special => write!(f, "`{path}` is a socket or a device and not a plain file"),
+            Why::TooLarge(limit) => write!(f, "`{path}` has more than {limit} bytes"),
+            Why::NotUtf8 => write!(f, "`{path}` is not UTF-8"),
+            Why::Failed(err) => write!(f, "cannot open or read `{path}`: {err}"),
+        }
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// A directory that is held open, and what was opened.
+pub(crate) struct Beneath {
     fd: OwnedFd,
+    path: PathBuf,
+    node: Node,
 }
 
-/// What lies at a name.
-pub enum Entry {
-    /// Nothing.
-    Missing,
-    /// A regular file, read whole.
-    File {
-        /// Its content.
-        bytes: Vec<u8>,
-        /// Its permission bits.
-        mode: u32,
-        /// How many names it has: more than one means that a write in place would change another file.
-        links: u64,
-    },
-    /// Something that is not read, and what it is: `a symlink`, `a fifo`, `a directory`, `too large` …
-    Odd(&'static str),
+impl AsFd for Beneath {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
 }
 
-impl Dir {
-    /// Opens a directory whose parents are trusted; the last component itself may not be a symlink.
-    pub fn open_root(path: &Path) -> io::Result<Dir> {
-        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
-        let fd = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
-        Ok(Dir { fd })
+impl Beneath {
+    /// Opens a directory whose parents are trusted. The last part of its path must not be a symlink.
+    pub(crate) fn root(path: &Path) -> Result<Beneath> {
+        Beneath::root_if_there(path)?.ok_or_else(|| failed(format!("`{}` does not exist", path.display())).into())
     }
 
-    /// The same, made first where it is missing; its permission bits become `mode`.
-    pub fn make_root(path: &Path, mode: u32) -> io::Result<Dir> {
-        if let Some(parent) = path.parent() {
-            std::os::unix::fs::DirBuilderExt::mode(std::fs::DirBuilder::new().recursive(true), 0o700).create(parent)?;
+    /// The same; `None` where it is missing.
+    pub(crate) fn root_if_there(path: &Path) -> Result<Option<Beneath>> {
+        match openat2(CWD, path, DIRECTORY | OFlags::NOFOLLOW, Mode::empty(), ResolveFlags::empty()) {
+            Err(Errno::NOENT) => Ok(None),
+            Err(Errno::NOSYS) => Err(host("this kernel has no openat2").hint("use Linux 5.6 or later").into()),
+            found => Ok(Some(Beneath::held(found, path.to_owned())?)),
         }
-        match rustix::fs::mkdirat(CWD, path, Mode::from_raw_mode(mode)) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(err) => return Err(err.into()),
+    }
+
+    fn held(fd: Result<OwnedFd, Errno>, path: PathBuf) -> Result<Beneath, Refused> {
+        match fd.and_then(|fd| Ok((Node::of(&fd, Path::new(""))?, fd))) {
+            Ok((node, fd)) => Ok(Beneath { fd, path, node }),
+            Err(err) => Err(Refused { path, why: err.into() }),
         }
-        let dir = Dir::open_root(path)?;
-        rustix::fs::fchmod(&dir.fd, Mode::from_raw_mode(mode))?;
-        Ok(dir)
     }
 
-    fn openat2(&self, name: &Path, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        rustix::fs::openat2(&self.fd, name, flags | OFlags::CLOEXEC, mode, resolve)
+    /// What was opened. It stays the same whatever becomes of the path.
+    pub(crate) fn node(&self) -> &Node {
+        &self.node
     }
 
-    fn stat(&self, name: &Path) -> Result<Stat, Errno> {
-        rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)
+    /// The path by which it was opened.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
-    /// Opens a directory below. `None` where there is nothing, or anything but a directory reached without symlinks.
-    pub fn open(&self, name: &Path) -> io::Result<Option<Dir>> {
-        let flags = OFlags::DIRECTORY | OFlags::RDONLY;
-        match self.openat2(name, flags, Mode::empty()) {
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
-            Err(Errno::ACCESS) => {
-                self.unlock(name)?;
-                Ok(Some(Dir { fd: self.openat2(name, flags, Mode::empty())? }))
+    fn refused(&self, rel: &Path, why: impl Into<Why>) -> Refused {
+        Refused { path: self.path.join(rel), why: why.into() }
+    }
+
+    fn at(&self, rel: &Path, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        openat2(&self.fd, rel, flags | OFlags::CLOEXEC, mode, resolve)
+    }
+
+    /// A directory below. `None` where it is missing.
+    pub(crate) fn open_dir(&self, rel: impl AsRef<Path>) -> Result<Option<Beneath>, Refused> {
+        let rel = rel.as_ref();
+        match self.at(rel, DIRECTORY, Mode::empty()) {
+            Err(Errno::NOENT) => Ok(None),
+            found => Beneath::held(found, self.path.join(rel)).map(Some),
+        }
+    }
+
+    /// The same in a tree of ours, which is to be put right: what is no directory, or is reached through a link, is as
+    /// good as missing, and a directory that its owner may not enter gets the bits 0700.
+    pub(crate) fn find_dir(&self, rel: impl AsRef<Path>) -> Result<Option<Beneath>, Refused> {
+        let rel = rel.as_ref();
+        match self.open_dir(rel) {
+            Err(Refused { why: Why::Symlink | Why::NoDirectory, .. }) => Ok(None),
+            Err(Refused { why: Why::Failed(err), .. }) if err.kind() == io::ErrorKind::PermissionDenied => {
+                self.unlock(rel).map_err(|err| self.refused(rel, Why::Failed(err)))?;
+                self.open_dir(rel)
             }
-            found => Ok(Some(Dir { fd: found? })),
+            found => found,
         }
     }
 
-    /// Gives a directory of ours the bits 0700, so that it can be entered; no symlink is followed.
-    fn unlock(&self, name: &Path) -> io::Result<()> {
-        let fd = self.openat2(name, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?;
-        let open_file = format!("/proc/self/fd/{}", fd.as_raw_fd());
-        std::fs::set_permissions(open_file, std::os::unix::fs::PermissionsExt::from_mode(0o700))
+    fn unlock(&self, rel: &Path) -> io::Result<()> {
+        let fd = self.at(rel, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?;
+        std::fs::set_permissions(format!("/proc/self/fd/{}", fd.as_raw_fd()), Permissions::from_mode(0o700))
     }
 
-    /// Opens a directory below and makes every missing part of the way; what is in the way and no directory is removed.
-    pub fn make(&self, path: &Path, mode: u32) -> io::Result<Dir> {
-        let mut dir = Dir { fd: self.fd.try_clone()? };
-        for part in path.components() {
-            let Component::Normal(name) = part else {
-                return Err(Errno::INVAL.into());
-            };
-            let name = Path::new(name);
-            let next = match dir.open(name)? {
-                Some(next) => next,
-                None => {
-                    dir.remove(name)?;
-                    rustix::fs::mkdirat(&dir.fd, name, Mode::from_raw_mode(mode))?;
-                    dir.open(name)?.ok_or(Errno::LOOP)?
-                }
-            };
-            rustix::fs::fchmod(&next.fd, Mode::from_raw_mode(mode))?;
-            dir = next;
-        }
-        Ok(dir)
-    }
-
-    /// The names in this directory.
-    pub fn names(&self) -> io::Result<Vec<CString>> {
-        let mut names = Vec::new();
-        for entry in rustix::fs::Dir::read_from(&self.fd)? {
-            let name = entry?.file_name().to_owned();
-            if name.to_bytes() != b"." && name.to_bytes() != b".." {
-                names.push(name);
-            }
-        }
-        Ok(names)
-    }
-
-    /// The names of directories of this file system, and of files with one of these permission bits.
-    pub fn with_bits(&self, bits: u32) -> io::Result<(Vec<CString>, Vec<CString>)> {
-        let device = rustix::fs::fstat(&self.fd)?.st_dev;
-        let (mut dirs, mut files) = (Vec::new(), Vec::new());
-        for name in self.names()? {
-            let Ok(stat) = self.stat(Path::new(OsStr::from_bytes(name.to_bytes()))) else {
-                continue;
-            };
-            match FileType::from_raw_mode(stat.st_mode) {
-                FileType::Directory if stat.st_dev == device => dirs.push(name),
-                FileType::RegularFile if stat.st_mode & bits != 0 => files.push(name),
-                _ => {}
-            }
-        }
-        Ok((dirs, files))
-    }
-
-    /// Takes permission bits from a regular file; `false` where it is none, or has none of them any more.
-    pub fn take_bits(&self, name: &Path, bits: u32) -> io::Result<bool> {
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW;
-        let fd = match self.openat2(name, flags, Mode::empty()) {
-            Err(Errno::NOENT | Errno::LOOP) => return Ok(false),
-            fd => fd?,
-        };
-        let mode = rustix::fs::fstat(&fd)?.st_mode;
-        if FileType::from_raw_mode(mode) != FileType::RegularFile || mode & bits == 0 {
-            return Ok(false);
-        }
-        rustix::fs::fchmod(&fd, Mode::from_raw_mode(mode & 0o7777 & !bits))?;
-        Ok(true)
-    }
-
-    /// Reads a regular file of at most `cap` bytes.
-    pub fn read(&self, path: &Path, cap: u64) -> io::Result<Entry> {
+    /// A regular file below, open for reading. `None` where it is missing.
+    pub(crate) fn file(&self, rel: impl AsRef<Path>) -> Result<Option<(File, Metadata)>, Refused> {
+        let rel = rel.as_ref();
         // NONBLOCK: a fifo that nobody writes to must not hold us up.
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW;
-        let fd = match self.openat2(path, flags, Mode::empty()) {
-            Ok(fd) => fd,
-            Err(Errno::NOENT) => return Ok(Entry::Missing),
-            Err(Errno::LOOP) => return Ok(Entry::Odd("a symlink")),
-            Err(Errno::NXIO | Errno::NODEV | Errno::OPNOTSUPP) => return Ok(Entry::Odd("a socket or a device")),
-            Err(Errno::NOTDIR) => return Ok(Entry::Odd("below something that is no directory")),
-            Err(err) => return Err(err.into()),
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let file = match self.at(rel, flags, Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(None),
+            fd => File::from(fd.map_err(|err| self.refused(rel, err))?),
         };
-        let stat = rustix::fs::fstat(&fd)?;
-        let kind = FileType::from_raw_mode(stat.st_mode);
-        if kind != FileType::RegularFile {
-            return Ok(Entry::Odd(match kind {
-                FileType::Directory => "a directory",
-                FileType::Fifo => "a fifo",
-                _ => "a device",
-            }));
-        }
+        let meta = file.metadata().map_err(|err| self.refused(rel, Why::Failed(err)))?;
+        let why = match meta.file_type() {
+            kind if kind.is_file() => return Ok(Some((file, meta))),
+            kind if kind.is_dir() => Why::Directory,
+            kind if kind.is_fifo() => Why::Fifo,
+            _ => Why::Special,
+        };
+        Err(self.refused(rel, why))
+    }
+
+    /// The bytes of a regular file below, which may have at most `limit` of them. `None` where it is missing.
+    pub(crate) fn read(&self, rel: impl AsRef<Path>, limit: u64) -> Result<Option<(Vec<u8>, Metadata)>, Refused> {
+        let rel = rel.as_ref();
+        let Some((file, meta)) = self.file(rel)? else { return Ok(None) };
         let mut bytes = Vec::new();
-        File::from(fd).take(cap + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > cap {
-            return Ok(Entry::Odd("too large"));
+        // The file can grow while it is read: the limit is on what is read.
+        file.take(limit + 1).read_to_end(&mut bytes).map_err(|err| self.refused(rel, Why::Failed(err)))?;
+        if bytes.len() as u64 > limit {
+            return Err(self.refused(rel, Why::TooLarge(limit)));
         }
-        Ok(Entry::File { bytes, mode: stat.st_mode & 0o7777, links: stat.st_nlink as u64 })
+        Ok(Some((bytes, meta)))
     }
 
-    /// Replaces whatever lies at `name`, in this very directory, by a new file: written beside it, then renamed.
-    pub fn write(&self, name: &OsStr, bytes: &[u8], mode: u32) -> io::Result<()> {
-        let (temp, fd) = self.create_temp()?;
-        let mut file = File::from(fd);
-        let written = (|| {
-            file.write_all(bytes)?;
-            rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
-            if rustix::fs::renameat(&self.fd, &temp, &self.fd, name).is_err() {
-                // A directory is in the way.
-                self.remove(Path::new(name))?;
-                rustix::fs::renameat(&self.fd, &temp, &self.fd, name)?;
-            }
-            Ok(())
-        })();
-        if written.is_err() {
-            let _ = rustix::fs::unlinkat(&self.fd, &temp, AtFlags::empty());
-        }
-        written
+    /// The same as text.
+    pub(crate) fn text(&self, rel: impl AsRef<Path>, limit: u64) -> Result<Option<String>, Refused> {
+        let rel = rel.as_ref();
+        let found = self.read(rel, limit)?.map(|(bytes, _)| String::from_utf8(bytes));
+        found.transpose().map_err(|_| self.refused(rel, Why::NotUtf8))
     }
 
-    fn create_temp(&self) -> io::Result<(String, OwnedFd)> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
-        for n in 0..TRIES {
-            let name = format!(".new-{}-{n}", std::process::id());
-            match self.openat2(Path::new(&name), flags, Mode::from_raw_mode(0o600)) {
-                Err(Errno::EXIST) => {}
-                fd => return Ok((name, fd?)),
-            }
-        }
-        Err(Errno::EXIST.into())
-    }
-
-    /// Removes what lies at `name`, in this very directory: a file, a link, or a whole tree. Missing is fine.
-    pub fn remove(&self, name: &Path) -> io::Result<()> {
-        match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => return Ok(()),
-            Err(Errno::ISDIR) => {}
-            Err(err) => return Err(err.into()),
-        }
-        // However deep the tree is, two handles are enough: each directory is moved up before it is emptied.
-        let trash_name = format!(".trash-{}", std::process::id());
-        match rustix::fs::mkdirat(&self.fd, &trash_name, Mode::from_raw_mode(0o700)) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(err) => return Err(err.into()),
-        }
-        let trash = self.open(Path::new(&trash_name))?.ok_or(Errno::LOOP)?;
-        let mut next = 0;
-        self.throw_away(name, &trash, &mut next)?;
-        while let Some(name) = trash.names()?.pop() {
-            let name = Path::new(OsStr::from_bytes(name.as_bytes()));
-            if let Some(dir) = trash.open(name)? {
-                for child in dir.names()? {
-                    dir.throw_away(Path::new(OsStr::from_bytes(child.as_bytes())), &trash, &mut next)?;
+    /// The names in this directory, sorted.
+    pub(crate) fn names(&self) -> Result<Vec<(OsString, FileType)>, Refused> {
+        let list = || -> Result<Vec<(OsString, FileType)>, Errno> {
+            let mut names = Vec::new();
+            for entry in rustix::fs::Dir::read_from(&self.fd)? {
+                let entry = entry?;
+                let name = OsStr::from_bytes(entry.file_name().to_bytes());
+                if name != "." && name != ".." {
+                    names.push((name.to_owned(), entry.file_type()));
                 }
-                rustix::fs::unlinkat(&trash.fd, name, AtFlags::REMOVEDIR)?;
-            } else {
-                rustix::fs::unlinkat(&trash.fd, name, AtFlags::empty())?;
             }
-        }
-        Ok(rustix::fs::unlinkat(&self.fd, &trash_name, AtFlags::REMOVEDIR)?)
+            names.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+            Ok(names)
+        };
+        list().map_err(|err| self.refused(Path::new(""), err))
     }
 
-    fn throw_away(&self, name: &Path, trash: &Dir, next: &mut u64) -> io::Result<()> {
-        if FileType::from_raw_mode(self.stat(name)?.st_mode) != FileType::Directory {
-            return Ok(rustix::fs::unlinkat(&self.fd, name, AtFlags::empty())?);
-        }
-        // A directory that its owner may not write cannot be moved to another parent.
-        self.unlock(name)?;
-        loop {
-            *next += 1;
-            match rustix::fs::renameat_with(
-                &self.fd,
-                name,
-                &trash.fd,
-                next.to_string(),
-                rustix::fs::RenameFlags::NOREPLACE,
-            ) {
-                Err(Errno::EXIST) => {}
-                moved => return Ok(moved?),
-            }
-        }
+    /// What lies at a name in this very directory.
+    pub(crate) fn stat(&self, name: impl AsRef<Path>) -> io::Result<Node> {
+        Ok(Node::of(&self.fd, name.as_ref())?)
     }
 
-    /// Takes the exclusive `flock` on a file of this directory, made where it is missing; anything that is no regular
-    /// file gives way to one. `None` where another process kept it for all of `wait`.
-    pub fn lock(&self, name: &OsStr, wait: Duration) -> io::Result<Option<Lock>> {
-        let path = Path::new(name);
-        let odd = |stat: Stat| FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile;
-        if self.stat(path).is_ok_and(odd) {
-            self.remove(path)?;
-        }
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NONBLOCK | OFlags::NOFOLLOW;
-        lock_fd(self.openat2(path, flags, Mode::from_raw_mode(0o600))?, wait)
-    }
-}
-
-/// A held `flock`; dropping it lets go.
-pub struct Lock {
-    _fd: OwnedFd,
-}
-
-/// Takes the exclusive `flock` of an open file, asking again until `wait` is over.
-pub fn lock_fd(fd: impl Into<OwnedFd>, wait: Duration) -> io::Result<Option<Lock>> {
-    let fd = fd.into();
-    let end = Instant::now() + wait;
-    loop {
-        match rustix::fs::flock(fd.as_fd(), FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(Some(Lock { _fd: fd })),
-            Err(Errno::WOULDBLOCK | Errno::INTR) if Instant::now() < end => {
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            Err(Errno::WOULDBLOCK | Errno::INTR) => return Ok(None),
-            Err(err) => return Err(err.into()),
-        }
+    /// Removes a name in this very directory: a file, or a link and not what it leads to. No directory.
+    pub(crate) fn unlink(&self, name: impl AsRef<Path>) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.fd, name.as_ref(), AtFlags::empty())?)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is read from this process's surroundings: once, here, and nowhere else.
 
-use crate::error::host;
+use crate::error::{host, usage};
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
@@ -94,8 +94,17 @@ impl Context {
     }
 }
 
-/// A path without symlinks as far as it is there: the rest of it may come to be.
-fn resolved(path: &Path) -> PathBuf {
+/// A directory that the user named, as its one absolute path without symlinks. It must be there.
+pub(crate) fn canonical(what: &str, path: &Path) -> Result<PathBuf> {
+    path.canonicalize().map_err(|err| {
+        usage(format!("{what} `{}` cannot be used: {err}", path.display()))
+            .hint("check the path; a directory must exist before it is mounted")
+            .into()
+    })
+}
+
+/// The same where it need not be there: without symlinks as far as it is, the rest as it was written.
+pub(crate) fn resolved(path: &Path) -> PathBuf {
     let there = path.ancestors().find_map(|dir| Some((dir, dir.canonicalize().ok()?)));
     there.map_or_else(|| path.to_path_buf(), |(dir, real)| real.join(path.strip_prefix(dir).unwrap_or(Path::new(""))))
 }

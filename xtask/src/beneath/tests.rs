@@ -1,6 +1,7 @@
 use super::*;
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::os::unix::fs::symlink;
+use std::time::Duration;
 
 fn mkfifo(path: &Path) {
     rustix::fs::mknodat(CWD, path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
@@ -15,18 +16,22 @@ fn nothing_is_read_through_a_link_and_nothing_blocks() {
     symlink("../secret", at("home/link")).unwrap();
     symlink("..", at("home/up")).unwrap();
     mkfifo(&at("home/fifo"));
-    let dir = Dir::open_root(&at("home")).unwrap();
-    let odd = |name: &str| match dir.read(Path::new(name), 10) {
-        Ok(Entry::Odd(what)) => what.to_owned(),
+    let dir = Beneath::root(&at("home")).unwrap();
+    let refused = |name: &str| match dir.read(name, 10) {
         Ok(_) => "read".into(),
-        Err(err) => err.to_string(),
+        Err(err) => err.to_string().replace(&format!("`{}` ", at("home").join(name).display()), ""),
     };
-    assert_eq!(odd("link"), "a symlink");
-    assert_eq!(odd("up/secret"), "a symlink");
-    assert_eq!(odd("fifo"), "a fifo");
-    assert!(odd("../secret").contains("Invalid cross-device link"));
+    assert_eq!(refused("link"), "is or leads through a symlink");
+    assert_eq!(refused("up/secret"), "is or leads through a symlink");
+    assert_eq!(refused("fifo"), "is a fifo and not a plain file");
+    assert_eq!(refused("."), "is a directory and not a plain file");
+    assert_eq!(refused("../secret"), "leads out of its directory");
+    // The parents of a root are trusted, also where the kernel makes the link.
+    assert!(Beneath::root(Path::new("/proc/self/root/.")).is_ok());
+    assert!(Beneath::root(Path::new("/proc/self/root")).is_err());
+    assert!(dir.open_dir("up").is_err() && dir.find_dir("up").unwrap().is_none());
     symlink("home", at("linked-home")).unwrap();
-    assert!(Dir::open_root(&at("linked-home")).is_err());
+    assert!(Beneath::root(&at("linked-home")).is_err());
 }
 
 #[test]
@@ -38,9 +43,9 @@ fn a_write_cuts_links_and_takes_the_place_of_anything() {
     symlink("../victim", at("home/link")).unwrap();
     fs::hard_link(at("victim"), at("home/hard")).unwrap();
     mkfifo(&at("home/fifo"));
-    let dir = Dir::open_root(&at("home")).unwrap();
+    let dir = Beneath::root(&at("home")).unwrap();
     for name in ["dir", "link", "hard", "fifo", "new"] {
-        dir.write(OsStr::new(name), b"n", 0o600).unwrap();
+        dir.write(name, b"n", 0o600).unwrap();
         let meta = fs::symlink_metadata(at("home").join(name)).unwrap();
         assert!(meta.is_file() && meta.nlink() == 1 && meta.permissions().mode() & 0o777 == 0o600, "{name}");
     }
@@ -55,9 +60,9 @@ fn a_directory_takes_the_place_of_a_link() {
     fs::create_dir_all(at("victim")).unwrap();
     fs::create_dir_all(at("home")).unwrap();
     symlink("../victim", at("home/rules")).unwrap();
-    let dir = Dir::open_root(&at("home")).unwrap();
+    let dir = Beneath::root(&at("home")).unwrap();
     let rules = dir.make(Path::new("rules/a"), 0o700).unwrap();
-    rules.write(OsStr::new("x"), b"", 0o600).unwrap();
+    rules.write("x", b"", 0o600).unwrap();
     assert!(at("home/rules/a/x").is_file());
     assert_eq!(fs::read_dir(at("victim")).unwrap().count(), 0);
 }
@@ -68,7 +73,7 @@ fn a_tree_of_any_depth_and_mode_is_removed() {
     let outside = temp.path().join("outside");
     fs::create_dir(&outside).unwrap();
     fs::write(outside.join("kept"), "").unwrap();
-    let dir = Dir::open_root(temp.path()).unwrap();
+    let dir = Beneath::root(temp.path()).unwrap();
     // Deeper than the most open files of a process and the longest path.
     let mut at = dir.make(Path::new("tree"), 0o700).unwrap();
     for _ in 0..1500 {
@@ -76,7 +81,7 @@ fn a_tree_of_any_depth_and_mode_is_removed() {
     }
     rustix::fs::symlinkat(&outside, &at.fd, "link").unwrap();
     rustix::fs::fchmod(&at.fd, Mode::empty()).unwrap();
-    dir.remove(Path::new("tree")).unwrap();
+    dir.remove("tree").unwrap();
     assert!(!temp.path().join("tree").exists());
     assert!(outside.join("kept").exists());
     assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1);
@@ -86,11 +91,56 @@ fn a_tree_of_any_depth_and_mode_is_removed() {
 fn a_lock_is_waited_for_no_longer_than_asked() {
     let temp = tempfile::tempdir().unwrap();
     mkfifo(&temp.path().join("auth.lock"));
-    let dir = Dir::open_root(temp.path()).unwrap();
-    let name = OsStr::new("auth.lock");
+    let dir = Beneath::root(temp.path()).unwrap();
+    let name = "auth.lock";
     let held = dir.lock(name, Duration::ZERO).unwrap();
     assert!(held.is_some());
     assert!(dir.lock(name, Duration::from_millis(30)).unwrap().is_none());
     drop(held);
     assert!(dir.lock(name, Duration::ZERO).unwrap().is_some());
+}
+
+#[test]
+fn what_was_opened_is_known_again_whatever_became_of_its_path() {
+    let temp = tempfile::tempdir().unwrap();
+    let at = |name: &str| temp.path().join(name);
+    fs::create_dir_all(at("a/sub")).unwrap();
+    fs::create_dir(at("b")).unwrap();
+    let dir = Beneath::root(&at("a")).unwrap();
+    let id = FileId::from(&fs::metadata(at("a")).unwrap());
+    assert_eq!((dir.node().id, dir.node().kind), (id, FileType::Directory));
+    assert_eq!(dir.open_dir("sub").unwrap().unwrap().node(), &dir.stat("sub").unwrap());
+    fs::rename(at("a"), at("gone")).unwrap();
+    fs::rename(at("b"), at("a")).unwrap();
+    assert_eq!(dir.node().id, id);
+    assert_ne!(Beneath::root(&at("a")).unwrap().node().id, id);
+    assert!(dir.open_dir("sub").unwrap().is_some());
+    // The mount is the one of the line that covers the path.
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let mount = dir.node().mount.unwrap();
+    assert!(table.lines().any(|line| line.starts_with(&format!("{mount} "))));
+}
+
+#[test]
+fn another_device_in_the_same_mount_is_a_subvolume_and_not_another_file_system() {
+    let temp = tempfile::tempdir().unwrap();
+    let here = *Beneath::root(temp.path()).unwrap().node();
+    let there = |dev, mount| Node { id: FileId { dev, ino: 1 }, mount, ..here };
+    let other = here.id.dev + 1;
+    assert!(there(here.id.dev, None).shares_file_system(&here));
+    assert!(there(other, here.mount).shares_file_system(&here));
+    assert!(!there(other, Some(u64::MAX)).shares_file_system(&here));
+    assert!(!there(other, None).shares_file_system(&Node { mount: None, ..here }));
+}
+
+#[test]
+fn no_more_than_the_limit_is_read() {
+    let temp = tempfile::tempdir().unwrap();
+    fs::write(temp.path().join("f"), "12345").unwrap();
+    fs::write(temp.path().join("bytes"), [0xff]).unwrap();
+    let dir = Beneath::root(temp.path()).unwrap();
+    assert_eq!(dir.text("f", 5).unwrap().unwrap(), "12345");
+    assert!(matches!(dir.text("f", 4), Err(Refused { why: Why::TooLarge(4), .. })));
+    assert!(matches!(dir.text("bytes", 4), Err(Refused { why: Why::NotUtf8, .. })));
+    assert!(dir.text("missing", 4).unwrap().is_none());
 }

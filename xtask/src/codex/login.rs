@@ -13,13 +13,11 @@ mod outcome;
 
 pub use outcome::{Burnt, Outcome};
 
-use crate::beneath;
-use crate::beneath::{Dir, Entry, Lock};
+use crate::beneath::{Beneath, Lock, Why, lock_fd};
 use crate::exec;
 use anyhow::{Context as _, Result};
 use auth::{Auth, Kind};
 use serde_json::{Value, json};
-use std::ffi::OsStr;
 use std::fs;
 use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -72,14 +70,16 @@ impl Side {
     }
 
     /// The private side: nothing is followed, nothing blocks.
-    fn private(dir: &Dir) -> Result<Side> {
-        let entry = dir.read(Path::new("auth.json"), auth::MOST_BYTES);
-        Ok(match entry.context("cannot read the sandbox's `auth.json`")? {
-            Entry::Missing => Side::Missing,
-            Entry::File { bytes, .. } => Side::parse(bytes),
-            Entry::Odd("too large") => Side::Unreadable,
-            Entry::Odd(_) => Side::Odd,
-        })
+    fn private(dir: &Beneath) -> Result<Side> {
+        let refused = match dir.read("auth.json", auth::MOST_BYTES) {
+            Ok(found) => return Ok(found.map_or(Side::Missing, |(bytes, _)| Side::parse(bytes))),
+            Err(refused) => refused,
+        };
+        match refused.why {
+            Why::TooLarge(_) | Why::NotUtf8 => Ok(Side::Unreadable),
+            Why::Symlink | Why::NoDirectory | Why::Directory | Why::Fifo | Why::Special => Ok(Side::Odd),
+            Why::Outside | Why::Failed(_) => Err(refused).context("cannot read the sandbox's `auth.json`"),
+        }
     }
 
     /// The host's side; a symlink is the user's own (dotfiles).
@@ -105,7 +105,7 @@ impl Side {
 /// must exist. Cheap where nothing changed (two small reads), so it can be called while a session runs; it waits at
 /// most some seconds for a Codex that is renewing. Never makes a login on a host that has none.
 pub fn reconcile(host_home: &Path, private_home: &Path, record: &Path) -> Result<Outcome> {
-    let dir = Dir::open_root(private_home).with_context(|| format!("cannot open `{}`", private_home.display()))?;
+    let dir = Beneath::root(private_home)?;
     if let (Side::Login(host, _), Side::Login(private, _)) = (Side::host(host_home)?, Side::private(&dir)?)
         && host.fingerprint() == private.fingerprint()
     {
@@ -117,7 +117,7 @@ pub fn reconcile(host_home: &Path, private_home: &Path, record: &Path) -> Result
     if matches!(Side::host(host_home)?, Side::Missing) {
         return Ok(Outcome::NoHostLogin(without_file(host_home)));
     }
-    let lock = OsStr::new("auth.lock");
+    let lock = "auth.lock";
     // The sandbox's first: an agent that holds it must not make us hold the host's meanwhile.
     let Some(_private) = dir.lock(lock, WAIT).context("cannot lock the sandbox's login")? else {
         return Ok(Outcome::Busy);
@@ -142,7 +142,7 @@ pub fn reconcile(host_home: &Path, private_home: &Path, record: &Path) -> Result
     let outcome = decide(&host, private.as_ref(), Record::read(record).as_ref(), SystemTime::now());
     match (&outcome, &private) {
         (Outcome::Given | Outcome::ToSandbox, _) => {
-            dir.write(OsStr::new("auth.json"), &bytes, 0o600).context("cannot give the login to the sandbox")?;
+            dir.write("auth.json", &bytes, 0o600).context("cannot give the login to the sandbox")?;
             Record::write(record, &host)?;
         }
         (Outcome::ToHost, Some(private)) => {
@@ -159,10 +159,7 @@ pub fn reconcile(host_home: &Path, private_home: &Path, record: &Path) -> Result
 fn host_lock(path: &Path) -> Result<Option<Lock>> {
     let mut options = fs::File::options();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    options
-        .open(path)
-        .and_then(|file| beneath::lock_fd(file, WAIT))
-        .with_context(|| format!("cannot lock `{}`", path.display()))
+    options.open(path).and_then(|file| lock_fd(file, WAIT)).with_context(|| format!("cannot lock `{}`", path.display()))
 }
 
 /// Replaces the file that the host's `auth.json` leads to. `false` where Codex kept its lock.
@@ -272,7 +269,7 @@ fn decide(host: &Auth, private: Option<&Auth>, record: Option<&Record>, now: Sys
 /// Codex leaves no mark when the server refuses a token (seen with 0.169.0: `auth.json` stays as it was, and no log
 /// in the home tells), so this reads what the two files and the record say. A session without network looks the same.
 pub fn burnt(host_home: &Path, private_home: &Path, record: &Path, since: SystemTime) -> Result<Option<Burnt>> {
-    let dir = Dir::open_root(private_home).with_context(|| format!("cannot open `{}`", private_home.display()))?;
+    let dir = Beneath::root(private_home)?;
     let Side::Login(private, _) = Side::private(&dir)? else {
         return Ok(None);
     };

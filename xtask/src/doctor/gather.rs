@@ -3,7 +3,7 @@
 
 use crate::codex as host_codex;
 use crate::codex::login;
-use crate::context::Context;
+use crate::context::{Context, resolved};
 use crate::distro::Distro;
 use crate::doctor;
 use crate::doctor::{AboutHost, codex, data, engine, gpu, project};
@@ -28,7 +28,7 @@ use crate::ui;
 use crate::user::User;
 use anyhow::Result;
 use rustix::fs::{Access, access};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -130,8 +130,7 @@ fn look_for_codex(cx: &Context, settings: &Settings) -> (bool, Result<host_codex
         Ok(launcher) => launcher,
         Err(err) => return (explicit.is_some(), Err(flatten(&err))),
     };
-    let workspace = settings.workspace.canonicalize();
-    let workspace = workspace.unwrap_or_else(|_| settings.workspace.clone());
+    let workspace = resolved(&settings.workspace);
     let found = life::refuse_own_codex(&launcher, &workspace).and_then(|()| host_codex::look(cx, explicit));
     (true, found.map_err(|err| flatten(&err)))
 }
@@ -183,7 +182,7 @@ fn read_files(cx: &Context, settings: &Settings, user: &User) -> impl FnOnce() -
     }
     for set in &settings.datasets {
         if let Some(source) = &set.source {
-            mounts.push(mount(Role::Dataset(set.name.clone()), source, &format!("/datasets/{}", set.name), true));
+            mounts.push(Mount::dataset(&set.name, source.clone()));
         }
     }
     let (cx, user, names) = (cx.clone(), user.clone(), settings.datasets.clone());
@@ -212,7 +211,7 @@ fn look_at(mounts: &[Mount], rules: &Rules, names: &[settings::Dataset]) -> File
     let table = MountTable::parse(&String::from_utf8_lossy(&table)).unwrap_or_default();
     let set = |set: &settings::Dataset| {
         let id = Role::Dataset(set.name.clone()).id();
-        let real: Option<PathBuf> = set.source.as_ref().and_then(|source| source.canonicalize().ok());
+        let real = set.mount().ok().flatten().map(|mount| mount.source);
         let text = real.as_deref().unwrap_or(Path::new("")).to_string_lossy();
         let entries = real.as_ref().and_then(|real| std::fs::read_dir(real).ok());
         data::DataSet {

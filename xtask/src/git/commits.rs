@@ -3,8 +3,8 @@
 use super::quarantine;
 use super::refs::{self, Head, Private, Refs};
 use super::repository::Repository;
-use super::tree::Tree;
 use super::{Branch, Commit, Listing, MOST_COMMITS, State};
+use crate::beneath::Beneath;
 use crate::git::client;
 use crate::ui::printable;
 use anyhow::Result;
@@ -75,7 +75,7 @@ pub(super) struct Gathered {
 
 impl Gathered {
     pub(super) fn read(repo: &Repository, private: &Path) -> Result<Gathered> {
-        let found = match Tree::open(&private.join("git"))? {
+        let found = match Beneath::root_if_there(&private.join("git"))? {
             Some(git) => Private::read(&git, repo.sha256)?,
             None => Private::default(),
         };

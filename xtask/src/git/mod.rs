@@ -17,7 +17,6 @@ mod refs;
 mod repository;
 mod seen;
 mod take;
-mod tree;
 
 pub use commits::{describe, list, summary};
 pub use prepare::prepare;

@@ -4,9 +4,8 @@
 use super::config;
 use super::refs::{self, Head, Private, Refs};
 use super::repository::{Repository, SMALL};
-use super::tree::Tree;
 use super::{Airlock, Identity, commits, mounts, quarantine};
-use crate::error::failed;
+use crate::beneath::Beneath;
 use crate::exec;
 use anyhow::{Context as _, Result};
 use std::collections::BTreeSet;
@@ -31,13 +30,9 @@ pub(super) fn prepare_at(
     inside: &str,
 ) -> Result<Airlock> {
     exec::create_dir(private, 0o700)?;
-    let dir = private.join("git");
-    if !dir.is_dir() {
-        exec::create_dir(&dir, 0o755)?;
-    }
     sweep(private)?;
     // In place: a running container's mount is this very directory.
-    let git = Tree::open(&dir)?.ok_or_else(|| failed(format!("`{}` vanished", dir.display())))?;
+    let git = Beneath::make_root(&private.join("git"), 0o755)?;
     let mut notes = repo.notes.clone();
     if identity.is_none_or(|identity| identity.name.is_none() || identity.email.is_none()) {
         notes.push("git knows no `user.name` and `user.email` of yours: commits inside need them".into());
@@ -58,8 +53,8 @@ pub(super) fn prepare_at(
         None => refs::head_of_host(repo)?,
     };
     let refs = merged(refs::of_host(repo)?, &kept.refs);
-    git.replace("packed-refs", refs::packed_text(&refs))?;
-    git.replace("HEAD", format!("{head}\n"))?;
+    git.write("packed-refs", refs::packed_text(&refs), 0o644)?;
+    git.write("HEAD", format!("{head}\n"), 0o644)?;
     clear(&git, &kept)?;
     fill(repo, &git, identity, inside)?;
     let private = private.canonicalize().with_context(|| format!("cannot find `{}`", private.display()))?;
@@ -76,7 +71,7 @@ struct Kept {
 }
 
 impl Kept {
-    fn find(repo: &Repository, git: &Tree) -> Result<Kept> {
+    fn find(repo: &Repository, git: &Beneath) -> Result<Kept> {
         let private = Private::read(git, repo.sha256)?;
         let head = private.head_id().map(str::to_owned);
         let ids: BTreeSet<String> = private.refs.values().cloned().chain(head.clone()).collect();
@@ -84,7 +79,7 @@ impl Kept {
         Ok(Kept {
             head: private.head.filter(|_| head.is_some_and(|id| missing.contains(&id))),
             refs: private.refs.into_iter().filter(|(_, id)| missing.contains(id)).collect(),
-            worktrees: matches!(git.sub("worktrees"), Ok(Some(_))),
+            worktrees: matches!(git.open_dir("worktrees"), Ok(Some(_))),
         })
     }
 
@@ -121,13 +116,13 @@ impl Kept {
 }
 
 /// Removes all that is set anew.
-fn clear(git: &Tree, kept: &Kept) -> Result<()> {
+fn clear(git: &Beneath, kept: &Kept) -> Result<()> {
     for (name, _) in git.names()? {
-        if !kept.stays(&name) {
+        if !name.to_str().is_some_and(|name| kept.stays(name)) {
             git.remove(&name)?;
         }
     }
-    match git.sub("objects") {
+    match git.open_dir("objects") {
         Ok(Some(objects)) => objects.remove("info")?,
         Ok(None) => {}
         Err(_) => git.remove("objects")?,
@@ -138,52 +133,49 @@ fn clear(git: &Tree, kept: &Kept) -> Result<()> {
     Ok(())
 }
 
-fn fill(repo: &Repository, git: &Tree, identity: Option<&Identity>, inside: &str) -> Result<()> {
-    git.write("config", config_text(repo, identity))?;
-    git.make_dir("hooks")?;
-    let names = git.make_dir("refs")?;
-    names.make_dir("heads")?;
-    names.make_dir("tags")?;
-    let objects = match git.sub("objects")? {
+fn fill(repo: &Repository, git: &Beneath, identity: Option<&Identity>, inside: &str) -> Result<()> {
+    git.write("config", config_text(repo, identity), 0o644)?;
+    git.make_dir("hooks", 0o755)?;
+    let names = git.make_dir("refs", 0o755)?;
+    names.make_dir("heads", 0o755)?;
+    names.make_dir("tags", 0o755)?;
+    let objects = match git.open_dir("objects")? {
         Some(objects) => objects,
-        None => git.make_dir("objects")?,
+        None => git.make_dir("objects", 0o755)?,
     };
-    if objects.sub("pack").is_err() {
+    if objects.open_dir("pack").is_err() {
         objects.remove("pack")?;
     }
-    if objects.sub("pack")?.is_none() {
-        objects.make_dir("pack")?;
+    if objects.open_dir("pack")?.is_none() {
+        objects.make_dir("pack", 0o755)?;
     }
     let borrowed: String = (0..repo.objects.len()).map(|i| format!("{inside}/{}\n", mounts::objects_name(i))).collect();
-    objects.make_dir("info")?.write("alternates", borrowed)?;
-    let (common, own) = (open(&repo.common_dir)?, open(&repo.git_dir)?);
+    objects.make_dir("info", 0o755)?.write("alternates", borrowed, 0o644)?;
+    let (common, own) = (Beneath::root(&repo.common_dir)?, Beneath::root(&repo.git_dir)?);
     copy(&common, git, "shallow")?;
     if git.file("index")?.is_none() {
         copy(&own, git, "index")?;
-        for (name, _) in own.names()? {
+        for name in own.names()?.iter().filter_map(|(name, _)| name.to_str()) {
             if name.starts_with("sharedindex.") {
-                git.remove(&name)?;
-                copy(&own, git, &name)?;
+                git.remove(name)?;
+                copy(&own, git, name)?;
             }
         }
     }
-    let info = git.make_dir("info")?;
-    if let Some(from) = common.sub("info")? {
+    let info = git.make_dir("info", 0o755)?;
+    if let Some(from) = common.open_dir("info")? {
         copy(&from, &info, "exclude")?;
     }
-    if let Some(from) = own.sub("info")? {
+    if let Some(from) = own.open_dir("info")? {
         copy(&from, &info, "sparse-checkout")?;
     }
     Ok(())
 }
 
-fn open(path: &Path) -> Result<Tree> {
-    Tree::open(path)?.ok_or_else(|| failed(format!("`{}` is gone", path.display())).into())
-}
-
-fn copy(from: &Tree, to: &Tree, name: &str) -> Result<()> {
+fn copy(from: &Beneath, to: &Beneath, name: &str) -> Result<()> {
     if let Some((mut source, _)) = from.file(name)? {
-        std::io::copy(&mut source, &mut to.create(name)?).with_context(|| format!("cannot copy `{name}`"))?;
+        let copied = to.create(name, 0o644).and_then(|mut file| std::io::copy(&mut source, &mut file));
+        copied.with_context(|| format!("cannot copy `{name}`"))?;
     }
     Ok(())
 }
@@ -266,6 +258,6 @@ fn sweep(private: &Path) -> Result<()> {
 }
 
 fn names_filters(workspace: &Path) -> bool {
-    let read = || Tree::open(workspace).ok()??.text(".gitattributes", SMALL).ok()?;
+    let read = || Beneath::root(workspace).ok()?.text(".gitattributes", SMALL).ok()?;
     read().is_some_and(|text| text.contains("filter="))
 }

@@ -4,7 +4,7 @@
 use super::prepare::format_text;
 use super::refs::{Refs, packed_text};
 use super::repository::Repository;
-use super::tree::Tree;
+use crate::beneath::Beneath;
 use crate::error::failed;
 use crate::git::client;
 use anyhow::{Context as _, Result};
@@ -46,8 +46,8 @@ pub(super) fn fresh(repo: &Repository, private: &Path, refs: &Refs, borrow: bool
 pub(super) fn filled(repo: &Repository, private: &Path, tips: &Refs) -> Result<(TempDir, Vec<String>)> {
     let temp = fresh(repo, private, tips, true)?;
     let mut notes = Vec::new();
-    let objects = match Tree::open(&private.join("git"))? {
-        Some(git) => git.sub("objects")?,
+    let objects = match Beneath::root_if_there(&private.join("git"))? {
+        Some(git) => git.open_dir("objects")?,
         None => None,
     };
     if let Some(objects) = objects {
@@ -74,14 +74,14 @@ struct Copy {
 }
 
 impl Copy {
-    fn loose(&mut self, objects: &Tree, sha256: bool, notes: &mut Vec<String>) -> Result<()> {
+    fn loose(&mut self, objects: &Beneath, sha256: bool, notes: &mut Vec<String>) -> Result<()> {
         let rest = if sha256 { 62 } else { 38 };
         let hex = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'));
-        for (fan, _) in objects.names()? {
-            if fan.len() != 2 || !hex(&fan) {
+        for fan in objects.names()?.iter().filter_map(|(name, _)| name.to_str()) {
+            if fan.len() != 2 || !hex(fan) {
                 continue;
             }
-            let dir = match objects.sub(&fan) {
+            let dir = match objects.open_dir(fan) {
                 Ok(Some(dir)) => dir,
                 Ok(None) => continue,
                 Err(err) => {
@@ -89,18 +89,18 @@ impl Copy {
                     continue;
                 }
             };
-            std::fs::create_dir_all(self.to.join(&fan))?;
-            for (name, _) in dir.names()? {
-                if name.len() == rest && hex(&name) {
-                    self.one(&dir, &name, &format!("{fan}/{name}"), notes)?;
+            std::fs::create_dir_all(self.to.join(fan))?;
+            for name in dir.names()?.iter().filter_map(|(name, _)| name.to_str()) {
+                if name.len() == rest && hex(name) {
+                    self.one(&dir, name, &format!("{fan}/{name}"), notes)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn packs(&mut self, objects: &Tree, notes: &mut Vec<String>) -> Result<Vec<std::path::PathBuf>> {
-        let dir = match objects.sub("pack") {
+    fn packs(&mut self, objects: &Beneath, notes: &mut Vec<String>) -> Result<Vec<std::path::PathBuf>> {
+        let dir = match objects.open_dir("pack") {
             Ok(Some(dir)) => dir,
             Ok(None) => return Ok(Vec::new()),
             Err(err) => {
@@ -109,11 +109,11 @@ impl Copy {
             }
         };
         let mut packs = Vec::new();
-        for (name, _) in dir.names()? {
+        for name in dir.names()?.iter().filter_map(|(name, _)| name.to_str()) {
             if name.starts_with("pack-") && name.ends_with(".pack") {
                 // A name of our own: the agent's can be any text.
                 let to = format!("pack/pack-{:040x}.pack", packs.len());
-                if self.one(&dir, &name, &to, notes)? {
+                if self.one(&dir, name, &to, notes)? {
                     packs.push(self.to.join(to));
                 }
             }
@@ -121,7 +121,7 @@ impl Copy {
         Ok(packs)
     }
 
-    fn one(&mut self, dir: &Tree, name: &str, to: &str, notes: &mut Vec<String>) -> Result<bool> {
+    fn one(&mut self, dir: &Beneath, name: &str, to: &str, notes: &mut Vec<String>) -> Result<bool> {
         let (file, _) = match dir.file(name) {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(false),

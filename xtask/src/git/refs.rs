@@ -2,7 +2,7 @@
 //! we read, because git would obey what an agent wrote beside them.
 
 use super::repository::Repository;
-use super::tree::Tree;
+use crate::beneath::Beneath;
 use crate::error::failed;
 use crate::git::client;
 use crate::ui::printable;
@@ -50,14 +50,14 @@ pub(super) struct Private {
 
 impl Private {
     /// Reads it, plain files only. A missing directory has nothing.
-    pub(super) fn read(git: &Tree, sha256: bool) -> Result<Private> {
+    pub(super) fn read(git: &Beneath, sha256: bool) -> Result<Private> {
         let mut found = Private::default();
         match git.text("packed-refs", PACKED) {
             Ok(text) => found.packed(&text.unwrap_or_default(), sha256),
             Err(err) => found.notes.push(err.to_string()),
         }
         let mut left = ENTRIES;
-        match git.sub("refs") {
+        match git.open_dir("refs") {
             Ok(Some(refs)) => found.loose(&refs, "refs", LEVELS, &mut left, sha256)?,
             Ok(None) => {}
             Err(err) => found.notes.push(err.to_string()),
@@ -78,8 +78,9 @@ impl Private {
         }
     }
 
-    fn loose(&mut self, dir: &Tree, at: &str, levels: usize, left: &mut usize, sha256: bool) -> Result<()> {
-        for (name, kind) in dir.names()? {
+    fn loose(&mut self, dir: &Beneath, at: &str, levels: usize, left: &mut usize, sha256: bool) -> Result<()> {
+        for (name, kind) in &dir.names()? {
+            let Some(name) = name.to_str() else { continue };
             let path = format!("{at}/{name}");
             *left = left
                 .checked_sub(1)
@@ -88,7 +89,7 @@ impl Private {
                 continue;
             }
             let read = match kind {
-                FileType::Directory if levels > 0 => match dir.sub(&name) {
+                FileType::Directory if levels > 0 => match dir.open_dir(name) {
                     Ok(Some(sub)) => {
                         self.loose(&sub, &path, levels - 1, left, sha256)?;
                         continue;
@@ -96,7 +97,7 @@ impl Private {
                     Ok(None) => continue,
                     Err(err) => Err(err),
                 },
-                _ => dir.text(&name, 4096),
+                _ => dir.text(name, 4096),
             };
             match read {
                 Ok(Some(text)) if is_id(text.trim_end(), sha256) => self.add(&path, text.trim_end()),
@@ -186,9 +187,8 @@ pub(super) fn of_host(repo: &Repository) -> Result<Refs> {
 /// The HEAD of the host's working tree.
 pub(super) fn head_of_host(repo: &Repository) -> Result<Head> {
     let shown = repo.git_dir.join("HEAD");
-    Tree::open(&repo.git_dir)?
-        .and_then(|git| git.text("HEAD", 4096).transpose())
-        .transpose()?
+    Beneath::root_if_there(&repo.git_dir)?
+        .map_or(Ok(None), |git| git.text("HEAD", 4096))?
         .and_then(|text| parse_head(&text, repo.sha256))
         .ok_or_else(|| {
             failed(format!("`{}` names neither a branch nor a commit", shown.display()))

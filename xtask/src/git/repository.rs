@@ -2,7 +2,8 @@
 //! is believed only where the git directory that it names says the same from its own side.
 
 use super::config;
-use super::tree::Tree;
+use crate::beneath::Beneath;
+use crate::context::canonical;
 use crate::error::{Failure, failed};
 use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
@@ -75,9 +76,8 @@ impl Repository {
 /// Fails, with what to do, for what cannot be held: a `.git` that is a symlink or names a git directory which does
 /// not name it back, a bare repository, reftable, an unknown repository format.
 pub fn detect(workspace: &Path) -> Result<Option<Repository>> {
-    let workspace =
-        workspace.canonicalize().with_context(|| format!("cannot find the workspace `{}`", workspace.display()))?;
-    let Some(root) = Tree::open(&workspace)? else {
+    let workspace = canonical("the workspace", workspace)?;
+    let Some(root) = Beneath::root_if_there(&workspace)? else {
         return Ok(None);
     };
     let dot_git = workspace.join(".git");
@@ -92,7 +92,7 @@ pub fn detect(workspace: &Path) -> Result<Option<Repository>> {
             .into());
     }
     if kind.is_dir() {
-        let Some(git) = root.sub(".git")? else { return Ok(None) };
+        let Some(git) = root.open_dir(".git")? else { return Ok(None) };
         // An empty or broken `.git` is none to git either.
         if !is_git_dir(&git) {
             return Ok(None);
@@ -104,10 +104,10 @@ pub fn detect(workspace: &Path) -> Result<Option<Repository>> {
     read(workspace, git_dir, common_dir, true).map(Some)
 }
 
-fn is_git_dir(dir: &Tree) -> bool {
+fn is_git_dir(dir: &Beneath) -> bool {
     matches!(dir.file("HEAD"), Ok(Some(_)))
-        && matches!(dir.sub("objects"), Ok(Some(_)))
-        && matches!(dir.sub("refs"), Ok(Some(_)))
+        && matches!(dir.open_dir("objects"), Ok(Some(_)))
+        && matches!(dir.open_dir("refs"), Ok(Some(_)))
 }
 
 fn bare(workspace: &Path) -> Failure {
@@ -126,7 +126,7 @@ fn follow(workspace: &Path, text: &str) -> Result<(PathBuf, PathBuf)> {
         .ok_or_else(|| failed(format!("`{}` does not name a git directory", dot_git.display())))?;
     let git_dir =
         workspace.join(named).canonicalize().with_context(|| format!("`{}` names `{named}`", dot_git.display()))?;
-    let tree = Tree::open(&git_dir)?.ok_or_else(|| failed(format!("`{}` is gone", git_dir.display())))?;
+    let tree = Beneath::root(&git_dir)?;
     let common_dir = match tree.text("commondir", SMALL)? {
         Some(text) => git_dir.join(text.trim()).canonicalize()?,
         None => git_dir.clone(),
@@ -161,7 +161,7 @@ fn follow(workspace: &Path, text: &str) -> Result<(PathBuf, PathBuf)> {
 }
 
 fn read(workspace: PathBuf, git_dir: PathBuf, common_dir: PathBuf, dot_git_is_file: bool) -> Result<Repository> {
-    let common = Tree::open(&common_dir)?.ok_or_else(|| failed(format!("`{}` is gone", common_dir.display())))?;
+    let common = Beneath::root(&common_dir)?;
     if !is_git_dir(&common) {
         return Err(failed(format!("`{}` is not a git directory", common_dir.display()))
             .hint("its HEAD, objects and refs must be there, and no symlinks")
@@ -169,7 +169,7 @@ fn read(workspace: PathBuf, git_dir: PathBuf, common_dir: PathBuf, dot_git_is_fi
     }
     let mut settings = config::parse(&common.text("config", SMALL)?.unwrap_or_default());
     if config::last(&settings, "extensions.worktreeconfig") == Some("true")
-        && let Some(git) = Tree::open(&git_dir)?
+        && let Some(git) = Beneath::root_if_there(&git_dir)?
     {
         settings.extend(config::parse(&git.text("config.worktree", SMALL)?.unwrap_or_default()));
     }
@@ -180,7 +180,7 @@ fn read(workspace: PathBuf, git_dir: PathBuf, common_dir: PathBuf, dot_git_is_fi
     if partial {
         notes.push("a partial clone: objects that it does not have yet cannot be fetched inside".into());
     }
-    let submodules = matches!(common.sub("modules"), Ok(Some(_)));
+    let submodules = matches!(common.open_dir("modules"), Ok(Some(_)));
     if submodules {
         notes.push("submodules: their files are there, git works in the main repository only".into());
     }
@@ -259,7 +259,7 @@ fn is_objects(dir: &Path) -> bool {
 
 /// The object directories that one names as its alternates.
 pub(super) fn alternates_of(objects: &Path) -> Result<Vec<String>> {
-    let Some(tree) = Tree::open(objects)? else {
+    let Some(tree) = Beneath::root_if_there(objects)? else {
         return Ok(Vec::new());
     };
     let text = tree.text("info/alternates", SMALL)?.unwrap_or_default();

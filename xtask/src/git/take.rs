@@ -5,6 +5,7 @@ use super::commits::{Gathered, short};
 use super::refs::{self, Head, Refs};
 use super::repository::Repository;
 use super::{Branch, State, quarantine};
+use crate::context::resolved;
 use crate::error::{failed, usage};
 use crate::git::client;
 use crate::step::Command;
@@ -220,11 +221,10 @@ fn checked_out_elsewhere(repo: &Repository) -> Result<Vec<(String, PathBuf)>> {
     for line in text.lines() {
         if let Some(path) = line.strip_prefix("worktree ") {
             at = PathBuf::from(path);
-        } else if let Some(branch) = line.strip_prefix("branch ") {
-            let real = at.canonicalize().unwrap_or_else(|_| at.clone());
-            if ![&repo.workspace, &repo.git_dir, &repo.common_dir].contains(&&real) {
-                found.push((branch.to_owned(), at.clone()));
-            }
+        } else if let Some(branch) = line.strip_prefix("branch ")
+            && ![&repo.workspace, &repo.git_dir, &repo.common_dir].contains(&&resolved(&at))
+        {
+            found.push((branch.to_owned(), at.clone()));
         }
     }
     Ok(found)

@@ -2,12 +2,12 @@
 
 use super::Args;
 use super::{Answer, architecture, ask, finish, no_gpu, now, request};
-use crate::context::Context;
+use crate::context::{Context, canonical};
 use crate::engine::compose;
 use crate::engine::compose::Terminal;
 use crate::engine::facts;
 use crate::error::{failed, host};
-use crate::life::{Signals, canonical, find, guest, read_entry, reap};
+use crate::life::{Signals, find, guest, read_entry, reap};
 use crate::smoke::SmokeRequest;
 use crate::smoke::show::RunFacts;
 use crate::spec::entering;

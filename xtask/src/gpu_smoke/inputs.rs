@@ -5,9 +5,9 @@ use crate::context::Context;
 use crate::error::failed;
 use crate::exec;
 use crate::image::build;
-use crate::life::{canonical, rules};
+use crate::life::rules;
 use crate::proof::sources;
-use crate::spec::promise::{Mount, Role};
+use crate::spec::promise::Mount;
 use crate::spec::settings::{ProjectFlags, Settings};
 use crate::step::Command;
 use crate::user::User;
@@ -64,15 +64,7 @@ pub fn dataset(cx: &Context, given: &ProjectFlags, settings: &Settings, user: &U
     let given = |name: &str| given.datasets.iter().any(|(flag, _)| flag == name);
     let mut with_source: Vec<_> = settings.datasets.iter().filter(|set| set.source.is_some()).collect();
     with_source.sort_by_key(|set| (!given(&set.name), set.name != "ssv2"));
-    let Some((set, source)) = with_source.first().and_then(|set| Some((set, set.source.as_ref()?))) else {
-        return Ok(None);
-    };
-    let mount = Mount {
-        role: Role::Dataset(set.name.clone()),
-        source: canonical(&format!("the data set `{}` at", set.name), source)?,
-        target: format!("/datasets/{}", set.name),
-        read_only: true,
-    };
+    let Some(mount) = with_source.first().map_or(Ok(None), |set| set.mount())? else { return Ok(None) };
     let rules = rules(cx, user, &[&mount.source]);
     match sources::failure(&sources::check(std::slice::from_ref(&mount), &rules)) {
         None => Ok(Some(mount)),

@@ -16,7 +16,7 @@ use crate::gpu::GpuFacts;
 use crate::gpu::{arch, native};
 use crate::life::Signals;
 use crate::smoke::show::RunFacts;
-use crate::smoke::{Arch, Judgement, Mode, Report, SmokeRequest, judge, remedy};
+use crate::smoke::{Arch, Extent, Judgement, Report, SmokeRequest, judge, remedy};
 use crate::spec::promise::Gpus;
 use crate::spec::settings::{self, Flags, ProjectFlags};
 use crate::step::Command;
@@ -84,7 +84,7 @@ fn request(wish: &Args, arch: Arch, gpus: &Gpus, known: &GpuFacts, dataset: Opti
     Ok(SmokeRequest {
         nonce: crate::life::nonce()?,
         arch,
-        mode: if wish.full { Mode::Full } else { Mode::Quick },
+        mode: if wish.full { Extent::Full } else { Extent::Quick },
         gpus: match gpus {
             Gpus::None => None,
             Gpus::All => Some(known.gpus.len()).filter(|n| *n > 0),

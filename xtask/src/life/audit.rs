@@ -3,14 +3,14 @@
 //! A fixed list of places, looked at without following links: the cost does not grow with the workspace. The whole
 //! tree is walked for setuid bits only where the host user is root, since there such a file is a way to root.
 
-use crate::beneath::Dir;
+use crate::beneath::{Beneath, Refused, Why};
 use crate::fingerprint;
+use rustix::fs::FileType;
 use serde_json::{Map, Value, json};
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{self, Read as _};
-use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::io::Read as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// Files of a project that tools on the host run or obey without asking, with the tool. Sources: the documentation of
@@ -48,21 +48,42 @@ const READ_LIMIT: u64 = 1 << 20;
 
 /// The state of each host-run file that exists: what kind it is, and the fingerprint of its text.
 pub fn snapshot(workspace: &Path) -> Map<String, Value> {
-    HOST_RUN.iter().filter_map(|(name, _)| Some(((*name).to_owned(), json!(state(&workspace.join(name))?)))).collect()
+    let Ok(workspace) = Beneath::root(workspace) else { return Map::new() };
+    let states = HOST_RUN.iter().map(|(name, _)| (*name, state(&workspace, Path::new(name))));
+    states.filter_map(|(name, state)| Some((name.to_owned(), json!(state?)))).collect()
 }
 
-fn state(path: &Path) -> Option<String> {
-    let meta = fs::symlink_metadata(path).ok()?;
-    if meta.is_symlink() {
-        return Some(format!("link to {}", fs::read_link(path).ok()?.display()));
+fn state(workspace: &Beneath, name: &Path) -> Option<String> {
+    match workspace.file(name) {
+        Err(Refused { why: Why::Symlink, .. }) => link(workspace, name),
+        found => seen(found),
     }
-    if !meta.is_file() {
-        return Some(if meta.is_dir() { "directory" } else { "special" }.to_owned());
+}
+
+/// The state of a name that is a symlink, or is reached through one. Tools of the host follow a directory that is a
+/// symlink: what lies there is looked at where that is in the workspace, since nowhere else can the agent change it.
+fn link(workspace: &Beneath, name: &Path) -> Option<String> {
+    let path = workspace.path().join(name);
+    if let Ok(target) = fs::read_link(&path) {
+        return Some(format!("link to {}", target.display()));
     }
+    let real = path.parent()?.canonicalize().ok()?.join(name.file_name()?);
+    match real.strip_prefix(workspace.path()) {
+        Ok(inside) => seen(workspace.file(inside)),
+        Err(_) => Some(format!("leads to {}", real.display())),
+    }
+}
+
+fn seen(found: Result<Option<(fs::File, fs::Metadata)>, Refused>) -> Option<String> {
+    let (file, meta) = match found.map_err(|refused| refused.why) {
+        Ok(found) => found?,
+        Err(Why::Directory) => return Some("directory".to_owned()),
+        Err(Why::Fifo | Why::Special) => return Some("special".to_owned()),
+        Err(Why::Symlink | Why::Outside | Why::NoDirectory | Why::TooLarge(_) | Why::NotUtf8 | Why::Failed(_)) => {
+            return None;
+        }
+    };
     let mut bytes = Vec::new();
-    // Without following and without waiting: the agent may have swapped the file since.
-    let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits();
-    let file = fs::OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(path).ok()?;
     file.take(READ_LIMIT).read_to_end(&mut bytes).ok()?;
     Some(format!("file {:o} {} {}", meta.mode() & 0o7777, meta.len(), fingerprint::of([bytes])))
 }
@@ -91,26 +112,30 @@ pub struct Cleared {
     pub failed: Vec<(PathBuf, String)>,
 }
 
+/// The setuid and setgid bits.
+const BITS: u32 = 0o6000;
+
 /// Removes setuid and setgid bits from files below a directory. Links are not followed, also not one that an agent
 /// puts in the place of a directory meanwhile, and other file systems are not entered.
 pub fn clear_setuid(workspace: &Path) -> Cleared {
-    const BITS: u32 = 0o6000;
     let mut cleared = Cleared::default();
-    let (mut todo, root) = (vec![PathBuf::new()], Dir::open_root(workspace));
+    let (mut todo, root) = (vec![PathBuf::new()], Beneath::root(workspace));
     while let Some(path) = todo.pop() {
         let dir = root.as_ref().map_err(ToString::to_string).and_then(|root| {
-            let open = root.open(if path.as_os_str().is_empty() { Path::new(".") } else { &path });
-            open.map_err(|err| err.to_string())
+            let below = if path.as_os_str().is_empty() { Path::new(".") } else { &path };
+            root.find_dir(below).map_err(|err| err.to_string())
         });
-        let mut look = |dir: Dir| -> io::Result<()> {
-            let (dirs, files) = dir.with_bits(BITS)?;
-            todo.extend(dirs.iter().map(|name| path.join(OsStr::from_bytes(name.to_bytes()))));
-            for name in files {
-                let name = Path::new(OsStr::from_bytes(name.to_bytes()));
-                match dir.take_bits(name, BITS) {
-                    Ok(true) => cleared.files.push(path.join(name)),
-                    Ok(false) => {}
-                    Err(err) => cleared.failed.push((path.join(name), err.to_string())),
+        let mut look = |dir: Beneath| -> Result<(), Refused> {
+            for (name, _) in dir.names()? {
+                let Ok(node) = dir.stat(&name) else { continue };
+                match node.kind {
+                    FileType::Directory if node.shares_file_system(dir.node()) => todo.push(path.join(name)),
+                    FileType::RegularFile if node.mode & BITS != 0 => match take_bits(&dir, &name) {
+                        Ok(true) => cleared.files.push(path.join(name)),
+                        Ok(false) => {}
+                        Err(why) => cleared.failed.push((path.join(name), why)),
+                    },
+                    _ => {}
                 }
             }
             Ok(())
@@ -124,10 +149,23 @@ pub fn clear_setuid(workspace: &Path) -> Cleared {
     cleared
 }
 
+/// Takes the bits from a regular file; `false` where it is none, or has none of them any more.
+fn take_bits(dir: &Beneath, name: &OsStr) -> Result<bool, String> {
+    let (file, meta) = match dir.file(name) {
+        Err(Refused { why: Why::Failed(err), .. }) => return Err(err.to_string()),
+        Ok(Some(found)) => found,
+        Ok(None) | Err(_) => return Ok(false),
+    };
+    if meta.mode() & BITS == 0 {
+        return Ok(false);
+    }
+    file.set_permissions(fs::Permissions::from_mode(meta.mode() & 0o7777 & !BITS)).map_err(|err| err.to_string())?;
+    Ok(true)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn new_changed_and_removed_files_that_the_host_would_run_are_named() {
@@ -147,6 +185,27 @@ mod tests {
                 "`.envrc` is gone: read it before you run direnv there",
                 "`Makefile` changed: read it before you run make there",
             ]
+        );
+    }
+
+    #[test]
+    fn a_directory_that_is_a_link_is_looked_at_in_the_workspace_and_nowhere_else() {
+        let (dir, host) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let at = |name: &str| dir.path().join(name);
+        fs::create_dir_all(at("tools/vscode")).unwrap();
+        fs::write(at("tools/vscode/tasks.json"), "a").unwrap();
+        std::os::unix::fs::symlink("tools/vscode", at(".vscode")).unwrap();
+        fs::write(host.path().join("config.toml"), "a").unwrap();
+        std::os::unix::fs::symlink(host.path(), at(".cargo")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", at("Makefile")).unwrap();
+        let before = snapshot(dir.path());
+        assert_eq!(before[".cargo/config.toml"], format!("leads to {}", host.path().join("config.toml").display()));
+        assert_eq!(before["Makefile"], "link to /dev/zero");
+        fs::write(at("tools/vscode/tasks.json"), "b").unwrap();
+        fs::write(host.path().join("config.toml"), "b").unwrap();
+        assert_eq!(
+            changes(&before, &snapshot(dir.path())),
+            ["`.vscode/tasks.json` changed: read it before you run VS Code there"]
         );
     }
 

@@ -40,7 +40,7 @@ pub struct Args {
 pub fn run(cx: &Context, args: &Args) -> Result<u8> {
     let settings = settings::load(cx, &args.flags)?;
     let user = User::read();
-    let places = places::of(cx, &workspace(&settings.workspace), user.uid);
+    let places = places::of(cx, &settings.workspace, user.uid);
     let container = compose::container_name(&places.project);
     // Not under a call that starts or proves it.
     let _lock = if args.dry_run || !places.dir.exists() { None } else { Some(lock(&places)?) };
@@ -87,11 +87,6 @@ pub fn caches_of(uid: u32) -> Result<Vec<String>> {
 fn in_use() -> crate::error::Failure {
     failed("not everything was removed: the caches may be in use by the sandbox of another workspace")
         .hint("`cargo xtask down --workspace DIR` ends that one; then call this again")
-}
-
-/// A workspace that is gone still has a sandbox to remove: its path is then taken as it was written.
-pub fn workspace(path: &std::path::Path) -> PathBuf {
-    path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
 }
 
 fn plan(places: &Places, container: Option<&str>) -> Vec<Step> {

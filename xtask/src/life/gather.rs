@@ -5,7 +5,7 @@ use super::home;
 use crate::codex;
 use crate::codex::Codex;
 use crate::codex::home::Mirror;
-use crate::context::Context;
+use crate::context::{Context, canonical, resolved};
 use crate::engine::facts;
 use crate::engine::facts::Engine;
 use crate::engine::running::Running;
@@ -20,7 +20,7 @@ use crate::network;
 use crate::network::HostNetwork;
 use crate::spec::places;
 use crate::spec::places::Places;
-use crate::spec::promise::{Mount, Role};
+use crate::spec::promise::Mount;
 use crate::spec::settings;
 use crate::spec::settings::{Flags, LOCAL_FILE, Settings};
 use crate::ui;
@@ -114,7 +114,8 @@ impl Ground {
                 .hint("give the project's directory with `--workspace DIR`")
                 .into());
         }
-        let datasets = settings.datasets.iter().filter_map(dataset_mount).collect::<Result<Vec<_>>>()?;
+        let datasets =
+            settings.datasets.iter().filter_map(|set| set.mount().transpose()).collect::<Result<Vec<_>>>()?;
         Ok(Ground {
             places: places::of(cx, &workspace, user.uid),
             repository: git::detect(&workspace)?,
@@ -183,36 +184,12 @@ impl Ground {
 /// # Errors
 /// The launcher, or what it leads to, lies in the workspace.
 pub fn refuse_own_codex(launcher: &Path, workspace: &Path) -> Result<()> {
-    let real = launcher.canonicalize().unwrap_or_else(|_| launcher.to_path_buf());
-    if !launcher.starts_with(workspace) && !real.starts_with(workspace) {
+    if !launcher.starts_with(workspace) && !resolved(launcher).starts_with(workspace) {
         return Ok(());
     }
     Err(usage(format!("the Codex at `{}` lies in the workspace: an agent can have written it", launcher.display()))
         .hint("give another with `--codex PATH`, or take the workspace out of PATH")
         .into())
-}
-
-/// A directory that was given, without symlinks.
-///
-/// # Errors
-/// It is not there, or cannot be reached.
-pub fn canonical(what: &str, path: &Path) -> Result<PathBuf> {
-    path.canonicalize().map_err(|err| {
-        usage(format!("{what} `{}` cannot be used: {err}", path.display()))
-            .hint("check the path; a directory must exist before it is mounted")
-            .into()
-    })
-}
-
-fn dataset_mount(dataset: &settings::Dataset) -> Option<Result<Mount>> {
-    let source = dataset.source.as_ref()?;
-    let mount = canonical(&format!("the data set `{}` at", dataset.name), source).map(|source| Mount {
-        role: Role::Dataset(dataset.name.clone()),
-        source,
-        target: format!("/datasets/{}", dataset.name),
-        read_only: true,
-    });
-    Some(mount)
 }
 
 /// A declared data set without a source is asked for where there is a terminal, and is an error where there is none.

@@ -1,11 +1,11 @@
 //! What is laid ready on the host before a container starts, and set anew while nothing runs inside.
 
-use crate::beneath::Dir;
+use crate::beneath::Beneath;
 use crate::codex::home;
 use crate::codex::home::{Mirror, Mode};
 use crate::codex::login;
 use crate::codex::login::Outcome;
-use crate::context::Context;
+use crate::context::{Context, resolved};
 use crate::exec;
 use crate::git;
 use crate::life::gather::Wish;
@@ -16,8 +16,6 @@ use crate::spec::places::Places;
 use crate::spec::settings::Settings;
 use crate::step::Step;
 use anyhow::{Context as _, Result};
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 /// Where Codex reads what an administrator has set.
@@ -36,10 +34,7 @@ pub fn has_system() -> bool {
 pub fn dir(wish: &Wish) -> PathBuf {
     match wish.settings.codex_home {
         Mode::Mirror => wish.places.codex_home.clone(),
-        Mode::Shared => {
-            let home = &wish.settings.host_codex_home;
-            home.canonicalize().unwrap_or_else(|_| home.clone())
-        }
+        Mode::Shared => resolved(&wish.settings.host_codex_home),
         Mode::None => wish.places.dir.join("codex-home-none"),
     }
 }
@@ -120,9 +115,9 @@ pub fn reconcile(wish: &Wish) -> Result<Outcome> {
 
 /// Empties a directory and keeps the directory itself: a running container has it mounted.
 fn empty(dir: &Path) -> Result<()> {
-    let remove = || -> std::io::Result<()> {
-        let home = Dir::make_root(dir, 0o700)?;
-        home.names()?.iter().try_for_each(|name| home.remove(Path::new(OsStr::from_bytes(name.to_bytes()))))
+    let remove = || -> Result<()> {
+        let home = Beneath::make_root(dir, 0o700)?;
+        home.names()?.iter().try_for_each(|(name, _)| home.remove(name))
     };
     remove().with_context(|| format!("cannot empty `{}`", dir.display()))
 }

@@ -17,7 +17,7 @@ mod stand;
 mod start;
 pub mod status;
 
-pub use crate::life::gather::{Wish, canonical, gather, refuse_own_codex};
+pub use crate::life::gather::{Wish, gather, refuse_own_codex};
 pub use crate::life::record::{programs_claim, programs_now, read as read_entry};
 pub use enter::reap;
 pub use home::guest;

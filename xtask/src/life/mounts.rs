@@ -2,7 +2,7 @@
 
 use super::home;
 use crate::codex::home::{AGENTS_INSIDE, INSIDE, Mode};
-use crate::context::Context;
+use crate::context::{Context, resolved};
 use crate::engine::caches;
 use crate::engine::compose::Project;
 use crate::finding::Finding;
@@ -57,7 +57,7 @@ pub fn project(cx: &Context, wish: &Wish, image: &str, route: Option<GpuRoute>) 
 /// Whether this is the sandbox that `.devcontainer/devcontainer.json` opens: the one of the settings, without a flag.
 fn is_opened(cx: &Context, wish: &Wish) -> bool {
     let settings = settings::load(cx, &Flags::default());
-    settings.is_ok_and(|settings| canonical(&settings.workspace) == wish.workspace)
+    settings.is_ok_and(|settings| resolved(&settings.workspace) == wish.workspace)
 }
 
 /// The settings that a container is made with, as its label holds them: what a later call is compared with.
@@ -168,14 +168,10 @@ fn out_of_reach(cx: &Context, wish: &Wish) -> Vec<PathBuf> {
     dirs.sort();
     dirs.push(cx.state.clone());
     if wish.settings.codex_home != Mode::Shared {
-        dirs.push(canonical(&wish.settings.host_codex_home));
+        dirs.push(resolved(&wish.settings.host_codex_home));
     }
     dirs.extend(wish.repository.iter().flat_map(git::Repository::out_of_reach));
     dirs
-}
-
-fn canonical(path: &Path) -> PathBuf {
-    path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
 }
 
 /// The host-side checks of every source, before anything is started: the mounts, and what is wrong with them.

@@ -11,7 +11,7 @@ use crate::gpu;
 use crate::gpu::{arch, native};
 use crate::life::gather::Wish;
 use crate::life::record::Entry;
-use crate::smoke::{Arch, Mode, Report, SmokeRequest, claim, judge};
+use crate::smoke::{Arch, Extent, Report, SmokeRequest, claim, judge};
 use crate::spec::entering;
 use crate::spec::promise::Gpus;
 use crate::step::Command;
@@ -72,7 +72,7 @@ fn request(wish: &Wish, arch: Arch, nonce: String) -> SmokeRequest {
     SmokeRequest {
         nonce,
         arch,
-        mode: Mode::Native,
+        mode: Extent::Native,
         // How many there are of all is what the claim `gpu.devices` sees.
         gpus: match &wish.settings.gpus {
             Gpus::Ids(ids) => Some(ids.len()),

@@ -1,11 +1,11 @@
 //! What is kept of a container from its start: its promise, and what the image's entry point had set up before any
 //! agent ran inside. The container cannot reach the file.
 
+use crate::beneath::FileId;
 use crate::context::Context;
 use crate::engine::inspect::Container;
 use crate::exec;
 use crate::finding::Finding;
-use crate::proof::probe::FileId;
 use crate::proof::programs;
 use crate::proof::witness::CodexFile;
 use crate::spec::places;

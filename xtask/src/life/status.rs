@@ -7,7 +7,7 @@ use crate::engine::compose;
 use crate::engine::inspect::Mounted;
 use crate::engine::running::{Running, sessions};
 use crate::exec;
-use crate::life::down::{caches_of, workspace};
+use crate::life::down::caches_of;
 use crate::life::find;
 use crate::spec::settings::Flags;
 use crate::spec::{places, settings};
@@ -38,7 +38,7 @@ pub struct Args {
 pub fn run(cx: &Context, args: &Args) -> Result<u8> {
     let settings = settings::load(cx, &args.flags)?;
     let uid = User::read().uid;
-    let places = places::of(cx, &workspace(&settings.workspace), uid);
+    let places = places::of(cx, &settings.workspace, uid);
     let container = compose::container_name(&places.project);
     let (running, volumes) = exec::both(|| find(&container), || caches_of(uid));
     let (running, volumes) = (running?, volumes?);

@@ -2,10 +2,11 @@
 
 use super::witness::{CodexFile, ProcessFacts, SourceFacts, WorkspaceFile};
 use super::{HostWitness, judge};
+use crate::beneath::FileId;
 use crate::engine::inspect::{Container, HostConfig, Mounted, REAL};
 use crate::finding::Verdict;
 use crate::proof::mountinfo::{MountLine, MountTable};
-use crate::proof::probe::{FileId, Inside};
+use crate::proof::probe::Inside;
 use crate::spec::promise::{Gpus, Mount, Network, Promise, Role};
 use serde_json::{Value, json};
 

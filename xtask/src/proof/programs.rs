@@ -5,10 +5,10 @@
 //! `/proc/PID/root`: at the container's start, before any agent ran in it, and again at each proof.
 
 use super::Draft;
+use crate::beneath::Beneath;
 use crate::finding::Finding;
 use crate::fingerprint;
-use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use rustix::fs::{self, AtFlags, FileType};
 use std::path::Path;
 
 /// The places of what the probe's start depends on: names, or for a folder all that lies in it. `*` ends a prefix.
@@ -72,8 +72,8 @@ const OVERLAY: u64 = 0x794c_7630;
 /// Every entry waits for this look, so it costs one system call a file: names are looked up in their open folder, and
 /// what is fingerprinted is bytes, not text.
 pub fn fingerprint(root: &Path) -> Option<String> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = fs::open(root, flags, Mode::empty()).ok()?;
+    // `/proc/PID/root` is itself a link: with a dot behind it, it is its parent, which is trusted.
+    let root = Beneath::root(&root.join(".")).ok()?;
     // In an overlay these two cannot be moved, and their times change with any first file that is installed below them.
     // What would be put there and taken away again needs no look: the image has an `ld.so.preload` where its user is root
     // (`docker/add_user.sh`), and the interpreter looks for no `pyvenv.cfg` there (`probe`).
@@ -83,21 +83,22 @@ pub fn fingerprint(root: &Path) -> Option<String> {
     let open = |path: &str| OPENED.iter().any(|open| path.starts_with(open));
     for watched in WATCHED {
         let Some(prefix) = watched.strip_suffix('*') else {
-            look(root.as_fd(), watched, watched, open(watched), &mut lines)?;
+            look(&root, watched, watched, open(watched), &mut lines)?;
             if !(overlay && unmoved.contains(watched)) {
-                changed(root.as_fd(), watched, &mut lines);
+                changed(&root, watched, &mut lines);
             }
             continue;
         };
         let (folder, start) = prefix.rsplit_once('/')?;
-        let folder_fd = opened(root.as_fd(), folder)?;
-        for name in names(&folder_fd)? {
+        let folder_fd = root.open_dir(folder).ok()??;
+        for (name, _) in folder_fd.names().ok()? {
+            let name = name.to_string_lossy();
             if name.starts_with(start) {
                 let path = format!("{folder}/{name}");
-                look(folder_fd.as_fd(), &name, &path, open(&path), &mut lines)?;
+                look(&folder_fd, &name, &path, open(&path), &mut lines)?;
                 // Packages of the distribution lie in `python3`, and the probe's interpreter does not look there.
                 if name != "python3" {
-                    changed(folder_fd.as_fd(), &name, &mut lines);
+                    changed(&folder_fd, &name, &mut lines);
                 }
             }
         }
@@ -107,7 +108,7 @@ pub fn fingerprint(root: &Path) -> Option<String> {
 
 /// The time of change of a folder. What was put into it, answered in the place of the image's own, and was taken away
 /// again leaves no other trace; nor does a folder that was put aside and came back.
-fn changed(folder: BorrowedFd, name: &str, lines: &mut Vec<Vec<u8>>) {
+fn changed(folder: &Beneath, name: &str, lines: &mut Vec<Vec<u8>>) {
     if let Ok(stat) = fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)
         && FileType::from_raw_mode(stat.st_mode) == FileType::Directory
     {
@@ -116,7 +117,7 @@ fn changed(folder: BorrowedFd, name: &str, lines: &mut Vec<Vec<u8>>) {
 }
 
 /// Looks at one name in an open folder; `path` is where that lies below the root, `open` whether a folder is looked into.
-fn look(folder: BorrowedFd, name: &str, path: &str, open: bool, lines: &mut Vec<Vec<u8>>) -> Option<()> {
+fn look(folder: &Beneath, name: &str, path: &str, open: bool, lines: &mut Vec<Vec<u8>>) -> Option<()> {
     let mut line = path.as_bytes().to_vec();
     line.push(0);
     let Ok(stat) = fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) else {
@@ -129,13 +130,14 @@ fn look(folder: BorrowedFd, name: &str, path: &str, open: bool, lines: &mut Vec<
         // The times of any folder change with compiled copies in it; what lies in it is looked at by itself.
         lines.push(line);
         if open {
-            let inner = opened(folder, name)?;
-            for name in names(&inner)? {
+            let inner = folder.open_dir(name).ok()??;
+            for (name, _) in inner.names().ok()? {
+                let name = name.to_string_lossy();
                 if name != UNREAD && lines.len() < MOST {
-                    let open = OPENED_WITHIN.contains(&name.as_str());
-                    look(inner.as_fd(), &name, &format!("{path}/{name}"), open, lines)?;
+                    let open = OPENED_WITHIN.contains(&name.as_ref());
+                    look(&inner, &name, &format!("{path}/{name}"), open, lines)?;
                     if open {
-                        changed(inner.as_fd(), &name, lines);
+                        changed(&inner, &name, lines);
                     }
                 }
             }
@@ -150,24 +152,6 @@ fn look(folder: BorrowedFd, name: &str, path: &str, open: bool, lines: &mut Vec<
     }
     lines.push(line);
     Some(())
-}
-
-fn opened(folder: BorrowedFd, name: &str) -> Option<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    fs::openat(folder, name, flags, Mode::empty()).ok()
-}
-
-/// The names in a folder, sorted: the order in which the file system gives them says nothing.
-fn names(folder: &OwnedFd) -> Option<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in fs::Dir::read_from(folder).ok()? {
-        let name = entry.ok()?.file_name().to_string_lossy().into_owned();
-        if name != "." && name != ".." {
-            names.push(name);
-        }
-    }
-    names.sort_unstable();
-    Some(names)
 }
 
 /// The claim, for a container whose user is root; any other user cannot change the image's files, and `None` is said.

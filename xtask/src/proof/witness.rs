@@ -2,13 +2,13 @@
 //! of the mounts themselves. This file reads; it does not judge. The one thing it changes is the probe's file in the
 //! workspace, which it removes.
 
+use crate::beneath::{Beneath, FileId};
 use crate::engine::inspect::Container;
 use crate::error::failed;
-use crate::proof::mountinfo::{MountTable, Place};
-use crate::proof::probe::{FileId, Request};
+use crate::proof::mountinfo::{DevicePath, MountTable};
+use crate::proof::probe::ProbeRequest;
 use crate::spec::promise::{Mount, Promise, Role};
 use anyhow::Result;
-use rustix::fs::{AtFlags, Mode, OFlags, fstat, open, openat, unlinkat};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
@@ -32,13 +32,13 @@ pub struct HostWitness {
     /// The source of each promised mount, by its target.
     pub sources: BTreeMap<String, SourceFacts>,
     /// The promised directories that are out of reach, with their places where they exist.
-    pub out_of_reach: Vec<(PathBuf, Option<Place>)>,
+    pub out_of_reach: Vec<(PathBuf, Option<DevicePath>)>,
     /// The file of the mounted Codex.
     pub codex: Option<CodexFile>,
     /// The file that answered with the promised version at the container's start, before any agent ran inside.
     pub codex_at_start: Option<CodexFile>,
     /// What lies on the host where `Role::Git` is mounted inside.
-    pub real_git: Option<(FileId, Option<Place>)>,
+    pub real_git: Option<(FileId, Option<DevicePath>)>,
     /// The probe's file in the workspace, once looked for.
     pub workspace_file: Option<Result<WorkspaceFile, String>>,
 }
@@ -80,7 +80,7 @@ pub struct SourceFacts {
     /// Its identity, or the error.
     pub id: Result<FileId, String>,
     /// Its place by the host's mounts.
-    pub place: Option<Place>,
+    pub place: Option<DevicePath>,
     /// Whether it is a directory with something in it.
     pub filled: bool,
 }
@@ -132,30 +132,25 @@ impl HostWitness {
     /// Looks at the file that the probe made in the workspace, and removes it.
     pub fn take_workspace_file(&mut self, promise: &Promise, nonce: &str) {
         let workspace = promise.mounts.iter().find(|mount| mount.role == Role::Workspace);
-        self.workspace_file = workspace.map(|mount| take_file(&mount.source, &Request::workspace_file_name(nonce)));
+        self.workspace_file =
+            workspace.map(|mount| take_file(&mount.source, &ProbeRequest::workspace_file_name(nonce)));
     }
 }
 
 /// Never follows a symlink and never waits: what lies there was written by the other side.
 fn take_file(dir: &Path, name: &str) -> Result<WorkspaceFile, String> {
-    let text = |err: rustix::io::Errno| format!("`{name}` in `{}`: {err}", dir.display());
-    let dir_fd = open(dir, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(text)?;
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let opened = openat(&dir_fd, name, flags, Mode::empty());
-    let removed = unlinkat(&dir_fd, name, AtFlags::empty()).is_ok();
-    let file = fs::File::from(opened.map_err(text)?);
-    let meta = file.metadata().map_err(|err| err.to_string())?;
-    if !meta.is_file() {
-        return Err(format!("`{name}` in `{}` is no regular file", dir.display()));
-    }
+    let dir = Beneath::root(dir).map_err(|err| err.to_string())?;
+    let opened = dir.file(name).map_err(|err| err.to_string());
+    let removed = dir.unlink(name).is_ok();
+    let (file, meta) = opened?.ok_or_else(|| format!("there is no `{name}` in `{}`", dir.path().display()))?;
     let mut bytes = Vec::new();
     file.take(256).read_to_end(&mut bytes).map_err(|err| err.to_string())?;
-    let dir_stat = fstat(&dir_fd).map_err(text)?;
+    let node = dir.node();
     Ok(WorkspaceFile {
         uid: meta.uid(),
         gid: meta.gid(),
         text: String::from_utf8_lossy(&bytes).into_owned(),
-        inherited: (dir_stat.st_mode & 0o2000 != 0).then_some(dir_stat.st_gid),
+        inherited: (node.mode & 0o2000 != 0).then_some(node.gid),
         removed,
     })
 }
@@ -196,10 +191,10 @@ fn namespaces(dir: &str) -> BTreeMap<String, String> {
 
 fn file_id(path: &Path) -> Result<FileId, String> {
     let meta = fs::metadata(path).map_err(|err| format!("`{}`: {err}", path.display()))?;
-    Ok(FileId { dev: meta.dev(), ino: meta.ino() })
+    Ok(FileId::from(&meta))
 }
 
-fn place_of(path: &Path, mounts: &MountTable) -> Option<Place> {
+fn place_of(path: &Path, mounts: &MountTable) -> Option<DevicePath> {
     mounts.place_of(path.canonicalize().ok()?.to_str()?)
 }
 
@@ -220,14 +215,10 @@ fn source_facts(mount: &Mount, mounts: &MountTable) -> SourceFacts {
 pub fn codex_file(promise: &Promise) -> Option<CodexFile> {
     let package = promise.mounts.iter().find(|mount| mount.role == Role::CodexPackage)?;
     let meta = fs::metadata(package.source.join("bin/codex")).ok()?;
-    Some(CodexFile {
-        id: FileId { dev: meta.dev(), ino: meta.ino() },
-        size: meta.size(),
-        changed: (meta.ctime(), meta.ctime_nsec()),
-    })
+    Some(CodexFile { id: FileId::from(&meta), size: meta.size(), changed: (meta.ctime(), meta.ctime_nsec()) })
 }
 
-fn real_git(promise: &Promise, mounts: &MountTable) -> Option<(FileId, Option<Place>)> {
+fn real_git(promise: &Promise, mounts: &MountTable) -> Option<(FileId, Option<DevicePath>)> {
     let path = super::reach::real_git_path(promise)?;
     Some((file_id(&path).ok()?, place_of(&path, mounts)))
 }

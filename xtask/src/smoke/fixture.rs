@@ -1,6 +1,6 @@
 //! Reports for tests: of a GPU that passes everything, and of a machine without one.
 
-use super::checks::{self, Mode, planned};
+use super::checks::{self, Extent, planned};
 use super::judge::{Judgement, judge};
 use super::report::{BEGIN, END, Report};
 use super::request::SmokeRequest;
@@ -19,7 +19,7 @@ pub(crate) fn request() -> SmokeRequest {
     SmokeRequest {
         nonce: NONCE.into(),
         arch: Arch::parse("12.0").unwrap(),
-        mode: Mode::Quick,
+        mode: Extent::Quick,
         gpus: Some(1),
         gpu: true,
         dataset: None,
@@ -37,7 +37,7 @@ pub(crate) fn no_gpu() -> Failure {
 }
 
 pub(crate) fn native_request() -> SmokeRequest {
-    SmokeRequest { mode: Mode::Native, ..request() }
+    SmokeRequest { mode: Extent::Native, ..request() }
 }
 
 /// The digest that both witnesses have for this nonce; made once for all tests of a process.
@@ -51,7 +51,7 @@ pub(crate) fn native_values(digest: &str) -> Value {
     json!({"kernel": {"n": ELEMENTS}, "devices": [ran]})
 }
 
-fn report(mode: Mode, gpu: bool) -> Value {
+fn report(mode: Extent, gpu: bool) -> Value {
     let entry = |check: &checks::Check| {
         let (status, evidence) = match check.id {
             _ if check.gpu && !gpu => ("not-run", "no GPU was asked for"),
@@ -83,15 +83,15 @@ fn report(mode: Mode, gpu: bool) -> Value {
 }
 
 pub(crate) fn gpu_report() -> Value {
-    report(Mode::Quick, true)
+    report(Extent::Quick, true)
 }
 
 pub(crate) fn cpu_report() -> Value {
-    report(Mode::Quick, false)
+    report(Extent::Quick, false)
 }
 
 pub(crate) fn native_report() -> Value {
-    report(Mode::Native, true)
+    report(Extent::Native, true)
 }
 
 /// A report as the script prints it.

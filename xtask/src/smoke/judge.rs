@@ -2,7 +2,7 @@
 
 use super::checks::{self, Check, planned};
 use super::remedy;
-use super::report::{CheckReport, Report, Said};
+use super::report::{CheckReport, Report, Reported};
 use super::request::SmokeRequest;
 use crate::error::Failure;
 use crate::finding::{Evidence, Finding, Verdict};
@@ -167,13 +167,13 @@ fn one(
         false => entry.evidence.clone(),
     };
     let (verdict, why) = match entry.said {
-        Said::Passed => match differs(request, report, digest, check, entry) {
+        Reported::Passed => match differs(request, report, digest, check, entry) {
             None => (Verdict::Held, None),
             Some(why) => (failed, Some(why)),
         },
-        Said::Failed => (failed, Some(entry.error.clone().unwrap_or_else(|| entry.evidence.clone()))),
-        Said::NotRun if may_be_left_out(request, report, check) => (Verdict::NotProvable, entry.error.clone()),
-        Said::NotRun => (Verdict::Broken, Some(format!("it was planned and was not run: {}", why_not()))),
+        Reported::Failed => (failed, Some(entry.error.clone().unwrap_or_else(|| entry.evidence.clone()))),
+        Reported::NotRun if may_be_left_out(request, report, check) => (Verdict::NotProvable, entry.error.clone()),
+        Reported::NotRun => (Verdict::Broken, Some(format!("it was planned and was not run: {}", why_not()))),
     };
     let blank = blank(check, verdict, &entry.evidence);
     let mut finding = remedy::explained(Finding { why, ..blank.finding });

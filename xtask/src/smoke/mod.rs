@@ -13,7 +13,7 @@ pub mod request;
 pub mod show;
 
 pub use crate::gpu::arch::Arch;
-pub use checks::{Check, Mode};
+pub use checks::{Check, Extent};
 pub use judge::{Ending, Judgement, judge};
 pub use report::Report;
 pub use request::SmokeRequest;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 /// What a check said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Said {
+pub enum Reported {
     /// It ran, and all was right.
     Passed,
     /// It ran, and something was wrong.
@@ -23,7 +23,7 @@ pub struct CheckReport {
     /// Its name.
     pub id: String,
     /// What it said.
-    pub said: Said,
+    pub said: Reported,
     /// How long it took.
     pub seconds: f64,
     /// What was seen, or why it was not run.
@@ -139,9 +139,9 @@ fn entry(value: &Value) -> Result<CheckReport, String> {
     Ok(CheckReport {
         id: id.to_owned(),
         said: match value["status"].as_str() {
-            Some("passed") => Said::Passed,
-            Some("failed") => Said::Failed,
-            Some("not-run") => Said::NotRun,
+            Some("passed") => Reported::Passed,
+            Some("failed") => Reported::Failed,
+            Some("not-run") => Reported::NotRun,
             _ => return Err(wrong("status that is known")),
         },
         seconds: value["seconds"].as_f64().ok_or_else(|| wrong("time"))?,

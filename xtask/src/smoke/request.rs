@@ -1,6 +1,6 @@
 //! What the inside half is asked for, and the command that asks it. Pure.
 
-use super::checks::Mode;
+use super::checks::Extent;
 use crate::gpu::arch::Arch;
 use serde_json::{Value, json};
 
@@ -53,7 +53,7 @@ pub struct SmokeRequest {
     /// What kernels must be native for.
     pub arch: Arch,
     /// How much is checked.
-    pub mode: Mode,
+    pub mode: Extent,
     /// The number of GPUs that must be there; `None` where it is not known.
     pub gpus: Option<usize>,
     /// Whether the checks that need a GPU are run.

@@ -1,6 +1,6 @@
-//! Where a sandbox keeps its things on the host, by workspace. Pure.
+//! Where a sandbox keeps its things on the host, by workspace.
 
-use crate::context::Context;
+use crate::context::{Context, resolved};
 use crate::fingerprint;
 use std::path::{Path, PathBuf};
 
@@ -39,8 +39,10 @@ pub struct Places {
     pub override_file: PathBuf,
 }
 
-/// The places of a workspace, given by its canonical path, for a user: two users of one engine do not meet.
+/// The places of a workspace, by whatever path it is named, for a user: two users of one engine do not meet. A
+/// workspace that is gone still has them.
 pub fn of(cx: &Context, workspace: &Path, uid: u32) -> Places {
+    let workspace = resolved(workspace);
     let name = workspace.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
     let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(24).collect();
     let hash = fingerprint::of([workspace.to_string_lossy().as_bytes(), &uid.to_le_bytes()]);
@@ -61,5 +63,24 @@ pub fn of(cx: &Context, workspace: &Path, uid: u32) -> Places {
         lock: dir.join("lock"),
         override_file: cx.scratch().join(&key).join("override.yaml"),
         dir,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_workspace_has_the_same_places_by_every_path_and_after_it_is_gone() {
+        let temp = tempfile::tempdir().unwrap();
+        let at = |name: &str| temp.path().join(name);
+        std::fs::create_dir_all(at("real/project")).unwrap();
+        std::os::unix::fs::symlink("real", at("link")).unwrap();
+        let cx = Context::default();
+        let places = of(&cx, &at("real/project"), 1);
+        assert_eq!(of(&cx, &at("link/project"), 1), places);
+        std::fs::remove_dir(at("real/project")).unwrap();
+        assert_eq!(of(&cx, &at("link/project"), 1), places);
+        assert_ne!(of(&cx, &at("real/project"), 2), places);
     }
 }

@@ -62,6 +62,13 @@ pub struct Mount {
     pub read_only: bool,
 }
 
+impl Mount {
+    /// A data set: always at the place of its name, and read-only.
+    pub(crate) fn dataset(name: &str, source: PathBuf) -> Mount {
+        Mount { role: Role::Dataset(name.to_owned()), source, target: format!("/datasets/{name}"), read_only: true }
+    }
+}
+
 /// Which GPUs a sandbox gets.
 #[derive(Debug, Clone, PartialEq, Eq, ValueEnum)]
 pub enum Gpus {

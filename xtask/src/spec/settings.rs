@@ -18,7 +18,9 @@ pub use load::{load, load_what_is_right, no_source};
 pub use resolve::resolve;
 pub use values::{nearest, parse_bytes, parse_gpus};
 
-use crate::spec::promise::{Gpus, Memlock, Network};
+use crate::context::canonical;
+use crate::spec::promise::{Gpus, Memlock, Mount, Network};
+use anyhow::Result;
 use std::path::PathBuf;
 use words::{Cache, Mode};
 
@@ -29,6 +31,15 @@ pub struct Dataset {
     pub name: String,
     /// The directory on the host, absolute, as the user wrote it otherwise.
     pub source: Option<PathBuf>,
+}
+
+impl Dataset {
+    /// Its mount, where it has a source; that must be there.
+    pub(crate) fn mount(&self) -> Result<Option<Mount>> {
+        let Some(source) = &self.source else { return Ok(None) };
+        let source = canonical(&format!("the data set `{}` at", self.name), source)?;
+        Ok(Some(Mount::dataset(&self.name, source)))
+    }
 }
 
 /// A resolved setting for `--dry-run`: what, which value, and who said so.

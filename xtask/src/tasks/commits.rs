@@ -1,9 +1,8 @@
 //! `cargo xtask commits`: what was committed in the sandbox, and taking it over.
 
-use crate::context::Context;
+use crate::context::{Context, canonical};
 use crate::error::usage;
 use crate::git;
-use crate::life::canonical;
 use crate::spec::settings::Flags;
 use crate::spec::{places, settings};
 use crate::ui;

@@ -2,6 +2,7 @@
 
 use super::config::{self, Brought, Host};
 use super::{Item, McpServer, Mirror, Note, WHOLE};
+use crate::context::resolved;
 use crate::error::failed;
 use anyhow::Result;
 use std::fs;
@@ -109,7 +110,7 @@ impl Collector {
     pub(super) fn new(root: &Path) -> Collector {
         Collector {
             root: root.to_owned(),
-            real_root: root.canonicalize().unwrap_or_else(|_| root.to_owned()),
+            real_root: resolved(root),
             strict: false,
             files: Vec::new(),
             notes: Vec::new(),
@@ -226,7 +227,7 @@ impl Collector {
             Err(err) => return self.left_out(source, &err.to_string()),
             Ok(entries) => entries,
         };
-        let real = source.canonicalize().unwrap_or_else(|_| source.to_owned());
+        let real = resolved(source);
         let own = self.strict && below.as_os_str().is_empty();
         if !own && (above.contains(&real) || above.len() >= DEEPEST || self.real_root.starts_with(&real)) {
             return self.left_out(source, "a symlink that leads to a directory above, or a tree without end");

@@ -1,12 +1,11 @@
-//! Fills the private home. The home was writable by an agent: every path goes through `nofollow`.
+//! Fills the private home. The home was writable by an agent: every path goes through `Beneath`.
 
 use super::{Item, Mirror, WHOLE};
-use crate::beneath::{Dir, Entry};
+use crate::beneath::Beneath;
 use anyhow::{Context as _, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
-use std::io;
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// What else belongs to the configuration, and is therefore gone from the sandbox when it is gone from the host. The last
@@ -23,7 +22,7 @@ const KEPT: [&str; 1] = ["skills/.system"];
 pub fn write(mirror: &Mirror, home: &Path, agents_copy: &Path) -> Result<()> {
     sync(home, &mirror.files, |name| {
         let known = WHOLE.iter().chain(&CONFIGURATION).any(|known| name == OsStr::new(known));
-        known || name.as_bytes().ends_with(b".config.toml")
+        known || name.as_encoded_bytes().ends_with(b".config.toml")
     })?;
     write_agents(mirror, agents_copy)
 }
@@ -35,13 +34,12 @@ pub fn write_agents(mirror: &Mirror, agents_copy: &Path) -> Result<()> {
 
 /// Makes what `managed` says is ours of the directory `root` hold exactly these files.
 pub(super) fn sync(root: &Path, files: &[Item], managed: impl Fn(&OsStr) -> bool) -> Result<()> {
-    let fill = || -> io::Result<()> {
-        let dir = Dir::make_root(root, 0o700)?;
+    let fill = || -> Result<()> {
+        let dir = Beneath::make_root(root, 0o700)?;
         let wanted = Wanted::new(files);
-        for name in dir.names()? {
-            let name = OsStr::from_bytes(name.as_bytes());
-            if managed(name) {
-                prune(&dir, Path::new(name), &wanted)?;
+        for (name, _) in dir.names()? {
+            if managed(&name) {
+                prune(&dir, Path::new(&name), &wanted)?;
             }
         }
         put(&dir, files)
@@ -69,7 +67,7 @@ impl<'a> Wanted<'a> {
 }
 
 /// Removes what is not wanted at `path` and below. `dir` is the directory that `path` starts from.
-fn prune(dir: &Dir, path: &Path, wanted: &Wanted) -> io::Result<()> {
+fn prune(dir: &Beneath, path: &Path, wanted: &Wanted) -> Result<()> {
     // Not recursive: how deep the tree is, is the agent's choice. Only wanted directories are entered.
     let mut todo = vec![path.to_owned()];
     while let Some(path) = todo.pop() {
@@ -77,25 +75,22 @@ fn prune(dir: &Dir, path: &Path, wanted: &Wanted) -> io::Result<()> {
             continue;
         }
         let inner = match wanted.dirs.contains(path.as_path()) {
-            true => dir.open(&path)?,
+            true => dir.find_dir(&path)?,
             false => None,
         };
         if let Some(inner) = inner {
-            let names = inner.names()?;
-            todo.extend(names.iter().map(|name| path.join(OsStr::from_bytes(name.as_bytes()))));
+            todo.extend(inner.names()?.iter().map(|(name, _)| path.join(name)));
         } else if let Some(name) = path.file_name() {
-            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-            match parent.map(|parent| dir.open(parent)).transpose()? {
-                Some(Some(parent)) => parent.remove(Path::new(name))?,
-                Some(None) => {}
-                None => dir.remove(Path::new(name))?,
+            match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+                Some(parent) => dir.find_dir(parent)?.map_or(Ok(()), |parent| parent.remove(name))?,
+                None => dir.remove(name)?,
             }
         }
     }
     Ok(())
 }
 
-fn put(root: &Dir, files: &[Item]) -> io::Result<()> {
+fn put(root: &Beneath, files: &[Item]) -> Result<()> {
     let mut by_dir: BTreeMap<PathBuf, Vec<&Item>> = BTreeMap::new();
     for file in files {
         let parent = file.path.parent().unwrap_or(Path::new(""));
@@ -108,8 +103,9 @@ fn put(root: &Dir, files: &[Item]) -> io::Result<()> {
             let mode = if file.executable { 0o700 } else { 0o600 };
             // What is the same already stays; a second name (a hard link) or other bits make it another file.
             let same = matches!(
-                dir.read(Path::new(name), file.bytes.len() as u64),
-                Ok(Entry::File { bytes, mode: found, links: 1 }) if bytes == file.bytes && found == mode
+                dir.read(name, file.bytes.len() as u64),
+                Ok(Some((bytes, meta)))
+                    if bytes == file.bytes && meta.mode() & 0o7777 == mode && meta.nlink() == 1
             );
             if !same {
                 dir.write(name, &file.bytes, mode)?;

@@ -1,25 +1,11 @@
 //! The probe's answer, as values.
 
+use crate::beneath::FileId;
 use crate::proof::mountinfo::MountTable;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 const SCHEMA: u64 = 1;
-
-/// A device and an inode: the identity of a file or directory on one kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct FileId {
-    /// `st_dev`.
-    pub dev: u64,
-    /// `st_ino`.
-    pub ino: u64,
-}
-
-impl std::fmt::Display for FileId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "device {} inode {}", self.dev, self.ino)
-    }
-}
 
 /// What the probe found at one mount, or at one mount below it.
 #[derive(Debug, Clone, PartialEq, Eq)]

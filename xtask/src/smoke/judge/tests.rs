@@ -1,7 +1,7 @@
 //! What becomes of whole reports, and of each change in them.
 
 use super::*;
-use crate::smoke::checks::{CHECKS, Mode};
+use crate::smoke::checks::{CHECKS, Extent};
 use crate::smoke::fixture;
 use serde_json::json;
 
@@ -25,7 +25,7 @@ fn entry<'a>(report: &'a mut Value, id: &str) -> &'a mut Value {
 fn a_good_report_of_a_gpu_passes() {
     let outcome = changed(|_| {});
     assert_eq!((outcome.ending(), outcome.ending().code()), (Ending::Passed, 0));
-    assert_eq!(outcome.checks.len(), planned(Mode::Quick).count());
+    assert_eq!(outcome.checks.len(), planned(Extent::Quick).count());
     let left_out: Vec<&str> = outcome
         .checks
         .iter()

@@ -1,6 +1,6 @@
 use super::*;
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 fn item(path: &str, text: &str) -> Item {
     Item { path: path.into(), bytes: text.into(), executable: path.ends_with(".sh") }

@@ -1,0 +1,203 @@
+//! What is changed beneath a directory that an agent can have written.
+
+use super::{Beneath, DIRECTORY, Node};
+use crate::error::failed;
+use anyhow::{Context as _, Result};
+use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+use std::fs::{DirBuilder, File};
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Component, Path};
+use std::time::{Duration, Instant};
+
+/// The most names of temporary files that are tried before giving up.
+const TRIES: u32 = 1000;
+
+impl Beneath {
+    /// Opens a directory whose parents are trusted, and makes it where it is missing; its permission bits become `mode`.
+    pub(crate) fn make_root(path: &Path, mode: u32) -> Result<Beneath> {
+        let make = || -> io::Result<()> {
+            path.parent().map_or(Ok(()), |parent| DirBuilder::new().recursive(true).mode(0o700).create(parent))?;
+            match rustix::fs::mkdirat(CWD, path, Mode::from_raw_mode(mode)) {
+                Err(Errno::EXIST) => Ok(()),
+                made => Ok(made?),
+            }
+        };
+        make().with_context(|| format!("cannot make `{}`", path.display()))?;
+        let dir = Beneath::root(path)?;
+        dir.set_mode(mode)?;
+        Ok(dir)
+    }
+
+    fn set_mode(&self, mode: u32) -> Result<()> {
+        rustix::fs::fchmod(&self.fd, Mode::from_raw_mode(mode))
+            .with_context(|| format!("cannot set the mode of `{}`", self.path.display()))
+    }
+
+    /// Makes a directory here, which must not exist.
+    pub(crate) fn make_dir(&self, name: impl AsRef<Path>, mode: u32) -> Result<Beneath> {
+        let name = name.as_ref();
+        let shown = self.path.join(name);
+        rustix::fs::mkdirat(&self.fd, name, Mode::from_raw_mode(mode))
+            .with_context(|| format!("cannot make `{}`", shown.display()))?;
+        let dir = Beneath::held(self.at(name, DIRECTORY, Mode::empty()), shown)?;
+        dir.set_mode(mode)?;
+        Ok(dir)
+    }
+
+    /// Opens a directory below and makes every missing part of the way; what is in the way and no directory is removed.
+    pub(crate) fn make(&self, rel: &Path, mode: u32) -> Result<Beneath> {
+        let mut dir = Beneath { fd: self.fd.try_clone()?, path: self.path.clone(), node: self.node };
+        for part in rel.components() {
+            let Component::Normal(name) = part else {
+                return Err(failed(format!("`{}` is no path below a directory", rel.display())).into());
+            };
+            dir = match dir.find_dir(name)? {
+                Some(next) => {
+                    next.set_mode(mode)?;
+                    next
+                }
+                None => {
+                    dir.remove(name)?;
+                    dir.make_dir(name, mode)?
+                }
+            };
+        }
+        Ok(dir)
+    }
+
+    /// Makes a file here, which must not exist: nothing that an agent put there is followed or kept.
+    pub(crate) fn create(&self, name: impl AsRef<Path>, mode: u32) -> io::Result<File> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+        Ok(File::from(self.at(name.as_ref(), flags, Mode::from_raw_mode(mode))?))
+    }
+
+    /// Replaces whatever has this name in this very directory by a new file: written beside it, then renamed, so that
+    /// there is no moment without the one or the other.
+    pub(crate) fn write(&self, name: impl AsRef<Path>, bytes: impl AsRef<[u8]>, mode: u32) -> Result<()> {
+        let name = name.as_ref();
+        let replace = || -> Result<()> {
+            let (temp, mut file) = self.create_temp()?;
+            let written = (|| {
+                file.write_all(bytes.as_ref())?;
+                rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
+                if rustix::fs::renameat(&self.fd, &temp, &self.fd, name).is_err() {
+                    // A directory is in the way.
+                    self.remove(name)?;
+                    rustix::fs::renameat(&self.fd, &temp, &self.fd, name)?;
+                }
+                Ok(())
+            })();
+            if written.is_err() {
+                let _ = self.unlink(&temp);
+            }
+            written
+        };
+        replace().with_context(|| format!("cannot write `{}`", self.path.join(name).display()))
+    }
+
+    fn create_temp(&self) -> io::Result<(String, File)> {
+        for n in 0..TRIES {
+            let name = format!(".new-{}-{n}", std::process::id());
+            match self.create(&name, 0o600) {
+                Err(err) if err.kind() == io::ErrorKind::AlreadyExists => {}
+                file => return Ok((name, file?)),
+            }
+        }
+        Err(Errno::EXIST.into())
+    }
+
+    /// Removes what has this name in this very directory: a file, a link, or a whole tree. Missing is fine.
+    pub(crate) fn remove(&self, name: impl AsRef<Path>) -> Result<()> {
+        let name = name.as_ref();
+        self.remove_tree(name).map_err(|err| {
+            failed(format!("cannot remove `{}`: {err:#}", self.path.join(name).display()))
+                .hint(format!("chmod -R u+rwX {}", shell_words::quote(&self.path.display().to_string())))
+                .into()
+        })
+    }
+
+    fn remove_tree(&self, name: &Path) -> Result<()> {
+        match self.unlink(name) {
+            Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(err) if err.kind() == io::ErrorKind::IsADirectory => {}
+            gone => return Ok(gone?),
+        }
+        // However deep the tree is, two handles are enough: each directory is moved up before it is emptied.
+        let trash_name = format!(".trash-{}", std::process::id());
+        match rustix::fs::mkdirat(&self.fd, &trash_name, Mode::from_raw_mode(0o700)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(err) => return Err(err.into()),
+        }
+        let trash = self.find_dir(&trash_name)?.ok_or(Errno::LOOP)?;
+        let mut next = 0;
+        self.throw_away(name, &trash, &mut next)?;
+        loop {
+            let names = trash.names()?;
+            if names.is_empty() {
+                return Ok(rustix::fs::unlinkat(&self.fd, &trash_name, AtFlags::REMOVEDIR)?);
+            }
+            for (name, _) in names {
+                let Some(dir) = trash.find_dir(&name)? else {
+                    trash.unlink(&name)?;
+                    continue;
+                };
+                for (child, _) in dir.names()? {
+                    dir.throw_away(Path::new(&child), &trash, &mut next)?;
+                }
+                rustix::fs::unlinkat(&trash.fd, &name, AtFlags::REMOVEDIR)?;
+            }
+        }
+    }
+
+    fn throw_away(&self, name: &Path, trash: &Beneath, next: &mut u64) -> Result<()> {
+        if self.stat(name)?.kind != FileType::Directory {
+            return Ok(self.unlink(name)?);
+        }
+        // A directory that its owner may not write cannot be moved to another parent.
+        self.unlock(name)?;
+        loop {
+            *next += 1;
+            let to = next.to_string();
+            match rustix::fs::renameat_with(&self.fd, name, &trash.fd, to, RenameFlags::NOREPLACE) {
+                Err(Errno::EXIST) => {}
+                moved => return Ok(moved?),
+            }
+        }
+    }
+
+    /// Takes the exclusive `flock` on a file of this directory, made where it is missing; anything that is no regular
+    /// file gives way to one. `None` where another process kept it for all of `wait`.
+    pub(crate) fn lock(&self, name: impl AsRef<Path>, wait: Duration) -> Result<Option<Lock>> {
+        let name = name.as_ref();
+        let odd = |node: Node| node.kind != FileType::RegularFile;
+        if self.stat(name).is_ok_and(odd) {
+            self.remove(name)?;
+        }
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NONBLOCK;
+        Ok(lock_fd(self.at(name, flags, Mode::from_raw_mode(0o600))?, wait)?)
+    }
+}
+
+/// A held `flock`; dropping it lets go.
+pub(crate) struct Lock {
+    _fd: OwnedFd,
+}
+
+/// Takes the exclusive `flock` of an open file, asking again until `wait` is over.
+pub(crate) fn lock_fd(fd: impl Into<OwnedFd>, wait: Duration) -> io::Result<Option<Lock>> {
+    let fd = fd.into();
+    let end = Instant::now() + wait;
+    loop {
+        match rustix::fs::flock(fd.as_fd(), FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(Some(Lock { _fd: fd })),
+            Err(Errno::WOULDBLOCK | Errno::INTR) if Instant::now() < end => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(Errno::WOULDBLOCK | Errno::INTR) => return Ok(None),
+            Err(err) => return Err(err.into()),
+        }
+    }
+}
