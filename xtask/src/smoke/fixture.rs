@@ -2,13 +2,13 @@
 
 use super::checks::{self, Extent, planned};
 use super::judge::{Judgement, judge};
+use super::native;
+use super::native::ELEMENTS;
 use super::report::{BEGIN, END, Report};
 use super::request::SmokeRequest;
 use super::show::RunFacts;
 use crate::error::{Failure, host};
 use crate::gpu::arch::Arch;
-use crate::gpu::native;
-use crate::gpu::native::ELEMENTS;
 use serde_json::{Value, json};
 
 pub(crate) const NONCE: &str = "0123456789abcdef01234567";

@@ -7,6 +7,7 @@ pub mod github;
 pub mod json;
 pub mod judge;
 pub mod junit;
+pub mod native;
 pub mod remedy;
 pub mod report;
 pub mod request;

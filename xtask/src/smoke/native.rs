@@ -1,7 +1,7 @@
 //! The second witness of native code: what the kernel must have written, computed here from this run's own nonce. Pure.
 
-use super::arch::Arch;
-use crate::smoke::request::SmokeRequest;
+use super::request::SmokeRequest;
+use crate::gpu::arch::Arch;
 use serde_json::Value;
 
 /// The length of the kernel's output. Odd, so that the last block is not full.
