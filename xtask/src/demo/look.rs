@@ -1,12 +1,13 @@
 //! What this machine has of what the main path needs. Reads only.
 
-use super::ground::Ground;
-use super::stand_ins::Facts;
+use super::ground::DemoGround;
+use super::stand_ins::StandIns;
 use crate::codex;
 use crate::codex::pinned;
 use crate::context::Context;
-use crate::engine::facts;
-use crate::engine::facts::Engine;
+use crate::engine;
+use crate::engine::Engine;
+use crate::engine::docker;
 use crate::engine::provide::Found;
 use crate::exec;
 use crate::gpu;
@@ -14,7 +15,6 @@ use crate::image::base;
 use crate::image::build;
 use crate::spec::settings::{self, Flags, Settings};
 use crate::spec::words::Gpus;
-use crate::step::Command;
 use crate::user::User;
 use anyhow::Result;
 
@@ -22,13 +22,13 @@ use anyhow::Result;
 ///
 /// # Errors
 /// An engine that cannot keep a sandbox's promises (exit code 3).
-pub fn facts(cx: &Context, ground: &Ground, cpu: bool, settings: &Settings, found: &Found) -> Result<Facts> {
+pub fn facts(cx: &Context, ground: &DemoGround, cpu: bool, settings: &Settings, found: &Found) -> Result<StandIns> {
     let engine = match found.silent {
-        None => facts::read(cx)?,
+        None => engine::read(cx)?,
         Some(_) => Engine::default(),
     };
     if found.is_ready() {
-        facts::refuse(&engine)?;
+        engine::refuse(&engine)?;
     }
     let dataset = settings.datasets.iter().find(|dataset| dataset.name == "ssv2");
     let login = settings.host_codex_home.join("auth.json");
@@ -37,7 +37,7 @@ pub fn facts(cx: &Context, ground: &Ground, cpu: bool, settings: &Settings, foun
         (true, false) => Some("standard input is no terminal".to_owned()),
         (false, _) => Some(format!("there is no login at `{}`", ground.short(cx, &login))),
     };
-    Ok(Facts {
+    Ok(StandIns {
         no_engine: found.silent.clone(),
         no_gpu: no_gpu(cx, cpu, settings, &engine),
         base: settings.base.clone().unwrap_or_default(),
@@ -69,11 +69,8 @@ fn no_gpu(cx: &Context, cpu: bool, settings: &Settings, engine: &Engine) -> Opti
     if let Some(misfit) = base::misfits(reference, &settings.arch_list, &facts).into_iter().next() {
         return Some(misfit);
     }
-    let has = |args: &[&str]| {
-        let query = Command::new("docker").args(args.iter().copied()).arg(reference);
-        exec::capture(&query).is_ok_and(|said| said.ok())
-    };
-    let there = has(&["image", "inspect", "--format", "{{.ID}}"]) || has(&["manifest", "inspect"]);
+    let has = |query| exec::capture(&query).is_ok_and(|said| said.ok());
+    let there = has(docker::image("{{.ID}}", reference)) || has(docker::manifest(reference));
     (!there).then(|| format!("`{reference}` cannot be had from here"))
 }
 
@@ -81,7 +78,7 @@ fn no_gpu(cx: &Context, cpu: bool, settings: &Settings, engine: &Engine) -> Opti
 ///
 /// # Errors
 /// The engine does not answer.
-pub fn programs(cx: &Context, ground: &Ground, own: &Flags, facts: &Facts) -> Result<Vec<&'static str>> {
+pub fn programs(cx: &Context, ground: &DemoGround, own: &Flags, facts: &StandIns) -> Result<Vec<&'static str>> {
     // A project that is a repository gets a git directory of its own.
     let mut programs = vec!["git"];
     if own.project.cpu && (facts.no_engine.is_some() || needs_base(cx, own)?) {

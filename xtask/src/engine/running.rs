@@ -1,12 +1,11 @@
 //! A container that exists: what the engine says of it, and what it was made to be.
 
 use crate::engine::compose::{FIRST_LABEL, SPEC_LABEL};
-use crate::engine::facts;
 use crate::engine::inspect::Container;
+use crate::engine::{self, docker};
 use crate::error::failed;
 use crate::exec;
 use crate::spec::Spec;
-use crate::step::Command;
 use anyhow::Result;
 
 /// A container of ours.
@@ -31,7 +30,7 @@ pub fn parse(name: &str, code: i32, stdout: &str, stderr: &str) -> Result<Option
         if stderr.to_lowercase().contains("no such container") {
             return Ok(None);
         }
-        return Err(facts::no_engine(stderr).into());
+        return Err(engine::no_engine(stderr).into());
     }
     let container = Container::parse(stdout)?;
     let label = |name| container.config.labels.as_ref().and_then(|labels| labels.get(name));
@@ -48,12 +47,7 @@ pub fn parse(name: &str, code: i32, stdout: &str, stderr: &str) -> Result<Option
 /// # Errors
 /// The engine does not answer.
 pub fn live_sessions(id: &str) -> Result<Vec<String>> {
-    Ok(sessions(&exec::stdout_of(&top(id))?))
-}
-
-/// Asks for the processes inside.
-pub fn top(id: &str) -> Command {
-    Command::new("docker").args(["top", id, "-eo", "pid,args"])
+    Ok(sessions(&exec::stdout_of(&docker::top(id))?))
 }
 
 /// The programs inside beside the container's own two (the init and the sleeper), from `docker top NAME -eo pid,args`.

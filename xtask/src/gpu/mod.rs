@@ -2,12 +2,11 @@
 
 pub mod arch;
 mod devices;
-pub mod native;
 
 pub use devices::{Pci, Spec, driver_version};
 
 use crate::distro::{Distro, Package};
-use crate::engine::facts::Engine;
+use crate::engine::Engine;
 use crate::error::{Failure, Mend, host};
 use crate::exec;
 use crate::spec::words::{GpuRoute, Gpus};

@@ -3,14 +3,14 @@
 use super::Args;
 use super::{Answer, architecture, ask, finish, no_gpu, now, request};
 use crate::context::{Context, canonical};
+use crate::engine;
 use crate::engine::compose;
-use crate::engine::compose::Terminal;
-use crate::engine::facts;
-use crate::error::failed;
+use crate::engine::docker;
+use crate::engine::docker::Terminal;
+use crate::error::{failed, host};
 use crate::life::{Signals, find, guest, reap, trusted};
-use crate::smoke::Request;
-use crate::smoke::judge::Advice;
-use crate::smoke::show::Facts;
+use crate::smoke::SmokeRequest;
+use crate::smoke::show::RunFacts;
 use crate::spec::Spec;
 use crate::spec::entering;
 use crate::spec::mount::Role;
@@ -42,7 +42,7 @@ pub fn run(cx: &Context, settings: &Settings, wish: &Args) -> Result<u8> {
     let record =
         trusted(&places, &running).map_err(|why| failed(why).hint("`cargo xtask down`, then `cargo xtask sandbox`"))?;
     let spec = &record.spec;
-    let engine = facts::read(cx)?;
+    let engine = engine::read(cx)?;
     let known = gpu::read(&engine, cx.var("PATH"));
     let arch = architecture(wish, settings, &known)?;
     let request = request(wish, arch, &spec.gpus, &known, dataset(spec))?;
@@ -52,7 +52,7 @@ pub fn run(cx: &Context, settings: &Settings, wish: &Args) -> Result<u8> {
         return Ok(0);
     }
     guest(&places, &network::read(cx))?;
-    let facts = Facts {
+    let facts = RunFacts {
         image: spec.image.clone(),
         image_id: Some(running.container.image_id.clone()),
         image_digests: Vec::new(),
@@ -63,12 +63,10 @@ pub fn run(cx: &Context, settings: &Settings, wish: &Args) -> Result<u8> {
         time: now(),
         dataset: source(spec),
     };
-    let no_gpu = (spec.gpus == Gpus::None).then(|| Advice {
-        remedy: format!(
-            "{}; a sandbox keeps what it was started with: `cargo xtask down` first",
-            no_gpu(&engine, &known).remedy
-        ),
-        cause: "this sandbox was started without GPUs".into(),
+    let no_gpu = (spec.gpus == Gpus::None).then(|| {
+        host("this sandbox was started without GPUs")
+            .mend(no_gpu(&engine, &known).mend)
+            .hint("a sandbox keeps what it was started with: `cargo xtask down` first")
     });
     let signals = Signals::catch()?;
     let answer = ask(&command, &request, &signals)?;
@@ -85,10 +83,10 @@ fn command(
     settings: &Settings,
     id: &str,
     carried: &BTreeMap<String, String>,
-    request: &Request,
+    request: &SmokeRequest,
 ) -> Command {
     let env = entering::environment(cx, &settings.env, carried, &request.nonce);
-    compose::exec(id, Terminal { tty: false }, &env.shown, &env.named, &request.words())
+    docker::enter(id, Terminal { tty: false }, &env.shown, &env.named, &request.words())
         .timeout(request.seconds + START)
 }
 

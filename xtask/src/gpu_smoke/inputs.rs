@@ -2,6 +2,7 @@
 
 use super::Args;
 use crate::context::Context;
+use crate::engine::docker;
 use crate::error::failed;
 use crate::exec;
 use crate::image::build;
@@ -9,13 +10,12 @@ use crate::life::rules;
 use crate::proof::sources;
 use crate::spec::mount::Mount;
 use crate::spec::settings::{ProjectFlags, Settings};
-use crate::step::Command;
 use crate::user::User;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 /// An image, as the engine knows it.
-pub struct Image {
+pub struct TestedImage {
     /// As it was asked for.
     pub reference: String,
     /// Its id.
@@ -24,15 +24,11 @@ pub struct Image {
     pub digests: Vec<String>,
 }
 
-fn inspect_image(reference: &str) -> Command {
-    Command::new("docker").args(["image", "inspect", "--format", "{{json .}}", reference])
-}
-
 /// The image that is tested: the user's own, which must be there, or the sandbox's, which is built where it is missing.
 ///
 /// # Errors
 /// It is not there, or cannot be built.
-pub fn image_of(cx: &Context, settings: &Settings, wish: &Args, user: &User) -> Result<Image> {
+pub fn image_of(cx: &Context, settings: &Settings, wish: &Args, user: &User) -> Result<TestedImage> {
     let reference = match &wish.image {
         Some(reference) => reference.clone(),
         None => {
@@ -40,7 +36,7 @@ pub fn image_of(cx: &Context, settings: &Settings, wish: &Args, user: &User) -> 
             build::ensure(cx, settings, user, &state)?.inputs.tag()
         }
     };
-    let said = exec::capture(&inspect_image(&reference))?;
+    let said = exec::capture(&docker::image("{{json .}}", &reference))?;
     if !said.ok() {
         return Err(failed(format!("this engine has no image `{reference}`"))
             .hint(format!("`docker pull {}`", shell_words::quote(&reference)))
@@ -48,7 +44,7 @@ pub fn image_of(cx: &Context, settings: &Settings, wish: &Args, user: &User) -> 
     }
     let value: Value = serde_json::from_str(&said.stdout).context("`docker image inspect` did not answer in JSON")?;
     let digests = value["RepoDigests"].as_array().into_iter().flatten();
-    Ok(Image {
+    Ok(TestedImage {
         id: value["Id"].as_str().unwrap_or_default().to_owned(),
         digests: digests.filter_map(Value::as_str).map(str::to_owned).collect(),
         reference,

@@ -4,20 +4,19 @@ use super::Args;
 use super::inputs::{dataset, image_of};
 use super::{Answer, architecture, ask, finish, no_gpu, not_started, now, request};
 use crate::context::Context;
-use crate::engine::compose;
+use crate::engine;
 use crate::engine::compose::one_shot::OneShot;
-use crate::engine::facts;
+use crate::engine::docker;
 use crate::engine::inspect::Container;
-use crate::error::{failed, host};
+use crate::error::{Failure, failed, host};
 use crate::exec;
 use crate::gpu;
 use crate::image::build;
 use crate::life::{Signals, groups_of};
 use crate::proof::misasked;
-use crate::smoke::judge::Advice;
 use crate::smoke::request::FILES;
-use crate::smoke::show::Facts;
-use crate::smoke::{Request, remedy};
+use crate::smoke::show::RunFacts;
+use crate::smoke::{SmokeRequest, remedy};
 use crate::spec::inside::in_guest;
 use crate::spec::mount::{Mount, Role};
 use crate::spec::settings::Settings;
@@ -34,13 +33,13 @@ use std::path::{Path, PathBuf};
 const START: u64 = 20;
 
 /// Everything that is known before anything is made.
-struct Plan {
+struct Planned {
     route: Option<GpuRoute>,
-    request: Request,
+    request: SmokeRequest,
     user: User,
     dataset: Option<Mount>,
-    no_gpu: Option<Advice>,
-    facts: Facts,
+    no_gpu: Option<Failure>,
+    facts: RunFacts,
 }
 
 /// Runs it.
@@ -50,13 +49,13 @@ struct Plan {
 pub fn run(cx: &Context, settings: &Settings, wish: &Args) -> Result<u8> {
     let user = User::read();
     let dataset = dataset(cx, &wish.project, settings, &user)?;
-    let engine = facts::read(cx)?;
-    facts::refuse(&engine)?;
+    let engine = engine::read(cx)?;
+    engine::refuse(&engine)?;
     let known = gpu::read(&engine, cx.var("PATH"));
     let arch = architecture(wish, settings, &known)?;
     let inside = dataset.as_ref().map(|mount| mount.target.clone());
     let request = request(wish, arch, &settings.gpus, &known, inside)?;
-    let facts = Facts {
+    let facts = RunFacts {
         image: wish.image.clone().unwrap_or_default(),
         image_id: None,
         image_digests: Vec::new(),
@@ -73,18 +72,18 @@ pub fn run(cx: &Context, settings: &Settings, wish: &Args) -> Result<u8> {
         Err(why) => return not_started(cx, wish, &facts, &request, why),
     };
     let no_gpu = (settings.gpus == Gpus::None).then(|| no_gpu(&engine, &known));
-    let plan = Plan { route, request, user, dataset, no_gpu, facts };
+    let plan = Planned { route, request, user, dataset, no_gpu, facts };
     if wish.dry_run {
         return dry_run(cx, settings, wish, &plan);
     }
     start(cx, settings, wish, plan)
 }
 
-fn start(cx: &Context, settings: &Settings, wish: &Args, plan: Plan) -> Result<u8> {
+fn start(cx: &Context, settings: &Settings, wish: &Args, plan: Planned) -> Result<u8> {
     let image = image_of(cx, settings, wish, &plan.user)?;
     // From here on nothing half made may be left behind.
     let signals = Signals::catch()?;
-    let facts = Facts {
+    let facts = RunFacts {
         image: image.reference.clone(),
         image_id: Some(image.id.clone()),
         image_digests: image.digests.clone(),
@@ -105,7 +104,7 @@ fn start(cx: &Context, settings: &Settings, wish: &Args, plan: Plan) -> Result<u
                 .into()),
         };
     }
-    let facts = Facts { container: Some(one.name.clone()), ..facts };
+    let facts = RunFacts { container: Some(one.name.clone()), ..facts };
     let answer = match dropped(&one)? {
         Some(why) => (Answer::None(why), String::new()),
         None if signals.any() => (Answer::Interrupted, String::new()),
@@ -115,7 +114,7 @@ fn start(cx: &Context, settings: &Settings, wish: &Args, plan: Plan) -> Result<u
     finish(cx, wish, &facts, &plan.request, answer, plan.no_gpu)
 }
 
-fn one_shot(cx: &Context, settings: &Settings, plan: &Plan, image: &str) -> OneShot {
+fn one_shot(cx: &Context, settings: &Settings, plan: &Planned, image: &str) -> OneShot {
     let name = format!("codex-sandbox-smoke-{}", &plan.request.nonce[..12]);
     let dir = cx.scratch().join(&name);
     let guest = Mount::new(Role::Guest, dir.join("guest"));
@@ -168,7 +167,7 @@ fn guest(one: &OneShot) -> &Path {
 
 /// Why the container that was made is not what was asked for: an old Compose drops GPUs without a word.
 fn dropped(one: &OneShot) -> Result<Option<String>> {
-    let said = exec::stdout_of(&compose::inspect(&one.name))?;
+    let said = exec::stdout_of(&docker::inspect(&one.name))?;
     let why = match Container::parse(&said)?.host_config.device_requests {
         Some(requests) => misasked(&one.spec.gpus, one.spec.gpu_route, &requests),
         None => Some("the engine does not say which devices it was asked for".into()),
@@ -183,7 +182,7 @@ struct Made<'a> {
 
 impl Drop for Made<'_> {
     fn drop(&mut self) {
-        let said = exec::capture(&compose::remove(&self.one.name));
+        let said = exec::capture(&docker::remove(&self.one.name));
         let gone = |said: &exec::Output| said.ok() || said.stderr.to_lowercase().contains("no such container");
         if !said.is_ok_and(|said| gone(&said)) {
             ui::warn(format_args!("`{}` could not be removed: `docker rm -f` it", self.one.name));
@@ -200,13 +199,13 @@ fn last_line(text: &str) -> String {
 }
 
 /// Prints what would be done, and does none of it.
-fn dry_run(cx: &Context, settings: &Settings, wish: &Args, plan: &Plan) -> Result<u8> {
+fn dry_run(cx: &Context, settings: &Settings, wish: &Args, plan: &Planned) -> Result<u8> {
     ui::result("# settings");
     let row =
         |o: &crate::spec::settings::Origin| vec![format!("#   {}", o.key), o.value.clone(), format!("({})", o.from)];
     ui::result(ui::columns(&settings.origins.iter().map(row).collect::<Vec<_>>()).trim_end());
     if let Some(why) = &plan.no_gpu {
-        ui::result(format_args!("# without a GPU: {}", why.cause));
+        ui::result(format_args!("# without a GPU: {}", why.message));
     }
     let image = match &wish.image {
         Some(reference) => reference.clone(),
@@ -225,8 +224,8 @@ fn dry_run(cx: &Context, settings: &Settings, wish: &Args, plan: &Plan) -> Resul
     // The last step is the Compose file; those before it are the script's own files.
     files(cx, &one)?.last().into_iter().for_each(ui::result);
     ui::result(one.create());
-    ui::result(compose::inspect(&one.name));
+    ui::result(docker::inspect(&one.name));
     ui::result(one.start(plan.request.seconds + START));
-    ui::result(compose::remove(&one.name));
+    ui::result(docker::remove(&one.name));
     Ok(0)
 }

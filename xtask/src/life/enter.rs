@@ -5,7 +5,7 @@ use super::ready;
 use super::running::Running;
 use crate::codex::home::disable_flags;
 use crate::context::Context;
-use crate::engine::compose::{self, Terminal};
+use crate::engine::docker::{self, Terminal};
 use crate::exec;
 use crate::spec::entering::{self, Environment};
 use crate::spec::inside::{PYTHON, REAP};
@@ -59,7 +59,7 @@ impl Entry<'_> {
         };
         let Environment { shown, named } = entering::environment(cx, &settings.env, self.carried, mark);
         let terminal = Terminal { tty: cx.stdin_tty && cx.stdout_tty };
-        compose::exec(self.container, terminal, &shown, &named, &words)
+        docker::enter(self.container, terminal, &shown, &named, &words)
     }
 }
 
@@ -103,8 +103,8 @@ pub(super) fn enter(running: Running<'_>, missing: &[String], program: &Program)
 
 /// Ends the Codex or the shell of a session whose terminal is gone: the engine would leave it running.
 pub fn reap(container: &str, mark: &str) {
-    let command =
-        compose::plain_exec(container).args(["/usr/bin/env", "-i", PYTHON, "-I", "-S", REAP, mark]).timeout(20);
+    let program = ["/usr/bin/env", "-i", PYTHON, "-I", "-S", REAP, mark];
+    let command = docker::exec(container, &[], program).timeout(20);
     if !exec::capture(&command).is_ok_and(|said| said.ok()) {
         ui::warn(format_args!("what was entered may still run inside: `cargo xtask down` ends it"));
     }

@@ -6,8 +6,8 @@ use crate::codex::home::Mirror;
 use crate::codex::{self, Codex};
 use crate::context::{Context, canonical, resolved};
 use crate::engine::compose::container_name;
-use crate::engine::facts::{self, Engine};
 use crate::engine::running::Existing;
+use crate::engine::{self, Engine};
 use crate::error::usage;
 use crate::exec;
 use crate::git::{self, Identity, Repository};
@@ -89,7 +89,7 @@ impl Engined {
     /// # Errors
     /// No engine answers.
     pub fn read(cx: &Context, settings: &Settings, user: &User) -> Result<Engined> {
-        let (engine, image) = exec::both(|| facts::read(cx), || build::state(cx, settings, user));
+        let (engine, image) = exec::both(|| engine::read(cx), || build::state(cx, settings, user));
         let engine = engine?;
         let gpus = match settings.gpus {
             Gpus::None => GpuFacts::default(),
@@ -242,8 +242,8 @@ impl Ground {
 /// # Errors
 /// No engine answers, or the container of that name is not ours.
 pub fn find(container: &str) -> Result<Option<Existing>> {
-    let said = exec::capture(&crate::engine::compose::inspect(container))?;
-    crate::engine::running::parse(container, said.code, &said.stdout, &said.stderr)
+    let said = exec::capture(&engine::docker::inspect(container))?;
+    engine::running::parse(container, said.code, &said.stdout, &said.stderr)
 }
 
 impl Gathered {

@@ -3,7 +3,7 @@
 
 use super::gather::Gathered;
 use super::{audit, ready};
-use crate::codex::login::{self, Outcome};
+use crate::codex::login::{self, LoginOutcome};
 use crate::git;
 use crate::spec::words::Mode;
 use crate::ui;
@@ -36,7 +36,7 @@ fn login(gathered: &Gathered, since: SystemTime) {
     let burnt = login::burnt(host, &places.codex_home, &places.login, since);
     match ready::reconcile(gathered) {
         // What stayed as it was when Codex was entered was said then.
-        Ok(outcome @ (Outcome::ToHost | Outcome::Refused(_) | Outcome::Busy)) => ui::say(outcome),
+        Ok(outcome @ (LoginOutcome::ToHost | LoginOutcome::Refused(_) | LoginOutcome::Busy)) => ui::say(outcome),
         Ok(_) => {}
         Err(err) => ui::warn(format_args!("the login was not carried over: {err:#}")),
     }

@@ -3,14 +3,15 @@
 use super::gather::Gathered;
 use super::record::Record;
 use crate::context::Context;
-use crate::engine::compose;
-use crate::engine::compose::Terminal;
-use crate::engine::facts::Engine;
+use crate::engine::Engine;
+use crate::engine::docker;
+use crate::engine::docker::Terminal;
 use crate::exec;
 use crate::finding::Finding;
 use crate::gpu;
-use crate::gpu::{arch, native};
-use crate::smoke::{Arch, Mode, Report, Request, claim, judge};
+use crate::gpu::arch;
+use crate::smoke::native;
+use crate::smoke::{Arch, Extent, Report, SmokeRequest, claim, judge};
 use crate::spec::entering;
 use crate::spec::words::Gpus;
 use crate::step::Command;
@@ -72,11 +73,11 @@ fn architecture(cx: &Context, gathered: &Gathered) -> Result<Arch> {
     })
 }
 
-fn request(gathered: &Gathered, arch: Arch, nonce: String) -> Request {
-    Request {
+fn request(gathered: &Gathered, arch: Arch, nonce: String) -> SmokeRequest {
+    SmokeRequest {
         nonce,
         arch,
-        mode: Mode::Native,
+        mode: Extent::Native,
         // How many there are of all is what the claim `gpu.devices` sees.
         gpus: match &gathered.settings.gpus {
             Gpus::Ids(ids) => Some(ids.len()),
@@ -94,9 +95,9 @@ fn command(
     gathered: &Gathered,
     container: &str,
     carried: &BTreeMap<String, String>,
-    request: &Request,
+    request: &SmokeRequest,
 ) -> Command {
     let env = entering::environment(cx, &gathered.settings.env, carried, &request.nonce);
     let terminal = Terminal { tty: false };
-    compose::exec(container, terminal, &env.shown, &env.named, &request.words()).timeout(SECONDS + 10)
+    docker::enter(container, terminal, &env.shown, &env.named, &request.words()).timeout(SECONDS + 10)
 }

@@ -6,12 +6,12 @@ use super::ready::{Fill, fills};
 use super::record::{self, Record};
 use super::{native, wanted};
 use crate::context::Context;
+use crate::engine;
 use crate::engine::compose::Project;
-use crate::engine::facts;
 use crate::error::failed;
 use crate::gpu;
 use crate::image::{build, plan::Wishes};
-use crate::proof::probe::Request;
+use crate::proof::probe::ProbeRequest;
 use crate::spec::Spec;
 use crate::spec::words::{GpuRoute, Gpus};
 use crate::step::Step;
@@ -93,7 +93,7 @@ fn route(gathered: &Gathered) -> Result<Option<GpuRoute>> {
     let gpus = &gathered.settings.gpus;
     match &gathered.engine {
         Some(known) => {
-            facts::refuse(&known.engine)?;
+            engine::refuse(&known.engine)?;
             Ok(gpu::route(gpus, &known.engine, &known.gpus)?)
         }
         None => Ok((*gpus != Gpus::None).then_some(GpuRoute::Nvidia)),
@@ -159,7 +159,7 @@ impl Plan {
         for act in &self.acts {
             lines.extend(self.lines(act, gathered));
         }
-        lines.push(Request::new(&self.spec, "NONCE").command(&name).to_string());
+        lines.push(ProbeRequest::new(&self.spec, "NONCE").command(&name).to_string());
         lines.extend(native::dry_run(cx, gathered, &name).map(|command| command.to_string()));
         let carried = self.entered.as_ref().map(|record| record.carried.clone()).unwrap_or_default();
         let entry = Entry { container: &name, carried: &carried, missing: &[] };

@@ -3,7 +3,7 @@
 use super::gather::Gathered;
 use crate::beneath::Beneath;
 use crate::codex::home::{self, Mirror};
-use crate::codex::login::{self, Outcome};
+use crate::codex::login::{self, LoginOutcome};
 use crate::context::Context;
 use crate::exec;
 use crate::git;
@@ -115,7 +115,7 @@ impl Fill {
             Fill::MirroredHome { to, agents, .. } => {
                 home::write(&gathered.mirror, to, agents)?;
                 let outcome = reconcile(gathered)?;
-                Ok(Vec::from_iter((outcome != Outcome::Same).then(|| outcome.to_string())))
+                Ok(Vec::from_iter((outcome != LoginOutcome::Same).then(|| outcome.to_string())))
             }
             Fill::SharedHome { home, agents } => {
                 if !home.is_dir() {
@@ -184,7 +184,7 @@ pub fn notes(gathered: &Gathered) -> Vec<String> {
 ///
 /// # Errors
 /// The state folder cannot be read or written.
-pub fn reconcile(gathered: &Gathered) -> Result<Outcome> {
+pub fn reconcile(gathered: &Gathered) -> Result<LoginOutcome> {
     let places = &gathered.places;
     login::reconcile(&gathered.settings.host_codex_home, &places.codex_home, &places.login)
 }

@@ -9,6 +9,7 @@ use super::running::Running;
 use super::{not_started, sources};
 use crate::engine::caches;
 use crate::engine::compose::{self, Project};
+use crate::engine::docker;
 use crate::engine::running::live_sessions;
 use crate::error::failed;
 use crate::exec;
@@ -146,7 +147,7 @@ fn up(project: &Project) -> Result<()> {
 
 /// Removes a container, by its id or its name, and the network beside the one of that name. Returns whether it is gone.
 pub(super) fn take_back(container: &str, name: &str) -> bool {
-    let removed = exec::capture(&compose::remove(container));
+    let removed = exec::capture(&docker::remove(container));
     let _ = exec::capture(&compose::remove_network(name));
     removed.is_ok_and(|said| said.ok())
 }

@@ -4,8 +4,9 @@ mod screen;
 
 use crate::context::Context;
 use crate::engine::compose;
+use crate::engine::docker;
 use crate::engine::inspect::Mounted;
-use crate::engine::running::{Existing, sessions, top};
+use crate::engine::running::{Existing, sessions};
 use crate::exec;
 use crate::life::down::caches_of;
 use crate::life::find;
@@ -87,7 +88,7 @@ impl Live {
     /// Asks side by side, each within its bound.
     fn look(running: &Existing) -> Result<Live> {
         let own = |line: &String| [DF, SMI].iter().any(|query| *line == query.join(" "));
-        let top = top(&running.id);
+        let top = docker::top(&running.id);
         let with_gpus = running.spec.as_ref().is_ok_and(|spec| spec.gpus != Gpus::None);
         let asked = |program: &[&str]| exec::capture(&inside(&running.id, program)).ok().filter(exec::Output::ok);
         let (top, (shm, gpus)) = exec::both(
@@ -109,7 +110,7 @@ const SMI: &[&str] =
     &["nvidia-smi", "--query-gpu=index,name,utilization.gpu,memory.used,memory.total", "--format=csv,noheader,nounits"];
 
 fn inside(container: &str, program: &[&str]) -> Command {
-    Command::new("docker").args(["exec", container]).args(program.iter().copied()).timeout(BOUND)
+    docker::exec(container, &[], program.iter().copied()).timeout(BOUND)
 }
 
 /// The numbers of the last line of `df --output=used,size`.

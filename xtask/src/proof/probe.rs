@@ -5,6 +5,7 @@ mod answer;
 
 pub use answer::{Inside, InsideMount, Process, Said, Sample};
 
+use crate::engine::docker;
 use crate::proof::witness::CodexFile;
 use crate::spec::Spec;
 use crate::spec::mount::{Mount, Role};
@@ -46,7 +47,7 @@ pub enum AskCodex {
 
 /// What the probe is asked to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub struct ProbeRequest {
     /// What the answer must repeat: letters and digits, it becomes part of a file name.
     pub nonce: String,
     /// The promised mounts.
@@ -65,10 +66,10 @@ pub struct Request {
     pub env: Vec<String>,
 }
 
-impl Request {
+impl ProbeRequest {
     /// Everything that a proof of this promise needs.
-    pub fn new(promise: &Spec, nonce: impl Into<String>) -> Request {
-        Request {
+    pub fn new(promise: &Spec, nonce: impl Into<String>) -> ProbeRequest {
+        ProbeRequest {
             nonce: nonce.into(),
             mounts: promise.mounts.clone(),
             workspace_file: true,
@@ -90,11 +91,7 @@ impl Request {
     /// a file, where none can be: a file of the read-only mount, for root inside makes a folder of `/dev/null`. In the C
     /// locale no converter of character sets is loaded.
     pub fn command(&self, container: &str) -> Command {
-        let unsaid = UNSAID.iter().flat_map(|variable| ["--env", variable]);
-        Command::new("docker")
-            .arg("exec")
-            .args(unsaid)
-            .args([container, "/usr/bin/env", "-i", "LC_ALL=C"])
+        docker::exec(container, &UNSAID, ["/usr/bin/env", "-i", "LC_ALL=C"])
             .arg(format!("PATH={PATH}"))
             .arg(format!("HOME={HOME_INSIDE}"))
             .args([PYTHON, "-I", "-S", "-X"])
@@ -138,7 +135,7 @@ mod tests {
 
     #[test]
     fn the_probe_is_asked_in_pairs_and_with_a_cleared_environment() {
-        let command = Request::new(&spec(), "n0").command("c1").to_string();
+        let command = ProbeRequest::new(&spec(), "n0").command("c1").to_string();
         assert_eq!(
             command,
             "docker exec --env 'LC_ALL=C' --env 'LD_LIBRARY_PATH=' --env 'LD_PRELOAD=' --env 'LD_AUDIT=' c1 /usr/bin/env -i \

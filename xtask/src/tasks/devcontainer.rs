@@ -3,12 +3,13 @@
 use crate::context::Context;
 use crate::engine::compose::container_name;
 use crate::engine::devcontainer::{self, FOLDER_LABEL};
+use crate::engine::docker;
 use crate::error::failed;
 use crate::exec;
 use crate::life::{Call, Ground, Outcome};
 use crate::spec::places::Places;
 use crate::spec::settings::Flags;
-use crate::step::{Command, Step};
+use crate::step::Step;
 use crate::ui;
 use anyhow::Result;
 
@@ -36,9 +37,7 @@ pub fn run(cx: &Context) -> Result<u8> {
 /// A dev container is looked for by the directory that was opened: an older one must not be found in its place.
 fn refuse_others(cx: &Context, places: &Places) -> Result<()> {
     let root = cx.root.display();
-    let label = format!("label={FOLDER_LABEL}={root}");
-    let list = Command::new("docker").args(["ps", "--all", "--format", "{{.Names}}", "--filter", &label]);
-    let listed = exec::stdout_of(&list)?;
+    let listed = exec::stdout_of(&docker::labelled(&format!("{FOLDER_LABEL}={root}")))?;
     let others = devcontainer::others(&listed, &container_name(&places.project));
     if others.is_empty() {
         return Ok(());

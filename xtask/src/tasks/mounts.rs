@@ -7,7 +7,7 @@ use crate::finding::{self, Finding};
 use crate::life;
 use crate::life::Gathered;
 use crate::proof;
-use crate::proof::probe::{AskCodex, Request};
+use crate::proof::probe::{AskCodex, ProbeRequest};
 use crate::proof::sources;
 use crate::spec::settings::Flags;
 use crate::ui;
@@ -54,7 +54,7 @@ pub fn run(cx: &Context, args: &Args) -> Result<u8> {
 fn inside(gathered: &Gathered, running: &Existing) -> Result<Vec<Finding>> {
     let record = life::trusted(&gathered.places, running)
         .map_err(|why| failed(why).hint("`cargo xtask down`, then `cargo xtask sandbox`"))?;
-    let mut request = Request::new(&record.spec, life::nonce()?);
+    let mut request = ProbeRequest::new(&record.spec, life::nonce()?);
     request.codex = AskCodex::Nothing;
     let mut claims = proof::prove(&running.id, &running.container, &record.spec, &request)?.0.claims;
     let programs = life::programs_now(&record.spec, &running.container);
