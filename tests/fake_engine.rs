@@ -281,7 +281,6 @@ fn a_client_that_cannot_build_is_told_before_anything_is_built() {
         3,
         "",
         str![[r#"
-login: the host has none; [..]
 error: the Docker CLI has no buildx plugin, and the image is built with it
 hint: [..]
 ...

@@ -39,12 +39,19 @@ fn colours_are_on_terminals_only_and_can_be_had_or_refused() {
 
 /// An engine in which a sandbox runs.
 fn running(place: &Place, gpus: &str) -> Calls {
-    let settings = json!({"codex": "0.169.0", "network": "open", "gpus": gpus}).to_string();
+    let spec = json!({
+        "schema": 2, "uid": 1000, "gid": 1000, "groups": [], "image": "codex-sandbox:0123456789ab-u1000", "image_id": null,
+        "image_inputs": "0123456789ab", "mounts": [], "out_of_reach": [], "shm_bytes": 34359738368_u64, "pids_limit": 8192,
+        "gpus": gpus, "gpu_route": null, "memlock": "unlimited", "network": "open", "codex_version": "0.169.0",
+        "codex_bin": "/usr/bin/codex", "codex_home": "mirror", "ca_bundle": false, "env": [], "compose_file": "ba9876543210",
+        "dev_container": false,
+    })
+    .to_string();
     let home = "/home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d/codex-home";
     let inspect = json!([{
         "Id": "c0ffee", "Image": "sha256:0123",
         "State": {"Running": true, "StartedAt": "2026-01-01T00:00:00.123456789Z"},
-        "Config": {"Image": "codex-sandbox:0123456789ab-u1000", "Labels": {"codex-sandbox.settings": settings}},
+        "Config": {"Image": "codex-sandbox:0123456789ab-u1000", "Labels": {"codex-sandbox.spec": spec}},
         "Mounts": [
             {"Type": "bind", "Destination": "/workspace", "Source": "/home/me/project", "RW": true},
             {"Type": "bind", "Destination": "/home/codex/.codex", "Source": home, "RW": true},
