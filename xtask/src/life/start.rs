@@ -25,7 +25,7 @@ impl<'a> Call<'a> {
     pub fn start(mut self) -> Result<Running<'a>> {
         let early = self.gathered.early.take();
         let mut plan = plan(self.cx, &self.gathered)?;
-        if let (Some(record), Some(existing)) = (plan.entered.take(), self.gathered.existing.take()) {
+        if let Some((record, existing)) = plan.entered.take().zip(self.gathered.existing.clone()) {
             plan.deferred.iter().for_each(|line| ui::say(format_args!("at the next start: {line}")));
             let early = early.filter(|early| early.container == existing.id);
             let name = plan.project.container();

@@ -11,6 +11,7 @@ pub fn screen(report: &Value, width: Option<usize>) -> String {
     if report["state"] != "none" {
         let setting = |key: &str| report["spec"][key].as_str().unwrap_or("-").to_owned();
         rows.push(("image", text("image")));
+        rows.extend(report["unreadable"].as_str().map(|why| ("label", format!("cannot be read: {why}"))));
         rows.push(("codex", setting("codex_version")));
         rows.push(("network", setting("network")));
         rows.push(("gpus", setting("gpus")));
