@@ -3,10 +3,10 @@
 use crate::support::place::repository;
 use std::collections::BTreeSet;
 use std::fs;
+use xtask::error;
 use xtask::smoke::checks::CHECKS;
-use xtask::smoke::judge::Advice;
-use xtask::smoke::show::Facts;
-use xtask::smoke::{Arch, Mode, Outcome, Request, json};
+use xtask::smoke::show::RunFacts;
+use xtask::smoke::{Arch, Extent, Judgement, SmokeRequest, json};
 
 #[path = "docs/commands.rs"]
 mod commands;
@@ -103,19 +103,18 @@ fn the_smoke_tests_document_has_every_check_and_every_key_of_its_json() {
         let row = format!("| `{}` | {need} | {gpu} | {} |", check.id, check.what);
         assert!(text.contains(&row), "docs/gpu-smoke.md has no row `{row}`");
     }
-    let why = Advice { cause: String::new(), remedy: String::new() };
-    let request = Request {
+    let request = SmokeRequest {
         nonce: String::new(),
         arch: Arch::parse("12.0").expect("an architecture"),
-        mode: Mode::Quick,
+        mode: Extent::Quick,
         gpus: None,
         gpu: false,
         dataset: None,
         seconds: 1,
         torch: None,
     };
-    let outcome = Outcome::not_started(&request, why);
-    let document = json::document(&Facts::default(), &request, None, &outcome);
+    let outcome = Judgement::not_started(&request, error::host(""));
+    let document = json::document(&RunFacts::default(), &request, None, &outcome);
     let keys = |value: &serde_json::Value| value.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
     let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| `")).collect();
     for key in keys(&document).into_iter().chain(keys(&document["checks"][0])) {

@@ -3,15 +3,25 @@
 
 use crate::support::place::repository;
 use crate::support::proc;
+use serde_json::{Value, json};
+use xtask::smoke::{Extent, checks};
+
+/// The checks that the host plans: the Python side is held against it, so that neither has one that the other lacks.
+fn host_plan() -> Value {
+    let planned = |extent| checks::planned(extent).map(|check| json!([check.id, check.gpu])).collect::<Value>();
+    let all = [Extent::Quick, Extent::Full, Extent::Native].map(|extent| (extent.to_string(), planned(extent)));
+    Value::Object(all.into_iter().collect())
+}
 
 #[track_caller]
 fn passes(module: &str) {
     let root = repository();
     // -I leaves the working directory and the environment out: the two directories are named.
-    let script = "import sys, unittest; sys.dont_write_bytecode = True; sys.path[:0] = sys.argv[2:]; \
+    let script = "import sys, unittest; sys.dont_write_bytecode = True; sys.path[:0] = sys.argv[2:4]; \
                   unittest.main(module=sys.argv[1], argv=['python3'])";
     let dirs = ["docker", "tests/python"].map(|name| root.join(name).display().to_string());
-    let args = ["-I", "-c", script, module, &dirs[0], &dirs[1]];
+    let table = host_plan().to_string();
+    let args = ["-I", "-c", script, module, &dirs[0], &dirs[1], &table];
     let (code, stdout, stderr) = proc::outcome(proc::find("python3"), args);
     assert_eq!(code, 0, "{stdout}{stderr}");
     assert!(stderr.contains("\nRan ") && !stderr.contains("Ran 0 "), "{stderr}");

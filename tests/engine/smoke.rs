@@ -10,7 +10,7 @@ use crate::support::smoke::{FILES, Report, changed_script};
 use crate::support::{engine, gpu, proc};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use xtask::smoke::{Mode, checks};
+use xtask::smoke::{Extent, checks};
 
 fn smoke<'a>(place: &'a Place, args: &[&str]) -> Xtask<'a> {
     let run = Xtask::at(place).args(["gpu-smoke"]).args(args.iter().copied()).args(FILES);
@@ -19,7 +19,7 @@ fn smoke<'a>(place: &'a Place, args: &[&str]) -> Xtask<'a> {
 
 /// The checks that need no GPU, without those of this list.
 fn cpu_checks(without: &[&str]) -> Vec<&'static str> {
-    let planned = checks::planned(Mode::Quick).filter(|check| !check.gpu);
+    let planned = checks::planned(Extent::Quick).filter(|check| !check.gpu);
     planned.map(|check| check.id).filter(|id| !without.contains(id)).collect()
 }
 
@@ -57,7 +57,7 @@ fn what_needs_no_gpu_passes_and_the_rest_is_not_run() {
     nothing_left(&place);
     let report = Report::of(&place);
     assert_eq!(report.with("passed"), cpu_checks(&[]));
-    let gpu = checks::planned(Mode::Quick).filter(|check| check.gpu).map(|check| check.id);
+    let gpu = checks::planned(Extent::Quick).filter(|check| check.gpu).map(|check| check.id);
     assert_eq!(report.with("not-run"), gpu.collect::<Vec<_>>());
     assert_eq!(report.0["verdict"], "no-gpu");
     let remedy = report.0["no_gpu"]["remedy"].as_str().expect("a remedy");
@@ -161,7 +161,7 @@ fn the_gpus_are_asked_for_and_without_a_driver_the_checks_say_so() {
     assert_eq!(engine.containers(), Vec::<String>::new(), "the container was left behind");
     let report = Report::of(&place);
     assert_eq!(report.with("passed"), cpu_checks(&["decord.dataset"]), "{}", run.stdout);
-    let required = checks::planned(Mode::Quick).filter(|check| check.gpu && check.required);
+    let required = checks::planned(Extent::Quick).filter(|check| check.gpu && check.required);
     let required: Vec<&str> = required.map(|check| check.id).collect();
     let failed = report.with("failed");
     assert!(required.iter().all(|id| failed.contains(id)), "{}", run.stdout);

@@ -4,7 +4,7 @@ use crate::support::docker::{Calls, FakeDocker};
 use crate::support::place::Place;
 use crate::support::proc;
 use serde_json::{Value, json};
-use xtask::smoke::{Mode, checks};
+use xtask::smoke::{Extent, checks};
 
 /// The flags that keep a report in the place's repository.
 pub(crate) const FILES: [&str; 4] = ["--json", "out/smoke.json", "--junit", "out/smoke.xml"];
@@ -57,7 +57,7 @@ pub(crate) fn fake_engine(place: &Place, requests: &Value) -> FakeDocker {
     let image = json!({"Id": "sha256:1111", "RepoDigests": ["example/image@sha256:2222"]}).to_string();
     let container =
         json!([{"Id": "c0", "State": {"Running": false}, "HostConfig": {"DeviceRequests": requests}}]).to_string();
-    let planned: Vec<Value> = checks::planned(Mode::Quick).map(|check| json!({"id": check.id})).collect();
+    let planned: Vec<Value> = checks::planned(Extent::Quick).map(|check| json!({"id": check.id})).collect();
     place.write("checks.json", json!(planned).to_string());
     let script = place.write("fake_smoke.py", include_str!("fake_smoke.py"));
     // The one on PATH may be a launcher that needs the rest of PATH.

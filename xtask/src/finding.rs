@@ -132,9 +132,10 @@ impl Finding {
         Finding { verdict, why: Some(message), mend, kind, ..self }
     }
 
-    /// What there is: what the host saw, or why it is not as it should be.
+    /// What there is: why it is not as it should be, or else what was seen.
     pub fn seen(&self) -> &str {
-        self.why.as_deref().unwrap_or(&self.evidence.host)
+        let Evidence { inside, host } = &self.evidence;
+        self.why.as_deref().unwrap_or(if host.is_empty() { inside } else { host })
     }
 
     /// The failure that it leads to.

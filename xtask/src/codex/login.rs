@@ -11,12 +11,12 @@
 mod auth;
 mod outcome;
 
-pub use outcome::{Burnt, Outcome};
+pub use outcome::{Burnt, LoginOutcome};
 
 use crate::beneath::{Beneath, Lock, Why, lock_fd};
 use crate::exec;
 use anyhow::{Context as _, Result};
-use auth::{Auth, Kind};
+use auth::{Auth, AuthKind};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{ErrorKind, Read as _};
@@ -104,7 +104,7 @@ impl Side {
 /// `record` is a file of ours that the container cannot reach; it remembers what was handed over last. The private home
 /// must exist. Cheap where nothing changed (two small reads), so it can be called while a session runs; it waits at
 /// most some seconds for a Codex that is renewing. Never makes a login on a host that has none.
-pub fn reconcile(host_home: &Path, private_home: &Path, record: &Path) -> Result<Outcome> {
+pub fn reconcile(host_home: &Path, private_home: &Path, record: &Path) -> Result<LoginOutcome> {
     let dir = Beneath::root(private_home)?;
     if let (Side::Login(host, _), Side::Login(private, _)) = (Side::host(host_home)?, Side::private(&dir)?)
         && host.fingerprint() == private.fingerprint()
@@ -112,42 +112,44 @@ pub fn reconcile(host_home: &Path, private_home: &Path, record: &Path) -> Result
         if Record::read(record).is_none_or(|known| known.login != host.fingerprint()) {
             Record::write(record, &host)?;
         }
-        return Ok(Outcome::Same);
+        return Ok(LoginOutcome::Same);
     }
     if matches!(Side::host(host_home)?, Side::Missing) {
-        return Ok(Outcome::NoHostLogin(without_file(host_home)));
+        return Ok(LoginOutcome::NoHostLogin(without_file(host_home)));
     }
     let lock = "auth.lock";
     // The sandbox's first: an agent that holds it must not make us hold the host's meanwhile.
     let Some(_private) = dir.lock(lock, WAIT).context("cannot lock the sandbox's login")? else {
-        return Ok(Outcome::Busy);
+        return Ok(LoginOutcome::Busy);
     };
     let Some(_host) = host_lock(&host_home.join(lock))? else {
-        return Ok(Outcome::Busy);
+        return Ok(LoginOutcome::Busy);
     };
     let (host, bytes) = match Side::host(host_home)? {
         Side::Login(auth, bytes) => (auth, bytes),
-        Side::Missing => return Ok(Outcome::NoHostLogin(without_file(host_home))),
-        Side::Odd | Side::Unreadable => return Ok(Outcome::Refused("the host's `auth.json` is not one of Codex's")),
+        Side::Missing => return Ok(LoginOutcome::NoHostLogin(without_file(host_home))),
+        Side::Odd | Side::Unreadable => {
+            return Ok(LoginOutcome::Refused("the host's `auth.json` is not one of Codex's"));
+        }
     };
     let private = match Side::private(&dir)? {
         Side::Login(auth, _) => Some(auth),
         Side::Missing | Side::Odd => None,
         Side::Unreadable => {
-            return Ok(Outcome::Refused(
+            return Ok(LoginOutcome::Refused(
                 "the sandbox's `auth.json` is not one of Codex's; `codex logout` inside makes room for the host's",
             ));
         }
     };
     let outcome = decide(&host, private.as_ref(), Record::read(record).as_ref(), SystemTime::now());
     match (&outcome, &private) {
-        (Outcome::Given | Outcome::ToSandbox, _) => {
+        (LoginOutcome::Given | LoginOutcome::ToSandbox, _) => {
             dir.write("auth.json", &bytes, 0o600).context("cannot give the login to the sandbox")?;
             Record::write(record, &host)?;
         }
-        (Outcome::ToHost, Some(private)) => {
+        (LoginOutcome::ToHost, Some(private)) => {
             if !to_host(host_home, &host.renewed_by(private))? {
-                return Ok(Outcome::Busy);
+                return Ok(LoginOutcome::Busy);
             }
             Record::write(record, private)?;
         }
@@ -193,9 +195,9 @@ pub enum HostLogin {
 pub fn of_host(home: &Path) -> HostLogin {
     match Side::host(home) {
         Ok(Side::Login(auth, _)) => match auth.kind {
-            Kind::ChatGpt => HostLogin::ChatGpt,
-            Kind::ApiKey => HostLogin::ApiKey,
-            Kind::Other => HostLogin::Odd,
+            AuthKind::ChatGpt => HostLogin::ChatGpt,
+            AuthKind::ApiKey => HostLogin::ApiKey,
+            AuthKind::Other => HostLogin::Odd,
         },
         Ok(Side::Missing) if in_keyring(home) => HostLogin::Keyring,
         Ok(Side::Missing) => HostLogin::None,
@@ -220,22 +222,22 @@ fn without_file(host_home: &Path) -> &'static str {
 }
 
 /// What is to happen. Pure.
-fn decide(host: &Auth, private: Option<&Auth>, record: Option<&Record>, now: SystemTime) -> Outcome {
+fn decide(host: &Auth, private: Option<&Auth>, record: Option<&Record>, now: SystemTime) -> LoginOutcome {
     let Some(private) = private else {
-        return Outcome::Given;
+        return LoginOutcome::Given;
     };
     if host.fingerprint() == private.fingerprint() {
-        return Outcome::Same;
+        return LoginOutcome::Same;
     }
     if record.is_some_and(|record| record.login == private.fingerprint()) {
         // The sandbox still has what it was given: whatever the host has now is the user's wish.
-        return Outcome::ToSandbox;
+        return LoginOutcome::ToSandbox;
     }
     match (host.kind, private.kind) {
-        (_, Kind::ApiKey) => return Outcome::Own("an API key"),
-        (_, Kind::Other) => return Outcome::Own("of another kind"),
-        (Kind::ApiKey | Kind::Other, Kind::ChatGpt) => return Outcome::Own("a ChatGPT account"),
-        (Kind::ChatGpt, Kind::ChatGpt) => {}
+        (_, AuthKind::ApiKey) => return LoginOutcome::Own("an API key"),
+        (_, AuthKind::Other) => return LoginOutcome::Own("of another kind"),
+        (AuthKind::ApiKey | AuthKind::Other, AuthKind::ChatGpt) => return LoginOutcome::Own("a ChatGPT account"),
+        (AuthKind::ChatGpt, AuthKind::ChatGpt) => {}
     }
     let session = private.session();
     // The sandbox renewed what it was given, and the user signed in anew on the host.
@@ -249,18 +251,20 @@ fn decide(host: &Auth, private: Option<&Auth>, record: Option<&Record>, now: Sys
         None
     };
     match apart {
-        Some(_) if given => return Outcome::ToSandbox,
-        Some(why) => return Outcome::Own(why),
+        Some(_) if given => return LoginOutcome::ToSandbox,
+        Some(why) => return LoginOutcome::Own(why),
         None if !private.same_claims(host) => {
-            return Outcome::Refused("the sandbox's tokens are not of the host's user");
+            return LoginOutcome::Refused("the sandbox's tokens are not of the host's user");
         }
         None => {}
     }
     match (host.refreshed(), private.refreshed()) {
-        (_, Some(private)) if private > now + SKEW => Outcome::Refused("the sandbox's login is dated in the future"),
-        (Some(host), Some(private)) if private > host => Outcome::ToHost,
-        (Some(host), Some(private)) if private < host => Outcome::ToSandbox,
-        _ => Outcome::Refused("it cannot be told which login is newer"),
+        (_, Some(private)) if private > now + SKEW => {
+            LoginOutcome::Refused("the sandbox's login is dated in the future")
+        }
+        (Some(host), Some(private)) if private > host => LoginOutcome::ToHost,
+        (Some(host), Some(private)) if private < host => LoginOutcome::ToSandbox,
+        _ => LoginOutcome::Refused("it cannot be told which login is newer"),
     }
 }
 

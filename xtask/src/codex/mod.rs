@@ -96,7 +96,7 @@ pub fn plan(cx: &Context, explicit: Option<&Path>) -> Result<Codex> {
 }
 
 /// What becomes of the items of a package: `snapshot::take` or `snapshot::place`.
-type Placing = fn(&Context, &str, &[package::Item]) -> Result<PathBuf>;
+type Placing = fn(&Context, &str, &[package::Packaged]) -> Result<PathBuf>;
 
 fn resolve_by(cx: &Context, explicit: Option<&Path>, ask: launcher::Ask, placing: Placing) -> Result<Codex> {
     let (found, items) = look_by(cx, explicit, ask)?;
@@ -116,7 +116,7 @@ fn resolve_by(cx: &Context, explicit: Option<&Path>, ask: launcher::Ask, placing
 
 /// The host's Codex where it lies, checked and not copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct FoundCodex {
     /// What the user has.
     pub launcher: PathBuf,
     /// The native program behind it.
@@ -137,11 +137,11 @@ pub struct Found {
 ///
 /// # Errors
 /// As [`resolve`].
-pub fn look(cx: &Context, explicit: Option<&Path>) -> Result<Found> {
+pub fn look(cx: &Context, explicit: Option<&Path>) -> Result<FoundCodex> {
     look_by(cx, explicit, &version::ask).map(|(found, _)| found)
 }
 
-fn look_by(cx: &Context, explicit: Option<&Path>, ask: launcher::Ask) -> Result<(Found, Vec<package::Item>)> {
+fn look_by(cx: &Context, explicit: Option<&Path>, ask: launcher::Ask) -> Result<(FoundCodex, Vec<package::Packaged>)> {
     let launcher = launcher::find(cx, explicit)?;
     let ask = |binary: &Path| version::remembered(cx, binary, ask);
     let binary = launcher::native(cx, &launcher, &ask)?;
@@ -158,7 +158,7 @@ fn look_by(cx: &Context, explicit: Option<&Path>, ask: launcher::Ask) -> Result<
             binary.display()
         ));
     }
-    let found = Found {
+    let found = FoundCodex {
         layout: layout(&binary),
         root: package::root(&binary).map(Path::to_path_buf),
         launcher,

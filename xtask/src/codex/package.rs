@@ -12,7 +12,7 @@ use std::path::{Component, Path, PathBuf};
 
 /// A file or a link of the package.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Item {
+pub(super) struct Packaged {
     /// Where the installation has it.
     pub(super) from: PathBuf,
     /// Where the package has it, relative to its root.
@@ -41,7 +41,7 @@ pub(super) fn root(binary: &Path) -> Option<&Path> {
 }
 
 /// Everything that goes into the package of a program, and notes about what was left out.
-pub(super) fn items(binary: &Path) -> Result<(Vec<Item>, Vec<String>)> {
+pub(super) fn items(binary: &Path) -> Result<(Vec<Packaged>, Vec<String>)> {
     let dir = binary.parent().unwrap_or(Path::new("/"));
     let mut list = List { items: Vec::new(), notes: Vec::new() };
     list.file(binary, "bin/codex")?;
@@ -66,7 +66,7 @@ pub(super) fn items(binary: &Path) -> Result<(Vec<Item>, Vec<String>)> {
 }
 
 struct List {
-    items: Vec<Item>,
+    items: Vec<Packaged>,
     notes: Vec<String>,
 }
 
@@ -75,7 +75,7 @@ impl List {
     fn file(&mut self, from: &Path, to: &str) -> Result<()> {
         let from = from.canonicalize().with_context(|| format!("cannot read `{}`", from.display()))?;
         let executable = is_executable(&from)?;
-        self.items.push(Item { from, to: to.into(), what: What::File { executable } });
+        self.items.push(Packaged { from, to: to.into(), what: What::File { executable } });
         Ok(())
     }
 
@@ -115,14 +115,14 @@ impl List {
                 self.tree(&from, &to, inside)?;
             } else if kind.is_symlink() {
                 match kept_link(&from, inside) {
-                    Some(target) => self.items.push(Item { from, to, what: What::Link(target) }),
+                    Some(target) => self.items.push(Packaged { from, to, what: What::Link(target) }),
                     None => self
                         .notes
                         .push(format!("the link `{}` is left out: it leads out of the package", from.display())),
                 }
             } else if kind.is_file() {
                 let executable = is_executable(&from)?;
-                self.items.push(Item { from, to, what: What::File { executable } });
+                self.items.push(Packaged { from, to, what: What::File { executable } });
             }
         }
         Ok(())

@@ -6,7 +6,7 @@
 //! to a root-owned `/usr/lib/node_modules` are refused by the kernel anyway. The copy shares blocks where the file
 //! system can (btrfs, XFS); on ext4 it was 0.5 s and 410 MB for each version of Codex.
 
-use super::package::{Item, What};
+use super::package::{Packaged, What};
 use super::version::identity;
 use crate::context::Context;
 use crate::error::failed;
@@ -28,7 +28,7 @@ const UNFINISHED: &str = ".new-";
 const UNUSED: Duration = Duration::from_secs(24 * 3600);
 
 /// Where the snapshot of these items lies, or will lie.
-pub(super) fn place(cx: &Context, version: &str, items: &[Item]) -> Result<PathBuf> {
+pub(super) fn place(cx: &Context, version: &str, items: &[Packaged]) -> Result<PathBuf> {
     let fingerprint = fingerprint_of(items)?;
     Ok(cx.state.join("codex").join(format!("{version}-{}", &fingerprint[..12])))
 }
@@ -59,7 +59,7 @@ pub(super) fn snapshots(cx: &Context) -> Vec<PathBuf> {
 }
 
 /// The snapshot of these items: the one there is, or a new one. Safe to call from several processes at once.
-pub(super) fn take(cx: &Context, version: &str, items: &[Item]) -> Result<PathBuf> {
+pub(super) fn take(cx: &Context, version: &str, items: &[Packaged]) -> Result<PathBuf> {
     let place = place(cx, version, items)?;
     let dir = cx.state.join("codex");
     if is_whole(&place, items) {
@@ -102,8 +102,8 @@ pub(super) fn take(cx: &Context, version: &str, items: &[Item]) -> Result<PathBu
 }
 
 /// What is said before a copy that takes a while.
-fn note(version: &str, items: &[Item]) -> Option<String> {
-    let length = |item: &Item| fs::metadata(&item.from).map_or(0, |meta| meta.len());
+fn note(version: &str, items: &[Packaged]) -> Option<String> {
+    let length = |item: &Packaged| fs::metadata(&item.from).map_or(0, |meta| meta.len());
     let files = items.iter().filter(|item| matches!(item.what, What::File { .. }));
     let mib = files.map(length).sum::<u64>() >> 20;
     (mib >= NOTEWORTHY).then(|| {
@@ -112,7 +112,7 @@ fn note(version: &str, items: &[Item]) -> Option<String> {
 }
 
 /// By metadata, not by content: 410 MB need not be read again, and a needless copy is the worst that follows.
-fn fingerprint_of(items: &[Item]) -> Result<String> {
+fn fingerprint_of(items: &[Packaged]) -> Result<String> {
     let mut parts = Vec::new();
     for item in items {
         let meta =
@@ -126,7 +126,7 @@ fn fingerprint_of(items: &[Item]) -> Result<String> {
 
 /// Whether a snapshot has every item in its full length. A crash of the machine right after the copy can leave files
 /// empty under their final names.
-fn is_whole(place: &Path, items: &[Item]) -> bool {
+fn is_whole(place: &Path, items: &[Packaged]) -> bool {
     items.iter().all(|item| {
         let copy = place.join(&item.to);
         match &item.what {
@@ -144,7 +144,7 @@ fn is_whole(place: &Path, items: &[Item]) -> bool {
 
 /// Copies the items into a directory that is there. All of it is readable by anybody who can get at it, so that the
 /// container's user can whatever its number is; the state directory above is closed to other users of the host.
-fn copy(items: &[Item], root: &Path) -> Result<()> {
+fn copy(items: &[Packaged], root: &Path) -> Result<()> {
     open_dir(root, root)?;
     for item in items {
         let copy = root.join(&item.to);

@@ -1,6 +1,6 @@
 //! `cargo xtask demo --clean`: removes all that the demo made, and says what it leaves.
 
-use super::ground::{Ground, Record};
+use super::ground::{DemoGround, MadeByDemo};
 use crate::context::Context;
 use crate::engine::docker;
 use crate::engine::install;
@@ -17,7 +17,7 @@ use serde_json::Value;
 ///
 /// # Errors
 /// Something cannot be removed, such as a container whose engine does not answer.
-pub fn run(cx: &Context, ground: &Ground) -> Result<u8> {
+pub fn run(cx: &Context, ground: &DemoGround) -> Result<u8> {
     let record = ground.read();
     let own = ground.context(cx, true);
     let flags = ground.flags(true, None, None);
@@ -41,7 +41,7 @@ pub fn run(cx: &Context, ground: &Ground) -> Result<u8> {
     if kept.is_empty() {
         exec::all(&[ground.root.clone(), codex].map(|path| Step::Remove { path }))?;
     } else {
-        let left = Record { images: kept.iter().rev().cloned().collect(), ..record.clone() };
+        let left = MadeByDemo { images: kept.iter().rev().cloned().collect(), ..record.clone() };
         ground.write(&left)?;
     }
     for line in lines(&record, &kept, stopped) {
@@ -64,7 +64,7 @@ fn remove_image(image: &str) -> Result<bool> {
 }
 
 /// What was done and what is left. Pure.
-fn lines(record: &Record, kept: &[String], stopped: bool) -> Vec<String> {
+fn lines(record: &MadeByDemo, kept: &[String], stopped: bool) -> Vec<String> {
     let mut lines = Vec::new();
     for image in kept {
         lines.push(format!("kept the image `{image}`: a container uses it; `docker ps --all` shows which"));
@@ -93,8 +93,9 @@ mod tests {
 
     #[test]
     fn what_is_left_is_said() {
-        assert_eq!(lines(&Record::default(), &[], false), ["nothing else of the demo is left"]);
-        let record = Record { images: vec!["a".into()], packages: vec!["docker.io".into(), "npm".into()], next: true };
+        assert_eq!(lines(&MadeByDemo::default(), &[], false), ["nothing else of the demo is left"]);
+        let record =
+            MadeByDemo { images: vec!["a".into()], packages: vec!["docker.io".into(), "npm".into()], next: true };
         let lines = lines(&record, &["a".into()], true).join("\n");
         for text in [
             "kept the image `a`",

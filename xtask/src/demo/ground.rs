@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 /// The demo's places. The sandbox refuses this repository and the state folder as mounts, so they are in neither.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ground {
+pub struct DemoGround {
     /// All of it but `codex`: `$XDG_CACHE_HOME/codex-sandbox-demo`.
     pub root: PathBuf,
     /// The project that Codex works on.
@@ -32,7 +32,7 @@ pub struct Ground {
 
 /// What the demo made outside of its places.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Record {
+pub struct MadeByDemo {
     /// Images, by tag, in the order in which they were made.
     pub images: Vec<String>,
     /// Packages that were asked of the distribution.
@@ -41,7 +41,7 @@ pub struct Record {
     pub next: bool,
 }
 
-impl Record {
+impl MadeByDemo {
     /// Adds what was brought.
     pub fn provided(&mut self, provided: &Provided) {
         self.packages.extend(provided.packages.iter().cloned());
@@ -56,13 +56,13 @@ impl Record {
     }
 }
 
-impl Ground {
+impl DemoGround {
     /// The places of this user.
-    pub fn of(cx: &Context) -> Ground {
+    pub fn of(cx: &Context) -> DemoGround {
         let cache = cx.var("XDG_CACHE_HOME").map(PathBuf::from);
         let cache = cache.filter(|path| path.is_absolute());
         let root = cache.unwrap_or_else(|| cx.home.join(".cache")).join("codex-sandbox-demo");
-        Ground {
+        DemoGround {
             project: root.join("project"),
             data: root.join("ssv2"),
             codex_home: root.join("codex-home"),
@@ -111,21 +111,21 @@ impl Ground {
     }
 
     /// Reads the record; empty where there is none.
-    pub fn read(&self) -> Record {
+    pub fn read(&self) -> MadeByDemo {
         let text = std::fs::read(&self.record).unwrap_or_default();
         let value: Value = serde_json::from_slice(&text).unwrap_or_default();
         let list = |key: &str| {
             let items = value[key].as_array().into_iter().flatten();
             items.filter_map(Value::as_str).map(str::to_owned).collect()
         };
-        Record { images: list("images"), packages: list("packages"), next: value["next"] == true }
+        MadeByDemo { images: list("images"), packages: list("packages"), next: value["next"] == true }
     }
 
     /// Keeps the record.
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn write(&self, record: &Record) -> Result<()> {
+    pub fn write(&self, record: &MadeByDemo) -> Result<()> {
         let value = json!({"images": record.images, "packages": record.packages, "next": record.next});
         exec::create_dir(&self.root, 0o700)?;
         exec::write_file(&self.record, format!("{value:#}\n").as_bytes(), 0o600)

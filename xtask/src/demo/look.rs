@@ -1,7 +1,7 @@
 //! What this machine has of what the main path needs. Reads only.
 
-use super::ground::Ground;
-use super::stand_ins::Facts;
+use super::ground::DemoGround;
+use super::stand_ins::StandIns;
 use crate::codex;
 use crate::codex::pinned;
 use crate::context::Context;
@@ -22,7 +22,7 @@ use anyhow::Result;
 ///
 /// # Errors
 /// An engine that cannot keep a sandbox's promises (exit code 3).
-pub fn facts(cx: &Context, ground: &Ground, cpu: bool, settings: &Settings, found: &Found) -> Result<Facts> {
+pub fn facts(cx: &Context, ground: &DemoGround, cpu: bool, settings: &Settings, found: &Found) -> Result<StandIns> {
     let engine = match found.silent {
         None => engine::read(cx)?,
         Some(_) => Engine::default(),
@@ -37,7 +37,7 @@ pub fn facts(cx: &Context, ground: &Ground, cpu: bool, settings: &Settings, foun
         (true, false) => Some("standard input is no terminal".to_owned()),
         (false, _) => Some(format!("there is no login at `{}`", ground.short(cx, &login))),
     };
-    Ok(Facts {
+    Ok(StandIns {
         no_engine: found.silent.clone(),
         no_gpu: no_gpu(cx, cpu, settings, &engine),
         base: settings.base.clone().unwrap_or_default(),
@@ -78,7 +78,7 @@ fn no_gpu(cx: &Context, cpu: bool, settings: &Settings, engine: &Engine) -> Opti
 ///
 /// # Errors
 /// The engine does not answer.
-pub fn programs(cx: &Context, ground: &Ground, own: &Flags, facts: &Facts) -> Result<Vec<&'static str>> {
+pub fn programs(cx: &Context, ground: &DemoGround, own: &Flags, facts: &StandIns) -> Result<Vec<&'static str>> {
     // A project that is a repository gets a git directory of its own.
     let mut programs = vec!["git"];
     if own.project.cpu && (facts.no_engine.is_some() || needs_base(cx, own)?) {

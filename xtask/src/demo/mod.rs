@@ -24,8 +24,8 @@ use crate::step::Step;
 use crate::ui;
 use crate::user::User;
 use anyhow::{Context as _, Result};
-use ground::{Ground, Record};
-use stand_ins::Facts;
+use ground::{DemoGround, MadeByDemo};
+use stand_ins::StandIns;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -61,7 +61,7 @@ impl Args {
 /// # Errors
 /// Nothing may be installed (exit code 3), or a part of the main path fails.
 pub fn run(cx: &Context, args: &Args) -> Result<u8> {
-    let ground = Ground::of(cx);
+    let ground = DemoGround::of(cx);
     if args.clean {
         return clean::run(cx, &ground);
     }
@@ -96,7 +96,7 @@ fn stage<T>(number: u8, what: &str, work: impl FnOnce() -> Result<T>) -> Result<
 }
 
 /// Builds the image where it is missing, and records what was made.
-fn ensure_image(cx: &Context, ground: &Ground, own: &Flags, record: &mut Record) -> Result<String> {
+fn ensure_image(cx: &Context, ground: &DemoGround, own: &Flags, record: &mut MadeByDemo) -> Result<String> {
     let (settings, user) = (settings::load(cx, own)?, User::read());
     let state = build::state(cx, &settings, &user)?;
     if state.id.is_some() {
@@ -116,7 +116,7 @@ fn ensure_image(cx: &Context, ground: &Ground, own: &Flags, record: &mut Record)
 }
 
 /// Lays ready what the sandbox mounts. Returns the Codex to use.
-fn lay_ready(cx: &Context, ground: &Ground, facts: &Facts, tag: &str) -> Result<Option<PathBuf>> {
+fn lay_ready(cx: &Context, ground: &DemoGround, facts: &StandIns, tag: &str) -> Result<Option<PathBuf>> {
     let user = User::read();
     exec::create_dir(&ground.project, 0o755)?;
     if !ground.project.join("example.py").exists() {
@@ -140,7 +140,7 @@ fn lay_ready(cx: &Context, ground: &Ground, facts: &Facts, tag: &str) -> Result<
 }
 
 /// Enters: the user's own Codex, or the real Codex with scripted replies. Returns Codex's own exit code.
-fn enter(cx: &Context, ground: &Ground, own: &Flags, yes: bool, facts: &Facts) -> Result<u8> {
+fn enter(cx: &Context, ground: &DemoGround, own: &Flags, yes: bool, facts: &StandIns) -> Result<u8> {
     let cx = ground.context(cx, facts.scripted());
     let yes = yes || facts.scripted();
     let sandbox = |args| life::run(&cx, &life::Args { flags: own.clone(), yes, args, ..life::Args::default() });

@@ -1,8 +1,8 @@
 //! What the demo says at its end: what was seen from the host, the whole proof, what was made, what comes next.
 
-use super::ground::{Ground, Record};
+use super::ground::{DemoGround, MadeByDemo};
 use super::session;
-use super::stand_ins::Facts;
+use super::stand_ins::StandIns;
 use crate::context::Context;
 use crate::error::failed;
 use crate::finding;
@@ -18,7 +18,7 @@ use std::os::unix::fs::MetadataExt as _;
 ///
 /// # Errors
 /// Its file is missing or is not this user's, or the data set has a new file.
-pub fn seen(ground: &Ground, own: &Flags) -> Result<()> {
+pub fn seen(ground: &DemoGround, own: &Flags) -> Result<()> {
     let file = ground.project.join(session::FILE);
     let meta = std::fs::symlink_metadata(&file)
         .map_err(|err| failed(format!("the session ended well, and `{}` is not there: {err}", file.display())))?;
@@ -39,7 +39,7 @@ pub fn seen(ground: &Ground, own: &Flags) -> Result<()> {
 ///
 /// # Errors
 /// The proof cannot be read.
-pub fn report(cx: &Context, ground: &Ground, own: &Flags, facts: &Facts, record: &Record) -> Result<()> {
+pub fn report(cx: &Context, ground: &DemoGround, own: &Flags, facts: &StandIns, record: &MadeByDemo) -> Result<()> {
     let demo = ground.context(cx, facts.scripted());
     let proof = places::of(&demo, &ground.project, User::read().uid).proof;
     let text = std::fs::read(&proof).with_context(|| format!("cannot read `{}`", proof.display()))?;

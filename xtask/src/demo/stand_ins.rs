@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 /// What the main path needs: each with the reason where this machine lacks it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Facts {
+pub struct StandIns {
     /// Why there is no engine to use; `None` where one answers.
     pub no_engine: Option<String>,
     /// Why NVIDIA's image cannot serve; `None` where it can.
@@ -21,7 +21,7 @@ pub struct Facts {
     pub no_login: Option<String>,
 }
 
-impl Facts {
+impl StandIns {
     /// Whether the session is scripted.
     pub fn scripted(&self) -> bool {
         self.no_login.is_some()
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn what_is_not_the_users_own_is_called_a_stand_in() {
-        let bare = Facts {
+        let bare = StandIns {
             no_engine: Some("none".into()),
             no_gpu: Some("no GPU".into()),
             base: "base".into(),
@@ -93,7 +93,7 @@ mod tests {
             codex: None,
             no_login: Some("no login".into()),
         };
-        let rich = Facts {
+        let rich = StandIns {
             no_engine: None,
             no_gpu: None,
             dataset: Some("/data/ssv2".into()),
@@ -101,7 +101,7 @@ mod tests {
             no_login: None,
             ..bare.clone()
         };
-        let count = |facts: &Facts| facts.table("c", "d").matches("STAND-IN").count();
+        let count = |facts: &StandIns| facts.table("c", "d").matches("STAND-IN").count();
         assert_eq!((count(&bare), count(&rich)), (5, 0));
         assert!(bare.scripted() && !rich.scripted());
         assert_eq!(bare.table("c", "d").lines().count(), 5);

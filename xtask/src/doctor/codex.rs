@@ -1,6 +1,6 @@
 //! The host's Codex: is there one that the image can run, is it whole, and is somebody logged in.
 
-use crate::codex::Found;
+use crate::codex::FoundCodex;
 use crate::codex::home;
 use crate::codex::home::Mode;
 use crate::codex::login::HostLogin;
@@ -13,7 +13,7 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AboutCodex {
     /// What `codex` leads to, or why it leads nowhere.
-    pub found: Result<Found, Failure>,
+    pub found: Result<FoundCodex, Failure>,
     /// Whether there is a `codex` at all.
     pub present: bool,
     /// Whether npm is on PATH.
@@ -67,7 +67,7 @@ fn program_error(facts: &AboutCodex, failure: &Failure) -> Finding {
     finding
 }
 
-fn program(codex: &Found) -> Vec<Finding> {
+fn program(codex: &FoundCodex) -> Vec<Finding> {
     let again = || [Mend::Run("npm install -g @openai/codex".into())];
     let mut found = vec![PROGRAM.ok(format!("{} ({}), `{}`", codex.version, codex.layout, codex.binary.display()))];
     found.push(match &codex.root {
@@ -123,7 +123,7 @@ pub(super) mod tests {
 
     pub(in super::super) fn facts() -> AboutCodex {
         AboutCodex {
-            found: Ok(Found {
+            found: Ok(FoundCodex {
                 launcher: "/usr/bin/codex".into(),
                 binary: "/usr/lib/node_modules/x/bin/codex".into(),
                 layout: Layout::Npm,

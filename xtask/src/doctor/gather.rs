@@ -124,7 +124,7 @@ fn gather(cx: &Context, flags: &Flags) -> Result<AboutHost> {
 }
 
 /// Whether there is a `codex`, and what it leads to. One that an agent can have written is not started.
-fn look_for_codex(cx: &Context, settings: &Settings) -> (bool, Result<host_codex::Found, Failure>) {
+fn look_for_codex(cx: &Context, settings: &Settings) -> (bool, Result<host_codex::FoundCodex, Failure>) {
     let explicit = settings.codex.as_deref();
     let launcher = match host_codex::find(cx, explicit) {
         Ok(launcher) => launcher,
@@ -140,10 +140,10 @@ fn keys(cx: &Context, settings: &Settings) -> Vec<String> {
     passed.filter(|name| cx.var(name).is_some()).cloned().collect()
 }
 
-fn image_of(engine: Option<&Engine>, state: Result<State>, settings: &Settings) -> Result<project::ImageState, String> {
+fn image_of(engine: Option<&Engine>, state: Result<State>, settings: &Settings) -> Result<project::AboutImage, String> {
     let engine = engine.ok_or("no engine answers")?;
     let state = state.map_err(|err| format!("{err:#}"))?;
-    Ok(project::ImageState {
+    Ok(project::AboutImage {
         built: state.id.is_some().then(|| state.inputs.tag()),
         base: settings.base.clone(),
         base_there: state.inputs.base_id.is_some(),

@@ -23,7 +23,7 @@ pub struct AboutProject {
     /// Free bytes there.
     pub state_free: Option<u64>,
     /// The image, where an engine answers; or why nothing is known of it.
-    pub image: Result<ImageState, String>,
+    pub image: Result<AboutImage, String>,
     /// Whether the program that makes the CPU base is there.
     pub mmdebstrap: bool,
     /// The distribution.
@@ -32,7 +32,7 @@ pub struct AboutProject {
 
 /// What is known of the image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ImageState {
+pub struct AboutImage {
     /// Its tag, where it is built and up to date.
     pub built: Option<String>,
     /// Its base by the settings; `None` is the CPU base.
@@ -96,7 +96,7 @@ fn state(facts: &AboutProject) -> Finding {
     }
 }
 
-fn built(facts: &AboutProject, image: &ImageState) -> Vec<Finding> {
+fn built(facts: &AboutProject, image: &AboutImage) -> Vec<Finding> {
     if let Some(tag) = &image.built {
         return vec![IMAGE.ok(format!("`{tag}` is up to date"))];
     }
@@ -138,11 +138,11 @@ pub(super) mod tests {
             state: "/home/ada/.local/state/codex-sandbox".into(),
             state_closed: None,
             state_free: Some(90 << 30),
-            image: Ok(ImageState {
+            image: Ok(AboutImage {
                 base: Some("nvcr.io/nvidia/pytorch:25.01-py3".into()),
                 root: "/var/lib/docker".into(),
                 free: Some(90 << 30),
-                ..ImageState::default()
+                ..AboutImage::default()
             }),
             mmdebstrap: false,
             distro: crate::distro::parse("ID=debian\nVERSION_ID=13\n"),
@@ -155,7 +155,7 @@ pub(super) mod tests {
         findings(&facts)
     }
 
-    fn image(change: impl FnOnce(&mut ImageState)) -> Vec<Finding> {
+    fn image(change: impl FnOnce(&mut AboutImage)) -> Vec<Finding> {
         with(|facts| change(facts.image.as_mut().unwrap()))
     }
 

@@ -118,7 +118,7 @@ impl Lacks {
 
 /// What is installed, and by whom.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Plan {
+pub struct InstallPlan {
     /// Packages of the distribution itself.
     pub tools: Vec<String>,
     /// Packages of the engine.
@@ -150,7 +150,7 @@ fn by_hand(lacks: &Lacks, distro: &Distro) -> Vec<Mend> {
 ///
 /// # Errors
 /// A distribution that this tool does not install on (exit code 3), with the commands for a person.
-pub fn plan(lacks: &Lacks, distribution: &Distribution, distro: &Distro, root: bool) -> Result<Plan, Failure> {
+pub fn plan(lacks: &Lacks, distribution: &Distribution, distro: &Distro, root: bool) -> Result<InstallPlan, Failure> {
     if !distribution.is_known() {
         return Err(host(format!(
             "this machine lacks {}, and this tool installs only on Debian 12, Ubuntu 22.04 and later; here is {}",
@@ -159,7 +159,7 @@ pub fn plan(lacks: &Lacks, distribution: &Distribution, distro: &Distro, root: b
         ))
         .mend(by_hand(lacks, distro)));
     }
-    let mut plan = Plan { next: distribution.takes_next(), root, ..Plan::default() };
+    let mut plan = InstallPlan { next: distribution.takes_next(), root, ..InstallPlan::default() };
     let engine = lacks.parts.iter().flat_map(|part| part.packages(distribution));
     plan.engine = unique(engine.copied());
     plan.tools = unique(lacks.programs.iter().flat_map(|program| packages(program)));
@@ -176,7 +176,7 @@ fn unique<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
     list
 }
 
-impl Plan {
+impl InstallPlan {
     /// What it does, in lines for the question.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();

@@ -11,7 +11,7 @@ use crate::distro::{self, Distro};
 use crate::engine;
 use crate::engine::docker;
 use crate::engine::install;
-use crate::engine::install::{Distribution, Lacks, Part, Plan};
+use crate::engine::install::{Distribution, InstallPlan, Lacks, Part};
 use crate::error::{failed, host};
 use crate::exec;
 use crate::step::Command;
@@ -137,7 +137,7 @@ pub fn provide(cx: &Context, found: &Found, consent: Consent) -> Result<Provided
     let user = User::read();
     let root = user.uid == 0;
     let plan = match found.lacks.is_empty() {
-        true => Plan { root, ..Plan::default() },
+        true => InstallPlan { root, ..InstallPlan::default() },
         false => install::plan(&found.lacks, &Distribution::parse(&distro::os_release()), &Distro::read(), root)?,
     };
     agree(found, &plan, consent)?;
@@ -161,7 +161,7 @@ pub fn provide(cx: &Context, found: &Found, consent: Consent) -> Result<Provided
     Ok(provided)
 }
 
-fn agree(found: &Found, plan: &Plan, consent: Consent) -> Result<()> {
+fn agree(found: &Found, plan: &InstallPlan, consent: Consent) -> Result<()> {
     let mut lines = plan.lines();
     if found.silent.is_some() {
         lines.push(start_line().to_owned());
@@ -178,7 +178,7 @@ fn agree(found: &Found, plan: &Plan, consent: Consent) -> Result<()> {
     Ok(())
 }
 
-fn install(plan: &Plan) -> Result<()> {
+fn install(plan: &InstallPlan) -> Result<()> {
     if plan.tools.is_empty() && plan.engine.is_empty() {
         return Ok(());
     }

@@ -2,7 +2,6 @@
 
 pub mod arch;
 mod devices;
-pub mod native;
 
 pub use devices::{Pci, Spec, driver_version};
 

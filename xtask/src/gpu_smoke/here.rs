@@ -7,11 +7,10 @@ use crate::engine;
 use crate::engine::compose;
 use crate::engine::docker;
 use crate::engine::docker::Terminal;
-use crate::error::failed;
+use crate::error::{failed, host};
 use crate::life::{Signals, find, guest, read_entry, reap};
-use crate::smoke::Request;
-use crate::smoke::judge::Advice;
-use crate::smoke::show::Facts;
+use crate::smoke::SmokeRequest;
+use crate::smoke::show::RunFacts;
 use crate::spec::entering;
 use crate::spec::places;
 use crate::spec::promise::{Gpus, Promise, Role};
@@ -53,7 +52,7 @@ pub fn run(cx: &Context, settings: &Settings, wish: &Args) -> Result<u8> {
         return Ok(0);
     }
     guest(&places, &network::read(cx))?;
-    let facts = Facts {
+    let facts = RunFacts {
         image: promise.image.clone(),
         image_id: Some(running.container.image_id.clone()),
         image_digests: Vec::new(),
@@ -64,12 +63,10 @@ pub fn run(cx: &Context, settings: &Settings, wish: &Args) -> Result<u8> {
         time: now(),
         dataset: source(promise),
     };
-    let no_gpu = (promise.gpus == Gpus::None).then(|| Advice {
-        remedy: format!(
-            "{}; a sandbox keeps what it was started with: `cargo xtask down` first",
-            no_gpu(&engine, &known).remedy
-        ),
-        cause: "this sandbox was started without GPUs".into(),
+    let no_gpu = (promise.gpus == Gpus::None).then(|| {
+        host("this sandbox was started without GPUs")
+            .mend(no_gpu(&engine, &known).mend)
+            .hint("a sandbox keeps what it was started with: `cargo xtask down` first")
     });
     let signals = Signals::catch()?;
     let answer = ask(&command, &request, &signals)?;
@@ -86,7 +83,7 @@ fn command(
     settings: &Settings,
     id: &str,
     carried: &BTreeMap<String, String>,
-    request: &Request,
+    request: &SmokeRequest,
 ) -> Command {
     let env = entering::environment(cx, &settings.env, carried, &request.nonce);
     docker::enter(id, Terminal { tty: false }, &env.shown, &env.named, &request.words())

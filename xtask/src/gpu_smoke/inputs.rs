@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 /// An image, as the engine knows it.
-pub struct Image {
+pub struct TestedImage {
     /// As it was asked for.
     pub reference: String,
     /// Its id.
@@ -28,7 +28,7 @@ pub struct Image {
 ///
 /// # Errors
 /// It is not there, or cannot be built.
-pub fn image_of(cx: &Context, settings: &Settings, wish: &Args, user: &User) -> Result<Image> {
+pub fn image_of(cx: &Context, settings: &Settings, wish: &Args, user: &User) -> Result<TestedImage> {
     let reference = match &wish.image {
         Some(reference) => reference.clone(),
         None => {
@@ -44,7 +44,7 @@ pub fn image_of(cx: &Context, settings: &Settings, wish: &Args, user: &User) -> 
     }
     let value: Value = serde_json::from_str(&said.stdout).context("`docker image inspect` did not answer in JSON")?;
     let digests = value["RepoDigests"].as_array().into_iter().flatten();
-    Ok(Image {
+    Ok(TestedImage {
         id: value["Id"].as_str().unwrap_or_default().to_owned(),
         digests: digests.filter_map(Value::as_str).map(str::to_owned).collect(),
         reference,

@@ -8,16 +8,16 @@ mod output;
 use crate::context::Context;
 use crate::distro::Package;
 use crate::engine::Engine;
-use crate::error::{Failure, Mend, failed, host};
+use crate::error::{Failure, failed, host};
 use crate::exec;
 use crate::exec::End;
 use crate::gpu;
 use crate::gpu::GpuFacts;
-use crate::gpu::{arch, native};
+use crate::gpu::arch;
 use crate::life::Signals;
-use crate::smoke::judge::Advice;
-use crate::smoke::show::Facts;
-use crate::smoke::{Arch, Mode, Outcome, Report, Request, judge, remedy};
+use crate::smoke::native;
+use crate::smoke::show::RunFacts;
+use crate::smoke::{Arch, Extent, Judgement, Report, SmokeRequest, judge, remedy};
 use crate::spec::promise::Gpus;
 use crate::spec::settings::{self, Flags, ProjectFlags};
 use crate::step::Command;
@@ -79,13 +79,13 @@ pub fn run(cx: &Context, wish: &Args) -> Result<u8> {
 }
 
 /// What is asked of the inside half.
-fn request(wish: &Args, arch: Arch, gpus: &Gpus, known: &GpuFacts, dataset: Option<String>) -> Result<Request> {
+fn request(wish: &Args, arch: Arch, gpus: &Gpus, known: &GpuFacts, dataset: Option<String>) -> Result<SmokeRequest> {
     // The script ends before it is ended: a report that says what hung is worth more than none.
     let margin = (wish.seconds() / 20).clamp(2, 15);
-    Ok(Request {
+    Ok(SmokeRequest {
         nonce: crate::life::nonce()?,
         arch,
-        mode: if wish.full { Mode::Full } else { Mode::Quick },
+        mode: if wish.full { Extent::Full } else { Extent::Quick },
         gpus: match gpus {
             Gpus::None => None,
             Gpus::All => Some(known.gpus.len()).filter(|n| *n > 0),
@@ -105,28 +105,18 @@ fn architecture(wish: &Args, settings: &settings::Settings, known: &GpuFacts) ->
 }
 
 /// Why there is no GPU to run on, where none was asked for.
-fn no_gpu(engine: &Engine, known: &GpuFacts) -> Advice {
-    let again = "then run `cargo xtask gpu-smoke` without `--cpu` and `--gpus none`";
-    let (cause, mend) = if known.gpus.is_empty() && !known.cdi_spec {
-        let install = Mend::Do("install NVIDIA's driver, with open kernel modules for Blackwell".into());
-        let commands = engine.distro.install(Package::Driver, false);
-        (gpu::silence(known), [vec![install], commands].concat())
+fn no_gpu(engine: &Engine, known: &GpuFacts) -> Failure {
+    let why = if known.gpus.is_empty() && !known.cdi_spec {
+        host(gpu::silence(known))
+            .hint("install NVIDIA's driver, with open kernel modules for Blackwell")
+            .mend(engine.distro.install(Package::Driver, false))
     } else {
         match gpu::route(&Gpus::All, engine, known) {
-            Err(failure) => (failure.message, failure.mend),
-            Ok(_) => ("no GPU was asked for, and this host has one".into(), Vec::new()),
+            Err(failure) => failure,
+            Ok(_) => host("no GPU was asked for, and this host has one"),
         }
     };
-    Advice { cause, remedy: [texts(&mend), vec![again.to_owned()]].concat().join("; ") }
-}
-
-/// What to do, one text each; commands in backticks.
-fn texts(mend: &[Mend]) -> Vec<String> {
-    let text = |mend: &Mend| match mend {
-        Mend::Do(text) => text.clone(),
-        Mend::Run(command) => format!("`{command}`"),
-    };
-    mend.iter().map(text).collect()
+    why.hint("then run `cargo xtask gpu-smoke` without `--cpu` and `--gpus none`")
 }
 
 /// What the program inside came to.
@@ -141,7 +131,7 @@ enum Answer {
 
 /// Runs the command that gives the report; the words of the script go to standard error as they come. The digest that
 /// the kernel must have written is computed meanwhile.
-fn ask(command: &Command, request: &Request, signals: &Signals) -> Result<(Answer, String)> {
+fn ask(command: &Command, request: &SmokeRequest, signals: &Signals) -> Result<(Answer, String)> {
     ui::echo(command);
     let show = |line: &str| ui::say(format_args!("  {}", ui::printable(line)));
     let (said, digest) =
@@ -170,10 +160,10 @@ fn with_last_words(why: &str, code: i32, stderr: &str) -> String {
 fn finish(
     cx: &Context,
     wish: &Args,
-    facts: &Facts,
-    request: &Request,
+    facts: &RunFacts,
+    request: &SmokeRequest,
     answer: (Answer, String),
-    no_gpu: Option<Advice>,
+    no_gpu: Option<Failure>,
 ) -> Result<u8> {
     let (answer, digest) = answer;
     let report = match answer {
@@ -188,13 +178,12 @@ fn finish(
     }
     let outcome = judge(request, report.as_ref().map_err(String::as_str), &digest, no_gpu);
     output::show(cx, wish, facts, request, report.as_ref().ok(), &outcome)?;
-    Ok(outcome.verdict().code())
+    Ok(outcome.ending().code())
 }
 
 /// Nothing was run, because this host cannot: the reports say so too.
-fn not_started(cx: &Context, wish: &Args, facts: &Facts, request: &Request, why: Failure) -> Result<u8> {
-    let advice = Advice { cause: why.message.clone(), remedy: texts(&why.mend).join("; ") };
-    let outcome = Outcome::not_started(request, advice);
+fn not_started(cx: &Context, wish: &Args, facts: &RunFacts, request: &SmokeRequest, why: Failure) -> Result<u8> {
+    let outcome = Judgement::not_started(request, why.clone());
     output::files(cx, wish, facts, request, None, &outcome)?;
     Err(why.into())
 }

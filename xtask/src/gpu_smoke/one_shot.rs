@@ -8,16 +8,15 @@ use crate::engine;
 use crate::engine::compose::one_shot::OneShot;
 use crate::engine::docker;
 use crate::engine::inspect::Container;
-use crate::error::{failed, host};
+use crate::error::{Failure, failed, host};
 use crate::exec;
 use crate::gpu;
 use crate::image::build;
 use crate::life::{Signals, groups_of};
 use crate::proof::misasked;
-use crate::smoke::judge::Advice;
 use crate::smoke::request::FILES;
-use crate::smoke::show::Facts;
-use crate::smoke::{Request, remedy};
+use crate::smoke::show::RunFacts;
+use crate::smoke::{SmokeRequest, remedy};
 use crate::spec::promise::{GpuRoute, Gpus, Mount, Network, Promise, Role};
 use crate::spec::settings::Settings;
 use crate::step::Step;
@@ -30,13 +29,13 @@ use std::path::{Path, PathBuf};
 const START: u64 = 20;
 
 /// Everything that is known before anything is made.
-struct Plan {
+struct Planned {
     route: Option<GpuRoute>,
-    request: Request,
+    request: SmokeRequest,
     user: User,
     dataset: Option<Mount>,
-    no_gpu: Option<Advice>,
-    facts: Facts,
+    no_gpu: Option<Failure>,
+    facts: RunFacts,
 }
 
 /// Runs it.
@@ -52,7 +51,7 @@ pub fn run(cx: &Context, settings: &Settings, wish: &Args) -> Result<u8> {
     let arch = architecture(wish, settings, &known)?;
     let inside = dataset.as_ref().map(|mount| mount.target.clone());
     let request = request(wish, arch, &settings.gpus, &known, inside)?;
-    let facts = Facts {
+    let facts = RunFacts {
         image: wish.image.clone().unwrap_or_default(),
         image_id: None,
         image_digests: Vec::new(),
@@ -69,18 +68,18 @@ pub fn run(cx: &Context, settings: &Settings, wish: &Args) -> Result<u8> {
         Err(why) => return not_started(cx, wish, &facts, &request, why),
     };
     let no_gpu = (settings.gpus == Gpus::None).then(|| no_gpu(&engine, &known));
-    let plan = Plan { route, request, user, dataset, no_gpu, facts };
+    let plan = Planned { route, request, user, dataset, no_gpu, facts };
     if wish.dry_run {
         return dry_run(cx, settings, wish, &plan);
     }
     start(cx, settings, wish, plan)
 }
 
-fn start(cx: &Context, settings: &Settings, wish: &Args, plan: Plan) -> Result<u8> {
+fn start(cx: &Context, settings: &Settings, wish: &Args, plan: Planned) -> Result<u8> {
     let image = image_of(cx, settings, wish, &plan.user)?;
     // From here on nothing half made may be left behind.
     let signals = Signals::catch()?;
-    let facts = Facts {
+    let facts = RunFacts {
         image: image.reference.clone(),
         image_id: Some(image.id.clone()),
         image_digests: image.digests.clone(),
@@ -101,7 +100,7 @@ fn start(cx: &Context, settings: &Settings, wish: &Args, plan: Plan) -> Result<u
                 .into()),
         };
     }
-    let facts = Facts { container: Some(one.name.clone()), ..facts };
+    let facts = RunFacts { container: Some(one.name.clone()), ..facts };
     let answer = match dropped(&one)? {
         Some(why) => (Answer::None(why), String::new()),
         None if signals.any() => (Answer::Interrupted, String::new()),
@@ -111,7 +110,7 @@ fn start(cx: &Context, settings: &Settings, wish: &Args, plan: Plan) -> Result<u
     finish(cx, wish, &facts, &plan.request, answer, plan.no_gpu)
 }
 
-fn one_shot(cx: &Context, settings: &Settings, plan: &Plan, image: &str) -> OneShot {
+fn one_shot(cx: &Context, settings: &Settings, plan: &Planned, image: &str) -> OneShot {
     let name = format!("codex-sandbox-smoke-{}", &plan.request.nonce[..12]);
     let dir = cx.scratch().join(&name);
     let guest = Mount { role: Role::Guest, source: dir.join("guest"), target: "/sandbox".into(), read_only: true };
@@ -187,13 +186,13 @@ fn last_line(text: &str) -> String {
 }
 
 /// Prints what would be done, and does none of it.
-fn dry_run(cx: &Context, settings: &Settings, wish: &Args, plan: &Plan) -> Result<u8> {
+fn dry_run(cx: &Context, settings: &Settings, wish: &Args, plan: &Planned) -> Result<u8> {
     ui::result("# settings");
     let row =
         |o: &crate::spec::settings::Origin| vec![format!("#   {}", o.key), o.value.clone(), format!("({})", o.from)];
     ui::result(ui::columns(&settings.origins.iter().map(row).collect::<Vec<_>>()).trim_end());
     if let Some(why) = &plan.no_gpu {
-        ui::result(format_args!("# without a GPU: {}", why.cause));
+        ui::result(format_args!("# without a GPU: {}", why.message));
     }
     let image = match &wish.image {
         Some(reference) => reference.clone(),

@@ -4,8 +4,8 @@ use super::Args;
 use crate::context::Context;
 use crate::exec;
 use crate::smoke::show;
-use crate::smoke::show::Facts;
-use crate::smoke::{Outcome, Report, Request, github, json, junit};
+use crate::smoke::show::RunFacts;
+use crate::smoke::{Judgement, Report, SmokeRequest, github, json, junit};
 use crate::ui;
 use anyhow::{Context as _, Result};
 use std::fs::File;
@@ -19,10 +19,10 @@ use std::path::Path;
 pub fn show(
     cx: &Context,
     wish: &Args,
-    facts: &Facts,
-    request: &Request,
+    facts: &RunFacts,
+    request: &SmokeRequest,
     report: Option<&Report>,
-    outcome: &Outcome,
+    outcome: &Judgement,
 ) -> Result<()> {
     let text = show::table(facts, request, report, outcome, ui::stdout().width);
     ui::table(text.trim_end());
@@ -36,10 +36,10 @@ pub fn show(
 pub fn files(
     cx: &Context,
     wish: &Args,
-    facts: &Facts,
-    request: &Request,
+    facts: &RunFacts,
+    request: &SmokeRequest,
     report: Option<&Report>,
-    outcome: &Outcome,
+    outcome: &Judgement,
 ) -> Result<()> {
     if let Some(path) = &wish.json {
         let text = format!("{:#}\n", json::document(facts, request, report, outcome));

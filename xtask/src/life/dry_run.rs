@@ -7,7 +7,7 @@ use crate::engine::inspect::Container;
 use crate::image::build;
 use crate::life::gather::Wish;
 use crate::life::record::Entry;
-use crate::proof::probe::Request;
+use crate::proof::probe::ProbeRequest;
 use crate::spec::promise::Role;
 use crate::step::Step;
 use crate::ui;
@@ -46,7 +46,7 @@ pub fn dry_run(cx: &Context, wish: &Wish, shell: bool, args: &[String]) -> Resul
     }
     ui::result(project.up());
     let name = project.container();
-    ui::result(Request::new(&project.promise, "NONCE").command(&name));
+    ui::result(ProbeRequest::new(&project.promise, "NONCE").command(&name));
     if let Some(command) = native::dry_run(cx, wish, &name) {
         ui::result(command);
     }

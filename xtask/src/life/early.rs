@@ -4,7 +4,7 @@
 use crate::codex::home::Mirror;
 use crate::exec;
 use crate::life::record::Entry;
-use crate::proof::probe::{AskCodex, Request};
+use crate::proof::probe::{AskCodex, ProbeRequest};
 use crate::proof::witness::codex_file;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ pub struct Early {
     /// The container that was asked, by its full id, or by its name where it was just started.
     pub container: String,
     /// What it was asked.
-    pub request: Request,
+    pub request: ProbeRequest,
     /// What it said.
     pub answer: Result<String>,
     file: PathBuf,
@@ -25,8 +25,8 @@ pub struct Early {
 ///
 /// # Errors
 /// The kernel gives no random numbers.
-pub fn request(entry: &Entry, mirror: &Mirror) -> Result<Request> {
-    let mut request = Request::new(&entry.promise, super::nonce()?);
+pub fn request(entry: &Entry, mirror: &Mirror) -> Result<ProbeRequest> {
+    let mut request = ProbeRequest::new(&entry.promise, super::nonce()?);
     if let Some(file) = entry.codex.filter(|file| codex_file(&entry.promise) == Some(*file)) {
         request.codex = AskCodex::File(file);
     }
@@ -40,7 +40,7 @@ pub fn request(entry: &Entry, mirror: &Mirror) -> Result<Request> {
 /// The kernel gives no random numbers. That the container does not answer is part of the answer.
 pub fn ask(container: String, entry: &Entry, workspace: &Path, mirror: &Mirror) -> Result<Early> {
     let request = request(entry, mirror)?;
-    let file = workspace.join(Request::workspace_file_name(&request.nonce));
+    let file = workspace.join(ProbeRequest::workspace_file_name(&request.nonce));
     let answer = exec::stdout_of(&request.command(&container));
     Ok(Early { container, request, answer, file })
 }

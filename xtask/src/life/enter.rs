@@ -5,7 +5,7 @@ use super::signals::Signals;
 use super::start::Started;
 use crate::codex::home::{Mode, disable_flags};
 use crate::codex::login;
-use crate::codex::login::Outcome;
+use crate::codex::login::LoginOutcome;
 use crate::context::Context;
 use crate::engine::docker;
 use crate::engine::docker::Terminal;
@@ -100,7 +100,7 @@ fn leave_login(wish: &Wish, since: SystemTime) {
     let burnt = login::burnt(host, private, &wish.places.login, since);
     match home::reconcile(wish) {
         // What stayed as it was when Codex was entered was said then.
-        Ok(outcome @ (Outcome::ToHost | Outcome::Refused(_) | Outcome::Busy)) => ui::say(outcome),
+        Ok(outcome @ (LoginOutcome::ToHost | LoginOutcome::Refused(_) | LoginOutcome::Busy)) => ui::say(outcome),
         Ok(_) => {}
         Err(err) => ui::warn(format_args!("the login was not carried over: {err:#}")),
     }

@@ -4,7 +4,7 @@ use crate::beneath::Beneath;
 use crate::codex::home;
 use crate::codex::home::{Mirror, Mode};
 use crate::codex::login;
-use crate::codex::login::Outcome;
+use crate::codex::login::LoginOutcome;
 use crate::context::{Context, resolved};
 use crate::exec;
 use crate::git;
@@ -75,7 +75,7 @@ pub fn refresh(wish: &Wish) -> Result<Vec<String>> {
         Mode::Mirror => {
             home::write(mirror, &places.codex_home, &places.agents)?;
             let outcome = reconcile(wish)?;
-            if outcome != Outcome::Same {
+            if outcome != LoginOutcome::Same {
                 notes.push(outcome.to_string());
             }
         }
@@ -109,7 +109,7 @@ pub fn refresh(wish: &Wish) -> Result<Vec<String>> {
 ///
 /// # Errors
 /// The state folder cannot be read or written.
-pub fn reconcile(wish: &Wish) -> Result<Outcome> {
+pub fn reconcile(wish: &Wish) -> Result<LoginOutcome> {
     login::reconcile(&wish.settings.host_codex_home, &wish.places.codex_home, &wish.places.login)
 }
 

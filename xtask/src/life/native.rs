@@ -8,10 +8,11 @@ use crate::engine::docker::Terminal;
 use crate::exec;
 use crate::finding::Finding;
 use crate::gpu;
-use crate::gpu::{arch, native};
+use crate::gpu::arch;
 use crate::life::gather::Wish;
 use crate::life::record::Entry;
-use crate::smoke::{Arch, Mode, Report, Request, claim, judge};
+use crate::smoke::native;
+use crate::smoke::{Arch, Extent, Report, SmokeRequest, claim, judge};
 use crate::spec::entering;
 use crate::spec::promise::Gpus;
 use crate::step::Command;
@@ -68,11 +69,11 @@ fn architecture(cx: &Context, wish: &Wish) -> Result<Arch> {
     })
 }
 
-fn request(wish: &Wish, arch: Arch, nonce: String) -> Request {
-    Request {
+fn request(wish: &Wish, arch: Arch, nonce: String) -> SmokeRequest {
+    SmokeRequest {
         nonce,
         arch,
-        mode: Mode::Native,
+        mode: Extent::Native,
         // How many there are of all is what the claim `gpu.devices` sees.
         gpus: match &wish.settings.gpus {
             Gpus::Ids(ids) => Some(ids.len()),
@@ -90,7 +91,7 @@ fn command(
     wish: &Wish,
     container: &str,
     carried: &BTreeMap<String, String>,
-    request: &Request,
+    request: &SmokeRequest,
 ) -> Command {
     let env = entering::environment(cx, &wish.settings.env, carried, &request.nonce);
     let terminal = Terminal { tty: false };

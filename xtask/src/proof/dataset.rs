@@ -3,7 +3,7 @@
 use super::mounts::{clean, lines, named, tables};
 use super::{Draft, HostWitness, some};
 use crate::finding::Finding;
-use crate::proof::mountinfo::{MountLine, MountTable, Place};
+use crate::proof::mountinfo::{DevicePath, MountLine, MountTable};
 use crate::proof::probe::{Inside, Sample};
 use crate::spec::promise::{Mount, Promise, Role};
 use std::collections::BTreeSet;
@@ -92,7 +92,7 @@ fn no_alias(id: &str, mount: &Mount, promise: &Promise, inside: &Inside, host: &
 }
 
 /// Where what is written to a mount, or read from it, lies: its own place, and for an overlay those of its layers.
-fn places(line: &MountLine, own: &MountTable) -> Vec<Place> {
+fn places(line: &MountLine, own: &MountTable) -> Vec<DevicePath> {
     let mut places = vec![line.place()];
     if line.fstype == "overlay" {
         let layers = ["upperdir", "lowerdir"].iter().filter_map(|name| line.super_option(name));

@@ -32,7 +32,7 @@ use crate::engine::inspect::Container;
 use crate::error::sentence;
 use crate::exec;
 use crate::finding::{self, Finding};
-use crate::proof::probe::{AskCodex, Inside, Request};
+use crate::proof::probe::{AskCodex, Inside, ProbeRequest};
 use crate::spec::promise::Promise;
 use serde::{Deserialize, Serialize};
 
@@ -112,7 +112,7 @@ pub fn prove(
     container: &str,
     described: &Container,
     promise: &Promise,
-    request: &Request,
+    request: &ProbeRequest,
 ) -> anyhow::Result<(Proof, Inside)> {
     conclude(exec::stdout_of(&request.command(container)), described, promise, request)
 }
@@ -122,7 +122,7 @@ pub fn conclude(
     answer: anyhow::Result<String>,
     described: &Container,
     promise: &Promise,
-    request: &Request,
+    request: &ProbeRequest,
 ) -> anyhow::Result<(Proof, Inside)> {
     let mut host = HostWitness::read(described.clone(), promise)?;
     if let AskCodex::File(at_start) = request.codex {

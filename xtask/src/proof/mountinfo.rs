@@ -42,39 +42,39 @@ impl MountLine {
     }
 
     /// Where this mount's content lies in its file system.
-    pub fn place(&self) -> Place {
-        Place { device: self.device.clone(), path: self.root.clone() }
+    pub fn place(&self) -> DevicePath {
+        DevicePath { device: self.device.clone(), path: self.root.clone() }
     }
 }
 
 /// A directory or file, named by its file system and its path therein: the same for every bind mount of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct DevicePath {
     /// `major:minor` of the file system.
     pub device: String,
     /// The path from the root of that file system.
     pub path: String,
 }
 
-impl Place {
+impl DevicePath {
     /// Whether one is, contains or lies in the other.
-    pub fn touches(&self, other: &Place) -> bool {
+    pub fn touches(&self, other: &DevicePath) -> bool {
         self.device == other.device && touches(&self.path, &other.path)
     }
 
     /// A path below this place.
     #[must_use]
-    pub fn join(&self, rest: &str) -> Place {
+    pub fn join(&self, rest: &str) -> DevicePath {
         let path = match (self.path.as_str(), rest.trim_start_matches('/')) {
             (path, "") => path.to_owned(),
             (path, rest) => format!("{}/{rest}", path.trim_end_matches('/')),
         };
         let device = self.device.clone();
-        Place { device, path }
+        DevicePath { device, path }
     }
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for DevicePath {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}", self.device, self.path)
     }
@@ -154,7 +154,7 @@ impl MountTable {
     }
 
     /// Names a path by its file system.
-    pub fn place_of(&self, path: &str) -> Option<Place> {
+    pub fn place_of(&self, path: &str) -> Option<DevicePath> {
         let line = self.covering(path)?;
         Some(line.place().join(rest(path, &line.point)?))
     }

@@ -45,7 +45,7 @@ pub enum AskCodex {
 
 /// What the probe is asked to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub struct ProbeRequest {
     /// What the answer must repeat: letters and digits, it becomes part of a file name.
     pub nonce: String,
     /// The promised mounts.
@@ -64,10 +64,10 @@ pub struct Request {
     pub env: Vec<String>,
 }
 
-impl Request {
+impl ProbeRequest {
     /// Everything that a proof of this promise needs.
-    pub fn new(promise: &Promise, nonce: impl Into<String>) -> Request {
-        Request {
+    pub fn new(promise: &Promise, nonce: impl Into<String>) -> ProbeRequest {
+        ProbeRequest {
             nonce: nonce.into(),
             mounts: promise.mounts.clone(),
             workspace_file: true,
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn the_probe_is_asked_in_pairs_and_with_a_cleared_environment() {
-        let command = Request::new(&promise(), "n0").command("c1").to_string();
+        let command = ProbeRequest::new(&promise(), "n0").command("c1").to_string();
         assert_eq!(
             command,
             "docker exec --env 'LC_ALL=C' --env 'LD_LIBRARY_PATH=' --env 'LD_PRELOAD=' --env 'LD_AUDIT=' c1 /usr/bin/env -i \

@@ -3,7 +3,7 @@
 use super::mounts::{below, clean, tables};
 use super::{Draft, HostWitness, some};
 use crate::finding::Finding;
-use crate::proof::mountinfo::{MountLine, MountTable, Place, rest, touches, within};
+use crate::proof::mountinfo::{DevicePath, MountLine, MountTable, rest, touches, within};
 use crate::proof::probe::Inside;
 use crate::spec::promise::{Mount, Promise, Role};
 use std::collections::BTreeSet;
@@ -115,7 +115,7 @@ fn hidden(point: &str, inner: &str, table: &MountTable) -> bool {
 }
 
 /// The same exceptions, by place.
-fn excused(line: &MountLine, place: &Place, dir: &Path, promise: &Promise, table: &MountTable) -> bool {
+fn excused(line: &MountLine, place: &DevicePath, dir: &Path, promise: &Promise, table: &MountTable) -> bool {
     let mount = promise.mounts.iter().find(|mount| clean(&mount.target) == line.point);
     let dir = dir.to_string_lossy();
     let inner = mount.is_some_and(|mount| allowed(mount, &mount.source.to_string_lossy(), &dir))

@@ -7,7 +7,7 @@
 
 pub mod facts;
 
-pub use facts::{Facts, Known};
+pub use facts::{KnownPaths, PathFacts};
 
 use crate::error::{Failure, Mend, usage};
 use crate::finding::{Evidence, Finding, Verdict};
@@ -61,7 +61,7 @@ pub fn valid_name(name: &str) -> bool {
 
 /// Reads every source and checks it. Reads only.
 pub fn check(mounts: &[Mount], rules: &Rules) -> Vec<Finding> {
-    judge(mounts, &Known::read(mounts, rules), rules)
+    judge(mounts, &KnownPaths::read(mounts, rules), rules)
 }
 
 /// The problems as one error of wrong settings: the first is the error, each has a line, every hint is there once.
@@ -98,7 +98,7 @@ pub fn claims(mounts: &[Mount], problems: &[Finding]) -> Vec<Finding> {
 }
 
 /// Holds what was read against the rules. Pure.
-pub fn judge(mounts: &[Mount], known: &Known, rules: &Rules) -> Vec<Finding> {
+pub fn judge(mounts: &[Mount], known: &KnownPaths, rules: &Rules) -> Vec<Finding> {
     let mut problems = Vec::new();
     let mut targets = BTreeSet::new();
     for ((mount, facts), id) in mounts.iter().zip(&known.sources).zip(mount_ids(mounts)) {
@@ -154,7 +154,7 @@ fn named(mount: &Mount, problem: &mut impl FnMut(String, &str)) {
 }
 
 /// What a source must be: a directory (or a file, for a linked worktree's `.git`) that the container's user may use.
-fn fit(mount: &Mount, facts: &Facts, rules: &Rules, problem: &mut impl FnMut(String, &str)) {
+fn fit(mount: &Mount, facts: &PathFacts, rules: &Rules, problem: &mut impl FnMut(String, &str)) {
     let path = facts.real.display();
     let file_is_fine = mount.role == Role::Git && facts.file;
     if !facts.directory && !file_is_fine {
@@ -184,7 +184,7 @@ fn fit(mount: &Mount, facts: &Facts, rules: &Rules, problem: &mut impl FnMut(Str
 }
 
 /// The permission bits, as the kernel reads them for a user without capabilities: root is no exception.
-fn allows(facts: &Facts, rules: &Rules, wanted: u32) -> bool {
+fn allows(facts: &PathFacts, rules: &Rules, wanted: u32) -> bool {
     let bits = if facts.uid == rules.uid {
         facts.mode >> 6
     } else if facts.gid == rules.gid || rules.groups.contains(&facts.gid) {
@@ -196,7 +196,7 @@ fn allows(facts: &Facts, rules: &Rules, wanted: u32) -> bool {
 }
 
 /// Places that no mount shows, whoever chose it.
-fn forbidden(mount: &Mount, facts: &Facts, known: &Known, problem: &mut impl FnMut(String, &str)) {
+fn forbidden(mount: &Mount, facts: &PathFacts, known: &KnownPaths, problem: &mut impl FnMut(String, &str)) {
     let path = facts.real.display();
     let hint = "choose a directory that holds only the project or only the data";
     let real = facts.real.to_string_lossy();
@@ -230,7 +230,7 @@ fn forbidden(mount: &Mount, facts: &Facts, known: &Known, problem: &mut impl FnM
     }
 }
 
-fn in_workspace(facts: &Facts, repository: &Facts) -> bool {
+fn in_workspace(facts: &PathFacts, repository: &PathFacts) -> bool {
     let by_path =
         |path: &str, dir: &str| rest(path, dir).is_some_and(|inner| within(&format!("/{inner}"), "/workspace"));
     let real = by_path(&facts.real.to_string_lossy(), &repository.real.to_string_lossy());
@@ -242,7 +242,7 @@ fn in_workspace(facts: &Facts, repository: &Facts) -> bool {
 }
 
 /// Data sets that a writable mount would show, in either direction.
-fn overlaps(mounts: &[Mount], known: &Known) -> Vec<Finding> {
+fn overlaps(mounts: &[Mount], known: &KnownPaths) -> Vec<Finding> {
     let read = || mounts.iter().zip(&known.sources).filter_map(|(mount, facts)| Some((mount, facts.as_ref().ok()?)));
     let mut problems = Vec::new();
     for (data, facts) in read().filter(|(mount, _)| matches!(mount.role, Role::Dataset(_))) {
@@ -262,7 +262,7 @@ fn overlaps(mounts: &[Mount], known: &Known) -> Vec<Finding> {
     problems
 }
 
-fn overlap(data: &Facts, open: &Facts) -> Option<String> {
+fn overlap(data: &PathFacts, open: &PathFacts) -> Option<String> {
     if data.id == open.id {
         return Some("they are the same directory".into());
     }
@@ -273,7 +273,7 @@ fn overlap(data: &Facts, open: &Facts) -> Option<String> {
         return Some("it lies in the data set".into());
     }
     // What is mounted below a source comes along.
-    let parts = |facts: &Facts| facts.place.iter().chain(&facts.below).cloned().collect::<Vec<_>>();
+    let parts = |facts: &PathFacts| facts.place.iter().chain(&facts.below).cloned().collect::<Vec<_>>();
     let (own, other) = (parts(data), parts(open));
     own.iter()
         .find(|place| other.iter().any(|other| place.touches(other)))

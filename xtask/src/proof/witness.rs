@@ -5,8 +5,8 @@
 use crate::beneath::{Beneath, FileId};
 use crate::engine::inspect::Container;
 use crate::error::failed;
-use crate::proof::mountinfo::{MountTable, Place};
-use crate::proof::probe::Request;
+use crate::proof::mountinfo::{DevicePath, MountTable};
+use crate::proof::probe::ProbeRequest;
 use crate::spec::promise::{Mount, Promise, Role};
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -32,13 +32,13 @@ pub struct HostWitness {
     /// The source of each promised mount, by its target.
     pub sources: BTreeMap<String, SourceFacts>,
     /// The promised directories that are out of reach, with their places where they exist.
-    pub out_of_reach: Vec<(PathBuf, Option<Place>)>,
+    pub out_of_reach: Vec<(PathBuf, Option<DevicePath>)>,
     /// The file of the mounted Codex.
     pub codex: Option<CodexFile>,
     /// The file that answered with the promised version at the container's start, before any agent ran inside.
     pub codex_at_start: Option<CodexFile>,
     /// What lies on the host where `Role::Git` is mounted inside.
-    pub real_git: Option<(FileId, Option<Place>)>,
+    pub real_git: Option<(FileId, Option<DevicePath>)>,
     /// The probe's file in the workspace, once looked for.
     pub workspace_file: Option<Result<WorkspaceFile, String>>,
 }
@@ -80,7 +80,7 @@ pub struct SourceFacts {
     /// Its identity, or the error.
     pub id: Result<FileId, String>,
     /// Its place by the host's mounts.
-    pub place: Option<Place>,
+    pub place: Option<DevicePath>,
     /// Whether it is a directory with something in it.
     pub filled: bool,
 }
@@ -132,7 +132,8 @@ impl HostWitness {
     /// Looks at the file that the probe made in the workspace, and removes it.
     pub fn take_workspace_file(&mut self, promise: &Promise, nonce: &str) {
         let workspace = promise.mounts.iter().find(|mount| mount.role == Role::Workspace);
-        self.workspace_file = workspace.map(|mount| take_file(&mount.source, &Request::workspace_file_name(nonce)));
+        self.workspace_file =
+            workspace.map(|mount| take_file(&mount.source, &ProbeRequest::workspace_file_name(nonce)));
     }
 }
 
@@ -193,7 +194,7 @@ fn file_id(path: &Path) -> Result<FileId, String> {
     Ok(FileId::from(&meta))
 }
 
-fn place_of(path: &Path, mounts: &MountTable) -> Option<Place> {
+fn place_of(path: &Path, mounts: &MountTable) -> Option<DevicePath> {
     mounts.place_of(path.canonicalize().ok()?.to_str()?)
 }
 
@@ -217,7 +218,7 @@ pub fn codex_file(promise: &Promise) -> Option<CodexFile> {
     Some(CodexFile { id: FileId::from(&meta), size: meta.size(), changed: (meta.ctime(), meta.ctime_nsec()) })
 }
 
-fn real_git(promise: &Promise, mounts: &MountTable) -> Option<(FileId, Option<Place>)> {
+fn real_git(promise: &Promise, mounts: &MountTable) -> Option<(FileId, Option<DevicePath>)> {
     let path = super::reach::real_git_path(promise)?;
     Some((file_id(&path).ok()?, place_of(&path, mounts)))
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// How much is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
+pub enum Extent {
     /// All that is required, and what is reported without costing much.
     Quick,
     /// Also what takes minutes.
@@ -13,12 +13,12 @@ pub enum Mode {
     Native,
 }
 
-impl fmt::Display for Mode {
+impl fmt::Display for Extent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Mode::Quick => "quick",
-            Mode::Full => "full",
-            Mode::Native => "native",
+            Extent::Quick => "quick",
+            Extent::Full => "full",
+            Extent::Native => "native",
         })
     }
 }
@@ -106,12 +106,12 @@ pub const CHECKS: &[Check] = &[
 ];
 
 /// What a run of this mode must report, each once.
-pub fn planned(mode: Mode) -> impl Iterator<Item = &'static Check> {
+pub fn planned(mode: Extent) -> impl Iterator<Item = &'static Check> {
     const NATIVE: &[&str] = &["driver.present", "devices.served", NATIVE_CODE];
     CHECKS.iter().filter(move |check| match mode {
-        Mode::Quick => !check.full,
-        Mode::Full => true,
-        Mode::Native => NATIVE.contains(&check.id),
+        Extent::Quick => !check.full,
+        Extent::Full => true,
+        Extent::Native => NATIVE.contains(&check.id),
     })
 }
 
@@ -123,10 +123,10 @@ mod tests {
     #[test]
     fn each_check_has_one_name_and_each_mode_its_own() {
         let ids = |mode| planned(mode).map(|check| check.id).collect::<Vec<_>>();
-        let all: BTreeSet<&str> = ids(Mode::Full).into_iter().collect();
+        let all: BTreeSet<&str> = ids(Extent::Full).into_iter().collect();
         assert_eq!(all.len(), CHECKS.len());
-        assert_eq!(ids(Mode::Native), ["driver.present", "devices.served", "native.code"]);
-        let left: Vec<&str> = all.iter().filter(|id| !ids(Mode::Quick).contains(id)).copied().collect();
+        assert_eq!(ids(Extent::Native), ["driver.present", "devices.served", "native.code"]);
+        let left: Vec<&str> = all.iter().filter(|id| !ids(Extent::Quick).contains(id)).copied().collect();
         assert_eq!(left, ["compile.torch", "decoder.nvdec", "extension.nvcc"]);
     }
 }

@@ -1,9 +1,10 @@
 //! The claim of a sandbox that native code runs on its GPUs: made once at the start of its container, before any agent ran
 //! inside. Pure.
 
-use super::judge::{Outcome, Verdict};
-use super::request::Request;
+use super::judge::{Ending, Judged, Judgement, word};
+use super::request::SmokeRequest;
 use super::show::shown;
+use crate::error::sentence;
 use crate::finding::Finding;
 use crate::proof::Draft;
 
@@ -16,10 +17,11 @@ fn draft(arch: &str) -> Draft {
 }
 
 /// The claim, from what was judged at this time; `digest` is this host's own.
-pub fn claim(request: &Request, outcome: &Outcome, digest: &str, time: &str) -> Finding {
+pub fn claim(request: &SmokeRequest, outcome: &Judgement, digest: &str, time: &str) -> Finding {
     let mut draft = draft(&request.arch.to_string());
-    for judged in &outcome.checks {
-        draft.inside(format!("{} {}: {}", judged.check.id, judged.status.text(), shown(&judged.evidence)));
+    for Judged { finding, .. } in &outcome.checks {
+        let (word, seen) = (word(finding.verdict), shown(&finding.evidence.inside));
+        draft.inside(format!("{} {word}: {seen}", finding.id));
     }
     draft.inside(format!("at the start of this container, {time}"));
     draft.host(format!(
@@ -27,23 +29,21 @@ pub fn claim(request: &Request, outcome: &Outcome, digest: &str, time: &str) -> 
         request.nonce,
         &digest[..16.min(digest.len())]
     ));
-    let mut advice = None;
-    if outcome.verdict() != Verdict::Passed {
-        for problem in &outcome.problems {
-            draft.broken(shown(&problem.text));
-            advice = advice.or(problem.advice.as_ref());
+    let wrong: Vec<&Finding> = match outcome.ending() {
+        Ending::Passed => Vec::new(),
+        // What was not run because another had failed is no reason of its own.
+        Ending::Failed | Ending::NoGpu if !outcome.problems.is_empty() => outcome.problems.iter().collect(),
+        Ending::Failed | Ending::NoGpu => {
+            let all = outcome.checks.iter().map(|judged| &judged.finding);
+            all.filter(|finding| finding.verdict.fatal()).collect()
         }
-        for judged in outcome.checks.iter().filter(|judged| judged.status.fails()) {
-            // What was not run because another had failed is no reason of its own.
-            if outcome.problems.is_empty() {
-                let error = judged.error.as_deref().unwrap_or(&judged.evidence);
-                draft.broken(format!("{}: {}", judged.check.id, shown(error)));
-                advice = advice.or(judged.advice.as_ref());
-            }
-        }
+    };
+    for finding in &wrong {
+        let of = if outcome.problems.is_empty() { format!("{}: ", finding.id) } else { String::new() };
+        draft.broken(format!("{of}{}", shown(finding.seen())));
     }
-    if let Some(advice) = advice {
-        draft = draft.hint(format!("{}: {}", advice.cause, advice.remedy));
+    if let Some((cause, mend)) = wrong.iter().find_map(|finding| Some((finding.cause.as_ref()?, &finding.mend))) {
+        draft = draft.hint(format!("{cause}: {}", sentence(mend)));
     }
     draft.done()
 }
@@ -60,7 +60,6 @@ mod tests {
     use super::super::fixture;
     use super::super::judge::judge;
     use super::*;
-    use crate::error::sentence;
     use crate::finding::Verdict as Held;
     use serde_json::json;
 

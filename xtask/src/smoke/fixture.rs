@@ -1,24 +1,25 @@
 //! Reports for tests: of a GPU that passes everything, and of a machine without one.
 
-use super::checks::{self, Mode, planned};
-use super::judge::{Advice, Outcome, judge};
+use super::checks::{self, Extent, planned};
+use super::judge::{Judgement, judge};
+use super::native;
+use super::native::ELEMENTS;
 use super::report::{BEGIN, END, Report};
-use super::request::Request;
-use super::show::Facts;
+use super::request::SmokeRequest;
+use super::show::RunFacts;
+use crate::error::{Failure, host};
 use crate::gpu::arch::Arch;
-use crate::gpu::native;
-use crate::gpu::native::ELEMENTS;
 use serde_json::{Value, json};
 
 pub(crate) const NONCE: &str = "0123456789abcdef01234567";
 pub(crate) const UUID: &str = "GPU-aaaaaaaa-0000-4000-8000-000000000001";
 
 /// A quick run on one GPU.
-pub(crate) fn request() -> Request {
-    Request {
+pub(crate) fn request() -> SmokeRequest {
+    SmokeRequest {
         nonce: NONCE.into(),
         arch: Arch::parse("12.0").unwrap(),
-        mode: Mode::Quick,
+        mode: Extent::Quick,
         gpus: Some(1),
         gpu: true,
         dataset: None,
@@ -27,19 +28,16 @@ pub(crate) fn request() -> Request {
     }
 }
 
-pub(crate) fn cpu_request() -> Request {
-    Request { gpus: None, gpu: false, ..request() }
+pub(crate) fn cpu_request() -> SmokeRequest {
+    SmokeRequest { gpus: None, gpu: false, ..request() }
 }
 
-pub(crate) fn no_gpu() -> Advice {
-    Advice {
-        cause: "this host has no GPU that answers: `nvidia-smi` is not on PATH".into(),
-        remedy: "install NVIDIA's driver".into(),
-    }
+pub(crate) fn no_gpu() -> Failure {
+    host("this host has no GPU that answers: `nvidia-smi` is not on PATH").hint("install NVIDIA's driver")
 }
 
-pub(crate) fn native_request() -> Request {
-    Request { mode: Mode::Native, ..request() }
+pub(crate) fn native_request() -> SmokeRequest {
+    SmokeRequest { mode: Extent::Native, ..request() }
 }
 
 /// The digest that both witnesses have for this nonce; made once for all tests of a process.
@@ -53,7 +51,7 @@ pub(crate) fn native_values(digest: &str) -> Value {
     json!({"kernel": {"n": ELEMENTS}, "devices": [ran]})
 }
 
-fn report(mode: Mode, gpu: bool) -> Value {
+fn report(mode: Extent, gpu: bool) -> Value {
     let entry = |check: &checks::Check| {
         let (status, evidence) = match check.id {
             _ if check.gpu && !gpu => ("not-run", "no GPU was asked for"),
@@ -85,15 +83,15 @@ fn report(mode: Mode, gpu: bool) -> Value {
 }
 
 pub(crate) fn gpu_report() -> Value {
-    report(Mode::Quick, true)
+    report(Extent::Quick, true)
 }
 
 pub(crate) fn cpu_report() -> Value {
-    report(Mode::Quick, false)
+    report(Extent::Quick, false)
 }
 
 pub(crate) fn native_report() -> Value {
-    report(Mode::Native, true)
+    report(Extent::Native, true)
 }
 
 /// A report as the script prints it.
@@ -102,14 +100,14 @@ pub(crate) fn printed(report: &Value) -> String {
 }
 
 /// A report that was read and judged.
-pub(crate) fn judged(request: &Request, report: &Value, no_gpu: Option<Advice>) -> Outcome {
+pub(crate) fn judged(request: &SmokeRequest, report: &Value, no_gpu: Option<Failure>) -> Judgement {
     let report = Report::read(&printed(report), request);
     judge(request, report.as_ref().map_err(String::as_str), digest(), no_gpu)
 }
 
 /// What is known of a run beside its report.
-pub(crate) fn facts() -> Facts {
-    Facts {
+pub(crate) fn facts() -> RunFacts {
+    RunFacts {
         image: "codex-sandbox:0123456789ab-u1000".into(),
         image_id: Some("sha256:aa".into()),
         image_digests: Vec::new(),

@@ -1,48 +1,31 @@
 //! The result for GitHub Actions: annotations, and a step summary in Markdown. Pure.
 
-use super::judge::{Judged, Outcome, Status, Verdict};
+use super::judge::{Ending, Judged, Judgement, word};
 use super::report::Report;
-use super::request::Request;
-use super::show::{self, Facts};
+use super::request::SmokeRequest;
+use super::show::{self, RunFacts, told};
+use crate::error::sentence;
+use crate::finding::Verdict;
 
 /// The annotations: one a failure, one a check that is noted, one where there is no GPU.
-pub fn annotations(outcome: &Outcome) -> Vec<String> {
-    let mut lines: Vec<String> = outcome
-        .problems
-        .iter()
-        .map(|problem| {
-            let advice = problem.advice.as_ref();
-            command("error", "gpu-smoke", &told(&problem.text, advice.map(|a| (&*a.cause, &*a.remedy))))
-        })
-        .collect();
+pub fn annotations(outcome: &Judgement) -> Vec<String> {
+    let problems = outcome.problems.iter();
+    let mut lines: Vec<String> = problems.map(|problem| command("error", "gpu-smoke", &told(problem))).collect();
     // Without any report the problem says it all.
-    let silent = outcome.count(Status::Missing) == outcome.checks.len();
-    for judged in outcome.checks.iter().filter(|_| !silent) {
-        let level = match judged.status {
-            Status::Failed | Status::Missing => "error",
-            Status::Noted => "warning",
-            Status::Passed | Status::NotRun => continue,
+    let silent = outcome.count(Verdict::Missing) == outcome.checks.len();
+    for Judged { finding, .. } in outcome.checks.iter().filter(|_| !silent) {
+        let level = match finding.verdict {
+            Verdict::Broken | Verdict::Missing => "error",
+            Verdict::Noted => "warning",
+            Verdict::Held | Verdict::NotProvable => continue,
         };
-        let error = judged.error.as_deref().unwrap_or(&judged.evidence);
-        let advice = judged.advice.as_ref().map(|advice| (&*advice.cause, &*advice.remedy));
-        lines.push(command(level, &format!("gpu-smoke: {}", judged.check.id), &told(error, advice)));
+        lines.push(command(level, &format!("gpu-smoke: {}", finding.id), &told(finding)));
     }
-    if let (Verdict::NoGpu, Some(why)) = (outcome.verdict(), &outcome.no_gpu) {
-        lines.push(command("error", "gpu-smoke: no GPU", &told(&why.cause, Some(("", &why.remedy)))));
+    if let (Ending::NoGpu, Some(why)) = (outcome.ending(), &outcome.no_gpu) {
+        let text = format!("{}\nremedy: {}", why.message.trim(), sentence(&why.mend));
+        lines.push(command("error", "gpu-smoke: no GPU", &text));
     }
     lines
-}
-
-fn told(error: &str, advice: Option<(&str, &str)>) -> String {
-    let mut text = error.trim().to_owned();
-    if let Some((cause, remedy)) = advice {
-        for (name, value) in [("cause", cause), ("remedy", remedy)] {
-            if !value.is_empty() {
-                text.push_str(&format!("\n{name}: {value}"));
-            }
-        }
-    }
-    text
 }
 
 /// A workflow command. A text of the container can end neither the command nor the line.
@@ -53,8 +36,8 @@ fn command(level: &str, title: &str, text: &str) -> String {
 }
 
 /// The step summary.
-pub fn summary(facts: &Facts, request: &Request, report: Option<&Report>, outcome: &Outcome) -> String {
-    let mut text = format!("## GPU smoke test: {}\n\n", outcome.verdict().text());
+pub fn summary(facts: &RunFacts, request: &SmokeRequest, report: Option<&Report>, outcome: &Judgement) -> String {
+    let mut text = format!("## GPU smoke test: {}\n\n", outcome.ending().text());
     text.push_str("| | |\n| --- | --- |\n");
     let mut row = |name: &str, value: &str| text.push_str(&format!("| {name} | {} |\n", cell(value)));
     row("image", &facts.image);
@@ -71,24 +54,27 @@ pub fn summary(facts: &Facts, request: &Request, report: Option<&Report>, outcom
         text.push_str(&check_row(judged));
     }
     for problem in &outcome.problems {
-        text.push_str(&format!("\n**problem:** {}\n", cell(&problem.text)));
+        text.push_str(&format!("\n**problem:** {}\n", cell(problem.seen())));
     }
     text.push_str(&format!("\n{}\n", cell(&show::summary(outcome))));
     text
 }
 
 fn check_row(judged: &Judged) -> String {
-    let mut seen = cell(&judged.evidence);
-    if judged.status.fails() || judged.status == Status::Noted {
-        if let Some(error) = &judged.error {
-            seen.push_str(&format!("<br>error: {}", cell(error)));
-        }
-        if let Some(advice) = &judged.advice {
-            seen.push_str(&format!("<br>remedy: {}", cell(&advice.remedy)));
-        }
+    let finding = &judged.finding;
+    let mut seen = cell(&finding.evidence.inside);
+    let more = match finding.verdict {
+        Verdict::Broken | Verdict::Missing | Verdict::Noted => true,
+        Verdict::Held | Verdict::NotProvable => false,
+    };
+    if let Some(error) = finding.why.as_ref().filter(|_| more) {
+        seen.push_str(&format!("<br>error: {}", cell(error)));
+    }
+    if more && !finding.mend.is_empty() {
+        seen.push_str(&format!("<br>remedy: {}", cell(&sentence(&finding.mend))));
     }
     let seconds = format!("{:.2}", judged.seconds);
-    format!("| {} | {} | {seconds} | {seen} |\n", judged.status.text(), judged.check.id)
+    format!("| {} | {} | {seconds} | {seen} |\n", word(finding.verdict), finding.id)
 }
 
 /// Text in a cell of a table: nothing in it is markup.
@@ -117,14 +103,15 @@ mod tests {
     use super::*;
     use snapbox::{IntoData as _, assert_data_eq, str};
 
-    fn one_failed() -> Outcome {
+    fn one_failed() -> Judgement {
         let mut outcome = fixture::judged(&fixture::request(), &fixture::gpu_report(), None);
         outcome.checks.truncate(3);
-        outcome.checks[0].status = Status::Failed;
-        outcome.checks[0].error = Some("50% of it:\r\n::error::no".into());
-        outcome.checks[0].advice = Some(fixture::no_gpu());
-        outcome.checks[2].status = Status::Noted;
-        outcome.checks[2].evidence = "a|b <img> `c` *d*\nsecond".into();
+        let checks = &mut outcome.checks;
+        checks[0].finding.verdict = Verdict::Broken;
+        checks[0].finding.why = Some("50% of it:\r\n::error::no".into());
+        (checks[0].finding.cause, checks[0].finding.mend) = (Some(fixture::no_gpu().message), fixture::no_gpu().mend);
+        checks[2].finding.verdict = Verdict::Noted;
+        checks[2].finding.evidence.inside = "a|b <img> `c` *d*\nsecond".into();
         outcome
     }
 

@@ -1,21 +1,23 @@
 //! The result as JSON. Its schema has a version and is described in docs/gpu-smoke.md. Pure.
 
-use super::judge::{Advice, Judged, Outcome, Problem};
+use super::judge::{Judged, Judgement, word};
 use super::report::Report;
-use super::request::Request;
-use super::show::Facts;
+use super::request::SmokeRequest;
+use super::show::RunFacts;
+use crate::error::sentence;
+use crate::finding::Finding;
 use serde_json::{Map, Value, json};
 
 /// The version of the schema: it goes up when something is taken away or means something else.
 pub const SCHEMA: u32 = 1;
 
 /// The whole document.
-pub fn document(facts: &Facts, request: &Request, report: Option<&Report>, outcome: &Outcome) -> Value {
-    let verdict = outcome.verdict();
+pub fn document(facts: &RunFacts, request: &SmokeRequest, report: Option<&Report>, outcome: &Judgement) -> Value {
+    let ending = outcome.ending();
     json!({
         "schema": SCHEMA,
-        "verdict": verdict.text(),
-        "exit_code": verdict.code(),
+        "verdict": ending.text(),
+        "exit_code": ending.code(),
         "time": facts.time,
         "seconds": report.map(|report| report.seconds),
         "mode": request.mode.to_string(),
@@ -32,39 +34,38 @@ pub fn document(facts: &Facts, request: &Request, report: Option<&Report>, outco
         "dataset": facts.dataset,
         "checks": outcome.checks.iter().map(check).collect::<Vec<_>>(),
         "problems": outcome.problems.iter().map(problem).collect::<Vec<_>>(),
-        "no_gpu": outcome.no_gpu.as_ref().map(|why| json!({"cause": why.cause, "remedy": why.remedy})),
+        "no_gpu": outcome.no_gpu.as_ref().map(|why| json!({"cause": why.message, "remedy": sentence(&why.mend)})),
     })
 }
 
-fn driver(facts: &Facts, report: Option<&Report>) -> Value {
+fn driver(facts: &RunFacts, report: Option<&Report>) -> Value {
     let seen = |key: &str| report.map_or(Value::Null, |report| report.driver[key].clone());
     json!({"host": facts.driver, "version": seen("version"), "cuda": seen("cuda")})
 }
 
-fn advice(advice: Option<&Advice>) -> (Option<&str>, Option<&str>) {
-    (advice.map(|advice| advice.cause.as_str()), advice.map(|advice| advice.remedy.as_str()))
+fn remedy(finding: &Finding) -> Option<String> {
+    (!finding.mend.is_empty()).then(|| sentence(&finding.mend))
 }
 
 fn check(judged: &Judged) -> Value {
-    let (cause, remedy) = advice(judged.advice.as_ref());
+    let Judged { check, finding, seconds, values } = judged;
     json!({
-        "id": judged.check.id,
-        "what": judged.check.what,
-        "required": judged.check.required,
-        "needs_gpu": judged.check.gpu,
-        "status": judged.status.text().to_lowercase().replace(' ', "-"),
-        "seconds": judged.seconds,
-        "evidence": judged.evidence,
-        "error": judged.error,
-        "cause": cause,
-        "remedy": remedy,
-        "values": judged.values,
+        "id": finding.id,
+        "what": finding.promise,
+        "required": check.required,
+        "needs_gpu": check.gpu,
+        "status": word(finding.verdict).to_lowercase().replace(' ', "-"),
+        "seconds": seconds,
+        "evidence": finding.evidence.inside,
+        "error": finding.why,
+        "cause": finding.cause,
+        "remedy": remedy(finding),
+        "values": values,
     })
 }
 
-fn problem(problem: &Problem) -> Value {
-    let (cause, remedy) = advice(problem.advice.as_ref());
-    json!({"text": problem.text, "cause": cause, "remedy": remedy})
+fn problem(problem: &Finding) -> Value {
+    json!({"text": problem.why, "cause": problem.cause, "remedy": remedy(problem)})
 }
 
 #[cfg(test)]
@@ -149,12 +150,13 @@ mod tests {
     #[test]
     fn the_document_of_a_run_without_a_gpu_says_why() {
         let (request, why) = (fixture::cpu_request(), fixture::no_gpu());
-        let outcome = super::super::Outcome::not_started(&request, why.clone());
+        let outcome = super::super::Judgement::not_started(&request, why.clone());
         let document = document(&fixture::facts(), &request, None, &outcome);
         assert_eq!((&document["verdict"], &document["exit_code"]), (&json!("no-gpu"), &json!(3)));
-        assert_eq!(document["no_gpu"]["remedy"], why.remedy);
+        let remedy = sentence(&why.mend);
+        assert_eq!(document["no_gpu"]["remedy"], remedy);
         assert_eq!(document["checks"][0]["status"], "not-run");
-        assert_eq!(document["checks"][0]["remedy"], why.remedy);
+        assert_eq!(document["checks"][0]["remedy"], remedy);
         assert_eq!(document["devices"], json!([]));
     }
 }

@@ -1,94 +1,48 @@
 //! What a report is worth: every planned check with its verdict, and the exit code. Pure.
 
 use super::checks::{self, Check, planned};
+use super::native;
 use super::remedy;
-use super::report::{Entry, Report, Said};
-use super::request::Request;
+use super::report::{CheckReport, Report, Reported};
+use super::request::SmokeRequest;
+use crate::error::Failure;
+use crate::finding::{Evidence, Finding, Verdict};
 use crate::gpu::arch::serves;
-use crate::gpu::native;
 use serde_json::Value;
 
-/// What became of a check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
-    /// It ran, and both witnesses say that all was right.
-    Passed,
-    /// It is required, and it failed.
-    Failed,
-    /// It was planned, and no report tells of it. As bad as failed.
-    Missing,
-    /// It is not required, and it failed.
-    Noted,
-    /// It was not run, for a reason that is allowed.
-    NotRun,
-}
-
-impl Status {
-    /// As the table and the reports write it.
-    pub fn text(self) -> &'static str {
-        match self {
-            Status::Passed => "passed",
-            Status::Failed => "FAILED",
-            Status::Missing => "MISSING",
-            Status::Noted => "noted",
-            Status::NotRun => "not run",
-        }
-    }
-
-    /// Whether the smoke test fails with it.
-    pub fn fails(self) -> bool {
-        matches!(self, Status::Failed | Status::Missing)
+/// As the table writes it.
+pub(crate) fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Held => "passed",
+        Verdict::Broken => "FAILED",
+        Verdict::Missing => "MISSING",
+        Verdict::Noted => "noted",
+        Verdict::NotProvable => "not run",
     }
 }
 
-/// Why something is as it is, and what to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Advice {
-    /// The cause.
-    pub cause: String,
-    /// What to do about it.
-    pub remedy: String,
-}
-
-/// A check with what became of it.
+/// A check with what became of it. Not provable is what was not run, for a reason that is allowed; noted is what failed
+/// and is not required; missing is what was planned and no report tells of.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judged {
     /// The check.
     pub check: &'static Check,
-    /// What became of it.
-    pub status: Status,
+    pub(crate) finding: Finding,
     /// How long it took.
     pub seconds: f64,
-    /// What was seen.
-    pub evidence: String,
-    /// The text of its error.
-    pub error: Option<String>,
-    /// What is known of that text.
-    pub advice: Option<Advice>,
     /// Figures.
     pub values: Value,
 }
 
-/// Something that is wrong with the run as a whole.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// What is wrong.
-    pub text: String,
-    /// What is known of it.
-    pub advice: Option<Advice>,
-}
-
-impl Problem {
-    /// A problem with what is known of its text.
-    pub fn new(text: impl Into<String>) -> Problem {
-        let text = text.into();
-        Problem { advice: remedy::find(&text).map(remedy::Known::advice), text }
-    }
+/// Something that is wrong with the run as a whole, with what is known of its text.
+pub(crate) fn problem(text: impl Into<String>) -> Finding {
+    let promise = "there is one report, of this run, with every check that was planned";
+    remedy::explained(Finding { verdict: Verdict::Broken, why: Some(text.into()), ..Finding::new("report", promise) })
 }
 
 /// The end of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Ending {
     /// Every required check passed, on a GPU.
     Passed,
     /// One that ran failed, or the report is no good.
@@ -97,145 +51,140 @@ pub enum Verdict {
     NoGpu,
 }
 
-impl Verdict {
+impl Ending {
     /// The exit code.
     pub fn code(self) -> u8 {
         match self {
-            Verdict::Passed => 0,
-            Verdict::Failed => 1,
-            Verdict::NoGpu => 3,
+            Ending::Passed => 0,
+            Ending::Failed => 1,
+            Ending::NoGpu => 3,
         }
     }
 
     /// As the reports write it.
     pub fn text(self) -> &'static str {
         match self {
-            Verdict::Passed => "passed",
-            Verdict::Failed => "failed",
-            Verdict::NoGpu => "no-gpu",
+            Ending::Passed => "passed",
+            Ending::Failed => "failed",
+            Ending::NoGpu => "no-gpu",
         }
     }
 }
 
 /// Everything that was judged.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Outcome {
+pub struct Judgement {
     /// Every planned check, in the order of the plan.
     pub checks: Vec<Judged>,
     /// What is wrong beside them.
-    pub problems: Vec<Problem>,
+    pub(crate) problems: Vec<Finding>,
     /// Why there was no GPU, where none was asked for.
-    pub no_gpu: Option<Advice>,
+    pub no_gpu: Option<Failure>,
 }
 
-impl Outcome {
-    /// The verdict. Without a GPU it is never `Passed`.
-    pub fn verdict(&self) -> Verdict {
-        if !self.problems.is_empty() || self.checks.iter().any(|judged| judged.status.fails()) {
-            Verdict::Failed
+impl Judgement {
+    /// How the run ended. Without a GPU it has never passed.
+    pub fn ending(&self) -> Ending {
+        if !self.problems.is_empty() || self.checks.iter().any(|judged| judged.finding.verdict.fatal()) {
+            Ending::Failed
         } else if self.no_gpu.is_some() {
-            Verdict::NoGpu
+            Ending::NoGpu
         } else {
-            Verdict::Passed
+            Ending::Passed
         }
     }
 
-    /// How many checks have this status.
-    pub fn count(&self, status: Status) -> usize {
-        self.checks.iter().filter(|judged| judged.status == status).count()
+    /// How many checks came to this.
+    pub(crate) fn count(&self, verdict: Verdict) -> usize {
+        self.checks.iter().filter(|judged| judged.finding.verdict == verdict).count()
     }
 
     /// Nothing was started: there is no GPU, and that was known before.
-    pub fn not_started(request: &Request, why: Advice) -> Outcome {
-        let skipped = |check| Judged { advice: Some(why.clone()), ..blank(check, Status::NotRun, "") };
-        Outcome { checks: planned(request.mode).map(skipped).collect(), problems: Vec::new(), no_gpu: Some(why) }
+    pub fn not_started(request: &SmokeRequest, why: Failure) -> Judgement {
+        let skipped = |check| {
+            let mut judged = blank(check, Verdict::NotProvable, "");
+            because_of(&mut judged.finding, &why);
+            judged
+        };
+        Judgement { checks: planned(request.mode).map(skipped).collect(), problems: Vec::new(), no_gpu: Some(why) }
     }
+}
+
+fn because_of(finding: &mut Finding, why: &Failure) {
+    (finding.cause, finding.mend) = (Some(why.message.clone()), why.mend.clone());
 }
 
 /// Judges what was reported, or the reason why there is no report. `digest` is what this host computes that the kernel
 /// must have written; `no_gpu` is why no GPU was asked for.
-pub fn judge(request: &Request, report: Result<&Report, &str>, digest: &str, no_gpu: Option<Advice>) -> Outcome {
+pub fn judge(
+    request: &SmokeRequest,
+    report: Result<&Report, &str>,
+    digest: &str,
+    no_gpu: Option<Failure>,
+) -> Judgement {
     let judge_one = |check: &'static Check| {
         let Ok(report) = report else {
-            return blank(check, Status::Missing, "");
+            return blank(check, Verdict::Missing, "");
         };
         let mut entries = report.checks.iter().filter(|entry| entry.id == check.id);
         match (entries.next(), entries.next()) {
-            (None, _) => blank(check, Status::Missing, "the report lacks it"),
-            (Some(_), Some(_)) => blank(check, Status::Missing, "the report has it twice"),
+            (None, _) => blank(check, Verdict::Missing, "the report lacks it"),
+            (Some(_), Some(_)) => blank(check, Verdict::Missing, "the report has it twice"),
             (Some(entry), None) => one(request, report, digest, no_gpu.as_ref(), check, entry),
         }
     };
     let mut problems = Vec::new();
     match report {
-        Err(why) => problems.push(Problem::new(why)),
+        Err(why) => problems.push(problem(why)),
         Ok(report) => problems.extend(
             report
                 .checks
                 .iter()
                 .filter(|entry| !planned(request.mode).any(|check| check.id == entry.id))
-                .map(|entry| Problem::new(format!("the report has a check `{}` that was not planned", entry.id))),
+                .map(|entry| problem(format!("the report has a check `{}` that was not planned", entry.id))),
         ),
     }
-    Outcome { checks: planned(request.mode).map(judge_one).collect(), problems, no_gpu }
+    Judgement { checks: planned(request.mode).map(judge_one).collect(), problems, no_gpu }
 }
 
-fn blank(check: &'static Check, status: Status, evidence: &str) -> Judged {
-    Judged {
-        check,
-        status,
-        seconds: 0.0,
-        evidence: evidence.to_owned(),
-        error: None,
-        advice: None,
-        values: Value::Null,
-    }
+fn blank(check: &'static Check, verdict: Verdict, seen: &str) -> Judged {
+    let evidence = Evidence { inside: seen.to_owned(), ..Evidence::default() };
+    let finding = Finding { verdict, evidence, ..Finding::new(check.id, check.what) };
+    Judged { check, finding, seconds: 0.0, values: Value::Null }
 }
 
 fn one(
-    request: &Request,
+    request: &SmokeRequest,
     report: &Report,
     digest: &str,
-    no_gpu: Option<&Advice>,
+    no_gpu: Option<&Failure>,
     check: &'static Check,
-    entry: &Entry,
+    entry: &CheckReport,
 ) -> Judged {
-    let failed = if check.required { Status::Failed } else { Status::Noted };
+    let failed = if check.required { Verdict::Broken } else { Verdict::Noted };
     let why_not = || match entry.evidence.is_empty() {
         true => entry.error.clone().unwrap_or_default(),
         false => entry.evidence.clone(),
     };
-    let (status, error) = match entry.said {
-        Said::Passed => match differs(request, report, digest, check, entry) {
-            None => (Status::Passed, None),
+    let (verdict, why) = match entry.said {
+        Reported::Passed => match differs(request, report, digest, check, entry) {
+            None => (Verdict::Held, None),
             Some(why) => (failed, Some(why)),
         },
-        Said::Failed => {
-            let error = entry.error.clone().unwrap_or_else(|| entry.evidence.clone());
-            (failed, Some(error))
-        }
-        Said::NotRun if may_be_left_out(request, report, check) => (Status::NotRun, entry.error.clone()),
-        Said::NotRun => (Status::Failed, Some(format!("it was planned and was not run: {}", why_not()))),
+        Reported::Failed => (failed, Some(entry.error.clone().unwrap_or_else(|| entry.evidence.clone()))),
+        Reported::NotRun if may_be_left_out(request, report, check) => (Verdict::NotProvable, entry.error.clone()),
+        Reported::NotRun => (Verdict::Broken, Some(format!("it was planned and was not run: {}", why_not()))),
     };
-    let known = error.as_deref().and_then(remedy::find).map(remedy::Known::advice);
-    let advice = match (status, check.gpu, no_gpu) {
-        (Status::NotRun, true, Some(why)) => Some(why.clone()),
-        (Status::Passed, ..) => None,
-        _ => known,
-    };
-    Judged {
-        check,
-        status,
-        seconds: entry.seconds,
-        evidence: entry.evidence.clone(),
-        error,
-        advice,
-        values: entry.values.clone(),
+    let blank = blank(check, verdict, &entry.evidence);
+    let mut finding = remedy::explained(Finding { why, ..blank.finding });
+    if let (Verdict::NotProvable, true, Some(why)) = (verdict, check.gpu, no_gpu) {
+        because_of(&mut finding, why);
     }
+    Judged { finding, seconds: entry.seconds, values: entry.values.clone(), ..blank }
 }
 
 /// Which checks a report may leave out: those for which there is nothing to check, and those that are not required.
-fn may_be_left_out(request: &Request, report: &Report, check: &Check) -> bool {
+fn may_be_left_out(request: &SmokeRequest, report: &Report, check: &Check) -> bool {
     !check.required
         || (check.gpu && !request.gpu)
         || (check.id == checks::NCCL && report.devices.len() == 1 && request.gpus.is_none_or(|n| n == 1))
@@ -243,7 +192,13 @@ fn may_be_left_out(request: &Request, report: &Report, check: &Check) -> bool {
 }
 
 /// Where this host knows better than a check that says it passed.
-fn differs(request: &Request, report: &Report, digest: &str, check: &Check, entry: &Entry) -> Option<String> {
+fn differs(
+    request: &SmokeRequest,
+    report: &Report,
+    digest: &str,
+    check: &Check,
+    entry: &CheckReport,
+) -> Option<String> {
     if check.gpu && !request.gpu {
         return Some("it says that it passed, and there was no GPU to run it on".into());
     }

@@ -2,15 +2,17 @@
 //!
 //! A reader makes a space of a line's end in an attribute (`message`); the element's text has it as it was.
 
-use super::judge::{Advice, Judged, Outcome, Status};
-use super::request::Request;
-use super::show::Facts;
+use super::judge::{Judged, Judgement};
+use super::request::SmokeRequest;
+use super::show::{RunFacts, told};
+use crate::error::sentence;
+use crate::finding::Verdict;
 use anyhow::{Context as _, Result};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use std::time::Duration;
 
 /// The whole document: one suite, a case a check, and one more for the report itself.
-pub fn document(facts: &Facts, request: &Request, seconds: f64, outcome: &Outcome) -> Result<String> {
+pub fn document(facts: &RunFacts, request: &SmokeRequest, seconds: f64, outcome: &Judgement) -> Result<String> {
     let time = duration(seconds);
     let mut suite = TestSuite::new("gpu-smoke");
     suite.set_time(time);
@@ -25,7 +27,7 @@ pub fn document(facts: &Facts, request: &Request, seconds: f64, outcome: &Outcom
     report.to_string().context("cannot write the report as JUnit XML")
 }
 
-fn properties(facts: &Facts, request: &Request) -> [(&'static str, String); 7] {
+fn properties(facts: &RunFacts, request: &SmokeRequest) -> [(&'static str, String); 7] {
     [
         ("image", facts.image.clone()),
         ("image-id", facts.image_id.clone().unwrap_or_default()),
@@ -37,12 +39,12 @@ fn properties(facts: &Facts, request: &Request) -> [(&'static str, String); 7] {
     ]
 }
 
-fn report_case(outcome: &Outcome) -> TestCase {
+fn report_case(outcome: &Judgement) -> TestCase {
     let status = match outcome.problems.as_slice() {
         [] => TestCaseStatus::success(),
         [first, ..] => {
-            let all = outcome.problems.iter().map(|problem| with_advice(&problem.text, problem.advice.as_ref()));
-            non_success(NonSuccessKind::Error, "report", &first.text, &all.collect::<Vec<_>>().join("\n"))
+            let all: Vec<String> = outcome.problems.iter().map(told).collect();
+            non_success(NonSuccessKind::Error, "report", first.seen(), &all.join("\n"))
         }
     };
     let mut case = TestCase::new("report", status);
@@ -51,23 +53,23 @@ fn report_case(outcome: &Outcome) -> TestCase {
 }
 
 fn case(judged: &Judged) -> TestCase {
-    let error = judged.error.as_deref().unwrap_or(&judged.evidence);
-    let text = with_advice(error, judged.advice.as_ref());
-    let mut seen = judged.evidence.clone();
-    let status = match judged.status {
-        Status::Failed => non_success(NonSuccessKind::Failure, "failed", error, &text),
-        Status::Missing => non_success(NonSuccessKind::Error, "missing", error, &text),
-        Status::NotRun => {
-            let why = judged.advice.as_ref().map(|why| format!("{}; {}", why.cause, why.remedy));
+    let finding = &judged.finding;
+    let (error, text) = (finding.seen(), told(finding));
+    let mut seen = finding.evidence.inside.clone();
+    let status = match finding.verdict {
+        Verdict::Broken => non_success(NonSuccessKind::Failure, "failed", error, &text),
+        Verdict::Missing => non_success(NonSuccessKind::Error, "missing", error, &text),
+        Verdict::NotProvable => {
+            let why = finding.cause.as_ref().map(|cause| format!("{cause}; {}", sentence(&finding.mend)));
             let mut status = TestCaseStatus::skipped();
-            status.set_message(printable(why.as_ref().unwrap_or(&judged.evidence)));
+            status.set_message(printable(why.as_ref().unwrap_or(&finding.evidence.inside)));
             status
         }
-        Status::Noted => {
+        Verdict::Noted => {
             seen = format!("{seen}\nnoted: {text}");
             TestCaseStatus::success()
         }
-        Status::Passed => TestCaseStatus::success(),
+        Verdict::Held => TestCaseStatus::success(),
     };
     let group = judged.check.id.split('.').next().unwrap_or_default();
     let mut case = TestCase::new(judged.check.id, status);
@@ -88,13 +90,6 @@ fn duration(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or_default()
 }
 
-fn with_advice(error: &str, advice: Option<&Advice>) -> String {
-    match advice {
-        Some(advice) => format!("{error}\ncause: {}\nremedy: {}", advice.cause, advice.remedy),
-        None => error.to_owned(),
-    }
-}
-
 /// What no XML document may hold, a terminal's escape for one, is shown as an escape. The library would drop it, and a
 /// reader would no longer see that it was there.
 fn printable(text: &str) -> String {
@@ -112,11 +107,11 @@ fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::fixture;
-    use super::super::judge::{Problem, Verdict};
+    use super::super::judge::{Ending, problem};
     use super::*;
     use snapbox::{IntoData as _, assert_data_eq, str};
 
-    fn text(outcome: &Outcome) -> String {
+    fn text(outcome: &Judgement) -> String {
         document(&fixture::facts(), &fixture::request(), 7.5, outcome).unwrap()
     }
 
@@ -125,16 +120,17 @@ mod tests {
         let mut outcome = fixture::judged(&fixture::request(), &fixture::gpu_report(), None);
         outcome.checks.truncate(5);
         for (judged, status) in outcome.checks.iter_mut().zip([
-            Status::Passed,
-            Status::Failed,
-            Status::Missing,
-            Status::Noted,
-            Status::NotRun,
+            Verdict::Held,
+            Verdict::Broken,
+            Verdict::Missing,
+            Verdict::Noted,
+            Verdict::NotProvable,
         ]) {
-            judged.status = status;
-            if status != Status::Passed {
-                judged.error = Some("<boom> & \"\u{1b}[1m\"\nsecond line".into());
-                judged.advice = Some(fixture::no_gpu());
+            judged.finding.verdict = status;
+            if status != Verdict::Held {
+                judged.finding.why = Some("<boom> & \"\u{1b}[1m\"\nsecond line".into());
+                let why = fixture::no_gpu();
+                (judged.finding.cause, judged.finding.mend) = (Some(why.message), why.mend);
             }
         }
         assert_data_eq!(text(&outcome), str![[r#"
@@ -190,10 +186,10 @@ remedy: install NVIDIA&apos;s driver</system-out>
     #[test]
     fn the_crate_that_others_read_junit_with_reads_the_same_back() {
         let mut outcome = fixture::judged(&fixture::request(), &fixture::gpu_report(), None);
-        outcome.checks[0].evidence = "a\u{0}\u{8}]]>\u{fffe}é😀 'single'".into();
-        outcome.checks[1].status = Status::Failed;
-        outcome.checks[1].error = Some("<one>\ntwo & \"three\"".into());
-        outcome.problems.push(Problem::new("text behind the report"));
+        outcome.checks[0].finding.evidence.inside = "a\u{0}\u{8}]]>\u{fffe}é😀 'single'".into();
+        outcome.checks[1].finding.verdict = Verdict::Broken;
+        outcome.checks[1].finding.why = Some("<one>\ntwo & \"three\"".into());
+        outcome.problems.push(problem("text behind the report"));
         let report = quick_junit::Report::deserialize_from_str(&text(&outcome)).unwrap();
         let suite = &report.test_suites[0];
         assert_eq!((report.tests, report.failures, report.errors), (outcome.checks.len() + 1, 1, 1));
@@ -207,6 +203,6 @@ remedy: install NVIDIA&apos;s driver</system-out>
         );
         let out = case(1).system_out.unwrap();
         assert_eq!(out.as_str(), "a\\u{0}\\u{8}]]>\\u{fffe}é😀 'single'");
-        assert_eq!(outcome.verdict(), Verdict::Failed);
+        assert_eq!(outcome.ending(), Ending::Failed);
     }
 }

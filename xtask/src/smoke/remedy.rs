@@ -1,10 +1,11 @@
 //! Error texts that are known, each with its cause and what to do. Pure.
 
-use super::judge::Advice;
+use crate::error::Mend;
+use crate::finding::Finding;
 
 /// An error whose cause is known by its text.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Known {
+pub struct KnownError {
     /// Any of these stands in the text; compared without regard to case.
     pub texts: &'static [&'static str],
     /// Why it happens.
@@ -15,19 +16,12 @@ pub struct Known {
     pub host: bool,
 }
 
-impl Known {
-    /// The cause and the remedy.
-    pub fn advice(&self) -> Advice {
-        Advice { cause: self.cause.to_owned(), remedy: self.remedy.to_owned() }
-    }
+const fn gpu(texts: &'static [&'static str], cause: &'static str, remedy: &'static str) -> KnownError {
+    KnownError { texts, cause, remedy, host: false }
 }
 
-const fn gpu(texts: &'static [&'static str], cause: &'static str, remedy: &'static str) -> Known {
-    Known { texts, cause, remedy, host: false }
-}
-
-const fn engine(texts: &'static [&'static str], cause: &'static str, remedy: &'static str) -> Known {
-    Known { host: true, ..gpu(texts, cause, remedy) }
+const fn engine(texts: &'static [&'static str], cause: &'static str, remedy: &'static str) -> KnownError {
+    KnownError { host: true, ..gpu(texts, cause, remedy) }
 }
 
 const TOOLKIT: &str = "install `nvidia-container-toolkit`, then `sudo nvidia-ctk cdi generate \
@@ -36,7 +30,7 @@ const NEWER_IMAGE: &str = "take a base image whose torch is built for this GPU (
                            capability with `--arch`";
 
 /// What is known. The first that matches counts, so the special ones come before the general.
-pub const KNOWN: &[Known] = &[
+pub const KNOWN: &[KnownError] = &[
     // What the engine says.
     engine(
         &["could not select device driver \"cdi\"", "unresolvable CDI devices"],
@@ -199,9 +193,19 @@ pub const KNOWN: &[Known] = &[
 ];
 
 /// What is known of an error's text.
-pub fn find(text: &str) -> Option<&'static Known> {
+pub fn find(text: &str) -> Option<&'static KnownError> {
     let text = text.to_lowercase();
     KNOWN.iter().find(|known| known.texts.iter().any(|part| text.contains(&part.to_lowercase())))
+}
+
+/// The finding with what is known of its reason's text.
+pub(crate) fn explained(finding: Finding) -> Finding {
+    match finding.why.as_deref().and_then(find) {
+        Some(known) => {
+            Finding { cause: Some(known.cause.into()), mend: vec![Mend::Do(known.remedy.into())], ..finding }
+        }
+        None => finding,
+    }
 }
 
 #[cfg(test)]

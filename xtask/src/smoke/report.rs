@@ -3,12 +3,12 @@
 //! What an image's entry point prints before it is no matter. Anything else around it is: a line between the marks, or
 //! behind the last one, came from something that should not have printed, and nothing says what else it did.
 
-use super::request::Request;
+use super::request::SmokeRequest;
 use serde_json::{Map, Value};
 
 /// What a check said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Said {
+pub enum Reported {
     /// It ran, and all was right.
     Passed,
     /// It ran, and something was wrong.
@@ -19,11 +19,11 @@ pub enum Said {
 
 /// One check of a report.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Entry {
+pub struct CheckReport {
     /// Its name.
     pub id: String,
     /// What it said.
-    pub said: Said,
+    pub said: Reported,
     /// How long it took.
     pub seconds: f64,
     /// What was seen, or why it was not run.
@@ -48,7 +48,7 @@ pub struct Report {
     /// The GPUs: `index`, `name`, `uuid`, `capability`, `memory_bytes`.
     pub devices: Vec<Value>,
     /// The checks, as they were printed.
-    pub checks: Vec<Entry>,
+    pub checks: Vec<CheckReport>,
 }
 
 /// The first words of the line before the report; this run's nonce follows.
@@ -61,7 +61,7 @@ impl Report {
     ///
     /// # Errors
     /// Why the text holds no report that can be relied on, in a sentence without an end.
-    pub fn read(text: &str, request: &Request) -> Result<Report, String> {
+    pub fn read(text: &str, request: &SmokeRequest) -> Result<Report, String> {
         let value: Value = serde_json::from_str(find(text, &request.nonce)?)
             .map_err(|err| format!("the report is not JSON: {err}"))?;
         let asked = [
@@ -133,15 +133,15 @@ fn last_words(lines: &[&str]) -> String {
     })
 }
 
-fn entry(value: &Value) -> Result<Entry, String> {
+fn entry(value: &Value) -> Result<CheckReport, String> {
     let id = value["id"].as_str().ok_or("a check of the report has no id")?;
     let wrong = |what: &str| format!("the report's check `{id}` has no {what}");
-    Ok(Entry {
+    Ok(CheckReport {
         id: id.to_owned(),
         said: match value["status"].as_str() {
-            Some("passed") => Said::Passed,
-            Some("failed") => Said::Failed,
-            Some("not-run") => Said::NotRun,
+            Some("passed") => Reported::Passed,
+            Some("failed") => Reported::Failed,
+            Some("not-run") => Reported::NotRun,
             _ => return Err(wrong("status that is known")),
         },
         seconds: value["seconds"].as_f64().ok_or_else(|| wrong("time"))?,

@@ -1,6 +1,6 @@
 //! What the inside half is asked for, and the command that asks it. Pure.
 
-use super::checks::Mode;
+use super::checks::Extent;
 use crate::gpu::arch::Arch;
 use serde_json::{Value, json};
 
@@ -47,13 +47,13 @@ pub const PATH_INSIDE: &str = "/sandbox/gpu_smoke.py";
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub struct SmokeRequest {
     /// 24 hex digits that no earlier run has used: the report repeats them, and the kernel computes with them.
     pub nonce: String,
     /// What kernels must be native for.
     pub arch: Arch,
     /// How much is checked.
-    pub mode: Mode,
+    pub mode: Extent,
     /// The number of GPUs that must be there; `None` where it is not known.
     pub gpus: Option<usize>,
     /// Whether the checks that need a GPU are run.
@@ -66,7 +66,7 @@ pub struct Request {
     pub torch: Option<String>,
 }
 
-impl Request {
+impl SmokeRequest {
     /// As the inside half reads it.
     pub fn json(&self) -> Value {
         json!({

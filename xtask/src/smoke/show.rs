@@ -1,14 +1,16 @@
 //! The result as a person reads it: what ran where, a line a check, what failed and why, the end. Pure.
 
-use super::judge::{Judged, Outcome, Status, Verdict};
+use super::judge::{Ending, Judged, Judgement, word};
 use super::report::Report;
-use super::request::Request;
+use super::request::SmokeRequest;
+use crate::error::sentence;
+use crate::finding::{self, Finding, Verdict};
 use crate::ui::{columns_within, printable};
 use serde_json::Value;
 
 /// What is known of a run beside its report.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Facts {
+pub struct RunFacts {
     /// The image as it was asked for.
     pub image: String,
     /// Its id.
@@ -34,17 +36,17 @@ const LONGEST: usize = 400;
 
 /// The whole table; `width` is that of a terminal.
 pub fn table(
-    facts: &Facts,
-    request: &Request,
+    facts: &RunFacts,
+    request: &SmokeRequest,
     report: Option<&Report>,
-    outcome: &Outcome,
+    outcome: &Judgement,
     width: Option<usize>,
 ) -> String {
     let head = columns_within(&head(facts, request, report), width);
     let mut rows = Vec::new();
     for judged in &outcome.checks {
         // Without any report nothing is known of the checks one by one.
-        if report.is_some() || judged.status != Status::Missing {
+        if report.is_some() || judged.finding.verdict != Verdict::Missing {
             rows.extend(lines(judged));
         }
     }
@@ -53,15 +55,13 @@ pub fn table(
         text.push_str(&format!("\n{}", columns_within(&rows, width)));
     }
     for problem in &outcome.problems {
-        text.push_str(&format!("\nproblem: {}\n", shown(&problem.text)));
-        if let Some(advice) = &problem.advice {
-            text.push_str(&format!("cause: {}\nremedy: {}\n", advice.cause, advice.remedy));
-        }
+        text.push_str(&format!("\nproblem: {}\n", shown(problem.seen())));
+        explanation(problem).iter().for_each(|line| text.push_str(&format!("{line}\n")));
     }
     format!("{text}\n{}\n", summary(outcome))
 }
 
-fn head(facts: &Facts, request: &Request, report: Option<&Report>) -> Vec<Vec<String>> {
+fn head(facts: &RunFacts, request: &SmokeRequest, report: Option<&Report>) -> Vec<Vec<String>> {
     let row = |name: &str, value: String| vec![name.to_owned(), printable(&value)];
     let id = facts.image_id.as_deref().unwrap_or("no id");
     let mut rows = vec![
@@ -85,31 +85,33 @@ fn head(facts: &Facts, request: &Request, report: Option<&Report>) -> Vec<Vec<St
 }
 
 fn lines(judged: &Judged) -> Vec<Vec<String>> {
-    let time = match judged.status {
-        Status::NotRun | Status::Missing => String::new(),
-        _ => format!("{:.2} s", judged.seconds),
+    let finding = &judged.finding;
+    let seconds = format!("{:.2} s", judged.seconds);
+    let (time, more) = match finding.verdict {
+        Verdict::Held | Verdict::Noted | Verdict::Broken => (seconds.as_str(), true),
+        Verdict::Missing => ("", true),
+        // Why there is no GPU is said once, at the end.
+        Verdict::NotProvable => ("", false),
     };
-    let evidence = match judged.evidence.as_str() {
-        "" => judged.check.what,
+    let evidence = match finding.evidence.inside.as_str() {
+        "" => &finding.promise,
         evidence => evidence,
     };
-    let mut rows = vec![vec![judged.status.text().to_owned(), time, judged.check.id.to_owned(), shown(evidence)]];
-    // Why there is no GPU is said once, at the end.
-    if judged.status == Status::NotRun {
-        return rows;
-    }
-    let mut more = |name: &str, text: &str| {
-        let line = format!("{name}: {}", shown(text));
-        rows.push(vec![String::new(), String::new(), String::new(), line]);
-    };
-    if let Some(error) = &judged.error {
-        more("error", error);
-    }
-    if let Some(advice) = &judged.advice {
-        more("cause", &advice.cause);
-        more("remedy", &advice.remedy);
-    }
-    rows
+    let error = finding.why.iter().map(|error| format!("error: {}", shown(error)));
+    let below = error.chain(explanation(finding)).filter(|_| more);
+    finding::rows([word(finding.verdict), time, &finding.id, &shown(evidence)], below)
+}
+
+/// What is known of the text of an error: the cause, and what to do.
+fn explanation(finding: &Finding) -> Vec<String> {
+    let remedy = (!finding.mend.is_empty()).then(|| format!("remedy: {}", sentence(&finding.mend)));
+    finding.cause.iter().map(|cause| format!("cause: {cause}")).chain(remedy).collect()
+}
+
+/// An error with its explanation, a line each.
+pub(crate) fn told(finding: &Finding) -> String {
+    let error = finding.seen().trim().to_owned();
+    [vec![error], explanation(finding)].concat().join("\n")
 }
 
 /// A text of the container, on one line and not too long.
@@ -122,20 +124,17 @@ pub fn shown(text: &str) -> String {
 }
 
 /// The end in one line, or in two where there is no GPU.
-pub fn summary(outcome: &Outcome) -> String {
-    let ids = |wanted: fn(Status) -> bool| -> Vec<&str> {
-        let checks = outcome.checks.iter().filter(|judged| wanted(judged.status));
-        checks.map(|judged| judged.check.id).collect()
-    };
-    let (passed, left_out) = (outcome.count(Status::Passed), outcome.count(Status::NotRun));
-    let noted = match outcome.count(Status::Noted) {
+pub fn summary(outcome: &Judgement) -> String {
+    let (passed, left_out) = (outcome.count(Verdict::Held), outcome.count(Verdict::NotProvable));
+    let noted = match outcome.count(Verdict::Noted) {
         0 => String::new(),
         n => format!(", {n} noted"),
     };
-    match outcome.verdict() {
-        Verdict::Passed => format!("passed: every required check; {passed} passed{noted}, {left_out} not run"),
-        Verdict::Failed => {
-            let failed = ids(Status::fails);
+    match outcome.ending() {
+        Ending::Passed => format!("passed: every required check; {passed} passed{noted}, {left_out} not run"),
+        Ending::Failed => {
+            let failed = outcome.checks.iter().filter(|judged| judged.finding.verdict.fatal());
+            let failed: Vec<&str> = failed.map(|judged| judged.check.id).collect();
             let what = match (failed.len(), outcome.problems.is_empty()) {
                 (0, _) => "the report".to_owned(),
                 (n, false) if n == outcome.checks.len() => "no check was reported".to_owned(),
@@ -143,8 +142,9 @@ pub fn summary(outcome: &Outcome) -> String {
             };
             format!("FAILED: {what}; {passed} passed{noted}, {left_out} not run")
         }
-        Verdict::NoGpu => {
-            let (cause, remedy) = outcome.no_gpu.as_ref().map_or(("", ""), |why| (&why.cause, &why.remedy));
+        Ending::NoGpu => {
+            let why = outcome.no_gpu.as_ref();
+            let (cause, remedy) = why.map(|why| (why.message.as_str(), sentence(&why.mend))).unwrap_or_default();
             format!("NO GPU: {passed} passed{noted}, {left_out} not run: {cause}\nremedy: {remedy}")
         }
     }

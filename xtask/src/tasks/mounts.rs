@@ -7,7 +7,7 @@ use crate::finding::{self, Finding};
 use crate::life;
 use crate::life::Wish;
 use crate::proof;
-use crate::proof::probe::{AskCodex, Request};
+use crate::proof::probe::{AskCodex, ProbeRequest};
 use crate::proof::sources;
 use crate::spec::settings::Flags;
 use crate::ui;
@@ -56,7 +56,7 @@ fn inside(wish: &Wish, running: &Running) -> Result<Vec<Finding>> {
         failed("what the running container promised at its start is not known any more")
             .hint("`cargo xtask down`, then `cargo xtask sandbox`")
     })?;
-    let mut request = Request::new(&entry.promise, life::nonce()?);
+    let mut request = ProbeRequest::new(&entry.promise, life::nonce()?);
     request.codex = AskCodex::Nothing;
     let mut claims = proof::prove(&running.id, &running.container, &entry.promise, &request)?.0.claims;
     let programs = life::programs_now(&entry.promise, &running.container);

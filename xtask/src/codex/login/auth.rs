@@ -12,7 +12,7 @@ const CLAIM: &str = "https://api.openai.com/auth";
 
 /// What kind of login it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum AuthKind {
     /// A ChatGPT account: tokens that are renewed, each refresh token once.
     ChatGpt,
     /// An API key.
@@ -23,7 +23,7 @@ pub(super) enum Kind {
 
 /// A login. No `Debug`: it holds tokens.
 pub(super) struct Auth {
-    pub(super) kind: Kind,
+    pub(super) kind: AuthKind,
     value: Map<String, Value>,
 }
 
@@ -63,7 +63,7 @@ impl Auth {
     /// A fingerprint of what changes when the login is renewed or made anew.
     pub(super) fn fingerprint(&self) -> String {
         match self.kind {
-            Kind::ChatGpt => fingerprint::of(["chatgpt", self.token("refresh_token")]),
+            AuthKind::ChatGpt => fingerprint::of(["chatgpt", self.token("refresh_token")]),
             _ => fingerprint::of(["other", &Value::Object(self.value.clone()).to_string()]),
         }
     }
@@ -100,7 +100,7 @@ impl Auth {
     }
 }
 
-fn kind(value: &Map<String, Value>) -> Kind {
+fn kind(value: &Map<String, Value>) -> AuthKind {
     const KNOWN: [&str; 4] = ["auth_mode", "OPENAI_API_KEY", "tokens", "last_refresh"];
     const TOKENS: [&str; 4] = ["id_token", "access_token", "refresh_token", "account_id"];
     let text = |value: &Value| value.as_str().is_some_and(|text| !text.is_empty());
@@ -111,10 +111,10 @@ fn kind(value: &Map<String, Value>) -> Kind {
         |tokens: &Map<String, Value>| tokens.len() == 4 && TOKENS.iter().all(|key| tokens.get(*key).is_some_and(text));
     match value.get("tokens") {
         Some(Value::Object(tokens)) if known && whole(tokens) && matches!(mode, None | Some("chatgpt")) => {
-            Kind::ChatGpt
+            AuthKind::ChatGpt
         }
-        _ if known && absent("tokens") && value.get("OPENAI_API_KEY").is_some_and(text) => Kind::ApiKey,
-        _ => Kind::Other,
+        _ if known && absent("tokens") && value.get("OPENAI_API_KEY").is_some_and(text) => AuthKind::ApiKey,
+        _ => AuthKind::Other,
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// What `reconcile` did. Each is one line for the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum LoginOutcome {
     /// Both sides have the same login.
     Same,
     /// The host's login was given to a sandbox that had none.
@@ -23,17 +23,17 @@ pub enum Outcome {
     Busy,
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for LoginOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Outcome::Same => f.write_str("login: the same on the host and in the sandbox"),
-            Outcome::Given => f.write_str("login: the host's was given to the sandbox"),
-            Outcome::ToSandbox => f.write_str("login: the host's newer one was given to the sandbox"),
-            Outcome::ToHost => f.write_str("login: renewed in the sandbox, the host has the new token"),
-            Outcome::Own(why) => write!(f, "login: the sandbox has one of its own ({why}), nothing crosses"),
-            Outcome::NoHostLogin(why) => write!(f, "login: {why}"),
-            Outcome::Refused(why) => write!(f, "login: nothing crosses, {why}"),
-            Outcome::Busy => f.write_str("login: Codex is renewing it right now, nothing crossed yet"),
+            LoginOutcome::Same => f.write_str("login: the same on the host and in the sandbox"),
+            LoginOutcome::Given => f.write_str("login: the host's was given to the sandbox"),
+            LoginOutcome::ToSandbox => f.write_str("login: the host's newer one was given to the sandbox"),
+            LoginOutcome::ToHost => f.write_str("login: renewed in the sandbox, the host has the new token"),
+            LoginOutcome::Own(why) => write!(f, "login: the sandbox has one of its own ({why}), nothing crosses"),
+            LoginOutcome::NoHostLogin(why) => write!(f, "login: {why}"),
+            LoginOutcome::Refused(why) => write!(f, "login: nothing crosses, {why}"),
+            LoginOutcome::Busy => f.write_str("login: Codex is renewing it right now, nothing crossed yet"),
         }
     }
 }

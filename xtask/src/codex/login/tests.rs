@@ -68,7 +68,7 @@ impl Place {
         fs::read_to_string(self.at(side).join("auth.json")).unwrap()
     }
 
-    fn reconcile(&self) -> Outcome {
+    fn reconcile(&self) -> LoginOutcome {
         reconcile(&self.at("host"), &self.at("private"), &self.at("record.json")).unwrap()
     }
 
@@ -86,19 +86,19 @@ impl Place {
 #[test]
 fn a_new_sandbox_is_given_the_login_and_a_renewed_token_comes_back() {
     let place = Place::new(Some(&login("a", 1)), None);
-    assert_eq!(place.reconcile(), Outcome::Given);
+    assert_eq!(place.reconcile(), LoginOutcome::Given);
     let meta = fs::metadata(place.at("private/auth.json")).unwrap();
     assert_eq!(meta.permissions().mode() & 0o777, 0o600);
-    assert_eq!(place.reconcile(), Outcome::Same);
+    assert_eq!(place.reconcile(), LoginOutcome::Same);
     place.put("private", &login("b", 2));
     assert_eq!(place.burnt(), None);
-    assert_eq!(place.reconcile(), Outcome::ToHost);
+    assert_eq!(place.reconcile(), LoginOutcome::ToHost);
     assert_eq!(place.token("host"), "b");
     let meta = fs::metadata(place.at("host/auth.json")).unwrap();
     assert_eq!((meta.permissions().mode() & 0o777, meta.nlink()), (0o600, 1));
-    assert_eq!(place.reconcile(), Outcome::Same);
+    assert_eq!(place.reconcile(), LoginOutcome::Same);
     place.put("host", &login("c", 3));
-    assert_eq!(place.reconcile(), Outcome::ToSandbox);
+    assert_eq!(place.reconcile(), LoginOutcome::ToSandbox);
     assert_eq!(place.token("private"), "c");
 }
 
@@ -108,9 +108,9 @@ fn only_tokens_cross_and_the_link_of_the_host_stays() {
     fs::create_dir(place.at("dotfiles")).unwrap();
     fs::write(place.at("dotfiles/auth.json"), login("a", 1)).unwrap();
     symlink("../dotfiles/auth.json", place.at("host/auth.json")).unwrap();
-    assert_eq!(place.reconcile(), Outcome::Given);
+    assert_eq!(place.reconcile(), LoginOutcome::Given);
     place.put("private", &login("b", 2).replace("null", "\"sk-planted\""));
-    assert_eq!(place.reconcile(), Outcome::ToHost);
+    assert_eq!(place.reconcile(), LoginOutcome::ToHost);
     assert!(fs::symlink_metadata(place.at("host/auth.json")).unwrap().is_symlink());
     assert_eq!(place.token("host"), "b");
     assert!(!place.get("host").contains("sk-planted"));
@@ -138,9 +138,9 @@ fn a_login_of_its_own_stays_where_it_is() {
         (login("b", 2).replace("auth_mode", "new_key"), "of another kind"),
     ] {
         let place = Place::new(Some(&login("a", 1)), None);
-        assert_eq!(place.reconcile(), Outcome::Given);
+        assert_eq!(place.reconcile(), LoginOutcome::Given);
         place.put("private", &private);
-        assert_eq!(place.reconcile(), Outcome::Own(why));
+        assert_eq!(place.reconcile(), LoginOutcome::Own(why));
         assert_eq!((place.token("host").as_str(), place.get("private")), ("a", private));
     }
 }
@@ -148,10 +148,10 @@ fn a_login_of_its_own_stays_where_it_is() {
 #[test]
 fn a_new_sign_in_on_the_host_reaches_a_sandbox_that_had_renewed_the_old_one() {
     let place = Place::new(Some(&login("a", 1)), None);
-    assert_eq!(place.reconcile(), Outcome::Given);
+    assert_eq!(place.reconcile(), LoginOutcome::Given);
     place.put("private", &login("b", 5));
     place.put("host", &login_of("u2", "s9", "acc2", "c", 3, FAR));
-    assert_eq!(place.reconcile(), Outcome::ToSandbox);
+    assert_eq!(place.reconcile(), LoginOutcome::ToSandbox);
     assert_eq!(place.token("private"), "c");
 }
 
@@ -164,7 +164,7 @@ fn tokens_of_somebody_else_or_of_the_future_do_not_cross() {
         (login("b", 2).replace("2025-01-02", "soon"), "it cannot be told which login is newer"),
     ] {
         let place = Place::new(Some(&login("a", 1)), Some(&private));
-        assert_eq!(place.reconcile(), Outcome::Refused(why));
+        assert_eq!(place.reconcile(), LoginOutcome::Refused(why));
         assert_eq!(place.token("host"), "a");
     }
 }
@@ -174,7 +174,7 @@ fn garbage_does_not_cross_and_is_left_alone() {
     let huge = format!("{}{}", login("b", 2), " ".repeat(70_000));
     for private in ["", "{", "[]", "null", &huge] {
         let place = Place::new(Some(&login("a", 1)), Some(private));
-        assert!(matches!(place.reconcile(), Outcome::Refused(_)), "{:.20}", private);
+        assert!(matches!(place.reconcile(), LoginOutcome::Refused(_)), "{:.20}", private);
         assert_eq!((place.token("host").as_str(), place.get("private").as_str()), ("a", private));
     }
 }
@@ -194,7 +194,7 @@ fn what_is_no_file_gives_way_to_the_login_and_leads_nowhere() {
         fs::write(place.at("victim"), login("b", 2)).unwrap();
         plant(&place.at("private/auth.json"));
         plant(&place.at("private/auth.lock"));
-        assert_eq!(place.reconcile(), Outcome::Given);
+        assert_eq!(place.reconcile(), LoginOutcome::Given);
         assert_eq!((place.token("host").as_str(), place.token("private").as_str()), ("a", "a"));
         assert_eq!(fs::read_to_string(place.at("victim")).unwrap(), login("b", 2));
     }
@@ -204,7 +204,7 @@ fn what_is_no_file_gives_way_to_the_login_and_leads_nowhere() {
 fn a_codex_that_is_renewing_is_not_disturbed() {
     let place = Place::new(Some(&login("a", 1)), Some(&login("b", 2)));
     let _held = host_lock(&place.at("host/auth.lock")).unwrap().unwrap();
-    assert_eq!(place.reconcile(), Outcome::Busy);
+    assert_eq!(place.reconcile(), LoginOutcome::Busy);
     assert_eq!(place.token("host"), "a");
 }
 
@@ -212,7 +212,7 @@ fn a_codex_that_is_renewing_is_not_disturbed() {
 fn a_burnt_login_is_told_with_what_mends_it() {
     let ended = login_of("u1", "s1", "acc1", "a", 1, 1_700_000_000);
     let place = Place::new(Some(&ended), None);
-    assert_eq!(place.reconcile(), Outcome::Given);
+    assert_eq!(place.reconcile(), LoginOutcome::Given);
     assert_eq!(place.burnt(), Some(Burnt::NotRenewed));
     place.put("host", &login("b", 2));
     assert_eq!(place.burnt(), None, "the host has renewed it");

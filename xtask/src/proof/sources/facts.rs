@@ -2,7 +2,7 @@
 
 use super::Rules;
 use crate::beneath::FileId;
-use crate::proof::mountinfo::{MountTable, Place, within};
+use crate::proof::mountinfo::{DevicePath, MountTable, within};
 use crate::spec::promise::Mount;
 use crate::user::User;
 use rustix::fs::{Access, access};
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// What is known of one path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Facts {
+pub struct PathFacts {
     /// The path, symlinks resolved.
     pub real: PathBuf,
     /// Whether it is a directory.
@@ -36,14 +36,14 @@ pub struct Facts {
     /// Those of its ancestors, up to the root.
     pub ancestors: Vec<FileId>,
     /// Its place by the mount table.
-    pub place: Option<Place>,
+    pub place: Option<DevicePath>,
     /// The places of what is mounted below it.
-    pub below: Vec<Place>,
+    pub below: Vec<DevicePath>,
 }
 
-impl Facts {
+impl PathFacts {
     /// Whether this is the other, or contains it.
-    pub fn shows(&self, other: &Facts) -> bool {
+    pub fn shows(&self, other: &PathFacts) -> bool {
         let by_place = match (&self.place, &other.place) {
             (Some(own), Some(other)) => own.device == other.device && within(&other.path, &own.path),
             _ => false,
@@ -55,38 +55,38 @@ impl Facts {
     }
 
     /// Whether this lies in the other.
-    pub fn lies_in(&self, other: &Facts) -> bool {
+    pub fn lies_in(&self, other: &PathFacts) -> bool {
         other.shows(self) && self.id != other.id
     }
 }
 
 /// What is known of every source, and of what they are held against.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
+pub struct KnownPaths {
     /// In the order of the mounts; or why nothing is known.
-    pub sources: Vec<Result<Facts, String>>,
+    pub sources: Vec<Result<PathFacts, String>>,
     /// The user's home directory.
-    pub home: Option<Facts>,
+    pub home: Option<PathFacts>,
     /// This repository.
-    pub repository: Option<Facts>,
+    pub repository: Option<PathFacts>,
     /// The engine's sockets that exist.
-    pub sockets: Vec<Facts>,
+    pub sockets: Vec<PathFacts>,
 }
 
-impl Known {
+impl KnownPaths {
     /// Reads the sources of some mounts. Without a mount table of this host they are compared by path and inode alone.
-    pub fn read(mounts: &[Mount], rules: &Rules) -> Known {
+    pub fn read(mounts: &[Mount], rules: &Rules) -> KnownPaths {
         let table = fs::read("/proc/self/mountinfo").unwrap_or_default();
         let table = MountTable::parse(&String::from_utf8_lossy(&table)).unwrap_or_default();
         let user = User::read();
         let read = |path: &Path| facts(path, &table);
-        let mut sources: Vec<Result<Facts, String>> = mounts.iter().map(|mount| read(&mount.source)).collect();
+        let mut sources: Vec<Result<PathFacts, String>> = mounts.iter().map(|mount| read(&mount.source)).collect();
         for (mount, source) in mounts.iter().zip(&mut sources) {
             if let Ok(source) = source {
                 source.by_list = by_list(mount, source, rules, &user);
             }
         }
-        Known {
+        KnownPaths {
             sources,
             home: read(&rules.home).ok(),
             repository: read(&rules.repository).ok(),
@@ -95,7 +95,7 @@ impl Known {
     }
 }
 
-fn by_list(mount: &Mount, facts: &Facts, rules: &Rules, user: &User) -> bool {
+fn by_list(mount: &Mount, facts: &PathFacts, rules: &Rules, user: &User) -> bool {
     let same_user = user.uid == rules.uid && rules.uid != 0;
     let inside = facts.gid == rules.gid || rules.groups.contains(&facts.gid);
     let by_other_group = !inside && (user.gid == facts.gid || user.groups.iter().any(|group| group.gid == facts.gid));
@@ -109,7 +109,7 @@ fn by_list(mount: &Mount, facts: &Facts, rules: &Rules, user: &User) -> bool {
     same_user && !by_other_group && access(&facts.real, wanted).is_ok()
 }
 
-fn facts(path: &Path, table: &MountTable) -> Result<Facts, String> {
+fn facts(path: &Path, table: &MountTable) -> Result<PathFacts, String> {
     let said = |err: std::io::Error| match err.kind() {
         ErrorKind::NotFound => format!("`{}` does not exist", path.display()),
         ErrorKind::PermissionDenied => format!("you may not look at `{}`", path.display()),
@@ -118,7 +118,7 @@ fn facts(path: &Path, table: &MountTable) -> Result<Facts, String> {
     let real = path.canonicalize().map_err(said)?;
     let meta = fs::metadata(&real).map_err(said)?;
     let text = real.to_string_lossy();
-    Ok(Facts {
+    Ok(PathFacts {
         directory: meta.is_dir(),
         file: meta.is_file(),
         socket: meta.file_type().is_socket(),

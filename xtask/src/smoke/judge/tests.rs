@@ -1,16 +1,16 @@
 //! What becomes of whole reports, and of each change in them.
 
 use super::*;
-use crate::smoke::checks::{CHECKS, Mode};
+use crate::smoke::checks::{CHECKS, Extent};
 use crate::smoke::fixture;
 use serde_json::json;
 
-fn status<'a>(outcome: &'a Outcome, id: &str) -> &'a Judged {
+fn status<'a>(outcome: &'a Judgement, id: &str) -> &'a Judged {
     outcome.checks.iter().find(|judged| judged.check.id == id).unwrap()
 }
 
 /// What becomes of a good report of a GPU after a change.
-fn changed(change: impl FnOnce(&mut Value)) -> Outcome {
+fn changed(change: impl FnOnce(&mut Value)) -> Judgement {
     let mut report = fixture::gpu_report();
     change(&mut report);
     fixture::judged(&fixture::request(), &report, None)
@@ -24,10 +24,14 @@ fn entry<'a>(report: &'a mut Value, id: &str) -> &'a mut Value {
 #[test]
 fn a_good_report_of_a_gpu_passes() {
     let outcome = changed(|_| {});
-    assert_eq!((outcome.verdict(), outcome.verdict().code()), (Verdict::Passed, 0));
-    assert_eq!(outcome.checks.len(), planned(Mode::Quick).count());
-    let left_out: Vec<&str> =
-        outcome.checks.iter().filter(|judged| judged.status != Status::Passed).map(|judged| judged.check.id).collect();
+    assert_eq!((outcome.ending(), outcome.ending().code()), (Ending::Passed, 0));
+    assert_eq!(outcome.checks.len(), planned(Extent::Quick).count());
+    let left_out: Vec<&str> = outcome
+        .checks
+        .iter()
+        .filter(|judged| judged.finding.verdict != Verdict::Held)
+        .map(|judged| judged.check.id)
+        .collect();
     assert_eq!(left_out, [checks::NCCL, checks::DATASET], "one GPU, no data set");
 }
 
@@ -40,21 +44,21 @@ fn every_check_fails_the_smoke_test_when_it_fails_or_is_missing_and_is_required(
             entry["error"] = json!("boom");
         });
         let code = if check.required { 1 } else { 0 };
-        assert_eq!(outcome.verdict().code(), code, "{} failed", check.id);
+        assert_eq!(outcome.ending().code(), code, "{} failed", check.id);
         let judged = status(&outcome, check.id);
-        assert_eq!(judged.error.as_deref(), Some("boom"));
-        assert_eq!(judged.status == Status::Noted, !check.required);
+        assert_eq!(judged.finding.why.as_deref(), Some("boom"));
+        assert_eq!(judged.finding.verdict == Verdict::Noted, !check.required);
         let outcome = changed(|report| {
             let list = report["checks"].as_array_mut().unwrap();
             list.retain(|entry| entry["id"] != check.id);
         });
-        assert_eq!(outcome.verdict().code(), 1, "{} was missing", check.id);
-        assert_eq!(status(&outcome, check.id).status, Status::Missing);
+        assert_eq!(outcome.ending().code(), 1, "{} was missing", check.id);
+        assert_eq!(status(&outcome, check.id).finding.verdict, Verdict::Missing);
         let outcome = changed(|report| {
             let again = entry(report, check.id).clone();
             report["checks"].as_array_mut().unwrap().push(again);
         });
-        assert_eq!(outcome.verdict().code(), 1, "{} was there twice", check.id);
+        assert_eq!(outcome.ending().code(), 1, "{} was there twice", check.id);
     }
 }
 
@@ -67,7 +71,7 @@ fn a_required_check_that_was_left_out_has_failed_but_for_the_two_that_may_be() {
             entry["evidence"] = json!("no time");
         });
         let may = !check.required || [checks::NCCL, checks::DATASET].contains(&check.id);
-        assert_eq!(outcome.verdict().code(), u8::from(!may), "{}", check.id);
+        assert_eq!(outcome.ending().code(), u8::from(!may), "{}", check.id);
     }
     // With two GPUs and a data set, these two are required as well.
     let mut request = fixture::request();
@@ -82,7 +86,7 @@ fn a_required_check_that_was_left_out_has_failed_but_for_the_two_that_may_be() {
     list.as_array_mut().unwrap().push(ran);
     let outcome = fixture::judged(&request, &report, None);
     let failed: Vec<&str> =
-        outcome.checks.iter().filter(|judged| judged.status.fails()).map(|judged| judged.check.id).collect();
+        outcome.checks.iter().filter(|judged| judged.finding.verdict.fatal()).map(|judged| judged.check.id).collect();
     assert_eq!(failed, [checks::NCCL, checks::DATASET]);
 }
 
@@ -93,9 +97,9 @@ fn a_check_that_was_not_planned_is_a_problem() {
         odd["id"] = json!("shm.sise");
         report["checks"].as_array_mut().unwrap().push(odd);
     });
-    assert_eq!(outcome.verdict(), Verdict::Failed);
-    assert!(outcome.problems[0].text.contains("`shm.sise`"));
-    assert_eq!(outcome.count(Status::Failed) + outcome.count(Status::Missing), 0);
+    assert_eq!(outcome.ending(), Ending::Failed);
+    assert!(outcome.problems[0].seen().contains("`shm.sise`"));
+    assert_eq!(outcome.count(Verdict::Broken) + outcome.count(Verdict::Missing), 0);
 }
 
 #[test]
@@ -104,34 +108,35 @@ fn the_host_knows_better_than_a_check_that_says_it_passed() {
         entry(report, checks::NATIVE_CODE)["values"]["devices"][0]["digest"] = json!("0".repeat(64));
     });
     let judged = status(&native, checks::NATIVE_CODE);
-    assert_eq!(judged.status, Status::Failed);
-    assert!(judged.error.as_ref().unwrap().contains("not what this host computes"));
+    assert_eq!(judged.finding.verdict, Verdict::Broken);
+    assert!(judged.finding.why.as_ref().unwrap().contains("not what this host computes"));
     let served = changed(|report| report["devices"][0]["capability"] = json!("9.0"));
-    assert_eq!(status(&served, "devices.served").status, Status::Failed);
+    assert_eq!(status(&served, "devices.served").finding.verdict, Verdict::Broken);
     let mut request = fixture::request();
     request.gpus = Some(2);
     let count = fixture::judged(&request, &fixture::gpu_report(), None);
-    assert_eq!(status(&count, checks::COUNT).status, Status::Failed);
+    assert_eq!(status(&count, checks::COUNT).finding.verdict, Verdict::Broken);
 }
 
 #[test]
 fn without_a_gpu_nothing_is_ever_passed() {
     let (request, why) = (fixture::cpu_request(), fixture::no_gpu());
     let outcome = fixture::judged(&request, &fixture::cpu_report(), Some(why.clone()));
-    assert_eq!((outcome.verdict(), outcome.verdict().code()), (Verdict::NoGpu, 3));
+    assert_eq!((outcome.ending(), outcome.ending().code()), (Ending::NoGpu, 3));
     for judged in outcome.checks.iter().filter(|judged| judged.check.gpu) {
-        assert_eq!(judged.status, Status::NotRun, "{}", judged.check.id);
-        assert_eq!(judged.advice.as_ref(), Some(&why), "{}", judged.check.id);
+        assert_eq!(judged.finding.verdict, Verdict::NotProvable, "{}", judged.check.id);
+        let Finding { cause, mend, .. } = &judged.finding;
+        assert_eq!((cause.as_ref(), mend), (Some(&why.message), &why.mend), "{}", judged.check.id);
     }
     let mut lies = fixture::cpu_report();
     entry(&mut lies, "matmul.fp32")["status"] = json!("passed");
-    assert_eq!(fixture::judged(&request, &lies, Some(why.clone())).verdict().code(), 1);
+    assert_eq!(fixture::judged(&request, &lies, Some(why.clone())).ending().code(), 1);
     let mut broken = fixture::cpu_report();
     entry(&mut broken, "decord.owner")["status"] = json!("failed");
-    assert_eq!(fixture::judged(&request, &broken, Some(why.clone())).verdict().code(), 1);
+    assert_eq!(fixture::judged(&request, &broken, Some(why.clone())).ending().code(), 1);
     let none = judge(&request, Err("the report was cut off"), "", Some(why.clone()));
-    assert_eq!(none.verdict().code(), 1);
-    assert_eq!(Outcome::not_started(&request, why).verdict().code(), 3);
+    assert_eq!(none.ending().code(), 1);
+    assert_eq!(Judgement::not_started(&request, why).ending().code(), 3);
 }
 
 #[test]
@@ -142,13 +147,13 @@ fn an_error_that_is_known_comes_with_its_cause_and_remedy() {
         entry["error"] =
             json!("RuntimeError: CUDA error: no kernel image is available for execution on the device\nCompile with");
     });
-    let advice = status(&outcome, "matmul.bf16").advice.clone().unwrap();
-    assert!(advice.cause.contains("native"), "{advice:?}");
+    let finding = &status(&outcome, "matmul.bf16").finding;
+    assert!(finding.cause.as_ref().unwrap().contains("native") && !finding.mend.is_empty(), "{finding:?}");
     let lost = judge(
         &fixture::request(),
         Err("no report was printed; could not select device driver \"nvidia\" with capabilities: [[gpu]]"),
         "",
         None,
     );
-    assert!(lost.problems[0].advice.is_some());
+    assert!(lost.problems[0].cause.is_some());
 }

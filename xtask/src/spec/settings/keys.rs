@@ -15,7 +15,7 @@ pub const CPU_BASE: &str = "cpu";
 
 /// What a setting's value may be.
 #[derive(Debug, Clone, Copy)]
-pub enum Kind {
+pub enum ValueKind {
     /// A path of this host; relative to the settings file, or `~/…`.
     Path,
     /// Any plain value.
@@ -42,7 +42,7 @@ pub struct Key {
     /// Its name in `sandbox.yaml`.
     pub name: &'static str,
     /// What its value may be.
-    pub kind: Kind,
+    pub kind: ValueKind,
     /// What it means, in a sentence.
     pub meaning: &'static str,
     /// The default, as it would be written; empty where there is none, or where it is said in `meaning`.
@@ -53,74 +53,74 @@ pub struct Key {
 pub const KEYS: &[Key] = &[
     Key {
         name: "workspace",
-        kind: Kind::Path,
+        kind: ValueKind::Path,
         meaning: "The research project, mounted at /workspace. Without it: workspace/ of this repository.",
         default: "",
     },
     Key {
         name: "datasets",
-        kind: Kind::Datasets,
+        kind: ValueKind::Datasets,
         meaning: "Data sets by name, mounted read-only at /datasets/NAME. A name without a directory is declared only: \
                   each user gives the directory.",
         default: "",
     },
     Key {
         name: "base",
-        kind: Kind::Text,
+        kind: ValueKind::Text,
         meaning: "The base image, which brings PyTorch; or cpu, the one made from Debian packages, which implies `gpus: none`.",
         default: DEFAULT_BASE,
     },
     Key {
         name: "arch_list",
-        kind: Kind::Text,
+        kind: ValueKind::Text,
         meaning: "The compute capabilities that CUDA extensions are built for (TORCH_CUDA_ARCH_LIST); 12.0 is sm_120, \
                   Blackwell.",
         default: "12.0",
     },
     Key {
         name: "gpus",
-        kind: Kind::Gpus,
+        kind: ValueKind::Gpus,
         meaning: "The GPUs: all, none, or ids as `nvidia-smi -L` shows them, such as 0,1 or GPU-<uuid>.",
         default: "all",
     },
     Key {
         name: "network",
-        kind: Kind::OneOf(words::<Network>),
+        kind: ValueKind::OneOf(words::<Network>),
         meaning: "The network: open, or none (loopback only).",
         default: "open",
     },
-    Key { name: "codex", kind: Kind::Path, meaning: "The host's Codex. Without it: codex on PATH.", default: "" },
+    Key { name: "codex", kind: ValueKind::Path, meaning: "The host's Codex. Without it: codex on PATH.", default: "" },
     Key {
         name: "codex_home",
-        kind: Kind::OneOf(words::<Mode>),
+        kind: ValueKind::OneOf(words::<Mode>),
         meaning: "mirror: a private Codex home, its configuration set anew from yours at each start. shared: your own, \
                   writable; the agent can then run code on your host. none: an empty one.",
         default: "mirror",
     },
     Key {
         name: "shm_size",
-        kind: Kind::Size,
+        kind: ValueKind::Size,
         meaning: "The size of /dev/shm, for data loaders. A limit, not a reservation.",
         default: "32gb",
     },
-    Key { name: "pids_limit", kind: Kind::Count, meaning: "The most processes.", default: "8192" },
+    Key { name: "pids_limit", kind: ValueKind::Count, meaning: "The most processes.", default: "8192" },
     Key {
         name: "memlock",
-        kind: Kind::OneOf(words::<Memlock>),
+        kind: ValueKind::OneOf(words::<Memlock>),
         meaning: "Locked (pinned) memory of a sandbox with GPUs: unlimited, as CUDA needs it; or engine, what the engine \
                   gives by itself, for an engine that may not raise the limit.",
         default: "unlimited",
     },
     Key {
         name: "caches",
-        kind: Kind::Some(words::<Cache>),
+        kind: ValueKind::Some(words::<Cache>),
         meaning: "Caches that outlive the container, as volumes of the engine that all your workspaces share. What one \
                   agent leaves in them, the next one reads: [] for none.",
         default: "huggingface, torch, pip, uv",
     },
     Key {
         name: "env",
-        kind: Kind::Variables,
+        kind: ValueKind::Variables,
         meaning: "Variables of your environment that Codex gets, by name. Values never stand here.",
         default: "",
     },

@@ -1,7 +1,7 @@
 //! The JSON Schema of `sandbox.yaml`, from the table of the settings: `sandbox.schema.json`, by which editors complete
 //! and check it. A test holds the committed file against this, and both against the parser.
 
-use super::keys::{KEYS, Key, Kind};
+use super::keys::{KEYS, Key, ValueKind};
 use serde_json::{Map, Value, json};
 
 /// The whole schema, as the file has it.
@@ -22,24 +22,24 @@ pub fn schema() -> Value {
 // number is then taken as its text.
 fn property(key: &Key) -> Value {
     let mut property = match key.kind {
-        Kind::Path | Kind::Text => json!({"type": ["string", "number", "boolean", "null"]}),
-        Kind::OneOf(words) => {
+        ValueKind::Path | ValueKind::Text => json!({"type": ["string", "number", "boolean", "null"]}),
+        ValueKind::OneOf(words) => {
             let words = words().into_iter().map(Value::from);
             json!({"enum": words.chain([Value::Null]).collect::<Vec<_>>()})
         }
-        Kind::Gpus => json!({"type": ["string", "integer", "null"], "minimum": 0, "pattern": gpus()}),
-        Kind::Size => json!({
+        ValueKind::Gpus => json!({"type": ["string", "integer", "null"], "minimum": 0, "pattern": gpus()}),
+        ValueKind::Size => json!({
             "type": ["string", "integer", "null"],
             "minimum": 1,
             "pattern": "^\\s*0*[1-9][0-9]*\\s*([kKmMgGtT]?[bB]?)\\s*$",
         }),
-        Kind::Count => json!({"type": ["string", "integer", "null"], "minimum": 1, "pattern": "^0*[1-9][0-9]*$"}),
-        Kind::Variables => json!({
+        ValueKind::Count => json!({"type": ["string", "integer", "null"], "minimum": 1, "pattern": "^0*[1-9][0-9]*$"}),
+        ValueKind::Variables => json!({
             "type": ["array", "null"],
             "items": {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
         }),
-        Kind::Some(words) => json!({"type": ["array", "null"], "items": {"enum": words()}}),
-        Kind::Datasets => json!({
+        ValueKind::Some(words) => json!({"type": ["array", "null"], "items": {"enum": words()}}),
+        ValueKind::Datasets => json!({
             "type": ["object", "null"],
             "propertyNames": {"pattern": "^[a-z0-9][a-z0-9._-]*$"},
             "additionalProperties": {"type": ["string", "null"]},
@@ -48,8 +48,8 @@ fn property(key: &Key) -> Value {
     property["description"] = json!(key.meaning);
     if !key.default.is_empty() {
         property["default"] = match (key.kind, key.default.parse::<u64>()) {
-            (Kind::Count, Ok(number)) => json!(number),
-            (Kind::Some(_), _) => json!(key.default.split(", ").collect::<Vec<_>>()),
+            (ValueKind::Count, Ok(number)) => json!(number),
+            (ValueKind::Some(_), _) => json!(key.default.split(", ").collect::<Vec<_>>()),
             _ => json!(key.default),
         };
     }

@@ -124,19 +124,19 @@ fn a_data_set_without_a_directory_is_refused() {
 }
 
 /// Some value that a setting takes, as the settings file has it.
-fn values(kind: keys::Kind) -> Vec<String> {
-    use keys::Kind;
+fn values(kind: keys::ValueKind) -> Vec<String> {
+    use keys::ValueKind;
     let one = |text: &str| vec![text.to_owned()];
     match kind {
-        Kind::Path => one("/there"),
-        Kind::Text => one("7.5"),
-        Kind::OneOf(words) => words(),
-        Kind::Gpus => one("GPU-aaaa"),
-        Kind::Size => one("7g"),
-        Kind::Count => one("7"),
-        Kind::Variables => one("[HF_TOKEN]"),
-        Kind::Datasets => one("{k400: /k}"),
-        Kind::Some(words) => words().iter().map(|word| format!("[{word}]")).collect(),
+        ValueKind::Path => one("/there"),
+        ValueKind::Text => one("7.5"),
+        ValueKind::OneOf(words) => words(),
+        ValueKind::Gpus => one("GPU-aaaa"),
+        ValueKind::Size => one("7g"),
+        ValueKind::Count => one("7"),
+        ValueKind::Variables => one("[HF_TOKEN]"),
+        ValueKind::Datasets => one("{k400: /k}"),
+        ValueKind::Some(words) => words().iter().map(|word| format!("[{word}]")).collect(),
     }
 }
 

@@ -6,13 +6,13 @@ fn item(path: &str, text: &str) -> Item {
     Item { path: path.into(), bytes: text.into(), executable: path.ends_with(".sh") }
 }
 
-struct Place {
+struct TestHomes {
     temp: tempfile::TempDir,
 }
 
-impl Place {
-    fn new() -> Place {
-        let place = Place { temp: tempfile::tempdir().unwrap() };
+impl TestHomes {
+    fn new() -> TestHomes {
+        let place = TestHomes { temp: tempfile::tempdir().unwrap() };
         fs::create_dir(place.at("victim")).unwrap();
         fs::write(place.at("victim/config.toml"), "v").unwrap();
         fs::create_dir(place.at("home")).unwrap();
@@ -53,7 +53,7 @@ impl Place {
 
 #[test]
 fn configuration_is_set_anew_and_state_stays() {
-    let place = Place::new();
+    let place = TestHomes::new();
     for name in ["skills/.system", "skills/gone", "sessions", "plugins/data"] {
         fs::create_dir_all(place.at("home").join(name)).unwrap();
         fs::write(place.at("home").join(name).join("f"), "o").unwrap();
@@ -76,7 +76,7 @@ fn configuration_is_set_anew_and_state_stays() {
 
 #[test]
 fn a_planted_link_at_a_file_or_a_directory_leads_nowhere() {
-    let place = Place::new();
+    let place = TestHomes::new();
     symlink("../victim/config.toml", place.at("home/config.toml")).unwrap();
     symlink("../victim", place.at("home/rules")).unwrap();
     fs::create_dir(place.at("home/skills")).unwrap();
@@ -88,7 +88,7 @@ fn a_planted_link_at_a_file_or_a_directory_leads_nowhere() {
 
 #[test]
 fn a_hard_link_is_cut_even_where_the_content_is_the_same() {
-    let place = Place::new();
+    let place = TestHomes::new();
     fs::hard_link(place.at("victim/config.toml"), place.at("home/config.toml")).unwrap();
     place.write(vec![item("config.toml", "v")]);
     assert_eq!(place.files(), ["config.toml=v"]);
@@ -98,7 +98,7 @@ fn a_hard_link_is_cut_even_where_the_content_is_the_same() {
 
 #[test]
 fn pipes_sockets_and_things_of_the_wrong_kind_give_way() {
-    let place = Place::new();
+    let place = TestHomes::new();
     let fifo = |name: &str| {
         let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o600));
         rustix::fs::mknodat(rustix::fs::CWD, place.at(name), kind, mode, 0).unwrap();
@@ -120,7 +120,7 @@ fn pipes_sockets_and_things_of_the_wrong_kind_give_way() {
 
 #[test]
 fn a_home_that_is_itself_a_link_is_refused() {
-    let place = Place::new();
+    let place = TestHomes::new();
     symlink("victim", place.at("linked")).unwrap();
     let err = write(&Mirror::default(), &place.at("linked"), &place.at("agents")).unwrap_err();
     assert_eq!(err.to_string(), format!("cannot fill `{}`", place.at("linked").display()));

@@ -1,7 +1,7 @@
 //! The second witness of native code: what the kernel must have written, computed here from this run's own nonce. Pure.
 
-use super::arch::Arch;
-use crate::smoke::request::Request;
+use super::request::SmokeRequest;
+use crate::gpu::arch::Arch;
 use serde_json::Value;
 
 /// The length of the kernel's output. Odd, so that the last block is not full.
@@ -25,7 +25,7 @@ pub fn digest(nonce: &str, arch: Arch) -> String {
 
 /// What is wrong with the values that a report gives for the check of native code; empty where the two witnesses agree.
 /// `devices` are the UUIDs that the report names.
-pub fn faults(values: &Value, request: &Request, devices: &[&str], digest: &str) -> Vec<String> {
+pub fn faults(values: &Value, request: &SmokeRequest, devices: &[&str], digest: &str) -> Vec<String> {
     let arch = request.arch;
     let mut faults = Vec::new();
     if values["kernel"]["n"] != ELEMENTS {
