@@ -2,6 +2,7 @@
 
 use crate::engine;
 use crate::engine::compose::SETTINGS_LABEL;
+use crate::engine::errors;
 use crate::engine::inspect::Container;
 use crate::error::failed;
 use anyhow::Result;
@@ -30,7 +31,7 @@ pub struct Running {
 /// The answer is not what Docker prints, or the container of that name is not ours.
 pub fn parse(name: &str, code: i32, stdout: &str, stderr: &str) -> Result<Option<Running>> {
     if code != 0 {
-        if stderr.to_lowercase().contains("no such container") {
+        if errors::is_no_container(stderr) {
             return Ok(None);
         }
         return Err(engine::no_engine(stderr).into());

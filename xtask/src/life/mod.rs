@@ -10,7 +10,6 @@ mod gather;
 mod home;
 mod mounts;
 mod native;
-mod not_started;
 mod record;
 mod signals;
 mod stand;

@@ -1,7 +1,7 @@
 //! From what is wanted to a running container that was proven.
 
 use super::early::{self, Early};
-use super::{home, mounts, native, not_started};
+use super::{home, mounts, native};
 use crate::codex::home::McpServer;
 use crate::context::Context;
 use crate::engine;
@@ -9,6 +9,7 @@ use crate::engine::caches;
 use crate::engine::compose;
 use crate::engine::compose::Project;
 use crate::engine::docker;
+use crate::engine::errors;
 use crate::engine::inspect::Container;
 use crate::engine::running;
 use crate::engine::running::{Running, differences, sessions};
@@ -182,7 +183,7 @@ fn up(project: &Project) -> Result<()> {
     }
     // What was half made is not left behind.
     take_back(&project.container(), &project.container());
-    Err(not_started::cannot_start(&said.stderr))
+    Err(errors::not_started(&said.stderr, &project.promise.gpus).into())
 }
 
 /// Removes a container, by its id or its name, and the network beside the one of that name. Returns whether it is gone.

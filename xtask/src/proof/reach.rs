@@ -2,6 +2,7 @@
 
 use super::mounts::{below, clean, tables};
 use super::{Draft, HostWitness, some};
+use crate::engine::sockets;
 use crate::finding::Finding;
 use crate::proof::mountinfo::{DevicePath, MountLine, MountTable, rest, touches, within};
 use crate::proof::probe::Inside;
@@ -16,29 +17,16 @@ pub(super) fn judge(promise: &Promise, inside: &Inside, host: &HostWitness) -> V
     claims
 }
 
-/// Names under which container engines listen.
-const SOCKETS: [&str; 8] = [
-    "docker.sock",
-    "containerd.sock",
-    "podman.sock",
-    "crio.sock",
-    "cri-dockerd.sock",
-    "buildkitd.sock",
-    "docker.raw.sock",
-    "docker.proxy.sock",
-];
-
 fn no_socket(inside: &Inside, host: &HostWitness) -> Finding {
     let mut draft = Draft::new("engine.no-socket", "no container engine can be spoken to from inside")
         .hint("who speaks to the engine is root on the host: take the socket's mount away");
     draft.inside(format!("sockets: {}", some(&inside.sockets)));
     draft.check(inside.sockets.is_empty(), || format!("inside: {} is there", some(&inside.sockets)));
-    let named = |path: &str| SOCKETS.contains(&path.rsplit('/').next().unwrap_or_default());
     for (who, table) in tables(&mut draft, inside, host) {
         let seen: Vec<&str> = table
             .lines
             .iter()
-            .filter(|line| named(&line.root) || named(&line.point))
+            .filter(|line| sockets::is_named(&line.root) || sockets::is_named(&line.point))
             .map(|line| line.point.as_str())
             .collect();
         draft.check(seen.is_empty(), || format!("{who}: an engine's socket is mounted at {}", some(&seen)));
@@ -47,7 +35,7 @@ fn no_socket(inside: &Inside, host: &HostWitness) -> Finding {
         }
     }
     let told = draft.told("what is mounted", host.container.mounts.as_deref()).unwrap_or_default();
-    for seen in told.iter().filter(|seen| named(&seen.source)) {
+    for seen in told.iter().filter(|seen| sockets::is_named(&seen.source)) {
         draft.broken(format!("the engine mounts `{}`", seen.source));
     }
     draft.done()
