@@ -2,12 +2,13 @@
 
 use super::ground::{DemoGround, MadeByDemo};
 use crate::context::Context;
+use crate::engine::docker;
 use crate::engine::install;
 use crate::engine::provide;
 use crate::exec;
 use crate::life;
 use crate::life::down;
-use crate::step::{Command, Step};
+use crate::step::Step;
 use crate::ui;
 use anyhow::Result;
 use serde_json::Value;
@@ -56,7 +57,7 @@ fn names(proof: &std::path::Path, container: &str) -> bool {
 
 /// Removes an image; one that is gone counts as removed, one that somebody uses is kept.
 fn remove_image(image: &str) -> Result<bool> {
-    let command = Command::new("docker").args(["image", "rm", image]).timeout(120);
+    let command = docker::remove_image(image);
     ui::echo(&command);
     let said = exec::capture(&command)?;
     Ok(said.ok() || said.stderr.contains("No such image"))

@@ -1,7 +1,8 @@
 //! A small data set in the shape of Something-Something V2: WebM clips (VP9, 240 lines, 12 frames a second) named by
 //! number, and labels in JSON. Its clips show a square that does what the label says. Pure.
 
-use crate::step::{Command, Step};
+use crate::engine::docker;
+use crate::step::Step;
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -60,8 +61,7 @@ pub fn steps(dir: &Path, image: &str, uid: u32, gid: u32) -> Vec<Step> {
     steps.push(Step::CreateDir { path: clips.clone(), mode: 0o755 });
     let mount = format!("type=bind,source={},target=/clips", clips.display());
     let user = format!("{uid}:{gid}");
-    let command = Command::new("docker").args(["run", "--rm", "--network", "none", "--cap-drop", "ALL"]);
-    let command = command.args(["--user", &user, "--mount", &mount, "--workdir", "/clips"]);
+    let command = docker::run_apart().args(["--user", &user, "--mount", &mount, "--workdir", "/clips"]);
     let command = command.args(["--entrypoint", "ffmpeg", image, "-v", "error", "-y"]);
     steps.push(Step::Run(command.args(ffmpeg()).timeout(120)));
     steps

@@ -5,8 +5,9 @@ use super::stand_ins::StandIns;
 use crate::codex;
 use crate::codex::pinned;
 use crate::context::Context;
-use crate::engine::facts;
-use crate::engine::facts::Engine;
+use crate::engine;
+use crate::engine::Engine;
+use crate::engine::docker;
 use crate::engine::provide::Found;
 use crate::exec;
 use crate::gpu;
@@ -14,7 +15,6 @@ use crate::image::base;
 use crate::image::build;
 use crate::spec::promise::Gpus;
 use crate::spec::settings::{self, Flags, Settings};
-use crate::step::Command;
 use crate::user::User;
 use anyhow::Result;
 
@@ -24,11 +24,11 @@ use anyhow::Result;
 /// An engine that cannot keep a sandbox's promises (exit code 3).
 pub fn facts(cx: &Context, ground: &DemoGround, cpu: bool, settings: &Settings, found: &Found) -> Result<StandIns> {
     let engine = match found.silent {
-        None => facts::read(cx)?,
+        None => engine::read(cx)?,
         Some(_) => Engine::default(),
     };
     if found.is_ready() {
-        facts::refuse(&engine)?;
+        engine::refuse(&engine)?;
     }
     let dataset = settings.datasets.iter().find(|dataset| dataset.name == "ssv2");
     let login = settings.host_codex_home.join("auth.json");
@@ -69,11 +69,8 @@ fn no_gpu(cx: &Context, cpu: bool, settings: &Settings, engine: &Engine) -> Opti
     if let Some(misfit) = base::misfits(reference, &settings.arch_list, &facts).into_iter().next() {
         return Some(misfit);
     }
-    let has = |args: &[&str]| {
-        let query = Command::new("docker").args(args.iter().copied()).arg(reference);
-        exec::capture(&query).is_ok_and(|said| said.ok())
-    };
-    let there = has(&["image", "inspect", "--format", "{{.ID}}"]) || has(&["manifest", "inspect"]);
+    let has = |query| exec::capture(&query).is_ok_and(|said| said.ok());
+    let there = has(docker::image("{{.ID}}", reference)) || has(docker::manifest(reference));
     (!there).then(|| format!("`{reference}` cannot be had from here"))
 }
 

@@ -2,6 +2,7 @@
 //!
 //! The commands are real, and so is what they print. The replies are not: nobody thinks here, and the text says so.
 
+use crate::engine::docker;
 use crate::step::Command;
 use serde_json::{Value, json};
 
@@ -45,11 +46,7 @@ pub fn script() -> Value {
 /// Starts the stand-in in a container; it answers once this returns, and ends itself after the session.
 pub fn serve(container: &str) -> Command {
     let python = ["/usr/bin/env", "-i", "/usr/bin/python3", "-I", "-S", "-c", SERVER];
-    Command::new("docker")
-        .args(["exec", container])
-        .args(python)
-        .args(["--port", PORT, "--script", &script().to_string()])
-        .timeout(30)
+    docker::exec(container, &[], python).args(["--port", PORT, "--script", &script().to_string()]).timeout(30)
 }
 
 /// A Codex configuration that leads to it.

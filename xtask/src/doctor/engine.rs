@@ -1,9 +1,9 @@
 //! The engine: does one answer, is it one that can keep the promises, and what of it is old.
 
 use super::versions::{self, Series};
-use crate::engine::facts;
-use crate::engine::facts::{Component, Engine, Local, Silence};
+use crate::engine;
 use crate::engine::refuse::{ANSWERS, COMPOSE, PLACE, RECURSIVE, USERS};
+use crate::engine::{Component, Engine, Local, Silence};
 use crate::error::{Mend, host};
 use crate::finding::{Finding, Subject, subject};
 
@@ -28,7 +28,7 @@ pub fn findings(facts: &AboutEngine) -> Vec<Finding> {
     let engine = match &facts.engine {
         Ok(engine) => engine,
         Err(silence) => {
-            let failure = facts::silent(silence, &facts.local);
+            let failure = engine::silent(silence, &facts.local);
             let answers = match silence {
                 Silence::NoClient => ANSWERS.missing(failure),
                 Silence::NoAnswer { .. } | Silence::Odd(_) => ANSWERS.broken(failure),
@@ -36,7 +36,7 @@ pub fn findings(facts: &AboutEngine) -> Vec<Finding> {
             return vec![answers, REST.unchecked("no engine answers")];
         }
     };
-    let refusals = facts::refusals(engine);
+    let refusals = engine::refusals(engine);
     let refused = |subject: Subject| refusals.iter().find(|refusal| refusal.id == subject.id).cloned();
     if let Some(refused) = refused(ANSWERS) {
         return vec![refused, REST.unchecked("`docker` is not Docker's")];
@@ -45,7 +45,7 @@ pub fn findings(facts: &AboutEngine) -> Vec<Finding> {
     found.push(refused(PLACE).unwrap_or_else(|| PLACE.ok(format!("this machine, {}", engine.endpoint))));
     found.push(refused(USERS).unwrap_or_else(|| USERS.ok("the host's")));
     found.push(refused(COMPOSE).unwrap_or_else(|| compose(engine)));
-    found.push(match facts::no_buildx(engine) {
+    found.push(match engine::no_buildx(engine) {
         Some(failure) if facts.build => BUILDX.missing(failure),
         Some(failure) => BUILDX.warning(failure.message, failure.mend),
         None => BUILDX.ok(&engine.buildx),
@@ -87,7 +87,7 @@ fn runc(engine: &Engine) -> Option<Finding> {
 }
 
 fn compose(engine: &Engine) -> Finding {
-    if facts::passes_recursive(engine) {
+    if engine::passes_recursive(engine) {
         return COMPOSE.ok(&engine.compose);
     }
     let mend = if engine.upstream() {
@@ -107,15 +107,15 @@ fn compose(engine: &Engine) -> Finding {
 }
 
 fn recursive(engine: &Engine, submounts: &[String]) -> Finding {
-    match facts::not_recursive(engine) {
+    match engine::not_recursive(engine) {
         Some(why) if !submounts.is_empty() => {
             let what =
                 format!("mounts below the data set `{}` would be writable inside: {why}", submounts.join("`, `"));
-            RECURSIVE.broken(host(what).mend(facts::newer_engine(engine)))
+            RECURSIVE.broken(host(what).mend(engine::newer_engine(engine)))
         }
         Some(why) => RECURSIVE.warning(
             format!("no: {why}; no data set has mounts below it, so nothing is writable by that now"),
-            facts::newer_engine(engine),
+            engine::newer_engine(engine),
         ),
         None if engine.rro.is_none() => RECURSIVE.unchecked("the engine does not tell; the proof looks from inside"),
         None => RECURSIVE.ok(format!("API {}, Linux {}", engine.api, engine.kernel)),

@@ -2,7 +2,7 @@
 
 use super::versions::{self, Series};
 use crate::distro::{Distro, Package};
-use crate::engine::facts::Engine;
+use crate::engine::Engine;
 use crate::error::{Mend, host};
 use crate::finding::{Finding, Subject, subject};
 use crate::gpu;

@@ -1,7 +1,7 @@
 //! The project: settings, workspace, image, and the room for what is kept.
 
 use crate::distro::Distro;
-use crate::engine::facts;
+use crate::engine;
 use crate::error::{Failure, host};
 use crate::finding::{Finding, Subject, subject};
 use crate::image::base;
@@ -101,7 +101,7 @@ fn built(facts: &AboutProject, image: &AboutImage) -> Vec<Finding> {
         return vec![IMAGE.ok(format!("`{tag}` is up to date"))];
     }
     let need = base::room(image.base.as_deref());
-    let room = image.free.and_then(|free| facts::low_room(&image.root, free, need));
+    let room = image.free.and_then(|free| engine::low_room(&image.root, free, need));
     let mut found = vec![IMAGE.ok("not built yet, or stale: the next start builds it")];
     found.push(match (room, image.free) {
         (Some(failure), _) => ROOM.broken(failure),

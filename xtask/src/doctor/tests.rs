@@ -75,7 +75,7 @@ fn a_bare_workstation_is_told_everything_at_once() {
     use crate::codex::find;
     use snapbox::IntoData as _;
     let mut engine = engine::tests::facts(|_| {});
-    engine.engine = Err(crate::engine::facts::Silence::NoAnswer {
+    engine.engine = Err(crate::engine::Silence::NoAnswer {
         endpoint: "unix:///var/run/docker.sock".into(),
         said: "permission denied while trying to connect to the Docker daemon socket".into(),
     });

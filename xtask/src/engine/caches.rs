@@ -5,6 +5,7 @@
 //! its place, so the image has them, owned by the user (`docker/add_user.sh`). Compose is told that they exist
 //! (`external`): one that it made itself it would warn about in every other project, and offer to make anew.
 
+use crate::engine::docker;
 use crate::spec::promise::{Mount, Role};
 use crate::spec::settings::words::Cache;
 use crate::step::{Command, Step};
@@ -77,11 +78,8 @@ fn key(cache: Cache) -> String {
 /// Makes the volumes. One that is there is left as it is.
 pub fn create(caches: &[Cache], uid: u32) -> Vec<Step> {
     let step = |cache: Cache| {
-        let command = Command::new("docker")
-            .args(["volume", "create"])
-            .args(["--label".to_owned(), format!("{CACHE_LABEL}={cache}")])
-            .args(["--label".to_owned(), format!("{USER_LABEL}={uid}")]);
-        Step::Run(command.arg(volume(cache, uid)).timeout(30))
+        let labels = [format!("{CACHE_LABEL}={cache}"), format!("{USER_LABEL}={uid}")];
+        Step::Run(docker::create_volume(&volume(cache, uid), &labels))
     };
     let note = (!caches.is_empty()).then(|| {
         Step::Note("the caches, volumes that outlive the container, are made where they are not there".into())
@@ -99,19 +97,13 @@ pub fn is_missing(stderr: &str) -> bool {
 /// Asks for the volumes whose name may be a cache's. Not by label: a container that starts while its volumes are being
 /// removed gets new ones from the engine, of the same name and without a label, and those are caches all the same.
 pub fn list() -> Command {
-    Command::new("docker").args(["volume", "ls", "--format", "{{.Name}}", "--filter", "name=codex-sandbox-cache-"])
+    docker::volumes("codex-sandbox-cache-")
 }
 
 /// The volumes in its answer that are this user's caches.
 pub fn parse_list(text: &str, uid: u32) -> Vec<String> {
     let ours = |name: &&str| Cache::value_variants().iter().any(|cache| volume(*cache, uid) == **name);
     text.lines().map(str::trim).filter(ours).map(str::to_owned).collect()
-}
-
-/// Removes volumes. With `--force` one that is gone already is no failure, for two workspaces of a user may remove their
-/// common caches at the same time; one that a container uses is refused all the same.
-pub fn remove(volumes: &[String]) -> Command {
-    Command::new("docker").args(["volume", "rm", "--force"]).args(volumes.iter().cloned()).timeout(120)
 }
 
 #[cfg(test)]

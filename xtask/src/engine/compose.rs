@@ -2,7 +2,7 @@
 
 pub mod one_shot;
 
-use crate::engine::caches;
+use crate::engine::{caches, docker};
 use crate::spec::promise::{GpuRoute, Gpus, Memlock, Mount, Network, Promise, Role};
 use crate::spec::settings::words::Cache;
 use crate::step::{Command, Step};
@@ -71,12 +71,7 @@ impl Project {
     }
 
     fn compose(&self) -> Command {
-        let command = Command::new("docker").args(["compose", "--project-name", &self.name]).args([
-            "--file".to_owned(),
-            self.base_file.to_string_lossy().into_owned(),
-            "--file".to_owned(),
-            self.override_file.to_string_lossy().into_owned(),
-        ]);
+        let command = docker::compose(Some(&self.name), &[&self.base_file, &self.override_file]);
         self.exports().into_iter().fold(command, |command, (name, value)| command.env(name, value))
     }
 
@@ -211,51 +206,11 @@ fn escape(text: &str) -> String {
     text.replace('$', "$$")
 }
 
-/// Asks for everything that the engine knows of a container; a missing one is an exit code 1.
-pub fn inspect(container: &str) -> Command {
-    Command::new("docker").args(["container", "inspect", container])
-}
-
-/// Stops and removes a container that is ours.
-pub fn remove(container: &str) -> Command {
-    Command::new("docker").args(["container", "rm", "--force", "--volumes", container]).timeout(60)
-}
-
 /// Removes the network that Compose made beside a container; with `--network none` there is none, and that is fine.
 /// An engine has about thirty of them to give: one that is left behind is missed soon.
 pub fn remove_network(container: &str) -> Command {
     let project = container.strip_suffix(CONTAINER_SUFFIX).unwrap_or(container);
-    Command::new("docker").args(["network", "rm", "--force", &format!("{project}_default")]).timeout(30)
-}
-
-/// How to meet the terminal when entering.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Terminal {
-    /// Standard input and output are both terminals.
-    pub tty: bool,
-}
-
-/// Runs a program inside, as the container's user. `env` passes by value and is shown; `secret` passes by name.
-pub fn exec(
-    container: &str,
-    terminal: Terminal,
-    env: &[(String, String)],
-    secret: &[(String, String)],
-    program: &[String],
-) -> Command {
-    // `docker exec` by container id, not `docker compose exec` by service: what was proven is what is entered, and
-    // it takes half the time.
-    let mut command = Command::new("docker").args(["exec", "--interactive"]);
-    if terminal.tty {
-        command = command.arg("--tty");
-    }
-    for (name, value) in env {
-        command = command.arg("--env").arg(format!("{name}={value}"));
-    }
-    for (name, value) in secret {
-        command = command.arg("--env").arg(name).secret_env(name, value);
-    }
-    command.arg("--workdir").arg("/workspace").arg(container).args(program.iter().cloned())
+    docker::remove_network(&format!("{project}_default"))
 }
 
 #[cfg(test)]

@@ -3,16 +3,16 @@
 //! Two queries, side by side, each bounded; a third where the client has an endpoint of its own. Pure functions read
 //! their answers.
 
-pub use crate::engine::refuse::{
-    low_room, newer_engine, no_buildx, no_engine, not_recursive, passes_recursive, refusals, refuse, silent,
-};
+mod answers;
+
+use answers::{ComponentAnswer, InfoAnswer, VersionAnswer};
 
 use crate::context::Context;
 use crate::distro::Distro;
+use crate::engine::docker;
+use crate::engine::refuse::silent;
 use crate::exec;
-use crate::step::Command;
 use anyhow::Result;
-use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// Where an engine of this host listens.
@@ -154,17 +154,15 @@ pub fn look(cx: &Context) -> Result<Engine, Silence> {
     if which::which_in("docker", cx.var("PATH"), &cx.cwd).is_err() {
         return Err(Silence::NoClient);
     }
-    let query = |args: &[&str]| exec::capture(&Command::new("docker").args(args.iter().copied()));
     // `info` takes longest, since the client asks its plugins: it is started first.
-    let (info, version) =
-        exec::both(|| query(&["info", "--format", "{{json .}}"]), || query(&["version", "--format", "{{json .}}"]));
+    let (info, version) = exec::both(|| exec::capture(&docker::info()), || exec::capture(&docker::version()));
     let odd = |err: anyhow::Error| Silence::Odd(format!("{err:#}"));
     let (version, info) = (version.map_err(odd)?, info.map_err(odd)?);
     let endpoint = match cx.var("DOCKER_HOST") {
         Some(endpoint) => endpoint.to_owned(),
-        None if in_default_context(&info.stdout) => DEFAULT_ENDPOINT.to_owned(),
+        None if InfoAnswer::in_default_context(&info.stdout) => DEFAULT_ENDPOINT.to_owned(),
         None => {
-            let said = query(&["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]);
+            let said = exec::capture(&docker::endpoint());
             let said = said.ok().filter(exec::Output::ok);
             said.map(|said| said.stdout.trim().to_owned()).unwrap_or_default()
         }
@@ -178,85 +176,56 @@ pub fn look(cx: &Context) -> Result<Engine, Silence> {
     Ok(Engine { distro, ..engine })
 }
 
-/// Whether `docker info` says that the client uses its `default` context.
-fn in_default_context(info: &str) -> bool {
-    serde_json::from_str::<Value>(info.trim()).is_ok_and(|info| info["ClientInfo"]["Context"] == "default")
-}
-
 /// Reads the three answers.
 ///
 /// # Errors
 /// An answer is not what Docker prints.
 pub fn parse(version: &str, info: &str, endpoint: &str) -> Result<Engine, String> {
-    let json = |what: &str, text: &str| -> Result<Value, String> {
-        serde_json::from_str(text.trim()).map_err(|err| format!("`docker {what}` did not answer in JSON: {err}"))
-    };
-    let (version, info) = (json("version", version)?, json("info", info)?);
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let strings = |value: &Value| -> Vec<String> { list(value).filter_map(Value::as_str).map(str::to_owned).collect() };
+    let odd = |what: &str, err: serde_json::Error| format!("`docker {what}` did not answer as Docker does: {err}");
+    let version: VersionAnswer = serde_json::from_str(version.trim()).map_err(|err| odd("version", err))?;
+    let info: InfoAnswer = serde_json::from_str(info.trim()).map_err(|err| odd("info", err))?;
     let plugin = |name: &str| {
-        let found = list(&info["ClientInfo"]["Plugins"]).find(|plugin| plugin["Name"] == name);
-        let version = found.map(|plugin| text(&plugin["Version"])).unwrap_or_default();
-        version.trim_start_matches('v').to_owned()
+        let found = info.client_info.plugins.iter().find(|plugin| plugin.name == name);
+        found.map(|plugin| plugin.version.trim_start_matches('v').to_owned()).unwrap_or_default()
     };
-    let components = list(&version["Server"]["Components"]).map(|part| Component {
-        name: text(&part["Name"]),
-        version: text(&part["Version"]),
-        commit: text(&part["Details"]["GitCommit"]),
-    });
-    let security = strings(&info["SecurityOptions"]);
-    let runtimes = info["Runtimes"].as_object();
+    let (compose, buildx, rro, posing) = (plugin("compose"), plugin("buildx"), info.rro(), posing(&version, &info));
+    let VersionAnswer { client, server } = version;
+    let component =
+        |part: ComponentAnswer| Component { name: part.name, version: part.version, commit: part.details.git_commit };
     Ok(Engine {
-        version: text(&version["Server"]["Version"]),
-        platform: text(&version["Server"]["Platform"]["Name"]),
-        components: components.collect(),
-        api: text(&version["Client"]["ApiVersion"]),
-        compose: plugin("compose"),
-        buildx: plugin("buildx"),
-        os: text(&info["OperatingSystem"]),
-        kernel: text(&info["KernelVersion"]),
+        version: server.version,
+        platform: server.platform.name,
+        components: server.components.into_iter().map(component).collect(),
+        api: client.api_version,
+        compose,
+        buildx,
+        os: info.operating_system,
+        kernel: info.kernel_version,
         endpoint: endpoint.to_owned(),
-        security: security.iter().map(|option| security_name(option)).collect(),
-        runtimes: runtimes.map(|map| map.keys().cloned().collect()).unwrap_or_default(),
-        rro: rro(&info),
-        cdi_dirs: strings(&info["CDISpecDirs"]).into_iter().map(PathBuf::from).collect(),
-        cgroup_driver: text(&info["CgroupDriver"]),
-        root_dir: PathBuf::from(text(&info["DockerRootDir"])),
-        posing: posing(&version, &info),
+        security: info.security_options.iter().map(|option| security_name(option)).collect(),
+        runtimes: info.runtimes.into_keys().collect(),
+        rro,
+        cdi_dirs: info.cdi_spec_dirs,
+        cgroup_driver: info.cgroup_driver,
+        root_dir: info.docker_root_dir,
+        posing,
         distro: Distro::default(),
     })
-}
-
-fn list(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
 }
 
 /// Another engine's client under the name `docker`, by what only it answers. Podman's own client (4.3.1 asked) names no
 /// server and spells `OsArch`; Docker's client on Podman's socket, and newer Podman, name it in the components. nerdctl
 /// has its builder among the client's components.
-fn posing(version: &Value, info: &Value) -> Option<String> {
-    let names = |value: &Value| -> Vec<String> {
-        let names = list(&value["Components"]).filter_map(|part| part["Name"].as_str());
-        names.map(str::to_owned).collect()
-    };
-    let mut parts = names(&version["Server"]);
-    parts.extend(version["Client"]["Platform"]["Name"].as_str().map(str::to_owned));
-    if let Some(name) = parts.into_iter().find(|name| name.to_lowercase().contains("podman")) {
-        return Some(name);
+fn posing(version: &VersionAnswer, info: &InfoAnswer) -> Option<String> {
+    let VersionAnswer { client, server } = version;
+    let mut parts = server.components.iter().map(|part| &part.name).chain([&client.platform.name]);
+    if let Some(name) = parts.find(|name| name.to_lowercase().contains("podman")) {
+        return Some(name.clone());
     }
-    if info["host"]["buildahVersion"].is_string() || version["Client"]["OsArch"].is_string() {
+    if info.host.is_some() || client.os_arch.is_some() {
         return Some("Podman".into());
     }
-    names(&version["Client"]).iter().any(|name| name == "buildctl").then(|| "nerdctl".into())
-}
-
-/// Whether the default runtime lists the mount option `rro`. Engines before 25 do not tell.
-fn rro(info: &Value) -> Option<bool> {
-    let name = info["DefaultRuntime"].as_str().unwrap_or("runc");
-    let features = info["Runtimes"][name]["status"]["org.opencontainers.runtime-spec.features"].as_str()?;
-    let features: Value = serde_json::from_str(features).ok()?;
-    let options = features["mountOptions"].as_array()?;
-    Some(options.iter().any(|option| option == "rro"))
+    client.components.iter().any(|part| part.name == "buildctl").then(|| "nerdctl".into())
 }
 
 // `name=seccomp,profile=builtin` and plain `seccomp` both mean `seccomp`.

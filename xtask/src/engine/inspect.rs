@@ -22,7 +22,7 @@ pub struct Container {
     #[serde(default, rename = "Image")]
     pub image_id: String,
     /// Whether and since when it runs.
-    pub state: State,
+    pub state: RunState,
     /// What the image and the command line say of what runs inside.
     #[serde(default)]
     pub config: Config,
@@ -37,7 +37,7 @@ pub struct Container {
 /// Whether and since when it runs.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct State {
+pub struct RunState {
     /// Whether it runs; a paused one does.
     pub running: bool,
     /// Whether its processes are frozen.

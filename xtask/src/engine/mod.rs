@@ -1,10 +1,18 @@
-//! The Docker Engine: what it says of itself, what it is told, and how it gets onto a machine.
+//! The Docker Engine: what it says of itself and of containers, what it is told, why one is refused, how it is installed.
 
 pub mod caches;
 pub mod compose;
-pub mod facts;
+pub mod docker;
+mod facts;
 pub mod inspect;
 pub mod install;
 pub mod provide;
-pub(crate) mod refuse;
+pub mod refuse;
 pub mod running;
+
+pub use docker::Terminal;
+pub use facts::{Component, Engine, Local, Silence, free_bytes, look, major_minor, read};
+pub use inspect::Container;
+pub use refuse::{
+    low_room, newer_engine, no_buildx, no_engine, not_recursive, passes_recursive, refusals, refuse, silent,
+};

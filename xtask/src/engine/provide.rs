@@ -8,7 +8,8 @@ use dockerd::{start, start_line};
 
 use crate::context::Context;
 use crate::distro::{self, Distro};
-use crate::engine::facts;
+use crate::engine;
+use crate::engine::docker;
 use crate::engine::install;
 use crate::engine::install::{Distribution, InstallPlan, Lacks, Part};
 use crate::error::{failed, host};
@@ -75,21 +76,21 @@ impl Found {
 pub fn look(cx: &Context, programs: &[&str]) -> Result<Found> {
     let has = |program: &str| missing(cx, &[program]).is_empty();
     let client = has("docker");
-    let ask = |args: &[&str]| client.then(|| exec::capture(&Command::new("docker").args(args.iter().copied())));
-    let answer = ask(&["version", "--format", "{{.Server.Version}}"]);
+    let ask = |query: Command| client.then(|| exec::capture(&query));
+    let answer = ask(docker::server_version());
     let silent = match answer {
         None => Some("there is no `docker` on PATH".to_owned()),
         Some(Ok(said)) if said.ok() => None,
         Some(Ok(said)) => {
             let elsewhere = cx.var("DOCKER_HOST").is_some() || said.stderr.contains("tcp://");
             if elsewhere || said.stderr.contains("permission denied") {
-                return Err(facts::no_engine(&said.stderr).into());
+                return Err(engine::no_engine(&said.stderr).into());
             }
             Some(said.stderr.trim().lines().next_back().unwrap_or_default().to_owned())
         }
         Some(Err(err)) => Some(err.to_string()),
     };
-    let plugin = |name: &str| ask(&[name, "version"]).is_some_and(|said| said.is_ok_and(|said| said.ok()));
+    let plugin = |name: &str| ask(docker::plugin(name)).is_some_and(|said| said.is_ok_and(|said| said.ok()));
     let mut parts = Vec::new();
     for (part, there) in [
         (Part::Engine, silent.is_none() || has("dockerd")),

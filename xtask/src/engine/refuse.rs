@@ -2,7 +2,7 @@
 //! same, because they say it from here.
 
 use crate::distro::Package;
-use crate::engine::facts::{Engine, Local, Silence, major_minor};
+use crate::engine::{Engine, Local, Silence, major_minor};
 use crate::error::{Failure, Mend, failed, host};
 use crate::finding::{Finding, Subject, subject};
 use anyhow::Result;

@@ -1,7 +1,7 @@
 //! A container that exists: what the engine says of it, and whether it is what is wanted now. Pure.
 
+use crate::engine;
 use crate::engine::compose::SETTINGS_LABEL;
-use crate::engine::facts;
 use crate::engine::inspect::Container;
 use crate::error::failed;
 use anyhow::Result;
@@ -33,7 +33,7 @@ pub fn parse(name: &str, code: i32, stdout: &str, stderr: &str) -> Result<Option
         if stderr.to_lowercase().contains("no such container") {
             return Ok(None);
         }
-        return Err(facts::no_engine(stderr).into());
+        return Err(engine::no_engine(stderr).into());
     }
     let container = Container::parse(stdout)?;
     let label = container.config.labels.as_ref().and_then(|labels| labels.get(SETTINGS_LABEL));

@@ -6,7 +6,7 @@ mod devices;
 pub use devices::{Pci, Spec, driver_version};
 
 use crate::distro::{Distro, Package};
-use crate::engine::facts::Engine;
+use crate::engine::Engine;
 use crate::error::{Failure, Mend, host};
 use crate::exec;
 use crate::spec::promise::{GpuRoute, Gpus};

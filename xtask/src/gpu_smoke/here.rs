@@ -3,9 +3,10 @@
 use super::Args;
 use super::{Answer, architecture, ask, finish, no_gpu, now, request};
 use crate::context::{Context, canonical};
+use crate::engine;
 use crate::engine::compose;
-use crate::engine::compose::Terminal;
-use crate::engine::facts;
+use crate::engine::docker;
+use crate::engine::docker::Terminal;
 use crate::error::{failed, host};
 use crate::life::{Signals, find, guest, read_entry, reap};
 use crate::smoke::SmokeRequest;
@@ -41,7 +42,7 @@ pub fn run(cx: &Context, settings: &Settings, wish: &Args) -> Result<u8> {
             .hint("`cargo xtask down`, then `cargo xtask sandbox`")
     })?;
     let promise = &entry.promise;
-    let engine = facts::read(cx)?;
+    let engine = engine::read(cx)?;
     let known = gpu::read(&engine, cx.var("PATH"));
     let arch = architecture(wish, settings, &known)?;
     let request = request(wish, arch, &promise.gpus, &known, dataset(promise))?;
@@ -85,7 +86,7 @@ fn command(
     request: &SmokeRequest,
 ) -> Command {
     let env = entering::environment(cx, &settings.env, carried, &request.nonce);
-    compose::exec(id, Terminal { tty: false }, &env.shown, &env.named, &request.words())
+    docker::enter(id, Terminal { tty: false }, &env.shown, &env.named, &request.words())
         .timeout(request.seconds + START)
 }
 

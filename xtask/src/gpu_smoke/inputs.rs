@@ -2,6 +2,7 @@
 
 use super::Args;
 use crate::context::Context;
+use crate::engine::docker;
 use crate::error::failed;
 use crate::exec;
 use crate::image::build;
@@ -9,7 +10,6 @@ use crate::life::rules;
 use crate::proof::sources;
 use crate::spec::promise::Mount;
 use crate::spec::settings::{ProjectFlags, Settings};
-use crate::step::Command;
 use crate::user::User;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
@@ -24,10 +24,6 @@ pub struct TestedImage {
     pub digests: Vec<String>,
 }
 
-fn inspect_image(reference: &str) -> Command {
-    Command::new("docker").args(["image", "inspect", "--format", "{{json .}}", reference])
-}
-
 /// The image that is tested: the user's own, which must be there, or the sandbox's, which is built where it is missing.
 ///
 /// # Errors
@@ -40,7 +36,7 @@ pub fn image_of(cx: &Context, settings: &Settings, wish: &Args, user: &User) -> 
             build::ensure(cx, settings, user, &state)?.0
         }
     };
-    let said = exec::capture(&inspect_image(&reference))?;
+    let said = exec::capture(&docker::image("{{json .}}", &reference))?;
     if !said.ok() {
         return Err(failed(format!("this engine has no image `{reference}`"))
             .hint(format!("`docker pull {}`", shell_words::quote(&reference)))

@@ -7,7 +7,7 @@ mod output;
 
 use crate::context::Context;
 use crate::distro::Package;
-use crate::engine::facts::Engine;
+use crate::engine::Engine;
 use crate::error::{Failure, failed, host};
 use crate::exec;
 use crate::exec::End;

@@ -4,9 +4,9 @@ use super::Args;
 use super::inputs::{dataset, image_of};
 use super::{Answer, architecture, ask, finish, no_gpu, not_started, now, request};
 use crate::context::Context;
-use crate::engine::compose;
+use crate::engine;
 use crate::engine::compose::one_shot::OneShot;
-use crate::engine::facts;
+use crate::engine::docker;
 use crate::engine::inspect::Container;
 use crate::error::{Failure, failed, host};
 use crate::exec;
@@ -45,8 +45,8 @@ struct Planned {
 pub fn run(cx: &Context, settings: &Settings, wish: &Args) -> Result<u8> {
     let user = User::read();
     let dataset = dataset(cx, &wish.project, settings, &user)?;
-    let engine = facts::read(cx)?;
-    facts::refuse(&engine)?;
+    let engine = engine::read(cx)?;
+    engine::refuse(&engine)?;
     let known = gpu::read(&engine, cx.var("PATH"));
     let arch = architecture(wish, settings, &known)?;
     let inside = dataset.as_ref().map(|mount| mount.target.clone());
@@ -154,7 +154,7 @@ fn guest(one: &OneShot) -> &Path {
 
 /// Why the container that was made is not what was asked for: an old Compose drops GPUs without a word.
 fn dropped(one: &OneShot) -> Result<Option<String>> {
-    let said = exec::stdout_of(&compose::inspect(&one.name))?;
+    let said = exec::stdout_of(&docker::inspect(&one.name))?;
     let why = match Container::parse(&said)?.host_config.device_requests {
         Some(requests) => misasked(&one.promise.gpus, one.promise.gpu_route, &requests),
         None => Some("the engine does not say which devices it was asked for".into()),
@@ -169,7 +169,7 @@ struct Made<'a> {
 
 impl Drop for Made<'_> {
     fn drop(&mut self) {
-        let said = exec::capture(&compose::remove(&self.one.name));
+        let said = exec::capture(&docker::remove(&self.one.name));
         let gone = |said: &exec::Output| said.ok() || said.stderr.to_lowercase().contains("no such container");
         if !said.is_ok_and(|said| gone(&said)) {
             ui::warn(format_args!("`{}` could not be removed: `docker rm -f` it", self.one.name));
@@ -211,8 +211,8 @@ fn dry_run(cx: &Context, settings: &Settings, wish: &Args, plan: &Planned) -> Re
     // The last step is the Compose file; those before it are the script's own files.
     files(cx, &one)?.last().into_iter().for_each(ui::result);
     ui::result(one.create());
-    ui::result(compose::inspect(&one.name));
+    ui::result(docker::inspect(&one.name));
     ui::result(one.start(plan.request.seconds + START));
-    ui::result(compose::remove(&one.name));
+    ui::result(docker::remove(&one.name));
     Ok(0)
 }

@@ -1,6 +1,7 @@
 //! Base images: what is known of NVIDIA's without pulling them, and the CPU base that is made from Debian packages.
 
 use crate::distro::{Distro, Package};
+use crate::engine::docker;
 use crate::error::{Failure, host};
 use crate::fingerprint;
 use crate::gpu::GpuFacts;
@@ -45,14 +46,12 @@ pub fn cpu_steps(reference: &str, mirror: Option<&str>, scratch: &Path) -> Vec<S
         .arg(format!("--include={}", lines(CPU_PACKAGES).join(",")))
         .args([CPU_RELEASE, &tar_text])
         .args(mirror);
-    let import =
-        Command::new("docker").args(["image", "import", "--change", "CMD [\"/bin/bash\"]", &tar_text, reference]);
     vec![
         Step::Note("making the CPU base from Debian packages: a few minutes, with some hundred MB to download".into()),
         Step::CreateDir { path: scratch.to_path_buf(), mode: 0o755 },
         Step::Run(bootstrap),
         Step::Note("handing the CPU base to the engine: about 20 s".into()),
-        Step::Run(import),
+        Step::Run(docker::import(&tar_text, reference)),
         Step::Remove { path: tar },
     ]
 }
@@ -139,7 +138,7 @@ pub fn misfits(reference: &str, arch_list: &str, facts: &GpuFacts) -> Vec<String
             ));
         }
     }
-    let driver = facts.driver.as_deref().and_then(crate::engine::facts::major_minor);
+    let driver = facts.driver.as_deref().and_then(crate::engine::major_minor);
     if driver.is_some_and(|driver| driver < known.driver) {
         lines.push(format!(
             "the driver {} is older than {}.{}, which CUDA {} in `{reference}` needs",

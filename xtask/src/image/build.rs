@@ -1,8 +1,9 @@
 //! `cargo xtask image`: build the image where it is missing or stale.
 
 use crate::context::Context;
-use crate::engine::facts;
-use crate::engine::facts::Engine;
+use crate::engine;
+use crate::engine::Engine;
+use crate::engine::docker;
 use crate::error::failed;
 use crate::exec;
 use crate::gpu::GpuFacts;
@@ -134,13 +135,10 @@ pub fn inputs(cx: &Context, settings: &Settings, user: &User) -> Result<Inputs> 
 /// # Errors
 /// No engine answers (exit code 3), or a file of the build context cannot be read.
 pub fn state(cx: &Context, settings: &Settings, user: &User) -> Result<State> {
-    let query =
-        Command::new("docker").args(["image", "ls", "--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}"]);
-    let said = exec::capture(&query)?;
+    let said = exec::capture(&docker::images())?;
     if !said.ok() {
-        return Err(facts::no_engine(&said.stderr).into());
+        return Err(engine::no_engine(&said.stderr).into());
     }
-    // Docker lists the newest first.
     let images: Vec<(&str, &str)> = said.stdout.lines().filter_map(|line| line.split_once(' ')).collect();
     let id_of = |name: &str| images.iter().find(|(_, tag)| *tag == name).map(|(id, _)| (*id).to_owned());
     let inputs = inputs(cx, settings, user)?;
@@ -152,7 +150,7 @@ pub fn state(cx: &Context, settings: &Settings, user: &User) -> Result<State> {
 
 fn inputs_of(tag: &str) -> Result<Option<Map<String, Value>>> {
     let format = format!("{{{{index .Config.Labels \"{INPUTS_LABEL}\"}}}}");
-    let said = exec::stdout_of(&Command::new("docker").args(["image", "inspect", "--format", &format, tag]))?;
+    let said = exec::stdout_of(&docker::image(&format, tag))?;
     Ok(serde_json::from_str(said.trim()).ok())
 }
 
@@ -177,8 +175,8 @@ fn mirror() -> Option<String> {
 }
 
 fn build(cx: &Context, settings: &Settings, state: &State, wishes: Wishes) -> Result<()> {
-    let engine = facts::read(cx)?;
-    facts::refuse(&engine)?;
+    let engine = engine::read(cx)?;
+    engine::refuse(&engine)?;
     check_host(&engine, cx, settings, state)?;
     for reason in state.reasons()? {
         ui::say(format_args!("image: {reason}"));
@@ -217,9 +215,9 @@ fn own_base(wishes: Wishes) -> Wishes {
 /// What this host lacks for building, all that is fatal.
 fn check_host(engine: &Engine, cx: &Context, settings: &Settings, state: &State) -> Result<()> {
     // A folder that this user cannot read is no reason to refuse: the build itself will tell.
-    let room = facts::free_bytes(&engine.root_dir)
-        .and_then(|free| facts::low_room(&engine.root_dir, free, base::room(settings.base.as_deref())));
-    let buildx = facts::no_buildx(engine);
+    let room = engine::free_bytes(&engine.root_dir)
+        .and_then(|free| engine::low_room(&engine.root_dir, free, base::room(settings.base.as_deref())));
+    let buildx = engine::no_buildx(engine);
     let other = if settings.base.is_some() {
         let facts: GpuFacts = gpu::read(engine, cx.var("PATH"));
         base::misfit(&state.inputs.base, &settings.arch_list, &facts)

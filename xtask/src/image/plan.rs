@@ -1,8 +1,9 @@
 //! The build as steps. Pure.
 
 use super::{INPUTS_LABEL, Inputs};
+use crate::engine::docker;
 use crate::network::HostNetwork;
-use crate::step::{Command, Step};
+use crate::step::Step;
 use serde_json::Value;
 use std::path::Path;
 
@@ -20,9 +21,8 @@ pub struct Wishes {
 /// The `docker build` of these inputs. The CA bundle and the proxies go in as BuildKit secrets: nothing of them stays.
 pub fn build(docker: &Path, inputs: &Inputs, wishes: Wishes, network: &HostNetwork) -> Step {
     let table = Value::Object(inputs.table()).to_string();
-    let mut command = Command::new("docker")
-        .env("DOCKER_BUILDKIT", "1")
-        .args(["build", "--file", &docker.join("Dockerfile").to_string_lossy(), "--tag", &inputs.tag()])
+    let mut command = docker::build()
+        .args(["--file", &docker.join("Dockerfile").to_string_lossy(), "--tag", &inputs.tag()])
         .args(["--build-arg".to_owned(), format!("BASE_IMAGE={}", inputs.base)])
         .args(["--build-arg".to_owned(), format!("TORCH_CUDA_ARCH_LIST={}", inputs.arch_list)])
         .args(["--build-arg".to_owned(), format!("HOST_UID={}", inputs.uid)])

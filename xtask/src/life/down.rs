@@ -1,6 +1,7 @@
 //! `cargo xtask down`: stop and remove the sandbox. The Codex home stays, unless `--all`; the caches, unless `--caches`.
 
 use crate::context::Context;
+use crate::engine::docker;
 use crate::engine::{caches, compose};
 use crate::error::{failed, usage};
 use crate::exec;
@@ -48,7 +49,8 @@ pub fn run(cx: &Context, args: &Args) -> Result<u8> {
     let volumes = if args.caches { caches_of(user.uid)? } else { Vec::new() };
     let mut steps = plan(&places, found.as_ref().map(|running| running.id.as_str()));
     if !volumes.is_empty() {
-        steps.push(Step::Run(caches::remove(&volumes)));
+        // Two workspaces of a user may remove their common caches at the same time.
+        steps.push(Step::Run(docker::remove_volumes(&volumes)));
     }
     if args.all {
         steps.extend(kept(&places).into_iter().map(|path| Step::Remove { path }));
@@ -92,7 +94,7 @@ fn in_use() -> crate::error::Failure {
 fn plan(places: &Places, container: Option<&str>) -> Vec<Step> {
     let mut steps = Vec::new();
     if let Some(id) = container {
-        steps.push(Step::Run(compose::remove(id)));
+        steps.push(Step::Run(docker::remove(id)));
     }
     let name = compose::container_name(&places.project);
     steps.push(Step::Run(compose::remove_network(&name)));

@@ -7,8 +7,8 @@ use crate::codex::home::{Mode, disable_flags};
 use crate::codex::login;
 use crate::codex::login::LoginOutcome;
 use crate::context::Context;
-use crate::engine::compose;
-use crate::engine::compose::Terminal;
+use crate::engine::docker;
+use crate::engine::docker::Terminal;
 use crate::exec;
 use crate::git;
 use crate::life::audit;
@@ -76,7 +76,7 @@ pub fn command(cx: &Context, wish: &Wish, started: &Started, mark: &str, shell: 
     let program = if shell { vec!["/bin/bash".to_owned()] } else { entering::codex(&disable_flags(&missing), args) };
     let Environment { shown, named } = entering::environment(cx, &wish.settings.env, &started.entry.carried, mark);
     let terminal = Terminal { tty: cx.stdin_tty && cx.stdout_tty };
-    compose::exec(&started.id, terminal, &shown, &named, &program)
+    docker::enter(&started.id, terminal, &shown, &named, &program)
 }
 
 fn baseline(wish: &Wish) -> Result<Map<String, Value>> {
@@ -87,9 +87,8 @@ fn baseline(wish: &Wish) -> Result<Map<String, Value>> {
 
 /// Ends the Codex or the shell of a session whose terminal is gone: the engine would leave it running.
 pub fn reap(container: &str, mark: &str) {
-    let command = Command::new("docker")
-        .args(["exec", container, "/usr/bin/env", "-i", "/usr/bin/python3", "-I", "-S", "/sandbox/reap.py", mark])
-        .timeout(20);
+    let command = ["/usr/bin/env", "-i", "/usr/bin/python3", "-I", "-S", "/sandbox/reap.py", mark];
+    let command = docker::exec(container, &[], command).timeout(20);
     if !exec::capture(&command).is_ok_and(|said| said.ok()) {
         ui::warn(format_args!("what was entered may still run inside: `cargo xtask down` ends it"));
     }

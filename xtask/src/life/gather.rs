@@ -6,8 +6,8 @@ use crate::codex;
 use crate::codex::Codex;
 use crate::codex::home::Mirror;
 use crate::context::{Context, canonical, resolved};
-use crate::engine::facts;
-use crate::engine::facts::Engine;
+use crate::engine;
+use crate::engine::Engine;
 use crate::engine::running::Running;
 use crate::error::usage;
 use crate::exec;
@@ -74,7 +74,7 @@ impl Engined {
     /// # Errors
     /// No engine answers.
     pub fn read(cx: &Context, settings: &Settings, user: &User) -> Result<Engined> {
-        let (engine, image) = exec::both(|| facts::read(cx), || build::state(cx, settings, user));
+        let (engine, image) = exec::both(|| engine::read(cx), || build::state(cx, settings, user));
         Ok(Engined { engine: engine?, image: image? })
     }
 }

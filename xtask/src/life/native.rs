@@ -2,9 +2,9 @@
 
 use super::start::Started;
 use crate::context::Context;
-use crate::engine::compose;
-use crate::engine::compose::Terminal;
-use crate::engine::facts::Engine;
+use crate::engine::Engine;
+use crate::engine::docker;
+use crate::engine::docker::Terminal;
 use crate::exec;
 use crate::finding::Finding;
 use crate::gpu;
@@ -95,5 +95,5 @@ fn command(
 ) -> Command {
     let env = entering::environment(cx, &wish.settings.env, carried, &request.nonce);
     let terminal = Terminal { tty: false };
-    compose::exec(container, terminal, &env.shown, &env.named, &request.words()).timeout(SECONDS + 10)
+    docker::enter(container, terminal, &env.shown, &env.named, &request.words()).timeout(SECONDS + 10)
 }

@@ -4,6 +4,7 @@ use super::signals::Signals;
 use super::{does_not_hold, lock, prove, start};
 use crate::context::Context;
 use crate::engine::compose::container_name;
+use crate::engine::docker;
 use crate::error::failed;
 use crate::exec;
 use crate::life::devcontainer;
@@ -11,7 +12,6 @@ use crate::life::devcontainer::FOLDER_LABEL;
 use crate::life::gather::Ground;
 use crate::spec::places::Places;
 use crate::spec::settings::Flags;
-use crate::step::Command;
 use anyhow::Result;
 
 /// A sandbox whose every promise was just seen to hold.
@@ -53,9 +53,7 @@ pub fn stand(cx: &Context) -> Result<Standing> {
 /// A dev container is looked for by the directory that was opened: an older one must not be found in its place.
 fn refuse_others(cx: &Context, places: &Places) -> Result<()> {
     let root = cx.root.display();
-    let label = format!("label={FOLDER_LABEL}={root}");
-    let list = Command::new("docker").args(["ps", "--all", "--format", "{{.Names}}", "--filter", &label]);
-    let listed = exec::stdout_of(&list)?;
+    let listed = exec::stdout_of(&docker::labelled(&format!("{FOLDER_LABEL}={root}")))?;
     let others = devcontainer::others(&listed, &container_name(&places.project));
     if others.is_empty() {
         return Ok(());

@@ -4,10 +4,11 @@ use super::early::{self, Early};
 use super::{home, mounts, native, not_started};
 use crate::codex::home::McpServer;
 use crate::context::Context;
+use crate::engine;
 use crate::engine::caches;
 use crate::engine::compose;
 use crate::engine::compose::Project;
-use crate::engine::facts;
+use crate::engine::docker;
 use crate::engine::inspect::Container;
 use crate::engine::running;
 use crate::engine::running::{Running, differences, sessions};
@@ -22,7 +23,7 @@ use crate::proof::Proof;
 use crate::proof::probe::Inside;
 use crate::proof::witness::codex_file;
 use crate::spec::promise::{Gpus, Promise};
-use crate::step::{Command, Step};
+use crate::step::Step;
 use crate::ui;
 use crate::{codex, gpu};
 use anyhow::Result;
@@ -50,7 +51,7 @@ pub struct Started {
 /// # Errors
 /// No engine answers, or the container of that name is not ours.
 pub fn find(container: &str) -> Result<Option<Running>> {
-    let said = exec::capture(&compose::inspect(container))?;
+    let said = exec::capture(&docker::inspect(container))?;
     running::parse(container, said.code, &said.stdout, &said.stderr)
 }
 
@@ -104,7 +105,7 @@ pub fn ensure(cx: &Context, wish: &mut Wish) -> Result<Started> {
 /// # Errors
 /// The engine does not answer.
 pub fn live_sessions(id: &str) -> Result<Vec<String>> {
-    let top = exec::stdout_of(&Command::new("docker").args(["top", id, "-eo", "pid,args"]))?;
+    let top = exec::stdout_of(&docker::top(id))?;
     Ok(sessions(&top))
 }
 
@@ -126,7 +127,7 @@ fn create(cx: &Context, wish: &mut Wish) -> Result<Started> {
     let (known, ready) =
         exec::both(|| known.map_or_else(|| Engined::read(cx, &wish.settings, &wish.user), Ok), || home::refresh(wish));
     let Engined { engine, image } = known?;
-    facts::refuse(&engine)?;
+    engine::refuse(&engine)?;
     let gpus = &wish.settings.gpus;
     let facts = if *gpus == Gpus::None { gpu::GpuFacts::default() } else { gpu::read(&engine, cx.var("PATH")) };
     let route = gpu::route(gpus, &engine, &facts)?;
@@ -186,7 +187,7 @@ fn up(project: &Project) -> Result<()> {
 
 /// Removes a container, by its id or its name, and the network beside the one of that name. Returns whether it is gone.
 fn take_back(container: &str, name: &str) -> bool {
-    let removed = exec::capture(&compose::remove(container));
+    let removed = exec::capture(&docker::remove(container));
     let _ = exec::capture(&compose::remove_network(name));
     removed.is_ok_and(|said| said.ok())
 }

@@ -4,6 +4,7 @@ mod screen;
 
 use crate::context::Context;
 use crate::engine::compose;
+use crate::engine::docker;
 use crate::engine::inspect::Mounted;
 use crate::engine::running::{Running, sessions};
 use crate::exec;
@@ -86,7 +87,7 @@ impl Live {
     /// Asks side by side, each within its bound.
     fn look(running: &Running) -> Result<Live> {
         let own = |line: &String| [DF, SMI].iter().any(|query| *line == query.join(" "));
-        let top = Command::new("docker").args(["top", &running.id, "-eo", "pid,args"]);
+        let top = docker::top(&running.id);
         let with_gpus = running.settings["gpus"].as_str().is_some_and(|gpus| gpus != "none");
         let asked = |program: &[&str]| exec::capture(&inside(&running.id, program)).ok().filter(exec::Output::ok);
         let (top, (shm, gpus)) = exec::both(
@@ -108,7 +109,7 @@ const SMI: &[&str] =
     &["nvidia-smi", "--query-gpu=index,name,utilization.gpu,memory.used,memory.total", "--format=csv,noheader,nounits"];
 
 fn inside(container: &str, program: &[&str]) -> Command {
-    Command::new("docker").args(["exec", container]).args(program.iter().copied()).timeout(BOUND)
+    docker::exec(container, &[], program.iter().copied()).timeout(BOUND)
 }
 
 /// The numbers of the last line of `df --output=used,size`.

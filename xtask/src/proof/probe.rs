@@ -5,6 +5,7 @@ mod answer;
 
 pub use answer::{Inside, InsideMount, Process, Said, Sample};
 
+use crate::engine::docker;
 use crate::proof::witness::CodexFile;
 use crate::spec::promise::{Gpus, Mount, Promise, Role};
 use crate::step::Command;
@@ -88,11 +89,7 @@ impl ProbeRequest {
     /// a file, where none can be: a file of the read-only mount, for root inside makes a folder of `/dev/null`. In the C
     /// locale no converter of character sets is loaded.
     pub fn command(&self, container: &str) -> Command {
-        let unsaid = UNSAID.iter().flat_map(|variable| ["--env", variable]);
-        Command::new("docker")
-            .arg("exec")
-            .args(unsaid)
-            .args([container, "/usr/bin/env", "-i", "LC_ALL=C"])
+        docker::exec(container, &UNSAID, ["/usr/bin/env", "-i", "LC_ALL=C"])
             .arg(format!("PATH={PATH}"))
             .arg(format!("HOME={HOME_INSIDE}"))
             .args([PYTHON, "-I", "-S", "-X"])

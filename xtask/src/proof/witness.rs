@@ -226,7 +226,7 @@ fn real_git(promise: &Promise, mounts: &MountTable) -> Option<(FileId, Option<De
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::inspect::State;
+    use crate::engine::inspect::RunState;
 
     #[test]
     fn the_probes_file_is_read_and_removed_and_a_symlink_is_never_followed() {
@@ -247,7 +247,7 @@ mod tests {
     fn a_process_of_another_machine_is_no_witness() {
         let container = |id: &str, pid: u32| Container {
             id: id.into(),
-            state: State { pid: pid.into(), ..State::default() },
+            state: RunState { pid: pid.into(), ..RunState::default() },
             ..Container::default()
         };
         let why = process_facts(&container("0123456789abcdef", std::process::id())).unwrap_err();

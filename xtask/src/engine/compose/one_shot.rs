@@ -2,6 +2,7 @@
 //! own service and from a promise. Pure.
 
 use super::{confine, escape, volume};
+use crate::engine::docker;
 use crate::spec::promise::Promise;
 use crate::step::Command;
 use anyhow::{Context as _, Result};
@@ -51,16 +52,12 @@ impl OneShot {
 
     /// Makes the container, and does not start it.
     pub fn create(&self) -> Command {
-        Command::new("docker")
-            .args(["compose", "--project-name", &self.name, "--file"])
-            .arg(self.file.to_string_lossy())
-            .args(["create", "--no-build"])
-            .timeout(120)
+        docker::compose(Some(&self.name), &[&self.file]).args(["create", "--no-build"]).timeout(120)
     }
 
     /// Starts it and waits for its end: its output is this command's.
     pub fn start(&self, seconds: u64) -> Command {
-        Command::new("docker").args(["start", "--attach", &self.name]).timeout(seconds)
+        docker::start_attached(&self.name).timeout(seconds)
     }
 }
 

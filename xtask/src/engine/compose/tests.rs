@@ -95,10 +95,3 @@ fn every_variable_that_the_compose_file_requires_is_exported() {
     exported.sort_unstable();
     assert_eq!(required, exported);
 }
-
-#[test]
-fn a_secret_is_named_in_the_command_and_its_value_is_not() {
-    let secret = [("HF_TOKEN".to_owned(), "hf_value".to_owned())];
-    let command = exec("c1", Terminal { tty: true }, &[], &secret, &["codex".to_owned()]);
-    assert_eq!(command.to_string(), "docker exec --interactive --tty --env HF_TOKEN --workdir /workspace c1 codex");
-}

@@ -1,4 +1,5 @@
 use super::*;
+use crate::engine::refuse;
 
 const VERSION: &str =
     r#"{"Client":{"ApiVersion":"1.45"},"Server":{"Version":"26.1.5","Components":[{"Name":"Engine"}]}}"#;

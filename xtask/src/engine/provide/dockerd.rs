@@ -1,6 +1,7 @@
 //! The engine that this tool starts where none answers, and stops again.
 
 use crate::context::Context;
+use crate::engine::docker;
 use crate::engine::install::privileged;
 use crate::error::{failed, host};
 use crate::exec;
@@ -74,7 +75,7 @@ fn dockerd(dir: &Path, user: &User) -> Command {
 /// Waits until the engine answers, as long as it may still.
 fn wait(alive: impl Fn() -> bool) -> Result<()> {
     let began = Instant::now();
-    let version = Command::new("docker").arg("version").timeout(20);
+    let version = docker::server_version().timeout(20);
     while began.elapsed() < START_BOUND && alive() {
         match exec::capture(&version) {
             Ok(said) if said.ok() => return Ok(()),

@@ -1,0 +1,217 @@
+//! The Docker client: every command line of it that this tool runs. Pure: what is echoed is what runs.
+
+use crate::step::Command;
+use std::path::Path;
+
+fn docker<S: Into<String>>(words: impl IntoIterator<Item = S>) -> Command {
+    Command::new("docker").args(words)
+}
+
+// -- the engine itself -----------------------------------------------------------------------------------------------
+
+/// All versions of client and engine, as JSON.
+pub(crate) fn version() -> Command {
+    docker(["version", "--format", "{{json .}}"])
+}
+
+/// Asks for nothing but an answer of the engine.
+pub(crate) fn server_version() -> Command {
+    docker(["version", "--format", "{{.Server.Version}}"])
+}
+
+/// What the engine and the client's plugins say of themselves, as JSON.
+pub(crate) fn info() -> Command {
+    docker(["info", "--format", "{{json .}}"])
+}
+
+/// The endpoint of the client's context.
+pub(crate) fn endpoint() -> Command {
+    docker(["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"])
+}
+
+/// Asks for a plugin of the client, such as `compose`; without it the exit code is not 0.
+pub(crate) fn plugin(name: &str) -> Command {
+    docker([name, "version"])
+}
+
+// -- containers ------------------------------------------------------------------------------------------------------
+
+/// Compose, with the options that come before its own command.
+pub(crate) fn compose(project: Option<&str>, files: &[&Path]) -> Command {
+    let project = project.into_iter().flat_map(|name| ["--project-name".to_owned(), name.to_owned()]);
+    let files = files.iter().flat_map(|file| ["--file".to_owned(), file.to_string_lossy().into_owned()]);
+    docker(["compose"]).args(project).args(files)
+}
+
+/// Asks for everything that the engine knows of a container; a missing one is an exit code 1.
+/// `Container::parse` reads the answer.
+pub(crate) fn inspect(container: &str) -> Command {
+    docker(["container", "inspect", container])
+}
+
+/// The names of all containers with this label, running or not.
+pub(crate) fn labelled(label: &str) -> Command {
+    docker(["ps", "--all", "--format", "{{.Names}}", "--filter", &format!("label={label}")])
+}
+
+/// The processes of a container; `running::sessions` reads the answer.
+pub(crate) fn top(container: &str) -> Command {
+    docker(["top", container, "-eo", "pid,args"])
+}
+
+/// Stops and removes a container that is ours.
+pub(crate) fn remove(container: &str) -> Command {
+    docker(["container", "rm", "--force", "--volumes", container]).timeout(60)
+}
+
+/// Removes a network; one that is gone is fine.
+pub(crate) fn remove_network(name: &str) -> Command {
+    docker(["network", "rm", "--force", name]).timeout(30)
+}
+
+/// Starts a container that was created, and waits for its end: its output is this command's.
+pub(crate) fn start_attached(container: &str) -> Command {
+    docker(["start", "--attach", container])
+}
+
+/// Runs a program in a new container that has no network and no capability, and is removed at its end. The options, the
+/// image and the program follow.
+pub(crate) fn run_apart() -> Command {
+    docker(["run", "--rm", "--network", "none", "--cap-drop", "ALL"])
+}
+
+/// Runs a program inside that is asked nothing, with these variables (`NAME=value`) in its environment.
+pub(crate) fn exec<S: Into<String>>(container: &str, env: &[&str], program: impl IntoIterator<Item = S>) -> Command {
+    docker(["exec"]).args(env.iter().flat_map(|variable| ["--env", variable])).arg(container).args(program)
+}
+
+/// How to meet the terminal when entering.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terminal {
+    /// Standard input and output are both terminals.
+    pub tty: bool,
+}
+
+/// Enters with a program, as the container's user. `env` passes by value and is shown; `secret` passes by name.
+///
+/// `docker exec` by container id, not `docker compose exec` by service: what was proven is what is entered, and it takes
+/// half the time.
+pub(crate) fn enter(
+    container: &str,
+    terminal: Terminal,
+    env: &[(String, String)],
+    secret: &[(String, String)],
+    program: &[String],
+) -> Command {
+    let mut command = docker(["exec", "--interactive"]);
+    if terminal.tty {
+        command = command.arg("--tty");
+    }
+    for (name, value) in env {
+        command = command.arg("--env").arg(format!("{name}={value}"));
+    }
+    for (name, value) in secret {
+        command = command.arg("--env").arg(name).secret_env(name, value);
+    }
+    command.arg("--workdir").arg("/workspace").arg(container).args(program.iter().cloned())
+}
+
+// -- images ----------------------------------------------------------------------------------------------------------
+
+/// Builds an image by BuildKit; the options and the directory follow.
+pub(crate) fn build() -> Command {
+    docker(["build"]).env("DOCKER_BUILDKIT", "1")
+}
+
+/// Makes an image from the tar of a file system.
+pub(crate) fn import(tar: &str, reference: &str) -> Command {
+    docker(["image", "import", "--change", "CMD [\"/bin/bash\"]", tar, reference])
+}
+
+/// All images, a line each: the full id, a space, name and tag. The newest comes first.
+pub(crate) fn images() -> Command {
+    docker(["image", "ls", "--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}"])
+}
+
+/// Asks for something of an image, in the words of a Go template; a missing one is an exit code 1.
+pub(crate) fn image(format: &str, reference: &str) -> Command {
+    docker(["image", "inspect", "--format", format, reference])
+}
+
+/// Asks the registry of an image for its manifest: whether it could be pulled.
+pub(crate) fn manifest(reference: &str) -> Command {
+    docker(["manifest", "inspect", reference])
+}
+
+/// Removes an image that no container uses.
+pub(crate) fn remove_image(reference: &str) -> Command {
+    docker(["image", "rm", reference]).timeout(120)
+}
+
+// -- volumes ---------------------------------------------------------------------------------------------------------
+
+/// Makes a volume with labels (`NAME=value`). One that is there is left as it is.
+pub(crate) fn create_volume(name: &str, labels: &[String]) -> Command {
+    let labels = labels.iter().flat_map(|label| ["--label", label]);
+    docker(["volume", "create"]).args(labels).arg(name).timeout(30)
+}
+
+/// The names of all volumes that have this in their name.
+pub(crate) fn volumes(part: &str) -> Command {
+    docker(["volume", "ls", "--format", "{{.Name}}", "--filter", &format!("name={part}")])
+}
+
+/// Removes volumes. With `--force` one that is gone already is no failure; one that a container uses is refused all the
+/// same.
+pub(crate) fn remove_volumes(names: &[String]) -> Command {
+    docker(["volume", "rm", "--force"]).args(names.iter().cloned()).timeout(120)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    #[test]
+    fn a_secret_is_named_in_the_command_and_its_value_is_not() {
+        let secret = [("HF_TOKEN".to_owned(), "hf_value".to_owned())];
+        let command = enter("c1", Terminal { tty: true }, &[], &secret, &["codex".to_owned()]);
+        assert_eq!(command.to_string(), "docker exec --interactive --tty --env HF_TOKEN --workdir /workspace c1 codex");
+    }
+
+    fn sources(dir: &Path, into: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, into);
+            } else if path.extension().is_some_and(|ext| ext == "rs") {
+                into.push(path);
+            }
+        }
+    }
+
+    /// The files of the source, by their path in it, of which a line before their tests has any of these texts.
+    fn with_any(texts: &[String]) -> Vec<String> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut files = Vec::new();
+        sources(&root, &mut files);
+        let has = |path: &PathBuf| {
+            let text = std::fs::read_to_string(path).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            texts.iter().any(|text| code.contains(text))
+        };
+        let name = |path: PathBuf| path.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
+        let mut names: Vec<String> = files.into_iter().filter(has).map(name).collect();
+        names.retain(|name| !name.ends_with("tests.rs") && name != "proof/fixture.rs");
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn one_file_spells_the_client_and_one_the_fields_of_its_answer() {
+        assert_eq!(with_any(&["Command::new(\"docker\")".into()]), ["engine/docker.rs"]);
+        let fields = ["HostConfig", "State", "Mounts", "DeviceRequests", "Destination", "CapAdd", "Pid"];
+        let fields = fields.map(|name| format!("[\"{name}\"]"));
+        assert_eq!(with_any(&fields), [""; 0]);
+    }
+}
