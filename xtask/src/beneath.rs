@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// A device and an inode: the identity of a file or directory on one kernel, as long as it is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
 pub struct FileId {
     /// `st_dev`.
     pub dev: u64,

@@ -212,7 +212,7 @@ pub fn prove(cx: &Context, wish: &Wish, started: &mut Started) -> Result<Proof> 
         }
     };
     if started.ours && promise.gpus != Gpus::None {
-        started.entry.native = Some(native::prove(cx, wish, started, &inside.env)?);
+        started.entry.native = Some(native::prove(cx, wish, started, &inside.env())?);
     }
     proof.claims.extend(native::claim(&started.entry));
     // After the answer: what was put in the interpreter's place to give it shows by its time of change ever after.
@@ -226,7 +226,7 @@ pub fn prove(cx: &Context, wish: &Wish, started: &mut Started) -> Result<Proof> 
     exec::write_file(&copy_of_proof(cx), text.as_bytes(), 0o644)?;
     if started.ours {
         // Before any agent ran inside: what the image's entry point set up.
-        started.entry.carried = inside.env.clone();
+        started.entry.carried = inside.env();
         let answered = record::answered(&proof.claims);
         started.entry.codex = answered.then(|| codex_file(&started.entry.promise)).flatten();
         record::write(&wish.places, &started.id, &started.entry)?;

@@ -124,12 +124,12 @@ fn airlock(git: &Mount, inside: &Inside, host: &HostWitness) -> Finding {
             draft.check(!line.place().touches(real), || format!("{who}: it is the host's own, {real}"));
         }
     }
-    let seen = inside.target(&git.target).and_then(|seen| seen.id.as_ref().ok());
+    let seen = inside.target(&git.target).and_then(|seen| seen.stat.as_ref().ok());
     match (seen, &host.real_git) {
         (Some(seen), Some((real, _))) => {
-            draft.inside(seen.to_string());
+            draft.inside(seen.id.to_string());
             draft.host(format!("the host's own is {real}"));
-            draft.check(seen != real, || format!("inside it is the host's own, {real}"));
+            draft.check(seen.id != *real, || format!("inside it is the host's own, {real}"));
         }
         (None, _) => draft.broken("inside it cannot be looked at"),
         (_, None) => draft.host("the host has none there"),
@@ -180,8 +180,8 @@ mod tests {
             vec![
                 on_tables("both", |line| line.point == "/workspace/.git", |line| line.point = "/workspace/x".into()),
                 on_tables("host", |line| line.point == "/workspace/.git", |line| line.root = "/ws/.git".into()),
-                Box::new(|_, inside, _| inside.targets[3].id = Ok(FileId { dev: 1, ino: 66 })),
-                Box::new(|_, inside, _| inside.targets[3].id = Err("ENOENT".into())),
+                Box::new(|_, inside, _| inside.targets[3].stat.as_mut().unwrap().id = FileId { dev: 1, ino: 66 }),
+                Box::new(|_, inside, _| inside.targets[3].stat = Err("ENOENT".into())),
             ],
         );
     }
