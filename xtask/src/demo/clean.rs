@@ -3,6 +3,7 @@
 use super::ground::{DemoGround, MadeByDemo};
 use crate::context::Context;
 use crate::engine::docker;
+use crate::engine::errors;
 use crate::engine::install;
 use crate::engine::provide;
 use crate::exec;
@@ -60,7 +61,7 @@ fn remove_image(image: &str) -> Result<bool> {
     let command = docker::remove_image(image);
     ui::echo(&command);
     let said = exec::capture(&command)?;
-    Ok(said.ok() || said.stderr.contains("No such image"))
+    Ok(said.ok() || errors::is_no_image(&said.stderr))
 }
 
 /// What was done and what is left. Pure.

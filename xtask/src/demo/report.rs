@@ -45,7 +45,7 @@ pub fn report(cx: &Context, ground: &DemoGround, own: &Flags, facts: &StandIns, 
     let text = std::fs::read(&proof).with_context(|| format!("cannot read `{}`", proof.display()))?;
     let proof: Proof = serde_json::from_slice(&text).context("the proof cannot be understood")?;
     ui::say("");
-    ui::result(proof_table(&proof));
+    ui::table(proof_table(&proof));
     let mut rows = vec![
         vec!["  container".into(), format!("{} (running)", ground.container(&demo))],
         vec!["  project".into(), ground.short(cx, &ground.project)],

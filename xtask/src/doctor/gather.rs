@@ -59,7 +59,7 @@ pub fn run(cx: &Context, args: &Args) -> Result<u8> {
     if args.json {
         ui::result(format_args!("{:#}", doctor::json(&findings)));
     } else {
-        ui::result(doctor::table(&findings).trim_end());
+        ui::table(doctor::table(&findings).trim_end());
         ui::say(doctor::summary(&findings));
     }
     Ok(doctor::exit_code(&findings))

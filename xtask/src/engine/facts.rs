@@ -11,12 +11,10 @@ use crate::context::Context;
 use crate::distro::Distro;
 use crate::engine::docker;
 use crate::engine::refuse::silent;
+use crate::engine::sockets;
 use crate::exec;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
-
-/// Where an engine of this host listens.
-const SOCKET: &str = "/var/run/docker.sock";
 
 /// What the engine said of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -114,7 +112,7 @@ impl Local {
         use std::os::unix::fs::MetadataExt as _;
         use users::os::unix::GroupExt as _;
         let user = crate::user::User::read();
-        let gid = std::fs::metadata(SOCKET).ok().map(|meta| meta.gid());
+        let gid = std::fs::metadata(sockets::DOCKER).ok().map(|meta| meta.gid());
         let group = match gid {
             Some(gid) => users::get_group_by_gid(gid),
             None => users::get_group_by_name("docker"),
@@ -134,9 +132,6 @@ impl Local {
         }
     }
 }
-
-/// Where the client's `default` context leads.
-const DEFAULT_ENDPOINT: &str = "unix:///var/run/docker.sock";
 
 /// Reads the engine: `docker version` and `docker info`, side by side.
 ///
@@ -160,7 +155,7 @@ pub fn look(cx: &Context) -> Result<Engine, Silence> {
     let (version, info) = (version.map_err(odd)?, info.map_err(odd)?);
     let endpoint = match cx.var("DOCKER_HOST") {
         Some(endpoint) => endpoint.to_owned(),
-        None if InfoAnswer::in_default_context(&info.stdout) => DEFAULT_ENDPOINT.to_owned(),
+        None if InfoAnswer::in_default_context(&info.stdout) => format!("unix://{}", sockets::DOCKER),
         None => {
             let said = exec::capture(&docker::endpoint());
             let said = said.ok().filter(exec::Output::ok);

@@ -4,12 +4,14 @@ pub mod caches;
 pub mod compose;
 pub mod devcontainer;
 pub mod docker;
+pub mod errors;
 mod facts;
 pub mod inspect;
 pub mod install;
 pub mod provide;
 pub mod refuse;
 pub mod running;
+pub mod sockets;
 
 pub use docker::Terminal;
 pub use facts::{Component, Engine, Local, Silence, free_bytes, look, major_minor, read};

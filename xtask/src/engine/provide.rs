@@ -10,6 +10,7 @@ use crate::context::Context;
 use crate::distro::{self, Distro};
 use crate::engine;
 use crate::engine::docker;
+use crate::engine::errors;
 use crate::engine::install;
 use crate::engine::install::{Distribution, InstallPlan, Lacks, Part};
 use crate::error::{failed, host};
@@ -83,7 +84,7 @@ pub fn look(cx: &Context, programs: &[&str]) -> Result<Found> {
         Some(Ok(said)) if said.ok() => None,
         Some(Ok(said)) => {
             let elsewhere = cx.var("DOCKER_HOST").is_some() || said.stderr.contains("tcp://");
-            if elsewhere || said.stderr.contains("permission denied") {
+            if elsewhere || errors::is_denied(&said.stderr) {
                 return Err(engine::no_engine(&said.stderr).into());
             }
             Some(said.stderr.trim().lines().next_back().unwrap_or_default().to_owned())

@@ -2,6 +2,8 @@
 //! same, because they say it from here.
 
 use crate::distro::Package;
+use crate::engine::errors;
+use crate::engine::sockets;
 use crate::engine::{Engine, Local, Silence, major_minor};
 use crate::error::{Failure, Mend, failed, host};
 use crate::finding::{Finding, Subject, subject};
@@ -34,7 +36,7 @@ pub fn silent(silence: &Silence, local: &Local) -> Failure {
 fn no_answer(said: &str, local: &Local) -> Failure {
     let line = said.trim().lines().next_back().unwrap_or_default();
     let failure = |why: &str| host(format!("no Docker Engine answers: {line}{why}"));
-    if !line.contains("permission denied") {
+    if !errors::is_denied(line) {
         return match local.daemon {
             true => failure("").run([local.distro.start()]).hint("`docker version` tells more"),
             false => {
@@ -50,8 +52,9 @@ fn no_answer(said: &str, local: &Local) -> Failure {
     }
     if local.active {
         return failure("").hint(format!(
-            "you are in the group `{group}`: `ls -l /var/run/docker.sock` shows who may use the engine, and a security \
-             module may forbid it too"
+            "you are in the group `{group}`: `ls -l {}` shows who may use the engine, and a security module may \
+             forbid it too",
+            sockets::DOCKER
         ));
     }
     failure("")

@@ -1,6 +1,7 @@
 //! A container that exists: what the engine says of it, and what it was made to be.
 
 use crate::engine::compose::{FIRST_LABEL, SPEC_LABEL};
+use crate::engine::errors;
 use crate::engine::inspect::Container;
 use crate::engine::{self, docker};
 use crate::error::failed;
@@ -27,7 +28,7 @@ pub struct Existing {
 /// The answer is not what Docker prints, or the container of that name is not ours.
 pub fn parse(name: &str, code: i32, stdout: &str, stderr: &str) -> Result<Option<Existing>> {
     if code != 0 {
-        if stderr.to_lowercase().contains("no such container") {
+        if errors::is_no_container(stderr) {
             return Ok(None);
         }
         return Err(engine::no_engine(stderr).into());

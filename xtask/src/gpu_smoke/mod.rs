@@ -8,7 +8,8 @@ mod output;
 use crate::context::Context;
 use crate::distro::Package;
 use crate::engine::Engine;
-use crate::error::{Failure, failed, host};
+use crate::engine::errors;
+use crate::error::{Failure, Kind, failed, host};
 use crate::exec;
 use crate::exec::End;
 use crate::gpu;
@@ -17,7 +18,7 @@ use crate::gpu::arch;
 use crate::life::Signals;
 use crate::smoke::native;
 use crate::smoke::show::RunFacts;
-use crate::smoke::{Arch, Extent, Judgement, Report, SmokeRequest, judge, remedy};
+use crate::smoke::{Arch, Extent, Judgement, Report, SmokeRequest, judge};
 use crate::spec::settings::{self, Flags, ProjectFlags};
 use crate::spec::words::Gpus;
 use crate::step::Command;
@@ -172,7 +173,7 @@ fn finish(
         Answer::None(why) => Err(why),
     };
     if let Err(why) = &report
-        && let Some(known) = remedy::find(why).filter(|known| known.host)
+        && let Some(known) = errors::find(why).filter(|known| known.kind == Kind::Host)
     {
         return not_started(cx, wish, facts, request, host(why).hint(known.remedy));
     }

@@ -7,16 +7,17 @@ use crate::context::Context;
 use crate::engine;
 use crate::engine::compose::one_shot::OneShot;
 use crate::engine::docker;
+use crate::engine::errors;
 use crate::engine::inspect::Container;
-use crate::error::{Failure, failed, host};
+use crate::error::{Failure, Kind, failed, host};
 use crate::exec;
 use crate::gpu;
 use crate::image::build;
 use crate::life::{Signals, groups_of};
 use crate::proof::misasked;
+use crate::smoke::SmokeRequest;
 use crate::smoke::request::FILES;
 use crate::smoke::show::RunFacts;
-use crate::smoke::{SmokeRequest, remedy};
 use crate::spec::inside::in_guest;
 use crate::spec::mount::{Mount, Role};
 use crate::spec::settings::Settings;
@@ -96,8 +97,8 @@ fn start(cx: &Context, settings: &Settings, wish: &Args, plan: Planned) -> Resul
     ui::echo(&create);
     let said = exec::capture(&create)?;
     if !said.ok() {
-        let why = last_line(&said.stderr);
-        return match remedy::find(&why).filter(|known| known.host) {
+        let why = errors::last_line(&said.stderr);
+        return match errors::find(&why).filter(|known| known.kind == Kind::Host) {
             Some(known) => not_started(cx, wish, &facts, &plan.request, host(&why).hint(known.remedy)),
             None => Err(failed(format!("the container was not made: {why}"))
                 .hint("`cargo xtask gpu-smoke --dry-run` prints what Compose is told")
@@ -183,7 +184,7 @@ struct Made<'a> {
 impl Drop for Made<'_> {
     fn drop(&mut self) {
         let said = exec::capture(&docker::remove(&self.one.name));
-        let gone = |said: &exec::Output| said.ok() || said.stderr.to_lowercase().contains("no such container");
+        let gone = |said: &exec::Output| said.ok() || errors::is_no_container(&said.stderr);
         if !said.is_ok_and(|said| gone(&said)) {
             ui::warn(format_args!("`{}` could not be removed: `docker rm -f` it", self.one.name));
         }
@@ -191,11 +192,6 @@ impl Drop for Made<'_> {
             let _ = exec::all(&[Step::Remove { path: dir.to_path_buf() }]);
         }
     }
-}
-
-fn last_line(text: &str) -> String {
-    let line = text.lines().rfind(|line| !line.trim().is_empty());
-    line.unwrap_or("nothing was said").trim().to_owned()
 }
 
 /// Prints what would be done, and does none of it.

@@ -12,7 +12,6 @@ mod enter;
 mod gather;
 mod leave;
 mod native;
-mod not_started;
 mod plan;
 mod ready;
 mod record;

@@ -130,7 +130,7 @@ mod tests {
     fn a_codex_that_did_not_answer_as_promised_is_not_known_by_its_file() {
         let (spec, mut inside, host) = good();
         assert!(answered(&judge(&spec, &inside, &host)));
-        let said = inside.codex.as_mut().unwrap();
+        let said = inside.codex.as_mut().unwrap().version.as_mut().unwrap();
         (said.code, said.text) = ("127".into(), String::new());
         assert!(!answered(&judge(&spec, &inside, &host)));
         assert!(!answered(&[]));

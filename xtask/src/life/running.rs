@@ -86,7 +86,7 @@ impl<'a> Running<'a> {
         let (mut proof, inside) = self.ask()?;
         if self.ours && self.record.spec.gpus != Gpus::None {
             self.record.native =
-                Some(native::prove(self.call.cx, &self.call.gathered, &self.record.container, &inside.env)?);
+                Some(native::prove(self.call.cx, &self.call.gathered, &self.record.container, &inside.env())?);
         }
         proof.claims.extend(native::claim(&self.record));
         // After the answer: what was put in the interpreter's place to give it shows by its time of change ever after.
@@ -125,7 +125,7 @@ impl<'a> Running<'a> {
 
     /// Keeps what was seen before any agent ran inside: what the image's entry point set up, and which Codex answered.
     fn keep(&mut self, proof: &Proof, inside: &Inside) -> Result<()> {
-        self.record.carried = inside.env.clone();
+        self.record.carried = inside.env();
         let answered = record::answered(&proof.claims);
         self.record.codex = answered.then(|| codex_file(&self.record.spec)).flatten();
         self.record.write(&self.call.gathered.places)?;

@@ -3,6 +3,7 @@
 use super::gather::Gathered;
 use super::wanted;
 use crate::context::Context;
+use crate::engine::sockets;
 use crate::finding::Finding;
 use crate::proof::sources::{self, Rules};
 use crate::spec::mount::{Mount, Role};
@@ -19,7 +20,7 @@ pub fn groups_of<'a>(user: &User, sources: impl Iterator<Item = &'a Path>) -> Ve
 
 /// Who the container's user will be where these directories are mounted, and what no mount may show.
 pub fn rules(cx: &Context, user: &User, sources: &[&Path]) -> Rules {
-    let mut sockets = Rules::usual_sockets(user.uid);
+    let mut sockets = sockets::usual(user.uid);
     sockets.extend(cx.var("DOCKER_HOST").and_then(|host| host.strip_prefix("unix://")).map(PathBuf::from));
     Rules {
         home: cx.home.clone(),

@@ -6,10 +6,11 @@ use super::gather::{Engined, find};
 use super::plan::{Act, Plan, plan};
 use super::record::{self, Record};
 use super::running::Running;
-use super::{not_started, sources};
+use super::sources;
 use crate::engine::caches;
 use crate::engine::compose::{self, Project};
 use crate::engine::docker;
+use crate::engine::errors;
 use crate::engine::running::live_sessions;
 use crate::error::failed;
 use crate::exec;
@@ -142,7 +143,7 @@ fn up(project: &Project) -> Result<()> {
     }
     // What was half made is not left behind.
     take_back(&project.container(), &project.container());
-    Err(not_started::cannot_start(&said.stderr))
+    Err(errors::not_started(&said.stderr, &project.spec.gpus).into())
 }
 
 /// Removes a container, by its id or its name, and the network beside the one of that name. Returns whether it is gone.

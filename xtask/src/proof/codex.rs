@@ -40,9 +40,10 @@ fn version(promise: &Spec, inside: &Inside, host: &HostWitness) -> Finding {
     let version = &promise.codex_version;
     let mut draft = Draft::new("codex.version", format!("`codex` inside is the mounted Codex {version}"))
         .hint("start it anew: `cargo xtask down`, then `cargo xtask sandbox`");
-    let real = inside.codex_real.as_deref().unwrap_or("nothing");
+    let seen = inside.codex.as_ref();
+    let real = seen.map_or("nothing", |seen| &seen.real);
     draft.check(real == BINARY, || format!("inside, `codex` leads to `{real}`, not `{BINARY}`"));
-    match &inside.codex {
+    match seen.and_then(|seen| seen.version.as_ref()) {
         None => {
             // Entering again: the mount is proven to be read-only, and the file is the one that answered.
             draft.check(host.codex_at_start.is_some() && host.codex_at_start == host.codex, || {
@@ -57,10 +58,10 @@ fn version(promise: &Spec, inside: &Inside, host: &HostWitness) -> Finding {
             draft.check(same, || format!("inside, `codex --version` said `{text}` ({})", said.code));
         }
     }
-    match (inside.codex_id, host.codex) {
+    match (seen.and_then(|seen| seen.stat.as_ref().ok()), host.codex) {
         (Some(there), Some(here)) => {
             draft.host(format!("the file is {here}"));
-            draft.check(there == here.id, || format!("inside it is {there}, on the host {here}"));
+            draft.check(there.id == here.id, || format!("inside it is {}, on the host {here}", there.id));
         }
         (None, _) => draft.broken("inside there is no such file"),
         (_, None) => draft.broken("the host's side of the mounted package has no `bin/codex`"),
@@ -73,6 +74,11 @@ mod tests {
     use super::super::fixture::{Case, breaks, good};
     use super::super::witness::{CodexFile, WorkspaceFile};
     use super::*;
+    use crate::proof::probe::Said;
+
+    fn said(inside: &mut Inside) -> &mut Said {
+        inside.codex.as_mut().unwrap().version.as_mut().unwrap()
+    }
 
     fn file(change: fn(&mut WorkspaceFile)) -> Case {
         Box::new(move |_, _, host| change(host.workspace_file.as_mut().unwrap().as_mut().unwrap()))
@@ -96,9 +102,10 @@ mod tests {
             "codex.version",
             vec![
                 Box::new(|promise, _, _| promise.codex_version = "9.9.9".into()),
-                Box::new(|_, inside, _| inside.codex.as_mut().unwrap().code = "TIMEOUT".into()),
-                Box::new(|_, inside, _| inside.codex_real = Some("/home/codex/bin/codex".into())),
+                Box::new(|_, inside, _| said(inside).code = "TIMEOUT".into()),
+                Box::new(|_, inside, _| inside.codex.as_mut().unwrap().real = "/home/codex/bin/codex".into()),
                 Box::new(|_, inside, _| inside.codex = None),
+                Box::new(|_, inside, _| inside.codex.as_mut().unwrap().version = None),
                 Box::new(|_, _, host| host.codex.as_mut().unwrap().id.ino += 1),
             ],
         );
@@ -107,7 +114,7 @@ mod tests {
     #[test]
     fn a_codex_that_answered_at_the_start_is_known_by_its_file() {
         let (promise, mut inside, mut host) = good();
-        inside.codex = None;
+        inside.codex.as_mut().unwrap().version = None;
         host.codex_at_start = host.codex;
         assert_eq!(version(&promise, &inside, &host).why, None);
         let changes: [fn(&mut CodexFile); 3] =

@@ -4,7 +4,7 @@ use super::mounts::{clean, lines, named, tables};
 use super::{Draft, HostWitness, some};
 use crate::finding::Finding;
 use crate::proof::mountinfo::{DevicePath, MountLine, MountTable};
-use crate::proof::probe::{Inside, Sample};
+use crate::proof::probe::{Inside, LeadsOut, Sample};
 use crate::spec::Spec;
 use crate::spec::mount::{Mount, Role};
 use std::collections::BTreeSet;
@@ -46,7 +46,7 @@ fn readable(id: &str, mount: &Mount, inside: &Inside, host: &HostWitness) -> Fin
         if let Some((path, err)) = sample.unreadable.first() {
             draft.broken(format!("inside: `{path}` cannot be read: {err}"));
         }
-        let dangling = sample.symlinks.iter().filter(|(_, _, exists)| !exists).count();
+        let dangling = sample.symlinks.iter().filter(|link| !link.exists).count();
         draft.check(sample.read > 0 || dangling == 0, || {
             format!("inside: {dangling} symlinks lead to nothing, and no file was met")
         });
@@ -150,7 +150,7 @@ fn symlinks(id: &str, mount: &Mount, promise: &Spec, inside: &Inside) -> Finding
         return draft.done();
     };
     draft.inside(format!("{} entries sampled, {} symlinks lead out of it", sample.entries, sample.symlinks.len()));
-    for (path, to, exists) in &sample.symlinks {
+    for LeadsOut { path, to, exists } in &sample.symlinks {
         let open = inside.mounts.covering(to).filter(|line| !line.read_only());
         let promised = promise.mounts.iter().any(|mount| open.is_some_and(|line| line.point == clean(&mount.target)));
         draft.check(!(*exists && promised), || format!("`{path}` leads to `{to}`, which can be written"));
@@ -163,6 +163,10 @@ mod tests {
     use super::super::fixture::{Case, add_line, breaks, good, on_tables};
     use super::super::judge;
     use crate::finding::Verdict;
+
+    fn leads(to: &str, exists: bool) -> super::LeadsOut {
+        super::LeadsOut { path: "/datasets/ssv2/a".into(), to: to.into(), exists }
+    }
 
     fn sampled(change: fn(&mut super::Sample)) -> Case {
         Box::new(move |_, inside, _| change(inside.targets[1].sample.as_mut().unwrap()))
@@ -178,7 +182,7 @@ mod tests {
                 sampled(|sample| sample.unreadable.push(("/datasets/ssv2/a".into(), "EACCES".into()))),
                 sampled(|sample| {
                     sample.read = 0;
-                    sample.symlinks.push(("/datasets/ssv2/a".into(), "/gone".into(), false));
+                    sample.symlinks.push(leads("/gone", false));
                 }),
                 Box::new(|_, _, host| host.sources.get_mut("/datasets/ssv2").unwrap().filled = false),
             ],
@@ -187,7 +191,7 @@ mod tests {
         breaks(
             "dataset.ssv2.symlinks",
             vec![sampled(|sample| {
-                sample.symlinks.push(("/datasets/ssv2/a".into(), "/workspace/a".into(), true));
+                sample.symlinks.push(leads("/workspace/a", true));
             })],
         );
         breaks(

@@ -1,6 +1,7 @@
 //! Claims about the GPUs: that the engine was asked for the right ones, and that they answer.
 
 use super::{Draft, HostWitness, some};
+use crate::engine::errors;
 use crate::engine::inspect::DeviceRequest;
 use crate::finding::Finding;
 use crate::proof::probe::Inside;
@@ -86,8 +87,9 @@ fn same(ids: &[&str], wanted: &[String]) -> bool {
 }
 
 fn devices(promise: &Spec, inside: &Inside) -> Finding {
-    let mut draft = Draft::new("gpu.devices", format!("these GPUs answer inside: {}", promise.gpus))
-        .hint("after `systemctl daemon-reload` some hosts lose them: `cargo xtask down`, then enter again");
+    let known = inside.smi.as_ref().and_then(|said| errors::find(&said.text)).unwrap_or(&errors::LOST);
+    let mut draft =
+        Draft::new("gpu.devices", format!("these GPUs answer inside: {}", promise.gpus)).hint(known.advice());
     let number = |name: &str| {
         name.strip_prefix("nvidia").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
     };

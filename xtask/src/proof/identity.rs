@@ -56,7 +56,7 @@ fn user(promise: &Spec, inside: &Inside, host: &HostWitness) -> Finding {
     };
     let mut draft = Draft::new("user.identity", format!("everything runs as {uid}:{gid}, with the home {HOME_INSIDE}"))
         .hint("the image belongs to another user: `cargo xtask image`");
-    let name = inside.passwd.as_ref().map_or("no name", |(name, _)| name);
+    let name = inside.passwd.as_ref().map_or("no name", |entry| &entry.name);
     draft.inside(format!("{}:{} ({name}), groups {:?}", inside.uid, inside.gid, inside.groups));
     draft.host(format!("started as user `{}`", host.container.config.user));
     draft.check(inside.uid == uid && inside.gid == gid, || format!("inside it is {}:{}", inside.uid, inside.gid));
@@ -64,7 +64,7 @@ fn user(promise: &Spec, inside: &Inside, host: &HostWitness) -> Finding {
         format!("the groups inside are {:?}, promised were {promised:?}", inside.groups)
     });
     draft.check(uid == 0 || name == USER, || format!("the user's name inside is `{name}`"));
-    draft.check(inside.home_access && inside.home_owner == Some(uid), || {
+    draft.check(inside.home.access && inside.home.stat.as_ref().is_ok_and(|home| home.owner == uid), || {
         format!("{HOME_INSIDE} is not the user's own to write")
     });
     if let Some(process) = draft.process(host) {
@@ -90,6 +90,7 @@ fn user(promise: &Spec, inside: &Inside, host: &HostWitness) -> Finding {
 mod tests {
     use super::super::fixture::{breaks, good, proc, with};
     use super::*;
+    use crate::proof::probe::Passwd;
 
     #[test]
     fn each_fact_about_the_user_and_the_container_breaks_its_claim() {
@@ -110,7 +111,7 @@ mod tests {
                 Box::new(|_, inside, _| inside.groups.push(999)),
                 Box::new(|promise, _, _| promise.groups.push(44)),
                 Box::new(|_, inside, _| inside.passwd = None),
-                Box::new(|_, inside, _| inside.home_access = false),
+                Box::new(|_, inside, _| inside.home.access = false),
                 proc("Uid", "0\t0\t0\t0"),
                 proc("Uid", "1000\t0\t1000\t1000"),
                 proc("Groups", "1000 999"),
@@ -121,8 +122,9 @@ mod tests {
     #[test]
     fn root_of_the_host_keeps_its_name_inside() {
         let (mut promise, mut inside, mut host) = good();
-        (promise.uid, inside.uid, inside.home_owner) = (0, 0, Some(0));
-        inside.passwd = Some(("root".into(), HOME_INSIDE.into()));
+        (promise.uid, inside.uid) = (0, 0);
+        inside.home.stat.as_mut().unwrap().owner = 0;
+        inside.passwd = Some(Passwd { name: "root".into(), home: HOME_INSIDE.into() });
         let process = host.process.as_mut().unwrap();
         process.status = with(&process.status, "Uid", "0\t0\t0\t0");
         assert_eq!(user(&promise, &inside, &host).why, None);

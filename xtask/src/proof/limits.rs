@@ -1,6 +1,7 @@
 //! Claims about limits and the network.
 
 use super::{Draft, HostWitness, some};
+use crate::engine::errors;
 use crate::finding::Finding;
 use crate::proof::probe::Inside;
 use crate::spec::Spec;
@@ -55,11 +56,8 @@ fn limit<'a>(text: &'a str, name: &str) -> &'a str {
 }
 
 fn ulimits(promise: &Spec, inside: &Inside, host: &HostWitness) -> Finding {
-    let mut draft = Draft::new(
-        "limits.ulimits",
-        "the stack and locked memory are as the GPU libraries need them",
-    )
-    .hint("an engine without CAP_SYS_RESOURCE (rootless, or in a container) cannot raise `memlock`: `memlock: engine` in sandbox.local.yaml");
+    let mut draft = Draft::new("limits.ulimits", "the stack and locked memory are as the GPU libraries need them")
+        .hint(errors::MEMLOCK.advice());
     let asked = host.container.host_config.ulimits.as_deref();
     let asked = draft.told("which resource limits it was asked for", asked).unwrap_or_default();
     let memlock_asked = asked.iter().any(|limit| limit.name == "memlock" && limit.soft == -1);

@@ -13,7 +13,7 @@ pub(super) fn source(id: &str, mount: &Mount, inside: &Inside, host: &HostWitnes
     let mut draft = Draft::new(format!("{id}.source"), format!("`{target}` is the host's `{source}`"))
         .hint("start it anew: `cargo xtask down`, then `cargo xtask sandbox`");
     let here = host.sources.get(&mount.target).map(|facts| &facts.id);
-    let there = inside.target(&mount.target).map(|seen| &seen.id);
+    let there = inside.target(&mount.target).map(|seen| seen.stat.as_ref().map(|there| &there.id));
     match (there, here) {
         (Some(Ok(there)), Some(Ok(here))) => {
             draft.inside(there.to_string());
@@ -139,8 +139,8 @@ mod tests {
         breaks(
             "dataset.ssv2.source",
             vec![
-                Box::new(|_, inside, _| inside.targets[1].id.as_mut().unwrap().ino += 1),
-                Box::new(|_, inside, _| inside.targets[1].id = Err("ENOENT".into())),
+                Box::new(|_, inside, _| inside.targets[1].stat.as_mut().unwrap().id.ino += 1),
+                Box::new(|_, inside, _| inside.targets[1].stat = Err("ENOENT".into())),
                 on_tables("host", |line| line.point == "/datasets/ssv2", |line| line.root = "/other".into()),
             ],
         );

@@ -3,7 +3,9 @@
 
 mod answer;
 
-pub use answer::{Inside, InsideMount, Process, Said, Sample};
+pub use answer::{Inside, InsideMount, LeadsOut, Passwd, Process, Said, Sample};
+#[cfg(test)]
+pub(crate) use answer::{LIMITS, STATUS, answer};
 
 use crate::engine::docker;
 use crate::proof::witness::CodexFile;

@@ -2,6 +2,7 @@
 
 use super::mounts::{below, clean, tables};
 use super::{Draft, HostWitness, some};
+use crate::engine::sockets;
 use crate::finding::Finding;
 use crate::proof::mountinfo::{DevicePath, MountLine, MountTable, rest, touches, within};
 use crate::proof::probe::Inside;
@@ -17,29 +18,16 @@ pub(super) fn judge(promise: &Spec, inside: &Inside, host: &HostWitness) -> Vec<
     claims
 }
 
-/// Names under which container engines listen.
-const SOCKETS: [&str; 8] = [
-    "docker.sock",
-    "containerd.sock",
-    "podman.sock",
-    "crio.sock",
-    "cri-dockerd.sock",
-    "buildkitd.sock",
-    "docker.raw.sock",
-    "docker.proxy.sock",
-];
-
 fn no_socket(inside: &Inside, host: &HostWitness) -> Finding {
     let mut draft = Draft::new("engine.no-socket", "no container engine can be spoken to from inside")
         .hint("who speaks to the engine is root on the host: take the socket's mount away");
     draft.inside(format!("sockets: {}", some(&inside.sockets)));
     draft.check(inside.sockets.is_empty(), || format!("inside: {} is there", some(&inside.sockets)));
-    let named = |path: &str| SOCKETS.contains(&path.rsplit('/').next().unwrap_or_default());
     for (who, table) in tables(&mut draft, inside, host) {
         let seen: Vec<&str> = table
             .lines
             .iter()
-            .filter(|line| named(&line.root) || named(&line.point))
+            .filter(|line| sockets::is_named(&line.root) || sockets::is_named(&line.point))
             .map(|line| line.point.as_str())
             .collect();
         draft.check(seen.is_empty(), || format!("{who}: an engine's socket is mounted at {}", some(&seen)));
@@ -48,7 +36,7 @@ fn no_socket(inside: &Inside, host: &HostWitness) -> Finding {
         }
     }
     let told = draft.told("what is mounted", host.container.mounts.as_deref()).unwrap_or_default();
-    for seen in told.iter().filter(|seen| named(&seen.source)) {
+    for seen in told.iter().filter(|seen| sockets::is_named(&seen.source)) {
         draft.broken(format!("the engine mounts `{}`", seen.source));
     }
     draft.done()
@@ -137,12 +125,12 @@ fn airlock(git: &Mount, inside: &Inside, host: &HostWitness) -> Finding {
             draft.check(!line.place().touches(real), || format!("{who}: it is the host's own, {real}"));
         }
     }
-    let seen = inside.target(&git.target).and_then(|seen| seen.id.as_ref().ok());
+    let seen = inside.target(&git.target).and_then(|seen| seen.stat.as_ref().ok());
     match (seen, &host.real_git) {
         (Some(seen), Some((real, _))) => {
-            draft.inside(seen.to_string());
+            draft.inside(seen.id.to_string());
             draft.host(format!("the host's own is {real}"));
-            draft.check(seen != real, || format!("inside it is the host's own, {real}"));
+            draft.check(seen.id != *real, || format!("inside it is the host's own, {real}"));
         }
         (None, _) => draft.broken("inside it cannot be looked at"),
         (_, None) => draft.host("the host has none there"),
@@ -193,8 +181,8 @@ mod tests {
             vec![
                 on_tables("both", |line| line.point == "/workspace/.git", |line| line.point = "/workspace/x".into()),
                 on_tables("host", |line| line.point == "/workspace/.git", |line| line.root = "/ws/.git".into()),
-                Box::new(|_, inside, _| inside.targets[3].id = Ok(FileId { dev: 1, ino: 66 })),
-                Box::new(|_, inside, _| inside.targets[3].id = Err("ENOENT".into())),
+                Box::new(|_, inside, _| inside.targets[3].stat.as_mut().unwrap().id = FileId { dev: 1, ino: 66 }),
+                Box::new(|_, inside, _| inside.targets[3].stat = Err("ENOENT".into())),
             ],
         );
     }

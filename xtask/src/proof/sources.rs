@@ -30,18 +30,8 @@ pub struct Rules {
     pub home: PathBuf,
     /// This repository.
     pub repository: PathBuf,
-    /// Where container engines listen, as far as known; see [`Rules::usual_sockets`].
+    /// Where container engines listen, as far as known.
     pub sockets: Vec<PathBuf>,
-}
-
-impl Rules {
-    /// Where engines usually listen, for a user.
-    pub fn usual_sockets(uid: u32) -> Vec<PathBuf> {
-        let fixed =
-            ["/run/docker.sock", "/run/containerd/containerd.sock", "/run/podman/podman.sock", "/run/crio/crio.sock"];
-        let own = [format!("/run/user/{uid}/docker.sock"), format!("/run/user/{uid}/podman/podman.sock")];
-        fixed.iter().map(PathBuf::from).chain(own.iter().map(PathBuf::from)).collect()
-    }
 }
 
 /// Why a mount cannot be made. Its id is the first part of the ids of the mount's claims, such as `dataset.ssv2`.

@@ -34,8 +34,9 @@ pub(super) fn source(
     engines_word(&mut draft, target, &volume, host);
     match inside.target(&mount.target) {
         Some(seen) => {
-            draft.inside(seen.owner.map_or("no owner".into(), |owner| format!("owner {owner}")));
-            draft.check(seen.owner == Some(u64::from(promise.uid)), || "inside: it does not belong to the user".into());
+            let owner = seen.stat.as_ref().ok().map(|there| there.owner);
+            draft.inside(owner.map_or("no owner".into(), |owner| format!("owner {owner}")));
+            draft.check(owner == Some(u64::from(promise.uid)), || "inside: it does not belong to the user".into());
         }
         None => draft.broken("the probe did not look at it"),
     }
@@ -82,8 +83,8 @@ mod tests {
             vec![
                 mounted(TARGET, |seen| seen.name = "codex-sandbox-cache-pip-u0".into()),
                 mounted(TARGET, |seen| seen.driver = "nfs".into()),
-                Box::new(|_, inside, _| inside.targets[5].owner = Some(0)),
-                Box::new(|_, inside, _| inside.targets[5].owner = None),
+                Box::new(|_, inside, _| inside.targets[5].stat.as_mut().unwrap().owner = 0),
+                Box::new(|_, inside, _| inside.targets[5].stat = Err("ENOENT".into())),
                 Box::new(|_, inside, _| _ = inside.targets.pop()),
                 Box::new(|_, _, host| host.sources.get_mut(TARGET).unwrap().place = None),
                 on_tables("both", |line| line.point == TARGET, |line| line.root = "/home/me".into()),

@@ -1,68 +1,20 @@
-//! Error texts that are known, each with its cause and what to do. Pure.
+//! Error texts of the driver, of torch and of the packages, each with its cause and what to do; those of the engine are
+//! in `engine::errors`. Pure.
 
-use crate::error::Mend;
+use crate::engine::errors;
+use crate::engine::errors::KnownError;
+use crate::error::{Kind, Mend};
 use crate::finding::Finding;
 
-/// An error whose cause is known by its text.
-#[derive(Debug, PartialEq, Eq)]
-pub struct KnownError {
-    /// Any of these stands in the text; compared without regard to case.
-    pub texts: &'static [&'static str],
-    /// Why it happens.
-    pub cause: &'static str,
-    /// What to do.
-    pub remedy: &'static str,
-    /// Whether the engine says it of a container that did not start: this host cannot run it.
-    pub host: bool,
-}
-
 const fn gpu(texts: &'static [&'static str], cause: &'static str, remedy: &'static str) -> KnownError {
-    KnownError { texts, cause, remedy, host: false }
+    KnownError { texts, cause, remedy, kind: Kind::Failed }
 }
 
-const fn engine(texts: &'static [&'static str], cause: &'static str, remedy: &'static str) -> KnownError {
-    KnownError { host: true, ..gpu(texts, cause, remedy) }
-}
-
-const TOOLKIT: &str = "install `nvidia-container-toolkit`, then `sudo nvidia-ctk cdi generate \
-                       --output=/etc/cdi/nvidia.yaml`";
 const NEWER_IMAGE: &str = "take a base image whose torch is built for this GPU (`--base REF`), or give the GPU's own \
                            capability with `--arch`";
 
 /// What is known. The first that matches counts, so the special ones come before the general.
-pub const KNOWN: &[KnownError] = &[
-    // What the engine says.
-    engine(
-        &["could not select device driver \"cdi\"", "unresolvable CDI devices"],
-        "the engine has CDI off, or its CDI specification does not have this GPU",
-        "`sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml` and look with `nvidia-ctk cdi list`; an engine \
-         before 28.2 needs `features: {cdi: true}`",
-    ),
-    engine(
-        &["could not select device driver"],
-        "the engine cannot hand out GPUs: the NVIDIA Container Toolkit is missing",
-        TOOLKIT,
-    ),
-    engine(
-        &["unknown or invalid runtime name", "unknown runtime specified"],
-        "the engine does not know NVIDIA's runtime",
-        "`sudo nvidia-ctk runtime configure --runtime=docker`, then restart the engine; or use CDI",
-    ),
-    engine(
-        &["error gathering device information while adding custom device"],
-        "this Compose takes a CDI name for a path: it is older than 2.30",
-        "update `docker-compose-plugin`",
-    ),
-    engine(
-        &["nvidia-container-cli", "nvidia-container-runtime-hook", "nvidia-cdi-hook"],
-        "NVIDIA's hook failed on the host: driver and toolkit do not go together, or the driver is not loaded",
-        "`nvidia-smi` on the host must answer; then reinstall `nvidia-container-toolkit` and restart the engine",
-    ),
-    engine(
-        &["error setting rlimit type 8"],
-        "this engine may not raise the limit of locked memory",
-        "`memlock: engine` in sandbox.local.yaml leaves it as it is",
-    ),
+const KNOWN: &[KnownError] = &[
     // What the driver and torch say.
     gpu(
         &["is not compatible with the current PyTorch installation"],
@@ -109,17 +61,6 @@ pub const KNOWN: &[KnownError] = &[
         &["Found no NVIDIA driver", "libcuda.so.1: cannot open", "The NVIDIA Driver was not detected", "no libcuda"],
         "the driver's libraries are not in the container: it did not get a GPU",
         "`nvidia-smi` on the host must answer; then `sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`",
-    ),
-    gpu(
-        &["Driver/library version mismatch"],
-        "the driver was updated and the old kernel module is still loaded",
-        "reboot, or unload and load the NVIDIA modules",
-    ),
-    gpu(
-        &["Failed to initialize NVML", "NVML_ERROR_UNKNOWN", "NVML: Unknown Error"],
-        "the container has lost its GPU devices: with the systemd cgroup driver and NVIDIA's hook a `systemctl \
-         daemon-reload` takes them away",
-        "make the container anew (`cargo xtask down`); use CDI to be rid of it",
     ),
     gpu(
         &["No devices were found", "no CUDA-capable device is detected", "CUDA_ERROR_NO_DEVICE"],
@@ -192,10 +133,9 @@ pub const KNOWN: &[KnownError] = &[
     ),
 ];
 
-/// What is known of an error's text.
-pub fn find(text: &str) -> Option<&'static KnownError> {
-    let text = text.to_lowercase();
-    KNOWN.iter().find(|known| known.texts.iter().any(|part| text.contains(&part.to_lowercase())))
+/// What is known of an error's text, by whomever it is said.
+pub(crate) fn find(text: &str) -> Option<&'static KnownError> {
+    errors::find(text).or_else(|| KNOWN.iter().find(|known| known.is_in(text)))
 }
 
 /// The finding with what is known of its reason's text.

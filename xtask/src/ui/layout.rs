@@ -11,9 +11,19 @@ const MARKS: &[(&str, &str)] = &[
     ("hint:", "1;36"),
     ("tip:", "1;36"),
     ("$ ", "2"),
+    // What became of a finding, in the words of a proof, of the doctor and of the smoke test.
     ("broken  ", "1;31"),
+    ("missing  ", "1;31"),
+    ("FAILED  ", "1;31"),
+    ("MISSING  ", "1;31"),
     ("not provable  ", "1;33"),
+    ("warning  ", "1;33"),
+    ("noted  ", "1;33"),
+    ("not checked  ", "2"),
+    ("not run  ", "2"),
     ("held  ", "32"),
+    ("ok  ", "32"),
+    ("passed  ", "32"),
 ];
 
 /// Colours the mark at the start of each line, if `colour`; of a command that is shown, the whole line.

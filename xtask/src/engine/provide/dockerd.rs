@@ -1,9 +1,11 @@
 //! The engine that this tool starts where none answers, and stops again.
 
 use crate::context::Context;
+use crate::engine;
 use crate::engine::docker;
+use crate::engine::errors;
 use crate::engine::install::privileged;
-use crate::error::{failed, host};
+use crate::error::failed;
 use crate::exec;
 use crate::step::{Command, Step};
 use crate::ui;
@@ -79,11 +81,7 @@ fn wait(alive: impl Fn() -> bool) -> Result<()> {
     while began.elapsed() < START_BOUND && alive() {
         match exec::capture(&version) {
             Ok(said) if said.ok() => return Ok(()),
-            Ok(said) if said.stderr.contains("permission denied") => {
-                return Err(host("the engine runs, and you may not use it yet")
-                    .hint("`sudo usermod --append --groups docker $USER`, log in anew, then run this again")
-                    .into());
-            }
+            Ok(said) if errors::is_denied(&said.stderr) => return Err(engine::no_engine(&said.stderr).into()),
             _ => std::thread::sleep(Duration::from_millis(300)),
         }
     }

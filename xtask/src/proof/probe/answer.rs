@@ -1,37 +1,70 @@
-//! The probe's answer, as values.
+//! The probe's answer, as values: the names of the fields in JSON are those of `docker/probe.py`.
 
 use crate::beneath::FileId;
 use crate::proof::mountinfo::MountTable;
+use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 const SCHEMA: u64 = 1;
 
+/// A call of the system inside that may have been refused: then it is `{"error": NAME}`.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Attempt<T> {
+    Done(T),
+    Refused { error: String },
+}
+
+fn attempt<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Result<T, String>, D::Error> {
+    Ok(match Attempt::deserialize(from)? {
+        Attempt::Done(value) => Ok(value),
+        Attempt::Refused { error } => Err(error),
+    })
+}
+
+/// The same where the error does not matter.
+fn attempt_or_none<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    Ok(attempt(from)?.ok())
+}
+
+/// Which file or directory lies somewhere, and the user id of its owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Stat {
+    /// Device and inode.
+    #[serde(flatten)]
+    pub id: FileId,
+    /// The user id of its owner.
+    #[serde(rename = "uid")]
+    pub owner: u64,
+}
+
 /// What the probe found at one mount, or at one mount below it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct InsideMount {
     /// The path inside.
     pub path: String,
     /// What lies there, or the name of the error.
-    pub id: Result<FileId, String>,
-    /// The user id of its owner.
-    pub owner: Option<u64>,
+    #[serde(deserialize_with = "attempt")]
+    pub stat: Result<Stat, String>,
     /// `statvfs().f_flag & ST_RDONLY`, where statvfs answered.
+    #[serde(rename = "flags", deserialize_with = "st_rdonly")]
     pub st_rdonly: Option<bool>,
     /// Whether the user may write there by its permission bits.
     pub access: bool,
-    /// What an attempt to make a file gave: `EROFS`, another error, or `written`.
+    /// What an attempt to create a file gave: `EROFS`, another error, or `written`.
     pub create: Option<String>,
     /// What an attempt to set the times that it has gave.
     pub touch: Option<String>,
     /// The mounts below it, at most 64.
+    #[serde(default)]
     pub submounts: Vec<InsideMount>,
-    /// A bounded look into a data set.
+    /// A bounded sample of a data set.
     pub sample: Option<Sample>,
 }
 
-/// A bounded look into a data set.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// A bounded sample of a data set.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct Sample {
     /// Entries looked at.
     pub entries: u64,
@@ -40,17 +73,29 @@ pub struct Sample {
     /// Files of which a byte could be read (at most a few are tried).
     pub read: u64,
     /// Files with a name that was not seen in the sample: path and number of links.
+    #[serde(deserialize_with = "linked")]
     pub linked: Vec<(String, u64)>,
     /// What could not be read: path and error.
     pub unreadable: Vec<(String, String)>,
-    /// Symlinks that lead out of the mount: path, where to, and whether that exists inside.
-    pub symlinks: Vec<(String, String, bool)>,
+    /// Symlinks that lead out of the mount.
+    pub symlinks: Vec<LeadsOut>,
     /// Directories that could not be listed: path and error.
     pub errors: Vec<(String, String)>,
 }
 
+/// A symlink that leads out of the mount.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct LeadsOut {
+    /// Where it lies.
+    pub path: String,
+    /// Where it leads.
+    pub to: String,
+    /// Whether that exists inside.
+    pub exists: bool,
+}
+
 /// A process inside.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Process {
     /// Its id, inside.
     pub pid: u64,
@@ -61,7 +106,7 @@ pub struct Process {
 }
 
 /// What a program said: its exit code (or the name of an error, or `TIMEOUT`) and its standard output.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Said {
     /// `0` where it went well.
     pub code: String,
@@ -69,18 +114,58 @@ pub struct Said {
     pub text: String,
 }
 
-/// Everything the probe reported.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The entry of the user in `/etc/passwd`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Passwd {
+    /// The user's name.
+    pub name: String,
+    /// The user's home.
+    pub home: String,
+}
+
+/// The home directory.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Home {
+    /// What it is, or the name of the error.
+    #[serde(deserialize_with = "attempt")]
+    pub stat: Result<Stat, String>,
+    /// Whether it can be written.
+    pub access: bool,
+}
+
+/// Variables of the main process.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct MainEnvironment {
+    /// The values that were asked for.
+    pub values: BTreeMap<String, String>,
+}
+
+/// Codex, as its name leads to it inside.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct CodexInside {
+    /// Its real path.
+    pub real: String,
+    /// Its file, or the name of the error.
+    #[serde(deserialize_with = "attempt")]
+    pub stat: Result<Stat, String>,
+    /// What `codex --version` said, where it was asked.
+    pub version: Option<Said>,
+}
+
+/// Everything the probe reported. A part that is missing is an error, where it does not say that it could not be seen.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Inside {
     /// Repeated from the request.
     pub nonce: String,
     /// `/proc/self/mountinfo`.
+    #[serde(rename = "mountinfo", deserialize_with = "table")]
     pub mounts: MountTable,
     /// `/proc/self/status`.
     pub status: String,
     /// `/proc/self/limits`.
     pub limits: String,
     /// `/proc/self/ns/*`.
+    #[serde(deserialize_with = "namespaces")]
     pub namespaces: BTreeMap<String, String>,
     /// The host name.
     pub hostname: String,
@@ -90,42 +175,37 @@ pub struct Inside {
     pub gid: u64,
     /// The supplementary groups.
     pub groups: Vec<u64>,
-    /// Name and home of the user in `/etc/passwd`.
-    pub passwd: Option<(String, String)>,
-    /// The owner of the home directory.
-    pub home_owner: Option<u64>,
-    /// Whether the home directory can be written.
-    pub home_access: bool,
+    /// The user in `/etc/passwd`.
+    pub passwd: Option<Passwd>,
+    /// The home directory.
+    pub home: Home,
     /// The promised mounts.
+    #[serde(rename = "mounts")]
     pub targets: Vec<InsideMount>,
-    /// What making the probe file in the workspace gave: `written` or an error.
+    /// What creating the probe file in the workspace gave: `written` or an error.
     pub workspace: Option<String>,
     /// Engine sockets that exist.
     pub sockets: Vec<String>,
     /// The size of `/dev/shm`, in bytes.
+    #[serde(deserialize_with = "attempt_or_none")]
     pub shm: Option<u64>,
     /// The cgroup's limit of processes, where it can be seen.
     pub pids_max: Option<String>,
     /// Names in `/dev` that belong to GPUs.
     pub nodes: Vec<String>,
     /// Network interfaces and whether each is up (`None`: not known).
+    #[serde(deserialize_with = "interfaces")]
     pub interfaces: BTreeMap<String, Option<bool>>,
-    /// Names in the environment of the main process.
-    pub env_names: Vec<String>,
-    /// The values asked for.
-    pub env: BTreeMap<String, String>,
+    /// Variables of the main process, where they can be read.
+    pub environment: Option<MainEnvironment>,
     /// Every other process.
     pub processes: Vec<Process>,
     /// Programs asked for, and where they lie.
     pub programs: BTreeMap<String, Option<String>>,
     /// What `nvidia-smi` said, where it was asked.
     pub smi: Option<Said>,
-    /// The real path of Codex.
-    pub codex_real: Option<String>,
-    /// The identity of Codex's file.
-    pub codex_id: Option<FileId>,
-    /// What `codex --version` said.
-    pub codex: Option<Said>,
+    /// Codex, where it was asked for.
+    pub codex: Option<CodexInside>,
 }
 
 impl Inside {
@@ -143,7 +223,12 @@ impl Inside {
         if value["nonce"].as_str() != Some(nonce) {
             return Err(format!("the probe repeats the nonce {}, not `{nonce}`", value["nonce"]));
         }
-        read(&value)
+        serde_json::from_value(value).map_err(|err| format!("the probe's answer cannot be understood: {err}"))
+    }
+
+    /// The variables of the main process whose values were asked for.
+    pub fn env(&self) -> BTreeMap<String, String> {
+        self.environment.as_ref().map(|environment| environment.values.clone()).unwrap_or_default()
     }
 
     /// The report on a promised mount.
@@ -159,133 +244,111 @@ impl Inside {
     }
 }
 
-fn read(value: &Value) -> Result<Inside, String> {
-    let text =
-        |key: &str| value[key].as_str().map(str::to_owned).ok_or_else(|| format!("the probe's answer lacks `{key}`"));
-    let number = |key: &str| value[key].as_u64().ok_or_else(|| format!("the probe's answer lacks `{key}`"));
-    let codex = &value["codex"];
-    Ok(Inside {
-        nonce: text("nonce")?,
-        mounts: MountTable::parse(&text("mountinfo")?)?,
-        status: text("status")?,
-        limits: text("limits")?,
-        namespaces: strings(&value["namespaces"]),
-        hostname: text("hostname")?,
-        uid: number("uid")?,
-        gid: number("gid")?,
-        groups: items(&value["groups"]).filter_map(Value::as_u64).collect(),
-        passwd: value["passwd"]["name"]
-            .as_str()
-            .zip(value["passwd"]["home"].as_str())
-            .map(|(name, home)| (name.to_owned(), home.to_owned())),
-        home_owner: value["home"]["stat"]["uid"].as_u64(),
-        home_access: value["home"]["access"].as_bool().unwrap_or(false),
-        targets: items(&value["mounts"]).map(mount).collect::<Result<_, _>>()?,
-        workspace: value["workspace"].as_str().map(str::to_owned),
-        sockets: texts(&value["sockets"]),
-        shm: value["shm"].as_u64(),
-        pids_max: value["pids_max"].as_str().map(str::to_owned),
-        nodes: texts(&value["nodes"]),
-        interfaces: interfaces(&value["interfaces"]),
-        env_names: texts(&value["environment"]["names"]),
-        env: strings(&value["environment"]["values"]),
-        processes: items(&value["processes"]).filter_map(process).collect(),
-        programs: programs(&value["programs"]),
-        smi: said(&value["smi"]),
-        codex_real: codex["real"].as_str().map(str::to_owned),
-        codex_id: file_id(&codex["stat"]),
-        codex: said(&codex["version"]),
-    })
+fn table<'de, D: Deserializer<'de>>(from: D) -> Result<MountTable, D::Error> {
+    MountTable::parse(&String::deserialize(from)?).map_err(D::Error::custom)
 }
 
-fn mount(value: &Value) -> Result<InsideMount, String> {
-    let path = value["path"].as_str().ok_or("the probe's answer has a mount without a path")?;
-    let error = || value["stat"]["error"].as_str().unwrap_or("unknown").to_owned();
-    let said = |key: &str| value[key].as_str().map(str::to_owned);
-    Ok(InsideMount {
-        path: path.to_owned(),
-        id: file_id(&value["stat"]).ok_or_else(error),
-        owner: value["stat"]["uid"].as_u64(),
-        st_rdonly: value["flags"].as_u64().map(|flags| flags & 1 == 1),
-        access: value["access"].as_bool().unwrap_or(false),
-        create: said("create"),
-        touch: said("touch"),
-        submounts: items(&value["submounts"]).map(mount).collect::<Result<_, _>>()?,
-        sample: value["sample"].is_object().then(|| sample(&value["sample"])),
-    })
+fn st_rdonly<'de, D: Deserializer<'de>>(from: D) -> Result<Option<bool>, D::Error> {
+    Ok(attempt_or_none(from)?.map(|flags: u64| flags & 1 == 1))
 }
 
-fn sample(value: &Value) -> Sample {
-    let count = |key: &str| value[key].as_u64().unwrap_or(0);
-    let pairs = |key: &str| {
-        items(&value[key])
-            .filter_map(|pair| Some((pair[0].as_str()?.to_owned(), pair[1].as_str()?.to_owned())))
-            .collect()
-    };
-    // A file all of whose names were met within the sample has none elsewhere.
-    let linked = items(&value["linked"])
-        .filter(|file| file["links"].as_u64() > file["seen"].as_u64())
-        .filter_map(|file| Some((file["path"].as_str()?.to_owned(), file["links"].as_u64()?)))
-        .collect();
-    let symlinks = items(&value["symlinks"])
-        .filter_map(|link| {
-            let (path, to) = (link["path"].as_str()?, link["to"].as_str()?);
-            Some((path.to_owned(), to.to_owned(), link["exists"].as_bool()?))
+/// A namespace that could not be read is left out: the claims want each that they name.
+fn namespaces<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let all = BTreeMap::<String, Attempt<String>>::deserialize(from)?.into_iter();
+    Ok(all
+        .filter_map(|(kind, name)| match name {
+            Attempt::Done(name) => Some((kind, name)),
+            Attempt::Refused { .. } => None,
         })
-        .collect();
-    Sample {
-        entries: count("entries"),
-        files: count("files"),
-        read: count("read"),
-        linked,
-        unreadable: pairs("unreadable"),
-        symlinks,
-        errors: pairs("errors"),
+        .collect())
+}
+
+/// A file all of whose names were met within the sample has none elsewhere.
+fn linked<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<(String, u64)>, D::Error> {
+    #[derive(Deserialize)]
+    struct Linked {
+        path: String,
+        links: u64,
+        seen: u64,
     }
+    let all = Vec::<Linked>::deserialize(from)?.into_iter();
+    Ok(all.filter(|file| file.links > file.seen).map(|file| (file.path, file.links)).collect())
 }
 
-fn process(value: &Value) -> Option<Process> {
-    Some(Process {
-        pid: value["pid"].as_u64()?,
-        parent: value["parent"].as_u64()?,
-        name: value["name"].as_str()?.to_owned(),
-    })
-}
-
-fn said(value: &Value) -> Option<Said> {
-    Some(Said { code: value["code"].as_str()?.to_owned(), text: value["text"].as_str()?.to_owned() })
-}
-
-fn file_id(value: &Value) -> Option<FileId> {
-    let (dev, ino) = (value["dev"].as_u64()?, value["ino"].as_u64()?);
-    Some(FileId { dev, ino })
-}
-
-fn interfaces(value: &Value) -> BTreeMap<String, Option<bool>> {
+fn interfaces<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, Option<bool>>, D::Error> {
     const UP: u64 = 1; // IFF_UP
-    let up =
-        |flags: &Value| u64::from_str_radix(flags.as_str()?.trim_start_matches("0x"), 16).ok().map(|f| f & UP == UP);
-    pairs(value).map(|(name, flags)| (name.clone(), up(flags))).collect()
+    let up = |flags: String| u64::from_str_radix(flags.trim_start_matches("0x"), 16).ok().map(|flags| flags & UP == UP);
+    let all = BTreeMap::<String, Option<String>>::deserialize(from)?.into_iter();
+    Ok(all.map(|(name, flags)| (name, flags.and_then(up))).collect())
 }
 
-fn programs(value: &Value) -> BTreeMap<String, Option<String>> {
-    pairs(value).map(|(name, path)| (name.clone(), path.as_str().map(str::to_owned))).collect()
-}
+#[cfg(test)]
+pub(crate) use fixture::{LIMITS, STATUS, answer};
 
-fn strings(value: &Value) -> BTreeMap<String, String> {
-    pairs(value).filter_map(|(key, text)| Some((key.clone(), text.as_str()?.to_owned()))).collect()
-}
+/// The answer of a probe that finds everything as promised.
+#[cfg(test)]
+mod fixture {
+    use serde_json::{Value, json};
 
-fn pairs(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
-    value.as_object().into_iter().flatten()
-}
+    /// The table of a real container, shortened: workspace, data set, Codex home, Codex package, git.
+    pub(crate) const TABLE: &str = "\
+80 52 0:41 / / rw,relatime master:2 - overlay overlay rw,lowerdir=/docker/l1:/docker/l2,upperdir=/docker/up,workdir=/docker/work
+81 80 0:44 / /proc rw,nosuid - proc proc rw
+82 80 0:45 / /dev rw,nosuid - tmpfs tmpfs rw,size=65536k,mode=755
+83 82 0:46 / /dev/pts rw,nosuid - devpts devpts rw,gid=5
+84 80 0:47 / /sys ro,nosuid - sysfs sysfs ro
+85 84 0:48 / /sys/fs/cgroup rw,nosuid - tmpfs tmpfs rw,mode=755
+86 85 0:36 /docker/x /sys/fs/cgroup/pids ro,nosuid - cgroup cgroup rw,pids
+95 82 0:43 / /dev/mqueue rw,nosuid - mqueue mqueue rw
+96 82 0:49 / /dev/shm rw,nosuid - tmpfs shm rw,size=65536k
+97 80 254:0 /usr/bin/tini-static /usr/sbin/docker-init ro,relatime - ext4 /dev/vda rw
+98 80 254:0 /data /datasets/ssv2 ro,relatime - ext4 /dev/vda rw
+99 80 254:0 /ws /workspace rw,relatime - ext4 /dev/vda rw
+100 80 254:0 /state/home /home/codex/.codex rw,relatime - ext4 /dev/vda rw
+101 80 254:0 /state/codex /opt/codex ro,relatime - ext4 /dev/vda rw
+104 80 254:0 /docker/volumes/codex-sandbox-cache-pip-u1000/_data /home/codex/.cache/pip rw,relatime - ext4 /dev/vda rw
+102 99 254:0 /state/git /workspace/.git rw,relatime - ext4 /dev/vda rw
+103 80 254:0 /docker/containers/43c15da69dfac6285e9b9bc9f6c1fa828e0100fe5942ca1db4f55883d17d4f38/hosts /etc/hosts rw - ext4 /dev/vda rw
+53 81 0:44 /bus /proc/bus ro,nosuid - proc proc rw
+58 81 0:45 /null /proc/keys rw,nosuid - tmpfs tmpfs rw
+60 84 0:51 / /sys/firmware ro,relatime - tmpfs tmpfs ro
+";
 
-fn items(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
-}
+    pub(crate) const STATUS: &str = "Name:\tpython3\nUid:\t1000\t1000\t1000\t1000\nGid:\t1000\t1000\t1000\t1000\nGroups:\t1000 \n\
+CapInh:\t0000000000000000\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\nCapBnd:\t0000000000000000\n\
+CapAmb:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t1\n";
 
-fn texts(value: &Value) -> Vec<String> {
-    items(value).filter_map(Value::as_str).map(str::to_owned).collect()
+    pub(crate) const LIMITS: &str = "Limit                     Soft Limit           Hard Limit           Units     \n\
+Max stack size            67108864             67108864             bytes     \n\
+Max locked memory         unlimited            unlimited            bytes     \n";
+
+    pub(crate) fn answer() -> Value {
+        let stat = |ino: u64| json!({"dev": 1, "ino": ino, "uid": 1000, "gid": 1000, "mode": 16877});
+        let mount = |path: &str, ino: u64, read_only: bool| {
+            let tried = read_only.then_some("EROFS");
+            json!({"path": path, "stat": stat(ino), "flags": if read_only { 4097 } else { 4096 }, "directory": true,
+               "access": !read_only, "create": tried, "touch": tried, "submounts": [], "sample": null})
+        };
+        let mut data = mount("/datasets/ssv2", 2, true);
+        data["sample"] = json!({"entries": 5, "files": 4, "directories": 2, "read": 4, "linked": [], "unreadable": [],
+                            "symlinks": [], "errors": []});
+        let namespaces = json!({"pid": "pid:[20]", "ipc": "ipc:[21]", "net": "net:[22]", "mnt": "mnt:[23]", "uts": "uts:[24]",
+                            "user": "user:[1]"});
+        json!({
+            "schema": 1, "nonce": "n0", "mountinfo": TABLE, "status": STATUS, "limits": LIMITS, "namespaces": namespaces,
+            "hostname": "43c15da69dfa", "uid": 1000, "gid": 1000, "groups": [1000],
+            "passwd": {"name": "codex", "gid": "1000", "home": "/home/codex", "shell": "/bin/bash"},
+            "home": {"path": "/home/codex", "stat": stat(9), "access": true},
+            "mounts": [mount("/workspace", 1, false), data, mount("/home/codex/.codex", 3, false),
+                       mount("/workspace/.git", 4, false), mount("/opt/codex", 5, true),
+                       mount("/home/codex/.cache/pip", 7, false)],
+            "workspace": "written", "sockets": [], "shm": 1_u64 << 30, "pids_max": "4096", "nodes": [],
+            "interfaces": {"lo": "0x9", "eth0": "0x1003"}, "environment": {"names": ["HOME"], "values": {}},
+            "processes": [{"pid": 1, "parent": 0, "name": "docker-init"}, {"pid": 6, "parent": 1, "name": "sleep"}],
+            "programs": {}, "smi": null,
+            "codex": {"real": "/opt/codex/bin/codex", "stat": stat(6), "version": {"code": "0", "text": "codex-cli 0.169.0\n"}},
+        })
+    }
 }
 
 #[cfg(test)]

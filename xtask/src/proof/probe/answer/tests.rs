@@ -1,7 +1,6 @@
 //! Answers that can and that cannot be trusted.
 
 use super::*;
-use crate::proof::fixture::answer;
 
 #[test]
 fn an_answer_that_cannot_be_trusted_is_an_error() {

@@ -1,0 +1,162 @@
+//! What the engine and the client say where something fails, each text with its cause and its remedy. The start of a
+//! sandbox, its proof and the smoke test take them from here. Pure.
+
+use crate::error::{Failure, Kind, failed};
+use crate::spec::words::Gpus;
+
+/// An error whose cause is known by its text.
+#[derive(Debug, PartialEq, Eq)]
+pub struct KnownError {
+    /// Any of these stands in the text; compared without regard to case.
+    pub texts: &'static [&'static str],
+    /// Why it happens.
+    pub cause: &'static str,
+    /// What to do.
+    pub remedy: &'static str,
+    /// Whose fault it is: `Host` where the engine says it of a container that did not start.
+    pub kind: Kind,
+}
+
+impl KnownError {
+    pub(crate) fn is_in(&self, text: &str) -> bool {
+        self.texts.iter().any(|part| says(text, part))
+    }
+
+    /// Cause and remedy in one sentence.
+    pub(crate) fn advice(&self) -> String {
+        format!("{}: {}", self.cause, self.remedy)
+    }
+}
+
+fn says(text: &str, part: &str) -> bool {
+    text.to_lowercase().contains(&part.to_lowercase())
+}
+
+const fn host(texts: &'static [&'static str], cause: &'static str, remedy: &'static str) -> KnownError {
+    KnownError { texts, cause, remedy, kind: Kind::Host }
+}
+
+/// The engine asks runc for more locked memory than it has itself. runc gives the number of the limit: 8 is
+/// `RLIMIT_MEMLOCK`.
+pub(crate) const MEMLOCK: KnownError = host(
+    &["error setting rlimit type 8"],
+    "this engine may not raise the limit of locked memory (it has no CAP_SYS_RESOURCE, as in a container or rootless)",
+    "`memlock: engine` in sandbox.local.yaml leaves it as it is",
+);
+
+/// A container that had its GPUs and has them no more.
+pub(crate) const LOST: KnownError = KnownError {
+    texts: &["Failed to initialize NVML", "NVML_ERROR_UNKNOWN", "NVML: Unknown Error"],
+    cause: "the container has lost its GPU devices: with the systemd cgroup driver and NVIDIA's hook a `systemctl \
+            daemon-reload` takes them away",
+    remedy: "recreate the container (`cargo xtask down`, then enter again); use CDI to be rid of it",
+    kind: Kind::Failed,
+};
+
+/// What is known. The first that matches counts, so the special ones come before the general.
+pub(crate) const KNOWN: &[KnownError] = &[
+    host(
+        &["could not select device driver \"cdi\"", "unresolvable CDI devices"],
+        "the engine has CDI off, or its CDI specification does not have this GPU",
+        "`sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml` and look with `nvidia-ctk cdi list`; an engine \
+         before 28.2 needs `features: {cdi: true}`",
+    ),
+    host(
+        &["could not select device driver"],
+        "the engine cannot hand out GPUs: the NVIDIA Container Toolkit is missing",
+        "install `nvidia-container-toolkit`, then `sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`",
+    ),
+    host(
+        &["unknown or invalid runtime name", "unknown runtime specified"],
+        "the engine does not know NVIDIA's runtime",
+        "`sudo nvidia-ctk runtime configure --runtime=docker`, then restart the engine; or use CDI",
+    ),
+    host(
+        &["error gathering device information while adding custom device"],
+        "this Compose takes a CDI name for a path: it is older than 2.30",
+        "update `docker-compose-plugin`",
+    ),
+    host(
+        &["nvidia-container-cli", "nvidia-container-runtime-hook", "nvidia-cdi-hook"],
+        "NVIDIA's hook failed on the host: driver and toolkit do not go together, or the driver is not loaded",
+        "`nvidia-smi` on the host must answer; then reinstall `nvidia-container-toolkit` and restart the engine",
+    ),
+    MEMLOCK,
+    KnownError {
+        texts: &["Driver/library version mismatch"],
+        cause: "the driver was updated and the old kernel module is still loaded",
+        remedy: "reboot, or unload and load the NVIDIA modules",
+        kind: Kind::Failed,
+    },
+    LOST,
+];
+
+/// What is known of an error's text.
+pub(crate) fn find(text: &str) -> Option<&'static KnownError> {
+    KNOWN.iter().find(|known| known.is_in(text))
+}
+
+/// The error of a failed `docker compose up`, with the remedy where its text is known.
+pub(crate) fn not_started(stderr: &str, gpus: &Gpus) -> Failure {
+    let said = last_line(stderr);
+    let message = format!("the container did not start: {said}");
+    match find(&said) {
+        None => failed(message).hint("`cargo xtask sandbox --dry-run` prints what Compose is told"),
+        Some(known) => {
+            let failure = Failure::new(known.kind, message).hint(known.advice());
+            // Locked memory, too, is only asked for with GPUs.
+            if *gpus == Gpus::None { failure } else { failure.hint("or work without a GPU: `--gpus none`") }
+        }
+    }
+}
+
+/// The last line that says something.
+pub(crate) fn last_line(text: &str) -> String {
+    let line = text.lines().rfind(|line| !line.trim().is_empty());
+    line.unwrap_or("nothing was said").trim().to_owned()
+}
+
+/// Whether the engine answers, and not to this user.
+pub(crate) fn is_denied(stderr: &str) -> bool {
+    says(stderr, "permission denied")
+}
+
+/// Whether the client said that there is no container of that name.
+pub(crate) fn is_no_container(stderr: &str) -> bool {
+    says(stderr, "no such container")
+}
+
+/// Whether the client said that there is no image of that name.
+pub(crate) fn is_no_image(stderr: &str) -> bool {
+    says(stderr, "no such image")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Mend;
+
+    fn advice(failure: &Failure) -> String {
+        failure.mend.iter().map(Mend::to_string).collect::<Vec<_>>().join("; ")
+    }
+
+    #[test]
+    fn a_gpu_that_the_engine_cannot_hand_out_is_the_hosts_matter() {
+        let text = "Container x Starting\nError response from daemon: could not select device driver \"nvidia\" with capabilities: [[gpu]]\n";
+        let failure = not_started(text, &Gpus::All);
+        assert_eq!(failure.kind.code(), 3);
+        assert!(failure.message.contains("could not select device driver"));
+        assert!(advice(&failure).contains("nvidia-container-toolkit") && advice(&failure).contains("--gpus none"));
+        assert_eq!(not_started("no space left", &Gpus::All).kind.code(), 1);
+    }
+
+    #[test]
+    fn an_engine_that_may_not_raise_a_limit_is_told_from_a_failure() {
+        let text = "Error response from daemon: failed to create task for container: error setting rlimit type 8: \
+                    operation not permitted: unknown\n";
+        let failure = not_started(text, &Gpus::All);
+        assert_eq!(failure.kind.code(), 3);
+        assert!(advice(&failure).contains("`memlock: engine`"));
+        assert!(!advice(&not_started(text, &Gpus::None)).contains("--gpus none"));
+    }
+}
