@@ -2,15 +2,10 @@
 
 use super::ground::{DemoGround, MadeByDemo};
 use crate::context::Context;
-use crate::engine::docker;
-use crate::engine::errors;
-use crate::engine::install;
-use crate::engine::provide;
-use crate::exec;
-use crate::life;
-use crate::life::down;
+use crate::engine::{docker, errors, install, provide};
+use crate::life::{self, down};
 use crate::step::Step;
-use crate::ui;
+use crate::{exec, ui};
 use anyhow::Result;
 use serde_json::Value;
 

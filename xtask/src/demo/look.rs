@@ -2,20 +2,15 @@
 
 use super::ground::DemoGround;
 use super::stand_ins::StandIns;
-use crate::codex;
-use crate::codex::pinned;
+use crate::codex::{self, pinned};
 use crate::context::Context;
-use crate::engine;
-use crate::engine::Engine;
-use crate::engine::docker;
 use crate::engine::provide::Found;
-use crate::exec;
-use crate::gpu;
-use crate::image::base;
-use crate::image::build;
+use crate::engine::{self, Engine, docker};
+use crate::image::{base, build};
 use crate::spec::settings::{self, Flags, Settings};
 use crate::spec::words::Gpus;
 use crate::user::User;
+use crate::{exec, gpu};
 use anyhow::Result;
 
 /// Reads it.

@@ -5,12 +5,11 @@ use super::session;
 use super::stand_ins::StandIns;
 use crate::context::Context;
 use crate::error::failed;
-use crate::finding;
 use crate::proof::{self, Proof};
 use crate::spec::places;
 use crate::spec::settings::Flags;
-use crate::ui;
 use crate::user::User;
+use crate::{finding, ui};
 use anyhow::{Context as _, Result};
 use std::os::unix::fs::MetadataExt as _;
 

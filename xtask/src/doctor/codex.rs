@@ -1,8 +1,7 @@
 //! The host's Codex: is there one that the image can run, is it whole, and is somebody logged in.
 
 use crate::codex::FoundCodex;
-use crate::codex::home;
-use crate::codex::home::Mode;
+use crate::codex::home::{self, Mode};
 use crate::codex::login::HostLogin;
 use crate::distro::{Distro, Package};
 use crate::error::{Failure, Mend};

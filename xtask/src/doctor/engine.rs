@@ -1,9 +1,8 @@
 //! The engine: does one answer, is it one that can keep the promises, and what of it is old.
 
 use super::versions::{self, Series};
-use crate::engine;
 use crate::engine::refuse::{ANSWERS, COMPOSE, PLACE, RECURSIVE, USERS};
-use crate::engine::{Component, Engine, Local, Silence};
+use crate::engine::{self, Component, Engine, Local, Silence};
 use crate::error::{Mend, host};
 use crate::finding::{Finding, Subject, subject};
 

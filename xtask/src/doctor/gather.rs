@@ -1,32 +1,23 @@
 //! `cargo xtask doctor`: everything that this host lacks for a sandbox, at once. Reads, and changes nothing but the
 //! memory of Codex's version.
 
-use crate::codex as host_codex;
 use crate::codex::login;
 use crate::context::{Context, resolved};
 use crate::distro::Distro;
-use crate::doctor;
-use crate::doctor::{AboutHost, codex, data, engine, gpu, project};
-use crate::engine as host_engine;
+use crate::doctor::{self, AboutHost, codex, data, engine, gpu, project};
 use crate::engine::{Engine, Local};
 use crate::error::{Failure, failed, flatten};
-use crate::exec;
 use crate::finding::Finding;
-use crate::gpu as host_gpu;
 use crate::gpu::GpuFacts;
 use crate::image::base;
-use crate::image::build;
-use crate::image::build::State;
-use crate::life;
+use crate::image::build::{self, State};
 use crate::proof::mountinfo::MountTable;
-use crate::proof::sources;
-use crate::proof::sources::Rules;
+use crate::proof::sources::{self, Rules};
 use crate::spec::mount::{Mount, Role};
-use crate::spec::settings;
-use crate::spec::settings::{Flags, Settings};
+use crate::spec::settings::{self, Flags, Settings};
 use crate::spec::words::Gpus;
-use crate::ui;
 use crate::user::User;
+use crate::{codex as host_codex, engine as host_engine, exec, gpu as host_gpu, life, ui};
 use anyhow::Result;
 use rustix::fs::{Access, access};
 use std::path::Path;

@@ -5,8 +5,7 @@ use crate::distro::{Distro, Package};
 use crate::engine::Engine;
 use crate::error::{Mend, host};
 use crate::finding::{Finding, Subject, subject};
-use crate::gpu;
-use crate::gpu::{GpuFacts, Pci};
+use crate::gpu::{self, GpuFacts, Pci};
 use crate::image::base;
 use crate::spec::words::{GpuRoute, Gpus};
 

@@ -9,9 +9,8 @@ use answers::{ComponentAnswer, InfoAnswer, VersionAnswer};
 
 use crate::context::Context;
 use crate::distro::Distro;
-use crate::engine::docker;
 use crate::engine::refuse::silent;
-use crate::engine::sockets;
+use crate::engine::{docker, sockets};
 use crate::exec;
 use anyhow::Result;
 use std::path::{Path, PathBuf};

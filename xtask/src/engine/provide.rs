@@ -8,16 +8,12 @@ use dockerd::{start, start_line};
 
 use crate::context::Context;
 use crate::distro::{self, Distro};
-use crate::engine;
-use crate::engine::docker;
-use crate::engine::errors;
-use crate::engine::install;
-use crate::engine::install::{Distribution, InstallPlan, Lacks, Part};
+use crate::engine::install::{self, Distribution, InstallPlan, Lacks, Part};
+use crate::engine::{self, docker, errors};
 use crate::error::{failed, host};
-use crate::exec;
 use crate::step::Command;
-use crate::ui;
 use crate::user::User;
+use crate::{exec, ui};
 use anyhow::Result;
 
 /// Whether something may be installed and started.

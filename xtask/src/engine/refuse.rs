@@ -2,9 +2,7 @@
 //! same, because they say it from here.
 
 use crate::distro::Package;
-use crate::engine::errors;
-use crate::engine::sockets;
-use crate::engine::{Engine, Local, Silence, major_minor};
+use crate::engine::{Engine, Local, Silence, errors, major_minor, sockets};
 use crate::error::{Failure, Mend, failed, host};
 use crate::finding::{Finding, Subject, subject};
 use anyhow::Result;

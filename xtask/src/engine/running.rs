@@ -1,9 +1,8 @@
 //! A container that exists: what the engine says of it, and what it was made to be.
 
 use crate::engine::compose::{FIRST_LABEL, SPEC_LABEL};
-use crate::engine::errors;
 use crate::engine::inspect::Container;
-use crate::engine::{self, docker};
+use crate::engine::{self, docker, errors};
 use crate::error::failed;
 use crate::exec;
 use crate::spec::Spec;

@@ -3,8 +3,7 @@
 
 use super::repository::Repository;
 use crate::error::{failed, host as host_lacks};
-use crate::exec;
-use crate::exec::Output;
+use crate::exec::{self, Output};
 use crate::step::Command;
 use anyhow::Result;
 use std::path::Path;

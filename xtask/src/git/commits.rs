@@ -1,9 +1,8 @@
 //! Which commits only the sandbox has.
 
-use super::quarantine;
 use super::refs::{self, Head, Private, Refs};
 use super::repository::Repository;
-use super::{Branch, Commit, Listing, MOST_COMMITS, State};
+use super::{Branch, Commit, Listing, MOST_COMMITS, State, quarantine};
 use crate::beneath::Beneath;
 use crate::git::client;
 use crate::ui::printable;

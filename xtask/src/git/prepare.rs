@@ -1,10 +1,9 @@
 //! Makes and refreshes the sandbox's own git directory. Everything in it but the work that only it has is set anew
 //! from the host at each start; what an agent left there is removed or replaced, never followed.
 
-use super::config;
 use super::refs::{self, Head, Private, Refs};
 use super::repository::{Repository, SMALL};
-use super::{Airlock, Identity, commits, mounts, quarantine};
+use super::{Airlock, Identity, commits, config, mounts, quarantine};
 use crate::beneath::Beneath;
 use crate::exec;
 use anyhow::{Context as _, Result};

@@ -1,26 +1,20 @@
 //! The smoke test in the running sandbox, by the path that Codex is entered on.
 
-use super::Args;
-use super::{Answer, architecture, ask, finish, no_gpu, now, request};
+use super::{Answer, Args, architecture, ask, finish, no_gpu, now, request};
 use crate::context::{Context, canonical};
-use crate::engine;
-use crate::engine::compose;
-use crate::engine::docker;
-use crate::engine::docker::Terminal;
+use crate::engine::docker::{self, Terminal};
+use crate::engine::{self, compose};
 use crate::error::{failed, host};
 use crate::life::{Signals, find, guest, reap, trusted};
 use crate::smoke::SmokeRequest;
 use crate::smoke::show::RunFacts;
-use crate::spec::Spec;
-use crate::spec::entering;
 use crate::spec::mount::Role;
-use crate::spec::places;
 use crate::spec::settings::Settings;
 use crate::spec::words::Gpus;
+use crate::spec::{Spec, entering, places};
 use crate::step::Command;
-use crate::ui;
 use crate::user::User;
-use crate::{gpu, network};
+use crate::{gpu, network, ui};
 use anyhow::Result;
 use std::collections::BTreeMap;
 

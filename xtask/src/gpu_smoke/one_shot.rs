@@ -1,17 +1,12 @@
 //! The smoke test in a container of its own: made, looked at, started, removed.
 
-use super::Args;
 use super::inputs::{dataset, image_of};
-use super::{Answer, architecture, ask, finish, no_gpu, not_started, now, request};
+use super::{Answer, Args, architecture, ask, finish, no_gpu, not_started, now, request};
 use crate::context::Context;
-use crate::engine;
 use crate::engine::compose::one_shot::OneShot;
-use crate::engine::docker;
-use crate::engine::errors;
 use crate::engine::inspect::Container;
+use crate::engine::{self, docker, errors};
 use crate::error::{Failure, Kind, failed, host};
-use crate::exec;
-use crate::gpu;
 use crate::image::build;
 use crate::life::{Signals, groups_of};
 use crate::proof::misasked;
@@ -21,12 +16,11 @@ use crate::smoke::show::RunFacts;
 use crate::spec::inside::in_guest;
 use crate::spec::mount::{Mount, Role};
 use crate::spec::settings::Settings;
-use crate::spec::words::Mode;
-use crate::spec::words::{GpuRoute, Gpus, Network};
+use crate::spec::words::{GpuRoute, Gpus, Mode, Network};
 use crate::spec::{Schema, Spec};
 use crate::step::Step;
-use crate::ui;
 use crate::user::User;
+use crate::{exec, gpu, ui};
 use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
 

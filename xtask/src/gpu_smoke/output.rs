@@ -2,11 +2,9 @@
 
 use super::Args;
 use crate::context::Context;
-use crate::exec;
-use crate::smoke::show;
-use crate::smoke::show::RunFacts;
+use crate::smoke::show::{self, RunFacts};
 use crate::smoke::{Judgement, Report, SmokeRequest, github, json, junit};
-use crate::ui;
+use crate::{exec, ui};
 use anyhow::{Context as _, Result};
 use std::fs::File;
 use std::io::Write as _;

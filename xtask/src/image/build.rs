@@ -1,19 +1,14 @@
 //! `cargo xtask image`: build the image where it is missing or stale.
 
 use crate::context::Context;
-use crate::engine;
-use crate::engine::Engine;
-use crate::engine::docker;
+use crate::engine::{self, Engine, docker};
 use crate::error::failed;
-use crate::exec;
-use crate::gpu::GpuFacts;
+use crate::gpu::{self, GpuFacts};
 use crate::image::{INPUTS_LABEL, Inputs, REPOSITORY, base, plan, read_files, reasons};
-use crate::spec::settings;
-use crate::spec::settings::{Flags, ProjectFlags, Settings};
+use crate::spec::settings::{self, Flags, ProjectFlags, Settings};
 use crate::step::{Command, Step};
-use crate::ui;
 use crate::user::User;
-use crate::{gpu, network};
+use crate::{exec, network, ui};
 use anyhow::Result;
 use plan::Wishes;
 use serde_json::{Map, Value};

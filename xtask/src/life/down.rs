@@ -1,18 +1,15 @@
 //! `cargo xtask down`: stop and remove the sandbox. The Codex home stays, unless `--all`; the caches, unless `--caches`.
 
 use crate::context::Context;
-use crate::engine::docker;
 use crate::engine::running::live_sessions;
-use crate::engine::{caches, compose};
+use crate::engine::{caches, compose, docker};
 use crate::error::{failed, usage};
-use crate::exec;
 use crate::life::{find, lock};
-use crate::spec::places;
-use crate::spec::places::Places;
+use crate::spec::places::{self, Places};
 use crate::spec::settings::{self, Flags};
 use crate::step::Step;
-use crate::ui;
 use crate::user::User;
+use crate::{exec, ui};
 use anyhow::Result;
 use std::path::PathBuf;
 

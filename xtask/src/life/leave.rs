@@ -4,9 +4,8 @@
 use super::gather::Gathered;
 use super::{audit, ready};
 use crate::codex::login::{self, LoginOutcome};
-use crate::git;
 use crate::spec::words::Mode;
-use crate::ui;
+use crate::{git, ui};
 use serde_json::{Map, Value};
 use std::time::SystemTime;
 

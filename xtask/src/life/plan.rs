@@ -6,15 +6,15 @@ use super::ready::{Fill, fills};
 use super::record::{self, Record};
 use super::{native, wanted};
 use crate::context::Context;
-use crate::engine;
 use crate::engine::compose::Project;
 use crate::error::failed;
-use crate::gpu;
-use crate::image::{build, plan::Wishes};
+use crate::image::build;
+use crate::image::plan::Wishes;
 use crate::proof::probe::ProbeRequest;
 use crate::spec::Spec;
 use crate::spec::words::{GpuRoute, Gpus};
 use crate::step::Step;
+use crate::{engine, gpu};
 use anyhow::Result;
 
 /// One thing that is done before the container runs.

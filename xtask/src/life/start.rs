@@ -1,21 +1,17 @@
 //! From a plan to a container that runs.
 
 use super::call::Call;
-use super::early;
 use super::gather::{Engined, find};
 use super::plan::{Act, Plan, plan};
 use super::record::{self, Record};
 use super::running::Running;
-use super::sources;
-use crate::engine::caches;
+use super::{early, sources};
 use crate::engine::compose::{self, Project};
-use crate::engine::docker;
-use crate::engine::errors;
 use crate::engine::running::live_sessions;
+use crate::engine::{caches, docker, errors};
 use crate::error::failed;
-use crate::exec;
 use crate::image::build;
-use crate::ui;
+use crate::{exec, ui};
 use anyhow::Result;
 
 impl<'a> Call<'a> {

@@ -3,19 +3,17 @@
 mod screen;
 
 use crate::context::Context;
-use crate::engine::compose;
-use crate::engine::docker;
 use crate::engine::inspect::Mounted;
 use crate::engine::running::{Existing, sessions};
-use crate::exec;
+use crate::engine::{compose, docker};
 use crate::life::down::caches_of;
 use crate::life::find;
-use crate::spec::settings::Flags;
+use crate::spec::places;
+use crate::spec::settings::{self, Flags};
 use crate::spec::words::Gpus;
-use crate::spec::{places, settings};
 use crate::step::Command;
-use crate::ui;
 use crate::user::User;
+use crate::{exec, ui};
 use anyhow::Result;
 use serde_json::{Value, json};
 use std::time::SystemTime;

@@ -6,8 +6,7 @@ use crate::engine::caches;
 use crate::fingerprint;
 use crate::git::Repository;
 use crate::spec::mount::{Mount, Role};
-use crate::spec::words::GpuRoute;
-use crate::spec::words::Mode;
+use crate::spec::words::{GpuRoute, Mode};
 use crate::spec::{Schema, Spec};
 use std::path::{Path, PathBuf};
 

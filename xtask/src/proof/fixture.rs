@@ -8,8 +8,7 @@ use crate::finding::Verdict;
 use crate::proof::mountinfo::{MountLine, MountTable};
 use crate::proof::probe::{Inside, LIMITS, STATUS, answer};
 use crate::spec::mount::{Mount, Role};
-use crate::spec::words::Mode;
-use crate::spec::words::{Gpus, Network};
+use crate::spec::words::{Gpus, Mode, Network};
 use crate::spec::{Schema, Spec};
 
 /// One fact that is changed.

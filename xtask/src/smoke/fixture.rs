@@ -2,8 +2,7 @@
 
 use super::checks::{self, Extent, planned};
 use super::judge::{Judgement, judge};
-use super::native;
-use super::native::ELEMENTS;
+use super::native::{self, ELEMENTS};
 use super::report::{BEGIN, END, Report};
 use super::request::SmokeRequest;
 use super::show::RunFacts;

@@ -1,10 +1,9 @@
 //! What a report is worth: every planned check with its verdict, and the exit code. Pure.
 
 use super::checks::{self, Check, planned};
-use super::native;
-use super::remedy;
 use super::report::{CheckReport, Report, Reported};
 use super::request::SmokeRequest;
+use super::{native, remedy};
 use crate::error::Failure;
 use crate::finding::{Evidence, Finding, Verdict};
 use crate::gpu::arch::serves;

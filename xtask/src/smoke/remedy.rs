@@ -1,8 +1,7 @@
 //! Error texts of the driver, of torch and of the packages, each with its cause and what to do; those of the engine are
 //! in `engine::errors`. Pure.
 
-use crate::engine::errors;
-use crate::engine::errors::KnownError;
+use crate::engine::errors::{self, KnownError};
 use crate::error::{Kind, Mend};
 use crate::finding::Finding;
 

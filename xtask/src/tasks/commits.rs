@@ -2,11 +2,10 @@
 
 use crate::context::{Context, canonical};
 use crate::error::usage;
-use crate::git;
-use crate::spec::settings::Flags;
-use crate::spec::{places, settings};
-use crate::ui;
+use crate::spec::places;
+use crate::spec::settings::{self, Flags};
 use crate::user::User;
+use crate::{git, ui};
 use anyhow::Result;
 
 /// List the commits made in the sandbox, or take them over

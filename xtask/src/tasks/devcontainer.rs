@@ -5,12 +5,11 @@ use crate::engine::compose::container_name;
 use crate::engine::devcontainer::{self, FOLDER_LABEL};
 use crate::engine::docker;
 use crate::error::failed;
-use crate::exec;
 use crate::life::{Call, Ground, Outcome};
 use crate::spec::places::Places;
 use crate::spec::settings::Flags;
 use crate::step::Step;
-use crate::ui;
+use crate::{exec, ui};
 use anyhow::Result;
 
 /// Runs the task: the sandbox is up and proven, and the dev container's Compose file leads to it.

@@ -1,15 +1,12 @@
 //! The engine that this tool starts where none answers, and stops again.
 
 use crate::context::Context;
-use crate::engine;
-use crate::engine::docker;
-use crate::engine::errors;
 use crate::engine::install::privileged;
+use crate::engine::{self, docker, errors};
 use crate::error::failed;
-use crate::exec;
 use crate::step::{Command, Step};
-use crate::ui;
 use crate::user::User;
+use crate::{exec, ui};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

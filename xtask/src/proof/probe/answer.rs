@@ -2,7 +2,8 @@
 
 use crate::beneath::FileId;
 use crate::proof::mountinfo::MountTable;
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use std::collections::BTreeMap;
 

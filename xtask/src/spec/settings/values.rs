@@ -1,8 +1,7 @@
 //! The values of settings, from their texts. Pure.
 
 use crate::error::usage;
-use crate::spec::words;
-use crate::spec::words::Gpus;
+use crate::spec::words::{self, Gpus};
 use anyhow::Result;
 
 /// The nearest of some names, if it is near.
