@@ -25,12 +25,12 @@ mod wanted;
 
 pub use call::{Call, lock, nonce};
 pub use dry_run::dry_run;
-pub use enter::{Left, Program, reap};
+pub use enter::{Program, reap};
 pub use gather::{Gathered, Ground, Purpose, find, gather, refuse_own_codex};
-pub use plan::{Plan, plan};
+pub use plan::plan;
 pub use ready::guest;
-pub use record::{Record, last, programs_claim, programs_now, trusted};
-pub use running::{Outcome, Proven, Running, Standing, Unproven, copy_of_proof};
+pub use record::{programs_claim, programs_now, trusted};
+pub use running::{Outcome, copy_of_proof};
 pub use sandbox::{Asked, sandbox};
 pub use signals::Signals;
 pub use sources::{groups_of, problems, rules};
