@@ -14,6 +14,7 @@
 mod cli;
 mod completions;
 mod demo;
+mod dev;
 mod docs;
 mod doctor;
 mod engine;

@@ -5,7 +5,7 @@ pub mod help;
 
 use crate::context::Context;
 use crate::spec::settings::Flags;
-use crate::{demo, doctor, gpu_smoke, image, life, tasks};
+use crate::{demo, dev, doctor, gpu_smoke, image, life, tasks};
 use anyhow::Result;
 use clap::{Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
@@ -35,11 +35,11 @@ pub enum Task {
     Down(life::down::Args),
     Commits(tasks::commits::Args),
     Demo(demo::Args),
-    Test(tasks::test::Args),
+    Test(dev::test::Args),
     /// Start and prove the sandbox that VS Code or `devcontainer up` opens
     Devcontainer,
-    Ci(tasks::test::CiArgs),
-    Bench(tasks::bench::Args),
+    Ci(dev::ci::Args),
+    Bench(dev::bench::Args),
     Completions(complete::Args),
     #[command(hide = true)]
     Complete(complete::Line),
@@ -69,10 +69,10 @@ impl Task {
             Task::Down(args) => life::down::run(cx, args),
             Task::Commits(args) => tasks::commits::run(cx, args),
             Task::Demo(args) => demo::run(cx, args),
-            Task::Test(args) => tasks::test::run(cx, args),
+            Task::Test(args) => dev::test::run(cx, args),
             Task::Devcontainer => tasks::devcontainer::run(cx),
-            Task::Ci(args) => tasks::test::ci(cx, args),
-            Task::Bench(args) => tasks::bench::run(cx, args),
+            Task::Ci(args) => dev::ci::run(cx, args),
+            Task::Bench(args) => dev::bench::run(cx, args),
             Task::Completions(args) => complete::script(cx, args),
             Task::Complete(line) => complete::answer(cx, line),
         }

@@ -105,8 +105,9 @@ pub(crate) fn canonical(what: &str, path: &Path) -> Result<PathBuf> {
 
 /// The same where it need not be there: without symlinks as far as it is, the rest as it was written.
 pub(crate) fn resolved(path: &Path) -> PathBuf {
-    let there = path.ancestors().find_map(|dir| Some((dir, dir.canonicalize().ok()?)));
-    there.map_or_else(|| path.to_path_buf(), |(dir, real)| real.join(path.strip_prefix(dir).unwrap_or(Path::new(""))))
+    // Joined part by part: an empty rest would leave a slash at the end, and with it another text.
+    let there = path.ancestors().find_map(|dir| Some((dir.canonicalize().ok()?, path.strip_prefix(dir).ok()?)));
+    there.map_or_else(|| path.to_path_buf(), |(real, rest)| real.components().chain(rest.components()).collect())
 }
 
 fn columns() -> Option<usize> {

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod codex;
 pub mod context;
 pub mod demo;
+pub mod dev;
 pub mod distro;
 pub mod doctor;
 pub mod engine;

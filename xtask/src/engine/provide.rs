@@ -7,12 +7,12 @@ pub use dockerd::stop;
 use dockerd::{start, start_line};
 
 use crate::context::Context;
-use crate::distro::{self, Distro};
+use crate::distro::Distro;
 use crate::engine;
 use crate::engine::docker;
 use crate::engine::errors;
 use crate::engine::install;
-use crate::engine::install::{Distribution, InstallPlan, Lacks, Part};
+use crate::engine::install::{InstallPlan, Lacks, Part};
 use crate::error::{failed, host};
 use crate::exec;
 use crate::step::Command;
@@ -139,7 +139,7 @@ pub fn provide(cx: &Context, found: &Found, consent: Consent) -> Result<Provided
     let root = user.uid == 0;
     let plan = match found.lacks.is_empty() {
         true => InstallPlan { root, ..InstallPlan::default() },
-        false => install::plan(&found.lacks, &Distribution::parse(&distro::os_release()), &Distro::read(), root)?,
+        false => install::plan(&found.lacks, &Distro::read(), root)?,
     };
     agree(found, &plan, consent)?;
     install(&plan)?;

@@ -59,7 +59,7 @@ pub struct Args {
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Arguments for Codex
-    #[arg(last = true, value_name = "CODEX_ARGS")]
+    #[arg(last = true, num_args = 0.., value_name = "CODEX_ARGS")]
     pub(crate) args: Vec<String>,
 }
 

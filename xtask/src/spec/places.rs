@@ -82,5 +82,7 @@ mod tests {
         std::fs::remove_dir(at("real/project")).unwrap();
         assert_eq!(of(&cx, &at("link/project"), 1), places);
         assert_ne!(of(&cx, &at("real/project"), 2), places);
+        // The name that earlier versions gave it: under another name, its sessions and commits would seem to be lost.
+        assert_eq!(of(&cx, Path::new("/there/is/no/project"), 1000).project, "codex-sandbox-project-b929717c");
     }
 }

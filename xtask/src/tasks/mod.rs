@@ -1,7 +1,5 @@
 //! The tasks: one file a subcommand. Each plans, then runs; deciding is the business of `sandbox` and `image`.
 
-pub mod bench;
 pub mod commits;
 pub mod devcontainer;
 pub mod mounts;
-pub mod test;

@@ -36,8 +36,13 @@ pub struct ProjectFlags {
     /// A data set, mounted read-only at /datasets/NAME; repeatable
     #[arg(long = "dataset", value_name = "NAME=DIR", value_parser = dataset)]
     pub datasets: Vec<(String, PathBuf)>,
-    /// all, none, or ids: 0,1 or GPU-<uuid> [default: all]
-    #[arg(long, value_name = "GPUS", add = words::completer::<Gpus>())]
+    /// `all`, `none` or ids.
+    #[arg(
+        long,
+        value_name = "GPUS",
+        add = words::completer::<Gpus>(),
+        help = "all, none, or ids: 0,1 or GPU-<uuid> [default: all]"
+    )]
     pub gpus: Option<String>,
     /// The base image
     #[arg(long, value_name = "REF")]

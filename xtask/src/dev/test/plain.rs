@@ -1,12 +1,11 @@
 //! The same tiers by `cargo test`, where cargo-nextest is missing. It knows no profiles, and its filters are parts of
 //! names: the tests are listed first, and then named one by one.
 
-use super::{Tier, cargo};
-use crate::context::Context;
+use super::tiers::Tier;
 use crate::error::failed;
-use crate::exec;
-use crate::step::Command;
+use crate::ui;
 use anyhow::Result;
+use xshell::{Cmd, Shell, cmd};
 
 /// How a test binary is chosen, and whether it is the one of the integration tests.
 const BINARIES: [(&[&str], bool); 2] = [(&["--lib"], false), (&["--test", "it"], true)];
@@ -15,23 +14,22 @@ const BINARIES: [(&[&str], bool); 2] = [(&["--lib"], false), (&["--test", "it"],
 ///
 /// # Errors
 /// A test fails.
-pub fn run(cx: &Context, tier: Tier) -> Result<usize> {
+pub(super) fn run(sh: &Shell, tier: Tier) -> Result<usize> {
     let mut count = 0;
     for (binary, integration) in BINARIES {
-        let list = test(cx, binary).args(["--", "--list", "--format", "terse"]).timeout(1200);
-        let names = of_tier(&exec::stdout_of(&list)?, integration, tier);
+        let test = || cmd!(sh, "cargo test --quiet --package xtask --locked {binary...} --");
+        let names = of_tier(&test().args(["--list", "--format", "terse"]).read()?, integration, tier);
         if !names.is_empty() {
             count += names.len();
-            // The command names every test: it was shown, and is not said again.
-            exec::run(&named(test(cx, binary), tier, &names))
+            // The command names every test: too long to be shown.
+            ui::say(format_args!("$ {} … ({} tests of the {tier} tier)", test(), names.len()));
+            named(test(), tier, &names)
+                .quiet()
+                .run()
                 .map_err(|_| failed(format!("`cargo test` of the {tier} tier failed")))?;
         }
     }
     Ok(count)
-}
-
-fn test(cx: &Context, binary: &[&str]) -> Command {
-    cargo(cx, &["test", "--quiet", "--package", "xtask", "--locked"]).args(binary.iter().copied())
 }
 
 /// The names of a list that are of this tier.
@@ -41,10 +39,9 @@ fn of_tier(list: &str, integration: bool, tier: Tier) -> Vec<String> {
 }
 
 /// Engine tests go one by one: they share an engine, and `cargo test` has no bound for a hanging one.
-fn named(command: Command, tier: Tier, names: &[String]) -> Command {
-    let command = command.args(["--", "--exact"]);
-    let command = if tier == Tier::Default { command } else { command.args(["--test-threads", "1"]) };
-    command.args(names)
+fn named<'a>(command: Cmd<'a>, tier: Tier, names: &[String]) -> Cmd<'a> {
+    let threads: &[&str] = if tier == Tier::Default { &[] } else { &["--test-threads", "1"] };
+    command.arg("--exact").args(threads).args(names)
 }
 
 #[cfg(test)]
@@ -59,7 +56,8 @@ mod tests {
         assert_eq!(of_tier(LIST, true, Tier::Engine), ["engine::users::a"]);
         assert_eq!(of_tier(LIST, true, Tier::Gpu), ["gpu::c"]);
         let names = of_tier(LIST, true, Tier::Engine);
-        let text = named(Command::new("cargo").arg("test"), Tier::Engine, &names).to_string();
+        let sh = Shell::new().unwrap();
+        let text = named(cmd!(sh, "cargo test --"), Tier::Engine, &names).to_string();
         assert_eq!(text, "cargo test -- --exact --test-threads 1 engine::users::a");
     }
 }

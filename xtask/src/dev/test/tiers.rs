@@ -1,11 +1,12 @@
 //! Which tiers run, which do not and why. Pure.
 
 use crate::error::{Failure, host};
+use clap::ValueEnum;
 use std::fmt;
 
 /// A tier of tests; also the name of its nextest profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tier {
+pub(super) enum Tier {
     /// Needs nothing.
     Default,
     /// Needs a Docker Engine.
@@ -15,7 +16,7 @@ pub enum Tier {
 }
 
 /// All of them, in the order in which they run.
-pub const ALL: [Tier; 3] = [Tier::Default, Tier::Engine, Tier::Gpu];
+const ALL: [Tier; 3] = [Tier::Default, Tier::Engine, Tier::Gpu];
 
 impl fmt::Display for Tier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -27,9 +28,33 @@ impl fmt::Display for Tier {
     }
 }
 
+/// What must run, or the run fails. The default tier always runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Demand {
+    /// The default tier alone.
+    Default,
+    /// The engine tier.
+    Engine,
+    /// The gpu tier.
+    Gpu,
+    /// Every tier.
+    All,
+}
+
+impl Demand {
+    fn wants(self, tier: Tier) -> bool {
+        match self {
+            Demand::Default => tier == Tier::Default,
+            Demand::Engine => matches!(tier, Tier::Default | Tier::Engine),
+            Demand::Gpu => matches!(tier, Tier::Default | Tier::Gpu),
+            Demand::All => true,
+        }
+    }
+}
+
 impl Tier {
     /// The tier of a test by the name that its binary gives it: the same rules as in `.config/nextest.toml`.
-    pub fn of(integration: bool, test: &str) -> Tier {
+    pub(super) fn of(integration: bool, test: &str) -> Tier {
         let last = test.rsplit("::").next().unwrap_or(test);
         if integration && test.starts_with("gpu::") {
             Tier::Gpu
@@ -43,11 +68,11 @@ impl Tier {
 
 /// What this machine can run, or why not.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Machine {
+pub(super) struct Machine {
     /// The engine tier.
-    pub engine: Result<(), String>,
+    pub(super) engine: Result<(), String>,
     /// The GPU tier.
-    pub gpu: Result<(), String>,
+    pub(super) gpu: Result<(), String>,
 }
 
 impl Default for Machine {
@@ -69,25 +94,21 @@ impl Machine {
 
 /// What runs, and what does not.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
+pub(super) struct Plan {
     /// The tiers that run.
-    pub tiers: Vec<Tier>,
+    pub(super) tiers: Vec<Tier>,
     /// Those that do not, and why.
-    pub left: Vec<(Tier, String)>,
+    pub(super) left: Vec<(Tier, String)>,
 }
 
 /// Without a demand every tier that the machine can run; with one exactly that and the default tier.
 ///
 /// # Errors
 /// A demanded tier cannot run here (exit code 3).
-pub fn plan(asked: Option<&str>, machine: &Machine) -> Result<Plan, Failure> {
+pub(super) fn plan(asked: Option<Demand>, machine: &Machine) -> Result<Plan, Failure> {
     let mut plan = Plan { tiers: Vec::new(), left: Vec::new() };
     for tier in ALL {
-        let wanted = match asked {
-            None => true,
-            Some(name) => name == "all" || tier == Tier::Default || name == tier.to_string(),
-        };
-        match (wanted, machine.can(tier)) {
+        match (asked.is_none_or(|demand| demand.wants(tier)), machine.can(tier)) {
             (true, Ok(())) => plan.tiers.push(tier),
             (true, Err(why)) if asked.is_some() => {
                 return Err(host(format!("the {tier} tier was asked for and cannot run here: {why}"))
@@ -102,7 +123,7 @@ pub fn plan(asked: Option<&str>, machine: &Machine) -> Result<Plan, Failure> {
 
 /// What became of a tier.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub(super) enum Outcome {
     /// So many tests passed.
     Passed(usize),
     /// It failed; the tests said how.
@@ -112,7 +133,7 @@ pub enum Outcome {
 }
 
 /// The last lines of a run.
-pub fn lines(outcomes: &[(Tier, Outcome)]) -> Vec<String> {
+pub(super) fn lines(outcomes: &[(Tier, Outcome)]) -> Vec<String> {
     let line = |(tier, outcome): &(Tier, Outcome)| match outcome {
         Outcome::Passed(count) => format!("tier {tier}: {count} tests passed"),
         Outcome::Failed => format!("tier {tier}: FAILED"),
@@ -121,12 +142,9 @@ pub fn lines(outcomes: &[(Tier, Outcome)]) -> Vec<String> {
     outcomes.iter().map(line).collect()
 }
 
-/// The number of tests in a report of nextest (JUnit); 0 where it has none.
-pub fn count(report: &str) -> usize {
-    let suites = report.split("<testsuites ").nth(1).unwrap_or_default();
-    let head = suites.split('>').next().unwrap_or_default();
-    let number = head.split(" tests=\"").nth(1).and_then(|rest| rest.split('"').next());
-    number.and_then(|number| number.parse().ok()).unwrap_or(0)
+/// The number of tests in a report of nextest (JUnit); 0 where it is none.
+pub(super) fn count(report: &str) -> usize {
+    quick_junit::Report::deserialize_from_str(report).map_or(0, |report| report.tests)
 }
 
 #[cfg(test)]
@@ -149,13 +167,15 @@ mod tests {
 
     #[test]
     fn a_demand_brings_the_default_tier_along_and_fails_where_it_cannot_be_met() {
-        assert_eq!(plan(Some("engine"), &machine(true, true)).unwrap().tiers, [Tier::Default, Tier::Engine]);
-        assert_eq!(plan(Some("default"), &machine(true, true)).unwrap().tiers, [Tier::Default]);
-        assert_eq!(plan(Some("all"), &machine(true, true)).unwrap().tiers, ALL);
-        for (asked, machine) in
-            [("engine", machine(false, true)), ("gpu", machine(true, false)), ("all", machine(true, false))]
-        {
-            assert_eq!(plan(Some(asked), &machine).unwrap_err().kind.code(), 3, "{asked}");
+        assert_eq!(plan(Some(Demand::Engine), &machine(true, true)).unwrap().tiers, [Tier::Default, Tier::Engine]);
+        assert_eq!(plan(Some(Demand::Default), &machine(true, true)).unwrap().tiers, [Tier::Default]);
+        assert_eq!(plan(Some(Demand::All), &machine(true, true)).unwrap().tiers, ALL);
+        for (asked, machine) in [
+            (Demand::Engine, machine(false, true)),
+            (Demand::Gpu, machine(true, false)),
+            (Demand::All, machine(true, false)),
+        ] {
+            assert_eq!(plan(Some(asked), &machine).unwrap_err().kind.code(), 3, "{asked:?}");
         }
     }
 
@@ -172,8 +192,9 @@ mod tests {
 
     #[test]
     fn tests_are_counted_from_the_report() {
-        let report = "<?xml version=\"1.0\"?>\n<testsuites name=\"nextest-run\" tests=\"290\" failures=\"0\">\n\
-                      <testsuite name=\"xtask\" tests=\"240\">";
+        let report = "<?xml version=\"1.0\"?>\n<testsuites name=\"nextest-run\" tests=\"290\" failures=\"0\" errors=\"0\">\n\
+                      <testsuite name=\"xtask\" tests=\"240\" disabled=\"0\" failures=\"0\" errors=\"0\">\n\
+                      </testsuite>\n</testsuites>\n";
         assert_eq!(count(report), 290);
         assert_eq!(count(""), 0);
     }

@@ -1,0 +1,210 @@
+//! What is measured on: two projects outside this repository, and the two sides of each row.
+
+use super::{Measured, median, timed};
+use crate::context::Context;
+use crate::dev::succeeds;
+use crate::engine::compose::Project;
+use crate::exec;
+use crate::image::build;
+use crate::life::{gather, plan};
+use crate::spec::settings::{self, Flags, ProjectFlags};
+use crate::step::Command;
+use crate::ui;
+use crate::user::User;
+use anyhow::{Context as _, Result};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use xshell::{Cmd, Shell, cmd};
+
+/// Two projects outside this repository, with data sets of 10 and of 200,000 files.
+pub(super) struct Ground<'a> {
+    cx: &'a Context,
+    flags: Flags,
+    sh: &'a Shell,
+    pairs: usize,
+    dir: tempfile::TempDir,
+    /// What cargo takes before it starts this tool.
+    cargo: Duration,
+}
+
+const SIZES: [(&str, usize); 2] = [("few", 10), ("many", 200_000)];
+
+impl<'a> Ground<'a> {
+    pub(super) fn new(cx: &'a Context, flags: Flags, sh: &'a Shell, pairs: usize) -> Result<Self> {
+        let dir = tempfile::Builder::new().prefix("codex-sandbox-bench-").tempdir()?;
+        let mut ground = Ground { cx, flags, sh, pairs, dir, cargo: Duration::ZERO };
+        SIZES.iter().try_for_each(|(name, _)| exec::create_dir(&ground.project(name), 0o755))?;
+        ground.fill(SIZES[0])?;
+        let exe = &cx.exe;
+        let through = || timed(cmd!(sh, "cargo xtask --help"));
+        let [through, alone] = ground.medians(through, || timed(cmd!(sh, "{exe} --help")))?;
+        ground.cargo = through.saturating_sub(alone);
+        ui::say(format_args!("cargo itself takes {} ms before each call of `cargo xtask`", ground.cargo.as_millis()));
+        Ok(ground)
+    }
+
+    /// Empty files in folders of a thousand: what is measured is the number of names.
+    fn fill(&self, (name, count): (&str, usize)) -> Result<()> {
+        let data = self.data(name);
+        for i in 0..count {
+            let folder = data.join((i / 1000).to_string());
+            if i % 1000 == 0 {
+                exec::create_dir(&folder, 0o755)?;
+            }
+            std::fs::write(folder.join(format!("{i}.webm")), "").context("cannot make the files of the benchmark")?;
+        }
+        Ok(())
+    }
+
+    fn data(&self, name: &str) -> PathBuf {
+        self.dir.path().join(format!("data-{name}"))
+    }
+
+    fn project(&self, name: &str) -> PathBuf {
+        self.dir.path().join(format!("project-{name}"))
+    }
+
+    /// The flags of one of the two projects.
+    fn flags(&self, name: &str) -> Flags {
+        let project = ProjectFlags {
+            workspace: Some(self.project(name)),
+            datasets: vec![("ssv2".into(), self.data(name))],
+            ..self.flags.project.clone()
+        };
+        Flags { project, ..self.flags.clone() }
+    }
+
+    /// A task for one of the two projects. The tool is called as cargo would call it, without cargo's own time.
+    fn task(&self, name: &str, task: &str, more: &[&str]) -> Cmd<'a> {
+        let (sh, exe, project, data) = (self.sh, &self.cx.exe, self.project(name), self.data(name));
+        let cpu = self.flags.project.cpu.then_some("--cpu");
+        let codex = self.flags.codex.iter().flat_map(|codex| [Path::new("--codex"), codex]);
+        cmd!(sh, "{exe} {task} --workspace {project} --dataset ssv2={data} {cpu...} {codex...} {more...}")
+    }
+
+    fn enter_few(&self) -> Result<Duration> {
+        timed(self.task("few", "sandbox", &["--yes", "--", "--version"]))
+    }
+
+    /// The bare commands for the same project: the same files, the same variables, the same mounts.
+    fn bare(&self) -> Result<Project> {
+        let wish = gather(self.cx, &self.flags("few"))?;
+        let image = build::state(self.cx, &wish.settings, &wish.user)?;
+        plan(self.cx, &wish, &image)
+    }
+
+    fn compose(&self, up: &Command) -> Result<Duration> {
+        let before: Vec<&String> = up.args.iter().take_while(|arg| *arg != "up").collect();
+        let compose = |rest: &[&str]| {
+            let before = &before;
+            timed(cmd!(self.sh, "docker {before...} {rest...}").envs(up.env.iter().cloned()))
+        };
+        Ok(compose(&["up", "-d"])? + compose(&["exec", "-T", "workspace", "codex", "--version"])?)
+    }
+
+    fn down(&self) -> Result<()> {
+        timed(self.task("few", "down", &[])).map(drop)
+    }
+
+    /// Entering a running sandbox.
+    pub(super) fn enter(&self) -> Result<Measured> {
+        self.enter_few()?;
+        let up = self.bare()?.up();
+        self.pair(1.0, false, || self.enter_few(), || self.compose(&up))
+    }
+
+    /// Entering with no container yet. `down` is part of neither side.
+    pub(super) fn start(&self) -> Result<Measured> {
+        self.enter_few()?;
+        let project = self.bare()?;
+        let up = project.up();
+        let mine = || self.down().and_then(|()| self.enter_few());
+        self.pair(1.3, false, mine, || {
+            self.down()?;
+            // It removes what the bare commands mount: that is put back, as any person's own files would be there.
+            for mount in &project.promise.mounts {
+                exec::create_dir(&mount.source, 0o755)?;
+            }
+            exec::write_file(&project.override_file, project.override_text().as_bytes(), 0o644)?;
+            self.compose(&up)
+        })
+    }
+
+    /// A data set of many files. Both sides are this tool, so both have cargo before them.
+    pub(super) fn mounts(&self) -> Result<Measured> {
+        self.fill(SIZES[1])?;
+        let enter = |name| timed(self.task(name, "sandbox", &["--yes", "--", "--version"]));
+        SIZES.iter().try_for_each(|(name, _)| enter(name).map(drop))?;
+        let mounts = |name| timed(self.task(name, "mounts", &[]));
+        self.pair(1.1, true, || mounts("many"), || mounts("few"))
+    }
+
+    /// `image --check`, and `docker compose build` of the same Dockerfile with all its layers cached.
+    pub(super) fn check(&self) -> Result<Measured> {
+        let settings = settings::load(self.cx, &self.flags)?;
+        let user = User::read();
+        let state = build::state(self.cx, &settings, &user)?;
+        build::ensure(self.cx, &settings, &user, &state)?;
+        let inputs = build::state(self.cx, &settings, &user)?.inputs;
+        let file = serde_json::json!({"services": {"workspace": {
+            "image": self.image(),
+            "build": {
+                "context": self.cx.root.join("docker"),
+                "args": {
+                    "BASE_IMAGE": inputs.base,
+                    "TORCH_CUDA_ARCH_LIST": inputs.arch_list,
+                    "HOST_UID": inputs.uid.to_string(),
+                    "HOST_GID": inputs.gid.to_string(),
+                },
+            },
+        }}});
+        let (sh, exe, path) = (self.sh, &self.cx.exe, self.dir.path().join("build.yaml"));
+        sh.write_file(&path, serde_yaml::to_string(&file)?)?;
+        let cpu = self.flags.project.cpu.then_some("--cpu");
+        let mine = || timed(cmd!(sh, "{exe} image --check {cpu...}"));
+        self.pair(0.3, false, mine, || timed(cmd!(sh, "docker compose --file {path} build")))
+    }
+
+    /// The image that the bare commands build, of this run's own.
+    fn image(&self) -> String {
+        format!("codex-sandbox-bench:{}", self.dir.path().file_name().unwrap_or_default().display())
+    }
+
+    fn pair(
+        &self,
+        most: f64,
+        cargo_beside: bool,
+        mine: impl FnMut() -> Result<Duration>,
+        other: impl FnMut() -> Result<Duration>,
+    ) -> Result<Measured> {
+        let [mine, other] = self.medians(mine, other)?;
+        let cargo = [self.cargo, if cargo_beside { self.cargo } else { Duration::ZERO }];
+        Ok(Measured::Pair { mine, other, cargo, most, pairs: self.pairs })
+    }
+
+    /// Medians of both sides, which take turns after one round to warm up.
+    fn medians(
+        &self,
+        mut mine: impl FnMut() -> Result<Duration>,
+        mut other: impl FnMut() -> Result<Duration>,
+    ) -> Result<[Duration; 2]> {
+        mine()?;
+        other()?;
+        let (mut a, mut b) = (Vec::new(), Vec::new());
+        for _ in 0..self.pairs {
+            a.push(mine()?);
+            b.push(other()?);
+        }
+        Ok([median(a), median(b)])
+    }
+}
+
+impl Drop for Ground<'_> {
+    fn drop(&mut self) {
+        for (name, _) in SIZES {
+            let _ = timed(self.task(name, "down", &["--all", "--yes"]));
+        }
+        let (sh, image) = (self.sh, self.image());
+        succeeds(cmd!(sh, "docker image rm {image}"));
+    }
+}

@@ -1,0 +1,50 @@
+//! `cargo xtask ci`: what CI runs. `.ci/run` calls it on a bare machine, where cargo is all there is.
+
+use super::test::{self, Demand};
+use super::{shell, succeeds};
+use crate::context::Context;
+use crate::ui;
+use anyhow::Result;
+use std::time::Instant;
+use xshell::{Shell, cmd};
+
+/// Run what CI runs: format, lints, docs, every test without a GPU
+#[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq)]
+pub struct Args {
+    /// Install and start what is missing without asking (Debian, Ubuntu)
+    #[arg(long)]
+    install_engine: bool,
+}
+
+/// Runs format, lints, docs, the default and the engine tier. A tier that ran no test is a failure.
+///
+/// # Errors
+/// The first step that fails; an engine tier that cannot run here (exit code 3).
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
+    let began = Instant::now();
+    let sh = shell(cx)?;
+    if args.install_engine {
+        provide_components(&sh)?;
+    }
+    cmd!(sh, "cargo fmt --all --check").run()?;
+    cmd!(sh, "cargo clippy --workspace --all-targets --locked -- --deny warnings").run()?;
+    cmd!(sh, "cargo doc --workspace --no-deps --locked").env("RUSTDOCFLAGS", "--deny warnings").run()?;
+    if succeeds(cmd!(sh, "cargo deny --version")) {
+        cmd!(sh, "cargo deny check").run()?;
+    } else {
+        ui::say("cargo-deny is not installed: licences and advisories were not checked");
+    }
+    let code = test::run_tiers(cx, Some(Demand::Engine), args.install_engine)?;
+    ui::say(format_args!("ci: passed in {} s", began.elapsed().as_secs()));
+    Ok(code)
+}
+
+/// rustup's minimal profile lacks them.
+fn provide_components(sh: &Shell) -> Result<()> {
+    for (component, command) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
+        if !succeeds(cmd!(sh, "cargo {command} --version")) {
+            cmd!(sh, "rustup component add {component}").run()?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! The engine that runs of the tests share: one that a run has started is stopped at its end, and not under another run.
+
+use crate::context::Context;
+use crate::engine::provide::{self, Consent, Found};
+use crate::{exec, ui};
+use anyhow::{Context as _, Result};
+use std::fs::File;
+use std::path::Path;
+
+/// Held while the tests use the engine.
+pub(super) struct Lease<'a> {
+    cx: &'a Context,
+    lock: File,
+    /// Whether this run has started the engine, which is then its own to stop.
+    started: bool,
+}
+
+impl<'a> Lease<'a> {
+    /// Looks for an engine and programs, and brings what is missing where that was asked for.
+    ///
+    /// # Errors
+    /// The state folder cannot be written, or what is missing cannot be brought.
+    pub(super) fn take(cx: &'a Context, programs: &[&str], install: bool) -> Result<(Lease<'a>, Result<Found>)> {
+        exec::create_dir(&cx.state, 0o700)?;
+        let mut lease = Lease { cx, lock: open(&cx.state.join("tests.lock"))?, started: false };
+        let mut brought = false;
+        loop {
+            lease.lock.lock_shared().context("cannot share the lock on the engine")?;
+            let found = provide::look(cx, programs);
+            if !install || brought || found.as_ref().map_or(true, Found::is_ready) {
+                return Ok((lease, found));
+            }
+            // Two runs must not start an engine each. What was found may be out of date when it is this run's turn, and
+            // again when the lock is shared: to share it is to let go of it for a moment.
+            alone(&lease.lock)?;
+            let found = provide::look(cx, programs)?;
+            if !found.is_ready() {
+                lease.started = provide::provide(cx, &found, Consent::of(cx, true))?.started;
+                brought = true;
+            }
+        }
+    }
+
+    /// Stops the engine where this run has started it, once no other run uses it.
+    ///
+    /// # Errors
+    /// It does not stop.
+    pub(super) fn end(self) -> Result<()> {
+        if self.started {
+            alone(&self.lock)?;
+            provide::stop(self.cx)?;
+        }
+        Ok(())
+    }
+}
+
+fn open(file: &Path) -> Result<File> {
+    let opened = File::options().create(true).truncate(false).write(true).open(file);
+    opened.with_context(|| format!("cannot open `{}`", file.display()))
+}
+
+fn alone(lock: &File) -> Result<()> {
+    if lock.try_lock().is_err() {
+        ui::say("waiting for another run of the tests that uses the engine");
+        lock.lock().context("cannot lock the engine")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    #[test]
+    fn a_run_that_ends_waits_until_no_other_uses_the_engine() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("lock");
+        let (ends, other) = (open(&file).unwrap(), open(&file).unwrap());
+        ends.lock_shared().unwrap();
+        other.lock_shared().unwrap();
+        let (send, receive) = mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                alone(&ends).unwrap();
+                send.send(()).unwrap();
+            });
+            assert!(receive.recv_timeout(Duration::from_millis(300)).is_err(), "it did not wait");
+            drop(other);
+            receive.recv_timeout(Duration::from_secs(20)).unwrap();
+        });
+    }
+}
