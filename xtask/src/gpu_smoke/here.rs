@@ -5,7 +5,7 @@ use crate::context::{Context, canonical};
 use crate::engine::docker::{self, Terminal};
 use crate::engine::{self, compose};
 use crate::error::{failed, host};
-use crate::life::{Signals, find, guest, reap, trusted};
+use crate::life::{Signals, fill_guest, find, reap, trusted};
 use crate::smoke::SmokeRequest;
 use crate::smoke::show::RunFacts;
 use crate::spec::mount::Role;
@@ -45,7 +45,7 @@ pub fn run(cx: &Context, settings: &Settings, wish: &Args) -> Result<u8> {
         ui::result(command);
         return Ok(0);
     }
-    guest(&places, &network::read(cx))?;
+    fill_guest(&places, &network::read(cx))?;
     let facts = RunFacts {
         image: spec.image.clone(),
         image_id: Some(running.container.image_id.clone()),

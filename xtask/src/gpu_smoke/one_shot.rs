@@ -8,7 +8,7 @@ use crate::engine::inspect::Container;
 use crate::engine::{self, docker, errors};
 use crate::error::{Failure, Kind, failed, host};
 use crate::image::build;
-use crate::life::{Signals, groups_of};
+use crate::life::Signals;
 use crate::proof::misasked;
 use crate::smoke::SmokeRequest;
 use crate::smoke::request::FILES;
@@ -120,7 +120,7 @@ fn one_shot(cx: &Context, settings: &Settings, plan: &Planned, image: &str) -> O
             schema: Schema,
             uid: plan.user.uid,
             gid: plan.user.gid,
-            groups: groups_of(&plan.user, plan.dataset.iter().map(|mount| mount.source.as_path())),
+            groups: plan.user.groups_for(plan.dataset.iter().map(|mount| mount.source.as_path())),
             mounts: [guest].into_iter().chain(plan.dataset.clone()).collect(),
             out_of_reach: Vec::new(),
             shm_bytes: settings.shm_bytes,

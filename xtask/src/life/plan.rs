@@ -1,6 +1,6 @@
 //! The plan: what a call of `sandbox` does, as values. A dry run prints the very list that a run goes through. Pure.
 
-use super::enter::{Entry, Program};
+use super::entry::{Entry, Program};
 use super::gather::Gathered;
 use super::ready::{Fill, fills};
 use super::record::{self, Record};

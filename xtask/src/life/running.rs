@@ -6,13 +6,13 @@
 
 use super::call::Call;
 use super::early::{self, Early};
-use super::enter::{self, Left, Program};
+use super::entry::{Left, Program};
 use super::record::{self, Record};
-use super::start::take_back;
-use super::{native, ready};
+use super::{guest, native, ready};
 use crate::codex::home::McpServer;
 use crate::context::Context;
 use crate::engine::inspect::Container;
+use crate::engine::running;
 use crate::error::failed;
 use crate::proof::probe::Inside;
 use crate::proof::witness::codex_file;
@@ -113,7 +113,7 @@ impl<'a> Running<'a> {
             }
             None => {
                 let gathered = &self.call.gathered;
-                ready::guest(&gathered.places, &gathered.network)?;
+                guest::fill(&gathered.places, &gathered.network)?;
                 let request = early::request(&self.record, &gathered.mirror)?;
                 proof::prove(&self.record.container, &self.container, spec, &request)
             }
@@ -138,32 +138,11 @@ impl<'a> Running<'a> {
         if !self.ours {
             return;
         }
-        if take_back(&self.record.container, &self.name) {
+        if running::take_back(&self.record.container, &self.name) {
             ui::say(format_args!("removed `{}` again", self.name));
         } else {
             ui::warn(format_args!("`{}` could not be removed: `cargo xtask down`", self.name));
         }
-    }
-
-    /// Asks whether to go in, unless the user said so already.
-    fn asks(&self, yes: bool, program: &Program) -> bool {
-        let question = match program {
-            Program::Codex(_) => "Enter Codex?",
-            Program::Shell => "Enter a shell?",
-        };
-        if yes || self.call.signals.ask(|| ui::confirm(question)) {
-            return true;
-        }
-        let down = enter::down(&self.call.gathered.settings);
-        ui::say(format_args!("not entered; `{}` keeps running, `{down}` stops it", self.name));
-        false
-    }
-
-    fn go_in(self, missing: &[String], yes: bool, program: &Program) -> Result<Left> {
-        if !self.asks(yes, program) {
-            return Ok(Left { code: 0 });
-        }
-        enter::enter(self, missing, program)
     }
 }
 

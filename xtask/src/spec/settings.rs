@@ -15,7 +15,8 @@ pub use keys::DEFAULT_BASE;
 pub use layer::{Layer, parse, with_dataset};
 pub use load::{load, load_what_is_right, no_source};
 pub use resolve::resolve;
-pub use values::{nearest, parse_bytes, parse_gpus};
+pub use values::parse_bytes;
+pub(crate) use values::valid_name;
 
 use crate::context::canonical;
 use crate::spec::mount::{Mount, Role};

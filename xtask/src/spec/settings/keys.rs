@@ -1,9 +1,8 @@
 //! The table of the settings: every key with its kind, its meaning and its default. The resolver, the check for
 //! unknown keys and values, and `sandbox.schema.json` all read it, so that they cannot disagree.
 
-use super::values::nearest;
 use crate::error::{Failure, usage};
-use crate::spec::words::{Cache, Memlock, Mode, Network, words};
+use crate::spec::words::{Cache, Memlock, Mode, Network, nearest, words};
 use clap::ValueEnum;
 
 /// The default base image, NVIDIA's PyTorch build that knows sm_120.

@@ -2,12 +2,12 @@
 
 use super::keys::{CPU_BASE, default_of, unknown_word};
 use super::layer::{Layer, scalar};
-use super::values::{is_variable, parse_bytes, parse_gpus, parse_number};
+use super::values::{is_variable, parse_bytes, parse_number, valid_name};
 use super::{Dataset, Flags, Origin, Settings};
 use crate::context::Context;
 use crate::error::usage;
-use crate::proof::sources::valid_name;
 use crate::spec::words;
+use crate::spec::words::Gpus;
 use anyhow::Result;
 use clap::ValueEnum;
 use serde_yaml::Value;
@@ -27,12 +27,12 @@ pub fn resolve(cx: &Context, flags: &Flags, files: &[Layer]) -> Result<Settings>
     if project.cpu && project.base.is_some() {
         return Err(usage("`--cpu` and `--base` exclude each other").hint("leave one of them out").into());
     }
-    let gpus = parse_gpus(&if cpu && project.gpus.is_none() {
+    let gpus = if cpu && project.gpus.is_none() {
         r.note("gpus", "none", if project.cpu { "--cpu" } else { "base: cpu" });
-        "none".to_owned()
+        Gpus::None
     } else {
-        r.text("gpus", project.gpus.as_ref())?
-    })?;
+        r.text("gpus", project.gpus.as_ref())?.parse()?
+    };
     let network = r.word("network", flags.network.as_ref())?;
     let codex_home = r.word("codex_home", flags.codex_home.as_ref())?;
     let codex = r.path("codex", flags.codex.as_ref())?;
