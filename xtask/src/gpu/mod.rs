@@ -4,7 +4,7 @@ pub mod arch;
 mod devices;
 pub(crate) mod smi;
 
-pub use devices::{Pci, Spec, driver_version};
+pub use devices::{CdiSpec, Pci, driver_version};
 
 use crate::distro::{Distro, Package};
 use crate::engine::Engine;
@@ -47,7 +47,7 @@ pub struct GpuFacts {
     /// Whether a CDI specification of NVIDIA lies where the engine looks.
     pub cdi_spec: bool,
     /// That specification.
-    pub spec: Option<Spec>,
+    pub spec: Option<CdiSpec>,
 }
 
 /// Reads the driver and asks `nvidia-smi` once, bounded. No GPU is an answer, not an error.

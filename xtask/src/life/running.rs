@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::engine::inspect::Container;
 use crate::engine::running;
 use crate::error::failed;
-use crate::proof::probe::Inside;
+use crate::proof::probe::InsideWitness;
 use crate::proof::witness::codex_file;
 use crate::proof::{self, Proof};
 use crate::spec::words::Gpus;
@@ -104,7 +104,7 @@ impl<'a> Running<'a> {
         Ok((proof, missing(&self.call.gathered.mirror.mcp, &inside)))
     }
 
-    fn ask(&mut self) -> Result<(Proof, Inside)> {
+    fn ask(&mut self) -> Result<(Proof, InsideWitness)> {
         let spec = &self.record.spec;
         match self.early.take() {
             Some(mut early) => {
@@ -121,7 +121,7 @@ impl<'a> Running<'a> {
     }
 
     /// Keeps what was seen before any agent ran inside: what the image's entry point set up, and which Codex answered.
-    fn keep(&mut self, proof: &Proof, inside: &Inside) -> Result<()> {
+    fn keep(&mut self, proof: &Proof, inside: &InsideWitness) -> Result<()> {
         self.record.carried = inside.env();
         let answered = record::answered(&proof.claims);
         self.record.codex = answered.then(|| codex_file(&self.record.spec)).flatten();
@@ -215,7 +215,7 @@ pub fn copy_of_proof(cx: &Context) -> PathBuf {
     cx.scratch().join("proof.json")
 }
 
-fn missing(mcp: &[McpServer], inside: &Inside) -> Vec<String> {
+fn missing(mcp: &[McpServer], inside: &InsideWitness) -> Vec<String> {
     let lacks = |server: &&McpServer| inside.programs.get(&server.command).is_none_or(Option::is_none);
     mcp.iter().filter(lacks).map(|server| server.name.clone()).collect()
 }

@@ -5,12 +5,12 @@ use crate::engine::errors;
 use crate::engine::inspect::DeviceRequest;
 use crate::finding::Finding;
 use crate::gpu::smi;
-use crate::proof::probe::Inside;
+use crate::proof::probe::InsideWitness;
 use crate::spec::Spec;
 use crate::spec::words::{GpuRoute, Gpus};
 use std::collections::BTreeSet;
 
-pub(super) fn judge(promise: &Spec, inside: &Inside, host: &HostWitness) -> Vec<Finding> {
+pub(super) fn judge(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
     let mut claims = vec![request(promise, inside, host)];
     if promise.gpus != Gpus::None {
         claims.push(devices(promise, inside));
@@ -18,7 +18,7 @@ pub(super) fn judge(promise: &Spec, inside: &Inside, host: &HostWitness) -> Vec<
     claims
 }
 
-fn request(promise: &Spec, inside: &Inside, host: &HostWitness) -> Finding {
+fn request(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
     let mut draft =
         Draft::new("gpu.request", format!("the engine was asked for these GPUs and no other device: {}", promise.gpus))
             .hint("an old Compose drops the request without a word: `docker compose version` should say 2.30 or later");
@@ -87,7 +87,7 @@ fn same(ids: &[&str], wanted: &[String]) -> bool {
     ids == wanted.iter().map(String::as_str).collect()
 }
 
-fn devices(promise: &Spec, inside: &Inside) -> Finding {
+fn devices(promise: &Spec, inside: &InsideWitness) -> Finding {
     let known = inside.smi.as_ref().and_then(|said| errors::find(&said.text)).unwrap_or(&errors::LOST);
     let mut draft =
         Draft::new("gpu.devices", format!("these GPUs answer inside: {}", promise.gpus)).hint(known.advice());

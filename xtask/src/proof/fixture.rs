@@ -6,16 +6,16 @@ use crate::beneath::FileId;
 use crate::engine::inspect::{Container, HostConfig, Mounted, REAL};
 use crate::finding::Verdict;
 use crate::proof::mountinfo::{MountLine, MountTable};
-use crate::proof::probe::{Inside, LIMITS, STATUS, answer};
+use crate::proof::probe::{InsideWitness, LIMITS, STATUS, answer};
 use crate::spec::mount::{Mount, Role};
 use crate::spec::words::{Gpus, Mode, Network};
 use crate::spec::{Schema, Spec};
 
 /// One fact that is changed.
-pub(crate) type Case = Box<dyn Fn(&mut Spec, &mut Inside, &mut HostWitness)>;
+pub(crate) type Case = Box<dyn Fn(&mut Spec, &mut InsideWitness, &mut HostWitness)>;
 
 /// Everything as promised.
-pub(crate) fn good() -> (Spec, Inside, HostWitness) {
+pub(crate) fn good() -> (Spec, InsideWitness, HostWitness) {
     (spec(), inside(), host())
 }
 
@@ -64,8 +64,8 @@ pub(crate) fn spec() -> Spec {
     }
 }
 
-fn inside() -> Inside {
-    Inside::parse(&format!("{}\n", answer()), "n0").unwrap()
+fn inside() -> InsideWitness {
+    InsideWitness::parse(&format!("{}\n", answer()), "n0").unwrap()
 }
 
 fn host() -> HostWitness {
@@ -112,7 +112,7 @@ fn host() -> HostWitness {
 }
 
 /// The ids of the claims that are broken.
-pub(crate) fn broken_ids(promise: &Spec, inside: &Inside, host: &HostWitness) -> Vec<String> {
+pub(crate) fn broken_ids(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<String> {
     judge(promise, inside, host)
         .into_iter()
         .filter(|claim| claim.verdict == Verdict::Broken)

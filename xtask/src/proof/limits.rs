@@ -3,14 +3,14 @@
 use super::{Draft, HostWitness, some};
 use crate::engine::errors;
 use crate::finding::Finding;
-use crate::proof::probe::Inside;
+use crate::proof::probe::InsideWitness;
 use crate::spec::Spec;
 use crate::spec::words::{Gpus, Memlock, Network};
 
 /// The stack that NVIDIA asks for, in bytes; `docker-compose.yaml` has the same.
 const STACK: &str = "67108864";
 
-pub(super) fn judge(promise: &Spec, inside: &Inside, host: &HostWitness) -> Vec<Finding> {
+pub(super) fn judge(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
     vec![
         shm(promise, inside, host),
         pids(promise, inside, host),
@@ -19,7 +19,7 @@ pub(super) fn judge(promise: &Spec, inside: &Inside, host: &HostWitness) -> Vec<
     ]
 }
 
-fn shm(promise: &Spec, inside: &Inside, host: &HostWitness) -> Finding {
+fn shm(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
     let bytes = promise.shm_bytes;
     let mut draft = Draft::new("limits.shm", format!("/dev/shm holds {bytes} bytes"));
     let (mine, told) = (inside.shm, host.container.host_config.shm_size);
@@ -31,7 +31,7 @@ fn shm(promise: &Spec, inside: &Inside, host: &HostWitness) -> Finding {
     draft.done()
 }
 
-fn pids(promise: &Spec, inside: &Inside, host: &HostWitness) -> Finding {
+fn pids(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
     let limit = promise.pids_limit;
     let mut draft = Draft::new("limits.pids", format!("at most {limit} processes run inside"));
     let told = host.container.host_config.pids_limit;
@@ -55,7 +55,7 @@ fn limit<'a>(text: &'a str, name: &str) -> &'a str {
     text.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()).unwrap_or("missing")
 }
 
-fn ulimits(promise: &Spec, inside: &Inside, host: &HostWitness) -> Finding {
+fn ulimits(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
     let mut draft = Draft::new("limits.ulimits", "the stack and locked memory are as the GPU libraries need them")
         .hint(errors::MEMLOCK.advice());
     let asked = host.container.host_config.ulimits.as_deref();
@@ -81,7 +81,7 @@ fn ulimits(promise: &Spec, inside: &Inside, host: &HostWitness) -> Finding {
     draft.done()
 }
 
-fn network(promise: &Spec, inside: &Inside, host: &HostWitness) -> Finding {
+fn network(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
     let mut draft = Draft::new("network.mode", format!("the network is `{}`", promise.network));
     let mode = host.container.host_config.network_mode.as_deref().unwrap_or_default();
     draft.host(format!("mode `{mode}`"));

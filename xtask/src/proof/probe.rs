@@ -3,7 +3,7 @@
 
 mod answer;
 
-pub use answer::{Inside, InsideMount, LeadsOut, Passwd, Process, Said, Sample};
+pub use answer::{InsideMount, InsideWitness, LeadsOut, Passwd, Process, Said, Sample};
 #[cfg(test)]
 pub(crate) use answer::{LIMITS, STATUS, answer};
 
