@@ -4,6 +4,7 @@ use super::{Draft, HostWitness, some};
 use crate::engine::errors;
 use crate::engine::inspect::DeviceRequest;
 use crate::finding::Finding;
+use crate::gpu::smi;
 use crate::proof::probe::Inside;
 use crate::spec::Spec;
 use crate::spec::words::{GpuRoute, Gpus};
@@ -99,14 +100,8 @@ fn devices(promise: &Spec, inside: &Inside) -> Finding {
         draft.broken("`nvidia-smi` was not asked");
         return draft.done();
     };
-    let lines: Vec<Vec<&str>> = said
-        .text
-        .lines()
-        .map(|line| line.split(',').map(str::trim).collect::<Vec<_>>())
-        .filter(|fields| fields.len() >= 3)
-        .collect();
-    let names: Vec<String> = lines.iter().map(|fields| format!("{}: {}", fields[0], fields[2..].join(", "))).collect();
-    draft.inside(format!("nvidia-smi: {}", some(&names)));
+    let lines = smi::rows::<3>(&said.text);
+    draft.inside(format!("nvidia-smi: {}", some(lines.iter().map(|[index, _, name]| format!("{index}: {name}")))));
     draft.check(said.code == "0" && !lines.is_empty(), || {
         format!("inside, `nvidia-smi` said `{}` ({})", said.text.trim(), said.code)
     });
@@ -119,7 +114,7 @@ fn devices(promise: &Spec, inside: &Inside) -> Finding {
         });
         // A GPU asked for by number has another number inside: only UUIDs can be compared.
         for id in wanted.iter().filter(|id| id.starts_with("GPU-")) {
-            draft.check(lines.iter().any(|fields| fields[1].starts_with(id.as_str())), || {
+            draft.check(lines.iter().any(|[_, uuid, _]| uuid.starts_with(id.as_str())), || {
                 format!("`{id}` does not answer")
             });
         }
