@@ -132,7 +132,10 @@ impl Plan {
     fn lines(&self, act: &Act, gathered: &Gathered) -> Vec<String> {
         let all = |steps: &[Step]| steps.iter().map(ToString::to_string).collect::<Vec<_>>();
         match act {
-            Act::Image(steps) => all(steps),
+            Act::Image(steps) => {
+                let tag = "# the tag changes with the id of the base image, where that is not there yet";
+                all(steps).into_iter().chain([tag.to_owned()]).collect()
+            }
             Act::Snapshot => {
                 let (from, to) = (gathered.codex.binary.display(), gathered.codex.package.display());
                 vec![format!("# copy the Codex of `{from}` to `{to}`, unless it is there")]

@@ -7,7 +7,6 @@ use super::{Dataset, Flags, Origin, Settings};
 use crate::context::Context;
 use crate::error::usage;
 use crate::spec::words;
-use crate::spec::words::Gpus;
 use anyhow::Result;
 use clap::ValueEnum;
 use serde_yaml::Value;
@@ -22,14 +21,16 @@ pub fn resolve(cx: &Context, flags: &Flags, files: &[Layer]) -> Result<Settings>
     let project = &flags.project;
     let mut r = Resolver { cx, files, origins: Vec::new() };
     let workspace = r.path("workspace", project.workspace.as_ref())?.unwrap_or_else(|| cx.root.join("workspace"));
-    let base = r.text("base", project.base.as_ref())?;
+    let base = match project.cpu {
+        true => r.note("base", CPU_BASE, "--cpu"),
+        false => r.text("base", project.base.as_ref())?,
+    };
     let cpu = project.cpu || base == CPU_BASE;
     if project.cpu && project.base.is_some() {
         return Err(usage("`--cpu` and `--base` exclude each other").hint("leave one of them out").into());
     }
     let gpus = if cpu && project.gpus.is_none() {
-        r.note("gpus", "none", if project.cpu { "--cpu" } else { "base: cpu" });
-        Gpus::None
+        r.note("gpus", "none", if project.cpu { "--cpu" } else { "base: cpu" }).parse()?
     } else {
         r.text("gpus", project.gpus.as_ref())?.parse()?
     };
@@ -71,8 +72,10 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
-    fn note(&mut self, key: &str, value: &str, from: &str) {
+    /// Notes who said a value, and gives it back.
+    fn note(&mut self, key: &str, value: &str, from: &str) -> String {
         self.origins.push(Origin { key: key.into(), value: value.into(), from: from.into() });
+        value.to_owned()
     }
 
     fn in_files(&self, key: &str) -> Option<(&Layer, &Value)> {
