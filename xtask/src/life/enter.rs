@@ -64,7 +64,7 @@ fn enter(running: Running<'_>, missing: &[String], program: &Program) -> Result<
             // From here on another call may enter beside this one.
             drop(lock.take());
         }
-        if last.elapsed() > LOGIN_INTERVAL && gathered.settings.codex_home == Mode::Mirror {
+        if last.elapsed() > LOGIN_INTERVAL && gathered.settings.shape.codex_home == Mode::Mirror {
             last = Instant::now();
             // While Codex owns the terminal nothing is printed; what happened is said on the way out.
             let _ = ready::reconcile(gathered);

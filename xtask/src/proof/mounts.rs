@@ -101,7 +101,7 @@ fn only_promised(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> 
             let expected = promised
                 || engines_own(line, host.id())
                 || (line.fstype == "tmpfs" && line.root == "/" && tmpfs.contains(&line.point))
-                || (promise.gpus != Gpus::None && gpu_driver(line));
+                || (promise.shape.gpus != Gpus::None && gpu_driver(line));
             draft.check(expected, || {
                 format!("{who}: `{}` of device {} is mounted at `{}`", line.root, line.device, line.point)
             });
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn the_drivers_files_are_expected_where_gpus_were_asked_for() {
         let (mut promise, mut inside, mut host) = good();
-        promise.gpus = Gpus::All;
+        promise.shape.gpus = Gpus::All;
         for line in [
             "900 80 254:0 /x/libcuda.so /usr/lib/x86_64-linux-gnu/libcuda.so.570.1 ro - ext4 d rw",
             "901 80 254:0 /usr/bin/nvidia-smi /usr/bin/nvidia-smi ro - ext4 d rw",

@@ -76,7 +76,7 @@ impl ProbeRequest {
             mounts: promise.mounts.clone(),
             workspace_file: true,
             codex: AskCodex::Version,
-            gpus: promise.gpus != Gpus::None,
+            gpus: promise.shape.gpus != Gpus::None,
             entries: 200,
             programs: Vec::new(),
             env: vec!["LD_LIBRARY_PATH".into(), "_CUDA_COMPAT_STATUS".into()],
