@@ -4,8 +4,8 @@ pub mod one_shot;
 
 use crate::engine::{caches, devcontainer, docker};
 use crate::spec::Spec;
-use crate::spec::inside::CA;
-use crate::spec::mount::{Mount, Role};
+use crate::spec::inside::{CA, Role};
+use crate::spec::mount::Mount;
 use crate::spec::words::{GpuRoute, Gpus, Memlock, Network};
 use crate::step::{Command, Step};
 use serde_json::{Value, json};

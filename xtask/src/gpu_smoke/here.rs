@@ -8,7 +8,7 @@ use crate::error::{failed, host};
 use crate::life::{Signals, fill_guest, find, reap, trusted};
 use crate::smoke::SmokeRequest;
 use crate::smoke::show::RunFacts;
-use crate::spec::mount::Role;
+use crate::spec::inside::Role;
 use crate::spec::settings::Settings;
 use crate::spec::words::Gpus;
 use crate::spec::{Spec, entering, places};

@@ -4,7 +4,7 @@ use super::entry::{Entry, Left, Program};
 use super::leave::leave;
 use super::ready;
 use super::running::Running;
-use crate::engine::docker::{self};
+use crate::engine::docker;
 use crate::spec::inside::{PYTHON, REAP};
 use crate::spec::settings::{Origin, Settings};
 use crate::spec::words::Mode;

@@ -3,7 +3,7 @@
 use super::gather::Gathered;
 use super::guest;
 use crate::beneath::Beneath;
-use crate::codex::home::{self};
+use crate::codex::home;
 use crate::codex::login::{self, LoginOutcome};
 use crate::spec::inside::SYSTEM_CODEX;
 use crate::spec::words::Mode;

@@ -6,7 +6,8 @@ use crate::finding::Finding;
 use crate::proof::mountinfo::{MountLine, MountTable, rest, within};
 use crate::proof::probe::InsideWitness;
 use crate::spec::Spec;
-use crate::spec::mount::{Mount, Role};
+use crate::spec::inside::Role;
+use crate::spec::mount::Mount;
 use crate::spec::words::Gpus;
 use std::collections::BTreeMap;
 

@@ -10,7 +10,8 @@ pub(crate) use answer::{LIMITS, STATUS, answer};
 use crate::engine::docker;
 use crate::proof::witness::CodexFile;
 use crate::spec::Spec;
-use crate::spec::mount::{Mount, Role};
+use crate::spec::inside::Role;
+use crate::spec::mount::Mount;
 use crate::spec::words::Gpus;
 use crate::step::Command;
 

@@ -19,7 +19,8 @@ pub use values::parse_bytes;
 pub(crate) use values::valid_name;
 
 use crate::context::canonical;
-use crate::spec::mount::{Mount, Role};
+use crate::spec::inside::Role;
+use crate::spec::mount::Mount;
 use crate::spec::words::Cache;
 use anyhow::Result;
 use std::path::PathBuf;

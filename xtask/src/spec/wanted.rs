@@ -1,8 +1,8 @@
 //! [`Spec`]: the wanted sandbox, whole. Nothing else describes one: it is the label of the container, the record that is
 //! kept of it, the table of a dry run, what `status --json` shows, and what a re-entry compares.
 
-use super::inside::Taken;
-use super::mount::{Mount, Role, ids};
+use super::inside::{Role, Taken, ToldBy};
+use super::mount::{Mount, ids};
 use super::settings::Shape;
 use super::words::{Cache, GpuRoute};
 use serde::{Deserialize, Serialize};
@@ -114,11 +114,7 @@ impl Spec {
 
     /// The caches among the mounts.
     pub fn caches(&self) -> impl Iterator<Item = Cache> + '_ {
-        self.mounts.iter().filter_map(|mount| match mount.role {
-            Role::Cache(cache) => Some(cache),
-            Role::Workspace | Role::Dataset(_) | Role::CodexPackage | Role::CodexHome | Role::Agents => None,
-            Role::SystemCodex | Role::Guest | Role::Git | Role::GitObjects => None,
-        })
+        self.mounts.iter().filter_map(|mount| if let Role::Cache(cache) = mount.role { Some(cache) } else { None })
     }
 
     /// The mount of a role, the first where there are several.
@@ -192,21 +188,12 @@ impl Spec {
 }
 
 fn mount_row(name: String, mount: &Mount) -> Row {
-    let value = match &mount.role {
-        // Where the engine keeps its volumes is the engine's own matter.
-        Role::Cache(_) => mount.target.clone(),
-        // The snapshot is told by its version, in the line `codex`.
-        Role::CodexPackage => mount.target.clone(),
-        Role::Workspace
-        | Role::Dataset(_)
-        | Role::CodexHome
-        | Role::Agents
-        | Role::SystemCodex
-        | Role::Guest
-        | Role::Git
-        | Role::GitObjects => mount.source.to_string_lossy().into_owned(),
+    let inside = mount.role.inside();
+    let value = match inside.told_by {
+        ToldBy::Source => mount.source.to_string_lossy().into_owned(),
+        ToldBy::Presence => mount.target.clone(),
     };
-    Row { name, value, taken: mount.role.inside().taken }
+    Row { name, value, taken: inside.taken }
 }
 
 #[cfg(test)]
