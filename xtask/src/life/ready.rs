@@ -138,7 +138,7 @@ fn prepare_git(gathered: &Gathered, private: &Path) -> Result<Vec<String>> {
     Ok(notes)
 }
 
-/// Fills everything anew, and returns what the user should know.
+/// Fills all of it again, and returns what the user should know.
 ///
 /// # Errors
 /// As [`Fill::run`].

@@ -143,7 +143,7 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "codex_home",
         kind: ValueKind::Shape(ShapeKind::OneOf(words::<Mode>)),
-        meaning: "mirror: a private Codex home, its configuration set anew from yours at each start. shared: your own, \
+        meaning: "mirror: a private Codex home, its configuration copied from yours at each start. shared: your own, \
                   writable; the agent can then run code on your host. none: an empty one.",
         default: "mirror",
     },
