@@ -34,6 +34,12 @@ pub struct Distro {
     pub version: String,
     /// Whether systemd runs the services.
     pub systemd: bool,
+    /// Its full name, for people.
+    pub name: String,
+    /// Its own name, such as `debian` or `linuxmint`, whatever it derives from.
+    pub id: String,
+    /// The name of its release, such as `bookworm`.
+    pub codename: String,
 }
 
 /// What may have to be installed.
@@ -135,13 +141,13 @@ impl Distro {
 }
 
 /// The text of this host's os-release file; empty where it has none.
-pub(crate) fn os_release() -> String {
+fn os_release() -> String {
     let paths = ["/etc/os-release", "/usr/lib/os-release"];
     paths.iter().find_map(|path| std::fs::read_to_string(path).ok()).unwrap_or_default()
 }
 
 /// A value of an os-release file, which quotes as a shell does; empty where it is not there.
-pub(crate) fn field(text: &str, key: &str) -> String {
+fn field(text: &str, key: &str) -> String {
     let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap_or_default();
     shell_words::split(value).unwrap_or_default().join(" ")
 }
@@ -166,7 +172,14 @@ pub fn parse(text: &str) -> Distro {
         Some((Family::Rhel, _) | (_, true)) => value("VERSION_ID"),
         _ => String::new(),
     };
-    Distro { family: found.map(|(family, _)| family).unwrap_or_default(), version, systemd: false }
+    Distro {
+        family: found.map(|(family, _)| family).unwrap_or_default(),
+        version,
+        systemd: false,
+        name: value("PRETTY_NAME"),
+        codename: value("VERSION_CODENAME"),
+        id,
+    }
 }
 
 #[cfg(test)]

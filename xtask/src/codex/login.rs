@@ -33,18 +33,18 @@ const SKEW: Duration = Duration::from_secs(300);
 
 /// The login that both sides had last, as fingerprints: it holds no tokens.
 #[derive(Serialize, Deserialize)]
-struct Record {
+struct LoginRecord {
     login: String,
     session: Option<String>,
 }
 
-impl Record {
-    fn read(path: &Path) -> Option<Record> {
+impl LoginRecord {
+    fn read(path: &Path) -> Option<LoginRecord> {
         serde_json::from_slice(&fs::read(path).ok()?).ok()
     }
 
     fn write(path: &Path, auth: &Auth) -> Result<()> {
-        let record = Record { login: auth.fingerprint(), session: auth.session() };
+        let record = LoginRecord { login: auth.fingerprint(), session: auth.session() };
         exec::write_file(path, &serde_json::to_vec(&record)?, 0o600)
     }
 }
@@ -105,8 +105,8 @@ pub(crate) fn reconcile(host_home: &Path, private_home: &Path, record: &Path) ->
     match (Side::host(host_home)?, Side::private(&dir)?) {
         (Side::Missing, _) => return Ok(LoginOutcome::NoHostLogin(without_file(host_home))),
         (Side::Login(host, _), Side::Login(private, _)) if host.fingerprint() == private.fingerprint() => {
-            if Record::read(record).is_none_or(|known| known.login != host.fingerprint()) {
-                Record::write(record, &host)?;
+            if LoginRecord::read(record).is_none_or(|known| known.login != host.fingerprint()) {
+                LoginRecord::write(record, &host)?;
             }
             return Ok(LoginOutcome::Same);
         }
@@ -134,17 +134,17 @@ pub(crate) fn reconcile(host_home: &Path, private_home: &Path, record: &Path) ->
             ));
         }
     };
-    let outcome = decide(&host, private.as_ref(), Record::read(record).as_ref(), SystemTime::now());
+    let outcome = decide(&host, private.as_ref(), LoginRecord::read(record).as_ref(), SystemTime::now());
     match (&outcome, &private) {
         (LoginOutcome::Given | LoginOutcome::ToSandbox, _) => {
             dir.write("auth.json", &bytes, 0o600).context("cannot give the login to the sandbox")?;
-            Record::write(record, &host)?;
+            LoginRecord::write(record, &host)?;
         }
         (LoginOutcome::ToHost, Some(private)) => {
             if !to_host(host_home, &host.renewed_by(private))? {
                 return Ok(LoginOutcome::Busy);
             }
-            Record::write(record, private)?;
+            LoginRecord::write(record, private)?;
         }
         _ => {}
     }
@@ -210,7 +210,7 @@ fn without_file(host_home: &Path) -> &'static str {
 }
 
 /// Decides what to do. Pure.
-fn decide(host: &Auth, private: Option<&Auth>, record: Option<&Record>, now: SystemTime) -> LoginOutcome {
+fn decide(host: &Auth, private: Option<&Auth>, record: Option<&LoginRecord>, now: SystemTime) -> LoginOutcome {
     let Some(private) = private else {
         return LoginOutcome::Given;
     };
@@ -266,7 +266,7 @@ pub(crate) fn burnt(host_home: &Path, private_home: &Path, record: &Path, since:
     let Side::Login(private, _) = Side::private(&dir)? else {
         return Ok(None);
     };
-    if let (Side::Login(host, _), Some(record)) = (Side::host(host_home)?, Record::read(record)) {
+    if let (Side::Login(host, _), Some(record)) = (Side::host(host_home)?, LoginRecord::read(record)) {
         let changed = |side: &Auth| side.fingerprint() != record.login;
         let both = changed(&host) && changed(&private) && host.fingerprint() != private.fingerprint();
         let one_chain = host.session().is_some() && host.session() == private.session();

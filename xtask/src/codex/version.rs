@@ -20,15 +20,15 @@ const FORMAT: u64 = 1;
 
 /// The cache file.
 #[derive(Serialize, Deserialize)]
-struct Cache {
+struct VersionCache {
     format: u64,
     /// By the path of the program.
-    versions: BTreeMap<String, Answer>,
+    versions: BTreeMap<String, KnownVersion>,
 }
 
 /// What a program has answered.
 #[derive(Serialize, Deserialize)]
-struct Answer {
+struct KnownVersion {
     /// The program's [`identity`] when it was asked.
     identity: String,
     version: String,
@@ -53,9 +53,9 @@ pub(super) fn remembered(cx: &Context, binary: &Path, ask: impl Fn(&Path) -> Res
         return Ok(version);
     }
     let version = ask(binary)?;
-    versions.insert(name.to_owned(), Answer { identity, version: version.clone() });
+    versions.insert(name.to_owned(), KnownVersion { identity, version: version.clone() });
     versions.retain(|path, _| Path::new(path).exists());
-    let text = serde_json::to_string_pretty(&Cache { format: FORMAT, versions })?;
+    let text = serde_json::to_string_pretty(&VersionCache { format: FORMAT, versions })?;
     exec::create_dir(&cx.state, 0o700)?;
     exec::create_dir(&cx.state.join("cache"), 0o700)?;
     exec::write_file(&file, text.as_bytes(), 0o600)?;
@@ -63,9 +63,9 @@ pub(super) fn remembered(cx: &Context, binary: &Path, ask: impl Fn(&Path) -> Res
 }
 
 /// The answers of the cache file; none where it is missing, damaged, or of another format.
-fn load(file: &Path) -> BTreeMap<String, Answer> {
+fn load(file: &Path) -> BTreeMap<String, KnownVersion> {
     let text = fs::read_to_string(file).unwrap_or_default();
-    let cache = serde_json::from_str::<Cache>(&text).ok().filter(|cache| cache.format == FORMAT);
+    let cache = serde_json::from_str::<VersionCache>(&text).ok().filter(|cache| cache.format == FORMAT);
     cache.map(|cache| cache.versions).unwrap_or_default()
 }
 

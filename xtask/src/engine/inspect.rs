@@ -152,6 +152,16 @@ pub struct Mounted {
     pub propagation: Option<String>,
 }
 
+/// An image, by the answer of `docker image inspect --format '{{json .}}'`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct StoredImage {
+    pub(crate) id: String,
+    /// Its digests in registries.
+    #[serde(default, deserialize_with = "list")]
+    pub(crate) repo_digests: Vec<String>,
+}
+
 impl Container {
     /// Reads the answer of `docker container inspect` about one container.
     ///

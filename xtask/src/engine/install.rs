@@ -4,7 +4,7 @@
 //! pin priority of 100, so that nothing that is installed is upgraded. The mirror is the one that the machine's own
 //! apt sources name: no address is written down here.
 
-use crate::distro::{self, Distro, Package};
+use crate::distro::{Distro, Package};
 use crate::error::{Failure, Mend, host};
 use crate::step::{Command, Step};
 use std::fmt;
@@ -18,22 +18,7 @@ const DEBIAN_KEY: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// `apt-get indextargets` in the form that `source` reads.
 pub const SOURCES: &str = "$(SITE) $(RELEASE) $(CODENAME) $(COMPONENT) $(CREATED_BY) $(SIGNED_BY)";
 
-/// A Linux distribution, by `/etc/os-release`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Distribution {
-    /// Its full name, for people.
-    pub name: String,
-    id: String,
-    codename: String,
-}
-
-impl Distribution {
-    /// Reads the text of `/etc/os-release`.
-    pub fn parse(text: &str) -> Distribution {
-        let value = |key: &str| distro::field(text, key);
-        Distribution { name: value("PRETTY_NAME"), id: value("ID"), codename: value("VERSION_CODENAME") }
-    }
-
+impl Distro {
     fn takes_next(&self) -> bool {
         self.id == "debian" && self.codename == "bookworm"
     }
@@ -59,8 +44,8 @@ pub enum Part {
 }
 
 impl Part {
-    fn packages(self, distribution: &Distribution) -> &'static [&'static str] {
-        match (self, distribution.id == "ubuntu") {
+    fn packages(self, distro: &Distro) -> &'static [&'static str] {
+        match (self, distro.id == "ubuntu") {
             (Part::Engine, false) => &["docker.io", "containerd"],
             (Part::Engine | Part::Client, true) => &["docker.io"],
             (Part::Client, false) => &["docker-cli"],
@@ -150,17 +135,17 @@ fn by_hand(lacks: &Lacks, distro: &Distro) -> Vec<Mend> {
 ///
 /// # Errors
 /// A distribution that this tool does not install on (exit code 3), with the commands for a person.
-pub fn plan(lacks: &Lacks, distribution: &Distribution, distro: &Distro, root: bool) -> Result<InstallPlan, Failure> {
-    if !distribution.is_known() {
+pub fn plan(lacks: &Lacks, distro: &Distro, root: bool) -> Result<InstallPlan, Failure> {
+    if !distro.is_known() {
         return Err(host(format!(
             "this machine lacks {}, and this tool installs only on Debian 12, Ubuntu 22.04 and later; here is {}",
             lacks.list(),
-            if distribution.name.is_empty() { "something else" } else { &distribution.name }
+            if distro.name.is_empty() { "something else" } else { &distro.name }
         ))
         .mend(by_hand(lacks, distro)));
     }
-    let mut plan = InstallPlan { next: distribution.takes_next(), root, ..InstallPlan::default() };
-    let engine = lacks.parts.iter().flat_map(|part| part.packages(distribution));
+    let mut plan = InstallPlan { next: distro.takes_next(), root, ..InstallPlan::default() };
+    let engine = lacks.parts.iter().flat_map(|part| part.packages(distro));
     plan.engine = unique(engine.copied());
     plan.tools = unique(lacks.programs.iter().flat_map(|program| packages(program)));
     Ok(plan)

@@ -7,8 +7,8 @@ pub use dockerd::stop;
 use dockerd::{start, start_line};
 
 use crate::context::Context;
-use crate::distro::{self, Distro};
-use crate::engine::install::{self, Distribution, InstallPlan, Lacks, Part};
+use crate::distro::Distro;
+use crate::engine::install::{self, InstallPlan, Lacks, Part};
 use crate::engine::{self, docker, errors};
 use crate::error::{failed, host};
 use crate::step::Command;
@@ -135,7 +135,7 @@ pub fn provide(cx: &Context, found: &Found, consent: Consent) -> Result<Provided
     let root = user.uid == 0;
     let plan = match found.lacks.is_empty() {
         true => InstallPlan { root, ..InstallPlan::default() },
-        false => install::plan(&found.lacks, &Distribution::parse(&distro::os_release()), &Distro::read(), root)?,
+        false => install::plan(&found.lacks, &Distro::read(), root)?,
     };
     agree(found, &plan, consent)?;
     install(&plan)?;

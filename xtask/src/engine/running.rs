@@ -1,6 +1,6 @@
 //! A container that exists: what the engine says of it, and what it was made to be.
 
-use crate::engine::compose::{FIRST_LABEL, SPEC_LABEL};
+use crate::engine::compose::{self, FIRST_LABEL, SPEC_LABEL};
 use crate::engine::inspect::Container;
 use crate::engine::{self, docker, errors};
 use crate::error::failed;
@@ -48,6 +48,13 @@ pub fn parse(name: &str, code: i32, stdout: &str, stderr: &str) -> Result<Option
 /// The engine does not answer.
 pub fn live_sessions(id: &str) -> Result<Vec<String>> {
     Ok(sessions(&exec::stdout_of(&docker::top(id))?))
+}
+
+/// Removes a container, by its id or its name, and the network beside the one of that name. Returns whether it is gone.
+pub(crate) fn take_back(container: &str, name: &str) -> bool {
+    let removed = exec::capture(&docker::remove(container));
+    let _ = exec::capture(&compose::remove_network(name));
+    removed.is_ok_and(|said| said.ok())
 }
 
 /// The programs inside beside the container's own two (the init and the sleeper), from `docker top NAME -eo pid,args`.

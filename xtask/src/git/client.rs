@@ -1,7 +1,7 @@
 //! How git is run on the host: never in a directory that an agent wrote, never with hooks, fsmonitor, transports or lazy
 //! fetches, and never with the repository variables of the user's shell.
 
-use super::State;
+use super::Relation;
 use super::repository::Repository;
 use crate::error::{failed, host as host_lacks};
 use crate::exec::{self, Output};
@@ -104,7 +104,7 @@ pub(super) fn is_ancestor(git: Command, old: &str, new: &str) -> Result<bool> {
 }
 
 /// How a branch at `tip` relates to the host's, which is at `old`, in the repository of this command.
-pub(super) fn state(git: Command, old: Option<&String>, tip: &str) -> Result<State> {
-    let Some(old) = old else { return Ok(State::New) };
-    Ok(if is_ancestor(git, old, tip)? { State::Ahead } else { State::Diverged })
+pub(super) fn state(git: Command, old: Option<&String>, tip: &str) -> Result<Relation> {
+    let Some(old) = old else { return Ok(Relation::New) };
+    Ok(if is_ancestor(git, old, tip)? { Relation::Ahead } else { Relation::Diverged })
 }

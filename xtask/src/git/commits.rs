@@ -2,7 +2,7 @@
 
 use super::refs::{self, Head, Private, Refs};
 use super::repository::Repository;
-use super::{Branch, Commit, Listing, MOST_COMMITS, State, client, quarantine};
+use super::{Branch, Commit, Listing, MOST_COMMITS, Relation, client, quarantine};
 use crate::beneath::Beneath;
 use crate::ui::printable;
 use anyhow::Result;
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 /// # Errors
 /// Git on the host fails, or the sandbox has more objects than may be copied.
 pub(crate) fn list(repo: &Repository, private: &Path) -> Result<Listing> {
-    Ok(Gathered::read(repo, private)?.listing)
+    Ok(Collected::read(repo, private)?.listing)
 }
 
 /// One line, printed when a session ends. `None` where there is nothing to take over.
@@ -30,9 +30,9 @@ pub(crate) fn describe(listing: &Listing) -> String {
     let mut text = String::new();
     for branch in &listing.branches {
         let state = match branch.state {
-            State::Ahead => "ahead of the host's",
-            State::Diverged => "diverged from the host's",
-            State::New => "not on the host",
+            Relation::Ahead => "ahead of the host's",
+            Relation::Diverged => "diverged from the host's",
+            Relation::New => "not on the host",
         };
         text.push_str(&format!("{} ({state})\n", branch.name));
         for commit in &branch.commits {
@@ -46,7 +46,7 @@ fn one_branch(branch: &Branch) -> String {
     let count = branch.commits.len();
     let plural = if count == 1 { "" } else { "s" };
     let mut text = format!("{count} new commit{plural} on {}", branch.name);
-    if branch.state == State::Diverged {
+    if branch.state == Relation::Diverged {
         text.push_str(" (the host's has moved on too)");
     }
     if let Some(newest) = branch.commits.first() {
@@ -63,7 +63,7 @@ pub(super) fn short(id: &str) -> &str {
 }
 
 /// What `list` and `take` need.
-pub(super) struct Gathered {
+pub(super) struct Collected {
     pub(super) listing: Listing,
     /// The repository of ours with the sandbox's objects; its refs are `refs/sandbox/NAME`.
     pub(super) quarantine: Option<TempDir>,
@@ -71,13 +71,13 @@ pub(super) struct Gathered {
     pub(super) head: Option<Head>,
 }
 
-impl Gathered {
-    pub(super) fn read(repo: &Repository, private: &Path) -> Result<Gathered> {
+impl Collected {
+    pub(super) fn read(repo: &Repository, private: &Path) -> Result<Collected> {
         let found = match Beneath::root_if_there(&private.join("git"))? {
             Some(git) => Private::read(&git, repo.sha256)?,
             None => Private::default(),
         };
-        let mut gathered = Gathered {
+        let mut gathered = Collected {
             listing: Listing { branches: Vec::new(), notes: found.notes },
             quarantine: None,
             host: refs::of_host(repo)?,

@@ -68,7 +68,7 @@ struct Commit {
 
 /// How a branch of the sandbox relates to the host's of the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum Relation {
     /// The host's can be fast-forwarded to it.
     Ahead,
     /// Both have commits that the other lacks.
@@ -82,7 +82,7 @@ enum State {
 struct Branch {
     /// Its short name; `HEAD` for commits on no branch.
     name: String,
-    state: State,
+    state: Relation,
     /// The id of the newest commit.
     tip: String,
     /// The commits that the host lacks, newest first, at most [`MOST_COMMITS`].

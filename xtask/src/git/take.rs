@@ -2,10 +2,10 @@
 //! by fast-forward, and the index with the checked-out branch. Files of the working tree are never touched: the host and
 //! the sandbox have the same ones.
 
-use super::commits::{Gathered, short};
+use super::commits::{Collected, short};
 use super::refs::{self, Head, Refs};
 use super::repository::Repository;
-use super::{Branch, State, client, quarantine};
+use super::{Branch, Relation, client, quarantine};
 use crate::context::resolved;
 use crate::error::failed;
 use crate::step::Command;
@@ -22,7 +22,7 @@ use tempfile::TempDir;
 /// # Errors
 /// Git on the host fails.
 pub(crate) fn take(repo: &Repository, private: &Path) -> Result<Vec<String>> {
-    let gathered = Gathered::read(repo, private)?;
+    let gathered = Collected::read(repo, private)?;
     let mut lines = gathered.listing.notes.clone();
     let Some(from) = &gathered.quarantine else {
         return Ok(lines);
@@ -84,7 +84,7 @@ impl Receiver<'_> {
         if name == "HEAD" {
             return self.leave(branch, "these commits are on no branch", "git branch NAME {}");
         }
-        if state == State::Diverged {
+        if state == Relation::Diverged {
             return self.leave(branch, "the host's branch has moved on too", merge);
         }
         if let Some(path) = self.new_submodule(old, &branch.tip)? {

@@ -60,7 +60,7 @@ pub fn is_open(text: &str) -> bool {
 
 /// A CDI specification of NVIDIA, by its file and the driver that it was made for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Spec {
+pub struct CdiSpec {
     /// The file.
     pub file: PathBuf,
     /// The version in the names of the driver's libraries; `None` where it names none.
@@ -68,7 +68,7 @@ pub struct Spec {
 }
 
 /// The first CDI specification of NVIDIA in these directories.
-pub fn spec(dirs: &[PathBuf]) -> Option<Spec> {
+pub fn spec(dirs: &[PathBuf]) -> Option<CdiSpec> {
     dirs.iter().find_map(|dir| {
         let mut files: Vec<PathBuf> = fs::read_dir(dir).ok()?.flatten().map(|entry| entry.path()).collect();
         files.sort();
@@ -76,7 +76,7 @@ pub fn spec(dirs: &[PathBuf]) -> Option<Spec> {
             let known = ["yaml", "yml", "json"].map(std::ffi::OsStr::new);
             file.extension().filter(|ext| known.contains(ext))?;
             let text = fs::read_to_string(&file).ok()?;
-            text.contains("nvidia.com/gpu").then(|| Spec { driver: spec_driver(&text), file })
+            text.contains("nvidia.com/gpu").then(|| CdiSpec { driver: spec_driver(&text), file })
         })
     })
 }
@@ -144,6 +144,6 @@ mod tests {
         fs::write(&file, text).unwrap();
         assert_eq!(spec(&dirs).unwrap().driver.as_deref(), Some("570.86.10"));
         fs::write(&file, "kind: nvidia.com/gpu\n").unwrap();
-        assert_eq!(spec(&dirs), Some(Spec { file, driver: None }));
+        assert_eq!(spec(&dirs), Some(CdiSpec { file, driver: None }));
     }
 }

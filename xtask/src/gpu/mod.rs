@@ -2,8 +2,9 @@
 
 pub mod arch;
 mod devices;
+pub(crate) mod smi;
 
-pub use devices::{Pci, Spec, driver_version};
+pub use devices::{CdiSpec, Pci, driver_version};
 
 use crate::distro::{Distro, Package};
 use crate::engine::Engine;
@@ -46,7 +47,7 @@ pub struct GpuFacts {
     /// Whether a CDI specification of NVIDIA lies where the engine looks.
     pub cdi_spec: bool,
     /// That specification.
-    pub spec: Option<Spec>,
+    pub spec: Option<CdiSpec>,
 }
 
 /// Reads the driver and asks `nvidia-smi` once, bounded. No GPU is an answer, not an error.
@@ -102,16 +103,15 @@ pub fn toolkit_version(path: Option<&str>) -> Option<String> {
 
 /// Reads `nvidia-smi --query-gpu=index,uuid,name,compute_cap,driver_version --format=csv,noheader`.
 pub fn parse_smi(text: &str) -> (Vec<Gpu>, Option<String>) {
-    let mut driver = None;
-    let gpus = text.lines().filter_map(|line| {
-        let fields: Vec<&str> = line.split(',').map(str::trim).collect();
-        let [index, uuid, name, capability, version] = fields[..] else {
-            return None;
-        };
-        driver = Some(version.to_owned());
-        Some(Gpu { index: index.into(), uuid: uuid.into(), name: name.into(), capability: capability.into() })
-    });
-    (gpus.collect(), driver)
+    let rows = smi::rows::<5>(text);
+    let gpu = |&[index, uuid, name, capability, _]: &[&str; 5]| Gpu {
+        index: index.into(),
+        uuid: uuid.into(),
+        name: name.into(),
+        capability: capability.into(),
+    };
+    let driver = rows.last().map(|[.., driver]| (*driver).to_owned());
+    (rows.iter().map(gpu).collect(), driver)
 }
 
 /// How the asked GPUs reach a container of this engine, or why they cannot.

@@ -3,6 +3,7 @@
 use super::Args;
 use crate::context::Context;
 use crate::engine::docker;
+use crate::engine::inspect::StoredImage;
 use crate::error::failed;
 use crate::exec;
 use crate::image::build;
@@ -12,7 +13,6 @@ use crate::spec::mount::Mount;
 use crate::spec::settings::{ProjectFlags, Settings};
 use crate::user::User;
 use anyhow::{Context as _, Result};
-use serde_json::Value;
 
 /// An image, as the engine knows it.
 pub struct TestedImage {
@@ -42,13 +42,9 @@ pub fn image_of(cx: &Context, settings: &Settings, wish: &Args, user: &User) -> 
             .hint(format!("`docker pull {}`", shell_words::quote(&reference)))
             .into());
     }
-    let value: Value = serde_json::from_str(&said.stdout).context("`docker image inspect` did not answer in JSON")?;
-    let digests = value["RepoDigests"].as_array().into_iter().flatten();
-    Ok(TestedImage {
-        id: value["Id"].as_str().unwrap_or_default().to_owned(),
-        digests: digests.filter_map(Value::as_str).map(str::to_owned).collect(),
-        reference,
-    })
+    let image: StoredImage = serde_json::from_str(&said.stdout)
+        .with_context(|| format!("`docker image inspect {reference}` did not answer as Docker does"))?;
+    Ok(TestedImage { id: image.id, digests: image.repo_digests, reference })
 }
 
 /// The data set whose clip is decoded: one that was given now before one of the settings. A name without a directory is

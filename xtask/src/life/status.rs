@@ -6,6 +6,7 @@ use crate::context::Context;
 use crate::engine::inspect::Mounted;
 use crate::engine::running::{Existing, sessions};
 use crate::engine::{compose, docker};
+use crate::gpu::smi;
 use crate::life::down::caches_of;
 use crate::life::find;
 use crate::spec::places;
@@ -87,7 +88,7 @@ impl Live {
     fn look(running: &Existing) -> Result<Live> {
         let own = |line: &String| [DF, SMI].iter().any(|query| *line == query.join(" "));
         let top = docker::top(&running.id);
-        let with_gpus = running.spec.as_ref().is_ok_and(|spec| spec.gpus != Gpus::None);
+        let with_gpus = running.spec.as_ref().is_ok_and(|spec| spec.shape.gpus != Gpus::None);
         let asked = |program: &[&str]| exec::capture(&inside(&running.id, program)).ok().filter(exec::Output::ok);
         let (top, (shm, gpus)) = exec::both(
             || exec::stdout_of(&top),
@@ -119,20 +120,14 @@ fn parse_df(text: &str) -> Option<(u64, u64)> {
 
 /// One GPU a line; a number that a product does not tell is `[N/A]`.
 fn parse_smi(text: &str) -> Vec<GpuUse> {
-    let parse = |line: &str| {
-        let fields: Vec<&str> = line.split(',').map(str::trim).collect();
-        let [index, name, percent, used, total] = fields.as_slice() else {
-            return None;
-        };
-        Some(GpuUse {
-            index: (*index).to_owned(),
-            name: (*name).to_owned(),
-            percent: percent.parse().ok(),
-            used_mib: used.parse().ok(),
-            total_mib: total.parse().ok(),
-        })
+    let gpu = |&[index, name, percent, used, total]: &[&str; 5]| GpuUse {
+        index: index.to_owned(),
+        name: name.to_owned(),
+        percent: percent.parse().ok(),
+        used_mib: used.parse().ok(),
+        total_mib: total.parse().ok(),
     };
-    text.lines().filter_map(parse).collect()
+    smi::rows(text).iter().map(gpu).collect()
 }
 
 /// The status as JSON; `state` is `running`, `stopped` or `none`.

@@ -6,8 +6,7 @@
 use super::text::{above, child, next, prefix, set, tables};
 use super::{McpServer, note};
 use crate::error::usage;
-use crate::spec::inside::{CODEX_HOME, WORKSPACE};
-use crate::spec::mount::Role;
+use crate::spec::inside::{CODEX_HOME, Role, WORKSPACE};
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

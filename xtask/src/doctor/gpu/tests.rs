@@ -2,7 +2,7 @@ use super::super::engine::tests::good as engine;
 use super::super::tests::{mended, verdict};
 use super::*;
 use crate::finding::Verdict;
-use crate::gpu::{Spec, parse_smi};
+use crate::gpu::{CdiSpec, parse_smi};
 
 pub(in super::super) fn facts() -> AboutGpus {
     let smi = "0, GPU-aaaa, NVIDIA GeForce RTX 5090, 12.0, 595.71.05\n";
@@ -21,7 +21,7 @@ pub(in super::super) fn facts() -> AboutGpus {
             hook: true,
             ctk: true,
             cdi_spec: true,
-            spec: Some(Spec { file: "/etc/cdi/nvidia.yaml".into(), driver: Some("595.71.05".into()) }),
+            spec: Some(CdiSpec { file: "/etc/cdi/nvidia.yaml".into(), driver: Some("595.71.05".into()) }),
             ..GpuFacts::default()
         },
     }

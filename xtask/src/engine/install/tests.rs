@@ -1,12 +1,12 @@
 use super::*;
-use crate::distro::Family;
+use crate::distro::{self, Family};
 
 fn lacks(parts: &[Part], programs: &[&str]) -> Lacks {
     Lacks { parts: parts.to_vec(), programs: programs.iter().map(|name| (*name).to_owned()).collect() }
 }
 
-fn distribution(id: &str, codename: &str) -> Distribution {
-    Distribution::parse(&format!("PRETTY_NAME=\"Some {id}\"\nID={id}\nVERSION_CODENAME={codename}\n"))
+fn distribution(id: &str, codename: &str) -> Distro {
+    distro::parse(&format!("PRETTY_NAME=\"Some {id}\"\nID={id}\nVERSION_CODENAME={codename}\n"))
 }
 
 const ALL: &[Part] = &[Part::Engine, Part::Client, Part::Compose, Part::Buildx];
@@ -16,8 +16,7 @@ const TARGETS: &str = "http://m.example/debian bookworm-updates bookworm-updates
 
 #[test]
 fn on_debian_12_the_engine_comes_from_the_next_release_by_name() {
-    let plan =
-        plan(&lacks(ALL, &["npm", "ps"]), &distribution("debian", "bookworm"), &Distro::default(), true).unwrap();
+    let plan = plan(&lacks(ALL, &["npm", "ps"]), &distribution("debian", "bookworm"), true).unwrap();
     let mut steps = plan.first();
     steps.extend(plan.prepare(TARGETS).unwrap());
     steps.push(plan.second());
@@ -43,11 +42,11 @@ fn on_debian_12_the_engine_comes_from_the_next_release_by_name() {
 #[test]
 fn what_is_there_is_not_installed_again_and_others_go_through_sudo() {
     let debian = distribution("debian", "trixie");
-    let plan = plan(&lacks(&[Part::Compose], &[]), &debian, &Distro::default(), false).unwrap();
+    let plan = plan(&lacks(&[Part::Compose], &[]), &debian, false).unwrap();
     assert_eq!(plan.engine_packages(), ["docker-compose"]);
     assert_eq!(plan.prepare(TARGETS).unwrap(), []);
     assert!(plan.second().to_string().starts_with("sudo env "));
-    let ubuntu = super::plan(&lacks(ALL, &[]), &distribution("ubuntu", "noble"), &Distro::default(), true).unwrap();
+    let ubuntu = super::plan(&lacks(ALL, &[]), &distribution("ubuntu", "noble"), true).unwrap();
     assert_eq!(ubuntu.engine, ["docker.io", "docker-compose-v2", "docker-buildx"]);
 }
 
@@ -56,13 +55,13 @@ fn elsewhere_the_commands_are_said_and_nothing_is_done() {
     for (id, family, word) in
         [("fedora", Family::Fedora, "dnf"), ("arch", Family::Arch, "pacman"), ("linuxmint", Family::Ubuntu, "apt-get")]
     {
-        let distro = Distro { family, ..Distro::default() };
-        let failure = plan(&lacks(ALL, &["npm"]), &distribution(id, "x"), &distro, true).unwrap_err();
+        let distro = Distro { family, ..distribution(id, "x") };
+        let failure = plan(&lacks(ALL, &["npm"]), &distro, true).unwrap_err();
         assert_eq!(failure.kind.code(), 3);
         assert!(failure.mend.iter().any(|way| way.to_string().contains(word)), "{failure:?}");
         assert!(failure.mend.iter().any(|way| way.to_string().contains("npm")), "{failure:?}");
     }
-    let old = plan(&lacks(ALL, &[]), &distribution("debian", "bullseye"), &Distro::default(), true);
+    let old = plan(&lacks(ALL, &[]), &distribution("debian", "bullseye"), true);
     assert!(old.is_err());
 }
 
