@@ -145,17 +145,17 @@ impl Finding {
 }
 
 /// Whether every one is held. Where nothing was looked at, nothing is.
-pub fn all_held(findings: &[Finding]) -> bool {
+pub(crate) fn all_held(findings: &[Finding]) -> bool {
     !findings.is_empty() && not_held(findings).is_empty()
 }
 
 /// Those that are not held, the gravest first.
-pub fn not_held(findings: &[Finding]) -> Vec<&Finding> {
+pub(crate) fn not_held(findings: &[Finding]) -> Vec<&Finding> {
     gravest_first(findings).into_iter().filter(|finding| !finding.verdict.held()).collect()
 }
 
 /// All of them, the gravest first and otherwise in their order.
-pub fn gravest_first(findings: &[Finding]) -> Vec<&Finding> {
+pub(crate) fn gravest_first(findings: &[Finding]) -> Vec<&Finding> {
     let mut all: Vec<&Finding> = findings.iter().collect();
     all.sort_by_key(|finding| finding.verdict);
     all
@@ -163,7 +163,7 @@ pub fn gravest_first(findings: &[Finding]) -> Vec<&Finding> {
 
 /// The rows of one finding in a table: one with all cells, then one for each line that stands below its last cell. No
 /// text gets to the terminal with control characters in it.
-pub fn rows<const N: usize>(cells: [&str; N], below: impl IntoIterator<Item = String>) -> Vec<Vec<String>> {
+pub(crate) fn rows<const N: usize>(cells: [&str; N], below: impl IntoIterator<Item = String>) -> Vec<Vec<String>> {
     let first = cells.iter().map(|cell| ui::printable(cell)).collect();
     let more = below.into_iter().map(|line| {
         let mut row = vec![String::new(); N - 1];
@@ -174,7 +174,7 @@ pub fn rows<const N: usize>(cells: [&str; N], below: impl IntoIterator<Item = St
 }
 
 /// The table of such rows, wrapped to the columns of a terminal where they are known.
-pub fn columns(rows: impl IntoIterator<Item = Vec<String>>, width: Option<usize>) -> String {
+pub(crate) fn columns(rows: impl IntoIterator<Item = Vec<String>>, width: Option<usize>) -> String {
     ui::columns_within(&rows.into_iter().collect::<Vec<_>>(), width)
 }
 
