@@ -9,7 +9,7 @@ use crate::error::{Failure, Mend, host};
 
 /// Which package manager and which names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Family {
+pub(crate) enum Family {
     /// Debian and what is made from it.
     Debian,
     /// Ubuntu and what is made from it.
@@ -27,7 +27,7 @@ pub enum Family {
 
 /// The distribution of this host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Distro {
+pub(crate) struct Distro {
     /// Which package manager and which names.
     pub family: Family,
     /// Its release, such as `12` or `24.04`; empty where it has none, or where it only derives from the family.
@@ -44,7 +44,7 @@ pub struct Distro {
 
 /// What may have to be installed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Package {
+pub(crate) enum Package {
     /// Docker Engine with its client, Compose and buildx.
     Engine,
     /// The Compose plugin of the client.
@@ -63,13 +63,13 @@ pub enum Package {
 
 impl Distro {
     /// Reads `/etc/os-release`.
-    pub fn read() -> Distro {
+    pub(crate) fn read() -> Distro {
         Distro { systemd: std::path::Path::new("/run/systemd/system").is_dir(), ..parse(&os_release()) }
     }
 
     /// The commands that install a package here. `upstream`: the engine comes from Docker's own packages, and its parts
     /// must too.
-    pub fn install(&self, package: Package, upstream: bool) -> Vec<Mend> {
+    pub(crate) fn install(&self, package: Package, upstream: bool) -> Vec<Mend> {
         let commands = match package {
             Package::Engine => self.engine(),
             Package::Compose if upstream => self.plain(["docker-compose-plugin"; 4]),
@@ -95,7 +95,7 @@ impl Distro {
     }
 
     /// The error where a program is missing.
-    pub fn without(&self, program: &str) -> Failure {
+    pub(crate) fn without(&self, program: &str) -> Failure {
         let failure = host(format!("`{program}` is not on PATH"));
         match program {
             "docker" => failure.mend(self.install(Package::Engine, false)),
@@ -106,7 +106,7 @@ impl Distro {
     }
 
     /// The commands that bring packages of the engine's own maker up to date.
-    pub fn upgrade(&self, packages: &[&str]) -> Vec<Mend> {
+    pub(crate) fn upgrade(&self, packages: &[&str]) -> Vec<Mend> {
         let names = packages.join(" ");
         let command = match self.family {
             Family::Debian | Family::Ubuntu => {
@@ -120,17 +120,17 @@ impl Distro {
     }
 
     /// The command that starts the engine.
-    pub fn start(&self) -> &'static str {
+    pub(crate) fn start(&self) -> &'static str {
         if self.systemd { "sudo systemctl start docker" } else { "sudo service docker start" }
     }
 
     /// The command that starts the engine anew.
-    pub fn restart(&self) -> &'static str {
+    pub(crate) fn restart(&self) -> &'static str {
         if self.systemd { "sudo systemctl restart docker" } else { "sudo service docker restart" }
     }
 
     /// The command that makes the image with which the kernel starts anew, without nouveau.
-    pub fn initramfs(&self) -> Option<&'static str> {
+    pub(crate) fn initramfs(&self) -> Option<&'static str> {
         match self.family {
             Family::Debian | Family::Ubuntu => Some("sudo update-initramfs -u"),
             Family::Fedora | Family::Rhel => Some("sudo dracut --force"),
@@ -153,7 +153,7 @@ fn field(text: &str, key: &str) -> String {
 }
 
 /// Reads the text of an os-release file.
-pub fn parse(text: &str) -> Distro {
+pub(crate) fn parse(text: &str) -> Distro {
     let value = |key: &str| field(text, key);
     let (id, like) = (value("ID"), value("ID_LIKE"));
     let family = |name: &str| match name {

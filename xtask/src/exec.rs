@@ -10,7 +10,7 @@
 
 mod watch;
 
-pub use watch::{has_ended, process_tree, watch};
+pub(crate) use watch::{has_ended, process_tree, watch};
 
 use crate::distro::Distro;
 use crate::error::failed;
@@ -33,13 +33,13 @@ const QUERY_BOUND: Duration = Duration::from_secs(20);
 static SEARCH: OnceLock<String> = OnceLock::new();
 
 /// Decides where programs are looked for from here on, by this process and by all that it starts.
-pub fn search(path: &str) {
+pub(crate) fn search(path: &str) {
     let _ = SEARCH.set(path.to_owned());
 }
 
 /// What a captured process said.
 #[derive(Debug, Clone)]
-pub struct Output {
+pub(crate) struct Output {
     /// Its exit code; 128 + N where signal N ended it.
     pub code: i32,
     /// Its standard output, invalid UTF-8 replaced.
@@ -50,13 +50,13 @@ pub struct Output {
 
 impl Output {
     /// Whether it ended with exit code 0.
-    pub fn ok(&self) -> bool {
+    pub(crate) fn ok(&self) -> bool {
         self.code == 0
     }
 }
 
 /// The shell's way to put an exit status into one number: the code, or 128 + the signal.
-pub fn code_of(status: ExitStatus) -> i32 {
+pub(crate) fn code_of(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
 }
 
@@ -85,7 +85,7 @@ fn cannot_start(command: &Command, err: &std::io::Error) -> anyhow::Error {
 }
 
 /// Runs a query and returns what it said, whatever its exit code. Fails where it cannot start or runs past its bound.
-pub fn capture(command: &Command) -> Result<Output> {
+pub(crate) fn capture(command: &Command) -> Result<Output> {
     let mut expr = expression(command);
     if command.stdin.is_none() {
         expr = expr.stdin_null();
@@ -106,7 +106,7 @@ pub fn capture(command: &Command) -> Result<Output> {
 }
 
 /// Runs a query and returns its standard output. A non-zero exit is an error that carries what it said.
-pub fn stdout_of(command: &Command) -> Result<String> {
+pub(crate) fn stdout_of(command: &Command) -> Result<String> {
     let output = capture(command)?;
     if output.ok() { Ok(output.stdout) } else { Err(exit_error(command, output.code, &output.stderr)) }
 }
@@ -118,7 +118,7 @@ fn exit_error(command: &Command, code: i32, stderr: &str) -> anyhow::Error {
 }
 
 /// Runs a command that the user should see: echoed first, its output passes through to standard error.
-pub fn run(command: &Command) -> Result<()> {
+pub(crate) fn run(command: &Command) -> Result<()> {
     ui::echo(command);
     let mut expr = expression(command).stdout_to_stderr();
     if command.stdin.is_none() {
@@ -141,7 +141,7 @@ pub fn run(command: &Command) -> Result<()> {
 
 /// Starts a command that owns the terminal: all three streams are ours. `tick` is called about every 200 ms while it
 /// runs; when it answers `false` the child is killed. Returns the exit code.
-pub fn attach(command: &Command, mut tick: impl FnMut() -> bool) -> Result<i32> {
+pub(crate) fn attach(command: &Command, mut tick: impl FnMut() -> bool) -> Result<i32> {
     let handle = expression(command).start().map_err(|err| cannot_start(command, &err))?;
     loop {
         if let Some(output) =
@@ -157,7 +157,7 @@ pub fn attach(command: &Command, mut tick: impl FnMut() -> bool) -> Result<i32> 
 
 /// How a followed command came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub(crate) enum End {
     /// By itself.
     Ended,
     /// `tick` answered `false`.
@@ -168,7 +168,7 @@ pub enum End {
 
 /// Starts a command whose standard output is the result; each line of its standard error goes to `line` as it comes, and
 /// is kept. `tick` is called about every 100 ms; when it answers `false`, or the bound passes, the command is killed.
-pub fn follow(
+pub(crate) fn follow(
     command: &Command,
     mut line: impl FnMut(&str) + Send,
     mut tick: impl FnMut() -> bool,
@@ -220,7 +220,7 @@ pub fn follow(
 }
 
 /// Runs the steps of a plan in order and stops at the first that fails.
-pub fn all(steps: &[Step]) -> Result<()> {
+pub(crate) fn all(steps: &[Step]) -> Result<()> {
     steps.iter().try_for_each(one)
 }
 
@@ -238,7 +238,7 @@ fn one(step: &Step) -> Result<()> {
 }
 
 /// Makes a directory and its parents, and gives it exactly these permission bits.
-pub fn create_dir(path: &Path, mode: u32) -> Result<()> {
+pub(crate) fn create_dir(path: &Path, mode: u32) -> Result<()> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(mode)
@@ -248,7 +248,7 @@ pub fn create_dir(path: &Path, mode: u32) -> Result<()> {
 }
 
 /// Replaces a file whole (write beside it, then rename), so that a reader never sees half of it.
-pub fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+pub(crate) fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let write = || -> std::io::Result<()> {
         fs::create_dir_all(dir)?;
@@ -271,7 +271,7 @@ fn remove(path: &Path) -> Result<()> {
 }
 
 /// Runs two independent queries at the same time.
-pub fn both<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
+pub(crate) fn both<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
     std::thread::scope(|scope| {
         let other = scope.spawn(b);
         let first = a();

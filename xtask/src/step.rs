@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// One step of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// Tells the user what comes next and how long that usually takes.
     Note(String),
     /// Runs a program; its standard output goes to our standard error, which is where progress belongs.
@@ -37,7 +37,7 @@ pub enum Step {
 
 /// A program with its arguments, environment and bounds.
 #[derive(Clone, PartialEq, Eq, Default)]
-pub struct Command {
+pub(crate) struct Command {
     /// The program: a name that is looked up on `PATH`, or an absolute path.
     pub program: String,
     /// Its arguments.
@@ -56,55 +56,55 @@ pub struct Command {
 
 impl Command {
     /// A command with no arguments yet.
-    pub fn new(program: impl Into<String>) -> Self {
+    pub(crate) fn new(program: impl Into<String>) -> Self {
         Command { program: program.into(), ..Command::default() }
     }
 
     /// Adds one argument.
     #[must_use]
-    pub fn arg(mut self, arg: impl Into<String>) -> Self {
+    pub(crate) fn arg(mut self, arg: impl Into<String>) -> Self {
         self.args.push(arg.into());
         self
     }
 
     /// Adds arguments.
     #[must_use]
-    pub fn args<S: Into<String>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+    pub(crate) fn args<S: Into<String>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
         self.args.extend(args.into_iter().map(Into::into));
         self
     }
 
     /// Adds a variable that is shown in the text.
     #[must_use]
-    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+    pub(crate) fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.env.push((name.into(), value.into()));
         self
     }
 
     /// Adds a variable whose value is never shown.
     #[must_use]
-    pub fn secret_env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+    pub(crate) fn secret_env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.secret_env.push((name.into(), value.into()));
         self
     }
 
     /// Sets the working directory.
     #[must_use]
-    pub fn dir(mut self, dir: impl AsRef<Path>) -> Self {
+    pub(crate) fn dir(mut self, dir: impl AsRef<Path>) -> Self {
         self.dir = Some(dir.as_ref().to_path_buf());
         self
     }
 
     /// Sets the text for standard input.
     #[must_use]
-    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = Some(bytes.into());
         self
     }
 
     /// Bounds the running time, in seconds.
     #[must_use]
-    pub fn timeout(mut self, seconds: u64) -> Self {
+    pub(crate) fn timeout(mut self, seconds: u64) -> Self {
         self.timeout = Some(Duration::from_secs(seconds));
         self
     }

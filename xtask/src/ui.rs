@@ -2,7 +2,7 @@
 
 mod layout;
 
-pub use layout::{columns, columns_within, paint, shortened};
+pub(crate) use layout::{columns, columns_within, paint, shortened};
 
 use crate::context::Context;
 use std::fmt::Display;
@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 
 /// How one of our two streams is written to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Look {
+pub(crate) struct Look {
     /// Whether marks such as `error:` are coloured. Colour never says anything that the text does not.
     pub colour: bool,
     /// The columns of the terminal; `None` where it is none: then nothing is wrapped or shortened.
@@ -21,7 +21,7 @@ pub struct Look {
 impl Look {
     /// The look of a stream. As with cargo itself, `CARGO_TERM_COLOR` has the first word, then `NO_COLOR`, then whether
     /// it is a terminal that knows colours.
-    pub fn of(cx: &Context, terminal: bool) -> Look {
+    pub(crate) fn of(cx: &Context, terminal: bool) -> Look {
         let auto = terminal && cx.var("NO_COLOR").is_none() && cx.var("TERM") != Some("dumb");
         Look {
             colour: match cx.var("CARGO_TERM_COLOR") {
@@ -38,49 +38,49 @@ impl Look {
 static LOOKS: OnceLock<(Look, Look)> = OnceLock::new();
 
 /// Decides how both streams are written to.
-pub fn dress(cx: &Context) {
+pub(crate) fn dress(cx: &Context) {
     let _ = LOOKS.set((Look::of(cx, cx.stdout_tty), Look::of(cx, cx.stderr_tty)));
 }
 
 /// How standard output is written to.
-pub fn stdout() -> Look {
+pub(crate) fn stdout() -> Look {
     LOOKS.get().copied().unwrap_or_default().0
 }
 
 /// How standard error is written to.
-pub fn stderr() -> Look {
+pub(crate) fn stderr() -> Look {
     LOOKS.get().copied().unwrap_or_default().1
 }
 
 /// Prints a result to standard output, exactly as it is. A reader that went away (`| head`) is no error.
-pub fn result(text: impl Display) {
+pub(crate) fn result(text: impl Display) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 /// Prints a result that people read: a table, whose marks are coloured.
-pub fn table(text: impl Display) {
+pub(crate) fn table(text: impl Display) {
     result(paint(&text.to_string(), stdout().colour));
 }
 
 /// Tells the user something, on standard error. Much of it was said by other programs, some of them in the sandbox: of
 /// control characters only ends of lines and tabs get to the terminal.
-pub fn say(text: impl Display) {
+pub(crate) fn say(text: impl Display) {
     let text = harmless(&text.to_string());
     let _ = writeln!(std::io::stderr(), "{}", paint(&text, stderr().colour));
 }
 
 /// Tells the user something that deserves attention, on standard error.
-pub fn warn(text: impl Display) {
+pub(crate) fn warn(text: impl Display) {
     say(format_args!("warning: {text}"));
 }
 
 /// Shows the command that is about to run, exactly as it runs.
-pub fn echo(command: impl Display) {
+pub(crate) fn echo(command: impl Display) {
     say(format_args!("$ {command}"));
 }
 
 /// Asks a question that is answered with yes when the line is empty. End of input is a no.
-pub fn confirm(question: &str) -> bool {
+pub(crate) fn confirm(question: &str) -> bool {
     match ask(&format!("{question} [Y/n] ")) {
         Some(answer) => matches!(answer.to_lowercase().as_str(), "" | "y" | "yes"),
         None => false,
@@ -88,7 +88,7 @@ pub fn confirm(question: &str) -> bool {
 }
 
 /// Asks for one line. `None` at the end of input.
-pub fn ask(prompt: &str) -> Option<String> {
+pub(crate) fn ask(prompt: &str) -> Option<String> {
     let _ = write!(std::io::stderr(), "{prompt}");
     let _ = std::io::stderr().flush();
     let mut line = String::new();
@@ -110,7 +110,7 @@ fn harmless(text: &str) -> String {
 }
 
 /// Text from the sandbox, made safe for a terminal: control characters are shown as escapes.
-pub fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 

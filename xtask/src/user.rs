@@ -1,7 +1,7 @@
 //! The user who runs the task, and which of their groups go into the sandbox.
 
 /// Groups that give power over the host: never passed on, whatever they own.
-pub const PRIVILEGED_GROUPS: &[&str] = &[
+pub(crate) const PRIVILEGED_GROUPS: &[&str] = &[
     "root",
     "docker",
     "podman",
@@ -25,7 +25,7 @@ pub const PRIVILEGED_GROUPS: &[&str] = &[
 
 /// A group by number and, where it has one, by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Group {
+pub(crate) struct Group {
     /// The number.
     pub gid: u32,
     /// The name, empty where the number has none.
@@ -34,7 +34,7 @@ pub struct Group {
 
 /// The user who runs the task.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct User {
+pub(crate) struct User {
     /// Effective user id.
     pub uid: u32,
     /// Effective group id.
@@ -47,7 +47,7 @@ pub struct User {
 
 impl User {
     /// Reads the user of this process.
-    pub fn read() -> User {
+    pub(crate) fn read() -> User {
         let (uid, gid) = (users::get_effective_uid(), users::get_effective_gid());
         let name = users::get_user_by_uid(uid).map(|user| user.name().to_string_lossy().into_owned());
         let groups = users::group_access_list().unwrap_or_default();
@@ -60,7 +60,7 @@ impl User {
     }
 
     /// The supplementary groups that may be passed on: those that own one of `owners` and have no power over the host.
-    pub fn passed_on(&self, owners: &[u32]) -> Vec<Group> {
+    pub(crate) fn passed_on(&self, owners: &[u32]) -> Vec<Group> {
         let mut passed: Vec<Group> = self
             .groups
             .iter()

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 /// What is known of the host's Codex.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AboutCodex {
+pub(crate) struct AboutCodex {
     /// What `codex` leads to, or why it leads nowhere.
     pub found: Result<FoundCodex, Failure>,
     /// Whether there is a `codex` at all.
@@ -42,7 +42,7 @@ const HOME: Subject = subject("codex.home", "Codex home", "`codex_home: mirror`,
 const LOGIN: Subject = subject("codex.login", "login", "a login in a file, or one made inside");
 
 /// What is to be said of Codex.
-pub fn findings(facts: &AboutCodex) -> Vec<Finding> {
+pub(crate) fn findings(facts: &AboutCodex) -> Vec<Finding> {
     let mut found = match &facts.found {
         Err(failure) => vec![program_error(facts, failure)],
         Ok(codex) => program(codex),

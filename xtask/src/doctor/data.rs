@@ -6,11 +6,11 @@ use crate::spec::settings;
 use std::path::PathBuf;
 
 /// What is known of the data sets; or that nothing can be known.
-pub type AboutData = Result<Vec<DataSet>, Failure>;
+pub(crate) type AboutData = Result<Vec<DataSet>, Failure>;
 
 /// One data set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DataSet {
+pub(crate) struct DataSet {
     /// Its name.
     pub name: String,
     /// Where it is, by the settings.
@@ -29,7 +29,7 @@ pub struct DataSet {
 const NETWORK: &[&str] = &["nfs", "nfs4", "cifs", "smb3", "ceph", "lustre", "gpfs", "beegfs", "afs", "9p", "glusterfs"];
 
 /// What is to be said of the data sets.
-pub fn findings(facts: &AboutData) -> Vec<Finding> {
+pub(crate) fn findings(facts: &AboutData) -> Vec<Finding> {
     match facts {
         Ok(sets) => sets.iter().flat_map(data_set).collect(),
         Err(failure) => vec![subject("data.sources", "the data sets", NEEDED).broken(failure.clone())],

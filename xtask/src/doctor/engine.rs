@@ -8,7 +8,7 @@ use crate::finding::{Finding, Subject, subject};
 
 /// What is known of the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AboutEngine {
+pub(crate) struct AboutEngine {
     /// Its answer, or why there is none.
     pub engine: Result<Engine, Silence>,
     /// What this host has for an engine of its own.
@@ -23,7 +23,7 @@ const BUILDX: Subject = subject("engine.buildx", "buildx", "any version, to buil
 const REST: Subject = subject("engine.rest", "all else of the engine", "");
 
 /// What is to be said of the engine.
-pub fn findings(facts: &AboutEngine) -> Vec<Finding> {
+pub(crate) fn findings(facts: &AboutEngine) -> Vec<Finding> {
     let engine = match &facts.engine {
         Ok(engine) => engine,
         Err(silence) => {

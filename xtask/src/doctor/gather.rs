@@ -45,7 +45,7 @@ pub struct Args {
 ///
 /// # Errors
 /// Nothing can be known at all.
-pub fn run(cx: &Context, args: &Args) -> Result<u8> {
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     let findings = doctor::doctor(&gather(cx, &args.flags)?);
     if args.json {
         ui::result(format_args!("{:#}", doctor::json(&findings)));

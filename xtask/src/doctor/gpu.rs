@@ -11,7 +11,7 @@ use crate::spec::words::{GpuRoute, Gpus};
 
 /// What is known of the GPUs and of what is wanted of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AboutGpus {
+pub(crate) struct AboutGpus {
     /// Which GPUs are wanted.
     pub wanted: Gpus,
     /// The base image.
@@ -43,7 +43,7 @@ const CGROUP: Subject = subject(
 );
 
 /// What is to be said of the GPUs.
-pub fn findings(facts: &AboutGpus) -> Vec<Finding> {
+pub(crate) fn findings(facts: &AboutGpus) -> Vec<Finding> {
     if facts.wanted == Gpus::None {
         return vec![DEVICES.ok("none are asked for")];
     }

@@ -3,12 +3,12 @@
 //! What is fatal here is what `sandbox`, `image` and `gpu-smoke` refuse with, in the same words: both take it from the
 //! same functions (`engine::refusals`, `gpu::route`, `base::misfit`, `sources::check`, …). The rest is advice.
 
-pub mod codex;
-pub mod data;
-pub mod engine;
-pub mod gather;
-pub mod gpu;
-pub mod project;
+pub(crate) mod codex;
+pub(crate) mod data;
+pub(crate) mod engine;
+pub(crate) mod gather;
+pub(crate) mod gpu;
+pub(crate) mod project;
 mod versions;
 
 use crate::error::{Kind, Mend};
@@ -33,7 +33,7 @@ fn group(finding: &Finding) -> &str {
 
 /// Everything that is known of this host and of what is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AboutHost {
+pub(crate) struct AboutHost {
     /// The engine.
     pub engine: engine::AboutEngine,
     /// The GPUs.
@@ -47,7 +47,7 @@ pub struct AboutHost {
 }
 
 /// All findings, by group.
-pub fn doctor(facts: &AboutHost) -> Vec<Finding> {
+pub(crate) fn doctor(facts: &AboutHost) -> Vec<Finding> {
     let mut findings = engine::findings(&facts.engine);
     findings.extend(gpu::findings(&facts.gpu));
     findings.extend(codex::findings(&facts.codex));
@@ -57,7 +57,7 @@ pub fn doctor(facts: &AboutHost) -> Vec<Finding> {
 }
 
 /// The exit code: 0 where a sandbox could run, 3 where the host lacks something, 2 where only the settings are wrong.
-pub fn exit_code(findings: &[Finding]) -> u8 {
+pub(crate) fn exit_code(findings: &[Finding]) -> u8 {
     let fatal = || findings.iter().filter(|finding| finding.verdict.fatal());
     if fatal().any(|finding| finding.kind != Kind::Usage) {
         Kind::Host.code()
@@ -69,7 +69,7 @@ pub fn exit_code(findings: &[Finding]) -> u8 {
 }
 
 /// The findings as JSON. What to do is a list of lines for a shell: what is no command is a comment.
-pub fn json(findings: &[Finding]) -> Value {
+pub(crate) fn json(findings: &[Finding]) -> Value {
     let mend = |mend: &Mend| match mend {
         Mend::Run(command) => command.clone(),
         Mend::Do(text) => format!("# {text}"),
@@ -90,7 +90,7 @@ pub fn json(findings: &[Finding]) -> Value {
 
 /// The findings for people: a line each, and below those that are not well what is needed and what to do. Commands are
 /// copied from here, so no line is wrapped.
-pub fn table(findings: &[Finding]) -> String {
+pub(crate) fn table(findings: &[Finding]) -> String {
     let mut rows = Vec::new();
     for group in findings.chunk_by(|one, next| group(one) == group(next)) {
         rows.extend(group.first().map(|first| vec![self::group(first).to_owned()]));
@@ -111,7 +111,7 @@ fn lines(finding: &Finding) -> Vec<Vec<String>> {
 }
 
 /// The last line for people.
-pub fn summary(findings: &[Finding]) -> String {
+pub(crate) fn summary(findings: &[Finding]) -> String {
     let fatal = findings.iter().filter(|finding| finding.verdict.fatal()).count();
     let warnings = findings.iter().filter(|finding| finding.verdict == Verdict::Noted).count();
     let many = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });

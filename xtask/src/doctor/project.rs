@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 /// What is known of the project.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AboutProject {
+pub(crate) struct AboutProject {
     /// What is wrong with the settings.
     pub settings: Vec<Failure>,
     /// The workspace.
@@ -32,7 +32,7 @@ pub struct AboutProject {
 
 /// What is known of the image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AboutImage {
+pub(crate) struct AboutImage {
     /// Its tag, where it is built and up to date.
     pub built: Option<String>,
     /// Its base by the settings; `None` is the CPU base.
@@ -58,7 +58,7 @@ const ROOM: Subject =
 const BASE: Subject = subject("project.base", "CPU base image", "`mmdebstrap`, which makes it");
 
 /// What is to be said of the project.
-pub fn findings(facts: &AboutProject) -> Vec<Finding> {
+pub(crate) fn findings(facts: &AboutProject) -> Vec<Finding> {
     let mut found: Vec<Finding> = facts.settings.iter().map(|failure| SETTINGS.broken(failure.clone())).collect();
     if found.is_empty() {
         found.push(SETTINGS.ok("as they should be"));

@@ -29,20 +29,20 @@ const CACHE_LABEL: &str = "codex-sandbox.cache";
 const USER_LABEL: &str = "codex-sandbox.user";
 
 /// The engine's data directory where it says nothing else; for a plan that does not ask it.
-pub const USUAL_ROOT: &str = "/var/lib/docker";
+pub(crate) const USUAL_ROOT: &str = "/var/lib/docker";
 
 /// Where a cache lies inside.
-pub fn target(cache: Cache) -> String {
+pub(crate) fn target(cache: Cache) -> String {
     format!("/home/codex/.cache/{cache}")
 }
 
 /// The volume of a cache, for a user.
-pub fn volume(cache: Cache, uid: u32) -> String {
+pub(crate) fn volume(cache: Cache, uid: u32) -> String {
     format!("codex-sandbox-cache-{cache}-u{uid}")
 }
 
 /// The caches as mounts, for an engine that keeps its data in `root`.
-pub fn mounts(caches: &[Cache], uid: u32, root: &Path) -> Vec<Mount> {
+pub(crate) fn mounts(caches: &[Cache], uid: u32, root: &Path) -> Vec<Mount> {
     let mount = |cache: Cache| Mount {
         role: Role::Cache(cache),
         source: root.join("volumes").join(volume(cache, uid)).join("_data"),
@@ -53,12 +53,12 @@ pub fn mounts(caches: &[Cache], uid: u32, root: &Path) -> Vec<Mount> {
 }
 
 /// Compose's own words for one of them: the mount of the service.
-pub fn service_volume(cache: Cache, target: &str) -> Value {
+pub(crate) fn service_volume(cache: Cache, target: &str) -> Value {
     json!({"type": "volume", "source": key(cache), "target": target})
 }
 
 /// Compose's own words for all of them: the volumes of the project, and the variables of the service.
-pub fn declared(caches: impl Iterator<Item = Cache>, uid: u32) -> (Map<String, Value>, Map<String, Value>) {
+pub(crate) fn declared(caches: impl Iterator<Item = Cache>, uid: u32) -> (Map<String, Value>, Map<String, Value>) {
     let (mut volumes, mut variables) = (Map::new(), Map::new());
     for cache in caches {
         volumes.insert(key(cache), json!({"name": volume(cache, uid), "external": true}));
@@ -76,7 +76,7 @@ fn key(cache: Cache) -> String {
 }
 
 /// Makes the volumes. One that is there is left as it is.
-pub fn create(caches: &[Cache], uid: u32) -> Vec<Step> {
+pub(crate) fn create(caches: &[Cache], uid: u32) -> Vec<Step> {
     let step = |cache: Cache| {
         let labels = [format!("{CACHE_LABEL}={cache}"), format!("{USER_LABEL}={uid}")];
         Step::Run(docker::create_volume(&volume(cache, uid), &labels))
@@ -88,7 +88,7 @@ pub fn create(caches: &[Cache], uid: u32) -> Vec<Step> {
 }
 
 /// Whether Compose failed because a volume is not there yet.
-pub fn is_missing(stderr: &str) -> bool {
+pub(crate) fn is_missing(stderr: &str) -> bool {
     stderr.lines().any(|line| {
         line.contains("external volume") && line.contains("codex-sandbox-cache-") && line.contains("not found")
     })
@@ -96,12 +96,12 @@ pub fn is_missing(stderr: &str) -> bool {
 
 /// Asks for the volumes whose name may be a cache's. Not by label: a container that starts while its volumes are being
 /// removed gets new ones from the engine, of the same name and without a label, and those are caches all the same.
-pub fn list() -> Command {
+pub(crate) fn list() -> Command {
     docker::volumes("codex-sandbox-cache-")
 }
 
 /// The volumes in its answer that are this user's caches.
-pub fn parse_list(text: &str, uid: u32) -> Vec<String> {
+pub(crate) fn parse_list(text: &str, uid: u32) -> Vec<String> {
     let ours = |name: &&str| Cache::value_variants().iter().any(|cache| volume(*cache, uid) == **name);
     text.lines().map(str::trim).filter(ours).map(str::to_owned).collect()
 }

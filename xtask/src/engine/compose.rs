@@ -1,6 +1,6 @@
 //! What Compose is told: the exported variables, the override beside `docker/docker-compose.yaml`, the commands. Pure.
 
-pub mod one_shot;
+pub(crate) mod one_shot;
 
 use crate::engine::{caches, devcontainer, docker};
 use crate::spec::Spec;
@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// The label that marks a container as ours and holds what it was made to be, as JSON.
-pub const SPEC_LABEL: &str = "codex-sandbox.spec";
+pub(crate) const SPEC_LABEL: &str = "codex-sandbox.spec";
 
 /// The label of the first release, which held another description.
-pub const FIRST_LABEL: &str = "codex-sandbox.settings";
+pub(crate) const FIRST_LABEL: &str = "codex-sandbox.settings";
 
 /// Variables through which programs inside find the host's CA bundle. Codex reads the first two.
 const CA_VARIABLES: &[&str] = &[
@@ -30,7 +30,7 @@ const CA_VARIABLES: &[&str] = &[
 
 /// Everything that Compose needs to know of one sandbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Project {
+pub(crate) struct Project {
     /// Compose's project name; the container's name follows from it.
     pub name: String,
     /// The root of this repository.
@@ -43,12 +43,12 @@ pub struct Project {
 
 impl Project {
     /// The container's name: Compose's own way to name the first container of a service.
-    pub fn container(&self) -> String {
+    pub(crate) fn container(&self) -> String {
         container_name(&self.name)
     }
 
     /// The variables that `docker/docker-compose.yaml` requires, with their values.
-    pub fn exports(&self) -> Vec<(String, String)> {
+    pub(crate) fn exports(&self) -> Vec<(String, String)> {
         let source = |role: &Role| self.spec.mount(role).map(|mount| mount.source.to_string_lossy().into_owned());
         let mut exports = vec![
             ("HOST_UID".to_owned(), self.spec.uid.to_string()),
@@ -69,23 +69,23 @@ impl Project {
     }
 
     /// Creates and starts the container.
-    pub fn up(&self) -> Command {
+    pub(crate) fn up(&self) -> Command {
         // The image is ours and local; what could hang is the engine itself.
         self.compose().args(["up", "--detach", "--no-build", "--force-recreate"]).timeout(180)
     }
 
     /// Makes the volumes of the caches, where they are not there.
-    pub fn cache_steps(&self) -> Vec<Step> {
+    pub(crate) fn cache_steps(&self) -> Vec<Step> {
         caches::create(&self.spec.caches().collect::<Vec<_>>(), self.spec.uid)
     }
 
     /// Writes the override.
-    pub fn override_step(&self) -> Step {
+    pub(crate) fn override_step(&self) -> Step {
         Step::WriteFile { path: self.override_file.clone(), text: self.override_text() }
     }
 
     /// The override: what differs by host, in Compose's own words.
-    pub fn override_text(&self) -> String {
+    pub(crate) fn override_text(&self) -> String {
         let p = &self.spec;
         let is_base = |m: &&Mount| !BASE_MOUNTS.iter().any(|(_, role)| role() == m.role);
         let volumes: Vec<Value> = p.mounts.iter().filter(is_base).map(volume).collect();
@@ -140,7 +140,7 @@ fn confine(service: &mut Value, p: &Spec) {
 const CONTAINER_SUFFIX: &str = "-workspace-1";
 
 /// Compose's own name for the first container of the service.
-pub fn container_name(project: &str) -> String {
+pub(crate) fn container_name(project: &str) -> String {
     format!("{project}{CONTAINER_SUFFIX}")
 }
 
@@ -190,7 +190,7 @@ fn device_request(gpus: &Gpus, route: Option<GpuRoute>) -> Option<Value> {
 }
 
 /// The CDI name of a GPU id.
-pub fn cdi_name(id: &str) -> String {
+pub(crate) fn cdi_name(id: &str) -> String {
     if id.contains('=') { id.to_owned() } else { format!("nvidia.com/gpu={id}") }
 }
 
@@ -201,7 +201,7 @@ fn escape(text: &str) -> String {
 
 /// Removes the network that Compose made beside a container; with `--network none` there is none, and that is fine.
 /// An engine has about thirty of them to give: one that is left behind is missed soon.
-pub fn remove_network(container: &str) -> Command {
+pub(crate) fn remove_network(container: &str) -> Command {
     let project = container.strip_suffix(CONTAINER_SUFFIX).unwrap_or(container);
     docker::remove_network(&format!("{project}_default"))
 }

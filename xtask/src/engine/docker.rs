@@ -87,7 +87,7 @@ pub(crate) fn exec<S: Into<String>>(container: &str, env: &[&str], program: impl
 
 /// How to meet the terminal when entering.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Terminal {
+pub(crate) struct Terminal {
     /// Standard input and output are both terminals.
     pub tty: bool,
 }

@@ -6,7 +6,7 @@ use crate::spec::words::Gpus;
 
 /// An error whose cause is known by its text.
 #[derive(Debug, PartialEq, Eq)]
-pub struct KnownError {
+pub(crate) struct KnownError {
     /// Any of these stands in the text; compared without regard to case.
     pub texts: &'static [&'static str],
     /// Why it happens.

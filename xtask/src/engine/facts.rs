@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 /// What the engine said of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Engine {
+pub(crate) struct Engine {
     /// The server's version, such as `26.1.5+dfsg1`.
     pub version: String,
     /// Who built it: `Docker Engine - Community` is Docker itself, empty is a distribution.
@@ -56,7 +56,7 @@ pub struct Engine {
 
 /// A part of the engine, by its own word.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Component {
+pub(crate) struct Component {
     /// `containerd`, `runc`, …
     pub name: String,
     /// Its version.
@@ -67,14 +67,14 @@ pub struct Component {
 
 impl Engine {
     /// Whether Docker itself built it. A distribution mends its builds without a new number.
-    pub fn upstream(&self) -> bool {
+    pub(crate) fn upstream(&self) -> bool {
         self.platform.starts_with("Docker Engine")
     }
 }
 
 /// Why nothing is known of the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Silence {
+pub(crate) enum Silence {
     /// There is no `docker` on PATH.
     NoClient,
     /// The client has no answer from the engine at this endpoint; what it said.
@@ -90,7 +90,7 @@ pub enum Silence {
 
 /// What this host has for an engine of its own, where none answers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Local {
+pub(crate) struct Local {
     /// Whether an engine is installed, running or not.
     pub daemon: bool,
     /// The user's login name.
@@ -107,7 +107,7 @@ pub struct Local {
 
 impl Local {
     /// Reads it. Asks no program.
-    pub fn read(path: Option<&str>) -> Local {
+    pub(crate) fn read(path: Option<&str>) -> Local {
         use std::os::unix::fs::MetadataExt as _;
         use users::os::unix::GroupExt as _;
         let user = crate::user::User::read();
@@ -136,7 +136,7 @@ impl Local {
 ///
 /// # Errors
 /// No `docker` on PATH, or no engine answers (exit code 3).
-pub fn read(cx: &Context) -> Result<Engine> {
+pub(crate) fn read(cx: &Context) -> Result<Engine> {
     look(cx).map_err(|silence| silent(&silence, &Local::read(cx.var("PATH"))).into())
 }
 
@@ -144,7 +144,7 @@ pub fn read(cx: &Context) -> Result<Engine> {
 ///
 /// # Errors
 /// Why nothing is known of the engine.
-pub fn look(cx: &Context) -> Result<Engine, Silence> {
+pub(crate) fn look(cx: &Context) -> Result<Engine, Silence> {
     if which::which_in("docker", cx.var("PATH"), &cx.cwd).is_err() {
         return Err(Silence::NoClient);
     }
@@ -174,7 +174,7 @@ pub fn look(cx: &Context) -> Result<Engine, Silence> {
 ///
 /// # Errors
 /// An answer is not what Docker prints.
-pub fn parse(version: &str, info: &str, endpoint: &str) -> Result<Engine, String> {
+pub(super) fn parse(version: &str, info: &str, endpoint: &str) -> Result<Engine, String> {
     let odd = |what: &str, err: serde_json::Error| format!("`docker {what}` did not answer as Docker does: {err}");
     let version: VersionAnswer = serde_json::from_str(version.trim()).map_err(|err| odd("version", err))?;
     let info: InfoAnswer = serde_json::from_str(info.trim()).map_err(|err| odd("info", err))?;
@@ -229,13 +229,13 @@ fn security_name(option: &str) -> String {
 }
 
 /// The `major.minor` of a version text, for comparisons.
-pub fn major_minor(version: &str) -> Option<(u32, u32)> {
+pub(crate) fn major_minor(version: &str) -> Option<(u32, u32)> {
     let mut parts = version.trim_start_matches('v').split(|c: char| !c.is_ascii_digit());
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
 /// Free room on the file system of a directory, in bytes; `None` where it cannot be read.
-pub fn free_bytes(dir: &Path) -> Option<u64> {
+pub(crate) fn free_bytes(dir: &Path) -> Option<u64> {
     let stat = rustix::fs::statvfs(dir).ok()?;
     Some(stat.f_bavail.saturating_mul(stat.f_frsize))
 }

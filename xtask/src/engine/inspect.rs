@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 /// A container, as its engine describes it.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Container {
+pub(crate) struct Container {
     /// The full id.
     pub id: String,
     /// The id of its image, with the name of the digest: `sha256:…`.
@@ -37,7 +37,7 @@ pub struct Container {
 /// Whether and since when it runs.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct RunState {
+pub(crate) struct RunState {
     /// Whether it runs; a paused one does.
     pub running: bool,
     /// Whether its processes are frozen.
@@ -54,7 +54,7 @@ pub struct RunState {
 /// What the image and the command line say of what runs inside.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
-pub struct Config {
+pub(crate) struct Config {
     /// The first twelve digits of its id, unless another name was asked for.
     pub hostname: Option<String>,
     /// The image, as it was asked for.
@@ -68,7 +68,7 @@ pub struct Config {
 /// What the engine was asked for: limits, namespaces, devices.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
-pub struct HostConfig {
+pub(crate) struct HostConfig {
     /// Capabilities beyond the usual ones.
     #[serde(deserialize_with = "told")]
     pub cap_add: Option<Vec<String>>,
@@ -106,7 +106,7 @@ pub struct HostConfig {
 /// A limit of `ulimit`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Ulimit {
+pub(crate) struct Ulimit {
     /// Such as `memlock` and `stack`.
     pub name: String,
     /// The limit in force; -1 is none.
@@ -116,7 +116,7 @@ pub struct Ulimit {
 /// A request for devices, as `--gpus` and Compose's `devices` make it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct DeviceRequest {
+pub(crate) struct DeviceRequest {
     /// `nvidia` or `cdi`.
     pub driver: String,
     /// How many; -1 is all, and 0 where they are named.
@@ -132,7 +132,7 @@ pub struct DeviceRequest {
 /// A mount, as the engine made it.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
-pub struct Mounted {
+pub(crate) struct Mounted {
     /// `bind`, `volume` or `tmpfs`.
     #[serde(rename = "Type")]
     pub kind: String,
@@ -167,21 +167,21 @@ impl Container {
     ///
     /// # Errors
     /// It is not what Docker answers.
-    pub fn parse(answer: &str) -> Result<Container> {
+    pub(crate) fn parse(answer: &str) -> Result<Container> {
         let odd = |why: String| failed(format!("`docker container inspect` did not answer as Docker does: {why}"));
         let containers: Vec<Container> = serde_json::from_str(answer).map_err(|err| odd(err.to_string()))?;
         containers.into_iter().next().ok_or_else(|| odd("the list is empty".into()).into())
     }
 
     /// The process id of its init on the engine's machine, while it runs.
-    pub fn init(&self) -> Option<u64> {
+    pub(crate) fn init(&self) -> Option<u64> {
         Some(self.state.pid).filter(|pid| *pid > 0)
     }
 }
 
 impl HostConfig {
     /// The namespaces that it may share with the host or another container, by Docker's names for them.
-    pub fn modes(&self) -> [(&'static str, Option<&str>); 4] {
+    pub(crate) fn modes(&self) -> [(&'static str, Option<&str>); 4] {
         [
             ("PidMode", self.pid_mode.as_deref()),
             ("IpcMode", self.ipc_mode.as_deref()),

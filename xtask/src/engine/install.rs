@@ -16,7 +16,7 @@ const NEXT_PIN: &str = "/etc/apt/preferences.d/codex-sandbox-next";
 const DEBIAN_KEY: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// `apt-get indextargets` in the form that `source` reads.
-pub const SOURCES: &str = "$(SITE) $(RELEASE) $(CODENAME) $(COMPONENT) $(CREATED_BY) $(SIGNED_BY)";
+pub(crate) const SOURCES: &str = "$(SITE) $(RELEASE) $(CODENAME) $(COMPONENT) $(CREATED_BY) $(SIGNED_BY)";
 
 impl Distro {
     fn takes_next(&self) -> bool {
@@ -32,7 +32,7 @@ impl Distro {
 
 /// One part of an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub(crate) enum Part {
     /// The engine itself.
     Engine,
     /// Its client.
@@ -80,7 +80,7 @@ fn packages(program: &str) -> Vec<&str> {
 
 /// What a machine lacks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Lacks {
+pub(crate) struct Lacks {
     /// Parts of an engine.
     pub parts: Vec<Part>,
     /// Programs, by name.
@@ -89,12 +89,12 @@ pub struct Lacks {
 
 impl Lacks {
     /// Whether nothing is missing.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.parts.is_empty() && self.programs.is_empty()
     }
 
     /// All of it, for a sentence.
-    pub fn list(&self) -> String {
+    pub(crate) fn list(&self) -> String {
         let parts = self.parts.iter().map(Part::to_string);
         let programs = self.programs.iter().map(|name| format!("`{name}`"));
         parts.chain(programs).collect::<Vec<_>>().join(", ")
@@ -103,7 +103,7 @@ impl Lacks {
 
 /// What is installed, and by whom.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct InstallPlan {
+pub(crate) struct InstallPlan {
     /// Packages of the distribution itself.
     pub tools: Vec<String>,
     /// Packages of the engine.
@@ -135,7 +135,7 @@ fn by_hand(lacks: &Lacks, distro: &Distro) -> Vec<Mend> {
 ///
 /// # Errors
 /// A distribution that this tool does not install on (exit code 3), with the commands for a person.
-pub fn plan(lacks: &Lacks, distro: &Distro, root: bool) -> Result<InstallPlan, Failure> {
+pub(crate) fn plan(lacks: &Lacks, distro: &Distro, root: bool) -> Result<InstallPlan, Failure> {
     if !distro.is_known() {
         return Err(host(format!(
             "this machine lacks {}, and this tool installs only on Debian 12, Ubuntu 22.04 and later; here is {}",
@@ -163,7 +163,7 @@ fn unique<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
 
 impl InstallPlan {
     /// What it does, in lines for the question.
-    pub fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         if !self.tools.is_empty() {
             lines.push(format!("apt-get install {}", self.tools.join(" ")));
@@ -179,7 +179,7 @@ impl InstallPlan {
     }
 
     /// Reads the package lists anew, and installs the programs.
-    pub fn first(&self) -> Vec<Step> {
+    pub(crate) fn first(&self) -> Vec<Step> {
         let mut steps = vec![Step::Run(apt(self.root, &["update", "-q"]))];
         if !self.tools.is_empty() {
             steps.push(Step::Run(self.install(&[], &self.tools)));
@@ -191,7 +191,7 @@ impl InstallPlan {
     ///
     /// # Errors
     /// No source of this release among the machine's own (exit code 3).
-    pub fn prepare(&self, targets: &str) -> Result<Vec<Step>, Failure> {
+    pub(crate) fn prepare(&self, targets: &str) -> Result<Vec<Step>, Failure> {
         if !self.next || self.engine.is_empty() {
             return Ok(Vec::new());
         }
@@ -213,12 +213,12 @@ impl InstallPlan {
     }
 
     /// What installing the engine would do; [`upgraded`] reads the answer.
-    pub fn simulation(&self) -> Command {
+    pub(crate) fn simulation(&self) -> Command {
         self.install(&["--simulate"], &self.engine_packages()).timeout(120)
     }
 
     /// Installs the engine.
-    pub fn second(&self) -> Step {
+    pub(crate) fn second(&self) -> Step {
         Step::Run(self.install(&[], &self.engine_packages()))
     }
 
@@ -232,7 +232,7 @@ impl InstallPlan {
 }
 
 /// The packages that a simulated installation would upgrade, downgrade or remove: there must be none.
-pub fn upgraded(simulated: &str) -> Vec<&str> {
+pub(crate) fn upgraded(simulated: &str) -> Vec<&str> {
     let touched = simulated.lines().filter_map(|line| {
         let (verb, rest) = line.split_once(' ')?;
         let (name, rest) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -257,7 +257,7 @@ fn source<'a>(targets: &'a str, release: &str) -> Option<(&'a str, &'a str)> {
 }
 
 /// A command with root's rights.
-pub fn privileged(root: bool, words: &[&str]) -> Command {
+pub(crate) fn privileged(root: bool, words: &[&str]) -> Command {
     let mut words = words.iter().copied();
     match root {
         true => Command::new(words.next().unwrap_or_default()).args(words),
@@ -274,7 +274,7 @@ fn write(root: bool, path: &str, text: &str) -> Command {
 }
 
 /// The command that takes away what was installed, for a person.
-pub fn removal(packages: &[String], next: bool) -> String {
+pub(crate) fn removal(packages: &[String], next: bool) -> String {
     let files = if next { format!(" && sudo rm {NEXT_LIST} {NEXT_PIN}") } else { String::new() };
     format!("sudo apt-get purge --autoremove {}{files}", packages.join(" "))
 }

@@ -3,7 +3,7 @@
 
 mod dockerd;
 
-pub use dockerd::stop;
+pub(crate) use dockerd::stop;
 use dockerd::{start, start_line};
 
 use crate::context::Context;
@@ -18,7 +18,7 @@ use anyhow::Result;
 
 /// Whether something may be installed and started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Consent {
+pub(crate) enum Consent {
     /// It was asked for on the command line.
     Given,
     /// There is a terminal: ask.
@@ -29,7 +29,7 @@ pub enum Consent {
 
 impl Consent {
     /// From the flag and the terminal.
-    pub fn of(cx: &Context, flag: bool) -> Consent {
+    pub(crate) fn of(cx: &Context, flag: bool) -> Consent {
         match (flag, cx.stdin_tty) {
             (true, _) => Consent::Given,
             (false, true) => Consent::Ask,
@@ -40,7 +40,7 @@ impl Consent {
 
 /// What was found.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub(crate) struct Found {
     /// What is missing.
     pub lacks: Lacks,
     /// Why no engine answers; `None` where one does.
@@ -49,12 +49,12 @@ pub struct Found {
 
 impl Found {
     /// Whether there is nothing to do.
-    pub fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         self.lacks.is_empty() && self.silent.is_none()
     }
 
     /// What is missing, for a sentence.
-    pub fn list(&self) -> String {
+    pub(crate) fn list(&self) -> String {
         match &self.silent {
             Some(_) if !self.lacks.parts.contains(&Part::Engine) => {
                 let lacks = self.lacks.list();
@@ -70,7 +70,7 @@ impl Found {
 ///
 /// # Errors
 /// An engine that is there and does not answer to this user: it is nobody's to be replaced (exit code 3).
-pub fn look(cx: &Context, programs: &[&str]) -> Result<Found> {
+pub(crate) fn look(cx: &Context, programs: &[&str]) -> Result<Found> {
     let has = |program: &str| missing(cx, &[program]).is_empty();
     let client = has("docker");
     let ask = |query: Command| client.then(|| exec::capture(&query));
@@ -104,7 +104,7 @@ pub fn look(cx: &Context, programs: &[&str]) -> Result<Found> {
 }
 
 /// The programs among these that are not installed.
-pub fn missing(cx: &Context, programs: &[&str]) -> Vec<String> {
+pub(crate) fn missing(cx: &Context, programs: &[&str]) -> Vec<String> {
     // An ordinary user's PATH leaves out where the system's own programs lie.
     let path = format!("{}:/usr/sbin:/sbin", cx.var("PATH").unwrap_or_default());
     let missing = programs.iter().filter(|program| which::which_in(program, Some(&path), "/").is_err());
@@ -113,7 +113,7 @@ pub fn missing(cx: &Context, programs: &[&str]) -> Vec<String> {
 
 /// What was brought.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Provided {
+pub(crate) struct Provided {
     /// The packages that were asked of the distribution.
     pub packages: Vec<String>,
     /// Whether Debian's next release was made known to apt.
@@ -126,7 +126,7 @@ pub struct Provided {
 ///
 /// # Errors
 /// Neither a terminal nor `--install-engine`, a no, or a distribution that is not known (exit code 3); a step that fails.
-pub fn provide(cx: &Context, found: &Found, consent: Consent) -> Result<Provided> {
+pub(crate) fn provide(cx: &Context, found: &Found, consent: Consent) -> Result<Provided> {
     if found.is_ready() {
         ui::say("nothing is missing");
         return Ok(Provided::default());

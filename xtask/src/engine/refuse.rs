@@ -17,12 +17,12 @@ pub(crate) const RECURSIVE: Subject =
     subject("engine.recursive", "recursive read-only", "Engine 25, runc 1.1 and Linux 5.12, or later");
 
 /// The error where the engine does not answer, from what the client said.
-pub fn no_engine(said: &str) -> Failure {
+pub(crate) fn no_engine(said: &str) -> Failure {
     no_answer(said, &Local::read(None))
 }
 
 /// The error where nothing is known of the engine.
-pub fn silent(silence: &Silence, local: &Local) -> Failure {
+pub(crate) fn silent(silence: &Silence, local: &Local) -> Failure {
     match silence {
         Silence::NoClient => local.distro.without("docker"),
         Silence::NoAnswer { endpoint, .. } if remote(endpoint) => is_remote(endpoint),
@@ -70,7 +70,7 @@ fn is_remote(endpoint: &str) -> Failure {
 }
 
 /// Everything for which this engine cannot keep the promises of a sandbox: empty is good. The first is the gravest.
-pub fn refusals(engine: &Engine) -> Vec<Finding> {
+pub(crate) fn refusals(engine: &Engine) -> Vec<Finding> {
     let mut found = Vec::new();
     if let Some(name) = &engine.posing {
         let what = format!("`docker` here is {name}, not Docker Engine: its mounts and users work differently");
@@ -115,7 +115,7 @@ pub fn refusals(engine: &Engine) -> Vec<Finding> {
 ///
 /// # Errors
 /// Remote, Desktop, rootless, userns-remapped, podman, no Compose v2 (exit code 3), each with what to do.
-pub fn refuse(engine: &Engine) -> Result<()> {
+pub(crate) fn refuse(engine: &Engine) -> Result<()> {
     match refusals(engine).into_iter().next() {
         Some(refusal) => Err(refusal.failure().into()),
         None => Ok(()),
@@ -123,12 +123,12 @@ pub fn refuse(engine: &Engine) -> Result<()> {
 }
 
 /// Whether this Compose passes `bind.recursive` on. Older ones read it and drop it.
-pub fn passes_recursive(engine: &Engine) -> bool {
+pub(crate) fn passes_recursive(engine: &Engine) -> bool {
     major_minor(&engine.compose).is_some_and(|version| version >= (2, 30))
 }
 
 /// Why mounts below a data set would stay writable, or `None` where nothing speaks against it.
-pub fn not_recursive(engine: &Engine) -> Option<String> {
+pub(crate) fn not_recursive(engine: &Engine) -> Option<String> {
     if let Some(api) = major_minor(&engine.api).filter(|api| *api < (1, 44)) {
         return Some(format!("its API is {}.{}, and 1.44 is the first that does", api.0, api.1));
     }
@@ -140,7 +140,7 @@ pub fn not_recursive(engine: &Engine) -> Option<String> {
 }
 
 /// How to come by an engine that is new enough.
-pub fn newer_engine(engine: &Engine) -> Vec<Mend> {
+pub(crate) fn newer_engine(engine: &Engine) -> Vec<Mend> {
     let mut mend = vec![Mend::Do(
         "use Docker Engine 25 or later, runc 1.1 or later and Linux 5.12 or later; unset DOCKER_API_VERSION".into(),
     )];
@@ -151,7 +151,7 @@ pub fn newer_engine(engine: &Engine) -> Vec<Mend> {
 }
 
 /// The error where an image has to be built and the client cannot.
-pub fn no_buildx(engine: &Engine) -> Option<Failure> {
+pub(crate) fn no_buildx(engine: &Engine) -> Option<Failure> {
     let mend = || engine.distro.install(Package::Buildx, engine.upstream());
     engine
         .buildx
@@ -160,7 +160,7 @@ pub fn no_buildx(engine: &Engine) -> Option<Failure> {
 }
 
 /// The error where a file system has too little room for the image.
-pub fn low_room(dir: &Path, free: u64, need: u64) -> Option<Failure> {
+pub(crate) fn low_room(dir: &Path, free: u64, need: u64) -> Option<Failure> {
     (free < need).then(|| {
         failed(format!("`{}` has {} GiB free, and the build needs {} GiB", dir.display(), free >> 30, need >> 30))
             .hint("`docker system df` shows what takes the room; `docker image prune` removes unused images")

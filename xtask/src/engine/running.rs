@@ -10,7 +10,7 @@ use anyhow::Result;
 
 /// A container of ours.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Existing {
+pub(crate) struct Existing {
     /// The full container id.
     pub id: String,
     /// Whether it runs now.
@@ -25,7 +25,7 @@ pub struct Existing {
 ///
 /// # Errors
 /// The answer is not what Docker prints, or the container of that name is not ours.
-pub fn parse(name: &str, code: i32, stdout: &str, stderr: &str) -> Result<Option<Existing>> {
+pub(crate) fn parse(name: &str, code: i32, stdout: &str, stderr: &str) -> Result<Option<Existing>> {
     if code != 0 {
         if errors::is_no_container(stderr) {
             return Ok(None);
@@ -46,12 +46,12 @@ pub fn parse(name: &str, code: i32, stdout: &str, stderr: &str) -> Result<Option
 ///
 /// # Errors
 /// The engine does not answer.
-pub fn live_sessions(id: &str) -> Result<Vec<String>> {
+pub(crate) fn live_sessions(id: &str) -> Result<Vec<String>> {
     Ok(sessions(&exec::stdout_of(&docker::top(id))?))
 }
 
 /// The programs inside beside the container's own two (the init and the sleeper), from `docker top NAME -eo pid,args`.
-pub fn sessions(top: &str) -> Vec<String> {
+pub(crate) fn sessions(top: &str) -> Vec<String> {
     top.lines()
         .skip(1)
         .filter_map(|line| line.trim().split_once(char::is_whitespace))

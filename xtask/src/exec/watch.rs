@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// Starts a command that is only looked at: a process group of its own, standard input an open pipe that never gets a
 /// byte, output thrown away. `look` is called about every 20 ms with its process id, until it has an answer, the
 /// command ends, or its bound passes (`None`). Then the command and everything it started is ended.
-pub fn watch<T>(command: &Command, mut look: impl FnMut(u32) -> Option<T>) -> Result<Option<T>> {
+pub(crate) fn watch<T>(command: &Command, mut look: impl FnMut(u32) -> Option<T>) -> Result<Option<T>> {
     let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
     let handle = expression(command)
         .stdin_file(reader)
@@ -58,7 +58,7 @@ fn pid_of(pid: u32) -> Option<rustix::process::Pid> {
 }
 
 /// The process ids of a process and all its descendants, itself first. What has gone meanwhile is left out.
-pub fn process_tree(pid: u32) -> Vec<u32> {
+pub(crate) fn process_tree(pid: u32) -> Vec<u32> {
     let mut tree = vec![pid];
     let mut next = 0;
     while let Some(pid) = tree.get(next).copied() {
@@ -76,7 +76,7 @@ pub fn process_tree(pid: u32) -> Vec<u32> {
 
 /// Whether a process runs no more. One that nobody waited for counts as ended: in a container whose first process is
 /// not an init it stays in the process table for good.
-pub fn has_ended(pid: &str) -> bool {
+pub(crate) fn has_ended(pid: &str) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // The name comes in parentheses, and may hold any.
     let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());

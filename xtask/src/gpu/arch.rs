@@ -49,7 +49,7 @@ impl Arch {
 ///
 /// # Errors
 /// A flag that is none, or a list of several that leaves the choice open (exit code 2).
-pub fn choose(flag: Option<&str>, arch_list: &str, capabilities: &[&str]) -> Result<Arch> {
+pub(crate) fn choose(flag: Option<&str>, arch_list: &str, capabilities: &[&str]) -> Result<Arch> {
     let ways = "write it as `--arch 12.0`; `nvidia-smi --query-gpu=compute_cap --format=csv` shows what a GPU has";
     if let Some(text) = flag {
         let none = || usage(format!("`--arch {text}` is not a compute capability")).hint(ways).into();
@@ -69,7 +69,7 @@ pub fn choose(flag: Option<&str>, arch_list: &str, capabilities: &[&str]) -> Res
 
 /// Whether native code for `arch` (such as `12.0`, `9.0a`, `12.0+PTX`) runs on a GPU of this compute capability: the
 /// same major version, and a minor version that is not above the GPU's. CUDA C programming guide, binary compatibility.
-pub fn serves(arch: &str, capability: &str) -> bool {
+pub(crate) fn serves(arch: &str, capability: &str) -> bool {
     let arch = arch.trim_end_matches("+PTX");
     let exact = arch.ends_with('a');
     let pair = |text: &str| -> Option<(u32, u32)> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// An NVIDIA display or compute device on the PCI bus.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pci {
+pub(crate) struct Pci {
     /// Its address, such as `0000:01:00.0`.
     pub address: String,
     /// Its device id, such as 0x2b85.
@@ -17,13 +17,13 @@ pub struct Pci {
 
 impl Pci {
     /// Whether it is of Blackwell or later. NVIDIA's ids rise: Ada ends below 0x2900, GB100 begins there.
-    pub fn needs_open_module(&self) -> bool {
+    pub(crate) fn needs_open_module(&self) -> bool {
         self.device >= 0x2900
     }
 }
 
 /// The NVIDIA devices below `/sys/bus/pci/devices`, by vendor (0x10de) and class (0x03, display and 3D).
-pub fn pci(sys: &Path) -> Vec<Pci> {
+pub(super) fn pci(sys: &Path) -> Vec<Pci> {
     let entries = fs::read_dir(sys).into_iter().flatten().flatten();
     let mut devices: Vec<Pci> = entries.filter_map(|entry| device(&entry.path())).collect();
     devices.sort_by(|a, b| a.address.cmp(&b.address));
@@ -46,7 +46,7 @@ fn device(dir: &Path) -> Option<Pci> {
 }
 
 /// The version in `/proc/driver/nvidia/version`: the first word of digits and dots on the `NVRM` line.
-pub fn driver_version(text: &str) -> Option<String> {
+pub(crate) fn driver_version(text: &str) -> Option<String> {
     let line = text.lines().find(|line| line.starts_with("NVRM version"))?;
     line.split_whitespace()
         .find(|word| word.contains('.') && word.chars().all(|c| c.is_ascii_digit() || c == '.'))
@@ -54,13 +54,13 @@ pub fn driver_version(text: &str) -> Option<String> {
 }
 
 /// Whether `/proc/driver/nvidia/version` is that of the open kernel modules.
-pub fn is_open(text: &str) -> bool {
+pub(super) fn is_open(text: &str) -> bool {
     text.contains("Open Kernel Module")
 }
 
 /// A CDI specification of NVIDIA, by its file and the driver that it was made for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Spec {
+pub(crate) struct Spec {
     /// The file.
     pub file: PathBuf,
     /// The version in the names of the driver's libraries; `None` where it names none.
@@ -68,7 +68,7 @@ pub struct Spec {
 }
 
 /// The first CDI specification of NVIDIA in these directories.
-pub fn spec(dirs: &[PathBuf]) -> Option<Spec> {
+pub(super) fn spec(dirs: &[PathBuf]) -> Option<Spec> {
     dirs.iter().find_map(|dir| {
         let mut files: Vec<PathBuf> = fs::read_dir(dir).ok()?.flatten().map(|entry| entry.path()).collect();
         files.sort();

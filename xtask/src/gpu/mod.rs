@@ -1,10 +1,10 @@
 //! The GPUs of this host and the way a container can get them. Pure functions over what was read.
 
-pub mod arch;
+pub(crate) mod arch;
 mod devices;
 pub(crate) mod smi;
 
-pub use devices::{Pci, Spec, driver_version};
+pub(crate) use devices::{Pci, Spec, driver_version};
 
 use crate::distro::{Distro, Package};
 use crate::engine::Engine;
@@ -16,7 +16,7 @@ use std::path::Path;
 
 /// One GPU as `nvidia-smi` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Gpu {
+pub(crate) struct Gpu {
     /// Index, from 0.
     pub index: String,
     /// `GPU-<uuid>`.
@@ -29,7 +29,7 @@ pub struct Gpu {
 
 /// What is known of this host's GPUs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct GpuFacts {
+pub(crate) struct GpuFacts {
     /// The kernel driver's version, such as `570.86.10`; `None` where no NVIDIA driver is loaded.
     pub driver: Option<String>,
     /// Whether its kernel modules are the open ones; `None` where none is loaded.
@@ -51,18 +51,18 @@ pub struct GpuFacts {
 }
 
 /// Reads the driver and asks `nvidia-smi` once, bounded. No GPU is an answer, not an error.
-pub fn read(engine: &Engine, path: Option<&str>) -> GpuFacts {
+pub(crate) fn read(engine: &Engine, path: Option<&str>) -> GpuFacts {
     seen_by(engine, read_devices(path))
 }
 
 /// The same facts with what this engine can hand out.
-pub fn seen_by(engine: &Engine, facts: GpuFacts) -> GpuFacts {
+pub(crate) fn seen_by(engine: &Engine, facts: GpuFacts) -> GpuFacts {
     let spec = devices::spec(&engine.cdi_dirs);
     GpuFacts { cdi_spec: spec.is_some(), spec, ..facts }
 }
 
 /// What is known without the engine.
-pub fn read_devices(path: Option<&str>) -> GpuFacts {
+pub(crate) fn read_devices(path: Option<&str>) -> GpuFacts {
     let version = std::fs::read_to_string("/proc/driver/nvidia/version").ok();
     let query = Command::new("nvidia-smi")
         .args(["--query-gpu=index,uuid,name,compute_cap,driver_version", "--format=csv,noheader"])
@@ -94,7 +94,7 @@ pub fn read_devices(path: Option<&str>) -> GpuFacts {
 }
 
 /// Asks `nvidia-ctk` for its version; `None` where it is missing or says something else.
-pub fn toolkit_version(path: Option<&str>) -> Option<String> {
+pub(crate) fn toolkit_version(path: Option<&str>) -> Option<String> {
     which::which_in("nvidia-ctk", path, "/").ok()?;
     let said = exec::capture(&Command::new("nvidia-ctk").arg("--version").timeout(10)).ok()?;
     let word = said.stdout.split_whitespace().find(|word| word.contains('.'))?;
@@ -102,7 +102,7 @@ pub fn toolkit_version(path: Option<&str>) -> Option<String> {
 }
 
 /// Reads `nvidia-smi --query-gpu=index,uuid,name,compute_cap,driver_version --format=csv,noheader`.
-pub fn parse_smi(text: &str) -> (Vec<Gpu>, Option<String>) {
+pub(crate) fn parse_smi(text: &str) -> (Vec<Gpu>, Option<String>) {
     let rows = smi::rows::<5>(text);
     let gpu = |&[index, uuid, name, capability, _]: &[&str; 5]| Gpu {
         index: index.into(),
@@ -118,7 +118,7 @@ pub fn parse_smi(text: &str) -> (Vec<Gpu>, Option<String>) {
 ///
 /// # Errors
 /// No GPU, no toolkit, an unknown id (exit code 3), each with the remedy.
-pub fn route(gpus: &Gpus, engine: &Engine, facts: &GpuFacts) -> Result<Option<GpuRoute>, Failure> {
+pub(crate) fn route(gpus: &Gpus, engine: &Engine, facts: &GpuFacts) -> Result<Option<GpuRoute>, Failure> {
     if *gpus == Gpus::None {
         return Ok(None);
     }
@@ -157,13 +157,13 @@ fn no_gpu(gpus: &Gpus, distro: &Distro, facts: &GpuFacts) -> Failure {
 }
 
 /// The same without the way to a driver.
-pub fn silent(gpus: &Gpus, facts: &GpuFacts) -> Failure {
+pub(crate) fn silent(gpus: &Gpus, facts: &GpuFacts) -> Failure {
     host(format!("`--gpus {gpus}` was asked for and {}", silence(facts)))
         .hint("pass `--gpus none`, or `--cpu`, to work without a GPU")
 }
 
 /// Why no GPU of this host answers, where none does.
-pub fn silence(facts: &GpuFacts) -> String {
+pub(crate) fn silence(facts: &GpuFacts) -> String {
     let why = facts.silent.clone().unwrap_or_else(|| "`nvidia-smi` lists none".into());
     let why = match &facts.driver {
         Some(driver) => format!("the driver {driver} is loaded, but {why}"),
@@ -174,7 +174,7 @@ pub fn silence(facts: &GpuFacts) -> String {
 }
 
 /// The error where the engine cannot hand out GPUs.
-pub fn no_toolkit(engine: &Engine, facts: &GpuFacts) -> Failure {
+pub(crate) fn no_toolkit(engine: &Engine, facts: &GpuFacts) -> Failure {
     let failure = host("the NVIDIA Container Toolkit is missing: no CDI specification, no runtime hook");
     let failure = if facts.ctk { failure } else { failure.mend(engine.distro.install(Package::Toolkit, false)) };
     // An engine without CDI looks for the hook when it starts.
@@ -185,7 +185,7 @@ pub fn no_toolkit(engine: &Engine, facts: &GpuFacts) -> Failure {
 }
 
 /// The command that describes the GPUs to the engine.
-pub fn generate(file: &Path) -> String {
+pub(crate) fn generate(file: &Path) -> String {
     format!("sudo nvidia-ctk cdi generate --output={}", file.display())
 }
 

@@ -27,7 +27,7 @@ const MARKS: &[(&str, &str)] = &[
 ];
 
 /// Colours the mark at the start of each line, if `colour`; of a command that is shown, the whole line.
-pub fn paint(text: &str, colour: bool) -> String {
+pub(crate) fn paint(text: &str, colour: bool) -> String {
     if !colour {
         return text.to_owned();
     }
@@ -47,13 +47,13 @@ pub fn paint(text: &str, colour: bool) -> String {
 }
 
 /// Lays out rows in columns, two spaces apart, the last column unpadded.
-pub fn columns(rows: &[Vec<String>]) -> String {
+pub(crate) fn columns(rows: &[Vec<String>]) -> String {
     columns_within(rows, None)
 }
 
 /// The same for a terminal of so many columns: the last column is wrapped there, below itself, or below the row where
 /// too little room is left beside the others.
-pub fn columns_within(rows: &[Vec<String>], width: Option<usize>) -> String {
+pub(crate) fn columns_within(rows: &[Vec<String>], width: Option<usize>) -> String {
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widest =
         |i: usize| rows.iter().filter_map(|row| row.get(i)).map(|cell| cell.chars().count()).max().unwrap_or(0);
@@ -112,7 +112,7 @@ fn wrapped(text: &str, room: usize) -> Vec<String> {
 }
 
 /// A path or another long word, with its middle left out where it has no room. Its end says the most.
-pub fn shortened(text: &str, room: usize) -> String {
+pub(crate) fn shortened(text: &str, room: usize) -> String {
     let chars: Vec<char> = text.chars().collect();
     if chars.len() <= room || room < 8 {
         return text.to_owned();

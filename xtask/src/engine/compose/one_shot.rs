@@ -14,7 +14,7 @@ const NOT_TAKEN: &[&str] = &["volumes", "labels", "image", "user", "command"];
 
 /// One such container.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OneShot {
+pub(crate) struct OneShot {
     /// The name of the container, and of Compose's project.
     pub name: String,
     /// The generated Compose file.
@@ -30,7 +30,7 @@ impl OneShot {
     ///
     /// # Errors
     /// The base file has no service to take the confinement from.
-    pub fn text(&self, base: &str) -> Result<String> {
+    pub(crate) fn text(&self, base: &str) -> Result<String> {
         let base: Value = serde_yaml::from_str(base).context("docker/docker-compose.yaml is not valid YAML")?;
         let service = base["services"]["workspace"].as_object();
         let service = service.context("docker/docker-compose.yaml has no service `workspace`")?;
@@ -51,12 +51,12 @@ impl OneShot {
     }
 
     /// Makes the container, and does not start it.
-    pub fn create(&self) -> Command {
+    pub(crate) fn create(&self) -> Command {
         docker::compose(Some(&self.name), &[&self.file]).args(["create", "--no-build"]).timeout(120)
     }
 
     /// Starts it and waits for its end: its output is this command's.
-    pub fn start(&self, seconds: u64) -> Command {
+    pub(crate) fn start(&self, seconds: u64) -> Command {
         docker::start_attached(&self.name).timeout(seconds)
     }
 }

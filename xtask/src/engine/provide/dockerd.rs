@@ -19,7 +19,7 @@ fn under_systemd() -> bool {
 }
 
 /// What `start` does, in a few words.
-pub fn start_line() -> &'static str {
+pub(super) fn start_line() -> &'static str {
     if under_systemd() { "systemctl start docker" } else { "dockerd, in the background" }
 }
 
@@ -36,7 +36,7 @@ fn pid_file(cx: &Context) -> PathBuf {
 ///
 /// # Errors
 /// It does not answer, or not to this user.
-pub fn start(cx: &Context, user: &User) -> Result<bool> {
+pub(super) fn start(cx: &Context, user: &User) -> Result<bool> {
     let root = user.uid == 0;
     if under_systemd() {
         exec::all(&[Step::Run(privileged(root, &["systemctl", "start", "docker"]))])?;
@@ -97,7 +97,7 @@ fn running(cx: &Context) -> Option<String> {
 ///
 /// # Errors
 /// It does not stop.
-pub fn stop(cx: &Context) -> Result<bool> {
+pub(crate) fn stop(cx: &Context) -> Result<bool> {
     let Some(pid) = running(cx) else { return Ok(false) };
     exec::all(&[Step::Run(privileged(User::read().uid == 0, &["sh", "-c", r#"kill "$0""#, &pid]))])?;
     let began = Instant::now();
