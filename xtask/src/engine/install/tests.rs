@@ -3,7 +3,7 @@ use crate::distro;
 use crate::distro::Family;
 
 fn lacks(parts: &[Part], programs: &[&str]) -> Lacks {
-    Lacks { parts: parts.to_vec(), programs: programs.iter().map(|name| (*name).to_owned()).collect() }
+    Lacks { parts: parts.to_vec(), programs: programs.iter().map(|name| (*name).to_owned()).collect(), silent: None }
 }
 
 fn distribution(id: &str, codename: &str) -> Distro {

@@ -39,7 +39,7 @@ fn pid_file(cx: &Context) -> PathBuf {
 pub(super) fn start(cx: &Context, user: &User) -> Result<bool> {
     let root = user.uid == 0;
     if under_systemd() {
-        exec::all(&[Step::Run(privileged(root, &["systemctl", "start", "docker"]))])?;
+        exec::all(&[Step::Run(privileged(root, "systemctl").args(["start", "docker"]))])?;
         wait(|| true)?;
         return Ok(false);
     }
@@ -59,15 +59,13 @@ pub(super) fn start(cx: &Context, user: &User) -> Result<bool> {
     Ok(true)
 }
 
-/// dockerd in a session of its own: neither this terminal nor this tool's end ends it. Its socket is for root, and for
-/// the group of a user who is not.
+/// Starts dockerd in a session of its own, so that neither a closed terminal nor the end of this tool ends it. Its socket
+/// belongs to root, and to the group of a user who is not root.
 fn dockerd(dir: &Path, user: &User) -> Command {
     let file = |name: &str| dir.join(name).to_string_lossy().into_owned();
-    let command = privileged(
-        user.uid == 0,
-        &["sh", "-c", r#"exec setsid --fork "$@" >"$0" 2>&1 </dev/null"#, &file("dockerd.log")],
-    );
-    let command = command.args(["dockerd".to_owned(), "--pidfile".to_owned(), file("dockerd.pid")]);
+    let command = privileged(user.uid == 0, "sh")
+        .args(["-c", r#"exec setsid --fork "$@" >"$0" 2>&1 </dev/null"#, &file("dockerd.log")])
+        .args(["dockerd", "--pidfile", &file("dockerd.pid")]);
     if user.uid == 0 { command } else { command.args(["--group".to_owned(), user.gid.to_string()]) }
 }
 
@@ -99,7 +97,7 @@ fn running(cx: &Context) -> Option<String> {
 /// It does not stop.
 pub(crate) fn stop(cx: &Context) -> Result<bool> {
     let Some(pid) = running(cx) else { return Ok(false) };
-    exec::all(&[Step::Run(privileged(User::read().uid == 0, &["sh", "-c", r#"kill "$0""#, &pid]))])?;
+    exec::all(&[Step::Run(privileged(User::read().uid == 0, "sh").args(["-c", r#"kill "$0""#, &pid]))])?;
     let began = Instant::now();
     while !exec::has_ended(&pid) {
         if began.elapsed() > Duration::from_secs(60) {
