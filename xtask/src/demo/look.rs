@@ -54,7 +54,7 @@ fn no_gpu(cx: &Context, cpu: bool, settings: &Settings, engine: &Engine) -> Opti
         return Some("the settings say `gpus: none`".to_owned());
     }
     let facts = gpu::read(engine, cx.var("PATH"));
-    if facts.gpus.is_empty() && !facts.cdi_spec {
+    if !facts.may_have_gpus() {
         let why = facts.silent.unwrap_or_else(|| "`nvidia-smi` lists none".to_owned());
         return Some(format!("no GPU: {why}"));
     }

@@ -71,7 +71,7 @@ fn devices(facts: &AboutGpus) -> Finding {
     if devices.gpus.is_empty() {
         // The way to a driver is a finding of its own.
         let failure = gpu::silent(&facts.wanted, devices);
-        return match (devices.cdi_spec, devices.pci.is_empty()) {
+        return match (devices.spec.is_some(), devices.pci.is_empty()) {
             // A specification names the GPUs where `nvidia-smi` does not: the engine will tell.
             (true, _) => DEVICES.warning(failure.message, failure.mend),
             (false, true) => DEVICES.missing(failure),
@@ -161,17 +161,8 @@ fn image(facts: &AboutGpus) -> Finding {
     }
 }
 
-fn has_toolkit(facts: &AboutGpus, engine: &Engine) -> Option<GpuRoute> {
-    // Asked for as if every GPU answered: whether one does is another finding.
-    let devices = GpuFacts {
-        gpus: vec![gpu::Gpu { index: "0".into(), uuid: String::new(), name: String::new(), capability: String::new() }],
-        ..facts.devices.clone()
-    };
-    gpu::route(&Gpus::All, engine, &devices).ok().flatten()
-}
-
 fn toolkit(facts: &AboutGpus, engine: &Engine) -> Finding {
-    let Some(route) = has_toolkit(facts, engine) else {
+    let Some(route) = facts.devices.offered(engine) else {
         let devices = &facts.devices;
         if devices.gpus.is_empty() && devices.pci.is_empty() && devices.driver.is_none() {
             return TOOLKIT.unchecked("not installed, and there is no device for it");
@@ -209,7 +200,7 @@ fn stale(devices: &GpuFacts) -> Option<Finding> {
 
 /// With the hook, systemd does not know of the GPUs that the container got, and takes them away at its next reload.
 fn lost_on_reload(facts: &AboutGpus, engine: &Engine) -> Option<Finding> {
-    let route = has_toolkit(facts, engine)?;
+    let route = facts.devices.offered(engine)?;
     if route == GpuRoute::Cdi || engine.cgroup_driver != "systemd" {
         return Some(CGROUP.ok("stay"));
     }

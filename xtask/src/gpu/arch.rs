@@ -68,17 +68,13 @@ pub(crate) fn choose(flag: Option<&str>, arch_list: &str, capabilities: &[&str])
 }
 
 /// Whether native code for `arch` (such as `12.0`, `9.0a`, `12.0+PTX`) runs on a GPU of this compute capability: the
-/// same major version, and a minor version that is not above the GPU's. CUDA C programming guide, binary compatibility.
+/// same major version, and a minor version that is not above the GPU's; with `a`, exactly the GPU's. CUDA C programming
+/// guide, binary compatibility.
 pub(crate) fn serves(arch: &str, capability: &str) -> bool {
-    let arch = arch.trim_end_matches("+PTX");
-    let exact = arch.ends_with('a');
-    let pair = |text: &str| -> Option<(u32, u32)> {
-        let (major, minor) = text.trim_end_matches(['a', 'f']).split_once('.')?;
-        Some((major.parse().ok()?, minor.parse().ok()?))
-    };
-    match (pair(arch), pair(capability)) {
+    let exact = arch.trim_end_matches("+PTX").ends_with('a');
+    match (Arch::parse(arch), Arch::parse(capability)) {
         (Some(arch), Some(gpu)) if exact => arch == gpu,
-        (Some(arch), Some(gpu)) => arch.0 == gpu.0 && arch.1 <= gpu.1,
+        (Some(arch), Some(gpu)) => arch.major == gpu.major && arch.minor <= gpu.minor,
         _ => false,
     }
 }

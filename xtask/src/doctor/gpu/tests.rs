@@ -20,7 +20,6 @@ pub(in super::super) fn facts() -> AboutGpus {
             gpus: parse_smi(smi).0,
             hook: true,
             ctk: true,
-            cdi_spec: true,
             spec: Some(Spec { file: "/etc/cdi/nvidia.yaml".into(), driver: Some("595.71.05".into()) }),
             ..GpuFacts::default()
         },
@@ -125,7 +124,6 @@ fn the_toolkit_is_missing_or_old_or_its_specification_stale() {
     let missing = with(|f| {
         f.devices.hook = false;
         f.devices.ctk = false;
-        f.devices.cdi_spec = false;
         f.devices.spec = None;
     });
     assert_eq!(verdict(&missing, "gpu.toolkit"), Verdict::Missing);
@@ -133,7 +131,6 @@ fn the_toolkit_is_missing_or_old_or_its_specification_stale() {
     assert!(mend.contains("apt-get install nvidia-container-toolkit") && mend.ends_with("/etc/cdi/nvidia.yaml"));
     let no_spec = with(|f| {
         f.devices.hook = false;
-        f.devices.cdi_spec = false;
         f.devices.spec = None;
     });
     assert_eq!(mended(&no_spec, "gpu.toolkit"), "sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml");
@@ -155,7 +152,6 @@ fn a_gpu_that_is_not_there_is_named() {
 #[test]
 fn the_hook_under_systemd_loses_gpus_and_cdi_does_not() {
     let hook = |f: &mut AboutGpus| {
-        f.devices.cdi_spec = false;
         f.devices.spec = None;
     };
     let lost = with(hook);
