@@ -1,32 +1,14 @@
-//! The GPUs: the devices, their driver, whether the image fits them, and how the engine hands them out.
+//! The GPUs: the devices, their driver, whether the image fits them, and how the engine passes them to a container.
 
-use super::versions::{self, Series};
-use crate::distro::{Distro, Package};
+use super::versions;
+use crate::distro::Package;
+use crate::doctor::AboutHost;
 use crate::engine::Engine;
 use crate::error::{Mend, host};
 use crate::finding::{Finding, Subject, subject};
 use crate::gpu::{self, GpuFacts, Pci};
 use crate::image::base;
 use crate::spec::words::{GpuRoute, Gpus};
-
-/// What is known of the GPUs and of what is wanted of them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct AboutGpus {
-    /// Which GPUs are wanted.
-    pub wanted: Gpus,
-    /// The base image.
-    pub base: String,
-    /// `TORCH_CUDA_ARCH_LIST`.
-    pub arch_list: String,
-    /// The engine, where one answers.
-    pub engine: Option<Engine>,
-    /// The devices and what hands them out.
-    pub devices: GpuFacts,
-    /// The version of the NVIDIA Container Toolkit.
-    pub toolkit: Option<String>,
-    /// The distribution.
-    pub distro: Distro,
-}
 
 const DEVICES: Subject = subject("gpu.devices", "GPUs", "GPUs that `nvidia-smi` names, or `--gpus none`");
 const BUS: Subject = subject("gpu.bus", "kernel driver", "`nvidia` has the devices");
@@ -42,9 +24,8 @@ const CGROUP: Subject = subject(
     "CDI, or an engine with cgroupfs: `systemctl daemon-reload` takes the hook's away",
 );
 
-/// What is to be said of the GPUs.
-pub(crate) fn findings(facts: &AboutGpus) -> Vec<Finding> {
-    if facts.wanted == Gpus::None {
+pub(super) fn findings(facts: &AboutHost) -> Vec<Finding> {
+    if facts.settings.gpus == Gpus::None {
         return vec![DEVICES.ok("none are asked for")];
     }
     let mut found = vec![devices(facts)];
@@ -53,12 +34,12 @@ pub(crate) fn findings(facts: &AboutGpus) -> Vec<Finding> {
     found.extend(module(facts));
     found.push(image(facts));
     match &facts.engine {
-        Some(engine) => {
+        Ok(engine) => {
             found.push(toolkit(facts, engine));
             found.extend(stale(&facts.devices));
             found.extend(lost_on_reload(facts, engine));
         }
-        None => found.push(TOOLKIT.unchecked(match facts.devices.ctk {
+        Err(_) => found.push(TOOLKIT.unchecked(match facts.devices.ctk {
             true => "`nvidia-ctk` is installed; no engine answers that could use it",
             false => "no engine answers",
         })),
@@ -66,11 +47,11 @@ pub(crate) fn findings(facts: &AboutGpus) -> Vec<Finding> {
     found
 }
 
-fn devices(facts: &AboutGpus) -> Finding {
+fn devices(facts: &AboutHost) -> Finding {
     let devices = &facts.devices;
     if devices.gpus.is_empty() {
         // The way to a driver is a finding of its own.
-        let failure = gpu::silent(&facts.wanted, devices);
+        let failure = gpu::silent(&facts.settings.gpus, devices);
         return match (devices.spec.is_some(), devices.pci.is_empty()) {
             // A specification names the GPUs where `nvidia-smi` does not: the engine will tell.
             (true, _) => DEVICES.warning(failure.message, failure.mend),
@@ -78,8 +59,8 @@ fn devices(facts: &AboutGpus) -> Finding {
             (false, false) => DEVICES.broken(failure),
         };
     }
-    if let Some(engine) = &facts.engine
-        && let Err(failure) = gpu::route(&facts.wanted, engine, devices)
+    if let Ok(engine) = &facts.engine
+        && let Err(failure) = gpu::route(&facts.settings.gpus, engine, devices)
         && failure.message.starts_with("there is no GPU")
     {
         return DEVICES.broken(failure);
@@ -89,7 +70,7 @@ fn devices(facts: &AboutGpus) -> Finding {
     DEVICES.ok(names.join(", "))
 }
 
-fn bus(facts: &AboutGpus) -> Option<Finding> {
+fn bus(facts: &AboutHost) -> Option<Finding> {
     let pci = &facts.devices.pci;
     let names = |list: &[&Pci]| {
         let names: Vec<&str> = list.iter().map(|pci| pci.address.as_str()).collect();
@@ -116,7 +97,7 @@ fn bus(facts: &AboutGpus) -> Option<Finding> {
     }
 }
 
-fn driver(facts: &AboutGpus) -> Finding {
+fn driver(facts: &AboutHost) -> Finding {
     let Some(version) = &facts.devices.driver else {
         if facts.devices.pci.is_empty() {
             return DRIVER.unchecked("none is loaded, and there is no device for it");
@@ -124,16 +105,11 @@ fn driver(facts: &AboutGpus) -> Finding {
         let failure = host("none is loaded").mend(facts.distro.install(Package::Driver, false));
         return DRIVER.missing(failure);
     };
-    match versions::below(version, versions::DRIVER, Series::Major) {
-        Some(floor) => Subject { needed: &format!("{floor} or later has all known security fixes"), ..DRIVER }.warning(
-            format!("{version} has known security holes"),
-            [Mend::Do("bring the driver up to date, then `sudo reboot`".into())],
-        ),
-        None => DRIVER.ok(version),
-    }
+    let update = Mend::Do("bring the driver up to date, then `sudo reboot`".into());
+    versions::DRIVER.judge(DRIVER, version, version, [update])
 }
 
-fn module(facts: &AboutGpus) -> Option<Finding> {
+fn module(facts: &AboutHost) -> Option<Finding> {
     let devices = &facts.devices;
     let newest = |capability: &str| capability.split('.').next()?.parse::<u32>().ok();
     let blackwell = devices.pci.iter().any(Pci::needs_open_module)
@@ -148,20 +124,22 @@ fn module(facts: &AboutGpus) -> Option<Finding> {
     })
 }
 
-fn image(facts: &AboutGpus) -> Finding {
+fn image(facts: &AboutHost) -> Finding {
     if facts.devices.gpus.is_empty() {
         return IMAGE.unchecked("no GPU answers");
     }
-    match base::misfit(&facts.base, &facts.arch_list, &facts.devices) {
+    let (base, arch_list) = (&facts.settings.base, &facts.settings.arch_list);
+    let base = base.clone().unwrap_or_else(base::cpu_reference);
+    match base::misfit(&base, arch_list, &facts.devices) {
         Some(failure) => IMAGE.broken(failure),
-        None => IMAGE.ok(match base::known(&facts.base) {
-            Some(known) => format!("CUDA {}, arch_list `{}`", known.cuda, facts.arch_list),
-            None => format!("arch_list `{}`; nothing is known of the base beforehand", facts.arch_list),
+        None => IMAGE.ok(match base::known(&base) {
+            Some(known) => format!("CUDA {}, arch_list `{arch_list}`", known.cuda),
+            None => format!("arch_list `{arch_list}`; what this base contains is not known before it is built"),
         }),
     }
 }
 
-fn toolkit(facts: &AboutGpus, engine: &Engine) -> Finding {
+fn toolkit(facts: &AboutHost, engine: &Engine) -> Finding {
     let Some(route) = facts.devices.offered(engine) else {
         let devices = &facts.devices;
         if devices.gpus.is_empty() && devices.pci.is_empty() && devices.driver.is_none() {
@@ -176,7 +154,7 @@ fn toolkit(facts: &AboutGpus, engine: &Engine) -> Finding {
     let Some(version) = &facts.toolkit else {
         return TOOLKIT.ok(format!("{by}; `nvidia-ctk` does not tell its version"));
     };
-    match versions::below(version, versions::TOOLKIT, Series::Minor) {
+    match versions::TOOLKIT.above(version) {
         Some(_) => TOOLKIT.warning(
             format!("{version}, {by}: it has known security holes"),
             facts.distro.upgrade(&["nvidia-container-toolkit"]),
@@ -198,8 +176,8 @@ fn stale(devices: &GpuFacts) -> Option<Finding> {
     })
 }
 
-/// With the hook, systemd does not know of the GPUs that the container got, and takes them away at its next reload.
-fn lost_on_reload(facts: &AboutGpus, engine: &Engine) -> Option<Finding> {
+/// With NVIDIA's hook, systemd does not know which devices the container got, and takes them away when it reloads.
+fn lost_on_reload(facts: &AboutHost, engine: &Engine) -> Option<Finding> {
     let route = facts.devices.offered(engine)?;
     if route == GpuRoute::Cdi || engine.cgroup_driver != "systemd" {
         return Some(CGROUP.ok("stay"));
@@ -209,9 +187,9 @@ fn lost_on_reload(facts: &AboutGpus, engine: &Engine) -> Option<Finding> {
     } else {
         Mend::Run(gpu::generate(std::path::Path::new("/etc/cdi/nvidia.yaml")))
     };
-    let found = "a running sandbox loses its GPUs (`Failed to initialize NVML: Unknown Error`) until it is made anew";
+    let found = "a running sandbox loses its GPUs (`Failed to initialize NVML: Unknown Error`) until it is recreated";
     Some(CGROUP.warning(found, [mend]))
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;
