@@ -189,7 +189,7 @@ engine
   broken       Docker Engine             no Docker Engine answers: permission denied while trying to connect to the Docker daemon socket
                                          needed: a rootful Docker Engine on this machine, with Compose v2
                                          $ sudo usermod -aG docker ada
-                                         then log in anew; whoever is in that group is as powerful as root on this host
+                                         then log out and in again; whoever is in that group is as powerful as root on this host
   not checked  all else of the engine    no engine answers
 gpu
   broken       GPUs                      `--gpus all` was asked for and this host has no GPU that answers: `nvidia-smi` is not on PATH

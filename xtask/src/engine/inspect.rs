@@ -122,10 +122,10 @@ pub(crate) struct DeviceRequest {
     /// How many; -1 is all, and 0 where they are named.
     pub count: i64,
     /// Their names.
-    #[serde(rename = "DeviceIDs", deserialize_with = "list")]
+    #[serde(rename = "DeviceIDs", deserialize_with = "or_empty")]
     pub ids: Vec<String>,
     /// What they must be capable of: any of the lists, each as a whole.
-    #[serde(deserialize_with = "list")]
+    #[serde(deserialize_with = "or_empty")]
     pub capabilities: Vec<Vec<String>>,
 }
 
@@ -158,7 +158,7 @@ pub(crate) struct Mounted {
 pub(crate) struct StoredImage {
     pub(crate) id: String,
     /// Its digests in registries.
-    #[serde(default, deserialize_with = "list")]
+    #[serde(default, deserialize_with = "or_empty")]
     pub(crate) repo_digests: Vec<String>,
 }
 
@@ -191,13 +191,14 @@ impl HostConfig {
     }
 }
 
-fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Vec<T>, D::Error> {
+/// `null` is the empty value: Docker writes an empty list that way.
+pub(super) fn or_empty<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(value: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(value)?.unwrap_or_default())
 }
 
-/// A list that may have been left out, which is not the same as an empty one.
+/// A list that may be missing in the answer, which is not the same as an empty one.
 fn told<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<Vec<T>>, D::Error> {
-    list(value).map(Some)
+    or_empty(value).map(Some)
 }
 
 /// The answer of an engine about a running sandbox, with the paths and the id of `proof::fixture`.

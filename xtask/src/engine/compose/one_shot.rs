@@ -9,17 +9,16 @@ use anyhow::{Context as _, Result};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
-/// What of the sandbox's service it does not have: the mounts and the label are the sandbox's, the rest is set anew.
+/// The keys that are not copied from the sandbox's service: it needs no label, and the other keys are set below.
 const NOT_TAKEN: &[&str] = &["volumes", "labels", "image", "user", "command"];
 
-/// One such container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OneShot {
     /// The name of the container, and of Compose's project.
     pub name: String,
-    /// The generated Compose file.
+    /// The path of the generated Compose file.
     pub file: PathBuf,
-    /// What is asked for: user, limits, mounts, GPUs, image.
+    /// User, limits, mounts, GPUs and image are taken from it.
     pub spec: Spec,
     /// The program and its arguments; the image's entry point comes before it.
     pub program: Vec<String>,
@@ -50,12 +49,12 @@ impl OneShot {
         ))
     }
 
-    /// Makes the container, and does not start it.
+    /// Creates the container and does not start it.
     pub(crate) fn create(&self) -> Command {
         docker::compose(Some(&self.name), &[&self.file]).args(["create", "--no-build"]).timeout(120)
     }
 
-    /// Starts it and waits for its end: its output is this command's.
+    /// Starts it and waits for its end; its output becomes the output of this command.
     pub(crate) fn start(&self, seconds: u64) -> Command {
         docker::start_attached(&self.name).timeout(seconds)
     }
