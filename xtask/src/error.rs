@@ -14,22 +14,18 @@ use std::fmt;
 /// Whose fault a failure is; it decides the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// The task failed, or a promise does not hold: exit code 1.
-    Failed,
-    /// The command line or the settings are wrong: exit code 2.
-    Usage,
-    /// This host cannot run it: exit code 3.
-    Host,
+    /// The task failed, or a promise does not hold.
+    Failed = 1,
+    /// The command line or the settings are wrong.
+    Usage = 2,
+    /// This host cannot run it.
+    Host = 3,
 }
 
 impl Kind {
     /// The process exit code of this kind.
     pub fn code(self) -> u8 {
-        match self {
-            Kind::Failed => 1,
-            Kind::Usage => 2,
-            Kind::Host => 3,
-        }
+        self as u8
     }
 }
 

@@ -9,18 +9,18 @@ use std::fmt::Display;
 use std::io::{BufRead as _, Write as _};
 use std::sync::OnceLock;
 
-/// How one of our two streams is written to.
+/// How one of the two output streams is formatted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Look {
     /// Whether marks such as `error:` are coloured. Colour never says anything that the text does not.
     pub colour: bool,
-    /// The columns of the terminal; `None` where it is none: then nothing is wrapped or shortened.
+    /// The columns of the terminal; `None` where the stream is no terminal: then nothing is wrapped or shortened.
     pub width: Option<usize>,
 }
 
 impl Look {
-    /// The look of a stream. As with cargo itself, `CARGO_TERM_COLOR` has the first word, then `NO_COLOR`, then whether
-    /// it is a terminal that knows colours.
+    /// The look of a stream. As with cargo itself, `CARGO_TERM_COLOR` decides first, then `NO_COLOR`, then whether the
+    /// stream is a terminal that knows colours.
     pub(crate) fn of(cx: &Context, terminal: bool) -> Look {
         let auto = terminal && cx.var("NO_COLOR").is_none() && cx.var("TERM") != Some("dumb");
         Look {
@@ -37,17 +37,15 @@ impl Look {
 /// Standard output and standard error: decided once, at the start. Plain until then.
 static LOOKS: OnceLock<(Look, Look)> = OnceLock::new();
 
-/// Decides how both streams are written to.
+/// Sets the look of both streams, once.
 pub(crate) fn dress(cx: &Context) {
     let _ = LOOKS.set((Look::of(cx, cx.stdout_tty), Look::of(cx, cx.stderr_tty)));
 }
 
-/// How standard output is written to.
 pub(crate) fn stdout() -> Look {
     LOOKS.get().copied().unwrap_or_default().0
 }
 
-/// How standard error is written to.
 pub(crate) fn stderr() -> Look {
     LOOKS.get().copied().unwrap_or_default().1
 }
@@ -62,8 +60,8 @@ pub(crate) fn table(text: impl Display) {
     result(paint(&text.to_string(), stdout().colour));
 }
 
-/// Tells the user something, on standard error. Much of it was said by other programs, some of them in the sandbox: of
-/// control characters only ends of lines and tabs get to the terminal.
+/// Tells the user something, on standard error. Much of it comes from other programs, some of them in the sandbox: the
+/// only control characters that reach the terminal are newlines and tabs.
 pub(crate) fn say(text: impl Display) {
     let text = harmless(&text.to_string());
     let _ = writeln!(std::io::stderr(), "{}", paint(&text, stderr().colour));
@@ -81,10 +79,8 @@ pub(crate) fn echo(command: impl Display) {
 
 /// Asks a question that is answered with yes when the line is empty. End of input is a no.
 pub(crate) fn confirm(question: &str) -> bool {
-    match ask(&format!("{question} [Y/n] ")) {
-        Some(answer) => matches!(answer.to_lowercase().as_str(), "" | "y" | "yes"),
-        None => false,
-    }
+    let answer = ask(&format!("{question} [Y/n] "));
+    answer.is_some_and(|answer| matches!(answer.to_lowercase().as_str(), "" | "y" | "yes"))
 }
 
 /// Asks for one line. `None` at the end of input.
@@ -100,18 +96,16 @@ pub(crate) fn ask(prompt: &str) -> Option<String> {
 
 /// Text of several lines, made safe for a terminal.
 fn harmless(text: &str) -> String {
-    let parts: Vec<String> = text.split_inclusive(['\n', '\t']).map(part).collect();
-    return parts.concat();
-
-    fn part(text: &str) -> String {
-        let end = text.trim_end_matches(['\n', '\t']).len();
-        format!("{}{}", printable(&text[..end]), &text[end..])
-    }
+    text.chars().map(|c| if matches!(c, '\n' | '\t') { c.to_string() } else { shown(c) }).collect()
 }
 
 /// Text from the sandbox, made safe for a terminal: control characters are shown as escapes.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
+    text.chars().map(shown).collect()
+}
+
+fn shown(c: char) -> String {
+    if c.is_control() { c.escape_default().to_string() } else { c.to_string() }
 }
 
 #[cfg(test)]

@@ -3,27 +3,15 @@
 /// The narrowest last column that is still wrapped beside the others.
 const NARROWEST: usize = 24;
 
-/// Marks at the start of a line, and the colour of each (SGR, as every terminal knows it).
-const MARKS: &[(&str, &str)] = &[
-    ("error:", "1;31"),
-    ("warning:", "1;33"),
-    ("caused by:", "1"),
-    ("hint:", "1;36"),
-    ("tip:", "1;36"),
-    ("$ ", "2"),
-    // What became of a finding, in the words of a proof, of the doctor and of the smoke test.
-    ("broken  ", "1;31"),
-    ("missing  ", "1;31"),
-    ("FAILED  ", "1;31"),
-    ("MISSING  ", "1;31"),
-    ("not provable  ", "1;33"),
-    ("warning  ", "1;33"),
-    ("noted  ", "1;33"),
-    ("not checked  ", "2"),
-    ("not run  ", "2"),
-    ("held  ", "32"),
-    ("ok  ", "32"),
-    ("passed  ", "32"),
+/// Marks at the start of a line, by their colour (SGR, as every terminal knows it). The words that two spaces follow are
+/// the verdicts of a proof, of the doctor and of the smoke test.
+const MARKS: &[(&str, &[&str])] = &[
+    ("1;31", &["error:", "broken  ", "missing  ", "FAILED  ", "MISSING  "]),
+    ("1;33", &["warning:", "not provable  ", "warning  ", "noted  "]),
+    ("1", &["caused by:"]),
+    ("1;36", &["hint:", "tip:"]),
+    ("2", &["$ ", "not checked  ", "not run  "]),
+    ("32", &["held  ", "ok  ", "passed  "]),
 ];
 
 /// Colours the mark at the start of each line, if `colour`; of a command that is shown, the whole line.
@@ -34,14 +22,12 @@ pub(crate) fn paint(text: &str, colour: bool) -> String {
     let line = |line: &str| {
         let body = line.trim_start();
         let indent = &line[..line.len() - body.len()];
-        match MARKS.iter().find(|(mark, _)| body.starts_with(mark)) {
-            Some(("$ ", code)) => format!("{indent}\x1b[{code}m{body}\x1b[0m"),
-            Some((mark, code)) => {
-                let (word, rest) = (mark.trim_end(), &body[mark.trim_end().len()..]);
-                format!("{indent}\x1b[{code}m{word}\x1b[0m{rest}")
-            }
-            None => line.to_owned(),
-        }
+        let mut marks = MARKS.iter().flat_map(|(code, marks)| marks.iter().map(move |mark| (*code, *mark)));
+        let Some((code, mark)) = marks.find(|(_, mark)| body.starts_with(mark)) else {
+            return line.to_owned();
+        };
+        let (word, rest) = body.split_at(if mark == "$ " { body.len() } else { mark.trim_end().len() });
+        format!("{indent}\x1b[{code}m{word}\x1b[0m{rest}")
     };
     text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
@@ -51,8 +37,8 @@ pub(crate) fn columns(rows: &[Vec<String>]) -> String {
     columns_within(rows, None)
 }
 
-/// The same for a terminal of so many columns: the last column is wrapped there, below itself, or below the row where
-/// too little room is left beside the others.
+/// The same for a terminal with this number of columns: the last column is wrapped. Its lines stand below each other, or
+/// below the whole row where the other columns leave too little room.
 pub(crate) fn columns_within(rows: &[Vec<String>], width: Option<usize>) -> String {
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widest =
