@@ -3,12 +3,12 @@
 use crate::context::Context;
 use std::path::{Path, PathBuf};
 
-/// How the host reaches the network, for the build and for the running container.
+/// For the build and for the running container.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct HostNetwork {
     /// The CA bundle that the host trusts.
     pub ca: Option<PathBuf>,
-    /// The names of the proxy variables that are set: `HTTP_PROXY`, `https_proxy`, …
+    /// The names of the proxy variables that are set: `HTTP_PROXY`, `https_proxy`, …, each in one spelling.
     pub proxies: Vec<String>,
 }
 

@@ -36,7 +36,7 @@ fn no_answer(said: &str, local: &Local) -> Failure {
     let failure = |why: &str| host(format!("no Docker Engine answers: {line}{why}"));
     if !errors::is_denied(line) {
         return match local.daemon {
-            true => failure("").run([local.distro.start()]).hint("`docker version` tells more"),
+            true => failure("").run([local.distro.service("start")]).hint("`docker version` tells more"),
             false => {
                 failure(" (this host has a client and no engine)").mend(local.distro.install(Package::Engine, false))
             }

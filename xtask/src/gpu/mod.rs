@@ -181,7 +181,7 @@ pub(crate) fn no_toolkit(engine: &Engine, facts: &GpuFacts) -> Failure {
     let failure = if facts.ctk { failure } else { failure.mend(engine.distro.install(Package::Toolkit, false)) };
     // An engine without CDI looks for NVIDIA's hook only when it starts.
     failure.run([match engine.cdi_dirs.is_empty() {
-        true => engine.distro.restart().to_owned(),
+        true => engine.distro.service("restart"),
         false => generate(Path::new("/etc/cdi/nvidia.yaml")),
     }])
 }
