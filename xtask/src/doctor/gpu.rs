@@ -21,7 +21,7 @@ const CDI: Subject = subject("gpu.cdi", "CDI specification", "one of the driver 
 const CGROUP: Subject = subject(
     "gpu.cgroup",
     "GPUs that stay",
-    "CDI, or an engine with cgroupfs: `systemctl daemon-reload` takes the hook's away",
+    "CDI, or an engine with cgroupfs: `systemctl daemon-reload` takes away GPUs that came by the hook",
 );
 
 pub(super) fn findings(facts: &AboutHost) -> Vec<Finding> {
@@ -50,10 +50,10 @@ pub(super) fn findings(facts: &AboutHost) -> Vec<Finding> {
 fn devices(facts: &AboutHost) -> Finding {
     let devices = &facts.devices;
     if devices.gpus.is_empty() {
-        // The way to a driver is a finding of its own.
+        // The commands that install a driver are in a finding of their own.
         let failure = gpu::silent(&facts.settings.gpus, devices);
         return match (devices.spec.is_some(), devices.pci.is_empty()) {
-            // A specification names the GPUs where `nvidia-smi` does not: the engine will tell.
+            // A CDI specification may name GPUs although `nvidia-smi` does not; the start of a container shows it.
             (true, _) => DEVICES.warning(failure.message, failure.mend),
             (false, true) => DEVICES.missing(failure),
             (false, false) => DEVICES.broken(failure),
@@ -71,30 +71,24 @@ fn devices(facts: &AboutHost) -> Finding {
 }
 
 fn bus(facts: &AboutHost) -> Option<Finding> {
-    let pci = &facts.devices.pci;
-    let names = |list: &[&Pci]| {
-        let names: Vec<&str> = list.iter().map(|pci| pci.address.as_str()).collect();
-        names.join(", ")
+    let bound = |driver: &str| {
+        let devices = facts.devices.pci.iter().filter(|pci| pci.driver.as_deref() == Some(driver));
+        let names: Vec<&str> = devices.map(|pci| pci.address.as_str()).collect();
+        (!names.is_empty()).then(|| names.join(", "))
     };
-    let bound = |name: &str| -> Vec<&Pci> { pci.iter().filter(|pci| pci.driver.as_deref() == Some(name)).collect() };
-    let (nouveau, vfio, nvidia) = (bound("nouveau"), bound("vfio-pci"), bound("nvidia"));
-    if !nouveau.is_empty() {
-        let what = format!("nouveau has {}: it runs no CUDA", names(&nouveau));
+    if let Some(names) = bound("nouveau") {
+        let what = format!("nouveau has {names}: it cannot run CUDA");
         let line = "printf 'blacklist nouveau\\noptions nouveau modeset=0\\n' | sudo tee /etc/modprobe.d/nouveau.conf";
         let again = facts.distro.initramfs().into_iter().chain(["sudo reboot"]);
         return Some(BUS.broken(host(what).run([line]).run(again)));
     }
-    match (pci.is_empty(), nvidia.is_empty(), vfio.is_empty()) {
-        (true, ..) => None,
-        (_, true, false) => {
-            let what = format!("vfio-pci has {}: they are kept for a virtual machine", names(&vfio));
-            let hint = "take them out of the options of vfio-pci in /etc/modprobe.d and on the kernel's command line";
-            Some(BUS.broken(host(what).hint(hint)))
-        }
-        // That no driver is loaded is a finding of its own.
-        (_, true, true) => None,
-        _ => Some(BUS.ok(format!("nvidia has {}", names(&nvidia)))),
+    if let Some(names) = bound("nvidia") {
+        return Some(BUS.ok(format!("nvidia has {names}")));
     }
+    // That no driver is loaded is a finding of its own.
+    let what = format!("vfio-pci has {}: it keeps them for a virtual machine", bound("vfio-pci")?);
+    let hint = "take them out of the options of vfio-pci in /etc/modprobe.d and on the kernel's command line";
+    Some(BUS.broken(host(what).hint(hint)))
 }
 
 fn driver(facts: &AboutHost) -> Finding {
@@ -116,9 +110,9 @@ fn module(facts: &AboutHost) -> Option<Finding> {
         || devices.gpus.iter().filter_map(|gpu| newest(&gpu.capability)).any(|major| major >= 10);
     Some(match (devices.open_module?, blackwell) {
         (true, _) => MODULE.ok("open"),
-        (false, false) => MODULE.ok("closed, which these GPUs can do with"),
+        (false, false) => MODULE.ok("closed, which is enough for these GPUs"),
         (false, true) => {
-            let what = "the closed ones are loaded, and GPUs of Blackwell or later answer only to the open ones";
+            let what = "the closed ones are loaded, and GPUs of Blackwell or later work only with the open ones";
             MODULE.broken(host(what).mend(facts.distro.install(Package::Driver, false)))
         }
     })
@@ -152,7 +146,7 @@ fn toolkit(facts: &AboutHost, engine: &Engine) -> Finding {
         GpuRoute::Nvidia => "by NVIDIA's runtime hook",
     };
     let Some(version) = &facts.toolkit else {
-        return TOOLKIT.ok(format!("{by}; `nvidia-ctk` does not tell its version"));
+        return TOOLKIT.ok(format!("{by}; `nvidia-ctk` does not report its version"));
     };
     match versions::TOOLKIT.above(version) {
         Some(_) => TOOLKIT.warning(

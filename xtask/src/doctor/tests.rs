@@ -195,7 +195,7 @@ gpu
   broken       GPUs                      `--gpus all` was asked for and this host has no GPU that answers: `nvidia-smi` is not on PATH
                                          needed: GPUs that `nvidia-smi` names, or `--gpus none`
                                          pass `--gpus none`, or `--cpu`, to work without a GPU
-  broken       kernel driver             nouveau has 0000:01:00.0: it runs no CUDA
+  broken       kernel driver             nouveau has 0000:01:00.0: it cannot run CUDA
                                          needed: `nvidia` has the devices
                                          $ printf 'blacklist nouveau\noptions nouveau modeset=0\n' | sudo tee /etc/modprobe.d/nouveau.conf
                                          $ sudo update-initramfs -u

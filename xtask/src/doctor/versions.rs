@@ -5,10 +5,10 @@
 //! its builds. Sources: the advisories of moby and runc on GitHub, the security bulletins of NVIDIA, and its minimum
 //! versions per driver branch.
 
+use crate::engine::numbers;
 use crate::error::Mend;
 use crate::finding::{Finding, Subject};
 
-/// Three numbers; missing ones are 0.
 type Version = (u32, u32, u32);
 
 /// The oldest good version of each branch, and what makes a branch.
@@ -30,14 +30,6 @@ pub(super) const TOOLKIT: Floors = Floors(&[(1, 19, 1)], Branch::Minor);
 /// NVIDIA's driver.
 pub(super) const DRIVER: Floors =
     Floors(&[(535, 309, 1), (570, 211, 1), (580, 159, 3), (590, 48, 1), (595, 71, 5)], Branch::Major);
-
-/// The numbers at the start of a version.
-fn numbers(version: &str) -> Option<Version> {
-    let mut parts = version.trim_start_matches('v').split(|c: char| !c.is_ascii_digit());
-    let first = parts.next()?.parse().ok()?;
-    let mut next = || parts.next().and_then(|part| part.parse().ok()).unwrap_or(0);
-    Some((first, next(), next()))
-}
 
 impl Floors {
     /// The floor that a version is below: that of its own branch, or else the newest. `None` where the version is good.

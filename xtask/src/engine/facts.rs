@@ -225,13 +225,20 @@ fn security_name(option: &str) -> String {
     first.strip_prefix("name=").unwrap_or(first).to_owned()
 }
 
-/// The `major.minor` of a version text, for comparisons.
-pub(crate) fn major_minor(version: &str) -> Option<(u32, u32)> {
+/// The three numbers at the start of a version; missing ones are 0.
+pub(crate) fn numbers(version: &str) -> Option<(u32, u32, u32)> {
     let mut parts = version.trim_start_matches('v').split(|c: char| !c.is_ascii_digit());
-    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+    let first = parts.next()?.parse().ok()?;
+    let mut next = || parts.next().and_then(|part| part.parse().ok()).unwrap_or(0);
+    Some((first, next(), next()))
 }
 
-/// Free room on the file system of a directory, in bytes; `None` where it cannot be read.
+/// The first two numbers of a version, for comparisons.
+pub(crate) fn major_minor(version: &str) -> Option<(u32, u32)> {
+    numbers(version).map(|(major, minor, _)| (major, minor))
+}
+
+/// Free bytes on the file system of a directory; `None` where they cannot be read.
 pub(crate) fn free_bytes(dir: &Path) -> Option<u64> {
     let stat = rustix::fs::statvfs(dir).ok()?;
     Some(stat.f_bavail.saturating_mul(stat.f_frsize))

@@ -1,8 +1,8 @@
-//! What a machine lacks of an engine and of programs, and how its distribution's packages bring it. Pure.
+//! The parts of an engine and the programs that a machine lacks, and how apt installs them. Pure.
 //!
-//! Debian 12's own Compose is too old. There the engine's packages come from Debian's next release, by name and at a
-//! pin priority of 100, so that nothing that is installed is upgraded. The mirror is the one that the machine's own
-//! apt sources name: no address is written down here.
+//! The Compose of Debian 12 is too old. There the packages of the engine come from Debian's next release, by name and
+//! with a pin priority of 100, so that no installed package is upgraded. The mirror is taken from the machine's own apt
+//! sources: no address is written here.
 
 use crate::distro::{Distro, Package};
 use crate::error::{Failure, Mend, host};
@@ -15,7 +15,7 @@ const NEXT_LIST: &str = "/etc/apt/sources.list.d/codex-sandbox-next.list";
 const NEXT_PIN: &str = "/etc/apt/preferences.d/codex-sandbox-next";
 const DEBIAN_KEY: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// `apt-get indextargets` in the form that `source` reads.
+/// The format of `apt-get indextargets` that `source` reads.
 pub(crate) const SOURCES: &str = "$(SITE) $(RELEASE) $(CODENAME) $(COMPONENT) $(CREATED_BY) $(SIGNED_BY)";
 
 impl Distro {
@@ -23,23 +23,18 @@ impl Distro {
         self.id == "debian" && self.codename == "bookworm"
     }
 
-    /// Whether this tool knows how to install there. Derivatives name releases of their own: they are not.
+    /// Whether this tool knows how to install there. It does not on derivatives, which have releases of their own.
     fn is_known(&self) -> bool {
         const OLD: &[&str] = &["jessie", "stretch", "buster", "bullseye", "bionic", "focal"];
         matches!(self.id.as_str(), "debian" | "ubuntu") && !OLD.contains(&self.codename.as_str())
     }
 }
 
-/// One part of an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// The engine itself.
     Engine,
-    /// Its client.
     Client,
-    /// Compose v2.
     Compose,
-    /// BuildKit's client.
     Buildx,
 }
 
@@ -248,8 +243,8 @@ pub(crate) fn upgraded(simulated: &str) -> Vec<&str> {
     touched.collect()
 }
 
-/// The site and the key file of the first apt source that carries this very release of Debian: not its updates, not
-/// security. `targets` is what `apt-get indextargets --format` [`SOURCES`] says.
+/// The site and the key file of the first apt source of exactly this release of Debian: not of its updates, not of its
+/// security updates. `targets` is the output of `apt-get indextargets --format` [`SOURCES`].
 fn source<'a>(targets: &'a str, release: &str) -> Option<(&'a str, &'a str)> {
     targets.lines().find_map(|line| {
         let fields: Vec<&str> = line.split(' ').collect();
@@ -257,7 +252,7 @@ fn source<'a>(targets: &'a str, release: &str) -> Option<(&'a str, &'a str)> {
             return None;
         };
         let key = fields.get(5).filter(|key| key.starts_with('/'));
-        // A suite that is named by its class (`stable`) has the codename; `bookworm-updates` has neither.
+        // A suite that is named by its class (`stable`) is recognized by its codename; that of updates has a hyphen.
         let this = suite == release || codename == release && !suite.contains('-');
         this.then_some((site, key.copied().unwrap_or(DEBIAN_KEY)))
     })

@@ -13,7 +13,7 @@ pub(crate) mod refuse;
 pub(crate) mod running;
 pub(crate) mod sockets;
 
-pub(crate) use facts::{Component, Engine, Local, Silence, free_bytes, look, major_minor, read};
+pub(crate) use facts::{Component, Engine, Local, Silence, free_bytes, look, major_minor, numbers, read};
 pub(crate) use refuse::{
     low_room, newer_engine, no_buildx, no_engine, not_recursive, passes_recursive, refusals, refuse, silent,
 };

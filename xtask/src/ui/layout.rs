@@ -41,27 +41,19 @@ pub(crate) fn columns(rows: &[Vec<String>]) -> String {
 /// below the whole row where the other columns leave too little room.
 pub(crate) fn columns_within(rows: &[Vec<String>], width: Option<usize>) -> String {
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let widest =
-        |i: usize| rows.iter().filter_map(|row| row.get(i)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let widest = |i: usize| rows.iter().filter_map(|row| Some(row.get(i)?.chars().count())).max().unwrap_or(0);
     let widths: Vec<usize> = (0..count).map(widest).collect();
     let before: usize = widths.iter().rev().skip(1).map(|width| width + 2).sum();
-    let mut text = String::new();
-    for row in rows {
-        let mut line = String::new();
-        for (i, cell) in row.iter().enumerate() {
-            if i + 1 < row.len() {
-                line.push_str(cell);
-                line.push_str(&" ".repeat(widths[i] + 2 - cell.chars().count()));
-            } else if let Some(width) = width.filter(|_| row.len() == count) {
-                last_cell(&mut line, cell, before, width);
-            } else {
-                line.push_str(cell);
-            }
+    let line = |row: &Vec<String>| {
+        let Some((last, others)) = row.split_last() else { return "\n".to_owned() };
+        let mut line: String = others.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}  ")).collect();
+        match width.filter(|_| row.len() == count) {
+            Some(width) => last_cell(&mut line, last, before, width),
+            None => line.push_str(last),
         }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
+        format!("{}\n", line.trim_end())
+    };
+    rows.iter().map(line).collect()
 }
 
 fn last_cell(line: &mut String, cell: &str, before: usize, width: usize) {
