@@ -27,17 +27,17 @@ pub(crate) enum Family {
 /// The distribution of this host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Distro {
-    pub family: Family,
+    pub(crate) family: Family,
     /// Its release, such as `12` or `24.04`; empty where it has none, or where it is a derivative of the family.
-    pub version: String,
+    pub(crate) version: String,
     /// Whether systemd runs the services.
-    pub systemd: bool,
+    pub(crate) systemd: bool,
     /// Its full name, for people.
-    pub name: String,
+    pub(crate) name: String,
     /// Its own name, such as `debian` or `linuxmint`, whatever it derives from.
-    pub id: String,
+    pub(crate) id: String,
     /// The name of its release, such as `bookworm`.
-    pub codename: String,
+    pub(crate) codename: String,
 }
 
 /// Something that may have to be installed.

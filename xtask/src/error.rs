@@ -1,4 +1,4 @@
-//! Errors with a way out: what failed, with which value, why, and what to do (`hint:`). Exit codes live here.
+//! Errors that say what failed, with which value, why, and what to do (`hint:`). They determine the exit code.
 //!
 //! | code | meaning |
 //! | --- | --- |
@@ -11,7 +11,7 @@
 
 use std::fmt;
 
-/// Whose fault a failure is; it decides the exit code.
+/// The cause of a failure: it decides the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// The task failed, or a promise does not hold.
@@ -32,9 +32,9 @@ impl Kind {
 /// One thing to do about a problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mend {
-    /// A sentence; commands in it stand in backticks.
+    /// A sentence, with commands in backticks.
     Do(String),
-    /// A command that a shell takes as it stands.
+    /// A command that can be pasted into a shell.
     Run(String),
 }
 

@@ -42,11 +42,11 @@ pub(crate) fn search(path: &str) {
 #[derive(Debug, Clone)]
 pub(crate) struct Output {
     /// The exit code; 128 + N where signal N ended the process.
-    pub code: i32,
+    pub(crate) code: i32,
     /// Invalid UTF-8 is replaced.
-    pub stdout: String,
+    pub(crate) stdout: String,
     /// Invalid UTF-8 is replaced.
-    pub stderr: String,
+    pub(crate) stderr: String,
 }
 
 impl Output {

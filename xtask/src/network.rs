@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct HostNetwork {
     /// The CA bundle that the host trusts.
-    pub ca: Option<PathBuf>,
+    pub(crate) ca: Option<PathBuf>,
     /// The names of the proxy variables that are set: `HTTP_PROXY`, `https_proxy`, …, each in one spelling.
-    pub proxies: Vec<String>,
+    pub(crate) proxies: Vec<String>,
 }
 
 /// Variables that name a whole CA bundle, strongest first.

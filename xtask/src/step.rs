@@ -26,18 +26,18 @@ pub(crate) enum Step {
 #[derive(Clone, PartialEq, Eq, Default)]
 pub(crate) struct Command {
     /// The program: a name that is looked up on `PATH`, or an absolute path.
-    pub program: String,
-    pub args: Vec<String>,
+    pub(crate) program: String,
+    pub(crate) args: Vec<String>,
     /// Added to the environment, and shown.
-    pub env: Vec<(String, String)>,
+    pub(crate) env: Vec<(String, String)>,
     /// Added to the environment, and never shown: the pasted text takes them from the user's own environment.
-    pub secret_env: Vec<(String, String)>,
+    pub(crate) secret_env: Vec<(String, String)>,
     /// The working directory, where it matters.
-    pub dir: Option<PathBuf>,
+    pub(crate) dir: Option<PathBuf>,
     /// Text for its standard input; without it the child's standard input is empty (`capture`) or ours (`attach`).
-    pub stdin: Option<Vec<u8>>,
+    pub(crate) stdin: Option<Vec<u8>>,
     /// The bound on its running time; past it the process is killed and the step fails.
-    pub timeout: Option<Duration>,
+    pub(crate) timeout: Option<Duration>,
 }
 
 impl Command {

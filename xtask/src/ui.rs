@@ -12,15 +12,15 @@ use std::sync::OnceLock;
 /// How one of the two output streams is formatted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Look {
-    /// Whether marks such as `error:` are coloured. Colour never says anything that the text does not.
-    pub colour: bool,
+    /// Whether marks such as `error:` are coloured. The text says everything that a colour says.
+    pub(crate) colour: bool,
     /// The columns of the terminal; `None` where the stream is no terminal: then nothing is wrapped or shortened.
-    pub width: Option<usize>,
+    pub(crate) width: Option<usize>,
 }
 
 impl Look {
     /// The look of a stream. As with cargo itself, `CARGO_TERM_COLOR` decides first, then `NO_COLOR`, then whether the
-    /// stream is a terminal that knows colours.
+    /// stream is a terminal that can show colours.
     pub(crate) fn of(cx: &Context, terminal: bool) -> Look {
         let auto = terminal && cx.var("NO_COLOR").is_none() && cx.var("TERM") != Some("dumb");
         Look {
@@ -34,7 +34,7 @@ impl Look {
     }
 }
 
-/// Standard output and standard error: decided once, at the start. Plain until then.
+/// The looks of standard output and standard error, set once at the start; plain until then.
 static LOOKS: OnceLock<(Look, Look)> = OnceLock::new();
 
 /// Sets the look of both streams, once.
@@ -55,7 +55,7 @@ pub(crate) fn result(text: impl Display) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-/// Prints a result that people read: a table, whose marks are coloured.
+/// Prints a result for people, with coloured marks.
 pub(crate) fn table(text: impl Display) {
     result(paint(&text.to_string(), stdout().colour));
 }
@@ -77,7 +77,7 @@ pub(crate) fn echo(command: impl Display) {
     say(format_args!("$ {command}"));
 }
 
-/// Asks a question that is answered with yes when the line is empty. End of input is a no.
+/// Asks a question. An empty line means yes; the end of input means no.
 pub(crate) fn confirm(question: &str) -> bool {
     let answer = ask(&format!("{question} [Y/n] "));
     answer.is_some_and(|answer| matches!(answer.to_lowercase().as_str(), "" | "y" | "yes"))

@@ -1,6 +1,6 @@
-//! The user who runs the task, and which of their groups go into the sandbox.
+//! The user who runs the task, and which of the user's groups are passed into the sandbox.
 
-/// Groups that give power over the host: never passed on, whatever they own.
+/// Groups that give power over the host: they are never passed on, whatever they own.
 pub(crate) const PRIVILEGED_GROUPS: &[&str] = &[
     "root",
     "docker",
@@ -26,27 +26,23 @@ pub(crate) const PRIVILEGED_GROUPS: &[&str] = &[
 /// A group by number and, where it has one, by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Group {
-    /// The number.
-    pub gid: u32,
-    /// The name, empty where the number has none.
-    pub name: String,
+    pub(crate) gid: u32,
+    /// Empty where the number has no name.
+    pub(crate) name: String,
 }
 
 /// The user who runs the task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct User {
-    /// Effective user id.
-    pub uid: u32,
-    /// Effective group id.
-    pub gid: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
     /// Login name, where the user database has one.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// Supplementary groups of this process, without the effective one.
-    pub groups: Vec<Group>,
+    pub(crate) groups: Vec<Group>,
 }
 
 impl User {
-    /// Reads the user of this process.
     pub(crate) fn read() -> User {
         let (uid, gid) = (users::get_effective_uid(), users::get_effective_gid());
         let name = users::get_user_by_uid(uid).map(|user| user.name().to_string_lossy().into_owned());

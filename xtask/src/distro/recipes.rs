@@ -24,7 +24,7 @@ impl Distro {
         if self.family != Family::Debian || major.is_none_or(|major| major >= 13) {
             return self.named(names);
         }
-        // The engine of Debian 13 needs the containerd of Debian 13.
+        // containerd, on which docker.io depends, comes from the same release.
         let containerd = debian.starts_with("docker.io").then_some("containerd");
         let names: String = debian.split(' ').chain(containerd).map(|name| format!(" {name}/trixie")).collect();
         vec![

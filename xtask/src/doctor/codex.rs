@@ -1,4 +1,4 @@
-//! The host's Codex: is there one that the image can run, is it whole, and is somebody logged in.
+//! The host's Codex: whether there is one that the image can run, whether it is complete, and whether it is logged in.
 
 use crate::codex::FoundCodex;
 use crate::codex::home::{self, Mode};
@@ -13,7 +13,7 @@ const PROGRAM: Subject =
 const PACKAGE: Subject =
     subject("codex.package", "its package", "the directory around it, with `rg` and other helpers");
 const HELPER: Subject =
-    subject("codex.helper", "codex-code-mode-host", "the helper beside it: current models get no tools without");
+    subject("codex.helper", "codex-code-mode-host", "the helper beside it: without it, current models get no tools");
 const NOTE: Subject = subject("codex.note", "its parts", "");
 const HOME: Subject = subject("codex.home", "Codex home", "`codex_home: mirror`, `shared` or `none`");
 const LOGIN: Subject = subject("codex.login", "login", "a login in a file, or one made inside");

@@ -30,7 +30,7 @@ const FILES_BOUND: u64 = 5;
 /// Variables by which Codex takes an API key.
 const KEYS: &[&str] = &["CODEX_API_KEY", "OPENAI_API_KEY"];
 
-/// Show everything that this host lacks, each with the command that mends it
+/// Show everything that this host lacks, each with the command that fixes it
 #[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq)]
 pub struct Args {
     #[command(flatten)]
@@ -130,7 +130,7 @@ fn closed(dir: &Path) -> Option<String> {
     access(nearest(dir), Access::WRITE_OK | Access::EXEC_OK).err().map(|err| std::io::Error::from(err).to_string())
 }
 
-/// The directory itself, or the nearest above it that is there.
+/// The directory itself, or the nearest one above it that exists.
 fn nearest(dir: &Path) -> &Path {
     dir.ancestors().find(|dir| dir.exists()).unwrap_or(Path::new("/"))
 }

@@ -73,7 +73,6 @@ struct AboutHost {
     mmdebstrap: bool,
 }
 
-/// All findings, by group.
 fn doctor(facts: &AboutHost) -> Vec<Finding> {
     [engine::findings, gpu::findings, codex::findings, data::findings, project::findings]
         .iter()
@@ -132,7 +131,6 @@ fn lines(finding: &Finding) -> Vec<Vec<String>> {
     finding::rows([&format!("  {:<11}", word(finding.verdict)), &finding.name, finding.seen()], below)
 }
 
-/// The last line for people.
 fn summary(findings: &[Finding]) -> String {
     let fatal = findings.iter().filter(|finding| finding.verdict.fatal()).count();
     let warnings = findings.iter().filter(|finding| finding.verdict == Verdict::Noted).count();

@@ -1,5 +1,4 @@
-//! The oldest versions without a known way out of a container, for the builds of the makers themselves. As of August
-//! 2026.
+//! The oldest versions without a known escape from a container, of the builds of the makers themselves. As of August 2026.
 //!
 //! A distribution fixes security holes in its builds without changing the version, so these numbers say nothing about
 //! its builds. Sources: the advisories of moby and runc on GitHub, the security bulletins of NVIDIA, and its minimum

@@ -32,12 +32,12 @@ const CA_VARIABLES: &[&str] = &[
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Project {
     /// The name of Compose's project; it determines the name of the container.
-    pub name: String,
+    pub(crate) name: String,
     /// Of this repository.
-    pub root: PathBuf,
+    pub(crate) root: PathBuf,
     /// The path of the generated override.
-    pub override_file: PathBuf,
-    pub spec: Spec,
+    pub(crate) override_file: PathBuf,
+    pub(crate) spec: Spec,
 }
 
 impl Project {

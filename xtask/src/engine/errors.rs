@@ -8,11 +8,11 @@ use crate::spec::words::Gpus;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct KnownError {
     /// One of these is part of the error's text; upper and lower case are the same.
-    pub texts: &'static [&'static str],
-    pub cause: &'static str,
-    pub remedy: &'static str,
+    pub(crate) texts: &'static [&'static str],
+    pub(crate) cause: &'static str,
+    pub(crate) remedy: &'static str,
     /// Whose fault it is: `Host` where the engine says it of a container that did not start.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
 }
 
 impl KnownError {
@@ -47,7 +47,7 @@ pub(crate) const LOST: KnownError = KnownError {
     texts: &["Failed to initialize NVML", "NVML_ERROR_UNKNOWN", "NVML: Unknown Error"],
     cause: "the container has lost its GPU devices: with the systemd cgroup driver and NVIDIA's hook a `systemctl \
             daemon-reload` takes them away",
-    remedy: "recreate the container (`cargo xtask down`, then enter again); with CDI this does not happen",
+    remedy: "recreate the container (`cargo xtask down`, then enter again); use CDI so that it does not happen again",
     kind: Kind::Failed,
 };
 

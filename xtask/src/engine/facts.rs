@@ -16,41 +16,41 @@ use anyhow::Result;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
-/// What the engine said of itself.
+/// The engine, by its own answers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Engine {
     /// The server's version, such as `26.1.5+dfsg1`.
-    pub version: String,
+    pub(crate) version: String,
     /// Who built it: `Docker Engine - Community` is Docker itself, and an empty text is a distribution.
-    pub platform: String,
-    pub components: Vec<Component>,
+    pub(crate) platform: String,
+    pub(crate) components: Vec<Component>,
     /// The API version that client and server agreed on.
-    pub api: String,
+    pub(crate) api: String,
     /// The version of the Compose plugin; empty where there is none.
-    pub compose: String,
+    pub(crate) compose: String,
     /// The version of the buildx plugin; empty where there is none.
-    pub buildx: String,
-    /// The operating system that the engine names.
-    pub os: String,
+    pub(crate) buildx: String,
+    /// The operating system that it runs on, such as `Docker Desktop`.
+    pub(crate) os: String,
     /// The version of the kernel that it runs on.
-    pub kernel: String,
+    pub(crate) kernel: String,
     /// The endpoint, such as `unix:///var/run/docker.sock`.
-    pub endpoint: String,
-    /// Names in `SecurityOptions`, such as `rootless`, `userns`, `seccomp`.
-    pub security: Vec<String>,
-    pub runtimes: Vec<String>,
-    /// Whether the default runtime can mount recursively read-only (`rro`); `None` where the engine does not tell.
-    pub rro: Option<bool>,
-    /// Where the engine looks for CDI specifications; empty where CDI is off.
-    pub cdi_dirs: Vec<PathBuf>,
+    pub(crate) endpoint: String,
+    /// The names in `SecurityOptions`, such as `rootless`, `userns`, `seccomp`.
+    pub(crate) security: Vec<String>,
+    pub(crate) runtimes: Vec<String>,
+    /// Whether the default runtime can mount recursively read-only (`rro`); `None` where the engine does not report it.
+    pub(crate) rro: Option<bool>,
+    /// The directories in which it looks for CDI specifications; empty where CDI is off.
+    pub(crate) cdi_dirs: Vec<PathBuf>,
     /// `systemd` or `cgroupfs`.
-    pub cgroup_driver: String,
+    pub(crate) cgroup_driver: String,
     /// The directory in which images are kept.
-    pub root_dir: PathBuf,
+    pub(crate) root_dir: PathBuf,
     /// The name of the engine whose client is installed under the name `docker`, where that is not Docker's own.
-    pub posing: Option<String>,
+    pub(crate) posing: Option<String>,
     /// The distribution of this host: the commands that install or upgrade something depend on it.
-    pub distro: Distro,
+    pub(crate) distro: Distro,
 }
 
 /// A part of the engine, as the engine describes it.
@@ -92,16 +92,16 @@ pub(crate) enum Silence {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Local {
     /// Whether an engine is installed, running or not.
-    pub daemon: bool,
+    pub(crate) daemon: bool,
     /// The user's login name.
-    pub user: String,
+    pub(crate) user: String,
     /// The group that owns the engine's socket; `docker` where there is no socket.
-    pub group: String,
+    pub(crate) group: String,
     /// Whether the user database has the user in that group.
-    pub member: bool,
+    pub(crate) member: bool,
     /// Whether this process is in that group: a session that began before the user was added is not.
-    pub active: bool,
-    pub distro: Distro,
+    pub(crate) active: bool,
+    pub(crate) distro: Distro,
 }
 
 impl Local {

@@ -1,4 +1,5 @@
-//! The Docker Engine: what it says of itself and of containers, what it is told, why one is refused, how it is installed.
+//! The Docker Engine: its answers about itself and about containers, the commands for it, the reasons to refuse one, and
+//! its installation.
 
 pub(crate) mod caches;
 pub(crate) mod compose;

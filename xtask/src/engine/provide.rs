@@ -105,9 +105,9 @@ fn agree(cx: &Context, lacks: &Lacks, plan: &InstallPlan, consent: bool) -> Resu
     }
     let lacking = format!("this machine lacks {}", lacks.list());
     if !consent && !cx.stdin_tty {
-        return Err(host(lacking).hint(format!("`--install-engine` brings it: {}", lines.join("; "))).into());
+        return Err(host(lacking).hint(format!("`--install-engine` does that for you: {}", lines.join("; "))).into());
     }
-    ui::say(format_args!("{lacking}. To bring it{}:", if plan.root { "" } else { ", by sudo" }));
+    ui::say(format_args!("{lacking}. To install and start it{}:", if plan.root { "" } else { ", by sudo" }));
     lines.iter().for_each(|line| ui::say(format_args!("  {line}")));
     if !consent && !ui::confirm("Do that?") {
         return Err(failed("nothing was installed").hint("install it by hand, then run this again").into());

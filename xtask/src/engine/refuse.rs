@@ -1,5 +1,5 @@
-//! Why an engine cannot keep the promises of a sandbox, and what to do. Pure: `sandbox`, `image` and the doctor say the
-//! same, because they say it from here.
+//! The reasons why an engine cannot keep the promises of a sandbox, and what to do about each. Pure. `sandbox`, `image`
+//! and the doctor all use these messages.
 
 use crate::distro::Package;
 use crate::engine::{Engine, Local, Silence, errors, major_minor, sockets};

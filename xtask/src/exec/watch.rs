@@ -33,7 +33,7 @@ pub(crate) fn watch<T>(command: &Command, mut look: impl FnMut(u32) -> Option<T>
         .filter_map(|pid| rustix::process::pidfd_open(pid_of(pid)?, rustix::process::PidfdFlags::empty()).ok())
         .collect();
     drop(writer);
-    // Most programs end when their input ends; half a second is enough for them to save their work.
+    // Most programs end when their input ends; half a second gives them time to close their files.
     let ended = handle.wait_timeout(Duration::from_millis(500));
     // The kernel does not reuse the number of a group that still has members, so the members left in it are ours.
     if let Some(group) = pid_of(leader) {

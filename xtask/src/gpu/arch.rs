@@ -1,4 +1,4 @@
-//! The architecture that kernels must be native for: `12.0` is sm_120. Pure.
+//! The GPU architecture for which native code is needed: `12.0` is sm_120. Pure.
 
 use crate::error::usage;
 use anyhow::Result;
@@ -18,8 +18,8 @@ impl fmt::Display for Arch {
 }
 
 impl Arch {
-    /// Reads `12.0`. What a list may add to it is taken off: `+PTX` asks for more than native code, and `a` and `f` for
-    /// instructions that the smoke test's own kernel has no use for.
+    /// Reads `12.0`. The suffixes that a list may add are ignored: `+PTX` asks for PTX beside the native code, and `a` and
+    /// `f` for instructions that the smoke test's own kernel does not use.
     pub fn parse(text: &str) -> Option<Arch> {
         let plain = text.trim();
         let plain = plain.strip_suffix("+PTX").unwrap_or(plain);
@@ -44,11 +44,11 @@ impl Arch {
     }
 }
 
-/// The architecture that is meant: by the flag; or the only one that the image is built for; or, of several, the newest
-/// that serves every GPU of this host.
+/// Chooses the architecture: the flag's; or the only one that the image is built for; or, of several, the newest one that
+/// runs on every GPU of this host.
 ///
 /// # Errors
-/// A flag that is none, or a list of several that leaves the choice open (exit code 2).
+/// The flag is no architecture, or the list has several and none of them runs on every GPU (exit code 2).
 pub(crate) fn choose(flag: Option<&str>, arch_list: &str, capabilities: &[&str]) -> Result<Arch> {
     let ways = "write it as `--arch 12.0`; `nvidia-smi --query-gpu=compute_cap --format=csv` shows what a GPU has";
     if let Some(text) = flag {

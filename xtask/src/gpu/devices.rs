@@ -1,5 +1,5 @@
-//! What the kernel and the container toolkit left in files: devices on the bus, the kind of kernel module, CDI. Asks no
-//! program.
+//! What files of the kernel and of the container toolkit say about the GPUs: devices on the bus, the kind of kernel
+//! module, CDI. No program is started.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pci {
     /// Its address, such as `0000:01:00.0`.
-    pub address: String,
+    pub(crate) address: String,
     /// Its device id, such as 0x2b85.
-    pub device: u32,
+    pub(crate) device: u32,
     /// The kernel driver that has it: `nvidia`, `nouveau`, `vfio-pci`, or none.
-    pub driver: Option<String>,
+    pub(crate) driver: Option<String>,
 }
 
 impl Pci {
-    /// Whether it is of Blackwell or later. NVIDIA's ids rise: Ada ends below 0x2900, GB100 begins there.
+    /// Whether it is a Blackwell GPU or a later one. NVIDIA's ids rise: Ada ends below 0x2900, GB100 begins there.
     pub(crate) fn needs_open_module(&self) -> bool {
         self.device >= 0x2900
     }
@@ -53,18 +53,17 @@ pub(crate) fn driver_version(text: &str) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// Whether `/proc/driver/nvidia/version` is that of the open kernel modules.
+/// Whether this text of `/proc/driver/nvidia/version` is that of the open kernel modules.
 pub(super) fn is_open(text: &str) -> bool {
     text.contains("Open Kernel Module")
 }
 
-/// A CDI specification of NVIDIA, by its file and the driver that it was made for.
+/// A CDI specification of NVIDIA.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Spec {
-    /// The file.
-    pub file: PathBuf,
-    /// The version in the names of the driver's libraries; `None` where it names none.
-    pub driver: Option<String>,
+    pub(crate) file: PathBuf,
+    /// The version of the driver that it was made for, by the names of its libraries; `None` where it names none.
+    pub(crate) driver: Option<String>,
 }
 
 /// The first CDI specification of NVIDIA in these directories.

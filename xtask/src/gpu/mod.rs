@@ -1,4 +1,4 @@
-//! The GPUs of this host and the way a container can get them. Pure functions over what was read.
+//! The GPUs of this host and the ways by which a container can get them.
 
 pub(crate) mod arch;
 mod devices;

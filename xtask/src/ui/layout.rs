@@ -3,7 +3,7 @@
 /// The narrowest last column that is still wrapped beside the others.
 const NARROWEST: usize = 24;
 
-/// Marks at the start of a line, by their colour (SGR, as every terminal knows it). The words that two spaces follow are
+/// Marks at the start of a line, by their colour (an SGR code, which every terminal understands). The words that two spaces follow are
 /// the verdicts of a proof, of the doctor and of the smoke test.
 const MARKS: &[(&str, &[&str])] = &[
     ("1;31", &["error:", "broken  ", "missing  ", "FAILED  ", "MISSING  "]),
@@ -14,7 +14,7 @@ const MARKS: &[(&str, &[&str])] = &[
     ("32", &["held  ", "ok  ", "passed  "]),
 ];
 
-/// Colours the mark at the start of each line, if `colour`; of a command that is shown, the whole line.
+/// Colours the mark at the start of each line, if `colour`. A line with a command is coloured whole.
 pub(crate) fn paint(text: &str, colour: bool) -> String {
     if !colour {
         return text.to_owned();
@@ -71,7 +71,7 @@ fn last_cell(line: &mut String, cell: &str, before: usize, width: usize) {
     line.push_str(&lines.join(&gap));
 }
 
-/// Breaks a text at spaces into lines of at most so many columns. A word that is longer stays whole: paths are copied.
+/// Breaks a text at spaces into lines of at most `room` columns. A longer word stays whole, because people copy paths.
 fn wrapped(text: &str, room: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
@@ -89,7 +89,7 @@ fn wrapped(text: &str, room: usize) -> Vec<String> {
     lines
 }
 
-/// A path or another long word, with its middle left out where it has no room. Its end says the most.
+/// A path or another long word, shortened in the middle where there is not enough room, because its end says the most.
 pub(crate) fn shortened(text: &str, room: usize) -> String {
     let chars: Vec<char> = text.chars().collect();
     if chars.len() <= room || room < 8 {

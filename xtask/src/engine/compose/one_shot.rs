@@ -15,13 +15,13 @@ const NOT_TAKEN: &[&str] = &["volumes", "labels", "image", "user", "command"];
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OneShot {
     /// The name of the container, and of Compose's project.
-    pub name: String,
+    pub(crate) name: String,
     /// The path of the generated Compose file.
-    pub file: PathBuf,
+    pub(crate) file: PathBuf,
     /// User, limits, mounts, GPUs and image are taken from it.
-    pub spec: Spec,
+    pub(crate) spec: Spec,
     /// The program and its arguments; the image's entry point comes before it.
-    pub program: Vec<String>,
+    pub(crate) program: Vec<String>,
 }
 
 impl OneShot {

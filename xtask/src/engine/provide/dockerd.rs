@@ -18,12 +18,12 @@ fn under_systemd() -> bool {
     Path::new("/run/systemd/system").is_dir()
 }
 
-/// What `start` does, in a few words.
+/// What `start` does, for the question to the user.
 pub(super) fn start_line() -> &'static str {
     if under_systemd() { "systemctl start docker" } else { "dockerd, in the background" }
 }
 
-/// Where an engine that this tool started keeps its log and its process id.
+/// The directory with the log and the process id of an engine that this tool started.
 fn engine_dir(cx: &Context) -> PathBuf {
     cx.state.join("engine")
 }
@@ -32,10 +32,10 @@ fn pid_file(cx: &Context) -> PathBuf {
     engine_dir(cx).join("dockerd.pid")
 }
 
-/// Starts the installed engine; true where it is this tool's to stop.
+/// Starts the installed engine. Returns true where this tool must also stop it.
 ///
 /// # Errors
-/// It does not answer, or not to this user.
+/// It does not answer, or refuses this user.
 pub(super) fn start(cx: &Context, user: &User) -> Result<bool> {
     let root = user.uid == 0;
     if under_systemd() {
@@ -47,7 +47,7 @@ pub(super) fn start(cx: &Context, user: &User) -> Result<bool> {
     exec::create_dir(&engine_dir(cx), 0o700)?;
     exec::all(&[Step::Remove { path: pid_file(cx) }, Step::Run(dockerd(&engine_dir(cx), user))])?;
     let (pid, began) = (pid_file(cx), Instant::now());
-    // dockerd writes the file first of all, and takes it away when it ends.
+    // dockerd writes the file before anything else, and removes it when it ends.
     let alive = || pid.exists() || began.elapsed() < Duration::from_secs(10);
     if let Err(err) = wait(alive) {
         let log = std::fs::read_to_string(engine_dir(cx).join("dockerd.log")).unwrap_or_default();
@@ -69,7 +69,7 @@ fn dockerd(dir: &Path, user: &User) -> Command {
     if user.uid == 0 { command } else { command.args(["--group".to_owned(), user.gid.to_string()]) }
 }
 
-/// Waits until the engine answers, as long as it may still.
+/// Waits until the engine answers, at most for the bound and only while `alive`.
 fn wait(alive: impl Fn() -> bool) -> Result<()> {
     let began = Instant::now();
     let version = docker::server_version().timeout(20);
@@ -86,7 +86,7 @@ fn wait(alive: impl Fn() -> bool) -> Result<()> {
 /// The process id of an engine that this tool started and that still runs.
 fn running(cx: &Context) -> Option<String> {
     let pid = std::fs::read_to_string(pid_file(cx)).ok()?.trim().to_owned();
-    // A pid file that outlived its engine may name anything by now.
+    // The file may be left from an engine that was killed: because of PID reuse, the number may be that of another program.
     let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
     (!pid.is_empty() && name.trim() == "dockerd").then_some(pid)
 }
