@@ -22,6 +22,7 @@ mod fake_engine;
 mod gpu;
 mod gpu_smoke;
 mod help;
+mod layers;
 mod look;
 mod plan;
 mod python;

@@ -1,5 +1,8 @@
 //! The user who runs the task, and which of the user's groups are passed into the sandbox.
 
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
 /// Groups that give power over the host: they are never passed on, whatever they own.
 pub(crate) const PRIVILEGED_GROUPS: &[&str] = &[
     "root",
@@ -53,6 +56,12 @@ impl User {
             .map(|group| Group { gid: group.gid(), name: group.name().to_string_lossy().into_owned() })
             .collect();
         User { uid, gid, name, groups }
+    }
+
+    /// The supplementary groups that may be passed on to a container that mounts these directories, sorted.
+    pub(crate) fn groups_for<'a>(&self, sources: impl Iterator<Item = &'a Path>) -> Vec<u32> {
+        let owners: Vec<u32> = sources.filter_map(|path| path.metadata().ok()).map(|meta| meta.gid()).collect();
+        self.passed_on(&owners).iter().map(|group| group.gid).collect()
     }
 
     /// The supplementary groups that may be passed on: those that own one of `owners` and have no power over the host.

@@ -31,15 +31,15 @@ const WAIT: Duration = Duration::from_secs(2);
 const SKEW: Duration = Duration::from_secs(300);
 
 /// What was handed over last: fingerprints, no tokens.
-struct Record {
+struct LoginRecord {
     login: String,
     session: Option<String>,
 }
 
-impl Record {
-    fn read(path: &Path) -> Option<Record> {
+impl LoginRecord {
+    fn read(path: &Path) -> Option<LoginRecord> {
         let value: Value = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
-        Some(Record {
+        Some(LoginRecord {
             login: value.get("login")?.as_str()?.to_owned(),
             session: value.get("session").and_then(Value::as_str).map(str::to_owned),
         })
@@ -109,8 +109,8 @@ pub fn reconcile(host_home: &Path, private_home: &Path, record: &Path) -> Result
     if let (Side::Login(host, _), Side::Login(private, _)) = (Side::host(host_home)?, Side::private(&dir)?)
         && host.fingerprint() == private.fingerprint()
     {
-        if Record::read(record).is_none_or(|known| known.login != host.fingerprint()) {
-            Record::write(record, &host)?;
+        if LoginRecord::read(record).is_none_or(|known| known.login != host.fingerprint()) {
+            LoginRecord::write(record, &host)?;
         }
         return Ok(LoginOutcome::Same);
     }
@@ -141,17 +141,17 @@ pub fn reconcile(host_home: &Path, private_home: &Path, record: &Path) -> Result
             ));
         }
     };
-    let outcome = decide(&host, private.as_ref(), Record::read(record).as_ref(), SystemTime::now());
+    let outcome = decide(&host, private.as_ref(), LoginRecord::read(record).as_ref(), SystemTime::now());
     match (&outcome, &private) {
         (LoginOutcome::Given | LoginOutcome::ToSandbox, _) => {
             dir.write("auth.json", &bytes, 0o600).context("cannot give the login to the sandbox")?;
-            Record::write(record, &host)?;
+            LoginRecord::write(record, &host)?;
         }
         (LoginOutcome::ToHost, Some(private)) => {
             if !to_host(host_home, &host.renewed_by(private))? {
                 return Ok(LoginOutcome::Busy);
             }
-            Record::write(record, private)?;
+            LoginRecord::write(record, private)?;
         }
         _ => {}
     }
@@ -222,7 +222,7 @@ fn without_file(host_home: &Path) -> &'static str {
 }
 
 /// What is to happen. Pure.
-fn decide(host: &Auth, private: Option<&Auth>, record: Option<&Record>, now: SystemTime) -> LoginOutcome {
+fn decide(host: &Auth, private: Option<&Auth>, record: Option<&LoginRecord>, now: SystemTime) -> LoginOutcome {
     let Some(private) = private else {
         return LoginOutcome::Given;
     };
@@ -277,7 +277,7 @@ pub fn burnt(host_home: &Path, private_home: &Path, record: &Path, since: System
     let Side::Login(private, _) = Side::private(&dir)? else {
         return Ok(None);
     };
-    if let (Side::Login(host, _), Some(record)) = (Side::host(host_home)?, Record::read(record)) {
+    if let (Side::Login(host, _), Some(record)) = (Side::host(host_home)?, LoginRecord::read(record)) {
         let changed = |side: &Auth| side.fingerprint() != record.login;
         let both = changed(&host) && changed(&private) && host.fingerprint() != private.fingerprint();
         let one_chain = host.session().is_some() && host.session() == private.session();

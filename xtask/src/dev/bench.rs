@@ -13,7 +13,7 @@ use crate::ui;
 use anyhow::Result;
 use build::Scratch;
 use clap::ValueEnum;
-use ground::Ground;
+use ground::BenchGround;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use xshell::Cmd;
@@ -23,7 +23,7 @@ use xshell::Cmd;
 pub struct Args {
     /// enter, start, check, mounts, build, edit [default: all]
     #[arg(value_name = "ROW", hide_possible_values = true)]
-    rows: Vec<Row>,
+    rows: Vec<BenchRow>,
     /// Pairs per row, at least 10 for a figure to quote
     #[arg(long, value_name = "N", default_value_t = 10)]
     pairs: usize,
@@ -45,7 +45,7 @@ impl Args {
 
 /// What can be measured. The words are the command line's, their help what is said before each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Row {
+pub enum BenchRow {
     /// enter a running sandbox, all proofs / compose up + compose exec codex --version
     Enter,
     /// enter with no container yet / the same
@@ -102,10 +102,10 @@ fn ratio(time: Duration, by: Duration) -> f64 {
 /// # Errors
 /// A command that fails, or a row over its bound (exit code 1).
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
-    let rows = if args.rows.is_empty() { Row::value_variants() } else { &args.rows };
+    let rows = if args.rows.is_empty() { BenchRow::value_variants() } else { &args.rows };
     let sh = super::shell(cx)?;
     let (mut ground, mut scratch) = (None, None);
-    let (lay, copy) = (|| Ground::new(cx, args.flags(), &sh, args.pairs.max(1)), || Scratch::new(cx));
+    let (lay, copy) = (|| BenchGround::new(cx, args.flags(), &sh, args.pairs.max(1)), || Scratch::new(cx));
     let head = ["row", "this tool", "beside it", "ratio", "at most", "ratio with cargo", "pairs"];
     let (mut lines, mut over) = (vec![head.map(str::to_owned).to_vec()], Vec::new());
     for row in rows {
@@ -113,12 +113,12 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
         let name = word.get_name().to_owned();
         ui::say(format_args!("{name}: {}", word.get_help().cloned().unwrap_or_default()));
         let measured = match row {
-            Row::Enter => once(&mut ground, lay)?.enter()?,
-            Row::Start => once(&mut ground, lay)?.start()?,
-            Row::Check => once(&mut ground, lay)?.check()?,
-            Row::Mounts => once(&mut ground, lay)?.mounts()?,
-            Row::Build => once(&mut scratch, copy)?.clean()?,
-            Row::Edit => once(&mut scratch, copy)?.edit()?,
+            BenchRow::Enter => once(&mut ground, lay)?.enter()?,
+            BenchRow::Start => once(&mut ground, lay)?.start()?,
+            BenchRow::Check => once(&mut ground, lay)?.check()?,
+            BenchRow::Mounts => once(&mut ground, lay)?.mounts()?,
+            BenchRow::Build => once(&mut scratch, copy)?.clean()?,
+            BenchRow::Edit => once(&mut scratch, copy)?.edit()?,
         };
         over.extend(measured.is_over().then(|| name.clone()));
         lines.push([vec![name], measured.columns().to_vec()].concat());

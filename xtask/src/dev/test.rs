@@ -17,7 +17,7 @@ use crate::{gpu, ui};
 use anyhow::Result;
 use std::path::PathBuf;
 pub(crate) use tiers::Demand;
-use tiers::{Machine, Outcome, Plan, Tier};
+use tiers::{Machine, RunOutcome, Tier, TierPlan};
 use xshell::{Shell, cmd};
 
 /// The version that is installed where cargo-nextest is missing.
@@ -76,7 +76,7 @@ fn demand_programs(cx: &Context, install: bool) -> Result<()> {
     provide::provide(cx, &lacks, install).map(drop)
 }
 
-fn run_plan(cx: &Context, plan: &Plan, install: bool, signals: &Signals) -> Result<u8> {
+fn run_plan(cx: &Context, plan: &TierPlan, install: bool, signals: &Signals) -> Result<u8> {
     let sh = shell(cx)?;
     let nextest = has_nextest(cx, &sh, install, signals)?;
     let run = |tier| match nextest {
@@ -86,21 +86,21 @@ fn run_plan(cx: &Context, plan: &Plan, install: bool, signals: &Signals) -> Resu
     let (mut outcomes, mut done) = (Vec::new(), Ok(0));
     for tier in &plan.tiers {
         if done.is_err() {
-            outcomes.push((*tier, Outcome::Left("an earlier tier failed".to_owned())));
+            outcomes.push((*tier, RunOutcome::Left("an earlier tier failed".to_owned())));
             continue;
         }
         match run(*tier) {
             _ if signals.any() => done = Err(failed("interrupted").into()),
             Ok(0) => done = Err(failed(format!("the {tier} tier ran no tests")).into()),
             Ok(count) => {
-                outcomes.push((*tier, Outcome::Passed(count)));
+                outcomes.push((*tier, RunOutcome::Passed(count)));
                 continue;
             }
             Err(err) => done = Err(err),
         }
-        outcomes.push((*tier, Outcome::Failed));
+        outcomes.push((*tier, RunOutcome::Failed));
     }
-    outcomes.extend(plan.left.iter().map(|(tier, why)| (*tier, Outcome::Left(why.clone()))));
+    outcomes.extend(plan.left.iter().map(|(tier, why)| (*tier, RunOutcome::Left(why.clone()))));
     tiers::lines(&outcomes).iter().for_each(ui::say);
     done.map_err(|err: anyhow::Error| err.context(failed("the tests failed")))
 }

@@ -24,7 +24,7 @@ pub(super) fn findings(facts: &AboutHost) -> Vec<Finding> {
         Ok(codex) => program(codex),
     };
     found.push(home(facts));
-    if facts.settings.codex_home != Mode::None {
+    if facts.settings.shape.codex_home != Mode::None {
         found.push(login(facts));
     }
     found
@@ -60,7 +60,7 @@ fn program(codex: &FoundCodex) -> Vec<Finding> {
 
 fn home(facts: &AboutHost) -> Finding {
     let home = facts.settings.host_codex_home.display();
-    match facts.settings.codex_home {
+    match facts.settings.shape.codex_home {
         Mode::None => HOME.ok("your Codex home is not passed on"),
         Mode::Mirror if facts.home_exists => HOME.ok(format!("a private one, set up from `{home}`")),
         Mode::Mirror => HOME.ok(format!("a private one; there is no `{home}` to set it up from")),
@@ -146,13 +146,14 @@ mod tests {
         assert!(mended(&keyring, "codex.login").contains("cli_auth_credentials_store=file"));
         let key = with(|f| (f.login, f.keys) = (HostLogin::None, vec!["CODEX_API_KEY".into()]));
         assert_eq!(verdict(&key, "codex.login"), Verdict::Held);
-        assert!(with(|f| f.settings.codex_home = Mode::None).iter().all(|f| f.id != "codex.login"));
+        assert!(with(|f| f.settings.shape.codex_home = Mode::None).iter().all(|f| f.id != "codex.login"));
     }
 
     #[test]
     fn a_shared_home_is_warned_of_and_must_be_there() {
-        let shared =
-            |exists| verdict(&with(|f| (f.settings.codex_home, f.home_exists) = (Mode::Shared, exists)), "codex.home");
+        let shared = |exists| {
+            verdict(&with(|f| (f.settings.shape.codex_home, f.home_exists) = (Mode::Shared, exists)), "codex.home")
+        };
         assert_eq!((shared(true), shared(false)), (Verdict::Noted, Verdict::Missing));
     }
 }

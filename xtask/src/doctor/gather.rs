@@ -13,7 +13,8 @@ use crate::gpu::GpuFacts;
 use crate::image::build::{self, State};
 use crate::proof::mountinfo::MountTable;
 use crate::proof::sources::{self, Rules};
-use crate::spec::mount::{Mount, Role};
+use crate::spec::inside::Role;
+use crate::spec::mount::Mount;
 use crate::spec::settings::{self, Dataset, Flags, Settings};
 use crate::spec::words::Gpus;
 use crate::user::User;
@@ -62,7 +63,7 @@ fn gather(cx: &Context, flags: &Flags) -> Result<AboutHost> {
     let user = User::read();
     let files = read_files(cx, &settings, &user);
     let path = cx.var("PATH");
-    let gpus = || match settings.gpus {
+    let gpus = || match settings.shape.gpus {
         Gpus::None => (GpuFacts::default(), None),
         Gpus::All | Gpus::Ids(_) => exec::both(|| gpu::read_devices(path), || gpu::toolkit_version(path)),
     };
@@ -139,7 +140,7 @@ fn nearest(dir: &Path) -> &Path {
 /// a bounded time: a call to a network file system whose server is gone never returns.
 fn read_files(cx: &Context, settings: &Settings, user: &User) -> impl FnOnce() -> Result<Files, Failure> + use<> {
     let mut mounts = vec![Mount::new(Role::Workspace, &settings.workspace)];
-    if settings.codex_home == home::Mode::Shared && settings.host_codex_home.is_dir() {
+    if settings.shape.codex_home == home::Mode::Shared && settings.host_codex_home.is_dir() {
         mounts.push(Mount::new(Role::CodexHome, &settings.host_codex_home));
     }
     let data = |set: &Dataset| Some(Mount::new(Role::Dataset(set.name.clone()), set.source.as_ref()?));

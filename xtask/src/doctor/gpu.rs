@@ -25,7 +25,7 @@ const CGROUP: Subject = subject(
 );
 
 pub(super) fn findings(facts: &AboutHost) -> Vec<Finding> {
-    if facts.settings.gpus == Gpus::None {
+    if facts.settings.shape.gpus == Gpus::None {
         return vec![DEVICES.ok("none are asked for")];
     }
     let mut found = vec![devices(facts)];
@@ -51,7 +51,7 @@ fn devices(facts: &AboutHost) -> Finding {
     let devices = &facts.devices;
     if devices.gpus.is_empty() {
         // The commands that install a driver are in a finding of their own.
-        let failure = gpu::silent(&facts.settings.gpus, devices);
+        let failure = gpu::silent(&facts.settings.shape.gpus, devices);
         return match (devices.spec.is_some(), devices.pci.is_empty()) {
             // A CDI specification may name GPUs although `nvidia-smi` does not; the start of a container shows it.
             (true, _) => DEVICES.warning(failure.message, failure.mend),
@@ -60,7 +60,7 @@ fn devices(facts: &AboutHost) -> Finding {
         };
     }
     if let Ok(engine) = &facts.engine
-        && let Err(failure) = gpu::route(&facts.settings.gpus, engine, devices)
+        && let Err(failure) = gpu::route(&facts.settings.shape.gpus, engine, devices)
         && failure.message.starts_with("there is no GPU")
     {
         return DEVICES.broken(failure);

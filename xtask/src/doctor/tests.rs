@@ -2,7 +2,7 @@ use super::*;
 use crate::codex::Layout;
 use crate::context::Context;
 use crate::engine::Component;
-use crate::gpu::{Gpu, Pci, Spec};
+use crate::gpu::{CdiSpec, Gpu, Pci};
 use crate::spec::settings::{self, Flags};
 use crate::{codex as host_codex, distro, error};
 
@@ -86,7 +86,7 @@ fn devices() -> GpuFacts {
         }],
         hook: true,
         ctk: true,
-        spec: Some(Spec { file: "/etc/cdi/nvidia.yaml".into(), driver: Some("595.71.05".into()) }),
+        spec: Some(CdiSpec { file: "/etc/cdi/nvidia.yaml".into(), driver: Some("595.71.05".into()) }),
         ..GpuFacts::default()
     }
 }

@@ -1,6 +1,6 @@
 //! A container that exists: its properties in the engine's answer, and the `Spec` that it was created from.
 
-use crate::engine::compose::{FIRST_LABEL, SPEC_LABEL};
+use crate::engine::compose::{self, FIRST_LABEL, SPEC_LABEL};
 use crate::engine::inspect::Container;
 use crate::engine::{self, docker, errors};
 use crate::error::failed;
@@ -45,6 +45,14 @@ pub(crate) fn parse(name: &str, code: i32, stdout: &str, stderr: &str) -> Result
 /// The engine does not answer.
 pub(crate) fn live_sessions(id: &str) -> Result<Vec<String>> {
     Ok(sessions(&exec::stdout_of(&docker::top(id))?))
+}
+
+/// Removes a container, by its id or its name, and the network of the container of that name. Returns whether the container
+/// is removed.
+pub(crate) fn take_back(container: &str, name: &str) -> bool {
+    let removed = exec::capture(&docker::remove(container));
+    let _ = exec::capture(&compose::remove_network(name));
+    removed.is_ok_and(|said| said.ok())
 }
 
 /// The programs inside that are not the container's own two (the init and the sleeper), from the output of `docker top

@@ -2,7 +2,7 @@
 
 use super::refs::{self, Head, Private, Refs};
 use super::repository::Repository;
-use super::{Branch, Commit, Listing, MOST_COMMITS, State, quarantine};
+use super::{Branch, Commit, Listing, MOST_COMMITS, Relation, quarantine};
 use crate::beneath::Beneath;
 use crate::git::client;
 use crate::ui::printable;
@@ -17,7 +17,7 @@ use tempfile::TempDir;
 /// Fails where git on the host fails or where there is more than can be copied; what an agent spoilt is left out, and
 /// a note says so.
 pub fn list(repo: &Repository, private: &Path) -> Result<Listing> {
-    Ok(Gathered::read(repo, private)?.listing)
+    Ok(Collected::read(repo, private)?.listing)
 }
 
 /// One line for the way out of the sandbox. `None` where there is nothing to take over.
@@ -31,9 +31,9 @@ pub fn describe(listing: &Listing) -> String {
     let mut text = String::new();
     for branch in &listing.branches {
         let state = match branch.state {
-            State::Ahead => "ahead of the host's",
-            State::Diverged => "diverged from the host's",
-            State::New => "not on the host",
+            Relation::Ahead => "ahead of the host's",
+            Relation::Diverged => "diverged from the host's",
+            Relation::New => "not on the host",
         };
         text.push_str(&format!("{} ({state})\n", branch.name));
         for commit in &branch.commits {
@@ -47,7 +47,7 @@ fn one_branch(branch: &Branch) -> String {
     let count = branch.commits.len();
     let plural = if count == 1 { "" } else { "s" };
     let mut text = format!("{count} new commit{plural} on {}", branch.name);
-    if branch.state == State::Diverged {
+    if branch.state == Relation::Diverged {
         text.push_str(" (the host's has moved on too)");
     }
     if let Some(newest) = branch.commits.first() {
@@ -64,7 +64,7 @@ pub(super) fn short(id: &str) -> &str {
 }
 
 /// What `list` and `take` work with.
-pub(super) struct Gathered {
+pub(super) struct Collected {
     pub(super) listing: Listing,
     /// The repository of ours that holds the sandbox's objects; its refs are `refs/sandbox/NAME`.
     pub(super) quarantine: Option<TempDir>,
@@ -72,13 +72,13 @@ pub(super) struct Gathered {
     pub(super) head: Option<Head>,
 }
 
-impl Gathered {
-    pub(super) fn read(repo: &Repository, private: &Path) -> Result<Gathered> {
+impl Collected {
+    pub(super) fn read(repo: &Repository, private: &Path) -> Result<Collected> {
         let found = match Beneath::root_if_there(&private.join("git"))? {
             Some(git) => Private::read(&git, repo.sha256)?,
             None => Private::default(),
         };
-        let mut gathered = Gathered {
+        let mut gathered = Collected {
             listing: Listing { branches: Vec::new(), notes: found.notes },
             quarantine: None,
             host: refs::of_host(repo)?,
@@ -131,9 +131,9 @@ impl Gathered {
             .map(|(id, subject)| Commit { id: id.to_owned(), subject: printable(subject) })
             .collect();
         let state = match self.host.get(&format!("refs/heads/{name}")) {
-            None => State::New,
-            Some(old) if client::is_ancestor(client::ours(quarantine, None), old, tip)? => State::Ahead,
-            Some(_) => State::Diverged,
+            None => Relation::New,
+            Some(old) if client::is_ancestor(client::ours(quarantine, None), old, tip)? => Relation::Ahead,
+            Some(_) => Relation::Diverged,
         };
         self.listing.branches.push(Branch { name: name.to_owned(), state, tip: tip.to_owned(), commits });
         Ok(())

@@ -66,7 +66,7 @@ pub struct Commit {
 
 /// How a branch of the sandbox relates to the host's of the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum Relation {
     /// The host's can be fast-forwarded to it.
     Ahead,
     /// The host's has commits of its own since.
@@ -81,7 +81,7 @@ pub struct Branch {
     /// Its short name; `HEAD` for commits on no branch.
     pub name: String,
     /// How it relates to the host's.
-    pub state: State,
+    pub state: Relation,
     /// The newest commit.
     pub tip: String,
     /// The commits that the host lacks, newest first, at most [`MOST_COMMITS`].

@@ -1,10 +1,10 @@
 //! Takes commits of the sandbox over into the host's repository: objects through git's own check of a fetch, refs by
 //! fast-forward only, the index beside them. Files of the working tree are never touched: they are the same files.
 
-use super::commits::{Gathered, short};
+use super::commits::{Collected, short};
 use super::refs::{self, Head, Refs};
 use super::repository::Repository;
-use super::{Branch, State, quarantine};
+use super::{Branch, Relation, quarantine};
 use crate::context::resolved;
 use crate::error::{failed, usage};
 use crate::git::client;
@@ -21,7 +21,7 @@ use tempfile::TempDir;
 ///
 /// Fails where a named branch has nothing to take over, or where git on the host fails.
 pub fn take(repo: &Repository, private: &Path, branches: &[String]) -> Result<Vec<String>> {
-    let gathered = Gathered::read(repo, private)?;
+    let gathered = Collected::read(repo, private)?;
     let mut lines = gathered.listing.notes.clone();
     for name in branches {
         if !gathered.listing.branches.iter().any(|branch| &branch.name == name) {
@@ -77,9 +77,9 @@ impl Receiver<'_> {
         let old = self.host.get(&full);
         // Asked again where only the host's objects are seen: the quarantine's answer was the agent's to bend.
         let state = match old {
-            None => State::New,
-            Some(old) if client::is_ancestor(self.git(), old, &branch.tip)? => State::Ahead,
-            Some(_) => State::Diverged,
+            None => Relation::New,
+            Some(old) if client::is_ancestor(self.git(), old, &branch.tip)? => Relation::Ahead,
+            Some(_) => Relation::Diverged,
         };
         // The files are the commits' own already: `git merge` would refuse to overwrite them, `git reset` moves the
         // branch and the index alone.
@@ -91,7 +91,7 @@ impl Receiver<'_> {
         if name == "HEAD" {
             return self.leave(branch, "these commits are on no branch", "git branch NAME {}");
         }
-        if state == State::Diverged {
+        if state == Relation::Diverged {
             return self.leave(branch, "the host's branch has moved on too", merge);
         }
         if let Some(path) = self.new_submodule(old, &branch.tip)? {

@@ -60,14 +60,14 @@ pub(super) fn is_open(text: &str) -> bool {
 
 /// A CDI specification of NVIDIA.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Spec {
+pub(crate) struct CdiSpec {
     pub(crate) file: PathBuf,
     /// The version of the driver that it was made for, by the names of its libraries; `None` where it names none.
     pub(crate) driver: Option<String>,
 }
 
 /// The first CDI specification of NVIDIA in these directories.
-pub(super) fn spec(dirs: &[PathBuf]) -> Option<Spec> {
+pub(super) fn spec(dirs: &[PathBuf]) -> Option<CdiSpec> {
     dirs.iter().find_map(|dir| {
         let mut files: Vec<PathBuf> = fs::read_dir(dir).ok()?.flatten().map(|entry| entry.path()).collect();
         files.sort();
@@ -75,7 +75,7 @@ pub(super) fn spec(dirs: &[PathBuf]) -> Option<Spec> {
             let known = ["yaml", "yml", "json"].map(std::ffi::OsStr::new);
             file.extension().filter(|ext| known.contains(ext))?;
             let text = fs::read_to_string(&file).ok()?;
-            text.contains("nvidia.com/gpu").then(|| Spec { driver: spec_driver(&text), file })
+            text.contains("nvidia.com/gpu").then(|| CdiSpec { driver: spec_driver(&text), file })
         })
     })
 }
@@ -143,6 +143,6 @@ mod tests {
         fs::write(&file, text).unwrap();
         assert_eq!(spec(&dirs).unwrap().driver.as_deref(), Some("570.86.10"));
         fs::write(&file, "kind: nvidia.com/gpu\n").unwrap();
-        assert_eq!(spec(&dirs), Some(Spec { file, driver: None }));
+        assert_eq!(spec(&dirs), Some(CdiSpec { file, driver: None }));
     }
 }

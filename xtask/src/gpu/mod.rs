@@ -4,7 +4,7 @@ pub(crate) mod arch;
 mod devices;
 pub(crate) mod smi;
 
-pub(crate) use devices::{Pci, Spec, driver_version};
+pub(crate) use devices::{CdiSpec, Pci, driver_version};
 
 use crate::distro::{Distro, Package};
 use crate::engine::Engine;
@@ -44,7 +44,7 @@ pub(crate) struct GpuFacts {
     /// Whether `nvidia-ctk` is on PATH.
     pub(crate) ctk: bool,
     /// The CDI specification of NVIDIA, where one lies in a directory that the engine reads.
-    pub(crate) spec: Option<Spec>,
+    pub(crate) spec: Option<CdiSpec>,
 }
 
 /// Reads the driver and asks `nvidia-smi` once, bounded. A host without a GPU is an answer, not an error.
@@ -217,8 +217,11 @@ mod tests {
         assert!(message(&Gpus::Ids(vec!["7".into()]), &facts()).contains("no GPU `7`"));
         let hook = GpuFacts { hook: true, ..facts() };
         assert_eq!(route(&Gpus::All, &engine, &hook).unwrap(), Some(GpuRoute::Nvidia));
-        let cdi =
-            GpuFacts { spec: Some(Spec { file: "/etc/cdi/nvidia.yaml".into(), driver: None }), hook: true, ..facts() };
+        let cdi = GpuFacts {
+            spec: Some(CdiSpec { file: "/etc/cdi/nvidia.yaml".into(), driver: None }),
+            hook: true,
+            ..facts()
+        };
         assert_eq!(route(&Gpus::Ids(vec!["0".into()]), &engine, &cdi).unwrap(), Some(GpuRoute::Cdi));
     }
 }

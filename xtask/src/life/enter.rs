@@ -1,19 +1,15 @@
 //! Into the sandbox, and out of it again.
 
+use super::entry::{Entry, Left, Program};
 use super::leave::leave;
 use super::ready;
 use super::running::Running;
-use crate::codex::home::disable_flags;
-use crate::context::Context;
-use crate::engine::docker::{self, Terminal};
-use crate::spec::entering::{self, Environment};
+use crate::engine::docker;
 use crate::spec::inside::{PYTHON, REAP};
 use crate::spec::settings::{Origin, Settings};
 use crate::spec::words::Mode;
-use crate::step::Command;
 use crate::{exec, ui};
 use anyhow::Result;
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
 /// How often a login that was renewed inside is carried over while Codex runs.
@@ -22,43 +18,26 @@ const LOGIN_INTERVAL: Duration = Duration::from_secs(10);
 /// How long another call could take a session that was just started for none, and put another container in its place.
 const UNSEEN: Duration = Duration::from_secs(1);
 
-/// What is entered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Program {
-    /// Codex, with the user's arguments.
-    Codex(Vec<String>),
-    /// A shell, to look around.
-    Shell,
-}
-
-/// A session that has ended; what it left behind was said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Left {
-    /// The exit code of what was entered.
-    pub code: u8,
-}
-
-/// How a container is entered.
-pub struct Entry<'a> {
-    /// The container, by id.
-    pub container: &'a str,
-    /// What the image's entry point set up there.
-    pub carried: &'a BTreeMap<String, String>,
-    /// MCP servers whose program is not inside.
-    pub missing: &'a [String],
-}
-
-impl Entry<'_> {
-    /// The command that enters, exactly as it runs.
-    pub fn command(&self, cx: &Context, settings: &Settings, mark: &str, program: &Program) -> Command {
-        let missing: Vec<&str> = self.missing.iter().map(String::as_str).collect();
-        let words = match program {
-            Program::Shell => vec!["/bin/bash".to_owned()],
-            Program::Codex(args) => entering::codex(&disable_flags(&missing), args),
+impl Running<'_> {
+    /// Asks whether to go in, unless the user said so already.
+    fn asks(&self, yes: bool, program: &Program) -> bool {
+        let question = match program {
+            Program::Codex(_) => "Enter Codex?",
+            Program::Shell => "Enter a shell?",
         };
-        let Environment { shown, named } = entering::environment(cx, &settings.env, self.carried, mark);
-        let terminal = Terminal { tty: cx.stdin_tty && cx.stdout_tty };
-        docker::enter(self.container, terminal, &shown, &named, &words)
+        if yes || self.call.signals.ask(|| ui::confirm(question)) {
+            return true;
+        }
+        let down = down(&self.call.gathered.settings);
+        ui::say(format_args!("not entered; `{}` keeps running, `{down}` stops it", self.name));
+        false
+    }
+
+    pub(super) fn go_in(self, missing: &[String], yes: bool, program: &Program) -> Result<Left> {
+        if !self.asks(yes, program) {
+            return Ok(Left { code: 0 });
+        }
+        enter(self, missing, program)
     }
 }
 
@@ -66,7 +45,7 @@ impl Entry<'_> {
 ///
 /// # Errors
 /// The program cannot be started, or the host cannot be tidied afterwards.
-pub(super) fn enter(running: Running<'_>, missing: &[String], program: &Program) -> Result<Left> {
+fn enter(running: Running<'_>, missing: &[String], program: &Program) -> Result<Left> {
     let Running { call, name, record, .. } = running;
     let mark = super::nonce()?;
     for server in missing {
@@ -85,7 +64,7 @@ pub(super) fn enter(running: Running<'_>, missing: &[String], program: &Program)
             // From here on another call may enter beside this one.
             drop(lock.take());
         }
-        if last.elapsed() > LOGIN_INTERVAL && gathered.settings.codex_home == Mode::Mirror {
+        if last.elapsed() > LOGIN_INTERVAL && gathered.settings.shape.codex_home == Mode::Mirror {
             last = Instant::now();
             // While Codex owns the terminal nothing is printed; what happened is said on the way out.
             let _ = ready::reconcile(gathered);

@@ -1,7 +1,7 @@
 //! What is known before anything is changed: the settings, and the facts of this host, read side by side.
 
 use super::early::{self, Early};
-use super::{record, sources};
+use super::{guest, record};
 use crate::codex::home::Mirror;
 use crate::codex::{self, Codex};
 use crate::context::{Context, canonical, resolved};
@@ -12,7 +12,6 @@ use crate::error::usage;
 use crate::git::{self, Identity, Repository};
 use crate::gpu::{self, GpuFacts};
 use crate::image::{Inputs, build};
-use crate::life::ready;
 use crate::network::{self, HostNetwork};
 use crate::spec::inside::SYSTEM_CODEX;
 use crate::spec::mount::Mount;
@@ -89,7 +88,7 @@ impl Engined {
     pub fn read(cx: &Context, settings: &Settings, user: &User) -> Result<Engined> {
         let (engine, image) = exec::both(|| engine::read(cx), || build::state(cx, settings, user));
         let engine = engine?;
-        let gpus = match settings.gpus {
+        let gpus = match settings.shape.gpus {
             Gpus::None => GpuFacts::default(),
             Gpus::All | Gpus::Ids(_) => gpu::read(&engine, cx.var("PATH")),
         };
@@ -162,7 +161,7 @@ impl Ground {
             checkout: checkout(cx),
             system_codex: Path::new(SYSTEM_CODEX).symlink_metadata().is_ok(),
             dev_container: settings::load(cx, &Flags::default()).is_ok_and(|own| resolved(&own.workspace) == workspace),
-            groups: sources::groups_of(&user, mounted),
+            groups: user.groups_for(mounted),
             git: repository.as_ref().map_or(Ok(Vec::new()), |repository| git::mounts(repository, &places.git))?,
             host_codex_home: resolved(&settings.host_codex_home),
         };
@@ -183,10 +182,10 @@ impl Ground {
         refuse_own_codex(&launcher, &workspace)?;
         let mirror = match purpose {
             Purpose::Look => Mirror::default(),
-            Purpose::Enter | Purpose::DryRun => ready::read(cx, &settings)?,
+            Purpose::Enter | Purpose::DryRun => mirror(cx, &settings)?,
         };
         let early = || -> Result<Option<Early>> {
-            ready::guest(&places, &network)?;
+            guest::fill(&places, &network)?;
             record::last(&places).map(|last| early::ask(&last, &workspace, &mirror)).transpose()
         };
         // The container that ran last, or where none is known what it takes to start one.
@@ -247,7 +246,7 @@ pub fn find(container: &str) -> Result<Option<Existing>> {
 impl Gathered {
     /// What is mounted at the container's Codex home.
     pub fn codex_home(&self) -> PathBuf {
-        match self.settings.codex_home {
+        match self.settings.shape.codex_home {
             Mode::Mirror => self.places.codex_home.clone(),
             Mode::Shared => self.surroundings.host_codex_home.clone(),
             Mode::None => self.places.dir.join("codex-home-none"),
@@ -307,4 +306,15 @@ fn remember(cx: &Context, name: &str, dir: &Path) -> Result<()> {
     };
     let text = settings::with_dataset(&text, name, dir)?;
     exec::write_file(&path, text.as_bytes(), 0o644)
+}
+
+/// The host's side of the Codex home, as values.
+///
+/// # Errors
+/// The host's configuration cannot be read.
+fn mirror(cx: &Context, settings: &Settings) -> Result<Mirror> {
+    match settings.shape.codex_home {
+        Mode::None => Ok(Mirror::default()),
+        Mode::Mirror | Mode::Shared => codex::home::read(&settings.host_codex_home, &cx.home.join(".agents")),
+    }
 }

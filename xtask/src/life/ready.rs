@@ -1,26 +1,16 @@
 //! What is filled on the host before a container starts, and again while nothing runs inside.
 
 use super::gather::Gathered;
+use super::guest;
 use crate::beneath::Beneath;
-use crate::codex::home::{self, Mirror};
+use crate::codex::home;
 use crate::codex::login::{self, LoginOutcome};
-use crate::context::Context;
-use crate::network::HostNetwork;
-use crate::spec::inside::{self, SYSTEM_CODEX, in_guest};
-use crate::spec::places::Places;
-use crate::spec::settings::Settings;
+use crate::spec::inside::SYSTEM_CODEX;
 use crate::spec::words::Mode;
-use crate::step::Step;
-use crate::{exec, git, smoke};
+use crate::{exec, git};
 use anyhow::{Context as _, Result};
 use std::fmt;
 use std::path::{Path, PathBuf};
-
-/// The inside witness and its helper, handed in read-only; the checks of the GPU go with them.
-const GUEST_FILES: &[(&str, &str)] = &[
-    (inside::PROBE, include_str!("../../../docker/probe.py")),
-    (inside::REAP, include_str!("../../../docker/reap.py")),
-];
 
 /// A directory of the host that is filled for the container: a step of the plan. No agent may be live meanwhile.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +75,7 @@ impl fmt::Display for Fill {
 /// All that is filled for a sandbox, in order. Pure.
 pub fn fills(gathered: &Gathered) -> Vec<Fill> {
     let places = &gathered.places;
-    let home = match gathered.settings.codex_home {
+    let home = match gathered.settings.shape.codex_home {
         Mode::Mirror => Fill::MirroredHome {
             from: gathered.settings.host_codex_home.clone(),
             to: places.codex_home.clone(),
@@ -130,7 +120,7 @@ impl Fill {
                     .context("the administrator's rules for Codex must stay in force")?;
                 Ok(Vec::new())
             }
-            Fill::Guest(_) => guest(&gathered.places, &gathered.network).map(|()| Vec::new()),
+            Fill::Guest(_) => guest::fill(&gathered.places, &gathered.network).map(|()| Vec::new()),
             Fill::Git { to, .. } => prepare_git(gathered, to),
         }
     }
@@ -148,7 +138,7 @@ fn prepare_git(gathered: &Gathered, private: &Path) -> Result<Vec<String>> {
     Ok(notes)
 }
 
-/// Fills everything anew, and returns what the user should know.
+/// Fills all of it again, and returns what the user should know.
 ///
 /// # Errors
 /// As [`Fill::run`].
@@ -158,20 +148,9 @@ pub fn refresh(gathered: &Gathered) -> Result<Vec<String>> {
     Ok(notes?.concat())
 }
 
-/// The host's side of the Codex home, as values.
-///
-/// # Errors
-/// The host's configuration cannot be read.
-pub fn read(cx: &Context, settings: &Settings) -> Result<Mirror> {
-    match settings.codex_home {
-        Mode::None => Ok(Mirror::default()),
-        Mode::Mirror | Mode::Shared => home::read(&settings.host_codex_home, &cx.home.join(".agents")),
-    }
-}
-
 /// What of the host's Codex home stays out or goes in changed: one line each.
 pub fn notes(gathered: &Gathered) -> Vec<String> {
-    match gathered.settings.codex_home {
+    match gathered.settings.shape.codex_home {
         Mode::Mirror => gathered.mirror.notes.iter().map(ToString::to_string).collect(),
         Mode::Shared => vec!["shared: the agent can change what your own Codex runs on this host".to_owned()],
         Mode::None => vec!["none: nothing of yours goes in, not even the login".to_owned()],
@@ -194,38 +173,6 @@ fn empty(dir: &Path) -> Result<()> {
         home.names()?.iter().try_for_each(|(name, _)| home.remove(name))
     };
     remove().with_context(|| format!("cannot empty `{}`", dir.display()))
-}
-
-/// Fills the directory that is mounted read-only at `/sandbox`: the container never writes there.
-///
-/// # Errors
-/// The CA bundle cannot be read, or the state folder cannot be written.
-pub fn guest(places: &Places, network: &HostNetwork) -> Result<()> {
-    let guest = &places.guest;
-    exec::create_dir(guest, 0o755)?;
-    exec::create_dir(&guest.join("smoke"), 0o755)?;
-    for (path, text) in GUEST_FILES.iter().chain(smoke::request::FILES) {
-        write_new(&guest.join(in_guest(path)), text.as_bytes())?;
-    }
-    link_new(&guest.join(in_guest(inside::PYTHON_LINK)), inside::PYTHON)?;
-    let Some(ca) = &network.ca else { return Ok(()) };
-    let bytes = std::fs::read(ca).with_context(|| format!("cannot read the CA bundle `{}`", ca.display()))?;
-    write_new(&guest.join(in_guest(inside::CA)), &bytes)
-}
-
-/// Makes a link, with its directory, where it is not there.
-fn link_new(path: &Path, to: &str) -> Result<()> {
-    if std::fs::read_link(path).is_ok_and(|old| old == Path::new(to)) {
-        return Ok(());
-    }
-    exec::all(&[Step::Remove { path: path.to_path_buf() }])?;
-    path.parent().map_or(Ok(()), |dir| exec::create_dir(dir, 0o755))?;
-    std::os::unix::fs::symlink(to, path).with_context(|| format!("cannot make the link `{}`", path.display()))
-}
-
-/// Writes a file only where its text differs: a running container reads these.
-fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
-    if std::fs::read(path).is_ok_and(|old| old == bytes) { Ok(()) } else { exec::write_file(path, bytes, 0o644) }
 }
 
 #[cfg(test)]

@@ -6,15 +6,15 @@
 
 use super::call::Call;
 use super::early::{self, Early};
-use super::enter::{self, Left, Program};
+use super::entry::{Left, Program};
 use super::record::{self, Record};
-use super::start::take_back;
-use super::{native, ready};
+use super::{guest, native, ready};
 use crate::codex::home::McpServer;
 use crate::context::Context;
 use crate::engine::inspect::Container;
+use crate::engine::running;
 use crate::error::failed;
-use crate::proof::probe::Inside;
+use crate::proof::probe::InsideWitness;
 use crate::proof::witness::codex_file;
 use crate::proof::{self, Proof};
 use crate::spec::words::Gpus;
@@ -81,7 +81,7 @@ impl<'a> Running<'a> {
 
     fn witness(&mut self) -> Result<(Proof, Vec<String>)> {
         let (mut proof, inside) = self.ask()?;
-        if self.ours && self.record.spec.gpus != Gpus::None {
+        if self.ours && self.record.spec.shape.gpus != Gpus::None {
             self.record.native =
                 Some(native::prove(self.call.cx, &self.call.gathered, &self.record.container, &inside.env())?);
         }
@@ -104,7 +104,7 @@ impl<'a> Running<'a> {
         Ok((proof, missing(&self.call.gathered.mirror.mcp, &inside)))
     }
 
-    fn ask(&mut self) -> Result<(Proof, Inside)> {
+    fn ask(&mut self) -> Result<(Proof, InsideWitness)> {
         let spec = &self.record.spec;
         match self.early.take() {
             Some(mut early) => {
@@ -113,7 +113,7 @@ impl<'a> Running<'a> {
             }
             None => {
                 let gathered = &self.call.gathered;
-                ready::guest(&gathered.places, &gathered.network)?;
+                guest::fill(&gathered.places, &gathered.network)?;
                 let request = early::request(&self.record, &gathered.mirror)?;
                 proof::prove(&self.record.container, &self.container, spec, &request)
             }
@@ -121,7 +121,7 @@ impl<'a> Running<'a> {
     }
 
     /// Keeps what was seen before any agent ran inside: what the image's entry point set up, and which Codex answered.
-    fn keep(&mut self, proof: &Proof, inside: &Inside) -> Result<()> {
+    fn keep(&mut self, proof: &Proof, inside: &InsideWitness) -> Result<()> {
         self.record.carried = inside.env();
         let answered = record::answered(&proof.claims);
         self.record.codex = answered.then(|| codex_file(&self.record.spec)).flatten();
@@ -138,32 +138,11 @@ impl<'a> Running<'a> {
         if !self.ours {
             return;
         }
-        if take_back(&self.record.container, &self.name) {
+        if running::take_back(&self.record.container, &self.name) {
             ui::say(format_args!("removed `{}` again", self.name));
         } else {
             ui::warn(format_args!("`{}` could not be removed: `cargo xtask down`", self.name));
         }
-    }
-
-    /// Asks whether to go in, unless the user said so already.
-    fn asks(&self, yes: bool, program: &Program) -> bool {
-        let question = match program {
-            Program::Codex(_) => "Enter Codex?",
-            Program::Shell => "Enter a shell?",
-        };
-        if yes || self.call.signals.ask(|| ui::confirm(question)) {
-            return true;
-        }
-        let down = enter::down(&self.call.gathered.settings);
-        ui::say(format_args!("not entered; `{}` keeps running, `{down}` stops it", self.name));
-        false
-    }
-
-    fn go_in(self, missing: &[String], yes: bool, program: &Program) -> Result<Left> {
-        if !self.asks(yes, program) {
-            return Ok(Left { code: 0 });
-        }
-        enter::enter(self, missing, program)
     }
 }
 
@@ -236,7 +215,7 @@ pub fn copy_of_proof(cx: &Context) -> PathBuf {
     cx.scratch().join("proof.json")
 }
 
-fn missing(mcp: &[McpServer], inside: &Inside) -> Vec<String> {
+fn missing(mcp: &[McpServer], inside: &InsideWitness) -> Vec<String> {
     let lacks = |server: &&McpServer| inside.programs.get(&server.command).is_none_or(Option::is_none);
     mcp.iter().filter(lacks).map(|server| server.name.clone()).collect()
 }

@@ -6,17 +6,11 @@ use crate::context::Context;
 use crate::engine::sockets;
 use crate::finding::Finding;
 use crate::proof::sources::{self, Rules};
-use crate::spec::mount::{Mount, Role};
+use crate::spec::inside::Role;
+use crate::spec::mount::Mount;
 use crate::user::User;
 use anyhow::Result;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-
-/// The user's groups that own one of these directories, without those that have power over the host.
-pub fn groups_of<'a>(user: &User, sources: impl Iterator<Item = &'a Path>) -> Vec<u32> {
-    let owners: Vec<u32> = sources.filter_map(|path| path.metadata().ok()).map(|meta| meta.gid()).collect();
-    user.passed_on(&owners).iter().map(|group| group.gid).collect()
-}
 
 /// Who the container's user will be where these directories are mounted, and what no mount may show.
 pub fn rules(cx: &Context, user: &User, sources: &[&Path]) -> Rules {
@@ -27,7 +21,7 @@ pub fn rules(cx: &Context, user: &User, sources: &[&Path]) -> Rules {
         repository: cx.root.clone(),
         uid: user.uid,
         gid: user.gid,
-        groups: groups_of(user, sources.iter().copied()),
+        groups: user.groups_for(sources.iter().copied()),
         sockets,
     }
 }

@@ -6,9 +6,9 @@ use super::plan::{Act, Plan, plan};
 use super::record::{self, Record};
 use super::running::Running;
 use super::{early, sources};
-use crate::engine::compose::{self, Project};
-use crate::engine::running::live_sessions;
-use crate::engine::{caches, docker, errors};
+use crate::engine::compose::Project;
+use crate::engine::running::{self, live_sessions};
+use crate::engine::{caches, errors};
 use crate::error::failed;
 use crate::image::build;
 use crate::{exec, ui};
@@ -106,7 +106,7 @@ impl<'a> Call<'a> {
         let (there, early) = exec::both(look, ask);
         let there = there.and_then(|there| Ok((there, early?)));
         let ((existing, programs), early) = there.inspect_err(|_| {
-            take_back(&name, &name);
+            running::take_back(&name, &name);
         })?;
         let record = Record { container: existing.id, programs, ..record };
         Ok(Running { name, ours: true, record, container: existing.container, early: Some(early), call: self })
@@ -138,13 +138,6 @@ fn up(project: &Project) -> Result<()> {
         return Ok(());
     }
     // What was half made is not left behind.
-    take_back(&project.container(), &project.container());
-    Err(errors::not_started(&said.stderr, &project.spec.gpus).into())
-}
-
-/// Removes a container, by its id or its name, and the network beside the one of that name. Returns whether it is gone.
-pub(super) fn take_back(container: &str, name: &str) -> bool {
-    let removed = exec::capture(&docker::remove(container));
-    let _ = exec::capture(&compose::remove_network(name));
-    removed.is_ok_and(|said| said.ok())
+    running::take_back(&project.container(), &project.container());
+    Err(errors::not_started(&said.stderr, &project.spec.shape.gpus).into())
 }

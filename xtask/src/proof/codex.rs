@@ -2,15 +2,15 @@
 
 use super::{Draft, HostWitness};
 use crate::finding::Finding;
-use crate::proof::probe::Inside;
+use crate::proof::probe::InsideWitness;
 use crate::spec::Spec;
 use crate::spec::entering::BINARY;
 
-pub(super) fn judge(promise: &Spec, inside: &Inside, host: &HostWitness) -> Vec<Finding> {
+pub(super) fn judge(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
     vec![workspace(promise, inside, host), version(promise, inside, host)]
 }
 
-fn workspace(promise: &Spec, inside: &Inside, host: &HostWitness) -> Finding {
+fn workspace(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
     let (uid, gid) = (promise.uid, promise.gid);
     let mut draft = Draft::new(
         "workspace.writable",
@@ -36,7 +36,7 @@ fn workspace(promise: &Spec, inside: &Inside, host: &HostWitness) -> Finding {
     draft.done()
 }
 
-fn version(promise: &Spec, inside: &Inside, host: &HostWitness) -> Finding {
+fn version(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
     let version = &promise.codex_version;
     let mut draft = Draft::new("codex.version", format!("`codex` inside is the mounted Codex {version}"))
         .hint("start it anew: `cargo xtask down`, then `cargo xtask sandbox`");
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
     use crate::proof::probe::Said;
 
-    fn said(inside: &mut Inside) -> &mut Said {
+    fn said(inside: &mut InsideWitness) -> &mut Said {
         inside.codex.as_mut().unwrap().version.as_mut().unwrap()
     }
 

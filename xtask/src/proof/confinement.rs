@@ -3,9 +3,9 @@
 use super::witness::NAMESPACES;
 use super::{Draft, HostWitness, some};
 use crate::finding::Finding;
-use crate::proof::probe::Inside;
+use crate::proof::probe::InsideWitness;
 
-pub(super) fn judge(inside: &Inside, host: &HostWitness) -> Vec<Finding> {
+pub(super) fn judge(inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
     vec![capabilities(inside, host), no_new_privileges(inside, host), seccomp(inside, host), namespaces(inside, host)]
 }
 
@@ -18,7 +18,7 @@ pub(super) fn same(a: Option<&String>, b: Option<&String>) -> bool {
     a.is_some() && a == b
 }
 
-fn capabilities(inside: &Inside, host: &HostWitness) -> Finding {
+fn capabilities(inside: &InsideWitness, host: &HostWitness) -> Finding {
     let mut draft = Draft::new("user.capabilities", "nothing inside has, or can get, a capability");
     let sets = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"];
     let held = |status: &str| {
@@ -48,7 +48,7 @@ fn capabilities(inside: &Inside, host: &HostWitness) -> Finding {
     draft.done()
 }
 
-fn no_new_privileges(inside: &Inside, host: &HostWitness) -> Finding {
+fn no_new_privileges(inside: &InsideWitness, host: &HostWitness) -> Finding {
     let mut draft = Draft::new("user.no-new-privileges", "no program inside gains privileges (setuid has no effect)");
     let mine = field(&inside.status, "NoNewPrivs").unwrap_or("missing");
     draft.inside(format!("NoNewPrivs {mine}"));
@@ -61,7 +61,7 @@ fn no_new_privileges(inside: &Inside, host: &HostWitness) -> Finding {
     draft.done()
 }
 
-fn seccomp(inside: &Inside, host: &HostWitness) -> Finding {
+fn seccomp(inside: &InsideWitness, host: &HostWitness) -> Finding {
     let mut draft = Draft::new("user.seccomp", "system calls go through the engine's filter")
         .hint("the engine runs without seccomp, or the container was started with `seccomp=unconfined`");
     let mine = field(&inside.status, "Seccomp").unwrap_or("missing");
@@ -80,7 +80,7 @@ fn seccomp(inside: &Inside, host: &HostWitness) -> Finding {
     draft.done()
 }
 
-fn namespaces(inside: &Inside, host: &HostWitness) -> Finding {
+fn namespaces(inside: &InsideWitness, host: &HostWitness) -> Finding {
     let mut draft =
         Draft::new("container.namespaces", format!("the container has its own {} namespaces", NAMESPACES.join(", ")));
     if let Some(process) = draft.process(host) {

@@ -4,12 +4,13 @@ use super::mounts::{clean, lines, named, tables};
 use super::{Draft, HostWitness, some};
 use crate::finding::Finding;
 use crate::proof::mountinfo::{DevicePath, MountLine, MountTable};
-use crate::proof::probe::{Inside, LeadsOut, Sample};
+use crate::proof::probe::{InsideWitness, LeadsOut, Sample};
 use crate::spec::Spec;
-use crate::spec::mount::{Mount, Role};
+use crate::spec::inside::Role;
+use crate::spec::mount::Mount;
 use std::collections::BTreeSet;
 
-pub(super) fn judge(promise: &Spec, inside: &Inside, host: &HostWitness) -> Vec<Finding> {
+pub(super) fn judge(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
     let mut claims = Vec::new();
     for (id, mount) in named(promise) {
         if matches!(mount.role, Role::Dataset(_)) {
@@ -22,7 +23,7 @@ pub(super) fn judge(promise: &Spec, inside: &Inside, host: &HostWitness) -> Vec<
     claims
 }
 
-fn sample<'a>(draft: &mut Draft, mount: &Mount, inside: &'a Inside) -> Option<&'a Sample> {
+fn sample<'a>(draft: &mut Draft, mount: &Mount, inside: &'a InsideWitness) -> Option<&'a Sample> {
     let sample = inside.target(&mount.target).and_then(|seen| seen.sample.as_ref());
     if sample.is_none() {
         draft.unseen("the probe took no sample of it");
@@ -30,7 +31,7 @@ fn sample<'a>(draft: &mut Draft, mount: &Mount, inside: &'a Inside) -> Option<&'
     sample
 }
 
-fn readable(id: &str, mount: &Mount, inside: &Inside, host: &HostWitness) -> Finding {
+fn readable(id: &str, mount: &Mount, inside: &InsideWitness, host: &HostWitness) -> Finding {
     let mut draft = Draft::new(format!("{id}.readable"), format!("the user can read `{}`", clean(&mount.target))).hint(
         format!("see `ls -l {}`: its files must be readable by you, and there must be some", mount.source.display()),
     );
@@ -59,7 +60,7 @@ fn readable(id: &str, mount: &Mount, inside: &Inside, host: &HostWitness) -> Fin
 
 /// No other mount for writing shows the data set, a part of it or a directory around it. Named by device and path in
 /// the file system, it does not matter by which symlink or bind mount it was reached.
-fn no_alias(id: &str, mount: &Mount, promise: &Spec, inside: &Inside, host: &HostWitness) -> Finding {
+fn no_alias(id: &str, mount: &Mount, promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
     let target = clean(&mount.target);
     let mut draft = Draft::new(
         format!("{id}.no-alias"),
@@ -110,7 +111,7 @@ fn remote(fstype: &str) -> bool {
     fstype.starts_with("fuse") || KINDS.contains(&fstype)
 }
 
-fn hard_links(id: &str, mount: &Mount, promise: &Spec, inside: &Inside) -> Finding {
+fn hard_links(id: &str, mount: &Mount, promise: &Spec, inside: &InsideWitness) -> Finding {
     let mut draft = Draft::new(
         format!("{id}.hard-links"),
         "no file of the data set has another name in a directory that can be written (a sample)",
@@ -140,7 +141,7 @@ fn hard_links(id: &str, mount: &Mount, promise: &Spec, inside: &Inside) -> Findi
     draft.done()
 }
 
-fn symlinks(id: &str, mount: &Mount, promise: &Spec, inside: &Inside) -> Finding {
+fn symlinks(id: &str, mount: &Mount, promise: &Spec, inside: &InsideWitness) -> Finding {
     let mut draft = Draft::new(
         format!("{id}.symlinks"),
         "no symlink of the data set leads to files that can be written (a sample)",

@@ -6,16 +6,18 @@ use crate::beneath::FileId;
 use crate::engine::inspect::{Container, HostConfig, Mounted, REAL};
 use crate::finding::Verdict;
 use crate::proof::mountinfo::{MountLine, MountTable};
-use crate::proof::probe::{Inside, LIMITS, STATUS, answer};
-use crate::spec::mount::{Mount, Role};
-use crate::spec::words::{Gpus, Mode, Network};
+use crate::proof::probe::{InsideWitness, LIMITS, STATUS, answer};
+use crate::spec::inside::Role;
+use crate::spec::mount::Mount;
+use crate::spec::settings::{Shape, usual};
+use crate::spec::words::Gpus;
 use crate::spec::{Schema, Spec};
 
 /// One fact that is changed.
-pub(crate) type Case = Box<dyn Fn(&mut Spec, &mut Inside, &mut HostWitness)>;
+pub(crate) type Case = Box<dyn Fn(&mut Spec, &mut InsideWitness, &mut HostWitness)>;
 
 /// Everything as promised.
-pub(crate) fn good() -> (Spec, Inside, HostWitness) {
+pub(crate) fn good() -> (Spec, InsideWitness, HostWitness) {
     (spec(), inside(), host())
 }
 
@@ -45,18 +47,13 @@ pub(crate) fn spec() -> Spec {
             ),
         ],
         out_of_reach: vec!["/repo".into(), "/state".into()],
-        shm_bytes: 1 << 30,
-        pids_limit: 4096,
-        gpus: Gpus::None,
+        shape: Shape { gpus: Gpus::None, shm_size: 1 << 30, pids_limit: 4096, ..usual() },
         gpu_route: None,
-        memlock: crate::spec::words::Memlock::Unlimited,
-        network: Network::Open,
         codex_version: "0.169.0".into(),
         image: "codex-sandbox:1".into(),
         image_id: Some("sha256:5efe90eb48eb083aa56488771108859d18b64a81cd2e31580ee55a9f18f27454".into()),
         image_inputs: "0123456789ab".into(),
         codex_bin: "/usr/lib/codex".into(),
-        codex_home: Mode::Mirror,
         ca_bundle: false,
         env: Vec::new(),
         compose_file: "ba9876543210".into(),
@@ -64,8 +61,8 @@ pub(crate) fn spec() -> Spec {
     }
 }
 
-fn inside() -> Inside {
-    Inside::parse(&format!("{}\n", answer()), "n0").unwrap()
+fn inside() -> InsideWitness {
+    InsideWitness::parse(&format!("{}\n", answer()), "n0").unwrap()
 }
 
 fn host() -> HostWitness {
@@ -112,7 +109,7 @@ fn host() -> HostWitness {
 }
 
 /// The ids of the claims that are broken.
-pub(crate) fn broken_ids(promise: &Spec, inside: &Inside, host: &HostWitness) -> Vec<String> {
+pub(crate) fn broken_ids(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<String> {
     judge(promise, inside, host)
         .into_iter()
         .filter(|claim| claim.verdict == Verdict::Broken)

@@ -3,13 +3,13 @@
 use super::confinement::{field, same};
 use super::{Draft, HostWitness};
 use crate::finding::Finding;
-use crate::proof::probe::{HOME_INSIDE, Inside};
+use crate::proof::probe::{HOME_INSIDE, InsideWitness};
 use crate::spec::Spec;
 
 /// The name of the container's user, unless that is root.
 const USER: &str = "codex";
 
-pub(super) fn judge(promise: &Spec, inside: &Inside, host: &HostWitness) -> Vec<Finding> {
+pub(super) fn judge(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
     vec![container(promise, inside, host), user(promise, inside, host)]
 }
 
@@ -17,7 +17,7 @@ fn numbers(text: Option<&str>) -> Vec<u64> {
     text.unwrap_or_default().split_whitespace().filter_map(|number| number.parse().ok()).collect()
 }
 
-fn container(promise: &Spec, inside: &Inside, host: &HostWitness) -> Finding {
+fn container(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
     let config = &host.container.config;
     let (image, image_id) = (config.image.as_str(), host.container.image_id.as_str());
     let mut draft = Draft::new(
@@ -45,7 +45,7 @@ fn container(promise: &Spec, inside: &Inside, host: &HostWitness) -> Finding {
     draft.done()
 }
 
-fn user(promise: &Spec, inside: &Inside, host: &HostWitness) -> Finding {
+fn user(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
     let (uid, gid) = (u64::from(promise.uid), u64::from(promise.gid));
     let promised: Vec<u64> = promise.groups.iter().map(|gid| u64::from(*gid)).collect();
     let others = |groups: &[u64]| {

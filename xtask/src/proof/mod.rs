@@ -1,7 +1,7 @@
 //! The proof: what a sandbox promises, held against what two witnesses saw. The judges are pure; [`prove`] is the one
 //! function that runs something, through `exec`.
 //!
-//! The witnesses are the probe inside the container ([`Inside`]) and this host ([`HostWitness`]: the engine's word and
+//! The witnesses are the probe inside the container ([`InsideWitness`]) and this host ([`HostWitness`]: the engine's word and
 //! `/proc/PID` of the container's init). Where both can see, both must say so; where one cannot, the claim is not
 //! provable, with the reason.
 
@@ -32,12 +32,12 @@ use crate::engine::inspect::Container;
 use crate::error::sentence;
 use crate::exec;
 use crate::finding::{self, Finding};
-use crate::proof::probe::{AskCodex, Inside, ProbeRequest};
+use crate::proof::probe::{AskCodex, InsideWitness, ProbeRequest};
 use crate::spec::Spec;
 use serde::{Deserialize, Serialize};
 
 /// Holds every promise against what the witnesses saw. Pure; the order of the claims is fixed.
-pub fn judge(promise: &Spec, inside: &Inside, host: &HostWitness) -> Vec<Finding> {
+pub fn judge(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
     let mut claims = identity::judge(promise, inside, host);
     claims.extend(confinement::judge(inside, host));
     claims.extend(mounts::judge(promise, inside, host));
@@ -113,7 +113,7 @@ pub fn prove(
     described: &Container,
     promise: &Spec,
     request: &ProbeRequest,
-) -> anyhow::Result<(Proof, Inside)> {
+) -> anyhow::Result<(Proof, InsideWitness)> {
     conclude(exec::stdout_of(&request.command(container)), described, promise, request)
 }
 
@@ -123,7 +123,7 @@ pub fn conclude(
     described: &Container,
     promise: &Spec,
     request: &ProbeRequest,
-) -> anyhow::Result<(Proof, Inside)> {
+) -> anyhow::Result<(Proof, InsideWitness)> {
     let mut host = HostWitness::read(described.clone(), promise)?;
     if let AskCodex::File(at_start) = request.codex {
         host.codex_at_start = Some(at_start);
@@ -132,7 +132,7 @@ pub fn conclude(
     if request.workspace_file {
         host.take_workspace_file(promise, &request.nonce);
     }
-    let inside = Inside::parse(&answer?, &request.nonce).map_err(crate::error::failed)?;
+    let inside = InsideWitness::parse(&answer?, &request.nonce).map_err(crate::error::failed)?;
     let proof = Proof {
         schema: SCHEMA,
         container: host.id().to_owned(),

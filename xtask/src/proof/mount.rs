@@ -4,11 +4,11 @@ use super::mounts::{clean, lines, tables};
 use super::{Draft, HostWitness, some};
 use crate::finding::Finding;
 use crate::proof::mountinfo::MountLine;
-use crate::proof::probe::{Inside, InsideMount};
+use crate::proof::probe::{InsideMount, InsideWitness};
 use crate::spec::Spec;
 use crate::spec::mount::Mount;
 
-pub(super) fn source(id: &str, mount: &Mount, inside: &Inside, host: &HostWitness) -> Finding {
+pub(super) fn source(id: &str, mount: &Mount, inside: &InsideWitness, host: &HostWitness) -> Finding {
     let (target, source) = (clean(&mount.target), mount.source.display());
     let mut draft = Draft::new(format!("{id}.source"), format!("`{target}` is the host's `{source}`"))
         .hint("start it anew: `cargo xtask down`, then `cargo xtask sandbox`");
@@ -38,7 +38,7 @@ pub(super) fn source(id: &str, mount: &Mount, inside: &Inside, host: &HostWitnes
     draft.done()
 }
 
-pub(super) fn private(id: &str, mount: &Mount, inside: &Inside, host: &HostWitness) -> Finding {
+pub(super) fn private(id: &str, mount: &Mount, inside: &InsideWitness, host: &HostWitness) -> Finding {
     let target = clean(&mount.target);
     let mut draft =
         Draft::new(format!("{id}.private"), format!("nothing that is mounted later on the host appears in `{target}`"));
@@ -61,7 +61,13 @@ pub(super) fn private(id: &str, mount: &Mount, inside: &Inside, host: &HostWitne
     draft.done()
 }
 
-pub(super) fn read_only(id: &str, mount: &Mount, promise: &Spec, inside: &Inside, host: &HostWitness) -> Finding {
+pub(super) fn read_only(
+    id: &str,
+    mount: &Mount,
+    promise: &Spec,
+    inside: &InsideWitness,
+    host: &HostWitness,
+) -> Finding {
     let target = clean(&mount.target);
     let mut draft = Draft::new(
         format!("{id}.read-only"),
@@ -112,7 +118,7 @@ fn attempts(draft: &mut Draft, place: &InsideMount) {
     }
 }
 
-pub(super) fn writable(id: &str, mount: &Mount, inside: &Inside, host: &HostWitness) -> Finding {
+pub(super) fn writable(id: &str, mount: &Mount, inside: &InsideWitness, host: &HostWitness) -> Finding {
     let target = clean(&mount.target);
     let mut draft = Draft::new(format!("{id}.writable"), format!("the user can write to `{target}`"))
         .hint(format!("it must belong to you on the host: `{}`", mount.source.display()));
@@ -177,7 +183,7 @@ mod tests {
     fn a_permission_that_is_missing_proves_nothing() {
         let (promise, mut inside, host) = good();
         inside.targets[1].create = Some("EACCES".into());
-        let verdict = |inside: &Inside| {
+        let verdict = |inside: &InsideWitness| {
             let claims = judge(&promise, inside, &host);
             claims.iter().find(|claim| claim.id == "dataset.ssv2.read-only").unwrap().verdict
         };

@@ -4,13 +4,14 @@ use super::{Draft, HostWitness, mount, volume};
 use crate::engine::inspect::Mounted;
 use crate::finding::Finding;
 use crate::proof::mountinfo::{MountLine, MountTable, rest, within};
-use crate::proof::probe::Inside;
+use crate::proof::probe::InsideWitness;
 use crate::spec::Spec;
-use crate::spec::mount::{Mount, Role};
+use crate::spec::inside::Role;
+use crate::spec::mount::Mount;
 use crate::spec::words::Gpus;
 use std::collections::BTreeMap;
 
-pub(super) fn judge(promise: &Spec, inside: &Inside, host: &HostWitness) -> Vec<Finding> {
+pub(super) fn judge(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
     let mut claims = vec![only_promised(promise, inside, host)];
     for (id, one) in named(promise) {
         if let Role::Cache(cache) = one.role {
@@ -61,7 +62,7 @@ pub(super) fn clean(target: &str) -> &str {
 /// The mount tables of both witnesses, the host's where it can see.
 pub(super) fn tables<'a>(
     draft: &mut Draft,
-    inside: &'a Inside,
+    inside: &'a InsideWitness,
     host: &'a HostWitness,
 ) -> Vec<(&'static str, &'a MountTable)> {
     let mut tables = vec![("inside", &inside.mounts)];
@@ -84,7 +85,7 @@ pub(super) fn lines<'a>(table: &'a MountTable, mount: &Mount, promise: &Spec) ->
 
 // -- which mounts there are ------------------------------------------------------------------------------------------
 
-fn only_promised(promise: &Spec, inside: &Inside, host: &HostWitness) -> Finding {
+fn only_promised(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
     let mut draft = Draft::new("container.mounts", "the promised mounts are there, and nothing else of the host is")
         .hint("start it anew: `cargo xtask down`, then `cargo xtask sandbox`");
     let told = draft.told("what is mounted", host.container.mounts.as_deref()).unwrap_or_default();
@@ -101,7 +102,7 @@ fn only_promised(promise: &Spec, inside: &Inside, host: &HostWitness) -> Finding
             let expected = promised
                 || engines_own(line, host.id())
                 || (line.fstype == "tmpfs" && line.root == "/" && tmpfs.contains(&line.point))
-                || (promise.gpus != Gpus::None && gpu_driver(line));
+                || (promise.shape.gpus != Gpus::None && gpu_driver(line));
             draft.check(expected, || {
                 format!("{who}: `{}` of device {} is mounted at `{}`", line.root, line.device, line.point)
             });
@@ -231,7 +232,7 @@ mod tests {
     #[test]
     fn the_drivers_files_are_expected_where_gpus_were_asked_for() {
         let (mut promise, mut inside, mut host) = good();
-        promise.gpus = Gpus::All;
+        promise.shape.gpus = Gpus::All;
         for line in [
             "900 80 254:0 /x/libcuda.so /usr/lib/x86_64-linux-gnu/libcuda.so.570.1 ro - ext4 d rw",
             "901 80 254:0 /usr/bin/nvidia-smi /usr/bin/nvidia-smi ro - ext4 d rw",

@@ -5,20 +5,21 @@ use super::{Draft, HostWitness, some};
 use crate::engine::sockets;
 use crate::finding::Finding;
 use crate::proof::mountinfo::{DevicePath, MountLine, MountTable, rest, touches, within};
-use crate::proof::probe::Inside;
+use crate::proof::probe::InsideWitness;
 use crate::spec::Spec;
-use crate::spec::mount::{Mount, Role};
+use crate::spec::inside::Role;
+use crate::spec::mount::Mount;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-pub(super) fn judge(promise: &Spec, inside: &Inside, host: &HostWitness) -> Vec<Finding> {
+pub(super) fn judge(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
     let mut claims = vec![no_socket(inside, host), out_of_reach(promise, inside, host)];
     let git = promise.mounts.iter().find(|mount| mount.role == Role::Git);
     claims.extend(git.map(|git| airlock(git, inside, host)));
     claims
 }
 
-fn no_socket(inside: &Inside, host: &HostWitness) -> Finding {
+fn no_socket(inside: &InsideWitness, host: &HostWitness) -> Finding {
     let mut draft = Draft::new("engine.no-socket", "no container engine can be spoken to from inside")
         .hint("who speaks to the engine is root on the host: take the socket's mount away");
     draft.inside(format!("sockets: {}", some(&inside.sockets)));
@@ -44,7 +45,7 @@ fn no_socket(inside: &Inside, host: &HostWitness) -> Finding {
 
 // -- the host's own directories --------------------------------------------------------------------------------------
 
-fn out_of_reach(promise: &Spec, inside: &Inside, host: &HostWitness) -> Finding {
+fn out_of_reach(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
     let mut draft = Draft::new(
         "host.out-of-reach",
         "no mount for writing shows this repository, the sandbox's state, the host's Codex home or its git directory",
@@ -114,7 +115,7 @@ fn excused(line: &MountLine, place: &DevicePath, dir: &Path, promise: &Spec, tab
     inner || over
 }
 
-fn airlock(git: &Mount, inside: &Inside, host: &HostWitness) -> Finding {
+fn airlock(git: &Mount, inside: &InsideWitness, host: &HostWitness) -> Finding {
     let target = clean(&git.target);
     let mut draft = Draft::new("git.airlock", format!("`{target}` is the sandbox's own, not the host's git directory"));
     for (who, table) in tables(&mut draft, inside, host) {

@@ -13,7 +13,9 @@ use crate::error::{Failure, Mend, usage};
 use crate::finding::{Evidence, Finding, Verdict};
 use crate::proof::mount_ids;
 use crate::proof::mountinfo::{rest, within};
-use crate::spec::mount::{Mount, Role};
+use crate::spec::inside::Role;
+use crate::spec::mount::Mount;
+use crate::spec::settings::valid_name;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -41,12 +43,6 @@ fn problem(id: &str, mount: &Mount, what: String, hint: &str) -> Finding {
 
 fn fit_to_be_mounted(mount: &Mount) -> String {
     format!("`{}` is fit to be mounted at `{}`", mount.source.display(), mount.target)
-}
-
-/// Whether this can be the name of a data set: `[a-z0-9][a-z0-9._-]*`.
-pub fn valid_name(name: &str) -> bool {
-    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
-    name.starts_with(|c: char| inner(c) && c.is_ascii_alphanumeric()) && name.chars().all(inner)
 }
 
 /// Reads every source and checks it. Reads only.

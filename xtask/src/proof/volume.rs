@@ -5,7 +5,7 @@ use super::{Draft, HostWitness, some};
 use crate::engine::caches;
 use crate::finding::Finding;
 use crate::proof::mountinfo::MountLine;
-use crate::proof::probe::Inside;
+use crate::proof::probe::InsideWitness;
 use crate::spec::Spec;
 use crate::spec::mount::Mount;
 use crate::spec::words::Cache;
@@ -19,7 +19,7 @@ pub(super) fn source(
     cache: Cache,
     mount: &Mount,
     promise: &Spec,
-    inside: &Inside,
+    inside: &InsideWitness,
     host: &HostWitness,
 ) -> Finding {
     let (target, source) = (clean(&mount.target), mount.source.to_string_lossy());

@@ -1,10 +1,11 @@
 //! The words of the settings and of the command line. Each list is an enum, whose variants name the words once: clap's
 //! derive gives them to the resolver, its error texts, the completions and the schema, and serde's to what is kept.
 
-use super::settings::parse_gpus;
+use crate::error::{Failure, usage};
 use clap::ValueEnum;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use serde::{Deserialize, Serialize};
+use std::str::FromStr;
 
 /// How the host's Codex home reaches the container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -61,10 +62,43 @@ impl From<Gpus> for String {
 }
 
 impl TryFrom<String> for Gpus {
-    type Error = anyhow::Error;
+    type Error = Failure;
 
-    fn try_from(text: String) -> anyhow::Result<Gpus> {
-        parse_gpus(&text)
+    fn try_from(text: String) -> Result<Gpus, Failure> {
+        text.parse()
+    }
+}
+
+const GPU_IDS: &str = "use `all`, `none`, or ids as `nvidia-smi -L` shows them: `0,1` or `GPU-<uuid>`";
+
+impl FromStr for Gpus {
+    type Err = Failure;
+
+    /// Parses `all`, `none` or a list of GPU ids.
+    ///
+    /// # Errors
+    /// An empty list, an id with characters that no id has, or a word that is no id (exit code 2).
+    fn from_str(text: &str) -> Result<Gpus, Failure> {
+        if let Some(gpus) = parse(text) {
+            return Ok(gpus);
+        }
+        let ids: Vec<String> = text.split(',').map(|id| id.trim().to_owned()).collect();
+        // An id is an index, a UUID (`GPU-…`, `MIG-…`) or a device's name with a number in it: a mere word is misspelt.
+        let word = |id: &&String| !id.is_empty() && id.chars().all(|c| c.is_ascii_alphabetic());
+        if let Some(word) = ids.iter().find(word) {
+            let failure = usage(format!("`{word}` is neither `all` nor `none` nor the id of a GPU"));
+            return Err(match nearest(word, &["all", "none"]) {
+                Some(near) if ids.len() > 1 => failure.hint(format!("`{near}` stands alone")),
+                Some(near) => failure.hint(format!("did you mean `{near}`?")),
+                None => failure.hint(GPU_IDS),
+            });
+        }
+        let plain = |id: &String| !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric() || "-:/.".contains(c));
+        if ids.iter().all(plain) {
+            Ok(Gpus::Ids(ids))
+        } else {
+            Err(usage(format!("`{text}` names no GPUs")).hint(GPU_IDS))
+        }
     }
 }
 
@@ -96,6 +130,16 @@ pub enum Memlock {
     Unlimited,
     /// What the engine gives by itself: for engines that may not raise the limit.
     Engine,
+}
+
+/// The nearest of some names, if it is near.
+pub(crate) fn nearest<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
+    names
+        .iter()
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), *candidate))
+        .filter(|(similarity, _)| *similarity > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
 }
 
 /// The words of an enum, in the order of its variants.
@@ -156,5 +200,18 @@ mod tests {
         assert_eq!(words::<Gpus>(), ["all", "none"]);
         assert_eq!(serde_json::json!([GpuRoute::Nvidia, GpuRoute::Cdi]), serde_json::json!(["nvidia", "cdi"]));
         assert_eq!(parse::<Network>("None"), None);
+    }
+
+    #[test]
+    fn a_misspelt_word_is_no_id_of_a_gpu() {
+        let error = |text: &str| crate::error::render(&text.parse::<Gpus>().unwrap_err().into());
+        for (text, near) in [("nnoe", "`none`"), ("al", "`all`"), ("None", "`none`"), ("alll", "`all`")] {
+            assert!(error(text).ends_with(&format!("did you mean {near}?\n")), "{}", error(text));
+        }
+        assert!(error("0,all").contains("`all` stands alone"), "{}", error("0,all"));
+        assert!(error("both").contains("ids as `nvidia-smi -L` shows them"));
+        for ids in ["0", "0,1", "GPU-aaaa", "MIG-abc,1:0", "gpu0"] {
+            assert!(matches!(ids.parse(), Ok(Gpus::Ids(_))), "{ids}");
+        }
     }
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use xshell::{Cmd, Shell, cmd};
 
 /// Two projects outside this repository, with data sets of 10 and of 200,000 files.
-pub(super) struct Ground<'a> {
+pub(super) struct BenchGround<'a> {
     cx: &'a Context,
     flags: Flags,
     sh: &'a Shell,
@@ -28,10 +28,10 @@ pub(super) struct Ground<'a> {
 
 const SIZES: [(&str, usize); 2] = [("few", 10), ("many", 200_000)];
 
-impl<'a> Ground<'a> {
+impl<'a> BenchGround<'a> {
     pub(super) fn new(cx: &'a Context, flags: Flags, sh: &'a Shell, pairs: usize) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("codex-sandbox-bench-").tempdir()?;
-        let mut ground = Ground { cx, flags, sh, pairs, dir, cargo: Duration::ZERO };
+        let mut ground = BenchGround { cx, flags, sh, pairs, dir, cargo: Duration::ZERO };
         SIZES.iter().try_for_each(|(name, _)| exec::create_dir(&ground.project(name), 0o755))?;
         ground.fill(SIZES[0])?;
         let exe = &cx.exe;
@@ -197,7 +197,7 @@ impl<'a> Ground<'a> {
     }
 }
 
-impl Drop for Ground<'_> {
+impl Drop for BenchGround<'_> {
     fn drop(&mut self) {
         for (name, _) in SIZES {
             let _ = timed(self.task(name, "down", &["--all", "--yes"]));

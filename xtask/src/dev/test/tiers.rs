@@ -94,7 +94,7 @@ impl Machine {
 
 /// What runs, and what does not.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Plan {
+pub(super) struct TierPlan {
     /// The tiers that run.
     pub(super) tiers: Vec<Tier>,
     /// Those that do not, and why.
@@ -105,8 +105,8 @@ pub(super) struct Plan {
 ///
 /// # Errors
 /// A demanded tier cannot run here (exit code 3).
-pub(super) fn plan(asked: Option<Demand>, machine: &Machine) -> Result<Plan, Failure> {
-    let mut plan = Plan { tiers: Vec::new(), left: Vec::new() };
+pub(super) fn plan(asked: Option<Demand>, machine: &Machine) -> Result<TierPlan, Failure> {
+    let mut plan = TierPlan { tiers: Vec::new(), left: Vec::new() };
     for tier in ALL {
         match (asked.is_none_or(|demand| demand.wants(tier)), machine.can(tier)) {
             (true, Ok(())) => plan.tiers.push(tier),
@@ -123,7 +123,7 @@ pub(super) fn plan(asked: Option<Demand>, machine: &Machine) -> Result<Plan, Fai
 
 /// What became of a tier.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum RunOutcome {
     /// So many tests passed.
     Passed(usize),
     /// It failed; the tests said how.
@@ -133,11 +133,11 @@ pub(super) enum Outcome {
 }
 
 /// The last lines of a run.
-pub(super) fn lines(outcomes: &[(Tier, Outcome)]) -> Vec<String> {
-    let line = |(tier, outcome): &(Tier, Outcome)| match outcome {
-        Outcome::Passed(count) => format!("tier {tier}: {count} tests passed"),
-        Outcome::Failed => format!("tier {tier}: FAILED"),
-        Outcome::Left(why) => format!("tier {tier}: not run: {why}"),
+pub(super) fn lines(outcomes: &[(Tier, RunOutcome)]) -> Vec<String> {
+    let line = |(tier, outcome): &(Tier, RunOutcome)| match outcome {
+        RunOutcome::Passed(count) => format!("tier {tier}: {count} tests passed"),
+        RunOutcome::Failed => format!("tier {tier}: FAILED"),
+        RunOutcome::Left(why) => format!("tier {tier}: not run: {why}"),
     };
     outcomes.iter().map(line).collect()
 }
@@ -182,9 +182,9 @@ mod tests {
     #[test]
     fn every_outcome_has_its_line() {
         let outcomes = [
-            (Tier::Default, Outcome::Passed(7)),
-            (Tier::Engine, Outcome::Failed),
-            (Tier::Gpu, Outcome::Left("no GPU".into())),
+            (Tier::Default, RunOutcome::Passed(7)),
+            (Tier::Engine, RunOutcome::Failed),
+            (Tier::Gpu, RunOutcome::Left("no GPU".into())),
         ];
         let expected = ["tier default: 7 tests passed", "tier engine: FAILED", "tier gpu: not run: no GPU"];
         assert_eq!(lines(&outcomes), expected);

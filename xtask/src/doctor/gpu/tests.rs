@@ -26,7 +26,7 @@ fn a_good_host_has_nothing_to_mend_and_one_without_gpus_is_asked_nothing() {
     assert!(found.iter().all(|f| f.verdict == Verdict::Held), "{found:#?}");
     let none = with(|f| {
         bare(f);
-        f.settings.gpus = Gpus::None;
+        f.settings.shape.gpus = Gpus::None;
     });
     assert_eq!((none.len(), none[0].verdict), (1, Verdict::Held));
 }
@@ -121,7 +121,7 @@ fn the_toolkit_is_missing_or_old_or_its_specification_stale() {
 
 #[test]
 fn a_gpu_that_is_not_there_is_named() {
-    let found = with(|f| f.settings.gpus = Gpus::Ids(vec!["7".into()]));
+    let found = with(|f| f.settings.shape.gpus = Gpus::Ids(vec!["7".into()]));
     assert_eq!(verdict(&found, "gpu.devices"), Verdict::Broken);
     assert!(found[0].seen().contains("no GPU `7`"), "{found:?}");
 }

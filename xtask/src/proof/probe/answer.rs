@@ -155,7 +155,7 @@ pub struct CodexInside {
 
 /// Everything the probe reported. A part that is missing is an error, where it does not say that it could not be seen.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Inside {
+pub struct InsideWitness {
     /// Repeated from the request.
     pub nonce: String,
     /// `/proc/self/mountinfo`.
@@ -209,10 +209,10 @@ pub struct Inside {
     pub codex: Option<CodexInside>,
 }
 
-impl Inside {
+impl InsideWitness {
     /// Reads the answer to a request. Text around it, a part that is missing, another schema or another nonce are
     /// errors: a witness that cannot be understood proves nothing.
-    pub fn parse(answer: &str, nonce: &str) -> Result<Inside, String> {
+    pub fn parse(answer: &str, nonce: &str) -> Result<InsideWitness, String> {
         let line = answer.strip_suffix('\n').ok_or("the probe's answer is cut off")?;
         if line.contains('\n') {
             return Err("there is other text around the probe's answer".into());

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn an_answer_that_cannot_be_trusted_is_an_error() {
     let text = format!("{}\n", answer());
-    assert!(Inside::parse(&text, "n0").is_ok());
+    assert!(InsideWitness::parse(&text, "n0").is_ok());
     let without = |key: &str| {
         let mut answer = answer();
         answer.as_object_mut().unwrap().remove(key);
@@ -25,7 +25,7 @@ fn an_answer_that_cannot_be_trusted_is_an_error() {
         (text.replace(" - overlay", " + overlay"), "odd line"),
         (String::new(), "cut off"),
     ] {
-        let err = Inside::parse(&answer, "n0").unwrap_err();
+        let err = InsideWitness::parse(&answer, "n0").unwrap_err();
         assert!(err.contains(says), "{says}: {err}");
     }
 }

@@ -1,0 +1,47 @@
+//! What is mounted read-only at `/sandbox`: the inside witness, the smoke test, and the CA bundle.
+
+use crate::network::HostNetwork;
+use crate::spec::inside::{self, in_guest};
+use crate::spec::places::Places;
+use crate::step::Step;
+use crate::{exec, smoke};
+use anyhow::{Context as _, Result};
+use std::path::Path;
+
+/// The inside witness and its helper, handed in read-only; the checks of the GPU go with them.
+const GUEST_FILES: &[(&str, &str)] = &[
+    (inside::PROBE, include_str!("../../../docker/probe.py")),
+    (inside::REAP, include_str!("../../../docker/reap.py")),
+];
+
+/// Fills the directory that is mounted read-only at `/sandbox`: the container never writes there.
+///
+/// # Errors
+/// The CA bundle cannot be read, or the state folder cannot be written.
+pub fn fill(places: &Places, network: &HostNetwork) -> Result<()> {
+    let guest = &places.guest;
+    exec::create_dir(guest, 0o755)?;
+    exec::create_dir(&guest.join("smoke"), 0o755)?;
+    for (path, text) in GUEST_FILES.iter().chain(smoke::request::FILES) {
+        write_new(&guest.join(in_guest(path)), text.as_bytes())?;
+    }
+    link_new(&guest.join(in_guest(inside::PYTHON_LINK)), inside::PYTHON)?;
+    let Some(ca) = &network.ca else { return Ok(()) };
+    let bytes = std::fs::read(ca).with_context(|| format!("cannot read the CA bundle `{}`", ca.display()))?;
+    write_new(&guest.join(in_guest(inside::CA)), &bytes)
+}
+
+/// Makes a link, with its directory, where it is not there.
+fn link_new(path: &Path, to: &str) -> Result<()> {
+    if std::fs::read_link(path).is_ok_and(|old| old == Path::new(to)) {
+        return Ok(());
+    }
+    exec::all(&[Step::Remove { path: path.to_path_buf() }])?;
+    path.parent().map_or(Ok(()), |dir| exec::create_dir(dir, 0o755))?;
+    std::os::unix::fs::symlink(to, path).with_context(|| format!("cannot make the link `{}`", path.display()))
+}
+
+/// Writes a file only where its text differs: a running container reads these.
+fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
+    if std::fs::read(path).is_ok_and(|old| old == bytes) { Ok(()) } else { exec::write_file(path, bytes, 0o644) }
+}
