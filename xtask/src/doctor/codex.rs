@@ -1,6 +1,6 @@
 //! The host's Codex: whether there is one that the image can run, whether it is complete, and whether it is logged in.
 
-use crate::codex::FoundCodex;
+use crate::codex::Codex;
 use crate::codex::home::{self, Mode};
 use crate::codex::login::HostLogin;
 use crate::distro::Package;
@@ -42,7 +42,7 @@ fn program_error(facts: &AboutHost, failure: &Failure) -> Finding {
     finding
 }
 
-fn program(codex: &FoundCodex) -> Vec<Finding> {
+fn program(codex: &Codex) -> Vec<Finding> {
     let again = || [Mend::Run("npm install -g @openai/codex".into())];
     let mut found = vec![PROGRAM.ok(format!("{} ({}), `{}`", codex.version, codex.layout, codex.binary.display()))];
     found.push(match &codex.root {

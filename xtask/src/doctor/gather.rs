@@ -4,7 +4,7 @@
 use super::data::{DataSet, Files};
 use super::project::{AboutImage, AboutState};
 use super::{AboutHost, doctor, exit_code, json, summary, table};
-use crate::codex::{FoundCodex, home, login};
+use crate::codex::{Codex, home, login};
 use crate::context::{Context, resolved};
 use crate::distro::Distro;
 use crate::engine::{Engine, Local, Silence};
@@ -100,14 +100,14 @@ fn gather(cx: &Context, flags: &Flags) -> Result<AboutHost> {
 }
 
 /// Whether there is a `codex`, and what it leads to. A program that an agent may have written is not started.
-fn look_for_codex(cx: &Context, settings: &Settings) -> (bool, Result<FoundCodex, Failure>) {
+fn look_for_codex(cx: &Context, settings: &Settings) -> (bool, Result<Codex, Failure>) {
     let explicit = settings.codex.as_deref();
     let launcher = match codex::find(cx, explicit) {
         Ok(launcher) => launcher,
         Err(err) => return (explicit.is_some(), Err(flatten(&err))),
     };
     let workspace = resolved(&settings.workspace);
-    let found = life::refuse_own_codex(&launcher, &workspace).and_then(|()| codex::look(cx, explicit));
+    let found = life::refuse_own_codex(&launcher, &workspace).and_then(|()| codex::resolve(cx, explicit));
     (true, found.map_err(|err| flatten(&err)))
 }
 

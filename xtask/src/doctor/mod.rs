@@ -11,7 +11,7 @@ mod gpu;
 mod project;
 mod versions;
 
-use crate::codex::FoundCodex;
+use crate::codex::Codex;
 use crate::codex::login::HostLogin;
 use crate::distro::Distro;
 use crate::engine::{Engine, Local, Silence};
@@ -53,7 +53,7 @@ struct AboutHost {
     /// The version of the NVIDIA Container Toolkit.
     toolkit: Option<String>,
     /// What `codex` leads to, or why it leads nowhere.
-    codex: Result<FoundCodex, Failure>,
+    codex: Result<Codex, Failure>,
     /// Whether there is a `codex` at all.
     codex_present: bool,
     /// Whether npm is on PATH.

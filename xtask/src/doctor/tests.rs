@@ -25,13 +25,15 @@ pub(super) fn facts() -> AboutHost {
         distro,
         devices: devices(),
         toolkit: Some("1.19.1".into()),
-        codex: Ok(FoundCodex {
+        codex: Ok(Codex {
             launcher: "/usr/bin/codex".into(),
             binary: "/usr/lib/node_modules/x/bin/codex".into(),
             layout: Layout::Npm,
             version: "0.169.0".into(),
             root: Some("/usr/lib/node_modules/x".into()),
             helper: true,
+            package: "/state/codex/0.169.0-0123456789ab".into(),
+            items: Vec::new(),
             notes: Vec::new(),
         }),
         codex_present: true,
