@@ -59,7 +59,7 @@ pub fn run(cx: &Context, settings: &Settings, wish: &Args) -> Result<u8> {
     };
     let no_gpu = (spec.shape.gpus == Gpus::None).then(|| {
         host("this sandbox was started without GPUs")
-            .mend(no_gpu(&engine, &known).mend)
+            .remedies(no_gpu(&engine, &known).remedies)
             .hint("a sandbox keeps what it was started with: `cargo xtask down` first")
     });
     let signals = Signals::catch()?;

@@ -1,7 +1,7 @@
 //! The draft in which a judge puts a claim together from what the two witnesses saw.
 
 use super::witness::{HostWitness, ProcessFacts};
-use crate::error::Mend;
+use crate::error::Remedy;
 use crate::finding::{Finding, Verdict};
 use std::fmt;
 
@@ -64,7 +64,7 @@ impl Draft {
 
     /// What to do where it does not hold.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Draft {
-        self.claim.mend = vec![Mend::Do(hint.into())];
+        self.claim.remedies = vec![Remedy::Do(hint.into())];
         self
     }
 
@@ -75,8 +75,8 @@ impl Draft {
             (true, true) => (Verdict::Held, None),
         };
         // What holds needs no mending.
-        let mend = if verdict.held() { Vec::new() } else { self.claim.mend };
-        Finding { verdict, why, mend, ..self.claim }
+        let remedies = if verdict.held() { Vec::new() } else { self.claim.remedies };
+        Finding { verdict, why, remedies, ..self.claim }
     }
 }
 

@@ -9,7 +9,7 @@ pub mod facts;
 
 pub use facts::{KnownPaths, PathFacts};
 
-use crate::error::{Failure, Mend, usage};
+use crate::error::{Failure, Remedy, usage};
 use crate::finding::{Evidence, Finding, Verdict};
 use crate::proof::mount_ids;
 use crate::proof::mountinfo::{rest, within};
@@ -53,10 +53,10 @@ pub fn check(mounts: &[Mount], rules: &Rules) -> Vec<Finding> {
 /// The problems as one error of wrong settings: the first is the error, each has a line, every hint is there once.
 pub fn failure(problems: &[Finding]) -> Option<Failure> {
     let lines: Vec<&str> = problems.iter().filter_map(|problem| problem.why.as_deref()).collect();
-    let mut mend: Vec<Mend> = Vec::new();
-    for one in problems.iter().flat_map(|problem| &problem.mend) {
-        if !mend.contains(one) {
-            mend.push(one.clone());
+    let mut remedies: Vec<Remedy> = Vec::new();
+    for one in problems.iter().flat_map(|problem| &problem.remedies) {
+        if !remedies.contains(one) {
+            remedies.push(one.clone());
         }
     }
     let message = match lines.as_slice() {
@@ -64,7 +64,7 @@ pub fn failure(problems: &[Finding]) -> Option<Failure> {
         [one] => (*one).to_owned(),
         lines => format!("{} mounts cannot be made:\n  {}", lines.len(), lines.join("\n  ")),
     };
-    Some(usage(message).mend(mend))
+    Some(usage(message).remedies(remedies))
 }
 
 /// The host's half of `cargo xtask mounts`: one claim a mount, `<mount>.host`.
@@ -76,7 +76,7 @@ pub fn claims(mounts: &[Mount], problems: &[Finding]) -> Vec<Finding> {
             verdict: own.first().map_or(Verdict::Held, |problem| problem.verdict),
             evidence: Evidence { host: format!("{} problems", own.len()), ..Evidence::default() },
             why: (!own.is_empty()).then(|| texts.join("; ")),
-            mend: own.first().map(|problem| problem.mend.clone()).unwrap_or_default(),
+            remedies: own.first().map(|problem| problem.remedies.clone()).unwrap_or_default(),
             ..Finding::new(format!("{id}.host"), fit_to_be_mounted(mount))
         }
     };

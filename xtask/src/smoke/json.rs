@@ -34,7 +34,7 @@ pub fn document(facts: &RunFacts, request: &SmokeRequest, report: Option<&Report
         "dataset": facts.dataset,
         "checks": outcome.checks.iter().map(check).collect::<Vec<_>>(),
         "problems": outcome.problems.iter().map(problem).collect::<Vec<_>>(),
-        "no_gpu": outcome.no_gpu.as_ref().map(|why| json!({"cause": why.message, "remedy": sentence(&why.mend)})),
+        "no_gpu": outcome.no_gpu.as_ref().map(|why| json!({"cause": why.message, "remedy": sentence(&why.remedies)})),
     })
 }
 
@@ -44,7 +44,7 @@ fn driver(facts: &RunFacts, report: Option<&Report>) -> Value {
 }
 
 fn remedy(finding: &Finding) -> Option<String> {
-    (!finding.mend.is_empty()).then(|| sentence(&finding.mend))
+    (!finding.remedies.is_empty()).then(|| sentence(&finding.remedies))
 }
 
 fn check(judged: &Judged) -> Value {
@@ -153,7 +153,7 @@ mod tests {
         let outcome = super::super::Judgement::not_started(&request, why.clone());
         let document = document(&fixture::facts(), &request, None, &outcome);
         assert_eq!((&document["verdict"], &document["exit_code"]), (&json!("no-gpu"), &json!(3)));
-        let remedy = sentence(&why.mend);
+        let remedy = sentence(&why.remedies);
         assert_eq!(document["no_gpu"]["remedy"], remedy);
         assert_eq!(document["checks"][0]["status"], "not-run");
         assert_eq!(document["checks"][0]["remedy"], remedy);

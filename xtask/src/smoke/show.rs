@@ -104,7 +104,7 @@ fn lines(judged: &Judged) -> Vec<Vec<String>> {
 
 /// What is known of the text of an error: the cause, and what to do.
 fn explanation(finding: &Finding) -> Vec<String> {
-    let remedy = (!finding.mend.is_empty()).then(|| format!("remedy: {}", sentence(&finding.mend)));
+    let remedy = (!finding.remedies.is_empty()).then(|| format!("remedy: {}", sentence(&finding.remedies)));
     finding.cause.iter().map(|cause| format!("cause: {cause}")).chain(remedy).collect()
 }
 
@@ -144,7 +144,7 @@ pub fn summary(outcome: &Judgement) -> String {
         }
         Ending::NoGpu => {
             let why = outcome.no_gpu.as_ref();
-            let (cause, remedy) = why.map(|why| (why.message.as_str(), sentence(&why.mend))).unwrap_or_default();
+            let (cause, remedy) = why.map(|why| (why.message.as_str(), sentence(&why.remedies))).unwrap_or_default();
             format!("NO GPU: {passed} passed{noted}, {left_out} not run: {cause}\nremedy: {remedy}")
         }
     }
