@@ -106,7 +106,7 @@ impl Project {
             override_file["volumes"] = Value::Object(caches);
         }
         let yaml = serde_yaml::to_string(&override_file).unwrap_or_default();
-        format!("# Made by `cargo xtask sandbox` beside docker/docker-compose.yaml; made again at each start.\n{yaml}")
+        format!("# Made by `cargo xtask sandbox` beside docker/docker-compose.yaml; rewritten at each start.\n{yaml}")
     }
 }
 
