@@ -5,9 +5,10 @@
 pub mod beneath;
 pub mod cli;
 pub mod codex;
+pub(crate) mod complete;
 pub mod context;
-pub mod demo;
-pub mod dev;
+pub(crate) mod demo;
+pub(crate) mod dev;
 pub mod distro;
 pub mod doctor;
 pub mod engine;
@@ -25,7 +26,7 @@ pub mod proof;
 pub mod smoke;
 pub mod spec;
 pub mod step;
-pub mod tasks;
+pub(crate) mod tasks;
 pub mod ui;
 pub mod user;
 

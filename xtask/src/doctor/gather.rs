@@ -1,10 +1,9 @@
-//! `cargo xtask doctor`: everything that this host lacks for a sandbox, at once. Reads, and changes nothing but the
-//! memory of Codex's version.
+//! The facts for the doctor, read from this host. Nothing is changed except the cached version of Codex.
 
 use crate::codex::login;
 use crate::context::{Context, resolved};
 use crate::distro::Distro;
-use crate::doctor::{self, AboutHost, codex, data, engine, gpu, project};
+use crate::doctor::{AboutHost, codex, data, engine, gpu, project};
 use crate::engine::{Engine, Local};
 use crate::error::{Failure, failed, flatten};
 use crate::finding::Finding;
@@ -17,7 +16,7 @@ use crate::spec::mount::{Mount, Role};
 use crate::spec::settings::{self, Flags, Settings};
 use crate::spec::words::Gpus;
 use crate::user::User;
-use crate::{codex as host_codex, engine as host_engine, exec, gpu as host_gpu, life, ui};
+use crate::{codex as host_codex, engine as host_engine, exec, gpu as host_gpu, life};
 use anyhow::Result;
 use rustix::fs::{Access, access};
 use std::path::Path;
@@ -30,34 +29,8 @@ const FILES_BOUND: u64 = 5;
 /// Variables by which Codex takes an API key.
 const KEYS: &[&str] = &["CODEX_API_KEY", "OPENAI_API_KEY"];
 
-/// Show everything that this host lacks, each with the command that mends it
-#[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq)]
-pub struct Args {
-    #[command(flatten)]
-    pub(crate) flags: Flags,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-/// Runs the task. Exit code 0 where a sandbox could run, 3 where the host lacks something, 2 where only the settings
-/// are wrong.
-///
-/// # Errors
-/// Nothing can be known at all.
-pub fn run(cx: &Context, args: &Args) -> Result<u8> {
-    let findings = doctor::doctor(&gather(cx, &args.flags)?);
-    if args.json {
-        ui::result(format_args!("{:#}", doctor::json(&findings)));
-    } else {
-        ui::table(doctor::table(&findings).trim_end());
-        ui::say(doctor::summary(&findings));
-    }
-    Ok(doctor::exit_code(&findings))
-}
-
 /// Asks everything side by side. What fails is a fact too.
-fn gather(cx: &Context, flags: &Flags) -> Result<AboutHost> {
+pub(crate) fn gather(cx: &Context, flags: &Flags) -> Result<AboutHost> {
     let (settings, errors) = settings::load_what_is_right(cx, flags)?;
     let (user, distro) = (User::read(), Distro::read());
     let files = read_files(cx, &settings, &user);

@@ -1,6 +1,6 @@
 //! What goes into the container of the smoke test: an image, and the data set of which a clip is decoded.
 
-use super::Args;
+use super::Wish;
 use crate::context::Context;
 use crate::engine::docker;
 use crate::engine::inspect::StoredImage;
@@ -28,7 +28,7 @@ pub struct TestedImage {
 ///
 /// # Errors
 /// It is not there, or cannot be built.
-pub fn image_of(cx: &Context, settings: &Settings, wish: &Args, user: &User) -> Result<TestedImage> {
+pub fn image_of(cx: &Context, settings: &Settings, wish: &Wish, user: &User) -> Result<TestedImage> {
     let reference = match &wish.image {
         Some(reference) => reference.clone(),
         None => {

@@ -1,8 +1,8 @@
-//! `cargo xtask gpu-smoke`: prove that the GPU runs the image, in a container of its own or in the running sandbox.
+//! Runs the smoke test of the GPUs, in a container of its own or in the running sandbox.
 
-mod here;
+pub(crate) mod here;
 mod inputs;
-mod one_shot;
+pub(crate) mod one_shot;
 mod output;
 
 use crate::context::Context;
@@ -14,7 +14,7 @@ use crate::gpu::{self, GpuFacts, arch};
 use crate::life::Signals;
 use crate::smoke::show::RunFacts;
 use crate::smoke::{Arch, Extent, Judgement, Report, SmokeRequest, judge, native};
-use crate::spec::settings::{self, Flags, ProjectFlags};
+use crate::spec::settings::{ProjectFlags, Settings};
 use crate::spec::words::Gpus;
 use crate::step::Command;
 use crate::ui;
@@ -22,66 +22,31 @@ use anyhow::Result;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-/// Prove that the GPU runs this image: native kernels, decoding, a report
-#[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq)]
-pub struct Args {
-    #[command(flatten)]
-    project: ProjectFlags,
-    /// An image of your own in place of the sandbox's
-    #[arg(long, value_name = "REF", conflicts_with = "base")]
-    image: Option<String>,
-    /// The compute capability that code must be native for, such as 12.0
-    #[arg(long, value_name = "ARCH")]
-    arch: Option<String>,
-    /// Write the report as JSON
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Write the report as JUnit XML
-    #[arg(long, value_name = "FILE")]
-    junit: Option<PathBuf>,
-    /// The bound on the run [default: 300, with --full 1800]
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(5..=86400))]
-    timeout: Option<u64>,
-    /// Also what takes minutes: torch.compile, an extension, NVDEC
-    #[arg(long)]
-    full: bool,
-    /// In the running sandbox of this workspace, by the path that Codex uses
-    #[arg(long, conflicts_with_all = ["image", "base", "cpu", "gpus", "datasets"])]
-    here: bool,
-    /// Print the settings and every step, run none
-    #[arg(long)]
-    dry_run: bool,
-}
-
-impl Args {
-    /// The flags that stand above the settings.
-    pub(crate) fn flags(&self) -> Flags {
-        self.project.clone().into()
-    }
-
+/// What is asked of a run.
+pub(crate) struct Wish {
+    pub(crate) project: ProjectFlags,
+    /// An image of the user's own in place of the sandbox's.
+    pub(crate) image: Option<String>,
+    /// The compute capability that code must be native for, such as `12.0`.
+    pub(crate) arch: Option<String>,
+    /// Where the report goes as JSON.
+    pub(crate) json: Option<PathBuf>,
+    /// Where the report goes as JUnit XML.
+    pub(crate) junit: Option<PathBuf>,
     /// The bound on the run.
-    fn seconds(&self) -> u64 {
-        self.timeout.unwrap_or(if self.full { 1800 } else { 300 })
-    }
-}
-
-/// Runs the task. Returns the exit code: 0 only where every required check passed, on a GPU.
-///
-/// # Errors
-/// Wrong settings (2), no GPU, toolkit or engine (3), an image that cannot be built or started (1).
-pub fn run(cx: &Context, wish: &Args) -> Result<u8> {
-    let settings = settings::load(cx, &wish.flags())?;
-    if wish.here { here::run(cx, &settings, wish) } else { one_shot::run(cx, &settings, wish) }
+    pub(crate) seconds: u64,
+    pub(crate) extent: Extent,
+    pub(crate) dry_run: bool,
 }
 
 /// What is asked of the inside half.
-fn request(wish: &Args, arch: Arch, gpus: &Gpus, known: &GpuFacts, dataset: Option<String>) -> Result<SmokeRequest> {
+fn request(wish: &Wish, arch: Arch, gpus: &Gpus, known: &GpuFacts, dataset: Option<String>) -> Result<SmokeRequest> {
     // The script ends before it is ended: a report that says what hung is worth more than none.
-    let margin = (wish.seconds() / 20).clamp(2, 15);
+    let margin = (wish.seconds / 20).clamp(2, 15);
     Ok(SmokeRequest {
         nonce: crate::life::nonce()?,
         arch,
-        mode: if wish.full { Extent::Full } else { Extent::Quick },
+        mode: wish.extent,
         gpus: match gpus {
             Gpus::None => None,
             Gpus::All => Some(known.gpus.len()).filter(|n| *n > 0),
@@ -89,13 +54,13 @@ fn request(wish: &Args, arch: Arch, gpus: &Gpus, known: &GpuFacts, dataset: Opti
         },
         gpu: *gpus != Gpus::None,
         dataset,
-        seconds: wish.seconds() - margin,
+        seconds: wish.seconds - margin,
         torch: None,
     })
 }
 
 /// The architecture, by the flag, the settings or this host's GPUs.
-fn architecture(wish: &Args, settings: &settings::Settings, known: &GpuFacts) -> Result<Arch> {
+fn architecture(wish: &Wish, settings: &Settings, known: &GpuFacts) -> Result<Arch> {
     let capabilities: Vec<&str> = known.gpus.iter().map(|gpu| gpu.capability.as_str()).collect();
     arch::choose(wish.arch.as_deref(), &settings.arch_list, &capabilities)
 }
@@ -155,7 +120,7 @@ fn with_last_words(why: &str, code: i32, stderr: &str) -> String {
 /// Judges the answer, shows and writes the result, and returns the exit code.
 fn finish(
     cx: &Context,
-    wish: &Args,
+    wish: &Wish,
     facts: &RunFacts,
     request: &SmokeRequest,
     answer: (Answer, String),
@@ -178,7 +143,7 @@ fn finish(
 }
 
 /// Nothing was run, because this host cannot: the reports say so too.
-fn not_started(cx: &Context, wish: &Args, facts: &RunFacts, request: &SmokeRequest, why: Failure) -> Result<u8> {
+fn not_started(cx: &Context, wish: &Wish, facts: &RunFacts, request: &SmokeRequest, why: Failure) -> Result<u8> {
     let outcome = Judgement::not_started(request, why.clone());
     output::files(cx, wish, facts, request, None, &outcome)?;
     Err(why.into())

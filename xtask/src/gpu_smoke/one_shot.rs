@@ -1,7 +1,7 @@
 //! The smoke test in a container of its own: made, looked at, started, removed.
 
 use super::inputs::{dataset, image_of};
-use super::{Answer, Args, architecture, ask, finish, no_gpu, not_started, now, request};
+use super::{Answer, Wish, architecture, ask, finish, no_gpu, not_started, now, request};
 use crate::context::Context;
 use crate::engine::compose::one_shot::OneShot;
 use crate::engine::inspect::Container;
@@ -40,8 +40,8 @@ struct Planned {
 /// Runs it.
 ///
 /// # Errors
-/// As `gpu_smoke::run`.
-pub fn run(cx: &Context, settings: &Settings, wish: &Args) -> Result<u8> {
+/// Wrong settings (2), no GPU, toolkit or engine (3), an image that cannot be built or started (1).
+pub fn run(cx: &Context, settings: &Settings, wish: &Wish) -> Result<u8> {
     let user = User::read();
     let dataset = dataset(cx, &wish.project, settings, &user)?;
     let engine = engine::read(cx)?;
@@ -74,7 +74,7 @@ pub fn run(cx: &Context, settings: &Settings, wish: &Args) -> Result<u8> {
     start(cx, settings, wish, plan)
 }
 
-fn start(cx: &Context, settings: &Settings, wish: &Args, plan: Planned) -> Result<u8> {
+fn start(cx: &Context, settings: &Settings, wish: &Wish, plan: Planned) -> Result<u8> {
     let image = image_of(cx, settings, wish, &plan.user)?;
     // From here on nothing half made may be left behind.
     let signals = Signals::catch()?;
@@ -189,7 +189,7 @@ impl Drop for Made<'_> {
 }
 
 /// Prints what would be done, and does none of it.
-fn dry_run(cx: &Context, settings: &Settings, wish: &Args, plan: &Planned) -> Result<u8> {
+fn dry_run(cx: &Context, settings: &Settings, wish: &Wish, plan: &Planned) -> Result<u8> {
     ui::result("# settings");
     let row =
         |o: &crate::spec::settings::Origin| vec![format!("#   {}", o.key), o.value.clone(), format!("({})", o.from)];

@@ -1,6 +1,6 @@
 //! Where the result goes: standard output, the files that were asked for, and GitHub Actions where it runs there.
 
-use super::Args;
+use super::Wish;
 use crate::context::Context;
 use crate::smoke::show::{self, RunFacts};
 use crate::smoke::{Judgement, Report, SmokeRequest, github, json, junit};
@@ -16,7 +16,7 @@ use std::path::Path;
 /// A file cannot be written.
 pub fn show(
     cx: &Context,
-    wish: &Args,
+    wish: &Wish,
     facts: &RunFacts,
     request: &SmokeRequest,
     report: Option<&Report>,
@@ -33,7 +33,7 @@ pub fn show(
 /// A file cannot be written.
 pub fn files(
     cx: &Context,
-    wish: &Args,
+    wish: &Wish,
     facts: &RunFacts,
     request: &SmokeRequest,
     report: Option<&Report>,

@@ -8,13 +8,11 @@ use serde_json::Value;
 use std::path::Path;
 
 /// What the user asked of the build.
-#[derive(clap::Args, Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Wishes {
-    /// Ask the registry for a newer base image
-    #[arg(long)]
+    /// Ask the registry for a newer base image.
     pub pull: bool,
-    /// Build every layer anew
-    #[arg(long)]
+    /// Build every layer again.
     pub no_cache: bool,
 }
 
