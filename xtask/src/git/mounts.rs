@@ -2,7 +2,8 @@
 
 use super::repository::{Repository, alternates_of};
 use crate::exec;
-use crate::spec::mount::{Mount, Role};
+use crate::spec::inside::Role;
+use crate::spec::mount::Mount;
 use anyhow::Result;
 use std::path::Path;
 

@@ -110,7 +110,7 @@ impl Fixture {
         // What the mounts at `/sandbox` would do.
         let _ = std::fs::remove_dir_all(&inside);
         std::fs::create_dir_all(&inside).unwrap();
-        for mount in airlock.mounts.iter().filter(|mount| mount.role == crate::spec::mount::Role::GitObjects) {
+        for mount in airlock.mounts.iter().filter(|mount| mount.role == crate::spec::inside::Role::GitObjects) {
             if !mount.target.ends_with("/info") {
                 std::os::unix::fs::symlink(&mount.source, &mount.target).unwrap();
             }

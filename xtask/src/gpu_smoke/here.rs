@@ -8,7 +8,7 @@ use crate::error::{failed, host};
 use crate::life::{Signals, fill_guest, find, reap, trusted};
 use crate::smoke::SmokeRequest;
 use crate::smoke::show::RunFacts;
-use crate::spec::mount::Role;
+use crate::spec::inside::Role;
 use crate::spec::settings::Settings;
 use crate::spec::words::Gpus;
 use crate::spec::{Spec, entering, places};
@@ -39,7 +39,7 @@ pub fn run(cx: &Context, settings: &Settings, wish: &Wish) -> Result<u8> {
     let engine = engine::read(cx)?;
     let known = gpu::read(&engine, cx.var("PATH"));
     let arch = architecture(wish, settings, &known)?;
-    let request = request(wish, arch, &spec.gpus, &known, dataset(spec))?;
+    let request = request(wish, arch, &spec.shape.gpus, &known, dataset(spec))?;
     let command = command(cx, settings, &running.id, &record.carried, &request);
     if wish.dry_run {
         ui::result(command);
@@ -52,12 +52,12 @@ pub fn run(cx: &Context, settings: &Settings, wish: &Wish) -> Result<u8> {
         image_digests: Vec::new(),
         engine: engine.version.clone(),
         container: Some(container),
-        gpus: spec.gpus.to_string(),
+        gpus: spec.shape.gpus.to_string(),
         driver: known.driver.clone(),
         time: now(),
         dataset: source(spec),
     };
-    let no_gpu = (spec.gpus == Gpus::None).then(|| {
+    let no_gpu = (spec.shape.gpus == Gpus::None).then(|| {
         host("this sandbox was started without GPUs")
             .mend(no_gpu(&engine, &known).mend)
             .hint("a sandbox keeps what it was started with: `cargo xtask down` first")

@@ -13,9 +13,9 @@ use crate::proof::misasked;
 use crate::smoke::SmokeRequest;
 use crate::smoke::request::FILES;
 use crate::smoke::show::RunFacts;
-use crate::spec::inside::in_guest;
-use crate::spec::mount::{Mount, Role};
-use crate::spec::settings::Settings;
+use crate::spec::inside::{Role, in_guest};
+use crate::spec::mount::Mount;
+use crate::spec::settings::{Settings, Shape};
 use crate::spec::words::{GpuRoute, Gpus, Mode, Network};
 use crate::spec::{Schema, Spec};
 use crate::step::Step;
@@ -49,24 +49,24 @@ pub fn run(cx: &Context, settings: &Settings, wish: &Wish) -> Result<u8> {
     let known = gpu::read(&engine, cx.var("PATH"));
     let arch = architecture(wish, settings, &known)?;
     let inside = dataset.as_ref().map(|mount| mount.target.clone());
-    let request = request(wish, arch, &settings.gpus, &known, inside)?;
+    let request = request(wish, arch, &settings.shape.gpus, &known, inside)?;
     let facts = RunFacts {
         image: wish.image.clone().unwrap_or_default(),
         image_id: None,
         image_digests: Vec::new(),
         engine: engine.version.clone(),
         container: None,
-        gpus: settings.gpus.to_string(),
+        gpus: settings.shape.gpus.to_string(),
         driver: known.driver.clone(),
         time: now(),
         dataset: dataset.as_ref().map(|mount| mount.source.display().to_string()),
     };
-    let route = match gpu::route(&settings.gpus, &engine, &known) {
+    let route = match gpu::route(&settings.shape.gpus, &engine, &known) {
         Ok(route) => route,
         Err(why) if wish.dry_run => return Err(why.into()),
         Err(why) => return not_started(cx, wish, &facts, &request, why),
     };
-    let no_gpu = (settings.gpus == Gpus::None).then(|| no_gpu(&engine, &known));
+    let no_gpu = (settings.shape.gpus == Gpus::None).then(|| no_gpu(&engine, &known));
     let plan = Planned { route, request, user, dataset, no_gpu, facts };
     if wish.dry_run {
         return dry_run(cx, settings, wish, &plan);
@@ -123,19 +123,14 @@ fn one_shot(cx: &Context, settings: &Settings, plan: &Planned, image: &str) -> O
             groups: plan.user.groups_for(plan.dataset.iter().map(|mount| mount.source.as_path())),
             mounts: [guest].into_iter().chain(plan.dataset.clone()).collect(),
             out_of_reach: Vec::new(),
-            shm_bytes: settings.shm_bytes,
-            pids_limit: settings.pids_limit,
-            gpus: settings.gpus.clone(),
+            shape: Shape { network: Network::None, codex_home: Mode::None, ..settings.shape.clone() },
             gpu_route: plan.route,
-            memlock: settings.memlock,
-            network: Network::None,
             image: image.to_owned(),
             image_id: None,
             image_inputs: String::new(),
             // No Codex, and nothing of the user's beside the data set.
             codex_version: String::new(),
             codex_bin: PathBuf::new(),
-            codex_home: Mode::None,
             ca_bundle: false,
             env: Vec::new(),
             compose_file: String::new(),
@@ -164,10 +159,10 @@ fn guest(one: &OneShot) -> &Path {
 fn dropped(one: &OneShot) -> Result<Option<String>> {
     let said = exec::stdout_of(&docker::inspect(&one.name))?;
     let why = match Container::parse(&said)?.host_config.device_requests {
-        Some(requests) => misasked(&one.spec.gpus, one.spec.gpu_route, &requests),
+        Some(requests) => misasked(&one.spec.shape.gpus, one.spec.gpu_route, &requests),
         None => Some("the engine does not say which devices it was asked for".into()),
     };
-    Ok(why.map(|why| format!("{why}, and the GPUs that were asked for are: {}", one.spec.gpus)))
+    Ok(why.map(|why| format!("{why}, and the GPUs that were asked for are: {}", one.spec.shape.gpus)))
 }
 
 /// What was made for this run, gone at its end whatever the end is.

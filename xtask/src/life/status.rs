@@ -106,7 +106,7 @@ impl Status {
 
 impl Sandbox {
     fn read(existing: Existing) -> Result<Sandbox> {
-        let with_gpus = existing.spec.as_ref().is_ok_and(|spec| spec.gpus != Gpus::None);
+        let with_gpus = existing.spec.as_ref().is_ok_and(|spec| spec.shape.gpus != Gpus::None);
         let (sessions, shm, gpus) = if existing.up { ask(&existing.id, with_gpus)? } else { (Vec::new(), None, None) };
         let Existing { id, up, spec, container } = existing;
         let (spec, unreadable) = match spec {

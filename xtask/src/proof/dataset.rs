@@ -6,7 +6,8 @@ use crate::finding::Finding;
 use crate::proof::mountinfo::{DevicePath, MountLine, MountTable};
 use crate::proof::probe::{InsideWitness, LeadsOut, Sample};
 use crate::spec::Spec;
-use crate::spec::mount::{Mount, Role};
+use crate::spec::inside::Role;
+use crate::spec::mount::Mount;
 use std::collections::BTreeSet;
 
 pub(super) fn judge(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {

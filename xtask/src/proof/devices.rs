@@ -12,21 +12,23 @@ use std::collections::BTreeSet;
 
 pub(super) fn judge(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
     let mut claims = vec![request(promise, inside, host)];
-    if promise.gpus != Gpus::None {
+    if promise.shape.gpus != Gpus::None {
         claims.push(devices(promise, inside));
     }
     claims
 }
 
 fn request(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
-    let mut draft =
-        Draft::new("gpu.request", format!("the engine was asked for these GPUs and no other device: {}", promise.gpus))
-            .hint("an old Compose drops the request without a word: `docker compose version` should say 2.30 or later");
+    let mut draft = Draft::new(
+        "gpu.request",
+        format!("the engine was asked for these GPUs and no other device: {}", promise.shape.gpus),
+    )
+    .hint("an old Compose drops the request without a word: `docker compose version` should say 2.30 or later");
     draft.inside(format!("device nodes: {}", some(&inside.nodes)));
     let asked = &host.container.host_config;
     if let Some(requests) = draft.told("which devices it was asked for", asked.device_requests.as_deref()) {
         draft.host(format!("requests: {}", some(requests.iter().map(told))));
-        if let Some(why) = misasked(&promise.gpus, promise.gpu_route, requests) {
+        if let Some(why) = misasked(&promise.shape.gpus, promise.gpu_route, requests) {
             draft.broken(why);
         }
     }
@@ -34,7 +36,7 @@ fn request(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Findin
         draft.host(format!("single devices: {devices}"));
         draft.check(devices == 0, || format!("{devices} devices of the host were added"));
     }
-    if promise.gpus == Gpus::None {
+    if promise.shape.gpus == Gpus::None {
         draft.check(inside.nodes.is_empty(), || format!("inside there is {}", some(&inside.nodes)));
     }
     draft.done()
@@ -90,7 +92,7 @@ fn same(ids: &[&str], wanted: &[String]) -> bool {
 fn devices(promise: &Spec, inside: &InsideWitness) -> Finding {
     let known = inside.smi.as_ref().and_then(|said| errors::find(&said.text)).unwrap_or(&errors::LOST);
     let mut draft =
-        Draft::new("gpu.devices", format!("these GPUs answer inside: {}", promise.gpus)).hint(known.advice());
+        Draft::new("gpu.devices", format!("these GPUs answer inside: {}", promise.shape.gpus)).hint(known.advice());
     let number = |name: &str| {
         name.strip_prefix("nvidia").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
     };
@@ -108,7 +110,7 @@ fn devices(promise: &Spec, inside: &InsideWitness) -> Finding {
     draft.check(nodes >= lines.len().max(1) || inside.nodes.iter().any(|name| name == "dxg"), || {
         format!("inside, {} GPUs answer, and there are {nodes} device nodes", lines.len())
     });
-    if let Gpus::Ids(wanted) = &promise.gpus {
+    if let Gpus::Ids(wanted) = &promise.shape.gpus {
         draft.check(lines.len() == wanted.len(), || {
             format!("{} GPUs were asked for, {} answer", wanted.len(), lines.len())
         });
@@ -174,7 +176,7 @@ mod tests {
     fn gpus_that_do_not_answer_as_asked_break_the_claim() {
         let with_gpus = |gpus: Gpus, text: &str, code: &str, nodes: &[&str]| {
             let (mut promise, mut inside, _) = good();
-            promise.gpus = gpus;
+            promise.shape.gpus = gpus;
             inside.nodes = nodes.iter().map(|node| (*node).to_owned()).collect();
             inside.smi = Some(Said { code: code.into(), text: text.into() });
             devices(&promise, &inside).why
@@ -193,7 +195,7 @@ mod tests {
     #[test]
     fn a_request_that_was_dropped_breaks_the_claim() {
         let (mut promise, inside, mut host) = good();
-        (promise.gpus, promise.gpu_route) = (Gpus::All, Some(GpuRoute::Nvidia));
+        (promise.shape.gpus, promise.gpu_route) = (Gpus::All, Some(GpuRoute::Nvidia));
         assert!(request(&promise, &inside, &host).why.is_some());
         host.container.host_config.device_requests = Some(vec![nvidia(-1, &[])]);
         assert_eq!(request(&promise, &inside, &host).why, None);

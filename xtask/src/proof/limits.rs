@@ -20,7 +20,7 @@ pub(super) fn judge(promise: &Spec, inside: &InsideWitness, host: &HostWitness) 
 }
 
 fn shm(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
-    let bytes = promise.shm_bytes;
+    let bytes = promise.shape.shm_size;
     let mut draft = Draft::new("limits.shm", format!("/dev/shm holds {bytes} bytes"));
     let (mine, told) = (inside.shm, host.container.host_config.shm_size);
     let text = |size: Option<u64>| size.map_or("an unknown number of".into(), |size| size.to_string());
@@ -32,7 +32,7 @@ fn shm(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
 }
 
 fn pids(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
-    let limit = promise.pids_limit;
+    let limit = promise.shape.pids_limit;
     let mut draft = Draft::new("limits.pids", format!("at most {limit} processes run inside"));
     let told = host.container.host_config.pids_limit;
     let text = told.map_or("no limit".into(), |told| told.to_string());
@@ -75,14 +75,14 @@ fn ulimits(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Findin
         }
         draft.check(stack == STACK, || format!("{who}: the stack is {stack}, not {STACK}"));
         // Only the GPU's libraries lock memory: without a GPU it is enough that the engine gives what it was asked for.
-        let needed = memlock_asked || (promise.gpus != Gpus::None && promise.memlock == Memlock::Unlimited);
+        let needed = memlock_asked || (promise.shape.gpus != Gpus::None && promise.shape.memlock == Memlock::Unlimited);
         draft.check(!needed || memlock == "unlimited", || format!("{who}: locked memory is {memlock}, not unlimited"));
     }
     draft.done()
 }
 
 fn network(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
-    let mut draft = Draft::new("network.mode", format!("the network is `{}`", promise.network));
+    let mut draft = Draft::new("network.mode", format!("the network is `{}`", promise.shape.network));
     let mode = host.container.host_config.network_mode.as_deref().unwrap_or_default();
     draft.host(format!("mode `{mode}`"));
     // The kernel puts tunnel devices into every new network namespace; they are down.
@@ -93,7 +93,7 @@ fn network(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Findin
         .map(|(name, _)| name.as_str())
         .collect();
     draft.inside(format!("interfaces that are up, beside lo: {}", some(&up)));
-    match promise.network {
+    match promise.shape.network {
         Network::None => {
             draft.check(mode == "none", || format!("the engine's mode is `{mode}`"));
             draft.check(up.is_empty(), || format!("inside, {} is up", some(&up)));
@@ -144,7 +144,7 @@ mod tests {
                 asked(|asked| asked.network_mode = Some("none".into())),
                 asked(|asked| asked.network_mode = Some("host".into())),
                 Box::new(|_, inside, _| _ = inside.interfaces.remove("eth0")),
-                Box::new(|promise, _, _| promise.network = Network::None),
+                Box::new(|promise, _, _| promise.shape.network = Network::None),
             ],
         );
     }
@@ -158,9 +158,9 @@ mod tests {
             *limits = limits.replace("unlimited", "8388608");
         }
         assert_eq!(ulimits(&promise, &inside, &host).why, None);
-        promise.gpus = Gpus::All;
+        promise.shape.gpus = Gpus::All;
         assert!(ulimits(&promise, &inside, &host).why.is_some());
-        promise.memlock = Memlock::Engine;
+        promise.shape.memlock = Memlock::Engine;
         assert_eq!(ulimits(&promise, &inside, &host).why, None);
         host.container.host_config.ulimits = Some(vec![Ulimit { name: "memlock".into(), soft: -1 }]);
         assert!(ulimits(&promise, &inside, &host).why.is_some(), "it was asked for, and is not there");
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn without_a_network_only_the_kernels_sleeping_tunnels_are_there() {
         let (mut promise, mut inside, mut host) = good();
-        promise.network = Network::None;
+        promise.shape.network = Network::None;
         host.container.host_config.network_mode = Some("none".into());
         inside.interfaces = [("lo".into(), Some(true)), ("sit0".into(), Some(false))].into();
         assert_eq!(network(&promise, &inside, &host).why, None);

@@ -6,7 +6,8 @@ use crate::finding::Finding;
 use crate::proof::mountinfo::{MountLine, MountTable, rest, within};
 use crate::proof::probe::InsideWitness;
 use crate::spec::Spec;
-use crate::spec::mount::{Mount, Role};
+use crate::spec::inside::Role;
+use crate::spec::mount::Mount;
 use crate::spec::words::Gpus;
 use std::collections::BTreeMap;
 
@@ -101,7 +102,7 @@ fn only_promised(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> 
             let expected = promised
                 || engines_own(line, host.id())
                 || (line.fstype == "tmpfs" && line.root == "/" && tmpfs.contains(&line.point))
-                || (promise.gpus != Gpus::None && gpu_driver(line));
+                || (promise.shape.gpus != Gpus::None && gpu_driver(line));
             draft.check(expected, || {
                 format!("{who}: `{}` of device {} is mounted at `{}`", line.root, line.device, line.point)
             });
@@ -231,7 +232,7 @@ mod tests {
     #[test]
     fn the_drivers_files_are_expected_where_gpus_were_asked_for() {
         let (mut promise, mut inside, mut host) = good();
-        promise.gpus = Gpus::All;
+        promise.shape.gpus = Gpus::All;
         for line in [
             "900 80 254:0 /x/libcuda.so /usr/lib/x86_64-linux-gnu/libcuda.so.570.1 ro - ext4 d rw",
             "901 80 254:0 /usr/bin/nvidia-smi /usr/bin/nvidia-smi ro - ext4 d rw",

@@ -10,7 +10,8 @@ pub(crate) use answer::{LIMITS, STATUS, answer};
 use crate::engine::docker;
 use crate::proof::witness::CodexFile;
 use crate::spec::Spec;
-use crate::spec::mount::{Mount, Role};
+use crate::spec::inside::Role;
+use crate::spec::mount::Mount;
 use crate::spec::words::Gpus;
 use crate::step::Command;
 
@@ -76,7 +77,7 @@ impl ProbeRequest {
             mounts: promise.mounts.clone(),
             workspace_file: true,
             codex: AskCodex::Version,
-            gpus: promise.gpus != Gpus::None,
+            gpus: promise.shape.gpus != Gpus::None,
             entries: 200,
             programs: Vec::new(),
             env: vec!["LD_LIBRARY_PATH".into(), "_CUDA_COMPAT_STATUS".into()],

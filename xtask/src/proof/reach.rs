@@ -7,7 +7,8 @@ use crate::finding::Finding;
 use crate::proof::mountinfo::{DevicePath, MountLine, MountTable, rest, touches, within};
 use crate::proof::probe::InsideWitness;
 use crate::spec::Spec;
-use crate::spec::mount::{Mount, Role};
+use crate::spec::inside::Role;
+use crate::spec::mount::Mount;
 use std::collections::BTreeSet;
 use std::path::Path;
 

@@ -44,8 +44,8 @@ impl Sandbox {
         rows.extend(self.unreadable.iter().map(|why| ("label", format!("cannot be read: {why}"))));
         let setting = |of: fn(&Spec) -> String| self.spec.as_ref().map_or("-".to_owned(), of);
         rows.push(("codex", setting(|spec| spec.codex_version.clone())));
-        rows.push(("network", setting(|spec| spec.network.to_string())));
-        rows.push(("gpus", setting(|spec| spec.gpus.to_string())));
+        rows.push(("network", setting(|spec| spec.shape.network.to_string())));
+        rows.push(("gpus", setting(|spec| spec.shape.gpus.to_string())));
         rows.extend(self.gpus.iter().flatten().map(|gpu| ("", gpu_line(gpu))));
         rows.extend(
             self.shm.map(|SharedMemory { used, size }| ("shm", format!("{} of {} used", bytes(used), bytes(size)))),
@@ -115,7 +115,8 @@ mod tests {
             source: source.into(),
             writable: Some(writable),
         };
-        let spec = Spec { codex_version: "0.169.0".into(), gpus: crate::spec::words::Gpus::All, ..fixture::spec() };
+        let mut spec = Spec { codex_version: "0.169.0".into(), ..fixture::spec() };
+        spec.shape.gpus = crate::spec::words::Gpus::All;
         let sandbox = Sandbox {
             id: "0a1b".into(),
             image: "codex-sandbox:0123456789ab-u1000".into(),
