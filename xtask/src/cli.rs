@@ -21,9 +21,9 @@ struct CommandLine {
     task: Task,
 }
 
-/// One task with its own flags, which are declared beside what runs it. The order is that of the help.
+/// A task with its flags, which its file in `tasks/` or `dev/` declares. The order is that of the help.
 #[derive(Subcommand, Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs, reason = "a comment here would stand in the help in place of the task's own")]
+#[allow(missing_docs, reason = "a comment here would replace the task's own in the help")]
 pub enum Task {
     Sandbox(tasks::sandbox::Args),
     Image(tasks::image::Args),
@@ -44,12 +44,12 @@ pub enum Task {
     Complete(tasks::complete::Args),
 }
 
-/// The whole command line.
+/// The command line with all tasks.
 pub fn command() -> Command {
     help::dress(CommandLine::command())
 }
 
-/// Parses a command line. A clap error carries the help too: the caller prints it.
+/// Parses a command line. A request for help is an error of clap too; the caller prints it.
 pub fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Task, clap::Error> {
     let matches = command().try_get_matches_from(args)?;
     Ok(CommandLine::from_arg_matches(&matches)?.task)
@@ -77,7 +77,7 @@ impl Task {
         }
     }
 
-    /// The flags that say which workspace it has to do with; `None` where it starts no program.
+    /// The flags from which the workspace of the task follows; `None` where the task starts no program.
     pub(crate) fn flags(&self) -> Option<Flags> {
         Some(match self {
             Task::Sandbox(args) => args.flags.clone(),

@@ -1,9 +1,9 @@
-//! Shell completions: the scripts, and the answers that they ask this binary for at each TAB.
+//! Shell completions: the scripts, and the answers that they request from this binary at each TAB.
 //!
-//! A script hands over the command line up to the cursor and gets back lines: first what the word may be (`words`,
-//! `directories` or `files`), then for `words` one candidate a line, a tab, and what it means. Paths are left to the
-//! shell, which knows its own quoting and `~`. The script names this binary by its absolute path: one that were looked
-//! for below the current directory could have been put there by an agent.
+//! A script passes the command line up to the cursor and gets back lines. The first line says what the word may be
+//! (`words`, `directories` or `files`). After `words` there is one candidate per line, with a tab and its meaning. Paths
+//! are left to the shell, which knows its own quoting and `~`. The script names this binary by its absolute path, because
+//! a binary that is found relative to the current directory could have been put there by an agent.
 
 use crate::spec::settings::Dataset;
 use clap::{Command, ValueEnum, ValueHint};
@@ -11,19 +11,19 @@ use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, complete};
 use std::ffi::OsStr;
 use std::path::Path;
 
-// Without comments on the variants: the help would take a screen for them.
+// The variants have no comments, because these would fill a screen of the help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Shell {
+pub(crate) enum Shell {
     Bash,
     Zsh,
     Fish,
 }
 
-/// Stand for all directories and all files, which the shell itself lists.
+/// These candidates stand for all directories and all files, which the shell itself lists.
 const DIRECTORIES: &str = "\u{1}directories";
 const FILES: &str = "\u{1}files";
 
-/// The script for a shell, which asks this binary.
+/// The script for a shell.
 pub(crate) fn script(shell: Shell, binary: &Path) -> String {
     let text = match shell {
         Shell::Bash => include_str!("complete/xtask.bash"),
@@ -41,7 +41,7 @@ pub(crate) fn answer(line: &str, command: &Command, datasets: &[Dataset]) -> Str
     };
     let words: Vec<_> = words[at..].iter().map(Into::into).collect();
     let current = words.len() - 1;
-    // What comes after `--` is Codex's own business.
+    // What comes after `--` are arguments for Codex.
     if current == 0 || words[..current].iter().any(|word| word == "--") {
         return String::new();
     }
@@ -62,24 +62,19 @@ fn is_xtask(word: &str) -> bool {
     Path::new(word).file_name() == Some(OsStr::new("xtask"))
 }
 
-/// The command line with what each value may be.
+/// The command line, with what completes each value.
 fn completing(command: &Command, datasets: &[Dataset]) -> Command {
-    let tasks: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
-    let mut command = command.clone().disable_help_subcommand(true);
-    for task in tasks {
-        command = command.mut_subcommand(task, |sub| {
-            sub.mut_args(|arg| match (arg.get_id().as_str(), arg.get_value_hint()) {
-                (_, ValueHint::DirPath) => arg.add(completer(|_| vec![plain(DIRECTORIES, "")])),
-                (_, ValueHint::FilePath) => arg.add(completer(|_| vec![plain(FILES, "")])),
-                ("datasets", _) => {
-                    let known = datasets.to_vec();
-                    arg.add(completer(move |current| dataset(current, &known)))
-                }
-                _ => arg,
-            })
-        });
-    }
-    command
+    command.clone().disable_help_subcommand(true).mut_subcommands(|task| {
+        task.mut_args(|arg| match (arg.get_id().as_str(), arg.get_value_hint()) {
+            (_, ValueHint::DirPath) => arg.add(completer(|_| vec![plain(DIRECTORIES, "")])),
+            (_, ValueHint::FilePath) => arg.add(completer(|_| vec![plain(FILES, "")])),
+            ("datasets", _) => {
+                let known = datasets.to_vec();
+                arg.add(completer(move |current| dataset(current, &known)))
+            }
+            _ => arg,
+        })
+    })
 }
 
 fn completer(answer: impl Fn(&str) -> Vec<CompletionCandidate> + Send + Sync + 'static) -> ArgValueCompleter {
@@ -103,8 +98,8 @@ fn dataset(current: &str, known: &[Dataset]) -> Vec<CompletionCandidate> {
     fits.map(|set| plain(&format!("{}=", set.name), &help(set))).collect()
 }
 
-/// The words of a command line that is still being typed: as a shell splits it, but a quote may be open, and the last
-/// word may be empty. Only the last command of the line counts.
+/// Splits a command line that is still being typed into words, as a shell does, except that a quote may be open and the
+/// last word may be empty. Only the last command of the line counts.
 fn words(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let (mut quote, mut chars) = (None, line.chars().peekable());

@@ -59,14 +59,14 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// An agent writes in the workspace: no program is taken from there, whatever `PATH` says.
+/// Removes the directories of the workspace from PATH, because an agent can write programs there.
 fn outside_workspace(mut cx: Context, task: &Task) -> Context {
     let settings = task.flags().map(|flags| spec::settings::load_what_is_right(&cx, &flags));
     let Some(Ok((settings, _))) = settings else {
         return cx;
     };
     let (path, left_out) = cx.path_outside(&settings.workspace);
-    // The workspace `/` is refused by all that would use it.
+    // With the workspace `/` nothing would be left of PATH. Every task that uses the workspace refuses it.
     if settings.workspace.parent().is_some() && !left_out.is_empty() {
         let dirs: Vec<_> = left_out.iter().map(|dir| dir.display().to_string()).collect();
         ui::warn(format_args!("`{}` is left out of PATH: the agent writes there", dirs.join("`, `")));

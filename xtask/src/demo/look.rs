@@ -17,13 +17,8 @@ use anyhow::Result;
 ///
 /// # Errors
 /// The engine that answers cannot keep a sandbox's promises (exit code 3).
-pub(super) fn facts(
-    cx: &Context,
-    ground: &DemoGround,
-    cpu: bool,
-    settings: &Settings,
-    found: &Found,
-) -> Result<StandIns> {
+pub(super) fn facts(cx: &Context, ground: &DemoGround, flags: &Flags, found: &Found) -> Result<StandIns> {
+    let settings = settings::load(cx, flags)?;
     let engine = match found.silent {
         None => engine::read(cx)?,
         Some(_) => Engine::default(),
@@ -40,7 +35,7 @@ pub(super) fn facts(
     };
     Ok(StandIns {
         no_engine: found.silent.clone(),
-        no_gpu: no_gpu(cx, cpu, settings, &engine),
+        no_gpu: no_gpu(cx, flags.project.cpu, &settings, &engine),
         base: settings.base.clone().unwrap_or_default(),
         dataset: dataset.and_then(|dataset| dataset.source.clone()),
         codex: codex::find(cx, settings.codex.as_deref()).ok(),

@@ -28,7 +28,7 @@ use stand_ins::StandIns;
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// Something for Codex to work on.
+/// The file in the demo's project for Codex to work on.
 const EXAMPLE: &str = include_str!("../../../workspace/example.py");
 
 /// Goes the main path, and returns Codex's own exit code.
@@ -38,9 +38,8 @@ const EXAMPLE: &str = include_str!("../../../workspace/example.py");
 pub(crate) fn demo(cx: &Context, flags: &Flags, yes: bool, install: bool) -> Result<u8> {
     let began = Instant::now();
     let ground = DemoGround::of(cx);
-    let settings = settings::load(cx, flags)?;
     let mut found = provide::look(cx, &[])?;
-    let facts = look::facts(cx, &ground, flags.project.cpu, &settings, &found)?;
+    let facts = look::facts(cx, &ground, flags, &found)?;
     ui::say("demo: the main path; what this machine lacks has a stand-in");
     ui::say(facts.table(&ground.short(cx, &ground.codex), &ground.short(cx, &ground.data)));
     let own = ground.flags(facts.no_gpu.is_some(), facts.dataset.clone(), facts.codex.clone());
@@ -121,9 +120,10 @@ fn enter(cx: &Context, ground: &DemoGround, own: &Flags, yes: bool, facts: &Stan
     if code != 0 {
         return Ok(code);
     }
-    let container = ground.container(&cx);
-    exec::stdout_of(&session::serve(&container))
-        .map_err(|err| err.context(failed("the stand-in for the model did not start")))?;
+    let said = exec::capture(&session::serve(&ground.container(&cx)))?;
+    if !said.ok() {
+        return Err(failed(format!("the stand-in for the model did not start: {}", said.stderr.trim())).into());
+    }
     ui::say(
         "\nthe same again, for a session. Its replies are SCRIPTED, no model is asked; commands and output are real",
     );

@@ -49,7 +49,7 @@ impl Args {
 
 /// What can be measured. The words are the command line's, their help what is said before each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum BenchRow {
+pub(crate) enum BenchRow {
     /// enter a running sandbox, all proofs / compose up + compose exec codex --version
     Enter,
     /// enter with no container yet / the same

@@ -25,7 +25,7 @@ const START: u64 = 10;
 ///
 /// # Errors
 /// Nothing runs for this workspace (1), or as `one_shot::run`.
-pub fn run(cx: &Context, settings: &Settings, wish: &Wish) -> Result<u8> {
+pub(crate) fn run(cx: &Context, settings: &Settings, wish: &Wish) -> Result<u8> {
     let workspace = canonical("the workspace", &settings.workspace)?;
     let places = places::of(cx, &workspace, User::read().uid);
     let container = compose::container_name(&places.project);

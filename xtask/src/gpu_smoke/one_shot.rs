@@ -41,7 +41,7 @@ struct Planned {
 ///
 /// # Errors
 /// Wrong settings (2), no GPU, toolkit or engine (3), an image that cannot be built or started (1).
-pub fn run(cx: &Context, settings: &Settings, wish: &Wish) -> Result<u8> {
+pub(crate) fn run(cx: &Context, settings: &Settings, wish: &Wish) -> Result<u8> {
     let user = User::read();
     let dataset = dataset(cx, &wish.project, settings, &user)?;
     let engine = engine::read(cx)?;

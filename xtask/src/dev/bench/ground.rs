@@ -22,7 +22,7 @@ pub(super) struct BenchGround<'a> {
     sh: Shell,
     pairs: usize,
     dir: tempfile::TempDir,
-    /// What cargo takes before it starts this tool.
+    /// The time that cargo takes before it starts this tool.
     cargo: Duration,
 }
 
@@ -68,7 +68,7 @@ impl<'a> BenchGround<'a> {
         Flags { project, ..self.flags.clone() }
     }
 
-    /// A task for one of the two projects. The tool is called as cargo would call it, without cargo's own time.
+    /// A task for one of the two projects. The binary is called directly, so that cargo's own time is not measured.
     fn task(&self, name: &str, task: &str, more: &[&str]) -> Cmd<'_> {
         let (sh, exe, project, data) = (&self.sh, &self.cx.exe, self.project(name), self.data(name));
         let cpu = self.flags.project.cpu.then_some("--cpu");
@@ -124,7 +124,7 @@ impl<'a> BenchGround<'a> {
         })
     }
 
-    /// A data set of many files. Both sides are this tool, so both have cargo before them.
+    /// A data set of many files. Both sides are this tool, so cargo comes before both.
     pub(super) fn mounts(&self) -> Result<Measured> {
         self.fill(SIZES[1])?;
         let enter = |name| timed(self.task(name, "sandbox", &["--yes", "--", "--version"]));
@@ -155,7 +155,7 @@ impl<'a> BenchGround<'a> {
         self.pair(0.3, false, mine, || timed(cmd!(sh, "docker compose --file {path} build")))
     }
 
-    /// The image that the bare commands build, of this run's own.
+    /// The image that the bare commands build. Its name is unique to this run.
     fn image(&self) -> String {
         format!("codex-sandbox-bench:{}", self.dir.path().file_name().unwrap_or_default().display())
     }

@@ -27,7 +27,7 @@ impl fmt::Display for Tier {
 
 /// What must run, or the run fails. The default tier always runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Demand {
+pub(crate) enum Demand {
     Default,
     Engine,
     Gpu,
