@@ -90,14 +90,14 @@ pub(crate) fn gather(cx: &Context, flags: &Flags) -> Result<AboutHost> {
 }
 
 /// Whether there is a `codex`, and what it leads to. One that an agent can have written is not started.
-fn look_for_codex(cx: &Context, settings: &Settings) -> (bool, Result<host_codex::FoundCodex, Failure>) {
+fn look_for_codex(cx: &Context, settings: &Settings) -> (bool, Result<host_codex::Codex, Failure>) {
     let explicit = settings.codex.as_deref();
     let launcher = match host_codex::find(cx, explicit) {
         Ok(launcher) => launcher,
         Err(err) => return (explicit.is_some(), Err(flatten(&err))),
     };
     let workspace = resolved(&settings.workspace);
-    let found = life::refuse_own_codex(&launcher, &workspace).and_then(|()| host_codex::look(cx, explicit));
+    let found = life::refuse_own_codex(&launcher, &workspace).and_then(|()| host_codex::resolve(cx, explicit));
     (true, found.map_err(|err| flatten(&err)))
 }
 

@@ -196,7 +196,7 @@ impl Ground {
                 Engined::read(cx, &settings, &user).map(|engine| (None, Some(engine)))
             }
         };
-        let identity = || repository.as_ref().map_or(Ok(Identity::default()), |repo| git::identity(Some(repo)));
+        let identity = || repository.as_ref().map_or(Ok(Identity::default()), git::identity);
         let image = build::inputs(cx, &settings, &user)?;
         // The answer from inside takes longest: it is asked for first.
         let (next, (existing, (codex, identity))) = exec::both(next, || {

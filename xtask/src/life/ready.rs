@@ -130,7 +130,7 @@ fn prepare_git(gathered: &Gathered, private: &Path) -> Result<Vec<String>> {
     let appeared = git::note_appearance(gathered.repository.as_ref(), private)?;
     let mut notes: Vec<String> = appeared.iter().map(|note| format!("warning: {note}")).collect();
     if let Some(repository) = &gathered.repository {
-        let lock = git::prepare(repository, private, Some(&gathered.identity))?;
+        let lock = git::prepare(repository, private, &gathered.identity)?;
         notes.extend(lock.notes.iter().map(|note| format!("git: {note}")));
         let guest = &gathered.places.guest;
         lock.mount_points.iter().try_for_each(|name| exec::create_dir(&guest.join(name), 0o755))?;

@@ -23,7 +23,7 @@ pub struct Args {
     /// Ask the registry for a newer base image
     #[arg(long)]
     pull: bool,
-    /// Build every layer anew
+    /// Build every layer again
     #[arg(long)]
     no_cache: bool,
     /// Print the settings and every step, run none
