@@ -2,7 +2,8 @@
 //! run uses it.
 
 use crate::context::Context;
-use crate::engine::provide::{self, Consent, Found};
+use crate::engine::install::Lacks;
+use crate::engine::provide;
 use crate::{exec, ui};
 use anyhow::{Context as _, Result};
 use std::fs::File;
@@ -18,22 +19,22 @@ pub(super) struct Lease<'a> {
 
 impl<'a> Lease<'a> {
     /// Looks for an engine and programs. With `install`, what is missing is installed and started.
-    pub(super) fn take(cx: &'a Context, programs: &[&str], install: bool) -> Result<(Lease<'a>, Result<Found>)> {
+    pub(super) fn take(cx: &'a Context, programs: &[&str], install: bool) -> Result<(Lease<'a>, Result<Lacks>)> {
         exec::create_dir(&cx.state, 0o700)?;
         let mut lease = Lease { cx, lock: open(&cx.state.join("tests.lock"))?, started: false };
         let mut brought = false;
         loop {
             lease.lock.lock_shared().context("cannot share the lock on the engine")?;
             let found = provide::look(cx, programs);
-            if !install || brought || found.as_ref().map_or(true, Found::is_ready) {
+            if !install || brought || found.as_ref().map_or(true, Lacks::is_empty) {
                 return Ok((lease, found));
             }
             // The exclusive lock keeps two runs from starting an engine each. What was found may be out of date once the
             // lock is taken. It may be so again when the lock is shared, because that releases it for a moment.
             alone(&lease.lock)?;
             let found = provide::look(cx, programs)?;
-            if !found.is_ready() {
-                lease.started = provide::provide(cx, &found, Consent::of(cx, true))?.started;
+            if !found.is_empty() {
+                lease.started = provide::provide(cx, &found, true)?.started;
                 brought = true;
             }
         }

@@ -8,7 +8,7 @@ use super::{shell, succeeds};
 use crate::context::Context;
 use crate::engine;
 use crate::engine::install::Lacks;
-use crate::engine::provide::{self, Consent, Found};
+use crate::engine::provide;
 use crate::error::failed;
 use crate::life::Signals;
 use crate::spec::words::Gpus;
@@ -66,11 +66,10 @@ pub(super) fn run_tiers(cx: &Context, asked: Option<Demand>, install: bool) -> R
 /// Every run needs these programs. Missing ones are installed with `install`, and otherwise after a question.
 fn demand_programs(cx: &Context, install: bool) -> Result<()> {
     let lacks = Lacks { programs: provide::missing(cx, DEFAULT_PROGRAMS), ..Lacks::default() };
-    let found = Found { lacks, silent: None };
-    if found.is_ready() {
+    if lacks.is_empty() {
         return Ok(());
     }
-    provide::provide(cx, &found, Consent::of(cx, install)).map(drop)
+    provide::provide(cx, &lacks, install).map(drop)
 }
 
 fn run_plan(cx: &Context, plan: &TierPlan, install: bool, signals: &Signals) -> Result<u8> {
@@ -100,8 +99,8 @@ fn run_plan(cx: &Context, plan: &TierPlan, install: bool, signals: &Signals) -> 
 }
 
 /// The tiers that this machine cannot run, and why.
-fn cannot_run(cx: &Context, found: Result<Found>) -> Vec<(Tier, String)> {
-    let engine = found.and_then(|found| match found.is_ready() {
+fn cannot_run(cx: &Context, found: Result<Lacks>) -> Vec<(Tier, String)> {
+    let engine = found.and_then(|found| match found.is_empty() {
         true => engine::read(cx).and_then(|engine| engine::refuse(&engine).map(|()| engine)),
         false => {
             let lacks = found.list();

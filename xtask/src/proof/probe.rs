@@ -3,9 +3,9 @@
 
 mod answer;
 
-pub use answer::{InsideMount, InsideWitness, LeadsOut, Passwd, Process, Said, Sample};
+pub use answer::{InsideMount, InsideWitness, LeadsOut, Sample};
 #[cfg(test)]
-pub(crate) use answer::{LIMITS, STATUS, answer};
+pub(crate) use answer::{LIMITS, Passwd, STATUS, Said, answer};
 
 use crate::engine::docker;
 use crate::proof::witness::CodexFile;
@@ -28,10 +28,6 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 /// The image's interpreter, by a link on the read-only mount: it looks for a `pyvenv.cfg`, which would lead it to another
 /// library, beside the name by which it was started and above.
 const PYTHON: &str = "/sandbox/bin/python3";
-/// That link, below the mount.
-pub const PYTHON_LINK: &str = "bin/python3";
-/// What it leads to.
-pub const PYTHON_INSIDE: &str = "/usr/bin/python3";
 /// What the image's variables would have the loader and the C library of `env` read, before it clears them all.
 const UNSAID: [&str; 4] = ["LC_ALL=C", "LD_LIBRARY_PATH=", "LD_PRELOAD=", "LD_AUDIT="];
 /// Above the probe's own bound of 25 s, so that its own words come first.

@@ -6,7 +6,7 @@ use crate::spec::settings::Flags;
 use crate::ui;
 use anyhow::Result;
 
-/// Show everything that this host lacks, each with the command that mends it
+/// Show everything that this host lacks, each with the command that fixes it
 #[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq)]
 pub struct Args {
     #[command(flatten)]

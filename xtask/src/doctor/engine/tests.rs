@@ -1,42 +1,12 @@
-use super::super::tests::{mended, verdict};
+use super::super::tests::{facts as good, mended, verdict};
 use super::*;
-use crate::distro;
+use crate::engine::Local;
 use crate::finding::Verdict;
 
-pub(in super::super) fn good() -> Engine {
-    Engine {
-        version: "29.7.2".into(),
-        platform: "Docker Engine - Community".into(),
-        components: vec![Component { name: "runc".into(), version: "1.3.6".into(), commit: "v1.3.6-0-gabc".into() }],
-        api: "1.50".into(),
-        compose: "2.40.0".into(),
-        buildx: "0.25.0".into(),
-        os: "Debian GNU/Linux 13 (trixie)".into(),
-        kernel: "6.12.0".into(),
-        endpoint: "unix:///var/run/docker.sock".into(),
-        rro: Some(true),
-        cdi_dirs: vec!["/etc/cdi".into(), "/var/run/cdi".into()],
-        cgroup_driver: "systemd".into(),
-        distro: distro::parse("ID=debian\nVERSION_ID=13\n"),
-        ..Engine::default()
-    }
-}
-
-pub(in super::super) fn facts(change: impl FnOnce(&mut Engine)) -> AboutEngine {
-    let mut engine = good();
-    change(&mut engine);
-    AboutEngine {
-        local: Local {
-            daemon: true,
-            user: "ada".into(),
-            group: "docker".into(),
-            distro: engine.distro.clone(),
-            ..Local::default()
-        },
-        engine: Ok(engine),
-        build: true,
-        submounts: Vec::new(),
-    }
+fn facts(change: impl FnOnce(&mut Engine)) -> AboutHost {
+    let mut facts = good();
+    change(facts.engine.as_mut().unwrap());
+    facts
 }
 
 fn with(change: impl FnOnce(&mut Engine)) -> Vec<Finding> {
@@ -86,7 +56,7 @@ fn buildx_is_needed_only_where_an_image_is_built() {
     let mut facts = facts(|e| e.buildx.clear());
     assert_eq!(verdict(&findings(&facts), "engine.buildx"), Verdict::Missing);
     assert_eq!(mended(&findings(&facts), "engine.buildx"), "sudo apt-get install docker-buildx-plugin");
-    facts.build = false;
+    facts.image.as_mut().unwrap().built = Some("codex-sandbox:1-u1".into());
     assert_eq!(verdict(&findings(&facts), "engine.buildx"), Verdict::Noted);
 }
 
@@ -103,7 +73,7 @@ fn no_recursive_read_only_is_as_bad_as_what_lies_below_the_data() {
         e.compose = "2.26.1".into();
     });
     assert_eq!(verdict(&findings(&old), "engine.recursive"), Verdict::Noted);
-    old.submounts = vec!["ssv2".into()];
+    old.files.as_mut().unwrap().sets[0].submounts = true;
     assert_eq!(verdict(&findings(&old), "engine.recursive"), Verdict::Broken);
 }
 

@@ -2,7 +2,7 @@ use super::*;
 use crate::distro::{self, Family};
 
 fn lacks(parts: &[Part], programs: &[&str]) -> Lacks {
-    Lacks { parts: parts.to_vec(), programs: programs.iter().map(|name| (*name).to_owned()).collect() }
+    Lacks { parts: parts.to_vec(), programs: programs.iter().map(|name| (*name).to_owned()).collect(), silent: None }
 }
 
 fn distribution(id: &str, codename: &str) -> Distro {
