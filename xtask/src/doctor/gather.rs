@@ -2,12 +2,13 @@
 
 use super::data::{DataSet, Files};
 use super::project::{AboutImage, AboutState};
-use super::AboutHost;
+use super::{AboutHost, doctor};
 use crate::codex::{Codex, home, login};
 use crate::context::{Context, resolved};
 use crate::distro::Distro;
 use crate::engine::{Engine, Local, Silence};
 use crate::error::{Failure, failed, flatten};
+use crate::finding::Finding;
 use crate::gpu::GpuFacts;
 use crate::image::build::{self, State};
 use crate::proof::mountinfo::MountTable;
@@ -30,8 +31,13 @@ const FILES_BOUND: u64 = 5;
 /// Variables by which Codex takes an API key.
 const KEYS: &[&str] = &["CODEX_API_KEY", "OPENAI_API_KEY"];
 
+/// Reads this host, and judges what was read.
+pub(crate) fn examine(cx: &Context, flags: &Flags) -> Result<Vec<Finding>> {
+    Ok(doctor(&gather(cx, flags)?))
+}
+
 /// Asks everything side by side. What fails is a fact too.
-pub(crate) fn gather(cx: &Context, flags: &Flags) -> Result<AboutHost> {
+fn gather(cx: &Context, flags: &Flags) -> Result<AboutHost> {
     let (settings, errors) = settings::load_what_is_right(cx, flags)?;
     let user = User::read();
     let files = read_files(cx, &settings, &user);

@@ -73,7 +73,7 @@ struct AboutHost {
     mmdebstrap: bool,
 }
 
-pub(crate) fn doctor(facts: &AboutHost) -> Vec<Finding> {
+fn doctor(facts: &AboutHost) -> Vec<Finding> {
     [engine::findings, gpu::findings, codex::findings, data::findings, project::findings]
         .iter()
         .flat_map(|findings| findings(facts))

@@ -18,7 +18,7 @@ pub struct Args {
 
 /// Exit code 0 where a sandbox could run, 3 where the host lacks something, 2 where only the settings are wrong.
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
-    let findings = doctor::doctor(&doctor::gather::gather(cx, &args.flags)?);
+    let findings = doctor::gather::examine(cx, &args.flags)?;
     if args.json {
         ui::result(format_args!("{:#}", doctor::json(&findings)));
     } else {
