@@ -1,10 +1,11 @@
 //! What people see: colours and lines that fit on a terminal, and the bare text everywhere else.
 
+use crate::fake_engine::{empty, ready, sandbox};
 use crate::support::docker::{Calls, FakeDocker};
 use crate::support::place::Place;
 use crate::support::proc;
 use crate::support::run::Xtask;
-use serde_json::json;
+use serde_json::{Value, json};
 use snapbox::str;
 
 /// Runs it in a terminal of so many columns and returns what the terminal got, without its carriage returns.
@@ -37,16 +38,23 @@ fn colours_are_on_terminals_only_and_can_be_had_or_refused() {
     assert_eq!(run().env("CARGO_TERM_COLOR", "always").run().ended(2).stderr, COLOURED);
 }
 
+/// What a container is made to be, by its label in the plan of a dry run, for these GPUs.
+fn spec(gpus: &str) -> Value {
+    let place = ready();
+    empty(FakeDocker::new()).install(&place);
+    let plan = sandbox(&place, &["--gpus", "none", "--dry-run"]).run().ok().stdout;
+    let file = plan.split("<<'END'\n").nth(1).and_then(|rest| rest.split("\nEND\n").next());
+    let file: Value = serde_yaml::from_str(file.expect("the override")).expect("YAML");
+    let label = file["services"]["workspace"]["labels"]["codex-sandbox.spec"].as_str().expect("the label");
+    let mut spec: Value = serde_json::from_str(&label.replace("$$", "$")).expect("JSON");
+    spec["shape"]["gpus"] = gpus.into();
+    spec["codex_version"] = "0.169.0".into();
+    spec
+}
+
 /// An engine in which a sandbox runs.
 fn running(place: &Place, gpus: &str) -> Calls {
-    let spec = json!({
-        "schema": 2, "uid": 1000, "gid": 1000, "groups": [], "image": "codex-sandbox:0123456789ab-u1000", "image_id": null,
-        "image_inputs": "0123456789ab", "mounts": [], "out_of_reach": [], "shm_bytes": 34359738368_u64, "pids_limit": 8192,
-        "gpus": gpus, "gpu_route": null, "memlock": "unlimited", "network": "open", "codex_version": "0.169.0",
-        "codex_bin": "/usr/bin/codex", "codex_home": "mirror", "ca_bundle": false, "env": [], "compose_file": "ba9876543210",
-        "dev_container": false,
-    })
-    .to_string();
+    let spec = spec(gpus).to_string();
     let home = "/home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d/codex-home";
     let inspect = json!([{
         "Id": "c0ffee", "Image": "sha256:0123",

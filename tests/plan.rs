@@ -79,6 +79,27 @@ fn a_dry_run_changes_nothing_and_ends_with_the_command_that_enters() {
     }
 }
 
+#[test]
+fn a_dry_run_without_docker_says_what_is_not_known_and_plans_the_rest() {
+    let place = ready();
+    let run = sandbox(&place, &["--cpu", "--dry-run", "--", "exec", "x"]).run().ok();
+    assert!(run.stdout.contains("\n# not known: `docker` is not on PATH\n"), "{}", run.stdout);
+    assert!(!run.stdout.contains("nvcr.io"), "the base is not the one of --cpu:\n{}", run.stdout);
+    for step in ["\nmmdebstrap ", "--build-arg BASE_IMAGE=codex-sandbox-cpu-base:", " up --detach ", " exec x"] {
+        assert!(run.stdout.replace('\'', "").contains(step), "no `{step}` in:\n{}", run.stdout);
+    }
+}
+
+#[test]
+fn a_dry_run_prints_what_is_filled_for_the_container() {
+    let place = ready();
+    empty(FakeDocker::new()).install(&place);
+    let run = sandbox(&place, &["--gpus", "none", "--dry-run"]).run().ok();
+    for filled in ["codex-home` from `", "guest` with the probe", "# copy the Codex of `"] {
+        assert!(run.stdout.contains(filled), "no `{filled}` in:\n{}", run.stdout);
+    }
+}
+
 /// All that lies in the repository and the home. The state folder may learn: what the host's Codex is, is cached.
 fn listing(place: &Place) -> String {
     let dir = place.dir().display().to_string();

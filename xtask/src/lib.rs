@@ -2,32 +2,32 @@
 //!
 //! ARCHITECTURE.md has the map of the folders and the order of the layers.
 
-pub mod beneath;
+pub(crate) mod beneath;
 pub mod cli;
 pub mod codex;
 pub mod context;
-pub mod demo;
-pub mod dev;
-pub mod distro;
-pub mod doctor;
+pub(crate) mod demo;
+pub(crate) mod dev;
+pub(crate) mod distro;
+pub(crate) mod doctor;
 pub mod engine;
 pub mod error;
-pub mod exec;
+pub(crate) mod exec;
 pub(crate) mod finding;
 pub mod fingerprint;
-pub mod git;
-pub mod gpu;
-pub mod gpu_smoke;
-pub mod image;
-pub mod life;
-pub mod network;
+pub(crate) mod git;
+pub(crate) mod gpu;
+pub(crate) mod gpu_smoke;
+pub(crate) mod image;
+pub(crate) mod life;
+pub(crate) mod network;
 pub mod proof;
 pub mod smoke;
 pub mod spec;
-pub mod step;
-pub mod tasks;
-pub mod ui;
-pub mod user;
+pub(crate) mod step;
+pub(crate) mod tasks;
+pub(crate) mod ui;
+pub(crate) mod user;
 
 use cli::Task;
 use context::Context;

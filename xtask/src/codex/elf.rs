@@ -1,4 +1,4 @@
-//! The head of an ELF file: for which machine it is, and who loads it. Reads three small pieces of the file.
+//! The head of an ELF file: for which machine it is, and which program loads it. Only three small pieces are read.
 
 use object::elf::{EM_386, EM_AARCH64, EM_ARM, EM_X86_64, FileHeader64, Machine, PN_XNUM, PT_INTERP, ProgramHeader64};
 use object::read::ReadCache;
@@ -8,21 +8,21 @@ use std::fs::File;
 use std::io::{Error, ErrorKind, Read as _, Result};
 use std::path::Path;
 
-/// No Linux path is longer; what claims to be is damaged.
+/// No path on Linux is longer: a file that claims a longer one is damaged.
 const PATH_MAX: u64 = 4096;
 
 /// What the head of an ELF file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Elf {
-    /// 64-bit and little-endian, as the machines that NVIDIA's images are made for.
+pub(super) struct Elf {
+    /// 64-bit and little-endian, as the machines are that NVIDIA makes images for.
     modern: bool,
     machine: Machine,
     /// The program that loads it (`PT_INTERP`); a static program has none.
-    pub interpreter: Option<String>,
+    pub(super) interpreter: Option<String>,
 }
 
-/// Reads the head of a file. `None` where it is not ELF at all; an error of kind `InvalidData` where it is a damaged one.
-pub fn read(path: &Path) -> Result<Option<Elf>> {
+/// Reads the head of a file. `None` where the file is not ELF; an error of kind `InvalidData` where it is a damaged one.
+pub(super) fn read(path: &Path) -> Result<Option<Elf>> {
     let mut file = File::open(path)?;
     let mut head = Vec::new();
     (&mut file).take(size_of::<FileHeader64<LittleEndian>>() as u64).read_to_end(&mut head)?;
@@ -31,15 +31,15 @@ pub fn read(path: &Path) -> Result<Option<Elf>> {
     }
     let (header, _) =
         pod::from_bytes::<FileHeader64<LittleEndian>>(&head).map_err(|()| damaged("its header is cut short"))?;
-    // A 32-bit header has its machine at the same place.
+    // In a 32-bit header the machine stands at the same place.
     let machine = header.e_machine(LittleEndian);
     let modern = header.is_class_64() && header.is_little_endian();
     let interpreter = if modern { interpreter(header, &ReadCache::new(file))? } else { None };
     Ok(Some(Elf { modern, machine, interpreter }))
 }
 
-/// The cache gives out no more than the file has, but a sparse file has as much as it likes: whatever says how much is to
-/// be read is held against a bound of ours first.
+/// `ReadCache` reads no more than the file has, but a sparse file can claim any size: each length that the file states is
+/// checked against a bound of ours before anything is read.
 fn interpreter(header: &FileHeader64<LittleEndian>, file: &ReadCache<File>) -> Result<Option<String>> {
     if header.e_phnum(LittleEndian) == PN_XNUM {
         return Err(damaged("it has too many program headers"));
@@ -64,17 +64,15 @@ fn damaged(why: &str) -> Error {
 }
 
 impl Elf {
-    /// Whether this machine's processor can run it, or else for what it is, as a phrase.
-    pub fn for_this_machine(&self) -> std::result::Result<(), String> {
+    /// Whether this machine's processor can run it; the error is a phrase that says for which machine it is.
+    pub(super) fn for_this_machine(&self) -> std::result::Result<(), String> {
         let own = match std::env::consts::ARCH {
             "x86_64" => EM_X86_64,
             "aarch64" => EM_AARCH64,
             other => return Err(format!("a program, and Codex has none for this machine's `{other}`")),
         };
-        if self.modern && self.machine == own {
-            return Ok(());
-        }
         let name = match (self.modern, self.machine) {
+            (true, machine) if machine == own => return Ok(()),
             (true, EM_X86_64) => "x86_64".to_owned(),
             (true, EM_AARCH64) => "aarch64".to_owned(),
             (_, EM_386) => "32-bit x86".to_owned(),
@@ -84,8 +82,8 @@ impl Elf {
         Err(format!("a program for {name}, and this machine is {}", std::env::consts::ARCH))
     }
 
-    /// Whether a Debian-like image can load it: static, or by glibc's own loader. Otherwise the loader that it wants.
-    pub fn loads_in_image(&self) -> std::result::Result<(), &str> {
+    /// Whether a Debian-like image can load it: it is static or has glibc's own loader. The error is the loader it needs.
+    pub(super) fn loads_in_image(&self) -> std::result::Result<(), &str> {
         match self.interpreter.as_deref() {
             None | Some("/lib64/ld-linux-x86-64.so.2" | "/lib/ld-linux-aarch64.so.1") => Ok(()),
             Some(other) => Err(other),

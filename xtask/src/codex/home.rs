@@ -1,9 +1,9 @@
-//! The Codex home of a sandbox: what goes in from the host, what does not, and why.
+//! The Codex home of a sandbox: what is copied from the host, what is not, and why.
 //!
 //! [`read`] collects the host's configuration as values and says what it left out; [`write()`] fills the private home
-//! with it. The configuration is set anew each time; what the sandbox's own Codex made (sessions, history, databases,
-//! login, MCP logins) stays. Never taken along, because they run or unlock something, or belong to the host's own
-//! processes: `.env`, `environments.toml`, `auth.json` (see `login`), `.credentials.json`, `packages`,
+//! with it. The configuration is replaced each time; what the sandbox's own Codex made (sessions, history, databases,
+//! login, MCP logins) is kept. Some files are never copied, because they run or unlock something, or belong to the
+//! host's own processes: `.env`, `environments.toml`, `auth.json` (see `login`), `.credentials.json`, `packages`,
 //! `app-server-*`, `tmp`, `.tmp`, `shell_snapshots`, `sessions`, history, logs and databases.
 
 mod config;
@@ -12,96 +12,76 @@ mod system;
 mod text;
 mod write;
 
-pub use read::read;
-pub use system::system;
-pub use write::{write, write_agents};
-
-pub use crate::spec::words::Mode;
+pub(crate) use crate::spec::words::Mode;
+pub(crate) use read::read;
+pub(crate) use system::system;
+pub(crate) use write::{write, write_agents};
 
 use crate::error::{Failure, usage};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// The directories and files of a Codex home that are taken whole. `hooks` is no directory of Codex's own, but the
-/// usual place for the scripts that `hooks.json` names.
+/// The directories and files of a Codex home that are copied whole. Codex itself knows no directory `hooks`, but it is
+/// the usual place for the scripts that `hooks.json` names.
 const WHOLE: [&str; 8] =
     ["AGENTS.md", "AGENTS.override.md", "hooks.json", "hooks", "rules", "skills", "prompts", "agents"];
 
-/// Where the home lies in the container.
-pub const INSIDE: &str = "/home/codex/.codex";
-
-/// Where `~/.agents` lies in the container.
-pub const AGENTS_INSIDE: &str = "/home/codex/.agents";
-
 /// The error where the host's own home is to be shared and there is none.
-pub fn no_shared(home: &Path) -> Failure {
+pub(crate) fn no_shared(home: &Path) -> Failure {
     usage(format!("`codex_home: shared` needs `{}`, and it is not there", home.display()))
         .hint("run Codex once on the host, or use `mirror`")
 }
 
-/// A file that goes in.
+/// A file that is copied.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Item {
-    /// Its path below the home.
-    pub path: PathBuf,
-    /// Its whole content.
-    pub bytes: Vec<u8>,
+pub(crate) struct Item {
+    /// Relative to the home.
+    path: PathBuf,
+    bytes: Vec<u8>,
     /// Whether its owner may run it.
-    pub executable: bool,
+    executable: bool,
 }
 
-// By hand: a configuration can hold keys, which have no business in a log.
+impl Item {
+    /// A file that is not run.
+    fn plain(path: impl Into<PathBuf>, text: String) -> Item {
+        Item { path: path.into(), bytes: text.into_bytes(), executable: false }
+    }
+}
+
+// Written by hand, because a configuration can hold keys, which must not reach a log.
 impl fmt::Debug for Item {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({} bytes)", self.path.display(), self.bytes.len())
     }
 }
 
-/// Something that was left out or changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Note {
-    /// The host's path, and the key where it is about one.
-    pub what: String,
-    /// What became of it, and why.
-    pub why: String,
-}
-
-impl Note {
-    fn new(what: impl fmt::Display, why: impl Into<String>) -> Note {
-        Note { what: what.to_string(), why: why.into() }
-    }
-
-    fn path(path: &Path, why: impl Into<String>) -> Note {
-        Note::new(path.display(), why)
-    }
-}
-
-impl fmt::Display for Note {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", crate::ui::printable(&self.what), self.why)
-    }
+/// A note for the user on something that was left out or changed: the host's path (with the key, where the note is about
+/// one), then what was done and why.
+fn note(what: impl fmt::Display, why: impl fmt::Display) -> String {
+    format!("{}: {why}", crate::ui::printable(&what.to_string()))
 }
 
 /// An MCP server that is started as a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct McpServer {
+pub(crate) struct McpServer {
     /// Its name in `mcp_servers`.
-    pub name: String,
+    pub(crate) name: String,
     /// Its program: a name for `PATH`, or a path of the host.
-    pub command: String,
+    pub(crate) command: String,
 }
 
-/// What goes in from the host.
+/// What is copied from the host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Mirror {
+pub(crate) struct Mirror {
     /// For the Codex home.
-    pub files: Vec<Item>,
+    files: Vec<Item>,
     /// For `~/.agents`.
-    pub agents: Vec<Item>,
-    /// The MCP servers that are programs and enabled: those whose program the container lacks are to be disabled.
-    pub mcp: Vec<McpServer>,
+    agents: Vec<Item>,
+    /// The enabled MCP servers that are programs: those whose program the container lacks must be disabled.
+    pub(crate) mcp: Vec<McpServer>,
     /// What was left out or changed.
-    pub notes: Vec<Note>,
+    pub(crate) notes: Vec<String>,
 }
 
 /// The arguments that keep Codex from starting these MCP servers.
@@ -110,18 +90,13 @@ pub struct Mirror {
 /// transport`) when the server is no longer in the file, for example after `codex mcp remove` inside: the command
 /// beside it keeps that from happening. A quoted name in a dotted key (`mcp_servers."a.b".…`) is not understood, an
 /// inline table is; a later inline table for `mcp_servers` replaces an earlier one, so there is one, and it comes first.
-pub fn disable_flags(missing: &[&str]) -> Vec<String> {
+pub(crate) fn disable_flags(missing: &[&str]) -> Vec<String> {
     const OFF: &str = r#"{command="not-in-this-sandbox",enabled=false}"#;
-    let plain = |name: &&str| {
-        let simple = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-        !name.is_empty() && name.chars().all(simple)
-    };
-    let (plain, odd): (Vec<&str>, Vec<&str>) = missing.iter().copied().partition(plain);
-    let quoted: Vec<String> = odd
-        .iter()
-        // A JSON string is a TOML key.
-        .map(|name| format!("{}={OFF}", serde_json::Value::from(*name)))
-        .collect();
+    let is_plain =
+        |name: &&str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    let (plain, odd): (Vec<&str>, Vec<&str>) = missing.iter().copied().partition(is_plain);
+    // A JSON string is also a TOML key.
+    let quoted: Vec<String> = odd.iter().map(|name| format!("{}={OFF}", serde_json::json!(name))).collect();
     let table = (!quoted.is_empty()).then(|| format!("mcp_servers={{{}}}", quoted.join(",")));
     let dotted = plain.iter().map(|name| format!("mcp_servers.{name}={OFF}"));
     table.into_iter().chain(dotted).flat_map(|value| ["-c".to_owned(), value]).collect()

@@ -5,13 +5,14 @@
 //! | native program (standalone, Homebrew, bare) | it answers `--version` as Codex in an empty environment |
 //! | `codex.js` (npm, bun, also under nvm and fnm) | where Node would find the platform's package |
 //! | shell script of pnpm | the `codex.js` of its `exec` lines |
-//! | anything else (mise, volta, asdf, wrappers) | starting it, and looking what it turns into |
+//! | anything else (mise, volta, asdf, wrappers) | starting it, and looking which program it becomes |
 //!
-//! Seen with the real 0.169.0 by npm, pnpm 10 and 12, bun and mise, and 0.125.0 by npm; volta and asdf were not tried.
+//! Tried with the real 0.169.0 installed by npm, pnpm 10 and 12, bun and mise, and with 0.125.0 by npm; not with volta
+//! and asdf.
 
 use super::elf;
 use crate::context::Context;
-use crate::error::{Failure, host, usage};
+use crate::error::{host, usage};
 use crate::step::Command;
 use crate::{exec, ui};
 use anyhow::{Context as _, Result};
@@ -25,69 +26,63 @@ pub(super) type Ask<'a> = &'a dyn Fn(&Path) -> Result<String>;
 const INSTALL: &str = "install it (`npm install -g @openai/codex`), or give the program with `--codex PATH`";
 const GIVE: &str = "give the native program with `--codex PATH`; it is the large file `codex` that your package manager \
                     keeps beside its launcher";
-/// A launcher is a small text; what is longer is not read.
+/// No more bytes of a launcher are read: it is a small text.
 const SCRIPT_MAX: u64 = 64 * 1024;
-/// Seconds within which a launcher has started Codex. Seen: 0.2 to 0.5.
+/// Seconds within which a launcher must have started Codex. Measured: 0.2 to 0.5.
 const START_BOUND: u64 = 8;
 
 /// The launcher: what `--codex` names (a file, or a package directory with `bin/codex`), or `codex` on `PATH`. Starts
-/// nothing. Relative entries of `PATH` are not searched: there, what an agent wrote could be found first.
-pub fn find(cx: &Context, explicit: Option<&Path>) -> Result<PathBuf> {
+/// nothing. Relative entries of `PATH` are not searched: a program that an agent wrote could be found there first.
+pub(crate) fn find(cx: &Context, explicit: Option<&Path>) -> Result<PathBuf> {
     if let Some(path) = explicit {
         let path = cx.absolute(path);
         let path = if path.is_dir() { path.join("bin/codex") } else { path };
-        return match path.is_file() {
-            true => Ok(path),
-            false => Err(usage(format!("`--codex`: `{}` is not a file", path.display()))
+        if !path.is_file() {
+            return Err(usage(format!("`--codex`: `{}` is not a file", path.display()))
                 .hint("give the program, or the package directory that has `bin/codex`")
-                .into()),
-        };
+                .into());
+        }
+        return Ok(path);
     }
-    // One by one: an empty list of directories means the current one to `which`.
+    // One by one, because `which` searches the current directory where the list of directories is empty.
     std::env::split_paths(cx.var("PATH").unwrap_or_default())
         .filter(|dir| dir.is_absolute())
         .find_map(|dir| which::which_in("codex", Some(dir), "/").ok())
-        .ok_or_else(|| none().into())
-}
-
-/// The error where there is no Codex.
-fn none() -> Failure {
-    host("there is no `codex` on PATH")
-        .run(["npm install -g @openai/codex"])
-        .hint("or give the program with `--codex PATH`")
+        .ok_or_else(|| {
+            host("there is no `codex` on PATH")
+                .run(["npm install -g @openai/codex"])
+                .hint("or give the program with `--codex PATH`")
+                .into()
+        })
 }
 
 /// The native program behind a launcher, all links followed.
 pub(super) fn native(cx: &Context, launcher: &Path, ask: Ask) -> Result<PathBuf> {
     let real = launcher.canonicalize().with_context(|| format!("cannot follow `{}`", launcher.display()))?;
     let mut why_not = None;
-    match read_elf(&real)? {
-        Some(elf) => {
-            elf.for_this_machine().map_err(|what| host(format!("`{}` is {what}", real.display())).hint(INSTALL))?;
-            match ask(&real) {
-                Ok(_) => return Ok(real),
-                // A shim (volta, mise) is a native program too, but knows no Codex in an empty environment.
-                Err(err) => why_not = Some(err),
-            }
+    if let Some(elf) = read_elf(&real)? {
+        elf.for_this_machine().map_err(|what| host(format!("`{}` is {what}", real.display())).hint(INSTALL))?;
+        match ask(&real) {
+            Ok(_) => return Ok(real),
+            // A shim (volta, mise) is a native program too, but finds no Codex in an empty environment.
+            Err(err) => why_not = Some(err),
         }
-        None => {
-            if let Some(binary) = behind_script(launcher, &real) {
-                return Ok(binary);
-            }
-        }
-    }
-    let started = started_by(cx, launcher, &real);
-    if let Ok(Some(binary)) = started {
+    } else if let Some(binary) = behind_script(launcher, &real) {
         return Ok(binary);
     }
-    let why = started.err().or(why_not).map(|err| format!("{err:#}"));
-    let why = why.unwrap_or_else(|| "started, it does not turn into a program named `codex`".to_owned());
+    match started_by(cx, launcher, &real) {
+        Ok(Some(binary)) => return Ok(binary),
+        Ok(None) => {}
+        Err(err) => why_not = Some(err),
+    }
+    let unchanged = || "started, it does not turn into a program named `codex`".to_owned();
+    let why = why_not.map_or_else(unchanged, |err| format!("{err:#}"));
     Err(host(format!("cannot see which program `{}` runs: it is {}; {why}", launcher.display(), describe(&real)))
         .hint(GIVE)
         .into())
 }
 
-/// The head of an ELF file, `None` where it is something else. A damaged one is an error with a way out.
+/// The head of an ELF file, `None` where the file is something else. A damaged one is an error with a hint.
 pub(super) fn read_elf(path: &Path) -> Result<Option<elf::Elf>> {
     elf::read(path).map_err(|err| match err.kind() {
         ErrorKind::InvalidData => {
@@ -97,7 +92,7 @@ pub(super) fn read_elf(path: &Path) -> Result<Option<elf::Elf>> {
     })
 }
 
-/// The native program behind a script that is understood without being run.
+/// The native program behind a script whose text tells it, without running the script.
 fn behind_script(launcher: &Path, real: &Path) -> Option<PathBuf> {
     if let Some(binary) = behind_node(real) {
         return Some(binary);
@@ -107,7 +102,7 @@ fn behind_script(launcher: &Path, real: &Path) -> Option<PathBuf> {
         return None;
     }
     let script = exec_target(&text)?;
-    // pnpm 10 starts from the name by which it was called, pnpm 12 from the file behind it.
+    // The script of pnpm 10 starts from the name by which it was called, that of pnpm 12 from the file behind the link.
     [launcher, real]
         .iter()
         .filter_map(|path| path.parent())
@@ -142,25 +137,27 @@ fn behind_node(js: &Path) -> Option<PathBuf> {
     if js.file_name()? != "codex.js" || manifest["name"] != "@openai/codex" {
         return None;
     }
-    let (npm, triple) = match std::env::consts::ARCH {
-        "x86_64" => ("x64", "x86_64-unknown-linux-musl"),
-        "aarch64" => ("arm64", "aarch64-unknown-linux-musl"),
+    let arch = std::env::consts::ARCH;
+    let npm = match arch {
+        "x86_64" => "x64",
+        "aarch64" => "arm64",
         _ => return None,
     };
+    let vendor = format!("vendor/{arch}-unknown-linux-musl");
     js.ancestors()
         .skip(1)
         .filter(|dir| dir.file_name().is_none_or(|name| name != "node_modules"))
         .map(|dir| dir.join(format!("node_modules/@openai/codex-linux-{npm}")))
         .chain([package.to_path_buf()])
-        // `codex/codex` is the layout up to 0.125.
-        .flat_map(|dir| ["bin/codex", "codex/codex"].map(|name| dir.join("vendor").join(triple).join(name)))
+        // Up to 0.125 the program was `codex/codex`.
+        .flat_map(|dir| ["bin/codex", "codex/codex"].map(|name| dir.join(&vendor).join(name)))
         .find(|path| path.is_file())?
         .canonicalize()
         .ok()
 }
 
-/// Starts the launcher as a server that waits for input, with a Codex home of its own, and looks until it or something
-/// that it started is a program named `codex…`. It is ended at once.
+/// Starts the launcher as a server that waits for input, with a Codex home of its own, and watches until it or a process
+/// that it started runs a program named `codex…`. Then all of them are killed.
 fn started_by(cx: &Context, launcher: &Path, real: &Path) -> Result<Option<PathBuf>> {
     let home = tempfile::tempdir().context("cannot make a temporary directory")?;
     let command = Command::new(super::utf8(launcher)?)
@@ -172,7 +169,7 @@ fn started_by(cx: &Context, launcher: &Path, real: &Path) -> Result<Option<PathB
         exec::process_tree(pid)
             .into_iter()
             .filter_map(|pid| fs::read_link(format!("/proc/{pid}/exe")).ok())
-            // The launcher itself has been asked already, and is not Codex.
+            // The launcher's own file has been asked for its version already, and is not Codex.
             .find(|exe| exe != real && is_codex_name(exe) && exe.is_file())
     })
 }
@@ -182,21 +179,20 @@ fn is_codex_name(path: &Path) -> bool {
     name.starts_with("codex") && !name.starts_with("codex-code-mode-host")
 }
 
+/// The text of a script.
 fn head(path: &Path) -> Option<String> {
-    let mut text = Vec::new();
-    let file = fs::File::open(path).ok()?;
-    file.take(SCRIPT_MAX).read_to_end(&mut text).ok()?;
-    String::from_utf8(text).ok().filter(|text| text.starts_with("#!"))
+    let mut text = String::new();
+    fs::File::open(path).ok()?.take(SCRIPT_MAX).read_to_string(&mut text).ok()?;
+    text.starts_with("#!").then_some(text)
 }
 
-/// What a file is, for an error: a phrase.
+/// What a file is, as a phrase for an error.
 fn describe(path: &Path) -> String {
-    match (elf::read(path), head(path)) {
-        (Ok(Some(_)), _) => format!("the native program `{}`", path.display()),
-        (_, Some(text)) => {
-            format!("the script `{}` (`{}`)", path.display(), ui::printable(text.lines().next().unwrap_or_default()))
-        }
-        _ => format!("`{}`, neither a native program nor a script", path.display()),
+    let name = path.display();
+    match (elf::read(path), head(path).as_deref().and_then(|text| text.lines().next())) {
+        (Ok(Some(_)), _) => format!("the native program `{name}`"),
+        (_, Some(line)) => format!("the script `{name}` (`{}`)", ui::printable(line)),
+        _ => format!("`{name}`, neither a native program nor a script"),
     }
 }
 

@@ -1,36 +1,38 @@
-//! The login of Codex, between the host and the private home of a sandbox.
+//! Keeps the login of Codex the same on the host and in the private home of a sandbox.
 //!
-//! A refresh token can be used once, so two copies of a login burn each other unless the newer one is handed over. What
-//! crosses to the host is never a file of the sandbox: only the tokens and the time of their renewal, put into the
-//! host's own login, and only where they name the same account, user and sign-in. Their signature cannot be checked
-//! without the network, so an agent that forges tokens can make the host sign in again, but not as somebody else at once.
+//! A refresh token can be used once, so of two copies of a login one becomes useless at the first renewal, unless the
+//! newer tokens are copied over. A file of the sandbox is never copied to the host: only the tokens and the time of their
+//! renewal are put into the host's own login, and only where they name the same account, user and sign-in. The signature
+//! of the tokens cannot be checked without the network: an agent that forges them can force a new sign-in on the host,
+//! but cannot sign the host in as another user.
 //!
-//! Locks as Codex 0.169.0 takes them (traced): `flock` on `auth.lock` in the home, then on `auth.json.lock` beside the
+//! The locks are those of Codex 0.169.0 (traced): `flock` on `auth.lock` in the home, then on `auth.json.lock` beside the
 //! file that `auth.json` leads to; that file is replaced by rename.
 
 mod auth;
 mod outcome;
 
-pub use outcome::{Burnt, LoginOutcome};
+pub(crate) use outcome::{Burnt, LoginOutcome};
 
 use crate::beneath::{Beneath, Lock, Why, lock_fd};
 use crate::exec;
 use anyhow::{Context as _, Result};
 use auth::{Auth, AuthKind};
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-/// How long a Codex that is just renewing its login is waited for.
+/// How long to wait for a Codex that is renewing its login.
 const WAIT: Duration = Duration::from_secs(2);
 
 /// How far clocks may differ.
 const SKEW: Duration = Duration::from_secs(300);
 
-/// What was handed over last: fingerprints, no tokens.
+/// The login that both sides had last, as fingerprints: it holds no tokens.
+#[derive(Serialize, Deserialize)]
 struct LoginRecord {
     login: String,
     session: Option<String>,
@@ -38,38 +40,32 @@ struct LoginRecord {
 
 impl LoginRecord {
     fn read(path: &Path) -> Option<LoginRecord> {
-        let value: Value = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
-        Some(LoginRecord {
-            login: value.get("login")?.as_str()?.to_owned(),
-            session: value.get("session").and_then(Value::as_str).map(str::to_owned),
-        })
+        serde_json::from_slice(&fs::read(path).ok()?).ok()
     }
 
     fn write(path: &Path, auth: &Auth) -> Result<()> {
-        let value = json!({"login": auth.fingerprint(), "session": auth.session()});
-        exec::write_file(path, value.to_string().as_bytes(), 0o600)
+        let record = LoginRecord { login: auth.fingerprint(), session: auth.session() };
+        exec::write_file(path, &serde_json::to_vec(&record)?, 0o600)
     }
 }
 
 /// What one side has.
 enum Side {
     Missing,
+    /// A login, with the bytes of its file.
     Login(Auth, Vec<u8>),
-    /// Not a regular file, which Codex never makes.
+    /// Not a regular file; Codex never makes anything else.
     Odd,
-    /// A file that is no login of a shape we know.
+    /// A file that is not a login in a known format.
     Unreadable,
 }
 
 impl Side {
     fn parse(bytes: Vec<u8>) -> Side {
-        match Auth::parse(&bytes) {
-            Ok(auth) => Side::Login(auth, bytes),
-            Err(_) => Side::Unreadable,
-        }
+        Auth::parse(&bytes).map_or(Side::Unreadable, |auth| Side::Login(auth, bytes))
     }
 
-    /// The private side: nothing is followed, nothing blocks.
+    /// The side of the sandbox, which an agent can have written: no symlink is followed, and a fifo does not block.
     fn private(dir: &Beneath) -> Result<Side> {
         let refused = match dir.read("auth.json", auth::MOST_BYTES) {
             Ok(found) => return Ok(found.map_or(Side::Missing, |(bytes, _)| Side::parse(bytes))),
@@ -82,7 +78,7 @@ impl Side {
         }
     }
 
-    /// The host's side; a symlink is the user's own (dotfiles).
+    /// The host's side. A symlink is followed: it is the user's own (dotfiles).
     fn host(home: &Path) -> Result<Side> {
         let path = home.join("auth.json");
         let nonblock = rustix::fs::OFlags::NONBLOCK.bits() as i32;
@@ -99,32 +95,29 @@ impl Side {
     }
 }
 
-/// Brings the logins of the host and of a sandbox together: the newer token of the same account replaces the other.
+/// Makes the logins of the host and of a sandbox the same: the newer tokens of the same account replace the older ones.
 ///
-/// `record` is a file of ours that the container cannot reach; it remembers what was handed over last. The private home
-/// must exist. Cheap where nothing changed (two small reads), so it can be called while a session runs; it waits at
-/// most some seconds for a Codex that is renewing. Never makes a login on a host that has none.
-pub fn reconcile(host_home: &Path, private_home: &Path, record: &Path) -> Result<LoginOutcome> {
+/// `record` is a file of ours that the container cannot reach; it keeps which login both sides had last. The private home
+/// must exist. Where nothing changed this costs two small reads, so it can be called while a session runs; it waits a
+/// few seconds at most for a Codex that is renewing its login. A host that has no login never gets one.
+pub(crate) fn reconcile(host_home: &Path, private_home: &Path, record: &Path) -> Result<LoginOutcome> {
     let dir = Beneath::root(private_home)?;
-    if let (Side::Login(host, _), Side::Login(private, _)) = (Side::host(host_home)?, Side::private(&dir)?)
-        && host.fingerprint() == private.fingerprint()
-    {
-        if LoginRecord::read(record).is_none_or(|known| known.login != host.fingerprint()) {
-            LoginRecord::write(record, &host)?;
+    match (Side::host(host_home)?, Side::private(&dir)?) {
+        (Side::Missing, _) => return Ok(LoginOutcome::NoHostLogin(without_file(host_home))),
+        (Side::Login(host, _), Side::Login(private, _)) if host.fingerprint() == private.fingerprint() => {
+            if LoginRecord::read(record).is_none_or(|known| known.login != host.fingerprint()) {
+                LoginRecord::write(record, &host)?;
+            }
+            return Ok(LoginOutcome::Same);
         }
-        return Ok(LoginOutcome::Same);
-    }
-    if matches!(Side::host(host_home)?, Side::Missing) {
-        return Ok(LoginOutcome::NoHostLogin(without_file(host_home)));
+        _ => {}
     }
     let lock = "auth.lock";
-    // The sandbox's first: an agent that holds it must not make us hold the host's meanwhile.
+    // The sandbox's first: while an agent holds that one, we must not hold the host's.
     let Some(_private) = dir.lock(lock, WAIT).context("cannot lock the sandbox's login")? else {
         return Ok(LoginOutcome::Busy);
     };
-    let Some(_host) = host_lock(&host_home.join(lock))? else {
-        return Ok(LoginOutcome::Busy);
-    };
+    let Some(_host) = host_lock(&host_home.join(lock))? else { return Ok(LoginOutcome::Busy) };
     let (host, bytes) = match Side::host(host_home)? {
         Side::Login(auth, bytes) => (auth, bytes),
         Side::Missing => return Ok(LoginOutcome::NoHostLogin(without_file(host_home))),
@@ -164,35 +157,30 @@ fn host_lock(path: &Path) -> Result<Option<Lock>> {
     options.open(path).and_then(|file| lock_fd(file, WAIT)).with_context(|| format!("cannot lock `{}`", path.display()))
 }
 
-/// Replaces the file that the host's `auth.json` leads to. `false` where Codex kept its lock.
+/// Replaces the file that the host's `auth.json` leads to. `false` where a Codex holds its lock for all of [`WAIT`].
 fn to_host(home: &Path, text: &str) -> Result<bool> {
-    let target = home.join("auth.json").canonicalize().context("the host's login went away")?;
-    let mut lock = target.clone().into_os_string();
-    lock.push(".lock");
-    let Some(_lock) = host_lock(&PathBuf::from(lock))? else {
-        return Ok(false);
-    };
+    let target = home.join("auth.json").canonicalize().context("the host's `auth.json` was removed meanwhile")?;
+    let Some(_lock) = host_lock(&target.with_added_extension("lock"))? else { return Ok(false) };
     exec::write_file(&target, text.as_bytes(), 0o600)?;
     Ok(true)
 }
 
-/// The login that the host has to give.
+/// What kind of login the host has, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HostLogin {
+pub(crate) enum HostLogin {
     /// A ChatGPT account, in a file.
     ChatGpt,
     /// An API key, in a file.
     ApiKey,
-    /// A file that is no login of a shape we know, or cannot be read.
+    /// A file that is not a login in a known format, or cannot be read.
     Odd,
     /// It lies in a keyring, which a container cannot reach.
     Keyring,
-    /// None.
     None,
 }
 
-/// Looks what login the host's Codex home has. Shows nothing of it.
-pub fn of_host(home: &Path) -> HostLogin {
+/// Which login the host's Codex home has.
+pub(crate) fn of_host(home: &Path) -> HostLogin {
     match Side::host(home) {
         Ok(Side::Login(auth, _)) => match auth.kind {
             AuthKind::ChatGpt => HostLogin::ChatGpt,
@@ -221,7 +209,7 @@ fn without_file(host_home: &Path) -> &'static str {
     }
 }
 
-/// What is to happen. Pure.
+/// Decides what to do. Pure.
 fn decide(host: &Auth, private: Option<&Auth>, record: Option<&LoginRecord>, now: SystemTime) -> LoginOutcome {
     let Some(private) = private else {
         return LoginOutcome::Given;
@@ -230,7 +218,7 @@ fn decide(host: &Auth, private: Option<&Auth>, record: Option<&LoginRecord>, now
         return LoginOutcome::Same;
     }
     if record.is_some_and(|record| record.login == private.fingerprint()) {
-        // The sandbox still has what it was given: whatever the host has now is the user's wish.
+        // The sandbox still has the login that it was given, so the user has changed the host's.
         return LoginOutcome::ToSandbox;
     }
     match (host.kind, private.kind) {
@@ -240,7 +228,7 @@ fn decide(host: &Auth, private: Option<&Auth>, record: Option<&LoginRecord>, now
         (AuthKind::ChatGpt, AuthKind::ChatGpt) => {}
     }
     let session = private.session();
-    // The sandbox renewed what it was given, and the user signed in anew on the host.
+    // The sandbox has renewed the login that it was given, and the user has signed in again on the host.
     let given =
         session.is_some() && session != host.session() && record.is_some_and(|record| record.session == session);
     let apart = if host.account() != private.account() {
@@ -268,11 +256,12 @@ fn decide(host: &Auth, private: Option<&Auth>, record: Option<&LoginRecord>, now
     }
 }
 
-/// Looks for signs that the login is burnt. To be called after a session that began at `since`, before `reconcile`.
+/// Looks for signs that the login cannot be renewed any more. To be called after a session that began at `since`, before
+/// [`reconcile`].
 ///
-/// Codex leaves no mark when the server refuses a token (seen with 0.169.0: `auth.json` stays as it was, and no log
-/// in the home tells), so this reads what the two files and the record say. A session without network looks the same.
-pub fn burnt(host_home: &Path, private_home: &Path, record: &Path, since: SystemTime) -> Result<Option<Burnt>> {
+/// Codex leaves no mark when the server refuses a token (seen with 0.169.0: `auth.json` stays as it was, and no log in
+/// the home tells), so this compares the two files and the record. A session without a network looks the same.
+pub(crate) fn burnt(host_home: &Path, private_home: &Path, record: &Path, since: SystemTime) -> Result<Option<Burnt>> {
     let dir = Beneath::root(private_home)?;
     let Side::Login(private, _) = Side::private(&dir)? else {
         return Ok(None);
@@ -285,7 +274,7 @@ pub fn burnt(host_home: &Path, private_home: &Path, record: &Path, since: System
             return Ok(Some(Burnt::Forked));
         }
         if host.fingerprint() != private.fingerprint() && !changed(&private) {
-            // The host has renewed it: the sandbox is given the new one at once.
+            // The host has renewed it, and `reconcile` gives the new tokens to the sandbox.
             return Ok(None);
         }
     }

@@ -5,16 +5,16 @@
 //! siblings to where no update of the host reaches it.
 
 mod elf;
-pub mod home;
+pub(crate) mod home;
 mod launcher;
-pub mod login;
+pub(crate) mod login;
 mod package;
 pub mod pinned;
 mod snapshot;
 mod version;
 
-pub use launcher::find;
-pub use snapshot::prune;
+pub(crate) use launcher::find;
+pub(crate) use snapshot::prune;
 
 use crate::context::Context;
 use crate::error::host;
@@ -22,18 +22,15 @@ use anyhow::Result;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// How Codex came onto this host, by where its native program lies.
+/// How Codex was installed on this host, told by where its native program lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layout {
+pub(crate) enum Layout {
     /// npm, whoever manages Node (nvm, fnm, mise).
     Npm,
-    /// pnpm.
     Pnpm,
-    /// bun.
     Bun,
     /// The install script of Codex.
     Standalone,
-    /// Homebrew.
     Homebrew,
     /// An unpacked release package, with `codex-package.json`.
     Package,
@@ -57,21 +54,25 @@ impl fmt::Display for Layout {
 
 /// The host's Codex, resolved and checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Codex {
+pub(crate) struct Codex {
     /// What the user has: what `which codex` says, or `--codex`.
-    pub launcher: PathBuf,
+    pub(crate) launcher: PathBuf,
     /// The native program on the host that the launcher runs, all links followed.
-    pub binary: PathBuf,
-    /// How it was installed.
-    pub layout: Layout,
+    pub(crate) binary: PathBuf,
+    pub(crate) layout: Layout,
     /// What it answers to `--version`, such as `0.169.0`.
-    pub version: String,
+    pub(crate) version: String,
+    /// The directory of its package on the host; `None` for a single program.
+    pub(crate) root: Option<PathBuf>,
+    /// Whether the package has `codex-code-mode-host`, or this version does not need it.
+    pub(crate) helper: bool,
     /// A copy to be mounted read-only: `bin/codex`, and what the host has of `bin/codex-code-mode-host`,
     /// `codex-path/rg`, `codex-resources/` and `codex-package.json`. The host does not change it.
-    pub package: PathBuf,
-    items: Vec<package::Packaged>,
+    pub(crate) package: PathBuf,
+    /// What the package is copied from.
+    pub(crate) items: Vec<package::Packaged>,
     /// What the user should know, as whole lines without a final stop.
-    pub notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
 /// Finds the host's Codex (`--codex`, else `PATH`), sees through its launcher and checks the native program. Nothing is
@@ -80,68 +81,15 @@ pub struct Codex {
 /// The version of a program that has not changed is not asked for again: then nothing is started, except a launcher that
 /// can only be seen through by starting it (volta, mise, asdf: which Codex they run depends on more than their own file).
 ///
-/// Fails with exit code 3 where there is no Codex, where the launcher cannot be seen through, and where the program is
-/// damaged, for another machine, needs a loader that the image does not have, or does not answer as Codex; with 2 where
-/// `--codex` names no file.
-pub fn resolve(cx: &Context, explicit: Option<&Path>) -> Result<Codex> {
+/// # Errors
+/// Exit code 3 where there is no Codex, where the launcher cannot be seen through, and where the program is damaged, is
+/// for another machine, needs a loader that the image does not have, or does not answer as Codex; 2 where `--codex`
+/// names no file.
+pub(crate) fn resolve(cx: &Context, explicit: Option<&Path>) -> Result<Codex> {
     resolve_by(cx, explicit, &version::ask)
 }
 
 fn resolve_by(cx: &Context, explicit: Option<&Path>, ask: launcher::Ask) -> Result<Codex> {
-    let (found, items) = look_by(cx, explicit, ask)?;
-    let package = snapshot::place(cx, &found.version, &items)?;
-    for path in [&found.launcher, &found.binary, &package] {
-        utf8(path)?;
-    }
-    Ok(Codex {
-        layout: found.layout,
-        launcher: found.launcher,
-        binary: found.binary,
-        version: found.version,
-        package,
-        items,
-        notes: found.notes,
-    })
-}
-
-impl Codex {
-    /// Copies the program with its siblings to `package`, unless the copy is there and whole.
-    ///
-    /// # Errors
-    /// The state folder cannot be written, or Codex changed on the host since it was found.
-    pub fn snapshot(&self, cx: &Context) -> Result<()> {
-        snapshot::take(cx, &self.version, &self.items).map(drop)
-    }
-}
-
-/// The host's Codex where it lies, checked and not copied.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FoundCodex {
-    /// What the user has.
-    pub launcher: PathBuf,
-    /// The native program behind it.
-    pub binary: PathBuf,
-    /// How it was installed.
-    pub layout: Layout,
-    /// What it answers to `--version`.
-    pub version: String,
-    /// The directory of its package; `None` for a single program.
-    pub root: Option<PathBuf>,
-    /// Whether `codex-code-mode-host` goes along, or is not needed by this version.
-    pub helper: bool,
-    /// What the user should know.
-    pub notes: Vec<String>,
-}
-
-/// Finds and checks the host's Codex as [`resolve`] does, and copies nothing.
-///
-/// # Errors
-/// As [`resolve`].
-pub fn look(cx: &Context, explicit: Option<&Path>) -> Result<FoundCodex> {
-    look_by(cx, explicit, &version::ask).map(|(found, _)| found)
-}
-
-fn look_by(cx: &Context, explicit: Option<&Path>, ask: launcher::Ask) -> Result<(FoundCodex, Vec<package::Packaged>)> {
     let launcher = launcher::find(cx, explicit)?;
     let ask = |binary: &Path| version::remembered(cx, binary, ask);
     let binary = launcher::native(cx, &launcher, &ask)?;
@@ -158,16 +106,22 @@ fn look_by(cx: &Context, explicit: Option<&Path>, ask: launcher::Ask) -> Result<
             binary.display()
         ));
     }
-    let found = FoundCodex {
-        layout: layout(&binary),
-        root: package::root(&binary).map(Path::to_path_buf),
-        launcher,
-        binary,
-        version,
-        helper,
-        notes,
-    };
-    Ok((found, items))
+    let package = snapshot::place(cx, &version, &items)?;
+    for path in [&launcher, &binary, &package] {
+        utf8(path)?;
+    }
+    let (layout, root) = (layout(&binary), package::root(&binary).map(Path::to_path_buf));
+    Ok(Codex { launcher, binary, layout, version, root, helper, package, items, notes })
+}
+
+impl Codex {
+    /// Copies the program with its siblings to `package`, unless the copy is there and whole.
+    ///
+    /// # Errors
+    /// The state folder cannot be written, or Codex changed on the host since it was found.
+    pub(crate) fn snapshot(&self, cx: &Context) -> Result<()> {
+        snapshot::take(cx, &self.version, &self.items).map(drop)
+    }
 }
 
 /// Whether the image can run a program; a note where that depends on the image's libraries.

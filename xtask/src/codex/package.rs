@@ -1,4 +1,4 @@
-//! What belongs to a native program, wherever its installation keeps it, as a list of files in one normal layout:
+//! The files that belong to a native program, wherever its installation keeps them, listed in one layout:
 //! `bin/codex`, `bin/codex-code-mode-host`, `codex-path/rg`, `codex-resources/…`, `codex-package.json`.
 //!
 //! Codex looks for `codex-code-mode-host` only beside its own program, for the rest only where `codex-package.json` lies
@@ -12,23 +12,18 @@ use std::path::{Component, Path, PathBuf};
 
 /// A file or a link of the package.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Packaged {
+pub(crate) struct Packaged {
     /// Where the installation has it.
     pub(super) from: PathBuf,
     /// Where the package has it, relative to its root.
     pub(super) to: PathBuf,
-    /// What it is.
     pub(super) what: What,
 }
 
-/// What an item is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum What {
-    /// A file that is read, or one that is run.
-    File {
-        /// Whether anybody may run it on the host.
-        executable: bool,
-    },
+    /// A file; `executable`: anybody may run it on the host.
+    File { executable: bool },
     /// A symbolic link, relative, to something in the package.
     Link(PathBuf),
 }
@@ -72,10 +67,11 @@ struct List {
 
 impl List {
     /// A file, its links followed.
-    fn file(&mut self, from: &Path, to: &str) -> Result<()> {
-        let from = from.canonicalize().with_context(|| format!("cannot read `{}`", from.display()))?;
-        let executable = is_executable(&from)?;
-        self.items.push(Packaged { from, to: to.into(), what: What::File { executable } });
+    fn file(&mut self, from: &Path, to: impl Into<PathBuf>) -> Result<()> {
+        let unreadable = || format!("cannot read `{}`", from.display());
+        let real = from.canonicalize().with_context(unreadable)?;
+        let mode = fs::metadata(&real).with_context(unreadable)?.permissions().mode();
+        self.items.push(Packaged { from: real, to: to.into(), what: What::File { executable: mode & 0o111 != 0 } });
         Ok(())
     }
 
@@ -101,7 +97,7 @@ impl List {
         Ok(())
     }
 
-    /// All files of a directory; a missing one is empty. Links stay where they lead to something under `inside`.
+    /// All files below a directory, which may be missing. Links are kept where they lead to something under `inside`.
     fn tree(&mut self, from: &Path, to: &Path, inside: &Path) -> Result<()> {
         if !from.is_dir() {
             return Ok(());
@@ -109,27 +105,24 @@ impl List {
         let unreadable = || format!("cannot read `{}`", from.display());
         for entry in fs::read_dir(from).with_context(unreadable)? {
             let entry = entry.with_context(unreadable)?;
-            let (from, to, kind) =
-                (entry.path(), to.join(entry.file_name()), entry.file_type().with_context(unreadable)?);
+            let (from, to) = (entry.path(), to.join(entry.file_name()));
+            let kind = entry.file_type().with_context(unreadable)?;
             if kind.is_dir() {
                 self.tree(&from, &to, inside)?;
+            } else if kind.is_file() {
+                self.file(&from, to)?;
             } else if kind.is_symlink() {
                 match kept_link(&from, inside) {
                     Some(target) => self.items.push(Packaged { from, to, what: What::Link(target) }),
-                    None => self
-                        .notes
-                        .push(format!("the link `{}` is left out: it leads out of the package", from.display())),
+                    None => self.notes.push(format!("`{}` is left out: a link out of the package", from.display())),
                 }
-            } else if kind.is_file() {
-                let executable = is_executable(&from)?;
-                self.items.push(Packaged { from, to, what: What::File { executable } });
             }
         }
         Ok(())
     }
 }
 
-/// The target of a link that is relative and, step by step as well as in the end, stays under `inside`.
+/// The target of a link, where it is relative and neither it nor any step of the way to its end leads out of `inside`.
 fn kept_link(link: &Path, inside: &Path) -> Option<PathBuf> {
     let target = fs::read_link(link).ok()?;
     let mut depth = link.parent()?.strip_prefix(inside).ok()?.components().count();
@@ -143,11 +136,6 @@ fn kept_link(link: &Path, inside: &Path) -> Option<PathBuf> {
     }
     let end = link.canonicalize().ok()?;
     end.starts_with(inside.canonicalize().ok()?).then_some(target)
-}
-
-fn is_executable(path: &Path) -> Result<bool> {
-    let meta = fs::metadata(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    Ok(meta.permissions().mode() & 0o111 != 0)
 }
 
 #[cfg(test)]

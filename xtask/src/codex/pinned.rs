@@ -1,5 +1,5 @@
-//! The Codex of hosts that have none, for the demo and for the tests: from npm, pinned by version and by the integrity
-//! (sha512) of every package, in `pinned/package-lock.json`.
+//! The Codex for hosts that have none, used by the demo and by the tests: it comes from npm, and
+//! `pinned/package-lock.json` pins the version and the integrity (sha512) of every package.
 //!
 //! A new version: `npm install --package-lock-only --omit-lockfile-registry-resolved @openai/codex@VERSION` in `pinned/`.
 
@@ -14,16 +14,16 @@ pub const VERSION: &str = "0.169.0";
 const PACKAGE: &str = include_str!("pinned/package.json");
 const LOCK: &str = include_str!("pinned/package-lock.json");
 
-/// The directory of the launcher below an installation: what a `PATH` would name.
+/// The directory of the launcher in an installation, as a `PATH` would name it.
 pub fn bin(dir: &Path) -> PathBuf {
     dir.join("node_modules/.bin")
 }
 
-/// Installs it into a directory of its own, whole or not at all, and returns the launcher. One that is there stays.
-/// `ca` is the bundle that this host trusts: Node knows only its own.
+/// Installs Codex into a directory of its own, whole or not at all, and returns the launcher. An existing installation
+/// is kept. `ca` is the CA bundle that this host trusts: Node knows only its own.
 ///
 /// # Errors
-/// npm is missing or fails, such as on a package that is not the pinned one.
+/// npm is missing or fails, for example because a package is not the pinned one.
 pub fn ensure(dir: &Path, ca: Option<&Path>) -> Result<PathBuf> {
     let launcher = bin(dir).join("codex");
     if !launcher.is_file() {
@@ -35,19 +35,18 @@ pub fn ensure(dir: &Path, ca: Option<&Path>) -> Result<PathBuf> {
     Ok(launcher)
 }
 
-/// `npm ci` takes exactly what the lock has and checks it. Nothing of the user's own npm is touched: neither the global
-/// prefix nor the cache.
+/// `npm ci` installs exactly what the lock file lists, and checks it. The user's own npm, its global prefix and its cache
+/// are not touched.
 fn steps(dir: &Path, ca: Option<&Path>) -> Vec<Step> {
     let cache = dir.join(".npm-cache");
-    let npm = Command::new("npm")
+    let mut npm = Command::new("npm")
         .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--location=project"])
         .arg(format!("--cache={}", cache.display()))
         .dir(dir)
         .timeout(600);
-    let npm = match ca {
-        Some(ca) => npm.env("NODE_EXTRA_CA_CERTS", ca.to_string_lossy()),
-        None => npm,
-    };
+    if let Some(ca) = ca {
+        npm = npm.env("NODE_EXTRA_CA_CERTS", ca.to_string_lossy());
+    }
     let file = |name: &str, text: &str| Step::WriteFile { path: dir.join(name), text: text.to_owned() };
     vec![
         Step::Remove { path: dir.to_path_buf() },

@@ -12,50 +12,60 @@ use crate::context::Context;
 use crate::error::failed;
 use crate::{exec, fingerprint, ui};
 use anyhow::{Context as _, Result};
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-/// An unfinished copy of that age was left by a process that was killed.
+/// An unfinished copy of this age was left behind by a process that was killed.
 const ABANDONED: Duration = Duration::from_secs(3600);
-/// A copy of so many MiB is told of.
+/// The user is told of a copy of this many MiB or more.
 const NOTEWORTHY: u64 = 50;
 const UNFINISHED: &str = ".new-";
 
-/// A snapshot that nothing mentions is kept for that long: another call may have just chosen it.
+/// A snapshot that no container mounts is kept for this long: another call may just have chosen it.
 const UNUSED: Duration = Duration::from_secs(24 * 3600);
 
-/// Where the snapshot of these items lies, or will lie.
+/// Where the snapshot of these items lies, or will lie. Its name comes from the metadata of the items, not from their
+/// content: that way 410 MB are not read each time, and the worst that follows is a needless copy.
 pub(super) fn place(cx: &Context, version: &str, items: &[Packaged]) -> Result<PathBuf> {
-    let fingerprint = fingerprint_of(items)?;
-    Ok(cx.state.join("codex").join(format!("{version}-{}", &fingerprint[..12])))
+    let mut parts = Vec::new();
+    for item in items {
+        let meta =
+            fs::symlink_metadata(&item.from).with_context(|| format!("cannot read `{}`", item.from.display()))?;
+        parts.extend([item.to.display().to_string(), identity(&meta), format!("{:?}", item.what)]);
+    }
+    Ok(cx.state.join("codex").join(format!("{version}-{}", &fingerprint::of(parts)[..12])))
 }
 
 /// Removes the snapshots that are a day old and that no container mounts, and returns them. `used` are the sources of
 /// the mounts of all containers.
-pub fn prune(cx: &Context, used: &[PathBuf]) -> Vec<PathBuf> {
-    let old = |path: &PathBuf| {
-        let copied = fs::metadata(path).and_then(|meta| meta.modified()).ok();
-        let age = copied.and_then(|copied| SystemTime::now().duration_since(copied).ok());
-        age.is_some_and(|age| age > UNUSED)
-    };
+pub(crate) fn prune(cx: &Context, used: &[PathBuf]) -> Vec<PathBuf> {
     let mut unused = snapshots(cx);
-    unused.retain(|path| old(path) && !used.contains(path) && fs::remove_dir_all(path).is_ok());
+    unused.retain(|path| is_older(path, UNUSED) && !used.contains(path) && fs::remove_dir_all(path).is_ok());
     unused
 }
 
-/// All snapshots there are, those in use and those not, oldest name first.
+/// All whole snapshots, in use or not, sorted by name.
 pub(super) fn snapshots(cx: &Context) -> Vec<PathBuf> {
-    let entries = fs::read_dir(cx.state.join("codex")).into_iter().flatten().flatten();
-    let mut found: Vec<PathBuf> = entries
-        .map(|entry| entry.path())
-        .filter(|path| path.join("bin/codex").is_file())
-        .filter(|path| path.file_name().is_some_and(|name| !name.as_encoded_bytes().starts_with(b".")))
-        .collect();
-    found.sort();
-    found
+    let is_whole = |copy: &PathBuf| !is_unfinished(copy) && copy.join("bin/codex").is_file();
+    let mut whole: Vec<PathBuf> = copies(cx).filter(is_whole).collect();
+    whole.sort();
+    whole
+}
+
+fn copies(cx: &Context) -> impl Iterator<Item = PathBuf> {
+    fs::read_dir(cx.state.join("codex")).into_iter().flatten().flatten().map(|entry| entry.path())
+}
+
+fn is_unfinished(copy: &Path) -> bool {
+    copy.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(UNFINISHED.as_bytes()))
+}
+
+fn is_older(copy: &Path, age: Duration) -> bool {
+    let modified = fs::metadata(copy).and_then(|meta| meta.modified());
+    modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|elapsed| elapsed > age))
 }
 
 /// The snapshot of these items: the one there is, or a new one. Safe to call from several processes at once.
@@ -67,11 +77,12 @@ pub(super) fn take(cx: &Context, version: &str, items: &[Packaged]) -> Result<Pa
     }
     exec::create_dir(&cx.state, 0o700)?;
     exec::create_dir(&dir, 0o700)?;
-    sweep(&dir);
-    let fresh = tempfile::Builder::new()
-        .prefix(UNFINISHED)
-        .tempdir_in(&dir)
-        .with_context(|| format!("cannot make a directory in `{}`", dir.display()))?;
+    // Each that a killed process has left takes hundreds of megabytes.
+    for copy in copies(cx).filter(|copy| is_unfinished(copy) && is_older(copy, ABANDONED)) {
+        let _ = fs::remove_dir_all(copy);
+    }
+    let make = || tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(&dir);
+    let fresh = make().with_context(|| format!("cannot make a directory in `{}`", dir.display()))?;
     if let Some(note) = note(version, items) {
         ui::say(note);
     }
@@ -81,7 +92,7 @@ pub(super) fn take(cx: &Context, version: &str, items: &[Packaged]) -> Result<Pa
             .hint("wait until the update has ended, then run it again")
             .into());
     }
-    // Twice: a damaged one in the way is moved aside, and another process may do the same at the same time.
+    // Tried twice: a damaged snapshot in the way is moved aside, and another process may do the same at the same time.
     for _ in 0..2 {
         match fs::rename(fresh.path(), &place) {
             Ok(()) => {
@@ -90,18 +101,15 @@ pub(super) fn take(cx: &Context, version: &str, items: &[Packaged]) -> Result<Pa
             }
             Err(_) if is_whole(&place, items) => return Ok(place),
             Err(err) if matches!(err.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists) => {
-                let aside = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(&dir)?;
-                let _ = fs::rename(&place, aside.path().join("damaged"));
+                let _ = fs::rename(&place, make()?.path().join("damaged"));
             }
-            Err(err) => {
-                return Err(err).with_context(|| format!("cannot put Codex into `{}`", place.display()));
-            }
+            Err(err) => return Err(err).with_context(|| format!("cannot put Codex into `{}`", place.display())),
         }
     }
     Err(failed(format!("`{}` is in the way", place.display())).hint("remove it, then run it again").into())
 }
 
-/// What is said before a copy that takes a while.
+/// What the user is told before a copy that takes a while.
 fn note(version: &str, items: &[Packaged]) -> Option<String> {
     let length = |item: &Packaged| fs::metadata(&item.from).map_or(0, |meta| meta.len());
     let files = items.iter().filter(|item| matches!(item.what, What::File { .. }));
@@ -109,19 +117,6 @@ fn note(version: &str, items: &[Packaged]) -> Option<String> {
     (mib >= NOTEWORTHY).then(|| {
         format!("copying Codex {version} ({mib} MiB), once for this version: a second or two, more on a slow disk")
     })
-}
-
-/// By metadata, not by content: 410 MB need not be read again, and a needless copy is the worst that follows.
-fn fingerprint_of(items: &[Packaged]) -> Result<String> {
-    let mut parts = Vec::new();
-    for item in items {
-        let meta =
-            fs::symlink_metadata(&item.from).with_context(|| format!("cannot read `{}`", item.from.display()))?;
-        parts.push(item.to.display().to_string());
-        parts.push(identity(&meta));
-        parts.push(format!("{:?}", item.what));
-    }
-    Ok(fingerprint::of(parts))
 }
 
 /// Whether a snapshot has every item in its full length. A crash of the machine right after the copy can leave files
@@ -142,23 +137,23 @@ fn is_whole(place: &Path, items: &[Packaged]) -> bool {
     })
 }
 
-/// Copies the items into a directory that is there. All of it is readable by anybody who can get at it, so that the
-/// container's user can whatever its number is; the state directory above is closed to other users of the host.
+/// Copies the items into an existing directory. Everything in it is readable for all users, so that the container's user
+/// can read it whatever its UID is; the state directory above it is closed to other users of the host.
 fn copy(items: &[Packaged], root: &Path) -> Result<()> {
-    open_dir(root, root)?;
+    exec::create_dir(root, 0o755)?;
     for item in items {
         let copy = root.join(&item.to);
-        let parent = copy.parent().unwrap_or(root);
-        if !parent.is_dir() {
-            fs::create_dir_all(parent).with_context(|| format!("cannot make `{}`", parent.display()))?;
-            open_dir(parent, root)?;
+        let mut parent = root.to_path_buf();
+        // One by one: each gets its mode whatever the umask is.
+        for part in item.to.parent().into_iter().flatten() {
+            parent.push(part);
+            exec::create_dir(&parent, 0o755)?;
         }
         let copied = match &item.what {
             What::Link(target) => symlink(target, &copy),
-            // Only whether it can be run is taken over: no setuid bit, no group that may write.
+            // Of the mode only the executable bit is kept: no setuid bit, no group that may write.
             What::File { executable } => fs::copy(&item.from, &copy).and_then(|_| {
-                let mode = if *executable { 0o755 } else { 0o644 };
-                fs::set_permissions(&copy, fs::Permissions::from_mode(mode))
+                fs::set_permissions(&copy, Permissions::from_mode(if *executable { 0o755 } else { 0o644 }))
             }),
         };
         copied.with_context(|| format!("cannot copy `{}` to `{}`", item.from.display(), copy.display()))?;
@@ -166,35 +161,12 @@ fn copy(items: &[Packaged], root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Gives a directory and those above it, up to the root of the package, the mode 0755 whatever the umask is.
-fn open_dir(dir: &Path, root: &Path) -> Result<()> {
-    for dir in dir.ancestors().take_while(|dir| dir.starts_with(root)) {
-        fs::set_permissions(dir, fs::Permissions::from_mode(0o755))
-            .with_context(|| format!("cannot set the mode of `{}`", dir.display()))?;
-    }
-    Ok(())
-}
-
-/// Removes what killed processes have left: hundreds of megabytes each.
-fn sweep(dir: &Path) {
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        let unfinished = entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes());
-        let age = entry
-            .metadata()
-            .and_then(|meta| meta.modified())
-            .ok()
-            .and_then(|modified| SystemTime::now().duration_since(modified).ok());
-        if unfinished && age.is_some_and(|age| age > ABANDONED) {
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::package::items;
     use super::super::testing::World;
     use super::*;
+    use std::time::SystemTime;
 
     fn mode(path: PathBuf) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o7777

@@ -1,4 +1,5 @@
-//! The version that a native program answers, and the memory of what was answered: the one thing here that spawns.
+//! The version that a native program answers to `--version`, and a cache of these answers, so that a program that has not
+//! changed is not started again.
 
 use super::utf8;
 use crate::context::Context;
@@ -6,59 +7,74 @@ use crate::error::host;
 use crate::exec;
 use crate::step::Command;
 use anyhow::{Context as _, Result};
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Seconds; a program of 300 MB may come from a slow disk.
 const ANSWER_BOUND: u64 = 15;
 /// The layout of the cache file.
 const FORMAT: u64 = 1;
 
-/// What a file is by its metadata: another file, or a change to this one, has another identity.
+/// The cache file.
+#[derive(Serialize, Deserialize)]
+struct VersionCache {
+    format: u64,
+    /// By the path of the program.
+    versions: BTreeMap<String, KnownVersion>,
+}
+
+/// What a program has answered.
+#[derive(Serialize, Deserialize)]
+struct KnownVersion {
+    /// The program's [`identity`] when it was asked.
+    identity: String,
+    version: String,
+}
+
+/// The identity of a file by its metadata: another file, or this one after a change, has another.
 pub(super) fn identity(meta: &Metadata) -> String {
     format!("{}:{}:{}:{}.{:09}", meta.dev(), meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec())
 }
 
-/// The version of a program, from the memory of the same file or by asking it. An error where it is not Codex.
+/// The version of a program, from the cache where the file has not changed, else by asking it. An error where it is not
+/// Codex.
 pub(super) fn remembered(cx: &Context, binary: &Path, ask: impl Fn(&Path) -> Result<String>) -> Result<String> {
     let name = utf8(binary)?;
     let meta = fs::metadata(binary).with_context(|| format!("cannot read `{name}`"))?;
     let identity = identity(&meta);
     let file = cx.state.join("cache/codex.json");
     let mut versions = load(&file);
-    let known = versions.get(name).filter(|entry| entry["identity"] == identity.as_str());
+    let known = versions.get(name).filter(|answer| answer.identity == identity);
     // What the file says is checked as if it had just been answered: the version becomes the name of a directory.
-    if let Some(version) = known.and_then(|entry| clean(entry["version"].as_str()?)) {
+    if let Some(version) = known.and_then(|answer| clean(&answer.version)) {
         return Ok(version);
     }
     let version = ask(binary)?;
-    versions.insert(name.to_owned(), json!({"identity": identity, "version": version}));
+    versions.insert(name.to_owned(), KnownVersion { identity, version: version.clone() });
     versions.retain(|path, _| Path::new(path).exists());
-    let text = format!("{:#}\n", json!({"format": FORMAT, "versions": versions}));
+    let text = serde_json::to_string_pretty(&VersionCache { format: FORMAT, versions })?;
     exec::create_dir(&cx.state, 0o700)?;
     exec::create_dir(&cx.state.join("cache"), 0o700)?;
     exec::write_file(&file, text.as_bytes(), 0o600)?;
     Ok(version)
 }
 
-/// The entries of the cache file; none where it is missing, damaged, or of another format.
-fn load(file: &PathBuf) -> Map<String, Value> {
+/// The answers of the cache file; none where it is missing, damaged, or of another format.
+fn load(file: &Path) -> BTreeMap<String, KnownVersion> {
     let text = fs::read_to_string(file).unwrap_or_default();
-    let value: Value = serde_json::from_str(&text).unwrap_or_default();
-    match &value["versions"] {
-        Value::Object(versions) if value["format"] == FORMAT => versions.clone(),
-        _ => Map::new(),
-    }
+    let cache = serde_json::from_str::<VersionCache>(&text).ok().filter(|cache| cache.format == FORMAT);
+    cache.map(|cache| cache.versions).unwrap_or_default()
 }
 
-/// Runs `BINARY --version` with an empty environment and a temporary home: a shim that needs its own set-up to find
-/// Codex does not answer there, Codex itself does.
+/// Runs `BINARY --version` with an empty environment and a temporary home. A shim, which needs its own set-up to find
+/// Codex, does not answer there; Codex itself does.
 pub(super) fn ask(binary: &Path) -> Result<String> {
     let home = tempfile::tempdir().context("cannot make a temporary directory")?;
     let home = utf8(home.path())?;
-    // By a shell, because `env` takes a program whose path has a `=` for a variable.
+    // Through a shell, because `env` would take a program path with a `=` in it for a variable.
     let command = Command::new("env")
         .args(["-i", "PATH=/usr/bin:/bin"])
         .args(["HOME", "CODEX_HOME"].map(|name| format!("{name}={home}")))
@@ -69,12 +85,8 @@ pub(super) fn ask(binary: &Path) -> Result<String> {
         let said = format!("{} {}", output.stdout.trim(), output.stderr.trim());
         let said: String = crate::ui::printable(said.trim()).chars().take(200).collect();
         let said = if said.is_empty() { "nothing".to_owned() } else { format!("`{said}`") };
-        host(format!(
-            "`{} --version` does not answer as Codex (exit code {}, it said {said})",
-            binary.display(),
-            output.code
-        ))
-        .into()
+        let (name, code) = (binary.display(), output.code);
+        host(format!("`{name} --version` does not answer as Codex (exit code {code}, it said {said})")).into()
     })
 }
 

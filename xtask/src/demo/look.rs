@@ -50,7 +50,7 @@ fn no_gpu(cx: &Context, cpu: bool, settings: &Settings, engine: &Engine) -> Opti
     let Some(reference) = settings.base.as_deref() else {
         return Some("the settings say `base: cpu`".to_owned());
     };
-    if settings.gpus == Gpus::None {
+    if settings.shape.gpus == Gpus::None {
         return Some("the settings say `gpus: none`".to_owned());
     }
     let facts = gpu::read(engine, cx.var("PATH"));
@@ -58,7 +58,7 @@ fn no_gpu(cx: &Context, cpu: bool, settings: &Settings, engine: &Engine) -> Opti
         let why = facts.silent.unwrap_or_else(|| "`nvidia-smi` lists none".to_owned());
         return Some(format!("no GPU: {why}"));
     }
-    if let Err(failure) = gpu::route(&settings.gpus, engine, &facts) {
+    if let Err(failure) = gpu::route(&settings.shape.gpus, engine, &facts) {
         return Some(failure.message);
     }
     if let Some(misfit) = base::misfits(reference, &settings.arch_list, &facts).into_iter().next() {

@@ -1,6 +1,6 @@
 //! The host's Codex: is there one that the image can run, is it whole, and is somebody logged in.
 
-use crate::codex::FoundCodex;
+use crate::codex::Codex;
 use crate::codex::home::{self, Mode};
 use crate::codex::login::HostLogin;
 use crate::distro::{Distro, Package};
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AboutCodex {
     /// What `codex` leads to, or why it leads nowhere.
-    pub found: Result<FoundCodex, Failure>,
+    pub found: Result<Codex, Failure>,
     /// Whether there is a `codex` at all.
     pub present: bool,
     /// Whether npm is on PATH.
@@ -66,7 +66,7 @@ fn program_error(facts: &AboutCodex, failure: &Failure) -> Finding {
     finding
 }
 
-fn program(codex: &FoundCodex) -> Vec<Finding> {
+fn program(codex: &Codex) -> Vec<Finding> {
     let again = || [Mend::Run("npm install -g @openai/codex".into())];
     let mut found = vec![PROGRAM.ok(format!("{} ({}), `{}`", codex.version, codex.layout, codex.binary.display()))];
     found.push(match &codex.root {
@@ -122,13 +122,15 @@ pub(super) mod tests {
 
     pub(in super::super) fn facts() -> AboutCodex {
         AboutCodex {
-            found: Ok(FoundCodex {
+            found: Ok(Codex {
                 launcher: "/usr/bin/codex".into(),
                 binary: "/usr/lib/node_modules/x/bin/codex".into(),
                 layout: Layout::Npm,
                 version: "0.169.0".into(),
                 root: Some("/usr/lib/node_modules/x".into()),
                 helper: true,
+                package: "/state/codex/0.169.0-0123456789ab".into(),
+                items: Vec::new(),
                 notes: Vec::new(),
             }),
             present: true,

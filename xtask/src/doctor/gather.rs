@@ -13,7 +13,8 @@ use crate::image::base;
 use crate::image::build::{self, State};
 use crate::proof::mountinfo::MountTable;
 use crate::proof::sources::{self, Rules};
-use crate::spec::mount::{Mount, Role};
+use crate::spec::inside::Role;
+use crate::spec::mount::Mount;
 use crate::spec::settings::{self, Flags, Settings};
 use crate::spec::words::Gpus;
 use crate::user::User;
@@ -62,7 +63,7 @@ fn gather(cx: &Context, flags: &Flags) -> Result<AboutHost> {
     let (user, distro) = (User::read(), Distro::read());
     let files = read_files(cx, &settings, &user);
     let path = cx.var("PATH");
-    let gpus = || match settings.gpus {
+    let gpus = || match settings.shape.gpus {
         Gpus::None => (GpuFacts::default(), None),
         _ => exec::both(|| host_gpu::read_devices(path), || host_gpu::toolkit_version(path)),
     };
@@ -75,7 +76,7 @@ fn gather(cx: &Context, flags: &Flags) -> Result<AboutHost> {
     let image = image_of(answers, image, &settings);
     Ok(AboutHost {
         gpu: gpu::AboutGpus {
-            wanted: settings.gpus.clone(),
+            wanted: settings.shape.gpus.clone(),
             base: settings.base.clone().unwrap_or_else(base::cpu_reference),
             arch_list: settings.arch_list.clone(),
             devices: answers.map_or(devices.clone(), |engine| host_gpu::seen_by(engine, devices)),
@@ -87,7 +88,7 @@ fn gather(cx: &Context, flags: &Flags) -> Result<AboutHost> {
             present: found.0,
             found: found.1,
             npm: which::which_in("npm", path, &cx.cwd).is_ok(),
-            mode: settings.codex_home,
+            mode: settings.shape.codex_home,
             home: settings.host_codex_home.clone(),
             home_exists: settings.host_codex_home.is_dir(),
             login: login::of_host(&settings.host_codex_home),
@@ -116,14 +117,14 @@ fn gather(cx: &Context, flags: &Flags) -> Result<AboutHost> {
 }
 
 /// Whether there is a `codex`, and what it leads to. One that an agent can have written is not started.
-fn look_for_codex(cx: &Context, settings: &Settings) -> (bool, Result<host_codex::FoundCodex, Failure>) {
+fn look_for_codex(cx: &Context, settings: &Settings) -> (bool, Result<host_codex::Codex, Failure>) {
     let explicit = settings.codex.as_deref();
     let launcher = match host_codex::find(cx, explicit) {
         Ok(launcher) => launcher,
         Err(err) => return (explicit.is_some(), Err(flatten(&err))),
     };
     let workspace = resolved(&settings.workspace);
-    let found = life::refuse_own_codex(&launcher, &workspace).and_then(|()| host_codex::look(cx, explicit));
+    let found = life::refuse_own_codex(&launcher, &workspace).and_then(|()| host_codex::resolve(cx, explicit));
     (true, found.map_err(|err| flatten(&err)))
 }
 
@@ -169,7 +170,7 @@ fn submounts(files: &Result<Files, Failure>) -> Vec<String> {
 /// network file system whose server is gone lets nobody go.
 fn read_files(cx: &Context, settings: &Settings, user: &User) -> impl FnOnce() -> Result<Files, Failure> + use<> {
     let mut mounts = vec![mount(Role::Workspace, &settings.workspace, "/workspace", false)];
-    if settings.codex_home == crate::codex::home::Mode::Shared && settings.host_codex_home.is_dir() {
+    if settings.shape.codex_home == crate::codex::home::Mode::Shared && settings.host_codex_home.is_dir() {
         mounts.push(mount(Role::CodexHome, &settings.host_codex_home, "/home/codex/.codex", false));
     }
     for set in &settings.datasets {

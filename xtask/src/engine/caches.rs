@@ -6,7 +6,8 @@
 //! (`external`): one that it made itself it would warn about in every other project, and offer to make anew.
 
 use crate::engine::docker;
-use crate::spec::mount::{Mount, Role};
+use crate::spec::inside::Role;
+use crate::spec::mount::Mount;
 use crate::spec::words::Cache;
 use crate::step::{Command, Step};
 use clap::ValueEnum as _;

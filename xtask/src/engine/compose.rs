@@ -4,8 +4,8 @@ pub mod one_shot;
 
 use crate::engine::{caches, devcontainer, docker};
 use crate::spec::Spec;
-use crate::spec::inside::CA;
-use crate::spec::mount::{Mount, Role};
+use crate::spec::inside::{CA, Role};
+use crate::spec::mount::Mount;
 use crate::spec::words::{GpuRoute, Gpus, Memlock, Network};
 use crate::step::{Command, Step};
 use serde_json::{Value, json};
@@ -117,18 +117,18 @@ impl Project {
 
 /// What every container of ours gets by its description: limits, groups, network and GPUs. The other keys stay.
 fn confine(service: &mut Value, p: &Spec) {
-    service["shm_size"] = json!(p.shm_bytes);
-    service["pids_limit"] = json!(p.pids_limit);
+    service["shm_size"] = json!(p.shape.shm_size);
+    service["pids_limit"] = json!(p.shape.pids_limit);
     if !p.groups.is_empty() {
         service["group_add"] = p.groups.iter().map(|gid| json!(gid.to_string())).collect();
     }
-    match p.network {
+    match p.shape.network {
         Network::None => service["network_mode"] = json!("none"),
         // The bridge network of the project, which Compose makes by itself.
         Network::Open => {}
     }
-    if let Some(devices) = device_request(&p.gpus, p.gpu_route) {
-        match p.memlock {
+    if let Some(devices) = device_request(&p.shape.gpus, p.gpu_route) {
+        match p.shape.memlock {
             Memlock::Unlimited => service["ulimits"]["memlock"] = json!(-1),
             Memlock::Engine => {}
         }

@@ -72,7 +72,7 @@ pub(crate) const KNOWN: &[KnownError] = &[
         "`sudo nvidia-ctk runtime configure --runtime=docker`, then restart the engine; or use CDI",
     ),
     host(
-        &["error gathering device information while adding custom device"],
+        &["error gathering device information while adding custom device \"nvidia.com/gpu="],
         "this Compose takes a CDI name for a path: it is older than 2.30",
         "update `docker-compose-plugin`",
     ),

@@ -1,6 +1,7 @@
-//! How git is run on the host. Never in a directory that an agent wrote; never with hooks, fsmonitor, transports or
-//! lazy fetches; never with the repository variables of the user's shell.
+//! How git is run on the host: never in a directory that an agent wrote, never with hooks, fsmonitor, transports or lazy
+//! fetches, and never with the repository variables of the user's shell.
 
+use super::Relation;
 use super::repository::Repository;
 use crate::error::{failed, host as host_lacks};
 use crate::exec::{self, Output};
@@ -8,7 +9,7 @@ use crate::step::Command;
 use anyhow::Result;
 use std::path::Path;
 
-/// Variables that point git at another repository or configuration (`git rev-parse --local-env-vars`, and more).
+/// Variables that lead git to another repository or configuration (`git rev-parse --local-env-vars`, and more).
 const UNSET: &[&str] = &[
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_ATTR_SOURCE",
@@ -31,7 +32,7 @@ const UNSET: &[&str] = &[
     "GIT_WORK_TREE",
 ];
 
-/// On the command line, because that wins over every configuration file.
+/// Set on the command line, because that takes precedence over every configuration file.
 const OFF: &[&str] = &[
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
@@ -41,24 +42,14 @@ const OFF: &[&str] = &[
     "gc.auto=0",
 ];
 
-/// The longest that work on many objects may take, in seconds.
+/// The bound on work with many objects, in seconds.
 pub(super) const LONG: u64 = 600;
 
 fn bare(variables: &[(&str, &str)]) -> Command {
-    let mut command = Command::new("env");
-    for name in UNSET {
-        command = command.args(["-u", name]);
-    }
-    for (name, value) in variables {
-        command = command.arg(format!("{name}={value}"));
-    }
+    let mut command = Command::new("env").args(UNSET.iter().flat_map(|name| ["-u", name]));
+    command = command.args(variables.iter().map(|(name, value)| format!("{name}={value}")));
     command = command.args(["LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GIT_NO_LAZY_FETCH=1", "git"]);
-    OFF.iter().fold(command, |command, off| command.args(["-c", off])).dir("/")
-}
-
-/// Git without a repository, with the user's own configuration.
-pub(super) fn nowhere() -> Command {
-    bare(&[("GIT_DIR", "/nonexistent"), ("GIT_ALLOW_PROTOCOL", "none")])
+    command.args(OFF.iter().flat_map(|off| ["-c", off])).dir("/")
 }
 
 /// Git in the host's own repository, with the user's own configuration.
@@ -68,14 +59,13 @@ pub(super) fn host(repo: &Repository) -> Command {
         .arg(format!("--work-tree={}", repo.workspace.display()))
 }
 
-/// Git in a bare repository that we made, with its configuration and no other. `objects` replaces its object
-/// directory.
+/// Git in a bare repository that we made, with its configuration and no other. `objects` replaces its object directory.
 pub(super) fn ours(dir: &Path, objects: Option<&Path>) -> Command {
     let objects = objects.map(|path| path.display().to_string());
     let mut variables = vec![
         ("GIT_CONFIG_NOSYSTEM", "1"),
         ("GIT_CONFIG_GLOBAL", "/dev/null"),
-        // For git before 2.32, which does not know the variable above.
+        // For git before 2.32, which ignores `GIT_CONFIG_GLOBAL`.
         ("HOME", "/nonexistent"),
         ("XDG_CONFIG_HOME", "/nonexistent"),
         ("GIT_ALLOW_PROTOCOL", "file"),
@@ -90,7 +80,7 @@ pub(super) fn ours(dir: &Path, objects: Option<&Path>) -> Command {
 /// Runs git and returns what it said, whatever its exit code.
 pub(super) fn capture(command: &Command) -> Result<Output> {
     let output = exec::capture(command)?;
-    // `env` says so where it finds no program.
+    // The exit code of `env` where it finds no program.
     if output.code == 127 {
         return Err(host_lacks("`git` is not on PATH").hint("apt install git").into());
     }
@@ -103,13 +93,18 @@ pub(super) fn stdout(command: &Command) -> Result<String> {
     if output.ok() {
         return Ok(output.stdout);
     }
-    // Without the variables and settings that are the same for each.
-    let words = command.args.iter().skip_while(|word| *word != "git").skip(1 + 2 * OFF.len());
-    let words = shell_words::join(words);
+    // Without the variables and settings, which are the same for each command.
+    let words = shell_words::join(command.args.iter().skip_while(|word| *word != "git").skip(1 + 2 * OFF.len()));
     Err(failed(format!("`git {words}` failed: {}", output.stderr.trim())).into())
 }
 
-/// Whether `old` is an ancestor of `new`, as this git sees it.
+/// Whether `old` is an ancestor of `new`, in the repository of this command.
 pub(super) fn is_ancestor(git: Command, old: &str, new: &str) -> Result<bool> {
     Ok(capture(&git.args(["merge-base", "--is-ancestor", old, new]))?.ok())
+}
+
+/// How a branch at `tip` relates to the host's, which is at `old`, in the repository of this command.
+pub(super) fn state(git: Command, old: Option<&String>, tip: &str) -> Result<Relation> {
+    let Some(old) = old else { return Ok(Relation::New) };
+    Ok(if is_ancestor(git, old, tip)? { Relation::Ahead } else { Relation::Diverged })
 }

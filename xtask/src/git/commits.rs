@@ -2,32 +2,31 @@
 
 use super::refs::{self, Head, Private, Refs};
 use super::repository::Repository;
-use super::{Branch, Commit, Listing, MOST_COMMITS, Relation, quarantine};
+use super::{Branch, Commit, Listing, MOST_COMMITS, Relation, client, quarantine};
 use crate::beneath::Beneath;
-use crate::git::client;
 use crate::ui::printable;
 use anyhow::Result;
 use std::collections::BTreeSet;
 use std::path::Path;
 use tempfile::TempDir;
 
-/// The commits on branches (and on a detached HEAD) of the sandbox that the host lacks. Works whether a container runs
-/// or not, also while an agent writes.
+/// The commits on branches (and on a detached HEAD) of the sandbox that the host lacks. Can be called whether a container
+/// runs or not, also while an agent writes. What an agent has damaged is left out, and a note says so.
 ///
-/// Fails where git on the host fails or where there is more than can be copied; what an agent spoilt is left out, and
-/// a note says so.
-pub fn list(repo: &Repository, private: &Path) -> Result<Listing> {
+/// # Errors
+/// Git on the host fails, or the sandbox has more objects than may be copied.
+pub(crate) fn list(repo: &Repository, private: &Path) -> Result<Listing> {
     Ok(Collected::read(repo, private)?.listing)
 }
 
-/// One line for the way out of the sandbox. `None` where there is nothing to take over.
-pub fn summary(listing: &Listing) -> Option<String> {
+/// One line, printed when a session ends. `None` where there is nothing to take over.
+pub(crate) fn summary(listing: &Listing) -> Option<String> {
     let parts: Vec<String> = listing.branches.iter().map(one_branch).collect();
     (!parts.is_empty()).then(|| format!("{}; take them over with `cargo xtask commits --take`", parts.join("; ")))
 }
 
-/// All of it, for `cargo xtask commits`: each branch with its commits, newest first.
-pub fn describe(listing: &Listing) -> String {
+/// The whole listing, for `cargo xtask commits`: each branch with its commits, newest first.
+pub(crate) fn describe(listing: &Listing) -> String {
     let mut text = String::new();
     for branch in &listing.branches {
         let state = match branch.state {
@@ -58,15 +57,15 @@ fn one_branch(branch: &Branch) -> String {
     text
 }
 
-/// An id as people write it.
+/// The short form of a commit id.
 pub(super) fn short(id: &str) -> &str {
     id.get(..10).unwrap_or(id)
 }
 
-/// What `list` and `take` work with.
+/// What `list` and `take` need.
 pub(super) struct Collected {
     pub(super) listing: Listing,
-    /// The repository of ours that holds the sandbox's objects; its refs are `refs/sandbox/NAME`.
+    /// The repository of ours with the sandbox's objects; its refs are `refs/sandbox/NAME`.
     pub(super) quarantine: Option<TempDir>,
     pub(super) host: Refs,
     pub(super) head: Option<Head>,
@@ -95,7 +94,7 @@ impl Collected {
             tips.insert("refs/sandbox/HEAD".into(), id.clone());
         }
         let ids: BTreeSet<String> = tips.values().cloned().collect();
-        let missing: BTreeSet<String> = refs::missing_on_host(repo, ids)?.into_iter().collect();
+        let missing = refs::missing_on_host(repo, &ids)?;
         tips.retain(|_, id| missing.contains(id));
         if tips.is_empty() {
             return Ok(gathered);
@@ -111,14 +110,11 @@ impl Collected {
     }
 
     fn branch(&mut self, quarantine: &Path, name: &str, tip: &str) -> Result<()> {
-        let mut revisions = format!("{tip}\n");
-        for id in self.host.values().collect::<BTreeSet<_>>() {
-            revisions.push_str(&format!("^{id}\n"));
-        }
+        let known: BTreeSet<String> = self.host.values().map(|id| format!("^{id}\n")).collect();
         let log = client::ours(quarantine, None)
             .args(["log", "--no-show-signature", "--no-color", "--format=%H%x09%s", "--stdin"])
             .arg(format!("--max-count={MOST_COMMITS}"))
-            .stdin(revisions);
+            .stdin(format!("{tip}\n{}", String::from_iter(known)));
         let output = client::capture(&log)?;
         if !output.ok() {
             self.listing.notes.push(format!("{} cannot be read: {}", printable(name), printable(output.stderr.trim())));
@@ -130,11 +126,8 @@ impl Collected {
             .filter_map(|line| line.split_once('\t'))
             .map(|(id, subject)| Commit { id: id.to_owned(), subject: printable(subject) })
             .collect();
-        let state = match self.host.get(&format!("refs/heads/{name}")) {
-            None => Relation::New,
-            Some(old) if client::is_ancestor(client::ours(quarantine, None), old, tip)? => Relation::Ahead,
-            Some(_) => Relation::Diverged,
-        };
+        let host = self.host.get(&format!("refs/heads/{name}"));
+        let state = client::state(client::ours(quarantine, None), host, tip)?;
         self.listing.branches.push(Branch { name: name.to_owned(), state, tip: tip.to_owned(), commits });
         Ok(())
     }

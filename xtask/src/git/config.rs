@@ -1,8 +1,8 @@
-//! Git's configuration format: the little of it that is needed to know a repository without running git, and to
-//! write a configuration of our own. Includes are never followed. Source: git-config(1), "Syntax".
+//! Git's configuration format, as far as it is needed to recognize a repository without running git and to write a
+//! configuration of our own. Includes are never followed. Source: git-config(1), "Syntax".
 
-/// The settings of one configuration file, as (`section.key` or `section.sub.key`, value) in order; section and key
-/// in lower case. Lines that git would refuse are left out: nothing is decided from them.
+/// The settings of one configuration file, as (`section.key` or `section.sub.key`, value) in order; section and key are
+/// in lower case. Lines that git would refuse are ignored.
 pub(super) fn parse(text: &str) -> Vec<(String, String)> {
     let mut settings = Vec::new();
     let mut section = String::new();
@@ -10,9 +10,7 @@ pub(super) fn parse(text: &str) -> Vec<(String, String)> {
     while let Some(line) = lines.next() {
         let line = line.trim();
         if let Some(head) = line.strip_prefix('[') {
-            let Some((head, _)) = head.rsplit_once(']') else {
-                continue;
-            };
+            let Some((head, _)) = head.rsplit_once(']') else { continue };
             section = match head.split_once(char::is_whitespace) {
                 Some((name, sub)) => format!("{}.{}", name.to_lowercase(), sub.trim().trim_matches('"')),
                 None => head.to_lowercase(),
@@ -27,7 +25,7 @@ pub(super) fn parse(text: &str) -> Vec<(String, String)> {
             whole.pop();
             whole.push_str(lines.next().unwrap_or(""));
         }
-        // A key without a value means true.
+        // A key without a value is true.
         let (key, value) = whole.split_once('=').unwrap_or((&whole, "true"));
         settings.push((format!("{section}.{}", key.trim().to_lowercase()), unquoted(value)));
     }
@@ -61,15 +59,8 @@ fn unquoted(value: &str) -> String {
 
 /// A value as it is written into a configuration file. Control characters are left out.
 pub(super) fn quoted(value: &str) -> String {
-    let mut text = String::from("\"");
-    for c in value.chars().filter(|c| !c.is_control()) {
-        if matches!(c, '"' | '\\') {
-            text.push('\\');
-        }
-        text.push(c);
-    }
-    text.push('"');
-    text
+    let value: String = value.chars().filter(|c| !c.is_control()).collect();
+    format!("\"{}\"", value.replace('\\', r"\\").replace('"', r#"\""#))
 }
 
 #[cfg(test)]

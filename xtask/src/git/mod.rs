@@ -1,11 +1,11 @@
-//! The git airlock: the sandbox commits into a git directory of its own, which borrows the host's objects read-only,
-//! and its commits come over when the user asks for them. The host's `.git` is never in reach of the agent, and git
-//! never runs on the host in a directory that the agent wrote.
+//! The git airlock: the sandbox commits into a git directory of its own, which borrows the host's objects read-only, and
+//! its commits are copied to the host's repository when the user asks for it. The agent never reaches the host's `.git`,
+//! and git never runs on the host in a directory that the agent wrote.
 //!
-//! - [`detect`] says which repository a workspace has, and [`note_appearance`] remembers whether it had one;
-//! - [`prepare`] makes the sandbox's git directory and names the mounts;
-//! - [`list`], [`describe`], [`summary`] and [`take`] bring the commits out, by way of a quarantine (objects are copied as plain
-//!   files into a fresh repository, and checked by git on their way into the host's).
+//! - [`detect`] finds the repository of a workspace, and [`note_appearance`] records whether it had one;
+//! - [`prepare`] makes the sandbox's git directory, and [`mounts`] names the mounts;
+//! - [`list`], [`describe`], [`summary`] and [`take`] bring the commits out through a quarantine: objects are copied as
+//!   plain files into a fresh repository, and git checks them on their way into the host's repository.
 
 mod client;
 mod commits;
@@ -18,98 +18,107 @@ mod repository;
 mod seen;
 mod take;
 
-pub use commits::{describe, list, summary};
-pub use prepare::prepare;
-pub use repository::{Repository, detect};
-pub use seen::note_appearance;
-pub use take::take;
+pub(crate) use commits::{describe, list, summary};
+pub(crate) use prepare::prepare;
+pub(crate) use repository::{Repository, detect};
+pub(crate) use seen::note_appearance;
+pub(crate) use take::take;
 
+use crate::spec::inside::GUEST;
 use crate::spec::mount::Mount;
+use crate::ui::printable;
 use anyhow::Result;
+use std::fmt::Display;
 use std::path::Path;
 
-/// The mounts that [`prepare`] would name, without writing anything: for a plan.
+/// The mounts of the sandbox's git directory in `private`, in the order in which they must be made (one can lie in
+/// another).
 ///
-/// Fails where the host's objects cannot be read.
-pub fn mounts(repo: &Repository, private: &Path) -> Result<Vec<Mount>> {
-    mounts::of(repo, private, mounts::INSIDE)
+/// # Errors
+/// The host's objects cannot be read.
+pub(crate) fn mounts(repo: &Repository, private: &Path) -> Result<Vec<Mount>> {
+    mounts::of(repo, private, GUEST)
 }
 
 /// Who commits inside.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// `user.name`.
-    pub name: Option<String>,
+    name: Option<String>,
     /// `user.email`.
-    pub email: Option<String>,
+    email: Option<String>,
 }
 
-/// What a sandbox needs to have git.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Airlock {
-    /// The mounts, in the order in which they must be made (one can lie in another).
-    pub mounts: Vec<Mount>,
+/// What [`prepare`] leaves to do.
+#[derive(Debug)]
+pub(crate) struct Airlock {
     /// Empty directories that must be in the host directory that is mounted read-only at `/sandbox`.
-    pub mount_points: Vec<String>,
+    pub(crate) mount_points: Vec<String>,
     /// What the user should know.
-    pub notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
 /// A commit that only the sandbox has. Its text is safe for a terminal.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Commit {
-    /// The whole id.
-    pub id: String,
+#[derive(Debug)]
+struct Commit {
+    id: String,
     /// The first line of its message.
-    pub subject: String,
+    subject: String,
 }
 
 /// How a branch of the sandbox relates to the host's of the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Relation {
+enum Relation {
     /// The host's can be fast-forwarded to it.
     Ahead,
-    /// The host's has commits of its own since.
+    /// Both have commits that the other lacks.
     Diverged,
-    /// The host has none.
+    /// The host has no branch of that name.
     New,
 }
 
 /// A branch with commits that only the sandbox has.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Branch {
+#[derive(Debug)]
+struct Branch {
     /// Its short name; `HEAD` for commits on no branch.
-    pub name: String,
-    /// How it relates to the host's.
-    pub state: Relation,
-    /// The newest commit.
-    pub tip: String,
+    name: String,
+    state: Relation,
+    /// The id of the newest commit.
+    tip: String,
     /// The commits that the host lacks, newest first, at most [`MOST_COMMITS`].
-    pub commits: Vec<Commit>,
+    commits: Vec<Commit>,
 }
 
 /// The most commits that are listed of one branch.
-pub const MOST_COMMITS: usize = 10_000;
+const MOST_COMMITS: usize = 10_000;
 
 /// What the sandbox has and the host lacks.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Listing {
+#[derive(Debug)]
+pub(crate) struct Listing {
     /// Branches by name.
-    pub branches: Vec<Branch>,
+    branches: Vec<Branch>,
     /// What could not be read, in words that are safe for a terminal.
-    pub notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
-/// The user's name and e-mail as git on the host would use them in this repository: system, global (with what they
-/// include, also by directory) and, where there is a repository, its own. An agent writes none of these. `GIT_AUTHOR_*`
-/// of the shell is for that shell, and not read.
+/// What was found in a directory that an agent wrote. Where it cannot be read, a note says why.
+fn noted<T>(found: Result<Option<T>, impl Display>, notes: &mut Vec<String>) -> Option<T> {
+    found.unwrap_or_else(|err| {
+        notes.push(printable(&err.to_string()));
+        None
+    })
+}
+
+/// The user's name and e-mail as git on the host would use them in this repository: from the system's, the user's (with
+/// the files that these include, also by directory) and the repository's configuration. An agent writes none of these.
+/// `GIT_AUTHOR_*` is not read: it is meant for the user's shell alone.
 ///
-/// Fails where git is not installed.
-pub fn identity(repo: Option<&Repository>) -> Result<Identity> {
-    let command =
-        repo.map_or_else(client::nowhere, client::host).args(["config", "--get-regexp", r"^user\.(name|email)$"]);
+/// # Errors
+/// Git is not installed.
+pub(crate) fn identity(repo: &Repository) -> Result<Identity> {
+    let command = client::host(repo).args(["config", "--get-regexp", r"^user\.(name|email)$"]);
     let output = client::capture(&command)?;
-    // Where a key stands more than once, the last one counts, as for git itself.
+    // Where a key is set more than once, the last value counts, as for git itself.
     let last = |key: &str| {
         let values = output.stdout.lines().filter_map(|line| line.strip_prefix(key));
         values.map(str::trim).rfind(|value| !value.is_empty()).map(str::to_owned)

@@ -1,44 +1,41 @@
-//! Makes and refreshes the sandbox's own git directory. Everything in it but the work that only it has is set anew
-//! from the host at each start; what an agent left there is removed or replaced, never followed.
+//! Makes and refreshes the sandbox's own git directory. At each start everything in it is replaced from the host, except
+//! the work that only the sandbox has. What an agent left there is removed or replaced, never followed.
 
 use super::refs::{self, Head, Private, Refs};
 use super::repository::{Repository, SMALL};
 use super::{Airlock, Identity, commits, config, mounts, quarantine};
 use crate::beneath::Beneath;
 use crate::exec;
+use crate::spec::inside::GUEST;
 use anyhow::{Context as _, Result};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-/// Makes or refreshes the git directory of the sandbox in `private`, a folder of ours that survives, and returns the
-/// mounts it needs. Only `private/git` is ever mounted for writing.
+/// Makes or refreshes the git directory of the sandbox in `private`, a folder of ours that outlives the container. Only
+/// `private/git` is ever mounted for writing.
 ///
-/// No agent may be live. Commits, tags and stashes that the host lacks are kept, and a note says so.
+/// Must not be called while an agent runs. Commits, tags and stashes that the host lacks are kept, and a note says so.
 ///
-/// Errors: `private` cannot be written, what an agent left cannot be removed, or git on the host fails.
-pub fn prepare(repo: &Repository, private: &Path, identity: Option<&Identity>) -> Result<Airlock> {
-    prepare_at(repo, private, identity, mounts::INSIDE)
+/// # Errors
+/// `private` cannot be written, what an agent left cannot be removed, or git on the host fails.
+pub(crate) fn prepare(repo: &Repository, private: &Path, identity: &Identity) -> Result<Airlock> {
+    prepare_at(repo, private, identity, GUEST)
 }
 
 /// `prepare` with the container's `/sandbox` at another place.
-pub(super) fn prepare_at(
-    repo: &Repository,
-    private: &Path,
-    identity: Option<&Identity>,
-    inside: &str,
-) -> Result<Airlock> {
+pub(super) fn prepare_at(repo: &Repository, private: &Path, identity: &Identity, inside: &str) -> Result<Airlock> {
     exec::create_dir(private, 0o700)?;
     sweep(private)?;
-    // In place: a running container's mount is this very directory.
+    // Changed in place, because a running container has this directory mounted.
     let git = Beneath::make_root(&private.join("git"), 0o755)?;
     let mut notes = repo.notes.clone();
-    if identity.is_none_or(|identity| identity.name.is_none() || identity.email.is_none()) {
+    if identity.name.is_none() || identity.email.is_none() {
         notes.push("git knows no `user.name` and `user.email` of yours: commits inside need them".into());
     }
     if names_filters(&repo.workspace) {
         notes.push(
-            "`.gitattributes` names filters (such as LFS), and the sandbox has none: files it commits go in whole"
+            "`.gitattributes` names filters (such as LFS), and the sandbox has none: it commits files unfiltered"
                 .into(),
         );
     }
@@ -46,7 +43,7 @@ pub(super) fn prepare_at(
     if !kept.refs.is_empty() || kept.head.is_some() {
         notes.extend(kept.describe(repo, private)?);
     }
-    // Before anything is removed: whoever pulls the plug here loses no commit.
+    // Written before anything is removed, so that no commit is lost if the process is killed here.
     let head = match &kept.head {
         Some(head) => head.clone(),
         None => refs::head_of_host(repo)?,
@@ -56,15 +53,14 @@ pub(super) fn prepare_at(
     git.write("HEAD", format!("{head}\n"), 0o644)?;
     clear(&git, &kept)?;
     fill(repo, &git, identity, inside)?;
-    let private = private.canonicalize().with_context(|| format!("cannot find `{}`", private.display()))?;
-    mounts::lay(repo, &private, inside)?;
-    Ok(Airlock { mounts: mounts::of(repo, &private, inside)?, mount_points: mounts::points(repo), notes })
+    mounts::make_sources(repo, private, inside)?;
+    Ok(Airlock { mount_points: mounts::points(repo), notes })
 }
 
 /// What only the sandbox has.
 struct Kept {
     refs: Refs,
-    /// HEAD, where it leads to a commit that the host lacks: then the index and a merge in progress belong to it.
+    /// HEAD, where it leads to a commit that the host lacks: then the index and a merge in progress are kept, too.
     head: Option<Head>,
     worktrees: bool,
 }
@@ -74,7 +70,7 @@ impl Kept {
         let private = Private::read(git, repo.sha256)?;
         let head = private.head_id().map(str::to_owned);
         let ids: BTreeSet<String> = private.refs.values().cloned().chain(head.clone()).collect();
-        let missing: BTreeSet<String> = refs::missing_on_host(repo, ids)?.into_iter().collect();
+        let missing = refs::missing_on_host(repo, &ids)?;
         Ok(Kept {
             head: private.head.filter(|_| head.is_some_and(|id| missing.contains(&id))),
             refs: private.refs.into_iter().filter(|(_, id)| missing.contains(id)).collect(),
@@ -100,13 +96,13 @@ impl Kept {
         Ok(notes)
     }
 
-    /// Whether an entry of the git directory stays.
+    /// Whether an entry of the git directory is kept.
     fn stays(&self, name: &str) -> bool {
         let begun = ["MERGE_", "CHERRY_PICK_", "REVERT_", "REBASE_", "AUTO_MERGE", "ORIG_HEAD", "sharedindex."];
         match name {
-            // The files of worktrees and submodules that the agent made lead here, and no git on the host does.
-            "worktrees" | "modules" | "lfs" => true,
-            "HEAD" | "packed-refs" => true,
+            // Worktrees and submodules that the agent made use these, and git on the host never reads them. The last two
+            // have been written already.
+            "worktrees" | "modules" | "lfs" | "HEAD" | "packed-refs" => true,
             "objects" | "logs" => self.objects(),
             "index" | "rebase-merge" | "rebase-apply" | "sequencer" => self.head.is_some(),
             _ => self.head.is_some() && begun.iter().any(|prefix| name.starts_with(prefix)),
@@ -114,45 +110,30 @@ impl Kept {
     }
 }
 
-/// Removes all that is set anew.
+/// Removes everything that is replaced.
 fn clear(git: &Beneath, kept: &Kept) -> Result<()> {
     for (name, _) in git.names()? {
         if !name.to_str().is_some_and(|name| kept.stays(name)) {
             git.remove(&name)?;
         }
     }
-    match git.open_dir("objects") {
-        Ok(Some(objects)) => objects.remove("info")?,
-        Ok(None) => {}
-        Err(_) => git.remove("objects")?,
-    }
-    if git.file("index").is_err() {
-        git.remove("index")?;
-    }
     Ok(())
 }
 
-fn fill(repo: &Repository, git: &Beneath, identity: Option<&Identity>, inside: &str) -> Result<()> {
+fn fill(repo: &Repository, git: &Beneath, identity: &Identity, inside: &str) -> Result<()> {
     git.write("config", config_text(repo, identity), 0o644)?;
-    git.make_dir("hooks", 0o755)?;
-    let names = git.make_dir("refs", 0o755)?;
-    names.make_dir("heads", 0o755)?;
-    names.make_dir("tags", 0o755)?;
-    let objects = match git.open_dir("objects")? {
-        Some(objects) => objects,
-        None => git.make_dir("objects", 0o755)?,
-    };
-    if objects.open_dir("pack").is_err() {
-        objects.remove("pack")?;
+    for name in ["hooks", "refs/heads", "refs/tags", "objects/pack"] {
+        git.make(Path::new(name), 0o755)?;
     }
-    if objects.open_dir("pack")?.is_none() {
-        objects.make_dir("pack", 0o755)?;
-    }
+    let objects = git.make(Path::new("objects"), 0o755)?;
+    objects.remove("info")?;
     let borrowed: String = (0..repo.objects.len()).map(|i| format!("{inside}/{}\n", mounts::objects_name(i))).collect();
     objects.make_dir("info", 0o755)?.write("alternates", borrowed, 0o644)?;
     let (common, own) = (Beneath::root(&repo.common_dir)?, Beneath::root(&repo.git_dir)?);
     copy(&common, git, "shallow")?;
-    if git.file("index")?.is_none() {
+    // Something that is not a file is replaced, too.
+    if !matches!(git.file("index"), Ok(Some(_))) {
+        git.remove("index")?;
         copy(&own, git, "index")?;
         for name in own.names()?.iter().filter_map(|(name, _)| name.to_str()) {
             if name.starts_with("sharedindex.") {
@@ -179,8 +160,8 @@ fn copy(from: &Beneath, to: &Beneath, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// The host's refs, with those that only the sandbox has in their place. The host's side of a kept branch can still
-/// be reached inside, as `refs/host/NAME`.
+/// The host's refs, except where a kept one of the sandbox has the same name or is in the way. The host's side of a kept
+/// branch can still be reached inside, as `refs/host/NAME`.
 fn merged(host: Refs, kept: &Refs) -> Refs {
     let mut refs = kept.clone();
     for (name, id) in host {
@@ -202,8 +183,8 @@ fn merged(host: Refs, kept: &Refs) -> Refs {
     refs
 }
 
-/// The configuration of the sandbox's git directory: the repository's shape and who commits, nothing else.
-fn config_text(repo: &Repository, identity: Option<&Identity>) -> String {
+/// The configuration of the sandbox's git directory: the format of the repository and who commits, nothing else.
+fn config_text(repo: &Repository, identity: &Identity) -> String {
     let mut text = format_text(repo, false);
     text.push_str("\tlogallrefupdates = true\n");
     for (name, value) in &repo.carried {
@@ -212,12 +193,10 @@ fn config_text(repo: &Repository, identity: Option<&Identity>) -> String {
         }
     }
     if repo.submodules {
-        // Their git directories are not here: without this, `git status` fails in each of them.
+        // Their git directories are not in the container: without this setting `git status` fails in each of them.
         text.push_str("[diff]\n\tignoreSubmodules = all\n");
     }
-    let name = identity.and_then(|identity| identity.name.as_deref());
-    let email = identity.and_then(|identity| identity.email.as_deref());
-    for (key, value) in [("name", name), ("email", email)] {
+    for (key, value) in [("name", &identity.name), ("email", &identity.email)] {
         if let Some(value) = value {
             text.push_str(&format!("[user]\n\t{key} = {}\n", config::quoted(value)));
         }
@@ -236,21 +215,22 @@ pub(super) fn format_text(repo: &Repository, bare: bool) -> String {
         text.push_str("\tobjectFormat = sha256\n");
     }
     if repo.partial {
-        // Objects that are not there are expected; there is no address to fetch them from.
+        // Git then accepts that objects are missing; there is no address to fetch them from.
         text.push_str("\tpartialClone = origin\n[remote \"origin\"]\n\tpromisor = true\n");
     }
     text.push_str(&format!("[core]\n\trepositoryformatversion = {}\n\tbare = {bare}\n", u8::from(extended)));
     text
 }
 
-/// Removes quarantines that a killed run left, and none that another run may be using.
+/// Removes quarantines that a killed run has left behind: those that are a day old, so that no other run uses them.
 fn sweep(private: &Path) -> Result<()> {
     for entry in std::fs::read_dir(private)? {
         let entry = entry?;
-        let old = || Some(entry.metadata().ok()?.modified().ok()?.elapsed().ok()? > Duration::from_secs(24 * 3600));
-        if entry.file_name().to_string_lossy().starts_with(quarantine::PREFIX) && old() == Some(true) {
-            std::fs::remove_dir_all(entry.path())
-                .with_context(|| format!("cannot remove `{}`", entry.path().display()))?;
+        let age = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
+        let is_quarantine = entry.file_name().to_string_lossy().starts_with(quarantine::PREFIX);
+        if is_quarantine && age().is_some_and(|age| age > Duration::from_secs(24 * 3600)) {
+            let path = entry.path();
+            std::fs::remove_dir_all(&path).with_context(|| format!("cannot remove `{}`", path.display()))?;
         }
     }
     Ok(())

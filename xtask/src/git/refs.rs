@@ -1,25 +1,25 @@
-//! Refs as plain text: those of the host, which git reads, and those of the sandbox's own git directory, which only
-//! we read, because git would obey what an agent wrote beside them.
+//! Refs: those of the host, which git reads, and those of the sandbox's own git directory, which are read as plain text,
+//! because git would follow the configuration that an agent wrote beside them.
 
 use super::repository::Repository;
+use super::{client, noted};
 use crate::beneath::Beneath;
 use crate::error::failed;
-use crate::git::client;
 use crate::ui::printable;
 use anyhow::Result;
 use rustix::fs::FileType;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Refs by full name.
+/// The ids of refs, by full name.
 pub(super) type Refs = BTreeMap<String, String>;
 
 /// Bound on `packed-refs`.
 const PACKED: u64 = 64 << 20;
-/// Bounds on a tree of loose refs: entries in all, and levels.
+/// Bounds on the tree of loose refs: the number of all entries, and of levels.
 const ENTRIES: usize = 100_000;
 const LEVELS: usize = 20;
 
-/// What HEAD says.
+/// What HEAD leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Head {
     /// A branch by full name; it need not exist.
@@ -37,74 +37,56 @@ impl std::fmt::Display for Head {
     }
 }
 
-/// What is in a git directory that an agent wrote.
-#[derive(Debug, Default)]
+/// The refs of a git directory that an agent wrote.
+#[derive(Default)]
 pub(super) struct Private {
     /// Branches, tags and the stash.
     pub(super) refs: Refs,
     /// HEAD, where it is readable.
     pub(super) head: Option<Head>,
-    /// What was not readable, in words.
+    /// What could not be read, in words that are safe for a terminal.
     pub(super) notes: Vec<String>,
 }
 
 impl Private {
-    /// Reads it, plain files only. A missing directory has nothing.
+    /// Reads the plain files of a git directory.
     pub(super) fn read(git: &Beneath, sha256: bool) -> Result<Private> {
         let mut found = Private::default();
-        match git.text("packed-refs", PACKED) {
-            Ok(text) => found.packed(&text.unwrap_or_default(), sha256),
-            Err(err) => found.notes.push(err.to_string()),
-        }
-        let mut left = ENTRIES;
-        match git.open_dir("refs") {
-            Ok(Some(refs)) => found.loose(&refs, "refs", LEVELS, &mut left, sha256)?,
-            Ok(None) => {}
-            Err(err) => found.notes.push(err.to_string()),
-        }
-        match git.text("HEAD", 4096) {
-            Ok(text) => found.head = text.and_then(|text| parse_head(&text, sha256)),
-            Err(err) => found.notes.push(err.to_string()),
-        }
-        Ok(found)
-    }
-
-    fn packed(&mut self, text: &str, sha256: bool) {
-        for line in text.lines().filter(|line| !line.starts_with(['#', '^'])) {
-            let parsed = line.split_once(' ').filter(|(id, _)| is_id(id, sha256));
-            if let Some((id, name)) = parsed {
-                self.add(name, id);
+        let packed = noted(git.text("packed-refs", PACKED), &mut found.notes).unwrap_or_default();
+        for (id, name) in packed.lines().filter_map(|line| line.split_once(' ')) {
+            if is_id(id, sha256) {
+                found.add(name, id);
             }
         }
+        if let Some(refs) = noted(git.open_dir("refs"), &mut found.notes) {
+            found.loose(&refs, "refs", LEVELS, &mut ENTRIES.clone(), sha256)?;
+        }
+        let head = noted(git.text("HEAD", 4096), &mut found.notes);
+        found.head = head.and_then(|text| parse_head(&text, sha256));
+        Ok(found)
     }
 
     fn loose(&mut self, dir: &Beneath, at: &str, levels: usize, left: &mut usize, sha256: bool) -> Result<()> {
         for (name, kind) in &dir.names()? {
             let Some(name) = name.to_str() else { continue };
             let path = format!("{at}/{name}");
-            *left = left
-                .checked_sub(1)
-                .ok_or_else(|| failed(format!("the sandbox's git directory has more than {ENTRIES} refs")))?;
-            if !relevant(&path) && !relevant(&format!("{path}/")) && path != "refs" {
+            let too_many = || failed(format!("the sandbox's git directory has more than {ENTRIES} refs"));
+            *left = left.checked_sub(1).ok_or_else(too_many)?;
+            if !relevant(&path) && !relevant(&format!("{path}/")) {
                 continue;
             }
-            let read = match kind {
-                FileType::Directory if levels > 0 => match dir.open_dir(name) {
-                    Ok(Some(sub)) => {
-                        self.loose(&sub, &path, levels - 1, left, sha256)?;
-                        continue;
-                    }
-                    Ok(None) => continue,
-                    Err(err) => Err(err),
-                },
-                _ => dir.text(name, 4096),
-            };
-            match read {
+            if *kind == FileType::Directory && levels > 0 {
+                if let Some(below) = noted(dir.open_dir(name), &mut self.notes) {
+                    self.loose(&below, &path, levels - 1, left, sha256)?;
+                }
+                continue;
+            }
+            match dir.text(name, 4096) {
                 Ok(Some(text)) if is_id(text.trim_end(), sha256) => self.add(&path, text.trim_end()),
                 Ok(None) => {}
                 // Git makes `NAME.lock` beside a ref while it writes it.
                 _ if name.ends_with(".lock") => {}
-                Ok(Some(_)) => self.notes.push(format!("`{}` in the sandbox is no plain ref", printable(&path))),
+                Ok(Some(_)) => self.notes.push(format!("`{}` in the sandbox does not hold an id", printable(&path))),
                 Err(err) => self.notes.push(printable(&err.to_string())),
             }
         }
@@ -118,7 +100,7 @@ impl Private {
         if is_name(name) {
             self.refs.insert(name.to_owned(), id.to_owned());
         } else {
-            self.notes.push(format!("`{}` in the sandbox is no name for a ref", printable(name)));
+            self.notes.push(format!("`{}` in the sandbox is not a valid name of a ref", printable(name)));
         }
     }
 
@@ -136,14 +118,18 @@ fn relevant(name: &str) -> bool {
     name.starts_with("refs/heads/") || name.starts_with("refs/tags/") || name == "refs/stash"
 }
 
-/// Whether this is an object id, whole and in lower case.
-pub(super) fn is_id(text: &str, sha256: bool) -> bool {
-    text.len() == if sha256 { 64 } else { 40 } && text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'))
+/// Whether this is an object id, in full and in lower case.
+fn is_id(text: &str, sha256: bool) -> bool {
+    text.len() == if sha256 { 64 } else { 40 } && is_hex(text)
 }
 
-/// Whether this is a full ref name, by the rules of git-check-ref-format(1) and none that starts with a dash.
-pub(super) fn is_name(name: &str) -> bool {
-    let parts: Vec<&str> = name.split('/').collect();
+/// Whether this has only hexadecimal digits in lower case.
+pub(super) fn is_hex(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'))
+}
+
+/// Whether this is a full ref name by the rules of git-check-ref-format(1); a branch name must not start with a dash.
+fn is_name(name: &str) -> bool {
     name.starts_with("refs/")
         && name.len() <= 1024
         && !name.ends_with('.')
@@ -152,13 +138,13 @@ pub(super) fn is_name(name: &str) -> bool {
         && !name.chars().any(|c| c.is_control() || " ~^:?*[\\".contains(c))
         && !name.starts_with("refs/heads/-")
         && name != "refs/heads/HEAD"
-        && parts
-            .iter()
-            .all(|part| !part.is_empty() && *part != "@" && !part.starts_with('.') && !part.ends_with(".lock"))
+        && name
+            .split('/')
+            .all(|part| !part.is_empty() && part != "@" && !part.starts_with('.') && !part.ends_with(".lock"))
 }
 
-/// Reads the text of a HEAD file.
-pub(super) fn parse_head(text: &str, sha256: bool) -> Option<Head> {
+/// Parses the text of a HEAD file.
+fn parse_head(text: &str, sha256: bool) -> Option<Head> {
     let text = text.trim_end();
     match text.strip_prefix("ref:").map(str::trim_start) {
         Some(name) if is_name(name) && name.starts_with("refs/heads/") => Some(Head::Branch(name.to_owned())),
@@ -167,13 +153,10 @@ pub(super) fn parse_head(text: &str, sha256: bool) -> Option<Head> {
     }
 }
 
-/// The text of `packed-refs`; git wants it sorted, and the map is.
+/// The text of `packed-refs`, which git expects sorted, as the map is.
 pub(super) fn packed_text(refs: &Refs) -> String {
-    let mut text = String::from("# pack-refs with: sorted \n");
-    for (name, id) in refs {
-        text.push_str(&format!("{id} {name}\n"));
-    }
-    text
+    let lines: String = refs.iter().map(|(name, id)| format!("{id} {name}\n")).collect();
+    format!("# pack-refs with: sorted \n{lines}")
 }
 
 /// The refs of the host's repository.
@@ -186,24 +169,22 @@ pub(super) fn of_host(repo: &Repository) -> Result<Refs> {
 
 /// The HEAD of the host's working tree.
 pub(super) fn head_of_host(repo: &Repository) -> Result<Head> {
-    let shown = repo.git_dir.join("HEAD");
-    Beneath::root_if_there(&repo.git_dir)?
-        .map_or(Ok(None), |git| git.text("HEAD", 4096))?
-        .and_then(|text| parse_head(&text, repo.sha256))
-        .ok_or_else(|| {
-            failed(format!("`{}` names neither a branch nor a commit", shown.display()))
-                .hint("`git switch BRANCH` on the host first")
-                .into()
-        })
+    let git = Beneath::root_if_there(&repo.git_dir)?;
+    let text = git.map_or(Ok(None), |git| git.text("HEAD", 4096))?;
+    text.and_then(|text| parse_head(&text, repo.sha256)).ok_or_else(|| {
+        failed(format!("`{}` names neither a branch nor a commit", repo.git_dir.join("HEAD").display()))
+            .hint("`git switch BRANCH` on the host first")
+            .into()
+    })
 }
 
-/// Those of `ids` that the host's repository does not have. Asks the host's object store only.
-pub(super) fn missing_on_host(repo: &Repository, ids: impl IntoIterator<Item = String>) -> Result<Vec<String>> {
-    let ids: Vec<String> = ids.into_iter().collect();
+/// Those of `ids` that the host's repository does not have. Only the host's object store is asked.
+pub(super) fn missing_on_host(repo: &Repository, ids: &BTreeSet<String>) -> Result<BTreeSet<String>> {
     if ids.is_empty() {
-        return Ok(Vec::new());
+        return Ok(BTreeSet::new());
     }
-    let command = client::host(repo).args(["cat-file", "--batch-check"]).stdin(ids.join("\n") + "\n");
+    let lines: String = ids.iter().map(|id| format!("{id}\n")).collect();
+    let command = client::host(repo).args(["cat-file", "--batch-check"]).stdin(lines);
     let text = client::stdout(&command)?;
     let missing = text.lines().filter_map(|line| line.strip_suffix(" missing"));
     Ok(missing.map(str::to_owned).collect())

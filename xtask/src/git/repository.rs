@@ -1,5 +1,5 @@
-//! Which repository a workspace has, found by reading alone. The workspace is the agent's to write, so a `.git` file
-//! is believed only where the git directory that it names says the same from its own side.
+//! Finds the repository of a workspace by reading files, without git. The agent can write to the workspace, so a `.git`
+//! file is trusted only where the git directory that it names also names the workspace.
 
 use super::config;
 use crate::beneath::Beneath;
@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 /// Bound on the small files of a git directory (HEAD, config, alternates).
 pub(super) const SMALL: u64 = 1 << 20;
 
-/// The extensions that the sandbox's own git directory and its way out are tested with; git refuses those it does
-/// not know, and so do we. Source: gitrepository-layout(5), "repository format".
+/// The extensions with which the sandbox's own git directory and taking commits over are tested. Others are refused, as
+/// git refuses those that it does not know. Source: gitrepository-layout(5), "repository format".
 const EXTENSIONS: &[&str] = &[
     "noop",
     "noop-v1",
@@ -24,7 +24,7 @@ const EXTENSIONS: &[&str] = &[
     "worktreeconfig",
 ];
 
-/// Settings of the repository that describe its working tree, and therefore hold inside too.
+/// Settings of the repository that describe its working tree, and are therefore copied into the sandbox.
 const CARRIED: &[&str] = &[
     "core.autocrlf",
     "core.eol",
@@ -37,22 +37,23 @@ const CARRIED: &[&str] = &[
 ];
 
 /// The host's repository of a workspace. All paths are absolute, without symlinks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Repository {
-    /// The workspace.
-    pub workspace: PathBuf,
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Repository {
+    pub(super) workspace: PathBuf,
     /// The git directory of this working tree: its HEAD and index.
-    pub git_dir: PathBuf,
+    pub(super) git_dir: PathBuf,
     /// The git directory that is shared by all working trees: refs, objects, configuration.
-    pub common_dir: PathBuf,
+    pub(super) common_dir: PathBuf,
     /// Whether the workspace's `.git` is a file (linked worktree, submodule) and not a directory.
-    pub dot_git_is_file: bool,
+    pub(super) dot_git_is_file: bool,
     /// The object directories: its own, then those it borrows from.
-    pub objects: Vec<PathBuf>,
+    pub(super) objects: Vec<PathBuf>,
     /// What the user should know about it.
-    pub notes: Vec<String>,
+    pub(super) notes: Vec<String>,
     pub(super) sha256: bool,
+    /// A partial clone: objects may be missing.
     pub(super) partial: bool,
+    /// Its settings of those in [`CARRIED`].
     pub(super) carried: Vec<(String, String)>,
     /// `core.sharedRepository`: new objects get the modes that the group needs.
     pub(super) shared: Option<String>,
@@ -60,44 +61,39 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// The directories that no mount may reach for writing.
-    pub fn out_of_reach(&self) -> Vec<PathBuf> {
-        if self.git_dir == self.common_dir {
-            vec![self.git_dir.clone()]
-        } else {
-            vec![self.git_dir.clone(), self.common_dir.clone()]
-        }
+    /// The directories to which the container must not be able to write.
+    pub(crate) fn out_of_reach(&self) -> Vec<PathBuf> {
+        let mut dirs = vec![self.git_dir.clone(), self.common_dir.clone()];
+        dirs.dedup();
+        dirs
     }
 }
 
 /// Finds the repository whose working tree is `workspace`, without running git.
 ///
-/// `None` where the workspace has none, also where it is only a directory inside one: that `.git` is out of reach.
-/// Fails, with what to do, for what cannot be held: a `.git` that is a symlink or names a git directory which does
-/// not name it back, a bare repository, reftable, an unknown repository format.
-pub fn detect(workspace: &Path) -> Result<Option<Repository>> {
+/// `None` where the workspace has none, also where it is only a directory inside one: that `.git` is not mounted.
+///
+/// # Errors
+/// What the sandbox cannot protect, with what to do: a `.git` that is a symlink or names a git directory which does not
+/// name the workspace, a bare repository, reftable, an unknown repository format.
+pub(crate) fn detect(workspace: &Path) -> Result<Option<Repository>> {
     let workspace = canonical("the workspace", workspace)?;
     let Some(root) = Beneath::root_if_there(&workspace)? else {
         return Ok(None);
     };
     let dot_git = workspace.join(".git");
-    let kind = match dot_git.symlink_metadata() {
-        Err(_) if is_git_dir(&root) => return Err(bare(&workspace).into()),
-        Err(_) => return Ok(None),
-        Ok(meta) => meta.file_type(),
+    let Ok(kind) = dot_git.symlink_metadata().map(|meta| meta.file_type()) else {
+        return if is_git_dir(&root) { Err(bare(&workspace).into()) } else { Ok(None) };
     };
     if kind.is_symlink() {
         return Err(failed(format!("`{}` is a symlink", dot_git.display()))
-            .hint(format!("mount points do not follow it: move the real directory to `{}`", dot_git.display()))
+            .hint(format!("a mount point cannot be a symlink: move the real directory to `{}`", dot_git.display()))
             .into());
     }
     if kind.is_dir() {
         let Some(git) = root.open_dir(".git")? else { return Ok(None) };
-        // An empty or broken `.git` is none to git either.
-        if !is_git_dir(&git) {
-            return Ok(None);
-        }
-        return read(workspace, dot_git.clone(), dot_git, false).map(Some);
+        // Git ignores an empty or broken `.git`, too.
+        return is_git_dir(&git).then(|| read(workspace, dot_git.clone(), dot_git, false)).transpose();
     }
     let text = root.text(".git", SMALL)?.unwrap_or_default();
     let (git_dir, common_dir) = follow(&workspace, &text)?;
@@ -116,7 +112,7 @@ fn bare(workspace: &Path) -> Failure {
     )
 }
 
-/// Resolves a `.git` file to (git directory, common directory), and checks that they mean this workspace.
+/// Resolves a `.git` file to (git directory, common directory), and checks that they belong to this workspace.
 fn follow(workspace: &Path, text: &str) -> Result<(PathBuf, PathBuf)> {
     let dot_git = workspace.join(".git");
     let named = text
@@ -135,7 +131,7 @@ fn follow(workspace: &Path, text: &str) -> Result<(PathBuf, PathBuf)> {
         let settings = config::parse(&tree.text("config", SMALL)?.unwrap_or_default());
         config::last(&settings, "core.worktree").map(|path| git_dir.join(path))
     } else {
-        // Only who can write the common directory can put a worktree's directory there.
+        // Only a process that can write to the common directory can put a worktree's directory there.
         let inside = git_dir.parent() == Some(&common_dir.join("worktrees"));
         let back = tree.text("gitdir", SMALL)?.filter(|_| inside);
         back.and_then(|text| git_dir.join(text.trim()).parent().map(Path::to_path_buf))
@@ -146,25 +142,21 @@ fn follow(workspace: &Path, text: &str) -> Result<(PathBuf, PathBuf)> {
         return Ok((git_dir, common_dir));
     }
     // An agent can write `.git` while no repository is mounted there: it must not choose what is mounted next.
-    Err(failed(format!(
-        "`{}` names `{}`, which does not name `{}` back",
-        dot_git.display(),
-        git_dir.display(),
-        workspace.display()
-    ))
-    .hint(format!(
-        "where it is yours: `git worktree repair` in its repository, or `git --git-dir={} config core.worktree {}`",
-        shell_words::quote(&git_dir.display().to_string()),
-        shell_words::quote(&workspace.display().to_string())
-    ))
-    .into())
+    let [dot_git, git_dir, workspace] = [&dot_git, &git_dir, workspace].map(|path| path.display().to_string());
+    let (git_quoted, tree_quoted) = (shell_words::quote(&git_dir), shell_words::quote(&workspace));
+    Err(failed(format!("`{dot_git}` names `{git_dir}`, which does not name `{workspace}` back"))
+        .hint(format!(
+            "if you made it: `git worktree repair` in its repository, or `git --git-dir={git_quoted} config \
+             core.worktree {tree_quoted}`"
+        ))
+        .into())
 }
 
 fn read(workspace: PathBuf, git_dir: PathBuf, common_dir: PathBuf, dot_git_is_file: bool) -> Result<Repository> {
     let common = Beneath::root(&common_dir)?;
     if !is_git_dir(&common) {
         return Err(failed(format!("`{}` is not a git directory", common_dir.display()))
-            .hint("its HEAD, objects and refs must be there, and no symlinks")
+            .hint("its HEAD, objects and refs must be there, and must not be symlinks")
             .into());
     }
     let mut settings = config::parse(&common.text("config", SMALL)?.unwrap_or_default());
@@ -184,7 +176,12 @@ fn read(workspace: PathBuf, git_dir: PathBuf, common_dir: PathBuf, dot_git_is_fi
     if submodules {
         notes.push("submodules: their files are there, git works in the main repository only".into());
     }
-    let simple = |value: &&str| value.chars().all(|c| c.is_ascii_alphanumeric());
+    let plain = |name: &str| {
+        let value = config::last(&settings, name).filter(|value| value.chars().all(|c| c.is_ascii_alphanumeric()));
+        value.map(str::to_owned)
+    };
+    let carried = CARRIED.iter().filter_map(|name| Some(((*name).to_owned(), plain(name)?))).collect();
+    let shared = plain("core.sharedrepository");
     Ok(Repository {
         workspace,
         git_dir,
@@ -194,16 +191,13 @@ fn read(workspace: PathBuf, git_dir: PathBuf, common_dir: PathBuf, dot_git_is_fi
         notes,
         sha256,
         partial,
-        carried: CARRIED
-            .iter()
-            .filter_map(|name| Some(((*name).to_owned(), config::last(&settings, name).filter(simple)?.to_owned())))
-            .collect(),
-        shared: config::last(&settings, "core.sharedrepository").filter(simple).map(str::to_owned),
+        carried,
+        shared,
         submodules,
     })
 }
 
-/// Whether the repository names its objects by SHA-256. Fails for a format that is not known here.
+/// Whether the repository names its objects by SHA-256. Fails for an unknown format.
 fn format(dir: &Path, settings: &[(String, String)]) -> Result<bool> {
     let shown = dir.display();
     let version = config::last(settings, "core.repositoryformatversion").unwrap_or("0");
@@ -211,12 +205,10 @@ fn format(dir: &Path, settings: &[(String, String)]) -> Result<bool> {
         return Err(failed(format!("`{shown}` has the unknown repository format `{version}`")).into());
     }
     for (name, value) in settings {
-        let Some(extension) = name.strip_prefix("extensions.") else {
-            continue;
-        };
+        let Some(extension) = name.strip_prefix("extensions.") else { continue };
         if extension == "refstorage" && value != "files" {
             return Err(failed(format!("`{shown}` stores its refs as `{value}`"))
-                .hint("the sandbox knows the format `files` only: `git refs migrate --ref-format=files`")
+                .hint("the sandbox supports only the format `files`: `git refs migrate --ref-format=files`")
                 .into());
         }
         if !EXTENSIONS.contains(&extension) {
@@ -230,39 +222,30 @@ fn format(dir: &Path, settings: &[(String, String)]) -> Result<bool> {
     }
 }
 
-/// An object directory and all that it borrows from, each once. Git follows five levels, and so do we.
+/// An object directory and all that it borrows from, each once. Git follows five levels of alternates, and so do we.
 fn object_dirs(own: &Path, notes: &mut Vec<String>) -> Result<Vec<PathBuf>> {
     let mut found = vec![own.to_path_buf()];
-    let mut level = found.clone();
+    let mut start = 0;
     for _ in 0..5 {
-        let mut next = Vec::new();
-        for dir in &level {
-            for named in alternates_of(dir)? {
+        let level = found[start..].to_vec();
+        start = found.len();
+        for dir in level {
+            for named in alternates_of(&dir)? {
                 match dir.join(&named).canonicalize() {
                     Ok(path) if found.contains(&path) => {}
-                    Ok(path) if is_objects(&path) => {
-                        found.push(path.clone());
-                        next.push(path);
-                    }
+                    Ok(path) if path.join("pack").is_dir() || path.join("info").is_dir() => found.push(path),
                     _ => notes.push(format!("the objects that it borrows from `{named}` are not there")),
                 }
             }
         }
-        level = next;
     }
     Ok(found)
 }
 
-fn is_objects(dir: &Path) -> bool {
-    dir.join("pack").is_dir() || dir.join("info").is_dir()
-}
-
 /// The object directories that one names as its alternates.
 pub(super) fn alternates_of(objects: &Path) -> Result<Vec<String>> {
-    let Some(tree) = Beneath::root_if_there(objects)? else {
-        return Ok(Vec::new());
-    };
-    let text = tree.text("info/alternates", SMALL)?.unwrap_or_default();
+    let tree = Beneath::root_if_there(objects)?;
+    let text = tree.map_or(Ok(None), |tree| tree.text("info/alternates", SMALL))?.unwrap_or_default();
     let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     Ok(lines.map(str::to_owned).collect())
 }

@@ -1,5 +1,6 @@
-//! Remembers whether a workspace had a repository. A `.git` that appears where a sandbox ran without one can be the
-//! agent's work: its configuration would run on the host, and it could name any object directory to be mounted.
+//! Records whether a workspace had a repository. A `.git` that appears after a sandbox ran without one can have been made
+//! by the agent: git on the host would run what its configuration names, and it could name any object directory to be
+//! mounted.
 
 use super::repository::Repository;
 use crate::error::failed;
@@ -7,12 +8,13 @@ use crate::exec;
 use anyhow::Result;
 use std::path::Path;
 
-/// Records in `private` whether the workspace has a repository, and returns what the user should know: call it at
+/// Records in `private` whether the workspace has a repository, and returns what the user should know. To be called at
 /// each start, before [`prepare`](super::prepare).
 ///
-/// Fails where a repository appeared after a sandbox ran without one, and borrows objects from elsewhere: those would
-/// be mounted on the word of the agent.
-pub fn note_appearance(repo: Option<&Repository>, private: &Path) -> Result<Vec<String>> {
+/// # Errors
+/// A repository appeared after a sandbox ran without one, and borrows objects from another directory: the agent could
+/// have chosen that directory, and it would be mounted.
+pub(crate) fn note_appearance(repo: Option<&Repository>, private: &Path) -> Result<Vec<String>> {
     exec::create_dir(private, 0o700)?;
     let record = private.join("repository");
     let had_none = std::fs::read_to_string(&record).is_ok_and(|text| text.trim() == "none");
@@ -20,21 +22,14 @@ pub fn note_appearance(repo: Option<&Repository>, private: &Path) -> Result<Vec<
         exec::write_file(&record, b"none\n", 0o600)?;
         return Ok(Vec::new());
     };
-    if had_none && repo.objects.len() > 1 {
-        return Err(failed(format!(
-            "`{}` appeared after a sandbox ran here without one, and borrows objects from `{}`",
-            repo.workspace.join(".git").display(),
-            repo.objects[1].display()
-        ))
-        .hint(format!("where it is yours: rm {}", shell_words::quote(&record.display().to_string())))
-        .into());
+    let dot_git = repo.workspace.join(".git").display().to_string();
+    let appeared = format!("`{dot_git}` appeared after a sandbox ran here without one");
+    if let (true, Some(borrowed)) = (had_none, repo.objects.get(1)) {
+        return Err(failed(format!("{appeared}, and borrows objects from `{}`", borrowed.display()))
+            .hint(format!("if you made it: rm {}", shell_words::quote(&record.display().to_string())))
+            .into());
     }
     exec::write_file(&record, b"present\n", 0o600)?;
-    if !had_none {
-        return Ok(Vec::new());
-    }
-    Ok(vec![format!(
-        "`{0}` appeared after a sandbox ran here without one: look at `{0}/config` and `{0}/hooks` before you run git here",
-        repo.workspace.join(".git").display()
-    )])
+    let note = format!("{appeared}: look at `{dot_git}/config` and `{dot_git}/hooks` before you run git here");
+    Ok(Vec::from_iter(had_none.then_some(note)))
 }

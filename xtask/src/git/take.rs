@@ -1,35 +1,29 @@
-//! Takes commits of the sandbox over into the host's repository: objects through git's own check of a fetch, refs by
-//! fast-forward only, the index beside them. Files of the working tree are never touched: they are the same files.
+//! Takes commits of the sandbox over into the host's repository: objects by a fetch in which git checks them, refs only
+//! by fast-forward, and the index with the checked-out branch. Files of the working tree are never touched: the host and
+//! the sandbox have the same ones.
 
 use super::commits::{Collected, short};
 use super::refs::{self, Head, Refs};
 use super::repository::Repository;
-use super::{Branch, Relation, quarantine};
+use super::{Branch, Relation, client, quarantine};
 use crate::context::resolved;
-use crate::error::{failed, usage};
-use crate::git::client;
+use crate::error::failed;
 use crate::step::Command;
 use crate::ui::printable;
 use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// Takes over the commits of these branches, or of all where none is named, and returns lines that say what happened.
+/// Takes over the commits of all branches, and returns lines that say what was done.
 ///
-/// A branch is fast-forwarded or made; where that cannot be, its commits are left at `refs/sandbox/NAME` with what to
-/// do. A commit made on the host meanwhile is never overwritten.
+/// A branch is fast-forwarded or created. Where that is not possible, its commits are kept at `refs/sandbox/NAME`, and the
+/// line says what to do. A commit made on the host meanwhile is never overwritten.
 ///
-/// Fails where a named branch has nothing to take over, or where git on the host fails.
-pub fn take(repo: &Repository, private: &Path, branches: &[String]) -> Result<Vec<String>> {
+/// # Errors
+/// Git on the host fails.
+pub(crate) fn take(repo: &Repository, private: &Path) -> Result<Vec<String>> {
     let gathered = Collected::read(repo, private)?;
     let mut lines = gathered.listing.notes.clone();
-    for name in branches {
-        if !gathered.listing.branches.iter().any(|branch| &branch.name == name) {
-            return Err(usage(format!("the sandbox has no new commits on `{}`", printable(name)))
-                .hint("`cargo xtask commits` lists them")
-                .into());
-        }
-    }
     let Some(from) = &gathered.quarantine else {
         return Ok(lines);
     };
@@ -40,25 +34,26 @@ pub fn take(repo: &Repository, private: &Path, branches: &[String]) -> Result<Ve
         elsewhere: checked_out_elsewhere(repo)?,
         host: &gathered.host,
     };
-    let wanted = |branch: &&Branch| branches.is_empty() || branches.contains(&branch.name);
-    for branch in gathered.listing.branches.iter().filter(wanted) {
-        // One branch that fails must not hold up the others.
-        lines.push(
-            receiver
-                .branch(from.path(), branch)
-                .unwrap_or_else(|err| format!("{}: not taken over, {}", branch.name, printable(&format!("{err:#}")))),
-        );
+    for branch in &gathered.listing.branches {
+        // If one branch fails, the others are taken over all the same.
+        let taken = receiver.branch(from.path(), branch);
+        lines.push(taken.unwrap_or_else(|err| not_taken(branch, &format!("{err:#}"))));
     }
     lines.extend(receiver.working_tree(gathered.head.as_ref())?);
     Ok(lines)
 }
 
+fn not_taken(branch: &Branch, why: &str) -> String {
+    format!("{}: not taken over, {}", branch.name, printable(why))
+}
+
 /// The host's side.
 struct Receiver<'a> {
     repo: &'a Repository,
-    /// A repository of ours that writes into the host's object directory and knows the host's refs.
+    /// A repository of ours that writes into the host's object directory and has the host's refs.
     temp: TempDir,
     head: Head,
+    /// Branches that are checked out in other working trees, with the paths of these.
     elsewhere: Vec<(String, PathBuf)>,
     host: &'a Refs,
 }
@@ -71,22 +66,20 @@ impl Receiver<'_> {
     fn branch(&self, from: &Path, branch: &Branch) -> Result<String> {
         let name = &branch.name;
         if let Some(why) = self.fetch(from, name)? {
-            return Ok(format!("{name}: not taken over, {}", printable(&why)));
+            return Ok(not_taken(branch, &why));
         }
         let full = format!("refs/heads/{name}");
         let old = self.host.get(&full);
-        // Asked again where only the host's objects are seen: the quarantine's answer was the agent's to bend.
-        let state = match old {
-            None => Relation::New,
-            Some(old) if client::is_ancestor(self.git(), old, &branch.tip)? => Relation::Ahead,
-            Some(_) => Relation::Diverged,
-        };
-        // The files are the commits' own already: `git merge` would refuse to overwrite them, `git reset` moves the
-        // branch and the index alone.
+        // Computed again from the host's objects alone: objects in the quarantine, which the agent made, could have
+        // falsified the first answer.
+        let state = client::state(self.git(), old, &branch.tip)?;
+        // The files of the working tree are those of the commits already: `git merge` would refuse to overwrite them,
+        // while `git reset` moves only the branch and the index.
         let checked_out = self.head == Head::Branch(full.clone());
-        let (merge, adopt) = match checked_out {
-            true => ("git stash -u && git merge {}", "git reset {}".to_owned()),
-            false => ("git merge {}", format!("git branch -f {} {{}}", shell_words::quote(name))),
+        let (merge, adopt) = if checked_out {
+            ("git stash -u && git merge {}", "git reset {}".to_owned())
+        } else {
+            ("git merge {}", format!("git branch -f {} {{}}", shell_words::quote(name)))
         };
         if name == "HEAD" {
             return self.leave(branch, "these commits are on no branch", "git branch NAME {}");
@@ -95,7 +88,7 @@ impl Receiver<'_> {
             return self.leave(branch, "the host's branch has moved on too", merge);
         }
         if let Some(path) = self.new_submodule(old, &branch.tip)? {
-            // Git on the host would run what the configuration in its `.git` says, and the agent can write that.
+            // Git on the host would run programs that the configuration in its `.git` names, and the agent can write that.
             let why = format!("it adds a submodule at `{}`: look at that directory's `.git` first", printable(&path));
             return self.leave(branch, &why, &adopt);
         }
@@ -112,13 +105,12 @@ impl Receiver<'_> {
         Ok(format!("{name}: took over {count} commit{plural}, now at {}{made}", short(&branch.tip)))
     }
 
-    /// Brings the objects over. Git checks each of them and that none is missing. Returns why not, where it refused.
+    /// Fetches the objects. Git checks each of them and that none is missing. Returns the reason where git refuses.
     fn fetch(&self, from: &Path, name: &str) -> Result<Option<String>> {
-        let mut command = self.git();
-        if let Some(shared) = &self.repo.shared {
-            command = command.args(["-c", &format!("core.sharedRepository={shared}")]);
-        }
-        let command = command
+        let shared = self.repo.shared.iter().map(|shared| format!("core.sharedRepository={shared}"));
+        let command = self
+            .git()
+            .args(shared.flat_map(|setting| ["-c".to_owned(), setting]))
             .args(["-c", "fetch.fsckObjects=true", "fetch", "--quiet", "--no-tags"])
             .arg(from.display().to_string())
             .arg(format!("+refs/sandbox/{name}:refs/quarantine/{name}"));
@@ -126,7 +118,7 @@ impl Receiver<'_> {
         Ok((!output.ok()).then(|| output.stderr.trim().replace('\n', "; ")))
     }
 
-    /// The path of a submodule that `new` has and the host's side has not.
+    /// The path of a submodule that `new` has and the host's side does not have.
     fn new_submodule(&self, old: Option<&String>, new: &str) -> Result<Option<String>> {
         let head = match &self.head {
             Head::Branch(name) => self.host.get(name),
@@ -146,10 +138,10 @@ impl Receiver<'_> {
         Ok(None)
     }
 
-    /// Moves the branch, and the index with it where it is the checked-out one. Returns why not.
+    /// Moves the branch, and the index with it where the branch is checked out. Returns the reason where that is refused.
     fn forward(&self, full: &str, old: Option<&String>, new: &str, checked_out: bool) -> Result<Option<String>> {
         let from = old.map_or(empty_tree(self.repo), String::as_str);
-        // Two trees: what the user has staged stays staged, or it is refused. `-i`: the working tree is not looked at.
+        // With two trees, what the user has staged stays staged, or git refuses. `-i`: the working tree is not checked.
         let read_tree = client::host(self.repo).timeout(client::LONG).args(["read-tree", "-i", "-m"]);
         if checked_out {
             let output = client::capture(&read_tree.clone().args(["-n", from, new]))?;
@@ -172,15 +164,13 @@ impl Receiver<'_> {
             let output = client::capture(&read_tree.args([from, new]))?;
             if !output.ok() {
                 let said = output.stderr.trim();
-                return Err(
-                    failed(format!("but the branch has moved: `git reset` brings the index along: {said}")).into()
-                );
+                return Err(failed(format!("but the branch has moved: `git reset` updates the index: {said}")).into());
             }
         }
         Ok(None)
     }
 
-    /// Leaves the commits at a ref under `refs/sandbox/` that holds nothing else yet.
+    /// Keeps the commits at a ref under `refs/sandbox/`, without dropping other commits from it.
     fn leave(&self, branch: &Branch, why: &str, hint: &str) -> Result<String> {
         let mut kept = format!("refs/sandbox/{}", branch.name);
         let mut number = 1;
@@ -197,11 +187,9 @@ impl Receiver<'_> {
         Ok(format!("{}: left at {kept}, because {why}; then `{hint}`", branch.name))
     }
 
-    /// What to do where the sandbox switched branches: the files changed with it, the host's HEAD did not.
+    /// What to do where the sandbox switched branches: the files changed with it, but not the host's HEAD.
     fn working_tree(&self, inside: Option<&Head>) -> Result<Option<String>> {
-        let Some(Head::Branch(full)) = inside else {
-            return Ok(None);
-        };
+        let Some(Head::Branch(full)) = inside else { return Ok(None) };
         if self.head == Head::Branch(full.clone()) || !refs::of_host(self.repo)?.contains_key(full) {
             return Ok(None);
         }
@@ -230,7 +218,7 @@ fn checked_out_elsewhere(repo: &Repository) -> Result<Vec<(String, PathBuf)>> {
     Ok(found)
 }
 
-/// The id of the tree with nothing in it, which git knows without having it.
+/// The id of the empty tree, which git knows without an object.
 fn empty_tree(repo: &Repository) -> &'static str {
     if repo.sha256 {
         "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321"

@@ -12,6 +12,13 @@ use crate::step::Command;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
+/// What a sandbox gets.
+struct Prepared {
+    mounts: Vec<Mount>,
+    mount_points: Vec<String>,
+    notes: Vec<String>,
+}
+
 /// A host's repository, its workspace, and a sandbox beside it.
 struct Fixture {
     temp: TempDir,
@@ -102,20 +109,22 @@ impl Fixture {
         detect(&self.workspace).unwrap().unwrap()
     }
 
-    fn prepare(&self) -> Airlock {
+    fn prepare(&self) -> Prepared {
         let repo = self.repo();
         let inside = self.path("sandbox");
         let identity = Identity { name: Some("An \"AI\" Agent".into()), email: Some("a@example.org".into()) };
-        let airlock = prepare_at(&repo, &self.private(), Some(&identity), &inside.display().to_string()).unwrap();
+        let sandbox = inside.display().to_string();
+        let Airlock { mount_points, notes } = prepare_at(&repo, &self.private(), &identity, &sandbox).unwrap();
+        let mounts = mounts::of(&repo, &self.private(), &sandbox).unwrap();
         // What the mounts at `/sandbox` would do.
         let _ = std::fs::remove_dir_all(&inside);
         std::fs::create_dir_all(&inside).unwrap();
-        for mount in airlock.mounts.iter().filter(|mount| mount.role == crate::spec::mount::Role::GitObjects) {
+        for mount in mounts.iter().filter(|mount| mount.role == crate::spec::inside::Role::GitObjects) {
             if !mount.target.ends_with("/info") {
                 std::os::unix::fs::symlink(&mount.source, &mount.target).unwrap();
             }
         }
-        airlock
+        Prepared { mounts, mount_points, notes }
     }
 
     fn list(&self) -> Listing {
@@ -136,7 +145,7 @@ impl Fixture {
     }
 
     fn take(&self) -> Vec<String> {
-        let lines = take(&self.repo(), &self.private(), &[]).unwrap();
+        let lines = take(&self.repo(), &self.private()).unwrap();
         let left: Vec<_> = std::fs::read_dir(self.private())
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())

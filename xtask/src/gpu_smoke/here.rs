@@ -7,7 +7,8 @@ use crate::engine::{self, compose};
 use crate::error::{failed, host};
 use crate::life::{Signals, fill_guest, find, reap, trusted};
 use crate::smoke::RunFacts;
-use crate::spec::mount::{Mount, Role};
+use crate::spec::inside::Role;
+use crate::spec::mount::Mount;
 use crate::spec::settings::Settings;
 use crate::spec::{Spec, entering, places};
 use crate::user::User;
@@ -33,7 +34,7 @@ pub(super) fn run(cx: &Context, settings: &Settings, wish: &Args) -> Result<u8> 
     let spec = &record.spec;
     let engine = engine::read(cx)?;
     let known = gpu::read(&engine, cx.var("PATH"));
-    let mut run = SmokeRun::new(cx, wish, settings, &engine, &known, &spec.gpus, dataset(spec))?;
+    let mut run = SmokeRun::new(cx, wish, settings, &engine, &known, &spec.shape.gpus, dataset(spec))?;
     run.no_gpu = run.no_gpu.map(|why| {
         host("this sandbox was started without GPUs")
             .mend(why.mend)

@@ -12,8 +12,9 @@ use crate::life::Signals;
 use crate::proof::misasked;
 use crate::smoke::RunFacts;
 use crate::smoke::request::FILES;
-use crate::spec::mount::{Mount, Role};
-use crate::spec::settings::{Origin, Settings};
+use crate::spec::inside::Role;
+use crate::spec::mount::Mount;
+use crate::spec::settings::{Origin, Settings, Shape};
 use crate::spec::words::{GpuRoute, Mode, Network};
 use crate::spec::{Schema, Spec};
 use crate::step::Step;
@@ -44,9 +45,9 @@ pub(super) fn run(cx: &Context, settings: &Settings, wish: &Args) -> Result<u8> 
     let engine = engine::read(cx)?;
     engine::refuse(&engine)?;
     let known = gpu::read(&engine, cx.var("PATH"));
-    let mut run = SmokeRun::new(cx, wish, settings, &engine, &known, &settings.gpus, dataset.as_ref())?;
+    let mut run = SmokeRun::new(cx, wish, settings, &engine, &known, &settings.shape.gpus, dataset.as_ref())?;
     run.facts.image = wish.image.clone().unwrap_or_default();
-    let route = match gpu::route(&settings.gpus, &engine, &known) {
+    let route = match gpu::route(&settings.shape.gpus, &engine, &known) {
         Ok(route) => route,
         Err(why) if wish.dry_run => return Err(why.into()),
         Err(why) => return run.not_started(why),
@@ -103,19 +104,14 @@ fn one_shot(plan: &Planned, image: &str) -> OneShot {
             groups: user.groups_for(dataset.iter().map(|mount| mount.source.as_path())),
             mounts: [guest].into_iter().chain(dataset.clone()).collect(),
             out_of_reach: Vec::new(),
-            shm_bytes: settings.shm_bytes,
-            pids_limit: settings.pids_limit,
-            gpus: settings.gpus.clone(),
+            shape: Shape { network: Network::None, codex_home: Mode::None, ..settings.shape.clone() },
             gpu_route: *route,
-            memlock: settings.memlock,
-            network: Network::None,
             image: image.to_owned(),
             image_id: None,
             image_inputs: String::new(),
             // No Codex, and nothing of the user's except the data set.
             codex_version: String::new(),
             codex_bin: PathBuf::new(),
-            codex_home: Mode::None,
             ca_bundle: false,
             env: Vec::new(),
             compose_file: String::new(),
@@ -144,10 +140,10 @@ fn guest(one: &OneShot) -> &Path {
 fn dropped(one: &OneShot) -> Result<Option<String>> {
     let said = exec::stdout_of(&docker::inspect(&one.name))?;
     let why = match Container::parse(&said)?.host_config.device_requests {
-        Some(requests) => misasked(&one.spec.gpus, one.spec.gpu_route, &requests),
+        Some(requests) => misasked(&one.spec.shape.gpus, one.spec.gpu_route, &requests),
         None => Some("the engine does not say which devices it was asked for".into()),
     };
-    Ok(why.map(|why| format!("{why}, and the GPUs that were asked for are: {}", one.spec.gpus)))
+    Ok(why.map(|why| format!("{why}, and the GPUs that were asked for are: {}", one.spec.shape.gpus)))
 }
 
 /// What was created for this run. It is removed when this is dropped, however the run ends.

@@ -1,69 +1,66 @@
-//! Base images: what is known of NVIDIA's without pulling them, and the CPU base that is made from Debian packages.
+//! Base images: facts about NVIDIA's that are known without pulling them, and the CPU base, which is made from Debian
+//! packages.
 
 use crate::distro::{Distro, Package};
-use crate::engine::docker;
+use crate::engine::{docker, major_minor};
 use crate::error::{Failure, host};
 use crate::fingerprint;
-use crate::gpu::GpuFacts;
 use crate::gpu::arch::serves;
+use crate::gpu::{Gpu, GpuFacts};
 use crate::step::{Command, Step};
 use std::path::Path;
 
 /// The packages of the CPU base, one a line.
-pub const CPU_PACKAGES: &str = include_str!("../../../docker/cpu-base.packages");
+const CPU_PACKAGES: &str = include_str!("../../../docker/cpu-base.packages");
 
 /// The Debian release of the CPU base: the first with torch 2.6.
-pub const CPU_RELEASE: &str = "trixie";
+const CPU_RELEASE: &str = "trixie";
 
-/// The paths that are not unpacked into it, one dpkg pattern a line.
+/// The paths that are not unpacked into the CPU base, one dpkg pattern a line.
 const CPU_EXCLUDES: &str = include_str!("../../../docker/cpu-base.excludes");
 
-// `--variant=apt` is the smallest that `docker build` can install more into.
+// `--variant=apt` is the smallest variant into which `docker build` can install more packages.
 const CPU_OPTIONS: &[&str] = &["--variant=apt", "--aptopt=Apt::Install-Recommends \"false\""];
 
-fn cpu_options() -> Vec<String> {
-    let excludes = lines(CPU_EXCLUDES).into_iter().map(|pattern| format!("--dpkgopt=path-exclude={pattern}"));
-    CPU_OPTIONS.iter().map(|option| (*option).to_owned()).chain(excludes).collect()
-}
-
 /// The entries of a list, one a line; `#` starts a comment.
-pub fn lines(list: &str) -> Vec<&str> {
+fn lines(list: &str) -> Vec<&str> {
     list.lines().map(|line| line.split('#').next().unwrap_or_default().trim()).filter(|name| !name.is_empty()).collect()
 }
 
-/// The reference of the CPU base: it changes with its packages and options.
-pub fn cpu_reference() -> String {
+/// The reference of the CPU base. It changes with the packages and options.
+pub(crate) fn cpu_reference() -> String {
     let parts = [CPU_RELEASE].into_iter().chain(CPU_OPTIONS.iter().copied()).chain(lines(CPU_PACKAGES));
     format!("codex-sandbox-cpu-base:{CPU_RELEASE}-{}", &fingerprint::of(parts)[..12])
 }
 
-/// The steps that make the CPU base: a tar by mmdebstrap, imported, then removed.
-pub fn cpu_steps(reference: &str, mirror: Option<&str>, scratch: &Path) -> Vec<Step> {
+/// The steps that make the CPU base: mmdebstrap makes a tar archive, which is imported and then removed.
+pub(super) fn cpu_steps(reference: &str, mirror: Option<&str>, scratch: &Path) -> Vec<Step> {
     let tar = scratch.join("cpu-base.tar");
     let tar_text = tar.to_string_lossy().into_owned();
     let bootstrap = Command::new("mmdebstrap")
-        .args(cpu_options())
+        .args(CPU_OPTIONS.iter().copied())
+        .args(lines(CPU_EXCLUDES).iter().map(|pattern| format!("--dpkgopt=path-exclude={pattern}")))
         .arg(format!("--include={}", lines(CPU_PACKAGES).join(",")))
         .args([CPU_RELEASE, &tar_text])
         .args(mirror);
     vec![
-        Step::Note("making the CPU base from Debian packages: a few minutes, with some hundred MB to download".into()),
+        Step::Note("making the CPU base from Debian packages: a few minutes, some hundred MB are downloaded".into()),
         Step::CreateDir { path: scratch.to_path_buf(), mode: 0o755 },
         Step::Run(bootstrap),
-        Step::Note("handing the CPU base to the engine: about 20 s".into()),
+        Step::Note("importing the CPU base into the engine: about 20 s".into()),
         Step::Run(docker::import(&tar_text, reference)),
         Step::Remove { path: tar },
     ]
 }
 
 /// The error where mmdebstrap is missing.
-pub fn no_mmdebstrap(distro: &Distro) -> Failure {
+pub(crate) fn no_mmdebstrap(distro: &Distro) -> Failure {
     host("the CPU base image is made by `mmdebstrap`, and it is not on PATH")
         .mend(distro.install(Package::Mmdebstrap, false))
 }
 
-/// The error where the base cannot serve this host's GPUs, all reasons in one; `None` where nothing speaks against it.
-pub fn misfit(reference: &str, arch_list: &str, facts: &GpuFacts) -> Option<Failure> {
+/// The error with all reasons why the base cannot serve this host's GPUs; `None` where no reason is known.
+pub(crate) fn misfit(reference: &str, arch_list: &str, facts: &GpuFacts) -> Option<Failure> {
     let misfits = misfits(reference, arch_list, facts);
     (!misfits.is_empty()).then(|| {
         host(format!("the image would not serve this host's GPU: {}", misfits.join("; ")))
@@ -71,40 +68,34 @@ pub fn misfit(reference: &str, arch_list: &str, facts: &GpuFacts) -> Option<Fail
     })
 }
 
-/// The room that building an image takes. One with NVIDIA's base takes about 20 GB and as much again while it is
+/// The bytes that must be free to build an image. One with NVIDIA's base takes about 20 GB, and as much again while it is
 /// unpacked; a CPU image takes 3 GB.
-pub fn room(base: Option<&str>) -> u64 {
+pub(crate) fn room(base: Option<&str>) -> u64 {
     if base.is_some() { 40 << 30 } else { 8 << 30 }
 }
 
 /// The site of Debian's own packages in `apt-get indextargets --format '$(SITE) $(ORIGIN) $(CREATED_BY)'`.
-pub fn mirror_of(targets: &str) -> Option<String> {
-    targets.lines().find_map(|line| {
-        let fields: Vec<&str> = line.split(' ').collect();
-        match fields[..] {
-            [site, "Debian", "Packages"] if site.ends_with("/debian") || site.ends_with("/debian/") => {
-                Some(site.to_owned())
-            }
-            _ => None,
-        }
+pub(super) fn mirror_of(targets: &str) -> Option<String> {
+    targets.lines().find_map(|line| match line.split(' ').collect::<Vec<_>>()[..] {
+        [site, "Debian", "Packages"] if site.trim_end_matches('/').ends_with("/debian") => Some(site.to_owned()),
+        _ => None,
     })
 }
 
 /// What is known of a base image without pulling it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Known {
+pub(crate) struct Known {
     /// The CUDA version that it was built with.
-    pub cuda: &'static str,
-    /// The least driver of that CUDA's own branch.
-    pub driver: (u32, u32),
-    /// Compute capabilities that its torch has native kernels for.
-    pub capabilities: &'static [&'static str],
+    pub(crate) cuda: &'static str,
+    /// The oldest driver of that CUDA's own branch: major and minor version.
+    driver: (u32, u32),
 }
 
-/// NVIDIA's PyTorch images by tag. Sources: the container release notes and the CUDA toolkit's driver table; the arch
-/// list of 25.01 is inferred from later tags of the same CUDA and from reports of RTX 5090 owners.
-pub fn known(reference: &str) -> Option<Known> {
-    const BLACKWELL: &[&str] = &["7.5", "8.0", "8.6", "9.0", "10.0", "12.0"];
+/// The compute capabilities for which torch has native kernels in all known images. That of 25.01 is inferred from later
+/// tags with the same CUDA and from reports of RTX 5090 owners.
+const CAPABILITIES: &[&str] = &["7.5", "8.0", "8.6", "9.0", "10.0", "12.0"];
+
+/// NVIDIA's PyTorch images by tag. Sources: the container release notes and the driver table of the CUDA toolkit.
+pub(crate) fn known(reference: &str) -> Option<Known> {
     let tag = reference.strip_prefix("nvcr.io/nvidia/pytorch:")?.strip_suffix("-py3")?;
     let (cuda, driver) = match tag {
         "25.01" | "25.02" => ("12.8", (570, 26)),
@@ -114,38 +105,26 @@ pub fn known(reference: &str) -> Option<Known> {
         "25.09" | "25.10" | "25.11" => ("13.0", (580, 95)),
         _ => return None,
     };
-    Some(Known { cuda, driver, capabilities: BLACKWELL })
+    Some(Known { cuda, driver })
 }
 
-/// Whether the base can serve this host's GPUs and driver, as far as known. Empty means nothing speaks against it.
-pub fn misfits(reference: &str, arch_list: &str, facts: &GpuFacts) -> Vec<String> {
-    let mut lines = Vec::new();
+/// The known reasons why the base cannot serve this host's GPUs and driver.
+pub(crate) fn misfits(reference: &str, arch_list: &str, facts: &GpuFacts) -> Vec<String> {
+    let without_kernels = |arches: &[&str], what: String| -> Vec<String> {
+        let lacks = |gpu: &&Gpu| !arches.iter().any(|arch| serves(arch, &gpu.capability));
+        let line = |gpu: &Gpu| format!("{what} no kernels for {} (compute capability {})", gpu.name, gpu.capability);
+        facts.gpus.iter().filter(lacks).map(line).collect()
+    };
     let arches: Vec<&str> = arch_list.split([' ', ';']).filter(|arch| !arch.is_empty()).collect();
-    for gpu in &facts.gpus {
-        if !arches.iter().any(|arch| serves(arch, &gpu.capability)) {
-            lines.push(format!(
-                "extensions built with arch_list `{arch_list}` have no kernels for {} (compute capability {})",
-                gpu.name, gpu.capability
-            ));
-        }
-    }
+    let mut lines = without_kernels(&arches, format!("extensions built with arch_list `{arch_list}` have"));
     let Some(known) = known(reference) else { return lines };
-    for gpu in &facts.gpus {
-        if !known.capabilities.iter().any(|arch| serves(arch, &gpu.capability)) {
-            lines.push(format!(
-                "torch in `{reference}` has no kernels for {} (compute capability {})",
-                gpu.name, gpu.capability
-            ));
-        }
-    }
-    let driver = facts.driver.as_deref().and_then(crate::engine::major_minor);
-    if driver.is_some_and(|driver| driver < known.driver) {
+    lines.extend(without_kernels(CAPABILITIES, format!("torch in `{reference}` has")));
+    if let Some(driver) = facts.driver.as_deref()
+        && major_minor(driver).is_some_and(|version| version < known.driver)
+    {
+        let (cuda, (major, minor)) = (known.cuda, known.driver);
         lines.push(format!(
-            "the driver {} is older than {}.{}, which CUDA {} in `{reference}` needs",
-            facts.driver.as_deref().unwrap_or_default(),
-            known.driver.0,
-            known.driver.1,
-            known.cuda
+            "the driver {driver} is older than {major}.{minor}, which CUDA {cuda} in `{reference}` needs"
         ));
     }
     lines

@@ -1,4 +1,4 @@
-//! `cargo xtask image`: build the image where it is missing or stale.
+//! `cargo xtask image`: builds the image where it is missing or stale.
 
 use crate::context::Context;
 use crate::engine::{self, Engine, docker};
@@ -15,26 +15,23 @@ use serde_json::{Map, Value};
 
 /// What is known of the image before anything is built.
 #[derive(Debug, Clone)]
-pub struct State {
-    /// The inputs; they give the tag.
-    pub inputs: Inputs,
+pub(crate) struct State {
+    /// What the tag is made from.
+    pub(crate) inputs: Inputs,
     /// The id of the image of these inputs; `None` means it must be built.
-    pub id: Option<String>,
+    pub(crate) id: Option<String>,
     /// The tag of the user's newest image of other inputs.
-    pub newest: Option<String>,
+    pub(crate) newest: Option<String>,
 }
 
 impl State {
     /// Why the image must be built, one line a reason; empty where it is up to date.
-    ///
-    /// # Errors
-    /// The engine does not answer.
-    pub fn reasons(&self) -> Result<Vec<String>> {
-        match (&self.id, &self.newest) {
-            (Some(_), _) => Ok(Vec::new()),
-            (None, None) => Ok(reasons(&self.inputs, None)),
-            (None, Some(tag)) => Ok(reasons(&self.inputs, inputs_of(tag)?.as_ref())),
+    fn reasons(&self) -> Result<Vec<String>> {
+        if self.id.is_some() {
+            return Ok(Vec::new());
         }
+        let newest = self.newest.as_deref().map(inputs_of).transpose()?;
+        Ok(reasons(&self.inputs, newest.flatten().as_ref()))
     }
 }
 
@@ -58,7 +55,7 @@ pub struct Args {
 }
 
 impl Args {
-    /// The flags that stand above the settings.
+    /// The flags that take precedence over the settings.
     pub(crate) fn flags(&self) -> Flags {
         ProjectFlags { base: self.base.clone(), cpu: self.cpu, ..ProjectFlags::default() }.into()
     }
@@ -90,16 +87,16 @@ pub fn run(cx: &Context, args: &Args) -> Result<u8> {
     } else {
         build(cx, &settings, &state, wishes)?;
     }
-    // Read again: making the CPU base gives the base an id, and with it the image its final tag.
+    // Read again: the CPU base has an id only once it is made, and the tag of the image depends on it.
     ui::result(self::state(cx, &settings, &user)?.inputs.tag());
     Ok(0)
 }
 
-/// Builds the image of these settings where it is missing or stale, and returns what is known of it then.
+/// Builds the image of these settings where it is missing or stale, and returns its new state.
 ///
 /// # Errors
-/// As `run`.
-pub fn ensure(cx: &Context, settings: &Settings, user: &User, state: &State) -> Result<State> {
+/// As [`run`].
+pub(crate) fn ensure(cx: &Context, settings: &Settings, user: &User, state: &State) -> Result<State> {
     if state.id.is_some() {
         return Ok(state.clone());
     }
@@ -107,15 +104,15 @@ pub fn ensure(cx: &Context, settings: &Settings, user: &User, state: &State) -> 
     let now = self::state(cx, settings, user)?;
     match now.id {
         Some(_) => Ok(now),
-        None => Err(failed(format!("the build ended well, and there is no image `{}`", now.inputs.tag())).into()),
+        None => Err(failed(format!("the build succeeded, but there is no image `{}`", now.inputs.tag())).into()),
     }
 }
 
-/// The inputs as far as they are known without asking the engine.
+/// The inputs that are known without asking the engine.
 ///
 /// # Errors
 /// A file of the build context cannot be read.
-pub fn inputs(cx: &Context, settings: &Settings, user: &User) -> Result<Inputs> {
+pub(crate) fn inputs(cx: &Context, settings: &Settings, user: &User) -> Result<Inputs> {
     Ok(Inputs {
         base: settings.base.clone().unwrap_or_else(base::cpu_reference),
         base_id: None,
@@ -130,7 +127,7 @@ pub fn inputs(cx: &Context, settings: &Settings, user: &User) -> Result<Inputs> 
 ///
 /// # Errors
 /// No engine answers (exit code 3), or a file of the build context cannot be read.
-pub fn state(cx: &Context, settings: &Settings, user: &User) -> Result<State> {
+pub(crate) fn state(cx: &Context, settings: &Settings, user: &User) -> Result<State> {
     let said = exec::capture(&docker::images())?;
     if !said.ok() {
         return Err(engine::no_engine(&said.stderr).into());
@@ -151,19 +148,27 @@ fn inputs_of(tag: &str) -> Result<Option<Map<String, Value>>> {
 }
 
 /// Every step of a build: the CPU base where it is asked for and missing, then the image.
-pub fn steps(cx: &Context, settings: &Settings, state: &State, wishes: Wishes) -> Vec<Step> {
-    let mut steps = Vec::new();
-    if needs_cpu_base(settings, state, wishes) {
-        steps.extend(base::cpu_steps(&state.inputs.base, mirror().as_deref(), &cx.scratch()));
-    }
-    let wishes = if settings.base.is_none() { own_base(wishes) } else { wishes };
-    steps.push(note(settings, state));
-    steps.push(plan::build(&cx.root.join("docker"), &state.inputs, wishes, &network::read(cx)));
+pub(crate) fn steps(cx: &Context, settings: &Settings, state: &State, wishes: Wishes) -> Vec<Step> {
+    let mut steps = cpu_base_steps(cx, settings, state, wishes);
+    steps.extend(image_steps(cx, settings, state, wishes));
     steps
 }
 
-/// The mirror of Debian's packages that this host itself uses; a host that is not Debian has none, and `mmdebstrap` then
-/// takes Debian's own.
+fn cpu_base_steps(cx: &Context, settings: &Settings, state: &State, wishes: Wishes) -> Vec<Step> {
+    if settings.base.is_some() || (state.inputs.base_id.is_some() && !wishes.pull) {
+        return Vec::new();
+    }
+    base::cpu_steps(&state.inputs.base, mirror().as_deref(), &cx.scratch())
+}
+
+fn image_steps(cx: &Context, settings: &Settings, state: &State, wishes: Wishes) -> [Step; 2] {
+    // No registry has the CPU base: with `--pull` it is made again instead.
+    let wishes = Wishes { pull: wishes.pull && settings.base.is_some(), ..wishes };
+    [note(settings, state), plan::build(&cx.root.join("docker"), &state.inputs, wishes, &network::read(cx))]
+}
+
+/// The mirror of Debian's packages that this host itself uses. A host that is not Debian has none, and `mmdebstrap` then
+/// uses Debian's own.
 fn mirror() -> Option<String> {
     let query = Command::new("apt-get").args(["indextargets", "--format", "$(SITE) $(ORIGIN) $(CREATED_BY)"]);
     let said = exec::capture(&query).ok().filter(exec::Output::ok);
@@ -177,40 +182,30 @@ fn build(cx: &Context, settings: &Settings, state: &State, wishes: Wishes) -> Re
     for reason in state.reasons()? {
         ui::say(format_args!("image: {reason}"));
     }
-    let docker = cx.root.join("docker");
-    if needs_cpu_base(settings, state, wishes) {
-        exec::all(&base::cpu_steps(&state.inputs.base, mirror().as_deref(), &cx.scratch()))?;
-        // The base's id is an input: the image is built with the id that it has now.
-        let now = self::state(cx, settings, &User::read())?;
-        let build = plan::build(&docker, &now.inputs, own_base(wishes), &network::read(cx));
-        return exec::all(&[note(settings, &now), build]);
+    let base = cpu_base_steps(cx, settings, state, wishes);
+    if base.is_empty() {
+        return exec::all(&image_steps(cx, settings, state, wishes));
     }
-    exec::all(&steps(cx, settings, state, wishes))
+    exec::all(&base)?;
+    // The base's id is an input: the image is built with the id that it has now.
+    let now = self::state(cx, settings, &User::read())?;
+    exec::all(&image_steps(cx, settings, &now, wishes))
 }
 
-/// What a build comes to, said before it starts.
+/// What the user is told before a build starts.
 fn note(settings: &Settings, state: &State) -> Step {
     let fetched = settings.base.is_some() && state.inputs.base_id.is_none();
     Step::Note(if fetched {
         let base = &state.inputs.base;
-        format!("building the image: its base `{base}` is fetched first, many gigabytes of it")
+        format!("building the image: its base `{base}` is pulled first, which is many gigabytes")
     } else {
-        "building the image: a few minutes the first time, seconds where its layers are known".to_owned()
+        "building the image: a few minutes the first time, seconds where its layers are cached".to_owned()
     })
 }
 
-fn needs_cpu_base(settings: &Settings, state: &State, wishes: Wishes) -> bool {
-    settings.base.is_none() && (state.inputs.base_id.is_none() || wishes.pull)
-}
-
-// No registry has the CPU base: `--pull` makes it anew instead.
-fn own_base(wishes: Wishes) -> Wishes {
-    Wishes { pull: false, ..wishes }
-}
-
-/// What this host lacks for building, all that is fatal.
+/// Fails where this host cannot build the image.
 fn check_host(engine: &Engine, cx: &Context, settings: &Settings, state: &State) -> Result<()> {
-    // A folder that this user cannot read is no reason to refuse: the build itself will tell.
+    // A directory whose free space this user cannot read is no reason to refuse: the build itself will fail.
     let room = engine::free_bytes(&engine.root_dir)
         .and_then(|free| engine::low_room(&engine.root_dir, free, base::room(settings.base.as_deref())));
     let buildx = engine::no_buildx(engine);
@@ -221,13 +216,10 @@ fn check_host(engine: &Engine, cx: &Context, settings: &Settings, state: &State)
         let missing = state.inputs.base_id.is_none() && !can_make_base(cx);
         missing.then(|| base::no_mmdebstrap(&engine.distro))
     };
-    match [buildx, room, other].into_iter().flatten().next() {
-        None => Ok(()),
-        Some(failure) => Err(failure.into()),
-    }
+    buildx.or(room).or(other).map_or(Ok(()), |failure| Err(failure.into()))
 }
 
-/// Whether the program that makes the CPU base is there.
-pub fn can_make_base(cx: &Context) -> bool {
+/// Whether the program that makes the CPU base is on PATH.
+pub(crate) fn can_make_base(cx: &Context) -> bool {
     which::which_in("mmdebstrap", cx.var("PATH"), &cx.cwd).is_ok()
 }

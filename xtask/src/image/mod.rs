@@ -1,61 +1,60 @@
 //! The image: its inputs, its fingerprint and tag, and why it is stale. Pure, but for `read_files`.
 
-pub mod base;
-pub mod build;
-pub mod plan;
+pub(crate) mod base;
+pub(crate) mod build;
+pub(crate) mod plan;
 
 use crate::fingerprint;
 use anyhow::{Context as _, Result};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::path::Path;
 
 /// The repository name of the images that this tool builds.
-pub const REPOSITORY: &str = "codex-sandbox";
+const REPOSITORY: &str = "codex-sandbox";
 
 /// The label that holds an image's inputs, as JSON.
-pub const INPUTS_LABEL: &str = "codex-sandbox.inputs";
+const INPUTS_LABEL: &str = "codex-sandbox.inputs";
 
-/// Everything that decides what is in an image.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Inputs {
+/// Everything that determines the content of an image.
+#[derive(Debug, Clone)]
+pub(crate) struct Inputs {
     /// The base image's reference.
-    pub base: String,
-    /// The base image's id, where the engine has it; a registry's base is not asked for.
-    pub base_id: Option<String>,
+    pub(crate) base: String,
+    /// The base image's id, where the engine has it; a registry is not asked.
+    pub(crate) base_id: Option<String>,
     /// `TORCH_CUDA_ARCH_LIST`.
-    pub arch_list: String,
+    pub(crate) arch_list: String,
     /// The user that the last layer makes.
-    pub uid: u32,
-    /// Its group.
-    pub gid: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
     /// The files of the build context: name and text.
-    pub files: Vec<(String, String)>,
+    pub(crate) files: Vec<(String, String)>,
 }
 
 impl Inputs {
-    /// The inputs by name, each as a short text: what the label holds and what staleness is explained with.
-    pub fn table(&self) -> Map<String, Value> {
-        let mut table = Map::new();
-        table.insert("BASE_IMAGE".into(), json!(self.base));
-        table.insert("base image id".into(), json!(self.base_id.as_deref().unwrap_or("not known")));
-        table.insert("TORCH_CUDA_ARCH_LIST".into(), json!(self.arch_list));
-        table.insert("HOST_UID".into(), json!(self.uid.to_string()));
-        table.insert("HOST_GID".into(), json!(self.gid.to_string()));
-        for (name, text) in &self.files {
-            table.insert(format!("docker/{name}"), json!(fingerprint::of([text])));
-        }
-        table
+    /// The inputs by name, each as a short text. The label holds them, and [`reasons`] compares them.
+    pub(crate) fn table(&self) -> Map<String, Value> {
+        let fixed = [
+            ("BASE_IMAGE", self.base.clone()),
+            ("base image id", self.base_id.clone().unwrap_or_else(|| "not known".into())),
+            ("TORCH_CUDA_ARCH_LIST", self.arch_list.clone()),
+            ("HOST_UID", self.uid.to_string()),
+            ("HOST_GID", self.gid.to_string()),
+        ];
+        let fixed = fixed.into_iter().map(|(name, value)| (name.to_owned(), value.into()));
+        let of_file = |(name, text): &(String, String)| (format!("docker/{name}"), fingerprint::of([text]).into());
+        fixed.chain(self.files.iter().map(of_file)).collect()
     }
 
-    /// The tag: the fingerprint of all inputs, and the uid, so that two users of one host do not fight.
-    pub fn tag(&self) -> String {
+    /// The tag: the fingerprint of all inputs, and the UID, so that two users of one host do not replace each other's image.
+    pub(crate) fn tag(&self) -> String {
         let parts = self.table().into_iter().map(|(name, value)| format!("{name}={value}"));
         format!("{REPOSITORY}:{}-u{}", &fingerprint::of(parts)[..12], self.uid)
     }
 }
 
-/// Why there is no image for these inputs: one line a reason. `newest` is the table of the user's newest other image.
-pub fn reasons(inputs: &Inputs, newest: Option<&Map<String, Value>>) -> Vec<String> {
+/// Why there is no image for these inputs, one line a reason. `newest` is the table of the user's newest other image.
+fn reasons(inputs: &Inputs, newest: Option<&Map<String, Value>>) -> Vec<String> {
     let Some(old) = newest else {
         return vec!["no image has been built yet".into()];
     };
@@ -72,17 +71,14 @@ pub fn reasons(inputs: &Inputs, newest: Option<&Map<String, Value>>) -> Vec<Stri
     }
     lines.extend(old.keys().filter(|name| !now.contains_key(*name)).map(|name| format!("`{name}` is gone")));
     if lines.is_empty() {
-        // The same inputs and yet no tag: someone removed the tag or the image.
+        // The inputs are the same, and yet there is no such tag: somebody has removed the tag or the image.
         lines.push("the image was removed from the engine".into());
     }
     lines
 }
 
-/// Reads the files of the build context: `.dockerignore` denies all and then allows each by name.
-///
-/// # Errors
-/// A file that is named and cannot be read.
-pub fn read_files(docker: &Path) -> Result<Vec<(String, String)>> {
+/// Reads the files of the build context: `.dockerignore` excludes everything and then includes each file by name.
+fn read_files(docker: &Path) -> Result<Vec<(String, String)>> {
     let read = |name: &str| {
         let path = docker.join(name);
         std::fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))

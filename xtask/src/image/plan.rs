@@ -1,4 +1,4 @@
-//! The build as steps. Pure.
+//! The `docker build` of the image, as a step. Pure.
 
 use super::{INPUTS_LABEL, Inputs};
 use crate::engine::docker;
@@ -9,41 +9,37 @@ use std::path::Path;
 
 /// What the user asked of the build.
 #[derive(clap::Args, Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Wishes {
+pub(crate) struct Wishes {
     /// Ask the registry for a newer base image
     #[arg(long)]
-    pub pull: bool,
-    /// Build every layer anew
+    pub(super) pull: bool,
+    /// Build every layer again
     #[arg(long)]
-    pub no_cache: bool,
+    pub(super) no_cache: bool,
 }
 
-/// The `docker build` of these inputs. The CA bundle and the proxies go in as BuildKit secrets: nothing of them stays.
-pub fn build(docker: &Path, inputs: &Inputs, wishes: Wishes, network: &HostNetwork) -> Step {
+/// The `docker build` of these inputs. The CA bundle and the proxies are BuildKit secrets, so that the image keeps nothing
+/// of them.
+pub(super) fn build(docker: &Path, inputs: &Inputs, wishes: Wishes, network: &HostNetwork) -> Step {
     let table = Value::Object(inputs.table()).to_string();
     let mut command = docker::build()
         .args(["--file", &docker.join("Dockerfile").to_string_lossy(), "--tag", &inputs.tag()])
-        .args(["--build-arg".to_owned(), format!("BASE_IMAGE={}", inputs.base)])
-        .args(["--build-arg".to_owned(), format!("TORCH_CUDA_ARCH_LIST={}", inputs.arch_list)])
-        .args(["--build-arg".to_owned(), format!("HOST_UID={}", inputs.uid)])
-        .args(["--build-arg".to_owned(), format!("HOST_GID={}", inputs.gid)])
-        .args(["--label".to_owned(), format!("{INPUTS_LABEL}={table}")]);
+        .args(["--build-arg", &format!("BASE_IMAGE={}", inputs.base)])
+        .args(["--build-arg", &format!("TORCH_CUDA_ARCH_LIST={}", inputs.arch_list)])
+        .args(["--build-arg", &format!("HOST_UID={}", inputs.uid)])
+        .args(["--build-arg", &format!("HOST_GID={}", inputs.gid)])
+        .args(["--label", &format!("{INPUTS_LABEL}={table}")]);
     if let Some(ca) = &network.ca {
-        // A comma would end the field; such a path is quoted as CSV does it.
+        // A comma would end the field: such a path is quoted as in CSV.
         let field = format!("src={}", ca.display());
         let field = if field.contains([',', '"']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field };
-        command = command.args(["--secret".to_owned(), format!("id=ca,{field}")]);
+        command = command.args(["--secret", &format!("id=ca,{field}")]);
     }
     for name in &network.proxies {
-        command = command.args(["--secret".to_owned(), format!("id={},env={name}", name.to_lowercase())]);
+        command = command.args(["--secret", &format!("id={},env={name}", name.to_lowercase())]);
     }
-    if wishes.pull {
-        command = command.arg("--pull");
-    }
-    if wishes.no_cache {
-        command = command.arg("--no-cache");
-    }
-    Step::Run(command.arg(docker.to_string_lossy()))
+    let flags = [wishes.pull.then_some("--pull"), wishes.no_cache.then_some("--no-cache")];
+    Step::Run(command.args(flags.into_iter().flatten()).arg(docker.to_string_lossy()))
 }
 
 #[cfg(test)]

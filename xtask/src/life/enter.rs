@@ -4,7 +4,7 @@ use super::entry::{Entry, Left, Program};
 use super::leave::leave;
 use super::ready;
 use super::running::Running;
-use crate::engine::docker::{self};
+use crate::engine::docker;
 use crate::spec::inside::{PYTHON, REAP};
 use crate::spec::settings::{Origin, Settings};
 use crate::spec::words::Mode;
@@ -64,7 +64,7 @@ fn enter(running: Running<'_>, missing: &[String], program: &Program) -> Result<
             // From here on another call may enter beside this one.
             drop(lock.take());
         }
-        if last.elapsed() > LOGIN_INTERVAL && gathered.settings.codex_home == Mode::Mirror {
+        if last.elapsed() > LOGIN_INTERVAL && gathered.settings.shape.codex_home == Mode::Mirror {
             last = Instant::now();
             // While Codex owns the terminal nothing is printed; what happened is said on the way out.
             let _ = ready::reconcile(gathered);

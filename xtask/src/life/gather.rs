@@ -88,7 +88,7 @@ impl Engined {
     pub fn read(cx: &Context, settings: &Settings, user: &User) -> Result<Engined> {
         let (engine, image) = exec::both(|| engine::read(cx), || build::state(cx, settings, user));
         let engine = engine?;
-        let gpus = match settings.gpus {
+        let gpus = match settings.shape.gpus {
             Gpus::None => GpuFacts::default(),
             Gpus::All | Gpus::Ids(_) => gpu::read(&engine, cx.var("PATH")),
         };
@@ -196,7 +196,7 @@ impl Ground {
                 Engined::read(cx, &settings, &user).map(|engine| (None, Some(engine)))
             }
         };
-        let identity = || repository.as_ref().map_or(Ok(Identity::default()), |repo| git::identity(Some(repo)));
+        let identity = || repository.as_ref().map_or(Ok(Identity::default()), git::identity);
         let image = build::inputs(cx, &settings, &user)?;
         // The answer from inside takes longest: it is asked for first.
         let (next, (existing, (codex, identity))) = exec::both(next, || {
@@ -246,7 +246,7 @@ pub fn find(container: &str) -> Result<Option<Existing>> {
 impl Gathered {
     /// What is mounted at the container's Codex home.
     pub fn codex_home(&self) -> PathBuf {
-        match self.settings.codex_home {
+        match self.settings.shape.codex_home {
             Mode::Mirror => self.places.codex_home.clone(),
             Mode::Shared => self.surroundings.host_codex_home.clone(),
             Mode::None => self.places.dir.join("codex-home-none"),
@@ -313,7 +313,7 @@ fn remember(cx: &Context, name: &str, dir: &Path) -> Result<()> {
 /// # Errors
 /// The host's configuration cannot be read.
 fn mirror(cx: &Context, settings: &Settings) -> Result<Mirror> {
-    match settings.codex_home {
+    match settings.shape.codex_home {
         Mode::None => Ok(Mirror::default()),
         Mode::Mirror | Mode::Shared => codex::home::read(&settings.host_codex_home, &cx.home.join(".agents")),
     }

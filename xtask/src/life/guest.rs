@@ -1,11 +1,10 @@
 //! What is mounted read-only at `/sandbox`: the inside witness, the smoke test, and the CA bundle.
 
-use crate::exec;
 use crate::network::HostNetwork;
-use crate::smoke;
 use crate::spec::inside::{self, in_guest};
 use crate::spec::places::Places;
 use crate::step::Step;
+use crate::{exec, smoke};
 use anyhow::{Context as _, Result};
 use std::path::Path;
 

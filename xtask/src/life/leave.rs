@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 /// Says all of it.
 pub(super) fn leave(gathered: &Gathered, before: &Map<String, Value>, since: SystemTime) {
-    match gathered.settings.codex_home {
+    match gathered.settings.shape.codex_home {
         Mode::Mirror => login(gathered, since),
         Mode::Shared | Mode::None => {}
     }

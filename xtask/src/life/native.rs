@@ -46,7 +46,7 @@ pub fn prove(
 
 /// The claim of a container, as it was proven at its start; none where it has no GPUs.
 pub fn claim(record: &Record) -> Option<Finding> {
-    if record.spec.gpus == Gpus::None {
+    if record.spec.shape.gpus == Gpus::None {
         return None;
     }
     let unknown = || claim::unknown("the record of this container has no report of native code");
@@ -55,7 +55,7 @@ pub fn claim(record: &Record) -> Option<Finding> {
 
 /// The command as a dry run shows it, where there would be GPUs.
 pub fn dry_run(cx: &Context, gathered: &Gathered, container: &str) -> Option<Command> {
-    let arch = architecture(cx, gathered).ok().filter(|_| gathered.settings.gpus != Gpus::None)?;
+    let arch = architecture(cx, gathered).ok().filter(|_| gathered.settings.shape.gpus != Gpus::None)?;
     let request = request(gathered, arch, "NONCE".into());
     Some(command(cx, gathered, container, &BTreeMap::new(), &request))
 }
@@ -76,7 +76,7 @@ fn request(gathered: &Gathered, arch: Arch, nonce: String) -> SmokeRequest {
         arch,
         mode: Extent::Native,
         // How many there are of all is what the claim `gpu.devices` sees.
-        gpus: match &gathered.settings.gpus {
+        gpus: match &gathered.settings.shape.gpus {
             Gpus::Ids(ids) => Some(ids.len()),
             Gpus::All | Gpus::None => None,
         },

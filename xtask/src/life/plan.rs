@@ -90,7 +90,7 @@ fn refuse_paused(paused: bool, gathered: &Gathered) -> Result<()> {
 /// How the GPUs are asked for. Where the engine was not asked, a running container is looked at, or a dry run has no
 /// engine: the route is then the usual one, and is not compared with anything.
 fn route(gathered: &Gathered) -> Result<Option<GpuRoute>> {
-    let gpus = &gathered.settings.gpus;
+    let gpus = &gathered.settings.shape.gpus;
     match &gathered.engine {
         Some(known) => {
             engine::refuse(&known.engine)?;
@@ -132,7 +132,10 @@ impl Plan {
     fn lines(&self, act: &Act, gathered: &Gathered) -> Vec<String> {
         let all = |steps: &[Step]| steps.iter().map(ToString::to_string).collect::<Vec<_>>();
         match act {
-            Act::Image(steps) => all(steps),
+            Act::Image(steps) => {
+                let tag = "# the tag changes with the id of the base image, where that is not there yet";
+                all(steps).into_iter().chain([tag.to_owned()]).collect()
+            }
             Act::Snapshot => {
                 let (from, to) = (gathered.codex.binary.display(), gathered.codex.package.display());
                 vec![format!("# copy the Codex of `{from}` to `{to}`, unless it is there")]

@@ -3,7 +3,7 @@
 use super::gather::Gathered;
 use super::guest;
 use crate::beneath::Beneath;
-use crate::codex::home::{self};
+use crate::codex::home;
 use crate::codex::login::{self, LoginOutcome};
 use crate::spec::inside::SYSTEM_CODEX;
 use crate::spec::words::Mode;
@@ -75,7 +75,7 @@ impl fmt::Display for Fill {
 /// All that is filled for a sandbox, in order. Pure.
 pub fn fills(gathered: &Gathered) -> Vec<Fill> {
     let places = &gathered.places;
-    let home = match gathered.settings.codex_home {
+    let home = match gathered.settings.shape.codex_home {
         Mode::Mirror => Fill::MirroredHome {
             from: gathered.settings.host_codex_home.clone(),
             to: places.codex_home.clone(),
@@ -130,7 +130,7 @@ fn prepare_git(gathered: &Gathered, private: &Path) -> Result<Vec<String>> {
     let appeared = git::note_appearance(gathered.repository.as_ref(), private)?;
     let mut notes: Vec<String> = appeared.iter().map(|note| format!("warning: {note}")).collect();
     if let Some(repository) = &gathered.repository {
-        let lock = git::prepare(repository, private, Some(&gathered.identity))?;
+        let lock = git::prepare(repository, private, &gathered.identity)?;
         notes.extend(lock.notes.iter().map(|note| format!("git: {note}")));
         let guest = &gathered.places.guest;
         lock.mount_points.iter().try_for_each(|name| exec::create_dir(&guest.join(name), 0o755))?;
@@ -138,7 +138,7 @@ fn prepare_git(gathered: &Gathered, private: &Path) -> Result<Vec<String>> {
     Ok(notes)
 }
 
-/// Fills everything anew, and returns what the user should know.
+/// Fills all of it again, and returns what the user should know.
 ///
 /// # Errors
 /// As [`Fill::run`].
@@ -150,7 +150,7 @@ pub fn refresh(gathered: &Gathered) -> Result<Vec<String>> {
 
 /// What of the host's Codex home stays out or goes in changed: one line each.
 pub fn notes(gathered: &Gathered) -> Vec<String> {
-    match gathered.settings.codex_home {
+    match gathered.settings.shape.codex_home {
         Mode::Mirror => gathered.mirror.notes.iter().map(ToString::to_string).collect(),
         Mode::Shared => vec!["shared: the agent can change what your own Codex runs on this host".to_owned()],
         Mode::None => vec!["none: nothing of yours goes in, not even the login".to_owned()],

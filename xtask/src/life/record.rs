@@ -114,7 +114,8 @@ pub fn programs_claim(record: &Record, now: Option<&str>) -> Option<Finding> {
     programs::judge(record.spec.uid, record.programs.as_deref(), now)
 }
 
-/// Whether Codex answered as promised. A shell may keep a container in which it did not: entering that again asks anew.
+/// Whether Codex answered as promised. A shell may keep a container in which it did not: the next entry
+/// then asks Codex again.
 pub fn answered(claims: &[Finding]) -> bool {
     claims.iter().any(|claim| claim.id == "codex.version" && claim.verdict.held())
 }

@@ -80,7 +80,7 @@ impl<'a> Running<'a> {
 
     fn witness(&mut self) -> Result<(Proof, Vec<String>)> {
         let (mut proof, inside) = self.ask()?;
-        if self.ours && self.record.spec.gpus != Gpus::None {
+        if self.ours && self.record.spec.shape.gpus != Gpus::None {
             self.record.native =
                 Some(native::prove(self.call.cx, &self.call.gathered, &self.record.container, &inside.env())?);
         }

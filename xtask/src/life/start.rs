@@ -139,5 +139,5 @@ fn up(project: &Project) -> Result<()> {
     }
     // What was half made is not left behind.
     running::take_back(&project.container(), &project.container());
-    Err(errors::not_started(&said.stderr, &project.spec.gpus).into())
+    Err(errors::not_started(&said.stderr, &project.spec.shape.gpus).into())
 }

@@ -88,7 +88,7 @@ impl Live {
     fn look(running: &Existing) -> Result<Live> {
         let own = |line: &String| [DF, SMI].iter().any(|query| *line == query.join(" "));
         let top = docker::top(&running.id);
-        let with_gpus = running.spec.as_ref().is_ok_and(|spec| spec.gpus != Gpus::None);
+        let with_gpus = running.spec.as_ref().is_ok_and(|spec| spec.shape.gpus != Gpus::None);
         let asked = |program: &[&str]| exec::capture(&inside(&running.id, program)).ok().filter(exec::Output::ok);
         let (top, (shm, gpus)) = exec::both(
             || exec::stdout_of(&top),

@@ -5,7 +5,8 @@ use crate::context::Context;
 use crate::engine::caches;
 use crate::fingerprint;
 use crate::git::Repository;
-use crate::spec::mount::{Mount, Role};
+use crate::spec::inside::Role;
+use crate::spec::mount::Mount;
 use crate::spec::words::{GpuRoute, Mode};
 use crate::spec::{Schema, Spec};
 use std::path::{Path, PathBuf};
@@ -30,15 +31,10 @@ pub fn spec(cx: &Context, gathered: &Gathered, route: Option<GpuRoute>) -> Spec 
         image_inputs: fingerprint::of(inputs)[..12].to_owned(),
         mounts,
         out_of_reach: out_of_reach(cx, gathered),
-        shm_bytes: settings.shm_bytes,
-        pids_limit: settings.pids_limit,
-        gpus: settings.gpus.clone(),
+        shape: settings.shape.clone(),
         gpu_route: route,
-        memlock: settings.memlock,
-        network: settings.network,
         codex_version: gathered.codex.version.clone(),
         codex_bin: gathered.codex.binary.clone(),
-        codex_home: settings.codex_home,
         ca_bundle: gathered.network.ca.is_some(),
         env: settings.env.clone(),
         compose_file: gathered.surroundings.compose_file.clone(),
@@ -55,7 +51,7 @@ pub fn mounts(gathered: &Gathered) -> Vec<Mount> {
         Mount::new(Role::CodexHome, gathered.codex_home()),
         Mount::new(Role::Guest, &places.guest),
     ];
-    match gathered.settings.codex_home {
+    match gathered.settings.shape.codex_home {
         Mode::Mirror | Mode::Shared => mounts.push(Mount::new(Role::Agents, &places.agents)),
         Mode::None => {}
     }
@@ -71,7 +67,7 @@ pub fn mounts(gathered: &Gathered) -> Vec<Mount> {
 fn out_of_reach(cx: &Context, gathered: &Gathered) -> Vec<PathBuf> {
     let mut paths = gathered.surroundings.checkout.clone();
     paths.push(cx.state.clone());
-    match gathered.settings.codex_home {
+    match gathered.settings.shape.codex_home {
         Mode::Mirror | Mode::None => paths.push(gathered.surroundings.host_codex_home.clone()),
         Mode::Shared => {}
     }

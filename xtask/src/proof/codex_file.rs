@@ -2,7 +2,7 @@
 
 use crate::beneath::FileId;
 use crate::spec::Spec;
-use crate::spec::mount::Role;
+use crate::spec::inside::Role;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;

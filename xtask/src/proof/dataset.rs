@@ -2,12 +2,13 @@
 
 use super::claim::{Draft, some};
 use super::mountinfo::{DevicePath, MountLine, MountTable};
-use super::probe::{InsideWitness, LeadsOut, Sample};
+use super::probe::{InsideWitness, LeadsOut, Linked, Sample};
 use super::targets::{lines, named};
 use super::witness::HostWitness;
 use crate::finding::Finding;
 use crate::spec::Spec;
-use crate::spec::mount::{Mount, Role};
+use crate::spec::inside::Role;
+use crate::spec::mount::Mount;
 use std::collections::BTreeSet;
 
 pub(super) fn judge(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
@@ -116,7 +117,8 @@ fn hard_links(id: &str, mount: &Mount, spec: &Spec, inside: &InsideWitness) -> F
     let Some(sample) = sample(&mut draft, mount, inside) else {
         return draft.done();
     };
-    draft.inside(format!("{} files sampled, {} have a name elsewhere", sample.files, sample.linked.len()));
+    let elsewhere: Vec<&Linked> = sample.linked.iter().filter(|file| file.links > file.seen).collect();
+    draft.inside(format!("{} files sampled, {} have a name elsewhere", sample.files, elsewhere.len()));
     let table = &inside.process.mounts;
     // A hard link never leaves its file system.
     let devices: BTreeSet<&str> = lines(table, mount, spec).iter().map(|line| line.device.as_str()).collect();
@@ -124,7 +126,7 @@ fn hard_links(id: &str, mount: &Mount, spec: &Spec, inside: &InsideWitness) -> F
     let written = spec.mounts.iter().filter(|other| !other.read_only && !matches!(other.role, Role::Cache(_)));
     let shared = written.filter_map(|other| table.at(&other.target)).filter(|line| devices.contains(&*line.device));
     let shared: Vec<&str> = shared.map(|line| line.point.as_str()).collect();
-    if let Some((path, links)) = sample.linked.first() {
+    if let Some(Linked { path, links, .. }) = elsewhere.first() {
         draft.check(shared.is_empty(), || {
             format!("`{path}` has {links} names, and {} can be written on the same file system", some(&shared))
         });
@@ -160,6 +162,10 @@ mod tests {
         super::LeadsOut { path: "/datasets/ssv2/a".into(), to: to.into(), exists }
     }
 
+    fn linked(links: u64, seen: u64) -> super::Linked {
+        super::Linked { path: "/datasets/ssv2/a".into(), links, seen }
+    }
+
     fn sampled(change: fn(&mut super::Sample)) -> Case {
         Box::new(move |_, inside, _| change(inside.targets[1].sample.as_mut().unwrap()))
     }
@@ -179,7 +185,7 @@ mod tests {
                 Box::new(|_, _, host| host.sources.get_mut("/datasets/ssv2").unwrap().filled = false),
             ],
         );
-        breaks("dataset.ssv2.hard-links", vec![sampled(|sample| sample.linked.push(("/datasets/ssv2/a".into(), 2)))]);
+        breaks("dataset.ssv2.hard-links", vec![sampled(|sample| sample.linked.push(linked(2, 1)))]);
         breaks(
             "dataset.ssv2.symlinks",
             vec![sampled(|sample| {
@@ -213,7 +219,8 @@ mod tests {
     fn links_without_a_writable_neighbour_are_only_told() {
         let (spec, mut inside, mut host) = good();
         let sample = inside.targets[1].sample.as_mut().unwrap();
-        sample.linked.push(("/datasets/ssv2/a".into(), 2));
+        // A file all of whose names are in the sample has none elsewhere.
+        sample.linked.extend([linked(2, 1), linked(2, 2)]);
         let tables = [&mut inside.process.mounts, &mut host.process.as_mut().unwrap().mounts];
         for table in tables {
             let line = table.lines.iter_mut().find(|line| line.point == "/datasets/ssv2").unwrap();

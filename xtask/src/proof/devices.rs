@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 pub(super) fn judge(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
     let mut claims = vec![request(spec, inside, host)];
-    if spec.gpus != Gpus::None {
+    if spec.shape.gpus != Gpus::None {
         claims.push(devices(spec, inside));
     }
     claims
@@ -22,14 +22,14 @@ pub(super) fn judge(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> 
 fn request(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
     let mut draft = Draft::new(
         "gpu.request",
-        format!("the engine was asked for these GPUs and no other device: {}", spec.gpus),
+        format!("the engine was asked for these GPUs and no other device: {}", spec.shape.gpus),
     )
     .hint("an old Compose drops the request and reports no error: `docker compose version` should say 2.30 or later");
     draft.inside(format!("device nodes: {}", some(&inside.nodes)));
     let asked = &host.container.host_config;
     if let Some(requests) = draft.told("which devices it was asked for", asked.device_requests.as_deref()) {
         draft.host(format!("requests: {}", some(requests.iter().map(told))));
-        if let Some(why) = misasked(&spec.gpus, spec.gpu_route, requests) {
+        if let Some(why) = misasked(&spec.shape.gpus, spec.gpu_route, requests) {
             draft.broken(why);
         }
     }
@@ -37,7 +37,7 @@ fn request(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
         draft.host(format!("single devices: {devices}"));
         draft.check(devices == 0, || format!("{devices} devices of the host were added"));
     }
-    if spec.gpus == Gpus::None {
+    if spec.shape.gpus == Gpus::None {
         draft.check(inside.nodes.is_empty(), || format!("inside there is {}", some(&inside.nodes)));
     }
     draft.done()
@@ -92,7 +92,8 @@ fn same<'a>(ids: impl IntoIterator<Item = &'a str>, wanted: &[String]) -> bool {
 
 fn devices(spec: &Spec, inside: &InsideWitness) -> Finding {
     let known = inside.smi.as_ref().and_then(|said| errors::find(&said.text)).unwrap_or(&errors::LOST);
-    let mut draft = Draft::new("gpu.devices", format!("these GPUs answer inside: {}", spec.gpus)).hint(known.advice());
+    let mut draft =
+        Draft::new("gpu.devices", format!("these GPUs answer inside: {}", spec.shape.gpus)).hint(known.advice());
     let number = |name: &str| name.strip_prefix("nvidia").is_some_and(|number| number.parse::<u32>().is_ok());
     let wsl = inside.nodes.iter().any(|name| name == "dxg");
     let nodes = inside.nodes.iter().filter(|name| number(name)).count() + usize::from(wsl);
@@ -109,7 +110,7 @@ fn devices(spec: &Spec, inside: &InsideWitness) -> Finding {
     draft.check(nodes >= lines.len().max(1) || wsl, || {
         format!("inside, {} GPUs answer, and there are {nodes} device nodes", lines.len())
     });
-    if let Gpus::Ids(wanted) = &spec.gpus {
+    if let Gpus::Ids(wanted) = &spec.shape.gpus {
         draft.check(lines.len() == wanted.len(), || {
             format!("{} GPUs were asked for, {} answer", wanted.len(), lines.len())
         });
@@ -174,7 +175,7 @@ mod tests {
     fn gpus_that_do_not_answer_as_asked_break_the_claim() {
         let with_gpus = |gpus: Gpus, text: &str, code: &str, nodes: &[&str]| {
             let (mut spec, mut inside, _) = good();
-            spec.gpus = gpus;
+            spec.shape.gpus = gpus;
             inside.nodes = nodes.iter().map(|node| (*node).to_owned()).collect();
             inside.smi = Some(Said { code: code.into(), text: text.into() });
             devices(&spec, &inside).why
@@ -193,7 +194,7 @@ mod tests {
     #[test]
     fn a_request_that_was_dropped_breaks_the_claim() {
         let (mut spec, inside, mut host) = good();
-        (spec.gpus, spec.gpu_route) = (Gpus::All, Some(GpuRoute::Nvidia));
+        (spec.shape.gpus, spec.gpu_route) = (Gpus::All, Some(GpuRoute::Nvidia));
         assert!(request(&spec, &inside, &host).why.is_some());
         host.container.host_config.device_requests = Some(vec![nvidia(-1, &[])]);
         assert_eq!(request(&spec, &inside, &host).why, None);

@@ -8,8 +8,10 @@ use super::witness::{HostWitness, SourceFacts, WorkspaceFile};
 use crate::beneath::FileId;
 use crate::engine::inspect::{Container, HostConfig, Mounted, REAL};
 use crate::finding::Verdict;
-use crate::spec::mount::{Mount, Role};
-use crate::spec::words::{Gpus, Mode, Network};
+use crate::spec::inside::Role;
+use crate::spec::mount::Mount;
+use crate::spec::settings::{Shape, usual};
+use crate::spec::words::Gpus;
 use crate::spec::{Schema, Spec};
 
 /// One fact that is changed.
@@ -46,18 +48,13 @@ pub(crate) fn spec() -> Spec {
             ),
         ],
         out_of_reach: vec!["/repo".into(), "/state".into()],
-        shm_bytes: 1 << 30,
-        pids_limit: 4096,
-        gpus: Gpus::None,
+        shape: Shape { gpus: Gpus::None, shm_size: 1 << 30, pids_limit: 4096, ..usual() },
         gpu_route: None,
-        memlock: crate::spec::words::Memlock::Unlimited,
-        network: Network::Open,
         codex_version: "0.169.0".into(),
         image: "codex-sandbox:1".into(),
         image_id: Some("sha256:5efe90eb48eb083aa56488771108859d18b64a81cd2e31580ee55a9f18f27454".into()),
         image_inputs: "0123456789ab".into(),
         codex_bin: "/usr/lib/codex".into(),
-        codex_home: Mode::Mirror,
         ca_bundle: false,
         env: Vec::new(),
         compose_file: "ba9876543210".into(),

@@ -16,7 +16,7 @@ pub(super) fn judge(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> 
 }
 
 fn shm(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
-    let bytes = spec.shm_bytes;
+    let bytes = spec.shape.shm_size;
     let mut draft = Draft::new("limits.shm", format!("/dev/shm holds {bytes} bytes"));
     let (mine, told) = (inside.shm, host.container.host_config.shm_size);
     let text = |size: Option<u64>| size.map_or("an unknown number of".into(), |size| size.to_string());
@@ -28,7 +28,7 @@ fn shm(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
 }
 
 fn pids(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
-    let limit = spec.pids_limit;
+    let limit = spec.shape.pids_limit;
     let mut draft = Draft::new("limits.pids", format!("at most {limit} processes run inside"));
     let told = host.container.host_config.pids_limit;
     let text = told.map_or("no limit".into(), |told| told.to_string());
@@ -56,7 +56,7 @@ fn ulimits(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
     let names: Vec<&str> = asked.iter().map(|limit| limit.name.as_str()).collect();
     draft.host(format!("asked for: {}", some(&names)));
     // Only the GPU's libraries lock memory: without a GPU it is enough that the engine gives what it was asked for.
-    let needed = memlock_asked || (spec.gpus != Gpus::None && spec.memlock == Memlock::Unlimited);
+    let needed = memlock_asked || (spec.shape.gpus != Gpus::None && spec.shape.memlock == Memlock::Unlimited);
     for (side, process) in draft.views(inside, host) {
         let [stack, memlock] =
             ["Max stack size", "Max locked memory"].map(|name| process.limit(name).unwrap_or("missing"));
@@ -68,14 +68,14 @@ fn ulimits(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
 }
 
 fn network(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
-    let mut draft = Draft::new("network.mode", format!("the network is `{}`", spec.network));
+    let mut draft = Draft::new("network.mode", format!("the network is `{}`", spec.shape.network));
     let mode = host.container.host_config.network_mode.as_deref().unwrap_or_default();
     draft.host(format!("mode `{mode}`"));
     // The kernel puts tunnel devices into every new network namespace; they are down.
     let may_be_up = inside.interfaces.iter().filter(|(name, up)| *name != "lo" && **up != Some(false));
     let up: Vec<&str> = may_be_up.map(|(name, _)| name.as_str()).collect();
     draft.inside(format!("interfaces that are up, beside lo: {}", some(&up)));
-    match spec.network {
+    match spec.shape.network {
         Network::None => {
             draft.check(mode == "none", || format!("the engine's mode is `{mode}`"));
             draft.check(up.is_empty(), || format!("inside, {} is up", some(&up)));
@@ -126,7 +126,7 @@ mod tests {
                 asked(|asked| asked.network_mode = Some("none".into())),
                 asked(|asked| asked.network_mode = Some("host".into())),
                 Box::new(|_, inside, _| _ = inside.interfaces.remove("eth0")),
-                Box::new(|spec, _, _| spec.network = Network::None),
+                Box::new(|spec, _, _| spec.shape.network = Network::None),
             ],
         );
     }
@@ -140,9 +140,9 @@ mod tests {
             *limits = limits.replace("unlimited", "8388608");
         }
         assert_eq!(ulimits(&spec, &inside, &host).why, None);
-        spec.gpus = Gpus::All;
+        spec.shape.gpus = Gpus::All;
         assert!(ulimits(&spec, &inside, &host).why.is_some());
-        spec.memlock = Memlock::Engine;
+        spec.shape.memlock = Memlock::Engine;
         assert_eq!(ulimits(&spec, &inside, &host).why, None);
         host.container.host_config.ulimits = Some(vec![Ulimit { name: "memlock".into(), soft: -1 }]);
         assert!(ulimits(&spec, &inside, &host).why.is_some(), "it was asked for, and is not there");
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn without_a_network_only_the_kernels_sleeping_tunnels_are_there() {
         let (mut spec, mut inside, mut host) = good();
-        spec.network = Network::None;
+        spec.shape.network = Network::None;
         host.container.host_config.network_mode = Some("none".into());
         inside.interfaces = [("lo".into(), Some(true)), ("sit0".into(), Some(false))].into();
         assert_eq!(network(&spec, &inside, &host).why, None);

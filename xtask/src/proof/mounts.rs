@@ -9,7 +9,7 @@ use super::{mount, volume};
 use crate::engine::inspect::Mounted;
 use crate::finding::Finding;
 use crate::spec::Spec;
-use crate::spec::mount::Role;
+use crate::spec::inside::Role;
 use crate::spec::words::Gpus;
 
 pub(super) fn judge(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
@@ -43,7 +43,7 @@ fn only_promised(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Fin
         spec.mounts.iter().any(|mount| within(&line.point, &mount.target))
             || engines_own(line, host.id())
             || (line.fstype == "tmpfs" && line.root == "/" && tmpfs.contains(&line.point.as_str()))
-            || (spec.gpus != Gpus::None && gpu_driver(line))
+            || (spec.shape.gpus != Gpus::None && gpu_driver(line))
     };
     let views = draft.views(inside, host);
     for (side, process) in &views {
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn the_drivers_files_are_expected_where_gpus_were_asked_for() {
         let (mut spec, mut inside, mut host) = good();
-        spec.gpus = Gpus::All;
+        spec.shape.gpus = Gpus::All;
         for line in [
             "900 80 254:0 /x/libcuda.so /usr/lib/x86_64-linux-gnu/libcuda.so.570.1 ro - ext4 d rw",
             "901 80 254:0 /usr/bin/nvidia-smi /usr/bin/nvidia-smi ro - ext4 d rw",

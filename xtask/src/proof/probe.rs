@@ -3,7 +3,7 @@
 
 mod answer;
 
-pub(crate) use answer::{InsideMount, InsideWitness, LeadsOut, ProcessFacts, Sample};
+pub(crate) use answer::{InsideMount, InsideWitness, LeadsOut, Linked, ProcessFacts, Sample};
 #[cfg(test)]
 pub(crate) use answer::{Passwd, Said, answer};
 
@@ -11,8 +11,8 @@ use super::codex_file::CodexFile;
 use crate::engine::docker;
 use crate::spec::Spec;
 use crate::spec::entering::CARRIED;
-use crate::spec::inside::{CODEX_ON_PATH, HOME, PROBE, PYTHON_LINK, WORKSPACE};
-use crate::spec::mount::{Mount, Role};
+use crate::spec::inside::{CODEX_ON_PATH, HOME, PROBE, PYTHON_LINK, Role, WORKSPACE};
+use crate::spec::mount::Mount;
 use crate::spec::words::Gpus;
 use crate::step::Command;
 
@@ -57,7 +57,7 @@ impl ProbeRequest {
             nonce: nonce.into(),
             mounts: spec.mounts.clone(),
             codex: AskCodex::Version,
-            gpus: spec.gpus != Gpus::None,
+            gpus: spec.shape.gpus != Gpus::None,
             programs: Vec::new(),
         }
     }

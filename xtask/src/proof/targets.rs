@@ -12,9 +12,9 @@ pub(super) fn named(spec: &Spec) -> Vec<(String, &Mount)> {
 /// The line of a mount, and of everything below it that does not belong to another wanted mount.
 pub(super) fn lines<'a>(table: &'a MountTable, mount: &Mount, spec: &Spec) -> Vec<&'a MountLine> {
     let target = &mount.target;
-    let inner: Vec<&str> = spec.mounts.iter().map(|other| other.target.as_str()).collect();
+    let targets: Vec<&str> = spec.mounts.iter().map(|other| other.target.as_str()).collect();
     let of_another = |line: &MountLine| {
-        inner.iter().any(|other| other != target && within(other, target) && within(&line.point, other))
+        targets.iter().any(|other| other != target && within(other, target) && within(&line.point, other))
     };
     table.at(target).into_iter().chain(table.below(target).into_iter().filter(|line| !of_another(line))).collect()
 }

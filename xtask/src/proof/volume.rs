@@ -69,6 +69,7 @@ mod tests {
     use super::super::fixture::{add_line, breaks, broken_ids, good, mounted, on_tables};
     use super::*;
     use crate::proof::mountinfo::MountTable;
+    use crate::proof::probe::Linked;
 
     const TARGET: &str = "/home/codex/.cache/pip";
 
@@ -128,7 +129,7 @@ mod tests {
             on_tables("both", which, |line| line.device = "8:1".into())(&mut spec, &mut inside, &mut host);
         }
         let sample = inside.targets[1].sample.as_mut().unwrap();
-        sample.linked = vec![("/datasets/ssv2/1.webm".into(), 2)];
+        sample.linked = vec![Linked { path: "/datasets/ssv2/1.webm".into(), links: 2, seen: 1 }];
         let id = "dataset.ssv2.hard-links".to_owned();
         assert!(!broken_ids(&spec, &inside, &host).contains(&id));
         on_tables("both", git, |line| line.device = "254:0".into())(&mut spec, &mut inside, &mut host);

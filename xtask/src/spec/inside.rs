@@ -1,7 +1,8 @@
 //! Where things lie inside the container, and what a mount of each kind is there: the one table. No other file spells a
 //! path of the container.
 
-use super::mount::Role;
+use super::words::Cache;
+use serde::{Deserialize, Serialize};
 
 /// The research project, and the working directory of what is entered.
 pub const WORKSPACE: &str = "/workspace";
@@ -38,6 +39,50 @@ pub fn in_guest(path: &str) -> &str {
     path.strip_prefix(GUEST).map_or(path, |rest| rest.trim_start_matches('/'))
 }
 
+/// What a mount is for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// The research project.
+    Workspace,
+    /// A data set, by name. Always read-only.
+    Dataset(String),
+    /// The snapshot of the host's Codex package.
+    CodexPackage,
+    /// What is mounted at `/home/codex/.codex`.
+    CodexHome,
+    /// `~/.agents` of the host, as a read-only copy.
+    Agents,
+    /// The host's `/etc/codex`, with the sandbox's own defaults added.
+    SystemCodex,
+    /// What `xtask` hands to the container, read-only: the probe, the CA bundle.
+    Guest,
+    /// The sandbox's own git directory (or, for a linked worktree, its `.git` file).
+    Git,
+    /// The host's git objects.
+    GitObjects,
+    /// A cache that outlives the container: a volume of the engine.
+    Cache(Cache),
+}
+
+impl Role {
+    /// The first part of the ids of the claims about this mount, such as `dataset.ssv2`.
+    pub fn id(&self) -> String {
+        match self {
+            Role::Workspace => "workspace".into(),
+            Role::Dataset(name) => format!("dataset.{name}"),
+            Role::CodexPackage => "codex-package".into(),
+            Role::CodexHome => "codex-home".into(),
+            Role::Agents => "agents".into(),
+            Role::SystemCodex => "system-codex".into(),
+            Role::Guest => "guest".into(),
+            Role::Git => "git".into(),
+            Role::GitObjects => "git-objects".into(),
+            Role::Cache(cache) => format!("cache.{cache}"),
+        }
+    }
+}
+
 /// When a changed wish reaches a sandbox that already runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
@@ -58,25 +103,37 @@ pub struct Inside {
     pub read_only: bool,
     /// When another source reaches a running container.
     pub taken: Taken,
+    /// What another source is told by.
+    pub told_by: ToldBy,
+}
+
+/// What tells one mount of a kind from another, where a running container is compared with what is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ToldBy {
+    /// The directory of the host.
+    Source,
+    /// That it is there: the source has a line of its own, or follows from the engine.
+    Presence,
 }
 
 impl Role {
     /// The row of this kind of mount. The airlock places further mounts of its kinds itself (`git/mounts.rs`).
     pub fn inside(&self) -> Inside {
         use Taken::{NextStart, Now};
-        let (target, read_only, taken) = match self {
-            Role::Workspace => (WORKSPACE.to_owned(), false, Now),
-            Role::Dataset(name) => (format!("/datasets/{name}"), true, Now),
-            Role::CodexPackage => ("/opt/codex".to_owned(), true, NextStart),
-            Role::CodexHome => (CODEX_HOME.to_owned(), false, Now),
-            Role::Agents => ("/home/codex/.agents".to_owned(), true, Now),
-            Role::SystemCodex => (SYSTEM_CODEX.to_owned(), true, Now),
-            Role::Guest => (GUEST.to_owned(), true, Now),
-            Role::Git => (DOT_GIT.to_owned(), false, Now),
-            Role::GitObjects => (format!("{GUEST}/objects"), true, Now),
-            Role::Cache(cache) => (format!("{HOME}/.cache/{cache}"), false, Now),
+        use ToldBy::{Presence, Source};
+        let (target, read_only, taken, told_by) = match self {
+            Role::Workspace => (WORKSPACE.to_owned(), false, Now, Source),
+            Role::Dataset(name) => (format!("/datasets/{name}"), true, Now, Source),
+            Role::CodexPackage => ("/opt/codex".to_owned(), true, NextStart, Presence),
+            Role::CodexHome => (CODEX_HOME.to_owned(), false, Now, Source),
+            Role::Agents => ("/home/codex/.agents".to_owned(), true, Now, Source),
+            Role::SystemCodex => (SYSTEM_CODEX.to_owned(), true, Now, Source),
+            Role::Guest => (GUEST.to_owned(), true, Now, Source),
+            Role::Git => (DOT_GIT.to_owned(), false, Now, Source),
+            Role::GitObjects => (format!("{GUEST}/objects"), true, Now, Source),
+            Role::Cache(cache) => (format!("{HOME}/.cache/{cache}"), false, Now, Presence),
         };
-        Inside { target, read_only, taken }
+        Inside { target, read_only, taken, told_by }
     }
 }
 

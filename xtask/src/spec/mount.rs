@@ -1,53 +1,9 @@
 //! A mount of a sandbox: what it is for, and from where to where.
 
-use super::words::Cache;
+use super::inside::Role;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-
-/// What a mount is for.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// The research project.
-    Workspace,
-    /// A data set, by name. Always read-only.
-    Dataset(String),
-    /// The snapshot of the host's Codex package.
-    CodexPackage,
-    /// What is mounted at `/home/codex/.codex`.
-    CodexHome,
-    /// `~/.agents` of the host, as a read-only copy.
-    Agents,
-    /// The host's `/etc/codex`, with the sandbox's own defaults added.
-    SystemCodex,
-    /// What `xtask` hands to the container, read-only: the probe, the CA bundle.
-    Guest,
-    /// The sandbox's own git directory (or, for a linked worktree, its `.git` file).
-    Git,
-    /// The host's git objects.
-    GitObjects,
-    /// A cache that outlives the container: a volume of the engine.
-    Cache(Cache),
-}
-
-impl Role {
-    /// The first part of the ids of the claims about this mount, such as `dataset.ssv2`.
-    pub fn id(&self) -> String {
-        match self {
-            Role::Workspace => "workspace".into(),
-            Role::Dataset(name) => format!("dataset.{name}"),
-            Role::CodexPackage => "codex-package".into(),
-            Role::CodexHome => "codex-home".into(),
-            Role::Agents => "agents".into(),
-            Role::SystemCodex => "system-codex".into(),
-            Role::Guest => "guest".into(),
-            Role::Git => "git".into(),
-            Role::GitObjects => "git-objects".into(),
-            Role::Cache(cache) => format!("cache.{cache}"),
-        }
-    }
-}
 
 /// A directory of the host, or for a cache a volume of the engine, as the container gets it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ pub mod schema;
 mod values;
 
 pub use flags::{Flags, ProjectFlags};
-pub use keys::DEFAULT_BASE;
+pub use keys::{DEFAULT_BASE, Shape};
 pub use layer::{Layer, parse, with_dataset};
 pub use load::{load, load_what_is_right, no_source};
 pub use resolve::resolve;
@@ -19,8 +19,9 @@ pub use values::parse_bytes;
 pub(crate) use values::valid_name;
 
 use crate::context::canonical;
-use crate::spec::mount::{Mount, Role};
-use crate::spec::words::{Cache, Gpus, Memlock, Mode, Network};
+use crate::spec::inside::Role;
+use crate::spec::mount::Mount;
+use crate::spec::words::Cache;
 use anyhow::Result;
 use std::path::PathBuf;
 
@@ -64,22 +65,12 @@ pub struct Settings {
     pub base: Option<String>,
     /// The value of `TORCH_CUDA_ARCH_LIST` in the image.
     pub arch_list: String,
-    /// The GPUs.
-    pub gpus: Gpus,
-    /// The network.
-    pub network: Network,
+    /// What they say of the container itself.
+    pub shape: Shape,
     /// The host's Codex, where it is not the one on `PATH`.
     pub codex: Option<PathBuf>,
-    /// How the host's Codex home reaches the container.
-    pub codex_home: Mode,
     /// The host's Codex home: `CODEX_HOME` or `~/.codex`.
     pub host_codex_home: PathBuf,
-    /// The size of `/dev/shm`, in bytes.
-    pub shm_bytes: u64,
-    /// The most processes.
-    pub pids_limit: u64,
-    /// The memory that a sandbox with GPUs may lock.
-    pub memlock: Memlock,
     /// The caches that outlive the container.
     pub caches: Vec<Cache>,
     /// Variables that pass from the user's environment to Codex, by name.
@@ -93,3 +84,9 @@ pub const LOCAL_FILE: &str = "sandbox.local.yaml";
 
 #[cfg(test)]
 mod tests;
+
+/// The built-in defaults of all that shapes a container.
+#[cfg(test)]
+pub(crate) fn usual() -> Shape {
+    resolve(&crate::context::Context::default(), &Flags::default(), &[]).expect("the defaults").shape
+}

@@ -1,12 +1,12 @@
 //! [`Spec`]: the wanted sandbox, whole. Nothing else describes one: it is the label of the container, the record that is
 //! kept of it, the table of a dry run, what `status --json` shows, and what a re-entry compares.
 
-use super::inside::Taken;
-use super::mount::{Mount, Role, ids};
-use super::words::{Cache, Mode};
-use crate::spec::words::{GpuRoute, Gpus, Memlock, Network};
+use super::inside::{Role, Taken, ToldBy};
+use super::mount::{Mount, ids};
+use super::settings::Shape;
+use super::words::{Cache, GpuRoute};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// The layout of what is kept: of the label, the record, and the state folder. Version 1, which had no number, was
@@ -57,25 +57,15 @@ pub struct Spec {
     /// Directories of the host that no mount may reach for writing: this repository, the state folder, the host's
     /// Codex home, the host's git directory.
     pub out_of_reach: Vec<PathBuf>,
-    /// The size of `/dev/shm`, in bytes.
-    pub shm_bytes: u64,
-    /// The most processes.
-    pub pids_limit: u64,
-    /// The GPUs.
-    pub gpus: Gpus,
+    /// What the settings say of the container itself.
+    pub shape: Shape,
     /// How they are asked for; `None` with `Gpus::None`.
     #[serde(deserialize_with = "Option::deserialize")]
     pub gpu_route: Option<GpuRoute>,
-    /// The memory that may be locked, where there are GPUs.
-    pub memlock: Memlock,
-    /// The network.
-    pub network: Network,
     /// The version that the mounted Codex gave on the host, such as `0.169.0`.
     pub codex_version: String,
     /// The resolved native binary on the host; recorded, not mounted (the package is).
     pub codex_bin: PathBuf,
-    /// How the host's Codex home reaches the container.
-    pub codex_home: Mode,
     /// Whether the host's CA bundle is handed in.
     pub ca_bundle: bool,
     /// Variables that pass from the user's environment to Codex, by name.
@@ -124,11 +114,7 @@ impl Spec {
 
     /// The caches among the mounts.
     pub fn caches(&self) -> impl Iterator<Item = Cache> + '_ {
-        self.mounts.iter().filter_map(|mount| match mount.role {
-            Role::Cache(cache) => Some(cache),
-            Role::Workspace | Role::Dataset(_) | Role::CodexPackage | Role::CodexHome | Role::Agents => None,
-            Role::SystemCodex | Role::Guest | Role::Git | Role::GitObjects => None,
-        })
+        self.mounts.iter().filter_map(|mount| if let Role::Cache(cache) = mount.role { Some(cache) } else { None })
     }
 
     /// The mount of a role, the first where there are several.
@@ -151,15 +137,10 @@ impl Spec {
             image_inputs,
             mounts,
             out_of_reach: _,
-            shm_bytes,
-            pids_limit,
-            gpus,
+            shape,
             gpu_route: _,
-            memlock,
-            network,
             codex_version,
             codex_bin: _,
-            codex_home,
             ca_bundle,
             env,
             compose_file,
@@ -170,18 +151,15 @@ impl Spec {
         let mut rows = vec![
             row("user", format!("{uid}:{gid}{groups}"), Now),
             row("image inputs", image_inputs.clone(), NextStart),
-            row("gpus", gpus.to_string(), Now),
-            row("network", network.to_string(), Now),
-            row("shm_size", shm_bytes.to_string(), Now),
-            row("pids_limit", pids_limit.to_string(), Now),
-            row("memlock", memlock.to_string(), Now),
-            row("codex_home", codex_home.to_string(), Now),
             row("codex", codex_version.clone(), NextStart),
             row("CA bundle", if *ca_bundle { "the host's" } else { "the image's" }.into(), Now),
             row("env", env.join(", "), EachEntry),
             row("compose file", compose_file.clone(), NextStart),
             row("dev container", if *dev_container { "yes" } else { "no" }.into(), NextStart),
         ];
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let shape = json!(shape);
+        rows.extend(shape.as_object().into_iter().flatten().map(|(name, value)| row(name, text(value), Now)));
         rows.extend(ids(mounts).into_iter().zip(mounts).map(|(id, mount)| mount_row(id, mount)));
         rows
     }
@@ -210,27 +188,18 @@ impl Spec {
 }
 
 fn mount_row(name: String, mount: &Mount) -> Row {
-    let value = match &mount.role {
-        // Where the engine keeps its volumes is the engine's own matter.
-        Role::Cache(_) => mount.target.clone(),
-        // The snapshot is told by its version, in the line `codex`.
-        Role::CodexPackage => mount.target.clone(),
-        Role::Workspace
-        | Role::Dataset(_)
-        | Role::CodexHome
-        | Role::Agents
-        | Role::SystemCodex
-        | Role::Guest
-        | Role::Git
-        | Role::GitObjects => mount.source.to_string_lossy().into_owned(),
+    let inside = mount.role.inside();
+    let value = match inside.told_by {
+        ToldBy::Source => mount.source.to_string_lossy().into_owned(),
+        ToldBy::Presence => mount.target.clone(),
     };
-    Row { name, value, taken: mount.role.inside().taken }
+    Row { name, value, taken: inside.taken }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::spec::words::{Gpus, Memlock, Mode, Network};
 
     #[test]
     fn it_is_read_back_as_it_was_kept_and_nothing_missing_is_made_up() {
@@ -244,7 +213,7 @@ pub(crate) mod tests {
         }
         for (key, odd) in [("network", "allowlist"), ("memlock", "some"), ("gpus", "al"), ("codex_home", "copy")] {
             let mut other = kept.clone();
-            other[key] = json!(odd);
+            other["shape"][key] = json!(odd);
             assert!(Spec::read(&other.to_string()).is_err(), "{key}");
         }
         let mut more = kept;
@@ -278,12 +247,12 @@ pub(crate) mod tests {
             |spec| spec.uid = 1,
             |spec| spec.gid = 1,
             |spec| spec.groups.push(44),
-            |spec| spec.shm_bytes = 1,
-            |spec| spec.pids_limit = 1,
-            |spec| spec.gpus = Gpus::All,
-            |spec| spec.memlock = Memlock::Engine,
-            |spec| spec.network = Network::None,
-            |spec| spec.codex_home = Mode::None,
+            |spec| spec.shape.shm_size = 1,
+            |spec| spec.shape.pids_limit = 1,
+            |spec| spec.shape.gpus = Gpus::All,
+            |spec| spec.shape.memlock = Memlock::Engine,
+            |spec| spec.shape.network = Network::None,
+            |spec| spec.shape.codex_home = Mode::None,
             |spec| spec.ca_bundle = !spec.ca_bundle,
             |spec| drop(spec.mounts.pop()),
             |spec| spec.mounts[0].source = "/elsewhere".into(),

@@ -31,7 +31,7 @@ pub fn run(cx: &Context, args: &Args) -> Result<u8> {
             .hint("commits are kept apart only for a workspace that is a repository of its own")
     })?;
     if args.take {
-        let lines = git::take(&repository, &places.git, &[])?;
+        let lines = git::take(&repository, &places.git)?;
         lines.iter().for_each(ui::result);
         return Ok(0);
     }

@@ -1,17 +1,18 @@
-//! Edits of Codex's own TOML files, so that what names the host does not stop Codex in the container.
+//! Edits Codex's own TOML files, so that paths and programs of the host do not stop Codex in the container.
 //!
-//! The keys are those of Codex 0.169.0 that hold a path or a program. All else is the user's text, comments and order
-//! included; only the comment right above a dropped key is dropped with it.
+//! The keys are those of Codex 0.169.0 that hold a path or a program. The rest of the user's text is kept, with its
+//! comments and its order; only the comment directly above a dropped key is dropped with it.
 
 use super::text::{above, child, next, prefix, set, tables};
-use super::{AGENTS_INSIDE, INSIDE, McpServer, Note};
+use super::{McpServer, note};
 use crate::error::usage;
+use crate::spec::inside::{CODEX_HOME, Role, WORKSPACE};
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use toml_edit::{Decor, DocumentMut, Item, Key, TableLike, Value};
 
-/// Keys that name a file which Codex reads at its start and refuses to start without.
+/// Keys that name a file without which Codex refuses to start.
 const FILES: [&str; 4] = [
     "model_instructions_file",
     "experimental_instructions_file",
@@ -30,28 +31,25 @@ const DROPPED: [(&str, &str); 7] = [
     ("debug", "dropped, it names directories of the host"),
 ];
 
-/// Where paths of the host lead.
+/// Where the paths of a configuration lead on the host.
 pub(super) struct Host<'a> {
     /// The Codex home of the host: relative paths start here.
     pub(super) home: &'a Path,
     /// `~/.agents`; its parent is `~`.
     pub(super) agents: &'a Path,
+    /// The files that configurations name and that are copied too: the host's path, and the name below `brought-along/`.
+    pub(super) brought: BTreeMap<PathBuf, String>,
 }
 
-/// Files that are brought along: the host's path, and the name below `brought-along/`.
-pub(super) type Brought = BTreeMap<PathBuf, String>;
-
-/// What the edits of one file gave.
+/// The result of editing one file.
 pub(super) struct Edited {
-    /// The new text.
     pub(super) text: String,
     /// The enabled MCP servers that are programs.
     pub(super) mcp: Vec<McpServer>,
-    /// What was changed.
-    pub(super) notes: Vec<Note>,
+    pub(super) notes: Vec<String>,
 }
 
-/// Parses one of Codex's TOML files; the error names the place, and shows nothing of the text: it can hold keys.
+/// Parses one of Codex's TOML files. The error names the place and shows nothing of the text, which can hold keys.
 pub(super) fn parse(path: &Path, text: &str) -> Result<DocumentMut> {
     text.parse::<DocumentMut>().map_err(|err| {
         let before = &text[..err.span().map_or(0, |span| text.floor_char_boundary(span.start))];
@@ -62,15 +60,15 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<DocumentMut> {
             path.display(),
             err.message().lines().next().unwrap_or_default()
         ))
-        .hint("mend that file; `codex doctor` reads it too")
+        .hint("correct that file; `codex doctor` reads it too")
         .into()
     })
 }
 
 /// Edits the text of a file that lies at `path` on the host.
-pub(super) fn edit(path: &Path, text: &str, host: &Host, brought: &mut Brought) -> Result<Edited> {
+pub(super) fn edit(path: &Path, text: &str, host: &mut Host) -> Result<Edited> {
     let mut root = parse(path, text)?;
-    let mut edit = Edit { path, host, brought, notes: Vec::new(), orphans: String::new() };
+    let mut edit = Edit { path, host, notes: Vec::new(), orphans: String::new() };
     edit.layer(&mut *root, "");
     for (name, profile) in tables(&mut *root, "profiles") {
         edit.layer(profile, &format!("profiles.{name}."));
@@ -78,7 +76,7 @@ pub(super) fn edit(path: &Path, text: &str, host: &Host, brought: &mut Brought) 
     edit.stores(&mut *root);
     edit.projects(&mut *root);
     for (name, agent) in tables(&mut *root, "agents") {
-        // Codex refuses to start without that file.
+        // Codex refuses to start without this file, too.
         edit.bring(agent, "config_file", &format!("agents.{name}."));
     }
     edit.skills(&mut *root);
@@ -89,33 +87,30 @@ pub(super) fn edit(path: &Path, text: &str, host: &Host, brought: &mut Brought) 
 }
 
 fn servers(root: &dyn TableLike) -> Vec<McpServer> {
-    let Some(servers) = root.get("mcp_servers").and_then(Item::as_table_like) else {
-        return Vec::new();
-    };
     let server = |(name, item): (&str, &Item)| {
         let server = item.as_table_like()?;
         let enabled = server.get("enabled").and_then(Item::as_bool) != Some(false);
         let command = server.get("command")?.as_str()?.to_owned();
         enabled.then(|| McpServer { name: name.to_owned(), command })
     };
-    servers.iter().filter_map(server).collect()
+    let servers = root.get("mcp_servers").and_then(Item::as_table_like);
+    servers.into_iter().flat_map(TableLike::iter).filter_map(server).collect()
 }
 
-struct Edit<'a> {
+struct Edit<'a, 'h> {
     path: &'a Path,
-    host: &'a Host<'a>,
-    brought: &'a mut Brought,
-    notes: Vec<Note>,
-    /// Comments that stood above a dropped key, and have nothing to stand above any more: they go to the file's end.
+    host: &'a mut Host<'h>,
+    notes: Vec<String>,
+    /// Comments that stood above a dropped key where no other key follows: they are moved to the end of the file.
     orphans: String,
 }
 
-impl Edit<'_> {
-    fn note(&mut self, key: &str, why: impl Into<String>) {
-        self.notes.push(Note::new(format_args!("{}, `{key}`", self.path.display()), why));
+impl Edit<'_, '_> {
+    fn note(&mut self, key: &str, why: impl std::fmt::Display) {
+        self.notes.push(note(format_args!("{}, `{key}`", self.path.display()), why));
     }
 
-    /// The keys that the file and each of its profiles can have.
+    /// Edits the keys that the file itself and each of its profiles can have.
     fn layer(&mut self, table: &mut dyn TableLike, prefix: &str) {
         for (key, why) in DROPPED {
             if self.remove(table, key) {
@@ -127,8 +122,8 @@ impl Edit<'_> {
         }
     }
 
-    /// Drops a key with the comment right above it. What a blank line keeps apart from it, such as the head of the file
-    /// or of a section, is not about that key, and stays above the next one.
+    /// Drops a key with the comment directly above it. A comment that a blank line separates from the key, such as the
+    /// head of the file or of a section, is not about that key and is kept above the next one.
     fn remove(&mut self, table: &mut dyn TableLike, key: &str) -> bool {
         let next = next(table, key);
         let Some((mut name, item)) = table.get_key_value_mut(key) else { return false };
@@ -144,7 +139,7 @@ impl Edit<'_> {
         true
     }
 
-    /// Puts comments above an entry; kept for the file's end where there is none.
+    /// Puts comments above an entry, or keeps them for the end of the file where there is no entry.
     fn put(&mut self, table: &mut dyn TableLike, key: Option<String>, text: &str) {
         let edit = |decor: &mut Decor| decor.set_prefix(format!("{text}{}", prefix(decor).trim_start_matches('\n')));
         let entry = key.as_deref().and_then(|key| table.get_key_value_mut(key));
@@ -153,7 +148,7 @@ impl Edit<'_> {
         }
     }
 
-    /// Rewrites a key that names a file of the host, and has the file brought along.
+    /// Rewrites a key that names a file of the host, and lists that file to be copied.
     fn bring(&mut self, table: &mut dyn TableLike, key: &str, prefix: &str) {
         let Some(value) = table.get(key).and_then(Item::as_str) else { return };
         let source = self.resolve(value);
@@ -161,15 +156,12 @@ impl Edit<'_> {
             let why = format!("left as it is, `{}` is not a file on this host", source.display());
             return self.note(&format!("{prefix}{key}"), why);
         }
-        let next = self.brought.len() + 1;
-        let name = self.brought.entry(source.clone()).or_insert_with(|| {
-            let base = source.file_name().map(|name| name.to_string_lossy().into_owned());
-            format!("{next}-{}", base.unwrap_or_default())
-        });
-        let inside = format!("{INSIDE}/brought-along/{name}");
-        let why = format!("`{}` is brought along as `{inside}`", source.display());
+        let next = self.host.brought.len() + 1;
+        let base = source.file_name().unwrap_or_default().display();
+        let name = self.host.brought.entry(source.clone()).or_insert_with(|| format!("{next}-{base}"));
+        let inside = format!("{CODEX_HOME}/brought-along/{name}");
+        self.note(&format!("{prefix}{key}"), format_args!("`{}` is copied to `{inside}`", source.display()));
         set(table, key, inside);
-        self.note(&format!("{prefix}{key}"), why);
     }
 
     /// A path as Codex reads it: `~` is the user's home, a relative one starts at the Codex home.
@@ -180,7 +172,7 @@ impl Edit<'_> {
         }
     }
 
-    /// Credential stores: a container has no keyring.
+    /// Credential stores become files, because a container has no keyring.
     fn stores(&mut self, root: &mut dyn TableLike) {
         for key in ["cli_auth_credentials_store", "mcp_oauth_credentials_store"] {
             if let Some(store @ ("keyring" | "auto")) = root.get(key).and_then(Item::as_str) {
@@ -193,7 +185,7 @@ impl Edit<'_> {
     fn projects(&mut self, root: &mut dyn TableLike) {
         let Some(projects) = child(root, "projects") else { return };
         let all: Vec<String> = projects.iter().map(|(path, _)| path.to_owned()).collect();
-        let of_host: Vec<&String> = all.iter().filter(|path| !Path::new(path).starts_with("/workspace")).collect();
+        let of_host: Vec<&String> = all.iter().filter(|path| !Path::new(path).starts_with(WORKSPACE)).collect();
         let before = std::mem::take(&mut self.orphans);
         for path in &of_host {
             self.remove(projects, path);
@@ -227,7 +219,7 @@ impl Edit<'_> {
         }
     }
 
-    /// `hooks.state`: the user's trust in a hook is kept under the path of the file that names it.
+    /// `hooks.state`: Codex stores the user's trust in a hook under the path of the file that names the hook.
     fn hooks(&self, root: &mut dyn TableLike) {
         let Some(state) = child(root, "hooks").and_then(|hooks| child(hooks, "state")) else { return };
         let names: Vec<String> = state.iter().map(|(name, _)| name.to_owned()).collect();
@@ -247,9 +239,9 @@ impl Edit<'_> {
 
     /// A path (or a key that starts with one) of the host's Codex home or `~/.agents`, as the container sees it.
     fn inside(&self, path: &str) -> Option<String> {
-        [(self.host.home, INSIDE), (self.host.agents, AGENTS_INSIDE)].iter().find_map(|(host, inside)| {
+        [(self.host.home, Role::CodexHome), (self.host.agents, Role::Agents)].iter().find_map(|(host, role)| {
             let rest = path.strip_prefix(host.to_str()?)?;
-            rest.starts_with('/').then(|| format!("{inside}{rest}"))
+            rest.starts_with('/').then(|| format!("{}{rest}", role.inside().target))
         })
     }
 }

@@ -1,57 +1,61 @@
 //! Reads the host's configuration of Codex, as values.
 
-use super::config::{self, Brought, Host};
-use super::{Item, McpServer, Mirror, Note, WHOLE};
+use super::config::{self, Host};
+use super::write::OWN_SKILLS;
+use super::{Item, Mirror, WHOLE, note};
 use crate::context::resolved;
 use crate::error::failed;
 use anyhow::Result;
+use std::collections::BTreeMap;
 use std::fs;
-use std::io::{ErrorKind, Read as _};
+use std::io::{Error, ErrorKind, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// The most bytes that go in: a configuration, not a data set.
+/// The most bytes that are copied: a configuration is no data set.
 const MOST_BYTES: u64 = 64 << 20;
 
-/// The most files that go in.
+/// The most files that are copied.
 const MOST_FILES: usize = 20_000;
 
 /// The deepest tree that is followed.
 const DEEPEST: usize = 24;
 
-/// What is left out without a word, because Codex writes it itself at its next start.
-const REWRITTEN: [&str; 1] = ["skills/.system"];
+const DANGLING: &str = "a symlink that leads nowhere";
 
-/// Reads what goes in from the host. `host_home` is its `CODEX_HOME`, `agents` its `~/.agents`; either may be missing.
+/// Reads what is copied from the host. `host_home` is its `CODEX_HOME`, `agents` its `~/.agents`; either may be missing.
 ///
-/// Symlinks are followed: a configuration often lives in a repository of dotfiles. What cannot be read is left out
-/// with a note. Fails where a `config.toml` or a profile cannot be read or parsed.
-pub fn read(host_home: &Path, agents: &Path) -> Result<Mirror> {
-    let host = Host { home: host_home, agents };
+/// Symlinks are followed: a configuration often lies in a repository of dotfiles. What cannot be read is left out, with a
+/// note.
+///
+/// # Errors
+/// A `config.toml` or a profile cannot be read or parsed.
+pub(crate) fn read(host_home: &Path, agents: &Path) -> Result<Mirror> {
+    let mut host = Host { home: host_home, agents, brought: BTreeMap::new() };
     let mut mirror = Mirror::default();
-    let mut brought = Brought::new();
-    let mut home = Collector::new(host_home);
+    let mut home = Collector::new(host_home, false);
     for name in configs(host_home)? {
-        home.config(&name, &host, &mut brought, &mut mirror.mcp)?;
+        home.config(&name, &mut host, &mut mirror)?;
     }
     for name in WHOLE.into_iter().chain(["plugins/cache"]) {
         home.take(Path::new(name))?;
     }
-    roles(&mut home, &host, &mut brought);
-    for (source, name) in brought {
+    home.roles(&mut host);
+    for (source, name) in host.brought {
         home.entry(&source, &Path::new("brought-along").join(name), &mut Vec::new())?;
     }
-    let mut shared = Collector::new(agents);
-    (shared.bytes, shared.count) = (home.bytes, home.count);
+    let mut shared = Collector { bytes: home.bytes, count: home.count, ..Collector::new(agents, false) };
     for name in ["skills", "plugins"] {
         shared.take(Path::new(name))?;
     }
-    mirror.notes = home.finish(&mut mirror.files);
-    mirror.notes.extend(shared.finish(&mut mirror.agents));
+    (mirror.files, mirror.notes) = home.finish();
+    let notes;
+    (mirror.agents, notes) = shared.finish();
+    mirror.notes.extend(notes);
     Ok(mirror)
 }
 
-/// `config.toml` first, then the profiles by name.
+/// The names of `config.toml`, which comes first, and of the profiles.
 fn configs(host_home: &Path) -> Result<Vec<String>> {
     let mut names: Vec<String> = match fs::read_dir(host_home) {
         Err(err) if err.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -65,28 +69,7 @@ fn configs(host_home: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// The roles of `agents/` have the keys of a configuration. One that is not TOML goes in as it is.
-fn roles(home: &mut Collector, host: &Host, brought: &mut Brought) {
-    let Collector { root, files, notes, .. } = home;
-    let is_role = |file: &&mut Item| {
-        file.path.starts_with("agents") && file.path.extension().is_some_and(|extension| extension == "toml")
-    };
-    for file in files.iter_mut().filter(is_role) {
-        let path = root.join(&file.path);
-        let edited =
-            std::str::from_utf8(&file.bytes).ok().and_then(|text| config::edit(&path, text, host, brought).ok());
-        match edited {
-            None => notes.push(Note::path(&path, "left as it is, it is not TOML")),
-            Some(edited) if edited.notes.is_empty() => {}
-            Some(edited) => {
-                file.bytes = edited.text.into_bytes();
-                notes.extend(edited.notes);
-            }
-        }
-    }
-}
-
-pub(super) fn unreadable(path: &Path, err: &std::io::Error) -> anyhow::Error {
+pub(super) fn unreadable(path: &Path, err: &Error) -> anyhow::Error {
     failed(format!("cannot read `{}`: {err}", path.display()))
         .hint("the sandbox would run without that part of your configuration: make it readable")
         .into()
@@ -95,23 +78,24 @@ pub(super) fn unreadable(path: &Path, err: &std::io::Error) -> anyhow::Error {
 /// Collects files below one directory of the host.
 pub(super) struct Collector {
     root: PathBuf,
-    /// The root with its symlinks resolved: a link that leads to it or above would take in far more than was meant.
+    /// The root with its symlinks resolved: a link that leads to it or above would copy far more than was meant.
     real_root: PathBuf,
-    /// Whether anything that cannot be taken is an error rather than a note.
+    /// Whether a file that cannot be copied is an error rather than a note.
     strict: bool,
     pub(super) files: Vec<Item>,
-    notes: Vec<Note>,
+    notes: Vec<String>,
     bytes: u64,
     count: usize,
+    /// The number of files that were left out because of the limits.
     over: usize,
 }
 
 impl Collector {
-    pub(super) fn new(root: &Path) -> Collector {
+    pub(super) fn new(root: &Path, strict: bool) -> Collector {
         Collector {
             root: root.to_owned(),
             real_root: resolved(root),
-            strict: false,
+            strict,
             files: Vec::new(),
             notes: Vec::new(),
             bytes: 0,
@@ -120,59 +104,68 @@ impl Collector {
         }
     }
 
-    pub(super) fn strict(root: &Path) -> Collector {
-        Collector { strict: true, ..Collector::new(root) }
-    }
-
-    /// The files into `into`; returns the notes.
-    fn finish(mut self, into: &mut Vec<Item>) -> Vec<Note> {
+    /// The files, sorted, and the notes.
+    fn finish(mut self) -> (Vec<Item>, Vec<String>) {
         if self.over > 0 {
-            let why = format!(
-                "{} files left out, a sandbox takes {MOST_FILES} files and {} MiB of configuration",
-                self.over,
-                MOST_BYTES >> 20
-            );
-            self.notes.push(Note::path(&self.root, why));
+            let (over, mib) = (self.over, MOST_BYTES >> 20);
+            let why =
+                format!("{over} files left out, a sandbox takes {MOST_FILES} files and {mib} MiB of configuration");
+            self.notes.push(note(self.root.display(), why));
         }
         self.files.sort_by(|a, b| a.path.cmp(&b.path));
-        *into = self.files;
-        self.notes
+        (self.files, self.notes)
     }
 
-    fn left_out(&mut self, path: &Path, why: &str) -> Result<()> {
+    fn left_out(&mut self, path: &Path, why: impl std::fmt::Display) -> Result<()> {
         if self.strict {
-            return Err(failed(format!("cannot take `{}` along: {why}", path.display()))
+            return Err(failed(format!("cannot copy `{}`: {why}", path.display()))
                 .hint("the rules that this host sets for Codex must hold in the sandbox, all of them")
                 .into());
         }
-        self.notes.push(Note::path(path, format!("left out, {why}")));
+        self.notes.push(note(path.display(), format_args!("left out, {why}")));
         Ok(())
     }
 
-    fn config(&mut self, name: &str, host: &Host, brought: &mut Brought, mcp: &mut Vec<McpServer>) -> Result<()> {
+    fn config(&mut self, name: &str, host: &mut Host, mirror: &mut Mirror) -> Result<()> {
         let path = self.root.join(name);
         match fs::metadata(&path) {
             Ok(meta) if meta.is_file() => {}
-            Err(err) if err.kind() == ErrorKind::NotFound => {
-                return self.left_out(&path, "a symlink that leads nowhere");
-            }
-            Err(err) => return Err(unreadable(&path, &err)),
             Ok(_) => return self.left_out(&path, "not a file"),
+            Err(err) if err.kind() == ErrorKind::NotFound => return self.left_out(&path, DANGLING),
+            Err(err) => return Err(unreadable(&path, &err)),
         }
         let text = fs::read_to_string(&path).map_err(|err| unreadable(&path, &err))?;
-        let edited = config::edit(&path, &text, host, brought)?;
+        let edited = config::edit(&path, &text, host)?;
         for server in edited.mcp {
-            if !mcp.iter().any(|known| known.name == server.name) {
-                mcp.push(server);
+            if !mirror.mcp.iter().any(|known| known.name == server.name) {
+                mirror.mcp.push(server);
             }
         }
         self.notes.extend(edited.notes);
-        self.files.push(Item { path: name.into(), bytes: edited.text.into_bytes(), executable: false });
+        self.files.push(Item::plain(name, edited.text));
         Ok(())
     }
 
-    /// Takes a file or a tree below the root; missing is fine.
-    pub(super) fn take(&mut self, below: &Path) -> Result<()> {
+    /// Edits the roles in `agents/`, which have the keys of a configuration. One that is not TOML is copied as it is.
+    fn roles(&mut self, host: &mut Host) {
+        for file in &mut self.files {
+            if !file.path.starts_with("agents") || file.path.extension().is_none_or(|extension| extension != "toml") {
+                continue;
+            }
+            let path = self.root.join(&file.path);
+            match str::from_utf8(&file.bytes).ok().and_then(|text| config::edit(&path, text, host).ok()) {
+                None => self.notes.push(note(path.display(), "left as it is, it is not TOML")),
+                Some(edited) if edited.notes.is_empty() => {}
+                Some(edited) => {
+                    file.bytes = edited.text.into_bytes();
+                    self.notes.extend(edited.notes);
+                }
+            }
+        }
+    }
+
+    /// Copies a file or a tree below the root, which may be missing.
+    fn take(&mut self, below: &Path) -> Result<()> {
         let path = self.root.join(below);
         match fs::symlink_metadata(&path) {
             Err(err) if err.kind() == ErrorKind::NotFound => Ok(()),
@@ -180,14 +173,13 @@ impl Collector {
         }
     }
 
-    /// Takes what lies at `source` as `below`. `above` are the real directories on the way, which end a circle of links.
+    /// Copies what lies at `source` to the relative path `below`. `above` are the real directories on the way, by which a
+    /// loop of symlinks is recognized.
     pub(super) fn entry(&mut self, source: &Path, below: &Path, above: &mut Vec<PathBuf>) -> Result<()> {
         let meta = match fs::metadata(source) {
             Ok(meta) => meta,
-            Err(err) if err.kind() == ErrorKind::NotFound => {
-                return self.left_out(source, "a symlink that leads nowhere");
-            }
-            Err(err) => return self.left_out(source, &err.to_string()),
+            Err(err) if err.kind() == ErrorKind::NotFound => return self.left_out(source, DANGLING),
+            Err(err) => return self.left_out(source, err),
         };
         if meta.is_dir() {
             return self.dir(source, below, above);
@@ -201,30 +193,25 @@ impl Collector {
         }
         let mut bytes = Vec::new();
         let left = MOST_BYTES - self.bytes;
-        match fs::File::open(source).and_then(|file| file.take(left).read_to_end(&mut bytes)) {
-            Err(err) => self.left_out(source, &err.to_string()),
-            Ok(_) => {
-                self.bytes += bytes.len() as u64;
-                self.count += 1;
-                self.files.push(Item {
-                    path: below.to_owned(),
-                    bytes,
-                    executable: meta.permissions().mode() & 0o100 != 0,
-                });
-                Ok(())
-            }
+        if let Err(err) = fs::File::open(source).and_then(|file| file.take(left).read_to_end(&mut bytes)) {
+            return self.left_out(source, err);
         }
+        self.bytes += bytes.len() as u64;
+        self.count += 1;
+        let executable = meta.permissions().mode() & 0o100 != 0;
+        self.files.push(Item { path: below.to_owned(), bytes, executable });
+        Ok(())
     }
 
     fn dir(&mut self, source: &Path, below: &Path, above: &mut Vec<PathBuf>) -> Result<()> {
-        if !self.strict && REWRITTEN.iter().any(|name| below == Path::new(name)) {
+        if !self.strict && below == Path::new(OWN_SKILLS) {
             return Ok(());
         }
-        if !self.strict && source.file_name().is_some_and(|name| name == ".git") {
+        if !self.strict && source.ends_with(".git") {
             return self.left_out(source, "the history of a repository is no configuration");
         }
-        let entries = match fs::read_dir(source).and_then(Iterator::collect::<std::io::Result<Vec<_>>>) {
-            Err(err) => return self.left_out(source, &err.to_string()),
+        let entries = match fs::read_dir(source).and_then(Iterator::collect::<Result<Vec<_>, Error>>) {
+            Err(err) => return self.left_out(source, err),
             Ok(entries) => entries,
         };
         let real = resolved(source);

@@ -1,39 +1,39 @@
-//! The host's `/etc/codex`, which an administrator may have set rules in: they stay in force in the sandbox.
+//! The host's `/etc/codex`, in which an administrator can have set rules: they apply in the sandbox, too.
 
 use super::config::parse;
 use super::read::{Collector, unreadable};
 use super::text::set;
 use super::{Item, write};
 use crate::error::usage;
+use crate::spec::inside::WORKSPACE;
 use anyhow::Result;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use toml_edit::TableLike;
 
-/// Makes `out` a copy of all of `host_etc` (`/etc/codex`), to be mounted read-only in its place, and returns it.
+/// Makes `out` a whole copy of `host_etc` (`/etc/codex`), to be mounted read-only in its place, and returns `out`. `None`
+/// where the host has no such directory.
 ///
-/// Its `config.toml` gains what the sandbox needs: no background server, no question about updates, `/workspace`
-/// trusted; every other key is the host's. `None` where the host has no such directory. Fails where any part of it
-/// cannot be read: rules that silently do not hold are worse than none.
-pub fn system(host_etc: &Path, out: &Path) -> Result<Option<PathBuf>> {
+/// In its `config.toml` three keys are set for the sandbox: no background server, no question about updates, and
+/// `/workspace` is trusted; all other keys are the host's.
+///
+/// # Errors
+/// A part of the directory cannot be read: rules that silently do not apply would be worse than none.
+pub(crate) fn system(host_etc: &Path, out: &Path) -> Result<Option<PathBuf>> {
     match fs::read_dir(host_etc) {
         Err(err) if err.kind() == ErrorKind::NotFound => return Ok(None),
         Err(err) => return Err(unreadable(host_etc, &err)),
         Ok(_) => {}
     }
-    let mut collector = Collector::strict(host_etc);
+    let mut collector = Collector::new(host_etc, true);
     collector.entry(host_etc, Path::new(""), &mut Vec::new())?;
     let mut files = collector.files;
-    let is_config = |file: &Item| file.path == Path::new("config.toml");
-    let at = files.iter().position(is_config).unwrap_or(files.len());
-    if at == files.len() {
-        files.push(Item { path: "config.toml".into(), bytes: Vec::new(), executable: false });
-    }
+    let at = files.iter().position(|file| file.path == Path::new("config.toml"));
+    let bytes = at.map(|at| files.swap_remove(at).bytes).unwrap_or_default();
     let path = host_etc.join("config.toml");
-    let text =
-        std::str::from_utf8(&files[at].bytes).map_err(|_| usage(format!("`{}` is not UTF-8", path.display())))?;
-    files[at].bytes = merged(&path, text)?.into_bytes();
+    let text = String::from_utf8(bytes).map_err(|_| usage(format!("`{}` is not UTF-8", path.display())))?;
+    files.push(Item::plain("config.toml", merged(&path, &text)?));
     write::sync(out, &files, |_| true)?;
     Ok(Some(out.to_owned()))
 }
@@ -44,7 +44,7 @@ fn merged(path: &Path, text: &str) -> Result<String> {
     set(&mut *root, "check_for_update_on_startup", false);
     set(table(path, &mut *root, "features")?, "daemon_auto_start", false);
     let projects = table(path, &mut *root, "projects")?;
-    set(table(path, projects, "/workspace")?, "trust_level", "trusted");
+    set(table(path, projects, WORKSPACE)?, "trust_level", "trusted");
     Ok(root.to_string())
 }
 
@@ -56,7 +56,7 @@ fn table<'a>(path: &Path, root: &'a mut dyn TableLike, key: &str) -> Result<&'a 
     }
     root.get_mut(key).and_then(toml_edit::Item::as_table_like_mut).ok_or_else(|| {
         usage(format!("`{}`: `{key}` is not a table", path.display()))
-            .hint("Codex cannot read that file either: mend it")
+            .hint("Codex cannot read that file either: correct it")
             .into()
     })
 }
@@ -120,6 +120,6 @@ mod tests {
         std::os::unix::fs::symlink("/nowhere", temp.path().join("requirements.toml")).unwrap();
         let err = system(temp.path(), &temp.path().join("out")).unwrap_err();
         let text = crate::error::render(&err);
-        assert!(text.contains("requirements.toml` along: a symlink that leads nowhere"), "{text}");
+        assert!(text.contains("requirements.toml`: a symlink that leads nowhere"), "{text}");
     }
 }

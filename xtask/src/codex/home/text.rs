@@ -13,7 +13,7 @@ pub(super) fn child<'a>(table: &'a mut dyn TableLike, key: &str) -> Option<&'a m
     table.get_mut(key)?.as_table_like_mut()
 }
 
-/// Sets a value and leaves what stands around it: spaces and a comment behind it.
+/// Sets a value and keeps the text around it: spaces, and a comment behind it.
 pub(super) fn set(table: &mut dyn TableLike, key: &str, new: impl Into<Value>) {
     match table.get_mut(key) {
         Some(Item::Value(value)) => {
@@ -27,8 +27,8 @@ pub(super) fn set(table: &mut dyn TableLike, key: &str, new: impl Into<Value>) {
     }
 }
 
-/// Edits what stands above an entry: comments and empty lines. That of a table without a header of its own stands above
-/// its first entry. `false` where there is no such place.
+/// Edits the comments and empty lines above an entry. For a table without a header of its own they stand above its first
+/// entry. `false` where there is no such place.
 pub(super) fn above(key: &mut KeyMut, item: &mut Item, edit: impl FnOnce(&mut Decor)) -> bool {
     match item {
         Item::Table(table) if table.is_dotted() || table.is_implicit() => {
@@ -41,12 +41,12 @@ pub(super) fn above(key: &mut KeyMut, item: &mut Item, edit: impl FnOnce(&mut De
     true
 }
 
-/// The comments and empty lines of a place.
+/// The comments and empty lines above an entry.
 pub(super) fn prefix(decor: &Decor) -> String {
     decor.prefix().and_then(RawString::as_str).unwrap_or_default().to_owned()
 }
 
-/// The key behind a key.
+/// The key that follows a key.
 pub(super) fn next(table: &dyn TableLike, key: &str) -> Option<String> {
     table.iter().map(|(name, _)| name).skip_while(|name| *name != key).nth(1).map(str::to_owned)
 }

@@ -1,4 +1,4 @@
-//! The shape of Codex's `auth.json`, as 0.169.0 writes it. Nothing here shows a token.
+//! The format of Codex's `auth.json`, as 0.169.0 writes it. No function and no error here shows a token.
 
 use crate::fingerprint;
 use serde_json::{Map, Value};
@@ -10,33 +10,26 @@ pub(super) const MOST_BYTES: u64 = 64 << 10;
 /// The claim in which OpenAI's tokens carry the account.
 const CLAIM: &str = "https://api.openai.com/auth";
 
-/// What kind of login it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AuthKind {
-    /// A ChatGPT account: tokens that are renewed, each refresh token once.
+    /// A ChatGPT account: its tokens are renewed, and each refresh token can be used once.
     ChatGpt,
-    /// An API key.
     ApiKey,
-    /// Anything else that Codex may know: never taken to the host.
+    /// Anything else, which another version of Codex may know. It is never copied to the host.
     Other,
 }
 
-/// A login. No `Debug`: it holds tokens.
+/// A login. It has no `Debug`, because it holds tokens.
 pub(super) struct Auth {
     pub(super) kind: AuthKind,
     value: Map<String, Value>,
 }
 
 impl Auth {
-    /// Reads the text of an `auth.json`; the error never shows any of it.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Auth, &'static str> {
-        if bytes.len() as u64 > MOST_BYTES {
-            return Err("too large");
-        }
-        let Ok(Value::Object(value)) = serde_json::from_slice(bytes) else {
-            return Err("not a JSON object");
-        };
-        Ok(Auth { kind: kind(&value), value })
+    /// Reads the text of an `auth.json`. `None` where it is too large or not a JSON object.
+    pub(super) fn parse(bytes: &[u8]) -> Option<Auth> {
+        let value = serde_json::from_slice(bytes).ok().filter(|_| bytes.len() as u64 <= MOST_BYTES)?;
+        Some(Auth { kind: kind(&value), value })
     }
 
     fn token(&self, name: &str) -> &str {
@@ -44,7 +37,6 @@ impl Auth {
         token.and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// The id of the ChatGPT account.
     pub(super) fn account(&self) -> &str {
         self.token("account_id")
     }
@@ -54,27 +46,29 @@ impl Auth {
         humantime::parse_rfc3339(self.value.get("last_refresh")?.as_str()?).ok()
     }
 
-    /// When the access token ends.
+    /// When the access token expires.
     pub(super) fn ends(&self) -> Option<SystemTime> {
         let seconds = claims(self.token("access_token"))?.get("exp")?.as_u64()?;
         SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
     }
 
-    /// A fingerprint of what changes when the login is renewed or made anew.
+    /// A fingerprint that changes at each renewal and at each new sign-in.
     pub(super) fn fingerprint(&self) -> String {
         match self.kind {
             AuthKind::ChatGpt => fingerprint::of(["chatgpt", self.token("refresh_token")]),
-            _ => fingerprint::of(["other", &Value::Object(self.value.clone()).to_string()]),
+            AuthKind::ApiKey | AuthKind::Other => {
+                fingerprint::of(["other", &Value::Object(self.value.clone()).to_string()])
+            }
         }
     }
 
-    /// A fingerprint of the sign-in that the tokens come from: renewing keeps it, signing in again does not.
+    /// A fingerprint of the sign-in that the tokens come from: a renewal keeps it, a new sign-in changes it.
     pub(super) fn session(&self) -> Option<String> {
         let claims = claims(self.token("access_token"))?;
         Some(fingerprint::of([claims.get("session_id")?.as_str()?]))
     }
 
-    /// Whether the tokens themselves name the same account and user as those of `host`, wherever those name one.
+    /// Whether the tokens name the same account and user as those of `host`, wherever those name one.
     pub(super) fn same_claims(&self, host: &Auth) -> bool {
         let named = |auth: &Auth, token: &str, key: &str| {
             let claim = claims(auth.token(token))?;
@@ -88,7 +82,7 @@ impl Auth {
         })
     }
 
-    /// The text of this login with the tokens of a newer one, and nothing else of it.
+    /// The text of this login with the tokens of a newer one and the time of their renewal, and nothing else from it.
     pub(super) fn renewed_by(&self, newer: &Auth) -> String {
         let mut value = self.value.clone();
         for key in ["tokens", "last_refresh"] {
@@ -118,7 +112,7 @@ fn kind(value: &Map<String, Value>) -> AuthKind {
     }
 }
 
-/// The claims of a JWT. Its signature is OpenAI's business.
+/// The claims of a JWT. Its signature is not checked: that would need the network.
 fn claims(token: &str) -> Option<Value> {
     serde_json::from_slice(&base64url(token.split('.').nth(1)?)?).ok()
 }

@@ -1,5 +1,7 @@
 use super::*;
+use serde_json::{Value, json};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::PathBuf;
 
 /// A token as OpenAI makes them, unsigned.
 fn jwt(user: &str, session: &str, ends: u64) -> String {

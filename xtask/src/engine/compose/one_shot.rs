@@ -87,7 +87,7 @@ mod tests {
     fn it_is_confined_as_the_sandbox_is() {
         let base: Value = serde_yaml::from_str(BASE).unwrap();
         let base = base["services"]["workspace"].as_object().unwrap();
-        let service = service(|spec| spec.network = Network::None);
+        let service = service(|spec| spec.shape.network = Network::None);
         for key in ["cap_drop", "security_opt", "ipc", "init", "environment", "pull_policy", "restart"] {
             assert_eq!(service[key], base[key], "{key}");
         }

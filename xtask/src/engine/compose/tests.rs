@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::spec::Schema;
-use crate::spec::words::{Cache, Mode};
+use crate::spec::settings::{Shape, usual};
+use crate::spec::words::Cache;
 
 /// A project with one of everything, for tests.
 pub(crate) fn project() -> Project {
@@ -36,18 +37,13 @@ pub(crate) fn project() -> Project {
                 ),
             ],
             out_of_reach: vec!["/repo".into()],
-            shm_bytes: 32 << 30,
-            pids_limit: 8192,
-            gpus: Gpus::All,
+            shape: Shape { network: Network::None, ..usual() },
             gpu_route: Some(GpuRoute::Nvidia),
-            memlock: Memlock::Unlimited,
-            network: Network::None,
             codex_version: "0.169.0".into(),
             image: "codex-sandbox:abc-1000".into(),
             image_id: None,
             image_inputs: "0123456789ab".into(),
             codex_bin: "/usr/lib/codex".into(),
-            codex_home: Mode::Mirror,
             ca_bundle: false,
             env: Vec::new(),
             compose_file: "ba9876543210".into(),
@@ -82,7 +78,7 @@ fn the_override_has_what_differs_by_host_and_escapes_dollars() {
 #[test]
 fn an_engine_that_may_not_raise_the_limit_of_locked_memory_is_not_asked_to() {
     let mut project = project();
-    project.spec.memlock = Memlock::Engine;
+    project.spec.shape.memlock = Memlock::Engine;
     let value: Value = serde_yaml::from_str(&project.override_text()).unwrap();
     let service = &value["services"]["workspace"];
     assert_eq!(service["ulimits"], Value::Null);

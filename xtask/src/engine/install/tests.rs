@@ -1,6 +1,5 @@
 use super::*;
-use crate::distro;
-use crate::distro::Family;
+use crate::distro::{self, Family};
 
 fn lacks(parts: &[Part], programs: &[&str]) -> Lacks {
     Lacks { parts: parts.to_vec(), programs: programs.iter().map(|name| (*name).to_owned()).collect() }

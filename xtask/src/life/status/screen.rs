@@ -9,7 +9,9 @@ pub fn screen(report: &Value, width: Option<usize>) -> String {
     let text = |key: &str| report[key].as_str().unwrap_or("-").to_owned();
     let mut rows: Vec<(&str, String)> = vec![("container", text("container")), ("state", state(report))];
     if report["state"] != "none" {
-        let setting = |key: &str| report["spec"][key].as_str().unwrap_or("-").to_owned();
+        let setting = |key: &str| {
+            report["spec"][key].as_str().or(report["spec"]["shape"][key].as_str()).unwrap_or("-").to_owned()
+        };
         rows.push(("image", text("image")));
         rows.extend(report["unreadable"].as_str().map(|why| ("label", format!("cannot be read: {why}"))));
         rows.push(("codex", setting("codex_version")));
@@ -114,7 +116,7 @@ mod tests {
         json!({
             "container": "codex-sandbox-project-0a1b2c3d-workspace-1", "state": "running", "uptime_s": 7503,
             "image": "codex-sandbox:0123456789ab-u1000",
-            "spec": {"codex_version": "0.169.0", "network": "open", "gpus": "all"},
+            "spec": {"codex_version": "0.169.0", "shape": {"network": "open", "gpus": "all"}},
             "gpus": [{"index": "0", "name": "NVIDIA RTX\u{1b}[2J", "percent": 37, "used_mib": 10240, "total_mib": null}],
             "shm": {"used": 1_288_490_188u64, "size": 34_359_738_368u64},
             "mounts": [

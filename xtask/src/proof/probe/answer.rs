@@ -69,14 +69,22 @@ pub(crate) struct Sample {
     pub(crate) files: u64,
     /// Of how many files a byte could be read; at most a few are tried.
     pub(crate) read: u64,
-    /// Files with a name that is not in the sample: path and number of links.
-    #[serde(deserialize_with = "linked")]
-    pub(crate) linked: Vec<(String, u64)>,
+    /// Files with several names.
+    pub(crate) linked: Vec<Linked>,
     /// What could not be read: path and error.
     pub(crate) unreadable: Vec<(String, String)>,
     pub(crate) symlinks: Vec<LeadsOut>,
     /// Directories that could not be listed: path and error.
     pub(crate) errors: Vec<(String, String)>,
+}
+
+/// A file with several names.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Linked {
+    pub(crate) path: String,
+    pub(crate) links: u64,
+    /// How many of its names are in the sample.
+    pub(crate) seen: u64,
 }
 
 /// A symlink that leads out of the mount.
@@ -262,18 +270,6 @@ fn namespaces<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, Str
         Attempt::Refused { .. } => None,
     });
     Ok(read.collect())
-}
-
-/// A file all of whose names are in the sample has none elsewhere.
-fn linked<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<(String, u64)>, D::Error> {
-    #[derive(Deserialize)]
-    struct Linked {
-        path: String,
-        links: u64,
-        seen: u64,
-    }
-    let all = Vec::<Linked>::deserialize(from)?.into_iter();
-    Ok(all.filter(|file| file.links > file.seen).map(|file| (file.path, file.links)).collect())
 }
 
 fn interfaces<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, Option<bool>>, D::Error> {

@@ -2,14 +2,16 @@
 
 use crate::spec::words::{self, Gpus, Mode, Network};
 use clap::{Args, ValueHint};
+use serde::Serialize;
 use std::convert::Infallible;
 use std::path::PathBuf;
 
 /// The flags of all that has to do with a sandbox. A word is kept as it was typed: the resolver refuses a wrong one in
 /// the same way wherever it was written, and the doctor shows it beside everything else.
-#[derive(Args, Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Args, Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Flags {
     #[command(flatten)]
+    #[serde(flatten)]
     #[allow(missing_docs, reason = "a comment here would be taken for the help of the task")]
     pub project: ProjectFlags,
     /// open, or none [default: open]
@@ -27,7 +29,7 @@ pub struct Flags {
 }
 
 /// The flags that say what is worked on, and with which image and GPUs.
-#[derive(Args, Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Args, Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ProjectFlags {
     /// The research project, mounted at /workspace [default: workspace/]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]

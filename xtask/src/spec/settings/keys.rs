@@ -1,9 +1,12 @@
 //! The table of the settings: every key with its kind, its meaning and its default. The resolver, the check for
 //! unknown keys and values, and `sandbox.schema.json` all read it, so that they cannot disagree.
 
+use super::values::{parse_bytes, parse_number};
 use crate::error::{Failure, usage};
-use crate::spec::words::{Cache, Memlock, Mode, Network, nearest, words};
-use clap::ValueEnum;
+use crate::spec::words::{Cache, Gpus, Memlock, Mode, Network, nearest, words};
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// The default base image, NVIDIA's PyTorch build that knows sm_120.
 pub const DEFAULT_BASE: &str = "nvcr.io/nvidia/pytorch:25.01-py3";
@@ -18,6 +21,19 @@ pub enum ValueKind {
     Path,
     /// Any plain value.
     Text,
+    /// A field of [`Shape`].
+    Shape(ShapeKind),
+    /// Names of variables.
+    Variables,
+    /// Names of data sets, each with its directory or nothing.
+    Datasets,
+    /// Any of these words.
+    Some(fn() -> Vec<String>),
+}
+
+/// What the value of a field of [`Shape`] may be.
+#[derive(Debug, Clone, Copy)]
+pub enum ShapeKind {
     /// One of these words.
     OneOf(fn() -> Vec<String>),
     /// `all`, `none`, or ids of GPUs.
@@ -26,12 +42,48 @@ pub enum ValueKind {
     Size,
     /// A whole number above 0.
     Count,
-    /// Names of variables.
-    Variables,
-    /// Names of data sets, each with its directory or nothing.
-    Datasets,
-    /// Any of these words.
-    Some(fn() -> Vec<String>),
+}
+
+/// What the settings say of the container itself. Each field has the name of its key: the resolver fills it from the table,
+/// and what is kept of a container, shown of it and compared at re-entry is this very struct.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shape {
+    /// The GPUs.
+    pub gpus: Gpus,
+    /// The network.
+    pub network: Network,
+    /// How the host's Codex home reaches the container.
+    pub codex_home: Mode,
+    /// The size of `/dev/shm`, in bytes.
+    pub shm_size: u64,
+    /// The most processes.
+    pub pids_limit: u64,
+    /// The memory that may be locked, where there are GPUs.
+    pub memlock: Memlock,
+}
+
+impl ShapeKind {
+    /// The value of a text.
+    ///
+    /// # Errors
+    /// The text is no such value (exit code 2); `given` is how it was written.
+    pub(super) fn read(self, key: &str, given: &str, text: &str) -> Result<Value> {
+        match self {
+            ShapeKind::OneOf(words) => word(given, text, &words()).map(Value::from),
+            ShapeKind::Gpus => Ok(Value::from(text.parse::<Gpus>()?.to_string())),
+            ShapeKind::Size => parse_bytes(text).map(Value::from),
+            ShapeKind::Count => parse_number(key, text).map(Value::from),
+        }
+    }
+}
+
+fn word(given: &str, text: &str, words: &[String]) -> Result<String> {
+    if words.iter().any(|word| word == text) {
+        Ok(text.to_owned())
+    } else {
+        Err(unknown_word(given, text, words).into())
+    }
 }
 
 /// A setting.
@@ -77,34 +129,39 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "gpus",
-        kind: ValueKind::Gpus,
+        kind: ValueKind::Shape(ShapeKind::Gpus),
         meaning: "The GPUs: all, none, or ids as `nvidia-smi -L` shows them, such as 0,1 or GPU-<uuid>.",
         default: "all",
     },
     Key {
         name: "network",
-        kind: ValueKind::OneOf(words::<Network>),
+        kind: ValueKind::Shape(ShapeKind::OneOf(words::<Network>)),
         meaning: "The network: open, or none (loopback only).",
         default: "open",
     },
     Key { name: "codex", kind: ValueKind::Path, meaning: "The host's Codex. Without it: codex on PATH.", default: "" },
     Key {
         name: "codex_home",
-        kind: ValueKind::OneOf(words::<Mode>),
-        meaning: "mirror: a private Codex home, its configuration set anew from yours at each start. shared: your own, \
+        kind: ValueKind::Shape(ShapeKind::OneOf(words::<Mode>)),
+        meaning: "mirror: a private Codex home, its configuration copied from yours at each start. shared: your own, \
                   writable; the agent can then run code on your host. none: an empty one.",
         default: "mirror",
     },
     Key {
         name: "shm_size",
-        kind: ValueKind::Size,
+        kind: ValueKind::Shape(ShapeKind::Size),
         meaning: "The size of /dev/shm, for data loaders. A limit, not a reservation.",
         default: "32gb",
     },
-    Key { name: "pids_limit", kind: ValueKind::Count, meaning: "The most processes.", default: "8192" },
+    Key {
+        name: "pids_limit",
+        kind: ValueKind::Shape(ShapeKind::Count),
+        meaning: "The most processes.",
+        default: "8192",
+    },
     Key {
         name: "memlock",
-        kind: ValueKind::OneOf(words::<Memlock>),
+        kind: ValueKind::Shape(ShapeKind::OneOf(words::<Memlock>)),
         meaning: "Locked (pinned) memory of a sandbox with GPUs: unlimited, as CUDA needs it; or engine, what the engine \
                   gives by itself, for an engine that may not raise the limit.",
         default: "unlimited",
@@ -145,8 +202,7 @@ pub fn unknown_key(file: &str, name: &str) -> Failure {
 }
 
 /// The error for a word that a setting does not know; `given` is how it was written.
-pub fn unknown_word<T: ValueEnum>(given: &str, word: &str) -> Failure {
-    let words = words::<T>();
+pub(super) fn unknown_word(given: &str, word: &str, words: &[String]) -> Failure {
     let failure = usage(format!("{given} is none of `{}`", words.join("`, `")));
     match nearest(word, &words.iter().map(String::as_str).collect::<Vec<_>>()) {
         Some(near) => failure.hint(format!("did you mean `{near}`?")),

@@ -22,7 +22,7 @@ pub struct Layer {
 /// Not YAML, not a mapping, an unknown key (exit code 2).
 pub fn parse(name: &str, base_dir: &Path, text: &str) -> Result<Layer> {
     let value: Value = serde_yaml::from_str(text).map_err(|err| {
-        usage(format!("`{name}` is not valid YAML: {err}")).hint("mend it; its comments explain each key")
+        usage(format!("`{name}` is not valid YAML: {err}")).hint("correct it; its comments explain each key")
     })?;
     let mut values = BTreeMap::new();
     match value {

@@ -1,13 +1,12 @@
 //! Resolves the layers of settings, strongest first. Pure.
 
-use super::keys::{CPU_BASE, default_of, unknown_word};
+use super::keys::{CPU_BASE, KEYS, Shape, ShapeKind, ValueKind, default_of, unknown_word};
 use super::layer::{Layer, scalar};
-use super::values::{is_variable, parse_bytes, parse_number, valid_name};
+use super::values::{is_variable, valid_name};
 use super::{Dataset, Flags, Origin, Settings};
 use crate::context::Context;
 use crate::error::usage;
-use crate::spec::words;
-use crate::spec::words::Gpus;
+use crate::spec::words::{self, Gpus};
 use anyhow::Result;
 use clap::ValueEnum;
 use serde_yaml::Value;
@@ -22,24 +21,18 @@ pub fn resolve(cx: &Context, flags: &Flags, files: &[Layer]) -> Result<Settings>
     let project = &flags.project;
     let mut r = Resolver { cx, files, origins: Vec::new() };
     let workspace = r.path("workspace", project.workspace.as_ref())?.unwrap_or_else(|| cx.root.join("workspace"));
-    let base = r.text("base", project.base.as_ref())?;
+    let base = match project.cpu {
+        true => r.note("base", CPU_BASE, "--cpu"),
+        false => r.text("base", project.base.as_ref())?,
+    };
     let cpu = project.cpu || base == CPU_BASE;
     if project.cpu && project.base.is_some() {
         return Err(usage("`--cpu` and `--base` exclude each other").hint("leave one of them out").into());
     }
-    let gpus = if cpu && project.gpus.is_none() {
-        r.note("gpus", "none", if project.cpu { "--cpu" } else { "base: cpu" });
-        Gpus::None
-    } else {
-        r.text("gpus", project.gpus.as_ref())?.parse()?
-    };
-    let network = r.word("network", flags.network.as_ref())?;
-    let codex_home = r.word("codex_home", flags.codex_home.as_ref())?;
+    let implied = (cpu && project.gpus.is_none()).then_some(if project.cpu { "--cpu" } else { "base: cpu" });
+    let shape = r.shape(flags, implied)?;
     let codex = r.path("codex", flags.codex.as_ref())?;
     let arch_list = r.text("arch_list", None)?;
-    let shm_bytes = parse_bytes(&r.text("shm_size", None)?)?;
-    let pids_limit = parse_number("pids_limit", &r.text("pids_limit", None)?)?;
-    let memlock = r.word("memlock", None)?;
     let caches = r.some("caches")?;
     let caches = if flags.no_caches { Vec::new() } else { caches };
     let env = r.names("env")?;
@@ -50,14 +43,9 @@ pub fn resolve(cx: &Context, flags: &Flags, files: &[Layer]) -> Result<Settings>
         datasets,
         base: (!cpu).then_some(base),
         arch_list,
-        gpus,
-        network,
+        shape,
         codex,
-        codex_home,
         host_codex_home: cx.var("CODEX_HOME").map_or_else(|| cx.home.join(".codex"), |dir| cx.absolute(Path::new(dir))),
-        shm_bytes,
-        pids_limit,
-        memlock,
         caches,
         env,
         origins,
@@ -71,8 +59,10 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
-    fn note(&mut self, key: &str, value: &str, from: &str) {
+    /// Notes who said a value, and gives it back.
+    fn note(&mut self, key: &str, value: &str, from: &str) -> String {
         self.origins.push(Origin { key: key.into(), value: value.into(), from: from.into() });
+        value.to_owned()
     }
 
     fn in_files(&self, key: &str) -> Option<(&Layer, &Value)> {
@@ -94,17 +84,26 @@ impl Resolver<'_> {
         Ok(value)
     }
 
-    /// One of the words that the setting knows.
-    fn word<T: ValueEnum>(&mut self, key: &str, flag: Option<&String>) -> Result<T> {
-        let (value, from) = self.said(key, flag)?;
-        self.note(key, &value, &from);
-        words::parse(&value).ok_or_else(|| {
-            let given = match flag {
-                Some(_) => format!("`--{} {value}`", key.replace('_', "-")),
-                None => format!("`{key}: {value}` in `{from}`"),
+    /// All that shapes the container, key by key of the table. A flag has the name of its key. `implied` is what implies
+    /// that there are no GPUs.
+    fn shape(&mut self, flags: &Flags, implied: Option<&str>) -> Result<Shape> {
+        let flags = serde_json::to_value(flags)?;
+        let mut shape = serde_json::Map::new();
+        for key in KEYS {
+            let ValueKind::Shape(kind) = key.kind else { continue };
+            let flag = flags[key.name].as_str().map(str::to_owned);
+            let (text, from) = match implied.filter(|_| matches!(kind, ShapeKind::Gpus)) {
+                Some(implied) => (Gpus::None.to_string(), implied.to_owned()),
+                None => self.said(key.name, flag.as_ref())?,
             };
-            unknown_word::<T>(&given, &value).into()
-        })
+            let given = match flag {
+                Some(_) => format!("`--{} {text}`", key.name.replace('_', "-")),
+                None => format!("`{}: {text}` in `{from}`", key.name),
+            };
+            self.note(key.name, &text, &from);
+            shape.insert(key.name.to_owned(), kind.read(key.name, &given, &text)?);
+        }
+        Ok(serde_json::from_value(shape.into())?)
     }
 
     fn path(&mut self, key: &str, flag: Option<&PathBuf>) -> Result<Option<PathBuf>> {
@@ -147,7 +146,8 @@ impl Resolver<'_> {
             None => (default_of(key).split(", ").map(str::to_owned).collect(), "default".to_owned()),
         };
         if let Some(bad) = given.iter().find(|word| words::parse::<T>(word).is_none()) {
-            return Err(unknown_word::<T>(&format!("`{bad}` in `{key}` of `{from}`"), bad).into());
+            let given = format!("`{bad}` in `{key}` of `{from}`");
+            return Err(unknown_word(&given, bad, &words::words::<T>()).into());
         }
         let wanted: Vec<String> = words::words::<T>().into_iter().filter(|word| given.contains(word)).collect();
         self.note(key, if wanted.is_empty() { "none".to_owned() } else { wanted.join(", ") }.as_str(), &from);

@@ -1,7 +1,7 @@
 //! The JSON Schema of `sandbox.yaml`, from the table of the settings: `sandbox.schema.json`, by which editors complete
 //! and check it. A test holds the committed file against this, and both against the parser.
 
-use super::keys::{KEYS, Key, ValueKind};
+use super::keys::{KEYS, Key, ShapeKind, ValueKind};
 use serde_json::{Map, Value, json};
 
 /// The whole schema, as the file has it.
@@ -23,17 +23,21 @@ pub fn schema() -> Value {
 fn property(key: &Key) -> Value {
     let mut property = match key.kind {
         ValueKind::Path | ValueKind::Text => json!({"type": ["string", "number", "boolean", "null"]}),
-        ValueKind::OneOf(words) => {
+        ValueKind::Shape(ShapeKind::OneOf(words)) => {
             let words = words().into_iter().map(Value::from);
             json!({"enum": words.chain([Value::Null]).collect::<Vec<_>>()})
         }
-        ValueKind::Gpus => json!({"type": ["string", "integer", "null"], "minimum": 0, "pattern": gpus()}),
-        ValueKind::Size => json!({
+        ValueKind::Shape(ShapeKind::Gpus) => {
+            json!({"type": ["string", "integer", "null"], "minimum": 0, "pattern": gpus()})
+        }
+        ValueKind::Shape(ShapeKind::Size) => json!({
             "type": ["string", "integer", "null"],
             "minimum": 1,
             "pattern": "^\\s*0*[1-9][0-9]*\\s*([kKmMgGtT]?[bB]?)\\s*$",
         }),
-        ValueKind::Count => json!({"type": ["string", "integer", "null"], "minimum": 1, "pattern": "^0*[1-9][0-9]*$"}),
+        ValueKind::Shape(ShapeKind::Count) => {
+            json!({"type": ["string", "integer", "null"], "minimum": 1, "pattern": "^0*[1-9][0-9]*$"})
+        }
         ValueKind::Variables => json!({
             "type": ["array", "null"],
             "items": {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
@@ -48,7 +52,7 @@ fn property(key: &Key) -> Value {
     property["description"] = json!(key.meaning);
     if !key.default.is_empty() {
         property["default"] = match (key.kind, key.default.parse::<u64>()) {
-            (ValueKind::Count, Ok(number)) => json!(number),
+            (ValueKind::Shape(ShapeKind::Count), Ok(number)) => json!(number),
             (ValueKind::Some(_), _) => json!(key.default.split(", ").collect::<Vec<_>>()),
             _ => json!(key.default),
         };

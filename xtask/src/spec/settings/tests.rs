@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::context::Context;
+use crate::spec::settings::keys::ShapeKind;
+use crate::spec::words::Gpus;
 use anyhow::Result;
 use std::path::Path;
 
@@ -103,8 +105,8 @@ fn the_base_cpu_is_what_the_flag_asks_for() {
     let cpu = resolved(&Flags::default(), &[], "base: cpu", "gpus: all").unwrap();
     let flag = Flags::from(ProjectFlags { cpu: true, ..ProjectFlags::default() });
     let by_flag = resolved(&flag, &[], "", "gpus: all").unwrap();
-    assert_eq!((cpu.base, cpu.gpus), (None, Gpus::None));
-    assert_eq!((by_flag.base, by_flag.gpus), (None, Gpus::None));
+    assert_eq!((cpu.base, cpu.shape.gpus), (None, Gpus::None));
+    assert_eq!((by_flag.base, by_flag.shape.gpus), (None, Gpus::None));
     let origin = cpu.origins.iter().find(|origin| origin.key == "gpus").unwrap();
     assert_eq!((origin.value.as_str(), origin.from.as_str()), ("none", "base: cpu"));
 }
@@ -130,10 +132,10 @@ fn values(kind: keys::ValueKind) -> Vec<String> {
     match kind {
         ValueKind::Path => one("/there"),
         ValueKind::Text => one("7.5"),
-        ValueKind::OneOf(words) => words(),
-        ValueKind::Gpus => one("GPU-aaaa"),
-        ValueKind::Size => one("7g"),
-        ValueKind::Count => one("7"),
+        ValueKind::Shape(ShapeKind::OneOf(words)) => words(),
+        ValueKind::Shape(ShapeKind::Gpus) => one("GPU-aaaa"),
+        ValueKind::Shape(ShapeKind::Size) => one("7g"),
+        ValueKind::Shape(ShapeKind::Count) => one("7"),
         ValueKind::Variables => one("[HF_TOKEN]"),
         ValueKind::Datasets => one("{k400: /k}"),
         ValueKind::Some(words) => words().iter().map(|word| format!("[{word}]")).collect(),

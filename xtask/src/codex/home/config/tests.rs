@@ -1,14 +1,13 @@
 use super::*;
 use crate::error::{exit_code, render};
 
+type Brought = BTreeMap<PathBuf, String>;
+
 fn edited(home: &Path, text: &str) -> (String, Vec<String>, Vec<McpServer>, Brought) {
     let agents = home.parent().unwrap().join(".agents");
-    let host = Host { home, agents: &agents };
-    let mut brought = Brought::new();
-    let path = Path::new("config.toml");
-    let done = edit(path, text, &host, &mut brought).unwrap();
-    let notes = done.notes.iter().map(ToString::to_string).collect();
-    (done.text, notes, done.mcp, brought)
+    let mut host = Host { home, agents: &agents, brought: Brought::new() };
+    let done = edit(Path::new("config.toml"), text, &mut host).unwrap();
+    (done.text, done.notes, done.mcp, host.brought)
 }
 
 #[test]
@@ -196,7 +195,7 @@ fn files_that_codex_reads_are_brought_along_once() {
         "#,
     );
     let table = text.parse::<DocumentMut>().unwrap();
-    let inside = |name: &str| format!("{INSIDE}/brought-along/{name}");
+    let inside = |name: &str| format!("{CODEX_HOME}/brought-along/{name}");
     assert_eq!(table["model_instructions_file"].as_str(), Some(&*inside("1-own words.md")));
     assert_eq!(table["model_catalog_json"].as_str(), Some("/nowhere/c.json"));
     let profiles = &table["profiles"];

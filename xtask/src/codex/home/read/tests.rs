@@ -114,5 +114,5 @@ fn what_is_too_much_is_told() {
     put(&home, "skills/small/SKILL.md", "s");
     let mirror = read(&home, &temp.path().join(".agents")).unwrap();
     assert_eq!(paths(&mirror.files), ["skills/small/SKILL.md"]);
-    assert!(mirror.notes[0].why.starts_with("1 files left out"), "{:?}", mirror.notes);
+    assert!(mirror.notes[0].starts_with(&format!("{}: 1 files left out", home.display())), "{:?}", mirror.notes);
 }
