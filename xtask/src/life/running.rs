@@ -15,8 +15,7 @@ use crate::engine::inspect::Container;
 use crate::engine::running;
 use crate::error::failed;
 use crate::proof::probe::InsideWitness;
-use crate::proof::witness::codex_file;
-use crate::proof::{self, Proof};
+use crate::proof::{self, CodexFile, Proof};
 use crate::spec::words::Gpus;
 use crate::{codex, exec, finding, ui};
 use anyhow::Result;
@@ -124,7 +123,7 @@ impl<'a> Running<'a> {
     fn keep(&mut self, proof: &Proof, inside: &InsideWitness) -> Result<()> {
         self.record.carried = inside.env();
         let answered = record::answered(&proof.claims);
-        self.record.codex = answered.then(|| codex_file(&self.record.spec)).flatten();
+        self.record.codex = answered.then(|| CodexFile::of(&self.record.spec)).flatten();
         self.record.write(&self.call.gathered.places)?;
         let Some(used) = record::mounted(self.call.cx) else { return Ok(()) };
         for old in codex::prune(self.call.cx, &used) {
