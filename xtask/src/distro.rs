@@ -5,7 +5,7 @@
 
 mod recipes;
 
-use crate::error::{Failure, Mend, host};
+use crate::error::{Failure, Remedy, host};
 
 /// Distributions with the same package manager and package names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl Distro {
 
     /// The commands that install a package here. With `upstream` the engine comes from Docker's own packages, and so must
     /// its plugins.
-    pub(crate) fn install(&self, package: Package, upstream: bool) -> Vec<Mend> {
+    pub(crate) fn install(&self, package: Package, upstream: bool) -> Vec<Remedy> {
         // Docker has no packages of its own for Arch.
         let plugin = |name| [name, name, name, name, ""];
         let commands = match package {
@@ -88,24 +88,24 @@ impl Distro {
             Package::Npm => self.named(["npm", "npm", "nodejs-npm", "npm", "npm"]),
         };
         if commands.is_empty() {
-            return vec![Mend::Do(recipes::unknown(package).into())];
+            return vec![Remedy::Do(recipes::unknown(package).into())];
         }
-        commands.into_iter().map(Mend::Run).collect()
+        commands.into_iter().map(Remedy::Run).collect()
     }
 
     /// The error where a program is missing.
     pub(crate) fn without(&self, program: &str) -> Failure {
         let failure = host(format!("`{program}` is not on PATH"));
         match program {
-            "docker" => failure.mend(self.install(Package::Engine, false)),
-            "mmdebstrap" => failure.mend(self.install(Package::Mmdebstrap, false)),
-            "npm" => failure.mend(self.install(Package::Npm, false)),
+            "docker" => failure.remedies(self.install(Package::Engine, false)),
+            "mmdebstrap" => failure.remedies(self.install(Package::Mmdebstrap, false)),
+            "npm" => failure.remedies(self.install(Package::Npm, false)),
             _ => failure.hint(format!("install `{program}`, or add its folder to PATH")),
         }
     }
 
     /// The commands that upgrade packages which come from Docker or NVIDIA themselves.
-    pub(crate) fn upgrade(&self, packages: &[&str]) -> Vec<Mend> {
+    pub(crate) fn upgrade(&self, packages: &[&str]) -> Vec<Remedy> {
         let names = packages.join(" ");
         let command = match self.family {
             Family::Debian | Family::Ubuntu => {
@@ -113,9 +113,9 @@ impl Distro {
             }
             Family::Fedora | Family::Rhel => format!("sudo dnf upgrade {names}"),
             Family::Arch => "sudo pacman -Syu".into(),
-            Family::Other => return vec![Mend::Do(format!("bring {names} up to date"))],
+            Family::Other => return vec![Remedy::Do(format!("bring {names} up to date"))],
         };
-        vec![Mend::Run(command)]
+        vec![Remedy::Run(command)]
     }
 
     /// The command that does this with the engine: `start` or `restart`.

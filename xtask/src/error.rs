@@ -31,28 +31,28 @@ impl Kind {
 
 /// One thing to do about a problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Mend {
+pub enum Remedy {
     /// A sentence, with commands in backticks.
     Do(String),
     /// A command that can be pasted into a shell.
     Run(String),
 }
 
-impl fmt::Display for Mend {
+impl fmt::Display for Remedy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Mend::Do(text) | Mend::Run(text) => f.write_str(text),
+            Remedy::Do(text) | Remedy::Run(text) => f.write_str(text),
         }
     }
 }
 
-/// What there is to do in one sentence; commands in backticks.
-pub(crate) fn sentence(mend: &[Mend]) -> String {
-    let text = |mend: &Mend| match mend {
-        Mend::Do(text) => text.clone(),
-        Mend::Run(command) => format!("`{command}`"),
+/// All remedies in one sentence; commands in backticks.
+pub(crate) fn sentence(remedies: &[Remedy]) -> String {
+    let text = |remedy: &Remedy| match remedy {
+        Remedy::Do(text) => text.clone(),
+        Remedy::Run(command) => format!("`{command}`"),
     };
-    mend.iter().map(text).collect::<Vec<_>>().join("; ")
+    remedies.iter().map(text).collect::<Vec<_>>().join("; ")
 }
 
 /// An error that the user can act on. Lower case, values in backticks, no final stop.
@@ -62,8 +62,8 @@ pub struct Failure {
     pub kind: Kind,
     /// What failed, with which value, and why.
     pub message: String,
-    /// What to do about it, in this order; shown last, each on a line of its own.
-    pub mend: Vec<Mend>,
+    /// In the order in which they are to be tried; shown last, each on a line of its own.
+    pub remedies: Vec<Remedy>,
 }
 
 impl fmt::Display for Failure {
@@ -77,27 +77,27 @@ impl std::error::Error for Failure {}
 impl Failure {
     /// A failure of the given kind, without a hint.
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Failure { kind, message: message.into(), mend: Vec::new() }
+        Failure { kind, message: message.into(), remedies: Vec::new() }
     }
 
-    /// The same failure with one more thing to do about it.
+    /// The same failure with one more remedy, a sentence.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.mend.push(Mend::Do(hint.into()));
+        self.remedies.push(Remedy::Do(hint.into()));
         self
     }
 
-    /// The same failure with commands that mend it.
+    /// The same failure with more remedies, which are commands.
     #[must_use]
     pub(crate) fn run<S: Into<String>>(mut self, commands: impl IntoIterator<Item = S>) -> Self {
-        self.mend.extend(commands.into_iter().map(|command| Mend::Run(command.into())));
+        self.remedies.extend(commands.into_iter().map(|command| Remedy::Run(command.into())));
         self
     }
 
-    /// The same failure with more things to do about it.
+    /// The same failure with more remedies.
     #[must_use]
-    pub(crate) fn mend(mut self, mend: impl IntoIterator<Item = Mend>) -> Self {
-        self.mend.extend(mend);
+    pub(crate) fn remedies(mut self, remedies: impl IntoIterator<Item = Remedy>) -> Self {
+        self.remedies.extend(remedies);
         self
     }
 }
@@ -123,7 +123,7 @@ pub(crate) fn render(err: &anyhow::Error) -> String {
     for cause in err.chain().skip(1) {
         text.push_str(&format!("  caused by: {cause}\n"));
     }
-    for hint in failures(err).flat_map(|failure| &failure.mend) {
+    for hint in failures(err).flat_map(|failure| &failure.remedies) {
         text.push_str(&format!("hint: {hint}\n"));
     }
     text
@@ -145,8 +145,8 @@ fn kind(err: &anyhow::Error) -> Kind {
 
 /// An error as one failure: its whole chain is in the message, and it has all remedies of the chain.
 pub(crate) fn flatten(err: &anyhow::Error) -> Failure {
-    let mend = failures(err).flat_map(|failure| failure.mend.clone()).collect();
-    Failure { kind: kind(err), message: format!("{err:#}"), mend }
+    let remedies = failures(err).flat_map(|failure| failure.remedies.clone()).collect();
+    Failure { kind: kind(err), message: format!("{err:#}"), remedies }
 }
 
 #[cfg(test)]

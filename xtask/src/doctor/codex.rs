@@ -5,7 +5,7 @@ use crate::codex::home::{self, Mode};
 use crate::codex::login::HostLogin;
 use crate::distro::Package;
 use crate::doctor::AboutHost;
-use crate::error::{Failure, Mend};
+use crate::error::{Failure, Remedy};
 use crate::finding::{Finding, Subject, subject};
 
 const PROGRAM: Subject =
@@ -37,13 +37,13 @@ fn program_error(facts: &AboutHost, failure: &Failure) -> Finding {
     let mut finding = PROGRAM.missing(failure.clone());
     if !facts.npm {
         let npm = facts.distro.install(Package::Npm, false);
-        finding.mend.splice(0..0, npm);
+        finding.remedies.splice(0..0, npm);
     }
     finding
 }
 
 fn program(codex: &Codex) -> Vec<Finding> {
-    let again = || [Mend::Run("npm install -g @openai/codex".into())];
+    let again = || [Remedy::Run("npm install -g @openai/codex".into())];
     let mut found = vec![PROGRAM.ok(format!("{} ({}), `{}`", codex.version, codex.layout, codex.binary.display()))];
     found.push(match &codex.root {
         Some(root) => PACKAGE.ok(format!("`{}`", root.display())),
@@ -67,14 +67,14 @@ fn home(facts: &AboutHost) -> Finding {
         Mode::Shared if !facts.home_exists => HOME.missing(home::no_shared(&facts.settings.host_codex_home)),
         Mode::Shared => HOME.warning(
             format!("`{home}` is shared: the agent can change what your own Codex runs on this host"),
-            [Mend::Do("`codex_home: mirror` keeps it apart".into())],
+            [Remedy::Do("`codex_home: mirror` keeps it apart".into())],
         ),
     }
 }
 
 fn login(facts: &AboutHost) -> Finding {
-    let inside = Mend::Do("or `codex login --device-auth` inside the sandbox".into());
-    let login = Mend::Run("codex login".into());
+    let inside = Remedy::Do("or `codex login --device-auth` inside the sandbox".into());
+    let login = Remedy::Run("codex login".into());
     match facts.login {
         HostLogin::ChatGpt => LOGIN.ok("a ChatGPT account, in a file"),
         HostLogin::ApiKey => LOGIN.ok("an API key, in a file"),
@@ -82,7 +82,7 @@ fn login(facts: &AboutHost) -> Finding {
         HostLogin::Odd => LOGIN.warning("`auth.json` is not one of Codex's, and is not handed over", [login, inside]),
         HostLogin::Keyring => LOGIN.warning(
             "none in a file: it lies in a keyring, which a container cannot reach",
-            [Mend::Run("codex -c cli_auth_credentials_store=file login".into()), inside],
+            [Remedy::Run("codex -c cli_auth_credentials_store=file login".into()), inside],
         ),
         HostLogin::None => LOGIN.warning("none: Codex will ask for one", [login, inside]),
     }
@@ -90,7 +90,7 @@ fn login(facts: &AboutHost) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{mended, verdict};
+    use super::super::tests::{remedies_of, verdict};
     use super::*;
     use crate::doctor::tests::facts;
     use crate::error::host;
@@ -114,9 +114,9 @@ mod tests {
         let none = || host("there is no `codex` on PATH").run(["npm install -g @openai/codex"]);
         let found = with(|f| (f.codex, f.codex_present) = (Err(none()), false));
         assert_eq!(verdict(&found, "codex.program"), Verdict::Missing);
-        assert_eq!(mended(&found, "codex.program"), "npm install -g @openai/codex");
+        assert_eq!(remedies_of(&found, "codex.program"), "npm install -g @openai/codex");
         let bare = with(|f| (f.codex, f.codex_present, f.npm) = (Err(none()), false, false));
-        assert!(mended(&bare, "codex.program").starts_with("sudo apt-get install npm\n"));
+        assert!(remedies_of(&bare, "codex.program").starts_with("sudo apt-get install npm\n"));
         let damaged = with(|f| f.codex = Err(host("`/x` is a damaged program")));
         assert_eq!(verdict(&damaged, "codex.program"), Verdict::Broken);
     }
@@ -143,7 +143,7 @@ mod tests {
             assert_eq!(login(bad), Verdict::Noted);
         }
         let keyring = with(|f| f.login = HostLogin::Keyring);
-        assert!(mended(&keyring, "codex.login").contains("cli_auth_credentials_store=file"));
+        assert!(remedies_of(&keyring, "codex.login").contains("cli_auth_credentials_store=file"));
         let key = with(|f| (f.login, f.keys) = (HostLogin::None, vec!["CODEX_API_KEY".into()]));
         assert_eq!(verdict(&key, "codex.login"), Verdict::Held);
         assert!(with(|f| f.settings.shape.codex_home = Mode::None).iter().all(|f| f.id != "codex.login"));

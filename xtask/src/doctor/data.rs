@@ -74,7 +74,7 @@ fn is_network(file_system: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::exit_code;
-    use super::super::tests::{facts, mended, verdict};
+    use super::super::tests::{facts, remedies_of, verdict};
     use super::*;
     use crate::finding::Verdict;
 
@@ -89,7 +89,7 @@ mod tests {
         assert_eq!(verdict(&with(|_| {}), "data.ssv2"), Verdict::Held);
         let none = with(|set| set.source = None);
         assert_eq!(verdict(&none, "data.ssv2"), Verdict::Missing);
-        assert!(mended(&none, "data.ssv2").contains("--dataset ssv2=DIR"));
+        assert!(remedies_of(&none, "data.ssv2").contains("--dataset ssv2=DIR"));
         assert_eq!(exit_code(&none), 2);
     }
 

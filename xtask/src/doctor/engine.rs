@@ -4,7 +4,7 @@ use super::versions;
 use crate::doctor::AboutHost;
 use crate::engine::refuse::{ANSWERS, COMPOSE, PLACE, RECURSIVE, USERS};
 use crate::engine::{self, Component, Engine, Silence};
-use crate::error::{Mend, host};
+use crate::error::{Remedy, host};
 use crate::finding::{Finding, Subject, subject};
 
 const BUILDX: Subject = subject("engine.buildx", "buildx", "any version, to build the image");
@@ -30,7 +30,7 @@ pub(super) fn findings(facts: &AboutHost) -> Vec<Finding> {
     let must_build = facts.image.as_ref().map_or(true, |image| image.built.is_none());
     let buildx = match engine::no_buildx(engine) {
         Some(failure) if must_build => BUILDX.missing(failure),
-        Some(failure) => BUILDX.warning(failure.message, failure.mend),
+        Some(failure) => BUILDX.warning(failure.message, failure.remedies),
         None => BUILDX.ok(&engine.buildx),
     };
     let found = [
@@ -70,11 +70,11 @@ fn compose(engine: &Engine) -> Finding {
     if engine::passes_recursive(engine) {
         return COMPOSE.ok(&engine.compose);
     }
-    let mend = if engine.upstream() {
+    let remedies = if engine.upstream() {
         engine.distro.upgrade(&["docker-compose-plugin"])
     } else {
         let from = "a newer one comes with Docker's own packages: https://docs.docker.com/engine/install/";
-        vec![Mend::Do(from.into())]
+        vec![Remedy::Do(from.into())]
     };
     COMPOSE.warning(
         format!(
@@ -82,7 +82,7 @@ fn compose(engine: &Engine) -> Finding {
              from inside",
             engine.compose
         ),
-        mend,
+        remedies,
     )
 }
 
@@ -92,7 +92,7 @@ fn recursive(facts: &AboutHost, engine: &Engine) -> Finding {
     match engine::not_recursive(engine) {
         Some(why) if !sets.is_empty() => {
             let what = format!("mounts below the data set `{}` would be writable inside: {why}", sets.join("`, `"));
-            RECURSIVE.broken(host(what).mend(engine::newer_engine(engine)))
+            RECURSIVE.broken(host(what).remedies(engine::newer_engine(engine)))
         }
         Some(why) => RECURSIVE.warning(
             format!("no: {why}; no data set has mounts below it, so nothing is writable because of it now"),

@@ -4,7 +4,7 @@ use super::versions;
 use crate::distro::Package;
 use crate::doctor::AboutHost;
 use crate::engine::Engine;
-use crate::error::{Mend, host};
+use crate::error::{Remedy, host};
 use crate::finding::{Finding, Subject, subject};
 use crate::gpu::{self, GpuFacts, Pci};
 use crate::image::base;
@@ -54,7 +54,7 @@ fn devices(facts: &AboutHost) -> Finding {
         let failure = gpu::silent(&facts.settings.shape.gpus, devices);
         return match (devices.spec.is_some(), devices.pci.is_empty()) {
             // A CDI specification may name GPUs although `nvidia-smi` does not; the start of a container shows it.
-            (true, _) => DEVICES.warning(failure.message, failure.mend),
+            (true, _) => DEVICES.warning(failure.message, failure.remedies),
             (false, true) => DEVICES.missing(failure),
             (false, false) => DEVICES.broken(failure),
         };
@@ -96,10 +96,10 @@ fn driver(facts: &AboutHost) -> Finding {
         if facts.devices.pci.is_empty() {
             return DRIVER.unchecked("none is loaded, and there is no device for it");
         }
-        let failure = host("none is loaded").mend(facts.distro.install(Package::Driver, false));
+        let failure = host("none is loaded").remedies(facts.distro.install(Package::Driver, false));
         return DRIVER.missing(failure);
     };
-    let update = Mend::Do("bring the driver up to date, then `sudo reboot`".into());
+    let update = Remedy::Do("bring the driver up to date, then `sudo reboot`".into());
     versions::DRIVER.judge(DRIVER, version, version, [update])
 }
 
@@ -113,7 +113,7 @@ fn module(facts: &AboutHost) -> Option<Finding> {
         (false, false) => MODULE.ok("closed, which is enough for these GPUs"),
         (false, true) => {
             let what = "the closed ones are loaded, and GPUs of Blackwell or later work only with the open ones";
-            MODULE.broken(host(what).mend(facts.distro.install(Package::Driver, false)))
+            MODULE.broken(host(what).remedies(facts.distro.install(Package::Driver, false)))
         }
     })
 }
@@ -176,13 +176,13 @@ fn lost_on_reload(facts: &AboutHost, engine: &Engine) -> Option<Finding> {
     if route == GpuRoute::Cdi || engine.cgroup_driver != "systemd" {
         return Some(CGROUP.ok("stay"));
     }
-    let mend = if engine.cdi_dirs.is_empty() {
-        Mend::Do("use an engine with CDI: 28.2 or later has it on".into())
+    let remedy = if engine.cdi_dirs.is_empty() {
+        Remedy::Do("use an engine with CDI: 28.2 or later has it on".into())
     } else {
-        Mend::Run(gpu::generate(std::path::Path::new("/etc/cdi/nvidia.yaml")))
+        Remedy::Run(gpu::generate(std::path::Path::new("/etc/cdi/nvidia.yaml")))
     };
     let found = "a running sandbox loses its GPUs (`Failed to initialize NVML: Unknown Error`) until it is recreated";
-    Some(CGROUP.warning(found, [mend]))
+    Some(CGROUP.warning(found, [remedy]))
 }
 
 #[cfg(test)]

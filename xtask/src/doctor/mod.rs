@@ -15,7 +15,7 @@ use crate::codex::Codex;
 use crate::codex::login::HostLogin;
 use crate::distro::Distro;
 use crate::engine::{Engine, Local, Silence};
-use crate::error::{Failure, Kind, Mend};
+use crate::error::{Failure, Kind, Remedy};
 use crate::finding::{self, Finding, Verdict};
 use crate::gpu::GpuFacts;
 use crate::spec::settings::Settings;
@@ -91,9 +91,9 @@ pub(crate) fn exit_code(findings: &[Finding]) -> u8 {
 
 /// The findings as JSON. What to do is a list of lines for a shell, in which a sentence is a comment.
 pub(crate) fn json(findings: &[Finding]) -> Value {
-    let mend = |mend: &Mend| match mend {
-        Mend::Run(command) => command.clone(),
-        Mend::Do(text) => format!("# {text}"),
+    let line = |remedy: &Remedy| match remedy {
+        Remedy::Run(command) => command.clone(),
+        Remedy::Do(text) => format!("# {text}"),
     };
     let list = findings.iter().map(|finding| {
         json!({
@@ -103,7 +103,7 @@ pub(crate) fn json(findings: &[Finding]) -> Value {
             "what": finding.name,
             "found": finding.seen(),
             "needed": finding.promise,
-            "mend": finding.mend.iter().map(mend).collect::<Vec<_>>(),
+            "mend": finding.remedies.iter().map(line).collect::<Vec<_>>(),
         })
     });
     json!({"schema": 1, "findings": list.collect::<Vec<_>>()})
@@ -121,12 +121,12 @@ pub(crate) fn table(findings: &[Finding]) -> String {
 }
 
 fn lines(finding: &Finding) -> Vec<Vec<String>> {
-    let mend = |mend: &Mend| match mend {
-        Mend::Run(command) => format!("$ {command}"),
-        Mend::Do(text) => text.clone(),
+    let line = |remedy: &Remedy| match remedy {
+        Remedy::Run(command) => format!("$ {command}"),
+        Remedy::Do(text) => text.clone(),
     };
     let needed = (!finding.promise.is_empty()).then(|| format!("needed: {}", finding.promise));
-    let below = needed.into_iter().chain(finding.mend.iter().map(mend));
+    let below = needed.into_iter().chain(finding.remedies.iter().map(line));
     let below = below.filter(|_| !finding.verdict.held());
     finding::rows([&format!("  {:<11}", word(finding.verdict)), &finding.name, finding.seen()], below)
 }

@@ -2,7 +2,7 @@
 
 use crate::doctor::AboutHost;
 use crate::engine;
-use crate::error::{Mend, host};
+use crate::error::{Remedy, host};
 use crate::finding::{Finding, Subject, subject};
 use crate::image::base;
 use std::path::PathBuf;
@@ -75,7 +75,7 @@ fn state(state: &AboutState) -> Finding {
     match state.free {
         Some(free) if free < STATE_ROOM => STATE.warning(
             format!("`{path}` has {} MiB free", free >> 20),
-            [Mend::Do("free some space, or give another directory by XDG_STATE_HOME".into())],
+            [Remedy::Do("free some space, or give another directory by XDG_STATE_HOME".into())],
         ),
         Some(free) => STATE.ok(format!("`{path}`, {} GiB free", free >> 30)),
         None => STATE.unchecked(format!("the free space at `{path}` cannot be read")),
@@ -112,7 +112,7 @@ fn built(facts: &AboutHost, image: &AboutImage) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::super::data::Files;
-    use super::super::tests::{facts, mended, verdict};
+    use super::super::tests::{facts, remedies_of, verdict};
     use super::*;
     use crate::error::usage;
     use crate::finding::Verdict;
@@ -174,7 +174,7 @@ mod tests {
         let cpu = cpu(|f| f.image.as_mut().unwrap().free = Some(10 << 30));
         assert_eq!(verdict(&cpu, "project.room"), Verdict::Held);
         assert_eq!(verdict(&cpu, "project.base"), Verdict::Missing);
-        assert_eq!(mended(&cpu, "project.base"), "sudo apt-get install mmdebstrap");
+        assert_eq!(remedies_of(&cpu, "project.base"), "sudo apt-get install mmdebstrap");
         assert_eq!(verdict(&made, "project.base"), Verdict::Held);
         assert_eq!(verdict(&tool, "project.base"), Verdict::Held);
         let built = image(|i| (i.built, i.free) = (Some("codex-sandbox:1-u1".into()), Some(0)));

@@ -101,8 +101,8 @@ pub(super) fn verdict(findings: &[Finding], id: &str) -> Verdict {
 
 /// What to do about one id, a line each.
 #[track_caller]
-pub(super) fn mended(findings: &[Finding], id: &str) -> String {
-    let lines: Vec<String> = one(findings, id).mend.iter().map(ToString::to_string).collect();
+pub(super) fn remedies_of(findings: &[Finding], id: &str) -> String {
+    let lines: Vec<String> = one(findings, id).remedies.iter().map(ToString::to_string).collect();
     lines.join("\n")
 }
 
@@ -137,7 +137,7 @@ fn the_exit_code_is_the_hosts_before_that_of_the_settings() {
 #[test]
 fn json_has_every_field_and_lines_that_a_shell_takes() {
     let mut finding = finding(Verdict::Missing, Kind::Usage);
-    finding.mend = vec![Mend::Run("a 'b'".into()), Mend::Do("then c".into())];
+    finding.remedies = vec![Remedy::Run("a 'b'".into()), Remedy::Do("then c".into())];
     let value = json(&[finding]);
     assert_eq!(
         value,
@@ -151,7 +151,7 @@ fn json_has_every_field_and_lines_that_a_shell_takes() {
 #[test]
 fn what_is_not_well_says_what_is_needed_and_what_to_do() {
     let mut bad = finding(Verdict::NotProvable, Kind::Host);
-    bad.mend = vec![Mend::Run("cmd".into()), Mend::Do("a sentence".into())];
+    bad.remedies = vec![Remedy::Run("cmd".into()), Remedy::Do("a sentence".into())];
     let good = finding(Verdict::Held, Kind::Host);
     let text = table(&[good, bad.clone()]);
     let expected = "data\n  ok           ssv2  none\\u{1b}[0m\n  not checked  ssv2  none\\u{1b}[0m\n                     \

@@ -5,7 +5,7 @@
 //! versions per driver branch.
 
 use crate::engine::numbers;
-use crate::error::Mend;
+use crate::error::Remedy;
 use crate::finding::{Finding, Subject};
 
 type Version = (u32, u32, u32);
@@ -49,7 +49,7 @@ impl Floors {
         subject: Subject,
         version: &str,
         fine: impl Into<String>,
-        upgrade: impl IntoIterator<Item = Mend>,
+        upgrade: impl IntoIterator<Item = Remedy>,
     ) -> Finding {
         match self.above(version) {
             Some(floor) => Subject { needed: &format!("{floor} or later has all known security fixes"), ..subject }

@@ -131,10 +131,10 @@ pub(crate) fn is_no_image(stderr: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Mend;
+    use crate::error::Remedy;
 
     fn advice(failure: &Failure) -> String {
-        failure.mend.iter().map(Mend::to_string).collect::<Vec<_>>().join("; ")
+        failure.remedies.iter().map(Remedy::to_string).collect::<Vec<_>>().join("; ")
     }
 
     #[test]

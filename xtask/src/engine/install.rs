@@ -5,7 +5,7 @@
 //! sources: no address is written here.
 
 use crate::distro::{Distro, Package};
-use crate::error::{Failure, Mend, host};
+use crate::error::{Failure, Remedy, host};
 use crate::step::{Command, Step};
 use std::fmt;
 
@@ -104,14 +104,14 @@ impl Lacks {
     }
 
     /// The commands for a person, where this tool does not install by itself.
-    fn by_hand(&self, distro: &Distro) -> Vec<Mend> {
+    fn by_hand(&self, distro: &Distro) -> Vec<Remedy> {
         let package = |part: &Part| match part {
             Part::Engine | Part::Client => Package::Engine,
             Part::Compose => Package::Compose,
             Part::Buildx => Package::Buildx,
         };
         let parts = self.parts.iter().map(|part| distro.install(package(part), false));
-        let programs = self.programs.iter().map(|program| distro.without(program).mend);
+        let programs = self.programs.iter().map(|program| distro.without(program).remedies);
         unique(parts.chain(programs).flatten())
     }
 }
@@ -141,7 +141,7 @@ pub(crate) fn plan(lacks: &Lacks, distro: &Distro, root: bool) -> Result<Install
             lacks.list(),
             if distro.name.is_empty() { "another system" } else { &distro.name }
         ))
-        .mend(lacks.by_hand(distro)));
+        .remedies(lacks.by_hand(distro)));
     }
     let engine = lacks.parts.iter().flat_map(|part| part.packages(distro));
     let tools = lacks.programs.iter().flat_map(|program| packages(program));

@@ -3,7 +3,7 @@
 
 use crate::distro::Package;
 use crate::engine::{Engine, Local, Silence, errors, major_minor, sockets};
-use crate::error::{Failure, Mend, failed, host};
+use crate::error::{Failure, Remedy, failed, host};
 use crate::finding::{Finding, Subject, subject};
 use anyhow::Result;
 use std::path::Path;
@@ -37,9 +37,8 @@ fn no_answer(said: &str, local: &Local) -> Failure {
     if !errors::is_denied(line) {
         return match local.daemon {
             true => failure("").run([local.distro.service("start")]).hint("`docker version` tells more"),
-            false => {
-                failure(" (this host has a client and no engine)").mend(local.distro.install(Package::Engine, false))
-            }
+            false => failure(" (this host has a client and no engine)")
+                .remedies(local.distro.install(Package::Engine, false)),
         };
     }
     let group = &local.group;
@@ -99,14 +98,14 @@ pub(crate) fn refusals(engine: &Engine) -> Vec<Finding> {
         found.push(USERS.broken(host(what).hint(hint)));
     }
     if engine.compose.is_empty() {
-        let mend = engine.distro.install(Package::Compose, engine.upstream());
-        found.push(COMPOSE.missing(host("the Docker CLI has no Compose v2 plugin").mend(mend)));
+        let remedies = engine.distro.install(Package::Compose, engine.upstream());
+        found.push(COMPOSE.missing(host("the Docker CLI has no Compose v2 plugin").remedies(remedies)));
     } else if let Some(why) = not_recursive(engine)
         && passes_recursive(engine)
     {
         // Compose 2.30 and later asks for it, and such an engine then refuses to start the container.
         let what = format!("this engine cannot mount data sets recursively read-only: {why}");
-        found.push(RECURSIVE.broken(host(what).mend(newer_engine(engine))));
+        found.push(RECURSIVE.broken(host(what).remedies(newer_engine(engine))));
     }
     found
 }
@@ -139,20 +138,20 @@ pub(crate) fn not_recursive(engine: &Engine) -> Option<String> {
 }
 
 /// What to do to get an engine that is new enough.
-pub(crate) fn newer_engine(engine: &Engine) -> Vec<Mend> {
-    let mut mend = vec![Mend::Do(
+pub(crate) fn newer_engine(engine: &Engine) -> Vec<Remedy> {
+    let mut remedies = vec![Remedy::Do(
         "use Docker Engine 25 or later, runc 1.1 or later and Linux 5.12 or later; unset DOCKER_API_VERSION".into(),
     )];
     if engine.upstream() {
-        mend.extend(engine.distro.upgrade(&["docker-ce", "docker-ce-cli", "containerd.io"]));
+        remedies.extend(engine.distro.upgrade(&["docker-ce", "docker-ce-cli", "containerd.io"]));
     }
-    mend
+    remedies
 }
 
 /// The error where an image has to be built and the client cannot.
 pub(crate) fn no_buildx(engine: &Engine) -> Option<Failure> {
-    let mend = || engine.distro.install(Package::Buildx, engine.upstream());
-    let failure = || host("the Docker CLI has no buildx plugin, and the image is built with it").mend(mend());
+    let remedies = || engine.distro.install(Package::Buildx, engine.upstream());
+    let failure = || host("the Docker CLI has no buildx plugin, and the image is built with it").remedies(remedies());
     engine.buildx.is_empty().then(failure)
 }
 

@@ -8,7 +8,7 @@ pub(crate) use devices::{CdiSpec, Pci, driver_version};
 
 use crate::distro::{Distro, Package};
 use crate::engine::Engine;
-use crate::error::{Failure, Mend, host};
+use crate::error::{Failure, Remedy, host};
 use crate::exec;
 use crate::spec::words::{GpuRoute, Gpus};
 use crate::step::Command;
@@ -152,8 +152,8 @@ impl GpuFacts {
 fn no_gpu(gpus: &Gpus, distro: &Distro, facts: &GpuFacts) -> Failure {
     let mut failure = silent(gpus, facts);
     if facts.driver.is_none() && !facts.pci.is_empty() {
-        let driver = Mend::Do("install NVIDIA's driver, with open kernel modules for Blackwell:".into());
-        failure.mend.splice(0..0, [driver].into_iter().chain(distro.install(Package::Driver, false)));
+        let driver = Remedy::Do("install NVIDIA's driver, with open kernel modules for Blackwell:".into());
+        failure.remedies.splice(0..0, [driver].into_iter().chain(distro.install(Package::Driver, false)));
     }
     failure
 }
@@ -178,7 +178,7 @@ pub(crate) fn silence(facts: &GpuFacts) -> String {
 /// The error where the engine has no way to pass GPUs to a container.
 pub(crate) fn no_toolkit(engine: &Engine, facts: &GpuFacts) -> Failure {
     let failure = host("the NVIDIA Container Toolkit is missing: no CDI specification, no runtime hook");
-    let failure = if facts.ctk { failure } else { failure.mend(engine.distro.install(Package::Toolkit, false)) };
+    let failure = if facts.ctk { failure } else { failure.remedies(engine.distro.install(Package::Toolkit, false)) };
     // An engine without CDI looks for NVIDIA's hook only when it starts.
     failure.run([match engine.cdi_dirs.is_empty() {
         true => engine.distro.service("restart"),

@@ -108,7 +108,7 @@ impl Judgement {
 }
 
 fn because_of(finding: &mut Finding, why: &Failure) {
-    (finding.cause, finding.mend) = (Some(why.message.clone()), why.mend.clone());
+    (finding.cause, finding.remedies) = (Some(why.message.clone()), why.remedies.clone());
 }
 
 /// Judges what was reported, or the reason why there is no report. `digest` is what this host computes that the kernel

@@ -1,4 +1,4 @@
-use super::super::tests::{facts, mended, verdict};
+use super::super::tests::{facts, remedies_of, verdict};
 use super::*;
 use crate::engine::Silence;
 use crate::finding::Verdict;
@@ -47,7 +47,7 @@ fn a_host_without_a_device_is_told_so_and_one_without_a_driver_how_to_get_it() {
     });
     assert_eq!(verdict(&found, "gpu.devices"), Verdict::Broken);
     assert_eq!(verdict(&found, "gpu.driver"), Verdict::Missing);
-    assert!(mended(&found, "gpu.driver").contains("nvidia-open"));
+    assert!(remedies_of(&found, "gpu.driver").contains("nvidia-open"));
     assert_eq!(verdict(&found, "gpu.image"), Verdict::NotProvable);
     assert_eq!(verdict(&found, "gpu.toolkit"), Verdict::Missing);
 }
@@ -62,7 +62,7 @@ fn devices_that_another_driver_has_are_named() {
     };
     let nouveau = bound("nouveau");
     assert_eq!(verdict(&nouveau, "gpu.bus"), Verdict::Broken);
-    assert!(mended(&nouveau, "gpu.bus").contains("sudo update-initramfs -u"));
+    assert!(remedies_of(&nouveau, "gpu.bus").contains("sudo update-initramfs -u"));
     assert_eq!(verdict(&bound("vfio-pci"), "gpu.bus"), Verdict::Broken);
     assert_eq!(verdict(&with(|_| {}), "gpu.bus"), Verdict::Held);
 }
@@ -104,13 +104,15 @@ fn the_toolkit_is_missing_or_old_or_its_specification_stale() {
         f.devices.spec = None;
     });
     assert_eq!(verdict(&missing, "gpu.toolkit"), Verdict::Missing);
-    let mend = mended(&missing, "gpu.toolkit");
-    assert!(mend.contains("apt-get install nvidia-container-toolkit") && mend.ends_with("/etc/cdi/nvidia.yaml"));
+    let remedies = remedies_of(&missing, "gpu.toolkit");
+    assert!(
+        remedies.contains("apt-get install nvidia-container-toolkit") && remedies.ends_with("/etc/cdi/nvidia.yaml")
+    );
     let no_spec = with(|f| {
         f.devices.hook = false;
         f.devices.spec = None;
     });
-    assert_eq!(mended(&no_spec, "gpu.toolkit"), "sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml");
+    assert_eq!(remedies_of(&no_spec, "gpu.toolkit"), "sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml");
     let old = with(|f| f.toolkit = Some("1.17.8".into()));
     assert_eq!(verdict(&old, "gpu.toolkit"), Verdict::Noted);
     let stale = with(|f| f.devices.driver = Some("600.10.01".into()));
@@ -133,7 +135,7 @@ fn the_hook_under_systemd_loses_gpus_and_cdi_does_not() {
     };
     let lost = with(hook);
     assert_eq!(verdict(&lost, "gpu.cgroup"), Verdict::Noted);
-    assert!(mended(&lost, "gpu.cgroup").contains("nvidia-ctk cdi generate"));
+    assert!(remedies_of(&lost, "gpu.cgroup").contains("nvidia-ctk cdi generate"));
     let cgroupfs = with(|f| {
         hook(f);
         f.engine.as_mut().unwrap().cgroup_driver = "cgroupfs".into();
@@ -143,5 +145,5 @@ fn the_hook_under_systemd_loses_gpus_and_cdi_does_not() {
         hook(f);
         f.engine.as_mut().unwrap().cdi_dirs.clear();
     });
-    assert!(mended(&no_cdi, "gpu.cgroup").contains("28.2"));
+    assert!(remedies_of(&no_cdi, "gpu.cgroup").contains("28.2"));
 }
