@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use xtask::error;
 use xtask::smoke::checks::CHECKS;
-use xtask::smoke::show::RunFacts;
-use xtask::smoke::{Arch, Extent, Judgement, SmokeRequest, json};
+use xtask::smoke::{Arch, Extent, Judgement, RunFacts, SmokeRequest, SmokeResult, json};
 
 #[path = "docs/commands.rs"]
 mod commands;
@@ -114,7 +113,8 @@ fn the_smoke_tests_document_has_every_check_and_every_key_of_its_json() {
         torch: None,
     };
     let outcome = Judgement::not_started(&request, error::host(""));
-    let document = json::document(&RunFacts::default(), &request, None, &outcome);
+    let facts = RunFacts::default();
+    let document = json::document(SmokeResult { facts: &facts, request: &request, report: None, outcome: &outcome });
     let keys = |value: &serde_json::Value| value.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
     let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| `")).collect();
     for key in keys(&document).into_iter().chain(keys(&document["checks"][0])) {

@@ -1,6 +1,6 @@
 //! What goes into the container of the smoke test: an image, and the data set of which a clip is decoded.
 
-use super::Args;
+use super::Wish;
 use crate::context::Context;
 use crate::engine::docker;
 use crate::engine::inspect::StoredImage;
@@ -14,21 +14,12 @@ use crate::spec::settings::{ProjectFlags, Settings};
 use crate::user::User;
 use anyhow::{Context as _, Result};
 
-/// An image, as the engine knows it.
-pub struct TestedImage {
-    /// As it was asked for.
-    pub reference: String,
-    /// Its id.
-    pub id: String,
-    /// Its digests in registries.
-    pub digests: Vec<String>,
-}
-
-/// The image that is tested: the user's own, which must be there, or the sandbox's, which is built where it is missing.
+/// The image that is tested, by its reference and as the engine knows it: the user's own, which must exist, or the
+/// sandbox's, which is built where it is missing.
 ///
 /// # Errors
-/// It is not there, or cannot be built.
-pub fn image_of(cx: &Context, settings: &Settings, wish: &Args, user: &User) -> Result<TestedImage> {
+/// It does not exist, or cannot be built.
+pub(super) fn image_of(cx: &Context, settings: &Settings, wish: &Wish, user: &User) -> Result<(String, StoredImage)> {
     let reference = match &wish.image {
         Some(reference) => reference.clone(),
         None => {
@@ -42,17 +33,17 @@ pub fn image_of(cx: &Context, settings: &Settings, wish: &Args, user: &User) -> 
             .hint(format!("`docker pull {}`", shell_words::quote(&reference)))
             .into());
     }
-    let image: StoredImage = serde_json::from_str(&said.stdout)
+    let image = serde_json::from_str(&said.stdout)
         .with_context(|| format!("`docker image inspect {reference}` did not answer as Docker does"))?;
-    Ok(TestedImage { id: image.id, digests: image.repo_digests, reference })
+    Ok((reference, image))
 }
 
-/// The data set whose clip is decoded: one that was given now before one of the settings. A name without a directory is
-/// no question here.
+/// The data set of which a clip is decoded: one that was given with a flag before one of the settings. A name without a
+/// directory is left out here, and no question is asked.
 ///
 /// # Errors
 /// Its directory cannot be used, or must not be mounted.
-pub fn dataset(cx: &Context, given: &ProjectFlags, settings: &Settings, user: &User) -> Result<Option<Mount>> {
+pub(super) fn dataset(cx: &Context, given: &ProjectFlags, settings: &Settings, user: &User) -> Result<Option<Mount>> {
     let given = |name: &str| given.datasets.iter().any(|(flag, _)| flag == name);
     let mut with_source: Vec<_> = settings.datasets.iter().filter(|set| set.source.is_some()).collect();
     with_source.sort_by_key(|set| (!given(&set.name), set.name != "ssv2"));

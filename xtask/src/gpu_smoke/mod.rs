@@ -1,8 +1,8 @@
-//! `cargo xtask gpu-smoke`: prove that the GPU runs the image, in a container of its own or in the running sandbox.
+//! Runs the smoke test of the GPUs, in a container of its own or in the running sandbox.
 
-mod here;
+pub(crate) mod here;
 mod inputs;
-mod one_shot;
+pub(crate) mod one_shot;
 mod output;
 
 use crate::context::Context;
@@ -12,9 +12,9 @@ use crate::error::{Failure, Kind, failed, host};
 use crate::exec::{self, End};
 use crate::gpu::{self, GpuFacts, arch};
 use crate::life::Signals;
-use crate::smoke::show::RunFacts;
-use crate::smoke::{Arch, Extent, Judgement, Report, SmokeRequest, judge, native};
-use crate::spec::settings::{self, Flags, ProjectFlags};
+use crate::smoke::{Extent, Judgement, Report, RunFacts, SmokeRequest, SmokeResult, judge, native};
+use crate::spec::mount::Mount;
+use crate::spec::settings::{ProjectFlags, Settings};
 use crate::spec::words::Gpus;
 use crate::step::Command;
 use crate::ui;
@@ -22,82 +22,48 @@ use anyhow::Result;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-/// Prove that the GPU runs this image: native kernels, decoding, a report
-#[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq)]
-pub struct Args {
-    #[command(flatten)]
-    project: ProjectFlags,
-    /// An image of your own in place of the sandbox's
-    #[arg(long, value_name = "REF", conflicts_with = "base")]
-    image: Option<String>,
-    /// The compute capability that code must be native for, such as 12.0
-    #[arg(long, value_name = "ARCH")]
-    arch: Option<String>,
-    /// Write the report as JSON
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Write the report as JUnit XML
-    #[arg(long, value_name = "FILE")]
-    junit: Option<PathBuf>,
-    /// The bound on the run [default: 300, with --full 1800]
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(5..=86400))]
-    timeout: Option<u64>,
-    /// Also what takes minutes: torch.compile, an extension, NVDEC
-    #[arg(long)]
-    full: bool,
-    /// In the running sandbox of this workspace, by the path that Codex uses
-    #[arg(long, conflicts_with_all = ["image", "base", "cpu", "gpus", "datasets"])]
-    here: bool,
-    /// Print the settings and every step, run none
-    #[arg(long)]
-    dry_run: bool,
-}
-
-impl Args {
-    /// The flags that stand above the settings.
-    pub(crate) fn flags(&self) -> Flags {
-        self.project.clone().into()
-    }
-
+/// What the user asked of a run.
+pub(crate) struct Wish {
+    pub(crate) project: ProjectFlags,
+    /// An image of the user's own in place of the sandbox's.
+    pub(crate) image: Option<String>,
+    /// The compute capability that code must be native for, such as `12.0`.
+    pub(crate) arch: Option<String>,
+    /// The file for the report as JSON.
+    pub(crate) json: Option<PathBuf>,
+    /// The file for the report as JUnit XML.
+    pub(crate) junit: Option<PathBuf>,
     /// The bound on the run.
-    fn seconds(&self) -> u64 {
-        self.timeout.unwrap_or(if self.full { 1800 } else { 300 })
-    }
-}
-
-/// Runs the task. Returns the exit code: 0 only where every required check passed, on a GPU.
-///
-/// # Errors
-/// Wrong settings (2), no GPU, toolkit or engine (3), an image that cannot be built or started (1).
-pub fn run(cx: &Context, wish: &Args) -> Result<u8> {
-    let settings = settings::load(cx, &wish.flags())?;
-    if wish.here { here::run(cx, &settings, wish) } else { one_shot::run(cx, &settings, wish) }
+    pub(crate) seconds: u64,
+    pub(crate) extent: Extent,
+    pub(crate) dry_run: bool,
 }
 
 /// What is asked of the inside half.
-fn request(wish: &Args, arch: Arch, gpus: &Gpus, known: &GpuFacts, dataset: Option<String>) -> Result<SmokeRequest> {
-    // The script ends before it is ended: a report that says what hung is worth more than none.
-    let margin = (wish.seconds() / 20).clamp(2, 15);
+fn request(
+    wish: &Wish,
+    settings: &Settings,
+    gpus: &Gpus,
+    known: &GpuFacts,
+    dataset: Option<&Mount>,
+) -> Result<SmokeRequest> {
+    let capabilities: Vec<&str> = known.gpus.iter().map(|gpu| gpu.capability.as_str()).collect();
+    // The script is to end before its bound stops it: a report that says what hung is worth more than none.
+    let margin = (wish.seconds / 20).clamp(2, 15);
     Ok(SmokeRequest {
         nonce: crate::life::nonce()?,
-        arch,
-        mode: if wish.full { Extent::Full } else { Extent::Quick },
+        arch: arch::choose(wish.arch.as_deref(), &settings.arch_list, &capabilities)?,
+        mode: wish.extent,
         gpus: match gpus {
             Gpus::None => None,
             Gpus::All => Some(known.gpus.len()).filter(|n| *n > 0),
             Gpus::Ids(ids) => Some(ids.len()),
         },
         gpu: *gpus != Gpus::None,
-        dataset,
-        seconds: wish.seconds() - margin,
+        dataset: dataset.map(|mount| mount.target.clone()),
+        seconds: wish.seconds - margin,
         torch: None,
     })
-}
-
-/// The architecture, by the flag, the settings or this host's GPUs.
-fn architecture(wish: &Args, settings: &settings::Settings, known: &GpuFacts) -> Result<Arch> {
-    let capabilities: Vec<&str> = known.gpus.iter().map(|gpu| gpu.capability.as_str()).collect();
-    arch::choose(wish.arch.as_deref(), &settings.arch_list, &capabilities)
 }
 
 /// Why there is no GPU to run on, where none was asked for.
@@ -115,34 +81,92 @@ fn no_gpu(engine: &Engine, known: &GpuFacts) -> Failure {
     why.hint("then run `cargo xtask gpu-smoke` without `--cpu` and `--gpus none`")
 }
 
-/// What the program inside came to.
-enum Answer {
-    /// A report that can be relied on.
-    Report(Report),
-    /// Why there is none.
-    None(String),
-    /// The user ended it.
-    Interrupted,
+/// The report, or why there is none that can be relied on, and the digest that the kernel must have written.
+type Answer = (Result<Report, String>, String);
+
+/// One run of the smoke test.
+struct SmokeRun<'a> {
+    cx: &'a Context,
+    wish: &'a Wish,
+    request: SmokeRequest,
+    facts: RunFacts,
+    /// Why there is no GPU, where none was asked for.
+    no_gpu: Option<Failure>,
 }
 
-/// Runs the command that gives the report; the words of the script go to standard error as they come. The digest that
-/// the kernel must have written is computed meanwhile.
-fn ask(command: &Command, request: &SmokeRequest, signals: &Signals) -> Result<(Answer, String)> {
-    ui::echo(command);
-    let show = |line: &str| ui::say(format_args!("  {}", ui::printable(line)));
-    let (said, digest) =
-        exec::both(|| exec::follow(command, show, || !signals.any()), || native::digest(&request.nonce, request.arch));
-    let (said, end) = said?;
-    let answer = match (end, Report::read(&said.stdout, request)) {
-        (End::Stopped, _) => Answer::Interrupted,
-        (_, Ok(report)) => Answer::Report(report),
-        (End::Late, Err(_)) => Answer::None(format!(
-            "the run passed its bound of {} s and was stopped",
-            command.timeout.unwrap_or_default().as_secs()
-        )),
-        (End::Ended, Err(why)) => Answer::None(with_last_words(&why, said.code, &said.stderr)),
-    };
-    Ok((answer, digest))
+impl<'a> SmokeRun<'a> {
+    /// What is known before anything is created.
+    fn new(
+        cx: &'a Context,
+        wish: &'a Wish,
+        settings: &Settings,
+        engine: &Engine,
+        known: &GpuFacts,
+        gpus: &Gpus,
+        dataset: Option<&Mount>,
+    ) -> Result<SmokeRun<'a>> {
+        let facts = RunFacts {
+            engine: engine.version.clone(),
+            gpus: gpus.to_string(),
+            driver: known.driver.clone(),
+            time: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+            dataset: dataset.map(|mount| mount.source.display().to_string()),
+            ..RunFacts::default()
+        };
+        let request = request(wish, settings, gpus, known, dataset)?;
+        let no_gpu = (*gpus == Gpus::None).then(|| no_gpu(engine, known));
+        Ok(SmokeRun { cx, wish, request, facts, no_gpu })
+    }
+
+    /// Runs the command that gives the report; what the script says goes to standard error as it comes. This host computes
+    /// its digest at the same time.
+    fn ask(&self, command: &Command, signals: &Signals) -> Result<Answer> {
+        let request = &self.request;
+        ui::echo(command);
+        let show = |line: &str| ui::say(format_args!("  {}", ui::printable(line)));
+        let (said, digest) = exec::both(
+            || exec::follow(command, show, || !signals.any()),
+            || native::digest(&request.nonce, request.arch),
+        );
+        let (said, end) = said?;
+        let report = match (end, Report::read(&said.stdout, request)) {
+            (End::Stopped, _) => return Err(interrupted()),
+            (_, Ok(report)) => Ok(report),
+            (End::Late, Err(_)) => Err(format!(
+                "the run passed its bound of {} s and was stopped",
+                command.timeout.unwrap_or_default().as_secs()
+            )),
+            (End::Ended, Err(why)) => Err(with_last_words(&why, said.code, &said.stderr)),
+        };
+        Ok((report, digest))
+    }
+
+    /// Judges the answer, shows and writes the result, and returns the exit code.
+    fn finish(self, (report, digest): Answer) -> Result<u8> {
+        if let Err(why) = &report
+            && let Some(known) = errors::find(why).filter(|known| known.kind == Kind::Host)
+        {
+            return self.not_started(host(why).hint(known.remedy));
+        }
+        let outcome = judge(&self.request, report.as_ref().map_err(String::as_str), &digest, self.no_gpu.clone());
+        output::show(self.cx, self.wish, self.result(report.as_ref().ok(), &outcome))?;
+        Ok(outcome.ending().code())
+    }
+
+    /// Nothing was run, because this host cannot run it: the reports say so too.
+    fn not_started(&self, why: Failure) -> Result<u8> {
+        let outcome = Judgement::not_started(&self.request, why.clone());
+        output::files(self.cx, self.wish, self.result(None, &outcome))?;
+        Err(why.into())
+    }
+
+    fn result<'b>(&'b self, report: Option<&'b Report>, outcome: &'b Judgement) -> SmokeResult<'b> {
+        SmokeResult { facts: &self.facts, request: &self.request, report, outcome }
+    }
+}
+
+fn interrupted() -> anyhow::Error {
+    failed("interrupted before the report was there").into()
 }
 
 fn with_last_words(why: &str, code: i32, stderr: &str) -> String {
@@ -150,41 +174,4 @@ fn with_last_words(why: &str, code: i32, stderr: &str) -> String {
         Some(line) => format!("{why} (exit code {code}): {}", line.trim()),
         None => format!("{why} (exit code {code})"),
     }
-}
-
-/// Judges the answer, shows and writes the result, and returns the exit code.
-fn finish(
-    cx: &Context,
-    wish: &Args,
-    facts: &RunFacts,
-    request: &SmokeRequest,
-    answer: (Answer, String),
-    no_gpu: Option<Failure>,
-) -> Result<u8> {
-    let (answer, digest) = answer;
-    let report = match answer {
-        Answer::Interrupted => return Err(failed("interrupted before the report was there").into()),
-        Answer::Report(report) => Ok(report),
-        Answer::None(why) => Err(why),
-    };
-    if let Err(why) = &report
-        && let Some(known) = errors::find(why).filter(|known| known.kind == Kind::Host)
-    {
-        return not_started(cx, wish, facts, request, host(why).hint(known.remedy));
-    }
-    let outcome = judge(request, report.as_ref().map_err(String::as_str), &digest, no_gpu);
-    output::show(cx, wish, facts, request, report.as_ref().ok(), &outcome)?;
-    Ok(outcome.ending().code())
-}
-
-/// Nothing was run, because this host cannot: the reports say so too.
-fn not_started(cx: &Context, wish: &Args, facts: &RunFacts, request: &SmokeRequest, why: Failure) -> Result<u8> {
-    let outcome = Judgement::not_started(request, why.clone());
-    output::files(cx, wish, facts, request, None, &outcome)?;
-    Err(why.into())
-}
-
-/// This moment, as the reports have it.
-fn now() -> String {
-    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
 }

@@ -4,8 +4,8 @@
 use super::record::Record;
 use crate::codex::home::Mirror;
 use crate::exec;
+use crate::proof::CodexFile;
 use crate::proof::probe::{AskCodex, ProbeRequest};
-use crate::proof::witness::codex_file;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 
@@ -27,7 +27,7 @@ pub(super) struct Early {
 /// The kernel gives no random numbers.
 pub(super) fn request(record: &Record, mirror: &Mirror) -> Result<ProbeRequest> {
     let mut request = ProbeRequest::new(&record.spec, super::nonce()?);
-    if let Some(file) = record.codex.filter(|file| codex_file(&record.spec) == Some(*file)) {
+    if let Some(file) = record.codex.filter(|file| CodexFile::of(&record.spec) == Some(*file)) {
         request.codex = AskCodex::File(file);
     }
     request.programs = mirror.mcp.iter().map(|server| server.command.clone()).collect();

@@ -15,8 +15,7 @@ use crate::engine::inspect::Container;
 use crate::engine::running;
 use crate::error::failed;
 use crate::proof::probe::InsideWitness;
-use crate::proof::witness::codex_file;
-use crate::proof::{self, Proof};
+use crate::proof::{self, CodexFile, Proof};
 use crate::spec::words::Gpus;
 use crate::{codex, exec, finding, ui};
 use anyhow::Result;
@@ -38,14 +37,14 @@ pub(crate) struct Running<'a> {
 }
 
 /// A container whose every promise was just seen to hold.
-pub(crate) struct Proven<'a> {
+pub struct Proven<'a> {
     running: Running<'a>,
     /// MCP servers of the user's configuration whose program is not inside.
     missing: Vec<String>,
 }
 
 /// A container of which a promise does not hold, or could not be seen to hold.
-pub(crate) struct Unproven<'a> {
+pub struct Unproven<'a> {
     running: Running<'a>,
     missing: Vec<String>,
     proof: Proof,
@@ -124,7 +123,7 @@ impl<'a> Running<'a> {
     fn keep(&mut self, proof: &Proof, inside: &InsideWitness) -> Result<()> {
         self.record.carried = inside.env();
         let answered = record::answered(&proof.claims);
-        self.record.codex = answered.then(|| codex_file(&self.record.spec)).flatten();
+        self.record.codex = answered.then(|| CodexFile::of(&self.record.spec)).flatten();
         self.record.write(&self.call.gathered.places)?;
         let Some(used) = record::mounted(self.call.cx) else { return Ok(()) };
         for old in codex::prune(self.call.cx, &used) {
@@ -151,7 +150,7 @@ impl Proven<'_> {
     ///
     /// # Errors
     /// Codex cannot be started.
-    pub(crate) fn enter(self, yes: bool, args: &[String]) -> Result<Left> {
+    pub fn enter(self, yes: bool, args: &[String]) -> Result<Left> {
         self.running.go_in(&self.missing, yes, &Program::Codex(args.to_vec()))
     }
 

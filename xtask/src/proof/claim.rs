@@ -1,11 +1,32 @@
 //! The draft in which a judge puts a claim together from what the two witnesses saw.
 
-use super::witness::{HostWitness, ProcessFacts};
+use super::probe::{InsideWitness, ProcessFacts};
+use super::witness::HostWitness;
 use crate::error::Remedy;
 use crate::finding::{Finding, Verdict};
 use std::fmt;
 
-/// A claim while its judge looks at the evidence. It starts as held; anything broken outweighs anything unseen.
+/// What to do where only a new container can be right.
+pub(super) const RECREATE: &str = "recreate the container: `cargo xtask down`, then `cargo xtask sandbox`";
+
+/// Which witness saw something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Inside,
+    Host,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Side::Inside => "inside",
+            Side::Host => "seen from the host",
+        })
+    }
+}
+
+/// A claim whose judge is still weighing the evidence. It holds unless something is said against it; anything broken
+/// outweighs anything unseen.
 #[derive(Debug)]
 pub(crate) struct Draft {
     claim: Finding,
@@ -18,20 +39,29 @@ impl Draft {
         Draft { claim: Finding::new(id, promise), broken: Vec::new(), unseen: Vec::new() }
     }
 
-    pub(crate) fn inside(&mut self, text: impl Into<String>) {
-        add(&mut self.claim.evidence.inside, &text.into());
+    /// Adds to the evidence of one witness.
+    pub(super) fn saw(&mut self, side: Side, text: impl AsRef<str>) {
+        let seen = match side {
+            Side::Inside => &mut self.claim.evidence.inside,
+            Side::Host => &mut self.claim.evidence.host,
+        };
+        if !seen.is_empty() {
+            seen.push_str("; ");
+        }
+        seen.push_str(text.as_ref());
     }
 
-    pub(crate) fn host(&mut self, text: impl Into<String>) {
-        add(&mut self.claim.evidence.host, &text.into());
+    pub(crate) fn inside(&mut self, text: impl AsRef<str>) {
+        self.saw(Side::Inside, text);
+    }
+
+    pub(crate) fn host(&mut self, text: impl AsRef<str>) {
+        self.saw(Side::Host, text);
     }
 
     /// A reason why the promise does not hold.
     pub(crate) fn broken(&mut self, why: impl Into<String>) {
-        let why = why.into();
-        if !self.broken.contains(&why) {
-            self.broken.push(why);
-        }
+        add(&mut self.broken, why.into());
     }
 
     /// The promise does not hold unless `ok`.
@@ -41,55 +71,59 @@ impl Draft {
         }
     }
 
-    /// A reason why a witness could not see it.
+    /// A reason why a witness could not see whether the promise holds.
     pub(crate) fn unseen(&mut self, why: impl Into<String>) {
-        let why = why.into();
-        if !self.unseen.contains(&why) {
-            self.unseen.push(why);
-        }
+        add(&mut self.unseen, why.into());
     }
 
-    /// What is known about the container's init, noting why where nothing is.
-    pub(crate) fn process<'a>(&mut self, host: &'a HostWitness) -> Option<&'a ProcessFacts> {
+    /// What the host knows of the container's init; where it knows nothing, the reason is noted as unseen.
+    pub(super) fn process<'a>(&mut self, host: &'a HostWitness) -> Option<&'a ProcessFacts> {
         host.process.as_ref().map_err(|why| self.unseen(why)).ok()
     }
 
-    /// What the engine says of something, noting that it says nothing where it does not.
-    pub(crate) fn told<T>(&mut self, what: &str, said: Option<T>) -> Option<T> {
+    /// The container's processes as each witness sees them: the probe itself, and the init where the host can see it.
+    pub(super) fn views<'a>(
+        &mut self,
+        inside: &'a InsideWitness,
+        host: &'a HostWitness,
+    ) -> Vec<(Side, &'a ProcessFacts)> {
+        let from_host = self.process(host).map(|process| (Side::Host, process));
+        [(Side::Inside, &inside.process)].into_iter().chain(from_host).collect()
+    }
+
+    /// What the engine reports of something; where it reports nothing, that is noted as unseen.
+    pub(super) fn told<T>(&mut self, what: &str, said: Option<T>) -> Option<T> {
         if said.is_none() {
             self.unseen(format!("the engine does not say {what}"));
         }
         said
     }
 
-    /// What to do where it does not hold.
+    /// What to do where the promise does not hold.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Draft {
         self.claim.remedies = vec![Remedy::Do(hint.into())];
         self
     }
 
     pub(crate) fn done(self) -> Finding {
-        let (verdict, why) = match (self.broken.is_empty(), self.unseen.is_empty()) {
-            (false, _) => (Verdict::Broken, Some(self.broken.join("; "))),
-            (true, false) => (Verdict::NotProvable, Some(self.unseen.join("; "))),
-            (true, true) => (Verdict::Held, None),
+        let (verdict, reasons) = match (self.broken.is_empty(), self.unseen.is_empty()) {
+            (false, _) => (Verdict::Broken, self.broken),
+            (true, false) => (Verdict::NotProvable, self.unseen),
+            (true, true) => return Finding { remedies: Vec::new(), ..self.claim },
         };
-        // What holds needs no mending.
-        let remedies = if verdict.held() { Vec::new() } else { self.claim.remedies };
-        Finding { verdict, why, remedies, ..self.claim }
+        Finding { verdict, why: Some(reasons.join("; ")), ..self.claim }
     }
 }
 
-/// Evidence is added to: a witness may have seen several things.
-fn add(seen: &mut String, text: &str) {
-    if !seen.is_empty() {
-        seen.push_str("; ");
+/// Each reason is given once, however many witnesses have it.
+fn add(reasons: &mut Vec<String>, why: String) {
+    if !reasons.contains(&why) {
+        reasons.push(why);
     }
-    seen.push_str(text);
 }
 
 /// The items of a list in backticks, at most four of them, with the number of the others.
-pub(crate) fn some<T: fmt::Display>(items: impl IntoIterator<Item = T>) -> String {
+pub(super) fn some<T: fmt::Display>(items: impl IntoIterator<Item = T>) -> String {
     const MOST: usize = 4;
     let texts: Vec<String> = items.into_iter().map(|item| format!("`{item}`")).collect();
     match texts.len() {

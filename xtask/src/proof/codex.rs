@@ -1,31 +1,34 @@
-//! Claims about what the sandbox is for: the workspace can be worked in, and Codex answers.
+//! Claims about what the sandbox is for: work in the workspace, and a Codex that answers.
 
-use super::{Draft, HostWitness};
+use super::claim::{Draft, RECREATE};
+use super::probe::InsideWitness;
+use super::witness::HostWitness;
 use crate::finding::Finding;
-use crate::proof::probe::InsideWitness;
 use crate::spec::Spec;
-use crate::spec::entering::BINARY;
+use crate::spec::inside::{CODEX, WORKSPACE};
 
-pub(super) fn judge(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
-    vec![workspace(promise, inside, host), version(promise, inside, host)]
+pub(super) fn judge(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
+    vec![workspace(spec, inside, host), version(spec, inside, host)]
 }
 
-fn workspace(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
-    let (uid, gid) = (promise.uid, promise.gid);
+fn workspace(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
+    let (uid, gid) = (spec.uid, spec.gid);
     let mut draft = Draft::new(
         "workspace.writable",
-        format!("a file made inside /workspace belongs to {uid}:{gid} on the host"),
+        format!("a file that is created in {WORKSPACE} inside belongs to {uid}:{gid} on the host"),
     )
-    .hint("the workspace must be a directory of yours, on a file system that keeps owners; rootless engines map them");
+    .hint("the workspace must be a directory of yours, on a file system that keeps owners; a rootless engine maps them to others");
     let made = inside.workspace.as_deref().unwrap_or("not tried");
     draft.inside(format!("new file: {made}"));
-    draft.check(made == "written", || format!("inside, making a file gave {made}"));
+    draft.check(made == "written", || format!("inside, creating a file gave {made}"));
     match &host.workspace_file {
         None => draft.unseen("the host did not look for the file"),
         Some(Err(why)) => draft.broken(format!("the host does not find the file: {why}")),
         Some(Ok(file)) => {
             draft.host(format!("owner {}:{}, content as written inside", file.uid, file.gid));
-            draft.check(file.text == inside.nonce, || "the file that the host finds has another content".into());
+            draft.check(file.text == inside.nonce, || {
+                "the content of the file on the host is not what was written inside".into()
+            });
             let group = file.gid == gid || file.inherited == Some(file.gid);
             draft.check(file.uid == uid && group, || {
                 format!("on the host the file belongs to {}:{}", file.uid, file.gid)
@@ -36,20 +39,21 @@ fn workspace(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Find
     draft.done()
 }
 
-fn version(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
-    let version = &promise.codex_version;
-    let mut draft = Draft::new("codex.version", format!("`codex` inside is the mounted Codex {version}"))
-        .hint("start it anew: `cargo xtask down`, then `cargo xtask sandbox`");
+fn version(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
+    let version = &spec.codex_version;
+    let mut draft =
+        Draft::new("codex.version", format!("`codex` inside is the mounted Codex {version}")).hint(RECREATE);
     let seen = inside.codex.as_ref();
     let real = seen.map_or("nothing", |seen| &seen.real);
-    draft.check(real == BINARY, || format!("inside, `codex` leads to `{real}`, not `{BINARY}`"));
+    draft.check(real == CODEX, || format!("inside, `codex` leads to `{real}`, not `{CODEX}`"));
     match seen.and_then(|seen| seen.version.as_ref()) {
         None => {
-            // Entering again: the mount is proven to be read-only, and the file is the one that answered.
+            // At re-entry Codex is not started again: the mount is proven to be read-only, and the file is the one that
+            // answered at the container's start.
             draft.check(host.codex_at_start.is_some() && host.codex_at_start == host.codex, || {
-                "the probe did not ask Codex, and this file has not answered before".into()
+                "the probe did not start Codex, and this file did not answer at the container's start".into()
             });
-            draft.host("it answered so at the container's start, and has not changed since");
+            draft.host("this file gave that version at the container's start, and has not changed since");
         }
         Some(said) => {
             let text = said.text.trim();
@@ -71,10 +75,11 @@ fn version(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Findin
 
 #[cfg(test)]
 mod tests {
+    use super::super::codex_file::CodexFile;
     use super::super::fixture::{Case, breaks, good};
-    use super::super::witness::{CodexFile, WorkspaceFile};
+    use super::super::probe::Said;
+    use super::super::witness::WorkspaceFile;
     use super::*;
-    use crate::proof::probe::Said;
 
     fn said(inside: &mut InsideWitness) -> &mut Said {
         inside.codex.as_mut().unwrap().version.as_mut().unwrap()
@@ -101,7 +106,7 @@ mod tests {
         breaks(
             "codex.version",
             vec![
-                Box::new(|promise, _, _| promise.codex_version = "9.9.9".into()),
+                Box::new(|spec, _, _| spec.codex_version = "9.9.9".into()),
                 Box::new(|_, inside, _| said(inside).code = "TIMEOUT".into()),
                 Box::new(|_, inside, _| inside.codex.as_mut().unwrap().real = "/home/codex/bin/codex".into()),
                 Box::new(|_, inside, _| inside.codex = None),
@@ -113,26 +118,26 @@ mod tests {
 
     #[test]
     fn a_codex_that_answered_at_the_start_is_known_by_its_file() {
-        let (promise, mut inside, mut host) = good();
+        let (spec, mut inside, mut host) = good();
         inside.codex.as_mut().unwrap().version = None;
         host.codex_at_start = host.codex;
-        assert_eq!(version(&promise, &inside, &host).why, None);
+        assert_eq!(version(&spec, &inside, &host).why, None);
         let changes: [fn(&mut CodexFile); 3] =
             [|file| file.changed.1 += 1, |file| file.size += 1, |file| file.id.ino += 1];
         for change in changes {
             let mut other = host.clone();
             change(other.codex.as_mut().unwrap());
-            assert!(version(&promise, &inside, &other).why.is_some());
+            assert!(version(&spec, &inside, &other).why.is_some());
         }
         host.codex_at_start = None;
-        assert!(version(&promise, &inside, &host).why.is_some());
+        assert!(version(&spec, &inside, &host).why.is_some());
     }
 
     #[test]
     fn a_directory_that_hands_on_its_group_is_fine() {
-        let (promise, inside, mut host) = good();
+        let (spec, inside, mut host) = good();
         let file = host.workspace_file.as_mut().unwrap().as_mut().unwrap();
         (file.gid, file.inherited) = (50, Some(50));
-        assert_eq!(workspace(&promise, &inside, &host).why, None);
+        assert_eq!(workspace(&spec, &inside, &host).why, None);
     }
 }

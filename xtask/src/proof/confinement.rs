@@ -1,40 +1,30 @@
-//! Claims about what holds everything inside: capabilities, privileges, system calls, namespaces.
+//! Claims about what confines everything inside: capabilities, privileges, system calls, namespaces.
 
-use super::witness::NAMESPACES;
-use super::{Draft, HostWitness, some};
+use super::claim::{Draft, some};
+use super::probe::InsideWitness;
+use super::witness::{HostWitness, NAMESPACES};
 use crate::finding::Finding;
-use crate::proof::probe::InsideWitness;
+
+const CAPABILITY_SETS: [&str; 5] = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"];
 
 pub(super) fn judge(inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
     vec![capabilities(inside, host), no_new_privileges(inside, host), seccomp(inside, host), namespaces(inside, host)]
 }
 
-/// A field of `/proc/PID/status`.
-pub(super) fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
-    status.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()))
-}
-
+/// Whether both witnesses know it, and the same.
 pub(super) fn same(a: Option<&String>, b: Option<&String>) -> bool {
     a.is_some() && a == b
 }
 
 fn capabilities(inside: &InsideWitness, host: &HostWitness) -> Finding {
-    let mut draft = Draft::new("user.capabilities", "nothing inside has, or can get, a capability");
-    let sets = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"];
-    let held = |status: &str| {
-        sets.iter()
-            .map(|set| (*set, field(status, set).unwrap_or("missing").to_owned()))
-            .filter(|(_, value)| !value.trim_matches('0').is_empty() || value.is_empty())
-            .map(|(set, value)| format!("{set} {value}"))
-            .collect::<Vec<_>>()
-    };
-    let mine = held(&inside.status);
-    draft.inside(format!("not empty: {}", some(&mine)));
-    draft.check(mine.is_empty(), || format!("inside: {}", mine.join(", ")));
-    if let Some(process) = draft.process(host) {
-        let theirs = held(&process.status);
-        draft.host(format!("not empty: {}", some(&theirs)));
-        draft.check(theirs.is_empty(), || format!("seen from the host: {}", theirs.join(", ")));
+    let mut draft = Draft::new("user.capabilities", "nothing inside has a capability or can get one");
+    for (side, process) in draft.views(inside, host) {
+        let sets = CAPABILITY_SETS.map(|set| (set, process.status(set).unwrap_or("missing")));
+        let is_empty = |value: &str| !value.is_empty() && value.bytes().all(|digit| digit == b'0');
+        let held = sets.iter().filter(|(_, value)| !is_empty(value)).map(|(set, value)| format!("{set} {value}"));
+        let held: Vec<String> = held.collect();
+        draft.saw(side, format!("not empty: {}", some(&held)));
+        draft.check(held.is_empty(), || format!("{side}: {}", held.join(", ")));
     }
     let asked = &host.container.host_config;
     if let Some(added) = draft.told("which capabilities were added", asked.cap_add.as_deref()) {
@@ -48,34 +38,29 @@ fn capabilities(inside: &InsideWitness, host: &HostWitness) -> Finding {
     draft.done()
 }
 
-fn no_new_privileges(inside: &InsideWitness, host: &HostWitness) -> Finding {
-    let mut draft = Draft::new("user.no-new-privileges", "no program inside gains privileges (setuid has no effect)");
-    let mine = field(&inside.status, "NoNewPrivs").unwrap_or("missing");
-    draft.inside(format!("NoNewPrivs {mine}"));
-    draft.check(mine == "1", || format!("inside, NoNewPrivs is {mine}"));
-    if let Some(process) = draft.process(host) {
-        let theirs = field(&process.status, "NoNewPrivs").unwrap_or("missing");
-        draft.host(format!("NoNewPrivs {theirs}"));
-        draft.check(theirs == "1", || format!("seen from the host, NoNewPrivs is {theirs}"));
+/// Holds a field of `/proc/PID/status` against the value that it must have.
+fn status(draft: &mut Draft, name: &str, wanted: &str, inside: &InsideWitness, host: &HostWitness) {
+    for (side, process) in draft.views(inside, host) {
+        let value = process.status(name).unwrap_or("missing");
+        draft.saw(side, format!("{name} {value}"));
+        draft.check(value == wanted, || format!("{side}: {name} is {value}, not {wanted}"));
     }
+}
+
+fn no_new_privileges(inside: &InsideWitness, host: &HostWitness) -> Finding {
+    let mut draft =
+        Draft::new("user.no-new-privileges", "no program inside can gain privileges (setuid has no effect)");
+    status(&mut draft, "NoNewPrivs", "1", inside, host);
     draft.done()
 }
 
 fn seccomp(inside: &InsideWitness, host: &HostWitness) -> Finding {
-    let mut draft = Draft::new("user.seccomp", "system calls go through the engine's filter")
+    let mut draft = Draft::new("user.seccomp", "system calls go through the engine's seccomp filter")
         .hint("the engine runs without seccomp, or the container was started with `seccomp=unconfined`");
-    let mine = field(&inside.status, "Seccomp").unwrap_or("missing");
-    draft.inside(format!("Seccomp {mine}"));
-    draft.check(mine == "2", || format!("inside, Seccomp is {mine}, not 2"));
-    if let Some(process) = draft.process(host) {
-        let theirs = field(&process.status, "Seccomp").unwrap_or("missing");
-        draft.host(format!("Seccomp {theirs}"));
-        draft.check(theirs == "2", || format!("seen from the host, Seccomp is {theirs}, not 2"));
-    }
+    status(&mut draft, "Seccomp", "2", inside, host);
     if let Some(options) = draft.told("its security options", host.container.host_config.security_opt.as_deref()) {
-        draft.check(!options.iter().any(|option| option.ends_with("unconfined")), || {
-            format!("security options: {}", some(options))
-        });
+        let open = options.iter().any(|option| option.ends_with("unconfined"));
+        draft.check(!open, || format!("security options: {}", some(options)));
     }
     draft.done()
 }
@@ -83,21 +68,19 @@ fn seccomp(inside: &InsideWitness, host: &HostWitness) -> Finding {
 fn namespaces(inside: &InsideWitness, host: &HostWitness) -> Finding {
     let mut draft =
         Draft::new("container.namespaces", format!("the container has its own {} namespaces", NAMESPACES.join(", ")));
+    let own = &inside.process.namespaces;
     if let Some(process) = draft.process(host) {
         for kind in NAMESPACES {
             let theirs = process.namespaces.get(kind);
-            draft.check(same(theirs, inside.namespaces.get(kind)), || {
-                format!("the witnesses do not agree on the {kind} namespace")
-            });
+            draft.check(same(theirs, own.get(kind)), || format!("the witnesses do not agree on the {kind} namespace"));
             draft.check(theirs != host.own_namespaces.get(kind), || format!("it shares the host's {kind} namespace"));
         }
         let shared = same(process.namespaces.get("user"), host.own_namespaces.get("user"));
         let user = if shared { "the host's own" } else { "mapped" };
         draft.host(format!("all differ from the host's; user ids are {user}"));
     }
-    let own: Vec<&str> =
-        NAMESPACES.iter().filter_map(|kind| inside.namespaces.get(*kind)).map(String::as_str).collect();
-    draft.inside(own.join(" "));
+    let names: Vec<&str> = NAMESPACES.iter().filter_map(|kind| own.get(*kind)).map(String::as_str).collect();
+    draft.inside(names.join(" "));
     for (mode, value) in host.container.host_config.modes() {
         if let Some(value) = draft.told(mode, value) {
             draft.check(value != "host" && !value.starts_with("container:"), || format!("{mode} is `{value}`"));
@@ -141,7 +124,7 @@ mod tests {
                     let pid = host.process.as_ref().unwrap().namespaces["pid"].clone();
                     host.own_namespaces.insert("pid".into(), pid);
                 }),
-                Box::new(|_, inside, _| _ = inside.namespaces.insert("ipc".into(), "ipc:[1]".into())),
+                Box::new(|_, inside, _| _ = inside.process.namespaces.insert("ipc".into(), "ipc:[1]".into())),
             ],
         );
     }

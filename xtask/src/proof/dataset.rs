@@ -1,26 +1,27 @@
-//! Claims about each data set beyond its mount: no other way to write to it, and that it can be read.
+//! Claims about each data set beyond its mount: there is no other way to write to it, and it can be read.
 
-use super::mounts::{clean, lines, named, tables};
-use super::{Draft, HostWitness, some};
+use super::claim::{Draft, some};
+use super::mountinfo::{DevicePath, MountLine, MountTable};
+use super::probe::{InsideWitness, LeadsOut, Linked, Sample};
+use super::targets::{lines, named};
+use super::witness::HostWitness;
 use crate::finding::Finding;
-use crate::proof::mountinfo::{DevicePath, MountLine, MountTable};
-use crate::proof::probe::{InsideWitness, LeadsOut, Sample};
 use crate::spec::Spec;
 use crate::spec::inside::Role;
 use crate::spec::mount::Mount;
 use std::collections::BTreeSet;
 
-pub(super) fn judge(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
-    let mut claims = Vec::new();
-    for (id, mount) in named(promise) {
-        if matches!(mount.role, Role::Dataset(_)) {
-            claims.push(readable(&id, mount, inside, host));
-            claims.push(no_alias(&id, mount, promise, inside, host));
-            claims.push(hard_links(&id, mount, promise, inside));
-            claims.push(symlinks(&id, mount, promise, inside));
-        }
-    }
-    claims
+pub(super) fn judge(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
+    let sets = named(spec).into_iter().filter(|(_, mount)| matches!(mount.role, Role::Dataset(_)));
+    let claims = |(id, mount): (String, &Mount)| {
+        [
+            readable(&id, mount, inside, host),
+            no_alias(&id, mount, spec, inside, host),
+            hard_links(&id, mount, spec, inside),
+            symlinks(&id, mount, spec, inside),
+        ]
+    };
+    sets.flat_map(claims).collect()
 }
 
 fn sample<'a>(draft: &mut Draft, mount: &Mount, inside: &'a InsideWitness) -> Option<&'a Sample> {
@@ -32,14 +33,11 @@ fn sample<'a>(draft: &mut Draft, mount: &Mount, inside: &'a InsideWitness) -> Op
 }
 
 fn readable(id: &str, mount: &Mount, inside: &InsideWitness, host: &HostWitness) -> Finding {
-    let mut draft = Draft::new(format!("{id}.readable"), format!("the user can read `{}`", clean(&mount.target))).hint(
+    let mut draft = Draft::new(format!("{id}.readable"), format!("the user can read `{}`", mount.target)).hint(
         format!("see `ls -l {}`: its files must be readable by you, and there must be some", mount.source.display()),
     );
     if let Some(sample) = sample(&mut draft, mount, inside) {
-        draft.inside(format!(
-            "{} entries looked at, {} of them files, {} read",
-            sample.entries, sample.files, sample.read
-        ));
+        draft.inside(format!("{} entries, {} of them files, {} read", sample.entries, sample.files, sample.read));
         if let Some((path, err)) = sample.errors.first() {
             draft.broken(format!("inside: `{path}` cannot be listed: {err}"));
         }
@@ -49,7 +47,7 @@ fn readable(id: &str, mount: &Mount, inside: &InsideWitness, host: &HostWitness)
         }
         let dangling = sample.symlinks.iter().filter(|link| !link.exists).count();
         draft.check(sample.read > 0 || dangling == 0, || {
-            format!("inside: {dangling} symlinks lead to nothing, and no file was met")
+            format!("inside: {dangling} symlinks lead to nothing, and no file was found")
         });
     }
     let filled = host.sources.get(&mount.target).is_some_and(|facts| facts.filled);
@@ -58,37 +56,36 @@ fn readable(id: &str, mount: &Mount, inside: &InsideWitness, host: &HostWitness)
     draft.done()
 }
 
-/// No other mount for writing shows the data set, a part of it or a directory around it. Named by device and path in
-/// the file system, it does not matter by which symlink or bind mount it was reached.
-fn no_alias(id: &str, mount: &Mount, promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
-    let target = clean(&mount.target);
+/// No other writable mount shows the data set, a part of it or a directory around it. Both are named by device and path
+/// in the file system, so it does not matter through which symlink or bind mount they were reached.
+fn no_alias(id: &str, mount: &Mount, spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
+    let target = &mount.target;
     let mut draft = Draft::new(
         format!("{id}.no-alias"),
-        format!("no mount for writing shows `{target}`, a part of it or a directory around it"),
+        format!("no writable mount shows `{target}`, a part of it or a directory around it"),
     )
     .hint("keep the data set and every directory that the sandbox may write apart from each other");
-    for (who, table) in tables(&mut draft, inside, host) {
-        let data = lines(table, mount, promise);
-        let points: BTreeSet<u64> = data.iter().map(|line| line.id).collect();
-        let open: Vec<&MountLine> =
-            table.lines.iter().filter(|line| !line.read_only() && !points.contains(&line.id)).collect();
+    for (side, process) in draft.views(inside, host) {
+        let data = lines(&process.mounts, mount, spec);
+        let own: BTreeSet<u64> = data.iter().map(|line| line.id).collect();
+        let open = process.mounts.lines.iter().filter(|line| !line.read_only() && !own.contains(&line.id));
+        let open: Vec<(&str, Vec<DevicePath>)> =
+            open.map(|line| (line.point.as_str(), places(line, &host.own_mounts))).collect();
         let mut aliases = BTreeSet::new();
         for part in &data {
             let places = places(part, &host.own_mounts);
-            for other in &open {
-                let others = self::places(other, &host.own_mounts);
-                if places.iter().any(|place| others.iter().any(|other| place.touches(other))) {
-                    aliases.insert(other.point.as_str());
-                }
-            }
+            let shows = |others: &[DevicePath]| places.iter().any(|place| others.iter().any(|o| place.touches(o)));
+            aliases.extend(open.iter().filter(|(_, others)| shows(others)).map(|(point, _)| *point));
             if remote(&part.fstype) {
-                draft.unseen(format!("another path on the other side of `{}` cannot be seen from here", part.fstype));
+                draft.unseen(format!(
+                    "on `{}`, the data may have another path on the server, which cannot be seen from here",
+                    part.fstype
+                ));
             }
         }
-        draft.check(aliases.is_empty(), || format!("{who}: it is also shown, for writing, at {}", some(&aliases)));
-        let text =
-            format!("{} mounts compared with {} for writing, aliases: {}", data.len(), open.len(), some(&aliases));
-        if who == "inside" { draft.inside(text) } else { draft.host(text) }
+        draft.check(aliases.is_empty(), || format!("{side}: a writable mount shows it at {}", some(&aliases)));
+        let (parts, others) = (data.len(), open.len());
+        draft.saw(side, format!("{parts} mounts compared with {others} writable ones, aliases: {}", some(&aliases)));
     }
     draft.done()
 }
@@ -104,14 +101,14 @@ fn places(line: &MountLine, own: &MountTable) -> Vec<DevicePath> {
     places
 }
 
-/// File systems whose files can be reached in ways that this kernel does not know of.
+/// File systems whose files can also be reached without this kernel, through a server or another machine.
 fn remote(fstype: &str) -> bool {
     const KINDS: [&str; 12] =
         ["nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "ceph", "lustre", "gpfs", "afs", "beegfs", "glusterfs"];
     fstype.starts_with("fuse") || KINDS.contains(&fstype)
 }
 
-fn hard_links(id: &str, mount: &Mount, promise: &Spec, inside: &InsideWitness) -> Finding {
+fn hard_links(id: &str, mount: &Mount, spec: &Spec, inside: &InsideWitness) -> Finding {
     let mut draft = Draft::new(
         format!("{id}.hard-links"),
         "no file of the data set has another name in a directory that can be written (a sample)",
@@ -120,20 +117,16 @@ fn hard_links(id: &str, mount: &Mount, promise: &Spec, inside: &InsideWitness) -
     let Some(sample) = sample(&mut draft, mount, inside) else {
         return draft.done();
     };
-    draft.inside(format!("{} files sampled, {} have a name elsewhere", sample.files, sample.linked.len()));
+    let elsewhere: Vec<&Linked> = sample.linked.iter().filter(|file| file.links > file.seen).collect();
+    draft.inside(format!("{} files sampled, {} have a name elsewhere", sample.files, elsewhere.len()));
+    let table = &inside.process.mounts;
     // A hard link never leaves its file system.
-    let devices: BTreeSet<&str> =
-        lines(&inside.mounts, mount, promise).iter().map(|line| line.device.as_str()).collect();
-    let shared: Vec<&str> = promise
-        .mounts
-        .iter()
-        // A container cannot link across mounts, and nobody else writes to a cache.
-        .filter(|other| !other.read_only && !matches!(other.role, Role::Cache(_)))
-        .filter_map(|other| inside.mounts.at(clean(&other.target)))
-        .filter(|line| devices.contains(line.device.as_str()))
-        .map(|line| line.point.as_str())
-        .collect();
-    if let Some((path, links)) = sample.linked.first() {
+    let devices: BTreeSet<&str> = lines(table, mount, spec).iter().map(|line| line.device.as_str()).collect();
+    // The container cannot make a link from one mount to another, and nobody else writes to a cache.
+    let written = spec.mounts.iter().filter(|other| !other.read_only && !matches!(other.role, Role::Cache(_)));
+    let shared = written.filter_map(|other| table.at(&other.target)).filter(|line| devices.contains(&*line.device));
+    let shared: Vec<&str> = shared.map(|line| line.point.as_str()).collect();
+    if let Some(Linked { path, links, .. }) = elsewhere.first() {
         draft.check(shared.is_empty(), || {
             format!("`{path}` has {links} names, and {} can be written on the same file system", some(&shared))
         });
@@ -141,7 +134,7 @@ fn hard_links(id: &str, mount: &Mount, promise: &Spec, inside: &InsideWitness) -
     draft.done()
 }
 
-fn symlinks(id: &str, mount: &Mount, promise: &Spec, inside: &InsideWitness) -> Finding {
+fn symlinks(id: &str, mount: &Mount, spec: &Spec, inside: &InsideWitness) -> Finding {
     let mut draft = Draft::new(
         format!("{id}.symlinks"),
         "no symlink of the data set leads to files that can be written (a sample)",
@@ -151,10 +144,10 @@ fn symlinks(id: &str, mount: &Mount, promise: &Spec, inside: &InsideWitness) -> 
         return draft.done();
     };
     draft.inside(format!("{} entries sampled, {} symlinks lead out of it", sample.entries, sample.symlinks.len()));
-    for LeadsOut { path, to, exists } in &sample.symlinks {
-        let open = inside.mounts.covering(to).filter(|line| !line.read_only());
-        let promised = promise.mounts.iter().any(|mount| open.is_some_and(|line| line.point == clean(&mount.target)));
-        draft.check(!(*exists && promised), || format!("`{path}` leads to `{to}`, which can be written"));
+    for LeadsOut { path, to, .. } in sample.symlinks.iter().filter(|link| link.exists) {
+        let open = inside.process.mounts.covering(to).filter(|line| !line.read_only());
+        let promised = open.is_some_and(|line| spec.mounts.iter().any(|mount| mount.target == line.point));
+        draft.check(!promised, || format!("`{path}` leads to `{to}`, which can be written"));
     }
     draft.done()
 }
@@ -167,6 +160,10 @@ mod tests {
 
     fn leads(to: &str, exists: bool) -> super::LeadsOut {
         super::LeadsOut { path: "/datasets/ssv2/a".into(), to: to.into(), exists }
+    }
+
+    fn linked(links: u64, seen: u64) -> super::Linked {
+        super::Linked { path: "/datasets/ssv2/a".into(), links, seen }
     }
 
     fn sampled(change: fn(&mut super::Sample)) -> Case {
@@ -188,7 +185,7 @@ mod tests {
                 Box::new(|_, _, host| host.sources.get_mut("/datasets/ssv2").unwrap().filled = false),
             ],
         );
-        breaks("dataset.ssv2.hard-links", vec![sampled(|sample| sample.linked.push(("/datasets/ssv2/a".into(), 2)))]);
+        breaks("dataset.ssv2.hard-links", vec![sampled(|sample| sample.linked.push(linked(2, 1)))]);
         breaks(
             "dataset.ssv2.symlinks",
             vec![sampled(|sample| {
@@ -204,9 +201,9 @@ mod tests {
                 add_line("900 99 254:0 / /workspace/data rw - ext4 d rw", "host"),
                 on_tables("both", |line| line.point == "/workspace", |line| line.root = "/data".into()),
                 // What is mounted below the data set is data, too.
-                Box::new(|promise, inside, host| {
-                    add_line("900 98 0:50 / /datasets/ssv2/sub ro - tmpfs t rw", "both")(promise, inside, host);
-                    add_line("901 99 0:50 / /workspace/sub rw - tmpfs t rw", "both")(promise, inside, host);
+                Box::new(|spec, inside, host| {
+                    add_line("900 98 0:50 / /datasets/ssv2/sub ro - tmpfs t rw", "both")(spec, inside, host);
+                    add_line("901 99 0:50 / /workspace/sub rw - tmpfs t rw", "both")(spec, inside, host);
                 }),
                 // An overlay whose upper directory lies in the data set.
                 on_tables(
@@ -220,15 +217,16 @@ mod tests {
 
     #[test]
     fn links_without_a_writable_neighbour_are_only_told() {
-        let (promise, mut inside, mut host) = good();
+        let (spec, mut inside, mut host) = good();
         let sample = inside.targets[1].sample.as_mut().unwrap();
-        sample.linked.push(("/datasets/ssv2/a".into(), 2));
-        let tables = [&mut inside.mounts, &mut host.process.as_mut().unwrap().mounts];
+        // A file all of whose names are in the sample has none elsewhere.
+        sample.linked.extend([linked(2, 1), linked(2, 2)]);
+        let tables = [&mut inside.process.mounts, &mut host.process.as_mut().unwrap().mounts];
         for table in tables {
             let line = table.lines.iter_mut().find(|line| line.point == "/datasets/ssv2").unwrap();
             line.device = "8:17".into();
         }
-        let claims = judge(&promise, &inside, &host);
+        let claims = judge(&spec, &inside, &host);
         let claim = claims.iter().find(|claim| claim.id == "dataset.ssv2.hard-links").unwrap();
         assert_eq!(claim.verdict, Verdict::Held);
         assert!(claim.evidence.inside.contains("1 have a name elsewhere"));
@@ -236,10 +234,10 @@ mod tests {
 
     #[test]
     fn what_a_network_file_system_hides_is_said() {
-        let (mut promise, mut inside, mut host) = good();
+        let (mut spec, mut inside, mut host) = good();
         let change = on_tables("both", |line| line.point == "/datasets/ssv2", |line| line.fstype = "nfs4".into());
-        change(&mut promise, &mut inside, &mut host);
-        let claims = judge(&promise, &inside, &host);
+        change(&mut spec, &mut inside, &mut host);
+        let claims = judge(&spec, &inside, &host);
         let claim = claims.iter().find(|claim| claim.id == "dataset.ssv2.no-alias").unwrap();
         assert_eq!(claim.verdict, Verdict::NotProvable);
     }

@@ -1,34 +1,35 @@
 //! Claims about the GPUs: that the engine was asked for the right ones, and that they answer.
 
-use super::{Draft, HostWitness, some};
+use super::claim::{Draft, some};
+use super::probe::InsideWitness;
+use super::witness::HostWitness;
 use crate::engine::errors;
 use crate::engine::inspect::DeviceRequest;
 use crate::finding::Finding;
 use crate::gpu::smi;
-use crate::proof::probe::InsideWitness;
 use crate::spec::Spec;
 use crate::spec::words::{GpuRoute, Gpus};
 use std::collections::BTreeSet;
 
-pub(super) fn judge(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
-    let mut claims = vec![request(promise, inside, host)];
-    if promise.shape.gpus != Gpus::None {
-        claims.push(devices(promise, inside));
+pub(super) fn judge(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
+    let mut claims = vec![request(spec, inside, host)];
+    if spec.shape.gpus != Gpus::None {
+        claims.push(devices(spec, inside));
     }
     claims
 }
 
-fn request(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
+fn request(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
     let mut draft = Draft::new(
         "gpu.request",
-        format!("the engine was asked for these GPUs and no other device: {}", promise.shape.gpus),
+        format!("the engine was asked for these GPUs and no other device: {}", spec.shape.gpus),
     )
-    .hint("an old Compose drops the request without a word: `docker compose version` should say 2.30 or later");
+    .hint("an old Compose drops the request and reports no error: `docker compose version` should say 2.30 or later");
     draft.inside(format!("device nodes: {}", some(&inside.nodes)));
     let asked = &host.container.host_config;
     if let Some(requests) = draft.told("which devices it was asked for", asked.device_requests.as_deref()) {
         draft.host(format!("requests: {}", some(requests.iter().map(told))));
-        if let Some(why) = misasked(&promise.shape.gpus, promise.gpu_route, requests) {
+        if let Some(why) = misasked(&spec.shape.gpus, spec.gpu_route, requests) {
             draft.broken(why);
         }
     }
@@ -36,22 +37,22 @@ fn request(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Findin
         draft.host(format!("single devices: {devices}"));
         draft.check(devices == 0, || format!("{devices} devices of the host were added"));
     }
-    if promise.shape.gpus == Gpus::None {
+    if spec.shape.gpus == Gpus::None {
         draft.check(inside.nodes.is_empty(), || format!("inside there is {}", some(&inside.nodes)));
     }
     draft.done()
 }
 
 /// Why the engine was not asked for these GPUs, by the requests that it has for a container.
-pub fn misasked(gpus: &Gpus, route: Option<GpuRoute>, requests: &[DeviceRequest]) -> Option<String> {
-    let asked = || Some(format!("the engine was asked for {}", some(requests.iter().map(told))));
+pub(crate) fn misasked(gpus: &Gpus, route: Option<GpuRoute>, requests: &[DeviceRequest]) -> Option<String> {
     match (gpus, route, requests) {
         (Gpus::None, _, []) => None,
-        (Gpus::None, ..) => asked(),
-        (gpus, Some(route), [request]) if asks_for(request, route, gpus) => None,
-        (_, Some(_), [_]) => asked(),
+        (Gpus::All | Gpus::Ids(_), Some(route), [request]) if asks_for(request, route, gpus) => None,
+        (Gpus::None, ..) | (_, Some(_), [_]) => {
+            Some(format!("the engine was asked for {}", some(requests.iter().map(told))))
+        }
         (_, None, _) => Some("no way to ask for GPUs was chosen".into()),
-        (_, _, requests) => Some(format!("the engine has {} requests for devices, not one", requests.len())),
+        (_, Some(_), requests) => Some(format!("the engine has {} requests for devices, not one", requests.len())),
     }
 }
 
@@ -60,46 +61,45 @@ fn told(request: &DeviceRequest) -> String {
 }
 
 fn asks_for(request: &DeviceRequest, route: GpuRoute, gpus: &Gpus) -> bool {
-    let ids: Vec<&str> = request.ids.iter().map(String::as_str).collect();
+    let ids = request.ids.iter().map(String::as_str);
     match route {
         GpuRoute::Nvidia => {
             let capable = request.capabilities.iter().flatten().any(|capability| capability == "gpu");
             let right = match gpus {
-                Gpus::All => request.count == -1 && ids.is_empty(),
-                Gpus::Ids(wanted) => same(&ids, wanted),
+                Gpus::All => request.count == -1 && request.ids.is_empty(),
+                Gpus::Ids(wanted) => same(ids, wanted),
                 Gpus::None => false,
             };
             request.driver == "nvidia" && capable && right
         }
         // CDI names are `vendor/class=device`.
         GpuRoute::Cdi => {
-            let names: Vec<&str> = ids.iter().filter_map(|id| id.split_once('=')).map(|(_, name)| name).collect();
-            let right = match gpus {
+            let names: Option<Vec<&str>> = ids.map(|id| Some(id.split_once('=')?.1)).collect();
+            let right = |names: Vec<&str>| match gpus {
                 Gpus::All => names == ["all"],
-                Gpus::Ids(wanted) => same(&names, wanted),
+                Gpus::Ids(wanted) => same(names, wanted),
                 Gpus::None => false,
             };
-            request.driver == "cdi" && names.len() == ids.len() && right
+            request.driver == "cdi" && names.is_some_and(right)
         }
     }
 }
 
-fn same(ids: &[&str], wanted: &[String]) -> bool {
-    let ids: BTreeSet<&str> = ids.iter().copied().collect();
-    ids == wanted.iter().map(String::as_str).collect()
+/// Whether these are the same ids, in whichever order.
+fn same<'a>(ids: impl IntoIterator<Item = &'a str>, wanted: &[String]) -> bool {
+    ids.into_iter().collect::<BTreeSet<_>>() == wanted.iter().map(String::as_str).collect()
 }
 
-fn devices(promise: &Spec, inside: &InsideWitness) -> Finding {
+fn devices(spec: &Spec, inside: &InsideWitness) -> Finding {
     let known = inside.smi.as_ref().and_then(|said| errors::find(&said.text)).unwrap_or(&errors::LOST);
     let mut draft =
-        Draft::new("gpu.devices", format!("these GPUs answer inside: {}", promise.shape.gpus)).hint(known.advice());
-    let number = |name: &str| {
-        name.strip_prefix("nvidia").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
-    };
-    let nodes = inside.nodes.iter().filter(|name| number(name) || *name == "dxg").count();
+        Draft::new("gpu.devices", format!("these GPUs answer inside: {}", spec.shape.gpus)).hint(known.advice());
+    let number = |name: &str| name.strip_prefix("nvidia").is_some_and(|number| number.parse::<u32>().is_ok());
+    let wsl = inside.nodes.iter().any(|name| name == "dxg");
+    let nodes = inside.nodes.iter().filter(|name| number(name)).count() + usize::from(wsl);
     draft.inside(format!("{nodes} device nodes"));
     let Some(said) = &inside.smi else {
-        draft.broken("`nvidia-smi` was not asked");
+        draft.broken("`nvidia-smi` was not run");
         return draft.done();
     };
     let lines = smi::rows::<3>(&said.text);
@@ -107,18 +107,17 @@ fn devices(promise: &Spec, inside: &InsideWitness) -> Finding {
     draft.check(said.code == "0" && !lines.is_empty(), || {
         format!("inside, `nvidia-smi` said `{}` ({})", said.text.trim(), said.code)
     });
-    draft.check(nodes >= lines.len().max(1) || inside.nodes.iter().any(|name| name == "dxg"), || {
+    draft.check(nodes >= lines.len().max(1) || wsl, || {
         format!("inside, {} GPUs answer, and there are {nodes} device nodes", lines.len())
     });
-    if let Gpus::Ids(wanted) = &promise.shape.gpus {
+    if let Gpus::Ids(wanted) = &spec.shape.gpus {
         draft.check(lines.len() == wanted.len(), || {
             format!("{} GPUs were asked for, {} answer", wanted.len(), lines.len())
         });
-        // A GPU asked for by number has another number inside: only UUIDs can be compared.
+        // A GPU that was asked for by its index has another index inside, so only UUIDs can be compared.
         for id in wanted.iter().filter(|id| id.starts_with("GPU-")) {
-            draft.check(lines.iter().any(|[_, uuid, _]| uuid.starts_with(id.as_str())), || {
-                format!("`{id}` does not answer")
-            });
+            let answers = lines.iter().any(|[_, uuid, _]| uuid.starts_with(id.as_str()));
+            draft.check(answers, || format!("`{id}` does not answer"));
         }
     }
     draft.done()
@@ -175,11 +174,11 @@ mod tests {
     #[test]
     fn gpus_that_do_not_answer_as_asked_break_the_claim() {
         let with_gpus = |gpus: Gpus, text: &str, code: &str, nodes: &[&str]| {
-            let (mut promise, mut inside, _) = good();
-            promise.shape.gpus = gpus;
+            let (mut spec, mut inside, _) = good();
+            spec.shape.gpus = gpus;
             inside.nodes = nodes.iter().map(|node| (*node).to_owned()).collect();
             inside.smi = Some(Said { code: code.into(), text: text.into() });
-            devices(&promise, &inside).why
+            devices(&spec, &inside).why
         };
         let one = "0, GPU-aa11, NVIDIA RTX PRO 6000\n";
         let nodes = ["nvidia0", "nvidiactl", "nvidia-uvm"];
@@ -194,10 +193,10 @@ mod tests {
 
     #[test]
     fn a_request_that_was_dropped_breaks_the_claim() {
-        let (mut promise, inside, mut host) = good();
-        (promise.shape.gpus, promise.gpu_route) = (Gpus::All, Some(GpuRoute::Nvidia));
-        assert!(request(&promise, &inside, &host).why.is_some());
+        let (mut spec, inside, mut host) = good();
+        (spec.shape.gpus, spec.gpu_route) = (Gpus::All, Some(GpuRoute::Nvidia));
+        assert!(request(&spec, &inside, &host).why.is_some());
         host.container.host_config.device_requests = Some(vec![nvidia(-1, &[])]);
-        assert_eq!(request(&promise, &inside, &host).why, None);
+        assert_eq!(request(&spec, &inside, &host).why, None);
     }
 }

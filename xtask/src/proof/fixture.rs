@@ -1,12 +1,13 @@
 //! A good sandbox as both witnesses see it, to be changed one fact at a time.
 
-use super::witness::{CodexFile, ProcessFacts, SourceFacts, WorkspaceFile};
-use super::{HostWitness, judge};
+use super::codex_file::CodexFile;
+use super::judge;
+use super::mountinfo::{MountLine, MountTable};
+use super::probe::{InsideWitness, answer};
+use super::witness::{HostWitness, SourceFacts, WorkspaceFile};
 use crate::beneath::FileId;
 use crate::engine::inspect::{Container, HostConfig, Mounted, REAL};
 use crate::finding::Verdict;
-use crate::proof::mountinfo::{MountLine, MountTable};
-use crate::proof::probe::{InsideWitness, LIMITS, STATUS, answer};
 use crate::spec::inside::Role;
 use crate::spec::mount::Mount;
 use crate::spec::settings::{Shape, usual};
@@ -70,18 +71,13 @@ fn host() -> HostWitness {
     let inside = inside();
     let source =
         |path: &str, ino: u64| SourceFacts { id: Ok(FileId { dev: 1, ino }), place: own.place_of(path), filled: true };
-    let mut own_namespaces = inside.namespaces.clone();
+    let mut own_namespaces = inside.process.namespaces.clone();
     for (kind, name) in &mut own_namespaces {
         *name = format!("{kind}:[1]");
     }
     HostWitness {
         container: Container::parse(REAL).unwrap(),
-        process: Ok(ProcessFacts {
-            mounts: inside.mounts,
-            status: STATUS.into(),
-            limits: LIMITS.into(),
-            namespaces: inside.namespaces,
-        }),
+        process: Ok(inside.process),
         sources: [
             ("/workspace", "/ws", 1),
             ("/datasets/ssv2", "/data", 2),
@@ -109,8 +105,8 @@ fn host() -> HostWitness {
 }
 
 /// The ids of the claims that are broken.
-pub(crate) fn broken_ids(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<String> {
-    judge(promise, inside, host)
+pub(crate) fn broken_ids(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<String> {
+    judge(spec, inside, host)
         .into_iter()
         .filter(|claim| claim.verdict == Verdict::Broken)
         .map(|claim| claim.id)
@@ -121,9 +117,9 @@ pub(crate) fn broken_ids(promise: &Spec, inside: &InsideWitness, host: &HostWitn
 #[track_caller]
 pub(crate) fn breaks(id: &str, cases: Vec<Case>) {
     for (number, case) in cases.iter().enumerate() {
-        let (mut promise, mut inside, mut host) = good();
-        case(&mut promise, &mut inside, &mut host);
-        let broken = broken_ids(&promise, &inside, &host);
+        let (mut spec, mut inside, mut host) = good();
+        case(&mut spec, &mut inside, &mut host);
+        let broken = broken_ids(&spec, &inside, &host);
         assert!(broken.iter().any(|broken| broken == id), "case {number} of `{id}` breaks only {broken:?}");
     }
 }
@@ -131,7 +127,7 @@ pub(crate) fn breaks(id: &str, cases: Vec<Case>) {
 fn on(who: &'static str, change: impl Fn(&mut MountTable) + 'static) -> Case {
     Box::new(move |_, inside, host| {
         if who != "host" {
-            change(&mut inside.mounts);
+            change(&mut inside.process.mounts);
         }
         if who != "inside" {
             change(&mut host.process.as_mut().unwrap().mounts);
@@ -151,7 +147,7 @@ pub(crate) fn on_tables(who: &'static str, which: fn(&MountLine) -> bool, change
 
 /// A line of the probe's own `/proc/self/status` with another value.
 pub(crate) fn status(name: &'static str, value: &'static str) -> Case {
-    Box::new(move |_, inside, _| inside.status = with(&inside.status, name, value))
+    Box::new(move |_, inside, _| inside.process.status = with(&inside.process.status, name, value))
 }
 
 /// The same of the main process, as the host sees it.

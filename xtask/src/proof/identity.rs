@@ -1,85 +1,82 @@
-//! Claims about who runs where: the container itself, and its user.
+//! Claims about the container itself and its user.
 
-use super::confinement::{field, same};
-use super::{Draft, HostWitness};
+use super::claim::{Draft, RECREATE};
+use super::confinement::same;
+use super::probe::InsideWitness;
+use super::witness::HostWitness;
 use crate::finding::Finding;
-use crate::proof::probe::{HOME_INSIDE, InsideWitness};
 use crate::spec::Spec;
+use crate::spec::inside::HOME;
+use std::collections::BTreeSet;
 
 /// The name of the container's user, unless that is root.
 const USER: &str = "codex";
 
-pub(super) fn judge(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
-    vec![container(promise, inside, host), user(promise, inside, host)]
+pub(super) fn judge(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
+    vec![container(spec, inside, host), user(spec, inside, host)]
 }
 
 fn numbers(text: Option<&str>) -> Vec<u64> {
     text.unwrap_or_default().split_whitespace().filter_map(|number| number.parse().ok()).collect()
 }
 
-fn container(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
+fn container(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
     let config = &host.container.config;
     let (image, image_id) = (config.image.as_str(), host.container.image_id.as_str());
     let mut draft = Draft::new(
         "container.identity",
-        format!("both witnesses look at one running container of the image `{}`", promise.image),
+        format!("both witnesses see the same running container of the image `{}`", spec.image),
     )
-    .hint("start it anew: `cargo xtask down`, then `cargo xtask sandbox`");
+    .hint(RECREATE);
     draft.inside(format!("host name {}, nonce {} repeated", inside.hostname, inside.nonce));
     draft.host(format!("container {}, image {image} ({image_id})", host.id()));
-    draft.check(host.container.state.running, || "it does not run".into());
+    draft.check(host.container.state.running, || "the container does not run".into());
     if let Some(hostname) = draft.told("which host name it has", config.hostname.as_ref()) {
         draft.check(*hostname == inside.hostname, || {
             format!("the host name inside is `{}`, the engine says `{hostname}`", inside.hostname)
         });
     }
-    draft.check(image == promise.image, || format!("it was made from the image `{image}`"));
-    draft.check(promise.image_id.as_deref().is_none_or(|id| id == image_id), || {
+    draft.check(image == spec.image, || format!("it was made from the image `{image}`"));
+    draft.check(spec.image_id.as_deref().is_none_or(|id| id == image_id), || {
         format!("it was made from another build of `{image}`: {image_id}")
     });
     if let Some(process) = draft.process(host) {
-        draft.check(same(process.namespaces.get("mnt"), inside.namespaces.get("mnt")), || {
+        draft.check(same(process.namespaces.get("mnt"), inside.process.namespaces.get("mnt")), || {
             "the probe does not run beside the container's main process".into()
         });
     }
     draft.done()
 }
 
-fn user(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
-    let (uid, gid) = (u64::from(promise.uid), u64::from(promise.gid));
-    let promised: Vec<u64> = promise.groups.iter().map(|gid| u64::from(*gid)).collect();
-    let others = |groups: &[u64]| {
-        let mut others: Vec<u64> = groups.iter().copied().filter(|group| *group != gid).collect();
-        others.sort_unstable();
-        others.dedup();
-        others
-    };
-    let mut draft = Draft::new("user.identity", format!("everything runs as {uid}:{gid}, with the home {HOME_INSIDE}"))
+fn user(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
+    let (uid, gid) = (u64::from(spec.uid), u64::from(spec.gid));
+    let wanted: BTreeSet<u64> = spec.groups.iter().map(|gid| u64::from(*gid)).filter(|group| *group != gid).collect();
+    let others = |groups: &[u64]| groups.iter().copied().filter(|group| *group != gid).collect::<BTreeSet<u64>>();
+    let mut draft = Draft::new("user.identity", format!("everything runs as {uid}:{gid}, with the home {HOME}"))
         .hint("the image belongs to another user: `cargo xtask image`");
     let name = inside.passwd.as_ref().map_or("no name", |entry| &entry.name);
     draft.inside(format!("{}:{} ({name}), groups {:?}", inside.uid, inside.gid, inside.groups));
     draft.host(format!("started as user `{}`", host.container.config.user));
     draft.check(inside.uid == uid && inside.gid == gid, || format!("inside it is {}:{}", inside.uid, inside.gid));
-    draft.check(others(&inside.groups) == others(&promised), || {
-        format!("the groups inside are {:?}, promised were {promised:?}", inside.groups)
+    draft.check(others(&inside.groups) == wanted, || {
+        format!("the groups inside are {:?}, promised were {wanted:?}", inside.groups)
     });
     draft.check(uid == 0 || name == USER, || format!("the user's name inside is `{name}`"));
     draft.check(inside.home.access && inside.home.stat.as_ref().is_ok_and(|home| home.owner == uid), || {
-        format!("{HOME_INSIDE} is not the user's own to write")
+        format!("{HOME} does not belong to the user, or the user cannot write there")
     });
     if let Some(process) = draft.process(host) {
-        let uids = numbers(field(&process.status, "Uid"));
-        let gids = numbers(field(&process.status, "Gid"));
-        let groups = numbers(field(&process.status, "Groups"));
+        let [uids, gids, groups] = ["Uid", "Gid", "Groups"].map(|name| numbers(process.status(name)));
         draft.host(format!("/proc: uid {uids:?}, gid {gids:?}, groups {groups:?}"));
-        // An engine that maps user ids shows others here; what they come to is proven by the workspace's file.
+        // An engine that maps user ids shows others here; which user they are on the host is shown by the owner of the
+        // workspace's file.
         if same(process.namespaces.get("user"), host.own_namespaces.get("user")) {
-            let all = |ids: &[u64], id: u64| ids.len() == 4 && ids.iter().all(|other| *other == id);
-            draft.check(all(&uids, uid) && all(&gids, gid), || {
+            // Real, effective, saved and file system id.
+            draft.check(uids == [uid; 4] && gids == [gid; 4], || {
                 format!("the host sees the main process as uid {uids:?}, gid {gids:?}")
             });
-            draft.check(others(&groups) == others(&promised), || {
-                format!("the host sees the main process in the groups {groups:?}, promised were {promised:?}")
+            draft.check(others(&groups) == wanted, || {
+                format!("the host sees the main process in the groups {groups:?}, promised were {wanted:?}")
             });
         }
     }
@@ -100,7 +97,7 @@ mod tests {
                 Box::new(|_, inside, _| inside.hostname = "other".into()),
                 Box::new(|_, _, host| host.container.state.running = false),
                 Box::new(|_, _, host| host.container.image_id = "sha256:other".into()),
-                Box::new(|promise, _, _| promise.image = "other:tag".into()),
+                Box::new(|spec, _, _| spec.image = "other:tag".into()),
             ],
         );
         breaks(
@@ -109,7 +106,7 @@ mod tests {
                 Box::new(|_, inside, _| inside.uid = 0),
                 Box::new(|_, inside, _| inside.gid = 0),
                 Box::new(|_, inside, _| inside.groups.push(999)),
-                Box::new(|promise, _, _| promise.groups.push(44)),
+                Box::new(|spec, _, _| spec.groups.push(44)),
                 Box::new(|_, inside, _| inside.passwd = None),
                 Box::new(|_, inside, _| inside.home.access = false),
                 proc("Uid", "0\t0\t0\t0"),
@@ -121,12 +118,12 @@ mod tests {
 
     #[test]
     fn root_of_the_host_keeps_its_name_inside() {
-        let (mut promise, mut inside, mut host) = good();
-        (promise.uid, inside.uid) = (0, 0);
+        let (mut spec, mut inside, mut host) = good();
+        (spec.uid, inside.uid) = (0, 0);
         inside.home.stat.as_mut().unwrap().owner = 0;
-        inside.passwd = Some(Passwd { name: "root".into(), home: HOME_INSIDE.into() });
+        inside.passwd = Some(Passwd { name: "root".into() });
         let process = host.process.as_mut().unwrap();
         process.status = with(&process.status, "Uid", "0\t0\t0\t0");
-        assert_eq!(user(&promise, &inside, &host).why, None);
+        assert_eq!(user(&spec, &inside, &host).why, None);
     }
 }

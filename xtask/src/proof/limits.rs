@@ -1,26 +1,22 @@
 //! Claims about limits and the network.
 
-use super::{Draft, HostWitness, some};
+use super::claim::{Draft, some};
+use super::probe::InsideWitness;
+use super::witness::HostWitness;
 use crate::engine::errors;
 use crate::finding::Finding;
-use crate::proof::probe::InsideWitness;
 use crate::spec::Spec;
 use crate::spec::words::{Gpus, Memlock, Network};
 
 /// The stack that NVIDIA asks for, in bytes; `docker-compose.yaml` has the same.
 const STACK: &str = "67108864";
 
-pub(super) fn judge(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
-    vec![
-        shm(promise, inside, host),
-        pids(promise, inside, host),
-        ulimits(promise, inside, host),
-        network(promise, inside, host),
-    ]
+pub(super) fn judge(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
+    vec![shm(spec, inside, host), pids(spec, inside, host), ulimits(spec, inside, host), network(spec, inside, host)]
 }
 
-fn shm(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
-    let bytes = promise.shape.shm_size;
+fn shm(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
+    let bytes = spec.shape.shm_size;
     let mut draft = Draft::new("limits.shm", format!("/dev/shm holds {bytes} bytes"));
     let (mine, told) = (inside.shm, host.container.host_config.shm_size);
     let text = |size: Option<u64>| size.map_or("an unknown number of".into(), |size| size.to_string());
@@ -31,8 +27,8 @@ fn shm(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
     draft.done()
 }
 
-fn pids(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
-    let limit = promise.shape.pids_limit;
+fn pids(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
+    let limit = spec.shape.pids_limit;
     let mut draft = Draft::new("limits.pids", format!("at most {limit} processes run inside"));
     let told = host.container.host_config.pids_limit;
     let text = told.map_or("no limit".into(), |told| told.to_string());
@@ -50,50 +46,36 @@ fn pids(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
     draft.done()
 }
 
-/// The soft limit in the text of `/proc/PID/limits`.
-fn limit<'a>(text: &'a str, name: &str) -> &'a str {
-    text.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()).unwrap_or("missing")
-}
-
-fn ulimits(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
-    let mut draft = Draft::new("limits.ulimits", "the stack and locked memory are as the GPU libraries need them")
-        .hint(errors::MEMLOCK.advice());
+fn ulimits(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
+    let mut draft =
+        Draft::new("limits.ulimits", "the limits on the stack and on locked memory are as the GPU libraries need them")
+            .hint(errors::MEMLOCK.advice());
     let asked = host.container.host_config.ulimits.as_deref();
     let asked = draft.told("which resource limits it was asked for", asked).unwrap_or_default();
     let memlock_asked = asked.iter().any(|limit| limit.name == "memlock" && limit.soft == -1);
     let names: Vec<&str> = asked.iter().map(|limit| limit.name.as_str()).collect();
     draft.host(format!("asked for: {}", some(&names)));
-    let mut views = vec![("inside", inside.limits.as_str())];
-    views.extend(draft.process(host).map(|process| ("seen from the host", process.limits.as_str())));
-    for (who, text) in views {
-        let (stack, memlock) = (limit(text, "Max stack size"), limit(text, "Max locked memory"));
-        let seen = format!("stack {stack}, memlock {memlock}");
-        if who == "inside" {
-            draft.inside(seen)
-        } else {
-            draft.host(seen)
-        }
-        draft.check(stack == STACK, || format!("{who}: the stack is {stack}, not {STACK}"));
-        // Only the GPU's libraries lock memory: without a GPU it is enough that the engine gives what it was asked for.
-        let needed = memlock_asked || (promise.shape.gpus != Gpus::None && promise.shape.memlock == Memlock::Unlimited);
-        draft.check(!needed || memlock == "unlimited", || format!("{who}: locked memory is {memlock}, not unlimited"));
+    // Only the GPU's libraries lock memory: without a GPU it is enough that the engine gives what it was asked for.
+    let needed = memlock_asked || (spec.shape.gpus != Gpus::None && spec.shape.memlock == Memlock::Unlimited);
+    for (side, process) in draft.views(inside, host) {
+        let [stack, memlock] =
+            ["Max stack size", "Max locked memory"].map(|name| process.limit(name).unwrap_or("missing"));
+        draft.saw(side, format!("stack {stack}, memlock {memlock}"));
+        draft.check(stack == STACK, || format!("{side}: the stack is {stack}, not {STACK}"));
+        draft.check(!needed || memlock == "unlimited", || format!("{side}: locked memory is {memlock}, not unlimited"));
     }
     draft.done()
 }
 
-fn network(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
-    let mut draft = Draft::new("network.mode", format!("the network is `{}`", promise.shape.network));
+fn network(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
+    let mut draft = Draft::new("network.mode", format!("the network is `{}`", spec.shape.network));
     let mode = host.container.host_config.network_mode.as_deref().unwrap_or_default();
     draft.host(format!("mode `{mode}`"));
     // The kernel puts tunnel devices into every new network namespace; they are down.
-    let up: Vec<&str> = inside
-        .interfaces
-        .iter()
-        .filter(|(name, up)| *name != "lo" && **up != Some(false))
-        .map(|(name, _)| name.as_str())
-        .collect();
+    let may_be_up = inside.interfaces.iter().filter(|(name, up)| *name != "lo" && **up != Some(false));
+    let up: Vec<&str> = may_be_up.map(|(name, _)| name.as_str()).collect();
     draft.inside(format!("interfaces that are up, beside lo: {}", some(&up)));
-    match promise.shape.network {
+    match spec.shape.network {
         Network::None => {
             draft.check(mode == "none", || format!("the engine's mode is `{mode}`"));
             draft.check(up.is_empty(), || format!("inside, {} is up", some(&up)));
@@ -130,8 +112,8 @@ mod tests {
         breaks(
             "limits.ulimits",
             vec![
-                Box::new(|_, inside, _| inside.limits = inside.limits.replace(STACK, "8388608")),
-                Box::new(|_, inside, _| inside.limits = inside.limits.replace("unlimited", "65536")),
+                Box::new(|_, inside, _| inside.process.limits = inside.process.limits.replace(STACK, "8388608")),
+                Box::new(|_, inside, _| inside.process.limits = inside.process.limits.replace("unlimited", "65536")),
                 Box::new(|_, _, host| {
                     let process = host.process.as_mut().unwrap();
                     process.limits = process.limits.replace("unlimited", "65536");
@@ -144,36 +126,36 @@ mod tests {
                 asked(|asked| asked.network_mode = Some("none".into())),
                 asked(|asked| asked.network_mode = Some("host".into())),
                 Box::new(|_, inside, _| _ = inside.interfaces.remove("eth0")),
-                Box::new(|promise, _, _| promise.shape.network = Network::None),
+                Box::new(|spec, _, _| spec.shape.network = Network::None),
             ],
         );
     }
 
     #[test]
     fn an_engine_that_cannot_lock_memory_serves_where_there_is_no_gpu() {
-        let (mut promise, mut inside, mut host) = good();
+        let (mut spec, mut inside, mut host) = good();
         host.container.host_config.ulimits = Some(vec![Ulimit { name: "stack".into(), soft: 67108864 }]);
         let process = host.process.as_mut().unwrap();
-        for limits in [&mut inside.limits, &mut process.limits] {
+        for limits in [&mut inside.process.limits, &mut process.limits] {
             *limits = limits.replace("unlimited", "8388608");
         }
-        assert_eq!(ulimits(&promise, &inside, &host).why, None);
-        promise.shape.gpus = Gpus::All;
-        assert!(ulimits(&promise, &inside, &host).why.is_some());
-        promise.shape.memlock = Memlock::Engine;
-        assert_eq!(ulimits(&promise, &inside, &host).why, None);
+        assert_eq!(ulimits(&spec, &inside, &host).why, None);
+        spec.shape.gpus = Gpus::All;
+        assert!(ulimits(&spec, &inside, &host).why.is_some());
+        spec.shape.memlock = Memlock::Engine;
+        assert_eq!(ulimits(&spec, &inside, &host).why, None);
         host.container.host_config.ulimits = Some(vec![Ulimit { name: "memlock".into(), soft: -1 }]);
-        assert!(ulimits(&promise, &inside, &host).why.is_some(), "it was asked for, and is not there");
+        assert!(ulimits(&spec, &inside, &host).why.is_some(), "it was asked for, and is not there");
     }
 
     #[test]
     fn without_a_network_only_the_kernels_sleeping_tunnels_are_there() {
-        let (mut promise, mut inside, mut host) = good();
-        promise.shape.network = Network::None;
+        let (mut spec, mut inside, mut host) = good();
+        spec.shape.network = Network::None;
         host.container.host_config.network_mode = Some("none".into());
         inside.interfaces = [("lo".into(), Some(true)), ("sit0".into(), Some(false))].into();
-        assert_eq!(network(&promise, &inside, &host).why, None);
+        assert_eq!(network(&spec, &inside, &host).why, None);
         inside.interfaces.insert("eth0".into(), None);
-        assert!(network(&promise, &inside, &host).why.is_some());
+        assert!(network(&spec, &inside, &host).why.is_some());
     }
 }

@@ -2,50 +2,51 @@
 //! function that runs something, through `exec`.
 //!
 //! The witnesses are the probe inside the container ([`InsideWitness`]) and this host ([`HostWitness`]: the engine's word and
-//! `/proc/PID` of the container's init). Where both can see, both must say so; where one cannot, the claim is not
-//! provable, with the reason.
+//! `/proc/PID` of the container's init). Where both can see a fact, both must confirm it; where one cannot, the claim is
+//! not provable, with the reason.
 
 mod claim;
 mod codex;
+mod codex_file;
 mod confinement;
 mod dataset;
 mod devices;
 mod identity;
 mod limits;
 mod mount;
-pub mod mountinfo;
+pub(crate) mod mountinfo;
 mod mounts;
-pub mod probe;
-pub mod programs;
+pub(crate) mod probe;
+pub(crate) mod programs;
 mod reach;
-pub mod sources;
+pub(crate) mod sources;
+mod targets;
 mod volume;
-pub mod witness;
+mod witness;
 
-pub use devices::misasked;
-pub use witness::HostWitness;
-
-pub(crate) use claim::{Draft, some};
-pub(crate) use mounts::ids as mount_ids;
+pub(crate) use claim::Draft;
+pub(crate) use codex_file::CodexFile;
+pub(crate) use devices::misasked;
 
 use crate::engine::inspect::Container;
 use crate::error::sentence;
 use crate::exec;
 use crate::finding::{self, Finding};
-use crate::proof::probe::{AskCodex, InsideWitness, ProbeRequest};
 use crate::spec::Spec;
+use probe::{AskCodex, InsideWitness, ProbeRequest};
 use serde::{Deserialize, Serialize};
+use witness::HostWitness;
 
 /// Holds every promise against what the witnesses saw. Pure; the order of the claims is fixed.
-pub fn judge(promise: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
-    let mut claims = identity::judge(promise, inside, host);
+pub(crate) fn judge(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
+    let mut claims = identity::judge(spec, inside, host);
     claims.extend(confinement::judge(inside, host));
-    claims.extend(mounts::judge(promise, inside, host));
-    claims.extend(dataset::judge(promise, inside, host));
-    claims.extend(reach::judge(promise, inside, host));
-    claims.extend(codex::judge(promise, inside, host));
-    claims.extend(limits::judge(promise, inside, host));
-    claims.extend(devices::judge(promise, inside, host));
+    claims.extend(mounts::judge(spec, inside, host));
+    claims.extend(dataset::judge(spec, inside, host));
+    claims.extend(reach::judge(spec, inside, host));
+    claims.extend(codex::judge(spec, inside, host));
+    claims.extend(limits::judge(spec, inside, host));
+    claims.extend(devices::judge(spec, inside, host));
     claims
 }
 
@@ -54,36 +55,35 @@ const SCHEMA: u32 = 1;
 
 /// What was proven about one container at one time, as it is saved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Proof {
-    pub(crate) schema: u32,
+pub(crate) struct Proof {
+    schema: u32,
     /// The full id of the container.
-    pub container: String,
-    /// The nonce that the inside witness repeated.
-    pub nonce: String,
-    /// When, as RFC 3339.
-    pub time: String,
+    pub(crate) container: String,
+    /// Repeated by the inside witness.
+    nonce: String,
+    /// As RFC 3339.
+    time: String,
     /// The image, by tag.
-    pub image: String,
+    image: String,
     /// The version of Codex that was promised.
-    pub codex: String,
+    codex: String,
     pub(crate) claims: Vec<Finding>,
 }
 
 impl Proof {
     /// Whether Codex may be entered: the one function that decides it.
-    pub fn holds(&self) -> bool {
+    pub(crate) fn holds(&self) -> bool {
         finding::all_held(&self.claims)
     }
 
-    /// A short table: what is broken and what cannot be proven, one line each with its reason and hint, then a count.
-    /// Wrapped to the columns of a terminal, where they are known.
-    pub fn table(&self, width: Option<usize>) -> String {
+    /// What does not hold, one line each, then a count. Wrapped to the columns of a terminal, where they are known.
+    pub(crate) fn table(&self, width: Option<usize>) -> String {
         table(&self.claims, width)
     }
 }
 
 /// Every claim in one line, the broken first.
-pub fn full_table(claims: &[Finding], width: Option<usize>) -> String {
+pub(crate) fn full_table(claims: &[Finding], width: Option<usize>) -> String {
     let row = |claim: &Finding| {
         let text = claim.why.as_ref().unwrap_or(&claim.promise);
         finding::rows([claim.verdict.word(), &claim.id, text], [])
@@ -91,56 +91,54 @@ pub fn full_table(claims: &[Finding], width: Option<usize>) -> String {
     finding::columns(finding::gravest_first(claims).into_iter().flat_map(row), width)
 }
 
-/// The short table of some claims.
-pub fn table(claims: &[Finding], width: Option<usize>) -> String {
+/// What is broken and what cannot be proven, one line each with its reason and hint, then a count.
+fn table(claims: &[Finding], width: Option<usize>) -> String {
     let odd = finding::not_held(claims);
     let row = |claim: &&Finding| {
         let hint = (!claim.remedies.is_empty()).then(|| format!("hint: {}", sentence(&claim.remedies)));
         finding::rows([claim.verdict.word(), &claim.id, claim.why.as_deref().unwrap_or_default()], hint)
     };
-    let held = claims.len() - odd.len();
-    let of = if odd.is_empty() { format!("all {held}") } else { format!("{held} of {}", claims.len()) };
+    let (held, all) = (claims.len() - odd.len(), claims.len());
+    let count = if odd.is_empty() { format!("all {all}") } else { format!("{held} of {all}") };
     let rows = finding::columns(odd.iter().flat_map(row), width);
-    format!("{rows}{of} promises hold, seen from inside and from the host\n")
+    format!("{rows}{count} promises hold, seen from inside and from the host\n")
 }
 
-/// Proves a running container: asks both witnesses at the same time, looks at the workspace's probe file and removes
-/// it, and judges. Fails only where a witness cannot be asked at all; broken promises are in the proof.
+/// Proves a running container: asks both witnesses, reads the probe's file in the workspace and removes it, and judges.
+/// Fails only where a witness cannot be asked at all; broken promises are in the proof.
 ///
-/// `described` is what the engine says of that container, asked since it was started.
-pub fn prove(
+/// `described` is what the engine says of that container, asked after it was started.
+pub(crate) fn prove(
     container: &str,
     described: &Container,
-    promise: &Spec,
+    spec: &Spec,
     request: &ProbeRequest,
 ) -> anyhow::Result<(Proof, InsideWitness)> {
-    conclude(exec::stdout_of(&request.command(container)), described, promise, request)
+    conclude(exec::stdout_of(&request.command(container)), described, spec, request)
 }
 
-/// The proof from an answer of the inside witness that was asked already: see [`prove`].
-pub fn conclude(
+/// The proof from an answer that the inside witness has already given: see [`prove`].
+pub(crate) fn conclude(
     answer: anyhow::Result<String>,
     described: &Container,
-    promise: &Spec,
+    spec: &Spec,
     request: &ProbeRequest,
 ) -> anyhow::Result<(Proof, InsideWitness)> {
-    let mut host = HostWitness::read(described.clone(), promise)?;
+    let mut host = HostWitness::read(described.clone(), spec)?;
     if let AskCodex::File(at_start) = request.codex {
         host.codex_at_start = Some(at_start);
     }
-    // The file goes away whatever the probe's answer is worth.
-    if request.workspace_file {
-        host.take_workspace_file(promise, &request.nonce);
-    }
+    // The file is removed even where the probe's answer turns out to be useless.
+    host.take_workspace_file(spec, &request.nonce);
     let inside = InsideWitness::parse(&answer?, &request.nonce).map_err(crate::error::failed)?;
     let proof = Proof {
         schema: SCHEMA,
         container: host.id().to_owned(),
         nonce: inside.nonce.clone(),
         time: humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
-        image: promise.image.clone(),
-        codex: promise.codex_version.clone(),
-        claims: judge(promise, &inside, &host),
+        image: spec.image.clone(),
+        codex: spec.codex_version.clone(),
+        claims: judge(spec, &inside, &host),
     };
     Ok((proof, inside))
 }
@@ -155,9 +153,9 @@ mod tests {
 
     #[test]
     fn every_promise_of_a_good_sandbox_holds() {
-        let (promise, inside, host) = good();
-        let claims = judge(&promise, &inside, &host);
-        assert_eq!(broken_ids(&promise, &inside, &host), Vec::<String>::new());
+        let (spec, inside, host) = good();
+        let claims = judge(&spec, &inside, &host);
+        assert_eq!(broken_ids(&spec, &inside, &host), Vec::<String>::new());
         assert!(claims.iter().all(|claim| claim.verdict == Verdict::Held), "{}", table(&claims, None));
         let mut ids: Vec<&str> = claims.iter().map(|claim| claim.id.as_str()).collect();
         ids.sort_unstable();
@@ -177,14 +175,14 @@ mod tests {
                 let mut answer: Value = serde_json::from_str(crate::engine::inspect::REAL).unwrap();
                 let object = answer.pointer_mut(&format!("/0{place}")).and_then(Value::as_object_mut);
                 object.and_then(|object| object.remove(name)).expect(name);
-                let (promise, inside, mut host) = good();
+                let (spec, inside, mut host) = good();
                 let Ok(container) = Container::parse(&answer.to_string()) else { continue };
                 host.process = match container.init() {
                     Some(_) => host.process,
                     None => Err("the engine names no process".into()),
                 };
                 host.container = container;
-                let claims = judge(&promise, &inside, &host);
+                let claims = judge(&spec, &inside, &host);
                 assert!(claims.iter().any(|claim| claim.verdict != Verdict::Held), "{place}/{name}");
             }
         }
@@ -192,9 +190,9 @@ mod tests {
 
     #[test]
     fn where_the_hosts_eyes_are_shut_nothing_is_broken_and_nothing_is_claimed() {
-        let (promise, inside, mut host) = good();
+        let (spec, inside, mut host) = good();
         host.process = Err("the engine runs elsewhere".into());
-        let claims = judge(&promise, &inside, &host);
+        let claims = judge(&spec, &inside, &host);
         let verdict = |id: &str| claims.iter().find(|claim| claim.id == id).unwrap().verdict;
         assert_eq!(verdict("dataset.ssv2.read-only"), Verdict::NotProvable);
         assert_eq!(verdict("user.capabilities"), Verdict::NotProvable);

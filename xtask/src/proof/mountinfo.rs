@@ -1,76 +1,75 @@
-//! The kernel's table of mounts (`/proc/PID/mountinfo`, see proc(5)), as values. Reads nothing.
+//! The kernel's table of mounts (`/proc/PID/mountinfo`, see proc_pid_mountinfo(5)), as values.
 
+use serde::Deserialize;
 use std::collections::BTreeSet;
+use std::fs;
 
-/// One line of mountinfo.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MountLine {
-    /// The mount's id.
-    pub id: u64,
-    /// The id of the mount it lies on.
-    pub parent: u64,
+pub(crate) struct MountLine {
+    pub(crate) id: u64,
+    /// The id of the mount on which this one lies.
+    pub(crate) parent: u64,
     /// `major:minor` of the file system.
-    pub device: String,
+    pub(crate) device: String,
     /// The directory or file of that file system which is seen here.
-    pub root: String,
+    pub(crate) root: String,
     /// Where it is seen.
-    pub point: String,
+    pub(crate) point: String,
     /// The options of this mount, such as `ro`. They decide; those of the file system do not.
-    pub options: Vec<String>,
-    /// Propagation: `shared:N`, `master:N`, ... Empty for a private mount.
-    pub tags: Vec<String>,
-    /// The type of the file system.
-    pub fstype: String,
+    pub(crate) options: Vec<String>,
+    /// The propagation: `shared:N`, `master:N`, and so on. Empty for a private mount.
+    pub(crate) tags: Vec<String>,
+    pub(crate) fstype: String,
     /// The options of the file system.
-    pub super_options: Vec<String>,
+    pub(crate) super_options: Vec<String>,
 }
 
 impl MountLine {
     /// Whether this mount refuses writes.
-    pub fn read_only(&self) -> bool {
+    pub(crate) fn read_only(&self) -> bool {
         self.options.iter().any(|option| option == "ro")
     }
 
-    /// Whether mounts made elsewhere appear below this one, or the other way round.
-    pub fn propagates(&self) -> bool {
+    /// Whether mounts that are made elsewhere appear below this one, or the other way round.
+    pub(crate) fn propagates(&self) -> bool {
         self.tags.iter().any(|tag| tag.starts_with("shared:") || tag.starts_with("master:"))
     }
 
     /// The value of an option of the file system, such as overlay's `upperdir`.
-    pub fn super_option(&self, name: &str) -> Option<&str> {
+    pub(crate) fn super_option(&self, name: &str) -> Option<&str> {
         self.super_options.iter().find_map(|option| option.strip_prefix(name)?.strip_prefix('='))
     }
 
     /// Where this mount's content lies in its file system.
-    pub fn place(&self) -> DevicePath {
+    pub(crate) fn place(&self) -> DevicePath {
         DevicePath { device: self.device.clone(), path: self.root.clone() }
     }
 }
 
-/// A directory or file, named by its file system and its path therein: the same for every bind mount of it.
+/// A directory or file, named by its file system and its path there: the same for every bind mount of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DevicePath {
+pub(crate) struct DevicePath {
     /// `major:minor` of the file system.
-    pub device: String,
+    pub(crate) device: String,
     /// The path from the root of that file system.
-    pub path: String,
+    pub(crate) path: String,
 }
 
 impl DevicePath {
+    /// Whether the other is this one, or lies in it.
+    pub(crate) fn contains(&self, other: &DevicePath) -> bool {
+        self.device == other.device && within(&other.path, &self.path)
+    }
+
     /// Whether one is, contains or lies in the other.
-    pub fn touches(&self, other: &DevicePath) -> bool {
-        self.device == other.device && touches(&self.path, &other.path)
+    pub(crate) fn touches(&self, other: &DevicePath) -> bool {
+        self.contains(other) || other.contains(self)
     }
 
     /// A path below this place.
     #[must_use]
-    pub fn join(&self, rest: &str) -> DevicePath {
-        let path = match (self.path.as_str(), rest.trim_start_matches('/')) {
-            (path, "") => path.to_owned(),
-            (path, rest) => format!("{}/{rest}", path.trim_end_matches('/')),
-        };
-        let device = self.device.clone();
-        DevicePath { device, path }
+    pub(crate) fn join(&self, rest: &str) -> DevicePath {
+        DevicePath { device: self.device.clone(), path: join(&self.path, rest) }
     }
 }
 
@@ -81,33 +80,57 @@ impl std::fmt::Display for DevicePath {
 }
 
 /// Whether `path` is `dir` or lies in it, component by component. Both absolute and without a trailing slash.
-pub fn within(path: &str, dir: &str) -> bool {
+pub(crate) fn within(path: &str, dir: &str) -> bool {
     rest(path, dir).is_some()
 }
 
 /// Whether one path is, contains or lies in the other.
-pub fn touches(a: &str, b: &str) -> bool {
+pub(crate) fn touches(a: &str, b: &str) -> bool {
     within(a, b) || within(b, a)
 }
 
 /// What follows `dir` in `path`: empty where they are equal, `None` where `path` lies elsewhere.
-pub fn rest<'a>(path: &'a str, dir: &str) -> Option<&'a str> {
+pub(crate) fn rest<'a>(path: &'a str, dir: &str) -> Option<&'a str> {
     let dir = dir.trim_end_matches('/');
     let rest = path.strip_prefix(dir)?;
     (rest.is_empty() || rest.starts_with('/')).then(|| rest.trim_start_matches('/'))
 }
 
-/// The mounts that one process sees.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct MountTable {
-    /// The lines, in the kernel's order.
-    pub lines: Vec<MountLine>,
+/// A path below a directory, or the directory where nothing follows.
+pub(crate) fn join(dir: &str, rest: &str) -> String {
+    match rest.trim_start_matches('/') {
+        "" => dir.to_owned(),
+        rest => format!("{}/{rest}", dir.trim_end_matches('/')),
+    }
+}
+
+/// A path that was written by others, as the kernel writes it: without a trailing slash.
+pub(crate) fn clean(path: &str) -> &str {
+    match path.trim_end_matches('/') {
+        "" => "/",
+        path => path,
+    }
+}
+
+/// The mounts that one process sees, in the kernel's order.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct MountTable {
+    pub(crate) lines: Vec<MountLine>,
+}
+
+impl TryFrom<String> for MountTable {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<MountTable, String> {
+        MountTable::parse(&text)
+    }
 }
 
 impl MountTable {
     /// Parses the text of a mountinfo file. A line that does not have the documented shape is an error that shows it:
-    /// a mount that was passed over could be the writable one.
-    pub fn parse(text: &str) -> Result<MountTable, String> {
+    /// a mount that was left out could be the writable one.
+    pub(crate) fn parse(text: &str) -> Result<MountTable, String> {
         let lines = text
             .lines()
             .filter(|line| !line.is_empty())
@@ -116,36 +139,35 @@ impl MountTable {
         Ok(MountTable { lines })
     }
 
-    /// The mount on which a path lies: the kernel's own walk, from the root, over each mount that is met first. A mount
-    /// that another one hides is never the answer.
-    pub fn covering(&self, path: &str) -> Option<&MountLine> {
+    /// The table of this process, by which paths of the host are translated.
+    pub(crate) fn of_this_process() -> Result<MountTable, String> {
+        let text = fs::read("/proc/self/mountinfo").map_err(|err| err.to_string())?;
+        MountTable::parse(&String::from_utf8_lossy(&text))
+    }
+
+    /// The mount on which a path lies. The walk is the kernel's own: from the root, onto the nearest mount on the way,
+    /// and so on. A mount that another one hides is therefore never the answer.
+    pub(crate) fn covering(&self, path: &str) -> Option<&MountLine> {
         let ids: BTreeSet<u64> = self.lines.iter().map(|line| line.id).collect();
-        let mut here = self
-            .lines
-            .iter()
-            .find(|line| line.point == "/" && (!ids.contains(&line.parent) || line.parent == line.id))?;
+        let is_root = |line: &&MountLine| line.point == "/" && (!ids.contains(&line.parent) || line.parent == line.id);
+        let mut here = self.lines.iter().find(is_root)?;
         // Each turn goes to another mount; the bound serves tables that no kernel wrote.
         for _ in 0..self.lines.len() {
-            let next = self
-                .lines
-                .iter()
-                .filter(|line| line.parent == here.id && line.id != here.id && within(path, &line.point))
-                .min_by_key(|line| line.point.len());
-            match next {
-                Some(line) => here = line,
-                None => break,
-            }
+            let on_the_way =
+                |line: &&MountLine| line.parent == here.id && line.id != here.id && within(path, &line.point);
+            let Some(next) = self.lines.iter().filter(on_the_way).min_by_key(|line| line.point.len()) else { break };
+            here = next;
         }
         Some(here)
     }
 
     /// The mount whose mount point is exactly this path, if it can be seen.
-    pub fn at(&self, path: &str) -> Option<&MountLine> {
+    pub(crate) fn at(&self, path: &str) -> Option<&MountLine> {
         self.covering(path).filter(|line| line.point == path)
     }
 
     /// The mounts below a path, without that of the path itself and without those that are hidden.
-    pub fn below(&self, path: &str) -> Vec<&MountLine> {
+    pub(crate) fn below(&self, path: &str) -> Vec<&MountLine> {
         self.lines
             .iter()
             .filter(|line| line.point != path && within(&line.point, path))
@@ -154,7 +176,7 @@ impl MountTable {
     }
 
     /// Names a path by its file system.
-    pub fn place_of(&self, path: &str) -> Option<DevicePath> {
+    pub(crate) fn place_of(&self, path: &str) -> Option<DevicePath> {
         let line = self.covering(path)?;
         Some(line.place().join(rest(path, &line.point)?))
     }

@@ -3,127 +3,109 @@
 
 mod answer;
 
-pub use answer::{InsideMount, InsideWitness, LeadsOut, Sample};
+pub(crate) use answer::{InsideMount, InsideWitness, LeadsOut, Linked, ProcessFacts, Sample};
 #[cfg(test)]
-pub(crate) use answer::{LIMITS, Passwd, STATUS, Said, answer};
+pub(crate) use answer::{Passwd, Said, answer};
 
+use super::codex_file::CodexFile;
 use crate::engine::docker;
-use crate::proof::witness::CodexFile;
 use crate::spec::Spec;
-use crate::spec::inside::Role;
+use crate::spec::entering::CARRIED;
+use crate::spec::inside::{CODEX_ON_PATH, HOME, PROBE, PYTHON_LINK, Role, WORKSPACE};
 use crate::spec::mount::Mount;
 use crate::spec::words::Gpus;
 use crate::step::Command;
 
-/// Where the probe lies inside, on the read-only mount of `Role::Guest`.
-pub const PATH_INSIDE: &str = "/sandbox/probe.py";
-/// The home of the container's user.
-pub const HOME_INSIDE: &str = "/home/codex";
-/// Where the project lies inside.
-pub const WORKSPACE_INSIDE: &str = "/workspace";
-/// What leads to Codex inside.
-pub const CODEX_INSIDE: &str = "/usr/local/bin/codex";
 /// The PATH of the probe: the system's own directories, nothing of the agent's.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// The image's interpreter, by a link on the read-only mount: it looks for a `pyvenv.cfg`, which would lead it to another
-/// library, beside the name by which it was started and above.
-const PYTHON: &str = "/sandbox/bin/python3";
-/// What the image's variables would have the loader and the C library of `env` read, before it clears them all.
-const UNSAID: [&str; 4] = ["LC_ALL=C", "LD_LIBRARY_PATH=", "LD_PRELOAD=", "LD_AUDIT="];
-/// Above the probe's own bound of 25 s, so that its own words come first.
+/// Set because the image's own variables would make the loader and the C library of `env` read further files, before
+/// `env` clears them all.
+const UNSET: [&str; 4] = ["LC_ALL=C", "LD_LIBRARY_PATH=", "LD_PRELOAD=", "LD_AUDIT="];
+/// In seconds; above the probe's own bound of 25 s, so that the probe can say itself what took too long.
 const BOUND: u64 = 30;
+/// The most entries that the probe visits in one data set.
+const ENTRIES: u32 = 200;
 
 /// What the probe is asked of Codex.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AskCodex {
-    /// Nothing.
+pub(crate) enum AskCodex {
     Nothing,
-    /// What its name leads to: this very file answered at the container's start, before any agent ran inside.
+    /// Where its name leads: this very file answered at the container's start, before any agent ran inside.
     File(CodexFile),
-    /// That, and its version, by starting it.
+    /// Where its name leads, and the version, for which Codex is started.
     Version,
 }
 
-/// What the probe is asked to look at.
+/// What the probe is asked to report.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProbeRequest {
-    /// What the answer must repeat: letters and digits, it becomes part of a file name.
-    pub nonce: String,
+pub(crate) struct ProbeRequest {
+    /// Repeated in the answer. Letters and digits only: it becomes part of a file name.
+    pub(crate) nonce: String,
     /// The promised mounts.
-    pub mounts: Vec<Mount>,
-    /// Whether the workspace's probe file is made: only where the host looks at it and removes it.
-    pub workspace_file: bool,
-    /// What is asked of Codex.
-    pub codex: AskCodex,
-    /// Whether the GPUs are asked for their names.
-    pub gpus: bool,
-    /// The most entries that are looked at in one data set.
-    pub entries: u32,
+    mounts: Vec<Mount>,
+    pub(crate) codex: AskCodex,
+    /// Whether `nvidia-smi` is run.
+    gpus: bool,
     /// Programs to look for on the container's PATH.
-    pub programs: Vec<String>,
-    /// Variables of the container's main process whose values are wanted.
-    pub env: Vec<String>,
+    pub(crate) programs: Vec<String>,
 }
 
 impl ProbeRequest {
-    /// Everything that a proof of this promise needs.
-    pub fn new(promise: &Spec, nonce: impl Into<String>) -> ProbeRequest {
+    /// Everything that a proof of this sandbox needs.
+    pub(crate) fn new(spec: &Spec, nonce: impl Into<String>) -> ProbeRequest {
         ProbeRequest {
             nonce: nonce.into(),
-            mounts: promise.mounts.clone(),
-            workspace_file: true,
+            mounts: spec.mounts.clone(),
             codex: AskCodex::Version,
-            gpus: promise.shape.gpus != Gpus::None,
-            entries: 200,
+            gpus: spec.shape.gpus != Gpus::None,
             programs: Vec::new(),
-            env: vec!["LD_LIBRARY_PATH".into(), "_CUDA_COMPAT_STATUS".into()],
         }
     }
 
     /// The name of the file that the probe makes in the workspace; the host removes it.
-    pub fn workspace_file_name(nonce: &str) -> String {
+    pub(crate) fn workspace_file_name(nonce: &str) -> String {
         format!(".codex-sandbox-probe-{nonce}")
     }
 
     /// The command that runs the probe in a container, as the container's user: with a cleared environment and an
-    /// isolated interpreter, so that nothing an agent left in its home speaks for it. Compiled copies are looked for below
-    /// a file, where none can be: a file of the read-only mount, for root inside makes a folder of `/dev/null`. In the C
+    /// isolated interpreter, so that nothing that an agent left in its home can answer in its place. The interpreter
+    /// would read compiled copies of its modules, so it is told to look for them below a regular file, where there can be
+    /// none. That file lies on the read-only mount, because root inside can replace `/dev/null` by a folder. In the C
     /// locale no converter of character sets is loaded.
-    pub fn command(&self, container: &str) -> Command {
-        docker::exec(container, &UNSAID, ["/usr/bin/env", "-i", "LC_ALL=C"])
+    pub(crate) fn command(&self, container: &str) -> Command {
+        docker::exec(container, &UNSET, ["/usr/bin/env", "-i", "LC_ALL=C"])
             .arg(format!("PATH={PATH}"))
-            .arg(format!("HOME={HOME_INSIDE}"))
-            .args([PYTHON, "-I", "-S", "-X"])
-            .arg(format!("pycache_prefix={PATH_INSIDE}"))
-            .arg(PATH_INSIDE)
+            .arg(format!("HOME={HOME}"))
+            .args([PYTHON_LINK, "-I", "-S", "-X"])
+            .arg(format!("pycache_prefix={PROBE}"))
+            .arg(PROBE)
             .args(self.pairs())
             .timeout(BOUND)
     }
 
     fn pairs(&self) -> Vec<String> {
-        let mut pairs = vec![("nonce", self.nonce.clone()), ("entries", self.entries.to_string())];
+        let entries = ENTRIES.to_string();
+        let mut pairs = vec![("nonce", self.nonce.as_str()), ("entries", &entries)];
         for mount in &self.mounts {
             let key = match (&mount.role, mount.read_only) {
                 (Role::Dataset(_), _) => "dataset",
                 (_, true) => "read-only",
                 (_, false) => "writable",
             };
-            pairs.push((key, mount.target.clone()));
+            pairs.push((key, &mount.target));
         }
-        if self.workspace_file {
-            pairs.push(("workspace", WORKSPACE_INSIDE.into()));
-        }
+        pairs.push(("workspace", WORKSPACE));
         match self.codex {
             AskCodex::Nothing => {}
-            AskCodex::File(_) => pairs.push(("codex", CODEX_INSIDE.into())),
-            AskCodex::Version => pairs.push(("codex-version", CODEX_INSIDE.into())),
+            AskCodex::File(_) => pairs.push(("codex", CODEX_ON_PATH)),
+            AskCodex::Version => pairs.push(("codex-version", CODEX_ON_PATH)),
         }
         if self.gpus {
-            pairs.push(("smi", "nvidia-smi".into()));
+            pairs.push(("smi", "nvidia-smi"));
         }
-        pairs.extend(self.programs.iter().map(|name| ("program", name.clone())));
-        pairs.extend(self.env.iter().map(|name| ("env", name.clone())));
-        pairs.into_iter().flat_map(|(key, value)| [key.to_owned(), value]).collect()
+        pairs.extend(self.programs.iter().map(|name| ("program", name.as_str())));
+        pairs.extend(CARRIED.iter().map(|name| ("env", *name)));
+        pairs.into_iter().flat_map(|(key, value)| [key.to_owned(), value.to_owned()]).collect()
     }
 }
 

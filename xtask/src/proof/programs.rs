@@ -1,17 +1,18 @@
 //! The claim that the inside witness still runs the image's own programs.
 //!
 //! A container whose user is root owns every file of the image, so an agent there could put a program of its own in the
-//! place of the interpreter and have it answer for the container. The host looks at those files through
-//! `/proc/PID/root`: at the container's start, before any agent ran in it, and again at each proof.
+//! place of the interpreter and have it answer for the container. The host therefore takes a fingerprint of those files
+//! through `/proc/PID/root`: at the container's start, before any agent ran in it, and again at each proof.
 
-use super::Draft;
+use super::claim::{Draft, RECREATE};
 use crate::beneath::Beneath;
 use crate::finding::Finding;
 use crate::fingerprint;
 use rustix::fs::{self, AtFlags, FileType};
 use std::path::Path;
 
-/// The places of what the probe's start depends on: names, or for a folder all that lies in it. `*` ends a prefix.
+/// What the start of the probe depends on: names, and of the folders in `OPENED` everything in them. A name that ends in
+/// `*` is a prefix.
 const WATCHED: &[&str] = &[
     "bin",
     "etc",
@@ -21,12 +22,12 @@ const WATCHED: &[&str] = &[
     "usr/bin",
     "usr/bin/env",
     "usr/bin/python3*",
-    // Each of these, where it is there, leads the interpreter to a library elsewhere.
+    // If any of these three exists, the interpreter looks for its library elsewhere.
     "usr/bin/Modules",
     "usr/bin/lib",
     "usr/bin/pybuilddir.txt",
     "usr/lib",
-    // The loader's own name lies in one of these, by the machine; where they are folders they are looked into.
+    // The dynamic loader lies in one of these, depending on the machine.
     "usr/lib/ld-linux*",
     "usr/lib64",
     "usr/lib/python3*",
@@ -37,13 +38,12 @@ const WATCHED: &[&str] = &[
     "etc/ld.so.preload",
 ];
 
-/// Folders that are looked into, by the start of their path; of the others only the entry itself counts.
+/// Folders of which everything in them counts, by the start of their path; of the others only the entry itself counts.
 const OPENED: &[&str] =
     &["lib64", "usr/lib64", "usr/lib/python3", "usr/lib/x86_64-linux-gnu", "usr/lib/aarch64-linux-gnu"];
 
-/// Folders within those that are looked into too: the packages that the probe's interpreter loads, and where the loader
-/// looks for libraries first. Of the others only the name counts: a folder that was not there is seen, for it could
-/// hide a module.
+/// Folders within those whose content counts too: the packages that the probe's interpreter loads, and where the loader
+/// looks for libraries first. Of other folders only the name counts: a new folder could hide a module of its name.
 const OPENED_WITHIN: &[&str] = &[
     "collections",
     "encodings",
@@ -57,26 +57,28 @@ const OPENED_WITHIN: &[&str] = &[
     "x86-64-v4",
 ];
 
-/// Compiled copies: the probe is started with these turned off.
+/// Compiled copies of modules, which the probe's interpreter is told not to read.
 const UNREAD: &str = "__pycache__";
 
-/// The most files that are looked at; an image has about 1,200.
+/// The most files that are fingerprinted; an image has about 1,200.
 const MOST: usize = 50_000;
 
-/// The number by which the kernel knows an overlay: linux/magic.h.
+/// `OVERLAYFS_SUPER_MAGIC` of linux/magic.h.
 const OVERLAY: u64 = 0x794c_7630;
 
-/// The fingerprint of the watched files below the container's root: their names, sizes and times of change, which only
-/// the kernel sets. No file is read. `None` where the host may not look.
+/// The fingerprint of the watched files below the container's root: their names, sizes and ctimes, which only the kernel
+/// sets. No file is read. `None` where the host may not read the directories.
 ///
-/// Every entry waits for this look, so it costs one system call a file: names are looked up in their open folder, and
-/// what is fingerprinted is bytes, not text.
-pub fn fingerprint(root: &Path) -> Option<String> {
-    // `/proc/PID/root` is itself a link: with a dot behind it, it is its parent, which is trusted.
+/// Every entry waits for this, so it costs one system call a file: names are looked up in their open folder, and what is
+/// fingerprinted is bytes, not text.
+pub(crate) fn fingerprint(root: &Path) -> Option<String> {
+    // `/proc/PID/root` is itself a link, which `Beneath` refuses as the last part of a path. With a dot behind it, the
+    // link is a parent, and parents are trusted.
     let root = Beneath::root(&root.join(".")).ok()?;
-    // In an overlay these two cannot be moved, and their times change with any first file that is installed below them.
-    // What would be put there and taken away again needs no look: the image has an `ld.so.preload` where its user is root
-    // (`docker/add_user.sh`), and the interpreter looks for no `pyvenv.cfg` there (`probe`).
+    // On an overlay these two cannot be moved, and their ctimes change when the first file below them is installed, so
+    // their ctimes do not count. No file that is put there for a while and removed again can mislead the probe: an image
+    // whose user is root has an `ld.so.preload` already (`docker/add_user.sh`), and the interpreter does not look for a
+    // `pyvenv.cfg` there (see `spec::inside::PYTHON_LINK`).
     let unmoved = ["etc", "usr"];
     let overlay = u64::try_from(fs::fstatfs(&root).ok()?.f_type).ok()? == OVERLAY;
     let mut lines = Vec::new();
@@ -96,7 +98,7 @@ pub fn fingerprint(root: &Path) -> Option<String> {
             if name.starts_with(start) {
                 let path = format!("{folder}/{name}");
                 look(&folder_fd, &name, &path, open(&path), &mut lines)?;
-                // Packages of the distribution lie in `python3`, and the probe's interpreter does not look there.
+                // The distribution's packages lie in `python3`, from which the probe's interpreter loads nothing.
                 if name != "python3" {
                     changed(&folder_fd, &name, &mut lines);
                 }
@@ -106,8 +108,8 @@ pub fn fingerprint(root: &Path) -> Option<String> {
     Some(fingerprint::of(lines))
 }
 
-/// The time of change of a folder. What was put into it, answered in the place of the image's own, and was taken away
-/// again leaves no other trace; nor does a folder that was put aside and came back.
+/// Adds the ctime of a folder. A program that was put into the folder, answered in the place of the image's own and was
+/// removed again leaves no other trace; nor does a folder that was moved away and back.
 fn changed(folder: &Beneath, name: &str, lines: &mut Vec<Vec<u8>>) {
     if let Ok(stat) = fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)
         && FileType::from_raw_mode(stat.st_mode) == FileType::Directory
@@ -116,7 +118,7 @@ fn changed(folder: &Beneath, name: &str, lines: &mut Vec<Vec<u8>>) {
     }
 }
 
-/// Looks at one name in an open folder; `path` is where that lies below the root, `open` whether a folder is looked into.
+/// Adds one name in an open folder; `path` is where it lies below the root, `open` whether the content of a folder counts.
 fn look(folder: &Beneath, name: &str, path: &str, open: bool, lines: &mut Vec<Vec<u8>>) -> Option<()> {
     let mut line = path.as_bytes().to_vec();
     line.push(0);
@@ -127,7 +129,7 @@ fn look(folder: &Beneath, name: &str, path: &str, open: bool, lines: &mut Vec<Ve
     line.extend(stat.st_mode.to_le_bytes());
     let kind = FileType::from_raw_mode(stat.st_mode);
     if kind == FileType::Directory {
-        // The times of any folder change with compiled copies in it; what lies in it is looked at by itself.
+        // The ctime of a folder does not count here: it changes with the compiled copies in it.
         lines.push(line);
         if open {
             let inner = folder.open_dir(name).ok()??;
@@ -154,20 +156,21 @@ fn look(folder: &Beneath, name: &str, path: &str, open: bool, lines: &mut Vec<Ve
     Some(())
 }
 
-/// The claim, for a container whose user is root; any other user cannot change the image's files, and `None` is said.
+/// The claim for a container whose user is root. No other user can change the image's files, so there is no claim then.
 ///
-/// `was` is what was seen at the container's start; in a container that was just started it is what is seen now.
-pub fn judge(uid: u32, was: Option<&str>, now: Option<&str>) -> Option<Finding> {
+/// `was` is the fingerprint from the container's start, `now` that of now; in a container that was just started they are
+/// the same.
+pub(crate) fn judge(uid: u32, was: Option<&str>, now: Option<&str>) -> Option<Finding> {
     if uid != 0 {
         return None;
     }
-    let mut draft = Draft::new("container.programs", "the inside witness runs the image's own programs")
-        .hint("root inside owns them: `cargo xtask down` and enter again, the container is then made anew");
+    let mut draft = Draft::new("container.programs", "the inside witness runs the image's own programs").hint(RECREATE);
     let short = |print: Option<&str>| print.map_or("not seen".to_owned(), |print| print.chars().take(12).collect());
     draft.host(format!("at the start {}, now {}", short(was), short(now)));
     match (was, now) {
         (Some(was), Some(now)) => draft.check(was == now, || {
-            "the interpreter, its library or the loader changed since the container was started".into()
+            "the interpreter, its library or the loader changed since the container was started; root inside owns them"
+                .into()
         }),
         _ => draft.unseen("the host cannot see the container's files"),
     }

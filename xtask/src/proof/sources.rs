@@ -3,37 +3,34 @@
 //! `facts` reads each source once; everything here is pure. Two directories are compared in three ways, because each
 //! sees what the others miss: by their real paths (symlinks), by device and inode of each and of all its ancestors
 //! (bind mounts), and by device and path in the file system from the mount table (bind mounts of parts, and what is
-//! mounted below). Nothing walks a source: the cost does not grow with the data.
+//! mounted below). No directory tree is walked, so the cost does not grow with the data.
 
-pub mod facts;
+mod facts;
 
-pub use facts::{KnownPaths, PathFacts};
-
+use super::claim::Draft;
+use super::mountinfo::{join, within};
 use crate::error::{Failure, Remedy, usage};
-use crate::finding::{Evidence, Finding, Verdict};
-use crate::proof::mount_ids;
-use crate::proof::mountinfo::{rest, within};
+use crate::finding::{Finding, Verdict};
 use crate::spec::inside::Role;
-use crate::spec::mount::Mount;
+use crate::spec::mount::{Mount, ids};
 use crate::spec::settings::valid_name;
+use facts::{KnownPaths, PathFacts};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Who the container's user will be, and what no mount may show.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rules {
-    /// The user id inside.
-    pub uid: u32,
-    /// The group id inside.
-    pub gid: u32,
+pub(crate) struct Rules {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
     /// The supplementary groups inside.
-    pub groups: Vec<u32>,
+    pub(crate) groups: Vec<u32>,
     /// The user's home directory.
-    pub home: PathBuf,
+    pub(crate) home: PathBuf,
     /// This repository.
-    pub repository: PathBuf,
+    pub(crate) repository: PathBuf,
     /// Where container engines listen, as far as known.
-    pub sockets: Vec<PathBuf>,
+    pub(crate) sockets: Vec<PathBuf>,
 }
 
 /// Why a mount cannot be made. Its id is the first part of the ids of the mount's claims, such as `dataset.ssv2`.
@@ -45,13 +42,13 @@ fn fit_to_be_mounted(mount: &Mount) -> String {
     format!("`{}` is fit to be mounted at `{}`", mount.source.display(), mount.target)
 }
 
-/// Reads every source and checks it. Reads only.
-pub fn check(mounts: &[Mount], rules: &Rules) -> Vec<Finding> {
+/// Reads every source and checks it.
+pub(crate) fn check(mounts: &[Mount], rules: &Rules) -> Vec<Finding> {
     judge(mounts, &KnownPaths::read(mounts, rules), rules)
 }
 
-/// The problems as one error of wrong settings: the first is the error, each has a line, every hint is there once.
-pub fn failure(problems: &[Finding]) -> Option<Failure> {
+/// The problems as one error of wrong settings, with each hint once.
+pub(crate) fn failure(problems: &[Finding]) -> Option<Failure> {
     let lines: Vec<&str> = problems.iter().filter_map(|problem| problem.why.as_deref()).collect();
     let mut remedies: Vec<Remedy> = Vec::new();
     for one in problems.iter().flat_map(|problem| &problem.remedies) {
@@ -67,27 +64,23 @@ pub fn failure(problems: &[Finding]) -> Option<Failure> {
     Some(usage(message).remedies(remedies))
 }
 
-/// The host's half of `cargo xtask mounts`: one claim a mount, `<mount>.host`.
-pub fn claims(mounts: &[Mount], problems: &[Finding]) -> Vec<Finding> {
+/// The host's half of `cargo xtask mounts`: one claim for each mount, `<mount>.host`.
+pub(crate) fn claims(mounts: &[Mount], problems: &[Finding]) -> Vec<Finding> {
     let claim = |(mount, id): (&Mount, String)| {
         let own: Vec<&Finding> = problems.iter().filter(|problem| problem.id == id).collect();
-        let texts: Vec<&str> = own.iter().filter_map(|problem| problem.why.as_deref()).collect();
-        Finding {
-            verdict: own.first().map_or(Verdict::Held, |problem| problem.verdict),
-            evidence: Evidence { host: format!("{} problems", own.len()), ..Evidence::default() },
-            why: (!own.is_empty()).then(|| texts.join("; ")),
-            remedies: own.first().map(|problem| problem.remedies.clone()).unwrap_or_default(),
-            ..Finding::new(format!("{id}.host"), fit_to_be_mounted(mount))
-        }
+        let mut draft = Draft::new(format!("{id}.host"), fit_to_be_mounted(mount));
+        draft.host(format!("{} problems", own.len()));
+        own.iter().filter_map(|problem| problem.why.as_ref()).for_each(|why| draft.broken(why));
+        Finding { remedies: own.first().map(|problem| problem.remedies.clone()).unwrap_or_default(), ..draft.done() }
     };
-    mounts.iter().zip(mount_ids(mounts)).map(claim).collect()
+    mounts.iter().zip(ids(mounts)).map(claim).collect()
 }
 
 /// Holds what was read against the rules. Pure.
-pub fn judge(mounts: &[Mount], known: &KnownPaths, rules: &Rules) -> Vec<Finding> {
+fn judge(mounts: &[Mount], known: &KnownPaths, rules: &Rules) -> Vec<Finding> {
     let mut problems = Vec::new();
     let mut targets = BTreeSet::new();
-    for ((mount, facts), id) in mounts.iter().zip(&known.sources).zip(mount_ids(mounts)) {
+    for ((mount, facts), id) in mounts.iter().zip(&known.sources).zip(ids(mounts)) {
         let mut problem = |what: String, hint: &str| problems.push(problem(&id, mount, what, hint));
         named(mount, &mut problem);
         if !targets.insert(mount.target.trim_end_matches('/')) {
@@ -119,52 +112,43 @@ fn named(mount: &Mount, problem: &mut impl FnMut(String, &str)) {
         && !valid_name(name)
     {
         let hint = "use small letters, digits, `.`, `_` and `-`, the first a letter or digit";
-        problem(format!("`{}` is no name for a data set", name.escape_debug()), hint);
+        problem(format!("`{}` is not a valid name for a data set", name.escape_debug()), hint);
     }
+    let rename = "rename it, or reach it by a symlink with another name";
     match mount.source.to_str() {
-        None => problem(
-            format!("the path `{}` is not UTF-8", mount.source.display()),
-            "rename it, or reach it by a symlink with another name",
-        ),
-        Some(path) if path.chars().any(char::is_control) => problem(
-            format!("the path `{}` has a control character", path.escape_debug()),
-            "rename it, or reach it by a symlink with another name",
-        ),
+        None => problem(format!("the path `{}` is not UTF-8", mount.source.display()), rename),
+        Some(path) if path.chars().any(char::is_control) => {
+            problem(format!("the path `{}` has a control character", path.escape_debug()), rename);
+        }
         Some(_) => {}
     }
     let odd = |part: &str| part == ".." || part == ".";
     let target = &mount.target;
     if !target.starts_with('/') || target.split('/').any(odd) || target.chars().any(char::is_control) || target == "/" {
-        problem(format!("`{}` is no place to mount at", target.escape_debug()), "give an absolute path");
+        problem(format!("nothing can be mounted at `{}`", target.escape_debug()), "give an absolute path");
     }
 }
 
 /// What a source must be: a directory (or a file, for a linked worktree's `.git`) that the container's user may use.
 fn fit(mount: &Mount, facts: &PathFacts, rules: &Rules, problem: &mut impl FnMut(String, &str)) {
     let path = facts.real.display();
-    let file_is_fine = mount.role == Role::Git && facts.file;
-    if !facts.directory && !file_is_fine {
+    let may_be_a_file = mount.role == Role::Git;
+    if !(facts.kind.is_dir() || may_be_a_file && facts.kind.is_file()) {
         problem(format!("`{path}` is not a directory"), &missing_hint(mount));
         return;
     }
-    let wanted = match (facts.directory, mount.read_only) {
-        (true, true) => 0o5,
-        (true, false) => 0o7,
-        (false, true) => 0o4,
-        (false, false) => 0o6,
-    };
-    let verb = if mount.read_only { "read" } else { "write" };
+    let enter = if facts.kind.is_dir() { 0o1 } else { 0 };
+    let (verb, wanted) = if mount.read_only { ("read", 0o4 | enter) } else { ("write", 0o6 | enter) };
     if !allows(facts, rules, wanted) && !facts.by_list {
+        let Rules { uid, gid, .. } = rules;
         problem(
             format!(
-                "user {}:{} cannot {verb} `{path}` (owner {}:{}, mode {:o})",
-                rules.uid,
-                rules.gid,
+                "user {uid}:{gid} cannot {verb} `{path}` (owner {}:{}, mode {:o})",
                 facts.uid,
                 facts.gid,
                 facts.mode & 0o7777
             ),
-            &format!("sudo chown {}:{} '{path}', or chmod it", rules.uid, rules.gid),
+            &format!("sudo chown {uid}:{gid} '{path}', or chmod it"),
         );
     }
 }
@@ -173,7 +157,7 @@ fn fit(mount: &Mount, facts: &PathFacts, rules: &Rules, problem: &mut impl FnMut
 fn allows(facts: &PathFacts, rules: &Rules, wanted: u32) -> bool {
     let bits = if facts.uid == rules.uid {
         facts.mode >> 6
-    } else if facts.gid == rules.gid || rules.groups.contains(&facts.gid) {
+    } else if rules.in_group(facts.gid) {
         facts.mode >> 3
     } else {
         facts.mode
@@ -181,7 +165,14 @@ fn allows(facts: &PathFacts, rules: &Rules, wanted: u32) -> bool {
     bits & wanted == wanted
 }
 
-/// Places that no mount shows, whoever chose it.
+impl Rules {
+    /// Whether the container's user is in this group.
+    fn in_group(&self, gid: u32) -> bool {
+        self.gid == gid || self.groups.contains(&gid)
+    }
+}
+
+/// Places that no mount may show, whoever chose it.
 fn forbidden(mount: &Mount, facts: &PathFacts, known: &KnownPaths, problem: &mut impl FnMut(String, &str)) {
     let path = facts.real.display();
     let hint = "choose a directory that holds only the project or only the data";
@@ -191,7 +182,7 @@ fn forbidden(mount: &Mount, facts: &PathFacts, known: &KnownPaths, problem: &mut
         return;
     }
     if let Some(kernel) = ["/proc", "/sys", "/dev"].iter().find(|dir| within(&real, dir)) {
-        // Shared memory is where some keep data; it is a plain tmpfs.
+        // Some people keep data in shared memory, which is a plain tmpfs.
         if !real.starts_with("/dev/shm/") {
             problem(format!("`{path}` lies in the kernel's `{kernel}`"), hint);
         }
@@ -199,7 +190,7 @@ fn forbidden(mount: &Mount, facts: &PathFacts, known: &KnownPaths, problem: &mut
     let socket = known.sockets.iter().find(|socket| facts.shows(socket));
     if let Some(socket) = socket {
         problem(format!("`{path}` shows the engine's socket `{}`", socket.real.display()), hint);
-    } else if facts.socket || real == "/run" || real == "/var/run" {
+    } else if facts.kind.is_socket() || real == "/run" || real == "/var/run" {
         problem(format!("`{path}` is where the host's services listen"), hint);
     }
     if known.home.as_ref().is_some_and(|home| facts.shows(home)) {
@@ -210,21 +201,17 @@ fn forbidden(mount: &Mount, facts: &PathFacts, known: &KnownPaths, problem: &mut
         let hint = "whoever can write this repository runs code on the host at the next `cargo xtask`";
         if facts.shows(repository) {
             problem(format!("`{path}` shows this repository"), hint);
-        } else if facts.lies_in(repository) && !in_workspace(facts, repository) {
+        } else if repository.shows(facts) && !in_workspace(facts, repository) {
             problem(format!("`{path}` lies in this repository, outside its `workspace/`"), hint);
         }
     }
 }
 
 fn in_workspace(facts: &PathFacts, repository: &PathFacts) -> bool {
-    let by_path =
-        |path: &str, dir: &str| rest(path, dir).is_some_and(|inner| within(&format!("/{inner}"), "/workspace"));
-    let real = by_path(&facts.real.to_string_lossy(), &repository.real.to_string_lossy());
-    let place = match (&facts.place, &repository.place) {
-        (Some(place), Some(dir)) => place.device == dir.device && by_path(&place.path, &dir.path),
-        _ => false,
-    };
-    real || place
+    let workspace = join(&repository.real.to_string_lossy(), "workspace");
+    let by_place = facts.place.as_ref().zip(repository.place.as_ref());
+    within(&facts.real.to_string_lossy(), &workspace)
+        || by_place.is_some_and(|(place, repository)| repository.join("workspace").contains(place))
 }
 
 /// Data sets that a writable mount would show, in either direction.
@@ -235,7 +222,7 @@ fn overlaps(mounts: &[Mount], known: &KnownPaths) -> Vec<Finding> {
         for (open, others) in read().filter(|(mount, _)| !mount.read_only) {
             if let Some(how) = overlap(facts, others) {
                 let what = format!(
-                    "the data set `{}` could be written by way of `{}`, mounted for writing at `{}`: {how}",
+                    "the data set `{}` could be written through `{}`, mounted writable at `{}`: {how}",
                     data.source.display(),
                     open.source.display(),
                     open.target
@@ -258,12 +245,9 @@ fn overlap(data: &PathFacts, open: &PathFacts) -> Option<String> {
     if data.shows(open) {
         return Some("it lies in the data set".into());
     }
-    // What is mounted below a source comes along.
-    let parts = |facts: &PathFacts| facts.place.iter().chain(&facts.below).cloned().collect::<Vec<_>>();
-    let (own, other) = (parts(data), parts(open));
-    own.iter()
-        .find(|place| other.iter().any(|other| place.touches(other)))
-        .map(|place| format!("both show {} of device {}", place.path, place.device))
+    // A mount also shows what is mounted below its source.
+    let both = data.places().find(|place| open.places().any(|other| place.touches(other)));
+    both.map(|place| format!("both show {} of device {}", place.path, place.device))
 }
 
 #[cfg(test)]

@@ -1,55 +1,61 @@
 //! The claim about a cache: that it is the user's own volume of the engine, and nothing else of the host.
 
-use super::mounts::{clean, tables};
-use super::{Draft, HostWitness, some};
+use super::claim::{Draft, some};
+use super::mountinfo::MountLine;
+use super::probe::InsideWitness;
+use super::witness::HostWitness;
 use crate::engine::caches;
 use crate::finding::Finding;
-use crate::proof::mountinfo::MountLine;
-use crate::proof::probe::InsideWitness;
 use crate::spec::Spec;
 use crate::spec::mount::Mount;
 use crate::spec::words::Cache;
 
-/// A volume can be told to be a mount of any directory of the host (the local driver's options), and one of that name may
-/// have been there before us. So the kernel's tables must place it in the engine's own directory of volumes, and nothing
-/// may be mounted there or below. An engine ties a volume to what root mounts later in that directory, and can not be asked
-/// otherwise: so there is no claim `private`, and each entry looks for such mounts anew.
+/// A volume can be told to be a mount of any directory of the host (the local driver's options), and a volume of that
+/// name may have been created by somebody else before. So the kernel's tables must place it in the engine's own directory
+/// of volumes, and nothing may be mounted there or below. What root mounts in that directory later propagates into the
+/// volume, and the engine offers no option against it: so there is no claim `private`, and each entry checks again that
+/// there is no such mount.
 pub(super) fn source(
     id: &str,
     cache: Cache,
     mount: &Mount,
-    promise: &Spec,
+    spec: &Spec,
     inside: &InsideWitness,
     host: &HostWitness,
 ) -> Finding {
-    let (target, source) = (clean(&mount.target), mount.source.to_string_lossy());
-    let volume = caches::volume(cache, promise.uid);
+    let (target, source) = (&mount.target, mount.source.to_string_lossy());
+    let volume = caches::volume(cache, spec.uid);
     let mut draft = Draft::new(
         format!("{id}.source"),
         format!("`{target}` is the engine's volume `{volume}`, the user's own, and nothing is mounted in it"),
     )
     .hint(format!(
-        "see `docker volume inspect {volume}`; `cargo xtask down --caches` removes it, and the next start makes it anew"
+        "see `docker volume inspect {volume}`; `cargo xtask down --caches` removes it, and the next start creates it again"
     ));
-    engines_word(&mut draft, target, &volume, host);
-    match inside.target(&mount.target) {
+    match host.mounted_at(target) {
+        Some(seen) => draft.check(seen.name == volume && seen.driver == "local", || {
+            format!("the engine has the volume `{}` of the driver `{}` there", seen.name, seen.driver)
+        }),
+        None => draft.broken("the engine has no mount there"),
+    }
+    match inside.target(target) {
         Some(seen) => {
             let owner = seen.stat.as_ref().ok().map(|there| there.owner);
             draft.inside(owner.map_or("no owner".into(), |owner| format!("owner {owner}")));
-            draft.check(owner == Some(u64::from(promise.uid)), || "inside: it does not belong to the user".into());
+            draft.check(owner == Some(u64::from(spec.uid)), || "inside: it does not belong to the user".into());
         }
-        None => draft.broken("the probe did not look at it"),
+        None => draft.broken("the probe has no report on it"),
     }
-    let own = host.sources.get(&mount.target).and_then(|facts| facts.place.as_ref());
+    let own = host.sources.get(target).and_then(|facts| facts.place.as_ref());
     let lies = own.map_or("nowhere that the host sees".to_owned(), ToString::to_string);
-    for (who, table) in tables(&mut draft, inside, host) {
-        let seen = table.at(target).map(MountLine::place);
+    for (side, process) in draft.views(inside, host) {
+        let seen = process.mounts.at(target).map(MountLine::place);
         draft.check(seen.is_some() && seen.as_ref() == own, || {
             let seen = seen.as_ref().map_or("nothing".to_owned(), ToString::to_string);
-            format!("{who}: {seen} is mounted there, and the volume lies at {lies}")
+            format!("{side}: {seen} is mounted there, and the volume lies at {lies}")
         });
-        let below: Vec<&str> = table.below(target).iter().map(|line| line.point.as_str()).collect();
-        draft.check(below.is_empty(), || format!("{who}: something else is mounted at {}", some(&below)));
+        let below: Vec<&str> = process.mounts.below(target).iter().map(|line| line.point.as_str()).collect();
+        draft.check(below.is_empty(), || format!("{side}: something else is mounted at {}", some(&below)));
     }
     draft.host(format!("lies at {lies}"));
     draft.check(host.own_mounts.at(&source).is_none(), || {
@@ -58,20 +64,12 @@ pub(super) fn source(
     draft.done()
 }
 
-fn engines_word(draft: &mut Draft, target: &str, volume: &str, host: &HostWitness) {
-    match host.container.mounts.iter().flatten().find(|seen| clean(&seen.target) == target) {
-        Some(seen) => draft.check(seen.name == volume && seen.driver == "local", || {
-            format!("the engine has the volume `{}` of the driver `{}` there", seen.name, seen.driver)
-        }),
-        None => draft.broken("the engine has no mount there"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::fixture::{add_line, breaks, broken_ids, good, mounted, on_tables};
     use super::*;
     use crate::proof::mountinfo::MountTable;
+    use crate::proof::probe::Linked;
 
     const TARGET: &str = "/home/codex/.cache/pip";
 
@@ -109,9 +107,9 @@ mod tests {
 
     #[test]
     fn a_user_who_may_not_look_into_the_engines_directory_has_the_tables() {
-        let (promise, inside, mut host) = good();
+        let (spec, inside, mut host) = good();
         host.sources.get_mut(TARGET).unwrap().id = Err("Permission denied".into());
-        assert_eq!(broken_ids(&promise, &inside, &host), Vec::<String>::new());
+        assert_eq!(broken_ids(&spec, &inside, &host), Vec::<String>::new());
     }
 
     #[test]
@@ -126,15 +124,15 @@ mod tests {
     fn a_second_name_of_a_clip_cannot_lie_in_a_cache_but_may_in_the_workspace() {
         let elsewhere = |line: &MountLine| matches!(line.point.as_str(), "/workspace" | "/home/codex/.codex");
         let git = |line: &MountLine| line.point == "/workspace/.git";
-        let (mut promise, mut inside, mut host) = good();
+        let (mut spec, mut inside, mut host) = good();
         for which in [elsewhere, git] {
-            on_tables("both", which, |line| line.device = "8:1".into())(&mut promise, &mut inside, &mut host);
+            on_tables("both", which, |line| line.device = "8:1".into())(&mut spec, &mut inside, &mut host);
         }
         let sample = inside.targets[1].sample.as_mut().unwrap();
-        sample.linked = vec![("/datasets/ssv2/1.webm".into(), 2)];
+        sample.linked = vec![Linked { path: "/datasets/ssv2/1.webm".into(), links: 2, seen: 1 }];
         let id = "dataset.ssv2.hard-links".to_owned();
-        assert!(!broken_ids(&promise, &inside, &host).contains(&id));
-        on_tables("both", git, |line| line.device = "254:0".into())(&mut promise, &mut inside, &mut host);
-        assert!(broken_ids(&promise, &inside, &host).contains(&id));
+        assert!(!broken_ids(&spec, &inside, &host).contains(&id));
+        on_tables("both", git, |line| line.device = "254:0".into())(&mut spec, &mut inside, &mut host);
+        assert!(broken_ids(&spec, &inside, &host).contains(&id));
     }
 }

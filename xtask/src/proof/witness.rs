@@ -1,17 +1,17 @@
 //! The host as a witness: the engine's word (`docker inspect`), `/proc/PID` of the container's init, and the sources
-//! of the mounts themselves. This file reads; it does not judge. The one thing it changes is the probe's file in the
+//! of the mounts themselves. This file reads and does not judge. The one thing that it changes is the probe's file in the
 //! workspace, which it removes.
 
+use super::codex_file::CodexFile;
+use super::mountinfo::{DevicePath, MountTable, clean, rest};
+use super::probe::{ProbeRequest, ProcessFacts};
 use crate::beneath::{Beneath, FileId};
-use crate::engine::inspect::Container;
+use crate::engine::inspect::{Container, Mounted};
 use crate::error::failed;
-use crate::proof::mountinfo::{DevicePath, MountTable};
-use crate::proof::probe::ProbeRequest;
 use crate::spec::Spec;
 use crate::spec::inside::Role;
 use crate::spec::mount::Mount;
 use anyhow::Result;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
@@ -19,107 +19,67 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// The namespaces of which a container must have its own.
-pub const NAMESPACES: [&str; 5] = ["pid", "ipc", "net", "mnt", "uts"];
+pub(crate) const NAMESPACES: [&str; 5] = ["pid", "ipc", "net", "mnt", "uts"];
 
 /// What the host saw.
 #[derive(Debug, Clone, PartialEq)]
-pub struct HostWitness {
+pub(crate) struct HostWitness {
     /// The engine's description of the container.
-    pub container: Container,
-    /// What `/proc` says of the container's init; or why it says nothing.
-    pub process: Result<ProcessFacts, String>,
+    pub(crate) container: Container,
+    /// The container's init; or why the host cannot see it.
+    pub(crate) process: Result<ProcessFacts, String>,
     /// The mounts of this process, by which paths of the host are translated.
-    pub own_mounts: MountTable,
+    pub(crate) own_mounts: MountTable,
     /// The namespaces of this process.
-    pub own_namespaces: BTreeMap<String, String>,
+    pub(crate) own_namespaces: BTreeMap<String, String>,
     /// The source of each promised mount, by its target.
-    pub sources: BTreeMap<String, SourceFacts>,
-    /// The promised directories that are out of reach, with their places where they exist.
-    pub out_of_reach: Vec<(PathBuf, Option<DevicePath>)>,
-    /// The file of the mounted Codex.
-    pub codex: Option<CodexFile>,
+    pub(crate) sources: BTreeMap<String, SourceFacts>,
+    /// The directories that no mount may show for writing, with their places where they exist.
+    pub(crate) out_of_reach: Vec<(PathBuf, Option<DevicePath>)>,
+    pub(crate) codex: Option<CodexFile>,
     /// The file that answered with the promised version at the container's start, before any agent ran inside.
-    pub codex_at_start: Option<CodexFile>,
+    pub(crate) codex_at_start: Option<CodexFile>,
     /// What lies on the host where `Role::Git` is mounted inside.
-    pub real_git: Option<(FileId, Option<DevicePath>)>,
-    /// The probe's file in the workspace, once looked for.
-    pub workspace_file: Option<Result<WorkspaceFile, String>>,
-}
-
-/// What `/proc/PID` says of the container's init.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProcessFacts {
-    /// `mountinfo`.
-    pub mounts: MountTable,
-    /// `status`.
-    pub status: String,
-    /// `limits`.
-    pub limits: String,
-    /// `ns/*`.
-    pub namespaces: BTreeMap<String, String>,
-}
-
-/// A file of Codex, by what changes with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CodexFile {
-    /// Which file.
-    pub id: FileId,
-    /// Its length in bytes.
-    pub size: u64,
-    /// When it was last changed in any way, as only the kernel sets it: seconds and nanoseconds.
-    pub changed: (i64, i64),
-}
-
-impl std::fmt::Display for CodexFile {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (seconds, nanoseconds) = self.changed;
-        write!(f, "{}, {} bytes, changed {seconds}.{nanoseconds:09}", self.id, self.size)
-    }
+    pub(crate) real_git: Option<(FileId, Option<DevicePath>)>,
+    /// The probe's file in the workspace, once it was looked for.
+    pub(crate) workspace_file: Option<Result<WorkspaceFile, String>>,
 }
 
 /// The source of a mount, as the host sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourceFacts {
-    /// Its identity, or the error.
-    pub id: Result<FileId, String>,
-    /// Its place by the host's mounts.
-    pub place: Option<DevicePath>,
+pub(crate) struct SourceFacts {
+    /// The file, or the error.
+    pub(crate) id: Result<FileId, String>,
+    pub(crate) place: Option<DevicePath>,
     /// Whether it is a directory with something in it.
-    pub filled: bool,
+    pub(crate) filled: bool,
 }
 
 /// The file that the probe made in the workspace, as the host sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WorkspaceFile {
-    /// Its owner.
-    pub uid: u32,
-    /// Its group.
-    pub gid: u32,
-    /// Its first bytes.
-    pub text: String,
-    /// The group of the workspace where it hands its group on (setgid).
-    pub inherited: Option<u32>,
-    /// Whether it could be removed.
-    pub removed: bool,
+pub(crate) struct WorkspaceFile {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    /// The first 256 bytes.
+    pub(crate) text: String,
+    /// The group of the workspace, where new files inherit it (setgid).
+    pub(crate) inherited: Option<u32>,
+    /// Whether the file could be removed.
+    pub(crate) removed: bool,
 }
 
 impl HostWitness {
     /// Reads what the host can see of a container that the engine described.
-    pub fn read(container: Container, promise: &Spec) -> Result<HostWitness> {
-        let own_mounts = fs::read("/proc/self/mountinfo")
-            .map_err(|err| err.to_string())
-            .and_then(|bytes| MountTable::parse(&String::from_utf8_lossy(&bytes)))
-            .map_err(failed)?;
-        let sources =
-            promise.mounts.iter().map(|mount| (mount.target.clone(), source_facts(mount, &own_mounts))).collect();
-        let out_of_reach = promise.out_of_reach.iter().map(|dir| (dir.clone(), place_of(dir, &own_mounts))).collect();
+    pub(crate) fn read(container: Container, spec: &Spec) -> Result<HostWitness> {
+        let own_mounts = MountTable::of_this_process().map_err(failed)?;
+        let source = |mount: &Mount| (mount.target.clone(), source_facts(mount, &own_mounts));
         Ok(HostWitness {
             process: process_facts(&container),
-            sources,
-            out_of_reach,
-            codex: codex_file(promise),
+            sources: spec.mounts.iter().map(source).collect(),
+            out_of_reach: spec.out_of_reach.iter().map(|dir| (dir.clone(), place_of(dir, &own_mounts))).collect(),
+            codex: CodexFile::of(spec),
             codex_at_start: None,
-            real_git: real_git(promise, &own_mounts),
+            real_git: real_git(spec, &own_mounts),
             own_namespaces: namespaces("/proc/self/ns"),
             own_mounts,
             container,
@@ -128,15 +88,19 @@ impl HostWitness {
     }
 
     /// The full id of the container.
-    pub fn id(&self) -> &str {
+    pub(crate) fn id(&self) -> &str {
         &self.container.id
     }
 
-    /// Looks at the file that the probe made in the workspace, and removes it.
-    pub fn take_workspace_file(&mut self, promise: &Spec, nonce: &str) {
-        let workspace = promise.mounts.iter().find(|mount| mount.role == Role::Workspace);
-        self.workspace_file =
-            workspace.map(|mount| take_file(&mount.source, &ProbeRequest::workspace_file_name(nonce)));
+    /// What the engine reports of the mount at this target.
+    pub(crate) fn mounted_at(&self, target: &str) -> Option<&Mounted> {
+        self.container.mounts.iter().flatten().find(|seen| clean(&seen.target) == target)
+    }
+
+    /// Reads the file that the probe made in the workspace, and removes it.
+    pub(crate) fn take_workspace_file(&mut self, spec: &Spec, nonce: &str) {
+        let take = |mount: &Mount| take_file(&mount.source, &ProbeRequest::workspace_file_name(nonce));
+        self.workspace_file = spec.mount(&Role::Workspace).map(take);
     }
 }
 
@@ -163,9 +127,8 @@ fn process_facts(container: &Container) -> Result<ProcessFacts, String> {
     let pid = container.init().ok_or("the engine names no process of the container")?;
     let read = |name: &str| {
         let path = format!("/proc/{pid}/{name}");
-        fs::read(&path)
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .map_err(|err| format!("the host cannot read `{path}` ({err})"))
+        let bytes = fs::read(&path).map_err(|err| format!("the host cannot read `{path}` ({err})"))?;
+        Ok::<_, String>(String::from_utf8_lossy(&bytes).into_owned())
     };
     let mounts = read("mountinfo")?;
     // Elsewhere (a remote engine, one in a virtual machine) the same number names another process or none.
@@ -176,20 +139,16 @@ fn process_facts(container: &Container) -> Result<ProcessFacts, String> {
     if namespaces.is_empty() {
         return Err(format!("the host cannot read `/proc/{pid}/ns`"));
     }
-    Ok(ProcessFacts {
-        mounts: MountTable::parse(&mounts)?,
-        status: read("status")?,
-        limits: read("limits")?,
-        namespaces,
-    })
+    let mounts = MountTable::parse(&mounts)?;
+    Ok(ProcessFacts { mounts, status: read("status")?, limits: read("limits")?, namespaces })
 }
 
 fn namespaces(dir: &str) -> BTreeMap<String, String> {
-    let link = |name: &str| {
+    let link = |name: &&str| {
         let link = fs::read_link(Path::new(dir).join(name)).ok()?;
-        Some((name.to_owned(), link.to_string_lossy().into_owned()))
+        Some(((*name).to_owned(), link.to_string_lossy().into_owned()))
     };
-    NAMESPACES.iter().chain(&["user", "cgroup"]).filter_map(|name| link(name)).collect()
+    NAMESPACES.iter().chain(&["user", "cgroup"]).filter_map(link).collect()
 }
 
 fn file_id(path: &Path) -> Result<FileId, String> {
@@ -206,7 +165,7 @@ fn source_facts(mount: &Mount, mounts: &MountTable) -> SourceFacts {
     SourceFacts {
         id: file_id(source),
         place: match mount.role {
-            // The engine's own directories are closed to most users: its path, which has no symlinks, must do.
+            // Most users may not enter the engine's own directories, so the path cannot be resolved; it has no symlinks.
             Role::Cache(_) => source.to_str().and_then(|path| mounts.place_of(path)),
             _ => place_of(source, mounts),
         },
@@ -214,15 +173,10 @@ fn source_facts(mount: &Mount, mounts: &MountTable) -> SourceFacts {
     }
 }
 
-/// The file of the mounted Codex, as the host sees it now.
-pub fn codex_file(promise: &Spec) -> Option<CodexFile> {
-    let package = promise.mounts.iter().find(|mount| mount.role == Role::CodexPackage)?;
-    let meta = fs::metadata(package.source.join("bin/codex")).ok()?;
-    Some(CodexFile { id: FileId::from(&meta), size: meta.size(), changed: (meta.ctime(), meta.ctime_nsec()) })
-}
-
-fn real_git(promise: &Spec, mounts: &MountTable) -> Option<(FileId, Option<DevicePath>)> {
-    let path = super::reach::real_git_path(promise)?;
+/// The host's own git directory: what lies in the workspace where the sandbox's git directory is mounted over it.
+fn real_git(spec: &Spec, mounts: &MountTable) -> Option<(FileId, Option<DevicePath>)> {
+    let (git, workspace) = (spec.mount(&Role::Git)?, spec.mount(&Role::Workspace)?);
+    let path = workspace.source.join(rest(&git.target, &workspace.target)?);
     Some((file_id(&path).ok()?, place_of(&path, mounts)))
 }
 

@@ -9,7 +9,7 @@ pub enum Extent {
     Quick,
     /// Also what takes minutes.
     Full,
-    /// Only that native code runs: a claim of the sandbox.
+    /// Only that native code runs, which is a claim of the sandbox.
     Native,
 }
 
@@ -26,9 +26,9 @@ impl fmt::Display for Extent {
 /// One check.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Check {
-    /// Its name, such as `native.code`.
+    /// Such as `native.code`.
     pub id: &'static str,
-    /// Whether the smoke test fails with it; the others are reported.
+    /// Whether the smoke test fails where this check fails; the others are only reported.
     pub required: bool,
     /// Whether it needs a GPU.
     pub gpu: bool,
@@ -54,16 +54,16 @@ const fn slow(id: &'static str, what: &'static str) -> Check {
     Check { full: true, ..reported(id, what) }
 }
 
-/// Native code runs: the one check whose result the host can recompute.
+/// Native code runs: the one check whose result the host can compute too.
 pub const NATIVE_CODE: &str = "native.code";
 /// Allowed to be left out where there is one GPU.
-pub const NCCL: &str = "nccl.all-reduce";
+pub(crate) const NCCL: &str = "nccl.all-reduce";
 /// Allowed to be left out where no data set is mounted.
-pub const DATASET: &str = "decord.dataset";
+pub(crate) const DATASET: &str = "decord.dataset";
 /// The number of GPUs, which the host knows too.
-pub const COUNT: &str = "devices.count";
+pub(crate) const COUNT: &str = "devices.count";
 
-/// All of them, in the order in which they are shown.
+/// All checks, in the order in which they are shown.
 pub const CHECKS: &[Check] = &[
     gpu("driver.present", "NVIDIA's driver answers in the container"),
     gpu("driver.version", "the driver knows the CUDA that the image was built with"),

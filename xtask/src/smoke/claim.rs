@@ -1,23 +1,23 @@
-//! The claim of a sandbox that native code runs on its GPUs: made once at the start of its container, before any agent ran
-//! inside. Pure.
+//! The claim of a sandbox that native code runs on its GPUs. It is proven once, at the start of the container, before any
+//! agent runs inside. Pure.
 
-use super::judge::{Ending, Judged, Judgement, word};
+use super::judge::{Judged, Judgement, word};
 use super::request::SmokeRequest;
 use super::show::shown;
 use crate::error::sentence;
 use crate::finding::Finding;
 use crate::proof::Draft;
 
-/// Its name.
-pub const ID: &str = "gpu.native-code";
+const ID: &str = "gpu.native-code";
 
 fn draft(arch: &str) -> Draft {
-    Draft::new(ID, format!("each GPU runs native code for {arch}, by the path that Codex uses"))
-        .hint("`cargo xtask gpu-smoke` says more; `arch_list` in the settings is what is expected of the GPU")
+    Draft::new(ID, format!("each GPU runs native code for {arch}, started in the same way as Codex")).hint(
+        "`cargo xtask gpu-smoke` says more; `arch_list` in the settings is the architecture that the GPU should have",
+    )
 }
 
-/// The claim, from what was judged at this time; `digest` is this host's own.
-pub fn claim(request: &SmokeRequest, outcome: &Judgement, digest: &str, time: &str) -> Finding {
+/// The claim, from what was judged at this time; `digest` is the one that this host computed.
+pub(crate) fn claim(request: &SmokeRequest, outcome: &Judgement, digest: &str, time: &str) -> Finding {
     let mut draft = draft(&request.arch.to_string());
     for Judged { finding, .. } in &outcome.checks {
         let (word, seen) = (word(finding.verdict), shown(&finding.evidence.inside));
@@ -29,14 +29,11 @@ pub fn claim(request: &SmokeRequest, outcome: &Judgement, digest: &str, time: &s
         request.nonce,
         &digest[..16.min(digest.len())]
     ));
-    let wrong: Vec<&Finding> = match outcome.ending() {
-        Ending::Passed => Vec::new(),
-        // What was not run because another had failed is no reason of its own.
-        Ending::Failed | Ending::NoGpu if !outcome.problems.is_empty() => outcome.problems.iter().collect(),
-        Ending::Failed | Ending::NoGpu => {
-            let all = outcome.checks.iter().map(|judged| &judged.finding);
-            all.filter(|finding| finding.verdict.fatal()).collect()
-        }
+    let wrong: Vec<&Finding> = if outcome.problems.is_empty() {
+        outcome.checks.iter().map(|judged| &judged.finding).filter(|finding| finding.verdict.fatal()).collect()
+    } else {
+        // Where the report itself cannot be relied on, its checks are no reasons of their own.
+        outcome.problems.iter().collect()
     };
     for finding in &wrong {
         let of = if outcome.problems.is_empty() { format!("{}: ", finding.id) } else { String::new() };
@@ -49,11 +46,13 @@ pub fn claim(request: &SmokeRequest, outcome: &Judgement, digest: &str, time: &s
     draft.done()
 }
 
-/// The claim where nothing is kept of the container's start.
-pub fn unknown(why: &str) -> Finding {
+/// The claim where no result is kept from the container's start.
+pub(crate) fn unknown(why: &str) -> Finding {
     let mut draft = draft("this image's architecture");
     draft.unseen(why);
-    draft.hint("`cargo xtask down`, then `cargo xtask sandbox`: it is proven at the start of a container").done()
+    draft
+        .hint("recreate the container, for this is proven at its start: `cargo xtask down`, then `cargo xtask sandbox`")
+        .done()
 }
 
 #[cfg(test)]

@@ -1,17 +1,15 @@
 //! The result for GitHub Actions: annotations, and a step summary in Markdown. Pure.
 
 use super::judge::{Ending, Judged, Judgement, word};
-use super::report::Report;
-use super::request::SmokeRequest;
-use super::show::{self, RunFacts, told};
+use super::show::{self, SmokeResult, remedy, told};
 use crate::error::sentence;
 use crate::finding::Verdict;
 
-/// The annotations: one a failure, one a check that is noted, one where there is no GPU.
-pub fn annotations(outcome: &Judgement) -> Vec<String> {
+/// The annotations: one for each failure, one for each check that is noted, and one where there is no GPU.
+pub(crate) fn annotations(outcome: &Judgement) -> Vec<String> {
     let problems = outcome.problems.iter();
     let mut lines: Vec<String> = problems.map(|problem| command("error", "gpu-smoke", &told(problem))).collect();
-    // Without any report the problem says it all.
+    // Without any report, the problem says all that is known.
     let silent = outcome.count(Verdict::Missing) == outcome.checks.len();
     for Judged { finding, .. } in outcome.checks.iter().filter(|_| !silent) {
         let level = match finding.verdict {
@@ -28,7 +26,7 @@ pub fn annotations(outcome: &Judgement) -> Vec<String> {
     lines
 }
 
-/// A workflow command. A text of the container can end neither the command nor the line.
+/// A workflow command. Whatever the container printed, it can end neither the command nor its line.
 fn command(level: &str, title: &str, text: &str) -> String {
     let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
     let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
@@ -36,7 +34,8 @@ fn command(level: &str, title: &str, text: &str) -> String {
 }
 
 /// The step summary.
-pub fn summary(facts: &RunFacts, request: &SmokeRequest, report: Option<&Report>, outcome: &Judgement) -> String {
+pub(crate) fn summary(result: SmokeResult) -> String {
+    let SmokeResult { facts, request, report, outcome } = result;
     let mut text = format!("## GPU smoke test: {}\n\n", outcome.ending().text());
     text.push_str("| | |\n| --- | --- |\n");
     let mut row = |name: &str, value: &str| text.push_str(&format!("| {name} | {} |\n", cell(value)));
@@ -45,8 +44,7 @@ pub fn summary(facts: &RunFacts, request: &SmokeRequest, report: Option<&Report>
     row("architecture", &request.arch.to_string());
     row("driver", facts.driver.as_deref().unwrap_or("none"));
     for device in report.into_iter().flat_map(|report| &report.devices) {
-        let (name, uuid) = (show::text_of(&device["name"]), show::text_of(&device["uuid"]));
-        row("GPU", &format!("{name}, {}, {uuid}", show::text_of(&device["capability"])));
+        row("GPU", &format!("{}, {}, {}", device.name, device.capability, device.uuid));
     }
     row("run", &format!("{}, nonce {}", request.mode, request.nonce));
     text.push_str("\n| status | check | seconds | evidence |\n| --- | --- | --- | --- |\n");
@@ -70,8 +68,8 @@ fn check_row(judged: &Judged) -> String {
     if let Some(error) = finding.why.as_ref().filter(|_| more) {
         seen.push_str(&format!("<br>error: {}", cell(error)));
     }
-    if more && !finding.remedies.is_empty() {
-        seen.push_str(&format!("<br>remedy: {}", cell(&sentence(&finding.remedies))));
+    if let Some(remedy) = remedy(finding).filter(|_| more) {
+        seen.push_str(&format!("<br>remedy: {}", cell(&remedy)));
     }
     let seconds = format!("{:.2}", judged.seconds);
     format!("| {} | {} | {seconds} | {seen} |\n", word(finding.verdict), finding.id)
@@ -100,6 +98,7 @@ fn cell(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::fixture;
+    use super::super::report::Report;
     use super::*;
     use snapbox::{IntoData as _, assert_data_eq, str};
 
@@ -136,7 +135,8 @@ mod tests {
     fn the_summary_is_a_table_in_which_nothing_is_markup() {
         let request = fixture::request();
         let report = Report::read(&fixture::printed(&fixture::gpu_report()), &request).unwrap();
-        let text = summary(&fixture::facts(), &request, Some(&report), &one_failed());
+        let (facts, outcome) = (fixture::facts(), one_failed());
+        let text = summary(SmokeResult { facts: &facts, request: &request, report: Some(&report), outcome: &outcome });
         assert_data_eq!(text, str![[r#"
 ## GPU smoke test: failed
 

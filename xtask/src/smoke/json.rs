@@ -1,18 +1,18 @@
 //! The result as JSON. Its schema has a version and is described in docs/gpu-smoke.md. Pure.
 
-use super::judge::{Judged, Judgement, word};
-use super::report::Report;
-use super::request::SmokeRequest;
-use super::show::RunFacts;
+use super::judge::{Judged, word};
+use super::show::{SmokeResult, remedy};
 use crate::error::sentence;
 use crate::finding::Finding;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-/// The version of the schema: it goes up when something is taken away or means something else.
-pub const SCHEMA: u32 = 1;
+/// The version of the schema: it goes up when a key is removed or changes its meaning.
+const SCHEMA: u32 = 1;
 
 /// The whole document.
-pub fn document(facts: &RunFacts, request: &SmokeRequest, report: Option<&Report>, outcome: &Judgement) -> Value {
+pub fn document(result: SmokeResult) -> Value {
+    let SmokeResult { facts, request, report, outcome } = result;
+    let driver = report.map(|report| &report.driver);
     let ending = outcome.ending();
     json!({
         "schema": SCHEMA,
@@ -28,23 +28,18 @@ pub fn document(facts: &RunFacts, request: &SmokeRequest, report: Option<&Report
         "engine": facts.engine,
         "container": facts.container,
         "gpus": facts.gpus,
-        "driver": driver(facts, report),
-        "devices": report.map_or_else(Vec::new, |report| report.devices.clone()),
-        "versions": report.map_or_else(Map::new, |report| report.versions.clone()),
+        "driver": {
+            "host": facts.driver,
+            "version": driver.map(|driver| &driver.version),
+            "cuda": driver.map(|driver| &driver.cuda),
+        },
+        "devices": report.map(|report| report.devices.as_slice()).unwrap_or_default(),
+        "versions": report.map(|report| report.versions.clone()).unwrap_or_default(),
         "dataset": facts.dataset,
         "checks": outcome.checks.iter().map(check).collect::<Vec<_>>(),
         "problems": outcome.problems.iter().map(problem).collect::<Vec<_>>(),
         "no_gpu": outcome.no_gpu.as_ref().map(|why| json!({"cause": why.message, "remedy": sentence(&why.remedies)})),
     })
-}
-
-fn driver(facts: &RunFacts, report: Option<&Report>) -> Value {
-    let seen = |key: &str| report.map_or(Value::Null, |report| report.driver[key].clone());
-    json!({"host": facts.driver, "version": seen("version"), "cuda": seen("cuda")})
-}
-
-fn remedy(finding: &Finding) -> Option<String> {
-    (!finding.remedies.is_empty()).then(|| sentence(&finding.remedies))
 }
 
 fn check(judged: &Judged) -> Value {
@@ -71,6 +66,7 @@ fn problem(problem: &Finding) -> Value {
 #[cfg(test)]
 mod tests {
     use super::super::fixture;
+    use super::super::report::Report;
     use super::*;
     use snapbox::{IntoData as _, assert_data_eq, str};
 
@@ -80,7 +76,9 @@ mod tests {
         let report = Report::read(&printed, &request).unwrap();
         let mut outcome = fixture::judged(&request, &fixture::gpu_report(), None);
         outcome.checks.truncate(1);
-        let document = document(&fixture::facts(), &request, Some(&report), &outcome);
+        let facts = fixture::facts();
+        let document =
+            document(SmokeResult { facts: &facts, request: &request, report: Some(&report), outcome: &outcome });
         assert_data_eq!(
             format!("{document:#}\n"),
             str![[r#"
@@ -151,7 +149,8 @@ mod tests {
     fn the_document_of_a_run_without_a_gpu_says_why() {
         let (request, why) = (fixture::cpu_request(), fixture::no_gpu());
         let outcome = super::super::Judgement::not_started(&request, why.clone());
-        let document = document(&fixture::facts(), &request, None, &outcome);
+        let facts = fixture::facts();
+        let document = document(SmokeResult { facts: &facts, request: &request, report: None, outcome: &outcome });
         assert_eq!((&document["verdict"], &document["exit_code"]), (&json!("no-gpu"), &json!(3)));
         let remedy = sentence(&why.remedies);
         assert_eq!(document["no_gpu"]["remedy"], remedy);

@@ -20,20 +20,18 @@ pub(crate) fn word(verdict: Verdict) -> &'static str {
     }
 }
 
-/// A check with what became of it. Not provable is what was not run, for a reason that is allowed; noted is what failed
-/// and is not required; missing is what was planned and no report tells of.
+/// A check with its verdict. Not provable is what was not run, for a reason that is allowed; noted is what failed and is
+/// not required; missing is what was planned and is in no report.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Judged {
-    /// The check.
-    pub check: &'static Check,
+pub(crate) struct Judged {
+    pub(crate) check: &'static Check,
     pub(crate) finding: Finding,
-    /// How long it took.
-    pub seconds: f64,
+    pub(crate) seconds: f64,
     /// Figures.
-    pub values: Value,
+    pub(crate) values: Value,
 }
 
-/// Something that is wrong with the run as a whole, with what is known of its text.
+/// Something that is wrong with the run as a whole, with its cause and remedy where its text is a known one.
 pub(crate) fn problem(text: impl Into<String>) -> Finding {
     let promise = "there is one report, of this run, with every check that was planned";
     remedy::explained(Finding { verdict: Verdict::Broken, why: Some(text.into()), ..Finding::new("report", promise) })
@@ -41,10 +39,10 @@ pub(crate) fn problem(text: impl Into<String>) -> Finding {
 
 /// The end of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub(crate) enum Ending {
     /// Every required check passed, on a GPU.
     Passed,
-    /// One that ran failed, or the report is no good.
+    /// A check that ran failed, or the report cannot be relied on.
     Failed,
     /// Nothing that ran failed, and there was no GPU.
     NoGpu,
@@ -52,7 +50,7 @@ pub enum Ending {
 
 impl Ending {
     /// The exit code.
-    pub fn code(self) -> u8 {
+    pub(crate) fn code(self) -> u8 {
         match self {
             Ending::Passed => 0,
             Ending::Failed => 1,
@@ -61,7 +59,7 @@ impl Ending {
     }
 
     /// As the reports write it.
-    pub fn text(self) -> &'static str {
+    pub(crate) fn text(self) -> &'static str {
         match self {
             Ending::Passed => "passed",
             Ending::Failed => "failed",
@@ -74,16 +72,16 @@ impl Ending {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judgement {
     /// Every planned check, in the order of the plan.
-    pub checks: Vec<Judged>,
+    pub(crate) checks: Vec<Judged>,
     /// What is wrong beside them.
     pub(crate) problems: Vec<Finding>,
     /// Why there was no GPU, where none was asked for.
-    pub no_gpu: Option<Failure>,
+    pub(crate) no_gpu: Option<Failure>,
 }
 
 impl Judgement {
     /// How the run ended. Without a GPU it has never passed.
-    pub fn ending(&self) -> Ending {
+    pub(crate) fn ending(&self) -> Ending {
         if !self.problems.is_empty() || self.checks.iter().any(|judged| judged.finding.verdict.fatal()) {
             Ending::Failed
         } else if self.no_gpu.is_some() {
@@ -93,7 +91,7 @@ impl Judgement {
         }
     }
 
-    /// How many checks came to this.
+    /// How many checks have this verdict.
     pub(crate) fn count(&self, verdict: Verdict) -> usize {
         self.checks.iter().filter(|judged| judged.finding.verdict == verdict).count()
     }
@@ -115,7 +113,7 @@ fn because_of(finding: &mut Finding, why: &Failure) {
 
 /// Judges what was reported, or the reason why there is no report. `digest` is what this host computes that the kernel
 /// must have written; `no_gpu` is why no GPU was asked for.
-pub fn judge(
+pub(crate) fn judge(
     request: &SmokeRequest,
     report: Result<&Report, &str>,
     digest: &str,
@@ -129,20 +127,17 @@ pub fn judge(
         match (entries.next(), entries.next()) {
             (None, _) => blank(check, Verdict::Missing, "the report lacks it"),
             (Some(_), Some(_)) => blank(check, Verdict::Missing, "the report has it twice"),
-            (Some(entry), None) => one(request, report, digest, no_gpu.as_ref(), check, entry),
+            (Some(entry), None) => Judge { request, report, digest, no_gpu: no_gpu.as_ref() }.one(check, entry),
         }
     };
-    let mut problems = Vec::new();
-    match report {
-        Err(why) => problems.push(problem(why)),
-        Ok(report) => problems.extend(
-            report
-                .checks
-                .iter()
-                .filter(|entry| !planned(request.mode).any(|check| check.id == entry.id))
-                .map(|entry| problem(format!("the report has a check `{}` that was not planned", entry.id))),
-        ),
-    }
+    let planned_for = |id: &str| planned(request.mode).any(|check| check.id == id);
+    let problems = match report {
+        Err(why) => vec![problem(why)],
+        Ok(report) => {
+            let odd = report.checks.iter().filter(|entry| !planned_for(&entry.id));
+            odd.map(|entry| problem(format!("the report has a check `{}` that was not planned", entry.id))).collect()
+        }
+    };
     Judgement { checks: planned(request.mode).map(judge_one).collect(), problems, no_gpu }
 }
 
@@ -152,73 +147,72 @@ fn blank(check: &'static Check, verdict: Verdict, seen: &str) -> Judged {
     Judged { check, finding, seconds: 0.0, values: Value::Null }
 }
 
-fn one(
-    request: &SmokeRequest,
-    report: &Report,
-    digest: &str,
-    no_gpu: Option<&Failure>,
-    check: &'static Check,
-    entry: &CheckReport,
-) -> Judged {
-    let failed = if check.required { Verdict::Broken } else { Verdict::Noted };
-    let why_not = || match entry.evidence.is_empty() {
-        true => entry.error.clone().unwrap_or_default(),
-        false => entry.evidence.clone(),
-    };
-    let (verdict, why) = match entry.said {
-        Reported::Passed => match differs(request, report, digest, check, entry) {
-            None => (Verdict::Held, None),
-            Some(why) => (failed, Some(why)),
-        },
-        Reported::Failed => (failed, Some(entry.error.clone().unwrap_or_else(|| entry.evidence.clone()))),
-        Reported::NotRun if may_be_left_out(request, report, check) => (Verdict::NotProvable, entry.error.clone()),
-        Reported::NotRun => (Verdict::Broken, Some(format!("it was planned and was not run: {}", why_not()))),
-    };
-    let blank = blank(check, verdict, &entry.evidence);
-    let mut finding = remedy::explained(Finding { why, ..blank.finding });
-    if let (Verdict::NotProvable, true, Some(why)) = (verdict, check.gpu, no_gpu) {
-        because_of(&mut finding, why);
-    }
-    Judged { finding, seconds: entry.seconds, values: entry.values.clone(), ..blank }
+/// What the single checks are judged by.
+struct Judge<'a> {
+    request: &'a SmokeRequest,
+    report: &'a Report,
+    digest: &'a str,
+    no_gpu: Option<&'a Failure>,
 }
 
-/// Which checks a report may leave out: those for which there is nothing to check, and those that are not required.
-fn may_be_left_out(request: &SmokeRequest, report: &Report, check: &Check) -> bool {
-    !check.required
-        || (check.gpu && !request.gpu)
-        || (check.id == checks::NCCL && report.devices.len() == 1 && request.gpus.is_none_or(|n| n == 1))
-        || (check.id == checks::DATASET && request.dataset.is_none())
-}
-
-/// Where this host knows better than a check that says it passed.
-fn differs(
-    request: &SmokeRequest,
-    report: &Report,
-    digest: &str,
-    check: &Check,
-    entry: &CheckReport,
-) -> Option<String> {
-    if check.gpu && !request.gpu {
-        return Some("it says that it passed, and there was no GPU to run it on".into());
-    }
-    let uuids = report.uuids();
-    let faults = match check.id {
-        checks::NATIVE_CODE => native::faults(&entry.values, request, &uuids, digest),
-        checks::COUNT => request
-            .gpus
-            .filter(|n| *n != uuids.len())
-            .map(|n| format!("{n} GPUs were asked for, and the report has {}", uuids.len()))
-            .into_iter()
-            .collect(),
-        "devices.served" => {
-            let arch = request.arch.to_string();
-            let served = |device: &&Value| serves(&arch, device["capability"].as_str().unwrap_or_default());
-            let not = report.devices.iter().filter(|device| !served(device));
-            not.map(|device| format!("{} does not run code for {arch}", device["uuid"])).collect()
+impl Judge<'_> {
+    fn one(&self, check: &'static Check, entry: &CheckReport) -> Judged {
+        let failed = if check.required { Verdict::Broken } else { Verdict::Noted };
+        let CheckReport { evidence, error, .. } = entry;
+        let (verdict, why) = match entry.status {
+            Reported::Passed => match self.differs(check, entry) {
+                None => (Verdict::Held, None),
+                Some(why) => (failed, Some(why)),
+            },
+            Reported::Failed => (failed, Some(error.as_ref().unwrap_or(evidence).clone())),
+            Reported::NotRun if self.may_be_left_out(check) => (Verdict::NotProvable, error.clone()),
+            Reported::NotRun => {
+                let why = Some(evidence).filter(|seen| !seen.is_empty()).or(error.as_ref());
+                (Verdict::Broken, Some(format!("it was planned and was not run: {}", why.map_or("", |why| why))))
+            }
+        };
+        let blank = blank(check, verdict, evidence);
+        let mut finding = remedy::explained(Finding { why, ..blank.finding });
+        if let (Verdict::NotProvable, true, Some(why)) = (verdict, check.gpu, self.no_gpu) {
+            because_of(&mut finding, why);
         }
-        _ => Vec::new(),
-    };
-    (!faults.is_empty()).then(|| faults.join("; "))
+        Judged { finding, seconds: entry.seconds, values: entry.values.clone(), ..blank }
+    }
+
+    /// Which checks a report may leave out: those for which there is nothing to check, and those that are not required.
+    fn may_be_left_out(&self, check: &Check) -> bool {
+        let SmokeRequest { gpu, gpus, dataset, .. } = self.request;
+        !check.required
+            || (check.gpu && !gpu)
+            || (check.id == checks::NCCL && self.report.devices.len() == 1 && gpus.is_none_or(|n| n == 1))
+            || (check.id == checks::DATASET && dataset.is_none())
+    }
+
+    /// Where this host knows better than a check that says it passed.
+    fn differs(&self, check: &Check, entry: &CheckReport) -> Option<String> {
+        let (request, report) = (self.request, self.report);
+        if check.gpu && !request.gpu {
+            return Some("it says that it passed, and there was no GPU to run it on".into());
+        }
+        let uuids = report.uuids();
+        let faults = match check.id {
+            checks::NATIVE_CODE => native::faults(&entry.values, request, &uuids, self.digest),
+            checks::COUNT => {
+                let other = request.gpus.filter(|n| *n != uuids.len());
+                other
+                    .map(|n| format!("{n} GPUs were asked for, and the report has {}", uuids.len()))
+                    .into_iter()
+                    .collect()
+            }
+            "devices.served" => {
+                let arch = request.arch.to_string();
+                let not = report.devices.iter().filter(|device| !serves(&arch, &device.capability));
+                not.map(|device| format!("`{}` does not run code for {arch}", device.uuid)).collect()
+            }
+            _ => Vec::new(),
+        };
+        (!faults.is_empty()).then(|| faults.join("; "))
+    }
 }
 
 #[cfg(test)]

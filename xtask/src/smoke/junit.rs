@@ -1,23 +1,23 @@
 //! The result as JUnit XML. Pure.
 //!
-//! A reader makes a space of a line's end in an attribute (`message`); the element's text has it as it was.
+//! XML readers turn line breaks in an attribute (`message`) into spaces; the text of the element keeps them.
 
 use super::judge::{Judged, Judgement};
-use super::request::SmokeRequest;
-use super::show::{RunFacts, told};
+use super::show::{SmokeResult, told};
 use crate::error::sentence;
 use crate::finding::Verdict;
 use anyhow::{Context as _, Result};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use std::time::Duration;
 
-/// The whole document: one suite, a case a check, and one more for the report itself.
-pub fn document(facts: &RunFacts, request: &SmokeRequest, seconds: f64, outcome: &Judgement) -> Result<String> {
-    let time = duration(seconds);
+/// The whole document: one suite with a case for each check, and one more for the report itself.
+pub(crate) fn document(result: SmokeResult) -> Result<String> {
+    let SmokeResult { facts, outcome, .. } = result;
+    let time = duration(result.report.map_or(0.0, |report| report.seconds));
     let mut suite = TestSuite::new("gpu-smoke");
     suite.set_time(time);
     suite.timestamp = facts.time.parse().ok();
-    for (name, value) in properties(facts, request) {
+    for (name, value) in properties(result) {
         suite.add_property((name, &*printable(&value)));
     }
     suite.add_test_case(report_case(outcome));
@@ -27,7 +27,7 @@ pub fn document(facts: &RunFacts, request: &SmokeRequest, seconds: f64, outcome:
     report.to_string().context("cannot write the report as JUnit XML")
 }
 
-fn properties(facts: &RunFacts, request: &SmokeRequest) -> [(&'static str, String); 7] {
+fn properties(SmokeResult { facts, request, .. }: SmokeResult) -> [(&'static str, String); 7] {
     [
         ("image", facts.image.clone()),
         ("image-id", facts.image_id.clone().unwrap_or_default()),
@@ -85,13 +85,13 @@ fn non_success(kind: NonSuccessKind, ty: &str, message: &str, text: &str) -> Tes
     status
 }
 
-/// What is no number of seconds counts as none: the container's report is not trusted to hold a sensible one.
+/// A value that cannot be a duration counts as zero: the container's report is not trusted to hold a sensible one.
 fn duration(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or_default()
 }
 
-/// What no XML document may hold, a terminal's escape for one, is shown as an escape. The library would drop it, and a
-/// reader would no longer see that it was there.
+/// A character that XML does not allow, such as the terminal's ESC, is shown as an escape. The library would drop it, and
+/// a reader would not see that it was there.
 fn printable(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
@@ -112,7 +112,9 @@ mod tests {
     use snapbox::{IntoData as _, assert_data_eq, str};
 
     fn text(outcome: &Judgement) -> String {
-        document(&fixture::facts(), &fixture::request(), 7.5, outcome).unwrap()
+        let (facts, request) = (fixture::facts(), fixture::request());
+        let report = crate::smoke::Report::read(&fixture::printed(&fixture::gpu_report()), &request).unwrap();
+        document(SmokeResult { facts: &facts, request: &request, report: Some(&report), outcome }).unwrap()
     }
 
     #[test]

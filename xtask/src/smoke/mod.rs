@@ -2,22 +2,25 @@
 //! show it. Pure: `gpu_smoke` runs it. The other end is `docker/gpu_smoke.py`.
 
 pub mod checks;
-pub mod claim;
-pub mod github;
+pub(crate) mod claim;
+pub(crate) mod github;
 pub mod json;
-pub mod judge;
-pub mod junit;
-pub mod native;
-pub mod remedy;
-pub mod report;
-pub mod request;
-pub mod show;
+mod judge;
+pub(crate) mod junit;
+pub(crate) mod native;
+mod remedy;
+mod report;
+pub(crate) mod request;
+pub(crate) mod show;
 
 pub use crate::gpu::arch::Arch;
-pub use checks::{Check, Extent};
-pub use judge::{Ending, Judgement, judge};
+pub use checks::Extent;
+pub use judge::Judgement;
 pub use report::Report;
 pub use request::SmokeRequest;
+pub use show::{RunFacts, SmokeResult};
+
+pub(crate) use judge::judge;
 
 #[cfg(test)]
 pub(crate) mod fixture;

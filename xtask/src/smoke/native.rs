@@ -1,15 +1,15 @@
-//! The second witness of native code: what the kernel must have written, computed here from this run's own nonce. Pure.
+//! The second witness of native code: what the kernel must have written, computed here from the nonce of this run. Pure.
 
 use super::request::SmokeRequest;
 use crate::gpu::arch::Arch;
 use serde_json::Value;
 
-/// The length of the kernel's output. Odd, so that the last block is not full.
-pub const ELEMENTS: u32 = 1_048_576 + 3;
+/// The number of elements that the kernel writes. It is odd, so that the last block is not full.
+pub(crate) const ELEMENTS: u32 = 1_048_576 + 3;
 
 /// The SHA-256 of what the kernel must write, as hex: every element depends on its index, on `__CUDA_ARCH__` as the
 /// kernel was compiled, and on the nonce.
-pub fn digest(nonce: &str, arch: Arch) -> String {
+pub(crate) fn digest(nonce: &str, arch: Arch) -> String {
     let seed = nonce.get(..8).and_then(|digits| u32::from_str_radix(digits, 16).ok()).unwrap_or_default();
     let key = seed.wrapping_add(arch.cuda_arch());
     let mut bytes = Vec::with_capacity(ELEMENTS as usize * 4);
@@ -25,7 +25,7 @@ pub fn digest(nonce: &str, arch: Arch) -> String {
 
 /// What is wrong with the values that a report gives for the check of native code; empty where the two witnesses agree.
 /// `devices` are the UUIDs that the report names.
-pub fn faults(values: &Value, request: &SmokeRequest, devices: &[&str], digest: &str) -> Vec<String> {
+pub(crate) fn faults(values: &Value, request: &SmokeRequest, devices: &[&str], digest: &str) -> Vec<String> {
     let arch = request.arch;
     let mut faults = Vec::new();
     if values["kernel"]["n"] != ELEMENTS {

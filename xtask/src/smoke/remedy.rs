@@ -12,7 +12,7 @@ const fn gpu(texts: &'static [&'static str], cause: &'static str, remedy: &'stat
 const NEWER_IMAGE: &str = "take a base image whose torch is built for this GPU (`--base REF`), or give the GPU's own \
                            capability with `--arch`";
 
-/// What is known. The first that matches counts, so the special ones come before the general.
+/// What is known. The first that matches counts, so special errors come before general ones.
 const KNOWN: &[KnownError] = &[
     // What the driver and torch say.
     gpu(
@@ -49,7 +49,7 @@ const KNOWN: &[KnownError] = &[
     gpu(
         &["unsupported display driver / cuda driver combination", "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH"],
         "the user-mode driver in the container is not the one of the loaded kernel module",
-        "reboot after a driver update, or `sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml` anew",
+        "reboot after a driver update, or `sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml` again",
     ),
     gpu(
         &["system not yet initialized", "CUDA_ERROR_SYSTEM_NOT_READY"],
@@ -63,7 +63,7 @@ const KNOWN: &[KnownError] = &[
     ),
     gpu(
         &["No devices were found", "no CUDA-capable device is detected", "CUDA_ERROR_NO_DEVICE"],
-        "the driver does not take the GPU: Blackwell needs the open kernel modules, and Resizable BAR with Above 4G \
+        "the driver cannot use the GPU: Blackwell needs the open kernel modules, and Resizable BAR with Above 4G \
          decoding in the firmware",
         "install the open kernel modules (`nvidia-open`); `sudo dmesg | grep -i nvrm` says why",
     ),
@@ -101,8 +101,8 @@ const KNOWN: &[KnownError] = &[
     ),
     gpu(
         &["failed to map segment from shared object"],
-        "/tmp does not let code be run (`noexec`), and what was built there cannot be loaded",
-        "give TMPDIR a directory that does",
+        "/tmp is mounted `noexec`, so what was built there cannot be loaded",
+        "set TMPDIR to a directory without `noexec`",
     ),
     gpu(
         &["ncclUnhandledCudaError", "ncclSystemError"],
@@ -123,21 +123,21 @@ const KNOWN: &[KnownError] = &[
     gpu(
         &["No module named"],
         "a package is missing from the image, or was removed from it",
-        "`cargo xtask image` builds it anew where its inputs changed; `docker image rm` the damaged one first",
+        "remove the damaged image with `docker image rm`; `cargo xtask image` then builds it again",
     ),
     gpu(
         &["timed out after", "passed its bound"],
-        "it hung, or this machine is busy",
+        "the program hung, or this machine is busy",
         "run it again when the machine is idle, with a larger `--timeout`",
     ),
 ];
 
-/// What is known of an error's text, by whomever it is said.
+/// What is known of an error's text, whether the engine or a program inside printed it.
 pub(crate) fn find(text: &str) -> Option<&'static KnownError> {
     errors::find(text).or_else(|| KNOWN.iter().find(|known| known.is_in(text)))
 }
 
-/// The finding with what is known of its reason's text.
+/// The finding, with its cause and remedy where the text of its reason is a known one.
 pub(crate) fn explained(finding: Finding) -> Finding {
     match finding.why.as_deref().and_then(find) {
         Some(known) => {

@@ -1,71 +1,83 @@
 //! The report of the inside half: found in the text that it was printed in, and read. Pure.
 //!
-//! What an image's entry point prints before it is no matter. Anything else around it is: a line between the marks, or
-//! behind the last one, came from something that should not have printed, and nothing says what else it did.
+//! What an image's entry point prints before it does not matter. Any other text around it does: a line between the marks,
+//! or after the last one, came from something that should not have printed, and nobody knows what else that did.
 
-use super::request::SmokeRequest;
+use super::request::{SCHEMA, SmokeRequest};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// What a check said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reported {
-    /// It ran, and all was right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Reported {
     Passed,
-    /// It ran, and something was wrong.
     Failed,
-    /// It was not run.
     NotRun,
 }
 
 /// One check of a report.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CheckReport {
-    /// Its name.
-    pub id: String,
-    /// What it said.
-    pub said: Reported,
-    /// How long it took.
-    pub seconds: f64,
-    /// What was seen, or why it was not run.
-    pub evidence: String,
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct CheckReport {
+    pub(crate) id: String,
+    pub(crate) status: Reported,
+    pub(crate) seconds: f64,
+    /// What was seen, or why the check was not run.
+    pub(crate) evidence: String,
     /// The text of its error.
-    pub error: Option<String>,
+    pub(crate) error: Option<String>,
     /// Figures.
-    pub values: Value,
+    #[serde(default)]
+    pub(crate) values: Value,
+}
+
+/// A GPU, as the driver names it in the container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Device {
+    pub(crate) index: u64,
+    pub(crate) name: String,
+    pub(crate) uuid: String,
+    pub(crate) capability: String,
+    pub(crate) memory_bytes: u64,
+}
+
+/// The driver, as the container sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Driver {
+    pub(crate) version: Option<String>,
+    /// The version of CUDA that it supports.
+    pub(crate) cuda: Option<String>,
 }
 
 /// A whole report.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
-    /// What the random numbers were seeded with.
-    pub seed: u64,
-    /// How long it took.
-    pub seconds: f64,
+    /// The seed of the random numbers.
+    pub(crate) seed: u64,
+    pub(crate) seconds: f64,
     /// Versions of what is in the image, by name.
-    pub versions: Map<String, Value>,
-    /// The driver, as the container sees it: `version` and `cuda`.
-    pub driver: Value,
-    /// The GPUs: `index`, `name`, `uuid`, `capability`, `memory_bytes`.
-    pub devices: Vec<Value>,
-    /// The checks, as they were printed.
-    pub checks: Vec<CheckReport>,
+    pub(crate) versions: Map<String, Value>,
+    pub(crate) driver: Driver,
+    pub(crate) devices: Vec<Device>,
+    /// The checks, in the order of the report.
+    pub(crate) checks: Vec<CheckReport>,
 }
 
 /// The first words of the line before the report; this run's nonce follows.
-pub const BEGIN: &str = "codex-sandbox-gpu-smoke-report";
-/// The first words of the line behind it.
-pub const END: &str = "codex-sandbox-gpu-smoke-end";
+pub(crate) const BEGIN: &str = "codex-sandbox-gpu-smoke-report";
+/// The first words of the line after it.
+pub(crate) const END: &str = "codex-sandbox-gpu-smoke-end";
 
 impl Report {
     /// Finds and reads the report of this request in what was printed.
     ///
     /// # Errors
-    /// Why the text holds no report that can be relied on, in a sentence without an end.
-    pub fn read(text: &str, request: &SmokeRequest) -> Result<Report, String> {
+    /// Why the text holds no report that can be relied on, as a sentence without its stop.
+    pub(crate) fn read(text: &str, request: &SmokeRequest) -> Result<Report, String> {
         let value: Value = serde_json::from_str(find(text, &request.nonce)?)
             .map_err(|err| format!("the report is not JSON: {err}"))?;
         let asked = [
-            ("schema", Value::from(1)),
+            ("schema", Value::from(SCHEMA)),
             ("nonce", request.nonce.clone().into()),
             ("arch", request.arch.to_string().into()),
             ("mode", request.mode.to_string().into()),
@@ -75,27 +87,30 @@ impl Report {
                 return Err(format!("the report's `{key}` is {}, not {expected}", value[key]));
             }
         }
-        let list = |key: &str| {
-            let list = value[key].as_array();
-            list.ok_or_else(|| format!("the report has no list `{key}`"))
+        let checks: Vec<Value> = part(&value, "checks")?;
+        let check = |check: &Value| {
+            CheckReport::deserialize(check)
+                .map_err(|err| format!("the report's check {} cannot be understood: {err}", check["id"]))
         };
-        if list("devices")?.iter().any(|device| !device["uuid"].is_string()) {
-            return Err("a GPU of the report has no UUID".into());
-        }
         Ok(Report {
-            seed: value["seed"].as_u64().ok_or("the report has no seed")?,
-            seconds: value["seconds"].as_f64().ok_or("the report has no time")?,
-            versions: value["versions"].as_object().ok_or("the report has no versions")?.clone(),
-            driver: value["driver"].clone(),
-            devices: list("devices")?.clone(),
-            checks: list("checks")?.iter().map(entry).collect::<Result<_, _>>()?,
+            seed: part(&value, "seed")?,
+            seconds: part(&value, "seconds")?,
+            versions: part(&value, "versions")?,
+            driver: part(&value, "driver")?,
+            devices: part(&value, "devices")?,
+            checks: checks.iter().map(check).collect::<Result<_, _>>()?,
         })
     }
 
     /// The UUIDs of the GPUs.
-    pub fn uuids(&self) -> Vec<&str> {
-        self.devices.iter().filter_map(|device| device["uuid"].as_str()).collect()
+    pub(crate) fn uuids(&self) -> Vec<&str> {
+        self.devices.iter().map(|device| device.uuid.as_str()).collect()
     }
+}
+
+/// One part of the report. The error names it, which serde's own does not.
+fn part<'a, T: Deserialize<'a>>(report: &'a Value, key: &str) -> Result<T, String> {
+    T::deserialize(&report[key]).map_err(|err| format!("the report's `{key}` cannot be understood: {err}"))
 }
 
 /// The one line between the two marks of this nonce.
@@ -130,24 +145,6 @@ fn last_words(lines: &[&str]) -> String {
     let last = lines.iter().rev().find(|line| !line.trim().is_empty());
     last.map_or(String::new(), |line| {
         format!("; the last line was `{}`", line.trim().chars().take(200).collect::<String>())
-    })
-}
-
-fn entry(value: &Value) -> Result<CheckReport, String> {
-    let id = value["id"].as_str().ok_or("a check of the report has no id")?;
-    let wrong = |what: &str| format!("the report's check `{id}` has no {what}");
-    Ok(CheckReport {
-        id: id.to_owned(),
-        said: match value["status"].as_str() {
-            Some("passed") => Reported::Passed,
-            Some("failed") => Reported::Failed,
-            Some("not-run") => Reported::NotRun,
-            _ => return Err(wrong("status that is known")),
-        },
-        seconds: value["seconds"].as_f64().ok_or_else(|| wrong("time"))?,
-        evidence: value["evidence"].as_str().ok_or_else(|| wrong("evidence"))?.to_owned(),
-        error: value["error"].as_str().map(str::to_owned),
-        values: value["values"].clone(),
     })
 }
 
@@ -209,9 +206,9 @@ mod tests {
             ("arch", json!("9.0"), "`arch`"),
             ("mode", json!("native"), "`mode`"),
             ("schema", json!(2), "`schema`"),
-            ("checks", json!({}), "no list `checks`"),
-            ("devices", json!(null), "no list `devices`"),
-            ("seed", json!(-1), "no seed"),
+            ("checks", json!({}), "`checks` cannot be understood"),
+            ("devices", json!(null), "`devices` cannot be understood"),
+            ("seed", json!(-1), "`seed` cannot be understood"),
         ] {
             let mut report = fixture::gpu_report();
             report[key] = value;
@@ -219,6 +216,6 @@ mod tests {
         }
         let mut report = fixture::gpu_report();
         report["checks"][3]["status"] = json!("ok");
-        refused(&fixture::printed(&report), "`devices.served` has no status");
+        refused(&fixture::printed(&report), "check \"devices.served\" cannot be understood: unknown variant `ok`");
     }
 }

@@ -2,17 +2,22 @@
 
 use super::checks::Extent;
 use crate::gpu::arch::Arch;
-use serde_json::{Value, json};
+use crate::spec::inside::SMOKE;
+use serde::{Serialize, Serializer};
+use std::fmt::Display;
 
-/// A file of `docker/` by its name there, which is its name below `/sandbox` too.
+/// The version of the request and of the report.
+pub(crate) const SCHEMA: u32 = 1;
+
+/// A file of `docker/` by its name there, which is its name below the guest mount too.
 macro_rules! file {
     ($name:literal) => {
         ($name, include_str!(concat!("../../../docker/", $name)))
     };
 }
 
-/// The script and its package: name below `/sandbox`, and text.
-pub const FILES: &[(&str, &str)] = &[
+/// The script and its package: name below the guest mount, and text.
+pub(crate) const FILES: &[(&str, &str)] = &[
     file!("gpu_smoke.py"),
     file!("smoke/__init__.py"),
     file!("smoke/aten.py"),
@@ -42,17 +47,16 @@ pub const FILES: &[(&str, &str)] = &[
     file!("smoke/video.py"),
 ];
 
-/// Where the script lies inside.
-pub const PATH_INSIDE: &str = "/sandbox/gpu_smoke.py";
-
 /// What is asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SmokeRequest {
     /// 24 hex digits that no earlier run has used: the report repeats them, and the kernel computes with them.
     pub nonce: String,
-    /// What kernels must be native for.
+    /// The architecture that kernels must be native for.
+    #[serde(serialize_with = "text")]
     pub arch: Arch,
     /// How much is checked.
+    #[serde(serialize_with = "text")]
     pub mode: Extent,
     /// The number of GPUs that must be there; `None` where it is not known.
     pub gpus: Option<usize>,
@@ -60,33 +64,27 @@ pub struct SmokeRequest {
     pub gpu: bool,
     /// A data set's directory inside.
     pub dataset: Option<String>,
-    /// The bound on all of it, in seconds.
+    /// The time limit of the whole run.
     pub seconds: u64,
     /// The version that torch must have, where it is known here; the image keeps a record of its own.
     pub torch: Option<String>,
 }
 
-impl SmokeRequest {
-    /// As the inside half reads it.
-    pub fn json(&self) -> Value {
-        json!({
-            "schema": 1,
-            "nonce": self.nonce,
-            "arch": self.arch.to_string(),
-            "mode": self.mode.to_string(),
-            "gpus": self.gpus,
-            "gpu": self.gpu,
-            "dataset": self.dataset,
-            "seconds": self.seconds,
-            "torch": self.torch,
-        })
-    }
+fn text<S: Serializer>(value: &impl Display, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(value)
+}
 
+impl SmokeRequest {
     /// The program and its arguments.
-    pub fn words(&self) -> Vec<String> {
-        let mut words: Vec<String> = ["python3", "-B", PATH_INSIDE].map(str::to_owned).to_vec();
-        words.push(self.json().to_string());
-        words
+    pub(crate) fn words(&self) -> Vec<String> {
+        #[derive(Serialize)]
+        struct Versioned<'a> {
+            schema: u32,
+            #[serde(flatten)]
+            request: &'a SmokeRequest,
+        }
+        let request = serde_json::json!(Versioned { schema: SCHEMA, request: self }).to_string();
+        ["python3", "-B", SMOKE, &request].map(str::to_owned).to_vec()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The result as a person reads it: what ran where, a line a check, what failed and why, the end. Pure.
+//! The result as a person reads it: what ran where, a line for each check, what failed and why, the end. Pure.
 
 use super::judge::{Ending, Judged, Judgement, word};
 use super::report::Report;
@@ -6,51 +6,52 @@ use super::request::SmokeRequest;
 use crate::error::sentence;
 use crate::finding::{self, Finding, Verdict};
 use crate::ui::{columns_within, printable};
-use serde_json::Value;
 
 /// What is known of a run beside its report.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunFacts {
     /// The image as it was asked for.
-    pub image: String,
-    /// Its id.
-    pub image_id: Option<String>,
-    /// Its digests in registries.
-    pub image_digests: Vec<String>,
+    pub(crate) image: String,
+    pub(crate) image_id: Option<String>,
+    /// The digests of the image in registries.
+    pub(crate) image_digests: Vec<String>,
     /// The engine's version.
-    pub engine: String,
+    pub(crate) engine: String,
     /// The container; `None` where none was started.
-    pub container: Option<String>,
+    pub(crate) container: Option<String>,
     /// The GPUs that were asked for.
-    pub gpus: String,
+    pub(crate) gpus: String,
     /// The version of the host's kernel driver.
-    pub driver: Option<String>,
-    /// When it was started, as RFC 3339.
-    pub time: String,
+    pub(crate) driver: Option<String>,
+    /// The start, as RFC 3339.
+    pub(crate) time: String,
     /// The data set's directory on the host.
-    pub dataset: Option<String>,
+    pub(crate) dataset: Option<String>,
 }
 
-/// The most of one text that the table shows; JSON has it whole.
+/// A run with its result, from which each report is written.
+#[derive(Debug, Clone, Copy)]
+pub struct SmokeResult<'a> {
+    /// What is known beside the report.
+    pub facts: &'a RunFacts,
+    /// What was asked for.
+    pub request: &'a SmokeRequest,
+    /// What was reported, where there is a report that can be relied on.
+    pub report: Option<&'a Report>,
+    /// What follows from it.
+    pub outcome: &'a Judgement,
+}
+
+/// The most characters of one text that the table shows; JSON has it whole.
 const LONGEST: usize = 400;
 
 /// The whole table; `width` is that of a terminal.
-pub fn table(
-    facts: &RunFacts,
-    request: &SmokeRequest,
-    report: Option<&Report>,
-    outcome: &Judgement,
-    width: Option<usize>,
-) -> String {
-    let head = columns_within(&head(facts, request, report), width);
-    let mut rows = Vec::new();
-    for judged in &outcome.checks {
-        // Without any report nothing is known of the checks one by one.
-        if report.is_some() || judged.finding.verdict != Verdict::Missing {
-            rows.extend(lines(judged));
-        }
-    }
-    let mut text = head;
+pub(crate) fn table(result: SmokeResult, width: Option<usize>) -> String {
+    let SmokeResult { report, outcome, .. } = result;
+    let mut text = columns_within(&head(result), width);
+    // Without any report nothing is known of the single checks.
+    let told = outcome.checks.iter().filter(|one| report.is_some() || one.finding.verdict != Verdict::Missing);
+    let rows: Vec<_> = told.flat_map(lines).collect();
     if !rows.is_empty() {
         text.push_str(&format!("\n{}", columns_within(&rows, width)));
     }
@@ -61,7 +62,8 @@ pub fn table(
     format!("{text}\n{}\n", summary(outcome))
 }
 
-fn head(facts: &RunFacts, request: &SmokeRequest, report: Option<&Report>) -> Vec<Vec<String>> {
+fn head(result: SmokeResult) -> Vec<Vec<String>> {
+    let SmokeResult { facts, request, report, .. } = result;
     let row = |name: &str, value: String| vec![name.to_owned(), printable(&value)];
     let id = facts.image_id.as_deref().unwrap_or("no id");
     let mut rows = vec![
@@ -71,16 +73,12 @@ fn head(facts: &RunFacts, request: &SmokeRequest, report: Option<&Report>) -> Ve
         row("driver", facts.driver.clone().unwrap_or_else(|| "none".into())),
     ];
     let Some(report) = report else { return rows };
-    for device in &report.devices {
-        let text = |key: &str| device[key].as_str().unwrap_or("unknown").to_owned();
-        let memory = device["memory_bytes"].as_u64().unwrap_or(0) >> 20;
-        let what = format!("{}, {}, {memory} MiB, {}", text("name"), text("capability"), text("uuid"));
-        rows.push(row(&format!("gpu {}", device["index"]), what));
-    }
-    let named = report.versions.iter();
-    let versions: Vec<String> =
-        named.filter_map(|(name, version)| Some(format!("{name} {}", version.as_str()?))).collect();
-    rows.push(row("versions", versions.join(", ")));
+    rows.extend(report.devices.iter().map(|gpu| {
+        let memory = gpu.memory_bytes >> 20;
+        row(&format!("gpu {}", gpu.index), format!("{}, {}, {memory} MiB, {}", gpu.name, gpu.capability, gpu.uuid))
+    }));
+    let versions = report.versions.iter().filter_map(|(name, version)| Some(format!("{name} {}", version.as_str()?)));
+    rows.push(row("versions", versions.collect::<Vec<_>>().join(", ")));
     rows
 }
 
@@ -90,7 +88,7 @@ fn lines(judged: &Judged) -> Vec<Vec<String>> {
     let (time, more) = match finding.verdict {
         Verdict::Held | Verdict::Noted | Verdict::Broken => (seconds.as_str(), true),
         Verdict::Missing => ("", true),
-        // Why there is no GPU is said once, at the end.
+        // The reason why there is no GPU is given once, at the end.
         Verdict::NotProvable => ("", false),
     };
     let evidence = match finding.evidence.inside.as_str() {
@@ -102,9 +100,14 @@ fn lines(judged: &Judged) -> Vec<Vec<String>> {
     finding::rows([word(finding.verdict), time, &finding.id, &shown(evidence)], below)
 }
 
+/// What mends it, where that is known.
+pub(crate) fn remedy(finding: &Finding) -> Option<String> {
+    (!finding.remedies.is_empty()).then(|| sentence(&finding.remedies))
+}
+
 /// What is known of the text of an error: the cause, and what to do.
 fn explanation(finding: &Finding) -> Vec<String> {
-    let remedy = (!finding.remedies.is_empty()).then(|| format!("remedy: {}", sentence(&finding.remedies)));
+    let remedy = remedy(finding).map(|remedy| format!("remedy: {remedy}"));
     finding.cause.iter().map(|cause| format!("cause: {cause}")).chain(remedy).collect()
 }
 
@@ -115,7 +118,7 @@ pub(crate) fn told(finding: &Finding) -> String {
 }
 
 /// A text of the container, on one line and not too long.
-pub fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let text = printable(text.trim());
     match text.char_indices().nth(LONGEST) {
         Some((at, _)) => format!("{}…", &text[..at]),
@@ -124,7 +127,7 @@ pub fn shown(text: &str) -> String {
 }
 
 /// The end in one line, or in two where there is no GPU.
-pub fn summary(outcome: &Judgement) -> String {
+pub(crate) fn summary(outcome: &Judgement) -> String {
     let (passed, left_out) = (outcome.count(Verdict::Held), outcome.count(Verdict::NotProvable));
     let noted = match outcome.count(Verdict::Noted) {
         0 => String::new(),
@@ -147,13 +150,5 @@ pub fn summary(outcome: &Judgement) -> String {
             let (cause, remedy) = why.map(|why| (why.message.as_str(), sentence(&why.remedies))).unwrap_or_default();
             format!("NO GPU: {passed} passed{noted}, {left_out} not run: {cause}\nremedy: {remedy}")
         }
-    }
-}
-
-/// A figure of a report as text, for those that show it.
-pub fn text_of(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
     }
 }

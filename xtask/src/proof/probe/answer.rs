@@ -2,7 +2,6 @@
 
 use crate::beneath::FileId;
 use crate::proof::mountinfo::MountTable;
-use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -24,195 +23,209 @@ fn attempt<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Re
     })
 }
 
-/// The same where the error does not matter.
+/// The same where the name of the error does not matter.
 fn attempt_or_none<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
     Ok(attempt(from)?.ok())
 }
 
 /// Which file or directory lies somewhere, and the user id of its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-pub struct Stat {
-    /// Device and inode.
+pub(crate) struct Stat {
     #[serde(flatten)]
-    pub id: FileId,
-    /// The user id of its owner.
+    pub(crate) id: FileId,
     #[serde(rename = "uid")]
-    pub owner: u64,
+    pub(crate) owner: u64,
 }
 
 /// What the probe found at one mount, or at one mount below it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct InsideMount {
+pub(crate) struct InsideMount {
     /// The path inside.
-    pub path: String,
+    pub(crate) path: String,
     /// What lies there, or the name of the error.
     #[serde(deserialize_with = "attempt")]
-    pub stat: Result<Stat, String>,
+    pub(crate) stat: Result<Stat, String>,
     /// `statvfs().f_flag & ST_RDONLY`, where statvfs answered.
     #[serde(rename = "flags", deserialize_with = "st_rdonly")]
-    pub st_rdonly: Option<bool>,
+    pub(crate) st_rdonly: Option<bool>,
     /// Whether the user may write there by its permission bits.
-    pub access: bool,
-    /// What an attempt to create a file gave: `EROFS`, another error, or `written`.
-    pub create: Option<String>,
-    /// What an attempt to set the times that it has gave.
-    pub touch: Option<String>,
+    pub(crate) access: bool,
+    /// The result of an attempt to create a file: `EROFS`, another error, or `written`.
+    pub(crate) create: Option<String>,
+    /// The result of an attempt to set the times to those that it already has.
+    pub(crate) touch: Option<String>,
     /// The mounts below it, at most 64.
     #[serde(default)]
-    pub submounts: Vec<InsideMount>,
-    /// A bounded sample of a data set.
-    pub sample: Option<Sample>,
+    pub(crate) submounts: Vec<InsideMount>,
+    pub(crate) sample: Option<Sample>,
 }
 
 /// A bounded sample of a data set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct Sample {
-    /// Entries looked at.
-    pub entries: u64,
-    /// Regular files among them.
-    pub files: u64,
-    /// Files of which a byte could be read (at most a few are tried).
-    pub read: u64,
-    /// Files with a name that was not seen in the sample: path and number of links.
-    #[serde(deserialize_with = "linked")]
-    pub linked: Vec<(String, u64)>,
+pub(crate) struct Sample {
+    /// How many entries the probe has visited.
+    pub(crate) entries: u64,
+    /// How many of them are regular files.
+    pub(crate) files: u64,
+    /// Of how many files a byte could be read; at most a few are tried.
+    pub(crate) read: u64,
+    /// Files with several names.
+    pub(crate) linked: Vec<Linked>,
     /// What could not be read: path and error.
-    pub unreadable: Vec<(String, String)>,
-    /// Symlinks that lead out of the mount.
-    pub symlinks: Vec<LeadsOut>,
+    pub(crate) unreadable: Vec<(String, String)>,
+    pub(crate) symlinks: Vec<LeadsOut>,
     /// Directories that could not be listed: path and error.
-    pub errors: Vec<(String, String)>,
+    pub(crate) errors: Vec<(String, String)>,
+}
+
+/// A file with several names.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Linked {
+    pub(crate) path: String,
+    pub(crate) links: u64,
+    /// How many of its names are in the sample.
+    pub(crate) seen: u64,
 }
 
 /// A symlink that leads out of the mount.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct LeadsOut {
-    /// Where it lies.
-    pub path: String,
-    /// Where it leads.
-    pub to: String,
-    /// Whether that exists inside.
-    pub exists: bool,
+pub(crate) struct LeadsOut {
+    pub(crate) path: String,
+    pub(crate) to: String,
+    /// Whether the target exists inside.
+    pub(crate) exists: bool,
 }
 
-/// A process inside.
+/// A process inside, by its ids there.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Process {
-    /// Its id, inside.
-    pub pid: u64,
-    /// Its parent; 0 for what `docker exec` started.
-    pub parent: u64,
-    /// Its name, at most 15 bytes.
-    pub name: String,
+pub(crate) struct Process {
+    pub(crate) pid: u64,
+    /// The id of its parent; 0 for what `docker exec` started.
+    pub(crate) parent: u64,
+    /// The name, at most 15 bytes.
+    pub(crate) name: String,
 }
 
-/// What a program said: its exit code (or the name of an error, or `TIMEOUT`) and its standard output.
+/// What a program printed, and how it ended.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Said {
-    /// `0` where it went well.
-    pub code: String,
-    /// Its standard output.
-    pub text: String,
+pub(crate) struct Said {
+    /// The exit code, the name of an error, or `TIMEOUT`.
+    pub(crate) code: String,
+    /// The standard output.
+    pub(crate) text: String,
 }
 
 /// The entry of the user in `/etc/passwd`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Passwd {
-    /// The user's name.
-    pub name: String,
-    /// The user's home.
-    pub home: String,
+pub(crate) struct Passwd {
+    pub(crate) name: String,
 }
 
 /// The home directory.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Home {
-    /// What it is, or the name of the error.
+pub(crate) struct Home {
+    /// What lies there, or the name of the error.
     #[serde(deserialize_with = "attempt")]
-    pub stat: Result<Stat, String>,
+    pub(crate) stat: Result<Stat, String>,
     /// Whether it can be written.
-    pub access: bool,
+    pub(crate) access: bool,
 }
 
 /// Variables of the main process.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct MainEnvironment {
+pub(crate) struct MainEnvironment {
     /// The values that were asked for.
-    pub values: BTreeMap<String, String>,
+    pub(crate) values: BTreeMap<String, String>,
 }
 
 /// Codex, as its name leads to it inside.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct CodexInside {
-    /// Its real path.
-    pub real: String,
-    /// Its file, or the name of the error.
+pub(crate) struct CodexInside {
+    /// The path after all symlinks.
+    pub(crate) real: String,
+    /// The file, or the name of the error.
     #[serde(deserialize_with = "attempt")]
-    pub stat: Result<Stat, String>,
-    /// What `codex --version` said, where it was asked.
-    pub version: Option<Said>,
+    pub(crate) stat: Result<Stat, String>,
+    /// What `codex --version` printed, where it was started.
+    pub(crate) version: Option<Said>,
 }
 
-/// Everything the probe reported. A part that is missing is an error, where it does not say that it could not be seen.
+/// What `/proc/PID` says of a process in the container: of the probe itself inside, of the container's init on the host.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct InsideWitness {
-    /// Repeated from the request.
-    pub nonce: String,
-    /// `/proc/self/mountinfo`.
-    #[serde(rename = "mountinfo", deserialize_with = "table")]
-    pub mounts: MountTable,
-    /// `/proc/self/status`.
-    pub status: String,
-    /// `/proc/self/limits`.
-    pub limits: String,
-    /// `/proc/self/ns/*`.
+pub(crate) struct ProcessFacts {
+    #[serde(rename = "mountinfo")]
+    pub(crate) mounts: MountTable,
+    /// The text of `status`.
+    pub(crate) status: String,
+    /// The text of `limits`.
+    pub(crate) limits: String,
+    /// The targets of the links in `ns/`, such as `pid:[4026531836]`, by kind.
     #[serde(deserialize_with = "namespaces")]
-    pub namespaces: BTreeMap<String, String>,
-    /// The host name.
-    pub hostname: String,
+    pub(crate) namespaces: BTreeMap<String, String>,
+}
+
+impl ProcessFacts {
+    /// A field of `status`.
+    pub(crate) fn status(&self, name: &str) -> Option<&str> {
+        self.status.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()))
+    }
+
+    /// A soft limit.
+    pub(crate) fn limit(&self, name: &str) -> Option<&str> {
+        self.limits.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next())
+    }
+}
+
+/// Everything that the probe reported. A part that is missing is an error, unless it may be null because it could not be
+/// seen.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct InsideWitness {
+    /// Repeated from the request.
+    pub(crate) nonce: String,
+    /// The probe itself.
+    #[serde(flatten)]
+    pub(crate) process: ProcessFacts,
+    pub(crate) hostname: String,
     /// The real user id.
-    pub uid: u64,
+    pub(crate) uid: u64,
     /// The real group id.
-    pub gid: u64,
+    pub(crate) gid: u64,
     /// The supplementary groups.
-    pub groups: Vec<u64>,
-    /// The user in `/etc/passwd`.
-    pub passwd: Option<Passwd>,
-    /// The home directory.
-    pub home: Home,
+    pub(crate) groups: Vec<u64>,
+    pub(crate) passwd: Option<Passwd>,
+    pub(crate) home: Home,
     /// The promised mounts.
     #[serde(rename = "mounts")]
-    pub targets: Vec<InsideMount>,
-    /// What creating the probe file in the workspace gave: `written` or an error.
-    pub workspace: Option<String>,
-    /// Engine sockets that exist.
-    pub sockets: Vec<String>,
+    pub(crate) targets: Vec<InsideMount>,
+    /// The result of creating the probe's file in the workspace: `written` or an error.
+    pub(crate) workspace: Option<String>,
+    /// Sockets of container engines that exist.
+    pub(crate) sockets: Vec<String>,
     /// The size of `/dev/shm`, in bytes.
     #[serde(deserialize_with = "attempt_or_none")]
-    pub shm: Option<u64>,
-    /// The cgroup's limit of processes, where it can be seen.
-    pub pids_max: Option<String>,
+    pub(crate) shm: Option<u64>,
+    /// The cgroup's limit on the number of processes, where it can be seen.
+    pub(crate) pids_max: Option<String>,
     /// Names in `/dev` that belong to GPUs.
-    pub nodes: Vec<String>,
-    /// Network interfaces and whether each is up (`None`: not known).
+    pub(crate) nodes: Vec<String>,
+    /// Network interfaces, and whether each is up; `None` where that is not known.
     #[serde(deserialize_with = "interfaces")]
-    pub interfaces: BTreeMap<String, Option<bool>>,
+    pub(crate) interfaces: BTreeMap<String, Option<bool>>,
     /// Variables of the main process, where they can be read.
-    pub environment: Option<MainEnvironment>,
+    pub(crate) environment: Option<MainEnvironment>,
     /// Every other process.
-    pub processes: Vec<Process>,
-    /// Programs asked for, and where they lie.
-    pub programs: BTreeMap<String, Option<String>>,
-    /// What `nvidia-smi` said, where it was asked.
-    pub smi: Option<Said>,
-    /// Codex, where it was asked for.
-    pub codex: Option<CodexInside>,
+    pub(crate) processes: Vec<Process>,
+    /// The programs that were asked for, and where they lie.
+    pub(crate) programs: BTreeMap<String, Option<String>>,
+    /// What `nvidia-smi` printed, where it was asked.
+    pub(crate) smi: Option<Said>,
+    pub(crate) codex: Option<CodexInside>,
 }
 
 impl InsideWitness {
     /// Reads the answer to a request. Text around it, a part that is missing, another schema or another nonce are
     /// errors: a witness that cannot be understood proves nothing.
-    pub fn parse(answer: &str, nonce: &str) -> Result<InsideWitness, String> {
+    pub(crate) fn parse(answer: &str, nonce: &str) -> Result<InsideWitness, String> {
         let line = answer.strip_suffix('\n').ok_or("the probe's answer is cut off")?;
         if line.contains('\n') {
             return Err("there is other text around the probe's answer".into());
@@ -228,52 +241,35 @@ impl InsideWitness {
     }
 
     /// The variables of the main process whose values were asked for.
-    pub fn env(&self) -> BTreeMap<String, String> {
+    pub(crate) fn env(&self) -> BTreeMap<String, String> {
         self.environment.as_ref().map(|environment| environment.values.clone()).unwrap_or_default()
     }
 
     /// The report on a promised mount.
-    pub fn target(&self, path: &str) -> Option<&InsideMount> {
+    pub(crate) fn target(&self, path: &str) -> Option<&InsideMount> {
         self.targets.iter().find(|mount| mount.path == path)
     }
 
-    /// Processes that are neither the init, nor the container's own `sleep`, nor the probe: what the user runs, also
-    /// what a session left behind.
-    pub fn sessions(&self) -> Vec<&Process> {
+    /// Processes that are neither the init, nor the container's own `sleep`, nor the probe: what the user runs, and what
+    /// a session has left running.
+    pub(crate) fn sessions(&self) -> Vec<&Process> {
         let main = self.processes.iter().filter(|process| process.parent == 1).map(|process| process.pid).min();
         self.processes.iter().filter(|process| process.pid != 1 && Some(process.pid) != main).collect()
     }
-}
-
-fn table<'de, D: Deserializer<'de>>(from: D) -> Result<MountTable, D::Error> {
-    MountTable::parse(&String::deserialize(from)?).map_err(D::Error::custom)
 }
 
 fn st_rdonly<'de, D: Deserializer<'de>>(from: D) -> Result<Option<bool>, D::Error> {
     Ok(attempt_or_none(from)?.map(|flags: u64| flags & 1 == 1))
 }
 
-/// A namespace that could not be read is left out: the claims want each that they name.
+/// A namespace that could not be read is left out: each claim fails where a namespace that it names is missing.
 fn namespaces<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
     let all = BTreeMap::<String, Attempt<String>>::deserialize(from)?.into_iter();
-    Ok(all
-        .filter_map(|(kind, name)| match name {
-            Attempt::Done(name) => Some((kind, name)),
-            Attempt::Refused { .. } => None,
-        })
-        .collect())
-}
-
-/// A file all of whose names were met within the sample has none elsewhere.
-fn linked<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<(String, u64)>, D::Error> {
-    #[derive(Deserialize)]
-    struct Linked {
-        path: String,
-        links: u64,
-        seen: u64,
-    }
-    let all = Vec::<Linked>::deserialize(from)?.into_iter();
-    Ok(all.filter(|file| file.links > file.seen).map(|file| (file.path, file.links)).collect())
+    let read = all.filter_map(|(kind, name)| match name {
+        Attempt::Done(name) => Some((kind, name)),
+        Attempt::Refused { .. } => None,
+    });
+    Ok(read.collect())
 }
 
 fn interfaces<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, Option<bool>>, D::Error> {
@@ -284,7 +280,7 @@ fn interfaces<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, Opt
 }
 
 #[cfg(test)]
-pub(crate) use fixture::{LIMITS, STATUS, answer};
+pub(crate) use fixture::answer;
 
 /// The answer of a probe that finds everything as promised.
 #[cfg(test)]

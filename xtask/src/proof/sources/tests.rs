@@ -209,7 +209,7 @@ fn engine_bind_mounts_are_seen_through() {
         let bound = Bound::new(&host, what, at);
         let problems = host.problems(workspace, data);
         assert!(
-            problems.iter().any(|problem| problem.contains("could be written by way of")),
+            problems.iter().any(|problem| problem.contains("could be written through")),
             "{what} at {at}: {problems:?}"
         );
         drop(bound);
