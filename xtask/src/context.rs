@@ -1,4 +1,4 @@
-//! What is read from this process's surroundings: once, here, and nowhere else.
+//! The environment, the terminal and the directories of this process: they are read once, here, and nowhere else.
 
 use crate::error::{host, usage};
 use anyhow::Result;
@@ -7,14 +7,14 @@ use std::io::IsTerminal as _;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
-/// The surroundings of one run of `cargo xtask`. Not to be printed: the environment holds secrets.
+/// Everything that is read about one run of `cargo xtask`. It must not be printed: the environment holds secrets.
 #[derive(Clone, Default)]
 pub struct Context {
     /// The root of this repository.
     pub root: PathBuf,
     /// The directory in which the user typed the command: relative paths on the command line start here.
     pub cwd: PathBuf,
-    /// The environment, without what is not UTF-8.
+    /// The environment, without variables that are not UTF-8.
     pub env: BTreeMap<String, String>,
     /// Whether standard input is a terminal.
     pub stdin_tty: bool,
@@ -24,7 +24,7 @@ pub struct Context {
     pub stderr_tty: bool,
     /// The columns of the terminal, where there is one.
     pub columns: Option<usize>,
-    /// `$XDG_STATE_HOME/codex-sandbox`: what must outlive a clean build. The container never reaches it.
+    /// `$XDG_STATE_HOME/codex-sandbox`, for what must outlive a clean build. It is never mounted into a container.
     pub state: PathBuf,
     /// The user's home directory.
     pub home: PathBuf,
@@ -33,13 +33,13 @@ pub struct Context {
 }
 
 impl Context {
-    /// Reads the surroundings of this process.
+    /// Reads all of it.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn read() -> Result<Context> {
         let env: BTreeMap<String, String> = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        // `cargo run` sets it; the compiled-in path serves a binary that is started by hand.
+        // `cargo run` sets the variable; a binary that is started by hand has the path that was compiled into it.
         let manifest = env.get("CARGO_MANIFEST_DIR").map_or(env!("CARGO_MANIFEST_DIR"), String::as_str);
         let root = Path::new(manifest)
             .parent()
@@ -68,33 +68,28 @@ impl Context {
         self.env.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// `target/sandbox`: what can be made again.
+    /// `target/sandbox`, for files that can be made again.
     pub fn scratch(&self) -> PathBuf {
         self.root.join("target/sandbox")
     }
 
-    /// `PATH` without what lies in a directory, and what was left out. Relative parts lie in the working directory.
+    /// `PATH` without the parts that lie in this directory, and the parts that were left out. A relative part is relative to
+    /// the working directory.
     pub fn path_outside(&self, dir: &Path) -> (String, Vec<PathBuf>) {
         let dir = resolved(dir);
-        let (mut kept, mut left_out) = (Vec::new(), Vec::new());
-        for part in self.var("PATH").unwrap_or_default().split(':') {
-            let path = self.absolute(Path::new(part));
-            if path.starts_with(&dir) || resolved(&path).starts_with(&dir) {
-                left_out.push(path);
-            } else {
-                kept.push(part);
-            }
-        }
-        (kept.join(":"), left_out)
+        let inside = |path: &Path| path.starts_with(&dir) || resolved(path).starts_with(&dir);
+        let parts = self.var("PATH").unwrap_or_default().split(':');
+        let (left_out, kept): (Vec<&str>, Vec<&str>) = parts.partition(|part| inside(&self.absolute(Path::new(part))));
+        (kept.join(":"), left_out.iter().map(|part| self.absolute(Path::new(part))).collect())
     }
 
-    /// A path of the command line or the environment, made absolute; `~` is the shell's business.
+    /// A path of the command line or the environment, made absolute. The shell has replaced `~` already.
     pub fn absolute(&self, path: &Path) -> PathBuf {
         self.cwd.join(path)
     }
 }
 
-/// A directory that the user named, as its one absolute path without symlinks. It must be there.
+/// A directory that the user named, as an absolute path without symlinks. It must exist.
 pub(crate) fn canonical(what: &str, path: &Path) -> Result<PathBuf> {
     path.canonicalize().map_err(|err| {
         usage(format!("{what} `{}` cannot be used: {err}", path.display()))
@@ -103,9 +98,9 @@ pub(crate) fn canonical(what: &str, path: &Path) -> Result<PathBuf> {
     })
 }
 
-/// The same where it need not be there: without symlinks as far as it is, the rest as it was written.
+/// The same for a directory that need not exist: the part that exists is without symlinks, the rest is as it was written.
 pub(crate) fn resolved(path: &Path) -> PathBuf {
-    // Joined part by part: an empty rest would leave a slash at the end, and with it another text.
+    // Joined part by part, because joining an empty rest would add a slash at the end.
     let there = path.ancestors().find_map(|dir| Some((dir.canonicalize().ok()?, path.strip_prefix(dir).ok()?)));
     there.map_or_else(|| path.to_path_buf(), |(real, rest)| real.components().chain(rest.components()).collect())
 }

@@ -1,50 +1,48 @@
-//! The distribution of this host, and the commands that install what is missing on it. Pure, but for `read`.
+//! The distribution of this host, and the commands that install what is missing on it. Pure, except `read`.
 //!
 //! Sources: the installation guides of Docker and of NVIDIA (driver, container toolkit), and the package lists of the
 //! distributions. Debian's own driver is older than Blackwell, so there it comes from NVIDIA's repository.
 
 mod recipes;
 
-use crate::error::{Failure, Mend, host};
+use crate::error::{Failure, Remedy, host};
 
-/// Which package manager and which names.
+/// Distributions with the same package manager and package names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Family {
-    /// Debian and what is made from it.
+pub(crate) enum Family {
+    /// Debian and its derivatives.
     Debian,
-    /// Ubuntu and what is made from it.
+    /// Ubuntu and its derivatives.
     Ubuntu,
-    /// Fedora.
     Fedora,
     /// RHEL, CentOS, Rocky, Alma.
     Rhel,
-    /// Arch and what is made from it.
+    /// Arch and its derivatives.
     Arch,
-    /// Anything else: what to do is said without a command.
+    /// Anything else: this tool knows no command there.
     #[default]
     Other,
 }
 
 /// The distribution of this host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Distro {
-    /// Which package manager and which names.
-    pub family: Family,
-    /// Its release, such as `12` or `24.04`; empty where it has none, or where it only derives from the family.
-    pub version: String,
+pub(crate) struct Distro {
+    pub(crate) family: Family,
+    /// Its release, such as `12` or `24.04`; empty where it has none, or where it is a derivative of the family.
+    pub(crate) version: String,
     /// Whether systemd runs the services.
-    pub systemd: bool,
+    pub(crate) systemd: bool,
     /// Its full name, for people.
-    pub name: String,
+    pub(crate) name: String,
     /// Its own name, such as `debian` or `linuxmint`, whatever it derives from.
-    pub id: String,
+    pub(crate) id: String,
     /// The name of its release, such as `bookworm`.
-    pub codename: String,
+    pub(crate) codename: String,
 }
 
-/// What may have to be installed.
+/// Something that may have to be installed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Package {
+pub(crate) enum Package {
     /// Docker Engine with its client, Compose and buildx.
     Engine,
     /// The Compose plugin of the client.
@@ -57,56 +55,57 @@ pub enum Package {
     Toolkit,
     /// The program that makes the CPU base.
     Mmdebstrap,
-    /// The package manager that Codex comes by.
+    /// The package manager that installs Codex.
     Npm,
 }
 
 impl Distro {
     /// Reads `/etc/os-release`.
-    pub fn read() -> Distro {
+    pub(crate) fn read() -> Distro {
         Distro { systemd: std::path::Path::new("/run/systemd/system").is_dir(), ..parse(&os_release()) }
     }
 
-    /// The commands that install a package here. `upstream`: the engine comes from Docker's own packages, and its parts
-    /// must too.
-    pub fn install(&self, package: Package, upstream: bool) -> Vec<Mend> {
+    /// The commands that install a package here. With `upstream` the engine comes from Docker's own packages, and so must
+    /// its plugins.
+    pub(crate) fn install(&self, package: Package, upstream: bool) -> Vec<Remedy> {
+        // Docker has no packages of its own for Arch.
+        let plugin = |name| [name, name, name, name, ""];
         let commands = match package {
             Package::Engine => self.engine(),
-            Package::Compose if upstream => self.plain(["docker-compose-plugin"; 4]),
-            Package::Buildx if upstream => self.plain(["docker-buildx-plugin"; 4]),
-            Package::Compose => self.of_trixie(&["docker-compose"]).unwrap_or_else(|| {
-                let rhel = "docker-compose-plugin";
-                self.named(["docker-compose", "docker-compose-v2", "docker-compose", rhel, "docker-compose"])
-            }),
-            Package::Buildx => self.of_trixie(&["docker-buildx"]).unwrap_or_else(|| {
-                let rhel = "docker-buildx-plugin";
-                self.named(["docker-buildx", "docker-buildx", "docker-buildx", rhel, "docker-buildx"])
-            }),
+            Package::Compose if upstream => self.named(plugin("docker-compose-plugin")),
+            Package::Buildx if upstream => self.named(plugin("docker-buildx-plugin")),
+            Package::Compose => {
+                let name = "docker-compose";
+                self.of_engine([name, "docker-compose-v2", name, "docker-compose-plugin", name])
+            }
+            Package::Buildx => {
+                let name = "docker-buildx";
+                self.of_engine([name, name, name, "docker-buildx-plugin", name])
+            }
             Package::Driver => self.driver(),
             Package::Toolkit => self.toolkit(),
-            Package::Mmdebstrap if matches!(self.family, Family::Arch | Family::Rhel) => Vec::new(),
-            Package::Mmdebstrap => self.named(["mmdebstrap"; 5]),
+            Package::Mmdebstrap => self.named(["mmdebstrap", "mmdebstrap", "mmdebstrap", "", ""]),
             Package::Npm => self.named(["npm", "npm", "nodejs-npm", "npm", "npm"]),
         };
         if commands.is_empty() {
-            return vec![Mend::Do(recipes::unknown(package).into())];
+            return vec![Remedy::Do(recipes::unknown(package).into())];
         }
-        commands.into_iter().map(Mend::Run).collect()
+        commands.into_iter().map(Remedy::Run).collect()
     }
 
     /// The error where a program is missing.
-    pub fn without(&self, program: &str) -> Failure {
+    pub(crate) fn without(&self, program: &str) -> Failure {
         let failure = host(format!("`{program}` is not on PATH"));
         match program {
-            "docker" => failure.mend(self.install(Package::Engine, false)),
-            "mmdebstrap" => failure.mend(self.install(Package::Mmdebstrap, false)),
-            "npm" => failure.mend(self.install(Package::Npm, false)),
+            "docker" => failure.remedies(self.install(Package::Engine, false)),
+            "mmdebstrap" => failure.remedies(self.install(Package::Mmdebstrap, false)),
+            "npm" => failure.remedies(self.install(Package::Npm, false)),
             _ => failure.hint(format!("install `{program}`, or add its folder to PATH")),
         }
     }
 
-    /// The commands that bring packages of the engine's own maker up to date.
-    pub fn upgrade(&self, packages: &[&str]) -> Vec<Mend> {
+    /// The commands that upgrade packages which come from Docker or NVIDIA themselves.
+    pub(crate) fn upgrade(&self, packages: &[&str]) -> Vec<Remedy> {
         let names = packages.join(" ");
         let command = match self.family {
             Family::Debian | Family::Ubuntu => {
@@ -114,23 +113,18 @@ impl Distro {
             }
             Family::Fedora | Family::Rhel => format!("sudo dnf upgrade {names}"),
             Family::Arch => "sudo pacman -Syu".into(),
-            Family::Other => return vec![Mend::Do(format!("bring {names} up to date"))],
+            Family::Other => return vec![Remedy::Do(format!("bring {names} up to date"))],
         };
-        vec![Mend::Run(command)]
+        vec![Remedy::Run(command)]
     }
 
-    /// The command that starts the engine.
-    pub fn start(&self) -> &'static str {
-        if self.systemd { "sudo systemctl start docker" } else { "sudo service docker start" }
+    /// The command that does this with the engine: `start` or `restart`.
+    pub(crate) fn service(&self, verb: &str) -> String {
+        if self.systemd { format!("sudo systemctl {verb} docker") } else { format!("sudo service docker {verb}") }
     }
 
-    /// The command that starts the engine anew.
-    pub fn restart(&self) -> &'static str {
-        if self.systemd { "sudo systemctl restart docker" } else { "sudo service docker restart" }
-    }
-
-    /// The command that makes the image with which the kernel starts anew, without nouveau.
-    pub fn initramfs(&self) -> Option<&'static str> {
+    /// The command that rebuilds the initramfs, so that the next boot starts without nouveau.
+    pub(crate) fn initramfs(&self) -> Option<&'static str> {
         match self.family {
             Family::Debian | Family::Ubuntu => Some("sudo update-initramfs -u"),
             Family::Fedora | Family::Rhel => Some("sudo dracut --force"),
@@ -153,7 +147,7 @@ fn field(text: &str, key: &str) -> String {
 }
 
 /// Reads the text of an os-release file.
-pub fn parse(text: &str) -> Distro {
+pub(crate) fn parse(text: &str) -> Distro {
     let value = |key: &str| field(text, key);
     let (id, like) = (value("ID"), value("ID_LIKE"));
     let family = |name: &str| match name {
@@ -164,10 +158,10 @@ pub fn parse(text: &str) -> Distro {
         "arch" => Some(Family::Arch),
         _ => None,
     };
-    // The nearest relative comes first in ID_LIKE. RHEL's own says `fedora`, which is why the id is asked first.
+    // ID_LIKE names the nearest relative first. RHEL's own ID_LIKE is `fedora`, which is why ID is asked first.
     let found = family(&id).map(|family| (family, true));
     let found = found.or_else(|| like.split(' ').find_map(family).map(|family| (family, false)));
-    // Rocky's 9.4 is RHEL's; the number of a derivative of Debian, Ubuntu or Fedora is not theirs.
+    // Rocky 9.4 is compatible with RHEL 9.4; the derivatives of Debian, Ubuntu and Fedora count their releases otherwise.
     let version = match found {
         Some((Family::Rhel, _) | (_, true)) => value("VERSION_ID"),
         _ => String::new(),

@@ -1,4 +1,4 @@
-//! Errors with a way out: what failed, with which value, why, and what to do (`hint:`). Exit codes live here.
+//! Errors that say what failed, with which value, why, and what to do (`hint:`). They determine the exit code.
 //!
 //! | code | meaning |
 //! | --- | --- |
@@ -11,52 +11,48 @@
 
 use std::fmt;
 
-/// Whose fault a failure is; it decides the exit code.
+/// The cause of a failure: it decides the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// The task failed, or a promise does not hold: exit code 1.
-    Failed,
-    /// The command line or the settings are wrong: exit code 2.
-    Usage,
-    /// This host cannot run it: exit code 3.
-    Host,
+    /// The task failed, or a promise does not hold.
+    Failed = 1,
+    /// The command line or the settings are wrong.
+    Usage = 2,
+    /// This host cannot run it.
+    Host = 3,
 }
 
 impl Kind {
     /// The process exit code of this kind.
-    pub fn code(self) -> u8 {
-        match self {
-            Kind::Failed => 1,
-            Kind::Usage => 2,
-            Kind::Host => 3,
-        }
+    pub(crate) fn code(self) -> u8 {
+        self as u8
     }
 }
 
 /// One thing to do about a problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Mend {
-    /// A sentence; commands in it stand in backticks.
+pub enum Remedy {
+    /// A sentence, with commands in backticks.
     Do(String),
-    /// A command that a shell takes as it stands.
+    /// A command that can be pasted into a shell.
     Run(String),
 }
 
-impl fmt::Display for Mend {
+impl fmt::Display for Remedy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Mend::Do(text) | Mend::Run(text) => f.write_str(text),
+            Remedy::Do(text) | Remedy::Run(text) => f.write_str(text),
         }
     }
 }
 
-/// What there is to do in one sentence; commands in backticks.
-pub fn sentence(mend: &[Mend]) -> String {
-    let text = |mend: &Mend| match mend {
-        Mend::Do(text) => text.clone(),
-        Mend::Run(command) => format!("`{command}`"),
+/// All remedies in one sentence; commands in backticks.
+pub(crate) fn sentence(remedies: &[Remedy]) -> String {
+    let text = |remedy: &Remedy| match remedy {
+        Remedy::Do(text) => text.clone(),
+        Remedy::Run(command) => format!("`{command}`"),
     };
-    mend.iter().map(text).collect::<Vec<_>>().join("; ")
+    remedies.iter().map(text).collect::<Vec<_>>().join("; ")
 }
 
 /// An error that the user can act on. Lower case, values in backticks, no final stop.
@@ -66,8 +62,8 @@ pub struct Failure {
     pub kind: Kind,
     /// What failed, with which value, and why.
     pub message: String,
-    /// What to do about it, in this order; shown last, each on a line of its own.
-    pub mend: Vec<Mend>,
+    /// In the order in which they are to be tried; shown last, each on a line of its own.
+    pub remedies: Vec<Remedy>,
 }
 
 impl fmt::Display for Failure {
@@ -80,39 +76,39 @@ impl std::error::Error for Failure {}
 
 impl Failure {
     /// A failure of the given kind, without a hint.
-    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Failure { kind, message: message.into(), mend: Vec::new() }
+    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Failure { kind, message: message.into(), remedies: Vec::new() }
     }
 
-    /// The same failure with one more thing to do about it.
+    /// The same failure with one more remedy, a sentence.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.mend.push(Mend::Do(hint.into()));
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.remedies.push(Remedy::Do(hint.into()));
         self
     }
 
-    /// The same failure with commands that mend it.
+    /// The same failure with more remedies, which are commands.
     #[must_use]
-    pub fn run<S: Into<String>>(mut self, commands: impl IntoIterator<Item = S>) -> Self {
-        self.mend.extend(commands.into_iter().map(|command| Mend::Run(command.into())));
+    pub(crate) fn run<S: Into<String>>(mut self, commands: impl IntoIterator<Item = S>) -> Self {
+        self.remedies.extend(commands.into_iter().map(|command| Remedy::Run(command.into())));
         self
     }
 
-    /// The same failure with more things to do about it.
+    /// The same failure with more remedies.
     #[must_use]
-    pub fn mend(mut self, mend: impl IntoIterator<Item = Mend>) -> Self {
-        self.mend.extend(mend);
+    pub(crate) fn remedies(mut self, remedies: impl IntoIterator<Item = Remedy>) -> Self {
+        self.remedies.extend(remedies);
         self
     }
 }
 
 /// A failure of the task: exit code 1.
-pub fn failed(message: impl Into<String>) -> Failure {
+pub(crate) fn failed(message: impl Into<String>) -> Failure {
     Failure::new(Kind::Failed, message)
 }
 
 /// Wrong usage or settings: exit code 2.
-pub fn usage(message: impl Into<String>) -> Failure {
+pub(crate) fn usage(message: impl Into<String>) -> Failure {
     Failure::new(Kind::Usage, message)
 }
 
@@ -122,30 +118,35 @@ pub fn host(message: impl Into<String>) -> Failure {
 }
 
 /// The text of an error as the user sees it: `error:`, the chain of causes, then the hints.
-pub fn render(err: &anyhow::Error) -> String {
+pub(crate) fn render(err: &anyhow::Error) -> String {
     let mut text = format!("error: {err}\n");
     for cause in err.chain().skip(1) {
         text.push_str(&format!("  caused by: {cause}\n"));
     }
-    for hint in err.chain().filter_map(|cause| cause.downcast_ref::<Failure>()).flat_map(|f| &f.mend) {
+    for hint in failures(err).flat_map(|failure| &failure.remedies) {
         text.push_str(&format!("hint: {hint}\n"));
     }
     text
 }
 
-/// The exit code of an error: the innermost `Failure` decides, any other error is a failed task.
-pub fn exit_code(err: &anyhow::Error) -> u8 {
-    err.chain().filter_map(|cause| cause.downcast_ref::<Failure>()).next_back().map_or(1, |f| f.kind.code())
+fn failures(err: &anyhow::Error) -> impl DoubleEndedIterator<Item = &Failure> {
+    err.chain().filter_map(|cause| cause.downcast_ref::<Failure>())
 }
 
-/// An error as one failure: its whole chain in the message, everything that there is to do, the kind of its exit code.
-pub fn flatten(err: &anyhow::Error) -> Failure {
-    let failures = || err.chain().filter_map(|cause| cause.downcast_ref::<Failure>());
-    Failure {
-        kind: failures().next_back().map_or(Kind::Failed, |failure| failure.kind),
-        message: format!("{err:#}"),
-        mend: failures().flat_map(|failure| failure.mend.clone()).collect(),
-    }
+/// The exit code of an error.
+pub(crate) fn exit_code(err: &anyhow::Error) -> u8 {
+    kind(err).code()
+}
+
+/// The innermost `Failure` decides; any other error is a failed task.
+fn kind(err: &anyhow::Error) -> Kind {
+    failures(err).next_back().map_or(Kind::Failed, |failure| failure.kind)
+}
+
+/// An error as one failure: its whole chain is in the message, and it has all remedies of the chain.
+pub(crate) fn flatten(err: &anyhow::Error) -> Failure {
+    let remedies = failures(err).flat_map(|failure| failure.remedies.clone()).collect();
+    Failure { kind: kind(err), message: format!("{err:#}"), remedies }
 }
 
 #[cfg(test)]

@@ -1,16 +1,17 @@
-//! The one place that spawns processes. Four ways to meet a terminal, and one to look at a process from outside:
+//! The one place that starts processes. Each of these functions does it in another way:
 //!
 //! - [`capture`]: a query; its output is a value. Not echoed, always bounded.
 //! - [`run`]: work that the user should see; echoed, its output passes through to standard error.
 //! - [`follow`]: both at once; its standard output is a value, its standard error is shown as it comes.
 //! - [`attach`]: the child owns the terminal, and its exit status is the result.
-//! - [`watch`]: the child says nothing; what it turns into is looked at, then it is ended with all that it started.
+//! - [`watch`]: the output is thrown away; a function looks at the process from outside, then the process and all its
+//!   descendants are ended.
 //!
 //! duct runs all of them (pipes, timeouts). `std::process::Command` is used nowhere.
 
 mod watch;
 
-pub use watch::{has_ended, process_tree, watch};
+pub(crate) use watch::{has_ended, process_tree, watch};
 
 use crate::distro::Distro;
 use crate::error::failed;
@@ -29,34 +30,38 @@ use std::time::{Duration, Instant};
 /// The bound on a query that names none.
 const QUERY_BOUND: Duration = Duration::from_secs(20);
 
-/// The PATH of everything that is started, where it is not this process's own.
+/// The PATH of everything that is started, where it differs from the PATH of this process.
 static SEARCH: OnceLock<String> = OnceLock::new();
 
-/// Decides where programs are looked for from here on, by this process and by all that it starts.
-pub fn search(path: &str) {
+/// Sets the PATH by which this process looks for programs from now on; all that it starts gets this PATH too.
+pub(crate) fn search(path: &str) {
     let _ = SEARCH.set(path.to_owned());
 }
 
-/// What a captured process said.
+/// The output of a process.
 #[derive(Debug, Clone)]
-pub struct Output {
-    /// Its exit code; 128 + N where signal N ended it.
-    pub code: i32,
-    /// Its standard output, invalid UTF-8 replaced.
-    pub stdout: String,
-    /// Its standard error, invalid UTF-8 replaced.
-    pub stderr: String,
+pub(crate) struct Output {
+    /// The exit code; 128 + N where signal N ended the process.
+    pub(crate) code: i32,
+    /// Invalid UTF-8 is replaced.
+    pub(crate) stdout: String,
+    /// Invalid UTF-8 is replaced.
+    pub(crate) stderr: String,
 }
 
 impl Output {
-    /// Whether it ended with exit code 0.
-    pub fn ok(&self) -> bool {
+    fn new(output: &std::process::Output) -> Output {
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        Output { code: code_of(output.status), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }
+
+    pub(crate) fn ok(&self) -> bool {
         self.code == 0
     }
 }
 
-/// The shell's way to put an exit status into one number: the code, or 128 + the signal.
-pub fn code_of(status: ExitStatus) -> i32 {
+/// An exit status as one number, as a shell gives it: the code, or 128 + the signal.
+fn code_of(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
 }
 
@@ -77,36 +82,36 @@ fn expression(command: &Command) -> duct::Expression {
     expr.unchecked()
 }
 
-fn cannot_start(command: &Command, err: &std::io::Error) -> anyhow::Error {
-    match err.kind() {
+/// The same with an empty standard input, where the command brings no text for it.
+fn without_input(command: &Command) -> duct::Expression {
+    let expr = expression(command);
+    if command.stdin.is_none() { expr.stdin_null() } else { expr }
+}
+
+fn start(command: &Command, expr: &duct::Expression) -> Result<duct::Handle> {
+    expr.start().map_err(|err| match err.kind() {
         ErrorKind::NotFound => Distro::read().without(&command.program).into(),
         _ => failed(format!("could not start `{}`: {err}", command.program)).into(),
-    }
+    })
 }
 
-/// Runs a query and returns what it said, whatever its exit code. Fails where it cannot start or runs past its bound.
-pub fn capture(command: &Command) -> Result<Output> {
-    let mut expr = expression(command);
-    if command.stdin.is_none() {
-        expr = expr.stdin_null();
-    }
-    let handle = expr.stdout_capture().stderr_capture().start().map_err(|err| cannot_start(command, &err))?;
+fn kill(command: &Command, handle: &duct::Handle) -> Result<()> {
+    handle.kill().with_context(|| format!("stopping `{command}`"))
+}
+
+/// Runs a query and returns its output, whatever its exit code. Fails where it cannot start or runs past its bound.
+pub(crate) fn capture(command: &Command) -> Result<Output> {
+    let handle = start(command, &without_input(command).stdout_capture().stderr_capture())?;
     let bound = command.timeout.unwrap_or(QUERY_BOUND);
-    match handle.wait_timeout(bound).with_context(|| format!("waiting for `{command}`"))? {
-        Some(output) => Ok(Output {
-            code: code_of(output.status),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }),
-        None => {
-            handle.kill().with_context(|| format!("stopping `{command}`"))?;
-            Err(failed(format!("`{command}` did not answer within {} s", bound.as_secs())).into())
-        }
+    if let Some(output) = handle.wait_timeout(bound).with_context(|| format!("waiting for `{command}`"))? {
+        return Ok(Output::new(output));
     }
+    kill(command, &handle)?;
+    Err(failed(format!("`{command}` did not answer within {} s", bound.as_secs())).into())
 }
 
-/// Runs a query and returns its standard output. A non-zero exit is an error that carries what it said.
-pub fn stdout_of(command: &Command) -> Result<String> {
+/// Runs a query and returns its standard output. An exit code other than 0 is an error with its standard error.
+pub(crate) fn stdout_of(command: &Command) -> Result<String> {
     let output = capture(command)?;
     if output.ok() { Ok(output.stdout) } else { Err(exit_error(command, output.code, &output.stderr)) }
 }
@@ -118,13 +123,9 @@ fn exit_error(command: &Command, code: i32, stderr: &str) -> anyhow::Error {
 }
 
 /// Runs a command that the user should see: echoed first, its output passes through to standard error.
-pub fn run(command: &Command) -> Result<()> {
+pub(crate) fn run(command: &Command) -> Result<()> {
     ui::echo(command);
-    let mut expr = expression(command).stdout_to_stderr();
-    if command.stdin.is_none() {
-        expr = expr.stdin_null();
-    }
-    let handle = expr.start().map_err(|err| cannot_start(command, &err))?;
+    let handle = start(command, &without_input(command).stdout_to_stderr())?;
     let waited = match command.timeout {
         Some(bound) => handle.wait_timeout(bound),
         None => handle.wait().map(Some),
@@ -133,7 +134,7 @@ pub fn run(command: &Command) -> Result<()> {
         Some(output) if output.status.success() => Ok(()),
         Some(output) => Err(exit_error(command, code_of(output.status), "")),
         None => {
-            handle.kill().with_context(|| format!("stopping `{command}`"))?;
+            kill(command, &handle)?;
             Err(failed(format!("`{command}` did not end within its bound")).into())
         }
     }
@@ -141,23 +142,22 @@ pub fn run(command: &Command) -> Result<()> {
 
 /// Starts a command that owns the terminal: all three streams are ours. `tick` is called about every 200 ms while it
 /// runs; when it answers `false` the child is killed. Returns the exit code.
-pub fn attach(command: &Command, mut tick: impl FnMut() -> bool) -> Result<i32> {
-    let handle = expression(command).start().map_err(|err| cannot_start(command, &err))?;
+pub(crate) fn attach(command: &Command, mut tick: impl FnMut() -> bool) -> Result<i32> {
+    let handle = start(command, &expression(command))?;
+    let pause = Duration::from_millis(200);
     loop {
-        if let Some(output) =
-            handle.wait_timeout(Duration::from_millis(200)).with_context(|| format!("waiting for `{command}`"))?
-        {
+        if let Some(output) = handle.wait_timeout(pause).with_context(|| format!("waiting for `{command}`"))? {
             return Ok(code_of(output.status));
         }
         if !tick() {
-            handle.kill().with_context(|| format!("stopping `{command}`"))?;
+            kill(command, &handle)?;
         }
     }
 }
 
 /// How a followed command came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub(crate) enum End {
     /// By itself.
     Ended,
     /// `tick` answered `false`.
@@ -166,20 +166,15 @@ pub enum End {
     Late,
 }
 
-/// Starts a command whose standard output is the result; each line of its standard error goes to `line` as it comes, and
-/// is kept. `tick` is called about every 100 ms; when it answers `false`, or the bound passes, the command is killed.
-pub fn follow(
+/// Starts a command whose standard output is the result. Each line of its standard error is passed to `line` as it comes,
+/// and kept. `tick` is called about every 100 ms; when it answers `false`, or the bound passes, the command is killed.
+pub(crate) fn follow(
     command: &Command,
     mut line: impl FnMut(&str) + Send,
     mut tick: impl FnMut() -> bool,
 ) -> Result<(Output, End)> {
     let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
-    let handle = expression(command)
-        .stdin_null()
-        .stdout_capture()
-        .stderr_file(writer)
-        .start()
-        .map_err(|err| cannot_start(command, &err))?;
+    let handle = start(command, &expression(command).stdin_null().stdout_capture().stderr_file(writer))?;
     let deadline = Instant::now() + command.timeout.unwrap_or(QUERY_BOUND);
     std::thread::scope(|scope| {
         let shown = scope.spawn(move || {
@@ -193,34 +188,27 @@ pub fn follow(
             all
         });
         let mut end = End::Ended;
-        let waiting = |err| Err(err).with_context(|| format!("waiting for `{command}`"));
+        let pause = Duration::from_millis(100);
         let output = loop {
-            match handle.wait_timeout(Duration::from_millis(100)) {
-                Err(err) => return waiting(err),
-                Ok(Some(output)) => break output.clone(),
-                Ok(None) if end == End::Ended => {
-                    let on = tick();
-                    if on && Instant::now() < deadline {
-                        continue;
-                    }
-                    end = if on { End::Late } else { End::Stopped };
-                    handle.kill().with_context(|| format!("stopping `{command}`"))?;
-                }
-                Ok(None) => {}
+            if let Some(output) = handle.wait_timeout(pause).with_context(|| format!("waiting for `{command}`"))? {
+                break Output::new(output);
+            }
+            if end == End::Ended {
+                end = match tick() {
+                    true if Instant::now() < deadline => continue,
+                    true => End::Late,
+                    false => End::Stopped,
+                };
+                kill(command, &handle)?;
             }
         };
         drop(handle);
-        let output = Output {
-            code: code_of(output.status),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: shown.join().unwrap_or_default(),
-        };
-        Ok((output, end))
+        Ok((Output { stderr: shown.join().unwrap_or_default(), ..output }, end))
     })
 }
 
 /// Runs the steps of a plan in order and stops at the first that fails.
-pub fn all(steps: &[Step]) -> Result<()> {
+pub(crate) fn all(steps: &[Step]) -> Result<()> {
     steps.iter().try_for_each(one)
 }
 
@@ -238,7 +226,7 @@ fn one(step: &Step) -> Result<()> {
 }
 
 /// Makes a directory and its parents, and gives it exactly these permission bits.
-pub fn create_dir(path: &Path, mode: u32) -> Result<()> {
+pub(crate) fn create_dir(path: &Path, mode: u32) -> Result<()> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(mode)
@@ -248,7 +236,7 @@ pub fn create_dir(path: &Path, mode: u32) -> Result<()> {
 }
 
 /// Replaces a file whole (write beside it, then rename), so that a reader never sees half of it.
-pub fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+pub(crate) fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let write = || -> std::io::Result<()> {
         fs::create_dir_all(dir)?;
@@ -271,7 +259,7 @@ fn remove(path: &Path) -> Result<()> {
 }
 
 /// Runs two independent queries at the same time.
-pub fn both<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
+pub(crate) fn both<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
     std::thread::scope(|scope| {
         let other = scope.spawn(b);
         let first = a();

@@ -1,8 +1,8 @@
-//! A finding: what was promised or is needed, whether it holds, what each witness saw, why it does not hold, and what
-//! mends it. The claims of a proof, the lines of the doctor, what is wrong with a mount's source, why an engine is
+//! A finding: what was promised or is needed, whether it holds, what each witness saw, why it does not hold, and the
+//! remedies. The claims of a proof, the lines of the doctor, what is wrong with a mount's source, why an engine is
 //! refused and the checks of the GPU smoke test are all of this one type. Pure.
 
-use crate::error::{Failure, Kind, Mend, sentence};
+use crate::error::{Failure, Kind, Remedy, sentence};
 use crate::ui;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -85,7 +85,7 @@ pub struct Finding {
     /// What to do about it, in this order.
     #[serde(rename = "hint", default, skip_serializing_if = "Vec::is_empty")]
     #[serde(serialize_with = "hint", deserialize_with = "from_hint")]
-    pub mend: Vec<Mend>,
+    pub remedies: Vec<Remedy>,
     /// What lies behind `why`, where its text is a known one.
     #[serde(skip)]
     pub cause: Option<String>,
@@ -97,12 +97,12 @@ pub struct Finding {
     pub kind: Kind,
 }
 
-fn hint<S: Serializer>(mend: &[Mend], to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(&sentence(mend))
+fn hint<S: Serializer>(remedies: &[Remedy], to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&sentence(remedies))
 }
 
-fn from_hint<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Mend>, D::Error> {
-    Ok(vec![Mend::Do(String::deserialize(from)?)])
+fn from_hint<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Remedy>, D::Error> {
+    Ok(vec![Remedy::Do(String::deserialize(from)?)])
 }
 
 fn task() -> Kind {
@@ -118,7 +118,7 @@ impl Finding {
             promise: promise.into(),
             evidence: Evidence::default(),
             why: None,
-            mend: Vec::new(),
+            remedies: Vec::new(),
             cause: None,
             name: String::new(),
             kind: Kind::Failed,
@@ -128,8 +128,8 @@ impl Finding {
     /// The same, with the words and the remedy of the failure that it leads to.
     #[must_use]
     pub fn with(self, verdict: Verdict, failure: Failure) -> Finding {
-        let Failure { kind, message, mend } = failure;
-        Finding { verdict, why: Some(message), mend, kind, ..self }
+        let Failure { kind, message, remedies } = failure;
+        Finding { verdict, why: Some(message), remedies, kind, ..self }
     }
 
     /// What there is: why it is not as it should be, or else what was seen.
@@ -140,22 +140,22 @@ impl Finding {
 
     /// The failure that it leads to.
     pub fn failure(&self) -> Failure {
-        Failure { kind: self.kind, message: self.why.clone().unwrap_or_default(), mend: self.mend.clone() }
+        Failure { kind: self.kind, message: self.why.clone().unwrap_or_default(), remedies: self.remedies.clone() }
     }
 }
 
 /// Whether every one is held. Where nothing was looked at, nothing is.
-pub fn all_held(findings: &[Finding]) -> bool {
+pub(crate) fn all_held(findings: &[Finding]) -> bool {
     !findings.is_empty() && not_held(findings).is_empty()
 }
 
 /// Those that are not held, the gravest first.
-pub fn not_held(findings: &[Finding]) -> Vec<&Finding> {
+pub(crate) fn not_held(findings: &[Finding]) -> Vec<&Finding> {
     gravest_first(findings).into_iter().filter(|finding| !finding.verdict.held()).collect()
 }
 
 /// All of them, the gravest first and otherwise in their order.
-pub fn gravest_first(findings: &[Finding]) -> Vec<&Finding> {
+pub(crate) fn gravest_first(findings: &[Finding]) -> Vec<&Finding> {
     let mut all: Vec<&Finding> = findings.iter().collect();
     all.sort_by_key(|finding| finding.verdict);
     all
@@ -163,7 +163,7 @@ pub fn gravest_first(findings: &[Finding]) -> Vec<&Finding> {
 
 /// The rows of one finding in a table: one with all cells, then one for each line that stands below its last cell. No
 /// text gets to the terminal with control characters in it.
-pub fn rows<const N: usize>(cells: [&str; N], below: impl IntoIterator<Item = String>) -> Vec<Vec<String>> {
+pub(crate) fn rows<const N: usize>(cells: [&str; N], below: impl IntoIterator<Item = String>) -> Vec<Vec<String>> {
     let first = cells.iter().map(|cell| ui::printable(cell)).collect();
     let more = below.into_iter().map(|line| {
         let mut row = vec![String::new(); N - 1];
@@ -174,7 +174,7 @@ pub fn rows<const N: usize>(cells: [&str; N], below: impl IntoIterator<Item = St
 }
 
 /// The table of such rows, wrapped to the columns of a terminal where they are known.
-pub fn columns(rows: impl IntoIterator<Item = Vec<String>>, width: Option<usize>) -> String {
+pub(crate) fn columns(rows: impl IntoIterator<Item = Vec<String>>, width: Option<usize>) -> String {
     ui::columns_within(&rows.into_iter().collect::<Vec<_>>(), width)
 }
 
@@ -199,8 +199,8 @@ impl Subject<'_> {
         Finding { evidence: Evidence { host: found.into(), ..Evidence::default() }, ..self.finding() }
     }
 
-    pub(crate) fn warning(self, why: impl Into<String>, mend: impl IntoIterator<Item = Mend>) -> Finding {
-        self.finding().with(Verdict::Noted, crate::error::host(why).mend(mend))
+    pub(crate) fn warning(self, why: impl Into<String>, remedies: impl IntoIterator<Item = Remedy>) -> Finding {
+        self.finding().with(Verdict::Noted, crate::error::host(why).remedies(remedies))
     }
 
     pub(crate) fn unchecked(self, why: impl Into<String>) -> Finding {
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back_and_an_unknown_verdict_is_an_error() {
-        let finding = Finding { mend: vec![Mend::Do("mend it".into())], ..Finding::new("a.b", "p") };
+        let finding = Finding { remedies: vec![Remedy::Do("mend it".into())], ..Finding::new("a.b", "p") };
         for verdict in ALL {
             let finding = Finding { verdict, ..finding.clone() };
             let value = serde_json::to_value(&finding).unwrap();

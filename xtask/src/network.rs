@@ -3,13 +3,13 @@
 use crate::context::Context;
 use std::path::{Path, PathBuf};
 
-/// How the host reaches the network, for the build and for the running container.
+/// For the build and for the running container.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct HostNetwork {
+pub(crate) struct HostNetwork {
     /// The CA bundle that the host trusts.
-    pub ca: Option<PathBuf>,
-    /// The names of the proxy variables that are set: `HTTP_PROXY`, `https_proxy`, …
-    pub proxies: Vec<String>,
+    pub(crate) ca: Option<PathBuf>,
+    /// The names of the proxy variables that are set: `HTTP_PROXY`, `https_proxy`, …, each in one spelling.
+    pub(crate) proxies: Vec<String>,
 }
 
 /// Variables that name a whole CA bundle, strongest first.
@@ -24,11 +24,11 @@ const BUNDLE_PATHS: &[&str] = &[
 ];
 
 /// The proxy variables, in both spellings; the lower-case one wins where programs disagree.
-pub const PROXY_VARIABLES: &[&str] =
+pub(crate) const PROXY_VARIABLES: &[&str] =
     &["http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
 
 /// Reads the CA bundle and the names of the proxy variables that are set.
-pub fn read(cx: &Context) -> HostNetwork {
+pub(crate) fn read(cx: &Context) -> HostNetwork {
     let named = BUNDLE_VARIABLES.iter().filter_map(|name| cx.var(name)).map(PathBuf::from);
     let usual = BUNDLE_PATHS.iter().map(PathBuf::from);
     let ca = named.chain(usual).find(|path| is_bundle(path));

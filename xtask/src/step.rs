@@ -9,102 +9,83 @@ use std::time::Duration;
 
 /// One step of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// Tells the user what comes next and how long that usually takes.
     Note(String),
     /// Runs a program; its standard output goes to our standard error, which is where progress belongs.
     Run(Command),
-    /// Makes a directory and its parents, with these permission bits.
-    CreateDir {
-        /// The directory.
-        path: PathBuf,
-        /// Permission bits, such as 0o700.
-        mode: u32,
-    },
+    /// Makes a directory and its parents, with these permission bits, such as 0o700.
+    CreateDir { path: PathBuf, mode: u32 },
     /// Writes a whole file, or leaves the old one as it was.
-    WriteFile {
-        /// The file.
-        path: PathBuf,
-        /// Its whole text.
-        text: String,
-    },
+    WriteFile { path: PathBuf, text: String },
     /// Removes a file, a link or a directory with all that is in it; missing is fine.
-    Remove {
-        /// What to remove.
-        path: PathBuf,
-    },
+    Remove { path: PathBuf },
 }
 
 /// A program with its arguments, environment and bounds.
 #[derive(Clone, PartialEq, Eq, Default)]
-pub struct Command {
+pub(crate) struct Command {
     /// The program: a name that is looked up on `PATH`, or an absolute path.
-    pub program: String,
-    /// Its arguments.
-    pub args: Vec<String>,
+    pub(crate) program: String,
+    pub(crate) args: Vec<String>,
     /// Added to the environment, and shown.
-    pub env: Vec<(String, String)>,
+    pub(crate) env: Vec<(String, String)>,
     /// Added to the environment, and never shown: the pasted text takes them from the user's own environment.
-    pub secret_env: Vec<(String, String)>,
+    pub(crate) secret_env: Vec<(String, String)>,
     /// The working directory, where it matters.
-    pub dir: Option<PathBuf>,
+    pub(crate) dir: Option<PathBuf>,
     /// Text for its standard input; without it the child's standard input is empty (`capture`) or ours (`attach`).
-    pub stdin: Option<Vec<u8>>,
+    pub(crate) stdin: Option<Vec<u8>>,
     /// The bound on its running time; past it the process is killed and the step fails.
-    pub timeout: Option<Duration>,
+    pub(crate) timeout: Option<Duration>,
 }
 
 impl Command {
-    /// A command with no arguments yet.
-    pub fn new(program: impl Into<String>) -> Self {
+    pub(crate) fn new(program: impl Into<String>) -> Self {
         Command { program: program.into(), ..Command::default() }
     }
 
-    /// Adds one argument.
     #[must_use]
-    pub fn arg(mut self, arg: impl Into<String>) -> Self {
+    pub(crate) fn arg(mut self, arg: impl Into<String>) -> Self {
         self.args.push(arg.into());
         self
     }
 
-    /// Adds arguments.
     #[must_use]
-    pub fn args<S: Into<String>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+    pub(crate) fn args<S: Into<String>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
         self.args.extend(args.into_iter().map(Into::into));
         self
     }
 
     /// Adds a variable that is shown in the text.
     #[must_use]
-    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+    pub(crate) fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.env.push((name.into(), value.into()));
         self
     }
 
     /// Adds a variable whose value is never shown.
     #[must_use]
-    pub fn secret_env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+    pub(crate) fn secret_env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.secret_env.push((name.into(), value.into()));
         self
     }
 
-    /// Sets the working directory.
     #[must_use]
-    pub fn dir(mut self, dir: impl AsRef<Path>) -> Self {
+    pub(crate) fn dir(mut self, dir: impl AsRef<Path>) -> Self {
         self.dir = Some(dir.as_ref().to_path_buf());
         self
     }
 
-    /// Sets the text for standard input.
     #[must_use]
-    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = Some(bytes.into());
         self
     }
 
     /// Bounds the running time, in seconds.
     #[must_use]
-    pub fn timeout(mut self, seconds: u64) -> Self {
+    pub(crate) fn timeout(mut self, seconds: u64) -> Self {
         self.timeout = Some(Duration::from_secs(seconds));
         self
     }
@@ -117,19 +98,21 @@ impl fmt::Debug for Command {
     }
 }
 
+/// A path as one word of a shell.
+fn quoted(path: &Path) -> String {
+    shell_words::quote(&path.display().to_string()).into_owned()
+}
+
 impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(dir) = &self.dir {
-            write!(f, "cd {} && ", shell_words::quote(&dir.display().to_string()))?;
+            write!(f, "cd {} && ", quoted(dir))?;
         }
         for (name, value) in &self.env {
             write!(f, "{name}={} ", shell_words::quote(value))?;
         }
         f.write_str(&shell_words::quote(&self.program))?;
-        for arg in &self.args {
-            write!(f, " {}", shell_words::quote(arg))?;
-        }
-        Ok(())
+        self.args.iter().try_for_each(|arg| write!(f, " {}", shell_words::quote(arg)))
     }
 }
 
@@ -138,20 +121,13 @@ impl fmt::Display for Step {
         match self {
             Step::Note(text) => write!(f, "# {text}"),
             Step::Run(command) => command.fmt(f),
-            Step::CreateDir { path, mode } => {
-                write!(f, "mkdir -p -m {mode:o} {}", shell_words::quote(&path.display().to_string()))
-            }
+            Step::CreateDir { path, mode } => write!(f, "mkdir -p -m {mode:o} {}", quoted(path)),
             Step::WriteFile { path, text } => {
-                let quoted = |path: &Path| shell_words::quote(&path.display().to_string()).into_owned();
-                write!(
-                    f,
-                    "mkdir -p {} && cat > {} <<'END'\n{}\nEND",
-                    quoted(path.parent().unwrap_or(Path::new("."))),
-                    quoted(path),
-                    text.trim_end_matches('\n')
-                )
+                let dir = path.parent().unwrap_or(Path::new("."));
+                let text = text.trim_end_matches('\n');
+                write!(f, "mkdir -p {} && cat > {} <<'END'\n{text}\nEND", quoted(dir), quoted(path))
             }
-            Step::Remove { path } => write!(f, "rm -rf {}", shell_words::quote(&path.display().to_string())),
+            Step::Remove { path } => write!(f, "rm -rf {}", quoted(path)),
         }
     }
 }

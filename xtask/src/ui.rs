@@ -2,26 +2,26 @@
 
 mod layout;
 
-pub use layout::{columns, columns_within, paint, shortened};
+pub(crate) use layout::{columns, columns_within, paint, shortened};
 
 use crate::context::Context;
 use std::fmt::Display;
 use std::io::{BufRead as _, Write as _};
 use std::sync::OnceLock;
 
-/// How one of our two streams is written to.
+/// How one of the two output streams is formatted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Look {
-    /// Whether marks such as `error:` are coloured. Colour never says anything that the text does not.
-    pub colour: bool,
-    /// The columns of the terminal; `None` where it is none: then nothing is wrapped or shortened.
-    pub width: Option<usize>,
+pub(crate) struct Look {
+    /// Whether marks such as `error:` are coloured. The text says everything that a colour says.
+    pub(crate) colour: bool,
+    /// The columns of the terminal; `None` where the stream is no terminal: then nothing is wrapped or shortened.
+    pub(crate) width: Option<usize>,
 }
 
 impl Look {
-    /// The look of a stream. As with cargo itself, `CARGO_TERM_COLOR` has the first word, then `NO_COLOR`, then whether
-    /// it is a terminal that knows colours.
-    pub fn of(cx: &Context, terminal: bool) -> Look {
+    /// The look of a stream. As with cargo itself, `CARGO_TERM_COLOR` decides first, then `NO_COLOR`, then whether the
+    /// stream is a terminal that can show colours.
+    pub(crate) fn of(cx: &Context, terminal: bool) -> Look {
         let auto = terminal && cx.var("NO_COLOR").is_none() && cx.var("TERM") != Some("dumb");
         Look {
             colour: match cx.var("CARGO_TERM_COLOR") {
@@ -34,61 +34,57 @@ impl Look {
     }
 }
 
-/// Standard output and standard error: decided once, at the start. Plain until then.
+/// The looks of standard output and standard error, set once at the start; plain until then.
 static LOOKS: OnceLock<(Look, Look)> = OnceLock::new();
 
-/// Decides how both streams are written to.
-pub fn dress(cx: &Context) {
+/// Sets the look of both streams, once.
+pub(crate) fn dress(cx: &Context) {
     let _ = LOOKS.set((Look::of(cx, cx.stdout_tty), Look::of(cx, cx.stderr_tty)));
 }
 
-/// How standard output is written to.
-pub fn stdout() -> Look {
+pub(crate) fn stdout() -> Look {
     LOOKS.get().copied().unwrap_or_default().0
 }
 
-/// How standard error is written to.
-pub fn stderr() -> Look {
+pub(crate) fn stderr() -> Look {
     LOOKS.get().copied().unwrap_or_default().1
 }
 
 /// Prints a result to standard output, exactly as it is. A reader that went away (`| head`) is no error.
-pub fn result(text: impl Display) {
+pub(crate) fn result(text: impl Display) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-/// Prints a result that people read: a table, whose marks are coloured.
-pub fn table(text: impl Display) {
+/// Prints a result for people, with coloured marks.
+pub(crate) fn table(text: impl Display) {
     result(paint(&text.to_string(), stdout().colour));
 }
 
-/// Tells the user something, on standard error. Much of it was said by other programs, some of them in the sandbox: of
-/// control characters only ends of lines and tabs get to the terminal.
-pub fn say(text: impl Display) {
+/// Tells the user something, on standard error. Much of it comes from other programs, some of them in the sandbox: the
+/// only control characters that reach the terminal are newlines and tabs.
+pub(crate) fn say(text: impl Display) {
     let text = harmless(&text.to_string());
     let _ = writeln!(std::io::stderr(), "{}", paint(&text, stderr().colour));
 }
 
 /// Tells the user something that deserves attention, on standard error.
-pub fn warn(text: impl Display) {
+pub(crate) fn warn(text: impl Display) {
     say(format_args!("warning: {text}"));
 }
 
 /// Shows the command that is about to run, exactly as it runs.
-pub fn echo(command: impl Display) {
+pub(crate) fn echo(command: impl Display) {
     say(format_args!("$ {command}"));
 }
 
-/// Asks a question that is answered with yes when the line is empty. End of input is a no.
-pub fn confirm(question: &str) -> bool {
-    match ask(&format!("{question} [Y/n] ")) {
-        Some(answer) => matches!(answer.to_lowercase().as_str(), "" | "y" | "yes"),
-        None => false,
-    }
+/// Asks a question. An empty line means yes; the end of input means no.
+pub(crate) fn confirm(question: &str) -> bool {
+    let answer = ask(&format!("{question} [Y/n] "));
+    answer.is_some_and(|answer| matches!(answer.to_lowercase().as_str(), "" | "y" | "yes"))
 }
 
 /// Asks for one line. `None` at the end of input.
-pub fn ask(prompt: &str) -> Option<String> {
+pub(crate) fn ask(prompt: &str) -> Option<String> {
     let _ = write!(std::io::stderr(), "{prompt}");
     let _ = std::io::stderr().flush();
     let mut line = String::new();
@@ -100,18 +96,16 @@ pub fn ask(prompt: &str) -> Option<String> {
 
 /// Text of several lines, made safe for a terminal.
 fn harmless(text: &str) -> String {
-    let parts: Vec<String> = text.split_inclusive(['\n', '\t']).map(part).collect();
-    return parts.concat();
-
-    fn part(text: &str) -> String {
-        let end = text.trim_end_matches(['\n', '\t']).len();
-        format!("{}{}", printable(&text[..end]), &text[end..])
-    }
+    text.chars().map(|c| if matches!(c, '\n' | '\t') { c.to_string() } else { shown(c) }).collect()
 }
 
 /// Text from the sandbox, made safe for a terminal: control characters are shown as escapes.
-pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(shown).collect()
+}
+
+fn shown(c: char) -> String {
+    if c.is_control() { c.escape_default().to_string() } else { c.to_string() }
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! The user who runs the task, and which of their groups go into the sandbox.
+//! The user who runs the task, and which of the user's groups are passed into the sandbox.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-/// Groups that give power over the host: never passed on, whatever they own.
-pub const PRIVILEGED_GROUPS: &[&str] = &[
+/// Groups that give power over the host: they are never passed on, whatever they own.
+pub(crate) const PRIVILEGED_GROUPS: &[&str] = &[
     "root",
     "docker",
     "podman",
@@ -28,29 +28,25 @@ pub const PRIVILEGED_GROUPS: &[&str] = &[
 
 /// A group by number and, where it has one, by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Group {
-    /// The number.
-    pub gid: u32,
-    /// The name, empty where the number has none.
-    pub name: String,
+pub(crate) struct Group {
+    pub(crate) gid: u32,
+    /// Empty where the number has no name.
+    pub(crate) name: String,
 }
 
 /// The user who runs the task.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct User {
-    /// Effective user id.
-    pub uid: u32,
-    /// Effective group id.
-    pub gid: u32,
+pub(crate) struct User {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
     /// Login name, where the user database has one.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// Supplementary groups of this process, without the effective one.
-    pub groups: Vec<Group>,
+    pub(crate) groups: Vec<Group>,
 }
 
 impl User {
-    /// Reads the user of this process.
-    pub fn read() -> User {
+    pub(crate) fn read() -> User {
         let (uid, gid) = (users::get_effective_uid(), users::get_effective_gid());
         let name = users::get_user_by_uid(uid).map(|user| user.name().to_string_lossy().into_owned());
         let groups = users::group_access_list().unwrap_or_default();
@@ -63,13 +59,13 @@ impl User {
     }
 
     /// The supplementary groups that may be passed on to a container that mounts these directories, sorted.
-    pub fn groups_for<'a>(&self, sources: impl Iterator<Item = &'a Path>) -> Vec<u32> {
+    pub(crate) fn groups_for<'a>(&self, sources: impl Iterator<Item = &'a Path>) -> Vec<u32> {
         let owners: Vec<u32> = sources.filter_map(|path| path.metadata().ok()).map(|meta| meta.gid()).collect();
         self.passed_on(&owners).iter().map(|group| group.gid).collect()
     }
 
     /// The supplementary groups that may be passed on: those that own one of `owners` and have no power over the host.
-    pub fn passed_on(&self, owners: &[u32]) -> Vec<Group> {
+    pub(crate) fn passed_on(&self, owners: &[u32]) -> Vec<Group> {
         let mut passed: Vec<Group> = self
             .groups
             .iter()

@@ -4,7 +4,7 @@ use super::ground::DemoGround;
 use super::stand_ins::StandIns;
 use crate::codex::{self, pinned};
 use crate::context::Context;
-use crate::engine::provide::Found;
+use crate::engine::install::Lacks;
 use crate::engine::{self, Engine, docker};
 use crate::image::{base, build};
 use crate::spec::settings::{self, Flags, Settings};
@@ -17,12 +17,12 @@ use anyhow::Result;
 ///
 /// # Errors
 /// An engine that cannot keep a sandbox's promises (exit code 3).
-pub fn facts(cx: &Context, ground: &DemoGround, cpu: bool, settings: &Settings, found: &Found) -> Result<StandIns> {
-    let engine = match found.silent {
+pub fn facts(cx: &Context, ground: &DemoGround, cpu: bool, settings: &Settings, lacks: &Lacks) -> Result<StandIns> {
+    let engine = match lacks.silent {
         None => engine::read(cx)?,
         Some(_) => Engine::default(),
     };
-    if found.is_ready() {
+    if lacks.is_empty() {
         engine::refuse(&engine)?;
     }
     let dataset = settings.datasets.iter().find(|dataset| dataset.name == "ssv2");
@@ -33,7 +33,7 @@ pub fn facts(cx: &Context, ground: &DemoGround, cpu: bool, settings: &Settings, 
         (false, _) => Some(format!("there is no login at `{}`", ground.short(cx, &login))),
     };
     Ok(StandIns {
-        no_engine: found.silent.clone(),
+        no_engine: lacks.silent.clone(),
         no_gpu: no_gpu(cx, cpu, settings, &engine),
         base: settings.base.clone().unwrap_or_default(),
         dataset: dataset.and_then(|dataset| dataset.source.clone()),
@@ -54,7 +54,7 @@ fn no_gpu(cx: &Context, cpu: bool, settings: &Settings, engine: &Engine) -> Opti
         return Some("the settings say `gpus: none`".to_owned());
     }
     let facts = gpu::read(engine, cx.var("PATH"));
-    if facts.gpus.is_empty() && !facts.cdi_spec {
+    if !facts.may_have_gpus() {
         let why = facts.silent.unwrap_or_else(|| "`nvidia-smi` lists none".to_owned());
         return Some(format!("no GPU: {why}"));
     }

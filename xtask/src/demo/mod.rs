@@ -12,7 +12,7 @@ mod stand_ins;
 
 use crate::codex::pinned;
 use crate::context::Context;
-use crate::engine::provide::{self, Consent};
+use crate::engine::provide;
 use crate::error::{failed, usage};
 use crate::image::build;
 use crate::life::{self, Asked, Program};
@@ -67,15 +67,14 @@ pub fn run(cx: &Context, args: &Args) -> Result<u8> {
     }
     let began = Instant::now();
     let settings = settings::load(cx, &args.flags())?;
-    let mut found = provide::look(cx, &[])?;
-    let facts = look::facts(cx, &ground, args.cpu, &settings, &found)?;
+    let mut lacks = provide::look(cx, &[])?;
+    let facts = look::facts(cx, &ground, args.cpu, &settings, &lacks)?;
     ui::say("demo: the main path; what this machine lacks has a stand-in");
     ui::say(facts.table(&ground.short(cx, &ground.codex), &ground.short(cx, &ground.data)));
     let own = ground.flags(facts.no_gpu.is_some(), facts.dataset.clone(), facts.codex.clone());
-    found.lacks.programs = provide::missing(cx, &look::programs(cx, &ground, &own, &facts)?);
+    lacks.programs = provide::missing(cx, &look::programs(cx, &ground, &own, &facts)?);
     let mut record = ground.read();
-    let provided =
-        stage(1, "engine and programs", || provide::provide(cx, &found, Consent::of(cx, args.install_engine)))?;
+    let provided = stage(1, "engine and programs", || provide::provide(cx, &lacks, args.install_engine))?;
     record.provided(&provided);
     ground.write(&record)?;
     let tag = stage(2, "the image", || ensure_image(cx, &ground, &own, &mut record))?;

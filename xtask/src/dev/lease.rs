@@ -1,7 +1,8 @@
 //! The engine that runs of the tests share: one that a run has started is stopped at its end, and not under another run.
 
 use crate::context::Context;
-use crate::engine::provide::{self, Consent, Found};
+use crate::engine::install::Lacks;
+use crate::engine::provide;
 use crate::{exec, ui};
 use anyhow::{Context as _, Result};
 use std::fs::File;
@@ -20,22 +21,22 @@ impl<'a> Lease<'a> {
     ///
     /// # Errors
     /// The state folder cannot be written, or what is missing cannot be brought.
-    pub(super) fn take(cx: &'a Context, programs: &[&str], install: bool) -> Result<(Lease<'a>, Result<Found>)> {
+    pub(super) fn take(cx: &'a Context, programs: &[&str], install: bool) -> Result<(Lease<'a>, Result<Lacks>)> {
         exec::create_dir(&cx.state, 0o700)?;
         let mut lease = Lease { cx, lock: open(&cx.state.join("tests.lock"))?, started: false };
         let mut brought = false;
         loop {
             lease.lock.lock_shared().context("cannot share the lock on the engine")?;
             let found = provide::look(cx, programs);
-            if !install || brought || found.as_ref().map_or(true, Found::is_ready) {
+            if !install || brought || found.as_ref().map_or(true, Lacks::is_empty) {
                 return Ok((lease, found));
             }
             // Two runs must not start an engine each. What was found may be out of date when it is this run's turn, and
             // again when the lock is shared: to share it is to let go of it for a moment.
             alone(&lease.lock)?;
             let found = provide::look(cx, programs)?;
-            if !found.is_ready() {
-                lease.started = provide::provide(cx, &found, Consent::of(cx, true))?.started;
+            if !found.is_empty() {
+                lease.started = provide::provide(cx, &found, true)?.started;
                 brought = true;
             }
         }

@@ -8,7 +8,7 @@ use super::{shell, succeeds};
 use crate::context::Context;
 use crate::engine;
 use crate::engine::install::Lacks;
-use crate::engine::provide::{self, Consent, Found};
+use crate::engine::provide;
 use crate::error::failed;
 use crate::life::Signals;
 use crate::spec::words::Gpus;
@@ -70,11 +70,10 @@ pub(super) fn run_tiers(cx: &Context, asked: Option<Demand>, install: bool) -> R
 /// Every run needs these: what is missing is asked for, or brought where that was asked for.
 fn demand_programs(cx: &Context, install: bool) -> Result<()> {
     let lacks = Lacks { programs: provide::missing(cx, DEFAULT_PROGRAMS), ..Lacks::default() };
-    let found = Found { lacks, silent: None };
-    if found.is_ready() {
+    if lacks.is_empty() {
         return Ok(());
     }
-    provide::provide(cx, &found, Consent::of(cx, install)).map(drop)
+    provide::provide(cx, &lacks, install).map(drop)
 }
 
 fn run_plan(cx: &Context, plan: &TierPlan, install: bool, signals: &Signals) -> Result<u8> {
@@ -107,9 +106,9 @@ fn run_plan(cx: &Context, plan: &TierPlan, install: bool, signals: &Signals) -> 
 }
 
 /// What this machine can run.
-fn read(cx: &Context, found: Result<Found>) -> Machine {
+fn read(cx: &Context, found: Result<Lacks>) -> Machine {
     let ready = match found {
-        Ok(found) if found.is_ready() => engine::read(cx).and_then(|engine| engine::refuse(&engine).map(|()| engine)),
+        Ok(found) if found.is_empty() => engine::read(cx).and_then(|engine| engine::refuse(&engine).map(|()| engine)),
         Ok(found) => Err(failed(format!(
             "this machine lacks {}; `--install-engine` brings it on Debian and Ubuntu",
             found.list()

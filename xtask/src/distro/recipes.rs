@@ -1,67 +1,60 @@
-//! The commands themselves, by distribution.
+//! The commands that install something, by distribution.
 
 use super::{Distro, Family, Package};
 
 impl Distro {
-    /// One package, by its name in Debian, Ubuntu, Fedora, RHEL and Arch.
-    pub(super) fn named(&self, names: [&str; 5]) -> Vec<String> {
-        let [debian, ubuntu, fedora, rhel, arch] = names;
-        Vec::from_iter(match self.family {
-            Family::Debian => Some(format!("sudo apt-get install {debian}")),
-            Family::Ubuntu => Some(format!("sudo apt-get install {ubuntu}")),
-            Family::Fedora => Some(format!("sudo dnf install {fedora}")),
-            Family::Rhel => Some(format!("sudo dnf install {rhel}")),
-            Family::Arch => Some(format!("sudo pacman -S {arch}")),
-            Family::Other => None,
-        })
+    /// Installs packages, by their names in Debian, Ubuntu, Fedora, RHEL and Arch. Without a name there is no command.
+    pub(super) fn named(&self, [debian, ubuntu, fedora, rhel, arch]: [&str; 5]) -> Vec<String> {
+        let (command, names) = match self.family {
+            Family::Debian => ("apt-get install", debian),
+            Family::Ubuntu => ("apt-get install", ubuntu),
+            Family::Fedora => ("dnf install", fedora),
+            Family::Rhel => ("dnf install", rhel),
+            Family::Arch => ("pacman -S", arch),
+            Family::Other => return Vec::new(),
+        };
+        if names.is_empty() { Vec::new() } else { vec![format!("sudo {command} {names}")] }
     }
 
-    /// One package of Docker's own, which has none for Arch.
-    pub(super) fn plain(&self, [debian, ubuntu, fedora, rhel]: [&str; 4]) -> Vec<String> {
-        match self.family {
-            Family::Arch => Vec::new(),
-            _ => self.named([debian, ubuntu, fedora, rhel, ""]),
+    /// The same for packages of the engine. Debian 12 has an engine without Compose v2, so there they come from Debian
+    /// 13: packages that are installed by name with this priority upgrade nothing else.
+    pub(super) fn of_engine(&self, names: [&str; 5]) -> Vec<String> {
+        let [debian, ..] = names;
+        let major = self.version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+        if self.family != Family::Debian || major.is_none_or(|major| major >= 13) {
+            return self.named(names);
         }
-    }
-
-    /// Debian 12 has an engine without Compose v2. These packages of Debian 13, taken by name, upgrade nothing else.
-    pub(super) fn of_trixie(&self, packages: &[&str]) -> Option<Vec<String>> {
-        let major: u32 = self.version.split('.').next()?.parse().ok()?;
-        if self.family != Family::Debian || major >= 13 {
-            return None;
-        }
-        let names: Vec<String> = packages.iter().map(|name| format!("{name}/trixie")).collect();
-        Some(vec![
+        // containerd, on which docker.io depends, comes from the same release.
+        let containerd = debian.starts_with("docker.io").then_some("containerd");
+        let names: String = debian.split(' ').chain(containerd).map(|name| format!(" {name}/trixie")).collect();
+        vec![
             r"printf 'Package: *\nPin: release n=trixie\nPin-Priority: 100\n' | sudo tee /etc/apt/preferences.d/trixie"
                 .into(),
-            // The mirror is the one that this machine's own sources name.
+            // The mirror is the one in this machine's own sources.
             "echo \"deb $(apt-get indextargets --format '$(SITE)' 'Label: Debian' 'Created-By: Packages' | head -n 1) trixie \
              main\" | sudo tee /etc/apt/sources.list.d/trixie.list"
                 .into(),
             "sudo apt-get update".into(),
-            format!("sudo apt-get install --no-install-recommends {}", names.join(" ")),
-        ])
+            format!("sudo apt-get install --no-install-recommends{names}"),
+        ]
     }
 
     pub(super) fn engine(&self) -> Vec<String> {
-        let trixie = ["docker.io", "docker-cli", "docker-compose", "docker-buildx", "containerd"];
-        self.of_trixie(&trixie).unwrap_or_else(|| {
-            let mut commands = self.named([
-                "docker.io docker-cli docker-compose docker-buildx",
-                "docker.io docker-compose-v2 docker-buildx",
-                "moby-engine docker-cli docker-compose docker-buildx",
-                "docker-ce docker-ce-cli containerd.io docker-buildx-plugin docker-compose-plugin",
-                "docker docker-compose docker-buildx",
-            ]);
-            if self.family == Family::Rhel {
-                let repo = "https://download.docker.com/linux/rhel/docker-ce.repo";
-                commands.insert(0, format!("sudo dnf config-manager --add-repo {repo}"));
-            }
-            if !matches!(self.family, Family::Debian | Family::Ubuntu | Family::Other) {
-                commands.push("sudo systemctl enable --now docker".into());
-            }
-            commands
-        })
+        let mut commands = self.of_engine([
+            "docker.io docker-cli docker-compose docker-buildx",
+            "docker.io docker-compose-v2 docker-buildx",
+            "moby-engine docker-cli docker-compose docker-buildx",
+            "docker-ce docker-ce-cli containerd.io docker-buildx-plugin docker-compose-plugin",
+            "docker docker-compose docker-buildx",
+        ]);
+        if self.family == Family::Rhel {
+            let repo = "https://download.docker.com/linux/rhel/docker-ce.repo";
+            commands.insert(0, format!("sudo dnf config-manager --add-repo {repo}"));
+        }
+        if matches!(self.family, Family::Fedora | Family::Rhel | Family::Arch) {
+            commands.push("sudo systemctl enable --now docker".into());
+        }
+        commands
     }
 
     pub(super) fn driver(&self) -> Vec<String> {
@@ -118,7 +111,7 @@ impl Distro {
     }
 }
 
-/// What to do where no command is known.
+/// What to do on a distribution for which this tool knows no command.
 pub(super) fn unknown(package: Package) -> &'static str {
     match package {
         Package::Engine => {

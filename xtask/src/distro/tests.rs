@@ -8,8 +8,8 @@ fn distro(text: &str) -> (Family, String) {
 }
 
 fn commands(text: &str, package: Package) -> Vec<String> {
-    let mend = parse(text).install(package, false);
-    mend.iter().map(ToString::to_string).collect()
+    let remedies = parse(text).install(package, false);
+    remedies.iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -47,9 +47,9 @@ fn each_package_manager_has_its_commands_and_other_systems_a_sentence() {
     assert!(engine("ID=rhel\nVERSION_ID=9.4\n")[0].contains("--add-repo"));
     assert!(engine("ID=arch\n")[0].starts_with("sudo pacman -S docker "));
     assert_eq!(parse("ID=nixos").install(Package::Engine, false).len(), 1);
-    assert!(matches!(parse("ID=nixos").install(Package::Driver, false)[0], Mend::Do(_)));
+    assert!(matches!(parse("ID=nixos").install(Package::Driver, false)[0], Remedy::Do(_)));
     assert!(commands("ID=rhel\nVERSION_ID=9.4\n", Package::Driver)[0].ends_with("cuda-rhel9.repo"));
-    assert!(matches!(parse("ID=arch").install(Package::Mmdebstrap, false)[0], Mend::Do(_)));
+    assert!(matches!(parse("ID=arch").install(Package::Mmdebstrap, false)[0], Remedy::Do(_)));
 }
 
 #[test]
@@ -73,8 +73,8 @@ fn the_commands_are_words_that_a_shell_can_read() {
     ];
     for id in systems {
         for package in packages {
-            for mend in parse(&format!("ID={id}\nVERSION_ID=12\n")).install(package, false) {
-                if let Mend::Run(command) = mend {
+            for remedy in parse(&format!("ID={id}\nVERSION_ID=12\n")).install(package, false) {
+                if let Remedy::Run(command) = remedy {
                     let words = shell_words::split(&command).unwrap_or_else(|err| panic!("{command}: {err}"));
                     assert!(words.len() > 1, "{command}");
                 }

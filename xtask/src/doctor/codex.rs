@@ -1,73 +1,49 @@
-//! The host's Codex: is there one that the image can run, is it whole, and is somebody logged in.
+//! The host's Codex: whether there is one that the image can run, whether it is complete, and whether it is logged in.
 
 use crate::codex::Codex;
 use crate::codex::home::{self, Mode};
 use crate::codex::login::HostLogin;
-use crate::distro::{Distro, Package};
-use crate::error::{Failure, Mend};
+use crate::distro::Package;
+use crate::doctor::AboutHost;
+use crate::error::{Failure, Remedy};
 use crate::finding::{Finding, Subject, subject};
-use std::path::PathBuf;
-
-/// What is known of the host's Codex.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AboutCodex {
-    /// What `codex` leads to, or why it leads nowhere.
-    pub found: Result<Codex, Failure>,
-    /// Whether there is a `codex` at all.
-    pub present: bool,
-    /// Whether npm is on PATH.
-    pub npm: bool,
-    /// How the home reaches the container.
-    pub mode: Mode,
-    /// The host's Codex home.
-    pub home: PathBuf,
-    /// Whether it is there.
-    pub home_exists: bool,
-    /// The login in it.
-    pub login: HostLogin,
-    /// The variables with an API key that are set here and passed on.
-    pub keys: Vec<String>,
-    /// The distribution.
-    pub distro: Distro,
-}
 
 const PROGRAM: Subject =
     subject("codex.program", "Codex", "Codex on this host, a native program that the image can run");
 const PACKAGE: Subject =
     subject("codex.package", "its package", "the directory around it, with `rg` and other helpers");
 const HELPER: Subject =
-    subject("codex.helper", "codex-code-mode-host", "the helper beside it: current models get no tools without");
+    subject("codex.helper", "codex-code-mode-host", "the helper beside it: without it, current models get no tools");
 const NOTE: Subject = subject("codex.note", "its parts", "");
 const HOME: Subject = subject("codex.home", "Codex home", "`codex_home: mirror`, `shared` or `none`");
 const LOGIN: Subject = subject("codex.login", "login", "a login in a file, or one made inside");
 
-/// What is to be said of Codex.
-pub fn findings(facts: &AboutCodex) -> Vec<Finding> {
-    let mut found = match &facts.found {
+pub(super) fn findings(facts: &AboutHost) -> Vec<Finding> {
+    let mut found = match &facts.codex {
         Err(failure) => vec![program_error(facts, failure)],
         Ok(codex) => program(codex),
     };
     found.push(home(facts));
-    if facts.mode != Mode::None {
+    if facts.settings.shape.codex_home != Mode::None {
         found.push(login(facts));
     }
     found
 }
 
-fn program_error(facts: &AboutCodex, failure: &Failure) -> Finding {
-    if facts.present {
+fn program_error(facts: &AboutHost, failure: &Failure) -> Finding {
+    if facts.codex_present {
         return PROGRAM.broken(failure.clone());
     }
     let mut finding = PROGRAM.missing(failure.clone());
     if !facts.npm {
         let npm = facts.distro.install(Package::Npm, false);
-        finding.mend.splice(0..0, npm);
+        finding.remedies.splice(0..0, npm);
     }
     finding
 }
 
 fn program(codex: &Codex) -> Vec<Finding> {
-    let again = || [Mend::Run("npm install -g @openai/codex".into())];
+    let again = || [Remedy::Run("npm install -g @openai/codex".into())];
     let mut found = vec![PROGRAM.ok(format!("{} ({}), `{}`", codex.version, codex.layout, codex.binary.display()))];
     found.push(match &codex.root {
         Some(root) => PACKAGE.ok(format!("`{}`", root.display())),
@@ -82,23 +58,23 @@ fn program(codex: &Codex) -> Vec<Finding> {
     found
 }
 
-fn home(facts: &AboutCodex) -> Finding {
-    let home = facts.home.display();
-    match facts.mode {
-        Mode::None => HOME.ok("none of yours goes in"),
+fn home(facts: &AboutHost) -> Finding {
+    let home = facts.settings.host_codex_home.display();
+    match facts.settings.shape.codex_home {
+        Mode::None => HOME.ok("your Codex home is not passed on"),
         Mode::Mirror if facts.home_exists => HOME.ok(format!("a private one, set up from `{home}`")),
         Mode::Mirror => HOME.ok(format!("a private one; there is no `{home}` to set it up from")),
-        Mode::Shared if !facts.home_exists => HOME.missing(home::no_shared(&facts.home)),
+        Mode::Shared if !facts.home_exists => HOME.missing(home::no_shared(&facts.settings.host_codex_home)),
         Mode::Shared => HOME.warning(
             format!("`{home}` is shared: the agent can change what your own Codex runs on this host"),
-            [Mend::Do("`codex_home: mirror` keeps it apart".into())],
+            [Remedy::Do("`codex_home: mirror` keeps it apart".into())],
         ),
     }
 }
 
-fn login(facts: &AboutCodex) -> Finding {
-    let inside = Mend::Do("or `codex login --device-auth` inside the sandbox".into());
-    let login = Mend::Run("codex login".into());
+fn login(facts: &AboutHost) -> Finding {
+    let inside = Remedy::Do("or `codex login --device-auth` inside the sandbox".into());
+    let login = Remedy::Run("codex login".into());
     match facts.login {
         HostLogin::ChatGpt => LOGIN.ok("a ChatGPT account, in a file"),
         HostLogin::ApiKey => LOGIN.ok("an API key, in a file"),
@@ -106,45 +82,21 @@ fn login(facts: &AboutCodex) -> Finding {
         HostLogin::Odd => LOGIN.warning("`auth.json` is not one of Codex's, and is not handed over", [login, inside]),
         HostLogin::Keyring => LOGIN.warning(
             "none in a file: it lies in a keyring, which a container cannot reach",
-            [Mend::Run("codex -c cli_auth_credentials_store=file login".into()), inside],
+            [Remedy::Run("codex -c cli_auth_credentials_store=file login".into()), inside],
         ),
         HostLogin::None => LOGIN.warning("none: Codex will ask for one", [login, inside]),
     }
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::super::tests::{mended, verdict};
+mod tests {
+    use super::super::tests::{remedies_of, verdict};
     use super::*;
-    use crate::codex::Layout;
+    use crate::doctor::tests::facts;
     use crate::error::host;
     use crate::finding::Verdict;
 
-    pub(in super::super) fn facts() -> AboutCodex {
-        AboutCodex {
-            found: Ok(Codex {
-                launcher: "/usr/bin/codex".into(),
-                binary: "/usr/lib/node_modules/x/bin/codex".into(),
-                layout: Layout::Npm,
-                version: "0.169.0".into(),
-                root: Some("/usr/lib/node_modules/x".into()),
-                helper: true,
-                package: "/state/codex/0.169.0-0123456789ab".into(),
-                items: Vec::new(),
-                notes: Vec::new(),
-            }),
-            present: true,
-            npm: true,
-            mode: Mode::Mirror,
-            home: "/home/ada/.codex".into(),
-            home_exists: true,
-            login: HostLogin::ChatGpt,
-            keys: Vec::new(),
-            distro: crate::distro::parse("ID=debian\nVERSION_ID=13\n"),
-        }
-    }
-
-    fn with(change: impl FnOnce(&mut AboutCodex)) -> Vec<Finding> {
+    fn with(change: impl FnOnce(&mut AboutHost)) -> Vec<Finding> {
         let mut facts = facts();
         change(&mut facts);
         findings(&facts)
@@ -160,19 +112,19 @@ pub(super) mod tests {
     #[test]
     fn a_missing_codex_comes_by_npm_and_npm_by_the_distribution() {
         let none = || host("there is no `codex` on PATH").run(["npm install -g @openai/codex"]);
-        let found = with(|f| (f.found, f.present) = (Err(none()), false));
+        let found = with(|f| (f.codex, f.codex_present) = (Err(none()), false));
         assert_eq!(verdict(&found, "codex.program"), Verdict::Missing);
-        assert_eq!(mended(&found, "codex.program"), "npm install -g @openai/codex");
-        let bare = with(|f| (f.found, f.present, f.npm) = (Err(none()), false, false));
-        assert!(mended(&bare, "codex.program").starts_with("sudo apt-get install npm\n"));
-        let damaged = with(|f| f.found = Err(host("`/x` is a damaged program")));
+        assert_eq!(remedies_of(&found, "codex.program"), "npm install -g @openai/codex");
+        let bare = with(|f| (f.codex, f.codex_present, f.npm) = (Err(none()), false, false));
+        assert!(remedies_of(&bare, "codex.program").starts_with("sudo apt-get install npm\n"));
+        let damaged = with(|f| f.codex = Err(host("`/x` is a damaged program")));
         assert_eq!(verdict(&damaged, "codex.program"), Verdict::Broken);
     }
 
     #[test]
     fn what_is_not_beside_the_program_is_a_warning() {
         let lone = with(|f| {
-            let codex = f.found.as_mut().unwrap();
+            let codex = f.codex.as_mut().unwrap();
             codex.root = None;
             codex.helper = false;
             codex.notes = vec!["there is no `codex-code-mode-host` beside it".into(), "a link is left out".into()];
@@ -191,15 +143,17 @@ pub(super) mod tests {
             assert_eq!(login(bad), Verdict::Noted);
         }
         let keyring = with(|f| f.login = HostLogin::Keyring);
-        assert!(mended(&keyring, "codex.login").contains("cli_auth_credentials_store=file"));
+        assert!(remedies_of(&keyring, "codex.login").contains("cli_auth_credentials_store=file"));
         let key = with(|f| (f.login, f.keys) = (HostLogin::None, vec!["CODEX_API_KEY".into()]));
         assert_eq!(verdict(&key, "codex.login"), Verdict::Held);
-        assert!(with(|f| f.mode = Mode::None).iter().all(|f| f.id != "codex.login"));
+        assert!(with(|f| f.settings.shape.codex_home = Mode::None).iter().all(|f| f.id != "codex.login"));
     }
 
     #[test]
     fn a_shared_home_is_warned_of_and_must_be_there() {
-        let shared = |exists| verdict(&with(|f| (f.mode, f.home_exists) = (Mode::Shared, exists)), "codex.home");
+        let shared = |exists| {
+            verdict(&with(|f| (f.settings.shape.codex_home, f.home_exists) = (Mode::Shared, exists)), "codex.home")
+        };
         assert_eq!((shared(true), shared(false)), (Verdict::Noted, Verdict::Missing));
     }
 }

@@ -1,37 +1,40 @@
-//! The data sets: does somebody say where each is, and can it be mounted.
+//! The data sets: whether the settings give a directory for each, and whether it can be mounted.
 
-use crate::error::{Failure, usage};
+use crate::doctor::AboutHost;
+use crate::error::usage;
 use crate::finding::{Finding, subject};
 use crate::spec::settings;
 use std::path::PathBuf;
 
-/// What is known of the data sets; or that nothing can be known.
-pub type AboutData = Result<Vec<DataSet>, Failure>;
-
-/// One data set.
+/// What was seen of the directories that are to be mounted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DataSet {
-    /// Its name.
-    pub name: String,
-    /// Where it is, by the settings.
-    pub source: Option<PathBuf>,
-    /// Why it cannot be mounted.
-    pub problems: Vec<Finding>,
-    /// Whether there is nothing in it.
-    pub empty: bool,
-    /// The type of its file system, such as `ext4`; empty where it is not known.
-    pub file_system: String,
-    /// Whether file systems are mounted below it.
-    pub submounts: bool,
+pub(super) struct Files {
+    pub(super) sets: Vec<DataSet>,
+    /// Why the workspace, or a shared Codex home, cannot be mounted.
+    pub(super) workspace: Vec<Finding>,
 }
 
-/// File systems whose other users are not on this machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct DataSet {
+    pub(super) name: String,
+    /// Where it is, by the settings.
+    pub(super) source: Option<PathBuf>,
+    /// Why it cannot be mounted.
+    pub(super) problems: Vec<Finding>,
+    /// Whether there is nothing in it.
+    pub(super) empty: bool,
+    /// The type of its file system, such as `ext4`; empty where it is not known.
+    pub(super) file_system: String,
+    /// Whether file systems are mounted below it.
+    pub(super) submounts: bool,
+}
+
+/// File systems that other machines may write to.
 const NETWORK: &[&str] = &["nfs", "nfs4", "cifs", "smb3", "ceph", "lustre", "gpfs", "beegfs", "afs", "9p", "glusterfs"];
 
-/// What is to be said of the data sets.
-pub fn findings(facts: &AboutData) -> Vec<Finding> {
-    match facts {
-        Ok(sets) => sets.iter().flat_map(data_set).collect(),
+pub(super) fn findings(facts: &AboutHost) -> Vec<Finding> {
+    match &facts.files {
+        Ok(files) => files.sets.iter().flat_map(data_set).collect(),
         Err(failure) => vec![subject("data.sources", "the data sets", NEEDED).broken(failure.clone())],
     }
 }
@@ -69,25 +72,16 @@ fn is_network(file_system: &str) -> bool {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::super::exit_code;
-    use super::super::tests::{mended, verdict};
+    use super::super::tests::{facts, remedies_of, verdict};
     use super::*;
     use crate::finding::Verdict;
 
-    pub(in super::super) fn set() -> DataSet {
-        DataSet {
-            name: "ssv2".into(),
-            source: Some("/data/ssv2".into()),
-            file_system: "ext4".into(),
-            ..DataSet::default()
-        }
-    }
-
     fn with(change: impl FnOnce(&mut DataSet)) -> Vec<Finding> {
-        let mut set = set();
-        change(&mut set);
-        findings(&Ok(vec![set]))
+        let mut facts = facts();
+        change(&mut facts.files.as_mut().unwrap().sets[0]);
+        findings(&facts)
     }
 
     #[test]
@@ -95,7 +89,7 @@ pub(super) mod tests {
         assert_eq!(verdict(&with(|_| {}), "data.ssv2"), Verdict::Held);
         let none = with(|set| set.source = None);
         assert_eq!(verdict(&none, "data.ssv2"), Verdict::Missing);
-        assert!(mended(&none, "data.ssv2").contains("--dataset ssv2=DIR"));
+        assert!(remedies_of(&none, "data.ssv2").contains("--dataset ssv2=DIR"));
         assert_eq!(exit_code(&none), 2);
     }
 
@@ -118,7 +112,7 @@ pub(super) mod tests {
             let found = with(|set| set.file_system = name.into());
             assert_eq!(verdict(&found, "data.ssv2"), Verdict::Held, "{name}");
         }
-        let stuck = findings(&Err(usage("no answer within 5 s")));
+        let stuck = findings(&AboutHost { files: Err(usage("no answer within 5 s")), ..facts() });
         assert_eq!(verdict(&stuck, "data.sources"), Verdict::Broken);
     }
 }

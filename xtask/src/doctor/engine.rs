@@ -1,29 +1,16 @@
-//! The engine: does one answer, is it one that can keep the promises, and what of it is old.
+//! The engine: whether one answers, whether it can keep the promises of a sandbox, and which parts of it are old.
 
-use super::versions::{self, Series};
+use super::versions;
+use crate::doctor::AboutHost;
 use crate::engine::refuse::{ANSWERS, COMPOSE, PLACE, RECURSIVE, USERS};
-use crate::engine::{self, Component, Engine, Local, Silence};
-use crate::error::{Mend, host};
+use crate::engine::{self, Component, Engine, Silence};
+use crate::error::{Remedy, host};
 use crate::finding::{Finding, Subject, subject};
-
-/// What is known of the engine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AboutEngine {
-    /// Its answer, or why there is none.
-    pub engine: Result<Engine, Silence>,
-    /// What this host has for an engine of its own.
-    pub local: Local,
-    /// Whether an image has to be built.
-    pub build: bool,
-    /// The data sets with file systems mounted below them.
-    pub submounts: Vec<String>,
-}
 
 const BUILDX: Subject = subject("engine.buildx", "buildx", "any version, to build the image");
 const REST: Subject = subject("engine.rest", "all else of the engine", "");
 
-/// What is to be said of the engine.
-pub fn findings(facts: &AboutEngine) -> Vec<Finding> {
+pub(super) fn findings(facts: &AboutHost) -> Vec<Finding> {
     let engine = match &facts.engine {
         Ok(engine) => engine,
         Err(silence) => {
@@ -40,37 +27,34 @@ pub fn findings(facts: &AboutEngine) -> Vec<Finding> {
     if let Some(refused) = refused(ANSWERS) {
         return vec![refused, REST.unchecked("`docker` is not Docker's")];
     }
-    let mut found = vec![version(engine)];
-    found.push(refused(PLACE).unwrap_or_else(|| PLACE.ok(format!("this machine, {}", engine.endpoint))));
-    found.push(refused(USERS).unwrap_or_else(|| USERS.ok("the host's")));
-    found.push(refused(COMPOSE).unwrap_or_else(|| compose(engine)));
-    found.push(match engine::no_buildx(engine) {
-        Some(failure) if facts.build => BUILDX.missing(failure),
-        Some(failure) => BUILDX.warning(failure.message, failure.mend),
+    let must_build = facts.image.as_ref().map_or(true, |image| image.built.is_none());
+    let buildx = match engine::no_buildx(engine) {
+        Some(failure) if must_build => BUILDX.missing(failure),
+        Some(failure) => BUILDX.warning(failure.message, failure.remedies),
         None => BUILDX.ok(&engine.buildx),
-    });
-    found.push(refused(RECURSIVE).unwrap_or_else(|| recursive(engine, &facts.submounts)));
-    found.extend(runc(engine));
-    found
+    };
+    let found = [
+        version(engine),
+        refused(PLACE).unwrap_or_else(|| PLACE.ok(format!("this machine, {}", engine.endpoint))),
+        refused(USERS).unwrap_or_else(|| USERS.ok("the host's")),
+        refused(COMPOSE).unwrap_or_else(|| compose(engine)),
+        buildx,
+        refused(RECURSIVE).unwrap_or_else(|| recursive(facts, engine)),
+    ];
+    found.into_iter().chain(runc(engine)).collect()
 }
 
 fn version(engine: &Engine) -> Finding {
     let version = &engine.version;
     if !engine.upstream() {
-        return ANSWERS
-            .ok(format!("{version}, the distribution's build (it mends security holes without a new number)"));
+        let found = "the distribution's build (the distribution fixes security holes without changing the version)";
+        return ANSWERS.ok(format!("{version}, {found}"));
     }
-    match versions::below(version, versions::ENGINE, Series::Minor) {
-        Some(floor) => Subject { needed: &format!("{floor} or later has all known security fixes"), ..ANSWERS }
-            .warning(
-                format!("{version} has known security holes"),
-                engine.distro.upgrade(&["docker-ce", "docker-ce-cli", "containerd.io"]),
-            ),
-        None => ANSWERS.ok(format!("{version}, Docker's build")),
-    }
+    let upgrade = engine.distro.upgrade(&["docker-ce", "docker-ce-cli", "containerd.io"]);
+    versions::ENGINE.judge(ANSWERS, version, format!("{version}, Docker's build"), upgrade)
 }
 
-/// runc's own builds answer a commit that starts with `v`; those of distributions have words of their own in it.
+/// In Docker's own builds of runc the commit starts with `v`; the builds of distributions have other text there.
 fn runc(engine: &Engine) -> Option<Finding> {
     let Component { version, commit, .. } = engine.components.iter().find(|part| part.name == "runc")?;
     let runc = subject("engine.runc", "runc", "");
@@ -78,22 +62,19 @@ fn runc(engine: &Engine) -> Option<Finding> {
     if !engine.upstream() || !plain || !commit.starts_with('v') {
         return Some(runc.ok(format!("{version}, the distribution's build")));
     }
-    Some(match versions::below(version, versions::RUNC, Series::Minor) {
-        Some(floor) => Subject { needed: &format!("{floor} or later has all known security fixes"), ..runc }
-            .warning(format!("{version} has known security holes"), engine.distro.upgrade(&["containerd.io"])),
-        None => runc.ok(format!("{version}, from Docker")),
-    })
+    let upgrade = engine.distro.upgrade(&["containerd.io"]);
+    Some(versions::RUNC.judge(runc, version, format!("{version}, from Docker"), upgrade))
 }
 
 fn compose(engine: &Engine) -> Finding {
     if engine::passes_recursive(engine) {
         return COMPOSE.ok(&engine.compose);
     }
-    let mend = if engine.upstream() {
+    let remedies = if engine.upstream() {
         engine.distro.upgrade(&["docker-compose-plugin"])
     } else {
         let from = "a newer one comes with Docker's own packages: https://docs.docker.com/engine/install/";
-        vec![Mend::Do(from.into())]
+        vec![Remedy::Do(from.into())]
     };
     COMPOSE.warning(
         format!(
@@ -101,25 +82,28 @@ fn compose(engine: &Engine) -> Finding {
              from inside",
             engine.compose
         ),
-        mend,
+        remedies,
     )
 }
 
-fn recursive(engine: &Engine, submounts: &[String]) -> Finding {
+fn recursive(facts: &AboutHost, engine: &Engine) -> Finding {
+    let sets = facts.files.iter().flat_map(|files| &files.sets).filter(|set| set.submounts);
+    let sets: Vec<&str> = sets.map(|set| set.name.as_str()).collect();
     match engine::not_recursive(engine) {
-        Some(why) if !submounts.is_empty() => {
-            let what =
-                format!("mounts below the data set `{}` would be writable inside: {why}", submounts.join("`, `"));
-            RECURSIVE.broken(host(what).mend(engine::newer_engine(engine)))
+        Some(why) if !sets.is_empty() => {
+            let what = format!("mounts below the data set `{}` would be writable inside: {why}", sets.join("`, `"));
+            RECURSIVE.broken(host(what).remedies(engine::newer_engine(engine)))
         }
         Some(why) => RECURSIVE.warning(
-            format!("no: {why}; no data set has mounts below it, so nothing is writable by that now"),
+            format!("no: {why}; no data set has mounts below it, so nothing is writable because of it now"),
             engine::newer_engine(engine),
         ),
-        None if engine.rro.is_none() => RECURSIVE.unchecked("the engine does not tell; the proof looks from inside"),
+        None if engine.rro.is_none() => {
+            RECURSIVE.unchecked("the engine does not report it; the proof looks from inside the container")
+        }
         None => RECURSIVE.ok(format!("API {}, Linux {}", engine.api, engine.kernel)),
     }
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;

@@ -1,32 +1,14 @@
-//! The GPUs: the devices, their driver, whether the image fits them, and how the engine hands them out.
+//! The GPUs: the devices, their driver, whether the image fits them, and how the engine passes them to a container.
 
-use super::versions::{self, Series};
-use crate::distro::{Distro, Package};
+use super::versions;
+use crate::distro::Package;
+use crate::doctor::AboutHost;
 use crate::engine::Engine;
-use crate::error::{Mend, host};
+use crate::error::{Remedy, host};
 use crate::finding::{Finding, Subject, subject};
 use crate::gpu::{self, GpuFacts, Pci};
 use crate::image::base;
 use crate::spec::words::{GpuRoute, Gpus};
-
-/// What is known of the GPUs and of what is wanted of them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AboutGpus {
-    /// Which GPUs are wanted.
-    pub wanted: Gpus,
-    /// The base image.
-    pub base: String,
-    /// `TORCH_CUDA_ARCH_LIST`.
-    pub arch_list: String,
-    /// The engine, where one answers.
-    pub engine: Option<Engine>,
-    /// The devices and what hands them out.
-    pub devices: GpuFacts,
-    /// The version of the NVIDIA Container Toolkit.
-    pub toolkit: Option<String>,
-    /// The distribution.
-    pub distro: Distro,
-}
 
 const DEVICES: Subject = subject("gpu.devices", "GPUs", "GPUs that `nvidia-smi` names, or `--gpus none`");
 const BUS: Subject = subject("gpu.bus", "kernel driver", "`nvidia` has the devices");
@@ -39,12 +21,11 @@ const CDI: Subject = subject("gpu.cdi", "CDI specification", "one of the driver 
 const CGROUP: Subject = subject(
     "gpu.cgroup",
     "GPUs that stay",
-    "CDI, or an engine with cgroupfs: `systemctl daemon-reload` takes the hook's away",
+    "CDI, or an engine with cgroupfs: `systemctl daemon-reload` takes away GPUs that came by the hook",
 );
 
-/// What is to be said of the GPUs.
-pub fn findings(facts: &AboutGpus) -> Vec<Finding> {
-    if facts.wanted == Gpus::None {
+pub(super) fn findings(facts: &AboutHost) -> Vec<Finding> {
+    if facts.settings.shape.gpus == Gpus::None {
         return vec![DEVICES.ok("none are asked for")];
     }
     let mut found = vec![devices(facts)];
@@ -53,12 +34,12 @@ pub fn findings(facts: &AboutGpus) -> Vec<Finding> {
     found.extend(module(facts));
     found.push(image(facts));
     match &facts.engine {
-        Some(engine) => {
+        Ok(engine) => {
             found.push(toolkit(facts, engine));
             found.extend(stale(&facts.devices));
             found.extend(lost_on_reload(facts, engine));
         }
-        None => found.push(TOOLKIT.unchecked(match facts.devices.ctk {
+        Err(_) => found.push(TOOLKIT.unchecked(match facts.devices.ctk {
             true => "`nvidia-ctk` is installed; no engine answers that could use it",
             false => "no engine answers",
         })),
@@ -66,20 +47,20 @@ pub fn findings(facts: &AboutGpus) -> Vec<Finding> {
     found
 }
 
-fn devices(facts: &AboutGpus) -> Finding {
+fn devices(facts: &AboutHost) -> Finding {
     let devices = &facts.devices;
     if devices.gpus.is_empty() {
-        // The way to a driver is a finding of its own.
-        let failure = gpu::silent(&facts.wanted, devices);
-        return match (devices.cdi_spec, devices.pci.is_empty()) {
-            // A specification names the GPUs where `nvidia-smi` does not: the engine will tell.
-            (true, _) => DEVICES.warning(failure.message, failure.mend),
+        // The commands that install a driver are in a finding of their own.
+        let failure = gpu::silent(&facts.settings.shape.gpus, devices);
+        return match (devices.spec.is_some(), devices.pci.is_empty()) {
+            // A CDI specification may name GPUs although `nvidia-smi` does not; the start of a container shows it.
+            (true, _) => DEVICES.warning(failure.message, failure.remedies),
             (false, true) => DEVICES.missing(failure),
             (false, false) => DEVICES.broken(failure),
         };
     }
-    if let Some(engine) = &facts.engine
-        && let Err(failure) = gpu::route(&facts.wanted, engine, devices)
+    if let Ok(engine) = &facts.engine
+        && let Err(failure) = gpu::route(&facts.settings.shape.gpus, engine, devices)
         && failure.message.starts_with("there is no GPU")
     {
         return DEVICES.broken(failure);
@@ -89,89 +70,71 @@ fn devices(facts: &AboutGpus) -> Finding {
     DEVICES.ok(names.join(", "))
 }
 
-fn bus(facts: &AboutGpus) -> Option<Finding> {
-    let pci = &facts.devices.pci;
-    let names = |list: &[&Pci]| {
-        let names: Vec<&str> = list.iter().map(|pci| pci.address.as_str()).collect();
-        names.join(", ")
+fn bus(facts: &AboutHost) -> Option<Finding> {
+    let bound = |driver: &str| {
+        let devices = facts.devices.pci.iter().filter(|pci| pci.driver.as_deref() == Some(driver));
+        let names: Vec<&str> = devices.map(|pci| pci.address.as_str()).collect();
+        (!names.is_empty()).then(|| names.join(", "))
     };
-    let bound = |name: &str| -> Vec<&Pci> { pci.iter().filter(|pci| pci.driver.as_deref() == Some(name)).collect() };
-    let (nouveau, vfio, nvidia) = (bound("nouveau"), bound("vfio-pci"), bound("nvidia"));
-    if !nouveau.is_empty() {
-        let what = format!("nouveau has {}: it runs no CUDA", names(&nouveau));
+    if let Some(names) = bound("nouveau") {
+        let what = format!("nouveau has {names}: it cannot run CUDA");
         let line = "printf 'blacklist nouveau\\noptions nouveau modeset=0\\n' | sudo tee /etc/modprobe.d/nouveau.conf";
         let again = facts.distro.initramfs().into_iter().chain(["sudo reboot"]);
         return Some(BUS.broken(host(what).run([line]).run(again)));
     }
-    match (pci.is_empty(), nvidia.is_empty(), vfio.is_empty()) {
-        (true, ..) => None,
-        (_, true, false) => {
-            let what = format!("vfio-pci has {}: they are kept for a virtual machine", names(&vfio));
-            let hint = "take them out of the options of vfio-pci in /etc/modprobe.d and on the kernel's command line";
-            Some(BUS.broken(host(what).hint(hint)))
-        }
-        // That no driver is loaded is a finding of its own.
-        (_, true, true) => None,
-        _ => Some(BUS.ok(format!("nvidia has {}", names(&nvidia)))),
+    if let Some(names) = bound("nvidia") {
+        return Some(BUS.ok(format!("nvidia has {names}")));
     }
+    // That no driver is loaded is a finding of its own.
+    let what = format!("vfio-pci has {}: it keeps them for a virtual machine", bound("vfio-pci")?);
+    let hint = "take them out of the options of vfio-pci in /etc/modprobe.d and on the kernel's command line";
+    Some(BUS.broken(host(what).hint(hint)))
 }
 
-fn driver(facts: &AboutGpus) -> Finding {
+fn driver(facts: &AboutHost) -> Finding {
     let Some(version) = &facts.devices.driver else {
         if facts.devices.pci.is_empty() {
             return DRIVER.unchecked("none is loaded, and there is no device for it");
         }
-        let failure = host("none is loaded").mend(facts.distro.install(Package::Driver, false));
+        let failure = host("none is loaded").remedies(facts.distro.install(Package::Driver, false));
         return DRIVER.missing(failure);
     };
-    match versions::below(version, versions::DRIVER, Series::Major) {
-        Some(floor) => Subject { needed: &format!("{floor} or later has all known security fixes"), ..DRIVER }.warning(
-            format!("{version} has known security holes"),
-            [Mend::Do("bring the driver up to date, then `sudo reboot`".into())],
-        ),
-        None => DRIVER.ok(version),
-    }
+    let update = Remedy::Do("bring the driver up to date, then `sudo reboot`".into());
+    versions::DRIVER.judge(DRIVER, version, version, [update])
 }
 
-fn module(facts: &AboutGpus) -> Option<Finding> {
+fn module(facts: &AboutHost) -> Option<Finding> {
     let devices = &facts.devices;
     let newest = |capability: &str| capability.split('.').next()?.parse::<u32>().ok();
     let blackwell = devices.pci.iter().any(Pci::needs_open_module)
         || devices.gpus.iter().filter_map(|gpu| newest(&gpu.capability)).any(|major| major >= 10);
     Some(match (devices.open_module?, blackwell) {
         (true, _) => MODULE.ok("open"),
-        (false, false) => MODULE.ok("closed, which these GPUs can do with"),
+        (false, false) => MODULE.ok("closed, which is enough for these GPUs"),
         (false, true) => {
-            let what = "the closed ones are loaded, and GPUs of Blackwell or later answer only to the open ones";
-            MODULE.broken(host(what).mend(facts.distro.install(Package::Driver, false)))
+            let what = "the closed ones are loaded, and GPUs of Blackwell or later work only with the open ones";
+            MODULE.broken(host(what).remedies(facts.distro.install(Package::Driver, false)))
         }
     })
 }
 
-fn image(facts: &AboutGpus) -> Finding {
+fn image(facts: &AboutHost) -> Finding {
     if facts.devices.gpus.is_empty() {
         return IMAGE.unchecked("no GPU answers");
     }
-    match base::misfit(&facts.base, &facts.arch_list, &facts.devices) {
+    let (base, arch_list) = (&facts.settings.base, &facts.settings.arch_list);
+    let base = base.clone().unwrap_or_else(base::cpu_reference);
+    match base::misfit(&base, arch_list, &facts.devices) {
         Some(failure) => IMAGE.broken(failure),
-        None => IMAGE.ok(match base::known(&facts.base) {
-            Some(known) => format!("CUDA {}, arch_list `{}`", known.cuda, facts.arch_list),
-            None => format!("arch_list `{}`; nothing is known of the base beforehand", facts.arch_list),
+        None => IMAGE.ok(match base::known(&base) {
+            Some(known) => format!("CUDA {}, arch_list `{arch_list}`", known.cuda),
+            None => format!("arch_list `{arch_list}`; what this base contains is not known before it is built"),
         }),
     }
 }
 
-fn has_toolkit(facts: &AboutGpus, engine: &Engine) -> Option<GpuRoute> {
-    // Asked for as if every GPU answered: whether one does is another finding.
-    let devices = GpuFacts {
-        gpus: vec![gpu::Gpu { index: "0".into(), uuid: String::new(), name: String::new(), capability: String::new() }],
-        ..facts.devices.clone()
-    };
-    gpu::route(&Gpus::All, engine, &devices).ok().flatten()
-}
-
-fn toolkit(facts: &AboutGpus, engine: &Engine) -> Finding {
-    let Some(route) = has_toolkit(facts, engine) else {
+fn toolkit(facts: &AboutHost, engine: &Engine) -> Finding {
+    let Some(route) = facts.devices.offered(engine) else {
         let devices = &facts.devices;
         if devices.gpus.is_empty() && devices.pci.is_empty() && devices.driver.is_none() {
             return TOOLKIT.unchecked("not installed, and there is no device for it");
@@ -183,9 +146,9 @@ fn toolkit(facts: &AboutGpus, engine: &Engine) -> Finding {
         GpuRoute::Nvidia => "by NVIDIA's runtime hook",
     };
     let Some(version) = &facts.toolkit else {
-        return TOOLKIT.ok(format!("{by}; `nvidia-ctk` does not tell its version"));
+        return TOOLKIT.ok(format!("{by}; `nvidia-ctk` does not report its version"));
     };
-    match versions::below(version, versions::TOOLKIT, Series::Minor) {
+    match versions::TOOLKIT.above(version) {
         Some(_) => TOOLKIT.warning(
             format!("{version}, {by}: it has known security holes"),
             facts.distro.upgrade(&["nvidia-container-toolkit"]),
@@ -207,20 +170,20 @@ fn stale(devices: &GpuFacts) -> Option<Finding> {
     })
 }
 
-/// With the hook, systemd does not know of the GPUs that the container got, and takes them away at its next reload.
-fn lost_on_reload(facts: &AboutGpus, engine: &Engine) -> Option<Finding> {
-    let route = has_toolkit(facts, engine)?;
+/// With NVIDIA's hook, systemd does not know which devices the container got, and takes them away when it reloads.
+fn lost_on_reload(facts: &AboutHost, engine: &Engine) -> Option<Finding> {
+    let route = facts.devices.offered(engine)?;
     if route == GpuRoute::Cdi || engine.cgroup_driver != "systemd" {
         return Some(CGROUP.ok("stay"));
     }
-    let mend = if engine.cdi_dirs.is_empty() {
-        Mend::Do("use an engine with CDI: 28.2 or later has it on".into())
+    let remedy = if engine.cdi_dirs.is_empty() {
+        Remedy::Do("use an engine with CDI: 28.2 or later has it on".into())
     } else {
-        Mend::Run(gpu::generate(std::path::Path::new("/etc/cdi/nvidia.yaml")))
+        Remedy::Run(gpu::generate(std::path::Path::new("/etc/cdi/nvidia.yaml")))
     };
-    let found = "a running sandbox loses its GPUs (`Failed to initialize NVML: Unknown Error`) until it is made anew";
-    Some(CGROUP.warning(found, [mend]))
+    let found = "a running sandbox loses its GPUs (`Failed to initialize NVML: Unknown Error`) until it is recreated";
+    Some(CGROUP.warning(found, [remedy]))
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;

@@ -1,48 +1,33 @@
-//! The project: settings, workspace, image, and the room for what is kept.
+//! The project: settings, workspace, image, and the free space for what is kept.
 
-use crate::distro::Distro;
+use crate::doctor::AboutHost;
 use crate::engine;
-use crate::error::{Failure, host};
+use crate::error::{Remedy, host};
 use crate::finding::{Finding, Subject, subject};
 use crate::image::base;
 use std::path::PathBuf;
 
-/// What is known of the project.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AboutProject {
-    /// What is wrong with the settings.
-    pub settings: Vec<Failure>,
-    /// The workspace.
-    pub workspace: PathBuf,
-    /// Why it cannot be mounted; or that this cannot be known.
-    pub problems: Result<Vec<Finding>, Failure>,
-    /// Where state is kept.
-    pub state: PathBuf,
-    /// Why nothing can be written there.
-    pub state_closed: Option<String>,
-    /// Free bytes there.
-    pub state_free: Option<u64>,
-    /// The image, where an engine answers; or why nothing is known of it.
-    pub image: Result<AboutImage, String>,
-    /// Whether the program that makes the CPU base is there.
-    pub mmdebstrap: bool,
-    /// The distribution.
-    pub distro: Distro,
+/// The directory in which state is kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct AboutState {
+    pub(super) dir: PathBuf,
+    /// Why it cannot be written.
+    pub(super) closed: Option<String>,
+    /// Free bytes; `None` where they cannot be read.
+    pub(super) free: Option<u64>,
 }
 
-/// What is known of the image.
+/// The image, and the directory in which the engine keeps images.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AboutImage {
+pub(super) struct AboutImage {
     /// Its tag, where it is built and up to date.
-    pub built: Option<String>,
-    /// Its base by the settings; `None` is the CPU base.
-    pub base: Option<String>,
+    pub(super) built: Option<String>,
     /// Whether the engine has the base.
-    pub base_there: bool,
-    /// Where the engine keeps images, and the free bytes there, as far as known.
-    pub root: PathBuf,
-    /// Free bytes there.
-    pub free: Option<u64>,
+    pub(super) base_there: bool,
+    /// The directory in which the engine keeps images.
+    pub(super) root: PathBuf,
+    /// Free bytes in that directory; `None` where they cannot be read.
+    pub(super) free: Option<u64>,
 }
 
 /// A snapshot of Codex takes about 400 MB, and an update of it as much again before the old one is removed.
@@ -57,14 +42,13 @@ const ROOM: Subject =
     subject("project.room", "room for the image", "40 GiB with NVIDIA's base, 8 GiB with the CPU base");
 const BASE: Subject = subject("project.base", "CPU base image", "`mmdebstrap`, which makes it");
 
-/// What is to be said of the project.
-pub fn findings(facts: &AboutProject) -> Vec<Finding> {
-    let mut found: Vec<Finding> = facts.settings.iter().map(|failure| SETTINGS.broken(failure.clone())).collect();
+pub(super) fn findings(facts: &AboutHost) -> Vec<Finding> {
+    let mut found: Vec<Finding> = facts.errors.iter().map(|failure| SETTINGS.broken(failure.clone())).collect();
     if found.is_empty() {
         found.push(SETTINGS.ok("as they should be"));
     }
     found.extend(workspace(facts));
-    found.push(state(facts));
+    found.push(state(&facts.state));
     match &facts.image {
         Err(why) => found.push(IMAGE.unchecked(why)),
         Ok(image) => found.extend(built(facts, image)),
@@ -72,35 +56,37 @@ pub fn findings(facts: &AboutProject) -> Vec<Finding> {
     found
 }
 
-fn workspace(facts: &AboutProject) -> Vec<Finding> {
-    match &facts.problems {
+fn workspace(facts: &AboutHost) -> Vec<Finding> {
+    match &facts.files {
         Err(failure) => vec![WORKSPACE.broken(failure.clone())],
-        Ok(problems) if problems.is_empty() => vec![WORKSPACE.ok(format!("`{}`", facts.workspace.display()))],
-        Ok(problems) => problems.iter().map(|problem| WORKSPACE.broken(problem.failure())).collect(),
+        Ok(files) if files.workspace.is_empty() => {
+            vec![WORKSPACE.ok(format!("`{}`", facts.settings.workspace.display()))]
+        }
+        Ok(files) => files.workspace.iter().map(|problem| WORKSPACE.broken(problem.failure())).collect(),
     }
 }
 
-fn state(facts: &AboutProject) -> Finding {
-    let path = facts.state.display();
-    if let Some(why) = &facts.state_closed {
-        let hint = "give another by XDG_STATE_HOME, or make it yours";
+fn state(state: &AboutState) -> Finding {
+    let path = state.dir.display();
+    if let Some(why) = &state.closed {
+        let hint = "give another directory by XDG_STATE_HOME, or make this one yours";
         return STATE.broken(host(format!("nothing can be written to `{path}`: {why}")).hint(hint));
     }
-    match facts.state_free {
+    match state.free {
         Some(free) if free < STATE_ROOM => STATE.warning(
             format!("`{path}` has {} MiB free", free >> 20),
-            [crate::error::Mend::Do("make room, or give another place by XDG_STATE_HOME".into())],
+            [Remedy::Do("free some space, or give another directory by XDG_STATE_HOME".into())],
         ),
         Some(free) => STATE.ok(format!("`{path}`, {} GiB free", free >> 30)),
-        None => STATE.unchecked(format!("the room at `{path}` cannot be read")),
+        None => STATE.unchecked(format!("the free space at `{path}` cannot be read")),
     }
 }
 
-fn built(facts: &AboutProject, image: &AboutImage) -> Vec<Finding> {
+fn built(facts: &AboutHost, image: &AboutImage) -> Vec<Finding> {
     if let Some(tag) = &image.built {
         return vec![IMAGE.ok(format!("`{tag}` is up to date"))];
     }
-    let need = base::room(image.base.as_deref());
+    let need = base::room(facts.settings.base.as_deref());
     let room = image.free.and_then(|free| engine::low_room(&image.root, free, need));
     let mut found = vec![IMAGE.ok("not built yet, or stale: the next start builds it")];
     found.push(match (room, image.free) {
@@ -113,7 +99,7 @@ fn built(facts: &AboutProject, image: &AboutImage) -> Vec<Finding> {
         )),
         (None, None) => ROOM.unchecked(format!("`{}` cannot be read", image.root.display())),
     });
-    if image.base.is_none() {
+    if facts.settings.base.is_none() {
         found.push(match (image.base_there, facts.mmdebstrap) {
             (true, _) => BASE.ok("made already"),
             (false, true) => BASE.ok("`mmdebstrap` makes it"),
@@ -124,32 +110,14 @@ fn built(facts: &AboutProject, image: &AboutImage) -> Vec<Finding> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::super::tests::{mended, verdict};
+mod tests {
+    use super::super::data::Files;
+    use super::super::tests::{facts, remedies_of, verdict};
     use super::*;
     use crate::error::usage;
     use crate::finding::Verdict;
 
-    pub(in super::super) fn facts() -> AboutProject {
-        AboutProject {
-            settings: Vec::new(),
-            workspace: "/home/ada/project".into(),
-            problems: Ok(Vec::new()),
-            state: "/home/ada/.local/state/codex-sandbox".into(),
-            state_closed: None,
-            state_free: Some(90 << 30),
-            image: Ok(AboutImage {
-                base: Some("nvcr.io/nvidia/pytorch:25.01-py3".into()),
-                root: "/var/lib/docker".into(),
-                free: Some(90 << 30),
-                ..AboutImage::default()
-            }),
-            mmdebstrap: false,
-            distro: crate::distro::parse("ID=debian\nVERSION_ID=13\n"),
-        }
-    }
-
-    fn with(change: impl FnOnce(&mut AboutProject)) -> Vec<Finding> {
+    fn with(change: impl FnOnce(&mut AboutHost)) -> Vec<Finding> {
         let mut facts = facts();
         change(&mut facts);
         findings(&facts)
@@ -168,7 +136,7 @@ pub(super) mod tests {
 
     #[test]
     fn every_error_of_the_settings_is_shown_at_once() {
-        let two = with(|f| f.settings = vec![usage("one"), usage("two")]);
+        let two = with(|f| f.errors = vec![usage("one"), usage("two")]);
         assert_eq!(two.iter().filter(|f| f.verdict == Verdict::Broken).count(), 2);
     }
 
@@ -176,35 +144,38 @@ pub(super) mod tests {
     fn a_workspace_that_cannot_be_mounted_says_why() {
         let failure = usage("`/r` shows this repository").hint("choose another");
         let problem = Finding::new("workspace", "p").with(Verdict::Broken, failure);
-        let found = with(|f| f.problems = Ok(vec![problem]));
+        let found = with(|f| f.files = Ok(Files { workspace: vec![problem], ..Files::default() }));
         assert_eq!(verdict(&found, "project.workspace"), Verdict::Broken);
-        let stuck = with(|f| f.problems = Err(usage("no answer")));
+        let stuck = with(|f| f.files = Err(usage("no answer")));
         assert_eq!(verdict(&stuck, "project.workspace"), Verdict::Broken);
     }
 
     #[test]
     fn state_needs_room_and_to_be_written() {
-        let low = with(|f| f.state_free = Some(100 << 20));
+        let low = with(|f| f.state.free = Some(100 << 20));
         assert_eq!(verdict(&low, "project.state"), Verdict::Noted);
-        let closed = with(|f| f.state_closed = Some("read-only file system".into()));
+        let closed = with(|f| f.state.closed = Some("read-only file system".into()));
         assert_eq!(verdict(&closed, "project.state"), Verdict::Broken);
-        assert_eq!(verdict(&with(|f| f.state_free = None), "project.state"), Verdict::NotProvable);
+        assert_eq!(verdict(&with(|f| f.state.free = None), "project.state"), Verdict::NotProvable);
     }
 
     #[test]
     fn room_and_the_means_to_build_matter_only_where_something_is_built() {
         let low = image(|i| i.free = Some(10 << 30));
         assert_eq!(verdict(&low, "project.room"), Verdict::Broken);
-        let cpu = image(|i| (i.base, i.free) = (None, Some(10 << 30)));
+        let cpu = |change: fn(&mut AboutHost)| {
+            with(|f| {
+                f.settings.base = None;
+                change(f);
+            })
+        };
+        let made = cpu(|f| f.image.as_mut().unwrap().base_there = true);
+        let tool = cpu(|f| f.mmdebstrap = true);
+        let cpu = cpu(|f| f.image.as_mut().unwrap().free = Some(10 << 30));
         assert_eq!(verdict(&cpu, "project.room"), Verdict::Held);
         assert_eq!(verdict(&cpu, "project.base"), Verdict::Missing);
-        assert_eq!(mended(&cpu, "project.base"), "sudo apt-get install mmdebstrap");
-        let made = image(|i| (i.base, i.base_there) = (None, true));
+        assert_eq!(remedies_of(&cpu, "project.base"), "sudo apt-get install mmdebstrap");
         assert_eq!(verdict(&made, "project.base"), Verdict::Held);
-        let tool = with(|f| {
-            f.mmdebstrap = true;
-            f.image.as_mut().unwrap().base = None;
-        });
         assert_eq!(verdict(&tool, "project.base"), Verdict::Held);
         let built = image(|i| (i.built, i.free) = (Some("codex-sandbox:1-u1".into()), Some(0)));
         assert_eq!(verdict(&built, "project.image"), Verdict::Held);

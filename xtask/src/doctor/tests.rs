@@ -1,5 +1,97 @@
 use super::*;
-use crate::error::Failure;
+use crate::codex::Layout;
+use crate::context::Context;
+use crate::engine::Component;
+use crate::gpu::{CdiSpec, Gpu, Pci};
+use crate::spec::settings::{self, Flags};
+use crate::{codex as host_codex, distro, error};
+
+/// A host on which a sandbox can run: Debian 13, Docker's own engine, a Blackwell card, Codex by npm.
+pub(super) fn facts() -> AboutHost {
+    let distro = distro::parse("ID=debian\nVERSION_ID=13\n");
+    let cx = Context { root: "/r".into(), home: "/home/ada".into(), ..Context::default() };
+    let settings = settings::resolve(&cx, &Flags::default(), &[]).unwrap();
+    AboutHost {
+        settings: Settings { workspace: "/home/ada/project".into(), ..settings },
+        errors: Vec::new(),
+        engine: Ok(engine(&distro)),
+        local: Local {
+            daemon: true,
+            user: "ada".into(),
+            group: "docker".into(),
+            distro: distro.clone(),
+            ..Local::default()
+        },
+        distro,
+        devices: devices(),
+        toolkit: Some("1.19.1".into()),
+        codex: Ok(Codex {
+            launcher: "/usr/bin/codex".into(),
+            binary: "/usr/lib/node_modules/x/bin/codex".into(),
+            layout: Layout::Npm,
+            version: "0.169.0".into(),
+            root: Some("/usr/lib/node_modules/x".into()),
+            helper: true,
+            package: "/state/codex/0.169.0-0123456789ab".into(),
+            items: Vec::new(),
+            notes: Vec::new(),
+        }),
+        codex_present: true,
+        npm: true,
+        home_exists: true,
+        login: HostLogin::ChatGpt,
+        keys: Vec::new(),
+        files: Ok(Files {
+            sets: vec![data::DataSet {
+                name: "ssv2".into(),
+                source: Some("/data/ssv2".into()),
+                file_system: "ext4".into(),
+                ..Default::default()
+            }],
+            workspace: Vec::new(),
+        }),
+        state: AboutState { dir: "/home/ada/.local/state/codex-sandbox".into(), closed: None, free: Some(90 << 30) },
+        image: Ok(AboutImage { root: "/var/lib/docker".into(), free: Some(90 << 30), ..AboutImage::default() }),
+        mmdebstrap: false,
+    }
+}
+
+fn engine(distro: &Distro) -> Engine {
+    Engine {
+        version: "29.7.2".into(),
+        platform: "Docker Engine - Community".into(),
+        components: vec![Component { name: "runc".into(), version: "1.3.6".into(), commit: "v1.3.6-0-gabc".into() }],
+        api: "1.50".into(),
+        compose: "2.40.0".into(),
+        buildx: "0.25.0".into(),
+        os: "Debian GNU/Linux 13 (trixie)".into(),
+        kernel: "6.12.0".into(),
+        endpoint: "unix:///var/run/docker.sock".into(),
+        rro: Some(true),
+        cdi_dirs: vec!["/etc/cdi".into(), "/var/run/cdi".into()],
+        cgroup_driver: "systemd".into(),
+        distro: distro.clone(),
+        ..Engine::default()
+    }
+}
+
+fn devices() -> GpuFacts {
+    GpuFacts {
+        driver: Some("595.71.05".into()),
+        open_module: Some(true),
+        pci: vec![Pci { address: "0000:01:00.0".into(), device: 0x2b85, driver: Some("nvidia".into()) }],
+        gpus: vec![Gpu {
+            index: "0".into(),
+            uuid: "GPU-aaaa".into(),
+            name: "NVIDIA GeForce RTX 5090".into(),
+            capability: "12.0".into(),
+        }],
+        hook: true,
+        ctk: true,
+        spec: Some(CdiSpec { file: "/etc/cdi/nvidia.yaml".into(), driver: Some("595.71.05".into()) }),
+        ..GpuFacts::default()
+    }
+}
 
 /// The verdict on one id.
 #[track_caller]
@@ -9,8 +101,8 @@ pub(super) fn verdict(findings: &[Finding], id: &str) -> Verdict {
 
 /// What to do about one id, a line each.
 #[track_caller]
-pub(super) fn mended(findings: &[Finding], id: &str) -> String {
-    let lines: Vec<String> = one(findings, id).mend.iter().map(ToString::to_string).collect();
+pub(super) fn remedies_of(findings: &[Finding], id: &str) -> String {
+    let lines: Vec<String> = one(findings, id).remedies.iter().map(ToString::to_string).collect();
     lines.join("\n")
 }
 
@@ -45,7 +137,7 @@ fn the_exit_code_is_the_hosts_before_that_of_the_settings() {
 #[test]
 fn json_has_every_field_and_lines_that_a_shell_takes() {
     let mut finding = finding(Verdict::Missing, Kind::Usage);
-    finding.mend = vec![Mend::Run("a 'b'".into()), Mend::Do("then c".into())];
+    finding.remedies = vec![Remedy::Run("a 'b'".into()), Remedy::Do("then c".into())];
     let value = json(&[finding]);
     assert_eq!(
         value,
@@ -59,7 +151,7 @@ fn json_has_every_field_and_lines_that_a_shell_takes() {
 #[test]
 fn what_is_not_well_says_what_is_needed_and_what_to_do() {
     let mut bad = finding(Verdict::NotProvable, Kind::Host);
-    bad.mend = vec![Mend::Run("cmd".into()), Mend::Do("a sentence".into())];
+    bad.remedies = vec![Remedy::Run("cmd".into()), Remedy::Do("a sentence".into())];
     let good = finding(Verdict::Held, Kind::Host);
     let text = table(&[good, bad.clone()]);
     let expected = "data\n  ok           ssv2  none\\u{1b}[0m\n  not checked  ssv2  none\\u{1b}[0m\n                     \
@@ -72,54 +164,40 @@ fn what_is_not_well_says_what_is_needed_and_what_to_do() {
 /// no Codex, a data set on a network.
 #[test]
 fn a_bare_workstation_is_told_everything_at_once() {
-    use crate::codex::find;
     use snapbox::IntoData as _;
-    let mut engine = engine::tests::facts(|_| {});
-    engine.engine = Err(crate::engine::Silence::NoAnswer {
+    let mut host = facts();
+    host.engine = Err(Silence::NoAnswer {
         endpoint: "unix:///var/run/docker.sock".into(),
         said: "permission denied while trying to connect to the Docker daemon socket".into(),
     });
-    let mut gpu = gpu::tests::facts();
-    gpu.engine = None;
-    gpu.toolkit = None;
-    gpu.devices = crate::gpu::GpuFacts {
+    host.toolkit = None;
+    host.devices = GpuFacts {
         silent: Some("`nvidia-smi` is not on PATH".into()),
-        pci: gpu.devices.pci.clone(),
+        pci: host.devices.pci.clone(),
         ..Default::default()
     };
-    gpu.devices.pci[0].driver = Some("nouveau".into());
-    let mut codex = codex::tests::facts();
-    let nowhere = crate::context::Context {
-        root: "/r".into(),
-        cwd: "/r".into(),
-        env: Default::default(),
-        stdin_tty: false,
-        stdout_tty: false,
-        state: "/s".into(),
-        home: "/h".into(),
-        ..crate::context::Context::default()
-    };
-    codex.found = Err(crate::error::flatten(&find(&nowhere, None).unwrap_err()));
-    (codex.present, codex.npm) = (false, false);
-    codex.login = crate::codex::login::HostLogin::None;
-    let mut set = data::tests::set();
-    set.file_system = "nfs4".into();
-    let mut project = project::tests::facts();
-    project.image = Err("no engine answers".into());
-    let findings = doctor(&AboutHost { engine, gpu, codex, data: Ok(vec![set]), project });
+    host.devices.pci[0].driver = Some("nouveau".into());
+    let nowhere =
+        Context { root: "/r".into(), cwd: "/r".into(), state: "/s".into(), home: "/h".into(), ..Context::default() };
+    host.codex = Err(error::flatten(&host_codex::find(&nowhere, None).unwrap_err()));
+    (host.codex_present, host.npm) = (false, false);
+    host.login = HostLogin::None;
+    host.files.as_mut().unwrap().sets[0].file_system = "nfs4".into();
+    host.image = Err("no engine answers".into());
+    let findings = doctor(&host);
     let text = format!("{}{}\n", table(&findings), summary(&findings));
     snapbox::assert_data_eq!(text, snapbox::str![[r#"
 engine
   broken       Docker Engine             no Docker Engine answers: permission denied while trying to connect to the Docker daemon socket
                                          needed: a rootful Docker Engine on this machine, with Compose v2
                                          $ sudo usermod -aG docker ada
-                                         then log in anew; whoever is in that group is as powerful as root on this host
+                                         then log out and in again; whoever is in that group is as powerful as root on this host
   not checked  all else of the engine    no engine answers
 gpu
   broken       GPUs                      `--gpus all` was asked for and this host has no GPU that answers: `nvidia-smi` is not on PATH
                                          needed: GPUs that `nvidia-smi` names, or `--gpus none`
                                          pass `--gpus none`, or `--cpu`, to work without a GPU
-  broken       kernel driver             nouveau has 0000:01:00.0: it runs no CUDA
+  broken       kernel driver             nouveau has 0000:01:00.0: it cannot run CUDA
                                          needed: `nvidia` has the devices
                                          $ printf 'blacklist nouveau\noptions nouveau modeset=0\n' | sudo tee /etc/modprobe.d/nouveau.conf
                                          $ sudo update-initramfs -u
@@ -163,13 +241,7 @@ no sandbox with these settings can run here yet: 5 problems; 2 warnings
 
 #[test]
 fn a_good_host_has_one_ok_line_a_finding() {
-    let findings = doctor(&AboutHost {
-        engine: engine::tests::facts(|_| {}),
-        gpu: gpu::tests::facts(),
-        codex: codex::tests::facts(),
-        data: Ok(vec![data::tests::set()]),
-        project: project::tests::facts(),
-    });
+    let findings = doctor(&facts());
     assert_eq!(table(&findings).lines().count(), findings.len() + 5);
     assert_eq!(exit_code(&findings), 0);
     assert_eq!(summary(&findings), "a sandbox with these settings can run here");

@@ -1,45 +1,62 @@
-//! The least versions without a known way out of a container, for builds of the makers themselves. As of August 2026.
+//! The oldest versions without a known escape from a container, of the builds of the makers themselves. As of August 2026.
 //!
-//! A distribution mends its builds without a new number, so these say nothing about them. Sources: the advisories of
-//! moby and runc on GitHub, the security bulletins of NVIDIA, and its minimum versions per driver branch.
+//! A distribution fixes security holes in its builds without changing the version, so these numbers say nothing about
+//! its builds. Sources: the advisories of moby and runc on GitHub, the security bulletins of NVIDIA, and its minimum
+//! versions per driver branch.
 
-/// A version as three numbers; missing ones are 0.
-pub(super) type Version = (u32, u32, u32);
+use crate::engine::numbers;
+use crate::error::Remedy;
+use crate::finding::{Finding, Subject};
 
-/// Docker Engine: CVE-2026-17106.
-pub(super) const ENGINE: &[Version] = &[(29, 7, 0)];
-/// runc: CVE-2026-41579.
-pub(super) const RUNC: &[Version] = &[(1, 3, 6), (1, 4, 3), (1, 5, 0)];
-/// The NVIDIA Container Toolkit: CVE-2026-24260.
-pub(super) const TOOLKIT: &[Version] = &[(1, 19, 1)];
-/// NVIDIA's driver, by branch.
-pub(super) const DRIVER: &[Version] = &[(535, 309, 1), (570, 211, 1), (580, 159, 3), (590, 48, 1), (595, 71, 5)];
+type Version = (u32, u32, u32);
 
-/// The numbers at the start of a version.
-pub(super) fn numbers(version: &str) -> Option<Version> {
-    let mut parts = version.trim_start_matches('v').split(|c: char| !c.is_ascii_digit());
-    let first = parts.next()?.parse().ok()?;
-    let mut next = || parts.next().and_then(|part| part.parse().ok()).unwrap_or(0);
-    Some((first, next(), next()))
-}
+/// The oldest good version of each branch, and what makes a branch.
+pub(super) struct Floors(&'static [Version], Branch);
 
-/// Which branch of versions a version belongs to.
-pub(super) enum Series {
-    /// By the first two numbers.
+enum Branch {
+    /// Versions whose first two numbers are the same.
     Minor,
-    /// By the first.
+    /// Versions whose first number is the same.
     Major,
 }
 
-/// The floor that a version is below: that of its own branch, or else the newest. `None` where it is at or above it.
-pub(super) fn below(version: &str, floors: &[Version], branch: Series) -> Option<String> {
-    let version = numbers(version)?;
-    let same = |floor: &&Version| match branch {
-        Series::Minor => (floor.0, floor.1) == (version.0, version.1),
-        Series::Major => floor.0 == version.0,
-    };
-    let floor = floors.iter().find(same).or(floors.last())?;
-    (version < *floor).then(|| format!("{}.{}.{}", floor.0, floor.1, floor.2))
+/// Docker Engine: CVE-2026-17106.
+pub(super) const ENGINE: Floors = Floors(&[(29, 7, 0)], Branch::Minor);
+/// runc: CVE-2026-41579.
+pub(super) const RUNC: Floors = Floors(&[(1, 3, 6), (1, 4, 3), (1, 5, 0)], Branch::Minor);
+/// The NVIDIA Container Toolkit: CVE-2026-24260.
+pub(super) const TOOLKIT: Floors = Floors(&[(1, 19, 1)], Branch::Minor);
+/// NVIDIA's driver.
+pub(super) const DRIVER: Floors =
+    Floors(&[(535, 309, 1), (570, 211, 1), (580, 159, 3), (590, 48, 1), (595, 71, 5)], Branch::Major);
+
+impl Floors {
+    /// The floor that a version is below: that of its own branch, or else the newest. `None` where the version is good.
+    pub(super) fn above(&self, version: &str) -> Option<String> {
+        let Floors(floors, branch) = self;
+        let version = numbers(version)?;
+        let same = |floor: &&Version| match branch {
+            Branch::Minor => (floor.0, floor.1) == (version.0, version.1),
+            Branch::Major => floor.0 == version.0,
+        };
+        let floor = floors.iter().find(same).or(floors.last())?;
+        (version < *floor).then(|| format!("{}.{}.{}", floor.0, floor.1, floor.2))
+    }
+
+    /// What the doctor says of a version: a warning where it has known security holes, else that it is fine.
+    pub(super) fn judge(
+        &self,
+        subject: Subject,
+        version: &str,
+        fine: impl Into<String>,
+        upgrade: impl IntoIterator<Item = Remedy>,
+    ) -> Finding {
+        match self.above(version) {
+            Some(floor) => Subject { needed: &format!("{floor} or later has all known security fixes"), ..subject }
+                .warning(format!("{version} has known security holes"), upgrade),
+            None => subject.ok(fine),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -48,15 +65,15 @@ mod tests {
 
     #[test]
     fn a_version_is_held_against_the_floor_of_its_own_branch() {
-        assert_eq!(below("29.6.9", ENGINE, Series::Minor).as_deref(), Some("29.7.0"));
-        assert_eq!(below("29.7.2", ENGINE, Series::Minor), None);
-        assert_eq!(below("30.0.0", ENGINE, Series::Minor), None);
-        assert_eq!(below("1.3.5", RUNC, Series::Minor).as_deref(), Some("1.3.6"));
-        assert_eq!(below("1.3.6", RUNC, Series::Minor), None);
-        assert_eq!(below("1.2.9", RUNC, Series::Minor).as_deref(), Some("1.5.0"));
-        assert_eq!(below("570.86.10", DRIVER, Series::Major).as_deref(), Some("570.211.1"));
-        assert_eq!(below("570.211.01", DRIVER, Series::Major), None);
-        assert_eq!(below("610.43.02", DRIVER, Series::Major), None);
-        assert_eq!(below("dev", ENGINE, Series::Minor), None);
+        assert_eq!(ENGINE.above("29.6.9").as_deref(), Some("29.7.0"));
+        assert_eq!(ENGINE.above("29.7.2"), None);
+        assert_eq!(ENGINE.above("30.0.0"), None);
+        assert_eq!(RUNC.above("1.3.5").as_deref(), Some("1.3.6"));
+        assert_eq!(RUNC.above("1.3.6"), None);
+        assert_eq!(RUNC.above("1.2.9").as_deref(), Some("1.5.0"));
+        assert_eq!(DRIVER.above("570.86.10").as_deref(), Some("570.211.1"));
+        assert_eq!(DRIVER.above("570.211.01"), None);
+        assert_eq!(DRIVER.above("610.43.02"), None);
+        assert_eq!(ENGINE.above("dev"), None);
     }
 }

@@ -1,9 +1,9 @@
 //! Caches that outlive a container: named volumes of the engine, one for each user and tool. Pure.
 //!
 //! All workspaces of a user share them, as they would share `~/.cache`: what an agent leaves there, the next one reads.
-//! This host never does. The engine gives a new volume the owner and the mode of the directory that the image has at
-//! its place, so the image has them, owned by the user (`docker/add_user.sh`). Compose is told that they exist
-//! (`external`): one that it made itself it would warn about in every other project, and offer to make anew.
+//! The host itself never reads it. The engine gives a new volume the owner and the mode of the image's directory at the
+//! same path, so the image has these directories, owned by the user (`docker/add_user.sh`). The volumes are `external`
+//! for Compose: it would warn about a volume that another project of its own has created, and offer to recreate it.
 
 use crate::engine::docker;
 use crate::spec::inside::Role;
@@ -14,7 +14,7 @@ use clap::ValueEnum as _;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
-/// The variable by which each tool finds its cache, whatever it would take by itself.
+/// The variable that tells each tool the directory of its cache.
 fn variable(cache: Cache) -> &'static str {
     match cache {
         Cache::Huggingface => "HF_HOME",
@@ -26,24 +26,24 @@ fn variable(cache: Cache) -> &'static str {
 
 /// The label of our volumes: the name of the cache.
 const CACHE_LABEL: &str = "codex-sandbox.cache";
-/// The label that says whose it is: a user id.
+/// The label with the user id of the owner.
 const USER_LABEL: &str = "codex-sandbox.user";
 
-/// The engine's data directory where it says nothing else; for a plan that does not ask it.
-pub const USUAL_ROOT: &str = "/var/lib/docker";
+/// The usual data directory of an engine; for a plan that does not ask the engine.
+pub(crate) const USUAL_ROOT: &str = "/var/lib/docker";
 
-/// Where a cache lies inside.
-pub fn target(cache: Cache) -> String {
+/// The path of a cache inside the container.
+pub(crate) fn target(cache: Cache) -> String {
     format!("/home/codex/.cache/{cache}")
 }
 
 /// The volume of a cache, for a user.
-pub fn volume(cache: Cache, uid: u32) -> String {
+pub(crate) fn volume(cache: Cache, uid: u32) -> String {
     format!("codex-sandbox-cache-{cache}-u{uid}")
 }
 
 /// The caches as mounts, for an engine that keeps its data in `root`.
-pub fn mounts(caches: &[Cache], uid: u32, root: &Path) -> Vec<Mount> {
+pub(crate) fn mounts(caches: &[Cache], uid: u32, root: &Path) -> Vec<Mount> {
     let mount = |cache: Cache| Mount {
         role: Role::Cache(cache),
         source: root.join("volumes").join(volume(cache, uid)).join("_data"),
@@ -53,19 +53,19 @@ pub fn mounts(caches: &[Cache], uid: u32, root: &Path) -> Vec<Mount> {
     caches.iter().copied().map(mount).collect()
 }
 
-/// Compose's own words for one of them: the mount of the service.
-pub fn service_volume(cache: Cache, target: &str) -> Value {
+/// The mount of one cache, as Compose writes it in a service.
+pub(crate) fn service_volume(cache: Cache, target: &str) -> Value {
     json!({"type": "volume", "source": key(cache), "target": target})
 }
 
-/// Compose's own words for all of them: the volumes of the project, and the variables of the service.
-pub fn declared(caches: impl Iterator<Item = Cache>, uid: u32) -> (Map<String, Value>, Map<String, Value>) {
+/// The volumes of the project and the variables of the service for these caches, as Compose writes them.
+pub(crate) fn declared(caches: impl Iterator<Item = Cache>, uid: u32) -> (Map<String, Value>, Map<String, Value>) {
     let (mut volumes, mut variables) = (Map::new(), Map::new());
     for cache in caches {
         volumes.insert(key(cache), json!({"name": volume(cache, uid), "external": true}));
         variables.insert(variable(cache).to_owned(), json!(target(cache)));
         if cache == Cache::Uv {
-            // Its cache is a file system of its own: uv would try a hard link first, and warn each time.
+            // The cache is a file system of its own: uv would try a hard link first, and warn each time.
             variables.insert("UV_LINK_MODE".into(), json!("copy"));
         }
     }
@@ -76,33 +76,33 @@ fn key(cache: Cache) -> String {
     format!("cache-{cache}")
 }
 
-/// Makes the volumes. One that is there is left as it is.
-pub fn create(caches: &[Cache], uid: u32) -> Vec<Step> {
+/// Creates the volumes; one that exists is left as it is.
+pub(crate) fn create(caches: &[Cache], uid: u32) -> Vec<Step> {
     let step = |cache: Cache| {
         let labels = [format!("{CACHE_LABEL}={cache}"), format!("{USER_LABEL}={uid}")];
         Step::Run(docker::create_volume(&volume(cache, uid), &labels))
     };
     let note = (!caches.is_empty()).then(|| {
-        Step::Note("the caches, volumes that outlive the container, are made where they are not there".into())
+        Step::Note("the caches are volumes that outlive the container; those that do not exist are created".into())
     });
     note.into_iter().chain(caches.iter().copied().map(step)).collect()
 }
 
-/// Whether Compose failed because a volume is not there yet.
-pub fn is_missing(stderr: &str) -> bool {
+/// Whether Compose failed because a volume does not exist yet.
+pub(crate) fn is_missing(stderr: &str) -> bool {
     stderr.lines().any(|line| {
         line.contains("external volume") && line.contains("codex-sandbox-cache-") && line.contains("not found")
     })
 }
 
-/// Asks for the volumes whose name may be a cache's. Not by label: a container that starts while its volumes are being
-/// removed gets new ones from the engine, of the same name and without a label, and those are caches all the same.
-pub fn list() -> Command {
+/// Lists the volumes whose name may be that of a cache. It does not ask by label: when a container starts while its
+/// volumes are being removed, the engine creates new ones of the same name without a label, and those are caches too.
+pub(crate) fn list() -> Command {
     docker::volumes("codex-sandbox-cache-")
 }
 
-/// The volumes in its answer that are this user's caches.
-pub fn parse_list(text: &str, uid: u32) -> Vec<String> {
+/// The volumes in its answer that are caches of this user.
+pub(crate) fn parse_list(text: &str, uid: u32) -> Vec<String> {
     let ours = |name: &&str| Cache::value_variants().iter().any(|cache| volume(*cache, uid) == **name);
     text.lines().map(str::trim).filter(ours).map(str::to_owned).collect()
 }

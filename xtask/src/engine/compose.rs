@@ -1,6 +1,6 @@
-//! What Compose is told: the exported variables, the override beside `docker/docker-compose.yaml`, the commands. Pure.
+//! The input of Compose: the exported variables, the override beside `docker/docker-compose.yaml`, the commands. Pure.
 
-pub mod one_shot;
+pub(crate) mod one_shot;
 
 use crate::engine::{caches, devcontainer, docker};
 use crate::spec::Spec;
@@ -11,13 +11,13 @@ use crate::step::{Command, Step};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-/// The label that marks a container as ours and holds what it was made to be, as JSON.
-pub const SPEC_LABEL: &str = "codex-sandbox.spec";
+/// The label that marks a container as ours. It holds the `Spec` of the container, as JSON.
+pub(crate) const SPEC_LABEL: &str = "codex-sandbox.spec";
 
-/// The label of the first release, which held another description.
-pub const FIRST_LABEL: &str = "codex-sandbox.settings";
+/// The label of the first release, which held a description in another form.
+pub(crate) const FIRST_LABEL: &str = "codex-sandbox.settings";
 
-/// Variables through which programs inside find the host's CA bundle. Codex reads the first two.
+/// Variables by which programs inside find the host's CA bundle. Codex reads the first two.
 const CA_VARIABLES: &[&str] = &[
     "CODEX_CA_CERTIFICATE",
     "SSL_CERT_FILE",
@@ -30,25 +30,23 @@ const CA_VARIABLES: &[&str] = &[
 
 /// Everything that Compose needs to know of one sandbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Project {
-    /// Compose's project name; the container's name follows from it.
-    pub name: String,
-    /// The root of this repository.
-    pub root: PathBuf,
-    /// The generated override.
-    pub override_file: PathBuf,
-    /// What the sandbox is to be.
-    pub spec: Spec,
+pub(crate) struct Project {
+    /// The name of Compose's project; it determines the name of the container.
+    pub(crate) name: String,
+    /// Of this repository.
+    pub(crate) root: PathBuf,
+    /// The path of the generated override.
+    pub(crate) override_file: PathBuf,
+    pub(crate) spec: Spec,
 }
 
 impl Project {
-    /// The container's name: Compose's own way to name the first container of a service.
-    pub fn container(&self) -> String {
+    pub(crate) fn container(&self) -> String {
         container_name(&self.name)
     }
 
     /// The variables that `docker/docker-compose.yaml` requires, with their values.
-    pub fn exports(&self) -> Vec<(String, String)> {
+    pub(crate) fn exports(&self) -> Vec<(String, String)> {
         let source = |role: &Role| self.spec.mount(role).map(|mount| mount.source.to_string_lossy().into_owned());
         let mut exports = vec![
             ("HOST_UID".to_owned(), self.spec.uid.to_string()),
@@ -69,23 +67,22 @@ impl Project {
     }
 
     /// Creates and starts the container.
-    pub fn up(&self) -> Command {
-        // The image is ours and local; what could hang is the engine itself.
+    pub(crate) fn up(&self) -> Command {
+        // The image is built here and never pulled, so only an engine that hangs takes longer than this.
         self.compose().args(["up", "--detach", "--no-build", "--force-recreate"]).timeout(180)
     }
 
-    /// Makes the volumes of the caches, where they are not there.
-    pub fn cache_steps(&self) -> Vec<Step> {
+    /// Creates the volumes of the caches that do not exist.
+    pub(crate) fn cache_steps(&self) -> Vec<Step> {
         caches::create(&self.spec.caches().collect::<Vec<_>>(), self.spec.uid)
     }
 
-    /// Writes the override.
-    pub fn override_step(&self) -> Step {
+    pub(crate) fn override_step(&self) -> Step {
         Step::WriteFile { path: self.override_file.clone(), text: self.override_text() }
     }
 
-    /// The override: what differs by host, in Compose's own words.
-    pub fn override_text(&self) -> String {
+    /// The override: what differs between hosts, as a Compose file.
+    pub(crate) fn override_text(&self) -> String {
         let p = &self.spec;
         let is_base = |m: &&Mount| !BASE_MOUNTS.iter().any(|(_, role)| role() == m.role);
         let volumes: Vec<Value> = p.mounts.iter().filter(is_base).map(volume).collect();
@@ -115,7 +112,7 @@ impl Project {
     }
 }
 
-/// What every container of ours gets by its description: limits, groups, network and GPUs. The other keys stay.
+/// Sets limits, groups, network and GPUs of a service by its `Spec`; the other keys stay as they are.
 fn confine(service: &mut Value, p: &Spec) {
     service["shm_size"] = json!(p.shape.shm_size);
     service["pids_limit"] = json!(p.shape.pids_limit);
@@ -124,7 +121,7 @@ fn confine(service: &mut Value, p: &Spec) {
     }
     match p.shape.network {
         Network::None => service["network_mode"] = json!("none"),
-        // The bridge network of the project, which Compose makes by itself.
+        // Compose creates the bridge network of the project by itself.
         Network::Open => {}
     }
     if let Some(devices) = device_request(&p.shape.gpus, p.gpu_route) {
@@ -140,13 +137,13 @@ fn confine(service: &mut Value, p: &Spec) {
 const CONTAINER_SUFFIX: &str = "-workspace-1";
 
 /// Compose's own name for the first container of the service.
-pub fn container_name(project: &str) -> String {
+pub(crate) fn container_name(project: &str) -> String {
     format!("{project}{CONTAINER_SUFFIX}")
 }
 
 type RoleOf = fn() -> Role;
 
-/// The mounts that `docker/docker-compose.yaml` has by itself, by the variable that gives their source.
+/// The mounts of `docker/docker-compose.yaml` itself, each with the variable that gives its source.
 const BASE_MOUNTS: &[(&str, RoleOf)] = &[
     ("CODEX_PACKAGE", || Role::CodexPackage),
     ("CODEX_HOME_DIR", || Role::CodexHome),
@@ -158,7 +155,7 @@ fn volume(mount: &Mount) -> Value {
     if let Role::Cache(cache) = mount.role {
         return caches::service_volume(cache, &mount.target);
     }
-    // `recursive` is honoured from Compose 2.30 on and ignored before: the proof does not rely on it.
+    // Compose passes `recursive` on since 2.30 and ignores it before that: the proof does not rely on it.
     let mut bind = json!({"create_host_path": false, "propagation": "rprivate"});
     if mount.read_only {
         bind["recursive"] = json!("readonly");
@@ -173,35 +170,31 @@ fn volume(mount: &Mount) -> Value {
 }
 
 fn device_request(gpus: &Gpus, route: Option<GpuRoute>) -> Option<Value> {
-    let ids = match gpus {
-        Gpus::None => return None,
-        Gpus::All => None,
-        Gpus::Ids(ids) => Some(ids.clone()),
-    };
-    Some(match (route?, ids) {
-        (GpuRoute::Nvidia, None) => json!({"driver": "nvidia", "count": "all", "capabilities": ["gpu"]}),
-        (GpuRoute::Nvidia, Some(ids)) => json!({"driver": "nvidia", "device_ids": ids, "capabilities": ["gpu"]}),
-        (GpuRoute::Cdi, ids) => {
-            let names = ids.unwrap_or_else(|| vec!["all".into()]);
-            let names: Vec<String> = names.iter().map(|id| cdi_name(id)).collect();
-            json!({"driver": "cdi", "device_ids": names, "capabilities": ["gpu"]})
+    let cdi = |ids: &[String]| -> Value { ids.iter().map(|id| json!(cdi_name(id))).collect() };
+    Some(match (gpus, route?) {
+        (Gpus::None, _) => return None,
+        (Gpus::All, GpuRoute::Nvidia) => json!({"driver": "nvidia", "count": "all", "capabilities": ["gpu"]}),
+        (Gpus::Ids(ids), GpuRoute::Nvidia) => json!({"driver": "nvidia", "device_ids": ids, "capabilities": ["gpu"]}),
+        (Gpus::All, GpuRoute::Cdi) => {
+            json!({"driver": "cdi", "device_ids": cdi(&["all".into()]), "capabilities": ["gpu"]})
         }
+        (Gpus::Ids(ids), GpuRoute::Cdi) => json!({"driver": "cdi", "device_ids": cdi(ids), "capabilities": ["gpu"]}),
     })
 }
 
 /// The CDI name of a GPU id.
-pub fn cdi_name(id: &str) -> String {
+pub(crate) fn cdi_name(id: &str) -> String {
     if id.contains('=') { id.to_owned() } else { format!("nvidia.com/gpu={id}") }
 }
 
-/// Compose interpolates `$` in every string of its files.
+/// Compose interpolates variables in every string of its files; `$$` is a literal `$`.
 fn escape(text: &str) -> String {
     text.replace('$', "$$")
 }
 
-/// Removes the network that Compose made beside a container; with `--network none` there is none, and that is fine.
-/// An engine has about thirty of them to give: one that is left behind is missed soon.
-pub fn remove_network(container: &str) -> Command {
+/// Removes the network that Compose created for a container; with `--network none` there is none, and that is fine.
+/// An engine has address ranges for about thirty networks: those that are left behind use them up.
+pub(crate) fn remove_network(container: &str) -> Command {
     let project = container.strip_suffix(CONTAINER_SUFFIX).unwrap_or(container);
     docker::remove_network(&format!("{project}_default"))
 }

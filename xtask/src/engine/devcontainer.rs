@@ -1,34 +1,34 @@
 //! The dev container: the same sandbox, opened by VS Code or the `devcontainer` program in place of `cargo xtask
-//! sandbox`. Both take a container that runs as it is, and know it by its Compose project and by two labels. Pure.
+//! sandbox`. Both use a container that already runs, and find it by its Compose project and by two labels. Pure.
 
 use std::path::{Path, PathBuf};
 
-/// The label by which a dev container is found again from the directory that was opened.
-pub const FOLDER_LABEL: &str = "devcontainer.local_folder";
+/// The label with the directory that was opened: by it the dev container is found again.
+pub(crate) const FOLDER_LABEL: &str = "devcontainer.local_folder";
 
-/// The label that names the configuration that it was opened by.
+/// The label with the path of its `devcontainer.json`.
 const CONFIG_LABEL: &str = "devcontainer.config_file";
 
-/// The labels of the container that this repository's `.devcontainer/devcontainer.json` opens.
-pub fn labels(root: &Path) -> Vec<(String, String)> {
+/// The labels of the dev container of this repository.
+pub(crate) fn labels(root: &Path) -> Vec<(String, String)> {
     let config = root.join(".devcontainer/devcontainer.json");
     [(FOLDER_LABEL, root), (CONFIG_LABEL, config.as_path())]
         .map(|(label, path)| (label.to_owned(), path.to_string_lossy().into_owned()))
         .into()
 }
 
-/// The file in which `.devcontainer/compose.yaml` looks for the sandbox.
-pub fn env_file(root: &Path) -> PathBuf {
+/// The file from which `.devcontainer/compose.yaml` takes the names of the sandbox.
+pub(crate) fn env_file(root: &Path) -> PathBuf {
     root.join(".devcontainer/.env")
 }
 
-/// Its text. Neither value has a character that would need quotes.
-pub fn env_text(project: &str, image: &str) -> String {
+/// The text of that file. Neither value contains a character that would need quotes.
+pub(crate) fn env_text(project: &str, image: &str) -> String {
     format!("# Made by `cargo xtask devcontainer`.\nSANDBOX_PROJECT={project}\nSANDBOX_IMAGE={image}\n")
 }
 
 /// The containers of a list of names that are not this one.
-pub fn others<'a>(listed: &'a str, name: &str) -> Vec<&'a str> {
+pub(crate) fn others<'a>(listed: &'a str, name: &str) -> Vec<&'a str> {
     listed.split_whitespace().filter(|other| *other != name).collect()
 }
 

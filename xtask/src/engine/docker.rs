@@ -1,4 +1,4 @@
-//! The Docker client: every command line of it that this tool runs. Pure: what is echoed is what runs.
+//! Every command line of the Docker client that this tool runs. Pure: the command that is shown is the command that runs.
 
 use crate::step::Command;
 use std::path::Path;
@@ -14,12 +14,12 @@ pub(crate) fn version() -> Command {
     docker(["version", "--format", "{{json .}}"])
 }
 
-/// Asks for nothing but an answer of the engine.
+/// Whether the engine answers, by its version.
 pub(crate) fn server_version() -> Command {
     docker(["version", "--format", "{{.Server.Version}}"])
 }
 
-/// What the engine and the client's plugins say of themselves, as JSON.
+/// The properties of the engine and of the client's plugins, as JSON.
 pub(crate) fn info() -> Command {
     docker(["info", "--format", "{{json .}}"])
 }
@@ -29,7 +29,7 @@ pub(crate) fn endpoint() -> Command {
     docker(["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"])
 }
 
-/// Asks for a plugin of the client, such as `compose`; without it the exit code is not 0.
+/// Whether the client has a plugin, such as `compose`; where it has not, the exit code is not 0.
 pub(crate) fn plugin(name: &str) -> Command {
     docker([name, "version"])
 }
@@ -43,8 +43,7 @@ pub(crate) fn compose(project: Option<&str>, files: &[&Path]) -> Command {
     docker(["compose"]).args(project).args(files)
 }
 
-/// Asks for everything that the engine knows of a container; a missing one is an exit code 1.
-/// `Container::parse` reads the answer.
+/// The properties of a container, for `Container::parse`. The exit code is 1 where there is no such container.
 pub(crate) fn inspect(container: &str) -> Command {
     docker(["container", "inspect", container])
 }
@@ -69,33 +68,34 @@ pub(crate) fn remove_network(name: &str) -> Command {
     docker(["network", "rm", "--force", name]).timeout(30)
 }
 
-/// Starts a container that was created, and waits for its end: its output is this command's.
+/// Starts a container that was created, and waits for its end; its output becomes the output of this command.
 pub(crate) fn start_attached(container: &str) -> Command {
     docker(["start", "--attach", container])
 }
 
-/// Runs a program in a new container that has no network and no capability, and is removed at its end. The options, the
-/// image and the program follow.
+/// Runs a program in a new container that has no network and no capability, and is removed at its end. The caller adds
+/// options, the image and the program.
 pub(crate) fn run_apart() -> Command {
     docker(["run", "--rm", "--network", "none", "--cap-drop", "ALL"])
 }
 
-/// Runs a program inside that is asked nothing, with these variables (`NAME=value`) in its environment.
+/// Runs a program without standard input in a container, with these variables (`NAME=value`) in its environment.
 pub(crate) fn exec<S: Into<String>>(container: &str, env: &[&str], program: impl IntoIterator<Item = S>) -> Command {
     docker(["exec"]).args(env.iter().flat_map(|variable| ["--env", variable])).arg(container).args(program)
 }
 
-/// How to meet the terminal when entering.
+/// How a program in the container is connected to the terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Terminal {
-    /// Standard input and output are both terminals.
-    pub tty: bool,
+pub(crate) struct Terminal {
+    /// Whether standard input and output are both terminals.
+    pub(crate) tty: bool,
 }
 
-/// Enters with a program, as the container's user. `env` passes by value and is shown; `secret` passes by name.
+/// Runs a program in the container, as the container's user and connected to the terminal. `env` is passed by value and
+/// shown; `secret` is passed by name.
 ///
-/// `docker exec` by container id, not `docker compose exec` by service: what was proven is what is entered, and it takes
-/// half the time.
+/// It is `docker exec` by container id, not `docker compose exec` by service: the container that is entered is then the
+/// one that was proven, and it takes half the time.
 pub(crate) fn enter(
     container: &str,
     terminal: Terminal,
@@ -118,12 +118,12 @@ pub(crate) fn enter(
 
 // -- images ----------------------------------------------------------------------------------------------------------
 
-/// Builds an image by BuildKit; the options and the directory follow.
+/// Builds an image with BuildKit; the caller adds options and the directory.
 pub(crate) fn build() -> Command {
     docker(["build"]).env("DOCKER_BUILDKIT", "1")
 }
 
-/// Makes an image from the tar of a file system.
+/// Creates an image from the tar archive of a file system.
 pub(crate) fn import(tar: &str, reference: &str) -> Command {
     docker(["image", "import", "--change", "CMD [\"/bin/bash\"]", tar, reference])
 }
@@ -133,7 +133,7 @@ pub(crate) fn images() -> Command {
     docker(["image", "ls", "--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}"])
 }
 
-/// Asks for something of an image, in the words of a Go template; a missing one is an exit code 1.
+/// A property of an image, chosen by a Go template. The exit code is 1 where there is no such image.
 pub(crate) fn image(format: &str, reference: &str) -> Command {
     docker(["image", "inspect", "--format", format, reference])
 }
@@ -150,7 +150,7 @@ pub(crate) fn remove_image(reference: &str) -> Command {
 
 // -- volumes ---------------------------------------------------------------------------------------------------------
 
-/// Makes a volume with labels (`NAME=value`). One that is there is left as it is.
+/// Creates a volume with labels (`NAME=value`); one that exists is left as it is.
 pub(crate) fn create_volume(name: &str, labels: &[String]) -> Command {
     let labels = labels.iter().flat_map(|label| ["--label", label]);
     docker(["volume", "create"]).args(labels).arg(name).timeout(30)
@@ -161,8 +161,7 @@ pub(crate) fn volumes(part: &str) -> Command {
     docker(["volume", "ls", "--format", "{{.Name}}", "--filter", &format!("name={part}")])
 }
 
-/// Removes volumes. With `--force` one that is gone already is no failure; one that a container uses is refused all the
-/// same.
+/// Removes volumes. With `--force`, a volume that does not exist is no error; one that a container uses is still refused.
 pub(crate) fn remove_volumes(names: &[String]) -> Command {
     docker(["volume", "rm", "--force"]).args(names.iter().cloned()).timeout(120)
 }

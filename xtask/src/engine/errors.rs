@@ -1,20 +1,18 @@
-//! What the engine and the client say where something fails, each text with its cause and its remedy. The start of a
-//! sandbox, its proof and the smoke test take them from here. Pure.
+//! Known error texts of the engine and of its client, each with its cause and its remedy. The start of a sandbox, its
+//! proof and the smoke test use them. Pure.
 
 use crate::error::{Failure, Kind, failed};
 use crate::spec::words::Gpus;
 
-/// An error whose cause is known by its text.
+/// An error that is recognized by its text.
 #[derive(Debug, PartialEq, Eq)]
-pub struct KnownError {
-    /// Any of these stands in the text; compared without regard to case.
-    pub texts: &'static [&'static str],
-    /// Why it happens.
-    pub cause: &'static str,
-    /// What to do.
-    pub remedy: &'static str,
+pub(crate) struct KnownError {
+    /// One of these is part of the error's text; upper and lower case are the same.
+    pub(crate) texts: &'static [&'static str],
+    pub(crate) cause: &'static str,
+    pub(crate) remedy: &'static str,
     /// Whose fault it is: `Host` where the engine says it of a container that did not start.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
 }
 
 impl KnownError {
@@ -41,19 +39,19 @@ const fn host(texts: &'static [&'static str], cause: &'static str, remedy: &'sta
 pub(crate) const MEMLOCK: KnownError = host(
     &["error setting rlimit type 8"],
     "this engine may not raise the limit of locked memory (it has no CAP_SYS_RESOURCE, as in a container or rootless)",
-    "`memlock: engine` in sandbox.local.yaml leaves it as it is",
+    "`memlock: engine` in sandbox.local.yaml keeps the limit of the engine",
 );
 
-/// A container that had its GPUs and has them no more.
+/// A container that has lost its GPUs while it ran.
 pub(crate) const LOST: KnownError = KnownError {
     texts: &["Failed to initialize NVML", "NVML_ERROR_UNKNOWN", "NVML: Unknown Error"],
     cause: "the container has lost its GPU devices: with the systemd cgroup driver and NVIDIA's hook a `systemctl \
             daemon-reload` takes them away",
-    remedy: "recreate the container (`cargo xtask down`, then enter again); use CDI to be rid of it",
+    remedy: "recreate the container (`cargo xtask down`, then enter again); use CDI so that it does not happen again",
     kind: Kind::Failed,
 };
 
-/// What is known. The first that matches counts, so the special ones come before the general.
+/// The first that matches counts, so the special ones come before the general ones.
 pub(crate) const KNOWN: &[KnownError] = &[
     host(
         &["could not select device driver \"cdi\"", "unresolvable CDI devices"],
@@ -63,7 +61,7 @@ pub(crate) const KNOWN: &[KnownError] = &[
     ),
     host(
         &["could not select device driver"],
-        "the engine cannot hand out GPUs: the NVIDIA Container Toolkit is missing",
+        "the engine cannot pass GPUs to a container: the NVIDIA Container Toolkit is missing",
         "install `nvidia-container-toolkit`, then `sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`",
     ),
     host(
@@ -78,7 +76,7 @@ pub(crate) const KNOWN: &[KnownError] = &[
     ),
     host(
         &["nvidia-container-cli", "nvidia-container-runtime-hook", "nvidia-cdi-hook"],
-        "NVIDIA's hook failed on the host: driver and toolkit do not go together, or the driver is not loaded",
+        "NVIDIA's hook failed on the host: driver and toolkit do not match, or the driver is not loaded",
         "`nvidia-smi` on the host must answer; then reinstall `nvidia-container-toolkit` and restart the engine",
     ),
     MEMLOCK,
@@ -91,7 +89,6 @@ pub(crate) const KNOWN: &[KnownError] = &[
     LOST,
 ];
 
-/// What is known of an error's text.
 pub(crate) fn find(text: &str) -> Option<&'static KnownError> {
     KNOWN.iter().find(|known| known.is_in(text))
 }
@@ -104,7 +101,7 @@ pub(crate) fn not_started(stderr: &str, gpus: &Gpus) -> Failure {
         None => failed(message).hint("`cargo xtask sandbox --dry-run` prints what Compose is told"),
         Some(known) => {
             let failure = Failure::new(known.kind, message).hint(known.advice());
-            // Locked memory, too, is only asked for with GPUs.
+            // The limit of locked memory, too, is raised only for GPUs.
             if *gpus == Gpus::None { failure } else { failure.hint("or work without a GPU: `--gpus none`") }
         }
     }
@@ -116,7 +113,7 @@ pub(crate) fn last_line(text: &str) -> String {
     line.unwrap_or("nothing was said").trim().to_owned()
 }
 
-/// Whether the engine answers, and not to this user.
+/// Whether an engine runs, and this user may not use it.
 pub(crate) fn is_denied(stderr: &str) -> bool {
     says(stderr, "permission denied")
 }
@@ -134,10 +131,10 @@ pub(crate) fn is_no_image(stderr: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Mend;
+    use crate::error::Remedy;
 
     fn advice(failure: &Failure) -> String {
-        failure.mend.iter().map(Mend::to_string).collect::<Vec<_>>().join("; ")
+        failure.remedies.iter().map(Remedy::to_string).collect::<Vec<_>>().join("; ")
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! The container engine: what it is, and whether it can keep what a sandbox promises.
+//! The container engine: what it is, and what it can do.
 //!
-//! Two queries, side by side, each bounded; a third where the client has an endpoint of its own. Pure functions read
-//! their answers.
+//! `docker version` and `docker info` are asked side by side, each bounded; the endpoint is a third query, where the
+//! client has a context of its own. Pure functions read their answers.
 
 mod answers;
 
-use answers::{ComponentAnswer, InfoAnswer, VersionAnswer};
+use answers::{InfoAnswer, VersionAnswer};
 
 use crate::context::Context;
 use crate::distro::Distro;
@@ -13,101 +13,100 @@ use crate::engine::refuse::silent;
 use crate::engine::{docker, sockets};
 use crate::exec;
 use anyhow::Result;
+use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
-/// What the engine said of itself.
+/// The engine, by its own answers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Engine {
+pub(crate) struct Engine {
     /// The server's version, such as `26.1.5+dfsg1`.
-    pub version: String,
-    /// Who built it: `Docker Engine - Community` is Docker itself, empty is a distribution.
-    pub platform: String,
-    /// What it is made of: `containerd`, `runc`, …
-    pub components: Vec<Component>,
+    pub(crate) version: String,
+    /// Who built it: `Docker Engine - Community` is Docker itself, and an empty text is a distribution.
+    pub(crate) platform: String,
+    pub(crate) components: Vec<Component>,
     /// The API version that client and server agreed on.
-    pub api: String,
+    pub(crate) api: String,
     /// The version of the Compose plugin; empty where there is none.
-    pub compose: String,
+    pub(crate) compose: String,
     /// The version of the buildx plugin; empty where there is none.
-    pub buildx: String,
-    /// The operating system that the engine names.
-    pub os: String,
-    /// The version of its kernel.
-    pub kernel: String,
+    pub(crate) buildx: String,
+    /// The operating system that it runs on, such as `Docker Desktop`.
+    pub(crate) os: String,
+    /// The version of the kernel that it runs on.
+    pub(crate) kernel: String,
     /// The endpoint, such as `unix:///var/run/docker.sock`.
-    pub endpoint: String,
-    /// Names in `SecurityOptions`, such as `rootless`, `userns`, `seccomp`.
-    pub security: Vec<String>,
-    /// Names of the runtimes.
-    pub runtimes: Vec<String>,
-    /// Whether the default runtime can mount recursively read-only (`rro`); `None` where the engine does not tell.
-    pub rro: Option<bool>,
-    /// Where the engine looks for CDI specifications; empty where CDI is off.
-    pub cdi_dirs: Vec<PathBuf>,
+    pub(crate) endpoint: String,
+    /// The names in `SecurityOptions`, such as `rootless`, `userns`, `seccomp`.
+    pub(crate) security: Vec<String>,
+    pub(crate) runtimes: Vec<String>,
+    /// Whether the default runtime can mount recursively read-only (`rro`); `None` where the engine does not report it.
+    pub(crate) rro: Option<bool>,
+    /// The directories in which it looks for CDI specifications; empty where CDI is off.
+    pub(crate) cdi_dirs: Vec<PathBuf>,
     /// `systemd` or `cgroupfs`.
-    pub cgroup_driver: String,
-    /// Where images lie.
-    pub root_dir: PathBuf,
-    /// Whether `docker` is another engine's client that calls itself so; its name.
-    pub posing: Option<String>,
-    /// The distribution of this host, for what there is to do.
-    pub distro: Distro,
+    pub(crate) cgroup_driver: String,
+    /// The directory in which images are kept.
+    pub(crate) root_dir: PathBuf,
+    /// The name of the engine whose client is installed under the name `docker`, where that is not Docker's own.
+    pub(crate) posing: Option<String>,
+    /// The distribution of this host: the commands that install or upgrade something depend on it.
+    pub(crate) distro: Distro,
 }
 
-/// A part of the engine, by its own word.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Component {
+/// A part of the engine, as the engine describes it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(crate) struct Component {
     /// `containerd`, `runc`, …
-    pub name: String,
-    /// Its version.
-    pub version: String,
-    /// What it was built from.
-    pub commit: String,
+    pub(crate) name: String,
+    pub(crate) version: String,
+    /// The commit that it was built from.
+    #[serde(rename = "Details", deserialize_with = "answers::commit")]
+    pub(crate) commit: String,
 }
 
 impl Engine {
-    /// Whether Docker itself built it. A distribution mends its builds without a new number.
-    pub fn upstream(&self) -> bool {
+    /// Whether Docker itself built it. A distribution fixes security holes in its builds without changing the version.
+    pub(crate) fn upstream(&self) -> bool {
         self.platform.starts_with("Docker Engine")
     }
 }
 
-/// Why nothing is known of the engine.
+/// Why the engine gave no answer that can be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Silence {
+pub(crate) enum Silence {
     /// There is no `docker` on PATH.
     NoClient,
-    /// The client has no answer from the engine at this endpoint; what it said.
+    /// The client got no answer from the engine.
     NoAnswer {
-        /// The endpoint; empty where it is not known.
+        /// Empty where it is not known.
         endpoint: String,
-        /// What the client said.
+        /// The standard error of the client.
         said: String,
     },
     /// The query itself failed, or its answer is not what Docker prints.
     Odd(String),
 }
 
-/// What this host has for an engine of its own, where none answers.
+/// What this host has installed and configured for an engine, where none answers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Local {
+pub(crate) struct Local {
     /// Whether an engine is installed, running or not.
-    pub daemon: bool,
+    pub(crate) daemon: bool,
     /// The user's login name.
-    pub user: String,
+    pub(crate) user: String,
     /// The group that owns the engine's socket; `docker` where there is no socket.
-    pub group: String,
+    pub(crate) group: String,
     /// Whether the user database has the user in that group.
-    pub member: bool,
-    /// Whether this session knows it.
-    pub active: bool,
-    /// The distribution.
-    pub distro: Distro,
+    pub(crate) member: bool,
+    /// Whether this process is in that group: a session that began before the user was added is not.
+    pub(crate) active: bool,
+    pub(crate) distro: Distro,
 }
 
 impl Local {
-    /// Reads it. Asks no program.
-    pub fn read(path: Option<&str>) -> Local {
+    /// Reads it without starting a program.
+    pub(crate) fn read(path: Option<&str>) -> Local {
         use std::os::unix::fs::MetadataExt as _;
         use users::os::unix::GroupExt as _;
         let user = crate::user::User::read();
@@ -117,10 +116,10 @@ impl Local {
             None => users::get_group_by_name("docker"),
         };
         let name = user.name.unwrap_or_default();
-        // The administrator's programs lie where a user's PATH does not lead.
+        // The PATH of an ordinary user leaves out the directories of the administrator's programs.
         let dirs = format!("{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin:/usr/bin", path.unwrap_or_default());
         Local {
-            // Some bring it under another name, and their socket shows it.
+            // Some distributions install the engine under another name; then its socket shows that there is one.
             daemon: gid.is_some() || which::which_in("dockerd", Some(dirs), "/").is_ok(),
             group: group.as_ref().map_or("docker".into(), |group| group.name().to_string_lossy().into_owned()),
             member: group.as_ref().is_some_and(|group| group.members().iter().any(|member| *member == *name)),
@@ -136,19 +135,19 @@ impl Local {
 ///
 /// # Errors
 /// No `docker` on PATH, or no engine answers (exit code 3).
-pub fn read(cx: &Context) -> Result<Engine> {
+pub(crate) fn read(cx: &Context) -> Result<Engine> {
     look(cx).map_err(|silence| silent(&silence, &Local::read(cx.var("PATH"))).into())
 }
 
-/// The same, with what is known where nothing answers.
+/// The same, for a caller that goes on without an engine.
 ///
 /// # Errors
-/// Why nothing is known of the engine.
-pub fn look(cx: &Context) -> Result<Engine, Silence> {
+/// Why the engine gave no answer that can be used.
+pub(crate) fn look(cx: &Context) -> Result<Engine, Silence> {
     if which::which_in("docker", cx.var("PATH"), &cx.cwd).is_err() {
         return Err(Silence::NoClient);
     }
-    // `info` takes longest, since the client asks its plugins: it is started first.
+    // `info` takes longest, because the client asks its plugins: it is started first.
     let (info, version) = exec::both(|| exec::capture(&docker::info()), || exec::capture(&docker::version()));
     let odd = |err: anyhow::Error| Silence::Odd(format!("{err:#}"));
     let (version, info) = (version.map_err(odd)?, info.map_err(odd)?);
@@ -174,7 +173,7 @@ pub fn look(cx: &Context) -> Result<Engine, Silence> {
 ///
 /// # Errors
 /// An answer is not what Docker prints.
-pub fn parse(version: &str, info: &str, endpoint: &str) -> Result<Engine, String> {
+pub(super) fn parse(version: &str, info: &str, endpoint: &str) -> Result<Engine, String> {
     let odd = |what: &str, err: serde_json::Error| format!("`docker {what}` did not answer as Docker does: {err}");
     let version: VersionAnswer = serde_json::from_str(version.trim()).map_err(|err| odd("version", err))?;
     let info: InfoAnswer = serde_json::from_str(info.trim()).map_err(|err| odd("info", err))?;
@@ -184,12 +183,10 @@ pub fn parse(version: &str, info: &str, endpoint: &str) -> Result<Engine, String
     };
     let (compose, buildx, rro, posing) = (plugin("compose"), plugin("buildx"), info.rro(), posing(&version, &info));
     let VersionAnswer { client, server } = version;
-    let component =
-        |part: ComponentAnswer| Component { name: part.name, version: part.version, commit: part.details.git_commit };
     Ok(Engine {
         version: server.version,
         platform: server.platform.name,
-        components: server.components.into_iter().map(component).collect(),
+        components: server.components,
         api: client.api_version,
         compose,
         buildx,
@@ -207,9 +204,9 @@ pub fn parse(version: &str, info: &str, endpoint: &str) -> Result<Engine, String
     })
 }
 
-/// Another engine's client under the name `docker`, by what only it answers. Podman's own client (4.3.1 asked) names no
-/// server and spells `OsArch`; Docker's client on Podman's socket, and newer Podman, name it in the components. nerdctl
-/// has its builder among the client's components.
+/// Recognizes the client of another engine under the name `docker` by fields that only it has. Podman's own client
+/// (seen: 4.3.1) names no server and has `OsArch`; Docker's client on Podman's socket, and newer versions of Podman, have
+/// its name in the components. nerdctl has its builder among the client's components.
 fn posing(version: &VersionAnswer, info: &InfoAnswer) -> Option<String> {
     let VersionAnswer { client, server } = version;
     let mut parts = server.components.iter().map(|part| &part.name).chain([&client.platform.name]);
@@ -228,14 +225,21 @@ fn security_name(option: &str) -> String {
     first.strip_prefix("name=").unwrap_or(first).to_owned()
 }
 
-/// The `major.minor` of a version text, for comparisons.
-pub fn major_minor(version: &str) -> Option<(u32, u32)> {
+/// The three numbers at the start of a version; missing ones are 0.
+pub(crate) fn numbers(version: &str) -> Option<(u32, u32, u32)> {
     let mut parts = version.trim_start_matches('v').split(|c: char| !c.is_ascii_digit());
-    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+    let first = parts.next()?.parse().ok()?;
+    let mut next = || parts.next().and_then(|part| part.parse().ok()).unwrap_or(0);
+    Some((first, next(), next()))
 }
 
-/// Free room on the file system of a directory, in bytes; `None` where it cannot be read.
-pub fn free_bytes(dir: &Path) -> Option<u64> {
+/// The first two numbers of a version, for comparisons.
+pub(crate) fn major_minor(version: &str) -> Option<(u32, u32)> {
+    numbers(version).map(|(major, minor, _)| (major, minor))
+}
+
+/// Free bytes on the file system of a directory; `None` where they cannot be read.
+pub(crate) fn free_bytes(dir: &Path) -> Option<u64> {
     let stat = rustix::fs::statvfs(dir).ok()?;
     Some(stat.f_bavail.saturating_mul(stat.f_frsize))
 }

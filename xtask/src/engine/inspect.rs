@@ -1,10 +1,9 @@
-//! What the engine says of a container: the answer of `docker container inspect`. No other file knows Docker's names of
-//! its fields.
+//! A container in the answer of `docker container inspect`. No other file knows Docker's names of the fields.
 //!
-//! A field that the engine did not send is `None`, and no harmless value stands in for it: the judge that needs it
-//! cannot say that its promise holds. An empty list is `null` in Docker's answer. The names are those of API 1.40
-//! (Engine 19.03, the first with `DeviceRequests`) to 1.45 (Engine 26.1); from 1.42 on the engine leaves some fields out
-//! where they are not set, of which none is read here.
+//! A field that the engine did not send is `None`; no default value replaces it, so that a promise that depends on it
+//! cannot be found to hold. An empty list is `null` in Docker's answer. The names are those of API 1.40
+//! (Engine 19.03, the first with `DeviceRequests`) to 1.45 (Engine 26.1). From 1.42 on the engine omits some fields that
+//! are not set; none of them is read here.
 
 use crate::error::failed;
 use anyhow::Result;
@@ -15,141 +14,134 @@ use std::collections::BTreeMap;
 /// A container, as its engine describes it.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Container {
-    /// The full id.
-    pub id: String,
+pub(crate) struct Container {
+    pub(crate) id: String,
     /// The id of its image, with the name of the digest: `sha256:…`.
     #[serde(default, rename = "Image")]
-    pub image_id: String,
-    /// Whether and since when it runs.
-    pub state: RunState,
-    /// What the image and the command line say of what runs inside.
+    pub(crate) image_id: String,
+    pub(crate) state: RunState,
+    /// The parts that do not depend on the host.
     #[serde(default)]
-    pub config: Config,
-    /// What the engine was asked for: limits, namespaces, devices.
+    pub(crate) config: Config,
+    /// The parts that depend on the host: limits, namespaces, devices.
     #[serde(default)]
-    pub host_config: HostConfig,
-    /// What is mounted, in no particular order.
+    pub(crate) host_config: HostConfig,
+    /// In no particular order.
     #[serde(default, deserialize_with = "told")]
-    pub mounts: Option<Vec<Mounted>>,
+    pub(crate) mounts: Option<Vec<Mounted>>,
 }
 
-/// Whether and since when it runs.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct RunState {
+pub(crate) struct RunState {
     /// Whether it runs; a paused one does.
-    pub running: bool,
+    pub(crate) running: bool,
     /// Whether its processes are frozen.
     #[serde(default)]
-    pub paused: bool,
-    /// Its init, by the number that the engine's own machine gives it; 0 where it does not run.
+    pub(crate) paused: bool,
+    /// The process id of its init on the engine's machine; 0 where it does not run.
     #[serde(default)]
-    pub pid: u64,
+    pub(crate) pid: u64,
     /// The time of its start, as RFC 3339.
     #[serde(default)]
-    pub started_at: String,
+    pub(crate) started_at: String,
 }
 
-/// What the image and the command line say of what runs inside.
+/// The parts that do not depend on the host.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
-pub struct Config {
+pub(crate) struct Config {
     /// The first twelve digits of its id, unless another name was asked for.
-    pub hostname: Option<String>,
-    /// The image, as it was asked for.
-    pub image: String,
-    /// User and group, as they were asked for.
-    pub user: String,
-    /// Its labels, those of its image among them.
-    pub labels: Option<BTreeMap<String, String>>,
+    pub(crate) hostname: Option<String>,
+    /// The image, as it was named in the request.
+    pub(crate) image: String,
+    /// User and group, as they were named in the request.
+    pub(crate) user: String,
+    /// Its labels and those of its image.
+    pub(crate) labels: Option<BTreeMap<String, String>>,
 }
 
-/// What the engine was asked for: limits, namespaces, devices.
+/// The parts that depend on the host: limits, namespaces, devices.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
-pub struct HostConfig {
+pub(crate) struct HostConfig {
     /// Capabilities beyond the usual ones.
     #[serde(deserialize_with = "told")]
-    pub cap_add: Option<Vec<String>>,
+    pub(crate) cap_add: Option<Vec<String>>,
     /// Whether everything is allowed inside.
-    pub privileged: Option<bool>,
-    /// Such as `no-new-privileges:true`; `seccomp=unconfined` takes the filter away.
+    pub(crate) privileged: Option<bool>,
+    /// Such as `no-new-privileges:true`; `seccomp=unconfined` turns the seccomp filter off.
     #[serde(deserialize_with = "told")]
-    pub security_opt: Option<Vec<String>>,
+    pub(crate) security_opt: Option<Vec<String>>,
     /// Each of the four is `host`, `container:ID`, or a namespace of its own.
-    pub pid_mode: Option<String>,
+    pub(crate) pid_mode: Option<String>,
     /// See `pid_mode`.
-    pub ipc_mode: Option<String>,
+    pub(crate) ipc_mode: Option<String>,
     /// See `pid_mode`; a namespace of its own is named by its network, or `none`.
-    pub network_mode: Option<String>,
+    pub(crate) network_mode: Option<String>,
     /// See `pid_mode`.
     #[serde(rename = "UTSMode")]
-    pub uts_mode: Option<String>,
+    pub(crate) uts_mode: Option<String>,
     /// The bytes of `/dev/shm`.
-    pub shm_size: Option<u64>,
-    /// The most processes; `null`, 0 and -1 are no limit.
-    pub pids_limit: Option<i64>,
-    /// Resource limits by name.
+    pub(crate) shm_size: Option<u64>,
+    /// The greatest number of processes; `null`, 0 and -1 mean no limit.
+    pub(crate) pids_limit: Option<i64>,
     #[serde(deserialize_with = "told")]
-    pub ulimits: Option<Vec<Ulimit>>,
+    pub(crate) ulimits: Option<Vec<Ulimit>>,
     /// Single device nodes of the host.
     #[serde(deserialize_with = "told")]
-    pub devices: Option<Vec<IgnoredAny>>,
+    pub(crate) devices: Option<Vec<IgnoredAny>>,
     /// Devices by driver, GPUs among them.
     #[serde(deserialize_with = "told")]
-    pub device_requests: Option<Vec<DeviceRequest>>,
-    /// Mounts of `--tmpfs`, with their options by target. The engine leaves it out where there are none.
-    pub tmpfs: BTreeMap<String, String>,
+    pub(crate) device_requests: Option<Vec<DeviceRequest>>,
+    /// The options of each `--tmpfs` mount, by its target. The engine omits the field where there are none.
+    pub(crate) tmpfs: BTreeMap<String, String>,
 }
 
-/// A limit of `ulimit`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Ulimit {
+pub(crate) struct Ulimit {
     /// Such as `memlock` and `stack`.
-    pub name: String,
+    pub(crate) name: String,
     /// The limit in force; -1 is none.
-    pub soft: i64,
+    pub(crate) soft: i64,
 }
 
 /// A request for devices, as `--gpus` and Compose's `devices` make it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct DeviceRequest {
+pub(crate) struct DeviceRequest {
     /// `nvidia` or `cdi`.
-    pub driver: String,
-    /// How many; -1 is all, and 0 where they are named.
-    pub count: i64,
-    /// Their names.
-    #[serde(rename = "DeviceIDs", deserialize_with = "list")]
-    pub ids: Vec<String>,
-    /// What they must be capable of: any of the lists, each as a whole.
-    #[serde(deserialize_with = "list")]
-    pub capabilities: Vec<Vec<String>>,
+    pub(crate) driver: String,
+    /// How many; -1 means all, and it is 0 where the devices are named.
+    pub(crate) count: i64,
+    #[serde(rename = "DeviceIDs", deserialize_with = "or_empty")]
+    pub(crate) ids: Vec<String>,
+    /// The capabilities that a device must have: all of one of the lists.
+    #[serde(deserialize_with = "or_empty")]
+    pub(crate) capabilities: Vec<Vec<String>>,
 }
 
 /// A mount, as the engine made it.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
-pub struct Mounted {
+pub(crate) struct Mounted {
     /// `bind`, `volume` or `tmpfs`.
     #[serde(rename = "Type")]
-    pub kind: String,
+    pub(crate) kind: String,
     /// The name of a volume.
-    pub name: String,
+    pub(crate) name: String,
     /// The driver of a volume.
-    pub driver: String,
+    pub(crate) driver: String,
     /// The path on the engine's machine.
-    pub source: String,
+    pub(crate) source: String,
     /// The path inside.
     #[serde(rename = "Destination")]
-    pub target: String,
-    /// Whether it can be written.
+    pub(crate) target: String,
     #[serde(rename = "RW")]
-    pub writable: Option<bool>,
-    /// How later mounts pass between host and container: `rprivate`, `rslave`, …; empty for a volume.
-    pub propagation: Option<String>,
+    pub(crate) writable: Option<bool>,
+    /// The mount propagation: `rprivate`, `rslave`, …; empty for a volume.
+    pub(crate) propagation: Option<String>,
 }
 
 /// An image, by the answer of `docker image inspect --format '{{json .}}'`.
@@ -158,7 +150,7 @@ pub struct Mounted {
 pub(crate) struct StoredImage {
     pub(crate) id: String,
     /// Its digests in registries.
-    #[serde(default, deserialize_with = "list")]
+    #[serde(default, deserialize_with = "or_empty")]
     pub(crate) repo_digests: Vec<String>,
 }
 
@@ -167,21 +159,21 @@ impl Container {
     ///
     /// # Errors
     /// It is not what Docker answers.
-    pub fn parse(answer: &str) -> Result<Container> {
+    pub(crate) fn parse(answer: &str) -> Result<Container> {
         let odd = |why: String| failed(format!("`docker container inspect` did not answer as Docker does: {why}"));
         let containers: Vec<Container> = serde_json::from_str(answer).map_err(|err| odd(err.to_string()))?;
         containers.into_iter().next().ok_or_else(|| odd("the list is empty".into()).into())
     }
 
     /// The process id of its init on the engine's machine, while it runs.
-    pub fn init(&self) -> Option<u64> {
+    pub(crate) fn init(&self) -> Option<u64> {
         Some(self.state.pid).filter(|pid| *pid > 0)
     }
 }
 
 impl HostConfig {
     /// The namespaces that it may share with the host or another container, by Docker's names for them.
-    pub fn modes(&self) -> [(&'static str, Option<&str>); 4] {
+    pub(crate) fn modes(&self) -> [(&'static str, Option<&str>); 4] {
         [
             ("PidMode", self.pid_mode.as_deref()),
             ("IpcMode", self.ipc_mode.as_deref()),
@@ -191,16 +183,17 @@ impl HostConfig {
     }
 }
 
-fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Vec<T>, D::Error> {
+/// `null` is the empty value: Docker writes an empty list that way.
+pub(super) fn or_empty<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(value: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(value)?.unwrap_or_default())
 }
 
-/// A list that may have been left out, which is not the same as an empty one.
+/// A list that may be missing in the answer, which is not the same as an empty one.
 fn told<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<Vec<T>>, D::Error> {
-    list(value).map(Some)
+    or_empty(value).map(Some)
 }
 
-/// The answer of an engine about a running sandbox, with the paths and the id of `proof::fixture`.
+/// The answer of a real engine about a running sandbox, with the paths and the id of `proof::fixture`.
 #[cfg(test)]
 pub(crate) const REAL: &str = include_str!("inspect/engine-26.1.json");
 

@@ -1,11 +1,11 @@
-//! What a machine lacks of an engine and of programs, and how its distribution's packages bring it. Pure.
+//! The parts of an engine and the programs that a machine lacks, and how apt installs them. Pure.
 //!
-//! Debian 12's own Compose is too old. There the engine's packages come from Debian's next release, by name and at a
-//! pin priority of 100, so that nothing that is installed is upgraded. The mirror is the one that the machine's own
-//! apt sources name: no address is written down here.
+//! The Compose of Debian 12 is too old. There the packages of the engine come from Debian's next release, by name and
+//! with a pin priority of 100, so that no installed package is upgraded. The mirror is taken from the machine's own apt
+//! sources: no address is written here.
 
 use crate::distro::{Distro, Package};
-use crate::error::{Failure, Mend, host};
+use crate::error::{Failure, Remedy, host};
 use crate::step::{Command, Step};
 use std::fmt;
 
@@ -15,31 +15,26 @@ const NEXT_LIST: &str = "/etc/apt/sources.list.d/codex-sandbox-next.list";
 const NEXT_PIN: &str = "/etc/apt/preferences.d/codex-sandbox-next";
 const DEBIAN_KEY: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// `apt-get indextargets` in the form that `source` reads.
-pub const SOURCES: &str = "$(SITE) $(RELEASE) $(CODENAME) $(COMPONENT) $(CREATED_BY) $(SIGNED_BY)";
+/// The format of `apt-get indextargets` that `source` reads.
+pub(crate) const SOURCES: &str = "$(SITE) $(RELEASE) $(CODENAME) $(COMPONENT) $(CREATED_BY) $(SIGNED_BY)";
 
 impl Distro {
     fn takes_next(&self) -> bool {
         self.id == "debian" && self.codename == "bookworm"
     }
 
-    /// Whether this tool knows how to install there. Derivatives name releases of their own: they are not.
+    /// Whether this tool knows how to install there. It does not on derivatives, which have releases of their own.
     fn is_known(&self) -> bool {
         const OLD: &[&str] = &["jessie", "stretch", "buster", "bullseye", "bionic", "focal"];
         matches!(self.id.as_str(), "debian" | "ubuntu") && !OLD.contains(&self.codename.as_str())
     }
 }
 
-/// One part of an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// The engine itself.
+pub(crate) enum Part {
     Engine,
-    /// Its client.
     Client,
-    /// Compose v2.
     Compose,
-    /// BuildKit's client.
     Buildx,
 }
 
@@ -80,130 +75,130 @@ fn packages(program: &str) -> Vec<&str> {
 
 /// What a machine lacks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Lacks {
-    /// Parts of an engine.
-    pub parts: Vec<Part>,
-    /// Programs, by name.
-    pub programs: Vec<String>,
+pub(crate) struct Lacks {
+    /// Parts of an engine that are not installed.
+    pub(crate) parts: Vec<Part>,
+    /// Programs that are not installed, by name.
+    pub(crate) programs: Vec<String>,
+    /// Why no engine answers; `None` where one does.
+    pub(crate) silent: Option<String>,
 }
 
 impl Lacks {
-    /// Whether nothing is missing.
-    pub fn is_empty(&self) -> bool {
-        self.parts.is_empty() && self.programs.is_empty()
+    pub(crate) fn is_empty(&self) -> bool {
+        self.silent.is_none() && !self.is_installable()
+    }
+
+    /// Whether packages are missing: an engine that is installed and does not answer needs none.
+    pub(crate) fn is_installable(&self) -> bool {
+        !self.parts.is_empty() || !self.programs.is_empty()
     }
 
     /// All of it, for a sentence.
-    pub fn list(&self) -> String {
+    pub(crate) fn list(&self) -> String {
+        let stopped = self.silent.is_some() && !self.parts.contains(&Part::Engine);
+        let stopped = stopped.then(|| "an engine that answers".to_owned());
         let parts = self.parts.iter().map(Part::to_string);
         let programs = self.programs.iter().map(|name| format!("`{name}`"));
-        parts.chain(programs).collect::<Vec<_>>().join(", ")
+        stopped.into_iter().chain(parts).chain(programs).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The commands for a person, where this tool does not install by itself.
+    fn by_hand(&self, distro: &Distro) -> Vec<Remedy> {
+        let package = |part: &Part| match part {
+            Part::Engine | Part::Client => Package::Engine,
+            Part::Compose => Package::Compose,
+            Part::Buildx => Package::Buildx,
+        };
+        let parts = self.parts.iter().map(|part| distro.install(package(part), false));
+        let programs = self.programs.iter().map(|program| distro.without(program).remedies);
+        unique(parts.chain(programs).flatten())
     }
 }
 
-/// What is installed, and by whom.
+/// The Debian packages to install, and where they come from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct InstallPlan {
-    /// Packages of the distribution itself.
-    pub tools: Vec<String>,
+pub(crate) struct InstallPlan {
+    /// Packages with the missing programs.
+    pub(crate) tools: Vec<String>,
     /// Packages of the engine.
-    pub engine: Vec<String>,
-    /// Whether the engine's come from Debian's next release.
-    pub next: bool,
-    /// Whether this user is root; else every step goes through sudo.
-    pub root: bool,
-}
-
-/// The commands for a person, where this tool does not install by itself.
-fn by_hand(lacks: &Lacks, distro: &Distro) -> Vec<Mend> {
-    let parts = lacks.parts.iter().map(|part| match part {
-        Part::Engine | Part::Client => distro.install(Package::Engine, false),
-        Part::Compose => distro.install(Package::Compose, false),
-        Part::Buildx => distro.install(Package::Buildx, false),
-    });
-    let programs = lacks.programs.iter().map(|program| distro.without(program).mend);
-    let mut ways: Vec<Mend> = Vec::new();
-    for way in parts.chain(programs).flatten() {
-        if !ways.contains(&way) {
-            ways.push(way);
-        }
-    }
-    ways
+    pub(crate) engine: Vec<String>,
+    /// Whether the packages of the engine come from Debian's next release.
+    pub(crate) next: bool,
+    /// Whether this user is root; otherwise every step goes through sudo.
+    pub(crate) root: bool,
 }
 
 /// Chooses the packages.
 ///
 /// # Errors
 /// A distribution that this tool does not install on (exit code 3), with the commands for a person.
-pub fn plan(lacks: &Lacks, distro: &Distro, root: bool) -> Result<InstallPlan, Failure> {
-    if !distro.is_known() {
+pub(crate) fn plan(lacks: &Lacks, distro: &Distro, root: bool) -> Result<InstallPlan, Failure> {
+    if lacks.is_installable() && !distro.is_known() {
         return Err(host(format!(
-            "this machine lacks {}, and this tool installs only on Debian 12, Ubuntu 22.04 and later; here is {}",
+            "this machine lacks {}, and this tool installs packages only on Debian 12, Ubuntu 22.04 and later; this \
+             machine runs {}",
             lacks.list(),
-            if distro.name.is_empty() { "something else" } else { &distro.name }
+            if distro.name.is_empty() { "another system" } else { &distro.name }
         ))
-        .mend(by_hand(lacks, distro)));
+        .remedies(lacks.by_hand(distro)));
     }
-    let mut plan = InstallPlan { next: distro.takes_next(), root, ..InstallPlan::default() };
     let engine = lacks.parts.iter().flat_map(|part| part.packages(distro));
-    plan.engine = unique(engine.copied());
-    plan.tools = unique(lacks.programs.iter().flat_map(|program| packages(program)));
-    Ok(plan)
+    let tools = lacks.programs.iter().flat_map(|program| packages(program));
+    Ok(InstallPlan {
+        tools: unique(tools.map(str::to_owned)),
+        engine: unique(engine.map(|name| (*name).to_owned())),
+        next: distro.takes_next(),
+        root,
+    })
 }
 
-fn unique<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let mut list: Vec<String> = Vec::new();
-    for name in names {
-        if !list.iter().any(|have| have == name) {
-            list.push(name.to_owned());
+/// Each item once, where it comes first.
+fn unique<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
+    items.fold(Vec::new(), |mut list, item| {
+        if !list.contains(&item) {
+            list.push(item);
         }
-    }
-    list
+        list
+    })
 }
 
 impl InstallPlan {
-    /// What it does, in lines for the question.
-    pub fn lines(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        if !self.tools.is_empty() {
-            lines.push(format!("apt-get install {}", self.tools.join(" ")));
-        }
-        if !self.engine.is_empty() {
-            let from = match self.next {
-                true => format!("  (by name from Debian's next release, {NEXT}, pinned at 100: nothing is upgraded)"),
-                false => String::new(),
-            };
-            lines.push(format!("apt-get install {}{from}", self.engine.join(" ")));
-        }
-        lines
+    /// What it does, in lines for the question to the user.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let from = match self.next {
+            true => format!("  (by name from Debian's next release, {NEXT}, pinned at 100: nothing is upgraded)"),
+            false => String::new(),
+        };
+        let all = [(&self.tools, ""), (&self.engine, &from)].into_iter().filter(|(names, _)| !names.is_empty());
+        all.map(|(names, from)| format!("apt-get install {}{from}", names.join(" "))).collect()
     }
 
-    /// Reads the package lists anew, and installs the programs.
-    pub fn first(&self) -> Vec<Step> {
-        let mut steps = vec![Step::Run(apt(self.root, &["update", "-q"]))];
-        if !self.tools.is_empty() {
-            steps.push(Step::Run(self.install(&[], &self.tools)));
-        }
-        steps
+    /// Updates the package lists, and installs the programs.
+    pub(crate) fn first(&self) -> Vec<Step> {
+        let tools = (!self.tools.is_empty()).then(|| Step::Run(self.install(&self.tools)));
+        std::iter::once(self.update()).chain(tools).collect()
     }
 
-    /// Makes Debian's next release known to apt, from `apt-get indextargets`; nothing where it is not needed.
+    /// Adds Debian's next release to the sources of apt, given the output of `apt-get indextargets`; nothing where it is
+    /// not needed.
     ///
     /// # Errors
-    /// No source of this release among the machine's own (exit code 3).
-    pub fn prepare(&self, targets: &str) -> Result<Vec<Step>, Failure> {
+    /// The machine's own sources name no mirror of this release (exit code 3).
+    pub(crate) fn prepare(&self, targets: &str) -> Result<Vec<Step>, Failure> {
         if !self.next || self.engine.is_empty() {
             return Ok(Vec::new());
         }
         let (site, key) = source(targets, "bookworm").ok_or_else(|| {
-            host("this machine's apt sources name no mirror of Debian 12").hint("mend /etc/apt/sources.list")
+            host("this machine's apt sources name no mirror of Debian 12").hint("correct /etc/apt/sources.list")
         })?;
-        let list = format!("deb [signed-by={key}] {site} {NEXT} main\n");
-        let pin = format!("Package: *\nPin: release n={NEXT}\nPin-Priority: 100\n");
+        let write = |path: &str, text: &str| {
+            Step::Run(privileged(self.root, "sh").args(["-c", r#"printf %s "$1" >"$0""#, path, text]))
+        };
         Ok(vec![
-            Step::Run(write(self.root, NEXT_LIST, &list)),
-            Step::Run(write(self.root, NEXT_PIN, &pin)),
-            Step::Run(apt(self.root, &["update", "-q"])),
+            write(NEXT_LIST, &format!("deb [signed-by={key}] {site} {NEXT} main\n")),
+            write(NEXT_PIN, &format!("Package: *\nPin: release n={NEXT}\nPin-Priority: 100\n")),
+            self.update(),
         ])
     }
 
@@ -212,27 +207,34 @@ impl InstallPlan {
         self.engine.iter().map(|name| format!("{name}{suffix}")).collect()
     }
 
-    /// What installing the engine would do; [`upgraded`] reads the answer.
-    pub fn simulation(&self) -> Command {
-        self.install(&["--simulate"], &self.engine_packages()).timeout(120)
+    /// Asks apt what the installation of the engine would do; [`upgraded`] reads the answer.
+    pub(crate) fn simulation(&self) -> Command {
+        self.install(&self.engine_packages()).arg("--simulate").timeout(120)
     }
 
     /// Installs the engine.
-    pub fn second(&self) -> Step {
-        Step::Run(self.install(&[], &self.engine_packages()))
+    pub(crate) fn second(&self) -> Step {
+        Step::Run(self.install(&self.engine_packages()))
     }
 
-    fn install(&self, more: &[&str], packages: &[String]) -> Command {
-        // Somebody else's apt may be at work.
+    fn install(&self, packages: &[String]) -> Command {
+        // Another apt may be running and hold the lock.
         let wait = "DPkg::Lock::Timeout=300";
-        apt(self.root, &["install", "-q", "-y", "--no-install-recommends", "--no-remove", "-o", wait])
-            .args(more.iter().copied())
-            .args(packages)
+        let options = ["install", "-q", "-y", "--no-install-recommends", "--no-remove", "-o", wait];
+        self.apt().args(options).args(packages)
+    }
+
+    fn update(&self) -> Step {
+        Step::Run(self.apt().args(["update", "-q"]))
+    }
+
+    fn apt(&self) -> Command {
+        privileged(self.root, "env").args(["DEBIAN_FRONTEND=noninteractive", "apt-get"])
     }
 }
 
 /// The packages that a simulated installation would upgrade, downgrade or remove: there must be none.
-pub fn upgraded(simulated: &str) -> Vec<&str> {
+pub(crate) fn upgraded(simulated: &str) -> Vec<&str> {
     let touched = simulated.lines().filter_map(|line| {
         let (verb, rest) = line.split_once(' ')?;
         let (name, rest) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -241,8 +243,8 @@ pub fn upgraded(simulated: &str) -> Vec<&str> {
     touched.collect()
 }
 
-/// The site and the key file of the first apt source that carries this very release of Debian: not its updates, not
-/// security. `targets` is what `apt-get indextargets --format` [`SOURCES`] says.
+/// The site and the key file of the first apt source of exactly this release of Debian: not of its updates, not of its
+/// security updates. `targets` is the output of `apt-get indextargets --format` [`SOURCES`].
 fn source<'a>(targets: &'a str, release: &str) -> Option<(&'a str, &'a str)> {
     targets.lines().find_map(|line| {
         let fields: Vec<&str> = line.split(' ').collect();
@@ -250,31 +252,19 @@ fn source<'a>(targets: &'a str, release: &str) -> Option<(&'a str, &'a str)> {
             return None;
         };
         let key = fields.get(5).filter(|key| key.starts_with('/'));
-        // A suite that is named by its class (`stable`) has the codename; `bookworm-updates` has neither.
+        // A suite that is named by its class (`stable`) is recognized by its codename; that of updates has a hyphen.
         let this = suite == release || codename == release && !suite.contains('-');
         this.then_some((site, key.copied().unwrap_or(DEBIAN_KEY)))
     })
 }
 
-/// A command with root's rights.
-pub fn privileged(root: bool, words: &[&str]) -> Command {
-    let mut words = words.iter().copied();
-    match root {
-        true => Command::new(words.next().unwrap_or_default()).args(words),
-        false => Command::new("sudo").args(words),
-    }
+/// Runs a program with root's rights.
+pub(crate) fn privileged(root: bool, program: &str) -> Command {
+    if root { Command::new(program) } else { Command::new("sudo").arg(program) }
 }
 
-fn apt(root: bool, words: &[&str]) -> Command {
-    privileged(root, &["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]).args(words.iter().copied())
-}
-
-fn write(root: bool, path: &str, text: &str) -> Command {
-    privileged(root, &["sh", "-c", r#"printf %s "$1" >"$0""#, path, text])
-}
-
-/// The command that takes away what was installed, for a person.
-pub fn removal(packages: &[String], next: bool) -> String {
+/// The command by which a person removes what was installed.
+pub(crate) fn removal(packages: &[String], next: bool) -> String {
     let files = if next { format!(" && sudo rm {NEXT_LIST} {NEXT_PIN}") } else { String::new() };
     format!("sudo apt-get purge --autoremove {}{files}", packages.join(" "))
 }

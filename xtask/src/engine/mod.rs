@@ -1,21 +1,20 @@
-//! The Docker Engine: what it says of itself and of containers, what it is told, why one is refused, how it is installed.
+//! The Docker Engine: its answers about itself and about containers, the commands for it, the reasons to refuse one, and
+//! its installation.
 
-pub mod caches;
-pub mod compose;
-pub mod devcontainer;
-pub mod docker;
-pub mod errors;
+pub(crate) mod caches;
+pub(crate) mod compose;
+pub(crate) mod devcontainer;
+pub(crate) mod docker;
+pub(crate) mod errors;
 mod facts;
-pub mod inspect;
-pub mod install;
-pub mod provide;
-pub mod refuse;
-pub mod running;
-pub mod sockets;
+pub(crate) mod inspect;
+pub(crate) mod install;
+pub(crate) mod provide;
+pub(crate) mod refuse;
+pub(crate) mod running;
+pub(crate) mod sockets;
 
-pub use docker::Terminal;
-pub use facts::{Component, Engine, Local, Silence, free_bytes, look, major_minor, read};
-pub use inspect::Container;
-pub use refuse::{
+pub(crate) use facts::{Component, Engine, Local, Silence, free_bytes, look, major_minor, numbers, read};
+pub(crate) use refuse::{
     low_room, newer_engine, no_buildx, no_engine, not_recursive, passes_recursive, refusals, refuse, silent,
 };

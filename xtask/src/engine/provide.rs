@@ -1,9 +1,9 @@
-//! Brings up what a task needs and this machine lacks, after asking: programs, and an engine where none answers. An
-//! engine that is there is used as it is. What is chosen is decided in `host::install`.
+//! Installs and starts what a task needs and this machine lacks, after asking: programs, and an engine where none
+//! answers. An engine that already runs is used as it is. `engine::install` decides which packages are chosen.
 
 mod dockerd;
 
-pub use dockerd::stop;
+pub(crate) use dockerd::stop;
 use dockerd::{start, start_line};
 
 use crate::context::Context;
@@ -16,66 +16,15 @@ use crate::user::User;
 use crate::{exec, ui};
 use anyhow::Result;
 
-/// Whether something may be installed and started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Consent {
-    /// It was asked for on the command line.
-    Given,
-    /// There is a terminal: ask.
-    Ask,
-    /// Neither.
-    None,
-}
-
-impl Consent {
-    /// From the flag and the terminal.
-    pub fn of(cx: &Context, flag: bool) -> Consent {
-        match (flag, cx.stdin_tty) {
-            (true, _) => Consent::Given,
-            (false, true) => Consent::Ask,
-            (false, false) => Consent::None,
-        }
-    }
-}
-
-/// What was found.
-#[derive(Debug, Clone)]
-pub struct Found {
-    /// What is missing.
-    pub lacks: Lacks,
-    /// Why no engine answers; `None` where one does.
-    pub silent: Option<String>,
-}
-
-impl Found {
-    /// Whether there is nothing to do.
-    pub fn is_ready(&self) -> bool {
-        self.lacks.is_empty() && self.silent.is_none()
-    }
-
-    /// What is missing, for a sentence.
-    pub fn list(&self) -> String {
-        match &self.silent {
-            Some(_) if !self.lacks.parts.contains(&Part::Engine) => {
-                let lacks = self.lacks.list();
-                let more = if lacks.is_empty() { "" } else { ", " };
-                format!("an engine that answers{more}{lacks}")
-            }
-            _ => self.lacks.list(),
-        }
-    }
-}
-
-/// Looks for an engine and programs. Reads only.
+/// Looks for an engine and programs. Changes nothing.
 ///
 /// # Errors
-/// An engine that is there and does not answer to this user: it is nobody's to be replaced (exit code 3).
-pub fn look(cx: &Context, programs: &[&str]) -> Result<Found> {
+/// An engine runs and refuses this user, or is one of another machine: this tool does not replace it (exit code 3).
+pub(crate) fn look(cx: &Context, programs: &[&str]) -> Result<Lacks> {
     let has = |program: &str| missing(cx, &[program]).is_empty();
     let client = has("docker");
     let ask = |query: Command| client.then(|| exec::capture(&query));
-    let answer = ask(docker::server_version());
-    let silent = match answer {
+    let silent = match ask(docker::server_version()) {
         None => Some("there is no `docker` on PATH".to_owned()),
         Some(Ok(said)) if said.ok() => None,
         Some(Ok(said)) => {
@@ -88,69 +37,60 @@ pub fn look(cx: &Context, programs: &[&str]) -> Result<Found> {
         Some(Err(err)) => Some(err.to_string()),
     };
     let plugin = |name: &str| ask(docker::plugin(name)).is_some_and(|said| said.is_ok_and(|said| said.ok()));
-    let mut parts = Vec::new();
-    for (part, there) in [
+    let parts = [
         (Part::Engine, silent.is_none() || has("dockerd")),
         (Part::Client, client),
         (Part::Compose, plugin("compose")),
         (Part::Buildx, plugin("buildx")),
-    ] {
-        if !there {
-            parts.push(part);
-        }
-    }
-    let programs = missing(cx, programs);
-    Ok(Found { lacks: Lacks { parts, programs }, silent })
+    ];
+    let parts = parts.into_iter().filter(|(_, installed)| !installed).map(|(part, _)| part).collect();
+    Ok(Lacks { parts, programs: missing(cx, programs), silent })
 }
 
 /// The programs among these that are not installed.
-pub fn missing(cx: &Context, programs: &[&str]) -> Vec<String> {
-    // An ordinary user's PATH leaves out where the system's own programs lie.
+pub(crate) fn missing(cx: &Context, programs: &[&str]) -> Vec<String> {
+    // The PATH of an ordinary user leaves out the directories of the system's own programs.
     let path = format!("{}:/usr/sbin:/sbin", cx.var("PATH").unwrap_or_default());
     let missing = programs.iter().filter(|program| which::which_in(program, Some(&path), "/").is_err());
     missing.map(|program| (*program).to_owned()).collect()
 }
 
-/// What was brought.
+/// What was installed and started.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Provided {
-    /// The packages that were asked of the distribution.
-    pub packages: Vec<String>,
-    /// Whether Debian's next release was made known to apt.
-    pub next: bool,
-    /// Whether an engine was started that is this tool's to stop.
-    pub started: bool,
+pub(crate) struct Provided {
+    /// The packages that apt was asked to install.
+    pub(crate) packages: Vec<String>,
+    /// Whether Debian's next release was added to the sources of apt.
+    pub(crate) next: bool,
+    /// Whether an engine was started that this tool must stop.
+    pub(crate) started: bool,
 }
 
-/// Installs and starts what is missing, after asking.
+/// Installs and starts what is missing. Without `consent`, which the command line gives, it asks first.
 ///
 /// # Errors
 /// Neither a terminal nor `--install-engine`, a no, or a distribution that is not known (exit code 3); a step that fails.
-pub fn provide(cx: &Context, found: &Found, consent: Consent) -> Result<Provided> {
-    if found.is_ready() {
+pub(crate) fn provide(cx: &Context, lacks: &Lacks, consent: bool) -> Result<Provided> {
+    if lacks.is_empty() {
         ui::say("nothing is missing");
         return Ok(Provided::default());
     }
     let user = User::read();
-    let root = user.uid == 0;
-    let plan = match found.lacks.is_empty() {
-        true => InstallPlan { root, ..InstallPlan::default() },
-        false => install::plan(&found.lacks, &Distro::read(), root)?,
-    };
-    agree(found, &plan, consent)?;
+    let plan = install::plan(lacks, &Distro::read(), user.uid == 0)?;
+    agree(cx, lacks, &plan, consent)?;
     install(&plan)?;
     let mut provided = Provided {
         packages: [plan.tools.as_slice(), plan.engine.as_slice()].concat(),
         next: plan.next && !plan.engine.is_empty(),
         started: false,
     };
-    if found.silent.is_none() && found.lacks.parts.is_empty() {
+    if lacks.silent.is_none() && lacks.parts.is_empty() {
         return Ok(provided);
     }
-    // A package may have started the engine already, in its distribution's own way.
+    // A package may have started the engine already, in the way of its distribution.
     let now = look(cx, &[])?;
-    if !now.lacks.is_empty() {
-        return Err(failed(format!("still missing after the installation: {}", now.lacks.list())).into());
+    if now.is_installable() {
+        return Err(failed(format!("still missing after the installation: {}", now.list())).into());
     }
     if now.silent.is_some() {
         provided.started = start(cx, &user)?;
@@ -158,18 +98,18 @@ pub fn provide(cx: &Context, found: &Found, consent: Consent) -> Result<Provided
     Ok(provided)
 }
 
-fn agree(found: &Found, plan: &InstallPlan, consent: Consent) -> Result<()> {
+fn agree(cx: &Context, lacks: &Lacks, plan: &InstallPlan, consent: bool) -> Result<()> {
     let mut lines = plan.lines();
-    if found.silent.is_some() {
+    if lacks.silent.is_some() {
         lines.push(start_line().to_owned());
     }
-    let lacking = format!("this machine lacks {}", found.list());
-    if consent == Consent::None {
-        return Err(host(lacking).hint(format!("`--install-engine` brings it: {}", lines.join("; "))).into());
+    let lacking = format!("this machine lacks {}", lacks.list());
+    if !consent && !cx.stdin_tty {
+        return Err(host(lacking).hint(format!("`--install-engine` does that for you: {}", lines.join("; "))).into());
     }
-    ui::say(format_args!("{lacking}. To bring it{}:", if plan.root { "" } else { ", by sudo" }));
+    ui::say(format_args!("{lacking}. To install and start it{}:", if plan.root { "" } else { ", by sudo" }));
     lines.iter().for_each(|line| ui::say(format_args!("  {line}")));
-    if consent == Consent::Ask && !ui::confirm("Do that?") {
+    if !consent && !ui::confirm("Do that?") {
         return Err(failed("nothing was installed").hint("install it by hand, then run this again").into());
     }
     Ok(())
@@ -189,7 +129,7 @@ fn install(plan: &InstallPlan) -> Result<()> {
     let touched = install::upgraded(&simulated);
     if !touched.is_empty() {
         return Err(failed(format!("installing the engine would upgrade or remove `{}`", touched.join("`, `")))
-            .hint(format!("nothing of it was installed; by hand: `{}`", plan.second()))
+            .hint(format!("no package of the engine was installed; to do it by hand: `{}`", plan.second()))
             .into());
     }
     exec::all(&[plan.second()])

@@ -1,9 +1,9 @@
-//! Why an engine cannot keep the promises of a sandbox, and what to do. Pure: `sandbox`, `image` and the doctor say the
-//! same, because they say it from here.
+//! The reasons why an engine cannot keep the promises of a sandbox, and what to do about each. Pure. `sandbox`, `image`
+//! and the doctor all use these messages.
 
 use crate::distro::Package;
 use crate::engine::{Engine, Local, Silence, errors, major_minor, sockets};
-use crate::error::{Failure, Mend, failed, host};
+use crate::error::{Failure, Remedy, failed, host};
 use crate::finding::{Finding, Subject, subject};
 use anyhow::Result;
 use std::path::Path;
@@ -16,13 +16,13 @@ pub(crate) const COMPOSE: Subject = subject("engine.compose", "Compose", "2.30 o
 pub(crate) const RECURSIVE: Subject =
     subject("engine.recursive", "recursive read-only", "Engine 25, runc 1.1 and Linux 5.12, or later");
 
-/// The error where the engine does not answer, from what the client said.
-pub fn no_engine(said: &str) -> Failure {
+/// The error where the engine does not answer; `said` is the standard error of the client.
+pub(crate) fn no_engine(said: &str) -> Failure {
     no_answer(said, &Local::read(None))
 }
 
-/// The error where nothing is known of the engine.
-pub fn silent(silence: &Silence, local: &Local) -> Failure {
+/// The error where the engine gave no answer that can be used.
+pub(crate) fn silent(silence: &Silence, local: &Local) -> Failure {
     match silence {
         Silence::NoClient => local.distro.without("docker"),
         Silence::NoAnswer { endpoint, .. } if remote(endpoint) => is_remote(endpoint),
@@ -36,10 +36,9 @@ fn no_answer(said: &str, local: &Local) -> Failure {
     let failure = |why: &str| host(format!("no Docker Engine answers: {line}{why}"));
     if !errors::is_denied(line) {
         return match local.daemon {
-            true => failure("").run([local.distro.start()]).hint("`docker version` tells more"),
-            false => {
-                failure(" (this host has a client and no engine)").mend(local.distro.install(Package::Engine, false))
-            }
+            true => failure("").run([local.distro.service("start")]).hint("`docker version` tells more"),
+            false => failure(" (this host has a client and no engine)")
+                .remedies(local.distro.install(Package::Engine, false)),
         };
     }
     let group = &local.group;
@@ -57,7 +56,7 @@ fn no_answer(said: &str, local: &Local) -> Failure {
     }
     failure("")
         .run([format!("sudo usermod -aG {group} {}", local.user)])
-        .hint("then log in anew; whoever is in that group is as powerful as root on this host")
+        .hint("then log out and in again; whoever is in that group is as powerful as root on this host")
 }
 
 fn remote(endpoint: &str) -> bool {
@@ -69,14 +68,14 @@ fn is_remote(endpoint: &str) -> Failure {
         .hint("unset DOCKER_HOST or `docker context use default`, and run this on the engine's own machine")
 }
 
-/// Everything for which this engine cannot keep the promises of a sandbox: empty is good. The first is the gravest.
-pub fn refusals(engine: &Engine) -> Vec<Finding> {
+/// Every reason why this engine cannot keep the promises of a sandbox, the gravest first.
+pub(crate) fn refusals(engine: &Engine) -> Vec<Finding> {
     let mut found = Vec::new();
     if let Some(name) = &engine.posing {
         let what = format!("`docker` here is {name}, not Docker Engine: its mounts and users work differently");
         let hint = "install Docker Engine, or put its `docker` first on PATH";
         found.push(ANSWERS.broken(host(what).hint(hint)));
-        // What it said of all else does not mean what Docker means by it.
+        // The other fields of its answer do not mean what they mean in Docker's.
         return found;
     }
     if remote(&engine.endpoint) {
@@ -99,14 +98,14 @@ pub fn refusals(engine: &Engine) -> Vec<Finding> {
         found.push(USERS.broken(host(what).hint(hint)));
     }
     if engine.compose.is_empty() {
-        let mend = engine.distro.install(Package::Compose, engine.upstream());
-        found.push(COMPOSE.missing(host("the Docker CLI has no Compose v2 plugin").mend(mend)));
+        let remedies = engine.distro.install(Package::Compose, engine.upstream());
+        found.push(COMPOSE.missing(host("the Docker CLI has no Compose v2 plugin").remedies(remedies)));
     } else if let Some(why) = not_recursive(engine)
         && passes_recursive(engine)
     {
-        // Newer Compose asks for it, and such an engine then starts nothing.
+        // Compose 2.30 and later asks for it, and such an engine then refuses to start the container.
         let what = format!("this engine cannot mount data sets recursively read-only: {why}");
-        found.push(RECURSIVE.broken(host(what).mend(newer_engine(engine))));
+        found.push(RECURSIVE.broken(host(what).remedies(newer_engine(engine))));
     }
     found
 }
@@ -115,7 +114,7 @@ pub fn refusals(engine: &Engine) -> Vec<Finding> {
 ///
 /// # Errors
 /// Remote, Desktop, rootless, userns-remapped, podman, no Compose v2 (exit code 3), each with what to do.
-pub fn refuse(engine: &Engine) -> Result<()> {
+pub(crate) fn refuse(engine: &Engine) -> Result<()> {
     match refusals(engine).into_iter().next() {
         Some(refusal) => Err(refusal.failure().into()),
         None => Ok(()),
@@ -123,44 +122,41 @@ pub fn refuse(engine: &Engine) -> Result<()> {
 }
 
 /// Whether this Compose passes `bind.recursive` on. Older ones read it and drop it.
-pub fn passes_recursive(engine: &Engine) -> bool {
+pub(crate) fn passes_recursive(engine: &Engine) -> bool {
     major_minor(&engine.compose).is_some_and(|version| version >= (2, 30))
 }
 
-/// Why mounts below a data set would stay writable, or `None` where nothing speaks against it.
-pub fn not_recursive(engine: &Engine) -> Option<String> {
-    if let Some(api) = major_minor(&engine.api).filter(|api| *api < (1, 44)) {
-        return Some(format!("its API is {}.{}, and 1.44 is the first that does", api.0, api.1));
+/// Why file systems mounted below a data set would stay writable; `None` where no reason is known.
+pub(crate) fn not_recursive(engine: &Engine) -> Option<String> {
+    if let Some((major, minor)) = major_minor(&engine.api).filter(|api| *api < (1, 44)) {
+        return Some(format!("its API is {major}.{minor}, and 1.44 is the first that does"));
     }
-    if let Some(kernel) = major_minor(&engine.kernel).filter(|kernel| *kernel < (5, 12)) {
-        let (major, minor) = kernel;
+    if let Some((major, minor)) = major_minor(&engine.kernel).filter(|kernel| *kernel < (5, 12)) {
         return Some(format!("its kernel is {major}.{minor}, and 5.12 is the first that does"));
     }
     (engine.rro == Some(false)).then(|| "its runtime does not know `rro`".to_owned())
 }
 
-/// How to come by an engine that is new enough.
-pub fn newer_engine(engine: &Engine) -> Vec<Mend> {
-    let mut mend = vec![Mend::Do(
+/// What to do to get an engine that is new enough.
+pub(crate) fn newer_engine(engine: &Engine) -> Vec<Remedy> {
+    let mut remedies = vec![Remedy::Do(
         "use Docker Engine 25 or later, runc 1.1 or later and Linux 5.12 or later; unset DOCKER_API_VERSION".into(),
     )];
     if engine.upstream() {
-        mend.extend(engine.distro.upgrade(&["docker-ce", "docker-ce-cli", "containerd.io"]));
+        remedies.extend(engine.distro.upgrade(&["docker-ce", "docker-ce-cli", "containerd.io"]));
     }
-    mend
+    remedies
 }
 
 /// The error where an image has to be built and the client cannot.
-pub fn no_buildx(engine: &Engine) -> Option<Failure> {
-    let mend = || engine.distro.install(Package::Buildx, engine.upstream());
-    engine
-        .buildx
-        .is_empty()
-        .then(|| host("the Docker CLI has no buildx plugin, and the image is built with it").mend(mend()))
+pub(crate) fn no_buildx(engine: &Engine) -> Option<Failure> {
+    let remedies = || engine.distro.install(Package::Buildx, engine.upstream());
+    let failure = || host("the Docker CLI has no buildx plugin, and the image is built with it").remedies(remedies());
+    engine.buildx.is_empty().then(failure)
 }
 
 /// The error where a file system has too little room for the image.
-pub fn low_room(dir: &Path, free: u64, need: u64) -> Option<Failure> {
+pub(crate) fn low_room(dir: &Path, free: u64, need: u64) -> Option<Failure> {
     (free < need).then(|| {
         failed(format!("`{}` has {} GiB free, and the build needs {} GiB", dir.display(), free >> 30, need >> 30))
             .hint("`docker system df` shows what takes the room; `docker image prune` removes unused images")

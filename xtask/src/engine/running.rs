@@ -1,4 +1,4 @@
-//! A container that exists: what the engine says of it, and what it was made to be.
+//! A container that exists: its properties in the engine's answer, and the `Spec` that it was created from.
 
 use crate::engine::compose::{self, FIRST_LABEL, SPEC_LABEL};
 use crate::engine::inspect::Container;
@@ -8,24 +8,21 @@ use crate::exec;
 use crate::spec::Spec;
 use anyhow::Result;
 
-/// A container of ours.
+/// A container that this tool created.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Existing {
-    /// The full container id.
-    pub id: String,
-    /// Whether it runs now.
-    pub up: bool,
-    /// What it was made to be, by its label; or why this tool cannot read that.
-    pub spec: Result<Spec, String>,
-    /// What the engine says of it.
-    pub container: Container,
+pub(crate) struct Existing {
+    pub(crate) id: String,
+    pub(crate) up: bool,
+    /// The `Spec` that it was created from, by its label; or why this tool cannot read the label.
+    pub(crate) spec: Result<Spec, String>,
+    pub(crate) container: Container,
 }
 
 /// Reads `docker container inspect NAME`; `None` where there is no such container.
 ///
 /// # Errors
 /// The answer is not what Docker prints, or the container of that name is not ours.
-pub fn parse(name: &str, code: i32, stdout: &str, stderr: &str) -> Result<Option<Existing>> {
+pub(crate) fn parse(name: &str, code: i32, stdout: &str, stderr: &str) -> Result<Option<Existing>> {
     if code != 0 {
         if errors::is_no_container(stderr) {
             return Ok(None);
@@ -35,30 +32,32 @@ pub fn parse(name: &str, code: i32, stdout: &str, stderr: &str) -> Result<Option
     let container = Container::parse(stdout)?;
     let label = |name| container.config.labels.as_ref().and_then(|labels| labels.get(name));
     let label = label(SPEC_LABEL).or_else(|| label(FIRST_LABEL)).ok_or_else(|| {
-        failed(format!("a container named `{name}` is there and was not made by this tool"))
+        failed(format!("a container named `{name}` exists and was not made by this tool"))
             .hint(format!("look at it, then `docker rm {name}`"))
     })?;
     let spec = Spec::read(label);
     Ok(Some(Existing { id: container.id.clone(), up: container.state.running, spec, container }))
 }
 
-/// What runs inside beside the container's own processes.
+/// The programs inside that are not the container's own.
 ///
 /// # Errors
 /// The engine does not answer.
-pub fn live_sessions(id: &str) -> Result<Vec<String>> {
+pub(crate) fn live_sessions(id: &str) -> Result<Vec<String>> {
     Ok(sessions(&exec::stdout_of(&docker::top(id))?))
 }
 
-/// Removes a container, by its id or its name, and the network beside the one of that name. Returns whether it is gone.
+/// Removes a container, by its id or its name, and the network of the container of that name. Returns whether the container
+/// is removed.
 pub(crate) fn take_back(container: &str, name: &str) -> bool {
     let removed = exec::capture(&docker::remove(container));
     let _ = exec::capture(&compose::remove_network(name));
     removed.is_ok_and(|said| said.ok())
 }
 
-/// The programs inside beside the container's own two (the init and the sleeper), from `docker top NAME -eo pid,args`.
-pub fn sessions(top: &str) -> Vec<String> {
+/// The programs inside that are not the container's own two (the init and the sleeper), from the output of `docker top
+/// NAME -eo pid,args`.
+pub(crate) fn sessions(top: &str) -> Vec<String> {
     top.lines()
         .skip(1)
         .filter_map(|line| line.trim().split_once(char::is_whitespace))

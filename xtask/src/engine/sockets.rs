@@ -1,11 +1,11 @@
-//! Where container engines listen. Pure.
+//! The sockets on which container engines listen. Pure.
 
 use std::path::PathBuf;
 
-/// Where Docker Engine listens, and where the client's `default` context leads.
+/// The socket of Docker Engine, which the client's `default` context uses.
 pub(crate) const DOCKER: &str = "/var/run/docker.sock";
 
-/// The names of the sockets, each with the directories where it usually lies; `~` is the user's own below `/run/user`.
+/// The names of the sockets, each with its usual directories; `~` is the user's own directory below `/run/user`.
 const SOCKETS: [(&str, &[&str]); 8] = [
     ("docker.sock", &["/run", "~"]),
     ("containerd.sock", &["/run/containerd"]),

@@ -1,27 +1,22 @@
-//! A process that is only looked at from outside, and ended with all that it started.
+//! A process that is looked at from outside, and then ended with all that it started.
 
-use super::{QUERY_BOUND, cannot_start, expression};
+use super::{QUERY_BOUND, expression, kill, start};
 use crate::step::Command;
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::os::unix::process::CommandExt as _;
 use std::time::{Duration, Instant};
 
-/// Starts a command that is only looked at: a process group of its own, standard input an open pipe that never gets a
-/// byte, output thrown away. `look` is called about every 20 ms with its process id, until it has an answer, the
-/// command ends, or its bound passes (`None`). Then the command and everything it started is ended.
-pub fn watch<T>(command: &Command, mut look: impl FnMut(u32) -> Option<T>) -> Result<Option<T>> {
+/// Starts a command in a process group of its own. Its standard input is an open pipe without a byte in it, and its output
+/// is thrown away. `look` is called about every 20 ms with its process id, until it has an answer, the command ends, or
+/// its bound passes (`None`). Then the command and all its descendants are ended.
+pub(crate) fn watch<T>(command: &Command, mut look: impl FnMut(u32) -> Option<T>) -> Result<Option<T>> {
     let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
-    let handle = expression(command)
-        .stdin_file(reader)
-        .stdout_null()
-        .stderr_null()
-        .before_spawn(|child| {
-            child.process_group(0);
-            Ok(())
-        })
-        .start()
-        .map_err(|err| cannot_start(command, &err))?;
+    let expr = expression(command).stdin_file(reader).stdout_null().stderr_null().before_spawn(|child| {
+        child.process_group(0);
+        Ok(())
+    });
+    let handle = start(command, &expr)?;
     let leader = handle.pids().first().copied().unwrap_or_default();
     let deadline = Instant::now() + command.timeout.unwrap_or(QUERY_BOUND);
     let mut seen = None;
@@ -31,16 +26,16 @@ pub fn watch<T>(command: &Command, mut look: impl FnMut(u32) -> Option<T>) -> Re
             std::thread::sleep(Duration::from_millis(20));
         }
     }
-    // What left the group is ended too, by handles that stay with their process where a number could be given anew.
+    // A descendant that left the group is ended too. A pidfd is safe against PID reuse: it stays with its process.
     let started: Vec<_> = process_tree(leader)
         .into_iter()
         .skip(1)
         .filter_map(|pid| rustix::process::pidfd_open(pid_of(pid)?, rustix::process::PidfdFlags::empty()).ok())
         .collect();
     drop(writer);
-    // Most programs end when their input does; half a second lets them put away what they had open.
+    // Most programs end when their input ends; half a second gives them time to close their files.
     let ended = handle.wait_timeout(Duration::from_millis(500));
-    // A group's number is not given anew while it has members, so whoever is left in it is ours.
+    // The kernel does not reuse the number of a group that still has members, so the members left in it are ours.
     if let Some(group) = pid_of(leader) {
         let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
     }
@@ -48,7 +43,7 @@ pub fn watch<T>(command: &Command, mut look: impl FnMut(u32) -> Option<T>) -> Re
         let _ = rustix::process::pidfd_send_signal(process, rustix::process::Signal::KILL);
     }
     if !matches!(ended, Ok(Some(_))) {
-        handle.kill().with_context(|| format!("stopping `{command}`"))?;
+        kill(command, &handle)?;
     }
     Ok(seen)
 }
@@ -57,8 +52,8 @@ fn pid_of(pid: u32) -> Option<rustix::process::Pid> {
     rustix::process::Pid::from_raw(i32::try_from(pid).ok()?)
 }
 
-/// The process ids of a process and all its descendants, itself first. What has gone meanwhile is left out.
-pub fn process_tree(pid: u32) -> Vec<u32> {
+/// The process ids of a process and all its descendants, itself first. A process that has ended meanwhile is left out.
+pub(crate) fn process_tree(pid: u32) -> Vec<u32> {
     let mut tree = vec![pid];
     let mut next = 0;
     while let Some(pid) = tree.get(next).copied() {
@@ -74,11 +69,11 @@ pub fn process_tree(pid: u32) -> Vec<u32> {
     tree
 }
 
-/// Whether a process runs no more. One that nobody waited for counts as ended: in a container whose first process is
-/// not an init it stays in the process table for good.
-pub fn has_ended(pid: &str) -> bool {
+/// Whether a process has ended. A zombie counts as ended: in a container whose first process is not an init, it stays in
+/// the process table for good.
+pub(crate) fn has_ended(pid: &str) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name comes in parentheses, and may hold any.
+    // The name of the program stands in parentheses, and may itself contain parentheses.
     let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
     matches!(state, None | Some('Z' | 'X'))
 }

@@ -1,4 +1,4 @@
-//! The architecture that kernels must be native for: `12.0` is sm_120. Pure.
+//! The GPU architecture for which native code is needed: `12.0` is sm_120. Pure.
 
 use crate::error::usage;
 use anyhow::Result;
@@ -18,8 +18,8 @@ impl fmt::Display for Arch {
 }
 
 impl Arch {
-    /// Reads `12.0`. What a list may add to it is taken off: `+PTX` asks for more than native code, and `a` and `f` for
-    /// instructions that the smoke test's own kernel has no use for.
+    /// Reads `12.0`. The suffixes that a list may add are ignored: `+PTX` asks for PTX beside the native code, and `a` and
+    /// `f` for instructions that the smoke test's own kernel does not use.
     pub fn parse(text: &str) -> Option<Arch> {
         let plain = text.trim();
         let plain = plain.strip_suffix("+PTX").unwrap_or(plain);
@@ -44,12 +44,12 @@ impl Arch {
     }
 }
 
-/// The architecture that is meant: by the flag; or the only one that the image is built for; or, of several, the newest
-/// that serves every GPU of this host.
+/// Chooses the architecture: the flag's; or the only one that the image is built for; or, of several, the newest one that
+/// runs on every GPU of this host.
 ///
 /// # Errors
-/// A flag that is none, or a list of several that leaves the choice open (exit code 2).
-pub fn choose(flag: Option<&str>, arch_list: &str, capabilities: &[&str]) -> Result<Arch> {
+/// The flag is no architecture, or the list has several and none of them runs on every GPU (exit code 2).
+pub(crate) fn choose(flag: Option<&str>, arch_list: &str, capabilities: &[&str]) -> Result<Arch> {
     let ways = "write it as `--arch 12.0`; `nvidia-smi --query-gpu=compute_cap --format=csv` shows what a GPU has";
     if let Some(text) = flag {
         let none = || usage(format!("`--arch {text}` is not a compute capability")).hint(ways).into();
@@ -68,17 +68,13 @@ pub fn choose(flag: Option<&str>, arch_list: &str, capabilities: &[&str]) -> Res
 }
 
 /// Whether native code for `arch` (such as `12.0`, `9.0a`, `12.0+PTX`) runs on a GPU of this compute capability: the
-/// same major version, and a minor version that is not above the GPU's. CUDA C programming guide, binary compatibility.
-pub fn serves(arch: &str, capability: &str) -> bool {
-    let arch = arch.trim_end_matches("+PTX");
-    let exact = arch.ends_with('a');
-    let pair = |text: &str| -> Option<(u32, u32)> {
-        let (major, minor) = text.trim_end_matches(['a', 'f']).split_once('.')?;
-        Some((major.parse().ok()?, minor.parse().ok()?))
-    };
-    match (pair(arch), pair(capability)) {
+/// same major version, and a minor version that is not above the GPU's; with `a`, exactly the GPU's. CUDA C programming
+/// guide, binary compatibility.
+pub(crate) fn serves(arch: &str, capability: &str) -> bool {
+    let exact = arch.trim_end_matches("+PTX").ends_with('a');
+    match (Arch::parse(arch), Arch::parse(capability)) {
         (Some(arch), Some(gpu)) if exact => arch == gpu,
-        (Some(arch), Some(gpu)) => arch.0 == gpu.0 && arch.1 <= gpu.1,
+        (Some(arch), Some(gpu)) => arch.major == gpu.major && arch.minor <= gpu.minor,
         _ => false,
     }
 }

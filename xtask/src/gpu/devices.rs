@@ -1,29 +1,29 @@
-//! What the kernel and the container toolkit left in files: devices on the bus, the kind of kernel module, CDI. Asks no
-//! program.
+//! What files of the kernel and of the container toolkit say about the GPUs: devices on the bus, the kind of kernel
+//! module, CDI. No program is started.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// An NVIDIA display or compute device on the PCI bus.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pci {
+pub(crate) struct Pci {
     /// Its address, such as `0000:01:00.0`.
-    pub address: String,
+    pub(crate) address: String,
     /// Its device id, such as 0x2b85.
-    pub device: u32,
+    pub(crate) device: u32,
     /// The kernel driver that has it: `nvidia`, `nouveau`, `vfio-pci`, or none.
-    pub driver: Option<String>,
+    pub(crate) driver: Option<String>,
 }
 
 impl Pci {
-    /// Whether it is of Blackwell or later. NVIDIA's ids rise: Ada ends below 0x2900, GB100 begins there.
-    pub fn needs_open_module(&self) -> bool {
+    /// Whether it is a Blackwell GPU or a later one. NVIDIA's ids rise: Ada ends below 0x2900, GB100 begins there.
+    pub(crate) fn needs_open_module(&self) -> bool {
         self.device >= 0x2900
     }
 }
 
 /// The NVIDIA devices below `/sys/bus/pci/devices`, by vendor (0x10de) and class (0x03, display and 3D).
-pub fn pci(sys: &Path) -> Vec<Pci> {
+pub(super) fn pci(sys: &Path) -> Vec<Pci> {
     let entries = fs::read_dir(sys).into_iter().flatten().flatten();
     let mut devices: Vec<Pci> = entries.filter_map(|entry| device(&entry.path())).collect();
     devices.sort_by(|a, b| a.address.cmp(&b.address));
@@ -46,29 +46,28 @@ fn device(dir: &Path) -> Option<Pci> {
 }
 
 /// The version in `/proc/driver/nvidia/version`: the first word of digits and dots on the `NVRM` line.
-pub fn driver_version(text: &str) -> Option<String> {
+pub(crate) fn driver_version(text: &str) -> Option<String> {
     let line = text.lines().find(|line| line.starts_with("NVRM version"))?;
     line.split_whitespace()
         .find(|word| word.contains('.') && word.chars().all(|c| c.is_ascii_digit() || c == '.'))
         .map(str::to_owned)
 }
 
-/// Whether `/proc/driver/nvidia/version` is that of the open kernel modules.
-pub fn is_open(text: &str) -> bool {
+/// Whether this text of `/proc/driver/nvidia/version` is that of the open kernel modules.
+pub(super) fn is_open(text: &str) -> bool {
     text.contains("Open Kernel Module")
 }
 
-/// A CDI specification of NVIDIA, by its file and the driver that it was made for.
+/// A CDI specification of NVIDIA.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CdiSpec {
-    /// The file.
-    pub file: PathBuf,
-    /// The version in the names of the driver's libraries; `None` where it names none.
-    pub driver: Option<String>,
+pub(crate) struct CdiSpec {
+    pub(crate) file: PathBuf,
+    /// The version of the driver that it was made for, by the names of its libraries; `None` where it names none.
+    pub(crate) driver: Option<String>,
 }
 
 /// The first CDI specification of NVIDIA in these directories.
-pub fn spec(dirs: &[PathBuf]) -> Option<CdiSpec> {
+pub(super) fn spec(dirs: &[PathBuf]) -> Option<CdiSpec> {
     dirs.iter().find_map(|dir| {
         let mut files: Vec<PathBuf> = fs::read_dir(dir).ok()?.flatten().map(|entry| entry.path()).collect();
         files.sort();

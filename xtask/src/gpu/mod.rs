@@ -1,14 +1,14 @@
-//! The GPUs of this host and the way a container can get them. Pure functions over what was read.
+//! The GPUs of this host and the ways by which a container can get them.
 
-pub mod arch;
+pub(crate) mod arch;
 mod devices;
 pub(crate) mod smi;
 
-pub use devices::{CdiSpec, Pci, driver_version};
+pub(crate) use devices::{CdiSpec, Pci, driver_version};
 
 use crate::distro::{Distro, Package};
 use crate::engine::Engine;
-use crate::error::{Failure, Mend, host};
+use crate::error::{Failure, Remedy, host};
 use crate::exec;
 use crate::spec::words::{GpuRoute, Gpus};
 use crate::step::Command;
@@ -16,70 +16,58 @@ use std::path::Path;
 
 /// One GPU as `nvidia-smi` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Gpu {
-    /// Index, from 0.
-    pub index: String,
-    /// `GPU-<uuid>`.
-    pub uuid: String,
-    /// Product name.
-    pub name: String,
+pub(crate) struct Gpu {
+    /// Counted from 0.
+    pub(crate) index: String,
+    /// `GPU-<uuid>`
+    pub(crate) uuid: String,
+    /// Of the product, such as `NVIDIA GeForce RTX 5090`.
+    pub(crate) name: String,
     /// Compute capability, such as `12.0`.
-    pub capability: String,
+    pub(crate) capability: String,
 }
 
-/// What is known of this host's GPUs.
+/// The GPUs of this host, and what can pass them to a container.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct GpuFacts {
+pub(crate) struct GpuFacts {
     /// The kernel driver's version, such as `570.86.10`; `None` where no NVIDIA driver is loaded.
-    pub driver: Option<String>,
+    pub(crate) driver: Option<String>,
     /// Whether its kernel modules are the open ones; `None` where none is loaded.
-    pub open_module: Option<bool>,
+    pub(crate) open_module: Option<bool>,
     /// NVIDIA's devices on the PCI bus.
-    pub pci: Vec<Pci>,
-    /// The GPUs.
-    pub gpus: Vec<Gpu>,
+    pub(crate) pci: Vec<Pci>,
+    pub(crate) gpus: Vec<Gpu>,
     /// Why `nvidia-smi` named no GPU.
-    pub silent: Option<String>,
+    pub(crate) silent: Option<String>,
     /// Whether NVIDIA's container hook is on PATH.
-    pub hook: bool,
+    pub(crate) hook: bool,
     /// Whether `nvidia-ctk` is on PATH.
-    pub ctk: bool,
-    /// Whether a CDI specification of NVIDIA lies where the engine looks.
-    pub cdi_spec: bool,
-    /// That specification.
-    pub spec: Option<CdiSpec>,
+    pub(crate) ctk: bool,
+    /// The CDI specification of NVIDIA, where one lies in a directory that the engine reads.
+    pub(crate) spec: Option<CdiSpec>,
 }
 
-/// Reads the driver and asks `nvidia-smi` once, bounded. No GPU is an answer, not an error.
-pub fn read(engine: &Engine, path: Option<&str>) -> GpuFacts {
+/// Reads the driver and asks `nvidia-smi` once, bounded. A host without a GPU is an answer, not an error.
+pub(crate) fn read(engine: &Engine, path: Option<&str>) -> GpuFacts {
     seen_by(engine, read_devices(path))
 }
 
-/// The same facts with what this engine can hand out.
-pub fn seen_by(engine: &Engine, facts: GpuFacts) -> GpuFacts {
-    let spec = devices::spec(&engine.cdi_dirs);
-    GpuFacts { cdi_spec: spec.is_some(), spec, ..facts }
+/// Adds what depends on the engine: the CDI specification that it reads.
+pub(crate) fn seen_by(engine: &Engine, facts: GpuFacts) -> GpuFacts {
+    GpuFacts { spec: devices::spec(&engine.cdi_dirs), ..facts }
 }
 
-/// What is known without the engine.
-pub fn read_devices(path: Option<&str>) -> GpuFacts {
+/// What can be read without an engine.
+pub(crate) fn read_devices(path: Option<&str>) -> GpuFacts {
     let version = std::fs::read_to_string("/proc/driver/nvidia/version").ok();
-    let query = Command::new("nvidia-smi")
-        .args(["--query-gpu=index,uuid,name,compute_cap,driver_version", "--format=csv,noheader"])
-        .timeout(20);
     let found = |program: &str| which::which_in(program, path, "/").is_ok();
-    let said = found("nvidia-smi").then(|| exec::capture(&query));
-    let (gpus, smi_driver) = match &said {
-        Some(Ok(said)) if said.ok() => parse_smi(&said.stdout),
-        _ => Default::default(),
+    let smi = match found("nvidia-smi") {
+        true => ask_smi(),
+        false => Err("`nvidia-smi` is not on PATH".to_owned()),
     };
-    let silent = match &said {
-        None => Some("`nvidia-smi` is not on PATH".to_owned()),
-        Some(Err(err)) => Some(format!("{err:#}")),
-        Some(Ok(said)) if !said.ok() => {
-            Some(said.stdout.lines().chain(said.stderr.lines()).next().unwrap_or("nvidia-smi failed").to_owned())
-        }
-        Some(Ok(_)) => None,
+    let ((gpus, smi_driver), silent) = match smi {
+        Ok(answer) => (answer, None),
+        Err(why) => (Default::default(), Some(why)),
     };
     GpuFacts {
         driver: version.as_deref().and_then(driver_version).or(smi_driver),
@@ -89,81 +77,95 @@ pub fn read_devices(path: Option<&str>) -> GpuFacts {
         silent,
         hook: found("nvidia-container-runtime-hook") || found("nvidia-container-runtime"),
         ctk: found("nvidia-ctk"),
-        ..GpuFacts::default()
+        spec: None,
     }
 }
 
-/// Asks `nvidia-ctk` for its version; `None` where it is missing or says something else.
-pub fn toolkit_version(path: Option<&str>) -> Option<String> {
+/// The GPUs and the version of the driver, or why `nvidia-smi` named none.
+fn ask_smi() -> Result<(Vec<Gpu>, Option<String>), String> {
+    let query = Command::new("nvidia-smi")
+        .args(["--query-gpu=index,uuid,name,compute_cap,driver_version", "--format=csv,noheader"])
+        .timeout(20);
+    let said = exec::capture(&query).map_err(|err| format!("{err:#}"))?;
+    if said.ok() {
+        return Ok(parse_smi(&said.stdout));
+    }
+    Err(said.stdout.lines().chain(said.stderr.lines()).next().unwrap_or("nvidia-smi failed").to_owned())
+}
+
+/// The version of `nvidia-ctk`; `None` where it is missing or answers in another form.
+pub(crate) fn toolkit_version(path: Option<&str>) -> Option<String> {
     which::which_in("nvidia-ctk", path, "/").ok()?;
     let said = exec::capture(&Command::new("nvidia-ctk").arg("--version").timeout(10)).ok()?;
     let word = said.stdout.split_whitespace().find(|word| word.contains('.'))?;
     word.starts_with(|c: char| c.is_ascii_digit()).then(|| word.to_owned())
 }
 
-/// Reads `nvidia-smi --query-gpu=index,uuid,name,compute_cap,driver_version --format=csv,noheader`.
-pub fn parse_smi(text: &str) -> (Vec<Gpu>, Option<String>) {
+/// Reads the answer of `nvidia-smi --query-gpu=index,uuid,name,compute_cap,driver_version --format=csv,noheader`.
+pub(crate) fn parse_smi(text: &str) -> (Vec<Gpu>, Option<String>) {
     let rows = smi::rows::<5>(text);
-    let gpu = |&[index, uuid, name, capability, _]: &[&str; 5]| Gpu {
-        index: index.into(),
-        uuid: uuid.into(),
-        name: name.into(),
-        capability: capability.into(),
-    };
     let driver = rows.last().map(|[.., driver]| (*driver).to_owned());
-    (rows.iter().map(gpu).collect(), driver)
+    let gpu = |row: [&str; 5]| {
+        let [index, uuid, name, capability, _] = row.map(str::to_owned);
+        Gpu { index, uuid, name, capability }
+    };
+    (rows.into_iter().map(gpu).collect(), driver)
 }
 
-/// How the asked GPUs reach a container of this engine, or why they cannot.
+/// How the GPUs that were asked for reach a container of this engine, or why they cannot.
 ///
 /// # Errors
 /// No GPU, no toolkit, an unknown id (exit code 3), each with the remedy.
-pub fn route(gpus: &Gpus, engine: &Engine, facts: &GpuFacts) -> Result<Option<GpuRoute>, Failure> {
+pub(crate) fn route(gpus: &Gpus, engine: &Engine, facts: &GpuFacts) -> Result<Option<GpuRoute>, Failure> {
     if *gpus == Gpus::None {
         return Ok(None);
     }
-    if facts.gpus.is_empty() && !facts.cdi_spec {
+    if !facts.may_have_gpus() {
         return Err(no_gpu(gpus, &engine.distro, facts));
     }
-    if let Gpus::Ids(ids) = gpus {
-        let known = |id: &&String| {
-            facts.gpus.is_empty()
-                || facts.gpus.iter().any(|g| g.index == **id || g.uuid == **id)
-                || id.starts_with("MIG-")
-        };
-        if let Some(bad) = ids.iter().find(|id| !known(id)) {
-            return Err(host(format!("there is no GPU `{bad}` on this host")).hint("`nvidia-smi -L` lists them"));
-        }
+    if let Gpus::Ids(ids) = gpus
+        && let Some(bad) = ids.iter().find(|id| !facts.may_have(id))
+    {
+        return Err(host(format!("there is no GPU `{bad}` on this host")).hint("`nvidia-smi -L` lists them"));
     }
-    if facts.cdi_spec {
-        return Ok(Some(GpuRoute::Cdi));
-    }
-    if facts.hook || engine.runtimes.iter().any(|name| name.contains("nvidia")) {
-        return Ok(Some(GpuRoute::Nvidia));
-    }
-    Err(no_toolkit(engine, facts))
+    facts.offered(engine).ok_or_else(|| no_toolkit(engine, facts)).map(Some)
 }
 
-/// The error where no GPU answers, with the way to a driver where a device has none.
+impl GpuFacts {
+    /// Whether this host may have a GPU: a CDI specification names GPUs also where `nvidia-smi` does not answer.
+    pub(crate) fn may_have_gpus(&self) -> bool {
+        !self.gpus.is_empty() || self.spec.is_some()
+    }
+
+    fn may_have(&self, id: &str) -> bool {
+        self.gpus.is_empty() || self.gpus.iter().any(|gpu| gpu.index == id || gpu.uuid == id) || id.starts_with("MIG-")
+    }
+
+    /// The way by which the engine can pass GPUs to a container, whether or not one answers.
+    pub(crate) fn offered(&self, engine: &Engine) -> Option<GpuRoute> {
+        let hook = self.hook || engine.runtimes.iter().any(|name| name.contains("nvidia"));
+        self.spec.as_ref().map(|_| GpuRoute::Cdi).or(hook.then_some(GpuRoute::Nvidia))
+    }
+}
+
+/// The error where no GPU answers. Where a device has no driver, it says how to install one.
 fn no_gpu(gpus: &Gpus, distro: &Distro, facts: &GpuFacts) -> Failure {
-    let failure = silent(gpus, facts);
-    if facts.driver.is_some() || facts.pci.is_empty() {
-        return failure;
+    let mut failure = silent(gpus, facts);
+    if facts.driver.is_none() && !facts.pci.is_empty() {
+        let driver = Remedy::Do("install NVIDIA's driver, with open kernel modules for Blackwell:".into());
+        failure.remedies.splice(0..0, [driver].into_iter().chain(distro.install(Package::Driver, false)));
     }
-    let mut mend = vec![Mend::Do("install NVIDIA's driver, with open kernel modules for Blackwell:".into())];
-    mend.extend(distro.install(Package::Driver, false));
-    mend.extend(failure.mend);
-    Failure { mend, ..failure }
+    failure
 }
 
-/// The same without the way to a driver.
-pub fn silent(gpus: &Gpus, facts: &GpuFacts) -> Failure {
+/// The same without the commands that install a driver.
+pub(crate) fn silent(gpus: &Gpus, facts: &GpuFacts) -> Failure {
     host(format!("`--gpus {gpus}` was asked for and {}", silence(facts)))
         .hint("pass `--gpus none`, or `--cpu`, to work without a GPU")
 }
 
-/// Why no GPU of this host answers, where none does.
-pub fn silence(facts: &GpuFacts) -> String {
+/// Why no GPU of this host answers.
+pub(crate) fn silence(facts: &GpuFacts) -> String {
     let why = facts.silent.clone().unwrap_or_else(|| "`nvidia-smi` lists none".into());
     let why = match &facts.driver {
         Some(driver) => format!("the driver {driver} is loaded, but {why}"),
@@ -173,19 +175,19 @@ pub fn silence(facts: &GpuFacts) -> String {
     format!("this host has no GPU that answers: {why}")
 }
 
-/// The error where the engine cannot hand out GPUs.
-pub fn no_toolkit(engine: &Engine, facts: &GpuFacts) -> Failure {
+/// The error where the engine has no way to pass GPUs to a container.
+pub(crate) fn no_toolkit(engine: &Engine, facts: &GpuFacts) -> Failure {
     let failure = host("the NVIDIA Container Toolkit is missing: no CDI specification, no runtime hook");
-    let failure = if facts.ctk { failure } else { failure.mend(engine.distro.install(Package::Toolkit, false)) };
-    // An engine without CDI looks for the hook when it starts.
+    let failure = if facts.ctk { failure } else { failure.remedies(engine.distro.install(Package::Toolkit, false)) };
+    // An engine without CDI looks for NVIDIA's hook only when it starts.
     failure.run([match engine.cdi_dirs.is_empty() {
-        true => engine.distro.restart().to_owned(),
+        true => engine.distro.service("restart"),
         false => generate(Path::new("/etc/cdi/nvidia.yaml")),
     }])
 }
 
-/// The command that describes the GPUs to the engine.
-pub fn generate(file: &Path) -> String {
+/// The command that writes the CDI specification, which describes the GPUs to the engine.
+pub(crate) fn generate(file: &Path) -> String {
     format!("sudo nvidia-ctk cdi generate --output={}", file.display())
 }
 
@@ -215,7 +217,11 @@ mod tests {
         assert!(message(&Gpus::Ids(vec!["7".into()]), &facts()).contains("no GPU `7`"));
         let hook = GpuFacts { hook: true, ..facts() };
         assert_eq!(route(&Gpus::All, &engine, &hook).unwrap(), Some(GpuRoute::Nvidia));
-        let cdi = GpuFacts { cdi_spec: true, hook: true, ..facts() };
+        let cdi = GpuFacts {
+            spec: Some(CdiSpec { file: "/etc/cdi/nvidia.yaml".into(), driver: None }),
+            hook: true,
+            ..facts()
+        };
         assert_eq!(route(&Gpus::Ids(vec!["0".into()]), &engine, &cdi).unwrap(), Some(GpuRoute::Cdi));
     }
 }

@@ -1,7 +1,7 @@
-//! What `nvidia-smi` answers. Pure.
+//! The answers of `nvidia-smi`. Pure.
 
-/// The answer to `--query-gpu=…` of this many fields with `--format=csv,noheader`, a GPU a line. Other lines are none:
-/// the program says there, too, why it has nothing to answer.
+/// The answer to `--query-gpu=…` of this many fields with `--format=csv,noheader`, one line for each GPU. Other
+/// lines are left out: the program prints its errors to the same stream.
 pub(crate) fn rows<const FIELDS: usize>(text: &str) -> Vec<[&str; FIELDS]> {
     let row = |line| <[&str; FIELDS]>::try_from(str::split(line, ',').map(str::trim).collect::<Vec<_>>()).ok();
     text.lines().filter_map(row).collect()

@@ -37,7 +37,7 @@ pub(super) fn run(cx: &Context, settings: &Settings, wish: &Args) -> Result<u8> 
     let mut run = SmokeRun::new(cx, wish, settings, &engine, &known, &spec.shape.gpus, dataset(spec))?;
     run.no_gpu = run.no_gpu.map(|why| {
         host("this sandbox was started without GPUs")
-            .mend(why.mend)
+            .remedies(why.remedies)
             .hint("a sandbox keeps what it was started with: `cargo xtask down` first")
     });
     run.facts = RunFacts {

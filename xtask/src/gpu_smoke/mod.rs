@@ -103,10 +103,10 @@ fn request(
 
 /// Why there is no GPU to run on, where none was asked for.
 fn no_gpu(engine: &Engine, known: &GpuFacts) -> Failure {
-    let why = if known.gpus.is_empty() && !known.cdi_spec {
+    let why = if !known.may_have_gpus() {
         host(gpu::silence(known))
             .hint("install NVIDIA's driver, with open kernel modules for Blackwell")
-            .mend(engine.distro.install(Package::Driver, false))
+            .remedies(engine.distro.install(Package::Driver, false))
     } else {
         match gpu::route(&Gpus::All, engine, known) {
             Err(failure) => failure,

@@ -56,7 +56,7 @@ pub(super) fn cpu_steps(reference: &str, mirror: Option<&str>, scratch: &Path) -
 /// The error where mmdebstrap is missing.
 pub(crate) fn no_mmdebstrap(distro: &Distro) -> Failure {
     host("the CPU base image is made by `mmdebstrap`, and it is not on PATH")
-        .mend(distro.install(Package::Mmdebstrap, false))
+        .remedies(distro.install(Package::Mmdebstrap, false))
 }
 
 /// The error with all reasons why the base cannot serve this host's GPUs; `None` where no reason is known.

@@ -49,7 +49,7 @@ const HOST_RUN: &[(&str, &str)] = &[
 const READ_LIMIT: u64 = 1 << 20;
 
 /// The state of each host-run file that exists: what kind it is, and the fingerprint of its text.
-pub fn snapshot(workspace: &Path) -> Map<String, Value> {
+pub(crate) fn snapshot(workspace: &Path) -> Map<String, Value> {
     let Ok(workspace) = Beneath::root(workspace) else { return Map::new() };
     let states = HOST_RUN.iter().map(|(name, _)| (*name, state(&workspace, Path::new(name))));
     states.filter_map(|(name, state)| Some((name.to_owned(), json!(state?)))).collect()
@@ -94,7 +94,7 @@ fn seen(found: Result<Option<(fs::File, fs::Metadata)>, Refused>) -> Option<Stri
 ///
 /// # Errors
 /// The state folder cannot be written.
-pub fn baseline(places: &Places, workspace: &Path) -> anyhow::Result<Map<String, Value>> {
+pub(crate) fn baseline(places: &Places, workspace: &Path) -> anyhow::Result<Map<String, Value>> {
     let files = snapshot(workspace);
     let text = json!({"schema": SCHEMA, "files": files}).to_string();
     exec::write_file(&places.baseline, text.as_bytes(), 0o600)?;
@@ -102,7 +102,7 @@ pub fn baseline(places: &Places, workspace: &Path) -> anyhow::Result<Map<String,
 }
 
 /// What changed between two snapshots: one line a file, with the tool that obeys it.
-pub fn changes(before: &Map<String, Value>, after: &Map<String, Value>) -> Vec<String> {
+pub(crate) fn changes(before: &Map<String, Value>, after: &Map<String, Value>) -> Vec<String> {
     let mut lines = Vec::new();
     for (name, tool) in HOST_RUN {
         let what = match (before.get(*name), after.get(*name)) {
@@ -118,7 +118,7 @@ pub fn changes(before: &Map<String, Value>, after: &Map<String, Value>) -> Vec<S
 
 /// What became of setuid and setgid bits: one path below the workspace each.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Cleared {
+pub(crate) struct Cleared {
     /// Files that had one and have none any more.
     pub files: Vec<PathBuf>,
     /// What could not be looked at or changed, with the reason.
@@ -130,7 +130,7 @@ const BITS: u32 = 0o6000;
 
 /// Removes setuid and setgid bits from files below a directory. Links are not followed, also not one that an agent
 /// puts in the place of a directory meanwhile, and other file systems are not entered.
-pub fn clear_setuid(workspace: &Path) -> Cleared {
+pub(crate) fn clear_setuid(workspace: &Path) -> Cleared {
     let mut cleared = Cleared::default();
     let (mut todo, root) = (vec![PathBuf::new()], Beneath::root(workspace));
     while let Some(path) = todo.pop() {

@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::Read as _;
 
 /// A call that has begun: it alone starts and proves the sandbox of this workspace.
-pub struct Call<'a> {
+pub(crate) struct Call<'a> {
     /// The surroundings of this process.
     pub cx: &'a Context,
     /// What was gathered.
@@ -26,7 +26,7 @@ impl<'a> Call<'a> {
     ///
     /// # Errors
     /// No engine, no Codex, or the state folder cannot be written.
-    pub fn begin(cx: &'a Context, ground: Ground) -> Result<Call<'a>> {
+    pub(crate) fn begin(cx: &'a Context, ground: Ground) -> Result<Call<'a>> {
         let lock = lock(&ground.places)?;
         let signals = Signals::catch()?;
         let gathered = ground.gather(cx, Purpose::Enter)?;
@@ -38,7 +38,7 @@ impl<'a> Call<'a> {
 ///
 /// # Errors
 /// The state folder cannot be written, or a newer version of this tool made it.
-pub fn lock(places: &Places) -> Result<File> {
+pub(crate) fn lock(places: &Places) -> Result<File> {
     crate::exec::create_dir(&places.dir, 0o700)?;
     let open = || -> std::io::Result<File> {
         let file = File::options().create(true).truncate(false).write(true).open(&places.lock)?;
@@ -57,7 +57,7 @@ pub fn lock(places: &Places) -> Result<File> {
 ///
 /// # Errors
 /// The kernel gives none.
-pub fn nonce() -> Result<String> {
+pub(crate) fn nonce() -> Result<String> {
     let mut bytes = [0; 12];
     File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut bytes)).context("no random numbers")?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())

@@ -13,7 +13,7 @@ use anyhow::Result;
 ///
 /// # Errors
 /// What is wanted cannot be planned.
-pub fn dry_run(cx: &Context, gathered: &Gathered, program: &Program) -> Result<u8> {
+pub(crate) fn dry_run(cx: &Context, gathered: &Gathered, program: &Program) -> Result<u8> {
     let plan = plan(cx, gathered)?;
     ui::result("# settings");
     let row = |o: &Origin| vec![format!("#   {}", o.key), o.value.clone(), format!("({})", o.from)];

@@ -10,7 +10,7 @@ use anyhow::Result;
 use std::path::{Path, PathBuf};
 
 /// An answer that may turn out to be of use.
-pub struct Early {
+pub(super) struct Early {
     /// The container that was asked, by its full id, or by its name where it was just started.
     pub container: String,
     /// What it was asked.
@@ -25,7 +25,7 @@ pub struct Early {
 ///
 /// # Errors
 /// The kernel gives no random numbers.
-pub fn request(record: &Record, mirror: &Mirror) -> Result<ProbeRequest> {
+pub(super) fn request(record: &Record, mirror: &Mirror) -> Result<ProbeRequest> {
     let mut request = ProbeRequest::new(&record.spec, super::nonce()?);
     if let Some(file) = record.codex.filter(|file| CodexFile::of(&record.spec) == Some(*file)) {
         request.codex = AskCodex::File(file);
@@ -38,7 +38,7 @@ pub fn request(record: &Record, mirror: &Mirror) -> Result<ProbeRequest> {
 ///
 /// # Errors
 /// The kernel gives no random numbers. That the container does not answer is part of the answer.
-pub fn ask(record: &Record, workspace: &Path, mirror: &Mirror) -> Result<Early> {
+pub(super) fn ask(record: &Record, workspace: &Path, mirror: &Mirror) -> Result<Early> {
     let request = request(record, mirror)?;
     let file = workspace.join(ProbeRequest::workspace_file_name(&request.nonce));
     let answer = exec::stdout_of(&request.command(&record.container));

@@ -80,7 +80,7 @@ fn enter(running: Running<'_>, missing: &[String], program: &Program) -> Result<
 }
 
 /// Ends the Codex or the shell of a session whose terminal is gone: the engine would leave it running.
-pub fn reap(container: &str, mark: &str) {
+pub(crate) fn reap(container: &str, mark: &str) {
     let program = ["/usr/bin/env", "-i", PYTHON, "-I", "-S", REAP, mark];
     let command = docker::exec(container, &[], program).timeout(20);
     if !exec::capture(&command).is_ok_and(|said| said.ok()) {
@@ -89,7 +89,7 @@ pub fn reap(container: &str, mark: &str) {
 }
 
 /// The command that stops this very sandbox.
-pub fn down(settings: &Settings) -> String {
+pub(super) fn down(settings: &Settings) -> String {
     let given = |origin: &&Origin| origin.key == "workspace" && origin.from == "flag";
     match settings.origins.iter().find(given) {
         Some(workspace) => format!("cargo xtask down --workspace {}", shell_words::quote(&workspace.value)),

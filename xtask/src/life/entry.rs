@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 /// What is entered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Program {
+pub(crate) enum Program {
     /// Codex, with the user's arguments.
     Codex(Vec<String>),
     /// A shell, to look around.
@@ -19,13 +19,13 @@ pub enum Program {
 
 /// A session that has ended; what it left behind was said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Left {
+pub(crate) struct Left {
     /// The exit code of what was entered.
     pub code: u8,
 }
 
 /// How a container is entered.
-pub struct Entry<'a> {
+pub(super) struct Entry<'a> {
     /// The container, by id.
     pub container: &'a str,
     /// What the image's entry point set up there.
@@ -36,7 +36,7 @@ pub struct Entry<'a> {
 
 impl Entry<'_> {
     /// The command that enters, exactly as it runs.
-    pub fn command(&self, cx: &Context, settings: &Settings, mark: &str, program: &Program) -> Command {
+    pub(super) fn command(&self, cx: &Context, settings: &Settings, mark: &str, program: &Program) -> Command {
         let missing: Vec<&str> = self.missing.iter().map(String::as_str).collect();
         let words = match program {
             Program::Shell => vec!["/bin/bash".to_owned()],

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 
 /// What is gathered for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
+pub(crate) enum Purpose {
     /// To enter, with the lock held: the container that ran last is asked for its half of the proof meanwhile.
     Enter,
     /// To look at what is there.
@@ -35,7 +35,7 @@ pub enum Purpose {
 }
 
 /// Everything that was gathered.
-pub struct Gathered {
+pub(crate) struct Gathered {
     /// The settings, every data set with its source.
     pub settings: Settings,
     /// The host user.
@@ -71,7 +71,7 @@ pub struct Gathered {
 }
 
 /// What the engine says before a container is started: of itself, and of the images that it has.
-pub struct Engined {
+pub(super) struct Engined {
     /// The engine itself.
     pub engine: Engine,
     /// The host's GPUs, where any are asked for.
@@ -85,7 +85,7 @@ impl Engined {
     ///
     /// # Errors
     /// No engine answers.
-    pub fn read(cx: &Context, settings: &Settings, user: &User) -> Result<Engined> {
+    pub(super) fn read(cx: &Context, settings: &Settings, user: &User) -> Result<Engined> {
         let (engine, image) = exec::both(|| engine::read(cx), || build::state(cx, settings, user));
         let engine = engine?;
         let gpus = match settings.shape.gpus {
@@ -97,7 +97,7 @@ impl Engined {
 }
 
 /// What of this checkout and of this host shapes a container, beside the settings.
-pub struct Surroundings {
+pub(crate) struct Surroundings {
     /// The fingerprint of `docker/docker-compose.yaml`.
     pub compose_file: String,
     /// What lies in this repository, without the default project.
@@ -115,7 +115,7 @@ pub struct Surroundings {
 }
 
 /// What is known without asking any program.
-pub struct Ground {
+pub(crate) struct Ground {
     settings: Settings,
     user: User,
     workspace: PathBuf,
@@ -131,7 +131,7 @@ pub struct Ground {
 ///
 /// # Errors
 /// Wrong settings, a missing source, no engine, no Codex.
-pub fn gather(cx: &Context, flags: &Flags) -> Result<Gathered> {
+pub(crate) fn gather(cx: &Context, flags: &Flags) -> Result<Gathered> {
     Ground::read(cx, flags)?.gather(cx, Purpose::Look)
 }
 
@@ -140,7 +140,7 @@ impl Ground {
     ///
     /// # Errors
     /// Wrong settings, a missing source.
-    pub fn read(cx: &Context, flags: &Flags) -> Result<Ground> {
+    pub(crate) fn read(cx: &Context, flags: &Flags) -> Result<Ground> {
         let mut settings = settings::load(cx, flags)?;
         give_sources(cx, &mut settings)?;
         let user = User::read();
@@ -174,7 +174,7 @@ impl Ground {
     ///
     /// # Errors
     /// No engine, no Codex.
-    pub fn gather(self, cx: &Context, purpose: Purpose) -> Result<Gathered> {
+    pub(crate) fn gather(self, cx: &Context, purpose: Purpose) -> Result<Gathered> {
         let Ground { settings, user, workspace, datasets, repository, network, surroundings, places } = self;
         let container = container_name(&places.project);
         // Codex is started to learn its version: one that the agent could have written is refused before that.
@@ -238,14 +238,14 @@ impl Ground {
 ///
 /// # Errors
 /// No engine answers, or the container of that name is not ours.
-pub fn find(container: &str) -> Result<Option<Existing>> {
+pub(crate) fn find(container: &str) -> Result<Option<Existing>> {
     let said = exec::capture(&engine::docker::inspect(container))?;
     engine::running::parse(container, said.code, &said.stdout, &said.stderr)
 }
 
 impl Gathered {
     /// What is mounted at the container's Codex home.
-    pub fn codex_home(&self) -> PathBuf {
+    pub(crate) fn codex_home(&self) -> PathBuf {
         match self.settings.shape.codex_home {
             Mode::Mirror => self.places.codex_home.clone(),
             Mode::Shared => self.surroundings.host_codex_home.clone(),
@@ -266,7 +266,7 @@ fn checkout(cx: &Context) -> Vec<PathBuf> {
 ///
 /// # Errors
 /// The launcher, or what it leads to, lies in the workspace.
-pub fn refuse_own_codex(launcher: &Path, workspace: &Path) -> Result<()> {
+pub(crate) fn refuse_own_codex(launcher: &Path, workspace: &Path) -> Result<()> {
     if !launcher.starts_with(workspace) && !resolved(launcher).starts_with(workspace) {
         return Ok(());
     }

@@ -18,7 +18,7 @@ const GUEST_FILES: &[(&str, &str)] = &[
 ///
 /// # Errors
 /// The CA bundle cannot be read, or the state folder cannot be written.
-pub fn fill(places: &Places, network: &HostNetwork) -> Result<()> {
+pub(crate) fn fill(places: &Places, network: &HostNetwork) -> Result<()> {
     let guest = &places.guest;
     exec::create_dir(guest, 0o755)?;
     exec::create_dir(&guest.join("smoke"), 0o755)?;

@@ -3,9 +3,9 @@
 //! `Gathered → Plan → Running → Proven | Unproven → Left`: each state is a type, and what is not proven has no way in
 //! but a shell.
 
-pub mod audit;
-pub mod call;
-pub mod down;
+pub(crate) mod audit;
+pub(crate) mod call;
+pub(crate) mod down;
 mod dry_run;
 mod early;
 mod enter;
@@ -17,23 +17,23 @@ mod native;
 mod plan;
 mod ready;
 mod record;
-pub mod running;
+pub(crate) mod running;
 mod sandbox;
 mod signals;
 mod sources;
 mod start;
-pub mod status;
+pub(crate) mod status;
 mod wanted;
 
-pub use call::{Call, lock, nonce};
-pub use dry_run::dry_run;
-pub use enter::reap;
-pub use entry::Program;
-pub use gather::{Gathered, Ground, Purpose, find, gather, refuse_own_codex};
-pub use guest::fill as fill_guest;
-pub use plan::plan;
-pub use record::{programs_claim, programs_now, trusted};
-pub use running::{Outcome, copy_of_proof};
-pub use sandbox::{Asked, sandbox};
-pub use signals::Signals;
-pub use sources::{problems, rules};
+pub(crate) use call::{Call, lock, nonce};
+pub(crate) use dry_run::dry_run;
+pub(crate) use enter::reap;
+pub(crate) use entry::Program;
+pub(crate) use gather::{Gathered, Ground, Purpose, find, gather, refuse_own_codex};
+pub(crate) use guest::fill as fill_guest;
+pub(crate) use plan::plan;
+pub(crate) use record::{programs_claim, programs_now, trusted};
+pub(crate) use running::{Outcome, copy_of_proof};
+pub(crate) use sandbox::{Asked, sandbox};
+pub(crate) use signals::Signals;
+pub(crate) use sources::{problems, rules};

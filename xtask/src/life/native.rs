@@ -24,7 +24,7 @@ const SECONDS: u64 = 90;
 ///
 /// # Errors
 /// Settings that do not say which architecture is meant, or the engine does not answer.
-pub fn prove(
+pub(super) fn prove(
     cx: &Context,
     gathered: &Gathered,
     container: &str,
@@ -45,7 +45,7 @@ pub fn prove(
 }
 
 /// The claim of a container, as it was proven at its start; none where it has no GPUs.
-pub fn claim(record: &Record) -> Option<Finding> {
+pub(super) fn claim(record: &Record) -> Option<Finding> {
     if record.spec.shape.gpus == Gpus::None {
         return None;
     }
@@ -54,7 +54,7 @@ pub fn claim(record: &Record) -> Option<Finding> {
 }
 
 /// The command as a dry run shows it, where there would be GPUs.
-pub fn dry_run(cx: &Context, gathered: &Gathered, container: &str) -> Option<Command> {
+pub(super) fn dry_run(cx: &Context, gathered: &Gathered, container: &str) -> Option<Command> {
     let arch = architecture(cx, gathered).ok().filter(|_| gathered.settings.shape.gpus != Gpus::None)?;
     let request = request(gathered, arch, "NONCE".into());
     Some(command(cx, gathered, container, &BTreeMap::new(), &request))

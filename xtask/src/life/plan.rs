@@ -19,7 +19,7 @@ use anyhow::Result;
 
 /// One thing that is done before the container runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Act {
+pub(crate) enum Act {
     /// The image is built. Its tag holds the id of its base, which is known once that is there.
     Image(Vec<Step>),
     /// The host's Codex is copied to where no update of the host reaches it, unless the copy is there.
@@ -35,7 +35,7 @@ pub enum Act {
 }
 
 /// What a call does, up to the container that is proven and entered.
-pub struct Plan {
+pub(crate) struct Plan {
     /// The sandbox: of the running container where that is entered, else the wanted one.
     pub spec: Spec,
     /// The record of the running container, where that is entered as it is.
@@ -54,7 +54,7 @@ pub struct Plan {
 ///
 /// # Errors
 /// This host cannot run the sandbox, the running container is paused, or a GPU is asked for that is not there.
-pub fn plan(cx: &Context, gathered: &Gathered) -> Result<Plan> {
+pub(crate) fn plan(cx: &Context, gathered: &Gathered) -> Result<Plan> {
     let spec = wanted::spec(cx, gathered, route(gathered)?);
     let mut recreated = Vec::new();
     if let Some(existing) = gathered.existing.as_ref().filter(|existing| existing.up) {
@@ -148,7 +148,7 @@ impl Plan {
     }
 
     /// The whole plan, as a dry run prints it: pasteable lines, and comments for what this tool does itself.
-    pub fn text(&self, cx: &Context, gathered: &Gathered, program: &Program) -> Vec<String> {
+    pub(crate) fn text(&self, cx: &Context, gathered: &Gathered, program: &Program) -> Vec<String> {
         let mut lines: Vec<String> = gathered.unknown.iter().map(|why| format!("# not known: {why}")).collect();
         let name = self.project.container();
         if self.entered.is_some() {

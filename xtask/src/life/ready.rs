@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 /// A directory of the host that is filled for the container: a step of the plan. No agent may be live meanwhile.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fill {
+pub(crate) enum Fill {
     /// The private Codex home and the copy of `~/.agents`, from the host's.
     MirroredHome {
         /// The host's Codex home.
@@ -73,7 +73,7 @@ impl fmt::Display for Fill {
 }
 
 /// All that is filled for a sandbox, in order. Pure.
-pub fn fills(gathered: &Gathered) -> Vec<Fill> {
+pub(super) fn fills(gathered: &Gathered) -> Vec<Fill> {
     let places = &gathered.places;
     let home = match gathered.settings.shape.codex_home {
         Mode::Mirror => Fill::MirroredHome {
@@ -98,7 +98,7 @@ impl Fill {
     ///
     /// # Errors
     /// The host's side cannot be read, or the sandbox's side cannot be written.
-    pub fn run(&self, gathered: &Gathered) -> Result<Vec<String>> {
+    pub(crate) fn run(&self, gathered: &Gathered) -> Result<Vec<String>> {
         match self {
             Fill::MirroredHome { to, agents, .. } => {
                 home::write(&gathered.mirror, to, agents)?;
@@ -142,14 +142,14 @@ fn prepare_git(gathered: &Gathered, private: &Path) -> Result<Vec<String>> {
 ///
 /// # Errors
 /// As [`Fill::run`].
-pub fn refresh(gathered: &Gathered) -> Result<Vec<String>> {
+pub(super) fn refresh(gathered: &Gathered) -> Result<Vec<String>> {
     exec::create_dir(&gathered.places.dir, 0o700)?;
     let notes: Result<Vec<Vec<String>>> = fills(gathered).iter().map(|fill| fill.run(gathered)).collect();
     Ok(notes?.concat())
 }
 
 /// What of the host's Codex home stays out or goes in changed: one line each.
-pub fn notes(gathered: &Gathered) -> Vec<String> {
+pub(super) fn notes(gathered: &Gathered) -> Vec<String> {
     match gathered.settings.shape.codex_home {
         Mode::Mirror => gathered.mirror.notes.iter().map(ToString::to_string).collect(),
         Mode::Shared => vec!["shared: the agent can change what your own Codex runs on this host".to_owned()],
@@ -161,7 +161,7 @@ pub fn notes(gathered: &Gathered) -> Vec<String> {
 ///
 /// # Errors
 /// The state folder cannot be read or written.
-pub fn reconcile(gathered: &Gathered) -> Result<LoginOutcome> {
+pub(super) fn reconcile(gathered: &Gathered) -> Result<LoginOutcome> {
     let places = &gathered.places;
     login::reconcile(&gathered.settings.host_codex_home, &places.codex_home, &places.login)
 }

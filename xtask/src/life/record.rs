@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 /// What is kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Record {
+pub(crate) struct Record {
     /// The layout of the file.
     pub schema: Schema,
     /// The full id of the container.
@@ -40,7 +40,7 @@ pub struct Record {
 
 impl Record {
     /// A record of a container in which nothing was seen yet.
-    pub fn new(container: String, spec: Spec) -> Record {
+    pub(crate) fn new(container: String, spec: Spec) -> Record {
         Record { schema: Schema, container, spec, carried: BTreeMap::new(), codex: None, programs: None, native: None }
     }
 
@@ -48,14 +48,14 @@ impl Record {
     ///
     /// # Errors
     /// The state folder cannot be written.
-    pub fn write(&self, places: &Places) -> Result<()> {
+    pub(crate) fn write(&self, places: &Places) -> Result<()> {
         let text = format!("{:#}\n", serde_json::to_value(self)?);
         exec::write_file(&places.record, text.as_bytes(), 0o600)
     }
 }
 
 /// The record of the container that was started last.
-pub fn last(places: &Places) -> Option<Record> {
+pub(super) fn last(places: &Places) -> Option<Record> {
     serde_json::from_slice(&std::fs::read(&places.record).ok()?).ok()
 }
 
@@ -63,7 +63,7 @@ pub fn last(places: &Places) -> Option<Record> {
 ///
 /// # Errors
 /// Why it cannot be held against anything, as a whole clause.
-pub fn trusted(places: &Places, existing: &Existing) -> Result<Record, String> {
+pub(crate) fn trusted(places: &Places, existing: &Existing) -> Result<Record, String> {
     let spec = existing.spec.as_ref().map_err(|why| format!("the label of this container cannot be read: {why}"))?;
     let unreadable =
         || format!("the record of this container (`{}`) is missing or unreadable", places.record.display());
@@ -76,7 +76,7 @@ pub fn trusted(places: &Places, existing: &Existing) -> Result<Record, String> {
 
 /// The sources of the mounts of all this user's containers, whatever their workspace and whichever version of this tool
 /// made them; `None` where a record cannot be read, so that nothing counts as unused.
-pub fn mounted(cx: &Context) -> Option<Vec<PathBuf>> {
+pub(super) fn mounted(cx: &Context) -> Option<Vec<PathBuf>> {
     let workspaces = std::fs::read_dir(cx.state.join("workspaces"));
     let mut sources = Vec::new();
     for workspace in workspaces.into_iter().flatten().flatten() {
@@ -102,7 +102,7 @@ fn sources_of(bytes: &[u8]) -> Option<Vec<PathBuf>> {
 }
 
 /// The programs of a container as they are now, where its user is root.
-pub fn programs_now(spec: &Spec, container: &Container) -> Option<String> {
+pub(crate) fn programs_now(spec: &Spec, container: &Container) -> Option<String> {
     if spec.uid != 0 {
         return None;
     }
@@ -110,13 +110,13 @@ pub fn programs_now(spec: &Spec, container: &Container) -> Option<String> {
 }
 
 /// The claim about them, by what they are now.
-pub fn programs_claim(record: &Record, now: Option<&str>) -> Option<Finding> {
+pub(crate) fn programs_claim(record: &Record, now: Option<&str>) -> Option<Finding> {
     programs::judge(record.spec.uid, record.programs.as_deref(), now)
 }
 
 /// Whether Codex answered as promised. A shell may keep a container in which it did not: the next entry
 /// then asks Codex again.
-pub fn answered(claims: &[Finding]) -> bool {
+pub(super) fn answered(claims: &[Finding]) -> bool {
     claims.iter().any(|claim| claim.id == "codex.version" && claim.verdict.held())
 }
 

@@ -22,7 +22,7 @@ use anyhow::Result;
 use std::path::PathBuf;
 
 /// A container that runs and is what is wanted, by the engine's word: nothing is proven yet.
-pub struct Running<'a> {
+pub(crate) struct Running<'a> {
     pub(super) call: Call<'a>,
     /// The container's name.
     pub(super) name: String,
@@ -37,21 +37,21 @@ pub struct Running<'a> {
 }
 
 /// A container whose every promise was just seen to hold.
-pub struct Proven<'a> {
+pub(crate) struct Proven<'a> {
     running: Running<'a>,
     /// MCP servers of the user's configuration whose program is not inside.
     missing: Vec<String>,
 }
 
 /// A container of which a promise does not hold, or could not be seen to hold.
-pub struct Unproven<'a> {
+pub(crate) struct Unproven<'a> {
     running: Running<'a>,
     missing: Vec<String>,
     proof: Proof,
 }
 
 /// What became of a proof.
-pub enum Outcome<'a> {
+pub(crate) enum Outcome<'a> {
     /// Every promise holds.
     Proven(Proven<'a>),
     /// One does not.
@@ -64,7 +64,7 @@ impl<'a> Running<'a> {
     ///
     /// # Errors
     /// A witness cannot be asked, the proof cannot be saved, or a signal asked for an end.
-    pub fn prove(mut self) -> Result<Outcome<'a>> {
+    pub(crate) fn prove(mut self) -> Result<Outcome<'a>> {
         let (proof, missing) = match self.witness() {
             Ok(_) if self.call.signals.any() => Err(failed("interrupted before Codex was entered").into()),
             proven => proven,
@@ -150,7 +150,7 @@ impl Proven<'_> {
     ///
     /// # Errors
     /// Codex cannot be started.
-    pub fn enter(self, yes: bool, args: &[String]) -> Result<Left> {
+    pub(crate) fn enter(self, yes: bool, args: &[String]) -> Result<Left> {
         self.running.go_in(&self.missing, yes, &Program::Codex(args.to_vec()))
     }
 
@@ -158,12 +158,12 @@ impl Proven<'_> {
     ///
     /// # Errors
     /// The shell cannot be started.
-    pub fn shell(self, yes: bool) -> Result<Left> {
+    pub(crate) fn shell(self, yes: bool) -> Result<Left> {
         self.running.go_in(&self.missing, yes, &Program::Shell)
     }
 
     /// Leaves it to be entered by somebody else: a dev container.
-    pub fn stand(self) -> Standing {
+    pub(crate) fn stand(self) -> Standing {
         Standing {
             project: self.running.call.gathered.places.project,
             container: self.running.name,
@@ -178,13 +178,13 @@ impl Unproven<'_> {
     ///
     /// # Errors
     /// The shell cannot be started.
-    pub fn shell(self, yes: bool) -> Result<Left> {
+    pub(crate) fn shell(self, yes: bool) -> Result<Left> {
         ui::warn("a promise does not hold; this shell is for looking into it, nothing in it is safe to rely on");
         self.running.go_in(&self.missing, yes, &Program::Shell)
     }
 
     /// Removes what this call started, and says what does not hold.
-    pub fn refuse(self, outcome: &str) -> anyhow::Error {
+    pub(crate) fn refuse(self, outcome: &str) -> anyhow::Error {
         self.running.discard();
         let ids: Vec<&str> = finding::not_held(&self.proof.claims).iter().map(|claim| claim.id.as_str()).collect();
         let verb = if ids.len() == 1 { "does not hold" } else { "do not hold" };
@@ -198,7 +198,7 @@ impl Unproven<'_> {
 }
 
 /// A proven sandbox that somebody else enters.
-pub struct Standing {
+pub(crate) struct Standing {
     /// Compose's project name.
     pub project: String,
     /// The container's name.
@@ -210,7 +210,7 @@ pub struct Standing {
 }
 
 /// Where the newest proof can be read by hand and by scripts.
-pub fn copy_of_proof(cx: &Context) -> PathBuf {
+pub(crate) fn copy_of_proof(cx: &Context) -> PathBuf {
     cx.scratch().join("proof.json")
 }
 

@@ -8,7 +8,7 @@ use anyhow::Result;
 
 /// What is asked of a call.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// The flags above the settings.
     pub flags: Flags,
     /// What is entered.
@@ -23,7 +23,7 @@ pub struct Asked {
 ///
 /// # Errors
 /// Wrong settings, a host that cannot run it, a promise that does not hold.
-pub fn sandbox(cx: &Context, asked: &Asked) -> Result<u8> {
+pub(crate) fn sandbox(cx: &Context, asked: &Asked) -> Result<u8> {
     if !asked.yes && !asked.dry_run && !cx.stdin_tty {
         return Err(usage("`sandbox` asks before it enters, and standard input is no terminal")
             .hint("add `--yes`")

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What was caught.
-pub struct Signals {
+pub(crate) struct Signals {
     end: Arc<AtomicBool>,
     keys: Arc<AtomicBool>,
     asking: Arc<AtomicBool>,
@@ -18,7 +18,7 @@ impl Signals {
     ///
     /// # Errors
     /// The kernel refuses.
-    pub fn catch() -> Result<Signals> {
+    pub(crate) fn catch() -> Result<Signals> {
         let new = || Arc::new(AtomicBool::new(false));
         let signals = Signals { end: new(), keys: new(), asking: new() };
         for number in [SIGHUP, SIGTERM] {
@@ -33,7 +33,7 @@ impl Signals {
     }
 
     /// Asks: meanwhile each of the signals ends this process at once, and leaves the container as it is.
-    pub fn ask<T>(&self, question: impl FnOnce() -> T) -> T {
+    pub(crate) fn ask<T>(&self, question: impl FnOnce() -> T) -> T {
         self.asking.store(true, Ordering::SeqCst);
         let answer = question();
         self.asking.store(false, Ordering::SeqCst);
@@ -41,12 +41,12 @@ impl Signals {
     }
 
     /// Whether the terminal closed or an end was asked for.
-    pub fn end(&self) -> bool {
+    pub(crate) fn end(&self) -> bool {
         self.end.load(Ordering::SeqCst)
     }
 
     /// Whether any of the signals came: before Codex is entered, each of them means to stop.
-    pub fn any(&self) -> bool {
+    pub(crate) fn any(&self) -> bool {
         self.end() || self.keys.load(Ordering::SeqCst)
     }
 }

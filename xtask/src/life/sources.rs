@@ -13,7 +13,7 @@ use anyhow::Result;
 use std::path::{Path, PathBuf};
 
 /// Who the container's user will be where these directories are mounted, and what no mount may show.
-pub fn rules(cx: &Context, user: &User, sources: &[&Path]) -> Rules {
+pub(crate) fn rules(cx: &Context, user: &User, sources: &[&Path]) -> Rules {
     let mut sockets = sockets::usual(user.uid);
     sockets.extend(cx.var("DOCKER_HOST").and_then(|host| host.strip_prefix("unix://")).map(PathBuf::from));
     Rules {
@@ -27,7 +27,7 @@ pub fn rules(cx: &Context, user: &User, sources: &[&Path]) -> Rules {
 }
 
 /// The mounts, and what is wrong with them.
-pub fn problems(cx: &Context, gathered: &Gathered) -> (Vec<Mount>, Vec<Finding>) {
+pub(crate) fn problems(cx: &Context, gathered: &Gathered) -> (Vec<Mount>, Vec<Finding>) {
     let datasets = gathered.datasets.iter().map(|mount| mount.source.as_path());
     let sources: Vec<&Path> = datasets.chain([gathered.workspace.as_path()]).collect();
     let rules = rules(cx, &gathered.user, &sources);
@@ -42,7 +42,7 @@ pub fn problems(cx: &Context, gathered: &Gathered) -> (Vec<Mount>, Vec<Finding>)
 ///
 /// # Errors
 /// Any source is refused.
-pub fn check(cx: &Context, gathered: &Gathered) -> Result<()> {
+pub(super) fn check(cx: &Context, gathered: &Gathered) -> Result<()> {
     match sources::failure(&problems(cx, gathered).1) {
         None => Ok(()),
         Some(failure) => Err(failure.into()),

@@ -19,7 +19,7 @@ impl<'a> Call<'a> {
     ///
     /// # Errors
     /// The host cannot run it, a source is refused, or a live session would lose its container.
-    pub fn start(mut self) -> Result<Running<'a>> {
+    pub(crate) fn start(mut self) -> Result<Running<'a>> {
         let early = self.gathered.early.take();
         let mut plan = plan(self.cx, &self.gathered)?;
         if let Some((record, existing)) = plan.entered.take().zip(self.gathered.existing.clone()) {

@@ -12,7 +12,7 @@ use crate::spec::{Schema, Spec};
 use std::path::{Path, PathBuf};
 
 /// The sandbox that the user asks for. Of what only the engine knows, the usual stands in where it was not asked.
-pub fn spec(cx: &Context, gathered: &Gathered, route: Option<GpuRoute>) -> Spec {
+pub(super) fn spec(cx: &Context, gathered: &Gathered, route: Option<GpuRoute>) -> Spec {
     let settings = &gathered.settings;
     let known = gathered.engine.as_ref();
     let image = known.map(|known| &known.image);
@@ -43,7 +43,7 @@ pub fn spec(cx: &Context, gathered: &Gathered, route: Option<GpuRoute>) -> Spec 
 }
 
 /// Every bind mount, outer ones before those that lie in them.
-pub fn mounts(gathered: &Gathered) -> Vec<Mount> {
+pub(super) fn mounts(gathered: &Gathered) -> Vec<Mount> {
     let places = &gathered.places;
     let mut mounts = vec![
         Mount::new(Role::Workspace, &gathered.workspace),

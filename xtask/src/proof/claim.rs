@@ -2,7 +2,7 @@
 
 use super::probe::{InsideWitness, ProcessFacts};
 use super::witness::HostWitness;
-use crate::error::Mend;
+use crate::error::Remedy;
 use crate::finding::{Finding, Verdict};
 use std::fmt;
 
@@ -101,7 +101,7 @@ impl Draft {
 
     /// What to do where the promise does not hold.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Draft {
-        self.claim.mend = vec![Mend::Do(hint.into())];
+        self.claim.remedies = vec![Remedy::Do(hint.into())];
         self
     }
 
@@ -109,7 +109,7 @@ impl Draft {
         let (verdict, reasons) = match (self.broken.is_empty(), self.unseen.is_empty()) {
             (false, _) => (Verdict::Broken, self.broken),
             (true, false) => (Verdict::NotProvable, self.unseen),
-            (true, true) => return Finding { mend: Vec::new(), ..self.claim },
+            (true, true) => return Finding { remedies: Vec::new(), ..self.claim },
         };
         Finding { verdict, why: Some(reasons.join("; ")), ..self.claim }
     }

@@ -95,7 +95,7 @@ pub(crate) fn full_table(claims: &[Finding], width: Option<usize>) -> String {
 fn table(claims: &[Finding], width: Option<usize>) -> String {
     let odd = finding::not_held(claims);
     let row = |claim: &&Finding| {
-        let hint = (!claim.mend.is_empty()).then(|| format!("hint: {}", sentence(&claim.mend)));
+        let hint = (!claim.remedies.is_empty()).then(|| format!("hint: {}", sentence(&claim.remedies)));
         finding::rows([claim.verdict.word(), &claim.id, claim.why.as_deref().unwrap_or_default()], hint)
     };
     let (held, all) = (claims.len() - odd.len(), claims.len());
@@ -147,7 +147,7 @@ pub(crate) fn conclude(
 mod tests {
     use super::fixture::{broken_ids, good};
     use super::*;
-    use crate::error::Mend;
+    use crate::error::Remedy;
     use crate::finding::{Evidence, Verdict};
     use serde_json::{Value, json};
 
@@ -221,7 +221,7 @@ mod tests {
             verdict,
             evidence: Evidence { inside: "a; b".into(), ..Evidence::default() },
             why: why.map(str::to_owned),
-            mend: (verdict == Verdict::Broken).then(|| Mend::Do("mend it".into())).into_iter().collect(),
+            remedies: (verdict == Verdict::Broken).then(|| Remedy::Do("mend it".into())).into_iter().collect(),
             ..Finding::new(id, "p")
         };
         let claims = [

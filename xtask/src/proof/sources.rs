@@ -9,7 +9,7 @@ mod facts;
 
 use super::claim::Draft;
 use super::mountinfo::{join, within};
-use crate::error::{Failure, Mend, usage};
+use crate::error::{Failure, Remedy, usage};
 use crate::finding::{Finding, Verdict};
 use crate::spec::inside::Role;
 use crate::spec::mount::{Mount, ids};
@@ -50,10 +50,10 @@ pub(crate) fn check(mounts: &[Mount], rules: &Rules) -> Vec<Finding> {
 /// The problems as one error of wrong settings, with each hint once.
 pub(crate) fn failure(problems: &[Finding]) -> Option<Failure> {
     let lines: Vec<&str> = problems.iter().filter_map(|problem| problem.why.as_deref()).collect();
-    let mut mend: Vec<Mend> = Vec::new();
-    for one in problems.iter().flat_map(|problem| &problem.mend) {
-        if !mend.contains(one) {
-            mend.push(one.clone());
+    let mut remedies: Vec<Remedy> = Vec::new();
+    for one in problems.iter().flat_map(|problem| &problem.remedies) {
+        if !remedies.contains(one) {
+            remedies.push(one.clone());
         }
     }
     let message = match lines.as_slice() {
@@ -61,7 +61,7 @@ pub(crate) fn failure(problems: &[Finding]) -> Option<Failure> {
         [one] => (*one).to_owned(),
         lines => format!("{} mounts cannot be made:\n  {}", lines.len(), lines.join("\n  ")),
     };
-    Some(usage(message).mend(mend))
+    Some(usage(message).remedies(remedies))
 }
 
 /// The host's half of `cargo xtask mounts`: one claim for each mount, `<mount>.host`.
@@ -71,7 +71,7 @@ pub(crate) fn claims(mounts: &[Mount], problems: &[Finding]) -> Vec<Finding> {
         let mut draft = Draft::new(format!("{id}.host"), fit_to_be_mounted(mount));
         draft.host(format!("{} problems", own.len()));
         own.iter().filter_map(|problem| problem.why.as_ref()).for_each(|why| draft.broken(why));
-        Finding { mend: own.first().map(|problem| problem.mend.clone()).unwrap_or_default(), ..draft.done() }
+        Finding { remedies: own.first().map(|problem| problem.remedies.clone()).unwrap_or_default(), ..draft.done() }
     };
     mounts.iter().zip(ids(mounts)).map(claim).collect()
 }

@@ -39,8 +39,9 @@ pub(crate) fn claim(request: &SmokeRequest, outcome: &Judgement, digest: &str, t
         let of = if outcome.problems.is_empty() { format!("{}: ", finding.id) } else { String::new() };
         draft.broken(format!("{of}{}", shown(finding.seen())));
     }
-    if let Some((cause, mend)) = wrong.iter().find_map(|finding| Some((finding.cause.as_ref()?, &finding.mend))) {
-        draft = draft.hint(format!("{cause}: {}", sentence(mend)));
+    if let Some((cause, remedies)) = wrong.iter().find_map(|finding| Some((finding.cause.as_ref()?, &finding.remedies)))
+    {
+        draft = draft.hint(format!("{cause}: {}", sentence(remedies)));
     }
     draft.done()
 }
@@ -92,7 +93,7 @@ mod tests {
         lost["checks"][0]["error"] = json!("libcuda.so.1: cannot open shared object file");
         let broken = of(&lost);
         assert!(broken.why.unwrap().contains("driver.present: libcuda"));
-        assert!(sentence(&broken.mend).contains("nvidia-ctk"), "the remedy of that text");
+        assert!(sentence(&broken.remedies).contains("nvidia-ctk"), "the remedy of that text");
         let request = fixture::native_request();
         let none = judge(&request, Err("no report was printed"), fixture::digest(), None);
         let broken = claim(&request, &none, fixture::digest(), "now");

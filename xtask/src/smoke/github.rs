@@ -20,7 +20,7 @@ pub(crate) fn annotations(outcome: &Judgement) -> Vec<String> {
         lines.push(command(level, &format!("gpu-smoke: {}", finding.id), &told(finding)));
     }
     if let (Ending::NoGpu, Some(why)) = (outcome.ending(), &outcome.no_gpu) {
-        let text = format!("{}\nremedy: {}", why.message.trim(), sentence(&why.mend));
+        let text = format!("{}\nremedy: {}", why.message.trim(), sentence(&why.remedies));
         lines.push(command("error", "gpu-smoke: no GPU", &text));
     }
     lines
@@ -108,7 +108,8 @@ mod tests {
         let checks = &mut outcome.checks;
         checks[0].finding.verdict = Verdict::Broken;
         checks[0].finding.why = Some("50% of it:\r\n::error::no".into());
-        (checks[0].finding.cause, checks[0].finding.mend) = (Some(fixture::no_gpu().message), fixture::no_gpu().mend);
+        (checks[0].finding.cause, checks[0].finding.remedies) =
+            (Some(fixture::no_gpu().message), fixture::no_gpu().remedies);
         checks[2].finding.verdict = Verdict::Noted;
         checks[2].finding.evidence.inside = "a|b <img> `c` *d*\nsecond".into();
         outcome

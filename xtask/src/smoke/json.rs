@@ -38,7 +38,7 @@ pub fn document(result: SmokeResult) -> Value {
         "dataset": facts.dataset,
         "checks": outcome.checks.iter().map(check).collect::<Vec<_>>(),
         "problems": outcome.problems.iter().map(problem).collect::<Vec<_>>(),
-        "no_gpu": outcome.no_gpu.as_ref().map(|why| json!({"cause": why.message, "remedy": sentence(&why.mend)})),
+        "no_gpu": outcome.no_gpu.as_ref().map(|why| json!({"cause": why.message, "remedy": sentence(&why.remedies)})),
     })
 }
 
@@ -152,7 +152,7 @@ mod tests {
         let facts = fixture::facts();
         let document = document(SmokeResult { facts: &facts, request: &request, report: None, outcome: &outcome });
         assert_eq!((&document["verdict"], &document["exit_code"]), (&json!("no-gpu"), &json!(3)));
-        let remedy = sentence(&why.mend);
+        let remedy = sentence(&why.remedies);
         assert_eq!(document["no_gpu"]["remedy"], remedy);
         assert_eq!(document["checks"][0]["status"], "not-run");
         assert_eq!(document["checks"][0]["remedy"], remedy);

@@ -41,21 +41,17 @@ pub(crate) fn problem(text: impl Into<String>) -> Finding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
     /// Every required check passed, on a GPU.
-    Passed,
+    Passed = 0,
     /// A check that ran failed, or the report cannot be relied on.
-    Failed,
+    Failed = 1,
     /// Nothing that ran failed, and there was no GPU.
-    NoGpu,
+    NoGpu = 3,
 }
 
 impl Ending {
     /// The exit code.
     pub(crate) fn code(self) -> u8 {
-        match self {
-            Ending::Passed => 0,
-            Ending::Failed => 1,
-            Ending::NoGpu => 3,
-        }
+        self as u8
     }
 
     /// As the reports write it.
@@ -108,7 +104,7 @@ impl Judgement {
 }
 
 fn because_of(finding: &mut Finding, why: &Failure) {
-    (finding.cause, finding.mend) = (Some(why.message.clone()), why.mend.clone());
+    (finding.cause, finding.remedies) = (Some(why.message.clone()), why.remedies.clone());
 }
 
 /// Judges what was reported, or the reason why there is no report. `digest` is what this host computes that the kernel

@@ -60,7 +60,7 @@ fn case(judged: &Judged) -> TestCase {
         Verdict::Broken => non_success(NonSuccessKind::Failure, "failed", error, &text),
         Verdict::Missing => non_success(NonSuccessKind::Error, "missing", error, &text),
         Verdict::NotProvable => {
-            let why = finding.cause.as_ref().map(|cause| format!("{cause}; {}", sentence(&finding.mend)));
+            let why = finding.cause.as_ref().map(|cause| format!("{cause}; {}", sentence(&finding.remedies)));
             let mut status = TestCaseStatus::skipped();
             status.set_message(printable(why.as_ref().unwrap_or(&finding.evidence.inside)));
             status
@@ -132,7 +132,7 @@ mod tests {
             if status != Verdict::Held {
                 judged.finding.why = Some("<boom> & \"\u{1b}[1m\"\nsecond line".into());
                 let why = fixture::no_gpu();
-                (judged.finding.cause, judged.finding.mend) = (Some(why.message), why.mend);
+                (judged.finding.cause, judged.finding.remedies) = (Some(why.message), why.remedies);
             }
         }
         assert_data_eq!(text(&outcome), str![[r#"

@@ -2,7 +2,7 @@
 //! in `engine::errors`. Pure.
 
 use crate::engine::errors::{self, KnownError};
-use crate::error::{Kind, Mend};
+use crate::error::{Kind, Remedy};
 use crate::finding::Finding;
 
 const fn gpu(texts: &'static [&'static str], cause: &'static str, remedy: &'static str) -> KnownError {
@@ -141,7 +141,7 @@ pub(crate) fn find(text: &str) -> Option<&'static KnownError> {
 pub(crate) fn explained(finding: Finding) -> Finding {
     match finding.why.as_deref().and_then(find) {
         Some(known) => {
-            Finding { cause: Some(known.cause.into()), mend: vec![Mend::Do(known.remedy.into())], ..finding }
+            Finding { cause: Some(known.cause.into()), remedies: vec![Remedy::Do(known.remedy.into())], ..finding }
         }
         None => finding,
     }

@@ -102,7 +102,7 @@ fn lines(judged: &Judged) -> Vec<Vec<String>> {
 
 /// What mends it, where that is known.
 pub(crate) fn remedy(finding: &Finding) -> Option<String> {
-    (!finding.mend.is_empty()).then(|| sentence(&finding.mend))
+    (!finding.remedies.is_empty()).then(|| sentence(&finding.remedies))
 }
 
 /// What is known of the text of an error: the cause, and what to do.
@@ -147,7 +147,7 @@ pub(crate) fn summary(outcome: &Judgement) -> String {
         }
         Ending::NoGpu => {
             let why = outcome.no_gpu.as_ref();
-            let (cause, remedy) = why.map(|why| (why.message.as_str(), sentence(&why.mend))).unwrap_or_default();
+            let (cause, remedy) = why.map(|why| (why.message.as_str(), sentence(&why.remedies))).unwrap_or_default();
             format!("NO GPU: {passed} passed{noted}, {left_out} not run: {cause}\nremedy: {remedy}")
         }
     }

@@ -3,79 +3,57 @@
 /// The narrowest last column that is still wrapped beside the others.
 const NARROWEST: usize = 24;
 
-/// Marks at the start of a line, and the colour of each (SGR, as every terminal knows it).
-const MARKS: &[(&str, &str)] = &[
-    ("error:", "1;31"),
-    ("warning:", "1;33"),
-    ("caused by:", "1"),
-    ("hint:", "1;36"),
-    ("tip:", "1;36"),
-    ("$ ", "2"),
-    // What became of a finding, in the words of a proof, of the doctor and of the smoke test.
-    ("broken  ", "1;31"),
-    ("missing  ", "1;31"),
-    ("FAILED  ", "1;31"),
-    ("MISSING  ", "1;31"),
-    ("not provable  ", "1;33"),
-    ("warning  ", "1;33"),
-    ("noted  ", "1;33"),
-    ("not checked  ", "2"),
-    ("not run  ", "2"),
-    ("held  ", "32"),
-    ("ok  ", "32"),
-    ("passed  ", "32"),
+/// Marks at the start of a line, by their colour (an SGR code, which every terminal understands). The words that two spaces follow are
+/// the verdicts of a proof, of the doctor and of the smoke test.
+const MARKS: &[(&str, &[&str])] = &[
+    ("1;31", &["error:", "broken  ", "missing  ", "FAILED  ", "MISSING  "]),
+    ("1;33", &["warning:", "not provable  ", "warning  ", "noted  "]),
+    ("1", &["caused by:"]),
+    ("1;36", &["hint:", "tip:"]),
+    ("2", &["$ ", "not checked  ", "not run  "]),
+    ("32", &["held  ", "ok  ", "passed  "]),
 ];
 
-/// Colours the mark at the start of each line, if `colour`; of a command that is shown, the whole line.
-pub fn paint(text: &str, colour: bool) -> String {
+/// Colours the mark at the start of each line, if `colour`. A line with a command is coloured whole.
+pub(crate) fn paint(text: &str, colour: bool) -> String {
     if !colour {
         return text.to_owned();
     }
     let line = |line: &str| {
         let body = line.trim_start();
         let indent = &line[..line.len() - body.len()];
-        match MARKS.iter().find(|(mark, _)| body.starts_with(mark)) {
-            Some(("$ ", code)) => format!("{indent}\x1b[{code}m{body}\x1b[0m"),
-            Some((mark, code)) => {
-                let (word, rest) = (mark.trim_end(), &body[mark.trim_end().len()..]);
-                format!("{indent}\x1b[{code}m{word}\x1b[0m{rest}")
-            }
-            None => line.to_owned(),
-        }
+        let mut marks = MARKS.iter().flat_map(|(code, marks)| marks.iter().map(move |mark| (*code, *mark)));
+        let Some((code, mark)) = marks.find(|(_, mark)| body.starts_with(mark)) else {
+            return line.to_owned();
+        };
+        let (word, rest) = body.split_at(if mark == "$ " { body.len() } else { mark.trim_end().len() });
+        format!("{indent}\x1b[{code}m{word}\x1b[0m{rest}")
     };
     text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// Lays out rows in columns, two spaces apart, the last column unpadded.
-pub fn columns(rows: &[Vec<String>]) -> String {
+pub(crate) fn columns(rows: &[Vec<String>]) -> String {
     columns_within(rows, None)
 }
 
-/// The same for a terminal of so many columns: the last column is wrapped there, below itself, or below the row where
-/// too little room is left beside the others.
-pub fn columns_within(rows: &[Vec<String>], width: Option<usize>) -> String {
+/// The same for a terminal with this number of columns: the last column is wrapped. Its lines stand below each other, or
+/// below the whole row where the other columns leave too little room.
+pub(crate) fn columns_within(rows: &[Vec<String>], width: Option<usize>) -> String {
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let widest =
-        |i: usize| rows.iter().filter_map(|row| row.get(i)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let widest = |i: usize| rows.iter().filter_map(|row| Some(row.get(i)?.chars().count())).max().unwrap_or(0);
     let widths: Vec<usize> = (0..count).map(widest).collect();
     let before: usize = widths.iter().rev().skip(1).map(|width| width + 2).sum();
-    let mut text = String::new();
-    for row in rows {
-        let mut line = String::new();
-        for (i, cell) in row.iter().enumerate() {
-            if i + 1 < row.len() {
-                line.push_str(cell);
-                line.push_str(&" ".repeat(widths[i] + 2 - cell.chars().count()));
-            } else if let Some(width) = width.filter(|_| row.len() == count) {
-                last_cell(&mut line, cell, before, width);
-            } else {
-                line.push_str(cell);
-            }
+    let line = |row: &Vec<String>| {
+        let Some((last, others)) = row.split_last() else { return "\n".to_owned() };
+        let mut line: String = others.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}  ")).collect();
+        match width.filter(|_| row.len() == count) {
+            Some(width) => last_cell(&mut line, last, before, width),
+            None => line.push_str(last),
         }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
+        format!("{}\n", line.trim_end())
+    };
+    rows.iter().map(line).collect()
 }
 
 fn last_cell(line: &mut String, cell: &str, before: usize, width: usize) {
@@ -93,7 +71,7 @@ fn last_cell(line: &mut String, cell: &str, before: usize, width: usize) {
     line.push_str(&lines.join(&gap));
 }
 
-/// Breaks a text at spaces into lines of at most so many columns. A word that is longer stays whole: paths are copied.
+/// Breaks a text at spaces into lines of at most `room` columns. A longer word stays whole, because people copy paths.
 fn wrapped(text: &str, room: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
@@ -111,8 +89,8 @@ fn wrapped(text: &str, room: usize) -> Vec<String> {
     lines
 }
 
-/// A path or another long word, with its middle left out where it has no room. Its end says the most.
-pub fn shortened(text: &str, room: usize) -> String {
+/// A path or another long word, shortened in the middle where there is not enough room, because its end says the most.
+pub(crate) fn shortened(text: &str, room: usize) -> String {
     let chars: Vec<char> = text.chars().collect();
     if chars.len() <= room || room < 8 {
         return text.to_owned();

@@ -1,42 +1,12 @@
-use super::super::tests::{mended, verdict};
+use super::super::tests::{facts as good, remedies_of, verdict};
 use super::*;
-use crate::distro;
+use crate::engine::Local;
 use crate::finding::Verdict;
 
-pub(in super::super) fn good() -> Engine {
-    Engine {
-        version: "29.7.2".into(),
-        platform: "Docker Engine - Community".into(),
-        components: vec![Component { name: "runc".into(), version: "1.3.6".into(), commit: "v1.3.6-0-gabc".into() }],
-        api: "1.50".into(),
-        compose: "2.40.0".into(),
-        buildx: "0.25.0".into(),
-        os: "Debian GNU/Linux 13 (trixie)".into(),
-        kernel: "6.12.0".into(),
-        endpoint: "unix:///var/run/docker.sock".into(),
-        rro: Some(true),
-        cdi_dirs: vec!["/etc/cdi".into(), "/var/run/cdi".into()],
-        cgroup_driver: "systemd".into(),
-        distro: distro::parse("ID=debian\nVERSION_ID=13\n"),
-        ..Engine::default()
-    }
-}
-
-pub(in super::super) fn facts(change: impl FnOnce(&mut Engine)) -> AboutEngine {
-    let mut engine = good();
-    change(&mut engine);
-    AboutEngine {
-        local: Local {
-            daemon: true,
-            user: "ada".into(),
-            group: "docker".into(),
-            distro: engine.distro.clone(),
-            ..Local::default()
-        },
-        engine: Ok(engine),
-        build: true,
-        submounts: Vec::new(),
-    }
+fn facts(change: impl FnOnce(&mut Engine)) -> AboutHost {
+    let mut facts = good();
+    change(facts.engine.as_mut().unwrap());
+    facts
 }
 
 fn with(change: impl FnOnce(&mut Engine)) -> Vec<Finding> {
@@ -47,7 +17,7 @@ fn with(change: impl FnOnce(&mut Engine)) -> Vec<Finding> {
 fn a_good_engine_has_nothing_to_mend() {
     let found = with(|_| {});
     assert_eq!(found.len(), 7);
-    assert!(found.iter().all(|f| f.verdict == Verdict::Held && f.mend.is_empty()), "{found:?}");
+    assert!(found.iter().all(|f| f.verdict == Verdict::Held && f.remedies.is_empty()), "{found:?}");
 }
 
 #[test]
@@ -73,20 +43,20 @@ fn each_engine_that_cannot_keep_the_promises_is_broken_for_its_own_reason() {
 fn an_old_compose_is_a_warning_with_a_way_to_a_newer_one() {
     let found = with(|e| e.compose = "2.26.1-4".into());
     assert_eq!(verdict(&found, "engine.compose"), Verdict::Noted);
-    assert!(mended(&found, "engine.compose").contains("--only-upgrade docker-compose-plugin"));
+    assert!(remedies_of(&found, "engine.compose").contains("--only-upgrade docker-compose-plugin"));
     let distro = with(|e| {
         e.compose = "2.26.1-4".into();
         e.platform.clear();
     });
-    assert!(mended(&distro, "engine.compose").contains("Docker's own packages"));
+    assert!(remedies_of(&distro, "engine.compose").contains("Docker's own packages"));
 }
 
 #[test]
 fn buildx_is_needed_only_where_an_image_is_built() {
     let mut facts = facts(|e| e.buildx.clear());
     assert_eq!(verdict(&findings(&facts), "engine.buildx"), Verdict::Missing);
-    assert_eq!(mended(&findings(&facts), "engine.buildx"), "sudo apt-get install docker-buildx-plugin");
-    facts.build = false;
+    assert_eq!(remedies_of(&findings(&facts), "engine.buildx"), "sudo apt-get install docker-buildx-plugin");
+    facts.image.as_mut().unwrap().built = Some("codex-sandbox:1-u1".into());
     assert_eq!(verdict(&findings(&facts), "engine.buildx"), Verdict::Noted);
 }
 
@@ -103,7 +73,7 @@ fn no_recursive_read_only_is_as_bad_as_what_lies_below_the_data() {
         e.compose = "2.26.1".into();
     });
     assert_eq!(verdict(&findings(&old), "engine.recursive"), Verdict::Noted);
-    old.submounts = vec!["ssv2".into()];
+    old.files.as_mut().unwrap().sets[0].submounts = true;
     assert_eq!(verdict(&findings(&old), "engine.recursive"), Verdict::Broken);
 }
 
@@ -115,7 +85,7 @@ fn holes_are_known_of_the_makers_builds_only() {
     });
     assert_eq!(verdict(&old, "engine.answers"), Verdict::Noted);
     assert_eq!(verdict(&old, "engine.runc"), Verdict::Noted);
-    assert!(mended(&old, "engine.answers").contains("docker-ce"));
+    assert!(remedies_of(&old, "engine.answers").contains("docker-ce"));
     let distro = with(|e| {
         e.version = "26.1.5+dfsg1".into();
         e.platform.clear();
@@ -138,16 +108,16 @@ fn silent(silence: Silence, change: impl FnOnce(&mut Local)) -> Vec<Finding> {
 fn an_engine_that_does_not_answer_is_missing_down_closed_or_far_away() {
     let none = silent(Silence::NoClient, |_| {});
     assert_eq!(verdict(&none, "engine.answers"), Verdict::Missing);
-    assert!(mended(&none, "engine.answers").starts_with("sudo apt-get install docker.io"));
+    assert!(remedies_of(&none, "engine.answers").starts_with("sudo apt-get install docker.io"));
     let said = |said: &str, endpoint: &str| Silence::NoAnswer { endpoint: endpoint.into(), said: said.into() };
     let cannot = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?";
     let down = silent(said(cannot, ""), |_| {});
     assert_eq!(verdict(&down, "engine.answers"), Verdict::Broken);
-    assert!(mended(&down, "engine.answers").starts_with("sudo service docker start"));
+    assert!(remedies_of(&down, "engine.answers").starts_with("sudo service docker start"));
     let systemd = silent(said(cannot, ""), |local| local.distro.systemd = true);
-    assert!(mended(&systemd, "engine.answers").starts_with("sudo systemctl start docker"));
+    assert!(remedies_of(&systemd, "engine.answers").starts_with("sudo systemctl start docker"));
     let client_only = silent(said(cannot, ""), |local| local.daemon = false);
-    assert!(mended(&client_only, "engine.answers").starts_with("sudo apt-get install docker.io"));
+    assert!(remedies_of(&client_only, "engine.answers").starts_with("sudo apt-get install docker.io"));
     let far = silent(said("dial tcp: timeout", "tcp://192.0.2.1:2376"), |_| {});
     assert!(far[0].seen().contains("is remote"), "{far:?}");
     let odd = silent(Silence::Odd("`docker info` did not answer within 20 s".into()), |_| {});
@@ -161,10 +131,10 @@ fn a_user_outside_the_group_and_one_whose_session_is_older_are_told_apart() {
         said: "permission denied while trying to connect to the Docker daemon socket".into(),
     };
     let outside = silent(denied(), |_| {});
-    assert!(mended(&outside, "engine.answers").starts_with("sudo usermod -aG docker ada"));
+    assert!(remedies_of(&outside, "engine.answers").starts_with("sudo usermod -aG docker ada"));
     let inside = silent(denied(), |local| (local.member, local.active) = (true, true));
-    assert!(mended(&inside, "engine.answers").contains("ls -l /var/run/docker.sock"));
+    assert!(remedies_of(&inside, "engine.answers").contains("ls -l /var/run/docker.sock"));
     let older = silent(denied(), |local| local.member = true);
-    assert!(mended(&older, "engine.answers").starts_with("newgrp docker"));
+    assert!(remedies_of(&older, "engine.answers").starts_with("newgrp docker"));
     assert!(older[0].seen().contains("this session does not know it yet"), "{older:?}");
 }

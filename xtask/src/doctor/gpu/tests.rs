@@ -1,40 +1,16 @@
-use super::super::engine::tests::good as engine;
-use super::super::tests::{mended, verdict};
+use super::super::tests::{facts, remedies_of, verdict};
 use super::*;
+use crate::engine::Silence;
 use crate::finding::Verdict;
-use crate::gpu::{CdiSpec, parse_smi};
 
-pub(in super::super) fn facts() -> AboutGpus {
-    let smi = "0, GPU-aaaa, NVIDIA GeForce RTX 5090, 12.0, 595.71.05\n";
-    AboutGpus {
-        wanted: Gpus::All,
-        base: crate::spec::settings::DEFAULT_BASE.into(),
-        arch_list: "12.0".into(),
-        engine: Some(engine()),
-        distro: engine().distro,
-        toolkit: Some("1.19.1".into()),
-        devices: GpuFacts {
-            driver: Some("595.71.05".into()),
-            open_module: Some(true),
-            pci: vec![Pci { address: "0000:01:00.0".into(), device: 0x2b85, driver: Some("nvidia".into()) }],
-            gpus: parse_smi(smi).0,
-            hook: true,
-            ctk: true,
-            cdi_spec: true,
-            spec: Some(CdiSpec { file: "/etc/cdi/nvidia.yaml".into(), driver: Some("595.71.05".into()) }),
-            ..GpuFacts::default()
-        },
-    }
-}
-
-fn with(change: impl FnOnce(&mut AboutGpus)) -> Vec<Finding> {
+fn with(change: impl FnOnce(&mut AboutHost)) -> Vec<Finding> {
     let mut facts = facts();
     change(&mut facts);
     findings(&facts)
 }
 
 /// No driver, and with it nothing that `nvidia-smi` would say.
-fn bare(facts: &mut AboutGpus) {
+fn bare(facts: &mut AboutHost) {
     facts.devices = GpuFacts {
         pci: facts.devices.pci.clone(),
         silent: Some("`nvidia-smi` is not on PATH".into()),
@@ -50,7 +26,7 @@ fn a_good_host_has_nothing_to_mend_and_one_without_gpus_is_asked_nothing() {
     assert!(found.iter().all(|f| f.verdict == Verdict::Held), "{found:#?}");
     let none = with(|f| {
         bare(f);
-        f.wanted = Gpus::None;
+        f.settings.shape.gpus = Gpus::None;
     });
     assert_eq!((none.len(), none[0].verdict), (1, Verdict::Held));
 }
@@ -71,7 +47,7 @@ fn a_host_without_a_device_is_told_so_and_one_without_a_driver_how_to_get_it() {
     });
     assert_eq!(verdict(&found, "gpu.devices"), Verdict::Broken);
     assert_eq!(verdict(&found, "gpu.driver"), Verdict::Missing);
-    assert!(mended(&found, "gpu.driver").contains("nvidia-open"));
+    assert!(remedies_of(&found, "gpu.driver").contains("nvidia-open"));
     assert_eq!(verdict(&found, "gpu.image"), Verdict::NotProvable);
     assert_eq!(verdict(&found, "gpu.toolkit"), Verdict::Missing);
 }
@@ -86,7 +62,7 @@ fn devices_that_another_driver_has_are_named() {
     };
     let nouveau = bound("nouveau");
     assert_eq!(verdict(&nouveau, "gpu.bus"), Verdict::Broken);
-    assert!(mended(&nouveau, "gpu.bus").contains("sudo update-initramfs -u"));
+    assert!(remedies_of(&nouveau, "gpu.bus").contains("sudo update-initramfs -u"));
     assert_eq!(verdict(&bound("vfio-pci"), "gpu.bus"), Verdict::Broken);
     assert_eq!(verdict(&with(|_| {}), "gpu.bus"), Verdict::Held);
 }
@@ -125,42 +101,41 @@ fn the_toolkit_is_missing_or_old_or_its_specification_stale() {
     let missing = with(|f| {
         f.devices.hook = false;
         f.devices.ctk = false;
-        f.devices.cdi_spec = false;
         f.devices.spec = None;
     });
     assert_eq!(verdict(&missing, "gpu.toolkit"), Verdict::Missing);
-    let mend = mended(&missing, "gpu.toolkit");
-    assert!(mend.contains("apt-get install nvidia-container-toolkit") && mend.ends_with("/etc/cdi/nvidia.yaml"));
+    let remedies = remedies_of(&missing, "gpu.toolkit");
+    assert!(
+        remedies.contains("apt-get install nvidia-container-toolkit") && remedies.ends_with("/etc/cdi/nvidia.yaml")
+    );
     let no_spec = with(|f| {
         f.devices.hook = false;
-        f.devices.cdi_spec = false;
         f.devices.spec = None;
     });
-    assert_eq!(mended(&no_spec, "gpu.toolkit"), "sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml");
+    assert_eq!(remedies_of(&no_spec, "gpu.toolkit"), "sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml");
     let old = with(|f| f.toolkit = Some("1.17.8".into()));
     assert_eq!(verdict(&old, "gpu.toolkit"), Verdict::Noted);
     let stale = with(|f| f.devices.driver = Some("600.10.01".into()));
     assert_eq!(verdict(&stale, "gpu.cdi"), Verdict::Broken);
-    let silent = with(|f| f.engine = None);
+    let silent = with(|f| f.engine = Err(Silence::NoClient));
     assert_eq!(verdict(&silent, "gpu.toolkit"), Verdict::NotProvable);
 }
 
 #[test]
 fn a_gpu_that_is_not_there_is_named() {
-    let found = with(|f| f.wanted = Gpus::Ids(vec!["7".into()]));
+    let found = with(|f| f.settings.shape.gpus = Gpus::Ids(vec!["7".into()]));
     assert_eq!(verdict(&found, "gpu.devices"), Verdict::Broken);
     assert!(found[0].seen().contains("no GPU `7`"), "{found:?}");
 }
 
 #[test]
 fn the_hook_under_systemd_loses_gpus_and_cdi_does_not() {
-    let hook = |f: &mut AboutGpus| {
-        f.devices.cdi_spec = false;
+    let hook = |f: &mut AboutHost| {
         f.devices.spec = None;
     };
     let lost = with(hook);
     assert_eq!(verdict(&lost, "gpu.cgroup"), Verdict::Noted);
-    assert!(mended(&lost, "gpu.cgroup").contains("nvidia-ctk cdi generate"));
+    assert!(remedies_of(&lost, "gpu.cgroup").contains("nvidia-ctk cdi generate"));
     let cgroupfs = with(|f| {
         hook(f);
         f.engine.as_mut().unwrap().cgroup_driver = "cgroupfs".into();
@@ -170,5 +145,5 @@ fn the_hook_under_systemd_loses_gpus_and_cdi_does_not() {
         hook(f);
         f.engine.as_mut().unwrap().cdi_dirs.clear();
     });
-    assert!(mended(&no_cdi, "gpu.cgroup").contains("28.2"));
+    assert!(remedies_of(&no_cdi, "gpu.cgroup").contains("28.2"));
 }

@@ -9,20 +9,19 @@ use anyhow::{Context as _, Result};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
-/// What of the sandbox's service it does not have: the mounts and the label are the sandbox's, the rest is set anew.
+/// The keys that are not copied from the sandbox's service: it needs no label, and the other keys are set below.
 const NOT_TAKEN: &[&str] = &["volumes", "labels", "image", "user", "command"];
 
-/// One such container.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OneShot {
+pub(crate) struct OneShot {
     /// The name of the container, and of Compose's project.
-    pub name: String,
-    /// The generated Compose file.
-    pub file: PathBuf,
-    /// What is asked for: user, limits, mounts, GPUs, image.
-    pub spec: Spec,
+    pub(crate) name: String,
+    /// The path of the generated Compose file.
+    pub(crate) file: PathBuf,
+    /// User, limits, mounts, GPUs and image are taken from it.
+    pub(crate) spec: Spec,
     /// The program and its arguments; the image's entry point comes before it.
-    pub program: Vec<String>,
+    pub(crate) program: Vec<String>,
 }
 
 impl OneShot {
@@ -30,7 +29,7 @@ impl OneShot {
     ///
     /// # Errors
     /// The base file has no service to take the confinement from.
-    pub fn text(&self, base: &str) -> Result<String> {
+    pub(crate) fn text(&self, base: &str) -> Result<String> {
         let base: Value = serde_yaml::from_str(base).context("docker/docker-compose.yaml is not valid YAML")?;
         let service = base["services"]["workspace"].as_object();
         let service = service.context("docker/docker-compose.yaml has no service `workspace`")?;
@@ -50,13 +49,13 @@ impl OneShot {
         ))
     }
 
-    /// Makes the container, and does not start it.
-    pub fn create(&self) -> Command {
+    /// Creates the container and does not start it.
+    pub(crate) fn create(&self) -> Command {
         docker::compose(Some(&self.name), &[&self.file]).args(["create", "--no-build"]).timeout(120)
     }
 
-    /// Starts it and waits for its end: its output is this command's.
-    pub fn start(&self, seconds: u64) -> Command {
+    /// Starts it and waits for its end; its output becomes the output of this command.
+    pub(crate) fn start(&self, seconds: u64) -> Command {
         docker::start_attached(&self.name).timeout(seconds)
     }
 }

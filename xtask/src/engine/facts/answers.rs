@@ -1,6 +1,9 @@
-//! The answers of `docker version` and `docker info`, as far as they are read. What an engine leaves out is empty here,
-//! and so is `null`: engines and clients of other makers are told from Docker's by what they leave out.
+//! The fields of `docker version` and `docker info` that are read. A field that is missing or `null` is empty here:
+//! engines and clients of other makers are recognized by what they leave out.
 
+use super::Component;
+use crate::engine::inspect::or_empty;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,7 +16,7 @@ pub(super) struct VersionAnswer {
     pub(super) server: SideVersions,
 }
 
-/// Client or server.
+/// The half of the answer that is about the client, or about the server.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 pub(super) struct SideVersions {
@@ -21,8 +24,8 @@ pub(super) struct SideVersions {
     pub(super) api_version: String,
     pub(super) platform: Platform,
     #[serde(deserialize_with = "or_empty")]
-    pub(super) components: Vec<ComponentAnswer>,
-    /// Only Podman's client answers it.
+    pub(super) components: Vec<Component>,
+    /// Only Podman's client has this field.
     pub(super) os_arch: Option<String>,
 }
 
@@ -30,21 +33,6 @@ pub(super) struct SideVersions {
 #[serde(default, rename_all = "PascalCase")]
 pub(super) struct Platform {
     pub(super) name: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub(super) struct ComponentAnswer {
-    pub(super) name: String,
-    pub(super) version: String,
-    #[serde(deserialize_with = "or_empty")]
-    pub(super) details: Details,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub(super) struct Details {
-    pub(super) git_commit: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -62,9 +50,9 @@ pub(super) struct InfoAnswer {
     #[serde(rename = "CDISpecDirs", deserialize_with = "or_empty")]
     pub(super) cdi_spec_dirs: Vec<PathBuf>,
     pub(super) client_info: ClientInfo,
-    /// Only Podman answers it, in small letters.
+    /// Only Podman has this field, in lower case.
     #[serde(rename = "host")]
-    pub(super) host: Option<PodmanHost>,
+    pub(super) host: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -82,7 +70,7 @@ pub(super) struct Plugin {
     pub(super) version: String,
 }
 
-/// Engines before 25 do not tell their features.
+/// Engines before 25 do not report the features of their runtimes.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Runtime {
@@ -90,18 +78,11 @@ pub(super) struct Runtime {
     status: BTreeMap<String, String>,
 }
 
-/// The runtime's own answer, which the engine passes on as text.
+/// The answer of the runtime itself, which the engine passes on as text.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Features {
     mount_options: Vec<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct PodmanHost {
-    #[allow(dead_code, reason = "that it is there is what is asked")]
-    buildah_version: String,
 }
 
 impl InfoAnswer {
@@ -110,7 +91,7 @@ impl InfoAnswer {
         serde_json::from_str::<InfoAnswer>(text.trim()).is_ok_and(|info| info.client_info.context == "default")
     }
 
-    /// Whether the default runtime lists the mount option `rro`; `None` where it does not tell.
+    /// Whether the default runtime lists the mount option `rro`; `None` where it lists none.
     pub(super) fn rro(&self) -> Option<bool> {
         let runtime = self.runtimes.get(self.default_runtime.as_deref().unwrap_or("runc"))?;
         let features = runtime.status.get("org.opencontainers.runtime-spec.features")?;
@@ -119,6 +100,8 @@ impl InfoAnswer {
     }
 }
 
-fn or_empty<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(value: D) -> Result<T, D::Error> {
-    Ok(Option::deserialize(value)?.unwrap_or_default())
+/// The commit among the details of a component.
+pub(super) fn commit<'de, D: Deserializer<'de>>(details: D) -> Result<String, D::Error> {
+    let mut details: BTreeMap<String, String> = or_empty(details)?;
+    Ok(details.remove("GitCommit").unwrap_or_default())
 }

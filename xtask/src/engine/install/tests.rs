@@ -2,7 +2,7 @@ use super::*;
 use crate::distro::{self, Family};
 
 fn lacks(parts: &[Part], programs: &[&str]) -> Lacks {
-    Lacks { parts: parts.to_vec(), programs: programs.iter().map(|name| (*name).to_owned()).collect() }
+    Lacks { parts: parts.to_vec(), programs: programs.iter().map(|name| (*name).to_owned()).collect(), silent: None }
 }
 
 fn distribution(id: &str, codename: &str) -> Distro {
@@ -58,8 +58,8 @@ fn elsewhere_the_commands_are_said_and_nothing_is_done() {
         let distro = Distro { family, ..distribution(id, "x") };
         let failure = plan(&lacks(ALL, &["npm"]), &distro, true).unwrap_err();
         assert_eq!(failure.kind.code(), 3);
-        assert!(failure.mend.iter().any(|way| way.to_string().contains(word)), "{failure:?}");
-        assert!(failure.mend.iter().any(|way| way.to_string().contains("npm")), "{failure:?}");
+        assert!(failure.remedies.iter().any(|way| way.to_string().contains(word)), "{failure:?}");
+        assert!(failure.remedies.iter().any(|way| way.to_string().contains("npm")), "{failure:?}");
     }
     let old = plan(&lacks(ALL, &[]), &distribution("debian", "bullseye"), true);
     assert!(old.is_err());

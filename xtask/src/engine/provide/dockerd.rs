@@ -18,12 +18,12 @@ fn under_systemd() -> bool {
     Path::new("/run/systemd/system").is_dir()
 }
 
-/// What `start` does, in a few words.
-pub fn start_line() -> &'static str {
+/// What `start` does, for the question to the user.
+pub(super) fn start_line() -> &'static str {
     if under_systemd() { "systemctl start docker" } else { "dockerd, in the background" }
 }
 
-/// Where an engine that this tool started keeps its log and its process id.
+/// The directory with the log and the process id of an engine that this tool started.
 fn engine_dir(cx: &Context) -> PathBuf {
     cx.state.join("engine")
 }
@@ -32,14 +32,14 @@ fn pid_file(cx: &Context) -> PathBuf {
     engine_dir(cx).join("dockerd.pid")
 }
 
-/// Starts the installed engine; true where it is this tool's to stop.
+/// Starts the installed engine. Returns true where this tool must also stop it.
 ///
 /// # Errors
-/// It does not answer, or not to this user.
-pub fn start(cx: &Context, user: &User) -> Result<bool> {
+/// It does not answer, or refuses this user.
+pub(super) fn start(cx: &Context, user: &User) -> Result<bool> {
     let root = user.uid == 0;
     if under_systemd() {
-        exec::all(&[Step::Run(privileged(root, &["systemctl", "start", "docker"]))])?;
+        exec::all(&[Step::Run(privileged(root, "systemctl").args(["start", "docker"]))])?;
         wait(|| true)?;
         return Ok(false);
     }
@@ -47,7 +47,7 @@ pub fn start(cx: &Context, user: &User) -> Result<bool> {
     exec::create_dir(&engine_dir(cx), 0o700)?;
     exec::all(&[Step::Remove { path: pid_file(cx) }, Step::Run(dockerd(&engine_dir(cx), user))])?;
     let (pid, began) = (pid_file(cx), Instant::now());
-    // dockerd writes the file first of all, and takes it away when it ends.
+    // dockerd writes the file before anything else, and removes it when it ends.
     let alive = || pid.exists() || began.elapsed() < Duration::from_secs(10);
     if let Err(err) = wait(alive) {
         let log = std::fs::read_to_string(engine_dir(cx).join("dockerd.log")).unwrap_or_default();
@@ -59,19 +59,17 @@ pub fn start(cx: &Context, user: &User) -> Result<bool> {
     Ok(true)
 }
 
-/// dockerd in a session of its own: neither this terminal nor this tool's end ends it. Its socket is for root, and for
-/// the group of a user who is not.
+/// Starts dockerd in a session of its own, so that neither a closed terminal nor the end of this tool ends it. Its socket
+/// belongs to root, and to the group of a user who is not root.
 fn dockerd(dir: &Path, user: &User) -> Command {
     let file = |name: &str| dir.join(name).to_string_lossy().into_owned();
-    let command = privileged(
-        user.uid == 0,
-        &["sh", "-c", r#"exec setsid --fork "$@" >"$0" 2>&1 </dev/null"#, &file("dockerd.log")],
-    );
-    let command = command.args(["dockerd".to_owned(), "--pidfile".to_owned(), file("dockerd.pid")]);
+    let command = privileged(user.uid == 0, "sh")
+        .args(["-c", r#"exec setsid --fork "$@" >"$0" 2>&1 </dev/null"#, &file("dockerd.log")])
+        .args(["dockerd", "--pidfile", &file("dockerd.pid")]);
     if user.uid == 0 { command } else { command.args(["--group".to_owned(), user.gid.to_string()]) }
 }
 
-/// Waits until the engine answers, as long as it may still.
+/// Waits until the engine answers, at most for the bound and only while `alive`.
 fn wait(alive: impl Fn() -> bool) -> Result<()> {
     let began = Instant::now();
     let version = docker::server_version().timeout(20);
@@ -88,7 +86,7 @@ fn wait(alive: impl Fn() -> bool) -> Result<()> {
 /// The process id of an engine that this tool started and that still runs.
 fn running(cx: &Context) -> Option<String> {
     let pid = std::fs::read_to_string(pid_file(cx)).ok()?.trim().to_owned();
-    // A pid file that outlived its engine may name anything by now.
+    // The file may be left from an engine that was killed: because of PID reuse, the number may be that of another program.
     let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
     (!pid.is_empty() && name.trim() == "dockerd").then_some(pid)
 }
@@ -97,9 +95,9 @@ fn running(cx: &Context) -> Option<String> {
 ///
 /// # Errors
 /// It does not stop.
-pub fn stop(cx: &Context) -> Result<bool> {
+pub(crate) fn stop(cx: &Context) -> Result<bool> {
     let Some(pid) = running(cx) else { return Ok(false) };
-    exec::all(&[Step::Run(privileged(User::read().uid == 0, &["sh", "-c", r#"kill "$0""#, &pid]))])?;
+    exec::all(&[Step::Run(privileged(User::read().uid == 0, "sh").args(["-c", r#"kill "$0""#, &pid]))])?;
     let began = Instant::now();
     while !exec::has_ended(&pid) {
         if began.elapsed() > Duration::from_secs(60) {

@@ -125,8 +125,8 @@ fn without_a_gpu_nothing_is_ever_passed() {
     assert_eq!((outcome.ending(), outcome.ending().code()), (Ending::NoGpu, 3));
     for judged in outcome.checks.iter().filter(|judged| judged.check.gpu) {
         assert_eq!(judged.finding.verdict, Verdict::NotProvable, "{}", judged.check.id);
-        let Finding { cause, mend, .. } = &judged.finding;
-        assert_eq!((cause.as_ref(), mend), (Some(&why.message), &why.mend), "{}", judged.check.id);
+        let Finding { cause, remedies, .. } = &judged.finding;
+        assert_eq!((cause.as_ref(), remedies), (Some(&why.message), &why.remedies), "{}", judged.check.id);
     }
     let mut lies = fixture::cpu_report();
     entry(&mut lies, "matmul.fp32")["status"] = json!("passed");
@@ -148,7 +148,7 @@ fn an_error_that_is_known_comes_with_its_cause_and_remedy() {
             json!("RuntimeError: CUDA error: no kernel image is available for execution on the device\nCompile with");
     });
     let finding = &status(&outcome, "matmul.bf16").finding;
-    assert!(finding.cause.as_ref().unwrap().contains("native") && !finding.mend.is_empty(), "{finding:?}");
+    assert!(finding.cause.as_ref().unwrap().contains("native") && !finding.remedies.is_empty(), "{finding:?}");
     let lost = judge(
         &fixture::request(),
         Err("no report was printed; could not select device driver \"nvidia\" with capabilities: [[gpu]]"),

@@ -28,7 +28,7 @@ pub fn parse_bytes(text: &str) -> Result<u64> {
 ///
 /// # Errors
 /// Not one (exit code 2).
-pub fn parse_number(key: &str, text: &str) -> Result<u64> {
+pub(super) fn parse_number(key: &str, text: &str) -> Result<u64> {
     text.parse::<u64>()
         .ok()
         .filter(|n| *n > 0)
@@ -42,7 +42,7 @@ pub(crate) fn valid_name(name: &str) -> bool {
 }
 
 /// Whether a text is the name of a variable.
-pub fn is_variable(name: &str) -> bool {
+pub(super) fn is_variable(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
