@@ -41,10 +41,9 @@ impl Context {
             .collect();
         // `cargo run` sets the variable; a binary that is started by hand has the path that was compiled into it.
         let manifest = env.get("CARGO_MANIFEST_DIR").map_or(env!("CARGO_MANIFEST_DIR"), String::as_str);
-        let root = Path::new(manifest)
-            .parent()
-            .and_then(|root| root.canonicalize().ok())
-            .ok_or_else(|| host(format!("the repository of `{manifest}` is gone")).hint("run it as `cargo xtask`"))?;
+        let root = Path::new(manifest).parent().and_then(|root| root.canonicalize().ok()).ok_or_else(|| {
+            host(format!("there is no repository around `{manifest}`")).hint("run it as `cargo xtask`")
+        })?;
         let cwd = std::env::current_dir()?;
         let home = absolute_var(&env, "HOME")
             .ok_or_else(|| host("`HOME` is not set to an absolute path").hint("export HOME=/home/you"))?;

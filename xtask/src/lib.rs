@@ -69,7 +69,7 @@ fn outside_workspace(mut cx: Context, task: &Task) -> Context {
     // With the workspace `/` nothing would be left of PATH. Every task that uses the workspace refuses it.
     if settings.workspace.parent().is_some() && !left_out.is_empty() {
         let dirs: Vec<_> = left_out.iter().map(|dir| dir.display().to_string()).collect();
-        ui::warn(format_args!("`{}` is left out of PATH: the agent writes there", dirs.join("`, `")));
+        ui::warn(format_args!("`{}` is left out of PATH: the agent can write there", dirs.join("`, `")));
         exec::search(&path);
         cx.env.insert("PATH".into(), path);
     }

@@ -106,7 +106,12 @@ pub(super) fn take(cx: &Context, version: &str, items: &[Packaged]) -> Result<Pa
             Err(err) => return Err(err).with_context(|| format!("cannot put Codex into `{}`", place.display())),
         }
     }
-    Err(failed(format!("`{}` is in the way", place.display())).hint("remove it, then run it again").into())
+    Err(failed(format!(
+        "cannot put Codex into `{}`: a damaged copy is there and cannot be moved aside",
+        place.display()
+    ))
+    .hint("remove that directory, then run it again")
+    .into())
 }
 
 /// What the user is told before a copy that takes a while.

@@ -31,7 +31,7 @@ pub(super) fn seen(ground: &DemoGround, own: &Flags) -> Result<()> {
             return Err(failed(format!("the session wrote into the data set `{}`", dir.display())).into());
         }
     }
-    ui::say("seen from here: its file belongs to you, and the data set is as it was");
+    ui::say("seen from the host: its file belongs to you, and the data set is unchanged");
     Ok(())
 }
 

@@ -104,7 +104,8 @@ fn cannot_run(cx: &Context, found: Result<Lacks>) -> Vec<(Tier, String)> {
         true => engine::read(cx).and_then(|engine| engine::refuse(&engine).map(|()| engine)),
         false => {
             let lacks = found.list();
-            Err(failed(format!("this machine lacks {lacks}; `--install-engine` brings it on Debian and Ubuntu")).into())
+            Err(failed(format!("this machine lacks {lacks}; `--install-engine` installs it on Debian and Ubuntu"))
+                .into())
         }
     });
     let gpu = match &engine {

@@ -78,8 +78,8 @@ fn compose(engine: &Engine) -> Finding {
     };
     COMPOSE.warning(
         format!(
-            "{} drops `gpus` and `bind.recursive` without a word; the sandbox does without them, and the proof looks \
-             from inside",
+            "{} silently drops `gpus` and `bind.recursive`; the sandbox does without them, and the proof checks the \
+             result inside",
             engine.compose
         ),
         remedies,
@@ -99,7 +99,7 @@ fn recursive(facts: &AboutHost, engine: &Engine) -> Finding {
             engine::newer_engine(engine),
         ),
         None if engine.rro.is_none() => {
-            RECURSIVE.unchecked("the engine does not report it; the proof looks from inside the container")
+            RECURSIVE.unchecked("the engine does not report it; the proof checks it inside the container")
         }
         None => RECURSIVE.ok(format!("API {}, Linux {}", engine.api, engine.kernel)),
     }

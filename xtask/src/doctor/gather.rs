@@ -135,7 +135,7 @@ fn read_files(cx: &Context, settings: &Settings, user: &User) -> impl FnOnce() -
     move || {
         answered.recv_timeout(Duration::from_secs(FILES_BOUND)).map_err(|_| {
             failed(format!("the directories of the data sets and the workspace did not answer within {FILES_BOUND} s"))
-                .hint("is one on a network file system whose server is gone? `findmnt` lists them")
+                .hint("is one on a network file system whose server does not answer? `findmnt` lists the mounts")
         })
     }
 }

@@ -11,7 +11,7 @@ use crate::image::base;
 use crate::spec::words::{GpuRoute, Gpus};
 
 const DEVICES: Subject = subject("gpu.devices", "GPUs", "GPUs that `nvidia-smi` names, or `--gpus none`");
-const BUS: Subject = subject("gpu.bus", "kernel driver", "`nvidia` has the devices");
+const BUS: Subject = subject("gpu.bus", "kernel driver", "`nvidia` is bound to the devices");
 const DRIVER: Subject = subject("gpu.driver", "NVIDIA driver", "570.26 or later for Blackwell and CUDA 12.8");
 const MODULE: Subject = subject("gpu.module", "kernel modules", "the open ones, for Blackwell and later");
 const IMAGE: Subject =
@@ -77,16 +77,16 @@ fn bus(facts: &AboutHost) -> Option<Finding> {
         (!names.is_empty()).then(|| names.join(", "))
     };
     if let Some(names) = bound("nouveau") {
-        let what = format!("nouveau has {names}: it cannot run CUDA");
+        let what = format!("nouveau is bound to {names}: it cannot run CUDA");
         let line = "printf 'blacklist nouveau\\noptions nouveau modeset=0\\n' | sudo tee /etc/modprobe.d/nouveau.conf";
         let again = facts.distro.initramfs().into_iter().chain(["sudo reboot"]);
         return Some(BUS.broken(host(what).run([line]).run(again)));
     }
     if let Some(names) = bound("nvidia") {
-        return Some(BUS.ok(format!("nvidia has {names}")));
+        return Some(BUS.ok(format!("nvidia is bound to {names}")));
     }
     // That no driver is loaded is a finding of its own.
-    let what = format!("vfio-pci has {}: it keeps them for a virtual machine", bound("vfio-pci")?);
+    let what = format!("vfio-pci is bound to {}: it keeps them for a virtual machine", bound("vfio-pci")?);
     let hint = "take them out of the options of vfio-pci in /etc/modprobe.d and on the kernel's command line";
     Some(BUS.broken(host(what).hint(hint)))
 }

@@ -160,7 +160,7 @@ fn what_is_not_well_says_what_is_needed_and_what_to_do() {
     assert_eq!(summary(&[bad]), "a sandbox with these settings can run here");
 }
 
-/// A new workstation: Debian 13, the engine installed and the user not in its group, a Blackwell card that nouveau has,
+/// A new workstation: Debian 13, the engine installed and the user not in its group, a Blackwell card that nouveau is bound to,
 /// no Codex, a data set on a network.
 #[test]
 fn a_bare_workstation_is_told_everything_at_once() {
@@ -197,8 +197,8 @@ gpu
   broken       GPUs                      `--gpus all` was asked for and this host has no GPU that answers: `nvidia-smi` is not on PATH
                                          needed: GPUs that `nvidia-smi` names, or `--gpus none`
                                          pass `--gpus none`, or `--cpu`, to work without a GPU
-  broken       kernel driver             nouveau has 0000:01:00.0: it cannot run CUDA
-                                         needed: `nvidia` has the devices
+  broken       kernel driver             nouveau is bound to 0000:01:00.0: it cannot run CUDA
+                                         needed: `nvidia` is bound to the devices
                                          $ printf 'blacklist nouveau\noptions nouveau modeset=0\n' | sudo tee /etc/modprobe.d/nouveau.conf
                                          $ sudo update-initramfs -u
                                          $ sudo reboot

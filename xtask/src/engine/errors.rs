@@ -56,8 +56,8 @@ pub(crate) const KNOWN: &[KnownError] = &[
     host(
         &["could not select device driver \"cdi\"", "unresolvable CDI devices"],
         "the engine has CDI off, or its CDI specification does not have this GPU",
-        "`sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml` and look with `nvidia-ctk cdi list`; an engine \
-         before 28.2 needs `features: {cdi: true}`",
+        "run `sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`; `nvidia-ctk cdi list` shows what it names; an \
+         engine before 28.2 needs `features: {cdi: true}`",
     ),
     host(
         &["could not select device driver"],

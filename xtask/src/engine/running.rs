@@ -33,7 +33,7 @@ pub(crate) fn parse(name: &str, code: i32, stdout: &str, stderr: &str) -> Result
     let label = |name| container.config.labels.as_ref().and_then(|labels| labels.get(name));
     let label = label(SPEC_LABEL).or_else(|| label(FIRST_LABEL)).ok_or_else(|| {
         failed(format!("a container named `{name}` exists and was not made by this tool"))
-            .hint(format!("look at it, then `docker rm {name}`"))
+            .hint(format!("`docker inspect {name}` shows what it is; `docker rm {name}` removes it"))
     })?;
     let spec = Spec::read(label);
     Ok(Some(Existing { id: container.id.clone(), up: container.state.running, spec, container }))

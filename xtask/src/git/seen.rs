@@ -26,10 +26,13 @@ pub(crate) fn note_appearance(repo: Option<&Repository>, private: &Path) -> Resu
     let appeared = format!("`{dot_git}` appeared after a sandbox ran here without one");
     if let (true, Some(borrowed)) = (had_none, repo.objects.get(1)) {
         return Err(failed(format!("{appeared}, and borrows objects from `{}`", borrowed.display()))
-            .hint(format!("if you made it: rm {}", shell_words::quote(&record.display().to_string())))
+            .hint(format!(
+                "if you made it, remove the record that there was none: rm {}",
+                shell_words::quote(&record.display().to_string())
+            ))
             .into());
     }
     exec::write_file(&record, b"present\n", 0o600)?;
-    let note = format!("{appeared}: look at `{dot_git}/config` and `{dot_git}/hooks` before you run git here");
+    let note = format!("{appeared}: check `{dot_git}/config` and `{dot_git}/hooks` before you run git here");
     Ok(Vec::from_iter(had_none.then_some(note)))
 }

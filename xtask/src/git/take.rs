@@ -89,7 +89,7 @@ impl Receiver<'_> {
         }
         if let Some(path) = self.new_submodule(old, &branch.tip)? {
             // Git on the host would run programs that the configuration in its `.git` names, and the agent can write that.
-            let why = format!("it adds a submodule at `{}`: look at that directory's `.git` first", printable(&path));
+            let why = format!("it adds a submodule at `{}`: check that directory's `.git` first", printable(&path));
             return self.leave(branch, &why, &adopt);
         }
         if let Some((_, path)) = self.elsewhere.iter().find(|(other, _)| *other == full) {

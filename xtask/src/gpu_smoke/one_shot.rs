@@ -156,7 +156,7 @@ impl Drop for Made<'_> {
         let said = exec::capture(&docker::remove(&self.one.name));
         let gone = |said: &exec::Output| said.ok() || errors::is_no_container(&said.stderr);
         if !said.is_ok_and(|said| gone(&said)) {
-            ui::warn(format_args!("`{0}` could not be removed: `docker rm -f {0}`", self.one.name));
+            ui::warn(format_args!("`{0}` could not be removed: run `docker rm -f {0}`", self.one.name));
         }
         if let Some(dir) = self.one.file.parent() {
             let _ = exec::all(&[Step::Remove { path: dir.to_path_buf() }]);

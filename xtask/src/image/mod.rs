@@ -69,7 +69,7 @@ fn reasons(inputs: &Inputs, newest: Option<&Map<String, Value>>) -> Vec<String> 
             None => lines.push(format!("`{name}` is new")),
         }
     }
-    lines.extend(old.keys().filter(|name| !now.contains_key(*name)).map(|name| format!("`{name}` is gone")));
+    lines.extend(old.keys().filter(|name| !now.contains_key(*name)).map(|name| format!("`{name}` was removed")));
     if lines.is_empty() {
         // The inputs are the same, and yet there is no such tag: somebody has removed the tag or the image.
         lines.push("the image was removed from the engine".into());
@@ -137,7 +137,7 @@ pub(crate) mod tests {
             [
                 "`TORCH_CUDA_ARCH_LIST` was `9.0` and is `12.0`",
                 "`docker/Dockerfile` changed",
-                "`docker/gone.py` is gone"
+                "`docker/gone.py` was removed"
             ]
         );
         assert_eq!(reasons(&inputs(), None), ["no image has been built yet"]);

@@ -108,10 +108,10 @@ pub(crate) fn changes(before: &Map<String, Value>, after: &Map<String, Value>) -
         let what = match (before.get(*name), after.get(*name)) {
             (None, Some(_)) => "is new",
             (Some(was), Some(is)) if was != is => "changed",
-            (Some(_), None) => "is gone",
+            (Some(_), None) => "was removed",
             _ => continue,
         };
-        lines.push(format!("`{name}` {what}: read it before you run {tool} there"));
+        lines.push(format!("`{name}` {what}: check this before you run {tool} there"));
     }
     lines
 }
@@ -194,9 +194,9 @@ mod tests {
         assert_eq!(
             changes(&before, &snapshot(dir.path())),
             [
-                "`.cargo/config.toml` is new: read it before you run cargo there",
-                "`.envrc` is gone: read it before you run direnv there",
-                "`Makefile` changed: read it before you run make there",
+                "`.cargo/config.toml` is new: check this before you run cargo there",
+                "`.envrc` was removed: check this before you run direnv there",
+                "`Makefile` changed: check this before you run make there",
             ]
         );
     }
@@ -218,7 +218,7 @@ mod tests {
         fs::write(host.path().join("config.toml"), "b").unwrap();
         assert_eq!(
             changes(&before, &snapshot(dir.path())),
-            ["`.vscode/tasks.json` changed: read it before you run VS Code there"]
+            ["`.vscode/tasks.json` changed: check this before you run VS Code there"]
         );
     }
 

@@ -100,5 +100,5 @@ pub(crate) fn caches_of(uid: u32) -> Result<Vec<String>> {
 
 fn in_use() -> crate::error::Failure {
     failed("not everything was removed: the caches may be in use by the sandbox of another workspace")
-        .hint("`cargo xtask down --workspace DIR` ends that one; then call this again")
+        .hint("`cargo xtask down --workspace DIR` ends that one; then run this again")
 }

@@ -49,7 +49,7 @@ fn enter(running: Running<'_>, missing: &[String], program: &Program) -> Result<
     let Running { call, name, record, .. } = running;
     let mark = super::nonce()?;
     for server in missing {
-        ui::say(format_args!("the MCP server `{server}` is off: its program is not in the container"));
+        ui::say(format_args!("the MCP server `{server}` is disabled: its program is not in the container"));
     }
     let gathered = &call.gathered;
     let entry = Entry { container: &record.container, carried: &record.carried, missing };
@@ -84,7 +84,7 @@ pub(crate) fn reap(container: &str, mark: &str) {
     let program = ["/usr/bin/env", "-i", PYTHON, "-I", "-S", REAP, mark];
     let command = docker::exec(container, &[], program).timeout(20);
     if !exec::capture(&command).is_ok_and(|said| said.ok()) {
-        ui::warn(format_args!("what was entered may still run inside: `cargo xtask down` ends it"));
+        ui::warn(format_args!("what ran in that session may still run inside: `cargo xtask down` ends it"));
     }
 }
 

@@ -55,7 +55,7 @@ fn setuid(gathered: &Gathered) {
     }
     for (path, why) in cleared.failed {
         ui::warn(format_args!(
-            "`{}` could not be looked at for setuid bits: {why}",
+            "`{}` could not be checked for setuid bits: {why}",
             ui::printable(&path.to_string_lossy())
         ));
     }

@@ -140,7 +140,7 @@ impl<'a> Running<'a> {
         if running::take_back(&self.record.container, &self.name) {
             ui::say(format_args!("removed `{}` again", self.name));
         } else {
-            ui::warn(format_args!("`{}` could not be removed: `cargo xtask down`", self.name));
+            ui::warn(format_args!("`{}` could not be removed: run `cargo xtask down`", self.name));
         }
     }
 }
@@ -179,7 +179,7 @@ impl Unproven<'_> {
     /// # Errors
     /// The shell cannot be started.
     pub(crate) fn shell(self, yes: bool) -> Result<Left> {
-        ui::warn("a promise does not hold; this shell is for looking into it, nothing in it is safe to rely on");
+        ui::warn("a promise does not hold: use this shell to find out why, and do not rely on the sandbox");
         self.running.go_in(&self.missing, yes, &Program::Shell)
     }
 
@@ -190,7 +190,7 @@ impl Unproven<'_> {
         let verb = if ids.len() == 1 { "does not hold" } else { "do not hold" };
         failed(format!("{outcome} `{}` {verb}", ids.join("`, `")))
             .hint(format!(
-                "the evidence is in `{}`; `cargo xtask sandbox --shell` looks into it",
+                "the evidence is in `{}`; `cargo xtask sandbox --shell` enters a shell to investigate",
                 copy_of_proof(self.running.call.cx).display()
             ))
             .into()

@@ -117,7 +117,7 @@ fn held_back(changes: &[String], live: &[String]) -> anyhow::Error {
     let short = |line: &String| ui::printable(line).chars().take(60).collect::<String>();
     failed(format!("the running container is not what is asked for now: {}", changes.join("; ")))
         .hint(format!(
-            "leave what runs inside ({}) and call again, or end it with `cargo xtask down`, or ask for what the \
+            "quit what runs inside ({}) and run this again, or end it with `cargo xtask down`, or ask for what the \
              container has",
             live.iter().map(short).collect::<Vec<_>>().join(", ")
         ))

@@ -21,7 +21,7 @@ fn shm(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
     let (mine, told) = (inside.shm, host.container.host_config.shm_size);
     let text = |size: Option<u64>| size.map_or("an unknown number of".into(), |size| size.to_string());
     draft.inside(format!("{} bytes", text(mine)));
-    draft.host(format!("{} bytes by the engine's word", text(told)));
+    draft.host(format!("{} bytes according to the engine", text(told)));
     draft.check(mine == Some(bytes), || format!("inside it holds {} bytes", text(mine)));
     draft.check(told == Some(bytes), || format!("the engine was asked for {} bytes", text(told)));
     draft.done()
@@ -32,7 +32,7 @@ fn pids(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
     let mut draft = Draft::new("limits.pids", format!("at most {limit} processes run inside"));
     let told = host.container.host_config.pids_limit;
     let text = told.map_or("no limit".into(), |told| told.to_string());
-    draft.host(format!("{text} by the engine's word"));
+    draft.host(format!("{text} according to the engine"));
     draft.check(told.is_some_and(|told| u64::try_from(told) == Ok(limit)), || {
         format!("the engine was asked for {text}")
     });

@@ -134,7 +134,9 @@ impl MountTable {
         let lines = text
             .lines()
             .filter(|line| !line.is_empty())
-            .map(|line| parse_line(line).ok_or_else(|| format!("cannot read the mount table: odd line `{line}`")))
+            .map(|line| {
+                parse_line(line).ok_or_else(|| format!("cannot read the mount table: unexpected line `{line}`"))
+            })
             .collect::<Result<_, _>>()?;
         Ok(MountTable { lines })
     }

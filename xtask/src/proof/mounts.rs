@@ -64,7 +64,7 @@ fn only_promised(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Fin
 }
 
 fn engines_word(draft: &mut Draft, spec: &Spec, told: &[Mounted]) {
-    draft.host(format!("{} mounts by the engine's word", told.len()));
+    draft.host(format!("{} mounts according to the engine", told.len()));
     for mount in &spec.mounts {
         let target = &mount.target;
         let source = mount.source.display().to_string();

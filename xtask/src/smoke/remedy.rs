@@ -107,12 +107,12 @@ const KNOWN: &[KnownError] = &[
     gpu(
         &["ncclUnhandledCudaError", "ncclSystemError"],
         "NCCL could not connect the GPUs: it lacks shared memory, or memory of a NUMA node that a container may not have",
-        "NCCL_CUMEM_HOST_ENABLE=0 and a larger `shm_size`; NCCL_DEBUG=WARN says more",
+        "set NCCL_CUMEM_HOST_ENABLE=0 and a larger `shm_size`; NCCL_DEBUG=WARN says more",
     ),
     gpu(
         &["uncorrectable ECC error", "CUDA_ERROR_ECC_UNCORRECTABLE"],
         "the GPU's memory is damaged",
-        "`nvidia-smi -q -d ECC,ROW_REMAPPER`; reset the GPU or have it replaced",
+        "`nvidia-smi -q -d ECC,ROW_REMAPPER` shows what is damaged; reset the GPU or have it replaced",
     ),
     gpu(
         &["CUDA out of memory", "CUDA_ERROR_OUT_OF_MEMORY"],

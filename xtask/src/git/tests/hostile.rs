@@ -197,7 +197,7 @@ fn a_submodule_made_inside_waits_for_the_user() {
     assert_eq!(
         f.take(),
         [
-            "main: left at refs/sandbox/main, because it adds a submodule at `sub`: look at that directory's `.git` first; \
+            "main: left at refs/sandbox/main, because it adds a submodule at `sub`: check that directory's `.git` first; \
           then `git reset refs/sandbox/main`"
         ]
     );

@@ -22,7 +22,7 @@ fn an_answer_that_cannot_be_trusted_is_an_error() {
         (format!("banner {text}"), "no JSON"),
         (without("mountinfo"), "mountinfo"),
         (without("status"), "status"),
-        (text.replace(" - overlay", " + overlay"), "odd line"),
+        (text.replace(" - overlay", " + overlay"), "unexpected line"),
         (String::new(), "cut off"),
     ] {
         let err = InsideWitness::parse(&answer, "n0").unwrap_err();
