@@ -13,8 +13,8 @@ fn report(tests: usize) -> String {
     )
 }
 
-/// A place in which all that the tiers `default` and `engine` need is there. Nextest's runs end well, and leave the
-/// reports that the test has laid down as `NAME.report`.
+/// A place in which all that the tiers `default` and `engine` need is installed. The runs of nextest succeed, and leave
+/// the reports that the test has written to `NAME.report`.
 fn ready() -> Place {
     let place = Place::new();
     FakeDocker::new().answer("compose version", 0, "", "").answer("buildx version", 0, "", "").install(&place);

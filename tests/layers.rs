@@ -1,12 +1,12 @@
 //! The layers of `xtask/src`, read from its `use crate::` lines: each imports only from those before it, no task imports a
-//! task, and no two rooms lead back to each other.
+//! task, and no modules import each other in a circle.
 
 use crate::support::place::repository;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The layers above the floor, lowest first; the rooms of one layer do not import each other. The floor is the single
+/// The layers above the floor, lowest first; the modules of one layer do not import each other. The floor is the single
 /// files of `xtask/src`. `dev` stands aside: it imports what it likes, and only the command line imports it.
 const LAYERS: &[&[&str]] = &[
     &["spec"],
@@ -163,10 +163,10 @@ fn no_task_imports_a_task() {
     assert_eq!(tasks, Vec::<String>::new());
 }
 
-/// Rooms side by side in one folder; what lies deeper counts for the room that it lies in. The folder's own `mod.rs` names
-/// its rooms and is no room itself.
+/// The modules beside each other in one folder are compared; what lies deeper counts for the module that contains it. The
+/// folder's own `mod.rs` only names its modules and does not count.
 #[test]
-fn no_rooms_lead_back_to_each_other() {
+fn no_modules_import_each_other_in_a_circle() {
     let imports = imports(&sources());
     let depths = imports.keys().map(Vec::len).max().unwrap_or(0);
     let mut circles = Vec::new();
@@ -184,7 +184,7 @@ fn no_rooms_lead_back_to_each_other() {
     assert_eq!(circles, Vec::<String>::new(), "on a circle");
 }
 
-/// Whether a room can be reached from itself.
+/// Whether a module can be reached from itself.
 fn reaches(graph: &BTreeMap<Module, BTreeSet<Module>>, start: &Module) -> bool {
     let (mut seen, mut todo) = (BTreeSet::new(), vec![start]);
     while let Some(at) = todo.pop() {

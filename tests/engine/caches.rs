@@ -113,7 +113,7 @@ fn a_volume_that_is_something_else_is_seen() {
     engine::as_root(["touch".to_owned(), format!("{}/of-root", place.trim())]);
     broken("a directory of root", &["cache.pip.source", "cache.pip.writable"]);
 
-    // What the hint says mends it.
+    // What the hint says is the remedy.
     sandbox.task("down").args(["--caches", "--yes"]).run().ok();
     sandbox.enter(["--version"]).ok();
 }

@@ -1,4 +1,4 @@
-//! The demo as a newcomer walks it: nothing there but an engine, twice, and away with it.
+//! The demo as a newcomer runs it, on a machine that has only an engine: twice, and then removed.
 
 use crate::support::engine;
 use crate::support::place::{Place, User, repository};
@@ -64,7 +64,7 @@ fn network_of(container: &str) -> String {
     container.replace("-workspace-1", "_default")
 }
 
-/// Takes the container away where a test fails before it did so itself.
+/// Removes the container where a test fails before it has done so itself.
 struct Removed<'a>(&'a Place);
 
 impl Drop for Removed<'_> {
@@ -127,7 +127,7 @@ fn a_newcomer_sees_the_whole_main_path_and_gets_rid_of_it_again() {
 fn with_a_login_and_a_terminal_the_user_s_own_codex_is_entered() {
     let sandbox = Sandbox::new();
     let _removed = Removed(&sandbox.place);
-    // The login is for nobody: the host's configuration leads to the stand-in for the model.
+    // This login works nowhere: the host's configuration leads to the stand-in for the model.
     sandbox.place.write("home/.codex/auth.json", r#"{"OPENAI_API_KEY": "sk-none"}"#);
     let terminal = Terminal::open(&sandbox.place, sandbox.task_without_data("demo"));
     terminal.shows("Enter Codex? [Y/n]", 180);

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 const DEVICES: &[(&str, &str)] = &[("nvidia0", "/dev/null"), ("nvidiactl", "/dev/zero")];
 
-/// A sandbox whose engine hands out a GPU by CDI. This machine's engine may not raise the limit of locked memory.
+/// A sandbox whose engine passes a GPU by CDI. This machine's engine may not raise the limit of locked memory.
 fn with_gpu(devices: &[(&str, &str)]) -> (Sandbox, SecondEngine) {
     let sandbox = Sandbox::new();
     gpu::cdi_with_driver(&sandbox.place, devices);
@@ -43,7 +43,7 @@ fn reaches_codex(gpus: &str, ids: &Value) {
     // Not by the probe: the devices are those of the specification.
     let listed = engine.docker(&["exec", &containers[0], "stat", "-c", "%n %t:%T", "/dev/nvidia0", "/dev/nvidiactl"]);
     assert_eq!(listed, "/dev/nvidia0 1:3\n/dev/nvidiactl 1:5\n");
-    // A second call proves nothing anew about native code: what was seen at the start is what it says.
+    // A second call does not prove native code again: it reports what was seen at the start.
     let native = |proof: &Value| {
         let claims = proof["claims"].as_array().expect("claims").iter();
         let claim = claims.clone().find(|claim| claim["id"] == "gpu.native-code");
@@ -69,7 +69,7 @@ fn one_gpu_is_asked_for_by_its_uuid() {
     reaches_codex(UUID, &json!([format!("nvidia.com/gpu={UUID}")]));
 }
 
-/// Codex was not entered, exactly these claims are broken, and the container is gone.
+/// Codex was not entered, exactly these claims are broken, and the container was removed.
 #[track_caller]
 fn is_refused(sandbox: &Sandbox, engine: &SecondEngine, run: &Run, ids: &[&str]) {
     assert_eq!(run.stdout, "", "Codex was entered");

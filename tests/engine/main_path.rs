@@ -48,7 +48,7 @@ fn a_second_call_enters_the_running_container_until_down() {
 }
 
 #[test]
-fn a_container_that_was_stopped_behind_our_back_is_started_anew() {
+fn a_container_that_was_killed_runs_again_after_the_next_entry() {
     let sandbox = Sandbox::new();
     sandbox.enter(["--version"]).ok();
     let id = sandbox.containers().remove(0);

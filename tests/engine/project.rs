@@ -69,7 +69,7 @@ fn compose(sandbox: &Sandbox, before: &str, args: &str) -> (i32, String, String)
 #[test]
 fn the_compose_file_works_by_hand_with_the_exports_that_a_dry_run_prints() {
     let sandbox = Sandbox::new();
-    // What is mounted is laid ready by an entry; `down` keeps it.
+    // The directories that are mounted were filled when the sandbox was entered; `down` keeps them.
     sandbox.enter(["--version"]).ok();
     sandbox.task("down").run().ok();
     let plan = sandbox.task("sandbox").args(["--yes", "--dry-run"]).run().ok().stdout;

@@ -109,7 +109,7 @@ fn a_paused_container_is_named_and_left_as_it_is() {
 
 /// Root inside owns the image's files: here the agent puts a program of its own in the interpreter's place.
 #[test]
-fn an_interpreter_that_the_agent_replaced_does_not_speak_for_the_container() {
+fn an_interpreter_that_the_agent_replaced_does_not_answer_for_the_container() {
     let sandbox = Sandbox::new();
     sandbox.enter(["--version"]).ok();
     let container = sandbox.containers().remove(0);
@@ -121,7 +121,7 @@ fn an_interpreter_that_the_agent_replaced_does_not_speak_for_the_container() {
     assert_eq!(run.stdout, "");
 }
 
-/// A second library for the interpreter, whose first module takes the way to it away again and leaves a mark.
+/// A second library for the interpreter, whose first module removes the file that led to it and leaves a mark.
 fn second_library(way: &str) -> String {
     format!(
         "set -e; mkdir -p /tmp/evil/bin /tmp/evil/lib; f=$(readlink -f /usr/bin/python3); v=python$(python3 -c \
@@ -133,7 +133,7 @@ fn second_library(way: &str) -> String {
 
 /// Ways to have the image's own interpreter answer for the agent, each without a changed file when the answer is there.
 #[test]
-fn what_the_agent_lays_beside_the_interpreter_does_not_speak_for_the_container() {
+fn what_the_agent_puts_beside_the_interpreter_does_not_answer_for_the_container() {
     let compiled = "rm /dev/null; d=/dev/null/usr/lib/$v/encodings; mkdir -p $d; python3 -c 'import sys, os, \
                     importlib._bootstrap_external as b\ns = \"/usr/lib/\" + sys.argv[1] + \"/encodings/__init__.py\"\n\
                     st = os.stat(s)\ncode = compile(open(\"/tmp/evil\" + s[4:]).read(), s, \"exec\")\n\
@@ -170,7 +170,7 @@ fn another_codex_before_the_mounted_one_on_the_path_is_not_entered() {
 
 /// An image may have the loader look in the working directory, as an empty part of this variable does.
 #[test]
-fn a_library_in_the_workspace_does_not_speak_for_the_container() {
+fn a_library_in_the_workspace_does_not_answer_for_the_container() {
     let sandbox = Sandbox::new();
     BreakingDocker::service("environment: {LD_LIBRARY_PATH: '/nothing:'}").install(&sandbox.place);
     sandbox.enter(["--version"]).ok();

@@ -49,7 +49,7 @@ fn a_data_set_that_nobody_gave_is_asked_for_and_remembered() {
     assert_eq!(terminal.ended(30), 0);
     let settings = sandbox.place.read("repo/sandbox.local.yaml");
     assert!(settings.contains("env: ["), "what was there stays: {settings}");
-    // Without a terminal, and without a word about it.
+    // It is read without a terminal, and no flag names the directory.
     let run = sandbox.task_without_data("mounts").run().ok();
     assert!(run.stdout.contains("dataset.ssv2.read-only"), "{}", run.stdout);
 }

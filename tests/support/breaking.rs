@@ -16,7 +16,7 @@ pub(crate) struct BreakingDocker {
 }
 
 impl BreakingDocker {
-    /// Adds one more file, of this text, behind those of `docker compose … up`: it has the last word.
+    /// Adds one more file, of this text, behind those of `docker compose … up`: its values win.
     pub(crate) fn compose(text: &str) -> BreakingDocker {
         BreakingDocker { compose: Some(text.to_owned()), ..BreakingDocker::default() }
     }

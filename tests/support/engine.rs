@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-/// What outlives a test run and can be made again.
+/// What outlives a test run and can be rebuilt.
 pub(crate) fn tools() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let dir = target.parent().expect("the target directory").join("test-tools");

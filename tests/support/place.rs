@@ -54,7 +54,7 @@ impl Place {
         place
     }
 
-    /// Hands everything in the place to its owner.
+    /// Gives everything in the place to its owner.
     pub(crate) fn give(&self) {
         if let Some(User { uid, gid }) = self.owner {
             let dir = self.dir.path().display().to_string();

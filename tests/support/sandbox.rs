@@ -124,7 +124,7 @@ impl Drop for Sandbox {
         for id in self.containers() {
             proc::outcome(proc::find("docker"), ["rm", "--force", "--volumes", &id]);
         }
-        // Also where a container is gone already: the engine has only some thirty networks to give.
+        // Also where the container was removed already: the engine has address ranges for about thirty networks only.
         let generated = std::fs::read_dir(self.place.root().join("target/sandbox"));
         for entry in generated.into_iter().flatten().flatten() {
             let network = format!("codex-sandbox-{}_default", entry.file_name().display());

@@ -98,7 +98,7 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // The server is gone already where the window was closed.
+        // The server has ended already where the window was closed.
         let socket = self.socket.display().to_string();
         proc::outcome(proc::find("tmux"), ["-S", &socket, "kill-server"]);
     }

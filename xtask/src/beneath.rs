@@ -200,8 +200,8 @@ impl Beneath {
         }
     }
 
-    /// The same in a tree of ours, which is to be put right: what is no directory, or is reached through a link, is as
-    /// good as missing, and a directory that its owner may not enter gets the bits 0700.
+    /// The same in a tree of ours, which is to be repaired: what is not a directory, or is reached through a link, counts
+    /// as missing, and a directory that its owner may not enter gets the bits 0700.
     pub(crate) fn find_dir(&self, rel: impl AsRef<Path>) -> Result<Option<Beneath>, Refused> {
         let rel = rel.as_ref();
         match self.open_dir(rel) {

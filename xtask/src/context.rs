@@ -67,7 +67,7 @@ impl Context {
         self.env.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// `target/sandbox`, for files that can be made again.
+    /// `target/sandbox`, for files that can be regenerated.
     pub(crate) fn scratch(&self) -> PathBuf {
         self.root.join("target/sandbox")
     }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// here are the words of a proof. An unknown word is an error and never `held`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Verdict {
-    /// It was looked at, and it does not hold.
+    /// It was checked, and it does not hold.
     #[serde(rename = "broken")]
     Broken,
     /// What must be there is not. As bad as broken.
@@ -64,7 +64,7 @@ pub(crate) struct Evidence {
     /// By the probe, or by another program, in the container.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub inside: String,
-    /// By this host: the engine's word, `/proc`, the files themselves.
+    /// By this host: what the engine reports, `/proc`, the files themselves.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub host: String,
 }
@@ -86,7 +86,7 @@ pub(crate) struct Finding {
     #[serde(rename = "hint", default, skip_serializing_if = "Vec::is_empty")]
     #[serde(serialize_with = "hint", deserialize_with = "from_hint")]
     pub remedies: Vec<Remedy>,
-    /// What lies behind `why`, where its text is a known one.
+    /// The cause of the error in `why`, where its text is a known one.
     #[serde(skip)]
     pub cause: Option<String>,
     /// What people call it where the id says too little.
@@ -144,7 +144,7 @@ impl Finding {
     }
 }
 
-/// Whether every one is held. Where nothing was looked at, nothing is.
+/// Whether every one is held. Where nothing was checked, the answer is no.
 pub(crate) fn all_held(findings: &[Finding]) -> bool {
     !findings.is_empty() && not_held(findings).is_empty()
 }
@@ -178,7 +178,7 @@ pub(crate) fn columns(rows: impl IntoIterator<Item = Vec<String>>, width: Option
     ui::columns_within(&rows.into_iter().collect::<Vec<_>>(), width)
 }
 
-/// What is looked at on a host, before it is known how it is: the id, its name for people, and what a sandbox needs.
+/// What is checked on a host, before its state is known: the id, its name for people, and what a sandbox needs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Subject<'a> {
     pub(crate) id: &'a str,
@@ -225,13 +225,13 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back_and_an_unknown_verdict_is_an_error() {
-        let finding = Finding { remedies: vec![Remedy::Do("mend it".into())], ..Finding::new("a.b", "p") };
+        let finding = Finding { remedies: vec![Remedy::Do("fix it".into())], ..Finding::new("a.b", "p") };
         for verdict in ALL {
             let finding = Finding { verdict, ..finding.clone() };
             let value = serde_json::to_value(&finding).unwrap();
             assert_eq!(
                 value,
-                json!({"id": "a.b", "verdict": verdict.word(), "promise": "p", "evidence": {}, "hint": "mend it"})
+                json!({"id": "a.b", "verdict": verdict.word(), "promise": "p", "evidence": {}, "hint": "fix it"})
             );
             assert_eq!(serde_json::from_value::<Finding>(value).unwrap(), finding);
         }

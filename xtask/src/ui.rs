@@ -50,7 +50,7 @@ pub(crate) fn stderr() -> Look {
     LOOKS.get().copied().unwrap_or_default().1
 }
 
-/// Prints a result to standard output, exactly as it is. A reader that went away (`| head`) is no error.
+/// Prints a result to standard output, exactly as it is. That the reader has closed the pipe (`| head`) is not an error.
 pub(crate) fn result(text: impl Display) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }

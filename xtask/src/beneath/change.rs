@@ -47,7 +47,8 @@ impl Beneath {
         Ok(dir)
     }
 
-    /// Opens a directory below and makes every missing part of the way; what is in the way and no directory is removed.
+    /// Opens a directory below and makes every missing part of the path; anything on the path that is not a directory is
+    /// removed first.
     pub(crate) fn make(&self, rel: &Path, mode: u32) -> Result<Beneath> {
         let mut dir = Beneath { fd: self.fd.try_clone()?, path: self.path.clone(), node: self.node };
         for part in rel.components() {
@@ -84,7 +85,7 @@ impl Beneath {
                 file.write_all(bytes.as_ref())?;
                 rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
                 if rustix::fs::renameat(&self.fd, &temp, &self.fd, name).is_err() {
-                    // A directory is in the way.
+                    // A directory has this name, and a rename does not replace it.
                     self.remove(name)?;
                     rustix::fs::renameat(&self.fd, &temp, &self.fd, name)?;
                 }
@@ -168,8 +169,8 @@ impl Beneath {
         }
     }
 
-    /// Takes the exclusive `flock` on a file of this directory, made where it is missing; anything that is no regular
-    /// file gives way to one. `None` where another process kept it for all of `wait`.
+    /// Takes the exclusive `flock` on a file of this directory, made where it is missing; anything that is not a
+    /// regular file is replaced by one. `None` where another process kept it for all of `wait`.
     pub(crate) fn lock(&self, name: impl AsRef<Path>, wait: Duration) -> Result<Option<Lock>> {
         let name = name.as_ref();
         let odd = |node: Node| node.kind != FileType::RegularFile;
@@ -181,7 +182,7 @@ impl Beneath {
     }
 }
 
-/// A held `flock`; dropping it lets go.
+/// A held `flock`; dropping it releases the lock.
 pub(crate) struct Lock {
     _fd: OwnedFd,
 }

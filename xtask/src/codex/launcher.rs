@@ -1,11 +1,11 @@
 //! From what `which codex` finds to the native program that it ends up running.
 //!
-//! | launcher | seen through by |
+//! | launcher | how the program is found |
 //! | --- | --- |
 //! | native program (standalone, Homebrew, bare) | it answers `--version` as Codex in an empty environment |
 //! | `codex.js` (npm, bun, also under nvm and fnm) | where Node would find the platform's package |
 //! | shell script of pnpm | the `codex.js` of its `exec` lines |
-//! | anything else (mise, volta, asdf, wrappers) | starting it, and looking which program it becomes |
+//! | anything else (mise, volta, asdf, wrappers) | starting it, and observing which program it becomes |
 //!
 //! Tried with the real 0.169.0 installed by npm, pnpm 10 and 12, bun and mise, and with 0.125.0 by npm; not with volta
 //! and asdf.

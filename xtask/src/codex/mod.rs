@@ -1,7 +1,7 @@
 //! The host's Codex: from what `which codex` finds to a package that can be mounted.
 //!
 //! What the user has is usually a launcher (a Node or shell script, a shim); what runs is a native program that needs its
-//! siblings. [`resolve`] sees through the launcher and checks the program; [`Codex::snapshot`] copies it with its
+//! siblings. [`resolve`] finds the program behind the launcher and checks it; [`Codex::snapshot`] copies it with its
 //! siblings to where no update of the host reaches it.
 
 mod elf;
@@ -75,14 +75,14 @@ pub(crate) struct Codex {
     pub(crate) notes: Vec<String>,
 }
 
-/// Finds the host's Codex (`--codex`, else `PATH`), sees through its launcher and checks the native program. Nothing is
+/// Finds the host's Codex (`--codex`, else `PATH`), finds the native program behind its launcher and checks it. Nothing is
 /// copied: `package` is where the copy will lie.
 ///
-/// The version of a program that has not changed is not asked for again: then nothing is started, except a launcher that
-/// can only be seen through by starting it (volta, mise, asdf: which Codex they run depends on more than their own file).
+/// The version of a program that has not changed is not asked for again: then nothing is started, except a launcher
+/// whose program is known only once it is started (volta, mise, asdf: which Codex they run depends on more than their own file).
 ///
 /// # Errors
-/// Exit code 3 where there is no Codex, where the launcher cannot be seen through, and where the program is damaged, is
+/// Exit code 3 where there is no Codex, where the program behind the launcher cannot be found, and where the program is damaged, is
 /// for another machine, needs a loader that the image does not have, or does not answer as Codex; 2 where `--codex`
 /// names no file.
 pub(crate) fn resolve(cx: &Context, explicit: Option<&Path>) -> Result<Codex> {

@@ -92,7 +92,7 @@ pub(super) fn take(cx: &Context, version: &str, items: &[Packaged]) -> Result<Pa
             .hint("wait until the update has ended, then run it again")
             .into());
     }
-    // Tried twice: a damaged snapshot in the way is moved aside, and another process may do the same at the same time.
+    // Tried twice: a damaged snapshot of this name is moved aside, and another process may do the same at the same time.
     for _ in 0..2 {
         match fs::rename(fresh.path(), &place) {
             Ok(()) => {
@@ -192,7 +192,7 @@ mod tests {
         assert_eq!((mode(place.join("bin/codex")), mode(place.join("codex-package.json"))), (0o755, 0o644));
         assert_eq!(fs::read_link(place.join("codex-resources/voice/lib/libz.so.1")).unwrap(), Path::new("libz.so"));
 
-        // An update in place does not show through; the next snapshot is another one.
+        // An update in place does not change the snapshot; the next snapshot is another one.
         fs::write(&binary, "rewritten").unwrap();
         assert_ne!(fs::read(place.join("bin/codex")).unwrap(), b"rewritten");
         let next = take(&cx, "0.170.0", &items(&binary).unwrap().0).unwrap();
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_snapshot_is_made_anew_and_old_rubbish_swept() {
+    fn a_damaged_snapshot_is_copied_again_and_old_leftovers_are_removed() {
         let world = World::new();
         let cx = world.cx();
         let (list, _) = items(&world.package("pkg")).unwrap();

@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn every_problem_of_a_source_is_shown() {
-        let problem = |what: &str| Finding::new("dataset.ssv2", "p").with(Verdict::Broken, usage(what).hint("mend it"));
+        let problem = |what: &str| Finding::new("dataset.ssv2", "p").with(Verdict::Broken, usage(what).hint("fix it"));
         let two = with(|set| set.problems = vec![problem("`/x` does not exist"), problem("`/x` shows your home")]);
         assert_eq!(two.len(), 2);
         assert!(two.iter().all(|f| f.verdict == Verdict::Broken));

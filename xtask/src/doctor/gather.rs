@@ -25,7 +25,7 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// Seconds within which the file systems must answer. A network file system whose server is gone never does.
+/// Seconds within which the file systems must answer. A network file system whose server is unreachable never does.
 const FILES_BOUND: u64 = 5;
 
 /// Variables by which Codex takes an API key.
@@ -115,8 +115,8 @@ fn nearest(dir: &Path) -> &Path {
     dir.ancestors().find(|dir| dir.exists()).unwrap_or(Path::new("/"))
 }
 
-/// Starts to look at the directories in a thread of its own, and returns the function that waits for the answer. It waits
-/// a bounded time: a call to a network file system whose server is gone never returns.
+/// Starts to read the directories in a thread of its own, and returns the function that waits for the answer. It waits
+/// a bounded time: a call to a network file system whose server is unreachable never returns.
 fn read_files(cx: &Context, settings: &Settings, user: &User) -> impl FnOnce() -> Result<Files, Failure> + use<> {
     let mut mounts = vec![Mount::new(Role::Workspace, &settings.workspace)];
     if settings.shape.codex_home == home::Mode::Shared && settings.host_codex_home.is_dir() {

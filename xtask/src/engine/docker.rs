@@ -63,7 +63,7 @@ pub(crate) fn remove(container: &str) -> Command {
     docker(["container", "rm", "--force", "--volumes", container]).timeout(60)
 }
 
-/// Removes a network; one that is gone is fine.
+/// Removes a network; a missing one is fine.
 pub(crate) fn remove_network(name: &str) -> Command {
     docker(["network", "rm", "--force", name]).timeout(30)
 }

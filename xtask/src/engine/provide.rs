@@ -87,7 +87,7 @@ pub(crate) fn provide(cx: &Context, lacks: &Lacks, consent: bool) -> Result<Prov
     if lacks.silent.is_none() && lacks.parts.is_empty() {
         return Ok(provided);
     }
-    // A package may have started the engine already, in the way of its distribution.
+    // The package may have started the engine already, as the distribution does it.
     let now = look(cx, &[])?;
     if now.is_installable() {
         return Err(failed(format!("still missing after the installation: {}", now.list())).into());

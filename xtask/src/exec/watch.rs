@@ -1,4 +1,4 @@
-//! A process that is looked at from outside, and then ended with all that it started.
+//! A process that is observed from outside, and then ended with all its descendants.
 
 use super::{QUERY_BOUND, expression, kill, start};
 use crate::step::Command;

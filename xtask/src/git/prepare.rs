@@ -160,7 +160,7 @@ fn copy(from: &Beneath, to: &Beneath, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// The host's refs, except where a kept one of the sandbox has the same name or is in the way. The host's side of a kept
+/// The host's refs, except where a kept one of the sandbox has the same name or a name that excludes it. The host's side of a kept
 /// branch can still be reached inside, as `refs/host/NAME`.
 fn merged(host: Refs, kept: &Refs) -> Refs {
     let mut refs = kept.clone();

@@ -105,7 +105,7 @@ fn cpu_base_steps(cx: &Context, settings: &Settings, state: &State, wishes: Wish
 }
 
 fn image_steps(cx: &Context, settings: &Settings, state: &State, wishes: Wishes) -> [Step; 2] {
-    // No registry has the CPU base: with `--pull` it is made again instead.
+    // No registry has the CPU base: with `--pull` it is rebuilt instead.
     let wishes = Wishes { pull: wishes.pull && settings.base.is_some(), ..wishes };
     [note(settings, state), plan::build(&cx.root.join("docker"), &state.inputs, wishes, &network::read(cx))]
 }

@@ -1,6 +1,6 @@
 //! What an agent may have left in the workspace that the host would execute later.
 //!
-//! A fixed list of places, looked at without following links: the cost does not grow with the workspace. The whole
+//! A fixed list of places, checked without following links: the cost does not grow with the workspace. The whole
 //! tree is walked for setuid bits only where the host user is root, since there such a file is a way to root.
 
 use crate::beneath::{Beneath, Refused, Why};
@@ -63,7 +63,7 @@ fn state(workspace: &Beneath, name: &Path) -> Option<String> {
 }
 
 /// The state of a name that is a symlink, or is reached through one. Tools of the host follow a directory that is a
-/// symlink: what lies there is looked at where that is in the workspace, since nowhere else can the agent change it.
+/// symlink: what lies there is checked where that is in the workspace, since nowhere else can the agent change it.
 fn link(workspace: &Beneath, name: &Path) -> Option<String> {
     let path = workspace.path().join(name);
     if let Ok(target) = fs::read_link(&path) {
@@ -121,7 +121,7 @@ pub(crate) fn changes(before: &Map<String, Value>, after: &Map<String, Value>) -
 pub(crate) struct Cleared {
     /// Files that had one and have none any more.
     pub files: Vec<PathBuf>,
-    /// What could not be looked at or changed, with the reason.
+    /// What could not be checked or changed, with the reason.
     pub failed: Vec<(PathBuf, String)>,
 }
 
@@ -153,7 +153,7 @@ pub(crate) fn clear_setuid(workspace: &Path) -> Cleared {
             }
             Ok(())
         };
-        // What is no directory any more is gone, or was moved: there is nothing to look at.
+        // What is no longer a directory was removed or moved: there is nothing left to check.
         let looked = dir.and_then(|dir| dir.map_or(Ok(()), &mut look).map_err(|err| err.to_string()));
         if let Err(why) = looked {
             cleared.failed.push((path, why));
@@ -162,7 +162,7 @@ pub(crate) fn clear_setuid(workspace: &Path) -> Cleared {
     cleared
 }
 
-/// Takes the bits from a regular file; `false` where it is none, or has none of them any more.
+/// Removes the bits from a regular file; `false` where it is not one, or no longer has any of them.
 fn take_bits(dir: &Beneath, name: &OsStr) -> Result<bool, String> {
     let (file, meta) = match dir.file(name) {
         Err(Refused { why: Why::Failed(err), .. }) => return Err(err.to_string()),

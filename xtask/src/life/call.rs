@@ -15,7 +15,7 @@ pub(crate) struct Call<'a> {
     pub cx: &'a Context,
     /// What was gathered.
     pub gathered: Gathered,
-    /// What was caught since it began.
+    /// The signals that have arrived since it began.
     pub signals: Signals,
     /// Held until another call may enter beside this one.
     pub(super) lock: File,

@@ -1,4 +1,4 @@
-//! What ends a sandbox: its container goes, and on request what would outlive it.
+//! Ends a sandbox: removes its container, and on request what would outlive it.
 
 use crate::context::Context;
 use crate::engine::running::{Existing, live_sessions};
@@ -18,9 +18,9 @@ use std::path::PathBuf;
 pub(crate) struct Removal {
     places: Places,
     container: Option<Existing>,
-    /// Whether the state folder goes too: the Codex home and the git directory.
+    /// Whether the state folder is removed too: the Codex home and the git directory.
     all: bool,
-    /// Whether the caches go too, and their volumes where they do.
+    /// Whether the caches are removed too; then `volumes` has their volumes.
     caches: bool,
     volumes: Vec<String>,
     /// Held so that no other call starts or proves the sandbox meanwhile.
@@ -56,7 +56,7 @@ impl Removal {
         steps
     }
 
-    /// What cannot be made again once it is removed, a line each.
+    /// What cannot be restored once it is removed, a line each.
     pub(crate) fn losses(&self) -> Vec<String> {
         let home = self.all.then(|| {
             format!(

@@ -1,5 +1,5 @@
-//! Asks inside before the engine has said whether the container (still) runs: the two take as long as each other, and
-//! side by side they take half. Where it turns out that nothing or something else runs, the answer is thrown away.
+//! Asks the probe inside before the engine has said whether the container (still) runs: both take about as long, and
+//! side by side they take half of the time. Where it turns out that nothing or something else runs, the answer is thrown away.
 
 use super::record::Record;
 use crate::codex::home::Mirror;
@@ -46,7 +46,8 @@ pub(super) fn ask(record: &Record, workspace: &Path, mirror: &Mirror) -> Result<
 }
 
 impl Drop for Early {
-    // The proof takes the probe's file away; where no proof was made of this answer, it goes here. Links are not followed.
+    // The proof removes the probe's file; where the answer was not used for a proof, it is removed here. Links are not
+    // followed.
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.file);
     }

@@ -1,4 +1,4 @@
-//! Into the sandbox, and out of it again.
+//! Enters the sandbox, and reports what changed after the session.
 
 use super::entry::{Entry, Left, Program};
 use super::leave::leave;
@@ -15,11 +15,11 @@ use std::time::{Duration, Instant, SystemTime};
 /// How often a login that was renewed inside is carried over while Codex runs.
 const LOGIN_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How long another call could take a session that was just started for none, and put another container in its place.
+/// For this long after its start, another call may not see the session yet, and could recreate the container.
 const UNSEEN: Duration = Duration::from_secs(1);
 
 impl Running<'_> {
-    /// Asks whether to go in, unless the user said so already.
+    /// Asks whether to enter, unless the user has said so already.
     fn asks(&self, yes: bool, program: &Program) -> bool {
         let question = match program {
             Program::Codex(_) => "Enter Codex?",
@@ -41,7 +41,7 @@ impl Running<'_> {
     }
 }
 
-/// Enters, waits, and says what was left and what changed.
+/// Enters, waits for the end of the session, and reports what it left and what changed.
 ///
 /// # Errors
 /// The program cannot be started, or the host cannot be tidied afterwards.
@@ -66,7 +66,7 @@ fn enter(running: Running<'_>, missing: &[String], program: &Program) -> Result<
         }
         if last.elapsed() > LOGIN_INTERVAL && gathered.settings.shape.codex_home == Mode::Mirror {
             last = Instant::now();
-            // While Codex owns the terminal nothing is printed; what happened is said on the way out.
+            // While Codex owns the terminal nothing is printed; the user is told afterwards.
             let _ = ready::reconcile(gathered);
         }
         !signals.end()
@@ -79,7 +79,7 @@ fn enter(running: Running<'_>, missing: &[String], program: &Program) -> Result<
     Ok(Left { code: u8::try_from(code).unwrap_or(1) })
 }
 
-/// Ends the Codex or the shell of a session whose terminal is gone: the engine would leave it running.
+/// Ends the Codex or the shell of a session whose terminal was closed: the engine would leave it running.
 pub(crate) fn reap(container: &str, mark: &str) {
     let program = ["/usr/bin/env", "-i", PYTHON, "-I", "-S", REAP, mark];
     let command = docker::exec(container, &[], program).timeout(20);

@@ -17,7 +17,7 @@ pub(crate) enum Program {
     Shell,
 }
 
-/// A session that has ended; what it left behind was said.
+/// A session that has ended; the user has been told what it left behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Left {
     /// The exit code of what was entered.

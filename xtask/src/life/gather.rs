@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 pub(crate) enum Purpose {
     /// To enter, with the lock held: the container that ran last is asked for its half of the proof meanwhile.
     Enter,
-    /// To look at what is there.
+    /// To show or check what exists.
     Look,
     /// To print a plan: what the engine does not say is noted and left open.
     DryRun,
@@ -62,7 +62,7 @@ pub(crate) struct Gathered {
     pub mirror: Mirror,
     /// What else shapes the container.
     pub surroundings: Surroundings,
-    /// What the container that ran last said of itself.
+    /// The answer of the container that ran last, which was asked meanwhile.
     pub(super) early: Option<Early>,
     /// What the engine said, where a container has to be started.
     pub(super) engine: Option<Engined>,
@@ -127,7 +127,7 @@ pub(crate) struct Ground {
     pub places: Places,
 }
 
-/// Gathers settings and facts, to look at them.
+/// Gathers settings and facts, to show or check them.
 ///
 /// # Errors
 /// Wrong settings, a missing source, no engine, no Codex.

@@ -9,7 +9,7 @@ use crate::{git, ui};
 use serde_json::{Map, Value};
 use std::time::SystemTime;
 
-/// Says all of it.
+/// Tells the user all of it.
 pub(super) fn leave(gathered: &Gathered, before: &Map<String, Value>, since: SystemTime) {
     match gathered.settings.shape.codex_home {
         Mode::Mirror => login(gathered, since),
@@ -29,12 +29,12 @@ pub(super) fn leave(gathered: &Gathered, before: &Map<String, Value>, since: Sys
     }
 }
 
-/// A login that cannot be read is no reason to keep the exit code back.
+/// A login that cannot be read is only a warning: the exit code of the session must still be returned.
 fn login(gathered: &Gathered, since: SystemTime) {
     let (host, places) = (&gathered.settings.host_codex_home, &gathered.places);
     let burnt = login::burnt(host, &places.codex_home, &places.login, since);
     match ready::reconcile(gathered) {
-        // What stayed as it was when Codex was entered was said then.
+        // The user was told of every other state when Codex was entered.
         Ok(outcome @ (LoginOutcome::ToHost | LoginOutcome::Refused(_) | LoginOutcome::Busy)) => ui::say(outcome),
         Ok(_) => {}
         Err(err) => ui::warn(format_args!("the login was not carried over: {err:#}")),
@@ -44,7 +44,7 @@ fn login(gathered: &Gathered, since: SystemTime) {
     }
 }
 
-/// What root inside has made setuid is root for everybody on the host.
+/// A file that root inside has made setuid would run as root for everybody on the host.
 fn setuid(gathered: &Gathered) {
     let cleared = audit::clear_setuid(&gathered.workspace);
     for path in cleared.files {

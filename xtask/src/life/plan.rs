@@ -87,7 +87,7 @@ fn refuse_paused(paused: bool, gathered: &Gathered) -> Result<()> {
         .into())
 }
 
-/// How the GPUs are asked for. Where the engine was not asked, a running container is looked at, or a dry run has no
+/// How the GPUs are asked for. The engine is not asked where a running container is examined, or where a dry run has no
 /// engine: the route is then the usual one, and is not compared with anything.
 fn route(gathered: &Gathered) -> Result<Option<GpuRoute>> {
     let gpus = &gathered.settings.shape.gpus;

@@ -148,7 +148,7 @@ pub(super) fn refresh(gathered: &Gathered) -> Result<Vec<String>> {
     Ok(notes?.concat())
 }
 
-/// What of the host's Codex home stays out or goes in changed: one line each.
+/// What is left out of the host's Codex home, or copied with changes: one line each.
 pub(super) fn notes(gathered: &Gathered) -> Vec<String> {
     match gathered.settings.shape.codex_home {
         Mode::Mirror => gathered.mirror.notes.iter().map(ToString::to_string).collect(),

@@ -1,4 +1,4 @@
-//! What is kept of a container from its start: what it is to be, and what was seen in it before any agent ran inside.
+//! What is kept of a container from its start (`entry.json`): its `Spec`, and what was seen in it before any agent ran inside.
 //! The container cannot reach the file.
 
 use crate::context::Context;
@@ -23,7 +23,7 @@ pub(crate) struct Record {
     pub schema: Schema,
     /// The full id of the container.
     pub container: String,
-    /// What it is held against.
+    /// The sandbox that it is checked against.
     pub spec: Spec,
     /// Variables of its main process that `docker exec` would not have.
     pub carried: BTreeMap<String, String>,
@@ -62,7 +62,7 @@ pub(super) fn last(places: &Places) -> Option<Record> {
 /// The record of this very container, where its label says the same.
 ///
 /// # Errors
-/// Why it cannot be held against anything, as a whole clause.
+/// Why there is nothing to check the container against, as a whole clause.
 pub(crate) fn trusted(places: &Places, existing: &Existing) -> Result<Record, String> {
     let spec = existing.spec.as_ref().map_err(|why| format!("the label of this container cannot be read: {why}"))?;
     let unreadable =

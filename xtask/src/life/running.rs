@@ -1,8 +1,8 @@
 //! The states of a container on the way to Codex. Only [`Proven`] has `enter`; [`Unproven`] has `shell`, and nothing else
 //! makes either than [`Running::prove`].
 //!
-//! Room is left for an exec that is armed before the proof and opened by it: it would be `Running::arm`, and what it
-//! returns would be opened by `Proven` alone.
+//! These types leave room for a `docker exec` that is prepared before the proof and let through by it: that would be
+//! `Running::arm`, and only `Proven` would let its result through.
 
 use super::call::Call;
 use super::early::{self, Early};
@@ -21,18 +21,18 @@ use crate::{codex, exec, finding, ui};
 use anyhow::Result;
 use std::path::PathBuf;
 
-/// A container that runs and is what is wanted, by the engine's word: nothing is proven yet.
+/// A container that runs and is what is wanted, as the engine reports it: nothing is proven yet.
 pub(crate) struct Running<'a> {
     pub(super) call: Call<'a>,
     /// The container's name.
     pub(super) name: String,
     /// Whether this call started it.
     pub(super) ours: bool,
-    /// What it is held against, and what was read of it before any agent ran inside.
+    /// What it is checked against, and what was read of it before any agent ran inside.
     pub(super) record: Record,
     /// What the engine says of it.
     pub(super) container: Container,
-    /// What it has said of itself already.
+    /// The answer of its probe, where that was asked already.
     pub(super) early: Option<Early>,
 }
 
@@ -85,7 +85,8 @@ impl<'a> Running<'a> {
                 Some(native::prove(self.call.cx, &self.call.gathered, &self.record.container, &inside.env())?);
         }
         proof.claims.extend(native::claim(&self.record));
-        // After the answer: what was put in the interpreter's place to give it shows by its time of change ever after.
+        // Read after the probe's answer: if another program took the interpreter's place to give it, the ctimes of the
+        // files show that from then on.
         let programs = match self.ours {
             true => self.record.programs.clone(),
             false => record::programs_now(&self.record.spec, &self.container),
@@ -97,7 +98,7 @@ impl<'a> Running<'a> {
         if self.ours {
             self.keep(&proof, &inside)?;
         } else if inside.sessions().is_empty() {
-            // While an agent is live its files are left alone: it could bend the paths that they are written through.
+            // Nothing is written while an agent runs: it could redirect the paths through which the files are written.
             ready::refresh(&self.call.gathered)?.iter().for_each(ui::say);
         }
         Ok((proof, missing(&self.call.gathered.mirror.mcp, &inside)))

@@ -1,11 +1,11 @@
-//! Signals from the first change on the host to the last: nothing half made is left behind.
+//! Signals from the first change on the host to the last: nothing unfinished is left behind.
 
 use anyhow::Result;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What was caught.
+/// Which signals have arrived.
 pub(crate) struct Signals {
     end: Arc<AtomicBool>,
     keys: Arc<AtomicBool>,
@@ -13,7 +13,7 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Catches what a closing terminal and a polite end send, and Ctrl-C and Ctrl-\\: once Codex owns the terminal
+    /// Catches SIGHUP (a terminal that closes) and SIGTERM, and Ctrl-C and Ctrl-\\: once Codex owns the terminal
     /// these two are its own, and this process only waits.
     ///
     /// # Errors
@@ -32,7 +32,7 @@ impl Signals {
         Ok(signals)
     }
 
-    /// Asks: meanwhile each of the signals ends this process at once, and leaves the container as it is.
+    /// Asks the user: meanwhile each of the signals ends this process at once, and leaves the container as it is.
     pub(crate) fn ask<T>(&self, question: impl FnOnce() -> T) -> T {
         self.asking.store(true, Ordering::SeqCst);
         let answer = question();

@@ -39,7 +39,7 @@ impl<'a> Call<'a> {
         self.run(plan)
     }
 
-    /// A running container that is not what is asked for may only go where nobody works in it.
+    /// A running container that is not what is asked for may be removed only where nobody works in it.
     fn make_way(&self, plan: &Plan) -> Result<()> {
         let Some(existing) = self.gathered.existing.as_ref().filter(|existing| existing.up) else { return Ok(()) };
         let live = live_sessions(&existing.id)?;
@@ -63,7 +63,7 @@ impl<'a> Call<'a> {
         self.look(plan)
     }
 
-    /// Builds the image, and takes its tag and id into what is known.
+    /// Builds the image, and notes its tag and id.
     fn image(&mut self) -> Result<()> {
         let gathered = &mut self.gathered;
         if let Some(known) = &mut gathered.engine {
@@ -81,18 +81,18 @@ impl<'a> Call<'a> {
                 Ok(())
             }
             Act::Override(step) => {
-                // Again, with what was just filled: nothing of it may be wrong either.
+                // Checked again, now with the directories that were just filled.
                 sources::check(self.cx, &self.gathered)?;
                 self.gathered.codex.notes.iter().for_each(ui::warn);
                 exec::all(std::slice::from_ref(step))
             }
-            // Asking for them each time would cost each start a process: Compose says it where one is missing.
+            // Asking for the volumes would cost each start a process: Compose reports it where one is missing.
             Act::Caches(_) => Ok(()),
             Act::Up => up(project),
         }
     }
 
-    /// No agent has run inside yet: the programs are looked at while the probe is still busy.
+    /// No agent has run inside yet: the programs are fingerprinted while the probe is still busy.
     fn look(self, plan: Plan) -> Result<Running<'a>> {
         let name = plan.project.container();
         let record = Record::new(name.clone(), plan.spec);
@@ -137,7 +137,7 @@ fn up(project: &Project) -> Result<()> {
     if said.ok() {
         return Ok(());
     }
-    // What was half made is not left behind.
+    // A container that was only half started is not left behind.
     running::take_back(&project.container(), &project.container());
     Err(errors::not_started(&said.stderr, &project.spec.shape.gpus).into())
 }

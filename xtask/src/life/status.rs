@@ -57,7 +57,7 @@ struct Sandbox {
     /// The programs inside, except for the container's own.
     sessions: Vec<String>,
     shm: Option<SharedMemory>,
-    /// `None` where there are no GPUs by the user's word, or where they did not answer.
+    /// `None` where there are no GPUs by the user's choice, or where they did not answer.
     gpus: Option<Vec<GpuUse>>,
 }
 
@@ -151,7 +151,7 @@ fn ask(id: &str, with_gpus: bool) -> Result<Answers> {
         || exec::stdout_of(&docker::top(id)),
         || exec::both(|| asked(DF), || with_gpus.then(|| asked(SMI)).flatten()),
     );
-    // The list of processes may have caught these very queries.
+    // The list of processes may contain these very queries.
     let own = |line: &String| [DF, SMI].iter().any(|query| *line == query.join(" "));
     let sessions = sessions(&top?).into_iter().filter(|line| !own(line)).collect();
     Ok((sessions, shm.and_then(|said| parse_df(&said.stdout)), gpus.map(|said| parse_smi(&said.stdout))))

@@ -1,7 +1,7 @@
 //! The proof: what a sandbox promises, held against what two witnesses saw. The judges are pure; [`prove`] is the one
 //! function that runs something, through `exec`.
 //!
-//! The witnesses are the probe inside the container ([`InsideWitness`]) and this host ([`HostWitness`]: the engine's word and
+//! The witnesses are the probe inside the container ([`InsideWitness`]) and this host ([`HostWitness`]: the engine's report and
 //! `/proc/PID` of the container's init). Where both can see a fact, both must confirm it; where one cannot, the claim is
 //! not provable, with the reason.
 
@@ -221,7 +221,7 @@ mod tests {
             verdict,
             evidence: Evidence { inside: "a; b".into(), ..Evidence::default() },
             why: why.map(str::to_owned),
-            remedies: (verdict == Verdict::Broken).then(|| Remedy::Do("mend it".into())).into_iter().collect(),
+            remedies: (verdict == Verdict::Broken).then(|| Remedy::Do("fix it".into())).into_iter().collect(),
             ..Finding::new(id, "p")
         };
         let claims = [
@@ -231,13 +231,13 @@ mod tests {
         ];
         assert_eq!(
             table(&claims, None),
-            "broken        c  open\\u{1b}\n                 hint: mend it\nnot provable  b  dark\n\
+            "broken        c  open\\u{1b}\n                 hint: fix it\nnot provable  b  dark\n\
              1 of 3 promises hold, seen from inside and from the host\n"
         );
         assert_eq!(
             serde_json::to_value(&claims[2]).unwrap(),
             json!({"id": "c", "verdict": "broken", "promise": "p", "evidence": {"inside": "a; b"}, "why": "open\u{1b}",
-                   "hint": "mend it"})
+                   "hint": "fix it"})
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The host as a witness: the engine's word (`docker inspect`), `/proc/PID` of the container's init, and the sources
+//! The host as a witness: the engine's report (`docker inspect`), `/proc/PID` of the container's init, and the sources
 //! of the mounts themselves. This file reads and does not judge. The one thing that it changes is the probe's file in the
 //! workspace, which it removes.
 

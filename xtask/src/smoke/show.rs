@@ -100,7 +100,7 @@ fn lines(judged: &Judged) -> Vec<Vec<String>> {
     finding::rows([word(finding.verdict), time, &finding.id, &shown(evidence)], below)
 }
 
-/// What mends it, where that is known.
+/// What to do about it, where that is known.
 pub(crate) fn remedy(finding: &Finding) -> Option<String> {
     (!finding.remedies.is_empty()).then(|| sentence(&finding.remedies))
 }

@@ -22,7 +22,7 @@ pub const GUEST: &str = "/sandbox";
 pub const CA: &str = "/sandbox/ca.pem";
 /// The inside witness.
 pub const PROBE: &str = "/sandbox/probe.py";
-/// The program that ends what was entered from a terminal that is gone.
+/// The program that ends what was entered from a terminal that has been closed.
 pub const REAP: &str = "/sandbox/reap.py";
 /// The GPU smoke test.
 pub const SMOKE: &str = "/sandbox/gpu_smoke.py";
@@ -83,12 +83,12 @@ impl Role {
     }
 }
 
-/// When a changed wish reaches a sandbox that already runs.
+/// When a changed setting or mount reaches a sandbox that already runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
-    /// The container must be recreated: what was asked for now is not there.
+    /// The container must be recreated: it lacks what is asked for now.
     Now,
-    /// At the next start; entering the running container is right all the same.
+    /// At the next start; the running container may still be entered.
     NextStart,
     /// At each entry, so that the container never lags behind.
     EachEntry,
@@ -103,16 +103,16 @@ pub struct Inside {
     pub read_only: bool,
     /// When another source reaches a running container.
     pub taken: Taken,
-    /// What another source is told by.
+    /// How another source is recognized.
     pub told_by: ToldBy,
 }
 
-/// What tells one mount of a kind from another, where a running container is compared with what is wanted.
+/// By what two mounts of a kind are told apart where a running container is compared with what is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ToldBy {
     /// The directory of the host.
     Source,
-    /// That it is there: the source has a line of its own, or follows from the engine.
+    /// Only whether the mount is there: its source is compared in a line of its own, or follows from the engine.
     Presence,
 }
 

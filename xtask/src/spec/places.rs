@@ -29,13 +29,13 @@ pub struct Places {
     pub system_codex: PathBuf,
     /// What is handed to the container, read-only.
     pub guest: PathBuf,
-    /// What was handed over of the login, as fingerprints.
+    /// The login that host and sandbox had last, as fingerprints.
     pub login: PathBuf,
     /// The folder of the sandbox's own git directory.
     pub git: PathBuf,
     /// The newest proof.
     pub proof: PathBuf,
-    /// The record of the container: what it is to be, and what was read of it before any agent ran in it.
+    /// The record of the container: its `Spec`, and what was read of it before any agent ran in it.
     pub record: PathBuf,
     /// What host-run files of the workspace looked like at the last entry.
     pub baseline: PathBuf,
@@ -45,8 +45,8 @@ pub struct Places {
     pub override_file: PathBuf,
 }
 
-/// The places of a workspace, by whatever path it is named, for a user: two users of one engine do not meet. A
-/// workspace that is gone still has them.
+/// The places of a workspace, by whatever path it is named, for a user: two users of one engine never share
+/// them. A workspace that no longer exists still has its places.
 pub fn of(cx: &Context, workspace: &Path, uid: u32) -> Places {
     let workspace = resolved(workspace);
     let name = workspace.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();

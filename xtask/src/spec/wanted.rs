@@ -59,7 +59,7 @@ pub struct Spec {
     pub out_of_reach: Vec<PathBuf>,
     /// What the settings say of the container itself.
     pub shape: Shape,
-    /// How they are asked for; `None` with `Gpus::None`.
+    /// How the GPUs are asked for; `None` with `Gpus::None`.
     #[serde(deserialize_with = "Option::deserialize")]
     pub gpu_route: Option<GpuRoute>,
     /// The version that the mounted Codex gave on the host, such as `0.169.0`.
@@ -76,7 +76,7 @@ pub struct Spec {
     pub dev_container: bool,
 }
 
-/// One line of the table: a wish by the name that the user knows it by.
+/// One line of the table: a setting or a mount, by the name that the user knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     /// The key of `sandbox.yaml`, or the id of a mount.
@@ -90,9 +90,9 @@ pub struct Row {
 /// What differs between a running container and what is wanted now.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Differences {
-    /// Taken at the next start; entering is right all the same.
+    /// These take effect at the next start; the running container may still be entered.
     pub deferred: Vec<String>,
-    /// Asked for now and not there: the container must be recreated.
+    /// The container lacks these, which are asked for now, and must be recreated.
     pub blocking: Vec<String>,
 }
 
@@ -122,9 +122,9 @@ impl Spec {
         self.mounts.iter().find(|mount| mount.role == *role)
     }
 
-    /// The table of all wishes. What is not in it follows from the engine (the route to the GPUs, the image's id, its
+    /// The table of all that is compared. What is not in it follows from the engine (the route to the GPUs, the image's id, its
     /// tag with the base's id in it) or from this checkout, and is held by the proof instead. The pattern names every
-    /// field: a new one does not compile until its line, or its absence, is decided on.
+    /// field: a new one does not compile until it has a line here or is left out on purpose.
     pub fn rows(&self) -> Vec<Row> {
         use Taken::{EachEntry, NextStart, Now};
         let Spec {

@@ -39,7 +39,7 @@ pub enum Cache {
 pub enum Gpus {
     /// Every GPU of the host.
     All,
-    /// None, by the user's own word.
+    /// None, by the user's choice.
     None,
     /// These, by index or UUID.
     #[value(skip)]

@@ -39,7 +39,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     Ok(0)
 }
 
-/// Asks before anything is removed that cannot be made again.
+/// Asks before anything is removed that cannot be restored.
 fn confirm(cx: &Context, removal: &Removal) -> Result<()> {
     let losses = removal.losses();
     if losses.is_empty() {

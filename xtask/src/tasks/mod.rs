@@ -1,4 +1,4 @@
-//! The tasks: one file a subcommand, with its flags and what it does by calling the rooms below. No task calls another.
+//! The tasks: one file a subcommand, with its flags and what it does by calling the modules below. No task calls another.
 
 pub(crate) mod commits;
 pub(crate) mod complete;

@@ -108,7 +108,7 @@ mod tests {
         let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
         vec![
             row(["broken", "dataset.ssv2.read-only", "inside it is writable, on the host it is not"]),
-            row(["", "", "hint: start it anew"]),
+            row(["", "", "hint: run it again"]),
         ]
     }
 
@@ -117,19 +117,19 @@ mod tests {
         assert_eq!(
             columns(&rows()),
             "broken  dataset.ssv2.read-only  inside it is writable, on the host it is not\n\
-             \u{20}                               hint: start it anew\n"
+             \u{20}                               hint: run it again\n"
         );
         assert_eq!(columns_within(&rows(), Some(200)), columns(&rows()));
         assert_eq!(
             columns_within(&rows(), Some(60)),
             "broken  dataset.ssv2.read-only  inside it is writable, on\n\
              \u{20}                               the host it is not\n\
-             \u{20}                               hint: start it anew\n"
+             \u{20}                               hint: run it again\n"
         );
         let narrow = columns_within(&rows(), Some(40));
         assert_eq!(
             narrow,
-            "broken  dataset.ssv2.read-only\n    inside it is writable, on the host\n    it is not\n\n    hint: start it anew\n"
+            "broken  dataset.ssv2.read-only\n    inside it is writable, on the host\n    it is not\n\n    hint: run it again\n"
         );
         for width in 31..100 {
             let text = columns_within(&rows(), Some(width));

@@ -12,7 +12,7 @@ fn sleeper(world: &World, path: &str) -> PathBuf {
 }
 
 #[test]
-fn a_wrapper_is_seen_through_by_starting_it() {
+fn the_program_behind_a_wrapper_is_found_by_starting_it() {
     let world = World::new();
     let binary = sleeper(&world, "opt/real/codex");
     let script = format!(

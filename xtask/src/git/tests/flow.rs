@@ -40,7 +40,7 @@ fn commits_made_inside_come_over_by_fast_forward() {
 }
 
 #[test]
-fn what_was_taken_over_or_never_made_is_set_anew_and_the_rest_is_kept() {
+fn what_was_taken_over_or_never_made_is_replaced_and_the_rest_is_kept() {
     let f = Fixture::new();
     f.prepare();
     f.agent_commit("a", "two\n", "inside");

@@ -60,14 +60,14 @@ fn no_program_that_the_agent_named_runs() {
     assert!(!mark.exists());
     f.host(&["-c", "core.fsmonitor=false", "config", "--unset", "core.fsmonitor"]);
     f.host(&["config", "--unset", "core.hooksPath"]);
-    // All of it is gone inside too.
+    // All of it has been removed inside, too.
     assert_eq!(std::fs::read_dir(f.git().join("hooks")).unwrap().count(), 0);
     assert!(!std::fs::read_to_string(f.git().join("config")).unwrap().contains("trap"));
     assert!(!mark.exists());
 }
 
 #[test]
-fn what_is_set_anew_is_never_followed() {
+fn what_is_replaced_is_never_followed() {
     let f = Fixture::new();
     f.prepare();
     f.agent_commit("a", "two\n", "inside");
@@ -142,7 +142,7 @@ fn objects_are_copied_as_plain_files_and_checked() {
     f.prepare();
     f.agent_commit("a", "two\n", "inside");
     let objects = f.git().join("objects");
-    // A store that the agent names is not looked at: what is only there is missing.
+    // A store that the agent names is not read: what is only there counts as missing.
     let elsewhere = f.path("elsewhere");
     std::fs::create_dir(&elsewhere).unwrap();
     let blob = f.agent(&["rev-parse", "HEAD:a"]);

@@ -174,7 +174,7 @@ fn all_problems_are_told_at_once_with_their_hints() {
     assert!(failure(&[]).is_none());
 }
 
-/// A bind mount that is taken away again.
+/// A bind mount, removed at the end of its test.
 struct Bound(PathBuf);
 
 impl Bound {
@@ -195,14 +195,14 @@ impl Drop for Bound {
 }
 
 #[test]
-fn engine_bind_mounts_are_seen_through() {
+fn engine_bind_mounts_of_the_same_data_are_recognized() {
     let host = TestHost::new();
     for (what, at, workspace, data) in [
         // The data set by another path; a part of it; a directory around it.
         ("data", "other", "other", "data"),
         ("data/clips", "part", "part", "data"),
         ("data", "whole", "whole/clips", "data"),
-        // What is mounted below the workspace, or below the data set, comes along.
+        // What is mounted below the workspace, or below the data set, is shown with it.
         ("data/clips", "ws/mnt", "ws", "data"),
         ("ws/sub", "data/mnt", "ws", "data"),
     ] {

@@ -30,7 +30,7 @@ fn layer(cx: &Context, name: &str) -> Result<Option<Layer>> {
     }
 }
 
-/// As [`load`], for whoever wants to go on: every error that was met, and the settings without what is wrong.
+/// As [`load`], for a caller that goes on after errors: every error that was met, and the settings without what is wrong.
 ///
 /// # Errors
 /// Nothing can be resolved at all.

@@ -52,7 +52,7 @@ impl TestHomes {
 }
 
 #[test]
-fn configuration_is_set_anew_and_state_stays() {
+fn configuration_is_replaced_and_state_is_kept() {
     let place = TestHomes::new();
     for name in ["skills/.system", "skills/gone", "sessions", "plugins/data"] {
         fs::create_dir_all(place.at("home").join(name)).unwrap();
