@@ -42,7 +42,7 @@ fn on(docker: FakeDocker, code: i32, id: &str, expected: &str) -> Value {
     finding(&run, id)
 }
 
-/// An engine with room: the test machine's own disk has nothing to say here.
+/// An engine with room: the free space of the test machine does not matter here.
 fn roomy() -> FakeDocker {
     let mut docker = empty(FakeDocker::new());
     docker.info["DockerRootDir"] = json!("/there/is/none");

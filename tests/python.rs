@@ -6,7 +6,7 @@ use crate::support::proc;
 use serde_json::{Value, json};
 use xtask::smoke::{Extent, checks};
 
-/// The checks that the host plans: the Python side is held against it, so that neither has one that the other lacks.
+/// The checks that the host plans: the Python side is compared with it, so that neither has one that the other lacks.
 fn host_plan() -> Value {
     let planned = |extent| checks::planned(extent).map(|check| json!([check.id, check.gpu])).collect::<Value>();
     let all = [Extent::Quick, Extent::Full, Extent::Native].map(|extent| (extent.to_string(), planned(extent)));

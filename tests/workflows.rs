@@ -1,4 +1,4 @@
-//! The workflows for GitHub Actions, held against the schema of such files and against what this tool expects of them.
+//! The workflows for GitHub Actions, checked against the schema of such files and against what this tool expects of them.
 
 use crate::support::place::{Place, repository};
 use crate::support::proc;

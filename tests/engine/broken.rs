@@ -219,7 +219,7 @@ fn a_device_of_the_host() {
     breaks(&Sandbox::new(), docker, &["gpu.request"]);
 }
 
-/// A shell is entered all the same: that is how a failed proof is investigated.
+/// A shell may be entered although a promise is broken: that is how a failed proof is investigated.
 #[test]
 fn a_shell_is_entered_after_saying_so() {
     let sandbox = Sandbox::new();

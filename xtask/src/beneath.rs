@@ -172,7 +172,7 @@ impl Beneath {
         }
     }
 
-    /// What was opened. It stays the same whatever becomes of the path.
+    /// What was opened. It stays the same when the path is renamed or replaced.
     pub(crate) fn node(&self) -> &Node {
         &self.node
     }

@@ -6,7 +6,7 @@ use crate::error::{Failure, Kind, Remedy, sentence};
 use crate::ui;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// What became of a promise, the gravest first.
+/// The verdict on a promise, the gravest first.
 ///
 /// A proof, the doctor and the smoke test write these states in words of their own; each has a function for it. Those
 /// here are the words of a proof. An unknown word is an error and never `held`.
@@ -69,7 +69,7 @@ pub(crate) struct Evidence {
     pub host: String,
 }
 
-/// One promise, or one thing that is needed, and what became of it.
+/// One promise, or one thing that is needed, and the verdict on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Finding {
     /// A stable name, such as `dataset.ssv2.read-only`.
@@ -132,7 +132,7 @@ impl Finding {
         Finding { verdict, why: Some(message), remedies, kind, ..self }
     }
 
-    /// What there is: why it is not as it should be, or else what was seen.
+    /// The text for people: why the promise does not hold, or else what was seen.
     pub(crate) fn seen(&self) -> &str {
         let Evidence { inside, host } = &self.evidence;
         self.why.as_deref().unwrap_or(if host.is_empty() { inside } else { host })

@@ -59,7 +59,7 @@ pub(crate) fn run(cx: &Context, settings: &Settings, wish: &Wish) -> Result<u8> 
 fn start(plan: Planned) -> Result<u8> {
     let (cx, wish) = (plan.run.cx, plan.run.wish);
     let (reference, image) = image_of(cx, plan.settings, wish, &plan.user)?;
-    // From here on nothing may be left behind half made.
+    // From here on nothing unfinished may be left behind.
     let signals = Signals::catch()?;
     let one = one_shot(&plan, &reference);
     let facts =

@@ -116,10 +116,10 @@ pub(crate) fn changes(before: &Map<String, Value>, after: &Map<String, Value>) -
     lines
 }
 
-/// What became of setuid and setgid bits: one path below the workspace each.
+/// From which files setuid and setgid bits were removed, by their paths below the workspace.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cleared {
-    /// Files that had one and have none any more.
+    /// Files that had such a bit and no longer have it.
     pub files: Vec<PathBuf>,
     /// What could not be checked or changed, with the reason.
     pub failed: Vec<(PathBuf, String)>,

@@ -17,7 +17,7 @@ pub(crate) struct Call<'a> {
     pub gathered: Gathered,
     /// The signals that have arrived since it began.
     pub signals: Signals,
-    /// Held until another call may enter beside this one.
+    /// Held until another call may enter the same container.
     pub(super) lock: File,
 }
 
@@ -34,7 +34,7 @@ impl<'a> Call<'a> {
     }
 }
 
-/// Two calls for one workspace take turns until both have entered.
+/// Takes the lock of a workspace, so that two calls never start or prove its sandbox at the same time.
 ///
 /// # Errors
 /// The state folder cannot be written, or a newer version of this tool made it.

@@ -61,7 +61,7 @@ fn enter(running: Running<'_>, missing: &[String], program: &Program) -> Result<
     let signals = &call.signals;
     let code = exec::attach(&command, || {
         if start.elapsed() > UNSEEN {
-            // From here on another call may enter beside this one.
+            // From here on another call may enter the same container.
             drop(lock.take());
         }
         if last.elapsed() > LOGIN_INTERVAL && gathered.settings.shape.codex_home == Mode::Mirror {

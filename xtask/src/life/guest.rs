@@ -8,7 +8,7 @@ use crate::{exec, smoke};
 use anyhow::{Context as _, Result};
 use std::path::Path;
 
-/// The inside witness and its helper, handed in read-only; the checks of the GPU go with them.
+/// The inside witness and its helper, which the container may only read; the checks of the GPU are added to them.
 const GUEST_FILES: &[(&str, &str)] = &[
     (inside::PROBE, include_str!("../../../docker/probe.py")),
     (inside::REAP, include_str!("../../../docker/reap.py")),

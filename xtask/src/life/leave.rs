@@ -1,5 +1,5 @@
-//! On the way out: what became of the login, what changed in the workspace that the host would run, and which commits
-//! were made.
+//! What the user is told after a session: what happened to the login, what changed in the workspace that the host would
+//! run, and which commits were made.
 
 use super::gather::Gathered;
 use super::{audit, ready};

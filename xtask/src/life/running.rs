@@ -50,7 +50,7 @@ pub struct Unproven<'a> {
     proof: Proof,
 }
 
-/// What became of a proof.
+/// The result of a proof.
 pub(crate) enum Outcome<'a> {
     /// Every promise holds.
     Proven(Proven<'a>),

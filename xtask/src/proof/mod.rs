@@ -1,4 +1,4 @@
-//! The proof: what a sandbox promises, held against what two witnesses saw. The judges are pure; [`prove`] is the one
+//! The proof: what a sandbox promises, checked against what two witnesses saw. The judges are pure; [`prove`] is the one
 //! function that runs something, through `exec`.
 //!
 //! The witnesses are the probe inside the container ([`InsideWitness`]) and this host ([`HostWitness`]: the engine's report and
@@ -37,7 +37,7 @@ use probe::{AskCodex, InsideWitness, ProbeRequest};
 use serde::{Deserialize, Serialize};
 use witness::HostWitness;
 
-/// Holds every promise against what the witnesses saw. Pure; the order of the claims is fixed.
+/// Checks every promise against what the witnesses saw. Pure; the order of the claims is fixed.
 pub(crate) fn judge(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
     let mut claims = identity::judge(spec, inside, host);
     claims.extend(confinement::judge(inside, host));

@@ -76,7 +76,7 @@ pub(crate) fn claims(mounts: &[Mount], problems: &[Finding]) -> Vec<Finding> {
     mounts.iter().zip(ids(mounts)).map(claim).collect()
 }
 
-/// Holds what was read against the rules. Pure.
+/// Checks what was read against the rules. Pure.
 fn judge(mounts: &[Mount], known: &KnownPaths, rules: &Rules) -> Vec<Finding> {
     let mut problems = Vec::new();
     let mut targets = BTreeSet::new();

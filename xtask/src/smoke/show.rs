@@ -38,7 +38,7 @@ pub struct SmokeResult<'a> {
     pub request: &'a SmokeRequest,
     /// What was reported, where there is a report that can be relied on.
     pub report: Option<&'a Report>,
-    /// What follows from it.
+    /// The verdicts on it.
     pub outcome: &'a Judgement,
 }
 

@@ -66,7 +66,7 @@ pub struct Spec {
     pub codex_version: String,
     /// The resolved native binary on the host; recorded, not mounted (the package is).
     pub codex_bin: PathBuf,
-    /// Whether the host's CA bundle is handed in.
+    /// Whether the container gets the host's CA bundle.
     pub ca_bundle: bool,
     /// Variables that pass from the user's environment to Codex, by name.
     pub env: Vec<String>,

@@ -49,7 +49,7 @@ impl PathFacts {
     }
 }
 
-/// What is known of every source, and of what the sources are held against.
+/// What is known of every source, and of what the sources are compared with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct KnownPaths {
     /// In the order of the mounts; or why nothing is known.

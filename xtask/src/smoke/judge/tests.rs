@@ -1,4 +1,4 @@
-//! What becomes of whole reports, and of each change in them.
+//! How whole reports are judged, and each change in them.
 
 use super::*;
 use crate::smoke::checks::{CHECKS, Extent};
@@ -9,7 +9,7 @@ fn status<'a>(outcome: &'a Judgement, id: &str) -> &'a Judged {
     outcome.checks.iter().find(|judged| judged.check.id == id).unwrap()
 }
 
-/// What becomes of a good report of a GPU after a change.
+/// How a good report of a GPU is judged after a change.
 fn changed(change: impl FnOnce(&mut Value)) -> Judgement {
     let mut report = fixture::gpu_report();
     change(&mut report);
