@@ -1,5 +1,5 @@
-//! The layers of `xtask/src`, read from its `use crate::` lines: each imports only from those before it, no task imports a
-//! task, and no modules import each other in a circle.
+//! The layers of `xtask/src`, read from its `use crate::` lines: each imports only from those before it, no task
+//! imports a task, and no modules import each other in a circle.
 
 use crate::support::place::repository;
 use std::collections::{BTreeMap, BTreeSet};

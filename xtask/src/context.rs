@@ -72,8 +72,8 @@ impl Context {
         self.root.join("target/sandbox")
     }
 
-    /// `PATH` without the parts that lie in this directory, and the parts that were left out. A relative part is relative to
-    /// the working directory.
+    /// `PATH` without the parts that lie in this directory, and the parts that were left out. A relative part is
+    /// relative to the working directory.
     pub(crate) fn path_outside(&self, dir: &Path) -> (String, Vec<PathBuf>) {
         let dir = resolved(dir);
         let inside = |path: &Path| path.starts_with(&dir) || resolved(path).starts_with(&dir);

@@ -75,16 +75,17 @@ pub(crate) struct Codex {
     pub(crate) notes: Vec<String>,
 }
 
-/// Finds the host's Codex (`--codex`, else `PATH`), finds the native program behind its launcher and checks it. Nothing is
-/// copied: `package` is where the copy will lie.
+/// Finds the host's Codex (`--codex`, else `PATH`), finds the native program behind its launcher and checks it. Nothing
+/// is copied: `package` is where the copy will lie.
 ///
 /// The version of a program that has not changed is not asked for again: then nothing is started, except a launcher
-/// whose program is known only once it is started (volta, mise, asdf: which Codex they run depends on more than their own file).
+/// whose program is known only once it is started (volta, mise, asdf: which Codex they run depends on more than their
+/// own file).
 ///
 /// # Errors
-/// Exit code 3 where there is no Codex, where the program behind the launcher cannot be found, and where the program is damaged, is
-/// for another machine, needs a loader that the image does not have, or does not answer as Codex; 2 where `--codex`
-/// names no file.
+/// Exit code 3 where there is no Codex, where the program behind the launcher cannot be found, and where the program is
+/// damaged, is for another machine, needs a loader that the image does not have, or does not answer as Codex; 2 where
+/// `--codex` names no file.
 pub(crate) fn resolve(cx: &Context, explicit: Option<&Path>) -> Result<Codex> {
     resolve_by(cx, explicit, &version::ask)
 }

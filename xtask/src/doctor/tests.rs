@@ -160,8 +160,8 @@ fn what_is_not_well_says_what_is_needed_and_what_to_do() {
     assert_eq!(summary(&[bad]), "a sandbox with these settings can run here");
 }
 
-/// A new workstation: Debian 13, the engine installed and the user not in its group, a Blackwell card that nouveau is bound to,
-/// no Codex, a data set on a network.
+/// A new workstation: Debian 13, the engine installed and the user not in its group, a Blackwell card that nouveau is
+/// bound to, no Codex, a data set on a network.
 #[test]
 fn a_bare_workstation_is_told_everything_at_once() {
     use snapbox::IntoData as _;

@@ -47,8 +47,8 @@ pub(crate) fn live_sessions(id: &str) -> Result<Vec<String>> {
     Ok(sessions(&exec::stdout_of(&docker::top(id))?))
 }
 
-/// Removes a container, by its id or its name, and the network of the container of that name. Returns whether the container
-/// is removed.
+/// Removes a container, by its id or its name, and the network of the container of that name. Returns whether the
+/// container is removed.
 pub(crate) fn take_back(container: &str, name: &str) -> bool {
     let removed = exec::capture(&docker::remove(container));
     let _ = exec::capture(&compose::remove_network(name));

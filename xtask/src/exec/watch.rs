@@ -7,9 +7,9 @@ use std::fs;
 use std::os::unix::process::CommandExt as _;
 use std::time::{Duration, Instant};
 
-/// Starts a command in a process group of its own. Its standard input is an open pipe without a byte in it, and its output
-/// is thrown away. `look` is called about every 20 ms with its process id, until it has an answer, the command ends, or
-/// its bound passes (`None`). Then the command and all its descendants are ended.
+/// Starts a command in a process group of its own. Its standard input is an open pipe without a byte in it, and its
+/// output is thrown away. `look` is called about every 20 ms with its process id, until it has an answer, the command
+/// ends, or its bound passes (`None`). Then the command and all its descendants are ended.
 pub(crate) fn watch<T>(command: &Command, mut look: impl FnMut(u32) -> Option<T>) -> Result<Option<T>> {
     let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
     let expr = expression(command).stdin_file(reader).stdout_null().stderr_null().before_spawn(|child| {

@@ -160,8 +160,8 @@ fn copy(from: &Beneath, to: &Beneath, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// The host's refs, except where a kept one of the sandbox has the same name or a name that excludes it. The host's side of a kept
-/// branch can still be reached inside, as `refs/host/NAME`.
+/// The host's refs, except where a kept one of the sandbox has the same name or a name that excludes it. The host's
+/// side of a kept branch can still be reached inside, as `refs/host/NAME`.
 fn merged(host: Refs, kept: &Refs) -> Refs {
     let mut refs = kept.clone();
     for (name, id) in host {

@@ -16,8 +16,8 @@ use tempfile::TempDir;
 
 /// Takes over the commits of all branches, and returns lines that say what was done.
 ///
-/// A branch is fast-forwarded or created. Where that is not possible, its commits are kept at `refs/sandbox/NAME`, and the
-/// line says what to do. A commit made on the host meanwhile is never overwritten.
+/// A branch is fast-forwarded or created. Where that is not possible, its commits are kept at `refs/sandbox/NAME`, and
+/// the line says what to do. A commit made on the host meanwhile is never overwritten.
 ///
 /// # Errors
 /// Git on the host fails.
@@ -88,7 +88,8 @@ impl Receiver<'_> {
             return self.leave(branch, "the host's branch has moved on too", merge);
         }
         if let Some(path) = self.new_submodule(old, &branch.tip)? {
-            // Git on the host would run programs that the configuration in its `.git` names, and the agent can write that.
+            // Git on the host would run programs that the configuration in its `.git` names, and the agent can write
+            // that.
             let why = format!("it adds a submodule at `{}`: check that directory's `.git` first", printable(&path));
             return self.leave(branch, &why, &adopt);
         }

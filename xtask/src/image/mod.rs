@@ -46,7 +46,8 @@ impl Inputs {
         fixed.chain(self.files.iter().map(of_file)).collect()
     }
 
-    /// The tag: the fingerprint of all inputs, and the UID, so that two users of one host do not replace each other's image.
+    /// The tag: the fingerprint of all inputs, and the UID, so that two users of one host do not replace each other's
+    /// image.
     pub(crate) fn tag(&self) -> String {
         let parts = self.table().into_iter().map(|(name, value)| format!("{name}={value}"));
         format!("{REPOSITORY}:{}-u{}", &fingerprint::of(parts)[..12], self.uid)

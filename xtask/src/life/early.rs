@@ -1,5 +1,6 @@
 //! Asks the probe inside before the engine has said whether the container (still) runs: both take about as long, and
-//! side by side they take half of the time. Where it turns out that nothing or something else runs, the answer is thrown away.
+//! side by side they take half of the time. Where it turns out that nothing or something else runs, the answer is
+//! thrown away.
 
 use super::record::Record;
 use crate::codex::home::Mirror;

@@ -1,5 +1,5 @@
-//! What is kept of a container from its start (`entry.json`): its `Spec`, and what was seen in it before any agent ran inside.
-//! The container cannot reach the file.
+//! What is kept of a container from its start (`entry.json`): its `Spec`, and what was seen in it before any agent ran
+//! inside. The container cannot reach the file.
 
 use crate::context::Context;
 use crate::engine::inspect::Container;

@@ -1,9 +1,9 @@
 //! The proof: what a sandbox promises, checked against what two witnesses saw. The judges are pure; [`prove`] is the one
 //! function that runs something, through `exec`.
 //!
-//! The witnesses are the probe inside the container ([`InsideWitness`]) and this host ([`HostWitness`]: the engine's report and
-//! `/proc/PID` of the container's init). Where both can see a fact, both must confirm it; where one cannot, the claim is
-//! not provable, with the reason.
+//! The witnesses are the probe inside the container ([`InsideWitness`]) and this host ([`HostWitness`]: the engine's
+//! report and `/proc/PID` of the container's init). Where both can see a fact, both must confirm it; where one cannot,
+//! the claim is not provable, with the reason.
 
 mod claim;
 mod codex;

@@ -13,7 +13,8 @@ const TERMINAL_VARIABLES: &[&str] = &["TERM", "COLORTERM", "TERM_PROGRAM", "LANG
 /// What the base image's entry point sets up and `docker exec` would skip: CUDA forward compatibility.
 pub const CARRIED: &[&str] = &["LD_LIBRARY_PATH", "_CUDA_COMPAT_STATUS"];
 
-/// Codex as it is entered: on its read-only mount. By its name alone, root inside could put another program before it on the PATH.
+/// Codex as it is entered: on its read-only mount. By its name alone, root inside could put another program before it
+/// on the PATH.
 pub const BINARY: &str = "/opt/codex/bin/codex";
 
 /// Codex with the sandbox's own settings first and the user's arguments last, so that theirs win.

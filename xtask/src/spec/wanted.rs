@@ -122,9 +122,9 @@ impl Spec {
         self.mounts.iter().find(|mount| mount.role == *role)
     }
 
-    /// The table of all that is compared. What is not in it follows from the engine (the route to the GPUs, the image's id, its
-    /// tag with the base's id in it) or from this checkout, and is held by the proof instead. The pattern names every
-    /// field: a new one does not compile until it has a line here or is left out on purpose.
+    /// The table of all that is compared. What is not in it follows from the engine (the route to the GPUs, the image's
+    /// id, its tag with the base's id in it) or from this checkout, and is held by the proof instead. The pattern names
+    /// every field: a new one does not compile until it has a line here or is left out on purpose.
     pub fn rows(&self) -> Vec<Row> {
         use Taken::{EachEntry, NextStart, Now};
         let Spec {

@@ -3,8 +3,8 @@
 /// The narrowest last column that is still wrapped beside the others.
 const NARROWEST: usize = 24;
 
-/// Marks at the start of a line, by their colour (an SGR code, which every terminal understands). The words that two spaces follow are
-/// the verdicts of a proof, of the doctor and of the smoke test.
+/// Marks at the start of a line, by their colour (an SGR code, which every terminal understands). The words that two
+/// spaces follow are the verdicts of a proof, of the doctor and of the smoke test.
 const MARKS: &[(&str, &[&str])] = &[
     ("1;31", &["error:", "broken  ", "missing  ", "FAILED  ", "MISSING  "]),
     ("1;33", &["warning:", "not provable  ", "warning  ", "noted  "]),

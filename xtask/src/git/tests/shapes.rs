@@ -91,7 +91,8 @@ fn a_submodule_as_the_workspace_is_its_own_repository() {
     f.host_in(&top, &["submodule", "--quiet", "add", &f.workspace.display().to_string(), "sub"]);
     f.host_in(&top, &["commit", "-q", "-m", "sub"]);
 
-    // The repository around the submodule as the workspace: only files of the submodule are there, and `git status` works.
+    // The repository around the submodule as the workspace: only files of the submodule are there, and `git status`
+    // works.
     let above = Fixture { workspace: top.clone(), ..f };
     let notes = above.prepare().notes;
     assert_eq!(notes, ["submodules: their files are there, git works in the main repository only"]);

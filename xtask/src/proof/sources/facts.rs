@@ -21,8 +21,8 @@ pub(super) struct PathFacts {
     pub(super) gid: u32,
     /// The type and the permission bits.
     pub(super) mode: u32,
-    /// Whether a POSIX ACL lets the container's user in where the permission bits do not. The kernel itself is asked, so it
-    /// is known only where this process is that user, and has not been let in by a group that stays outside.
+    /// Whether a POSIX ACL lets the container's user in where the permission bits do not. The kernel itself is asked,
+    /// so it is known only where this process is that user, and has not been let in by a group that stays outside.
     pub(super) by_list: bool,
     pub(super) id: FileId,
     /// Those of its ancestors, up to the root.
