@@ -41,7 +41,7 @@ fn on(place: &Place, docker: FakeDocker) -> Run<'_> {
     run
 }
 
-/// Of all that `docker` was asked, nothing makes, starts, stops or removes anything.
+/// None of the calls of `docker` creates, starts, stops or removes anything.
 #[track_caller]
 pub(crate) fn changes_nothing(calls: &Calls) {
     let reads = ["version", "info", "context", "container][inspect", "image][inspect", "image][ls"];

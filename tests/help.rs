@@ -41,7 +41,7 @@ fn the_tool_alone_shows_its_tasks_and_how_to_begin() {
     let place = Place::new();
     let help = Xtask::at(&place).args(["--help"]).run().ok();
     as_kept("xtask", &help.stdout);
-    // Alone it is a question, and the answer is the same; a script that forgot the task must not go on.
+    // Without a task the same help is shown, as an error: a script that forgot the task must not go on.
     let alone = Xtask::at(&place).run().ended(2);
     assert_eq!((alone.stdout.as_str(), alone.stderr.as_str()), ("", help.stdout.as_str()));
 }

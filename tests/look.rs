@@ -66,7 +66,7 @@ fn running(place: &Place, gpus: &str) -> Calls {
             {"Type": "bind", "Destination": "/datasets/ssv2", "Source": "/data/ssv2", "RW": false},
         ],
     }]);
-    // The engine lists our own questions too, where it is asked meanwhile.
+    // The engine lists this tool's own queries too, because they run at the same time.
     let top = "PID COMMAND\n1 /sbin/docker-init -- sleep infinity\n7 sleep infinity\n\
                9 /bin/df --block-size=1 --output=used,size /dev/shm\n40 /opt/codex/bin/codex exec x\n";
     let uid = users::get_effective_uid();

@@ -100,7 +100,8 @@ fn a_dry_run_prints_what_is_filled_for_the_container() {
     }
 }
 
-/// All that lies in the repository and the home. The state folder may learn: what the host's Codex is, is cached.
+/// Every file of the repository and the home. The state folder may change: the version of the host's Codex is cached
+/// there.
 fn listing(place: &Place) -> String {
     let dir = place.dir().display().to_string();
     let find = r#"cd "$1" && find repo home -printf '%p %s %T@\n' | sort"#;

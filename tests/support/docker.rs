@@ -19,7 +19,7 @@ struct Answer {
 /// Where the client's default context leads: it asks for no endpoint then.
 const DEFAULT_ENDPOINT: &str = "unix:///var/run/docker.sock";
 
-/// A `docker` that is not one. A call that no answer is for ends with 97 and says so.
+/// A program in the place of `docker`. A call that no answer is for ends with 97 and says so.
 #[must_use]
 pub(crate) struct FakeDocker {
     answers: Vec<Answer>,

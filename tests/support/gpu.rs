@@ -1,4 +1,4 @@
-//! A GPU that is none: a CDI specification of the test's own, which maps harmless devices under the names of NVIDIA's,
+//! A simulated GPU: a CDI specification of the test's own, which maps harmless devices under the names of NVIDIA's,
 //! an `nvidia-smi` that answers as long as they are there, and where it is wanted a driver whose kernels are C.
 
 use crate::support::place::{Place, repository};
@@ -27,8 +27,8 @@ pub(crate) fn cdi(place: &Place, devices: &[(&str, &str)]) {
     write(place, devices, Vec::new(), Vec::new());
 }
 
-/// The same with a driver. It lies where only LD_LIBRARY_PATH leads, which the container's main process alone is given: as
-/// with NVIDIA's own entry point, what comes in by `exec` has it only if it is carried over.
+/// The same with a driver. It lies where only LD_LIBRARY_PATH leads, which the container's main process alone is given:
+/// as with NVIDIA's own entry point, what comes in by `exec` has it only if it is carried over.
 pub(crate) fn cdi_with_driver(place: &Place, devices: &[(&str, &str)]) {
     cdi_with_fault(place, devices, "none");
 }

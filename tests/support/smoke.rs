@@ -1,4 +1,4 @@
-//! A GPU of the smoke test that is none: a `docker` of the test's own, which answers with the report of one.
+//! A simulated GPU for the smoke test: a `docker` of the test's own, which answers with the report of one.
 
 use crate::support::docker::{Calls, FakeDocker};
 use crate::support::place::Place;

@@ -110,7 +110,7 @@ fn task() -> Kind {
 }
 
 impl Finding {
-    /// One that holds as long as nothing else is said of it.
+    /// A finding that holds until something is found against it.
     pub(crate) fn new(id: impl Into<String>, promise: impl Into<String>) -> Finding {
         Finding {
             id: id.into(),
@@ -125,7 +125,7 @@ impl Finding {
         }
     }
 
-    /// The same, with the words and the remedy of the failure that it leads to.
+    /// The same with another verdict, and with the message and the remedies of a failure.
     #[must_use]
     pub(crate) fn with(self, verdict: Verdict, failure: Failure) -> Finding {
         let Failure { kind, message, remedies } = failure;

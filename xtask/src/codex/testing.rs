@@ -73,7 +73,7 @@ impl World {
         path
     }
 
-    /// Writes a program that looks native, and that tells itself apart by `content`.
+    /// Writes a program that looks native; another `content` makes it another program.
     pub(super) fn native(&self, path: &str, content: &str) -> PathBuf {
         let mut bytes = elf(OWN_MACHINE, None);
         bytes.extend_from_slice(content.as_bytes());

@@ -30,7 +30,7 @@ fn commits_made_inside_come_over_by_fast_forward() {
     assert_eq!(author, "An \"AI\" Agent <a@example.org>\n");
 
     assert_eq!(f.take(), ["main: took over 2 commits, now at ID"]);
-    // `b` was staged on the host, and the agent committed it: nothing is left of it. `dirty` is as it was.
+    // `b` was staged on the host, and the agent committed it: it is no longer staged. `dirty` is unchanged.
     assert_eq!(f.host(&["status", "--short"]), "?? dirty\n");
     assert_eq!(f.host(&["rev-parse", "main"]), f.agent(&["rev-parse", "main"]));
     f.host(&["fsck", "--strict", "--no-dangling"]);

@@ -130,7 +130,7 @@ fn refs_that_are_not_plain_are_left_out() {
     let lines = f.take();
     assert_eq!(lines.last().unwrap(), "main: took over 1 commit, now at ID");
     assert_eq!(f.host(&["for-each-ref", "--format=%(refname)"]), "refs/heads/main\n");
-    // A branch whose commit is nowhere stays the agent's problem, and is told each time.
+    // A branch whose commit does not exist is left to the agent, and reported each time.
     f.prepare();
     assert_eq!(f.prepare().notes.len(), 1);
     assert_eq!(f.agent(&["for-each-ref", "--format=%(refname)"]), "refs/heads/gone\nrefs/heads/main\n");
