@@ -17,18 +17,8 @@ fn the_doctor_says_what_sandbox_would_find() {
         found.unwrap_or_else(|| panic!("no `{id}` in {}", run.stdout))["verdict"].clone()
     };
     for id in [
-        "engine.answers",
-        "engine.place",
-        "engine.users",
-        "engine.buildx",
-        "gpu.devices",
-        "codex.program",
-        "codex.package",
-        "codex.helper",
-        "data.ssv2",
-        "project.settings",
-        "project.workspace",
-        "project.state",
+        "engine.answers", "engine.place", "engine.users", "engine.buildx", "gpu.devices", "codex.program",
+        "codex.package", "codex.helper", "data.ssv2", "project.settings", "project.workspace", "project.state",
         "project.image",
     ] {
         assert_eq!(verdict(id), "ok", "{id}");

@@ -14,13 +14,7 @@ pub(super) const SMALL: u64 = 1 << 20;
 /// The extensions with which the sandbox's own git directory and taking commits over are tested. Others are refused, as
 /// git refuses those that it does not know. Source: gitrepository-layout(5), "repository format".
 const EXTENSIONS: &[&str] = &[
-    "noop",
-    "noop-v1",
-    "objectformat",
-    "partialclone",
-    "preciousobjects",
-    "refstorage",
-    "relativeworktrees",
+    "noop", "noop-v1", "objectformat", "partialclone", "preciousobjects", "refstorage", "relativeworktrees",
     "worktreeconfig",
 ];
 

@@ -153,6 +153,7 @@ impl Plan {
         let name = self.project.container();
         if self.entered.is_some() {
             lines.push(format!("# `{name}` runs and is what is wanted: it is entered"));
+            lines.extend(fills(gathered).iter().map(|fill| format!("{fill}, where nothing runs inside")));
         }
         lines.extend(self.deferred.iter().map(|line| format!("# at the next start: {line}")));
         lines.extend(self.recreated.iter().map(|line| format!("# `{name}` is recreated: {line}")));
