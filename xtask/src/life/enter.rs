@@ -52,8 +52,8 @@ fn enter(running: Running<'_>, missing: &[String], program: &Program) -> Result<
         ui::say(format_args!("the MCP server `{server}` is off: its program is not in the container"));
     }
     let gathered = &call.gathered;
-    let entry = Entry { container: &record.container, carried: &record.carried, missing };
-    let command = entry.command(call.cx, &gathered.settings, &mark, program);
+    let entry = Entry { container: &record.container, carried: &record.carried, env: &gathered.settings.env };
+    let command = entry.command(call.cx, missing, &mark, program);
     let before = super::audit::baseline(&gathered.places, &gathered.workspace)?;
     ui::echo(&command);
     let (start, since) = (Instant::now(), SystemTime::now());

@@ -1,20 +1,21 @@
 //! Native code on the GPUs, proven once for each container: at its start, by the path that Codex takes later.
 
+use super::entry::Entry;
 use super::gather::Gathered;
 use super::record::Record;
-use crate::context::Context;
+use crate::context::{self, Context};
 use crate::engine::Engine;
-use crate::engine::docker::{self, Terminal};
 use crate::exec;
 use crate::finding::Finding;
 use crate::gpu::{self, arch};
 use crate::smoke::{Arch, Extent, Report, SmokeRequest, claim, judge, native};
-use crate::spec::entering;
 use crate::spec::words::Gpus;
 use crate::step::Command;
 use anyhow::Result;
 use std::collections::BTreeMap;
-use std::time::SystemTime;
+
+/// What the image's entry point set up in the container, by variable.
+type Carried = BTreeMap<String, String>;
 
 /// The bound on the script, in seconds. It takes two; but eight GPUs without NVIDIA's persistence daemon are woken one
 /// after the other, and an image that was never read comes from a disk.
@@ -24,12 +25,7 @@ const SECONDS: u64 = 90;
 ///
 /// # Errors
 /// Settings that do not say which architecture is meant, or the engine does not answer.
-pub(super) fn prove(
-    cx: &Context,
-    gathered: &Gathered,
-    container: &str,
-    carried: &BTreeMap<String, String>,
-) -> Result<Finding> {
+pub(super) fn prove(cx: &Context, gathered: &Gathered, container: &str, carried: &Carried) -> Result<Finding> {
     let request = request(gathered, architecture(cx, gathered)?, super::nonce()?);
     let command = command(cx, gathered, container, carried, &request);
     let (said, digest) = exec::both(|| exec::capture(&command), || native::digest(&request.nonce, request.arch));
@@ -40,8 +36,7 @@ pub(super) fn prove(
         })
     });
     let outcome = judge(&request, report.as_ref().map_err(String::as_str), &digest, None);
-    let time = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-    Ok(claim::claim(&request, &outcome, &digest, &time))
+    Ok(claim::claim(&request, &outcome, &digest, &context::now()))
 }
 
 /// The claim of a container, as it was proven at its start; none where it has no GPUs.
@@ -87,14 +82,7 @@ fn request(gathered: &Gathered, arch: Arch, nonce: String) -> SmokeRequest {
     }
 }
 
-fn command(
-    cx: &Context,
-    gathered: &Gathered,
-    container: &str,
-    carried: &BTreeMap<String, String>,
-    request: &SmokeRequest,
-) -> Command {
-    let env = entering::environment(cx, &gathered.settings.env, carried, &request.nonce);
-    let terminal = Terminal { tty: false };
-    docker::enter(container, terminal, &env.shown, &env.named, &request.words()).timeout(SECONDS + 10)
+fn command(cx: &Context, gathered: &Gathered, container: &str, carried: &Carried, request: &SmokeRequest) -> Command {
+    let entry = Entry { container, carried, env: &gathered.settings.env };
+    entry.apart(cx, &request.nonce, &request.words()).timeout(SECONDS + 10)
 }
