@@ -50,13 +50,13 @@ pub(super) fn claim(record: &Record) -> Option<Finding> {
 
 /// The command as a dry run shows it, where there would be GPUs.
 pub(super) fn dry_run(cx: &Context, gathered: &Gathered, container: &str) -> Option<Command> {
-    let arch = architecture(cx, gathered).ok().filter(|_| gathered.settings.shape.gpus != Gpus::None)?;
+    let arch = architecture(cx, gathered).ok().filter(|_| gathered.ground.settings.shape.gpus != Gpus::None)?;
     let request = request(gathered, arch, "NONCE".into());
     Some(command(cx, gathered, container, &BTreeMap::new(), &request))
 }
 
 fn architecture(cx: &Context, gathered: &Gathered) -> Result<Arch> {
-    let list = &gathered.settings.arch_list;
+    let list = &gathered.ground.settings.arch_list;
     arch::choose(None, list, &[]).or_else(|_| {
         // Of several architectures it is the one that serves this host's GPUs.
         let known = gpu::read(&Engine::default(), cx.var("PATH")).gpus;
@@ -71,7 +71,7 @@ fn request(gathered: &Gathered, arch: Arch, nonce: String) -> SmokeRequest {
         arch,
         mode: Extent::Native,
         // How many there are of all is what the claim `gpu.devices` sees.
-        gpus: match &gathered.settings.shape.gpus {
+        gpus: match &gathered.ground.settings.shape.gpus {
             Gpus::Ids(ids) => Some(ids.len()),
             Gpus::All | Gpus::None => None,
         },
@@ -83,6 +83,6 @@ fn request(gathered: &Gathered, arch: Arch, nonce: String) -> SmokeRequest {
 }
 
 fn command(cx: &Context, gathered: &Gathered, container: &str, carried: &Carried, request: &SmokeRequest) -> Command {
-    let entry = Entry { container, carried, env: &gathered.settings.env };
+    let entry = Entry { container, carried, env: &gathered.ground.settings.env };
     entry.apart(cx, &request.nonce, &request.words()).timeout(SECONDS + 10)
 }

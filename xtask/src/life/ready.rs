@@ -46,8 +46,8 @@ impl fmt::Display for Fill {
 
 /// All that is filled for a sandbox, in order. Pure.
 pub(super) fn fills(gathered: &Gathered) -> Vec<Fill> {
-    let places = &gathered.places;
-    let home = match gathered.settings.shape.codex_home {
+    let places = &gathered.ground.places;
+    let home = match gathered.ground.settings.shape.codex_home {
         Mode::Mirror => Filling::MirroredHome,
         Mode::Shared => Filling::SharedHome,
         Mode::None => Filling::EmptyHome,
@@ -67,7 +67,7 @@ impl Fill {
     /// # Errors
     /// The host's side cannot be read, or the sandbox's side cannot be written.
     pub(crate) fn run(&self, gathered: &Gathered) -> Result<Vec<String>> {
-        let (mirror, agents) = (&gathered.mirror, &gathered.places.agents);
+        let (mirror, agents) = (&gathered.mirror, &gathered.ground.places.agents);
         match self.with {
             Filling::MirroredHome => {
                 home::write(mirror, &self.to, agents)?;
@@ -86,7 +86,7 @@ impl Fill {
             Filling::SystemCodex => home::system(Path::new(SYSTEM_CODEX), &self.to)
                 .map(drop)
                 .context("the administrator's rules for Codex must stay in force")?,
-            Filling::Guest => guest::fill(&gathered.places, &gathered.network)?,
+            Filling::Guest => guest::fill(&gathered.ground.places, &gathered.ground.network)?,
             Filling::Git => return prepare_git(gathered, &self.to),
         }
         Ok(Vec::new())
@@ -94,12 +94,12 @@ impl Fill {
 }
 
 fn prepare_git(gathered: &Gathered, private: &Path) -> Result<Vec<String>> {
-    let appeared = git::note_appearance(gathered.repository.as_ref(), private)?;
+    let appeared = git::note_appearance(gathered.ground.repository.as_ref(), private)?;
     let mut notes: Vec<String> = appeared.iter().map(|note| format!("warning: {note}")).collect();
-    if let Some(repository) = &gathered.repository {
+    if let Some(repository) = &gathered.ground.repository {
         let lock = git::prepare(repository, private, &gathered.identity)?;
         notes.extend(lock.notes.iter().map(|note| format!("git: {note}")));
-        let guest = &gathered.places.guest;
+        let guest = &gathered.ground.places.guest;
         lock.mount_points.iter().try_for_each(|name| exec::create_dir(&guest.join(name), 0o755))?;
     }
     Ok(notes)
@@ -110,14 +110,14 @@ fn prepare_git(gathered: &Gathered, private: &Path) -> Result<Vec<String>> {
 /// # Errors
 /// As [`Fill::run`].
 pub(super) fn refresh(gathered: &Gathered) -> Result<Vec<String>> {
-    exec::create_dir(&gathered.places.dir, 0o700)?;
+    exec::create_dir(&gathered.ground.places.dir, 0o700)?;
     let notes: Result<Vec<Vec<String>>> = fills(gathered).iter().map(|fill| fill.run(gathered)).collect();
     Ok(notes?.concat())
 }
 
 /// What of the host's Codex home stays out or goes in changed: one line each.
 pub(super) fn notes(gathered: &Gathered) -> Vec<String> {
-    match gathered.settings.shape.codex_home {
+    match gathered.ground.settings.shape.codex_home {
         Mode::Mirror => gathered.mirror.notes.iter().map(ToString::to_string).collect(),
         Mode::Shared => vec!["shared: the agent can change what your own Codex runs on this host".to_owned()],
         Mode::None => vec!["none: nothing of yours goes in, not even the login".to_owned()],
@@ -129,8 +129,8 @@ pub(super) fn notes(gathered: &Gathered) -> Vec<String> {
 /// # Errors
 /// The state folder cannot be read or written.
 pub(super) fn reconcile(gathered: &Gathered) -> Result<LoginOutcome> {
-    let places = &gathered.places;
-    login::reconcile(&gathered.settings.host_codex_home, &places.codex_home, &places.login)
+    let places = &gathered.ground.places;
+    login::reconcile(&gathered.ground.settings.host_codex_home, &places.codex_home, &places.login)
 }
 
 /// Empties a directory and keeps the directory itself: a running container has it mounted.
