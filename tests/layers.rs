@@ -16,7 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["proof"],
     &["smoke"],
     &["life"],
-    &["gpu_smoke", "doctor", "demo"],
+    &["gpu_smoke", "doctor", "demo", "complete"],
     &["tasks"],
     &["cli", "dev"],
 ];

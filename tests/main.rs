@@ -28,4 +28,5 @@ mod plan;
 mod python;
 mod settings;
 mod support;
+mod type_states;
 mod workflows;

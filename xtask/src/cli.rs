@@ -1,11 +1,10 @@
 //! The command line: what can be asked for, and what runs for it.
 
-pub mod complete;
-pub mod help;
+mod help;
 
 use crate::context::Context;
 use crate::spec::settings::Flags;
-use crate::{demo, dev, doctor, gpu_smoke, image, life, tasks};
+use crate::{dev, tasks};
 use anyhow::Result;
 use clap::{Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
@@ -22,35 +21,35 @@ struct CommandLine {
     task: Task,
 }
 
-/// One task with its own flags, which are declared beside what runs it. The order is that of the help.
+/// A task with its flags, which its file in `tasks/` or `dev/` declares. The order is that of the help.
 #[derive(Subcommand, Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs, reason = "a comment here would stand in the help in place of the task's own")]
+#[allow(missing_docs, reason = "a comment here would replace the task's own in the help")]
 pub enum Task {
     Sandbox(tasks::sandbox::Args),
-    Image(image::build::Args),
-    GpuSmoke(gpu_smoke::Args),
+    Image(tasks::image::Args),
+    GpuSmoke(tasks::gpu_smoke::Args),
     Mounts(tasks::mounts::Args),
-    Doctor(doctor::gather::Args),
-    Status(life::status::Args),
-    Down(life::down::Args),
+    Doctor(tasks::doctor::Args),
+    Status(tasks::status::Args),
+    Down(tasks::down::Args),
     Commits(tasks::commits::Args),
-    Demo(demo::Args),
+    Demo(tasks::demo::Args),
     Test(dev::test::Args),
     /// Start and prove the sandbox that VS Code or `devcontainer up` opens
     Devcontainer,
     Ci(dev::ci::Args),
     Bench(dev::bench::Args),
-    Completions(complete::Args),
+    Completions(tasks::completions::Args),
     #[command(hide = true)]
-    Complete(complete::Line),
+    Complete(tasks::complete::Args),
 }
 
-/// The whole command line.
+/// The command line with all tasks.
 pub fn command() -> Command {
     help::dress(CommandLine::command())
 }
 
-/// Parses a command line. A clap error carries the help too: the caller prints it.
+/// Parses a command line. A request for help is an error of clap too; the caller prints it.
 pub fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Task, clap::Error> {
     let matches = command().try_get_matches_from(args)?;
     Ok(CommandLine::from_arg_matches(&matches)?.task)
@@ -61,24 +60,24 @@ impl Task {
     pub(crate) fn run(&self, cx: &Context) -> Result<u8> {
         match self {
             Task::Sandbox(args) => tasks::sandbox::run(cx, args),
-            Task::Image(args) => image::build::run(cx, args),
-            Task::GpuSmoke(args) => gpu_smoke::run(cx, args),
+            Task::Image(args) => tasks::image::run(cx, args),
+            Task::GpuSmoke(args) => tasks::gpu_smoke::run(cx, args),
             Task::Mounts(args) => tasks::mounts::run(cx, args),
-            Task::Doctor(args) => doctor::gather::run(cx, args),
-            Task::Status(args) => life::status::run(cx, args),
-            Task::Down(args) => life::down::run(cx, args),
+            Task::Doctor(args) => tasks::doctor::run(cx, args),
+            Task::Status(args) => tasks::status::run(cx, args),
+            Task::Down(args) => tasks::down::run(cx, args),
             Task::Commits(args) => tasks::commits::run(cx, args),
-            Task::Demo(args) => demo::run(cx, args),
+            Task::Demo(args) => tasks::demo::run(cx, args),
             Task::Test(args) => dev::test::run(cx, args),
             Task::Devcontainer => tasks::devcontainer::run(cx),
             Task::Ci(args) => dev::ci::run(cx, args),
             Task::Bench(args) => dev::bench::run(cx, args),
-            Task::Completions(args) => complete::script(cx, args),
-            Task::Complete(line) => complete::answer(cx, line),
+            Task::Completions(args) => tasks::completions::run(cx, args),
+            Task::Complete(args) => tasks::complete::run(cx, args, &command()),
         }
     }
 
-    /// The flags that say which workspace it has to do with; `None` where it starts no program.
+    /// The flags from which the workspace of the task follows; `None` where the task starts no program.
     pub(crate) fn flags(&self) -> Option<Flags> {
         Some(match self {
             Task::Sandbox(args) => args.flags.clone(),

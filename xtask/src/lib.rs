@@ -5,6 +5,7 @@
 pub(crate) mod beneath;
 pub mod cli;
 pub mod codex;
+pub(crate) mod complete;
 pub mod context;
 pub(crate) mod demo;
 pub(crate) mod dev;
@@ -19,7 +20,7 @@ pub(crate) mod git;
 pub(crate) mod gpu;
 pub(crate) mod gpu_smoke;
 pub(crate) mod image;
-pub(crate) mod life;
+pub mod life;
 pub(crate) mod network;
 pub(crate) mod proof;
 pub mod smoke;
@@ -58,14 +59,14 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// An agent writes in the workspace: no program is taken from there, whatever `PATH` says.
+/// Removes the directories of the workspace from PATH, because an agent can write programs there.
 fn outside_workspace(mut cx: Context, task: &Task) -> Context {
     let settings = task.flags().map(|flags| spec::settings::load_what_is_right(&cx, &flags));
     let Some(Ok((settings, _))) = settings else {
         return cx;
     };
     let (path, left_out) = cx.path_outside(&settings.workspace);
-    // The workspace `/` is refused by all that would use it.
+    // With the workspace `/` nothing would be left of PATH. Every task that uses the workspace refuses it.
     if settings.workspace.parent().is_some() && !left_out.is_empty() {
         let dirs: Vec<_> = left_out.iter().map(|dir| dir.display().to_string()).collect();
         ui::warn(format_args!("`{}` is left out of PATH: the agent writes there", dirs.join("`, `")));

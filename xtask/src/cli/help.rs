@@ -3,8 +3,8 @@
 use crate::spec::settings::Flags;
 use clap::{Args as _, Command};
 
-/// The examples of each task, as they are typed. Every line is parsed by a test.
-pub const EXAMPLES: &[(&str, &[&str])] = &[
+/// The examples of each task, as they are typed. A test parses every line.
+const EXAMPLES: &[(&str, &[&str])] = &[
     (
         "sandbox",
         &[
@@ -44,16 +44,16 @@ const FIRST_STEPS: &[&str] = &[
     "cargo xtask status",
 ];
 
-/// Tasks for which, of the common flags, only the workspace says something. The others are taken all the same: people
-/// repeat the line that they have just typed.
+/// Tasks that use only the workspace of the common flags. They accept the others too, because people repeat the line that
+/// they have just typed.
 const BY_WORKSPACE: &[&str] = &["status", "down", "commits"];
 
-/// How a script of completions is kept.
+/// How to install the script of `completions`.
 const LOADING: &str = "\n\nKeep the script in a file, and load that at the end of ~/.bashrc or ~/.zshrc by `source\n\
                        FILE`; for fish, name the file ~/.config/fish/conf.d/xtask.fish.";
 
-/// Adds the examples, and takes out of the help what does not matter for a task.
-pub fn dress(mut command: Command) -> Command {
+/// Adds the examples, and hides the flags that do not matter for a task.
+pub(super) fn dress(mut command: Command) -> Command {
     let exit_codes = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     command = command.after_help(format!("{}\n\n{exit_codes}", examples(FIRST_STEPS)));
     for (task, lines) in EXAMPLES {

@@ -1,44 +1,41 @@
-//! `cargo xtask demo --clean`: removes all that the demo made, and says what it leaves.
+//! Removes everything that the demo made, and says what it leaves.
 
 use super::ground::{DemoGround, MadeByDemo};
 use crate::context::Context;
 use crate::engine::{docker, errors, install, provide};
-use crate::life::{self, down};
+use crate::life;
+use crate::life::down::Removal;
+use crate::proof::Proof;
 use crate::step::Step;
 use crate::{exec, ui};
 use anyhow::Result;
-use serde_json::Value;
+use std::path::Path;
 
-/// Runs it.
-///
-/// # Errors
-/// Something cannot be removed, such as a container whose engine does not answer.
-pub fn run(cx: &Context, ground: &DemoGround) -> Result<u8> {
+/// Exit code 1 where an image had to be kept.
+pub(crate) fn clean(cx: &Context) -> Result<u8> {
+    let ground = DemoGround::of(cx);
     let record = ground.read();
-    let own = ground.context(cx, true);
-    let flags = ground.flags(true, None, None);
     if ground.project.exists() || ground.state.exists() {
+        let flags = ground.flags(true, None, None);
+        let removed = Removal::read(&ground.context(cx, true), &flags, true, false, false)?.run()?;
         let copy = life::copy_of_proof(cx);
-        let found = life::find(&ground.container(&own))?;
-        down::run(&own, &down::Args { flags, all: true, yes: true, ..down::Args::default() })?;
-        if found.is_some_and(|running| names(&copy, &running.id)) {
+        if removed.is_some_and(|container| is_of(&copy, &container.id)) {
             exec::all(&[Step::Remove { path: copy }])?;
         }
     }
-    // The newest first: an image is built on an older one.
     let mut kept: Vec<String> = Vec::new();
+    // The newest image is removed first, because an image is built on an older one.
     for image in record.images.iter().rev() {
         if !remove_image(image)? {
-            kept.push(image.clone());
+            kept.insert(0, image.clone());
         }
     }
-    let codex = ground.codex.parent().unwrap_or(&ground.codex).to_path_buf();
     let stopped = provide::stop(cx)?;
     if kept.is_empty() {
+        let codex = ground.codex.parent().unwrap_or(&ground.codex).to_path_buf();
         exec::all(&[ground.root.clone(), codex].map(|path| Step::Remove { path }))?;
     } else {
-        let left = MadeByDemo { images: kept.iter().rev().cloned().collect(), ..record.clone() };
-        ground.write(&left)?;
+        ground.write(&MadeByDemo { images: kept.clone(), ..record.clone() })?;
     }
     for line in lines(&record, &kept, stopped) {
         ui::say(line);
@@ -46,12 +43,13 @@ pub fn run(cx: &Context, ground: &DemoGround) -> Result<u8> {
     Ok(u8::from(!kept.is_empty()))
 }
 
-fn names(proof: &std::path::Path, container: &str) -> bool {
+/// Whether a saved proof is about this container.
+fn is_of(proof: &Path, container: &str) -> bool {
     let text = std::fs::read(proof).unwrap_or_default();
-    serde_json::from_slice::<Value>(&text).is_ok_and(|proof| proof["container"] == container)
+    serde_json::from_slice::<Proof>(&text).is_ok_and(|proof| proof.container == container)
 }
 
-/// Removes an image; one that is gone counts as removed, one that somebody uses is kept.
+/// Removes an image. One that is already gone counts as removed; one that a container uses is kept.
 fn remove_image(image: &str) -> Result<bool> {
     let command = docker::remove_image(image);
     ui::echo(&command);

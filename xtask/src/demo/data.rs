@@ -3,58 +3,48 @@
 
 use crate::engine::docker;
 use crate::step::Step;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::path::Path;
 
-/// One clip.
 struct Clip {
     id: u32,
     template: &'static str,
-    /// What fills the template.
-    placeholder: &'static str,
+    /// Stands for `[something]` in the template.
+    something: &'static str,
     /// Where the square is at second `t` of four, as expressions of ffmpeg.
-    path: (&'static str, &'static str),
+    x: &'static str,
+    y: &'static str,
 }
 
 const CLIPS: &[Clip] = &[
-    Clip { id: 1, template: "Moving [something] up", placeholder: "a square", path: ("140", "200-50*t") },
-    Clip { id: 2, template: "Moving [something] down", placeholder: "a square", path: ("140", "50*t") },
-    Clip { id: 3, template: "Pushing [something] from left to right", placeholder: "a block", path: ("70*t", "100") },
-    Clip {
-        id: 4,
-        template: "Pushing [something] from right to left",
-        placeholder: "a block",
-        path: ("280-70*t", "100"),
-    },
+    Clip { id: 1, template: "Moving [something] up", something: "a square", x: "140", y: "200-50*t" },
+    Clip { id: 2, template: "Moving [something] down", something: "a square", x: "140", y: "50*t" },
+    Clip { id: 3, template: "Pushing [something] from left to right", something: "a block", x: "70*t", y: "100" },
+    Clip { id: 4, template: "Pushing [something] from right to left", something: "a block", x: "280-70*t", y: "100" },
 ];
 
 /// Where the clips lie in the data set, as in the original's archive.
-pub const CLIP_DIR: &str = "20bn-something-something-v2";
+const CLIP_DIR: &str = "20bn-something-something-v2";
 
 /// The files of labels: name and text.
-pub fn labels() -> Vec<(&'static str, String)> {
-    // In the original a class is the template without its brackets, and its number is a text.
-    let class = |clip: &Clip| clip.template.replace(['[', ']'], "");
-    let classes = CLIPS.iter().enumerate();
-    let classes: serde_json::Map<String, Value> =
-        classes.map(|(number, clip)| (class(clip), json!(number.to_string()))).collect();
-    let train = CLIPS.iter().map(|clip| {
+fn labels() -> Vec<(&'static str, String)> {
+    // As in the original, a class is the template without its brackets, and its number is a text.
+    let class = |(number, clip): (usize, &Clip)| (clip.template.replace(['[', ']'], ""), json!(number.to_string()));
+    let classes: Map<String, Value> = CLIPS.iter().enumerate().map(class).collect();
+    let entry = |clip: &Clip| {
         json!({
             "id": clip.id.to_string(),
-            "label": clip.template.replace("[something]", clip.placeholder).to_lowercase(),
+            "label": clip.template.replace("[something]", clip.something).to_lowercase(),
             "template": clip.template,
-            "placeholders": [clip.placeholder],
+            "placeholders": [clip.something],
         })
-    });
-    let train = Value::Array(train.collect());
-    vec![
-        ("labels/labels.json", format!("{:#}\n", Value::Object(classes))),
-        ("labels/train.json", format!("{train:#}\n")),
-    ]
+    };
+    let train = Value::from_iter(CLIPS.iter().map(entry));
+    vec![("labels/labels.json", format!("{:#}\n", json!(classes))), ("labels/train.json", format!("{train:#}\n"))]
 }
 
-/// The steps that make it: ffmpeg runs in the sandbox's image, so the host needs none.
-pub fn steps(dir: &Path, image: &str, uid: u32, gid: u32) -> Vec<Step> {
+/// The steps that make the data set. ffmpeg runs in the sandbox's image, so that the host needs none.
+pub(super) fn steps(dir: &Path, image: &str, uid: u32, gid: u32) -> Vec<Step> {
     let mut steps: Vec<Step> =
         labels().into_iter().map(|(name, text)| Step::WriteFile { path: dir.join(name), text }).collect();
     let clips = dir.join(CLIP_DIR);
@@ -67,28 +57,20 @@ pub fn steps(dir: &Path, image: &str, uid: u32, gid: u32) -> Vec<Step> {
     steps
 }
 
-/// One ffmpeg makes all clips.
+/// The arguments with which one call of ffmpeg makes all clips.
 fn ffmpeg() -> Vec<String> {
-    let mut args = Vec::new();
-    for clip in CLIPS {
-        let (x, y) = clip.path;
-        let scene = format!(
-            "color=gray:size=320x240:rate=12:duration=4[back];color=orange:size=40x40:rate=12:duration=4[square];\
-             [back][square]overlay=x='{x}':y='{y}':shortest=1[v{}]",
-            clip.id
+    let scene = |Clip { id, x, y, .. }: &Clip| {
+        let squares = format!(
+            "color=gray:size=320x240:rate=12:duration=4[b{id}];color=orange:size=40x40:rate=12:duration=4[s{id}];\
+             [b{id}][s{id}]overlay=x='{x}':y='{y}':shortest=1[v{id}]"
         );
-        args.extend([
-            "-filter_complex".to_owned(),
-            scene.replace("[back]", &format!("[b{}]", clip.id)).replace("[square]", &format!("[s{}]", clip.id)),
-        ]);
-    }
-    for clip in CLIPS {
-        args.extend(["-map".to_owned(), format!("[v{}]", clip.id)]);
-        let codec = ["-c:v", "libvpx-vp9", "-b:v", "200k", "-pix_fmt", "yuv420p", "-deadline", "realtime"];
-        args.extend(codec.map(str::to_owned));
-        args.push(format!("{}.webm", clip.id));
-    }
-    args
+        ["-filter_complex".to_owned(), squares]
+    };
+    let file = |Clip { id, .. }: &Clip| {
+        let args = format!("-map [v{id}] -c:v libvpx-vp9 -b:v 200k -pix_fmt yuv420p -deadline realtime {id}.webm");
+        args.split(' ').map(str::to_owned).collect::<Vec<_>>()
+    };
+    CLIPS.iter().flat_map(scene).chain(CLIPS.iter().flat_map(file)).collect()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Where the demo's things lie, and the record of what it made that lies elsewhere.
+//! Where the demo keeps its files, and the record of what it made elsewhere.
 
 use crate::context::Context;
 use crate::engine::compose;
@@ -9,47 +9,49 @@ use crate::spec::settings::{Flags, ProjectFlags};
 use crate::spec::words::Mode;
 use crate::user::User;
 use anyhow::Result;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// The demo's places. The sandbox refuses this repository and the state folder as mounts, so they are in neither.
+/// The demo's paths. What the sandbox mounts is neither in this repository nor in the user's state folder, because both are
+/// refused as mounts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DemoGround {
-    /// All of it but `codex`: `$XDG_CACHE_HOME/codex-sandbox-demo`.
-    pub root: PathBuf,
+pub(super) struct DemoGround {
+    /// Holds everything except `codex`: `$XDG_CACHE_HOME/codex-sandbox-demo`.
+    pub(super) root: PathBuf,
     /// The project that Codex works on.
-    pub project: PathBuf,
-    /// The data set that stands in.
-    pub data: PathBuf,
+    pub(super) project: PathBuf,
+    /// The data set that stands in for the user's.
+    pub(super) data: PathBuf,
     /// The Codex home of the scripted session.
-    pub codex_home: PathBuf,
-    /// The sandbox's own state: nothing of the demo goes into the user's.
-    pub state: PathBuf,
-    /// The Codex that stands in.
-    pub codex: PathBuf,
+    pub(super) codex_home: PathBuf,
+    /// The state folder of the demo's sandbox, so that nothing of the demo goes into the user's.
+    pub(super) state: PathBuf,
+    /// The Codex that stands in for the user's.
+    pub(super) codex: PathBuf,
     record: PathBuf,
 }
 
-/// What the demo made outside of its places.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct MadeByDemo {
+/// What the demo made outside of its own directories.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct MadeByDemo {
     /// Images, by tag, in the order in which they were made.
-    pub images: Vec<String>,
-    /// Packages that were asked of the distribution.
-    pub packages: Vec<String>,
-    /// Whether Debian's next release was made known to apt.
-    pub next: bool,
+    pub(super) images: Vec<String>,
+    /// Packages that apt was asked to install.
+    pub(super) packages: Vec<String>,
+    /// Whether Debian's next release was added to the sources of apt.
+    pub(super) next: bool,
 }
 
 impl MadeByDemo {
-    /// Adds what was brought.
-    pub fn provided(&mut self, provided: &Provided) {
+    /// Adds what was installed.
+    pub(super) fn provided(&mut self, provided: &Provided) {
         self.packages.extend(provided.packages.iter().cloned());
         self.next |= provided.next;
     }
 
-    /// Adds images that were not there before.
-    pub fn image(&mut self, tag: &str) {
+    /// Adds an image that was not there before.
+    pub(super) fn image(&mut self, tag: &str) {
         if !self.images.iter().any(|have| have == tag) {
             self.images.push(tag.to_owned());
         }
@@ -57,10 +59,8 @@ impl MadeByDemo {
 }
 
 impl DemoGround {
-    /// The places of this user.
-    pub fn of(cx: &Context) -> DemoGround {
-        let cache = cx.var("XDG_CACHE_HOME").map(PathBuf::from);
-        let cache = cache.filter(|path| path.is_absolute());
+    pub(super) fn of(cx: &Context) -> DemoGround {
+        let cache = cx.var("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
         let root = cache.unwrap_or_else(|| cx.home.join(".cache")).join("codex-sandbox-demo");
         DemoGround {
             project: root.join("project"),
@@ -73,20 +73,19 @@ impl DemoGround {
         }
     }
 
-    /// The surroundings of the demo's sandbox: a state folder of its own, and in a scripted session a Codex home of its
-    /// own and no proxy, which would be asked for the container's own loopback.
-    pub fn context(&self, cx: &Context, scripted: bool) -> Context {
+    /// The context of the demo's sandbox. It has a state folder of its own. A scripted session also has a Codex home of its
+    /// own and no proxy: a proxy would receive the requests to the stand-in model on the container's loopback.
+    pub(super) fn context(&self, cx: &Context, scripted: bool) -> Context {
         let mut cx = Context { state: self.state.clone(), ..cx.clone() };
         if scripted {
             cx.env.retain(|name, _| !name.to_lowercase().ends_with("_proxy"));
-            let home = self.codex_home.to_string_lossy().into_owned();
-            cx.env.insert("CODEX_HOME".into(), home);
+            cx.env.insert("CODEX_HOME".into(), self.codex_home.to_string_lossy().into_owned());
         }
         cx
     }
 
     /// The flags of the demo's sandbox.
-    pub fn flags(&self, cpu: bool, dataset: Option<PathBuf>, codex: Option<PathBuf>) -> Flags {
+    pub(super) fn flags(&self, cpu: bool, dataset: Option<PathBuf>, codex: Option<PathBuf>) -> Flags {
         let project = ProjectFlags {
             workspace: Some(self.project.clone()),
             datasets: vec![("ssv2".to_owned(), dataset.unwrap_or_else(|| self.data.clone()))],
@@ -97,12 +96,12 @@ impl DemoGround {
     }
 
     /// The name of the demo's container; `cx` is the demo's own.
-    pub fn container(&self, cx: &Context) -> String {
+    pub(super) fn container(&self, cx: &Context) -> String {
         compose::container_name(&places::of(cx, &self.project, User::read().uid).project)
     }
 
     /// A path as a person would write it: from this repository, or from their home.
-    pub fn short(&self, cx: &Context, path: &Path) -> String {
+    pub(super) fn short(&self, cx: &Context, path: &Path) -> String {
         match (path.strip_prefix(&cx.root), path.strip_prefix(&cx.home)) {
             (Ok(rest), _) => rest.display().to_string(),
             (_, Ok(rest)) => format!("~/{}", rest.display()),
@@ -110,24 +109,13 @@ impl DemoGround {
         }
     }
 
-    /// Reads the record; empty where there is none.
-    pub fn read(&self) -> MadeByDemo {
-        let text = std::fs::read(&self.record).unwrap_or_default();
-        let value: Value = serde_json::from_slice(&text).unwrap_or_default();
-        let list = |key: &str| {
-            let items = value[key].as_array().into_iter().flatten();
-            items.filter_map(Value::as_str).map(str::to_owned).collect()
-        };
-        MadeByDemo { images: list("images"), packages: list("packages"), next: value["next"] == true }
+    /// The record; empty where there is none.
+    pub(super) fn read(&self) -> MadeByDemo {
+        serde_json::from_slice(&std::fs::read(&self.record).unwrap_or_default()).unwrap_or_default()
     }
 
-    /// Keeps the record.
-    ///
-    /// # Errors
-    /// It cannot be written.
-    pub fn write(&self, record: &MadeByDemo) -> Result<()> {
-        let value = json!({"images": record.images, "packages": record.packages, "next": record.next});
+    pub(super) fn write(&self, record: &MadeByDemo) -> Result<()> {
         exec::create_dir(&self.root, 0o700)?;
-        exec::write_file(&self.record, format!("{value:#}\n").as_bytes(), 0o600)
+        exec::write_file(&self.record, format!("{}\n", serde_json::to_string_pretty(record)?).as_bytes(), 0o600)
     }
 }

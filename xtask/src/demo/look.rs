@@ -1,4 +1,4 @@
-//! What this machine has of what the main path needs. Reads only.
+//! Finds out what this machine has of what the main path needs. Changes nothing.
 
 use super::ground::DemoGround;
 use super::stand_ins::StandIns;
@@ -13,11 +13,12 @@ use crate::user::User;
 use crate::{exec, gpu};
 use anyhow::Result;
 
-/// Reads it.
+/// Reads the facts.
 ///
 /// # Errors
-/// An engine that cannot keep a sandbox's promises (exit code 3).
-pub fn facts(cx: &Context, ground: &DemoGround, cpu: bool, settings: &Settings, lacks: &Lacks) -> Result<StandIns> {
+/// The engine that answers cannot keep a sandbox's promises (exit code 3).
+pub(super) fn facts(cx: &Context, ground: &DemoGround, flags: &Flags, lacks: &Lacks) -> Result<StandIns> {
+    let settings = settings::load(cx, flags)?;
     let engine = match lacks.silent {
         None => engine::read(cx)?,
         Some(_) => Engine::default(),
@@ -34,7 +35,7 @@ pub fn facts(cx: &Context, ground: &DemoGround, cpu: bool, settings: &Settings, 
     };
     Ok(StandIns {
         no_engine: lacks.silent.clone(),
-        no_gpu: no_gpu(cx, cpu, settings, &engine),
+        no_gpu: no_gpu(cx, flags.project.cpu, &settings, &engine),
         base: settings.base.clone().unwrap_or_default(),
         dataset: dataset.and_then(|dataset| dataset.source.clone()),
         codex: codex::find(cx, settings.codex.as_deref()).ok(),
@@ -42,7 +43,7 @@ pub fn facts(cx: &Context, ground: &DemoGround, cpu: bool, settings: &Settings, 
     })
 }
 
-/// Why NVIDIA's image cannot serve here.
+/// Why NVIDIA's image cannot be used here.
 fn no_gpu(cx: &Context, cpu: bool, settings: &Settings, engine: &Engine) -> Option<String> {
     if cpu {
         return Some("`--cpu` was given".to_owned());
@@ -69,17 +70,14 @@ fn no_gpu(cx: &Context, cpu: bool, settings: &Settings, engine: &Engine) -> Opti
     (!there).then(|| format!("`{reference}` cannot be had from here"))
 }
 
-/// The programs that the demo needs here.
-///
-/// # Errors
-/// The engine does not answer.
-pub fn programs(cx: &Context, ground: &DemoGround, own: &Flags, facts: &StandIns) -> Result<Vec<&'static str>> {
+/// The programs that the demo starts on this host.
+pub(super) fn programs(cx: &Context, ground: &DemoGround, own: &Flags, facts: &StandIns) -> Result<Vec<&'static str>> {
     // A project that is a repository gets a git directory of its own.
     let mut programs = vec!["git"];
     if own.project.cpu && (facts.no_engine.is_some() || needs_base(cx, own)?) {
         programs.push("mmdebstrap");
         if User::read().uid != 0 {
-            // mmdebstrap acts as root in a user namespace then.
+            // As an ordinary user, mmdebstrap acts as root in a user namespace.
             programs.push("newuidmap");
         }
     }

@@ -1,4 +1,4 @@
-//! What the demo says at its end: what was seen from the host, the whole proof, what was made, what comes next.
+//! The end of the demo: what the host sees of the session, the whole proof, what was made, and what comes next.
 
 use super::ground::{DemoGround, MadeByDemo};
 use super::session;
@@ -12,12 +12,13 @@ use crate::user::User;
 use crate::{finding, ui};
 use anyhow::{Context as _, Result};
 use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
 
-/// What the session did and did not do, seen from the host.
+/// Checks on the host what the session did and did not do.
 ///
 /// # Errors
 /// Its file is missing or is not this user's, or the data set has a new file.
-pub fn seen(ground: &DemoGround, own: &Flags) -> Result<()> {
+pub(super) fn seen(ground: &DemoGround, own: &Flags) -> Result<()> {
     let file = ground.project.join(session::FILE);
     let meta = std::fs::symlink_metadata(&file)
         .map_err(|err| failed(format!("the session ended well, and `{}` is not there: {err}", file.display())))?;
@@ -38,28 +39,33 @@ pub fn seen(ground: &DemoGround, own: &Flags) -> Result<()> {
 ///
 /// # Errors
 /// The proof cannot be read.
-pub fn report(cx: &Context, ground: &DemoGround, own: &Flags, facts: &StandIns, record: &MadeByDemo) -> Result<()> {
+pub(super) fn report(
+    cx: &Context,
+    ground: &DemoGround,
+    own: &Flags,
+    facts: &StandIns,
+    record: &MadeByDemo,
+) -> Result<()> {
     let demo = ground.context(cx, facts.scripted());
     let proof = places::of(&demo, &ground.project, User::read().uid).proof;
     let text = std::fs::read(&proof).with_context(|| format!("cannot read `{}`", proof.display()))?;
     let proof: Proof = serde_json::from_slice(&text).context("the proof cannot be understood")?;
     ui::say("");
     ui::table(proof_table(&proof));
-    let mut rows = vec![
-        vec!["  container".into(), format!("{} (running)", ground.container(&demo))],
-        vec!["  project".into(), ground.short(cx, &ground.project)],
+    let codex = own.codex.as_deref().filter(|codex| codex.starts_with(&ground.codex)).map(|_| &ground.codex);
+    let data = facts.dataset.is_none().then_some(&ground.data);
+    let short = |path: &PathBuf| ground.short(cx, path);
+    let packages = Some(record.packages.join(" ")).filter(|packages| !packages.is_empty());
+    let parts = [
+        ("container", Some(format!("{} (running)", ground.container(&demo)))),
+        ("project", Some(short(&ground.project))),
+        ("data set", data.map(short)),
+        ("its Codex home", Some(short(&ground.state))),
+        ("Codex", codex.map(short)),
     ];
-    if facts.dataset.is_none() {
-        rows.push(vec!["  data set".into(), ground.short(cx, &ground.data)]);
-    }
-    rows.push(vec!["  its Codex home".into(), ground.short(cx, &ground.state)]);
-    if own.codex.as_deref().is_some_and(|codex| codex.starts_with(&ground.codex)) {
-        rows.push(vec!["  Codex".into(), ground.short(cx, &ground.codex)]);
-    }
-    rows.extend(record.images.iter().map(|image| vec!["  image".into(), image.clone()]));
-    if !record.packages.is_empty() {
-        rows.push(vec!["  packages".into(), record.packages.join(" ")]);
-    }
+    let images = record.images.iter().map(|image| ("image", Some(image.clone())));
+    let parts = parts.into_iter().chain(images).chain([("packages", packages)]);
+    let rows: Vec<_> = parts.filter_map(|(name, what)| Some(vec![format!("  {name}"), what?])).collect();
     ui::say("\nmade by the demo:");
     ui::say(ui::columns(&rows).trim_end());
     ui::say("remove all of it:\n  cargo xtask demo --clean");
@@ -69,7 +75,7 @@ pub fn report(cx: &Context, ground: &DemoGround, own: &Flags, facts: &StandIns, 
     Ok(())
 }
 
-/// Every claim of a saved proof in one line, and how many are held. Pure.
+/// One line for each claim of a saved proof, and how many are held. Pure.
 fn proof_table(proof: &Proof) -> String {
     let (all, odd) = (proof.claims.len(), finding::not_held(&proof.claims).len());
     format!("{}{} of {all} promises hold", proof::full_table(&proof.claims, None), all - odd)

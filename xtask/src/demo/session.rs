@@ -1,22 +1,22 @@
-//! The scripted session: what the stand-in for the model says, and how Codex is led to it. Pure.
+//! The scripted session: what the stand-in for the model says, and how Codex is configured to use it. Pure.
 //!
-//! The commands are real, and so is what they print. The replies are not: nobody thinks here, and the text says so.
+//! The commands are real, and so is what they print. The replies come from a script, and each of them says so.
 
 use crate::engine::docker;
 use crate::step::Command;
 use serde_json::{Value, json};
 
-/// The stand-in itself. It runs inside, on the loopback of the container: no firewall of the host is in its way.
+/// The stand-in itself. It runs inside, on the loopback of the container, where no firewall of the host can block it.
 const SERVER: &str = include_str!("../../../docker/stand_in_model.py");
 const PORT: &str = "8765";
 
-/// The file that the session writes.
-pub const FILE: &str = "from-codex.txt";
-/// The file that it is refused to write.
-pub const FORBIDDEN: &str = "mine";
+/// The file that the session writes into the project.
+pub(super) const FILE: &str = "from-codex.txt";
+/// The file that the session tries to write into the data set, and may not.
+pub(super) const FORBIDDEN: &str = "mine";
 
 /// The prompt of `codex exec`.
-pub const PROMPT: &str = "Show where you are and what you can do. (No model is asked: these replies are scripted.)";
+const PROMPT: &str = "Show where you are and what you can do. (No model is asked: these replies are scripted.)";
 
 const DECODE: &str = r#"python3 -c '
 import glob, decord
@@ -24,8 +24,8 @@ clip = sorted(glob.glob("/datasets/ssv2/**/*.webm", recursive=True))[0]
 frames = decord.VideoReader(clip)
 print(clip, len(frames), "frames of", frames[0].shape)'"#;
 
-/// The session, as the stand-in reads it.
-pub fn script() -> Value {
+/// The script, as the stand-in reads it.
+fn script() -> Value {
     let step = |say: &str, run: &str| json!({"say": format!("[scripted] {say}"), "run": run});
     json!({
         "steps": [
@@ -43,14 +43,14 @@ pub fn script() -> Value {
     })
 }
 
-/// Starts the stand-in in a container; it answers once this returns, and ends itself after the session.
-pub fn serve(container: &str) -> Command {
+/// Starts the stand-in in a container. It answers once this command returns, and ends by itself after the session.
+pub(super) fn serve(container: &str) -> Command {
     let python = ["/usr/bin/env", "-i", "/usr/bin/python3", "-I", "-S", "-c", SERVER];
     docker::exec(container, &[], python).args(["--port", PORT, "--script", &script().to_string()]).timeout(30)
 }
 
-/// A Codex configuration that leads to it.
-pub fn config() -> String {
+/// A Codex configuration with the stand-in as the provider of the model.
+pub(super) fn config() -> String {
     format!(
         "model = \"scripted\"\nmodel_provider = \"scripted\"\napproval_policy = \"never\"\n\n[analytics]\nenabled = false\n\n\
          [model_providers.scripted]\nname = \"scripted replies, no model\"\nbase_url = \"http://127.0.0.1:{PORT}/v1\"\n\
@@ -58,8 +58,7 @@ pub fn config() -> String {
     )
 }
 
-/// Codex's own arguments for the session.
-pub fn args() -> Vec<String> {
+pub(super) fn args() -> Vec<String> {
     ["exec", "--skip-git-repo-check", PROMPT].map(str::to_owned).to_vec()
 }
 

@@ -1,81 +1,67 @@
-//! What this machine has and what stands in for the rest: one line each. Pure.
+//! What this machine has, and what stands in for what it lacks. Pure.
 
 use crate::codex::pinned;
 use crate::ui;
 use std::path::PathBuf;
 
-/// What the main path needs: each with the reason where this machine lacks it.
+/// What the main path needs. Where this machine lacks something, the reason is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StandIns {
+pub(super) struct StandIns {
     /// Why there is no engine to use; `None` where one answers.
-    pub no_engine: Option<String>,
+    pub(super) no_engine: Option<String>,
     /// Why NVIDIA's image cannot serve; `None` where it can.
-    pub no_gpu: Option<String>,
+    pub(super) no_gpu: Option<String>,
     /// The base image of a machine that has a GPU.
-    pub base: String,
+    pub(super) base: String,
     /// The directory of the user's own data set.
-    pub dataset: Option<PathBuf>,
+    pub(super) dataset: Option<PathBuf>,
     /// The user's own Codex.
-    pub codex: Option<PathBuf>,
-    /// Why no session of the user's own is entered; `None` where one is.
-    pub no_login: Option<String>,
+    pub(super) codex: Option<PathBuf>,
+    /// Why the user's own login is not used; `None` where it is.
+    pub(super) no_login: Option<String>,
 }
 
 impl StandIns {
-    /// Whether the session is scripted.
-    pub fn scripted(&self) -> bool {
+    pub(super) fn scripted(&self) -> bool {
         self.no_login.is_some()
     }
 
-    /// The table at the top: what is used, and why not the thing itself.
-    pub fn table(&self, codex_dir: &str, data_dir: &str) -> String {
-        let own = |what: String| (what, "yours".to_owned());
+    /// The table at the top: what is used, and why a stand-in is.
+    pub(super) fn table(&self, codex_dir: &str, data_dir: &str) -> String {
+        let path = |path: &Option<PathBuf>| path.iter().map(|path| format!("`{}`", path.display())).collect();
+        let no_dataset = self.dataset.is_none().then_some("no directory is set for `ssv2`");
+        let no_codex = self.codex.is_none().then_some("there is no `codex` on PATH");
+        let clips = format!("four clips and their labels, in `{data_dir}`");
+        let npm = format!("{} from npm, in `{codex_dir}`", pinned::VERSION);
         let rows = [
             (
                 "engine",
-                match &self.no_engine {
-                    None => own("the Docker Engine that answers".into()),
-                    Some(why) => ("STAND-IN: one from your distribution's packages".into(), why.clone()),
-                },
+                self.no_engine.as_deref(),
+                "the Docker Engine that answers".into(),
+                "one from your distribution's packages",
             ),
             (
                 "image",
-                match &self.no_gpu {
-                    None => own(format!("`{}`, about 20 GB", self.base)),
-                    Some(why) => ("STAND-IN: the CPU image, made from Debian packages".into(), why.clone()),
-                },
+                self.no_gpu.as_deref(),
+                format!("`{}`, about 20 GB", self.base),
+                "the CPU image, made from Debian packages",
             ),
-            (
-                "data set",
-                match &self.dataset {
-                    Some(dir) => own(format!("`{}`", dir.display())),
-                    None => (
-                        format!("STAND-IN: four clips and their labels, in `{data_dir}`"),
-                        "no directory is set for `ssv2`".into(),
-                    ),
-                },
-            ),
-            (
-                "codex",
-                match &self.codex {
-                    Some(path) => own(format!("`{}`", path.display())),
-                    None => (
-                        format!("STAND-IN: {} from npm, in `{codex_dir}`", pinned::VERSION),
-                        "there is no `codex` on PATH".into(),
-                    ),
-                },
-            ),
+            ("data set", no_dataset, path(&self.dataset), &clips),
+            ("codex", no_codex, path(&self.codex), &npm),
             (
                 "model",
-                match &self.no_login {
-                    None => own("your login, in Codex itself".into()),
-                    Some(why) => ("STAND-IN: SCRIPTED replies, no model is asked".into(), why.clone()),
-                },
+                self.no_login.as_deref(),
+                "your login, in Codex itself".into(),
+                "SCRIPTED replies, no model is asked",
             ),
         ];
-        let rows =
-            rows.map(|(name, (what, why))| vec![format!("  {name}"), what, format!("({})", ui::printable(&why))]);
-        ui::columns(&rows).trim_end().to_owned()
+        let row = |(name, why, own, stand_in): (&str, Option<&str>, String, &str)| match why {
+            None => vec![format!("  {name}"), own, "(yours)".to_owned()],
+            Some(why) => {
+                vec![format!("  {name}"), format!("STAND-IN: {stand_in}"), format!("({})", ui::printable(why))]
+            }
+        };
+        ui::columns(&rows.map(row)).trim_end().to_owned()
     }
 }
 

@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: this tool beside the bare Docker commands, in pairs in one run, as ratios of medians.
 //!
-//! A machine's speed drifts, so the two sides of a row take turns, and what counts is their ratio. The rows of the build
-//! have nothing beside them: their bounds are seconds, on 2 quiet cores.
+//! A machine's speed drifts. Therefore the two sides of a row take turns, and their ratio is what counts. The rows of the
+//! build have no other side: their bounds are seconds, on 2 quiet cores.
 
 mod build;
 mod ground;
@@ -9,14 +9,19 @@ mod ground;
 use crate::context::Context;
 use crate::error::failed;
 use crate::spec::settings::{Flags, ProjectFlags};
-use crate::ui;
+use crate::step::Command;
+use crate::{exec, ui};
 use anyhow::Result;
 use build::Scratch;
 use clap::ValueEnum;
 use ground::BenchGround;
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use xshell::Cmd;
+
+/// The bound on each command. A clean build on a busy machine takes minutes.
+const BOUND: Duration = Duration::from_secs(900);
 
 /// Measure against the bare commands, in pairs, as ratios of medians
 #[derive(clap::Args, Debug, Clone, PartialEq, Eq)]
@@ -36,7 +41,6 @@ pub struct Args {
 }
 
 impl Args {
-    /// The flags that stand above the settings.
     pub(crate) fn flags(&self) -> Flags {
         let project = ProjectFlags { cpu: self.cpu, ..ProjectFlags::default() };
         Flags { codex: self.codex.clone(), ..project.into() }
@@ -45,7 +49,7 @@ impl Args {
 
 /// What can be measured. The words are the command line's, their help what is said before each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum BenchRow {
+pub(crate) enum BenchRow {
     /// enter a running sandbox, all proofs / compose up + compose exec codex --version
     Enter,
     /// enter with no container yet / the same
@@ -60,52 +64,39 @@ pub enum BenchRow {
     Edit,
 }
 
-/// What a row came to, with the most that it may be.
-enum Measured {
-    /// Two sides, and what cargo takes before each of them.
-    Pair { mine: Duration, other: Duration, cargo: [Duration; 2], most: f64, pairs: usize },
-    /// In seconds, the median of so many rounds.
-    Alone { took: Duration, what: String, most: u64, rounds: usize },
+/// The result of a row: its columns behind the name, and whether it is over its bound.
+struct Measured {
+    columns: [String; 6],
+    over: bool,
 }
 
 impl Measured {
-    fn is_over(&self) -> bool {
-        match self {
-            Measured::Pair { mine, other, most, .. } => ratio(*mine, *other) > *most,
-            Measured::Alone { took, most, .. } => took.as_secs_f64() > *most as f64,
-        }
+    /// Two sides, with the time that cargo takes before each of them.
+    fn pair(mine: Duration, other: Duration, cargo: [Duration; 2], most: f64, pairs: usize) -> Measured {
+        let ratio = |mine: Duration, other: Duration| mine.as_secs_f64() / other.as_secs_f64().max(1e-9);
+        let (with_cargo, ratio) = (ratio(mine + cargo[0], other + cargo[1]), ratio(mine, other));
+        let [mine, other] = [mine, other].map(|time| format!("{} ms", time.as_millis()));
+        let [ratio_text, most_text, with_cargo] = [ratio, most, with_cargo].map(|number| format!("{number:.2}"));
+        let columns = [mine, other, ratio_text, most_text, with_cargo, pairs.to_string()];
+        Measured { columns, over: ratio > most }
     }
 
-    /// The columns behind the row's name.
-    fn columns(&self) -> [String; 6] {
-        let ms = |time: &Duration| format!("{} ms", time.as_millis());
-        match self {
-            Measured::Pair { mine, other, cargo, most, pairs } => {
-                let with_cargo = ratio(*mine + cargo[0], *other + cargo[1]);
-                let [ratio, most, with_cargo] = [ratio(*mine, *other), *most, with_cargo].map(|n| format!("{n:.2}"));
-                [ms(mine), ms(other), ratio, most, with_cargo, pairs.to_string()]
-            }
-            Measured::Alone { took, what, most, rounds } => {
-                let seconds = format!("{:.1} s", took.as_secs_f64());
-                [seconds, what.clone(), "-".into(), format!("{most} s"), "-".into(), rounds.to_string()]
-            }
-        }
+    /// The median of some rounds, with a bound in seconds.
+    fn alone(took: Duration, what: String, most: u64, rounds: usize) -> Measured {
+        let seconds = format!("{:.1} s", took.as_secs_f64());
+        let columns = [seconds, what, "-".into(), format!("{most} s"), "-".into(), rounds.to_string()];
+        Measured { columns, over: took > Duration::from_secs(most) }
     }
 }
 
-fn ratio(time: Duration, by: Duration) -> f64 {
-    time.as_secs_f64() / by.as_secs_f64().max(1e-9)
-}
-
-/// Measures the rows that were asked for, all where none was.
+/// Measures the rows that were asked for, or all of them.
 ///
 /// # Errors
-/// A command that fails, or a row over its bound (exit code 1).
+/// A command fails, or a row is over its bound (exit code 1).
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     let rows = if args.rows.is_empty() { BenchRow::value_variants() } else { &args.rows };
-    let sh = super::shell(cx)?;
     let (mut ground, mut scratch) = (None, None);
-    let (lay, copy) = (|| BenchGround::new(cx, args.flags(), &sh, args.pairs.max(1)), || Scratch::new(cx));
+    let (projects, copy) = (|| BenchGround::new(cx, args.flags(), args.pairs.max(1)), || Scratch::new(cx));
     let head = ["row", "this tool", "beside it", "ratio", "at most", "ratio with cargo", "pairs"];
     let (mut lines, mut over) = (vec![head.map(str::to_owned).to_vec()], Vec::new());
     for row in rows {
@@ -113,15 +104,15 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
         let name = word.get_name().to_owned();
         ui::say(format_args!("{name}: {}", word.get_help().cloned().unwrap_or_default()));
         let measured = match row {
-            BenchRow::Enter => once(&mut ground, lay)?.enter()?,
-            BenchRow::Start => once(&mut ground, lay)?.start()?,
-            BenchRow::Check => once(&mut ground, lay)?.check()?,
-            BenchRow::Mounts => once(&mut ground, lay)?.mounts()?,
+            BenchRow::Enter => once(&mut ground, projects)?.enter()?,
+            BenchRow::Start => once(&mut ground, projects)?.start()?,
+            BenchRow::Check => once(&mut ground, projects)?.check()?,
+            BenchRow::Mounts => once(&mut ground, projects)?.mounts()?,
             BenchRow::Build => once(&mut scratch, copy)?.clean()?,
             BenchRow::Edit => once(&mut scratch, copy)?.edit()?,
         };
-        over.extend(measured.is_over().then(|| name.clone()));
-        lines.push([vec![name], measured.columns().to_vec()].concat());
+        over.extend(measured.over.then(|| name.clone()));
+        lines.push([vec![name], measured.columns.to_vec()].concat());
     }
     ui::result(ui::columns(&lines).trim_end());
     if over.is_empty() {
@@ -130,7 +121,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     Err(failed(format!("over the bound: {}", over.join(", "))).hint("measure again on a quiet machine").into())
 }
 
-/// What several rows stand on is made for the first of them.
+/// What several rows need is made for the first of them.
 fn once<T>(slot: &mut Option<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
     Ok(match slot {
         Some(made) => made,
@@ -145,14 +136,29 @@ fn median(mut times: Vec<Duration>) -> Duration {
     if times.len().is_multiple_of(2) { (times[half - 1] + times[half]) / 2 } else { times[half] }
 }
 
-/// Runs a command with its output kept from the terminal and says how long it took. A failure stops the benchmark.
+/// Runs a command with its output kept from the terminal, and returns how long it took.
+///
+/// # Errors
+/// The command fails, or runs past the bound.
 fn timed(command: Cmd<'_>) -> Result<Duration> {
-    let (text, start) = (command.to_string(), Instant::now());
-    let said = command.quiet().ignore_status().output()?;
-    let took = start.elapsed();
-    match said.status.success() {
-        true => Ok(took),
-        false => Err(failed(format!("`{text}`: {}: {}", said.status, String::from_utf8_lossy(&said.stderr))).into()),
+    let (command, start) = (bounded(command), Instant::now());
+    exec::stdout_of(&command)?;
+    Ok(start.elapsed())
+}
+
+/// The same command with a bound, which xshell does not have.
+fn bounded(command: Cmd<'_>) -> Command {
+    let command = std::process::Command::from(command);
+    let text = |word: &OsStr| word.to_string_lossy().into_owned();
+    // `exec` gives every process the PATH.
+    let env = command.get_envs().filter(|(name, _)| *name != "PATH");
+    Command {
+        program: text(command.get_program()),
+        args: command.get_args().map(text).collect(),
+        env: env.filter_map(|(name, value)| Some((text(name), text(value?)))).collect(),
+        dir: command.get_current_dir().map(Path::to_path_buf),
+        timeout: Some(BOUND),
+        ..Command::default()
     }
 }
 
@@ -168,13 +174,23 @@ mod tests {
     }
 
     #[test]
+    fn a_measured_command_has_the_shell_s_directory_and_variables_and_a_bound() {
+        let sh = xshell::Shell::new().unwrap();
+        sh.change_dir("/");
+        sh.set_var("PATH", "/nowhere");
+        let command = bounded(xshell::cmd!(sh, "docker compose").arg("a b").env("A", "1"));
+        assert_eq!(command.to_string(), "cd / && A=1 docker compose 'a b'");
+        assert_eq!(command.timeout, Some(BOUND));
+    }
+
+    #[test]
     fn a_row_is_over_its_bound_by_its_ratio_or_by_its_seconds() {
         let ms = Duration::from_millis;
-        let pair = |mine| Measured::Pair { mine: ms(mine), other: ms(100), cargo: [ms(50); 2], most: 1.3, pairs: 10 };
-        assert_eq!(pair(130).columns(), ["130 ms", "100 ms", "1.30", "1.30", "1.20", "10"]);
-        assert!(!pair(130).is_over() && pair(131).is_over());
-        let alone = |took| Measured::Alone { took: ms(took), what: "9 crates".into(), most: 5, rounds: 3 };
-        assert_eq!(alone(4960).columns(), ["5.0 s", "9 crates", "-", "5 s", "-", "3"]);
-        assert!(!alone(5000).is_over() && alone(5001).is_over());
+        let pair = |mine| Measured::pair(ms(mine), ms(100), [ms(50); 2], 1.3, 10);
+        assert_eq!(pair(130).columns, ["130 ms", "100 ms", "1.30", "1.30", "1.20", "10"]);
+        assert!(!pair(130).over && pair(131).over);
+        let alone = |took| Measured::alone(ms(took), "9 crates".into(), 5, 3);
+        assert_eq!(alone(4960).columns, ["5.0 s", "9 crates", "-", "5 s", "-", "3"]);
+        assert!(!alone(5000).over && alone(5001).over);
     }
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask ci`: what CI runs. `.ci/run` calls it on a bare machine, where cargo is all there is.
+//! `cargo xtask ci`: what CI runs. `.ci/run` calls it on a bare machine that has nothing but cargo.
 
 use super::test::{self, Demand};
 use super::{shell, succeeds};
@@ -16,10 +16,7 @@ pub struct Args {
     install_engine: bool,
 }
 
-/// Runs format, lints, docs, the default and the engine tier. A tier that ran no test is a failure.
-///
-/// # Errors
-/// The first step that fails; an engine tier that cannot run here (exit code 3).
+/// Stops at the first step that fails. An engine tier that cannot run here is a failure (exit code 3).
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     let began = Instant::now();
     let sh = shell(cx)?;
@@ -39,7 +36,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     Ok(code)
 }
 
-/// rustup's minimal profile lacks them.
+/// Installs the components that rustup's minimal profile lacks.
 fn provide_components(sh: &Shell) -> Result<()> {
     for (component, command) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
         if !succeeds(cmd!(sh, "cargo {command} --version")) {

@@ -1,4 +1,5 @@
-//! The engine that runs of the tests share: one that a run has started is stopped at its end, and not under another run.
+//! Several runs of the tests share one engine. A run that has started the engine stops it at its end, but not while another
+//! run uses it.
 
 use crate::context::Context;
 use crate::engine::install::Lacks;
@@ -12,15 +13,12 @@ use std::path::Path;
 pub(super) struct Lease<'a> {
     cx: &'a Context,
     lock: File,
-    /// Whether this run has started the engine, which is then its own to stop.
+    /// Whether this run has started the engine, and must stop it.
     started: bool,
 }
 
 impl<'a> Lease<'a> {
-    /// Looks for an engine and programs, and brings what is missing where that was asked for.
-    ///
-    /// # Errors
-    /// The state folder cannot be written, or what is missing cannot be brought.
+    /// Looks for an engine and programs. With `install`, what is missing is installed and started.
     pub(super) fn take(cx: &'a Context, programs: &[&str], install: bool) -> Result<(Lease<'a>, Result<Lacks>)> {
         exec::create_dir(&cx.state, 0o700)?;
         let mut lease = Lease { cx, lock: open(&cx.state.join("tests.lock"))?, started: false };
@@ -31,8 +29,8 @@ impl<'a> Lease<'a> {
             if !install || brought || found.as_ref().map_or(true, Lacks::is_empty) {
                 return Ok((lease, found));
             }
-            // Two runs must not start an engine each. What was found may be out of date when it is this run's turn, and
-            // again when the lock is shared: to share it is to let go of it for a moment.
+            // The exclusive lock keeps two runs from starting an engine each. What was found may be out of date once the
+            // lock is taken. It may be so again when the lock is shared, because that releases it for a moment.
             alone(&lease.lock)?;
             let found = provide::look(cx, programs)?;
             if !found.is_empty() {
@@ -43,9 +41,6 @@ impl<'a> Lease<'a> {
     }
 
     /// Stops the engine where this run has started it, once no other run uses it.
-    ///
-    /// # Errors
-    /// It does not stop.
     pub(super) fn end(self) -> Result<()> {
         if self.started {
             alone(&self.lock)?;
@@ -60,6 +55,7 @@ fn open(file: &Path) -> Result<File> {
     opened.with_context(|| format!("cannot open `{}`", file.display()))
 }
 
+/// Takes the lock exclusively.
 fn alone(lock: &File) -> Result<()> {
     if lock.try_lock().is_err() {
         ui::say("waiting for another run of the tests that uses the engine");

@@ -1,5 +1,5 @@
-//! What the developers of this repository run: its tests, its checks, its measurements. Written with xshell, as they would
-//! type it; what the product runs is duct's business (`exec`).
+//! What the developers of this repository run: its tests, its checks, its measurements. The commands are written with
+//! xshell, as a person would type them. What the product runs goes through duct, in `exec`.
 
 pub(crate) mod bench;
 pub(crate) mod ci;
@@ -10,7 +10,7 @@ use crate::context::Context;
 use anyhow::Result;
 use xshell::{Cmd, Shell};
 
-/// A shell at the root of the repository, with the PATH that everything else here has.
+/// A shell at the root of the repository. Its PATH has no directory in which the agent can write.
 fn shell(cx: &Context) -> Result<Shell> {
     let sh = Shell::new()?;
     sh.change_dir(&cx.root);
@@ -20,7 +20,7 @@ fn shell(cx: &Context) -> Result<Shell> {
     Ok(sh)
 }
 
-/// Whether a command succeeds; nothing of it is shown.
+/// Whether a command succeeds. Its output is not shown.
 fn succeeds(command: Cmd<'_>) -> bool {
     command.quiet().ignore_stdout().ignore_stderr().run().is_ok()
 }

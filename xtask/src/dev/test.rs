@@ -17,7 +17,7 @@ use crate::{gpu, ui};
 use anyhow::Result;
 use std::path::PathBuf;
 pub(crate) use tiers::Demand;
-use tiers::{Machine, RunOutcome, Tier, TierPlan};
+use tiers::{Tier, TierPlan};
 use xshell::{Shell, cmd};
 
 /// The version that is installed where cargo-nextest is missing.
@@ -40,10 +40,6 @@ pub struct Args {
     install_engine: bool,
 }
 
-/// Runs the task.
-///
-/// # Errors
-/// As `run_tiers`.
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     run_tiers(cx, args.tier, args.install_engine)
 }
@@ -57,17 +53,17 @@ pub(super) fn run_tiers(cx: &Context, asked: Option<Demand>, install: bool) -> R
     demand_programs(cx, install)?;
     // Ctrl-C ends the tests; the engine that was started for them is stopped all the same.
     let signals = Signals::catch()?;
-    let run = |machine: &Machine| run_plan(cx, &tiers::plan(asked, machine)?, install, &signals);
+    let run = |cannot: &[(Tier, String)]| run_plan(cx, &tiers::plan(asked, cannot)?, install, &signals);
     if asked == Some(Demand::Default) {
-        return run(&Machine::default());
+        return run(&[]);
     }
     let (lease, found) = Lease::take(cx, PROGRAMS, install)?;
-    let done = run(&read(cx, found));
+    let done = run(&cannot_run(cx, found));
     lease.end()?;
     done
 }
 
-/// Every run needs these: what is missing is asked for, or brought where that was asked for.
+/// Every run needs these programs. Missing ones are installed with `install`, and otherwise after a question.
 fn demand_programs(cx: &Context, install: bool) -> Result<()> {
     let lacks = Lacks { programs: provide::missing(cx, DEFAULT_PROGRAMS), ..Lacks::default() };
     if lacks.is_empty() {
@@ -83,56 +79,47 @@ fn run_plan(cx: &Context, plan: &TierPlan, install: bool, signals: &Signals) -> 
         true => by_nextest(cx, &sh, tier),
         false => plain::run(&sh, tier),
     };
-    let (mut outcomes, mut done) = (Vec::new(), Ok(0));
-    for tier in &plan.tiers {
+    let (mut lines, mut done): (Vec<String>, Result<u8>) = (Vec::new(), Ok(0));
+    for &tier in &plan.tiers {
         if done.is_err() {
-            outcomes.push((*tier, RunOutcome::Left("an earlier tier failed".to_owned())));
+            lines.push(tiers::left(tier, "an earlier tier failed"));
             continue;
         }
-        match run(*tier) {
-            _ if signals.any() => done = Err(failed("interrupted").into()),
-            Ok(0) => done = Err(failed(format!("the {tier} tier ran no tests")).into()),
-            Ok(count) => {
-                outcomes.push((*tier, RunOutcome::Passed(count)));
-                continue;
-            }
-            Err(err) => done = Err(err),
-        }
-        outcomes.push((*tier, RunOutcome::Failed));
+        let count = match run(tier) {
+            _ if signals.any() => Err(failed("interrupted").into()),
+            Ok(0) => Err(failed(format!("the {tier} tier ran no tests")).into()),
+            other => other,
+        };
+        lines.push(count.as_ref().map_or_else(|_| tiers::failed(tier), |count| tiers::passed(tier, *count)));
+        done = count.map(|_| 0);
     }
-    outcomes.extend(plan.left.iter().map(|(tier, why)| (*tier, RunOutcome::Left(why.clone()))));
-    tiers::lines(&outcomes).iter().for_each(ui::say);
-    done.map_err(|err: anyhow::Error| err.context(failed("the tests failed")))
+    lines.extend(plan.left.iter().map(|(tier, why)| tiers::left(*tier, why)));
+    lines.iter().for_each(ui::say);
+    done.map_err(|err| err.context(failed("the tests failed")))
 }
 
-/// What this machine can run.
-fn read(cx: &Context, found: Result<Lacks>) -> Machine {
-    let ready = match found {
-        Ok(found) if found.is_empty() => engine::read(cx).and_then(|engine| engine::refuse(&engine).map(|()| engine)),
-        Ok(found) => Err(failed(format!(
-            "this machine lacks {}; `--install-engine` brings it on Debian and Ubuntu",
-            found.list()
-        ))
-        .into()),
-        Err(err) => Err(err),
-    };
-    let engine = ready.map_err(|err| err.to_string());
-    let gpus = match &engine {
-        Ok(engine) => {
-            let facts = gpu::read(engine, cx.var("PATH"));
-            let route = gpu::route(&Gpus::All, engine, &facts);
-            route.map(drop).map_err(|failure| failure.message)
+/// The tiers that this machine cannot run, and why.
+fn cannot_run(cx: &Context, found: Result<Lacks>) -> Vec<(Tier, String)> {
+    let engine = found.and_then(|found| match found.is_empty() {
+        true => engine::read(cx).and_then(|engine| engine::refuse(&engine).map(|()| engine)),
+        false => {
+            let lacks = found.list();
+            Err(failed(format!("this machine lacks {lacks}; `--install-engine` brings it on Debian and Ubuntu")).into())
         }
+    });
+    let gpu = match &engine {
+        Ok(engine) => gpu::route(&Gpus::All, engine, &gpu::read(engine, cx.var("PATH"))).err().map(|why| why.message),
         Err(why) => {
-            // That there is no GPU is the better reason.
+            // Where there is no GPU either, that is the better reason.
             let facts = gpu::read_devices(cx.var("PATH"));
-            Err(if facts.gpus.is_empty() { gpu::silence(&facts) } else { why.clone() })
+            Some(if facts.gpus.is_empty() { gpu::silence(&facts) } else { why.to_string() })
         }
     };
-    Machine { engine: engine.and_then(|_| acts_as_others(cx)), gpu: gpus }
+    let engine = engine.map_or_else(|why| Some(why.to_string()), |_| acts_as_others(cx).err());
+    [(Tier::Engine, engine), (Tier::Gpu, gpu)].into_iter().filter_map(|(tier, why)| Some((tier, why?))).collect()
 }
 
-/// The engine tier runs the tool as other users, and mounts.
+/// The engine tier runs the tool as other users, and mounts file systems.
 fn acts_as_others(cx: &Context) -> Result<(), String> {
     let sudo = || shell(cx).is_ok_and(|sh| succeeds(cmd!(sh, "sudo -n true")));
     if User::read().uid == 0 || sudo() {
@@ -141,12 +128,12 @@ fn acts_as_others(cx: &Context) -> Result<(), String> {
     Err("its tests act as other users: run it as root, or with a sudo that asks for no password".to_owned())
 }
 
-/// Whether cargo-nextest is there. It is brought where that was asked for, and on a terminal it is offered.
+/// Whether cargo-nextest is there. It is installed with `install`, and offered on a terminal.
 fn has_nextest(cx: &Context, sh: &Shell, install: bool, signals: &Signals) -> Result<bool> {
     if succeeds(cmd!(sh, "cargo nextest --version")) {
         return Ok(true);
     }
-    // Its own speed does not matter here, the time to build it does.
+    // It is built without optimisations, because building it faster saves more time than running it faster.
     let command = cmd!(sh, "cargo install --quiet --locked --debug cargo-nextest --version {NEXTEST}");
     let command = command.env("CARGO_PROFILE_DEV_DEBUG", "0");
     if !install {
@@ -160,7 +147,7 @@ fn has_nextest(cx: &Context, sh: &Shell, install: bool, signals: &Signals) -> Re
     Ok(true)
 }
 
-/// Runs a tier and returns the number of its tests, from nextest's own report: an older one does not count.
+/// Runs a tier and returns the number of its tests, from nextest's report. The report of an earlier run is removed first.
 fn by_nextest(cx: &Context, sh: &Shell, tier: Tier) -> Result<usize> {
     let target = cx.var("CARGO_TARGET_DIR").map(|dir| cx.absolute(&PathBuf::from(dir)));
     let target = target.unwrap_or_else(|| cx.root.join("target"));

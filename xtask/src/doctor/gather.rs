@@ -1,14 +1,14 @@
-//! `cargo xtask doctor`: everything that this host lacks for a sandbox, at once. It changes nothing, except that it
-//! remembers the version of Codex.
+//! The facts for the doctor, read from this host. Nothing is changed except the cached version of Codex.
 
 use super::data::{DataSet, Files};
 use super::project::{AboutImage, AboutState};
-use super::{AboutHost, doctor, exit_code, json, summary, table};
+use super::{AboutHost, doctor};
 use crate::codex::{Codex, home, login};
 use crate::context::{Context, resolved};
 use crate::distro::Distro;
 use crate::engine::{Engine, Local, Silence};
 use crate::error::{Failure, failed, flatten};
+use crate::finding::Finding;
 use crate::gpu::GpuFacts;
 use crate::image::build::{self, State};
 use crate::proof::mountinfo::MountTable;
@@ -18,7 +18,7 @@ use crate::spec::mount::Mount;
 use crate::spec::settings::{self, Dataset, Flags, Settings};
 use crate::spec::words::Gpus;
 use crate::user::User;
-use crate::{codex, engine, exec, gpu, life, ui};
+use crate::{codex, engine, exec, gpu, life};
 use anyhow::Result;
 use rustix::fs::{Access, access};
 use std::path::Path;
@@ -31,33 +31,12 @@ const FILES_BOUND: u64 = 5;
 /// Variables by which Codex takes an API key.
 const KEYS: &[&str] = &["CODEX_API_KEY", "OPENAI_API_KEY"];
 
-/// Show everything that this host lacks, each with the command that fixes it
-#[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq)]
-pub struct Args {
-    #[command(flatten)]
-    pub(crate) flags: Flags,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+/// Reads this host, and judges what was read.
+pub(crate) fn examine(cx: &Context, flags: &Flags) -> Result<Vec<Finding>> {
+    Ok(doctor(&gather(cx, flags)?))
 }
 
-/// Runs the task. Exit code 0 where a sandbox could run, 3 where the host lacks something, 2 where only the settings
-/// are wrong.
-///
-/// # Errors
-/// No settings can be read at all.
-pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
-    let findings = doctor(&gather(cx, &args.flags)?);
-    if args.json {
-        ui::result(format_args!("{:#}", json(&findings)));
-    } else {
-        ui::table(table(&findings).trim_end());
-        ui::say(summary(&findings));
-    }
-    Ok(exit_code(&findings))
-}
-
-/// Reads and asks everything, side by side. What fails is a fact too.
+/// Asks everything side by side. What fails is a fact too.
 fn gather(cx: &Context, flags: &Flags) -> Result<AboutHost> {
     let (settings, errors) = settings::load_what_is_right(cx, flags)?;
     let user = User::read();

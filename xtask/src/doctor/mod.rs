@@ -81,7 +81,7 @@ fn doctor(facts: &AboutHost) -> Vec<Finding> {
 }
 
 /// The exit code: 0 where a sandbox could run, 3 where the host lacks something, 2 where only the settings are wrong.
-fn exit_code(findings: &[Finding]) -> u8 {
+pub(crate) fn exit_code(findings: &[Finding]) -> u8 {
     let fatal = || findings.iter().filter(|finding| finding.verdict.fatal());
     match fatal().all(|finding| finding.kind == Kind::Usage) {
         false => Kind::Host.code(),
@@ -90,7 +90,7 @@ fn exit_code(findings: &[Finding]) -> u8 {
 }
 
 /// The findings as JSON. What to do is a list of lines for a shell, in which a sentence is a comment.
-fn json(findings: &[Finding]) -> Value {
+pub(crate) fn json(findings: &[Finding]) -> Value {
     let line = |remedy: &Remedy| match remedy {
         Remedy::Run(command) => command.clone(),
         Remedy::Do(text) => format!("# {text}"),
@@ -111,7 +111,7 @@ fn json(findings: &[Finding]) -> Value {
 
 /// The findings for people: a line each, and below a finding that is not `ok` what is needed and what to do. People copy
 /// commands from here, so no line is wrapped.
-fn table(findings: &[Finding]) -> String {
+pub(crate) fn table(findings: &[Finding]) -> String {
     let mut rows = Vec::new();
     for group in findings.chunk_by(|one, next| group(one) == group(next)) {
         rows.extend(group.first().map(|first| vec![self::group(first).to_owned()]));
@@ -131,7 +131,7 @@ fn lines(finding: &Finding) -> Vec<Vec<String>> {
     finding::rows([&format!("  {:<11}", word(finding.verdict)), &finding.name, finding.seen()], below)
 }
 
-fn summary(findings: &[Finding]) -> String {
+pub(crate) fn summary(findings: &[Finding]) -> String {
     let fatal = findings.iter().filter(|finding| finding.verdict.fatal()).count();
     let warnings = findings.iter().filter(|finding| finding.verdict == Verdict::Noted).count();
     let many = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });

@@ -1,6 +1,6 @@
 //! The smoke test in the running sandbox, started in the same way as Codex.
 
-use super::{Args, SmokeRun};
+use super::{SmokeRun, Wish};
 use crate::context::{Context, canonical};
 use crate::engine::docker::{self, Terminal};
 use crate::engine::{self, compose};
@@ -21,8 +21,8 @@ const START: u64 = 10;
 /// Runs it.
 ///
 /// # Errors
-/// Nothing runs for this workspace (1), or as `gpu_smoke::run`.
-pub(super) fn run(cx: &Context, settings: &Settings, wish: &Args) -> Result<u8> {
+/// Nothing runs for this workspace (1), or as `one_shot::run`.
+pub(crate) fn run(cx: &Context, settings: &Settings, wish: &Wish) -> Result<u8> {
     let workspace = canonical("the workspace", &settings.workspace)?;
     let places = places::of(cx, &workspace, User::read().uid);
     let container = compose::container_name(&places.project);

@@ -1,6 +1,6 @@
 //! What goes into the container of the smoke test: an image, and the data set of which a clip is decoded.
 
-use super::Args;
+use super::Wish;
 use crate::context::Context;
 use crate::engine::docker;
 use crate::engine::inspect::StoredImage;
@@ -19,7 +19,7 @@ use anyhow::{Context as _, Result};
 ///
 /// # Errors
 /// It does not exist, or cannot be built.
-pub(super) fn image_of(cx: &Context, settings: &Settings, wish: &Args, user: &User) -> Result<(String, StoredImage)> {
+pub(super) fn image_of(cx: &Context, settings: &Settings, wish: &Wish, user: &User) -> Result<(String, StoredImage)> {
     let reference = match &wish.image {
         Some(reference) => reference.clone(),
         None => {

@@ -1,8 +1,8 @@
-//! `cargo xtask gpu-smoke`: prove that the GPU runs the image, in a container of its own or in the running sandbox.
+//! Runs the smoke test of the GPUs, in a container of its own or in the running sandbox.
 
-mod here;
+pub(crate) mod here;
 mod inputs;
-mod one_shot;
+pub(crate) mod one_shot;
 mod output;
 
 use crate::context::Context;
@@ -14,7 +14,7 @@ use crate::gpu::{self, GpuFacts, arch};
 use crate::life::Signals;
 use crate::smoke::{Extent, Judgement, Report, RunFacts, SmokeRequest, SmokeResult, judge, native};
 use crate::spec::mount::Mount;
-use crate::spec::settings::{self, Flags, ProjectFlags, Settings};
+use crate::spec::settings::{ProjectFlags, Settings};
 use crate::spec::words::Gpus;
 use crate::step::Command;
 use crate::ui;
@@ -22,61 +22,26 @@ use anyhow::Result;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-/// Prove that the GPU runs this image: native kernels, decoding, a report
-#[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq)]
-pub struct Args {
-    #[command(flatten)]
-    project: ProjectFlags,
-    /// An image of your own in place of the sandbox's
-    #[arg(long, value_name = "REF", conflicts_with = "base")]
-    image: Option<String>,
-    /// The compute capability that code must be native for, such as 12.0
-    #[arg(long, value_name = "ARCH")]
-    arch: Option<String>,
-    /// Write the report as JSON
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Write the report as JUnit XML
-    #[arg(long, value_name = "FILE")]
-    junit: Option<PathBuf>,
-    /// The bound on the run [default: 300, with --full 1800]
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(5..=86400))]
-    timeout: Option<u64>,
-    /// Also what takes minutes: torch.compile, an extension, NVDEC
-    #[arg(long)]
-    full: bool,
-    /// In the running sandbox of this workspace, by the path that Codex uses
-    #[arg(long, conflicts_with_all = ["image", "base", "cpu", "gpus", "datasets"])]
-    here: bool,
-    /// Print the settings and every step, run none
-    #[arg(long)]
-    dry_run: bool,
-}
-
-impl Args {
-    /// The flags that stand above the settings.
-    pub(crate) fn flags(&self) -> Flags {
-        self.project.clone().into()
-    }
-
+/// What the user asked of a run.
+pub(crate) struct Wish {
+    pub(crate) project: ProjectFlags,
+    /// An image of the user's own in place of the sandbox's.
+    pub(crate) image: Option<String>,
+    /// The compute capability that code must be native for, such as `12.0`.
+    pub(crate) arch: Option<String>,
+    /// The file for the report as JSON.
+    pub(crate) json: Option<PathBuf>,
+    /// The file for the report as JUnit XML.
+    pub(crate) junit: Option<PathBuf>,
     /// The bound on the run.
-    fn seconds(&self) -> u64 {
-        self.timeout.unwrap_or(if self.full { 1800 } else { 300 })
-    }
-}
-
-/// Runs the task. Returns the exit code: 0 only where every required check passed, on a GPU.
-///
-/// # Errors
-/// Wrong settings (2), no GPU, toolkit or engine (3), an image that cannot be built or started (1).
-pub(crate) fn run(cx: &Context, wish: &Args) -> Result<u8> {
-    let settings = settings::load(cx, &wish.flags())?;
-    if wish.here { here::run(cx, &settings, wish) } else { one_shot::run(cx, &settings, wish) }
+    pub(crate) seconds: u64,
+    pub(crate) extent: Extent,
+    pub(crate) dry_run: bool,
 }
 
 /// What is asked of the inside half.
 fn request(
-    wish: &Args,
+    wish: &Wish,
     settings: &Settings,
     gpus: &Gpus,
     known: &GpuFacts,
@@ -84,11 +49,11 @@ fn request(
 ) -> Result<SmokeRequest> {
     let capabilities: Vec<&str> = known.gpus.iter().map(|gpu| gpu.capability.as_str()).collect();
     // The script is to end before its bound stops it: a report that says what hung is worth more than none.
-    let margin = (wish.seconds() / 20).clamp(2, 15);
+    let margin = (wish.seconds / 20).clamp(2, 15);
     Ok(SmokeRequest {
         nonce: crate::life::nonce()?,
         arch: arch::choose(wish.arch.as_deref(), &settings.arch_list, &capabilities)?,
-        mode: if wish.full { Extent::Full } else { Extent::Quick },
+        mode: wish.extent,
         gpus: match gpus {
             Gpus::None => None,
             Gpus::All => Some(known.gpus.len()).filter(|n| *n > 0),
@@ -96,7 +61,7 @@ fn request(
         },
         gpu: *gpus != Gpus::None,
         dataset: dataset.map(|mount| mount.target.clone()),
-        seconds: wish.seconds() - margin,
+        seconds: wish.seconds - margin,
         torch: None,
     })
 }
@@ -122,7 +87,7 @@ type Answer = (Result<Report, String>, String);
 /// One run of the smoke test.
 struct SmokeRun<'a> {
     cx: &'a Context,
-    wish: &'a Args,
+    wish: &'a Wish,
     request: SmokeRequest,
     facts: RunFacts,
     /// Why there is no GPU, where none was asked for.
@@ -133,7 +98,7 @@ impl<'a> SmokeRun<'a> {
     /// What is known before anything is created.
     fn new(
         cx: &'a Context,
-        wish: &'a Args,
+        wish: &'a Wish,
         settings: &Settings,
         engine: &Engine,
         known: &GpuFacts,

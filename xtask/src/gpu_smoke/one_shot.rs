@@ -1,7 +1,7 @@
 //! The smoke test in a container of its own: created, inspected, started, removed.
 
 use super::inputs::{dataset, image_of};
-use super::{Args, SmokeRun, interrupted};
+use super::{SmokeRun, Wish, interrupted};
 use crate::context::Context;
 use crate::engine::compose::one_shot::OneShot;
 use crate::engine::inspect::Container;
@@ -38,8 +38,8 @@ struct Planned<'a> {
 /// Runs it.
 ///
 /// # Errors
-/// As `gpu_smoke::run`.
-pub(super) fn run(cx: &Context, settings: &Settings, wish: &Args) -> Result<u8> {
+/// Wrong settings (2), no GPU, toolkit or engine (3), an image that cannot be built or started (1).
+pub(crate) fn run(cx: &Context, settings: &Settings, wish: &Wish) -> Result<u8> {
     let user = User::read();
     let dataset = dataset(cx, &wish.project, settings, &user)?;
     let engine = engine::read(cx)?;

@@ -1,6 +1,6 @@
 //! Where the result goes: standard output, the files that were asked for, and GitHub Actions where it runs there.
 
-use super::Args;
+use super::Wish;
 use crate::context::Context;
 use crate::smoke::{SmokeResult, github, json, junit, show};
 use crate::{exec, ui};
@@ -13,7 +13,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// A file cannot be written.
-pub(super) fn show(cx: &Context, wish: &Args, result: SmokeResult) -> Result<()> {
+pub(super) fn show(cx: &Context, wish: &Wish, result: SmokeResult) -> Result<()> {
     ui::table(show::table(result, ui::stdout().width).trim_end());
     files(cx, wish, result)
 }
@@ -22,7 +22,7 @@ pub(super) fn show(cx: &Context, wish: &Args, result: SmokeResult) -> Result<()>
 ///
 /// # Errors
 /// A file cannot be written.
-pub(super) fn files(cx: &Context, wish: &Args, result: SmokeResult) -> Result<()> {
+pub(super) fn files(cx: &Context, wish: &Wish, result: SmokeResult) -> Result<()> {
     if let Some(path) = &wish.json {
         let text = format!("{:#}\n", json::document(result));
         exec::write_file(&cx.absolute(path), text.as_bytes(), 0o644)?;

@@ -1,11 +1,11 @@
-//! `cargo xtask image`: builds the image where it is missing or stale.
+//! The image of a sandbox: what the engine has of it, and how it is built where it is missing or stale.
 
 use crate::context::Context;
 use crate::engine::{self, Engine, docker};
 use crate::error::failed;
 use crate::gpu::{self, GpuFacts};
 use crate::image::{INPUTS_LABEL, Inputs, REPOSITORY, base, plan, read_files, reasons};
-use crate::spec::settings::{self, Flags, ProjectFlags, Settings};
+use crate::spec::settings::Settings;
 use crate::step::{Command, Step};
 use crate::user::User;
 use crate::{exec, network, ui};
@@ -26,7 +26,7 @@ pub(crate) struct State {
 
 impl State {
     /// Why the image must be built, one line a reason; empty where it is up to date.
-    fn reasons(&self) -> Result<Vec<String>> {
+    pub(crate) fn reasons(&self) -> Result<Vec<String>> {
         if self.id.is_some() {
             return Ok(Vec::new());
         }
@@ -35,67 +35,10 @@ impl State {
     }
 }
 
-/// Build the image where it is missing or stale
-#[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq)]
-pub struct Args {
-    /// The base image
-    #[arg(long, value_name = "REF")]
-    base: Option<String>,
-    /// Use the CPU base image made from Debian packages
-    #[arg(long)]
-    cpu: bool,
-    /// Say whether it is up to date and why not; exit 0 or 1
-    #[arg(long)]
-    check: bool,
-    #[command(flatten)]
-    wishes: Wishes,
-    /// Print the settings and every step, run none
-    #[arg(long)]
-    dry_run: bool,
-}
-
-impl Args {
-    /// The flags that take precedence over the settings.
-    pub(crate) fn flags(&self) -> Flags {
-        ProjectFlags { base: self.base.clone(), cpu: self.cpu, ..ProjectFlags::default() }.into()
-    }
-}
-
-/// Runs the task. Returns the exit code.
-///
-/// # Errors
-/// Wrong settings, a build that fails, a host that cannot build.
-pub fn run(cx: &Context, args: &Args) -> Result<u8> {
-    let wishes = args.wishes;
-    let settings = settings::load(cx, &args.flags())?;
-    let user = User::read();
-    let state = state(cx, &settings, &user)?;
-    let forced = wishes.pull || wishes.no_cache;
-    if args.check {
-        let reasons = state.reasons()?;
-        ui::result(if reasons.is_empty() { "up to date".to_owned() } else { reasons.join("\n") });
-        return Ok(u8::from(!reasons.is_empty()));
-    }
-    if args.dry_run {
-        for step in steps(cx, &settings, &state, wishes) {
-            ui::result(step);
-        }
-        return Ok(0);
-    }
-    if state.id.is_some() && !forced {
-        ui::say(format_args!("the image is up to date: nothing to build"));
-    } else {
-        build(cx, &settings, &state, wishes)?;
-    }
-    // Read again: the CPU base has an id only once it is made, and the tag of the image depends on it.
-    ui::result(self::state(cx, &settings, &user)?.inputs.tag());
-    Ok(0)
-}
-
 /// Builds the image of these settings where it is missing or stale, and returns its new state.
 ///
 /// # Errors
-/// As [`run`].
+/// The build fails, or this host cannot build.
 pub(crate) fn ensure(cx: &Context, settings: &Settings, user: &User, state: &State) -> Result<State> {
     if state.id.is_some() {
         return Ok(state.clone());
@@ -175,7 +118,7 @@ fn mirror() -> Option<String> {
     said.and_then(|said| base::mirror_of(&said.stdout))
 }
 
-fn build(cx: &Context, settings: &Settings, state: &State, wishes: Wishes) -> Result<()> {
+pub(crate) fn build(cx: &Context, settings: &Settings, state: &State, wishes: Wishes) -> Result<()> {
     let engine = engine::read(cx)?;
     engine::refuse(&engine)?;
     check_host(&engine, cx, settings, state)?;

@@ -8,14 +8,12 @@ use serde_json::Value;
 use std::path::Path;
 
 /// What the user asked of the build.
-#[derive(clap::Args, Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Wishes {
-    /// Ask the registry for a newer base image
-    #[arg(long)]
-    pub(super) pull: bool,
-    /// Build every layer again
-    #[arg(long)]
-    pub(super) no_cache: bool,
+    /// Ask the registry for a newer base image.
+    pub(crate) pull: bool,
+    /// Build every layer again.
+    pub(crate) no_cache: bool,
 }
 
 /// The `docker build` of these inputs. The CA bundle and the proxies are BuildKit secrets, so that the image keeps nothing

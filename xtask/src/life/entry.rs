@@ -19,7 +19,7 @@ pub(crate) enum Program {
 
 /// A session that has ended; what it left behind was said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Left {
+pub struct Left {
     /// The exit code of what was entered.
     pub code: u8,
 }

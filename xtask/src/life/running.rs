@@ -37,14 +37,14 @@ pub(crate) struct Running<'a> {
 }
 
 /// A container whose every promise was just seen to hold.
-pub(crate) struct Proven<'a> {
+pub struct Proven<'a> {
     running: Running<'a>,
     /// MCP servers of the user's configuration whose program is not inside.
     missing: Vec<String>,
 }
 
 /// A container of which a promise does not hold, or could not be seen to hold.
-pub(crate) struct Unproven<'a> {
+pub struct Unproven<'a> {
     running: Running<'a>,
     missing: Vec<String>,
     proof: Proof,
@@ -150,7 +150,7 @@ impl Proven<'_> {
     ///
     /// # Errors
     /// Codex cannot be started.
-    pub(crate) fn enter(self, yes: bool, args: &[String]) -> Result<Left> {
+    pub fn enter(self, yes: bool, args: &[String]) -> Result<Left> {
         self.running.go_in(&self.missing, yes, &Program::Codex(args.to_vec()))
     }
 

@@ -58,7 +58,7 @@ const SCHEMA: u32 = 1;
 pub(crate) struct Proof {
     schema: u32,
     /// The full id of the container.
-    container: String,
+    pub(crate) container: String,
     /// Repeated by the inside witness.
     nonce: String,
     /// As RFC 3339.

@@ -1,4 +1,4 @@
-//! `cargo xtask commits`: what was committed in the sandbox, and taking it over.
+//! `cargo xtask commits`: lists the commits made in the sandbox, or takes them over.
 
 use crate::context::{Context, canonical};
 use crate::error::usage;
@@ -18,11 +18,9 @@ pub struct Args {
     take: bool,
 }
 
-/// Runs the task.
-///
 /// # Errors
-/// The workspace is no repository, or git refuses what the sandbox has.
-pub fn run(cx: &Context, args: &Args) -> Result<u8> {
+/// The workspace is no repository, or git refuses the commits of the sandbox.
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     let settings = settings::load(cx, &args.flags)?;
     let workspace = canonical("the workspace", &settings.workspace)?;
     let places = places::of(cx, &workspace, User::read().uid);

@@ -1,4 +1,4 @@
-//! `cargo xtask devcontainer`: what `.devcontainer/devcontainer.json` runs on the host before anything is opened.
+//! `cargo xtask devcontainer`: `.devcontainer/devcontainer.json` runs it on the host before an editor opens the container.
 
 use crate::context::Context;
 use crate::engine::compose::container_name;
@@ -12,13 +12,10 @@ use crate::step::Step;
 use crate::{exec, ui};
 use anyhow::Result;
 
-/// Runs the task: the sandbox is up and proven, and the dev container's Compose file leads to it.
-///
-/// # Errors
-/// Wrong settings, a host that cannot run it, a promise that does not hold.
-pub fn run(cx: &Context) -> Result<u8> {
+/// Starts and proves the sandbox, then writes the variables by which the dev container's Compose file finds it.
+pub(crate) fn run(cx: &Context) -> Result<u8> {
     let file = devcontainer::env_file(&cx.root);
-    // Where this run fails, what an earlier one has written must not lead anywhere.
+    // Where this run fails, the file of an earlier run must not lead an editor to an unproven container.
     exec::all(&[Step::Remove { path: file.clone() }])?;
     let ground = Ground::read(cx, &Flags::default())?;
     refuse_others(cx, &ground.places)?;
@@ -33,7 +30,7 @@ pub fn run(cx: &Context) -> Result<u8> {
     Ok(0)
 }
 
-/// A dev container is looked for by the directory that was opened: an older one must not be found in its place.
+/// Editors find a dev container by the label with the directory that was opened. No other container may have that label.
 fn refuse_others(cx: &Context, places: &Places) -> Result<()> {
     let root = cx.root.display();
     let listed = exec::stdout_of(&docker::labelled(&format!("{FOLDER_LABEL}={root}")))?;

@@ -22,11 +22,8 @@ pub struct Args {
     json: bool,
 }
 
-/// Runs the task: the host's half always, the inside half where a sandbox runs. Exit code 1 when a claim is broken.
-///
-/// # Errors
-/// Wrong settings, no engine, or a witness that cannot be asked.
-pub fn run(cx: &Context, args: &Args) -> Result<u8> {
+/// Checks from the host, and where a sandbox runs also from inside. Exit code 1 where a claim does not hold.
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     let gathered = life::gather(cx, &args.flags)?;
     let (mounts, problems) = life::problems(cx, &gathered);
     let mut claims = sources::claims(&mounts, &problems);

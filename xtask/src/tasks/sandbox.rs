@@ -1,4 +1,4 @@
-//! `cargo xtask sandbox`: build, start, prove, show, ask, enter; on the way out say what changed.
+//! `cargo xtask sandbox`: builds, starts, proves, shows the proof, asks, enters, and afterwards says what changed.
 
 use crate::context::Context;
 use crate::life::{self, Asked, Program};
@@ -24,11 +24,8 @@ pub struct Args {
     pub(crate) args: Vec<String>,
 }
 
-/// Runs the task. Returns Codex's own exit code once Codex has started.
-///
-/// # Errors
-/// Wrong settings, a host that cannot run it, a promise that does not hold.
-pub fn run(cx: &Context, args: &Args) -> Result<u8> {
+/// Returns Codex's own exit code once Codex has started.
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     let program = if args.shell { Program::Shell } else { Program::Codex(args.args.clone()) };
     life::sandbox(cx, &Asked { flags: args.flags.clone(), program, yes: args.yes, dry_run: args.dry_run })
 }

@@ -1,8 +1,8 @@
-//! What is measured on: two projects outside this repository, and the two sides of each row.
+//! The rows that have two sides, measured with two projects outside this repository.
 
 use super::{Measured, median, timed};
 use crate::context::Context;
-use crate::dev::succeeds;
+use crate::dev::shell;
 use crate::engine::compose::Project;
 use crate::image::build;
 use crate::life::{self, Purpose, plan};
@@ -10,7 +10,7 @@ use crate::spec::settings::{self, Flags, ProjectFlags};
 use crate::step::Command;
 use crate::user::User;
 use crate::{exec, ui};
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use xshell::{Cmd, Shell, cmd};
@@ -19,22 +19,24 @@ use xshell::{Cmd, Shell, cmd};
 pub(super) struct BenchGround<'a> {
     cx: &'a Context,
     flags: Flags,
-    sh: &'a Shell,
+    sh: Shell,
     pairs: usize,
     dir: tempfile::TempDir,
-    /// What cargo takes before it starts this tool.
+    /// The time that cargo takes before it starts this tool.
     cargo: Duration,
 }
 
 const SIZES: [(&str, usize); 2] = [("few", 10), ("many", 200_000)];
 
 impl<'a> BenchGround<'a> {
-    pub(super) fn new(cx: &'a Context, flags: Flags, sh: &'a Shell, pairs: usize) -> Result<Self> {
+    pub(super) fn new(cx: &'a Context, flags: Flags, pairs: usize) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("codex-sandbox-bench-").tempdir()?;
-        let mut ground = BenchGround { cx, flags, sh, pairs, dir, cargo: Duration::ZERO };
-        SIZES.iter().try_for_each(|(name, _)| exec::create_dir(&ground.project(name), 0o755))?;
+        let mut ground = BenchGround { cx, flags, sh: shell(cx)?, pairs, dir, cargo: Duration::ZERO };
+        for (name, _) in SIZES {
+            ground.sh.create_dir(ground.project(name))?;
+        }
         ground.fill(SIZES[0])?;
-        let exe = &cx.exe;
+        let (sh, exe) = (&ground.sh, &cx.exe);
         let through = || timed(cmd!(sh, "cargo xtask --help"));
         let [through, alone] = ground.medians(through, || timed(cmd!(sh, "{exe} --help")))?;
         ground.cargo = through.saturating_sub(alone);
@@ -42,17 +44,10 @@ impl<'a> BenchGround<'a> {
         Ok(ground)
     }
 
-    /// Empty files in folders of a thousand: what is measured is the number of names.
+    /// Makes empty files in directories of a thousand: only the number of names is measured.
     fn fill(&self, (name, count): (&str, usize)) -> Result<()> {
-        let data = self.data(name);
-        for i in 0..count {
-            let folder = data.join((i / 1000).to_string());
-            if i % 1000 == 0 {
-                exec::create_dir(&folder, 0o755)?;
-            }
-            std::fs::write(folder.join(format!("{i}.webm")), "").context("cannot make the files of the benchmark")?;
-        }
-        Ok(())
+        let file = |i: usize| self.data(name).join(format!("{}/{i}.webm", i / 1000));
+        Ok((0..count).try_for_each(|i| self.sh.write_file(file(i), ""))?)
     }
 
     fn data(&self, name: &str) -> PathBuf {
@@ -73,9 +68,9 @@ impl<'a> BenchGround<'a> {
         Flags { project, ..self.flags.clone() }
     }
 
-    /// A task for one of the two projects. The tool is called as cargo would call it, without cargo's own time.
-    fn task(&self, name: &str, task: &str, more: &[&str]) -> Cmd<'a> {
-        let (sh, exe, project, data) = (self.sh, &self.cx.exe, self.project(name), self.data(name));
+    /// A task for one of the two projects. The binary is called directly, so that cargo's own time is not measured.
+    fn task(&self, name: &str, task: &str, more: &[&str]) -> Cmd<'_> {
+        let (sh, exe, project, data) = (&self.sh, &self.cx.exe, self.project(name), self.data(name));
         let cpu = self.flags.project.cpu.then_some("--cpu");
         let codex = self.flags.codex.iter().flat_map(|codex| [Path::new("--codex"), codex]);
         cmd!(sh, "{exe} {task} --workspace {project} --dataset ssv2={data} {cpu...} {codex...} {more...}")
@@ -92,12 +87,13 @@ impl<'a> BenchGround<'a> {
     }
 
     fn compose(&self, up: &Command) -> Result<Duration> {
-        let before: Vec<&String> = up.args.iter().take_while(|arg| *arg != "up").collect();
-        let compose = |rest: &[&str]| {
-            let before = &before;
-            timed(cmd!(self.sh, "docker {before...} {rest...}").envs(up.env.iter().cloned()))
+        let sh = &self.sh;
+        let options: Vec<&String> = up.args.iter().take_while(|arg| *arg != "up").collect();
+        let compose = |rest: &str| {
+            let rest = rest.split(' ');
+            timed(cmd!(sh, "docker").args(&options).args(rest).envs(up.env.iter().cloned()))
         };
-        Ok(compose(&["up", "-d"])? + compose(&["exec", "-T", "workspace", "codex", "--version"])?)
+        Ok(compose("up -d")? + compose("exec -T workspace codex --version")?)
     }
 
     fn down(&self) -> Result<()> {
@@ -119,7 +115,7 @@ impl<'a> BenchGround<'a> {
         let mine = || self.down().and_then(|()| self.enter_few());
         self.pair(1.3, false, mine, || {
             self.down()?;
-            // It removes what the bare commands mount: that is put back, as any person's own files would be there.
+            // `down` has removed what the bare commands mount. Without this tool those files would still be there.
             for mount in &project.spec.mounts {
                 exec::create_dir(&mount.source, 0o755)?;
             }
@@ -128,7 +124,7 @@ impl<'a> BenchGround<'a> {
         })
     }
 
-    /// A data set of many files. Both sides are this tool, so both have cargo before them.
+    /// A data set of many files. Both sides are this tool, so cargo comes before both.
     pub(super) fn mounts(&self) -> Result<Measured> {
         self.fill(SIZES[1])?;
         let enter = |name| timed(self.task(name, "sandbox", &["--yes", "--", "--version"]));
@@ -142,28 +138,24 @@ impl<'a> BenchGround<'a> {
         let settings = settings::load(self.cx, &self.flags)?;
         let user = User::read();
         let state = build::state(self.cx, &settings, &user)?;
-        build::ensure(self.cx, &settings, &user, &state)?;
-        let inputs = build::state(self.cx, &settings, &user)?.inputs;
-        let file = serde_json::json!({"services": {"workspace": {
-            "image": self.image(),
-            "build": {
-                "context": self.cx.root.join("docker"),
-                "args": {
-                    "BASE_IMAGE": inputs.base,
-                    "TORCH_CUDA_ARCH_LIST": inputs.arch_list,
-                    "HOST_UID": inputs.uid.to_string(),
-                    "HOST_GID": inputs.gid.to_string(),
-                },
-            },
-        }}});
-        let (sh, exe, path) = (self.sh, &self.cx.exe, self.dir.path().join("build.yaml"));
-        sh.write_file(&path, serde_yaml::to_string(&file)?)?;
+        let inputs = build::ensure(self.cx, &settings, &user, &state)?.inputs;
+        let args = serde_json::json!({
+            "BASE_IMAGE": inputs.base,
+            "TORCH_CUDA_ARCH_LIST": inputs.arch_list,
+            "HOST_UID": inputs.uid.to_string(),
+            "HOST_GID": inputs.gid.to_string(),
+        });
+        let build = serde_json::json!({"context": self.cx.root.join("docker"), "args": args});
+        let file = serde_json::json!({"services": {"workspace": {"image": self.image(), "build": build}}});
+        let (sh, exe, path) = (&self.sh, &self.cx.exe, self.dir.path().join("build.yaml"));
+        // JSON is YAML too.
+        sh.write_file(&path, file.to_string())?;
         let cpu = self.flags.project.cpu.then_some("--cpu");
         let mine = || timed(cmd!(sh, "{exe} image --check {cpu...}"));
         self.pair(0.3, false, mine, || timed(cmd!(sh, "docker compose --file {path} build")))
     }
 
-    /// The image that the bare commands build, of this run's own.
+    /// The image that the bare commands build. Its name is unique to this run.
     fn image(&self) -> String {
         format!("codex-sandbox-bench:{}", self.dir.path().file_name().unwrap_or_default().display())
     }
@@ -176,24 +168,23 @@ impl<'a> BenchGround<'a> {
         other: impl FnMut() -> Result<Duration>,
     ) -> Result<Measured> {
         let [mine, other] = self.medians(mine, other)?;
-        let cargo = [self.cargo, if cargo_beside { self.cargo } else { Duration::ZERO }];
-        Ok(Measured::Pair { mine, other, cargo, most, pairs: self.pairs })
+        let cargo = [self.cargo, self.cargo * u32::from(cargo_beside)];
+        Ok(Measured::pair(mine, other, cargo, most, self.pairs))
     }
 
-    /// Medians of both sides, which take turns after one round to warm up.
+    /// The medians of both sides, which take turns.
     fn medians(
         &self,
         mut mine: impl FnMut() -> Result<Duration>,
         mut other: impl FnMut() -> Result<Duration>,
     ) -> Result<[Duration; 2]> {
-        mine()?;
-        other()?;
         let (mut a, mut b) = (Vec::new(), Vec::new());
-        for _ in 0..self.pairs {
+        for _ in 0..=self.pairs {
             a.push(mine()?);
             b.push(other()?);
         }
-        Ok([median(a), median(b)])
+        // The first round only fills the caches.
+        Ok([a.split_off(1), b.split_off(1)].map(median))
     }
 }
 
@@ -202,7 +193,7 @@ impl Drop for BenchGround<'_> {
         for (name, _) in SIZES {
             let _ = timed(self.task(name, "down", &["--all", "--yes"]));
         }
-        let (sh, image) = (self.sh, self.image());
-        succeeds(cmd!(sh, "docker image rm {image}"));
+        let (sh, image) = (&self.sh, self.image());
+        let _ = timed(cmd!(sh, "docker image rm {image}"));
     }
 }

@@ -1,5 +1,5 @@
-//! The same tiers by `cargo test`, where cargo-nextest is missing. It knows no profiles, and its filters are parts of
-//! names: the tests are listed first, and then named one by one.
+//! The same tiers by `cargo test`, where cargo-nextest is missing. `cargo test` has no profiles, and its filters match parts
+//! of names. Therefore the tests are listed first, and then named one by one.
 
 use super::tiers::Tier;
 use crate::error::failed;
@@ -11,9 +11,6 @@ use xshell::{Cmd, Shell, cmd};
 const BINARIES: [(&[&str], bool); 2] = [(&["--lib"], false), (&["--test", "it"], true)];
 
 /// Runs a tier and returns the number of its tests.
-///
-/// # Errors
-/// A test fails.
 pub(super) fn run(sh: &Shell, tier: Tier) -> Result<usize> {
     let mut count = 0;
     for (binary, integration) in BINARIES {
@@ -21,7 +18,7 @@ pub(super) fn run(sh: &Shell, tier: Tier) -> Result<usize> {
         let names = of_tier(&test().args(["--list", "--format", "terse"]).read()?, integration, tier);
         if !names.is_empty() {
             count += names.len();
-            // The command names every test: too long to be shown.
+            // The whole command is too long to be shown, because it names every test.
             ui::say(format_args!("$ {} … ({} tests of the {tier} tier)", test(), names.len()));
             named(test(), tier, &names)
                 .quiet()
@@ -32,13 +29,13 @@ pub(super) fn run(sh: &Shell, tier: Tier) -> Result<usize> {
     Ok(count)
 }
 
-/// The names of a list that are of this tier.
+/// The names of the tests of a tier, from the list of all tests.
 fn of_tier(list: &str, integration: bool, tier: Tier) -> Vec<String> {
     let names = list.lines().filter_map(|line| line.strip_suffix(": test"));
     names.filter(|name| Tier::of(integration, name) == tier).map(str::to_owned).collect()
 }
 
-/// Engine tests go one by one: they share an engine, and `cargo test` has no bound for a hanging one.
+/// Tests that use the engine run one by one: they share it, and `cargo test` does not end a test that hangs.
 fn named<'a>(command: Cmd<'a>, tier: Tier, names: &[String]) -> Cmd<'a> {
     let threads: &[&str] = if tier == Tier::Default { &[] } else { &["--test-threads", "1"] };
     command.arg("--exact").args(threads).args(names)

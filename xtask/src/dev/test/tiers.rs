@@ -4,18 +4,15 @@ use crate::error::{Failure, host};
 use clap::ValueEnum;
 use std::fmt;
 
-/// A tier of tests; also the name of its nextest profile.
+/// A tier of tests; its text is the name of its nextest profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tier {
-    /// Needs nothing.
     Default,
-    /// Needs a Docker Engine.
     Engine,
-    /// Needs an NVIDIA GPU and an engine that hands it out.
     Gpu,
 }
 
-/// All of them, in the order in which they run.
+/// The tiers in the order in which they run.
 const ALL: [Tier; 3] = [Tier::Default, Tier::Engine, Tier::Gpu];
 
 impl fmt::Display for Tier {
@@ -30,14 +27,10 @@ impl fmt::Display for Tier {
 
 /// What must run, or the run fails. The default tier always runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Demand {
-    /// The default tier alone.
+pub(crate) enum Demand {
     Default,
-    /// The engine tier.
     Engine,
-    /// The gpu tier.
     Gpu,
-    /// Every tier.
     All,
 }
 
@@ -66,32 +59,6 @@ impl Tier {
     }
 }
 
-/// What this machine can run, or why not.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Machine {
-    /// The engine tier.
-    pub(super) engine: Result<(), String>,
-    /// The GPU tier.
-    pub(super) gpu: Result<(), String>,
-}
-
-impl Default for Machine {
-    fn default() -> Self {
-        let unasked = || Err("not asked for".to_owned());
-        Machine { engine: unasked(), gpu: unasked() }
-    }
-}
-
-impl Machine {
-    fn can(&self, tier: Tier) -> Result<(), String> {
-        match tier {
-            Tier::Default => Ok(()),
-            Tier::Engine => self.engine.clone(),
-            Tier::Gpu => self.gpu.clone(),
-        }
-    }
-}
-
 /// What runs, and what does not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct TierPlan {
@@ -101,45 +68,39 @@ pub(super) struct TierPlan {
     pub(super) left: Vec<(Tier, String)>,
 }
 
-/// Without a demand every tier that the machine can run; with one exactly that and the default tier.
+/// Without a demand every tier that the machine can run; with one exactly that and the default tier. `cannot` names the
+/// tiers that cannot run here, with the reason.
 ///
 /// # Errors
 /// A demanded tier cannot run here (exit code 3).
-pub(super) fn plan(asked: Option<Demand>, machine: &Machine) -> Result<TierPlan, Failure> {
+pub(super) fn plan(asked: Option<Demand>, cannot: &[(Tier, String)]) -> Result<TierPlan, Failure> {
     let mut plan = TierPlan { tiers: Vec::new(), left: Vec::new() };
     for tier in ALL {
-        match (asked.is_none_or(|demand| demand.wants(tier)), machine.can(tier)) {
-            (true, Ok(())) => plan.tiers.push(tier),
-            (true, Err(why)) if asked.is_some() => {
+        let why = cannot.iter().find(|(other, _)| *other == tier).map(|(_, why)| why.clone());
+        match (asked.is_none_or(|demand| demand.wants(tier)), why) {
+            (false, _) => plan.left.push((tier, "not asked for".to_owned())),
+            (true, None) => plan.tiers.push(tier),
+            (true, Some(why)) if asked.is_some() => {
                 return Err(host(format!("the {tier} tier was asked for and cannot run here: {why}"))
                     .hint("`cargo xtask test` runs the tiers that this machine can"));
             }
-            (true, Err(why)) => plan.left.push((tier, why)),
-            (false, _) => plan.left.push((tier, "not asked for".to_owned())),
+            (true, Some(why)) => plan.left.push((tier, why)),
         }
     }
     Ok(plan)
 }
 
-/// What became of a tier.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum RunOutcome {
-    /// So many tests passed.
-    Passed(usize),
-    /// It failed; the tests said how.
-    Failed,
-    /// It did not run, and why.
-    Left(String),
+/// The last lines of a run have one for each tier.
+pub(super) fn passed(tier: Tier, count: usize) -> String {
+    format!("tier {tier}: {count} tests passed")
 }
 
-/// The last lines of a run.
-pub(super) fn lines(outcomes: &[(Tier, RunOutcome)]) -> Vec<String> {
-    let line = |(tier, outcome): &(Tier, RunOutcome)| match outcome {
-        RunOutcome::Passed(count) => format!("tier {tier}: {count} tests passed"),
-        RunOutcome::Failed => format!("tier {tier}: FAILED"),
-        RunOutcome::Left(why) => format!("tier {tier}: not run: {why}"),
-    };
-    outcomes.iter().map(line).collect()
+pub(super) fn failed(tier: Tier) -> String {
+    format!("tier {tier}: FAILED")
+}
+
+pub(super) fn left(tier: Tier, why: &str) -> String {
+    format!("tier {tier}: not run: {why}")
 }
 
 /// The number of tests in a report of nextest (JUnit); 0 where it is none.
@@ -151,9 +112,9 @@ pub(super) fn count(report: &str) -> usize {
 mod tests {
     use super::*;
 
-    fn machine(engine: bool, gpu: bool) -> Machine {
-        let can = |yes: bool, why: &str| if yes { Ok(()) } else { Err(why.to_owned()) };
-        Machine { engine: can(engine, "no engine"), gpu: can(gpu, "no GPU") }
+    fn machine(engine: bool, gpu: bool) -> Vec<(Tier, String)> {
+        let all = [(engine, Tier::Engine, "no engine"), (gpu, Tier::Gpu, "no GPU")];
+        all.into_iter().filter(|(can, ..)| !can).map(|(_, tier, why)| (tier, why.to_owned())).collect()
     }
 
     #[test]
@@ -181,13 +142,9 @@ mod tests {
 
     #[test]
     fn every_outcome_has_its_line() {
-        let outcomes = [
-            (Tier::Default, RunOutcome::Passed(7)),
-            (Tier::Engine, RunOutcome::Failed),
-            (Tier::Gpu, RunOutcome::Left("no GPU".into())),
-        ];
+        let lines = [passed(Tier::Default, 7), failed(Tier::Engine), left(Tier::Gpu, "no GPU")];
         let expected = ["tier default: 7 tests passed", "tier engine: FAILED", "tier gpu: not run: no GPU"];
-        assert_eq!(lines(&outcomes), expected);
+        assert_eq!(lines, expected);
     }
 
     #[test]

@@ -1,54 +1,65 @@
 //! The status as a screen for people. Pure.
 
+use super::{Activity, BindMount, GpuUse, Sandbox, SharedMemory, Status};
+use crate::spec::Spec;
 use crate::ui;
-use serde_json::Value;
 use std::time::Duration;
-
-/// Lays the report out; on a terminal of so many columns, long paths lose their middle and no line is longer.
-pub fn screen(report: &Value, width: Option<usize>) -> String {
-    let text = |key: &str| report[key].as_str().unwrap_or("-").to_owned();
-    let mut rows: Vec<(&str, String)> = vec![("container", text("container")), ("state", state(report))];
-    if report["state"] != "none" {
-        let setting = |key: &str| {
-            report["spec"][key].as_str().or(report["spec"]["shape"][key].as_str()).unwrap_or("-").to_owned()
-        };
-        rows.push(("image", text("image")));
-        rows.extend(report["unreadable"].as_str().map(|why| ("label", format!("cannot be read: {why}"))));
-        rows.push(("codex", setting("codex_version")));
-        rows.push(("network", setting("network")));
-        rows.push(("gpus", setting("gpus")));
-        rows.extend(list(&report["gpus"]).map(|gpu| ("", gpu_line(gpu))));
-        rows.extend(shm_line(&report["shm"]).map(|line| ("shm", line)));
-        let mounts = mount_lines(report, width.map(|width| width.saturating_sub(INDENT)));
-        rows.extend(mounts.into_iter().enumerate().map(|(i, line)| (if i == 0 { "mounts" } else { "" }, line)));
-        rows.push(("sessions", list(&report["sessions"]).count().to_string()));
-        let line = |line: &Value| ui::printable(line.as_str().unwrap_or_default());
-        rows.extend(list(&report["sessions"]).map(|session| ("", line(session))));
-    }
-    let caches = list(&report["caches"]).filter_map(Value::as_str);
-    rows.extend(caches.enumerate().map(|(i, volume)| (if i == 0 { "caches" } else { "" }, volume.to_owned())));
-    rows.push(("state folder", text("state_folder")));
-    let fit = |text: &str| match width {
-        Some(width) => ui::shortened(text, width.saturating_sub(INDENT)),
-        None => text.to_owned(),
-    };
-    let rows: Vec<Vec<String>> = rows.iter().map(|(name, text)| vec![(*name).to_owned(), fit(text)]).collect();
-    ui::columns(&rows).trim_end().to_owned()
-}
 
 /// The widest name, and the gap behind it.
 const INDENT: usize = "state folder".len() + 2;
 
-fn list(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
+type Row = (&'static str, String);
+
+impl Status {
+    /// Lays the status out. On a terminal of this many columns, long paths lose their middle and no line is longer.
+    pub(crate) fn screen(&self, width: Option<usize>) -> String {
+        let room = width.map(|width| width.saturating_sub(INDENT));
+        let mut rows: Vec<Row> = vec![("container", self.container.clone()), ("state", self.state())];
+        if let Some(sandbox) = &self.sandbox {
+            rows.extend(sandbox.rows(room));
+        }
+        rows.extend(named("caches", self.caches.clone()));
+        rows.push(("state folder", self.state_folder.display().to_string()));
+        let fit = |text: &str| room.map_or_else(|| text.to_owned(), |room| ui::shortened(text, room));
+        let rows: Vec<_> = rows.iter().map(|(name, text)| vec![(*name).to_owned(), fit(text)]).collect();
+        ui::columns(&rows).trim_end().to_owned()
+    }
+
+    fn state(&self) -> String {
+        let state = match self.state {
+            Activity::Running => "running",
+            Activity::Stopped => "stopped",
+            Activity::None => "none",
+        };
+        match self.sandbox.as_ref().and_then(|sandbox| sandbox.uptime_s) {
+            Some(seconds) => format!("{state} for {}", span(seconds)),
+            None => state.to_owned(),
+        }
+    }
 }
 
-fn state(report: &Value) -> String {
-    let state = report["state"].as_str().unwrap_or("-");
-    match report["uptime_s"].as_u64() {
-        Some(seconds) => format!("{state} for {}", span(seconds)),
-        None => state.to_owned(),
+impl Sandbox {
+    fn rows(&self, room: Option<usize>) -> Vec<Row> {
+        let mut rows = vec![("image", self.image.clone())];
+        rows.extend(self.unreadable.iter().map(|why| ("label", format!("cannot be read: {why}"))));
+        let setting = |of: fn(&Spec) -> String| self.spec.as_ref().map_or("-".to_owned(), of);
+        rows.push(("codex", setting(|spec| spec.codex_version.clone())));
+        rows.push(("network", setting(|spec| spec.shape.network.to_string())));
+        rows.push(("gpus", setting(|spec| spec.shape.gpus.to_string())));
+        rows.extend(self.gpus.iter().flatten().map(|gpu| ("", gpu_line(gpu))));
+        rows.extend(
+            self.shm.map(|SharedMemory { used, size }| ("shm", format!("{} of {} used", bytes(used), bytes(size)))),
+        );
+        rows.extend(named("mounts", mount_lines(&self.mounts, room)));
+        rows.push(("sessions", self.sessions.len().to_string()));
+        rows.extend(self.sessions.iter().map(|session| ("", ui::printable(session))));
+        rows
     }
+}
+
+/// Several lines, of which the first has the name before it.
+fn named(name: &'static str, lines: Vec<String>) -> impl Iterator<Item = Row> {
+    lines.into_iter().enumerate().map(move |(i, line)| (if i == 0 { name } else { "" }, line))
 }
 
 /// A span of time in its two largest units.
@@ -57,28 +68,18 @@ fn span(seconds: u64) -> String {
     all.split(' ').take(2).collect::<Vec<_>>().join(" ")
 }
 
-fn gpu_line(gpu: &Value) -> String {
-    let number = |key: &str| gpu[key].as_u64().map_or("?".to_owned(), |number| number.to_string());
-    let text = |key: &str| ui::printable(gpu[key].as_str().unwrap_or("?"));
-    format!(
-        "{} {}: {} % busy, {} of {} MiB used",
-        text("index"),
-        text("name"),
-        number("percent"),
-        number("used_mib"),
-        number("total_mib")
-    )
+fn gpu_line(gpu: &GpuUse) -> String {
+    let number = |number: Option<u64>| number.map_or("?".to_owned(), |number| number.to_string());
+    let [percent, used, total] = [gpu.percent, gpu.used_mib, gpu.total_mib].map(number);
+    let [index, name] = [&gpu.index, &gpu.name].map(|text| ui::printable(text));
+    format!("{index} {name}: {percent} % busy, {used} of {total} MiB used")
 }
 
-fn shm_line(shm: &Value) -> Option<String> {
-    Some(format!("{} of {} used", size(shm["used"].as_u64()?), size(shm["size"].as_u64()?)))
-}
-
-/// Bytes in the unit in which they are easiest to say.
-fn size(bytes: u64) -> String {
+/// A number of bytes in the unit in which it is easiest to read.
+fn bytes(bytes: u64) -> String {
     let units = [(1u64 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     match units.into_iter().find(|(unit, _)| bytes >= *unit) {
-        // In tenths, without a float's surprises.
+        // Computed in tenths, because a float would round.
         Some((unit, name)) => {
             let tenths = u128::from(bytes) * 10 / u128::from(unit);
             format!("{}.{} {name}", tenths / 10, tenths % 10)
@@ -87,48 +88,76 @@ fn size(bytes: u64) -> String {
     }
 }
 
-/// Where each mount comes from; the targets say the most, so it is the sources that give way.
-fn mount_lines(report: &Value, room: Option<usize>) -> Vec<String> {
-    let text = |mount: &Value, key: &str| mount[key].as_str().unwrap_or("-").to_owned();
-    let mounts: Vec<(String, String, &str)> = list(&report["mounts"])
-        .map(|mount| {
-            let access = if mount["writable"] == true { "writable" } else { "read-only" };
-            (text(mount, "target"), text(mount, "source"), access)
-        })
-        .collect();
-    let widest = mounts.iter().map(|(target, ..)| target.chars().count()).max().unwrap_or(0);
-    let row = |(target, source, access): &(String, String, &str)| {
-        // "read-only", its gap, the target's column and " <- ".
-        let source = room.map_or(source.clone(), |room| {
-            ui::shortened(source, room.saturating_sub("read-only".len() + 2 + widest + 4).max(12))
-        });
-        format!("{access:9}  {target:widest$} <- {source}")
+/// Where each mount comes from. The target says more than the source, so it is the source that is shortened.
+fn mount_lines(mounts: &[BindMount], room: Option<usize>) -> Vec<String> {
+    let widest = mounts.iter().map(|mount| mount.target.chars().count()).max().unwrap_or(0);
+    // What stands before the source: "read-only", two spaces, the column of the targets and " <- ".
+    let before = "read-only".len() + 2 + widest + 4;
+    let line = |mount: &BindMount| {
+        let access = if mount.writable == Some(true) { "writable" } else { "read-only" };
+        let source = match room {
+            Some(room) => ui::shortened(&mount.source, room.saturating_sub(before).max(12)),
+            None => mount.source.clone(),
+        };
+        format!("{access:9}  {:widest$} <- {source}", mount.target)
     };
-    mounts.iter().map(row).collect()
+    mounts.iter().map(line).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::proof::fixture;
 
-    fn report() -> Value {
-        json!({
-            "container": "codex-sandbox-project-0a1b2c3d-workspace-1", "state": "running", "uptime_s": 7503,
-            "image": "codex-sandbox:0123456789ab-u1000",
-            "spec": {"codex_version": "0.169.0", "shape": {"network": "open", "gpus": "all"}},
-            "gpus": [{"index": "0", "name": "NVIDIA RTX\u{1b}[2J", "percent": 37, "used_mib": 10240, "total_mib": null}],
-            "shm": {"used": 1_288_490_188u64, "size": 34_359_738_368u64},
-            "mounts": [
-                {"target": "/workspace", "source": "/home/me/project", "writable": true},
-                {"target": "/home/codex/.codex", "writable": true,
-                 "source": "/home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d/codex-home"},
-                {"target": "/datasets/ssv2", "source": "/data/ssv2", "writable": false},
+    fn report() -> Status {
+        let mount = |target: &str, source: &str, writable| BindMount {
+            target: target.into(),
+            source: source.into(),
+            writable: Some(writable),
+        };
+        let mut spec = Spec { codex_version: "0.169.0".into(), ..fixture::spec() };
+        spec.shape.gpus = crate::spec::words::Gpus::All;
+        let sandbox = Sandbox {
+            id: "0a1b".into(),
+            image: "codex-sandbox:0123456789ab-u1000".into(),
+            image_id: "sha256:0a".into(),
+            started: "2026-01-01T00:00:00Z".into(),
+            uptime_s: Some(7503),
+            spec: Some(spec),
+            unreadable: None,
+            mounts: vec![
+                mount("/workspace", "/home/me/project", true),
+                mount(
+                    "/home/codex/.codex",
+                    "/home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d/codex-home",
+                    true,
+                ),
+                mount("/datasets/ssv2", "/data/ssv2", false),
             ],
-            "caches": ["codex-sandbox-cache-pip-u1000", "codex-sandbox-cache-uv-u1000"],
-            "sessions": ["/opt/codex/bin/codex -c sandbox_mode=\"danger-full-access\" exec a very long prompt that goes on"],
-            "state_folder": "/home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d",
-        })
+            sessions: vec![
+                "/opt/codex/bin/codex -c sandbox_mode=\"danger-full-access\" exec a very long prompt that goes on"
+                    .into(),
+            ],
+            shm: Some(SharedMemory { used: 1_288_490_188, size: 34_359_738_368 }),
+            gpus: Some(vec![GpuUse {
+                index: "0".into(),
+                name: "NVIDIA RTX\u{1b}[2J".into(),
+                percent: Some(37),
+                used_mib: Some(10240),
+                total_mib: None,
+            }]),
+        };
+        Status {
+            container: "codex-sandbox-project-0a1b2c3d-workspace-1".into(),
+            state: Activity::Running,
+            sandbox: Some(sandbox),
+            state_folder: "/home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d".into(),
+            caches: vec!["codex-sandbox-cache-pip-u1000".into(), "codex-sandbox-cache-uv-u1000".into()],
+        }
+    }
+
+    fn screen(status: &Status, width: Option<usize>) -> String {
+        status.screen(width)
     }
 
     #[test]
@@ -168,9 +197,23 @@ state folder  /home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d"
         assert!(text.contains("<- /data/ssv2\n"), "what has room stays whole: {text}");
     }
 
+    fn nothing() -> Status {
+        let (container, state_folder) = ("c".into(), "/s".into());
+        Status { container, state: Activity::None, sandbox: None, state_folder, caches: Vec::new() }
+    }
+
     #[test]
     fn where_nothing_runs_it_is_short() {
-        let text = screen(&json!({"container": "c", "state": "none", "state_folder": "/s"}), Some(80));
+        let text = screen(&nothing(), Some(80));
         assert_eq!(text, "container     c\nstate         none\nstate folder  /s");
+    }
+
+    #[test]
+    fn the_json_has_the_whole_spec_and_no_layer_for_the_container() {
+        let value = serde_json::to_value(report()).unwrap();
+        assert_eq!(value["spec"], serde_json::to_value(report().sandbox.unwrap().spec).unwrap());
+        assert_eq!((&value["state"], &value["uptime_s"]), (&"running".into(), &7503.into()));
+        let nothing = serde_json::to_value(nothing()).unwrap();
+        assert_eq!(nothing, serde_json::json!({"container": "c", "state": "none", "state_folder": "/s", "caches": []}));
     }
 }

@@ -1,60 +1,30 @@
-//! Shell completions: the scripts, and the answers that they ask this binary for at each TAB.
+//! Shell completions: the scripts, and the answers that they request from this binary at each TAB.
 //!
-//! A script hands over the command line up to the cursor and gets back lines: first what the word may be (`words`,
-//! `directories` or `files`), then for `words` one candidate a line, a tab, and what it means. Paths are left to the
-//! shell, which knows its own quoting and `~`. The script names this binary by its absolute path: one that were looked
-//! for below the current directory could have been put there by an agent.
+//! A script passes the command line up to the cursor and gets back lines. The first line says what the word may be
+//! (`words`, `directories` or `files`). After `words` there is one candidate per line, with a tab and its meaning. Paths
+//! are left to the shell, which knows its own quoting and `~`. The script names this binary by its absolute path, because
+//! a binary that is found relative to the current directory could have been put there by an agent.
 
-use crate::context::Context;
-use crate::spec::settings::{self, Dataset, Flags};
-use crate::ui;
-use anyhow::Result;
+use crate::spec::settings::Dataset;
 use clap::{Command, ValueEnum, ValueHint};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, complete};
 use std::ffi::OsStr;
 use std::path::Path;
 
-/// Print the completions for a shell
-#[derive(clap::Args, Debug, Clone, PartialEq, Eq)]
-pub struct Args {
-    /// The shell
-    shell: Shell,
-}
-
-// Without comments on the variants: the help would take a screen for them.
+// The variants have no comments, because these would fill a screen of the help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Shell {
+pub(crate) enum Shell {
     Bash,
     Zsh,
     Fish,
 }
 
-/// The question of a script.
-#[derive(clap::Args, Debug, Clone, PartialEq, Eq)]
-pub struct Line {
-    /// The command line up to the cursor.
-    line: String,
-}
-
-/// Stand for all directories and all files, which the shell itself lists.
+/// These candidates stand for all directories and all files, which the shell itself lists.
 const DIRECTORIES: &str = "\u{1}directories";
 const FILES: &str = "\u{1}files";
 
-/// Prints the script for a shell.
-pub(crate) fn script(cx: &Context, args: &Args) -> Result<u8> {
-    ui::result(script_for(args.shell, &cx.exe).trim_end());
-    Ok(0)
-}
-
-/// Answers a script. Settings that cannot be read name no data sets: a TAB is no place for errors.
-pub(crate) fn answer(cx: &Context, line: &Line) -> Result<u8> {
-    let datasets = settings::load(cx, &Flags::default()).map_or_else(|_| Vec::new(), |settings| settings.datasets);
-    ui::result(answer_to(&line.line, &datasets));
-    Ok(0)
-}
-
-/// The script for a shell, which asks this binary.
-fn script_for(shell: Shell, binary: &Path) -> String {
+/// The script for a shell.
+pub(crate) fn script(shell: Shell, binary: &Path) -> String {
     let text = match shell {
         Shell::Bash => include_str!("complete/xtask.bash"),
         Shell::Zsh => include_str!("complete/xtask.zsh"),
@@ -64,18 +34,18 @@ fn script_for(shell: Shell, binary: &Path) -> String {
 }
 
 /// The answer to a command line up to the cursor.
-fn answer_to(line: &str, datasets: &[Dataset]) -> String {
+pub(crate) fn answer(line: &str, command: &Command, datasets: &[Dataset]) -> String {
     let words = words(line);
     let Some(at) = words.iter().position(|word| is_xtask(word)) else {
         return String::new();
     };
     let words: Vec<_> = words[at..].iter().map(Into::into).collect();
     let current = words.len() - 1;
-    // What comes after `--` is Codex's own business.
+    // What comes after `--` are arguments for Codex.
     if current == 0 || words[..current].iter().any(|word| word == "--") {
         return String::new();
     }
-    let candidates = complete(&mut completing(datasets), words, current, None).unwrap_or_default();
+    let candidates = complete(&mut completing(command, datasets), words, current, None).unwrap_or_default();
     for (kind, mark) in [("directories", DIRECTORIES), ("files", FILES)] {
         if candidates.iter().any(|one| one.get_value() == mark) {
             return kind.to_owned();
@@ -92,24 +62,19 @@ fn is_xtask(word: &str) -> bool {
     Path::new(word).file_name() == Some(OsStr::new("xtask"))
 }
 
-/// The command line with what each value may be.
-fn completing(datasets: &[Dataset]) -> Command {
-    let tasks: Vec<String> = super::command().get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
-    let mut command = super::command().disable_help_subcommand(true);
-    for task in tasks {
-        command = command.mut_subcommand(task, |sub| {
-            sub.mut_args(|arg| match (arg.get_id().as_str(), arg.get_value_hint()) {
-                (_, ValueHint::DirPath) => arg.add(completer(|_| vec![plain(DIRECTORIES, "")])),
-                (_, ValueHint::FilePath) => arg.add(completer(|_| vec![plain(FILES, "")])),
-                ("datasets", _) => {
-                    let known = datasets.to_vec();
-                    arg.add(completer(move |current| dataset(current, &known)))
-                }
-                _ => arg,
-            })
-        });
-    }
-    command
+/// The command line, with what completes each value.
+fn completing(command: &Command, datasets: &[Dataset]) -> Command {
+    command.clone().disable_help_subcommand(true).mut_subcommands(|task| {
+        task.mut_args(|arg| match (arg.get_id().as_str(), arg.get_value_hint()) {
+            (_, ValueHint::DirPath) => arg.add(completer(|_| vec![plain(DIRECTORIES, "")])),
+            (_, ValueHint::FilePath) => arg.add(completer(|_| vec![plain(FILES, "")])),
+            ("datasets", _) => {
+                let known = datasets.to_vec();
+                arg.add(completer(move |current| dataset(current, &known)))
+            }
+            _ => arg,
+        })
+    })
 }
 
 fn completer(answer: impl Fn(&str) -> Vec<CompletionCandidate> + Send + Sync + 'static) -> ArgValueCompleter {
@@ -133,8 +98,8 @@ fn dataset(current: &str, known: &[Dataset]) -> Vec<CompletionCandidate> {
     fits.map(|set| plain(&format!("{}=", set.name), &help(set))).collect()
 }
 
-/// The words of a command line that is still being typed: as a shell splits it, but a quote may be open, and the last
-/// word may be empty. Only the last command of the line counts.
+/// Splits a command line that is still being typed into words, as a shell does, except that a quote may be open and the
+/// last word may be empty. Only the last command of the line counts.
 fn words(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let (mut quote, mut chars) = (None, line.chars().peekable());
@@ -168,7 +133,7 @@ mod tests {
     }
 
     fn values(line: &str) -> Vec<String> {
-        let text = answer_to(line, &sets());
+        let text = answer(line, &crate::cli::command(), &sets());
         let value = |line: &str| line.split('\t').next().unwrap_or_default().to_owned();
         text.lines().map(value).collect()
     }
@@ -196,7 +161,7 @@ mod tests {
     #[test]
     fn data_sets_are_known_by_name_and_then_any_directory() {
         assert_eq!(
-            answer_to("cargo xtask sandbox --dataset ", &sets()),
+            answer("cargo xtask sandbox --dataset ", &crate::cli::command(), &sets()),
             "words\nk400=\tnow /data/k 400\nssv2=\thas no directory yet"
         );
         assert_eq!(values("cargo xtask sandbox --cpu --dataset s"), ["words", "ssv2="]);
@@ -209,14 +174,14 @@ mod tests {
     #[test]
     fn nothing_is_said_of_what_is_not_ours() {
         for line in ["cargo build --", "cargo xtask sandbox -- --mo", "cargo xtas", ""] {
-            assert_eq!(answer_to(line, &sets()), "", "{line}");
+            assert_eq!(answer(line, &crate::cli::command(), &sets()), "", "{line}");
         }
     }
 
     #[test]
     fn every_script_asks_this_binary_and_no_other() {
         for shell in Shell::value_variants() {
-            let text = script_for(*shell, Path::new("/a b/xtask"));
+            let text = script(*shell, Path::new("/a b/xtask"));
             assert!(text.contains("'/a b/xtask' complete "), "{shell:?}");
             assert!(!text.contains("@BINARY@"), "{shell:?}");
         }

@@ -1,0 +1,61 @@
+//! `cargo xtask down`: stop and remove the sandbox. The Codex home stays, unless `--all`; the caches, unless `--caches`.
+
+use crate::context::Context;
+use crate::error::{failed, usage};
+use crate::life::down::Removal;
+use crate::spec::settings::Flags;
+use crate::ui;
+use anyhow::Result;
+
+/// Stop and remove the sandbox; the Codex home stays
+#[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq)]
+pub struct Args {
+    #[command(flatten)]
+    pub(crate) flags: Flags,
+    /// Also remove the sandbox's Codex home and git directory, after asking
+    #[arg(long)]
+    all: bool,
+    /// Also remove the caches that your workspaces share, after asking
+    #[arg(long)]
+    caches: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    /// Print the settings and every step, run none
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
+    let removal = Removal::read(cx, &args.flags, args.all, args.caches, args.dry_run)?;
+    if args.dry_run {
+        removal.steps().iter().for_each(ui::result);
+        return Ok(0);
+    }
+    if !args.yes {
+        confirm(cx, &removal)?;
+    }
+    removal.run()?;
+    Ok(0)
+}
+
+/// Asks before anything is removed that cannot be made again.
+fn confirm(cx: &Context, removal: &Removal) -> Result<()> {
+    let losses = removal.losses();
+    if losses.is_empty() {
+        return Ok(());
+    }
+    if !cx.stdin_tty {
+        return Err(usage("`down --all` and `down --caches` ask before they remove, and there is no terminal")
+            .hint("add `--yes`")
+            .into());
+    }
+    losses.iter().for_each(ui::say);
+    for line in removal.sessions()? {
+        ui::say(format_args!("this runs inside and ends with it: {}", ui::printable(&line)));
+    }
+    match ui::ask("Remove it? [y/N] ").as_deref() {
+        Some("y" | "Y" | "yes") => Ok(()),
+        _ => Err(failed("nothing was removed").into()),
+    }
+}
