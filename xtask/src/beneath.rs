@@ -27,7 +27,7 @@ const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::
 
 /// A device and an inode: the identity of a file or directory on one kernel, as long as it is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct FileId {
+pub(crate) struct FileId {
     /// `st_dev`.
     pub dev: u64,
     /// `st_ino`.

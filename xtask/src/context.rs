@@ -35,7 +35,7 @@ pub struct Context {
 impl Context {
     /// Reads all of it.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
-    pub fn read() -> Result<Context> {
+    pub(crate) fn read() -> Result<Context> {
         let env: BTreeMap<String, String> = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
@@ -64,18 +64,18 @@ impl Context {
     }
 
     /// A variable of the environment; an empty one counts as not set.
-    pub fn var(&self, name: &str) -> Option<&str> {
+    pub(crate) fn var(&self, name: &str) -> Option<&str> {
         self.env.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// `target/sandbox`, for files that can be made again.
-    pub fn scratch(&self) -> PathBuf {
+    pub(crate) fn scratch(&self) -> PathBuf {
         self.root.join("target/sandbox")
     }
 
     /// `PATH` without the parts that lie in this directory, and the parts that were left out. A relative part is relative to
     /// the working directory.
-    pub fn path_outside(&self, dir: &Path) -> (String, Vec<PathBuf>) {
+    pub(crate) fn path_outside(&self, dir: &Path) -> (String, Vec<PathBuf>) {
         let dir = resolved(dir);
         let inside = |path: &Path| path.starts_with(&dir) || resolved(path).starts_with(&dir);
         let parts = self.var("PATH").unwrap_or_default().split(':');
@@ -84,7 +84,7 @@ impl Context {
     }
 
     /// A path of the command line or the environment, made absolute. The shell has replaced `~` already.
-    pub fn absolute(&self, path: &Path) -> PathBuf {
+    pub(crate) fn absolute(&self, path: &Path) -> PathBuf {
         self.cwd.join(path)
     }
 }

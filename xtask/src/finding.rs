@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// A proof, the doctor and the smoke test write these states in words of their own; each has a function for it. Those
 /// here are the words of a proof. An unknown word is an error and never `held`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// It was looked at, and it does not hold.
     #[serde(rename = "broken")]
     Broken,
@@ -31,7 +31,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// As a proof writes it.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Verdict::Broken => "broken",
             Verdict::Missing => "missing",
@@ -42,7 +42,7 @@ impl Verdict {
     }
 
     /// Whether what was promised is there, seen by every witness: the one condition under which Codex is entered.
-    pub fn held(self) -> bool {
+    pub(crate) fn held(self) -> bool {
         match self {
             Verdict::Held => true,
             Verdict::Broken | Verdict::Missing | Verdict::NotProvable | Verdict::Noted => false,
@@ -50,7 +50,7 @@ impl Verdict {
     }
 
     /// Whether it was seen not to hold: this host runs no sandbox, or the smoke test has failed.
-    pub fn fatal(self) -> bool {
+    pub(crate) fn fatal(self) -> bool {
         match self {
             Verdict::Broken | Verdict::Missing => true,
             Verdict::NotProvable | Verdict::Noted | Verdict::Held => false,
@@ -60,7 +60,7 @@ impl Verdict {
 
 /// What was seen, by witness.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Evidence {
+pub(crate) struct Evidence {
     /// By the probe, or by another program, in the container.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub inside: String,
@@ -71,7 +71,7 @@ pub struct Evidence {
 
 /// One promise, or one thing that is needed, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// A stable name, such as `dataset.ssv2.read-only`.
     pub id: String,
     pub verdict: Verdict,
@@ -111,7 +111,7 @@ fn task() -> Kind {
 
 impl Finding {
     /// One that holds as long as nothing else is said of it.
-    pub fn new(id: impl Into<String>, promise: impl Into<String>) -> Finding {
+    pub(crate) fn new(id: impl Into<String>, promise: impl Into<String>) -> Finding {
         Finding {
             id: id.into(),
             verdict: Verdict::Held,
@@ -127,19 +127,19 @@ impl Finding {
 
     /// The same, with the words and the remedy of the failure that it leads to.
     #[must_use]
-    pub fn with(self, verdict: Verdict, failure: Failure) -> Finding {
+    pub(crate) fn with(self, verdict: Verdict, failure: Failure) -> Finding {
         let Failure { kind, message, remedies } = failure;
         Finding { verdict, why: Some(message), remedies, kind, ..self }
     }
 
     /// What there is: why it is not as it should be, or else what was seen.
-    pub fn seen(&self) -> &str {
+    pub(crate) fn seen(&self) -> &str {
         let Evidence { inside, host } = &self.evidence;
         self.why.as_deref().unwrap_or(if host.is_empty() { inside } else { host })
     }
 
     /// The failure that it leads to.
-    pub fn failure(&self) -> Failure {
+    pub(crate) fn failure(&self) -> Failure {
         Failure { kind: self.kind, message: self.why.clone().unwrap_or_default(), remedies: self.remedies.clone() }
     }
 }

@@ -4,26 +4,13 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 /// Groups that give power over the host: they are never passed on, whatever they own.
-pub(crate) const PRIVILEGED_GROUPS: &[&str] = &[
-    "root",
-    "docker",
-    "podman",
-    "lxd",
-    "incus",
-    "libvirt",
-    "kvm",
-    "disk",
-    "sudo",
-    "wheel",
-    "admin",
-    "adm",
-    "shadow",
-    "kmem",
-    "staff",
-    "systemd-journal",
-    "sys",
-    "bin",
-    "daemon",
+const PRIVILEGED_GROUPS: &[&[&str]] = &[
+    // Containers and virtual machines.
+    &["docker", "podman", "lxd", "incus", "libvirt", "kvm"],
+    // Administration, and the files of the system.
+    &["root", "sudo", "wheel", "admin", "staff", "sys", "bin", "daemon"],
+    // Devices, memory, passwords and logs of the whole host.
+    &["disk", "kmem", "shadow", "adm", "systemd-journal"],
 ];
 
 /// A group by number and, where it has one, by name.
@@ -70,7 +57,7 @@ impl User {
             .groups
             .iter()
             .filter(|group| owners.contains(&group.gid) && group.gid != 0)
-            .filter(|group| !PRIVILEGED_GROUPS.contains(&group.name.as_str()))
+            .filter(|group| !PRIVILEGED_GROUPS.concat().contains(&group.name.as_str()))
             .cloned()
             .collect();
         passed.sort_by_key(|group| group.gid);

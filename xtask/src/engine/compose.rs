@@ -46,18 +46,16 @@ impl Project {
     }
 
     /// The variables that `docker/docker-compose.yaml` requires, with their values.
-    pub(crate) fn exports(&self) -> Vec<(String, String)> {
-        let source = |role: &Role| self.spec.mount(role).map(|mount| mount.source.to_string_lossy().into_owned());
-        let mut exports = vec![
-            ("HOST_UID".to_owned(), self.spec.uid.to_string()),
-            ("HOST_GID".to_owned(), self.spec.gid.to_string()),
-            ("CODEX_BIN".to_owned(), self.spec.codex_bin.to_string_lossy().into_owned()),
-            ("SANDBOX_IMAGE".to_owned(), self.spec.image.clone()),
+    pub(crate) fn exports(&self) -> Vec<(&'static str, String)> {
+        let own = [
+            ("HOST_UID", self.spec.uid.to_string()),
+            ("HOST_GID", self.spec.gid.to_string()),
+            ("CODEX_BIN", self.spec.codex_bin.to_string_lossy().into_owned()),
+            ("SANDBOX_IMAGE", self.spec.image.clone()),
         ];
-        for (name, role) in BASE_MOUNTS {
-            exports.extend(source(&role()).map(|path| (name.to_string(), path)));
-        }
-        exports
+        let source = |role| Some(self.spec.mount(&role)?.source.to_string_lossy().into_owned());
+        let sources = BASE_MOUNTS.iter().filter_map(|(name, role)| Some((*name, source(role())?)));
+        own.into_iter().chain(sources).collect()
     }
 
     fn compose(&self) -> Command {
@@ -108,7 +106,7 @@ impl Project {
             override_file["volumes"] = Value::Object(caches);
         }
         let yaml = serde_yaml::to_string(&override_file).unwrap_or_default();
-        format!("# Made by `cargo xtask sandbox` beside docker/docker-compose.yaml; made again at each start.\n{yaml}")
+        format!("# Made by `cargo xtask sandbox` beside docker/docker-compose.yaml; rewritten at each start.\n{yaml}")
     }
 }
 

@@ -10,11 +10,10 @@ pub(crate) const FOLDER_LABEL: &str = "devcontainer.local_folder";
 const CONFIG_LABEL: &str = "devcontainer.config_file";
 
 /// The labels of the dev container of this repository.
-pub(crate) fn labels(root: &Path) -> Vec<(String, String)> {
+pub(crate) fn labels(root: &Path) -> [(&'static str, String); 2] {
     let config = root.join(".devcontainer/devcontainer.json");
-    [(FOLDER_LABEL, root), (CONFIG_LABEL, config.as_path())]
-        .map(|(label, path)| (label.to_owned(), path.to_string_lossy().into_owned()))
-        .into()
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    [(FOLDER_LABEL, text(root)), (CONFIG_LABEL, text(&config))]
 }
 
 /// The file from which `.devcontainer/compose.yaml` takes the names of the sandbox.
@@ -39,7 +38,7 @@ mod tests {
     #[test]
     fn the_container_is_labelled_as_the_dev_container_of_the_repository() {
         let labels = labels(Path::new("/repo"));
-        let labels: Vec<(&str, &str)> = labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let labels: Vec<(&str, &str)> = labels.iter().map(|(k, v)| (*k, v.as_str())).collect();
         assert_eq!(
             labels,
             [

@@ -34,12 +34,12 @@ impl Arch {
     }
 
     /// The number in `sm_120`, in the ELF header of a cubin and in `BINARY_VERSION`.
-    pub fn sm(self) -> u32 {
+    pub(crate) fn sm(self) -> u32 {
         self.major * 10 + self.minor
     }
 
     /// The value of `__CUDA_ARCH__`.
-    pub fn cuda_arch(self) -> u32 {
+    pub(crate) fn cuda_arch(self) -> u32 {
         self.sm() * 10
     }
 }

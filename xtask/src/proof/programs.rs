@@ -85,10 +85,8 @@ pub(crate) fn fingerprint(root: &Path) -> Option<String> {
     let open = |path: &str| OPENED.iter().any(|open| path.starts_with(open));
     for watched in WATCHED {
         let Some(prefix) = watched.strip_suffix('*') else {
-            look(&root, watched, watched, open(watched), &mut lines)?;
-            if !(overlay && unmoved.contains(watched)) {
-                changed(&root, watched, &mut lines);
-            }
+            let counts = Counts { content: open(watched), ctime: !(overlay && unmoved.contains(watched)) };
+            add(&root, watched, watched, counts, &mut lines)?;
             continue;
         };
         let (folder, start) = prefix.rsplit_once('/')?;
@@ -97,29 +95,27 @@ pub(crate) fn fingerprint(root: &Path) -> Option<String> {
             let name = name.to_string_lossy();
             if name.starts_with(start) {
                 let path = format!("{folder}/{name}");
-                look(&folder_fd, &name, &path, open(&path), &mut lines)?;
                 // The distribution's packages lie in `python3`, from which the probe's interpreter loads nothing.
-                if name != "python3" {
-                    changed(&folder_fd, &name, &mut lines);
-                }
+                let counts = Counts { content: open(&path), ctime: name != "python3" };
+                add(&folder_fd, &name, &path, counts, &mut lines)?;
             }
         }
     }
     Some(fingerprint::of(lines))
 }
 
-/// Adds the ctime of a folder. A program that was put into the folder, answered in the place of the image's own and was
-/// removed again leaves no other trace; nor does a folder that was moved away and back.
-fn changed(folder: &Beneath, name: &str, lines: &mut Vec<Vec<u8>>) {
-    if let Ok(stat) = fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)
-        && FileType::from_raw_mode(stat.st_mode) == FileType::Directory
-    {
-        lines.push([stat.st_ctime.to_le_bytes(), stat.st_ctime_nsec.to_le_bytes()].concat());
-    }
+/// What of a folder counts beside its name and mode.
+#[derive(Clone, Copy)]
+struct Counts {
+    /// Everything in it.
+    content: bool,
+    /// Its ctime. A program that was put into the folder, answered in the place of the image's own and was removed again
+    /// leaves no other trace; nor does a folder that was moved away and back.
+    ctime: bool,
 }
 
-/// Adds one name in an open folder; `path` is where it lies below the root, `open` whether the content of a folder counts.
-fn look(folder: &Beneath, name: &str, path: &str, open: bool, lines: &mut Vec<Vec<u8>>) -> Option<()> {
+/// Adds one name in an open folder; `path` is where it lies below the root.
+fn add(folder: &Beneath, name: &str, path: &str, counts: Counts, lines: &mut Vec<Vec<u8>>) -> Option<()> {
     let mut line = path.as_bytes().to_vec();
     line.push(0);
     let Ok(stat) = fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) else {
@@ -127,28 +123,28 @@ fn look(folder: &Beneath, name: &str, path: &str, open: bool, lines: &mut Vec<Ve
         return Some(());
     };
     line.extend(stat.st_mode.to_le_bytes());
+    let ctime = [stat.st_ctime.to_le_bytes(), stat.st_ctime_nsec.to_le_bytes()].concat();
     let kind = FileType::from_raw_mode(stat.st_mode);
     if kind == FileType::Directory {
-        // The ctime of a folder does not count here: it changes with the compiled copies in it.
         lines.push(line);
-        if open {
+        if counts.content {
             let inner = folder.open_dir(name).ok()??;
             for (name, _) in inner.names().ok()? {
                 let name = name.to_string_lossy();
                 if name != UNREAD && lines.len() < MOST {
-                    let open = OPENED_WITHIN.contains(&name.as_ref());
-                    look(&inner, &name, &format!("{path}/{name}"), open, lines)?;
-                    if open {
-                        changed(&inner, &name, lines);
-                    }
+                    let opened = OPENED_WITHIN.contains(&name.as_ref());
+                    let counts = Counts { content: opened, ctime: opened };
+                    add(&inner, &name, &format!("{path}/{name}"), counts, lines)?;
                 }
             }
+        }
+        if counts.ctime {
+            lines.push(ctime);
         }
         return Some(());
     }
     line.extend(stat.st_size.to_le_bytes());
-    line.extend(stat.st_ctime.to_le_bytes());
-    line.extend(stat.st_ctime_nsec.to_le_bytes());
+    line.extend(ctime);
     if kind == FileType::Symlink {
         line.extend(fs::readlinkat(folder, name, Vec::new()).ok()?.as_bytes());
     }

@@ -41,21 +41,17 @@ pub(crate) fn problem(text: impl Into<String>) -> Finding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
     /// Every required check passed, on a GPU.
-    Passed,
+    Passed = 0,
     /// A check that ran failed, or the report cannot be relied on.
-    Failed,
+    Failed = 1,
     /// Nothing that ran failed, and there was no GPU.
-    NoGpu,
+    NoGpu = 3,
 }
 
 impl Ending {
     /// The exit code.
     pub(crate) fn code(self) -> u8 {
-        match self {
-            Ending::Passed => 0,
-            Ending::Failed => 1,
-            Ending::NoGpu => 3,
-        }
+        self as u8
     }
 
     /// As the reports write it.

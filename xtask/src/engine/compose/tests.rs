@@ -96,7 +96,7 @@ fn every_variable_that_the_compose_file_requires_is_exported() {
         .collect();
     required.sort_unstable();
     required.dedup();
-    let mut exported: Vec<String> = project().exports().into_iter().map(|(name, _)| name).collect();
+    let mut exported: Vec<&str> = project().exports().into_iter().map(|(name, _)| name).collect();
     exported.sort_unstable();
     assert_eq!(required, exported);
 }
