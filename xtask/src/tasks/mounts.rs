@@ -38,7 +38,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
         ui::table(proof::full_table(&claims, ui::stdout().width).trim_end());
         if running.is_none() {
             ui::say(format_args!(
-                "inside: nothing runs for `{}`, only the host's half was checked",
+                "no sandbox runs for `{}`: the mounts were checked from the host only",
                 gathered.ground.workspace.display()
             ));
         }
