@@ -170,25 +170,25 @@ impl Ground {
         let container = container_name(&places.project);
         // Codex is started to learn its version: one that the agent could have written is refused before that.
         let launcher = codex::find(cx, settings.codex.as_deref())?;
-        refuse_own_codex(&launcher, &workspace)?;
+        refuse_own_codex(&launcher, workspace)?;
         let mirror = match purpose {
             Purpose::Look => Mirror::default(),
-            Purpose::Enter | Purpose::DryRun => mirror(cx, &settings)?,
+            Purpose::Enter | Purpose::DryRun => mirror(cx, settings)?,
         };
         let early = || -> Result<Option<Early>> {
-            guest::fill(&places, &network)?;
-            record::last(&places).map(|last| early::ask(&last, &workspace, &mirror)).transpose()
+            guest::fill(places, network)?;
+            record::last(places).map(|last| early::ask(&last, workspace, &mirror)).transpose()
         };
         // The container that ran last, or where none is known what it takes to start one.
         let next = || match (purpose, places.record.exists()) {
             (Purpose::Look, _) => Ok((None, None)),
             (Purpose::Enter, true) => early().map(|early| (early, None)),
             (Purpose::Enter, false) | (Purpose::DryRun, _) => {
-                Engined::read(cx, &settings, &user).map(|engine| (None, Some(engine)))
+                Engined::read(cx, settings, user).map(|engine| (None, Some(engine)))
             }
         };
         let identity = || repository.as_ref().map_or(Ok(Identity::default()), git::identity);
-        let image = build::inputs(cx, &settings, &user)?;
+        let image = build::inputs(cx, settings, user)?;
         // The answer from inside takes longest: it is asked for first.
         let (next, (existing, (codex, identity))) = exec::both(next, || {
             exec::both(|| find(&container), || (codex::resolve(cx, settings.codex.as_deref()), identity()))
