@@ -65,7 +65,7 @@ impl Args {
 ///
 /// # Errors
 /// Wrong settings, a build that fails, a host that cannot build.
-pub fn run(cx: &Context, args: &Args) -> Result<u8> {
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     let wishes = args.wishes;
     let settings = settings::load(cx, &args.flags())?;
     let user = User::read();
