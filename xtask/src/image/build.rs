@@ -13,7 +13,7 @@ use anyhow::Result;
 use plan::Wishes;
 use serde_json::{Map, Value};
 
-/// What is known of the image before anything is built.
+/// The image and its inputs, before anything is built.
 #[derive(Debug, Clone)]
 pub(crate) struct State {
     /// What the tag is made from.
