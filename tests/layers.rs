@@ -87,7 +87,7 @@ fn absolute(module: &Module, path: &str) -> Option<Module> {
         &"super" | &"self" => module.clone(),
         _ => return None,
     };
-    while let Some(word) = words.next() {
+    for word in words {
         match word {
             "super" => drop(at.pop()),
             "self" | "" => {}
