@@ -67,6 +67,24 @@ impl Repository {
         dirs.dedup();
         dirs
     }
+
+    /// The repository format for a configuration file. The text ends inside the section `core`.
+    pub(super) fn format_text(&self, bare: bool) -> String {
+        let extended = self.sha256 || self.partial;
+        let mut text = String::new();
+        if extended {
+            text.push_str("[extensions]\n");
+        }
+        if self.sha256 {
+            text.push_str("\tobjectFormat = sha256\n");
+        }
+        if self.partial {
+            // Git then accepts that objects are missing; there is no address to fetch them from.
+            text.push_str("\tpartialClone = origin\n[remote \"origin\"]\n\tpromisor = true\n");
+        }
+        text.push_str(&format!("[core]\n\trepositoryformatversion = {}\n\tbare = {bare}\n", u8::from(extended)));
+        text
+    }
 }
 
 /// Finds the repository whose working tree is `workspace`, without running git.
