@@ -2,14 +2,11 @@
 
 use crate::support::sandbox::Sandbox;
 use serde_json::Value;
-use std::time::{Duration, Instant};
 
 #[test]
 fn the_doctor_says_what_sandbox_would_find() {
     let sandbox = Sandbox::new();
-    let start = Instant::now();
     let run = sandbox.task("doctor").args(["--json"]).run().ended(0);
-    let first = start.elapsed();
     let report: Value = serde_json::from_str(&run.stdout).expect("JSON");
     let verdict = |id: &str| {
         let list = report["findings"].as_array().expect("findings");
@@ -23,8 +20,6 @@ fn the_doctor_says_what_sandbox_would_find() {
     ] {
         assert_eq!(verdict(id), "ok", "{id}");
     }
-    // The first run asks Codex for its version.
-    assert!(first < Duration::from_secs(10), "{first:?}");
     assert_eq!(sandbox.containers(), Vec::<String>::new());
     // What the doctor promised: the sandbox does run.
     sandbox.enter(["--version"]).ok();
