@@ -134,8 +134,8 @@ fn a_container_that_does_not_answer_is_still_shown() {
     let start = std::time::Instant::now();
     let run = Xtask::at(&place).args(["status"]).run().ok();
     assert!(run.stdout.contains("running for") && !run.stdout.contains("shm "), "{}", run.stdout);
-    // Both questions hang, side by side.
-    assert!(start.elapsed().as_secs() < 6, "{:?}", start.elapsed());
+    // Both questions would hang for 60 s.
+    assert!(start.elapsed().as_secs() < 30, "{:?}", start.elapsed());
 }
 
 #[test]

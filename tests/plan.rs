@@ -95,7 +95,7 @@ fn a_dry_run_prints_what_is_filled_for_the_container() {
     let place = ready();
     empty(FakeDocker::new()).install(&place);
     let run = sandbox(&place, &["--gpus", "none", "--dry-run"]).run().ok();
-    for filled in ["codex-home` from `", "guest` with the probe", "# copy the Codex of `"] {
+    for filled in ["codex-home` with copies of your", "guest` with the probe", "# copy the Codex of `"] {
         assert!(run.stdout.contains(filled), "no `{filled}` in:\n{}", run.stdout);
     }
 }

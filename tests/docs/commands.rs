@@ -7,21 +7,8 @@ use xtask::spec::settings::{self, Flags};
 
 /// Programs that a reader is told to run, beside `cargo`.
 const PROGRAMS: [&str; 15] = [
-    "cat",
-    "codex",
-    "devcontainer",
-    "docker",
-    "export",
-    "git",
-    "newgrp",
-    "npm",
-    "nvidia-ctk",
-    "nvidia-smi",
-    "python3",
-    "sudo",
-    "sysctl",
-    "systemctl",
-    "tar",
+    "cat", "codex", "devcontainer", "docker", "export", "git", "newgrp", "npm", "nvidia-ctk", "nvidia-smi", "python3",
+    "sudo", "sysctl", "systemctl", "tar",
 ];
 
 /// Indented lines outside of fences: what is meant to be typed.

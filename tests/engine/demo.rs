@@ -9,15 +9,11 @@ use crate::support::terminal::Terminal;
 use snapbox::{Assert, Data};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::time::{Duration, Instant};
 
 const NEWCOMER: User = User { uid: 1000, gid: 1000 };
 
 /// As on a machine without a GPU, also where there is one: NVIDIA's image is 20 GB to pull.
 const RUN: &[&str] = &["--yes", "--cpu"];
-
-/// A second run, with package downloads behind it.
-const SECOND: Duration = Duration::from_secs(15);
 
 fn demo<'a>(place: &'a Place, flags: &[&str]) -> Xtask<'a> {
     let run = Xtask::at(place).args(["demo"]).args(flags.iter().copied());
@@ -89,9 +85,7 @@ fn a_newcomer_sees_the_whole_main_path_and_gets_rid_of_it_again() {
     let written = fs::metadata(project.join("from-codex.txt")).expect("what Codex wrote");
     assert_eq!((written.uid(), written.gid()), (NEWCOMER.uid, NEWCOMER.gid));
 
-    let began = Instant::now();
     let second = demo(&place, RUN).run().ok();
-    assert!(began.elapsed() < SECOND, "{:?}", began.elapsed());
     let transcript = redacted(&second, &place);
     for act in [
         "uid=1000(",

@@ -2,14 +2,11 @@
 
 use crate::support::sandbox::Sandbox;
 use serde_json::Value;
-use std::time::{Duration, Instant};
 
 #[test]
 fn the_doctor_says_what_sandbox_would_find() {
     let sandbox = Sandbox::new();
-    let start = Instant::now();
     let run = sandbox.task("doctor").args(["--json"]).run().ended(0);
-    let first = start.elapsed();
     let report: Value = serde_json::from_str(&run.stdout).expect("JSON");
     let verdict = |id: &str| {
         let list = report["findings"].as_array().expect("findings");
@@ -17,24 +14,12 @@ fn the_doctor_says_what_sandbox_would_find() {
         found.unwrap_or_else(|| panic!("no `{id}` in {}", run.stdout))["verdict"].clone()
     };
     for id in [
-        "engine.answers",
-        "engine.place",
-        "engine.users",
-        "engine.buildx",
-        "gpu.devices",
-        "codex.program",
-        "codex.package",
-        "codex.helper",
-        "data.ssv2",
-        "project.settings",
-        "project.workspace",
-        "project.state",
+        "engine.answers", "engine.place", "engine.users", "engine.buildx", "gpu.devices", "codex.program",
+        "codex.package", "codex.helper", "data.ssv2", "project.settings", "project.workspace", "project.state",
         "project.image",
     ] {
         assert_eq!(verdict(id), "ok", "{id}");
     }
-    // The first run asks Codex for its version.
-    assert!(first < Duration::from_secs(10), "{first:?}");
     assert_eq!(sandbox.containers(), Vec::<String>::new());
     // What the doctor promised: the sandbox does run.
     sandbox.enter(["--version"]).ok();

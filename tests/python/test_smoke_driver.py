@@ -77,7 +77,6 @@ class Driver(unittest.TestCase):
         digest = kernel.digest(kernel.expected(kernel.N, request().nonce32, 1200))
         self.assertEqual([one["digest"] for one in values["devices"]], [digest, digest])
         self.assertEqual({one["binary_version"] for one in values["devices"]}, {120})
-        self.assertLess(found["seconds"], 2)
 
     def test_another_nonce_gives_another_digest(self):
         def digests(nonce):

@@ -297,7 +297,7 @@ class Run(unittest.TestCase):
         begin = time.monotonic()
         found = self.all_reduce(reduced)
         self.assertEqual(found["error"], "rank 1: RuntimeError: NCCL error: unhandled system error")
-        self.assertLess(time.monotonic() - begin, 10)
+        self.assertLess(time.monotonic() - begin, 30)
 
     def test_a_rank_with_a_wrong_sum_is_seen(self):
         real, term = nccl.reduced, nccl.term

@@ -104,6 +104,11 @@ pub(crate) fn resolved(path: &Path) -> PathBuf {
     there.map_or_else(|| path.to_path_buf(), |(real, rest)| real.components().chain(rest.components()).collect())
 }
 
+/// The time of now, as RFC 3339.
+pub(crate) fn now() -> String {
+    humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string()
+}
+
 fn columns() -> Option<usize> {
     let of = |stream: std::os::fd::BorrowedFd<'_>| rustix::termios::tcgetwinsize(stream).ok();
     let size = of(std::io::stdout().as_fd()).or_else(|| of(std::io::stderr().as_fd()))?;

@@ -1,6 +1,6 @@
 //! The Codex home of a sandbox: what is copied from the host, what is not, and why.
 //!
-//! [`read`] collects the host's configuration as values and says what it left out; [`write()`] fills the private home
+//! [`read()`] collects the host's configuration as values and says what it left out; [`write()`] fills the private home
 //! with it. The configuration is replaced each time; what the sandbox's own Codex made (sessions, history, databases,
 //! login, MCP logins) is kept. Some files are never copied, because they run or unlock something, or belong to the
 //! host's own processes: `.env`, `environments.toml`, `auth.json` (see `login`), `.credentials.json`, `packages`,
@@ -90,11 +90,11 @@ pub(crate) struct Mirror {
 /// transport`) when the server is no longer in the file, for example after `codex mcp remove` inside: the command
 /// beside it keeps that from happening. A quoted name in a dotted key (`mcp_servers."a.b".…`) is not understood, an
 /// inline table is; a later inline table for `mcp_servers` replaces an earlier one, so there is one, and it comes first.
-pub(crate) fn disable_flags(missing: &[&str]) -> Vec<String> {
+pub(crate) fn disable_flags<S: AsRef<str>>(missing: &[S]) -> Vec<String> {
     const OFF: &str = r#"{command="not-in-this-sandbox",enabled=false}"#;
     let is_plain =
         |name: &&str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-    let (plain, odd): (Vec<&str>, Vec<&str>) = missing.iter().copied().partition(is_plain);
+    let (plain, odd): (Vec<&str>, Vec<&str>) = missing.iter().map(AsRef::as_ref).partition(is_plain);
     // A JSON string is also a TOML key.
     let quoted: Vec<String> = odd.iter().map(|name| format!("{}={OFF}", serde_json::json!(name))).collect();
     let table = (!quoted.is_empty()).then(|| format!("mcp_servers={{{}}}", quoted.join(",")));
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn servers_are_disabled_whatever_their_name() {
         let off = r#"{command="not-in-this-sandbox",enabled=false}"#;
-        assert_eq!(disable_flags(&[]), Vec::<String>::new());
+        assert_eq!(disable_flags::<&str>(&[]), Vec::<String>::new());
         assert_eq!(
             disable_flags(&["plain", "a.b", "a b"]),
             [

@@ -122,7 +122,7 @@ pub(crate) fn reconcile(host_home: &Path, private_home: &Path, record: &Path) ->
         Side::Login(auth, bytes) => (auth, bytes),
         Side::Missing => return Ok(LoginOutcome::NoHostLogin(without_file(host_home))),
         Side::Odd | Side::Unreadable => {
-            return Ok(LoginOutcome::Refused("the host's `auth.json` is not one of Codex's"));
+            return Ok(LoginOutcome::Refused("the host's `auth.json` is not a file that Codex writes"));
         }
     };
     let private = match Side::private(&dir)? {
@@ -130,7 +130,7 @@ pub(crate) fn reconcile(host_home: &Path, private_home: &Path, record: &Path) ->
         Side::Missing | Side::Odd => None,
         Side::Unreadable => {
             return Ok(LoginOutcome::Refused(
-                "the sandbox's `auth.json` is not one of Codex's; `codex logout` inside makes room for the host's",
+                "the sandbox's `auth.json` is not a file that Codex writes; run `codex logout` inside to get the host's login",
             ));
         }
     };

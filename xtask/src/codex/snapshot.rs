@@ -77,7 +77,7 @@ pub(super) fn take(cx: &Context, version: &str, items: &[Packaged]) -> Result<Pa
     }
     exec::create_dir(&cx.state, 0o700)?;
     exec::create_dir(&dir, 0o700)?;
-    // Each that a killed process has left takes hundreds of megabytes.
+    // Unfinished copies of killed processes are removed: each takes hundreds of megabytes.
     for copy in copies(cx).filter(|copy| is_unfinished(copy) && is_older(copy, ABANDONED)) {
         let _ = fs::remove_dir_all(copy);
     }

@@ -3,11 +3,10 @@
 use super::ground::{DemoGround, MadeByDemo};
 use crate::context::Context;
 use crate::engine::{docker, errors, install, provide};
-use crate::life;
 use crate::life::down::Removal;
 use crate::proof::Proof;
 use crate::step::Step;
-use crate::{exec, ui};
+use crate::{exec, life, ui};
 use anyhow::Result;
 use std::path::Path;
 
@@ -64,10 +63,13 @@ fn lines(record: &MadeByDemo, kept: &[String], stopped: bool) -> Vec<String> {
         lines.push(format!("kept the image `{image}`: a container uses it; `docker ps --all` shows which"));
     }
     if stopped {
-        lines.push("stopped the engine that the demo had started; its images lie in /var/lib/docker".to_owned());
+        lines.push("stopped the engine that the demo had started; its images are still in /var/lib/docker".to_owned());
     }
     if !record.images.is_empty() {
-        lines.push("the engine's build cache is everyone's and was left: `docker builder prune`".to_owned());
+        lines.push(
+            "the engine's build cache was kept, because other projects use it too; `docker builder prune` empties it"
+                .to_owned(),
+        );
     }
     if !record.packages.is_empty() {
         lines.push(format!(

@@ -23,7 +23,7 @@ const CLIPS: &[Clip] = &[
     Clip { id: 4, template: "Pushing [something] from right to left", something: "a block", x: "280-70*t", y: "100" },
 ];
 
-/// Where the clips lie in the data set, as in the original's archive.
+/// The directory of the clips in the data set, named as in the original.
 const CLIP_DIR: &str = "20bn-something-something-v2";
 
 /// The files of labels: name and text.

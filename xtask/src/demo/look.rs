@@ -67,7 +67,7 @@ fn no_gpu(cx: &Context, cpu: bool, settings: &Settings, engine: &Engine) -> Opti
     }
     let has = |query| exec::capture(&query).is_ok_and(|said| said.ok());
     let there = has(docker::image("{{.ID}}", reference)) || has(docker::manifest(reference));
-    (!there).then(|| format!("`{reference}` cannot be had from here"))
+    (!there).then(|| format!("`{reference}` is not on this machine, and its registry does not offer it"))
 }
 
 /// The programs that the demo starts on this host.

@@ -52,7 +52,7 @@ pub(crate) fn demo(cx: &Context, flags: &Flags, yes: bool, install: bool) -> Res
     let codex = stage(3, "data, project and Codex", || make_sources(cx, &ground, &facts, &tag))?;
     let own = Flags { codex: Some(codex), ..own };
     let code = stage(4, "the sandbox: start, prove, enter", || enter(cx, &ground, &own, yes, &facts))?;
-    report::report(cx, &ground, &own, &facts, &record)?;
+    report::report(cx, &ground, &own, &record)?;
     ui::say(format_args!("demo: {:.1} s", began.elapsed().as_secs_f64()));
     Ok(code)
 }

@@ -2,7 +2,6 @@
 
 use super::ground::{DemoGround, MadeByDemo};
 use super::session;
-use super::stand_ins::StandIns;
 use crate::context::Context;
 use crate::error::failed;
 use crate::proof::{self, Proof};
@@ -39,21 +38,15 @@ pub(super) fn seen(ground: &DemoGround, own: &Flags) -> Result<()> {
 ///
 /// # Errors
 /// The proof cannot be read.
-pub(super) fn report(
-    cx: &Context,
-    ground: &DemoGround,
-    own: &Flags,
-    facts: &StandIns,
-    record: &MadeByDemo,
-) -> Result<()> {
-    let demo = ground.context(cx, facts.scripted());
+pub(super) fn report(cx: &Context, ground: &DemoGround, own: &Flags, record: &MadeByDemo) -> Result<()> {
+    let demo = ground.context(cx, false);
     let proof = places::of(&demo, &ground.project, User::read().uid).proof;
     let text = std::fs::read(&proof).with_context(|| format!("cannot read `{}`", proof.display()))?;
-    let proof: Proof = serde_json::from_slice(&text).context("the proof cannot be understood")?;
+    let proof: Proof = serde_json::from_slice(&text).context("the saved proof is damaged")?;
     ui::say("");
     ui::table(proof_table(&proof));
     let codex = own.codex.as_deref().filter(|codex| codex.starts_with(&ground.codex)).map(|_| &ground.codex);
-    let data = facts.dataset.is_none().then_some(&ground.data);
+    let data = own.project.datasets.iter().any(|(_, dir)| *dir == ground.data).then_some(&ground.data);
     let short = |path: &PathBuf| ground.short(cx, path);
     let packages = Some(record.packages.join(" ")).filter(|packages| !packages.is_empty());
     let parts = [

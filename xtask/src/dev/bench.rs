@@ -47,7 +47,7 @@ impl Args {
     }
 }
 
-/// What can be measured. The words are the command line's, their help what is said before each.
+/// What can be measured. The help of each row is printed before it is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum BenchRow {
     /// enter a running sandbox, all proofs / compose up + compose exec codex --version

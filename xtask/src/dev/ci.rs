@@ -25,7 +25,9 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     }
     cmd!(sh, "cargo fmt --all --check").run()?;
     cmd!(sh, "cargo clippy --workspace --all-targets --locked -- --deny warnings").run()?;
-    cmd!(sh, "cargo doc --workspace --no-deps --locked").env("RUSTDOCFLAGS", "--deny warnings").run()?;
+    cmd!(sh, "cargo doc --workspace --no-deps --document-private-items --locked")
+        .env("RUSTDOCFLAGS", "--deny warnings --allow rustdoc::private_intra_doc_links")
+        .run()?;
     if succeeds(cmd!(sh, "cargo deny --version")) {
         cmd!(sh, "cargo deny check").run()?;
     } else {

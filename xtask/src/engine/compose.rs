@@ -19,12 +19,7 @@ pub(crate) const FIRST_LABEL: &str = "codex-sandbox.settings";
 
 /// Variables by which programs inside find the host's CA bundle. Codex reads the first two.
 const CA_VARIABLES: &[&str] = &[
-    "CODEX_CA_CERTIFICATE",
-    "SSL_CERT_FILE",
-    "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE",
-    "PIP_CERT",
-    "NODE_EXTRA_CA_CERTS",
+    "CODEX_CA_CERTIFICATE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT", "NODE_EXTRA_CA_CERTS",
     "GIT_SSL_CAINFO",
 ];
 

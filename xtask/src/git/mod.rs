@@ -3,8 +3,8 @@
 //! and git never runs on the host in a directory that the agent wrote.
 //!
 //! - [`detect`] finds the repository of a workspace, and [`note_appearance`] records whether it had one;
-//! - [`prepare`] makes the sandbox's git directory, and [`mounts`] names the mounts;
-//! - [`list`], [`describe`], [`summary`] and [`take`] bring the commits out through a quarantine: objects are copied as
+//! - [`prepare()`] makes the sandbox's git directory, and [`mounts()`] names the mounts;
+//! - [`list`], [`describe`], [`summary`] and [`take()`] bring the commits out through a quarantine: objects are copied as
 //!   plain files into a fresh repository, and git checks them on their way into the host's repository.
 
 mod client;
@@ -49,7 +49,7 @@ pub(crate) struct Identity {
     email: Option<String>,
 }
 
-/// What [`prepare`] leaves to do.
+/// What [`prepare()`] leaves to do.
 #[derive(Debug)]
 pub(crate) struct Airlock {
     /// Empty directories that must be in the host directory that is mounted read-only at `/sandbox`.

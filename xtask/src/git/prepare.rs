@@ -185,7 +185,7 @@ fn merged(host: Refs, kept: &Refs) -> Refs {
 
 /// The configuration of the sandbox's git directory: the format of the repository and who commits, nothing else.
 fn config_text(repo: &Repository, identity: &Identity) -> String {
-    let mut text = format_text(repo, false);
+    let mut text = repo.format_text(false);
     text.push_str("\tlogallrefupdates = true\n");
     for (name, value) in &repo.carried {
         if let Some((section, key)) = name.split_once('.') {
@@ -201,24 +201,6 @@ fn config_text(repo: &Repository, identity: &Identity) -> String {
             text.push_str(&format!("[user]\n\t{key} = {}\n", config::quoted(value)));
         }
     }
-    text
-}
-
-/// The repository format, ending inside the section `core`.
-pub(super) fn format_text(repo: &Repository, bare: bool) -> String {
-    let extended = repo.sha256 || repo.partial;
-    let mut text = String::new();
-    if extended {
-        text.push_str("[extensions]\n");
-    }
-    if repo.sha256 {
-        text.push_str("\tobjectFormat = sha256\n");
-    }
-    if repo.partial {
-        // Git then accepts that objects are missing; there is no address to fetch them from.
-        text.push_str("\tpartialClone = origin\n[remote \"origin\"]\n\tpromisor = true\n");
-    }
-    text.push_str(&format!("[core]\n\trepositoryformatversion = {}\n\tbare = {bare}\n", u8::from(extended)));
     text
 }
 

@@ -1,7 +1,6 @@
 //! Brings objects out of the sandbox's git directory: they are copied as plain files into a fresh repository of ours, in
 //! which git may read them. Nothing else of that directory is copied: no configuration, no alternates, no index.
 
-use super::prepare::format_text;
 use super::refs::{Refs, is_hex, packed_text};
 use super::repository::Repository;
 use super::{client, noted};
@@ -28,7 +27,7 @@ pub(super) fn fresh(repo: &Repository, private: &Path, refs: &Refs, borrow: bool
             std::fs::create_dir_all(dir.join(name))?;
         }
         std::fs::write(dir.join("HEAD"), "ref: refs/heads/none\n")?;
-        std::fs::write(dir.join("config"), format_text(repo, true))?;
+        std::fs::write(dir.join("config"), repo.format_text(true))?;
         std::fs::write(dir.join("packed-refs"), packed_text(refs))?;
         match std::fs::copy(repo.common_dir.join("shallow"), dir.join("shallow")) {
             Err(err) if err.kind() != ErrorKind::NotFound => return Err(err),

@@ -200,19 +200,9 @@ mod tests {
             assert!(is_name(name), "{name}");
         }
         for name in [
-            "main",
-            "refs/heads/../../x",
-            "refs/heads/",
-            "refs/heads/a//b",
-            "refs/heads/.a",
-            "refs/heads/a.lock",
-            "refs/heads/a.lock/b",
-            "refs/heads/a b",
-            "refs/heads/a\u{1b}[2J",
-            "refs/heads/-x",
-            "refs/heads/HEAD",
-            "refs/heads/a@{1}",
-            "refs/heads/a.",
+            "main", "refs/heads/../../x", "refs/heads/", "refs/heads/a//b", "refs/heads/.a", "refs/heads/a.lock",
+            "refs/heads/a.lock/b", "refs/heads/a b", "refs/heads/a\u{1b}[2J", "refs/heads/-x", "refs/heads/HEAD",
+            "refs/heads/a@{1}", "refs/heads/a.",
         ] {
             assert!(!is_name(name), "{name}");
         }

@@ -14,13 +14,7 @@ pub(super) const SMALL: u64 = 1 << 20;
 /// The extensions with which the sandbox's own git directory and taking commits over are tested. Others are refused, as
 /// git refuses those that it does not know. Source: gitrepository-layout(5), "repository format".
 const EXTENSIONS: &[&str] = &[
-    "noop",
-    "noop-v1",
-    "objectformat",
-    "partialclone",
-    "preciousobjects",
-    "refstorage",
-    "relativeworktrees",
+    "noop", "noop-v1", "objectformat", "partialclone", "preciousobjects", "refstorage", "relativeworktrees",
     "worktreeconfig",
 ];
 
@@ -66,6 +60,24 @@ impl Repository {
         let mut dirs = vec![self.git_dir.clone(), self.common_dir.clone()];
         dirs.dedup();
         dirs
+    }
+
+    /// The settings of the repository's format, ending inside the section `core`.
+    pub(super) fn format_text(&self, bare: bool) -> String {
+        let extended = self.sha256 || self.partial;
+        let mut text = String::new();
+        if extended {
+            text.push_str("[extensions]\n");
+        }
+        if self.sha256 {
+            text.push_str("\tobjectFormat = sha256\n");
+        }
+        if self.partial {
+            // Git then accepts that objects are missing; there is no address to fetch them from.
+            text.push_str("\tpartialClone = origin\n[remote \"origin\"]\n\tpromisor = true\n");
+        }
+        text.push_str(&format!("[core]\n\trepositoryformatversion = {}\n\tbare = {bare}\n", u8::from(extended)));
+        text
     }
 }
 

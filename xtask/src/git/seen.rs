@@ -9,7 +9,7 @@ use anyhow::Result;
 use std::path::Path;
 
 /// Records in `private` whether the workspace has a repository, and returns what the user should know. To be called at
-/// each start, before [`prepare`](super::prepare).
+/// each start, before [`prepare()`](super::prepare()).
 ///
 /// # Errors
 /// A repository appeared after a sandbox ran without one, and borrows objects from another directory: the agent could

@@ -2,15 +2,14 @@
 
 use super::{SmokeRun, Wish};
 use crate::context::{Context, canonical};
-use crate::engine::docker::{self, Terminal};
 use crate::engine::{self, compose};
 use crate::error::{failed, host};
-use crate::life::{Signals, fill_guest, find, reap, trusted};
+use crate::life::{Entry, Signals, fill_guest, find, reap, trusted};
 use crate::smoke::RunFacts;
 use crate::spec::inside::Role;
 use crate::spec::mount::Mount;
 use crate::spec::settings::Settings;
-use crate::spec::{Spec, entering, places};
+use crate::spec::{Spec, places};
 use crate::user::User;
 use crate::{gpu, network, ui};
 use anyhow::Result;
@@ -48,10 +47,8 @@ pub(crate) fn run(cx: &Context, settings: &Settings, wish: &Wish) -> Result<u8> 
     };
     // The environment is that of Codex; by the mark in it, what is left running is found.
     let nonce = run.request.nonce.clone();
-    let env = entering::environment(cx, &settings.env, &record.carried, &nonce);
-    let words = run.request.words();
-    let command = docker::enter(&running.id, Terminal { tty: false }, &env.shown, &env.named, &words)
-        .timeout(run.request.seconds + START);
+    let entry = Entry { container: &running.id, carried: &record.carried, env: &settings.env };
+    let command = entry.apart(cx, &nonce, &run.request.words()).timeout(run.request.seconds + START);
     if wish.dry_run {
         ui::result(command);
         return Ok(0);

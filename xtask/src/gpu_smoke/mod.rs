@@ -20,7 +20,6 @@ use crate::step::Command;
 use crate::ui;
 use anyhow::Result;
 use std::path::PathBuf;
-use std::time::SystemTime;
 
 /// What the user asked of a run.
 pub(crate) struct Wish {
@@ -109,7 +108,7 @@ impl<'a> SmokeRun<'a> {
             engine: engine.version.clone(),
             gpus: gpus.to_string(),
             driver: known.driver.clone(),
-            time: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+            time: crate::context::now(),
             dataset: dataset.map(|mount| mount.source.display().to_string()),
             ..RunFacts::default()
         };

@@ -82,7 +82,7 @@ pub(super) fn mirror_of(targets: &str) -> Option<String> {
     })
 }
 
-/// What is known of a base image without pulling it.
+/// Facts about a base image that are known without pulling it.
 pub(crate) struct Known {
     /// The CUDA version that it was built with.
     pub(crate) cuda: &'static str,

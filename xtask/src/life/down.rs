@@ -80,10 +80,10 @@ impl Removal {
         let name = compose::container_name(&self.places.project);
         ui::say(match self.container {
             Some(_) => format!("removed the container `{name}`"),
-            None => format!("no container `{name}` was there"),
+            None => format!("there was no container `{name}`"),
         });
         if self.caches && self.volumes.is_empty() {
-            ui::say("no caches were there");
+            ui::say("there were no caches");
         }
         if !self.all && self.places.codex_home.exists() {
             let dir = self.places.dir.display();

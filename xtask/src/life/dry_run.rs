@@ -17,7 +17,7 @@ pub(crate) fn dry_run(cx: &Context, gathered: &Gathered, program: &Program) -> R
     let plan = plan(cx, gathered)?;
     ui::result("# settings");
     let row = |o: &Origin| vec![format!("#   {}", o.key), o.value.clone(), format!("({})", o.from)];
-    table(gathered.settings.origins.iter().map(row));
+    table(gathered.ground.settings.origins.iter().map(row));
     ui::result("# sandbox");
     table(plan.spec.rows().into_iter().map(|row| vec![format!("#   {}", row.name), row.value]));
     for note in ready::notes(gathered) {

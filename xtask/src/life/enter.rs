@@ -28,7 +28,7 @@ impl Running<'_> {
         if yes || self.call.signals.ask(|| ui::confirm(question)) {
             return true;
         }
-        let down = down(&self.call.gathered.settings);
+        let down = down(&self.call.gathered.ground.settings);
         ui::say(format_args!("not entered; `{}` keeps running, `{down}` stops it", self.name));
         false
     }
@@ -52,9 +52,9 @@ fn enter(running: Running<'_>, missing: &[String], program: &Program) -> Result<
         ui::say(format_args!("the MCP server `{server}` is disabled: its program is not in the container"));
     }
     let gathered = &call.gathered;
-    let entry = Entry { container: &record.container, carried: &record.carried, missing };
-    let command = entry.command(call.cx, &gathered.settings, &mark, program);
-    let before = super::audit::baseline(&gathered.places, &gathered.workspace)?;
+    let entry = Entry { container: &record.container, carried: &record.carried, env: &gathered.ground.settings.env };
+    let command = entry.command(call.cx, missing, &mark, program);
+    let before = super::audit::baseline(&gathered.ground.places, &gathered.ground.workspace)?;
     ui::echo(&command);
     let (start, since) = (Instant::now(), SystemTime::now());
     let (mut last, mut lock) = (start, Some(call.lock));
@@ -64,7 +64,7 @@ fn enter(running: Running<'_>, missing: &[String], program: &Program) -> Result<
             // From here on another call may enter the same container.
             drop(lock.take());
         }
-        if last.elapsed() > LOGIN_INTERVAL && gathered.settings.shape.codex_home == Mode::Mirror {
+        if last.elapsed() > LOGIN_INTERVAL && gathered.ground.settings.shape.codex_home == Mode::Mirror {
             last = Instant::now();
             // While Codex owns the terminal nothing is printed; the user is told afterwards.
             let _ = ready::reconcile(gathered);
@@ -75,7 +75,7 @@ fn enter(running: Running<'_>, missing: &[String], program: &Program) -> Result<
         reap(&record.container, &mark);
     }
     leave(gathered, &before, since);
-    ui::say(format_args!("`{name}` keeps running; `{}` stops it", down(&gathered.settings)));
+    ui::say(format_args!("`{name}` keeps running; `{}` stops it", down(&gathered.ground.settings)));
     Ok(Left { code: u8::try_from(code).unwrap_or(1) })
 }
 

@@ -4,7 +4,6 @@ use crate::codex::home::disable_flags;
 use crate::context::Context;
 use crate::engine::docker::{self, Terminal};
 use crate::spec::entering::{self, Environment};
-use crate::spec::settings::Settings;
 use crate::step::Command;
 use std::collections::BTreeMap;
 
@@ -24,26 +23,33 @@ pub struct Left {
     pub code: u8,
 }
 
-/// How a container is entered.
-pub(super) struct Entry<'a> {
+/// How a container is entered, by Codex and by what runs as Codex would.
+pub(crate) struct Entry<'a> {
     /// The container, by id.
-    pub container: &'a str,
+    pub(crate) container: &'a str,
     /// What the image's entry point set up there.
-    pub carried: &'a BTreeMap<String, String>,
-    /// MCP servers whose program is not inside.
-    pub missing: &'a [String],
+    pub(crate) carried: &'a BTreeMap<String, String>,
+    /// The variables that pass from the user's environment, by name.
+    pub(crate) env: &'a [String],
 }
 
 impl Entry<'_> {
-    /// The command that enters, exactly as it runs.
-    pub(super) fn command(&self, cx: &Context, settings: &Settings, mark: &str, program: &Program) -> Command {
-        let missing: Vec<&str> = self.missing.iter().map(String::as_str).collect();
+    /// The command that enters, exactly as it runs. `missing` are the MCP servers whose program is not inside.
+    pub(super) fn command(&self, cx: &Context, missing: &[String], mark: &str, program: &Program) -> Command {
         let words = match program {
             Program::Shell => vec!["/bin/bash".to_owned()],
-            Program::Codex(args) => entering::codex(&disable_flags(&missing), args),
+            Program::Codex(args) => entering::codex(&disable_flags(missing), args),
         };
-        let Environment { shown, named } = entering::environment(cx, &settings.env, self.carried, mark);
-        let terminal = Terminal { tty: cx.stdin_tty && cx.stdout_tty };
-        docker::enter(self.container, terminal, &shown, &named, &words)
+        self.run(cx, Terminal { tty: cx.stdin_tty && cx.stdout_tty }, mark, &words)
+    }
+
+    /// The same for another program, without a terminal.
+    pub(crate) fn apart(&self, cx: &Context, mark: &str, words: &[String]) -> Command {
+        self.run(cx, Terminal { tty: false }, mark, words)
+    }
+
+    fn run(&self, cx: &Context, terminal: Terminal, mark: &str, words: &[String]) -> Command {
+        let Environment { shown, named } = entering::environment(cx, self.env, self.carried, mark);
+        docker::enter(self.container, terminal, &shown, &named, words)
     }
 }

@@ -36,32 +36,17 @@ pub(crate) enum Purpose {
 
 /// Everything that was gathered.
 pub(crate) struct Gathered {
-    /// The settings, every data set with its source.
-    pub settings: Settings,
-    /// The host user.
-    pub user: User,
-    /// Where this workspace's things lie.
-    pub places: Places,
-    /// The host's Codex.
+    /// What is known without asking any program.
+    pub ground: Ground,
     pub codex: Codex,
     /// What decides what is in the image, without the base's id.
     pub image: Inputs,
     /// The container that is there already.
     pub existing: Option<Existing>,
-    /// The workspace's repository.
-    pub repository: Option<Repository>,
     /// Who commits inside.
     pub identity: Identity,
-    /// The CA bundle and the proxies.
-    pub network: HostNetwork,
-    /// The workspace, canonical.
-    pub workspace: PathBuf,
-    /// The data sets as mounts, canonical.
-    pub datasets: Vec<Mount>,
     /// The host's side of the Codex home.
     pub mirror: Mirror,
-    /// What else shapes the container.
-    pub surroundings: Surroundings,
     /// The answer of the container that ran last, which was asked meanwhile.
     pub(super) early: Option<Early>,
     /// What the engine said, where a container has to be started.
@@ -116,13 +101,19 @@ pub(crate) struct Surroundings {
 
 /// What is known without asking any program.
 pub(crate) struct Ground {
-    settings: Settings,
-    user: User,
-    workspace: PathBuf,
-    datasets: Vec<Mount>,
-    repository: Option<Repository>,
-    network: HostNetwork,
-    surroundings: Surroundings,
+    /// The settings, every data set with its source.
+    pub settings: Settings,
+    pub user: User,
+    /// The workspace, canonical.
+    pub workspace: PathBuf,
+    /// The data sets as mounts, canonical.
+    pub datasets: Vec<Mount>,
+    /// The workspace's repository.
+    pub repository: Option<Repository>,
+    /// The CA bundle and the proxies.
+    pub network: HostNetwork,
+    /// What else shapes the container.
+    pub surroundings: Surroundings,
     /// Where this workspace's things lie.
     pub places: Places,
 }
@@ -175,29 +166,29 @@ impl Ground {
     /// # Errors
     /// No engine, no Codex.
     pub(crate) fn gather(self, cx: &Context, purpose: Purpose) -> Result<Gathered> {
-        let Ground { settings, user, workspace, datasets, repository, network, surroundings, places } = self;
+        let Ground { settings, user, workspace, repository, network, places, .. } = &self;
         let container = container_name(&places.project);
         // Codex is started to learn its version: one that the agent could have written is refused before that.
         let launcher = codex::find(cx, settings.codex.as_deref())?;
-        refuse_own_codex(&launcher, &workspace)?;
+        refuse_own_codex(&launcher, workspace)?;
         let mirror = match purpose {
             Purpose::Look => Mirror::default(),
-            Purpose::Enter | Purpose::DryRun => mirror(cx, &settings)?,
+            Purpose::Enter | Purpose::DryRun => mirror(cx, settings)?,
         };
         let early = || -> Result<Option<Early>> {
-            guest::fill(&places, &network)?;
-            record::last(&places).map(|last| early::ask(&last, &workspace, &mirror)).transpose()
+            guest::fill(places, network)?;
+            record::last(places).map(|last| early::ask(&last, workspace, &mirror)).transpose()
         };
         // The container that ran last, or where none is known what it takes to start one.
         let next = || match (purpose, places.record.exists()) {
             (Purpose::Look, _) => Ok((None, None)),
             (Purpose::Enter, true) => early().map(|early| (early, None)),
             (Purpose::Enter, false) | (Purpose::DryRun, _) => {
-                Engined::read(cx, &settings, &user).map(|engine| (None, Some(engine)))
+                Engined::read(cx, settings, user).map(|engine| (None, Some(engine)))
             }
         };
         let identity = || repository.as_ref().map_or(Ok(Identity::default()), git::identity);
-        let image = build::inputs(cx, &settings, &user)?;
+        let image = build::inputs(cx, settings, user)?;
         // The answer from inside takes longest: it is asked for first.
         let (next, (existing, (codex, identity))) = exec::both(next, || {
             exec::both(|| find(&container), || (codex::resolve(cx, settings.codex.as_deref()), identity()))
@@ -213,24 +204,8 @@ impl Ground {
                 (existing.unwrap_or_default(), next.unwrap_or_default())
             }
         };
-        Ok(Gathered {
-            settings,
-            user,
-            places,
-            codex: codex?,
-            image,
-            existing,
-            repository,
-            identity: identity?,
-            network,
-            workspace,
-            datasets,
-            mirror,
-            surroundings,
-            early,
-            engine,
-            unknown,
-        })
+        let (codex, identity) = (codex?, identity?);
+        Ok(Gathered { ground: self, codex, image, existing, identity, mirror, early, engine, unknown })
     }
 }
 
@@ -246,10 +221,10 @@ pub(crate) fn find(container: &str) -> Result<Option<Existing>> {
 impl Gathered {
     /// What is mounted at the container's Codex home.
     pub(crate) fn codex_home(&self) -> PathBuf {
-        match self.settings.shape.codex_home {
-            Mode::Mirror => self.places.codex_home.clone(),
-            Mode::Shared => self.surroundings.host_codex_home.clone(),
-            Mode::None => self.places.dir.join("codex-home-none"),
+        match self.ground.settings.shape.codex_home {
+            Mode::Mirror => self.ground.places.codex_home.clone(),
+            Mode::Shared => self.ground.surroundings.host_codex_home.clone(),
+            Mode::None => self.ground.places.dir.join("codex-home-none"),
         }
     }
 }

@@ -11,18 +11,18 @@ use std::time::SystemTime;
 
 /// Tells the user all of it.
 pub(super) fn leave(gathered: &Gathered, before: &Map<String, Value>, since: SystemTime) {
-    match gathered.settings.shape.codex_home {
+    match gathered.ground.settings.shape.codex_home {
         Mode::Mirror => login(gathered, since),
         Mode::Shared | Mode::None => {}
     }
-    for line in audit::changes(before, &audit::snapshot(&gathered.workspace)) {
+    for line in audit::changes(before, &audit::snapshot(&gathered.ground.workspace)) {
         ui::warn(format_args!("in the workspace, {line}"));
     }
-    if gathered.user.uid == 0 {
+    if gathered.ground.user.uid == 0 {
         setuid(gathered);
     }
-    if let Some(repository) = &gathered.repository {
-        match git::list(repository, &gathered.places.git) {
+    if let Some(repository) = &gathered.ground.repository {
+        match git::list(repository, &gathered.ground.places.git) {
             Ok(listing) => git::summary(&listing).into_iter().chain(listing.notes).for_each(ui::say),
             Err(err) => ui::warn(format_args!("the commits of the sandbox could not be read: {err:#}")),
         }
@@ -31,7 +31,7 @@ pub(super) fn leave(gathered: &Gathered, before: &Map<String, Value>, since: Sys
 
 /// A login that cannot be read is only a warning: the exit code of the session must still be returned.
 fn login(gathered: &Gathered, since: SystemTime) {
-    let (host, places) = (&gathered.settings.host_codex_home, &gathered.places);
+    let (host, places) = (&gathered.ground.settings.host_codex_home, &gathered.ground.places);
     let burnt = login::burnt(host, &places.codex_home, &places.login, since);
     match ready::reconcile(gathered) {
         // The user was told of every other state when Codex was entered.
@@ -46,7 +46,7 @@ fn login(gathered: &Gathered, since: SystemTime) {
 
 /// A file that root inside has made setuid would run as root for everybody on the host.
 fn setuid(gathered: &Gathered) {
-    let cleared = audit::clear_setuid(&gathered.workspace);
+    let cleared = audit::clear_setuid(&gathered.ground.workspace);
     for path in cleared.files {
         ui::warn(format_args!(
             "removed the setuid bit of `{}`: it would have made anyone root",

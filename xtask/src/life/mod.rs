@@ -28,7 +28,7 @@ mod wanted;
 pub(crate) use call::{Call, lock, nonce};
 pub(crate) use dry_run::dry_run;
 pub(crate) use enter::reap;
-pub(crate) use entry::Program;
+pub(crate) use entry::{Entry, Program};
 pub(crate) use gather::{Gathered, Ground, Purpose, find, gather, refuse_own_codex};
 pub(crate) use guest::fill as fill_guest;
 pub(crate) use plan::plan;

@@ -1,20 +1,21 @@
 //! Native code on the GPUs, proven once for each container: at its start, by the path that Codex takes later.
 
+use super::entry::Entry;
 use super::gather::Gathered;
 use super::record::Record;
-use crate::context::Context;
+use crate::context::{self, Context};
 use crate::engine::Engine;
-use crate::engine::docker::{self, Terminal};
 use crate::exec;
 use crate::finding::Finding;
 use crate::gpu::{self, arch};
 use crate::smoke::{Arch, Extent, Report, SmokeRequest, claim, judge, native};
-use crate::spec::entering;
 use crate::spec::words::Gpus;
 use crate::step::Command;
 use anyhow::Result;
 use std::collections::BTreeMap;
-use std::time::SystemTime;
+
+/// What the image's entry point set up in the container, by variable.
+type Carried = BTreeMap<String, String>;
 
 /// The bound on the script, in seconds. It takes two; but eight GPUs without NVIDIA's persistence daemon are woken one
 /// after the other, and an image that was never read comes from a disk.
@@ -24,12 +25,7 @@ const SECONDS: u64 = 90;
 ///
 /// # Errors
 /// Settings that do not say which architecture is meant, or the engine does not answer.
-pub(super) fn prove(
-    cx: &Context,
-    gathered: &Gathered,
-    container: &str,
-    carried: &BTreeMap<String, String>,
-) -> Result<Finding> {
+pub(super) fn prove(cx: &Context, gathered: &Gathered, container: &str, carried: &Carried) -> Result<Finding> {
     let request = request(gathered, architecture(cx, gathered)?, super::nonce()?);
     let command = command(cx, gathered, container, carried, &request);
     let (said, digest) = exec::both(|| exec::capture(&command), || native::digest(&request.nonce, request.arch));
@@ -40,8 +36,7 @@ pub(super) fn prove(
         })
     });
     let outcome = judge(&request, report.as_ref().map_err(String::as_str), &digest, None);
-    let time = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-    Ok(claim::claim(&request, &outcome, &digest, &time))
+    Ok(claim::claim(&request, &outcome, &digest, &context::now()))
 }
 
 /// The claim of a container, as it was proven at its start; none where it has no GPUs.
@@ -55,13 +50,13 @@ pub(super) fn claim(record: &Record) -> Option<Finding> {
 
 /// The command as a dry run shows it, where there would be GPUs.
 pub(super) fn dry_run(cx: &Context, gathered: &Gathered, container: &str) -> Option<Command> {
-    let arch = architecture(cx, gathered).ok().filter(|_| gathered.settings.shape.gpus != Gpus::None)?;
+    let arch = architecture(cx, gathered).ok().filter(|_| gathered.ground.settings.shape.gpus != Gpus::None)?;
     let request = request(gathered, arch, "NONCE".into());
     Some(command(cx, gathered, container, &BTreeMap::new(), &request))
 }
 
 fn architecture(cx: &Context, gathered: &Gathered) -> Result<Arch> {
-    let list = &gathered.settings.arch_list;
+    let list = &gathered.ground.settings.arch_list;
     arch::choose(None, list, &[]).or_else(|_| {
         // Of several architectures it is the one that serves this host's GPUs.
         let known = gpu::read(&Engine::default(), cx.var("PATH")).gpus;
@@ -76,7 +71,7 @@ fn request(gathered: &Gathered, arch: Arch, nonce: String) -> SmokeRequest {
         arch,
         mode: Extent::Native,
         // How many there are of all is what the claim `gpu.devices` sees.
-        gpus: match &gathered.settings.shape.gpus {
+        gpus: match &gathered.ground.settings.shape.gpus {
             Gpus::Ids(ids) => Some(ids.len()),
             Gpus::All | Gpus::None => None,
         },
@@ -87,14 +82,7 @@ fn request(gathered: &Gathered, arch: Arch, nonce: String) -> SmokeRequest {
     }
 }
 
-fn command(
-    cx: &Context,
-    gathered: &Gathered,
-    container: &str,
-    carried: &BTreeMap<String, String>,
-    request: &SmokeRequest,
-) -> Command {
-    let env = entering::environment(cx, &gathered.settings.env, carried, &request.nonce);
-    let terminal = Terminal { tty: false };
-    docker::enter(container, terminal, &env.shown, &env.named, &request.words()).timeout(SECONDS + 10)
+fn command(cx: &Context, gathered: &Gathered, container: &str, carried: &Carried, request: &SmokeRequest) -> Command {
+    let entry = Entry { container, carried, env: &gathered.ground.settings.env };
+    entry.apart(cx, &request.nonce, &request.words()).timeout(SECONDS + 10)
 }

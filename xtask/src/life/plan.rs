@@ -59,7 +59,7 @@ pub(crate) fn plan(cx: &Context, gathered: &Gathered) -> Result<Plan> {
     let mut recreated = Vec::new();
     if let Some(existing) = gathered.existing.as_ref().filter(|existing| existing.up) {
         refuse_paused(existing.container.state.paused, gathered)?;
-        match record::trusted(&gathered.places, existing) {
+        match record::trusted(&gathered.ground.places, existing) {
             Err(why) => recreated.push(why),
             Ok(record) => {
                 let found = record.spec.differences(&spec);
@@ -81,7 +81,7 @@ fn refuse_paused(paused: bool, gathered: &Gathered) -> Result<()> {
     if !paused {
         return Ok(());
     }
-    let name = crate::engine::compose::container_name(&gathered.places.project);
+    let name = crate::engine::compose::container_name(&gathered.ground.places.project);
     Err(failed(format!("the container `{name}` is paused"))
         .hint(format!("`docker unpause {name}`, or `cargo xtask down` to end what is in it"))
         .into())
@@ -90,7 +90,7 @@ fn refuse_paused(paused: bool, gathered: &Gathered) -> Result<()> {
 /// How the GPUs are asked for. The engine is not asked where a running container is examined, or where a dry run has no
 /// engine: the route is then the usual one, and is not compared with anything.
 fn route(gathered: &Gathered) -> Result<Option<GpuRoute>> {
-    let gpus = &gathered.settings.shape.gpus;
+    let gpus = &gathered.ground.settings.shape.gpus;
     match &gathered.engine {
         Some(known) => {
             engine::refuse(&known.engine)?;
@@ -102,9 +102,9 @@ fn route(gathered: &Gathered) -> Result<Option<GpuRoute>> {
 
 fn project(cx: &Context, gathered: &Gathered, spec: Spec) -> Project {
     Project {
-        name: gathered.places.project.clone(),
+        name: gathered.ground.places.project.clone(),
         root: cx.root.clone(),
-        override_file: gathered.places.override_file.clone(),
+        override_file: gathered.ground.places.override_file.clone(),
         spec,
     }
 }
@@ -114,7 +114,7 @@ fn acts(cx: &Context, gathered: &Gathered, project: &Project) -> Result<Vec<Act>
     let unknown = build::State { inputs: gathered.image.clone(), id: None, newest: None };
     let image = gathered.engine.as_ref().map_or(&unknown, |known| &known.image);
     if image.id.is_none() {
-        acts.push(Act::Image(build::steps(cx, &gathered.settings, image, Wishes::default())));
+        acts.push(Act::Image(build::steps(cx, &gathered.ground.settings, image, Wishes::default())));
     }
     acts.push(Act::Snapshot);
     acts.extend(fills(gathered).into_iter().map(Act::Fill));
@@ -153,6 +153,7 @@ impl Plan {
         let name = self.project.container();
         if self.entered.is_some() {
             lines.push(format!("# `{name}` runs and is what is wanted: it is entered"));
+            lines.extend(fills(gathered).iter().map(|fill| format!("{fill}, where nothing runs inside")));
         }
         lines.extend(self.deferred.iter().map(|line| format!("# at the next start: {line}")));
         lines.extend(self.recreated.iter().map(|line| format!("# `{name}` is recreated: {line}")));
@@ -165,8 +166,8 @@ impl Plan {
         lines.push(ProbeRequest::new(&self.spec, "NONCE").command(&name).to_string());
         lines.extend(native::dry_run(cx, gathered, &name).map(|command| command.to_string()));
         let carried = self.entered.as_ref().map(|record| record.carried.clone()).unwrap_or_default();
-        let entry = Entry { container: &name, carried: &carried, missing: &[] };
-        lines.push(entry.command(cx, &gathered.settings, "SESSION", program).to_string());
+        let entry = Entry { container: &name, carried: &carried, env: &gathered.ground.settings.env };
+        lines.push(entry.command(cx, &[], "SESSION", program).to_string());
         lines
     }
 }

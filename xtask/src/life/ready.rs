@@ -12,85 +12,53 @@ use anyhow::{Context as _, Result};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+/// What a directory of the host is filled with for the container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Filling {
+    MirroredHome,
+    SharedHome,
+    EmptyHome,
+    SystemCodex,
+    Guest,
+    Git,
+}
+
 /// A directory of the host that is filled for the container: a step of the plan. No agent may be live meanwhile.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Fill {
-    /// The private Codex home and the copy of `~/.agents`, from the host's.
-    MirroredHome {
-        /// The host's Codex home.
-        from: PathBuf,
-        /// The private one.
-        to: PathBuf,
-        /// The copy of `~/.agents`.
-        agents: PathBuf,
-    },
-    /// Only the copy of `~/.agents`: the Codex home is the host's own.
-    SharedHome {
-        /// The host's Codex home.
-        home: PathBuf,
-        /// The copy of `~/.agents`.
-        agents: PathBuf,
-    },
-    /// A private Codex home with nothing in it.
-    EmptyHome(PathBuf),
-    /// The copy of the administrator's rules, with the sandbox's own defaults.
-    SystemCodex(PathBuf),
-    /// What is mounted read-only at `/sandbox`.
-    Guest(PathBuf),
-    /// The sandbox's own git directory.
-    Git {
-        /// Its directory.
-        to: PathBuf,
-        /// The workspace whose repository it borrows from; `None` where there is none to borrow from.
-        from: Option<PathBuf>,
-    },
+pub(crate) struct Fill {
+    to: PathBuf,
+    with: Filling,
 }
 
 impl fmt::Display for Fill {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Fill::MirroredHome { from, to, agents } => write!(
-                f,
-                "# fill `{}` from `{}` (configuration, skills, login), and `{}` from `~/.agents`",
-                to.display(),
-                from.display(),
-                agents.display()
-            ),
-            Fill::SharedHome { home, agents } => {
-                write!(f, "# share `{}` as it is, and fill `{}` from `~/.agents`", home.display(), agents.display())
-            }
-            Fill::EmptyHome(home) => write!(f, "# empty `{}`", home.display()),
-            Fill::SystemCodex(to) => write!(f, "# fill `{}` from `{SYSTEM_CODEX}`", to.display()),
-            Fill::Guest(to) => write!(f, "# fill `{}` with the probe, the smoke test and the CA bundle", to.display()),
-            Fill::Git { to, from: Some(from) } => {
-                write!(f, "# fill `{}`: a git directory that borrows the objects of `{}`", to.display(), from.display())
-            }
-            Fill::Git { to, from: None } => {
-                write!(f, "# note in `{}` that the workspace has no repository", to.display())
-            }
-        }
+        let with = match self.with {
+            Filling::MirroredHome => "copies of your Codex configuration, skills and login, and `~/.agents` beside it",
+            Filling::SharedHome => "nothing: it is your own Codex home, which is shared; `~/.agents` is copied",
+            Filling::EmptyHome => "nothing: an empty Codex home",
+            Filling::SystemCodex => "a copy of `/etc/codex`, where the host has one",
+            Filling::Guest => "the probe, the smoke test and the CA bundle",
+            Filling::Git => "a git directory that borrows the objects of the workspace, where that is a repository",
+        };
+        write!(f, "# fill `{}` with {with}", self.to.display())
     }
 }
 
 /// All that is filled for a sandbox, in order. Pure.
 pub(super) fn fills(gathered: &Gathered) -> Vec<Fill> {
-    let places = &gathered.places;
-    let home = match gathered.settings.shape.codex_home {
-        Mode::Mirror => Fill::MirroredHome {
-            from: gathered.settings.host_codex_home.clone(),
-            to: places.codex_home.clone(),
-            agents: places.agents.clone(),
-        },
-        Mode::Shared => Fill::SharedHome { home: gathered.codex_home(), agents: places.agents.clone() },
-        Mode::None => Fill::EmptyHome(gathered.codex_home()),
+    let places = &gathered.ground.places;
+    let home = match gathered.ground.settings.shape.codex_home {
+        Mode::Mirror => Filling::MirroredHome,
+        Mode::Shared => Filling::SharedHome,
+        Mode::None => Filling::EmptyHome,
     };
-    let from = gathered.repository.as_ref().map(|_| gathered.workspace.clone());
-    vec![
-        home,
-        Fill::SystemCodex(places.system_codex.clone()),
-        Fill::Guest(places.guest.clone()),
-        Fill::Git { to: places.git.clone(), from },
-    ]
+    let all = [
+        (gathered.codex_home(), home),
+        (places.system_codex.clone(), Filling::SystemCodex),
+        (places.guest.clone(), Filling::Guest),
+        (places.git.clone(), Filling::Git),
+    ];
+    all.into_iter().map(|(to, with)| Fill { to, with }).collect()
 }
 
 impl Fill {
@@ -99,40 +67,39 @@ impl Fill {
     /// # Errors
     /// The host's side cannot be read, or the sandbox's side cannot be written.
     pub(crate) fn run(&self, gathered: &Gathered) -> Result<Vec<String>> {
-        match self {
-            Fill::MirroredHome { to, agents, .. } => {
-                home::write(&gathered.mirror, to, agents)?;
+        let (mirror, agents) = (&gathered.mirror, &gathered.ground.places.agents);
+        match self.with {
+            Filling::MirroredHome => {
+                home::write(mirror, &self.to, agents)?;
                 let outcome = reconcile(gathered)?;
-                Ok(Vec::from_iter((outcome != LoginOutcome::Same).then(|| outcome.to_string())))
+                return Ok(Vec::from_iter((outcome != LoginOutcome::Same).then(|| outcome.to_string())));
             }
-            Fill::SharedHome { home, agents } => {
-                if !home.is_dir() {
-                    return Err(home::no_shared(home).into());
+            Filling::SharedHome => {
+                if !self.to.is_dir() {
+                    return Err(home::no_shared(&self.to).into());
                 }
-                home::write_agents(&gathered.mirror, agents)?;
-                let warning =
-                    "warning: the agent shares your Codex home: it can change what your own Codex runs on this host";
-                Ok(vec![warning.into()])
+                home::write_agents(mirror, agents)?;
+                let shares = "the agent shares your Codex home: it can change what your own Codex runs on this host";
+                return Ok(vec![format!("warning: {shares}")]);
             }
-            Fill::EmptyHome(home) => empty(home).map(|()| Vec::new()),
-            Fill::SystemCodex(to) => {
-                home::system(Path::new(SYSTEM_CODEX), to)
-                    .context("the administrator's rules for Codex must stay in force")?;
-                Ok(Vec::new())
-            }
-            Fill::Guest(_) => guest::fill(&gathered.places, &gathered.network).map(|()| Vec::new()),
-            Fill::Git { to, .. } => prepare_git(gathered, to),
+            Filling::EmptyHome => empty(&self.to)?,
+            Filling::SystemCodex => home::system(Path::new(SYSTEM_CODEX), &self.to)
+                .map(drop)
+                .context("the administrator's rules for Codex must stay in force")?,
+            Filling::Guest => guest::fill(&gathered.ground.places, &gathered.ground.network)?,
+            Filling::Git => return prepare_git(gathered, &self.to),
         }
+        Ok(Vec::new())
     }
 }
 
 fn prepare_git(gathered: &Gathered, private: &Path) -> Result<Vec<String>> {
-    let appeared = git::note_appearance(gathered.repository.as_ref(), private)?;
+    let appeared = git::note_appearance(gathered.ground.repository.as_ref(), private)?;
     let mut notes: Vec<String> = appeared.iter().map(|note| format!("warning: {note}")).collect();
-    if let Some(repository) = &gathered.repository {
+    if let Some(repository) = &gathered.ground.repository {
         let lock = git::prepare(repository, private, &gathered.identity)?;
         notes.extend(lock.notes.iter().map(|note| format!("git: {note}")));
-        let guest = &gathered.places.guest;
+        let guest = &gathered.ground.places.guest;
         lock.mount_points.iter().try_for_each(|name| exec::create_dir(&guest.join(name), 0o755))?;
     }
     Ok(notes)
@@ -143,14 +110,14 @@ fn prepare_git(gathered: &Gathered, private: &Path) -> Result<Vec<String>> {
 /// # Errors
 /// As [`Fill::run`].
 pub(super) fn refresh(gathered: &Gathered) -> Result<Vec<String>> {
-    exec::create_dir(&gathered.places.dir, 0o700)?;
+    exec::create_dir(&gathered.ground.places.dir, 0o700)?;
     let notes: Result<Vec<Vec<String>>> = fills(gathered).iter().map(|fill| fill.run(gathered)).collect();
     Ok(notes?.concat())
 }
 
 /// What is left out of the host's Codex home, or copied with changes: one line each.
 pub(super) fn notes(gathered: &Gathered) -> Vec<String> {
-    match gathered.settings.shape.codex_home {
+    match gathered.ground.settings.shape.codex_home {
         Mode::Mirror => gathered.mirror.notes.iter().map(ToString::to_string).collect(),
         Mode::Shared => vec!["shared: the agent can change what your own Codex runs on this host".to_owned()],
         Mode::None => vec!["none: nothing of yours goes in, not even the login".to_owned()],
@@ -162,8 +129,8 @@ pub(super) fn notes(gathered: &Gathered) -> Vec<String> {
 /// # Errors
 /// The state folder cannot be read or written.
 pub(super) fn reconcile(gathered: &Gathered) -> Result<LoginOutcome> {
-    let places = &gathered.places;
-    login::reconcile(&gathered.settings.host_codex_home, &places.codex_home, &places.login)
+    let places = &gathered.ground.places;
+    login::reconcile(&gathered.ground.settings.host_codex_home, &places.codex_home, &places.login)
 }
 
 /// Empties a directory and keeps the directory itself: a running container has it mounted.

@@ -93,7 +93,7 @@ impl<'a> Running<'a> {
         };
         proof.claims.extend(record::programs_claim(&self.record, programs.as_deref()));
         let text = format!("{}\n", serde_json::to_string_pretty(&proof)?);
-        exec::write_file(&self.call.gathered.places.proof, text.as_bytes(), 0o600)?;
+        exec::write_file(&self.call.gathered.ground.places.proof, text.as_bytes(), 0o600)?;
         exec::write_file(&copy_of_proof(self.call.cx), text.as_bytes(), 0o644)?;
         if self.ours {
             self.keep(&proof, &inside)?;
@@ -113,7 +113,7 @@ impl<'a> Running<'a> {
             }
             None => {
                 let gathered = &self.call.gathered;
-                guest::fill(&gathered.places, &gathered.network)?;
+                guest::fill(&gathered.ground.places, &gathered.ground.network)?;
                 let request = early::request(&self.record, &gathered.mirror)?;
                 proof::prove(&self.record.container, &self.container, spec, &request)
             }
@@ -125,7 +125,7 @@ impl<'a> Running<'a> {
         self.record.carried = inside.env();
         let answered = record::answered(&proof.claims);
         self.record.codex = answered.then(|| CodexFile::of(&self.record.spec)).flatten();
-        self.record.write(&self.call.gathered.places)?;
+        self.record.write(&self.call.gathered.ground.places)?;
         let Some(used) = record::mounted(self.call.cx) else { return Ok(()) };
         for old in codex::prune(self.call.cx, &used) {
             ui::say(format_args!("removed `{}`: an older Codex that nothing mounts", old.display()));
@@ -166,7 +166,7 @@ impl Proven<'_> {
     /// Leaves it to be entered by somebody else: a dev container.
     pub(crate) fn stand(self) -> Standing {
         Standing {
-            project: self.running.call.gathered.places.project,
+            project: self.running.call.gathered.ground.places.project,
             container: self.running.name,
             id: self.running.record.container,
             image: self.running.record.spec.image,

@@ -28,9 +28,9 @@ pub(crate) fn rules(cx: &Context, user: &User, sources: &[&Path]) -> Rules {
 
 /// The mounts, and what is wrong with them.
 pub(crate) fn problems(cx: &Context, gathered: &Gathered) -> (Vec<Mount>, Vec<Finding>) {
-    let datasets = gathered.datasets.iter().map(|mount| mount.source.as_path());
-    let sources: Vec<&Path> = datasets.chain([gathered.workspace.as_path()]).collect();
-    let rules = rules(cx, &gathered.user, &sources);
+    let datasets = gathered.ground.datasets.iter().map(|mount| mount.source.as_path());
+    let sources: Vec<&Path> = datasets.chain([gathered.ground.workspace.as_path()]).collect();
+    let rules = rules(cx, &gathered.ground.user, &sources);
     // What this tool fills itself is not there yet before the first start, and is checked by the proof.
     let given = |mount: &Mount| matches!(mount.role, Role::Workspace | Role::Dataset(_)) || mount.source.exists();
     let mounts: Vec<Mount> = wanted::mounts(gathered).into_iter().filter(given).collect();

@@ -33,7 +33,7 @@ impl<'a> Call<'a> {
         sources::check(self.cx, &self.gathered)?;
         if self.gathered.engine.is_none() {
             let gathered = &self.gathered;
-            self.gathered.engine = Some(Engined::read(self.cx, &gathered.settings, &gathered.user)?);
+            self.gathered.engine = Some(Engined::read(self.cx, &gathered.ground.settings, &gathered.ground.user)?);
             plan = super::plan::plan(self.cx, &self.gathered)?;
         }
         self.run(plan)
@@ -56,7 +56,7 @@ impl<'a> Call<'a> {
             self.image()?;
             plan = super::plan::plan(self.cx, &self.gathered)?;
         }
-        exec::create_dir(&self.gathered.places.dir, 0o700)?;
+        exec::create_dir(&self.gathered.ground.places.dir, 0o700)?;
         for act in &plan.acts {
             self.act(act, &plan.project)?;
         }
@@ -67,7 +67,7 @@ impl<'a> Call<'a> {
     fn image(&mut self) -> Result<()> {
         let gathered = &mut self.gathered;
         if let Some(known) = &mut gathered.engine {
-            known.image = build::ensure(self.cx, &gathered.settings, &gathered.user, &known.image)?;
+            known.image = build::ensure(self.cx, &gathered.ground.settings, &gathered.ground.user, &known.image)?;
         }
         Ok(())
     }
@@ -102,7 +102,7 @@ impl<'a> Call<'a> {
             let programs = record::programs_now(&record.spec, &existing.container);
             anyhow::Ok((existing, programs))
         };
-        let ask = || early::ask(&record, &self.gathered.workspace, &self.gathered.mirror);
+        let ask = || early::ask(&record, &self.gathered.ground.workspace, &self.gathered.mirror);
         let (there, early) = exec::both(look, ask);
         let there = there.and_then(|there| Ok((there, early?)));
         let ((existing, programs), early) = there.inspect_err(|_| {

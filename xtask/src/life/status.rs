@@ -42,7 +42,7 @@ enum Activity {
     None,
 }
 
-/// What is known of a container that exists.
+/// A container that exists.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Sandbox {
     id: String,

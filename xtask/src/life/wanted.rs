@@ -13,19 +13,19 @@ use std::path::{Path, PathBuf};
 
 /// The sandbox that the user asks for. Of what only the engine knows, the usual stands in where it was not asked.
 pub(super) fn spec(cx: &Context, gathered: &Gathered, route: Option<GpuRoute>) -> Spec {
-    let settings = &gathered.settings;
+    let settings = &gathered.ground.settings;
     let known = gathered.engine.as_ref();
     let image = known.map(|known| &known.image);
     let engine_root = known.map_or(Path::new(caches::USUAL_ROOT), |known| known.engine.root_dir.as_path());
     let mut mounts = mounts(gathered);
-    mounts.extend(caches::mounts(&settings.caches, gathered.user.uid, engine_root));
+    mounts.extend(caches::mounts(&settings.caches, gathered.ground.user.uid, engine_root));
     // The base image's id is not among them: it would have to be asked for, and is looked at when the image is built.
     let inputs = gathered.image.table().into_iter().map(|(name, value)| format!("{name}={value}"));
     Spec {
         schema: Schema,
-        uid: gathered.user.uid,
-        gid: gathered.user.gid,
-        groups: gathered.surroundings.groups.clone(),
+        uid: gathered.ground.user.uid,
+        gid: gathered.ground.user.gid,
+        groups: gathered.ground.surroundings.groups.clone(),
         image: image.map_or_else(|| gathered.image.tag(), |image| image.inputs.tag()),
         image_id: image.and_then(|image| image.id.clone()),
         image_inputs: fingerprint::of(inputs)[..12].to_owned(),
@@ -35,42 +35,42 @@ pub(super) fn spec(cx: &Context, gathered: &Gathered, route: Option<GpuRoute>) -
         gpu_route: route,
         codex_version: gathered.codex.version.clone(),
         codex_bin: gathered.codex.binary.clone(),
-        ca_bundle: gathered.network.ca.is_some(),
+        ca_bundle: gathered.ground.network.ca.is_some(),
         env: settings.env.clone(),
-        compose_file: gathered.surroundings.compose_file.clone(),
-        dev_container: gathered.surroundings.dev_container,
+        compose_file: gathered.ground.surroundings.compose_file.clone(),
+        dev_container: gathered.ground.surroundings.dev_container,
     }
 }
 
 /// Every bind mount, outer ones before those that lie in them.
 pub(super) fn mounts(gathered: &Gathered) -> Vec<Mount> {
-    let places = &gathered.places;
+    let places = &gathered.ground.places;
     let mut mounts = vec![
-        Mount::new(Role::Workspace, &gathered.workspace),
+        Mount::new(Role::Workspace, &gathered.ground.workspace),
         Mount::new(Role::CodexPackage, &gathered.codex.package),
         Mount::new(Role::CodexHome, gathered.codex_home()),
         Mount::new(Role::Guest, &places.guest),
     ];
-    match gathered.settings.shape.codex_home {
+    match gathered.ground.settings.shape.codex_home {
         Mode::Mirror | Mode::Shared => mounts.push(Mount::new(Role::Agents, &places.agents)),
         Mode::None => {}
     }
-    if gathered.surroundings.system_codex {
+    if gathered.ground.surroundings.system_codex {
         mounts.push(Mount::new(Role::SystemCodex, &places.system_codex));
     }
-    mounts.extend(gathered.datasets.iter().cloned());
-    mounts.extend(gathered.surroundings.git.iter().cloned());
+    mounts.extend(gathered.ground.datasets.iter().cloned());
+    mounts.extend(gathered.ground.surroundings.git.iter().cloned());
     mounts
 }
 
 /// What no mount may reach for writing. Of this repository it is everything but the default project.
 fn out_of_reach(cx: &Context, gathered: &Gathered) -> Vec<PathBuf> {
-    let mut paths = gathered.surroundings.checkout.clone();
+    let mut paths = gathered.ground.surroundings.checkout.clone();
     paths.push(cx.state.clone());
-    match gathered.settings.shape.codex_home {
-        Mode::Mirror | Mode::None => paths.push(gathered.surroundings.host_codex_home.clone()),
+    match gathered.ground.settings.shape.codex_home {
+        Mode::Mirror | Mode::None => paths.push(gathered.ground.surroundings.host_codex_home.clone()),
         Mode::Shared => {}
     }
-    paths.extend(gathered.repository.iter().flat_map(Repository::out_of_reach));
+    paths.extend(gathered.ground.repository.iter().flat_map(Repository::out_of_reach));
     paths
 }

@@ -135,7 +135,7 @@ pub(crate) fn conclude(
         schema: SCHEMA,
         container: host.id().to_owned(),
         nonce: inside.nonce.clone(),
-        time: humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
+        time: crate::context::now(),
         image: spec.image.clone(),
         codex: spec.codex_version.clone(),
         claims: judge(spec, &inside, &host),

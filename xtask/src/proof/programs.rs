@@ -45,15 +45,7 @@ const OPENED: &[&str] =
 /// Folders within those whose content counts too: the packages that the probe's interpreter loads, and where the loader
 /// looks for libraries first. Of other folders only the name counts: a new folder could hide a module of its name.
 const OPENED_WITHIN: &[&str] = &[
-    "collections",
-    "encodings",
-    "glibc-hwcaps",
-    "importlib",
-    "json",
-    "lib-dynload",
-    "re",
-    "x86-64-v2",
-    "x86-64-v3",
+    "collections", "encodings", "glibc-hwcaps", "importlib", "json", "lib-dynload", "re", "x86-64-v2", "x86-64-v3",
     "x86-64-v4",
 ];
 

@@ -1,9 +1,8 @@
 //! `cargo xtask complete`, which the scripts of `completions` call at each TAB.
 
-use crate::complete;
 use crate::context::Context;
 use crate::spec::settings::{self, Flags};
-use crate::ui;
+use crate::{complete, ui};
 use anyhow::Result;
 
 /// The question of a script.

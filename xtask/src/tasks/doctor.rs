@@ -1,9 +1,8 @@
 //! `cargo xtask doctor`: everything that this host lacks for a sandbox, at once.
 
 use crate::context::Context;
-use crate::doctor;
 use crate::spec::settings::Flags;
-use crate::ui;
+use crate::{doctor, ui};
 use anyhow::Result;
 
 /// Show everything that this host lacks, each with the command that fixes it

@@ -38,8 +38,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
         ui::table(proof::full_table(&claims, ui::stdout().width).trim_end());
         if running.is_none() {
             ui::say(format_args!(
-                "inside: nothing runs for `{}`, only the host's half was checked",
-                gathered.workspace.display()
+                "no sandbox runs for `{}`: the mounts were checked from the host only",
+                gathered.ground.workspace.display()
             ));
         }
     }
@@ -47,7 +47,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
 }
 
 fn inside(gathered: &Gathered, running: &Existing) -> Result<Vec<Finding>> {
-    let record = life::trusted(&gathered.places, running)
+    let record = life::trusted(&gathered.ground.places, running)
         .map_err(|why| failed(why).hint("`cargo xtask down`, then `cargo xtask sandbox`"))?;
     let mut request = ProbeRequest::new(&record.spec, life::nonce()?);
     request.codex = AskCodex::Nothing;

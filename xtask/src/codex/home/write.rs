@@ -28,7 +28,7 @@ pub(crate) fn write(mirror: &Mirror, home: &Path, agents_copy: &Path) -> Result<
     write_agents(mirror, agents_copy)
 }
 
-/// The part of [`write`] for the copy of `~/.agents`.
+/// The part of [`write()`] for the copy of `~/.agents`.
 pub(crate) fn write_agents(mirror: &Mirror, agents_copy: &Path) -> Result<()> {
     sync(agents_copy, &mirror.agents, |_| true)
 }
