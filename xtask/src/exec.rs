@@ -4,7 +4,7 @@
 //! - [`run`]: work that the user should see; echoed, its output passes through to standard error.
 //! - [`follow`]: both at once; its standard output is a value, its standard error is shown as it comes.
 //! - [`attach`]: the child owns the terminal, and its exit status is the result.
-//! - [`watch()`]: the output is thrown away; a function looks at the process from outside, then the process and all its
+//! - [`watch()`]: the output is thrown away; a function observes the process from outside, then the process and all its
 //!   descendants are ended.
 //!
 //! duct runs all of them (pipes, timeouts). `std::process::Command` is used nowhere.

@@ -70,7 +70,7 @@ fn request(gathered: &Gathered, arch: Arch, nonce: String) -> SmokeRequest {
         nonce,
         arch,
         mode: Extent::Native,
-        // How many there are of all is what the claim `gpu.devices` sees.
+        // With `all` the number is not known here; the claim `gpu.devices` checks it.
         gpus: match &gathered.ground.settings.shape.gpus {
             Gpus::Ids(ids) => Some(ids.len()),
             Gpus::All | Gpus::None => None,

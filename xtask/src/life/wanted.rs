@@ -11,7 +11,7 @@ use crate::spec::words::{GpuRoute, Mode};
 use crate::spec::{Schema, Spec};
 use std::path::{Path, PathBuf};
 
-/// The sandbox that the user asks for. Of what only the engine knows, the usual stands in where it was not asked.
+/// The sandbox that the user asks for. Where the engine was not asked, usual values stand for what only it knows.
 pub(super) fn spec(cx: &Context, gathered: &Gathered, route: Option<GpuRoute>) -> Spec {
     let settings = &gathered.ground.settings;
     let known = gathered.engine.as_ref();
@@ -19,7 +19,7 @@ pub(super) fn spec(cx: &Context, gathered: &Gathered, route: Option<GpuRoute>) -
     let engine_root = known.map_or(Path::new(caches::USUAL_ROOT), |known| known.engine.root_dir.as_path());
     let mut mounts = mounts(gathered);
     mounts.extend(caches::mounts(&settings.caches, gathered.ground.user.uid, engine_root));
-    // The base image's id is not among them: it would have to be asked for, and is looked at when the image is built.
+    // The base image's id is not among them: the engine would have to be asked for it, and the build checks it.
     let inputs = gathered.image.table().into_iter().map(|(name, value)| format!("{name}={value}"));
     Spec {
         schema: Schema,
