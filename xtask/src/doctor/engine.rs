@@ -1,6 +1,6 @@
 //! The engine: whether one answers, whether it can keep the promises of a sandbox, and which parts of it are old.
 
-use super::versions;
+use super::advisories;
 use crate::doctor::AboutHost;
 use crate::engine::refuse::{ANSWERS, COMPOSE, PLACE, RECURSIVE, USERS};
 use crate::engine::{self, Component, Engine, Silence};
@@ -51,7 +51,7 @@ fn version(engine: &Engine) -> Finding {
         return ANSWERS.ok(format!("{version}, {found}"));
     }
     let upgrade = engine.distro.upgrade(&["docker-ce", "docker-ce-cli", "containerd.io"]);
-    versions::ENGINE.judge(ANSWERS, version, format!("{version}, Docker's build"), upgrade)
+    advisories::ENGINE.judge(ANSWERS, version, format!("{version}, Docker's build"), upgrade)
 }
 
 /// In Docker's own builds of runc the commit starts with `v`; the builds of distributions have other text there.
@@ -63,7 +63,7 @@ fn runc(engine: &Engine) -> Option<Finding> {
         return Some(runc.ok(format!("{version}, the distribution's build")));
     }
     let upgrade = engine.distro.upgrade(&["containerd.io"]);
-    Some(versions::RUNC.judge(runc, version, format!("{version}, from Docker"), upgrade))
+    Some(advisories::RUNC.judge(runc, version, format!("{version}, from Docker"), upgrade))
 }
 
 fn compose(engine: &Engine) -> Finding {

@@ -1,6 +1,6 @@
 //! The GPUs: the devices, their driver, whether the image fits them, and how the engine passes them to a container.
 
-use super::versions;
+use super::advisories;
 use crate::distro::Package;
 use crate::doctor::AboutHost;
 use crate::engine::Engine;
@@ -100,7 +100,7 @@ fn driver(facts: &AboutHost) -> Finding {
         return DRIVER.missing(failure);
     };
     let update = Remedy::Do("bring the driver up to date, then `sudo reboot`".into());
-    versions::DRIVER.judge(DRIVER, version, version, [update])
+    advisories::DRIVER.judge(DRIVER, version, version, [update])
 }
 
 fn module(facts: &AboutHost) -> Option<Finding> {
@@ -148,7 +148,7 @@ fn toolkit(facts: &AboutHost, engine: &Engine) -> Finding {
     let Some(version) = &facts.toolkit else {
         return TOOLKIT.ok(format!("{by}; `nvidia-ctk` does not report its version"));
     };
-    match versions::TOOLKIT.above(version) {
+    match advisories::TOOLKIT.above(version) {
         Some(_) => TOOLKIT.warning(
             format!("{version}, {by}: it has known security holes"),
             facts.distro.upgrade(&["nvidia-container-toolkit"]),

@@ -3,13 +3,13 @@
 //! What is fatal here is what `sandbox`, `image` and `gpu-smoke` refuse with, in the same words: both take it from the
 //! same functions (`engine::refusals`, `gpu::route`, `base::misfit`, `sources::check`, …). The rest is advice.
 
+mod advisories;
 mod codex;
 mod data;
 mod engine;
 pub(crate) mod gather;
 mod gpu;
 mod project;
-mod versions;
 
 use crate::codex::Codex;
 use crate::codex::login::HostLogin;

@@ -7,21 +7,21 @@
 //! - [`list`], [`describe`], [`summary`] and [`take()`] bring the commits out through a quarantine: objects are copied as
 //!   plain files into a fresh repository, and git checks them on their way into the host's repository.
 
+mod appeared;
 mod client;
 mod commits;
-mod config;
+mod config_format;
 mod mounts;
 mod prepare;
 mod quarantine;
 mod refs;
 mod repository;
-mod seen;
 mod take;
 
+pub(crate) use appeared::note_appearance;
 pub(crate) use commits::{describe, list, summary};
 pub(crate) use prepare::prepare;
 pub(crate) use repository::{Repository, detect};
-pub(crate) use seen::note_appearance;
 pub(crate) use take::take;
 
 use crate::spec::inside::GUEST;

@@ -3,7 +3,7 @@
 
 use super::refs::{self, Head, Private, Refs};
 use super::repository::{Repository, SMALL};
-use super::{Airlock, Identity, commits, config, mounts, quarantine};
+use super::{Airlock, Identity, commits, config_format, mounts, quarantine};
 use crate::beneath::Beneath;
 use crate::exec;
 use crate::spec::inside::GUEST;
@@ -198,7 +198,7 @@ fn config_text(repo: &Repository, identity: &Identity) -> String {
     }
     for (key, value) in [("name", &identity.name), ("email", &identity.email)] {
         if let Some(value) = value {
-            text.push_str(&format!("[user]\n\t{key} = {}\n", config::quoted(value)));
+            text.push_str(&format!("[user]\n\t{key} = {}\n", config_format::quoted(value)));
         }
     }
     text

@@ -1,7 +1,7 @@
 //! Finds the repository of a workspace by reading files, without git. The agent can write to the workspace, so a `.git`
 //! file is trusted only where the git directory that it names also names the workspace.
 
-use super::config;
+use super::config_format;
 use crate::beneath::Beneath;
 use crate::context::canonical;
 use crate::error::{Failure, failed};
@@ -140,8 +140,8 @@ fn follow(workspace: &Path, text: &str) -> Result<(PathBuf, PathBuf)> {
         None => git_dir.clone(),
     };
     let named_back = if common_dir == git_dir {
-        let settings = config::parse(&tree.text("config", SMALL)?.unwrap_or_default());
-        config::last(&settings, "core.worktree").map(|path| git_dir.join(path))
+        let settings = config_format::parse(&tree.text("config", SMALL)?.unwrap_or_default());
+        config_format::last(&settings, "core.worktree").map(|path| git_dir.join(path))
     } else {
         // Only a process that can write to the common directory can put a worktree's directory there.
         let inside = git_dir.parent() == Some(&common_dir.join("worktrees"));
@@ -171,16 +171,16 @@ fn read(workspace: PathBuf, git_dir: PathBuf, common_dir: PathBuf, dot_git_is_fi
             .hint("its HEAD, objects and refs must be there, and must not be symlinks")
             .into());
     }
-    let mut settings = config::parse(&common.text("config", SMALL)?.unwrap_or_default());
-    if config::last(&settings, "extensions.worktreeconfig") == Some("true")
+    let mut settings = config_format::parse(&common.text("config", SMALL)?.unwrap_or_default());
+    if config_format::last(&settings, "extensions.worktreeconfig") == Some("true")
         && let Some(git) = Beneath::root_if_there(&git_dir)?
     {
-        settings.extend(config::parse(&git.text("config.worktree", SMALL)?.unwrap_or_default()));
+        settings.extend(config_format::parse(&git.text("config.worktree", SMALL)?.unwrap_or_default()));
     }
     let sha256 = format(&common_dir, &settings)?;
     let mut notes = Vec::new();
     let objects = object_dirs(&common_dir.join("objects"), &mut notes)?;
-    let partial = config::last(&settings, "extensions.partialclone").is_some();
+    let partial = config_format::last(&settings, "extensions.partialclone").is_some();
     if partial {
         notes.push("a partial clone: objects that it does not have yet cannot be fetched inside".into());
     }
@@ -189,7 +189,8 @@ fn read(workspace: PathBuf, git_dir: PathBuf, common_dir: PathBuf, dot_git_is_fi
         notes.push("submodules: their files are there, git works in the main repository only".into());
     }
     let plain = |name: &str| {
-        let value = config::last(&settings, name).filter(|value| value.chars().all(|c| c.is_ascii_alphanumeric()));
+        let value =
+            config_format::last(&settings, name).filter(|value| value.chars().all(|c| c.is_ascii_alphanumeric()));
         value.map(str::to_owned)
     };
     let carried = CARRIED.iter().filter_map(|name| Some(((*name).to_owned(), plain(name)?))).collect();
@@ -212,7 +213,7 @@ fn read(workspace: PathBuf, git_dir: PathBuf, common_dir: PathBuf, dot_git_is_fi
 /// Whether the repository names its objects by SHA-256. Fails for an unknown format.
 fn format(dir: &Path, settings: &[(String, String)]) -> Result<bool> {
     let shown = dir.display();
-    let version = config::last(settings, "core.repositoryformatversion").unwrap_or("0");
+    let version = config_format::last(settings, "core.repositoryformatversion").unwrap_or("0");
     if !matches!(version, "0" | "1") {
         return Err(failed(format!("`{shown}` has the unknown repository format `{version}`")).into());
     }
@@ -227,7 +228,7 @@ fn format(dir: &Path, settings: &[(String, String)]) -> Result<bool> {
             return Err(failed(format!("`{shown}` uses the unknown extension `{extension}`")).into());
         }
     }
-    match config::last(settings, "extensions.objectformat").unwrap_or("sha1") {
+    match config_format::last(settings, "extensions.objectformat").unwrap_or("sha1") {
         "sha1" => Ok(false),
         "sha256" => Ok(true),
         other => Err(failed(format!("`{shown}` has the unknown object format `{other}`")).into()),

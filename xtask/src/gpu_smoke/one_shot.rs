@@ -178,7 +178,7 @@ fn dry_run(plan: &Planned) -> Result<u8> {
         None => {
             let state = build::state(cx, settings, user)?;
             if state.id.is_none() {
-                let wishes = crate::image::plan::Wishes::default();
+                let wishes = crate::image::command::Wishes::default();
                 build::steps(cx, settings, &state, wishes).iter().for_each(ui::result);
             }
             state.inputs.tag()

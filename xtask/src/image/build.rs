@@ -4,13 +4,13 @@ use crate::context::Context;
 use crate::engine::{self, Engine, docker};
 use crate::error::failed;
 use crate::gpu::{self, GpuFacts};
-use crate::image::{INPUTS_LABEL, Inputs, REPOSITORY, base, plan, read_files, reasons};
+use crate::image::{INPUTS_LABEL, Inputs, REPOSITORY, base, command, read_files, reasons};
 use crate::spec::settings::Settings;
 use crate::step::{Command, Step};
 use crate::user::User;
 use crate::{exec, network, ui};
 use anyhow::Result;
-use plan::Wishes;
+use command::Wishes;
 use serde_json::{Map, Value};
 
 /// What is known of the image before anything is built.
@@ -107,7 +107,7 @@ fn cpu_base_steps(cx: &Context, settings: &Settings, state: &State, wishes: Wish
 fn image_steps(cx: &Context, settings: &Settings, state: &State, wishes: Wishes) -> [Step; 2] {
     // No registry has the CPU base: with `--pull` it is rebuilt instead.
     let wishes = Wishes { pull: wishes.pull && settings.base.is_some(), ..wishes };
-    [note(settings, state), plan::build(&cx.root.join("docker"), &state.inputs, wishes, &network::read(cx))]
+    [note(settings, state), command::build(&cx.root.join("docker"), &state.inputs, wishes, &network::read(cx))]
 }
 
 /// The mirror of Debian's packages that this host itself uses. A host that is not Debian has none, and `mmdebstrap` then

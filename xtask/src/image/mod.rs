@@ -2,7 +2,7 @@
 
 pub(crate) mod base;
 pub(crate) mod build;
-pub(crate) mod plan;
+pub(crate) mod command;
 
 use crate::fingerprint;
 use anyhow::{Context as _, Result};

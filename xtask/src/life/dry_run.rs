@@ -1,6 +1,6 @@
 //! What would be done: the settings, the sandbox, and the plan, printed and not run.
 
-use super::entry::Program;
+use super::exec_command::Program;
 use super::gather::Gathered;
 use super::plan::plan;
 use super::ready;

@@ -1,6 +1,6 @@
 //! Enters the sandbox, and reports what changed after the session.
 
-use super::entry::{Entry, Left, Program};
+use super::exec_command::{Entry, Left, Program};
 use super::leave::leave;
 use super::ready;
 use super::running::Running;

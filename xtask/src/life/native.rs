@@ -1,6 +1,6 @@
 //! Native code on the GPUs, proven once for each container: at its start, by the path that Codex takes later.
 
-use super::entry::Entry;
+use super::exec_command::Entry;
 use super::gather::Gathered;
 use super::record::Record;
 use crate::context::{self, Context};

@@ -1,6 +1,6 @@
 //! The plan: what a call of `sandbox` does, as values. A dry run prints the very list that a run goes through. Pure.
 
-use super::entry::{Entry, Program};
+use super::exec_command::{Entry, Program};
 use super::gather::Gathered;
 use super::ready::{Fill, fills};
 use super::record::{self, Record};
@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::engine::compose::Project;
 use crate::error::failed;
 use crate::image::build;
-use crate::image::plan::Wishes;
+use crate::image::command::Wishes;
 use crate::proof::probe::ProbeRequest;
 use crate::spec::Spec;
 use crate::spec::words::{GpuRoute, Gpus};

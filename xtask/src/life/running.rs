@@ -6,7 +6,7 @@
 
 use super::call::Call;
 use super::early::{self, Early};
-use super::entry::{Left, Program};
+use super::exec_command::{Left, Program};
 use super::record::{self, Record};
 use super::{guest, native, ready};
 use crate::codex::home::McpServer;

@@ -10,7 +10,7 @@ pub(crate) use answer::{Passwd, Said, answer};
 use super::codex_file::CodexFile;
 use crate::engine::docker;
 use crate::spec::Spec;
-use crate::spec::entering::CARRIED;
+use crate::spec::codex_command::CARRIED;
 use crate::spec::inside::{CODEX_ON_PATH, HOME, PROBE, PYTHON_LINK, Role, WORKSPACE};
 use crate::spec::mount::Mount;
 use crate::spec::words::Gpus;

@@ -1,6 +1,6 @@
 //! What sandbox is wanted: the settings, [`Spec`], where things lie inside, and where they are kept on the host.
 
-pub mod entering;
+pub mod codex_command;
 pub mod inside;
 pub mod mount;
 pub mod places;

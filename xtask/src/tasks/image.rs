@@ -2,7 +2,7 @@
 
 use crate::context::Context;
 use crate::image::build;
-use crate::image::plan::Wishes;
+use crate::image::command::Wishes;
 use crate::spec::settings::{self, Flags, ProjectFlags};
 use crate::ui;
 use crate::user::User;

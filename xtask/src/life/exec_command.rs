@@ -3,7 +3,7 @@
 use crate::codex::home::disable_flags;
 use crate::context::Context;
 use crate::engine::docker::{self, Terminal};
-use crate::spec::entering::{self, Environment};
+use crate::spec::codex_command::{self, Environment};
 use crate::step::Command;
 use std::collections::BTreeMap;
 
@@ -38,7 +38,7 @@ impl Entry<'_> {
     pub(super) fn command(&self, cx: &Context, missing: &[String], mark: &str, program: &Program) -> Command {
         let words = match program {
             Program::Shell => vec!["/bin/bash".to_owned()],
-            Program::Codex(args) => entering::codex(&disable_flags(missing), args),
+            Program::Codex(args) => codex_command::codex(&disable_flags(missing), args),
         };
         self.run(cx, Terminal { tty: cx.stdin_tty && cx.stdout_tty }, mark, &words)
     }
@@ -49,7 +49,7 @@ impl Entry<'_> {
     }
 
     fn run(&self, cx: &Context, terminal: Terminal, mark: &str, words: &[String]) -> Command {
-        let Environment { shown, named } = entering::environment(cx, self.env, self.carried, mark);
+        let Environment { shown, named } = codex_command::environment(cx, self.env, self.carried, mark);
         docker::enter(self.container, terminal, &shown, &named, words)
     }
 }
