@@ -6,9 +6,8 @@
 //! for Compose: it would warn about a volume that another project of its own has created, and offer to recreate it.
 
 use crate::engine::docker;
-use crate::spec::inside::Role;
-use crate::spec::mount::Mount;
 use crate::spec::words::Cache;
+use crate::spec::{Mount, Role};
 use crate::step::{Command, Step};
 use clap::ValueEnum as _;
 use serde_json::{Map, Value, json};

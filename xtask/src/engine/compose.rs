@@ -3,10 +3,9 @@
 pub(crate) mod one_shot;
 
 use crate::engine::{caches, devcontainer, docker};
-use crate::spec::Spec;
-use crate::spec::inside::{CA, Role};
-use crate::spec::mount::Mount;
+use crate::spec::inside::CA;
 use crate::spec::words::{GpuRoute, Gpus, Memlock, Network};
+use crate::spec::{Mount, Role, Spec};
 use crate::step::{Command, Step};
 use serde_json::{Value, json};
 use std::path::PathBuf;

@@ -24,8 +24,8 @@ pub(crate) use prepare::prepare;
 pub(crate) use repository::{Repository, detect};
 pub(crate) use take::take;
 
+use crate::spec::Mount;
 use crate::spec::inside::GUEST;
-use crate::spec::mount::Mount;
 use crate::ui::printable;
 use anyhow::Result;
 use std::fmt::Display;

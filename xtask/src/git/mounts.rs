@@ -2,8 +2,8 @@
 
 use super::repository::{Repository, alternates_of};
 use crate::exec;
-use crate::spec::inside::{DOT_GIT, Role};
-use crate::spec::mount::Mount;
+use crate::spec::inside::DOT_GIT;
+use crate::spec::{Mount, Role};
 use anyhow::Result;
 use std::path::Path;
 

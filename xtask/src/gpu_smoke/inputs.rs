@@ -9,7 +9,7 @@ use crate::exec;
 use crate::image::build;
 use crate::life::rules;
 use crate::proof::sources;
-use crate::spec::mount::Mount;
+use crate::spec::Mount;
 use crate::spec::settings::{ProjectFlags, Settings};
 use crate::user::User;
 use anyhow::{Context as _, Result};

@@ -13,7 +13,7 @@ use crate::exec::{self, End};
 use crate::gpu::{self, GpuFacts, arch};
 use crate::life::Signals;
 use crate::smoke::{Extent, Judgement, Report, RunFacts, SmokeRequest, SmokeResult, judge, native};
-use crate::spec::mount::Mount;
+use crate::spec::Mount;
 use crate::spec::settings::{ProjectFlags, Settings};
 use crate::spec::words::Gpus;
 use crate::step::Command;

@@ -5,10 +5,8 @@ use crate::context::Context;
 use crate::engine::caches;
 use crate::fingerprint;
 use crate::git::Repository;
-use crate::spec::inside::Role;
-use crate::spec::mount::Mount;
 use crate::spec::words::{GpuRoute, Mode};
-use crate::spec::{Schema, Spec};
+use crate::spec::{Mount, Role, Schema, Spec};
 use std::path::{Path, PathBuf};
 
 /// The sandbox that the user asks for. Where the engine was not asked, usual values stand for what only it knows.

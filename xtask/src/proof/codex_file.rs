@@ -1,8 +1,7 @@
 //! The file of the mounted Codex, by which it is recognized without being started again.
 
 use crate::beneath::FileId;
-use crate::spec::Spec;
-use crate::spec::inside::Role;
+use crate::spec::{Role, Spec};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;

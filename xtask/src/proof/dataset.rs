@@ -6,9 +6,7 @@ use super::probe::{InsideWitness, LeadsOut, Linked, Sample};
 use super::targets::{lines, named};
 use super::witness::HostWitness;
 use crate::finding::Finding;
-use crate::spec::Spec;
-use crate::spec::inside::Role;
-use crate::spec::mount::Mount;
+use crate::spec::{Mount, Role, Spec};
 use std::collections::BTreeSet;
 
 pub(super) fn judge(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {

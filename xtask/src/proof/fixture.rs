@@ -8,11 +8,9 @@ use super::witness::{HostWitness, SourceFacts, WorkspaceFile};
 use crate::beneath::FileId;
 use crate::engine::inspect::{Container, HostConfig, Mounted, REAL};
 use crate::finding::Verdict;
-use crate::spec::inside::Role;
-use crate::spec::mount::Mount;
 use crate::spec::settings::{Shape, usual};
 use crate::spec::words::Gpus;
-use crate::spec::{Schema, Spec};
+use crate::spec::{Mount, Role, Schema, Spec};
 
 /// One fact that is changed.
 pub(crate) type Case = Box<dyn Fn(&mut Spec, &mut InsideWitness, &mut HostWitness)>;

@@ -7,8 +7,7 @@ use super::probe::{InsideMount, InsideWitness};
 use super::targets::lines;
 use super::witness::HostWitness;
 use crate::finding::Finding;
-use crate::spec::Spec;
-use crate::spec::mount::Mount;
+use crate::spec::{Mount, Spec};
 
 pub(super) fn source(id: &str, mount: &Mount, inside: &InsideWitness, host: &HostWitness) -> Finding {
     let (target, source) = (&mount.target, mount.source.display());

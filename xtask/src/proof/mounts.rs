@@ -8,9 +8,8 @@ use super::witness::HostWitness;
 use super::{mount, volume};
 use crate::engine::inspect::Mounted;
 use crate::finding::Finding;
-use crate::spec::Spec;
-use crate::spec::inside::Role;
 use crate::spec::words::Gpus;
+use crate::spec::{Role, Spec};
 
 pub(super) fn judge(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
     let mut claims = vec![only_promised(spec, inside, host)];

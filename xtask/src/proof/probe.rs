@@ -9,11 +9,10 @@ pub(crate) use answer::{Passwd, Said, answer};
 
 use super::codex_file::CodexFile;
 use crate::engine::docker;
-use crate::spec::Spec;
 use crate::spec::codex_command::CARRIED;
-use crate::spec::inside::{CODEX_ON_PATH, HOME, PROBE, PYTHON_LINK, Role, WORKSPACE};
-use crate::spec::mount::Mount;
+use crate::spec::inside::{CODEX_ON_PATH, HOME, PROBE, PYTHON_LINK, WORKSPACE};
 use crate::spec::words::Gpus;
+use crate::spec::{Mount, Role, Spec};
 use crate::step::Command;
 
 /// The PATH of the probe: the system's own directories, nothing of the agent's.

@@ -11,7 +11,7 @@ use super::claim::Draft;
 use super::mountinfo::{join, within};
 use crate::error::{Failure, Remedy, usage};
 use crate::finding::{Finding, Verdict};
-use crate::spec::inside::Role;
+use crate::spec::Role;
 use crate::spec::mount::{Mount, ids};
 use crate::spec::settings::valid_name;
 use facts::{KnownPaths, PathFacts};

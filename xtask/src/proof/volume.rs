@@ -6,9 +6,8 @@ use super::probe::InsideWitness;
 use super::witness::HostWitness;
 use crate::engine::caches;
 use crate::finding::Finding;
-use crate::spec::Spec;
-use crate::spec::mount::Mount;
 use crate::spec::words::Cache;
+use crate::spec::{Mount, Spec};
 
 /// A volume can be told to be a mount of any directory of the host (the local driver's options), and a volume of that
 /// name may have been created by somebody else before. So the kernel's tables must place it in the engine's own directory

@@ -8,4 +8,6 @@ pub mod settings;
 mod wanted;
 pub mod words;
 
+pub use inside::Role;
+pub use mount::Mount;
 pub use wanted::{Differences, Row, SCHEMA, Schema, Spec};

@@ -6,7 +6,8 @@
 use super::text::{above, child, next, prefix, set, tables};
 use super::{McpServer, note};
 use crate::error::usage;
-use crate::spec::inside::{CODEX_HOME, Role, WORKSPACE};
+use crate::spec::Role;
+use crate::spec::inside::{CODEX_HOME, WORKSPACE};
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -3,7 +3,7 @@
 use super::Rules;
 use crate::beneath::FileId;
 use crate::proof::mountinfo::{DevicePath, MountTable, within};
-use crate::spec::mount::Mount;
+use crate::spec::Mount;
 use crate::user::User;
 use rustix::fs::{Access, FileType, access};
 use std::fs;
