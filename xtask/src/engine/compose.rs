@@ -4,6 +4,7 @@ pub(crate) mod one_shot;
 
 use crate::engine::{caches, devcontainer, docker};
 use crate::spec::inside::CA;
+use crate::spec::settings::Shape;
 use crate::spec::words::{GpuRoute, Gpus, Memlock, Network};
 use crate::spec::{Mount, Role, Spec};
 use crate::step::{Command, Step};
@@ -106,18 +107,20 @@ impl Project {
 
 /// Sets limits, groups, network and GPUs of a service by its `Spec`; the other keys stay as they are.
 fn confine(service: &mut Value, p: &Spec) {
-    service["shm_size"] = json!(p.shape.shm_size);
-    service["pids_limit"] = json!(p.shape.pids_limit);
+    // Each field is named: a new one does not compile until Compose is told of it, here or elsewhere.
+    let Shape { gpus, network, codex_home: _, shm_size, pids_limit, memlock } = &p.shape;
+    service["shm_size"] = json!(shm_size);
+    service["pids_limit"] = json!(pids_limit);
     if !p.groups.is_empty() {
         service["group_add"] = p.groups.iter().map(|gid| json!(gid.to_string())).collect();
     }
-    match p.shape.network {
+    match network {
         Network::None => service["network_mode"] = json!("none"),
         // Compose creates the bridge network of the project by itself.
         Network::Open => {}
     }
-    if let Some(devices) = device_request(&p.shape.gpus, p.gpu_route) {
-        match p.shape.memlock {
+    if let Some(devices) = device_request(gpus, p.gpu_route) {
+        match memlock {
             Memlock::Unlimited => service["ulimits"]["memlock"] = json!(-1),
             Memlock::Engine => {}
         }

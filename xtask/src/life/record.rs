@@ -94,7 +94,7 @@ fn sources_of(bytes: &[u8]) -> Option<Vec<PathBuf>> {
     let value: Value = serde_json::from_slice(bytes).ok()?;
     let spec = match value["schema"].as_u64() {
         None => &value["promise"],
-        Some(number) if number == u64::from(SCHEMA) => &value["spec"],
+        Some(number) if number <= u64::from(SCHEMA) => &value["spec"],
         Some(_) => return None,
     };
     let source = |mount: &Value| mount["source"].as_str().map(PathBuf::from);

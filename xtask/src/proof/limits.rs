@@ -6,12 +6,16 @@ use super::witness::HostWitness;
 use crate::engine::errors;
 use crate::finding::Finding;
 use crate::spec::Spec;
+use crate::spec::settings::Shape;
 use crate::spec::words::{Gpus, Memlock, Network};
 
 /// The stack that NVIDIA asks for, in bytes; `docker-compose.yaml` has the same.
 const STACK: &str = "67108864";
 
 pub(super) fn judge(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
+    // Each field is named: a new one does not compile until it has a claim. `devices.rs` has that of the GPUs, `mounts.rs`
+    // that of the Codex home.
+    let Shape { gpus: _, codex_home: _, network: _, shm_size: _, pids_limit: _, memlock: _ } = &spec.shape;
     vec![shm(spec, inside, host), pids(spec, inside, host), ulimits(spec, inside, host), network(spec, inside, host)]
 }
 

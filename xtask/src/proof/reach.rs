@@ -6,6 +6,7 @@ use super::probe::InsideWitness;
 use super::witness::HostWitness;
 use crate::engine::sockets;
 use crate::finding::Finding;
+use crate::spec::inside::MayLieIn;
 use crate::spec::{Mount, Role, Spec};
 use std::collections::BTreeSet;
 
@@ -74,11 +75,10 @@ fn out_of_reach(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Find
 /// What may lie in a directory that is out of reach: the sandbox's own Codex home and git directory in the state
 /// folder, and the default project, `workspace/` of this repository.
 fn allowed(mount: &Mount, source: &str, dir: &str) -> bool {
-    match mount.role {
-        Role::CodexHome | Role::Git => rest(source, dir).is_some_and(|inner| !inner.is_empty()),
-        Role::Workspace => within(source, &join(dir, "workspace")),
-        Role::Dataset(_) | Role::CodexPackage | Role::Agents | Role::SystemCodex | Role::Guest => false,
-        Role::GitObjects | Role::Cache(_) => false,
+    match mount.role.inside().may_lie_in {
+        MayLieIn::StateFolder => rest(source, dir).is_some_and(|inner| !inner.is_empty()),
+        MayLieIn::DefaultProject => within(source, &join(dir, "workspace")),
+        MayLieIn::Nothing => false,
     }
 }
 

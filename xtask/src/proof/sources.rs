@@ -102,7 +102,14 @@ fn missing_hint(mount: &Mount) -> String {
     match &mount.role {
         Role::Dataset(name) => format!("give the directory with `--dataset {name}=DIR`"),
         Role::Workspace => "give the project's directory with `--workspace DIR`".into(),
-        _ => "check the path, and that you may read it".into(),
+        Role::CodexPackage
+        | Role::CodexHome
+        | Role::Agents
+        | Role::SystemCodex
+        | Role::Guest
+        | Role::Git
+        | Role::GitObjects
+        | Role::Cache(_) => "check the path, and that you may read it".into(),
     }
 }
 
@@ -132,8 +139,7 @@ fn named(mount: &Mount, problem: &mut impl FnMut(String, &str)) {
 /// What a source must be: a directory (or a file, for a linked worktree's `.git`) that the container's user may use.
 fn fit(mount: &Mount, facts: &PathFacts, rules: &Rules, problem: &mut impl FnMut(String, &str)) {
     let path = facts.real.display();
-    let may_be_a_file = mount.role == Role::Git;
-    if !(facts.kind.is_dir() || may_be_a_file && facts.kind.is_file()) {
+    if !(facts.kind.is_dir() || mount.role.inside().may_be_a_file && facts.kind.is_file()) {
         problem(format!("`{path}` is not a directory"), &missing_hint(mount));
         return;
     }

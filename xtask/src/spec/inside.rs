@@ -103,8 +103,23 @@ pub struct Inside {
     pub read_only: bool,
     /// When another source reaches a running container.
     pub taken: Taken,
-    /// How another source is recognized.
+    /// What another source is told by.
     pub told_by: ToldBy,
+    /// Whether the source may be a file as well as a directory.
+    pub may_be_a_file: bool,
+    /// Which directory that is out of reach the source may lie in all the same.
+    pub may_lie_in: MayLieIn,
+}
+
+/// Which of the directories that no mount may reach for writing a mount may lie in all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MayLieIn {
+    /// None of them.
+    Nothing,
+    /// The state folder, below its top.
+    StateFolder,
+    /// This repository's `workspace/`, which is the default project.
+    DefaultProject,
 }
 
 /// By what two mounts of a kind are told apart where a running container is compared with what is wanted.
@@ -119,21 +134,30 @@ pub enum ToldBy {
 impl Role {
     /// The row of this kind of mount. The airlock places further mounts of its kinds itself (`git/mounts.rs`).
     pub fn inside(&self) -> Inside {
-        use Taken::{NextStart, Now};
-        use ToldBy::{Presence, Source};
-        let (target, read_only, taken, told_by) = match self {
-            Role::Workspace => (WORKSPACE.to_owned(), false, Now, Source),
-            Role::Dataset(name) => (format!("/datasets/{name}"), true, Now, Source),
-            Role::CodexPackage => ("/opt/codex".to_owned(), true, NextStart, Presence),
-            Role::CodexHome => (CODEX_HOME.to_owned(), false, Now, Source),
-            Role::Agents => ("/home/codex/.agents".to_owned(), true, Now, Source),
-            Role::SystemCodex => (SYSTEM_CODEX.to_owned(), true, Now, Source),
-            Role::Guest => (GUEST.to_owned(), true, Now, Source),
-            Role::Git => (DOT_GIT.to_owned(), false, Now, Source),
-            Role::GitObjects => (format!("{GUEST}/objects"), true, Now, Source),
-            Role::Cache(cache) => (format!("{HOME}/.cache/{cache}"), false, Now, Presence),
+        let row = |target: &str| Inside {
+            target: target.to_owned(),
+            read_only: true,
+            taken: Taken::Now,
+            told_by: ToldBy::Source,
+            may_be_a_file: false,
+            may_lie_in: MayLieIn::Nothing,
         };
-        Inside { target, read_only, taken, told_by }
+        let writable = |target: &str, may_lie_in| Inside { read_only: false, may_lie_in, ..row(target) };
+        match self {
+            Role::Workspace => writable(WORKSPACE, MayLieIn::DefaultProject),
+            Role::Dataset(name) => row(&format!("/datasets/{name}")),
+            Role::CodexPackage => Inside { taken: Taken::NextStart, told_by: ToldBy::Presence, ..row("/opt/codex") },
+            Role::CodexHome => writable(CODEX_HOME, MayLieIn::StateFolder),
+            Role::Agents => row("/home/codex/.agents"),
+            Role::SystemCodex => row(SYSTEM_CODEX),
+            Role::Guest => row(GUEST),
+            Role::Git => Inside { may_be_a_file: true, ..writable(DOT_GIT, MayLieIn::StateFolder) },
+            Role::GitObjects => row(&format!("{GUEST}/objects")),
+            Role::Cache(cache) => {
+                let target = format!("{HOME}/.cache/{cache}");
+                Inside { told_by: ToldBy::Presence, ..writable(&target, MayLieIn::Nothing) }
+            }
+        }
     }
 }
 
@@ -150,5 +174,28 @@ mod tests {
     #[test]
     fn the_codex_that_is_entered_lies_on_its_mount() {
         assert!(CODEX.starts_with(&format!("{}/", Role::CodexPackage.inside().target)));
+    }
+
+    #[test]
+    fn every_kind_has_an_id_and_a_place_of_its_own_and_is_read_back() {
+        let all = [
+            Role::Workspace,
+            Role::Dataset("ssv2".into()),
+            Role::CodexPackage,
+            Role::CodexHome,
+            Role::Agents,
+            Role::SystemCodex,
+            Role::Guest,
+            Role::Git,
+            Role::GitObjects,
+            Role::Cache(Cache::Pip),
+        ];
+        let unique = |texts: Vec<String>| texts.iter().collect::<std::collections::BTreeSet<_>>().len();
+        assert_eq!(unique(all.iter().map(Role::id).collect()), all.len());
+        assert_eq!(unique(all.iter().map(|role| role.inside().target).collect()), all.len());
+        for role in all {
+            let kept = serde_json::to_string(&role).unwrap();
+            assert_eq!(serde_json::from_str::<Role>(&kept).unwrap(), role);
+        }
     }
 }

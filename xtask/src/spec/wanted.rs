@@ -105,6 +105,9 @@ impl Spec {
         let value: Value = serde_json::from_str(text).map_err(|err| format!("it is damaged: {err}"))?;
         match value["schema"].as_u64() {
             None => Err("an earlier version of this tool made it".to_owned()),
+            Some(number) if number < u64::from(SCHEMA) => {
+                Err(format!("an earlier version of this tool made it (schema version {number})"))
+            }
             Some(number) if number > u64::from(SCHEMA) => {
                 Err(format!("a newer version of this tool made it (schema version {number})"))
             }
@@ -222,7 +225,19 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn another_layout_has_another_number() {
+        let kept = json!(crate::proof::fixture::spec());
+        let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
+        let spec = "schema uid gid groups image image_id image_inputs mounts out_of_reach shape gpu_route codex_version \
+                    codex_bin ca_bundle env compose_file dev_container";
+        assert_eq!((SCHEMA, keys(&kept).as_str()), (2, spec), "raise SCHEMA with the layout");
+        let shape = "gpus network codex_home shm_size pids_limit memlock";
+        assert_eq!((SCHEMA, keys(&kept["shape"]).as_str()), (2, shape), "raise SCHEMA with the layout");
+    }
+
+    #[test]
     fn what_another_version_made_is_told_by_its_age() {
+        assert!(Spec::read(r#"{"schema": 1}"#).unwrap_err().contains("earlier version"));
         assert!(Spec::read(r#"{"gpus": "all"}"#).unwrap_err().contains("earlier version"));
         assert!(Spec::read(r#"{"schema": 3}"#).unwrap_err().contains("newer version"));
         assert!(Spec::read("{").unwrap_err().contains("damaged"));
