@@ -91,6 +91,25 @@ fn a_dry_run_without_docker_says_what_is_not_known_and_plans_the_rest() {
 }
 
 #[test]
+fn a_dry_run_says_what_a_run_is_refused_for_and_prints_the_plan_all_the_same() {
+    let foreign = r#"[{"Id":"a","Config":{"Labels":{}},"State":{"Running":true}}]"#;
+    let other = FakeDocker::new().answer("container inspect *", 0, foreign, "");
+    for (docker, flags, why) in [
+        (empty(FakeDocker::new()), &[][..], "`--gpus all` was asked for"),
+        (empty(FakeDocker::new()), &["--gpus", "none", "--dataset", "b=/"][..], "`/` is the whole host"),
+        (other, &["--gpus", "none"][..], "was not made by this tool"),
+    ] {
+        let place = ready();
+        docker.install(&place);
+        let run = sandbox(&place, &[flags, &["--dry-run"]].concat()).run().ok();
+        let refused = run.stdout.split("\n# a run is refused: ").nth(1).unwrap_or_default();
+        let reason = refused.lines().enumerate().take_while(|(i, line)| *i == 0 || line.starts_with("#  "));
+        assert!(reason.into_iter().any(|(_, line)| line.contains(why)), "{flags:?}:\n{}", run.stdout);
+        assert!(run.stdout.contains(" up --detach "), "{flags:?}:\n{}", run.stdout);
+    }
+}
+
+#[test]
 fn a_dry_run_prints_what_is_filled_for_the_container() {
     let place = ready();
     empty(FakeDocker::new()).install(&place);

@@ -3,8 +3,10 @@
 use super::exec_command::Program;
 use super::gather::Gathered;
 use super::plan::plan;
-use super::ready;
+use super::start::held_back;
+use super::{ready, sources};
 use crate::context::Context;
+use crate::engine::running::live_sessions;
 use crate::spec::settings::Origin;
 use crate::ui;
 use anyhow::Result;
@@ -14,7 +16,8 @@ use anyhow::Result;
 /// # Errors
 /// What is wanted cannot be planned.
 pub(crate) fn dry_run(cx: &Context, gathered: &Gathered, program: &Program) -> Result<u8> {
-    let plan = plan(cx, gathered)?;
+    let mut plan = plan(cx, gathered);
+    plan.refused.extend(refusals(cx, gathered, &plan.recreated));
     ui::result("# settings");
     let row = |o: &Origin| vec![format!("#   {}", o.key), o.value.clone(), format!("({})", o.from)];
     table(gathered.ground.settings.origins.iter().map(row));
@@ -25,6 +28,19 @@ pub(crate) fn dry_run(cx: &Context, gathered: &Gathered, program: &Program) -> R
     }
     plan.text(cx, gathered, program).iter().for_each(ui::result);
     Ok(0)
+}
+
+/// What else a run of the plan would be refused for, as far as it can be seen without running anything.
+fn refusals(cx: &Context, gathered: &Gathered, recreated: &[String]) -> Vec<anyhow::Error> {
+    let sources = sources::check(cx, gathered).err();
+    let existing = gathered.existing.as_ref().filter(|existing| existing.up && !recreated.is_empty());
+    let live = existing.map(|existing| live_sessions(&existing.id));
+    let held = match live {
+        Some(Ok(live)) if !live.is_empty() => Some(held_back(recreated, &live)),
+        Some(Err(err)) => Some(err),
+        Some(Ok(_)) | None => None,
+    };
+    gathered.foreign.iter().map(|why| anyhow::anyhow!("{why}")).chain(sources).chain(held).collect()
 }
 
 fn table(rows: impl Iterator<Item = Vec<String>>) {

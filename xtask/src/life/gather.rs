@@ -8,7 +8,7 @@ use crate::context::{Context, canonical, resolved};
 use crate::engine::compose::container_name;
 use crate::engine::running::Existing;
 use crate::engine::{self, Engine};
-use crate::error::usage;
+use crate::error::{Kind, exit_code, usage};
 use crate::git::{self, Identity, Repository};
 use crate::gpu::{self, GpuFacts};
 use crate::image::{Inputs, build};
@@ -53,6 +53,8 @@ pub(crate) struct Gathered {
     pub(super) engine: Option<Engined>,
     /// What a dry run could not learn, in words for the user.
     pub unknown: Vec<String>,
+    /// Why the container of that name is not ours to replace, where a dry run met one.
+    pub foreign: Option<String>,
 }
 
 /// What the engine says before a container is started: of itself, and of the images that it has.
@@ -144,6 +146,7 @@ impl Ground {
         let datasets =
             settings.datasets.iter().filter_map(|set| set.mount().transpose()).collect::<Result<Vec<_>>>()?;
         let places = places::of(cx, &workspace, user.uid);
+        places.known_layout()?;
         let repository = git::detect(&workspace)?;
         let compose = std::fs::read(cx.root.join("docker/docker-compose.yaml")).unwrap_or_default();
         let mounted = datasets.iter().map(|mount| mount.source.as_path()).chain([workspace.as_path()]);
@@ -193,19 +196,22 @@ impl Ground {
         let (next, (existing, (codex, identity))) = exec::both(next, || {
             exec::both(|| find(&container), || (codex::resolve(cx, settings.codex.as_deref()), identity()))
         });
-        let mut unknown = Vec::new();
+        let (mut unknown, mut foreign) = (Vec::new(), None);
         let (existing, (early, engine)) = match purpose {
             Purpose::Enter | Purpose::Look => (existing?, next?),
             Purpose::DryRun => {
-                let noted =
-                    [existing.as_ref().err(), next.as_ref().err()].into_iter().flatten().map(ToString::to_string);
-                unknown.extend(noted);
+                for err in [existing.as_ref().err(), next.as_ref().err()].into_iter().flatten() {
+                    match exit_code(err) {
+                        code if code == Kind::Host.code() => unknown.push(err.to_string()),
+                        _ => foreign = Some(format!("{err:#}")),
+                    }
+                }
                 unknown.dedup();
                 (existing.unwrap_or_default(), next.unwrap_or_default())
             }
         };
         let (codex, identity) = (codex?, identity?);
-        Ok(Gathered { ground: self, codex, image, existing, identity, mirror, early, engine, unknown })
+        Ok(Gathered { ground: self, codex, image, existing, identity, mirror, early, engine, unknown, foreign })
     }
 }
 

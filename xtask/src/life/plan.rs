@@ -7,6 +7,7 @@ use super::record::{self, Record};
 use super::{native, wanted};
 use crate::context::Context;
 use crate::engine::compose::Project;
+use crate::engine::running::Existing;
 use crate::error::failed;
 use crate::image::build;
 use crate::image::command::Wishes;
@@ -44,47 +45,50 @@ pub(crate) struct Plan {
     pub recreated: Vec<String>,
     /// What changes at the next start, a line each.
     pub deferred: Vec<String>,
+    /// Why a run is refused: a dry run says it beside the plan, a run ends with the first.
+    pub refused: Vec<anyhow::Error>,
     /// What is done, in this order; nothing where the running container is entered.
     pub acts: Vec<Act>,
     /// What Compose is told.
     pub project: Project,
 }
 
-/// Plans a call.
-///
-/// # Errors
-/// This host cannot run the sandbox, the running container is paused, or a GPU is asked for that is not there.
-pub(crate) fn plan(cx: &Context, gathered: &Gathered) -> Result<Plan> {
-    let spec = wanted::spec(cx, gathered, route(gathered)?);
+/// Plans a call. This host may be unable to run it, the running container may be paused: that is in `refused`.
+pub(crate) fn plan(cx: &Context, gathered: &Gathered) -> Plan {
+    let mut refused = Vec::new();
+    let route = route(gathered).unwrap_or_else(|err| {
+        refused.push(err);
+        usual_route(gathered)
+    });
+    let spec = wanted::spec(cx, gathered, route);
     let mut recreated = Vec::new();
-    if let Some(existing) = gathered.existing.as_ref().filter(|existing| existing.up) {
-        refuse_paused(existing.container.state.paused, gathered)?;
+    let unreadable = |existing: &&Existing| existing.up || existing.spec.is_err();
+    if let Some(existing) = gathered.existing.as_ref().filter(unreadable) {
+        refused.extend(existing.container.state.paused.then(|| paused(gathered)));
         match record::trusted(&gathered.ground.places, existing) {
             Err(why) => recreated.push(why),
+            Ok(_) if !existing.up => {}
             Ok(record) => {
                 let found = record.spec.differences(&spec);
                 if found.blocking.is_empty() {
                     let project = project(cx, gathered, record.spec.clone());
                     let (spec, entered, deferred) = (record.spec.clone(), Some(record), found.deferred);
-                    return Ok(Plan { spec, entered, recreated, deferred, acts: Vec::new(), project });
+                    return Plan { spec, entered, recreated, deferred, refused, acts: Vec::new(), project };
                 }
                 recreated = found.blocking;
             }
         }
     }
     let project = project(cx, gathered, spec.clone());
-    let acts = acts(cx, gathered, &project)?;
-    Ok(Plan { spec, entered: None, recreated, deferred: Vec::new(), acts, project })
+    let acts = acts(cx, gathered, &project);
+    Plan { spec, entered: None, recreated, deferred: Vec::new(), refused, acts, project }
 }
 
-fn refuse_paused(paused: bool, gathered: &Gathered) -> Result<()> {
-    if !paused {
-        return Ok(());
-    }
+fn paused(gathered: &Gathered) -> anyhow::Error {
     let name = crate::engine::compose::container_name(&gathered.ground.places.project);
-    Err(failed(format!("the container `{name}` is paused"))
+    failed(format!("the container `{name}` is paused"))
         .hint(format!("`docker unpause {name}`, or `cargo xtask down` to end what is in it"))
-        .into())
+        .into()
 }
 
 /// How the GPUs are asked for. The engine is not asked where a running container is examined, or where a dry run has no
@@ -96,7 +100,14 @@ fn route(gathered: &Gathered) -> Result<Option<GpuRoute>> {
             engine::refuse(&known.engine)?;
             Ok(gpu::route(gpus, &known.engine, &known.gpus)?)
         }
-        None => Ok((*gpus != Gpus::None).then_some(GpuRoute::Nvidia)),
+        None => Ok(usual_route(gathered)),
+    }
+}
+
+fn usual_route(gathered: &Gathered) -> Option<GpuRoute> {
+    match gathered.ground.settings.shape.gpus {
+        Gpus::None => None,
+        Gpus::All | Gpus::Ids(_) => Some(GpuRoute::Nvidia),
     }
 }
 
@@ -109,7 +120,7 @@ fn project(cx: &Context, gathered: &Gathered, spec: Spec) -> Project {
     }
 }
 
-fn acts(cx: &Context, gathered: &Gathered, project: &Project) -> Result<Vec<Act>> {
+fn acts(cx: &Context, gathered: &Gathered, project: &Project) -> Vec<Act> {
     let mut acts = Vec::new();
     let unknown = build::State { inputs: gathered.image.clone(), id: None, newest: None };
     let image = gathered.engine.as_ref().map_or(&unknown, |known| &known.image);
@@ -124,7 +135,7 @@ fn acts(cx: &Context, gathered: &Gathered, project: &Project) -> Result<Vec<Act>
         acts.push(Act::Caches(caches));
     }
     acts.push(Act::Up);
-    Ok(acts)
+    acts
 }
 
 impl Plan {
@@ -142,7 +153,10 @@ impl Plan {
             }
             Act::Fill(fill) => vec![fill.to_string()],
             Act::Override(step) => vec![step.to_string()],
-            Act::Caches(steps) => all(steps),
+            Act::Caches(steps) => {
+                let only = "# the volumes, only where `docker compose up` says that one is missing";
+                [only.to_owned()].into_iter().chain(all(steps)).collect()
+            }
             Act::Up => vec![self.project.up().to_string()],
         }
     }
@@ -151,6 +165,9 @@ impl Plan {
     pub(crate) fn text(&self, cx: &Context, gathered: &Gathered, program: &Program) -> Vec<String> {
         let mut lines: Vec<String> = gathered.unknown.iter().map(|why| format!("# not known: {why}")).collect();
         let name = self.project.container();
+        // Every line of a reason is a comment, because the plan can be pasted.
+        let comment = |why: &anyhow::Error| format!("# a run is refused: {why:#}").replace('\n', "\n#");
+        lines.extend(self.refused.iter().map(comment));
         if self.entered.is_some() {
             lines.push(format!("# `{name}` runs and is what is wanted: it is entered"));
             lines.extend(fills(gathered).iter().map(|fill| format!("{fill}, where nothing runs inside")));

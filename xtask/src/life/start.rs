@@ -21,7 +21,7 @@ impl<'a> Call<'a> {
     /// The host cannot run it, a source is refused, or a live session would lose its container.
     pub(crate) fn start(mut self) -> Result<Running<'a>> {
         let early = self.gathered.early.take();
-        let mut plan = plan(self.cx, &self.gathered)?;
+        let mut plan = self.plan()?;
         if let Some((record, existing)) = plan.entered.take().zip(self.gathered.existing.clone()) {
             plan.deferred.iter().for_each(|line| ui::say(format_args!("at the next start: {line}")));
             let early = early.filter(|early| early.container == existing.id);
@@ -34,9 +34,15 @@ impl<'a> Call<'a> {
         if self.gathered.engine.is_none() {
             let gathered = &self.gathered;
             self.gathered.engine = Some(Engined::read(self.cx, &gathered.ground.settings, &gathered.ground.user)?);
-            plan = super::plan::plan(self.cx, &self.gathered)?;
+            plan = self.plan()?;
         }
         self.run(plan)
+    }
+
+    /// The plan, unless a run of it is refused.
+    fn plan(&self) -> Result<Plan> {
+        let mut plan = plan(self.cx, &self.gathered);
+        if plan.refused.is_empty() { Ok(plan) } else { Err(plan.refused.swap_remove(0)) }
     }
 
     /// A running container that is not what is asked for may be removed only where nobody works in it.
@@ -46,15 +52,17 @@ impl<'a> Call<'a> {
         if !live.is_empty() {
             return Err(held_back(&plan.recreated, &live));
         }
-        ui::say("the container is recreated, nothing runs inside:");
-        plan.recreated.iter().for_each(|line| ui::say(format_args!("  {line}")));
         Ok(())
     }
 
     fn run(mut self, mut plan: Plan) -> Result<Running<'a>> {
         if plan.acts.iter().any(|act| matches!(act, Act::Image(_))) {
             self.image()?;
-            plan = super::plan::plan(self.cx, &self.gathered)?;
+            plan = self.plan()?;
+        }
+        if !plan.recreated.is_empty() {
+            ui::say("the container is recreated, nothing runs inside:");
+            plan.recreated.iter().for_each(|line| ui::say(format_args!("  {line}")));
         }
         exec::create_dir(&self.gathered.ground.places.dir, 0o700)?;
         for act in &plan.acts {
@@ -113,7 +121,7 @@ impl<'a> Call<'a> {
     }
 }
 
-fn held_back(changes: &[String], live: &[String]) -> anyhow::Error {
+pub(super) fn held_back(changes: &[String], live: &[String]) -> anyhow::Error {
     let short = |line: &String| ui::printable(line).chars().take(60).collect::<String>();
     failed(format!("the running container is not what is asked for now: {}", changes.join("; ")))
         .hint(format!(

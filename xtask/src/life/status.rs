@@ -37,6 +37,8 @@ pub(crate) struct Status {
 #[serde(rename_all = "lowercase")]
 enum Activity {
     Running,
+    /// Its processes are frozen.
+    Paused,
     Stopped,
     /// There is no container.
     None,
@@ -95,6 +97,7 @@ impl Status {
         let (existing, caches) = exec::both(|| find(&container), || caches_of(uid));
         let existing = existing?;
         let state = match &existing {
+            Some(existing) if existing.container.state.paused => Activity::Paused,
             Some(existing) if existing.up => Activity::Running,
             Some(_) => Activity::Stopped,
             None => Activity::None,

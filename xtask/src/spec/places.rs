@@ -73,23 +73,36 @@ pub fn of(cx: &Context, workspace: &Path, uid: u32) -> Places {
 }
 
 impl Places {
-    /// Marks the folder with the version of its layout. One of the first release is taken over as it is: its homes, git
-    /// directories and logins lie where they did, and its record is not read.
+    /// The version of the layout of the folder; 1 where the first release made it, or nobody yet.
     ///
     /// # Errors
-    /// A newer version of this tool made the folder, or it cannot be written.
-    pub fn claim_schema(&self) -> Result<()> {
+    /// A newer version of this tool made the folder, or the file that holds the version is damaged.
+    pub fn known_layout(&self) -> Result<u32> {
         let path = self.dir.join(LAYOUT);
-        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let Ok(text) = std::fs::read_to_string(&path) else { return Ok(1) };
         match text.trim().parse::<u32>() {
-            Ok(SCHEMA) => Ok(()),
+            Ok(known) if (1..=SCHEMA).contains(&known) => Ok(known),
             Ok(newer) if newer > SCHEMA => Err(host(format!(
                 "`{}` has the layout {newer}, and this tool knows layouts up to {SCHEMA}",
                 self.dir.display()
             ))
             .hint("use the newer version of this tool that made it")
             .into()),
-            Ok(_) | Err(_) => exec::write_file(&path, format!("{SCHEMA}\n").as_bytes(), 0o600),
+            Ok(_) | Err(_) => Err(host(format!("`{}` does not hold the version of a layout", path.display()))
+                .hint(format!("write `{SCHEMA}` into it if this version of the tool made the folder"))
+                .into()),
+        }
+    }
+
+    /// Marks the folder with the version of its layout. One of the first release is taken over as it is: its homes, git
+    /// directories and logins lie where they did, and its record is not read.
+    ///
+    /// # Errors
+    /// A newer version of this tool made the folder, or it cannot be written.
+    pub fn claim_schema(&self) -> Result<()> {
+        match self.known_layout()? {
+            SCHEMA => Ok(()),
+            _ => exec::write_file(&self.dir.join(LAYOUT), format!("{SCHEMA}\n").as_bytes(), 0o600),
         }
     }
 }
@@ -107,6 +120,11 @@ mod tests {
         places.claim_schema().unwrap();
         places.claim_schema().unwrap();
         assert_eq!(std::fs::read_to_string(places.dir.join(LAYOUT)).unwrap(), "2\n");
+        std::fs::write(places.dir.join(LAYOUT), "3\n").unwrap();
+        for damaged in ["", "two", "-1", "99999999999999999999"] {
+            std::fs::write(places.dir.join(LAYOUT), damaged).unwrap();
+            assert!(places.claim_schema().unwrap_err().to_string().contains("does not hold"), "{damaged}");
+        }
         std::fs::write(places.dir.join(LAYOUT), "3\n").unwrap();
         let err = places.claim_schema().unwrap_err();
         assert!(err.to_string().contains("has the layout 3"), "{err}");

@@ -28,6 +28,7 @@ impl Status {
     fn state(&self) -> String {
         let state = match self.state {
             Activity::Running => "running",
+            Activity::Paused => "paused",
             Activity::Stopped => "stopped",
             Activity::None => "none",
         };
