@@ -50,7 +50,7 @@ impl LoginRecord {
 }
 
 /// What one side has.
-enum Side {
+enum LoginSide {
     Missing,
     /// A login, with the bytes of its file.
     Login(Auth, Vec<u8>),
@@ -60,38 +60,38 @@ enum Side {
     Unreadable,
 }
 
-impl Side {
-    fn parse(bytes: Vec<u8>) -> Side {
-        Auth::parse(&bytes).map_or(Side::Unreadable, |auth| Side::Login(auth, bytes))
+impl LoginSide {
+    fn parse(bytes: Vec<u8>) -> LoginSide {
+        Auth::parse(&bytes).map_or(LoginSide::Unreadable, |auth| LoginSide::Login(auth, bytes))
     }
 
     /// The side of the sandbox, which an agent can have written: no symlink is followed, and a fifo does not block.
-    fn private(dir: &Beneath) -> Result<Side> {
+    fn private(dir: &Beneath) -> Result<LoginSide> {
         let refused = match dir.read("auth.json", auth::MOST_BYTES) {
-            Ok(found) => return Ok(found.map_or(Side::Missing, |(bytes, _)| Side::parse(bytes))),
+            Ok(found) => return Ok(found.map_or(LoginSide::Missing, |(bytes, _)| LoginSide::parse(bytes))),
             Err(refused) => refused,
         };
         match refused.why {
-            Why::TooLarge(_) | Why::NotUtf8 => Ok(Side::Unreadable),
-            Why::Symlink | Why::NoDirectory | Why::Directory | Why::Fifo | Why::Special => Ok(Side::Odd),
+            Why::TooLarge(_) | Why::NotUtf8 => Ok(LoginSide::Unreadable),
+            Why::Symlink | Why::NoDirectory | Why::Directory | Why::Fifo | Why::Special => Ok(LoginSide::Odd),
             Why::Outside | Why::Failed(_) => Err(refused).context("cannot read the sandbox's `auth.json`"),
         }
     }
 
     /// The host's side. A symlink is followed: it is the user's own (dotfiles).
-    fn host(home: &Path) -> Result<Side> {
+    fn host(home: &Path) -> Result<LoginSide> {
         let path = home.join("auth.json");
         let nonblock = rustix::fs::OFlags::NONBLOCK.bits() as i32;
         let file = match fs::File::options().read(true).custom_flags(nonblock).open(&path) {
-            Err(err) if err.kind() == ErrorKind::NotFound => return Ok(Side::Missing),
+            Err(err) if err.kind() == ErrorKind::NotFound => return Ok(LoginSide::Missing),
             file => file.with_context(|| format!("cannot read `{}`", path.display()))?,
         };
         if !file.metadata()?.is_file() {
-            return Ok(Side::Odd);
+            return Ok(LoginSide::Odd);
         }
         let mut bytes = Vec::new();
         file.take(auth::MOST_BYTES + 1).read_to_end(&mut bytes)?;
-        Ok(Side::parse(bytes))
+        Ok(LoginSide::parse(bytes))
     }
 }
 
@@ -102,9 +102,9 @@ impl Side {
 /// few seconds at most for a Codex that is renewing its login. A host that has no login never gets one.
 pub(crate) fn reconcile(host_home: &Path, private_home: &Path, record: &Path) -> Result<LoginOutcome> {
     let dir = Beneath::root(private_home)?;
-    match (Side::host(host_home)?, Side::private(&dir)?) {
-        (Side::Missing, _) => return Ok(LoginOutcome::NoHostLogin(without_file(host_home))),
-        (Side::Login(host, _), Side::Login(private, _)) if host.fingerprint() == private.fingerprint() => {
+    match (LoginSide::host(host_home)?, LoginSide::private(&dir)?) {
+        (LoginSide::Missing, _) => return Ok(LoginOutcome::NoHostLogin(without_file(host_home))),
+        (LoginSide::Login(host, _), LoginSide::Login(private, _)) if host.fingerprint() == private.fingerprint() => {
             if LoginRecord::read(record).is_none_or(|known| known.login != host.fingerprint()) {
                 LoginRecord::write(record, &host)?;
             }
@@ -118,17 +118,17 @@ pub(crate) fn reconcile(host_home: &Path, private_home: &Path, record: &Path) ->
         return Ok(LoginOutcome::Busy);
     };
     let Some(_host) = host_lock(&host_home.join(lock))? else { return Ok(LoginOutcome::Busy) };
-    let (host, bytes) = match Side::host(host_home)? {
-        Side::Login(auth, bytes) => (auth, bytes),
-        Side::Missing => return Ok(LoginOutcome::NoHostLogin(without_file(host_home))),
-        Side::Odd | Side::Unreadable => {
+    let (host, bytes) = match LoginSide::host(host_home)? {
+        LoginSide::Login(auth, bytes) => (auth, bytes),
+        LoginSide::Missing => return Ok(LoginOutcome::NoHostLogin(without_file(host_home))),
+        LoginSide::Odd | LoginSide::Unreadable => {
             return Ok(LoginOutcome::Refused("the host's `auth.json` is not a file that Codex writes"));
         }
     };
-    let private = match Side::private(&dir)? {
-        Side::Login(auth, _) => Some(auth),
-        Side::Missing | Side::Odd => None,
-        Side::Unreadable => {
+    let private = match LoginSide::private(&dir)? {
+        LoginSide::Login(auth, _) => Some(auth),
+        LoginSide::Missing | LoginSide::Odd => None,
+        LoginSide::Unreadable => {
             return Ok(LoginOutcome::Refused(
                 "the sandbox's `auth.json` is not a file that Codex writes; run `codex logout` inside to get the host's login",
             ));
@@ -181,15 +181,15 @@ pub(crate) enum HostLogin {
 
 /// Which login the host's Codex home has.
 pub(crate) fn of_host(home: &Path) -> HostLogin {
-    match Side::host(home) {
-        Ok(Side::Login(auth, _)) => match auth.kind {
+    match LoginSide::host(home) {
+        Ok(LoginSide::Login(auth, _)) => match auth.kind {
             AuthKind::ChatGpt => HostLogin::ChatGpt,
             AuthKind::ApiKey => HostLogin::ApiKey,
             AuthKind::Other => HostLogin::Odd,
         },
-        Ok(Side::Missing) if in_keyring(home) => HostLogin::Keyring,
-        Ok(Side::Missing) => HostLogin::None,
-        Ok(Side::Odd | Side::Unreadable) | Err(_) => HostLogin::Odd,
+        Ok(LoginSide::Missing) if in_keyring(home) => HostLogin::Keyring,
+        Ok(LoginSide::Missing) => HostLogin::None,
+        Ok(LoginSide::Odd | LoginSide::Unreadable) | Err(_) => HostLogin::Odd,
     }
 }
 
@@ -263,10 +263,10 @@ fn decide(host: &Auth, private: Option<&Auth>, record: Option<&LoginRecord>, now
 /// the home tells), so this compares the two files and the record. A session without a network looks the same.
 pub(crate) fn burnt(host_home: &Path, private_home: &Path, record: &Path, since: SystemTime) -> Result<Option<Burnt>> {
     let dir = Beneath::root(private_home)?;
-    let Side::Login(private, _) = Side::private(&dir)? else {
+    let LoginSide::Login(private, _) = LoginSide::private(&dir)? else {
         return Ok(None);
     };
-    if let (Side::Login(host, _), Some(record)) = (Side::host(host_home)?, LoginRecord::read(record)) {
+    if let (LoginSide::Login(host, _), Some(record)) = (LoginSide::host(host_home)?, LoginRecord::read(record)) {
         let changed = |side: &Auth| side.fingerprint() != record.login;
         let both = changed(&host) && changed(&private) && host.fingerprint() != private.fingerprint();
         let one_chain = host.session().is_some() && host.session() == private.session();

@@ -11,9 +11,9 @@ use crate::finding::{Finding, Subject};
 type Version = (u32, u32, u32);
 
 /// The oldest good version of each branch, and what makes a branch.
-pub(super) struct Floors(&'static [Version], Branch);
+pub(super) struct Floors(&'static [Version], ReleaseLine);
 
-enum Branch {
+enum ReleaseLine {
     /// Versions whose first two numbers are the same.
     Minor,
     /// Versions whose first number is the same.
@@ -21,14 +21,14 @@ enum Branch {
 }
 
 /// Docker Engine: CVE-2026-17106.
-pub(super) const ENGINE: Floors = Floors(&[(29, 7, 0)], Branch::Minor);
+pub(super) const ENGINE: Floors = Floors(&[(29, 7, 0)], ReleaseLine::Minor);
 /// runc: CVE-2026-41579.
-pub(super) const RUNC: Floors = Floors(&[(1, 3, 6), (1, 4, 3), (1, 5, 0)], Branch::Minor);
+pub(super) const RUNC: Floors = Floors(&[(1, 3, 6), (1, 4, 3), (1, 5, 0)], ReleaseLine::Minor);
 /// The NVIDIA Container Toolkit: CVE-2026-24260.
-pub(super) const TOOLKIT: Floors = Floors(&[(1, 19, 1)], Branch::Minor);
+pub(super) const TOOLKIT: Floors = Floors(&[(1, 19, 1)], ReleaseLine::Minor);
 /// NVIDIA's driver.
 pub(super) const DRIVER: Floors =
-    Floors(&[(535, 309, 1), (570, 211, 1), (580, 159, 3), (590, 48, 1), (595, 71, 5)], Branch::Major);
+    Floors(&[(535, 309, 1), (570, 211, 1), (580, 159, 3), (590, 48, 1), (595, 71, 5)], ReleaseLine::Major);
 
 impl Floors {
     /// The floor that a version is below: that of its own branch, or else the newest. `None` where the version is good.
@@ -36,8 +36,8 @@ impl Floors {
         let Floors(floors, branch) = self;
         let version = numbers(version)?;
         let same = |floor: &&Version| match branch {
-            Branch::Minor => (floor.0, floor.1) == (version.0, version.1),
-            Branch::Major => floor.0 == version.0,
+            ReleaseLine::Minor => (floor.0, floor.1) == (version.0, version.1),
+            ReleaseLine::Major => floor.0 == version.0,
         };
         let floor = floors.iter().find(same).or(floors.last())?;
         (version < *floor).then(|| format!("{}.{}.{}", floor.0, floor.1, floor.2))

@@ -8,13 +8,13 @@ use std::time::Duration;
 /// The widest name, and the gap behind it.
 const INDENT: usize = "state folder".len() + 2;
 
-type Row = (&'static str, String);
+type ScreenRow = (&'static str, String);
 
 impl Status {
     /// Lays the status out. On a terminal of this many columns, long paths lose their middle and no line is longer.
     pub(crate) fn screen(&self, width: Option<usize>) -> String {
         let room = width.map(|width| width.saturating_sub(INDENT));
-        let mut rows: Vec<Row> = vec![("container", self.container.clone()), ("state", self.state())];
+        let mut rows: Vec<ScreenRow> = vec![("container", self.container.clone()), ("state", self.state())];
         if let Some(sandbox) = &self.sandbox {
             rows.extend(sandbox.rows(room));
         }
@@ -40,7 +40,7 @@ impl Status {
 }
 
 impl Sandbox {
-    fn rows(&self, room: Option<usize>) -> Vec<Row> {
+    fn rows(&self, room: Option<usize>) -> Vec<ScreenRow> {
         let mut rows = vec![("image", self.image.clone())];
         rows.extend(self.unreadable.iter().map(|why| ("label", format!("cannot be read: {why}"))));
         let setting = |of: fn(&Spec) -> String| self.spec.as_ref().map_or("-".to_owned(), of);
@@ -59,7 +59,7 @@ impl Sandbox {
 }
 
 /// Several lines, of which the first has the name before it.
-fn named(name: &'static str, lines: Vec<String>) -> impl Iterator<Item = Row> {
+fn named(name: &'static str, lines: Vec<String>) -> impl Iterator<Item = ScreenRow> {
     lines.into_iter().enumerate().map(move |(i, line)| (if i == 0 { name } else { "" }, line))
 }
 
