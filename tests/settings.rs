@@ -1,6 +1,7 @@
 //! `sandbox.yaml` and its JSON Schema: the file for editors says what the parser does.
 
 use crate::support::place::repository;
+use crate::support::schema::schema;
 use serde_json::Value;
 use snapbox::{Assert, Data};
 use std::path::Path;
@@ -31,7 +32,7 @@ fn tool_takes(text: &str) -> bool {
 
 #[test]
 fn the_schema_is_what_the_table_of_settings_says() {
-    let text = format!("{:#}\n", settings::schema::schema());
+    let text = format!("{:#}\n", schema());
     let kept = Data::read_from(&repository().join(FILE), Some(snapbox::data::DataFormat::Text));
     Assert::new().normalize_paths(false).action_env("SNAPSHOTS").eq(text, kept);
 }

@@ -143,7 +143,7 @@ mod tests {
             ..GpuFacts::default()
         };
         let rtx = "0, GPU-a, RTX 5090, 12.0, 570.86.10\n";
-        let base = crate::spec::settings::DEFAULT_BASE;
+        let base = crate::spec::settings::keys::DEFAULT_BASE;
         assert_eq!(misfits(base, "12.0", &facts(rtx, "570.86.10")), [""; 0]);
         assert_eq!(misfits(base, "12.0", &facts(rtx, "565.57.01")).len(), 1);
         assert_eq!(misfits(base, "9.0", &facts(rtx, "570.86.10")).len(), 1);

@@ -7,15 +7,13 @@ pub mod keys;
 mod layer;
 mod load;
 mod resolve;
-pub mod schema;
 mod values;
 
 pub use flags::{Flags, ProjectFlags};
-pub use keys::{DEFAULT_BASE, Shape};
+pub use keys::Shape;
 pub use layer::{Layer, parse, with_dataset};
 pub use load::{load, load_what_is_right, no_source};
 pub use resolve::resolve;
-pub use values::parse_bytes;
 pub(crate) use values::valid_name;
 
 use crate::context::canonical;

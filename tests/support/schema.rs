@@ -1,11 +1,11 @@
 //! The JSON Schema of `sandbox.yaml`, from the table of the settings: `sandbox.schema.json`, by which editors complete
 //! and check it. A test holds the committed file against this, and both against the parser.
 
-use super::keys::{KEYS, Key, ShapeKind, ValueKind};
 use serde_json::{Map, Value, json};
+use xtask::spec::settings::keys::{KEYS, Key, ShapeKind, ValueKind};
 
 /// The whole schema, as the file has it.
-pub fn schema() -> Value {
+pub(crate) fn schema() -> Value {
     let properties: Map<String, Value> = KEYS.iter().map(|key| (key.name.to_owned(), property(key))).collect();
     json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
