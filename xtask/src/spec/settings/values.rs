@@ -7,7 +7,7 @@ use anyhow::Result;
 ///
 /// # Errors
 /// Not a size (exit code 2).
-pub fn parse_bytes(text: &str) -> Result<u64> {
+pub(super) fn parse_bytes(text: &str) -> Result<u64> {
     let lower = text.trim().to_lowercase();
     let digits: String = lower.chars().take_while(char::is_ascii_digit).collect();
     let factor: Option<u64> = match lower[digits.len()..].trim() {
