@@ -110,7 +110,6 @@ fn prepare_git(gathered: &Gathered, private: &Path) -> Result<Vec<String>> {
 /// # Errors
 /// As [`Fill::run`].
 pub(super) fn refresh(gathered: &Gathered) -> Result<Vec<String>> {
-    exec::create_dir(&gathered.ground.places.dir, 0o700)?;
     let notes: Result<Vec<Vec<String>>> = fills(gathered).iter().map(|fill| fill.run(gathered)).collect();
     Ok(notes?.concat())
 }

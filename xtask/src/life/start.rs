@@ -64,7 +64,6 @@ impl<'a> Call<'a> {
             ui::say("the container is recreated, nothing runs inside:");
             plan.recreated.iter().for_each(|line| ui::say(format_args!("  {line}")));
         }
-        exec::create_dir(&self.gathered.ground.places.dir, 0o700)?;
         for act in &plan.acts {
             self.act(act, &plan.project)?;
         }

@@ -10,4 +10,4 @@ pub mod words;
 
 pub use inside::Role;
 pub use mount::Mount;
-pub use wanted::{Differences, Row, SCHEMA, Schema, Spec};
+pub use wanted::{SCHEMA, Schema, Spec};
