@@ -5,22 +5,29 @@
 //! report and `/proc/PID` of the container's init). Where both can see a fact, both must confirm it; where one cannot,
 //! the claim is not provable, with the reason.
 
+mod cgroup;
 mod claim;
 mod codex;
 mod codex_file;
 mod confinement;
 mod dataset;
 mod devices;
+mod host_kernel;
 mod identity;
+mod kernel_files;
 mod limits;
+mod lsm;
+mod modules;
 mod mount;
 pub(crate) mod mountinfo;
 mod mounts;
+mod net_tables;
 pub(crate) mod probe;
 pub(crate) mod programs;
 mod reach;
 pub(crate) mod sources;
 mod targets;
+mod unreachable;
 mod volume;
 mod witness;
 
@@ -41,6 +48,8 @@ use witness::HostWitness;
 pub(crate) fn judge(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
     let mut claims = identity::judge(spec, inside, host);
     claims.extend(confinement::judge(inside, host));
+    claims.push(lsm::judge(inside, host));
+    claims.extend(kernel_files::judge(inside, host));
     claims.extend(mounts::judge(spec, inside, host));
     claims.extend(dataset::judge(spec, inside, host));
     claims.extend(reach::judge(spec, inside, host));
@@ -166,8 +175,12 @@ mod tests {
     #[test]
     fn what_the_engine_does_not_say_is_never_taken_for_the_good_answer() {
         let asked = "CapAdd Privileged SecurityOpt PidMode IpcMode NetworkMode UTSMode ShmSize PidsLimit Ulimits Devices \
-                     DeviceRequests";
-        let all = [("", "Id Image State Config HostConfig Mounts"), ("/State", "Running Pid"), ("/HostConfig", asked)];
+                     DeviceRequests Memory LogConfig";
+        let all = [
+            ("", "Id Image State Config HostConfig Mounts AppArmorProfile ProcessLabel"),
+            ("/State", "Running Pid"),
+            ("/HostConfig", asked),
+        ];
         let places = [("/Config", "Hostname Image"), ("/Mounts/0", "Type Source Destination RW Propagation")];
         let cache = [("/Mounts/3", "Type Name Driver Source Destination RW")];
         for (place, names) in all.into_iter().chain(places).chain(cache) {

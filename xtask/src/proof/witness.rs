@@ -3,6 +3,7 @@
 //! workspace, which it removes.
 
 use super::codex_file::CodexFile;
+use super::host_kernel::HostKernel;
 use super::mountinfo::{DevicePath, MountTable, clean, rest};
 use super::probe::{ProbeRequest, ProcessFacts};
 use crate::beneath::{Beneath, FileId};
@@ -28,6 +29,8 @@ pub(crate) struct HostWitness {
     pub(crate) process: Result<ProcessFacts, String>,
     /// The mounts of this process, by which paths of the host are translated.
     pub(crate) own_mounts: MountTable,
+    /// What this host's kernel says of the container beside that.
+    pub(crate) kernel: HostKernel,
     /// The namespaces of this process.
     pub(crate) own_namespaces: BTreeMap<String, String>,
     /// The source of each promised mount, by its target.
@@ -78,6 +81,7 @@ impl HostWitness {
             codex: CodexFile::of(spec),
             codex_at_start: None,
             real_git: real_git(spec, &own_mounts),
+            kernel: HostKernel::read(&container, &own_mounts, spec.shape.network),
             own_namespaces: namespaces("/proc/self/ns"),
             own_mounts,
             container,
@@ -138,7 +142,8 @@ fn process_facts(container: &Container) -> Result<ProcessFacts, String> {
         return Err(format!("the host cannot read `/proc/{pid}/ns`"));
     }
     let mounts = MountTable::parse(&mounts)?;
-    Ok(ProcessFacts { mounts, status: read("status")?, limits: read("limits")?, namespaces })
+    let label = read("attr/current").ok().map(|text| text.trim_end_matches(['\0', '\n']).to_owned());
+    Ok(ProcessFacts { mounts, status: read("status")?, limits: read("limits")?, namespaces, label })
 }
 
 fn namespaces(dir: &str) -> BTreeMap<String, String> {
