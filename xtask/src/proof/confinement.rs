@@ -65,7 +65,7 @@ fn seccomp(inside: &InsideWitness, host: &HostWitness) -> Finding {
         .hint("the engine runs without seccomp, or the container was started with `seccomp=unconfined`");
     status(&mut draft, "Seccomp", "2", inside, host);
     if let Some(options) = draft.told("its security options", host.container.host_config.security_opt.as_deref()) {
-        let open = options.iter().any(|option| option.ends_with("unconfined"));
+        let open = options.iter().any(|option| option.starts_with("seccomp") && option.ends_with("unconfined"));
         draft.check(!open, || format!("security options: {}", some(options)));
     }
     filtered(&mut draft, inside);
