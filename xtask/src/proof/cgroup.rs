@@ -33,14 +33,14 @@ pub(crate) fn read(cgroup: &str, own_mounts: &MountTable) -> Cgroup {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Version {
+pub(super) enum Version {
     One,
     Two,
 }
 
 /// The directory in which the files of a controller lie: where the controller has a hierarchy of version 1 it is that
 /// one, otherwise the one of version 2. `None` where this process does not see it mounted.
-fn directory(cgroup: &str, controller: &str, own_mounts: &MountTable) -> Option<(String, Version)> {
+pub(super) fn directory(cgroup: &str, controller: &str, own_mounts: &MountTable) -> Option<(String, Version)> {
     let lines = || cgroup.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
     let named = lines().find(|(names, _)| names.split(',').any(|name| name == controller));
     let ((_, path), version) = match named {

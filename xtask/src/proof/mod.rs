@@ -257,3 +257,5 @@ mod tests {
 
 #[cfg(test)]
 pub(crate) mod fixture;
+#[cfg(test)]
+mod hosts;

@@ -23,7 +23,7 @@ impl Modules {
     }
 
     /// From the list of active modules (securityfs need not be mounted), AppArmor's parameter, SELinux' mode.
-    fn of(list: &str, apparmor: Option<&str>, enforce: Option<&str>) -> Modules {
+    pub(super) fn of(list: &str, apparmor: Option<&str>, enforce: Option<&str>) -> Modules {
         let listed = |name| list.trim().split(',').any(|module| module == name);
         Modules {
             apparmor: listed("apparmor") || apparmor.is_some_and(|text| text.trim() == "Y"),
