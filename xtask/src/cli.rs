@@ -28,9 +28,12 @@ pub enum Task {
     Sandbox(tasks::sandbox::Args),
     Image(tasks::image::Args),
     GpuSmoke(tasks::gpu_smoke::Args),
-    Mounts(tasks::mounts::Args),
-    Doctor(tasks::doctor::Args),
-    Status(tasks::status::Args),
+    /// Validate every mount, on the host and inside
+    Mounts(tasks::ShowArgs),
+    /// Show everything that this host lacks, each with the command that fixes it
+    Doctor(tasks::ShowArgs),
+    /// Show what runs: image, mounts, sessions inside
+    Status(tasks::ShowArgs),
     Down(tasks::down::Args),
     Commits(tasks::commits::Args),
     Demo(tasks::demo::Args),
@@ -81,9 +84,7 @@ impl Task {
     pub(crate) fn flags(&self) -> Option<Flags> {
         Some(match self {
             Task::Sandbox(args) => args.flags.clone(),
-            Task::Mounts(args) => args.flags.clone(),
-            Task::Doctor(args) => args.flags.clone(),
-            Task::Status(args) => args.flags.clone(),
+            Task::Mounts(args) | Task::Doctor(args) | Task::Status(args) => args.flags.clone(),
             Task::Down(args) => args.flags.clone(),
             Task::Commits(args) => args.flags.clone(),
             Task::GpuSmoke(args) => args.flags(),

@@ -139,7 +139,7 @@ pub(crate) fn exit_code(err: &anyhow::Error) -> u8 {
 }
 
 /// The innermost `Failure` decides; any other error is a failed task.
-fn kind(err: &anyhow::Error) -> Kind {
+pub(crate) fn kind(err: &anyhow::Error) -> Kind {
     failures(err).next_back().map_or(Kind::Failed, |failure| failure.kind)
 }
 

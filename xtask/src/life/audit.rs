@@ -4,9 +4,7 @@
 //! tree is walked for setuid bits only where the host user is root, since there such a file is a way to root.
 
 use crate::beneath::{Beneath, Refused, Why};
-use crate::spec::SCHEMA;
-use crate::spec::places::Places;
-use crate::{exec, fingerprint};
+use crate::fingerprint;
 use rustix::fs::FileType;
 use serde_json::{Map, Value, json};
 use std::ffi::OsStr;
@@ -88,17 +86,6 @@ fn seen(found: Result<Option<(fs::File, fs::Metadata)>, Refused>) -> Option<Stri
     let mut bytes = Vec::new();
     file.take(READ_LIMIT).read_to_end(&mut bytes).ok()?;
     Some(format!("file {:o} {} {}", meta.mode() & 0o7777, meta.len(), fingerprint::of([bytes])))
-}
-
-/// The snapshot of now, kept for the next comparison.
-///
-/// # Errors
-/// The state folder cannot be written.
-pub(crate) fn baseline(places: &Places, workspace: &Path) -> anyhow::Result<Map<String, Value>> {
-    let files = snapshot(workspace);
-    let text = json!({"schema": SCHEMA, "files": files}).to_string();
-    exec::write_file(&places.baseline, text.as_bytes(), 0o600)?;
-    Ok(files)
 }
 
 /// What changed between two snapshots: one line a file, with the tool that obeys it.

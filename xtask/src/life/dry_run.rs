@@ -40,7 +40,7 @@ fn refusals(cx: &Context, gathered: &Gathered, recreated: &[String]) -> Vec<anyh
         Some(Err(err)) => Some(err),
         Some(Ok(_)) | None => None,
     };
-    gathered.foreign.iter().map(|why| anyhow::anyhow!("{why}")).chain(sources).chain(held).collect()
+    gathered.foreign.clone().map(Into::into).into_iter().chain(sources).chain(held).collect()
 }
 
 fn table(rows: impl Iterator<Item = Vec<String>>) {

@@ -54,7 +54,7 @@ fn enter(running: Running<'_>, missing: &[String], program: &Program) -> Result<
     let gathered = &call.gathered;
     let entry = Entry { container: &record.container, carried: &record.carried, env: &gathered.ground.settings.env };
     let command = entry.command(call.cx, missing, &mark, program);
-    let before = super::audit::baseline(&gathered.ground.places, &gathered.ground.workspace)?;
+    let before = super::audit::snapshot(&gathered.ground.workspace);
     ui::echo(&command);
     let (start, since) = (Instant::now(), SystemTime::now());
     let (mut last, mut lock) = (start, Some(call.lock));

@@ -12,3 +12,16 @@ pub(crate) mod image;
 pub(crate) mod mounts;
 pub(crate) mod sandbox;
 pub(crate) mod status;
+
+use crate::spec::settings::Flags;
+
+// A comment here would be added to the help of each task that takes them.
+#[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "a comment here would replace the task's own in the help")]
+pub struct ShowArgs {
+    #[command(flatten)]
+    pub(crate) flags: Flags,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}

@@ -1,30 +1,20 @@
 //! `cargo xtask mounts`: validate every mount, on the host and inside the running container.
 
+use super::ShowArgs;
 use crate::context::Context;
 use crate::engine::running::Existing;
 use crate::error::failed;
 use crate::finding::{self, Finding};
-use crate::life::{self, Gathered};
+use crate::life::{self, Gathered, Ground, Purpose};
 use crate::proof::probe::{AskCodex, ProbeRequest};
 use crate::proof::{self, sources};
-use crate::spec::settings::Flags;
 use crate::ui;
 use anyhow::Result;
 use serde_json::json;
 
-/// Validate every mount, on the host and inside
-#[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq)]
-pub struct Args {
-    #[command(flatten)]
-    pub(crate) flags: Flags,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
 /// Checks from the host, and where a sandbox runs also from inside. Exit code 1 where a claim does not hold.
-pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
-    let gathered = life::gather(cx, &args.flags)?;
+pub(crate) fn run(cx: &Context, args: &ShowArgs) -> Result<u8> {
+    let gathered = Ground::read(cx, &args.flags)?.gather(cx, Purpose::Look)?;
     let (mounts, problems) = life::problems(cx, &gathered);
     let mut claims = sources::claims(&mounts, &problems);
     let running = gathered.existing.as_ref().filter(|running| running.up);

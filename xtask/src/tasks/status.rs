@@ -1,23 +1,14 @@
 //! `cargo xtask status`: what runs, in one screen.
 
+use super::ShowArgs;
 use crate::context::Context;
 use crate::life::status::Status;
-use crate::spec::settings::{self, Flags};
+use crate::spec::settings;
 use crate::ui;
 use anyhow::Result;
 
-/// Show what runs: image, mounts, sessions inside
-#[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq)]
-pub struct Args {
-    #[command(flatten)]
-    pub(crate) flags: Flags,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
 /// Exit code 0 also where nothing runs: that is an answer.
-pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
+pub(crate) fn run(cx: &Context, args: &ShowArgs) -> Result<u8> {
     let settings = settings::load(cx, &args.flags)?;
     let status = Status::read(cx, &settings.workspace)?;
     if args.json {
