@@ -4,7 +4,7 @@ mod help;
 
 use crate::context::Context;
 use crate::spec::settings::Flags;
-use crate::{dev, tasks};
+use crate::{dev, gpu_smoke, tasks};
 use anyhow::Result;
 use clap::{Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
@@ -27,7 +27,7 @@ struct CommandLine {
 pub enum Task {
     Sandbox(tasks::sandbox::Args),
     Image(tasks::image::Args),
-    GpuSmoke(tasks::gpu_smoke::Args),
+    GpuSmoke(gpu_smoke::Wish),
     /// Validate every mount, on the host and inside
     Mounts(tasks::ShowArgs),
     /// Show everything that this host lacks, each with the command that fixes it
@@ -65,9 +65,9 @@ impl Task {
             Task::Sandbox(args) => tasks::sandbox::run(cx, args),
             Task::Image(args) => tasks::image::run(cx, args),
             Task::GpuSmoke(args) => tasks::gpu_smoke::run(cx, args),
-            Task::Mounts(args) => tasks::mounts::run(cx, args),
-            Task::Doctor(args) => tasks::doctor::run(cx, args),
-            Task::Status(args) => tasks::status::run(cx, args),
+            Task::Mounts(args) => tasks::mounts::run(cx, &args.flags, args.json),
+            Task::Doctor(args) => tasks::doctor::run(cx, &args.flags, args.json),
+            Task::Status(args) => tasks::status::run(cx, &args.flags, args.json),
             Task::Down(args) => tasks::down::run(cx, args),
             Task::Commits(args) => tasks::commits::run(cx, args),
             Task::Demo(args) => tasks::demo::run(cx, args),
@@ -87,7 +87,7 @@ impl Task {
             Task::Mounts(args) | Task::Doctor(args) | Task::Status(args) => args.flags.clone(),
             Task::Down(args) => args.flags.clone(),
             Task::Commits(args) => args.flags.clone(),
-            Task::GpuSmoke(args) => args.flags(),
+            Task::GpuSmoke(args) => args.project.clone().into(),
             Task::Image(args) => args.flags(),
             Task::Demo(args) => args.flags(),
             Task::Bench(args) => args.flags(),

@@ -7,7 +7,7 @@ use super::start::held_back;
 use super::{ready, sources};
 use crate::context::Context;
 use crate::engine::running::live_sessions;
-use crate::spec::settings::Origin;
+use crate::spec::settings::{Origin, Settings};
 use crate::ui;
 use anyhow::Result;
 
@@ -18,9 +18,7 @@ use anyhow::Result;
 pub(crate) fn dry_run(cx: &Context, gathered: &Gathered, program: &Program) -> Result<u8> {
     let mut plan = plan(cx, gathered);
     plan.refused.extend(refusals(cx, gathered, &plan.recreated));
-    ui::result("# settings");
-    let row = |o: &Origin| vec![format!("#   {}", o.key), o.value.clone(), format!("({})", o.from)];
-    table(gathered.ground.settings.origins.iter().map(row));
+    show_settings(&gathered.ground.settings);
     ui::result("# sandbox");
     table(plan.spec.rows().into_iter().map(|row| vec![format!("#   {}", row.name), row.value]));
     for note in ready::notes(gathered) {
@@ -41,6 +39,13 @@ fn refusals(cx: &Context, gathered: &Gathered, recreated: &[String]) -> Vec<anyh
         Some(Ok(_)) | None => None,
     };
     gathered.foreign.clone().map(Into::into).into_iter().chain(sources).chain(held).collect()
+}
+
+/// Prints the settings with their origin, as the first part of a dry run.
+pub(crate) fn show_settings(settings: &Settings) {
+    ui::result("# settings");
+    let row = |o: &Origin| vec![format!("#   {}", o.key), o.value.clone(), format!("({})", o.from)];
+    table(settings.origins.iter().map(row));
 }
 
 fn table(rows: impl Iterator<Item = Vec<String>>) {

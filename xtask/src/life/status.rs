@@ -10,11 +10,12 @@ use crate::exec;
 use crate::gpu::smi;
 use crate::life::down::caches_of;
 use crate::life::find;
-use crate::spec::words::Gpus;
+use crate::spec::words::{Gpus, display};
 use crate::spec::{Spec, places};
 use crate::step::Command;
 use crate::user::User;
 use anyhow::Result;
+use clap::ValueEnum;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -33,7 +34,7 @@ pub(crate) struct Status {
     caches: Vec<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Activity {
     Running,
@@ -43,6 +44,8 @@ enum Activity {
     /// There is no container.
     None,
 }
+
+display!(Activity);
 
 /// A container that exists.
 #[derive(Debug, Clone, PartialEq, Serialize)]

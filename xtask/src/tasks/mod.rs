@@ -23,5 +23,5 @@ pub struct ShowArgs {
     pub(crate) flags: Flags,
     /// Print JSON
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }

@@ -1,6 +1,5 @@
 //! `cargo xtask mounts`: validate every mount, on the host and inside the running container.
 
-use super::ShowArgs;
 use crate::context::Context;
 use crate::engine::running::Existing;
 use crate::error::failed;
@@ -8,20 +7,21 @@ use crate::finding::{self, Finding};
 use crate::life::{self, Gathered, Ground, Purpose};
 use crate::proof::probe::{AskCodex, ProbeRequest};
 use crate::proof::{self, sources};
+use crate::spec::settings::Flags;
 use crate::ui;
 use anyhow::Result;
 use serde_json::json;
 
 /// Checks from the host, and where a sandbox runs also from inside. Exit code 1 where a claim does not hold.
-pub(crate) fn run(cx: &Context, args: &ShowArgs) -> Result<u8> {
-    let gathered = Ground::read(cx, &args.flags)?.gather(cx, Purpose::Look)?;
+pub(crate) fn run(cx: &Context, flags: &Flags, json: bool) -> Result<u8> {
+    let gathered = Ground::read(cx, flags)?.gather(cx, Purpose::Look)?;
     let (mounts, problems) = life::problems(cx, &gathered);
     let mut claims = sources::claims(&mounts, &problems);
     let running = gathered.existing.as_ref().filter(|running| running.up);
     if let Some(running) = running {
         claims.extend(inside(&gathered, running)?);
     }
-    if args.json {
+    if json {
         let container = running.map(|running| running.id.clone());
         ui::result(format_args!("{:#}", json!({"schema": 1, "container": container, "claims": claims})));
     } else {
