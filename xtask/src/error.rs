@@ -12,9 +12,10 @@
 use std::fmt;
 
 /// The cause of a failure: it decides the exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Kind {
     /// The task failed, or a promise does not hold.
+    #[default]
     Failed = 1,
     /// The command line or the settings are wrong.
     Usage = 2,

@@ -90,7 +90,7 @@ pub(crate) struct Finding {
     #[serde(skip)]
     pub name: String,
     /// Whose fault it is where it does not hold.
-    #[serde(skip, default = "task")]
+    #[serde(skip)]
     pub kind: Kind,
 }
 
@@ -100,10 +100,6 @@ fn hint<S: Serializer>(remedies: &[Remedy], to: S) -> Result<S::Ok, S::Error> {
 
 fn from_hint<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Remedy>, D::Error> {
     Ok(vec![Remedy::Do(String::deserialize(from)?)])
-}
-
-fn task() -> Kind {
-    Kind::Failed
 }
 
 impl Finding {

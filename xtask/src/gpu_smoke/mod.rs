@@ -52,35 +52,6 @@ pub struct Wish {
     dry_run: bool,
 }
 
-/// What is asked of the inside half.
-fn request(
-    wish: &Wish,
-    settings: &Settings,
-    gpus: &Gpus,
-    known: &GpuFacts,
-    dataset: Option<&Mount>,
-) -> Result<SmokeRequest> {
-    let (mode, usual) = if wish.full { (Extent::Full, 1800) } else { (Extent::Quick, 300) };
-    let seconds = wish.timeout.unwrap_or(usual);
-    let capabilities: Vec<&str> = known.gpus.iter().map(|gpu| gpu.capability.as_str()).collect();
-    // The script is to end before its bound stops it: a report that says what hung is worth more than none.
-    let margin = (seconds / 20).clamp(2, 15);
-    Ok(SmokeRequest {
-        nonce: crate::life::nonce()?,
-        arch: arch::choose(wish.arch.as_deref(), &settings.arch_list, &capabilities)?,
-        mode,
-        gpus: match gpus {
-            Gpus::None => None,
-            Gpus::All => Some(known.gpus.len()).filter(|n| *n > 0),
-            Gpus::Ids(ids) => Some(ids.len()),
-        },
-        gpu: *gpus != Gpus::None,
-        dataset: dataset.map(|mount| mount.target.clone()),
-        seconds: seconds - margin,
-        torch: None,
-    })
-}
-
 /// Why there is no GPU to run on, where none was asked for.
 fn no_gpu(engine: &Engine, known: &GpuFacts) -> Failure {
     let why = if !known.may_have_gpus() {
@@ -128,7 +99,25 @@ impl<'a> SmokeRun<'a> {
             dataset: dataset.map(|mount| mount.source.display().to_string()),
             ..RunFacts::default()
         };
-        let request = request(wish, settings, gpus, known, dataset)?;
+        let (mode, usual) = if wish.full { (Extent::Full, 1800) } else { (Extent::Quick, 300) };
+        let seconds = wish.timeout.unwrap_or(usual);
+        // The script is to end before its bound stops it: a report that says what hung is worth more than none.
+        let margin = (seconds / 20).clamp(2, 15);
+        let capabilities: Vec<&str> = known.gpus.iter().map(|gpu| gpu.capability.as_str()).collect();
+        let request = SmokeRequest {
+            nonce: crate::life::nonce()?,
+            arch: arch::choose(wish.arch.as_deref(), &settings.arch_list, &capabilities)?,
+            mode,
+            gpus: match gpus {
+                Gpus::None => None,
+                Gpus::All => Some(known.gpus.len()).filter(|n| *n > 0),
+                Gpus::Ids(ids) => Some(ids.len()),
+            },
+            gpu: *gpus != Gpus::None,
+            dataset: dataset.map(|mount| mount.target.clone()),
+            seconds: seconds - margin,
+            torch: None,
+        };
         let no_gpu = (*gpus == Gpus::None).then(|| no_gpu(engine, known));
         Ok(SmokeRun { cx, wish, request, facts, no_gpu })
     }

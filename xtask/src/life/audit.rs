@@ -6,7 +6,7 @@
 use crate::beneath::{Beneath, Refused, Why};
 use crate::fingerprint;
 use rustix::fs::FileType;
-use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Read as _;
@@ -46,11 +46,13 @@ const HOST_RUN: &[(&str, &str)] = &[
 /// The most bytes of one file that take part in its fingerprint.
 const READ_LIMIT: u64 = 1 << 20;
 
-/// The state of each host-run file that exists: what kind it is, and the fingerprint of its text.
-pub(crate) fn snapshot(workspace: &Path) -> Map<String, Value> {
-    let Ok(workspace) = Beneath::root(workspace) else { return Map::new() };
-    let states = HOST_RUN.iter().map(|(name, _)| (*name, state(&workspace, Path::new(name))));
-    states.filter_map(|(name, state)| Some((name.to_owned(), json!(state?)))).collect()
+/// What kind each host-run file is that exists, and the fingerprint of its text.
+pub(crate) type Snapshot = BTreeMap<&'static str, String>;
+
+/// The state of the host-run files now.
+pub(crate) fn snapshot(workspace: &Path) -> Snapshot {
+    let Ok(workspace) = Beneath::root(workspace) else { return Snapshot::new() };
+    HOST_RUN.iter().filter_map(|(name, _)| Some((*name, state(&workspace, Path::new(name))?))).collect()
 }
 
 fn state(workspace: &Beneath, name: &Path) -> Option<String> {
@@ -89,7 +91,7 @@ fn seen(found: Result<Option<(fs::File, fs::Metadata)>, Refused>) -> Option<Stri
 }
 
 /// What changed between two snapshots: one line a file, with the tool that obeys it.
-pub(crate) fn changes(before: &Map<String, Value>, after: &Map<String, Value>) -> Vec<String> {
+pub(crate) fn changes(before: &Snapshot, after: &Snapshot) -> Vec<String> {
     let mut lines = Vec::new();
     for (name, tool) in HOST_RUN {
         let what = match (before.get(*name), after.get(*name)) {

@@ -3,10 +3,9 @@
 use super::exec_command::Program;
 use super::gather::Gathered;
 use super::plan::plan;
-use super::start::held_back;
+use super::start::make_way;
 use super::{ready, sources};
 use crate::context::Context;
-use crate::engine::running::live_sessions;
 use crate::spec::settings::{Origin, Settings};
 use crate::ui;
 use anyhow::Result;
@@ -31,13 +30,7 @@ pub(crate) fn dry_run(cx: &Context, gathered: &Gathered, program: &Program) -> R
 /// What else a run of the plan would be refused for, as far as it can be seen without running anything.
 fn refusals(cx: &Context, gathered: &Gathered, recreated: &[String]) -> Vec<anyhow::Error> {
     let sources = sources::check(cx, gathered).err();
-    let existing = gathered.existing.as_ref().filter(|existing| existing.up && !recreated.is_empty());
-    let live = existing.map(|existing| live_sessions(&existing.id));
-    let held = match live {
-        Some(Ok(live)) if !live.is_empty() => Some(held_back(recreated, &live)),
-        Some(Err(err)) => Some(err),
-        Some(Ok(_)) | None => None,
-    };
+    let held = make_way(gathered, recreated).err();
     gathered.foreign.clone().map(Into::into).into_iter().chain(sources).chain(held).collect()
 }
 

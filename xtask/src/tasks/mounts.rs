@@ -2,7 +2,6 @@
 
 use crate::context::Context;
 use crate::engine::running::Existing;
-use crate::error::failed;
 use crate::finding::{self, Finding};
 use crate::life::{self, Gathered, Ground, Purpose};
 use crate::proof::probe::{AskCodex, ProbeRequest};
@@ -37,8 +36,7 @@ pub(crate) fn run(cx: &Context, flags: &Flags, json: bool) -> Result<u8> {
 }
 
 fn inside(gathered: &Gathered, running: &Existing) -> Result<Vec<Finding>> {
-    let record = life::trusted(&gathered.ground.places, running)
-        .map_err(|why| failed(why).hint("`cargo xtask down`, then `cargo xtask sandbox`"))?;
+    let record = life::trusted(&gathered.ground.places, running)?;
     let mut request = ProbeRequest::new(&record.spec, life::nonce()?);
     request.codex = AskCodex::Nothing;
     let mut claims = proof::prove(&running.id, &running.container, &record.spec, &request)?.0.claims;
