@@ -21,7 +21,8 @@ struct CommandLine {
     task: Task,
 }
 
-/// A task with its flags, which its file in `tasks/` or `dev/` declares. The order is that of the help.
+/// A task with its flags, which its file in `tasks/` or `dev/` declares, or the module that reads them. The order is
+/// that of the help.
 #[derive(Subcommand, Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "a comment here would replace the task's own in the help")]
 pub enum Task {

@@ -115,10 +115,6 @@ impl Sandbox {
         let with_gpus = existing.spec.as_ref().is_ok_and(|spec| spec.shape.gpus != Gpus::None);
         let (sessions, shm, gpus) = if existing.up { ask(&existing.id, with_gpus)? } else { (Vec::new(), None, None) };
         let Existing { id, up, spec, container } = existing;
-        let (spec, unreadable) = match spec {
-            Ok(spec) => (Some(spec), None),
-            Err(why) => (None, Some(why)),
-        };
         let since = humantime::parse_rfc3339(&container.state.started_at).ok().filter(|_| up);
         let uptime = since.and_then(|since| SystemTime::now().duration_since(since).ok());
         let binds = container.mounts.into_iter().flatten().filter(|mount| mount.kind == "bind");
@@ -132,8 +128,8 @@ impl Sandbox {
             image_id: container.image_id,
             started: container.state.started_at,
             uptime_s: uptime.map(|uptime| uptime.as_secs()),
-            spec,
-            unreadable,
+            unreadable: spec.as_ref().err().cloned(),
+            spec: spec.ok(),
             mounts,
             sessions,
             shm,

@@ -15,9 +15,8 @@ pub(crate) mod status;
 
 use crate::spec::settings::Flags;
 
-// A comment here would be added to the help of each task that takes them.
+// The flags of the tasks that only show something. A comment for rustdoc would be taken for the help of a task.
 #[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq)]
-#[allow(missing_docs, reason = "a comment here would replace the task's own in the help")]
 pub struct ShowArgs {
     #[command(flatten)]
     pub(crate) flags: Flags,
