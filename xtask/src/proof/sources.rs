@@ -6,6 +6,7 @@
 //! mounted below). No directory tree is walked, so the cost does not grow with the data.
 
 mod facts;
+mod ground;
 
 use super::claim::Draft;
 use super::mountinfo::{join, within};
@@ -15,6 +16,7 @@ use crate::spec::Role;
 use crate::spec::mount::{Mount, ids};
 use crate::spec::settings::valid_name;
 use facts::{KnownPaths, PathFacts};
+use ground::Grounds;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -29,6 +31,10 @@ pub(crate) struct Rules {
     pub(crate) home: PathBuf,
     /// This repository.
     pub(crate) repository: PathBuf,
+    /// This tool's state folder.
+    pub(crate) state: PathBuf,
+    /// What the user hands out although a rule of `ground` refuses it.
+    pub(crate) allow_ground: Vec<PathBuf>,
     /// Where container engines listen, as far as known.
     pub(crate) sockets: Vec<PathBuf>,
 }
@@ -44,7 +50,8 @@ fn fit_to_be_mounted(mount: &Mount) -> String {
 
 /// Reads every source and checks it.
 pub(crate) fn check(mounts: &[Mount], rules: &Rules) -> Vec<Finding> {
-    judge(mounts, &KnownPaths::read(mounts, rules), rules)
+    let grounds = Grounds::read(&rules.home, &rules.state, &rules.allow_ground, facts::reader());
+    judge(mounts, &KnownPaths::read(mounts, rules), &grounds, rules)
 }
 
 /// The problems as one error of wrong settings, with each hint once.
@@ -77,7 +84,7 @@ pub(crate) fn claims(mounts: &[Mount], problems: &[Finding]) -> Vec<Finding> {
 }
 
 /// Checks what was read against the rules. Pure.
-fn judge(mounts: &[Mount], known: &KnownPaths, rules: &Rules) -> Vec<Finding> {
+fn judge(mounts: &[Mount], known: &KnownPaths, grounds: &Grounds, rules: &Rules) -> Vec<Finding> {
     let mut problems = Vec::new();
     let mut targets = BTreeSet::new();
     for ((mount, facts), id) in mounts.iter().zip(&known.sources).zip(ids(mounts)) {
@@ -91,6 +98,7 @@ fn judge(mounts: &[Mount], known: &KnownPaths, rules: &Rules) -> Vec<Finding> {
             Ok(facts) => {
                 fit(mount, facts, rules, &mut problem);
                 forbidden(mount, facts, known, &mut problem);
+                handed_out(mount, facts, known, grounds, &mut problem);
             }
         }
     }
@@ -218,6 +226,24 @@ fn in_workspace(facts: &PathFacts, repository: &PathFacts) -> bool {
     let by_place = facts.place.as_ref().zip(repository.place.as_ref());
     within(&facts.real.to_string_lossy(), &workspace)
         || by_place.is_some_and(|(place, repository)| repository.join("workspace").contains(place))
+}
+
+/// Ground that holds other things' trust: see `ground`.
+fn handed_out(
+    mount: &Mount,
+    facts: &PathFacts,
+    known: &KnownPaths,
+    grounds: &Grounds,
+    problem: &mut impl FnMut(String, &str),
+) {
+    // The default project is this checkout's own, wherever that lies.
+    if known.repository.as_ref().is_some_and(|repository| in_workspace(facts, repository)) {
+        return;
+    }
+    let owners_home = crate::user::home_of(facts.uid);
+    if let Some(why) = grounds.refused(mount, facts, owners_home.as_deref()) {
+        problem(format!("`{}` {why}", facts.real.display()), &ground::hint(facts));
+    }
 }
 
 /// Data sets that a writable mount would show, in either direction.

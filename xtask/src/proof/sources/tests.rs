@@ -25,6 +25,8 @@ impl TestHost {
             groups: Vec::new(),
             home: dir.path().join("home"),
             repository: dir.path().join("home/repo"),
+            state: dir.path().join("state/tool"),
+            allow_ground: Vec::new(),
             sockets: vec![dir.path().join("run/docker.sock")],
         };
         fs::write(dir.path().join("run/docker.sock"), "").unwrap();
@@ -100,6 +102,38 @@ fn sources_that_no_mount_may_show_are_refused() {
         let problems = host.problems(workspace, "data");
         assert!(problems.iter().any(|problem| problem.contains(says)), "{workspace}: {says}: {problems:?}");
     }
+}
+
+#[test]
+fn ground_that_holds_other_things_trust_is_refused_unless_it_is_named() {
+    let mut host = TestHost::new();
+    for path in ["home/.ssh", "home/.vim/pack", "state/tool/workspaces", "scratch/mine", "home/.cache/sets"] {
+        fs::create_dir_all(host.path(path)).unwrap();
+    }
+    fs::set_permissions(host.path("scratch"), fs::Permissions::from_mode(0o1777)).unwrap();
+    symlink(host.path("home/.vim"), host.path("to-vim")).unwrap();
+    for (workspace, says) in [
+        ("/etc", "`/etc` holds the settings and secrets of this host"),
+        ("/usr/bin", "`/usr/bin` holds programs that this host runs"),
+        ("/var/tmp", "`/var/tmp` is the directory in which everybody keeps temporary files"),
+        ("home/.ssh", "`home/.ssh` shows `home/.ssh`, where programs keep their settings and secrets"),
+        ("home/.vim/pack", "lies in a dot directory of your home"),
+        ("to-vim", "`home/.vim` lies in a dot directory of your home"),
+        ("state", "shows this tool's state folder `state/tool`"),
+        ("state/tool/workspaces", "shows this tool's state folder `state/tool`"),
+        ("scratch", "`scratch` is a directory that all users of this host share"),
+    ] {
+        let problems = host.problems(workspace, "data");
+        assert!(problems.iter().any(|problem| problem.contains(says)), "{workspace}: {says}: {problems:?}");
+    }
+    for data in ["/etc", "home/.ssh", "state/tool"] {
+        assert_eq!(host.problems("ws", data).len(), 1, "{data}");
+    }
+    assert_eq!(host.problems("scratch/mine", "home/.cache/sets"), Vec::<String>::new());
+    host.rules.allow_ground = vec![host.path("to-vim"), host.path("state/tool")];
+    assert_eq!(host.problems("home/.vim", "data"), Vec::<String>::new());
+    assert_eq!(host.problems("home/.vim/pack", "data").len(), 1);
+    assert_eq!(host.problems("state/tool", "data").len(), 1, "no word opens it");
 }
 
 #[test]
