@@ -43,8 +43,12 @@ const PROGRAMS: &str = "holds programs that this host runs";
 const SHARED: &str = "is the directory in which everybody keeps temporary files";
 const MOUNTS: &str = "is where whole file systems are mounted";
 
-/// The table. On hosts with an immutable system, homes and mounts lie in `/var`.
+/// The table; the first rule that is about a directory says why. On hosts with an immutable system, homes and mounts lie in `/var`.
 const RULES: &[Rule] = &[
+    rule("/tmp", Reach::Itself, For::Every, SHARED),
+    rule("/var/tmp", Reach::Itself, For::Every, SHARED),
+    rule("/dev/shm", Reach::Itself, For::Every, SHARED),
+    rule("/var/home", Reach::Itself, For::Every, HOMES),
     rule("/etc", ALL, For::Every, "holds the settings and secrets of this host"),
     rule("/boot", ALL, For::Every, "holds what this host starts from"),
     rule("/usr", Reach::Tree(&["/usr/local/share", "/usr/local/data"]), For::Writable, PROGRAMS),
@@ -67,10 +71,6 @@ const RULES: &[Rule] = &[
     rule("/run", Reach::Tree(&["/run/media"]), For::Every, "is where this host's services listen"),
     rule("/root", Reach::Itself, For::Every, HOMES),
     rule("/home", Reach::Itself, For::Every, HOMES),
-    rule("/var/home", Reach::Itself, For::Every, HOMES),
-    rule("/tmp", Reach::Itself, For::Every, SHARED),
-    rule("/var/tmp", Reach::Itself, For::Every, SHARED),
-    rule("/dev/shm", Reach::Itself, For::Every, SHARED),
     rule("/srv", Reach::Itself, For::Writable, MOUNTS),
     rule("/mnt", Reach::Itself, For::Writable, MOUNTS),
     rule("/media", Reach::Itself, For::Writable, MOUNTS),
