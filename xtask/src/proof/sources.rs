@@ -5,11 +5,12 @@
 //! (bind mounts), and by device and path in the file system from the mount table (bind mounts of parts, and what is
 //! mounted below). No directory tree is walked, so the cost does not grow with the data.
 
+mod backing;
 mod facts;
 mod ground;
 
 use super::claim::Draft;
-use super::mountinfo::{join, within};
+use super::mountinfo::{MountTable, join, within};
 use crate::error::{Failure, Remedy, usage};
 use crate::finding::{Finding, Verdict};
 use crate::spec::Role;
@@ -18,7 +19,7 @@ use crate::spec::settings::valid_name;
 use facts::{KnownPaths, PathFacts};
 use ground::Grounds;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Who the container's user will be, and what no mount may show.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +52,10 @@ fn fit_to_be_mounted(mount: &Mount) -> String {
 /// Reads every source and checks it.
 pub(crate) fn check(mounts: &[Mount], rules: &Rules) -> Vec<Finding> {
     let grounds = Grounds::read(&rules.home, &rules.state, &rules.allow_ground, facts::reader());
-    judge(mounts, &KnownPaths::read(mounts, rules), &grounds, rules)
+    let known = KnownPaths::read(mounts, rules);
+    let mut problems = judge(mounts, &known, &grounds, rules);
+    problems.extend(below(mounts, &known, rules));
+    problems
 }
 
 /// The problems as one error of wrong settings, with each hint once.
@@ -265,6 +269,74 @@ fn overlaps(mounts: &[Mount], known: &KnownPaths) -> Vec<Finding> {
         }
     }
     problems
+}
+
+/// What lies below the file systems of what the sandbox may only read, and of what it must not reach, and could be written
+/// through another mount.
+fn below(mounts: &[Mount], known: &KnownPaths, rules: &Rules) -> Vec<Finding> {
+    let table = MountTable::of_this_process().unwrap_or_default();
+    let read = facts::reader();
+    let own = mounts.iter().zip(&known.sources).zip(ids(mounts));
+    let own: Vec<_> = own.filter_map(|((mount, facts), id)| Some((mount, facts.as_ref().ok()?, id))).collect();
+    let open: Vec<_> = own.iter().filter(|(mount, ..)| !mount.read_only).collect();
+    let under = |facts: &PathFacts| {
+        let path = facts.real.to_string_lossy();
+        backing::below(table.covering(&path).into_iter().chain(table.below(&path)), &table, Path::new("/sys"))
+    };
+    let mut problems = Vec::new();
+    for (mount, facts, id) in own.iter().filter(|(mount, ..)| mount.read_only) {
+        let backing = under(facts);
+        for object in &backing.objects {
+            let through = open.iter().find_map(|open| written_through(object, open.1, &read).map(|how| (open, how)));
+            if let Some(((open, ..), how)) = through {
+                let what = format!(
+                    "`{}` could be written through `{}`, mounted writable at `{}`: below its file system lies `{}`, and {how}",
+                    mount.source.display(),
+                    open.source.display(),
+                    open.target,
+                    object.display()
+                );
+                problems.push(problem(id, mount, what, "move the image, or choose another workspace"));
+            }
+        }
+        let allowed = || rules.allow_ground.iter().filter_map(|path| read(path)).any(|allowed| allowed.id == facts.id);
+        if matches!(mount.role, Role::Dataset(_)) && !backing.unknown.is_empty() && !allowed() {
+            let whys: Vec<&str> = backing.unknown.iter().map(String::as_str).collect();
+            let what = format!(
+                "whether `{}` could be written below its file system is not provable: {}",
+                mount.source.display(),
+                whys.join("; ")
+            );
+            let finding = problem(id, mount, what, &ground::hint(facts));
+            problems.push(Finding { verdict: Verdict::NotProvable, ..finding });
+        }
+    }
+    let kept = [&known.home, &known.repository].into_iter().flatten().flat_map(|facts| under(facts).objects);
+    let swaps = std::fs::read_to_string("/proc/swaps").unwrap_or_default();
+    let kept: BTreeSet<PathBuf> = kept.chain(backing::swap_files(&swaps)).collect();
+    for (mount, facts, id) in &open {
+        for object in &kept {
+            if let Some(how) = written_through(object, facts, &read) {
+                let what = format!(
+                    "`{}` shows what this host lives on, `{}`: {how}",
+                    mount.source.display(),
+                    object.display()
+                );
+                problems.push(problem(id, mount, what, "choose another workspace"));
+            }
+        }
+    }
+    problems
+}
+
+/// How something that lies below a file system could be written through a mount.
+fn written_through(object: &Path, open: &PathFacts, read: impl Fn(&Path) -> Option<PathFacts>) -> Option<String> {
+    let facts = read(object)?;
+    // A second name of an image can lie anywhere in its file system.
+    let linked = || facts.id.dev == open.id.dev && backing::has_another_name(object);
+    overlap(&facts, open)
+        .map(|how| how.replace("the data set", "it"))
+        .or_else(|| linked().then(|| "it has a second name, which can lie there".to_owned()))
 }
 
 fn overlap(data: &PathFacts, open: &PathFacts) -> Option<String> {
