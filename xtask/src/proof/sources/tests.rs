@@ -256,3 +256,52 @@ fn engine_bind_mounts_of_the_same_data_are_recognized() {
     assert_eq!(host.problems("elsewhere/repo/workspace", "data"), Vec::<String>::new());
     drop(bound);
 }
+
+/// A mount of a kind that needs root, removed at the end of its test.
+fn mounted<const N: usize>(host: &TestHost, args: [&str; N], at: &str) -> Bound {
+    let at = host.path(at);
+    fs::create_dir_all(&at).unwrap();
+    let command = crate::step::Command::new("mount").args(args.map(str::to_owned)).arg(at.display().to_string());
+    crate::exec::stdout_of(&command).expect("this test needs root: it mounts file systems");
+    Bound(at)
+}
+
+#[test]
+fn engine_the_image_of_a_data_set_is_found_wherever_it_is_moved() {
+    let host = TestHost::new();
+    let image = host.path("ws/image").display().to_string();
+    let make = crate::step::Command::new("mke2fs").args(["-q", "-t", "ext4", &image, "8M"].map(str::to_owned));
+    crate::exec::stdout_of(&make).unwrap();
+    let _bound = mounted(&host, ["-o", "loop,ro", &image], "on-image");
+    let found = |host: &TestHost| {
+        let problems = host.problems("ws", "on-image");
+        problems.iter().filter(|problem| problem.contains("below its file system lies")).count()
+    };
+    assert_eq!(found(&host), 1);
+    // The agent gives it another name.
+    fs::rename(host.path("ws/image"), host.path("ws/sub/other")).unwrap();
+    assert_eq!(found(&host), 1);
+    fs::create_dir(host.path("apart")).unwrap();
+    fs::hard_link(host.path("ws/sub/other"), host.path("ws/second")).unwrap();
+    fs::rename(host.path("ws/sub/other"), host.path("apart/image")).unwrap();
+    let problems = host.problems("ws", "on-image");
+    assert!(problems.iter().any(|problem| problem.contains("it has a second name")), "{problems:?}");
+    fs::remove_file(host.path("ws/second")).unwrap();
+    assert_eq!(host.problems("ws", "on-image"), Vec::<String>::new());
+    // Nobody knows any more who else has it open.
+    fs::remove_file(host.path("apart/image")).unwrap();
+    let problems = host.problems("ws", "on-image");
+    assert!(problems.iter().any(|problem| problem.contains("is not provable")), "{problems:?}");
+}
+
+#[test]
+fn engine_an_overlay_of_a_directory_in_the_workspace_is_found() {
+    let host = TestHost::new();
+    fs::create_dir_all(host.path("lower")).unwrap();
+    for (lower, problems) in [("ws/sub", 1), ("lower", 0)] {
+        let both = format!("lowerdir={}:{}", host.path(lower).display(), host.path("home").display());
+        let bound = mounted(&host, ["-t", "overlay", "-o", &both, "overlay"], "laid-over");
+        assert_eq!(host.problems("ws", "laid-over").len(), problems, "{:?}", host.problems("ws", "laid-over"));
+        drop(bound);
+    }
+}
