@@ -4,9 +4,10 @@
 use super::inside::{Role, Taken, ToldBy};
 use super::mount::{Mount, ids};
 use super::settings::Shape;
+use super::settings::keys::{KEYS, ValueKind};
 use super::words::{Cache, GpuRoute};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
 /// The layout of what is kept: of the label, the record, and the state folder. Version 1, which had no number, was
@@ -111,7 +112,10 @@ impl Spec {
             Some(number) if number > u64::from(SCHEMA) => {
                 Err(format!("a newer version of this tool made it (schema version {number})"))
             }
-            Some(_) => serde_json::from_value(value).map_err(|err| format!("it is damaged: {err}")),
+            Some(_) => match value["shape"].as_object().and_then(other_setting) {
+                Some(name) => Err(format!("a version of this tool with other settings (`{name}`) made it")),
+                None => serde_json::from_value(value).map_err(|err| format!("it is damaged: {err}")),
+            },
         }
     }
 
@@ -190,6 +194,13 @@ impl Spec {
     }
 }
 
+/// A setting that only one of the two knows: what was kept of a shape, or this version of the tool.
+fn other_setting(shape: &Map<String, Value>) -> Option<&str> {
+    let known = |name: &&str| KEYS.iter().any(|key| key.name == *name && matches!(key.kind, ValueKind::Shape(_)));
+    let lacking = KEYS.iter().map(|key| key.name).filter(known).find(|name| !shape.contains_key(*name));
+    lacking.or_else(|| shape.keys().map(String::as_str).find(|name| !known(name)))
+}
+
 fn mount_row(name: String, mount: &Mount) -> Row {
     let inside = mount.role.inside();
     let value = match inside.told_by {
@@ -231,8 +242,22 @@ pub(crate) mod tests {
         let spec = "schema uid gid groups image image_id image_inputs mounts out_of_reach shape gpu_route codex_version \
                     codex_bin ca_bundle env compose_file dev_container";
         assert_eq!((SCHEMA, keys(&kept).as_str()), (2, spec), "raise SCHEMA with the layout");
-        let shape = "gpus network codex_home shm_size pids_limit memlock";
-        assert_eq!((SCHEMA, keys(&kept["shape"]).as_str()), (2, shape), "raise SCHEMA with the layout");
+    }
+
+    #[test]
+    fn a_shape_of_another_versions_settings_is_told_from_a_damaged_one() {
+        let kept = json!(crate::proof::fixture::spec());
+        let settings = |name: &str| Err(format!("a version of this tool with other settings (`{name}`) made it"));
+        for name in kept["shape"].as_object().unwrap().keys() {
+            let mut earlier = kept.clone();
+            earlier["shape"].as_object_mut().unwrap().remove(name);
+            assert_eq!(Spec::read(&earlier.to_string()), settings(name));
+        }
+        let (mut newer, mut damaged) = (kept.clone(), kept);
+        newer["shape"]["later"] = json!(1);
+        assert_eq!(Spec::read(&newer.to_string()), settings("later"));
+        damaged["shape"]["shm_size"] = json!("lots");
+        assert!(Spec::read(&damaged.to_string()).unwrap_err().contains("damaged"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::spec::Schema;
 use crate::spec::settings::{Shape, usual};
-use crate::spec::words::Cache;
+use crate::spec::words::{Cache, GpuRoute, Memlock, Network};
 
 /// A project with one of everything, for tests.
 pub(crate) fn project() -> Project {
