@@ -2,8 +2,8 @@
 //! and Docker's field of the same thing stand together here, so that no limit can be in one and not in the other. Pure.
 
 use crate::spec::Spec;
-use crate::spec::settings::Shape;
-use crate::spec::words::{GpuRoute, Gpus, Memlock, Network};
+use crate::spec::settings::{Memlock, Shape};
+use crate::spec::words::{GpuRoute, Gpus, Network};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};

@@ -6,8 +6,8 @@ use super::witness::HostWitness;
 use crate::engine::errors;
 use crate::finding::Finding;
 use crate::spec::Spec;
-use crate::spec::settings::Shape;
-use crate::spec::words::{Gpus, Memlock, Network};
+use crate::spec::settings::{Memlock, Shape};
+use crate::spec::words::{Gpus, Network};
 
 /// The stack that NVIDIA asks for, in bytes; `docker-compose.yaml` has the same.
 const STACK: &str = "67108864";

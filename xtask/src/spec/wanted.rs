@@ -213,7 +213,8 @@ fn mount_row(name: String, mount: &Mount) -> Row {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::spec::words::{Gpus, Memlock, Mode, Network};
+    use crate::spec::settings::Memlock;
+    use crate::spec::words::{Gpus, Mode, Network};
 
     #[test]
     fn it_is_read_back_as_it_was_kept_and_nothing_missing_is_made_up() {

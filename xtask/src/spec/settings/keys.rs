@@ -2,8 +2,9 @@
 //! unknown keys and values, and `sandbox.schema.json` all read it, so that they cannot disagree.
 
 use crate::error::{Failure, usage};
-use crate::spec::words::{Cache, Gpus, Memlock, Mode, Network, nearest, words};
+use crate::spec::words::{Cache, Gpus, Mode, Network, nearest, words};
 use anyhow::Result;
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 #[cfg(test)]
@@ -62,6 +63,16 @@ pub struct Shape {
     pub pids_limit: u64,
     /// The memory that may be locked, where there are GPUs.
     pub memlock: Memlock,
+}
+
+/// How much memory may be locked by a sandbox with GPUs, whose libraries pin it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Memlock {
+    /// As much as there is.
+    Unlimited,
+    /// What the engine gives by itself: for engines that may not raise the limit.
+    Engine,
 }
 
 impl ShapeKind {
