@@ -162,10 +162,11 @@ fn source_facts(mount: &Mount, mounts: &MountTable) -> SourceFacts {
     let source = &mount.source;
     SourceFacts {
         id: file_id(source),
-        place: match mount.role {
+        place: if matches!(mount.role, Role::Cache(_)) {
             // Most users may not enter the engine's own directories, so the path cannot be resolved; it has no symlinks.
-            Role::Cache(_) => source.to_str().and_then(|path| mounts.place_of(path)),
-            _ => place_of(source, mounts),
+            source.to_str().and_then(|path| mounts.place_of(path))
+        } else {
+            place_of(source, mounts)
         },
         filled: fs::read_dir(source).is_ok_and(|mut entries| entries.next().is_some()),
     }
