@@ -128,17 +128,15 @@ fn process_facts(container: &Container) -> Result<ProcessFacts, String> {
         let bytes = fs::read(&path).map_err(|err| format!("the host cannot read `{path}` ({err})"))?;
         Ok::<_, String>(String::from_utf8_lossy(&bytes).into_owned())
     };
-    let mounts = read("mountinfo")?;
     // Elsewhere (a remote engine, one in a virtual machine) the same number names another process or none.
-    if id.is_empty() || !(mounts.contains(id) || read("cgroup").is_ok_and(|text| text.contains(id))) {
+    if id.is_empty() || !(read("mountinfo")?.contains(id) || read("cgroup").is_ok_and(|text| text.contains(id))) {
         return Err(format!("process {pid} of this host is not the container's: the engine runs elsewhere"));
     }
     let namespaces = namespaces(&format!("/proc/{pid}/ns"));
     if namespaces.is_empty() {
         return Err(format!("the host cannot read `/proc/{pid}/ns`"));
     }
-    let mounts = MountTable::parse(&mounts)?;
-    Ok(ProcessFacts { mounts, status: read("status")?, limits: read("limits")?, namespaces })
+    ProcessFacts::read(namespaces, read)
 }
 
 fn namespaces(dir: &str) -> BTreeMap<String, String> {

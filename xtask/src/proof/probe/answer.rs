@@ -165,6 +165,15 @@ pub(crate) struct ProcessFacts {
 }
 
 impl ProcessFacts {
+    /// By what reads a file of `/proc/PID` on the host, so that both witnesses' facts have one list.
+    pub(crate) fn read(
+        namespaces: BTreeMap<String, String>,
+        read: impl Fn(&str) -> Result<String, String>,
+    ) -> Result<ProcessFacts, String> {
+        let mounts = MountTable::parse(&read("mountinfo")?)?;
+        Ok(ProcessFacts { mounts, status: read("status")?, limits: read("limits")?, namespaces })
+    }
+
     /// A field of `status`.
     pub(crate) fn status(&self, name: &str) -> Option<&str> {
         self.status.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()))
