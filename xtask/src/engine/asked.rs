@@ -33,21 +33,15 @@ pub(super) fn confine(service: &mut Value, p: &Spec) {
 }
 
 fn device_request(gpus: &Gpus, route: Option<GpuRoute>) -> Option<Value> {
-    let cdi = |ids: &[String]| -> Value { ids.iter().map(|id| json!(cdi_name(id))).collect() };
+    let cdi = |id: &String| if id.contains('=') { id.clone() } else { format!("nvidia.com/gpu={id}") };
+    let ask = |driver, key: &str, which: Value| json!({"driver": driver, (key): which, "capabilities": ["gpu"]});
     Some(match (gpus, route?) {
         (Gpus::None, _) => return None,
-        (Gpus::All, GpuRoute::Nvidia) => json!({"driver": "nvidia", "count": "all", "capabilities": ["gpu"]}),
-        (Gpus::Ids(ids), GpuRoute::Nvidia) => json!({"driver": "nvidia", "device_ids": ids, "capabilities": ["gpu"]}),
-        (Gpus::All, GpuRoute::Cdi) => {
-            json!({"driver": "cdi", "device_ids": cdi(&["all".into()]), "capabilities": ["gpu"]})
-        }
-        (Gpus::Ids(ids), GpuRoute::Cdi) => json!({"driver": "cdi", "device_ids": cdi(ids), "capabilities": ["gpu"]}),
+        (Gpus::All, GpuRoute::Nvidia) => ask("nvidia", "count", json!("all")),
+        (Gpus::Ids(ids), GpuRoute::Nvidia) => ask("nvidia", "device_ids", json!(ids)),
+        (Gpus::All, GpuRoute::Cdi) => ask("cdi", "device_ids", json!(["nvidia.com/gpu=all"])),
+        (Gpus::Ids(ids), GpuRoute::Cdi) => ask("cdi", "device_ids", ids.iter().map(cdi).collect()),
     })
-}
-
-/// The CDI name of a GPU id.
-pub(crate) fn cdi_name(id: &str) -> String {
-    if id.contains('=') { id.to_owned() } else { format!("nvidia.com/gpu={id}") }
 }
 
 /// The parts that do not depend on the host.

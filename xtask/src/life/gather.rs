@@ -21,6 +21,7 @@ use crate::spec::{Mount, Role};
 use crate::user::User;
 use crate::{exec, fingerprint, ui};
 use anyhow::{Context as _, Result};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What is gathered for.
@@ -90,7 +91,7 @@ pub(crate) struct Surroundings {
     /// What lies in this repository, without the default project.
     pub checkout: Vec<PathBuf>,
     /// What this host has of [`OPTIONAL`], without symlinks.
-    pub optional: Vec<(Role, PathBuf)>,
+    pub optional: BTreeMap<Role, PathBuf>,
     /// Whether this is the workspace of the settings, which `.devcontainer/devcontainer.json` opens.
     pub dev_container: bool,
     /// The user's groups that own a mounted directory, without those that have power over the host.
@@ -228,12 +229,6 @@ pub(crate) fn find(container: &str) -> Result<Option<Existing>> {
 }
 
 impl Gathered {
-    /// Where this host has what the container gets only then.
-    pub(super) fn on_host(&self, role: &Role) -> Option<&Path> {
-        let mut optional = self.ground.surroundings.optional.iter();
-        optional.find(|(has, _)| has == role).map(|(_, path)| path.as_path())
-    }
-
     /// What is mounted at the container's Codex home.
     pub(crate) fn codex_home(&self) -> PathBuf {
         match self.ground.settings.shape.codex_home {

@@ -79,7 +79,8 @@ impl Fill {
             }
             Filling::Home(Mode::None) => empty(&self.to)?,
             Filling::SystemCodex => {
-                let rules = gathered.on_host(&Role::SystemCodex).map(|rules| home::system(rules, &self.to));
+                let rules = gathered.ground.surroundings.optional.get(&Role::SystemCodex);
+                let rules = rules.map(|rules| home::system(rules, &self.to));
                 rules.transpose().context("the administrator's rules for Codex must stay in force")?;
             }
             Filling::Guest => guest::fill(&gathered.ground.places, &gathered.ground.network)?,
