@@ -167,6 +167,8 @@ macro_rules! display {
     )+};
 }
 
+pub(crate) use display;
+
 display!(Mode, Cache, Network);
 
 #[cfg(test)]
