@@ -2,6 +2,7 @@
 //! its installation.
 
 pub(crate) mod caches;
+pub(crate) mod cgroup;
 pub(crate) mod compose;
 pub(crate) mod devcontainer;
 pub(crate) mod docker;
