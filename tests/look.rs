@@ -75,8 +75,8 @@ fn running(place: &Place, gpus: &str) -> Calls {
         .answer("container inspect *", 0, &inspect.to_string(), "")
         .answer("volume ls *", 0, &volumes, "")
         .answer("top c0ffee *", 0, top, "")
-        .answer("exec c0ffee /bin/df *", 0, "  Used  1B-blocks\n1048576 34359738368\n", "")
-        .answer("exec c0ffee nvidia-smi *", 0, "0, NVIDIA GeForce RTX 5090, 37, 10240, 32607\n", "")
+        .answer("exec --user * /bin/df *", 0, "  Used  1B-blocks\n1048576 34359738368\n", "")
+        .answer("exec --user * nvidia-smi *", 0, "0, NVIDIA GeForce RTX 5090, 37, 10240, 32607\n", "")
         .install(place)
 }
 
@@ -144,7 +144,7 @@ fn a_sandbox_without_gpus_is_not_asked_for_them() {
     let calls = running(&place, "none");
     let run = Xtask::at(&place).args(["status"]).run().ok();
     assert!(run.stdout.contains("gpus          none\n") && !run.stdout.contains("RTX"), "{}", run.stdout);
-    assert_eq!(calls.of(&["exec", "c0ffee"]).len(), 1, "{:?}", calls.lines());
+    assert_eq!(calls.of(&["exec", "--user"]).len(), 1, "{:?}", calls.lines());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Every command line of the Docker client that this tool runs. Pure: the command that is shown is the command that runs.
 
+use crate::spec::insider::Insider;
 use crate::step::Command;
 use std::path::Path;
 
@@ -79,9 +80,23 @@ pub(crate) fn run_apart() -> Command {
     docker(["run", "--rm", "--network", "none", "--cap-drop", "ALL"])
 }
 
-/// Runs a program without standard input in a container, with these variables (`NAME=value`) in its environment.
-pub(crate) fn exec<S: Into<String>>(container: &str, env: &[&str], program: impl IntoIterator<Item = S>) -> Command {
-    docker(["exec"]).args(env.iter().flat_map(|variable| ["--env", variable])).arg(container).args(program)
+/// Runs a program without standard input in a container, as the agent itself: what it answers is the agent's word.
+pub(crate) fn exec<S: Into<String>>(container: &str, program: impl IntoIterator<Item = S>) -> Command {
+    docker(["exec"]).arg(container).args(program)
+}
+
+/// Runs a program without standard input in a container, out of the agent's reach (see [`Insider`]), with these variables
+/// (`NAME=value`) in its environment. Its working directory is none that an agent which is not root can write.
+pub(crate) fn exec_trusted<S: Into<String>>(
+    container: &str,
+    who: Insider,
+    env: &[&str],
+    program: impl IntoIterator<Item = S>,
+) -> Command {
+    docker(["exec", "--user", &format!("{}:{}", who.uid, who.gid), "--workdir", "/"])
+        .args(env.iter().flat_map(|variable| ["--env", variable]))
+        .arg(container)
+        .args(program)
 }
 
 /// How a program in the container is connected to the terminal.

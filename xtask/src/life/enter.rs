@@ -79,10 +79,12 @@ fn enter(running: Running<'_>, missing: &[String], program: &Program) -> Result<
     Ok(Left { code: u8::try_from(code).unwrap_or(1) })
 }
 
-/// Ends the Codex or the shell of a session whose terminal was closed: the engine would leave it running.
+/// Ends the Codex or the shell of a session whose terminal was closed: the engine would leave it running. This runs as the
+/// agent, since nobody else inside may read the mark in its environment; so nothing is concluded from what it answers
+/// but whether the user is warned.
 pub(crate) fn reap(container: &str, mark: &str) {
     let program = ["/usr/bin/env", "-i", PYTHON, "-I", "-S", REAP, mark];
-    let command = docker::exec(container, &[], program).timeout(20);
+    let command = docker::exec(container, program).timeout(20);
     if !exec::capture(&command).is_ok_and(|said| said.ok()) {
         ui::warn(format_args!("what ran in that session may still run inside: `cargo xtask down` ends it"));
     }

@@ -180,7 +180,7 @@ impl Ground {
         };
         let early = || -> Result<Option<Early>> {
             guest::fill(places, network)?;
-            record::last(places).map(|last| early::ask(&last, workspace, &mirror)).transpose()
+            record::last(places).map_or(Ok(None), |last| early::again(&last, workspace, &mirror))
         };
         // The container that ran last, or where none is known what it takes to start one.
         let next = || match (purpose, places.record.exists()) {

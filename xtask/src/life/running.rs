@@ -15,10 +15,11 @@ use crate::engine::inspect::Container;
 use crate::engine::running;
 use crate::error::failed;
 use crate::proof::probe::InsideWitness;
-use crate::proof::{self, CodexFile, Proof};
+use crate::proof::{self, CodexFile, Proof, Seen};
 use crate::spec::words::Gpus;
 use crate::{codex, exec, finding, ui};
 use anyhow::Result;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// A container that runs and is what is wanted, as the engine reports it: nothing is proven yet.
@@ -79,10 +80,10 @@ impl<'a> Running<'a> {
     }
 
     fn witness(&mut self) -> Result<(Proof, Vec<String>)> {
-        let (mut proof, inside) = self.ask()?;
+        let Seen { mut proof, inside, carried } = self.ask()?;
         if self.ours && self.record.spec.shape.gpus != Gpus::None {
             self.record.native =
-                Some(native::prove(self.call.cx, &self.call.gathered, &self.record.container, &inside.env())?);
+                Some(native::prove(self.call.cx, &self.call.gathered, &self.record.container, &carried)?);
         }
         proof.claims.extend(native::claim(&self.record));
         // Read after the probe's answer: if another program took the interpreter's place to give it, the ctimes of the
@@ -96,7 +97,7 @@ impl<'a> Running<'a> {
         exec::write_file(&self.call.gathered.ground.places.proof, text.as_bytes(), 0o600)?;
         exec::write_file(&copy_of_proof(self.call.cx), text.as_bytes(), 0o644)?;
         if self.ours {
-            self.keep(&proof, &inside)?;
+            self.keep(&proof, carried)?;
         } else if inside.sessions().is_empty() {
             // Nothing is written while an agent runs: it could redirect the paths through which the files are written.
             ready::refresh(&self.call.gathered)?.iter().for_each(ui::say);
@@ -104,25 +105,25 @@ impl<'a> Running<'a> {
         Ok((proof, missing(&self.call.gathered.mirror.mcp, &inside)))
     }
 
-    fn ask(&mut self) -> Result<(Proof, InsideWitness)> {
+    fn ask(&mut self) -> Result<Seen> {
         let spec = &self.record.spec;
-        match self.early.take() {
-            Some(mut early) => {
-                let answer = std::mem::replace(&mut early.answer, Ok(String::new()));
-                proof::conclude(answer, &self.container, spec, &early.request)
-            }
+        let early = self.early.as_mut().and_then(|early| Some((early.asked.take()?, early.request.clone())));
+        let seen = match early {
+            Some((asked, request)) => proof::conclude(asked, &self.container, spec, &request),
             None => {
                 let gathered = &self.call.gathered;
                 guest::fill(&gathered.ground.places, &gathered.ground.network)?;
                 let request = early::request(&self.record, &gathered.mirror)?;
-                proof::prove(&self.record.container, &self.container, spec, &request)
+                proof::prove(&self.container, spec, &request)
             }
-        }
+        };
+        self.early = None;
+        seen
     }
 
     /// Keeps what was seen before any agent ran inside: what the image's entry point set up, and which Codex answered.
-    fn keep(&mut self, proof: &Proof, inside: &InsideWitness) -> Result<()> {
-        self.record.carried = inside.env();
+    fn keep(&mut self, proof: &Proof, carried: BTreeMap<String, String>) -> Result<()> {
+        self.record.carried = carried;
         let answered = record::answered(&proof.claims);
         self.record.codex = answered.then(|| CodexFile::of(&self.record.spec)).flatten();
         self.record.write(&self.call.gathered.ground.places)?;

@@ -109,13 +109,14 @@ impl<'a> Call<'a> {
             let programs = record::programs_now(&record.spec, &existing.container);
             anyhow::Ok((existing, programs))
         };
-        let ask = || early::ask(&record, &self.gathered.ground.workspace, &self.gathered.mirror);
+        let ask = || early::first(&record, &self.gathered.ground.workspace, &self.gathered.mirror);
         let (there, early) = exec::both(look, ask);
         let there = there.and_then(|there| Ok((there, early?)));
         let ((existing, programs), early) = there.inspect_err(|_| {
             running::take_back(&name, &name);
         })?;
-        let record = Record { container: existing.id, programs, ..record };
+        let init = existing.container.init();
+        let record = Record { container: existing.id, init, programs, ..record };
         Ok(Running { name, ours: true, record, container: existing.container, early: Some(early), call: self })
     }
 }

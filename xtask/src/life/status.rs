@@ -10,6 +10,7 @@ use crate::exec;
 use crate::gpu::smi;
 use crate::life::down::caches_of;
 use crate::life::find;
+use crate::spec::insider::Insider;
 use crate::spec::words::Gpus;
 use crate::spec::{Spec, places};
 use crate::step::Command;
@@ -109,8 +110,10 @@ impl Status {
 
 impl Sandbox {
     fn read(existing: Existing) -> Result<Sandbox> {
-        let with_gpus = existing.spec.as_ref().is_ok_and(|spec| spec.shape.gpus != Gpus::None);
-        let (sessions, shm, gpus) = if existing.up { ask(&existing.id, with_gpus)? } else { (Vec::new(), None, None) };
+        let (sessions, shm, gpus) = match existing.up {
+            true => ask(&existing.id, existing.spec.as_ref().ok())?,
+            false => (Vec::new(), None, None),
+        };
         let Existing { id, up, spec, container } = existing;
         let (spec, unreadable) = match spec {
             Ok(spec) => (Some(spec), None),
@@ -147,9 +150,13 @@ const SMI: &[&str] =
 type Answers = (Vec<String>, Option<SharedMemory>, Option<Vec<GpuUse>>);
 
 /// Asks a running container, with all queries side by side.
-fn ask(id: &str, with_gpus: bool) -> Result<Answers> {
-    let inside = |program: &[&str]| -> Command { docker::exec(id, &[], program.iter().copied()).timeout(BOUND) };
-    let asked = |program: &[&str]| exec::capture(&inside(program)).ok().filter(exec::Output::ok);
+fn ask(id: &str, spec: Option<&Spec>) -> Result<Answers> {
+    // Of a sandbox whose label cannot be read it is not known which groups are the agent's.
+    let inside = |program: &[&str]| -> Option<Command> {
+        Some(docker::exec_trusted(id, Insider::onlooker(spec?), &[], program.iter().copied()).timeout(BOUND))
+    };
+    let asked = |program: &[&str]| exec::capture(&inside(program)?).ok().filter(exec::Output::ok);
+    let with_gpus = spec.is_some_and(|spec| spec.shape.gpus != Gpus::None);
     let (top, (shm, gpus)) = exec::both(
         || exec::stdout_of(&docker::top(id)),
         || exec::both(|| asked(DF), || with_gpus.then(|| asked(SMI)).flatten()),

@@ -1,9 +1,10 @@
 //! A good sandbox as both witnesses see it, to be changed one fact at a time.
 
+use super::ask::Alone;
 use super::codex_file::CodexFile;
 use super::judge;
 use super::mountinfo::{MountLine, MountTable};
-use super::probe::{InsideWitness, answer};
+use super::probe::{InsideWitness, ProcessFacts, answer};
 use super::witness::{HostWitness, SourceFacts, WorkspaceFile};
 use crate::beneath::FileId;
 use crate::engine::inspect::{Container, HostConfig, Mounted, REAL};
@@ -75,7 +76,9 @@ fn host() -> HostWitness {
     }
     HostWitness {
         container: Container::parse(REAL).unwrap(),
-        process: Ok(inside.process),
+        process: Ok(ProcessFacts { status: inside.init.unwrap(), ..inside.process }),
+        alone: Alone::Seen,
+        carried: [].into(),
         sources: [
             ("/workspace", "/ws", 1),
             ("/datasets/ssv2", "/data", 2),
