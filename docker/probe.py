@@ -63,6 +63,7 @@ BOUND = 25  # seconds until the alarm ends the probe
 SUBMOUNTS = 64  # examined below one mount; the mount table itself is reported whole
 DIRECTORIES = 12  # read in the sample of one data set
 REPORTED = 16  # names of one kind in a sample
+NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")  # a process that is hidden may not list its own
 # Sockets of container engines. Whoever can connect to one of them controls the host.
 SOCKETS = (
     "/var/run/docker.sock",
@@ -485,7 +486,7 @@ def main():
         "init": text_of("/proc/1/status"),
         "dumpable": dumpable,
         "limits": text_of("/proc/self/limits"),
-        "namespaces": {kind: attempt(os.readlink, "/proc/self/ns/" + kind) for kind in os.listdir("/proc/self/ns")},
+        "namespaces": {kind: attempt(os.readlink, "/proc/self/ns/" + kind) for kind in NAMESPACES},
         "hostname": os.uname().nodename,
         "uid": os.getuid(),
         "gid": os.getgid(),

@@ -17,3 +17,4 @@ mod smoke;
 mod smoke_inside;
 mod terminal;
 mod users;
+mod witness;
