@@ -90,8 +90,11 @@ def witness():
 
 
 def opened(path, flags):
+    """Opens it, and reads from it where that is what it was opened for: some files refuse only that."""
     try:
-        os.close(os.open(path, flags))
+        fd = os.open(path, flags)
+        if flags == os.O_RDONLY and not os.path.isdir(path):
+            os.read(fd, 1)
         return "done"
     except OSError as err:
         return code(err.errno)
