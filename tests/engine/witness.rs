@@ -6,6 +6,7 @@ use crate::support::place::User;
 use crate::support::proc;
 use crate::support::sandbox::Sandbox;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs;
 use std::time::Instant;
 
@@ -206,4 +207,64 @@ fn what_is_left_in_the_witnesses_group_is_ended_and_where_that_fails_the_entry_i
     let run = attacked.sandbox.enter(["--version"]).ended(1);
     assert!(run.error().contains("`witness.apart`"), "{}", run.error());
     assert!(run.stderr.contains("is in the witness's own group"), "{}", run.stderr);
+}
+
+/// What the loader and the interpreter say that they read of the image, for a witness that examines a data set.
+fn read_by_the_witness(container: &str) -> BTreeSet<String> {
+    let user = format!("0:{GROUP}");
+    let probe = "/usr/bin/env -i LC_ALL=C LD_DEBUG=files PATH=/usr/bin HOME=/home/codex TZ=:/sandbox/probe.py \
+                 /sandbox/bin/python3 -I -S -v -X pycache_prefix=/sandbox/probe.py /sandbox/probe.py nonce n gid 0 \
+                 workspace /tmp dataset /datasets/ssv2 writable /workspace";
+    let words = ["exec", "--user", &user, "--env", "LC_ALL=C", "--env", "LD_DEBUG=files", container];
+    let (code, _, said) = proc::outcome(proc::find("docker"), words.into_iter().chain(probe.split_whitespace()));
+    assert_eq!(code, 0, "{said}");
+    let says = ["calling init: ", "initialize program: ", "# code object from ", "matches ", "extension module"];
+    let lines = said.lines().filter(|line| says.iter().any(|says| line.contains(says)));
+    let words = lines.flat_map(|line| line.split(['\'', ' ', '\t']));
+    let mut read: BTreeSet<String> = words.filter(|word| word.starts_with('/')).map(str::to_owned).collect();
+    read.retain(|path| !path.starts_with("/sandbox/"));
+    read.extend(["/usr/bin/env", "/usr/bin/python3", "/etc/ld.so.cache", "/etc/ld.so.preload"].map(str::to_owned));
+    read
+}
+
+#[test]
+fn a_change_to_anything_that_the_witness_reads_of_the_image_is_seen() {
+    let sandbox = Sandbox::new();
+    sandbox.enter(["--version"]).ok();
+    let container = sandbox.containers().remove(0);
+    let read = read_by_the_witness(&container);
+    for part in ["/libc.so.6", "/ld-linux-", "/encodings/__init__.py", "_ctypes", "libffi"] {
+        assert!(read.iter().any(|path| path.contains(part)), "{part}: {read:?}");
+    }
+    println!("{read:#?}");
+    let print = || {
+        let said = sandbox.task("mounts").args(["--json"]).run();
+        let report: Value = serde_json::from_str(&said.stdout).expect("a report");
+        let claims = report["claims"].as_array().expect("claims");
+        let claim = claims.iter().find(|claim| claim["id"] == "container.programs").expect("the claim").clone();
+        claim["evidence"]["host"].as_str().expect("evidence").to_owned()
+    };
+    let mut before = print();
+    for path in &read {
+        let touch = format!("chmod \"$(stat -Lc %a '{path}')\" '{path}'");
+        engine::docker(["exec", &container, "sh", "-c", &touch]);
+        let after = print();
+        assert_ne!(after, before, "{path}");
+        before = after;
+    }
+}
+
+/// A wrapper in the interpreter's place runs in the witness's group. It is put back before the answer is there, and leaves
+/// a program behind.
+#[test]
+fn a_wrapper_that_was_put_back_gets_nowhere() {
+    let attacked = Attacked::new(Sandbox::new());
+    let lay = "f=$(readlink -f /usr/bin/python3); cp -a $f /tmp/real; rm $f; printf '#!/bin/sh\n\
+               mv /tmp/real '$f'\n(sleep 7654 >/dev/null 2>&1 &)\nexec '$f' \"$@\"\n' >/tmp/wrapper; chmod 755 /tmp/wrapper; \
+               mv /tmp/wrapper $f";
+    engine::docker(["exec", &attacked.container, "sh", "-c", lay]);
+    let run = attacked.sandbox.enter(["--version"]).ended(1);
+    assert!(run.error().contains("`container.programs`"), "{}", run.error());
+    assert!(run.error().contains("`witness.apart`"), "{}", run.error());
+    assert_eq!(run.stdout, "");
 }

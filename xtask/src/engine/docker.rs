@@ -106,13 +106,23 @@ pub(crate) struct Terminal {
     pub(crate) tty: bool,
 }
 
-/// Runs a program in the container, as the container's user and connected to the terminal. `env` is passed by value and
+/// Whose a program in the container is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// The agent's, with all that the container gives it.
+    Agents,
+    /// This tool's own: see [`exec_trusted`].
+    Tools(Insider),
+}
+
+/// Runs a program in the container, connected to the terminal. `env` is passed by value and
 /// shown; `secret` is passed by name.
 ///
 /// It is `docker exec` by container id, not `docker compose exec` by service: the container that is entered is then the
 /// one that was proven, and it takes half the time.
 pub(crate) fn enter(
     container: &str,
+    whose: Whose,
     terminal: Terminal,
     env: &[(String, String)],
     secret: &[(String, String)],
@@ -128,7 +138,11 @@ pub(crate) fn enter(
     for (name, value) in secret {
         command = command.arg("--env").arg(name).secret_env(name, value);
     }
-    command.arg("--workdir").arg("/workspace").arg(container).args(program.iter().cloned())
+    command = command.arg("--workdir").arg("/workspace");
+    if let Whose::Tools(Insider { uid, gid }) = whose {
+        command = command.arg("--user").arg(format!("{uid}:{gid}"));
+    }
+    command.arg(container).args(program.iter().cloned())
 }
 
 // -- images ----------------------------------------------------------------------------------------------------------
@@ -189,7 +203,7 @@ mod tests {
     #[test]
     fn a_secret_is_named_in_the_command_and_its_value_is_not() {
         let secret = [("HF_TOKEN".to_owned(), "hf_value".to_owned())];
-        let command = enter("c1", Terminal { tty: true }, &[], &secret, &["codex".to_owned()]);
+        let command = enter("c1", Whose::Agents, Terminal { tty: true }, &[], &secret, &["codex".to_owned()]);
         assert_eq!(command.to_string(), "docker exec --interactive --tty --env HF_TOKEN --workdir /workspace c1 codex");
     }
 

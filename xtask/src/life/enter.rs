@@ -4,7 +4,7 @@ use super::exec_command::{Entry, Left, Program};
 use super::leave::leave;
 use super::ready;
 use super::running::Running;
-use crate::engine::docker;
+use crate::engine::docker::{self, Whose};
 use crate::spec::inside::{PYTHON, REAP};
 use crate::spec::settings::{Origin, Settings};
 use crate::spec::words::Mode;
@@ -72,19 +72,23 @@ fn enter(running: Running<'_>, missing: &[String], program: &Program) -> Result<
         !signals.end()
     })?;
     if signals.end() {
-        reap(&record.container, &mark);
+        reap(&record.container, Whose::Agents, &mark);
     }
     leave(gathered, &before, since);
     ui::say(format_args!("`{name}` keeps running; `{}` stops it", down(&gathered.ground.settings)));
     Ok(Left { code: u8::try_from(code).unwrap_or(1) })
 }
 
-/// Ends the Codex or the shell of a session whose terminal was closed: the engine would leave it running. This runs as the
-/// agent, since nobody else inside may read the mark in its environment; so nothing is concluded from what it answers
-/// but whether the user is warned.
-pub(crate) fn reap(container: &str, mark: &str) {
+/// Ends the Codex or the shell of a session whose terminal was closed: the engine would leave it running. Whose program it
+/// is, the same does this, since nobody else inside may read the mark in its environment. Where that is the agent, nothing
+/// is concluded from what it answers but whether the user is warned.
+pub(crate) fn reap(container: &str, whose: Whose, mark: &str) {
     let program = ["/usr/bin/env", "-i", PYTHON, "-I", "-S", REAP, mark];
-    let command = docker::exec(container, program).timeout(20);
+    let command = match whose {
+        Whose::Agents => docker::exec(container, program),
+        Whose::Tools(who) => docker::exec_trusted(container, who, &[], program),
+    };
+    let command = command.timeout(20);
     if !exec::capture(&command).is_ok_and(|said| said.ok()) {
         ui::warn(format_args!("what ran in that session may still run inside: `cargo xtask down` ends it"));
     }

@@ -82,8 +82,7 @@ impl<'a> Running<'a> {
     fn witness(&mut self) -> Result<(Proof, Vec<String>)> {
         let Seen { mut proof, inside, carried } = self.ask()?;
         if self.ours && self.record.spec.shape.gpus != Gpus::None {
-            self.record.native =
-                Some(native::prove(self.call.cx, &self.call.gathered, &self.record.container, &carried)?);
+            self.record.native = Some(native::prove(self.call.cx, &self.call.gathered, &self.record, &carried)?);
         }
         proof.claims.extend(native::claim(&self.record));
         // Read after the probe's answer: if another program took the interpreter's place to give it, the ctimes of the

@@ -81,11 +81,13 @@ impl ProbeRequest {
     /// isolated interpreter, so that nothing that an agent left in its home can answer in its place. The interpreter
     /// would read compiled copies of its modules, so it is told to look for them below a regular file, where there can be
     /// none. That file lies on the read-only mount, because root inside can replace `/dev/null` by a folder. In the C
-    /// locale no converter of character sets is loaded.
+    /// locale no converter of character sets is loaded, and where the zone of the clock is a file that describes none,
+    /// `/etc/localtime` is not opened: root inside could have put a pipe there, at which the interpreter would wait.
     pub(crate) fn command(&self, container: &str) -> Command {
         docker::exec_trusted(container, self.who, &UNSET, ["/usr/bin/env", "-i", "LC_ALL=C"])
             .arg(format!("PATH={PATH}"))
             .arg(format!("HOME={HOME}"))
+            .arg(format!("TZ=:{PROBE}"))
             .args([PYTHON_LINK, "-I", "-S", "-X"])
             .arg(format!("pycache_prefix={PROBE}"))
             .arg(PROBE)
@@ -130,7 +132,7 @@ mod tests {
             command,
             "docker exec --user 1000:2147483000 --workdir / --env 'LC_ALL=C' --env 'LD_LIBRARY_PATH=' --env 'LD_PRELOAD=' --env 'LD_AUDIT=' c1 /usr/bin/env -i \
              'LC_ALL=C' 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
-             'HOME=/home/codex' /sandbox/bin/python3 -I -S -X 'pycache_prefix=/sandbox/probe.py' /sandbox/probe.py nonce n0 entries 200 gid 1000 writable /workspace \
+             'HOME=/home/codex' 'TZ=:/sandbox/probe.py' /sandbox/bin/python3 -I -S -X 'pycache_prefix=/sandbox/probe.py' /sandbox/probe.py nonce n0 entries 200 gid 1000 writable /workspace \
              dataset /datasets/ssv2 writable /home/codex/.codex writable /workspace/.git read-only /opt/codex \
              writable /home/codex/.cache/pip workspace /workspace codex-version /usr/local/bin/codex"
         );
