@@ -11,11 +11,12 @@ use crate::gpu::smi;
 use crate::life::down::caches_of;
 use crate::life::find;
 use crate::spec::insider::Insider;
-use crate::spec::words::Gpus;
+use crate::spec::words::{Gpus, display};
 use crate::spec::{Spec, places};
 use crate::step::Command;
 use crate::user::User;
 use anyhow::Result;
+use clap::ValueEnum;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -34,7 +35,7 @@ pub(crate) struct Status {
     caches: Vec<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Activity {
     Running,
@@ -44,6 +45,8 @@ enum Activity {
     /// There is no container.
     None,
 }
+
+display!(Activity);
 
 /// A container that exists.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -115,10 +118,6 @@ impl Sandbox {
             false => (Vec::new(), None, None),
         };
         let Existing { id, up, spec, container } = existing;
-        let (spec, unreadable) = match spec {
-            Ok(spec) => (Some(spec), None),
-            Err(why) => (None, Some(why)),
-        };
         let since = humantime::parse_rfc3339(&container.state.started_at).ok().filter(|_| up);
         let uptime = since.and_then(|since| SystemTime::now().duration_since(since).ok());
         let binds = container.mounts.into_iter().flatten().filter(|mount| mount.kind == "bind");
@@ -132,8 +131,8 @@ impl Sandbox {
             image_id: container.image_id,
             started: container.state.started_at,
             uptime_s: uptime.map(|uptime| uptime.as_secs()),
-            spec,
-            unreadable,
+            unreadable: spec.as_ref().err().cloned(),
+            spec: spec.ok(),
             mounts,
             sessions,
             shm,
