@@ -8,7 +8,6 @@ use crate::support::sandbox::Sandbox;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
-use std::time::Instant;
 
 const ATTACK: &str = include_str!("attacks/witness.py");
 const FORGE: &str = include_str!("attacks/forge.py");
@@ -112,7 +111,6 @@ fn cannot_be_traced_at_any_moment(sandbox: Sandbox) {
     attacked.holds();
     let log = attacked.log();
     let counts = log.lines().rfind(|line| line.starts_with("counts ")).expect("counts");
-    println!("{counts}");
     let refused: u32 = counts.split(' ').find_map(|word| word.strip_prefix("EPERM=")?.parse().ok()).expect("refusals");
     assert!(refused > 2000, "{counts}");
     // What the user enters has the agent's own group, and may be traced; the witness and the engine's program that
@@ -164,9 +162,7 @@ fn an_ordinary_user_has_no_way_into_a_witness_that_it_has_stopped() {
 fn refuses(mode: &str, says: &str) {
     let attacked = Attacked::new(Sandbox::of(ORDINARY));
     attacked.begins(mode);
-    let begun = Instant::now();
     let run = attacked.sandbox.enter(["--version"]).ended(1);
-    println!("{mode}: refused after {:?}", begun.elapsed());
     assert!(run.error().contains(says), "{}", run.error());
     assert!(run.error().contains("hint: ") && run.error().contains("`cargo xtask down`"), "{}", run.error());
     assert_eq!(run.stdout, "");
@@ -236,7 +232,6 @@ fn a_change_to_anything_that_the_witness_reads_of_the_image_is_seen() {
     for part in ["/libc.so.6", "/ld-linux-", "/encodings/__init__.py", "_ctypes", "libffi"] {
         assert!(read.iter().any(|path| path.contains(part)), "{part}: {read:?}");
     }
-    println!("{read:#?}");
     let print = || {
         let said = sandbox.task("mounts").args(["--json"]).run();
         let report: Value = serde_json::from_str(&said.stdout).expect("a report");
