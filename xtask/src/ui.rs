@@ -83,6 +83,12 @@ pub(crate) fn confirm(question: &str) -> bool {
     answer.is_some_and(|answer| matches!(answer.to_lowercase().as_str(), "" | "y" | "yes"))
 }
 
+/// Asks a question whose usual answer is no: an empty line and the end of input mean that.
+pub(crate) fn agree(question: &str) -> bool {
+    let answer = ask(&format!("{question} [y/N] "));
+    answer.is_some_and(|answer| matches!(answer.to_lowercase().as_str(), "y" | "yes"))
+}
+
 /// Asks for one line. `None` at the end of input.
 pub(crate) fn ask(prompt: &str) -> Option<String> {
     let _ = write!(std::io::stderr(), "{prompt}");

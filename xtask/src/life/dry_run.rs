@@ -6,7 +6,7 @@ use super::plan::plan;
 use super::start::held_back;
 use super::{ready, sources};
 use crate::context::Context;
-use crate::engine::running::live_sessions;
+use crate::engine::alive::Alive;
 use crate::spec::settings::Origin;
 use crate::ui;
 use anyhow::Result;
@@ -34,9 +34,9 @@ pub(crate) fn dry_run(cx: &Context, gathered: &Gathered, program: &Program) -> R
 fn refusals(cx: &Context, gathered: &Gathered, recreated: &[String]) -> Vec<anyhow::Error> {
     let sources = sources::check(cx, gathered).err();
     let existing = gathered.existing.as_ref().filter(|existing| existing.up && !recreated.is_empty());
-    let live = existing.map(|existing| live_sessions(&existing.id));
+    let live = existing.map(|existing| Alive::read(&existing.container));
     let held = match live {
-        Some(Ok(live)) if !live.is_empty() => Some(held_back(recreated, &live)),
+        Some(Ok(live)) if !live.others().is_empty() => Some(held_back(recreated, &live.others())),
         Some(Err(err)) => Some(err),
         Some(Ok(_)) | None => None,
     };

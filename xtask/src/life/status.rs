@@ -3,15 +3,18 @@
 mod screen;
 
 use crate::context::Context;
+use crate::engine::alive::Alive;
+use crate::engine::cgroup::Process;
 use crate::engine::inspect::Mounted;
-use crate::engine::running::{Existing, sessions};
+use crate::engine::running::Existing;
 use crate::engine::{compose, docker};
 use crate::exec;
 use crate::gpu::smi;
 use crate::life::down::caches_of;
-use crate::life::find;
+use crate::life::{find, leftovers, session};
+use crate::spec::Spec;
+use crate::spec::places::{self, Places};
 use crate::spec::words::Gpus;
-use crate::spec::{Spec, places};
 use crate::step::Command;
 use crate::user::User;
 use anyhow::Result;
@@ -56,11 +59,29 @@ struct Sandbox {
     spec: Option<Spec>,
     unreadable: Option<String>,
     mounts: Vec<BindMount>,
-    /// The programs inside, except for the container's own.
+    /// The programs of the sessions that go on.
     sessions: Vec<String>,
+    /// All else that is alive inside, except for the container's own two processes.
+    leftovers: Vec<Leftover>,
     shm: Option<SharedMemory>,
     /// `None` where there are no GPUs by the user's choice, or where they did not answer.
     gpus: Option<Vec<GpuUse>>,
+}
+
+/// A process that no session holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Leftover {
+    /// On this host.
+    pid: u32,
+    /// The time of its start, as RFC 3339.
+    since: String,
+    args: String,
+}
+
+impl From<Process> for Leftover {
+    fn from(process: Process) -> Leftover {
+        Leftover { pid: process.pid, since: leftovers::since(&process), args: process.args }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -102,15 +123,20 @@ impl Status {
             Some(_) => Activity::Stopped,
             None => Activity::None,
         };
-        let sandbox = existing.map(Sandbox::read).transpose()?;
+        let sandbox = existing.map(|existing| Sandbox::read(existing, &places)).transpose()?;
         Ok(Status { container, state, sandbox, state_folder: places.dir, caches: caches? })
     }
 }
 
 impl Sandbox {
-    fn read(existing: Existing) -> Result<Sandbox> {
+    fn read(existing: Existing, places: &Places) -> Result<Sandbox> {
         let with_gpus = existing.spec.as_ref().is_ok_and(|spec| spec.shape.gpus != Gpus::None);
-        let (sessions, shm, gpus) = if existing.up { ask(&existing.id, with_gpus)? } else { (Vec::new(), None, None) };
+        let (mut sessions, mut leftovers, mut shm, mut gpus) = (Vec::new(), Vec::new(), None, None);
+        if existing.up {
+            // Before the queries, which run inside too and would be among the processes.
+            (sessions, leftovers) = session::parted(places, &Alive::read(&existing.container)?);
+            (shm, gpus) = ask(&existing.id, with_gpus);
+        }
         let Existing { id, up, spec, container } = existing;
         let (spec, unreadable) = match spec {
             Ok(spec) => (Some(spec), None),
@@ -132,7 +158,8 @@ impl Sandbox {
             spec,
             unreadable,
             mounts,
-            sessions,
+            sessions: sessions.into_iter().map(|process| process.args).collect(),
+            leftovers: leftovers.into_iter().map(Leftover::from).collect(),
             shm,
             gpus,
         })
@@ -144,20 +171,12 @@ const DF: &[&str] = &["/bin/df", "--block-size=1", "--output=used,size", "/dev/s
 const SMI: &[&str] =
     &["nvidia-smi", "--query-gpu=index,name,utilization.gpu,memory.used,memory.total", "--format=csv,noheader,nounits"];
 
-type Answers = (Vec<String>, Option<SharedMemory>, Option<Vec<GpuUse>>);
-
 /// Asks a running container, with all queries side by side.
-fn ask(id: &str, with_gpus: bool) -> Result<Answers> {
+fn ask(id: &str, with_gpus: bool) -> (Option<SharedMemory>, Option<Vec<GpuUse>>) {
     let inside = |program: &[&str]| -> Command { docker::exec(id, &[], program.iter().copied()).timeout(BOUND) };
     let asked = |program: &[&str]| exec::capture(&inside(program)).ok().filter(exec::Output::ok);
-    let (top, (shm, gpus)) = exec::both(
-        || exec::stdout_of(&docker::top(id)),
-        || exec::both(|| asked(DF), || with_gpus.then(|| asked(SMI)).flatten()),
-    );
-    // The list of processes may contain these very queries.
-    let own = |line: &String| [DF, SMI].iter().any(|query| *line == query.join(" "));
-    let sessions = sessions(&top?).into_iter().filter(|line| !own(line)).collect();
-    Ok((sessions, shm.and_then(|said| parse_df(&said.stdout)), gpus.map(|said| parse_smi(&said.stdout))))
+    let (shm, gpus) = exec::both(|| asked(DF), || with_gpus.then(|| asked(SMI)).flatten());
+    (shm.and_then(|said| parse_df(&said.stdout)), gpus.map(|said| parse_smi(&said.stdout)))
 }
 
 /// The numbers of the last line of `df --output=used,size`.

@@ -1,6 +1,6 @@
 //! The status as a screen for people. Pure.
 
-use super::{Activity, BindMount, GpuUse, Sandbox, SharedMemory, Status};
+use super::{Activity, BindMount, GpuUse, Leftover, Sandbox, SharedMemory, Status};
 use crate::spec::Spec;
 use crate::ui;
 use std::time::Duration;
@@ -54,6 +54,10 @@ impl Sandbox {
         rows.extend(named("mounts", mount_lines(&self.mounts, room)));
         rows.push(("sessions", self.sessions.len().to_string()));
         rows.extend(self.sessions.iter().map(|session| ("", ui::printable(session))));
+        let left = |process: &Leftover| {
+            format!("pid {} since {}: {}", process.pid, process.since, ui::printable(&process.args))
+        };
+        rows.extend(named("leftovers", self.leftovers.iter().map(left).collect()));
         rows
     }
 }
@@ -139,6 +143,11 @@ mod tests {
                 "/opt/codex/bin/codex -c sandbox_mode=\"danger-full-access\" exec a very long prompt that goes on"
                     .into(),
             ],
+            leftovers: vec![Leftover {
+                pid: 4711,
+                since: "2026-01-01T01:00:00Z".into(),
+                args: "x\u{1b}[2J -- sleep infinity".into(),
+            }],
             shm: Some(SharedMemory { used: 1_288_490_188, size: 34_359_738_368 }),
             gpus: Some(vec![GpuUse {
                 index: "0".into(),
@@ -179,6 +188,7 @@ mounts        writable   /workspace         <- /home/me/project
               read-only  /datasets/ssv2     <- /data/ssv2
 sessions      1
               /opt/codex/bin/codex -c sandbox_mode=\"danger-full-access\" exec a very long prompt that goes on
+leftovers     pid 4711 since 2026-01-01T01:00:00Z: x\\u{1b}[2J -- sleep infinity
 caches        codex-sandbox-cache-pip-u1000
               codex-sandbox-cache-uv-u1000
 state folder  /home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d"
