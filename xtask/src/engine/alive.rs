@@ -88,6 +88,10 @@ impl Alive {
     }
 }
 
+/// What these two are is certain; what they do is not: a process of the same user can write into their memory (tried with
+/// `/proc/1/mem`), and the host cannot have them run as a user or group that it then could not look into itself. So no
+/// promise rests on nothing else being alive: what must not be raced waits until the container is stopped.
+///
 /// The init, and of its children the one that was started first: the init starts its program before anything else, and
 /// the container ends with it. All other children of the init came to it when their parent ended. Where a process could
 /// not be looked at, it may be the first one: then only the init is known.

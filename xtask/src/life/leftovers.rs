@@ -36,11 +36,16 @@ impl Policy {
     }
 }
 
-/// One process in a line, safe for a terminal.
+/// One process in a line.
 pub(super) fn line(process: &Process) -> String {
-    let args: String = process.args.chars().take(SHOWN).collect();
-    let more = if process.args.chars().count() > SHOWN { "…" } else { "" };
-    format!("pid {} since {}: {}{more}", process.pid, since(process), ui::printable(&args))
+    text(process.pid, &since(process), &process.args)
+}
+
+/// The same from its parts: short, and safe for a terminal.
+pub(super) fn text(pid: u32, since: &str, args: &str) -> String {
+    let shown: String = args.chars().take(SHOWN).collect();
+    let more = if args.chars().count() > SHOWN { "…" } else { "" };
+    format!("pid {pid} since {since}: {}{more}", ui::printable(&shown))
 }
 
 /// When a process was started, as RFC 3339.

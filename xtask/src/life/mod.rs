@@ -41,5 +41,6 @@ pub(crate) use running::{Outcome, copy_of_proof};
 // `tests/compile/` names these two: only the first has `enter`.
 pub use running::{Proven, Unproven};
 pub(crate) use sandbox::{Asked, sandbox};
+pub(crate) use session::Session;
 pub(crate) use signals::Signals;
 pub(crate) use sources::{problems, rules};

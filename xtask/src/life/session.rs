@@ -13,7 +13,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 /// A session of this call.
-pub(super) struct Session {
+pub(crate) struct Session {
     file: File,
     path: PathBuf,
     /// What `docker exec` had started before.
@@ -35,7 +35,7 @@ impl Session {
     ///
     /// # Errors
     /// The state folder cannot be written.
-    pub(super) fn begin(places: &Places, mark: &str, alive: Option<&Alive>) -> Result<Session> {
+    pub(crate) fn begin(places: &Places, mark: &str, alive: Option<&Alive>) -> Result<Session> {
         let path = places.sessions.join(mark);
         let open = || -> Result<File> {
             exec::create_dir(&places.sessions, 0o700)?;
@@ -59,7 +59,7 @@ impl Session {
 
     /// Notes what was started since it began, once there is anything. No other session of this sandbox may begin
     /// meanwhile. Where nothing can be noted, the session is shown among what nobody holds, and is nowhere ended unasked.
-    pub(super) fn note(&mut self, look: impl FnOnce() -> Option<Alive>) {
+    pub(crate) fn note(&mut self, look: impl FnOnce() -> Option<Alive>) {
         if self.is_noted() {
             return;
         }

@@ -1,6 +1,7 @@
 //! The status as a screen for people. Pure.
 
 use super::{Activity, BindMount, GpuUse, Leftover, Sandbox, SharedMemory, Status};
+use crate::life::leftovers;
 use crate::spec::Spec;
 use crate::ui;
 use std::time::Duration;
@@ -54,9 +55,7 @@ impl Sandbox {
         rows.extend(named("mounts", mount_lines(&self.mounts, room)));
         rows.push(("sessions", self.sessions.len().to_string()));
         rows.extend(self.sessions.iter().map(|session| ("", ui::printable(session))));
-        let left = |process: &Leftover| {
-            format!("pid {} since {}: {}", process.pid, process.since, ui::printable(&process.args))
-        };
+        let left = |process: &Leftover| leftovers::text(process.pid, &process.since, &process.args);
         rows.extend(named("leftovers", self.leftovers.iter().map(left).collect()));
         rows
     }
