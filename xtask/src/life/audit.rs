@@ -6,7 +6,7 @@
 use crate::beneath::{Beneath, Refused, Why};
 use crate::fingerprint;
 use rustix::fs::FileType;
-use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Read as _;
@@ -46,14 +46,17 @@ const HOST_RUN: &[(&str, &str)] = &[
 /// The most bytes of one file that take part in its fingerprint.
 const READ_LIMIT: u64 = 1 << 20;
 
-/// The state of each host-run file that exists: what kind it is, and the fingerprint of its text.
+/// What kind each host-run file is that exists, and the fingerprint of its text.
+pub(super) type Snapshot = BTreeMap<String, String>;
+
+/// The state of the host-run files now.
 ///
 /// # Errors
 /// The workspace itself cannot be read.
-pub(crate) fn snapshot(workspace: &Path) -> anyhow::Result<Map<String, Value>> {
+pub(super) fn snapshot(workspace: &Path) -> anyhow::Result<Snapshot> {
     let workspace = Beneath::root(workspace)?;
-    let states = HOST_RUN.iter().map(|(name, _)| (*name, state(&workspace, Path::new(name))));
-    Ok(states.filter_map(|(name, state)| Some((name.to_owned(), json!(state?)))).collect())
+    let state = |name: &str| Some((name.to_owned(), state(&workspace, Path::new(name))?));
+    Ok(HOST_RUN.iter().filter_map(|(name, _)| state(name)).collect())
 }
 
 fn state(workspace: &Beneath, name: &Path) -> Option<String> {
@@ -92,7 +95,7 @@ fn seen(found: Result<Option<(fs::File, fs::Metadata)>, Refused>) -> Option<Stri
 }
 
 /// What changed between two snapshots: one line a file, with the tool that obeys it.
-pub(crate) fn changes(before: &Map<String, Value>, after: &Map<String, Value>) -> Vec<String> {
+pub(crate) fn changes(before: &Snapshot, after: &Snapshot) -> Vec<String> {
     let mut lines = Vec::new();
     for (name, tool) in HOST_RUN {
         let what = match (before.get(*name), after.get(*name)) {

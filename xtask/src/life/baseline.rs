@@ -2,13 +2,12 @@
 //! entry, at its end, and at `down`. So what is written between two calls, or by what a killed call left running, is
 //! told at the next look, whoever wrote it.
 
-use super::audit::{self, Cleared};
+use super::audit::{self, Cleared, Snapshot};
 use crate::spec::SCHEMA;
 use crate::spec::places::Places;
 use crate::{exec, ui};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -17,7 +16,7 @@ use std::path::Path;
 #[serde(deny_unknown_fields)]
 struct Baseline {
     schema: u32,
-    files: Map<String, Value>,
+    files: Snapshot,
     /// Whether nothing but the container's own processes was alive when this was read: nothing inside can have changed
     /// anything since, until the next session. Earlier versions did not say.
     #[serde(default)]
@@ -33,16 +32,13 @@ pub(super) struct Watched<'a> {
     pub(super) uid: u32,
 }
 
-/// The state of the host-run files at a look.
-pub(super) type Files = Map<String, Value>;
-
 impl Watched<'_> {
     /// Compares with the last look, tells what changed, and only then keeps the new state. `quiet` tells whether nothing
     /// was alive inside before this began, and nothing that is not this tool's own will be before the next look.
     ///
     /// # Errors
     /// The workspace cannot be read, or the state folder cannot be written.
-    pub(super) fn look(self, quiet: bool) -> Result<Files> {
+    pub(super) fn look(self, quiet: bool) -> Result<Snapshot> {
         let kept = self.kept();
         let known = match &kept {
             Ok(Some(kept)) => Some(&kept.files),
@@ -79,7 +75,7 @@ impl Watched<'_> {
     ///
     /// # Errors
     /// As [`Watched::look`].
-    pub(super) fn leave(self, before: &Files, quiet: bool) -> Result<()> {
+    pub(super) fn leave(self, before: &Snapshot, quiet: bool) -> Result<()> {
         self.clear();
         let now = audit::snapshot(self.workspace)?;
         for line in audit::changes(before, &now) {
@@ -99,7 +95,7 @@ impl Watched<'_> {
         kept.map(Some).ok_or_else(|| format!("`{}` is damaged, or of another version of this tool", path.display()))
     }
 
-    fn keep(self, files: &Files, quiet: bool) -> Result<()> {
+    fn keep(self, files: &Snapshot, quiet: bool) -> Result<()> {
         let baseline = Baseline { schema: SCHEMA, files: files.clone(), quiet };
         exec::write_file(&self.places.baseline, serde_json::to_string(&baseline)?.as_bytes(), 0o600)
     }
@@ -150,12 +146,14 @@ mod tests {
             self.dir.path().join("project")
         }
 
-        fn look(&self, uid: u32, quiet: bool) -> Result<Files> {
+        fn look(&self, uid: u32, quiet: bool) -> Result<Snapshot> {
             Watched { places: &self.places, workspace: &self.project(), uid }.look(quiet)
         }
 
         fn leave(&self, quiet: bool) {
-            Watched { places: &self.places, workspace: &self.project(), uid: 0 }.leave(&Map::new(), quiet).unwrap();
+            Watched { places: &self.places, workspace: &self.project(), uid: 0 }
+                .leave(&Snapshot::new(), quiet)
+                .unwrap();
         }
 
         fn kept(&self) -> Result<Option<Baseline>, String> {
@@ -191,7 +189,7 @@ mod tests {
         }
         fs::write(path, r#"{"schema":2,"files":{"Makefile":"directory"}}"#).unwrap();
         let earlier = ground.kept().unwrap().unwrap();
-        assert_eq!((earlier.files["Makefile"].as_str(), earlier.quiet), (Some("directory"), false));
+        assert_eq!((earlier.files["Makefile"].as_str(), earlier.quiet), ("directory", false));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::context::{Context, canonical, resolved};
 use crate::engine::compose::container_name;
 use crate::engine::running::Existing;
 use crate::engine::{self, Engine};
-use crate::error::{Kind, exit_code, usage};
+use crate::error::{self, Failure, Kind, usage};
 use crate::git::{self, Identity, Repository};
 use crate::gpu::{self, GpuFacts};
 use crate::image::{Inputs, build};
@@ -57,7 +57,7 @@ pub(crate) struct Gathered {
     /// What a dry run could not learn, in words for the user.
     pub unknown: Vec<String>,
     /// Why the container of that name is not ours to replace, where a dry run met one.
-    pub foreign: Option<String>,
+    pub foreign: Option<Failure>,
 }
 
 /// What the engine says before a container is started: of itself, and of the images that it has.
@@ -121,14 +121,6 @@ pub(crate) struct Ground {
     pub surroundings: Surroundings,
     /// Where this workspace's things lie.
     pub places: Places,
-}
-
-/// Gathers settings and facts, to show or check them.
-///
-/// # Errors
-/// Wrong settings, a missing source, no engine, no Codex.
-pub(crate) fn gather(cx: &Context, flags: &Flags) -> Result<Gathered> {
-    Ground::read(cx, flags)?.gather(cx, Purpose::Look)
 }
 
 impl Ground {
@@ -217,9 +209,9 @@ impl Ground {
             Purpose::Enter | Purpose::Start | Purpose::Look => (existing?, next?),
             Purpose::DryRun => {
                 for err in [existing.as_ref().err(), next.as_ref().err()].into_iter().flatten() {
-                    match exit_code(err) {
-                        code if code == Kind::Host.code() => unknown.push(err.to_string()),
-                        _ => foreign = Some(format!("{err:#}")),
+                    match error::kind(err) {
+                        Kind::Host => unknown.push(err.to_string()),
+                        Kind::Failed | Kind::Usage => foreign = Some(error::flatten(err)),
                     }
                 }
                 unknown.dedup();

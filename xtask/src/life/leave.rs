@@ -1,7 +1,7 @@
 //! What the user is told after a session: what happened to the login, what changed in the workspace that the host would
 //! run, and which commits were made.
 
-use super::baseline::Files;
+use super::audit::Snapshot;
 use super::gather::Gathered;
 use super::ready;
 use crate::codex::login::{self, LoginOutcome};
@@ -10,7 +10,7 @@ use crate::{git, ui};
 use std::time::SystemTime;
 
 /// Tells the user all of it. `quiet` tells whether nothing is alive inside any more.
-pub(super) fn leave(gathered: &Gathered, before: &Files, quiet: bool, since: SystemTime) {
+pub(super) fn leave(gathered: &Gathered, before: &Snapshot, quiet: bool, since: SystemTime) {
     match gathered.ground.settings.shape.codex_home {
         Mode::Mirror => login(gathered, since),
         Mode::Shared | Mode::None => {}

@@ -48,9 +48,10 @@ pub(super) fn text(pid: u32, since: &str, args: &str) -> String {
     format!("pid {pid} since {since}: {}{more}", ui::printable(&shown))
 }
 
-/// When a process was started, as RFC 3339.
+/// When a process was started, as RFC 3339, and whether it is stopped: such a one goes on when somebody lets it.
 pub(super) fn since(process: &Process) -> String {
-    process.since().map_or("?".to_owned(), |since| humantime::format_rfc3339_seconds(since).to_string())
+    let since = process.since().map_or("?".to_owned(), |since| humantime::format_rfc3339_seconds(since).to_string());
+    if process.stopped() { format!("{since} (stopped)") } else { since }
 }
 
 /// Waits for what is about to end with its session.

@@ -1,13 +1,12 @@
 //! From a plan to a container that runs.
 
 use super::call::Call;
-use super::gather::{Engined, Ground, Purpose, find};
+use super::gather::{Engined, Gathered, Ground, Purpose, find};
 use super::plan::{Act, Plan, plan};
 use super::record::{self, Record};
 use super::running::Running;
 use super::{early, leftovers, sources};
 use crate::engine::alive::Alive;
-use crate::engine::cgroup::Process;
 use crate::engine::compose::Project;
 use crate::engine::inspect::Container;
 use crate::engine::{caches, docker, errors, running};
@@ -67,10 +66,7 @@ impl<'a> Call<'a> {
     fn make_way(&self, plan: &Plan) -> Result<bool> {
         let Some(existing) = self.gathered.existing.as_ref().filter(|existing| existing.up) else { return Ok(false) };
         self.settle(&existing.container)?;
-        let alive = Alive::read(&existing.container)?;
-        if !alive.others().is_empty() {
-            return Err(held_back(&plan.recreated, &alive.others()));
-        }
+        held_back(&self.gathered, &plan.recreated)?;
         ui::say("the container is stopped and recreated, nothing runs inside:");
         plan.recreated.iter().for_each(|line| ui::say(format_args!("  {line}")));
         exec::stdout_of(&docker::stop(&existing.id))?;
@@ -142,14 +138,24 @@ impl<'a> Call<'a> {
     }
 }
 
-pub(super) fn held_back(changes: &[String], live: &[&Process]) -> anyhow::Error {
-    failed(format!("the running container is not what is asked for now: {}", changes.join("; ")))
+/// A running container that is not what is asked for may be stopped only where nobody works in it.
+///
+/// # Errors
+/// Something runs in it.
+pub(super) fn held_back(gathered: &Gathered, recreated: &[String]) -> Result<()> {
+    let existing = gathered.existing.as_ref().filter(|existing| existing.up && !recreated.is_empty());
+    let Some(alive) = existing.map(|existing| Alive::read(&existing.container)).transpose()? else { return Ok(()) };
+    let live: Vec<String> = alive.others().into_iter().map(leftovers::line).collect();
+    if live.is_empty() {
+        return Ok(());
+    }
+    Err(failed(format!("the running container is not what is asked for now: {}", recreated.join("; ")))
         .hint(format!(
             "quit what runs inside ({}) and run this again, or end it with `cargo xtask down`, or ask for what the \
              container has",
-            live.iter().map(|process| leftovers::line(process)).collect::<Vec<_>>().join("; ")
+            live.join("; ")
         ))
-        .into()
+        .into())
 }
 
 fn up(project: &Project) -> Result<()> {

@@ -14,10 +14,11 @@ use crate::life::down::caches_of;
 use crate::life::{find, leftovers, session};
 use crate::spec::Spec;
 use crate::spec::places::{self, Places};
-use crate::spec::words::Gpus;
+use crate::spec::words::{Gpus, display};
 use crate::step::Command;
 use crate::user::User;
 use anyhow::Result;
+use clap::ValueEnum;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -36,7 +37,7 @@ pub(crate) struct Status {
     caches: Vec<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Activity {
     Running,
@@ -46,6 +47,8 @@ enum Activity {
     /// There is no container.
     None,
 }
+
+display!(Activity);
 
 /// A container that exists.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -73,7 +76,7 @@ struct Sandbox {
 struct Leftover {
     /// On this host.
     pid: u32,
-    /// The time of its start, as RFC 3339.
+    /// The time of its start, as RFC 3339; with ` (stopped)` where it is stopped by a signal.
     since: String,
     args: String,
 }
@@ -138,10 +141,6 @@ impl Sandbox {
             (shm, gpus) = ask(&existing.id, with_gpus);
         }
         let Existing { id, up, spec, container } = existing;
-        let (spec, unreadable) = match spec {
-            Ok(spec) => (Some(spec), None),
-            Err(why) => (None, Some(why)),
-        };
         let since = humantime::parse_rfc3339(&container.state.started_at).ok().filter(|_| up);
         let uptime = since.and_then(|since| SystemTime::now().duration_since(since).ok());
         let binds = container.mounts.into_iter().flatten().filter(|mount| mount.kind == "bind");
@@ -155,8 +154,8 @@ impl Sandbox {
             image_id: container.image_id,
             started: container.state.started_at,
             uptime_s: uptime.map(|uptime| uptime.as_secs()),
-            spec,
-            unreadable,
+            unreadable: spec.as_ref().err().cloned(),
+            spec: spec.ok(),
             mounts,
             sessions: sessions.into_iter().map(|process| process.args).collect(),
             leftovers: leftovers.into_iter().map(Leftover::from).collect(),
