@@ -8,6 +8,8 @@ use crate::spec::places::Places;
 use crate::spec::words::Leftovers;
 use crate::ui;
 use anyhow::Result;
+use serde::Serialize;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 /// How much of a command line is shown: it is the process's own to choose, and may be long.
@@ -36,22 +38,40 @@ impl Policy {
     }
 }
 
-/// One process in a line.
+/// A process inside, as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Leftover {
+    /// On this host.
+    pub(super) pid: u32,
+    /// When it was started, as RFC 3339, where that is known.
+    pub(super) since: Option<String>,
+    /// Whether a signal has stopped it: it goes on when somebody lets it.
+    pub(super) stopped: bool,
+    /// Of its own choosing.
+    pub(super) args: String,
+}
+
+impl From<&Process> for Leftover {
+    fn from(process: &Process) -> Leftover {
+        let since = process.since().map(|since| humantime::format_rfc3339_seconds(since).to_string());
+        Leftover { pid: process.pid, since, stopped: process.stopped(), args: process.args.clone() }
+    }
+}
+
+/// One line, short and safe for a terminal.
+impl fmt::Display for Leftover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let args: String = self.args.chars().take(SHOWN).collect();
+        let more = if self.args.chars().count() > SHOWN { "…" } else { "" };
+        let stopped = if self.stopped { " (stopped)" } else { "" };
+        let since = self.since.as_deref().unwrap_or("?");
+        write!(f, "pid {} since {since}{stopped}: {}{more}", self.pid, ui::printable(&args))
+    }
+}
+
+/// A process in one line.
 pub(super) fn line(process: &Process) -> String {
-    text(process.pid, &since(process), &process.args)
-}
-
-/// The same from its parts: short, and safe for a terminal.
-pub(super) fn text(pid: u32, since: &str, args: &str) -> String {
-    let shown: String = args.chars().take(SHOWN).collect();
-    let more = if args.chars().count() > SHOWN { "…" } else { "" };
-    format!("pid {pid} since {since}: {}{more}", ui::printable(&shown))
-}
-
-/// When a process was started, as RFC 3339, and whether it is stopped: such a one goes on when somebody lets it.
-pub(super) fn since(process: &Process) -> String {
-    let since = process.since().map_or("?".to_owned(), |since| humantime::format_rfc3339_seconds(since).to_string());
-    if process.stopped() { format!("{since} (stopped)") } else { since }
+    Leftover::from(process).to_string()
 }
 
 /// Waits for what is about to end with its session.
@@ -117,8 +137,8 @@ mod tests {
         let args = format!("\u{1b}[2J\n{}", "x".repeat(500));
         let process = Process { pid: 7, parent: 1, state: '?', started: 0, args };
         assert_eq!(line(&process), format!("pid 7 since ?: \\u{{1b}}[2J\\n{}…", "x".repeat(SHOWN - 5)));
-        let process = Process { args: "x".repeat(SHOWN), ..process };
-        assert!(line(&process).ends_with("xx"));
+        let process = Process { args: "x".repeat(SHOWN), state: 'T', ..process };
+        assert!(line(&process).ends_with("xx") && line(&process).contains(" (stopped): x"));
     }
 
     #[test]

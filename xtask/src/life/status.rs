@@ -4,14 +4,14 @@ mod screen;
 
 use crate::context::Context;
 use crate::engine::alive::Alive;
-use crate::engine::cgroup::Process;
 use crate::engine::inspect::Mounted;
 use crate::engine::running::Existing;
 use crate::engine::{compose, docker};
 use crate::exec;
 use crate::gpu::smi;
 use crate::life::down::caches_of;
-use crate::life::{find, leftovers, session};
+use crate::life::leftovers::Leftover;
+use crate::life::{find, session};
 use crate::spec::Spec;
 use crate::spec::places::{self, Places};
 use crate::spec::words::{Gpus, display};
@@ -69,22 +69,6 @@ struct Sandbox {
     shm: Option<SharedMemory>,
     /// `None` where there are no GPUs by the user's choice, or where they did not answer.
     gpus: Option<Vec<GpuUse>>,
-}
-
-/// A process that no session holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Leftover {
-    /// On this host.
-    pid: u32,
-    /// The time of its start, as RFC 3339; with ` (stopped)` where it is stopped by a signal.
-    since: String,
-    args: String,
-}
-
-impl From<Process> for Leftover {
-    fn from(process: Process) -> Leftover {
-        Leftover { pid: process.pid, since: leftovers::since(&process), args: process.args }
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -158,7 +142,7 @@ impl Sandbox {
             spec: spec.ok(),
             mounts,
             sessions: sessions.into_iter().map(|process| process.args).collect(),
-            leftovers: leftovers.into_iter().map(Leftover::from).collect(),
+            leftovers: leftovers.iter().map(Leftover::from).collect(),
             shm,
             gpus,
         })

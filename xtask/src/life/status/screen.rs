@@ -1,7 +1,6 @@
 //! The status as a screen for people. Pure.
 
-use super::{BindMount, GpuUse, Leftover, Sandbox, SharedMemory, Status};
-use crate::life::leftovers;
+use super::{BindMount, GpuUse, Sandbox, SharedMemory, Status};
 use crate::spec::Spec;
 use crate::ui;
 use std::time::Duration;
@@ -50,8 +49,7 @@ impl Sandbox {
         rows.extend(named("mounts", mount_lines(&self.mounts, room)));
         rows.push(("sessions", self.sessions.len().to_string()));
         rows.extend(self.sessions.iter().map(|session| ("", ui::printable(session))));
-        let left = |process: &Leftover| leftovers::text(process.pid, &process.since, &process.args);
-        rows.extend(named("leftovers", self.leftovers.iter().map(left).collect()));
+        rows.extend(named("leftovers", self.leftovers.iter().map(ToString::to_string).collect()));
         rows
     }
 }
@@ -140,7 +138,8 @@ mod tests {
             ],
             leftovers: vec![Leftover {
                 pid: 4711,
-                since: "2026-01-01T01:00:00Z".into(),
+                since: Some("2026-01-01T01:00:00Z".into()),
+                stopped: false,
                 args: "x\u{1b}[2J -- sleep infinity".into(),
             }],
             shm: Some(SharedMemory { used: 1_288_490_188, size: 34_359_738_368 }),
