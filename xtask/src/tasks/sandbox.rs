@@ -17,7 +17,7 @@ pub struct Args {
     /// Enter without asking
     #[arg(long)]
     pub(crate) yes: bool,
-    /// Processes that ended sessions left running: keep or end them [default: ask]
+    /// Processes that ended sessions left: keep or end them [default: ask]
     #[arg(long, value_name = "WHAT", hide_possible_values = true)]
     pub(crate) leftovers: Option<Leftovers>,
     /// Print the settings and every step, run none

@@ -105,6 +105,7 @@ fn mount_lines(mounts: &[BindMount], room: Option<usize>) -> Vec<String> {
 mod tests {
     use super::super::Activity;
     use super::*;
+    use crate::life::leftovers::Leftover;
     use crate::proof::fixture;
 
     fn report() -> Status {
