@@ -2,6 +2,7 @@
 //! its installation.
 
 pub(crate) mod alive;
+pub(crate) mod asked;
 pub(crate) mod caches;
 pub(crate) mod cgroup;
 pub(crate) mod compose;

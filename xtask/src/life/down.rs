@@ -7,6 +7,7 @@ use crate::engine::running::Existing;
 use crate::engine::{caches, compose, docker};
 use crate::error::failed;
 use crate::life::{find, leftovers, lock};
+use crate::spec::inside::FILLED;
 use crate::spec::places::{self, Places};
 use crate::spec::settings::{self, Flags};
 use crate::step::Step;
@@ -60,12 +61,11 @@ impl Removal {
         let places = &self.places;
         let mut steps: Vec<Step> = Vec::new();
         let generated = places.override_file.parent().map(PathBuf::from);
-        let made = [
-            &places.guest, &places.agents, &places.system_codex, &places.record, &places.proof, &places.sessions,
-            &places.baseline,
-        ];
+        let filled = FILLED.map(|(role, _)| places.filled(&role));
+        let files = [&places.record, &places.proof, &places.sessions, &places.baseline];
+        let made = filled.into_iter().chain(files.map(Clone::clone));
         let remove = |path| Step::Remove { path };
-        steps.extend(generated.into_iter().chain(made.map(Clone::clone)).map(remove));
+        steps.extend(generated.into_iter().chain(made).map(remove));
         if !self.volumes.is_empty() {
             // Two workspaces of a user may remove their common caches at the same time.
             steps.push(Step::Run(docker::remove_volumes(&self.volumes)));

@@ -14,14 +14,15 @@ use crate::git::{self, Identity, Repository};
 use crate::gpu::{self, GpuFacts};
 use crate::image::{Inputs, build};
 use crate::network::{self, HostNetwork};
-use crate::spec::Mount;
-use crate::spec::inside::SYSTEM_CODEX;
+use crate::spec::inside::OPTIONAL;
 use crate::spec::places::{self, Places};
 use crate::spec::settings::{self, Flags, LOCAL_FILE, Settings};
 use crate::spec::words::{Gpus, Mode};
+use crate::spec::{Mount, Role};
 use crate::user::User;
 use crate::{exec, fingerprint, ui};
 use anyhow::{Context as _, Result};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What is gathered for.
@@ -92,8 +93,8 @@ pub(crate) struct Surroundings {
     pub compose_file: String,
     /// What lies in this repository, without the default project.
     pub checkout: Vec<PathBuf>,
-    /// Whether the host has an administrator's rules for Codex.
-    pub system_codex: bool,
+    /// What this host has of [`OPTIONAL`], without symlinks.
+    pub optional: BTreeMap<Role, PathBuf>,
     /// Whether this is the workspace of the settings, which `.devcontainer/devcontainer.json` opens.
     pub dev_container: bool,
     /// The user's groups that own a mounted directory, without those that have power over the host.
@@ -153,10 +154,13 @@ impl Ground {
         let repository = git::detect(&workspace)?;
         let compose = std::fs::read(cx.root.join("docker/docker-compose.yaml")).unwrap_or_default();
         let mounted = datasets.iter().map(|mount| mount.source.as_path()).chain([workspace.as_path()]);
+        let at = |path: &str| path.strip_prefix("~/").map_or_else(|| PathBuf::from(path), |rest| cx.home.join(rest));
+        let optional = OPTIONAL.into_iter().map(|(role, path)| (role, at(path)));
+        let optional = optional.filter(|(_, path)| path.symlink_metadata().is_ok());
         let surroundings = Surroundings {
             compose_file: fingerprint::of([compose])[..12].to_owned(),
             checkout: checkout(cx),
-            system_codex: Path::new(SYSTEM_CODEX).symlink_metadata().is_ok(),
+            optional: optional.map(|(role, path)| (role, resolved(&path))).collect(),
             dev_container: settings::load(cx, &Flags::default()).is_ok_and(|own| resolved(&own.workspace) == workspace),
             groups: user.groups_for(mounted),
             git: repository.as_ref().map_or(Ok(Vec::new()), |repository| git::mounts(repository, &places.git))?,
