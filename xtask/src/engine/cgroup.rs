@@ -3,7 +3,10 @@
 //! A process cannot leave its cgroup, whatever it calls itself and whoever its parent is: the container's own view of
 //! `/sys/fs/cgroup` is read-only, and no process in it has a capability. Nothing here is judged by a name.
 
+use rustix::io::Errno;
 use rustix::param::clock_ticks_per_second;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _};
@@ -20,6 +23,10 @@ const MOST: usize = 256;
 /// The most bytes of a command line that are read: a process can make its own as long as it likes.
 const LONGEST: u64 = 4096;
 
+/// How often the processes are listed again where one of them ended before it could be looked at, and the pause before.
+const TRIES: usize = 20;
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// The cgroup of a container: the same group in one hierarchy (v2), or in several (v1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cgroup {
@@ -27,7 +34,7 @@ pub(crate) struct Cgroup {
     init: u32,
 }
 
-/// A process, as the host sees it. Its pid and the time of its start together are never those of another process.
+/// A process, as the host sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Process {
     pub(crate) pid: u32,
@@ -38,6 +45,13 @@ pub(crate) struct Process {
     pub(crate) started: u64,
     /// Its arguments, joined by spaces; the name in brackets where it has none. Both are the process's own to choose.
     pub(crate) args: String,
+}
+
+/// A process id, and the time of the process's start in clock ticks: a later process of the same number has another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct ProcessId {
+    pub(crate) pid: u32,
+    pub(crate) started: u64,
 }
 
 impl Cgroup {
@@ -66,6 +80,50 @@ impl Cgroup {
             members(dir, &mut found)?;
         }
         if found.contains(&self.init) { Ok(found) } else { Err(format!("`{}` is in none of it", self.init)) }
+    }
+
+    /// All processes in it. One that ends while it is looked at may have started another meanwhile, which is in no list
+    /// yet: so the list is made again until each member was seen. What cannot be seen even then stays in it.
+    ///
+    /// # Errors
+    /// As [`Cgroup::pids`].
+    pub(crate) fn processes(&self) -> Result<Vec<Process>, String> {
+        let mut tries = 0;
+        loop {
+            let seen: Vec<_> = self.pids()?.into_iter().map(|pid| (pid, Process::read(pid))).collect();
+            tries += 1;
+            if tries == TRIES || seen.iter().all(|(_, process)| process.is_some()) {
+                return Ok(seen.into_iter().map(|(pid, seen)| seen.unwrap_or_else(|| Process::unseen(pid))).collect());
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Sends a signal to a process that was seen in it, and to no other: a pidfd stays with its process, and whether
+    /// that is the one that was seen is asked when the pidfd is already held. That it has ended is no error.
+    ///
+    /// # Errors
+    /// The kernel does not let this user do it, or the cgroup cannot be read.
+    pub(crate) fn signal(&self, process: &Process, signal: Signal) -> Result<(), String> {
+        let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw).ok_or("it has no process id")?;
+        let held = match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(held) => held,
+            Err(Errno::SRCH) => return Ok(()),
+            Err(err) => return Err(err.to_string()),
+        };
+        let same = Process::read(process.pid).is_some_and(|now| now.id() == process.id());
+        if !same || !self.pids()?.contains(&process.pid) {
+            return Ok(());
+        }
+        match pidfd_send_signal(held, signal) {
+            Ok(()) | Err(Errno::SRCH) => Ok(()),
+            Err(err) => Err(err.to_string()),
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn at(dir: PathBuf, init: u32) -> Cgroup {
+        Cgroup { dirs: vec![dir], init }
     }
 }
 
@@ -165,6 +223,21 @@ impl Process {
         })
     }
 
+    /// A member that ended before it could be looked at, or that this user may not look at.
+    fn unseen(pid: u32) -> Process {
+        Process { pid, parent: 0, state: '?', started: 0, args: "(could not be looked at)".into() }
+    }
+
+    /// What no other process ever has, as long as this host runs.
+    pub(crate) fn id(&self) -> ProcessId {
+        ProcessId { pid: self.pid, started: self.started }
+    }
+
+    /// Whether anything is known of it but its pid.
+    pub(crate) fn was_seen(&self) -> bool {
+        self.state != '?'
+    }
+
     /// Whether it was stopped, by a signal or by a tracer: it does not go on by itself.
     pub(crate) fn stopped(&self) -> bool {
         matches!(self.state, 'T' | 't')
@@ -172,11 +245,16 @@ impl Process {
 
     /// When it was started, by this host's clock.
     pub(crate) fn since(&self) -> Option<SystemTime> {
-        let up = fs::read_to_string("/proc/uptime").ok()?;
-        let up = Duration::try_from_secs_f64(up.split_whitespace().next()?.parse().ok()?).ok()?;
+        let up = self.was_seen().then(uptime).flatten()?;
         let started = Duration::from_millis(self.started.checked_mul(1000)? / clock_ticks_per_second().max(1));
         SystemTime::now().checked_sub(up.checked_sub(started)?)
     }
+}
+
+/// For how long this host runs.
+pub(super) fn uptime() -> Option<Duration> {
+    let up = fs::read_to_string("/proc/uptime").ok()?;
+    Duration::try_from_secs_f64(up.split_whitespace().next()?.parse().ok()?).ok()
 }
 
 #[cfg(test)]
@@ -227,13 +305,36 @@ mod tests {
         fs::write(&top, "10\n12\n").unwrap();
         fs::write(dir.path().join("a/cgroup.procs"), "").unwrap();
         fs::write(below.join("cgroup.procs"), "11\n12\n").unwrap();
-        let group = |init| Cgroup { dirs: vec![dir.path().to_path_buf()], init };
+        let group = |init| Cgroup::at(dir.path().to_path_buf(), init);
         assert_eq!(group(10).pids(), Ok([10, 11, 12].into()));
         assert!(group(9).pids().is_err(), "without its init it is another group");
         fs::write(&top, "10\n0\n").unwrap();
         assert!(group(10).pids().unwrap_err().contains("no process of this host"));
         fs::remove_file(&top).unwrap();
         assert!(group(10).pids().is_err());
+    }
+
+    #[test]
+    fn a_signal_reaches_the_process_that_was_seen_and_no_later_one_of_its_number() {
+        let dir = tempfile::tempdir().unwrap();
+        let (me, child) = (std::process::id(), duct::cmd!("sleep", "600").unchecked().start().unwrap());
+        let pid = child.pids()[0];
+        let members = |text: String| fs::write(dir.path().join("cgroup.procs"), text).unwrap();
+        let group = Cgroup::at(dir.path().to_path_buf(), me);
+        let seen = Process::read(pid).unwrap();
+        let alive = || child.wait_timeout(Duration::from_millis(100)).unwrap().is_none();
+
+        members(format!("{me}\n{pid}\n"));
+        let earlier = Process { started: seen.started - 1, ..seen.clone() };
+        assert_eq!((group.signal(&earlier, Signal::KILL), alive()), (Ok(()), true), "another had its number");
+        members(format!("{me}\n"));
+        assert_eq!((group.signal(&seen, Signal::KILL), alive()), (Ok(()), true), "it is in no container's group");
+        members(format!("{me}\n{pid}\n"));
+        assert_eq!(group.signal(&seen, Signal::KILL), Ok(()));
+        assert!(child.wait_timeout(Duration::from_secs(20)).unwrap().is_some());
+        assert_eq!(group.signal(&seen, Signal::KILL), Ok(()), "it has ended");
+        let listed = group.processes().unwrap();
+        assert!(listed.iter().any(|process| process.pid == pid && !process.was_seen()), "{listed:?}");
     }
 
     #[test]

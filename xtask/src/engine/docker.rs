@@ -54,9 +54,14 @@ pub(crate) fn labelled(label: &str) -> Command {
     docker(["ps", "--all", "--format", "{{.Names}}", "--filter", &format!("label={label}")])
 }
 
-/// The processes of a container; `running::sessions` reads the answer.
+/// The processes of a container; `alive` reads the answer.
 pub(crate) fn top(container: &str) -> Command {
-    docker(["top", container, "-eo", "pid,args"])
+    docker(["top", container, "-eo", "pid,ppid,etimes,args"])
+}
+
+/// Stops a container that is ours, with all that runs in it. It has its own grace period.
+pub(crate) fn stop(container: &str) -> Command {
+    docker(["container", "stop", container]).timeout(60)
 }
 
 /// Stops and removes a container that is ours.

@@ -2,10 +2,11 @@
 
 use super::{SmokeRun, Wish};
 use crate::context::{Context, canonical};
+use crate::engine::alive::Alive;
 use crate::engine::docker::Whose;
 use crate::engine::{self, compose};
 use crate::error::{failed, host};
-use crate::life::{Entry, Signals, fill_guest, find, reap, trusted};
+use crate::life::{Entry, Session, Signals, fill_guest, find, reap, trusted};
 use crate::smoke::RunFacts;
 use crate::spec::insider::Insider;
 use crate::spec::settings::Settings;
@@ -54,7 +55,13 @@ pub(crate) fn run(cx: &Context, settings: &Settings, wish: &Wish) -> Result<u8> 
         return Ok(0);
     }
     fill_guest(&places, &network::read(cx))?;
-    let answer = run.ask(&command, &Signals::catch()?);
+    let signals = Signals::catch()?;
+    let look = || Alive::read(&running.container).ok();
+    let mut session = Session::begin(&places, &nonce, look().as_ref())?;
+    let answer = run.ask(&command, || {
+        session.note(look);
+        !signals.any()
+    });
     if !matches!(answer, Ok((Ok(_), _))) {
         // The engine leaves a program running when only its client was ended.
         reap(&running.id, Whose::Tools(who), &nonce);

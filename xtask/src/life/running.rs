@@ -8,9 +8,10 @@ use super::call::Call;
 use super::early::{self, Early};
 use super::exec_command::{Left, Program};
 use super::record::{self, Record};
-use super::{guest, native, ready};
+use super::{gather, guest, native, ready};
 use crate::codex::home::McpServer;
 use crate::context::Context;
+use crate::engine::alive::Alive;
 use crate::engine::inspect::Container;
 use crate::engine::running;
 use crate::error::failed;
@@ -97,9 +98,12 @@ impl<'a> Running<'a> {
         exec::write_file(&copy_of_proof(self.call.cx), text.as_bytes(), 0o644)?;
         if self.ours {
             self.keep(&proof, carried)?;
-        } else if inside.sessions().is_empty() {
+        } else if Alive::read(&self.container)?.others().is_empty() {
             // Nothing is written while an agent runs: it could redirect the paths through which the files are written.
-            ready::refresh(&self.call.gathered)?.iter().for_each(ui::say);
+            // Nor is written what was read while one ran, which may have ended since.
+            let gathered = &mut self.call.gathered;
+            gathered.mirror = gather::mirror(self.call.cx, &gathered.ground.settings)?;
+            ready::refresh(gathered)?.iter().for_each(ui::say);
         }
         Ok((proof, missing(&self.call.gathered.mirror.mcp, &inside)))
     }
@@ -164,13 +168,17 @@ impl Proven<'_> {
     }
 
     /// Leaves it to be entered by somebody else: a dev container.
-    pub(crate) fn stand(self) -> Standing {
-        Standing {
+    ///
+    /// # Errors
+    /// The state of the workspace cannot be kept for the next comparison.
+    pub(crate) fn stand(self) -> Result<Standing> {
+        self.running.call.gathered.ground.watched().look(false)?;
+        Ok(Standing {
             project: self.running.call.gathered.ground.places.project,
             container: self.running.name,
             id: self.running.record.container,
             image: self.running.record.spec.image,
-        }
+        })
     }
 }
 

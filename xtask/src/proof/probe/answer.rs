@@ -96,16 +96,6 @@ pub(crate) struct LeadsOut {
     pub(crate) exists: bool,
 }
 
-/// A process inside, by its ids there.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(crate) struct Process {
-    pub(crate) pid: u64,
-    /// The id of its parent; 0 for what `docker exec` started.
-    pub(crate) parent: u64,
-    /// The name, at most 15 bytes.
-    pub(crate) name: String,
-}
-
 /// What a program printed, and how it ended.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Said {
@@ -221,8 +211,6 @@ pub(crate) struct InsideWitness {
     /// Network interfaces, and whether each is up; `None` where that is not known.
     #[serde(deserialize_with = "interfaces")]
     pub(crate) interfaces: BTreeMap<String, Option<bool>>,
-    /// Every other process.
-    pub(crate) processes: Vec<Process>,
     /// The programs that were asked for, and where they lie.
     pub(crate) programs: BTreeMap<String, Option<String>>,
     /// What `nvidia-smi` printed, where it was asked.
@@ -251,13 +239,6 @@ impl InsideWitness {
     /// The report on a promised mount.
     pub(crate) fn target(&self, path: &str) -> Option<&InsideMount> {
         self.targets.iter().find(|mount| mount.path == path)
-    }
-
-    /// Processes that are neither the init, nor the container's own `sleep`, nor the probe: what the user runs, and what
-    /// a session has left running.
-    pub(crate) fn sessions(&self) -> Vec<&Process> {
-        let main = self.processes.iter().filter(|process| process.parent == 1).map(|process| process.pid).min();
-        self.processes.iter().filter(|process| process.pid != 1 && Some(process.pid) != main).collect()
     }
 }
 
