@@ -21,6 +21,7 @@ Its arguments are pairs of a key and a value; a key may be given more than once:
     codex PATH           where this path of Codex leads
     codex-version PATH   the same, and what `PATH --version` answers
     smi PATH             the path of nvidia-smi, which is asked for the GPUs
+    outside ADDRESS      an address of the host that must not answer, because the sandbox has no network
 
 The cost is bounded: no directory is read past `entries` entries, no file past a few bytes, and an alarm ends the whole
 run. The arguments are pairs, and the JSON is written by hand, because importing `json` and `subprocess` would double
@@ -36,7 +37,8 @@ This is one file because it is mounted as one file. Its sections, in order:
     6. A sample of a data set
     7. Child programs (Codex and nvidia-smi)
     8. The process and its container
-    9. The request and the report
+    9. What the kernel refuses
+    10. The request and the report
 """
 
 import errno
@@ -77,6 +79,37 @@ SOCKETS = (
     "/run/user/%d/docker.sock" % os.getuid(),
     "/run/user/%d/podman/podman.sock" % os.getuid(),
     "/run/host-services/docker.proxy.sock",
+)
+
+# Files and directories of the kernel that must show nothing.
+MASKED = (
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/firmware",
+)
+# Files and directories of the kernel that must refuse every write. They are opened, and never written.
+DOORS = (
+    "/proc/bus",
+    "/proc/fs",
+    "/proc/irq/default_smp_affinity",
+    "/proc/sys/kernel/core_pattern",
+    "/proc/sys/kernel/modprobe",
+    "/proc/sys/kernel/hostname",
+    "/proc/sys/net/ipv4/ip_forward",
+    "/proc/sys/vm/drop_caches",
+    "/proc/sysrq-trigger",
+    "/sys/kernel",
+    "/sys/kernel/uevent_helper",
+    "/sys/power/state",
+    "/sys/fs/cgroup/cgroup.procs",
+    "/sys/fs/cgroup/pids",
 )
 
 
@@ -422,24 +455,214 @@ def interfaces():
     return {name: (text_of("/sys/class/net/%s/flags" % name) or "").strip() or None for name in names}
 
 
-def pids_max():
-    """The limit on processes, from cgroup v2 or v1."""
-    text = text_of("/sys/fs/cgroup/pids.max") or text_of("/sys/fs/cgroup/pids/pids.max")
-    return text.strip() if text else None
-
-
 def shm_bytes():
     """The size of /dev/shm."""
     st = os.statvfs("/dev/shm")
     return st.f_blocks * st.f_frsize
 
 
-# -- 9. The request and the report -------------------------------------------------------------------------------------
+# -- 9. What the kernel refuses ----------------------------------------------------------------------------------------
+
+CLONE_NEWUSER, SIGCHLD, ALL = 0x10000000, 17, 0xFFFFFFFF
+# The numbers of the system calls: x86_64, aarch64.
+NUMBERS = {
+    "unshare": (272, 97),
+    "clone": (56, 220),
+    "clone3": (435, 435),
+    "keyctl": (250, 219),
+    "add_key": (248, 217),
+    "request_key": (249, 218),
+    "setns": (308, 268),
+    "mount": (165, 40),
+    "umount2": (166, 39),
+    "perf_event_open": (298, 241),
+    "userfaultfd": (323, 282),
+}
+# Attempts to make a user namespace. They are made in a child, which ends at once.
+NAMESPACES = (
+    ("unshare", (CLONE_NEWUSER,)),
+    ("clone", (CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0)),
+    # struct clone_args: flags, four fields that are not used here, exit_signal, two that are not used.
+    ("clone3", (CLONE_NEWUSER.to_bytes(8, "little") + bytes(24) + SIGCHLD.to_bytes(8, "little") + bytes(24), 64)),
+)
+# Calls that Docker's default filter refuses with EPERM. The arguments are chosen so that they do nothing, and so that
+# the kernel itself would give another answer to a process without any capability: EOPNOTSUPP, EFAULT, EBADF, EINVAL or
+# success. An EPERM therefore comes from the filter and not from a missing capability.
+FILTERED = (
+    ("keyctl", (ALL, 0, 0, 0, 0)),
+    ("add_key", (0, 0, 0, 0, 0)),
+    ("request_key", (0, 0, 0, 0)),
+    ("unshare", (0,)),
+    ("setns", (-1, 0)),
+    ("mount", (0, 0, 0, 0, 0)),
+    ("umount2", (0, ALL)),
+    ("perf_event_open", (0, 0, -1, -1, ALL)),
+    ("userfaultfd", (ALL,)),
+)
+
+
+def system_calls():
+    """A function that makes a system call by its name and returns its result or the name of its error, or None.
+
+    The package `ctypes` takes 6 ms to import, and the module below it half a millisecond."""
+    try:
+        import _ctypes
+    except ImportError:
+        return None
+    machines = ("x86_64", "aarch64")
+    if os.uname().machine not in machines:
+        return None
+    column = machines.index(os.uname().machine)
+    long_type = type("Long", (_ctypes._SimpleCData,), {"_type_": "l"})
+    flags = _ctypes.FUNCFLAG_CDECL | _ctypes.FUNCFLAG_USE_ERRNO
+    kind = type("Call", (_ctypes.CFuncPtr,), {"_flags_": flags, "_restype_": long_type})
+    function = kind(_ctypes.dlsym(_ctypes.dlopen(None, 2), "syscall"))
+
+    def call(name, args):
+        # Without a declared type a number is passed as a C int: each is wrapped, so that it fills its register.
+        wrapped = [long_type(arg) if isinstance(arg, int) else arg for arg in args]
+        result = function(long_type(NUMBERS[name][column]), *wrapped)
+        return result if result >= 0 else errno.errorcode.get(_ctypes.get_errno(), "an unknown error")
+
+    return call
+
+
+def refusals():
+    """What each attempt of NAMESPACES and FILTERED answers: `done`, the name of an error, or the signal that killed the
+    child that made it, because a filter may kill. None where no call can be made."""
+    call = system_calls()
+    if call is None:
+        return None
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            alarm(5)
+            attempts = [("user namespace", *one) for one in NAMESPACES] + [("filter", *one) for one in FILTERED]
+            # The namespaces come last: one that can be made would change the answers to the other calls.
+            for group, name, args in attempts[len(NAMESPACES) :] + attempts[: len(NAMESPACES)]:
+                os.write(writer, ("%s\t%s\t" % (group, name)).encode())
+                answer = call(name, args)
+                if answer == 0 and name in ("clone", "clone3"):
+                    os._exit(0)  # the process in the new namespace
+                os.write(writer, ("%s\n" % ("done" if isinstance(answer, int) else answer)).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    text = b""
+    while part := os.read(reader, 4096):
+        text += part
+    os.close(reader)
+    status = os.waitpid(child, 0)[1]
+    if os.WIFSIGNALED(status):
+        text += b"signal %d\n" % os.WTERMSIG(status)
+    return [line.split("\t") for line in text.decode().splitlines()]
+
+
+def hidden(path):
+    """What a path of the kernel shows that must show nothing: `absent`, `null` (/dev/null is mounted there), `empty` (a
+    directory without entries), the name of an error, or `shown`."""
+    try:
+        st = os.lstat(path)
+        if st.st_mode & 0o170000 == 0o040000:
+            return "shown" if os.listdir(path) else "empty"
+        return "null" if st.st_rdev == os.makedev(1, 3) else "shown"
+    except FileNotFoundError:
+        return "absent"
+    except OSError as err:
+        return name_of(err)
+
+
+def door(path):
+    """What a path of the kernel answers to an attempt to open it for writing, and to one to set its times to those that
+    it has. Nothing is written: there are files here that stop the machine."""
+    flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+    return {"open": answer_of(lambda: os.close(os.open(path, flags)) or "opened"), "touch": answer_of(touched, path)}
+
+
+class Outside:
+    """Attempts to reach addresses of the host from a sandbox without a network: directly, through each interface
+    (SO_BINDTODEVICE, IP_PKTINFO), and by a broadcast. The answers are collected at the end of the probe. A refused
+    connection is an answer: only a machine that was reached can refuse."""
+
+    PORT = 9
+
+    def __init__(self, addresses):
+        import _socket as net  # the package `socket` takes 5 ms
+
+        self.net, self.rows, self.pending = net, [], []
+        names = attempt(os.listdir, "/sys/class/net")
+        for address in addresses:
+            for interface in [None] + (sorted(names) if isinstance(names, list) else []):
+                self.connects(address, interface)
+                if interface and ":" not in address:
+                    self.sends(address, interface)
+        self.broadcasts()
+
+    def note(self, way, interface, to, answer):
+        self.rows.append({"way": way, "interface": interface, "to": to, "answer": answer})
+
+    def connects(self, address, interface):
+        net = self.net
+        try:
+            one = net.socket(net.AF_INET6 if ":" in address else net.AF_INET, net.SOCK_STREAM)
+            one.setblocking(False)
+            if interface:
+                one.setsockopt(net.SOL_SOCKET, net.SO_BINDTODEVICE, interface.encode())
+            one.connect((address, self.PORT))
+            self.note("connect", interface, address, "connected")
+        except BlockingIOError:
+            self.pending.append((one, interface, address))
+        except OSError as err:
+            self.note("connect", interface, address, name_of(err))
+
+    def sends(self, address, interface):
+        """A datagram for which IP_PKTINFO (8) names the interface."""
+        net = self.net
+        try:
+            index = int((text_of("/sys/class/net/%s/ifindex" % interface) or "0").strip())
+            one = net.socket(net.AF_INET, net.SOCK_DGRAM | net.SOCK_NONBLOCK)
+            info = index.to_bytes(4, sys.byteorder) + bytes(8)
+            one.sendmsg([b"\0"], [(0, 8, info)], 0, (address, self.PORT))
+            self.note("IP_PKTINFO", interface, address, "sent")
+        except OSError as err:
+            self.note("IP_PKTINFO", interface, address, name_of(err))
+
+    def broadcasts(self):
+        net, everyone = self.net, "255.255.255.255"
+        try:
+            one = net.socket(net.AF_INET, net.SOCK_DGRAM | net.SOCK_NONBLOCK)
+            one.setsockopt(net.SOL_SOCKET, net.SO_BROADCAST, 1)
+            one.sendto(b"\0", (everyone, self.PORT))
+            self.note("broadcast", None, everyone, "sent")
+        except OSError as err:
+            self.note("broadcast", None, everyone, name_of(err))
+
+    def facts(self):
+        for one, interface, address in self.pending:
+            code = one.getsockopt(self.net.SOL_SOCKET, self.net.SO_ERROR)
+            writable = select.select([], [one], [], 0)[1]
+            answer = errno.errorcode.get(code, str(code)) if code else "connected" if writable else "silence"
+            self.note("connect", interface, address, answer)
+        return self.rows
+
+
+def limits_of_cgroup():
+    """The limits on processes and on memory, from cgroup v2 or v1; None where the kernel shows none."""
+    names = {
+        "pids": ("pids.max", "pids/pids.max"),
+        "memory": ("memory.max", "memory/memory.limit_in_bytes"),
+    }
+    texts = {kind: [text_of("/sys/fs/cgroup/" + name) for name in both] for kind, both in names.items()}
+    return {kind: next((text.strip() for text in both if text), None) for kind, both in texts.items()}
+
+
+# -- 10. The request and the report ------------------------------------------------------------------------------------
 
 
 def request_of(args):
     """The values of each key. An unknown key is an error."""
-    keys = "nonce read-only dataset writable workspace gid entries program codex codex-version smi"
+    keys = "nonce read-only dataset writable workspace gid entries program codex codex-version smi outside"
     asked = {key: [] for key in keys.split()}
     for key, value in zip(args[::2], args[1::2]):
         asked[key].append(value)
@@ -472,6 +695,7 @@ def main():
     if asked["smi"]:
         query = [asked["smi"][0], "--query-gpu=index,uuid,name", "--format=csv,noheader"]
         smi = Child(query, dict(os.environ), 10)
+    outside = Outside(asked["outside"]) if asked["outside"] else None
     table = text_of("/proc/self/mountinfo") or ""
     mounts = all_mounts(asked, nonce, table)
     home = os.environ.get("HOME", "/")
@@ -497,12 +721,17 @@ def main():
         "workspace": written,
         "sockets": [path for path in SOCKETS if os.path.lexists(path)],
         "shm": attempt(shm_bytes),
-        "pids_max": pids_max(),
+        "cgroup": limits_of_cgroup(),
+        "label": (text_of("/proc/self/attr/current") or "").rstrip("\0\n") or None,
+        "refusals": refusals(),
+        "masked": {path: hidden(path) for path in MASKED},
+        "kernel": {path: door(path) for path in DOORS},
         "nodes": sorted(name for name in os.listdir("/dev") if name.startswith("nvidia") or name == "dxg"),
         "interfaces": interfaces(),
         "processes": processes(),
         "programs": {name: found(name) for name in asked["program"]},
         "smi": smi.facts() if smi else None,
+        "outside": outside.facts() if outside else [],
         "codex": None,
     }
     for path in asked["codex"] + ask:

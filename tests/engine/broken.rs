@@ -66,7 +66,7 @@ fn a_capability() {
 
 #[test]
 fn a_privileged_container() {
-    let ids = ["user.capabilities", "user.seccomp"];
+    let ids = ["kernel.masked", "kernel.read-only", "user.capabilities", "user.no-user-namespace", "user.seccomp"];
     breaks(&Sandbox::new(), BreakingDocker::service("privileged: true"), &ids);
 }
 
@@ -79,7 +79,90 @@ fn programs_that_may_gain_privileges() {
 #[test]
 fn no_filter_of_system_calls() {
     let docker = BreakingDocker::service("security_opt: ['seccomp=unconfined']");
-    breaks(&Sandbox::new(), docker, &["user.seccomp"]);
+    breaks(&Sandbox::new(), docker, &["user.no-user-namespace", "user.seccomp"]);
+}
+
+/// The kernel says `Seccomp: 2` of this one too: only what it does shows what it is worth.
+#[test]
+fn a_filter_that_lets_everything_through() {
+    let sandbox = Sandbox::new();
+    let rule = r#"{"names": ["unshare"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 0, "value": 4711, "op": "SCMP_CMP_EQ"}]}"#;
+    let profile =
+        sandbox.place.write("open.json", format!(r#"{{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{rule}]}}"#));
+    let docker = BreakingDocker::service(&format!("security_opt: ['seccomp={}']", profile.display()));
+    breaks(&sandbox, docker, &["user.no-user-namespace", "user.seccomp"]);
+}
+
+#[test]
+fn a_filter_that_lets_user_namespaces_through() {
+    let sandbox = Sandbox::new();
+    let rule = r#"{"names": ["keyctl", "add_key", "request_key", "setns", "mount", "umount2", "perf_event_open", "userfaultfd"], "action": "SCMP_ACT_ERRNO"}"#;
+    let none = r#"{"names": ["unshare"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 0, "value": 0, "op": "SCMP_CMP_EQ"}]}"#;
+    let text = format!(r#"{{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{rule}, {none}]}}"#);
+    let profile = sandbox.place.write("namespaces.json", text);
+    let docker = BreakingDocker::service(&format!("security_opt: ['seccomp={}']", profile.display()));
+    breaks(&sandbox, docker, &["user.no-user-namespace"]);
+}
+
+#[test]
+fn a_container_that_is_exempt_from_apparmor() {
+    let docker = BreakingDocker::service("security_opt: ['apparmor=unconfined']");
+    breaks(&Sandbox::new(), docker, &["user.lsm"]);
+}
+
+/// A call of the C library in the mount namespace of the container, as root of the host. The image has no `mount`.
+fn in_its_mounts(call: &str) -> BreakingDocker {
+    let pid = "pid=$(\"$real\" inspect --format '{{.State.Pid}}' \"$container\")";
+    let python = format!("import ctypes; assert ctypes.CDLL(None).{call} == 0");
+    BreakingDocker::after_up(&format!("{pid}\n$as_root nsenter --target \"$pid\" --mount python3 -I -c '{python}'"))
+}
+
+#[test]
+fn a_file_of_the_kernel_that_is_not_hidden() {
+    breaks(&Sandbox::new(), in_its_mounts("umount2(b\"/proc/keys\", 0)"), &["kernel.masked"]);
+}
+
+#[test]
+fn settings_of_the_kernel_that_can_be_written() {
+    breaks(&Sandbox::new(), in_its_mounts("mount(None, b\"/proc/sys\", None, 0x1020, None)"), &["kernel.read-only"]);
+}
+
+#[test]
+fn a_limit_of_memory_that_the_engine_does_not_know() {
+    let script = "pid=$(\"$real\" inspect --format '{{.State.Pid}}' \"$container\")\n\
+                  dir=$(sed -n 's|^[0-9]*:memory:|/sys/fs/cgroup/memory|p; s|^0::|/sys/fs/cgroup|p' /proc/$pid/cgroup | head -n 1)\n\
+                  file=$dir/memory.max; [ -e $file ] || file=$dir/memory.limit_in_bytes\n\
+                  echo 1073741824 | $as_root tee $file >/dev/null";
+    breaks(&Sandbox::new(), BreakingDocker::after_up(script), &["limits.memory"]);
+}
+
+#[test]
+fn a_log_without_a_limit() {
+    let docker = BreakingDocker::service("logging: !override {driver: json-file}");
+    breaks(&Sandbox::new(), docker, &["limits.log"]);
+}
+
+/// A sandbox without a network gets a cable to the host.
+#[test]
+fn a_way_to_the_host_where_there_is_no_network() {
+    let sandbox = Sandbox::new();
+    let script = "pid=$(\"$real\" inspect --format '{{.State.Pid}}' \"$container\")\n\
+                  $as_root ip link add csx$pid type veth peer name cable netns $pid\n\
+                  $as_root ip address add 192.0.2.1/30 dev csx$pid; $as_root ip link set csx$pid up\n\
+                  $as_root nsenter --target $pid --net ip address add 192.0.2.2/30 dev cable\n\
+                  $as_root nsenter --target $pid --net ip link set cable up";
+    BreakingDocker::after_up(script).install(&sandbox.place);
+    let run = sandbox.task("sandbox").args(["--yes", "--network", "none", "--", "--version"]).run().ended(1);
+    BreakingDocker::assert_used(&sandbox.place);
+    is_refused(&sandbox, &run, &["network.mode", "network.unreachable"]);
+}
+
+#[test]
+fn a_sandbox_without_a_network_reaches_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.task("sandbox").args(["--yes", "--network", "none", "--", "--version"]).run().ok();
+    assert_eq!(sandbox.proof().with("broken"), Vec::<String>::new());
+    assert!(sandbox.proof().with("held").contains(&"network.unreachable".to_owned()));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The user who runs the task, and which of the user's groups are passed into the sandbox.
 
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Groups that give power over the host: they are never passed on, whatever they own.
 const PRIVILEGED_GROUPS: &[&[&str]] = &[
@@ -64,6 +64,12 @@ impl User {
         passed.dedup();
         passed
     }
+}
+
+/// The home of a user, where the user database has one.
+pub(crate) fn home_of(uid: u32) -> Option<PathBuf> {
+    use users::os::unix::UserExt as _;
+    users::get_user_by_uid(uid).map(|user| user.home_dir().to_path_buf())
 }
 
 #[cfg(test)]

@@ -118,13 +118,13 @@ fn read_files(cx: &Context, settings: &Settings, user: &User) -> impl FnOnce() -
     }
     let data = |set: &Dataset| Some(Mount::new(Role::Dataset(set.name.clone()), set.source.as_ref()?));
     mounts.extend(settings.datasets.iter().filter_map(data));
-    let (cx, user, sets) = (cx.clone(), user.clone(), settings.datasets.clone());
+    let (cx, user, settings) = (cx.clone(), user.clone(), settings.clone());
     let (answer, answered) = mpsc::channel();
     std::thread::spawn(move || {
         let groups = user.groups_for(mounts.iter().map(|mount| mount.source.as_path()));
-        let rules = life::rules(&cx, &user, groups);
+        let rules = life::rules(&cx, &user, groups, &settings);
         // It cannot be sent where the bound has passed; nothing needs it then.
-        let _ = answer.send(look_at(&mounts, &rules, &sets));
+        let _ = answer.send(look_at(&mounts, &rules, &settings.datasets));
     });
     move || {
         answered.recv_timeout(Duration::from_secs(FILES_BOUND)).map_err(|_| {

@@ -83,6 +83,10 @@ pub(crate) struct HostConfig {
     pub(crate) shm_size: Option<u64>,
     /// The greatest number of processes; `null`, 0 and -1 mean no limit.
     pub(crate) pids_limit: Option<i64>,
+    /// The limit on memory in bytes; 0 means none.
+    pub(crate) memory: Option<u64>,
+    /// What becomes of the main process' output.
+    pub(crate) log_config: Option<LogConfig>,
     #[serde(deserialize_with = "told")]
     pub(crate) ulimits: Option<Vec<Ulimit>>,
     /// Single device nodes of the host.
@@ -93,6 +97,17 @@ pub(crate) struct HostConfig {
     pub(crate) device_requests: Option<Vec<DeviceRequest>>,
     /// The options of each `--tmpfs` mount, by its target. The engine omits the field where there are none.
     pub(crate) tmpfs: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(crate) struct LogConfig {
+    /// Such as `json-file`, `local`, `journald`, `none`.
+    #[serde(rename = "Type")]
+    pub(crate) driver: String,
+    /// The driver's options.
+    #[serde(rename = "Config", deserialize_with = "or_empty")]
+    pub(crate) options: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]

@@ -28,6 +28,12 @@ pub(crate) struct Container {
     /// In no particular order.
     #[serde(default, deserialize_with = "told")]
     pub(crate) mounts: Option<Vec<Mounted>>,
+    /// AppArmor's profile: empty where the engine uses no AppArmor, `unconfined` where this container is exempt.
+    #[serde(default, rename = "AppArmorProfile")]
+    pub(crate) apparmor: Option<String>,
+    /// SELinux' label of its processes: empty where the engine uses no SELinux, or this container is exempt.
+    #[serde(default, rename = "ProcessLabel")]
+    pub(crate) selinux: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]

@@ -4,7 +4,7 @@ use super::exec_command::{Entry, Program};
 use super::gather::Gathered;
 use super::ready::{Fill, fills};
 use super::record::{self, Record};
-use super::{native, wanted};
+use super::{native, sources, wanted};
 use crate::context::Context;
 use crate::engine::compose::Project;
 use crate::engine::running::Existing;
@@ -164,6 +164,7 @@ impl Plan {
     /// The whole plan, as a dry run prints it: pasteable lines, and comments for what this tool does itself.
     pub(crate) fn text(&self, cx: &Context, gathered: &Gathered, program: &Program) -> Vec<String> {
         let mut lines: Vec<String> = gathered.unknown.iter().map(|why| format!("# not known: {why}")).collect();
+        lines.extend(sources::handed_out(gathered).iter().map(|line| format!("# {line}")));
         let name = self.project.container();
         // Every line of a reason is a comment, because the plan can be pasted.
         let comment = |why: &anyhow::Error| format!("# a run is refused: {why:#}").replace('\n', "\n#");

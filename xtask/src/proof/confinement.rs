@@ -1,14 +1,20 @@
 //! Claims about what confines everything inside: capabilities, privileges, system calls, namespaces.
 
 use super::claim::{Draft, some};
-use super::probe::InsideWitness;
+use super::probe::{Attempted, InsideWitness, Refusal};
 use super::witness::{HostWitness, NAMESPACES};
 use crate::finding::Finding;
 
 const CAPABILITY_SETS: [&str; 5] = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"];
 
 pub(super) fn judge(inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
-    vec![capabilities(inside, host), no_new_privileges(inside, host), seccomp(inside, host), namespaces(inside, host)]
+    vec![
+        capabilities(inside, host),
+        no_new_privileges(inside, host),
+        seccomp(inside, host),
+        user_namespace(inside, host),
+        namespaces(inside, host),
+    ]
 }
 
 /// Whether both witnesses know it, and the same.
@@ -59,8 +65,68 @@ fn seccomp(inside: &InsideWitness, host: &HostWitness) -> Finding {
         .hint("the engine runs without seccomp, or the container was started with `seccomp=unconfined`");
     status(&mut draft, "Seccomp", "2", inside, host);
     if let Some(options) = draft.told("its security options", host.container.host_config.security_opt.as_deref()) {
-        let open = options.iter().any(|option| option.ends_with("unconfined"));
+        let open = options.iter().any(|option| option.starts_with("seccomp") && option.ends_with("unconfined"));
         draft.check(!open, || format!("security options: {}", some(options)));
+    }
+    filtered(&mut draft, inside);
+    draft.done()
+}
+
+/// The least number of refused calls that shows a filter: a kernel that was built without a call refuses it by itself.
+const REFUSED: usize = 3;
+
+/// Judges the filter by what it does. Each call is made with arguments to which the kernel itself answers something else
+/// than EPERM, also to a process without capabilities, so that an EPERM is the filter's. A filter may kill, too.
+fn filtered(draft: &mut Draft, inside: &InsideWitness) {
+    let Some(tried) = attempts(draft, inside, Attempted::Filter) else { return };
+    let (mut refused, mut reached) = (0, Vec::new());
+    for Refusal(_, call, answer) in tried {
+        match answer.as_str() {
+            "EPERM" | "EACCES" | KILLED => refused += 1,
+            // The call is not in this kernel, or the filter says so: it shows nothing.
+            "ENOSYS" => {}
+            _ => reached.push(format!("{call}: {answer}")),
+        }
+    }
+    draft.inside(format!("{refused} calls refused, not refused: {}", some(&reached)));
+    draft.check(reached.is_empty(), || format!("inside these calls reach the kernel: {}", some(&reached)));
+    if refused < REFUSED && reached.is_empty() {
+        draft.unseen(format!("only {refused} calls were refused, which shows no filter"));
+    }
+}
+
+/// The signal of a filter that kills (SIGSYS); nothing after it was tried.
+const KILLED: &str = "signal 31";
+
+fn attempts<'a>(draft: &mut Draft, inside: &'a InsideWitness, what: Attempted) -> Option<Vec<&'a Refusal>> {
+    let tried = inside.refusals.iter().flatten().filter(|Refusal(group, ..)| *group == what);
+    let tried: Vec<&Refusal> = tried.collect();
+    let killed = || inside.refusals.iter().flatten().any(|Refusal(_, _, answer)| answer == KILLED);
+    if tried.is_empty() && !killed() {
+        draft.unseen("inside, no system call could be tried");
+        return None;
+    }
+    Some(tried)
+}
+
+fn user_namespace(inside: &InsideWitness, host: &HostWitness) -> Finding {
+    let mut draft = Draft::new(
+        "user.no-user-namespace",
+        "no user namespace can be made inside, in which a process would have every capability",
+    )
+    .hint("the engine's seccomp filter refuses it: start the container without a profile of its own");
+    // The filter that refuses it is what the host can see of this.
+    status(&mut draft, "Seccomp", "2", inside, host);
+    if let Some(tried) = attempts(&mut draft, inside, Attempted::UserNamespace) {
+        let made: Vec<&str> =
+            tried.iter().filter(|Refusal(.., answer)| answer == "done").map(|one| one.1.as_str()).collect();
+        let answers = tried.iter().map(|Refusal(_, call, answer)| format!("{call}: {answer}"));
+        draft.inside(some(answers));
+        draft.check(made.is_empty(), || format!("inside one can be made by {}", some(&made)));
+        let unshare = tried.iter().any(|one| one.1 == "unshare");
+        if !unshare && !inside.refusals.iter().flatten().any(|one| one.2 == KILLED) {
+            draft.unseen("inside, nobody has tried to make one");
+        }
     }
     draft.done()
 }
@@ -91,7 +157,35 @@ fn namespaces(inside: &InsideWitness, host: &HostWitness) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{asked, breaks, proc, status};
+    use super::super::fixture::{Case, asked, breaks, good, proc, status};
+    use super::*;
+    use crate::finding::Verdict;
+
+    fn answers(group: Attempted, call: &'static str, answer: &'static str) -> Case {
+        Box::new(move |_, inside, _| {
+            inside.refusals.as_mut().unwrap().push(Refusal(group, call.into(), answer.into()));
+        })
+    }
+
+    #[test]
+    fn a_filter_is_judged_by_what_it_does() {
+        let (_, mut inside, host) = good();
+        let with = |inside: &mut InsideWitness, answers: &[&str]| {
+            let calls = answers.iter().map(|answer| Refusal(Attempted::Filter, "a".into(), (*answer).into()));
+            inside.refusals = Some(calls.collect());
+        };
+        with(&mut inside, &["EPERM", "ENOSYS", "EPERM", "EACCES"]);
+        assert_eq!(seccomp(&inside, &host).why, None);
+        with(&mut inside, &["ENOSYS"; 9]);
+        assert_eq!(seccomp(&inside, &host).verdict, Verdict::NotProvable);
+        // A stricter filter than the engine's may kill.
+        with(&mut inside, &["EPERM", "EPERM", KILLED]);
+        assert_eq!(seccomp(&inside, &host).why, None);
+        assert_eq!(user_namespace(&inside, &host).why, None);
+        inside.refusals = None;
+        assert_eq!(seccomp(&inside, &host).verdict, Verdict::NotProvable);
+        assert_eq!(user_namespace(&inside, &host).verdict, Verdict::NotProvable);
+    }
 
     #[test]
     fn each_fact_about_the_confinement_breaks_its_claim() {
@@ -112,6 +206,17 @@ mod tests {
                 status("Seccomp", "0"),
                 proc("Seccomp", "0"),
                 asked(|asked| asked.security_opt = Some(vec!["seccomp=unconfined".into()])),
+                // A filter is there, and lets through what the engine's own refuses.
+                answers(Attempted::Filter, "keyctl", "ENOTSUP"),
+                answers(Attempted::Filter, "unshare", "done"),
+            ],
+        );
+        breaks(
+            "user.no-user-namespace",
+            vec![
+                answers(Attempted::UserNamespace, "unshare", "done"),
+                answers(Attempted::UserNamespace, "clone3", "done"),
+                proc("Seccomp", "0"),
             ],
         );
         breaks(

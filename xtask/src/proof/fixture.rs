@@ -1,7 +1,9 @@
 //! A good sandbox as both witnesses see it, to be changed one fact at a time.
 
 use super::ask::Alone;
+use super::cgroup::Cgroup;
 use super::codex_file::CodexFile;
+use super::host_kernel::HostKernel;
 use super::limits;
 use super::mountinfo::{MountLine, MountTable};
 use super::probe::{InsideWitness, ProcessFacts, answer};
@@ -94,6 +96,10 @@ fn host(spec: &Spec, process: ProcessFacts) -> HostWitness {
         codex: Some(CodexFile { id: FileId { dev: 1, ino: 6 }, size: 300, changed: (1, 0) }),
         codex_at_start: None,
         real_git: Some((FileId { dev: 1, ino: 66 }, own.place_of("/ws/.git"))),
+        kernel: HostKernel {
+            cgroup: Cgroup { pids: Some("4096".into()), memory: Some("9223372036854771712".into()) },
+            ..HostKernel::default()
+        },
         own_mounts: own,
         own_namespaces,
         workspace_file: Some(Ok(WorkspaceFile {

@@ -1,8 +1,9 @@
 //! Claims about limits and the network.
 
-use super::claim::{Draft, some};
+use super::claim::{Draft, RECREATE, Side, some};
 use super::probe::InsideWitness;
 use super::witness::HostWitness;
+use super::{cgroup, unreachable};
 use crate::engine::errors;
 use crate::finding::Finding;
 use crate::spec::Spec;
@@ -16,7 +17,19 @@ pub(super) fn judge(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> 
     // Each field is named: a new one does not compile until it has a claim. `devices.rs` has that of the GPUs, `mounts.rs`
     // that of the Codex home.
     let Shape { gpus: _, codex_home: _, network: _, shm_size: _, pids_limit: _, memlock: _ } = &spec.shape;
-    vec![shm(spec, inside, host), pids(spec, inside, host), ulimits(spec, inside, host), network(spec, inside, host)]
+    let mut claims = vec![
+        shm(spec, inside, host),
+        pids(spec, inside, host),
+        memory(inside, host),
+        log(host),
+        ulimits(spec, inside, host),
+        network(spec, inside, host),
+    ];
+    match spec.shape.network {
+        Network::None => claims.push(unreachable::judge(inside, host)),
+        Network::Open => {}
+    }
+    claims
 }
 
 fn shm(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
@@ -40,12 +53,59 @@ fn pids(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
     draft.check(told.is_some_and(|told| u64::try_from(told) == Ok(limit)), || {
         format!("the engine was asked for {text}")
     });
-    match &inside.pids_max {
-        Some(seen) => {
-            draft.inside(format!("pids.max {seen}"));
-            draft.check(*seen == limit.to_string(), || format!("inside, pids.max is {seen}"));
+    for (side, cgroup) in [(Side::Inside, &inside.cgroup), (Side::Host, &host.kernel.cgroup)] {
+        match &cgroup.pids {
+            Some(seen) => {
+                draft.saw(side, format!("pids.max {seen}"));
+                draft.check(*seen == limit.to_string(), || format!("{side}: pids.max is {seen}"));
+            }
+            None => draft.unseen(format!("{side}: the cgroup's pids.max cannot be seen")),
         }
-        None => draft.unseen("inside, the cgroup's pids.max cannot be seen"),
+    }
+    draft.done()
+}
+
+/// No setting limits the memory, but a person may write a limit into the Compose file: then it must be in force.
+fn memory(inside: &InsideWitness, host: &HostWitness) -> Finding {
+    let told = host.container.host_config.memory;
+    let limit = told.filter(|bytes| *bytes > 0);
+    let text = |limit: Option<u64>| limit.map_or("no limit".into(), |bytes| format!("{bytes} bytes"));
+    let mut draft =
+        Draft::new("limits.memory", format!("memory has the limit that the engine was asked for: {}", text(limit)));
+    draft.told("the limit on memory", told);
+    for (side, cgroup) in [(Side::Inside, &inside.cgroup), (Side::Host, &host.kernel.cgroup)] {
+        match cgroup.memory.as_deref().and_then(cgroup::bytes) {
+            Some(seen) => {
+                draft.saw(side, text(seen));
+                // The kernel rounds down to whole pages, of up to 64 KiB.
+                let same = seen == limit
+                    || seen
+                        .zip(limit)
+                        .is_some_and(|(seen, limit)| limit.checked_sub(seen).is_some_and(|rest| rest < 1 << 16));
+                draft.check(same, || format!("{side}: memory has {}, not {}", text(seen), text(limit)));
+            }
+            // A kernel may be started without this controller: then nothing can be limited.
+            None if limit.is_none() => draft.saw(side, "no controller of memory"),
+            None => draft.unseen(format!("{side}: the cgroup's limit on memory cannot be seen")),
+        }
+    }
+    draft.done()
+}
+
+/// The log that the engine keeps of the main process; `docker-compose.yaml` has the same. Whoever runs as its user can
+/// write to its output.
+const LOG: (&str, [(&str, &str); 2]) = ("json-file", [("max-file", "2"), ("max-size", "1m")]);
+
+fn log(host: &HostWitness) -> Finding {
+    let (driver, options) = LOG;
+    let mut draft = Draft::new("limits.log", "what is written to the container's log takes at most 2 MB of this host")
+        .hint(RECREATE);
+    if let Some(log) = draft.told("how it keeps the log", host.container.host_config.log_config.as_ref()) {
+        let told = log.options.iter().map(|(name, value)| format!("{name}={value}"));
+        draft.host(format!("{}: {}", log.driver, some(told)));
+        let same =
+            log.driver == driver && log.options.iter().map(|(name, value)| (name.as_str(), value.as_str())).eq(options);
+        draft.check(same, || format!("the engine keeps the log by `{}` with other limits", log.driver));
     }
     draft.done()
 }
@@ -97,7 +157,7 @@ fn network(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
 #[cfg(test)]
 pub(super) fn in_force(shape: &Shape, inside: &mut InsideWitness) {
     inside.shm = Some(shape.shm_size);
-    inside.pids_max = Some(shape.pids_limit.to_string());
+    inside.cgroup.pids = Some(shape.pids_limit.to_string());
 }
 
 #[cfg(test)]
@@ -117,7 +177,24 @@ mod tests {
             vec![
                 asked(|asked| asked.pids_limit = None),
                 asked(|asked| asked.pids_limit = Some(-1)),
-                Box::new(|_, inside, _| inside.pids_max = Some("max".into())),
+                Box::new(|_, inside, _| inside.cgroup.pids = Some("max".into())),
+                Box::new(|_, _, host| host.kernel.cgroup.pids = Some("max".into())),
+            ],
+        );
+        breaks(
+            "limits.memory",
+            vec![
+                asked(|asked| asked.memory = Some(1 << 30)),
+                Box::new(|_, inside, _| inside.cgroup.memory = Some("1073741824".into())),
+                Box::new(|_, _, host| host.kernel.cgroup.memory = Some("1073741824".into())),
+            ],
+        );
+        breaks(
+            "limits.log",
+            vec![
+                asked(|asked| asked.log_config.as_mut().unwrap().driver = "journald".into()),
+                asked(|asked| drop(asked.log_config.as_mut().unwrap().options.remove("max-size"))),
+                asked(|asked| drop(asked.log_config.as_mut().unwrap().options.insert("max-size".into(), "1t".into()))),
             ],
         );
         breaks(

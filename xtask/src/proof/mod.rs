@@ -6,22 +6,29 @@
 //! the claim is not provable, with the reason.
 
 pub(crate) mod ask;
+mod cgroup;
 mod claim;
 mod codex;
 mod codex_file;
 mod confinement;
 mod dataset;
 mod devices;
+mod host_kernel;
 mod identity;
+mod kernel_files;
 mod limits;
+mod lsm;
+mod modules;
 mod mount;
 pub(crate) mod mountinfo;
 mod mounts;
+mod net_tables;
 pub(crate) mod probe;
 pub(crate) mod programs;
 mod reach;
 pub(crate) mod sources;
 mod targets;
+mod unreachable;
 mod volume;
 mod witness;
 
@@ -43,6 +50,8 @@ use witness::HostWitness;
 pub(crate) fn judge(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
     let mut claims = identity::judge(spec, inside, host);
     claims.extend(confinement::judge(inside, host));
+    claims.push(lsm::judge(inside, host));
+    claims.extend(kernel_files::judge(inside, host));
     claims.extend(mounts::judge(spec, inside, host));
     claims.extend(dataset::judge(spec, inside, host));
     claims.extend(reach::judge(spec, inside, host));
@@ -186,13 +195,17 @@ mod tests {
             sent.map(String::as_str).filter(|name| read(&without(name)).unwrap() != read(&said).unwrap()).collect();
         for name in
             "CapAdd Privileged SecurityOpt PidMode IpcMode NetworkMode UTSMode ShmSize PidsLimit Ulimits Devices \
-                     DeviceRequests"
+                     DeviceRequests Memory LogConfig"
                 .split_whitespace()
         {
             assert!(asked.contains(&name), "{name}");
         }
         let asked = asked.join(" ");
-        let all = [("", "Id Image State Config HostConfig Mounts"), ("/State", "Running Pid"), ("/HostConfig", &asked)];
+        let all = [
+            ("", "Id Image State Config HostConfig Mounts AppArmorProfile ProcessLabel"),
+            ("/State", "Running Pid"),
+            ("/HostConfig", &asked),
+        ];
         let places = [("/Config", "Hostname Image"), ("/Mounts/0", "Type Source Destination RW Propagation")];
         let cache = [("/Mounts/3", "Type Name Driver Source Destination RW")];
         for (place, names) in all.into_iter().chain(places).chain(cache) {
@@ -269,3 +282,5 @@ mod tests {
 
 #[cfg(test)]
 pub(crate) mod fixture;
+#[cfg(test)]
+mod hosts;

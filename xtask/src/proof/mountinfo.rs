@@ -20,6 +20,8 @@ pub(crate) struct MountLine {
     /// The propagation: `shared:N`, `master:N`, and so on. Empty for a private mount.
     pub(crate) tags: Vec<String>,
     pub(crate) fstype: String,
+    /// What it is made from: a device, a server's name, or any text of the file system's own.
+    pub(crate) source: String,
     /// The options of the file system.
     pub(crate) super_options: Vec<String>,
 }
@@ -196,9 +198,9 @@ fn parse_line(line: &str) -> Option<MountLine> {
     let tags = fields.map(str::to_owned).collect();
     let mut fs = fs.splitn(3, ' ');
     let fstype = fs.next().filter(|fstype| !fstype.is_empty())?.to_owned();
-    let _source = fs.next()?;
+    let source = unescaped(fs.next()?)?;
     let super_options = list(fs.next()?);
-    Some(MountLine { id, parent, device, root, point, options, tags, fstype, super_options })
+    Some(MountLine { id, parent, device, root, point, options, tags, fstype, source, super_options })
 }
 
 fn list(text: &str) -> Vec<String> {

@@ -3,15 +3,18 @@
 
 mod answer;
 
-pub(crate) use answer::{InsideMount, InsideWitness, LeadsOut, Linked, ProcessFacts, Sample, field};
+pub(crate) use answer::{
+    Attempted, InsideMount, InsideWitness, LeadsOut, Linked, Outside, ProcessFacts, Refusal, Sample, field,
+};
 #[cfg(test)]
-pub(crate) use answer::{Passwd, Said, answer};
+pub(crate) use answer::{Door, Passwd, Said, answer};
 
 use super::codex_file::CodexFile;
+use super::net_tables;
 use crate::engine::docker;
 use crate::spec::inside::{CODEX_ON_PATH, HOME, PROBE, PYTHON_LINK, Tried, WORKSPACE};
 use crate::spec::insider::Insider;
-use crate::spec::words::Gpus;
+use crate::spec::words::{Gpus, Network};
 use crate::spec::{Mount, Spec};
 use crate::step::Command;
 
@@ -49,6 +52,8 @@ pub(crate) struct ProbeRequest {
     pub(crate) codex: AskCodex,
     /// Whether `nvidia-smi` is run.
     gpus: bool,
+    /// Addresses of this host that must not answer: some where the container has no network.
+    outside: Vec<String>,
     /// Programs to look for on the container's PATH.
     pub(crate) programs: Vec<String>,
 }
@@ -63,6 +68,10 @@ impl ProbeRequest {
             mounts: spec.mounts.clone(),
             codex: AskCodex::Version,
             gpus: spec.shape.gpus != Gpus::None,
+            outside: match spec.shape.network {
+                Network::None => net_tables::addresses_of_this_host(),
+                Network::Open => Vec::new(),
+            },
             programs: Vec::new(),
         }
     }
@@ -115,6 +124,7 @@ impl ProbeRequest {
         if self.gpus {
             pairs.push(("smi", "nvidia-smi"));
         }
+        pairs.extend(self.outside.iter().map(|address| ("outside", address.as_str())));
         pairs.extend(self.programs.iter().map(|name| ("program", name.as_str())));
         pairs.into_iter().flat_map(|(key, value)| [key.to_owned(), value.to_owned()]).collect()
     }

@@ -5,18 +5,21 @@
 //! (bind mounts), and by device and path in the file system from the mount table (bind mounts of parts, and what is
 //! mounted below). No directory tree is walked, so the cost does not grow with the data.
 
+mod backing;
 mod facts;
+mod ground;
 
 use super::claim::Draft;
-use super::mountinfo::{join, within};
+use super::mountinfo::{MountTable, join, within};
 use crate::error::{Failure, Remedy, usage};
 use crate::finding::{Finding, Verdict};
 use crate::spec::Role;
 use crate::spec::mount::{Mount, ids};
 use crate::spec::settings::valid_name;
 use facts::{KnownPaths, PathFacts};
+use ground::Grounds;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Who the container's user will be, and what no mount may show.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +32,10 @@ pub(crate) struct Rules {
     pub(crate) home: PathBuf,
     /// This repository.
     pub(crate) repository: PathBuf,
+    /// This tool's state folder.
+    pub(crate) state: PathBuf,
+    /// What the user hands out although a rule of `ground` refuses it.
+    pub(crate) allow_ground: Vec<PathBuf>,
     /// Where container engines listen, as far as known.
     pub(crate) sockets: Vec<PathBuf>,
 }
@@ -44,7 +51,11 @@ fn fit_to_be_mounted(mount: &Mount) -> String {
 
 /// Reads every source and checks it.
 pub(crate) fn check(mounts: &[Mount], rules: &Rules) -> Vec<Finding> {
-    judge(mounts, &KnownPaths::read(mounts, rules), rules)
+    let grounds = Grounds::read(&rules.home, &rules.state, &rules.allow_ground, facts::reader());
+    let known = KnownPaths::read(mounts, rules);
+    let mut problems = judge(mounts, &known, &grounds, rules);
+    problems.extend(below(mounts, &known, rules));
+    problems
 }
 
 /// The problems as one error of wrong settings, with each hint once.
@@ -77,7 +88,7 @@ pub(crate) fn claims(mounts: &[Mount], problems: &[Finding]) -> Vec<Finding> {
 }
 
 /// Checks what was read against the rules. Pure.
-fn judge(mounts: &[Mount], known: &KnownPaths, rules: &Rules) -> Vec<Finding> {
+fn judge(mounts: &[Mount], known: &KnownPaths, grounds: &Grounds, rules: &Rules) -> Vec<Finding> {
     let mut problems = Vec::new();
     let mut targets = BTreeSet::new();
     for ((mount, facts), id) in mounts.iter().zip(&known.sources).zip(ids(mounts)) {
@@ -91,6 +102,7 @@ fn judge(mounts: &[Mount], known: &KnownPaths, rules: &Rules) -> Vec<Finding> {
             Ok(facts) => {
                 fit(mount, facts, rules, &mut problem);
                 forbidden(mount, facts, known, &mut problem);
+                handed_out(mount, facts, known, grounds, &mut problem);
             }
         }
     }
@@ -205,6 +217,24 @@ fn in_workspace(facts: &PathFacts, repository: &PathFacts) -> bool {
         || by_place.is_some_and(|(place, repository)| repository.join("workspace").contains(place))
 }
 
+/// Ground that holds other things' trust: see `ground`.
+fn handed_out(
+    mount: &Mount,
+    facts: &PathFacts,
+    known: &KnownPaths,
+    grounds: &Grounds,
+    problem: &mut impl FnMut(String, &str),
+) {
+    // The default project is this checkout's own, wherever that lies.
+    if known.repository.as_ref().is_some_and(|repository| in_workspace(facts, repository)) {
+        return;
+    }
+    let owners_home = crate::user::home_of(facts.uid);
+    if let Some(why) = grounds.refused(mount, facts, owners_home.as_deref()) {
+        problem(format!("`{}` {why}", facts.real.display()), &ground::hint(facts));
+    }
+}
+
 /// Data sets that a writable mount would show, in either direction.
 fn overlaps(mounts: &[Mount], known: &KnownPaths) -> Vec<Finding> {
     let read = || mounts.iter().zip(&known.sources).filter_map(|(mount, facts)| Some((mount, facts.as_ref().ok()?)));
@@ -224,6 +254,74 @@ fn overlaps(mounts: &[Mount], known: &KnownPaths) -> Vec<Finding> {
         }
     }
     problems
+}
+
+/// What lies below the file systems of what the sandbox may only read, and of what it must not reach, and could be written
+/// through another mount.
+fn below(mounts: &[Mount], known: &KnownPaths, rules: &Rules) -> Vec<Finding> {
+    let table = MountTable::of_this_process().unwrap_or_default();
+    let read = facts::reader();
+    let own = mounts.iter().zip(&known.sources).zip(ids(mounts));
+    let own: Vec<_> = own.filter_map(|((mount, facts), id)| Some((mount, facts.as_ref().ok()?, id))).collect();
+    let open: Vec<_> = own.iter().filter(|(mount, ..)| !mount.read_only).collect();
+    let under = |facts: &PathFacts| {
+        let path = facts.real.to_string_lossy();
+        backing::below(table.covering(&path).into_iter().chain(table.below(&path)), &table, Path::new("/sys"))
+    };
+    let mut problems = Vec::new();
+    for (mount, facts, id) in own.iter().filter(|(mount, ..)| mount.read_only) {
+        let backing = under(facts);
+        for object in &backing.objects {
+            let through = open.iter().find_map(|open| written_through(object, open.1, &read).map(|how| (open, how)));
+            if let Some(((open, ..), how)) = through {
+                let what = format!(
+                    "`{}` could be written through `{}`, mounted writable at `{}`: below its file system lies `{}`, and {how}",
+                    mount.source.display(),
+                    open.source.display(),
+                    open.target,
+                    object.display()
+                );
+                problems.push(problem(id, mount, what, "move the image, or choose another workspace"));
+            }
+        }
+        let allowed = || rules.allow_ground.iter().filter_map(|path| read(path)).any(|allowed| allowed.id == facts.id);
+        if matches!(mount.role, Role::Dataset(_)) && !backing.unknown.is_empty() && !allowed() {
+            let whys: Vec<&str> = backing.unknown.iter().map(String::as_str).collect();
+            let what = format!(
+                "whether `{}` could be written below its file system is not provable: {}",
+                mount.source.display(),
+                whys.join("; ")
+            );
+            let finding = problem(id, mount, what, &ground::hint(facts));
+            problems.push(Finding { verdict: Verdict::NotProvable, ..finding });
+        }
+    }
+    let kept = [&known.home, &known.repository].into_iter().flatten().flat_map(|facts| under(facts).objects);
+    let swaps = std::fs::read_to_string("/proc/swaps").unwrap_or_default();
+    let kept: BTreeSet<PathBuf> = kept.chain(backing::swap_files(&swaps)).collect();
+    for (mount, facts, id) in &open {
+        for object in &kept {
+            if let Some(how) = written_through(object, facts, &read) {
+                let what = format!(
+                    "`{}` shows what this host lives on, `{}`: {how}",
+                    mount.source.display(),
+                    object.display()
+                );
+                problems.push(problem(id, mount, what, "choose another workspace"));
+            }
+        }
+    }
+    problems
+}
+
+/// How something that lies below a file system could be written through a mount.
+fn written_through(object: &Path, open: &PathFacts, read: impl Fn(&Path) -> Option<PathFacts>) -> Option<String> {
+    let facts = read(object)?;
+    // A second name of an image can lie anywhere in its file system.
+    let linked = || facts.id.dev == open.id.dev && backing::has_another_name(object);
+    overlap(&facts, open)
+        .map(|how| how.replace("the data set", "it"))
+        .or_else(|| linked().then(|| "it has a second name, which can lie there".to_owned()))
 }
 
 fn overlap(data: &PathFacts, open: &PathFacts) -> Option<String> {

@@ -4,6 +4,7 @@
 
 use super::ask::Alone;
 use super::codex_file::CodexFile;
+use super::host_kernel::HostKernel;
 use super::mountinfo::{DevicePath, MountTable, clean, rest};
 use super::probe::{ProbeRequest, ProcessFacts};
 use crate::beneath::{Beneath, FileId};
@@ -35,6 +36,8 @@ pub(crate) struct HostWitness {
     pub(crate) carried: BTreeMap<String, String>,
     /// The mounts of this process, by which paths of the host are translated.
     pub(crate) own_mounts: MountTable,
+    /// What this host's kernel says of the container beside that.
+    pub(crate) kernel: HostKernel,
     /// The namespaces of this process.
     pub(crate) own_namespaces: BTreeMap<String, String>,
     /// The source of each promised mount, by its target.
@@ -88,6 +91,7 @@ impl HostWitness {
             codex: CodexFile::of(spec),
             codex_at_start: None,
             real_git: real_git(spec, &own_mounts),
+            kernel: HostKernel::read(&container, &own_mounts, spec.shape.network),
             own_namespaces: namespaces("/proc/self/ns"),
             own_mounts,
             container,

@@ -73,6 +73,8 @@ pub struct Settings {
     pub caches: Vec<Cache>,
     /// Variables that pass from the user's environment to Codex, by name.
     pub env: Vec<String>,
+    /// Directories that are handed out although a rule refuses them.
+    pub allow_ground: Vec<PathBuf>,
     /// Where each setting came from.
     pub origins: Vec<Origin>,
 }

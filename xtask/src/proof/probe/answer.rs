@@ -1,6 +1,11 @@
 //! The probe's answer, as values: the names of the fields in JSON are those of `docker/probe.py`.
 
+mod kernel;
+
+pub(crate) use kernel::{Attempted, Door, Outside, Refusal};
+
 use crate::beneath::FileId;
+use crate::proof::cgroup::Cgroup;
 use crate::proof::mountinfo::MountTable;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -145,6 +150,10 @@ pub(crate) struct ProcessFacts {
     /// The targets of the links in `ns/`, such as `pid:[4026531836]`, by kind.
     #[serde(deserialize_with = "namespaces")]
     pub(crate) namespaces: Namespaces,
+    /// What the Linux security module in force calls the process: AppArmor's profile with its mode, or SELinux' label.
+    /// `None` where the kernel has no such module.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub(crate) label: Option<String>,
 }
 
 type Namespaces = BTreeMap<String, String>;
@@ -153,7 +162,8 @@ impl ProcessFacts {
     /// By what reads a file of `/proc/PID` on the host, so that both witnesses' facts have one list.
     pub(crate) fn read(namespaces: Namespaces, read: impl Fn(&str) -> Result<String, String>) -> Result<Self, String> {
         let mounts = MountTable::parse(&read("mountinfo")?)?;
-        Ok(ProcessFacts { mounts, status: read("status")?, limits: read("limits")?, namespaces })
+        let label = read("attr/current").ok().map(|text| text.trim_end_matches(['\0', '\n']).to_owned());
+        Ok(ProcessFacts { mounts, status: read("status")?, limits: read("limits")?, namespaces, label })
     }
 
     /// A field of `status`.
@@ -204,8 +214,16 @@ pub(crate) struct InsideWitness {
     /// The size of `/dev/shm`, in bytes.
     #[serde(deserialize_with = "attempt_or_none")]
     pub(crate) shm: Option<u64>,
-    /// The cgroup's limit on the number of processes, where it can be seen.
-    pub(crate) pids_max: Option<String>,
+    /// The limits of its cgroup, as they can be seen inside.
+    pub(crate) cgroup: Cgroup,
+    /// The system calls that were tried; `None` where none could be.
+    pub(crate) refusals: Option<Vec<Refusal>>,
+    /// What the paths show that must show nothing: `absent`, `null`, `empty`, the name of an error, or `shown`.
+    pub(crate) masked: BTreeMap<String, String>,
+    /// What the kernel's files answer to an attempt to write.
+    pub(crate) kernel: BTreeMap<String, Door>,
+    /// The attempts to reach an address, where the container has no network.
+    pub(crate) outside: Vec<Outside>,
     /// Names in `/dev` that belong to GPUs.
     pub(crate) nodes: Vec<String>,
     /// Network interfaces, and whether each is up; `None` where that is not known.
@@ -269,6 +287,7 @@ pub(crate) use fixture::answer;
 /// The answer of a probe that finds everything as promised.
 #[cfg(test)]
 mod fixture {
+    use crate::proof::kernel_files::{DOORS, MASKED};
     use serde_json::{Value, json};
 
     /// The table of a real container, shortened: workspace, data set, Codex home, Codex package, git.
@@ -291,6 +310,10 @@ mod fixture {
 102 99 254:0 /state/git /workspace/.git rw,relatime - ext4 /dev/vda rw
 103 80 254:0 /docker/containers/43c15da69dfac6285e9b9bc9f6c1fa828e0100fe5942ca1db4f55883d17d4f38/hosts /etc/hosts rw - ext4 /dev/vda rw
 53 81 0:44 /bus /proc/bus ro,nosuid - proc proc rw
+54 81 0:44 /fs /proc/fs ro,nosuid - proc proc rw
+55 81 0:44 /irq /proc/irq ro,nosuid - proc proc rw
+56 81 0:44 /sys /proc/sys ro,nosuid - proc proc rw
+57 81 0:44 /sysrq-trigger /proc/sysrq-trigger ro,nosuid - proc proc rw
 58 81 0:45 /null /proc/keys rw,nosuid - tmpfs tmpfs rw
 60 84 0:51 / /sys/firmware ro,relatime - tmpfs tmpfs ro
 ";
@@ -302,6 +325,32 @@ CapAmb:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t1\n";
     pub(crate) const LIMITS: &str = "Limit                     Soft Limit           Hard Limit           Units     \n\
 Max stack size            67108864             67108864             bytes     \n\
 Max locked memory         unlimited            unlimited            bytes     \n";
+
+    fn refusals() -> Value {
+        json!([
+            ["filter", "keyctl", "EPERM"],
+            ["filter", "add_key", "EPERM"],
+            ["filter", "unshare", "EPERM"],
+            ["filter", "mount", "EPERM"],
+            ["user namespace", "unshare", "EPERM"],
+            ["user namespace", "clone", "EPERM"],
+            ["user namespace", "clone3", "ENOSYS"]
+        ])
+    }
+
+    fn masked() -> Value {
+        let seen = |path: &str| match path {
+            "/proc/keys" => "null",
+            "/sys/firmware" => "empty",
+            _ => "absent",
+        };
+        MASKED.iter().map(|path| ((*path).to_owned(), json!(seen(path)))).collect::<serde_json::Map<_, _>>().into()
+    }
+
+    fn doors() -> Value {
+        let refused = json!({"open": "EACCES", "touch": "EROFS"});
+        DOORS.iter().map(|path| ((*path).to_owned(), refused.clone())).collect::<serde_json::Map<_, _>>().into()
+    }
 
     pub(crate) fn answer() -> Value {
         let stat = |ino: u64| json!({"dev": 1, "ino": ino, "uid": 1000, "gid": 1000, "mode": 16877});
@@ -326,8 +375,10 @@ Max locked memory         unlimited            unlimited            bytes     \n
             "mounts": [mount("/workspace", 1, false), data, mount("/home/codex/.codex", 3, false),
                        mount("/workspace/.git", 4, false), mount("/opt/codex", 5, true),
                        mount("/home/codex/.cache/pip", 7, false)],
-            "workspace": "written", "sockets": [], "shm": 1_u64 << 30, "pids_max": "4096", "nodes": [],
-            "interfaces": {"lo": "0x9", "eth0": "0x1003"},
+            "workspace": "written", "sockets": [], "shm": 1_u64 << 30, "nodes": [], "label": null,
+             "cgroup": {"pids": "4096", "memory": "9223372036854771712"}, "outside": [],
+             "refusals": refusals(), "masked": masked(), "kernel": doors(),
+             "interfaces": {"lo": "0x9", "eth0": "0x1003"},
             "processes": [{"pid": 1, "parent": 0, "name": "docker-init"}, {"pid": 6, "parent": 1, "name": "sleep"}],
             "programs": {}, "smi": null,
             "codex": {"real": "/opt/codex/bin/codex", "stat": stat(6), "version": {"code": "0", "text": "codex-cli 0.169.0\n"}},

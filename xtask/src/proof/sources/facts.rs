@@ -50,7 +50,7 @@ impl PathFacts {
 }
 
 /// What is known of every source, and of what the sources are compared with.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct KnownPaths {
     /// In the order of the mounts; or why nothing is known.
     pub(super) sources: Vec<Result<PathFacts, String>>,
@@ -79,6 +79,12 @@ impl KnownPaths {
             sockets: rules.sockets.iter().filter_map(|socket| read(socket).ok()).collect(),
         }
     }
+}
+
+/// Reads any path of this host, to compare sources with it.
+pub(super) fn reader() -> impl Fn(&Path) -> Option<PathFacts> {
+    let table = MountTable::of_this_process().unwrap_or_default();
+    move |path| facts(path, &table).ok()
 }
 
 fn by_list(mount: &Mount, facts: &PathFacts, rules: &Rules, user: &User) -> bool {

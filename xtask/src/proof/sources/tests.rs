@@ -25,6 +25,8 @@ impl TestHost {
             groups: Vec::new(),
             home: dir.path().join("home"),
             repository: dir.path().join("home/repo"),
+            state: dir.path().join("state/tool"),
+            allow_ground: Vec::new(),
             sockets: vec![dir.path().join("run/docker.sock")],
         };
         fs::write(dir.path().join("run/docker.sock"), "").unwrap();
@@ -100,6 +102,38 @@ fn sources_that_no_mount_may_show_are_refused() {
         let problems = host.problems(workspace, "data");
         assert!(problems.iter().any(|problem| problem.contains(says)), "{workspace}: {says}: {problems:?}");
     }
+}
+
+#[test]
+fn ground_that_holds_other_things_trust_is_refused_unless_it_is_named() {
+    let mut host = TestHost::new();
+    for path in ["home/.ssh", "home/.vim/pack", "state/tool/workspaces", "scratch/mine", "home/.cache/sets"] {
+        fs::create_dir_all(host.path(path)).unwrap();
+    }
+    fs::set_permissions(host.path("scratch"), fs::Permissions::from_mode(0o1777)).unwrap();
+    symlink(host.path("home/.vim"), host.path("to-vim")).unwrap();
+    for (workspace, says) in [
+        ("/etc", "`/etc` holds the settings and secrets of this host"),
+        ("/usr/bin", "`/usr/bin` holds programs that this host runs"),
+        ("/var/tmp", "`/var/tmp` is the directory in which everybody keeps temporary files"),
+        ("home/.ssh", "`home/.ssh` shows `home/.ssh`, where programs keep their settings and secrets"),
+        ("home/.vim/pack", "lies in a dot directory of your home"),
+        ("to-vim", "`home/.vim` lies in a dot directory of your home"),
+        ("state", "shows this tool's state folder `state/tool`"),
+        ("state/tool/workspaces", "shows this tool's state folder `state/tool`"),
+        ("scratch", "`scratch` is a directory that all users of this host share"),
+    ] {
+        let problems = host.problems(workspace, "data");
+        assert!(problems.iter().any(|problem| problem.contains(says)), "{workspace}: {says}: {problems:?}");
+    }
+    for data in ["/etc", "home/.ssh", "state/tool"] {
+        assert_eq!(host.problems("ws", data).len(), 1, "{data}");
+    }
+    assert_eq!(host.problems("scratch/mine", "home/.cache/sets"), Vec::<String>::new());
+    host.rules.allow_ground = vec![host.path("to-vim"), host.path("state/tool")];
+    assert_eq!(host.problems("home/.vim", "data"), Vec::<String>::new());
+    assert_eq!(host.problems("home/.vim/pack", "data").len(), 1);
+    assert_eq!(host.problems("state/tool", "data").len(), 1, "no word opens it");
 }
 
 #[test]
@@ -221,4 +255,53 @@ fn engine_bind_mounts_of_the_same_data_are_recognized() {
     assert!(problems.iter().any(|problem| problem.contains("lies in this repository")), "{problems:?}");
     assert_eq!(host.problems("elsewhere/repo/workspace", "data"), Vec::<String>::new());
     drop(bound);
+}
+
+/// A mount of a kind that needs root, removed at the end of its test.
+fn mounted<const N: usize>(host: &TestHost, args: [&str; N], at: &str) -> Bound {
+    let at = host.path(at);
+    fs::create_dir_all(&at).unwrap();
+    let command = crate::step::Command::new("mount").args(args.map(str::to_owned)).arg(at.display().to_string());
+    crate::exec::stdout_of(&command).expect("this test needs root: it mounts file systems");
+    Bound(at)
+}
+
+#[test]
+fn engine_the_image_of_a_data_set_is_found_wherever_it_is_moved() {
+    let host = TestHost::new();
+    let image = host.path("ws/image").display().to_string();
+    let make = crate::step::Command::new("mke2fs").args(["-q", "-t", "ext4", &image, "8M"].map(str::to_owned));
+    crate::exec::stdout_of(&make).unwrap();
+    let _bound = mounted(&host, ["-o", "loop,ro", &image], "on-image");
+    let found = |host: &TestHost| {
+        let problems = host.problems("ws", "on-image");
+        problems.iter().filter(|problem| problem.contains("below its file system lies")).count()
+    };
+    assert_eq!(found(&host), 1);
+    // The agent gives it another name.
+    fs::rename(host.path("ws/image"), host.path("ws/sub/other")).unwrap();
+    assert_eq!(found(&host), 1);
+    fs::create_dir(host.path("apart")).unwrap();
+    fs::hard_link(host.path("ws/sub/other"), host.path("ws/second")).unwrap();
+    fs::rename(host.path("ws/sub/other"), host.path("apart/image")).unwrap();
+    let problems = host.problems("ws", "on-image");
+    assert!(problems.iter().any(|problem| problem.contains("it has a second name")), "{problems:?}");
+    fs::remove_file(host.path("ws/second")).unwrap();
+    assert_eq!(host.problems("ws", "on-image"), Vec::<String>::new());
+    // Nobody knows any more who else has it open.
+    fs::remove_file(host.path("apart/image")).unwrap();
+    let problems = host.problems("ws", "on-image");
+    assert!(problems.iter().any(|problem| problem.contains("is not provable")), "{problems:?}");
+}
+
+#[test]
+fn engine_an_overlay_of_a_directory_in_the_workspace_is_found() {
+    let host = TestHost::new();
+    fs::create_dir_all(host.path("lower")).unwrap();
+    for (lower, problems) in [("ws/sub", 1), ("lower", 0)] {
+        let both = format!("lowerdir={}:{}", host.path(lower).display(), host.path("home").display());
+        let bound = mounted(&host, ["-t", "overlay", "-o", &both, "overlay"], "laid-over");
+        assert_eq!(host.problems("ws", "laid-over").len(), problems, "{:?}", host.problems("ws", "laid-over"));
+        drop(bound);
+    }
 }

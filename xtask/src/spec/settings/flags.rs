@@ -37,6 +37,9 @@ pub struct ProjectFlags {
     /// A data set, mounted read-only at /datasets/NAME; repeatable
     #[arg(long = "dataset", value_name = "NAME=DIR", value_parser = dataset)]
     pub datasets: Vec<(String, PathBuf)>,
+    /// Mount DIR although a rule refuses it; repeatable
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub allow_ground: Vec<PathBuf>,
     /// `all`, `none` or ids.
     #[arg(
         long,

@@ -29,6 +29,8 @@ pub enum ValueKind {
     Variables,
     /// Names of data sets, each with its directory or nothing.
     Datasets,
+    /// Paths of this host; only in `sandbox.local.yaml`.
+    LocalPaths,
     /// Any of these words.
     Some(fn() -> Vec<String>),
 }
@@ -252,6 +254,12 @@ pub const KEYS: &[Key] = &[
         meaning: "Caches that outlive the container, as volumes of the engine that all your workspaces share. What one \
                   agent leaves in them, the next one reads: [] for none.",
         default: "huggingface, torch, pip, uv",
+    },
+    Key {
+        name: "allow_ground",
+        kind: ValueKind::LocalPaths,
+        meaning: "Directories that are handed out although they hold other things' trust, such as ~/.config/nvim or /opt;                   each is named exactly. Only in sandbox.local.yaml.",
+        default: "",
     },
     Key {
         name: "env",

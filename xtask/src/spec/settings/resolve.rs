@@ -3,7 +3,7 @@
 use super::keys::{CPU_BASE, KEYS, Shape, ShapeKind, ValueKind, default_of, unknown_word};
 use super::layer::{Layer, scalar};
 use super::values::{is_variable, valid_name};
-use super::{Dataset, Flags, Origin, Settings};
+use super::{Dataset, Flags, LOCAL_FILE, Origin, Settings};
 use crate::context::Context;
 use crate::error::usage;
 use crate::spec::words::{self, Gpus};
@@ -36,6 +36,7 @@ pub fn resolve(cx: &Context, flags: &Flags, files: &[Layer]) -> Result<Settings>
     let caches = r.some("caches")?;
     let caches = if flags.no_caches { Vec::new() } else { caches };
     let env = r.names("env")?;
+    let allow_ground = r.local_paths("allow_ground", &project.allow_ground)?;
     let datasets = r.datasets(&project.datasets)?;
     let origins = r.origins;
     Ok(Settings {
@@ -48,6 +49,7 @@ pub fn resolve(cx: &Context, flags: &Flags, files: &[Layer]) -> Result<Settings>
         host_codex_home: cx.var("CODEX_HOME").map_or_else(|| cx.home.join(".codex"), |dir| cx.absolute(Path::new(dir))),
         caches,
         env,
+        allow_ground,
         origins,
     })
 }
@@ -152,6 +154,26 @@ impl Resolver<'_> {
         let wanted: Vec<String> = words::words::<T>().into_iter().filter(|word| given.contains(word)).collect();
         self.note(key, if wanted.is_empty() { "none".to_owned() } else { wanted.join(", ") }.as_str(), &from);
         Ok(wanted.iter().filter_map(|word| words::parse(word)).collect())
+    }
+
+    /// Paths that a flag or the file of this host names: a file that came with the project has no say.
+    fn local_paths(&mut self, key: &str, flags: &[PathBuf]) -> Result<Vec<PathBuf>> {
+        for layer in self.files.iter().filter(|layer| layer.name != LOCAL_FILE) {
+            if layer.values.get(key).is_some_and(|value| !value.is_null()) {
+                return Err(usage(format!("`{key}` stands in `{}`", layer.name))
+                    .hint(format!("only you can say it, for this host: write it into {LOCAL_FILE}"))
+                    .into());
+            }
+        }
+        let mut paths: Vec<PathBuf> = flags.iter().map(|path| self.cx.absolute(path)).collect();
+        if let (Some((names, _)), Some((layer, _))) = (self.list(key)?, self.in_files(key)) {
+            paths.extend(names.iter().map(|name| self.file_path(layer, name)));
+        }
+        for path in &paths {
+            let from = if flags.iter().any(|flag| self.cx.absolute(flag) == *path) { "flag" } else { LOCAL_FILE };
+            self.note(key, &path.to_string_lossy(), from);
+        }
+        Ok(paths)
     }
 
     fn names(&mut self, key: &str) -> Result<Vec<String>> {

@@ -113,6 +113,18 @@ fn the_base_cpu_is_what_the_flag_asks_for() {
 }
 
 #[test]
+fn only_the_file_of_this_host_opens_refused_ground() {
+    let err = resolved(&Flags::default(), &[], "", "allow_ground: [/etc]").unwrap_err();
+    let text = "error: `allow_ground` stands in `sandbox.yaml`\n\
+                hint: only you can say it, for this host: write it into sandbox.local.yaml\n";
+    assert_eq!((crate::error::render(&err).as_str(), crate::error::exit_code(&err)), (text, 2));
+    let flags = ProjectFlags { allow_ground: vec!["/srv".into()], ..ProjectFlags::default() };
+    let settings = resolved(&Flags::from(flags), &[], "allow_ground: [~/.vim]", "").unwrap();
+    assert_eq!(settings.allow_ground.len(), 2);
+    assert!(settings.allow_ground[1].ends_with(".vim") && settings.allow_ground[1].is_absolute());
+}
+
+#[test]
 fn a_data_set_without_a_directory_is_refused() {
     for dir in ["", "/d"] {
         let datasets = vec![("ssv2".to_owned(), dir.into())];
@@ -135,6 +147,7 @@ fn values(kind: keys::ValueKind) -> Vec<String> {
         ValueKind::Text => one("7.5"),
         ValueKind::Shape(kind) => kind.samples().0,
         ValueKind::Variables => one("[HF_TOKEN]"),
+        ValueKind::LocalPaths => one("[/opt]"),
         ValueKind::Datasets => one("{k400: /k}"),
         ValueKind::Some(words) => words().iter().map(|word| format!("[{word}]")).collect(),
     }

@@ -35,6 +35,7 @@ fn property(key: &Key) -> Value {
             "type": ["array", "null"],
             "items": {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
         }),
+        ValueKind::LocalPaths => json!({"type": ["array", "null"], "items": {"type": "string"}}),
         ValueKind::Some(words) => json!({"type": ["array", "null"], "items": {"enum": words()}}),
         ValueKind::Datasets => json!({
             "type": ["object", "null"],
@@ -47,7 +48,9 @@ fn property(key: &Key) -> Value {
         property["default"] = match key.kind {
             ValueKind::Shape(_) => serde_yaml::from_str(key.default).unwrap(),
             ValueKind::Some(_) => json!(key.default.split(", ").collect::<Vec<_>>()),
-            ValueKind::Path | ValueKind::Text | ValueKind::Variables | ValueKind::Datasets => json!(key.default),
+            ValueKind::Path | ValueKind::Text | ValueKind::Variables | ValueKind::LocalPaths | ValueKind::Datasets => {
+                json!(key.default)
+            }
         };
     }
     property

@@ -1,0 +1,114 @@
+//! Where the limits of a container stand on this host: the files of its cgroup, of version 2 or 1. Pure but for `read`.
+
+use super::mountinfo::{MountTable, join, rest};
+use serde::Deserialize;
+use std::fs;
+
+/// The limits in the cgroup's files, as the kernel writes them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub(crate) struct Cgroup {
+    /// On the number of processes.
+    pub(crate) pids: Option<String>,
+    /// On memory, in bytes.
+    pub(crate) memory: Option<String>,
+}
+
+/// The number from which on version 1 means no limit: the greatest one, rounded down to a page of any size.
+const NO_LIMIT: u64 = 1 << 62;
+
+/// The limits on the processes of a container, by the text of its init's `/proc/PID/cgroup`.
+pub(crate) fn read(cgroup: &str, own_mounts: &MountTable) -> Cgroup {
+    let value = |controller, names: [&str; 2]| {
+        let (dir, version) = directory(cgroup, controller, own_mounts)?;
+        let name = match version {
+            Version::Two => names[0],
+            Version::One => names[1],
+        };
+        Some(fs::read_to_string(join(&dir, name)).ok()?.trim().to_owned())
+    };
+    Cgroup {
+        pids: value("pids", ["pids.max", "pids.max"]),
+        memory: value("memory", ["memory.max", "memory.limit_in_bytes"]),
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Version {
+    One,
+    Two,
+}
+
+/// The directory in which the files of a controller lie: where the controller has a hierarchy of version 1 it is that
+/// one, otherwise the one of version 2. `None` where this process does not see it mounted.
+pub(super) fn directory(cgroup: &str, controller: &str, own_mounts: &MountTable) -> Option<(String, Version)> {
+    let lines = || cgroup.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
+    let named = lines().find(|(names, _)| names.split(',').any(|name| name == controller));
+    let ((_, path), version) = match named {
+        Some(line) => (line, Version::One),
+        None => (lines().find(|(names, _)| names.is_empty())?, Version::Two),
+    };
+    // Both paths are as the cgroup namespace of this process sees them.
+    let shown = own_mounts.lines.iter().filter(|line| match version {
+        Version::One => line.fstype == "cgroup" && line.super_options.iter().any(|option| option == controller),
+        Version::Two => line.fstype == "cgroup2",
+    });
+    let dirs = shown.filter_map(|line| Some(join(&line.point, rest(path, &line.root)?)));
+    Some((dirs.into_iter().next()?, version))
+}
+
+/// A limit on memory as bytes: `Some(None)` is none, and `None` an odd text.
+pub(super) fn bytes(text: &str) -> Option<Option<u64>> {
+    match text {
+        "max" => Some(None),
+        number => number.parse().ok().map(|bytes| Some(bytes).filter(|bytes| *bytes < NO_LIMIT)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HYBRID: &str = "9:name=systemd:/docker/c0\n8:pids:/docker/c0\n4:memory:/docker/c0\n1:cpu,cpuacct:/docker/c0\n\
+                          0::/docker/c0\n";
+
+    #[test]
+    fn the_files_of_both_versions_are_found() {
+        let one = MountTable::parse(
+            "1 0 8:1 / / rw - ext4 d rw\n2 1 0:36 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n\
+             3 1 0:30 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n\
+             4 1 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n",
+        )
+        .unwrap();
+        let found = |cgroup, controller, table| directory(cgroup, controller, table);
+        assert_eq!(found(HYBRID, "pids", &one), Some(("/sys/fs/cgroup/pids/docker/c0".into(), Version::One)));
+        assert_eq!(found(HYBRID, "cpuacct", &one).unwrap().0, "/sys/fs/cgroup/cpu,cpuacct/docker/c0");
+        assert_eq!(found(HYBRID, "memory", &one), None, "its hierarchy is not mounted here");
+
+        let two = MountTable::parse(
+            "1 0 8:1 / / rw - ext4 d rw\n2 1 0:25 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate\n",
+        )
+        .unwrap();
+        let path = "0::/system.slice/docker-c0.scope\n";
+        let dir = "/sys/fs/cgroup/system.slice/docker-c0.scope";
+        assert_eq!(found(path, "pids", &two), Some((dir.into(), Version::Two)));
+        assert_eq!(found("1:cpu:/docker/c0\n", "pids", &two), None);
+        assert_eq!(found("", "pids", &two), None);
+    }
+
+    #[test]
+    fn what_the_kernel_writes_is_read_as_bytes() {
+        assert_eq!(bytes("max"), Some(None));
+        assert_eq!(bytes("9223372036854771712"), Some(None));
+        assert_eq!(bytes("536870912"), Some(Some(536_870_912)));
+        assert_eq!(bytes("some"), None);
+    }
+
+    #[test]
+    fn this_process_own_limits_are_found() {
+        let (cgroup, table) =
+            (fs::read_to_string("/proc/self/cgroup").unwrap(), MountTable::of_this_process().unwrap());
+        if let Some((dir, _)) = directory(&cgroup, "pids", &table) {
+            assert!(fs::metadata(join(&dir, "cgroup.procs")).is_ok(), "{dir}");
+        }
+    }
+}

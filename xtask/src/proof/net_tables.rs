@@ -1,0 +1,93 @@
+//! The kernel's tables of a network: which addresses and routes there are. Pure but for what reads the tables.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+/// The most addresses that the probe tries: a host may have thousands, and one way out serves them all.
+const MOST: usize = 6;
+
+/// The texts of `/proc/PID/net/…` of the container's init.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct NetTables {
+    /// `route`: the routes of IPv4.
+    pub(crate) route: String,
+    /// `fib_trie`: every local address of IPv4.
+    pub(crate) fib_trie: String,
+    /// `if_inet6`: every address of IPv6; empty where the kernel has none.
+    pub(crate) if_inet6: String,
+}
+
+impl NetTables {
+    pub(super) fn read(text: impl Fn(&str) -> Option<String>) -> Option<NetTables> {
+        Some(NetTables {
+            route: text("net/route")?,
+            fib_trie: text("net/fib_trie")?,
+            if_inet6: text("net/if_inet6").unwrap_or_default(),
+        })
+    }
+
+    /// The interfaces that IPv4 has a route through.
+    pub(super) fn routes(&self) -> BTreeSet<&str> {
+        self.route.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect()
+    }
+
+    /// The addresses that are not the loopback device's own.
+    pub(super) fn addresses(&self) -> Vec<String> {
+        let four = local_addresses(&self.fib_trie).into_iter();
+        let six = self.if_inet6.lines().filter_map(six).filter(|(_, interface)| *interface != "lo");
+        four.chain(six.map(|(address, _)| address)).collect()
+    }
+}
+
+/// The addresses of this host that an attempt from inside is directed at.
+pub(crate) fn addresses_of_this_host() -> Vec<String> {
+    let text = |name| fs::read_to_string(format!("/proc/self/net/{name}")).unwrap_or_default();
+    let six = text("if_inet6");
+    // An address that is valid on one link only can be reached by nobody who does not name the link.
+    let global = six
+        .lines()
+        .filter_map(self::six)
+        .filter(|(address, interface)| *interface != "lo" && !address.starts_with("fe80:"));
+    let global: Vec<String> = global.map(|(address, _)| address).take(MOST / 2).collect();
+    let four = local_addresses(&text("fib_trie")).into_iter().take(MOST - global.len());
+    four.chain(global).collect()
+}
+
+/// The local addresses of IPv4 in `fib_trie`, without those of the loopback device: each stands on the line before its
+/// `/32 host LOCAL`.
+fn local_addresses(fib_trie: &str) -> BTreeSet<String> {
+    let lines: Vec<&str> = fib_trie.lines().map(str::trim).collect();
+    let local = lines.windows(2).filter(|pair| pair[1] == "/32 host LOCAL");
+    let addresses = local.filter_map(|pair| pair[0].strip_prefix("|-- "));
+    addresses.filter(|address| !address.starts_with("127.")).map(str::to_owned).collect()
+}
+
+/// An address of IPv6 and its interface, from a line of `if_inet6`.
+fn six(line: &str) -> Option<(String, &str)> {
+    let mut fields = line.split_whitespace();
+    let digits = fields.next().filter(|digits| digits.len() == 32 && digits.is_ascii())?;
+    let groups: Vec<&str> = (0..32).step_by(4).map(|at| &digits[at..at + 4]).collect();
+    Some((groups.join(":"), fields.nth(4)?))
+}
+
+/// `fib_trie` of a container that has the loopback device alone.
+#[cfg(test)]
+pub(super) const ALONE: &str = "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 0.0.0.0\n        /0 universe UNICAST\nLocal:\n  +-- 127.0.0.0/8 2 0 2\n     \
+                         +-- 127.0.0.0/31 1 0 0\n        |-- 127.0.0.0\n           /8 host LOCAL\n        |-- 127.0.0.1\n           \
+                         /32 host LOCAL\n     |-- 127.255.255.255\n        /32 link BROADCAST\n";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_addresses_of_a_host_are_read() {
+        let text = format!(
+            "{ALONE}     |-- 10.0.0.5\n        /32 host LOCAL\n     |-- 10.0.0.255\n        /32 link BROADCAST\n"
+        );
+        assert_eq!(local_addresses(&text), BTreeSet::from(["10.0.0.5".to_owned()]));
+        let line = "20010db8000000000000000000000001 02 40 00 80     eth0";
+        assert_eq!(six(line), Some(("2001:0db8:0000:0000:0000:0000:0000:0001".into(), "eth0")));
+        assert_eq!(six("short"), None);
+    }
+}
