@@ -19,7 +19,7 @@ mod repository;
 mod take;
 
 pub(crate) use appeared::note_appearance;
-pub(crate) use commits::{describe, list, summary};
+pub(crate) use commits::{describe, list, losses, summary, waiting};
 pub(crate) use prepare::prepare;
 pub(crate) use repository::{Repository, detect};
 pub(crate) use take::take;
@@ -97,6 +97,8 @@ const MOST_COMMITS: usize = 10_000;
 pub(crate) struct Listing {
     /// Branches by name.
     branches: Vec<Branch>,
+    /// The refs at which commits were left that are on no branch of the user's yet, with how many.
+    left: Vec<(String, usize)>,
     /// What could not be read, in words that are safe for a terminal.
     pub(crate) notes: Vec<String>,
 }

@@ -60,7 +60,7 @@ pub(super) fn prepare_at(repo: &Repository, private: &Path, identity: &Identity,
 /// What only the sandbox has.
 struct Kept {
     refs: Refs,
-    /// HEAD, where it leads to a commit that the host lacks: then the index and a merge in progress are kept, too.
+    /// HEAD, where it leads to a commit that no ref of the host reaches: then the index and a merge in progress are kept, too.
     head: Option<Head>,
     worktrees: bool,
 }
@@ -70,10 +70,10 @@ impl Kept {
         let private = Private::read(git, repo.sha256)?;
         let head = private.head_id().map(str::to_owned);
         let ids: BTreeSet<String> = private.refs.values().cloned().chain(head.clone()).collect();
-        let missing = refs::missing_on_host(repo, &ids)?;
+        let unreached = refs::unreached(repo, &refs::of_host(repo)?, &ids)?;
         Ok(Kept {
-            head: private.head.filter(|_| head.is_some_and(|id| missing.contains(&id))),
-            refs: private.refs.into_iter().filter(|(_, id)| missing.contains(id)).collect(),
+            head: private.head.filter(|_| head.is_some_and(|id| unreached.contains(&id))),
+            refs: private.refs.into_iter().filter(|(_, id)| unreached.contains(id)).collect(),
             worktrees: matches!(git.open_dir("worktrees"), Ok(Some(_))),
         })
     }
