@@ -42,6 +42,7 @@ fn property(key: &Key) -> Value {
             "type": ["array", "null"],
             "items": {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
         }),
+        ValueKind::Paths => json!({"type": ["array", "null"], "items": {"type": ["string", "number", "boolean"]}}),
         ValueKind::Some(words) => json!({"type": ["array", "null"], "items": {"enum": words()}}),
         ValueKind::Datasets => json!({
             "type": ["object", "null"],

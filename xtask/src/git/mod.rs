@@ -8,9 +8,11 @@
 //!   plain files into a fresh repository, and git checks them on their way into the host's repository.
 
 mod appeared;
+mod borrowed;
 mod client;
 mod commits;
 mod config_format;
+mod layout;
 mod mounts;
 mod prepare;
 mod quarantine;

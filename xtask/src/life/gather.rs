@@ -148,6 +148,9 @@ impl Ground {
         let places = places::of(cx, &workspace, user.uid);
         places.known_layout()?;
         let repository = git::detect(&workspace)?;
+        if let Some(repository) = &repository {
+            repository.refuse_borrowed(&settings.git_alternates)?;
+        }
         let compose = std::fs::read(cx.root.join("docker/docker-compose.yaml")).unwrap_or_default();
         let mounted = datasets.iter().map(|mount| mount.source.as_path()).chain([workspace.as_path()]);
         let surroundings = Surroundings {

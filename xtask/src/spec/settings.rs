@@ -73,6 +73,8 @@ pub struct Settings {
     pub caches: Vec<Cache>,
     /// Variables that pass from the user's environment to Codex, by name.
     pub env: Vec<String>,
+    /// Object directories outside the workspace that the agent may read, absolute.
+    pub git_alternates: Vec<PathBuf>,
     /// Where each setting came from.
     pub origins: Vec<Origin>,
 }

@@ -27,6 +27,8 @@ pub enum ValueKind {
     Variables,
     /// Names of data sets, each with its directory or nothing.
     Datasets,
+    /// Paths of this host, each as in `Path`.
+    Paths,
     /// Any of these words.
     Some(fn() -> Vec<String>),
 }
@@ -177,6 +179,13 @@ pub const KEYS: &[Key] = &[
         name: "env",
         kind: ValueKind::Variables,
         meaning: "Variables of your environment that Codex gets, by name. Values never stand here.",
+        default: "",
+    },
+    Key {
+        name: "git_alternates",
+        kind: ValueKind::Paths,
+        meaning: "Object directories outside the workspace that its repository borrows from (`objects/info/alternates`) \
+                  and that the agent may read. Any other is refused.",
         default: "",
     },
 ];

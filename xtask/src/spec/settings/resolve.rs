@@ -36,6 +36,7 @@ pub fn resolve(cx: &Context, flags: &Flags, files: &[Layer]) -> Result<Settings>
     let caches = r.some("caches")?;
     let caches = if flags.no_caches { Vec::new() } else { caches };
     let env = r.names("env")?;
+    let git_alternates = r.paths("git_alternates", &flags.git_alternates)?;
     let datasets = r.datasets(&project.datasets)?;
     let origins = r.origins;
     Ok(Settings {
@@ -48,6 +49,7 @@ pub fn resolve(cx: &Context, flags: &Flags, files: &[Layer]) -> Result<Settings>
         host_codex_home: cx.var("CODEX_HOME").map_or_else(|| cx.home.join(".codex"), |dir| cx.absolute(Path::new(dir))),
         caches,
         env,
+        git_alternates,
         origins,
     })
 }
@@ -116,6 +118,22 @@ impl Resolver<'_> {
         };
         self.note(key, &path.to_string_lossy(), &from);
         Ok(Some(path))
+    }
+
+    /// A list of paths; those of the flags are added to the ones of the file.
+    fn paths(&mut self, key: &str, flags: &[PathBuf]) -> Result<Vec<PathBuf>> {
+        let mut paths: Vec<PathBuf> = flags.iter().map(|path| self.cx.absolute(path)).collect();
+        let mut from = Vec::from_iter((!paths.is_empty()).then(|| "flag".to_owned()));
+        if let Some((names, file)) = self.list(key)? {
+            let layer = self.in_files(key).map(|(layer, _)| layer);
+            paths.extend(layer.into_iter().flat_map(|layer| names.iter().map(|name| self.file_path(layer, name))));
+            from.push(file);
+        }
+        if !from.is_empty() {
+            let shown: Vec<String> = paths.iter().map(|path| path.to_string_lossy().into_owned()).collect();
+            self.note(key, &shown.join(", "), &from.join(", "));
+        }
+        Ok(paths)
     }
 
     // A settings file is no shell, yet people write `~/data` in it.

@@ -137,6 +137,7 @@ fn values(kind: keys::ValueKind) -> Vec<String> {
         ValueKind::Shape(ShapeKind::Size) => one("7g"),
         ValueKind::Shape(ShapeKind::Count) => one("7"),
         ValueKind::Variables => one("[HF_TOKEN]"),
+        ValueKind::Paths => one("[/there]"),
         ValueKind::Datasets => one("{k400: /k}"),
         ValueKind::Some(words) => words().iter().map(|word| format!("[{word}]")).collect(),
     }
