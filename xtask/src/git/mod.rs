@@ -19,6 +19,7 @@ mod quarantine;
 mod refs;
 mod repository;
 mod take;
+pub(crate) mod watch;
 
 pub(crate) use appeared::note_appearance;
 pub(crate) use commits::{describe, list, losses, summary, waiting};

@@ -1,10 +1,10 @@
 //! Ends a sandbox: removes its container, and on request what would outlive it.
 
-use crate::context::{Context, canonical};
+use crate::context::{Context, canonical, resolved};
 use crate::engine::running::{Existing, live_sessions};
 use crate::engine::{caches, compose, docker};
 use crate::error::failed;
-use crate::life::{find, lock};
+use crate::life::{find, git_watch, lock};
 use crate::spec::places::{self, Places};
 use crate::spec::settings::{self, Flags};
 use crate::step::Step;
@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 /// What is there to be removed.
 pub(crate) struct Removal {
     places: Places,
+    workspace: PathBuf,
     container: Option<Existing>,
     /// Whether the state folder is removed too: the Codex home and the git directory.
     all: bool,
@@ -39,7 +40,8 @@ impl Removal {
         let container = find(&compose::container_name(&places.project))?;
         let volumes = if caches { caches_of(uid)? } else { Vec::new() };
         let commits = if all { commits(&settings.workspace, &places) } else { Vec::new() };
-        Ok(Removal { places, container, all, caches, volumes, commits, _lock: lock })
+        let workspace = resolved(&settings.workspace);
+        Ok(Removal { places, workspace, container, all, caches, volumes, commits, _lock: lock })
     }
 
     pub(crate) fn steps(&self) -> Vec<Step> {
@@ -84,7 +86,12 @@ impl Removal {
 
     /// Removes it, says what was kept, and returns the container that was removed.
     pub(crate) fn run(self) -> Result<Option<Existing>> {
-        exec::all(&self.steps()).map_err(|err| if self.volumes.is_empty() { err } else { err.context(in_use()) })?;
+        let all = self.steps();
+        let (container, rest) = all.split_at(usize::from(self.container.is_some()));
+        exec::all(container)?;
+        // Nothing of an agent's runs any more, and what was there before is still known.
+        git_watch::look_at_end(&self.workspace, &self.places);
+        exec::all(rest).map_err(|err| if self.volumes.is_empty() { err } else { err.context(in_use()) })?;
         let name = compose::container_name(&self.places.project);
         ui::say(match self.container {
             Some(_) => format!("removed the container `{name}`"),

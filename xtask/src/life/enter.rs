@@ -5,6 +5,7 @@ use super::leave::leave;
 use super::ready;
 use super::running::Running;
 use crate::engine::docker;
+use crate::engine::running::live_sessions;
 use crate::spec::inside::{PYTHON, REAP};
 use crate::spec::settings::{Origin, Settings};
 use crate::spec::words::Mode;
@@ -55,6 +56,7 @@ fn enter(running: Running<'_>, missing: &[String], program: &Program) -> Result<
     let entry = Entry { container: &record.container, carried: &record.carried, env: &gathered.ground.settings.env };
     let command = entry.command(call.cx, missing, &mark, program);
     let before = super::audit::baseline(&gathered.ground.places, &gathered.ground.workspace)?;
+    gathered.note_entered()?;
     ui::echo(&command);
     let (start, since) = (Instant::now(), SystemTime::now());
     let (mut last, mut lock) = (start, Some(call.lock));
@@ -74,6 +76,8 @@ fn enter(running: Running<'_>, missing: &[String], program: &Program) -> Result<
     if signals.end() {
         reap(&record.container, &mark);
     }
+    // What cannot be asked counts as alive.
+    gathered.look_at_exit(!live_sessions(&record.container).is_ok_and(|live| live.is_empty()));
     leave(gathered, &before, since);
     ui::say(format_args!("`{name}` keeps running; `{}` stops it", down(&gathered.ground.settings)));
     Ok(Left { code: u8::try_from(code).unwrap_or(1) })

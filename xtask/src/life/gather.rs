@@ -95,7 +95,7 @@ pub(crate) struct Surroundings {
     pub dev_container: bool,
     /// The user's groups that own a mounted directory, without those that have power over the host.
     pub groups: Vec<u32>,
-    /// The mounts of the airlock.
+    /// The mounts of the airlock, and of what of the workspace is read-only because git on the host runs or obeys it.
     pub git: Vec<Mount>,
     /// The host's Codex home, without symlinks as far as it is there.
     pub host_codex_home: PathBuf,
@@ -159,7 +159,7 @@ impl Ground {
             system_codex: Path::new(SYSTEM_CODEX).symlink_metadata().is_ok(),
             dev_container: settings::load(cx, &Flags::default()).is_ok_and(|own| resolved(&own.workspace) == workspace),
             groups: user.groups_for(mounted),
-            git: repository.as_ref().map_or(Ok(Vec::new()), |repository| git::mounts(repository, &places.git))?,
+            git: Ground::git_mounts(repository.as_ref(), &workspace, &places)?,
             host_codex_home: resolved(&settings.host_codex_home),
         };
         let network = network::read(cx);

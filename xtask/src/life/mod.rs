@@ -11,6 +11,7 @@ mod early;
 mod enter;
 mod exec_command;
 mod gather;
+mod git_watch;
 mod guest;
 mod leave;
 mod native;

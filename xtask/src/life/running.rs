@@ -97,7 +97,10 @@ impl<'a> Running<'a> {
         exec::write_file(&copy_of_proof(self.call.cx), text.as_bytes(), 0o644)?;
         if self.ours {
             self.keep(&proof, &inside)?;
-        } else if inside.sessions().is_empty() {
+        } else {
+            self.call.gathered.look_at_entry(!inside.sessions().is_empty())?;
+        }
+        if !self.ours && inside.sessions().is_empty() {
             // Nothing is written while an agent runs: it could redirect the paths through which the files are written.
             ready::refresh(&self.call.gathered)?.iter().for_each(ui::say);
         }
@@ -164,13 +167,17 @@ impl Proven<'_> {
     }
 
     /// Leaves it to be entered by somebody else: a dev container.
-    pub(crate) fn stand(self) -> Standing {
-        Standing {
+    ///
+    /// # Errors
+    /// The state folder cannot be written.
+    pub(crate) fn stand(self) -> Result<Standing> {
+        self.running.call.gathered.note_entered()?;
+        Ok(Standing {
             project: self.running.call.gathered.ground.places.project,
             container: self.running.name,
             id: self.running.record.container,
             image: self.running.record.spec.image,
-        }
+        })
     }
 }
 

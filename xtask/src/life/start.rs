@@ -30,12 +30,14 @@ impl<'a> Call<'a> {
         }
         drop(early);
         self.make_way(&plan)?;
+        self.gathered.protect_git()?;
         sources::check(self.cx, &self.gathered)?;
         if self.gathered.engine.is_none() {
             let gathered = &self.gathered;
             self.gathered.engine = Some(Engined::read(self.cx, &gathered.ground.settings, &gathered.ground.user)?);
-            plan = self.plan()?;
         }
+        // With the engine's answers and the git directories that were just found.
+        plan = self.plan()?;
         self.run(plan)
     }
 

@@ -109,6 +109,7 @@ fn missing_hint(mount: &Mount) -> String {
         | Role::Guest
         | Role::Git
         | Role::GitObjects
+        | Role::GitReadOnly(_)
         | Role::Cache(_) => "check the path, and that you may read it".into(),
     }
 }

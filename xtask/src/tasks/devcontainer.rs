@@ -20,7 +20,7 @@ pub(crate) fn run(cx: &Context) -> Result<u8> {
     let ground = Ground::read(cx, &Flags::default())?;
     refuse_others(cx, &ground.places)?;
     let standing = match Call::begin(cx, ground)?.start()?.prove()? {
-        Outcome::Proven(proven) => proven.stand(),
+        Outcome::Proven(proven) => proven.stand()?,
         Outcome::Unproven(unproven) => return Err(unproven.refuse("the dev container was not opened:")),
     };
     let text = devcontainer::env_text(&standing.project, &standing.image);
