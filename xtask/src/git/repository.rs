@@ -129,7 +129,9 @@ pub(crate) fn detect(workspace: &Path) -> Result<Option<Repository>> {
 fn not_understood(dot_git: &Path, why: &str) -> Failure {
     let shown = shell_words::quote(&dot_git.display().to_string()).into_owned();
     failed(format!("`{}` is there, and is no git directory that can be protected: {why}", dot_git.display())).hint(
-        format!("if it is a repository, repair it (`git fsck` in it says what is wrong); if not, `mv {shown} {shown}.old`"),
+        format!(
+            "if it is a repository, repair it (`git fsck` in it says what is wrong); if not, `mv {shown} {shown}.old`"
+        ),
     )
 }
 

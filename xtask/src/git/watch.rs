@@ -20,6 +20,7 @@ use crate::spec::inside::WORKSPACE;
 use crate::spec::{Mount, Role};
 use crate::ui::printable;
 use anyhow::{Context as _, Result};
+use obeyed::Trusted;
 use places::{Kind, Place, lookup};
 use state::State;
 use std::collections::BTreeSet;
@@ -32,6 +33,9 @@ const SUFFIX: &str = "set-aside";
 
 /// The most directories and files that are mounted read-only one by one.
 const MOST_MOUNTS: usize = 200;
+
+/// The most of them that are named in one line.
+const MOST_NAMED: usize = 20;
 
 /// What was seen and done.
 #[derive(Debug, Default)]
@@ -89,11 +93,18 @@ pub(crate) fn protect(workspace: &Path, repo: Option<&Repository>, state: &Path)
     let now = State { quiet: true, unseen: found.unseen.iter().cloned().collect(), ..State::of(&found) };
     now.write(state)?;
     found.notes.extend(found.unseen.iter().filter(|line| !said.contains(*line)).cloned());
-    let mounted = mounts_of(workspace, &now.places);
-    found.notes.extend(mounted.iter().map(|mount| {
-        format!("git: `{}` is read-only inside: git on this host runs or obeys what is in it", mount.source.display())
-    }));
+    found.notes.extend(read_only(&mounts_of(workspace, &now.places)));
     Ok(found.into())
+}
+
+/// The line that says what is read-only inside.
+fn read_only(mounts: &[Mount]) -> Option<String> {
+    let paths = mounts.iter().map(|mount| format!("`{}`", mount.target)).take(MOST_NAMED);
+    let more = mounts.len().checked_sub(MOST_NAMED).filter(|more| *more > 0);
+    let more = more.map_or_else(String::new, |more| format!(" and {more} more"));
+    let named = paths.collect::<Vec<_>>().join(", ");
+    (!mounts.is_empty())
+        .then(|| format!("git: read-only inside, because git on this host runs or obeys what is in it: {named}{more}"))
 }
 
 /// Compares the workspace with what was known when the container was started, and sets aside what is new. `quiet` says
@@ -108,7 +119,10 @@ pub(crate) fn look(workspace: &Path, repo: Option<&Repository>, state: &Path, qu
     for place in gone {
         let moved = found.places.iter().find(|there| there.same(place));
         let to = moved.map_or_else(String::new, |there| format!(": it is now `{}`", shown(&there.path)));
-        found.notes.push(format!("git: `{}` is no longer there{to}; `cargo xtask down`, and the next start protects what is there", shown(&place.path)));
+        found.notes.push(format!(
+            "git: `{}` is no longer there{to}; `cargo xtask down`, and the next start protects what is there",
+            shown(&place.path)
+        ));
     }
     found.warnings.extend(found.unseen.iter().filter(|line| !last.unseen.contains(*line)).map(|line| {
         format!("{line}: an agent can have made git directories there, do not run git in it before you looked")
@@ -214,13 +228,10 @@ impl<'a> Finder<'a> {
     }
 
     fn find(mut self, bound: &Bound) -> Result<Found> {
-        let (named, submodules) = match self.repo {
-            Some(repo) => (obeyed::paths(repo)?, obeyed::submodules(repo)?),
-            None => Default::default(),
-        };
-        for path in named {
-            self.named(&path);
+        if let Some(repo) = self.repo {
+            self.obeyed(&Trusted::top(repo))?;
         }
+        let submodules = self.repo.map_or(Ok(Vec::new()), obeyed::submodules)?;
         // Where git at the top of the workspace goes is looked at first: no number of other files keeps it unseen.
         let mut first: Vec<PathBuf> = submodules;
         let known = self.known.iter().flat_map(|known| &known.places);
@@ -229,6 +240,10 @@ impl<'a> Finder<'a> {
         let mut walk = Walk::new(&root, bound);
         walk.opens_closed = self.known.is_some();
         walk.run(first, &mut |met| self.meet(met));
+        let nested = self.found.places.iter().filter_map(|place| Trusted::nested(&self.root, place));
+        for repo in nested.collect::<Vec<_>>() {
+            self.obeyed(&repo)?;
+        }
         let before = self.known.map(|known| (&known.attributes, &known.modules));
         self.found.modules = text::modules(&self.root);
         if let Some((attributes, modules)) = before {
@@ -242,7 +257,14 @@ impl<'a> Finder<'a> {
         Ok(self.found)
     }
 
-    /// A path that the user's configuration of git names.
+    /// What the configuration of a repository of the user's makes git run or obey in the workspace.
+    fn obeyed(&mut self, repo: &Trusted) -> Result<()> {
+        for path in obeyed::paths(self.root.path(), repo)? {
+            self.named(&path);
+        }
+        Ok(())
+    }
+
     fn named(&mut self, path: &Path) {
         match lookup(&self.root, path) {
             Ok(None) => {}

@@ -120,7 +120,9 @@ fn commits(workspace: &Path, places: &Places) -> Vec<String> {
     };
     read().unwrap_or_else(|err| {
         let dir = places.git.display();
-        vec![ui::printable(&format!("`{dir}` may hold commits that only the sandbox has, and they cannot be read: {err:#}"))]
+        vec![ui::printable(&format!(
+            "`{dir}` may hold commits that only the sandbox has, and they cannot be read: {err:#}"
+        ))]
     })
 }
 

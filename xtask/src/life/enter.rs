@@ -76,8 +76,9 @@ fn enter(running: Running<'_>, missing: &[String], program: &Program) -> Result<
     if signals.end() {
         reap(&record.container, &mark);
     }
+    drop(lock.take());
     // What cannot be asked counts as alive.
-    gathered.look_at_exit(!live_sessions(&record.container).is_ok_and(|live| live.is_empty()));
+    gathered.look_at_exit(|| !live_sessions(&record.container).is_ok_and(|live| live.is_empty()));
     leave(gathered, &before, since);
     ui::say(format_args!("`{name}` keeps running; `{}` stops it", down(&gathered.ground.settings)));
     Ok(Left { code: u8::try_from(code).unwrap_or(1) })

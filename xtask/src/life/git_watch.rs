@@ -8,6 +8,7 @@ use crate::spec::Mount;
 use crate::spec::places::Places;
 use crate::ui;
 use anyhow::Result;
+use std::fs::File;
 use std::path::Path;
 
 impl Ground {
@@ -45,8 +46,7 @@ impl Gathered {
                 .hint("run this again")
                 .into());
         }
-        ground.surroundings.git =
-            Ground::git_mounts(ground.repository.as_ref(), &ground.workspace, &ground.places)?;
+        ground.surroundings.git = Ground::git_mounts(ground.repository.as_ref(), &ground.workspace, &ground.places)?;
         Ok(())
     }
 
@@ -65,8 +65,11 @@ impl Gathered {
 
     /// At the end of a session, before the user is told that it is over. What cannot be looked at is only a warning: the
     /// exit code of the session must still be returned.
-    pub(super) fn look_at_exit(&self, alive: bool) {
+    pub(super) fn look_at_exit(&self, alive: impl FnOnce() -> bool) {
         let ground = &self.ground;
+        // Another call that holds the lock may let an agent in meanwhile.
+        let lock = File::options().write(true).open(&ground.places.lock).ok().filter(|file| file.try_lock().is_ok());
+        let alive = lock.is_none() || alive();
         match look(&ground.workspace, ground.repository.as_ref(), &ground.places, !alive) {
             Ok(seen) => say(seen),
             Err(err) => unseen(&ground.workspace, &err),

@@ -97,7 +97,9 @@ fn obeyed_in(dir: &Beneath) -> String {
     parts.extend(named.iter().map(|name| text_of(dir, Path::new(name))));
     let is_git = dir.stat("HEAD").is_ok();
     let below = if is_git { "hooks" } else { "." };
-    for (name, _) in dir.open_dir(below).ok().flatten().and_then(|dir| dir.names_up_to(MOST_FILES).ok()).unwrap_or_default() {
+    for (name, _) in
+        dir.open_dir(below).ok().flatten().and_then(|dir| dir.names_up_to(MOST_FILES).ok()).unwrap_or_default()
+    {
         parts.push(format!("{} {}", name.display(), text_of(dir, &Path::new(below).join(&name))));
     }
     fingerprint::of(parts)

@@ -71,6 +71,11 @@ impl Watched {
         self.mark.exists()
     }
 
+    fn touch(&self, name: &str, seconds: u64) {
+        let file = fs::File::options().write(true).open(self.at(name)).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
+    }
+
     /// The agent made something: git runs it before the look, nothing of it afterwards, and the look named these.
     #[track_caller]
     fn is_set_aside(&self, from: &[&str], named: &[&str]) {
@@ -95,8 +100,10 @@ fn what_is_there_before_an_agent_runs_is_mounted_read_only_and_stays() {
     let notes = w.protect().notes;
     let expected = ["store.git", "sub/.git", "trees/side/.git", "vendor/tool/.git"];
     assert_eq!(w.mounted(), expected.map(|path| format!("/workspace/{path}")));
-    assert_eq!(notes.len(), 4, "{notes:#?}");
-    assert!(notes[1].contains("sub/.git` is read-only inside"), "{notes:#?}");
+    assert_eq!(notes.len(), 1, "{notes:#?}");
+    assert!(notes[0].ends_with(
+        ": `/workspace/store.git`, `/workspace/sub/.git`, `/workspace/trees/side/.git`, `/workspace/vendor/tool/.git`"
+    ));
     // Work of the user's in them is not taken for the agent's.
     w.f.host_in(&w.at("vendor/tool"), &["config", "user.name", "me"]);
     w.f.host_in(&w.at("vendor/tool"), &["commit", "-q", "--allow-empty", "-m", "more"]);
@@ -158,7 +165,8 @@ fn a_git_directory_is_found_under_every_name_that_git_takes() {
     w.is_set_aside(
         &["plain/deep", "far", "file", "link", ".GIT/x", "closed"],
         &[
-            "plain/deep/.git", "far/.git", "file/.git", "link/.git", "bare", "split", "common", ".GIT/x/.git", "closed/.git",
+            "plain/deep/.git", "far/.git", "file/.git", "link/.git", "bare", "split", "common", ".GIT/x/.git",
+            "closed/.git",
         ],
     );
     let mode = fs::metadata(w.at("closed")).unwrap().permissions().mode() & 0o777;
@@ -215,6 +223,24 @@ fn what_the_users_configuration_runs_in_the_workspace_is_read_only_and_watched()
     w.f.host(&["-c", "core.hooksPath=/dev/null", "add", "a"]);
     assert_eq!(w.look().len(), 1);
     assert!(!w.at("hooks").exists() && w.at("evil").exists());
+}
+
+#[test]
+fn what_a_submodules_own_configuration_runs_in_it_is_guarded_too() {
+    let w = Watched::new();
+    w.f.host_in(&w.at("sub"), &["config", "core.hooksPath", ".husky"]);
+    fs::write(w.at("sub/file"), "").unwrap();
+    w.f.host_in(&w.at("sub"), &["add", "file"]);
+    w.protect();
+    fs::create_dir(w.at("sub/.husky")).unwrap();
+    fs::copy(&w.trap, w.at("sub/.husky/post-index-change")).unwrap();
+    // Git writes the index again where the times of a file have changed.
+    w.touch("sub/file", 1);
+    assert!(w.runs(""), "the attack is none");
+    assert_eq!(w.look().len(), 1);
+    w.touch("sub/file", 2);
+    assert!(!w.runs(""));
+    assert!(w.at("sub/.husky.set-aside-1/post-index-change").exists());
 }
 
 #[test]

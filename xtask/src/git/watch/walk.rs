@@ -30,8 +30,15 @@ const ATTRIBUTES: u64 = 1 << 20;
 /// What the walk meets.
 pub(super) enum Met<'a> {
     /// A place of git: the name in that directory by which git knows it.
-    Git { dir: &'a Beneath, name: &'a OsString, place: Place },
-    Attributes { path: PathBuf, text: String },
+    Git {
+        dir: &'a Beneath,
+        name: &'a OsString,
+        place: Place,
+    },
+    Attributes {
+        path: PathBuf,
+        text: String,
+    },
     /// What was not looked at, and why, as a line.
     Unseen(String),
 }
@@ -64,8 +71,12 @@ impl<'a> Walk<'a> {
         let mut todo = VecDeque::from([PathBuf::new()]);
         while let Some(path) = todo.pop_front() {
             if self.left == 0 || Instant::now() >= self.end {
-                let more = if todo.is_empty() { String::new() } else { format!(" and {} directories more", todo.len()) };
-                meet(Met::Unseen(format!("`{}`{more} in the workspace were not looked at: too many files", name_of(&path))));
+                let more =
+                    if todo.is_empty() { String::new() } else { format!(" and {} directories more", todo.len()) };
+                meet(Met::Unseen(format!(
+                    "`{}`{more} in the workspace were not looked at: too many files",
+                    name_of(&path)
+                )));
                 return;
             }
             match self.open(&path) {
