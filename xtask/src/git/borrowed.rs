@@ -3,7 +3,7 @@
 //! other repository of the user.
 
 use super::Repository;
-use super::repository::SMALL;
+use super::layout::SMALL;
 use crate::beneath::Beneath;
 use crate::context::resolved;
 use crate::error::usage;

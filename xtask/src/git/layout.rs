@@ -6,6 +6,9 @@ use crate::beneath::Beneath;
 /// The name of a git directory, or of the file that leads to one.
 pub(super) const DOT_GIT: &str = ".git";
 
+/// Bound on the small files of a git directory (HEAD, config, alternates).
+pub(super) const SMALL: u64 = 1 << 20;
+
 /// Whether git would use this very directory, whatever its name: `HEAD` with `objects` and `refs` (a bare repository), or
 /// `HEAD` with `commondir` (a linked worktree's own). Their kinds do not matter, because git follows links here.
 /// Source: `is_git_directory` in git's `setup.c`.

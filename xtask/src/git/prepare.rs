@@ -1,8 +1,9 @@
 //! Makes and refreshes the sandbox's own git directory. At each start everything in it is replaced from the host, except
 //! the work that only the sandbox has. What an agent left there is removed or replaced, never followed.
 
+use super::layout::SMALL;
 use super::refs::{self, Head, Private, Refs};
-use super::repository::{Repository, SMALL};
+use super::repository::Repository;
 use super::{Airlock, Identity, commits, config_format, mounts, quarantine};
 use crate::beneath::Beneath;
 use crate::exec;

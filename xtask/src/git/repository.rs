@@ -3,15 +3,12 @@
 
 use super::borrowed::object_dirs;
 use super::config_format;
-use super::layout::{DOT_GIT, is_git_dir, is_git_like, missing};
+use super::layout::{DOT_GIT, SMALL, is_git_dir, is_git_like, missing};
 use crate::beneath::Beneath;
 use crate::context::canonical;
 use crate::error::{Failure, failed};
 use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
-
-/// Bound on the small files of a git directory (HEAD, config, alternates).
-pub(super) const SMALL: u64 = 1 << 20;
 
 /// The extensions with which the sandbox's own git directory and taking commits over are tested. Others are refused, as
 /// git refuses those that it does not know. Source: gitrepository-layout(5), "repository format".

@@ -1,8 +1,7 @@
 //! Where git on the host goes by itself, as its own repository and the user's configuration say: submodules, hooks,
 //! programs and included files in the workspace.
 
-use super::super::layout::DOT_GIT;
-use super::super::repository::SMALL;
+use super::super::layout::{DOT_GIT, SMALL};
 use super::super::{Repository, client};
 use super::places::{Kind, Place};
 use crate::beneath::Beneath;
@@ -30,26 +29,29 @@ pub(super) fn submodules(repo: &Repository) -> Result<Vec<PathBuf>> {
 pub(super) struct Trusted {
     git_dir: PathBuf,
     work_tree: PathBuf,
+    /// Whether git may not take it for a repository.
+    may_be_broken: bool,
 }
 
 impl Trusted {
     pub(super) fn top(repo: &Repository) -> Trusted {
-        Trusted { git_dir: repo.git_dir.clone(), work_tree: repo.workspace.clone() }
+        Trusted { git_dir: repo.git_dir.clone(), work_tree: repo.workspace.clone(), may_be_broken: false }
     }
 
     /// The repository of a nested git directory that may stay; `None` for other places.
     pub(super) fn nested(root: &Beneath, place: &Place) -> Option<Trusted> {
         let at = root.path().join(&place.path);
         let work_tree = at.parent()?.to_path_buf();
+        let may_be_broken = true;
         let is_dot_git = place.path.file_name() == Some(DOT_GIT.as_ref());
         match place.kind {
-            Kind::Directory if is_dot_git => Some(Trusted { git_dir: at, work_tree }),
+            Kind::Directory if is_dot_git => Some(Trusted { git_dir: at, work_tree, may_be_broken }),
             Kind::File if is_dot_git => {
                 let text = root.text(&place.path, SMALL).ok()??;
                 let named = text.strip_prefix("gitdir:")?.trim();
-                Some(Trusted { git_dir: work_tree.join(named).canonicalize().ok()?, work_tree })
+                Some(Trusted { git_dir: work_tree.join(named).canonicalize().ok()?, work_tree, may_be_broken })
             }
-            Kind::Bare => Some(Trusted { git_dir: at.clone(), work_tree: at }),
+            Kind::Bare => Some(Trusted { git_dir: at.clone(), work_tree: at, may_be_broken }),
             Kind::Directory | Kind::File | Kind::Link | Kind::Other => None,
         }
     }
@@ -60,7 +62,12 @@ impl Trusted {
 /// read here, unless one is included from the workspace: then it is such a path itself.
 pub(super) fn paths(workspace: &Path, repo: &Trusted) -> Result<Vec<PathBuf>> {
     let command = client::users(&repo.git_dir, &repo.work_tree);
-    let text = client::stdout(&command.args(["config", "--null", "--list", "--show-scope", "--show-origin"]))?;
+    let command = command.args(["config", "--null", "--list", "--show-scope", "--show-origin"]);
+    let text = match repo.may_be_broken {
+        // What git itself cannot read it does not run, and no agent can mend it.
+        true => client::capture(&command).map(|output| if output.ok() { output.stdout } else { String::new() })?,
+        false => client::stdout(&command)?,
+    };
     let mut fields = text.split('\0');
     let home = if text.contains("~/") { home(repo)? } else { PathBuf::new() };
     let mut found = BTreeSet::new();

@@ -296,7 +296,7 @@ fn what_cannot_be_protected_is_refused_at_the_start() {
     let text = refused(|w| w.evil("line\nbreak"));
     assert!(text.contains("has a name that cannot be mounted"), "{text}");
     let text = refused(|w| _ = w.f.host(&["config", "core.hooksPath", "."]));
-    assert!(text.contains("`core.hookspath` of your git configuration"), "{text}");
+    assert!(text.contains("`core.hookspath` of git's configuration"), "{text}");
     let text = refused(|w| {
         for n in 0..MOST_MOUNTS {
             fs::create_dir_all(w.at(&format!("many/{n}/.git"))).unwrap();

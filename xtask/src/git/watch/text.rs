@@ -1,7 +1,7 @@
 //! `.gitmodules` and `.gitattributes`: an agent may write both, and they matter by what the user's configuration makes of
 //! them. What they gained is reported.
 
-use super::super::repository::SMALL;
+use super::super::layout::SMALL;
 use super::super::{Repository, client, config_format};
 use crate::beneath::Beneath;
 use crate::ui::printable;
