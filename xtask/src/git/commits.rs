@@ -28,7 +28,11 @@ pub(crate) fn summary(listing: &Listing) -> Option<String> {
 /// What would be lost with the sandbox's git directory, a line each.
 pub(crate) fn losses(listing: &Listing) -> Vec<String> {
     let branches = listing.branches.iter().map(|branch| format!("only the sandbox has {}", one_branch(branch)));
-    branches.chain(listing.notes.iter().map(|note| format!("not all commits could be read: {note}"))).collect()
+    let others = listing.others.iter().map(|name| format!("only the sandbox has what `{name}` names"));
+    branches
+        .chain(others)
+        .chain(listing.notes.iter().map(|note| format!("not all commits could be read: {note}")))
+        .collect()
 }
 
 /// Commits that were handed over already and are on no branch of the user's yet, a line each.
@@ -96,24 +100,32 @@ impl Collected {
         };
         let host = refs::of_host(repo)?;
         let mut gathered = Collected {
-            listing: Listing { branches: Vec::new(), left: refs::left(repo, &host)?, notes: found.notes },
+            listing: Listing {
+                branches: Vec::new(),
+                others: Vec::new(),
+                left: refs::left(repo, &host)?,
+                notes: found.notes,
+            },
             quarantine: None,
             host,
             head: found.head,
         };
+        let all: BTreeSet<String> = found.refs.values().cloned().collect();
         let mut tips: Refs = found
             .refs
-            .into_iter()
-            .filter_map(|(name, id)| Some((format!("refs/sandbox/{}", name.strip_prefix("refs/heads/")?), id)))
+            .iter()
+            .filter_map(|(name, id)| Some((format!("refs/sandbox/{}", name.strip_prefix("refs/heads/")?), id.clone())))
             .collect();
         if let Some(Head::Detached(id)) = &gathered.head
             && !tips.values().any(|tip| tip == id)
         {
             tips.insert("refs/sandbox/HEAD".into(), id.clone());
         }
-        let ids: BTreeSet<String> = tips.values().cloned().collect();
+        let ids: BTreeSet<String> = tips.values().cloned().chain(all).collect();
         let unreached = refs::unreached(repo, &gathered.host, &ids)?;
         tips.retain(|_, id| unreached.contains(id));
+        let other = found.refs.iter().filter(|(name, id)| !name.starts_with("refs/heads/") && unreached.contains(*id));
+        gathered.listing.others = other.map(|(name, _)| printable(name)).collect();
         if tips.is_empty() {
             return Ok(gathered);
         }

@@ -100,6 +100,8 @@ const MOST_COMMITS: usize = 10_000;
 pub(crate) struct Listing {
     /// Branches by name.
     branches: Vec<Branch>,
+    /// Tags and the stash that no ref of the host reaches, by name. They are not taken over.
+    others: Vec<String>,
     /// The refs at which commits were left that are on no branch of the user's yet, with how many.
     left: Vec<(String, usize)>,
     /// What could not be read, in words that are safe for a terminal.

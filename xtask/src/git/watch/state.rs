@@ -1,6 +1,5 @@
 //! What the last look saw (`git-state.json` in the state folder, which the container cannot reach).
 
-use super::Found;
 use super::places::Place;
 use super::text::{Attributes, Modules};
 use crate::error::failed;
@@ -24,16 +23,6 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn of(found: &Found) -> State {
-        State {
-            quiet: true,
-            places: found.places.clone(),
-            attributes: found.attributes.clone(),
-            modules: found.modules.clone(),
-            unseen: BTreeSet::new(),
-        }
-    }
-
     /// `None` where no sandbox was started yet. A file that cannot be read is an error: it must not count as none.
     pub(super) fn read(path: &Path) -> Result<Option<State>> {
         let text = match std::fs::read(path) {

@@ -2,9 +2,11 @@
 //! would have mounted read-only, and the user then runs git on the host.
 
 use super::super::tests::{Fixture, trap};
+use super::places::lookup;
 use super::*;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::PathBuf;
 use std::time::Duration;
 
 struct Watched {
