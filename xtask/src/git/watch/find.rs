@@ -1,6 +1,7 @@
 //! One look at the workspace: what git would run or obey there, which of it was there before, and what is set aside.
 
 use super::super::Repository;
+use super::super::layout::DOT_GIT;
 use super::obeyed::{self, Trusted};
 use super::places::{Kind, Place, lookup};
 use super::state::State;
@@ -56,10 +57,10 @@ impl<'a> Finder<'a> {
     }
 
     pub(super) fn find(mut self, bound: &Bound) -> Result<Found> {
-        if let Some(repo) = self.repo {
-            self.obeyed(&Trusted::top(repo))?;
-        }
-        let submodules = self.repo.map_or(Ok(Vec::new()), obeyed::submodules)?;
+        // Git is run in the workspace's own git directory only where that is still the one which was there.
+        self.named(Path::new(DOT_GIT));
+        let own = self.repo.filter(|_| self.found.places.iter().any(|place| place.path == Path::new(DOT_GIT)));
+        let submodules = own.map_or(Ok(Vec::new()), obeyed::submodules)?;
         // Where git at the top of the workspace goes is looked at first: no number of other files keeps it unseen.
         let mut first: Vec<PathBuf> = submodules;
         let known = self.known.iter().flat_map(|known| &known.places);
@@ -68,7 +69,7 @@ impl<'a> Finder<'a> {
         let mut walk = Walk::new(&root, bound);
         walk.opens_closed = self.known.is_some();
         walk.run(first, &mut |met| self.meet(met));
-        let nested = self.found.places.iter().filter_map(|place| Trusted::nested(&self.root, place));
+        let nested = self.found.places.iter().filter_map(|place| Trusted::of(&self.root, place));
         for repo in nested.collect::<Vec<_>>() {
             self.obeyed(&repo)?;
         }
@@ -77,7 +78,7 @@ impl<'a> Finder<'a> {
         if let Some((attributes, modules)) = before {
             let lines = text::new_modules(modules, &self.found.modules);
             self.found.warnings.extend(lines);
-            let lines = text::new_filters(attributes, &self.found.attributes, self.repo)?;
+            let lines = text::new_filters(attributes, &self.found.attributes, own)?;
             self.found.warnings.extend(lines);
         }
         self.found.places.sort_by(|a, b| a.path.cmp(&b.path));

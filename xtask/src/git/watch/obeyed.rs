@@ -34,15 +34,11 @@ pub(super) struct Trusted {
 }
 
 impl Trusted {
-    pub(super) fn top(repo: &Repository) -> Trusted {
-        Trusted { git_dir: repo.git_dir.clone(), work_tree: repo.workspace.clone(), may_be_broken: false }
-    }
-
-    /// The repository of a nested git directory that may stay; `None` for other places.
-    pub(super) fn nested(root: &Beneath, place: &Place) -> Option<Trusted> {
+    /// The repository of a git directory that may stay; `None` for other places.
+    pub(super) fn of(root: &Beneath, place: &Place) -> Option<Trusted> {
         let at = root.path().join(&place.path);
         let work_tree = at.parent()?.to_path_buf();
-        let may_be_broken = true;
+        let may_be_broken = place.path != Path::new(DOT_GIT);
         let is_dot_git = place.path.file_name() == Some(DOT_GIT.as_ref());
         match place.kind {
             Kind::Directory if is_dot_git => Some(Trusted { git_dir: at, work_tree, may_be_broken }),

@@ -246,6 +246,21 @@ fn what_a_submodules_own_configuration_runs_in_it_is_guarded_too() {
 }
 
 #[test]
+fn git_is_not_run_in_an_own_git_directory_that_was_replaced() {
+    let w = Watched::new();
+    w.protect();
+    let repo = w.f.repo();
+    // The user removed it on the host, so that its mount is gone inside, and the agent makes another.
+    fs::rename(w.at(".git"), w.f.path("old")).unwrap();
+    w.evil("made");
+    fs::rename(w.at("made/.git"), w.at(".git")).unwrap();
+    let _ = fs::remove_file(&w.mark);
+    let warnings = look(&w.f.workspace, Some(&repo), &w.state(), false).unwrap().warnings;
+    assert!(warnings[0].starts_with("`.git` was not there"), "{warnings:#?}");
+    assert!(!w.mark.exists() && !w.at(".git").exists());
+}
+
+#[test]
 fn no_link_is_followed_and_nothing_outside_is_touched() {
     let w = Watched::new();
     w.protect();
