@@ -4,11 +4,9 @@
 //! tree is walked for setuid bits only where the host user is root, since there such a file is a way to root.
 
 use crate::beneath::{Beneath, Refused, Why};
-use crate::spec::SCHEMA;
-use crate::spec::places::Places;
-use crate::{exec, fingerprint};
+use crate::fingerprint;
 use rustix::fs::FileType;
-use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Read as _;
@@ -48,11 +46,17 @@ const HOST_RUN: &[(&str, &str)] = &[
 /// The most bytes of one file that take part in its fingerprint.
 const READ_LIMIT: u64 = 1 << 20;
 
-/// The state of each host-run file that exists: what kind it is, and the fingerprint of its text.
-pub(crate) fn snapshot(workspace: &Path) -> Map<String, Value> {
-    let Ok(workspace) = Beneath::root(workspace) else { return Map::new() };
-    let states = HOST_RUN.iter().map(|(name, _)| (*name, state(&workspace, Path::new(name))));
-    states.filter_map(|(name, state)| Some((name.to_owned(), json!(state?)))).collect()
+/// What kind each host-run file is that exists, and the fingerprint of its text.
+pub(super) type Snapshot = BTreeMap<String, String>;
+
+/// The state of the host-run files now.
+///
+/// # Errors
+/// The workspace itself cannot be read.
+pub(super) fn snapshot(workspace: &Path) -> anyhow::Result<Snapshot> {
+    let workspace = Beneath::root(workspace)?;
+    let state = |name: &str| Some((name.to_owned(), state(&workspace, Path::new(name))?));
+    Ok(HOST_RUN.iter().filter_map(|(name, _)| state(name)).collect())
 }
 
 fn state(workspace: &Beneath, name: &Path) -> Option<String> {
@@ -81,28 +85,17 @@ fn seen(found: Result<Option<(fs::File, fs::Metadata)>, Refused>) -> Option<Stri
         Ok(found) => found?,
         Err(Why::Directory) => return Some("directory".to_owned()),
         Err(Why::Fifo | Why::Special) => return Some("special".to_owned()),
-        Err(Why::Symlink | Why::Outside | Why::NoDirectory | Why::TooLarge(_) | Why::NotUtf8 | Why::Failed(_)) => {
-            return None;
-        }
+        // That it is there and cannot be read is a state too: it can become readable by a change of its mode alone.
+        Err(Why::Failed(err)) => return Some(format!("unreadable: {err}")),
+        Err(Why::Symlink | Why::Outside | Why::NoDirectory | Why::TooLarge(_) | Why::NotUtf8) => return None,
     };
     let mut bytes = Vec::new();
     file.take(READ_LIMIT).read_to_end(&mut bytes).ok()?;
     Some(format!("file {:o} {} {}", meta.mode() & 0o7777, meta.len(), fingerprint::of([bytes])))
 }
 
-/// The snapshot of now, kept for the next comparison.
-///
-/// # Errors
-/// The state folder cannot be written.
-pub(crate) fn baseline(places: &Places, workspace: &Path) -> anyhow::Result<Map<String, Value>> {
-    let files = snapshot(workspace);
-    let text = json!({"schema": SCHEMA, "files": files}).to_string();
-    exec::write_file(&places.baseline, text.as_bytes(), 0o600)?;
-    Ok(files)
-}
-
 /// What changed between two snapshots: one line a file, with the tool that obeys it.
-pub(crate) fn changes(before: &Map<String, Value>, after: &Map<String, Value>) -> Vec<String> {
+pub(crate) fn changes(before: &Snapshot, after: &Snapshot) -> Vec<String> {
     let mut lines = Vec::new();
     for (name, tool) in HOST_RUN {
         let what = match (before.get(*name), after.get(*name)) {
@@ -185,14 +178,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("Makefile"), "all:").unwrap();
         fs::write(dir.path().join(".envrc"), "a").unwrap();
-        let before = snapshot(dir.path());
+        let before = snapshot(dir.path()).unwrap();
         fs::create_dir(dir.path().join(".cargo")).unwrap();
         fs::write(dir.path().join(".cargo/config.toml"), "[alias]").unwrap();
         fs::write(dir.path().join("Makefile"), "all: evil").unwrap();
         fs::remove_file(dir.path().join(".envrc")).unwrap();
         fs::write(dir.path().join("harmless.txt"), "").unwrap();
         assert_eq!(
-            changes(&before, &snapshot(dir.path())),
+            changes(&before, &snapshot(dir.path()).unwrap()),
             [
                 "`.cargo/config.toml` is new: check this before you run cargo there",
                 "`.envrc` was removed: check this before you run direnv there",
@@ -211,13 +204,13 @@ mod tests {
         fs::write(host.path().join("config.toml"), "a").unwrap();
         std::os::unix::fs::symlink(host.path(), at(".cargo")).unwrap();
         std::os::unix::fs::symlink("/dev/zero", at("Makefile")).unwrap();
-        let before = snapshot(dir.path());
+        let before = snapshot(dir.path()).unwrap();
         assert_eq!(before[".cargo/config.toml"], format!("leads to {}", host.path().join("config.toml").display()));
         assert_eq!(before["Makefile"], "link to /dev/zero");
         fs::write(at("tools/vscode/tasks.json"), "b").unwrap();
         fs::write(host.path().join("config.toml"), "b").unwrap();
         assert_eq!(
-            changes(&before, &snapshot(dir.path())),
+            changes(&before, &snapshot(dir.path()).unwrap()),
             ["`.vscode/tasks.json` changed: check this before you run VS Code there"]
         );
     }

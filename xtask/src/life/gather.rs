@@ -1,5 +1,6 @@
 //! What is known before anything is changed: the settings, and the facts of this host, read side by side.
 
+use super::baseline::Watched;
 use super::early::{self, Early};
 use super::{guest, record};
 use crate::codex::home::Mirror;
@@ -8,19 +9,20 @@ use crate::context::{Context, canonical, resolved};
 use crate::engine::compose::container_name;
 use crate::engine::running::Existing;
 use crate::engine::{self, Engine};
-use crate::error::{Kind, exit_code, usage};
+use crate::error::{self, Failure, Kind, usage};
 use crate::git::{self, Identity, Repository};
 use crate::gpu::{self, GpuFacts};
 use crate::image::{Inputs, build};
 use crate::network::{self, HostNetwork};
-use crate::spec::Mount;
-use crate::spec::inside::SYSTEM_CODEX;
+use crate::spec::inside::OPTIONAL;
 use crate::spec::places::{self, Places};
 use crate::spec::settings::{self, Flags, LOCAL_FILE, Settings};
 use crate::spec::words::{Gpus, Mode};
+use crate::spec::{Mount, Role};
 use crate::user::User;
 use crate::{exec, fingerprint, ui};
 use anyhow::{Context as _, Result};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What is gathered for.
@@ -28,6 +30,8 @@ use std::path::{Path, PathBuf};
 pub(crate) enum Purpose {
     /// To enter, with the lock held: the container that ran last is asked for its half of the proof meanwhile.
     Enter,
+    /// To start a container, with the lock held, where the one that ran was stopped.
+    Start,
     /// To show or check what exists.
     Look,
     /// To print a plan: what the engine does not say is noted and left open.
@@ -54,7 +58,7 @@ pub(crate) struct Gathered {
     /// What a dry run could not learn, in words for the user.
     pub unknown: Vec<String>,
     /// Why the container of that name is not ours to replace, where a dry run met one.
-    pub foreign: Option<String>,
+    pub foreign: Option<Failure>,
 }
 
 /// What the engine says before a container is started: of itself, and of the images that it has.
@@ -89,8 +93,8 @@ pub(crate) struct Surroundings {
     pub compose_file: String,
     /// What lies in this repository, without the default project.
     pub checkout: Vec<PathBuf>,
-    /// Whether the host has an administrator's rules for Codex.
-    pub system_codex: bool,
+    /// What this host has of [`OPTIONAL`], without symlinks.
+    pub optional: BTreeMap<Role, PathBuf>,
     /// Whether this is the workspace of the settings, which `.devcontainer/devcontainer.json` opens.
     pub dev_container: bool,
     /// The user's groups that own a mounted directory, without those that have power over the host.
@@ -120,14 +124,6 @@ pub(crate) struct Ground {
     pub places: Places,
 }
 
-/// Gathers settings and facts, to show or check them.
-///
-/// # Errors
-/// Wrong settings, a missing source, no engine, no Codex.
-pub(crate) fn gather(cx: &Context, flags: &Flags) -> Result<Gathered> {
-    Ground::read(cx, flags)?.gather(cx, Purpose::Look)
-}
-
 impl Ground {
     /// Reads the settings and what they name.
     ///
@@ -136,6 +132,14 @@ impl Ground {
     pub(crate) fn read(cx: &Context, flags: &Flags) -> Result<Ground> {
         let mut settings = settings::load(cx, flags)?;
         give_sources(cx, &mut settings)?;
+        Ground::under(cx, settings)
+    }
+
+    /// Reads what these settings name.
+    ///
+    /// # Errors
+    /// A missing source.
+    pub(super) fn under(cx: &Context, settings: Settings) -> Result<Ground> {
         let user = User::read();
         let workspace = canonical("the workspace", &settings.workspace)?;
         if workspace.parent().is_none() {
@@ -153,10 +157,13 @@ impl Ground {
         }
         let compose = std::fs::read(cx.root.join("docker/docker-compose.yaml")).unwrap_or_default();
         let mounted = datasets.iter().map(|mount| mount.source.as_path()).chain([workspace.as_path()]);
+        let at = |path: &str| path.strip_prefix("~/").map_or_else(|| PathBuf::from(path), |rest| cx.home.join(rest));
+        let optional = OPTIONAL.into_iter().map(|(role, path)| (role, at(path)));
+        let optional = optional.filter(|(_, path)| path.symlink_metadata().is_ok());
         let surroundings = Surroundings {
             compose_file: fingerprint::of([compose])[..12].to_owned(),
             checkout: checkout(cx),
-            system_codex: Path::new(SYSTEM_CODEX).symlink_metadata().is_ok(),
+            optional: optional.map(|(role, path)| (role, resolved(&path))).collect(),
             dev_container: settings::load(cx, &Flags::default()).is_ok_and(|own| resolved(&own.workspace) == workspace),
             groups: user.groups_for(mounted),
             git: Ground::git_mounts(repository.as_ref(), &workspace, &places)?,
@@ -164,6 +171,11 @@ impl Ground {
         };
         let network = network::read(cx);
         Ok(Ground { settings, user, workspace, datasets, repository, network, surroundings, places })
+    }
+
+    /// The workspace, as it is looked at for changes.
+    pub(super) fn watched(&self) -> Watched<'_> {
+        Watched { places: &self.places, workspace: &self.workspace, uid: self.user.uid }
     }
 
     /// Asks what takes its time side by side: the engine for the container, Codex for its version, git for the user's
@@ -179,17 +191,17 @@ impl Ground {
         refuse_own_codex(&launcher, workspace)?;
         let mirror = match purpose {
             Purpose::Look => Mirror::default(),
-            Purpose::Enter | Purpose::DryRun => mirror(cx, settings)?,
+            Purpose::Enter | Purpose::Start | Purpose::DryRun => mirror(cx, settings)?,
         };
         let early = || -> Result<Option<Early>> {
             guest::fill(places, network)?;
-            record::last(places).map(|last| early::ask(&last, workspace, &mirror)).transpose()
+            record::last(places).map_or(Ok(None), |last| early::again(&last, workspace, &mirror))
         };
         // The container that ran last, or where none is known what it takes to start one.
         let next = || match (purpose, places.record.exists()) {
             (Purpose::Look, _) => Ok((None, None)),
             (Purpose::Enter, true) => early().map(|early| (early, None)),
-            (Purpose::Enter, false) | (Purpose::DryRun, _) => {
+            (Purpose::Enter, false) | (Purpose::Start | Purpose::DryRun, _) => {
                 Engined::read(cx, settings, user).map(|engine| (None, Some(engine)))
             }
         };
@@ -201,12 +213,12 @@ impl Ground {
         });
         let (mut unknown, mut foreign) = (Vec::new(), None);
         let (existing, (early, engine)) = match purpose {
-            Purpose::Enter | Purpose::Look => (existing?, next?),
+            Purpose::Enter | Purpose::Start | Purpose::Look => (existing?, next?),
             Purpose::DryRun => {
                 for err in [existing.as_ref().err(), next.as_ref().err()].into_iter().flatten() {
-                    match exit_code(err) {
-                        code if code == Kind::Host.code() => unknown.push(err.to_string()),
-                        _ => foreign = Some(format!("{err:#}")),
+                    match error::kind(err) {
+                        Kind::Host => unknown.push(err.to_string()),
+                        Kind::Failed | Kind::Usage => foreign = Some(error::flatten(err)),
                     }
                 }
                 unknown.dedup();
@@ -296,7 +308,7 @@ fn remember(cx: &Context, name: &str, dir: &Path) -> Result<()> {
 ///
 /// # Errors
 /// The host's configuration cannot be read.
-fn mirror(cx: &Context, settings: &Settings) -> Result<Mirror> {
+pub(super) fn mirror(cx: &Context, settings: &Settings) -> Result<Mirror> {
     match settings.shape.codex_home {
         Mode::None => Ok(Mirror::default()),
         Mode::Mirror | Mode::Shared => codex::home::read(&settings.host_codex_home, &cx.home.join(".agents")),

@@ -65,12 +65,12 @@ impl Gathered {
 
     /// At the end of a session, before the user is told that it is over. What cannot be looked at is only a warning: the
     /// exit code of the session must still be returned.
-    pub(super) fn look_at_exit(&self, alive: impl FnOnce() -> bool) {
+    pub(super) fn look_at_exit(&self, quiet: bool) {
         let ground = &self.ground;
         // Another call that holds the lock may let an agent in meanwhile.
         let lock = File::options().write(true).open(&ground.places.lock).ok().filter(|file| file.try_lock().is_ok());
-        let alive = lock.is_none() || alive();
-        match look(&ground.workspace, ground.repository.as_ref(), &ground.places, !alive) {
+        let quiet = quiet && lock.is_some();
+        match look(&ground.workspace, ground.repository.as_ref(), &ground.places, quiet) {
             Ok(seen) => say(seen),
             Err(err) => unseen(&ground.workspace, &err),
         }

@@ -3,7 +3,8 @@
 //! `Gathered → Plan → Running → Proven | Unproven → Left`: each state is a type, and what is not proven has no way in
 //! but a shell.
 
-pub(crate) mod audit;
+mod audit;
+mod baseline;
 pub(crate) mod call;
 pub(crate) mod down;
 mod dry_run;
@@ -14,12 +15,14 @@ mod gather;
 mod git_watch;
 mod guest;
 mod leave;
+mod leftovers;
 mod native;
 mod plan;
 mod ready;
 mod record;
 pub(crate) mod running;
 mod sandbox;
+mod session;
 mod signals;
 mod sources;
 mod start;
@@ -27,16 +30,18 @@ pub(crate) mod status;
 mod wanted;
 
 pub(crate) use call::{Call, lock, nonce};
-pub(crate) use dry_run::dry_run;
+pub(crate) use dry_run::{dry_run, show_settings};
 pub(crate) use enter::reap;
 pub(crate) use exec_command::{Entry, Program};
-pub(crate) use gather::{Gathered, Ground, Purpose, find, gather, refuse_own_codex};
+pub(crate) use gather::{Gathered, Ground, Purpose, find, refuse_own_codex};
 pub(crate) use guest::fill as fill_guest;
+pub(crate) use leftovers::Policy;
 pub(crate) use plan::plan;
 pub(crate) use record::{programs_claim, programs_now, trusted};
 pub(crate) use running::{Outcome, copy_of_proof};
 // `tests/compile/` names these two: only the first has `enter`.
 pub use running::{Proven, Unproven};
 pub(crate) use sandbox::{Asked, sandbox};
+pub(crate) use session::Session;
 pub(crate) use signals::Signals;
 pub(crate) use sources::{problems, rules};

@@ -66,7 +66,7 @@ pub(crate) fn plan(cx: &Context, gathered: &Gathered) -> Plan {
     if let Some(existing) = gathered.existing.as_ref().filter(unreadable) {
         refused.extend(existing.container.state.paused.then(|| paused(gathered)));
         match record::trusted(&gathered.ground.places, existing) {
-            Err(why) => recreated.push(why),
+            Err(why) => recreated.push(why.message),
             Ok(_) if !existing.up => {}
             Ok(record) => {
                 let found = record.spec.differences(&spec);
@@ -186,7 +186,7 @@ impl Plan {
             lines.extend(self.lines(act, gathered));
         }
         lines.push(ProbeRequest::new(&self.spec, "NONCE").command(&name).to_string());
-        lines.extend(native::dry_run(cx, gathered, &name).map(|command| command.to_string()));
+        lines.extend(native::dry_run(cx, gathered, &name, &self.spec).map(|command| command.to_string()));
         let carried = self.entered.as_ref().map(|record| record.carried.clone()).unwrap_or_default();
         let entry = Entry { container: &name, carried: &carried, env: &gathered.ground.settings.env };
         lines.push(entry.command(cx, &[], "SESSION", program).to_string());

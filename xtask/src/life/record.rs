@@ -4,6 +4,7 @@
 use crate::context::Context;
 use crate::engine::inspect::Container;
 use crate::engine::running::Existing;
+use crate::error::{Failure, failed};
 use crate::exec;
 use crate::finding::Finding;
 use crate::proof::{CodexFile, programs};
@@ -23,6 +24,9 @@ pub(crate) struct Record {
     pub schema: Schema,
     /// The full id of the container.
     pub container: String,
+    /// The process id of its init on this host.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub init: Option<u64>,
     /// The sandbox that it is checked against.
     pub spec: Spec,
     /// Variables of its main process that `docker exec` would not have.
@@ -41,7 +45,16 @@ pub(crate) struct Record {
 impl Record {
     /// A record of a container in which nothing was seen yet.
     pub(crate) fn new(container: String, spec: Spec) -> Record {
-        Record { schema: Schema, container, spec, carried: BTreeMap::new(), codex: None, programs: None, native: None }
+        Record {
+            schema: Schema,
+            container,
+            init: None,
+            spec,
+            carried: BTreeMap::new(),
+            codex: None,
+            programs: None,
+            native: None,
+        }
     }
 
     /// Keeps it.
@@ -63,13 +76,15 @@ pub(super) fn last(places: &Places) -> Option<Record> {
 ///
 /// # Errors
 /// Why there is nothing to check the container against, as a whole clause.
-pub(crate) fn trusted(places: &Places, existing: &Existing) -> Result<Record, String> {
-    let spec = existing.spec.as_ref().map_err(|why| format!("the label of this container cannot be read: {why}"))?;
-    let unreadable =
-        || format!("the record of this container (`{}`) is missing or unreadable", places.record.display());
+pub(crate) fn trusted(places: &Places, existing: &Existing) -> Result<Record, Failure> {
+    let odd = |why: String| failed(why).hint("`cargo xtask down`, then `cargo xtask sandbox`");
+    let label = |why| odd(format!("the label of this container cannot be read: {why}"));
+    let spec = existing.spec.as_ref().map_err(label)?;
+    let file = places.record.display();
+    let unreadable = || odd(format!("the record of this container (`{file}`) is missing or unreadable"));
     let record = last(places).filter(|record| record.container == existing.id).ok_or_else(unreadable)?;
     if record.spec != *spec {
-        return Err(format!("the record of this container (`{}`) and its label disagree", places.record.display()));
+        return Err(odd(format!("the record of this container (`{file}`) and its label disagree")));
     }
     Ok(record)
 }
