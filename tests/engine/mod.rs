@@ -10,6 +10,7 @@ mod gpu;
 mod image;
 mod inside;
 mod main_path;
+mod nested_git;
 mod network;
 mod project;
 mod refusals;

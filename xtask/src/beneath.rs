@@ -56,13 +56,19 @@ pub(crate) struct Node {
     /// Its permission bits, with setuid, setgid and sticky.
     pub(crate) mode: u32,
     pub(crate) gid: u32,
+    /// When it was made, where the file system keeps that: an inode number is used again, the number with this time is not.
+    pub(crate) born: Option<Born>,
 }
+
+/// The time at which an inode was made, in seconds and nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Born(pub(crate) i64, pub(crate) u32);
 
 impl Node {
     /// What has this name in a directory, links not followed; an empty name means the directory itself.
     fn of(dir: impl AsFd, name: &Path) -> Result<Node, Errno> {
         let flags = AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
-        let stat = statx(dir, name, flags, StatxFlags::BASIC_STATS | StatxFlags::MNT_ID)?;
+        let stat = statx(dir, name, flags, StatxFlags::BASIC_STATS | StatxFlags::MNT_ID | StatxFlags::BTIME)?;
         let mode = u32::from(stat.stx_mode);
         Ok(Node {
             id: FileId { dev: makedev(stat.stx_dev_major, stat.stx_dev_minor), ino: stat.stx_ino },
@@ -70,6 +76,8 @@ impl Node {
             kind: FileType::from_raw_mode(mode),
             mode: mode & 0o7777,
             gid: stat.stx_gid,
+            born: (stat.stx_mask & StatxFlags::BTIME.bits() != 0)
+                .then_some(Born(stat.stx_btime.tv_sec, stat.stx_btime.tv_nsec)),
         })
     }
 
@@ -260,9 +268,17 @@ impl Beneath {
 
     /// The names in this directory, sorted.
     pub(crate) fn names(&self) -> Result<Vec<(OsString, FileType)>, Refused> {
+        self.names_up_to(usize::MAX)
+    }
+
+    /// The same, and no more than `most` of them, in no certain choice.
+    pub(crate) fn names_up_to(&self, most: usize) -> Result<Vec<(OsString, FileType)>, Refused> {
         let list = || -> Result<Vec<(OsString, FileType)>, Errno> {
             let mut names = Vec::new();
             for entry in rustix::fs::Dir::read_from(&self.fd)? {
+                if names.len() == most {
+                    break;
+                }
                 let entry = entry?;
                 let name = OsStr::from_bytes(entry.file_name().to_bytes());
                 if name != "." && name != ".." {

@@ -5,6 +5,7 @@ use crate::error::failed;
 use anyhow::{Context as _, Result};
 use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
+use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File};
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -108,6 +109,37 @@ impl Beneath {
             }
         }
         Err(Errno::EXIST.into())
+    }
+
+    /// Gives what has this name in this very directory the first free name of `NAME.SUFFIX-1`, `NAME.SUFFIX-2`, … and
+    /// returns that. Links are renamed and not followed; nothing is replaced.
+    pub(crate) fn rename_aside(&self, name: &OsStr, suffix: &str) -> Result<OsString> {
+        let rename = || -> Result<OsString, Errno> {
+            for n in 1..=TRIES {
+                let mut to = name.to_owned();
+                to.push(format!(".{suffix}-{n}"));
+                match rustix::fs::renameat_with(&self.fd, name, &self.fd, &to, RenameFlags::NOREPLACE) {
+                    Err(Errno::EXIST) => {}
+                    // A file system that cannot promise it: the name is looked for first.
+                    Err(Errno::INVAL | Errno::NOSYS) if self.stat(&to).is_ok() => {}
+                    Err(Errno::INVAL | Errno::NOSYS) => {
+                        return rustix::fs::renameat(&self.fd, name, &self.fd, &to).map(|()| to);
+                    }
+                    moved => return moved.map(|()| to),
+                }
+            }
+            Err(Errno::EXIST)
+        };
+        let renamed = match rename() {
+            // Whoever made the name may have closed the directory afterwards.
+            Err(Errno::ACCESS | Errno::PERM) if self.set_mode(self.node.mode | 0o700).is_ok() => {
+                let again = rename();
+                self.set_mode(self.node.mode)?;
+                again
+            }
+            renamed => renamed,
+        };
+        renamed.with_context(|| format!("cannot rename `{}`", self.path.join(name).display()))
     }
 
     /// Removes what has this name in this very directory: a file, a link, or a whole tree. Missing is fine.

@@ -54,9 +54,14 @@ fn bare(variables: &[(&str, &str)]) -> Command {
 
 /// Git in the host's own repository, with the user's own configuration.
 pub(super) fn host(repo: &Repository) -> Command {
+    users(&repo.git_dir, &repo.workspace)
+}
+
+/// The same in another repository of the user's.
+pub(super) fn users(git_dir: &Path, work_tree: &Path) -> Command {
     bare(&[("GIT_ALLOW_PROTOCOL", "none")])
-        .arg(format!("--git-dir={}", repo.git_dir.display()))
-        .arg(format!("--work-tree={}", repo.workspace.display()))
+        .arg(format!("--git-dir={}", git_dir.display()))
+        .arg(format!("--work-tree={}", work_tree.display()))
 }
 
 /// Git in a bare repository that we made, with its configuration and no other. `objects` replaces its object directory.

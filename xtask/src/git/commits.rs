@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use tempfile::TempDir;
 
-/// The commits on branches (and on a detached HEAD) of the sandbox that the host lacks. Can be called whether a container
+/// The commits on branches (and on a detached HEAD) of the sandbox that no ref of the host reaches. Can be called whether a container
 /// runs or not, also while an agent writes. What an agent has damaged is left out, and a note says so.
 ///
 /// # Errors
@@ -23,6 +23,26 @@ pub(crate) fn list(repo: &Repository, private: &Path) -> Result<Listing> {
 pub(crate) fn summary(listing: &Listing) -> Option<String> {
     let parts: Vec<String> = listing.branches.iter().map(one_branch).collect();
     (!parts.is_empty()).then(|| format!("{}; take them over with `cargo xtask commits --take`", parts.join("; ")))
+}
+
+/// What would be lost with the sandbox's git directory, a line each.
+pub(crate) fn losses(listing: &Listing) -> Vec<String> {
+    let branches = listing.branches.iter().map(|branch| format!("only the sandbox has {}", one_branch(branch)));
+    let others = listing.others.iter().map(|name| format!("only the sandbox has what `{name}` names"));
+    branches
+        .chain(others)
+        .chain(listing.notes.iter().map(|note| format!("not all commits could be read: {note}")))
+        .collect()
+}
+
+/// Commits that were handed over already and are on no branch of the user's yet, a line each.
+pub(crate) fn waiting(listing: &Listing) -> Vec<String> {
+    let line = |(name, count): &(String, usize)| {
+        let plural = if *count == 1 { "" } else { "s" };
+        let name = shell_words::quote(name);
+        format!("{count} commit{plural} at {name}, on no branch of yours: `git log {name}`, `git merge {name}`")
+    };
+    listing.left.iter().map(line).collect()
 }
 
 /// The whole listing, for `cargo xtask commits`: each branch with its commits, newest first.
@@ -39,6 +59,7 @@ pub(crate) fn describe(listing: &Listing) -> String {
             text.push_str(&format!("  {}  {}\n", short(&commit.id), commit.subject));
         }
     }
+    waiting(listing).iter().for_each(|line| text.push_str(&format!("{line}\n")));
     text
 }
 
@@ -77,25 +98,34 @@ impl Collected {
             Some(git) => Private::read(&git, repo.sha256)?,
             None => Private::default(),
         };
+        let host = refs::of_host(repo)?;
         let mut gathered = Collected {
-            listing: Listing { branches: Vec::new(), notes: found.notes },
+            listing: Listing {
+                branches: Vec::new(),
+                others: Vec::new(),
+                left: refs::left(repo, &host)?,
+                notes: found.notes,
+            },
             quarantine: None,
-            host: refs::of_host(repo)?,
+            host,
             head: found.head,
         };
+        let all: BTreeSet<String> = found.refs.values().cloned().collect();
         let mut tips: Refs = found
             .refs
-            .into_iter()
-            .filter_map(|(name, id)| Some((format!("refs/sandbox/{}", name.strip_prefix("refs/heads/")?), id)))
+            .iter()
+            .filter_map(|(name, id)| Some((format!("refs/sandbox/{}", name.strip_prefix("refs/heads/")?), id.clone())))
             .collect();
         if let Some(Head::Detached(id)) = &gathered.head
             && !tips.values().any(|tip| tip == id)
         {
             tips.insert("refs/sandbox/HEAD".into(), id.clone());
         }
-        let ids: BTreeSet<String> = tips.values().cloned().collect();
-        let missing = refs::missing_on_host(repo, &ids)?;
-        tips.retain(|_, id| missing.contains(id));
+        let ids: BTreeSet<String> = tips.values().cloned().chain(all).collect();
+        let unreached = refs::unreached(repo, &gathered.host, &ids)?;
+        tips.retain(|_, id| unreached.contains(id));
+        let other = found.refs.iter().filter(|(name, id)| !name.starts_with("refs/heads/") && unreached.contains(*id));
+        gathered.listing.others = other.map(|(name, _)| printable(name)).collect();
         if tips.is_empty() {
             return Ok(gathered);
         }

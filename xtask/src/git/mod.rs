@@ -8,18 +8,21 @@
 //!   plain files into a fresh repository, and git checks them on their way into the host's repository.
 
 mod appeared;
+mod borrowed;
 mod client;
 mod commits;
 mod config_format;
+mod layout;
 mod mounts;
 mod prepare;
 mod quarantine;
 mod refs;
 mod repository;
 mod take;
+pub(crate) mod watch;
 
 pub(crate) use appeared::note_appearance;
-pub(crate) use commits::{describe, list, summary};
+pub(crate) use commits::{describe, list, losses, summary, waiting};
 pub(crate) use prepare::prepare;
 pub(crate) use repository::{Repository, detect};
 pub(crate) use take::take;
@@ -97,6 +100,10 @@ const MOST_COMMITS: usize = 10_000;
 pub(crate) struct Listing {
     /// Branches by name.
     branches: Vec<Branch>,
+    /// Tags and the stash that no ref of the host reaches, by name. They are not taken over.
+    others: Vec<String>,
+    /// The refs at which commits were left that are on no branch of the user's yet, with how many.
+    left: Vec<(String, usize)>,
     /// What could not be read, in words that are safe for a terminal.
     pub(crate) notes: Vec<String>,
 }

@@ -1,6 +1,7 @@
 //! Where the sandbox's git directory and the host's objects lie in the container.
 
-use super::repository::{Repository, alternates_of};
+use super::borrowed::alternates_of;
+use super::repository::Repository;
 use crate::exec;
 use crate::spec::inside::DOT_GIT;
 use crate::spec::{Mount, Role};

@@ -1,8 +1,9 @@
 //! Makes and refreshes the sandbox's own git directory. At each start everything in it is replaced from the host, except
 //! the work that only the sandbox has. What an agent left there is removed or replaced, never followed.
 
+use super::layout::SMALL;
 use super::refs::{self, Head, Private, Refs};
-use super::repository::{Repository, SMALL};
+use super::repository::Repository;
 use super::{Airlock, Identity, commits, config_format, mounts, quarantine};
 use crate::beneath::Beneath;
 use crate::exec;
@@ -60,7 +61,7 @@ pub(super) fn prepare_at(repo: &Repository, private: &Path, identity: &Identity,
 /// What only the sandbox has.
 struct Kept {
     refs: Refs,
-    /// HEAD, where it leads to a commit that the host lacks: then the index and a merge in progress are kept, too.
+    /// HEAD, where it leads to a commit that no ref of the host reaches: then the index and a merge in progress are kept, too.
     head: Option<Head>,
     worktrees: bool,
 }
@@ -70,10 +71,10 @@ impl Kept {
         let private = Private::read(git, repo.sha256)?;
         let head = private.head.as_ref().and_then(|head| head.commit(&private.refs)).cloned();
         let ids: BTreeSet<String> = private.refs.values().cloned().chain(head.clone()).collect();
-        let missing = refs::missing_on_host(repo, &ids)?;
+        let unreached = refs::unreached(repo, &refs::of_host(repo)?, &ids)?;
         Ok(Kept {
-            head: private.head.filter(|_| head.is_some_and(|id| missing.contains(&id))),
-            refs: private.refs.into_iter().filter(|(_, id)| missing.contains(id)).collect(),
+            head: private.head.filter(|_| head.is_some_and(|id| unreached.contains(&id))),
+            refs: private.refs.into_iter().filter(|(_, id)| unreached.contains(id)).collect(),
             worktrees: matches!(git.open_dir("worktrees"), Ok(Some(_))),
         })
     }

@@ -180,16 +180,82 @@ pub(super) fn head_of_host(repo: &Repository) -> Result<Head> {
     })
 }
 
-/// Those of `ids` that the host's repository does not have. Only the host's object store is asked.
-pub(super) fn missing_on_host(repo: &Repository, ids: &BTreeSet<String>) -> Result<BTreeSet<String>> {
+/// Where [`take`](super::take()) leaves commits that it may not put on a branch. These refs are made by this tool: what
+/// only they reach is on no branch of the user's.
+const LEFT: &str = "refs/sandbox/";
+
+/// Those of `ids` that no ref of the host's repository reaches. Whether the host has the object says nothing: a call that
+/// was killed between the fetch and the move of the branch has left all objects and no ref.
+pub(super) fn unreached(repo: &Repository, host: &Refs, ids: &BTreeSet<String>) -> Result<BTreeSet<String>> {
     if ids.is_empty() {
         return Ok(BTreeSet::new());
     }
+    let named: BTreeSet<&String> = host.values().collect();
+    let head = match head_of_host(repo) {
+        Ok(Head::Detached(id)) => Some(id),
+        Ok(Head::Branch(_)) | Err(_) => None,
+    };
     let lines: String = ids.iter().map(|id| format!("{id}\n")).collect();
     let command = client::host(repo).args(["cat-file", "--batch-check"]).stdin(lines);
-    let text = client::stdout(&command)?;
-    let missing = text.lines().filter_map(|line| line.strip_suffix(" missing"));
-    Ok(missing.map(str::to_owned).collect())
+    let mut commits = Vec::new();
+    let mut found = BTreeSet::new();
+    for line in client::stdout(&command)?.lines() {
+        let Some((id, what)) = line.split_once(' ') else { continue };
+        if named.contains(&id.to_owned()) || head.as_deref() == Some(id) {
+            continue;
+        }
+        // A tag object is reached by its own ref only; what is missing is reached by none.
+        if what.starts_with("commit ") {
+            commits.push(id.to_owned());
+        } else {
+            found.insert(id.to_owned());
+        }
+    }
+    let known: Vec<&str> = named.into_iter().chain(&head).map(String::as_str).collect();
+    found.extend(unreached_commits(repo, &commits, &known)?);
+    Ok(found)
+}
+
+/// Those of `commits`, which the host has, that none of `known` reaches.
+fn unreached_commits(repo: &Repository, commits: &[String], known: &[&str]) -> Result<Vec<String>> {
+    if commits.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ask = |commits: &[String]| -> Result<Option<String>> {
+        let known = known.iter().map(|id| format!("^{id}\n"));
+        let lines: String = commits.iter().map(|id| format!("{id}\n")).chain(known).collect();
+        let command = client::host(repo).timeout(client::LONG).args(["rev-list", "--stdin"]).stdin(lines);
+        let output = client::capture(&command)?;
+        Ok(output.ok().then_some(output.stdout))
+    };
+    if let Some(text) = ask(commits)? {
+        let listed: BTreeSet<&str> = text.lines().collect();
+        return Ok(commits.iter().filter(|id| listed.contains(id.as_str())).cloned().collect());
+    }
+    // A fetch that was killed can have left a commit without its history: that one is not reached, the others are asked.
+    let mut found = Vec::new();
+    for id in commits {
+        if ask(std::slice::from_ref(id))?.is_none_or(|text| !text.is_empty()) {
+            found.push(id.clone());
+        }
+    }
+    Ok(found)
+}
+
+/// The refs at which commits were left, with the number of commits of each that are on no ref of the user's own.
+pub(super) fn left(repo: &Repository, host: &Refs) -> Result<Vec<(String, usize)>> {
+    let (left, own): (Vec<_>, Vec<_>) = host.iter().partition(|(name, _)| name.starts_with(LEFT));
+    let mut found = Vec::new();
+    for (name, id) in left {
+        let known = own.iter().map(|(_, id)| format!("^{id}\n"));
+        let lines: String = [format!("{id}\n")].into_iter().chain(known).collect();
+        let command = client::host(repo).timeout(client::LONG).args(["rev-list", "--count", "--stdin"]).stdin(lines);
+        let count: usize = client::stdout(&command)?.trim().parse().unwrap_or(0);
+        if count > 0 {
+            found.push((name.clone(), count));
+        }
+    }
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -1,15 +1,14 @@
 //! Finds the repository of a workspace by reading files, without git. The agent can write to the workspace, so a `.git`
 //! file is trusted only where the git directory that it names also names the workspace.
 
+use super::borrowed::object_dirs;
 use super::config_format;
+use super::layout::{DOT_GIT, SMALL, is_git_dir, is_git_like, missing};
 use crate::beneath::Beneath;
 use crate::context::canonical;
 use crate::error::{Failure, failed};
 use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
-
-/// Bound on the small files of a git directory (HEAD, config, alternates).
-pub(super) const SMALL: u64 = 1 << 20;
 
 /// The extensions with which the sandbox's own git directory and taking commits over are tested. Others are refused, as
 /// git refuses those that it does not know. Source: gitrepository-layout(5), "repository format".
@@ -83,19 +82,24 @@ impl Repository {
 
 /// Finds the repository whose working tree is `workspace`, without running git.
 ///
-/// `None` where the workspace has none, also where it is only a directory inside one: that `.git` is not mounted.
+/// `None` where the workspace has no `.git` at all, also where it is only a directory inside a repository: that `.git` is
+/// not mounted.
 ///
 /// # Errors
-/// What the sandbox cannot protect, with what to do: a `.git` that is a symlink or names a git directory which does not
-/// name the workspace, a bare repository, reftable, an unknown repository format.
+/// What the sandbox cannot protect, with what to do: a `.git` that is broken, is a symlink or names a git directory which
+/// does not name the workspace, a bare repository, reftable, an unknown repository format.
 pub(crate) fn detect(workspace: &Path) -> Result<Option<Repository>> {
     let workspace = canonical("the workspace", workspace)?;
     let Some(root) = Beneath::root_if_there(&workspace)? else {
         return Ok(None);
     };
-    let dot_git = workspace.join(".git");
-    let Ok(kind) = dot_git.symlink_metadata().map(|meta| meta.file_type()) else {
-        return if is_git_dir(&root) { Err(bare(&workspace).into()) } else { Ok(None) };
+    let dot_git = workspace.join(DOT_GIT);
+    let kind = match dot_git.symlink_metadata() {
+        Ok(meta) => meta.file_type(),
+        Err(err) if err.kind() == std::io::ErrorKind::NotFound => {
+            return if is_git_like(&root) { Err(bare(&workspace).into()) } else { Ok(None) };
+        }
+        Err(err) => return Err(err).with_context(|| format!("cannot look at `{}`", dot_git.display())),
     };
     if kind.is_symlink() {
         return Err(failed(format!("`{}` is a symlink", dot_git.display()))
@@ -103,19 +107,29 @@ pub(crate) fn detect(workspace: &Path) -> Result<Option<Repository>> {
             .into());
     }
     if kind.is_dir() {
-        let Some(git) = root.open_dir(".git")? else { return Ok(None) };
-        // Git ignores an empty or broken `.git`, too.
-        return is_git_dir(&git).then(|| read(workspace, dot_git.clone(), dot_git, false)).transpose();
+        // Without the airlock the container would write to it, so that what is broken must not count as absent.
+        let found = root.open_dir(DOT_GIT).map_err(|err| not_understood(&dot_git, &err.to_string()))?;
+        let git = found.ok_or_else(|| not_understood(&dot_git, "it has just been removed"))?;
+        let borrows = git.stat("commondir").is_ok().then(|| "its `commondir` names another git directory".to_owned());
+        if let Some(why) = missing(&git).or(borrows) {
+            return Err(not_understood(&dot_git, &why).into());
+        }
+        return read(workspace, dot_git.clone(), dot_git, false).map(Some);
     }
-    let text = root.text(".git", SMALL)?.unwrap_or_default();
-    let (git_dir, common_dir) = follow(&workspace, &text)?;
+    let text = root.text(DOT_GIT, SMALL).map_err(|err| not_understood(&dot_git, &err.to_string()))?;
+    let (git_dir, common_dir) = follow(&workspace, &text.unwrap_or_default())?;
     read(workspace, git_dir, common_dir, true).map(Some)
 }
 
-fn is_git_dir(dir: &Beneath) -> bool {
-    matches!(dir.file("HEAD"), Ok(Some(_)))
-        && matches!(dir.open_dir("objects"), Ok(Some(_)))
-        && matches!(dir.open_dir("refs"), Ok(Some(_)))
+/// What looks like git and is not understood is refused: the container could write to it, and git on the host would run
+/// what it names.
+fn not_understood(dot_git: &Path, why: &str) -> Failure {
+    let shown = shell_words::quote(&dot_git.display().to_string()).into_owned();
+    failed(format!("`{}` is there, and is no git directory that can be protected: {why}", dot_git.display())).hint(
+        format!(
+            "if it is a repository, repair it (`git fsck` in it says what is wrong); if not, `mv {shown} {shown}.old`"
+        ),
+    )
 }
 
 fn bare(workspace: &Path) -> Failure {
@@ -126,14 +140,14 @@ fn bare(workspace: &Path) -> Failure {
 
 /// Resolves a `.git` file to (git directory, common directory), and checks that they belong to this workspace.
 fn follow(workspace: &Path, text: &str) -> Result<(PathBuf, PathBuf)> {
-    let dot_git = workspace.join(".git");
+    let dot_git = workspace.join(DOT_GIT);
     let named = text
         .strip_prefix("gitdir:")
         .map(str::trim)
         .filter(|path| !path.is_empty())
-        .ok_or_else(|| failed(format!("`{}` does not name a git directory", dot_git.display())))?;
-    let git_dir =
-        workspace.join(named).canonicalize().with_context(|| format!("`{}` names `{named}`", dot_git.display()))?;
+        .ok_or_else(|| not_understood(&dot_git, "it is a file that names no git directory"))?;
+    let unreachable = |err| not_understood(&dot_git, &format!("it names `{}`: {err}", crate::ui::printable(named)));
+    let git_dir = workspace.join(named).canonicalize().map_err(unreachable)?;
     let tree = Beneath::root(&git_dir)?;
     let common_dir = match tree.text("commondir", SMALL)? {
         Some(text) => git_dir.join(text.trim()).canonicalize()?,
@@ -180,6 +194,10 @@ fn read(workspace: PathBuf, git_dir: PathBuf, common_dir: PathBuf, dot_git_is_fi
     let sha256 = format(&common_dir, &settings)?;
     let mut notes = Vec::new();
     let objects = object_dirs(&common_dir.join("objects"), &mut notes)?;
+    if dot_git_is_file {
+        // Not borrowed: it names this workspace back from its own side.
+        notes.push(format!("its objects in `{}` are readable inside", objects[0].display()));
+    }
     let partial = config_format::last(&settings, "extensions.partialclone").is_some();
     if partial {
         notes.push("a partial clone: objects that it does not have yet cannot be fetched inside".into());
@@ -233,32 +251,4 @@ fn format(dir: &Path, settings: &[(String, String)]) -> Result<bool> {
         "sha256" => Ok(true),
         other => Err(failed(format!("`{shown}` has the unknown object format `{other}`")).into()),
     }
-}
-
-/// An object directory and all that it borrows from, each once. Git follows five levels of alternates, and so do we.
-fn object_dirs(own: &Path, notes: &mut Vec<String>) -> Result<Vec<PathBuf>> {
-    let mut found = vec![own.to_path_buf()];
-    let mut start = 0;
-    for _ in 0..5 {
-        let level = found[start..].to_vec();
-        start = found.len();
-        for dir in level {
-            for named in alternates_of(&dir)? {
-                match dir.join(&named).canonicalize() {
-                    Ok(path) if found.contains(&path) => {}
-                    Ok(path) if path.join("pack").is_dir() || path.join("info").is_dir() => found.push(path),
-                    _ => notes.push(format!("the objects that it borrows from `{named}` are not there")),
-                }
-            }
-        }
-    }
-    Ok(found)
-}
-
-/// The object directories that one names as its alternates.
-pub(super) fn alternates_of(objects: &Path) -> Result<Vec<String>> {
-    let tree = Beneath::root_if_there(objects)?;
-    let text = tree.map_or(Ok(None), |tree| tree.text("info/alternates", SMALL))?.unwrap_or_default();
-    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-    Ok(lines.map(str::to_owned).collect())
 }

@@ -19,15 +19,24 @@ struct Prepared {
     notes: Vec<String>,
 }
 
+/// A program that leaves a mark when it runs.
+pub(super) fn trap(f: &Fixture) -> (String, PathBuf) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (trap, mark) = (f.path("trap"), f.path("mark"));
+    std::fs::write(&trap, format!("#!/bin/sh\ntouch '{}'\n", mark.display())).unwrap();
+    std::fs::set_permissions(&trap, std::fs::Permissions::from_mode(0o755)).unwrap();
+    (trap.display().to_string(), mark)
+}
+
 /// A host's repository, its workspace, and a sandbox beside it.
-struct Fixture {
+pub(super) struct Fixture {
     temp: TempDir,
-    workspace: PathBuf,
+    pub(super) workspace: PathBuf,
 }
 
 impl Fixture {
     /// A repository with one commit on `main`.
-    fn new() -> Fixture {
+    pub(super) fn new() -> Fixture {
         let fixture = Fixture::empty(&[]);
         fixture.commit("a", "one\n", "first");
         fixture
@@ -43,7 +52,7 @@ impl Fixture {
         fixture
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.temp.path().canonicalize().unwrap().join(name)
     }
 
@@ -55,7 +64,7 @@ impl Fixture {
         self.path("state")
     }
 
-    fn command(&self) -> Command {
+    pub(super) fn command(&self) -> Command {
         let home = self.path("home");
         std::fs::create_dir_all(&home).unwrap();
         Command::new("env")
@@ -65,11 +74,11 @@ impl Fixture {
     }
 
     /// Git as the user runs it on the host, in the workspace.
-    fn host(&self, args: &[&str]) -> String {
+    pub(super) fn host(&self, args: &[&str]) -> String {
         self.host_in(&self.workspace, args)
     }
 
-    fn host_in(&self, dir: &Path, args: &[&str]) -> String {
+    pub(super) fn host_in(&self, dir: &Path, args: &[&str]) -> String {
         let command = self.command().args(["git", "-c", "protocol.file.allow=always"]);
         exec::stdout_of(&command.args(args.iter().copied()).dir(dir)).unwrap()
     }
@@ -105,8 +114,12 @@ impl Fixture {
         self.agent(&["commit", "-q", "-m", message]);
     }
 
-    fn repo(&self) -> Repository {
+    pub(super) fn repo(&self) -> Repository {
         detect(&self.workspace).unwrap().unwrap()
+    }
+
+    pub(super) fn repo_root(&self) -> crate::beneath::Beneath {
+        crate::beneath::Beneath::root(&self.workspace).unwrap()
     }
 
     fn prepare(&self) -> Prepared {

@@ -1,21 +1,21 @@
 //! Ends a sandbox: removes its container, and on request what would outlive it.
 
 use super::baseline::Watched;
-use crate::context::{Context, resolved};
+use crate::context::{Context, canonical, resolved};
 use crate::engine::alive::Alive;
 use crate::engine::running::Existing;
 use crate::engine::{caches, compose, docker};
 use crate::error::failed;
-use crate::life::{find, leftovers, lock};
+use crate::life::{find, git_watch, leftovers, lock};
 use crate::spec::inside::FILLED;
 use crate::spec::places::{self, Places};
 use crate::spec::settings::{self, Flags};
 use crate::step::Step;
 use crate::user::User;
-use crate::{exec, ui};
+use crate::{exec, git, ui};
 use anyhow::Result;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What is there to be removed.
 pub(crate) struct Removal {
@@ -28,6 +28,8 @@ pub(crate) struct Removal {
     /// Whether the caches are removed too; then `volumes` has their volumes.
     caches: bool,
     volumes: Vec<String>,
+    /// The commits that would be lost, a line each, where the state folder is removed.
+    commits: Vec<String>,
     /// Held so that no other call starts or proves the sandbox meanwhile.
     _lock: Option<File>,
 }
@@ -41,7 +43,18 @@ impl Removal {
         let lock = (!dry_run && places.dir.exists()).then(|| lock(&places)).transpose()?;
         let container = find(&compose::container_name(&places.project))?;
         let volumes = if caches { caches_of(uid)? } else { Vec::new() };
-        Ok(Removal { places, workspace: settings.workspace, uid, container, all, caches, volumes, _lock: lock })
+        let commits = if all { commits(&settings.workspace, &places) } else { Vec::new() };
+        Ok(Removal {
+            places,
+            workspace: settings.workspace,
+            uid,
+            container,
+            all,
+            caches,
+            volumes,
+            commits,
+            _lock: lock,
+        })
     }
 
     pub(crate) fn steps(&self) -> Vec<Step> {
@@ -78,12 +91,17 @@ impl Removal {
     pub(crate) fn losses(&self) -> Vec<String> {
         let home = self.all.then(|| {
             format!(
-                "`{}` holds the sandbox's Codex home (its sessions and login) and its git directory (commits not taken over)",
+                "`{}` holds the sandbox's Codex home (its sessions and login) and its git directory",
                 self.places.dir.display()
             )
         });
         let volumes = self.volumes.iter().map(|name| format!("the volume `{name}` is shared by all your workspaces"));
-        home.into_iter().chain(volumes).collect()
+        home.into_iter().chain(self.commits.clone()).chain(volumes).collect()
+    }
+
+    /// The commits that would be lost, a line each.
+    pub(crate) fn commits(&self) -> &[String] {
+        &self.commits
     }
 
     /// What runs inside now, a line each.
@@ -95,6 +113,7 @@ impl Removal {
     /// Nothing of the sandbox can write any more: the last look at what it left. From here on all changes are the user's.
     fn look(&self) {
         let (places, workspace) = (&self.places, resolved(&self.workspace));
+        git_watch::look_at_end(&workspace, places);
         if !places.baseline.exists() || !workspace.exists() {
             return;
         }
@@ -122,6 +141,24 @@ impl Removal {
         }
         Ok(self.container)
     }
+}
+
+/// What only the sandbox's git directory has. Where that cannot be known, the line says so: it is a loss, too.
+fn commits(workspace: &Path, places: &Places) -> Vec<String> {
+    if !places.git.join("git").exists() {
+        return Vec::new();
+    }
+    let read = || -> Result<Vec<String>> {
+        let repository = git::detect(&canonical("the workspace", workspace)?)?
+            .ok_or_else(|| failed(format!("`{}` is no git repository any more", workspace.display())))?;
+        Ok(git::losses(&git::list(&repository, &places.git)?))
+    };
+    read().unwrap_or_else(|err| {
+        let dir = places.git.display();
+        vec![ui::printable(&format!(
+            "`{dir}` may hold commits that only the sandbox has, and they cannot be read: {err:#}"
+        ))]
+    })
 }
 
 /// The volumes of a user's caches.

@@ -61,6 +61,7 @@ impl Running<'_> {
             Entry { container: &record.container, carried: &record.carried, env: &gathered.ground.settings.env };
         let command = entry.command(call.cx, missing, &mark, program);
         let before = gathered.ground.watched().look(false)?;
+        gathered.note_entered()?;
         let mut session = Session::begin(&gathered.ground.places, &mark, Alive::read(&container).ok().as_ref())?;
         ui::echo(&command);
         let (start, since) = (Instant::now(), SystemTime::now());
@@ -89,6 +90,7 @@ impl Running<'_> {
             ui::warn(format_args!("what still runs inside is not known: {err:#}"));
             false
         });
+        gathered.look_at_exit(quiet);
         leave(gathered, &before, quiet, since);
         ui::say(format_args!("`{name}` keeps running; `{}` stops it", down(&gathered.ground.settings)));
         Ok(Left { code: u8::try_from(code).unwrap_or(1) })

@@ -99,7 +99,7 @@ pub(crate) struct Surroundings {
     pub dev_container: bool,
     /// The user's groups that own a mounted directory, without those that have power over the host.
     pub groups: Vec<u32>,
-    /// The mounts of the airlock.
+    /// The mounts of the airlock, and of what of the workspace is read-only because git on the host runs or obeys it.
     pub git: Vec<Mount>,
     /// The host's Codex home, without symlinks as far as it is there.
     pub host_codex_home: PathBuf,
@@ -152,6 +152,9 @@ impl Ground {
         let places = places::of(cx, &workspace, user.uid);
         places.known_layout()?;
         let repository = git::detect(&workspace)?;
+        if let Some(repository) = &repository {
+            repository.refuse_borrowed(&settings.git_alternates)?;
+        }
         let compose = std::fs::read(cx.root.join("docker/docker-compose.yaml")).unwrap_or_default();
         let mounted = datasets.iter().map(|mount| mount.source.as_path()).chain([workspace.as_path()]);
         let at = |path: &str| path.strip_prefix("~/").map_or_else(|| PathBuf::from(path), |rest| cx.home.join(rest));
@@ -163,7 +166,7 @@ impl Ground {
             optional: optional.map(|(role, path)| (role, resolved(&path))).collect(),
             dev_container: settings::load(cx, &Flags::default()).is_ok_and(|own| resolved(&own.workspace) == workspace),
             groups: user.groups_for(mounted),
-            git: repository.as_ref().map_or(Ok(Vec::new()), |repository| git::mounts(repository, &places.git))?,
+            git: Ground::git_mounts(repository.as_ref(), &workspace, &places)?,
             host_codex_home: resolved(&settings.host_codex_home),
         };
         let network = network::read(cx);

@@ -20,7 +20,10 @@ pub(super) fn leave(gathered: &Gathered, before: &Snapshot, quiet: bool, since: 
     }
     if let Some(repository) = &gathered.ground.repository {
         match git::list(repository, &gathered.ground.places.git) {
-            Ok(listing) => git::summary(&listing).into_iter().chain(listing.notes).for_each(ui::say),
+            Ok(listing) => {
+                git::summary(&listing).into_iter().chain(git::waiting(&listing)).for_each(ui::say);
+                listing.notes.into_iter().for_each(ui::say);
+            }
             Err(err) => ui::warn(format_args!("the commits of the sandbox could not be read: {err:#}")),
         }
     }

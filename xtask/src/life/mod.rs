@@ -12,6 +12,7 @@ mod early;
 mod enter;
 mod exec_command;
 mod gather;
+mod git_watch;
 mod guest;
 mod leave;
 mod leftovers;

@@ -175,6 +175,11 @@ impl Plan {
         }
         lines.extend(self.deferred.iter().map(|line| format!("# at the next start: {line}")));
         lines.extend(self.recreated.iter().map(|line| format!("# `{name}` is recreated: {line}")));
+        if let Some(repository) = &gathered.ground.repository {
+            let dirs = repository.readable_objects().iter().map(|dir| format!("`{}`", dir.display()));
+            let dirs = dirs.collect::<Vec<_>>().join(", ");
+            lines.push(format!("# every commit and file of these object directories is readable inside: {dirs}"));
+        }
         for (variable, value) in self.project.exports() {
             lines.push(format!("export {variable}={}", shell_words::quote(&value)));
         }

@@ -172,6 +172,7 @@ impl Proven<'_> {
     /// # Errors
     /// The state of the workspace cannot be kept for the next comparison.
     pub(crate) fn stand(self) -> Result<Standing> {
+        self.running.call.gathered.note_entered()?;
         self.running.call.gathered.ground.watched().look(false)?;
         Ok(Standing {
             project: self.running.call.gathered.ground.places.project,

@@ -32,8 +32,9 @@ pub(crate) fn sandbox(cx: &Context, asked: &Asked) -> Result<u8> {
             .hint("add `--yes`")
             .into());
     }
-    let ground = Ground::read(cx, &asked.flags)?;
+    let mut ground = Ground::read(cx, &asked.flags)?;
     if asked.dry_run {
+        ground.preview_git()?;
         return dry_run(cx, &ground.gather(cx, Purpose::DryRun)?, &asked.program);
     }
     let leftovers = Policy::new(asked.leftovers, cx.stdin_tty && !asked.yes);

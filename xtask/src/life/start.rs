@@ -27,6 +27,7 @@ impl<'a> Call<'a> {
             self.settle(&existing.container)?;
             let quiet = Alive::read(&existing.container)?.others().is_empty();
             self.gathered.ground.watched().look(quiet)?;
+            self.gathered.look_at_entry(!quiet)?;
             plan.deferred.iter().for_each(|line| ui::say(format_args!("at the next start: {line}")));
             let early = early.filter(|early| early.container == existing.id);
             let name = plan.project.container();
@@ -37,15 +38,16 @@ impl<'a> Call<'a> {
             // Whatever was read until now was read while an agent could change it.
             let ground = Ground::under(self.cx, self.gathered.ground.settings.clone())?;
             self.gathered = ground.gather(self.cx, Purpose::Start)?;
-            plan = self.plan()?;
         }
+        self.gathered.protect_git()?;
         self.gathered.ground.watched().look(true)?;
         sources::check(self.cx, &self.gathered)?;
         if self.gathered.engine.is_none() {
             let gathered = &self.gathered;
             self.gathered.engine = Some(Engined::read(self.cx, &gathered.ground.settings, &gathered.ground.user)?);
-            plan = self.plan()?;
         }
+        // With the engine's answers and the git directories that were just found.
+        plan = self.plan()?;
         self.run(plan)
     }
 

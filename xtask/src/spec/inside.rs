@@ -61,6 +61,9 @@ pub enum Role {
     Git,
     /// The host's git objects.
     GitObjects,
+    /// What git on the host runs or obeys in the workspace, by its path there: the git directory of a submodule or of
+    /// another nested repository, hooks. Read-only.
+    GitReadOnly(String),
     /// A cache that outlives the container: a volume of the engine.
     Cache(Cache),
 }
@@ -78,6 +81,7 @@ impl Role {
             Role::Guest => "guest".into(),
             Role::Git => "git".into(),
             Role::GitObjects => "git-objects".into(),
+            Role::GitReadOnly(_) => "git-read-only".into(),
             Role::Cache(cache) => format!("cache.{cache}"),
         }
     }
@@ -192,6 +196,10 @@ impl Role {
             Role::Guest => row(GUEST),
             Role::Git => Inside { may_be_a_file: true, ..writable(DOT_GIT, MayLieIn::StateFolder) },
             Role::GitObjects => row(&format!("{GUEST}/objects")),
+            // What is found at the next start does not make a running container useless.
+            Role::GitReadOnly(path) => {
+                Inside { may_be_a_file: true, taken: Taken::NextStart, ..row(&format!("{WORKSPACE}/{path}")) }
+            }
             Role::Cache(cache) => {
                 let target = format!("{HOME}/.cache/{cache}");
                 Inside { told_by: ToldBy::Presence, ..writable(&target, MayLieIn::Nothing) }
@@ -227,6 +235,7 @@ mod tests {
             Role::Guest,
             Role::Git,
             Role::GitObjects,
+            Role::GitReadOnly("sub/.git".into()),
             Role::Cache(Cache::Pip),
         ];
         let unique = |texts: Vec<String>| texts.iter().collect::<std::collections::BTreeSet<_>>().len();

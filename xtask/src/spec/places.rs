@@ -28,6 +28,8 @@ pub struct Places {
     pub login: PathBuf,
     /// The folder of the sandbox's own git directory.
     pub git: PathBuf,
+    /// Which git directories of the workspace were there when the container was started.
+    pub git_state: PathBuf,
     /// The newest proof.
     pub proof: PathBuf,
     /// The record of the container: its `Spec`, and what was read of it before any agent ran in it.
@@ -57,6 +59,7 @@ pub fn of(cx: &Context, workspace: &Path, uid: u32) -> Places {
         codex_home: dir.join("codex-home"),
         login: dir.join("login.json"),
         git: dir.join("git"),
+        git_state: dir.join("git-state.json"),
         proof: dir.join("proof.json"),
         record: dir.join(RECORD),
         baseline: dir.join("baseline.json"),

@@ -75,6 +75,8 @@ pub struct Settings {
     pub env: Vec<String>,
     /// Directories that are handed out although a rule refuses them.
     pub allow_ground: Vec<PathBuf>,
+    /// Object directories outside the workspace that the agent may read, absolute.
+    pub git_alternates: Vec<PathBuf>,
     /// Where each setting came from.
     pub origins: Vec<Origin>,
 }

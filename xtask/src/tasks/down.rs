@@ -32,7 +32,10 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
         removal.steps().iter().for_each(ui::result);
         return Ok(0);
     }
-    if !args.yes {
+    if args.yes {
+        // Said all the same: nobody can take these over afterwards.
+        removal.commits().iter().for_each(ui::warn);
+    } else {
         confirm(cx, &removal)?;
     }
     removal.run()?;

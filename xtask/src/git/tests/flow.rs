@@ -227,3 +227,57 @@ fn a_busy_index_leaves_the_branch_alone() {
     f.host(&["reset", "-q", "refs/sandbox/main"]);
     assert_eq!(f.host(&["status", "--short"]), "");
 }
+
+#[test]
+fn commits_whose_objects_the_host_has_are_shown_until_a_branch_reaches_them() {
+    let f = Fixture::new();
+    f.prepare();
+    f.agent_commit("a", "two\n", "inside");
+    f.agent(&["tag", "-a", "-m", "note", "v1"]);
+    // What a `take` that is killed between its fetch and the move of the branch leaves: every object, and no ref.
+    let from = f.git().display().to_string();
+    f.host(&["fetch", "-q", "--no-tags", "--no-write-fetch-head", &from, "refs/heads/main", "refs/tags/v1"]);
+    f.host(&["cat-file", "-e", f.agent(&["rev-parse", "main"]).trim()]);
+    assert_eq!(f.listed(), ["main Ahead: inside"]);
+    let notes = f.prepare().notes.join("\n");
+    assert!(notes.contains("1 new commit on main") && notes.contains("the tag v1 is kept"), "{notes}");
+    assert_eq!(f.agent(&["log", "--format=%s"]), "inside\nfirst\n");
+    assert_eq!(losses(&f.list()).len(), 2);
+    assert_eq!(f.take(), ["main: took over 1 commit, now at ID"]);
+    assert_eq!(f.listed(), Vec::<String>::new());
+    assert_eq!(losses(&f.list()), ["only the sandbox has what `refs/tags/v1` names"]);
+}
+
+#[test]
+fn a_commit_without_its_history_on_the_host_is_not_reached() {
+    let f = Fixture::new();
+    f.prepare();
+    f.agent_commit("a", "two\n", "one");
+    f.agent_commit("a", "three\n", "two");
+    // A fetch that was killed while it unpacked: the newest commit is there, its parent is not.
+    let id = f.agent(&["rev-parse", "HEAD"]);
+    let (fan, rest) = id.trim().split_at(2);
+    let store = f.workspace.join(".git/objects").join(fan);
+    std::fs::create_dir_all(&store).unwrap();
+    std::fs::copy(f.git().join("objects").join(fan).join(rest), store.join(rest)).unwrap();
+    assert_eq!(f.listed(), ["main Ahead: two, one"]);
+    f.prepare();
+    assert_eq!(f.take(), ["main: took over 2 commits, now at ID"]);
+    f.host(&["fsck", "--strict", "--no-dangling"]);
+}
+
+#[test]
+fn what_was_left_is_said_until_a_branch_has_it() {
+    let f = Fixture::new();
+    f.prepare();
+    f.agent_commit("a", "two\n", "inside");
+    f.commit("b", "x\n", "on the host");
+    f.take();
+    assert_eq!(f.listed(), Vec::<String>::new());
+    let line = "1 commit at refs/sandbox/main, on no branch of yours: `git log refs/sandbox/main`, `git merge refs/sandbox/main`";
+    assert_eq!(waiting(&f.list()), [line]);
+    assert!(describe(&f.list()).contains(line));
+    f.host(&["stash", "-q", "-u"]);
+    f.host(&["merge", "-q", "-m", "merged", "refs/sandbox/main"]);
+    assert_eq!(waiting(&f.list()), Vec::<String>::new());
+}

@@ -4,15 +4,6 @@
 use super::*;
 use std::os::unix::fs::symlink;
 
-/// A program that leaves a mark when it runs.
-fn trap(f: &Fixture) -> (String, PathBuf) {
-    use std::os::unix::fs::PermissionsExt as _;
-    let (trap, mark) = (f.path("trap"), f.path("mark"));
-    std::fs::write(&trap, format!("#!/bin/sh\ntouch '{}'\n", mark.display())).unwrap();
-    std::fs::set_permissions(&trap, std::fs::Permissions::from_mode(0o755)).unwrap();
-    (trap.display().to_string(), mark)
-}
-
 fn fifo(path: &Path) {
     let _ = std::fs::remove_file(path);
     exec::stdout_of(&Command::new("mkfifo").arg(path.display().to_string())).unwrap();

@@ -8,8 +8,95 @@ fn a_workspace_without_a_repository_has_none() {
     let sub = f.workspace.join("sub");
     std::fs::create_dir(&sub).unwrap();
     assert_eq!(detect(&sub).unwrap(), None);
-    std::fs::create_dir(sub.join(".git")).unwrap();
-    assert_eq!(detect(&sub).unwrap(), None, "git ignores an empty `.git` too");
+}
+
+#[test]
+fn what_looks_like_git_and_is_not_understood_is_refused() {
+    type Break = fn(&Path);
+    let remove = |path: PathBuf| std::fs::remove_dir_all(&path).or_else(|_| std::fs::remove_file(&path)).unwrap();
+    let cases: [(&str, Break); 11] = [
+        ("its `HEAD` is missing", |git| std::fs::remove_file(git.join("HEAD")).unwrap()),
+        ("its `objects` is missing", |git| std::fs::remove_dir_all(git.join("objects")).unwrap()),
+        ("its `refs` is missing", |git| std::fs::rename(git.join("refs"), git.join("refs.old")).unwrap()),
+        ("its `refs` is missing, or is a symlink", |git| {
+            std::fs::rename(git.join("refs"), git.join("r")).unwrap();
+            std::os::unix::fs::symlink("r", git.join("refs")).unwrap();
+        }),
+        ("its `HEAD` is missing, or is a symlink", |git| {
+            std::fs::rename(git.join("HEAD"), git.join("h")).unwrap();
+            std::os::unix::fs::symlink("h", git.join("HEAD")).unwrap();
+        }),
+        ("`commondir` names another", |git| std::fs::write(git.join("commondir"), "../elsewhere\n").unwrap()),
+        ("its `HEAD` is missing", |git| {
+            std::fs::remove_dir_all(git).unwrap();
+            std::fs::create_dir(git).unwrap();
+        }),
+        ("names no git directory", |git| {
+            std::fs::remove_dir_all(git).unwrap();
+            std::fs::write(git, "").unwrap();
+        }),
+        ("it names `/nowhere`", |git| {
+            std::fs::remove_dir_all(git).unwrap();
+            std::fs::write(git, "gitdir: /nowhere\n").unwrap();
+        }),
+        ("is not UTF-8", |git| {
+            std::fs::remove_dir_all(git).unwrap();
+            std::fs::write(git, b"gitdir: \xff\n").unwrap();
+        }),
+        ("is a fifo", |git| {
+            std::fs::remove_dir_all(git).unwrap();
+            exec::stdout_of(&Command::new("mkfifo").arg(git.display().to_string())).unwrap();
+        }),
+    ];
+    for (why, spoil) in cases {
+        let f = Fixture::new();
+        let git = f.workspace.join(".git");
+        spoil(&git);
+        let text = crate::error::render(&detect(&f.workspace).unwrap_err());
+        assert!(text.contains(why) && text.contains("hint: "), "{why}: {text}");
+        // What the hint says leaves a directory without a repository.
+        std::fs::rename(&git, f.workspace.join(".git.old")).unwrap();
+        assert_eq!(detect(&f.workspace).unwrap(), None, "{why}");
+        remove(f.workspace.join(".git.old"));
+    }
+    // A git directory under no name of git's, also one whose parts are links or lie elsewhere.
+    for parts in [&["HEAD", "objects", "refs"][..], &["HEAD", "commondir"]] {
+        let temp = tempfile::tempdir().unwrap();
+        parts.iter().for_each(|part| std::os::unix::fs::symlink("/nowhere", temp.path().join(part)).unwrap());
+        let text = crate::error::render(&detect(temp.path()).unwrap_err());
+        assert!(text.contains("is itself a git directory"), "{text}");
+    }
+}
+
+#[test]
+fn borrowed_objects_need_consent_each_by_its_name() {
+    let f = Fixture::new();
+    let at = |name: &str| f.path(name).display().to_string();
+    let first = f.workspace.join(".git/objects");
+    f.host(&["clone", "-q", "--shared", &f.workspace.display().to_string(), &at("second")]);
+    f.host(&["clone", "-q", "--shared", &at("second"), &at("third")]);
+    let second = f.path("second/.git/objects");
+    let repo = detect(&f.path("third")).unwrap().unwrap();
+    assert_eq!(repo.readable_objects(), [f.path("third/.git/objects"), second.clone(), first.clone()]);
+    let refused = |allowed: &[PathBuf]| repo.refuse_borrowed(allowed).map_err(|err| crate::error::render(&err));
+    let text = refused(&[]).unwrap_err();
+    let quoted = shell_words::quote(first.to_str().unwrap()).into_owned();
+    assert!(text.contains(&format!("`{}`, `{}`", second.display(), first.display())), "{text}");
+    let flags = format!("`--git-alternate {} --git-alternate {quoted}`", second.display());
+    assert!(text.contains(&flags) && text.contains("git_alternates: ["), "{text}");
+    let text = refused(std::slice::from_ref(&second)).unwrap_err();
+    assert!(!text.contains(&format!("from `{}`", second.display())) && text.contains(&quoted), "{text}");
+    // The directory that holds them says nothing of what is in it; a link to it does.
+    assert!(refused(&[second.clone(), f.workspace.clone()]).is_err());
+    let link = f.path("link");
+    std::os::unix::fs::symlink(&first, &link).unwrap();
+    assert_eq!(refused(&[second, link]), Ok(()));
+    // What the other hint says: nothing is borrowed any more.
+    f.host_in(&f.path("third"), &["repack", "-q", "-a", "-d"]);
+    std::fs::remove_file(f.path("third/.git/objects/info/alternates")).unwrap();
+    let repo = detect(&f.path("third")).unwrap().unwrap();
+    assert_eq!(repo.refuse_borrowed(&[]).map_err(|err| err.to_string()), Ok(()));
+    f.host_in(&f.path("third"), &["fsck"]);
 }
 
 #[test]

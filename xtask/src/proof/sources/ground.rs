@@ -163,6 +163,7 @@ impl Grounds {
             | Role::Guest
             | Role::Git
             | Role::GitObjects
+            | Role::GitReadOnly(_)
             | Role::Cache(_) => return None,
         }
         // What no word opens: everything that this tool believes lies there.

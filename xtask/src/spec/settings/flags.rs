@@ -23,6 +23,9 @@ pub struct Flags {
     /// mirror, shared or none [default: mirror]
     #[arg(long, value_name = "MODE", add = words::completer::<Mode>())]
     pub codex_home: Option<String>,
+    /// A borrowed git object directory that the agent may read; repeatable
+    #[arg(long = "git-alternate", value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub git_alternates: Vec<PathBuf>,
     /// No caches that outlive the container. On no command line: the demo leaves nothing behind.
     #[arg(skip)]
     pub no_caches: bool,

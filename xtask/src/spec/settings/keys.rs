@@ -258,13 +258,21 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "allow_ground",
         kind: ValueKind::LocalPaths,
-        meaning: "Directories that are handed out although they hold other things' trust, such as ~/.config/nvim or /opt;                   each is named exactly. Only in sandbox.local.yaml.",
+        meaning: "Directories that are handed out although they hold other things' trust, such as ~/.config/nvim or /opt; \
+                  each is named exactly. Only in sandbox.local.yaml.",
         default: "",
     },
     Key {
         name: "env",
         kind: ValueKind::Variables,
         meaning: "Variables of your environment that Codex gets, by name. Values never stand here.",
+        default: "",
+    },
+    Key {
+        name: "git_alternates",
+        kind: ValueKind::LocalPaths,
+        meaning: "Object directories outside the workspace that its repository borrows from (`objects/info/alternates`) \
+                  and that the agent may read. Any other is refused. Only in sandbox.local.yaml.",
         default: "",
     },
 ];

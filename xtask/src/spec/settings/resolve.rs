@@ -37,6 +37,7 @@ pub fn resolve(cx: &Context, flags: &Flags, files: &[Layer]) -> Result<Settings>
     let caches = if flags.no_caches { Vec::new() } else { caches };
     let env = r.names("env")?;
     let allow_ground = r.local_paths("allow_ground", &project.allow_ground)?;
+    let git_alternates = r.local_paths("git_alternates", &flags.git_alternates)?;
     let datasets = r.datasets(&project.datasets)?;
     let origins = r.origins;
     Ok(Settings {
@@ -50,6 +51,7 @@ pub fn resolve(cx: &Context, flags: &Flags, files: &[Layer]) -> Result<Settings>
         caches,
         env,
         allow_ground,
+        git_alternates,
         origins,
     })
 }

@@ -1,0 +1,195 @@
+//! Git directories in the workspace besides its own: submodules, nested repositories, linked worktrees, bare repositories,
+//! and the files of the workspace that git on the host runs or obeys because the user's configuration names them.
+//!
+//! Git executes what such a directory names, also where it is run at the top of the workspace: `git status` runs git in
+//! each submodule. So those that are there before an agent runs are mounted read-only ([`protect`]), and those that appear
+//! later are set aside ([`look`]): renamed to a name that git does not know, and never deleted. What was there is kept in
+//! the state folder, out of the agent's reach.
+
+mod find;
+mod obeyed;
+mod places;
+mod state;
+mod text;
+mod walk;
+
+use super::Repository;
+use super::layout::DOT_GIT;
+use crate::error::{failed, usage};
+use crate::spec::inside::WORKSPACE;
+use crate::spec::{Mount, Role};
+use crate::ui::printable;
+use anyhow::Result;
+use find::{Finder, Found, shown};
+use places::{Kind, Place};
+use state::State;
+use std::collections::BTreeSet;
+use std::path::Path;
+use walk::Bound;
+
+/// The most directories and files that are mounted read-only one by one.
+const MOST_MOUNTS: usize = 200;
+
+/// The most of them that are named in one line.
+const MOST_NAMED: usize = 20;
+
+/// What was seen and done.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// What the user should know.
+    pub(crate) notes: Vec<String>,
+    /// What was set aside, or could not be; what changed that git on the host obeys.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// The mounts by which the places of the last [`protect`] are read-only inside. Reads one small file.
+///
+/// # Errors
+/// The state cannot be read.
+pub(crate) fn mounts(workspace: &Path, state: &Path) -> Result<Vec<Mount>> {
+    Ok(State::read(state)?.map_or_else(Vec::new, |state| mounts_of(workspace, &state.places)))
+}
+
+fn mounts_of(workspace: &Path, places: &[Place]) -> Vec<Mount> {
+    let mut mounts: Vec<Mount> = Vec::new();
+    for place in places.iter().filter(|place| place.path != Path::new(DOT_GIT)) {
+        let source = workspace.join(&place.path);
+        // What lies in a read-only place is read-only already.
+        if !mounts.iter().any(|outer| source.starts_with(&outer.source)) {
+            let target = format!("{WORKSPACE}/{}", place.path.display());
+            let role = Role::GitReadOnly(place.path.display().to_string());
+            mounts.push(Mount { role, source, target, read_only: true });
+        }
+    }
+    mounts
+}
+
+/// What a start of the sandbox would mount read-only, for a dry run: nothing is changed.
+///
+/// # Errors
+/// A place that cannot be protected.
+pub(crate) fn preview(workspace: &Path, repo: Option<&Repository>) -> Result<Vec<Mount>> {
+    let found = Finder::new(workspace, repo, None)?.find(&Bound::USUAL)?;
+    refuse_unprotected(workspace, &found.places)?;
+    Ok(mounts_of(workspace, &found.places))
+}
+
+/// To be called before a container starts, while no agent runs. Where an agent may have run since the last look, what is
+/// new is set aside first. Everything else that is there is then the user's own: it is kept as known, and is to be mounted
+/// read-only ([`mounts`]).
+///
+/// # Errors
+/// A place that cannot be protected, or the state cannot be written.
+pub(crate) fn protect(workspace: &Path, repo: Option<&Repository>, state: &Path) -> Result<Seen> {
+    let last = State::read(state)?;
+    let known = last.as_ref().filter(|last| !last.quiet);
+    let mut found = Finder::new(workspace, repo, known)?.find(&Bound::USUAL)?;
+    refuse_unprotected(workspace, &found.places)?;
+    let said = last.map_or_else(BTreeSet::new, |last| last.unseen);
+    let now = found.state();
+    now.write(state)?;
+    found.notes.extend(found.unseen.iter().filter(|line| !said.contains(*line)).cloned());
+    found.notes.extend(read_only(&mounts_of(workspace, &now.places)));
+    Ok(found.into())
+}
+
+/// The line that says what is read-only inside.
+fn read_only(mounts: &[Mount]) -> Option<String> {
+    let paths = mounts.iter().map(|mount| format!("`{}`", mount.target)).take(MOST_NAMED);
+    let more = mounts.len().checked_sub(MOST_NAMED).filter(|more| *more > 0);
+    let more = more.map_or_else(String::new, |more| format!(" and {more} more"));
+    let named = paths.collect::<Vec<_>>().join(", ");
+    (!mounts.is_empty())
+        .then(|| format!("git: read-only inside, because git on this host runs or obeys what is in it: {named}{more}"))
+}
+
+/// Compares the workspace with what was known when the container was started, and sets aside what is new. `quiet` says
+/// whether nothing but the container's own programs is alive now. Nothing is done where no sandbox was started.
+///
+/// # Errors
+/// The state cannot be read or written.
+pub(crate) fn look(workspace: &Path, repo: Option<&Repository>, state: &Path, quiet: bool) -> Result<Seen> {
+    let Some(last) = State::read(state)? else { return Ok(Seen::default()) };
+    let mut found = Finder::new(workspace, repo, Some(&last))?.find(&Bound::USUAL)?;
+    let gone = last.places.iter().filter(|place| !found.places.iter().any(|there| there.path == place.path));
+    for place in gone {
+        let moved = found.places.iter().find(|there| there.same(place));
+        let to = moved.map_or_else(String::new, |there| format!(": it is now `{}`", shown(&there.path)));
+        found.notes.push(format!(
+            "git: `{}` is no longer there{to}; `cargo xtask down`, and the next start protects what is there",
+            shown(&place.path)
+        ));
+    }
+    found.warnings.extend(found.unseen.iter().filter(|line| !last.unseen.contains(*line)).map(|line| {
+        format!("{line}: an agent can have made git directories there, do not run git in it before you looked")
+    }));
+    // What is known stays what it was at the start: only that is mounted read-only.
+    let now = State {
+        places: last.places.clone(),
+        attributes: found.attributes.clone(),
+        modules: found.modules.clone(),
+        quiet,
+        unseen: last.unseen.iter().chain(&found.unseen).cloned().collect(),
+    };
+    now.write(state)?;
+    Ok(found.into())
+}
+
+/// Whether an agent can have run since the last look.
+///
+/// # Errors
+/// The state cannot be read.
+pub(crate) fn is_quiet(state: &Path) -> Result<bool> {
+    Ok(State::read(state)?.is_none_or(|state| state.quiet))
+}
+
+/// To be called before an agent is let in: from now on the last look says nothing of what is there.
+///
+/// # Errors
+/// The state cannot be written.
+pub(crate) fn note_entered(state: &Path) -> Result<()> {
+    match State::read(state)? {
+        Some(known) if known.quiet => State { quiet: false, ..known }.write(state),
+        Some(_) | None => Ok(()),
+    }
+}
+
+impl From<Found> for Seen {
+    fn from(found: Found) -> Seen {
+        Seen { notes: found.notes, warnings: found.warnings }
+    }
+}
+
+/// A place that cannot be mounted read-only is refused: what looks like git and is not understood is not passed over.
+fn refuse_unprotected(workspace: &Path, places: &[Place]) -> Result<()> {
+    for place in places {
+        let path = workspace.join(&place.path);
+        let why = match place.kind {
+            Kind::Directory | Kind::File | Kind::Bare => {
+                if path.to_str().is_some_and(|path| !path.chars().any(char::is_control)) {
+                    continue;
+                }
+                "has a name that cannot be mounted"
+            }
+            Kind::Link => "is or leads through a symlink",
+            Kind::Other => "is neither a directory nor a file",
+        };
+        let path = printable(&path.to_string_lossy());
+        return Err(failed(format!("`{path}` {why}, and git on this host may run what it leads to"))
+            .hint("put the real directory in its place, or move it out of the workspace")
+            .into());
+    }
+    let count = mounts_of(workspace, places).len();
+    if count > MOST_MOUNTS {
+        return Err(usage(format!(
+            "`{}` has {count} nested git directories, and at most {MOST_MOUNTS} can be protected one by one",
+            workspace.display()
+        ))
+        .hint("choose a smaller workspace with `--workspace DIR`")
+        .into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+//! One look at the workspace: what git would run or obey there, which of it was there before, and what is set aside.
+
+use super::super::Repository;
+use super::super::layout::DOT_GIT;
+use super::obeyed::{self, Trusted};
+use super::places::{Kind, Place, lookup};
+use super::state::State;
+use super::text;
+use super::walk::{Bound, Met, Walk};
+use crate::beneath::Beneath;
+use crate::ui::printable;
+use anyhow::{Context as _, Result};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// How the names of what was set aside go on.
+const SUFFIX: &str = "set-aside";
+
+/// What one look found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// What is there, without what was set aside; outer ones before those that lie in them.
+    pub(super) places: Vec<Place>,
+    pub(super) attributes: text::Attributes,
+    pub(super) modules: text::Modules,
+    /// What was not looked at, a line each.
+    pub(super) unseen: Vec<String>,
+    pub(super) notes: Vec<String>,
+    pub(super) warnings: Vec<String>,
+}
+
+impl Found {
+    /// All that is there as known, while no agent runs.
+    pub(super) fn state(&self) -> State {
+        State {
+            quiet: true,
+            places: self.places.clone(),
+            attributes: self.attributes.clone(),
+            modules: self.modules.clone(),
+            unseen: self.unseen.iter().cloned().collect(),
+        }
+    }
+}
+
+/// Looks at everything once.
+pub(super) struct Finder<'a> {
+    root: Beneath,
+    repo: Option<&'a Repository>,
+    /// What was there before the agent ran; `None` where all that is there is the user's own.
+    known: Option<&'a State>,
+    found: Found,
+}
+
+impl<'a> Finder<'a> {
+    pub(super) fn new(workspace: &Path, repo: Option<&'a Repository>, known: Option<&'a State>) -> Result<Finder<'a>> {
+        Ok(Finder { root: Beneath::root(workspace)?, repo, known, found: Found::default() })
+    }
+
+    pub(super) fn find(mut self, bound: &Bound) -> Result<Found> {
+        // Git is run in the workspace's own git directory only where that is still the one which was there.
+        self.named(Path::new(DOT_GIT));
+        let own = self.repo.filter(|_| self.found.places.iter().any(|place| place.path == Path::new(DOT_GIT)));
+        let submodules = own.map_or(Ok(Vec::new()), obeyed::submodules)?;
+        // Where git at the top of the workspace goes is looked at first: no number of other files keeps it unseen.
+        let mut first: Vec<PathBuf> = submodules;
+        let known = self.known.iter().flat_map(|known| &known.places);
+        first.extend(known.filter_map(|place| place.path.parent().map(Path::to_path_buf)));
+        let root = self.root.open_dir(".")?.context("the workspace is gone")?;
+        let mut walk = Walk::new(&root, bound);
+        walk.opens_closed = self.known.is_some();
+        walk.run(first, &mut |met| self.meet(met));
+        let nested = self.found.places.iter().filter_map(|place| Trusted::of(&self.root, place));
+        for repo in nested.collect::<Vec<_>>() {
+            self.obeyed(&repo)?;
+        }
+        let before = self.known.map(|known| (&known.attributes, &known.modules));
+        self.found.modules = text::modules(&self.root);
+        if let Some((attributes, modules)) = before {
+            let lines = text::new_modules(modules, &self.found.modules);
+            self.found.warnings.extend(lines);
+            let lines = text::new_filters(attributes, &self.found.attributes, own)?;
+            self.found.warnings.extend(lines);
+        }
+        self.found.places.sort_by(|a, b| a.path.cmp(&b.path));
+        self.found.places.dedup_by(|a, b| a.path == b.path);
+        Ok(self.found)
+    }
+
+    /// What the configuration of a repository of the user's makes git run or obey in the workspace.
+    fn obeyed(&mut self, repo: &Trusted) -> Result<()> {
+        for path in obeyed::paths(self.root.path(), repo)? {
+            self.named(&path);
+        }
+        Ok(())
+    }
+
+    fn named(&mut self, path: &Path) {
+        match lookup(&self.root, path) {
+            Ok(None) => {}
+            Ok(Some((dir, name, place))) => {
+                self.judge(&dir, &name, place);
+            }
+            Err(err) => self.found.warnings.push(printable(&format!("`{}`: {err:#}", path.display()))),
+        }
+    }
+
+    /// Returns the name below which the walk goes on, where it does.
+    fn meet(&mut self, met: Met<'_>) -> Option<OsString> {
+        match met {
+            Met::Git { dir, name, place } => self.judge(dir, name, place),
+            Met::Attributes { path, text } => {
+                let named = text::drivers(&text);
+                if !named.is_empty() && self.found.attributes.len() < text::MOST_FILES {
+                    self.found.attributes.insert(path.to_string_lossy().into_owned(), named);
+                }
+                None
+            }
+            Met::Unseen(line) => {
+                self.found.unseen.push(line);
+                None
+            }
+        }
+    }
+
+    /// Keeps what was there before, and sets aside what was not. What was set aside is walked like any directory.
+    fn judge(&mut self, dir: &Beneath, name: &OsString, place: Place) -> Option<OsString> {
+        let place = place.read(dir, name);
+        let is_known = |known: &State| known.places.iter().any(|there| there.may_stay(&place));
+        if self.known.is_none_or(is_known) {
+            self.found.places.push(place);
+            return None;
+        }
+        let path = shown(&place.path);
+        match set_aside(dir, name) {
+            Ok(to) => {
+                let new = shown(&place.path.with_file_name(&to));
+                let new = if place.kind == Kind::Bare { shown(&place.path.join(&to)) } else { new };
+                self.found.warnings.push(format!(
+                    "`{path}` was not there when the sandbox was started: it is set aside as `{new}`, because git on this \
+                     host would run what it names; if you made it yourself, see docs/nested-git.md"
+                ));
+                Some(to)
+            }
+            Err(err) => {
+                let err = printable(&format!("{err:#}"));
+                self.found.warnings.push(format!("`{path}` is new and could not be set aside, run no git here: {err}"));
+                None
+            }
+        }
+    }
+}
+
+/// Renames it, and in a directory its `HEAD` too, because git would also use it from within, whatever its name.
+fn set_aside(dir: &Beneath, name: &OsString) -> Result<OsString> {
+    let to = dir.rename_aside(name, SUFFIX)?;
+    if let Ok(Some(inner)) = dir.find_dir(&to)
+        && inner.stat("HEAD").is_ok()
+    {
+        inner.rename_aside("HEAD".as_ref(), SUFFIX)?;
+    }
+    Ok(to)
+}
+
+/// A path as text that is safe for a terminal.
+pub(super) fn shown(path: &Path) -> String {
+    printable(&path.to_string_lossy())
+}

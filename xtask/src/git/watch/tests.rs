@@ -1,0 +1,382 @@
+//! The looks with real git and no engine: an agent writes what it likes into the workspace, except into what a container
+//! would have mounted read-only, and the user then runs git on the host.
+
+use super::super::tests::{Fixture, trap};
+use super::places::lookup;
+use super::*;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::PathBuf;
+use std::time::Duration;
+
+struct Watched {
+    f: Fixture,
+    trap: String,
+    mark: PathBuf,
+}
+
+impl Watched {
+    /// A repository with a submodule `sub`, and a nested repository `vendor/tool` of which its own git knows nothing.
+    fn new() -> Watched {
+        let f = Fixture::new();
+        let other = f.path("other");
+        f.host(&["init", "-q", "-b", "main", &other.display().to_string()]);
+        f.host_in(&other, &["commit", "-q", "--allow-empty", "-m", "other"]);
+        f.host(&["submodule", "--quiet", "add", &other.display().to_string(), "sub"]);
+        f.host(&["commit", "-q", "-m", "sub"]);
+        f.host(&["clone", "-q", &other.display().to_string(), "vendor/tool"]);
+        let (trap, mark) = trap(&f);
+        Watched { f, trap, mark }
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.f.workspace.join(name)
+    }
+
+    fn state(&self) -> PathBuf {
+        self.f.path("git-state.json")
+    }
+
+    fn protect(&self) -> Seen {
+        let repo = super::super::detect(&self.f.workspace).unwrap();
+        let seen = protect(&self.f.workspace, repo.as_ref(), &self.state()).unwrap();
+        note_entered(&self.state()).unwrap();
+        seen
+    }
+
+    /// What a look warns of.
+    fn look(&self) -> Vec<String> {
+        let repo = super::super::detect(&self.f.workspace).unwrap();
+        look(&self.f.workspace, repo.as_ref(), &self.state(), false).unwrap().warnings
+    }
+
+    fn mounted(&self) -> Vec<String> {
+        let mounts = mounts(&self.f.workspace, &self.state()).unwrap();
+        assert!(mounts.iter().all(|mount| mount.read_only));
+        mounts.iter().map(|mount| mount.target.clone()).collect()
+    }
+
+    /// A repository in which git runs the trap, as the agent makes one.
+    fn evil(&self, name: &str) {
+        let dir = self.at(name);
+        fs::create_dir_all(&dir).unwrap();
+        self.f.host_in(&dir, &["init", "-q"]);
+        self.f.host_in(&dir, &["commit", "-q", "--allow-empty", "-m", "evil"]);
+        self.f.host_in(&dir, &["config", "core.fsmonitor", &self.trap]);
+    }
+
+    /// Whether git on the host, run here, runs the trap.
+    fn runs(&self, dir: &str) -> bool {
+        let _ = fs::remove_file(&self.mark);
+        let command = self.f.command().args(["git", "status", "--short"]).dir(self.at(dir));
+        let _ = crate::exec::capture(&command).unwrap();
+        self.mark.exists()
+    }
+
+    fn touch(&self, name: &str, seconds: u64) {
+        let file = fs::File::options().write(true).open(self.at(name)).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
+    }
+
+    /// The agent made something: git runs it before the look, nothing of it afterwards, and the look named these.
+    #[track_caller]
+    fn is_set_aside(&self, from: &[&str], named: &[&str]) {
+        assert!(from.iter().all(|dir| self.runs(dir)), "the attack is none");
+        let warnings = self.look();
+        for name in named {
+            assert!(warnings.iter().any(|line| line.starts_with(&format!("`{name}` was not there"))), "{warnings:#?}");
+        }
+        assert_eq!(warnings.len(), named.len(), "{warnings:#?}");
+        for dir in from.iter().chain(&["", "vendor/tool"]) {
+            assert!(!self.runs(dir), "git in `{dir}` still runs it");
+        }
+        assert_eq!(self.look(), Vec::<String>::new(), "the second look finds nothing more");
+    }
+}
+
+#[test]
+fn what_is_there_before_an_agent_runs_is_mounted_read_only_and_stays() {
+    let w = Watched::new();
+    w.f.host(&["worktree", "add", "-q", "-b", "side", "trees/side"]);
+    w.f.host(&["init", "-q", "--bare", "store.git"]);
+    let notes = w.protect().notes;
+    let expected = ["store.git", "sub/.git", "trees/side/.git", "vendor/tool/.git"];
+    assert_eq!(w.mounted(), expected.map(|path| format!("/workspace/{path}")));
+    assert_eq!(notes.len(), 1, "{notes:#?}");
+    assert!(notes[0].ends_with(
+        ": `/workspace/store.git`, `/workspace/sub/.git`, `/workspace/trees/side/.git`, `/workspace/vendor/tool/.git`"
+    ));
+    // Work of the user's in them is not taken for the agent's.
+    w.f.host_in(&w.at("vendor/tool"), &["config", "user.name", "me"]);
+    w.f.host_in(&w.at("vendor/tool"), &["commit", "-q", "--allow-empty", "-m", "more"]);
+    w.f.host_in(&w.at("trees/side"), &["commit", "-q", "--allow-empty", "-m", "more"]);
+    w.f.host(&["push", "-q", "store.git", "main"]);
+    assert_eq!(w.look(), Vec::<String>::new());
+    assert_eq!(w.f.host_in(&w.at("sub"), &["log", "--format=%s"]), "other\n");
+}
+
+#[test]
+fn a_submodule_that_is_made_anew_runs_nothing_at_the_top_level() {
+    let w = Watched::new();
+    w.protect();
+    fs::remove_file(w.at("sub/.git")).unwrap();
+    w.evil("sub");
+    w.is_set_aside(&["", "sub"], &["sub/.git"]);
+    // Never deleted.
+    assert!(w.at("sub/.git.set-aside-1/config").exists());
+}
+
+#[test]
+fn a_parent_that_is_moved_takes_the_guard_along_and_what_took_its_place_is_found() {
+    let w = Watched::new();
+    w.protect();
+    fs::rename(w.at("sub"), w.at("sub2")).unwrap();
+    fs::rename(w.at("vendor"), w.at("elsewhere")).unwrap();
+    w.evil("sub");
+    w.evil("vendor/tool");
+    // The directory is itself wherever it lies; the file would lead elsewhere.
+    w.is_set_aside(&["", "sub", "vendor/tool"], &["sub/.git", "vendor/tool/.git", "sub2/.git"]);
+    assert!(w.at("elsewhere/tool/.git/HEAD").exists());
+}
+
+#[test]
+fn a_git_directory_is_found_under_every_name_that_git_takes() {
+    let w = Watched::new();
+    w.protect();
+    w.evil("plain/deep");
+    w.evil("far");
+    fs::create_dir_all(w.at("file")).unwrap();
+    fs::write(w.at("file/.git"), "gitdir: ../far/.git\n").unwrap();
+    fs::create_dir_all(w.at("link")).unwrap();
+    symlink("../far/.git", w.at("link/.git")).unwrap();
+    // A bare layout, and a worktree's, whose parts are links.
+    w.evil("made");
+    fs::rename(w.at("made/.git"), w.at("bare")).unwrap();
+    fs::create_dir_all(w.at("split")).unwrap();
+    for part in ["HEAD", "objects", "refs", "config"] {
+        symlink(format!("../bare/{part}"), w.at("split").join(part)).unwrap();
+    }
+    fs::create_dir_all(w.at("common")).unwrap();
+    fs::write(w.at("common/HEAD"), "ref: refs/heads/main\n").unwrap();
+    fs::write(w.at("common/commondir"), "../bare\n").unwrap();
+    fs::write(w.at("common/gitdir"), "../bare\n").unwrap();
+    // Below a name that looks like one of git's, and one that is closed.
+    w.evil(".GIT/x");
+    w.evil("closed");
+    fs::set_permissions(w.at("closed"), fs::Permissions::from_mode(0o500)).unwrap();
+    w.is_set_aside(
+        &["plain/deep", "far", "file", "link", ".GIT/x", "closed"],
+        &[
+            "plain/deep/.git", "far/.git", "file/.git", "link/.git", "bare", "split", "common", ".GIT/x/.git",
+            "closed/.git",
+        ],
+    );
+    let mode = fs::metadata(w.at("closed")).unwrap().permissions().mode() & 0o777;
+    assert!(matches!(mode, 0o500 | 0o700), "{mode:o}");
+}
+
+#[test]
+fn what_was_set_aside_is_no_git_directory_from_within_either() {
+    let w = Watched::new();
+    w.protect();
+    w.evil("new");
+    fs::create_dir_all(w.at("new/.git/modules")).unwrap();
+    w.evil("inner");
+    fs::rename(w.at("inner/.git"), w.at("new/.git/modules/inner")).unwrap();
+    w.is_set_aside(&["new"], &["new/.git", "new/.git.set-aside-1/modules/inner"]);
+    for dir in ["new/.git.set-aside-1", "new/.git.set-aside-1/modules/inner"] {
+        assert!(!w.runs(dir), "{dir}");
+        assert!(w.at(dir).join("HEAD.set-aside-1").exists());
+    }
+    // A second one gets another name.
+    w.evil("new");
+    w.is_set_aside(&["new"], &["new/.git"]);
+    assert!(w.at("new/.git.set-aside-2").exists());
+}
+
+#[test]
+fn what_the_users_configuration_runs_in_the_workspace_is_read_only_and_watched() {
+    let w = Watched::new();
+    fs::create_dir_all(w.at("hooks")).unwrap();
+    fs::create_dir_all(w.at("tools")).unwrap();
+    fs::write(w.at("tools/monitor"), "#!/bin/sh\n").unwrap();
+    fs::write(w.at("shared.gitconfig"), "[core]\n\tquotePath = true\n").unwrap();
+    w.f.host(&["config", "core.hooksPath", "hooks"]);
+    w.f.host(&["config", "filter.x.clean", "sh tools/monitor"]);
+    w.f.host(&["config", "include.path", "../shared.gitconfig"]);
+    w.f.host(&["config", "--add", "include.path", "../missing.gitconfig"]);
+    w.protect();
+    let mounted = w.mounted();
+    for name in ["hooks", "shared.gitconfig", "tools/monitor"] {
+        assert!(mounted.contains(&format!("/workspace/{name}")), "{mounted:?}");
+    }
+    assert_eq!(w.look(), Vec::<String>::new());
+    // Its parent is moved and made anew, or the name was free.
+    fs::rename(w.at("hooks"), w.at("old")).unwrap();
+    fs::create_dir(w.at("hooks")).unwrap();
+    fs::copy(&w.trap, w.at("hooks/post-index-change")).unwrap();
+    fs::write(w.at("missing.gitconfig"), format!("[core]\n\tfsmonitor = {}\n", w.trap)).unwrap();
+    w.is_set_aside(&[""], &["hooks", "missing.gitconfig"]);
+    // A link on the way.
+    fs::create_dir(w.at("evil")).unwrap();
+    fs::copy(&w.trap, w.at("evil/post-index-change")).unwrap();
+    symlink("evil", w.at("hooks")).unwrap();
+    fs::write(w.at("a"), "changed\n").unwrap();
+    w.f.host(&["-c", "core.hooksPath=/dev/null", "add", "a"]);
+    assert_eq!(w.look().len(), 1);
+    assert!(!w.at("hooks").exists() && w.at("evil").exists());
+}
+
+#[test]
+fn what_a_submodules_own_configuration_runs_in_it_is_guarded_too() {
+    let w = Watched::new();
+    w.f.host_in(&w.at("sub"), &["config", "core.hooksPath", ".husky"]);
+    fs::write(w.at("sub/file"), "").unwrap();
+    w.f.host_in(&w.at("sub"), &["add", "file"]);
+    w.protect();
+    fs::create_dir(w.at("sub/.husky")).unwrap();
+    fs::copy(&w.trap, w.at("sub/.husky/post-index-change")).unwrap();
+    // Git writes the index again where the times of a file have changed.
+    w.touch("sub/file", 1);
+    assert!(w.runs(""), "the attack is none");
+    assert_eq!(w.look().len(), 1);
+    w.touch("sub/file", 2);
+    assert!(!w.runs(""));
+    assert!(w.at("sub/.husky.set-aside-1/post-index-change").exists());
+}
+
+#[test]
+fn git_is_not_run_in_an_own_git_directory_that_was_replaced() {
+    let w = Watched::new();
+    w.protect();
+    let repo = w.f.repo();
+    // The user removed it on the host, so that its mount is gone inside, and the agent makes another.
+    fs::rename(w.at(".git"), w.f.path("old")).unwrap();
+    w.evil("made");
+    fs::rename(w.at("made/.git"), w.at(".git")).unwrap();
+    let _ = fs::remove_file(&w.mark);
+    let warnings = look(&w.f.workspace, Some(&repo), &w.state(), false).unwrap().warnings;
+    assert!(warnings[0].starts_with("`.git` was not there"), "{warnings:#?}");
+    assert!(!w.mark.exists() && !w.at(".git").exists());
+}
+
+#[test]
+fn no_link_is_followed_and_nothing_outside_is_touched() {
+    let w = Watched::new();
+    w.protect();
+    symlink(w.f.path("other"), w.at("outside")).unwrap();
+    symlink("/", w.at("root")).unwrap();
+    assert_eq!(w.look(), Vec::<String>::new());
+    assert!(w.f.path("other/.git/HEAD").exists());
+}
+
+#[test]
+fn submodules_are_looked_at_first_and_the_bound_is_told() {
+    let w = Watched::new();
+    w.protect();
+    for n in 0..50 {
+        fs::create_dir_all(w.at(&format!("a-{n}/x"))).unwrap();
+    }
+    fs::remove_file(w.at("sub/.git")).unwrap();
+    w.evil("sub");
+    w.evil("zz");
+    let known = State::read(&w.state()).unwrap().unwrap();
+    let repo = w.f.repo();
+    let bounded = |entries, time| {
+        let finder = Finder::new(&w.f.workspace, Some(&repo), Some(&known)).unwrap();
+        finder.find(&Bound { entries, time }).unwrap()
+    };
+    for bound in [(20, Duration::from_secs(60)), (1_000_000, Duration::ZERO)] {
+        let found = bounded(bound.0, bound.1);
+        assert!(found.unseen.iter().any(|line| line.contains("too many files")), "{:?}", found.unseen);
+        assert!(w.at("zz/.git").exists() && !w.at("sub/.git").exists());
+    }
+    assert_eq!(w.look().len(), 1, "the usual bound reaches it");
+    assert!(!w.at("zz/.git").exists());
+}
+
+#[test]
+fn what_cannot_be_protected_is_refused_at_the_start() {
+    let refused = |spoil: fn(&Watched)| {
+        let w = Watched::new();
+        spoil(&w);
+        let repo = w.f.repo();
+        let text = crate::error::render(&protect(&w.f.workspace, Some(&repo), &w.state()).unwrap_err());
+        assert!(text.contains("hint: "), "{text}");
+        text
+    };
+    let text = refused(|w| {
+        fs::create_dir(w.at("x")).unwrap();
+        symlink("../vendor/tool/.git", w.at("x/.git")).unwrap();
+    });
+    assert!(text.contains("x/.git` is or leads through a symlink"), "{text}");
+    let text = refused(|w| w.evil("line\nbreak"));
+    assert!(text.contains("has a name that cannot be mounted"), "{text}");
+    let text = refused(|w| _ = w.f.host(&["config", "core.hooksPath", "."]));
+    assert!(text.contains("`core.hookspath` of git's configuration"), "{text}");
+    let text = refused(|w| {
+        for n in 0..MOST_MOUNTS {
+            fs::create_dir_all(w.at(&format!("many/{n}/.git"))).unwrap();
+        }
+    });
+    assert!(text.contains("at most 200 can be protected"), "{text}");
+}
+
+#[test]
+fn a_start_takes_what_is_there_for_the_users_only_where_no_agent_can_have_run() {
+    let w = Watched::new();
+    w.protect();
+    w.evil("mine");
+    // The session was killed before its look: nobody knows who made it.
+    assert!(!is_quiet(&w.state()).unwrap());
+    assert_eq!(w.protect().warnings.len(), 1);
+    assert!(!w.at("mine/.git").exists());
+    let repo = w.f.repo();
+    look(&w.f.workspace, Some(&repo), &w.state(), true).unwrap();
+    w.evil("mine");
+    assert!(is_quiet(&w.state()).unwrap());
+    assert_eq!(w.protect().warnings, Vec::<String>::new());
+    assert!(w.mounted().contains(&"/workspace/mine/.git".to_owned()));
+    // A record that cannot be read does not count as none.
+    fs::write(w.state(), "{").unwrap();
+    let text = crate::error::render(&protect(&w.f.workspace, Some(&repo), &w.state()).unwrap_err());
+    assert!(text.contains("is damaged") && text.contains("hint: "), "{text}");
+}
+
+#[test]
+fn an_inode_number_that_was_freed_and_given_away_is_not_the_old_directory() {
+    let w = Watched::new();
+    let place = lookup(&w.f.repo_root(), Path::new("vendor/tool/.git")).unwrap().unwrap().2;
+    assert!(place.same(&place) && place.born.is_some());
+    let reused = Place { born: place.born.map(|born| crate::beneath::Born(born.0, born.1 ^ 1)), ..place.clone() };
+    assert!(!place.may_stay(&reused));
+    // Where the file system does not keep when it was made, what git obeys in it must be the same.
+    let blind = || {
+        let (dir, name, place) = lookup(&w.f.repo_root(), Path::new("vendor/tool/.git")).unwrap().unwrap();
+        Place { born: None, ..place }.read(&dir, &name)
+    };
+    let before = blind();
+    w.f.host_in(&w.at("vendor/tool"), &["commit", "-q", "--allow-empty", "-m", "more"]);
+    assert!(before.may_stay(&blind()));
+    fs::copy(&w.trap, w.at("vendor/tool/.git/hooks/post-index-change")).unwrap();
+    assert!(!before.may_stay(&blind()));
+    assert!(!Place { born: None, ..place.clone() }.same(&Place { born: None, ..place }));
+}
+
+#[test]
+fn gitmodules_and_attributes_that_gain_are_told() {
+    let w = Watched::new();
+    w.f.host(&["config", "filter.lfs.clean", "cat"]);
+    fs::write(w.at("vendor/.gitattributes"), "*.bin filter=lfs\n").unwrap();
+    w.protect();
+    assert_eq!(w.look(), Vec::<String>::new());
+    fs::write(w.at("sub/.gitattributes"), "* filter=lfs\n* filter=unknown\n").unwrap();
+    let modules = w.at(".gitmodules");
+    let text = fs::read_to_string(&modules).unwrap() + "[submodule \"x\"]\n\tpath = x\n\turl = ../other\n";
+    fs::write(&modules, text).unwrap();
+    let warnings = w.look();
+    assert_eq!(warnings.len(), 3, "{warnings:#?}");
+    assert!(warnings[0].contains("submodule.x.path = x") && warnings[1].contains("submodule.x.url"), "{warnings:#?}");
+    assert!(warnings[2].starts_with("`sub/.gitattributes` names `filter=lfs` now"), "{warnings:#?}");
+    assert_eq!(w.look(), Vec::<String>::new(), "told once");
+}

@@ -1,0 +1,113 @@
+//! When the workspace is looked through for git directories: before a container starts, before an entry where an agent
+//! can have run since the last look, at the end of a session, and when the sandbox is removed.
+
+use super::gather::{Gathered, Ground};
+use crate::error::failed;
+use crate::git::{self, Repository, watch};
+use crate::spec::Mount;
+use crate::spec::places::Places;
+use crate::ui;
+use anyhow::Result;
+use std::fs::File;
+use std::path::Path;
+
+impl Ground {
+    /// All mounts of the airlock, with those that are read-only since the container was started.
+    pub(super) fn git_mounts(repository: Option<&Repository>, workspace: &Path, places: &Places) -> Result<Vec<Mount>> {
+        let mut mounts = repository.map_or(Ok(Vec::new()), |repository| git::mounts(repository, &places.git))?;
+        mounts.extend(watch::mounts(workspace, &places.git_state)?);
+        Ok(mounts)
+    }
+
+    /// For a dry run: what a start would find now.
+    ///
+    /// # Errors
+    /// A git directory in the workspace cannot be protected.
+    pub(super) fn preview_git(&mut self) -> Result<()> {
+        let repository = self.repository.as_ref();
+        let mut mounts = repository.map_or(Ok(Vec::new()), |repository| git::mounts(repository, &self.places.git))?;
+        mounts.extend(watch::preview(&self.workspace, repository)?);
+        self.surroundings.git = mounts;
+        Ok(())
+    }
+}
+
+impl Gathered {
+    /// Before a container starts, while no agent runs: what is there is made read-only inside, and what an agent may have
+    /// made since the last look is set aside.
+    ///
+    /// # Errors
+    /// A git directory cannot be protected, or the workspace's own repository is not what it was a moment ago.
+    pub(super) fn protect_git(&mut self) -> Result<()> {
+        let ground = &mut self.ground;
+        say(watch::protect(&ground.workspace, ground.repository.as_ref(), &ground.places.git_state)?);
+        if git::detect(&ground.workspace)? != ground.repository {
+            return Err(failed(format!("the git repository of `{}` has just changed", ground.workspace.display()))
+                .hint("run this again")
+                .into());
+        }
+        ground.surroundings.git = Ground::git_mounts(ground.repository.as_ref(), &ground.workspace, &ground.places)?;
+        Ok(())
+    }
+
+    /// Before an entry into a container that runs already. `alive` says whether anything but the container's own programs
+    /// was alive since the last look: without that, and without a session that was not seen to end, nothing is walked.
+    ///
+    /// # Errors
+    /// The state folder cannot be read or written.
+    pub(super) fn look_at_entry(&self, alive: bool) -> Result<()> {
+        let ground = &self.ground;
+        if alive || !watch::is_quiet(&ground.places.git_state)? {
+            say(look(&ground.workspace, ground.repository.as_ref(), &ground.places, !alive)?);
+        }
+        Ok(())
+    }
+
+    /// At the end of a session, before the user is told that it is over. What cannot be looked at is only a warning: the
+    /// exit code of the session must still be returned.
+    pub(super) fn look_at_exit(&self, quiet: bool) {
+        let ground = &self.ground;
+        // Another call that holds the lock may let an agent in meanwhile.
+        let lock = File::options().write(true).open(&ground.places.lock).ok().filter(|file| file.try_lock().is_ok());
+        let quiet = quiet && lock.is_some();
+        match look(&ground.workspace, ground.repository.as_ref(), &ground.places, quiet) {
+            Ok(seen) => say(seen),
+            Err(err) => unseen(&ground.workspace, &err),
+        }
+    }
+
+    /// Before an agent is let in.
+    ///
+    /// # Errors
+    /// The state folder cannot be written.
+    pub(super) fn note_entered(&self) -> Result<()> {
+        watch::note_entered(&self.ground.places.git_state)
+    }
+}
+
+/// After a container was removed, so that nothing of an agent's runs any more.
+pub(super) fn look_at_end(workspace: &Path, places: &Places) {
+    // The workspace may be gone, or its repository be broken: the look needs neither.
+    let repository = git::detect(workspace).ok().flatten();
+    match look(workspace, repository.as_ref(), places, true) {
+        Ok(seen) => say(seen),
+        Err(_) if !workspace.exists() => {}
+        Err(err) => unseen(workspace, &err),
+    }
+}
+
+fn look(workspace: &Path, repository: Option<&Repository>, places: &Places, quiet: bool) -> Result<watch::Seen> {
+    watch::look(workspace, repository, &places.git_state, quiet)
+}
+
+fn say(seen: watch::Seen) {
+    seen.notes.iter().for_each(ui::say);
+    seen.warnings.iter().for_each(ui::warn);
+}
+
+fn unseen(workspace: &Path, err: &anyhow::Error) {
+    ui::warn(format_args!(
+        "`{}` could not be looked through for git directories that the agent made, run no git there before you did: {err:#}",
+        workspace.display()
+    ));
+}
