@@ -528,8 +528,8 @@ def system_calls():
 
 
 def refusals():
-    """What each attempt of USER_NAMESPACES and FILTERED answers: `done`, the name of an error, or the signal that killed the
-    child that made it, because a filter may kill. None where no call can be made."""
+    """What each attempt of USER_NAMESPACES and FILTERED answers: `done`, the name of an error, or the signal that
+    killed the child that made it, because a filter may kill. None where no call can be made."""
     call = system_calls()
     if call is None:
         return None
