@@ -4,9 +4,9 @@ use super::{SmokeRun, Wish};
 use crate::context::{Context, canonical};
 use crate::engine::{self, compose};
 use crate::error::{failed, host};
-use crate::life::{Entry, Signals, fill_guest, find, reap, trusted};
+use crate::life::{Entry, Signals, exposed, fill_guest, find, reap, trusted};
 use crate::smoke::RunFacts;
-use crate::spec::settings::Settings;
+use crate::spec::settings::{Flags, Settings};
 use crate::spec::{Mount, Role, Spec, places};
 use crate::user::User;
 use crate::{gpu, network, ui};
@@ -51,7 +51,7 @@ pub(crate) fn run(cx: &Context, settings: &Settings, wish: &Wish) -> Result<u8> 
         ui::result(command);
         return Ok(0);
     }
-    fill_guest(&places, &network::read(cx))?;
+    fill_guest(&places, &network::read(cx), &exposed(cx, &Flags::default())?)?;
     let answer = run.ask(&command, &Signals::catch()?);
     if !matches!(answer, Ok((Ok(_), _))) {
         // The engine leaves a program running when only its client was ended.

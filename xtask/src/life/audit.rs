@@ -81,9 +81,15 @@ fn seen(found: Result<Option<(fs::File, fs::Metadata)>, Refused>) -> Option<Stri
         Ok(found) => found?,
         Err(Why::Directory) => return Some("directory".to_owned()),
         Err(Why::Fifo | Why::Special) => return Some("special".to_owned()),
-        Err(Why::Symlink | Why::Outside | Why::NoDirectory | Why::TooLarge(_) | Why::NotUtf8 | Why::Failed(_)) => {
-            return None;
-        }
+        Err(
+            Why::Symlink
+            | Why::Outside
+            | Why::NoDirectory
+            | Why::TooLarge(_)
+            | Why::NotUtf8
+            | Why::Moved
+            | Why::Failed(_),
+        ) => return None,
     };
     let mut bytes = Vec::new();
     file.take(READ_LIMIT).read_to_end(&mut bytes).ok()?;

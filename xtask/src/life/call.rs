@@ -2,6 +2,7 @@
 
 use super::gather::{Gathered, Ground, Purpose};
 use super::signals::Signals;
+use super::sources::Sources;
 use crate::context::Context;
 use crate::spec::places::Places;
 use crate::ui;
@@ -17,6 +18,8 @@ pub(crate) struct Call<'a> {
     pub gathered: Gathered,
     /// The signals that have arrived since it began.
     pub signals: Signals,
+    /// The sources of the mounts, from the last check until the container is compared with them.
+    pub(super) held: Sources,
     /// Held until another call may enter the same container.
     pub(super) lock: File,
 }
@@ -30,7 +33,8 @@ impl<'a> Call<'a> {
         let lock = lock(&ground.places)?;
         let signals = Signals::catch()?;
         let gathered = ground.gather(cx, Purpose::Enter)?;
-        Ok(Call { cx, gathered, signals, lock })
+        gathered.ground.exposed.save_named()?;
+        Ok(Call { cx, gathered, signals, held: Sources::new(), lock })
     }
 }
 

@@ -9,6 +9,7 @@ use crate::engine::compose::container_name;
 use crate::engine::running::Existing;
 use crate::engine::{self, Engine};
 use crate::error::{Kind, exit_code, usage};
+use crate::exposed::{Exposed, NotOpened};
 use crate::git::{self, Identity, Repository};
 use crate::gpu::{self, GpuFacts};
 use crate::image::{Inputs, build};
@@ -118,6 +119,8 @@ pub(crate) struct Ground {
     pub surroundings: Surroundings,
     /// Where this workspace's things lie.
     pub places: Places,
+    /// The directories that sandboxes can write, through which nothing is reached.
+    pub exposed: Exposed,
 }
 
 /// Gathers settings and facts, to show or check them.
@@ -137,17 +140,20 @@ impl Ground {
         let mut settings = settings::load(cx, flags)?;
         give_sources(cx, &mut settings)?;
         let user = User::read();
-        let workspace = canonical("the workspace", &settings.workspace)?;
+        let exposed = record::exposed(cx, flags)?;
+        canonical("the workspace", &settings.workspace)?;
+        let workspace = exposed.open(&settings.workspace)?.real().to_owned();
         if workspace.parent().is_none() {
             return Err(usage("the workspace `/` is this whole host")
                 .hint("give the project's directory with `--workspace DIR`")
                 .into());
         }
         let datasets =
-            settings.datasets.iter().filter_map(|set| set.mount().transpose()).collect::<Result<Vec<_>>>()?;
+            settings.datasets.iter().filter_map(|set| set.mount(&exposed).transpose()).collect::<Result<Vec<_>>>()?;
         let places = places::of(cx, &workspace, user.uid);
         places.known_layout()?;
         let repository = git::detect(&workspace)?;
+        repository.as_ref().map_or(Ok(()), |repository| confirmed(repository, &exposed))?;
         let compose = std::fs::read(cx.root.join("docker/docker-compose.yaml")).unwrap_or_default();
         let mounted = datasets.iter().map(|mount| mount.source.as_path()).chain([workspace.as_path()]);
         let surroundings = Surroundings {
@@ -160,7 +166,7 @@ impl Ground {
             host_codex_home: resolved(&settings.host_codex_home),
         };
         let network = network::read(cx);
-        Ok(Ground { settings, user, workspace, datasets, repository, network, surroundings, places })
+        Ok(Ground { settings, user, workspace, datasets, repository, network, surroundings, places, exposed })
     }
 
     /// Asks what takes its time side by side: the engine for the container, Codex for its version, git for the user's
@@ -169,17 +175,17 @@ impl Ground {
     /// # Errors
     /// No engine, no Codex.
     pub(crate) fn gather(self, cx: &Context, purpose: Purpose) -> Result<Gathered> {
-        let Ground { settings, user, workspace, repository, network, places, .. } = &self;
+        let Ground { settings, user, workspace, repository, network, places, exposed, .. } = &self;
         let container = container_name(&places.project);
         // Codex is started to learn its version: one that the agent could have written is refused before that.
         let launcher = codex::find(cx, settings.codex.as_deref())?;
         refuse_own_codex(&launcher, workspace)?;
         let mirror = match purpose {
             Purpose::Look => Mirror::default(),
-            Purpose::Enter | Purpose::DryRun => mirror(cx, settings)?,
+            Purpose::Enter | Purpose::DryRun => mirror(cx, settings, exposed)?,
         };
         let early = || -> Result<Option<Early>> {
-            guest::fill(places, network)?;
+            guest::fill(places, network, exposed)?;
             record::last(places).map(|last| early::ask(&last, workspace, &mirror)).transpose()
         };
         // The container that ran last, or where none is known what it takes to start one.
@@ -194,7 +200,7 @@ impl Ground {
         let image = build::inputs(cx, settings, user)?;
         // The answer from inside takes longest: it is asked for first.
         let (next, (existing, (codex, identity))) = exec::both(next, || {
-            exec::both(|| find(&container), || (codex::resolve(cx, settings.codex.as_deref()), identity()))
+            exec::both(|| find(&container), || (codex::resolve(cx, settings.codex.as_deref(), exposed), identity()))
         });
         let (mut unknown, mut foreign) = (Vec::new(), None);
         let (existing, (early, engine)) = match purpose {
@@ -256,6 +262,15 @@ pub(crate) fn refuse_own_codex(launcher: &Path, workspace: &Path) -> Result<()> 
         .into())
 }
 
+/// Refuses a git directory that an agent could have made: git runs in it on the host, and its objects are mounted.
+///
+/// # Errors
+/// It appeared, or was replaced, after a sandbox could write where it lies.
+pub(crate) fn confirmed(repository: &Repository, exposed: &Exposed) -> Result<()> {
+    // The outer directory comes first: where the user names that, the inner ones are meant too.
+    repository.out_of_reach().iter().rev().try_for_each(|dir| exposed.open(dir).map(drop).map_err(Into::into))
+}
+
 /// A declared data set without a source is asked for where there is a terminal, and is an error where there is none.
 fn give_sources(cx: &Context, settings: &mut Settings) -> Result<()> {
     for dataset in &mut settings.datasets {
@@ -293,9 +308,18 @@ fn remember(cx: &Context, name: &str, dir: &Path) -> Result<()> {
 ///
 /// # Errors
 /// The host's configuration cannot be read.
-fn mirror(cx: &Context, settings: &Settings) -> Result<Mirror> {
+fn mirror(cx: &Context, settings: &Settings, exposed: &Exposed) -> Result<Mirror> {
     match settings.shape.codex_home {
         Mode::None => Ok(Mirror::default()),
-        Mode::Mirror | Mode::Shared => codex::home::read(&settings.host_codex_home, &cx.home.join(".agents")),
+        Mode::Mirror | Mode::Shared => {
+            // A login that is a link is copied from where it leads to.
+            let login = settings.host_codex_home.join("auth.json");
+            if login.is_symlink()
+                && let Err(why @ NotOpened::Exposed(_)) = exposed.open(&login)
+            {
+                return Err(why.into());
+            }
+            codex::home::read(&settings.host_codex_home, &cx.home.join(".agents"), exposed)
+        }
     }
 }

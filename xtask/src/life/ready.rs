@@ -83,10 +83,10 @@ impl Fill {
                 return Ok(vec![format!("warning: {shares}")]);
             }
             Filling::EmptyHome => empty(&self.to)?,
-            Filling::SystemCodex => home::system(Path::new(SYSTEM_CODEX), &self.to)
+            Filling::SystemCodex => home::system(Path::new(SYSTEM_CODEX), &self.to, &gathered.ground.exposed)
                 .map(drop)
                 .context("the administrator's rules for Codex must stay in force")?,
-            Filling::Guest => guest::fill(&gathered.ground.places, &gathered.ground.network)?,
+            Filling::Guest => guest::fill(&gathered.ground.places, &gathered.ground.network, &gathered.ground.exposed)?,
             Filling::Git => return prepare_git(gathered, &self.to),
         }
         Ok(Vec::new())

@@ -15,7 +15,7 @@ use crate::engine::inspect::Container;
 use crate::engine::running;
 use crate::error::failed;
 use crate::proof::probe::InsideWitness;
-use crate::proof::{self, CodexFile, Proof};
+use crate::proof::{self, CodexFile, Promised, Proof};
 use crate::spec::words::Gpus;
 use crate::{codex, exec, finding, ui};
 use anyhow::Result;
@@ -105,17 +105,17 @@ impl<'a> Running<'a> {
     }
 
     fn ask(&mut self) -> Result<(Proof, InsideWitness)> {
-        let spec = &self.record.spec;
+        let promised = Promised { spec: &self.record.spec, sources: &self.record.sources };
         match self.early.take() {
             Some(mut early) => {
                 let answer = std::mem::replace(&mut early.answer, Ok(String::new()));
-                proof::conclude(answer, &self.container, spec, &early.request)
+                proof::conclude(answer, &self.container, promised, &early.request)
             }
             None => {
                 let gathered = &self.call.gathered;
-                guest::fill(&gathered.ground.places, &gathered.ground.network)?;
+                guest::fill(&gathered.ground.places, &gathered.ground.network, &gathered.ground.exposed)?;
                 let request = early::request(&self.record, &gathered.mirror)?;
-                proof::prove(&self.record.container, &self.container, spec, &request)
+                proof::prove(&self.record.container, &self.container, promised, &request)
             }
         }
     }

@@ -2,13 +2,20 @@
 
 use super::gather::Gathered;
 use super::wanted;
+use crate::beneath::Held;
 use crate::context::Context;
+use crate::engine::inspect::Container;
 use crate::engine::sockets;
+use crate::error::failed;
 use crate::finding::Finding;
-use crate::proof::sources::{self, Rules};
+use crate::proof::{
+    self,
+    sources::{self, Rules},
+};
 use crate::spec::{Mount, Role};
 use crate::user::User;
 use anyhow::Result;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Who the container's user will be where these directories are mounted, and what no mount may show.
@@ -27,14 +34,70 @@ pub(crate) fn rules(cx: &Context, user: &User, sources: &[&Path]) -> Rules {
 
 /// The mounts, and what is wrong with them.
 pub(crate) fn problems(cx: &Context, gathered: &Gathered) -> (Vec<Mount>, Vec<Finding>) {
+    let (mounts, _, problems) = look(cx, gathered);
+    (mounts, problems)
+}
+
+/// The mounts, their sources by target, still held open, and what is wrong with them.
+fn look(cx: &Context, gathered: &Gathered) -> (Vec<Mount>, Sources, Vec<Finding>) {
     let datasets = gathered.ground.datasets.iter().map(|mount| mount.source.as_path());
     let sources: Vec<&Path> = datasets.chain([gathered.ground.workspace.as_path()]).collect();
     let rules = rules(cx, &gathered.ground.user, &sources);
     // What this tool fills itself is not there yet before the first start, and is checked by the proof.
     let given = |mount: &Mount| matches!(mount.role, Role::Workspace | Role::Dataset(_)) || mount.source.exists();
     let mounts: Vec<Mount> = wanted::mounts(gathered).into_iter().filter(given).collect();
-    let problems = sources::check(&mounts, &rules);
-    (mounts, problems)
+    let (held, problems) = sources::hold(&mounts, &rules, &gathered.ground.exposed);
+    (mounts, held, problems)
+}
+
+/// The sources of the mounts by their target, held open.
+pub(super) type Sources = BTreeMap<String, Held>;
+
+/// Checks the sources a last time and holds them, and keeps which of them the sandbox can write from now on.
+///
+/// # Errors
+/// Any source is refused, or one is a symlink now, or the state folder cannot be written.
+pub(super) fn hold(cx: &Context, gathered: &Gathered) -> Result<Sources> {
+    let (mounts, held, problems) = look(cx, gathered);
+    if let Some(failure) = sources::failure(&problems) {
+        return Err(failure.into());
+    }
+    for source in held.values().filter(|source| source.real() != source.asked()) {
+        let (asked, real) = (source.asked().display(), source.real().display());
+        return Err(failed(format!("`{asked}` leads to `{real}` now, and did not when it was looked up"))
+            .hint("something on this host or in a sandbox changed it meanwhile: look at it, then run this again")
+            .into());
+    }
+    let open = mounts.iter().filter(|mount| !mount.read_only).filter_map(|mount| held.get(&mount.target));
+    gathered.ground.exposed.save(&open.collect::<Vec<_>>())?;
+    Ok(held)
+}
+
+/// Compares what the container has with what was checked, before any agent runs in it. What the host cannot see is left to
+/// the proof.
+///
+/// # Errors
+/// Another object was mounted than the one that was checked.
+pub(super) fn compare(sources: &Sources, mounts: &[Mount], container: &Container) -> Result<()> {
+    let seen = proof::mounted(container, mounts);
+    let other = |(target, source): (&String, &Held)| match seen.get(target) {
+        Some(Ok(id)) if *id != source.node().id => Some(format!(
+            "`{target}` is not what was checked: `{}` was {}, and {id} was mounted",
+            source.asked().display(),
+            source.node().id
+        )),
+        Some(_) | None => None,
+    };
+    let others: Vec<String> = sources.iter().filter_map(other).collect();
+    if others.is_empty() {
+        return Ok(());
+    }
+    Err(failed(others.join("\n  "))
+        .hint(
+            "a program exchanged it between the check and the mount: look for what still runs, also in other sandboxes \
+               (`cargo xtask status`), and do not trust that directory",
+        )
+        .into())
 }
 
 /// The same as an error that names them all at once.

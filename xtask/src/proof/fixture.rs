@@ -2,12 +2,12 @@
 
 use super::codex_file::CodexFile;
 use super::judge;
-use super::mountinfo::{MountLine, MountTable};
 use super::probe::{InsideWitness, answer};
 use super::witness::{HostWitness, SourceFacts, WorkspaceFile};
 use crate::beneath::FileId;
 use crate::engine::inspect::{Container, HostConfig, Mounted, REAL};
 use crate::finding::Verdict;
+use crate::mountinfo::{MountLine, MountTable};
 use crate::spec::settings::{Shape, usual};
 use crate::spec::words::Gpus;
 use crate::spec::{Mount, Role, Schema, Spec};
@@ -64,6 +64,16 @@ fn inside() -> InsideWitness {
     InsideWitness::parse(&format!("{}\n", answer()), "n0").unwrap()
 }
 
+/// Target, source and inode of each mount.
+const BOUND: [(&str, &str, u64); 6] = [
+    ("/workspace", "/ws", 1),
+    ("/datasets/ssv2", "/data", 2),
+    ("/home/codex/.codex", "/state/home", 3),
+    ("/workspace/.git", "/state/git", 4),
+    ("/opt/codex", "/state/codex", 5),
+    ("/home/codex/.cache/pip", "/docker/volumes/codex-sandbox-cache-pip-u1000/_data", 7),
+];
+
 fn host() -> HostWitness {
     let own = MountTable::parse("27 1 254:0 / / rw - ext4 /dev/vda rw\n").unwrap();
     let inside = inside();
@@ -76,16 +86,9 @@ fn host() -> HostWitness {
     HostWitness {
         container: Container::parse(REAL).unwrap(),
         process: Ok(inside.process),
-        sources: [
-            ("/workspace", "/ws", 1),
-            ("/datasets/ssv2", "/data", 2),
-            ("/home/codex/.codex", "/state/home", 3),
-            ("/workspace/.git", "/state/git", 4),
-            ("/opt/codex", "/state/codex", 5),
-            ("/home/codex/.cache/pip", "/docker/volumes/codex-sandbox-cache-pip-u1000/_data", 7),
-        ]
-        .map(|(target, path, ino)| (target.to_owned(), source(path, ino)))
-        .into(),
+        sources: BOUND.map(|(target, path, ino)| (target.to_owned(), source(path, ino))).into(),
+        mounted: BOUND.map(|(target, _, ino)| (target.to_owned(), Ok(FileId { dev: 1, ino }))).into(),
+        recorded: BOUND.map(|(target, _, ino)| (target.to_owned(), FileId { dev: 1, ino })).into(),
         out_of_reach: ["/repo", "/state"].map(|dir| (dir.into(), own.place_of(dir))).into(),
         codex: Some(CodexFile { id: FileId { dev: 1, ino: 6 }, size: 300, changed: (1, 0) }),
         codex_at_start: None,

@@ -14,7 +14,6 @@ mod devices;
 mod identity;
 mod limits;
 mod mount;
-pub(crate) mod mountinfo;
 mod mounts;
 pub(crate) mod probe;
 pub(crate) mod programs;
@@ -27,7 +26,9 @@ mod witness;
 pub(crate) use claim::Draft;
 pub(crate) use codex_file::CodexFile;
 pub(crate) use devices::misasked;
+pub(crate) use witness::mounted;
 
+use crate::beneath::FileId;
 use crate::engine::inspect::Container;
 use crate::error::sentence;
 use crate::exec;
@@ -35,6 +36,7 @@ use crate::finding::{self, Finding};
 use crate::spec::Spec;
 use probe::{AskCodex, InsideWitness, ProbeRequest};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use witness::HostWitness;
 
 /// Checks every promise against what the witnesses saw. Pure; the order of the claims is fixed.
@@ -104,6 +106,14 @@ fn table(claims: &[Finding], width: Option<usize>) -> String {
     format!("{rows}{count} promises hold, seen from inside and from the host\n")
 }
 
+/// What a container is proven against.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Promised<'a> {
+    pub(crate) spec: &'a Spec,
+    /// What was checked before the container started, by the target of each bind mount.
+    pub(crate) sources: &'a BTreeMap<String, FileId>,
+}
+
 /// Proves a running container: asks both witnesses, reads the probe's file in the workspace and removes it, and judges.
 /// Fails only where a witness cannot be asked at all; broken promises are in the proof.
 ///
@@ -111,20 +121,21 @@ fn table(claims: &[Finding], width: Option<usize>) -> String {
 pub(crate) fn prove(
     container: &str,
     described: &Container,
-    spec: &Spec,
+    promised: Promised,
     request: &ProbeRequest,
 ) -> anyhow::Result<(Proof, InsideWitness)> {
-    conclude(exec::stdout_of(&request.command(container)), described, spec, request)
+    conclude(exec::stdout_of(&request.command(container)), described, promised, request)
 }
 
 /// The proof from an answer that the inside witness has already given: see [`prove`].
 pub(crate) fn conclude(
     answer: anyhow::Result<String>,
     described: &Container,
-    spec: &Spec,
+    promised: Promised,
     request: &ProbeRequest,
 ) -> anyhow::Result<(Proof, InsideWitness)> {
-    let mut host = HostWitness::read(described.clone(), spec)?;
+    let Promised { spec, sources } = promised;
+    let mut host = HostWitness::read(described.clone(), spec, sources)?;
     if let AskCodex::File(at_start) = request.codex {
         host.codex_at_start = Some(at_start);
     }

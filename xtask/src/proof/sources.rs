@@ -8,14 +8,16 @@
 mod facts;
 
 use super::claim::Draft;
-use super::mountinfo::{join, within};
+use crate::beneath::Held;
 use crate::error::{Failure, Remedy, usage};
+use crate::exposed::Exposed;
 use crate::finding::{Finding, Verdict};
+use crate::mountinfo::{join, within};
 use crate::spec::Role;
 use crate::spec::mount::{Mount, ids};
 use crate::spec::settings::valid_name;
-use facts::{KnownPaths, PathFacts};
-use std::collections::BTreeSet;
+use facts::{KnownPaths, PathFacts, Unknown};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// Who the container's user will be, and what no mount may show.
@@ -42,9 +44,18 @@ fn fit_to_be_mounted(mount: &Mount) -> String {
     format!("`{}` is fit to be mounted at `{}`", mount.source.display(), mount.target)
 }
 
-/// Reads every source and checks it.
-pub(crate) fn check(mounts: &[Mount], rules: &Rules) -> Vec<Finding> {
-    judge(mounts, &KnownPaths::read(mounts, rules), rules)
+/// Opens every source and checks what was opened.
+pub(crate) fn check(mounts: &[Mount], rules: &Rules, exposed: &Exposed) -> Vec<Finding> {
+    hold(mounts, rules, exposed).1
+}
+
+/// The same, and the sources that could be opened, by their target. As long as they are held, what was checked can be told
+/// from whatever takes its place.
+pub(crate) fn hold(mounts: &[Mount], rules: &Rules, exposed: &Exposed) -> (BTreeMap<String, Held>, Vec<Finding>) {
+    let known = KnownPaths::read(mounts, rules, exposed);
+    let problems = judge(mounts, &known, rules);
+    let held = mounts.iter().zip(known.held).filter_map(|(mount, held)| Some((mount.target.clone(), held?)));
+    (held.collect(), problems)
 }
 
 /// The problems as one error of wrong settings, with each hint once.
@@ -87,7 +98,11 @@ fn judge(mounts: &[Mount], known: &KnownPaths, rules: &Rules) -> Vec<Finding> {
             problem(format!("two mounts have the target `{}`", mount.target), "give each data set another name");
         }
         match facts {
-            Err(why) => problem(why.clone(), &missing_hint(mount)),
+            Err(Unknown::Missing(why)) => problem(why.clone(), &missing_hint(mount)),
+            Err(Unknown::Exposed(failure)) => {
+                let finding = Finding::new(&id, fit_to_be_mounted(mount));
+                problems.push(finding.with(Verdict::Broken, failure.clone()));
+            }
             Ok(facts) => {
                 fit(mount, facts, rules, &mut problem);
                 forbidden(mount, facts, known, &mut problem);

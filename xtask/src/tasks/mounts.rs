@@ -6,7 +6,7 @@ use crate::error::failed;
 use crate::finding::{self, Finding};
 use crate::life::{self, Gathered};
 use crate::proof::probe::{AskCodex, ProbeRequest};
-use crate::proof::{self, sources};
+use crate::proof::{self, Promised, sources};
 use crate::spec::settings::Flags;
 use crate::ui;
 use anyhow::Result;
@@ -51,7 +51,8 @@ fn inside(gathered: &Gathered, running: &Existing) -> Result<Vec<Finding>> {
         .map_err(|why| failed(why).hint("`cargo xtask down`, then `cargo xtask sandbox`"))?;
     let mut request = ProbeRequest::new(&record.spec, life::nonce()?);
     request.codex = AskCodex::Nothing;
-    let mut claims = proof::prove(&running.id, &running.container, &record.spec, &request)?.0.claims;
+    let promised = Promised { spec: &record.spec, sources: &record.sources };
+    let mut claims = proof::prove(&running.id, &running.container, promised, &request)?.0.claims;
     let programs = life::programs_now(&record.spec, &running.container);
     claims.extend(life::programs_claim(&record, programs.as_deref()));
     Ok(claims.into_iter().filter(about_mounts).collect())

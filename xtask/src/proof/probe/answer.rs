@@ -1,7 +1,7 @@
 //! The probe's answer, as values: the names of the fields in JSON are those of `docker/probe.py`.
 
 use crate::beneath::FileId;
-use crate::proof::mountinfo::MountTable;
+use crate::mountinfo::MountTable;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use std::collections::BTreeMap;

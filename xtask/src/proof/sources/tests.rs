@@ -52,7 +52,7 @@ impl TestHost {
     /// The problems of a workspace and a data set, with this host's own paths left out.
     fn problems(&self, workspace: &str, data: &str) -> Vec<String> {
         let mounts = [self.mount(Role::Workspace, workspace), self.mount(ssv2(), data)];
-        self.said(&check(&mounts, &self.rules))
+        self.said(&check(&mounts, &self.rules, &Exposed::nothing()))
     }
 
     fn said(&self, problems: &[Finding]) -> Vec<String> {
@@ -117,7 +117,7 @@ fn a_data_set_that_a_writable_mount_shows_is_refused() {
         assert!(problems.iter().any(|problem| problem.contains(says)), "{workspace} {data}: {problems:?}");
     }
     let mounts = [host.mount(ssv2(), "state"), host.mount(Role::CodexHome, "state/home")];
-    let problems = host.said(&check(&mounts, &host.rules));
+    let problems = host.said(&check(&mounts, &host.rules, &Exposed::nothing()));
     assert!(problems[0].contains("it lies in the data set"), "{problems:?}");
 }
 
@@ -146,10 +146,13 @@ fn names_and_targets_are_held_to_their_rules() {
     }
     let host = TestHost::new();
     let twice = [host.mount(ssv2(), "data"), host.mount(ssv2(), "data")];
-    assert_eq!(host.said(&check(&twice, &host.rules)), ["two mounts have the target `/datasets/ssv2`"]);
+    assert_eq!(
+        host.said(&check(&twice, &host.rules, &Exposed::nothing())),
+        ["two mounts have the target `/datasets/ssv2`"]
+    );
     let mut odd = host.mount(Role::Dataset("../x".into()), "data");
     odd.source = PathBuf::from(std::ffi::OsString::from_vec(b"/tmp/\xff".to_vec()));
-    let problems = host.said(&check(&[odd], &host.rules));
+    let problems = host.said(&check(&[odd], &host.rules, &Exposed::nothing()));
     assert_eq!(problems.len(), 4, "name, path, target and existence: {problems:?}");
     fs::create_dir(host.path("new\nline")).unwrap();
     assert!(host.problems("ws", "new\nline")[0].ends_with("has a control character"));
@@ -159,7 +162,7 @@ fn names_and_targets_are_held_to_their_rules() {
 fn all_problems_are_told_at_once_with_their_hints() {
     let host = TestHost::new();
     let mounts = [host.mount(Role::Workspace, "gone"), host.mount(ssv2(), "away")];
-    let problems = check(&mounts, &host.rules);
+    let problems = check(&mounts, &host.rules, &Exposed::nothing());
     let text = crate::error::render(&failure(&problems).unwrap().into());
     let dir = host.dir.path().display();
     assert_eq!(

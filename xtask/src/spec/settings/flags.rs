@@ -23,6 +23,10 @@ pub struct Flags {
     /// mirror, shared or none [default: mirror]
     #[arg(long, value_name = "MODE", add = words::completer::<Mode>())]
     pub codex_home: Option<String>,
+    /// What lies where a sandbox can write, and is what you mean: its real path; repeatable
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    #[serde(skip)]
+    pub confirm: Vec<PathBuf>,
     /// No caches that outlive the container. On no command line: the demo leaves nothing behind.
     #[arg(skip)]
     pub no_caches: bool,
