@@ -38,6 +38,18 @@ fn is_refused(sandbox: &Sandbox, run: &crate::support::run::Run, ids: &[&str]) {
     assert_eq!(networks, "", "the network was left behind");
 }
 
+/// Enters, and the container is taken back before any agent runs in it: what is mounted at these targets is not what was
+/// checked.
+#[track_caller]
+fn is_another(sandbox: &Sandbox, docker: BreakingDocker, target: &str) {
+    docker.install(&sandbox.place);
+    let run = sandbox.enter(["--version"]).ended(1);
+    BreakingDocker::assert_used(&sandbox.place);
+    assert_eq!(run.stdout, "", "Codex was entered");
+    assert!(run.error().contains(&format!("`{target}` is not what was checked")), "{}", run.error());
+    assert_eq!(sandbox.containers(), Vec::<String>::new(), "the container was left behind");
+}
+
 /// A service in which one mount has another source, or other options.
 fn mount(source: &Path, target: &str, options: &str) -> BreakingDocker {
     let source = source.display();
@@ -98,7 +110,40 @@ fn another_data_set_in_its_place() {
     let other = sandbox.place.path("other");
     proc::copy(&sandbox.dataset(), &other);
     let docker = mount(&other, "/datasets/ssv2", "read_only: true");
-    breaks(&sandbox, docker, &["container.mounts", "dataset.ssv2.source"]);
+    is_another(&sandbox, docker, "/datasets/ssv2");
+}
+
+/// What the host has at the path is another directory now; the container has the one that was checked.
+#[test]
+fn a_data_set_that_was_replaced_on_the_host_since_the_start() {
+    let sandbox = Sandbox::new();
+    sandbox.enter(["--version"]).ok();
+    let first = sandbox.place.path("first");
+    std::fs::rename(sandbox.dataset(), &first).expect("renamed");
+    proc::copy(&first, &sandbox.dataset());
+    let run = sandbox.enter(["--version"]).ended(1);
+    assert_eq!(run.stdout, "", "Codex was entered");
+    assert_eq!(sandbox.proof().with("broken"), ["dataset.ssv2.source"], "{}", run.stderr);
+    assert!(run.stderr.contains("was replaced on the host since the start"), "{}", run.stderr);
+}
+
+/// Another directory is mounted over each mount while the container runs: nothing of the record is believed.
+#[test]
+fn other_directories_over_the_mounts_of_a_running_container() {
+    let sandbox = Sandbox::new();
+    sandbox.enter(["--version"]).ok();
+    let pid = engine::docker(["inspect", "--format", "{{.State.Pid}}", &sandbox.containers()[0]]);
+    for (target, id) in [
+        ("/opt/codex", "codex-package.source"),
+        ("/datasets/ssv2", "dataset.ssv2.source"),
+        ("/home/codex/.codex", "codex-home.source"),
+    ] {
+        let words = ["--target", pid.trim(), "--mount", "mount", "--bind", "/etc", target];
+        proc::output("nsenter", words);
+        let run = sandbox.enter(["--version"]).ended(1);
+        assert_eq!(run.stdout, "", "Codex was entered");
+        assert!(sandbox.proof().with("broken").contains(&id.to_owned()), "{id}: {}", run.stderr);
+    }
 }
 
 #[test]
@@ -167,7 +212,23 @@ fn the_hosts_own_git_directory() {
     let workspace = sandbox.workspace();
     proc::output("git", ["init".as_ref(), "-q".as_ref(), workspace.as_os_str()]);
     let docker = mount(&workspace.join(".git"), "/workspace/.git", "read_only: false");
-    breaks(&sandbox, docker, &["container.mounts", "git.airlock", "git.source", "host.out-of-reach"]);
+    is_another(&sandbox, docker, "/workspace/.git");
+}
+
+/// The same while it runs: the claims that fall with it.
+#[test]
+fn the_hosts_own_git_directory_in_a_running_container() {
+    let sandbox = Sandbox::new();
+    proc::output("git", ["init".as_ref(), "-q".as_ref(), sandbox.workspace().as_os_str()]);
+    sandbox.enter(["--version"]).ok();
+    let pid = engine::docker(["inspect", "--format", "{{.State.Pid}}", &sandbox.containers()[0]]);
+    proc::output("nsenter", ["--target", pid.trim(), "--mount", "umount", "/workspace/.git"]);
+    let run = sandbox.enter(["--version"]).ended(1);
+    assert_eq!(run.stdout, "", "Codex was entered");
+    let broken = sandbox.proof().with("broken");
+    for id in ["container.mounts", "git.airlock", "git.source", "host.out-of-reach"] {
+        assert!(broken.contains(&id.to_owned()), "{id}: {broken:?}");
+    }
 }
 
 #[test]
@@ -181,7 +242,12 @@ fn a_workspace_that_cannot_be_written() {
 fn a_codex_home_that_cannot_be_written() {
     let sandbox = Sandbox::new();
     let docker = mount(&sandbox.place.mkdir("empty"), "/home/codex/.codex", "read_only: true");
-    breaks(&sandbox, docker, &["codex-home.source", "codex-home.writable", "container.mounts"]);
+    is_another(&sandbox, docker, "/home/codex/.codex");
+
+    let sandbox = Sandbox::new();
+    let script = "pid=$(\"$real\" inspect --format '{{.State.Pid}}' \"$container\")\n\
+                  $as_root nsenter --target \"$pid\" --mount mount --options remount,bind,ro /home/codex/.codex";
+    breaks(&sandbox, BreakingDocker::after_up(script), &["codex-home.writable"]);
 }
 
 #[test]
@@ -189,7 +255,7 @@ fn another_codex() {
     let sandbox = Sandbox::new();
     let package = codex::stand_in_package(&sandbox.place, "0.0.1");
     let docker = mount(&package, "/opt/codex", "read_only: true");
-    breaks(&sandbox, docker, &["codex-package.source", "codex.version", "container.mounts"]);
+    is_another(&sandbox, docker, "/opt/codex");
 }
 
 #[test]

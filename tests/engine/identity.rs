@@ -100,7 +100,8 @@ fn a_skill_that_is_a_link_into_the_project() {
     let said = &run.stderr;
     assert!(said.contains(&format!("`{}` leads through", skills.join("x").display())), "{said}");
     assert!(said.contains(&format!("to `{}`", secret.display())), "{said}");
-    let (_, copied, _) = proc::outcome("grep", ["-rl", "KEPT-ON-THE-HOST", &sandbox.place.path("state").display().to_string()]);
+    let (_, copied, _) =
+        proc::outcome("grep", ["-rl", "KEPT-ON-THE-HOST", &sandbox.place.path("state").display().to_string()]);
     assert_eq!(copied, "", "the secret was copied");
 }
 

@@ -123,18 +123,25 @@ impl Exposed {
         self.named.iter().any(|named| named.is(own) || around(named))
     }
 
-    /// Refuses a program of the host that an agent could have written: what is in a file is not confirmed by where it lies.
+    /// The paths of all of them.
+    pub(crate) fn paths(&self) -> Vec<PathBuf> {
+        self.grounds.iter().map(|ground| ground.path.clone()).collect()
+    }
+
+    /// Refuses what this tool obeys or starts where an agent could have written it: what is in a file is not confirmed by
+    /// where it lies. `what` says what it is, such as `the program`.
     ///
     /// # Errors
-    /// The way to it leads through a directory that a sandbox can write. That it is not there is no error here.
-    pub(crate) fn check_program(&self, path: &Path) -> Result<(), Failure> {
-        let Ok(held) = Held::open(path) else { return Ok(()) };
-        self.passes(&held).map_or(Ok(()), |ground| {
-            let (path, ground) = (path.display(), ground.path.display());
+    /// It lies in a directory that a sandbox can write, or the way to it leads through one. That it is not there is no error
+    /// here.
+    pub(crate) fn refuse_written(&self, what: &str, path: &Path) -> Result<(), Failure> {
+        let ground = Held::open(path).ok().and_then(|held| self.passes(&held).map(|ground| ground.path.clone()));
+        ground.map_or(Ok(()), |ground| {
+            let (path, ground) = (path.display(), ground.display());
             Err(usage(format!(
-                "the program `{path}` lies in `{ground}`, which a sandbox can write: an agent can have made it"
+                "{what} `{path}` lies in `{ground}`, which a sandbox can write: an agent can have made it"
             ))
-            .hint("install it elsewhere; a Codex is chosen with `--codex PATH`"))
+            .hint("keep it where no sandbox can write"))
         })
     }
 

@@ -19,12 +19,12 @@ pub(crate) use snapshot::prune;
 use crate::context::Context;
 use crate::error::host;
 use crate::exposed::Exposed;
+use crate::spec::words::display;
 use anyhow::Result;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// How Codex was installed on this host, told by where its native program lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Layout {
     /// npm, whoever manages Node (nvm, fnm, mise).
     Npm,
@@ -32,26 +32,16 @@ pub(crate) enum Layout {
     Bun,
     /// The install script of Codex.
     Standalone,
+    #[value(name = "Homebrew")]
     Homebrew,
     /// An unpacked release package, with `codex-package.json`.
     Package,
     /// A single program.
+    #[value(name = "single binary")]
     Binary,
 }
 
-impl fmt::Display for Layout {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Layout::Npm => "npm",
-            Layout::Pnpm => "pnpm",
-            Layout::Bun => "bun",
-            Layout::Standalone => "standalone",
-            Layout::Homebrew => "Homebrew",
-            Layout::Package => "package",
-            Layout::Binary => "single binary",
-        })
-    }
-}
+display!(Layout);
 
 /// The host's Codex, resolved and checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,14 +78,15 @@ pub(crate) struct Codex {
 /// damaged, is for another machine, needs a loader that the image does not have, or does not answer as Codex; 2 where
 /// `--codex` names no file.
 pub(crate) fn resolve(cx: &Context, explicit: Option<&Path>, exposed: &Exposed) -> Result<Codex> {
-    exposed.check_program(&launcher::find(cx, explicit)?)?;
+    const PROGRAM: &str = "the program";
+    exposed.refuse_written(PROGRAM, &launcher::find(cx, explicit)?)?;
     let codex = resolve_by(cx, explicit, &|binary| {
-        exposed.check_program(binary)?;
+        exposed.refuse_written(PROGRAM, binary)?;
         version::ask(binary)
     })?;
     // Also where the version was remembered: all of it is copied.
-    exposed.check_program(&codex.binary)?;
-    codex.items.iter().try_for_each(|item| exposed.check_program(&item.from))?;
+    exposed.refuse_written(PROGRAM, &codex.binary)?;
+    codex.items.iter().try_for_each(|item| exposed.refuse_written(PROGRAM, &item.from))?;
     Ok(codex)
 }
 

@@ -130,9 +130,9 @@ fn a_program_is_never_confirmed() {
     fs::write(host.at("ws/codex"), "").unwrap();
     host.start("ws", &["ws/codex"]);
     host.link("bin/codex", "ws/codex");
-    let said = host.exposed().check_program(&host.at("bin/codex")).unwrap_err().to_string();
+    let said = host.exposed().refuse_written("the program", &host.at("bin/codex")).unwrap_err().to_string();
     assert!(said.contains("an agent can have made it"), "{said}");
-    assert!(host.exposed().check_program(&host.at("bin/none")).is_ok());
+    assert!(host.exposed().refuse_written("the program", &host.at("bin/none")).is_ok());
 }
 
 #[test]

@@ -49,9 +49,7 @@ pub(super) fn dataset(cx: &Context, given: &ProjectFlags, settings: &Settings, u
     with_source.sort_by_key(|set| (!given(&set.name), set.name != "ssv2"));
     let exposed = exposed(cx, &Flags::default())?;
     let Some(mount) = with_source.first().map_or(Ok(None), |set| set.mount(&exposed))? else { return Ok(None) };
-    let rules = rules(cx, user, &[&mount.source]);
-    match sources::failure(&sources::check(std::slice::from_ref(&mount), &rules, &exposed)) {
-        None => Ok(Some(mount)),
-        Some(failure) => Err(failure.into()),
-    }
+    let rules = rules(cx, user, user.groups_for([mount.source.as_path()].into_iter()));
+    let problems = sources::check(std::slice::from_ref(&mount), &rules, &exposed);
+    sources::failure(&problems).map_or(Ok(Some(mount)), |failure| Err(failure.into()))
 }

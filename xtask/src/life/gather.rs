@@ -8,7 +8,7 @@ use crate::context::{Context, canonical, resolved};
 use crate::engine::compose::container_name;
 use crate::engine::running::Existing;
 use crate::engine::{self, Engine};
-use crate::error::{Kind, exit_code, usage};
+use crate::error::{self, Failure, Kind, usage};
 use crate::exposed::{Exposed, NotOpened};
 use crate::git::{self, Identity, Repository};
 use crate::gpu::{self, GpuFacts};
@@ -55,7 +55,7 @@ pub(crate) struct Gathered {
     /// What a dry run could not learn, in words for the user.
     pub unknown: Vec<String>,
     /// Why the container of that name is not ours to replace, where a dry run met one.
-    pub foreign: Option<String>,
+    pub foreign: Option<Failure>,
 }
 
 /// What the engine says before a container is started: of itself, and of the images that it has.
@@ -123,14 +123,6 @@ pub(crate) struct Ground {
     pub exposed: Exposed,
 }
 
-/// Gathers settings and facts, to show or check them.
-///
-/// # Errors
-/// Wrong settings, a missing source, no engine, no Codex.
-pub(crate) fn gather(cx: &Context, flags: &Flags) -> Result<Gathered> {
-    Ground::read(cx, flags)?.gather(cx, Purpose::Look)
-}
-
 impl Ground {
     /// Reads the settings and what they name.
     ///
@@ -141,6 +133,9 @@ impl Ground {
         give_sources(cx, &mut settings)?;
         let user = User::read();
         let exposed = record::exposed(cx, flags)?;
+        for name in settings::FILES {
+            exposed.refuse_written("the settings file", &cx.root.join(name))?;
+        }
         canonical("the workspace", &settings.workspace)?;
         let workspace = exposed.open(&settings.workspace)?.real().to_owned();
         if workspace.parent().is_none() {
@@ -166,6 +161,7 @@ impl Ground {
             host_codex_home: resolved(&settings.host_codex_home),
         };
         let network = network::read(cx);
+        network.ca.as_ref().map_or(Ok(()), |ca| exposed.open(ca).map(drop))?;
         Ok(Ground { settings, user, workspace, datasets, repository, network, surroundings, places, exposed })
     }
 
@@ -207,9 +203,9 @@ impl Ground {
             Purpose::Enter | Purpose::Look => (existing?, next?),
             Purpose::DryRun => {
                 for err in [existing.as_ref().err(), next.as_ref().err()].into_iter().flatten() {
-                    match exit_code(err) {
-                        code if code == Kind::Host.code() => unknown.push(err.to_string()),
-                        _ => foreign = Some(format!("{err:#}")),
+                    match error::kind(err) {
+                        Kind::Host => unknown.push(err.to_string()),
+                        Kind::Failed | Kind::Usage => foreign = Some(error::flatten(err)),
                     }
                 }
                 unknown.dedup();

@@ -16,38 +16,28 @@ use crate::spec::{Mount, Role};
 use crate::user::User;
 use anyhow::Result;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-/// Who the container's user will be where these directories are mounted, and what no mount may show.
-pub(crate) fn rules(cx: &Context, user: &User, sources: &[&Path]) -> Rules {
+/// Who the container's user will be, with these supplementary groups, and what no mount may show.
+pub(crate) fn rules(cx: &Context, user: &User, groups: Vec<u32>) -> Rules {
     let mut sockets = sockets::usual(user.uid);
     sockets.extend(cx.var("DOCKER_HOST").and_then(|host| host.strip_prefix("unix://")).map(PathBuf::from));
-    Rules {
-        home: cx.home.clone(),
-        repository: cx.root.clone(),
-        uid: user.uid,
-        gid: user.gid,
-        groups: user.groups_for(sources.iter().copied()),
-        sockets,
-    }
+    Rules { home: cx.home.clone(), repository: cx.root.clone(), uid: user.uid, gid: user.gid, groups, sockets }
 }
 
 /// The mounts, and what is wrong with them.
 pub(crate) fn problems(cx: &Context, gathered: &Gathered) -> (Vec<Mount>, Vec<Finding>) {
-    let (mounts, _, problems) = look(cx, gathered);
+    // What this tool fills itself is not there yet before the first start, and is checked right before it.
+    let given = |mount: &Mount| matches!(mount.role, Role::Workspace | Role::Dataset(_)) || mount.source.exists();
+    let mounts: Vec<Mount> = wanted::mounts(gathered).into_iter().filter(given).collect();
+    let problems = look(cx, gathered, &mounts).1;
     (mounts, problems)
 }
 
-/// The mounts, their sources by target, still held open, and what is wrong with them.
-fn look(cx: &Context, gathered: &Gathered) -> (Vec<Mount>, Sources, Vec<Finding>) {
-    let datasets = gathered.ground.datasets.iter().map(|mount| mount.source.as_path());
-    let sources: Vec<&Path> = datasets.chain([gathered.ground.workspace.as_path()]).collect();
-    let rules = rules(cx, &gathered.ground.user, &sources);
-    // What this tool fills itself is not there yet before the first start, and is checked by the proof.
-    let given = |mount: &Mount| matches!(mount.role, Role::Workspace | Role::Dataset(_)) || mount.source.exists();
-    let mounts: Vec<Mount> = wanted::mounts(gathered).into_iter().filter(given).collect();
-    let (held, problems) = sources::hold(&mounts, &rules, &gathered.ground.exposed);
-    (mounts, held, problems)
+/// The sources of these mounts by target, still held open, and what is wrong with them.
+fn look(cx: &Context, gathered: &Gathered, mounts: &[Mount]) -> (Sources, Vec<Finding>) {
+    let rules = rules(cx, &gathered.ground.user, gathered.ground.surroundings.groups.clone());
+    sources::hold(mounts, &rules, &gathered.ground.exposed)
 }
 
 /// The sources of the mounts by their target, held open.
@@ -56,17 +46,12 @@ pub(super) type Sources = BTreeMap<String, Held>;
 /// Checks the sources a last time and holds them, and keeps which of them the sandbox can write from now on.
 ///
 /// # Errors
-/// Any source is refused, or one is a symlink now, or the state folder cannot be written.
+/// Any source is refused, or the state folder cannot be written.
 pub(super) fn hold(cx: &Context, gathered: &Gathered) -> Result<Sources> {
-    let (mounts, held, problems) = look(cx, gathered);
+    let mounts = wanted::mounts(gathered);
+    let (held, problems) = look(cx, gathered, &mounts);
     if let Some(failure) = sources::failure(&problems) {
         return Err(failure.into());
-    }
-    for source in held.values().filter(|source| source.real() != source.asked()) {
-        let (asked, real) = (source.asked().display(), source.real().display());
-        return Err(failed(format!("`{asked}` leads to `{real}` now, and did not when it was looked up"))
-            .hint("something on this host or in a sandbox changed it meanwhile: look at it, then run this again")
-            .into());
     }
     let open = mounts.iter().filter(|mount| !mount.read_only).filter_map(|mount| held.get(&mount.target));
     gathered.ground.exposed.save(&open.collect::<Vec<_>>())?;
@@ -105,8 +90,5 @@ pub(super) fn compare(sources: &Sources, mounts: &[Mount], container: &Container
 /// # Errors
 /// Any source is refused.
 pub(super) fn check(cx: &Context, gathered: &Gathered) -> Result<()> {
-    match sources::failure(&problems(cx, gathered).1) {
-        None => Ok(()),
-        Some(failure) => Err(failure.into()),
-    }
+    sources::failure(&problems(cx, gathered).1).map_or(Ok(()), |failure| Err(failure.into()))
 }

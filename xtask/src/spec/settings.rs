@@ -12,6 +12,7 @@ mod values;
 pub use flags::{Flags, ProjectFlags};
 pub use keys::Shape;
 pub use layer::{Layer, parse, with_dataset};
+pub(crate) use load::FILES;
 pub use load::{load, load_what_is_right, no_source};
 pub use resolve::resolve;
 pub(crate) use values::valid_name;

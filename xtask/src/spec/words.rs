@@ -177,6 +177,8 @@ macro_rules! display {
     )+};
 }
 
+pub(crate) use display;
+
 display!(Mode, Cache, Network, Memlock);
 
 #[cfg(test)]
