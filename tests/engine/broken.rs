@@ -50,6 +50,20 @@ fn is_another(sandbox: &Sandbox, docker: BreakingDocker, target: &str) {
     assert_eq!(sandbox.containers(), Vec::<String>::new(), "the container was left behind");
 }
 
+/// The image has no `mount`.
+const PYTHON: &str = "/usr/bin/python3";
+
+/// A program of Python that makes this call of the C library.
+fn libc(call: &str) -> String {
+    format!("import ctypes; assert ctypes.CDLL(None).{call} == 0")
+}
+
+/// Makes a call among the mounts of a running container, as root of the host.
+fn in_its_mounts(sandbox: &Sandbox, call: &str) {
+    let pid = engine::docker(["inspect", "--format", "{{.State.Pid}}", &sandbox.containers()[0]]);
+    proc::output("nsenter", ["--target", pid.trim(), "--mount", PYTHON, "-c", &libc(call)]);
+}
+
 /// A service in which one mount has another source, or other options.
 fn mount(source: &Path, target: &str, options: &str) -> BreakingDocker {
     let source = source.display();
@@ -132,14 +146,13 @@ fn a_data_set_that_was_replaced_on_the_host_since_the_start() {
 fn other_directories_over_the_mounts_of_a_running_container() {
     let sandbox = Sandbox::new();
     sandbox.enter(["--version"]).ok();
-    let pid = engine::docker(["inspect", "--format", "{{.State.Pid}}", &sandbox.containers()[0]]);
     for (target, id) in [
         ("/opt/codex", "codex-package.source"),
         ("/datasets/ssv2", "dataset.ssv2.source"),
         ("/home/codex/.codex", "codex-home.source"),
     ] {
-        let words = ["--target", pid.trim(), "--mount", "mount", "--bind", "/etc", target];
-        proc::output("nsenter", words);
+        // MS_BIND
+        in_its_mounts(&sandbox, &format!("mount(b'/etc', b'{target}', None, 4096, None)"));
         let run = sandbox.enter(["--version"]).ended(1);
         assert_eq!(run.stdout, "", "Codex was entered");
         assert!(sandbox.proof().with("broken").contains(&id.to_owned()), "{id}: {}", run.stderr);
@@ -221,8 +234,7 @@ fn the_hosts_own_git_directory_in_a_running_container() {
     let sandbox = Sandbox::new();
     proc::output("git", ["init".as_ref(), "-q".as_ref(), sandbox.workspace().as_os_str()]);
     sandbox.enter(["--version"]).ok();
-    let pid = engine::docker(["inspect", "--format", "{{.State.Pid}}", &sandbox.containers()[0]]);
-    proc::output("nsenter", ["--target", pid.trim(), "--mount", "umount", "/workspace/.git"]);
+    in_its_mounts(&sandbox, "umount(b'/workspace/.git')");
     let run = sandbox.enter(["--version"]).ended(1);
     assert_eq!(run.stdout, "", "Codex was entered");
     let broken = sandbox.proof().with("broken");
@@ -245,9 +257,14 @@ fn a_codex_home_that_cannot_be_written() {
     is_another(&sandbox, docker, "/home/codex/.codex");
 
     let sandbox = Sandbox::new();
-    let script = "pid=$(\"$real\" inspect --format '{{.State.Pid}}' \"$container\")\n\
-                  $as_root nsenter --target \"$pid\" --mount mount --options remount,bind,ro /home/codex/.codex";
-    breaks(&sandbox, BreakingDocker::after_up(script), &["codex-home.writable"]);
+    // MS_REMOUNT, MS_BIND and MS_RDONLY.
+    let call = "mount(None, b'/home/codex/.codex', None, 32 | 4096 | 1, None)";
+    let script = format!(
+        "pid=$(\"$real\" inspect --format '{{{{.State.Pid}}}}' \"$container\")\n\
+         $as_root nsenter --target \"$pid\" --mount {PYTHON} -c \"{}\"",
+        libc(call)
+    );
+    breaks(&sandbox, BreakingDocker::after_up(&script), &["codex-home.writable"]);
 }
 
 #[test]
