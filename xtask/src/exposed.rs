@@ -86,34 +86,31 @@ impl Exposed {
         Ok(Exposed { state: state.to_owned(), grounds, confirmed, named, seen: Mutex::default(), table, boot })
     }
 
-    /// Opens what a path leads to, to be mounted or copied.
+    /// Opens what a path leads to, to be mounted or copied, and remembers what that was: see [`Exposed::save`].
     ///
     /// # Errors
     /// It is not there, or it is reached through a directory that a sandbox can write, and is not what was confirmed.
     pub(crate) fn open(&self, path: &Path) -> Result<Held, NotOpened> {
-        let held = Held::open(path).map_err(NotOpened::Refused)?;
-        self.check(&held).map_err(NotOpened::Exposed)?;
+        let held = self.look(path)?;
+        let own = self.identity(held.node());
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), own);
         Ok(held)
     }
 
-    /// The same judgement on what is open already. What passes is remembered: see [`Exposed::save`].
+    /// The same, and nothing is remembered: for what a sandbox is then given for writing as it is.
     ///
     /// # Errors
     /// See [`Exposed::open`].
-    pub(crate) fn check(&self, held: &Held) -> Result<(), Failure> {
+    pub(crate) fn look(&self, path: &Path) -> Result<Held, NotOpened> {
+        let held = Held::open(path).map_err(NotOpened::Refused)?;
         let own = self.identity(held.node());
-        let through = self.passes(held);
         // By the very way by which it is asked for: what was confirmed as a data set is no skill.
-        let known = self.confirmed.get(held.asked()).is_some_and(|was| was.is(&own));
-        let vouched = self.vouched(held, &own);
-        match through {
-            Some(_) if known => Ok(()),
-            Some(ground) if !vouched => Err(leads_through(held, &ground.path)),
-            Some(_) | None => {
-                let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-                seen.insert(held.asked().to_owned(), own);
-                Ok(())
+        let known = self.confirmed.get(path).is_some_and(|was| was.is(&own));
+        match self.passes(&held) {
+            Some(ground) if !known && !self.vouched(&held, &own) => {
+                Err(NotOpened::Exposed(leads_through(&held, &ground.path)))
             }
+            Some(_) | None => Ok(held),
         }
     }
 

@@ -147,6 +147,10 @@ impl Ground {
             settings.datasets.iter().filter_map(|set| set.mount(&exposed).transpose()).collect::<Result<Vec<_>>>()?;
         let places = places::of(cx, &workspace, user.uid);
         places.known_layout()?;
+        // Also where git does not take it for a repository yet: what an agent made can become one at any time.
+        if let Err(why @ NotOpened::Exposed(_)) = exposed.look(&workspace.join(".git")) {
+            return Err(why.into());
+        }
         let repository = git::detect(&workspace)?;
         repository.as_ref().map_or(Ok(()), |repository| confirmed(repository, &exposed))?;
         let compose = std::fs::read(cx.root.join("docker/docker-compose.yaml")).unwrap_or_default();

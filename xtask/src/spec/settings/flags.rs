@@ -23,7 +23,7 @@ pub struct Flags {
     /// mirror, shared or none [default: mirror]
     #[arg(long, value_name = "MODE", add = words::completer::<Mode>())]
     pub codex_home: Option<String>,
-    /// What lies where a sandbox can write, and is what you mean: its real path; repeatable
+    /// An object of yours that lies where a sandbox can write; repeatable
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     #[serde(skip)]
     pub confirm: Vec<PathBuf>,
