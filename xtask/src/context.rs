@@ -67,6 +67,11 @@ impl Context {
         self.env.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// The host's Codex home.
+    pub(crate) fn codex_home(&self) -> PathBuf {
+        self.var("CODEX_HOME").map_or_else(|| self.home.join(".codex"), |dir| self.absolute(Path::new(dir)))
+    }
+
     /// `target/sandbox`, for files that can be regenerated.
     pub(crate) fn scratch(&self) -> PathBuf {
         self.root.join("target/sandbox")

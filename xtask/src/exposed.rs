@@ -126,20 +126,23 @@ impl Exposed {
     }
 
     /// Refuses what this tool obeys or starts where an agent could have written it: what is in a file is not confirmed by
-    /// where it lies. `what` says what it is, such as `the program`.
+    /// where it lies, so that the user would have to name it in each call. `what` says what it is, such as `the program`.
     ///
     /// # Errors
     /// It lies in a directory that a sandbox can write, or the way to it leads through one. That it is not there is no error
     /// here.
     pub(crate) fn refuse_written(&self, what: &str, path: &Path) -> Result<(), Failure> {
-        let ground = Held::open(path).ok().and_then(|held| self.passes(&held).map(|ground| ground.path.clone()));
-        ground.map_or(Ok(()), |ground| {
-            let (path, ground) = (path.display(), ground.display());
-            Err(usage(format!(
-                "{what} `{path}` lies in `{ground}`, which a sandbox can write: an agent can have made it"
-            ))
-            .hint("keep it where no sandbox can write"))
-        })
+        let Ok(held) = Held::open(path) else { return Ok(()) };
+        let own = self.identity(held.node());
+        if self.named.iter().any(|named| named.is(&own) || held.above().contains(&named.id())) {
+            return Ok(());
+        }
+        let Some(ground) = self.passes(&held) else { return Ok(()) };
+        let (path, ground) = (path.display(), ground.path.display());
+        let real = held.real().display().to_string();
+        Err(usage(format!("{what} `{path}` lies in `{ground}`, which a sandbox can write: an agent can have made it"))
+            .hint("keep it where no sandbox can write")
+            .hint(format!("if you are sure of it, name it in each call: `--confirm {}`", shell_words::quote(&real))))
     }
 
     /// The directory through which the way to something leads: a parent of it, one in which a symlink was followed, or one

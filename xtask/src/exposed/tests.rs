@@ -133,6 +133,10 @@ fn a_program_is_never_confirmed() {
     let said = host.exposed().refuse_written("the program", &host.at("bin/codex")).unwrap_err().to_string();
     assert!(said.contains("an agent can have made it"), "{said}");
     assert!(host.exposed().refuse_written("the program", &host.at("bin/none")).is_ok());
+    let named = host.naming(&["ws/codex"]);
+    assert!(named.refuse_written("the program", &host.at("bin/codex")).is_ok());
+    named.save_named().unwrap();
+    assert!(host.exposed().refuse_written("the program", &host.at("bin/codex")).is_err(), "in each call");
 }
 
 #[test]

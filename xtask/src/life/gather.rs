@@ -133,6 +133,7 @@ impl Ground {
         give_sources(cx, &mut settings)?;
         let user = User::read();
         let exposed = record::exposed(cx, flags)?;
+        exposed.refuse_written("the state folder", &cx.state)?;
         for name in settings::FILES {
             exposed.refuse_written("the settings file", &cx.root.join(name))?;
         }

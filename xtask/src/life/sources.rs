@@ -22,7 +22,15 @@ use std::path::PathBuf;
 pub(crate) fn rules(cx: &Context, user: &User, groups: Vec<u32>) -> Rules {
     let mut sockets = sockets::usual(user.uid);
     sockets.extend(cx.var("DOCKER_HOST").and_then(|host| host.strip_prefix("unix://")).map(PathBuf::from));
-    Rules { home: cx.home.clone(), repository: cx.root.clone(), uid: user.uid, gid: user.gid, groups, sockets }
+    Rules {
+        home: cx.home.clone(),
+        repository: cx.root.clone(),
+        private: vec![cx.state.clone(), cx.codex_home()],
+        uid: user.uid,
+        gid: user.gid,
+        groups,
+        sockets,
+    }
 }
 
 /// The mounts, and what is wrong with them.

@@ -31,6 +31,8 @@ pub(crate) struct Rules {
     pub(crate) home: PathBuf,
     /// This repository.
     pub(crate) repository: PathBuf,
+    /// Where this user's logins lie: the state folder and the host's Codex home.
+    pub(crate) private: Vec<PathBuf>,
     /// Where container engines listen, as far as known.
     pub(crate) sockets: Vec<PathBuf>,
 }
@@ -217,6 +219,9 @@ fn forbidden(mount: &Mount, facts: &PathFacts, known: &KnownPaths, problem: &mut
     if known.home.as_ref().is_some_and(|home| facts.shows(home)) {
         problem(format!("`{path}` shows your whole home directory"), hint);
     }
+    for private in known.private.iter().filter(|private| shows_private(&mount.role, facts, private)) {
+        problem(format!("`{path}` shows something of `{}`, where logins of yours lie", private.real.display()), hint);
+    }
     let chosen = matches!(mount.role, Role::Workspace | Role::Dataset(_) | Role::CodexHome);
     if let Some(repository) = known.repository.as_ref().filter(|_| chosen || !mount.read_only) {
         let hint = "whoever can write this repository runs code on the host at the next `cargo xtask`";
@@ -225,6 +230,22 @@ fn forbidden(mount: &Mount, facts: &PathFacts, known: &KnownPaths, problem: &mut
         } else if repository.shows(facts) && !in_workspace(facts, repository) {
             problem(format!("`{path}` lies in this repository, outside its `workspace/`"), hint);
         }
+    }
+}
+
+/// Whether a mount shows a directory with logins, or a part of it. This tool's own mounts are parts of the state folder.
+fn shows_private(role: &Role, facts: &PathFacts, private: &PathFacts) -> bool {
+    match role {
+        Role::Workspace | Role::Dataset(_) => facts.shows(private) || private.shows(facts),
+        // Also an empty directory of ours, which hides a part of the objects.
+        Role::GitObjects => facts.shows(private),
+        Role::CodexPackage
+        | Role::CodexHome
+        | Role::Agents
+        | Role::SystemCodex
+        | Role::Guest
+        | Role::Git
+        | Role::Cache(_) => false,
     }
 }
 

@@ -69,6 +69,8 @@ pub(super) struct KnownPaths {
     pub(super) home: Option<PathFacts>,
     /// This repository.
     pub(super) repository: Option<PathFacts>,
+    /// Those of the directories with logins that exist.
+    pub(super) private: Vec<PathFacts>,
     /// The engine's sockets that exist.
     pub(super) sockets: Vec<PathFacts>,
 }
@@ -93,6 +95,7 @@ impl KnownPaths {
             held,
             home: read(&rules.home),
             repository: read(&rules.repository),
+            private: rules.private.iter().filter_map(|dir| read(dir)).collect(),
             sockets: rules.sockets.iter().filter_map(|socket| read(socket)).collect(),
         }
     }

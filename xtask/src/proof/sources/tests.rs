@@ -15,7 +15,9 @@ struct TestHost {
 impl TestHost {
     fn new() -> TestHost {
         let dir = tempfile::tempdir().unwrap();
-        for path in ["home/repo/workspace", "home/repo/docker", "ws/sub", "data/clips", "state/home", "run"] {
+        for path in
+            ["home/repo/workspace", "home/repo/docker", "ws/sub", "data/clips", "state/home", "private/login", "run"]
+        {
             fs::create_dir_all(dir.path().join(path)).unwrap();
         }
         let meta = fs::metadata(dir.path()).unwrap();
@@ -25,6 +27,7 @@ impl TestHost {
             groups: Vec::new(),
             home: dir.path().join("home"),
             repository: dir.path().join("home/repo"),
+            private: vec![dir.path().join("private")],
             sockets: vec![dir.path().join("run/docker.sock")],
         };
         fs::write(dir.path().join("run/docker.sock"), "").unwrap();
@@ -94,11 +97,34 @@ fn sources_that_no_mount_may_show_are_refused() {
         ("home/repo", "`home/repo` shows this repository"),
         ("home/repo/docker", "`home/repo/docker` lies in this repository"),
         ("run", "`run` shows the engine's socket `run/docker.sock`"),
+        ("private", "`private` shows something of `private`, where logins of yours lie"),
+        ("private/login", "`private/login` shows something of `private`"),
         ("missing", "missing` does not exist"),
         ("file", "`file` is not a directory"),
     ] {
         let problems = host.problems(workspace, "data");
         assert!(problems.iter().any(|problem| problem.contains(says)), "{workspace}: {says}: {problems:?}");
+    }
+}
+
+/// What is mounted read-only is shown as well: the objects of a repository, and a data set.
+#[test]
+fn no_read_only_mount_shows_what_none_may_show() {
+    let host = TestHost::new();
+    for (source, says) in [
+        ("run", "shows the engine's socket"),
+        ("home", "shows your whole home directory"),
+        ("private", "where logins of yours lie"),
+        ("/run", "is where the host's services listen"),
+        ("/proc", "lies in the kernel's `/proc`"),
+        ("/", "is the whole host"),
+    ] {
+        for role in [Role::GitObjects, ssv2()] {
+            let mut mount = host.mount(role.clone(), source);
+            mount.read_only = true;
+            let problems = host.said(&check(&[mount], &host.rules, &Exposed::nothing()));
+            assert!(problems.iter().any(|problem| problem.contains(says)), "{role:?} {source}: {problems:?}");
+        }
     }
 }
 
