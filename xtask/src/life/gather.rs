@@ -14,14 +14,15 @@ use crate::git::{self, Identity, Repository};
 use crate::gpu::{self, GpuFacts};
 use crate::image::{Inputs, build};
 use crate::network::{self, HostNetwork};
-use crate::spec::Mount;
-use crate::spec::inside::SYSTEM_CODEX;
+use crate::spec::inside::OPTIONAL;
 use crate::spec::places::{self, Places};
 use crate::spec::settings::{self, Flags, LOCAL_FILE, Settings};
 use crate::spec::words::{Gpus, Mode};
+use crate::spec::{Mount, Role};
 use crate::user::User;
 use crate::{exec, fingerprint, ui};
 use anyhow::{Context as _, Result};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What is gathered for.
@@ -90,8 +91,8 @@ pub(crate) struct Surroundings {
     pub compose_file: String,
     /// What lies in this repository, without the default project.
     pub checkout: Vec<PathBuf>,
-    /// Whether the host has an administrator's rules for Codex.
-    pub system_codex: bool,
+    /// What this host has of [`OPTIONAL`], without symlinks.
+    pub optional: BTreeMap<Role, PathBuf>,
     /// Whether this is the workspace of the settings, which `.devcontainer/devcontainer.json` opens.
     pub dev_container: bool,
     /// The user's groups that own a mounted directory, without those that have power over the host.
@@ -159,7 +160,7 @@ impl Ground {
         let surroundings = Surroundings {
             compose_file: fingerprint::of([compose])[..12].to_owned(),
             checkout: checkout(cx),
-            system_codex: Path::new(SYSTEM_CODEX).symlink_metadata().is_ok(),
+            optional: optional(cx, &exposed)?,
             dev_container: settings::load(cx, &Flags::default()).is_ok_and(|own| resolved(&own.workspace) == workspace),
             groups: user.groups_for(mounted),
             git: repository.as_ref().map_or(Ok(Vec::new()), |repository| git::mounts(repository, &places.git))?,
@@ -261,6 +262,23 @@ pub(crate) fn refuse_own_codex(launcher: &Path, workspace: &Path) -> Result<()> 
     Err(usage(format!("the Codex at `{}` lies in the workspace: an agent can have written it", launcher.display()))
         .hint("give another with `--codex PATH`, or take the workspace out of PATH")
         .into())
+}
+
+/// What is mounted where the host has it, without symlinks.
+///
+/// # Errors
+/// It is reached through a directory that a sandbox can write.
+fn optional(cx: &Context, exposed: &Exposed) -> Result<BTreeMap<Role, PathBuf>> {
+    let at = |path: &str| path.strip_prefix("~/").map_or_else(|| PathBuf::from(path), |rest| cx.home.join(rest));
+    let there = OPTIONAL.into_iter().map(|(role, path)| (role, at(path)));
+    let there = there.filter(|(_, path)| path.symlink_metadata().is_ok());
+    let real = |(role, path): (Role, PathBuf)| match exposed.open(&path) {
+        Ok(held) => Ok((role, held.real().to_owned())),
+        Err(why @ NotOpened::Exposed(_)) => Err(why.into()),
+        // What fills the mount says what is wrong with it.
+        Err(NotOpened::Refused(_)) => Ok((role, resolved(&path))),
+    };
+    there.map(real).collect()
 }
 
 /// Refuses a git directory that an agent could have made: git runs in it on the host, and its objects are mounted.
