@@ -69,8 +69,7 @@ fn outside_workspace(mut cx: Context, task: &Task) -> Context {
         return cx;
     };
     // A list that cannot be read is refused by every task that starts something.
-    let mut dirs =
-        life::exposed(&cx, &spec::settings::Flags::default()).map_or_else(|_| Vec::new(), |list| list.paths());
+    let mut dirs = life::exposed(&cx, &[]).map_or_else(|_| Vec::new(), |list| list.paths());
     dirs.push(settings.workspace.clone());
     let (path, left_out) = cx.path_outside(&dirs);
     // With the workspace `/` nothing would be left of PATH. Every task that uses the workspace refuses it.

@@ -1,6 +1,7 @@
 //! One call for one workspace: what was gathered, the lock that other calls wait for, and the signals that end it.
 
 use super::gather::{Gathered, Ground, Purpose};
+use super::leftovers::Policy;
 use super::signals::Signals;
 use super::sources::Sources;
 use crate::context::Context;
@@ -20,6 +21,8 @@ pub(crate) struct Call<'a> {
     pub signals: Signals,
     /// The sources of the mounts, from the last check until the container is compared with them.
     pub(super) held: Sources,
+    /// What is done with processes that no session holds.
+    pub(super) leftovers: Policy,
     /// Held until another call may enter the same container.
     pub(super) lock: File,
 }
@@ -29,12 +32,12 @@ impl<'a> Call<'a> {
     ///
     /// # Errors
     /// No engine, no Codex, or the state folder cannot be written.
-    pub(crate) fn begin(cx: &'a Context, ground: Ground) -> Result<Call<'a>> {
+    pub(crate) fn begin(cx: &'a Context, ground: Ground, leftovers: Policy) -> Result<Call<'a>> {
         let lock = lock(&ground.places)?;
         let signals = Signals::catch()?;
         let gathered = ground.gather(cx, Purpose::Enter)?;
         gathered.ground.exposed.save_named()?;
-        Ok(Call { cx, gathered, signals, held: Sources::new(), lock })
+        Ok(Call { cx, gathered, signals, held: Sources::new(), leftovers, lock })
     }
 }
 

@@ -11,7 +11,6 @@ use crate::exposed::Exposed;
 use crate::finding::Finding;
 use crate::proof::{CodexFile, programs};
 use crate::spec::places::{self, Places};
-use crate::spec::settings::Flags;
 use crate::spec::{SCHEMA, Schema, Spec};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -27,6 +26,9 @@ pub(crate) struct Record {
     pub schema: Schema,
     /// The full id of the container.
     pub container: String,
+    /// The process id of its init on this host.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub init: Option<u64>,
     /// The sandbox that it is checked against.
     pub spec: Spec,
     /// What was checked and then mounted, by the target of each bind mount.
@@ -50,6 +52,7 @@ impl Record {
         Record {
             schema: Schema,
             container,
+            init: None,
             spec,
             sources,
             carried: BTreeMap::new(),
@@ -140,8 +143,8 @@ fn writable_of(bytes: &[u8]) -> Vec<PathBuf> {
 ///
 /// # Errors
 /// The list is damaged, or what the user names with `--confirm` is not there.
-pub(crate) fn exposed(cx: &Context, flags: &Flags) -> Result<Exposed> {
-    let named: Vec<PathBuf> = flags.confirm.iter().map(|path| cx.absolute(path)).collect();
+pub(crate) fn exposed(cx: &Context, confirm: &[PathBuf]) -> Result<Exposed> {
+    let named: Vec<PathBuf> = confirm.iter().map(|path| cx.absolute(path)).collect();
     Exposed::read(&cx.state, given_for_writing(cx), &named)
 }
 

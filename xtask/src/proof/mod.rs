@@ -5,6 +5,7 @@
 //! report and `/proc/PID` of the container's init). Where both can see a fact, both must confirm it; where one cannot,
 //! the claim is not provable, with the reason.
 
+pub(crate) mod ask;
 mod claim;
 mod codex;
 mod codex_file;
@@ -31,9 +32,9 @@ pub(crate) use witness::mounted;
 use crate::beneath::FileId;
 use crate::engine::inspect::Container;
 use crate::error::sentence;
-use crate::exec;
 use crate::finding::{self, Finding};
 use crate::spec::Spec;
+use ask::Asked;
 use probe::{AskCodex, InsideWitness, ProbeRequest};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -114,28 +115,34 @@ pub(crate) struct Promised<'a> {
     pub(crate) sources: &'a BTreeMap<String, FileId>,
 }
 
-/// Proves a running container: asks both witnesses, reads the probe's file in the workspace and removes it, and judges.
-/// Fails only where a witness cannot be asked at all; broken promises are in the proof.
-///
-/// `described` is what the engine says of that container, asked after it was started.
-pub(crate) fn prove(
-    container: &str,
-    described: &Container,
-    promised: Promised,
-    request: &ProbeRequest,
-) -> anyhow::Result<(Proof, InsideWitness)> {
-    conclude(exec::stdout_of(&request.command(container)), described, promised, request)
+/// A proof, and what was seen for it that is of use later.
+pub(crate) struct Seen {
+    pub(crate) proof: Proof,
+    pub(crate) inside: InsideWitness,
+    /// What the image's entry point set up for the main process, by variable.
+    pub(crate) carried: BTreeMap<String, String>,
 }
 
-/// The proof from an answer that the inside witness has already given: see [`prove`].
+/// Proves a container in which an agent may be running. Fails only where a witness cannot be asked at all; broken promises
+/// are in the proof.
+///
+/// `described` is what the engine says of that container, asked after it was started.
+pub(crate) fn prove(described: &Container, promised: Promised, request: &ProbeRequest) -> anyhow::Result<Seen> {
+    let asked = ask::again(request, &described.id, described.init().unwrap_or_default());
+    conclude(asked, described, promised, request)
+}
+
+/// The proof from what came of asking the inside witness: asks the host, reads the probe's file in the workspace and
+/// removes it, and judges.
 pub(crate) fn conclude(
-    answer: anyhow::Result<String>,
+    asked: Asked,
     described: &Container,
     promised: Promised,
     request: &ProbeRequest,
-) -> anyhow::Result<(Proof, InsideWitness)> {
-    let Promised { spec, sources } = promised;
-    let mut host = HostWitness::read(described.clone(), spec, sources)?;
+) -> anyhow::Result<Seen> {
+    let spec = promised.spec;
+    let Asked { answer, alone } = asked;
+    let mut host = HostWitness::read(described.clone(), promised, alone)?;
     if let AskCodex::File(at_start) = request.codex {
         host.codex_at_start = Some(at_start);
     }
@@ -151,7 +158,7 @@ pub(crate) fn conclude(
         codex: spec.codex_version.clone(),
         claims: judge(spec, &inside, &host),
     };
-    Ok((proof, inside))
+    Ok(Seen { proof, inside, carried: host.carried })
 }
 
 #[cfg(test)]

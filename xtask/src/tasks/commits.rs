@@ -29,7 +29,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
         usage(format!("`{}` is not the root of a git repository", workspace.display()))
             .hint("commits are kept apart only for a workspace that is a repository of its own")
     })?;
-    life::confirmed(&repository, &life::exposed(cx, &args.flags)?)?;
+    life::confirmed(&repository, &life::exposed(cx, &args.flags.confirm)?)?;
     if args.take {
         let lines = git::take(&repository, &places.git)?;
         lines.iter().for_each(ui::result);

@@ -40,7 +40,7 @@ fn inside(gathered: &Gathered, running: &Existing) -> Result<Vec<Finding>> {
     let mut request = ProbeRequest::new(&record.spec, life::nonce()?);
     request.codex = AskCodex::Nothing;
     let promised = Promised { spec: &record.spec, sources: &record.sources };
-    let mut claims = proof::prove(&running.id, &running.container, promised, &request)?.0.claims;
+    let mut claims = proof::prove(&running.container, promised, &request)?.proof.claims;
     let programs = life::programs_now(&record.spec, &running.container);
     claims.extend(life::programs_claim(&record, programs.as_deref()));
     Ok(claims.into_iter().filter(about_mounts).collect())
