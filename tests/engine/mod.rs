@@ -7,6 +7,7 @@ mod demo;
 mod devcontainer;
 mod doctor;
 mod gpu;
+mod identity;
 mod image;
 mod inside;
 mod main_path;
