@@ -89,6 +89,8 @@ impl DemoGround {
         let project = ProjectFlags {
             workspace: Some(self.project.clone()),
             datasets: vec![("ssv2".to_owned(), dataset.unwrap_or_else(|| self.data.clone()))],
+            // The demo makes its project itself, below `~/.cache`.
+            allow_ground: vec![self.project.clone()],
             cpu,
             ..ProjectFlags::default()
         };

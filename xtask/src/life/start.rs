@@ -112,7 +112,6 @@ impl<'a> Call<'a> {
                 // Checked again, now with the directories that were just filled; held until the container is compared.
                 self.held = sources::hold(self.cx, &self.gathered)?;
                 self.gathered.codex.notes.iter().for_each(ui::warn);
-                sources::handed_out(&self.gathered).iter().for_each(ui::warn);
                 exec::all(std::slice::from_ref(step))
             }
             // Asking for the volumes would cost each start a process: Compose reports it where one is missing.
