@@ -5,6 +5,7 @@ mod caches;
 mod demo;
 mod devcontainer;
 mod doctor;
+pub(crate) mod escape;
 mod gpu;
 mod image;
 mod inside;
