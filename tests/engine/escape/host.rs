@@ -22,9 +22,18 @@ const SHM: u64 = 64 << 20;
 
 /// The settings of the kernel that an attempt would like to change.
 const KERNEL: [&str; 12] = [
-    "kernel/core_pattern", "kernel/modprobe", "kernel/panic", "kernel/sysrq", "kernel/hostname", "kernel/domainname",
-    "kernel/randomize_va_space", "kernel/perf_event_paranoid", "vm/overcommit_memory", "vm/mmap_min_addr",
-    "fs/suid_dumpable", "user/max_user_namespaces",
+    "kernel/core_pattern",
+    "kernel/modprobe",
+    "kernel/panic",
+    "kernel/sysrq",
+    "kernel/hostname",
+    "kernel/domainname",
+    "kernel/randomize_va_space",
+    "kernel/perf_event_paranoid",
+    "vm/overcommit_memory",
+    "vm/mmap_min_addr",
+    "fs/suid_dumpable",
+    "user/max_user_namespaces",
 ];
 
 /// What is on the host for an agent to find, with a mark in all of it.
@@ -59,7 +68,6 @@ impl Host {
         place.write("outside/secret", &secret);
         place.write("outside/tasks.json", &secret);
         place.program("../outside/su", "#!/bin/sh\n");
-        proc::output("chmod", ["4755", &outside.join("su").display().to_string()]);
         let tcp = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = tcp.local_addr().expect("its number").port();
         let udp = UdpSocket::bind(("127.0.0.1", port)).expect("the same port");
@@ -198,8 +206,8 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    /// The data set, the host's git directory, and the source of every read-only mount of a container.
-    pub(super) fn of(sandbox: &Sandbox, container: &str) -> Watched {
+    /// The data set, the host's git directory, what lies outside, and the source of every read-only mount of a container.
+    pub(super) fn of(sandbox: &Sandbox, host: &Host, container: &str) -> Watched {
         let format = "{{.State.Pid}}{{range .Mounts}}{{if not .RW}}\n{{.Source}}{{end}}{{end}}";
         let said = crate::support::engine::docker(["inspect", "--format", format, container]);
         let mut lines = said.lines();
@@ -208,14 +216,22 @@ impl Watched {
         let mut dirs: Vec<(PathBuf, bool)> = sources.map(|source| (source, false)).collect();
         dirs.push((sandbox.dataset(), true));
         dirs.push((sandbox.workspace().join(".git"), false));
+        dirs.push((host.outside.clone(), true));
         Watched { dirs, init }
+    }
+}
+
+impl Watched {
+    /// One directory, and no container.
+    pub(super) fn only(dir: &Path) -> Watched {
+        Watched { dirs: vec![(dir.to_path_buf(), true)], init: "none".into() }
     }
 }
 
 fn tree(path: &Path, content: bool, into: &mut BTreeMap<PathBuf, String>) {
     let state = match fs::symlink_metadata(path) {
         Ok(meta) => {
-            // The change time tells of a change of any kind, and no call sets it. That of a directory's size is its own.
+            // The change time tells of a change of any kind, and no call sets it.
             let text = (content && meta.is_file()).then(|| fs::read(path).unwrap_or_default());
             let changed = (meta.ctime(), meta.ctime_nsec(), meta.ino(), meta.mode(), meta.nlink());
             format!("{changed:?} {}:{} {text:?}", meta.uid(), meta.gid())

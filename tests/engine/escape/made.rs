@@ -70,5 +70,8 @@ fn what_is_expected_is_told_from_what_is_not() {
     assert_eq!(said(r#"{"expected": ["EROFS"], "seen": "done", "control": null, "control_seen": null}"#), 1);
     assert_eq!(said(r#"{"expected": ["EROFS"], "seen": "EROFS", "control": "done", "control_seen": "EROFS"}"#), 1);
     assert_eq!(said(r#"{"expected": ["EROFS"], "seen": "could not be made", "control": null}"#), 1);
-    assert_eq!(said(r#"{"expected": ["done"], "seen": "done", "control": ["done", "EPERM"], "control_seen": "EPERM"}"#), 0);
+    assert_eq!(
+        said(r#"{"expected": ["done"], "seen": "done", "control": ["done", "EPERM"], "control_seen": "EPERM"}"#),
+        0
+    );
 }
