@@ -87,6 +87,9 @@ fn walks_into_none(user: User) {
         assert_eq!(host.harmed(), Vec::<&str>::new(), "git {args:?}");
     }
     assert_eq!(own(), before, "the host's configuration of git or its hooks changed");
+    let taken = git(&sandbox, &["log", "--format=%s", "--branches", "--not", "main~1"]);
+    assert!(taken.contains("a link out of the project\ninside"), "the agent's commits were not taken over: {taken}");
+    assert!(!taken.contains("a git directory in it") && !taken.contains("above the project"), "{taken}");
     assert!(!host.ran.parent().expect("a place").join("ran").exists(), "a file above the project was made");
 
     // It is entered and left again while the agent exchanges directories for links.
