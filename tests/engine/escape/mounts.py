@@ -519,6 +519,21 @@ def _():
     exchanged("/datasets/ssv2")
 
 
+def parent(path):
+    """Renames a directory around a mount point: the mount would go with it."""
+
+    def one():
+        os.rename(path, path + "-aside")
+        os.rename(path + "-aside", path)
+
+    return one
+
+
+attempt("guard.parent.codex", "EXDEV", "EACCES")(parent("/opt"))
+attempt("guard.parent.home", "EXDEV", "EACCES", "EBUSY")(parent("/home/codex"))
+attempt("guard.parent.datasets", "EXDEV", "EACCES")(parent("/datasets"))
+
+
 @attempt("guard.links-to-the-host.hard", "EXDEV", "ENOENT")
 def _():
     # What the engine mounts of the host's own files: no name of them can be made in the workspace.
