@@ -98,7 +98,6 @@ fn walks_into_none(user: User) {
         harmless(&run, &mut host);
     }
     let exchanges = fs::read_to_string(sandbox.workspace().join("races")).expect("the number of exchanges");
-    println!("{exchanges} exchanges while it was entered and left {ENTRIES} times");
     assert!(exchanges.parse::<u64>().expect("a number") >= EXCHANGES, "only {exchanges} exchanges");
     assert_eq!(untouched.changes(&Guarded::look(&outside)), Vec::<String>::new());
 
