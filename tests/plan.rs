@@ -119,6 +119,22 @@ fn a_dry_run_prints_what_is_filled_for_the_container() {
     }
 }
 
+/// What is filled anew at each start goes with the container; the sandbox's own home and its commits stay.
+#[test]
+fn what_is_filled_for_the_container_is_removed_with_it() {
+    let place = ready();
+    empty(FakeDocker::new()).install(&place);
+    let filled = sandbox(&place, &["--gpus", "none", "--dry-run"]).run().ok().stdout;
+    let removed = Xtask::at(&place).args(["down", "--dry-run"]).run().ok().stdout;
+    let filled: Vec<&str> =
+        filled.lines().filter_map(|line| line.strip_prefix("# fill `")?.split('`').next()).collect();
+    assert!(filled.len() > 3, "{filled:?}");
+    for path in filled {
+        let kept = path.ends_with("/codex-home") || path.ends_with("/git");
+        assert_eq!(removed.contains(path), !kept, "`{path}` in:\n{removed}");
+    }
+}
+
 /// Every file of the repository and the home. The state folder may change: the version of the host's Codex is cached
 /// there.
 fn listing(place: &Place) -> String {

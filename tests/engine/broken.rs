@@ -8,7 +8,9 @@ use crate::support::codex;
 use crate::support::engine::{self, Mounted};
 use crate::support::proc;
 use crate::support::sandbox::Sandbox;
+use serde_json::{Value, json};
 use std::path::Path;
+use xtask::spec::settings::keys::{KEYS, ShapeKind, ValueKind};
 
 /// Enters, and is refused because exactly these claims are broken.
 #[track_caller]
@@ -200,6 +202,33 @@ fn a_smaller_shared_memory() {
 #[test]
 fn another_limit_of_processes() {
     breaks(&Sandbox::new(), BreakingDocker::service("pids_limit: 9999"), &["limits.pids"]);
+}
+
+/// Whatever the settings promise as a number: a container that the engine made with the default is refused, by one claim.
+#[test]
+fn another_number_than_any_setting_of_the_table_says() {
+    let plan = Sandbox::new().task("sandbox").args(["--dry-run"]).run().ok().stdout;
+    let told = plan.split("<<'END'\n").find(|text| text.contains("\nservices:")).expect("the override");
+    let mut told: Value = serde_yaml::from_str(told.split("\nEND").next().expect("its text")).expect("YAML");
+    let service = told["services"]["workspace"].as_object_mut().expect("a service");
+    service.retain(|key, _| !["labels", "volumes", "environment"].contains(&key.as_str()));
+    let told = serde_yaml::to_string(&json!({"services": {"workspace": service}})).expect("YAML");
+    let no_number = |kind| matches!(kind, ShapeKind::OneOf(_) | ShapeKind::Gpus);
+    let numbers = KEYS.iter().filter(|key| matches!(key.kind, ValueKind::Shape(kind) if !no_number(kind)));
+    let mut seen = Vec::new();
+    for name in numbers.map(|key| key.name) {
+        let sandbox = Sandbox::new();
+        let settings = sandbox.place.read("repo/sandbox.local.yaml");
+        sandbox.place.write("repo/sandbox.local.yaml", format!("{settings}{name}: 77\n"));
+        BreakingDocker::compose(&told).install(&sandbox.place);
+        let run = sandbox.enter(["--version"]).ended(1);
+        BreakingDocker::assert_used(&sandbox.place);
+        let ids = sandbox.proof().with("broken");
+        let [id] = ids.as_slice() else { panic!("`{name}` breaks {ids:?}: {}", run.stderr) };
+        is_refused(&sandbox, &run, &[id]);
+        seen.push(id.clone());
+    }
+    assert!(seen.contains(&"limits.shm".to_owned()) && seen.contains(&"limits.pids".to_owned()), "{seen:?}");
 }
 
 #[test]

@@ -12,7 +12,6 @@ pub(crate) mod place;
 pub(crate) mod proc;
 pub(crate) mod run;
 pub(crate) mod sandbox;
-pub(crate) mod schema;
 pub(crate) mod second_engine;
 pub(crate) mod smoke;
 pub(crate) mod terminal;

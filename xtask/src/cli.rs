@@ -4,7 +4,7 @@ mod help;
 
 use crate::context::Context;
 use crate::spec::settings::Flags;
-use crate::{dev, tasks};
+use crate::{dev, gpu_smoke, tasks};
 use anyhow::Result;
 use clap::{Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
@@ -21,16 +21,20 @@ struct CommandLine {
     task: Task,
 }
 
-/// A task with its flags, which its file in `tasks/` or `dev/` declares. The order is that of the help.
+/// A task with its flags, which its file in `tasks/` or `dev/` declares, or the module that reads them. The order is
+/// that of the help.
 #[derive(Subcommand, Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "a comment here would replace the task's own in the help")]
 pub enum Task {
     Sandbox(tasks::sandbox::Args),
     Image(tasks::image::Args),
-    GpuSmoke(tasks::gpu_smoke::Args),
-    Mounts(tasks::mounts::Args),
-    Doctor(tasks::doctor::Args),
-    Status(tasks::status::Args),
+    GpuSmoke(gpu_smoke::Wish),
+    /// Validate every mount, on the host and inside
+    Mounts(tasks::ShowArgs),
+    /// Show everything that this host lacks, each with the command that fixes it
+    Doctor(tasks::ShowArgs),
+    /// Show what runs: image, mounts, sessions inside
+    Status(tasks::ShowArgs),
     Down(tasks::down::Args),
     Commits(tasks::commits::Args),
     Demo(tasks::demo::Args),
@@ -62,9 +66,9 @@ impl Task {
             Task::Sandbox(args) => tasks::sandbox::run(cx, args),
             Task::Image(args) => tasks::image::run(cx, args),
             Task::GpuSmoke(args) => tasks::gpu_smoke::run(cx, args),
-            Task::Mounts(args) => tasks::mounts::run(cx, args),
-            Task::Doctor(args) => tasks::doctor::run(cx, args),
-            Task::Status(args) => tasks::status::run(cx, args),
+            Task::Mounts(args) => tasks::mounts::run(cx, &args.flags, args.json),
+            Task::Doctor(args) => tasks::doctor::run(cx, &args.flags, args.json),
+            Task::Status(args) => tasks::status::run(cx, &args.flags, args.json),
             Task::Down(args) => tasks::down::run(cx, args),
             Task::Commits(args) => tasks::commits::run(cx, args),
             Task::Demo(args) => tasks::demo::run(cx, args),
@@ -81,12 +85,10 @@ impl Task {
     pub(crate) fn flags(&self) -> Option<Flags> {
         Some(match self {
             Task::Sandbox(args) => args.flags.clone(),
-            Task::Mounts(args) => args.flags.clone(),
-            Task::Doctor(args) => args.flags.clone(),
-            Task::Status(args) => args.flags.clone(),
+            Task::Mounts(args) | Task::Doctor(args) | Task::Status(args) => args.flags.clone(),
             Task::Down(args) => args.flags.clone(),
             Task::Commits(args) => args.flags.clone(),
-            Task::GpuSmoke(args) => args.flags(),
+            Task::GpuSmoke(args) => args.project.clone().into(),
             Task::Image(args) => args.flags(),
             Task::Demo(args) => args.flags(),
             Task::Bench(args) => args.flags(),

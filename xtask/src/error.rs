@@ -12,9 +12,10 @@
 use std::fmt;
 
 /// The cause of a failure: it decides the exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Kind {
     /// The task failed, or a promise does not hold.
+    #[default]
     Failed = 1,
     /// The command line or the settings are wrong.
     Usage = 2,
@@ -139,7 +140,7 @@ pub(crate) fn exit_code(err: &anyhow::Error) -> u8 {
 }
 
 /// The innermost `Failure` decides; any other error is a failed task.
-fn kind(err: &anyhow::Error) -> Kind {
+pub(crate) fn kind(err: &anyhow::Error) -> Kind {
     failures(err).next_back().map_or(Kind::Failed, |failure| failure.kind)
 }
 

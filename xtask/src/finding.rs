@@ -11,21 +11,18 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// A proof, the doctor and the smoke test write these states in words of their own; each has a function for it. Those
 /// here are the words of a proof. An unknown word is an error and never `held`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Verdict {
     /// It was checked, and it does not hold.
-    #[serde(rename = "broken")]
     Broken,
     /// What must be there is not. As bad as broken.
-    #[serde(rename = "missing")]
     Missing,
     /// No witness could see it. For a sandbox that is no promise kept; the doctor and the smoke test report it.
     #[serde(rename = "not provable")]
     NotProvable,
     /// Something is worse than it could be, and nothing depends on it.
-    #[serde(rename = "noted")]
     Noted,
     /// Every witness that was asked saw it hold.
-    #[serde(rename = "held")]
     Held,
 }
 
@@ -93,7 +90,7 @@ pub(crate) struct Finding {
     #[serde(skip)]
     pub name: String,
     /// Whose fault it is where it does not hold.
-    #[serde(skip, default = "task")]
+    #[serde(skip)]
     pub kind: Kind,
 }
 
@@ -103,10 +100,6 @@ fn hint<S: Serializer>(remedies: &[Remedy], to: S) -> Result<S::Ok, S::Error> {
 
 fn from_hint<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Remedy>, D::Error> {
     Ok(vec![Remedy::Do(String::deserialize(from)?)])
-}
-
-fn task() -> Kind {
-    Kind::Failed
 }
 
 impl Finding {

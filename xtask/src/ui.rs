@@ -95,7 +95,7 @@ pub(crate) fn ask(prompt: &str) -> Option<String> {
 }
 
 /// Text of several lines, made safe for a terminal.
-fn harmless(text: &str) -> String {
+pub(crate) fn harmless(text: &str) -> String {
     text.chars().map(|c| if matches!(c, '\n' | '\t') { c.to_string() } else { shown(c) }).collect()
 }
 

@@ -18,12 +18,12 @@ pub(crate) use snapshot::prune;
 
 use crate::context::Context;
 use crate::error::host;
+use crate::spec::words::display;
 use anyhow::Result;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// How Codex was installed on this host, told by where its native program lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Layout {
     /// npm, whoever manages Node (nvm, fnm, mise).
     Npm,
@@ -31,26 +31,16 @@ pub(crate) enum Layout {
     Bun,
     /// The install script of Codex.
     Standalone,
+    #[value(name = "Homebrew")]
     Homebrew,
     /// An unpacked release package, with `codex-package.json`.
     Package,
     /// A single program.
+    #[value(name = "single binary")]
     Binary,
 }
 
-impl fmt::Display for Layout {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Layout::Npm => "npm",
-            Layout::Pnpm => "pnpm",
-            Layout::Bun => "bun",
-            Layout::Standalone => "standalone",
-            Layout::Homebrew => "Homebrew",
-            Layout::Package => "package",
-            Layout::Binary => "single binary",
-        })
-    }
-}
+display!(Layout);
 
 /// The host's Codex, resolved and checked.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -58,29 +58,19 @@ fn remove_image(image: &str) -> Result<bool> {
 
 /// What was done and what is left. Pure.
 fn lines(record: &MadeByDemo, kept: &[String], stopped: bool) -> Vec<String> {
-    let mut lines = Vec::new();
-    for image in kept {
-        lines.push(format!("kept the image `{image}`: a container uses it; `docker ps --all` shows which"));
-    }
-    if stopped {
-        lines.push("stopped the engine that the demo had started; its images are still in /var/lib/docker".to_owned());
-    }
-    if !record.images.is_empty() {
-        lines.push(
-            "the engine's build cache was kept, because other projects use it too; `docker builder prune` empties it"
-                .to_owned(),
-        );
-    }
-    if !record.packages.is_empty() {
-        lines.push(format!(
-            "the packages that were installed stay; to remove them: {}",
-            install::removal(&record.packages, record.next)
-        ));
-    }
-    if kept.is_empty() {
-        lines.push("nothing else of the demo is left".to_owned());
-    }
-    lines
+    let image =
+        |image: &String| format!("kept the image `{image}`: a container uses it; `docker ps --all` shows which");
+    let engine = "stopped the engine that the demo had started; its images are still in /var/lib/docker";
+    let cache =
+        "the engine's build cache was kept, because other projects use it too; `docker builder prune` empties it";
+    let removal = install::removal(&record.packages, record.next);
+    let rest = [
+        (stopped, engine.to_owned()),
+        (!record.images.is_empty(), cache.to_owned()),
+        (!record.packages.is_empty(), format!("the packages that were installed stay; to remove them: {removal}")),
+        (kept.is_empty(), "nothing else of the demo is left".to_owned()),
+    ];
+    kept.iter().map(image).chain(rest.into_iter().filter_map(|(said, line)| said.then_some(line))).collect()
 }
 
 #[cfg(test)]

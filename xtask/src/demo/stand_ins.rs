@@ -28,40 +28,27 @@ impl StandIns {
 
     /// The table at the top: what is used, and why a stand-in is.
     pub(super) fn table(&self, codex_dir: &str, data_dir: &str) -> String {
-        let path = |path: &Option<PathBuf>| path.iter().map(|path| format!("`{}`", path.display())).collect();
-        let no_dataset = self.dataset.is_none().then_some("no directory is set for `ssv2`");
-        let no_codex = self.codex.is_none().then_some("there is no `codex` on PATH");
+        let path = |path: &Option<PathBuf>| path.iter().map(|path| format!("`{}`", path.display())).collect::<String>();
+        let without = |path: &Option<PathBuf>, why: &str| path.is_none().then(|| why.to_owned());
+        let no_dataset = without(&self.dataset, "no directory is set for `ssv2`");
+        let no_codex = without(&self.codex, "there is no `codex` on PATH");
         let clips = format!("four clips and their labels, in `{data_dir}`");
         let npm = format!("{} from npm, in `{codex_dir}`", pinned::VERSION);
-        let rows = [
-            (
-                "engine",
-                self.no_engine.as_deref(),
-                "the Docker Engine that answers".into(),
-                "one from your distribution's packages",
-            ),
-            (
-                "image",
-                self.no_gpu.as_deref(),
-                format!("`{}`, about 20 GB", self.base),
-                "the CPU image, made from Debian packages",
-            ),
-            ("data set", no_dataset, path(&self.dataset), &clips),
-            ("codex", no_codex, path(&self.codex), &npm),
-            (
-                "model",
-                self.no_login.as_deref(),
-                "your login, in Codex itself".into(),
-                "SCRIPTED replies, no model is asked",
-            ),
-        ];
-        let row = |(name, why, own, stand_in): (&str, Option<&str>, String, &str)| match why {
-            None => vec![format!("  {name}"), own, "(yours)".to_owned()],
+        let image = format!("`{}`, about 20 GB", self.base);
+        let row = |name: &str, why: &Option<String>, own: &str, stand_in: &str| match why {
+            None => vec![format!("  {name}"), own.to_owned(), "(yours)".to_owned()],
             Some(why) => {
                 vec![format!("  {name}"), format!("STAND-IN: {stand_in}"), format!("({})", ui::printable(why))]
             }
         };
-        ui::columns(&rows.map(row)).trim_end().to_owned()
+        let rows = [
+            row("engine", &self.no_engine, "the Docker Engine that answers", "one from your distribution's packages"),
+            row("image", &self.no_gpu, &image, "the CPU image, made from Debian packages"),
+            row("data set", &no_dataset, &path(&self.dataset), &clips),
+            row("codex", &no_codex, &path(&self.codex), &npm),
+            row("model", &self.no_login, "your login, in Codex itself", "SCRIPTED replies, no model is asked"),
+        ];
+        ui::columns(&rows).trim_end().to_owned()
     }
 }
 

@@ -33,7 +33,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     } else {
         ui::say("cargo-deny is not installed: licences and advisories were not checked");
     }
-    let code = test::run_tiers(cx, Some(Demand::Engine), args.install_engine)?;
+    let code = test::run(cx, &test::Args { tier: Some(Demand::Engine), install_engine: args.install_engine })?;
     ui::say(format_args!("ci: passed in {} s", began.elapsed().as_secs()));
     Ok(code)
 }

@@ -33,14 +33,10 @@ const PROGRAMS: &[&str] = &["mmdebstrap", "ffmpeg", "git", "ps", "python3", "tmu
 pub struct Args {
     /// Demand a tier: default, engine, gpu or all
     #[arg(long, hide_possible_values = true)]
-    tier: Option<Demand>,
+    pub(super) tier: Option<Demand>,
     /// Install and start what is missing without asking (Debian, Ubuntu)
     #[arg(long)]
-    install_engine: bool,
-}
-
-pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
-    run_tiers(cx, args.tier, args.install_engine)
+    pub(super) install_engine: bool,
 }
 
 /// Runs the tiers that this machine can run, or those that are demanded: the default tier always. The last lines say
@@ -48,7 +44,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
 ///
 /// # Errors
 /// A demanded tier cannot run here (exit code 3), a test fails, or a tier ran no test.
-pub(super) fn run_tiers(cx: &Context, asked: Option<Demand>, install: bool) -> Result<u8> {
+pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
+    let &Args { tier: asked, install_engine: install } = args;
     demand_programs(cx, install)?;
     // Ctrl-C ends the tests; the engine that was started for them is stopped all the same.
     let signals = Signals::catch()?;

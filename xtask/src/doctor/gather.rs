@@ -30,13 +30,8 @@ const FILES_BOUND: u64 = 5;
 /// Variables by which Codex takes an API key.
 const KEYS: &[&str] = &["CODEX_API_KEY", "OPENAI_API_KEY"];
 
-/// Reads this host, and judges what was read.
+/// Asks everything side by side, and judges the answers. What fails is a fact too.
 pub(crate) fn examine(cx: &Context, flags: &Flags) -> Result<Vec<Finding>> {
-    Ok(doctor(&gather(cx, flags)?))
-}
-
-/// Asks everything side by side. What fails is a fact too.
-fn gather(cx: &Context, flags: &Flags) -> Result<AboutHost> {
     let (settings, errors) = settings::load_what_is_right(cx, flags)?;
     let user = User::read();
     let files = read_files(cx, &settings, &user);
@@ -49,7 +44,7 @@ fn gather(cx: &Context, flags: &Flags) -> Result<AboutHost> {
         || exec::both(|| engine::look(cx), || build::state(cx, &settings, &user)),
         || exec::both(gpus, || look_for_codex(cx, &settings)),
     );
-    Ok(AboutHost {
+    Ok(doctor(&AboutHost {
         errors: errors.iter().map(flatten).collect(),
         distro: Distro::read(),
         local: Local::read(path),
@@ -74,7 +69,7 @@ fn gather(cx: &Context, flags: &Flags) -> Result<AboutHost> {
         },
         mmdebstrap: build::can_make_base(cx),
         settings,
-    })
+    }))
 }
 
 /// Whether there is a `codex`, and what it leads to. A program that an agent may have written is not started.
@@ -126,8 +121,8 @@ fn read_files(cx: &Context, settings: &Settings, user: &User) -> impl FnOnce() -
     let (cx, user, sets) = (cx.clone(), user.clone(), settings.datasets.clone());
     let (answer, answered) = mpsc::channel();
     std::thread::spawn(move || {
-        let sources: Vec<&Path> = mounts.iter().map(|mount| mount.source.as_path()).collect();
-        let rules = life::rules(&cx, &user, &sources);
+        let groups = user.groups_for(mounts.iter().map(|mount| mount.source.as_path()));
+        let rules = life::rules(&cx, &user, groups);
         // It cannot be sent where the bound has passed; nothing needs it then.
         let _ = answer.send(look_at(&mounts, &rules, &sets));
     });

@@ -2,10 +2,9 @@
 
 pub(crate) mod one_shot;
 
+use crate::engine::asked::confine;
 use crate::engine::{caches, devcontainer, docker};
 use crate::spec::inside::CA;
-use crate::spec::settings::Shape;
-use crate::spec::words::{GpuRoute, Gpus, Memlock, Network};
 use crate::spec::{Mount, Role, Spec};
 use crate::step::{Command, Step};
 use serde_json::{Value, json};
@@ -105,29 +104,6 @@ impl Project {
     }
 }
 
-/// Sets limits, groups, network and GPUs of a service by its `Spec`; the other keys stay as they are.
-fn confine(service: &mut Value, p: &Spec) {
-    // Each field is named: a new one does not compile until Compose is told of it, here or elsewhere.
-    let Shape { gpus, network, codex_home: _, shm_size, pids_limit, memlock } = &p.shape;
-    service["shm_size"] = json!(shm_size);
-    service["pids_limit"] = json!(pids_limit);
-    if !p.groups.is_empty() {
-        service["group_add"] = p.groups.iter().map(|gid| json!(gid.to_string())).collect();
-    }
-    match network {
-        Network::None => service["network_mode"] = json!("none"),
-        // Compose creates the bridge network of the project by itself.
-        Network::Open => {}
-    }
-    if let Some(devices) = device_request(gpus, p.gpu_route) {
-        match memlock {
-            Memlock::Unlimited => service["ulimits"]["memlock"] = json!(-1),
-            Memlock::Engine => {}
-        }
-        service["deploy"] = json!({"resources": {"reservations": {"devices": [devices]}}});
-    }
-}
-
 /// What Compose adds to the project's name for the first container of the service.
 const CONTAINER_SUFFIX: &str = "-workspace-1";
 
@@ -162,24 +138,6 @@ fn volume(mount: &Mount) -> Value {
         "read_only": mount.read_only,
         "bind": bind,
     })
-}
-
-fn device_request(gpus: &Gpus, route: Option<GpuRoute>) -> Option<Value> {
-    let cdi = |ids: &[String]| -> Value { ids.iter().map(|id| json!(cdi_name(id))).collect() };
-    Some(match (gpus, route?) {
-        (Gpus::None, _) => return None,
-        (Gpus::All, GpuRoute::Nvidia) => json!({"driver": "nvidia", "count": "all", "capabilities": ["gpu"]}),
-        (Gpus::Ids(ids), GpuRoute::Nvidia) => json!({"driver": "nvidia", "device_ids": ids, "capabilities": ["gpu"]}),
-        (Gpus::All, GpuRoute::Cdi) => {
-            json!({"driver": "cdi", "device_ids": cdi(&["all".into()]), "capabilities": ["gpu"]})
-        }
-        (Gpus::Ids(ids), GpuRoute::Cdi) => json!({"driver": "cdi", "device_ids": cdi(ids), "capabilities": ["gpu"]}),
-    })
-}
-
-/// The CDI name of a GPU id.
-pub(crate) fn cdi_name(id: &str) -> String {
-    if id.contains('=') { id.to_owned() } else { format!("nvidia.com/gpu={id}") }
 }
 
 /// Compose interpolates variables in every string of its files; `$$` is a literal `$`.

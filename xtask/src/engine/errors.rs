@@ -34,6 +34,11 @@ const fn host(texts: &'static [&'static str], cause: &'static str, remedy: &'sta
     KnownError { texts, cause, remedy, kind: Kind::Host }
 }
 
+/// An error of what runs, on a host that could run it.
+pub(crate) const fn inside(texts: &'static [&'static str], cause: &'static str, remedy: &'static str) -> KnownError {
+    KnownError { kind: Kind::Failed, ..host(texts, cause, remedy) }
+}
+
 /// The engine asks runc for more locked memory than it has itself. runc gives the number of the limit: 8 is
 /// `RLIMIT_MEMLOCK`.
 pub(crate) const MEMLOCK: KnownError = host(
@@ -43,13 +48,12 @@ pub(crate) const MEMLOCK: KnownError = host(
 );
 
 /// A container that has lost its GPUs while it ran.
-pub(crate) const LOST: KnownError = KnownError {
-    texts: &["Failed to initialize NVML", "NVML_ERROR_UNKNOWN", "NVML: Unknown Error"],
-    cause: "the container has lost its GPU devices: with the systemd cgroup driver and NVIDIA's hook a `systemctl \
-            daemon-reload` takes them away",
-    remedy: "recreate the container (`cargo xtask down`, then enter again); use CDI so that it does not happen again",
-    kind: Kind::Failed,
-};
+pub(crate) const LOST: KnownError = inside(
+    &["Failed to initialize NVML", "NVML_ERROR_UNKNOWN", "NVML: Unknown Error"],
+    "the container has lost its GPU devices: with the systemd cgroup driver and NVIDIA's hook a `systemctl \
+     daemon-reload` takes them away",
+    "recreate the container (`cargo xtask down`, then enter again); use CDI so that it does not happen again",
+);
 
 /// The first that matches counts, so the special ones come before the general ones.
 pub(crate) const KNOWN: &[KnownError] = &[
@@ -80,12 +84,11 @@ pub(crate) const KNOWN: &[KnownError] = &[
         "`nvidia-smi` on the host must answer; then reinstall `nvidia-container-toolkit` and restart the engine",
     ),
     MEMLOCK,
-    KnownError {
-        texts: &["Driver/library version mismatch"],
-        cause: "the driver was updated and the old kernel module is still loaded",
-        remedy: "reboot, or unload and load the NVIDIA modules",
-        kind: Kind::Failed,
-    },
+    inside(
+        &["Driver/library version mismatch"],
+        "the driver was updated and the old kernel module is still loaded",
+        "reboot, or unload and load the NVIDIA modules",
+    ),
     LOST,
 ];
 

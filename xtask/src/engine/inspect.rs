@@ -1,15 +1,14 @@
-//! A container in the answer of `docker container inspect`. No other file knows Docker's names of the fields.
+//! A container in the answer of `docker container inspect`. Only this file and `asked.rs` know Docker's names of the fields.
 //!
 //! A field that the engine did not send is `None`; no default value replaces it, so that a promise that depends on it
 //! cannot be found to hold. An empty list is `null` in Docker's answer. The names are those of API 1.40
 //! (Engine 19.03, the first with `DeviceRequests`) to 1.45 (Engine 26.1). From 1.42 on the engine omits some fields that
 //! are not set; none of them is read here.
 
+use super::asked::{Config, HostConfig, or_empty, told};
 use crate::error::failed;
 use anyhow::Result;
-use serde::de::IgnoredAny;
-use serde::{Deserialize, Deserializer};
-use std::collections::BTreeMap;
+use serde::Deserialize;
 
 /// A container, as its engine describes it.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -45,81 +44,6 @@ pub(crate) struct RunState {
     /// The time of its start, as RFC 3339.
     #[serde(default)]
     pub(crate) started_at: String,
-}
-
-/// The parts that do not depend on the host.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub(crate) struct Config {
-    /// The first twelve digits of its id, unless another name was asked for.
-    pub(crate) hostname: Option<String>,
-    /// The image, as it was named in the request.
-    pub(crate) image: String,
-    /// User and group, as they were named in the request.
-    pub(crate) user: String,
-    /// Its labels and those of its image.
-    pub(crate) labels: Option<BTreeMap<String, String>>,
-}
-
-/// The parts that depend on the host: limits, namespaces, devices.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub(crate) struct HostConfig {
-    /// Capabilities beyond the usual ones.
-    #[serde(deserialize_with = "told")]
-    pub(crate) cap_add: Option<Vec<String>>,
-    /// Whether everything is allowed inside.
-    pub(crate) privileged: Option<bool>,
-    /// Such as `no-new-privileges:true`; `seccomp=unconfined` turns the seccomp filter off.
-    #[serde(deserialize_with = "told")]
-    pub(crate) security_opt: Option<Vec<String>>,
-    /// Each of the four is `host`, `container:ID`, or a namespace of its own.
-    pub(crate) pid_mode: Option<String>,
-    /// See `pid_mode`.
-    pub(crate) ipc_mode: Option<String>,
-    /// See `pid_mode`; a namespace of its own is named by its network, or `none`.
-    pub(crate) network_mode: Option<String>,
-    /// See `pid_mode`.
-    #[serde(rename = "UTSMode")]
-    pub(crate) uts_mode: Option<String>,
-    /// The bytes of `/dev/shm`.
-    pub(crate) shm_size: Option<u64>,
-    /// The greatest number of processes; `null`, 0 and -1 mean no limit.
-    pub(crate) pids_limit: Option<i64>,
-    #[serde(deserialize_with = "told")]
-    pub(crate) ulimits: Option<Vec<Ulimit>>,
-    /// Single device nodes of the host.
-    #[serde(deserialize_with = "told")]
-    pub(crate) devices: Option<Vec<IgnoredAny>>,
-    /// Devices by driver, GPUs among them.
-    #[serde(deserialize_with = "told")]
-    pub(crate) device_requests: Option<Vec<DeviceRequest>>,
-    /// The options of each `--tmpfs` mount, by its target. The engine omits the field where there are none.
-    pub(crate) tmpfs: BTreeMap<String, String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct Ulimit {
-    /// Such as `memlock` and `stack`.
-    pub(crate) name: String,
-    /// The limit in force; -1 is none.
-    pub(crate) soft: i64,
-}
-
-/// A request for devices, as `--gpus` and Compose's `devices` make it.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct DeviceRequest {
-    /// `nvidia` or `cdi`.
-    pub(crate) driver: String,
-    /// How many; -1 means all, and it is 0 where the devices are named.
-    pub(crate) count: i64,
-    #[serde(rename = "DeviceIDs", deserialize_with = "or_empty")]
-    pub(crate) ids: Vec<String>,
-    /// The capabilities that a device must have: all of one of the lists.
-    #[serde(deserialize_with = "or_empty")]
-    pub(crate) capabilities: Vec<Vec<String>>,
 }
 
 /// A mount, as the engine made it.
@@ -171,35 +95,10 @@ impl Container {
     }
 }
 
-impl HostConfig {
-    /// The namespaces that it may share with the host or another container, by Docker's names for them.
-    pub(crate) fn modes(&self) -> [(&'static str, Option<&str>); 4] {
-        [
-            ("PidMode", self.pid_mode.as_deref()),
-            ("IpcMode", self.ipc_mode.as_deref()),
-            ("NetworkMode", self.network_mode.as_deref()),
-            ("UTSMode", self.uts_mode.as_deref()),
-        ]
-    }
-}
-
-/// `null` is the empty value: Docker writes an empty list that way.
-pub(super) fn or_empty<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(value: D) -> Result<T, D::Error> {
-    Ok(Option::deserialize(value)?.unwrap_or_default())
-}
-
-/// A list that may be missing in the answer, which is not the same as an empty one.
-fn told<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<Vec<T>>, D::Error> {
-    or_empty(value).map(Some)
-}
-
-/// The answer of a real engine about a running sandbox, with the paths and the id of `proof::fixture`.
-#[cfg(test)]
-pub(crate) const REAL: &str = include_str!("inspect/engine-26.1.json");
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::asked::REAL;
 
     #[test]
     fn what_a_real_engine_answers_is_read() {

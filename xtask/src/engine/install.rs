@@ -202,19 +202,10 @@ impl InstallPlan {
         ])
     }
 
-    fn engine_packages(&self) -> Vec<String> {
+    /// Installs the engine. With `--simulate`, apt says what that would do; [`upgraded`] reads the answer.
+    pub(crate) fn second(&self) -> Command {
         let suffix = if self.next { format!("/{NEXT}") } else { String::new() };
-        self.engine.iter().map(|name| format!("{name}{suffix}")).collect()
-    }
-
-    /// Asks apt what the installation of the engine would do; [`upgraded`] reads the answer.
-    pub(crate) fn simulation(&self) -> Command {
-        self.install(&self.engine_packages()).arg("--simulate").timeout(120)
-    }
-
-    /// Installs the engine.
-    pub(crate) fn second(&self) -> Step {
-        Step::Run(self.install(&self.engine_packages()))
+        self.install(&self.engine.iter().map(|name| format!("{name}{suffix}")).collect::<Vec<_>>())
     }
 
     fn install(&self, packages: &[String]) -> Command {

@@ -1,6 +1,7 @@
 //! The Docker Engine: its answers about itself and about containers, the commands for it, the reasons to refuse one, and
 //! its installation.
 
+pub(crate) mod asked;
 pub(crate) mod caches;
 pub(crate) mod compose;
 pub(crate) mod devcontainer;

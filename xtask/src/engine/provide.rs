@@ -125,12 +125,13 @@ fn install(plan: &InstallPlan) -> Result<()> {
     }
     let query = Command::new("apt-get").args(["indextargets", "--format", install::SOURCES]);
     exec::all(&plan.prepare(&exec::stdout_of(&query)?)?)?;
-    let simulated = exec::stdout_of(&plan.simulation())?;
+    let second = plan.second();
+    let simulated = exec::stdout_of(&second.clone().arg("--simulate").timeout(120))?;
     let touched = install::upgraded(&simulated);
     if !touched.is_empty() {
         return Err(failed(format!("installing the engine would upgrade or remove `{}`", touched.join("`, `")))
-            .hint(format!("no package of the engine was installed; to do it by hand: `{}`", plan.second()))
+            .hint(format!("no package of the engine was installed; to do it by hand: `{second}`"))
             .into());
     }
-    exec::all(&[plan.second()])
+    exec::run(&second)
 }

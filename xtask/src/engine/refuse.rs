@@ -115,10 +115,7 @@ pub(crate) fn refusals(engine: &Engine) -> Vec<Finding> {
 /// # Errors
 /// Remote, Desktop, rootless, userns-remapped, podman, no Compose v2 (exit code 3), each with what to do.
 pub(crate) fn refuse(engine: &Engine) -> Result<()> {
-    match refusals(engine).into_iter().next() {
-        Some(refusal) => Err(refusal.failure().into()),
-        None => Ok(()),
-    }
+    refusals(engine).first().map_or(Ok(()), |refusal| Err(refusal.failure().into()))
 }
 
 /// Whether this Compose passes `bind.recursive` on. Older ones read it and drop it.

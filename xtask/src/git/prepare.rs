@@ -68,7 +68,7 @@ struct Kept {
 impl Kept {
     fn find(repo: &Repository, git: &Beneath) -> Result<Kept> {
         let private = Private::read(git, repo.sha256)?;
-        let head = private.head_id().map(str::to_owned);
+        let head = private.head.as_ref().and_then(|head| head.commit(&private.refs)).cloned();
         let ids: BTreeSet<String> = private.refs.values().cloned().chain(head.clone()).collect();
         let missing = refs::missing_on_host(repo, &ids)?;
         Ok(Kept {

@@ -37,6 +37,16 @@ impl std::fmt::Display for Head {
     }
 }
 
+impl Head {
+    /// The commit that it leads to, where its branch is among these refs.
+    pub(super) fn commit<'a>(&'a self, refs: &'a Refs) -> Option<&'a String> {
+        match self {
+            Head::Branch(name) => refs.get(name),
+            Head::Detached(id) => Some(id),
+        }
+    }
+}
+
 /// The refs of a git directory that an agent wrote.
 #[derive(Default)]
 pub(super) struct Private {
@@ -101,14 +111,6 @@ impl Private {
             self.refs.insert(name.to_owned(), id.to_owned());
         } else {
             self.notes.push(format!("`{}` in the sandbox is not a valid name of a ref", printable(name)));
-        }
-    }
-
-    /// The commit that HEAD leads to.
-    pub(super) fn head_id(&self) -> Option<&str> {
-        match self.head.as_ref()? {
-            Head::Branch(name) => self.refs.get(name).map(String::as_str),
-            Head::Detached(id) => Some(id),
         }
     }
 }

@@ -121,11 +121,7 @@ impl Receiver<'_> {
 
     /// The path of a submodule that `new` has and the host's side does not have.
     fn new_submodule(&self, old: Option<&String>, new: &str) -> Result<Option<String>> {
-        let head = match &self.head {
-            Head::Branch(name) => self.host.get(name),
-            Head::Detached(id) => Some(id),
-        };
-        let base = old.or(head).map_or(empty_tree(self.repo), String::as_str);
+        let base = old.or(self.head.commit(self.host)).map_or(empty_tree(self.repo), String::as_str);
         let command = self.git().args(["diff-tree", "-r", "-z", "--raw", "--no-renames", base, new]);
         let text = client::stdout(&command)?;
         let mut fields = text.split('\0');

@@ -26,8 +26,7 @@ pub(crate) fn run(cx: &Context, settings: &Settings, wish: &Wish) -> Result<u8> 
     let running = find(&container)?.filter(|running| running.up).ok_or_else(|| {
         failed(format!("no sandbox runs for `{}`", workspace.display())).hint("`cargo xtask sandbox` starts one")
     })?;
-    let record =
-        trusted(&places, &running).map_err(|why| failed(why).hint("`cargo xtask down`, then `cargo xtask sandbox`"))?;
+    let record = trusted(&places, &running)?;
     let spec = &record.spec;
     let engine = engine::read(cx)?;
     let known = gpu::read(&engine, cx.var("PATH"));

@@ -48,9 +48,7 @@ pub(super) fn dataset(cx: &Context, given: &ProjectFlags, settings: &Settings, u
     let mut with_source: Vec<_> = settings.datasets.iter().filter(|set| set.source.is_some()).collect();
     with_source.sort_by_key(|set| (!given(&set.name), set.name != "ssv2"));
     let Some(mount) = with_source.first().map_or(Ok(None), |set| set.mount())? else { return Ok(None) };
-    let rules = rules(cx, user, &[&mount.source]);
-    match sources::failure(&sources::check(std::slice::from_ref(&mount), &rules)) {
-        None => Ok(Some(mount)),
-        Some(failure) => Err(failure.into()),
-    }
+    let rules = rules(cx, user, user.groups_for([mount.source.as_path()].into_iter()));
+    let problems = sources::check(std::slice::from_ref(&mount), &rules);
+    sources::failure(&problems).map_or(Ok(Some(mount)), |failure| Err(failure.into()))
 }

@@ -21,48 +21,35 @@ use crate::ui;
 use anyhow::Result;
 use std::path::PathBuf;
 
-/// What the user asked of a run.
-pub(crate) struct Wish {
+/// Prove that the GPU runs this image: native kernels, decoding, a report
+#[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wish {
+    #[command(flatten)]
     pub(crate) project: ProjectFlags,
-    /// An image of the user's own in place of the sandbox's.
-    pub(crate) image: Option<String>,
-    /// The compute capability that code must be native for, such as `12.0`.
-    pub(crate) arch: Option<String>,
-    /// The file for the report as JSON.
-    pub(crate) json: Option<PathBuf>,
-    /// The file for the report as JUnit XML.
-    pub(crate) junit: Option<PathBuf>,
-    /// The bound on the run.
-    pub(crate) seconds: u64,
-    pub(crate) extent: Extent,
-    pub(crate) dry_run: bool,
-}
-
-/// What is asked of the inside half.
-fn request(
-    wish: &Wish,
-    settings: &Settings,
-    gpus: &Gpus,
-    known: &GpuFacts,
-    dataset: Option<&Mount>,
-) -> Result<SmokeRequest> {
-    let capabilities: Vec<&str> = known.gpus.iter().map(|gpu| gpu.capability.as_str()).collect();
-    // The script is to end before its bound stops it: a report that says what hung is worth more than none.
-    let margin = (wish.seconds / 20).clamp(2, 15);
-    Ok(SmokeRequest {
-        nonce: crate::life::nonce()?,
-        arch: arch::choose(wish.arch.as_deref(), &settings.arch_list, &capabilities)?,
-        mode: wish.extent,
-        gpus: match gpus {
-            Gpus::None => None,
-            Gpus::All => Some(known.gpus.len()).filter(|n| *n > 0),
-            Gpus::Ids(ids) => Some(ids.len()),
-        },
-        gpu: *gpus != Gpus::None,
-        dataset: dataset.map(|mount| mount.target.clone()),
-        seconds: wish.seconds - margin,
-        torch: None,
-    })
+    /// An image of your own in place of the sandbox's
+    #[arg(long, value_name = "REF", conflicts_with = "base")]
+    image: Option<String>,
+    /// The compute capability that code must be native for, such as 12.0
+    #[arg(long, value_name = "ARCH")]
+    arch: Option<String>,
+    /// Write the report as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write the report as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// The bound on the run [default: 300, with --full 1800]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(5..=86400))]
+    timeout: Option<u64>,
+    /// Also what takes minutes: torch.compile, an extension, NVDEC
+    #[arg(long)]
+    full: bool,
+    /// In the running sandbox of this workspace, by the path that Codex uses
+    #[arg(long, conflicts_with_all = ["image", "base", "cpu", "gpus", "datasets"])]
+    pub(crate) here: bool,
+    /// Print the settings and every step, run none
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// Why there is no GPU to run on, where none was asked for.
@@ -112,7 +99,25 @@ impl<'a> SmokeRun<'a> {
             dataset: dataset.map(|mount| mount.source.display().to_string()),
             ..RunFacts::default()
         };
-        let request = request(wish, settings, gpus, known, dataset)?;
+        let (mode, usual) = if wish.full { (Extent::Full, 1800) } else { (Extent::Quick, 300) };
+        let seconds = wish.timeout.unwrap_or(usual);
+        // The script is to end before its bound stops it: a report that says what hung is worth more than none.
+        let margin = (seconds / 20).clamp(2, 15);
+        let capabilities: Vec<&str> = known.gpus.iter().map(|gpu| gpu.capability.as_str()).collect();
+        let request = SmokeRequest {
+            nonce: crate::life::nonce()?,
+            arch: arch::choose(wish.arch.as_deref(), &settings.arch_list, &capabilities)?,
+            mode,
+            gpus: match gpus {
+                Gpus::None => None,
+                Gpus::All => Some(known.gpus.len()).filter(|n| *n > 0),
+                Gpus::Ids(ids) => Some(ids.len()),
+            },
+            gpu: *gpus != Gpus::None,
+            dataset: dataset.map(|mount| mount.target.clone()),
+            seconds: seconds - margin,
+            torch: None,
+        };
         let no_gpu = (*gpus == Gpus::None).then(|| no_gpu(engine, known));
         Ok(SmokeRun { cx, wish, request, facts, no_gpu })
     }

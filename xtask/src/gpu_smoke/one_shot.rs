@@ -8,11 +8,11 @@ use crate::engine::inspect::Container;
 use crate::engine::{self, docker, errors};
 use crate::error::{Kind, failed, host};
 use crate::image::build;
-use crate::life::Signals;
+use crate::life::{Signals, show_settings};
 use crate::proof::misasked;
 use crate::smoke::RunFacts;
 use crate::smoke::request::FILES;
-use crate::spec::settings::{Origin, Settings, Shape};
+use crate::spec::settings::{Settings, Shape};
 use crate::spec::words::{GpuRoute, Mode, Network};
 use crate::spec::{Mount, Role, Schema, Spec};
 use crate::step::Step;
@@ -165,9 +165,7 @@ impl Drop for Made<'_> {
 /// Prints what would be done, and does none of it.
 fn dry_run(plan: &Planned) -> Result<u8> {
     let Planned { run: SmokeRun { cx, wish, request, no_gpu, .. }, settings, user, .. } = plan;
-    ui::result("# settings");
-    let row = |o: &Origin| vec![format!("#   {}", o.key), o.value.clone(), format!("({})", o.from)];
-    ui::result(ui::columns(&settings.origins.iter().map(row).collect::<Vec<_>>()).trim_end());
+    show_settings(settings);
     if let Some(why) = no_gpu {
         ui::result(format_args!("# without a GPU: {}", why.message));
     }

@@ -7,12 +7,14 @@ use crate::step::Step;
 use serde_json::Value;
 use std::path::Path;
 
-/// What the user asked of the build.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+// What the user asked of the build. A comment for rustdoc would be taken for the help of the task.
+#[derive(clap::Args, Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Wishes {
-    /// Ask the registry for a newer base image.
+    /// Ask the registry for a newer base image
+    #[arg(long)]
     pub(crate) pull: bool,
-    /// Build every layer again.
+    /// Build every layer again
+    #[arg(long)]
     pub(crate) no_cache: bool,
 }
 
@@ -22,10 +24,7 @@ pub(super) fn build(docker: &Path, inputs: &Inputs, wishes: Wishes, network: &Ho
     let table = Value::Object(inputs.table()).to_string();
     let mut command = docker::build()
         .args(["--file", &docker.join("Dockerfile").to_string_lossy(), "--tag", &inputs.tag()])
-        .args(["--build-arg", &format!("BASE_IMAGE={}", inputs.base)])
-        .args(["--build-arg", &format!("TORCH_CUDA_ARCH_LIST={}", inputs.arch_list)])
-        .args(["--build-arg", &format!("HOST_UID={}", inputs.uid)])
-        .args(["--build-arg", &format!("HOST_GID={}", inputs.gid)])
+        .args(inputs.args().map(|(name, value)| ["--build-arg".to_owned(), format!("{name}={value}")]).concat())
         .args(["--label", &format!("{INPUTS_LABEL}={table}")]);
     if let Some(ca) = &network.ca {
         // A comma would end the field: such a path is quoted as in CSV.

@@ -32,16 +32,21 @@ pub(crate) struct Inputs {
 }
 
 impl Inputs {
-    /// The inputs by name, each as a short text. The label holds them, and [`reasons`] compares them.
-    pub(crate) fn table(&self) -> Map<String, Value> {
-        let fixed = [
+    /// The arguments of the build, by their names in the Dockerfile.
+    pub(crate) fn args(&self) -> [(&'static str, String); 4] {
+        [
             ("BASE_IMAGE", self.base.clone()),
-            ("base image id", self.base_id.clone().unwrap_or_else(|| "not known".into())),
             ("TORCH_CUDA_ARCH_LIST", self.arch_list.clone()),
             ("HOST_UID", self.uid.to_string()),
             ("HOST_GID", self.gid.to_string()),
-        ];
-        let fixed = fixed.into_iter().map(|(name, value)| (name.to_owned(), value.into()));
+        ]
+    }
+
+    /// The inputs by name, each as a short text. The label holds them, and [`reasons`] compares them.
+    pub(crate) fn table(&self) -> Map<String, Value> {
+        let [base, others @ ..] = self.args();
+        let base_id = ("base image id", self.base_id.clone().unwrap_or_else(|| "not known".into()));
+        let fixed = [base, base_id].into_iter().chain(others).map(|(name, value)| (name.to_owned(), value.into()));
         let of_file = |(name, text): &(String, String)| (format!("docker/{name}"), fingerprint::of([text]).into());
         fixed.chain(self.files.iter().map(of_file)).collect()
     }

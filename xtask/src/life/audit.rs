@@ -4,11 +4,9 @@
 //! tree is walked for setuid bits only where the host user is root, since there such a file is a way to root.
 
 use crate::beneath::{Beneath, Refused, Why};
-use crate::spec::SCHEMA;
-use crate::spec::places::Places;
-use crate::{exec, fingerprint};
+use crate::fingerprint;
 use rustix::fs::FileType;
-use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Read as _;
@@ -48,11 +46,13 @@ const HOST_RUN: &[(&str, &str)] = &[
 /// The most bytes of one file that take part in its fingerprint.
 const READ_LIMIT: u64 = 1 << 20;
 
-/// The state of each host-run file that exists: what kind it is, and the fingerprint of its text.
-pub(crate) fn snapshot(workspace: &Path) -> Map<String, Value> {
-    let Ok(workspace) = Beneath::root(workspace) else { return Map::new() };
-    let states = HOST_RUN.iter().map(|(name, _)| (*name, state(&workspace, Path::new(name))));
-    states.filter_map(|(name, state)| Some((name.to_owned(), json!(state?)))).collect()
+/// What kind each host-run file is that exists, and the fingerprint of its text.
+pub(crate) type Snapshot = BTreeMap<&'static str, String>;
+
+/// The state of the host-run files now.
+pub(crate) fn snapshot(workspace: &Path) -> Snapshot {
+    let Ok(workspace) = Beneath::root(workspace) else { return Snapshot::new() };
+    HOST_RUN.iter().filter_map(|(name, _)| Some((*name, state(&workspace, Path::new(name))?))).collect()
 }
 
 fn state(workspace: &Beneath, name: &Path) -> Option<String> {
@@ -90,19 +90,8 @@ fn seen(found: Result<Option<(fs::File, fs::Metadata)>, Refused>) -> Option<Stri
     Some(format!("file {:o} {} {}", meta.mode() & 0o7777, meta.len(), fingerprint::of([bytes])))
 }
 
-/// The snapshot of now, kept for the next comparison.
-///
-/// # Errors
-/// The state folder cannot be written.
-pub(crate) fn baseline(places: &Places, workspace: &Path) -> anyhow::Result<Map<String, Value>> {
-    let files = snapshot(workspace);
-    let text = json!({"schema": SCHEMA, "files": files}).to_string();
-    exec::write_file(&places.baseline, text.as_bytes(), 0o600)?;
-    Ok(files)
-}
-
 /// What changed between two snapshots: one line a file, with the tool that obeys it.
-pub(crate) fn changes(before: &Map<String, Value>, after: &Map<String, Value>) -> Vec<String> {
+pub(crate) fn changes(before: &Snapshot, after: &Snapshot) -> Vec<String> {
     let mut lines = Vec::new();
     for (name, tool) in HOST_RUN {
         let what = match (before.get(*name), after.get(*name)) {

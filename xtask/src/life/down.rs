@@ -5,6 +5,7 @@ use crate::engine::running::{Existing, live_sessions};
 use crate::engine::{caches, compose, docker};
 use crate::error::failed;
 use crate::life::{find, lock};
+use crate::spec::inside::FILLED;
 use crate::spec::places::{self, Places};
 use crate::spec::settings::{self, Flags};
 use crate::step::Step;
@@ -45,9 +46,10 @@ impl Removal {
         steps.extend(self.container.iter().map(|container| Step::Run(docker::remove(&container.id))));
         steps.push(Step::Run(compose::remove_network(&compose::container_name(&places.project))));
         let generated = places.override_file.parent().map(PathBuf::from);
-        let made = [&places.guest, &places.agents, &places.system_codex, &places.record, &places.proof];
+        let filled = FILLED.map(|(role, _)| places.filled(&role));
+        let made = filled.into_iter().chain([places.record.clone(), places.proof.clone()]);
         let remove = |path| Step::Remove { path };
-        steps.extend(generated.into_iter().chain(made.map(Clone::clone)).map(remove));
+        steps.extend(generated.into_iter().chain(made).map(remove));
         if !self.volumes.is_empty() {
             // Two workspaces of a user may remove their common caches at the same time.
             steps.push(Step::Run(docker::remove_volumes(&self.volumes)));

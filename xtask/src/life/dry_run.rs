@@ -3,11 +3,10 @@
 use super::exec_command::Program;
 use super::gather::Gathered;
 use super::plan::plan;
-use super::start::held_back;
+use super::start::make_way;
 use super::{ready, sources};
 use crate::context::Context;
-use crate::engine::running::live_sessions;
-use crate::spec::settings::Origin;
+use crate::spec::settings::{Origin, Settings};
 use crate::ui;
 use anyhow::Result;
 
@@ -18,9 +17,7 @@ use anyhow::Result;
 pub(crate) fn dry_run(cx: &Context, gathered: &Gathered, program: &Program) -> Result<u8> {
     let mut plan = plan(cx, gathered);
     plan.refused.extend(refusals(cx, gathered, &plan.recreated));
-    ui::result("# settings");
-    let row = |o: &Origin| vec![format!("#   {}", o.key), o.value.clone(), format!("({})", o.from)];
-    table(gathered.ground.settings.origins.iter().map(row));
+    show_settings(&gathered.ground.settings);
     ui::result("# sandbox");
     table(plan.spec.rows().into_iter().map(|row| vec![format!("#   {}", row.name), row.value]));
     for note in ready::notes(gathered) {
@@ -33,14 +30,15 @@ pub(crate) fn dry_run(cx: &Context, gathered: &Gathered, program: &Program) -> R
 /// What else a run of the plan would be refused for, as far as it can be seen without running anything.
 fn refusals(cx: &Context, gathered: &Gathered, recreated: &[String]) -> Vec<anyhow::Error> {
     let sources = sources::check(cx, gathered).err();
-    let existing = gathered.existing.as_ref().filter(|existing| existing.up && !recreated.is_empty());
-    let live = existing.map(|existing| live_sessions(&existing.id));
-    let held = match live {
-        Some(Ok(live)) if !live.is_empty() => Some(held_back(recreated, &live)),
-        Some(Err(err)) => Some(err),
-        Some(Ok(_)) | None => None,
-    };
-    gathered.foreign.iter().map(|why| anyhow::anyhow!("{why}")).chain(sources).chain(held).collect()
+    let held = make_way(gathered, recreated).err();
+    gathered.foreign.clone().map(Into::into).into_iter().chain(sources).chain(held).collect()
+}
+
+/// Prints the settings with their origin, as the first part of a dry run.
+pub(crate) fn show_settings(settings: &Settings) {
+    ui::result("# settings");
+    let row = |o: &Origin| vec![format!("#   {}", o.key), o.value.clone(), format!("({})", o.from)];
+    table(settings.origins.iter().map(row));
 }
 
 fn table(rows: impl Iterator<Item = Vec<String>>) {

@@ -33,50 +33,47 @@ impl Running<'_> {
         false
     }
 
+    /// Enters, waits for the end of the session, and reports what it left and what changed.
+    ///
+    /// # Errors
+    /// The program cannot be started, or the host cannot be tidied afterwards.
     pub(super) fn go_in(self, missing: &[String], yes: bool, program: &Program) -> Result<Left> {
         if !self.asks(yes, program) {
             return Ok(Left { code: 0 });
         }
-        enter(self, missing, program)
-    }
-}
-
-/// Enters, waits for the end of the session, and reports what it left and what changed.
-///
-/// # Errors
-/// The program cannot be started, or the host cannot be tidied afterwards.
-fn enter(running: Running<'_>, missing: &[String], program: &Program) -> Result<Left> {
-    let Running { call, name, record, .. } = running;
-    let mark = super::nonce()?;
-    for server in missing {
-        ui::say(format_args!("the MCP server `{server}` is disabled: its program is not in the container"));
-    }
-    let gathered = &call.gathered;
-    let entry = Entry { container: &record.container, carried: &record.carried, env: &gathered.ground.settings.env };
-    let command = entry.command(call.cx, missing, &mark, program);
-    let before = super::audit::baseline(&gathered.ground.places, &gathered.ground.workspace)?;
-    ui::echo(&command);
-    let (start, since) = (Instant::now(), SystemTime::now());
-    let (mut last, mut lock) = (start, Some(call.lock));
-    let signals = &call.signals;
-    let code = exec::attach(&command, || {
-        if start.elapsed() > UNSEEN {
-            // From here on another call may enter the same container.
-            drop(lock.take());
+        let Running { call, name, record, .. } = self;
+        let mark = super::nonce()?;
+        for server in missing {
+            ui::say(format_args!("the MCP server `{server}` is disabled: its program is not in the container"));
         }
-        if last.elapsed() > LOGIN_INTERVAL && gathered.ground.settings.shape.codex_home == Mode::Mirror {
-            last = Instant::now();
-            // While Codex owns the terminal nothing is printed; the user is told afterwards.
-            let _ = ready::reconcile(gathered);
+        let gathered = &call.gathered;
+        let entry =
+            Entry { container: &record.container, carried: &record.carried, env: &gathered.ground.settings.env };
+        let command = entry.command(call.cx, missing, &mark, program);
+        let before = super::audit::snapshot(&gathered.ground.workspace);
+        ui::echo(&command);
+        let (start, since) = (Instant::now(), SystemTime::now());
+        let (mut last, mut lock) = (start, Some(call.lock));
+        let signals = &call.signals;
+        let code = exec::attach(&command, || {
+            if start.elapsed() > UNSEEN {
+                // From here on another call may enter the same container.
+                drop(lock.take());
+            }
+            if last.elapsed() > LOGIN_INTERVAL && gathered.ground.settings.shape.codex_home == Mode::Mirror {
+                last = Instant::now();
+                // While Codex owns the terminal nothing is printed; the user is told afterwards.
+                let _ = ready::reconcile(gathered);
+            }
+            !signals.end()
+        })?;
+        if signals.end() {
+            reap(&record.container, &mark);
         }
-        !signals.end()
-    })?;
-    if signals.end() {
-        reap(&record.container, &mark);
+        leave(gathered, &before, since);
+        ui::say(format_args!("`{name}` keeps running; `{}` stops it", down(&gathered.ground.settings)));
+        Ok(Left { code: u8::try_from(code).unwrap_or(1) })
     }
-    leave(gathered, &before, since);
-    ui::say(format_args!("`{name}` keeps running; `{}` stops it", down(&gathered.ground.settings)));
-    Ok(Left { code: u8::try_from(code).unwrap_or(1) })
 }
 
 /// Ends the Codex or the shell of a session whose terminal was closed: the engine would leave it running.

@@ -8,19 +8,20 @@ use crate::context::{Context, canonical, resolved};
 use crate::engine::compose::container_name;
 use crate::engine::running::Existing;
 use crate::engine::{self, Engine};
-use crate::error::{Kind, exit_code, usage};
+use crate::error::{self, Failure, Kind, usage};
 use crate::git::{self, Identity, Repository};
 use crate::gpu::{self, GpuFacts};
 use crate::image::{Inputs, build};
 use crate::network::{self, HostNetwork};
-use crate::spec::Mount;
-use crate::spec::inside::SYSTEM_CODEX;
+use crate::spec::inside::OPTIONAL;
 use crate::spec::places::{self, Places};
 use crate::spec::settings::{self, Flags, LOCAL_FILE, Settings};
 use crate::spec::words::{Gpus, Mode};
+use crate::spec::{Mount, Role};
 use crate::user::User;
 use crate::{exec, fingerprint, ui};
 use anyhow::{Context as _, Result};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What is gathered for.
@@ -54,7 +55,7 @@ pub(crate) struct Gathered {
     /// What a dry run could not learn, in words for the user.
     pub unknown: Vec<String>,
     /// Why the container of that name is not ours to replace, where a dry run met one.
-    pub foreign: Option<String>,
+    pub foreign: Option<Failure>,
 }
 
 /// What the engine says before a container is started: of itself, and of the images that it has.
@@ -89,8 +90,8 @@ pub(crate) struct Surroundings {
     pub compose_file: String,
     /// What lies in this repository, without the default project.
     pub checkout: Vec<PathBuf>,
-    /// Whether the host has an administrator's rules for Codex.
-    pub system_codex: bool,
+    /// What this host has of [`OPTIONAL`], without symlinks.
+    pub optional: BTreeMap<Role, PathBuf>,
     /// Whether this is the workspace of the settings, which `.devcontainer/devcontainer.json` opens.
     pub dev_container: bool,
     /// The user's groups that own a mounted directory, without those that have power over the host.
@@ -120,14 +121,6 @@ pub(crate) struct Ground {
     pub places: Places,
 }
 
-/// Gathers settings and facts, to show or check them.
-///
-/// # Errors
-/// Wrong settings, a missing source, no engine, no Codex.
-pub(crate) fn gather(cx: &Context, flags: &Flags) -> Result<Gathered> {
-    Ground::read(cx, flags)?.gather(cx, Purpose::Look)
-}
-
 impl Ground {
     /// Reads the settings and what they name.
     ///
@@ -150,10 +143,13 @@ impl Ground {
         let repository = git::detect(&workspace)?;
         let compose = std::fs::read(cx.root.join("docker/docker-compose.yaml")).unwrap_or_default();
         let mounted = datasets.iter().map(|mount| mount.source.as_path()).chain([workspace.as_path()]);
+        let at = |path: &str| path.strip_prefix("~/").map_or_else(|| PathBuf::from(path), |rest| cx.home.join(rest));
+        let optional = OPTIONAL.into_iter().map(|(role, path)| (role, at(path)));
+        let optional = optional.filter(|(_, path)| path.symlink_metadata().is_ok());
         let surroundings = Surroundings {
             compose_file: fingerprint::of([compose])[..12].to_owned(),
             checkout: checkout(cx),
-            system_codex: Path::new(SYSTEM_CODEX).symlink_metadata().is_ok(),
+            optional: optional.map(|(role, path)| (role, resolved(&path))).collect(),
             dev_container: settings::load(cx, &Flags::default()).is_ok_and(|own| resolved(&own.workspace) == workspace),
             groups: user.groups_for(mounted),
             git: repository.as_ref().map_or(Ok(Vec::new()), |repository| git::mounts(repository, &places.git))?,
@@ -201,9 +197,9 @@ impl Ground {
             Purpose::Enter | Purpose::Look => (existing?, next?),
             Purpose::DryRun => {
                 for err in [existing.as_ref().err(), next.as_ref().err()].into_iter().flatten() {
-                    match exit_code(err) {
-                        code if code == Kind::Host.code() => unknown.push(err.to_string()),
-                        _ => foreign = Some(format!("{err:#}")),
+                    match error::kind(err) {
+                        Kind::Host => unknown.push(err.to_string()),
+                        Kind::Failed | Kind::Usage => foreign = Some(error::flatten(err)),
                     }
                 }
                 unknown.dedup();

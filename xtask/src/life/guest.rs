@@ -1,6 +1,7 @@
 //! What is mounted read-only at `/sandbox`: the inside witness, the smoke test, and the CA bundle.
 
 use crate::network::HostNetwork;
+use crate::spec::Role;
 use crate::spec::inside::{self, in_guest};
 use crate::spec::places::Places;
 use crate::step::Step;
@@ -19,7 +20,7 @@ const GUEST_FILES: &[(&str, &str)] = &[
 /// # Errors
 /// The CA bundle cannot be read, or the state folder cannot be written.
 pub(crate) fn fill(places: &Places, network: &HostNetwork) -> Result<()> {
-    let guest = &places.guest;
+    let guest = &places.filled(&Role::Guest);
     exec::create_dir(guest, 0o755)?;
     exec::create_dir(&guest.join("smoke"), 0o755)?;
     for (path, text) in GUEST_FILES.iter().chain(smoke::request::FILES) {

@@ -6,11 +6,11 @@ use super::{audit, ready};
 use crate::codex::login::{self, LoginOutcome};
 use crate::spec::words::Mode;
 use crate::{git, ui};
-use serde_json::{Map, Value};
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 /// Tells the user all of it.
-pub(super) fn leave(gathered: &Gathered, before: &Map<String, Value>, since: SystemTime) {
+pub(super) fn leave(gathered: &Gathered, before: &audit::Snapshot, since: SystemTime) {
     match gathered.ground.settings.shape.codex_home {
         Mode::Mirror => login(gathered, since),
         Mode::Shared | Mode::None => {}
@@ -47,16 +47,11 @@ fn login(gathered: &Gathered, since: SystemTime) {
 /// A file that root inside has made setuid would run as root for everybody on the host.
 fn setuid(gathered: &Gathered) {
     let cleared = audit::clear_setuid(&gathered.ground.workspace);
-    for path in cleared.files {
-        ui::warn(format_args!(
-            "removed the setuid bit of `{}`: it would have made anyone root",
-            ui::printable(&path.to_string_lossy())
-        ));
+    let shown = |path: PathBuf| ui::printable(&path.to_string_lossy());
+    for path in cleared.files.into_iter().map(shown) {
+        ui::warn(format_args!("removed the setuid bit of `{path}`: it would have made anyone root"));
     }
     for (path, why) in cleared.failed {
-        ui::warn(format_args!(
-            "`{}` could not be checked for setuid bits: {why}",
-            ui::printable(&path.to_string_lossy())
-        ));
+        ui::warn(format_args!("`{}` could not be checked for setuid bits: {why}", shown(path)));
     }
 }

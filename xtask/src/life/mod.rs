@@ -26,10 +26,10 @@ pub(crate) mod status;
 mod wanted;
 
 pub(crate) use call::{Call, lock, nonce};
-pub(crate) use dry_run::dry_run;
+pub(crate) use dry_run::{dry_run, show_settings};
 pub(crate) use enter::reap;
 pub(crate) use exec_command::{Entry, Program};
-pub(crate) use gather::{Gathered, Ground, Purpose, find, gather, refuse_own_codex};
+pub(crate) use gather::{Gathered, Ground, Purpose, find, refuse_own_codex};
 pub(crate) use guest::fill as fill_guest;
 pub(crate) use plan::plan;
 pub(crate) use record::{programs_claim, programs_now, trusted};

@@ -66,7 +66,7 @@ pub(crate) fn plan(cx: &Context, gathered: &Gathered) -> Plan {
     if let Some(existing) = gathered.existing.as_ref().filter(unreadable) {
         refused.extend(existing.container.state.paused.then(|| paused(gathered)));
         match record::trusted(&gathered.ground.places, existing) {
-            Err(why) => recreated.push(why),
+            Err(why) => recreated.push(why.message),
             Ok(_) if !existing.up => {}
             Ok(record) => {
                 let found = record.spec.differences(&spec);

@@ -5,7 +5,7 @@ use super::guest;
 use crate::beneath::Beneath;
 use crate::codex::home;
 use crate::codex::login::{self, LoginOutcome};
-use crate::spec::inside::SYSTEM_CODEX;
+use crate::spec::Role;
 use crate::spec::words::Mode;
 use crate::{exec, git};
 use anyhow::{Context as _, Result};
@@ -15,9 +15,7 @@ use std::path::{Path, PathBuf};
 /// What a directory of the host is filled with for the container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Filling {
-    MirroredHome,
-    SharedHome,
-    EmptyHome,
+    Home(Mode),
     SystemCodex,
     Guest,
     Git,
@@ -33,9 +31,11 @@ pub(crate) struct Fill {
 impl fmt::Display for Fill {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let with = match self.with {
-            Filling::MirroredHome => "copies of your Codex configuration, skills and login, and `~/.agents` beside it",
-            Filling::SharedHome => "nothing: it is your own Codex home, which is shared; `~/.agents` is copied",
-            Filling::EmptyHome => "nothing: an empty Codex home",
+            Filling::Home(Mode::Mirror) => {
+                "copies of your Codex configuration, skills and login, and `~/.agents` beside it"
+            }
+            Filling::Home(Mode::Shared) => "nothing: it is your own Codex home, which is shared; `~/.agents` is copied",
+            Filling::Home(Mode::None) => "nothing: an empty Codex home",
             Filling::SystemCodex => "a copy of `/etc/codex`, where the host has one",
             Filling::Guest => "the probe, the smoke test and the CA bundle",
             Filling::Git => "a git directory that borrows the objects of the workspace, where that is a repository",
@@ -47,15 +47,10 @@ impl fmt::Display for Fill {
 /// All that is filled for a sandbox, in order. Pure.
 pub(super) fn fills(gathered: &Gathered) -> Vec<Fill> {
     let places = &gathered.ground.places;
-    let home = match gathered.ground.settings.shape.codex_home {
-        Mode::Mirror => Filling::MirroredHome,
-        Mode::Shared => Filling::SharedHome,
-        Mode::None => Filling::EmptyHome,
-    };
     let all = [
-        (gathered.codex_home(), home),
-        (places.system_codex.clone(), Filling::SystemCodex),
-        (places.guest.clone(), Filling::Guest),
+        (gathered.codex_home(), Filling::Home(gathered.ground.settings.shape.codex_home)),
+        (places.filled(&Role::SystemCodex), Filling::SystemCodex),
+        (places.filled(&Role::Guest), Filling::Guest),
         (places.git.clone(), Filling::Git),
     ];
     all.into_iter().map(|(to, with)| Fill { to, with }).collect()
@@ -67,14 +62,14 @@ impl Fill {
     /// # Errors
     /// The host's side cannot be read, or the sandbox's side cannot be written.
     pub(crate) fn run(&self, gathered: &Gathered) -> Result<Vec<String>> {
-        let (mirror, agents) = (&gathered.mirror, &gathered.ground.places.agents);
+        let (mirror, agents) = (&gathered.mirror, &gathered.ground.places.filled(&Role::Agents));
         match self.with {
-            Filling::MirroredHome => {
+            Filling::Home(Mode::Mirror) => {
                 home::write(mirror, &self.to, agents)?;
                 let outcome = reconcile(gathered)?;
                 return Ok(Vec::from_iter((outcome != LoginOutcome::Same).then(|| outcome.to_string())));
             }
-            Filling::SharedHome => {
+            Filling::Home(Mode::Shared) => {
                 if !self.to.is_dir() {
                     return Err(home::no_shared(&self.to).into());
                 }
@@ -82,10 +77,12 @@ impl Fill {
                 let shares = "the agent shares your Codex home: it can change what your own Codex runs on this host";
                 return Ok(vec![format!("warning: {shares}")]);
             }
-            Filling::EmptyHome => empty(&self.to)?,
-            Filling::SystemCodex => home::system(Path::new(SYSTEM_CODEX), &self.to)
-                .map(drop)
-                .context("the administrator's rules for Codex must stay in force")?,
+            Filling::Home(Mode::None) => empty(&self.to)?,
+            Filling::SystemCodex => {
+                let rules = gathered.ground.surroundings.optional.get(&Role::SystemCodex);
+                let rules = rules.map(|rules| home::system(rules, &self.to));
+                rules.transpose().context("the administrator's rules for Codex must stay in force")?;
+            }
             Filling::Guest => guest::fill(&gathered.ground.places, &gathered.ground.network)?,
             Filling::Git => return prepare_git(gathered, &self.to),
         }
@@ -99,7 +96,7 @@ fn prepare_git(gathered: &Gathered, private: &Path) -> Result<Vec<String>> {
     if let Some(repository) = &gathered.ground.repository {
         let lock = git::prepare(repository, private, &gathered.identity)?;
         notes.extend(lock.notes.iter().map(|note| format!("git: {note}")));
-        let guest = &gathered.ground.places.guest;
+        let guest = &gathered.ground.places.filled(&Role::Guest);
         lock.mount_points.iter().try_for_each(|name| exec::create_dir(&guest.join(name), 0o755))?;
     }
     Ok(notes)

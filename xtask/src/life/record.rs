@@ -4,6 +4,7 @@
 use crate::context::Context;
 use crate::engine::inspect::Container;
 use crate::engine::running::Existing;
+use crate::error::{Failure, failed};
 use crate::exec;
 use crate::finding::Finding;
 use crate::proof::{CodexFile, programs};
@@ -63,13 +64,15 @@ pub(super) fn last(places: &Places) -> Option<Record> {
 ///
 /// # Errors
 /// Why there is nothing to check the container against, as a whole clause.
-pub(crate) fn trusted(places: &Places, existing: &Existing) -> Result<Record, String> {
-    let spec = existing.spec.as_ref().map_err(|why| format!("the label of this container cannot be read: {why}"))?;
-    let unreadable =
-        || format!("the record of this container (`{}`) is missing or unreadable", places.record.display());
+pub(crate) fn trusted(places: &Places, existing: &Existing) -> Result<Record, Failure> {
+    let odd = |why: String| failed(why).hint("`cargo xtask down`, then `cargo xtask sandbox`");
+    let label = |why| odd(format!("the label of this container cannot be read: {why}"));
+    let spec = existing.spec.as_ref().map_err(label)?;
+    let file = places.record.display();
+    let unreadable = || odd(format!("the record of this container (`{file}`) is missing or unreadable"));
     let record = last(places).filter(|record| record.container == existing.id).ok_or_else(unreadable)?;
     if record.spec != *spec {
-        return Err(format!("the record of this container (`{}`) and its label disagree", places.record.display()));
+        return Err(odd(format!("the record of this container (`{file}`) and its label disagree")));
     }
     Ok(record)
 }

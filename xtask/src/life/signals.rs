@@ -21,13 +21,10 @@ impl Signals {
     pub(crate) fn catch() -> Result<Signals> {
         let new = || Arc::new(AtomicBool::new(false));
         let signals = Signals { end: new(), keys: new(), asking: new() };
-        for number in [SIGHUP, SIGTERM] {
+        let (end, keys) = (&signals.end, &signals.keys);
+        for (number, flag) in [(SIGHUP, end), (SIGTERM, end), (SIGINT, keys), (SIGQUIT, keys)] {
             signal_hook::flag::register_conditional_shutdown(number, 128 + number, Arc::clone(&signals.asking))?;
-            signal_hook::flag::register(number, Arc::clone(&signals.end))?;
-        }
-        for number in [SIGINT, SIGQUIT] {
-            signal_hook::flag::register_conditional_shutdown(number, 128 + number, Arc::clone(&signals.asking))?;
-            signal_hook::flag::register(number, Arc::clone(&signals.keys))?;
+            signal_hook::flag::register(number, Arc::clone(flag))?;
         }
         Ok(signals)
     }

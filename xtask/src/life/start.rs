@@ -1,7 +1,7 @@
 //! From a plan to a container that runs.
 
 use super::call::Call;
-use super::gather::{Engined, find};
+use super::gather::{Engined, Gathered, find};
 use super::plan::{Act, Plan, plan};
 use super::record::{self, Record};
 use super::running::Running;
@@ -29,7 +29,7 @@ impl<'a> Call<'a> {
             return Ok(Running { name, ours: false, record, container: existing.container, early, call: self });
         }
         drop(early);
-        self.make_way(&plan)?;
+        make_way(&self.gathered, &plan.recreated)?;
         sources::check(self.cx, &self.gathered)?;
         if self.gathered.engine.is_none() {
             let gathered = &self.gathered;
@@ -43,16 +43,6 @@ impl<'a> Call<'a> {
     fn plan(&self) -> Result<Plan> {
         let mut plan = plan(self.cx, &self.gathered);
         if plan.refused.is_empty() { Ok(plan) } else { Err(plan.refused.swap_remove(0)) }
-    }
-
-    /// A running container that is not what is asked for may be removed only where nobody works in it.
-    fn make_way(&self, plan: &Plan) -> Result<()> {
-        let Some(existing) = self.gathered.existing.as_ref().filter(|existing| existing.up) else { return Ok(()) };
-        let live = live_sessions(&existing.id)?;
-        if !live.is_empty() {
-            return Err(held_back(&plan.recreated, &live));
-        }
-        Ok(())
     }
 
     fn run(mut self, mut plan: Plan) -> Result<Running<'a>> {
@@ -120,15 +110,24 @@ impl<'a> Call<'a> {
     }
 }
 
-pub(super) fn held_back(changes: &[String], live: &[String]) -> anyhow::Error {
+/// A running container that is not what is asked for may be removed only where nobody works in it.
+///
+/// # Errors
+/// Something runs in it.
+pub(super) fn make_way(gathered: &Gathered, recreated: &[String]) -> Result<()> {
+    let existing = gathered.existing.as_ref().filter(|existing| existing.up && !recreated.is_empty());
+    let live = existing.map_or(Ok(Vec::new()), |existing| live_sessions(&existing.id))?;
+    if live.is_empty() {
+        return Ok(());
+    }
     let short = |line: &String| ui::printable(line).chars().take(60).collect::<String>();
-    failed(format!("the running container is not what is asked for now: {}", changes.join("; ")))
+    Err(failed(format!("the running container is not what is asked for now: {}", recreated.join("; ")))
         .hint(format!(
             "quit what runs inside ({}) and run this again, or end it with `cargo xtask down`, or ask for what the \
              container has",
             live.iter().map(short).collect::<Vec<_>>().join(", ")
         ))
-        .into()
+        .into())
 }
 
 fn up(project: &Project) -> Result<()> {

@@ -10,11 +10,12 @@ use crate::exec;
 use crate::gpu::smi;
 use crate::life::down::caches_of;
 use crate::life::find;
-use crate::spec::words::Gpus;
+use crate::spec::words::{Gpus, display};
 use crate::spec::{Spec, places};
 use crate::step::Command;
 use crate::user::User;
 use anyhow::Result;
+use clap::ValueEnum;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -33,7 +34,7 @@ pub(crate) struct Status {
     caches: Vec<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Activity {
     Running,
@@ -43,6 +44,8 @@ enum Activity {
     /// There is no container.
     None,
 }
+
+display!(Activity);
 
 /// A container that exists.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -112,10 +115,6 @@ impl Sandbox {
         let with_gpus = existing.spec.as_ref().is_ok_and(|spec| spec.shape.gpus != Gpus::None);
         let (sessions, shm, gpus) = if existing.up { ask(&existing.id, with_gpus)? } else { (Vec::new(), None, None) };
         let Existing { id, up, spec, container } = existing;
-        let (spec, unreadable) = match spec {
-            Ok(spec) => (Some(spec), None),
-            Err(why) => (None, Some(why)),
-        };
         let since = humantime::parse_rfc3339(&container.state.started_at).ok().filter(|_| up);
         let uptime = since.and_then(|since| SystemTime::now().duration_since(since).ok());
         let binds = container.mounts.into_iter().flatten().filter(|mount| mount.kind == "bind");
@@ -129,8 +128,8 @@ impl Sandbox {
             image_id: container.image_id,
             started: container.state.started_at,
             uptime_s: uptime.map(|uptime| uptime.as_secs()),
-            spec,
-            unreadable,
+            unreadable: spec.as_ref().err().cloned(),
+            spec: spec.ok(),
             mounts,
             sessions,
             shm,

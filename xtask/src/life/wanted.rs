@@ -42,20 +42,25 @@ pub(super) fn spec(cx: &Context, gathered: &Gathered, route: Option<GpuRoute>) -
 
 /// Every bind mount, outer ones before those that lie in them.
 pub(super) fn mounts(gathered: &Gathered) -> Vec<Mount> {
-    let places = &gathered.ground.places;
+    let filled = |role: Role| {
+        let source = gathered.ground.places.filled(&role);
+        Mount::new(role, source)
+    };
     let mut mounts = vec![
         Mount::new(Role::Workspace, &gathered.ground.workspace),
         Mount::new(Role::CodexPackage, &gathered.codex.package),
         Mount::new(Role::CodexHome, gathered.codex_home()),
-        Mount::new(Role::Guest, &places.guest),
+        filled(Role::Guest),
     ];
     match gathered.ground.settings.shape.codex_home {
-        Mode::Mirror | Mode::Shared => mounts.push(Mount::new(Role::Agents, &places.agents)),
+        Mode::Mirror | Mode::Shared => mounts.push(filled(Role::Agents)),
         Mode::None => {}
     }
-    if gathered.ground.surroundings.system_codex {
-        mounts.push(Mount::new(Role::SystemCodex, &places.system_codex));
-    }
+    let optional = gathered.ground.surroundings.optional.iter();
+    mounts.extend(optional.map(|(role, host)| match role.filled() {
+        Some(_) => filled(role.clone()),
+        None => Mount::new(role.clone(), host),
+    }));
     mounts.extend(gathered.ground.datasets.iter().cloned());
     mounts.extend(gathered.ground.surroundings.git.iter().cloned());
     mounts

@@ -3,8 +3,8 @@
 use super::claim::{Draft, some};
 use super::probe::InsideWitness;
 use super::witness::HostWitness;
+use crate::engine::asked::DeviceRequest;
 use crate::engine::errors;
-use crate::engine::inspect::DeviceRequest;
 use crate::finding::Finding;
 use crate::gpu::smi;
 use crate::spec::Spec;

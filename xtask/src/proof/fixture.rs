@@ -1,12 +1,13 @@
 //! A good sandbox as both witnesses see it, to be changed one fact at a time.
 
 use super::codex_file::CodexFile;
-use super::judge;
+use super::limits;
 use super::mountinfo::{MountLine, MountTable};
-use super::probe::{InsideWitness, answer};
+use super::probe::{InsideWitness, ProcessFacts, answer};
 use super::witness::{HostWitness, SourceFacts, WorkspaceFile};
 use crate::beneath::FileId;
-use crate::engine::inspect::{Container, HostConfig, Mounted, REAL};
+use crate::engine::asked::{self, HostConfig};
+use crate::engine::inspect::{Container, Mounted};
 use crate::finding::Verdict;
 use crate::spec::settings::{Shape, usual};
 use crate::spec::words::Gpus;
@@ -17,7 +18,11 @@ pub(crate) type Case = Box<dyn Fn(&mut Spec, &mut InsideWitness, &mut HostWitnes
 
 /// Everything as promised.
 pub(crate) fn good() -> (Spec, InsideWitness, HostWitness) {
-    (spec(), inside(), host())
+    let spec = spec();
+    let mut inside = InsideWitness::parse(&format!("{}\n", answer()), "n0").unwrap();
+    limits::in_force(&spec.shape, &mut inside);
+    let host = host(&spec, inside.process.clone());
+    (spec, inside, host)
 }
 
 pub(crate) fn spec() -> Spec {
@@ -60,22 +65,17 @@ pub(crate) fn spec() -> Spec {
     }
 }
 
-fn inside() -> InsideWitness {
-    InsideWitness::parse(&format!("{}\n", answer()), "n0").unwrap()
-}
-
-fn host() -> HostWitness {
+fn host(spec: &Spec, process: ProcessFacts) -> HostWitness {
     let own = MountTable::parse("27 1 254:0 / / rw - ext4 /dev/vda rw\n").unwrap();
-    let inside = inside();
     let source =
         |path: &str, ino: u64| SourceFacts { id: Ok(FileId { dev: 1, ino }), place: own.place_of(path), filled: true };
-    let mut own_namespaces = inside.process.namespaces.clone();
+    let mut own_namespaces = process.namespaces.clone();
     for (kind, name) in &mut own_namespaces {
         *name = format!("{kind}:[1]");
     }
     HostWitness {
-        container: Container::parse(REAL).unwrap(),
-        process: Ok(inside.process),
+        container: Container::parse(&asked::answer(&spec.shape).to_string()).unwrap(),
+        process: Ok(process),
         sources: [
             ("/workspace", "/ws", 1),
             ("/datasets/ssv2", "/data", 2),
@@ -104,7 +104,7 @@ fn host() -> HostWitness {
 
 /// The ids of the claims that are broken.
 pub(crate) fn broken_ids(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<String> {
-    judge(spec, inside, host)
+    super::judge(spec, inside, host)
         .into_iter()
         .filter(|claim| claim.verdict == Verdict::Broken)
         .map(|claim| claim.id)

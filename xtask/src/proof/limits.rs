@@ -6,8 +6,8 @@ use super::witness::HostWitness;
 use crate::engine::errors;
 use crate::finding::Finding;
 use crate::spec::Spec;
-use crate::spec::settings::Shape;
-use crate::spec::words::{Gpus, Memlock, Network};
+use crate::spec::settings::{Memlock, Shape};
+use crate::spec::words::{Gpus, Network};
 
 /// The stack that NVIDIA asks for, in bytes; `docker-compose.yaml` has the same.
 const STACK: &str = "67108864";
@@ -93,11 +93,18 @@ fn network(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
     draft.done()
 }
 
+/// What is seen inside where every limit of this shape is in force.
+#[cfg(test)]
+pub(super) fn in_force(shape: &Shape, inside: &mut InsideWitness) {
+    inside.shm = Some(shape.shm_size);
+    inside.pids_max = Some(shape.pids_limit.to_string());
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::fixture::{asked, breaks, good};
     use super::*;
-    use crate::engine::inspect::Ulimit;
+    use crate::engine::asked::Ulimit;
 
     #[test]
     fn each_limit_breaks_its_claim() {

@@ -165,18 +165,35 @@ mod tests {
 
     #[test]
     fn what_the_engine_does_not_say_is_never_taken_for_the_good_answer() {
-        let asked = "CapAdd Privileged SecurityOpt PidMode IpcMode NetworkMode UTSMode ShmSize PidsLimit Ulimits Devices \
-                     DeviceRequests";
-        let all = [("", "Id Image State Config HostConfig Mounts"), ("/State", "Running Pid"), ("/HostConfig", asked)];
+        let said = crate::engine::asked::answer(&good().0.shape);
+        let read = |answer: &Value| Container::parse(&answer.to_string());
+        // Of what the engine was asked for, every field that is read.
+        let without = |name: &str| {
+            let mut answer = said.clone();
+            answer[0]["HostConfig"].as_object_mut().unwrap().remove(name);
+            answer
+        };
+        let sent = said[0]["HostConfig"].as_object().unwrap().keys();
+        let asked: Vec<&str> =
+            sent.map(String::as_str).filter(|name| read(&without(name)).unwrap() != read(&said).unwrap()).collect();
+        for name in
+            "CapAdd Privileged SecurityOpt PidMode IpcMode NetworkMode UTSMode ShmSize PidsLimit Ulimits Devices \
+                     DeviceRequests"
+                .split_whitespace()
+        {
+            assert!(asked.contains(&name), "{name}");
+        }
+        let asked = asked.join(" ");
+        let all = [("", "Id Image State Config HostConfig Mounts"), ("/State", "Running Pid"), ("/HostConfig", &asked)];
         let places = [("/Config", "Hostname Image"), ("/Mounts/0", "Type Source Destination RW Propagation")];
         let cache = [("/Mounts/3", "Type Name Driver Source Destination RW")];
         for (place, names) in all.into_iter().chain(places).chain(cache) {
             for name in names.split(' ') {
-                let mut answer: Value = serde_json::from_str(crate::engine::inspect::REAL).unwrap();
+                let mut answer = said.clone();
                 let object = answer.pointer_mut(&format!("/0{place}")).and_then(Value::as_object_mut);
                 object.and_then(|object| object.remove(name)).expect(name);
                 let (spec, inside, mut host) = good();
-                let Ok(container) = Container::parse(&answer.to_string()) else { continue };
+                let Ok(container) = read(&answer) else { continue };
                 host.process = match container.init() {
                     Some(_) => host.process,
                     None => Err("the engine names no process".into()),

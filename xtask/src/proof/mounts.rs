@@ -8,6 +8,7 @@ use super::witness::HostWitness;
 use super::{mount, volume};
 use crate::engine::inspect::Mounted;
 use crate::finding::Finding;
+use crate::spec::inside::Tried;
 use crate::spec::words::Gpus;
 use crate::spec::{Role, Spec};
 
@@ -20,10 +21,11 @@ pub(super) fn judge(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> 
             claims.push(mount::source(&id, one, inside, host));
             claims.push(mount::private(&id, one, inside, host));
         }
-        if one.read_only {
-            claims.push(mount::read_only(&id, one, spec, inside, host));
-        } else if one.role != Role::Workspace {
-            claims.push(mount::writable(&id, one, inside, host));
+        match (one.read_only, one.role.inside().tried) {
+            (true, _) => claims.push(mount::read_only(&id, one, spec, inside, host)),
+            (false, Tried::Access | Tried::Sample) => claims.push(mount::writable(&id, one, inside, host)),
+            // The claim that the file was written and read is in `codex.rs`.
+            (false, Tried::File) => {}
         }
     }
     claims

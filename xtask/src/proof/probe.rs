@@ -10,9 +10,9 @@ pub(crate) use answer::{Passwd, Said, answer};
 use super::codex_file::CodexFile;
 use crate::engine::docker;
 use crate::spec::codex_command::CARRIED;
-use crate::spec::inside::{CODEX_ON_PATH, HOME, PROBE, PYTHON_LINK, WORKSPACE};
+use crate::spec::inside::{CODEX_ON_PATH, HOME, PROBE, PYTHON_LINK, Tried, WORKSPACE};
 use crate::spec::words::Gpus;
-use crate::spec::{Mount, Role, Spec};
+use crate::spec::{Mount, Spec};
 use crate::step::Command;
 
 /// The PATH of the probe: the system's own directories, nothing of the agent's.
@@ -86,10 +86,10 @@ impl ProbeRequest {
         let entries = ENTRIES.to_string();
         let mut pairs = vec![("nonce", self.nonce.as_str()), ("entries", &entries)];
         for mount in &self.mounts {
-            let key = match (&mount.role, mount.read_only) {
-                (Role::Dataset(_), _) => "dataset",
-                (_, true) => "read-only",
-                (_, false) => "writable",
+            let key = match (mount.role.inside().tried, mount.read_only) {
+                (Tried::Sample, _) => "dataset",
+                (Tried::Access | Tried::File, true) => "read-only",
+                (Tried::Access | Tried::File, false) => "writable",
             };
             pairs.push((key, &mount.target));
         }

@@ -87,7 +87,7 @@ fn judge(mounts: &[Mount], known: &KnownPaths, rules: &Rules) -> Vec<Finding> {
             problem(format!("two mounts have the target `{}`", mount.target), "give each data set another name");
         }
         match facts {
-            Err(why) => problem(why.clone(), &missing_hint(mount)),
+            Err(why) => problem(why.clone(), &mount.role.inside().missing),
             Ok(facts) => {
                 fit(mount, facts, rules, &mut problem);
                 forbidden(mount, facts, known, &mut problem);
@@ -96,21 +96,6 @@ fn judge(mounts: &[Mount], known: &KnownPaths, rules: &Rules) -> Vec<Finding> {
     }
     problems.extend(overlaps(mounts, known));
     problems
-}
-
-fn missing_hint(mount: &Mount) -> String {
-    match &mount.role {
-        Role::Dataset(name) => format!("give the directory with `--dataset {name}=DIR`"),
-        Role::Workspace => "give the project's directory with `--workspace DIR`".into(),
-        Role::CodexPackage
-        | Role::CodexHome
-        | Role::Agents
-        | Role::SystemCodex
-        | Role::Guest
-        | Role::Git
-        | Role::GitObjects
-        | Role::Cache(_) => "check the path, and that you may read it".into(),
-    }
 }
 
 /// Names and paths that cannot be passed on whole.
@@ -140,7 +125,7 @@ fn named(mount: &Mount, problem: &mut impl FnMut(String, &str)) {
 fn fit(mount: &Mount, facts: &PathFacts, rules: &Rules, problem: &mut impl FnMut(String, &str)) {
     let path = facts.real.display();
     if !(facts.kind.is_dir() || mount.role.inside().may_be_a_file && facts.kind.is_file()) {
-        problem(format!("`{path}` is not a directory"), &missing_hint(mount));
+        problem(format!("`{path}` is not a directory"), &mount.role.inside().missing);
         return;
     }
     let enter = if facts.kind.is_dir() { 0o1 } else { 0 };

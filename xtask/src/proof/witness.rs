@@ -128,17 +128,15 @@ fn process_facts(container: &Container) -> Result<ProcessFacts, String> {
         let bytes = fs::read(&path).map_err(|err| format!("the host cannot read `{path}` ({err})"))?;
         Ok::<_, String>(String::from_utf8_lossy(&bytes).into_owned())
     };
-    let mounts = read("mountinfo")?;
     // Elsewhere (a remote engine, one in a virtual machine) the same number names another process or none.
-    if id.is_empty() || !(mounts.contains(id) || read("cgroup").is_ok_and(|text| text.contains(id))) {
+    if id.is_empty() || !(read("mountinfo")?.contains(id) || read("cgroup").is_ok_and(|text| text.contains(id))) {
         return Err(format!("process {pid} of this host is not the container's: the engine runs elsewhere"));
     }
     let namespaces = namespaces(&format!("/proc/{pid}/ns"));
     if namespaces.is_empty() {
         return Err(format!("the host cannot read `/proc/{pid}/ns`"));
     }
-    let mounts = MountTable::parse(&mounts)?;
-    Ok(ProcessFacts { mounts, status: read("status")?, limits: read("limits")?, namespaces })
+    ProcessFacts::read(namespaces, read)
 }
 
 fn namespaces(dir: &str) -> BTreeMap<String, String> {
@@ -162,10 +160,11 @@ fn source_facts(mount: &Mount, mounts: &MountTable) -> SourceFacts {
     let source = &mount.source;
     SourceFacts {
         id: file_id(source),
-        place: match mount.role {
+        place: if matches!(mount.role, Role::Cache(_)) {
             // Most users may not enter the engine's own directories, so the path cannot be resolved; it has no symlinks.
-            Role::Cache(_) => source.to_str().and_then(|path| mounts.place_of(path)),
-            _ => place_of(source, mounts),
+            source.to_str().and_then(|path| mounts.place_of(path))
+        } else {
+            place_of(source, mounts)
         },
         filled: fs::read_dir(source).is_ok_and(|mut entries| entries.next().is_some()),
     }

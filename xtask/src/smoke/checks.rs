@@ -1,9 +1,9 @@
 //! Every check of the smoke test. What is planned here and is not in a report is a failure. Pure.
 
-use std::fmt;
+use crate::spec::words::display;
 
 /// How much is checked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Extent {
     /// All that is required, and what is reported without costing much.
     Quick,
@@ -13,15 +13,7 @@ pub enum Extent {
     Native,
 }
 
-impl fmt::Display for Extent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Extent::Quick => "quick",
-            Extent::Full => "full",
-            Extent::Native => "native",
-        })
-    }
-}
+display!(Extent);
 
 /// One check.
 #[derive(Debug, PartialEq, Eq)]

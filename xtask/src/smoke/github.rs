@@ -36,7 +36,7 @@ fn command(level: &str, title: &str, text: &str) -> String {
 /// The step summary.
 pub(crate) fn summary(result: SmokeResult) -> String {
     let SmokeResult { facts, request, report, outcome } = result;
-    let mut text = format!("## GPU smoke test: {}\n\n", outcome.ending().text());
+    let mut text = format!("## GPU smoke test: {}\n\n", outcome.ending());
     text.push_str("| | |\n| --- | --- |\n");
     let mut row = |name: &str, value: &str| text.push_str(&format!("| {name} | {} |\n", cell(value)));
     row("image", &facts.image);

@@ -16,7 +16,7 @@ pub fn document(result: SmokeResult) -> Value {
     let ending = outcome.ending();
     json!({
         "schema": SCHEMA,
-        "verdict": ending.text(),
+        "verdict": ending.to_string(),
         "exit_code": ending.code(),
         "time": facts.time,
         "seconds": report.map(|report| report.seconds),

@@ -7,6 +7,7 @@ use super::{native, remedy};
 use crate::error::Failure;
 use crate::finding::{Evidence, Finding, Verdict};
 use crate::gpu::arch::serves;
+use crate::spec::words::display;
 use serde_json::Value;
 
 /// As the table writes it.
@@ -38,7 +39,7 @@ pub(crate) fn problem(text: impl Into<String>) -> Finding {
 }
 
 /// The end of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Ending {
     /// Every required check passed, on a GPU.
     Passed = 0,
@@ -53,16 +54,9 @@ impl Ending {
     pub(crate) fn code(self) -> u8 {
         self as u8
     }
-
-    /// As the reports write it.
-    pub(crate) fn text(self) -> &'static str {
-        match self {
-            Ending::Passed => "passed",
-            Ending::Failed => "failed",
-            Ending::NoGpu => "no-gpu",
-        }
-    }
 }
+
+display!(Ending);
 
 /// Everything that was judged.
 #[derive(Debug, Clone, PartialEq)]
@@ -195,10 +189,7 @@ impl Judge<'_> {
             checks::NATIVE_CODE => native::faults(&entry.values, request, &uuids, self.digest),
             checks::COUNT => {
                 let other = request.gpus.filter(|n| *n != uuids.len());
-                other
-                    .map(|n| format!("{n} GPUs were asked for, and the report has {}", uuids.len()))
-                    .into_iter()
-                    .collect()
+                Vec::from_iter(other.map(|n| format!("{n} GPUs were asked for, and the report has {}", uuids.len())))
             }
             "devices.served" => {
                 let arch = request.arch.to_string();

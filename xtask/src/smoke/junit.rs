@@ -6,6 +6,7 @@ use super::judge::{Judged, Judgement};
 use super::show::{SmokeResult, told};
 use crate::error::sentence;
 use crate::finding::Verdict;
+use crate::ui;
 use anyhow::{Context as _, Result};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use std::time::Duration;
@@ -93,15 +94,7 @@ fn duration(seconds: f64) -> Duration {
 /// A character that XML does not allow, such as the terminal's ESC, is shown as an escape. The library would drop it, and
 /// a reader would not see that it was there.
 fn printable(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' | '\t' => safe.push(c),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => safe.extend(c.escape_default()),
-            c => safe.push(c),
-        }
-    }
-    safe
+    ui::harmless(text).replace('\u{fffe}', r"\u{fffe}").replace('\u{ffff}', r"\u{ffff}")
 }
 
 #[cfg(test)]

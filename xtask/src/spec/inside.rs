@@ -109,7 +109,31 @@ pub struct Inside {
     pub may_be_a_file: bool,
     /// Which directory that is out of reach the source may lie in all the same.
     pub may_lie_in: MayLieIn,
+    /// How the witness inside tries it.
+    pub tried: Tried,
+    /// What to do where the source is missing.
+    pub missing: String,
 }
+
+/// How the witness inside tries a mount, beside reading its state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tried {
+    /// Only whether it can be written.
+    Access,
+    /// A sample of its files is read.
+    Sample,
+    /// A file is written, which the host then reads and removes.
+    File,
+}
+
+/// The folders in the workspace's part of the state folder that this tool fills anew at each start, and that are removed
+/// with the container.
+pub const FILLED: [(Role, &str); 3] =
+    [(Role::Guest, "guest"), (Role::Agents, "agents"), (Role::SystemCodex, "etc-codex")];
+
+/// What the container gets only where the host has it, at this path (`~/` is the user's home): the host's own, or what is
+/// filled for it.
+pub const OPTIONAL: [(Role, &str); 1] = [(Role::SystemCodex, SYSTEM_CODEX)];
 
 /// Which of the directories that no mount may reach for writing a mount may lie in all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,6 +156,11 @@ pub enum ToldBy {
 }
 
 impl Role {
+    /// Its name in [`FILLED`].
+    pub fn filled(&self) -> Option<&'static str> {
+        FILLED.into_iter().find(|(role, _)| role == self).map(|(_, name)| name)
+    }
+
     /// The row of this kind of mount. The airlock places further mounts of its kinds itself (`git/mounts.rs`).
     pub fn inside(&self) -> Inside {
         let row = |target: &str| Inside {
@@ -141,11 +170,21 @@ impl Role {
             told_by: ToldBy::Source,
             may_be_a_file: false,
             may_lie_in: MayLieIn::Nothing,
+            tried: Tried::Access,
+            missing: "check the path, and that you may read it".to_owned(),
         };
         let writable = |target: &str, may_lie_in| Inside { read_only: false, may_lie_in, ..row(target) };
         match self {
-            Role::Workspace => writable(WORKSPACE, MayLieIn::DefaultProject),
-            Role::Dataset(name) => row(&format!("/datasets/{name}")),
+            Role::Workspace => Inside {
+                tried: Tried::File,
+                missing: "give the project's directory with `--workspace DIR`".to_owned(),
+                ..writable(WORKSPACE, MayLieIn::DefaultProject)
+            },
+            Role::Dataset(name) => Inside {
+                tried: Tried::Sample,
+                missing: format!("give the directory with `--dataset {name}=DIR`"),
+                ..row(&format!("/datasets/{name}"))
+            },
             Role::CodexPackage => Inside { taken: Taken::NextStart, told_by: ToldBy::Presence, ..row("/opt/codex") },
             Role::CodexHome => writable(CODEX_HOME, MayLieIn::StateFolder),
             Role::Agents => row("/home/codex/.agents"),

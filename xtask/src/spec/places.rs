@@ -1,6 +1,7 @@
 //! Where a sandbox keeps its things on the host, by workspace.
 
 use super::SCHEMA;
+use super::inside::Role;
 use crate::context::{Context, resolved};
 use crate::error::host;
 use crate::{exec, fingerprint};
@@ -23,12 +24,6 @@ pub struct Places {
     pub dir: PathBuf,
     /// The sandbox's own Codex home.
     pub codex_home: PathBuf,
-    /// The copy of `~/.agents`.
-    pub agents: PathBuf,
-    /// The copy of `/etc/codex`.
-    pub system_codex: PathBuf,
-    /// What is handed to the container, read-only.
-    pub guest: PathBuf,
     /// The login that host and sandbox had last, as fingerprints.
     pub login: PathBuf,
     /// The folder of the sandbox's own git directory.
@@ -37,8 +32,6 @@ pub struct Places {
     pub proof: PathBuf,
     /// The record of the container: its `Spec`, and what was read of it before any agent ran in it.
     pub record: PathBuf,
-    /// What host-run files of the workspace looked like at the last entry.
-    pub baseline: PathBuf,
     /// Held while a sandbox is started or proven.
     pub lock: PathBuf,
     /// The generated override, and beside it a copy of the proof.
@@ -58,14 +51,10 @@ pub fn of(cx: &Context, workspace: &Path, uid: u32) -> Places {
     Places {
         project: format!("codex-sandbox-{key}"),
         codex_home: dir.join("codex-home"),
-        agents: dir.join("agents"),
-        system_codex: dir.join("etc-codex"),
-        guest: dir.join("guest"),
         login: dir.join("login.json"),
         git: dir.join("git"),
         proof: dir.join("proof.json"),
         record: dir.join(RECORD),
-        baseline: dir.join("baseline.json"),
         lock: dir.join("lock"),
         override_file: cx.scratch().join(&key).join("override.yaml"),
         dir,
@@ -73,6 +62,11 @@ pub fn of(cx: &Context, workspace: &Path, uid: u32) -> Places {
 }
 
 impl Places {
+    /// The folder that is filled for a mount.
+    pub fn filled(&self, role: &Role) -> PathBuf {
+        self.dir.join(role.filled().map_or_else(|| role.id(), str::to_owned))
+    }
+
     /// The version of the layout of the folder; 1 where the first release made it, or nobody yet.
     ///
     /// # Errors

@@ -111,7 +111,9 @@ impl Spec {
             Some(number) if number > u64::from(SCHEMA) => {
                 Err(format!("a newer version of this tool made it (schema version {number})"))
             }
-            Some(_) => serde_json::from_value(value).map_err(|err| format!("it is damaged: {err}")),
+            // A setting more or less is no other layout: the error names it.
+            Some(_) => serde_json::from_value(value)
+                .map_err(|err| format!("it is damaged, or a version of this tool with other settings made it: {err}")),
         }
     }
 
@@ -202,7 +204,8 @@ fn mount_row(name: String, mount: &Mount) -> Row {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::spec::words::{Gpus, Memlock, Mode, Network};
+    use crate::spec::settings::Memlock;
+    use crate::spec::words::{Gpus, Mode, Network};
 
     #[test]
     fn it_is_read_back_as_it_was_kept_and_nothing_missing_is_made_up() {
@@ -231,8 +234,23 @@ pub(crate) mod tests {
         let spec = "schema uid gid groups image image_id image_inputs mounts out_of_reach shape gpu_route codex_version \
                     codex_bin ca_bundle env compose_file dev_container";
         assert_eq!((SCHEMA, keys(&kept).as_str()), (2, spec), "raise SCHEMA with the layout");
-        let shape = "gpus network codex_home shm_size pids_limit memlock";
-        assert_eq!((SCHEMA, keys(&kept["shape"]).as_str()), (2, shape), "raise SCHEMA with the layout");
+    }
+
+    #[test]
+    fn a_shape_of_another_versions_settings_is_not_read_and_the_setting_is_named() {
+        let kept = json!(crate::proof::fixture::spec());
+        let is_refused = |kept: &Value, name: &str| {
+            let why = Spec::read(&kept.to_string()).unwrap_err();
+            assert!(why.contains("with other settings") && why.contains(&format!("`{name}`")), "{why}");
+        };
+        for name in kept["shape"].as_object().unwrap().keys() {
+            let mut earlier = kept.clone();
+            earlier["shape"].as_object_mut().unwrap().remove(name);
+            is_refused(&earlier, name);
+        }
+        let mut newer = kept;
+        newer["shape"]["later"] = json!(1);
+        is_refused(&newer, "later");
     }
 
     #[test]

@@ -122,16 +122,6 @@ pub enum Network {
     None,
 }
 
-/// How much memory may be locked by a sandbox with GPUs, whose libraries pin it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Memlock {
-    /// As much as there is.
-    Unlimited,
-    /// What the engine gives by itself: for engines that may not raise the limit.
-    Engine,
-}
-
 /// The nearest of some names, if it is near.
 pub(crate) fn nearest<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
     names
@@ -177,11 +167,14 @@ macro_rules! display {
     )+};
 }
 
-display!(Mode, Cache, Network, Memlock);
+pub(crate) use display;
+
+display!(Mode, Cache, Network);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::settings::Memlock;
 
     fn as_clap<T: ValueEnum + Serialize>() {
         for value in T::value_variants() {

@@ -20,12 +20,8 @@ pub struct Args {
     /// Say whether it is up to date and why not; exit 0 or 1
     #[arg(long)]
     check: bool,
-    /// Ask the registry for a newer base image
-    #[arg(long)]
-    pull: bool,
-    /// Build every layer again
-    #[arg(long)]
-    no_cache: bool,
+    #[command(flatten)]
+    wishes: Wishes,
     /// Print the settings and every step, run none
     #[arg(long)]
     dry_run: bool,
@@ -39,7 +35,6 @@ impl Args {
 
 /// Prints the tag of the image; with `--check` whether it is up to date, and then exit code 1 where it is not.
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
-    let wishes = Wishes { pull: args.pull, no_cache: args.no_cache };
     let settings = settings::load(cx, &args.flags())?;
     let user = User::read();
     let state = build::state(cx, &settings, &user)?;
@@ -49,13 +44,13 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
         return Ok(u8::from(!reasons.is_empty()));
     }
     if args.dry_run {
-        build::steps(cx, &settings, &state, wishes).iter().for_each(ui::result);
+        build::steps(cx, &settings, &state, args.wishes).iter().for_each(ui::result);
         return Ok(0);
     }
-    if state.id.is_some() && wishes == Wishes::default() {
+    if state.id.is_some() && args.wishes == Wishes::default() {
         ui::say("the image is up to date: nothing to build");
     } else {
-        build::build(cx, &settings, &state, wishes)?;
+        build::build(cx, &settings, &state, args.wishes)?;
     }
     // The state is read again because building the CPU base gives the base an id, and with it the image its final tag.
     ui::result(build::state(cx, &settings, &user)?.inputs.tag());

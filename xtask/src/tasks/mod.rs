@@ -12,3 +12,15 @@ pub(crate) mod image;
 pub(crate) mod mounts;
 pub(crate) mod sandbox;
 pub(crate) mod status;
+
+use crate::spec::settings::Flags;
+
+// The flags of the tasks that only show something. A comment for rustdoc would be taken for the help of a task.
+#[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq)]
+pub struct ShowArgs {
+    #[command(flatten)]
+    pub(crate) flags: Flags,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}

@@ -2,9 +2,8 @@
 
 use crate::context::Context;
 use crate::engine::running::Existing;
-use crate::error::failed;
 use crate::finding::{self, Finding};
-use crate::life::{self, Gathered};
+use crate::life::{self, Gathered, Ground, Purpose};
 use crate::proof::probe::{AskCodex, ProbeRequest};
 use crate::proof::{self, sources};
 use crate::spec::settings::Flags;
@@ -12,26 +11,16 @@ use crate::ui;
 use anyhow::Result;
 use serde_json::json;
 
-/// Validate every mount, on the host and inside
-#[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq)]
-pub struct Args {
-    #[command(flatten)]
-    pub(crate) flags: Flags,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
 /// Checks from the host, and where a sandbox runs also from inside. Exit code 1 where a claim does not hold.
-pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
-    let gathered = life::gather(cx, &args.flags)?;
+pub(crate) fn run(cx: &Context, flags: &Flags, json: bool) -> Result<u8> {
+    let gathered = Ground::read(cx, flags)?.gather(cx, Purpose::Look)?;
     let (mounts, problems) = life::problems(cx, &gathered);
     let mut claims = sources::claims(&mounts, &problems);
     let running = gathered.existing.as_ref().filter(|running| running.up);
     if let Some(running) = running {
         claims.extend(inside(&gathered, running)?);
     }
-    if args.json {
+    if json {
         let container = running.map(|running| running.id.clone());
         ui::result(format_args!("{:#}", json!({"schema": 1, "container": container, "claims": claims})));
     } else {
@@ -47,8 +36,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
 }
 
 fn inside(gathered: &Gathered, running: &Existing) -> Result<Vec<Finding>> {
-    let record = life::trusted(&gathered.ground.places, running)
-        .map_err(|why| failed(why).hint("`cargo xtask down`, then `cargo xtask sandbox`"))?;
+    let record = life::trusted(&gathered.ground.places, running)?;
     let mut request = ProbeRequest::new(&record.spec, life::nonce()?);
     request.codex = AskCodex::Nothing;
     let mut claims = proof::prove(&running.id, &running.container, &record.spec, &request)?.0.claims;

@@ -6,21 +6,11 @@ use crate::spec::settings::{self, Flags};
 use crate::ui;
 use anyhow::Result;
 
-/// Show what runs: image, mounts, sessions inside
-#[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq)]
-pub struct Args {
-    #[command(flatten)]
-    pub(crate) flags: Flags,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
 /// Exit code 0 also where nothing runs: that is an answer.
-pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
-    let settings = settings::load(cx, &args.flags)?;
+pub(crate) fn run(cx: &Context, flags: &Flags, json: bool) -> Result<u8> {
+    let settings = settings::load(cx, flags)?;
     let status = Status::read(cx, &settings.workspace)?;
-    if args.json {
+    if json {
         ui::result(serde_json::to_string_pretty(&status)?);
     } else {
         ui::result(status.screen(ui::stdout().width));

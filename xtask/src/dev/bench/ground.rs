@@ -11,6 +11,7 @@ use crate::step::Command;
 use crate::user::User;
 use crate::{exec, ui};
 use anyhow::Result;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use xshell::{Cmd, Shell, cmd};
@@ -76,8 +77,8 @@ impl<'a> BenchGround<'a> {
         cmd!(sh, "{exe} {task} --workspace {project} --dataset ssv2={data} {cpu...} {codex...} {more...}")
     }
 
-    fn enter_few(&self) -> Result<Duration> {
-        timed(self.task("few", "sandbox", &["--yes", "--", "--version"]))
+    fn sandbox(&self, name: &str) -> Result<Duration> {
+        timed(self.task(name, "sandbox", &["--yes", "--", "--version"]))
     }
 
     /// The bare commands for the same project: the same files, the same variables, the same mounts.
@@ -102,17 +103,17 @@ impl<'a> BenchGround<'a> {
 
     /// Entering a running sandbox.
     pub(super) fn enter(&self) -> Result<Measured> {
-        self.enter_few()?;
+        self.sandbox("few")?;
         let up = self.bare()?.up();
-        self.pair(1.0, false, || self.enter_few(), || self.compose(&up))
+        self.pair(1.0, false, || self.sandbox("few"), || self.compose(&up))
     }
 
     /// Entering with no container yet. `down` is part of neither side.
     pub(super) fn start(&self) -> Result<Measured> {
-        self.enter_few()?;
+        self.sandbox("few")?;
         let project = self.bare()?;
         let up = project.up();
-        let mine = || self.down().and_then(|()| self.enter_few());
+        let mine = || self.down().and_then(|()| self.sandbox("few"));
         self.pair(1.3, false, mine, || {
             self.down()?;
             // `down` has removed what the bare commands mount. Without this tool those files would still be there.
@@ -127,8 +128,7 @@ impl<'a> BenchGround<'a> {
     /// A data set of many files. Both sides are this tool, so cargo comes before both.
     pub(super) fn mounts(&self) -> Result<Measured> {
         self.fill(SIZES[1])?;
-        let enter = |name| timed(self.task(name, "sandbox", &["--yes", "--", "--version"]));
-        SIZES.iter().try_for_each(|(name, _)| enter(name).map(drop))?;
+        SIZES.iter().try_for_each(|(name, _)| self.sandbox(name).map(drop))?;
         let mounts = |name| timed(self.task(name, "mounts", &[]));
         self.pair(1.1, true, || mounts("many"), || mounts("few"))
     }
@@ -139,12 +139,7 @@ impl<'a> BenchGround<'a> {
         let user = User::read();
         let state = build::state(self.cx, &settings, &user)?;
         let inputs = build::ensure(self.cx, &settings, &user, &state)?.inputs;
-        let args = serde_json::json!({
-            "BASE_IMAGE": inputs.base,
-            "TORCH_CUDA_ARCH_LIST": inputs.arch_list,
-            "HOST_UID": inputs.uid.to_string(),
-            "HOST_GID": inputs.gid.to_string(),
-        });
+        let args = BTreeMap::from(inputs.args());
         let build = serde_json::json!({"context": self.cx.root.join("docker"), "args": args});
         let file = serde_json::json!({"services": {"workspace": {"image": self.image(), "build": build}}});
         let (sh, exe, path) = (&self.sh, &self.cx.exe, self.dir.path().join("build.yaml"));

@@ -1,29 +1,18 @@
 //! Which tiers run, which do not and why. Pure.
 
 use crate::error::{Failure, host};
+use crate::spec::words::display;
 use clap::ValueEnum;
-use std::fmt;
 
-/// A tier of tests; its text is the name of its nextest profile.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A tier of tests, in the order in which they run; its text is the name of its nextest profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Tier {
     Default,
     Engine,
     Gpu,
 }
 
-/// The tiers in the order in which they run.
-const ALL: [Tier; 3] = [Tier::Default, Tier::Engine, Tier::Gpu];
-
-impl fmt::Display for Tier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Tier::Default => "default",
-            Tier::Engine => "engine",
-            Tier::Gpu => "gpu",
-        })
-    }
-}
+display!(Tier);
 
 /// What must run, or the run fails. The default tier always runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -75,7 +64,7 @@ pub(super) struct TierPlan {
 /// A demanded tier cannot run here (exit code 3).
 pub(super) fn plan(asked: Option<Demand>, cannot: &[(Tier, String)]) -> Result<TierPlan, Failure> {
     let mut plan = TierPlan { tiers: Vec::new(), left: Vec::new() };
-    for tier in ALL {
+    for &tier in Tier::value_variants() {
         let why = cannot.iter().find(|(other, _)| *other == tier).map(|(_, why)| why.clone());
         match (asked.is_none_or(|demand| demand.wants(tier)), why) {
             (false, _) => plan.left.push((tier, "not asked for".to_owned())),
@@ -123,14 +112,14 @@ mod tests {
         assert_eq!(bare.tiers, [Tier::Default]);
         let left = [(Tier::Engine, "no engine".to_owned()), (Tier::Gpu, "no GPU".to_owned())];
         assert_eq!(bare.left, left);
-        assert_eq!(plan(None, &machine(true, true)).unwrap().tiers, ALL);
+        assert_eq!(plan(None, &machine(true, true)).unwrap().tiers, Tier::value_variants());
     }
 
     #[test]
     fn a_demand_brings_the_default_tier_along_and_fails_where_it_cannot_be_met() {
         assert_eq!(plan(Some(Demand::Engine), &machine(true, true)).unwrap().tiers, [Tier::Default, Tier::Engine]);
         assert_eq!(plan(Some(Demand::Default), &machine(true, true)).unwrap().tiers, [Tier::Default]);
-        assert_eq!(plan(Some(Demand::All), &machine(true, true)).unwrap().tiers, ALL);
+        assert_eq!(plan(Some(Demand::All), &machine(true, true)).unwrap().tiers, Tier::value_variants());
         for (asked, machine) in [
             (Demand::Engine, machine(false, true)),
             (Demand::Gpu, machine(true, false)),

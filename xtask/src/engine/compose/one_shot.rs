@@ -1,7 +1,8 @@
 //! A container that runs one program and ends, confined as the sandbox is: its Compose file is made from the sandbox's
 //! own service and from a [`Spec`]. Pure.
 
-use super::{confine, escape, volume};
+use super::{escape, volume};
+use crate::engine::asked::confine;
 use crate::engine::docker;
 use crate::spec::Spec;
 use crate::step::Command;

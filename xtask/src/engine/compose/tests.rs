@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::spec::Schema;
-use crate::spec::settings::{Shape, usual};
-use crate::spec::words::Cache;
+use crate::spec::settings::{Memlock, Shape, usual};
+use crate::spec::words::{Cache, GpuRoute, Network};
 
 /// A project with one of everything, for tests.
 pub(crate) fn project() -> Project {

@@ -2,7 +2,7 @@
 //! engines and clients of other makers are recognized by what they leave out.
 
 use super::Component;
-use crate::engine::inspect::or_empty;
+use crate::engine::asked::or_empty;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! The status as a screen for people. Pure.
 
-use super::{Activity, BindMount, GpuUse, Sandbox, SharedMemory, Status};
+use super::{BindMount, GpuUse, Sandbox, SharedMemory, Status};
 use crate::spec::Spec;
 use crate::ui;
 use std::time::Duration;
@@ -26,15 +26,10 @@ impl Status {
     }
 
     fn state(&self) -> String {
-        let state = match self.state {
-            Activity::Running => "running",
-            Activity::Paused => "paused",
-            Activity::Stopped => "stopped",
-            Activity::None => "none",
-        };
+        let state = self.state;
         match self.sandbox.as_ref().and_then(|sandbox| sandbox.uptime_s) {
             Some(seconds) => format!("{state} for {}", span(seconds)),
-            None => state.to_owned(),
+            None => state.to_string(),
         }
     }
 }
@@ -107,6 +102,7 @@ fn mount_lines(mounts: &[BindMount], room: Option<usize>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Activity;
     use super::*;
     use crate::proof::fixture;
 

@@ -161,10 +161,18 @@ pub(crate) struct ProcessFacts {
     pub(crate) limits: String,
     /// The targets of the links in `ns/`, such as `pid:[4026531836]`, by kind.
     #[serde(deserialize_with = "namespaces")]
-    pub(crate) namespaces: BTreeMap<String, String>,
+    pub(crate) namespaces: Namespaces,
 }
 
+type Namespaces = BTreeMap<String, String>;
+
 impl ProcessFacts {
+    /// By what reads a file of `/proc/PID` on the host, so that both witnesses' facts have one list.
+    pub(crate) fn read(namespaces: Namespaces, read: impl Fn(&str) -> Result<String, String>) -> Result<Self, String> {
+        let mounts = MountTable::parse(&read("mountinfo")?)?;
+        Ok(ProcessFacts { mounts, status: read("status")?, limits: read("limits")?, namespaces })
+    }
+
     /// A field of `status`.
     pub(crate) fn status(&self, name: &str) -> Option<&str> {
         self.status.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()))
@@ -263,7 +271,7 @@ fn st_rdonly<'de, D: Deserializer<'de>>(from: D) -> Result<Option<bool>, D::Erro
 }
 
 /// A namespace that could not be read is left out: each claim fails where a namespace that it names is missing.
-fn namespaces<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
+fn namespaces<'de, D: Deserializer<'de>>(from: D) -> Result<Namespaces, D::Error> {
     let all = BTreeMap::<String, Attempt<String>>::deserialize(from)?.into_iter();
     let read = all.filter_map(|(kind, name)| match name {
         Attempt::Done(name) => Some((kind, name)),

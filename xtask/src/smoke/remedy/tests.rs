@@ -1,6 +1,7 @@
 //! Error texts as they were seen, and what they lead to.
 
 use super::*;
+use crate::error::Kind;
 
 /// Texts as they were seen, with a word of the remedy that they must lead to.
 const SEEN: &[(&str, &str, bool)] = &[

@@ -1,12 +1,14 @@
 //! The table of the settings: every key with its kind, its meaning and its default. The resolver, the check for
 //! unknown keys and values, and `sandbox.schema.json` all read it, so that they cannot disagree.
 
-use super::values::{parse_bytes, parse_number};
 use crate::error::{Failure, usage};
-use crate::spec::words::{Cache, Gpus, Memlock, Mode, Network, nearest, words};
+use crate::spec::words::{Cache, Gpus, Mode, Network, nearest, words};
 use anyhow::Result;
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+#[cfg(test)]
+use serde_json::json;
 
 /// The default base image, NVIDIA's PyTorch build that knows sm_120.
 pub const DEFAULT_BASE: &str = "nvcr.io/nvidia/pytorch:25.01-py3";
@@ -63,6 +65,16 @@ pub struct Shape {
     pub memlock: Memlock,
 }
 
+/// How much memory may be locked by a sandbox with GPUs, whose libraries pin it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Memlock {
+    /// As much as there is.
+    Unlimited,
+    /// What the engine gives by itself: for engines that may not raise the limit.
+    Engine,
+}
+
 impl ShapeKind {
     /// The value of a text.
     ///
@@ -76,6 +88,74 @@ impl ShapeKind {
             ShapeKind::Count => parse_number(key, text).map(Value::from),
         }
     }
+}
+
+/// Beside the reading, so that a new kind of value has all of it in one place.
+#[cfg(test)]
+impl ShapeKind {
+    /// What the schema of the settings file says of it. Plain values may be written without quotes.
+    pub(super) fn schema(self) -> Value {
+        let number = |pattern: &str| json!({"type": ["string", "integer", "null"], "minimum": 1, "pattern": pattern});
+        match self {
+            ShapeKind::OneOf(words) => {
+                let words = words().into_iter().map(Value::from);
+                json!({"enum": words.chain([Value::Null]).collect::<Vec<_>>()})
+            }
+            // `all`, `none`, or ids with something in them that is no letter.
+            ShapeKind::Gpus => json!({
+                "type": ["string", "integer", "null"],
+                "minimum": 0,
+                "pattern": "^(all|none|\\s*[A-Za-z0-9:/.-]*[0-9:/.-][A-Za-z0-9:/.-]*\\s*\
+                            (,\\s*[A-Za-z0-9:/.-]*[0-9:/.-][A-Za-z0-9:/.-]*\\s*)*)$",
+            }),
+            ShapeKind::Size => number("^\\s*0*[1-9][0-9]*\\s*([kKmMgGtT]?[bB]?)\\s*$"),
+            ShapeKind::Count => number("^0*[1-9][0-9]*$"),
+        }
+    }
+
+    /// Values that it takes, none of them a default but for words, and values that it refuses; as the settings file has
+    /// them.
+    pub(super) fn samples(self) -> (Vec<String>, Vec<&'static str>) {
+        let one = |text: &str| vec![text.to_owned()];
+        match self {
+            ShapeKind::OneOf(words) => (words(), vec!["nowordatall", "[a]"]),
+            ShapeKind::Gpus => (one("GPU-aaaa"), vec!["nnoe", "'0,all'", "'a b'", "-0.5.x!"]),
+            ShapeKind::Size => (one("7g"), vec!["lots", "0", "1.5gb"]),
+            ShapeKind::Count => (one("7"), vec!["0", "-1", "many"]),
+        }
+    }
+}
+
+/// Parses a size as Docker does: `32gb`, `512m`, bytes; a unit is a power of 1024.
+///
+/// # Errors
+/// Not a size (exit code 2).
+fn parse_bytes(text: &str) -> Result<u64> {
+    let lower = text.trim().to_lowercase();
+    let digits: String = lower.chars().take_while(char::is_ascii_digit).collect();
+    let factor: Option<u64> = match lower[digits.len()..].trim() {
+        "" | "b" => Some(1),
+        "k" | "kb" => Some(1 << 10),
+        "m" | "mb" => Some(1 << 20),
+        "g" | "gb" => Some(1 << 30),
+        "t" | "tb" => Some(1 << 40),
+        _ => None,
+    };
+    let bytes = digits.parse::<u64>().ok().zip(factor).and_then(|(n, factor)| n.checked_mul(factor));
+    bytes
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(|| usage(format!("`{text}` is not a size")).hint("write it as Docker does: `32gb`, `512m`").into())
+}
+
+/// Parses a whole number above 0.
+///
+/// # Errors
+/// Not one (exit code 2).
+fn parse_number(key: &str, text: &str) -> Result<u64> {
+    text.parse::<u64>()
+        .ok()
+        .filter(|n| *n > 0)
+        .ok_or_else(|| usage(format!("`{key}: {text}` is not a number above 0")).into())
 }
 
 fn word(given: &str, text: &str, words: &[String]) -> Result<String> {
@@ -207,5 +287,17 @@ pub(super) fn unknown_word(given: &str, word: &str, words: &[String]) -> Failure
     match nearest(word, &words.iter().map(String::as_str).collect::<Vec<_>>()) {
         Some(near) => failure.hint(format!("did you mean `{near}`?")),
         None => failure.hint("sandbox.yaml explains each"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_as_docker_reads_them() {
+        assert_eq!(parse_bytes("32gb").unwrap(), 32 << 30);
+        assert_eq!(parse_bytes("64M").unwrap(), 64 << 20);
+        assert!(parse_bytes("0").is_err() && parse_bytes("-1g").is_err() && parse_bytes("99999999999t").is_err());
     }
 }

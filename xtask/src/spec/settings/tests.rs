@@ -2,10 +2,11 @@
 
 use super::*;
 use crate::context::Context;
-use crate::spec::settings::keys::ShapeKind;
 use crate::spec::words::Gpus;
 use anyhow::Result;
 use std::path::Path;
+
+mod schema;
 
 fn context(env: &[(&str, &str)]) -> Context {
     Context {
@@ -132,10 +133,7 @@ fn values(kind: keys::ValueKind) -> Vec<String> {
     match kind {
         ValueKind::Path => one("/there"),
         ValueKind::Text => one("7.5"),
-        ValueKind::Shape(ShapeKind::OneOf(words)) => words(),
-        ValueKind::Shape(ShapeKind::Gpus) => one("GPU-aaaa"),
-        ValueKind::Shape(ShapeKind::Size) => one("7g"),
-        ValueKind::Shape(ShapeKind::Count) => one("7"),
+        ValueKind::Shape(kind) => kind.samples().0,
         ValueKind::Variables => one("[HF_TOKEN]"),
         ValueKind::Datasets => one("{k400: /k}"),
         ValueKind::Some(words) => words().iter().map(|word| format!("[{word}]")).collect(),

@@ -1,0 +1,160 @@
+//! What the engine is asked for: what Compose is told, and what the engine then says that it was asked for. Compose's key
+//! and Docker's field of the same thing stand together here, so that no limit can be in one and not in the other. Pure.
+
+use crate::spec::Spec;
+use crate::spec::settings::{Memlock, Shape};
+use crate::spec::words::{GpuRoute, Gpus, Network};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Sets limits, groups, network and GPUs of a service by its `Spec`; the other keys stay as they are.
+pub(super) fn confine(service: &mut Value, p: &Spec) {
+    // Each field is named: a new one does not compile until Compose is told of it, here or elsewhere.
+    let Shape { gpus, network, codex_home: _, shm_size, pids_limit, memlock } = &p.shape;
+    service["shm_size"] = json!(shm_size);
+    service["pids_limit"] = json!(pids_limit);
+    if !p.groups.is_empty() {
+        service["group_add"] = p.groups.iter().map(|gid| json!(gid.to_string())).collect();
+    }
+    match network {
+        Network::None => service["network_mode"] = json!("none"),
+        // Compose creates the bridge network of the project by itself.
+        Network::Open => {}
+    }
+    if let Some(devices) = device_request(gpus, p.gpu_route) {
+        match memlock {
+            Memlock::Unlimited => service["ulimits"]["memlock"] = json!(-1),
+            Memlock::Engine => {}
+        }
+        service["deploy"] = json!({"resources": {"reservations": {"devices": [devices]}}});
+    }
+}
+
+fn device_request(gpus: &Gpus, route: Option<GpuRoute>) -> Option<Value> {
+    let cdi = |id: &String| if id.contains('=') { id.clone() } else { format!("nvidia.com/gpu={id}") };
+    let ask = |driver, key: &str, which: Value| json!({"driver": driver, (key): which, "capabilities": ["gpu"]});
+    Some(match (gpus, route?) {
+        (Gpus::None, _) => return None,
+        (Gpus::All, GpuRoute::Nvidia) => ask("nvidia", "count", json!("all")),
+        (Gpus::Ids(ids), GpuRoute::Nvidia) => ask("nvidia", "device_ids", json!(ids)),
+        (Gpus::All, GpuRoute::Cdi) => ask("cdi", "device_ids", json!(["nvidia.com/gpu=all"])),
+        (Gpus::Ids(ids), GpuRoute::Cdi) => ask("cdi", "device_ids", ids.iter().map(cdi).collect()),
+    })
+}
+
+/// The parts that do not depend on the host.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(crate) struct Config {
+    /// The first twelve digits of its id, unless another name was asked for.
+    pub(crate) hostname: Option<String>,
+    /// The image, as it was named in the request.
+    pub(crate) image: String,
+    /// User and group, as they were named in the request.
+    pub(crate) user: String,
+    /// Its labels and those of its image.
+    pub(crate) labels: Option<BTreeMap<String, String>>,
+}
+
+/// The parts that depend on the host: limits, namespaces, devices.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(crate) struct HostConfig {
+    /// Capabilities beyond the usual ones.
+    #[serde(deserialize_with = "told")]
+    pub(crate) cap_add: Option<Vec<String>>,
+    /// Whether everything is allowed inside.
+    pub(crate) privileged: Option<bool>,
+    /// Such as `no-new-privileges:true`; `seccomp=unconfined` turns the seccomp filter off.
+    #[serde(deserialize_with = "told")]
+    pub(crate) security_opt: Option<Vec<String>>,
+    /// Each of the four is `host`, `container:ID`, or a namespace of its own.
+    pub(crate) pid_mode: Option<String>,
+    /// See `pid_mode`.
+    pub(crate) ipc_mode: Option<String>,
+    /// See `pid_mode`; a namespace of its own is named by its network, or `none`.
+    pub(crate) network_mode: Option<String>,
+    /// See `pid_mode`.
+    #[serde(rename = "UTSMode")]
+    pub(crate) uts_mode: Option<String>,
+    /// The bytes of `/dev/shm`.
+    pub(crate) shm_size: Option<u64>,
+    /// The greatest number of processes; `null`, 0 and -1 mean no limit.
+    pub(crate) pids_limit: Option<i64>,
+    #[serde(deserialize_with = "told")]
+    pub(crate) ulimits: Option<Vec<Ulimit>>,
+    /// Single device nodes of the host.
+    #[serde(deserialize_with = "told")]
+    pub(crate) devices: Option<Vec<IgnoredAny>>,
+    /// Devices by driver, GPUs among them.
+    #[serde(deserialize_with = "told")]
+    pub(crate) device_requests: Option<Vec<DeviceRequest>>,
+    /// The options of each `--tmpfs` mount, by its target. The engine omits the field where there are none.
+    pub(crate) tmpfs: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Ulimit {
+    /// Such as `memlock` and `stack`.
+    pub(crate) name: String,
+    /// The limit in force; -1 is none.
+    pub(crate) soft: i64,
+}
+
+/// A request for devices, as `--gpus` and Compose's `devices` make it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct DeviceRequest {
+    /// `nvidia` or `cdi`.
+    pub(crate) driver: String,
+    /// How many; -1 means all, and it is 0 where the devices are named.
+    pub(crate) count: i64,
+    #[serde(rename = "DeviceIDs", deserialize_with = "or_empty")]
+    pub(crate) ids: Vec<String>,
+    /// The capabilities that a device must have: all of one of the lists.
+    #[serde(deserialize_with = "or_empty")]
+    pub(crate) capabilities: Vec<Vec<String>>,
+}
+
+impl HostConfig {
+    /// The namespaces that it may share with the host or another container, by Docker's names for them.
+    pub(crate) fn modes(&self) -> [(&'static str, Option<&str>); 4] {
+        [
+            ("PidMode", self.pid_mode.as_deref()),
+            ("IpcMode", self.ipc_mode.as_deref()),
+            ("NetworkMode", self.network_mode.as_deref()),
+            ("UTSMode", self.uts_mode.as_deref()),
+        ]
+    }
+}
+
+/// `null` is the empty value: Docker writes an empty list that way.
+pub(super) fn or_empty<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(value: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(value)?.unwrap_or_default())
+}
+
+/// A list that may be missing in the answer, which is not the same as an empty one.
+pub(super) fn told<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<Vec<T>>, D::Error> {
+    or_empty(value).map(Some)
+}
+
+/// The answer of a real engine about a running sandbox, with the paths and the id of `proof::fixture`.
+#[cfg(test)]
+pub(crate) const REAL: &str = include_str!("asked/engine-26.1.json");
+
+/// The same from an engine that did what this shape asks for. A field that the real engine does not send is no field.
+#[cfg(test)]
+pub(crate) fn answer(shape: &Shape) -> Value {
+    // Each field is named: a new one does not compile until the engine says that it was asked for it.
+    let Shape { gpus: _, network: _, codex_home: _, shm_size, pids_limit, memlock: _ } = shape;
+    let mut answer: Value = serde_json::from_str(REAL).unwrap();
+    let mut says = |field: &str, value: Value| {
+        *answer[0]["HostConfig"].get_mut(field).unwrap_or_else(|| panic!("the real engine sends no `{field}`")) = value;
+    };
+    says("ShmSize", json!(shm_size));
+    says("PidsLimit", json!(pids_limit));
+    answer
+}
