@@ -2,7 +2,8 @@
 
 It judges nothing. What the facts mean is decided on the host, which compares them with what the host sees itself. The
 probe is mounted read-only and started with a cleared environment and an isolated interpreter, so that nothing that an
-agent left in its home directory can change what the probe says:
+agent left in its home directory can change what the probe says. It runs as the agent's user and under a group that the
+agent is not in, so that no process of the agent can trace it, read it or change it:
 
     env -i LC_ALL=C PATH=... HOME=/home/codex \
         /sandbox/bin/python3 -I -S -X pycache_prefix=/sandbox/probe.py /sandbox/probe.py KEY VALUE ...
@@ -14,9 +15,9 @@ Its arguments are pairs of a key and a value; a key may be given more than once:
     dataset PATH         the same, and a sample of its files is examined
     writable PATH        a mount that may be written; the probe does not write there
     workspace PATH       a directory in which the probe creates a file for the host to examine
+    gid N                the agent's group, which that file gets
     entries N            how many directory entries a sample may read
     program NAME         a program to look up on PATH
-    env NAME             a variable of the main process whose value is reported (of others, the name alone)
     codex PATH           where this path of Codex leads
     codex-version PATH   the same, and what `PATH --version` answers
     smi PATH             the path of nvidia-smi, which is asked for the GPUs
@@ -41,6 +42,7 @@ This is one file because it is mounted as one file. Its sections, in order:
 import errno
 import os
 import select
+import stat
 import sys
 import time
 
@@ -61,6 +63,7 @@ BOUND = 25  # seconds until the alarm ends the probe
 SUBMOUNTS = 64  # examined below one mount; the mount table itself is reported whole
 DIRECTORIES = 12  # read in the sample of one data set
 REPORTED = 16  # names of one kind in a sample
+NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")  # a process that is hidden may not list its own
 # Sockets of container engines. Whoever can connect to one of them controls the host.
 SOCKETS = (
     "/var/run/docker.sock",
@@ -202,14 +205,17 @@ def mount_facts(path, nonce, try_to_write):
     return facts
 
 
-def workspace_file(path, nonce):
-    """Creates the file that the host then examines (its owner, its content) and removes."""
+def workspace_file(path, nonce, gid):
+    """Creates the file that the host then examines (its owner, its content) and removes. It gets the group that a file
+    of the agent would get: that of the agent, or that of the directory where new files inherit it."""
     fd = os.open(
         os.path.join(path, ".codex-sandbox-probe-" + nonce),
         os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC,
         0o644,
     )
     try:
+        if not os.stat(path).st_mode & stat.S_ISGID:
+            os.fchown(fd, -1, gid)
         os.write(fd, nonce.encode())
     finally:
         os.close(fd)
@@ -381,31 +387,30 @@ def passwd_entry():
     return None
 
 
+def hidden():
+    """Makes the memory of the probe unreadable for the programs that it starts, which have the same user and group.
+    Returns what the kernel says of it then: 0 where it is unreadable."""
+    try:
+        import _ctypes  # `ctypes` itself would take ten times as long
+    except ImportError:
+        return None
+    prctl = _ctypes.dlsym(_ctypes.dlopen(None, 2), "prctl")
+    _ctypes.call_function(prctl, (4, 0, 0, 0, 0))  # PR_SET_DUMPABLE
+    return _ctypes.call_function(prctl, (3, 0, 0, 0, 0))  # PR_GET_DUMPABLE
+
+
 def processes():
     """Every process except the probe and its children: its pid, its parent's pid and its name."""
     rows = []
     for pid in os.listdir("/proc"):
         if pid.isdigit() and int(pid) != os.getpid():
-            stat = text_of("/proc/%s/stat" % pid)
-            if stat and ")" in stat:
-                name, _, rest = stat.partition("(")[2].rpartition(")")
+            text = text_of("/proc/%s/stat" % pid)
+            if text and ")" in text:
+                name, _, rest = text.partition("(")[2].rpartition(")")
                 parent = int(rest.split()[1])
                 if parent != os.getpid():
                     rows.append({"pid": int(pid), "parent": parent, "name": name})
     return rows
-
-
-def main_environment(rows, wanted):
-    """The names of the variables of the main process (the first child of init), and the values of those in `wanted`."""
-    children = sorted(row["pid"] for row in rows if row["parent"] == 1)
-    text = text_of("/proc/%d/environ" % (children[0] if children else 1))
-    if text is None:
-        return None
-    pairs = [pair.partition("=") for pair in text.split("\0") if pair]
-    return {
-        "names": sorted(pair[0] for pair in pairs),
-        "values": {pair[0]: pair[2] for pair in pairs if pair[0] in wanted},
-    }
 
 
 def interfaces():
@@ -434,7 +439,7 @@ def shm_bytes():
 
 def request_of(args):
     """The values of each key. An unknown key is an error."""
-    keys = "nonce read-only dataset writable workspace entries program env codex codex-version smi"
+    keys = "nonce read-only dataset writable workspace gid entries program codex codex-version smi"
     asked = {key: [] for key in keys.split()}
     for key, value in zip(args[::2], args[1::2]):
         asked[key].append(value)
@@ -457,6 +462,7 @@ def all_mounts(asked, nonce, table):
 
 def main():
     alarm(BOUND)
+    dumpable = hidden()
     asked = request_of(sys.argv[1:])
     nonce = asked["nonce"][0]
     # The programs run while everything else is examined.
@@ -469,14 +475,18 @@ def main():
     table = text_of("/proc/self/mountinfo") or ""
     mounts = all_mounts(asked, nonce, table)
     home = os.environ.get("HOME", "/")
-    rows = processes()
+    written = None
+    if asked["workspace"]:
+        written = answer_of(workspace_file, asked["workspace"][0], nonce, int(asked["gid"][0]))
     report = {
         "schema": SCHEMA,
         "nonce": nonce,
         "mountinfo": table,
         "status": text_of("/proc/self/status"),
+        "init": text_of("/proc/1/status"),
+        "dumpable": dumpable,
         "limits": text_of("/proc/self/limits"),
-        "namespaces": {kind: attempt(os.readlink, "/proc/self/ns/" + kind) for kind in os.listdir("/proc/self/ns")},
+        "namespaces": {kind: attempt(os.readlink, "/proc/self/ns/" + kind) for kind in NAMESPACES},
         "hostname": os.uname().nodename,
         "uid": os.getuid(),
         "gid": os.getgid(),
@@ -484,14 +494,13 @@ def main():
         "passwd": passwd_entry(),
         "home": {"path": home, "stat": attempt(stat_of, home), "access": os.access(home, os.W_OK | os.X_OK)},
         "mounts": mounts,
-        "workspace": answer_of(workspace_file, asked["workspace"][0], nonce) if asked["workspace"] else None,
+        "workspace": written,
         "sockets": [path for path in SOCKETS if os.path.lexists(path)],
         "shm": attempt(shm_bytes),
         "pids_max": pids_max(),
         "nodes": sorted(name for name in os.listdir("/dev") if name.startswith("nvidia") or name == "dxg"),
         "interfaces": interfaces(),
-        "environment": main_environment(rows, asked["env"]),
-        "processes": rows,
+        "processes": processes(),
         "programs": {name: found(name) for name in asked["program"]},
         "smi": smi.facts() if smi else None,
         "codex": None,

@@ -58,7 +58,7 @@ fn running(place: &Place, gpus: &str) -> Calls {
     let home = "/home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d/codex-home";
     let inspect = json!([{
         "Id": "c0ffee", "Image": "sha256:0123",
-        "State": {"Running": true, "StartedAt": "2026-01-01T00:00:00.123456789Z"},
+        "State": {"Running": true, "Pid": 1, "StartedAt": "2026-01-01T00:00:00.123456789Z"},
         "Config": {"Image": "codex-sandbox:0123456789ab-u1000", "Labels": {"codex-sandbox.spec": spec}},
         "Mounts": [
             {"Type": "bind", "Destination": "/workspace", "Source": "/home/me/project", "RW": true},
@@ -66,17 +66,19 @@ fn running(place: &Place, gpus: &str) -> Calls {
             {"Type": "bind", "Destination": "/datasets/ssv2", "Source": "/data/ssv2", "RW": false},
         ],
     }]);
-    // The engine lists this tool's own queries too, because they run at the same time.
-    let top = "PID COMMAND\n1 /sbin/docker-init -- sleep infinity\n7 sleep infinity\n\
-               9 /bin/df --block-size=1 --output=used,size /dev/shm\n40 /opt/codex/bin/codex exec x\n";
+    // The container's own are known by their parent and age. A process may take the names of those two, or of one of
+    // this tool's own queries.
+    let top = "PID PPID ELAPSED COMMAND\n1 0 90 /sbin/docker-init -- sleep infinity\n7 1 90 sleep infinity\n\
+               9 0 60 /bin/df --block-size=1 --output=used,size /dev/shm\n40 1 50 x\u{1b}[2J -- sleep infinity\n\
+               41 1 40 sleep infinity\n42 1 40 /sbin/docker-init -- sleep infinity\n";
     let uid = users::get_effective_uid();
     let volumes = format!("codex-sandbox-cache-pip-u{uid}\nprecious\n");
     FakeDocker::new()
         .answer("container inspect *", 0, &inspect.to_string(), "")
         .answer("volume ls *", 0, &volumes, "")
         .answer("top c0ffee *", 0, top, "")
-        .answer("exec c0ffee /bin/df *", 0, "  Used  1B-blocks\n1048576 34359738368\n", "")
-        .answer("exec c0ffee nvidia-smi *", 0, "0, NVIDIA GeForce RTX 5090, 37, 10240, 32607\n", "")
+        .answer("exec --user * /bin/df *", 0, "  Used  1B-blocks\n1048576 34359738368\n", "")
+        .answer("exec --user * nvidia-smi *", 0, "0, NVIDIA GeForce RTX 5090, 37, 10240, 32607\n", "")
         .install(place)
 }
 
@@ -97,8 +99,11 @@ shm           1.0 MiB of 32.0 GiB used
 mounts        read-only  /datasets/ssv2     <- /data/ssv2
               writable   /home/codex/.codex <- /home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d/codex-home
               writable   /workspace         <- /home/me/project
-sessions      1
-              /opt/codex/bin/codex exec x
+sessions      0
+leftovers     pid 9 since [..]Z: /bin/df --block-size=1 --output=used,size /dev/shm
+              pid 40 since [..]Z: x/u{1b}[2J -- sleep infinity
+              pid 41 since [..]Z: sleep infinity
+              pid 42 since [..]Z: /sbin/docker-init -- sleep infinity
 caches        codex-sandbox-cache-pip-u[..]
 state folder  [PLACE]/state/codex-sandbox/workspaces/workspace-[..]
 
@@ -109,7 +114,9 @@ state folder  [PLACE]/state/codex-sandbox/workspaces/workspace-[..]
     let report: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(report["shm"], json!({"used": 1 << 20, "size": 32u64 << 30}));
     assert_eq!(report["gpus"][0]["percent"], 37);
-    assert_eq!(report["sessions"], json!(["/opt/codex/bin/codex exec x"]));
+    assert_eq!(report["sessions"], json!([]));
+    let pids = report["leftovers"].as_array().expect("a list").iter().map(|process| process["pid"].clone());
+    assert_eq!(pids.collect::<Vec<_>>(), [9, 40, 41, 42]);
     assert!(report["uptime_s"].as_u64().is_some_and(|seconds| seconds > 0), "{report}");
 }
 
@@ -144,7 +151,7 @@ fn a_sandbox_without_gpus_is_not_asked_for_them() {
     let calls = running(&place, "none");
     let run = Xtask::at(&place).args(["status"]).run().ok();
     assert!(run.stdout.contains("gpus          none\n") && !run.stdout.contains("RTX"), "{}", run.stdout);
-    assert_eq!(calls.of(&["exec", "c0ffee"]).len(), 1, "{:?}", calls.lines());
+    assert_eq!(calls.of(&["exec", "--user"]).len(), 1, "{:?}", calls.lines());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The engine tier: a real engine, the CPU image, the real Codex. Every test here fails where no engine answers.
 
+mod alive;
 mod broken;
 mod caches;
 mod demo;
@@ -18,3 +19,4 @@ mod smoke;
 mod smoke_inside;
 mod terminal;
 mod users;
+mod witness;

@@ -83,6 +83,12 @@ pub(crate) fn confirm(question: &str) -> bool {
     answer.is_some_and(|answer| matches!(answer.to_lowercase().as_str(), "" | "y" | "yes"))
 }
 
+/// Asks a question whose usual answer is no: an empty line and the end of input mean that.
+pub(crate) fn agree(question: &str) -> bool {
+    let answer = ask(&format!("{question} [y/N] "));
+    answer.is_some_and(|answer| matches!(answer.to_lowercase().as_str(), "y" | "yes"))
+}
+
 /// Asks for one line. `None` at the end of input.
 pub(crate) fn ask(prompt: &str) -> Option<String> {
     let _ = write!(std::io::stderr(), "{prompt}");
@@ -105,7 +111,12 @@ pub(crate) fn printable(text: &str) -> String {
 }
 
 fn shown(c: char) -> String {
-    if c.is_control() { c.escape_default().to_string() } else { c.to_string() }
+    if c.is_control() || is_unseen(c) { c.escape_default().to_string() } else { c.to_string() }
+}
+
+/// Characters that have no width, or that turn the direction of the text: with them a line can read as another one.
+fn is_unseen(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 #[cfg(test)]
@@ -115,6 +126,11 @@ mod tests {
     #[test]
     fn only_lines_and_tabs_get_to_the_terminal() {
         assert_eq!(harmless("a\tb\u{1b}[2J\r\n\nc\u{9b}\n"), "a\tb\\u{1b}[2J\\r\n\nc\\u{9b}\n");
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_shown_as_an_escape() {
+        assert_eq!(printable("a\u{202e}b\u{200b}ä…"), "a\\u{202e}b\\u{200b}ä…");
     }
 
     #[test]

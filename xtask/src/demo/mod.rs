@@ -111,8 +111,12 @@ fn make_sources(cx: &Context, ground: &DemoGround, facts: &StandIns, tag: &str) 
 fn enter(cx: &Context, ground: &DemoGround, own: &Flags, yes: bool, facts: &StandIns) -> Result<u8> {
     let cx = ground.context(cx, facts.scripted());
     let yes = yes || facts.scripted();
-    let sandbox =
-        |args| life::sandbox(&cx, &Asked { flags: own.clone(), program: Program::Codex(args), yes, dry_run: false });
+    let sandbox = |args| {
+        life::sandbox(
+            &cx,
+            &Asked { flags: own.clone(), program: Program::Codex(args), yes, leftovers: None, dry_run: false },
+        )
+    };
     if !facts.scripted() {
         return sandbox(Vec::new());
     }

@@ -46,7 +46,7 @@ fn script() -> Value {
 /// Starts the stand-in in a container. It answers once this command returns, and ends by itself after the session.
 pub(super) fn serve(container: &str) -> Command {
     let python = ["/usr/bin/env", "-i", "/usr/bin/python3", "-I", "-S", "-c", SERVER];
-    docker::exec(container, &[], python).args(["--port", PORT, "--script", &script().to_string()]).timeout(30)
+    docker::exec(container, python).args(["--port", PORT, "--script", &script().to_string()]).timeout(30)
 }
 
 /// A Codex configuration with the stand-in as the provider of the model.

@@ -15,9 +15,9 @@ pub(super) fn confine(service: &mut Value, p: &Spec) {
     let Shape { gpus, network, codex_home: _, shm_size, pids_limit, memlock } = &p.shape;
     service["shm_size"] = json!(shm_size);
     service["pids_limit"] = json!(pids_limit);
-    if !p.groups.is_empty() {
-        service["group_add"] = p.groups.iter().map(|gid| json!(gid.to_string())).collect();
-    }
+    // The user's own group is among them for the sake of this tool's programs, whose primary group is another one.
+    let groups = p.groups.iter().filter(|gid| **gid != p.gid);
+    service["group_add"] = [&p.gid].into_iter().chain(groups).map(|gid| json!(gid.to_string())).collect();
     match network {
         Network::None => service["network_mode"] = json!("none"),
         // Compose creates the bridge network of the project by itself.

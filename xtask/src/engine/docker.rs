@@ -1,5 +1,6 @@
 //! Every command line of the Docker client that this tool runs. Pure: the command that is shown is the command that runs.
 
+use crate::spec::insider::Insider;
 use crate::step::Command;
 use std::path::Path;
 
@@ -53,9 +54,14 @@ pub(crate) fn labelled(label: &str) -> Command {
     docker(["ps", "--all", "--format", "{{.Names}}", "--filter", &format!("label={label}")])
 }
 
-/// The processes of a container; `running::sessions` reads the answer.
+/// The processes of a container; `alive` reads the answer.
 pub(crate) fn top(container: &str) -> Command {
-    docker(["top", container, "-eo", "pid,args"])
+    docker(["top", container, "-eo", "pid,ppid,etimes,args"])
+}
+
+/// Stops a container that is ours, with all that runs in it. It has its own grace period.
+pub(crate) fn stop(container: &str) -> Command {
+    docker(["container", "stop", container]).timeout(60)
 }
 
 /// Stops and removes a container that is ours.
@@ -79,9 +85,23 @@ pub(crate) fn run_apart() -> Command {
     docker(["run", "--rm", "--network", "none", "--cap-drop", "ALL"])
 }
 
-/// Runs a program without standard input in a container, with these variables (`NAME=value`) in its environment.
-pub(crate) fn exec<S: Into<String>>(container: &str, env: &[&str], program: impl IntoIterator<Item = S>) -> Command {
-    docker(["exec"]).args(env.iter().flat_map(|variable| ["--env", variable])).arg(container).args(program)
+/// Runs a program without standard input in a container, as the agent itself: what it answers is the agent's word.
+pub(crate) fn exec<S: Into<String>>(container: &str, program: impl IntoIterator<Item = S>) -> Command {
+    docker(["exec"]).arg(container).args(program)
+}
+
+/// Runs a program without standard input in a container, out of the agent's reach (see [`Insider`]), with these variables
+/// (`NAME=value`) in its environment. Its working directory is none that an agent which is not root can write.
+pub(crate) fn exec_trusted<S: Into<String>>(
+    container: &str,
+    who: Insider,
+    env: &[&str],
+    program: impl IntoIterator<Item = S>,
+) -> Command {
+    docker(["exec", "--user", &format!("{}:{}", who.uid, who.gid), "--workdir", "/"])
+        .args(env.iter().flat_map(|variable| ["--env", variable]))
+        .arg(container)
+        .args(program)
 }
 
 /// How a program in the container is connected to the terminal.
@@ -91,13 +111,23 @@ pub(crate) struct Terminal {
     pub(crate) tty: bool,
 }
 
-/// Runs a program in the container, as the container's user and connected to the terminal. `env` is passed by value and
+/// Whose a program in the container is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// The agent's, with all that the container gives it.
+    Agents,
+    /// This tool's own: see [`exec_trusted`].
+    Tools(Insider),
+}
+
+/// Runs a program in the container, connected to the terminal. `env` is passed by value and
 /// shown; `secret` is passed by name.
 ///
 /// It is `docker exec` by container id, not `docker compose exec` by service: the container that is entered is then the
 /// one that was proven, and it takes half the time.
 pub(crate) fn enter(
     container: &str,
+    whose: Whose,
     terminal: Terminal,
     env: &[(String, String)],
     secret: &[(String, String)],
@@ -113,7 +143,11 @@ pub(crate) fn enter(
     for (name, value) in secret {
         command = command.arg("--env").arg(name).secret_env(name, value);
     }
-    command.arg("--workdir").arg("/workspace").arg(container).args(program.iter().cloned())
+    command = command.arg("--workdir").arg("/workspace");
+    if let Whose::Tools(Insider { uid, gid }) = whose {
+        command = command.arg("--user").arg(format!("{uid}:{gid}"));
+    }
+    command.arg(container).args(program.iter().cloned())
 }
 
 // -- images ----------------------------------------------------------------------------------------------------------
@@ -174,7 +208,7 @@ mod tests {
     #[test]
     fn a_secret_is_named_in_the_command_and_its_value_is_not() {
         let secret = [("HF_TOKEN".to_owned(), "hf_value".to_owned())];
-        let command = enter("c1", Terminal { tty: true }, &[], &secret, &["codex".to_owned()]);
+        let command = enter("c1", Whose::Agents, Terminal { tty: true }, &[], &secret, &["codex".to_owned()]);
         assert_eq!(command.to_string(), "docker exec --interactive --tty --env HF_TOKEN --workdir /workspace c1 codex");
     }
 

@@ -1,8 +1,10 @@
 //! The Docker Engine: its answers about itself and about containers, the commands for it, the reasons to refuse one, and
 //! its installation.
 
+pub(crate) mod alive;
 pub(crate) mod asked;
 pub(crate) mod caches;
+pub(crate) mod cgroup;
 pub(crate) mod compose;
 pub(crate) mod devcontainer;
 pub(crate) mod docker;

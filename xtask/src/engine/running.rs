@@ -39,14 +39,6 @@ pub(crate) fn parse(name: &str, code: i32, stdout: &str, stderr: &str) -> Result
     Ok(Some(Existing { id: container.id.clone(), up: container.state.running, spec, container }))
 }
 
-/// The programs inside that are not the container's own.
-///
-/// # Errors
-/// The engine does not answer.
-pub(crate) fn live_sessions(id: &str) -> Result<Vec<String>> {
-    Ok(sessions(&exec::stdout_of(&docker::top(id))?))
-}
-
 /// Removes a container, by its id or its name, and the network of the container of that name. Returns whether the
 /// container is removed.
 pub(crate) fn take_back(container: &str, name: &str) -> bool {
@@ -55,31 +47,9 @@ pub(crate) fn take_back(container: &str, name: &str) -> bool {
     removed.is_ok_and(|said| said.ok())
 }
 
-/// The programs inside that are not the container's own two (the init and the sleeper), from the output of `docker top
-/// NAME -eo pid,args`.
-pub(crate) fn sessions(top: &str) -> Vec<String> {
-    top.lines()
-        .skip(1)
-        .filter_map(|line| line.trim().split_once(char::is_whitespace))
-        .map(|(_, args)| args.trim().to_owned())
-        .filter(|args| args != "sleep infinity" && !args.ends_with(" -- sleep infinity") && !is_init(args))
-        .collect()
-}
-
-fn is_init(args: &str) -> bool {
-    args.starts_with("/sbin/docker-init") || args.starts_with("/usr/bin/docker-init") || args.starts_with("/dev/init")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_containers_own_processes_are_no_session() {
-        let top =
-            "PID COMMAND\n1 /sbin/docker-init -- sleep infinity\n7 sleep infinity\n40 /opt/codex/bin/codex exec x\n";
-        assert_eq!(sessions(top), ["/opt/codex/bin/codex exec x"]);
-    }
 
     #[test]
     fn a_container_of_someone_else_is_not_touched() {

@@ -2,10 +2,13 @@
 
 use super::{SmokeRun, Wish};
 use crate::context::{Context, canonical};
+use crate::engine::alive::Alive;
+use crate::engine::docker::Whose;
 use crate::engine::{self, compose};
 use crate::error::{failed, host};
-use crate::life::{Entry, Signals, fill_guest, find, reap, trusted};
+use crate::life::{Entry, Session, Signals, fill_guest, find, reap, trusted};
 use crate::smoke::RunFacts;
+use crate::spec::insider::Insider;
 use crate::spec::settings::Settings;
 use crate::spec::{Mount, Role, Spec, places};
 use crate::user::User;
@@ -45,16 +48,23 @@ pub(crate) fn run(cx: &Context, settings: &Settings, wish: &Wish) -> Result<u8> 
     // The environment is that of Codex; by the mark in it, what is left running is found.
     let nonce = run.request.nonce.clone();
     let entry = Entry { container: &running.id, carried: &record.carried, env: &settings.env };
-    let command = entry.apart(cx, &nonce, &run.request.words()).timeout(run.request.seconds + START);
+    let who = Insider::onlooker(spec);
+    let command = entry.apart(cx, who, &nonce, &run.request.words()).timeout(run.request.seconds + START);
     if wish.dry_run {
         ui::result(command);
         return Ok(0);
     }
     fill_guest(&places, &network::read(cx))?;
-    let answer = run.ask(&command, &Signals::catch()?);
+    let signals = Signals::catch()?;
+    let look = || Alive::read(&running.container).ok();
+    let mut session = Session::begin(&places, &nonce, look().as_ref())?;
+    let answer = run.ask(&command, || {
+        session.note(look);
+        !signals.any()
+    });
     if !matches!(answer, Ok((Ok(_), _))) {
         // The engine leaves a program running when only its client was ended.
-        reap(&running.id, &nonce);
+        reap(&running.id, Whose::Tools(who), &nonce);
     }
     run.finish(answer?)
 }

@@ -11,7 +11,6 @@ use crate::engine::{Engine, errors};
 use crate::error::{Failure, Kind, failed, host};
 use crate::exec::{self, End};
 use crate::gpu::{self, GpuFacts, arch};
-use crate::life::Signals;
 use crate::smoke::{Extent, Judgement, Report, RunFacts, SmokeRequest, SmokeResult, judge, native};
 use crate::spec::Mount;
 use crate::spec::settings::{ProjectFlags, Settings};
@@ -123,15 +122,13 @@ impl<'a> SmokeRun<'a> {
     }
 
     /// Runs the command that gives the report; what the script says goes to standard error as it comes. This host computes
-    /// its digest at the same time.
-    fn ask(&self, command: &Command, signals: &Signals) -> Result<Answer> {
+    /// its digest at the same time. The command is stopped where `goes_on`, which is asked all the while, says no.
+    fn ask(&self, command: &Command, goes_on: impl FnMut() -> bool + Send) -> Result<Answer> {
         let request = &self.request;
         ui::echo(command);
         let show = |line: &str| ui::say(format_args!("  {}", ui::printable(line)));
-        let (said, digest) = exec::both(
-            || exec::follow(command, show, || !signals.any()),
-            || native::digest(&request.nonce, request.arch),
-        );
+        let (said, digest) =
+            exec::both(|| exec::follow(command, show, goes_on), || native::digest(&request.nonce, request.arch));
         let (said, end) = said?;
         let report = match (end, Report::read(&said.stdout, request)) {
             (End::Stopped, _) => return Err(interrupted()),

@@ -81,7 +81,7 @@ fn start(plan: Planned) -> Result<u8> {
     let answer = match dropped(&one)? {
         Some(why) => (Err(why), String::new()),
         None if signals.any() => return Err(interrupted()),
-        None => run.ask(&one.start(run.request.seconds + START), &signals)?,
+        None => run.ask(&one.start(run.request.seconds + START), || !signals.any())?,
     };
     drop(made);
     run.finish(answer)

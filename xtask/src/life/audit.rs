@@ -47,12 +47,16 @@ const HOST_RUN: &[(&str, &str)] = &[
 const READ_LIMIT: u64 = 1 << 20;
 
 /// What kind each host-run file is that exists, and the fingerprint of its text.
-pub(crate) type Snapshot = BTreeMap<&'static str, String>;
+pub(super) type Snapshot = BTreeMap<String, String>;
 
 /// The state of the host-run files now.
-pub(crate) fn snapshot(workspace: &Path) -> Snapshot {
-    let Ok(workspace) = Beneath::root(workspace) else { return Snapshot::new() };
-    HOST_RUN.iter().filter_map(|(name, _)| Some((*name, state(&workspace, Path::new(name))?))).collect()
+///
+/// # Errors
+/// The workspace itself cannot be read.
+pub(super) fn snapshot(workspace: &Path) -> anyhow::Result<Snapshot> {
+    let workspace = Beneath::root(workspace)?;
+    let state = |name: &str| Some((name.to_owned(), state(&workspace, Path::new(name))?));
+    Ok(HOST_RUN.iter().filter_map(|(name, _)| state(name)).collect())
 }
 
 fn state(workspace: &Beneath, name: &Path) -> Option<String> {
@@ -81,9 +85,9 @@ fn seen(found: Result<Option<(fs::File, fs::Metadata)>, Refused>) -> Option<Stri
         Ok(found) => found?,
         Err(Why::Directory) => return Some("directory".to_owned()),
         Err(Why::Fifo | Why::Special) => return Some("special".to_owned()),
-        Err(Why::Symlink | Why::Outside | Why::NoDirectory | Why::TooLarge(_) | Why::NotUtf8 | Why::Failed(_)) => {
-            return None;
-        }
+        // That it is there and cannot be read is a state too: it can become readable by a change of its mode alone.
+        Err(Why::Failed(err)) => return Some(format!("unreadable: {err}")),
+        Err(Why::Symlink | Why::Outside | Why::NoDirectory | Why::TooLarge(_) | Why::NotUtf8) => return None,
     };
     let mut bytes = Vec::new();
     file.take(READ_LIMIT).read_to_end(&mut bytes).ok()?;
@@ -174,14 +178,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("Makefile"), "all:").unwrap();
         fs::write(dir.path().join(".envrc"), "a").unwrap();
-        let before = snapshot(dir.path());
+        let before = snapshot(dir.path()).unwrap();
         fs::create_dir(dir.path().join(".cargo")).unwrap();
         fs::write(dir.path().join(".cargo/config.toml"), "[alias]").unwrap();
         fs::write(dir.path().join("Makefile"), "all: evil").unwrap();
         fs::remove_file(dir.path().join(".envrc")).unwrap();
         fs::write(dir.path().join("harmless.txt"), "").unwrap();
         assert_eq!(
-            changes(&before, &snapshot(dir.path())),
+            changes(&before, &snapshot(dir.path()).unwrap()),
             [
                 "`.cargo/config.toml` is new: check this before you run cargo there",
                 "`.envrc` was removed: check this before you run direnv there",
@@ -200,13 +204,13 @@ mod tests {
         fs::write(host.path().join("config.toml"), "a").unwrap();
         std::os::unix::fs::symlink(host.path(), at(".cargo")).unwrap();
         std::os::unix::fs::symlink("/dev/zero", at("Makefile")).unwrap();
-        let before = snapshot(dir.path());
+        let before = snapshot(dir.path()).unwrap();
         assert_eq!(before[".cargo/config.toml"], format!("leads to {}", host.path().join("config.toml").display()));
         assert_eq!(before["Makefile"], "link to /dev/zero");
         fs::write(at("tools/vscode/tasks.json"), "b").unwrap();
         fs::write(host.path().join("config.toml"), "b").unwrap();
         assert_eq!(
-            changes(&before, &snapshot(dir.path())),
+            changes(&before, &snapshot(dir.path()).unwrap()),
             ["`.vscode/tasks.json` changed: check this before you run VS Code there"]
         );
     }

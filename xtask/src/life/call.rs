@@ -1,6 +1,7 @@
 //! One call for one workspace: what was gathered, the lock that other calls wait for, and the signals that end it.
 
 use super::gather::{Gathered, Ground, Purpose};
+use super::leftovers::Policy;
 use super::signals::Signals;
 use crate::context::Context;
 use crate::spec::places::Places;
@@ -17,6 +18,8 @@ pub(crate) struct Call<'a> {
     pub gathered: Gathered,
     /// The signals that have arrived since it began.
     pub signals: Signals,
+    /// What is done with processes that no session holds.
+    pub(super) leftovers: Policy,
     /// Held until another call may enter the same container.
     pub(super) lock: File,
 }
@@ -26,11 +29,11 @@ impl<'a> Call<'a> {
     ///
     /// # Errors
     /// No engine, no Codex, or the state folder cannot be written.
-    pub(crate) fn begin(cx: &'a Context, ground: Ground) -> Result<Call<'a>> {
+    pub(crate) fn begin(cx: &'a Context, ground: Ground, leftovers: Policy) -> Result<Call<'a>> {
         let lock = lock(&ground.places)?;
         let signals = Signals::catch()?;
         let gathered = ground.gather(cx, Purpose::Enter)?;
-        Ok(Call { cx, gathered, signals, lock })
+        Ok(Call { cx, gathered, signals, leftovers, lock })
     }
 }
 

@@ -1,10 +1,12 @@
 //! Ends a sandbox: removes its container, and on request what would outlive it.
 
-use crate::context::Context;
-use crate::engine::running::{Existing, live_sessions};
+use super::baseline::Watched;
+use crate::context::{Context, resolved};
+use crate::engine::alive::Alive;
+use crate::engine::running::Existing;
 use crate::engine::{caches, compose, docker};
 use crate::error::failed;
-use crate::life::{find, lock};
+use crate::life::{find, leftovers, lock};
 use crate::spec::inside::FILLED;
 use crate::spec::places::{self, Places};
 use crate::spec::settings::{self, Flags};
@@ -18,6 +20,8 @@ use std::path::PathBuf;
 /// What is there to be removed.
 pub(crate) struct Removal {
     places: Places,
+    workspace: PathBuf,
+    uid: u32,
     container: Option<Existing>,
     /// Whether the state folder is removed too: the Codex home and the git directory.
     all: bool,
@@ -37,17 +41,29 @@ impl Removal {
         let lock = (!dry_run && places.dir.exists()).then(|| lock(&places)).transpose()?;
         let container = find(&compose::container_name(&places.project))?;
         let volumes = if caches { caches_of(uid)? } else { Vec::new() };
-        Ok(Removal { places, container, all, caches, volumes, _lock: lock })
+        Ok(Removal { places, workspace: settings.workspace, uid, container, all, caches, volumes, _lock: lock })
     }
 
     pub(crate) fn steps(&self) -> Vec<Step> {
-        let places = &self.places;
+        self.ending().into_iter().chain(self.tidying()).collect()
+    }
+
+    /// Ends all that runs inside.
+    fn ending(&self) -> Vec<Step> {
         let mut steps: Vec<Step> = Vec::new();
         steps.extend(self.container.iter().map(|container| Step::Run(docker::remove(&container.id))));
-        steps.push(Step::Run(compose::remove_network(&compose::container_name(&places.project))));
+        steps.push(Step::Run(compose::remove_network(&compose::container_name(&self.places.project))));
+        steps
+    }
+
+    /// Removes what was made for it.
+    fn tidying(&self) -> Vec<Step> {
+        let places = &self.places;
+        let mut steps: Vec<Step> = Vec::new();
         let generated = places.override_file.parent().map(PathBuf::from);
         let filled = FILLED.map(|(role, _)| places.filled(&role));
-        let made = filled.into_iter().chain([places.record.clone(), places.proof.clone()]);
+        let files = [&places.record, &places.proof, &places.sessions, &places.baseline];
+        let made = filled.into_iter().chain(files.map(Clone::clone));
         let remove = |path| Step::Remove { path };
         steps.extend(generated.into_iter().chain(made).map(remove));
         if !self.volumes.is_empty() {
@@ -70,15 +86,28 @@ impl Removal {
         home.into_iter().chain(volumes).collect()
     }
 
-    /// What runs inside now.
-    pub(crate) fn sessions(&self) -> Result<Vec<String>> {
-        let running = self.container.as_ref().filter(|container| container.up);
-        running.map_or(Ok(Vec::new()), |running| live_sessions(&running.id))
+    /// What runs inside now, a line each.
+    pub(crate) fn alive(&self) -> Result<Vec<String>> {
+        let Some(running) = self.container.as_ref().filter(|container| container.up) else { return Ok(Vec::new()) };
+        Ok(Alive::read(&running.container)?.others().into_iter().map(leftovers::line).collect())
+    }
+
+    /// Nothing of the sandbox can write any more: the last look at what it left. From here on all changes are the user's.
+    fn look(&self) {
+        let (places, workspace) = (&self.places, resolved(&self.workspace));
+        if !places.baseline.exists() || !workspace.exists() {
+            return;
+        }
+        if let Err(err) = (Watched { places, workspace: &workspace, uid: self.uid }).look(true) {
+            ui::warn(format_args!("what changed in the workspace could not be looked at: {err:#}"));
+        }
     }
 
     /// Removes it, says what was kept, and returns the container that was removed.
     pub(crate) fn run(self) -> Result<Option<Existing>> {
-        exec::all(&self.steps()).map_err(|err| if self.volumes.is_empty() { err } else { err.context(in_use()) })?;
+        exec::all(&self.ending())?;
+        self.look();
+        exec::all(&self.tidying()).map_err(|err| if self.volumes.is_empty() { err } else { err.context(in_use()) })?;
         let name = compose::container_name(&self.places.project);
         ui::say(match self.container {
             Some(_) => format!("removed the container `{name}`"),

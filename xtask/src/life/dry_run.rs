@@ -3,7 +3,7 @@
 use super::exec_command::Program;
 use super::gather::Gathered;
 use super::plan::plan;
-use super::start::make_way;
+use super::start::held_back;
 use super::{ready, sources};
 use crate::context::Context;
 use crate::spec::settings::{Origin, Settings};
@@ -30,7 +30,7 @@ pub(crate) fn dry_run(cx: &Context, gathered: &Gathered, program: &Program) -> R
 /// What else a run of the plan would be refused for, as far as it can be seen without running anything.
 fn refusals(cx: &Context, gathered: &Gathered, recreated: &[String]) -> Vec<anyhow::Error> {
     let sources = sources::check(cx, gathered).err();
-    let held = make_way(gathered, recreated).err();
+    let held = held_back(gathered, recreated).err();
     gathered.foreign.clone().map(Into::into).into_iter().chain(sources).chain(held).collect()
 }
 

@@ -4,8 +4,9 @@
 
 use super::record::Record;
 use crate::codex::home::Mirror;
-use crate::exec;
+use crate::engine::cgroup::Cgroup;
 use crate::proof::CodexFile;
+use crate::proof::ask::{self, Asked};
 use crate::proof::probe::{AskCodex, ProbeRequest};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
@@ -16,8 +17,8 @@ pub(super) struct Early {
     pub container: String,
     /// What it was asked.
     pub request: ProbeRequest,
-    /// What it said.
-    pub answer: Result<String>,
+    /// What came of it; `None` once that was used.
+    pub asked: Option<Asked>,
     file: PathBuf,
 }
 
@@ -35,15 +36,36 @@ pub(super) fn request(record: &Record, mirror: &Mirror) -> Result<ProbeRequest> 
     Ok(request)
 }
 
-/// Asks the container of this record.
+/// Asks the container of this record, which was just started: no agent has run in it.
 ///
 /// # Errors
 /// The kernel gives no random numbers. That the container does not answer is part of the answer.
-pub(super) fn ask(record: &Record, workspace: &Path, mirror: &Mirror) -> Result<Early> {
-    let request = request(record, mirror)?;
-    let file = workspace.join(ProbeRequest::workspace_file_name(&request.nonce));
-    let answer = exec::stdout_of(&request.command(&record.container));
-    Ok(Early { container: record.container.clone(), request, answer, file })
+pub(super) fn first(record: &Record, workspace: &Path, mirror: &Mirror) -> Result<Early> {
+    Early::new(record, workspace, mirror, |request| ask::first(request, &record.container))
+}
+
+/// Asks the container of this record, in which an agent may be running. It is not asked where its init is no longer the
+/// one that the record knows, for then the witness could not be watched.
+///
+/// # Errors
+/// As [`first`].
+pub(super) fn again(record: &Record, workspace: &Path, mirror: &Mirror) -> Result<Option<Early>> {
+    let Some(init) = record.init.filter(|init| Cgroup::of(&record.container, *init).is_ok()) else { return Ok(None) };
+    Early::new(record, workspace, mirror, |request| ask::again(request, &record.container, init)).map(Some)
+}
+
+impl Early {
+    fn new(
+        record: &Record,
+        workspace: &Path,
+        mirror: &Mirror,
+        ask: impl FnOnce(&ProbeRequest) -> Asked,
+    ) -> Result<Early> {
+        let request = request(record, mirror)?;
+        let file = workspace.join(ProbeRequest::workspace_file_name(&request.nonce));
+        let asked = Some(ask(&request));
+        Ok(Early { container: record.container.clone(), request, asked, file })
+    }
 }
 
 impl Drop for Early {

@@ -1,15 +1,22 @@
 //! Enters the sandbox, and reports what changed after the session.
 
 use super::exec_command::{Entry, Left, Program};
+use super::gather::Gathered;
 use super::leave::leave;
+use super::leftovers::{self, Policy};
 use super::ready;
 use super::running::Running;
-use crate::engine::docker;
+use super::session::Session;
+use super::signals::Signals;
+use crate::engine::alive::Alive;
+use crate::engine::docker::{self, Whose};
+use crate::engine::inspect::Container;
 use crate::spec::inside::{PYTHON, REAP};
 use crate::spec::settings::{Origin, Settings};
-use crate::spec::words::Mode;
+use crate::spec::words::{Leftovers, Mode};
 use crate::{exec, ui};
 use anyhow::Result;
+use std::fs::File;
 use std::time::{Duration, Instant, SystemTime};
 
 /// How often a login that was renewed inside is carried over while Codex runs.
@@ -17,6 +24,9 @@ const LOGIN_INTERVAL: Duration = Duration::from_secs(10);
 
 /// For this long after its start, another call may not see the session yet, and could recreate the container.
 const UNSEEN: Duration = Duration::from_secs(1);
+
+/// The same where a busy engine has not started the program by then.
+const LATEST: Duration = Duration::from_secs(10);
 
 impl Running<'_> {
     /// Asks whether to enter, unless the user has said so already.
@@ -41,7 +51,7 @@ impl Running<'_> {
         if !self.asks(yes, program) {
             return Ok(Left { code: 0 });
         }
-        let Running { call, name, record, .. } = self;
+        let Running { call, name, record, container, .. } = self;
         let mark = super::nonce()?;
         for server in missing {
             ui::say(format_args!("the MCP server `{server}` is disabled: its program is not in the container"));
@@ -50,13 +60,17 @@ impl Running<'_> {
         let entry =
             Entry { container: &record.container, carried: &record.carried, env: &gathered.ground.settings.env };
         let command = entry.command(call.cx, missing, &mark, program);
-        let before = super::audit::snapshot(&gathered.ground.workspace);
+        let before = gathered.ground.watched().look(false)?;
+        let mut session = Session::begin(&gathered.ground.places, &mark, Alive::read(&container).ok().as_ref())?;
         ui::echo(&command);
         let (start, since) = (Instant::now(), SystemTime::now());
         let (mut last, mut lock) = (start, Some(call.lock));
         let signals = &call.signals;
         let code = exec::attach(&command, || {
-            if start.elapsed() > UNSEEN {
+            if lock.is_some() {
+                session.note(|| Alive::read(&container).ok());
+            }
+            if start.elapsed() > if session.is_noted() { UNSEEN } else { LATEST } {
                 // From here on another call may enter the same container.
                 drop(lock.take());
             }
@@ -68,18 +82,46 @@ impl Running<'_> {
             !signals.end()
         })?;
         if signals.end() {
-            reap(&record.container, &mark);
+            reap(&record.container, Whose::Agents, &mark);
         }
-        leave(gathered, &before, since);
+        drop(session);
+        let quiet = wind_down(gathered, &container, call.leftovers, signals, lock).unwrap_or_else(|err| {
+            ui::warn(format_args!("what still runs inside is not known: {err:#}"));
+            false
+        });
+        leave(gathered, &before, quiet, since);
         ui::say(format_args!("`{name}` keeps running; `{}` stops it", down(&gathered.ground.settings)));
         Ok(Left { code: u8::try_from(code).unwrap_or(1) })
     }
 }
 
-/// Ends the Codex or the shell of a session whose terminal was closed: the engine would leave it running.
-pub(crate) fn reap(container: &str, mark: &str) {
+/// Names what the session left running, and ends it where the user wants that. Returns whether nothing is alive inside.
+fn wind_down(
+    gathered: &Gathered,
+    container: &Container,
+    leftovers: Policy,
+    signals: &Signals,
+    lock: Option<File>,
+) -> Result<bool> {
+    let places = &gathered.ground.places;
+    // Nothing is ended while another call starts a session, which nobody can tell from what was left.
+    let lock = lock.or_else(|| File::open(&places.lock).ok().filter(|file| file.try_lock().is_ok()));
+    let policy = if lock.is_some() && !signals.end() { leftovers } else { Policy::Do(Leftovers::Keep) };
+    leftovers::let_end(container, places)?;
+    leftovers::settle(container, places, policy, || signals.ask(|| ui::agree("End them?")), || signals.end())?;
+    Ok(Alive::read(container)?.others().is_empty())
+}
+
+/// Ends the Codex or the shell of a session whose terminal was closed: the engine would leave it running. Whose program it
+/// is, the same does this, since nobody else inside may read the mark in its environment. Where that is the agent, nothing
+/// is concluded from what it answers but whether the user is warned.
+pub(crate) fn reap(container: &str, whose: Whose, mark: &str) {
     let program = ["/usr/bin/env", "-i", PYTHON, "-I", "-S", REAP, mark];
-    let command = docker::exec(container, &[], program).timeout(20);
+    let command = match whose {
+        Whose::Agents => docker::exec(container, program),
+        Whose::Tools(who) => docker::exec_trusted(container, who, &[], program),
+    };
+    let command = command.timeout(20);
     if !exec::capture(&command).is_ok_and(|said| said.ok()) {
         ui::warn(format_args!("what ran in that session may still run inside: `cargo xtask down` ends it"));
     }

@@ -2,8 +2,9 @@
 
 use crate::codex::home::disable_flags;
 use crate::context::Context;
-use crate::engine::docker::{self, Terminal};
+use crate::engine::docker::{self, Terminal, Whose};
 use crate::spec::codex_command::{self, Environment};
+use crate::spec::insider::Insider;
 use crate::step::Command;
 use std::collections::BTreeMap;
 
@@ -40,16 +41,16 @@ impl Entry<'_> {
             Program::Shell => vec!["/bin/bash".to_owned()],
             Program::Codex(args) => codex_command::codex(&disable_flags(missing), args),
         };
-        self.run(cx, Terminal { tty: cx.stdin_tty && cx.stdout_tty }, mark, &words)
+        self.run(cx, Whose::Agents, Terminal { tty: cx.stdin_tty && cx.stdout_tty }, mark, &words)
     }
 
-    /// The same for another program, without a terminal.
-    pub(crate) fn apart(&self, cx: &Context, mark: &str, words: &[String]) -> Command {
-        self.run(cx, Terminal { tty: false }, mark, words)
+    /// The same for a program of this tool, whose answer counts: without a terminal, and out of the agent's reach.
+    pub(crate) fn apart(&self, cx: &Context, who: Insider, mark: &str, words: &[String]) -> Command {
+        self.run(cx, Whose::Tools(who), Terminal { tty: false }, mark, words)
     }
 
-    fn run(&self, cx: &Context, terminal: Terminal, mark: &str, words: &[String]) -> Command {
+    fn run(&self, cx: &Context, whose: Whose, terminal: Terminal, mark: &str, words: &[String]) -> Command {
         let Environment { shown, named } = codex_command::environment(cx, self.env, self.carried, mark);
-        docker::enter(self.container, terminal, &shown, &named, words)
+        docker::enter(self.container, whose, terminal, &shown, &named, words)
     }
 }

@@ -1,5 +1,6 @@
 //! What is known before anything is changed: the settings, and the facts of this host, read side by side.
 
+use super::baseline::Watched;
 use super::early::{self, Early};
 use super::{guest, record};
 use crate::codex::home::Mirror;
@@ -29,6 +30,8 @@ use std::path::{Path, PathBuf};
 pub(crate) enum Purpose {
     /// To enter, with the lock held: the container that ran last is asked for its half of the proof meanwhile.
     Enter,
+    /// To start a container, with the lock held, where the one that ran was stopped.
+    Start,
     /// To show or check what exists.
     Look,
     /// To print a plan: what the engine does not say is noted and left open.
@@ -129,6 +132,14 @@ impl Ground {
     pub(crate) fn read(cx: &Context, flags: &Flags) -> Result<Ground> {
         let mut settings = settings::load(cx, flags)?;
         give_sources(cx, &mut settings)?;
+        Ground::under(cx, settings)
+    }
+
+    /// Reads what these settings name.
+    ///
+    /// # Errors
+    /// A missing source.
+    pub(super) fn under(cx: &Context, settings: Settings) -> Result<Ground> {
         let user = User::read();
         let workspace = canonical("the workspace", &settings.workspace)?;
         if workspace.parent().is_none() {
@@ -159,6 +170,11 @@ impl Ground {
         Ok(Ground { settings, user, workspace, datasets, repository, network, surroundings, places })
     }
 
+    /// The workspace, as it is looked at for changes.
+    pub(super) fn watched(&self) -> Watched<'_> {
+        Watched { places: &self.places, workspace: &self.workspace, uid: self.user.uid }
+    }
+
     /// Asks what takes its time side by side: the engine for the container, Codex for its version, git for the user's
     /// name, and whatever is likely to be needed next.
     ///
@@ -172,17 +188,17 @@ impl Ground {
         refuse_own_codex(&launcher, workspace)?;
         let mirror = match purpose {
             Purpose::Look => Mirror::default(),
-            Purpose::Enter | Purpose::DryRun => mirror(cx, settings)?,
+            Purpose::Enter | Purpose::Start | Purpose::DryRun => mirror(cx, settings)?,
         };
         let early = || -> Result<Option<Early>> {
             guest::fill(places, network)?;
-            record::last(places).map(|last| early::ask(&last, workspace, &mirror)).transpose()
+            record::last(places).map_or(Ok(None), |last| early::again(&last, workspace, &mirror))
         };
         // The container that ran last, or where none is known what it takes to start one.
         let next = || match (purpose, places.record.exists()) {
             (Purpose::Look, _) => Ok((None, None)),
             (Purpose::Enter, true) => early().map(|early| (early, None)),
-            (Purpose::Enter, false) | (Purpose::DryRun, _) => {
+            (Purpose::Enter, false) | (Purpose::Start | Purpose::DryRun, _) => {
                 Engined::read(cx, settings, user).map(|engine| (None, Some(engine)))
             }
         };
@@ -194,7 +210,7 @@ impl Ground {
         });
         let (mut unknown, mut foreign) = (Vec::new(), None);
         let (existing, (early, engine)) = match purpose {
-            Purpose::Enter | Purpose::Look => (existing?, next?),
+            Purpose::Enter | Purpose::Start | Purpose::Look => (existing?, next?),
             Purpose::DryRun => {
                 for err in [existing.as_ref().err(), next.as_ref().err()].into_iter().flatten() {
                     match error::kind(err) {
@@ -289,7 +305,7 @@ fn remember(cx: &Context, name: &str, dir: &Path) -> Result<()> {
 ///
 /// # Errors
 /// The host's configuration cannot be read.
-fn mirror(cx: &Context, settings: &Settings) -> Result<Mirror> {
+pub(super) fn mirror(cx: &Context, settings: &Settings) -> Result<Mirror> {
     match settings.shape.codex_home {
         Mode::None => Ok(Mirror::default()),
         Mode::Mirror | Mode::Shared => codex::home::read(&settings.host_codex_home, &cx.home.join(".agents")),

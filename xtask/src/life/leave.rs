@@ -1,25 +1,22 @@
 //! What the user is told after a session: what happened to the login, what changed in the workspace that the host would
 //! run, and which commits were made.
 
+use super::audit::Snapshot;
 use super::gather::Gathered;
-use super::{audit, ready};
+use super::ready;
 use crate::codex::login::{self, LoginOutcome};
 use crate::spec::words::Mode;
 use crate::{git, ui};
-use std::path::PathBuf;
 use std::time::SystemTime;
 
-/// Tells the user all of it.
-pub(super) fn leave(gathered: &Gathered, before: &audit::Snapshot, since: SystemTime) {
+/// Tells the user all of it. `quiet` tells whether nothing is alive inside any more.
+pub(super) fn leave(gathered: &Gathered, before: &Snapshot, quiet: bool, since: SystemTime) {
     match gathered.ground.settings.shape.codex_home {
         Mode::Mirror => login(gathered, since),
         Mode::Shared | Mode::None => {}
     }
-    for line in audit::changes(before, &audit::snapshot(&gathered.ground.workspace)) {
-        ui::warn(format_args!("in the workspace, {line}"));
-    }
-    if gathered.ground.user.uid == 0 {
-        setuid(gathered);
+    if let Err(err) = gathered.ground.watched().leave(before, quiet) {
+        ui::warn(format_args!("what changed in the workspace could not be looked at: {err:#}"));
     }
     if let Some(repository) = &gathered.ground.repository {
         match git::list(repository, &gathered.ground.places.git) {
@@ -41,17 +38,5 @@ fn login(gathered: &Gathered, since: SystemTime) {
     }
     if let Ok(Some(burnt)) = burnt {
         ui::warn(burnt);
-    }
-}
-
-/// A file that root inside has made setuid would run as root for everybody on the host.
-fn setuid(gathered: &Gathered) {
-    let cleared = audit::clear_setuid(&gathered.ground.workspace);
-    let shown = |path: PathBuf| ui::printable(&path.to_string_lossy());
-    for path in cleared.files.into_iter().map(shown) {
-        ui::warn(format_args!("removed the setuid bit of `{path}`: it would have made anyone root"));
-    }
-    for (path, why) in cleared.failed {
-        ui::warn(format_args!("`{}` could not be checked for setuid bits: {why}", shown(path)));
     }
 }

@@ -3,7 +3,8 @@
 //! `Gathered → Plan → Running → Proven | Unproven → Left`: each state is a type, and what is not proven has no way in
 //! but a shell.
 
-pub(crate) mod audit;
+mod audit;
+mod baseline;
 pub(crate) mod call;
 pub(crate) mod down;
 mod dry_run;
@@ -13,12 +14,14 @@ mod exec_command;
 mod gather;
 mod guest;
 mod leave;
+mod leftovers;
 mod native;
 mod plan;
 mod ready;
 mod record;
 pub(crate) mod running;
 mod sandbox;
+mod session;
 mod signals;
 mod sources;
 mod start;
@@ -31,11 +34,13 @@ pub(crate) use enter::reap;
 pub(crate) use exec_command::{Entry, Program};
 pub(crate) use gather::{Gathered, Ground, Purpose, find, refuse_own_codex};
 pub(crate) use guest::fill as fill_guest;
+pub(crate) use leftovers::Policy;
 pub(crate) use plan::plan;
 pub(crate) use record::{programs_claim, programs_now, trusted};
 pub(crate) use running::{Outcome, copy_of_proof};
 // `tests/compile/` names these two: only the first has `enter`.
 pub use running::{Proven, Unproven};
 pub(crate) use sandbox::{Asked, sandbox};
+pub(crate) use session::Session;
 pub(crate) use signals::Signals;
 pub(crate) use sources::{problems, rules};

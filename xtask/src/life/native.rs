@@ -9,6 +9,8 @@ use crate::exec;
 use crate::finding::Finding;
 use crate::gpu::{self, arch};
 use crate::smoke::{Arch, Extent, Report, SmokeRequest, claim, judge, native};
+use crate::spec::Spec;
+use crate::spec::insider::Insider;
 use crate::spec::words::Gpus;
 use crate::step::Command;
 use anyhow::Result;
@@ -25,9 +27,9 @@ const SECONDS: u64 = 90;
 ///
 /// # Errors
 /// Settings that do not say which architecture is meant, or the engine does not answer.
-pub(super) fn prove(cx: &Context, gathered: &Gathered, container: &str, carried: &Carried) -> Result<Finding> {
+pub(super) fn prove(cx: &Context, gathered: &Gathered, record: &Record, carried: &Carried) -> Result<Finding> {
     let request = request(gathered, architecture(cx, gathered)?, super::nonce()?);
-    let command = command(cx, gathered, container, carried, &request);
+    let command = command(cx, gathered, (&record.container, &record.spec), carried, &request);
     let (said, digest) = exec::both(|| exec::capture(&command), || native::digest(&request.nonce, request.arch));
     let report = said.map_err(|err| format!("{err:#}")).and_then(|said| {
         Report::read(&said.stdout, &request).map_err(|why| match said.stderr.trim() {
@@ -49,10 +51,10 @@ pub(super) fn claim(record: &Record) -> Option<Finding> {
 }
 
 /// The command as a dry run shows it, where there would be GPUs.
-pub(super) fn dry_run(cx: &Context, gathered: &Gathered, container: &str) -> Option<Command> {
+pub(super) fn dry_run(cx: &Context, gathered: &Gathered, container: &str, spec: &Spec) -> Option<Command> {
     let arch = architecture(cx, gathered).ok().filter(|_| gathered.ground.settings.shape.gpus != Gpus::None)?;
     let request = request(gathered, arch, "NONCE".into());
-    Some(command(cx, gathered, container, &BTreeMap::new(), &request))
+    Some(command(cx, gathered, (container, spec), &BTreeMap::new(), &request))
 }
 
 fn architecture(cx: &Context, gathered: &Gathered) -> Result<Arch> {
@@ -82,7 +84,13 @@ fn request(gathered: &Gathered, arch: Arch, nonce: String) -> SmokeRequest {
     }
 }
 
-fn command(cx: &Context, gathered: &Gathered, container: &str, carried: &Carried, request: &SmokeRequest) -> Command {
+fn command(
+    cx: &Context,
+    gathered: &Gathered,
+    (container, spec): (&str, &Spec),
+    carried: &Carried,
+    request: &SmokeRequest,
+) -> Command {
     let entry = Entry { container, carried, env: &gathered.ground.settings.env };
-    entry.apart(cx, &request.nonce, &request.words()).timeout(SECONDS + 10)
+    entry.apart(cx, Insider::onlooker(spec), &request.nonce, &request.words()).timeout(SECONDS + 10)
 }

@@ -181,7 +181,7 @@ impl Plan {
             lines.extend(self.lines(act, gathered));
         }
         lines.push(ProbeRequest::new(&self.spec, "NONCE").command(&name).to_string());
-        lines.extend(native::dry_run(cx, gathered, &name).map(|command| command.to_string()));
+        lines.extend(native::dry_run(cx, gathered, &name, &self.spec).map(|command| command.to_string()));
         let carried = self.entered.as_ref().map(|record| record.carried.clone()).unwrap_or_default();
         let entry = Entry { container: &name, carried: &carried, env: &gathered.ground.settings.env };
         lines.push(entry.command(cx, &[], "SESSION", program).to_string());

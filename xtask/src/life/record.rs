@@ -24,6 +24,9 @@ pub(crate) struct Record {
     pub schema: Schema,
     /// The full id of the container.
     pub container: String,
+    /// The process id of its init on this host.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub init: Option<u64>,
     /// The sandbox that it is checked against.
     pub spec: Spec,
     /// Variables of its main process that `docker exec` would not have.
@@ -42,7 +45,16 @@ pub(crate) struct Record {
 impl Record {
     /// A record of a container in which nothing was seen yet.
     pub(crate) fn new(container: String, spec: Spec) -> Record {
-        Record { schema: Schema, container, spec, carried: BTreeMap::new(), codex: None, programs: None, native: None }
+        Record {
+            schema: Schema,
+            container,
+            init: None,
+            spec,
+            carried: BTreeMap::new(),
+            codex: None,
+            programs: None,
+            native: None,
+        }
     }
 
     /// Keeps it.

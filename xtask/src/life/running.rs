@@ -8,17 +8,19 @@ use super::call::Call;
 use super::early::{self, Early};
 use super::exec_command::{Left, Program};
 use super::record::{self, Record};
-use super::{guest, native, ready};
+use super::{gather, guest, native, ready};
 use crate::codex::home::McpServer;
 use crate::context::Context;
+use crate::engine::alive::Alive;
 use crate::engine::inspect::Container;
 use crate::engine::running;
 use crate::error::failed;
 use crate::proof::probe::InsideWitness;
-use crate::proof::{self, CodexFile, Proof};
+use crate::proof::{self, CodexFile, Proof, Seen};
 use crate::spec::words::Gpus;
 use crate::{codex, exec, finding, ui};
 use anyhow::Result;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// A container that runs and is what is wanted, as the engine reports it: nothing is proven yet.
@@ -79,10 +81,9 @@ impl<'a> Running<'a> {
     }
 
     fn witness(&mut self) -> Result<(Proof, Vec<String>)> {
-        let (mut proof, inside) = self.ask()?;
+        let Seen { mut proof, inside, carried } = self.ask()?;
         if self.ours && self.record.spec.shape.gpus != Gpus::None {
-            self.record.native =
-                Some(native::prove(self.call.cx, &self.call.gathered, &self.record.container, &inside.env())?);
+            self.record.native = Some(native::prove(self.call.cx, &self.call.gathered, &self.record, &carried)?);
         }
         proof.claims.extend(native::claim(&self.record));
         // Read after the probe's answer: if another program took the interpreter's place to give it, the ctimes of the
@@ -96,33 +97,36 @@ impl<'a> Running<'a> {
         exec::write_file(&self.call.gathered.ground.places.proof, text.as_bytes(), 0o600)?;
         exec::write_file(&copy_of_proof(self.call.cx), text.as_bytes(), 0o644)?;
         if self.ours {
-            self.keep(&proof, &inside)?;
-        } else if inside.sessions().is_empty() {
+            self.keep(&proof, carried)?;
+        } else if Alive::read(&self.container)?.others().is_empty() {
             // Nothing is written while an agent runs: it could redirect the paths through which the files are written.
-            ready::refresh(&self.call.gathered)?.iter().for_each(ui::say);
+            // Nor is written what was read while one ran, which may have ended since.
+            let gathered = &mut self.call.gathered;
+            gathered.mirror = gather::mirror(self.call.cx, &gathered.ground.settings)?;
+            ready::refresh(gathered)?.iter().for_each(ui::say);
         }
         Ok((proof, missing(&self.call.gathered.mirror.mcp, &inside)))
     }
 
-    fn ask(&mut self) -> Result<(Proof, InsideWitness)> {
+    fn ask(&mut self) -> Result<Seen> {
         let spec = &self.record.spec;
-        match self.early.take() {
-            Some(mut early) => {
-                let answer = std::mem::replace(&mut early.answer, Ok(String::new()));
-                proof::conclude(answer, &self.container, spec, &early.request)
-            }
+        let early = self.early.as_mut().and_then(|early| Some((early.asked.take()?, early.request.clone())));
+        let seen = match early {
+            Some((asked, request)) => proof::conclude(asked, &self.container, spec, &request),
             None => {
                 let gathered = &self.call.gathered;
                 guest::fill(&gathered.ground.places, &gathered.ground.network)?;
                 let request = early::request(&self.record, &gathered.mirror)?;
-                proof::prove(&self.record.container, &self.container, spec, &request)
+                proof::prove(&self.container, spec, &request)
             }
-        }
+        };
+        self.early = None;
+        seen
     }
 
     /// Keeps what was seen before any agent ran inside: what the image's entry point set up, and which Codex answered.
-    fn keep(&mut self, proof: &Proof, inside: &InsideWitness) -> Result<()> {
-        self.record.carried = inside.env();
+    fn keep(&mut self, proof: &Proof, carried: BTreeMap<String, String>) -> Result<()> {
+        self.record.carried = carried;
         let answered = record::answered(&proof.claims);
         self.record.codex = answered.then(|| CodexFile::of(&self.record.spec)).flatten();
         self.record.write(&self.call.gathered.ground.places)?;
@@ -164,13 +168,17 @@ impl Proven<'_> {
     }
 
     /// Leaves it to be entered by somebody else: a dev container.
-    pub(crate) fn stand(self) -> Standing {
-        Standing {
+    ///
+    /// # Errors
+    /// The state of the workspace cannot be kept for the next comparison.
+    pub(crate) fn stand(self) -> Result<Standing> {
+        self.running.call.gathered.ground.watched().look(false)?;
+        Ok(Standing {
             project: self.running.call.gathered.ground.places.project,
             container: self.running.name,
             id: self.running.record.container,
             image: self.running.record.spec.image,
-        }
+        })
     }
 }
 

@@ -1,9 +1,10 @@
 //! A whole call: from the settings into Codex and out again.
 
-use super::{Call, Ground, Outcome, Program, Purpose, dry_run};
+use super::{Call, Ground, Outcome, Policy, Program, Purpose, dry_run};
 use crate::context::Context;
 use crate::error::usage;
 use crate::spec::settings::Flags;
+use crate::spec::words::Leftovers;
 use anyhow::Result;
 
 /// What is asked of a call.
@@ -15,6 +16,8 @@ pub(crate) struct Asked {
     pub program: Program,
     /// Enter without asking.
     pub yes: bool,
+    /// What is done with processes that no session holds.
+    pub leftovers: Option<Leftovers>,
     /// Print the plan, run none of it.
     pub dry_run: bool,
 }
@@ -33,7 +36,8 @@ pub(crate) fn sandbox(cx: &Context, asked: &Asked) -> Result<u8> {
     if asked.dry_run {
         return dry_run(cx, &ground.gather(cx, Purpose::DryRun)?, &asked.program);
     }
-    let left = match (Call::begin(cx, ground)?.start()?.prove()?, &asked.program) {
+    let leftovers = Policy::new(asked.leftovers, cx.stdin_tty && !asked.yes);
+    let left = match (Call::begin(cx, ground, leftovers)?.start()?.prove()?, &asked.program) {
         (Outcome::Proven(proven), Program::Codex(args)) => proven.enter(asked.yes, args)?,
         (Outcome::Proven(proven), Program::Shell) => proven.shell(asked.yes)?,
         (Outcome::Unproven(unproven), Program::Shell) => unproven.shell(asked.yes)?,

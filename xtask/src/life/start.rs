@@ -1,14 +1,15 @@
 //! From a plan to a container that runs.
 
 use super::call::Call;
-use super::gather::{Engined, Gathered, find};
+use super::gather::{Engined, Gathered, Ground, Purpose, find};
 use super::plan::{Act, Plan, plan};
 use super::record::{self, Record};
 use super::running::Running;
-use super::{early, sources};
+use super::{early, leftovers, sources};
+use crate::engine::alive::Alive;
 use crate::engine::compose::Project;
-use crate::engine::running::{self, live_sessions};
-use crate::engine::{caches, errors};
+use crate::engine::inspect::Container;
+use crate::engine::{caches, docker, errors, running};
 use crate::error::failed;
 use crate::image::build;
 use crate::{exec, ui};
@@ -23,13 +24,22 @@ impl<'a> Call<'a> {
         let early = self.gathered.early.take();
         let mut plan = self.plan()?;
         if let Some((record, existing)) = plan.entered.take().zip(self.gathered.existing.clone()) {
+            self.settle(&existing.container)?;
+            let quiet = Alive::read(&existing.container)?.others().is_empty();
+            self.gathered.ground.watched().look(quiet)?;
             plan.deferred.iter().for_each(|line| ui::say(format_args!("at the next start: {line}")));
             let early = early.filter(|early| early.container == existing.id);
             let name = plan.project.container();
             return Ok(Running { name, ours: false, record, container: existing.container, early, call: self });
         }
         drop(early);
-        make_way(&self.gathered, &plan.recreated)?;
+        if self.make_way(&plan)? {
+            // Whatever was read until now was read while an agent could change it.
+            let ground = Ground::under(self.cx, self.gathered.ground.settings.clone())?;
+            self.gathered = ground.gather(self.cx, Purpose::Start)?;
+            plan = self.plan()?;
+        }
+        self.gathered.ground.watched().look(true)?;
         sources::check(self.cx, &self.gathered)?;
         if self.gathered.engine.is_none() {
             let gathered = &self.gathered;
@@ -43,6 +53,24 @@ impl<'a> Call<'a> {
     fn plan(&self) -> Result<Plan> {
         let mut plan = plan(self.cx, &self.gathered);
         if plan.refused.is_empty() { Ok(plan) } else { Err(plan.refused.swap_remove(0)) }
+    }
+
+    /// Names what no session holds, and ends it where the user wants that.
+    fn settle(&self, container: &Container) -> Result<()> {
+        let ask = || self.signals.ask(|| ui::agree("End them?"));
+        leftovers::settle(container, &self.gathered.ground.places, self.leftovers, ask, || self.signals.any())
+    }
+
+    /// A running container that is not what is asked for may be stopped only where nobody works in it. Returns whether
+    /// one was stopped.
+    fn make_way(&self, plan: &Plan) -> Result<bool> {
+        let Some(existing) = self.gathered.existing.as_ref().filter(|existing| existing.up) else { return Ok(false) };
+        self.settle(&existing.container)?;
+        held_back(&self.gathered, &plan.recreated)?;
+        ui::say("the container is stopped and recreated, nothing runs inside:");
+        plan.recreated.iter().for_each(|line| ui::say(format_args!("  {line}")));
+        exec::stdout_of(&docker::stop(&existing.id))?;
+        Ok(true)
     }
 
     fn run(mut self, mut plan: Plan) -> Result<Running<'a>> {
@@ -99,33 +127,34 @@ impl<'a> Call<'a> {
             let programs = record::programs_now(&record.spec, &existing.container);
             anyhow::Ok((existing, programs))
         };
-        let ask = || early::ask(&record, &self.gathered.ground.workspace, &self.gathered.mirror);
+        let ask = || early::first(&record, &self.gathered.ground.workspace, &self.gathered.mirror);
         let (there, early) = exec::both(look, ask);
         let there = there.and_then(|there| Ok((there, early?)));
         let ((existing, programs), early) = there.inspect_err(|_| {
             running::take_back(&name, &name);
         })?;
-        let record = Record { container: existing.id, programs, ..record };
+        let init = existing.container.init();
+        let record = Record { container: existing.id, init, programs, ..record };
         Ok(Running { name, ours: true, record, container: existing.container, early: Some(early), call: self })
     }
 }
 
-/// A running container that is not what is asked for may be removed only where nobody works in it.
+/// A running container that is not what is asked for may be stopped only where nobody works in it.
 ///
 /// # Errors
 /// Something runs in it.
-pub(super) fn make_way(gathered: &Gathered, recreated: &[String]) -> Result<()> {
+pub(super) fn held_back(gathered: &Gathered, recreated: &[String]) -> Result<()> {
     let existing = gathered.existing.as_ref().filter(|existing| existing.up && !recreated.is_empty());
-    let live = existing.map_or(Ok(Vec::new()), |existing| live_sessions(&existing.id))?;
+    let Some(alive) = existing.map(|existing| Alive::read(&existing.container)).transpose()? else { return Ok(()) };
+    let live: Vec<String> = alive.others().into_iter().map(leftovers::line).collect();
     if live.is_empty() {
         return Ok(());
     }
-    let short = |line: &String| ui::printable(line).chars().take(60).collect::<String>();
     Err(failed(format!("the running container is not what is asked for now: {}", recreated.join("; ")))
         .hint(format!(
             "quit what runs inside ({}) and run this again, or end it with `cargo xtask down`, or ask for what the \
              container has",
-            live.iter().map(short).collect::<Vec<_>>().join(", ")
+            live.join("; ")
         ))
         .into())
 }

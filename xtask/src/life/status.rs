@@ -3,15 +3,19 @@
 mod screen;
 
 use crate::context::Context;
+use crate::engine::alive::Alive;
 use crate::engine::inspect::Mounted;
-use crate::engine::running::{Existing, sessions};
+use crate::engine::running::Existing;
 use crate::engine::{compose, docker};
 use crate::exec;
 use crate::gpu::smi;
 use crate::life::down::caches_of;
-use crate::life::find;
+use crate::life::leftovers::Leftover;
+use crate::life::{find, session};
+use crate::spec::Spec;
+use crate::spec::insider::Insider;
+use crate::spec::places::{self, Places};
 use crate::spec::words::{Gpus, display};
-use crate::spec::{Spec, places};
 use crate::step::Command;
 use crate::user::User;
 use anyhow::Result;
@@ -59,8 +63,10 @@ struct Sandbox {
     spec: Option<Spec>,
     unreadable: Option<String>,
     mounts: Vec<BindMount>,
-    /// The programs inside, except for the container's own.
+    /// The programs of the sessions that go on.
     sessions: Vec<String>,
+    /// All else that is alive inside, except for the container's own two processes.
+    leftovers: Vec<Leftover>,
     shm: Option<SharedMemory>,
     /// `None` where there are no GPUs by the user's choice, or where they did not answer.
     gpus: Option<Vec<GpuUse>>,
@@ -105,15 +111,19 @@ impl Status {
             Some(_) => Activity::Stopped,
             None => Activity::None,
         };
-        let sandbox = existing.map(Sandbox::read).transpose()?;
+        let sandbox = existing.map(|existing| Sandbox::read(existing, &places)).transpose()?;
         Ok(Status { container, state, sandbox, state_folder: places.dir, caches: caches? })
     }
 }
 
 impl Sandbox {
-    fn read(existing: Existing) -> Result<Sandbox> {
-        let with_gpus = existing.spec.as_ref().is_ok_and(|spec| spec.shape.gpus != Gpus::None);
-        let (sessions, shm, gpus) = if existing.up { ask(&existing.id, with_gpus)? } else { (Vec::new(), None, None) };
+    fn read(existing: Existing, places: &Places) -> Result<Sandbox> {
+        let (mut sessions, mut leftovers, mut shm, mut gpus) = (Vec::new(), Vec::new(), None, None);
+        if existing.up {
+            // Before the queries, which run inside too and would be among the processes.
+            (sessions, leftovers) = session::parted(places, &Alive::read(&existing.container)?);
+            (shm, gpus) = ask(&existing.id, existing.spec.as_ref().ok());
+        }
         let Existing { id, up, spec, container } = existing;
         let since = humantime::parse_rfc3339(&container.state.started_at).ok().filter(|_| up);
         let uptime = since.and_then(|since| SystemTime::now().duration_since(since).ok());
@@ -131,7 +141,8 @@ impl Sandbox {
             unreadable: spec.as_ref().err().cloned(),
             spec: spec.ok(),
             mounts,
-            sessions,
+            sessions: sessions.into_iter().map(|process| process.args).collect(),
+            leftovers: leftovers.iter().map(Leftover::from).collect(),
             shm,
             gpus,
         })
@@ -143,20 +154,16 @@ const DF: &[&str] = &["/bin/df", "--block-size=1", "--output=used,size", "/dev/s
 const SMI: &[&str] =
     &["nvidia-smi", "--query-gpu=index,name,utilization.gpu,memory.used,memory.total", "--format=csv,noheader,nounits"];
 
-type Answers = (Vec<String>, Option<SharedMemory>, Option<Vec<GpuUse>>);
-
 /// Asks a running container, with all queries side by side.
-fn ask(id: &str, with_gpus: bool) -> Result<Answers> {
-    let inside = |program: &[&str]| -> Command { docker::exec(id, &[], program.iter().copied()).timeout(BOUND) };
-    let asked = |program: &[&str]| exec::capture(&inside(program)).ok().filter(exec::Output::ok);
-    let (top, (shm, gpus)) = exec::both(
-        || exec::stdout_of(&docker::top(id)),
-        || exec::both(|| asked(DF), || with_gpus.then(|| asked(SMI)).flatten()),
-    );
-    // The list of processes may contain these very queries.
-    let own = |line: &String| [DF, SMI].iter().any(|query| *line == query.join(" "));
-    let sessions = sessions(&top?).into_iter().filter(|line| !own(line)).collect();
-    Ok((sessions, shm.and_then(|said| parse_df(&said.stdout)), gpus.map(|said| parse_smi(&said.stdout))))
+fn ask(id: &str, spec: Option<&Spec>) -> (Option<SharedMemory>, Option<Vec<GpuUse>>) {
+    // Of a sandbox whose label cannot be read it is not known which groups are the agent's.
+    let inside = |program: &[&str]| -> Option<Command> {
+        Some(docker::exec_trusted(id, Insider::onlooker(spec?), &[], program.iter().copied()).timeout(BOUND))
+    };
+    let asked = |program: &[&str]| exec::capture(&inside(program)?).ok().filter(exec::Output::ok);
+    let with_gpus = spec.is_some_and(|spec| spec.shape.gpus != Gpus::None);
+    let (shm, gpus) = exec::both(|| asked(DF), || with_gpus.then(|| asked(SMI)).flatten());
+    (shm.and_then(|said| parse_df(&said.stdout)), gpus.map(|said| parse_smi(&said.stdout)))
 }
 
 /// The numbers of the last line of `df --output=used,size`.

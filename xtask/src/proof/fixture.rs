@@ -1,5 +1,6 @@
 //! A good sandbox as both witnesses see it, to be changed one fact at a time.
 
+use super::ask::Alone;
 use super::codex_file::CodexFile;
 use super::limits;
 use super::mountinfo::{MountLine, MountTable};
@@ -21,7 +22,8 @@ pub(crate) fn good() -> (Spec, InsideWitness, HostWitness) {
     let spec = spec();
     let mut inside = InsideWitness::parse(&format!("{}\n", answer()), "n0").unwrap();
     limits::in_force(&spec.shape, &mut inside);
-    let host = host(&spec, inside.process.clone());
+    let status = inside.init.clone().unwrap();
+    let host = host(&spec, ProcessFacts { status, ..inside.process.clone() });
     (spec, inside, host)
 }
 
@@ -76,6 +78,8 @@ fn host(spec: &Spec, process: ProcessFacts) -> HostWitness {
     HostWitness {
         container: Container::parse(&asked::answer(&spec.shape).to_string()).unwrap(),
         process: Ok(process),
+        alone: Alone::Seen,
+        carried: [].into(),
         sources: [
             ("/workspace", "/ws", 1),
             ("/datasets/ssv2", "/data", 2),

@@ -1,19 +1,21 @@
 //! Claims about the container itself and its user.
 
+use super::ask::Alone;
 use super::claim::{Draft, RECREATE};
 use super::confinement::same;
-use super::probe::InsideWitness;
+use super::probe::{InsideWitness, field};
 use super::witness::HostWitness;
 use crate::finding::Finding;
 use crate::spec::Spec;
 use crate::spec::inside::HOME;
+use crate::spec::insider::Insider;
 use std::collections::BTreeSet;
 
 /// The name of the container's user, unless that is root.
 const USER: &str = "codex";
 
 pub(super) fn judge(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
-    vec![container(spec, inside, host), user(spec, inside, host)]
+    vec![container(spec, inside, host), user(spec, inside, host), witness(spec, inside, host)]
 }
 
 fn numbers(text: Option<&str>) -> Vec<u64> {
@@ -51,14 +53,21 @@ fn container(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding
 fn user(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
     let (uid, gid) = (u64::from(spec.uid), u64::from(spec.gid));
     let wanted: BTreeSet<u64> = spec.groups.iter().map(|gid| u64::from(*gid)).filter(|group| *group != gid).collect();
+    let witness = u64::from(Insider::witness(spec).gid);
     let others = |groups: &[u64]| groups.iter().copied().filter(|group| *group != gid).collect::<BTreeSet<u64>>();
+    let init = |name| numbers(inside.init.as_deref().and_then(|status| field(status, name)));
     let mut draft = Draft::new("user.identity", format!("everything runs as {uid}:{gid}, with the home {HOME}"))
         .hint("the image belongs to another user: `cargo xtask image`");
     let name = inside.passwd.as_ref().map_or("no name", |entry| &entry.name);
-    draft.inside(format!("{}:{} ({name}), groups {:?}", inside.uid, inside.gid, inside.groups));
+    draft.inside(format!("uid {} ({name}), groups {:?}, the init's gid {:?}", inside.uid, inside.groups, init("Gid")));
     draft.host(format!("started as user `{}`", host.container.config.user));
-    draft.check(inside.uid == uid && inside.gid == gid, || format!("inside it is {}:{}", inside.uid, inside.gid));
-    draft.check(others(&inside.groups) == wanted, || {
+    // The witness has the user and the groups of everything inside; only its own first group is another.
+    let of_witness: BTreeSet<u64> = others(&inside.groups).into_iter().filter(|group| *group != witness).collect();
+    draft.check(inside.uid == uid, || format!("inside the user is {}", inside.uid));
+    draft.check(init("Uid") == [uid; 4] && init("Gid") == [gid; 4], || {
+        format!("inside the main process is uid {:?}, gid {:?}", init("Uid"), init("Gid"))
+    });
+    draft.check(of_witness == wanted && inside.groups.contains(&gid), || {
         format!("the groups inside are {:?}, promised were {wanted:?}", inside.groups)
     });
     draft.check(uid == 0 || name == USER, || format!("the user's name inside is `{name}`"));
@@ -83,9 +92,32 @@ fn user(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
     draft.done()
 }
 
+/// What makes the answer of the inside witness its own: the kernel lets no process look into it that has not its user and
+/// its group, and nothing else has that group.
+fn witness(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
+    let gid = u64::from(Insider::witness(spec).gid);
+    let mut draft = Draft::new("witness.apart", "no program inside can trace, read or change the inside witness")
+        .hint("end what runs inside: `cargo xtask down`");
+    let gids = numbers(inside.process.status("Gid"));
+    draft.inside(format!("gid {gids:?}, dumpable {:?}", inside.dumpable));
+    draft.check(gids == [gid; 4], || format!("the inside witness runs with the gid {gids:?}, not {gid}"));
+    draft.check(inside.dumpable == Some(0), || "what the inside witness starts can read its memory".into());
+    if let Some(process) = draft.process(host) {
+        let groups = [process.status("Gid"), process.status("Groups")].map(numbers).concat();
+        draft.check(!groups.contains(&gid), || format!("the main process is in the witness's group {gid}"));
+    }
+    match &host.alone {
+        Alone::First => draft.host("no other program had run inside"),
+        Alone::Seen => draft.host(format!("nothing else was in the group {gid}, before and after")),
+        Alone::Not(why) => draft.broken(why),
+        Alone::Unseen(why) => draft.unseen(why),
+    }
+    draft.done()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{breaks, good, proc, with};
+    use super::super::fixture::{breaks, good, proc, status, with};
     use super::*;
     use crate::proof::probe::Passwd;
 
@@ -104,14 +136,28 @@ mod tests {
             "user.identity",
             vec![
                 Box::new(|_, inside, _| inside.uid = 0),
-                Box::new(|_, inside, _| inside.gid = 0),
+                Box::new(|_, inside, _| inside.init = None),
+                Box::new(|_, inside, _| inside.init = Some(with(inside.init.as_ref().unwrap(), "Gid", "0\t0\t0\t0"))),
                 Box::new(|_, inside, _| inside.groups.push(999)),
+                Box::new(|_, inside, _| inside.groups.retain(|group| *group != 1000)),
                 Box::new(|spec, _, _| spec.groups.push(44)),
                 Box::new(|_, inside, _| inside.passwd = None),
                 Box::new(|_, inside, _| inside.home.access = false),
                 proc("Uid", "0\t0\t0\t0"),
                 proc("Uid", "1000\t0\t1000\t1000"),
                 proc("Groups", "1000 999"),
+            ],
+        );
+        breaks(
+            "witness.apart",
+            vec![
+                status("Gid", "1000\t1000\t1000\t1000"),
+                status("Gid", "2147483000\t2147483000\t1000\t2147483000"),
+                Box::new(|_, inside, _| inside.dumpable = None),
+                Box::new(|_, inside, _| inside.dumpable = Some(1)),
+                Box::new(|spec, _, _| spec.groups.push(2_147_483_000)),
+                Box::new(|_, _, host| host.alone = Alone::Not("process 7".into())),
+                proc("Groups", "1000 2147483000"),
             ],
         );
     }
@@ -122,6 +168,7 @@ mod tests {
         (spec.uid, inside.uid) = (0, 0);
         inside.home.stat.as_mut().unwrap().owner = 0;
         inside.passwd = Some(Passwd { name: "root".into() });
+        inside.init = inside.init.map(|status| with(&status, "Uid", "0\t0\t0\t0"));
         let process = host.process.as_mut().unwrap();
         process.status = with(&process.status, "Uid", "0\t0\t0\t0");
         assert_eq!(user(&spec, &inside, &host).why, None);

@@ -5,6 +5,7 @@
 //! report and `/proc/PID` of the container's init). Where both can see a fact, both must confirm it; where one cannot,
 //! the claim is not provable, with the reason.
 
+pub(crate) mod ask;
 mod claim;
 mod codex;
 mod codex_file;
@@ -30,11 +31,12 @@ pub(crate) use devices::misasked;
 
 use crate::engine::inspect::Container;
 use crate::error::sentence;
-use crate::exec;
 use crate::finding::{self, Finding};
 use crate::spec::Spec;
+use ask::Asked;
 use probe::{AskCodex, InsideWitness, ProbeRequest};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use witness::HostWitness;
 
 /// Checks every promise against what the witnesses saw. Pure; the order of the claims is fixed.
@@ -104,27 +106,33 @@ fn table(claims: &[Finding], width: Option<usize>) -> String {
     format!("{rows}{count} promises hold, seen from inside and from the host\n")
 }
 
-/// Proves a running container: asks both witnesses, reads the probe's file in the workspace and removes it, and judges.
-/// Fails only where a witness cannot be asked at all; broken promises are in the proof.
-///
-/// `described` is what the engine says of that container, asked after it was started.
-pub(crate) fn prove(
-    container: &str,
-    described: &Container,
-    spec: &Spec,
-    request: &ProbeRequest,
-) -> anyhow::Result<(Proof, InsideWitness)> {
-    conclude(exec::stdout_of(&request.command(container)), described, spec, request)
+/// A proof, and what was seen for it that is of use later.
+pub(crate) struct Seen {
+    pub(crate) proof: Proof,
+    pub(crate) inside: InsideWitness,
+    /// What the image's entry point set up for the main process, by variable.
+    pub(crate) carried: BTreeMap<String, String>,
 }
 
-/// The proof from an answer that the inside witness has already given: see [`prove`].
+/// Proves a container in which an agent may be running. Fails only where a witness cannot be asked at all; broken promises
+/// are in the proof.
+///
+/// `described` is what the engine says of that container, asked after it was started.
+pub(crate) fn prove(described: &Container, spec: &Spec, request: &ProbeRequest) -> anyhow::Result<Seen> {
+    let asked = ask::again(request, &described.id, described.init().unwrap_or_default());
+    conclude(asked, described, spec, request)
+}
+
+/// The proof from what came of asking the inside witness: asks the host, reads the probe's file in the workspace and
+/// removes it, and judges.
 pub(crate) fn conclude(
-    answer: anyhow::Result<String>,
+    asked: Asked,
     described: &Container,
     spec: &Spec,
     request: &ProbeRequest,
-) -> anyhow::Result<(Proof, InsideWitness)> {
-    let mut host = HostWitness::read(described.clone(), spec)?;
+) -> anyhow::Result<Seen> {
+    let Asked { answer, alone } = asked;
+    let mut host = HostWitness::read(described.clone(), spec, alone)?;
     if let AskCodex::File(at_start) = request.codex {
         host.codex_at_start = Some(at_start);
     }
@@ -140,7 +148,7 @@ pub(crate) fn conclude(
         codex: spec.codex_version.clone(),
         claims: judge(spec, &inside, &host),
     };
-    Ok((proof, inside))
+    Ok(Seen { proof, inside, carried: host.carried })
 }
 
 #[cfg(test)]

@@ -3,14 +3,14 @@
 
 mod answer;
 
-pub(crate) use answer::{InsideMount, InsideWitness, LeadsOut, Linked, ProcessFacts, Sample};
+pub(crate) use answer::{InsideMount, InsideWitness, LeadsOut, Linked, ProcessFacts, Sample, field};
 #[cfg(test)]
 pub(crate) use answer::{Passwd, Said, answer};
 
 use super::codex_file::CodexFile;
 use crate::engine::docker;
-use crate::spec::codex_command::CARRIED;
 use crate::spec::inside::{CODEX_ON_PATH, HOME, PROBE, PYTHON_LINK, Tried, WORKSPACE};
+use crate::spec::insider::Insider;
 use crate::spec::words::Gpus;
 use crate::spec::{Mount, Spec};
 use crate::step::Command;
@@ -38,6 +38,10 @@ pub(crate) enum AskCodex {
 /// What the probe is asked to report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ProbeRequest {
+    /// Whom it runs as.
+    who: Insider,
+    /// The agent's group, for the file that it makes in the workspace.
+    gid: u32,
     /// Repeated in the answer. Letters and digits only: it becomes part of a file name.
     pub(crate) nonce: String,
     /// The promised mounts.
@@ -53,6 +57,8 @@ impl ProbeRequest {
     /// Everything that a proof of this sandbox needs.
     pub(crate) fn new(spec: &Spec, nonce: impl Into<String>) -> ProbeRequest {
         ProbeRequest {
+            who: Insider::witness(spec),
+            gid: spec.gid,
             nonce: nonce.into(),
             mounts: spec.mounts.clone(),
             codex: AskCodex::Version,
@@ -66,15 +72,22 @@ impl ProbeRequest {
         format!(".codex-sandbox-probe-{nonce}")
     }
 
-    /// The command that runs the probe in a container, as the container's user: with a cleared environment and an
+    /// The group of the probe and of what it starts, which nothing else inside has.
+    pub(crate) fn group(&self) -> u32 {
+        self.who.gid
+    }
+
+    /// The command that runs the probe in a container, out of the agent's reach: with a cleared environment and an
     /// isolated interpreter, so that nothing that an agent left in its home can answer in its place. The interpreter
     /// would read compiled copies of its modules, so it is told to look for them below a regular file, where there can be
     /// none. That file lies on the read-only mount, because root inside can replace `/dev/null` by a folder. In the C
-    /// locale no converter of character sets is loaded.
+    /// locale no converter of character sets is loaded, and where the zone of the clock is a file that describes none,
+    /// `/etc/localtime` is not opened: root inside could have put a pipe there, at which the interpreter would wait.
     pub(crate) fn command(&self, container: &str) -> Command {
-        docker::exec(container, &UNSET, ["/usr/bin/env", "-i", "LC_ALL=C"])
+        docker::exec_trusted(container, self.who, &UNSET, ["/usr/bin/env", "-i", "LC_ALL=C"])
             .arg(format!("PATH={PATH}"))
             .arg(format!("HOME={HOME}"))
+            .arg(format!("TZ=:{PROBE}"))
             .args([PYTHON_LINK, "-I", "-S", "-X"])
             .arg(format!("pycache_prefix={PROBE}"))
             .arg(PROBE)
@@ -83,8 +96,8 @@ impl ProbeRequest {
     }
 
     fn pairs(&self) -> Vec<String> {
-        let entries = ENTRIES.to_string();
-        let mut pairs = vec![("nonce", self.nonce.as_str()), ("entries", &entries)];
+        let (entries, gid) = (ENTRIES.to_string(), self.gid.to_string());
+        let mut pairs = vec![("nonce", self.nonce.as_str()), ("entries", &entries), ("gid", &gid)];
         for mount in &self.mounts {
             let key = match (mount.role.inside().tried, mount.read_only) {
                 (Tried::Sample, _) => "dataset",
@@ -103,7 +116,6 @@ impl ProbeRequest {
             pairs.push(("smi", "nvidia-smi"));
         }
         pairs.extend(self.programs.iter().map(|name| ("program", name.as_str())));
-        pairs.extend(CARRIED.iter().map(|name| ("env", *name)));
         pairs.into_iter().flat_map(|(key, value)| [key.to_owned(), value.to_owned()]).collect()
     }
 }
@@ -118,11 +130,11 @@ mod tests {
         let command = ProbeRequest::new(&spec(), "n0").command("c1").to_string();
         assert_eq!(
             command,
-            "docker exec --env 'LC_ALL=C' --env 'LD_LIBRARY_PATH=' --env 'LD_PRELOAD=' --env 'LD_AUDIT=' c1 /usr/bin/env -i \
+            "docker exec --user 1000:2147483000 --workdir / --env 'LC_ALL=C' --env 'LD_LIBRARY_PATH=' --env 'LD_PRELOAD=' --env 'LD_AUDIT=' c1 /usr/bin/env -i \
              'LC_ALL=C' 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
-             'HOME=/home/codex' /sandbox/bin/python3 -I -S -X 'pycache_prefix=/sandbox/probe.py' /sandbox/probe.py nonce n0 entries 200 writable /workspace \
+             'HOME=/home/codex' 'TZ=:/sandbox/probe.py' /sandbox/bin/python3 -I -S -X 'pycache_prefix=/sandbox/probe.py' /sandbox/probe.py nonce n0 entries 200 gid 1000 writable /workspace \
              dataset /datasets/ssv2 writable /home/codex/.codex writable /workspace/.git read-only /opt/codex \
-             writable /home/codex/.cache/pip workspace /workspace codex-version /usr/local/bin/codex env LD_LIBRARY_PATH env _CUDA_COMPAT_STATUS"
+             writable /home/codex/.cache/pip workspace /workspace codex-version /usr/local/bin/codex"
         );
     }
 }

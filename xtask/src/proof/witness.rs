@@ -2,12 +2,15 @@
 //! of the mounts themselves. This file reads and does not judge. The one thing that it changes is the probe's file in the
 //! workspace, which it removes.
 
+use super::ask::Alone;
 use super::codex_file::CodexFile;
 use super::mountinfo::{DevicePath, MountTable, clean, rest};
 use super::probe::{ProbeRequest, ProcessFacts};
 use crate::beneath::{Beneath, FileId};
 use crate::engine::inspect::{Container, Mounted};
 use crate::error::failed;
+use crate::exec;
+use crate::spec::codex_command::CARRIED;
 use crate::spec::{Mount, Role, Spec};
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -26,6 +29,10 @@ pub(crate) struct HostWitness {
     pub(crate) container: Container,
     /// The container's init; or why the host cannot see it.
     pub(crate) process: Result<ProcessFacts, String>,
+    /// Whether the inside witness was alone in its group.
+    pub(crate) alone: Alone,
+    /// Variables that the image's entry point set for the main process, of those that are carried over to what is entered.
+    pub(crate) carried: BTreeMap<String, String>,
     /// The mounts of this process, by which paths of the host are translated.
     pub(crate) own_mounts: MountTable,
     /// The namespaces of this process.
@@ -68,11 +75,14 @@ pub(crate) struct WorkspaceFile {
 
 impl HostWitness {
     /// Reads what the host can see of a container that the engine described.
-    pub(crate) fn read(container: Container, spec: &Spec) -> Result<HostWitness> {
+    pub(crate) fn read(container: Container, spec: &Spec, alone: Alone) -> Result<HostWitness> {
         let own_mounts = MountTable::of_this_process().map_err(failed)?;
         let source = |mount: &Mount| (mount.target.clone(), source_facts(mount, &own_mounts));
+        let process = process_facts(&container);
         Ok(HostWitness {
-            process: process_facts(&container),
+            carried: container.init().filter(|_| process.is_ok()).map(carried).unwrap_or_default(),
+            process,
+            alone,
             sources: spec.mounts.iter().map(source).collect(),
             out_of_reach: spec.out_of_reach.iter().map(|dir| (dir.clone(), place_of(dir, &own_mounts))).collect(),
             codex: CodexFile::of(spec),
@@ -137,6 +147,16 @@ fn process_facts(container: &Container) -> Result<ProcessFacts, String> {
         return Err(format!("the host cannot read `/proc/{pid}/ns`"));
     }
     ProcessFacts::read(namespaces, read)
+}
+
+/// The variables of the main process, which is the first child of the init. The host reads them, because from inside only
+/// the agent itself may.
+fn carried(init: u64) -> BTreeMap<String, String> {
+    let main = u32::try_from(init).ok().and_then(|init| exec::process_tree(init).into_iter().nth(1));
+    let text = main.and_then(|pid| fs::read(format!("/proc/{pid}/environ")).ok()).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let pairs = text.split('\0').filter_map(|pair| pair.split_once('='));
+    pairs.filter(|(name, _)| CARRIED.contains(name)).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 fn namespaces(dir: &str) -> BTreeMap<String, String> {

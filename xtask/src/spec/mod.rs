@@ -2,6 +2,7 @@
 
 pub mod codex_command;
 pub mod inside;
+pub(crate) mod insider;
 pub mod mount;
 pub mod places;
 pub mod settings;

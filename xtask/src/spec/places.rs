@@ -32,6 +32,10 @@ pub struct Places {
     pub proof: PathBuf,
     /// The record of the container: its `Spec`, and what was read of it before any agent ran in it.
     pub record: PathBuf,
+    /// What host-run files of the workspace looked like when they were last looked at.
+    pub baseline: PathBuf,
+    /// A file for each session that goes on, locked by its call.
+    pub sessions: PathBuf,
     /// Held while a sandbox is started or proven.
     pub lock: PathBuf,
     /// The generated override, and beside it a copy of the proof.
@@ -55,6 +59,8 @@ pub fn of(cx: &Context, workspace: &Path, uid: u32) -> Places {
         git: dir.join("git"),
         proof: dir.join("proof.json"),
         record: dir.join(RECORD),
+        baseline: dir.join("baseline.json"),
+        sessions: dir.join("sessions"),
         lock: dir.join("lock"),
         override_file: cx.scratch().join(&key).join("override.yaml"),
         dir,

@@ -122,6 +122,15 @@ pub enum Network {
     None,
 }
 
+/// What happens to the processes that ended sessions have left running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Leftovers {
+    /// They go on.
+    Keep,
+    /// They are ended.
+    End,
+}
+
 /// The nearest of some names, if it is near.
 pub(crate) fn nearest<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
     names

@@ -5,9 +5,10 @@ use crate::engine::compose::container_name;
 use crate::engine::devcontainer::{self, FOLDER_LABEL};
 use crate::engine::docker;
 use crate::error::failed;
-use crate::life::{Call, Ground, Outcome};
+use crate::life::{Call, Ground, Outcome, Policy};
 use crate::spec::places::Places;
 use crate::spec::settings::Flags;
+use crate::spec::words::Leftovers;
 use crate::step::Step;
 use crate::{exec, ui};
 use anyhow::Result;
@@ -19,8 +20,8 @@ pub(crate) fn run(cx: &Context) -> Result<u8> {
     exec::all(&[Step::Remove { path: file.clone() }])?;
     let ground = Ground::read(cx, &Flags::default())?;
     refuse_others(cx, &ground.places)?;
-    let standing = match Call::begin(cx, ground)?.start()?.prove()? {
-        Outcome::Proven(proven) => proven.stand(),
+    let standing = match Call::begin(cx, ground, Policy::Do(Leftovers::Keep))?.start()?.prove()? {
+        Outcome::Proven(proven) => proven.stand()?,
         Outcome::Unproven(unproven) => return Err(unproven.refuse("the dev container was not opened:")),
     };
     let text = devcontainer::env_text(&standing.project, &standing.image);

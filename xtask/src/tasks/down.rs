@@ -51,11 +51,8 @@ fn confirm(cx: &Context, removal: &Removal) -> Result<()> {
             .into());
     }
     losses.iter().for_each(ui::say);
-    for line in removal.sessions()? {
-        ui::say(format_args!("this runs inside and ends with it: {}", ui::printable(&line)));
+    for line in removal.alive()? {
+        ui::say(format_args!("this runs inside and ends with it: {line}"));
     }
-    match ui::ask("Remove it? [y/N] ").as_deref() {
-        Some("y" | "Y" | "yes") => Ok(()),
-        _ => Err(failed("nothing was removed").into()),
-    }
+    if ui::agree("Remove it?") { Ok(()) } else { Err(failed("nothing was removed").into()) }
 }

@@ -39,7 +39,7 @@ fn inside(gathered: &Gathered, running: &Existing) -> Result<Vec<Finding>> {
     let record = life::trusted(&gathered.ground.places, running)?;
     let mut request = ProbeRequest::new(&record.spec, life::nonce()?);
     request.codex = AskCodex::Nothing;
-    let mut claims = proof::prove(&running.id, &running.container, &record.spec, &request)?.0.claims;
+    let mut claims = proof::prove(&running.container, &record.spec, &request)?.proof.claims;
     let programs = life::programs_now(&record.spec, &running.container);
     claims.extend(life::programs_claim(&record, programs.as_deref()));
     Ok(claims.into_iter().filter(about_mounts).collect())

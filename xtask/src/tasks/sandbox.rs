@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::life::{self, Asked, Program};
 use crate::spec::settings::Flags;
+use crate::spec::words::Leftovers;
 use anyhow::Result;
 
 /// Start the sandbox, prove what it promises, enter Codex
@@ -16,6 +17,9 @@ pub struct Args {
     /// Enter without asking
     #[arg(long)]
     pub(crate) yes: bool,
+    /// Processes that ended sessions left: keep or end them [default: ask]
+    #[arg(long, value_name = "WHAT", hide_possible_values = true)]
+    pub(crate) leftovers: Option<Leftovers>,
     /// Print the settings and every step, run none
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -27,5 +31,6 @@ pub struct Args {
 /// Returns Codex's own exit code once Codex has started.
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     let program = if args.shell { Program::Shell } else { Program::Codex(args.args.clone()) };
-    life::sandbox(cx, &Asked { flags: args.flags.clone(), program, yes: args.yes, dry_run: args.dry_run })
+    let Args { flags, yes, leftovers, dry_run, .. } = args.clone();
+    life::sandbox(cx, &Asked { flags, program, yes, leftovers, dry_run })
 }

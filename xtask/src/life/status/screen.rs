@@ -49,6 +49,7 @@ impl Sandbox {
         rows.extend(named("mounts", mount_lines(&self.mounts, room)));
         rows.push(("sessions", self.sessions.len().to_string()));
         rows.extend(self.sessions.iter().map(|session| ("", ui::printable(session))));
+        rows.extend(named("leftovers", self.leftovers.iter().map(ToString::to_string).collect()));
         rows
     }
 }
@@ -104,6 +105,7 @@ fn mount_lines(mounts: &[BindMount], room: Option<usize>) -> Vec<String> {
 mod tests {
     use super::super::Activity;
     use super::*;
+    use crate::life::leftovers::Leftover;
     use crate::proof::fixture;
 
     fn report() -> Status {
@@ -135,6 +137,12 @@ mod tests {
                 "/opt/codex/bin/codex -c sandbox_mode=\"danger-full-access\" exec a very long prompt that goes on"
                     .into(),
             ],
+            leftovers: vec![Leftover {
+                pid: 4711,
+                since: Some("2026-01-01T01:00:00Z".into()),
+                stopped: false,
+                args: "x\u{1b}[2J -- sleep infinity".into(),
+            }],
             shm: Some(SharedMemory { used: 1_288_490_188, size: 34_359_738_368 }),
             gpus: Some(vec![GpuUse {
                 index: "0".into(),
@@ -175,6 +183,7 @@ mounts        writable   /workspace         <- /home/me/project
               read-only  /datasets/ssv2     <- /data/ssv2
 sessions      1
               /opt/codex/bin/codex -c sandbox_mode=\"danger-full-access\" exec a very long prompt that goes on
+leftovers     pid 4711 since 2026-01-01T01:00:00Z: x\\u{1b}[2J -- sleep infinity
 caches        codex-sandbox-cache-pip-u1000
               codex-sandbox-cache-uv-u1000
 state folder  /home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d"

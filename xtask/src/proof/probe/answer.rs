@@ -96,16 +96,6 @@ pub(crate) struct LeadsOut {
     pub(crate) exists: bool,
 }
 
-/// A process inside, by its ids there.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(crate) struct Process {
-    pub(crate) pid: u64,
-    /// The id of its parent; 0 for what `docker exec` started.
-    pub(crate) parent: u64,
-    /// The name, at most 15 bytes.
-    pub(crate) name: String,
-}
-
 /// What a program printed, and how it ended.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Said {
@@ -129,13 +119,6 @@ pub(crate) struct Home {
     pub(crate) stat: Result<Stat, String>,
     /// Whether it can be written.
     pub(crate) access: bool,
-}
-
-/// Variables of the main process.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub(crate) struct MainEnvironment {
-    /// The values that were asked for.
-    pub(crate) values: BTreeMap<String, String>,
 }
 
 /// Codex, as its name leads to it inside.
@@ -175,13 +158,18 @@ impl ProcessFacts {
 
     /// A field of `status`.
     pub(crate) fn status(&self, name: &str) -> Option<&str> {
-        self.status.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()))
+        field(&self.status, name)
     }
 
     /// A soft limit.
     pub(crate) fn limit(&self, name: &str) -> Option<&str> {
         self.limits.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next())
     }
+}
+
+/// A field of the text of `/proc/PID/status`.
+pub(crate) fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
+    status.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()))
 }
 
 /// Everything that the probe reported. A part that is missing is an error, unless it may be null because it could not be
@@ -193,6 +181,10 @@ pub(crate) struct InsideWitness {
     /// The probe itself.
     #[serde(flatten)]
     pub(crate) process: ProcessFacts,
+    /// The text of `status` of the container's init, as it is seen from inside.
+    pub(crate) init: Option<String>,
+    /// Whether the programs that the probe starts could read its memory: 0 where they cannot.
+    pub(crate) dumpable: Option<u64>,
     pub(crate) hostname: String,
     /// The real user id.
     pub(crate) uid: u64,
@@ -219,10 +211,6 @@ pub(crate) struct InsideWitness {
     /// Network interfaces, and whether each is up; `None` where that is not known.
     #[serde(deserialize_with = "interfaces")]
     pub(crate) interfaces: BTreeMap<String, Option<bool>>,
-    /// Variables of the main process, where they can be read.
-    pub(crate) environment: Option<MainEnvironment>,
-    /// Every other process.
-    pub(crate) processes: Vec<Process>,
     /// The programs that were asked for, and where they lie.
     pub(crate) programs: BTreeMap<String, Option<String>>,
     /// What `nvidia-smi` printed, where it was asked.
@@ -248,21 +236,9 @@ impl InsideWitness {
         serde_json::from_value(value).map_err(|err| format!("the probe's answer cannot be understood: {err}"))
     }
 
-    /// The variables of the main process whose values were asked for.
-    pub(crate) fn env(&self) -> BTreeMap<String, String> {
-        self.environment.as_ref().map(|environment| environment.values.clone()).unwrap_or_default()
-    }
-
     /// The report on a promised mount.
     pub(crate) fn target(&self, path: &str) -> Option<&InsideMount> {
         self.targets.iter().find(|mount| mount.path == path)
-    }
-
-    /// Processes that are neither the init, nor the container's own `sleep`, nor the probe: what the user runs, and what
-    /// a session has left running.
-    pub(crate) fn sessions(&self) -> Vec<&Process> {
-        let main = self.processes.iter().filter(|process| process.parent == 1).map(|process| process.pid).min();
-        self.processes.iter().filter(|process| process.pid != 1 && Some(process.pid) != main).collect()
     }
 }
 
@@ -339,16 +315,19 @@ Max locked memory         unlimited            unlimited            bytes     \n
                             "symlinks": [], "errors": []});
         let namespaces = json!({"pid": "pid:[20]", "ipc": "ipc:[21]", "net": "net:[22]", "mnt": "mnt:[23]", "uts": "uts:[24]",
                             "user": "user:[1]"});
+        let witness = "Gid:\t2147483000\t2147483000\t2147483000\t2147483000\nGroups:\t1000 2147483000 ";
+        let status = STATUS.replace("Gid:\t1000\t1000\t1000\t1000\nGroups:\t1000 ", witness);
         json!({
-            "schema": 1, "nonce": "n0", "mountinfo": TABLE, "status": STATUS, "limits": LIMITS, "namespaces": namespaces,
-            "hostname": "43c15da69dfa", "uid": 1000, "gid": 1000, "groups": [1000],
+            "schema": 1, "nonce": "n0", "mountinfo": TABLE, "status": status, "limits": LIMITS, "namespaces": namespaces,
+            "hostname": "43c15da69dfa", "uid": 1000, "gid": 2_147_483_000_u32,
+            "groups": [1000, 2_147_483_000_u32], "init": STATUS, "dumpable": 0,
             "passwd": {"name": "codex", "gid": "1000", "home": "/home/codex", "shell": "/bin/bash"},
             "home": {"path": "/home/codex", "stat": stat(9), "access": true},
             "mounts": [mount("/workspace", 1, false), data, mount("/home/codex/.codex", 3, false),
                        mount("/workspace/.git", 4, false), mount("/opt/codex", 5, true),
                        mount("/home/codex/.cache/pip", 7, false)],
             "workspace": "written", "sockets": [], "shm": 1_u64 << 30, "pids_max": "4096", "nodes": [],
-            "interfaces": {"lo": "0x9", "eth0": "0x1003"}, "environment": {"names": ["HOME"], "values": {}},
+            "interfaces": {"lo": "0x9", "eth0": "0x1003"},
             "processes": [{"pid": 1, "parent": 0, "name": "docker-init"}, {"pid": 6, "parent": 1, "name": "sleep"}],
             "programs": {}, "smi": null,
             "codex": {"real": "/opt/codex/bin/codex", "stat": stat(6), "version": {"code": "0", "text": "codex-cli 0.169.0\n"}},

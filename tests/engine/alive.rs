@@ -1,0 +1,215 @@
+//! Who is alive between two entries: named by pid whatever it calls itself, ended on request, and told of what it wrote.
+
+use crate::support::engine;
+use crate::support::proc;
+use crate::support::run::Run;
+use crate::support::sandbox::Sandbox;
+use crate::support::terminal::Terminal;
+use serde_json::Value;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+/// Runs lines in a shell of the sandbox, by the way that a user takes.
+fn shell<'a>(sandbox: &'a Sandbox, lines: &'static str) -> Run<'a> {
+    sandbox.task("sandbox").args(["--yes", "--shell"]).stdin(lines).run().ok()
+}
+
+/// Processes that take the names of the container's own, and one that does not.
+const HIDDEN: &str = "for name in 'x -- sleep' /sbin/docker-init; do\n\
+                      setsid bash -c 'exec -a \"$0\" sleep infinity' \"$name\" >/dev/null 2>&1 </dev/null &\ndone\n\
+                      setsid sleep infinity >/dev/null 2>&1 </dev/null &\n\
+                      setsid sleep 4321 >/dev/null 2>&1 </dev/null &\nsleep 1\n";
+const NAMES: [&str; 4] =
+    [": x -- sleep infinity\n", ": /sbin/docker-init infinity\n", ": sleep infinity\n", ": sleep 4321\n"];
+
+/// The process ids in lines such as `pid 7 since …: …`.
+fn pids(text: &str) -> Vec<u64> {
+    let words = text.split("pid ").skip(1).filter_map(|rest| rest.split(' ').next());
+    let mut pids: Vec<u64> = words.filter_map(|word| word.parse().ok()).collect();
+    pids.sort_unstable();
+    pids
+}
+
+#[track_caller]
+fn names_all(text: &str) {
+    for name in NAMES {
+        assert!(text.contains(name), "{name:?} in: {text}");
+    }
+}
+
+#[test]
+fn what_takes_the_names_of_the_containers_own_processes_is_named_held_against_a_recreate_and_ended() {
+    let sandbox = Sandbox::new();
+    let left = shell(&sandbox, HIDDEN);
+    names_all(&left.stderr);
+    assert!(left.stderr.contains("`cargo xtask sandbox --leftovers end` ends them"), "{}", left.stderr);
+    let container = sandbox.containers().remove(0);
+
+    let status: Value = serde_json::from_str(&sandbox.task("status").args(["--json"]).run().ok().stdout).expect("JSON");
+    assert_eq!(status["sessions"], Value::Array(Vec::new()));
+    let mut listed: Vec<u64> =
+        status["leftovers"].as_array().expect("a list").iter().filter_map(|p| p["pid"].as_u64()).collect();
+    listed.sort_unstable();
+    assert_eq!(listed, pids(&left.stderr), "{status}");
+    assert_eq!(listed.len(), 4);
+
+    let again = sandbox.enter(["--version"]).ok();
+    let before_codex = again.stderr.split("$ docker exec").next().unwrap_or_default();
+    assert_eq!(pids(before_codex), listed, "named at re-entry: {}", again.stderr);
+
+    let recreate = |leftovers: &[&str]| {
+        let task = sandbox.task("sandbox").args(["--network", "none", "--yes"]).args(leftovers.iter().copied());
+        task.args(["--", "--version"]).run()
+    };
+    let refused = recreate(&[]).ended(1);
+    assert_eq!(pids(refused.error()), listed, "{}", refused.error());
+    assert_eq!(sandbox.containers(), std::slice::from_ref(&container));
+
+    // The init and its program go on: the container is entered, and is the same one.
+    let ended = sandbox.task("sandbox").args(["--yes", "--leftovers", "end", "--", "--version"]).run().ok();
+    assert!(ended.stderr.contains("they were ended"), "{}", ended.stderr);
+    assert_eq!(sandbox.containers(), std::slice::from_ref(&container));
+    let screen = sandbox.task("status").run().ok().stdout;
+    assert!(!screen.contains("leftovers"), "{screen}");
+    recreate(&[]).ok();
+    assert_ne!(sandbox.containers(), [container]);
+}
+
+#[test]
+fn leftovers_are_ended_and_the_session_of_another_terminal_is_not() {
+    let sandbox = Sandbox::new();
+    shell(&sandbox, HIDDEN);
+    let terminal = Terminal::open(&sandbox.place, sandbox.task("sandbox").args(["--yes", "--shell"]));
+    terminal.shows("$ ", 180);
+    terminal.types("sleep 4322");
+    terminal.press("Enter");
+    let status =
+        || -> Value { serde_json::from_str(&sandbox.task("status").args(["--json"]).run().ok().stdout).expect("JSON") };
+    let sessions = proc::wait_for("the session", 30, || {
+        let sessions = status()["sessions"].clone();
+        sessions.as_array().is_some_and(|all| all.contains(&"sleep 4322".into())).then_some(sessions)
+    });
+    let run = sandbox.task("sandbox").args(["--yes", "--leftovers", "end", "--", "--version"]).run().ok();
+    assert!(run.stderr.contains("they were ended"), "{}", run.stderr);
+    assert!(!run.stderr.contains("4322"), "{}", run.stderr);
+    let now = status();
+    assert_eq!(now["sessions"], sessions);
+    assert_eq!(now["leftovers"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn in_a_terminal_it_is_asked_whether_leftovers_are_ended() {
+    let sandbox = Sandbox::new();
+    shell(&sandbox, HIDDEN);
+    let terminal = Terminal::open(&sandbox.place, sandbox.task("sandbox").args(["--shell"]));
+    terminal.shows("End them? [y/N]", 60);
+    terminal.types("y");
+    terminal.press("Enter");
+    terminal.shows("Enter a shell? [Y/n]", 60);
+    assert!(!sandbox.task("status").run().ok().stdout.contains("leftovers"));
+}
+
+/// Kills the tool itself, and nothing that it started.
+fn kill_tool(sandbox: &Sandbox) {
+    let binary = sandbox.place.binary();
+    let pids = fs::read_dir("/proc")
+        .expect("/proc")
+        .flatten()
+        .filter(|process| fs::read_link(process.path().join("exe")).is_ok_and(|exe| exe == binary));
+    let pids: Vec<String> = pids.map(|process| process.file_name().display().to_string()).collect();
+    let cwd_is_ours = |pid: &&String| {
+        let env = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        String::from_utf8_lossy(&env).contains(&sandbox.place.dir().display().to_string())
+    };
+    let ours: Vec<&String> = pids.iter().filter(cwd_is_ours).collect();
+    assert_eq!(ours.len(), 1, "{pids:?}");
+    proc::output("kill", ["-KILL", ours[0]]);
+}
+
+#[test]
+fn what_a_survivor_of_a_killed_call_writes_is_told_at_the_next_entry() {
+    let sandbox = Sandbox::new();
+    let terminal = Terminal::open(&sandbox.place, sandbox.task("sandbox").args(["--yes", "--shell"]));
+    terminal.shows("$ ", 180);
+    terminal.types(
+        "setsid sh -c 'until [ -e go ]; do sleep 0.1; done; echo x >.envrc; sleep 4321' </dev/null & echo star''ted",
+    );
+    terminal.press("Enter");
+    terminal.shows("started", 20);
+    kill_tool(&sandbox);
+    fs::write(sandbox.workspace().join("go"), "").expect("a sign for the survivor");
+    proc::wait_for("its file", 20, || sandbox.workspace().join(".envrc").exists().then_some(()));
+
+    let run = sandbox.enter(["--version"]).ok();
+    let told = "since the sandbox was last looked at, in the workspace, `.envrc` is new";
+    assert!(run.stderr.contains(told), "{}", run.stderr);
+    let before_codex = run.stderr.split("$ docker exec").next().unwrap_or_default();
+    assert!(before_codex.contains(": sleep 4321\n") && before_codex.contains(": /bin/bash\n"), "{}", run.stderr);
+    let run = sandbox.enter(["--version"]).ok();
+    assert!(!run.stderr.contains("`.envrc`"), "it is told once: {}", run.stderr);
+}
+
+#[test]
+fn what_a_leftover_makes_setuid_after_the_exit_is_cleared_and_told_at_the_next_look() {
+    let sandbox = Sandbox::new();
+    let survivor = "setsid sh -c 'for go in go-1 go-2; do until [ -e $go ]; do sleep 0.1; done; cp /bin/true su; \
+                    chmod 4755 su; echo $go >>.envrc; touch done-$go; done' >/dev/null 2>&1 </dev/null &\n";
+    shell(&sandbox, survivor);
+    let su = sandbox.workspace().join("su");
+    let mode = || fs::metadata(&su).expect("its file").permissions().mode() & 0o7777;
+    let go = |name: &str| {
+        fs::write(sandbox.workspace().join(name), "").expect("a sign for the survivor");
+        let done = sandbox.workspace().join(format!("done-{name}"));
+        proc::wait_for("its file", 20, || done.exists().then_some(()));
+        assert_eq!(mode(), 0o4755);
+    };
+    go("go-1");
+    let run = sandbox.enter(["--version"]).ok();
+    assert!(run.stderr.contains("removed the setuid bit of `su`"), "{}", run.stderr);
+    assert_eq!(mode(), 0o755);
+    go("go-2");
+    let run = sandbox.task("down").run().ok();
+    assert!(run.stderr.contains("removed the setuid bit of `su`"), "{}", run.stderr);
+    assert!(run.stderr.contains("in the workspace, `.envrc` changed"), "{}", run.stderr);
+    assert_eq!(mode(), 0o755);
+    // From here on what changes is the user's own doing.
+    fs::remove_file(sandbox.workspace().join(".envrc")).expect("the user's change");
+    let run = sandbox.enter(["--version"]).ok();
+    assert!(!run.stderr.contains(".envrc"), "{}", run.stderr);
+}
+
+/// A `docker` that changes a file of the host's Codex home when it is called with these words, and then does as it is
+/// told: as late as an agent could.
+fn changing_docker(sandbox: &Sandbox, words: &str) {
+    let (real, file) = (proc::find("docker"), sandbox.place.path("home/.codex/AGENTS.md"));
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in {words}*) echo after >'{}';; esac\nexec '{}' \"$@\"\n",
+        file.display(),
+        real.display()
+    );
+    sandbox.place.program("docker", script);
+}
+
+/// What is in the sandbox's own copy of that file.
+fn copied(sandbox: &Sandbox) -> String {
+    let container = sandbox.containers().remove(0);
+    engine::docker(["exec", &container, "cat", "/home/codex/.codex/AGENTS.md"])
+}
+
+#[test]
+fn what_is_copied_was_read_when_nothing_was_alive() {
+    let sandbox = Sandbox::new();
+    sandbox.place.write("home/.codex/AGENTS.md", "before\n");
+    sandbox.enter(["--version"]).ok();
+    assert_eq!(copied(&sandbox), "before\n");
+    // At re-entry the engine is asked after the host's files were read for the first time.
+    changing_docker(&sandbox, "'container inspect'");
+    sandbox.enter(["--version"]).ok();
+    assert_eq!(copied(&sandbox), "after\n", "read again when nothing was seen to be alive");
+
+    sandbox.place.write("home/.codex/AGENTS.md", "before\n");
+    changing_docker(&sandbox, "'container stop'");
+    let run = sandbox.task("sandbox").args(["--network", "none", "--yes", "--", "--version"]).run().ok();
+    assert!(run.stderr.contains("the container is stopped and recreated, nothing runs inside:"), "{}", run.stderr);
+    assert_eq!(copied(&sandbox), "after\n", "read again when the container was stopped");
+}

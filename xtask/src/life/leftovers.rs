@@ -1,0 +1,151 @@
+//! What sessions have left running inside: named by pid, start time and arguments, and ended where the user wants it.
+
+use super::session::parted;
+use crate::engine::alive::{self, Alive};
+use crate::engine::cgroup::Process;
+use crate::engine::inspect::Container;
+use crate::spec::places::Places;
+use crate::spec::words::Leftovers;
+use crate::ui;
+use anyhow::Result;
+use serde::Serialize;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// How much of a command line is shown: it is the process's own to choose, and may be long.
+const SHOWN: usize = 60;
+
+/// How long the children of a session that has ended may take to end too before they are named.
+const ENDING: Duration = Duration::from_millis(500);
+
+/// What is done with processes that no session holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Policy {
+    /// The user is asked.
+    Ask,
+    /// The user has said so, or cannot be asked.
+    Do(Leftovers),
+}
+
+impl Policy {
+    /// By the flag; without one the user is asked where that is possible, and nothing is ended where it is not.
+    pub(crate) fn new(flag: Option<Leftovers>, can_ask: bool) -> Policy {
+        match flag {
+            Some(said) => Policy::Do(said),
+            None if can_ask => Policy::Ask,
+            None => Policy::Do(Leftovers::Keep),
+        }
+    }
+}
+
+/// A process inside, as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Leftover {
+    /// On this host.
+    pub(super) pid: u32,
+    /// When it was started, as RFC 3339, where that is known.
+    pub(super) since: Option<String>,
+    /// Whether a signal has stopped it: it goes on when somebody lets it.
+    pub(super) stopped: bool,
+    /// Of its own choosing.
+    pub(super) args: String,
+}
+
+impl From<&Process> for Leftover {
+    fn from(process: &Process) -> Leftover {
+        let since = process.since().map(|since| humantime::format_rfc3339_seconds(since).to_string());
+        Leftover { pid: process.pid, since, stopped: process.stopped(), args: process.args.clone() }
+    }
+}
+
+/// One line, short and safe for a terminal.
+impl fmt::Display for Leftover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let args: String = self.args.chars().take(SHOWN).collect();
+        let more = if self.args.chars().count() > SHOWN { "…" } else { "" };
+        let stopped = if self.stopped { " (stopped)" } else { "" };
+        let since = self.since.as_deref().unwrap_or("?");
+        write!(f, "pid {} since {since}{stopped}: {}{more}", self.pid, ui::printable(&args))
+    }
+}
+
+/// A process in one line.
+pub(super) fn line(process: &Process) -> String {
+    Leftover::from(process).to_string()
+}
+
+/// Waits for what is about to end with its session.
+///
+/// # Errors
+/// What is alive inside cannot be listed.
+pub(super) fn let_end(container: &Container, places: &Places) -> Result<()> {
+    let deadline = Instant::now() + ENDING;
+    while !parted(places, &Alive::read(container)?).1.is_empty() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+/// Names what no session holds, and ends it where the user wants that. The caller holds the lock of the workspace, so
+/// that no session begins meanwhile. `ask` asks the user, `stop` ends the waiting.
+///
+/// # Errors
+/// What is alive inside cannot be listed.
+pub(super) fn settle(
+    container: &Container,
+    places: &Places,
+    policy: Policy,
+    ask: impl FnOnce() -> bool,
+    stop: impl Fn() -> bool,
+) -> Result<()> {
+    let left = parted(places, &Alive::read(container)?).1;
+    if left.is_empty() {
+        return Ok(());
+    }
+    ui::warn("these processes run inside, and no session that goes on holds them:");
+    left.iter().for_each(|process| ui::say(format_args!("  {}", line(process))));
+    let end = match policy {
+        Policy::Ask => ask(),
+        Policy::Do(Leftovers::End) => true,
+        Policy::Do(Leftovers::Keep) => false,
+    };
+    if !end {
+        ui::say("they go on; `cargo xtask sandbox --leftovers end` ends them, and so does `cargo xtask down`");
+        return Ok(());
+    }
+    let list = || {
+        let alive = Alive::read(container)?;
+        let left = parted(places, &alive).1;
+        Ok((alive, left))
+    };
+    let remain = alive::end(list, stop)?;
+    for (process, why) in &remain {
+        ui::warn(format_args!("not ended: {}: {why}; `cargo xtask down` ends it", line(process)));
+    }
+    if remain.is_empty() {
+        ui::say("they were ended");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_short_and_safe_whatever_a_process_calls_itself() {
+        let args = format!("\u{1b}[2J\n{}", "x".repeat(500));
+        let process = Process { pid: 7, parent: 1, state: '?', started: 0, args };
+        assert_eq!(line(&process), format!("pid 7 since ?: \\u{{1b}}[2J\\n{}…", "x".repeat(SHOWN - 5)));
+        let process = Process { args: "x".repeat(SHOWN), state: 'T', ..process };
+        assert!(line(&process).ends_with("xx") && line(&process).contains(" (stopped): x"));
+    }
+
+    #[test]
+    fn nothing_is_ended_unless_somebody_says_so() {
+        assert_eq!(Policy::new(None, false), Policy::Do(Leftovers::Keep));
+        assert_eq!(Policy::new(None, true), Policy::Ask);
+        assert_eq!(Policy::new(Some(Leftovers::End), true), Policy::Do(Leftovers::End));
+        assert_eq!(Policy::new(Some(Leftovers::Keep), true), Policy::Do(Leftovers::Keep));
+    }
+}

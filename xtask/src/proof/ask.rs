@@ -1,0 +1,267 @@
+//! How the inside witness is asked: with nobody else in its group, and watched while it runs.
+//!
+//! A process of the agent cannot look into the witness or change it (see [`crate::spec::insider`]). What it can do is to
+//! end or to stop it, since signals need only the same user. Then there is no answer, and the entry is refused.
+
+use super::probe::{ProbeRequest, field};
+use crate::engine::cgroup::{Cgroup, Process};
+use crate::error::failed;
+use crate::exec::{self, End, Output};
+use anyhow::Result;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::{Duration, Instant};
+
+/// When the first look at the witness is taken, and how often from then on.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
+const EACH: Duration = Duration::from_millis(250);
+/// At so many looks the witness may be found stopped, in a row or not: together they are two seconds.
+const STOPS: u32 = 8;
+/// How long a process that was sent SIGKILL may take to end.
+const DYING: Duration = Duration::from_secs(1);
+/// How often the processes are listed again because some ended while they were looked at.
+const LISTINGS: u32 = 20;
+
+/// Whether nothing but the witness was in its group, as the host saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Alone {
+    /// No other program has run in the container yet.
+    First,
+    /// Nothing was, before it started and after it ended.
+    Seen,
+    /// Something was.
+    Not(String),
+    /// The host cannot see the processes of the container.
+    Unseen(String),
+}
+
+/// What came of asking.
+pub(crate) struct Asked {
+    pub(crate) answer: Result<String>,
+    pub(crate) alone: Alone,
+}
+
+/// Asks the witness in a container in which no agent has run yet.
+pub(crate) fn first(request: &ProbeRequest, container: &str) -> Asked {
+    let answer = exec::capture(&request.command(container)).and_then(|output| read(&output, container));
+    Asked { answer, alone: Alone::First }
+}
+
+/// Asks the witness in a container in which an agent may be running. `init` is the process id of its init.
+pub(crate) fn again(request: &ProbeRequest, container: &str, init: u64) -> Asked {
+    match Cgroup::of(container, init) {
+        Ok(cgroup) => watched(request, container, &Group { cgroup, gid: request.group() }),
+        Err(why) => Asked { alone: Alone::Unseen(why), ..first(request, container) },
+    }
+}
+
+fn watched(request: &ProbeRequest, container: &str, group: &Group) -> Asked {
+    let before = group.emptied();
+    let mut watch = Watch::new(group);
+    let said = exec::follow(&request.command(container), |_| {}, || watch.goes_on());
+    let answer = said.and_then(|(output, end)| match end {
+        End::Ended => read(&output, container),
+        End::Stopped => Err(stopped()),
+        End::Late => Err(failed("the inside witness did not answer in time").hint(LEFT_OVER).into()),
+    });
+    if answer.is_err() {
+        // Where only the client has ended, the engine leaves the witness as it is, and it would be in the way next time.
+        watch.own().into_iter().for_each(kill);
+    }
+    let after = group.members().map(|members| members.into_iter().collect());
+    Asked { answer, alone: alone(before, after, group.gid) }
+}
+
+/// What two looks say, before and after: each gives the members of the group that should not be there.
+fn alone(before: Result<Vec<u32>, String>, after: Result<Vec<u32>, String>, gid: u32) -> Alone {
+    match (before, after) {
+        (Err(why), _) | (_, Err(why)) => Alone::Unseen(why),
+        (Ok(before), Ok(after)) => match before.iter().chain(&after).next() {
+            None => Alone::Seen,
+            Some(pid) => {
+                Alone::Not(format!("process {pid} inside is in the witness's own group, {gid}, and does not end"))
+            }
+        },
+    }
+}
+
+const LEFT_OVER: &str = "a program that was left running inside can do that: `cargo xtask status` shows what runs there, \
+                         `cargo xtask down` ends it";
+
+fn stopped() -> anyhow::Error {
+    failed("the inside witness was stopped by something inside").hint(LEFT_OVER).into()
+}
+
+/// The answer, or what the exit code says of the end of the witness.
+fn read(output: &Output, container: &str) -> Result<String> {
+    const ALARM: i32 = 14;
+    match output.code {
+        0 => Ok(output.stdout.clone()),
+        code if code == 128 + ALARM => {
+            Err(failed("the inside witness did not come to an end in time").hint(LEFT_OVER).into())
+        }
+        code @ 129..=192 => {
+            let signal = code - 128;
+            let name = signal_name(signal).map(|name| format!(" ({name})")).unwrap_or_default();
+            Err(failed(format!("the inside witness was ended by signal {signal}{name}")).hint(LEFT_OVER).into())
+        }
+        code => {
+            let said = output.stderr.trim();
+            let said = if said.is_empty() { String::new() } else { format!(": {said}") };
+            Err(failed(format!("the inside witness in `{container}` ended with exit code {code}{said}")).into())
+        }
+    }
+}
+
+fn signal_name(number: i32) -> Option<&'static str> {
+    Some(match Signal::from_named_raw(number)? {
+        Signal::HUP => "SIGHUP",
+        Signal::INT => "SIGINT",
+        Signal::QUIT => "SIGQUIT",
+        Signal::KILL => "SIGKILL",
+        Signal::TERM => "SIGTERM",
+        _ => return None,
+    })
+}
+
+/// The processes of a container that have a group, whichever kind of group id it is.
+struct Group {
+    cgroup: Cgroup,
+    gid: u32,
+}
+
+impl Group {
+    fn has(&self, pid: u32) -> Option<bool> {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        Some(is_in(&status, self.gid))
+    }
+
+    /// Its members now. A process can end while it is looked at, and leave a child behind that is on no list yet: then
+    /// there is a new list, and those that are new on it are looked at.
+    fn members(&self) -> Result<BTreeSet<u32>, String> {
+        let (mut known, mut members) = (BTreeSet::new(), BTreeSet::new());
+        for _ in 0..LISTINGS {
+            let mut ended = false;
+            for pid in self.cgroup.pids()?.difference(&known.clone()) {
+                known.insert(*pid);
+                match self.has(*pid) {
+                    Some(true) => _ = members.insert(*pid),
+                    Some(false) => {}
+                    None => ended = true,
+                }
+            }
+            if !ended {
+                members.retain(|pid| self.has(*pid) == Some(true));
+                return Ok(members);
+            }
+        }
+        Err("processes inside end faster than the host can look at them".into())
+    }
+
+    /// Ends what is in the group: a witness of an earlier call, which was itself ended. Gives what does not end.
+    fn emptied(&self) -> Result<Vec<u32>, String> {
+        let until = Instant::now() + DYING;
+        loop {
+            let members = self.members()?;
+            if members.is_empty() || Instant::now() > until {
+                return Ok(members.into_iter().collect());
+            }
+            members.into_iter().for_each(kill);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// Whether a process that has not ended is in this group, by the text of its `status`.
+fn is_in(status: &str, gid: u32) -> bool {
+    let ended = field(status, "State").is_some_and(|state| state.starts_with(['Z', 'X']));
+    let mut gids = field(status, "Gid").unwrap_or_default().split_whitespace();
+    !ended && gids.any(|field| field.parse() == Ok(gid))
+}
+
+/// A process inside that belongs to this tool, so nobody else is harmed where the number was given to another meanwhile
+/// and that one is not this user's.
+fn kill(pid: u32) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    if let Some(process) = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) {
+        let _ = pidfd_send_signal(process, Signal::KILL);
+    }
+}
+
+/// Looks at the witness while it runs.
+struct Watch<'a> {
+    group: &'a Group,
+    /// What ran before it was started.
+    before: BTreeSet<u32>,
+    next: Instant,
+    stops: u32,
+}
+
+impl Watch<'_> {
+    fn new(group: &Group) -> Watch<'_> {
+        let before = group.cgroup.pids().unwrap_or_default();
+        Watch { group, before, next: Instant::now() + FIRST_LOOK, stops: 0 }
+    }
+
+    /// Whether the witness may go on: it was not found stopped too often. The count does not begin anew where it was let
+    /// go on in between.
+    fn goes_on(&mut self) -> bool {
+        if Instant::now() >= self.next {
+            self.next += EACH;
+            let stopped = |pid| Process::read(pid).is_some_and(|process| process.stopped());
+            self.stops += u32::from(self.own().into_iter().any(stopped));
+        }
+        self.stops < STOPS
+    }
+
+    /// The witness and its children. Until the engine has given it its group it is known by its parent, which is outside
+    /// of the container; no process inside can have such a parent but by the engine.
+    fn own(&self) -> Vec<u32> {
+        let Ok(all) = self.group.cgroup.pids() else { return Vec::new() };
+        let new = all.difference(&self.before).copied();
+        let from_outside = |pid| Process::read(pid).is_some_and(|process| !all.contains(&process.parent));
+        new.filter(|pid| self.group.has(*pid) == Some(true) || from_outside(*pid)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_witness_that_was_ended_is_told_by_its_signal() {
+        let said = |code, stderr: &str| {
+            let output = Output { code, stdout: "x".into(), stderr: stderr.into() };
+            read(&output, "c").map_err(|err| crate::error::render(&err))
+        };
+        assert_eq!(said(0, "").unwrap(), "x");
+        let killed = said(137, "").unwrap_err();
+        assert!(killed.contains("the inside witness was ended by signal 9 (SIGKILL)"), "{killed}");
+        assert!(killed.contains("`cargo xtask down`"), "{killed}");
+        assert!(said(139, "").unwrap_err().contains("ended by signal 11\n"), "{:?}", said(139, ""));
+        assert!(said(142, "").unwrap_err().contains("in time"));
+        assert!(said(126, "OCI runtime").unwrap_err().contains("exit code 126: OCI runtime"));
+    }
+
+    #[test]
+    fn each_kind_of_group_id_counts_and_a_process_that_has_ended_does_not() {
+        let status = |state: &str, gids: &str| format!("Name:\tx\nState:\t{state}\nUid:\t0\t0\t0\t0\nGid:\t{gids}\n");
+        for gids in ["7\t1\t1\t1", "1\t7\t1\t1", "1\t1\t7\t1", "1\t1\t1\t7"] {
+            assert!(is_in(&status("S (sleeping)", gids), 7), "{gids}");
+        }
+        assert!(is_in(&status("T (stopped)", "7\t7\t7\t7"), 7));
+        assert!(!is_in(&status("Z (zombie)", "7\t7\t7\t7"), 7));
+        assert!(!is_in(&status("S (sleeping)", "77\t77\t77\t77"), 7));
+    }
+
+    #[test]
+    fn what_is_in_the_group_before_or_after_is_not_the_witness() {
+        let none = || Ok(Vec::new());
+        assert_eq!(alone(none(), none(), 7), Alone::Seen);
+        assert!(matches!(alone(Ok(vec![3]), none(), 7), Alone::Not(why) if why.contains("process 3")));
+        assert!(matches!(alone(none(), Ok(vec![4]), 7), Alone::Not(why) if why.contains("process 4")));
+        assert_eq!(alone(none(), Err("dark".into()), 7), Alone::Unseen("dark".into()));
+        assert_eq!(alone(Err("dark".into()), none(), 7), Alone::Unseen("dark".into()));
+    }
+}
