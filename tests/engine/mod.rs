@@ -6,6 +6,7 @@ mod caches;
 mod demo;
 mod devcontainer;
 mod doctor;
+pub(crate) mod escape;
 mod gpu;
 mod identity;
 mod image;
