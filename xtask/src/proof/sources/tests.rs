@@ -144,8 +144,8 @@ fn ground_that_holds_other_things_trust_is_refused_unless_it_is_named() {
         ("home/.ssh", "`home/.ssh` shows `home/.ssh`, where programs keep their settings and secrets"),
         ("home/.vim/pack", "lies in a dot directory of your home"),
         ("to-vim", "`home/.vim` lies in a dot directory of your home"),
-        ("state", "shows this tool's state folder `state/tool`"),
-        ("state/tool/workspaces", "shows this tool's state folder `state/tool`"),
+        ("state", "shows something of `state/tool`, where logins of yours lie"),
+        ("state/tool/workspaces", "shows something of `state/tool`, where logins of yours lie"),
         ("scratch", "`scratch` is a directory that all users of this host share"),
     ] {
         let problems = host.problems(workspace, "data");
