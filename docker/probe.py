@@ -559,7 +559,7 @@ def refusals():
     return [line.split("\t") for line in text.decode().splitlines()]
 
 
-def hidden(path):
+def shown_at(path):
     """What a path of the kernel shows that must show nothing: `absent`, `null` (/dev/null is mounted there), `empty` (a
     directory without entries), the name of an error, or `shown`."""
     try:
@@ -724,7 +724,7 @@ def main():
         "cgroup": limits_of_cgroup(),
         "label": (text_of("/proc/self/attr/current") or "").rstrip("\0\n") or None,
         "refusals": refusals(),
-        "masked": {path: hidden(path) for path in MASKED},
+        "masked": {path: shown_at(path) for path in MASKED},
         "kernel": {path: door(path) for path in DOORS},
         "nodes": sorted(name for name in os.listdir("/dev") if name.startswith("nvidia") or name == "dxg"),
         "interfaces": interfaces(),
