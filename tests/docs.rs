@@ -13,6 +13,8 @@ mod commands;
 mod errors;
 #[path = "docs/links.rs"]
 mod links;
+#[path = "docs/threats.rs"]
+mod threats;
 
 fn read(name: &str) -> String {
     fs::read_to_string(repository().join(name)).unwrap_or_else(|err| panic!("{name}: {err}"))

@@ -18,6 +18,7 @@ mod dev;
 mod docs;
 mod doctor;
 mod engine;
+mod exposed;
 mod fake_engine;
 mod gpu;
 mod gpu_smoke;

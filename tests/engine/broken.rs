@@ -40,6 +40,32 @@ fn is_refused(sandbox: &Sandbox, run: &crate::support::run::Run, ids: &[&str]) {
     assert_eq!(networks, "", "the network was left behind");
 }
 
+/// Enters, and the container is taken back before any agent runs in it: what is mounted at these targets is not what was
+/// checked.
+#[track_caller]
+fn is_another(sandbox: &Sandbox, docker: BreakingDocker, target: &str) {
+    docker.install(&sandbox.place);
+    let run = sandbox.enter(["--version"]).ended(1);
+    BreakingDocker::assert_used(&sandbox.place);
+    assert_eq!(run.stdout, "", "Codex was entered");
+    assert!(run.error().contains(&format!("`{target}` is not what was checked")), "{}", run.error());
+    assert_eq!(sandbox.containers(), Vec::<String>::new(), "the container was left behind");
+}
+
+/// The image has no `mount`.
+const PYTHON: &str = "/usr/bin/python3";
+
+/// A program of Python that makes this call of the C library.
+fn libc(call: &str) -> String {
+    format!("import ctypes; assert ctypes.CDLL(None).{call} == 0")
+}
+
+/// Makes a call among the mounts of a running container, as root of the host.
+fn in_its_mounts(sandbox: &Sandbox, call: &str) {
+    let pid = engine::docker(["inspect", "--format", "{{.State.Pid}}", &sandbox.containers()[0]]);
+    proc::output("nsenter", ["--target", pid.trim(), "--mount", PYTHON, "-c", &libc(call)]);
+}
+
 /// A service in which one mount has another source, or other options.
 fn mount(source: &Path, target: &str, options: &str) -> BreakingDocker {
     let source = source.display();
@@ -110,21 +136,21 @@ fn a_container_that_is_exempt_from_apparmor() {
     breaks(&Sandbox::new(), docker, &["user.lsm"]);
 }
 
-/// A call of the C library in the mount namespace of the container, as root of the host. The image has no `mount`.
-fn in_its_mounts(call: &str) -> BreakingDocker {
+/// The same call right after the start, before the proof.
+fn with_its_mounts(call: &str) -> BreakingDocker {
     let pid = "pid=$(\"$real\" inspect --format '{{.State.Pid}}' \"$container\")";
-    let python = format!("import ctypes; assert ctypes.CDLL(None).{call} == 0");
-    BreakingDocker::after_up(&format!("{pid}\n$as_root nsenter --target \"$pid\" --mount python3 -I -c '{python}'"))
+    let python = libc(call);
+    BreakingDocker::after_up(&format!("{pid}\n$as_root nsenter --target \"$pid\" --mount {PYTHON} -I -c '{python}'"))
 }
 
 #[test]
 fn a_file_of_the_kernel_that_is_not_hidden() {
-    breaks(&Sandbox::new(), in_its_mounts("umount2(b\"/proc/keys\", 0)"), &["kernel.masked"]);
+    breaks(&Sandbox::new(), with_its_mounts("umount2(b\"/proc/keys\", 0)"), &["kernel.masked"]);
 }
 
 #[test]
 fn settings_of_the_kernel_that_can_be_written() {
-    breaks(&Sandbox::new(), in_its_mounts("mount(None, b\"/proc/sys\", None, 0x1020, None)"), &["kernel.read-only"]);
+    breaks(&Sandbox::new(), with_its_mounts("mount(None, b\"/proc/sys\", None, 0x1020, None)"), &["kernel.read-only"]);
 }
 
 #[test]
@@ -183,7 +209,39 @@ fn another_data_set_in_its_place() {
     let other = sandbox.place.path("other");
     proc::copy(&sandbox.dataset(), &other);
     let docker = mount(&other, "/datasets/ssv2", "read_only: true");
-    breaks(&sandbox, docker, &["container.mounts", "dataset.ssv2.source"]);
+    is_another(&sandbox, docker, "/datasets/ssv2");
+}
+
+/// What the host has at the path is another directory now; the container has the one that was checked.
+#[test]
+fn a_data_set_that_was_replaced_on_the_host_since_the_start() {
+    let sandbox = Sandbox::new();
+    sandbox.enter(["--version"]).ok();
+    let first = sandbox.place.path("first");
+    std::fs::rename(sandbox.dataset(), &first).expect("renamed");
+    proc::copy(&first, &sandbox.dataset());
+    let run = sandbox.enter(["--version"]).ended(1);
+    assert_eq!(run.stdout, "", "Codex was entered");
+    assert_eq!(sandbox.proof().with("broken"), ["dataset.ssv2.source"], "{}", run.stderr);
+    assert!(run.stderr.contains("was replaced on the host since the start"), "{}", run.stderr);
+}
+
+/// Another directory is mounted over each mount while the container runs: nothing of the record is believed.
+#[test]
+fn other_directories_over_the_mounts_of_a_running_container() {
+    let sandbox = Sandbox::new();
+    sandbox.enter(["--version"]).ok();
+    for (target, id) in [
+        ("/opt/codex", "codex-package.source"),
+        ("/datasets/ssv2", "dataset.ssv2.source"),
+        ("/home/codex/.codex", "codex-home.source"),
+    ] {
+        // MS_BIND
+        in_its_mounts(&sandbox, &format!("mount(b'/etc', b'{target}', None, 4096, None)"));
+        let run = sandbox.enter(["--version"]).ended(1);
+        assert_eq!(run.stdout, "", "Codex was entered");
+        assert!(sandbox.proof().with("broken").contains(&id.to_owned()), "{id}: {}", run.stderr);
+    }
 }
 
 #[test]
@@ -252,7 +310,22 @@ fn the_hosts_own_git_directory() {
     let workspace = sandbox.workspace();
     proc::output("git", ["init".as_ref(), "-q".as_ref(), workspace.as_os_str()]);
     let docker = mount(&workspace.join(".git"), "/workspace/.git", "read_only: false");
-    breaks(&sandbox, docker, &["container.mounts", "git.airlock", "git.source", "host.out-of-reach"]);
+    is_another(&sandbox, docker, "/workspace/.git");
+}
+
+/// The same while it runs: the claims that fall with it.
+#[test]
+fn the_hosts_own_git_directory_in_a_running_container() {
+    let sandbox = Sandbox::new();
+    proc::output("git", ["init".as_ref(), "-q".as_ref(), sandbox.workspace().as_os_str()]);
+    sandbox.enter(["--version"]).ok();
+    in_its_mounts(&sandbox, "umount(b'/workspace/.git')");
+    let run = sandbox.enter(["--version"]).ended(1);
+    assert_eq!(run.stdout, "", "Codex was entered");
+    let broken = sandbox.proof().with("broken");
+    for id in ["container.mounts", "git.airlock", "git.source", "host.out-of-reach"] {
+        assert!(broken.contains(&id.to_owned()), "{id}: {broken:?}");
+    }
 }
 
 #[test]
@@ -266,7 +339,17 @@ fn a_workspace_that_cannot_be_written() {
 fn a_codex_home_that_cannot_be_written() {
     let sandbox = Sandbox::new();
     let docker = mount(&sandbox.place.mkdir("empty"), "/home/codex/.codex", "read_only: true");
-    breaks(&sandbox, docker, &["codex-home.source", "codex-home.writable", "container.mounts"]);
+    is_another(&sandbox, docker, "/home/codex/.codex");
+
+    let sandbox = Sandbox::new();
+    // MS_REMOUNT, MS_BIND and MS_RDONLY.
+    let call = "mount(None, b'/home/codex/.codex', None, 32 | 4096 | 1, None)";
+    let script = format!(
+        "pid=$(\"$real\" inspect --format '{{{{.State.Pid}}}}' \"$container\")\n\
+         $as_root nsenter --target \"$pid\" --mount {PYTHON} -c \"{}\"",
+        libc(call)
+    );
+    breaks(&sandbox, BreakingDocker::after_up(&script), &["codex-home.writable"]);
 }
 
 #[test]
@@ -274,7 +357,7 @@ fn another_codex() {
     let sandbox = Sandbox::new();
     let package = codex::stand_in_package(&sandbox.place, "0.0.1");
     let docker = mount(&package, "/opt/codex", "read_only: true");
-    breaks(&sandbox, docker, &["codex-package.source", "codex.version", "container.mounts"]);
+    is_another(&sandbox, docker, "/opt/codex");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::support::proc;
 pub(crate) struct BreakingDocker {
     compose: Option<String>,
     env: Vec<(String, String)>,
+    before_up: Option<String>,
     after_up: Option<String>,
 }
 
@@ -30,6 +31,11 @@ impl BreakingDocker {
     /// Sets a variable for `docker compose … up`.
     pub(crate) fn env(name: &str, value: &str) -> BreakingDocker {
         BreakingDocker { env: vec![(name.to_owned(), value.to_owned())], ..BreakingDocker::default() }
+    }
+
+    /// Runs a script right before `docker compose … up`, after all that is checked before it.
+    pub(crate) fn before_up(script: &str) -> BreakingDocker {
+        BreakingDocker { before_up: Some(script.to_owned()), ..BreakingDocker::default() }
     }
 
     /// Runs a script right after `docker compose … up` has returned; `$container` is the container's id,
@@ -55,6 +61,9 @@ impl BreakingDocker {
         }
         for (name, value) in &self.env {
             script.push_str(&format!("export {name}='{value}'\n"));
+        }
+        if let Some(before) = &self.before_up {
+            script.push_str(&format!("{before}\n"));
         }
         script.push_str("\"$real\" \"$@\" || exit\n");
         if let Some(after) = &self.after_up {

@@ -7,8 +7,10 @@
 //! hard link to another file is cut, not written through.
 
 mod change;
+mod held;
 
 pub(crate) use change::{Lock, lock_fd};
+pub(crate) use held::Held;
 
 use crate::error::{failed, host};
 use anyhow::Result;
@@ -20,7 +22,7 @@ use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
@@ -55,6 +57,7 @@ pub(crate) struct Node {
     pub(crate) kind: FileType,
     /// Its permission bits, with setuid, setgid and sticky.
     pub(crate) mode: u32,
+    pub(crate) uid: u32,
     pub(crate) gid: u32,
     /// When it was made, where the file system keeps that: an inode number is used again, the number with this time is not.
     pub(crate) born: Option<Born>,
@@ -75,6 +78,7 @@ impl Node {
             mount: (stat.stx_mask & StatxFlags::MNT_ID.bits() != 0).then_some(stat.stx_mnt_id),
             kind: FileType::from_raw_mode(mode),
             mode: mode & 0o7777,
+            uid: stat.stx_uid,
             gid: stat.stx_gid,
             born: (stat.stx_mask & StatxFlags::BTIME.bits() != 0)
                 .then_some(Born(stat.stx_btime.tv_sec, stat.stx_btime.tv_nsec)),
@@ -111,6 +115,8 @@ pub(crate) enum Why {
     /// More bytes than this.
     TooLarge(u64),
     NotUtf8,
+    /// It was moved or removed while it was opened.
+    Moved,
     Failed(io::Error),
 }
 
@@ -138,12 +144,31 @@ impl std::fmt::Display for Refused {
             Why::Special => write!(f, "`{path}` is a socket or a device and not a plain file"),
             Why::TooLarge(limit) => write!(f, "`{path}` has more than {limit} bytes"),
             Why::NotUtf8 => write!(f, "`{path}` is not UTF-8"),
+            Why::Moved => write!(f, "`{path}` was moved or removed while it was opened"),
             Why::Failed(err) => write!(f, "cannot open or read `{path}`: {err}"),
         }
     }
 }
 
 impl std::error::Error for Refused {}
+
+impl Refused {
+    /// What was to be opened.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Why something is not read as a plain file.
+fn not_plain(kind: FileType) -> Option<Why> {
+    match kind {
+        FileType::RegularFile => None,
+        FileType::Directory => Some(Why::Directory),
+        FileType::Fifo => Some(Why::Fifo),
+        FileType::Symlink => Some(Why::Symlink),
+        FileType::Socket | FileType::CharacterDevice | FileType::BlockDevice | FileType::Unknown => Some(Why::Special),
+    }
+}
 
 /// A directory that is held open, and what was opened.
 pub(crate) struct Beneath {
@@ -237,13 +262,10 @@ impl Beneath {
             fd => File::from(fd.map_err(|err| self.refused(rel, err))?),
         };
         let meta = file.metadata().map_err(|err| self.refused(rel, Why::Failed(err)))?;
-        let why = match meta.file_type() {
-            kind if kind.is_file() => return Ok(Some((file, meta))),
-            kind if kind.is_dir() => Why::Directory,
-            kind if kind.is_fifo() => Why::Fifo,
-            _ => Why::Special,
-        };
-        Err(self.refused(rel, why))
+        match not_plain(FileType::from_raw_mode(meta.mode())) {
+            None => Ok(Some((file, meta))),
+            Some(why) => Err(self.refused(rel, why)),
+        }
     }
 
     /// The bytes of a regular file below, which may have at most `limit` of them. `None` where it is missing.
@@ -289,6 +311,15 @@ impl Beneath {
             Ok(names)
         };
         list().map_err(|err| self.refused(Path::new(""), err))
+    }
+
+    /// What lies at a path below, no link followed: of a file too, which is not opened for reading.
+    pub(crate) fn look(&self, rel: impl AsRef<Path>) -> Result<Option<Node>, Refused> {
+        let rel = rel.as_ref();
+        match self.at(rel, OFlags::PATH | OFlags::NOFOLLOW, Mode::empty()).and_then(|fd| Node::of(fd, Path::new(""))) {
+            Err(Errno::NOENT) => Ok(None),
+            found => found.map(Some).map_err(|err| self.refused(rel, err)),
+        }
     }
 
     /// What lies at a name in this very directory.

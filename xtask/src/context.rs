@@ -67,16 +67,24 @@ impl Context {
         self.env.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// The host's Codex home.
+    pub(crate) fn codex_home(&self) -> PathBuf {
+        self.var("CODEX_HOME").map_or_else(|| self.home.join(".codex"), |dir| self.absolute(Path::new(dir)))
+    }
+
     /// `target/sandbox`, for files that can be regenerated.
     pub(crate) fn scratch(&self) -> PathBuf {
         self.root.join("target/sandbox")
     }
 
-    /// `PATH` without the parts that lie in this directory, and the parts that were left out. A relative part is
+    /// `PATH` without the parts that lie in one of these directories, and the parts that were left out. A relative part is
     /// relative to the working directory.
-    pub(crate) fn path_outside(&self, dir: &Path) -> (String, Vec<PathBuf>) {
-        let dir = resolved(dir);
-        let inside = |path: &Path| path.starts_with(&dir) || resolved(path).starts_with(&dir);
+    pub(crate) fn path_outside(&self, dirs: &[PathBuf]) -> (String, Vec<PathBuf>) {
+        let dirs: Vec<PathBuf> = dirs.iter().map(|dir| resolved(dir)).collect();
+        let inside = |path: &Path| {
+            let real = resolved(path);
+            dirs.iter().any(|dir| path.starts_with(dir) || real.starts_with(dir))
+        };
         let parts = self.var("PATH").unwrap_or_default().split(':');
         let (left_out, kept): (Vec<&str>, Vec<&str>) = parts.partition(|part| inside(&self.absolute(Path::new(part))));
         (kept.join(":"), left_out.iter().map(|part| self.absolute(Path::new(part))).collect())
@@ -145,7 +153,7 @@ mod tests {
             ..Context::default()
         };
         for part in bad {
-            let (kept, left_out) = cx(&["/usr/bin".into(), part.clone(), text("projects")]).path_outside(&at("link"));
+            let (kept, left_out) = cx(&["/usr/bin".into(), part.clone(), text("projects")]).path_outside(&[at("link")]);
             assert_eq!(kept, format!("/usr/bin:{}", text("projects")), "{part}");
             assert_eq!(left_out.len(), 1, "{part}");
         }

@@ -14,6 +14,7 @@ pub(crate) mod doctor;
 pub(crate) mod engine;
 pub mod error;
 pub(crate) mod exec;
+pub(crate) mod exposed;
 pub(crate) mod finding;
 pub mod fingerprint;
 pub(crate) mod git;
@@ -21,6 +22,7 @@ pub(crate) mod gpu;
 pub(crate) mod gpu_smoke;
 pub(crate) mod image;
 pub mod life;
+pub(crate) mod mountinfo;
 pub(crate) mod network;
 pub(crate) mod proof;
 pub mod smoke;
@@ -59,13 +61,17 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Removes the directories of the workspace from PATH, because an agent can write programs there.
+/// Removes the directories of the workspace, and of everything else that a sandbox can write, from PATH, because an agent
+/// can write programs there.
 fn outside_workspace(mut cx: Context, task: &Task) -> Context {
     let settings = task.flags().map(|flags| spec::settings::load_what_is_right(&cx, &flags));
     let Some(Ok((settings, _))) = settings else {
         return cx;
     };
-    let (path, left_out) = cx.path_outside(&settings.workspace);
+    // A list that cannot be read is refused by every task that starts something.
+    let mut dirs = life::exposed(&cx, &[]).map_or_else(|_| Vec::new(), |list| list.paths());
+    dirs.push(settings.workspace.clone());
+    let (path, left_out) = cx.path_outside(&dirs);
     // With the workspace `/` nothing would be left of PATH. Every task that uses the workspace refuses it.
     if settings.workspace.parent().is_some() && !left_out.is_empty() {
         let dirs: Vec<_> = left_out.iter().map(|dir| dir.display().to_string()).collect();

@@ -74,7 +74,7 @@ impl LoginSide {
         match refused.why {
             Why::TooLarge(_) | Why::NotUtf8 => Ok(LoginSide::Unreadable),
             Why::Symlink | Why::NoDirectory | Why::Directory | Why::Fifo | Why::Special => Ok(LoginSide::Odd),
-            Why::Outside | Why::Failed(_) => Err(refused).context("cannot read the sandbox's `auth.json`"),
+            Why::Outside | Why::Moved | Why::Failed(_) => Err(refused).context("cannot read the sandbox's `auth.json`"),
         }
     }
 

@@ -18,6 +18,7 @@ pub(crate) use snapshot::prune;
 
 use crate::context::Context;
 use crate::error::host;
+use crate::exposed::Exposed;
 use crate::spec::words::display;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
@@ -76,8 +77,17 @@ pub(crate) struct Codex {
 /// Exit code 3 where there is no Codex, where the program behind the launcher cannot be found, and where the program is
 /// damaged, is for another machine, needs a loader that the image does not have, or does not answer as Codex; 2 where
 /// `--codex` names no file.
-pub(crate) fn resolve(cx: &Context, explicit: Option<&Path>) -> Result<Codex> {
-    resolve_by(cx, explicit, &version::ask)
+pub(crate) fn resolve(cx: &Context, explicit: Option<&Path>, exposed: &Exposed) -> Result<Codex> {
+    const PROGRAM: &str = "the program";
+    exposed.refuse_written(PROGRAM, &launcher::find(cx, explicit)?)?;
+    let codex = resolve_by(cx, explicit, &|binary| {
+        exposed.refuse_written(PROGRAM, binary)?;
+        version::ask(binary)
+    })?;
+    // Also where the version was remembered: all of it is copied.
+    exposed.refuse_written(PROGRAM, &codex.binary)?;
+    codex.items.iter().try_for_each(|item| exposed.refuse_written(PROGRAM, &item.from))?;
+    Ok(codex)
 }
 
 fn resolve_by(cx: &Context, explicit: Option<&Path>, ask: launcher::Ask) -> Result<Codex> {

@@ -8,10 +8,11 @@ use crate::context::{Context, resolved};
 use crate::distro::Distro;
 use crate::engine::{self, Engine, Local, Silence};
 use crate::error::{Failure, failed, flatten};
+use crate::exposed::Exposed;
 use crate::finding::Finding;
 use crate::gpu::{self, GpuFacts};
 use crate::image::build::{self, State};
-use crate::proof::mountinfo::MountTable;
+use crate::mountinfo::MountTable;
 use crate::proof::sources::{self, Rules};
 use crate::spec::settings::{self, Dataset, Flags, Settings};
 use crate::spec::words::Gpus;
@@ -21,7 +22,7 @@ use crate::{exec, life};
 use anyhow::Result;
 use rustix::fs::{Access, access};
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 /// Seconds within which the file systems must answer. A network file system whose server is unreachable never does.
@@ -33,8 +34,9 @@ const KEYS: &[&str] = &["CODEX_API_KEY", "OPENAI_API_KEY"];
 /// Asks everything side by side, and judges the answers. What fails is a fact too.
 pub(crate) fn examine(cx: &Context, flags: &Flags) -> Result<Vec<Finding>> {
     let (settings, errors) = settings::load_what_is_right(cx, flags)?;
+    let exposed = Arc::new(life::exposed(cx, &flags.confirm)?);
     let user = User::read();
-    let files = read_files(cx, &settings, &user);
+    let files = read_files(cx, &settings, &user, Arc::clone(&exposed));
     let path = cx.var("PATH");
     let gpus = || match settings.shape.gpus {
         Gpus::None => (GpuFacts::default(), None),
@@ -42,7 +44,7 @@ pub(crate) fn examine(cx: &Context, flags: &Flags) -> Result<Vec<Finding>> {
     };
     let ((engine, image), ((devices, toolkit), (codex_present, codex))) = exec::both(
         || exec::both(|| engine::look(cx), || build::state(cx, &settings, &user)),
-        || exec::both(gpus, || look_for_codex(cx, &settings)),
+        || exec::both(gpus, || look_for_codex(cx, &settings, &exposed)),
     );
     Ok(doctor(&AboutHost {
         errors: errors.iter().map(flatten).collect(),
@@ -73,14 +75,14 @@ pub(crate) fn examine(cx: &Context, flags: &Flags) -> Result<Vec<Finding>> {
 }
 
 /// Whether there is a `codex`, and what it leads to. A program that an agent may have written is not started.
-fn look_for_codex(cx: &Context, settings: &Settings) -> (bool, Result<Codex, Failure>) {
+fn look_for_codex(cx: &Context, settings: &Settings, exposed: &Exposed) -> (bool, Result<Codex, Failure>) {
     let explicit = settings.codex.as_deref();
     let launcher = match codex::find(cx, explicit) {
         Ok(launcher) => launcher,
         Err(err) => return (explicit.is_some(), Err(flatten(&err))),
     };
     let workspace = resolved(&settings.workspace);
-    let found = life::refuse_own_codex(&launcher, &workspace).and_then(|()| codex::resolve(cx, explicit));
+    let found = life::refuse_own_codex(&launcher, &workspace).and_then(|()| codex::resolve(cx, explicit, exposed));
     (true, found.map_err(|err| flatten(&err)))
 }
 
@@ -111,7 +113,12 @@ fn nearest(dir: &Path) -> &Path {
 
 /// Starts to read the directories in a thread of its own, and returns the function that waits for the answer. It waits
 /// a bounded time: a call to a network file system whose server is unreachable never returns.
-fn read_files(cx: &Context, settings: &Settings, user: &User) -> impl FnOnce() -> Result<Files, Failure> + use<> {
+fn read_files(
+    cx: &Context,
+    settings: &Settings,
+    user: &User,
+    exposed: Arc<Exposed>,
+) -> impl FnOnce() -> Result<Files, Failure> + use<> {
     let mut mounts = vec![Mount::new(Role::Workspace, &settings.workspace)];
     if settings.shape.codex_home == home::Mode::Shared && settings.host_codex_home.is_dir() {
         mounts.push(Mount::new(Role::CodexHome, &settings.host_codex_home));
@@ -124,7 +131,7 @@ fn read_files(cx: &Context, settings: &Settings, user: &User) -> impl FnOnce() -
         let groups = user.groups_for(mounts.iter().map(|mount| mount.source.as_path()));
         let rules = life::rules(&cx, &user, groups, &settings);
         // It cannot be sent where the bound has passed; nothing needs it then.
-        let _ = answer.send(look_at(&mounts, &rules, &settings.datasets));
+        let _ = answer.send(look_at(&mounts, &rules, &settings.datasets, &exposed));
     });
     move || {
         answered.recv_timeout(Duration::from_secs(FILES_BOUND)).map_err(|_| {
@@ -134,13 +141,13 @@ fn read_files(cx: &Context, settings: &Settings, user: &User) -> impl FnOnce() -
     }
 }
 
-fn look_at(mounts: &[Mount], rules: &Rules, sets: &[Dataset]) -> Files {
-    let problems = sources::check(mounts, rules);
+fn look_at(mounts: &[Mount], rules: &Rules, sets: &[Dataset], exposed: &Exposed) -> Files {
+    let problems = sources::check(mounts, rules, exposed);
     let table = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
     let table = MountTable::parse(&String::from_utf8_lossy(&table)).unwrap_or_default();
     let look = |set: &Dataset| {
         let id = Role::Dataset(set.name.clone()).id();
-        let real = set.mount().ok().flatten().map(|mount| mount.source);
+        let real = set.mount(exposed).ok().flatten().map(|mount| mount.source);
         let text = real.as_deref().unwrap_or(Path::new("")).to_string_lossy();
         let entries = real.as_ref().and_then(|real| std::fs::read_dir(real).ok());
         DataSet {

@@ -6,7 +6,7 @@ use crate::engine::alive::Alive;
 use crate::engine::docker::Whose;
 use crate::engine::{self, compose};
 use crate::error::{failed, host};
-use crate::life::{Entry, Session, Signals, fill_guest, find, reap, trusted};
+use crate::life::{Entry, Session, Signals, exposed, fill_guest, find, reap, trusted};
 use crate::smoke::RunFacts;
 use crate::spec::insider::Insider;
 use crate::spec::settings::Settings;
@@ -54,7 +54,7 @@ pub(crate) fn run(cx: &Context, settings: &Settings, wish: &Wish) -> Result<u8> 
         ui::result(command);
         return Ok(0);
     }
-    fill_guest(&places, &network::read(cx))?;
+    fill_guest(&places, &network::read(cx), &exposed(cx, &[])?)?;
     let signals = Signals::catch()?;
     let look = || Alive::read(&running.container).ok();
     let mut session = Session::begin(&places, &nonce, look().as_ref())?;

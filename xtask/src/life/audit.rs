@@ -87,7 +87,9 @@ fn seen(found: Result<Option<(fs::File, fs::Metadata)>, Refused>) -> Option<Stri
         Err(Why::Fifo | Why::Special) => return Some("special".to_owned()),
         // That it is there and cannot be read is a state too: it can become readable by a change of its mode alone.
         Err(Why::Failed(err)) => return Some(format!("unreadable: {err}")),
-        Err(Why::Symlink | Why::Outside | Why::NoDirectory | Why::TooLarge(_) | Why::NotUtf8) => return None,
+        Err(Why::Symlink | Why::Outside | Why::NoDirectory | Why::TooLarge(_) | Why::NotUtf8 | Why::Moved) => {
+            return None;
+        }
     };
     let mut bytes = Vec::new();
     file.take(READ_LIMIT).read_to_end(&mut bytes).ok()?;

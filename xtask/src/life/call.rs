@@ -3,6 +3,7 @@
 use super::gather::{Gathered, Ground, Purpose};
 use super::leftovers::Policy;
 use super::signals::Signals;
+use super::sources::Sources;
 use crate::context::Context;
 use crate::spec::places::Places;
 use crate::ui;
@@ -18,6 +19,8 @@ pub(crate) struct Call<'a> {
     pub gathered: Gathered,
     /// The signals that have arrived since it began.
     pub signals: Signals,
+    /// The sources of the mounts, from the last check until the container is compared with them.
+    pub(super) held: Sources,
     /// What is done with processes that no session holds.
     pub(super) leftovers: Policy,
     /// Held until another call may enter the same container.
@@ -33,7 +36,8 @@ impl<'a> Call<'a> {
         let lock = lock(&ground.places)?;
         let signals = Signals::catch()?;
         let gathered = ground.gather(cx, Purpose::Enter)?;
-        Ok(Call { cx, gathered, signals, leftovers, lock })
+        gathered.ground.exposed.save_named()?;
+        Ok(Call { cx, gathered, signals, held: Sources::new(), leftovers, lock })
     }
 }
 

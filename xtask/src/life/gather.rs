@@ -10,6 +10,7 @@ use crate::engine::compose::container_name;
 use crate::engine::running::Existing;
 use crate::engine::{self, Engine};
 use crate::error::{self, Failure, Kind, usage};
+use crate::exposed::{Exposed, NotOpened};
 use crate::git::{self, Identity, Repository};
 use crate::gpu::{self, GpuFacts};
 use crate::image::{Inputs, build};
@@ -122,6 +123,10 @@ pub(crate) struct Ground {
     pub surroundings: Surroundings,
     /// Where this workspace's things lie.
     pub places: Places,
+    /// The directories that sandboxes can write, through which nothing is reached.
+    pub exposed: Exposed,
+    /// The objects that the user vouches for in this call.
+    pub confirm: Vec<PathBuf>,
 }
 
 impl Ground {
@@ -132,45 +137,65 @@ impl Ground {
     pub(crate) fn read(cx: &Context, flags: &Flags) -> Result<Ground> {
         let mut settings = settings::load(cx, flags)?;
         give_sources(cx, &mut settings)?;
-        Ground::under(cx, settings)
+        Ground::under(cx, settings, &flags.confirm)
     }
 
-    /// Reads what these settings name.
+    /// Reads what these settings name. `confirm` are the objects that the user vouches for.
     ///
     /// # Errors
     /// A missing source.
-    pub(super) fn under(cx: &Context, settings: Settings) -> Result<Ground> {
+    pub(super) fn under(cx: &Context, settings: Settings, confirm: &[PathBuf]) -> Result<Ground> {
         let user = User::read();
-        let workspace = canonical("the workspace", &settings.workspace)?;
+        let exposed = record::exposed(cx, confirm)?;
+        exposed.refuse_written("the state folder", &cx.state)?;
+        for name in settings::FILES {
+            exposed.refuse_written("the settings file", &cx.root.join(name))?;
+        }
+        canonical("the workspace", &settings.workspace)?;
+        let workspace = exposed.open(&settings.workspace)?.real().to_owned();
         if workspace.parent().is_none() {
             return Err(usage("the workspace `/` is this whole host")
                 .hint("give the project's directory with `--workspace DIR`")
                 .into());
         }
         let datasets =
-            settings.datasets.iter().filter_map(|set| set.mount().transpose()).collect::<Result<Vec<_>>>()?;
+            settings.datasets.iter().filter_map(|set| set.mount(&exposed).transpose()).collect::<Result<Vec<_>>>()?;
         let places = places::of(cx, &workspace, user.uid);
         places.known_layout()?;
+        // Also where git does not take it for a repository yet: what an agent made can become one at any time.
+        if let Err(why @ NotOpened::Exposed(_)) = exposed.look(&workspace.join(".git")) {
+            return Err(why.into());
+        }
         let repository = git::detect(&workspace)?;
         if let Some(repository) = &repository {
             repository.refuse_borrowed(&settings.git_alternates)?;
         }
+        repository.as_ref().map_or(Ok(()), |repository| confirmed(repository, &exposed))?;
         let compose = std::fs::read(cx.root.join("docker/docker-compose.yaml")).unwrap_or_default();
         let mounted = datasets.iter().map(|mount| mount.source.as_path()).chain([workspace.as_path()]);
-        let at = |path: &str| path.strip_prefix("~/").map_or_else(|| PathBuf::from(path), |rest| cx.home.join(rest));
-        let optional = OPTIONAL.into_iter().map(|(role, path)| (role, at(path)));
-        let optional = optional.filter(|(_, path)| path.symlink_metadata().is_ok());
         let surroundings = Surroundings {
             compose_file: fingerprint::of([compose])[..12].to_owned(),
             checkout: checkout(cx),
-            optional: optional.map(|(role, path)| (role, resolved(&path))).collect(),
+            optional: optional(cx, &exposed)?,
             dev_container: settings::load(cx, &Flags::default()).is_ok_and(|own| resolved(&own.workspace) == workspace),
             groups: user.groups_for(mounted),
             git: Ground::git_mounts(repository.as_ref(), &workspace, &places)?,
             host_codex_home: resolved(&settings.host_codex_home),
         };
         let network = network::read(cx);
-        Ok(Ground { settings, user, workspace, datasets, repository, network, surroundings, places })
+        network.ca.as_ref().map_or(Ok(()), |ca| exposed.open(ca).map(drop))?;
+        Ok(Ground {
+            settings,
+            user,
+            workspace,
+            datasets,
+            repository,
+            network,
+            surroundings,
+            places,
+            exposed,
+            confirm: confirm.to_vec(),
+        })
     }
 
     /// The workspace, as it is looked at for changes.
@@ -184,17 +209,17 @@ impl Ground {
     /// # Errors
     /// No engine, no Codex.
     pub(crate) fn gather(self, cx: &Context, purpose: Purpose) -> Result<Gathered> {
-        let Ground { settings, user, workspace, repository, network, places, .. } = &self;
+        let Ground { settings, user, workspace, repository, network, places, exposed, .. } = &self;
         let container = container_name(&places.project);
         // Codex is started to learn its version: one that the agent could have written is refused before that.
         let launcher = codex::find(cx, settings.codex.as_deref())?;
         refuse_own_codex(&launcher, workspace)?;
         let mirror = match purpose {
             Purpose::Look => Mirror::default(),
-            Purpose::Enter | Purpose::Start | Purpose::DryRun => mirror(cx, settings)?,
+            Purpose::Enter | Purpose::Start | Purpose::DryRun => mirror(cx, settings, exposed)?,
         };
         let early = || -> Result<Option<Early>> {
-            guest::fill(places, network)?;
+            guest::fill(places, network, exposed)?;
             record::last(places).map_or(Ok(None), |last| early::again(&last, workspace, &mirror))
         };
         // The container that ran last, or where none is known what it takes to start one.
@@ -209,7 +234,7 @@ impl Ground {
         let image = build::inputs(cx, settings, user)?;
         // The answer from inside takes longest: it is asked for first.
         let (next, (existing, (codex, identity))) = exec::both(next, || {
-            exec::both(|| find(&container), || (codex::resolve(cx, settings.codex.as_deref()), identity()))
+            exec::both(|| find(&container), || (codex::resolve(cx, settings.codex.as_deref(), exposed), identity()))
         });
         let (mut unknown, mut foreign) = (Vec::new(), None);
         let (existing, (early, engine)) = match purpose {
@@ -271,6 +296,32 @@ pub(crate) fn refuse_own_codex(launcher: &Path, workspace: &Path) -> Result<()> 
         .into())
 }
 
+/// What is mounted where the host has it, without symlinks.
+///
+/// # Errors
+/// It is reached through a directory that a sandbox can write.
+fn optional(cx: &Context, exposed: &Exposed) -> Result<BTreeMap<Role, PathBuf>> {
+    let at = |path: &str| path.strip_prefix("~/").map_or_else(|| PathBuf::from(path), |rest| cx.home.join(rest));
+    let there = OPTIONAL.into_iter().map(|(role, path)| (role, at(path)));
+    let there = there.filter(|(_, path)| path.symlink_metadata().is_ok());
+    let real = |(role, path): (Role, PathBuf)| match exposed.open(&path) {
+        Ok(held) => Ok((role, held.real().to_owned())),
+        Err(why @ NotOpened::Exposed(_)) => Err(why.into()),
+        // What fills the mount says what is wrong with it.
+        Err(NotOpened::Refused(_)) => Ok((role, resolved(&path))),
+    };
+    there.map(real).collect()
+}
+
+/// Refuses a git directory that an agent could have made: git runs in it on the host, and its objects are mounted.
+///
+/// # Errors
+/// It appeared, or was replaced, after a sandbox could write where it lies.
+pub(crate) fn confirmed(repository: &Repository, exposed: &Exposed) -> Result<()> {
+    // The outer directory comes first: where the user names that, the inner ones are meant too.
+    repository.out_of_reach().iter().rev().try_for_each(|dir| exposed.open(dir).map(drop).map_err(Into::into))
+}
+
 /// A declared data set without a source is asked for where there is a terminal, and is an error where there is none.
 fn give_sources(cx: &Context, settings: &mut Settings) -> Result<()> {
     for dataset in &mut settings.datasets {
@@ -308,9 +359,18 @@ fn remember(cx: &Context, name: &str, dir: &Path) -> Result<()> {
 ///
 /// # Errors
 /// The host's configuration cannot be read.
-pub(super) fn mirror(cx: &Context, settings: &Settings) -> Result<Mirror> {
+pub(super) fn mirror(cx: &Context, settings: &Settings, exposed: &Exposed) -> Result<Mirror> {
     match settings.shape.codex_home {
         Mode::None => Ok(Mirror::default()),
-        Mode::Mirror | Mode::Shared => codex::home::read(&settings.host_codex_home, &cx.home.join(".agents")),
+        Mode::Mirror | Mode::Shared => {
+            // A login that is a link is copied from where it leads to.
+            let login = settings.host_codex_home.join("auth.json");
+            if login.is_symlink()
+                && let Err(why @ NotOpened::Exposed(_)) = exposed.open(&login)
+            {
+                return Err(why.into());
+            }
+            codex::home::read(&settings.host_codex_home, &cx.home.join(".agents"), exposed)
+        }
     }
 }

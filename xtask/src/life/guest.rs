@@ -1,5 +1,6 @@
 //! What is mounted read-only at `/sandbox`: the inside witness, the smoke test, and the CA bundle.
 
+use crate::exposed::Exposed;
 use crate::network::HostNetwork;
 use crate::spec::Role;
 use crate::spec::inside::{self, in_guest};
@@ -7,6 +8,7 @@ use crate::spec::places::Places;
 use crate::step::Step;
 use crate::{exec, smoke};
 use anyhow::{Context as _, Result};
+use std::io::Read as _;
 use std::path::Path;
 
 /// The inside witness and its helper, which the container may only read; the checks of the GPU are added to them.
@@ -18,8 +20,8 @@ const GUEST_FILES: &[(&str, &str)] = &[
 /// Fills the directory that is mounted read-only at `/sandbox`: the container never writes there.
 ///
 /// # Errors
-/// The CA bundle cannot be read, or the state folder cannot be written.
-pub(crate) fn fill(places: &Places, network: &HostNetwork) -> Result<()> {
+/// The CA bundle cannot be read or lies where a sandbox can write, or the state folder cannot be written.
+pub(crate) fn fill(places: &Places, network: &HostNetwork, exposed: &Exposed) -> Result<()> {
     let guest = &places.filled(&Role::Guest);
     exec::create_dir(guest, 0o755)?;
     exec::create_dir(&guest.join("smoke"), 0o755)?;
@@ -28,7 +30,13 @@ pub(crate) fn fill(places: &Places, network: &HostNetwork) -> Result<()> {
     }
     link_new(&guest.join(in_guest(inside::PYTHON_LINK)), inside::PYTHON)?;
     let Some(ca) = &network.ca else { return Ok(()) };
-    let bytes = std::fs::read(ca).with_context(|| format!("cannot read the CA bundle `{}`", ca.display()))?;
+    let read = || -> Result<Vec<u8>> {
+        let (mut file, _) = exposed.open(ca)?.file()?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = read().with_context(|| format!("cannot read the CA bundle `{}`", ca.display()))?;
     write_new(&guest.join(in_guest(inside::CA)), &bytes)
 }
 

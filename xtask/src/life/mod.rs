@@ -33,11 +33,11 @@ pub(crate) use call::{Call, lock, nonce};
 pub(crate) use dry_run::{dry_run, show_settings};
 pub(crate) use enter::reap;
 pub(crate) use exec_command::{Entry, Program};
-pub(crate) use gather::{Gathered, Ground, Purpose, find, refuse_own_codex};
+pub(crate) use gather::{Gathered, Ground, Purpose, confirmed, find, refuse_own_codex};
 pub(crate) use guest::fill as fill_guest;
 pub(crate) use leftovers::Policy;
 pub(crate) use plan::plan;
-pub(crate) use record::{programs_claim, programs_now, trusted};
+pub(crate) use record::{exposed, programs_claim, programs_now, trusted};
 pub(crate) use running::{Outcome, copy_of_proof};
 // `tests/compile/` names these two: only the first has `enter`.
 pub use running::{Proven, Unproven};

@@ -63,6 +63,7 @@ impl Fill {
     /// The host's side cannot be read, or the sandbox's side cannot be written.
     pub(crate) fn run(&self, gathered: &Gathered) -> Result<Vec<String>> {
         let (mirror, agents) = (&gathered.mirror, &gathered.ground.places.filled(&Role::Agents));
+        let exposed = &gathered.ground.exposed;
         match self.with {
             Filling::Home(Mode::Mirror) => {
                 home::write(mirror, &self.to, agents)?;
@@ -80,10 +81,10 @@ impl Fill {
             Filling::Home(Mode::None) => empty(&self.to)?,
             Filling::SystemCodex => {
                 let rules = gathered.ground.surroundings.optional.get(&Role::SystemCodex);
-                let rules = rules.map(|rules| home::system(rules, &self.to));
+                let rules = rules.map(|rules| home::system(rules, &self.to, exposed));
                 rules.transpose().context("the administrator's rules for Codex must stay in force")?;
             }
-            Filling::Guest => guest::fill(&gathered.ground.places, &gathered.ground.network)?,
+            Filling::Guest => guest::fill(&gathered.ground.places, &gathered.ground.network, exposed)?,
             Filling::Git => return prepare_git(gathered, &self.to),
         }
         Ok(Vec::new())

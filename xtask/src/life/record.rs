@@ -1,11 +1,13 @@
 //! What is kept of a container from its start (`entry.json`): its `Spec`, and what was seen in it before any agent ran
 //! inside. The container cannot reach the file.
 
+use crate::beneath::FileId;
 use crate::context::Context;
 use crate::engine::inspect::Container;
 use crate::engine::running::Existing;
 use crate::error::{Failure, failed};
 use crate::exec;
+use crate::exposed::Exposed;
 use crate::finding::Finding;
 use crate::proof::{CodexFile, programs};
 use crate::spec::places::{self, Places};
@@ -29,6 +31,8 @@ pub(crate) struct Record {
     pub init: Option<u64>,
     /// The sandbox that it is checked against.
     pub spec: Spec,
+    /// What was checked and then mounted, by the target of each bind mount.
+    pub sources: BTreeMap<String, FileId>,
     /// Variables of its main process that `docker exec` would not have.
     pub carried: BTreeMap<String, String>,
     /// The file of Codex that answered with the promised version.
@@ -44,12 +48,13 @@ pub(crate) struct Record {
 
 impl Record {
     /// A record of a container in which nothing was seen yet.
-    pub(crate) fn new(container: String, spec: Spec) -> Record {
+    pub(crate) fn new(container: String, spec: Spec, sources: BTreeMap<String, FileId>) -> Record {
         Record {
             schema: Schema,
             container,
             init: None,
             spec,
+            sources,
             carried: BTreeMap::new(),
             codex: None,
             programs: None,
@@ -104,16 +109,43 @@ pub(super) fn mounted(cx: &Context) -> Option<Vec<PathBuf>> {
     Some(sources)
 }
 
-/// The sources in a record of any version: the first one had the mounts under `promise`.
+/// The sources in a record of any version.
 fn sources_of(bytes: &[u8]) -> Option<Vec<PathBuf>> {
+    mounts_of(bytes)?.iter().map(|mount| mount["source"].as_str().map(PathBuf::from)).collect()
+}
+
+/// The mounts in a record of any version: the first one had them under `promise`.
+fn mounts_of(bytes: &[u8]) -> Option<Vec<Value>> {
     let value: Value = serde_json::from_slice(bytes).ok()?;
     let spec = match value["schema"].as_u64() {
         None => &value["promise"],
         Some(number) if number <= u64::from(SCHEMA) => &value["spec"],
         Some(_) => return None,
     };
-    let source = |mount: &Value| mount["source"].as_str().map(PathBuf::from);
-    spec["mounts"].as_array()?.iter().map(source).collect()
+    Some(spec["mounts"].as_array()?.clone())
+}
+
+/// What the containers of this user have for writing by their records, whichever version wrote them. A record that cannot
+/// be read says nothing here: the list of `Exposed`, which is kept since version 3, has what it would say.
+fn given_for_writing(cx: &Context) -> Vec<PathBuf> {
+    let workspaces = std::fs::read_dir(cx.state.join("workspaces")).into_iter().flatten().flatten();
+    let records = workspaces.filter_map(|dir| std::fs::read(dir.path().join(places::RECORD)).ok());
+    records.flat_map(|bytes| writable_of(&bytes)).collect()
+}
+
+fn writable_of(bytes: &[u8]) -> Vec<PathBuf> {
+    let mounts = mounts_of(bytes).unwrap_or_default();
+    let open = mounts.iter().filter(|mount| mount["read_only"].as_bool() != Some(true));
+    open.filter_map(|mount| mount["source"].as_str()).map(PathBuf::from).collect()
+}
+
+/// The directories that sandboxes of this user can write, and what is confirmed of what lies in them.
+///
+/// # Errors
+/// The list is damaged, or what the user names with `--confirm` is not there.
+pub(crate) fn exposed(cx: &Context, confirm: &[PathBuf]) -> Result<Exposed> {
+    let named: Vec<PathBuf> = confirm.iter().map(|path| cx.absolute(path)).collect();
+    Exposed::read(&cx.state, given_for_writing(cx), &named)
 }
 
 /// The programs of a container as they are now, where its user is root.
@@ -160,6 +192,20 @@ mod tests {
         assert!(sources.iter().any(|source| source.to_string_lossy().contains("/codex/0.169.0-")), "{sources:?}");
         assert!(serde_json::from_str::<Record>(FIRST).is_err(), "its promises are not guessed at");
         assert_eq!(sources_of(b"{"), None);
-        assert_eq!(sources_of(br#"{"schema": 3, "spec": {"mounts": []}}"#), None);
+        assert_eq!(sources_of(br#"{"schema": 4, "spec": {"mounts": []}}"#), None);
+    }
+
+    /// The record of version 2.
+    const SECOND: &str = include_str!("fixtures/entry-2.json");
+
+    #[test]
+    fn the_records_of_every_version_name_what_was_given_for_writing() {
+        for record in [FIRST, SECOND] {
+            let paths = writable_of(record.as_bytes());
+            assert!(paths.contains(&"/home/me/project".into()), "{paths:?}");
+            assert!(!paths.contains(&"/home/me/data".into()), "{paths:?}");
+            assert!(serde_json::from_str::<Record>(record).is_err(), "its promises are not guessed at");
+        }
+        assert_eq!(writable_of(b"{"), Vec::<PathBuf>::new());
     }
 }

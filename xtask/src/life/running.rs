@@ -16,7 +16,7 @@ use crate::engine::inspect::Container;
 use crate::engine::running;
 use crate::error::failed;
 use crate::proof::probe::InsideWitness;
-use crate::proof::{self, CodexFile, Proof, Seen};
+use crate::proof::{self, CodexFile, Promised, Proof, Seen};
 use crate::spec::words::Gpus;
 use crate::{codex, exec, finding, ui};
 use anyhow::Result;
@@ -102,22 +102,22 @@ impl<'a> Running<'a> {
             // Nothing is written while an agent runs: it could redirect the paths through which the files are written.
             // Nor is written what was read while one ran, which may have ended since.
             let gathered = &mut self.call.gathered;
-            gathered.mirror = gather::mirror(self.call.cx, &gathered.ground.settings)?;
+            gathered.mirror = gather::mirror(self.call.cx, &gathered.ground.settings, &gathered.ground.exposed)?;
             ready::refresh(gathered)?.iter().for_each(ui::say);
         }
         Ok((proof, missing(&self.call.gathered.mirror.mcp, &inside)))
     }
 
     fn ask(&mut self) -> Result<Seen> {
-        let spec = &self.record.spec;
+        let promised = Promised { spec: &self.record.spec, sources: &self.record.sources };
         let early = self.early.as_mut().and_then(|early| Some((early.asked.take()?, early.request.clone())));
         let seen = match early {
-            Some((asked, request)) => proof::conclude(asked, &self.container, spec, &request),
+            Some((asked, request)) => proof::conclude(asked, &self.container, promised, &request),
             None => {
                 let gathered = &self.call.gathered;
-                guest::fill(&gathered.ground.places, &gathered.ground.network)?;
+                guest::fill(&gathered.ground.places, &gathered.ground.network, &gathered.ground.exposed)?;
                 let request = early::request(&self.record, &gathered.mirror)?;
-                proof::prove(&self.container, spec, &request)
+                proof::prove(&self.container, promised, &request)
             }
         };
         self.early = None;

@@ -2,14 +2,21 @@
 
 use super::gather::Gathered;
 use super::wanted;
+use crate::beneath::Held;
 use crate::context::{Context, resolved};
+use crate::engine::inspect::Container;
 use crate::engine::sockets;
+use crate::error::failed;
 use crate::finding::Finding;
-use crate::proof::sources::{self, Rules};
+use crate::proof::{
+    self,
+    sources::{self, Rules},
+};
 use crate::spec::settings::Settings;
 use crate::spec::{Mount, Role};
 use crate::user::User;
 use anyhow::Result;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Who the container's user will be, with these supplementary groups, and what no mount may show.
@@ -19,10 +26,10 @@ pub(crate) fn rules(cx: &Context, user: &User, groups: Vec<u32>, settings: &Sett
     Rules {
         home: cx.home.clone(),
         repository: cx.root.clone(),
+        private: vec![cx.state.clone(), cx.codex_home()],
         uid: user.uid,
         gid: user.gid,
         groups,
-        state: cx.state.clone(),
         allow_ground: settings.allow_ground.clone(),
         sockets,
     }
@@ -30,13 +37,63 @@ pub(crate) fn rules(cx: &Context, user: &User, groups: Vec<u32>, settings: &Sett
 
 /// The mounts, and what is wrong with them.
 pub(crate) fn problems(cx: &Context, gathered: &Gathered) -> (Vec<Mount>, Vec<Finding>) {
-    let ground = &gathered.ground;
-    let rules = rules(cx, &ground.user, ground.surroundings.groups.clone(), &ground.settings);
-    // What this tool fills itself is not there yet before the first start, and is checked by the proof.
+    // What this tool fills itself is not there yet before the first start, and is checked right before it.
     let given = |mount: &Mount| matches!(mount.role, Role::Workspace | Role::Dataset(_)) || mount.source.exists();
     let mounts: Vec<Mount> = wanted::mounts(gathered).into_iter().filter(given).collect();
-    let problems = sources::check(&mounts, &rules);
+    let problems = look(cx, gathered, &mounts).1;
     (mounts, problems)
+}
+
+/// The sources of these mounts by target, still held open, and what is wrong with them.
+fn look(cx: &Context, gathered: &Gathered, mounts: &[Mount]) -> (Sources, Vec<Finding>) {
+    let ground = &gathered.ground;
+    let rules = rules(cx, &ground.user, ground.surroundings.groups.clone(), &ground.settings);
+    sources::hold(mounts, &rules, &ground.exposed)
+}
+
+/// The sources of the mounts by their target, held open.
+pub(super) type Sources = BTreeMap<String, Held>;
+
+/// Checks the sources a last time and holds them, and keeps which of them the sandbox can write from now on.
+///
+/// # Errors
+/// Any source is refused, or the state folder cannot be written.
+pub(super) fn hold(cx: &Context, gathered: &Gathered) -> Result<Sources> {
+    let mounts = wanted::mounts(gathered);
+    let (held, problems) = look(cx, gathered, &mounts);
+    if let Some(failure) = sources::failure(&problems) {
+        return Err(failure.into());
+    }
+    let open = mounts.iter().filter(|mount| !mount.read_only).filter_map(|mount| held.get(&mount.target));
+    gathered.ground.exposed.save(&open.collect::<Vec<_>>())?;
+    Ok(held)
+}
+
+/// Compares what the container has with what was checked, before any agent runs in it. What the host cannot see is left to
+/// the proof.
+///
+/// # Errors
+/// Another object was mounted than the one that was checked.
+pub(super) fn compare(sources: &Sources, mounts: &[Mount], container: &Container) -> Result<()> {
+    let seen = proof::mounted(container, mounts);
+    let other = |(target, source): (&String, &Held)| match seen.get(target) {
+        Some(Ok(id)) if *id != source.node().id => Some(format!(
+            "`{target}` is not what was checked: `{}` was {}, and {id} was mounted",
+            source.asked().display(),
+            source.node().id
+        )),
+        Some(_) | None => None,
+    };
+    let others: Vec<String> = sources.iter().filter_map(other).collect();
+    if others.is_empty() {
+        return Ok(());
+    }
+    Err(failed(others.join("\n  "))
+        .hint(
+            "a program exchanged it between the check and the mount: look for what still runs, also in other sandboxes \
+               (`cargo xtask status`), and do not trust that directory",
+        )
+        .into())
 }
 
 /// Whatever is handed out by the user's word alone, a line each.

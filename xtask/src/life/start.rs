@@ -36,7 +36,8 @@ impl<'a> Call<'a> {
         drop(early);
         if self.make_way(&plan)? {
             // Whatever was read until now was read while an agent could change it.
-            let ground = Ground::under(self.cx, self.gathered.ground.settings.clone())?;
+            let Ground { settings, confirm, .. } = &self.gathered.ground;
+            let ground = Ground::under(self.cx, settings.clone(), confirm)?;
             self.gathered = ground.gather(self.cx, Purpose::Start)?;
         }
         self.gathered.protect_git()?;
@@ -99,7 +100,7 @@ impl<'a> Call<'a> {
         Ok(())
     }
 
-    fn act(&self, act: &Act, project: &Project) -> Result<()> {
+    fn act(&mut self, act: &Act, project: &Project) -> Result<()> {
         match act {
             Act::Image(_) => Err(failed("the image was built, and the engine does not list it").into()),
             Act::Snapshot => self.gathered.codex.snapshot(self.cx),
@@ -108,8 +109,8 @@ impl<'a> Call<'a> {
                 Ok(())
             }
             Act::Override(step) => {
-                // Checked again, now with the directories that were just filled.
-                sources::check(self.cx, &self.gathered)?;
+                // Checked again, now with the directories that were just filled; held until the container is compared.
+                self.held = sources::hold(self.cx, &self.gathered)?;
                 self.gathered.codex.notes.iter().for_each(ui::warn);
                 exec::all(std::slice::from_ref(step))
             }
@@ -119,13 +120,17 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// No agent has run inside yet: the programs are fingerprinted while the probe is still busy.
-    fn look(self, plan: Plan) -> Result<Running<'a>> {
+    /// No agent has run inside yet: what was mounted is compared with what was checked, and the programs are
+    /// fingerprinted, while the probe is still busy.
+    fn look(mut self, plan: Plan) -> Result<Running<'a>> {
         let name = plan.project.container();
-        let record = Record::new(name.clone(), plan.spec);
+        let held = std::mem::take(&mut self.held);
+        let ids = held.iter().map(|(target, source)| (target.clone(), source.node().id)).collect();
+        let record = Record::new(name.clone(), plan.spec, ids);
         let look = || {
             let missing = || failed(format!("`docker compose up` ended well, and there is no container `{name}`"));
             let existing = find(&name)?.ok_or_else(missing)?;
+            sources::compare(&held, &record.spec.mounts, &existing.container)?;
             let programs = record::programs_now(&record.spec, &existing.container);
             anyhow::Ok((existing, programs))
         };

@@ -1,6 +1,6 @@
 //! Where the limits of a container stand on this host: the files of its cgroup, of version 2 or 1. Pure but for `read`.
 
-use super::mountinfo::{MountTable, join, rest};
+use crate::mountinfo::{MountTable, join, rest};
 use serde::Deserialize;
 use std::fs;
 

@@ -1,11 +1,11 @@
 //! Claims about each data set beyond its mount: there is no other way to write to it, and it can be read.
 
 use super::claim::{Draft, some};
-use super::mountinfo::{DevicePath, MountLine, MountTable};
 use super::probe::{InsideWitness, LeadsOut, Linked, Sample};
 use super::targets::{lines, named};
 use super::witness::HostWitness;
 use crate::finding::Finding;
+use crate::mountinfo::{DevicePath, MountLine, MountTable};
 use crate::spec::{Mount, Role, Spec};
 use std::collections::BTreeSet;
 

@@ -5,13 +5,13 @@ use super::cgroup::Cgroup;
 use super::codex_file::CodexFile;
 use super::host_kernel::HostKernel;
 use super::limits;
-use super::mountinfo::{MountLine, MountTable};
 use super::probe::{InsideWitness, ProcessFacts, answer};
 use super::witness::{HostWitness, SourceFacts, WorkspaceFile};
 use crate::beneath::FileId;
 use crate::engine::asked::{self, HostConfig};
 use crate::engine::inspect::{Container, Mounted};
 use crate::finding::Verdict;
+use crate::mountinfo::{MountLine, MountTable};
 use crate::spec::settings::{Shape, usual};
 use crate::spec::words::Gpus;
 use crate::spec::{Mount, Role, Schema, Spec};
@@ -69,6 +69,16 @@ pub(crate) fn spec() -> Spec {
     }
 }
 
+/// Target, source and inode of each mount.
+const BOUND: [(&str, &str, u64); 6] = [
+    ("/workspace", "/ws", 1),
+    ("/datasets/ssv2", "/data", 2),
+    ("/home/codex/.codex", "/state/home", 3),
+    ("/workspace/.git", "/state/git", 4),
+    ("/opt/codex", "/state/codex", 5),
+    ("/home/codex/.cache/pip", "/docker/volumes/codex-sandbox-cache-pip-u1000/_data", 7),
+];
+
 fn host(spec: &Spec, process: ProcessFacts) -> HostWitness {
     let own = MountTable::parse("27 1 254:0 / / rw - ext4 /dev/vda rw\n").unwrap();
     let source =
@@ -82,16 +92,9 @@ fn host(spec: &Spec, process: ProcessFacts) -> HostWitness {
         process: Ok(process),
         alone: Alone::Seen,
         carried: [].into(),
-        sources: [
-            ("/workspace", "/ws", 1),
-            ("/datasets/ssv2", "/data", 2),
-            ("/home/codex/.codex", "/state/home", 3),
-            ("/workspace/.git", "/state/git", 4),
-            ("/opt/codex", "/state/codex", 5),
-            ("/home/codex/.cache/pip", "/docker/volumes/codex-sandbox-cache-pip-u1000/_data", 7),
-        ]
-        .map(|(target, path, ino)| (target.to_owned(), source(path, ino)))
-        .into(),
+        sources: BOUND.map(|(target, path, ino)| (target.to_owned(), source(path, ino))).into(),
+        mounted: BOUND.map(|(target, _, ino)| (target.to_owned(), Ok(FileId { dev: 1, ino }))).into(),
+        recorded: BOUND.map(|(target, _, ino)| (target.to_owned(), FileId { dev: 1, ino })).into(),
         out_of_reach: ["/repo", "/state"].map(|dir| (dir.into(), own.place_of(dir))).into(),
         codex: Some(CodexFile { id: FileId { dev: 1, ino: 6 }, size: 300, changed: (1, 0) }),
         codex_at_start: None,

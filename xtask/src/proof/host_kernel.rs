@@ -3,9 +3,9 @@
 
 use super::cgroup::{self, Cgroup};
 use super::modules::Modules;
-use super::mountinfo::MountTable;
 use super::net_tables::NetTables;
 use crate::engine::inspect::Container;
+use crate::mountinfo::MountTable;
 use crate::spec::words::Network;
 use std::fs;
 

@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn what_shows_something_breaks_the_claim() {
-        let not_keys = |line: &mut super::super::mountinfo::MountLine| line.point = "/proc/elsewhere".into();
+        let not_keys = |line: &mut crate::mountinfo::MountLine| line.point = "/proc/elsewhere".into();
         breaks(
             "kernel.masked",
             vec![
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn what_can_be_written_breaks_the_claim() {
-        let open = |line: &mut super::super::mountinfo::MountLine| line.options = vec!["rw".into()];
+        let open = |line: &mut crate::mountinfo::MountLine| line.options = vec!["rw".into()];
         breaks(
             "kernel.read-only",
             vec![

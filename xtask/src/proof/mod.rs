@@ -20,7 +20,6 @@ mod limits;
 mod lsm;
 mod modules;
 mod mount;
-pub(crate) mod mountinfo;
 mod mounts;
 mod net_tables;
 pub(crate) mod probe;
@@ -35,7 +34,9 @@ mod witness;
 pub(crate) use claim::Draft;
 pub(crate) use codex_file::CodexFile;
 pub(crate) use devices::misasked;
+pub(crate) use witness::mounted;
 
+use crate::beneath::FileId;
 use crate::engine::inspect::Container;
 use crate::error::sentence;
 use crate::finding::{self, Finding};
@@ -115,6 +116,14 @@ fn table(claims: &[Finding], width: Option<usize>) -> String {
     format!("{rows}{count} promises hold, seen from inside and from the host\n")
 }
 
+/// What a container is proven against.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Promised<'a> {
+    pub(crate) spec: &'a Spec,
+    /// What was checked before the container started, by the target of each bind mount.
+    pub(crate) sources: &'a BTreeMap<String, FileId>,
+}
+
 /// A proof, and what was seen for it that is of use later.
 pub(crate) struct Seen {
     pub(crate) proof: Proof,
@@ -127,9 +136,9 @@ pub(crate) struct Seen {
 /// are in the proof.
 ///
 /// `described` is what the engine says of that container, asked after it was started.
-pub(crate) fn prove(described: &Container, spec: &Spec, request: &ProbeRequest) -> anyhow::Result<Seen> {
+pub(crate) fn prove(described: &Container, promised: Promised, request: &ProbeRequest) -> anyhow::Result<Seen> {
     let asked = ask::again(request, &described.id, described.init().unwrap_or_default());
-    conclude(asked, described, spec, request)
+    conclude(asked, described, promised, request)
 }
 
 /// The proof from what came of asking the inside witness: asks the host, reads the probe's file in the workspace and
@@ -137,11 +146,12 @@ pub(crate) fn prove(described: &Container, spec: &Spec, request: &ProbeRequest) 
 pub(crate) fn conclude(
     asked: Asked,
     described: &Container,
-    spec: &Spec,
+    promised: Promised,
     request: &ProbeRequest,
 ) -> anyhow::Result<Seen> {
+    let spec = promised.spec;
     let Asked { answer, alone } = asked;
-    let mut host = HostWitness::read(described.clone(), spec, alone)?;
+    let mut host = HostWitness::read(described.clone(), promised, alone)?;
     if let AskCodex::File(at_start) = request.codex {
         host.codex_at_start = Some(at_start);
     }

@@ -2,27 +2,55 @@
 //! not, as promised.
 
 use super::claim::{Draft, RECREATE, some};
-use super::mountinfo::MountLine;
 use super::probe::{InsideMount, InsideWitness};
 use super::targets::lines;
 use super::witness::HostWitness;
+use crate::beneath::FileId;
 use crate::finding::Finding;
+use crate::mountinfo::MountLine;
 use crate::spec::{Mount, Spec};
 
+/// The mounted object is compared with the one that was checked before the container started, not with what its path leads
+/// to now: whoever can write a directory on the way can put something else there.
 pub(super) fn source(id: &str, mount: &Mount, inside: &InsideWitness, host: &HostWitness) -> Finding {
     let (target, source) = (&mount.target, mount.source.display());
     let mut draft = Draft::new(format!("{id}.source"), format!("`{target}` is the host's `{source}`")).hint(RECREATE);
-    let facts = host.sources.get(target);
-    let there = inside.target(target).map(|seen| seen.stat.as_ref().map(|there| there.id));
-    match (there, facts.map(|facts| &facts.id)) {
-        (Some(Ok(there)), Some(Ok(here))) => {
-            draft.inside(there.to_string());
-            draft.host(here.to_string());
-            draft.check(there == *here, || format!("inside it is {there}, on the host {here}"));
+    let recorded = host.recorded.get(target);
+    match recorded {
+        Some(recorded) => draft.host(format!("checked before the start: {recorded}")),
+        None => draft.unseen("the record does not say what was checked before the start"),
+    }
+    let same = |draft: &mut Draft, seen: FileId, where_: &str| {
+        draft.check(recorded.is_none_or(|recorded| *recorded == seen), || {
+            let recorded = recorded.map(ToString::to_string).unwrap_or_default();
+            format!("{where_} it is {seen}, and `{source}` was {recorded} when it was checked")
+        });
+    };
+    match inside.target(target).map(|seen| seen.stat.as_ref()) {
+        Some(Ok(there)) => {
+            draft.inside(there.id.to_string());
+            same(&mut draft, there.id, "inside");
         }
-        (Some(Err(err)), _) => draft.broken(format!("inside it cannot be read: {err}")),
-        (_, Some(Err(err))) => draft.broken(format!("the host cannot read it: {err}")),
-        _ => draft.broken("a witness has no report on it"),
+        Some(Err(err)) => draft.broken(format!("inside it cannot be read: {err}")),
+        None => draft.broken("a witness has no report on it"),
+    }
+    match host.mounted.get(target) {
+        Some(Ok(there)) => {
+            draft.host(format!("mounted: {there}"));
+            same(&mut draft, *there, "seen from the host");
+        }
+        Some(Err(why)) => draft.unseen(why),
+        None => draft.unseen("the host did not look at it"),
+    }
+    let facts = host.sources.get(target);
+    match facts.map(|facts| &facts.id) {
+        Some(Ok(now)) => {
+            draft.host(format!("at its path now: {now}"));
+            let as_it_was = recorded.is_none_or(|recorded| recorded == now);
+            draft.check(as_it_was, || format!("`{source}` was replaced on the host since the start: it is {now} now"));
+        }
+        Some(Err(err)) => draft.broken(format!("the host cannot read it: {err}")),
+        None => draft.broken("a witness has no report on it"),
     }
     let views = draft.views(inside, host);
     let places: Vec<_> = views.iter().map(|(_, process)| process.mounts.at(target).map(MountLine::place)).collect();
@@ -125,6 +153,25 @@ mod tests {
     use super::*;
     use crate::finding::Verdict;
 
+    const DATA: &str = "/datasets/ssv2";
+    const OTHER: FileId = FileId { dev: 9, ino: 9 };
+
+    #[test]
+    fn what_was_not_recorded_or_cannot_be_seen_is_not_proven() {
+        let (spec, inside, good) = good();
+        let verdict = |host: &HostWitness| {
+            let claims = judge(&spec, &inside, host);
+            claims.iter().find(|claim| claim.id == "dataset.ssv2.source").unwrap().verdict
+        };
+        assert_eq!(verdict(&good), Verdict::Held);
+        let mut host = good.clone();
+        host.recorded.remove(DATA);
+        assert_eq!(verdict(&host), Verdict::NotProvable);
+        host = good;
+        host.mounted.insert(DATA.into(), Err("the host cannot look into the container".into()));
+        assert_eq!(verdict(&host), Verdict::NotProvable);
+    }
+
     #[test]
     fn each_fact_about_a_mount_breaks_its_claim() {
         breaks(
@@ -132,6 +179,16 @@ mod tests {
             vec![
                 Box::new(|_, inside, _| inside.targets[1].stat.as_mut().unwrap().id.ino += 1),
                 Box::new(|_, inside, _| inside.targets[1].stat = Err("ENOENT".into())),
+                // The mounted object, the recorded one, and what lies at the path now: each alone.
+                Box::new(|_, _, host| _ = host.mounted.insert(DATA.into(), Ok(OTHER))),
+                Box::new(|_, _, host| _ = host.recorded.insert(DATA.into(), OTHER)),
+                Box::new(|_, _, host| host.sources.get_mut(DATA).unwrap().id = Ok(OTHER)),
+                // What the agent exchanged before the mount is the same by both eyes of today.
+                Box::new(|_, inside, host| {
+                    inside.targets[1].stat.as_mut().unwrap().id = OTHER;
+                    host.mounted.insert(DATA.into(), Ok(OTHER));
+                    host.sources.get_mut(DATA).unwrap().id = Ok(OTHER);
+                }),
                 on_tables("host", |line| line.point == "/datasets/ssv2", |line| line.root = "/other".into()),
             ],
         );

@@ -1,13 +1,13 @@
 //! The claims about all mounts: each of them, and that there is no other.
 
 use super::claim::{Draft, RECREATE};
-use super::mountinfo::{MountLine, MountTable, clean, within};
 use super::probe::InsideWitness;
 use super::targets::named;
 use super::witness::HostWitness;
 use super::{mount, volume};
 use crate::engine::inspect::Mounted;
 use crate::finding::Finding;
+use crate::mountinfo::{MountLine, MountTable, clean, within};
 use crate::spec::inside::Tried;
 use crate::spec::words::Gpus;
 use crate::spec::{Role, Spec};

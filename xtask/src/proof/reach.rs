@@ -1,11 +1,11 @@
 //! Claims about what the container must not reach: the engine, the host's launcher and state, the host's git directory.
 
 use super::claim::{Draft, some};
-use super::mountinfo::{DevicePath, MountLine, MountTable, join, rest, touches, within};
 use super::probe::InsideWitness;
 use super::witness::HostWitness;
 use crate::engine::sockets;
 use crate::finding::Finding;
+use crate::mountinfo::{DevicePath, MountLine, MountTable, join, rest, touches, within};
 use crate::spec::inside::MayLieIn;
 use crate::spec::{Mount, Role, Spec};
 use std::collections::BTreeSet;

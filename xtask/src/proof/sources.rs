@@ -10,15 +10,17 @@ mod facts;
 mod ground;
 
 use super::claim::Draft;
-use super::mountinfo::{MountTable, join, within};
+use crate::beneath::Held;
 use crate::error::{Failure, Remedy, usage};
+use crate::exposed::Exposed;
 use crate::finding::{Finding, Verdict};
+use crate::mountinfo::{MountTable, join, within};
 use crate::spec::Role;
 use crate::spec::mount::{Mount, ids};
 use crate::spec::settings::valid_name;
-use facts::{KnownPaths, PathFacts};
+use facts::{KnownPaths, PathFacts, Unknown};
 use ground::Grounds;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Who the container's user will be, and what no mount may show.
@@ -32,8 +34,8 @@ pub(crate) struct Rules {
     pub(crate) home: PathBuf,
     /// This repository.
     pub(crate) repository: PathBuf,
-    /// This tool's state folder.
-    pub(crate) state: PathBuf,
+    /// Where this user's logins lie: the state folder and the host's Codex home.
+    pub(crate) private: Vec<PathBuf>,
     /// What the user hands out although a rule of `ground` refuses it.
     pub(crate) allow_ground: Vec<PathBuf>,
     /// Where container engines listen, as far as known.
@@ -49,13 +51,20 @@ fn fit_to_be_mounted(mount: &Mount) -> String {
     format!("`{}` is fit to be mounted at `{}`", mount.source.display(), mount.target)
 }
 
-/// Reads every source and checks it.
-pub(crate) fn check(mounts: &[Mount], rules: &Rules) -> Vec<Finding> {
-    let grounds = Grounds::read(&rules.home, &rules.state, &rules.allow_ground, facts::reader());
-    let known = KnownPaths::read(mounts, rules);
+/// Opens every source and checks what was opened.
+pub(crate) fn check(mounts: &[Mount], rules: &Rules, exposed: &Exposed) -> Vec<Finding> {
+    hold(mounts, rules, exposed).1
+}
+
+/// The same, and the sources that could be opened, by their target. As long as they are held, what was checked can be told
+/// from whatever takes its place.
+pub(crate) fn hold(mounts: &[Mount], rules: &Rules, exposed: &Exposed) -> (BTreeMap<String, Held>, Vec<Finding>) {
+    let known = KnownPaths::read(mounts, rules, exposed);
+    let grounds = Grounds::read(&rules.home, &rules.allow_ground, facts::reader());
     let mut problems = judge(mounts, &known, &grounds, rules);
     problems.extend(below(mounts, &known, rules));
-    problems
+    let held = mounts.iter().zip(known.held).filter_map(|(mount, held)| Some((mount.target.clone(), held?)));
+    (held.collect(), problems)
 }
 
 /// The problems as one error of wrong settings, with each hint once.
@@ -98,7 +107,11 @@ fn judge(mounts: &[Mount], known: &KnownPaths, grounds: &Grounds, rules: &Rules)
             problem(format!("two mounts have the target `{}`", mount.target), "give each data set another name");
         }
         match facts {
-            Err(why) => problem(why.clone(), &mount.role.inside().missing),
+            Err(Unknown::Missing(why)) => problem(why.clone(), &mount.role.inside().missing),
+            Err(Unknown::Exposed(failure)) => {
+                let finding = Finding::new(&id, fit_to_be_mounted(mount));
+                problems.push(finding.with(Verdict::Broken, failure.clone()));
+            }
             Ok(facts) => {
                 fit(mount, facts, rules, &mut problem);
                 forbidden(mount, facts, known, &mut problem);
@@ -199,6 +212,9 @@ fn forbidden(mount: &Mount, facts: &PathFacts, known: &KnownPaths, problem: &mut
     if known.home.as_ref().is_some_and(|home| facts.shows(home)) {
         problem(format!("`{path}` shows your whole home directory"), hint);
     }
+    for private in known.private.iter().filter(|private| shows_private(&mount.role, facts, private)) {
+        problem(format!("`{path}` shows something of `{}`, where logins of yours lie", private.real.display()), hint);
+    }
     let chosen = matches!(mount.role, Role::Workspace | Role::Dataset(_) | Role::CodexHome);
     if let Some(repository) = known.repository.as_ref().filter(|_| chosen || !mount.read_only) {
         let hint = "whoever can write this repository runs code on the host at the next `cargo xtask`";
@@ -207,6 +223,23 @@ fn forbidden(mount: &Mount, facts: &PathFacts, known: &KnownPaths, problem: &mut
         } else if repository.shows(facts) && !in_workspace(facts, repository) {
             problem(format!("`{path}` lies in this repository, outside its `workspace/`"), hint);
         }
+    }
+}
+
+/// Whether a mount shows a directory with logins, or a part of it. This tool's own mounts are parts of the state folder.
+fn shows_private(role: &Role, facts: &PathFacts, private: &PathFacts) -> bool {
+    match role {
+        Role::Workspace | Role::Dataset(_) => facts.shows(private) || private.shows(facts),
+        // Also an empty directory of ours, which hides a part of the objects.
+        Role::GitObjects => facts.shows(private),
+        Role::CodexPackage
+        | Role::CodexHome
+        | Role::Agents
+        | Role::SystemCodex
+        | Role::Guest
+        | Role::Git
+        | Role::GitReadOnly(_)
+        | Role::Cache(_) => false,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The wanted mounts, and their lines in a mount table. Pure.
 
-use super::mountinfo::{MountLine, MountTable, within};
+use crate::mountinfo::{MountLine, MountTable, within};
 use crate::spec::Spec;
 use crate::spec::mount::{Mount, ids};
 

@@ -1,11 +1,11 @@
 //! The claim about a cache: that it is the user's own volume of the engine, and nothing else of the host.
 
 use super::claim::{Draft, some};
-use super::mountinfo::MountLine;
 use super::probe::InsideWitness;
 use super::witness::HostWitness;
 use crate::engine::caches;
 use crate::finding::Finding;
+use crate::mountinfo::MountLine;
 use crate::spec::words::Cache;
 use crate::spec::{Mount, Spec};
 
@@ -67,7 +67,7 @@ pub(super) fn source(
 mod tests {
     use super::super::fixture::{add_line, breaks, broken_ids, good, mounted, on_tables};
     use super::*;
-    use crate::proof::mountinfo::MountTable;
+    use crate::mountinfo::MountTable;
     use crate::proof::probe::Linked;
 
     const TARGET: &str = "/home/codex/.cache/pip";

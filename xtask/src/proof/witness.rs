@@ -2,15 +2,16 @@
 //! of the mounts themselves. This file reads and does not judge. The one thing that it changes is the probe's file in the
 //! workspace, which it removes.
 
+use super::Promised;
 use super::ask::Alone;
 use super::codex_file::CodexFile;
 use super::host_kernel::HostKernel;
-use super::mountinfo::{DevicePath, MountTable, clean, rest};
 use super::probe::{ProbeRequest, ProcessFacts};
 use crate::beneath::{Beneath, FileId};
 use crate::engine::inspect::{Container, Mounted};
 use crate::error::failed;
 use crate::exec;
+use crate::mountinfo::{DevicePath, MountTable, clean, rest};
 use crate::spec::codex_command::CARRIED;
 use crate::spec::{Mount, Role, Spec};
 use anyhow::Result;
@@ -40,8 +41,12 @@ pub(crate) struct HostWitness {
     pub(crate) kernel: HostKernel,
     /// The namespaces of this process.
     pub(crate) own_namespaces: BTreeMap<String, String>,
-    /// The source of each promised mount, by its target.
+    /// What lies now at the path of the source of each promised mount, by its target.
     pub(crate) sources: BTreeMap<String, SourceFacts>,
+    /// What the container's init has at the target of each bind mount.
+    pub(crate) mounted: BTreeMap<String, Result<FileId, String>>,
+    /// What was checked before the container started and was then mounted, by its target, as it was recorded.
+    pub(crate) recorded: BTreeMap<String, FileId>,
     /// The directories that no mount may show for writing, with their places where they exist.
     pub(crate) out_of_reach: Vec<(PathBuf, Option<DevicePath>)>,
     pub(crate) codex: Option<CodexFile>,
@@ -78,7 +83,8 @@ pub(crate) struct WorkspaceFile {
 
 impl HostWitness {
     /// Reads what the host can see of a container that the engine described.
-    pub(crate) fn read(container: Container, spec: &Spec, alone: Alone) -> Result<HostWitness> {
+    pub(crate) fn read(container: Container, promised: Promised, alone: Alone) -> Result<HostWitness> {
+        let spec = promised.spec;
         let own_mounts = MountTable::of_this_process().map_err(failed)?;
         let source = |mount: &Mount| (mount.target.clone(), source_facts(mount, &own_mounts));
         let process = process_facts(&container);
@@ -86,6 +92,8 @@ impl HostWitness {
             carried: container.init().filter(|_| process.is_ok()).map(carried).unwrap_or_default(),
             process,
             alone,
+            mounted: mounted(&container, &spec.mounts),
+            recorded: promised.sources.clone(),
             sources: spec.mounts.iter().map(source).collect(),
             out_of_reach: spec.out_of_reach.iter().map(|dir| (dir.clone(), place_of(dir, &own_mounts))).collect(),
             codex: CodexFile::of(spec),
@@ -151,6 +159,33 @@ fn process_facts(container: &Container) -> Result<ProcessFacts, String> {
         return Err(format!("the host cannot read `/proc/{pid}/ns`"));
     }
     ProcessFacts::read(namespaces, read)
+}
+
+/// What the container's init has at the target of each bind mount; or why the host cannot see it. No link is followed:
+/// the agent has written the container's root.
+pub(crate) fn mounted(container: &Container, mounts: &[Mount]) -> BTreeMap<String, Result<FileId, String>> {
+    let bound = mounts.iter().filter(|mount| !matches!(mount.role, Role::Cache(_)));
+    let root = init_root(container);
+    let look = |target: &str| {
+        let (root, table) = root.as_ref().map_err(Clone::clone)?;
+        let node = root.look(target.trim_start_matches('/')).map_err(|err| err.to_string())?;
+        let node = node.ok_or_else(|| format!("there is no `{target}`"))?;
+        let line = table.at(target).ok_or_else(|| format!("nothing is mounted at `{target}`"))?;
+        match node.mount {
+            Some(id) if id == line.id => Ok(node.id),
+            Some(_) => Err(format!("what lies at `{target}` is not what is mounted there")),
+            None => Err("this kernel does not tell the mount of a file: use Linux 5.8 or later".to_owned()),
+        }
+    };
+    bound.map(|mount| (mount.target.clone(), look(&mount.target))).collect()
+}
+
+/// The root of the container's init, and its mounts.
+fn init_root(container: &Container) -> Result<(Beneath, MountTable), String> {
+    let process = process_facts(container)?;
+    let pid = container.init().ok_or("the engine names no process of the container")?;
+    let root = Beneath::root(Path::new(&format!("/proc/{pid}/root/."))).map_err(|err| err.to_string())?;
+    Ok((root, process.mounts))
 }
 
 /// The variables of the main process, which is the first child of the init. The host reads them, because from inside only

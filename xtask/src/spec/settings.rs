@@ -12,11 +12,13 @@ mod values;
 pub use flags::{Flags, ProjectFlags};
 pub use keys::{Memlock, Shape};
 pub use layer::{Layer, parse, with_dataset};
+pub(crate) use load::FILES;
 pub use load::{load, load_what_is_right, no_source};
 pub use resolve::resolve;
 pub(crate) use values::valid_name;
 
 use crate::context::canonical;
+use crate::exposed::Exposed;
 use crate::spec::inside::Role;
 use crate::spec::mount::Mount;
 use crate::spec::words::Cache;
@@ -34,10 +36,14 @@ pub struct Dataset {
 
 impl Dataset {
     /// Its mount, where it has a source; that must be there.
-    pub(crate) fn mount(&self) -> Result<Option<Mount>> {
+    ///
+    /// # Errors
+    /// It is not there, or is reached through a directory that a sandbox can write.
+    pub(crate) fn mount(&self, exposed: &Exposed) -> Result<Option<Mount>> {
         let Some(source) = &self.source else { return Ok(None) };
-        let source = canonical(&format!("the data set `{}` at", self.name), source)?;
-        Ok(Some(Mount::new(Role::Dataset(self.name.clone()), source)))
+        canonical(&format!("the data set `{}` at", self.name), source)?;
+        let source = exposed.open(source)?;
+        Ok(Some(Mount::new(Role::Dataset(self.name.clone()), source.real())))
     }
 }
 

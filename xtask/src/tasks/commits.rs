@@ -5,7 +5,7 @@ use crate::error::usage;
 use crate::spec::places;
 use crate::spec::settings::{self, Flags};
 use crate::user::User;
-use crate::{git, ui};
+use crate::{git, life, ui};
 use anyhow::Result;
 
 /// List the commits made in the sandbox, or take them over
@@ -29,6 +29,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
         usage(format!("`{}` is not the root of a git repository", workspace.display()))
             .hint("commits are kept apart only for a workspace that is a repository of its own")
     })?;
+    life::confirmed(&repository, &life::exposed(cx, &args.flags.confirm)?)?;
     if args.take {
         let lines = git::take(&repository, &places.git)?;
         lines.iter().for_each(ui::result);

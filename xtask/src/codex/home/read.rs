@@ -3,9 +3,11 @@
 use super::config::{self, Host};
 use super::write::OWN_SKILLS;
 use super::{Item, Mirror, WHOLE, note};
-use crate::context::resolved;
+use crate::beneath::{Beneath, FileId, Held, Refused, Why};
 use crate::error::failed;
+use crate::exposed::{Exposed, NotOpened};
 use anyhow::Result;
+use rustix::fs::FileType;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Error, ErrorKind, Read as _};
@@ -22,18 +24,19 @@ const MOST_FILES: usize = 20_000;
 const DEEPEST: usize = 24;
 
 const DANGLING: &str = "a symlink that leads nowhere";
+const ENDLESS: &str = "a symlink that leads to a directory above, or a tree without end";
 
 /// Reads what is copied from the host. `host_home` is its `CODEX_HOME`, `agents` its `~/.agents`; either may be missing.
 ///
 /// Symlinks are followed: a configuration often lies in a repository of dotfiles. What cannot be read is left out, with a
-/// note.
+/// note. Every directory is read by its handle, so that nothing takes its place meanwhile.
 ///
 /// # Errors
-/// A `config.toml` or a profile cannot be read or parsed.
-pub(crate) fn read(host_home: &Path, agents: &Path) -> Result<Mirror> {
+/// A `config.toml` or a profile cannot be read or parsed, or a symlink leads through a directory that a sandbox can write.
+pub(crate) fn read(host_home: &Path, agents: &Path, exposed: &Exposed) -> Result<Mirror> {
     let mut host = Host { home: host_home, agents, brought: BTreeMap::new() };
     let mut mirror = Mirror::default();
-    let mut home = Collector::new(host_home, false);
+    let mut home = Collector::new(host_home, false, exposed)?;
     for name in configs(host_home)? {
         home.config(&name, &mut host, &mut mirror)?;
     }
@@ -44,7 +47,7 @@ pub(crate) fn read(host_home: &Path, agents: &Path) -> Result<Mirror> {
     for (source, name) in host.brought {
         home.entry(&source, &Path::new("brought-along").join(name), &mut Vec::new())?;
     }
-    let mut shared = Collector { bytes: home.bytes, count: home.count, ..Collector::new(agents, false) };
+    let mut shared = Collector { bytes: home.bytes, count: home.count, ..Collector::new(agents, false, exposed)? };
     for name in ["skills", "plugins"] {
         shared.take(Path::new(name))?;
     }
@@ -76,10 +79,13 @@ pub(super) fn unreadable(path: &Path, err: &Error) -> anyhow::Error {
 }
 
 /// Collects files below one directory of the host.
-pub(super) struct Collector {
+pub(super) struct Collector<'a> {
     root: PathBuf,
-    /// The root with its symlinks resolved: a link that leads to it or above would copy far more than was meant.
-    real_root: PathBuf,
+    exposed: &'a Exposed,
+    /// The root, where it is there.
+    dir: Option<Beneath>,
+    /// The root and all above it: a link that leads to one of them would copy far more than was meant.
+    around: Vec<FileId>,
     /// Whether a file that cannot be copied is an error rather than a note.
     strict: bool,
     pub(super) files: Vec<Item>,
@@ -90,18 +96,41 @@ pub(super) struct Collector {
     over: usize,
 }
 
-impl Collector {
-    pub(super) fn new(root: &Path, strict: bool) -> Collector {
-        Collector {
+/// What was opened to be copied.
+enum Opened {
+    Dir(Beneath),
+    File(fs::File, fs::Metadata),
+}
+
+impl Opened {
+    fn of(held: &Held) -> Result<Opened, Refused> {
+        match held.node().kind {
+            FileType::Directory => held.dir().map(Opened::Dir),
+            _ => held.file().map(|(file, meta)| Opened::File(file, meta)),
+        }
+    }
+}
+
+impl<'a> Collector<'a> {
+    pub(super) fn new(root: &Path, strict: bool, exposed: &'a Exposed) -> Result<Collector<'a>> {
+        let held = match exposed.open(root) {
+            Ok(held) => Some(held),
+            Err(why @ NotOpened::Exposed(_)) => return Err(why.into()),
+            Err(NotOpened::Refused(_)) => None,
+        };
+        let around = held.iter().flat_map(|held| [held.node().id].into_iter().chain(held.above().iter().copied()));
+        Ok(Collector {
             root: root.to_owned(),
-            real_root: resolved(root),
+            exposed,
+            around: around.collect(),
+            dir: held.as_ref().and_then(|held| held.dir().ok()),
             strict,
             files: Vec::new(),
             notes: Vec::new(),
             bytes: 0,
             count: 0,
             over: 0,
-        }
+        })
     }
 
     /// The files, sorted, and the notes.
@@ -128,13 +157,15 @@ impl Collector {
 
     fn config(&mut self, name: &str, host: &mut Host, mirror: &mut Mirror) -> Result<()> {
         let path = self.root.join(name);
-        match fs::metadata(&path) {
-            Ok(meta) if meta.is_file() => {}
-            Ok(_) => return self.left_out(&path, "not a file"),
-            Err(err) if err.kind() == ErrorKind::NotFound => return self.left_out(&path, DANGLING),
-            Err(err) => return Err(unreadable(&path, &err)),
+        let failed = |err: Error| unreadable(&path, &err);
+        let mut text = String::new();
+        match self.found(Path::new(name))? {
+            Ok(Some(Opened::File(mut file, _))) => drop(file.read_to_string(&mut text).map_err(failed)?),
+            Ok(Some(Opened::Dir(_))) => return self.left_out(&path, "not a file"),
+            Ok(None) => return self.left_out(&path, DANGLING),
+            Err(Refused { why: Why::Failed(err), .. }) => return Err(failed(err)),
+            Err(_) => return self.left_out(&path, "not a file"),
         }
-        let text = fs::read_to_string(&path).map_err(|err| unreadable(&path, &err))?;
         let edited = config::edit(&path, &text, host)?;
         for server in edited.mcp {
             if !mirror.mcp.iter().any(|known| known.name == server.name) {
@@ -164,36 +195,90 @@ impl Collector {
         }
     }
 
+    /// Opens what lies at a path below the root: on the way from the root's handle where it is no symlink, else by what
+    /// it leads to. `None` where that is missing. The outer error ends it all.
+    fn found(&self, below: &Path) -> Result<Result<Option<Opened>, Refused>> {
+        let Some(dir) = &self.dir else { return Ok(Ok(None)) };
+        match dir.look(below) {
+            Ok(Some(node)) => self.child(dir, below, node.kind),
+            Err(refused) if matches!(refused.why, Why::Symlink) => self.followed(&self.root.join(below)),
+            Ok(None) => Ok(Ok(None)),
+            Err(refused) => Ok(Err(refused)),
+        }
+    }
+
+    /// Opens what lies at a path below a directory, and is of this kind.
+    fn child(&self, dir: &Beneath, below: &Path, kind: FileType) -> Result<Result<Option<Opened>, Refused>> {
+        // Some file systems do not tell the kind in the list of names.
+        let kind = match kind {
+            FileType::Unknown => dir.look(below).ok().flatten().map_or(kind, |node| node.kind),
+            kind => kind,
+        };
+        Ok(match kind {
+            FileType::Symlink => return self.followed(&dir.path().join(below)),
+            FileType::Directory => dir.open_dir(below).map(|dir| dir.map(Opened::Dir)),
+            _ => dir.file(below).map(|file| file.map(|(file, meta)| Opened::File(file, meta))),
+        })
+    }
+
+    /// Opens what a path leads to, unless a sandbox can have written on the way.
+    fn followed(&self, path: &Path) -> Result<Result<Option<Opened>, Refused>> {
+        match self.exposed.open(path) {
+            Ok(held) => Ok(Opened::of(&held).map(Some)),
+            Err(why @ NotOpened::Exposed(_)) => Err(why.into()),
+            Err(NotOpened::Refused(Refused { why: Why::Failed(err), .. })) if err.kind() == ErrorKind::NotFound => {
+                Ok(Ok(None))
+            }
+            Err(NotOpened::Refused(refused)) => Ok(Err(refused)),
+        }
+    }
+
     /// Copies a file or a tree below the root, which may be missing.
     fn take(&mut self, below: &Path) -> Result<()> {
         let path = self.root.join(below);
         match fs::symlink_metadata(&path) {
             Err(err) if err.kind() == ErrorKind::NotFound => Ok(()),
-            _ => self.entry(&path, below, &mut Vec::new()),
+            _ => {
+                let found = self.found(below)?;
+                self.copy(found, &path, below, &mut Vec::new())
+            }
         }
     }
 
-    /// Copies what lies at `source` to the relative path `below`. `above` are the real directories on the way, by which a
-    /// loop of symlinks is recognized.
-    pub(super) fn entry(&mut self, source: &Path, below: &Path, above: &mut Vec<PathBuf>) -> Result<()> {
-        let meta = match fs::metadata(source) {
-            Ok(meta) => meta,
-            Err(err) if err.kind() == ErrorKind::NotFound => return self.left_out(source, DANGLING),
-            Err(err) => return self.left_out(source, err),
-        };
-        if meta.is_dir() {
-            return self.dir(source, below, above);
+    /// Copies what lies at `source`, anywhere on the host, to the relative path `below`.
+    pub(super) fn entry(&mut self, source: &Path, below: &Path, above: &mut Vec<FileId>) -> Result<()> {
+        let found = self.followed(source)?;
+        self.copy(found, source, below, above)
+    }
+
+    /// Copies what was opened. `above` are the directories on the way, by which a loop of symlinks is recognized.
+    fn copy(
+        &mut self,
+        found: Result<Option<Opened>, Refused>,
+        source: &Path,
+        below: &Path,
+        above: &mut Vec<FileId>,
+    ) -> Result<()> {
+        match found {
+            Ok(Some(Opened::Dir(dir))) => self.dir(&dir, source, below, above),
+            Ok(Some(Opened::File(file, meta))) => self.file(file, &meta, source, below),
+            Ok(None) => self.left_out(source, DANGLING),
+            Err(Refused { why: Why::Failed(err), .. }) => self.left_out(source, err),
+            Err(Refused { why: Why::Symlink, .. }) => self.left_out(source, ENDLESS),
+            Err(Refused { why: Why::Fifo | Why::Special, .. }) => {
+                self.left_out(source, "neither a file nor a directory")
+            }
+            Err(refused) => self.left_out(source, refused),
         }
-        if !meta.is_file() {
-            return self.left_out(source, "neither a file nor a directory");
-        }
+    }
+
+    fn file(&mut self, file: fs::File, meta: &fs::Metadata, source: &Path, below: &Path) -> Result<()> {
         if self.bytes + meta.len() > MOST_BYTES || self.count >= MOST_FILES {
             self.over += 1;
             return if self.strict { self.left_out(source, "too much") } else { Ok(()) };
         }
         let mut bytes = Vec::new();
-        let left = MOST_BYTES - self.bytes;
-        if let Err(err) = fs::File::open(source).and_then(|file| file.take(left).read_to_end(&mut bytes)) {
+        if let Err(err) = file.take(MOST_BYTES - self.bytes).read_to_end(&mut bytes) {
             return self.left_out(source, err);
         }
         self.bytes += bytes.len() as u64;
@@ -203,25 +288,26 @@ impl Collector {
         Ok(())
     }
 
-    fn dir(&mut self, source: &Path, below: &Path, above: &mut Vec<PathBuf>) -> Result<()> {
+    fn dir(&mut self, dir: &Beneath, source: &Path, below: &Path, above: &mut Vec<FileId>) -> Result<()> {
         if !self.strict && below == Path::new(OWN_SKILLS) {
             return Ok(());
         }
         if !self.strict && source.ends_with(".git") {
             return self.left_out(source, "the history of a repository is no configuration");
         }
-        let entries = match fs::read_dir(source).and_then(Iterator::collect::<Result<Vec<_>, Error>>) {
-            Err(err) => return self.left_out(source, err),
-            Ok(entries) => entries,
-        };
-        let real = resolved(source);
+        let id = dir.node().id;
         let own = self.strict && below.as_os_str().is_empty();
-        if !own && (above.contains(&real) || above.len() >= DEEPEST || self.real_root.starts_with(&real)) {
-            return self.left_out(source, "a symlink that leads to a directory above, or a tree without end");
+        if !own && (above.contains(&id) || above.len() >= DEEPEST || self.around.contains(&id)) {
+            return self.left_out(source, ENDLESS);
         }
-        above.push(real);
-        for entry in entries {
-            self.entry(&entry.path(), &below.join(entry.file_name()), above)?;
+        let names = match dir.names() {
+            Err(err) => return self.left_out(source, err),
+            Ok(names) => names,
+        };
+        above.push(id);
+        for (name, kind) in names {
+            let found = self.child(dir, Path::new(&name), kind)?;
+            self.copy(found, &source.join(&name), &below.join(&name), above)?;
         }
         above.pop();
         Ok(())

@@ -5,6 +5,7 @@ use super::read::{Collector, unreadable};
 use super::text::set;
 use super::{Item, write};
 use crate::error::usage;
+use crate::exposed::Exposed;
 use crate::spec::inside::WORKSPACE;
 use anyhow::Result;
 use std::fs;
@@ -20,13 +21,13 @@ use toml_edit::TableLike;
 ///
 /// # Errors
 /// A part of the directory cannot be read: rules that silently do not apply would be worse than none.
-pub(crate) fn system(host_etc: &Path, out: &Path) -> Result<Option<PathBuf>> {
+pub(crate) fn system(host_etc: &Path, out: &Path, exposed: &Exposed) -> Result<Option<PathBuf>> {
     match fs::read_dir(host_etc) {
         Err(err) if err.kind() == ErrorKind::NotFound => return Ok(None),
         Err(err) => return Err(unreadable(host_etc, &err)),
         Ok(_) => {}
     }
-    let mut collector = Collector::new(host_etc, true);
+    let mut collector = Collector::new(host_etc, true, exposed)?;
     collector.entry(host_etc, Path::new(""), &mut Vec::new())?;
     let mut files = collector.files;
     let at = files.iter().position(|file| file.path == Path::new("config.toml"));
@@ -70,7 +71,7 @@ mod tests {
     fn the_rules_of_the_host_stay_and_the_needs_of_the_sandbox_are_added() {
         let temp = tempfile::tempdir().unwrap();
         let (etc, out) = (temp.path().join("etc"), temp.path().join("out"));
-        assert_eq!(system(&etc, &out).unwrap(), None);
+        assert_eq!(system(&etc, &out, &Exposed::nothing()).unwrap(), None);
         fs::create_dir_all(etc.join("skills/.system")).unwrap();
         fs::write(etc.join("requirements.toml"), "allowed_sandbox_modes = []\n").unwrap();
         fs::write(etc.join("skills/.system/S.md"), "s").unwrap();
@@ -79,7 +80,7 @@ mod tests {
             "# Ours.\nmodel = \"m\"\nnotify = [\"n\"]\n[features]\ndaemon_auto_start = true # no\nx = true\n",
         )
         .unwrap();
-        assert_eq!(system(&etc, &out).unwrap(), Some(out.clone()));
+        assert_eq!(system(&etc, &out, &Exposed::nothing()).unwrap(), Some(out.clone()));
         let text = fs::read_to_string(out.join("config.toml")).unwrap();
         let expected = "# Ours.\nmodel = \"m\"\nnotify = [\"n\"]\ncheck_for_update_on_startup = false\n[features]\n\
             daemon_auto_start = false # no\nx = true\n\n[projects.\"/workspace\"]\ntrust_level = \"trusted\"\n";
@@ -89,7 +90,7 @@ mod tests {
         // What the host drops is dropped, and without a `config.toml` there is still ours.
         fs::remove_file(etc.join("requirements.toml")).unwrap();
         fs::remove_file(etc.join("config.toml")).unwrap();
-        system(&etc, &out).unwrap();
+        system(&etc, &out, &Exposed::nothing()).unwrap();
         assert!(!out.join("requirements.toml").exists());
         assert!(fs::read_to_string(out.join("config.toml")).unwrap().contains("trusted"));
     }
@@ -118,7 +119,7 @@ mod tests {
     fn a_part_that_cannot_be_read_is_an_error() {
         let temp = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink("/nowhere", temp.path().join("requirements.toml")).unwrap();
-        let err = system(temp.path(), &temp.path().join("out")).unwrap_err();
+        let err = system(temp.path(), &temp.path().join("out"), &Exposed::nothing()).unwrap_err();
         let text = crate::error::render(&err);
         assert!(text.contains("requirements.toml`: a symlink that leads nowhere"), "{text}");
     }

@@ -5,8 +5,8 @@ mod kernel;
 pub(crate) use kernel::{Attempted, Door, Outside, Refusal};
 
 use crate::beneath::FileId;
+use crate::mountinfo::MountTable;
 use crate::proof::cgroup::Cgroup;
-use crate::proof::mountinfo::MountTable;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use std::collections::BTreeMap;

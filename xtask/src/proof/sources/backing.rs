@@ -3,7 +3,7 @@
 //!
 //! Disks and network servers are the bottom: who can write those is not in the sandbox. `sys` is the directory `/sys`.
 
-use crate::proof::mountinfo::{MountLine, MountTable};
+use crate::mountinfo::{MountLine, MountTable};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;

@@ -1,14 +1,14 @@
 //! What the host knows of each source. Reads each path and its ancestors once, and walks no directory tree.
 
 use super::Rules;
-use crate::beneath::FileId;
-use crate::proof::mountinfo::{DevicePath, MountTable, within};
-use crate::spec::Mount;
+use crate::beneath::{FileId, Held, Why};
+use crate::error::Failure;
+use crate::exposed::{Exposed, NotOpened};
+use crate::mountinfo::{DevicePath, MountTable, within};
+use crate::spec::{Mount, Role};
 use crate::user::User;
 use rustix::fs::{Access, FileType, access};
-use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// What is known of one path.
@@ -19,7 +19,7 @@ pub(super) struct PathFacts {
     pub(super) kind: FileType,
     pub(super) uid: u32,
     pub(super) gid: u32,
-    /// The type and the permission bits.
+    /// The permission bits.
     pub(super) mode: u32,
     /// Whether a POSIX ACL lets the container's user in where the permission bits do not. The kernel itself is asked,
     /// so it is known only where this process is that user, and has not been let in by a group that stays outside.
@@ -49,34 +49,54 @@ impl PathFacts {
     }
 }
 
+/// Why nothing is known of a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Unknown {
+    /// It is not there, or cannot be opened.
+    Missing(String),
+    /// A sandbox can write on the way to it.
+    Exposed(Failure),
+}
+
 /// What is known of every source, and of what the sources are compared with.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct KnownPaths {
     /// In the order of the mounts; or why nothing is known.
-    pub(super) sources: Vec<Result<PathFacts, String>>,
+    pub(super) sources: Vec<Result<PathFacts, Unknown>>,
+    /// The same sources, still held open.
+    pub(super) held: Vec<Option<Held>>,
     /// The user's home directory.
     pub(super) home: Option<PathFacts>,
     /// This repository.
     pub(super) repository: Option<PathFacts>,
+    /// Those of the directories with logins that exist.
+    pub(super) private: Vec<PathFacts>,
     /// The engine's sockets that exist.
     pub(super) sockets: Vec<PathFacts>,
 }
 
 impl KnownPaths {
     /// Reads the sources of some mounts. Without a mount table of this host they are compared by path and inode alone.
-    pub(super) fn read(mounts: &[Mount], rules: &Rules) -> KnownPaths {
+    pub(super) fn read(mounts: &[Mount], rules: &Rules, exposed: &Exposed) -> KnownPaths {
         let table = MountTable::of_this_process().unwrap_or_default();
         let user = User::read();
-        let read = |path: &Path| facts(path, &table);
         let source = |mount: &Mount| {
-            let facts = read(&mount.source)?;
-            Ok(PathFacts { by_list: by_list(mount, &facts, rules, &user), ..facts })
+            let held = opened(mount, exposed).map_err(unknown)?;
+            let facts = facts(&held, &table);
+            Ok((PathFacts { by_list: by_list(mount, &held, &facts, rules, &user), ..facts }, held))
         };
+        let opened = mounts.iter().map(source);
+        let split =
+            opened.map(|opened| opened.map_or_else(|why| (Err(why), None), |(facts, held)| (Ok(facts), Some(held))));
+        let (sources, held) = split.unzip();
+        let read = |path: &Path| Some(facts(&Held::open(path).ok()?, &table));
         KnownPaths {
-            sources: mounts.iter().map(source).collect(),
-            home: read(&rules.home).ok(),
-            repository: read(&rules.repository).ok(),
-            sockets: rules.sockets.iter().filter_map(|socket| read(socket).ok()).collect(),
+            sources,
+            held,
+            home: read(&rules.home),
+            repository: read(&rules.repository),
+            private: rules.private.iter().filter_map(|dir| read(dir)).collect(),
+            sockets: rules.sockets.iter().filter_map(|socket| read(socket)).collect(),
         }
     }
 }
@@ -84,38 +104,65 @@ impl KnownPaths {
 /// Reads any path of this host, to compare sources with it.
 pub(super) fn reader() -> impl Fn(&Path) -> Option<PathFacts> {
     let table = MountTable::of_this_process().unwrap_or_default();
-    move |path| facts(path, &table).ok()
+    move |path| Some(facts(&Held::open(path).ok()?, &table))
 }
 
-fn by_list(mount: &Mount, facts: &PathFacts, rules: &Rules, user: &User) -> bool {
+fn by_list(mount: &Mount, held: &Held, facts: &PathFacts, rules: &Rules, user: &User) -> bool {
     let same_user = user.uid == rules.uid && rules.uid != 0;
     let own_group = user.gid == facts.gid || user.groups.iter().any(|group| group.gid == facts.gid);
     let by_other_group = own_group && !rules.in_group(facts.gid);
     let mut wanted = Access::READ_OK;
     wanted.set(Access::EXEC_OK, facts.kind.is_dir());
     wanted.set(Access::WRITE_OK, !mount.read_only);
-    same_user && !by_other_group && access(&facts.real, wanted).is_ok()
+    same_user && !by_other_group && access(held.by_handle(), wanted).is_ok()
 }
 
-fn facts(path: &Path, table: &MountTable) -> Result<PathFacts, String> {
-    let said = |err: std::io::Error| match err.kind() {
-        ErrorKind::NotFound => format!("`{}` does not exist", path.display()),
-        ErrorKind::PermissionDenied => format!("you have no permission to read `{}`", path.display()),
-        _ => format!("`{}` cannot be read: {err}", path.display()),
-    };
-    let real = path.canonicalize().map_err(said)?;
-    let meta = fs::metadata(&real).map_err(said)?;
-    let text = real.to_string_lossy();
-    Ok(PathFacts {
-        kind: FileType::from_raw_mode(meta.mode()),
-        uid: meta.uid(),
-        gid: meta.gid(),
-        mode: meta.mode(),
+fn opened(mount: &Mount, exposed: &Exposed) -> Result<Held, NotOpened> {
+    match mount.role {
+        // A part of the workspace, shown where the agent has it already. What is to be known is that no link leads out.
+        Role::GitReadOnly(_) => exposed.unlinked(&mount.source),
+        Role::Workspace
+        | Role::Dataset(_)
+        | Role::CodexPackage
+        | Role::CodexHome
+        | Role::Agents
+        | Role::SystemCodex
+        | Role::Guest
+        | Role::Git
+        | Role::GitObjects
+        | Role::Cache(_) => exposed.open(&mount.source),
+    }
+}
+
+fn unknown(why: NotOpened) -> Unknown {
+    match why {
+        NotOpened::Exposed(failure) => Unknown::Exposed(failure),
+        NotOpened::Refused(refused) => Unknown::Missing(match &refused.why {
+            Why::Failed(err) if err.kind() == ErrorKind::NotFound => {
+                format!("`{}` does not exist", refused.path().display())
+            }
+            Why::Failed(err) if err.kind() == ErrorKind::PermissionDenied => {
+                format!("you have no permission to read `{}`", refused.path().display())
+            }
+            _ => refused.to_string(),
+        }),
+    }
+}
+
+/// What is told by the open handle: nothing is looked up by name again.
+fn facts(held: &Held, table: &MountTable) -> PathFacts {
+    let node = held.node();
+    let text = held.real().to_string_lossy();
+    PathFacts {
+        kind: node.kind,
+        uid: node.uid,
+        gid: node.gid,
+        mode: node.mode,
         by_list: false,
-        id: FileId::from(&meta),
-        ancestors: real.ancestors().skip(1).filter_map(|dir| Some(FileId::from(&fs::metadata(dir).ok()?))).collect(),
-        place: table.place_of(&text),
+        id: node.id,
+        ancestors: held.above().to_vec(),
+        place: table.place_in(node.mount, &text),
         below: table.below(&text).into_iter().map(|line| line.place()).collect(),
-        real: real.clone(),
-    })
+        real: held.real().to_owned(),
+    }
 }

@@ -116,20 +116,13 @@ pub(super) struct Grounds {
     places: Vec<Place>,
     home: Option<PathFacts>,
     secrets: Vec<PathFacts>,
-    /// The state folder of this tool.
-    state: Option<PathFacts>,
     /// What the user has named.
     allowed: Vec<PathFacts>,
 }
 
 impl Grounds {
     /// Reads the places that exist.
-    pub(super) fn read(
-        home: &Path,
-        state: &Path,
-        allowed: &[PathBuf],
-        read: impl Fn(&Path) -> Option<PathFacts>,
-    ) -> Grounds {
+    pub(super) fn read(home: &Path, allowed: &[PathBuf], read: impl Fn(&Path) -> Option<PathFacts>) -> Grounds {
         let place = |(number, rule): (usize, &Rule)| {
             let spared = match rule.reach {
                 Reach::Itself => &[],
@@ -146,7 +139,6 @@ impl Grounds {
             places: RULES.iter().enumerate().filter_map(place).collect(),
             home: read(home),
             secrets: SECRETS.iter().filter_map(|path| read(&home.join(path))).collect(),
-            state: read(state),
             allowed: allowed.iter().filter_map(|path| read(path)).collect(),
         }
     }
@@ -165,10 +157,6 @@ impl Grounds {
             | Role::GitObjects
             | Role::GitReadOnly(_)
             | Role::Cache(_) => return None,
-        }
-        // What no word opens: everything that this tool believes lies there.
-        if let Some(state) = self.state.as_ref().filter(|state| state.shows(source) || source.shows(state)) {
-            return Some(format!("shows this tool's state folder `{}`", state.real.display()));
         }
         if self.allowed.iter().any(|allowed| allowed.id == source.id) {
             return None;
@@ -239,7 +227,7 @@ pub(super) fn hint(source: &PathFacts) -> String {
 mod tests {
     use super::*;
     use crate::beneath::FileId;
-    use crate::proof::mountinfo::DevicePath;
+    use crate::mountinfo::DevicePath;
     use rustix::fs::FileType;
 
     /// A directory of a made-up host: its inode is the hash of its path.
@@ -264,7 +252,7 @@ mod tests {
     }
 
     fn refused_with(allowed: &[PathBuf], source: PathFacts, read_only: bool) -> Option<String> {
-        let grounds = Grounds::read(Path::new("/home/me"), Path::new("/home/me/.local/state/x"), allowed, dir);
+        let grounds = Grounds::read(Path::new("/home/me"), allowed, dir);
         let role = if read_only { Role::Dataset("d".into()) } else { Role::Workspace };
         let mount = Mount { read_only, ..Mount::new(role, source.real.clone()) };
         grounds.refused(&mount, &source, Some(Path::new("/home/her")))
@@ -330,8 +318,6 @@ mod tests {
         assert_eq!(with("/home/me/.vim", "/home/me/.vim"), None);
         assert!(with("/home/me/.vim", "/home/me/.vim/pack").is_some());
         assert!(with("/etc", "/etc/ssh").is_some());
-        // What this tool believes lies there: no word opens it.
-        assert!(with("/home/me/.local/state/x", "/home/me/.local/state/x").is_some());
     }
 
     #[test]

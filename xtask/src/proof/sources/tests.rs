@@ -15,7 +15,9 @@ struct TestHost {
 impl TestHost {
     fn new() -> TestHost {
         let dir = tempfile::tempdir().unwrap();
-        for path in ["home/repo/workspace", "home/repo/docker", "ws/sub", "data/clips", "state/home", "run"] {
+        for path in
+            ["home/repo/workspace", "home/repo/docker", "ws/sub", "data/clips", "state/home", "private/login", "run"]
+        {
             fs::create_dir_all(dir.path().join(path)).unwrap();
         }
         let meta = fs::metadata(dir.path()).unwrap();
@@ -25,7 +27,7 @@ impl TestHost {
             groups: Vec::new(),
             home: dir.path().join("home"),
             repository: dir.path().join("home/repo"),
-            state: dir.path().join("state/tool"),
+            private: vec![dir.path().join("private"), dir.path().join("state/tool")],
             allow_ground: Vec::new(),
             sockets: vec![dir.path().join("run/docker.sock")],
         };
@@ -54,7 +56,7 @@ impl TestHost {
     /// The problems of a workspace and a data set, with this host's own paths left out.
     fn problems(&self, workspace: &str, data: &str) -> Vec<String> {
         let mounts = [self.mount(Role::Workspace, workspace), self.mount(ssv2(), data)];
-        self.said(&check(&mounts, &self.rules))
+        self.said(&check(&mounts, &self.rules, &Exposed::nothing()))
     }
 
     fn said(&self, problems: &[Finding]) -> Vec<String> {
@@ -96,11 +98,34 @@ fn sources_that_no_mount_may_show_are_refused() {
         ("home/repo", "`home/repo` shows this repository"),
         ("home/repo/docker", "`home/repo/docker` lies in this repository"),
         ("run", "`run` shows the engine's socket `run/docker.sock`"),
+        ("private", "`private` shows something of `private`, where logins of yours lie"),
+        ("private/login", "`private/login` shows something of `private`"),
         ("missing", "missing` does not exist"),
         ("file", "`file` is not a directory"),
     ] {
         let problems = host.problems(workspace, "data");
         assert!(problems.iter().any(|problem| problem.contains(says)), "{workspace}: {says}: {problems:?}");
+    }
+}
+
+/// What is mounted read-only is shown as well: the objects of a repository, and a data set.
+#[test]
+fn no_read_only_mount_shows_what_none_may_show() {
+    let host = TestHost::new();
+    for (source, says) in [
+        ("run", "shows the engine's socket"),
+        ("home", "shows your whole home directory"),
+        ("private", "where logins of yours lie"),
+        ("/run", "is where the host's services listen"),
+        ("/proc", "lies in the kernel's `/proc`"),
+        ("/", "is the whole host"),
+    ] {
+        for role in [Role::GitObjects, ssv2()] {
+            let mut mount = host.mount(role.clone(), source);
+            mount.read_only = true;
+            let problems = host.said(&check(&[mount], &host.rules, &Exposed::nothing()));
+            assert!(problems.iter().any(|problem| problem.contains(says)), "{role:?} {source}: {problems:?}");
+        }
     }
 }
 
@@ -119,8 +144,8 @@ fn ground_that_holds_other_things_trust_is_refused_unless_it_is_named() {
         ("home/.ssh", "`home/.ssh` shows `home/.ssh`, where programs keep their settings and secrets"),
         ("home/.vim/pack", "lies in a dot directory of your home"),
         ("to-vim", "`home/.vim` lies in a dot directory of your home"),
-        ("state", "shows this tool's state folder `state/tool`"),
-        ("state/tool/workspaces", "shows this tool's state folder `state/tool`"),
+        ("state", "shows something of `state/tool`, where logins of yours lie"),
+        ("state/tool/workspaces", "shows something of `state/tool`, where logins of yours lie"),
         ("scratch", "`scratch` is a directory that all users of this host share"),
     ] {
         let problems = host.problems(workspace, "data");
@@ -151,7 +176,7 @@ fn a_data_set_that_a_writable_mount_shows_is_refused() {
         assert!(problems.iter().any(|problem| problem.contains(says)), "{workspace} {data}: {problems:?}");
     }
     let mounts = [host.mount(ssv2(), "state"), host.mount(Role::CodexHome, "state/home")];
-    let problems = host.said(&check(&mounts, &host.rules));
+    let problems = host.said(&check(&mounts, &host.rules, &Exposed::nothing()));
     assert!(problems[0].contains("it lies in the data set"), "{problems:?}");
 }
 
@@ -180,10 +205,13 @@ fn names_and_targets_are_held_to_their_rules() {
     }
     let host = TestHost::new();
     let twice = [host.mount(ssv2(), "data"), host.mount(ssv2(), "data")];
-    assert_eq!(host.said(&check(&twice, &host.rules)), ["two mounts have the target `/datasets/ssv2`"]);
+    assert_eq!(
+        host.said(&check(&twice, &host.rules, &Exposed::nothing())),
+        ["two mounts have the target `/datasets/ssv2`"]
+    );
     let mut odd = host.mount(Role::Dataset("../x".into()), "data");
     odd.source = PathBuf::from(std::ffi::OsString::from_vec(b"/tmp/\xff".to_vec()));
-    let problems = host.said(&check(&[odd], &host.rules));
+    let problems = host.said(&check(&[odd], &host.rules, &Exposed::nothing()));
     assert_eq!(problems.len(), 4, "name, path, target and existence: {problems:?}");
     fs::create_dir(host.path("new\nline")).unwrap();
     assert!(host.problems("ws", "new\nline")[0].ends_with("has a control character"));
@@ -193,7 +221,7 @@ fn names_and_targets_are_held_to_their_rules() {
 fn all_problems_are_told_at_once_with_their_hints() {
     let host = TestHost::new();
     let mounts = [host.mount(Role::Workspace, "gone"), host.mount(ssv2(), "away")];
-    let problems = check(&mounts, &host.rules);
+    let problems = check(&mounts, &host.rules, &Exposed::nothing());
     let text = crate::error::render(&failure(&problems).unwrap().into());
     let dir = host.dir.path().display();
     assert_eq!(

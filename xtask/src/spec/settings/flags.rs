@@ -26,6 +26,10 @@ pub struct Flags {
     /// A borrowed git object directory that the agent may read; repeatable
     #[arg(long = "git-alternate", value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub git_alternates: Vec<PathBuf>,
+    /// An object of yours that lies where a sandbox can write; repeatable
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    #[serde(skip)]
+    pub confirm: Vec<PathBuf>,
     /// No caches that outlive the container. On no command line: the demo leaves nothing behind.
     #[arg(skip)]
     pub no_caches: bool,

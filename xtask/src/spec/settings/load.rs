@@ -6,7 +6,7 @@ use crate::error::{Failure, usage};
 use anyhow::{Context as _, Result};
 
 /// The settings files, strongest first.
-const FILES: [&str; 2] = [LOCAL_FILE, "sandbox.yaml"];
+pub(crate) const FILES: [&str; 2] = [LOCAL_FILE, "sandbox.yaml"];
 
 /// Reads `sandbox.local.yaml` and `sandbox.yaml` and resolves them with the flags.
 ///

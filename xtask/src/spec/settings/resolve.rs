@@ -47,7 +47,7 @@ pub fn resolve(cx: &Context, flags: &Flags, files: &[Layer]) -> Result<Settings>
         arch_list,
         shape,
         codex,
-        host_codex_home: cx.var("CODEX_HOME").map_or_else(|| cx.home.join(".codex"), |dir| cx.absolute(Path::new(dir))),
+        host_codex_home: cx.codex_home(),
         caches,
         env,
         allow_ground,

@@ -43,7 +43,7 @@ fn configuration_goes_in_and_state_does_not() {
     symlink("../../dotfiles/skills/t", home.join("skills/t")).unwrap();
     put(&agents, "skills/u/SKILL.md", "u");
 
-    let mirror = read(&home, &agents).unwrap();
+    let mirror = read(&home, &agents, &Exposed::nothing()).unwrap();
     assert_eq!(
         paths(&mirror.files),
         [
@@ -67,7 +67,7 @@ fn configuration_goes_in_and_state_does_not() {
 #[test]
 fn nothing_at_all_is_fine() {
     let none = Path::new("/nowhere/.codex");
-    assert_eq!(read(none, none).unwrap(), Mirror::default());
+    assert_eq!(read(none, none, &Exposed::nothing()).unwrap(), Mirror::default());
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn links_to_nowhere_circles_and_pipes_are_left_out_with_a_note() {
         0,
     )
     .unwrap();
-    let mirror = read(&home, &temp.path().join(".agents")).unwrap();
+    let mirror = read(&home, &temp.path().join(".agents"), &Exposed::nothing()).unwrap();
     assert_eq!(paths(&mirror.files), ["skills/s/SKILL.md"]);
     let mut notes: Vec<String> =
         mirror.notes.iter().map(|note| note.to_string().replace(&home.display().to_string(), "")).collect();
@@ -112,7 +112,47 @@ fn what_is_too_much_is_told() {
     let file = fs::File::options().write(true).open(home.join("skills/big/model.bin")).unwrap();
     file.set_len(MOST_BYTES + 1).unwrap();
     put(&home, "skills/small/SKILL.md", "s");
-    let mirror = read(&home, &temp.path().join(".agents")).unwrap();
+    let mirror = read(&home, &temp.path().join(".agents"), &Exposed::nothing()).unwrap();
     assert_eq!(paths(&mirror.files), ["skills/small/SKILL.md"]);
     assert!(mirror.notes[0].starts_with(&format!("{}: 1 files left out", home.display())), "{:?}", mirror.notes);
+}
+
+/// Seen: a skill is a link into the project, and inside the agent turns it to a directory of the host.
+#[test]
+fn nothing_is_copied_through_a_directory_that_a_sandbox_can_write() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().canonicalize().unwrap();
+    let (home, agents, state) = (dir.join(".codex"), dir.join(".agents"), dir.join("state"));
+    put(&home, "skills/own/SKILL.md", "own");
+    put(&dir, ".ssh/id", "key");
+    put(&dir, "project/x/SKILL.md", "x");
+    put(&dir, "project/x/sub/more.md", "more");
+    symlink(dir.join("project/x"), home.join("skills/x")).unwrap();
+    let exposed = || Exposed::read(&state, Vec::new(), &[]).unwrap();
+    let all = ["skills/own/SKILL.md", "skills/x/SKILL.md", "skills/x/sub/more.md"];
+
+    let start = exposed();
+    assert_eq!(paths(&read(&home, &agents, &start).unwrap().files), all);
+    start.save(&[&start.open(&dir.join("project")).unwrap()]).unwrap();
+    assert_eq!(paths(&read(&home, &agents, &exposed()).unwrap().files), all, "it is what it was");
+
+    // A link below it, and the link itself turned: by name, by file, and in the place of `AGENTS.md`.
+    symlink(dir.join(".ssh"), dir.join("project/x/out")).unwrap();
+    let err = read(&home, &agents, &exposed()).unwrap_err().to_string();
+    assert!(err.contains("skills/x/out` leads through") && err.contains("/.ssh`"), "{err}");
+    fs::remove_file(dir.join("project/x/out")).unwrap();
+    fs::rename(dir.join("project/x"), dir.join("project/y")).unwrap();
+    symlink(dir.join(".ssh"), dir.join("project/x")).unwrap();
+    let err = read(&home, &agents, &exposed()).unwrap_err().to_string();
+    assert!(err.contains("skills/x` leads through"), "{err}");
+    fs::remove_file(home.join("skills/x")).unwrap();
+    symlink(dir.join("project/x/id"), home.join("AGENTS.md")).unwrap();
+    let err = read(&home, &agents, &exposed()).unwrap_err().to_string();
+    assert!(err.contains("AGENTS.md` leads through"), "{err}");
+    fs::remove_file(home.join("AGENTS.md")).unwrap();
+    symlink(dir.join("project/x/id"), home.join("config.toml")).unwrap();
+    assert!(read(&home, &agents, &exposed()).unwrap_err().to_string().contains("config.toml` leads through"));
+    fs::remove_file(home.join("config.toml")).unwrap();
+    symlink(dir.join("project/x"), dir.join(".agents")).unwrap();
+    assert!(read(&home, &agents, &exposed()).unwrap_err().to_string().contains(".agents` leads through"));
 }

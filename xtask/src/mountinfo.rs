@@ -184,6 +184,14 @@ impl MountTable {
         let line = self.covering(path)?;
         Some(line.place().join(rest(path, &line.point)?))
     }
+
+    /// Names what was opened at a path: by the mount in which the kernel found it, where that is known. The path alone
+    /// may have become another file's since.
+    pub(crate) fn place_in(&self, mount: Option<u64>, path: &str) -> Option<DevicePath> {
+        let Some(id) = mount else { return self.place_of(path) };
+        let line = self.lines.iter().find(|line| line.id == id)?;
+        Some(line.place().join(rest(path, &line.point)?))
+    }
 }
 
 fn parse_line(line: &str) -> Option<MountLine> {

@@ -1,0 +1,132 @@
+//! What is reached through a directory that an earlier sandbox was given for writing. No engine: the record of that sandbox
+//! is there, as version 2 of this tool left it.
+
+use crate::fake_engine::{changes_nothing, empty, ready};
+use crate::support::docker::FakeDocker;
+use crate::support::place::Place;
+use crate::support::run::{Run, Xtask};
+use serde_json::json;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+/// A place with a project that a sandbox could write.
+fn place() -> Place {
+    let place = ready();
+    let project = place.mkdir("project");
+    let mounts = json!([{"role": "workspace", "source": project, "target": "/workspace", "read_only": false}]);
+    let record = json!({"schema": 2, "container": "c0", "spec": {"mounts": mounts}});
+    place.write("state/codex-sandbox/workspaces/project-00000000/entry.json", record.to_string());
+    place.write("secret/key", "KEPT-ON-THE-HOST");
+    place
+}
+
+/// Enters with these flags, and is refused before anything is started: the path and the directory are named.
+#[track_caller]
+fn refused(place: &Place, change: impl FnOnce(Xtask<'_>) -> Xtask<'_>, path: &str) -> String {
+    let run = entered(place, change).ended(2);
+    for part in [place.path(path), place.path("project")] {
+        assert!(run.error().contains(&format!("`{}`", part.display())), "{}: {}", part.display(), run.error());
+    }
+    run.error().to_owned()
+}
+
+fn entered<'a>(place: &'a Place, change: impl FnOnce(Xtask<'a>) -> Xtask<'a>) -> Run<'a> {
+    for name in ["env", "sh", "cat", "git"] {
+        let _ = fs::remove_file(place.path("bin").join(name));
+    }
+    let calls = empty(FakeDocker::new()).install(place);
+    let run = change(Xtask::at(place).bare_path().args(["sandbox", "--yes", "--gpus", "none"])).run();
+    changes_nothing(&calls);
+    run
+}
+
+fn data(place: &Place, path: &str) -> [String; 2] {
+    ["--dataset".to_owned(), format!("ssv2={}", place.path(path).display())]
+}
+
+#[test]
+fn no_data_set_and_no_workspace() {
+    let place = place();
+    place.write("project/data/1.webm", "a clip");
+    symlink(place.path("project/data"), place.path("direct")).expect("a link");
+    symlink(place.path("secret"), place.path("project/out")).expect("a link");
+    symlink(place.path("project/out"), place.path("through")).expect("a link");
+    for path in ["project/data", "direct", "through"] {
+        refused(&place, |run| run.args(data(&place, path)), path);
+    }
+    let below = place.path("project/data").display().to_string();
+    refused(&place, |run| run.args(data(&place, "ssv2")).args(["--workspace", &below]), "project/data");
+    let said = refused(&place, |run| run.args(data(&place, "through")), "through");
+    assert!(said.contains(&format!("--confirm {}", place.path("secret").display())), "{said}");
+}
+
+#[test]
+fn nothing_of_the_codex_home() {
+    let place = place();
+    symlink(place.path("secret"), place.path("project/out")).expect("a link");
+    let links = ["AGENTS.md", "prompts", "skills/x", "config.toml", "work.config.toml", "auth.json", "rules"];
+    place.mkdir("home/.codex/skills");
+    for name in links {
+        let link = place.path("home/.codex").join(name);
+        symlink(place.path("project/out/key"), &link).expect("a link");
+        refused(&place, |run| run.args(data(&place, "ssv2")), &format!("home/.codex/{name}"));
+        fs::remove_file(link).expect("removed");
+    }
+    symlink(place.path("project/out"), place.mkdir("home/.agents").join("skills")).expect("a link");
+    refused(&place, |run| run.args(data(&place, "ssv2")), "home/.agents/skills");
+    fs::remove_dir_all(place.path("home/.agents")).expect("removed");
+    place.write("project/home/config.toml", "");
+    fs::rename(place.path("home/.codex"), place.path("home/.codex-own")).expect("renamed");
+    symlink(place.path("project/home"), place.path("home/.codex")).expect("a link");
+    refused(&place, |run| run.args(data(&place, "ssv2")), "home/.codex");
+}
+
+#[test]
+fn no_program_no_settings_and_no_certificates() {
+    let place = place();
+    let codex = place.write("project/codex", fs::read(place.path("bin/codex")).expect("the stand-in"));
+    fs::set_permissions(&codex, fs::Permissions::from_mode(0o755)).expect("executable");
+    let flag = ["--codex".to_owned(), codex.display().to_string()];
+    refused(&place, |run| run.args(data(&place, "ssv2")).args(flag), "project/codex");
+
+    place.write("project/ca.pem", "a certificate");
+    let ca = place.path("project/ca.pem");
+    refused(&place, |run| run.args(data(&place, "ssv2")).env("SSL_CERT_FILE", ca), "project/ca.pem");
+
+    place.write("project/settings.yaml", "env: []\n");
+    symlink(place.path("project/settings.yaml"), place.path("repo").join("sandbox.local.yaml")).expect("a link");
+    refused(&place, |run| run.args(data(&place, "ssv2")), "repo/sandbox.local.yaml");
+    fs::remove_file(place.path("repo/sandbox.local.yaml")).expect("removed");
+
+    place.mkdir("project/bin");
+    // Nothing else is refused here, so a run would go on to build the image.
+    let run =
+        entered(&place, |run| run.args(["--dry-run"]).args(data(&place, "ssv2")).on_path(place.path("project/bin")));
+    assert!(run.stderr.contains("project/bin` is left out of PATH"), "{}", run.stderr);
+}
+
+#[test]
+fn no_repository_that_appeared() {
+    let place = place();
+    let dot_git = place.mkdir("project/.git/objects/info");
+    let dot_git = dot_git.parent().and_then(|objects| objects.parent()).expect("its .git").to_owned();
+    let project = place.path("project").display().to_string();
+    let [flag, set] = data(&place, "ssv2");
+    let words = [flag, set, "--workspace".to_owned(), project.clone()];
+    // Whatever it is: nothing that git would take for a repository yet.
+    refused(&place, |run| run.args(words.clone()), "project/.git");
+    place.write("project/.git/HEAD", "ref: refs/heads/main\n");
+    place.mkdir("project/.git/refs");
+    let said = refused(&place, |run| run.args(words.clone()), "project/.git");
+    assert!(said.contains(&format!("--confirm {}", dot_git.display())), "{said}");
+    let commits = Xtask::at(&place).args(["commits", "--workspace", &project]).run().ended(2);
+    assert!(commits.error().contains("leads through"), "{}", commits.error());
+}
+
+#[test]
+fn a_damaged_list_is_refused() {
+    let place = place();
+    place.write("state/codex-sandbox/exposed.json", "{");
+    let run = entered(&place, |run| run.args(data(&place, "ssv2"))).ended(3);
+    assert!(run.error().contains("exposed.json"), "{}", run.error());
+}

@@ -1,0 +1,144 @@
+//! What is kept in the state folder of the directories that a sandbox can write: `exposed.json`.
+
+use crate::beneath::{Beneath, Born, FileId, Node};
+use crate::error::{failed, host};
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const FILE: &str = "exposed.json";
+const LOCK: &str = "exposed.lock";
+/// How long another call may take to write the list.
+const WAIT: Duration = Duration::from_secs(10);
+const FORMAT: u32 = 1;
+
+/// A file or directory, to be recognized later, also after a restart of the machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Identity {
+    dev: u64,
+    ino: u64,
+    born: Option<Born>,
+    /// The run of the kernel in which it was seen.
+    boot: String,
+}
+
+impl Identity {
+    pub(super) fn of(node: &Node, boot: &str) -> Identity {
+        Identity { dev: node.id.dev, ino: node.id.ino, born: node.born, boot: boot.to_owned() }
+    }
+
+    pub(super) fn id(&self) -> FileId {
+        FileId { dev: self.dev, ino: self.ino }
+    }
+
+    /// Whether both are the same object. A device can get another number at the next start of the machine (btrfs, LVM,
+    /// network file systems); then the inode and the time at which it was made decide, which nobody can choose.
+    pub(super) fn is(&self, other: &Identity) -> bool {
+        let restarted = self.boot != other.boot && self.born.is_some();
+        self.ino == other.ino && self.born == other.born && (self.dev == other.dev || restarted)
+    }
+}
+
+/// The run of the kernel.
+pub(super) fn boot() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// The list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Kept {
+    format: u32,
+    /// Every directory that a sandbox was given for writing.
+    pub(super) exposed: BTreeMap<PathBuf, Option<Identity>>,
+    /// What lay at these paths when no sandbox could write on the way, or what the user named.
+    pub(super) confirmed: BTreeMap<PathBuf, Identity>,
+}
+
+impl Kept {
+    /// Reads the list. Directories of which only the path is known are added to it.
+    pub(super) fn read(state: &Path, earlier: Vec<PathBuf>) -> Result<Kept> {
+        let mut kept = of_file(&state.join(FILE))?;
+        for path in earlier {
+            kept.exposed.entry(path).or_insert(None);
+        }
+        Ok(kept)
+    }
+}
+
+fn of_file(path: &Path) -> Result<Kept> {
+    let odd = |why: String| {
+        host(format!("`{}`, the list of the directories that sandboxes can write, cannot be read: {why}", path.display()))
+            .hint("use the newest version of this tool; if the file is damaged, remove it, and check the links in your projects first")
+    };
+    match fs::read(path) {
+        Err(err) if err.kind() == ErrorKind::NotFound => {
+            Ok(Kept { format: FORMAT, exposed: BTreeMap::new(), confirmed: BTreeMap::new() })
+        }
+        Err(err) => Err(odd(err.to_string()).into()),
+        Ok(bytes) => match serde_json::from_slice::<Kept>(&bytes) {
+            Ok(kept) if kept.format == FORMAT => Ok(kept),
+            Ok(kept) => Err(odd(format!("its format is {}", kept.format)).into()),
+            Err(err) => Err(odd(err.to_string()).into()),
+        },
+    }
+}
+
+/// Adds to the list. Two calls for two workspaces can do so at the same time.
+pub(super) fn add(
+    state: &Path,
+    given: BTreeMap<PathBuf, Identity>,
+    confirmed: BTreeMap<PathBuf, Identity>,
+) -> Result<()> {
+    let dir = Beneath::make_root(state, 0o700)?;
+    let _lock =
+        dir.lock(LOCK, WAIT)?.ok_or_else(|| failed(format!("`{}` stays locked", state.join(LOCK).display())))?;
+    let before = of_file(&state.join(FILE))?;
+    let mut after = before.clone();
+    after.exposed.extend(given.into_iter().map(|(path, identity)| (path, Some(identity))));
+    after.confirmed.extend(confirmed);
+    if after == before {
+        return Ok(());
+    }
+    dir.write(FILE, format!("{:#}\n", serde_json::to_value(&after)?), 0o600)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_is_recognized_after_a_restart_and_another_one_is_not() {
+        let seen = Identity { dev: 1, ino: 2, born: Some(Born(3, 4)), boot: "a".into() };
+        assert!(seen.is(&seen.clone()));
+        assert!(seen.is(&Identity { dev: 9, boot: "b".into(), ..seen.clone() }));
+        for other in [
+            Identity { dev: 9, ..seen.clone() },
+            Identity { ino: 9, ..seen.clone() },
+            Identity { born: Some(Born(3, 5)), ..seen.clone() },
+            Identity { born: None, ..seen.clone() },
+        ] {
+            assert!(!seen.is(&other), "{other:?}");
+        }
+        let dateless = Identity { born: None, ..seen };
+        assert!(!dateless.is(&Identity { dev: 9, boot: "b".into(), ..dateless.clone() }));
+    }
+
+    #[test]
+    fn the_list_only_grows_and_a_damaged_one_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let one = |ino| Identity { dev: 1, ino, born: None, boot: String::new() };
+        add(dir.path(), [("/a".into(), one(1))].into(), [("/x".into(), one(2))].into()).unwrap();
+        add(dir.path(), [("/b".into(), one(3))].into(), BTreeMap::new()).unwrap();
+        let kept = Kept::read(dir.path(), Vec::new()).unwrap();
+        assert_eq!(kept.exposed.keys().collect::<Vec<_>>(), [Path::new("/a"), Path::new("/b")]);
+        assert_eq!(kept.confirmed.len(), 1);
+        fs::write(dir.path().join(FILE), "{").unwrap();
+        assert!(Kept::read(dir.path(), Vec::new()).unwrap_err().to_string().contains("cannot be read"));
+    }
+}
