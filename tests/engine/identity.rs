@@ -4,6 +4,7 @@
 //! process that waits for the last check.
 
 use crate::support::breaking::BreakingDocker;
+use crate::support::engine;
 use crate::support::proc;
 use crate::support::run::Run;
 use crate::support::sandbox::Sandbox;
@@ -65,11 +66,13 @@ fn agent(sandbox: &Sandbox, command: &str) {
 fn a_repository_that_appears_where_an_agent_can_write() {
     let sandbox = Sandbox::new();
     let link = format!("ln -s {} .git/objects/pack", secret(&sandbox).display());
-    agent(
-        &sandbox,
-        &format!("mkdir -p .git/objects/info .git/refs/heads && {link} && echo ref: refs/heads/main > .git/HEAD"),
-    );
+    let make = format!("mkdir -p .git/objects/info .git/refs/heads && {link} && echo ref: refs/heads/main > .git/HEAD");
     let dot_git = sandbox.workspace().join(".git");
+    // What a session makes is set aside when it is left.
+    agent(&sandbox, &make);
+    assert!(!dot_git.exists());
+    // What is made between two calls, by a program that nobody sees any more, is refused.
+    engine::docker(["exec", "--workdir", "/workspace", &sandbox.containers()[0], "sh", "-c", &make]);
     let before = sandbox.containers();
     let run = sandbox.enter(["--version"]).ended(2);
     let said = &run.stderr;
@@ -85,6 +88,7 @@ fn a_repository_that_appears_where_an_agent_can_write() {
     let confirm = sandbox.task("sandbox").args(["--yes", "--confirm", &dot_git.display().to_string()]);
     confirm.args(["--", "--version"]).run().ok();
     sandbox.enter(["--version"]).ok();
+    assert!(dot_git.join("HEAD").exists(), "the user's repository was set aside");
 }
 
 #[test]
