@@ -4,8 +4,10 @@
 //! Git executes what such a directory names, also where it is run at the top of the workspace: `git status` runs git in
 //! each submodule. So those that are there before an agent runs are mounted read-only ([`protect`]), and those that appear
 //! later are set aside ([`look`]): renamed to a name that git does not know, and never deleted. What was there is kept in
-//! the state folder, out of the agent's reach.
+//! the state folder, out of the agent's reach. The same walk takes the setuid and setgid bits from what an agent can have
+//! written.
 
+mod bits;
 mod find;
 mod obeyed;
 mod places;
@@ -38,7 +40,7 @@ const MOST_NAMED: usize = 20;
 pub(crate) struct Seen {
     /// What the user should know.
     pub(crate) notes: Vec<String>,
-    /// What was set aside, or could not be; what changed that git on the host obeys.
+    /// What was set aside or lost its setuid bit, or could not; what changed that git on the host obeys.
     pub(crate) warnings: Vec<String>,
 }
 
@@ -75,7 +77,7 @@ pub(crate) fn preview(workspace: &Path, repo: Option<&Repository>) -> Result<Vec
 }
 
 /// To be called before a container starts, while no agent runs. Where an agent may have run since the last look, what is
-/// new is set aside first. Everything else that is there is then the user's own: it is kept as known, and is to be mounted
+/// new is set aside and setuid bits are taken away first. Everything else that is there is then the user's own: it is kept as known, and is to be mounted
 /// read-only ([`mounts`]).
 ///
 /// # Errors
@@ -103,7 +105,8 @@ fn read_only(mounts: &[Mount]) -> Option<String> {
         .then(|| format!("git: read-only inside, because git on this host runs or obeys what is in it: {named}{more}"))
 }
 
-/// Compares the workspace with what was known when the container was started, and sets aside what is new. `quiet` says
+/// Compares the workspace with what was known when the container was started, sets aside what is new, and takes setuid
+/// bits away. `quiet` says
 /// whether nothing but the container's own programs is alive now. Nothing is done where no sandbox was started.
 ///
 /// # Errors
@@ -121,7 +124,7 @@ pub(crate) fn look(workspace: &Path, repo: Option<&Repository>, state: &Path, qu
         ));
     }
     found.warnings.extend(found.unseen.iter().filter(|line| !last.unseen.contains(*line)).map(|line| {
-        format!("{line}: an agent can have made git directories there, do not run git in it before you looked")
+        format!("{line}: an agent can have made git directories and setuid programs there, do not run git in it before you looked")
     }));
     // What is known stays what it was at the start: only that is mounted read-only.
     let now = State {

@@ -60,7 +60,7 @@ impl Running<'_> {
         let entry =
             Entry { container: &record.container, carried: &record.carried, env: &gathered.ground.settings.env };
         let command = entry.command(call.cx, missing, &mark, program);
-        let before = gathered.ground.watched().look(false)?;
+        let before = gathered.ground.watched().look()?;
         gathered.note_entered()?;
         let mut session = Session::begin(&gathered.ground.places, &mark, Alive::read(&container).ok().as_ref())?;
         ui::echo(&command);
@@ -91,7 +91,7 @@ impl Running<'_> {
             false
         });
         gathered.look_at_exit(quiet);
-        leave(gathered, &before, quiet, since);
+        leave(gathered, &before, since);
         ui::say(format_args!("`{name}` keeps running; `{}` stops it", down(&gathered.ground.settings)));
         Ok(Left { code: u8::try_from(code).unwrap_or(1) })
     }

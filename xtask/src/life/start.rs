@@ -26,7 +26,7 @@ impl<'a> Call<'a> {
         if let Some((record, existing)) = plan.entered.take().zip(self.gathered.existing.clone()) {
             self.settle(&existing.container)?;
             let quiet = Alive::read(&existing.container)?.others().is_empty();
-            self.gathered.ground.watched().look(quiet)?;
+            self.gathered.ground.watched().look()?;
             self.gathered.look_at_entry(!quiet)?;
             plan.deferred.iter().for_each(|line| ui::say(format_args!("at the next start: {line}")));
             let early = early.filter(|early| early.container == existing.id);
@@ -41,7 +41,7 @@ impl<'a> Call<'a> {
             self.gathered = ground.gather(self.cx, Purpose::Start)?;
         }
         self.gathered.protect_git()?;
-        self.gathered.ground.watched().look(true)?;
+        self.gathered.ground.watched().look()?;
         sources::check(self.cx, &self.gathered)?;
         if self.gathered.engine.is_none() {
             let gathered = &self.gathered;
