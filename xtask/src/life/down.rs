@@ -140,7 +140,7 @@ fn commits(workspace: &Path, places: &Places) -> Vec<String> {
     let read = || -> Result<Vec<String>> {
         let repository = git::detect(&canonical("the workspace", workspace)?)?
             .ok_or_else(|| failed(format!("`{}` is no git repository any more", workspace.display())))?;
-        Ok(git::losses(&git::list(&repository, &places.git)?))
+        Ok(git::losses(&git::list(&repository, &places.git, &|| false)?))
     };
     read().unwrap_or_else(|err| {
         let dir = places.git.display();

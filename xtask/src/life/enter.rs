@@ -86,12 +86,13 @@ impl Running<'_> {
             reap(&record.container, Whose::Agents, &mark);
         }
         drop(session);
+        signals.forget_keys();
         let quiet = wind_down(gathered, &container, call.leftovers, signals, lock).unwrap_or_else(|err| {
             ui::warn(format_args!("what still runs inside is not known: {err:#}"));
             false
         });
         gathered.look_at_exit(quiet);
-        leave(gathered, &before, since);
+        leave(gathered, &before, since, &|| signals.any());
         ui::say(format_args!("`{name}` keeps running; `{}` stops it", down(&gathered.ground.settings)));
         Ok(Left { code: u8::try_from(code).unwrap_or(1) })
     }

@@ -103,7 +103,7 @@ impl<'a> Running<'a> {
             // Nor is written what was read while one ran, which may have ended since.
             let gathered = &mut self.call.gathered;
             gathered.mirror = gather::mirror(self.call.cx, &gathered.ground.settings, &gathered.ground.exposed)?;
-            ready::refresh(gathered)?.iter().for_each(ui::say);
+            ready::refresh(gathered, &|| self.call.signals.any())?.iter().for_each(ui::say);
         }
         Ok((proof, missing(&self.call.gathered.mirror.mcp, &inside)))
     }

@@ -105,7 +105,7 @@ impl<'a> Call<'a> {
             Act::Image(_) => Err(failed("the image was built, and the engine does not list it").into()),
             Act::Snapshot => self.gathered.codex.snapshot(self.cx),
             Act::Fill(fill) => {
-                fill.run(&self.gathered)?.iter().for_each(ui::say);
+                fill.run(&self.gathered, &|| self.signals.any())?.iter().for_each(ui::say);
                 Ok(())
             }
             Act::Override(step) => {
