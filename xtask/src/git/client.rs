@@ -1,8 +1,6 @@
 //! How git is run on the host: never in a directory that an agent wrote, never with hooks, fsmonitor, transports or lazy
 //! fetches, and never with the repository variables of the user's shell.
 
-use super::Relation;
-use super::effort::Effort;
 use super::repository::Repository;
 use crate::error::{failed, host as host_lacks};
 use crate::exec::{self, Output};
@@ -108,15 +106,4 @@ pub(super) fn stdout(command: &Command) -> Result<String> {
     // Without the variables and settings, which are the same for each command.
     let words = shell_words::join(command.args.iter().skip_while(|word| *word != "git").skip(1 + 2 * OFF.len()));
     Err(failed(format!("`git {words}` failed: {}", output.stderr.trim())).into())
-}
-
-/// Whether `old` is an ancestor of `new`, in the repository of this command.
-pub(super) fn is_ancestor(effort: &Effort<'_>, git: Command, old: &str, new: &str) -> Result<bool> {
-    Ok(effort.capture(git.args(["merge-base", "--is-ancestor", old, new]))?.ok())
-}
-
-/// How a branch at `tip` relates to the host's, which is at `old`, in the repository of this command.
-pub(super) fn state(effort: &Effort<'_>, git: Command, old: Option<&String>, tip: &str) -> Result<Relation> {
-    let Some(old) = old else { return Ok(Relation::New) };
-    Ok(if is_ancestor(effort, git, old, tip)? { Relation::Ahead } else { Relation::Diverged })
 }

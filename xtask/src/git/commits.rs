@@ -197,7 +197,7 @@ impl Collected {
             .map(|(id, subject)| Commit { id: id.to_owned(), subject: printable(subject.trim_end()) })
             .collect();
         let host = self.host.get(&format!("refs/heads/{name}"));
-        let state = client::state(effort, client::ours(quarantine, None), host, tip)?;
+        let state = effort.relation(client::ours(quarantine, None), host, tip)?;
         self.listing.branches.push(Branch { name: name.to_owned(), state, tip: tip.to_owned(), commits });
         Ok(())
     }

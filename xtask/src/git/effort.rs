@@ -1,7 +1,7 @@
 //! The bound on work whose size an agent chose: how many branches, packs and objects there are, and how large they become
 //! once they are unpacked.
 
-use super::client;
+use super::{Relation, client};
 use crate::error::failed;
 use crate::exec::{self, Output};
 use crate::step::Command;
@@ -67,5 +67,16 @@ impl<'a> Effort<'a> {
         self.go_on()?;
         let left = self.end.saturating_duration_since(Instant::now()).as_secs().max(1);
         client::found(exec::capture_unless(&command.timeout(left), self.stop)?)
+    }
+
+    /// Whether `old` is an ancestor of `new`, in the repository of this command.
+    pub(super) fn is_ancestor(&self, git: Command, old: &str, new: &str) -> Result<bool> {
+        Ok(self.capture(git.args(["merge-base", "--is-ancestor", old, new]))?.ok())
+    }
+
+    /// How a branch at `tip` relates to the host's, which is at `old`, in the repository of this command.
+    pub(super) fn relation(&self, git: Command, old: Option<&String>, tip: &str) -> Result<Relation> {
+        let Some(old) = old else { return Ok(Relation::New) };
+        Ok(if self.is_ancestor(git, old, tip)? { Relation::Ahead } else { Relation::Diverged })
     }
 }

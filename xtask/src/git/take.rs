@@ -80,7 +80,7 @@ impl Receiver<'_> {
         let old = self.host.get(&full);
         // Computed again from the host's objects alone: objects in the quarantine, which the agent made, could have
         // falsified the first answer.
-        let state = client::state(&self.effort, self.git(), old, &branch.tip)?;
+        let state = self.effort.relation(self.git(), old, &branch.tip)?;
         // The files of the working tree are those of the commits already: `git merge` would refuse to overwrite them,
         // while `git reset` moves only the branch and the index.
         let checked_out = self.head == Head::Branch(full.clone());
@@ -180,7 +180,7 @@ impl Receiver<'_> {
         let mut kept = format!("refs/sandbox/{}", branch.name);
         let mut number = 1;
         while let Some(old) = self.host.get(&kept) {
-            if client::is_ancestor(&self.effort, self.git(), old, &branch.tip)? {
+            if self.effort.is_ancestor(self.git(), old, &branch.tip)? {
                 break;
             }
             number += 1;

@@ -17,6 +17,7 @@ mod walk;
 
 use super::Repository;
 use super::layout::DOT_GIT;
+use crate::engine::alive::Waiting;
 use crate::error::{failed, usage};
 use crate::spec::inside::WORKSPACE;
 use crate::spec::{Mount, Role};
@@ -106,12 +107,12 @@ fn read_only(mounts: &[Mount]) -> Option<String> {
 }
 
 /// Compares the workspace with what was known when the container was started, sets aside what is new, and takes setuid
-/// bits away. `quiet` says
-/// whether nothing but the container's own programs is alive now. Nothing is done where no sandbox was started.
+/// bits away. `alive` says
+/// whether nothing but the container's own programs is alive. Nothing is done where no sandbox was started.
 ///
 /// # Errors
 /// The state cannot be read or written.
-pub(crate) fn look(workspace: &Path, repo: Option<&Repository>, state: &Path, quiet: bool) -> Result<Seen> {
+pub(crate) fn look(workspace: &Path, repo: Option<&Repository>, state: &Path, alive: Now) -> Result<Seen> {
     let Some(last) = State::read(state)? else { return Ok(Seen::default()) };
     let mut found = Finder::new(workspace, repo, Some(&last))?.find(&Bound::USUAL)?;
     let gone = last.places.iter().filter(|place| !found.places.iter().any(|there| there.path == place.path));
@@ -131,19 +132,30 @@ pub(crate) fn look(workspace: &Path, repo: Option<&Repository>, state: &Path, qu
         places: last.places.clone(),
         attributes: found.attributes.clone(),
         modules: found.modules.clone(),
-        quiet,
+        quiet: alive.quiet,
+        waiting: alive.waiting,
         unseen: last.unseen.iter().chain(&found.unseen).cloned().collect(),
     };
     now.write(state)?;
     Ok(found.into())
 }
 
-/// Whether an agent can have run since the last look.
+/// Who can write when a look begins.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Now {
+    /// Whether nothing but the container's own programs is alive.
+    pub(crate) quiet: bool,
+    /// What the program that waits in the container has done; `None` where no container runs, or it is not known.
+    pub(crate) waiting: Option<Waiting>,
+}
+
+/// Whether nothing of an agent's can have run since the last look: nobody was left, and the program that waits in the
+/// container was not woken.
 ///
 /// # Errors
 /// The state cannot be read.
-pub(crate) fn is_quiet(state: &Path) -> Result<bool> {
-    Ok(State::read(state)?.is_none_or(|state| state.quiet))
+pub(crate) fn is_quiet(state: &Path, waiting: Option<&Waiting>) -> Result<bool> {
+    Ok(State::read(state)?.is_none_or(|state| state.quiet && state.waiting.as_ref() == waiting))
 }
 
 /// To be called before an agent is let in: from now on the last look says nothing of what is there.

@@ -25,9 +25,9 @@ impl<'a> Call<'a> {
         let mut plan = self.plan()?;
         if let Some((record, existing)) = plan.entered.take().zip(self.gathered.existing.clone()) {
             self.settle(&existing.container)?;
-            let quiet = Alive::read(&existing.container)?.others().is_empty();
+            let alive = Alive::read(&existing.container)?;
             self.gathered.ground.watched().look()?;
-            self.gathered.look_at_entry(!quiet)?;
+            self.gathered.look_at_entry(&alive)?;
             plan.deferred.iter().for_each(|line| ui::say(format_args!("at the next start: {line}")));
             let early = early.filter(|early| early.container == existing.id);
             let name = plan.project.container();
@@ -70,6 +70,7 @@ impl<'a> Call<'a> {
         let Some(existing) = self.gathered.existing.as_ref().filter(|existing| existing.up) else { return Ok(false) };
         self.settle(&existing.container)?;
         held_back(&self.gathered, &plan.recreated)?;
+        self.gathered.note_before_stop(&Alive::read(&existing.container)?)?;
         ui::say("the container is stopped and recreated, nothing runs inside:");
         plan.recreated.iter().for_each(|line| ui::say(format_args!("  {line}")));
         exec::stdout_of(&docker::stop(&existing.id))?;

@@ -2,7 +2,6 @@
 //! bits to any file of its own, that is of the user's, also where no program inside gains anything by them.
 
 use super::MOST_NAMED;
-use super::find::shown;
 use super::walk::{SETGID, SETUID};
 use crate::beneath::{Beneath, Node};
 use crate::ui::printable;
@@ -26,7 +25,7 @@ impl Bits {
         if !me.is_root() && node.uid != me.as_raw() {
             return;
         }
-        let path = shown(&path);
+        let path = printable(&path.to_string_lossy());
         let line = match dir.take_bits(name, SETUID | SETGID) {
             // It was changed or removed since it was listed.
             Ok(0) => return,
@@ -70,7 +69,7 @@ mod tests {
     use super::super::find::{Finder, Found};
     use super::super::state::State;
     use super::super::walk::Bound;
-    use super::super::{look, note_entered, protect};
+    use super::super::{Now, look, note_entered, protect};
     use std::fs;
     use std::os::unix::fs::{PermissionsExt as _, symlink};
     use std::path::Path;
@@ -91,7 +90,8 @@ mod tests {
     /// One walk where an agent can have written.
     fn walked(workspace: &Path) -> Found {
         let none = (Vec::new(), Default::default(), Default::default(), Default::default());
-        let known = State { quiet: false, places: none.0, attributes: none.1, modules: none.2, unseen: none.3 };
+        let known =
+            State { quiet: false, waiting: None, places: none.0, attributes: none.1, modules: none.2, unseen: none.3 };
         Finder::new(workspace, None, Some(&known)).unwrap().find(&Bound::USUAL).unwrap()
     }
 
@@ -198,7 +198,7 @@ mod tests {
         set(&su, 0o4755);
         protect(&workspace, None, &state).unwrap();
         assert_eq!(mode(&su), 0o4755, "nothing was alive: the user has set it");
-        look(&workspace, None, &state, false).unwrap();
+        look(&workspace, None, &state, Now::default()).unwrap();
         assert_eq!(mode(&su), 0o755, "the end of a session");
         set(&su, 0o4755);
         protect(&workspace, None, &state).unwrap();

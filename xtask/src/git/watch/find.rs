@@ -36,6 +36,7 @@ impl Found {
     pub(super) fn state(&self) -> State {
         State {
             quiet: true,
+            waiting: None,
             places: self.places.clone(),
             attributes: self.attributes.clone(),
             modules: self.modules.clone(),
