@@ -213,3 +213,35 @@ fn what_is_copied_was_read_when_nothing_was_alive() {
     assert!(run.stderr.contains("the container is stopped and recreated, nothing runs inside:"), "{}", run.stderr);
     assert_eq!(copied(&sandbox), "after\n", "read again when the container was stopped");
 }
+
+#[test]
+fn where_the_program_that_waits_was_woken_the_workspace_is_looked_through_at_the_next_entry() {
+    let sandbox = Sandbox::new();
+    sandbox.enter(["--version"]).ok();
+    let su = sandbox.workspace().join("su");
+    fs::write(&su, "").expect("a file");
+    let set = || fs::set_permissions(&su, fs::Permissions::from_mode(0o4755)).expect("its mode");
+    let mode = || fs::metadata(&su).expect("the file").permissions().mode() & 0o7777;
+    set();
+    sandbox.enter(["--version"]).ok();
+    // The end of that session cleared it. From here on nothing but the container's own programs is alive.
+    assert_eq!(mode(), 0o755);
+    set();
+    let container = sandbox.containers().remove(0);
+    let init = engine::docker(["container", "inspect", "--format", "{{.State.Pid}}", &container]).trim().to_owned();
+    let child = fs::read_to_string(format!("/proc/{init}/task/{init}/children")).expect("the program that waits");
+    let entered = |signals: &[&str]| {
+        for signal in signals {
+            proc::output("kill", [signal, child.trim()]);
+            std::thread::sleep(std::time::Duration::from_millis(300));
+        }
+        let run = sandbox.enter(["--version"]).ok();
+        let before_codex = run.stderr.split("$ docker exec").next().unwrap_or_default().to_owned();
+        before_codex.contains("removed the setuid bit of `su`")
+    };
+    assert!(!entered(&[]), "nobody can have set it but the user");
+    set();
+    assert!(entered(&["-STOP", "-CONT"]), "it was woken, perhaps with a program of the agent's");
+    set();
+    assert!(!entered(&[]), "it waits again");
+}

@@ -243,6 +243,14 @@ impl Beneath {
                 self.unlock(rel).map_err(|err| self.refused(rel, Why::Failed(err)))?;
                 self.open_dir(rel)
             }
+            Ok(Some(dir)) => {
+                // A directory that can be listed and not entered would hide what lies in it from its owner alone.
+                if dir.stat(".").is_err_and(|err| err.kind() == io::ErrorKind::PermissionDenied) {
+                    rustix::fs::fchmod(&dir.fd, Mode::from_raw_mode(dir.node.mode | 0o700))
+                        .map_err(|err| self.refused(rel, err))?;
+                }
+                Ok(Some(dir))
+            }
             found => found,
         }
     }

@@ -110,6 +110,25 @@ pub(crate) fn capture(command: &Command) -> Result<Output> {
     Err(failed(format!("`{command}` did not answer within {} s", bound.as_secs())).into())
 }
 
+/// The same, and it is killed where `stop` answers `true`, which is asked about every 100 ms.
+pub(crate) fn capture_unless(command: &Command, stop: impl Fn() -> bool) -> Result<Output> {
+    let handle = start(command, &without_input(command).stdout_capture().stderr_capture())?;
+    let bound = command.timeout.unwrap_or(QUERY_BOUND);
+    let (pause, deadline) = (Duration::from_millis(100), Instant::now() + bound);
+    loop {
+        if let Some(output) = handle.wait_timeout(pause).with_context(|| format!("waiting for `{command}`"))? {
+            return Ok(Output::new(output));
+        }
+        let why = match stop() {
+            true => "was interrupted".to_owned(),
+            false if Instant::now() >= deadline => format!("did not answer within {} s", bound.as_secs()),
+            false => continue,
+        };
+        kill(command, &handle)?;
+        return Err(failed(format!("`{command}` {why}")).into());
+    }
+}
+
 /// Runs a query and returns its standard output. An exit code other than 0 is an error with its standard error.
 pub(crate) fn stdout_of(command: &Command) -> Result<String> {
     let output = capture(command)?;

@@ -8,6 +8,8 @@ use crate::context::Context;
 use std::fmt::Display;
 use std::io::{BufRead as _, Write as _};
 use std::sync::OnceLock;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::Duration;
 
 /// How one of the two output streams is formatted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -75,6 +77,22 @@ pub(crate) fn warn(text: impl Display) {
 /// Shows the command that is about to run, exactly as it runs.
 pub(crate) fn echo(command: impl Display) {
     say(format_args!("$ {command}"));
+}
+
+/// A line that is said later; dropping it before that keeps it from being said.
+pub(crate) struct Late {
+    _waits: Sender<()>,
+}
+
+/// Says what is waited for, once it takes longer than this.
+pub(crate) fn late(after: Duration, line: &'static str) -> Late {
+    let (waits, over) = channel();
+    std::thread::spawn(move || {
+        if over.recv_timeout(after) == Err(RecvTimeoutError::Timeout) {
+            say(line);
+        }
+    });
+    Late { _waits: waits }
 }
 
 /// Asks a question. An empty line means yes; the end of input means no.

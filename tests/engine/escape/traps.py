@@ -66,6 +66,36 @@ def _():
     os.chmod("closed", 0)
 
 
+@trap("leave.setuid.of-a-user")
+def _():
+    # Others can enter and start it, and its owner can neither list the directory nor read the file.
+    os.mkdir("odd")
+    setuid("odd/suid")
+    os.chmod("odd/suid", 0o6011)
+    os.chmod("odd", 0o005)
+    os.mkdir("listed")
+    setuid("listed/suid")
+    os.chmod("listed", 0o405)
+
+
+@trap("leave.setuid.group")
+def _():
+    setuid("sgid")
+    os.chmod("sgid", 0o2711)
+
+
+@trap("leave.setuid.long-path")
+def _():
+    top = os.getcwd()
+    os.mkdir("long")
+    os.chdir("long")
+    for _ in range(30):
+        os.mkdir("d" * 200)
+        os.chdir("d" * 200)
+    setuid("suid")
+    os.chdir(top)
+
+
 @trap("leave.setuid.name")
 def _():
     setuid("\x1b]0;owned\x07suid\n\x1b[2J")

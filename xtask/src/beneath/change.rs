@@ -6,10 +6,10 @@ use anyhow::{Context as _, Result};
 use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
-use std::fs::{DirBuilder, File};
+use std::fs::{DirBuilder, File, Permissions};
 use std::io::{self, Write as _};
-use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Component, Path};
 use std::time::{Duration, Instant};
 
@@ -140,6 +140,24 @@ impl Beneath {
             renamed => renamed,
         };
         renamed.with_context(|| format!("cannot rename `{}`", self.path.join(name).display()))
+    }
+
+    /// Takes permission bits from a regular file of this very directory, also from one that may not be read, and returns
+    /// which of them it had. It is changed by its own handle: nothing that takes its place meanwhile is changed.
+    pub(crate) fn take_bits(&self, name: impl AsRef<Path>, bits: u32) -> io::Result<u32> {
+        let fd = match self.at(name.as_ref(), OFlags::PATH | OFlags::NOFOLLOW, Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(0),
+            fd => fd?,
+        };
+        let node = Node::of(&fd, Path::new(""))?;
+        let had = if node.kind == FileType::RegularFile { node.mode & bits } else { 0 };
+        if had != 0 {
+            std::fs::set_permissions(
+                format!("/proc/self/fd/{}", fd.as_raw_fd()),
+                Permissions::from_mode(node.mode & !bits),
+            )?;
+        }
+        Ok(had)
     }
 
     /// Removes what has this name in this very directory: a file, a link, or a whole tree. Missing is fine.

@@ -1,7 +1,7 @@
 //! What is alive in a container beside the container's own two processes: its init, and the program that the init was
 //! started with. Judged by pids, parents and start times, as the host sees them; never by a name.
 
-use crate::engine::cgroup::{self, Cgroup, Process};
+use crate::engine::cgroup::{self, Cgroup, Process, ProcessId};
 use crate::engine::docker;
 use crate::engine::inspect::Container;
 use crate::error::failed;
@@ -9,6 +9,7 @@ use crate::exec;
 use anyhow::Result;
 use rustix::param::clock_ticks_per_second;
 use rustix::process::Signal;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,15 @@ pub(crate) struct Alive {
     own: BTreeSet<u32>,
     /// `None` where the host cannot read the cgroup, and the engine was asked.
     cgroup: Option<Cgroup>,
+}
+
+/// How often each thread of the program that waits has run, at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Waiting {
+    process: ProcessId,
+    /// The threads by their ids.
+    runs: Vec<(u32, u64)>,
 }
 
 /// A process that was ended, or could not be.
@@ -62,6 +72,16 @@ impl Alive {
         self.all.iter().filter(|process| !self.own.contains(&process.pid)).collect()
     }
 
+    /// How often the program that the init was started with has run. It waits for good, so a number that grew means that
+    /// it was woken, perhaps because something was written into its memory. It is compared and not judged: the host wakes
+    /// it too, when it freezes the container or sleeps itself. `None` where it is not known.
+    pub(crate) fn waiting(&self) -> Option<Waiting> {
+        let init = self.cgroup.as_ref()?.init();
+        let mut own = self.all.iter().filter(|process| self.own.contains(&process.pid) && process.pid != init);
+        let process = own.next()?;
+        Some(Waiting { process: process.id(), runs: cgroup::runs(process.pid)? })
+    }
+
     /// The first processes of each `docker exec`. Their parent is the engine's, outside of the container: no process
     /// inside can make itself one, since a parent that ends is followed by the init.
     pub(crate) fn entered(&self) -> Vec<&Process> {
@@ -90,7 +110,8 @@ impl Alive {
 
 /// What these two are is certain; what they do is not: a process of the same user can write into their memory (tried with
 /// `/proc/1/mem`), and the host cannot have them run as a user or group that it then could not look into itself. So no
-/// promise rests on nothing else being alive: what must not be raced waits until the container is stopped.
+/// promise rests on nothing else being alive: what must not be raced waits until the container is stopped. That the
+/// second was woken is seen ([`Alive::waiting`]); the init wakes every second by itself.
 ///
 /// The init, and of its children the one that was started first: the init starts its program before anything else, and
 /// the container ends with it. All other children of the init came to it when their parent ended. Where a process could
@@ -223,6 +244,35 @@ mod tests {
         let alive = Alive::new(Some(100), parse_top(text).unwrap(), None);
         assert_eq!(pids(alive.others()), [50]);
         assert_eq!(parse_top("PID\n1 x 3 y\n"), None);
+    }
+
+    #[test]
+    fn that_the_program_which_waits_was_woken_is_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let sleeper = duct::cmd!("sleep", "600").unchecked().start().unwrap();
+        let (me, pid) = (std::process::id(), sleeper.pids()[0]);
+        let cgroup = Cgroup::at(dir.path().into(), me);
+        let read = || {
+            let all = vec![Process::read(me).unwrap(), Process::read(pid).unwrap()];
+            Alive::new(Some(me), all, Some(cgroup.clone())).waiting().unwrap()
+        };
+        // It has come to wait once it is not on a processor any more.
+        let asleep = || {
+            let before = read();
+            std::thread::sleep(Duration::from_millis(300));
+            before == read()
+        };
+        let tries = (0..100).find(|_| asleep());
+        assert!(tries.is_some(), "it never waits");
+        let before = read();
+        std::fs::write(dir.path().join("cgroup.procs"), format!("{me}\n{pid}\n")).unwrap();
+        for signal in [Signal::STOP, Signal::CONT] {
+            cgroup.signal(&Process::read(pid).unwrap(), signal).unwrap();
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        assert_ne!(read(), before);
+        assert_eq!(Alive::new(Some(me), vec![Process::read(me).unwrap()], Some(cgroup)).waiting(), None);
+        sleeper.kill().unwrap();
     }
 
     #[test]

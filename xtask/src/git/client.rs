@@ -1,7 +1,6 @@
 //! How git is run on the host: never in a directory that an agent wrote, never with hooks, fsmonitor, transports or lazy
 //! fetches, and never with the repository variables of the user's shell.
 
-use super::Relation;
 use super::repository::Repository;
 use crate::error::{failed, host as host_lacks};
 use crate::exec::{self, Output};
@@ -75,6 +74,8 @@ pub(super) fn ours(dir: &Path, objects: Option<&Path>) -> Command {
         ("XDG_CONFIG_HOME", "/nonexistent"),
         ("GIT_ALLOW_PROTOCOL", "file"),
         ("GIT_NO_REPLACE_OBJECTS", "1"),
+        // An object that says that it is larger is not unpacked in memory.
+        ("GIT_ALLOC_LIMIT", "2g"),
     ];
     if let Some(objects) = &objects {
         variables.push(("GIT_OBJECT_DIRECTORY", objects));
@@ -84,7 +85,11 @@ pub(super) fn ours(dir: &Path, objects: Option<&Path>) -> Command {
 
 /// Runs git and returns what it said, whatever its exit code.
 pub(super) fn capture(command: &Command) -> Result<Output> {
-    let output = exec::capture(command)?;
+    found(exec::capture(command)?)
+}
+
+/// What was said, unless there is no git.
+pub(super) fn found(output: Output) -> Result<Output> {
     // The exit code of `env` where it finds no program.
     if output.code == 127 {
         return Err(host_lacks("`git` is not on PATH").hint("apt install git").into());
@@ -101,15 +106,4 @@ pub(super) fn stdout(command: &Command) -> Result<String> {
     // Without the variables and settings, which are the same for each command.
     let words = shell_words::join(command.args.iter().skip_while(|word| *word != "git").skip(1 + 2 * OFF.len()));
     Err(failed(format!("`git {words}` failed: {}", output.stderr.trim())).into())
-}
-
-/// Whether `old` is an ancestor of `new`, in the repository of this command.
-pub(super) fn is_ancestor(git: Command, old: &str, new: &str) -> Result<bool> {
-    Ok(capture(&git.args(["merge-base", "--is-ancestor", old, new]))?.ok())
-}
-
-/// How a branch at `tip` relates to the host's, which is at `old`, in the repository of this command.
-pub(super) fn state(git: Command, old: Option<&String>, tip: &str) -> Result<Relation> {
-    let Some(old) = old else { return Ok(Relation::New) };
-    Ok(if is_ancestor(git, old, tip)? { Relation::Ahead } else { Relation::Diverged })
 }

@@ -1,8 +1,9 @@
 //! Which commits only the sandbox has.
 
+use super::effort::{Effort, REMEDY};
 use super::refs::{self, Head, Private, Refs};
 use super::repository::Repository;
-use super::{Branch, Commit, Listing, MOST_COMMITS, Relation, client, quarantine};
+use super::{Branch, Commit, Listing, MOST_BRANCHES, MOST_COMMITS, Relation, client, first, quarantine};
 use crate::beneath::Beneath;
 use crate::ui::printable;
 use anyhow::Result;
@@ -11,12 +12,13 @@ use std::path::Path;
 use tempfile::TempDir;
 
 /// The commits on branches (and on a detached HEAD) of the sandbox that no ref of the host reaches. Can be called whether a container
-/// runs or not, also while an agent writes. What an agent has damaged is left out, and a note says so.
+/// runs or not, also while an agent writes. What an agent has damaged, or is too much, is left out, and a note says so.
+/// `stop` says whether the user wants it to end.
 ///
 /// # Errors
-/// Git on the host fails, or the sandbox has more objects than may be copied.
-pub(crate) fn list(repo: &Repository, private: &Path) -> Result<Listing> {
-    Ok(Collected::read(repo, private)?.listing)
+/// Git on the host fails, the sandbox has more refs or objects than may be read, or it was stopped.
+pub(crate) fn list(repo: &Repository, private: &Path, stop: &dyn Fn() -> bool) -> Result<Listing> {
+    Ok(Collected::read(repo, private, &Effort::to_read(stop))?.listing)
 }
 
 /// One line, printed when a session ends. `None` where there is nothing to take over.
@@ -28,7 +30,8 @@ pub(crate) fn summary(listing: &Listing) -> Option<String> {
 /// What would be lost with the sandbox's git directory, a line each.
 pub(crate) fn losses(listing: &Listing) -> Vec<String> {
     let branches = listing.branches.iter().map(|branch| format!("only the sandbox has {}", one_branch(branch)));
-    let others = listing.others.iter().map(|name| format!("only the sandbox has what `{name}` names"));
+    let others = listing.others.iter().map(|name| format!("only the sandbox has what `{name}` names")).collect();
+    let others = first(others, "tags");
     branches
         .chain(others)
         .chain(listing.notes.iter().map(|note| format!("not all commits could be read: {note}")))
@@ -93,7 +96,7 @@ pub(super) struct Collected {
 }
 
 impl Collected {
-    pub(super) fn read(repo: &Repository, private: &Path) -> Result<Collected> {
+    pub(super) fn read(repo: &Repository, private: &Path, effort: &Effort<'_>) -> Result<Collected> {
         let found = match Beneath::root_if_there(&private.join("git"))? {
             Some(git) => Private::read(&git, repo.sha256)?,
             None => Private::default(),
@@ -129,23 +132,60 @@ impl Collected {
         if tips.is_empty() {
             return Ok(gathered);
         }
-        let (temp, notes) = quarantine::filled(repo, private, &tips)?;
+        let passed = gathered.pass_over(&mut tips);
+        gathered.listing.notes.extend(passed);
+        let (temp, notes) = quarantine::filled(repo, private, &tips, effort)?;
         gathered.listing.notes.extend(notes);
         for (name, tip) in &tips {
             let name = name.strip_prefix("refs/sandbox/").unwrap_or(name);
-            gathered.branch(temp.path(), name, tip)?;
+            if let Err(err) = gathered.branch(temp.path(), name, tip, effort) {
+                if effort.stopped() {
+                    return Err(err);
+                }
+                gathered.listing.notes.push(format!(
+                    "{} was not read: {}",
+                    printable(name),
+                    printable(&format!("{err:#}"))
+                ));
+                if effort.is_over() {
+                    gathered.listing.notes.push(format!("nor were the branches after it: {REMEDY}"));
+                    break;
+                }
+            }
         }
         gathered.quarantine = Some(temp);
         Ok(gathered)
     }
 
-    fn branch(&mut self, quarantine: &Path, name: &str, tip: &str) -> Result<()> {
+    /// Takes out what is more than can be read at once, and says what it is. What the sandbox is on stays, then what the
+    /// host has a branch for.
+    fn pass_over(&self, tips: &mut Refs) -> Option<String> {
+        let rank = |name: &str| {
+            let full = format!("refs/heads/{}", name.strip_prefix("refs/sandbox/").unwrap_or(name));
+            let is_head = name == "refs/sandbox/HEAD" || self.head == Some(Head::Branch(full.clone()));
+            if is_head { 0 } else { 2 - u8::from(self.host.contains_key(&full)) }
+        };
+        let mut names: Vec<String> = tips.keys().cloned().collect();
+        names.sort_by_key(|name| rank(name));
+        let passed = names.split_off(names.len().min(MOST_BRANCHES));
+        tips.retain(|name, _| !passed.contains(name));
+        let shown = |name: &String| format!("`{}`", printable(name.strip_prefix("refs/sandbox/").unwrap_or(name)));
+        let shown = first(passed.iter().map(shown).collect(), "branches").join(", ");
+        (!passed.is_empty()).then(|| {
+            format!(
+                "at most {MOST_BRANCHES} branches are read at once, and not these: {shown}; take the others over first, \
+                 or delete branches inside"
+            )
+        })
+    }
+
+    fn branch(&mut self, quarantine: &Path, name: &str, tip: &str, effort: &Effort<'_>) -> Result<()> {
         let known: BTreeSet<String> = self.host.values().map(|id| format!("^{id}\n")).collect();
         let log = client::ours(quarantine, None)
-            .args(["log", "--no-show-signature", "--no-color", "--format=%H%x09%s", "--stdin"])
+            .args(["log", "--no-show-signature", "--no-color", "--format=%H%x09%<(300,trunc)%s", "--stdin"])
             .arg(format!("--max-count={MOST_COMMITS}"))
             .stdin(format!("{tip}\n{}", String::from_iter(known)));
-        let output = client::capture(&log)?;
+        let output = effort.capture(log)?;
         if !output.ok() {
             self.listing.notes.push(format!("{} cannot be read: {}", printable(name), printable(output.stderr.trim())));
             return Ok(());
@@ -154,10 +194,10 @@ impl Collected {
             .stdout
             .lines()
             .filter_map(|line| line.split_once('\t'))
-            .map(|(id, subject)| Commit { id: id.to_owned(), subject: printable(subject) })
+            .map(|(id, subject)| Commit { id: id.to_owned(), subject: printable(subject.trim_end()) })
             .collect();
         let host = self.host.get(&format!("refs/heads/{name}"));
-        let state = client::state(client::ours(quarantine, None), host, tip)?;
+        let state = effort.relation(client::ours(quarantine, None), host, tip)?;
         self.listing.branches.push(Branch { name: name.to_owned(), state, tip: tip.to_owned(), commits });
         Ok(())
     }

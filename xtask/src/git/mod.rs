@@ -12,6 +12,7 @@ mod borrowed;
 mod client;
 mod commits;
 mod config_format;
+mod effort;
 mod layout;
 mod mounts;
 mod prepare;
@@ -41,6 +42,15 @@ use std::path::Path;
 /// The host's objects cannot be read.
 pub(crate) fn mounts(repo: &Repository, private: &Path) -> Result<Vec<Mount>> {
     mounts::of(repo, private, GUEST)
+}
+
+/// The first lines, and how many there are more.
+fn first(mut lines: Vec<String>, what: &str) -> Vec<String> {
+    if let Some(more) = lines.len().checked_sub(MOST_SAID).filter(|more| *more > 0) {
+        lines.truncate(MOST_SAID);
+        lines.push(format!("and {more} {what} more"));
+    }
+    lines
 }
 
 /// Who commits inside.
@@ -91,6 +101,12 @@ struct Branch {
     /// The commits that the host lacks, newest first, at most [`MOST_COMMITS`].
     commits: Vec<Commit>,
 }
+
+/// The most branches whose new commits are read at once: each costs a few calls of git.
+const MOST_BRANCHES: usize = 100;
+
+/// The most names, or notes, of one kind that are said one by one.
+const MOST_SAID: usize = 20;
 
 /// The most commits that are listed of one branch.
 const MOST_COMMITS: usize = 10_000;

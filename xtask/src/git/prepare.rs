@@ -1,10 +1,11 @@
 //! Makes and refreshes the sandbox's own git directory. At each start everything in it is replaced from the host, except
 //! the work that only the sandbox has. What an agent left there is removed or replaced, never followed.
 
+use super::effort::REMEDY;
 use super::layout::SMALL;
 use super::refs::{self, Head, Private, Refs};
 use super::repository::Repository;
-use super::{Airlock, Identity, commits, config_format, mounts, quarantine};
+use super::{Airlock, Identity, commits, config_format, first, mounts, quarantine};
 use crate::beneath::Beneath;
 use crate::exec;
 use crate::spec::inside::GUEST;
@@ -20,12 +21,23 @@ use std::time::Duration;
 ///
 /// # Errors
 /// `private` cannot be written, what an agent left cannot be removed, or git on the host fails.
-pub(crate) fn prepare(repo: &Repository, private: &Path, identity: &Identity) -> Result<Airlock> {
-    prepare_at(repo, private, identity, GUEST)
+pub(crate) fn prepare(
+    repo: &Repository,
+    private: &Path,
+    identity: &Identity,
+    stop: &dyn Fn() -> bool,
+) -> Result<Airlock> {
+    prepare_at(repo, private, identity, GUEST, stop)
 }
 
 /// `prepare` with the container's `/sandbox` at another place.
-pub(super) fn prepare_at(repo: &Repository, private: &Path, identity: &Identity, inside: &str) -> Result<Airlock> {
+pub(super) fn prepare_at(
+    repo: &Repository,
+    private: &Path,
+    identity: &Identity,
+    inside: &str,
+    stop: &dyn Fn() -> bool,
+) -> Result<Airlock> {
     exec::create_dir(private, 0o700)?;
     sweep(private)?;
     // Changed in place, because a running container has this directory mounted.
@@ -42,7 +54,7 @@ pub(super) fn prepare_at(repo: &Repository, private: &Path, identity: &Identity,
     }
     let kept = Kept::find(repo, &git)?;
     if !kept.refs.is_empty() || kept.head.is_some() {
-        notes.extend(kept.describe(repo, private)?);
+        notes.extend(kept.describe(repo, private, stop)?);
     }
     // Written before anything is removed, so that no commit is lost if the process is killed here.
     let head = match &kept.head {
@@ -84,16 +96,26 @@ impl Kept {
         self.worktrees || self.head.is_some() || !self.refs.is_empty()
     }
 
-    fn describe(&self, repo: &Repository, private: &Path) -> Result<Vec<String>> {
-        let listing = commits::list(repo, private)?;
-        let mut notes = listing.notes.clone();
-        notes.extend(commits::summary(&listing));
+    fn describe(&self, repo: &Repository, private: &Path, stop: &dyn Fn() -> bool) -> Result<Vec<String>> {
+        let mut notes = Vec::new();
+        match commits::list(repo, private, stop) {
+            Ok(listing) => {
+                notes.extend(commits::summary(&listing));
+                notes.extend(listing.notes);
+            }
+            Err(err) if stop() => return Err(err),
+            // They are kept all the same, and what is too much for the host can only be mended inside.
+            Err(err) => {
+                let err = crate::ui::printable(&format!("{err:#}"));
+                notes.push(format!("the sandbox's own commits are kept, and could not be listed: {err}; {REMEDY}"));
+            }
+        }
         if self.refs.contains_key("refs/stash") {
             notes.push("a stash in the sandbox is kept".into());
         }
-        for tag in self.refs.keys().filter_map(|name| name.strip_prefix("refs/tags/")) {
-            notes.push(format!("the tag {} is kept in the sandbox", crate::ui::printable(tag)));
-        }
+        let tags = self.refs.keys().filter_map(|name| name.strip_prefix("refs/tags/"));
+        let tags = tags.map(|tag| format!("the tag {} is kept in the sandbox", crate::ui::printable(tag))).collect();
+        notes.extend(first(tags, "tags"));
         Ok(notes)
     }
 

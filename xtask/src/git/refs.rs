@@ -2,8 +2,8 @@
 //! because git would follow the configuration that an agent wrote beside them.
 
 use super::repository::Repository;
-use super::{client, noted};
-use crate::beneath::Beneath;
+use super::{client, first, noted};
+use crate::beneath::{Beneath, Refused, Why};
 use crate::error::failed;
 use crate::ui::printable;
 use anyhow::Result;
@@ -15,6 +15,8 @@ pub(super) type Refs = BTreeMap<String, String>;
 
 /// Bound on `packed-refs`.
 const PACKED: u64 = 64 << 20;
+/// What to do where there is more.
+const DROP: &str = "`cargo xtask down --all` drops the sandbox's git directory, with the commits that only it has";
 /// Bounds on the tree of loose refs: the number of all entries, and of levels.
 const ENTRIES: usize = 100_000;
 const LEVELS: usize = 20;
@@ -62,7 +64,12 @@ impl Private {
     /// Reads the plain files of a git directory.
     pub(super) fn read(git: &Beneath, sha256: bool) -> Result<Private> {
         let mut found = Private::default();
-        let packed = noted(git.text("packed-refs", PACKED), &mut found.notes).unwrap_or_default();
+        let packed = git.text("packed-refs", PACKED);
+        // What is not read must not be taken for nothing: a start would replace it.
+        if let Err(Refused { why: Why::TooLarge(_), .. }) = &packed {
+            return Err(failed(format!("the sandbox's `packed-refs` has more than {PACKED} bytes")).hint(DROP).into());
+        }
+        let packed = noted(packed, &mut found.notes).unwrap_or_default();
         for (id, name) in packed.lines().filter_map(|line| line.split_once(' ')) {
             if is_id(id, sha256) {
                 found.add(name, id);
@@ -73,6 +80,7 @@ impl Private {
         }
         let head = noted(git.text("HEAD", 4096), &mut found.notes);
         found.head = head.and_then(|text| parse_head(&text, sha256));
+        found.notes = first(found.notes, "notes");
         Ok(found)
     }
 
@@ -80,7 +88,7 @@ impl Private {
         for (name, kind) in &dir.names()? {
             let Some(name) = name.to_str() else { continue };
             let path = format!("{at}/{name}");
-            let too_many = || failed(format!("the sandbox's git directory has more than {ENTRIES} refs"));
+            let too_many = || failed(format!("the sandbox's git directory has more than {ENTRIES} refs")).hint(DROP);
             *left = left.checked_sub(1).ok_or_else(too_many)?;
             if !relevant(&path) && !relevant(&format!("{path}/")) {
                 continue;

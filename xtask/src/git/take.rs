@@ -3,6 +3,7 @@
 //! the sandbox have the same ones.
 
 use super::commits::{Collected, short};
+use super::effort::Effort;
 use super::refs::{self, Head, Refs};
 use super::repository::Repository;
 use super::{Branch, Relation, client, quarantine};
@@ -17,12 +18,13 @@ use tempfile::TempDir;
 /// Takes over the commits of all branches, and returns lines that say what was done.
 ///
 /// A branch is fast-forwarded or created. Where that is not possible, its commits are kept at `refs/sandbox/NAME`, and
-/// the line says what to do. A commit made on the host meanwhile is never overwritten.
+/// the line says what to do. A commit made on the host meanwhile is never overwritten. `stop` says whether the user wants it
+/// to end.
 ///
 /// # Errors
 /// Git on the host fails.
-pub(crate) fn take(repo: &Repository, private: &Path) -> Result<Vec<String>> {
-    let gathered = Collected::read(repo, private)?;
+pub(crate) fn take(repo: &Repository, private: &Path, stop: &dyn Fn() -> bool) -> Result<Vec<String>> {
+    let gathered = Collected::read(repo, private, &Effort::to_read(stop))?;
     let mut lines = gathered.listing.notes.clone();
     let Some(from) = &gathered.quarantine else {
         return Ok(lines);
@@ -33,11 +35,16 @@ pub(crate) fn take(repo: &Repository, private: &Path) -> Result<Vec<String>> {
         head: refs::head_of_host(repo)?,
         elsewhere: checked_out_elsewhere(repo)?,
         host: &gathered.host,
+        effort: Effort::to_take(stop),
     };
     for branch in &gathered.listing.branches {
         // If one branch fails, the others are taken over all the same.
         let taken = receiver.branch(from.path(), branch);
         lines.push(taken.unwrap_or_else(|err| not_taken(branch, &format!("{err:#}"))));
+        if receiver.effort.stopped() {
+            lines.push("interrupted: the branches after it were not taken over".into());
+            return Ok(lines);
+        }
     }
     lines.extend(receiver.working_tree(gathered.head.as_ref())?);
     Ok(lines)
@@ -56,6 +63,7 @@ struct Receiver<'a> {
     /// Branches that are checked out in other working trees, with the paths of these.
     elsewhere: Vec<(String, PathBuf)>,
     host: &'a Refs,
+    effort: Effort<'a>,
 }
 
 impl Receiver<'_> {
@@ -72,7 +80,7 @@ impl Receiver<'_> {
         let old = self.host.get(&full);
         // Computed again from the host's objects alone: objects in the quarantine, which the agent made, could have
         // falsified the first answer.
-        let state = client::state(self.git(), old, &branch.tip)?;
+        let state = self.effort.relation(self.git(), old, &branch.tip)?;
         // The files of the working tree are those of the commits already: `git merge` would refuse to overwrite them,
         // while `git reset` moves only the branch and the index.
         let checked_out = self.head == Head::Branch(full.clone());
@@ -115,7 +123,7 @@ impl Receiver<'_> {
             .args(["-c", "fetch.fsckObjects=true", "fetch", "--quiet", "--no-tags"])
             .arg(from.display().to_string())
             .arg(format!("+refs/sandbox/{name}:refs/quarantine/{name}"));
-        let output = client::capture(&command)?;
+        let output = self.effort.capture(command)?;
         Ok((!output.ok()).then(|| output.stderr.trim().replace('\n', "; ")))
     }
 
@@ -172,7 +180,7 @@ impl Receiver<'_> {
         let mut kept = format!("refs/sandbox/{}", branch.name);
         let mut number = 1;
         while let Some(old) = self.host.get(&kept) {
-            if client::is_ancestor(self.git(), old, &branch.tip)? {
+            if self.effort.is_ancestor(self.git(), old, &branch.tip)? {
                 break;
             }
             number += 1;

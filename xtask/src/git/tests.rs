@@ -3,6 +3,7 @@
 
 mod flow;
 mod hostile;
+mod large;
 mod shapes;
 
 use super::prepare::prepare_at;
@@ -127,7 +128,8 @@ impl Fixture {
         let inside = self.path("sandbox");
         let identity = Identity { name: Some("An \"AI\" Agent".into()), email: Some("a@example.org".into()) };
         let sandbox = inside.display().to_string();
-        let Airlock { mount_points, notes } = prepare_at(&repo, &self.private(), &identity, &sandbox).unwrap();
+        let Airlock { mount_points, notes } =
+            prepare_at(&repo, &self.private(), &identity, &sandbox, &|| false).unwrap();
         let mounts = mounts::of(&repo, &self.private(), &sandbox).unwrap();
         // What the mounts at `/sandbox` would do.
         let _ = std::fs::remove_dir_all(&inside);
@@ -141,7 +143,7 @@ impl Fixture {
     }
 
     fn list(&self) -> Listing {
-        list(&self.repo(), &self.private()).unwrap()
+        list(&self.repo(), &self.private(), &|| false).unwrap()
     }
 
     /// `NAME STATE: SUBJECTS` of each branch.
@@ -158,7 +160,7 @@ impl Fixture {
     }
 
     fn take(&self) -> Vec<String> {
-        let lines = take(&self.repo(), &self.private()).unwrap();
+        let lines = take(&self.repo(), &self.private(), &|| false).unwrap();
         let left: Vec<_> = std::fs::read_dir(self.private())
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())

@@ -4,8 +4,10 @@
 //! Git executes what such a directory names, also where it is run at the top of the workspace: `git status` runs git in
 //! each submodule. So those that are there before an agent runs are mounted read-only ([`protect`]), and those that appear
 //! later are set aside ([`look`]): renamed to a name that git does not know, and never deleted. What was there is kept in
-//! the state folder, out of the agent's reach.
+//! the state folder, out of the agent's reach. The same walk takes the setuid and setgid bits from what an agent can have
+//! written.
 
+mod bits;
 mod find;
 mod obeyed;
 mod places;
@@ -15,6 +17,7 @@ mod walk;
 
 use super::Repository;
 use super::layout::DOT_GIT;
+use crate::engine::alive::Waiting;
 use crate::error::{failed, usage};
 use crate::spec::inside::WORKSPACE;
 use crate::spec::{Mount, Role};
@@ -38,7 +41,7 @@ const MOST_NAMED: usize = 20;
 pub(crate) struct Seen {
     /// What the user should know.
     pub(crate) notes: Vec<String>,
-    /// What was set aside, or could not be; what changed that git on the host obeys.
+    /// What was set aside or lost its setuid bit, or could not; what changed that git on the host obeys.
     pub(crate) warnings: Vec<String>,
 }
 
@@ -75,7 +78,7 @@ pub(crate) fn preview(workspace: &Path, repo: Option<&Repository>) -> Result<Vec
 }
 
 /// To be called before a container starts, while no agent runs. Where an agent may have run since the last look, what is
-/// new is set aside first. Everything else that is there is then the user's own: it is kept as known, and is to be mounted
+/// new is set aside and setuid bits are taken away first. Everything else that is there is then the user's own: it is kept as known, and is to be mounted
 /// read-only ([`mounts`]).
 ///
 /// # Errors
@@ -103,12 +106,13 @@ fn read_only(mounts: &[Mount]) -> Option<String> {
         .then(|| format!("git: read-only inside, because git on this host runs or obeys what is in it: {named}{more}"))
 }
 
-/// Compares the workspace with what was known when the container was started, and sets aside what is new. `quiet` says
-/// whether nothing but the container's own programs is alive now. Nothing is done where no sandbox was started.
+/// Compares the workspace with what was known when the container was started, sets aside what is new, and takes setuid
+/// bits away. `alive` says
+/// whether nothing but the container's own programs is alive. Nothing is done where no sandbox was started.
 ///
 /// # Errors
 /// The state cannot be read or written.
-pub(crate) fn look(workspace: &Path, repo: Option<&Repository>, state: &Path, quiet: bool) -> Result<Seen> {
+pub(crate) fn look(workspace: &Path, repo: Option<&Repository>, state: &Path, alive: Now) -> Result<Seen> {
     let Some(last) = State::read(state)? else { return Ok(Seen::default()) };
     let mut found = Finder::new(workspace, repo, Some(&last))?.find(&Bound::USUAL)?;
     let gone = last.places.iter().filter(|place| !found.places.iter().any(|there| there.path == place.path));
@@ -121,26 +125,37 @@ pub(crate) fn look(workspace: &Path, repo: Option<&Repository>, state: &Path, qu
         ));
     }
     found.warnings.extend(found.unseen.iter().filter(|line| !last.unseen.contains(*line)).map(|line| {
-        format!("{line}: an agent can have made git directories there, do not run git in it before you looked")
+        format!("{line}: an agent can have made git directories and setuid programs there, do not run git in it before you looked")
     }));
     // What is known stays what it was at the start: only that is mounted read-only.
     let now = State {
         places: last.places.clone(),
         attributes: found.attributes.clone(),
         modules: found.modules.clone(),
-        quiet,
+        quiet: alive.quiet,
+        waiting: alive.waiting,
         unseen: last.unseen.iter().chain(&found.unseen).cloned().collect(),
     };
     now.write(state)?;
     Ok(found.into())
 }
 
-/// Whether an agent can have run since the last look.
+/// Who can write when a look begins.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Now {
+    /// Whether nothing but the container's own programs is alive.
+    pub(crate) quiet: bool,
+    /// What the program that waits in the container has done; `None` where no container runs, or it is not known.
+    pub(crate) waiting: Option<Waiting>,
+}
+
+/// Whether nothing of an agent's can have run since the last look: nobody was left, and the program that waits in the
+/// container was not woken.
 ///
 /// # Errors
 /// The state cannot be read.
-pub(crate) fn is_quiet(state: &Path) -> Result<bool> {
-    Ok(State::read(state)?.is_none_or(|state| state.quiet))
+pub(crate) fn is_quiet(state: &Path, waiting: Option<&Waiting>) -> Result<bool> {
+    Ok(State::read(state)?.is_none_or(|state| state.quiet && state.waiting.as_ref() == waiting))
 }
 
 /// To be called before an agent is let in: from now on the last look says nothing of what is there.

@@ -1,17 +1,14 @@
 //! What an agent may have left in the workspace that the host would execute later.
 //!
-//! A fixed list of places, checked without following links: the cost does not grow with the workspace. The whole
-//! tree is walked for setuid bits only where the host user is root, since there such a file is a way to root.
+//! A fixed list of places, checked without following links: the cost does not grow with the workspace.
 
 use crate::beneath::{Beneath, Refused, Why};
 use crate::fingerprint;
-use rustix::fs::FileType;
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::fs;
 use std::io::Read as _;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 /// Files of a project that tools on the host run or obey without asking, with the tool. Sources: the documentation of
 /// each tool; cargo and rustup look upward from the working directory, so `cargo` typed in the workspace obeys them.
@@ -111,66 +108,6 @@ pub(crate) fn changes(before: &Snapshot, after: &Snapshot) -> Vec<String> {
     lines
 }
 
-/// From which files setuid and setgid bits were removed, by their paths below the workspace.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Cleared {
-    /// Files that had such a bit and no longer have it.
-    pub files: Vec<PathBuf>,
-    /// What could not be checked or changed, with the reason.
-    pub failed: Vec<(PathBuf, String)>,
-}
-
-/// The setuid and setgid bits.
-const BITS: u32 = 0o6000;
-
-/// Removes setuid and setgid bits from files below a directory. Links are not followed, also not one that an agent
-/// puts in the place of a directory meanwhile, and other file systems are not entered.
-pub(crate) fn clear_setuid(workspace: &Path) -> Cleared {
-    let mut cleared = Cleared::default();
-    let (mut todo, root) = (vec![PathBuf::new()], Beneath::root(workspace));
-    while let Some(path) = todo.pop() {
-        let dir = root.as_ref().map_err(ToString::to_string).and_then(|root| {
-            let below = if path.as_os_str().is_empty() { Path::new(".") } else { &path };
-            root.find_dir(below).map_err(|err| err.to_string())
-        });
-        let mut look = |dir: Beneath| -> Result<(), Refused> {
-            for (name, _) in dir.names()? {
-                let Ok(node) = dir.stat(&name) else { continue };
-                match node.kind {
-                    FileType::Directory if node.shares_file_system(dir.node()) => todo.push(path.join(name)),
-                    FileType::RegularFile if node.mode & BITS != 0 => match take_bits(&dir, &name) {
-                        Ok(true) => cleared.files.push(path.join(name)),
-                        Ok(false) => {}
-                        Err(why) => cleared.failed.push((path.join(name), why)),
-                    },
-                    _ => {}
-                }
-            }
-            Ok(())
-        };
-        // What is no longer a directory was removed or moved: there is nothing left to check.
-        let looked = dir.and_then(|dir| dir.map_or(Ok(()), &mut look).map_err(|err| err.to_string()));
-        if let Err(why) = looked {
-            cleared.failed.push((path, why));
-        }
-    }
-    cleared
-}
-
-/// Removes the bits from a regular file; `false` where it is not one, or no longer has any of them.
-fn take_bits(dir: &Beneath, name: &OsStr) -> Result<bool, String> {
-    let (file, meta) = match dir.file(name) {
-        Err(Refused { why: Why::Failed(err), .. }) => return Err(err.to_string()),
-        Ok(Some(found)) => found,
-        Ok(None) | Err(_) => return Ok(false),
-    };
-    if meta.mode() & BITS == 0 {
-        return Ok(false);
-    }
-    file.set_permissions(fs::Permissions::from_mode(meta.mode() & 0o7777 & !BITS)).map_err(|err| err.to_string())?;
-    Ok(true)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,54 +152,5 @@ mod tests {
             changes(&before, &snapshot(dir.path()).unwrap()),
             ["`.vscode/tasks.json` changed: check this before you run VS Code there"]
         );
-    }
-
-    #[test]
-    fn setuid_bits_go_and_links_are_left_alone() {
-        let dir = tempfile::tempdir().unwrap();
-        let (inside, outside) = (dir.path().join("sub"), tempfile::NamedTempFile::new().unwrap());
-        fs::create_dir(&inside).unwrap();
-        let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-        fs::create_dir(inside.join("shared")).unwrap();
-        mode(&inside.join("shared"), 0o2775);
-        fs::write(inside.join("suid"), "").unwrap();
-        mode(&inside.join("suid"), 0o4755);
-        mode(outside.path(), 0o4755);
-        std::os::unix::fs::symlink(outside.path(), inside.join("link")).unwrap();
-        let elsewhere = tempfile::tempdir().unwrap();
-        fs::write(elsewhere.path().join("su"), "").unwrap();
-        mode(&elsewhere.path().join("su"), 0o4755);
-        std::os::unix::fs::symlink(elsewhere.path(), dir.path().join("bin")).unwrap();
-        assert_eq!(clear_setuid(dir.path()), Cleared { files: vec!["sub/suid".into()], failed: Vec::new() });
-        assert_eq!(fs::metadata(inside.join("shared")).unwrap().mode() & 0o7777, 0o2775);
-        assert_eq!(fs::metadata(elsewhere.path().join("su")).unwrap().mode() & 0o7777, 0o4755);
-        assert_eq!(fs::metadata(inside.join("suid")).unwrap().mode() & 0o7777, 0o755);
-        assert_eq!(fs::metadata(outside.path()).unwrap().mode() & 0o7777, 0o4755);
-    }
-
-    #[test]
-    fn a_directory_that_becomes_a_link_while_it_is_looked_at_leads_nowhere() {
-        use std::sync::atomic::{AtomicBool, Ordering};
-        let (dir, host) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let su = host.path().join("su");
-        fs::write(&su, "").unwrap();
-        fs::set_permissions(&su, fs::Permissions::from_mode(0o4755)).unwrap();
-        let (real, link) = (dir.path().join("real"), dir.path().join("link"));
-        fs::create_dir(&real).unwrap();
-        std::os::unix::fs::symlink(host.path(), &link).unwrap();
-        let done = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                while !done.load(Ordering::Relaxed) {
-                    let flags = rustix::fs::RenameFlags::EXCHANGE;
-                    let _ = rustix::fs::renameat_with(rustix::fs::CWD, &real, rustix::fs::CWD, &link, flags);
-                }
-            });
-            for _ in 0..2000 {
-                clear_setuid(dir.path());
-            }
-            done.store(true, Ordering::Relaxed);
-        });
-        assert_eq!(fs::metadata(&su).unwrap().mode() & 0o7777, 0o4755, "a program of the host lost its bit");
     }
 }

@@ -2,7 +2,7 @@
 //! entry, at its end, and at `down`. So what is written between two calls, or by what a killed call left running, is
 //! told at the next look, whoever wrote it.
 
-use super::audit::{self, Cleared, Snapshot};
+use super::audit::{self, Snapshot};
 use crate::spec::SCHEMA;
 use crate::spec::places::Places;
 use crate::{exec, ui};
@@ -17,10 +17,6 @@ use std::path::Path;
 struct Baseline {
     schema: u32,
     files: Snapshot,
-    /// Whether nothing but the container's own processes was alive when this was read: nothing inside can have changed
-    /// anything since, until the next session. Earlier versions did not say.
-    #[serde(default)]
-    quiet: bool,
 }
 
 /// One workspace, to be looked at.
@@ -28,20 +24,16 @@ struct Baseline {
 pub(super) struct Watched<'a> {
     pub(super) places: &'a Places,
     pub(super) workspace: &'a Path,
-    /// The user on whose behalf the sandbox writes.
-    pub(super) uid: u32,
 }
 
 impl Watched<'_> {
-    /// Compares with the last look, tells what changed, and only then keeps the new state. `quiet` tells whether nothing
-    /// was alive inside before this began, and nothing that is not this tool's own will be before the next look.
+    /// Compares with the last look, tells what changed, and only then keeps the new state.
     ///
     /// # Errors
     /// The workspace cannot be read, or the state folder cannot be written.
-    pub(super) fn look(self, quiet: bool) -> Result<Snapshot> {
-        let kept = self.kept();
-        let known = match &kept {
-            Ok(Some(kept)) => Some(&kept.files),
+    pub(super) fn look(self) -> Result<Snapshot> {
+        let known = match self.kept() {
+            Ok(Some(kept)) => Some(kept.files),
             Ok(None) => None,
             Err(why) => {
                 ui::warn(format_args!(
@@ -51,37 +43,26 @@ impl Watched<'_> {
                 None
             }
         };
-        // The whole tree is read only where something inside can have written since.
-        let untouched = match &kept {
-            Ok(Some(kept)) => kept.quiet,
-            Ok(None) => !self.places.record.exists(),
-            Err(_) => false,
-        };
-        if !untouched {
-            self.clear();
-        }
         let now = audit::snapshot(self.workspace)?;
-        for line in known.map(|known| audit::changes(known, &now)).into_iter().flatten() {
+        for line in known.map(|known| audit::changes(&known, &now)).into_iter().flatten() {
             ui::warn(format_args!(
                 "since the sandbox was last looked at, in the workspace, {line} (you or the sandbox did it)"
             ));
         }
-        self.keep(&now, quiet)?;
+        self.keep(&now)?;
         Ok(now)
     }
 
-    /// The same at the end of a session that began with these files. `quiet` tells whether nothing was alive inside
-    /// before this began.
+    /// The same at the end of a session that began with these files.
     ///
     /// # Errors
     /// As [`Watched::look`].
-    pub(super) fn leave(self, before: &Snapshot, quiet: bool) -> Result<()> {
-        self.clear();
+    pub(super) fn leave(self, before: &Snapshot) -> Result<()> {
         let now = audit::snapshot(self.workspace)?;
         for line in audit::changes(before, &now) {
             ui::warn(format_args!("in the workspace, {line}"));
         }
-        self.keep(&now, quiet)
+        self.keep(&now)
     }
 
     fn kept(self) -> Result<Option<Baseline>, String> {
@@ -95,29 +76,9 @@ impl Watched<'_> {
         kept.map(Some).ok_or_else(|| format!("`{}` is damaged, or of another version of this tool", path.display()))
     }
 
-    fn keep(self, files: &Snapshot, quiet: bool) -> Result<()> {
-        let baseline = Baseline { schema: SCHEMA, files: files.clone(), quiet };
+    fn keep(self, files: &Snapshot) -> Result<()> {
+        let baseline = Baseline { schema: SCHEMA, files: files.clone() };
         exec::write_file(&self.places.baseline, serde_json::to_string(&baseline)?.as_bytes(), 0o600)
-    }
-
-    /// A file that root inside has made setuid would run as root for everybody on the host.
-    fn clear(self) {
-        if self.uid != 0 {
-            return;
-        }
-        let Cleared { files, failed } = audit::clear_setuid(self.workspace);
-        for path in files {
-            ui::warn(format_args!(
-                "removed the setuid bit of `{}`: it would have made anyone root",
-                ui::printable(&path.to_string_lossy())
-            ));
-        }
-        for (path, why) in failed {
-            ui::warn(format_args!(
-                "`{}` could not be checked for setuid bits: {why}",
-                ui::printable(&path.to_string_lossy())
-            ));
-        }
     }
 }
 
@@ -126,8 +87,7 @@ mod tests {
     use super::*;
     use crate::context::Context;
     use crate::spec::places;
-    use std::fs::{self, Permissions};
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::fs;
 
     struct Ground {
         dir: tempfile::TempDir,
@@ -146,18 +106,12 @@ mod tests {
             self.dir.path().join("project")
         }
 
-        fn look(&self, uid: u32, quiet: bool) -> Result<Snapshot> {
-            Watched { places: &self.places, workspace: &self.project(), uid }.look(quiet)
-        }
-
-        fn leave(&self, quiet: bool) {
-            Watched { places: &self.places, workspace: &self.project(), uid: 0 }
-                .leave(&Snapshot::new(), quiet)
-                .unwrap();
+        fn look(&self) -> Result<Snapshot> {
+            Watched { places: &self.places, workspace: &self.project() }.look()
         }
 
         fn kept(&self) -> Result<Option<Baseline>, String> {
-            Watched { places: &self.places, workspace: &self.project(), uid: 1 }.kept()
+            Watched { places: &self.places, workspace: &self.project() }.kept()
         }
     }
 
@@ -165,16 +119,16 @@ mod tests {
     fn a_look_keeps_what_it_saw_and_the_last_state_survives_until_then() {
         let ground = Ground::new();
         assert_eq!(ground.kept(), Ok(None));
-        let before = ground.look(1, false).unwrap();
+        let before = ground.look().unwrap();
         fs::write(ground.project().join(".envrc"), "a").unwrap();
         assert_eq!(ground.kept().unwrap().unwrap().files, before, "nothing is kept before it was compared");
-        let after = ground.look(1, false).unwrap();
+        let after = ground.look().unwrap();
         assert_eq!(audit::changes(&before, &after).len(), 1);
-        assert_eq!(ground.kept().unwrap().unwrap(), Baseline { schema: SCHEMA, files: after, quiet: false });
+        assert_eq!(ground.kept().unwrap().unwrap(), Baseline { schema: SCHEMA, files: after });
         // A workspace that cannot be looked at is not one from which everything was removed.
         let kept = ground.kept();
         fs::remove_dir_all(ground.project()).unwrap();
-        assert!(ground.look(1, false).is_err());
+        assert!(ground.look().is_err());
         assert_eq!(ground.kept(), kept);
     }
 
@@ -188,33 +142,6 @@ mod tests {
             assert!(ground.kept().unwrap_err().contains("is damaged, or of another version"), "{odd}");
         }
         fs::write(path, r#"{"schema":2,"files":{"Makefile":"directory"}}"#).unwrap();
-        let earlier = ground.kept().unwrap().unwrap();
-        assert_eq!((earlier.files["Makefile"].as_str(), earlier.quiet), ("directory", false));
-    }
-
-    #[test]
-    fn setuid_bits_go_at_the_next_look_unless_nothing_can_have_set_any() {
-        let ground = Ground::new();
-        let file = ground.project().join("su");
-        fs::write(&file, "").unwrap();
-        let set = || fs::set_permissions(&file, Permissions::from_mode(0o4755)).unwrap();
-        let mode = || fs::metadata(&file).unwrap().permissions().mode() & 0o7777;
-        set();
-        ground.look(0, true).unwrap();
-        ground.look(0, false).unwrap();
-        assert_eq!(mode(), 0o4755, "before the first session it is the user's own");
-        ground.look(0, true).unwrap();
-        assert_eq!(mode(), 0o755, "since an entry");
-        ground.leave(true);
-        set();
-        ground.look(0, true).unwrap();
-        assert_eq!(mode(), 0o4755, "nothing was alive: the user has set it");
-        ground.leave(false);
-        set();
-        ground.look(0, true).unwrap();
-        assert_eq!(mode(), 0o755, "a leftover was alive");
-        set();
-        ground.look(1000, false).unwrap();
-        assert_eq!(mode(), 0o4755, "it is another user's, who cannot make anyone root");
+        assert_eq!(ground.kept().unwrap().unwrap().files["Makefile"], "directory");
     }
 }

@@ -21,7 +21,6 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Removal {
     places: Places,
     workspace: PathBuf,
-    uid: u32,
     container: Option<Existing>,
     /// Whether the state folder is removed too: the Codex home and the git directory.
     all: bool,
@@ -44,17 +43,7 @@ impl Removal {
         let container = find(&compose::container_name(&places.project))?;
         let volumes = if caches { caches_of(uid)? } else { Vec::new() };
         let commits = if all { commits(&settings.workspace, &places) } else { Vec::new() };
-        Ok(Removal {
-            places,
-            workspace: settings.workspace,
-            uid,
-            container,
-            all,
-            caches,
-            volumes,
-            commits,
-            _lock: lock,
-        })
+        Ok(Removal { places, workspace: settings.workspace, container, all, caches, volumes, commits, _lock: lock })
     }
 
     pub(crate) fn steps(&self) -> Vec<Step> {
@@ -117,7 +106,7 @@ impl Removal {
         if !places.baseline.exists() || !workspace.exists() {
             return;
         }
-        if let Err(err) = (Watched { places, workspace: &workspace, uid: self.uid }).look(true) {
+        if let Err(err) = (Watched { places, workspace: &workspace }).look() {
             ui::warn(format_args!("what changed in the workspace could not be looked at: {err:#}"));
         }
     }
@@ -151,7 +140,7 @@ fn commits(workspace: &Path, places: &Places) -> Vec<String> {
     let read = || -> Result<Vec<String>> {
         let repository = git::detect(&canonical("the workspace", workspace)?)?
             .ok_or_else(|| failed(format!("`{}` is no git repository any more", workspace.display())))?;
-        Ok(git::losses(&git::list(&repository, &places.git)?))
+        Ok(git::losses(&git::list(&repository, &places.git, &|| false)?))
     };
     read().unwrap_or_else(|err| {
         let dir = places.git.display();

@@ -60,7 +60,7 @@ impl Running<'_> {
         let entry =
             Entry { container: &record.container, carried: &record.carried, env: &gathered.ground.settings.env };
         let command = entry.command(call.cx, missing, &mark, program);
-        let before = gathered.ground.watched().look(false)?;
+        let before = gathered.ground.watched().look()?;
         gathered.note_entered()?;
         let mut session = Session::begin(&gathered.ground.places, &mark, Alive::read(&container).ok().as_ref())?;
         ui::echo(&command);
@@ -86,32 +86,31 @@ impl Running<'_> {
             reap(&record.container, Whose::Agents, &mark);
         }
         drop(session);
-        let quiet = wind_down(gathered, &container, call.leftovers, signals, lock).unwrap_or_else(|err| {
-            ui::warn(format_args!("what still runs inside is not known: {err:#}"));
-            false
-        });
-        gathered.look_at_exit(quiet);
-        leave(gathered, &before, quiet, since);
+        signals.forget_keys();
+        let alive = wind_down(gathered, &container, call.leftovers, signals, lock)
+            .inspect_err(|err| ui::warn(format_args!("what still runs inside is not known: {err:#}")));
+        gathered.look_at_exit(alive.ok().as_ref());
+        leave(gathered, &before, since, &|| signals.any());
         ui::say(format_args!("`{name}` keeps running; `{}` stops it", down(&gathered.ground.settings)));
         Ok(Left { code: u8::try_from(code).unwrap_or(1) })
     }
 }
 
-/// Names what the session left running, and ends it where the user wants that. Returns whether nothing is alive inside.
+/// Names what the session left running, and ends it where the user wants that. Returns what is alive inside then.
 fn wind_down(
     gathered: &Gathered,
     container: &Container,
     leftovers: Policy,
     signals: &Signals,
     lock: Option<File>,
-) -> Result<bool> {
+) -> Result<Alive> {
     let places = &gathered.ground.places;
     // Nothing is ended while another call starts a session, which nobody can tell from what was left.
     let lock = lock.or_else(|| File::open(&places.lock).ok().filter(|file| file.try_lock().is_ok()));
     let policy = if lock.is_some() && !signals.end() { leftovers } else { Policy::Do(Leftovers::Keep) };
     leftovers::let_end(container, places)?;
     leftovers::settle(container, places, policy, || signals.ask(|| ui::agree("End them?")), || signals.end())?;
-    Ok(Alive::read(container)?.others().is_empty())
+    Alive::read(container)
 }
 
 /// Ends the Codex or the shell of a session whose terminal was closed: the engine would leave it running. Whose program it

@@ -200,7 +200,7 @@ impl Ground {
 
     /// The workspace, as it is looked at for changes.
     pub(super) fn watched(&self) -> Watched<'_> {
-        Watched { places: &self.places, workspace: &self.workspace, uid: self.user.uid }
+        Watched { places: &self.places, workspace: &self.workspace }
     }
 
     /// Asks what takes its time side by side: the engine for the container, Codex for its version, git for the user's

@@ -2,8 +2,10 @@
 //! can have run since the last look, at the end of a session, and when the sandbox is removed.
 
 use super::gather::{Gathered, Ground};
+use crate::engine::alive::Alive;
 use crate::error::failed;
-use crate::git::{self, Repository, watch};
+use crate::git::watch::{self, Now};
+use crate::git::{self, Repository};
 use crate::spec::Mount;
 use crate::spec::places::Places;
 use crate::ui;
@@ -50,27 +52,37 @@ impl Gathered {
         Ok(())
     }
 
-    /// Before an entry into a container that runs already. `alive` says whether anything but the container's own programs
-    /// was alive since the last look: without that, and without a session that was not seen to end, nothing is walked.
+    /// Before an entry into a container that runs already. Where nothing but the container's own programs was alive since
+    /// the last look, the one that waits was not woken, and the last session was seen to end, nothing is walked.
     ///
     /// # Errors
     /// The state folder cannot be read or written.
-    pub(super) fn look_at_entry(&self, alive: bool) -> Result<()> {
-        let ground = &self.ground;
-        if alive || !watch::is_quiet(&ground.places.git_state)? {
-            say(look(&ground.workspace, ground.repository.as_ref(), &ground.places, !alive)?);
+    pub(super) fn look_at_entry(&self, alive: &Alive) -> Result<()> {
+        let (ground, now) = (&self.ground, now(alive));
+        if !now.quiet || !watch::is_quiet(&ground.places.git_state, now.waiting.as_ref())? {
+            say(look(&ground.workspace, ground.repository.as_ref(), &ground.places, now)?);
         }
         Ok(())
     }
 
+    /// Before a container is stopped: what is known of it now is not known afterwards.
+    ///
+    /// # Errors
+    /// The state folder cannot be read or written.
+    pub(super) fn note_before_stop(&self, alive: &Alive) -> Result<()> {
+        let (state, now) = (&self.ground.places.git_state, now(alive));
+        if now.quiet && watch::is_quiet(state, now.waiting.as_ref())? { Ok(()) } else { watch::note_entered(state) }
+    }
+
     /// At the end of a session, before the user is told that it is over. What cannot be looked at is only a warning: the
     /// exit code of the session must still be returned.
-    pub(super) fn look_at_exit(&self, quiet: bool) {
+    pub(super) fn look_at_exit(&self, alive: Option<&Alive>) {
         let ground = &self.ground;
         // Another call that holds the lock may let an agent in meanwhile.
         let lock = File::options().write(true).open(&ground.places.lock).ok().filter(|file| file.try_lock().is_ok());
-        let quiet = quiet && lock.is_some();
-        match look(&ground.workspace, ground.repository.as_ref(), &ground.places, quiet) {
+        let mut now = alive.map(now).unwrap_or_default();
+        now.quiet &= lock.is_some();
+        match look(&ground.workspace, ground.repository.as_ref(), &ground.places, now) {
             Ok(seen) => say(seen),
             Err(err) => unseen(&ground.workspace, &err),
         }
@@ -89,15 +101,19 @@ impl Gathered {
 pub(super) fn look_at_end(workspace: &Path, places: &Places) {
     // The workspace may be gone, or its repository be broken: the look needs neither.
     let repository = git::detect(workspace).ok().flatten();
-    match look(workspace, repository.as_ref(), places, true) {
+    match look(workspace, repository.as_ref(), places, Now { quiet: true, waiting: None }) {
         Ok(seen) => say(seen),
         Err(_) if !workspace.exists() => {}
         Err(err) => unseen(workspace, &err),
     }
 }
 
-fn look(workspace: &Path, repository: Option<&Repository>, places: &Places, quiet: bool) -> Result<watch::Seen> {
-    watch::look(workspace, repository, &places.git_state, quiet)
+fn now(alive: &Alive) -> Now {
+    Now { quiet: alive.others().is_empty(), waiting: alive.waiting() }
+}
+
+fn look(workspace: &Path, repository: Option<&Repository>, places: &Places, now: Now) -> Result<watch::Seen> {
+    watch::look(workspace, repository, &places.git_state, now)
 }
 
 fn say(seen: watch::Seen) {

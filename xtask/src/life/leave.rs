@@ -9,17 +9,17 @@ use crate::spec::words::Mode;
 use crate::{git, ui};
 use std::time::SystemTime;
 
-/// Tells the user all of it. `quiet` tells whether nothing is alive inside any more.
-pub(super) fn leave(gathered: &Gathered, before: &Snapshot, quiet: bool, since: SystemTime) {
+/// Tells the user all of it. `stop` says whether the user wants no more of it.
+pub(super) fn leave(gathered: &Gathered, before: &Snapshot, since: SystemTime, stop: &dyn Fn() -> bool) {
     match gathered.ground.settings.shape.codex_home {
         Mode::Mirror => login(gathered, since),
         Mode::Shared | Mode::None => {}
     }
-    if let Err(err) = gathered.ground.watched().leave(before, quiet) {
+    if let Err(err) = gathered.ground.watched().leave(before) {
         ui::warn(format_args!("what changed in the workspace could not be looked at: {err:#}"));
     }
     if let Some(repository) = &gathered.ground.repository {
-        match git::list(repository, &gathered.ground.places.git) {
+        match git::list(repository, &gathered.ground.places.git, stop) {
             Ok(listing) => {
                 git::summary(&listing).into_iter().chain(git::waiting(&listing)).for_each(ui::say);
                 listing.notes.into_iter().for_each(ui::say);

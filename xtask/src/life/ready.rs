@@ -57,11 +57,11 @@ pub(super) fn fills(gathered: &Gathered) -> Vec<Fill> {
 }
 
 impl Fill {
-    /// Fills it, and returns what the user should know.
+    /// Fills it, and returns what the user should know. `stop` says whether the user wants it to end.
     ///
     /// # Errors
     /// The host's side cannot be read, or the sandbox's side cannot be written.
-    pub(crate) fn run(&self, gathered: &Gathered) -> Result<Vec<String>> {
+    pub(crate) fn run(&self, gathered: &Gathered, stop: &dyn Fn() -> bool) -> Result<Vec<String>> {
         let (mirror, agents) = (&gathered.mirror, &gathered.ground.places.filled(&Role::Agents));
         let exposed = &gathered.ground.exposed;
         match self.with {
@@ -85,17 +85,17 @@ impl Fill {
                 rules.transpose().context("the administrator's rules for Codex must stay in force")?;
             }
             Filling::Guest => guest::fill(&gathered.ground.places, &gathered.ground.network, exposed)?,
-            Filling::Git => return prepare_git(gathered, &self.to),
+            Filling::Git => return prepare_git(gathered, &self.to, stop),
         }
         Ok(Vec::new())
     }
 }
 
-fn prepare_git(gathered: &Gathered, private: &Path) -> Result<Vec<String>> {
+fn prepare_git(gathered: &Gathered, private: &Path, stop: &dyn Fn() -> bool) -> Result<Vec<String>> {
     let appeared = git::note_appearance(gathered.ground.repository.as_ref(), private)?;
     let mut notes: Vec<String> = appeared.iter().map(|note| format!("warning: {note}")).collect();
     if let Some(repository) = &gathered.ground.repository {
-        let lock = git::prepare(repository, private, &gathered.identity)?;
+        let lock = git::prepare(repository, private, &gathered.identity, stop)?;
         notes.extend(lock.notes.iter().map(|note| format!("git: {note}")));
         let guest = &gathered.ground.places.filled(&Role::Guest);
         lock.mount_points.iter().try_for_each(|name| exec::create_dir(&guest.join(name), 0o755))?;
@@ -107,8 +107,8 @@ fn prepare_git(gathered: &Gathered, private: &Path) -> Result<Vec<String>> {
 ///
 /// # Errors
 /// As [`Fill::run`].
-pub(super) fn refresh(gathered: &Gathered) -> Result<Vec<String>> {
-    let notes: Result<Vec<Vec<String>>> = fills(gathered).iter().map(|fill| fill.run(gathered)).collect();
+pub(super) fn refresh(gathered: &Gathered, stop: &dyn Fn() -> bool) -> Result<Vec<String>> {
+    let notes: Result<Vec<Vec<String>>> = fills(gathered).iter().map(|fill| fill.run(gathered, stop)).collect();
     Ok(notes?.concat())
 }
 

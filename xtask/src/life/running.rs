@@ -103,7 +103,7 @@ impl<'a> Running<'a> {
             // Nor is written what was read while one ran, which may have ended since.
             let gathered = &mut self.call.gathered;
             gathered.mirror = gather::mirror(self.call.cx, &gathered.ground.settings, &gathered.ground.exposed)?;
-            ready::refresh(gathered)?.iter().for_each(ui::say);
+            ready::refresh(gathered, &|| self.call.signals.any())?.iter().for_each(ui::say);
         }
         Ok((proof, missing(&self.call.gathered.mirror.mcp, &inside)))
     }
@@ -173,7 +173,7 @@ impl Proven<'_> {
     /// The state of the workspace cannot be kept for the next comparison.
     pub(crate) fn stand(self) -> Result<Standing> {
         self.running.call.gathered.note_entered()?;
-        self.running.call.gathered.ground.watched().look(false)?;
+        self.running.call.gathered.ground.watched().look()?;
         Ok(Standing {
             project: self.running.call.gathered.ground.places.project,
             container: self.running.name,

@@ -37,6 +37,11 @@ impl Signals {
         answer
     }
 
+    /// To be called when a session ends: the keys that were pressed in it were meant for Codex.
+    pub(crate) fn forget_keys(&self) {
+        self.keys.store(false, Ordering::SeqCst);
+    }
+
     /// Whether the terminal closed or an end was asked for.
     pub(crate) fn end(&self) -> bool {
         self.end.load(Ordering::SeqCst)

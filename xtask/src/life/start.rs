@@ -25,9 +25,9 @@ impl<'a> Call<'a> {
         let mut plan = self.plan()?;
         if let Some((record, existing)) = plan.entered.take().zip(self.gathered.existing.clone()) {
             self.settle(&existing.container)?;
-            let quiet = Alive::read(&existing.container)?.others().is_empty();
-            self.gathered.ground.watched().look(quiet)?;
-            self.gathered.look_at_entry(!quiet)?;
+            let alive = Alive::read(&existing.container)?;
+            self.gathered.ground.watched().look()?;
+            self.gathered.look_at_entry(&alive)?;
             plan.deferred.iter().for_each(|line| ui::say(format_args!("at the next start: {line}")));
             let early = early.filter(|early| early.container == existing.id);
             let name = plan.project.container();
@@ -41,7 +41,7 @@ impl<'a> Call<'a> {
             self.gathered = ground.gather(self.cx, Purpose::Start)?;
         }
         self.gathered.protect_git()?;
-        self.gathered.ground.watched().look(true)?;
+        self.gathered.ground.watched().look()?;
         sources::check(self.cx, &self.gathered)?;
         if self.gathered.engine.is_none() {
             let gathered = &self.gathered;
@@ -70,6 +70,7 @@ impl<'a> Call<'a> {
         let Some(existing) = self.gathered.existing.as_ref().filter(|existing| existing.up) else { return Ok(false) };
         self.settle(&existing.container)?;
         held_back(&self.gathered, &plan.recreated)?;
+        self.gathered.note_before_stop(&Alive::read(&existing.container)?)?;
         ui::say("the container is stopped and recreated, nothing runs inside:");
         plan.recreated.iter().for_each(|line| ui::say(format_args!("  {line}")));
         exec::stdout_of(&docker::stop(&existing.id))?;
@@ -105,7 +106,7 @@ impl<'a> Call<'a> {
             Act::Image(_) => Err(failed("the image was built, and the engine does not list it").into()),
             Act::Snapshot => self.gathered.codex.snapshot(self.cx),
             Act::Fill(fill) => {
-                fill.run(&self.gathered)?.iter().for_each(ui::say);
+                fill.run(&self.gathered, &|| self.signals.any())?.iter().for_each(ui::say);
                 Ok(())
             }
             Act::Override(step) => {

@@ -30,11 +30,16 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
             .hint("commits are kept apart only for a workspace that is a repository of its own")
     })?;
     life::confirmed(&repository, &life::exposed(cx, &args.flags.confirm)?)?;
+    // Caught, so that what was copied to be checked is removed when it is interrupted.
+    let signals = life::Signals::catch()?;
+    let stop = || signals.any();
     if args.take {
-        let lines = git::take(&repository, &places.git)?;
+        let lines = git::take(&repository, &places.git, &stop)?;
         lines.iter().for_each(ui::result);
         return Ok(0);
     }
-    ui::result(git::describe(&git::list(&repository, &places.git)?).trim_end());
+    let listing = git::list(&repository, &places.git, &stop)?;
+    listing.notes.iter().for_each(ui::warn);
+    ui::result(git::describe(&listing).trim_end());
     Ok(0)
 }

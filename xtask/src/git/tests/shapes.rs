@@ -275,6 +275,6 @@ fn the_identity_is_the_user_s_and_a_missing_one_is_said() {
     let identity = identity(&f.repo()).unwrap();
     assert_eq!(identity.name.as_deref(), Some("Ada L."));
     assert_eq!(identity.email.as_deref(), Some("ada@example.org"));
-    let notes = prepare(&f.repo(), &f.private(), &Identity::default()).unwrap().notes;
+    let notes = prepare(&f.repo(), &f.private(), &Identity::default(), &|| false).unwrap().notes;
     assert_eq!(notes, ["git knows no `user.name` and `user.email` of yours: commits inside need them"]);
 }

@@ -1,7 +1,9 @@
-//! One look at the workspace: what git would run or obey there, which of it was there before, and what is set aside.
+//! One look at the workspace: what git would run or obey there, which of it was there before, and what is set aside; and
+//! what else of an agent's must not stay.
 
 use super::super::Repository;
 use super::super::layout::DOT_GIT;
+use super::bits::Bits;
 use super::obeyed::{self, Trusted};
 use super::places::{Kind, Place, lookup};
 use super::state::State;
@@ -34,6 +36,7 @@ impl Found {
     pub(super) fn state(&self) -> State {
         State {
             quiet: true,
+            waiting: None,
             places: self.places.clone(),
             attributes: self.attributes.clone(),
             modules: self.modules.clone(),
@@ -48,12 +51,13 @@ pub(super) struct Finder<'a> {
     repo: Option<&'a Repository>,
     /// What was there before the agent ran; `None` where all that is there is the user's own.
     known: Option<&'a State>,
+    bits: Bits,
     found: Found,
 }
 
 impl<'a> Finder<'a> {
     pub(super) fn new(workspace: &Path, repo: Option<&'a Repository>, known: Option<&'a State>) -> Result<Finder<'a>> {
-        Ok(Finder { root: Beneath::root(workspace)?, repo, known, found: Found::default() })
+        Ok(Finder { root: Beneath::root(workspace)?, repo, known, bits: Bits::default(), found: Found::default() })
     }
 
     pub(super) fn find(mut self, bound: &Bound) -> Result<Found> {
@@ -67,8 +71,9 @@ impl<'a> Finder<'a> {
         first.extend(known.filter_map(|place| place.path.parent().map(Path::to_path_buf)));
         let root = self.root.open_dir(".")?.context("the workspace is gone")?;
         let mut walk = Walk::new(&root, bound);
-        walk.opens_closed = self.known.is_some();
+        walk.after_an_agent = self.known.is_some();
         walk.run(first, &mut |met| self.meet(met));
+        self.found.warnings.extend(std::mem::take(&mut self.bits).lines());
         let nested = self.found.places.iter().filter_map(|place| Trusted::of(&self.root, place));
         for repo in nested.collect::<Vec<_>>() {
             self.obeyed(&repo)?;
@@ -113,6 +118,10 @@ impl<'a> Finder<'a> {
                 if !named.is_empty() && self.found.attributes.len() < text::MOST_FILES {
                     self.found.attributes.insert(path.to_string_lossy().into_owned(), named);
                 }
+                None
+            }
+            Met::Bits { dir, name, path, node } => {
+                self.bits.take(dir, name, path, &node);
                 None
             }
             Met::Unseen(line) => {

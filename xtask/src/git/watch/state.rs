@@ -2,6 +2,7 @@
 
 use super::places::Place;
 use super::text::{Attributes, Modules};
+use crate::engine::alive::Waiting;
 use crate::error::failed;
 use crate::exec;
 use anyhow::{Context as _, Result};
@@ -14,6 +15,9 @@ use std::path::Path;
 pub(super) struct State {
     /// Whether no agent can have run since this look.
     pub(super) quiet: bool,
+    /// How often the program that waits in the container had run by then; `None` where no container ran.
+    #[serde(default)]
+    pub(super) waiting: Option<Waiting>,
     /// What was there when the container was started, and is read-only in it.
     pub(super) places: Vec<Place>,
     pub(super) attributes: Attributes,

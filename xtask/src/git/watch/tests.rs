@@ -47,7 +47,7 @@ impl Watched {
     /// What a look warns of.
     fn look(&self) -> Vec<String> {
         let repo = super::super::detect(&self.f.workspace).unwrap();
-        look(&self.f.workspace, repo.as_ref(), &self.state(), false).unwrap().warnings
+        look(&self.f.workspace, repo.as_ref(), &self.state(), Now::default()).unwrap().warnings
     }
 
     fn mounted(&self) -> Vec<String> {
@@ -255,7 +255,7 @@ fn git_is_not_run_in_an_own_git_directory_that_was_replaced() {
     w.evil("made");
     fs::rename(w.at("made/.git"), w.at(".git")).unwrap();
     let _ = fs::remove_file(&w.mark);
-    let warnings = look(&w.f.workspace, Some(&repo), &w.state(), false).unwrap().warnings;
+    let warnings = look(&w.f.workspace, Some(&repo), &w.state(), Now::default()).unwrap().warnings;
     assert!(warnings[0].starts_with("`.git` was not there"), "{warnings:#?}");
     assert!(!w.mark.exists() && !w.at(".git").exists());
 }
@@ -328,13 +328,13 @@ fn a_start_takes_what_is_there_for_the_users_only_where_no_agent_can_have_run() 
     w.protect();
     w.evil("mine");
     // The session was killed before its look: nobody knows who made it.
-    assert!(!is_quiet(&w.state()).unwrap());
+    assert!(!is_quiet(&w.state(), None).unwrap());
     assert_eq!(w.protect().warnings.len(), 1);
     assert!(!w.at("mine/.git").exists());
     let repo = w.f.repo();
-    look(&w.f.workspace, Some(&repo), &w.state(), true).unwrap();
+    look(&w.f.workspace, Some(&repo), &w.state(), Now { quiet: true, waiting: None }).unwrap();
     w.evil("mine");
-    assert!(is_quiet(&w.state()).unwrap());
+    assert!(is_quiet(&w.state(), None).unwrap());
     assert_eq!(w.protect().warnings, Vec::<String>::new());
     assert!(w.mounted().contains(&"/workspace/mine/.git".to_owned()));
     // A record that cannot be read does not count as none.

@@ -1,9 +1,10 @@
 //! One walk through the workspace, level by level: it follows no link, stays on the file system, and ends at a bound of
-//! entries and of time. What it did not look at, it says.
+//! entries and of time. What it did not look at, it says. It serves all that is looked for: git directories, and files
+//! that make whoever starts them another user.
 
 use super::super::layout::{DOT_GIT, is_git_like};
 use super::places::{Kind, Place};
-use crate::beneath::{Beneath, FileId, Refused, Why};
+use crate::beneath::{Beneath, FileId, Node, Refused, Why};
 use crate::ui::printable;
 use rustix::fs::FileType;
 use std::collections::VecDeque;
@@ -39,17 +40,32 @@ pub(super) enum Met<'a> {
         path: PathBuf,
         text: String,
     },
+    /// A regular file with setuid or setgid bits, once an agent can have set them.
+    Bits {
+        dir: &'a Beneath,
+        name: &'a OsString,
+        path: PathBuf,
+        node: Node,
+    },
     /// What was not looked at, and why, as a line.
     Unseen(String),
 }
+
+/// The setuid and the setgid bit.
+pub(super) const SETUID: u32 = 0o4000;
+pub(super) const SETGID: u32 = 0o2000;
+
+/// The most bytes of a path that the kernel takes at once are 4096: a longer one is opened in parts.
+const AT_ONCE: usize = 2048;
 
 pub(super) struct Walk<'a> {
     root: &'a Beneath,
     left: usize,
     end: Instant,
     unseen: usize,
-    /// Whether a directory that was closed to its owner is opened again: git could use what is in it all the same.
-    pub(super) opens_closed: bool,
+    /// Whether an agent can have written here: then setuid and setgid bits are looked for, and a directory that was closed
+    /// to its owner is opened again, because others could use what is in it all the same.
+    pub(super) after_an_agent: bool,
 }
 
 type Meet<'m> = dyn FnMut(Met<'_>) -> Option<OsString> + 'm;
@@ -57,7 +73,7 @@ type Meet<'m> = dyn FnMut(Met<'_>) -> Option<OsString> + 'm;
 impl<'a> Walk<'a> {
     pub(super) fn new(root: &'a Beneath, bound: &Bound) -> Walk<'a> {
         let end = Instant::now() + bound.time;
-        Walk { root, left: bound.entries, end, unseen: 0, opens_closed: false }
+        Walk { root, left: bound.entries, end, unseen: 0, after_an_agent: false }
     }
 
     /// Looks at the directories of `first` themselves, whatever the bound says, then at the whole tree. `meet` returns the
@@ -70,14 +86,14 @@ impl<'a> Walk<'a> {
         }
         let mut todo = VecDeque::from([PathBuf::new()]);
         while let Some(path) = todo.pop_front() {
-            if self.left == 0 || Instant::now() >= self.end {
+            if self.is_over() {
                 let more =
                     if todo.is_empty() { String::new() } else { format!(" and {} directories more", todo.len()) };
                 meet(Met::Unseen(format!(
                     "`{}`{more} in the workspace were not looked at: too many files",
                     name_of(&path)
                 )));
-                return;
+                break;
             }
             match self.open(&path) {
                 Ok(Some(dir)) => self.directory(&dir, &path, &mut todo, meet),
@@ -86,11 +102,30 @@ impl<'a> Walk<'a> {
                 Err(err) => self.unseen(&path, &err.to_string(), meet),
             }
         }
+        if let Some(more) = self.unseen.checked_sub(MOST_UNSEEN).filter(|more| *more > 0) {
+            meet(Met::Unseen(format!("{more} places more in the workspace were not looked at")));
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.left == 0 || Instant::now() >= self.end
     }
 
     fn open(&self, path: &Path) -> Result<Option<Beneath>, Refused> {
-        let below = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        if self.opens_closed { self.root.find_dir(below) } else { self.root.open_dir(below) }
+        let mut dir = self.step(self.root, Path::new("."))?;
+        let mut parts = path.components().peekable();
+        while let (Some(outer), Some(_)) = (&dir, parts.peek()) {
+            let mut below = PathBuf::new();
+            while let Some(part) = parts.next_if(|part| below.as_os_str().len() + part.as_os_str().len() < AT_ONCE) {
+                below.push(part);
+            }
+            dir = self.step(outer, &below)?;
+        }
+        Ok(dir)
+    }
+
+    fn step(&self, dir: &Beneath, below: &Path) -> Result<Option<Beneath>, Refused> {
+        if self.after_an_agent { dir.find_dir(below) } else { dir.open_dir(below) }
     }
 
     fn unseen(&mut self, path: &Path, why: &str, meet: &mut Meet<'_>) {
@@ -138,18 +173,44 @@ impl<'a> Walk<'a> {
             {
                 meet(Met::Attributes { path: path.join(&name), text });
             }
-            let may_be_a_directory = matches!(kind, FileType::Directory | FileType::Unknown);
-            if !may_be_a_directory {
+            let matters = match kind {
+                FileType::Directory | FileType::Unknown => true,
+                FileType::RegularFile => self.after_an_agent,
+                FileType::Symlink
+                | FileType::Fifo
+                | FileType::Socket
+                | FileType::CharacterDevice
+                | FileType::BlockDevice => false,
+            };
+            if !matters {
                 continue;
             }
-            let Ok(node) = dir.stat(&name) else { continue };
-            if node.kind != FileType::Directory || own.stays == Some(node.id) {
-                continue;
+            if Instant::now() >= self.end {
+                return self.unseen(path, "too many files", meet);
             }
-            if node.shares_file_system(self.root.node()) {
-                todo.push_back(path.join(name));
-            } else {
-                self.unseen(&path.join(name), "it is another file system", meet);
+            let node = match dir.stat(&name) {
+                Ok(node) => node,
+                Err(err) if err.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(err) => {
+                    self.unseen(&path.join(name), &err.to_string(), meet);
+                    continue;
+                }
+            };
+            let at = path.join(&name);
+            match node.kind {
+                FileType::Directory if own.stays == Some(node.id) => {}
+                FileType::Directory if node.shares_file_system(self.root.node()) => todo.push_back(at),
+                FileType::Directory => self.unseen(&at, "it is another file system", meet),
+                FileType::RegularFile if self.after_an_agent && node.mode & (SETUID | SETGID) != 0 => {
+                    meet(Met::Bits { dir, name: &name, path: at, node });
+                }
+                FileType::RegularFile
+                | FileType::Symlink
+                | FileType::Fifo
+                | FileType::Socket
+                | FileType::CharacterDevice
+                | FileType::BlockDevice
+                | FileType::Unknown => {}
             }
         }
     }
