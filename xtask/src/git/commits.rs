@@ -19,6 +19,9 @@ pub(crate) fn list(repo: &Repository, private: &Path) -> Result<Listing> {
     Ok(Collected::read(repo, private)?.listing)
 }
 
+/// The answer where the host has every commit of the sandbox.
+pub(crate) const NOTHING_NEW: &str = "no new commits";
+
 /// One line, printed when a session ends. `None` where there is nothing to take over.
 pub(crate) fn summary(listing: &Listing) -> Option<String> {
     let parts: Vec<String> = listing.branches.iter().map(one_branch).collect();
@@ -60,7 +63,7 @@ pub(crate) fn describe(listing: &Listing) -> String {
         }
     }
     waiting(listing).iter().for_each(|line| text.push_str(&format!("{line}\n")));
-    text
+    if text.is_empty() { format!("{NOTHING_NEW}\n") } else { text }
 }
 
 fn one_branch(branch: &Branch) -> String {

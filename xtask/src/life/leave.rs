@@ -18,6 +18,11 @@ pub(super) fn leave(gathered: &Gathered, before: &Snapshot, quiet: bool, since: 
     if let Err(err) = gathered.ground.watched().leave(before, quiet) {
         ui::warn(format_args!("what changed in the workspace could not be looked at: {err:#}"));
     }
+    commits(gathered);
+}
+
+/// The commits that were made inside.
+pub(super) fn commits(gathered: &Gathered) {
     if let Some(repository) = &gathered.ground.repository {
         match git::list(repository, &gathered.ground.places.git) {
             Ok(listing) => {

@@ -2,7 +2,7 @@
 
 use super::SCHEMA;
 use super::inside::Role;
-use crate::context::{Context, resolved};
+use crate::context::{Context, directory, resolved};
 use crate::error::host;
 use crate::{exec, fingerprint};
 use anyhow::Result;
@@ -74,6 +74,15 @@ impl Places {
     /// The folder that is filled for a mount.
     pub fn filled(&self, role: &Role) -> PathBuf {
         self.dir.join(role.filled().map_or_else(|| role.id(), str::to_owned))
+    }
+
+    /// Refuses a workspace that is missing and never had a sandbox: its name is misspelt. One that was removed is known by
+    /// its container or its folder.
+    ///
+    /// # Errors
+    /// Nothing is known of it.
+    pub(crate) fn known(&self, workspace: &Path, container: bool) -> Result<()> {
+        if container || self.dir.exists() { Ok(()) } else { directory("the workspace", workspace).map(drop) }
     }
 
     /// The version of the layout of the folder; 1 where the first release made it, or nobody yet.

@@ -28,24 +28,35 @@ pub struct Args {
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     let removal = Removal::read(cx, &args.flags, args.all, args.caches, args.dry_run)?;
+    let alive = removal.alive()?;
     if args.dry_run {
+        alive.iter().for_each(|line| ui::result(format_args!("# this runs inside and ends with it: {line}")));
         removal.steps().iter().for_each(ui::result);
         return Ok(0);
     }
+    // Said also where nobody is asked.
+    alive.iter().for_each(|line| ui::warn(format_args!("this runs inside and ends with it: {line}")));
     if args.yes {
-        // Said all the same: nobody can take these over afterwards.
+        // Nobody can take these over afterwards.
         removal.commits().iter().for_each(ui::warn);
     } else {
-        confirm(cx, &removal)?;
+        confirm(cx, &removal, !alive.is_empty())?;
     }
     removal.run()?;
+    let copies = cx.state.join("codex");
+    if args.all && copies.exists() {
+        let dir = copies.display();
+        ui::say(format_args!(
+            "kept `{dir}`: the copies of Codex itself, of which a later start removes what no sandbox mounts"
+        ));
+    }
     Ok(0)
 }
 
-/// Asks before anything is removed that cannot be restored.
-fn confirm(cx: &Context, removal: &Removal) -> Result<()> {
+/// Asks before anything is removed that cannot be restored, and on a terminal before somebody's work is ended.
+fn confirm(cx: &Context, removal: &Removal, alive: bool) -> Result<()> {
     let losses = removal.losses();
-    if losses.is_empty() {
+    if losses.is_empty() && !(alive && cx.stdin_tty) {
         return Ok(());
     }
     if !cx.stdin_tty {
@@ -54,8 +65,5 @@ fn confirm(cx: &Context, removal: &Removal) -> Result<()> {
             .into());
     }
     losses.iter().for_each(ui::say);
-    for line in removal.alive()? {
-        ui::say(format_args!("this runs inside and ends with it: {line}"));
-    }
     if ui::agree("Remove it?") { Ok(()) } else { Err(failed("nothing was removed").into()) }
 }
