@@ -71,9 +71,9 @@ fn run(cx: Context, task: &Task) -> anyhow::Result<u8> {
     let Some((settings, _)) = settings else { return task.run(&cx) };
     task.run(&outside_workspace(cx, &settings)).map_err(|err| {
         let why = error::flatten(&err);
-        match settings.givers(&why.message).as_slice() {
-            [] => err,
-            givers => error::Failure::new(why.kind, why.message).remedies(why.remedies).hint(givers.join("; ")).into(),
+        match (why.kind, settings.givers(&why.message).as_slice()) {
+            (error::Kind::Failed | error::Kind::Host, _) | (error::Kind::Usage, []) => err,
+            (error::Kind::Usage, givers) => why.hint(givers.join("; ")).into(),
         }
     })
 }

@@ -133,9 +133,14 @@ mod tests {
 
     #[test]
     fn a_good_project_has_nothing_to_mend() {
-        let found = with(|_| {});
+        let found = image(|image| image.built = Some("codex-sandbox:1-u1".into()));
         assert!(found.iter().all(|f| f.verdict == Verdict::Held), "{found:#?}");
-        assert_eq!(found.len(), 5);
+        assert_eq!(found.len(), 4);
+        let not_built = with(|_| {});
+        assert_eq!(verdict(&not_built, "project.image"), Verdict::Noted);
+        assert!(remedies_of(&not_built, "project.image").contains("`cargo xtask image`"));
+        assert!(not_built.iter().all(|f| f.id == "project.image" || f.verdict == Verdict::Held), "{not_built:#?}");
+        assert_eq!(not_built.len(), 5);
     }
 
     #[test]

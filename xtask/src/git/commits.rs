@@ -63,6 +63,9 @@ pub(crate) fn describe(listing: &Listing) -> String {
         }
     }
     waiting(listing).iter().for_each(|line| text.push_str(&format!("{line}\n")));
+    for name in &listing.others {
+        text.push_str(&format!("what `{name}` names is on no branch, and is not taken over\n"));
+    }
     if text.is_empty() { format!("{NOTHING_NEW}\n") } else { text }
 }
 
@@ -163,5 +166,17 @@ impl Collected {
         let state = client::state(client::ours(quarantine, None), host, tip)?;
         self.listing.branches.push(Branch { name: name.to_owned(), state, tip: tip.to_owned(), commits });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_nothing_is_new_the_answer_says_so() {
+        let nothing = Listing { branches: Vec::new(), others: Vec::new(), left: Vec::new(), notes: Vec::new() };
+        assert_eq!(describe(&nothing).trim_end(), NOTHING_NEW);
+        assert_eq!(summary(&nothing), None);
     }
 }

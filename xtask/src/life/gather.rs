@@ -2,7 +2,7 @@
 
 use super::baseline::Watched;
 use super::early::{self, Early};
-use super::sources::rules;
+use super::rules::rules;
 use super::{guest, record};
 use crate::codex::home::Mirror;
 use crate::codex::{self, Codex};
@@ -154,7 +154,7 @@ impl Ground {
             return Err(failure.into());
         }
         for (name, dir) in typed {
-            if !cx.dry_run && ui::confirm(&format!("Remember `{}` in {LOCAL_FILE}?", dir.display())) {
+            if !cx.dry_run && ui::confirm(&format!("Remember it in {LOCAL_FILE}?")) {
                 remember(cx, name, dir)?;
             }
         }

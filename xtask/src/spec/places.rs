@@ -144,6 +144,20 @@ mod tests {
     }
 
     #[test]
+    fn a_workspace_is_known_by_itself_its_container_or_its_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let cx = Context { state: dir.path().join("state"), ..Context::default() };
+        let gone = dir.path().join("gone");
+        let places = of(&cx, &gone, 1000);
+        let err = places.known(&gone, false).unwrap_err();
+        assert_eq!(crate::error::exit_code(&err), 2);
+        assert!(places.known(&gone, true).is_ok());
+        std::fs::create_dir_all(&places.dir).unwrap();
+        assert!(places.known(&gone, false).is_ok());
+        assert!(of(&cx, dir.path(), 1000).known(dir.path(), false).is_ok());
+    }
+
+    #[test]
     fn a_workspace_has_the_same_places_by_every_path_and_after_it_is_gone() {
         let temp = tempfile::tempdir().unwrap();
         let at = |name: &str| temp.path().join(name);

@@ -28,19 +28,29 @@ pub struct Args {
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     let removal = Removal::read(cx, &args.flags, args.all, args.caches, args.dry_run)?;
+    let losses = removal.losses();
+    if !args.yes && !args.dry_run && !losses.is_empty() && !cx.stdin_tty {
+        return Err(usage("`down --all` and `down --caches` ask before they remove, and there is no terminal")
+            .hint("add `--yes`")
+            .into());
+    }
     let alive = removal.alive()?;
+    let named = alive.iter().map(|line| format!("this runs inside and ends with it: {line}"));
     if args.dry_run {
-        alive.iter().for_each(|line| ui::result(format_args!("# this runs inside and ends with it: {line}")));
+        named.for_each(|line| ui::result(format_args!("# {line}")));
         removal.steps().iter().for_each(ui::result);
         return Ok(0);
     }
     // Said also where nobody is asked.
-    alive.iter().for_each(|line| ui::warn(format_args!("this runs inside and ends with it: {line}")));
+    named.for_each(ui::warn);
     if args.yes {
         // Nobody can take these over afterwards.
         removal.commits().iter().for_each(ui::warn);
-    } else {
-        confirm(cx, &removal, !alive.is_empty())?;
+    } else if !losses.is_empty() || (cx.stdin_tty && !alive.is_empty()) {
+        losses.iter().for_each(ui::say);
+        if !ui::agree("Remove it?") {
+            return Err(failed("nothing was removed").into());
+        }
     }
     removal.run()?;
     let copies = cx.state.join("codex");
@@ -51,19 +61,4 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
         ));
     }
     Ok(0)
-}
-
-/// Asks before anything is removed that cannot be restored, and on a terminal before somebody's work is ended.
-fn confirm(cx: &Context, removal: &Removal, alive: bool) -> Result<()> {
-    let losses = removal.losses();
-    if losses.is_empty() && !(alive && cx.stdin_tty) {
-        return Ok(());
-    }
-    if !cx.stdin_tty {
-        return Err(usage("`down --all` and `down --caches` ask before they remove, and there is no terminal")
-            .hint("add `--yes`")
-            .into());
-    }
-    losses.iter().for_each(ui::say);
-    if ui::agree("Remove it?") { Ok(()) } else { Err(failed("nothing was removed").into()) }
 }
