@@ -220,6 +220,9 @@ fn down_names_what_it_ends_asks_on_a_terminal_and_the_session_does_not_say_that_
     let sandbox = Sandbox::new();
     let session = Terminal::open(&sandbox.place, sandbox.task("sandbox").args(["--yes", "--shell"]));
     session.shows("$ ", 180);
+    session.types("echo star''ted");
+    session.press("Enter");
+    session.shows("started", 60);
     let named = "this runs inside and ends with it: pid ";
     let plan = sandbox.task("down").args(["--dry-run"]).run().ok();
     assert!(plan.stdout.contains(&format!("# {named}")) && plan.stdout.contains(": /bin/bash\n"), "{}", plan.stdout);

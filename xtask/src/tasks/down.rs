@@ -34,7 +34,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
             .hint("add `--yes`")
             .into());
     }
-    let alive = removal.alive()?;
+    // What cannot be listed is ended all the same.
+    let alive = removal.alive().unwrap_or_else(|err| vec![format!("what it is cannot be listed: {err:#}")]);
     let named = alive.iter().map(|line| format!("this runs inside and ends with it: {line}"));
     if args.dry_run {
         named.for_each(|line| ui::result(format_args!("# {line}")));
