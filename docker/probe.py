@@ -479,7 +479,7 @@ NUMBERS = {
     "userfaultfd": (323, 282),
 }
 # Attempts to make a user namespace. They are made in a child, which ends at once.
-NAMESPACES = (
+USER_NAMESPACES = (
     ("unshare", (CLONE_NEWUSER,)),
     ("clone", (CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0)),
     # struct clone_args: flags, four fields that are not used here, exit_signal, two that are not used.
@@ -528,8 +528,8 @@ def system_calls():
 
 
 def refusals():
-    """What each attempt of NAMESPACES and FILTERED answers: `done`, the name of an error, or the signal that killed the
-    child that made it, because a filter may kill. None where no call can be made."""
+    """What each attempt of USER_NAMESPACES and FILTERED answers: `done`, the name of an error, or the signal that
+    killed the child that made it, because a filter may kill. None where no call can be made."""
     call = system_calls()
     if call is None:
         return None
@@ -538,9 +538,9 @@ def refusals():
     if child == 0:
         try:
             alarm(5)
-            attempts = [("user namespace", *one) for one in NAMESPACES] + [("filter", *one) for one in FILTERED]
+            attempts = [("user namespace", *one) for one in USER_NAMESPACES] + [("filter", *one) for one in FILTERED]
             # The namespaces come last: one that can be made would change the answers to the other calls.
-            for group, name, args in attempts[len(NAMESPACES) :] + attempts[: len(NAMESPACES)]:
+            for group, name, args in attempts[len(USER_NAMESPACES) :] + attempts[: len(USER_NAMESPACES)]:
                 os.write(writer, ("%s\t%s\t" % (group, name)).encode())
                 answer = call(name, args)
                 if answer == 0 and name in ("clone", "clone3"):
@@ -559,7 +559,7 @@ def refusals():
     return [line.split("\t") for line in text.decode().splitlines()]
 
 
-def hidden(path):
+def shown_at(path):
     """What a path of the kernel shows that must show nothing: `absent`, `null` (/dev/null is mounted there), `empty` (a
     directory without entries), the name of an error, or `shown`."""
     try:
@@ -724,7 +724,7 @@ def main():
         "cgroup": limits_of_cgroup(),
         "label": (text_of("/proc/self/attr/current") or "").rstrip("\0\n") or None,
         "refusals": refusals(),
-        "masked": {path: hidden(path) for path in MASKED},
+        "masked": {path: shown_at(path) for path in MASKED},
         "kernel": {path: door(path) for path in DOORS},
         "nodes": sorted(name for name in os.listdir("/dev") if name.startswith("nvidia") or name == "dxg"),
         "interfaces": interfaces(),

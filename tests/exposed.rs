@@ -99,7 +99,9 @@ fn no_program_no_settings_and_no_certificates() {
     fs::remove_file(place.path("repo/sandbox.local.yaml")).expect("removed");
 
     place.mkdir("project/bin");
-    let run = entered(&place, |run| run.args(data(&place, "ssv2")).on_path(place.path("project/bin")));
+    // Nothing else is refused here, so a run would go on to build the image.
+    let run =
+        entered(&place, |run| run.args(["--dry-run"]).args(data(&place, "ssv2")).on_path(place.path("project/bin")));
     assert!(run.stderr.contains("project/bin` is left out of PATH"), "{}", run.stderr);
 }
 

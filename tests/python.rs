@@ -33,6 +33,11 @@ fn what_is_installed_is_what_the_lock_says() {
 }
 
 #[test]
+fn no_part_of_the_probe_takes_the_name_of_another() {
+    passes("test_probe");
+}
+
+#[test]
 fn a_damaged_base_is_a_fault() {
     passes("test_verify_python");
 }

@@ -13,10 +13,12 @@ mod stand_ins;
 
 use crate::codex::pinned;
 use crate::context::Context;
+use crate::engine::alive::Alive;
 use crate::engine::provide;
 use crate::error::failed;
 use crate::image::build;
 use crate::life::{self, Asked, Program};
+use crate::spec::places;
 use crate::spec::settings::{self, Flags};
 use crate::step::Step;
 use crate::user::User;
@@ -129,7 +131,13 @@ fn enter(cx: &Context, ground: &DemoGround, own: &Flags, yes: bool, facts: &Stan
     if code != 0 {
         return Ok(code);
     }
-    let said = exec::capture(&session::serve(&ground.container(&cx)))?;
+    let name = ground.container(&cx);
+    let container = life::find(&name)?.ok_or_else(|| failed(format!("the container `{name}` is gone")))?.container;
+    let places = places::of(&cx, &ground.project, User::read().uid);
+    // What this demo runs beside Codex is no leftover of a session.
+    let mut model = life::Session::begin(&places, &life::nonce()?, Some(&Alive::read(&container)?))?;
+    let said = exec::capture(&session::serve(&name))?;
+    model.note_background(&Alive::read(&container)?);
     if !said.ok() {
         return Err(failed(format!("the stand-in for the model did not start: {}", said.stderr.trim())).into());
     }

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 pub(crate) struct Session {
     file: File,
     path: PathBuf,
-    /// What `docker exec` had started before.
+    /// What was alive before.
     before: BTreeSet<ProcessId>,
     noted: Noted,
 }
@@ -47,7 +47,7 @@ impl Session {
             Ok(file)
         };
         let file = open().with_context(|| format!("cannot write `{}`", path.display()))?;
-        let before = alive.iter().flat_map(|alive| alive.entered()).map(Process::id).collect();
+        let before = alive.iter().flat_map(|alive| alive.others()).map(Process::id).collect();
         let noted = if alive.is_some_and(Alive::exact) { Noted::NotYet } else { Noted::Never };
         Ok(Session { file, path, before, noted })
     }
@@ -63,9 +63,21 @@ impl Session {
         if self.is_noted() {
             return;
         }
-        let Some(alive) = look() else { return };
-        let new: Vec<ProcessId> =
-            alive.entered().into_iter().map(Process::id).filter(|id| !self.before.contains(id)).collect();
+        if let Some(alive) = look() {
+            self.keep(&alive.entered());
+        }
+    }
+
+    /// The same for a program of this tool that goes on in the background: its parent has ended, so that it is no child of
+    /// the engine. Nothing else may have been started meanwhile.
+    pub(crate) fn note_background(&mut self, alive: &Alive) {
+        if !self.is_noted() {
+            self.keep(&alive.others());
+        }
+    }
+
+    fn keep(&mut self, alive: &[&Process]) {
+        let new: Vec<ProcessId> = alive.iter().map(|one| one.id()).filter(|id| !self.before.contains(id)).collect();
         if !new.is_empty() {
             let text = serde_json::to_string(&new).unwrap_or_default();
             self.noted = if self.file.write_all(text.as_bytes()).is_ok() { Noted::Known } else { Noted::Never };
@@ -103,7 +115,7 @@ fn known(text: &[u8]) -> Option<Vec<ProcessId>> {
 /// The programs inside in two: those of sessions that go on, and what no session of this tool holds.
 pub(super) fn parted(places: &Places, alive: &Alive) -> (Vec<Process>, Vec<Process>) {
     let held = held(places);
-    alive.parted(|root| held.contains(&root.id()))
+    alive.parted(|process| held.contains(&process.id()))
 }
 
 #[cfg(test)]
