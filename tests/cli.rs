@@ -1,6 +1,8 @@
 //! Mistakes on the command line: each is answered with what, which value, why, and what to do.
 
+use crate::fake_engine::{empty, ready};
 use crate::support::codex;
+use crate::support::docker::FakeDocker;
 use crate::support::place::Place;
 use crate::support::run::Xtask;
 use snapbox::str;
@@ -17,6 +19,7 @@ fn the_whole_host_is_no_workspace() {
         str![[r#"
 error: the workspace `/` is this whole host
 hint: give the project's directory with `--workspace DIR`
+hint: `/` was given by `--workspace`
 
 "#]],
     );
@@ -31,7 +34,128 @@ fn commits_of_a_workspace_that_is_not_there_name_it() {
         str![[r#"
 error: the workspace `/there/is/none` cannot be used: No such file or directory (os error 2)
 hint: check the path; a directory must exist before it is mounted
+hint: `/there/is/none` was given by `--workspace`
 
 "#]],
     );
+}
+
+/// An engine without anything of this tool in it.
+fn nothing(place: &Place) {
+    let none = empty(FakeDocker::new().answer("volume ls *", 0, "", "").answer("network rm *", 0, "", ""));
+    none.answer("rm *", 0, "", "").install(place);
+}
+
+#[test]
+fn a_workspace_that_is_a_file_is_refused_by_every_task() {
+    let place = ready();
+    nothing(&place);
+    let file = place.write("notes.txt", "no project").display().to_string();
+    for task in [
+        &["sandbox", "--yes"][..],
+        &["sandbox", "--dry-run"],
+        &["mounts"],
+        &["commits"],
+        &["commits", "--take"],
+        &["status"],
+        &["status", "--json"],
+        &["down"],
+        &["down", "--dry-run"],
+        &["gpu-smoke", "--dry-run"],
+        &["gpu-smoke", "--here"],
+    ] {
+        let run = Xtask::at(&place).args(task.iter().copied()).args(["--workspace", &file]).run().ended(2);
+        let said = format!(
+            "error: the workspace `{file}` cannot be used: it is not a directory\n\
+             hint: check the path; a directory must exist before it is mounted\n\
+             hint: `{file}` was given by `--workspace`\n"
+        );
+        assert_eq!(run.stderr, said, "{task:?}");
+    }
+}
+
+#[test]
+fn a_missing_workspace_is_refused_unless_it_had_a_sandbox() {
+    let place = ready();
+    nothing(&place);
+    let gone = place.mkdir("gone").display().to_string();
+    let at = |task: &[&str]| Xtask::at(&place).args(task.iter().copied()).args(["--workspace", &gone]).run();
+    let status = at(&["status", "--json"]).ok().stdout;
+    std::fs::remove_dir(&gone).expect("removed");
+    for task in [&["status"][..], &["down"], &["down", "--dry-run"], &["commits"]] {
+        let run = at(task).ended(2);
+        assert!(run.error().contains(&format!("the workspace `{gone}` cannot be used")), "{task:?}: {}", run.error());
+        assert!(run.error().contains("hint: check the path"), "{task:?}: {}", run.error());
+    }
+    let status: serde_json::Value = serde_json::from_str(&status).expect("JSON");
+    std::fs::create_dir_all(status["state_folder"].as_str().expect("a folder")).expect("the folder of a sandbox");
+    at(&["status"]).ok();
+    at(&["down"]).ok();
+}
+
+#[test]
+fn an_error_about_a_path_says_whether_a_flag_the_environment_or_a_file_gave_it() {
+    let place = ready();
+    nothing(&place);
+    let file = place.path("ssv2/1.webm").display().to_string();
+    let run = |env: &str, flag: Option<&str>| {
+        let flag = flag.map(|dir| format!("--dataset=ssv2={dir}"));
+        Xtask::at(&place).args(["sandbox", "--yes", "--cpu"]).args(flag).env("SSV2_DIR", env).run().ended(2)
+    };
+    let giver = |run: &str, giver: &str| assert!(run.contains(&format!("was given by `{giver}`")), "{giver}: {run}");
+    giver(run("/there/is/none", None).error(), "SSV2_DIR");
+    giver(run(&file, None).error(), "SSV2_DIR");
+    giver(run("/", None).error(), "SSV2_DIR");
+    giver(run("/there/is/none", Some("/neither")).error(), "--dataset ssv2=…");
+    place.write("repo/sandbox.local.yaml", "datasets:\n  ssv2: /there/is/none\n");
+    giver(run("", None).error(), "sandbox.local.yaml");
+    place.write("repo/sandbox.local.yaml", format!("codex: /there/is/none\ndatasets: {{ssv2: {file}}}\n"));
+    let ssv2 = place.path("ssv2").display().to_string();
+    giver(run(&ssv2, None).error(), "sandbox.local.yaml");
+}
+
+#[test]
+fn advice_names_the_workspace_that_was_given() {
+    let place = ready();
+    nothing(&place);
+    let project = place.mkdir("my project").display().to_string();
+    let at = |task: &[&str]| Xtask::at(&place).args(task.iter().copied()).args(["--workspace", &project]).run();
+    let run = at(&["gpu-smoke", "--here"]).ended(1);
+    let hint = format!("hint: `cargo xtask sandbox --workspace '{project}'` starts one\n");
+    assert!(run.stderr.ends_with(&hint), "{}", run.stderr);
+    let status: serde_json::Value = serde_json::from_str(&at(&["status", "--json"]).ok().stdout).expect("JSON");
+    let folder = status["state_folder"].as_str().expect("a folder").to_owned();
+    std::fs::create_dir_all(format!("{folder}/codex-home")).expect("a Codex home");
+    let run = at(&["down"]).ok();
+    let kept = format!("kept `{folder}`; `cargo xtask down --workspace '{project}' --all` removes it too\n");
+    assert!(run.stderr.ends_with(&kept), "{}", run.stderr);
+    // Where nothing was given, the default is meant.
+    let run = Xtask::at(&place).args(["gpu-smoke", "--here"]).run().ended(1);
+    assert!(run.stderr.ends_with("hint: `cargo xtask sandbox` starts one\n"), "{}", run.stderr);
+}
+
+#[test]
+fn down_all_says_what_it_removes_and_what_it_keeps() {
+    let place = ready();
+    nothing(&place);
+    place.mkdir("state/codex-sandbox/codex/0.169.0-0123");
+    let status = Xtask::at(&place).args(["status", "--json"]).run().ok().stdout;
+    let status: serde_json::Value = serde_json::from_str(&status).expect("JSON");
+    let folder = status["state_folder"].as_str().expect("a folder").to_owned();
+    std::fs::create_dir_all(format!("{folder}/codex-home")).expect("a Codex home");
+    let run = Xtask::at(&place).args(["down", "--all", "--yes"]).run().ok();
+    let removed = format!("removed `{folder}`: the sandbox's Codex home and its git directory\n");
+    assert!(run.stderr.contains(&removed), "{}", run.stderr);
+    let kept = place.path("state/codex-sandbox/codex");
+    assert!(run.stderr.contains(&format!("kept `{}`: the copies of Codex itself", kept.display())), "{}", run.stderr);
+    assert!(!std::path::Path::new(&folder).exists() && kept.exists());
+}
+
+#[test]
+fn an_image_that_is_not_up_to_date_is_said_to_be_so() {
+    let place = ready();
+    nothing(&place);
+    let run = Xtask::at(&place).args(["image", "--cpu", "--check"]).run().ended(1);
+    assert_eq!(run.stdout, "not up to date:\nno image has been built yet\n");
+    assert!(run.stderr.starts_with("`cargo xtask image` builds it"), "{}", run.stderr);
 }

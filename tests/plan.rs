@@ -94,14 +94,16 @@ fn a_dry_run_without_docker_says_what_is_not_known_and_plans_the_rest() {
 fn a_dry_run_says_what_a_run_is_refused_for_and_prints_the_plan_all_the_same() {
     let foreign = r#"[{"Id":"a","Config":{"Labels":{}},"State":{"Running":true}}]"#;
     let other = FakeDocker::new().answer("container inspect *", 0, foreign, "");
-    for (docker, flags, why) in [
-        (empty(FakeDocker::new()), &[][..], "`--gpus all` was asked for"),
-        (empty(FakeDocker::new()), &["--gpus", "none", "--dataset", "b=/"][..], "`/` is the whole host"),
-        (other, &["--gpus", "none"][..], "was not made by this tool"),
+    for (docker, flags, code, why) in [
+        (empty(FakeDocker::new()), &[][..], 3, "`--gpus all` was asked for"),
+        (empty(FakeDocker::new()), &["--gpus", "none", "--dataset", "b=/"][..], 2, "`/` is the whole host"),
+        (other, &["--gpus", "none"][..], 1, "was not made by this tool"),
     ] {
         let place = ready();
         docker.install(&place);
-        let run = sandbox(&place, &[flags, &["--dry-run"]].concat()).run().ok();
+        let run = sandbox(&place, &[flags, &["--dry-run"]].concat()).run().ended(code);
+        let last = run.stderr.lines().next_back().unwrap_or_default();
+        assert!(last.starts_with(&format!("a run is refused, with exit code {code}: ")), "{flags:?}: {}", run.stderr);
         let refused = run.stdout.split("\n# a run is refused: ").nth(1).unwrap_or_default();
         let reason = refused.lines().enumerate().take_while(|(i, line)| *i == 0 || line.starts_with("#  "));
         assert!(reason.into_iter().any(|(_, line)| line.contains(why)), "{flags:?}:\n{}", run.stdout);
@@ -135,11 +137,47 @@ fn what_is_filled_for_the_container_is_removed_with_it() {
     }
 }
 
-/// Every file of the repository and the home. The state folder may change: the version of the host's Codex is cached
-/// there.
+#[test]
+fn no_dry_run_writes_anything() {
+    let place = ready();
+    let git = |args: &[&str]| {
+        proc::output("git", [&["-C", &place.root().join("workspace").display().to_string()], args].concat())
+    };
+    git(&["init", "--quiet"]);
+    place.write("repo/workspace/a", "a file");
+    empty(FakeDocker::new().answer("volume ls *", 0, "", "")).install(&place);
+    let before = listing(&place);
+    let dataset = format!("ssv2={}", place.path("ssv2").display());
+    let cpu = ["--cpu", "--dataset", &dataset];
+    for (task, flags) in
+        [("sandbox", &cpu[..]), ("image", &cpu[..1]), ("gpu-smoke", &cpu[..]), ("down", &["--all", "--caches"][..])]
+    {
+        Xtask::at(&place).args([task, "--dry-run"]).args(flags.iter().copied()).run().ok();
+        assert_eq!(listing(&place), before, "{task}");
+    }
+}
+
+#[test]
+fn what_a_user_may_not_expect_of_the_settings_is_said() {
+    let place = ready();
+    place.write("repo/sandbox.local.yaml", "env: [FOO, BAR]\n");
+    empty(FakeDocker::new()).install(&place);
+    let run = sandbox(&place, &["--gpus", "none", "--dry-run"]).env("FOO", "1").run().ok();
+    assert_eq!(run.stderr, "warning: `BAR` of the list `env` is not set here: Codex does not get it\n");
+    let place = ready();
+    empty(FakeDocker::new()).install(&place);
+    let run = sandbox(&place, &["--cpu", "--gpus", "all", "--dry-run"]).run().ended(3);
+    assert!(
+        run.stderr.starts_with("warning: the CPU base image cannot use GPUs, and `gpus: all` asks"),
+        "{}",
+        run.stderr
+    );
+}
+
+/// Every file of the repository, the home and the state folder.
 fn listing(place: &Place) -> String {
     let dir = place.dir().display().to_string();
-    let find = r#"cd "$1" && find repo home -printf '%p %s %T@\n' | sort"#;
+    let find = r#"cd "$1" && find repo home state -printf '%p %s %T@\n' | sort"#;
     proc::output("sh", ["-c", find, "sh", &dir])
 }
 

@@ -20,7 +20,7 @@ hint: did you mean `open`?
         2,
         "",
         str![[r#"
-error: `nnoe` is neither `all` nor `none` nor the id of a GPU
+error: `--gpus nnoe`: `nnoe` is neither `all` nor `none` nor the id of a GPU
 hint: did you mean `none`?
 
 "#]],

@@ -1,6 +1,7 @@
 //! Who is alive between two entries: named by pid whatever it calls itself, ended on request, and told of what it wrote.
 
 use crate::support::engine;
+use crate::support::place::Place;
 use crate::support::proc;
 use crate::support::run::Run;
 use crate::support::sandbox::Sandbox;
@@ -244,4 +245,31 @@ fn where_the_program_that_waits_was_woken_the_workspace_is_looked_through_at_the
     assert!(entered(&["-STOP", "-CONT"]), "it was woken, perhaps with a program of the agent's");
     set();
     assert!(!entered(&[]), "it waits again");
+}
+
+#[test]
+fn down_names_what_it_ends_asks_on_a_terminal_and_the_session_does_not_say_that_it_goes_on() {
+    let sandbox = Sandbox::new();
+    let session = Terminal::open(&sandbox.place, sandbox.task("sandbox").args(["--yes", "--shell"]));
+    session.shows("$ ", 180);
+    session.types("echo star''ted");
+    session.press("Enter");
+    session.shows("started", 60);
+    let named = "this runs inside and ends with it: pid ";
+    let plan = sandbox.task("down").args(["--dry-run"]).run().ok();
+    assert!(plan.stdout.contains(&format!("# {named}")) && plan.stdout.contains(": /bin/bash\n"), "{}", plan.stdout);
+    {
+        // A terminal of its own: the other one holds the place's.
+        let place = Place::new();
+        let asked = Terminal::open(&place, sandbox.task("down"));
+        asked.shows("Remove it? [y/N]", 30);
+        asked.press("Enter");
+        assert_eq!(asked.ended(30), 1);
+    }
+    assert_eq!(sandbox.containers().len(), 1, "it was not agreed to");
+    let run = sandbox.task("down").run().ok();
+    assert!(run.stderr.contains(named) && run.stderr.contains(": /bin/bash\n"), "{}", run.stderr);
+    assert_eq!(session.ended(60), 137);
+    let screen = session.screen();
+    assert!(screen.contains("was ended meanwhile") && !screen.contains("keeps running"), "{screen}");
 }

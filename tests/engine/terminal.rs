@@ -1,7 +1,10 @@
 //! The sandbox in a terminal: asking, entering, resizing, leaving, and a terminal that closes.
 
+use crate::support::codex;
 use crate::support::engine;
+use crate::support::place::Place;
 use crate::support::proc;
+use crate::support::run::Xtask;
 use crate::support::sandbox::Sandbox;
 use crate::support::terminal::Terminal;
 
@@ -52,6 +55,25 @@ fn a_data_set_that_nobody_gave_is_asked_for_and_remembered() {
     // It is read without a terminal, and no flag names the directory.
     let run = sandbox.task_without_data("mounts").run().ok();
     assert!(run.stdout.contains("dataset.ssv2.read-only"), "{}", run.stdout);
+}
+
+#[test]
+fn a_directory_that_is_refused_is_not_remembered() {
+    let place = Place::new();
+    codex::stand_in(&place, "0.169.0");
+    for (typed, why) in [("/there/is/none", "cannot be used"), ("/", "is the whole host")] {
+        let run = Xtask::at(&place).args(["sandbox", "--cpu"]);
+        let terminal = Terminal::open(&place, run);
+        terminal.shows("Directory of the data set `ssv2`:", 30);
+        terminal.types(typed);
+        terminal.press("Enter");
+        terminal.shows(why, 10);
+        assert_eq!(terminal.ended(30), 2);
+        assert!(!terminal.screen().contains("Remember it"), "{}", terminal.screen());
+        assert!(!place.path("repo/sandbox.local.yaml").exists(), "`{typed}` was stored");
+        drop(terminal);
+        std::fs::remove_file(place.path("tmux.code")).expect("the exit code of the run");
+    }
 }
 
 #[test]

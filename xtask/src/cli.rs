@@ -4,9 +4,10 @@ mod help;
 
 use crate::context::Context;
 use crate::spec::settings::Flags;
-use crate::{dev, gpu_smoke, tasks};
+use crate::{demo, dev, gpu_smoke, tasks};
 use anyhow::Result;
 use clap::{Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use std::path::PathBuf;
 
 /// A GPU sandbox for Codex that proves what it promises
 #[derive(Parser)]
@@ -59,6 +60,12 @@ pub fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Task,
     Ok(CommandLine::from_arg_matches(&matches)?.task)
 }
 
+/// The names of the tasks that take a workspace.
+pub(crate) fn with_workspace() -> Vec<String> {
+    let takes = |task: &&Command| task.get_arguments().any(|arg| arg.get_id() == "workspace");
+    command().get_subcommands().filter(takes).map(|task| task.get_name().to_owned()).collect()
+}
+
 impl Task {
     /// Runs it, and returns the exit code.
     pub(crate) fn run(&self, cx: &Context) -> Result<u8> {
@@ -79,6 +86,14 @@ impl Task {
             Task::Completions(args) => tasks::completions::run(cx, args),
             Task::Complete(args) => tasks::complete::run(cx, args, &command()),
         }
+    }
+
+    /// The workspace that advice has to name: the one of the flag, or the demo's own.
+    pub(crate) fn workspace(&self, cx: &Context) -> Option<PathBuf> {
+        if let Task::Demo(_) = self {
+            return Some(demo::project(cx));
+        }
+        self.flags()?.project.workspace.map(|path| cx.absolute(&path))
     }
 
     /// The flags from which the workspace of the task follows; `None` where the task starts no program.

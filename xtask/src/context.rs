@@ -30,6 +30,8 @@ pub struct Context {
     pub home: PathBuf,
     /// This program's own file.
     pub exe: PathBuf,
+    /// Whether the task only says what it would do: then it writes nothing, not even what it remembers for later calls.
+    pub dry_run: bool,
 }
 
 impl Context {
@@ -58,6 +60,7 @@ impl Context {
             state: state.join("codex-sandbox"),
             home,
             exe: std::env::current_exe()?,
+            dry_run: false,
             env,
         })
     }
@@ -77,7 +80,7 @@ impl Context {
         self.root.join("target/sandbox")
     }
 
-    /// `PATH` without the parts that lie in one of these directories, and the parts that were left out. A relative part is
+    /// `PATH` without the parts that lie in one of these directories, and the parts that were left out, each once. A relative part is
     /// relative to the working directory.
     pub(crate) fn path_outside(&self, dirs: &[PathBuf]) -> (String, Vec<PathBuf>) {
         let dirs: Vec<PathBuf> = dirs.iter().map(|dir| resolved(dir)).collect();
@@ -87,22 +90,30 @@ impl Context {
         };
         let parts = self.var("PATH").unwrap_or_default().split(':');
         let (left_out, kept): (Vec<&str>, Vec<&str>) = parts.partition(|part| inside(&self.absolute(Path::new(part))));
-        (kept.join(":"), left_out.iter().map(|part| self.absolute(Path::new(part))).collect())
+        let mut dirs: Vec<PathBuf> = Vec::new();
+        for dir in left_out.iter().map(|part| self.absolute(Path::new(part))) {
+            if !dirs.contains(&dir) {
+                dirs.push(dir);
+            }
+        }
+        (kept.join(":"), dirs)
     }
 
-    /// A path of the command line or the environment, made absolute. The shell has replaced `~` already.
+    /// A path of the command line, of the environment, or one that was typed as an answer, made absolute. No shell has
+    /// replaced `~` in an answer, nor in `--dataset ssv2=~/data`.
     pub(crate) fn absolute(&self, path: &Path) -> PathBuf {
-        self.cwd.join(path)
+        path.strip_prefix("~").map_or_else(|_| self.cwd.join(path), |rest| self.home.join(rest))
     }
 }
 
 /// A directory that the user named, as an absolute path without symlinks. It must exist.
-pub(crate) fn canonical(what: &str, path: &Path) -> Result<PathBuf> {
-    path.canonicalize().map_err(|err| {
-        usage(format!("{what} `{}` cannot be used: {err}", path.display()))
+pub(crate) fn directory(what: &str, path: &Path) -> Result<PathBuf> {
+    let refused = |why: String| {
+        usage(format!("{what} `{}` cannot be used: {why}", path.display()))
             .hint("check the path; a directory must exist before it is mounted")
-            .into()
-    })
+    };
+    let real = path.canonicalize().map_err(|err| refused(err.to_string()))?;
+    if real.is_dir() { Ok(real) } else { Err(refused("it is not a directory".into()).into()) }
 }
 
 /// The same for a directory that need not exist: the part that exists is without symlinks, the rest is as it was written.
@@ -156,6 +167,8 @@ mod tests {
             let (kept, left_out) = cx(&["/usr/bin".into(), part.clone(), text("projects")]).path_outside(&[at("link")]);
             assert_eq!(kept, format!("/usr/bin:{}", text("projects")), "{part}");
             assert_eq!(left_out.len(), 1, "{part}");
+            let twice = cx(&[part.clone(), "/usr/bin".into(), part.clone()]).path_outside(&[at("link")]);
+            assert_eq!(twice, ("/usr/bin".to_owned(), left_out), "{part} is named once");
         }
     }
 }

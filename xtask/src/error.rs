@@ -9,6 +9,7 @@
 //!
 //! `sandbox` returns Codex's own status once Codex has started.
 
+use crate::ours;
 use std::fmt;
 
 /// The cause of a failure: it decides the exit code.
@@ -42,7 +43,7 @@ pub enum Remedy {
 impl fmt::Display for Remedy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Remedy::Do(text) | Remedy::Run(text) => f.write_str(text),
+            Remedy::Do(text) | Remedy::Run(text) => f.write_str(&ours::spelled(text)),
         }
     }
 }
@@ -50,8 +51,8 @@ impl fmt::Display for Remedy {
 /// All remedies in one sentence; commands in backticks.
 pub(crate) fn sentence(remedies: &[Remedy]) -> String {
     let text = |remedy: &Remedy| match remedy {
-        Remedy::Do(text) => text.clone(),
-        Remedy::Run(command) => format!("`{command}`"),
+        Remedy::Do(_) => remedy.to_string(),
+        Remedy::Run(_) => format!("`{remedy}`"),
     };
     remedies.iter().map(text).collect::<Vec<_>>().join("; ")
 }

@@ -3,7 +3,7 @@
 //! refused and the checks of the GPU smoke test are all of this one type. Pure.
 
 use crate::error::{Failure, Kind, Remedy, sentence};
-use crate::ui;
+use crate::{ours, ui};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The verdict on a promise, the gravest first.
@@ -157,10 +157,11 @@ pub(crate) fn gravest_first(findings: &[Finding]) -> Vec<&Finding> {
 /// The rows of one finding in a table: one with all cells, then one for each line that stands below its last cell. No
 /// text gets to the terminal with control characters in it.
 pub(crate) fn rows<const N: usize>(cells: [&str; N], below: impl IntoIterator<Item = String>) -> Vec<Vec<String>> {
-    let first = cells.iter().map(|cell| ui::printable(cell)).collect();
+    let safe = |text: &str| ui::printable(&ours::spelled(text));
+    let first = cells.iter().map(|cell| safe(cell)).collect();
     let more = below.into_iter().map(|line| {
         let mut row = vec![String::new(); N - 1];
-        row.push(ui::printable(&line));
+        row.push(safe(&line));
         row
     });
     std::iter::once(first).chain(more).collect()

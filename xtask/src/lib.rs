@@ -24,6 +24,7 @@ pub(crate) mod image;
 pub mod life;
 pub(crate) mod mountinfo;
 pub(crate) mod network;
+pub(crate) mod ours;
 pub(crate) mod proof;
 pub mod smoke;
 pub mod spec;
@@ -51,7 +52,7 @@ pub fn main() -> ExitCode {
             ui::result(help.to_string().trim_end());
             ExitCode::SUCCESS
         }
-        Ok(task) => cx.and_then(|cx| task.run(&outside_workspace(cx, &task))).map_or_else(
+        Ok(task) => cx.and_then(|cx| run(cx, &task)).map_or_else(
             |err| {
                 ui::say(error::render(&err).trim_end());
                 ExitCode::from(error::exit_code(&err))
@@ -61,13 +62,25 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Runs a task. Where it fails because of a path, the error says who gave that path.
+fn run(cx: Context, task: &Task) -> anyhow::Result<u8> {
+    if let Some(workspace) = task.workspace(&cx) {
+        ours::name(&workspace, cli::with_workspace());
+    }
+    let settings = task.flags().and_then(|flags| spec::settings::load_what_is_right(&cx, &flags).ok());
+    let Some((settings, _)) = settings else { return task.run(&cx) };
+    task.run(&outside_workspace(cx, &settings)).map_err(|err| {
+        let why = error::flatten(&err);
+        match (why.kind, settings.givers(&why.message).as_slice()) {
+            (error::Kind::Failed | error::Kind::Host, _) | (error::Kind::Usage, []) => err,
+            (error::Kind::Usage, givers) => why.hint(givers.join("; ")).into(),
+        }
+    })
+}
+
 /// Removes the directories of the workspace, and of everything else that a sandbox can write, from PATH, because an agent
 /// can write programs there.
-fn outside_workspace(mut cx: Context, task: &Task) -> Context {
-    let settings = task.flags().map(|flags| spec::settings::load_what_is_right(&cx, &flags));
-    let Some(Ok((settings, _))) = settings else {
-        return cx;
-    };
+fn outside_workspace(mut cx: Context, settings: &spec::settings::Settings) -> Context {
     // A list that cannot be read is refused by every task that starts something.
     let mut dirs = life::exposed(&cx, &[]).map_or_else(|_| Vec::new(), |list| list.paths());
     dirs.push(settings.workspace.clone());
@@ -75,7 +88,8 @@ fn outside_workspace(mut cx: Context, task: &Task) -> Context {
     // With the workspace `/` nothing would be left of PATH. Every task that uses the workspace refuses it.
     if settings.workspace.parent().is_some() && !left_out.is_empty() {
         let dirs: Vec<_> = left_out.iter().map(|dir| dir.display().to_string()).collect();
-        ui::warn(format_args!("`{}` is left out of PATH: the agent can write there", dirs.join("`, `")));
+        let verb = if dirs.len() == 1 { "is" } else { "are" };
+        ui::warn(format_args!("`{}` {verb} left out of PATH: the agent can write there", dirs.join("`, `")));
         exec::search(&path);
         cx.env.insert("PATH".into(), path);
     }

@@ -5,6 +5,7 @@ mod layout;
 pub(crate) use layout::{columns, columns_within, paint, shortened};
 
 use crate::context::Context;
+use crate::ours;
 use std::fmt::Display;
 use std::io::{BufRead as _, Write as _};
 use std::sync::OnceLock;
@@ -65,7 +66,7 @@ pub(crate) fn table(text: impl Display) {
 /// Tells the user something, on standard error. Much of it comes from other programs, some of them in the sandbox: the
 /// only control characters that reach the terminal are newlines and tabs.
 pub(crate) fn say(text: impl Display) {
-    let text = harmless(&text.to_string());
+    let text = ours::spelled(&harmless(&text.to_string()));
     let _ = writeln!(std::io::stderr(), "{}", paint(&text, stderr().colour));
 }
 

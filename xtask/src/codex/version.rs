@@ -53,6 +53,9 @@ pub(super) fn remembered(cx: &Context, binary: &Path, ask: impl Fn(&Path) -> Res
         return Ok(version);
     }
     let version = ask(binary)?;
+    if cx.dry_run {
+        return Ok(version);
+    }
     versions.insert(name.to_owned(), KnownVersion { identity, version: version.clone() });
     versions.retain(|path, _| Path::new(path).exists());
     let text = serde_json::to_string_pretty(&VersionCache { format: FORMAT, versions })?;

@@ -59,6 +59,11 @@ pub(crate) fn demo(cx: &Context, flags: &Flags, yes: bool, install: bool) -> Res
     Ok(code)
 }
 
+/// The project of the demo's sandbox.
+pub(crate) fn project(cx: &Context) -> PathBuf {
+    DemoGround::of(cx).project
+}
+
 fn stage<T>(number: u8, what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     ui::say(format_args!("\n[{number}/4] {what}"));
     work()

@@ -92,8 +92,8 @@ pub(crate) fn exit_code(findings: &[Finding]) -> u8 {
 /// The findings as JSON. What to do is a list of lines for a shell, in which a sentence is a comment.
 pub(crate) fn json(findings: &[Finding]) -> Value {
     let line = |remedy: &Remedy| match remedy {
-        Remedy::Run(command) => command.clone(),
-        Remedy::Do(text) => format!("# {text}"),
+        Remedy::Run(_) => remedy.to_string(),
+        Remedy::Do(_) => format!("# {remedy}"),
     };
     let list = findings.iter().map(|finding| {
         json!({
@@ -122,8 +122,8 @@ pub(crate) fn table(findings: &[Finding]) -> String {
 
 fn lines(finding: &Finding) -> Vec<Vec<String>> {
     let line = |remedy: &Remedy| match remedy {
-        Remedy::Run(command) => format!("$ {command}"),
-        Remedy::Do(text) => text.clone(),
+        Remedy::Run(_) => format!("$ {remedy}"),
+        Remedy::Do(_) => remedy.to_string(),
     };
     let needed = (!finding.promise.is_empty()).then(|| format!("needed: {}", finding.promise));
     let below = needed.into_iter().chain(finding.remedies.iter().map(line));

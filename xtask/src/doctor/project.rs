@@ -34,8 +34,11 @@ pub(super) struct AboutImage {
 const STATE_ROOM: u64 = 1 << 30;
 
 const SETTINGS: Subject = subject("project.settings", "settings", "settings as the comments in sandbox.yaml have them");
-const WORKSPACE: Subject =
-    subject("project.workspace", "workspace", "a directory that you may write, outside this repository");
+const WORKSPACE: Subject = subject(
+    "project.workspace",
+    "workspace",
+    "a directory that you may write: workspace/ here, or one outside this repository",
+);
 const STATE: Subject = subject("project.state", "state folder", "1 GiB free, and you may write");
 const IMAGE: Subject = subject("project.image", "image", "built, or the means to build it");
 const ROOM: Subject =
@@ -88,7 +91,8 @@ fn built(facts: &AboutHost, image: &AboutImage) -> Vec<Finding> {
     }
     let need = base::room(facts.settings.base.as_deref());
     let room = image.free.and_then(|free| engine::low_room(&image.root, free, need));
-    let mut found = vec![IMAGE.ok("not built yet, or stale: the next start builds it")];
+    let build = Remedy::Do("the next start builds it, and `cargo xtask image` builds it now".into());
+    let mut found = vec![IMAGE.warning("not built yet, or not up to date", [build])];
     found.push(match (room, image.free) {
         (Some(failure), _) => ROOM.broken(failure),
         (None, Some(free)) => ROOM.ok(format!(
@@ -129,9 +133,14 @@ mod tests {
 
     #[test]
     fn a_good_project_has_nothing_to_mend() {
-        let found = with(|_| {});
+        let found = image(|image| image.built = Some("codex-sandbox:1-u1".into()));
         assert!(found.iter().all(|f| f.verdict == Verdict::Held), "{found:#?}");
-        assert_eq!(found.len(), 5);
+        assert_eq!(found.len(), 4);
+        let not_built = with(|_| {});
+        assert_eq!(verdict(&not_built, "project.image"), Verdict::Noted);
+        assert!(remedies_of(&not_built, "project.image").contains("`cargo xtask image`"));
+        assert!(not_built.iter().all(|f| f.id == "project.image" || f.verdict == Verdict::Held), "{not_built:#?}");
+        assert_eq!(not_built.len(), 5);
     }
 
     #[test]

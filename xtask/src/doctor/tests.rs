@@ -241,7 +241,9 @@ no sandbox with these settings can run here yet: 5 problems; 2 warnings
 
 #[test]
 fn a_good_host_has_one_ok_line_a_finding() {
-    let findings = doctor(&facts());
+    let mut facts = facts();
+    facts.image.as_mut().unwrap().built = Some("codex-sandbox:1-u1".into());
+    let findings = doctor(&facts);
     assert_eq!(table(&findings).lines().count(), findings.len() + 5);
     assert_eq!(exit_code(&findings), 0);
     assert_eq!(summary(&findings), "a sandbox with these settings can run here");

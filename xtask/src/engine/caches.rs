@@ -6,22 +6,13 @@
 //! for Compose: it would warn about a volume that another project of its own has created, and offer to recreate it.
 
 use crate::engine::docker;
+use crate::spec::codex_command::LINK_MODE;
 use crate::spec::words::Cache;
 use crate::spec::{Mount, Role};
 use crate::step::{Command, Step};
 use clap::ValueEnum as _;
 use serde_json::{Map, Value, json};
 use std::path::Path;
-
-/// The variable that tells each tool the directory of its cache.
-fn variable(cache: Cache) -> &'static str {
-    match cache {
-        Cache::Huggingface => "HF_HOME",
-        Cache::Torch => "TORCH_HOME",
-        Cache::Pip => "PIP_CACHE_DIR",
-        Cache::Uv => "UV_CACHE_DIR",
-    }
-}
 
 /// The label of our volumes: the name of the cache.
 const CACHE_LABEL: &str = "codex-sandbox.cache";
@@ -62,10 +53,10 @@ pub(crate) fn declared(caches: impl Iterator<Item = Cache>, uid: u32) -> (Map<St
     let (mut volumes, mut variables) = (Map::new(), Map::new());
     for cache in caches {
         volumes.insert(key(cache), json!({"name": volume(cache, uid), "external": true}));
-        variables.insert(variable(cache).to_owned(), json!(target(cache)));
+        variables.insert(cache.variable().to_owned(), json!(target(cache)));
         if cache == Cache::Uv {
-            // The cache is a file system of its own: uv would try a hard link first, and warn each time.
-            variables.insert("UV_LINK_MODE".into(), json!("copy"));
+            // It would try a hard link first, and warn each time.
+            variables.insert(LINK_MODE.into(), json!("copy"));
         }
     }
     (volumes, variables)
@@ -116,7 +107,7 @@ mod tests {
         assert_eq!(volumes["cache-pip"], json!({"name": "codex-sandbox-cache-pip-u1000", "external": true}));
         assert_eq!(volumes.len(), Cache::value_variants().len());
         for cache in Cache::value_variants() {
-            assert_eq!(variables[variable(*cache)], target(*cache));
+            assert_eq!(variables[cache.variable()], target(*cache));
         }
         assert_eq!(variables["PIP_CACHE_DIR"], "/home/codex/.cache/pip");
     }

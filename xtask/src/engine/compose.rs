@@ -4,6 +4,7 @@ pub(crate) mod one_shot;
 
 use crate::engine::asked::confine;
 use crate::engine::{caches, devcontainer, docker};
+use crate::spec::codex_command::CA_VARIABLES;
 use crate::spec::inside::CA;
 use crate::spec::{Mount, Role, Spec};
 use crate::step::{Command, Step};
@@ -15,12 +16,6 @@ pub(crate) const SPEC_LABEL: &str = "codex-sandbox.spec";
 
 /// The label of the first release, which held a description in another form.
 pub(crate) const FIRST_LABEL: &str = "codex-sandbox.settings";
-
-/// Variables by which programs inside find the host's CA bundle. Codex reads the first two.
-const CA_VARIABLES: &[&str] = &[
-    "CODEX_CA_CERTIFICATE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT", "NODE_EXTRA_CA_CERTS",
-    "GIT_SSL_CAINFO",
-];
 
 /// Everything that Compose needs to know of one sandbox.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -21,6 +21,9 @@ pub(crate) fn list(repo: &Repository, private: &Path, stop: &dyn Fn() -> bool) -
     Ok(Collected::read(repo, private, &Effort::to_read(stop))?.listing)
 }
 
+/// The answer where the host has every commit of the sandbox.
+pub(crate) const NOTHING_NEW: &str = "no new commits";
+
 /// One line, printed when a session ends. `None` where there is nothing to take over.
 pub(crate) fn summary(listing: &Listing) -> Option<String> {
     let parts: Vec<String> = listing.branches.iter().map(one_branch).collect();
@@ -63,7 +66,10 @@ pub(crate) fn describe(listing: &Listing) -> String {
         }
     }
     waiting(listing).iter().for_each(|line| text.push_str(&format!("{line}\n")));
-    text
+    for name in &listing.others {
+        text.push_str(&format!("what `{name}` names is on no branch, and is not taken over\n"));
+    }
+    if text.is_empty() { format!("{NOTHING_NEW}\n") } else { text }
 }
 
 fn one_branch(branch: &Branch) -> String {
@@ -200,5 +206,17 @@ impl Collected {
         let state = effort.relation(client::ours(quarantine, None), host, tip)?;
         self.listing.branches.push(Branch { name: name.to_owned(), state, tip: tip.to_owned(), commits });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_nothing_is_new_the_answer_says_so() {
+        let nothing = Listing { branches: Vec::new(), others: Vec::new(), left: Vec::new(), notes: Vec::new() };
+        assert_eq!(describe(&nothing).trim_end(), NOTHING_NEW);
+        assert_eq!(summary(&nothing), None);
     }
 }

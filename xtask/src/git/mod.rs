@@ -23,7 +23,7 @@ mod take;
 pub(crate) mod watch;
 
 pub(crate) use appeared::note_appearance;
-pub(crate) use commits::{describe, list, losses, summary, waiting};
+pub(crate) use commits::{NOTHING_NEW, describe, list, losses, summary, waiting};
 pub(crate) use prepare::prepare;
 pub(crate) use repository::{Repository, detect};
 pub(crate) use take::take;

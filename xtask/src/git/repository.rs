@@ -5,7 +5,7 @@ use super::borrowed::object_dirs;
 use super::config_format;
 use super::layout::{DOT_GIT, SMALL, is_git_dir, is_git_like, missing};
 use crate::beneath::Beneath;
-use crate::context::canonical;
+use crate::context::directory;
 use crate::error::{Failure, failed};
 use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
@@ -89,7 +89,7 @@ impl Repository {
 /// What the sandbox cannot protect, with what to do: a `.git` that is broken, is a symlink or names a git directory which
 /// does not name the workspace, a bare repository, reftable, an unknown repository format.
 pub(crate) fn detect(workspace: &Path) -> Result<Option<Repository>> {
-    let workspace = canonical("the workspace", workspace)?;
+    let workspace = directory("the workspace", workspace)?;
     let Some(root) = Beneath::root_if_there(&workspace)? else {
         return Ok(None);
     };

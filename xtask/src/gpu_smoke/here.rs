@@ -1,7 +1,7 @@
 //! The smoke test in the running sandbox, started in the same way as Codex.
 
 use super::{SmokeRun, Wish};
-use crate::context::{Context, canonical};
+use crate::context::{Context, directory};
 use crate::engine::alive::Alive;
 use crate::engine::docker::Whose;
 use crate::engine::{self, compose};
@@ -23,7 +23,7 @@ const START: u64 = 10;
 /// # Errors
 /// Nothing runs for this workspace (1), or as `one_shot::run`.
 pub(crate) fn run(cx: &Context, settings: &Settings, wish: &Wish) -> Result<u8> {
-    let workspace = canonical("the workspace", &settings.workspace)?;
+    let workspace = directory("the workspace", &settings.workspace)?;
     let places = places::of(cx, &workspace, User::read().uid);
     let container = compose::container_name(&places.project);
     let running = find(&container)?.filter(|running| running.up).ok_or_else(|| {

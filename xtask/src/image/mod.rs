@@ -65,6 +65,7 @@ fn reasons(inputs: &Inputs, newest: Option<&Map<String, Value>>) -> Vec<String> 
         return vec!["no image has been built yet".into()];
     };
     let now = inputs.table();
+    // Another clone of this repository, or an earlier state of this one, has made the one that is compared with.
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let mut lines = Vec::new();
     for (name, value) in &now {

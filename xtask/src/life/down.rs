@@ -1,7 +1,7 @@
 //! Ends a sandbox: removes its container, and on request what would outlive it.
 
 use super::baseline::Watched;
-use crate::context::{Context, canonical, resolved};
+use crate::context::{Context, directory, resolved};
 use crate::engine::alive::Alive;
 use crate::engine::running::Existing;
 use crate::engine::{caches, compose, docker};
@@ -27,6 +27,8 @@ pub(crate) struct Removal {
     /// Whether the caches are removed too; then `volumes` has their volumes.
     caches: bool,
     volumes: Vec<String>,
+    /// Whether there is a state folder.
+    had_state: bool,
     /// The commits that would be lost, a line each, where the state folder is removed.
     commits: Vec<String>,
     /// Held so that no other call starts or proves the sandbox meanwhile.
@@ -41,9 +43,20 @@ impl Removal {
         let places = places::of(cx, &settings.workspace, uid);
         let lock = (!dry_run && places.dir.exists()).then(|| lock(&places)).transpose()?;
         let container = find(&compose::container_name(&places.project))?;
+        places.known(&settings.workspace, container.is_some())?;
         let volumes = if caches { caches_of(uid)? } else { Vec::new() };
         let commits = if all { commits(&settings.workspace, &places) } else { Vec::new() };
-        Ok(Removal { places, workspace: settings.workspace, container, all, caches, volumes, commits, _lock: lock })
+        Ok(Removal {
+            had_state: places.dir.exists(),
+            places,
+            workspace: settings.workspace,
+            container,
+            all,
+            caches,
+            volumes,
+            commits,
+            _lock: lock,
+        })
     }
 
     pub(crate) fn steps(&self) -> Vec<Step> {
@@ -124,8 +137,10 @@ impl Removal {
         if self.caches && self.volumes.is_empty() {
             ui::say("there were no caches");
         }
-        if !self.all && self.places.codex_home.exists() {
-            let dir = self.places.dir.display();
+        let dir = self.places.dir.display();
+        if self.all && self.had_state {
+            ui::say(format_args!("removed `{dir}`: the sandbox's Codex home and its git directory"));
+        } else if self.places.codex_home.exists() {
             ui::say(format_args!("kept `{dir}`; `cargo xtask down --all` removes it too"));
         }
         Ok(self.container)
@@ -138,7 +153,7 @@ fn commits(workspace: &Path, places: &Places) -> Vec<String> {
         return Vec::new();
     }
     let read = || -> Result<Vec<String>> {
-        let repository = git::detect(&canonical("the workspace", workspace)?)?
+        let repository = git::detect(&directory("the workspace", workspace)?)?
             .ok_or_else(|| failed(format!("`{}` is no git repository any more", workspace.display())))?;
         Ok(git::losses(&git::list(&repository, &places.git, &|| false)?))
     };

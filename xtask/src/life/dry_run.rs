@@ -7,10 +7,11 @@ use super::start::held_back;
 use super::{ready, sources};
 use crate::context::Context;
 use crate::spec::settings::{Origin, Settings};
-use crate::ui;
+use crate::{error, ui};
 use anyhow::Result;
 
-/// Prints the settings with their origin, the wanted sandbox, and every line of the plan. Runs nothing.
+/// Prints the settings with their origin, the wanted sandbox, and every line of the plan. Runs nothing. Returns the exit
+/// code that a run would be refused with, as far as that can be seen: else 0, also where no engine answers.
 ///
 /// # Errors
 /// What is wanted cannot be planned.
@@ -24,7 +25,15 @@ pub(crate) fn dry_run(cx: &Context, gathered: &Gathered, program: &Program) -> R
         ui::result(format_args!("# codex home: {note}"));
     }
     plan.text(cx, gathered, program).iter().for_each(ui::result);
-    Ok(0)
+    Ok(plan.refused.first().map_or(0, refused))
+}
+
+/// Says that a run would end without a sandbox, and returns its exit code.
+fn refused(why: &anyhow::Error) -> u8 {
+    let code = error::exit_code(why);
+    let text = format!("{why:#}");
+    ui::say(format_args!("a run is refused, with exit code {code}: {}", text.lines().next().unwrap_or_default()));
+    code
 }
 
 /// What else a run of the plan would be refused for, as far as it can be seen without running anything.

@@ -1,8 +1,8 @@
 //! Enters the sandbox, and reports what changed after the session.
 
 use super::exec_command::{Entry, Left, Program};
-use super::gather::Gathered;
-use super::leave::leave;
+use super::gather::{Gathered, find};
+use super::leave::{self, leave};
 use super::leftovers::{self, Policy};
 use super::ready;
 use super::running::Running;
@@ -12,7 +12,6 @@ use crate::engine::alive::Alive;
 use crate::engine::docker::{self, Whose};
 use crate::engine::inspect::Container;
 use crate::spec::inside::{PYTHON, REAP};
-use crate::spec::settings::{Origin, Settings};
 use crate::spec::words::{Leftovers, Mode};
 use crate::{exec, ui};
 use anyhow::Result;
@@ -24,6 +23,9 @@ const LOGIN_INTERVAL: Duration = Duration::from_secs(10);
 
 /// For this long after its start, another call may not see the session yet, and could recreate the container.
 const UNSEEN: Duration = Duration::from_secs(1);
+
+/// The exit code of a program that was killed by a signal that cannot be caught: its own doing, or the end of its container.
+const KILLED: u8 = 137;
 
 /// The same where a busy engine has not started the program by then.
 const LATEST: Duration = Duration::from_secs(10);
@@ -38,8 +40,7 @@ impl Running<'_> {
         if yes || self.call.signals.ask(|| ui::confirm(question)) {
             return true;
         }
-        let down = down(&self.call.gathered.ground.settings);
-        ui::say(format_args!("not entered; `{}` keeps running, `{down}` stops it", self.name));
+        ui::say(format_args!("not entered; `{}` keeps running, `cargo xtask down` stops it", self.name));
         false
     }
 
@@ -87,13 +88,32 @@ impl Running<'_> {
         }
         drop(session);
         signals.forget_keys();
+        if code == i32::from(KILLED) && was_ended(gathered, &name, &record.container, &mut lock, signals) {
+            ui::say(format_args!("`{name}` was ended meanwhile, and this session with it"));
+            leave::commits(gathered, &|| signals.any());
+            return Ok(Left { code: KILLED });
+        }
         let alive = wind_down(gathered, &container, call.leftovers, signals, lock)
             .inspect_err(|err| ui::warn(format_args!("what still runs inside is not known: {err:#}")));
         gathered.look_at_exit(alive.ok().as_ref());
         leave(gathered, &before, since, &|| signals.any());
-        ui::say(format_args!("`{name}` keeps running; `{}` stops it", down(&gathered.ground.settings)));
+        ui::say(format_args!("`{name}` keeps running; `cargo xtask down` stops it"));
         Ok(Left { code: u8::try_from(code).unwrap_or(1) })
     }
+}
+
+/// Whether the container has gone with a session that was killed. `down` holds the lock of the workspace until it has
+/// removed it; where that takes too long, nothing is known, and nothing is claimed.
+fn was_ended(gathered: &Gathered, name: &str, id: &str, lock: &mut Option<File>, signals: &Signals) -> bool {
+    let places = &gathered.ground.places;
+    let since = Instant::now();
+    while lock.is_none() && places.lock.exists() && since.elapsed() < LATEST && !signals.end() {
+        *lock = File::open(&places.lock).ok().filter(|file| file.try_lock().is_ok());
+        if lock.is_none() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+    find(name).is_ok_and(|found| found.is_none_or(|there| !there.up || there.id != id))
 }
 
 /// Names what the session left running, and ends it where the user wants that. Returns what is alive inside then.
@@ -125,14 +145,5 @@ pub(crate) fn reap(container: &str, whose: Whose, mark: &str) {
     let command = command.timeout(20);
     if !exec::capture(&command).is_ok_and(|said| said.ok()) {
         ui::warn(format_args!("what ran in that session may still run inside: `cargo xtask down` ends it"));
-    }
-}
-
-/// The command that stops this very sandbox.
-pub(super) fn down(settings: &Settings) -> String {
-    let given = |origin: &&Origin| origin.key == "workspace" && origin.from == "flag";
-    match settings.origins.iter().find(given) {
-        Some(workspace) => format!("cargo xtask down --workspace {}", shell_words::quote(&workspace.value)),
-        None => "cargo xtask down".to_owned(),
     }
 }

@@ -2,10 +2,11 @@
 
 use super::baseline::Watched;
 use super::early::{self, Early};
+use super::rules::rules;
 use super::{guest, record};
 use crate::codex::home::Mirror;
 use crate::codex::{self, Codex};
-use crate::context::{Context, canonical, resolved};
+use crate::context::{Context, directory, resolved};
 use crate::engine::compose::container_name;
 use crate::engine::running::Existing;
 use crate::engine::{self, Engine};
@@ -21,7 +22,7 @@ use crate::spec::settings::{self, Flags, LOCAL_FILE, Settings};
 use crate::spec::words::{Gpus, Mode};
 use crate::spec::{Mount, Role};
 use crate::user::User;
-use crate::{exec, fingerprint, ui};
+use crate::{exec, fingerprint, proof, ui};
 use anyhow::{Context as _, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -136,8 +137,28 @@ impl Ground {
     /// Wrong settings, a missing source.
     pub(crate) fn read(cx: &Context, flags: &Flags) -> Result<Ground> {
         let mut settings = settings::load(cx, flags)?;
-        give_sources(cx, &mut settings)?;
-        Ground::under(cx, settings, &flags.confirm)
+        settings.remarks(cx).iter().for_each(ui::warn);
+        let typed = ask_for_sources(cx, &mut settings)?;
+        let ground = Ground::under(cx, settings, &flags.confirm)?;
+        ground.remember(cx, &typed)?;
+        Ok(ground)
+    }
+
+    /// Offers to keep the directories that the user has just typed. One that is refused is not kept.
+    fn remember(&self, cx: &Context, typed: &[(String, PathBuf)]) -> Result<()> {
+        let is_typed =
+            |mount: &&Mount| matches!(&mount.role, Role::Dataset(name) if typed.iter().any(|(typed, _)| typed == name));
+        let mounts: Vec<Mount> = self.datasets.iter().filter(is_typed).cloned().collect();
+        let rules = rules(cx, &self.user, self.surroundings.groups.clone(), &self.settings);
+        if let Some(failure) = proof::sources::failure(&proof::sources::check(&mounts, &rules, &self.exposed)) {
+            return Err(failure.into());
+        }
+        for (name, dir) in typed {
+            if !cx.dry_run && ui::confirm(&format!("Remember it in {LOCAL_FILE}?")) {
+                remember(cx, name, dir)?;
+            }
+        }
+        Ok(())
     }
 
     /// Reads what these settings name. `confirm` are the objects that the user vouches for.
@@ -151,7 +172,7 @@ impl Ground {
         for name in settings::FILES {
             exposed.refuse_written("the settings file", &cx.root.join(name))?;
         }
-        canonical("the workspace", &settings.workspace)?;
+        directory("the workspace", &settings.workspace)?;
         let workspace = exposed.open(&settings.workspace)?.real().to_owned();
         if workspace.parent().is_none() {
             return Err(usage("the workspace `/` is this whole host")
@@ -323,11 +344,10 @@ pub(crate) fn confirmed(repository: &Repository, exposed: &Exposed) -> Result<()
 }
 
 /// A declared data set without a source is asked for where there is a terminal, and is an error where there is none.
-fn give_sources(cx: &Context, settings: &mut Settings) -> Result<()> {
-    for dataset in &mut settings.datasets {
-        if dataset.source.is_some() {
-            continue;
-        }
+/// Returns what was typed.
+fn ask_for_sources(cx: &Context, settings: &mut Settings) -> Result<Vec<(String, PathBuf)>> {
+    let mut typed = Vec::new();
+    for dataset in settings.datasets.iter_mut().filter(|set| set.source.is_none()) {
         let name = &dataset.name;
         let missing = || settings::no_source(name);
         if !cx.stdin_tty {
@@ -335,12 +355,11 @@ fn give_sources(cx: &Context, settings: &mut Settings) -> Result<()> {
         }
         let answer = ui::ask(&format!("Directory of the data set `{name}`: ")).filter(|line| !line.is_empty());
         let dir = cx.absolute(Path::new(&answer.ok_or_else(missing)?));
-        if ui::confirm(&format!("Remember it in {LOCAL_FILE}?")) {
-            remember(cx, name, &dir)?;
-        }
+        directory(&format!("the data set `{name}` at"), &dir)?;
+        typed.push((name.clone(), dir.clone()));
         dataset.source = Some(dir);
     }
-    Ok(())
+    Ok(typed)
 }
 
 /// Adds a data set to `sandbox.local.yaml`, whose other lines and comments stay as they are.

@@ -18,6 +18,11 @@ pub(super) fn leave(gathered: &Gathered, before: &Snapshot, since: SystemTime, s
     if let Err(err) = gathered.ground.watched().leave(before) {
         ui::warn(format_args!("what changed in the workspace could not be looked at: {err:#}"));
     }
+    commits(gathered, stop);
+}
+
+/// The commits that were made inside.
+pub(super) fn commits(gathered: &Gathered, stop: &dyn Fn() -> bool) {
     if let Some(repository) = &gathered.ground.repository {
         match git::list(repository, &gathered.ground.places.git, stop) {
             Ok(listing) => {

@@ -20,6 +20,7 @@ mod native;
 mod plan;
 mod ready;
 mod record;
+mod rules;
 pub(crate) mod running;
 mod sandbox;
 mod session;
@@ -40,8 +41,9 @@ pub(crate) use plan::plan;
 pub(crate) use record::{exposed, programs_claim, programs_now, trusted};
 pub(crate) use running::{Outcome, copy_of_proof};
 // `tests/compile/` names these two: only the first has `enter`.
+pub(crate) use rules::rules;
 pub use running::{Proven, Unproven};
 pub(crate) use sandbox::{Asked, sandbox};
 pub(crate) use session::Session;
 pub(crate) use signals::Signals;
-pub(crate) use sources::{problems, rules};
+pub(crate) use sources::problems;

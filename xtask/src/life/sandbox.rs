@@ -32,11 +32,13 @@ pub(crate) fn sandbox(cx: &Context, asked: &Asked) -> Result<u8> {
             .hint("add `--yes`")
             .into());
     }
-    let mut ground = Ground::read(cx, &asked.flags)?;
     if asked.dry_run {
+        let cx = &Context { dry_run: true, ..cx.clone() };
+        let mut ground = Ground::read(cx, &asked.flags)?;
         ground.preview_git()?;
         return dry_run(cx, &ground.gather(cx, Purpose::DryRun)?, &asked.program);
     }
+    let ground = Ground::read(cx, &asked.flags)?;
     let leftovers = Policy::new(asked.leftovers, cx.stdin_tty && !asked.yes);
     let left = match (Call::begin(cx, ground, leftovers)?.start()?.prove()?, &asked.program) {
         (Outcome::Proven(proven), Program::Codex(args)) => proven.enter(asked.yes, args)?,

@@ -1,39 +1,17 @@
 //! The host-side checks of every mount's source, before anything is started.
 
 use super::gather::Gathered;
+use super::rules::rules;
 use super::wanted;
 use crate::beneath::Held;
 use crate::context::{Context, resolved};
 use crate::engine::inspect::Container;
-use crate::engine::sockets;
 use crate::error::failed;
 use crate::finding::Finding;
-use crate::proof::{
-    self,
-    sources::{self, Rules},
-};
-use crate::spec::settings::Settings;
+use crate::proof::{self, sources};
 use crate::spec::{Mount, Role};
-use crate::user::User;
 use anyhow::Result;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-
-/// Who the container's user will be, with these supplementary groups, and what no mount may show.
-pub(crate) fn rules(cx: &Context, user: &User, groups: Vec<u32>, settings: &Settings) -> Rules {
-    let mut sockets = sockets::usual(user.uid);
-    sockets.extend(cx.var("DOCKER_HOST").and_then(|host| host.strip_prefix("unix://")).map(PathBuf::from));
-    Rules {
-        home: cx.home.clone(),
-        repository: cx.root.clone(),
-        private: vec![cx.state.clone(), cx.codex_home()],
-        uid: user.uid,
-        gid: user.gid,
-        groups,
-        allow_ground: settings.allow_ground.clone(),
-        sockets,
-    }
-}
 
 /// The mounts, and what is wrong with them.
 pub(crate) fn problems(cx: &Context, gathered: &Gathered) -> (Vec<Mount>, Vec<Finding>) {

@@ -15,13 +15,14 @@ use crate::life::{find, session};
 use crate::spec::Spec;
 use crate::spec::insider::Insider;
 use crate::spec::places::{self, Places};
+use crate::spec::settings::Settings;
 use crate::spec::words::{Gpus, display};
 use crate::step::Command;
 use crate::user::User;
 use anyhow::Result;
 use clap::ValueEnum;
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 /// The bound on each query to the container, in seconds. What does not answer by then is left out.
@@ -99,12 +100,13 @@ struct GpuUse {
 
 impl Status {
     /// Asks the engine, and the container where it runs.
-    pub(crate) fn read(cx: &Context, workspace: &Path) -> Result<Status> {
+    pub(crate) fn read(cx: &Context, settings: &Settings) -> Result<Status> {
         let uid = User::read().uid;
-        let places = places::of(cx, workspace, uid);
+        let places = places::of(cx, &settings.workspace, uid);
         let container = compose::container_name(&places.project);
         let (existing, caches) = exec::both(|| find(&container), || caches_of(uid));
         let existing = existing?;
+        places.known(&settings.workspace, existing.is_some())?;
         let state = match &existing {
             Some(existing) if existing.container.state.paused => Activity::Paused,
             Some(existing) if existing.up => Activity::Running,

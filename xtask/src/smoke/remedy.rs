@@ -122,6 +122,11 @@ const KNOWN: &[KnownError] = &[
         "remove the damaged image with `docker image rm`; `cargo xtask image` then builds it again",
     ),
     inside(
+        &["no video was found among"],
+        "a clip of the data set is decoded, and this data set has none where the check looks (.webm, .mp4, .mkv, .avi, .mov)",
+        "give one with videos by `--dataset NAME=DIR`, or none at all: then this check is not run",
+    ),
+    inside(
         &["timed out after", "passed its bound"],
         "the program hung, or this machine is busy",
         "run it again when the machine is idle, with a larger `--timeout`",

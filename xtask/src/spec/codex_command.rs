@@ -2,6 +2,8 @@
 
 use crate::context::Context;
 use crate::network::PROXY_VARIABLES;
+use crate::spec::words::Cache;
+use clap::ValueEnum as _;
 use std::collections::BTreeMap;
 
 /// The mark by which the processes of one session are found again.
@@ -12,6 +14,36 @@ const TERMINAL_VARIABLES: &[&str] = &["TERM", "COLORTERM", "TERM_PROGRAM", "LANG
 
 /// What the base image's entry point sets up and `docker exec` would skip: CUDA forward compatibility.
 pub const CARRIED: &[&str] = &["LD_LIBRARY_PATH", "_CUDA_COMPAT_STATUS"];
+
+/// What the image, the Compose file or this tool sets for everything inside. A value of the host would break it.
+const OWN: &[&str] = &[
+    "PATH",
+    "HOME",
+    "PWD",
+    "HOSTNAME",
+    "CODEX_HOME",
+    "TORCH_CUDA_ARCH_LIST",
+    "NCCL_CUMEM_HOST_ENABLE",
+    "NVIDIA_VISIBLE_DEVICES",
+    "NVIDIA_DRIVER_CAPABILITIES",
+    MARK,
+    LINK_MODE,
+];
+
+/// By which uv is told not to try hard links first: its cache is a file system of its own.
+pub(crate) const LINK_MODE: &str = "UV_LINK_MODE";
+
+/// Variables by which programs inside find the host's CA bundle. Codex reads the first two.
+pub(crate) const CA_VARIABLES: &[&str] = &[
+    "CODEX_CA_CERTIFICATE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT", "NODE_EXTRA_CA_CERTS",
+    "GIT_SSL_CAINFO",
+];
+
+/// Every variable that the sandbox sets itself, so that none of the host may take its place.
+pub(crate) fn own() -> Vec<&'static str> {
+    let caches = Cache::value_variants().iter().map(|cache| cache.variable());
+    [OWN, CARRIED, CA_VARIABLES].concat().into_iter().chain(caches).collect()
+}
 
 /// Codex as it is entered: on its read-only mount. By its name alone, root inside could put another program before it
 /// on the PATH.

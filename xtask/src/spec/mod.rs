@@ -1,5 +1,6 @@
 //! What sandbox is wanted: the settings, [`Spec`], where things lie inside, and where they are kept on the host.
 
+pub(crate) mod arch;
 pub mod codex_command;
 pub mod inside;
 pub(crate) mod insider;

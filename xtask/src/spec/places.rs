@@ -2,7 +2,7 @@
 
 use super::SCHEMA;
 use super::inside::Role;
-use crate::context::{Context, resolved};
+use crate::context::{Context, directory, resolved};
 use crate::error::host;
 use crate::{exec, fingerprint};
 use anyhow::Result;
@@ -76,6 +76,15 @@ impl Places {
         self.dir.join(role.filled().map_or_else(|| role.id(), str::to_owned))
     }
 
+    /// Refuses a workspace that is missing and never had a sandbox: its name is misspelt. One that was removed is known by
+    /// its container or its folder.
+    ///
+    /// # Errors
+    /// Nothing is known of it.
+    pub(crate) fn known(&self, workspace: &Path, container: bool) -> Result<()> {
+        if container || self.dir.exists() { Ok(()) } else { directory("the workspace", workspace).map(drop) }
+    }
+
     /// The version of the layout of the folder; 1 where the first release made it, or nobody yet.
     ///
     /// # Errors
@@ -132,6 +141,20 @@ mod tests {
         let err = places.claim_schema().unwrap_err();
         assert!(err.to_string().contains("has the layout 4"), "{err}");
         assert_eq!(std::fs::read_to_string(places.dir.join(LAYOUT)).unwrap(), "4\n");
+    }
+
+    #[test]
+    fn a_workspace_is_known_by_itself_its_container_or_its_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let cx = Context { state: dir.path().join("state"), ..Context::default() };
+        let gone = dir.path().join("gone");
+        let places = of(&cx, &gone, 1000);
+        let err = places.known(&gone, false).unwrap_err();
+        assert_eq!(crate::error::exit_code(&err), 2);
+        assert!(places.known(&gone, true).is_ok());
+        std::fs::create_dir_all(&places.dir).unwrap();
+        assert!(places.known(&gone, false).is_ok());
+        assert!(of(&cx, dir.path(), 1000).known(dir.path(), false).is_ok());
     }
 
     #[test]

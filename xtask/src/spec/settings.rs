@@ -17,12 +17,13 @@ pub use load::{load, load_what_is_right, no_source};
 pub use resolve::resolve;
 pub(crate) use values::valid_name;
 
-use crate::context::canonical;
+use crate::context::{Context, directory};
 use crate::exposed::Exposed;
 use crate::spec::inside::Role;
 use crate::spec::mount::Mount;
-use crate::spec::words::Cache;
+use crate::spec::words::{Cache, Gpus};
 use anyhow::Result;
+use keys::ValueKind;
 use std::path::PathBuf;
 
 /// A data set by name; without a source it is declared but not given.
@@ -41,7 +42,7 @@ impl Dataset {
     /// It is not there, or is reached through a directory that a sandbox can write.
     pub(crate) fn mount(&self, exposed: &Exposed) -> Result<Option<Mount>> {
         let Some(source) = &self.source else { return Ok(None) };
-        canonical(&format!("the data set `{}` at", self.name), source)?;
+        directory(&format!("the data set `{}` at", self.name), source)?;
         let source = exposed.open(source)?;
         Ok(Some(Mount::new(Role::Dataset(self.name.clone()), source.real())))
     }
@@ -85,6 +86,36 @@ pub struct Settings {
     pub git_alternates: Vec<PathBuf>,
     /// Where each setting came from.
     pub origins: Vec<Origin>,
+}
+
+impl Settings {
+    /// Who gave the paths that stand in a text between backticks, a sentence each.
+    pub(crate) fn givers(&self, text: &str) -> Vec<String> {
+        let flag = |key: &str| match key.split_once('.') {
+            Some((_, name)) => format!("--dataset {name}=…"),
+            None => format!("--{}", key.trim_end_matches('s').replace('_', "-")),
+        };
+        let is_path = |key: &str| match keys::key(key.split('.').next().unwrap_or_default()).map(|key| key.kind) {
+            Some(ValueKind::Path | ValueKind::Datasets | ValueKind::LocalPaths) => true,
+            Some(ValueKind::Text(_) | ValueKind::Shape(_) | ValueKind::Variables | ValueKind::Some(_)) | None => false,
+        };
+        let said = |origin: &&Origin| is_path(&origin.key) && text.contains(&format!("`{}`", origin.value));
+        let sentence = |origin: &Origin| match origin.from.as_str() {
+            "flag" => format!("`{}` was given by `{}`", origin.value, flag(&origin.key)),
+            from => format!("`{}` was given by `{from}`", origin.value),
+        };
+        self.origins.iter().filter(said).map(sentence).collect()
+    }
+
+    /// What a user may not expect of these settings, a line each.
+    pub(crate) fn remarks(&self, cx: &Context) -> Vec<String> {
+        let unset = self.env.iter().filter(|name| cx.var(name).is_none());
+        let unset = unset.map(|name| format!("`{name}` of the list `env` is not set here: Codex does not get it"));
+        let cpu = self.base.is_none() && self.shape.gpus != Gpus::None;
+        let cpu =
+            cpu.then(|| format!("the CPU base image cannot use GPUs, and `gpus: {}` asks for them", self.shape.gpus));
+        unset.chain(cpu).collect()
+    }
 }
 
 /// The name of the settings file of this host.

@@ -33,6 +33,18 @@ pub enum Cache {
     Uv,
 }
 
+impl Cache {
+    /// The variable that tells its tool the directory.
+    pub(crate) fn variable(self) -> &'static str {
+        match self {
+            Cache::Huggingface => "HF_HOME",
+            Cache::Torch => "TORCH_HOME",
+            Cache::Pip => "PIP_CACHE_DIR",
+            Cache::Uv => "UV_CACHE_DIR",
+        }
+    }
+}
+
 /// Which GPUs a sandbox gets.
 #[derive(Debug, Clone, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]

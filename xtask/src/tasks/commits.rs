@@ -1,6 +1,6 @@
 //! `cargo xtask commits`: lists the commits made in the sandbox, or takes them over.
 
-use crate::context::{Context, canonical};
+use crate::context::{Context, directory};
 use crate::error::usage;
 use crate::spec::places;
 use crate::spec::settings::{self, Flags};
@@ -22,7 +22,7 @@ pub struct Args {
 /// The workspace is no repository, or git refuses the commits of the sandbox.
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     let settings = settings::load(cx, &args.flags)?;
-    let workspace = canonical("the workspace", &settings.workspace)?;
+    let workspace = directory("the workspace", &settings.workspace)?;
     let places = places::of(cx, &workspace, User::read().uid);
     places.known_layout()?;
     let repository = git::detect(&workspace)?.ok_or_else(|| {
@@ -36,6 +36,9 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     if args.take {
         let lines = git::take(&repository, &places.git, &stop)?;
         lines.iter().for_each(ui::result);
+        if lines.is_empty() {
+            ui::result(git::NOTHING_NEW);
+        }
         return Ok(0);
     }
     let listing = git::list(&repository, &places.git, &stop)?;

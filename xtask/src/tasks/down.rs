@@ -28,34 +28,38 @@ pub struct Args {
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     let removal = Removal::read(cx, &args.flags, args.all, args.caches, args.dry_run)?;
-    if args.dry_run {
-        removal.steps().iter().for_each(ui::result);
-        return Ok(0);
-    }
-    if args.yes {
-        // Said all the same: nobody can take these over afterwards.
-        removal.commits().iter().for_each(ui::warn);
-    } else {
-        confirm(cx, &removal)?;
-    }
-    removal.run()?;
-    Ok(0)
-}
-
-/// Asks before anything is removed that cannot be restored.
-fn confirm(cx: &Context, removal: &Removal) -> Result<()> {
     let losses = removal.losses();
-    if losses.is_empty() {
-        return Ok(());
-    }
-    if !cx.stdin_tty {
+    if !args.yes && !args.dry_run && !losses.is_empty() && !cx.stdin_tty {
         return Err(usage("`down --all` and `down --caches` ask before they remove, and there is no terminal")
             .hint("add `--yes`")
             .into());
     }
-    losses.iter().for_each(ui::say);
-    for line in removal.alive()? {
-        ui::say(format_args!("this runs inside and ends with it: {line}"));
+    // What cannot be listed is ended all the same.
+    let alive = removal.alive().unwrap_or_else(|err| vec![format!("what it is cannot be listed: {err:#}")]);
+    let named = alive.iter().map(|line| format!("this runs inside and ends with it: {line}"));
+    if args.dry_run {
+        named.for_each(|line| ui::result(format_args!("# {line}")));
+        removal.steps().iter().for_each(ui::result);
+        return Ok(0);
     }
-    if ui::agree("Remove it?") { Ok(()) } else { Err(failed("nothing was removed").into()) }
+    // Said also where nobody is asked.
+    named.for_each(ui::warn);
+    if args.yes {
+        // Nobody can take these over afterwards.
+        removal.commits().iter().for_each(ui::warn);
+    } else if !losses.is_empty() || (cx.stdin_tty && !alive.is_empty()) {
+        losses.iter().for_each(ui::say);
+        if !ui::agree("Remove it?") {
+            return Err(failed("nothing was removed").into());
+        }
+    }
+    removal.run()?;
+    let copies = cx.state.join("codex");
+    if args.all && copies.exists() {
+        let dir = copies.display();
+        ui::say(format_args!(
+            "kept `{dir}`: the copies of Codex itself, of which a later start removes what no sandbox mounts"
+        ));
+    }
+    Ok(0)
 }

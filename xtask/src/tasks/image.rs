@@ -40,8 +40,13 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     let state = build::state(cx, &settings, &user)?;
     if args.check {
         let reasons = state.reasons()?;
-        ui::result(if reasons.is_empty() { "up to date".to_owned() } else { reasons.join("\n") });
-        return Ok(u8::from(!reasons.is_empty()));
+        if reasons.is_empty() {
+            ui::result("up to date");
+            return Ok(0);
+        }
+        ui::result(format_args!("not up to date:\n{}", reasons.join("\n")));
+        ui::say("`cargo xtask image` builds it, and so does the next start of a sandbox");
+        return Ok(1);
     }
     if args.dry_run {
         build::steps(cx, &settings, &state, args.wishes).iter().for_each(ui::result);

@@ -9,7 +9,7 @@ use anyhow::Result;
 /// Exit code 0 also where nothing runs: that is an answer.
 pub(crate) fn run(cx: &Context, flags: &Flags, json: bool) -> Result<u8> {
     let settings = settings::load(cx, flags)?;
-    let status = Status::read(cx, &settings.workspace)?;
+    let status = Status::read(cx, &settings)?;
     if json {
         ui::result(serde_json::to_string_pretty(&status)?);
     } else {

@@ -71,6 +71,7 @@ const SEEN: &[(&str, &str, bool)] = &[
     ("error setting rlimit type 8: operation not permitted", "memlock: engine", true),
     ("ModuleNotFoundError: No module named 'decord'", "image", false),
     ("timed out after 30 s", "--timeout", false),
+    ("no video was found among the first 5000 entries of `/datasets/ssv2`", "--dataset NAME=DIR", false),
 ];
 
 fn all() -> impl Iterator<Item = &'static KnownError> {

@@ -2,6 +2,7 @@
 //! unknown keys and values, and `sandbox.schema.json` all read it, so that they cannot disagree.
 
 use crate::error::{Failure, usage};
+use crate::spec::arch::Arch;
 use crate::spec::words::{Cache, Gpus, Mode, Network, nearest, words};
 use anyhow::Result;
 use clap::ValueEnum;
@@ -21,8 +22,8 @@ pub const CPU_BASE: &str = "cpu";
 pub enum ValueKind {
     /// A path of this host; relative to the settings file, or `~/…`.
     Path,
-    /// Any plain value.
-    Text,
+    /// A text in which something is checked.
+    Text(TextKind),
     /// A field of [`Shape`].
     Shape(ShapeKind),
     /// Names of variables.
@@ -33,6 +34,61 @@ pub enum ValueKind {
     LocalPaths,
     /// Any of these words.
     Some(fn() -> Vec<String>),
+}
+
+/// What a text must be.
+#[derive(Debug, Clone, Copy)]
+pub enum TextKind {
+    /// The reference of an image, or `cpu`.
+    Image,
+    /// A list of compute capabilities.
+    ArchList,
+}
+
+impl TextKind {
+    /// # Errors
+    /// The text is no such value (exit code 2); `given` is how it was written.
+    pub(super) fn check(self, given: &str, text: &str) -> Result<()> {
+        match self {
+            TextKind::Image
+                if text.trim().is_empty() || text.contains(char::is_whitespace) || text.starts_with('-') =>
+            {
+                let hint = format!("write an image such as `{DEFAULT_BASE}`, or `{CPU_BASE}`");
+                Err(usage(format!("{given} is not the reference of an image")).hint(hint).into())
+            }
+            TextKind::ArchList if !Arch::are(text) => {
+                Err(usage(format!("{given} is not a list of compute capabilities"))
+                    .hint("write it as torch does: `12.0`, or `9.0 12.0+PTX`; 12.0 is sm_120, Blackwell")
+                    .into())
+            }
+            TextKind::Image | TextKind::ArchList => Ok(()),
+        }
+    }
+
+    /// What the schema of the settings file says of it. A number is taken as its text.
+    #[cfg(test)]
+    pub(super) fn schema(self) -> Value {
+        let capability = r"\d{1,2}\.\d[af]?(\+PTX)?";
+        match self {
+            TextKind::Image => json!({"type": ["string", "null"], "pattern": r"^[^\s-]\S*$"}),
+            TextKind::ArchList => json!({
+                "type": ["string", "number", "null"],
+                "pattern": format!(r"^\s*{capability}([ ;]+{capability})*\s*$"),
+            }),
+        }
+    }
+
+    /// Values that it takes, none of them a default, and values that it refuses; as the settings file has them.
+    #[cfg(test)]
+    pub(super) fn samples(self) -> (Vec<String>, Vec<&'static str>) {
+        match self {
+            TextKind::Image => (vec!["base:1".into(), CPU_BASE.into()], vec!["''", "' '", "'a b'", "'--x'"]),
+            TextKind::ArchList => {
+                let good = ["7.5", "'8.0 8.6'", "'9.0;12.0+PTX'", "10.3a"].map(str::to_owned);
+                (good.to_vec(), vec!["blackwell", "''", "sm_120", "'12'", "'9.0,12.0'"])
+            }
+        }
+    }
 }
 
 /// What the value of a field of [`Shape`] may be.
@@ -82,12 +138,20 @@ impl ShapeKind {
     ///
     /// # Errors
     /// The text is no such value (exit code 2); `given` is how it was written.
-    pub(super) fn read(self, key: &str, given: &str, text: &str) -> Result<Value> {
+    pub(super) fn read(self, given: &str, text: &str) -> Result<Value> {
         match self {
             ShapeKind::OneOf(words) => word(given, text, &words()).map(Value::from),
-            ShapeKind::Gpus => Ok(Value::from(text.parse::<Gpus>()?.to_string())),
-            ShapeKind::Size => parse_bytes(text).map(Value::from),
-            ShapeKind::Count => parse_number(key, text).map(Value::from),
+            ShapeKind::Gpus => {
+                let read = text.parse::<Gpus>();
+                let named = |why: Failure| Failure { message: format!("{given}: {}", why.message), ..why };
+                Ok(Value::from(read.map_err(named)?.to_string()))
+            }
+            ShapeKind::Size => parse_bytes(text).map(Value::from).ok_or_else(|| {
+                usage(format!("{given} is not a size")).hint("write it as Docker does: `32gb`, `512m`").into()
+            }),
+            ShapeKind::Count => parse_number(text).map(Value::from).ok_or_else(|| {
+                usage(format!("{given} is not a number above 0")).hint("write a whole number, such as `8192`").into()
+            }),
         }
     }
 }
@@ -129,10 +193,7 @@ impl ShapeKind {
 }
 
 /// Parses a size as Docker does: `32gb`, `512m`, bytes; a unit is a power of 1024.
-///
-/// # Errors
-/// Not a size (exit code 2).
-fn parse_bytes(text: &str) -> Result<u64> {
+fn parse_bytes(text: &str) -> Option<u64> {
     let lower = text.trim().to_lowercase();
     let digits: String = lower.chars().take_while(char::is_ascii_digit).collect();
     let factor: Option<u64> = match lower[digits.len()..].trim() {
@@ -144,20 +205,12 @@ fn parse_bytes(text: &str) -> Result<u64> {
         _ => None,
     };
     let bytes = digits.parse::<u64>().ok().zip(factor).and_then(|(n, factor)| n.checked_mul(factor));
-    bytes
-        .filter(|bytes| *bytes > 0)
-        .ok_or_else(|| usage(format!("`{text}` is not a size")).hint("write it as Docker does: `32gb`, `512m`").into())
+    bytes.filter(|bytes| *bytes > 0)
 }
 
 /// Parses a whole number above 0.
-///
-/// # Errors
-/// Not one (exit code 2).
-fn parse_number(key: &str, text: &str) -> Result<u64> {
-    text.parse::<u64>()
-        .ok()
-        .filter(|n| *n > 0)
-        .ok_or_else(|| usage(format!("`{key}: {text}` is not a number above 0")).into())
+fn parse_number(text: &str) -> Option<u64> {
+    text.parse::<u64>().ok().filter(|n| *n > 0)
 }
 
 fn word(given: &str, text: &str, words: &[String]) -> Result<String> {
@@ -198,13 +251,13 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "base",
-        kind: ValueKind::Text,
+        kind: ValueKind::Text(TextKind::Image),
         meaning: "The base image, which brings PyTorch; or cpu, the one made from Debian packages, which implies `gpus: none`.",
         default: DEFAULT_BASE,
     },
     Key {
         name: "arch_list",
-        kind: ValueKind::Text,
+        kind: ValueKind::Text(TextKind::ArchList),
         meaning: "The compute capabilities that CUDA extensions are built for (TORCH_CUDA_ARCH_LIST); 12.0 is sm_120, \
                   Blackwell.",
         default: "12.0",
@@ -314,6 +367,6 @@ mod tests {
     fn sizes_are_read_as_docker_reads_them() {
         assert_eq!(parse_bytes("32gb").unwrap(), 32 << 30);
         assert_eq!(parse_bytes("64M").unwrap(), 64 << 20);
-        assert!(parse_bytes("0").is_err() && parse_bytes("-1g").is_err() && parse_bytes("99999999999t").is_err());
+        assert!(parse_bytes("0").is_none() && parse_bytes("-1g").is_none() && parse_bytes("99999999999t").is_none());
     }
 }

@@ -22,7 +22,8 @@ pub struct Layer {
 /// Not YAML, not a mapping, an unknown key (exit code 2).
 pub fn parse(name: &str, base_dir: &Path, text: &str) -> Result<Layer> {
     let value: Value = serde_yaml::from_str(text).map_err(|err| {
-        usage(format!("`{name}` is not valid YAML: {err}")).hint("correct it; its comments explain each key")
+        usage(format!("`{name}` is not valid YAML: {err}"))
+            .hint("correct it; the comments in sandbox.yaml explain each key")
     })?;
     let mut values = BTreeMap::new();
     match value {
@@ -36,7 +37,11 @@ pub fn parse(name: &str, base_dir: &Path, text: &str) -> Result<Layer> {
                 values.insert(written, value);
             }
         }
-        _ => return Err(usage(format!("`{name}` is not a mapping of settings")).into()),
+        _ => {
+            return Err(usage(format!("`{name}` is not a mapping of settings"))
+                .hint("write each as `key: value`; the comments in sandbox.yaml explain each key")
+                .into());
+        }
     }
     Ok(Layer { name: name.to_owned(), base_dir: base_dir.to_path_buf(), values })
 }
@@ -50,7 +55,9 @@ pub(super) fn scalar(file: &str, key: &str, value: &Value) -> Result<String> {
         Value::String(text) => Ok(text.clone()),
         Value::Number(number) => Ok(number.to_string()),
         Value::Bool(flag) => Ok(flag.to_string()),
-        _ => Err(usage(format!("`{key}` in `{file}` is not a plain value")).into()),
+        _ => Err(usage(format!("`{key}` in `{file}` is not a plain value"))
+            .hint("write one word or number, without brackets; sandbox.yaml has an example")
+            .into()),
     }
 }
 

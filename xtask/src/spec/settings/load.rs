@@ -1,7 +1,7 @@
 //! Reads the settings files and resolves them with the flags: the one part of the settings that touches the disk.
 
 use super::{Flags, LOCAL_FILE, Layer, ProjectFlags, Settings, parse, resolve};
-use crate::context::Context;
+use crate::context::{Context, directory};
 use crate::error::{Failure, usage};
 use anyhow::{Context as _, Result};
 
@@ -17,7 +17,14 @@ pub fn load(cx: &Context, flags: &Flags) -> Result<Settings> {
     for name in FILES {
         layers.extend(layer(cx, name)?);
     }
-    resolve(cx, flags, &layers)
+    let settings = resolve(cx, flags, &layers)?;
+    no_file(&settings)?;
+    Ok(settings)
+}
+
+/// A workspace that is no directory is refused by every task; one that is missing only by those that need it.
+fn no_file(settings: &Settings) -> Result<()> {
+    if settings.workspace.exists() { directory("the workspace", &settings.workspace).map(drop) } else { Ok(()) }
 }
 
 /// One settings file; `None` where it is not there.
@@ -51,7 +58,9 @@ pub fn load_what_is_right(cx: &Context, flags: &Flags) -> Result<(Settings, Vec<
         }
         resolved => resolved,
     };
-    Ok((resolved?, errors))
+    let settings = resolved?;
+    errors.extend(no_file(&settings).err());
+    Ok((settings, errors))
 }
 
 /// The same flags and files without one key of a file, or without one flag; at last the files alone.

@@ -1,11 +1,12 @@
 //! Resolves the layers of settings, strongest first. Pure.
 
-use super::keys::{CPU_BASE, KEYS, Shape, ShapeKind, ValueKind, default_of, unknown_word};
+use super::keys::{self, CPU_BASE, KEYS, Key, Shape, ShapeKind, ValueKind, default_of, unknown_word};
 use super::layer::{Layer, scalar};
 use super::values::{is_variable, valid_name};
 use super::{Dataset, Flags, LOCAL_FILE, Origin, Settings};
 use crate::context::Context;
 use crate::error::usage;
+use crate::spec::codex_command;
 use crate::spec::words::{self, Gpus};
 use anyhow::Result;
 use clap::ValueEnum;
@@ -84,6 +85,9 @@ impl Resolver<'_> {
 
     fn text(&mut self, key: &str, flag: Option<&String>) -> Result<String> {
         let (value, from) = self.said(key, flag)?;
+        if let Some(Key { kind: ValueKind::Text(kind), .. }) = keys::key(key) {
+            kind.check(&given(key, &value, &from), &value)?;
+        }
         self.note(key, &value, &from);
         Ok(value)
     }
@@ -100,12 +104,8 @@ impl Resolver<'_> {
                 Some(implied) => (Gpus::None.to_string(), implied.to_owned()),
                 None => self.said(key.name, flag.as_ref())?,
             };
-            let given = match flag {
-                Some(_) => format!("`--{} {text}`", key.name.replace('_', "-")),
-                None => format!("`{}: {text}` in `{from}`", key.name),
-            };
             self.note(key.name, &text, &from);
-            shape.insert(key.name.to_owned(), kind.read(key.name, &given, &text)?);
+            shape.insert(key.name.to_owned(), kind.read(&given(key.name, &text, &from), &text)?);
         }
         Ok(serde_json::from_value(shape.into())?)
     }
@@ -124,9 +124,9 @@ impl Resolver<'_> {
 
     // A settings file is no shell, yet people write `~/data` in it.
     fn file_path(&self, layer: &Layer, text: &str) -> PathBuf {
-        match text.strip_prefix("~/") {
-            Some(rest) => self.cx.home.join(rest),
-            None => layer.base_dir.join(text),
+        match Path::new(text).strip_prefix("~") {
+            Ok(rest) => self.cx.home.join(rest),
+            Err(_) => layer.base_dir.join(text),
         }
     }
 
@@ -137,7 +137,9 @@ impl Resolver<'_> {
         };
         let file = layer.name.clone();
         let Value::Sequence(items) = value else {
-            return Err(usage(format!("`{key}` in `{file}` is not a list of names")).into());
+            return Err(usage(format!("`{key}` in `{file}` is not a list of names"))
+                .hint(format!("write it in brackets: `{key}: [NAME, NAME]`"))
+                .into());
         };
         let names = items.iter().map(|item| scalar(&file, key, item)).collect::<Result<Vec<_>>>()?;
         Ok(Some((names, file)))
@@ -187,6 +189,11 @@ impl Resolver<'_> {
                 .hint("list names only; the values come from your environment")
                 .into());
         }
+        if let Some(own) = names.iter().find(|name| codex_command::own().contains(&name.as_str())) {
+            return Err(usage(format!("`{own}` in `{key}` of `{file}` is a variable that the sandbox sets itself"))
+                .hint("leave it out: your value would break what runs inside")
+                .into());
+        }
         self.note(key, &names.join(", "), &file);
         Ok(names)
     }
@@ -199,9 +206,9 @@ impl Resolver<'_> {
                 continue;
             };
             let Value::Mapping(mapping) = value else {
-                return Err(
-                    usage(format!("`datasets` in `{}` is not a mapping of names to directories", layer.name)).into()
-                );
+                return Err(usage(format!("`datasets` in `{}` is not a mapping of names to directories", layer.name))
+                    .hint("write `datasets: {ssv2: /data/ssv2}`")
+                    .into());
             };
             for (name, dir) in mapping {
                 let name = scalar(&layer.name, "datasets", name)?;
@@ -235,6 +242,14 @@ impl Resolver<'_> {
             self.note(&format!("datasets.{name}"), &shown, from);
         }
         Ok(sources.into_iter().map(|(name, (source, _))| Dataset { name, source }).collect())
+    }
+}
+
+/// How a value was written, and where.
+fn given(key: &str, text: &str, from: &str) -> String {
+    match from {
+        "flag" => format!("`--{} {text}`", key.replace('_', "-")),
+        file => format!("`{key}: {text}` in `{file}`"),
     }
 }
 

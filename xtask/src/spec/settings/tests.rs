@@ -56,7 +56,19 @@ fn wrong_settings_are_named_with_their_file() {
     assert!(error("dataset: {}").contains("unknown setting `dataset`"));
     assert!(error("dataset: {}").contains("did you mean `datasets`?"));
     assert!(error("gpus: 'a b'").contains("names no GPUs"));
-    assert!(error("shm_size: lots").contains("is not a size"));
+    assert!(error("shm_size: lots").contains("`shm_size: lots` in `sandbox.local.yaml` is not a size"));
+    for bad in [
+        "shm_size: lots", "pids_limit: many", "gpus: 'a b'", "network: opn", "memlock: 64m", "base: ''", "base: [a]",
+        "arch_list: blackwell", "env: [PATH]", "env: A", "caches: [pipp]", "datasets: ssv2 /x", "workspace: [a]",
+        "a: [", "just text", "nothing: 1",
+    ] {
+        let text = error(bad);
+        let key = bad.split_once(':').map_or(LOCAL_FILE, |(key, _)| key);
+        assert!(
+            text.contains(key) && text.contains("`sandbox.local.yaml`") && text.contains("\nhint: "),
+            "{bad}: {text}"
+        );
+    }
     assert_eq!(
         error("memlock: 64m"),
         "error: `memlock: 64m` in `sandbox.local.yaml` is none of `unlimited`, `engine`\nhint: sandbox.yaml explains each\n"
@@ -84,7 +96,7 @@ fn a_misspelt_word_is_answered_with_the_nearest() {
         ("codex_home: mirorr", "`codex_home: mirorr` in `sandbox.local.yaml` is none of", "mirror"),
         ("network: opn", "`network: opn` in `sandbox.local.yaml` is none of", "open"),
         ("memlock: enginee", "`memlock: enginee` in `sandbox.local.yaml` is none of", "engine"),
-        ("gpus: nnoe", "`nnoe` is neither `all` nor `none` nor", "none"),
+        ("gpus: nnoe", "`gpus: nnoe` in `sandbox.local.yaml`: `nnoe` is neither `all` nor `none` nor", "none"),
         ("shmsize: 1g", "`sandbox.local.yaml` has an unknown setting `shmsize`", "shm_size"),
         ("codex-home: none", "`sandbox.local.yaml` has an unknown setting `codex-home`", "codex_home"),
     ] {
@@ -144,7 +156,7 @@ fn values(kind: keys::ValueKind) -> Vec<String> {
     let one = |text: &str| vec![text.to_owned()];
     match kind {
         ValueKind::Path => one("/there"),
-        ValueKind::Text => one("7.5"),
+        ValueKind::Text(kind) => kind.samples().0,
         ValueKind::Shape(kind) => kind.samples().0,
         ValueKind::Variables => one("[HF_TOKEN]"),
         ValueKind::LocalPaths => one("[/opt]"),
@@ -171,4 +183,38 @@ fn every_setting_and_every_word_of_the_table_reaches_the_sandbox() {
         let default = bare(resolved(&Flags::default(), &[], "", "").unwrap());
         assert!(seen.len() > 1 || !seen.contains(&default), "`{}` changes nothing", key.name);
     }
+}
+
+#[test]
+fn an_error_about_a_path_says_who_gave_it() {
+    let flags = ProjectFlags { workspace: Some("w".into()), ..ProjectFlags::default() };
+    let flags = Flags { git_alternates: vec!["/objects".into()], ..flags.into() };
+    let local = "codex: /c\nallow_ground: [~/g]\ndatasets: {k: /k}";
+    let settings = resolved(&flags, &[("SSV2_DIR", "/s")], local, "").unwrap();
+    for (path, giver) in [
+        ("/cwd/w", "--workspace"),
+        ("/objects", "--git-alternate"),
+        ("/c", LOCAL_FILE),
+        ("/home/me/g", LOCAL_FILE),
+        ("/k", LOCAL_FILE),
+        ("/s", "SSV2_DIR"),
+    ] {
+        let said = settings.givers(&format!("the thing `{path}` cannot be used"));
+        assert_eq!(said, [format!("`{path}` was given by `{giver}`")]);
+    }
+    assert_eq!(settings.givers("`/cwd/w/below` and `12.0` are fine"), Vec::<String>::new());
+    let flags = ProjectFlags { datasets: vec![("a".into(), "~/a".into())], ..ProjectFlags::default() };
+    let settings = resolved(&flags.into(), &[], "", "").unwrap();
+    assert_eq!(settings.givers("`/home/me/a`"), ["`/home/me/a` was given by `--dataset a=…`"]);
+}
+
+#[test]
+fn what_a_user_may_not_expect_is_said() {
+    let settings = resolved(&Flags::default(), &[], "env: [A, B, C]\nbase: cpu", "").unwrap();
+    let cx = context(&[("A", "1"), ("C", "")]);
+    assert_eq!(settings.remarks(&cx).len(), 2, "{:?}", settings.remarks(&cx));
+    assert!(settings.remarks(&cx)[0].starts_with("`B` of the list `env` is not set here"));
+    let flags = ProjectFlags { cpu: true, gpus: Some("all".into()), ..ProjectFlags::default() };
+    let settings = resolved(&flags.into(), &[], "", "").unwrap();
+    assert_eq!(settings.remarks(&cx), ["the CPU base image cannot use GPUs, and `gpus: all` asks for them"]);
 }

@@ -29,11 +29,16 @@ fn schema() -> Value {
 // number is then taken as its text.
 fn property(key: &Key) -> Value {
     let mut property = match key.kind {
-        ValueKind::Path | ValueKind::Text => json!({"type": ["string", "number", "boolean", "null"]}),
+        ValueKind::Text(kind) => kind.schema(),
+        ValueKind::Path => json!({"type": ["string", "number", "boolean", "null"]}),
         ValueKind::Shape(kind) => kind.schema(),
         ValueKind::Variables => json!({
             "type": ["array", "null"],
-            "items": {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+            "items": {
+                "type": "string",
+                "pattern": "^[A-Za-z_][A-Za-z0-9_]*$",
+                "not": {"enum": crate::spec::codex_command::own()},
+            },
         }),
         ValueKind::LocalPaths => json!({"type": ["array", "null"], "items": {"type": "string"}}),
         ValueKind::Some(words) => json!({"type": ["array", "null"], "items": {"enum": words()}}),
@@ -48,7 +53,11 @@ fn property(key: &Key) -> Value {
         property["default"] = match key.kind {
             ValueKind::Shape(_) => serde_yaml::from_str(key.default).unwrap(),
             ValueKind::Some(_) => json!(key.default.split(", ").collect::<Vec<_>>()),
-            ValueKind::Path | ValueKind::Text | ValueKind::Variables | ValueKind::LocalPaths | ValueKind::Datasets => {
+            ValueKind::Path
+            | ValueKind::Text(_)
+            | ValueKind::Variables
+            | ValueKind::LocalPaths
+            | ValueKind::Datasets => {
                 json!(key.default)
             }
         };
@@ -128,17 +137,47 @@ fn an_editor_and_the_tool_take_the_same_files() {
         "caches: [uv, pip]",
     ];
     let bad = [
-        "[]", "just text", "dataset: {}", "datasets: [ssv2]", "datasets: {SSV2: /x}", "datasets: {ssv2: [/x]}",
-        "base: [a]", "gpus: nnoe", "gpus: '0,all'", "gpus: 'a b'", "gpus: -0.5.x!", "network: opn", "network: [open]",
-        "codex_home: mirorr", "shm_size: lots", "shm_size: 0", "shm_size: 1.5gb", "pids_limit: 0", "pids_limit: -1",
-        "pids_limit: many", "memlock: 64m", "caches: pip", "caches: [pipp]", "caches: [[pip]]", "env: HF_TOKEN",
-        "env: [A=b]", "env: [[A]]",
+        "[]",
+        "just text",
+        "dataset: {}",
+        "datasets: [ssv2]",
+        "datasets: {SSV2: /x}",
+        "datasets: {ssv2: [/x]}",
+        "base: [a]",
+        "gpus: nnoe",
+        "gpus: '0,all'",
+        "gpus: 'a b'",
+        "gpus: -0.5.x!",
+        "network: opn",
+        "network: [open]",
+        "codex_home: mirorr",
+        "shm_size: lots",
+        "shm_size: 0",
+        "shm_size: 1.5gb",
+        "pids_limit: 0",
+        "pids_limit: -1",
+        "pids_limit: many",
+        "memlock: 64m",
+        "caches: pip",
+        "caches: [pipp]",
+        "caches: [[pip]]",
+        "env: HF_TOKEN",
+        "env: [A=b]",
+        "env: [[A]]",
+        "env: [PATH]",
+        "env: [A, HF_HOME]",
+        "env: [CODEX_SANDBOX_SESSION]",
     ];
-    // And the samples of each setting of the container's shape.
-    let samples =
-        KEYS.iter().filter_map(|key| if let ValueKind::Shape(kind) = key.kind { Some((key, kind)) } else { None });
+    // And the samples of each setting whose kind has some.
+    let samples = KEYS.iter().filter_map(|key| match key.kind {
+        ValueKind::Shape(kind) => Some((key.name, kind.samples())),
+        ValueKind::Text(kind) => Some((key.name, kind.samples())),
+        ValueKind::Path | ValueKind::Variables | ValueKind::LocalPaths | ValueKind::Some(_) | ValueKind::Datasets => {
+            None
+        }
+    });
     let (mut good, mut bad) = (good.map(str::to_owned).to_vec(), bad.map(str::to_owned).to_vec());
-    for (key, (takes, refuses)) in samples.map(|(key, kind)| (key.name, kind.samples())) {
+    for (key, (takes, refuses)) in samples {
         good.extend(takes.iter().map(|value| format!("{key}: {value}")));
         bad.extend(refuses.iter().map(|value| format!("{key}: {value}")));
     }
