@@ -114,6 +114,26 @@ impl Exposed {
         }
     }
 
+    /// Opens what must not be written by any sandbox: a data set. That it is the very object that was seen before is not
+    /// enough where a sandbox was given the directory in which it lies, since then or before.
+    ///
+    /// # Errors
+    /// See [`Exposed::open`]; or it lies where a sandbox can write, and the user does not name it in this call.
+    pub(crate) fn unwritten(&self, path: &Path) -> Result<Held, NotOpened> {
+        let held = self.open(path)?;
+        let own = self.identity(held.node());
+        let place = self.table.place_in(held.node().mount, &held.real().to_string_lossy());
+        let around = |ground: &&Ground| {
+            ground.is(&own)
+                || ground.now.as_ref().is_some_and(|(id, _)| held.above().contains(id))
+                || place.as_ref().zip(ground.place()).is_some_and(|(place, own)| own.contains(place))
+        };
+        match self.grounds.iter().find(around) {
+            Some(ground) if !self.vouched(&held, &own) => Err(NotOpened::Exposed(lies_in(&held, &ground.path))),
+            Some(_) | None => Ok(held),
+        }
+    }
+
     /// Opens a part of a directory that a sandbox can write, for that sandbox itself: no symlink may be on the way.
     ///
     /// # Errors
@@ -238,6 +258,13 @@ fn vouched(path: &Path, boot: &str) -> Result<Identity> {
     Err(usage(format!("`--confirm`: `{}` is a way to `{}`", path.display(), held.real().display()))
         .hint("name the object by its own path, without symlinks, if it is what you mean")
         .into())
+}
+
+fn lies_in(held: &Held, ground: &Path) -> Failure {
+    let [real, ground] = [held.real(), ground].map(|path| path.display().to_string());
+    usage(format!("`{real}` lies in `{ground}`, which a sandbox can write: what is read there is not safe from agents"))
+        .hint("keep data sets where no sandbox can write")
+        .hint(format!("if that is as you want it, name it in each call: `--confirm {}`", shell_words::quote(&real)))
 }
 
 fn leads_through(held: &Held, ground: &Path) -> Failure {

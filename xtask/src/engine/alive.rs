@@ -22,6 +22,8 @@ pub(crate) struct Alive {
     all: Vec<Process>,
     /// The container's own processes, by pid.
     own: BTreeSet<u32>,
+    /// The first child of the init among those that were seen: perhaps its own, also where `own` does not have it.
+    first: Option<u32>,
     /// `None` where the host cannot read the cgroup, and the engine was asked.
     cgroup: Option<Cgroup>,
 }
@@ -59,7 +61,8 @@ impl Alive {
 
     fn new(init: Option<u32>, all: Vec<Process>, cgroup: Option<Cgroup>) -> Alive {
         let own = init.map(|init| own(&all, init)).unwrap_or_default();
-        Alive { all, own, cgroup }
+        let first = init.and_then(|init| first(&all, init)).map(|first| first.pid);
+        Alive { all, own, first, cgroup }
     }
 
     /// Whether this host itself sees the processes: only then have they start times that can be kept and compared.
@@ -117,10 +120,13 @@ impl Alive {
 /// the container ends with it. All other children of the init came to it when their parent ended. Where a process could
 /// not be looked at, it may be the first one: then only the init is known.
 fn own(all: &[Process], init: u32) -> BTreeSet<u32> {
-    let first =
-        all.iter().filter(|process| process.parent == init).min_by_key(|process| (process.started, process.pid));
-    let first = first.filter(|_| all.iter().all(Process::was_seen));
+    let first = first(all, init).filter(|_| all.iter().all(Process::was_seen));
     all.iter().filter(|process| process.pid == init).chain(first).map(|process| process.pid).collect()
+}
+
+fn first(all: &[Process], init: u32) -> Option<&Process> {
+    let children = all.iter().filter(|process| process.parent == init && process.was_seen());
+    children.min_by_key(|process| (process.started, process.pid))
 }
 
 /// The answer of `docker top`: the engine lists the members of the cgroup, and asks `ps` about them.
@@ -159,13 +165,18 @@ pub(crate) fn end(
     for (signal, grace) in GRACE {
         let (deadline, mut told) = (Instant::now() + grace, BTreeSet::new());
         loop {
-            let (alive, now) = wanted()?;
+            let (alive, mut now) = wanted()?;
+            // Who may be the container's own is named and not ended: the container would end with it.
+            now.retain(|process| alive.first != Some(process.pid));
             let Some(cgroup) = &alive.cgroup else {
                 let why = "this host cannot read the container's cgroup";
                 return Ok(now.into_iter().map(|process| (process, why.to_owned())).collect());
             };
             left.retain(|(process, _): &NotEnded| now.iter().any(|other| other.id() == process.id()));
             for process in now.iter().filter(|process| told.insert(process.id())) {
+                if stop() {
+                    break;
+                }
                 if let Err(why) = cgroup.signal(process, signal) {
                     left.push((process.clone(), why));
                 }
@@ -224,6 +235,10 @@ mod tests {
         let alive = Alive::new(Some(100), [hidden, vec![unknown]].concat(), None);
         assert_eq!(pids(alive.others()), [50, 200, 201, 210, 220, 101], "nobody is taken for what was not seen");
         assert_eq!(Alive::new(None, inside(), None).others().len(), 7);
+        let unknown = Process { state: '?', ..process(300, 0, 0, "") };
+        let alive = Alive::new(Some(100), [inside(), vec![unknown]].concat(), None);
+        assert!(pids(alive.others()).contains(&101), "it is named, since it may not be the first");
+        assert_eq!(alive.first, Some(101), "and not ended, since it may be");
     }
 
     #[test]
@@ -276,20 +291,24 @@ mod tests {
     }
 
     #[test]
-    fn what_ignores_the_first_signal_is_killed_and_what_is_not_wanted_stays() {
+    fn what_ignores_the_first_signal_is_killed_and_what_is_not_wanted_or_perhaps_the_containers_own_stays() {
         let dir = tempfile::tempdir().unwrap();
         let start = |script| duct::cmd!("sh", "-c", script).unchecked().stdout_null().start().unwrap();
+        let first = start("exec sleep 600");
         let (stubborn, other) = (start("trap '' TERM; while :; do sleep 0.1; done"), start("exec sleep 600"));
-        let (me, wanted, kept) = (std::process::id(), stubborn.pids()[0], other.pids()[0]);
-        std::fs::write(dir.path().join("cgroup.procs"), format!("{me}\n{wanted}\n{kept}\n")).unwrap();
+        let (me, own, wanted, kept) = (std::process::id(), first.pids()[0], stubborn.pids()[0], other.pids()[0]);
+        std::fs::write(dir.path().join("cgroup.procs"), format!("{me}\n{own}\n{wanted}\n{kept}\n")).unwrap();
         let list = || {
-            let all: Vec<Process> = [me, wanted, kept].into_iter().filter_map(Process::read).collect();
-            let listed = all.iter().filter(|process| process.pid == wanted && process.state != 'Z').cloned().collect();
+            let all: Vec<Process> = [me, own, wanted, kept].into_iter().filter_map(Process::read).collect();
+            let to_end = |process: &&Process| [own, wanted].contains(&process.pid) && process.state != 'Z';
+            let listed = all.iter().filter(to_end).cloned().collect();
             Ok((Alive::new(Some(me), all, Some(Cgroup::at(dir.path().into(), me))), listed))
         };
         assert_eq!(end(list, || false).unwrap(), []);
         assert!(stubborn.wait_timeout(Duration::from_secs(20)).unwrap().is_some());
-        assert!(other.wait_timeout(Duration::from_millis(100)).unwrap().is_none());
-        other.kill().unwrap();
+        for stays in [first, other] {
+            assert!(stays.wait_timeout(Duration::from_millis(100)).unwrap().is_none());
+            stays.kill().unwrap();
+        }
     }
 }

@@ -91,6 +91,25 @@ fn chains_of_links_and_parents_lead_through_too() {
 }
 
 #[test]
+fn a_data_set_that_a_sandbox_was_given_since_is_refused_though_it_is_the_one_that_was_seen() {
+    let host = Host::new(&["state", "a/data", "b", "free"]);
+    host.start("b", &["a/data"]);
+    let read = |exposed: Exposed, name: &str| exposed.unwritten(&host.at(name)).map(drop);
+    read(host.exposed(), "a/data").unwrap();
+    host.start("a", &[]);
+    for name in ["a/data", "a"] {
+        let said = match read(host.exposed(), name) {
+            Err(NotOpened::Exposed(failure)) => crate::error::render(&failure.into()),
+            other => panic!("{name}: {other:?}"),
+        };
+        assert!(said.contains("which a sandbox can write") && said.contains("--confirm "), "{said}");
+    }
+    read(host.naming(&["a/data"]), "a/data").unwrap();
+    read(host.exposed(), "a/data").unwrap_err();
+    read(host.exposed(), "free").unwrap();
+}
+
+#[test]
 fn what_was_seen_before_is_confirmed_and_what_appears_is_not() {
     let host = Host::new(&["state", "ws/.git/objects", "new"]);
     host.start("ws", &["ws/.git", "ws/.git/objects"]);

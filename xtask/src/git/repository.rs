@@ -93,6 +93,11 @@ pub(crate) fn detect(workspace: &Path) -> Result<Option<Repository>> {
     let Some(root) = Beneath::root_if_there(&workspace)? else {
         return Ok(None);
     };
+    if let Some(around) = git_directory_around(&workspace) {
+        return Err(failed(format!("`{}` lies in the git directory `{}`", workspace.display(), around.display()))
+            .hint("the agent could write what git on the host runs: choose a directory of the working tree")
+            .into());
+    }
     let dot_git = workspace.join(DOT_GIT);
     let kind = match dot_git.symlink_metadata() {
         Ok(meta) => meta.file_type(),
@@ -130,6 +135,21 @@ fn not_understood(dot_git: &Path, why: &str) -> Failure {
             "if it is a repository, repair it (`git fsck` in it says what is wrong); if not, `mv {shown} {shown}.old`"
         ),
     )
+}
+
+/// What git keeps in a git directory. Source: gitrepository-layout(5).
+const KEPT: [&str; 10] =
+    ["branches", "hooks", "info", "lfs", "logs", "modules", "objects", "refs", "remotes", "worktrees"];
+
+/// The git directory of which a directory is a part, such as `.git/hooks`. A linked worktree that lies in a bare repository,
+/// beside what git keeps there, is none.
+fn git_directory_around(dir: &Path) -> Option<PathBuf> {
+    let is_git = |around: &Path| Beneath::root_if_there(around).is_ok_and(|dir| dir.as_ref().is_some_and(is_git_like));
+    let part = |(inner, around): &(&Path, &Path)| {
+        let kept = inner.file_name().and_then(|name| name.to_str()).is_some_and(|name| KEPT.contains(&name));
+        (kept || around.ends_with(DOT_GIT)) && is_git(around)
+    };
+    dir.ancestors().zip(dir.ancestors().skip(1)).find(part).map(|(_, around)| around.to_path_buf())
 }
 
 fn bare(workspace: &Path) -> Failure {

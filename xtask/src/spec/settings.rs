@@ -43,7 +43,7 @@ impl Dataset {
     pub(crate) fn mount(&self, exposed: &Exposed) -> Result<Option<Mount>> {
         let Some(source) = &self.source else { return Ok(None) };
         directory(&format!("the data set `{}` at", self.name), source)?;
-        let source = exposed.open(source)?;
+        let source = exposed.unwritten(source)?;
         Ok(Some(Mount::new(Role::Dataset(self.name.clone()), source.real())))
     }
 }

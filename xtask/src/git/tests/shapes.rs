@@ -11,6 +11,28 @@ fn a_workspace_without_a_repository_has_none() {
 }
 
 #[test]
+fn a_part_of_a_git_directory_is_no_workspace() {
+    let f = Fixture::new();
+    f.host(&["clone", "-q", "--bare", &f.workspace.display().to_string(), &f.path("bare").display().to_string()]);
+    for part in [f.workspace.join(".git/hooks"), f.workspace.join(".git/info"), f.path("bare/hooks")] {
+        let text = crate::error::render(&detect(&part).unwrap_err());
+        assert!(text.contains("lies in the git directory") && text.contains("hint: "), "{text}");
+    }
+    // Many keep their worktrees inside of a bare repository.
+    f.host(&[
+        "--git-dir",
+        &f.path("bare").display().to_string(),
+        "worktree",
+        "add",
+        "-q",
+        &f.path("bare/main").display().to_string(),
+        "-b",
+        "other",
+    ]);
+    assert!(detect(&f.path("bare/main")).unwrap().is_some());
+}
+
+#[test]
 fn what_looks_like_git_and_is_not_understood_is_refused() {
     type Break = fn(&Path);
     let remove = |path: PathBuf| std::fs::remove_dir_all(&path).or_else(|_| std::fs::remove_file(&path)).unwrap();

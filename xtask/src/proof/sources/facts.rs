@@ -121,8 +121,8 @@ fn opened(mount: &Mount, exposed: &Exposed) -> Result<Held, NotOpened> {
     match mount.role {
         // A part of the workspace, shown where the agent has it already. What is to be known is that no link leads out.
         Role::GitReadOnly(_) => exposed.unlinked(&mount.source),
+        Role::Dataset(_) => exposed.unwritten(&mount.source),
         Role::Workspace
-        | Role::Dataset(_)
         | Role::CodexPackage
         | Role::CodexHome
         | Role::Agents
