@@ -24,6 +24,7 @@ pub(crate) mod image;
 pub mod life;
 pub(crate) mod mountinfo;
 pub(crate) mod network;
+pub(crate) mod nonce;
 pub(crate) mod ours;
 pub(crate) mod proof;
 pub mod smoke;

@@ -2,6 +2,7 @@
 
 use super::{Beneath, DIRECTORY, Node};
 use crate::error::failed;
+use crate::nonce::nonce;
 use anyhow::{Context as _, Result};
 use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -15,6 +16,10 @@ use std::time::{Duration, Instant};
 
 /// The most names of temporary files that are tried before giving up.
 const TRIES: u32 = 1000;
+
+/// The most numbers that are tried for what is renamed. Whoever can write the directory can take all of them in advance:
+/// then the name is random.
+const NUMBERS: u32 = 8;
 
 impl Beneath {
     /// Opens a directory whose parents are trusted, and makes it where it is missing; its permission bits become `mode`.
@@ -111,18 +116,24 @@ impl Beneath {
         Err(Errno::EXIST.into())
     }
 
-    /// Gives what has this name in this very directory the first free name of `NAME.SUFFIX-1`, `NAME.SUFFIX-2`, … and
-    /// returns that. Links are renamed and not followed; nothing is replaced.
+    /// Gives what has this name in this very directory the first free name of `NAME.SUFFIX-1`, `NAME.SUFFIX-2`, … or, where
+    /// some are taken, one that nobody can have taken, and returns that. Links are renamed and not followed; nothing is
+    /// replaced.
     pub(crate) fn rename_aside(&self, name: &OsStr, suffix: &str) -> Result<OsString> {
+        let random = nonce()?;
+        let named = |end: &str| {
+            let mut to = name.to_owned();
+            to.push(format!(".{suffix}-{end}"));
+            to
+        };
         let rename = || -> Result<OsString, Errno> {
-            for n in 1..=TRIES {
-                let mut to = name.to_owned();
-                to.push(format!(".{suffix}-{n}"));
+            let numbers = (1..=NUMBERS).map(|n| n.to_string());
+            for to in numbers.chain([random.clone()]).map(|end| named(&end)) {
                 match rustix::fs::renameat_with(&self.fd, name, &self.fd, &to, RenameFlags::NOREPLACE) {
                     Err(Errno::EXIST) => {}
-                    // A file system that cannot promise it: the name is looked for first.
-                    Err(Errno::INVAL | Errno::NOSYS) if self.stat(&to).is_ok() => {}
+                    // A file system that cannot promise to replace nothing: nothing has the random name.
                     Err(Errno::INVAL | Errno::NOSYS) => {
+                        let to = named(&random);
                         return rustix::fs::renameat(&self.fd, name, &self.fd, &to).map(|()| to);
                     }
                     moved => return moved.map(|()| to),

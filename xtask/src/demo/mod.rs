@@ -135,7 +135,7 @@ fn enter(cx: &Context, ground: &DemoGround, own: &Flags, yes: bool, facts: &Stan
     let container = life::find(&name)?.ok_or_else(|| failed(format!("the container `{name}` is gone")))?.container;
     let places = places::of(&cx, &ground.project, User::read().uid);
     // What this demo runs beside Codex is no leftover of a session.
-    let mut model = life::Session::begin(&places, &life::nonce()?, Some(&Alive::read(&container)?))?;
+    let mut model = life::Session::begin(&places, &crate::nonce::nonce()?, Some(&Alive::read(&container)?))?;
     let said = exec::capture(&session::serve(&name))?;
     model.note_background(&Alive::read(&container)?);
     if !said.ok() {

@@ -25,8 +25,7 @@ use crate::ui::printable;
 use anyhow::Result;
 use find::{Finder, Found, shown};
 use places::{Kind, Place};
-use state::State;
-use std::collections::BTreeSet;
+use state::{State, Unresolved};
 use std::path::Path;
 use walk::Bound;
 
@@ -82,18 +81,43 @@ pub(crate) fn preview(workspace: &Path, repo: Option<&Repository>) -> Result<Vec
 /// read-only ([`mounts`]).
 ///
 /// # Errors
-/// A place that cannot be protected, or the state cannot be written.
+/// A place that cannot be protected, a new git directory that cannot be set aside, or the state cannot be written.
 pub(crate) fn protect(workspace: &Path, repo: Option<&Repository>, state: &Path) -> Result<Seen> {
+    protect_within(&Bound::USUAL, workspace, repo, state)
+}
+
+fn protect_within(bound: &Bound, workspace: &Path, repo: Option<&Repository>, state: &Path) -> Result<Seen> {
     let last = State::read(state)?;
-    let known = last.as_ref().filter(|last| !last.quiet);
-    let mut found = Finder::new(workspace, repo, known)?.find(&Bound::USUAL)?;
+    let (quiet, busy) = (last.as_ref().filter(|last| last.quiet), last.as_ref().filter(|last| !last.quiet));
+    let mut found = Finder::new(workspace, repo, busy)?.doubting(quiet).find(bound)?;
+    // The last state stays as it is, so that the next start does not take it for the user's either.
+    refuse_new(&found)?;
     refuse_unprotected(workspace, &found.places)?;
-    let said = last.map_or_else(BTreeSet::new, |last| last.unseen);
     let now = found.state();
     now.write(state)?;
-    found.notes.extend(found.unseen.iter().filter(|line| !said.contains(*line)).cloned());
+    for left in &found.unresolved {
+        if left.after_an_agent { &mut found.warnings } else { &mut found.notes }.push(left.told());
+    }
     found.notes.extend(read_only(&mounts_of(workspace, &now.places)));
     Ok(found.into())
+}
+
+/// A new git directory that could not be set aside: a container that starts beside it would make it look accepted.
+fn refuse_new(found: &Found) -> Result<()> {
+    let Some(left) = found.unresolved.iter().find(|left| left.place.is_some()) else { return Ok(()) };
+    let others = found.warnings.iter().map(|line| format!("; {line}")).collect::<String>();
+    Err(failed(format!("{}{others}", left.line))
+        .hint("look at it, then remove it or move it out of the workspace yourself")
+        .into())
+}
+
+/// What the last look could not look at or set aside, for an entry before which nothing is looked at. Reads one small file.
+///
+/// # Errors
+/// The state cannot be read.
+pub(crate) fn unresolved(state: &Path) -> Result<Seen> {
+    let last = State::read(state)?.map_or_else(Vec::new, |last| last.unresolved);
+    Ok(Seen { notes: Vec::new(), warnings: last.iter().map(Unresolved::told).collect() })
 }
 
 /// The line that says what is read-only inside.
@@ -113,8 +137,12 @@ fn read_only(mounts: &[Mount]) -> Option<String> {
 /// # Errors
 /// The state cannot be read or written.
 pub(crate) fn look(workspace: &Path, repo: Option<&Repository>, state: &Path, alive: Now) -> Result<Seen> {
+    look_within(&Bound::USUAL, workspace, repo, state, alive)
+}
+
+fn look_within(bound: &Bound, workspace: &Path, repo: Option<&Repository>, state: &Path, alive: Now) -> Result<Seen> {
     let Some(last) = State::read(state)? else { return Ok(Seen::default()) };
-    let mut found = Finder::new(workspace, repo, Some(&last))?.find(&Bound::USUAL)?;
+    let mut found = Finder::new(workspace, repo, Some(&last))?.find(bound)?;
     let gone = last.places.iter().filter(|place| !found.places.iter().any(|there| there.path == place.path));
     for place in gone {
         let moved = found.places.iter().find(|there| there.same(place));
@@ -124,9 +152,7 @@ pub(crate) fn look(workspace: &Path, repo: Option<&Repository>, state: &Path, al
             shown(&place.path)
         ));
     }
-    found.warnings.extend(found.unseen.iter().filter(|line| !last.unseen.contains(*line)).map(|line| {
-        format!("{line}: an agent can have made git directories and setuid programs there, do not run git in it before you looked")
-    }));
+    found.warnings.extend(found.unresolved.iter().map(Unresolved::told));
     // What is known stays what it was at the start: only that is mounted read-only.
     let now = State {
         places: last.places.clone(),
@@ -134,7 +160,7 @@ pub(crate) fn look(workspace: &Path, repo: Option<&Repository>, state: &Path, al
         modules: found.modules.clone(),
         quiet: alive.quiet,
         waiting: alive.waiting,
-        unseen: last.unseen.iter().chain(&found.unseen).cloned().collect(),
+        unresolved: found.unresolved.clone(),
     };
     now.write(state)?;
     Ok(found.into())

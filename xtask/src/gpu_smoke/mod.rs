@@ -104,7 +104,7 @@ impl<'a> SmokeRun<'a> {
         let margin = (seconds / 20).clamp(2, 15);
         let capabilities: Vec<&str> = known.gpus.iter().map(|gpu| gpu.capability.as_str()).collect();
         let request = SmokeRequest {
-            nonce: crate::life::nonce()?,
+            nonce: crate::nonce::nonce()?,
             arch: arch::choose(wish.arch.as_deref(), &settings.arch_list, &capabilities)?,
             mode,
             gpus: match gpus {

@@ -9,7 +9,6 @@ use crate::spec::places::Places;
 use crate::ui;
 use anyhow::{Context as _, Result};
 use std::fs::File;
-use std::io::Read as _;
 
 /// A call that has begun: it alone starts and proves the sandbox of this workspace.
 pub(crate) struct Call<'a> {
@@ -58,14 +57,4 @@ pub(crate) fn lock(places: &Places) -> Result<File> {
     let lock = open().with_context(|| format!("cannot lock `{}`", places.lock.display()))?;
     places.claim_schema()?;
     Ok(lock)
-}
-
-/// Letters and digits that no earlier run has used.
-///
-/// # Errors
-/// The kernel gives none.
-pub(crate) fn nonce() -> Result<String> {
-    let mut bytes = [0; 12];
-    File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut bytes)).context("no random numbers")?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -53,7 +53,7 @@ impl Running<'_> {
             return Ok(Left { code: 0 });
         }
         let Running { call, name, record, container, .. } = self;
-        let mark = super::nonce()?;
+        let mark = crate::nonce::nonce()?;
         for server in missing {
             ui::say(format_args!("the MCP server `{server}` is disabled: its program is not in the container"));
         }

@@ -53,7 +53,7 @@ impl Gathered {
     }
 
     /// Before an entry into a container that runs already. Where nothing but the container's own programs was alive since
-    /// the last look, the one that waits was not woken, and the last session was seen to end, nothing is walked.
+    /// the last look, the one that waits was not woken, and the last session was seen to end, nothing is walked, and what the last look could not resolve is said again.
     ///
     /// # Errors
     /// The state folder cannot be read or written.
@@ -61,6 +61,8 @@ impl Gathered {
         let (ground, now) = (&self.ground, now(alive));
         if !now.quiet || !watch::is_quiet(&ground.places.git_state, now.waiting.as_ref())? {
             say(look(&ground.workspace, ground.repository.as_ref(), &ground.places, now)?);
+        } else {
+            say(watch::unresolved(&ground.places.git_state)?);
         }
         Ok(())
     }

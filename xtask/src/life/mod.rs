@@ -30,7 +30,7 @@ mod start;
 pub(crate) mod status;
 mod wanted;
 
-pub(crate) use call::{Call, lock, nonce};
+pub(crate) use call::{Call, lock};
 pub(crate) use dry_run::{dry_run, show_settings};
 pub(crate) use enter::reap;
 pub(crate) use exec_command::{Entry, Program};

@@ -28,7 +28,7 @@ const SECONDS: u64 = 90;
 /// # Errors
 /// Settings that do not say which architecture is meant, or the engine does not answer.
 pub(super) fn prove(cx: &Context, gathered: &Gathered, record: &Record, carried: &Carried) -> Result<Finding> {
-    let request = request(gathered, architecture(cx, gathered)?, super::nonce()?);
+    let request = request(gathered, architecture(cx, gathered)?, crate::nonce::nonce()?);
     let command = command(cx, gathered, (&record.container, &record.spec), carried, &request);
     let (said, digest) = exec::both(|| exec::capture(&command), || native::digest(&request.nonce, request.arch));
     let report = said.map_err(|err| format!("{err:#}")).and_then(|said| {

@@ -90,8 +90,14 @@ mod tests {
     /// One walk where an agent can have written.
     fn walked(workspace: &Path) -> Found {
         let none = (Vec::new(), Default::default(), Default::default(), Default::default());
-        let known =
-            State { quiet: false, waiting: None, places: none.0, attributes: none.1, modules: none.2, unseen: none.3 };
+        let known = State {
+            quiet: false,
+            waiting: None,
+            places: none.0,
+            attributes: none.1,
+            modules: none.2,
+            unresolved: none.3,
+        };
         Finder::new(workspace, None, Some(&known)).unwrap().find(&Bound::USUAL).unwrap()
     }
 
@@ -141,7 +147,7 @@ mod tests {
         let had = at.stat("su").unwrap().mode;
         let found = walked(dir.path());
         assert_eq!(had & 0o4000, 0o4000);
-        assert_eq!((found.warnings.len(), found.unseen.len()), (1, 0), "{found:?}");
+        assert_eq!((found.warnings.len(), found.unresolved.len()), (1, 0), "{found:?}");
         assert_eq!(at.stat("su").unwrap().mode & 0o6000, 0);
         drop(at);
         top.remove("d".repeat(200)).unwrap();

@@ -6,9 +6,9 @@ use super::super::layout::DOT_GIT;
 use super::bits::Bits;
 use super::obeyed::{self, Trusted};
 use super::places::{Kind, Place, lookup};
-use super::state::State;
+use super::state::{State, Unresolved};
 use super::text;
-use super::walk::{Bound, Met, Walk};
+use super::walk::{Bound, Met, Then, Walk};
 use crate::beneath::Beneath;
 use crate::ui::printable;
 use anyhow::{Context as _, Result};
@@ -18,6 +18,9 @@ use std::path::{Path, PathBuf};
 /// How the names of what was set aside go on.
 const SUFFIX: &str = "set-aside";
 
+/// The most that is kept one by one of what could not be looked at or set aside.
+const MOST_UNRESOLVED: usize = 100;
+
 /// What one look found.
 #[derive(Debug, Default)]
 pub(super) struct Found {
@@ -25,8 +28,7 @@ pub(super) struct Found {
     pub(super) places: Vec<Place>,
     pub(super) attributes: text::Attributes,
     pub(super) modules: text::Modules,
-    /// What was not looked at, a line each.
-    pub(super) unseen: Vec<String>,
+    pub(super) unresolved: Vec<Unresolved>,
     pub(super) notes: Vec<String>,
     pub(super) warnings: Vec<String>,
 }
@@ -40,7 +42,7 @@ impl Found {
             places: self.places.clone(),
             attributes: self.attributes.clone(),
             modules: self.modules.clone(),
-            unseen: self.unseen.iter().cloned().collect(),
+            unresolved: self.unresolved.clone(),
         }
     }
 }
@@ -51,13 +53,22 @@ pub(super) struct Finder<'a> {
     repo: Option<&'a Repository>,
     /// What was there before the agent ran; `None` where all that is there is the user's own.
     known: Option<&'a State>,
+    /// What the last look left unresolved, where all else that is there is the user's own.
+    doubt: Option<&'a State>,
     bits: Bits,
     found: Found,
 }
 
 impl<'a> Finder<'a> {
     pub(super) fn new(workspace: &Path, repo: Option<&'a Repository>, known: Option<&'a State>) -> Result<Finder<'a>> {
-        Ok(Finder { root: Beneath::root(workspace)?, repo, known, bits: Bits::default(), found: Found::default() })
+        let root = Beneath::root(workspace)?;
+        Ok(Finder { root, repo, known, doubt: None, bits: Bits::default(), found: Found::default() })
+    }
+
+    /// While no agent runs: what this look left unresolved is not taken for the user's.
+    pub(super) fn doubting(self, last: Option<&'a State>) -> Finder<'a> {
+        let in_doubt = |state: &&State| state.unresolved.iter().any(|left| left.after_an_agent);
+        Finder { doubt: last.filter(in_doubt), ..self }
     }
 
     pub(super) fn find(mut self, bound: &Bound) -> Result<Found> {
@@ -71,7 +82,7 @@ impl<'a> Finder<'a> {
         first.extend(known.filter_map(|place| place.path.parent().map(Path::to_path_buf)));
         let root = self.root.open_dir(".")?.context("the workspace is gone")?;
         let mut walk = Walk::new(&root, bound);
-        walk.after_an_agent = self.known.is_some();
+        walk.after_an_agent = self.known.is_some() || self.doubt.is_some();
         walk.run(first, &mut |met| self.meet(met));
         self.found.warnings.extend(std::mem::take(&mut self.bits).lines());
         let nested = self.found.places.iter().filter_map(|place| Trusted::of(&self.root, place));
@@ -105,12 +116,51 @@ impl<'a> Finder<'a> {
             Ok(Some((dir, name, place))) => {
                 self.judge(&dir, &name, place);
             }
-            Err(err) => self.found.warnings.push(printable(&format!("`{}`: {err:#}", path.display()))),
+            Err(err) => {
+                let line = printable(&format!("`{}` was not looked at: {err:#}", path.display()));
+                self.leave(path.to_path_buf(), line, None);
+            }
         }
     }
 
-    /// Returns the name below which the walk goes on, where it does.
-    fn meet(&mut self, met: Met<'_>) -> Option<OsString> {
+    fn leave(&mut self, path: PathBuf, line: String, place: Option<Place>) {
+        // What a look could not see before may have been covered since, or have been a part of more.
+        let before =
+            |left: &Unresolved| left.after_an_agent && (path.starts_with(&left.path) || left.path.starts_with(&path));
+        let doubted = || self.doubt.is_some_and(|last| last.unresolved.iter().any(before));
+        let after_an_agent = place.is_some() || self.known.is_some() || doubted();
+        let left = Unresolved { path, line, place, after_an_agent };
+        if self.found.unresolved.contains(&left) || self.found.unresolved.len() > MOST_UNRESOLVED {
+            return;
+        }
+        if self.found.unresolved.len() < MOST_UNRESOLVED {
+            self.found.unresolved.push(left);
+        } else {
+            let line = "more in the workspace was not looked at or could not be set aside".to_owned();
+            self.found.unresolved.push(Unresolved { path: PathBuf::new(), line, place: None, after_an_agent: true });
+        }
+    }
+
+    /// Whether an agent can have made what lies here.
+    fn is_open(&self, path: &Path) -> bool {
+        self.known.is_some() || self.doubt.is_some_and(|last| last.unresolved.iter().any(|left| left.covers(path)))
+    }
+
+    /// Whether it was there before any agent: kept as it is, and read-only inside.
+    fn is_the_users(&self, place: &Place) -> bool {
+        let there = |last: &State| last.places.iter().any(|there| there.may_stay(place));
+        let refused = |left: &Unresolved| left.place.as_ref().is_some_and(|there| there.same(place));
+        match (self.known, self.doubt) {
+            (Some(known), _) => there(known),
+            (None, Some(last)) => {
+                let suspect = self.is_open(&place.path) || last.unresolved.iter().any(refused);
+                !suspect || there(last)
+            }
+            (None, None) => true,
+        }
+    }
+
+    fn meet(&mut self, met: Met<'_>) -> Then {
         match met {
             Met::Git { dir, name, place } => self.judge(dir, name, place),
             Met::Attributes { path, text } => {
@@ -118,26 +168,28 @@ impl<'a> Finder<'a> {
                 if !named.is_empty() && self.found.attributes.len() < text::MOST_FILES {
                     self.found.attributes.insert(path.to_string_lossy().into_owned(), named);
                 }
-                None
+                Then::Descend
             }
             Met::Bits { dir, name, path, node } => {
-                self.bits.take(dir, name, path, &node);
-                None
+                if self.is_open(&path) {
+                    self.bits.take(dir, name, path, &node);
+                }
+                Then::Descend
             }
-            Met::Unseen(line) => {
-                self.found.unseen.push(line);
-                None
+            Met::Unseen { path, line } => {
+                self.leave(path, line, None);
+                Then::Descend
             }
         }
     }
 
-    /// Keeps what was there before, and sets aside what was not. What was set aside is walked like any directory.
-    fn judge(&mut self, dir: &Beneath, name: &OsString, place: Place) -> Option<OsString> {
+    /// Keeps what was there before, and sets aside what was not. That is walked like any directory, also where it could
+    /// not be set aside.
+    fn judge(&mut self, dir: &Beneath, name: &OsString, place: Place) -> Then {
         let place = place.read(dir, name);
-        let is_known = |known: &State| known.places.iter().any(|there| there.may_stay(&place));
-        if self.known.is_none_or(is_known) {
+        if self.is_the_users(&place) {
             self.found.places.push(place);
-            return None;
+            return Then::Pass;
         }
         let path = shown(&place.path);
         match set_aside(dir, name) {
@@ -148,14 +200,14 @@ impl<'a> Finder<'a> {
                     "`{path}` was not there when the sandbox was started: it is set aside as `{new}`, because git on this \
                      host would run what it names; if you made it yourself, see docs/nested-git.md"
                 ));
-                Some(to)
             }
             Err(err) => {
                 let err = printable(&format!("{err:#}"));
-                self.found.warnings.push(format!("`{path}` is new and could not be set aside, run no git here: {err}"));
-                None
+                let line = format!("`{path}` is new and could not be set aside, run no git here: {err}");
+                self.leave(place.path.clone(), line, Some(place));
             }
         }
+        Then::Descend
     }
 }
 
@@ -173,4 +225,24 @@ fn set_aside(dir: &Beneath, name: &OsString) -> Result<OsString> {
 /// A path as text that is safe for a terminal.
 pub(super) fn shown(path: &Path) -> String {
     printable(&path.to_string_lossy())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_set_aside_is_walked_all_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        // No longer name is possible.
+        let name = OsString::from("x".repeat(250));
+        std::fs::create_dir(dir.path().join(&name)).unwrap();
+        let root = Beneath::root(dir.path()).unwrap();
+        let place = Place::new(PathBuf::from(&name), Kind::Directory, &root.stat(&name).unwrap());
+        let known = State { quiet: false, places: Vec::new(), ..Found::default().state() };
+        let mut finder = Finder::new(dir.path(), None, Some(&known)).unwrap();
+        assert_eq!(finder.judge(&root, &name, place), Then::Descend);
+        assert!(finder.found.unresolved[0].line.contains("could not be set aside"));
+        assert!(dir.path().join(&name).exists());
+    }
 }

@@ -7,8 +7,7 @@ use crate::error::failed;
 use crate::exec;
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,8 +21,43 @@ pub(super) struct State {
     pub(super) places: Vec<Place>,
     pub(super) attributes: Attributes,
     pub(super) modules: Modules,
-    /// What was not looked at, which the user has been told.
-    pub(super) unseen: BTreeSet<String>,
+    /// What could not be looked at or set aside.
+    #[serde(alias = "unseen")]
+    pub(super) unresolved: Vec<Unresolved>,
+}
+
+/// What could not be looked at or set aside. It is said again until a look finds nothing of it, because nobody knows it
+/// for the user's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Unresolved {
+    /// Below the workspace; empty where it can be anywhere.
+    pub(super) path: PathBuf,
+    pub(super) line: String,
+    /// The new git directory that could not be set aside; `None` for what was not looked at.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub(super) place: Option<Place>,
+    /// Whether an agent can have written there.
+    pub(super) after_an_agent: bool,
+}
+
+impl Unresolved {
+    /// What the user is told.
+    pub(super) fn told(&self) -> String {
+        let line = &self.line;
+        if self.place.is_none() && self.after_an_agent {
+            return format!(
+                "{line}: an agent can have made git directories and setuid programs there, do not run git in it before \
+                 you looked"
+            );
+        }
+        line.clone()
+    }
+
+    /// Whether what lies at this path can be what an agent made and nobody saw.
+    pub(super) fn covers(&self, path: &Path) -> bool {
+        self.after_an_agent && self.place.is_none() && path.starts_with(&self.path)
+    }
 }
 
 impl State {

@@ -288,7 +288,7 @@ fn submodules_are_looked_at_first_and_the_bound_is_told() {
     };
     for bound in [(20, Duration::from_secs(60)), (1_000_000, Duration::ZERO)] {
         let found = bounded(bound.0, bound.1);
-        assert!(found.unseen.iter().any(|line| line.contains("too many files")), "{:?}", found.unseen);
+        assert!(found.unresolved.iter().any(|left| left.line.contains("too many files")), "{:?}", found.unresolved);
         assert!(w.at("zz/.git").exists() && !w.at("sub/.git").exists());
     }
     assert_eq!(w.look().len(), 1, "the usual bound reaches it");
@@ -379,4 +379,100 @@ fn gitmodules_and_attributes_that_gain_are_told() {
     assert!(warnings[0].contains("submodule.x.path = x") && warnings[1].contains("submodule.x.url"), "{warnings:#?}");
     assert!(warnings[2].starts_with("`sub/.gitattributes` names `filter=lfs` now"), "{warnings:#?}");
     assert_eq!(w.look(), Vec::<String>::new(), "told once");
+}
+
+#[test]
+fn names_that_were_taken_in_advance_keep_nothing_from_being_set_aside() {
+    let w = Watched::new();
+    w.protect();
+    fs::remove_file(w.at("sub/.git")).unwrap();
+    w.evil("sub");
+    for n in 1..=1100 {
+        fs::create_dir(w.at(&format!("sub/.git.set-aside-{n}"))).unwrap();
+    }
+    w.is_set_aside(&["", "sub"], &["sub/.git"]);
+    let names = fs::read_dir(w.at("sub")).unwrap().map(|entry| entry.unwrap().path());
+    let moved: Vec<PathBuf> = names.filter(|path| path.join("config").exists()).collect();
+    let name = moved[0].file_name().unwrap().to_str().unwrap();
+    assert_eq!((moved.len(), name.len()), (1, ".git.set-aside-".len() + 24), "{name}");
+}
+
+#[test]
+fn a_layout_that_cannot_be_set_aside_hides_nothing_below() {
+    let w = Watched::new();
+    w.protect();
+    w.evil("made");
+    fs::rename(w.at("made/.git"), w.at("x")).unwrap();
+    for n in 1..=1100 {
+        fs::write(w.at(&format!("x/HEAD.set-aside-{n}")), "").unwrap();
+    }
+    w.evil("x/deep");
+    w.is_set_aside(&["x/deep"], &["x", "x/deep/.git"]);
+}
+
+/// A directory that the user's configuration names and that cannot be renamed: no longer name is possible.
+fn stuck(w: &Watched) -> String {
+    let name = "h".repeat(250);
+    w.f.host(&["config", "core.hooksPath", &name]);
+    w.protect();
+    fs::create_dir_all(w.at(&name)).unwrap();
+    name
+}
+
+#[test]
+fn what_could_not_be_set_aside_is_said_until_it_is_gone_and_no_start_takes_it_for_the_users() {
+    let w = Watched::new();
+    let name = stuck(&w);
+    let repo = w.f.repo();
+    let quiet = || Now { quiet: true, waiting: None };
+    let stays = format!("`{name}` is new and could not be set aside");
+    // The end of the session, of another, and `down`.
+    for now in [Now::default(), quiet(), quiet()] {
+        let said = look(&w.f.workspace, Some(&repo), &w.state(), now).unwrap().warnings;
+        assert!(said.len() == 1 && said[0].starts_with(&stays), "{said:#?}");
+        assert_eq!(unresolved(&w.state()).unwrap().warnings, said, "an entry without a look");
+    }
+    for _ in 0..2 {
+        let text = crate::error::render(&protect(&w.f.workspace, Some(&repo), &w.state()).unwrap_err());
+        assert!(text.contains(&stays) && text.contains("hint: "), "{text}");
+    }
+    // The user's own, made after the agent's was removed.
+    fs::rename(w.at(&name), w.f.path("away")).unwrap();
+    fs::create_dir(w.at(&name)).unwrap();
+    assert_eq!(w.protect().warnings, Vec::<String>::new());
+    assert_eq!(unresolved(&w.state()).unwrap().warnings, Vec::<String>::new());
+    assert!(w.mounted().contains(&format!("/workspace/{name}")));
+}
+
+#[test]
+fn what_was_not_looked_at_is_said_each_time_and_is_not_the_users_at_the_next_start() {
+    let w = Watched::new();
+    let repo = w.f.repo();
+    let quiet = || Now { quiet: true, waiting: None };
+    let bound = Bound { entries: 20, time: Duration::from_secs(60) };
+    for n in 0..30 {
+        fs::create_dir_all(w.at(&format!("a-{n}"))).unwrap();
+    }
+    let seen = protect_within(&bound, &w.f.workspace, Some(&repo), &w.state()).unwrap();
+    assert!(seen.notes[0].contains("too many files") && seen.warnings.is_empty(), "no agent ran yet: {seen:#?}");
+    w.evil("zz");
+    fs::write(w.at("zz/su"), "").unwrap();
+    fs::set_permissions(w.at("zz/su"), fs::Permissions::from_mode(0o4755)).unwrap();
+    for now in [Now::default(), quiet()] {
+        let said = look_within(&bound, &w.f.workspace, Some(&repo), &w.state(), now).unwrap().warnings;
+        assert!(said.iter().all(|line| line.contains("an agent can have made git directories")), "{said:#?}");
+        assert!(!said.is_empty() && unresolved(&w.state()).unwrap().warnings == said);
+    }
+    let again = protect_within(&bound, &w.f.workspace, Some(&repo), &w.state()).unwrap().warnings;
+    assert!(again.iter().any(|line| line.contains("an agent can have made git directories")), "{again:#?}");
+    assert!(w.at("zz/.git").exists(), "the bound still hides it");
+    // A start that sees all of it: what was there before any agent stays, the rest is set aside.
+    let seen = protect(&w.f.workspace, Some(&repo), &w.state()).unwrap();
+    assert!(seen.warnings.iter().any(|line| line.starts_with("`zz/.git` was not there")), "{seen:#?}");
+    assert!(seen.warnings.iter().any(|line| line.starts_with("removed the setuid bit of `zz/su`")), "{seen:#?}");
+    assert!(!w.at("zz/.git").exists() && w.at("sub/.git").exists());
+    assert_eq!(unresolved(&w.state()).unwrap().warnings, Vec::<String>::new());
+    // Nothing is in doubt any more.
+    w.evil("mine");
+    assert_eq!(w.protect().warnings, Vec::<String>::new());
 }

@@ -47,8 +47,11 @@ pub(super) enum Met<'a> {
         path: PathBuf,
         node: Node,
     },
-    /// What was not looked at, and why, as a line.
-    Unseen(String),
+    /// What was not looked at, and why, as a line. The empty path stands for anything in the workspace.
+    Unseen {
+        path: PathBuf,
+        line: String,
+    },
 }
 
 /// The setuid and the setgid bit.
@@ -68,7 +71,16 @@ pub(super) struct Walk<'a> {
     pub(super) after_an_agent: bool,
 }
 
-type Meet<'m> = dyn FnMut(Met<'_>) -> Option<OsString> + 'm;
+type Meet<'m> = dyn FnMut(Met<'_>) -> Then + 'm;
+
+/// How the walk goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    /// Like below any directory, whether or not it could be renamed.
+    Descend,
+    /// It was there before any agent, and is read-only for each: nothing in it is looked at.
+    Pass,
+}
 
 impl<'a> Walk<'a> {
     pub(super) fn new(root: &'a Beneath, bound: &Bound) -> Walk<'a> {
@@ -76,8 +88,8 @@ impl<'a> Walk<'a> {
         Walk { root, left: bound.entries, end, unseen: 0, after_an_agent: false }
     }
 
-    /// Looks at the directories of `first` themselves, whatever the bound says, then at the whole tree. `meet` returns the
-    /// new name of what it renamed, which is then walked, too.
+    /// Looks at the directories of `first` themselves, whatever the bound says, then at the whole tree. What `meet` does
+    /// not let pass is walked, too.
     pub(super) fn run(mut self, first: Vec<PathBuf>, meet: &mut Meet<'_>) {
         for path in first {
             if let Ok(Some(dir)) = self.open(&path) {
@@ -89,10 +101,8 @@ impl<'a> Walk<'a> {
             if self.is_over() {
                 let more =
                     if todo.is_empty() { String::new() } else { format!(" and {} directories more", todo.len()) };
-                meet(Met::Unseen(format!(
-                    "`{}`{more} in the workspace were not looked at: too many files",
-                    name_of(&path)
-                )));
+                let line = format!("`{}`{more} in the workspace were not looked at: too many files", name_of(&path));
+                meet(Met::Unseen { path: PathBuf::new(), line });
                 break;
             }
             match self.open(&path) {
@@ -103,7 +113,8 @@ impl<'a> Walk<'a> {
             }
         }
         if let Some(more) = self.unseen.checked_sub(MOST_UNSEEN).filter(|more| *more > 0) {
-            meet(Met::Unseen(format!("{more} places more in the workspace were not looked at")));
+            let line = format!("{more} places more in the workspace were not looked at");
+            meet(Met::Unseen { path: PathBuf::new(), line });
         }
     }
 
@@ -131,7 +142,8 @@ impl<'a> Walk<'a> {
     fn unseen(&mut self, path: &Path, why: &str, meet: &mut Meet<'_>) {
         self.unseen += 1;
         if self.unseen <= MOST_UNSEEN {
-            meet(Met::Unseen(printable(&format!("`{}` in the workspace was not looked at: {why}", name_of(path)))));
+            let line = printable(&format!("`{}` in the workspace was not looked at: {why}", name_of(path)));
+            meet(Met::Unseen { path: path.to_path_buf(), line });
         }
     }
 
@@ -143,13 +155,13 @@ impl<'a> Walk<'a> {
         let dot_git = dir.stat(DOT_GIT).ok();
         if let Some(node) = &dot_git {
             let place = Place::new(path.join(DOT_GIT), node.kind.into(), node);
-            let renamed = meet(Met::Git { dir, name: &DOT_GIT.into(), place });
-            own.stays = renamed.is_none().then_some(node.id);
+            let then = meet(Met::Git { dir, name: &DOT_GIT.into(), place });
+            own.stays = (then == Then::Pass).then_some(node.id);
         }
         // At the top of a repository git never looks at this; without one it is refused at the start.
         if is_git_like(dir) && !(is_root && dot_git.is_some()) {
             let place = Place::new(path.to_path_buf(), Kind::Bare, dir.node());
-            own.whole = meet(Met::Git { dir, name: &"HEAD".into(), place }).is_none();
+            own.whole = meet(Met::Git { dir, name: &"HEAD".into(), place }) == Then::Pass;
         }
         own
     }
@@ -218,9 +230,9 @@ impl<'a> Walk<'a> {
 
 /// What [`Walk::own`] found.
 struct Own {
-    /// The whole directory is a git directory that stays.
+    /// The whole directory is a git directory that was there before, and stays.
     whole: bool,
-    /// Its `.git`, where that stays as it is.
+    /// Its `.git`, where that was there before, and stays as it is.
     stays: Option<FileId>,
 }
 
