@@ -145,6 +145,7 @@ fn enter(cx: &Context, ground: &DemoGround, own: &Flags, yes: bool, facts: &Stan
         "\nthe same again, for a session. Its replies are SCRIPTED, no model is asked; commands and output are real",
     );
     let code = sandbox(session::args())?;
+    model.end(&container)?;
     if code == 0 {
         report::seen(ground, own)?;
     }

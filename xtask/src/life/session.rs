@@ -2,8 +2,9 @@
 //! in the state folder, which no container reaches, and the kernel lets go of it when the call ends, however it ends.
 //! The file names the processes that the session's `docker exec` started.
 
-use crate::engine::alive::Alive;
+use crate::engine::alive::{self, Alive};
 use crate::engine::cgroup::{Process, ProcessId};
+use crate::engine::inspect::Container;
 use crate::exec;
 use crate::spec::places::Places;
 use anyhow::{Context as _, Result};
@@ -18,6 +19,8 @@ pub(crate) struct Session {
     path: PathBuf,
     /// What was alive before.
     before: BTreeSet<ProcessId>,
+    /// What it has started, as far as that is noted.
+    started: Vec<ProcessId>,
     noted: Noted,
 }
 
@@ -49,7 +52,7 @@ impl Session {
         let file = open().with_context(|| format!("cannot write `{}`", path.display()))?;
         let before = alive.iter().flat_map(|alive| alive.others()).map(Process::id).collect();
         let noted = if alive.is_some_and(Alive::exact) { Noted::NotYet } else { Noted::Never };
-        Ok(Session { file, path, before, noted })
+        Ok(Session { file, path, before, started: Vec::new(), noted })
     }
 
     /// Whether another call sees from now on which processes are this session's, as far as it ever will.
@@ -81,7 +84,22 @@ impl Session {
         if !new.is_empty() {
             let text = serde_json::to_string(&new).unwrap_or_default();
             self.noted = if self.file.write_all(text.as_bytes()).is_ok() { Noted::Known } else { Noted::Never };
+            self.started = new;
         }
+    }
+
+    /// Ends what it has started.
+    ///
+    /// # Errors
+    /// What is alive cannot be listed.
+    pub(crate) fn end(self, container: &Container) -> Result<()> {
+        let list = || {
+            let alive = Alive::read(container)?;
+            let own = alive.others().into_iter().filter(|process| self.started.contains(&process.id()));
+            let own = own.cloned().collect();
+            Ok((alive, own))
+        };
+        alive::end(list, || false).map(drop)
     }
 }
 
