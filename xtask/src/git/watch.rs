@@ -9,6 +9,7 @@
 
 mod bits;
 mod find;
+mod linked;
 mod obeyed;
 mod places;
 mod state;
@@ -24,6 +25,7 @@ use crate::spec::{Mount, Role};
 use crate::ui::printable;
 use anyhow::Result;
 use find::{Finder, Found, shown};
+use linked::Led;
 use places::{Kind, Place};
 use state::State;
 use std::collections::BTreeSet;
@@ -73,6 +75,7 @@ fn mounts_of(workspace: &Path, places: &[Place]) -> Vec<Mount> {
 /// A place that cannot be protected.
 pub(crate) fn preview(workspace: &Path, repo: Option<&Repository>) -> Result<Vec<Mount>> {
     let found = Finder::new(workspace, repo, None)?.find(&Bound::USUAL)?;
+    refuse_dangling(workspace, &found.dangling)?;
     refuse_unprotected(workspace, &found.places)?;
     Ok(mounts_of(workspace, &found.places))
 }
@@ -87,6 +90,7 @@ pub(crate) fn protect(workspace: &Path, repo: Option<&Repository>, state: &Path)
     let last = State::read(state)?;
     let known = last.as_ref().filter(|last| !last.quiet);
     let mut found = Finder::new(workspace, repo, known)?.find(&Bound::USUAL)?;
+    refuse_dangling(workspace, &found.dangling)?;
     refuse_unprotected(workspace, &found.places)?;
     let said = last.map_or_else(BTreeSet::new, |last| last.unseen);
     let now = found.state();
@@ -127,6 +131,7 @@ pub(crate) fn look(workspace: &Path, repo: Option<&Repository>, state: &Path, al
     found.warnings.extend(found.unseen.iter().filter(|line| !last.unseen.contains(*line)).map(|line| {
         format!("{line}: an agent can have made git directories and setuid programs there, do not run git in it before you looked")
     }));
+    found.warnings.extend(found.dangling.iter().map(|led| led.dangles(workspace)));
     // What is known stays what it was at the start: only that is mounted read-only.
     let now = State {
         places: last.places.clone(),
@@ -173,6 +178,15 @@ impl From<Found> for Seen {
     fn from(found: Found) -> Seen {
         Seen { notes: found.notes, warnings: found.warnings }
     }
+}
+
+/// What is not there cannot be mounted read-only, and git on the host would run it as soon as the agent has made it.
+fn refuse_dangling(workspace: &Path, dangling: &[Led]) -> Result<()> {
+    let refuse = |led: &Led| {
+        let hint = "remove the symlink, or make what it leads to before the sandbox is started";
+        Err(failed(led.dangles(workspace)).hint(hint).into())
+    };
+    dangling.first().map_or(Ok(()), refuse)
 }
 
 /// A place that cannot be mounted read-only is refused: what looks like git and is not understood is not passed over.
