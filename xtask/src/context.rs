@@ -5,7 +5,7 @@ use anyhow::Result;
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::os::fd::AsFd as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Everything that is read about one run of `cargo xtask`. It must not be printed: the environment holds secrets.
 #[derive(Clone, Default)]
@@ -121,6 +121,45 @@ pub(crate) fn resolved(path: &Path) -> PathBuf {
     // Joined part by part, because joining an empty rest would add a slash at the end.
     let there = path.ancestors().find_map(|dir| Some((dir.canonicalize().ok()?, path.strip_prefix(dir).ok()?)));
     there.map_or_else(|| path.to_path_buf(), |(real, rest)| real.components().chain(rest.components()).collect())
+}
+
+/// Where a path, whose symlinks are followed one by one as the kernel does, first comes into one of these directories: that
+/// directory, and the rest of the way as it is written there. What lies at the end need not exist. The directories are
+/// without symlinks, and ways through `except` go on.
+pub(crate) fn led_into<'a>(dirs: &'a [PathBuf], except: &[PathBuf], path: &Path) -> Option<(&'a Path, PathBuf)> {
+    /// The kernel follows no more.
+    const MOST_LINKS: usize = 40;
+    let parts = |path: &Path| -> Vec<PathBuf> {
+        let parts = path.components().rev().filter(|part| *part != Component::CurDir);
+        parts.map(|part| PathBuf::from(part.as_os_str())).collect()
+    };
+    let (mut at, mut rest, mut links) = (PathBuf::new(), parts(path), 0);
+    while let Some(part) = rest.pop() {
+        if part == Path::new("..") {
+            at.pop();
+        } else {
+            // A part that is `/` takes the place of all before it.
+            at.push(part);
+        }
+        if let Ok(to) = at.read_link() {
+            links += 1;
+            if links > MOST_LINKS {
+                return None;
+            }
+            at.pop();
+            rest.extend(parts(&to));
+            continue;
+        }
+        let Some(dir) = dirs.iter().find(|dir| at.starts_with(dir)) else { continue };
+        let whole: PathBuf = [&at].into_iter().chain(rest.iter().rev()).collect();
+        // From the directory, or from what is excepted, upwards: no name is followed.
+        let is_above = at == *dir || except.iter().any(|except| except.starts_with(&at));
+        let leaves = is_above && rest.last().is_some_and(|next| next == Path::new(".."));
+        if !leaves && !except.iter().any(|except| whole.starts_with(except)) {
+            return Some((dir, whole));
+        }
+    }
+    None
 }
 
 /// The time of now, as RFC 3339.

@@ -7,12 +7,14 @@
 //! `app-server-*`, `tmp`, `.tmp`, `shell_snapshots`, `sessions`, history, logs and databases.
 
 mod config;
+mod linked;
 mod read;
 mod system;
 mod text;
 mod write;
 
 pub(crate) use crate::spec::words::Mode;
+pub(crate) use linked::refuse_linked;
 pub(crate) use read::read;
 pub(crate) use system::system;
 pub(crate) use write::{write, write_agents};

@@ -9,6 +9,7 @@
 
 mod bits;
 mod find;
+mod linked;
 mod obeyed;
 mod places;
 mod state;
@@ -24,6 +25,7 @@ use crate::spec::{Mount, Role};
 use crate::ui::printable;
 use anyhow::Result;
 use find::{Finder, Found, shown};
+use linked::Led;
 use places::{Kind, Place};
 use state::{State, Unresolved};
 use std::path::Path;
@@ -72,6 +74,7 @@ fn mounts_of(workspace: &Path, places: &[Place]) -> Vec<Mount> {
 /// A place that cannot be protected.
 pub(crate) fn preview(workspace: &Path, repo: Option<&Repository>) -> Result<Vec<Mount>> {
     let found = Finder::new(workspace, repo, None)?.find(&Bound::USUAL)?;
+    refuse_dangling(workspace, &found.dangling)?;
     refuse_unprotected(workspace, &found.places)?;
     Ok(mounts_of(workspace, &found.places))
 }
@@ -90,6 +93,7 @@ fn protect_within(bound: &Bound, workspace: &Path, repo: Option<&Repository>, st
     let last = State::read(state)?;
     let (quiet, busy) = (last.as_ref().filter(|last| last.quiet), last.as_ref().filter(|last| !last.quiet));
     let mut found = Finder::new(workspace, repo, busy)?.doubting(quiet).find(bound)?;
+    refuse_dangling(workspace, &found.dangling)?;
     // The last state stays as it is, so that the next start does not take it for the user's either.
     refuse_new(&found)?;
     refuse_unprotected(workspace, &found.places)?;
@@ -153,6 +157,7 @@ fn look_within(bound: &Bound, workspace: &Path, repo: Option<&Repository>, state
         ));
     }
     found.warnings.extend(found.unresolved.iter().map(Unresolved::told));
+    found.warnings.extend(found.dangling.iter().map(|led| led.dangles(workspace)));
     // What is known stays what it was at the start: only that is mounted read-only.
     let now = State {
         places: last.places.clone(),
@@ -199,6 +204,15 @@ impl From<Found> for Seen {
     fn from(found: Found) -> Seen {
         Seen { notes: found.notes, warnings: found.warnings }
     }
+}
+
+/// What is not there cannot be mounted read-only, and git on the host would run it as soon as the agent has made it.
+fn refuse_dangling(workspace: &Path, dangling: &[Led]) -> Result<()> {
+    let refuse = |led: &Led| {
+        let hint = "remove the symlink, or make what it leads to before the sandbox is started";
+        Err(failed(led.dangles(workspace)).hint(hint).into())
+    };
+    dangling.first().map_or(Ok(()), refuse)
 }
 
 /// A place that cannot be mounted read-only is refused: what looks like git and is not understood is not passed over.

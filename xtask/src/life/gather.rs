@@ -224,6 +224,15 @@ impl Ground {
         Watched { places: &self.places, workspace: &self.workspace }
     }
 
+    /// Refuses a sandbox that could write what the Codex of this host obeys.
+    fn refuse_own_config(&self, cx: &Context) -> Result<()> {
+        let data = self.datasets.iter().filter(|mount| !mount.read_only).map(|mount| mount.source.clone());
+        let grounds: Vec<PathBuf> = data.chain([self.workspace.clone()]).collect();
+        let homes = [self.settings.host_codex_home.clone(), cx.home.join(".agents")];
+        codex::home::refuse_linked(&homes, &grounds, &self.exposed)?.iter().for_each(ui::warn);
+        Ok(())
+    }
+
     /// Asks what takes its time side by side: the engine for the container, Codex for its version, git for the user's
     /// name, and whatever is likely to be needed next.
     ///
@@ -237,7 +246,10 @@ impl Ground {
         refuse_own_codex(&launcher, workspace)?;
         let mirror = match purpose {
             Purpose::Look => Mirror::default(),
-            Purpose::Enter | Purpose::Start | Purpose::DryRun => mirror(cx, settings, exposed)?,
+            Purpose::Enter | Purpose::Start | Purpose::DryRun => {
+                self.refuse_own_config(cx)?;
+                mirror(cx, settings, exposed)?
+            }
         };
         let early = || -> Result<Option<Early>> {
             guest::fill(places, network, exposed)?;

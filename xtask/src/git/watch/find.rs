@@ -4,6 +4,7 @@
 use super::super::Repository;
 use super::super::layout::DOT_GIT;
 use super::bits::Bits;
+use super::linked::{Led, Search};
 use super::obeyed::{self, Trusted};
 use super::places::{Kind, Place, lookup};
 use super::state::{State, Unresolved};
@@ -31,6 +32,8 @@ pub(super) struct Found {
     pub(super) unresolved: Vec<Unresolved>,
     pub(super) notes: Vec<String>,
     pub(super) warnings: Vec<String>,
+    /// Links that lead to what is not there yet.
+    pub(super) dangling: Vec<Led>,
 }
 
 impl Found {
@@ -86,8 +89,10 @@ impl<'a> Finder<'a> {
         walk.run(first, &mut |met| self.meet(met));
         self.found.warnings.extend(std::mem::take(&mut self.bits).lines());
         let nested = self.found.places.iter().filter_map(|place| Trusted::of(&self.root, place));
-        for repo in nested.collect::<Vec<_>>() {
-            self.obeyed(&repo)?;
+        let enclosing = obeyed::enclosing(self.root.path());
+        let repos = nested.chain(enclosing).collect::<Vec<_>>();
+        for repo in &repos {
+            self.obeyed(repo)?;
         }
         let before = self.known.map(|known| (&known.attributes, &known.modules));
         self.found.modules = text::modules(&self.root);
@@ -104,8 +109,26 @@ impl<'a> Finder<'a> {
 
     /// What the configuration of a repository of the user's makes git run or obey in the workspace.
     fn obeyed(&mut self, repo: &Trusted) -> Result<()> {
-        for path in obeyed::paths(self.root.path(), repo)? {
+        let named = obeyed::paths(self.root.path(), repo)?;
+        for path in named.paths {
             self.named(&path);
+        }
+        let guarded = self.found.places.iter().filter(|place| matches!(place.kind, Kind::Directory | Kind::Bare));
+        let guarded = guarded.map(|place| self.root.path().join(&place.path)).collect();
+        let mut search = Search::new(self.root.path(), guarded);
+        search.git_dir(&repo.git_dir)?;
+        for dir in named.hooks {
+            match obeyed::below(self.root.path(), &dir) {
+                // It is one of the paths above.
+                Some(rel) => search.guarded(&dir, self.root.path().join(rel))?,
+                None => search.directory(&dir)?,
+            }
+        }
+        for led in search.found {
+            match lookup(&self.root, &led.target) {
+                Ok(None) => self.found.dangling.push(led),
+                Ok(Some(_)) | Err(_) => self.named(&led.target),
+            }
         }
         Ok(())
     }

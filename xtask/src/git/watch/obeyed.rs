@@ -27,7 +27,7 @@ pub(super) fn submodules(repo: &Repository) -> Result<Vec<PathBuf>> {
 
 /// A repository whose configuration is the user's own.
 pub(super) struct Trusted {
-    git_dir: PathBuf,
+    pub(super) git_dir: PathBuf,
     work_tree: PathBuf,
     /// Whether git may not take it for a repository.
     may_be_broken: bool,
@@ -53,10 +53,34 @@ impl Trusted {
     }
 }
 
+/// The repositories in which the workspace lies as a directory: git that is run beside it, or in it where it has no
+/// repository of its own, runs their hooks.
+pub(super) fn enclosing(workspace: &Path) -> Vec<Trusted> {
+    let git_dir = |dir: &Path| {
+        let at = dir.join(DOT_GIT);
+        if at.is_dir() {
+            return at.canonicalize().ok();
+        }
+        let text = Beneath::root(dir).ok()?.text(DOT_GIT, SMALL).ok()??;
+        dir.join(text.strip_prefix("gitdir:")?.trim()).canonicalize().ok()
+    };
+    let trusted = |dir: &Path| Some(Trusted { git_dir: git_dir(dir)?, work_tree: dir.to_owned(), may_be_broken: true });
+    workspace.ancestors().skip(1).filter_map(trusted).collect()
+}
+
+/// What the configuration of git names.
+#[derive(Debug, Default)]
+pub(super) struct Named {
+    /// Paths below the workspace.
+    pub(super) paths: Vec<PathBuf>,
+    /// The directories of hooks, wherever they lie.
+    pub(super) hooks: Vec<PathBuf>,
+}
+
 /// The paths below the workspace that the configuration of git in a repository (the user's own and the repository's) names
 /// as hooks, programs or further configuration, whether they are there or not. The agent writes none of the files that are
 /// read here, unless one is included from the workspace: then it is such a path itself.
-pub(super) fn paths(workspace: &Path, repo: &Trusted) -> Result<Vec<PathBuf>> {
+pub(super) fn paths(workspace: &Path, repo: &Trusted) -> Result<Named> {
     let command = client::users(&repo.git_dir, &repo.work_tree);
     let command = command.args(["config", "--null", "--list", "--show-scope", "--show-origin"]);
     let text = match repo.may_be_broken {
@@ -66,7 +90,7 @@ pub(super) fn paths(workspace: &Path, repo: &Trusted) -> Result<Vec<PathBuf>> {
     };
     let mut fields = text.split('\0');
     let home = if text.contains("~/") { home(repo)? } else { PathBuf::new() };
-    let mut found = BTreeSet::new();
+    let (mut found, mut hooks) = (BTreeSet::new(), Vec::new());
     while let (Some(scope), Some(origin), Some(setting)) = (fields.next(), fields.next(), fields.next()) {
         let (key, value) = setting.split_once('\n').unwrap_or((setting, ""));
         if scope == "command" {
@@ -74,6 +98,9 @@ pub(super) fn paths(workspace: &Path, repo: &Trusted) -> Result<Vec<PathBuf>> {
         }
         let file = origin.strip_prefix("file:").map(PathBuf::from);
         let named = named(repo, &home, key, value, file.as_deref());
+        if key == "core.hookspath" {
+            hooks.extend(named.iter().cloned());
+        }
         for rel in named.into_iter().chain(file).filter_map(|path| below(workspace, &path)) {
             if rel.as_os_str().is_empty() || workspace.join(&rel) == repo.work_tree {
                 return Err(failed(format!(
@@ -89,7 +116,7 @@ pub(super) fn paths(workspace: &Path, repo: &Trusted) -> Result<Vec<PathBuf>> {
             }
         }
     }
-    Ok(found.into_iter().collect())
+    Ok(Named { paths: found.into_iter().collect(), hooks })
 }
 
 /// The home directory, as git expands `~`.
@@ -129,7 +156,7 @@ fn words(repo: &Trusted, home: &Path, command: &str) -> Vec<PathBuf> {
 }
 
 /// A path as one below the workspace, empty for the workspace itself; `None` where it lies elsewhere.
-fn below(workspace: &Path, path: &Path) -> Option<PathBuf> {
+pub(super) fn below(workspace: &Path, path: &Path) -> Option<PathBuf> {
     // By its text first: a link that an agent put on the way must not take the path out of sight.
     let mut plain = PathBuf::new();
     for part in path.components() {

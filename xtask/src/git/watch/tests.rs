@@ -476,3 +476,132 @@ fn what_was_not_looked_at_is_said_each_time_and_is_not_the_users_at_the_next_sta
     w.evil("mine");
     assert_eq!(w.protect().warnings, Vec::<String>::new());
 }
+
+/// The hook that `git status` runs.
+const HOOK: &str = "post-index-change";
+
+impl Watched {
+    /// A link of the host's, out of the agent's reach, that leads to a program in the workspace.
+    fn hook(&self, hooks: &Path, to: &Path) {
+        fs::create_dir_all(hooks).unwrap();
+        symlink(to, hooks.join(HOOK)).unwrap();
+    }
+
+    fn program(&self, name: &str) {
+        fs::create_dir_all(self.at(name).parent().unwrap()).unwrap();
+        fs::write(self.at(name), "#!/bin/sh\n").unwrap();
+    }
+
+    #[track_caller]
+    fn has_mounted(&self, name: &str) {
+        let mounted = self.mounted();
+        assert!(mounted.contains(&format!("/workspace/{name}")), "{mounted:?}");
+    }
+
+    #[track_caller]
+    fn is_refused(&self, text: &str) {
+        let repo = super::super::detect(&self.f.workspace).unwrap();
+        let refused = protect(&self.f.workspace, repo.as_ref(), &self.state()).unwrap_err();
+        let said = crate::error::render(&refused);
+        assert!(said.contains(text) && said.contains("hint: "), "{said}");
+        assert!(preview(&self.f.workspace, repo.as_ref()).is_err(), "a dry run says so too");
+    }
+}
+
+#[test]
+fn what_a_link_among_the_hooks_leads_to_is_read_only_or_starts_nothing() {
+    let w = Watched::new();
+    let link = w.at(".git/hooks").join(HOOK);
+    w.hook(&w.at(".git/hooks"), Path::new("../../scripts/pic"));
+    // Git on the host runs what the agent makes there.
+    fs::create_dir_all(w.at("scripts")).unwrap();
+    fs::copy(&w.trap, w.at("scripts/pic")).unwrap();
+    w.touch("a", 1);
+    assert!(w.runs(""), "the attack is none");
+    fs::remove_file(w.at("scripts/pic")).unwrap();
+    w.is_refused("scripts/pic`, which is not there");
+    w.program("scripts/pic");
+    w.protect();
+    w.has_mounted("scripts/pic");
+    assert_eq!(w.look(), Vec::<String>::new());
+    // By a link outside, which leads in; and by way of a link that the agent can change.
+    fs::remove_file(&link).unwrap();
+    symlink(w.at("scripts/pic"), w.f.path("outer")).unwrap();
+    symlink(w.f.path("outer"), &link).unwrap();
+    w.protect();
+    w.has_mounted("scripts/pic");
+    fs::remove_file(&link).unwrap();
+    note_quiet(&w);
+    symlink(&w.trap, w.at("way")).unwrap();
+    symlink("../../way", &link).unwrap();
+    w.is_refused("way` is or leads through a symlink");
+    for (to, text) in [("../..", "the top of the workspace"), ("../../scripts/../x", "a path with `..`")] {
+        fs::remove_file(&link).unwrap();
+        symlink(to, &link).unwrap();
+        w.is_refused(text);
+    }
+    // What lies in the git directory is out of reach.
+    fs::remove_file(&link).unwrap();
+    symlink("../description", &link).unwrap();
+    w.protect();
+}
+
+/// As after a session of which nothing is left.
+fn note_quiet(w: &Watched) {
+    look(&w.f.workspace, Some(&w.f.repo()), &w.state(), Now { quiet: true, waiting: None }).unwrap();
+    fs::remove_file(w.state()).unwrap();
+}
+
+#[test]
+fn a_directory_of_hooks_that_is_a_link_is_read_only_and_so_is_what_links_in_it_lead_to() {
+    let w = Watched::new();
+    fs::remove_dir_all(w.at(".git/hooks")).unwrap();
+    w.program("tools/hooks/README");
+    w.program("scripts/pic");
+    w.hook(&w.at("tools/hooks"), Path::new("../../scripts/pic"));
+    symlink("../tools/hooks", w.at(".git/hooks")).unwrap();
+    w.protect();
+    w.has_mounted("tools/hooks");
+    w.has_mounted("scripts/pic");
+    // The same of a directory that the configuration names, elsewhere on the host.
+    let w = Watched::new();
+    w.program("scripts/pic");
+    w.hook(&w.f.path("githooks"), &w.at("scripts/pic"));
+    w.f.host(&["config", "core.hooksPath", &w.f.path("githooks").display().to_string()]);
+    w.protect();
+    w.has_mounted("scripts/pic");
+}
+
+#[test]
+fn links_among_the_hooks_of_a_submodule_and_in_the_place_of_its_configuration_are_followed() {
+    let w = Watched::new();
+    w.program("sub/tool");
+    w.hook(&w.at(".git/modules/sub/hooks"), &w.at("sub/tool"));
+    // One that is not checked out, with a name that has a slash.
+    w.program("config");
+    fs::create_dir_all(w.at(".git/modules/a/b")).unwrap();
+    fs::write(w.at(".git/modules/a/b/HEAD"), "").unwrap();
+    symlink("../../../../config", w.at(".git/modules/a/b/config")).unwrap();
+    w.protect();
+    w.has_mounted("sub/tool");
+    w.has_mounted("config");
+}
+
+#[test]
+fn hooks_of_a_repository_in_which_the_workspace_lies_are_followed() {
+    let w = Watched::new();
+    w.program("tool");
+    let outer = w.f.path("");
+    w.f.host_in(&outer, &["init", "-q"]);
+    w.hook(&outer.join(".git/hooks"), Path::new("../../my project/tool"));
+    w.f.host_in(&outer, &["config", "core.fsmonitor", "'my project/sub/monitor'"]);
+    w.program("sub/monitor");
+    w.protect();
+    w.has_mounted("tool");
+    w.has_mounted("sub/monitor");
+    // Also where the workspace has no repository of its own.
+    fs::remove_dir_all(w.at(".git")).unwrap();
+    fs::remove_file(w.at("tool")).unwrap();
+    fs::remove_file(w.state()).unwrap();
+    w.is_refused("tool`, which is not there");
+}

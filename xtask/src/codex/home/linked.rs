@@ -1,0 +1,138 @@
+//! Symlinks in the host's Codex home which lead to what a sandbox can write: the Codex of this host obeys what is there.
+
+use crate::context::led_into;
+use crate::error::{failed, usage};
+use crate::exposed::Exposed;
+use crate::ui::printable;
+use anyhow::Result;
+use std::fs::{self, FileType};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// What Codex hands to the model as text, and starts or permits nothing by. A skill that lies in the project is usual.
+const TEXT: &[&str] = &["AGENTS.md", "AGENTS.override.md", "prompts", "skills"];
+
+/// What Codex keeps for itself and only reads back as text.
+const STATE: &[&str] = &["sessions", "archived_sessions", "history.jsonl", "log"];
+
+/// The most names that are looked at.
+const MOST_NAMES: usize = 20_000;
+
+/// Refuses a symlink at the top of these directories, or one level below, whose way leads into `grounds` (which the sandbox
+/// is given for writing, without symlinks) or through what another sandbox can write. It need not lead to anything yet.
+/// Returns a line for each that is only read as text.
+///
+/// # Errors
+/// There is such a link, or it cannot be seen whether there is.
+pub(crate) fn refuse_linked(homes: &[PathBuf], grounds: &[PathBuf], exposed: &Exposed) -> Result<Vec<String>> {
+    let others = exposed.paths();
+    let (mut said, mut left) = (Vec::new(), MOST_NAMES);
+    for home in homes {
+        for (top, kind) in entries(home, &mut left)? {
+            let is = |names: &[&str]| names.iter().any(|name| top.ends_with(name));
+            let mut links: Vec<PathBuf> = Vec::new();
+            if !is(STATE) && (kind.is_dir() || top.is_dir()) {
+                let below = entries(&top, &mut left)?;
+                links.extend(below.into_iter().filter(|(_, kind)| kind.is_symlink()).map(|(path, _)| path));
+            }
+            links.extend(kind.is_symlink().then(|| top.clone()));
+            for link in links {
+                let Some((ground, to)) = led_into(grounds, &[], &link) else {
+                    if !is(TEXT) && !is(STATE) && led_into(&others, &[], &link).is_some() {
+                        exposed.refuse_written("the Codex of this host obeys what it reads, and", &link)?;
+                    }
+                    continue;
+                };
+                let [link, ground, to] = [&link, ground, &to].map(|path| printable(&path.to_string_lossy()));
+                let leads = format!("`{link}` leads to `{to}`, and the sandbox can write `{ground}`");
+                if is(TEXT) || is(STATE) {
+                    said.push(format!("{leads}: the Codex of this host reads what an agent writes there"));
+                    continue;
+                }
+                return Err(usage(format!("{leads}: the Codex of this host would obey what an agent writes there"))
+                    .hint("put the file or directory itself in the place of the symlink")
+                    .into());
+            }
+        }
+    }
+    Ok(said)
+}
+
+fn entries(dir: &Path, left: &mut usize) -> Result<Vec<(PathBuf, FileType)>> {
+    let unreadable = |err: std::io::Error| failed(format!("cannot look for symlinks in `{}`: {err}", dir.display()));
+    let entries = match fs::read_dir(dir) {
+        Err(err) if matches!(err.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Vec::new()),
+        entries => entries.map_err(unreadable)?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(unreadable)?;
+        *left = left.checked_sub(1).ok_or_else(|| {
+            failed(format!("`{}` is too large to look through it for symlinks that a sandbox can write", dir.display()))
+                .hint("the Codex of this host would obey what they lead to: make it smaller")
+        })?;
+        found.push((entry.path(), entry.file_type().map_err(unreadable)?));
+    }
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_link_of_the_codex_home_into_what_the_sandbox_can_write_is_refused_and_text_is_told() {
+        let temp = tempfile::tempdir().unwrap();
+        let at = |name: &str| temp.path().canonicalize().unwrap().join(name);
+        for dir in [".codex/skills", ".codex/prompts", ".agents/skills", "work/rules", "dotfiles"] {
+            fs::create_dir_all(at(dir)).unwrap();
+        }
+        fs::write(at("work/config.toml"), "").unwrap();
+        symlink(at("work/config.toml"), at("dotfiles/chained")).unwrap();
+        let work = [at("work")];
+        let look = || refuse_linked(&[at(".codex"), at(".agents")], &work, &Exposed::nothing());
+        symlink(at("dotfiles"), at(".codex/plugins")).unwrap();
+        let chained = look().unwrap_err().to_string();
+        assert!(
+            chained.contains("plugins/chained` leads to"),
+            "a link one level below, in what a link leads to: {chained}"
+        );
+        fs::remove_file(at("dotfiles/chained")).unwrap();
+        assert_eq!(look().unwrap(), Vec::<String>::new());
+        for (link, to) in [
+            (".codex/config.toml", "work/config.toml"),
+            (".codex/rules", "work/rules"),
+            (".codex/hooks.json", "work/not/there"),
+            (".codex/agents", "work"),
+            (".agents/plugins", "work/rules"),
+        ] {
+            symlink(at(to), at(link)).unwrap();
+            let text = crate::error::render(&look().unwrap_err());
+            assert!(text.contains(link) && text.contains("would obey") && text.contains("hint: "), "{text}");
+            fs::remove_file(at(link)).unwrap();
+        }
+        symlink(at("work/AGENTS.md"), at(".codex/AGENTS.md")).unwrap();
+        symlink(at("work/p.md"), at(".codex/prompts/p.md")).unwrap();
+        symlink(at("work/rules"), at(".agents/skills/s")).unwrap();
+        assert_eq!(look().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn a_link_of_the_codex_home_into_what_another_sandbox_can_write_is_refused_unless_it_is_named() {
+        let temp = tempfile::tempdir().unwrap();
+        let at = |name: &str| temp.path().canonicalize().unwrap().join(name);
+        for dir in [".codex", "state", "other", "work"] {
+            fs::create_dir(at(dir)).unwrap();
+        }
+        fs::write(at("other/config.toml"), "").unwrap();
+        symlink(at("other/config.toml"), at(".codex/config.toml")).unwrap();
+        let look = |named: &[PathBuf]| {
+            let exposed = Exposed::read(&at("state"), vec![at("other")], named).unwrap();
+            refuse_linked(&[at(".codex")], &[at("work")], &exposed)
+        };
+        assert!(look(&[]).unwrap_err().to_string().contains("which a sandbox can write"));
+        assert_eq!(look(&[at("other/config.toml")]).unwrap(), Vec::<String>::new());
+    }
+}
