@@ -52,15 +52,17 @@ def last_pid():
 
 def seize(log):
     """Attempts on each number from before its process is there, so that not even its start is missed."""
-    counts, end, at = {}, time.monotonic() + 600, time.monotonic() + 0.5
+    counts, end, at, done = {}, time.monotonic() + 600, time.monotonic() + 0.5, {}
     while time.monotonic() < end:
         now = last_pid()
         for pid in range(max(2, now - 2), now + 6):
-            if pid == ME:
+            # What can be traced is the agent's own: stopped again and again, it would never end.
+            if pid == ME or done.get(pid, 0) > 2:
                 continue
             ctypes.set_errno(0)
             if libc.ptrace(SEIZE, pid, 0, 0) == 0:
                 log.write("seized %s\n" % named(pid))
+                done[pid] = done.get(pid, 0) + 1
                 libc.ptrace(INTERRUPT, pid, 0, 0)
                 try:
                     os.waitpid(pid, 0x40000000)
