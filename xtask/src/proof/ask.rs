@@ -8,7 +8,7 @@ use crate::engine::cgroup::{Cgroup, Process};
 use crate::error::failed;
 use crate::exec::{self, End, Output};
 use anyhow::Result;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::Signal;
 use std::collections::BTreeSet;
 use std::fs;
 use std::time::{Duration, Instant};
@@ -67,7 +67,7 @@ fn watched(request: &ProbeRequest, container: &str, group: &Group) -> Asked {
     });
     if answer.is_err() {
         // Where only the client has ended, the engine leaves the witness as it is, and it would be in the way next time.
-        watch.own().into_iter().for_each(kill);
+        watch.own().iter().for_each(|process| group.kill(process));
     }
     let after = group.members().map(|members| members.into_iter().collect());
     Asked { answer, alone: alone(before, after, group.gid) }
@@ -167,9 +167,14 @@ impl Group {
             if members.is_empty() || Instant::now() > until {
                 return Ok(members.into_iter().collect());
             }
-            members.into_iter().for_each(kill);
+            members.into_iter().filter_map(Process::read).for_each(|process| self.kill(&process));
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// What does not end is found again by the next look.
+    fn kill(&self, process: &Process) {
+        let _ = self.cgroup.signal(process, Signal::KILL);
     }
 }
 
@@ -178,15 +183,6 @@ fn is_in(status: &str, gid: u32) -> bool {
     let ended = field(status, "State").is_some_and(|state| state.starts_with(['Z', 'X']));
     let mut gids = field(status, "Gid").unwrap_or_default().split_whitespace();
     !ended && gids.any(|field| field.parse() == Ok(gid))
-}
-
-/// A process inside that belongs to this tool, so nobody else is harmed where the number was given to another meanwhile
-/// and that one is not this user's.
-fn kill(pid: u32) {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    if let Some(process) = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) {
-        let _ = pidfd_send_signal(process, Signal::KILL);
-    }
 }
 
 /// Looks at the witness while it runs.
@@ -209,19 +205,17 @@ impl Watch<'_> {
     fn goes_on(&mut self) -> bool {
         if Instant::now() >= self.next {
             self.next += EACH;
-            let stopped = |pid| Process::read(pid).is_some_and(|process| process.stopped());
-            self.stops += u32::from(self.own().into_iter().any(stopped));
+            self.stops += u32::from(self.own().iter().any(Process::stopped));
         }
         self.stops < STOPS
     }
 
     /// The witness and its children. Until the engine has given it its group it is known by its parent, which is outside
     /// of the container; no process inside can have such a parent but by the engine.
-    fn own(&self) -> Vec<u32> {
+    fn own(&self) -> Vec<Process> {
         let Ok(all) = self.group.cgroup.pids() else { return Vec::new() };
-        let new = all.difference(&self.before).copied();
-        let from_outside = |pid| Process::read(pid).is_some_and(|process| !all.contains(&process.parent));
-        new.filter(|pid| self.group.has(*pid) == Some(true) || from_outside(*pid)).collect()
+        let new = all.difference(&self.before).copied().filter_map(Process::read);
+        new.filter(|process| self.group.has(process.pid) == Some(true) || !all.contains(&process.parent)).collect()
     }
 }
 
