@@ -90,9 +90,9 @@ impl HostWitness {
         let process = process_facts(&container);
         Ok(HostWitness {
             carried: container.init().filter(|_| process.is_ok()).map(carried).unwrap_or_default(),
+            mounted: mounted_in(&container, &process, &spec.mounts),
             process,
             alone,
-            mounted: mounted(&container, &spec.mounts),
             recorded: promised.sources.clone(),
             sources: spec.mounts.iter().map(source).collect(),
             out_of_reach: spec.out_of_reach.iter().map(|dir| (dir.clone(), place_of(dir, &own_mounts))).collect(),
@@ -164,8 +164,16 @@ fn process_facts(container: &Container) -> Result<ProcessFacts, String> {
 /// What the container's init has at the target of each bind mount; or why the host cannot see it. No link is followed:
 /// the agent has written the container's root.
 pub(crate) fn mounted(container: &Container, mounts: &[Mount]) -> BTreeMap<String, Result<FileId, String>> {
+    mounted_in(container, &process_facts(container), mounts)
+}
+
+fn mounted_in(
+    container: &Container,
+    process: &Result<ProcessFacts, String>,
+    mounts: &[Mount],
+) -> BTreeMap<String, Result<FileId, String>> {
     let bound = mounts.iter().filter(|mount| !matches!(mount.role, Role::Cache(_)));
-    let root = init_root(container);
+    let root = process.as_ref().map_err(Clone::clone).and_then(|process| Ok((init_root(container)?, &process.mounts)));
     let look = |target: &str| {
         let (root, table) = root.as_ref().map_err(Clone::clone)?;
         let node = root.look(target.trim_start_matches('/')).map_err(|err| err.to_string())?;
@@ -180,12 +188,9 @@ pub(crate) fn mounted(container: &Container, mounts: &[Mount]) -> BTreeMap<Strin
     bound.map(|mount| (mount.target.clone(), look(&mount.target))).collect()
 }
 
-/// The root of the container's init, and its mounts.
-fn init_root(container: &Container) -> Result<(Beneath, MountTable), String> {
-    let process = process_facts(container)?;
+fn init_root(container: &Container) -> Result<Beneath, String> {
     let pid = container.init().ok_or("the engine names no process of the container")?;
-    let root = Beneath::root(Path::new(&format!("/proc/{pid}/root/."))).map_err(|err| err.to_string())?;
-    Ok((root, process.mounts))
+    Beneath::root(Path::new(&format!("/proc/{pid}/root/."))).map_err(|err| err.to_string())
 }
 
 /// The variables of the main process, which is the first child of the init. The host reads them, because from inside only
