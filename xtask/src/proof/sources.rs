@@ -59,10 +59,11 @@ pub(crate) fn check(mounts: &[Mount], rules: &Rules, exposed: &Exposed) -> Vec<F
 /// The same, and the sources that could be opened, by their target. As long as they are held, what was checked can be told
 /// from whatever takes its place.
 pub(crate) fn hold(mounts: &[Mount], rules: &Rules, exposed: &Exposed) -> (BTreeMap<String, Held>, Vec<Finding>) {
-    let known = KnownPaths::read(mounts, rules, exposed);
-    let grounds = Grounds::read(&rules.home, &rules.allow_ground, facts::reader());
+    let table = MountTable::of_this_process().unwrap_or_default();
+    let known = KnownPaths::read(mounts, rules, exposed, &table);
+    let grounds = Grounds::read(&rules.home, &rules.allow_ground, |path| facts::any(path, &table));
     let mut problems = judge(mounts, &known, &grounds, rules);
-    problems.extend(below(mounts, &known, rules));
+    problems.extend(below(mounts, &known, &grounds, &table));
     let held = mounts.iter().zip(known.held).filter_map(|(mount, held)| Some((mount.target.clone(), held?)));
     (held.collect(), problems)
 }
@@ -291,15 +292,14 @@ fn overlaps(mounts: &[Mount], known: &KnownPaths) -> Vec<Finding> {
 
 /// What lies below the file systems of what the sandbox may only read, and of what it must not reach, and could be written
 /// through another mount.
-fn below(mounts: &[Mount], known: &KnownPaths, rules: &Rules) -> Vec<Finding> {
-    let table = MountTable::of_this_process().unwrap_or_default();
-    let read = facts::reader();
+fn below(mounts: &[Mount], known: &KnownPaths, grounds: &Grounds, table: &MountTable) -> Vec<Finding> {
+    let read = |path: &Path| facts::any(path, table);
     let own = mounts.iter().zip(&known.sources).zip(ids(mounts));
     let own: Vec<_> = own.filter_map(|((mount, facts), id)| Some((mount, facts.as_ref().ok()?, id))).collect();
     let open: Vec<_> = own.iter().filter(|(mount, ..)| !mount.read_only).collect();
     let under = |facts: &PathFacts| {
         let path = facts.real.to_string_lossy();
-        backing::below(table.covering(&path).into_iter().chain(table.below(&path)), &table, Path::new("/sys"))
+        backing::below(table.covering(&path).into_iter().chain(table.below(&path)), table, Path::new("/sys"))
     };
     let mut problems = Vec::new();
     for (mount, facts, id) in own.iter().filter(|(mount, ..)| mount.read_only) {
@@ -317,8 +317,7 @@ fn below(mounts: &[Mount], known: &KnownPaths, rules: &Rules) -> Vec<Finding> {
                 problems.push(problem(id, mount, what, "move the image, or choose another workspace"));
             }
         }
-        let allowed = || rules.allow_ground.iter().filter_map(|path| read(path)).any(|allowed| allowed.id == facts.id);
-        if matches!(mount.role, Role::Dataset(_)) && !backing.unknown.is_empty() && !allowed() {
+        if matches!(mount.role, Role::Dataset(_)) && !backing.unknown.is_empty() && !grounds.names(facts) {
             let whys: Vec<&str> = backing.unknown.iter().map(String::as_str).collect();
             let what = format!(
                 "whether `{}` could be written below its file system is not provable: {}",

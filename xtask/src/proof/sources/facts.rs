@@ -76,20 +76,19 @@ pub(super) struct KnownPaths {
 }
 
 impl KnownPaths {
-    /// Reads the sources of some mounts. Without a mount table of this host they are compared by path and inode alone.
-    pub(super) fn read(mounts: &[Mount], rules: &Rules, exposed: &Exposed) -> KnownPaths {
-        let table = MountTable::of_this_process().unwrap_or_default();
+    /// Reads the sources of some mounts. With an empty mount table they are compared by path and inode alone.
+    pub(super) fn read(mounts: &[Mount], rules: &Rules, exposed: &Exposed, table: &MountTable) -> KnownPaths {
         let user = User::read();
         let source = |mount: &Mount| {
             let held = opened(mount, exposed).map_err(unknown)?;
-            let facts = facts(&held, &table);
+            let facts = facts(&held, table);
             Ok((PathFacts { by_list: by_list(mount, &held, &facts, rules, &user), ..facts }, held))
         };
         let opened = mounts.iter().map(source);
         let split =
             opened.map(|opened| opened.map_or_else(|why| (Err(why), None), |(facts, held)| (Ok(facts), Some(held))));
         let (sources, held) = split.unzip();
-        let read = |path: &Path| Some(facts(&Held::open(path).ok()?, &table));
+        let read = |path: &Path| any(path, table);
         KnownPaths {
             sources,
             held,
@@ -102,9 +101,8 @@ impl KnownPaths {
 }
 
 /// Reads any path of this host, to compare sources with it.
-pub(super) fn reader() -> impl Fn(&Path) -> Option<PathFacts> {
-    let table = MountTable::of_this_process().unwrap_or_default();
-    move |path| Some(facts(&Held::open(path).ok()?, &table))
+pub(super) fn any(path: &Path, table: &MountTable) -> Option<PathFacts> {
+    Some(facts(&Held::open(path).ok()?, table))
 }
 
 fn by_list(mount: &Mount, held: &Held, facts: &PathFacts, rules: &Rules, user: &User) -> bool {

@@ -158,12 +158,17 @@ impl Grounds {
             | Role::GitReadOnly(_)
             | Role::Cache(_) => return None,
         }
-        if self.allowed.iter().any(|allowed| allowed.id == source.id) {
+        if self.names(source) {
             return None;
         }
         let place = self.places.iter().find(|place| place.is_about(mount, source));
         let by_rule = place.map(|place| RULES[place.rule].holds.to_owned());
         by_rule.or_else(|| self.in_a_home(mount, source, owners_home)).or_else(|| shared(mount, source))
+    }
+
+    /// Whether the user has named this very directory.
+    pub(super) fn names(&self, source: &PathFacts) -> bool {
+        self.allowed.iter().any(|allowed| allowed.id == source.id)
     }
 
     /// What in a home is not handed out: the home of somebody, and what begins with a dot.
