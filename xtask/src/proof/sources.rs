@@ -16,6 +16,7 @@ use crate::exposed::Exposed;
 use crate::finding::{Finding, Verdict};
 use crate::mountinfo::{MountTable, join, within};
 use crate::spec::Role;
+use crate::spec::inside::Chosen;
 use crate::spec::mount::{Mount, ids};
 use crate::spec::settings::valid_name;
 use facts::{KnownPaths, PathFacts, Unknown};
@@ -229,18 +230,11 @@ fn forbidden(mount: &Mount, facts: &PathFacts, known: &KnownPaths, problem: &mut
 
 /// Whether a mount shows a directory with logins, or a part of it. This tool's own mounts are parts of the state folder.
 fn shows_private(role: &Role, facts: &PathFacts, private: &PathFacts) -> bool {
-    match role {
-        Role::Workspace | Role::Dataset(_) => facts.shows(private) || private.shows(facts),
+    match role.inside().chosen {
+        Chosen::Project | Chosen::Data => facts.shows(private) || private.shows(facts),
         // Also an empty directory of ours, which hides a part of the objects.
-        Role::GitObjects => facts.shows(private),
-        Role::CodexPackage
-        | Role::CodexHome
-        | Role::Agents
-        | Role::SystemCodex
-        | Role::Guest
-        | Role::Git
-        | Role::GitReadOnly(_)
-        | Role::Cache(_) => false,
+        Chosen::Borrowed => facts.shows(private),
+        Chosen::PartOfWorkspace | Chosen::Tool => false,
     }
 }
 

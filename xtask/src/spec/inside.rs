@@ -113,10 +113,27 @@ pub struct Inside {
     pub may_be_a_file: bool,
     /// Which directory that is out of reach the source may lie in all the same.
     pub may_lie_in: MayLieIn,
+    /// Who chose the source.
+    pub chosen: Chosen,
     /// How the witness inside tries it.
     pub tried: Tried,
     /// What to do where the source is missing.
     pub missing: String,
+}
+
+/// Who chose the source of a mount, and so what it is held to before it is mounted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chosen {
+    /// The user, for the agent to work in: it shows no logins, and nothing that others trust.
+    Project,
+    /// The user, to be read: the same, and no sandbox may write where it lies.
+    Data,
+    /// The workspace's repository names it: it shows no logins.
+    Borrowed,
+    /// A part of the workspace, shown where the agent has it already: no link may lead out.
+    PartOfWorkspace,
+    /// This tool made or chose it; a shared Codex home is the user's own wish.
+    Tool,
 }
 
 /// How the witness inside tries a mount, beside reading its state.
@@ -174,12 +191,15 @@ impl Role {
             told_by: ToldBy::Source,
             may_be_a_file: false,
             may_lie_in: MayLieIn::Nothing,
+            chosen: Chosen::Data,
             tried: Tried::Access,
             missing: "check the path, and that you may read it".to_owned(),
         };
-        let writable = |target: &str, may_lie_in| Inside { read_only: false, may_lie_in, ..row(target) };
+        let ours = |target: &str| Inside { chosen: Chosen::Tool, ..row(target) };
+        let writable = |target: &str, may_lie_in| Inside { read_only: false, may_lie_in, ..ours(target) };
         match self {
             Role::Workspace => Inside {
+                chosen: Chosen::Project,
                 tried: Tried::File,
                 missing: "give the project's directory with `--workspace DIR`".to_owned(),
                 ..writable(WORKSPACE, MayLieIn::DefaultProject)
@@ -189,16 +209,17 @@ impl Role {
                 missing: format!("give the directory with `--dataset {name}=DIR`"),
                 ..row(&format!("/datasets/{name}"))
             },
-            Role::CodexPackage => Inside { taken: Taken::NextStart, told_by: ToldBy::Presence, ..row("/opt/codex") },
+            Role::CodexPackage => Inside { taken: Taken::NextStart, told_by: ToldBy::Presence, ..ours("/opt/codex") },
             Role::CodexHome => writable(CODEX_HOME, MayLieIn::StateFolder),
-            Role::Agents => row("/home/codex/.agents"),
-            Role::SystemCodex => row(SYSTEM_CODEX),
-            Role::Guest => row(GUEST),
+            Role::Agents => ours("/home/codex/.agents"),
+            Role::SystemCodex => ours(SYSTEM_CODEX),
+            Role::Guest => ours(GUEST),
             Role::Git => Inside { may_be_a_file: true, ..writable(DOT_GIT, MayLieIn::StateFolder) },
-            Role::GitObjects => row(&format!("{GUEST}/objects")),
+            Role::GitObjects => Inside { chosen: Chosen::Borrowed, ..row(&format!("{GUEST}/objects")) },
             // What is found at the next start does not make a running container useless.
             Role::GitReadOnly(path) => {
-                Inside { may_be_a_file: true, taken: Taken::NextStart, ..row(&format!("{WORKSPACE}/{path}")) }
+                let chosen = Chosen::PartOfWorkspace;
+                Inside { chosen, may_be_a_file: true, taken: Taken::NextStart, ..row(&format!("{WORKSPACE}/{path}")) }
             }
             Role::Cache(cache) => {
                 let target = format!("{HOME}/.cache/{cache}");

@@ -5,7 +5,8 @@ use crate::beneath::{FileId, Held, Why};
 use crate::error::Failure;
 use crate::exposed::{Exposed, NotOpened};
 use crate::mountinfo::{DevicePath, MountTable, within};
-use crate::spec::{Mount, Role};
+use crate::spec::Mount;
+use crate::spec::inside::Chosen;
 use crate::user::User;
 use rustix::fs::{Access, FileType, access};
 use std::io::ErrorKind;
@@ -116,19 +117,10 @@ fn by_list(mount: &Mount, held: &Held, facts: &PathFacts, rules: &Rules, user: &
 }
 
 fn opened(mount: &Mount, exposed: &Exposed) -> Result<Held, NotOpened> {
-    match mount.role {
-        // A part of the workspace, shown where the agent has it already. What is to be known is that no link leads out.
-        Role::GitReadOnly(_) => exposed.unlinked(&mount.source),
-        Role::Dataset(_) => exposed.unwritten(&mount.source),
-        Role::Workspace
-        | Role::CodexPackage
-        | Role::CodexHome
-        | Role::Agents
-        | Role::SystemCodex
-        | Role::Guest
-        | Role::Git
-        | Role::GitObjects
-        | Role::Cache(_) => exposed.open(&mount.source),
+    match mount.role.inside().chosen {
+        Chosen::Data => exposed.unwritten(&mount.source),
+        Chosen::PartOfWorkspace => exposed.unlinked(&mount.source),
+        Chosen::Project | Chosen::Borrowed | Chosen::Tool => exposed.open(&mount.source),
     }
 }
 

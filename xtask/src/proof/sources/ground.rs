@@ -5,7 +5,8 @@
 //! system, so that a bind mount of one of them is that one.
 
 use super::facts::PathFacts;
-use crate::spec::{Mount, Role};
+use crate::spec::Mount;
+use crate::spec::inside::Chosen;
 use std::path::{Path, PathBuf};
 
 /// What of a place a rule is about.
@@ -145,18 +146,9 @@ impl Grounds {
 
     /// Why a source is not handed out. `owners_home` is the home of the user who owns it.
     pub(super) fn refused(&self, mount: &Mount, source: &PathFacts, owners_home: Option<&Path>) -> Option<String> {
-        match mount.role {
-            Role::Workspace | Role::Dataset(_) => {}
-            // These are made or chosen by this tool; a shared Codex home is the user's own wish.
-            Role::CodexPackage
-            | Role::CodexHome
-            | Role::Agents
-            | Role::SystemCodex
-            | Role::Guest
-            | Role::Git
-            | Role::GitObjects
-            | Role::GitReadOnly(_)
-            | Role::Cache(_) => return None,
+        match mount.role.inside().chosen {
+            Chosen::Project | Chosen::Data => {}
+            Chosen::Borrowed | Chosen::PartOfWorkspace | Chosen::Tool => return None,
         }
         if self.names(source) {
             return None;
@@ -233,6 +225,7 @@ mod tests {
     use super::*;
     use crate::beneath::FileId;
     use crate::mountinfo::DevicePath;
+    use crate::spec::Role;
     use rustix::fs::FileType;
 
     /// A directory of a made-up host: its inode is the hash of its path.
