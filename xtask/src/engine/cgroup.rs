@@ -132,13 +132,17 @@ impl Cgroup {
     }
 }
 
+/// The lines of `/proc/PID/cgroup`: the controllers of each hierarchy, and the group's path in it. The hierarchy of version
+/// 2 has no controllers there.
+pub(crate) fn hierarchies(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'))
+}
+
 /// The directories in which the container's group may be found: in each hierarchy the part of the path up to the
 /// component with the container's id, since its processes may be in groups below that.
 fn places(text: &str, container: &str) -> Vec<PathBuf> {
     let mut dirs = Vec::new();
-    for line in text.lines() {
-        let mut fields = line.splitn(3, ':').skip(1);
-        let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else { continue };
+    for (controllers, path) in hierarchies(text) {
         let Some(group) = own_part(Path::new(path), container) else { continue };
         match controllers {
             // v2: alone, or beside v1 under a name of its own.

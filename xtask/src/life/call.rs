@@ -58,3 +58,8 @@ pub(crate) fn lock(places: &Places) -> Result<File> {
     places.claim_schema()?;
     Ok(lock)
 }
+
+/// The same lock, where no other call has it; nothing is waited for, and nothing is made.
+pub(super) fn free_lock(places: &Places) -> Option<File> {
+    File::open(&places.lock).ok().filter(|file| file.try_lock().is_ok())
+}

@@ -1,5 +1,6 @@
 //! Enters the sandbox, and reports what changed after the session.
 
+use super::call::free_lock;
 use super::exec_command::{Entry, Left, Program};
 use super::gather::{Gathered, find};
 use super::leave::{self, leave};
@@ -108,7 +109,7 @@ fn was_ended(gathered: &Gathered, name: &str, id: &str, lock: &mut Option<File>,
     let places = &gathered.ground.places;
     let since = Instant::now();
     while lock.is_none() && places.lock.exists() && since.elapsed() < LATEST && !signals.end() {
-        *lock = File::open(&places.lock).ok().filter(|file| file.try_lock().is_ok());
+        *lock = free_lock(places);
         if lock.is_none() {
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -126,7 +127,7 @@ fn wind_down(
 ) -> Result<Alive> {
     let places = &gathered.ground.places;
     // Nothing is ended while another call starts a session, which nobody can tell from what was left.
-    let lock = lock.or_else(|| File::open(&places.lock).ok().filter(|file| file.try_lock().is_ok()));
+    let lock = lock.or_else(|| free_lock(places));
     let policy = if lock.is_some() && !signals.end() { leftovers } else { Policy::Do(Leftovers::Keep) };
     leftovers::let_end(container, places)?;
     leftovers::settle(container, places, policy, || signals.ask(|| ui::agree("End them?")), || signals.end())?;

@@ -316,6 +316,7 @@ fn checkout(cx: &Context) -> Vec<PathBuf> {
     paths.sort();
     paths
 }
+
 /// Refuses a Codex that the agent could have written, before it is started.
 ///
 /// # Errors

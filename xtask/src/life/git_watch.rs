@@ -1,6 +1,7 @@
 //! When the workspace is looked through for git directories: before a container starts, before an entry where an agent
 //! can have run since the last look, at the end of a session, and when the sandbox is removed.
 
+use super::call::free_lock;
 use super::gather::{Gathered, Ground};
 use crate::engine::alive::Alive;
 use crate::error::failed;
@@ -10,15 +11,13 @@ use crate::spec::Mount;
 use crate::spec::places::Places;
 use crate::ui;
 use anyhow::Result;
-use std::fs::File;
 use std::path::Path;
 
 impl Ground {
     /// All mounts of the airlock, with those that are read-only since the container was started.
     pub(super) fn git_mounts(repository: Option<&Repository>, workspace: &Path, places: &Places) -> Result<Vec<Mount>> {
-        let mut mounts = repository.map_or(Ok(Vec::new()), |repository| git::mounts(repository, &places.git))?;
-        mounts.extend(watch::mounts(workspace, &places.git_state)?);
-        Ok(mounts)
+        let read_only = watch::mounts(workspace, &places.git_state)?;
+        Ok([airlock(repository, places)?, read_only].concat())
     }
 
     /// For a dry run: what a start would find now.
@@ -27,9 +26,8 @@ impl Ground {
     /// A git directory in the workspace cannot be protected.
     pub(super) fn preview_git(&mut self) -> Result<()> {
         let repository = self.repository.as_ref();
-        let mut mounts = repository.map_or(Ok(Vec::new()), |repository| git::mounts(repository, &self.places.git))?;
-        mounts.extend(watch::preview(&self.workspace, repository)?);
-        self.surroundings.git = mounts;
+        let read_only = watch::preview(&self.workspace, repository)?;
+        self.surroundings.git = [airlock(repository, &self.places)?, read_only].concat();
         Ok(())
     }
 }
@@ -53,17 +51,17 @@ impl Gathered {
     }
 
     /// Before an entry into a container that runs already. Where nothing but the container's own programs was alive since
-    /// the last look, the one that waits was not woken, and the last session was seen to end, nothing is walked, and what the last look could not resolve is said again.
+    /// the last look, the one that waits was not woken, and the last session was seen to end, nothing is walked: then what
+    /// the last look could not resolve is said again.
     ///
     /// # Errors
     /// The state folder cannot be read or written.
     pub(super) fn look_at_entry(&self, alive: &Alive) -> Result<()> {
         let (ground, now) = (&self.ground, now(alive));
-        if !now.quiet || !watch::is_quiet(&ground.places.git_state, now.waiting.as_ref())? {
-            say(look(&ground.workspace, ground.repository.as_ref(), &ground.places, now)?);
-        } else {
-            say(watch::unresolved(&ground.places.git_state)?);
-        }
+        say(match was_quiet(&ground.places, &now)? {
+            true => watch::unresolved(&ground.places.git_state)?,
+            false => look(&ground.workspace, ground.repository.as_ref(), &ground.places, now)?,
+        });
         Ok(())
     }
 
@@ -72,8 +70,8 @@ impl Gathered {
     /// # Errors
     /// The state folder cannot be read or written.
     pub(super) fn note_before_stop(&self, alive: &Alive) -> Result<()> {
-        let (state, now) = (&self.ground.places.git_state, now(alive));
-        if now.quiet && watch::is_quiet(state, now.waiting.as_ref())? { Ok(()) } else { watch::note_entered(state) }
+        let places = &self.ground.places;
+        if was_quiet(places, &now(alive))? { Ok(()) } else { watch::note_entered(&places.git_state) }
     }
 
     /// At the end of a session, before the user is told that it is over. What cannot be looked at is only a warning: the
@@ -81,7 +79,7 @@ impl Gathered {
     pub(super) fn look_at_exit(&self, alive: Option<&Alive>) {
         let ground = &self.ground;
         // Another call that holds the lock may let an agent in meanwhile.
-        let lock = File::options().write(true).open(&ground.places.lock).ok().filter(|file| file.try_lock().is_ok());
+        let lock = free_lock(&ground.places);
         let mut now = alive.map(now).unwrap_or_default();
         now.quiet &= lock.is_some();
         match look(&ground.workspace, ground.repository.as_ref(), &ground.places, now) {
@@ -110,8 +108,17 @@ pub(super) fn look_at_end(workspace: &Path, places: &Places) {
     }
 }
 
+fn airlock(repository: Option<&Repository>, places: &Places) -> Result<Vec<Mount>> {
+    repository.map_or(Ok(Vec::new()), |repository| git::mounts(repository, &places.git))
+}
+
 fn now(alive: &Alive) -> Now {
     Now { quiet: alive.others().is_empty(), waiting: alive.waiting() }
+}
+
+/// Whether no agent can have run since the last look.
+fn was_quiet(places: &Places, now: &Now) -> Result<bool> {
+    Ok(now.quiet && watch::is_quiet(&places.git_state, now.waiting.as_ref())?)
 }
 
 fn look(workspace: &Path, repository: Option<&Repository>, places: &Places, now: Now) -> Result<watch::Seen> {

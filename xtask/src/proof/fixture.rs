@@ -1,7 +1,7 @@
 //! A good sandbox as both witnesses see it, to be changed one fact at a time.
 
 use super::ask::Alone;
-use super::cgroup::Cgroup;
+use super::cgroup_limits::CgroupLimits;
 use super::codex_file::CodexFile;
 use super::host_kernel::HostKernel;
 use super::limits;
@@ -100,7 +100,7 @@ fn host(spec: &Spec, process: ProcessFacts) -> HostWitness {
         codex_at_start: None,
         real_git: Some((FileId { dev: 1, ino: 66 }, own.place_of("/ws/.git"))),
         kernel: HostKernel {
-            cgroup: Cgroup { pids: Some("4096".into()), memory: Some("9223372036854771712".into()) },
+            cgroup: CgroupLimits { pids: Some("4096".into()), memory: Some("9223372036854771712".into()) },
             ..HostKernel::default()
         },
         own_mounts: own,

@@ -2,7 +2,7 @@
 //! a machine; the others follow the documentation, because no machine of this project has them
 //! (`docs/never-seen-live.md`).
 
-use super::cgroup::{self, Cgroup};
+use super::cgroup_limits::{self, CgroupLimits};
 use super::fixture::good;
 use super::judge;
 use super::modules::Modules;
@@ -66,7 +66,7 @@ impl Host {
             *seen = self.masked.get(path).cloned().unwrap_or("absent".into());
         }
         inside.kernel.extend(self.doors.iter().map(|(path, door)| (path.clone(), door.clone())));
-        let cgroup = Cgroup { pids: Some("4096".into()), memory: Some(self.memory.clone()) };
+        let cgroup = CgroupLimits { pids: Some("4096".into()), memory: Some(self.memory.clone()) };
         (inside.cgroup, host.kernel.cgroup) = (cgroup.clone(), cgroup);
         let (enabled, enforce) = (self.apparmor_enabled.as_deref(), self.selinux_enforce.as_deref());
         host.kernel.modules = Modules::of(&self.lsm, enabled, enforce);
@@ -90,7 +90,7 @@ fn every_promise_holds_on_every_kind_of_host() {
         assert!(odd.is_empty(), "{name}: {odd:?}");
         assert!(claim(&claims, "user.lsm").promise.contains(&known.promise), "{name}");
         for (controller, directory) in &known.directories {
-            let found = cgroup::directory(&known.cgroup, controller, &known.own_mountinfo);
+            let found = cgroup_limits::directory(&known.cgroup, controller, &known.own_mountinfo);
             assert_eq!(found.map(|found| found.0), Some(directory.clone()), "{name}");
         }
     }

@@ -3,7 +3,7 @@
 use super::claim::{Draft, RECREATE, Side, some};
 use super::probe::InsideWitness;
 use super::witness::HostWitness;
-use super::{cgroup, unreachable};
+use super::{cgroup_limits, unreachable};
 use crate::engine::errors;
 use crate::finding::Finding;
 use crate::spec::Spec;
@@ -74,7 +74,7 @@ fn memory(inside: &InsideWitness, host: &HostWitness) -> Finding {
         Draft::new("limits.memory", format!("memory has the limit that the engine was asked for: {}", text(limit)));
     draft.told("the limit on memory", told);
     for (side, cgroup) in [(Side::Inside, &inside.cgroup), (Side::Host, &host.kernel.cgroup)] {
-        match cgroup.memory.as_deref().and_then(cgroup::bytes) {
+        match cgroup.memory.as_deref().and_then(cgroup_limits::bytes) {
             Some(seen) => {
                 draft.saw(side, text(seen));
                 // The kernel rounds down to whole pages, of up to 64 KiB.

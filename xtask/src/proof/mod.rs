@@ -6,7 +6,7 @@
 //! the claim is not provable, with the reason.
 
 pub(crate) mod ask;
-mod cgroup;
+mod cgroup_limits;
 mod claim;
 mod codex;
 mod codex_file;

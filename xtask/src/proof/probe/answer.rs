@@ -6,7 +6,7 @@ pub(crate) use kernel::{Attempted, Door, Outside, Refusal};
 
 use crate::beneath::FileId;
 use crate::mountinfo::MountTable;
-use crate::proof::cgroup::Cgroup;
+use crate::proof::cgroup_limits::CgroupLimits;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -215,7 +215,7 @@ pub(crate) struct InsideWitness {
     #[serde(deserialize_with = "attempt_or_none")]
     pub(crate) shm: Option<u64>,
     /// The limits of its cgroup, as they can be seen inside.
-    pub(crate) cgroup: Cgroup,
+    pub(crate) cgroup: CgroupLimits,
     /// The system calls that were tried; `None` where none could be.
     pub(crate) refusals: Option<Vec<Refusal>>,
     /// What the paths show that must show nothing: `absent`, `null`, `empty`, the name of an error, or `shown`.

@@ -1,12 +1,13 @@
 //! Where the limits of a container stand on this host: the files of its cgroup, of version 2 or 1. Pure but for `read`.
 
+use crate::engine::cgroup::hierarchies;
 use crate::mountinfo::{MountTable, join, rest};
 use serde::Deserialize;
 use std::fs;
 
 /// The limits in the cgroup's files, as the kernel writes them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub(crate) struct Cgroup {
+pub(crate) struct CgroupLimits {
     /// On the number of processes.
     pub(crate) pids: Option<String>,
     /// On memory, in bytes.
@@ -17,7 +18,7 @@ pub(crate) struct Cgroup {
 const NO_LIMIT: u64 = 1 << 62;
 
 /// The limits on the processes of a container, by the text of its init's `/proc/PID/cgroup`.
-pub(crate) fn read(cgroup: &str, own_mounts: &MountTable) -> Cgroup {
+pub(crate) fn read(cgroup: &str, own_mounts: &MountTable) -> CgroupLimits {
     let value = |controller, names: [&str; 2]| {
         let (dir, version) = directory(cgroup, controller, own_mounts)?;
         let name = match version {
@@ -26,7 +27,7 @@ pub(crate) fn read(cgroup: &str, own_mounts: &MountTable) -> Cgroup {
         };
         Some(fs::read_to_string(join(&dir, name)).ok()?.trim().to_owned())
     };
-    Cgroup {
+    CgroupLimits {
         pids: value("pids", ["pids.max", "pids.max"]),
         memory: value("memory", ["memory.max", "memory.limit_in_bytes"]),
     }
@@ -41,11 +42,10 @@ pub(super) enum Version {
 /// The directory in which the files of a controller lie: where the controller has a hierarchy of version 1 it is that
 /// one, otherwise the one of version 2. `None` where this process does not see it mounted.
 pub(super) fn directory(cgroup: &str, controller: &str, own_mounts: &MountTable) -> Option<(String, Version)> {
-    let lines = || cgroup.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
-    let named = lines().find(|(names, _)| names.split(',').any(|name| name == controller));
+    let named = hierarchies(cgroup).find(|(names, _)| names.split(',').any(|name| name == controller));
     let ((_, path), version) = match named {
         Some(line) => (line, Version::One),
-        None => (lines().find(|(names, _)| names.is_empty())?, Version::Two),
+        None => (hierarchies(cgroup).find(|(names, _)| names.is_empty())?, Version::Two),
     };
     // Both paths are as the cgroup namespace of this process sees them.
     let shown = own_mounts.lines.iter().filter(|line| match version {
