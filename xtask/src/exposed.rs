@@ -11,8 +11,8 @@ use crate::beneath::{FileId, Held, Node, Refused};
 use crate::error::{Failure, failed, usage};
 use crate::mountinfo::{DevicePath, MountTable};
 use anyhow::Result;
-pub(crate) use kept::Identity;
-use kept::Kept;
+use kept::KeptList;
+pub(crate) use kept::LastingId;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -20,10 +20,10 @@ use std::sync::{Mutex, PoisonError};
 
 /// A directory that a sandbox was given for writing, as it is now.
 #[derive(Debug)]
-struct Ground {
+struct GivenDir {
     path: PathBuf,
     /// What was given; unknown where an earlier version of this tool gave it.
-    given: Option<Identity>,
+    given: Option<LastingId>,
     /// What lies at the path, where it still is what was given.
     now: Option<(FileId, Option<DevicePath>)>,
 }
@@ -32,13 +32,13 @@ struct Ground {
 #[derive(Debug)]
 pub(crate) struct Exposed {
     state: PathBuf,
-    grounds: Vec<Ground>,
+    grounds: Vec<GivenDir>,
     /// What was seen at these paths before a sandbox could write on the way.
-    confirmed: BTreeMap<PathBuf, Identity>,
+    confirmed: BTreeMap<PathBuf, LastingId>,
     /// What the user names in this call.
-    named: Vec<Identity>,
+    named: Vec<LastingId>,
     /// What this call has seen, to be confirmed from now on.
-    seen: Mutex<BTreeMap<PathBuf, Identity>>,
+    seen: Mutex<BTreeMap<PathBuf, LastingId>>,
     table: MountTable,
     boot: String,
 }
@@ -80,8 +80,8 @@ impl Exposed {
     pub(crate) fn read(state: &Path, earlier: Vec<PathBuf>, named: &[PathBuf]) -> Result<Exposed> {
         let boot = kept::boot();
         let table = MountTable::of_this_process().map_err(failed)?;
-        let Kept { exposed, confirmed, .. } = Kept::read(state, earlier)?;
-        let grounds = exposed.into_iter().map(|(path, given)| Ground::look(path, given, &table, &boot)).collect();
+        let KeptList { exposed, confirmed, .. } = KeptList::read(state, earlier)?;
+        let grounds = exposed.into_iter().map(|(path, given)| GivenDir::look(path, given, &table, &boot)).collect();
         let named = named.iter().map(|path| vouched(path, &boot)).collect::<Result<_>>()?;
         Ok(Exposed { state: state.to_owned(), grounds, confirmed, named, seen: Mutex::default(), table, boot })
     }
@@ -123,7 +123,7 @@ impl Exposed {
         let held = self.open(path)?;
         let own = self.identity(held.node());
         let place = self.table.place_in(held.node().mount, &held.real().to_string_lossy());
-        let around = |ground: &&Ground| {
+        let around = |ground: &&GivenDir| {
             ground.is(&own)
                 || ground.now.as_ref().is_some_and(|(id, _)| held.above().contains(id))
                 || place.as_ref().zip(ground.place()).is_some_and(|(place, own)| own.contains(place))
@@ -149,8 +149,8 @@ impl Exposed {
     }
 
     /// Whether the user names the object, or a directory in which it lies without any symlink on the way.
-    fn vouched(&self, held: &Held, own: &Identity) -> bool {
-        let around = |named: &Identity| held.asked() == held.real() && held.above().contains(&named.id());
+    fn vouched(&self, held: &Held, own: &LastingId) -> bool {
+        let around = |named: &LastingId| held.asked() == held.real() && held.above().contains(&named.id());
         self.named.iter().any(|named| named.is(own) || around(named))
     }
 
@@ -181,9 +181,9 @@ impl Exposed {
 
     /// The directory through which the way to something leads: a parent of it, one in which a symlink was followed, or one
     /// that shows the same part of a file system elsewhere.
-    fn passes(&self, held: &Held) -> Option<&Ground> {
+    fn passes(&self, held: &Held) -> Option<&GivenDir> {
         let place = self.table.place_in(held.node().mount, &held.real().to_string_lossy());
-        let passed: Vec<(Identity, Option<DevicePath>)> = held
+        let passed: Vec<(LastingId, Option<DevicePath>)> = held
             .passed()
             .iter()
             .map(|dir| (self.identity(&dir.node), self.table.place_in(dir.node.mount, &dir.text())))
@@ -197,8 +197,8 @@ impl Exposed {
         })
     }
 
-    fn identity(&self, node: &Node) -> Identity {
-        Identity::of(node, &self.boot)
+    fn identity(&self, node: &Node) -> LastingId {
+        LastingId::of(node, &self.boot)
     }
 
     /// Keeps what was seen, and that these directories are given to a sandbox for writing from now on. To be called after
@@ -229,18 +229,18 @@ impl Exposed {
     }
 }
 
-impl Ground {
-    fn look(path: PathBuf, given: Option<Identity>, table: &MountTable, boot: &str) -> Ground {
+impl GivenDir {
+    fn look(path: PathBuf, given: Option<LastingId>, table: &MountTable, boot: &str) -> GivenDir {
         let held = Held::open(&path).ok().filter(|held| held.real() == path);
-        let same = |held: &Held| given.as_ref().is_none_or(|given| given.is(&Identity::of(held.node(), boot)));
+        let same = |held: &Held| given.as_ref().is_none_or(|given| given.is(&LastingId::of(held.node(), boot)));
         let now = held.filter(same).map(|held| {
             let place = table.place_in(held.node().mount, &held.real().to_string_lossy());
             (held.node().id, place)
         });
-        Ground { path, given, now }
+        GivenDir { path, given, now }
     }
 
-    fn is(&self, other: &Identity) -> bool {
+    fn is(&self, other: &LastingId) -> bool {
         self.given.as_ref().is_some_and(|given| given.is(other))
             || self.now.as_ref().is_some_and(|(id, _)| *id == other.id())
     }
@@ -250,10 +250,10 @@ impl Ground {
     }
 }
 
-fn vouched(path: &Path, boot: &str) -> Result<Identity> {
+fn vouched(path: &Path, boot: &str) -> Result<LastingId> {
     let held = Held::open(path)?;
     if held.real() == path {
-        return Ok(Identity::of(held.node(), boot));
+        return Ok(LastingId::of(held.node(), boot));
     }
     Err(usage(format!("`--confirm`: `{}` is a way to `{}`", path.display(), held.real().display()))
         .hint("name the object by its own path, without symlinks, if it is what you mean")

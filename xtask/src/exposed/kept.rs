@@ -19,7 +19,7 @@ const FORMAT: u32 = 1;
 /// A file or directory, to be recognized later, also after a restart of the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Identity {
+pub(crate) struct LastingId {
     dev: u64,
     ino: u64,
     born: Option<Born>,
@@ -27,9 +27,9 @@ pub(crate) struct Identity {
     boot: String,
 }
 
-impl Identity {
-    pub(super) fn of(node: &Node, boot: &str) -> Identity {
-        Identity { dev: node.id.dev, ino: node.id.ino, born: node.born, boot: boot.to_owned() }
+impl LastingId {
+    pub(super) fn of(node: &Node, boot: &str) -> LastingId {
+        LastingId { dev: node.id.dev, ino: node.id.ino, born: node.born, boot: boot.to_owned() }
     }
 
     pub(super) fn id(&self) -> FileId {
@@ -38,7 +38,7 @@ impl Identity {
 
     /// Whether both are the same object. A device can get another number at the next start of the machine (btrfs, LVM,
     /// network file systems); then the inode and the time at which it was made decide, which nobody can choose.
-    pub(super) fn is(&self, other: &Identity) -> bool {
+    pub(super) fn is(&self, other: &LastingId) -> bool {
         let restarted = self.boot != other.boot && self.born.is_some();
         self.ino == other.ino && self.born == other.born && (self.dev == other.dev || restarted)
     }
@@ -52,17 +52,17 @@ pub(super) fn boot() -> String {
 /// The list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Kept {
+pub(super) struct KeptList {
     format: u32,
     /// Every directory that a sandbox was given for writing.
-    pub(super) exposed: BTreeMap<PathBuf, Option<Identity>>,
+    pub(super) exposed: BTreeMap<PathBuf, Option<LastingId>>,
     /// What lay at these paths when no sandbox could write on the way, or what the user named.
-    pub(super) confirmed: BTreeMap<PathBuf, Identity>,
+    pub(super) confirmed: BTreeMap<PathBuf, LastingId>,
 }
 
-impl Kept {
+impl KeptList {
     /// Reads the list. Directories of which only the path is known are added to it.
-    pub(super) fn read(state: &Path, earlier: Vec<PathBuf>) -> Result<Kept> {
+    pub(super) fn read(state: &Path, earlier: Vec<PathBuf>) -> Result<KeptList> {
         let mut kept = of_file(&state.join(FILE))?;
         for path in earlier {
             kept.exposed.entry(path).or_insert(None);
@@ -71,17 +71,17 @@ impl Kept {
     }
 }
 
-fn of_file(path: &Path) -> Result<Kept> {
+fn of_file(path: &Path) -> Result<KeptList> {
     let odd = |why: String| {
         host(format!("`{}`, the list of the directories that sandboxes can write, cannot be read: {why}", path.display()))
             .hint("use the newest version of this tool; if the file is damaged, remove it, and check the links in your projects first")
     };
     match fs::read(path) {
         Err(err) if err.kind() == ErrorKind::NotFound => {
-            Ok(Kept { format: FORMAT, exposed: BTreeMap::new(), confirmed: BTreeMap::new() })
+            Ok(KeptList { format: FORMAT, exposed: BTreeMap::new(), confirmed: BTreeMap::new() })
         }
         Err(err) => Err(odd(err.to_string()).into()),
-        Ok(bytes) => match serde_json::from_slice::<Kept>(&bytes) {
+        Ok(bytes) => match serde_json::from_slice::<KeptList>(&bytes) {
             Ok(kept) if kept.format == FORMAT => Ok(kept),
             Ok(kept) => Err(odd(format!("its format is {}", kept.format)).into()),
             Err(err) => Err(odd(err.to_string()).into()),
@@ -92,8 +92,8 @@ fn of_file(path: &Path) -> Result<Kept> {
 /// Adds to the list. Two calls for two workspaces can do so at the same time.
 pub(super) fn add(
     state: &Path,
-    given: BTreeMap<PathBuf, Identity>,
-    confirmed: BTreeMap<PathBuf, Identity>,
+    given: BTreeMap<PathBuf, LastingId>,
+    confirmed: BTreeMap<PathBuf, LastingId>,
 ) -> Result<()> {
     let dir = Beneath::make_root(state, 0o700)?;
     let _lock =
@@ -114,31 +114,31 @@ mod tests {
 
     #[test]
     fn an_object_is_recognized_after_a_restart_and_another_one_is_not() {
-        let seen = Identity { dev: 1, ino: 2, born: Some(Born(3, 4)), boot: "a".into() };
+        let seen = LastingId { dev: 1, ino: 2, born: Some(Born(3, 4)), boot: "a".into() };
         assert!(seen.is(&seen.clone()));
-        assert!(seen.is(&Identity { dev: 9, boot: "b".into(), ..seen.clone() }));
+        assert!(seen.is(&LastingId { dev: 9, boot: "b".into(), ..seen.clone() }));
         for other in [
-            Identity { dev: 9, ..seen.clone() },
-            Identity { ino: 9, ..seen.clone() },
-            Identity { born: Some(Born(3, 5)), ..seen.clone() },
-            Identity { born: None, ..seen.clone() },
+            LastingId { dev: 9, ..seen.clone() },
+            LastingId { ino: 9, ..seen.clone() },
+            LastingId { born: Some(Born(3, 5)), ..seen.clone() },
+            LastingId { born: None, ..seen.clone() },
         ] {
             assert!(!seen.is(&other), "{other:?}");
         }
-        let dateless = Identity { born: None, ..seen };
-        assert!(!dateless.is(&Identity { dev: 9, boot: "b".into(), ..dateless.clone() }));
+        let dateless = LastingId { born: None, ..seen };
+        assert!(!dateless.is(&LastingId { dev: 9, boot: "b".into(), ..dateless.clone() }));
     }
 
     #[test]
     fn the_list_only_grows_and_a_damaged_one_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        let one = |ino| Identity { dev: 1, ino, born: None, boot: String::new() };
+        let one = |ino| LastingId { dev: 1, ino, born: None, boot: String::new() };
         add(dir.path(), [("/a".into(), one(1))].into(), [("/x".into(), one(2))].into()).unwrap();
         add(dir.path(), [("/b".into(), one(3))].into(), BTreeMap::new()).unwrap();
-        let kept = Kept::read(dir.path(), Vec::new()).unwrap();
+        let kept = KeptList::read(dir.path(), Vec::new()).unwrap();
         assert_eq!(kept.exposed.keys().collect::<Vec<_>>(), [Path::new("/a"), Path::new("/b")]);
         assert_eq!(kept.confirmed.len(), 1);
         fs::write(dir.path().join(FILE), "{").unwrap();
-        assert!(Kept::read(dir.path(), Vec::new()).unwrap_err().to_string().contains("cannot be read"));
+        assert!(KeptList::read(dir.path(), Vec::new()).unwrap_err().to_string().contains("cannot be read"));
     }
 }

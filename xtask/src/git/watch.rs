@@ -26,8 +26,8 @@ use crate::ui::printable;
 use anyhow::Result;
 use find::{Finder, Found, shown};
 use linked::Led;
-use places::{Kind, Place};
-use state::{State, Unresolved};
+use places::{Place, PlaceKind};
+use state::{Unresolved, WatchState};
 use std::path::Path;
 use walk::Bound;
 
@@ -39,7 +39,7 @@ const MOST_NAMED: usize = 20;
 
 /// What was seen and done.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct Told {
     /// What the user should know.
     pub(crate) notes: Vec<String>,
     /// What was set aside or lost its setuid bit, or could not; what changed that git on the host obeys.
@@ -51,7 +51,7 @@ pub(crate) struct Seen {
 /// # Errors
 /// The state cannot be read.
 pub(crate) fn mounts(workspace: &Path, state: &Path) -> Result<Vec<Mount>> {
-    Ok(State::read(state)?.map_or_else(Vec::new, |state| mounts_of(workspace, &state.places)))
+    Ok(WatchState::read(state)?.map_or_else(Vec::new, |state| mounts_of(workspace, &state.places)))
 }
 
 fn mounts_of(workspace: &Path, places: &[Place]) -> Vec<Mount> {
@@ -85,12 +85,12 @@ pub(crate) fn preview(workspace: &Path, repo: Option<&Repository>) -> Result<Vec
 ///
 /// # Errors
 /// A place that cannot be protected, a new git directory that cannot be set aside, or the state cannot be written.
-pub(crate) fn protect(workspace: &Path, repo: Option<&Repository>, state: &Path) -> Result<Seen> {
+pub(crate) fn protect(workspace: &Path, repo: Option<&Repository>, state: &Path) -> Result<Told> {
     protect_within(&Bound::USUAL, workspace, repo, state)
 }
 
-fn protect_within(bound: &Bound, workspace: &Path, repo: Option<&Repository>, state: &Path) -> Result<Seen> {
-    let last = State::read(state)?;
+fn protect_within(bound: &Bound, workspace: &Path, repo: Option<&Repository>, state: &Path) -> Result<Told> {
+    let last = WatchState::read(state)?;
     let (quiet, busy) = (last.as_ref().filter(|last| last.quiet), last.as_ref().filter(|last| !last.quiet));
     let mut found = Finder::new(workspace, repo, busy)?.doubting(quiet).find(bound)?;
     refuse_dangling(workspace, &found.dangling)?;
@@ -119,9 +119,9 @@ fn refuse_new(found: &Found) -> Result<()> {
 ///
 /// # Errors
 /// The state cannot be read.
-pub(crate) fn unresolved(state: &Path) -> Result<Seen> {
-    let last = State::read(state)?.map_or_else(Vec::new, |last| last.unresolved);
-    Ok(Seen { notes: Vec::new(), warnings: last.iter().map(Unresolved::told).collect() })
+pub(crate) fn unresolved(state: &Path) -> Result<Told> {
+    let last = WatchState::read(state)?.map_or_else(Vec::new, |last| last.unresolved);
+    Ok(Told { notes: Vec::new(), warnings: last.iter().map(Unresolved::told).collect() })
 }
 
 /// The line that says what is read-only inside.
@@ -140,12 +140,12 @@ fn read_only(mounts: &[Mount]) -> Option<String> {
 ///
 /// # Errors
 /// The state cannot be read or written.
-pub(crate) fn look(workspace: &Path, repo: Option<&Repository>, state: &Path, alive: Now) -> Result<Seen> {
+pub(crate) fn look(workspace: &Path, repo: Option<&Repository>, state: &Path, alive: Now) -> Result<Told> {
     look_within(&Bound::USUAL, workspace, repo, state, alive)
 }
 
-fn look_within(bound: &Bound, workspace: &Path, repo: Option<&Repository>, state: &Path, alive: Now) -> Result<Seen> {
-    let Some(last) = State::read(state)? else { return Ok(Seen::default()) };
+fn look_within(bound: &Bound, workspace: &Path, repo: Option<&Repository>, state: &Path, alive: Now) -> Result<Told> {
+    let Some(last) = WatchState::read(state)? else { return Ok(Told::default()) };
     let mut found = Finder::new(workspace, repo, Some(&last))?.find(bound)?;
     let gone = last.places.iter().filter(|place| !found.places.iter().any(|there| there.path == place.path));
     for place in gone {
@@ -159,7 +159,7 @@ fn look_within(bound: &Bound, workspace: &Path, repo: Option<&Repository>, state
     found.warnings.extend(found.unresolved.iter().map(Unresolved::told));
     found.warnings.extend(found.dangling.iter().map(|led| led.dangles(workspace)));
     // What is known stays what it was at the start: only that is mounted read-only.
-    let now = State {
+    let now = WatchState {
         places: last.places.clone(),
         attributes: found.attributes.clone(),
         modules: found.modules.clone(),
@@ -186,7 +186,7 @@ pub(crate) struct Now {
 /// # Errors
 /// The state cannot be read.
 pub(crate) fn is_quiet(state: &Path, waiting: Option<&Waiting>) -> Result<bool> {
-    Ok(State::read(state)?.is_none_or(|state| state.quiet && state.waiting.as_ref() == waiting))
+    Ok(WatchState::read(state)?.is_none_or(|state| state.quiet && state.waiting.as_ref() == waiting))
 }
 
 /// To be called before an agent is let in: from now on the last look says nothing of what is there.
@@ -194,15 +194,15 @@ pub(crate) fn is_quiet(state: &Path, waiting: Option<&Waiting>) -> Result<bool> 
 /// # Errors
 /// The state cannot be written.
 pub(crate) fn note_entered(state: &Path) -> Result<()> {
-    match State::read(state)? {
-        Some(known) if known.quiet => State { quiet: false, ..known }.write(state),
+    match WatchState::read(state)? {
+        Some(known) if known.quiet => WatchState { quiet: false, ..known }.write(state),
         Some(_) | None => Ok(()),
     }
 }
 
-impl From<Found> for Seen {
-    fn from(found: Found) -> Seen {
-        Seen { notes: found.notes, warnings: found.warnings }
+impl From<Found> for Told {
+    fn from(found: Found) -> Told {
+        Told { notes: found.notes, warnings: found.warnings }
     }
 }
 
@@ -220,14 +220,14 @@ fn refuse_unprotected(workspace: &Path, places: &[Place]) -> Result<()> {
     for place in places {
         let path = workspace.join(&place.path);
         let why = match place.kind {
-            Kind::Directory | Kind::File | Kind::Bare => {
+            PlaceKind::Directory | PlaceKind::File | PlaceKind::Bare => {
                 if path.to_str().is_some_and(|path| !path.chars().any(char::is_control)) {
                     continue;
                 }
                 "has a name that cannot be mounted"
             }
-            Kind::Link => "is or leads through a symlink",
-            Kind::Other => "is neither a directory nor a file",
+            PlaceKind::Link => "is or leads through a symlink",
+            PlaceKind::Other => "is neither a directory nor a file",
         };
         let path = printable(&path.to_string_lossy());
         return Err(failed(format!("`{path}` {why}, and git on this host may run what it leads to"))

@@ -6,7 +6,7 @@ use super::record::Record;
 use crate::codex::home::Mirror;
 use crate::engine::cgroup::Cgroup;
 use crate::proof::CodexFile;
-use crate::proof::ask::{self, Asked};
+use crate::proof::ask::{self, Reply};
 use crate::proof::probe::{AskCodex, ProbeRequest};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ pub(super) struct Early {
     /// What it was asked.
     pub request: ProbeRequest,
     /// What came of it; `None` once that was used.
-    pub asked: Option<Asked>,
+    pub asked: Option<Reply>,
     file: PathBuf,
 }
 
@@ -59,7 +59,7 @@ impl Early {
         record: &Record,
         workspace: &Path,
         mirror: &Mirror,
-        ask: impl FnOnce(&ProbeRequest) -> Asked,
+        ask: impl FnOnce(&ProbeRequest) -> Reply,
     ) -> Result<Early> {
         let request = request(record, mirror)?;
         let file = workspace.join(ProbeRequest::workspace_file_name(&request.nonce));

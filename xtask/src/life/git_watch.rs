@@ -121,11 +121,11 @@ fn was_quiet(places: &Places, now: &Now) -> Result<bool> {
     Ok(now.quiet && watch::is_quiet(&places.git_state, now.waiting.as_ref())?)
 }
 
-fn look(workspace: &Path, repository: Option<&Repository>, places: &Places, now: Now) -> Result<watch::Seen> {
+fn look(workspace: &Path, repository: Option<&Repository>, places: &Places, now: Now) -> Result<watch::Told> {
     watch::look(workspace, repository, &places.git_state, now)
 }
 
-fn say(seen: watch::Seen) {
+fn say(seen: watch::Told) {
     seen.notes.iter().for_each(ui::say);
     seen.warnings.iter().for_each(ui::warn);
 }

@@ -37,26 +37,26 @@ pub(crate) enum Alone {
 }
 
 /// What came of asking.
-pub(crate) struct Asked {
+pub(crate) struct Reply {
     pub(crate) answer: Result<String>,
     pub(crate) alone: Alone,
 }
 
 /// Asks the witness in a container in which no agent has run yet.
-pub(crate) fn first(request: &ProbeRequest, container: &str) -> Asked {
+pub(crate) fn first(request: &ProbeRequest, container: &str) -> Reply {
     let answer = exec::capture(&request.command(container)).and_then(|output| read(&output, container));
-    Asked { answer, alone: Alone::First }
+    Reply { answer, alone: Alone::First }
 }
 
 /// Asks the witness in a container in which an agent may be running. `init` is the process id of its init.
-pub(crate) fn again(request: &ProbeRequest, container: &str, init: u64) -> Asked {
+pub(crate) fn again(request: &ProbeRequest, container: &str, init: u64) -> Reply {
     match Cgroup::of(container, init) {
-        Ok(cgroup) => watched(request, container, &Group { cgroup, gid: request.group() }),
-        Err(why) => Asked { alone: Alone::Unseen(why), ..first(request, container) },
+        Ok(cgroup) => watched(request, container, &WitnessGroup { cgroup, gid: request.group() }),
+        Err(why) => Reply { alone: Alone::Unseen(why), ..first(request, container) },
     }
 }
 
-fn watched(request: &ProbeRequest, container: &str, group: &Group) -> Asked {
+fn watched(request: &ProbeRequest, container: &str, group: &WitnessGroup) -> Reply {
     let before = group.emptied();
     let mut watch = Watch::new(group);
     let said = exec::follow(&request.command(container), |_| {}, || watch.goes_on());
@@ -70,7 +70,7 @@ fn watched(request: &ProbeRequest, container: &str, group: &Group) -> Asked {
         watch.own().iter().for_each(|process| group.kill(process));
     }
     let after = group.members().map(|members| members.into_iter().collect());
-    Asked { answer, alone: alone(before, after, group.gid) }
+    Reply { answer, alone: alone(before, after, group.gid) }
 }
 
 /// What two looks say, before and after: each gives the members of the group that should not be there.
@@ -126,12 +126,12 @@ fn signal_name(number: i32) -> Option<&'static str> {
 }
 
 /// The processes of a container that have a group, whichever kind of group id it is.
-struct Group {
+struct WitnessGroup {
     cgroup: Cgroup,
     gid: u32,
 }
 
-impl Group {
+impl WitnessGroup {
     fn has(&self, pid: u32) -> Option<bool> {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
         Some(is_in(&status, self.gid))
@@ -187,7 +187,7 @@ fn is_in(status: &str, gid: u32) -> bool {
 
 /// Looks at the witness while it runs.
 struct Watch<'a> {
-    group: &'a Group,
+    group: &'a WitnessGroup,
     /// What ran before it was started.
     before: BTreeSet<u32>,
     next: Instant,
@@ -195,7 +195,7 @@ struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    fn new(group: &Group) -> Watch<'_> {
+    fn new(group: &WitnessGroup) -> Watch<'_> {
         let before = group.cgroup.pids().unwrap_or_default();
         Watch { group, before, next: Instant::now() + FIRST_LOOK, stops: 0 }
     }

@@ -22,8 +22,8 @@ pub(crate) fn read(cgroup: &str, own_mounts: &MountTable) -> CgroupLimits {
     let value = |controller, names: [&str; 2]| {
         let (dir, version) = directory(cgroup, controller, own_mounts)?;
         let name = match version {
-            Version::Two => names[0],
-            Version::One => names[1],
+            CgroupVersion::Two => names[0],
+            CgroupVersion::One => names[1],
         };
         Some(fs::read_to_string(join(&dir, name)).ok()?.trim().to_owned())
     };
@@ -34,23 +34,23 @@ pub(crate) fn read(cgroup: &str, own_mounts: &MountTable) -> CgroupLimits {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Version {
+pub(super) enum CgroupVersion {
     One,
     Two,
 }
 
 /// The directory in which the files of a controller lie: where the controller has a hierarchy of version 1 it is that
 /// one, otherwise the one of version 2. `None` where this process does not see it mounted.
-pub(super) fn directory(cgroup: &str, controller: &str, own_mounts: &MountTable) -> Option<(String, Version)> {
+pub(super) fn directory(cgroup: &str, controller: &str, own_mounts: &MountTable) -> Option<(String, CgroupVersion)> {
     let named = hierarchies(cgroup).find(|(names, _)| names.split(',').any(|name| name == controller));
     let ((_, path), version) = match named {
-        Some(line) => (line, Version::One),
-        None => (hierarchies(cgroup).find(|(names, _)| names.is_empty())?, Version::Two),
+        Some(line) => (line, CgroupVersion::One),
+        None => (hierarchies(cgroup).find(|(names, _)| names.is_empty())?, CgroupVersion::Two),
     };
     // Both paths are as the cgroup namespace of this process sees them.
     let shown = own_mounts.lines.iter().filter(|line| match version {
-        Version::One => line.fstype == "cgroup" && line.super_options.iter().any(|option| option == controller),
-        Version::Two => line.fstype == "cgroup2",
+        CgroupVersion::One => line.fstype == "cgroup" && line.super_options.iter().any(|option| option == controller),
+        CgroupVersion::Two => line.fstype == "cgroup2",
     });
     let dirs = shown.filter_map(|line| Some(join(&line.point, rest(path, &line.root)?)));
     Some((dirs.into_iter().next()?, version))
@@ -80,7 +80,7 @@ mod tests {
         )
         .unwrap();
         let found = |cgroup, controller, table| directory(cgroup, controller, table);
-        assert_eq!(found(HYBRID, "pids", &one), Some(("/sys/fs/cgroup/pids/docker/c0".into(), Version::One)));
+        assert_eq!(found(HYBRID, "pids", &one), Some(("/sys/fs/cgroup/pids/docker/c0".into(), CgroupVersion::One)));
         assert_eq!(found(HYBRID, "cpuacct", &one).unwrap().0, "/sys/fs/cgroup/cpu,cpuacct/docker/c0");
         assert_eq!(found(HYBRID, "memory", &one), None, "its hierarchy is not mounted here");
 
@@ -90,7 +90,7 @@ mod tests {
         .unwrap();
         let path = "0::/system.slice/docker-c0.scope\n";
         let dir = "/sys/fs/cgroup/system.slice/docker-c0.scope";
-        assert_eq!(found(path, "pids", &two), Some((dir.into(), Version::Two)));
+        assert_eq!(found(path, "pids", &two), Some((dir.into(), CgroupVersion::Two)));
         assert_eq!(found("1:cpu:/docker/c0\n", "pids", &two), None);
         assert_eq!(found("", "pids", &two), None);
     }

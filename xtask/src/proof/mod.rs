@@ -41,7 +41,7 @@ use crate::engine::inspect::Container;
 use crate::error::sentence;
 use crate::finding::{self, Finding};
 use crate::spec::Spec;
-use ask::Asked;
+use ask::Reply;
 use probe::{AskCodex, InsideWitness, ProbeRequest};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -144,13 +144,13 @@ pub(crate) fn prove(described: &Container, promised: Promised, request: &ProbeRe
 /// The proof from what came of asking the inside witness: asks the host, reads the probe's file in the workspace and
 /// removes it, and judges.
 pub(crate) fn conclude(
-    asked: Asked,
+    asked: Reply,
     described: &Container,
     promised: Promised,
     request: &ProbeRequest,
 ) -> anyhow::Result<Seen> {
     let spec = promised.spec;
-    let Asked { answer, alone } = asked;
+    let Reply { answer, alone } = asked;
     let mut host = HostWitness::read(described.clone(), promised, alone)?;
     if let AskCodex::File(at_start) = request.codex {
         host.codex_at_start = Some(at_start);

@@ -67,7 +67,7 @@ fn bits(mode: u32) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::super::find::{Finder, Found};
-    use super::super::state::State;
+    use super::super::state::WatchState;
     use super::super::walk::Bound;
     use super::super::{Now, look, note_entered, protect};
     use std::fs;
@@ -90,7 +90,7 @@ mod tests {
     /// One walk where an agent can have written.
     fn walked(workspace: &Path) -> Found {
         let none = (Vec::new(), Default::default(), Default::default(), Default::default());
-        let known = State {
+        let known = WatchState {
             quiet: false,
             waiting: None,
             places: none.0,

@@ -6,8 +6,8 @@ use super::super::layout::DOT_GIT;
 use super::bits::Bits;
 use super::linked::{Led, Search};
 use super::obeyed::{self, Trusted};
-use super::places::{Kind, Place, lookup};
-use super::state::{State, Unresolved};
+use super::places::{Place, PlaceKind, lookup};
+use super::state::{Unresolved, WatchState};
 use super::text;
 use super::walk::{Bound, Met, Then, Walk};
 use crate::beneath::Beneath;
@@ -28,7 +28,7 @@ pub(super) struct Found {
     /// What is there, without what was set aside; outer ones before those that lie in them.
     pub(super) places: Vec<Place>,
     pub(super) attributes: text::Attributes,
-    pub(super) modules: text::Modules,
+    pub(super) modules: text::Submodules,
     pub(super) unresolved: Vec<Unresolved>,
     pub(super) notes: Vec<String>,
     pub(super) warnings: Vec<String>,
@@ -38,8 +38,8 @@ pub(super) struct Found {
 
 impl Found {
     /// All that is there as known, while no agent runs.
-    pub(super) fn state(&self) -> State {
-        State {
+    pub(super) fn state(&self) -> WatchState {
+        WatchState {
             quiet: true,
             waiting: None,
             places: self.places.clone(),
@@ -55,22 +55,26 @@ pub(super) struct Finder<'a> {
     root: Beneath,
     repo: Option<&'a Repository>,
     /// What was there before the agent ran; `None` where all that is there is the user's own.
-    known: Option<&'a State>,
+    known: Option<&'a WatchState>,
     /// What the last look left unresolved, where all else that is there is the user's own.
-    doubt: Option<&'a State>,
+    doubt: Option<&'a WatchState>,
     bits: Bits,
     found: Found,
 }
 
 impl<'a> Finder<'a> {
-    pub(super) fn new(workspace: &Path, repo: Option<&'a Repository>, known: Option<&'a State>) -> Result<Finder<'a>> {
+    pub(super) fn new(
+        workspace: &Path,
+        repo: Option<&'a Repository>,
+        known: Option<&'a WatchState>,
+    ) -> Result<Finder<'a>> {
         let root = Beneath::root(workspace)?;
         Ok(Finder { root, repo, known, doubt: None, bits: Bits::default(), found: Found::default() })
     }
 
     /// While no agent runs: what this look left unresolved is not taken for the user's.
-    pub(super) fn doubting(self, last: Option<&'a State>) -> Finder<'a> {
-        let in_doubt = |state: &&State| state.unresolved.iter().any(|left| left.after_an_agent);
+    pub(super) fn doubting(self, last: Option<&'a WatchState>) -> Finder<'a> {
+        let in_doubt = |state: &&WatchState| state.unresolved.iter().any(|left| left.after_an_agent);
         Finder { doubt: last.filter(in_doubt), ..self }
     }
 
@@ -113,7 +117,8 @@ impl<'a> Finder<'a> {
         for path in named.paths {
             self.named(&path);
         }
-        let guarded = self.found.places.iter().filter(|place| matches!(place.kind, Kind::Directory | Kind::Bare));
+        let guarded =
+            self.found.places.iter().filter(|place| matches!(place.kind, PlaceKind::Directory | PlaceKind::Bare));
         let guarded = guarded.map(|place| self.root.path().join(&place.path)).collect();
         let mut search = Search::new(self.root.path(), guarded);
         search.git_dir(&repo.git_dir)?;
@@ -171,7 +176,7 @@ impl<'a> Finder<'a> {
 
     /// Whether it was there before any agent: kept as it is, and read-only inside.
     fn is_the_users(&self, place: &Place) -> bool {
-        let there = |last: &State| last.places.iter().any(|there| there.may_stay(place));
+        let there = |last: &WatchState| last.places.iter().any(|there| there.may_stay(place));
         let refused = |left: &Unresolved| left.place.as_ref().is_some_and(|there| there.same(place));
         match (self.known, self.doubt) {
             (Some(known), _) => there(known),
@@ -218,7 +223,7 @@ impl<'a> Finder<'a> {
         match set_aside(dir, name) {
             Ok(to) => {
                 let new = shown(&place.path.with_file_name(&to));
-                let new = if place.kind == Kind::Bare { shown(&place.path.join(&to)) } else { new };
+                let new = if place.kind == PlaceKind::Bare { shown(&place.path.join(&to)) } else { new };
                 self.found.warnings.push(format!(
                     "`{path}` was not there when the sandbox was started: it is set aside as `{new}`, because git on this \
                      host would run what it names; if you made it yourself, see docs/nested-git.md"
@@ -261,8 +266,8 @@ mod tests {
         let name = OsString::from("x".repeat(250));
         std::fs::create_dir(dir.path().join(&name)).unwrap();
         let root = Beneath::root(dir.path()).unwrap();
-        let place = Place::new(PathBuf::from(&name), Kind::Directory, &root.stat(&name).unwrap());
-        let known = State { quiet: false, places: Vec::new(), ..Found::default().state() };
+        let place = Place::new(PathBuf::from(&name), PlaceKind::Directory, &root.stat(&name).unwrap());
+        let known = WatchState { quiet: false, places: Vec::new(), ..Found::default().state() };
         let mut finder = Finder::new(dir.path(), None, Some(&known)).unwrap();
         assert_eq!(finder.judge(&root, &name, place), Then::Descend);
         assert!(finder.found.unresolved[0].line.contains("could not be set aside"));

@@ -3,7 +3,7 @@
 
 use super::super::layout::{DOT_GIT, SMALL};
 use super::super::{Repository, client};
-use super::places::{Kind, Place};
+use super::places::{Place, PlaceKind};
 use crate::beneath::Beneath;
 use crate::context::resolved;
 use crate::error::failed;
@@ -41,14 +41,14 @@ impl Trusted {
         let may_be_broken = place.path != Path::new(DOT_GIT);
         let is_dot_git = place.path.file_name() == Some(DOT_GIT.as_ref());
         match place.kind {
-            Kind::Directory if is_dot_git => Some(Trusted { git_dir: at, work_tree, may_be_broken }),
-            Kind::File if is_dot_git => {
+            PlaceKind::Directory if is_dot_git => Some(Trusted { git_dir: at, work_tree, may_be_broken }),
+            PlaceKind::File if is_dot_git => {
                 let text = root.text(&place.path, SMALL).ok()??;
                 let named = text.strip_prefix("gitdir:")?.trim();
                 Some(Trusted { git_dir: work_tree.join(named).canonicalize().ok()?, work_tree, may_be_broken })
             }
-            Kind::Bare => Some(Trusted { git_dir: at.clone(), work_tree: at, may_be_broken }),
-            Kind::Directory | Kind::File | Kind::Link | Kind::Other => None,
+            PlaceKind::Bare => Some(Trusted { git_dir: at.clone(), work_tree: at, may_be_broken }),
+            PlaceKind::Directory | PlaceKind::File | PlaceKind::Link | PlaceKind::Other => None,
         }
     }
 }

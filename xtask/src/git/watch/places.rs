@@ -10,7 +10,7 @@ use std::path::{Component, Path, PathBuf};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Kind {
+pub(super) enum PlaceKind {
     Directory,
     File,
     /// A symlink, which git follows.
@@ -21,17 +21,17 @@ pub(super) enum Kind {
     Other,
 }
 
-impl From<FileType> for Kind {
-    fn from(kind: FileType) -> Kind {
+impl From<FileType> for PlaceKind {
+    fn from(kind: FileType) -> PlaceKind {
         match kind {
-            FileType::Directory => Kind::Directory,
-            FileType::RegularFile => Kind::File,
-            FileType::Symlink => Kind::Link,
+            FileType::Directory => PlaceKind::Directory,
+            FileType::RegularFile => PlaceKind::File,
+            FileType::Symlink => PlaceKind::Link,
             FileType::Fifo
             | FileType::Socket
             | FileType::CharacterDevice
             | FileType::BlockDevice
-            | FileType::Unknown => Kind::Other,
+            | FileType::Unknown => PlaceKind::Other,
         }
     }
 }
@@ -41,7 +41,7 @@ impl From<FileType> for Kind {
 #[serde(deny_unknown_fields)]
 pub(super) struct Place {
     pub(super) path: PathBuf,
-    pub(super) kind: Kind,
+    pub(super) kind: PlaceKind,
     pub(super) id: FileId,
     #[serde(deserialize_with = "Option::deserialize")]
     pub(super) born: Option<Born>,
@@ -55,7 +55,7 @@ const MOST_FILES: usize = 1000;
 const MOST_BYTES: u64 = 1 << 20;
 
 impl Place {
-    pub(super) fn new(path: PathBuf, kind: Kind, node: &Node) -> Place {
+    pub(super) fn new(path: PathBuf, kind: PlaceKind, node: &Node) -> Place {
         Place { path, kind, id: node.id, born: node.born, text: None }
     }
 
@@ -65,9 +65,9 @@ impl Place {
             return self;
         }
         let text = match self.kind {
-            Kind::Bare => obeyed_in(dir),
-            Kind::Directory => dir.open_dir(name).ok().flatten().map_or_else(String::new, |dir| obeyed_in(&dir)),
-            Kind::File | Kind::Link | Kind::Other => text_of(dir, Path::new(name)),
+            PlaceKind::Bare => obeyed_in(dir),
+            PlaceKind::Directory => dir.open_dir(name).ok().flatten().map_or_else(String::new, |dir| obeyed_in(&dir)),
+            PlaceKind::File | PlaceKind::Link | PlaceKind::Other => text_of(dir, Path::new(name)),
         };
         Place { text: Some(text), ..self }
     }
@@ -83,9 +83,9 @@ impl Place {
     /// all the time. A directory stays itself wherever it is moved; a file leads elsewhere from another place.
     pub(super) fn may_stay(&self, now: &Place) -> bool {
         match now.kind {
-            Kind::Directory | Kind::Bare => self.same(now),
-            Kind::File => self.same(now) && self.path == now.path,
-            Kind::Link | Kind::Other => false,
+            PlaceKind::Directory | PlaceKind::Bare => self.same(now),
+            PlaceKind::File => self.same(now) && self.path == now.path,
+            PlaceKind::Link | PlaceKind::Other => false,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What the last look saw (`git-state.json` in the state folder, which the container cannot reach).
 
 use super::places::Place;
-use super::text::{Attributes, Modules};
+use super::text::{Attributes, Submodules};
 use crate::engine::alive::Waiting;
 use crate::error::failed;
 use crate::exec;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct State {
+pub(super) struct WatchState {
     /// Whether no agent can have run since this look.
     pub(super) quiet: bool,
     /// How often the program that waits in the container had run by then; `None` where no container ran.
@@ -20,7 +20,7 @@ pub(super) struct State {
     /// What was there when the container was started, and is read-only in it.
     pub(super) places: Vec<Place>,
     pub(super) attributes: Attributes,
-    pub(super) modules: Modules,
+    pub(super) modules: Submodules,
     /// What could not be looked at or set aside.
     #[serde(alias = "unseen")]
     pub(super) unresolved: Vec<Unresolved>,
@@ -60,9 +60,9 @@ impl Unresolved {
     }
 }
 
-impl State {
+impl WatchState {
     /// `None` where no sandbox was started yet. A file that cannot be read is an error: it must not count as none.
-    pub(super) fn read(path: &Path) -> Result<Option<State>> {
+    pub(super) fn read(path: &Path) -> Result<Option<WatchState>> {
         let text = match std::fs::read(path) {
             Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             text => text.with_context(|| format!("cannot read `{}`", path.display()))?,

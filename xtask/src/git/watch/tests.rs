@@ -37,7 +37,7 @@ impl Watched {
         self.f.path("git-state.json")
     }
 
-    fn protect(&self) -> Seen {
+    fn protect(&self) -> Told {
         let repo = super::super::detect(&self.f.workspace).unwrap();
         let seen = protect(&self.f.workspace, repo.as_ref(), &self.state()).unwrap();
         note_entered(&self.state()).unwrap();
@@ -280,7 +280,7 @@ fn submodules_are_looked_at_first_and_the_bound_is_told() {
     fs::remove_file(w.at("sub/.git")).unwrap();
     w.evil("sub");
     w.evil("zz");
-    let known = State::read(&w.state()).unwrap().unwrap();
+    let known = WatchState::read(&w.state()).unwrap().unwrap();
     let repo = w.f.repo();
     let bounded = |entries, time| {
         let finder = Finder::new(&w.f.workspace, Some(&repo), Some(&known)).unwrap();

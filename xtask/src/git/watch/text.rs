@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) type Attributes = BTreeMap<String, BTreeSet<String>>;
 
 /// The settings of `.gitmodules`.
-pub(super) type Modules = BTreeMap<String, String>;
+pub(super) type Submodules = BTreeMap<String, String>;
 
 /// The most drivers of one file, and the most files, that are kept.
 const MOST_DRIVERS: usize = 100;
@@ -61,7 +61,7 @@ fn configured(repo: &Repository) -> Result<BTreeSet<String>> {
 }
 
 /// The settings of the workspace's `.gitmodules`.
-pub(super) fn modules(root: &Beneath) -> Modules {
+pub(super) fn modules(root: &Beneath) -> Submodules {
     match root.text(".gitmodules", SMALL) {
         Ok(text) => config_format::parse(&text.unwrap_or_default()).into_iter().collect(),
         Err(err) => BTreeMap::from([("unreadable".to_owned(), printable(&err.to_string()))]),
@@ -69,7 +69,7 @@ pub(super) fn modules(root: &Beneath) -> Modules {
 }
 
 /// What `.gitmodules` gained since the last look, a line each.
-pub(super) fn new_modules(before: &Modules, now: &Modules) -> Vec<String> {
+pub(super) fn new_modules(before: &Submodules, now: &Submodules) -> Vec<String> {
     let new = now.iter().filter(|(name, value)| before.get(*name) != Some(value));
     let line = |(name, value): (&String, &String)| {
         format!(
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn what_gitmodules_gained_is_told() {
-        let of = |text: &str| config_format::parse(text).into_iter().collect::<Modules>();
+        let of = |text: &str| config_format::parse(text).into_iter().collect::<Submodules>();
         let before = of("[submodule \"a\"]\n\tpath = a\n\turl = x\n");
         assert_eq!(new_modules(&before, &before), Vec::<String>::new());
         let now = of("[submodule \"a\"]\n\tpath = a\n\turl = y\n[submodule \"b\"]\n\tpath = b\n");

@@ -3,7 +3,7 @@
 //! that make whoever starts them another user.
 
 use super::super::layout::{DOT_GIT, is_git_like};
-use super::places::{Kind, Place};
+use super::places::{Place, PlaceKind};
 use crate::beneath::{Beneath, FileId, Node, Refused, Why};
 use crate::ui::printable;
 use rustix::fs::FileType;
@@ -160,7 +160,7 @@ impl<'a> Walk<'a> {
         }
         // At the top of a repository git never looks at this; without one it is refused at the start.
         if is_git_like(dir) && !(is_root && dot_git.is_some()) {
-            let place = Place::new(path.to_path_buf(), Kind::Bare, dir.node());
+            let place = Place::new(path.to_path_buf(), PlaceKind::Bare, dir.node());
             own.whole = meet(Met::Git { dir, name: &"HEAD".into(), place }) == Then::Pass;
         }
         own

@@ -105,7 +105,7 @@ const SECRETS: &[&str] = &[
 
 /// A place of this host that a rule is about, where it exists.
 #[derive(Debug, Clone)]
-struct Place {
+struct RuledPlace {
     rule: usize,
     facts: PathFacts,
     spared: Vec<PathFacts>,
@@ -114,7 +114,7 @@ struct Place {
 /// What the sources are compared with.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Grounds {
-    places: Vec<Place>,
+    places: Vec<RuledPlace>,
     home: Option<PathFacts>,
     secrets: Vec<PathFacts>,
     /// What the user has named.
@@ -130,7 +130,7 @@ impl Grounds {
                 Reach::Tree(spared) => spared,
             };
             let facts = read(Path::new(rule.path))?;
-            Some(Place {
+            Some(RuledPlace {
                 rule: number,
                 facts,
                 spared: spared.iter().filter_map(|path| read(Path::new(path))).collect(),
@@ -194,7 +194,7 @@ fn shared(mount: &Mount, source: &PathFacts) -> Option<String> {
     (open && !mount.read_only).then(|| "is a directory that all users of this host share (mode 1777)".to_owned())
 }
 
-impl Place {
+impl RuledPlace {
     fn is_about(&self, mount: &Mount, source: &PathFacts) -> bool {
         let rule = &RULES[self.rule];
         let mount_counts = match rule.mounts {
