@@ -1,6 +1,7 @@
 //! One call for one workspace: what was gathered, the lock that other calls wait for, and the signals that end it.
 
-use super::gather::{Gathered, Ground, Purpose};
+use super::gather::{Gathered, Purpose};
+use super::ground::Ground;
 use super::leftovers::Policy;
 use super::signals::Signals;
 use super::sources::Sources;

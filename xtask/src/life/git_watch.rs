@@ -2,7 +2,8 @@
 //! can have run since the last look, at the end of a session, and when the sandbox is removed.
 
 use super::call::free_lock;
-use super::gather::{Gathered, Ground};
+use super::gather::Gathered;
+use super::ground::Ground;
 use crate::engine::alive::Alive;
 use crate::error::failed;
 use crate::git::watch::{self, Now};

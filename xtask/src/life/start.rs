@@ -1,7 +1,8 @@
 //! From a plan to a container that runs.
 
 use super::call::Call;
-use super::gather::{Engined, Gathered, Ground, Purpose, find};
+use super::gather::{Engined, Gathered, Purpose, find};
+use super::ground::Ground;
 use super::plan::{Act, Plan, plan};
 use super::record::{self, Record};
 use super::running::Running;

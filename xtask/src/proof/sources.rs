@@ -299,7 +299,7 @@ fn below(mounts: &[Mount], known: &KnownPaths, grounds: &Grounds, table: &MountT
     for (mount, facts, id) in own.iter().filter(|(mount, ..)| mount.read_only) {
         let backing = under(facts);
         for object in &backing.objects {
-            let through = open.iter().find_map(|open| written_through(object, open.1, &read).map(|how| (open, how)));
+            let through = open.iter().find_map(|open| written_through(object, open.1, read).map(|how| (open, how)));
             if let Some(((open, ..), how)) = through {
                 let what = format!(
                     "`{}` could be written through `{}`, mounted writable at `{}`: below its file system lies `{}`, and {how}",
@@ -327,7 +327,7 @@ fn below(mounts: &[Mount], known: &KnownPaths, grounds: &Grounds, table: &MountT
     let kept: BTreeSet<PathBuf> = kept.chain(backing::swap_files(&swaps)).collect();
     for (mount, facts, id) in &open {
         for object in &kept {
-            if let Some(how) = written_through(object, facts, &read) {
+            if let Some(how) = written_through(object, facts, read) {
                 let what = format!(
                     "`{}` shows what this host lives on, `{}`: {how}",
                     mount.source.display(),

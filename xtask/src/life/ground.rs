@@ -1,0 +1,230 @@
+//! What is known without asking any program: the settings, what they name, and what of this host shapes a container.
+
+use super::baseline::Watched;
+use super::record;
+use super::rules::rules;
+use crate::context::{Context, directory, resolved};
+use crate::error::usage;
+use crate::exposed::{Exposed, NotOpened};
+use crate::git::{self, Repository};
+use crate::network::{self, HostNetwork};
+use crate::spec::inside::OPTIONAL;
+use crate::spec::places::{self, Places};
+use crate::spec::settings::{self, Flags, LOCAL_FILE, Settings};
+use crate::spec::{Mount, Role};
+use crate::user::User;
+use crate::{codex, exec, fingerprint, proof, ui};
+use anyhow::{Context as _, Result};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What of this checkout and of this host shapes a container, beside the settings.
+pub(crate) struct Surroundings {
+    /// The fingerprint of `docker/docker-compose.yaml`.
+    pub compose_file: String,
+    /// What lies in this repository, without the default project.
+    pub checkout: Vec<PathBuf>,
+    /// What this host has of [`OPTIONAL`], without symlinks.
+    pub optional: BTreeMap<Role, PathBuf>,
+    /// Whether this is the workspace of the settings, which `.devcontainer/devcontainer.json` opens.
+    pub dev_container: bool,
+    /// The user's groups that own a mounted directory, without those that have power over the host.
+    pub groups: Vec<u32>,
+    /// The mounts of the airlock, and of what of the workspace is read-only because git on the host runs or obeys it.
+    pub git: Vec<Mount>,
+    /// The host's Codex home, without symlinks as far as it is there.
+    pub host_codex_home: PathBuf,
+}
+
+/// What is known without asking any program.
+pub(crate) struct Ground {
+    /// The settings, every data set with its source.
+    pub settings: Settings,
+    pub user: User,
+    /// The workspace, canonical.
+    pub workspace: PathBuf,
+    /// The data sets as mounts, canonical.
+    pub datasets: Vec<Mount>,
+    /// The workspace's repository.
+    pub repository: Option<Repository>,
+    /// The CA bundle and the proxies.
+    pub network: HostNetwork,
+    /// What else shapes the container.
+    pub surroundings: Surroundings,
+    /// Where this workspace's things lie.
+    pub places: Places,
+    /// The directories that sandboxes can write, through which nothing is reached.
+    pub exposed: Exposed,
+    /// The objects that the user vouches for in this call.
+    pub confirm: Vec<PathBuf>,
+}
+
+impl Ground {
+    /// Reads the settings and what they name.
+    ///
+    /// # Errors
+    /// Wrong settings, a missing source.
+    pub(crate) fn read(cx: &Context, flags: &Flags) -> Result<Ground> {
+        let mut settings = settings::load(cx, flags)?;
+        settings.remarks(cx).iter().for_each(ui::warn);
+        let typed = ask_for_sources(cx, &mut settings)?;
+        let ground = Ground::under(cx, settings, &flags.confirm)?;
+        ground.remember(cx, &typed)?;
+        Ok(ground)
+    }
+
+    /// Offers to keep the directories that the user has just typed. One that is refused is not kept.
+    fn remember(&self, cx: &Context, typed: &[(String, PathBuf)]) -> Result<()> {
+        let is_typed =
+            |mount: &&Mount| matches!(&mount.role, Role::Dataset(name) if typed.iter().any(|(typed, _)| typed == name));
+        let mounts: Vec<Mount> = self.datasets.iter().filter(is_typed).cloned().collect();
+        let rules = rules(cx, &self.user, self.surroundings.groups.clone(), &self.settings);
+        if let Some(failure) = proof::sources::failure(&proof::sources::check(&mounts, &rules, &self.exposed)) {
+            return Err(failure.into());
+        }
+        for (name, dir) in typed {
+            if !cx.dry_run && ui::confirm(&format!("Remember it in {LOCAL_FILE}?")) {
+                remember(cx, name, dir)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what these settings name. `confirm` are the objects that the user vouches for.
+    ///
+    /// # Errors
+    /// A missing source.
+    pub(super) fn under(cx: &Context, settings: Settings, confirm: &[PathBuf]) -> Result<Ground> {
+        let user = User::read();
+        let exposed = record::exposed(cx, confirm)?;
+        exposed.refuse_written("the state folder", &cx.state)?;
+        for name in settings::FILES {
+            exposed.refuse_written("the settings file", &cx.root.join(name))?;
+        }
+        directory("the workspace", &settings.workspace)?;
+        let workspace = exposed.open(&settings.workspace)?.real().to_owned();
+        if workspace.parent().is_none() {
+            return Err(usage("the workspace `/` is this whole host")
+                .hint("give the project's directory with `--workspace DIR`")
+                .into());
+        }
+        let datasets =
+            settings.datasets.iter().filter_map(|set| set.mount(&exposed).transpose()).collect::<Result<Vec<_>>>()?;
+        let places = places::of(cx, &workspace, user.uid);
+        places.known_layout()?;
+        // Also where git does not take it for a repository yet: what an agent made can become one at any time.
+        if let Err(why @ NotOpened::Exposed(_)) = exposed.look(&workspace.join(".git")) {
+            return Err(why.into());
+        }
+        let repository = git::detect(&workspace)?;
+        if let Some(repository) = &repository {
+            repository.refuse_borrowed(&settings.git_alternates)?;
+        }
+        repository.as_ref().map_or(Ok(()), |repository| confirmed(repository, &exposed))?;
+        let compose = std::fs::read(cx.root.join("docker/docker-compose.yaml")).unwrap_or_default();
+        let mounted = datasets.iter().map(|mount| mount.source.as_path()).chain([workspace.as_path()]);
+        let surroundings = Surroundings {
+            compose_file: fingerprint::of([compose])[..12].to_owned(),
+            checkout: checkout(cx),
+            optional: optional(cx, &exposed)?,
+            dev_container: settings::load(cx, &Flags::default()).is_ok_and(|own| resolved(&own.workspace) == workspace),
+            groups: user.groups_for(mounted),
+            git: Ground::git_mounts(repository.as_ref(), &workspace, &places)?,
+            host_codex_home: resolved(&settings.host_codex_home),
+        };
+        let network = network::read(cx);
+        network.ca.as_ref().map_or(Ok(()), |ca| exposed.open(ca).map(drop))?;
+        Ok(Ground {
+            settings,
+            user,
+            workspace,
+            datasets,
+            repository,
+            network,
+            surroundings,
+            places,
+            exposed,
+            confirm: confirm.to_vec(),
+        })
+    }
+
+    /// The workspace, as it is looked at for changes.
+    pub(super) fn watched(&self) -> Watched<'_> {
+        Watched { places: &self.places, workspace: &self.workspace }
+    }
+
+    /// Refuses a sandbox that could write what the Codex of this host obeys.
+    pub(super) fn refuse_own_config(&self, cx: &Context) -> Result<()> {
+        let data = self.datasets.iter().filter(|mount| !mount.read_only).map(|mount| mount.source.clone());
+        let grounds: Vec<PathBuf> = data.chain([self.workspace.clone()]).collect();
+        let homes = [self.settings.host_codex_home.clone(), cx.home.join(".agents")];
+        codex::home::refuse_linked(&homes, &grounds, &self.exposed)?.iter().for_each(ui::warn);
+        Ok(())
+    }
+}
+
+/// What lies in this repository, of which only the default project may be written by an agent.
+fn checkout(cx: &Context) -> Vec<PathBuf> {
+    let entries = cx.root.read_dir().into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> =
+        entries.filter(|entry| entry.file_name() != "workspace").map(|entry| entry.path()).collect();
+    paths.sort();
+    paths
+}
+
+/// What is mounted where the host has it, without symlinks.
+///
+/// # Errors
+/// It is reached through a directory that a sandbox can write.
+fn optional(cx: &Context, exposed: &Exposed) -> Result<BTreeMap<Role, PathBuf>> {
+    let at = |path: &str| path.strip_prefix("~/").map_or_else(|| PathBuf::from(path), |rest| cx.home.join(rest));
+    let there = OPTIONAL.into_iter().map(|(role, path)| (role, at(path)));
+    let there = there.filter(|(_, path)| path.symlink_metadata().is_ok());
+    let real = |(role, path): (Role, PathBuf)| match exposed.open(&path) {
+        Ok(held) => Ok((role, held.real().to_owned())),
+        Err(why @ NotOpened::Exposed(_)) => Err(why.into()),
+        // What fills the mount says what is wrong with it.
+        Err(NotOpened::Refused(_)) => Ok((role, resolved(&path))),
+    };
+    there.map(real).collect()
+}
+
+/// Refuses a git directory that an agent could have made: git runs in it on the host, and its objects are mounted.
+///
+/// # Errors
+/// It appeared, or was replaced, after a sandbox could write where it lies.
+pub(crate) fn confirmed(repository: &Repository, exposed: &Exposed) -> Result<()> {
+    // The outer directory comes first: where the user names that, the inner ones are meant too.
+    repository.out_of_reach().iter().rev().try_for_each(|dir| exposed.open(dir).map(drop).map_err(Into::into))
+}
+
+/// A declared data set without a source is asked for where there is a terminal, and is an error where there is none.
+/// Returns what was typed.
+fn ask_for_sources(cx: &Context, settings: &mut Settings) -> Result<Vec<(String, PathBuf)>> {
+    let mut typed = Vec::new();
+    for dataset in settings.datasets.iter_mut().filter(|set| set.source.is_none()) {
+        let name = &dataset.name;
+        let missing = || settings::no_source(name);
+        if !cx.stdin_tty {
+            return Err(missing().into());
+        }
+        let answer = ui::ask(&format!("Directory of the data set `{name}`: ")).filter(|line| !line.is_empty());
+        let dir = cx.absolute(Path::new(&answer.ok_or_else(missing)?));
+        directory(&format!("the data set `{name}` at"), &dir)?;
+        typed.push((name.clone(), dir.clone()));
+        dataset.source = Some(dir);
+    }
+    Ok(typed)
+}
+
+/// Adds a data set to `sandbox.local.yaml`, whose other lines and comments stay as they are.
+fn remember(cx: &Context, name: &str, dir: &Path) -> Result<()> {
+    let path = cx.root.join(LOCAL_FILE);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(err) if err.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(err) => return Err(err).with_context(|| format!("cannot read `{}`", path.display())),
+    };
+    let text = settings::with_dataset(&text, name, dir)?;
+    exec::write_file(&path, text.as_bytes(), 0o644)
+}
