@@ -8,6 +8,7 @@
 mod backing;
 mod facts;
 mod ground;
+mod overlap;
 
 use super::claim::Draft;
 use crate::beneath::Held;
@@ -22,7 +23,7 @@ use crate::spec::settings::valid_name;
 use facts::{KnownPaths, PathFacts, Unknown};
 use ground::Grounds;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Who the container's user will be, and what no mount may show.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +65,7 @@ pub(crate) fn hold(mounts: &[Mount], rules: &Rules, exposed: &Exposed) -> (BTree
     let known = KnownPaths::read(mounts, rules, exposed, &table);
     let grounds = Grounds::read(&rules.home, &rules.allow_ground, |path| facts::any(path, &table));
     let mut problems = judge(mounts, &known, &grounds, rules);
-    problems.extend(below(mounts, &known, &grounds, &table));
+    problems.extend(overlap::below(mounts, &known, &grounds, &table));
     let held = mounts.iter().zip(known.held).filter_map(|(mount, held)| Some((mount.target.clone(), held?)));
     (held.collect(), problems)
 }
@@ -121,7 +122,7 @@ fn judge(mounts: &[Mount], known: &KnownPaths, grounds: &Grounds, rules: &Rules)
             }
         }
     }
-    problems.extend(overlaps(mounts, known));
+    problems.extend(overlap::overlaps(mounts, known));
     problems
 }
 
@@ -261,108 +262,6 @@ fn handed_out(
     if let Some(why) = grounds.refused(mount, facts, owners_home.as_deref()) {
         problem(format!("`{}` {why}", facts.real.display()), &ground::hint(facts));
     }
-}
-
-/// Data sets that a writable mount would show, in either direction.
-fn overlaps(mounts: &[Mount], known: &KnownPaths) -> Vec<Finding> {
-    let read = || mounts.iter().zip(&known.sources).filter_map(|(mount, facts)| Some((mount, facts.as_ref().ok()?)));
-    let mut problems = Vec::new();
-    for (data, facts) in read().filter(|(mount, _)| matches!(mount.role, Role::Dataset(_))) {
-        for (open, others) in read().filter(|(mount, _)| !mount.read_only) {
-            if let Some(how) = overlap(facts, others) {
-                let what = format!(
-                    "the data set `{}` could be written through `{}`, mounted writable at `{}`: {how}",
-                    data.source.display(),
-                    open.source.display(),
-                    open.target
-                );
-                let hint = "keep the data and what the sandbox may write in directories apart from each other";
-                problems.push(problem(&data.role.id(), data, what, hint));
-            }
-        }
-    }
-    problems
-}
-
-/// What lies below the file systems of what the sandbox may only read, and of what it must not reach, and could be written
-/// through another mount.
-fn below(mounts: &[Mount], known: &KnownPaths, grounds: &Grounds, table: &MountTable) -> Vec<Finding> {
-    let read = |path: &Path| facts::any(path, table);
-    let own = mounts.iter().zip(&known.sources).zip(ids(mounts));
-    let own: Vec<_> = own.filter_map(|((mount, facts), id)| Some((mount, facts.as_ref().ok()?, id))).collect();
-    let open: Vec<_> = own.iter().filter(|(mount, ..)| !mount.read_only).collect();
-    let under = |facts: &PathFacts| {
-        let path = facts.real.to_string_lossy();
-        backing::below(table.covering(&path).into_iter().chain(table.below(&path)), table, Path::new("/sys"))
-    };
-    let mut problems = Vec::new();
-    for (mount, facts, id) in own.iter().filter(|(mount, ..)| mount.read_only) {
-        let backing = under(facts);
-        for object in &backing.objects {
-            let through = open.iter().find_map(|open| written_through(object, open.1, read).map(|how| (open, how)));
-            if let Some(((open, ..), how)) = through {
-                let what = format!(
-                    "`{}` could be written through `{}`, mounted writable at `{}`: below its file system lies `{}`, and {how}",
-                    mount.source.display(),
-                    open.source.display(),
-                    open.target,
-                    object.display()
-                );
-                problems.push(problem(id, mount, what, "move the image, or choose another workspace"));
-            }
-        }
-        if matches!(mount.role, Role::Dataset(_)) && !backing.unknown.is_empty() && !grounds.names(facts) {
-            let whys: Vec<&str> = backing.unknown.iter().map(String::as_str).collect();
-            let what = format!(
-                "whether `{}` could be written below its file system is not provable: {}",
-                mount.source.display(),
-                whys.join("; ")
-            );
-            let finding = problem(id, mount, what, &ground::hint(facts));
-            problems.push(Finding { verdict: Verdict::NotProvable, ..finding });
-        }
-    }
-    let kept = [&known.home, &known.repository].into_iter().flatten().flat_map(|facts| under(facts).objects);
-    let swaps = std::fs::read_to_string("/proc/swaps").unwrap_or_default();
-    let kept: BTreeSet<PathBuf> = kept.chain(backing::swap_files(&swaps)).collect();
-    for (mount, facts, id) in &open {
-        for object in &kept {
-            if let Some(how) = written_through(object, facts, read) {
-                let what = format!(
-                    "`{}` shows what this host lives on, `{}`: {how}",
-                    mount.source.display(),
-                    object.display()
-                );
-                problems.push(problem(id, mount, what, "choose another workspace"));
-            }
-        }
-    }
-    problems
-}
-
-/// How something that lies below a file system could be written through a mount.
-fn written_through(object: &Path, open: &PathFacts, read: impl Fn(&Path) -> Option<PathFacts>) -> Option<String> {
-    let facts = read(object)?;
-    // A second name of an image can lie anywhere in its file system.
-    let linked = || facts.id.dev == open.id.dev && backing::has_another_name(object);
-    overlap(&facts, open)
-        .map(|how| how.replace("the data set", "it"))
-        .or_else(|| linked().then(|| "it has a second name, which can lie there".to_owned()))
-}
-
-fn overlap(data: &PathFacts, open: &PathFacts) -> Option<String> {
-    if data.id == open.id {
-        return Some("they are the same directory".into());
-    }
-    if open.shows(data) {
-        return Some("the data set lies in it".into());
-    }
-    if data.shows(open) {
-        return Some("it lies in the data set".into());
-    }
-    // A mount also shows what is mounted below its source.
-    let both = data.places().find(|place| open.places().any(|other| place.touches(other)));
-    both.map(|place| format!("both show {} of device {}", place.path, place.device))
 }
 
 #[cfg(test)]

@@ -1,0 +1,114 @@
+//! Mounts of which one could be used to write what another only shows: directories that lie in each other, and what lies
+//! below a file system (see `backing`). Pure, but for the facts of what lies there.
+
+use super::facts::{self, KnownPaths, PathFacts};
+use super::ground::{self, Grounds};
+use super::{backing, problem};
+use crate::finding::{Finding, Verdict};
+use crate::mountinfo::MountTable;
+use crate::spec::Role;
+use crate::spec::mount::{Mount, ids};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// Data sets that a writable mount would show, in either direction.
+pub(super) fn overlaps(mounts: &[Mount], known: &KnownPaths) -> Vec<Finding> {
+    let read = || mounts.iter().zip(&known.sources).filter_map(|(mount, facts)| Some((mount, facts.as_ref().ok()?)));
+    let mut problems = Vec::new();
+    for (data, facts) in read().filter(|(mount, _)| matches!(mount.role, Role::Dataset(_))) {
+        for (open, others) in read().filter(|(mount, _)| !mount.read_only) {
+            if let Some(how) = overlap(facts, others) {
+                let what = format!(
+                    "the data set `{}` could be written through `{}`, mounted writable at `{}`: {how}",
+                    data.source.display(),
+                    open.source.display(),
+                    open.target
+                );
+                let hint = "keep the data and what the sandbox may write in directories apart from each other";
+                problems.push(problem(&data.role.id(), data, what, hint));
+            }
+        }
+    }
+    problems
+}
+
+/// What lies below the file systems of what the sandbox may only read, and of what it must not reach, and could be written
+/// through another mount.
+pub(super) fn below(mounts: &[Mount], known: &KnownPaths, grounds: &Grounds, table: &MountTable) -> Vec<Finding> {
+    let read = |path: &Path| facts::any(path, table);
+    let own = mounts.iter().zip(&known.sources).zip(ids(mounts));
+    let own: Vec<_> = own.filter_map(|((mount, facts), id)| Some((mount, facts.as_ref().ok()?, id))).collect();
+    let open: Vec<_> = own.iter().filter(|(mount, ..)| !mount.read_only).collect();
+    let under = |facts: &PathFacts| {
+        let path = facts.real.to_string_lossy();
+        backing::below(table.covering(&path).into_iter().chain(table.below(&path)), table, Path::new("/sys"))
+    };
+    let mut problems = Vec::new();
+    for (mount, facts, id) in own.iter().filter(|(mount, ..)| mount.read_only) {
+        let backing = under(facts);
+        for object in &backing.objects {
+            let through = open.iter().find_map(|open| written_through(object, open.1, read).map(|how| (open, how)));
+            if let Some(((open, ..), how)) = through {
+                let what = format!(
+                    "`{}` could be written through `{}`, mounted writable at `{}`: below its file system lies `{}`, and {how}",
+                    mount.source.display(),
+                    open.source.display(),
+                    open.target,
+                    object.display()
+                );
+                problems.push(problem(id, mount, what, "move the image, or choose another workspace"));
+            }
+        }
+        if matches!(mount.role, Role::Dataset(_)) && !backing.unknown.is_empty() && !grounds.names(facts) {
+            let whys: Vec<&str> = backing.unknown.iter().map(String::as_str).collect();
+            let what = format!(
+                "whether `{}` could be written below its file system is not provable: {}",
+                mount.source.display(),
+                whys.join("; ")
+            );
+            let finding = problem(id, mount, what, &ground::hint(facts));
+            problems.push(Finding { verdict: Verdict::NotProvable, ..finding });
+        }
+    }
+    let kept = [&known.home, &known.repository].into_iter().flatten().flat_map(|facts| under(facts).objects);
+    let swaps = std::fs::read_to_string("/proc/swaps").unwrap_or_default();
+    let kept: BTreeSet<PathBuf> = kept.chain(backing::swap_files(&swaps)).collect();
+    for (mount, facts, id) in &open {
+        for object in &kept {
+            if let Some(how) = written_through(object, facts, read) {
+                let what = format!(
+                    "`{}` shows what this host lives on, `{}`: {how}",
+                    mount.source.display(),
+                    object.display()
+                );
+                problems.push(problem(id, mount, what, "choose another workspace"));
+            }
+        }
+    }
+    problems
+}
+
+/// How something that lies below a file system could be written through a mount.
+fn written_through(object: &Path, open: &PathFacts, read: impl Fn(&Path) -> Option<PathFacts>) -> Option<String> {
+    let facts = read(object)?;
+    // A second name of an image can lie anywhere in its file system.
+    let linked = || facts.id.dev == open.id.dev && backing::has_another_name(object);
+    overlap(&facts, open)
+        .map(|how| how.replace("the data set", "it"))
+        .or_else(|| linked().then(|| "it has a second name, which can lie there".to_owned()))
+}
+
+fn overlap(data: &PathFacts, open: &PathFacts) -> Option<String> {
+    if data.id == open.id {
+        return Some("they are the same directory".into());
+    }
+    if open.shows(data) {
+        return Some("the data set lies in it".into());
+    }
+    if data.shows(open) {
+        return Some("it lies in the data set".into());
+    }
+    // A mount also shows what is mounted below its source.
+    let both = data.places().find(|place| open.places().any(|other| place.touches(other)));
+    both.map(|place| format!("both show {} of device {}", place.path, place.device))
+}
