@@ -98,6 +98,37 @@ fn leftovers_are_ended_and_the_session_of_another_terminal_is_not() {
     assert_eq!(now["leftovers"], Value::Array(Vec::new()));
 }
 
+/// A crowd that only sleeps.
+const MANY: &str = "for i in $(seq 3000); do sleep 4323 >/dev/null 2>&1 </dev/null & done\nsleep 1\n";
+/// A program that ignores SIGTERM, forks and ends, again in its child, and so on: no list has it long enough for a signal.
+/// On x86-64 it is 140 bytes of machine code (`while (fork() == 0); exit(0)`), which are faster than any list.
+const HOPPING: &str = "cat > hop.py <<'END'\nimport base64, os, platform, signal\n\
+                       signal.signal(signal.SIGTERM, signal.SIG_IGN)\n\
+                       if platform.machine() == 'x86_64':\n    \
+                           open('hop', 'wb').write(base64.b64decode(\
+                       'f0VMRgIBAQAAAAAAAAAAAAIAPgABAAAAeABAAAAAAABAAAAAAAAAAAAAAAAAAAAAAAAAAEAAOAABAAAAAAAAAAEAAAAFAA'\
+                       'AAAAAAAAAAAAAAAEAAAAAAAAAAQAAAAAAAjAAAAAAAAACMAAAAAAAAAAAQAAAAAAAAuDkAAAAPBYXAdPUx/7g8AAAADwU='\
+                       ))\n    os.chmod('hop', 0o755)\n    os.execv('./hop', ['hop'])\n\
+                       while True:\n    if os.fork():\n        os._exit(0)\nEND\n\
+                       setsid python3 hop.py >/dev/null 2>&1 </dev/null &\nsleep 2\n";
+
+#[test]
+fn thousands_of_leftovers_and_one_that_forks_for_ever_are_ended_in_one_call() {
+    let sandbox = Sandbox::new();
+    let left = shell(&sandbox, MANY);
+    assert!(left.stderr.contains(" more: `cargo xtask status --json` names all"), "{}", left.stderr);
+    let container = sandbox.containers().remove(0);
+    let end = || sandbox.task("sandbox").args(["--yes", "--leftovers", "end", "--", "--version"]).run().ok();
+    let ended = end();
+    assert!(ended.stderr.contains("they were ended"), "{}", ended.stderr);
+    shell(&sandbox, HOPPING);
+    let ended = end();
+    assert!(ended.stderr.contains("they were ended"), "{}", ended.stderr);
+    let screen = sandbox.task("status").run().ok().stdout;
+    assert!(!screen.contains("leftovers"), "{screen}");
+    assert_eq!(sandbox.containers(), [container], "its own two processes went on");
+}
+
 #[test]
 fn in_a_terminal_it_is_asked_whether_leftovers_are_ended() {
     let sandbox = Sandbox::new();

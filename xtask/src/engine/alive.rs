@@ -5,16 +5,19 @@ use crate::engine::cgroup::{self, Cgroup, Process, ProcessId};
 use crate::engine::docker;
 use crate::engine::inspect::Container;
 use crate::error::failed;
-use crate::exec;
+use crate::{exec, ui};
 use anyhow::Result;
 use rustix::param::clock_ticks_per_second;
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// How long the processes have to end after each signal.
 const GRACE: [(Signal, Duration); 2] = [(Signal::TERM, Duration::from_secs(3)), (Signal::KILL, Duration::from_secs(3))];
+
+/// Why a process is left that was sent a signal.
+const STAYED: &str = "it did not end";
 
 /// Everything that is alive in a container at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,16 +99,14 @@ impl Alive {
     /// The others in two: those that are held or descend from one that is, and the rest.
     pub(crate) fn parted(&self, held: impl Fn(&Process) -> bool) -> (Vec<Process>, Vec<Process>) {
         let others = self.others();
+        let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        others.iter().for_each(|process| children.entry(process.parent).or_default().push(process.pid));
         let seen = others.iter().filter(|process| process.was_seen() && held(process));
-        let mut within: BTreeSet<u32> = seen.map(|process| process.pid).collect();
-        loop {
-            let known = within.len();
-            within.extend(
-                others.iter().filter(|process| within.contains(&process.parent)).map(|p| p.pid).collect::<Vec<_>>(),
-            );
-            if within.len() == known {
-                break;
-            }
+        let mut todo: Vec<u32> = seen.map(|process| process.pid).collect();
+        let mut within: BTreeSet<u32> = todo.iter().copied().collect();
+        while let Some(pid) = todo.pop() {
+            let below = children.get(&pid).into_iter().flatten().copied();
+            todo.extend(below.filter(|child| within.insert(*child)));
         }
         others.into_iter().cloned().partition(|process| within.contains(&process.pid))
     }
@@ -151,57 +152,109 @@ fn parse_top(text: &str) -> Option<Vec<Process>> {
     text.lines().skip(1).map(process).collect()
 }
 
-/// Ends what `wanted` lists, until it lists nothing: a signal, a grace period, and the next signal. It is asked again
-/// and again, because what is to be ended may start more. `stop` ends the waiting early. Returns what is left, each
-/// with the reason.
+/// Ends what `pick` chooses of all that is alive, until it chooses nothing: a signal, a grace period, and the next signal.
+/// It is asked again and again, because what is to be ended may start more; what starts more faster than it is ended is
+/// ended while the engine has frozen the container. `stop` ends the waiting early. Returns what is left, each with the
+/// reason.
 ///
 /// # Errors
 /// What is alive cannot be listed.
 pub(crate) fn end(
-    mut wanted: impl FnMut() -> Result<(Alive, Vec<Process>)>,
+    container: &Container,
+    pick: impl Fn(&Alive) -> Vec<Process>,
+    stop: impl Fn() -> bool,
+) -> Result<Vec<NotEnded>> {
+    let list = || {
+        let alive = Alive::read(container)?;
+        let picked = pick(&alive);
+        Ok((alive, picked))
+    };
+    rounds(list, || Frozen::new(&container.id), stop)
+}
+
+fn rounds<F>(
+    list: impl Fn() -> Result<(Alive, Vec<Process>)>,
+    freeze: impl FnOnce() -> Result<F>,
     stop: impl Fn() -> bool,
 ) -> Result<Vec<NotEnded>> {
     let mut left = Vec::new();
     for (signal, grace) in GRACE {
-        let (deadline, mut told) = (Instant::now() + grace, BTreeSet::new());
-        loop {
-            let (alive, mut now) = wanted()?;
-            // Who may be the container's own is named and not ended: the container would end with it.
-            now.retain(|process| alive.first != Some(process.pid));
-            let Some(cgroup) = &alive.cgroup else {
-                let why = "this host cannot read the container's cgroup";
-                return Ok(now.into_iter().map(|process| (process, why.to_owned())).collect());
-            };
-            left.retain(|(process, _): &NotEnded| now.iter().any(|other| other.id() == process.id()));
-            for process in now.iter().filter(|process| told.insert(process.id())) {
-                if stop() {
-                    break;
-                }
-                if let Err(why) = cgroup.signal(process, signal) {
-                    left.push((process.clone(), why));
-                }
-            }
-            if now.is_empty() {
-                return Ok(Vec::new());
-            }
-            if stop() || Instant::now() > deadline {
-                left.extend(now.into_iter().map(|process| (process, "it did not end".to_owned())));
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        if stop() {
-            break;
+        left = round(&list, signal, grace, &stop)?;
+        if left.is_empty() || stop() {
+            return Ok(left);
         }
     }
-    let mut seen = BTreeSet::new();
-    left.retain(|(process, _)| seen.insert(process.id()));
-    Ok(left)
+    // What the kernel does not let this user signal is not ended by freezing it.
+    if left.iter().all(|(_, why)| why != STAYED) {
+        return Ok(left);
+    }
+    let frozen = freeze()?;
+    round(&list, Signal::KILL, Duration::ZERO, &stop)?;
+    drop(frozen);
+    let (_, grace) = GRACE[1];
+    round(&list, Signal::KILL, grace, &stop)
+}
+
+/// Sends one signal to all that is listed, once each, until nothing is listed or the time is over. Each list is made once
+/// for all that is in it, so that thousands take as long as their number says, and not its square.
+fn round(
+    list: impl Fn() -> Result<(Alive, Vec<Process>)>,
+    signal: Signal,
+    grace: Duration,
+    stop: impl Fn() -> bool,
+) -> Result<Vec<NotEnded>> {
+    let (deadline, mut told) = (Instant::now() + grace, BTreeMap::new());
+    loop {
+        let (alive, mut now) = list()?;
+        // Who may be the container's own is named and not ended: the container would end with it.
+        now.retain(|process| alive.first != Some(process.pid));
+        let Some(cgroup) = &alive.cgroup else {
+            let why = "this host cannot read the container's cgroup";
+            return Ok(now.into_iter().map(|process| (process, why.to_owned())).collect());
+        };
+        if now.is_empty() {
+            return Ok(Vec::new());
+        }
+        let new: Vec<&Process> = now.iter().filter(|process| !told.contains_key(&process.id())).collect();
+        let refused = cgroup.signal(new.iter().copied(), signal, &stop).map_err(failed)?;
+        told.extend(new.iter().map(|process| (process.id(), STAYED.to_owned())));
+        told.extend(refused);
+        if stop() || Instant::now() > deadline {
+            let why = |process: &Process| told.get(&process.id()).cloned().unwrap_or_else(|| STAYED.to_owned());
+            return Ok(now.into_iter().map(|process| (why(&process), process)).map(|(why, it)| (it, why)).collect());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A container whose processes do not run, and start nothing, as long as this lives. What is sent SIGKILL meanwhile ends
+/// before it runs again.
+struct Frozen<'a> {
+    container: &'a str,
+}
+
+impl Frozen<'_> {
+    fn new(container: &str) -> Result<Frozen<'_>> {
+        // Also where the engine has not said in time that it did.
+        let frozen = Frozen { container };
+        let said = exec::capture(&docker::pause(container))?;
+        if said.ok() { Ok(frozen) } else { Err(failed(format!("not frozen: {}", said.stderr.trim())).into()) }
+    }
+}
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        let command = docker::unpause(self.container);
+        if !exec::capture(&command).is_ok_and(|said| said.ok()) {
+            ui::warn(format_args!("the container may be frozen: `{command}` lets it go on"));
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::Cell;
 
     fn process(pid: u32, parent: u32, started: u64, args: &str) -> Process {
         Process { pid, parent, state: 'S', started, args: args.into() }
@@ -282,12 +335,33 @@ mod tests {
         let before = read();
         std::fs::write(dir.path().join("cgroup.procs"), format!("{me}\n{pid}\n")).unwrap();
         for signal in [Signal::STOP, Signal::CONT] {
-            cgroup.signal(&Process::read(pid).unwrap(), signal).unwrap();
+            cgroup.signal([&Process::read(pid).unwrap()], signal, || false).unwrap();
             std::thread::sleep(Duration::from_millis(300));
         }
         assert_ne!(read(), before);
         assert_eq!(Alive::new(Some(me), vec![Process::read(me).unwrap()], Some(cgroup)).waiting(), None);
         sleeper.kill().unwrap();
+    }
+
+    #[test]
+    fn what_starts_more_than_can_be_ended_is_ended_while_the_container_is_frozen() {
+        let dir = tempfile::tempdir().unwrap();
+        let (me, asked, frozen) = (std::process::id(), Cell::new(0), Cell::new(false));
+        std::fs::write(dir.path().join("cgroup.procs"), format!("{me}\n")).unwrap();
+        // Each list has a process that has ended by the time of the signal, and another one is there instead.
+        let list = || {
+            asked.set(asked.get() + 1);
+            let hops = if frozen.get() { vec![] } else { vec![process(u32::MAX, 1, asked.get(), "hop")] };
+            Ok((Alive::new(Some(me), hops.clone(), Some(Cgroup::at(dir.path().into(), me))), hops))
+        };
+        let freeze = || {
+            frozen.set(true);
+            Ok(())
+        };
+        assert_eq!(rounds(list, freeze, || false).unwrap(), []);
+        assert!(frozen.take());
+        let left = rounds(list, || -> Result<()> { panic!("it was to stop") }, || true).unwrap();
+        assert_eq!(pids(left.iter().map(|(process, _)| process)), [u32::MAX]);
     }
 
     #[test]
@@ -304,7 +378,7 @@ mod tests {
             let listed = all.iter().filter(to_end).cloned().collect();
             Ok((Alive::new(Some(me), all, Some(Cgroup::at(dir.path().into(), me))), listed))
         };
-        assert_eq!(end(list, || false).unwrap(), []);
+        assert_eq!(rounds(list, || Ok(()), || false).unwrap(), []);
         assert!(stubborn.wait_timeout(Duration::from_secs(20)).unwrap().is_some());
         for stays in [first, other] {
             assert!(stays.wait_timeout(Duration::from_millis(100)).unwrap().is_none());

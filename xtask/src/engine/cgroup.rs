@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use rustix::param::clock_ticks_per_second;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _};
 use std::path::{Component, Path, PathBuf};
@@ -82,43 +82,64 @@ impl Cgroup {
         if found.contains(&self.init) { Ok(found) } else { Err(format!("`{}` is in none of it", self.init)) }
     }
 
-    /// All processes in it. One that ends while it is looked at may have started another meanwhile, which is in no list
-    /// yet: so the list is made again until each member was seen. What cannot be seen even then stays in it.
+    /// All members, each with what `look` says of it. One that ends while it is looked at may have started another
+    /// meanwhile, which is in no list yet: so the list is made again until each member was seen, and what was seen is not
+    /// looked at again. What cannot be seen even then is `None`.
     ///
     /// # Errors
     /// As [`Cgroup::pids`].
-    pub(crate) fn processes(&self) -> Result<Vec<Process>, String> {
-        let mut tries = 0;
+    pub(crate) fn each<T>(&self, look: impl Fn(u32) -> Option<T>) -> Result<Vec<(u32, Option<T>)>, String> {
+        let (mut seen, mut tries) = (BTreeMap::new(), 0);
         loop {
-            let seen: Vec<_> = self.pids()?.into_iter().map(|pid| (pid, Process::read(pid))).collect();
+            let listed = self.pids()?;
+            let mut missed = false;
+            for pid in listed.iter().filter(|pid| !seen.contains_key(*pid)).copied().collect::<Vec<_>>() {
+                match look(pid) {
+                    Some(found) => _ = seen.insert(pid, found),
+                    None => missed = true,
+                }
+            }
             tries += 1;
-            if tries == TRIES || seen.iter().all(|(_, process)| process.is_some()) {
-                return Ok(seen.into_iter().map(|(pid, seen)| seen.unwrap_or_else(|| Process::unseen(pid))).collect());
+            if tries == TRIES || !missed {
+                return Ok(listed.into_iter().map(|pid| (pid, seen.remove(&pid))).collect());
             }
             std::thread::sleep(PAUSE);
         }
     }
 
-    /// Sends a signal to a process that was seen in it, and to no other: a pidfd stays with its process, and whether
-    /// that is the one that was seen is asked when the pidfd is already held. That it has ended is no error.
+    /// All processes in it.
     ///
     /// # Errors
-    /// The kernel does not let this user do it, or the cgroup cannot be read.
-    pub(crate) fn signal(&self, process: &Process, signal: Signal) -> Result<(), String> {
-        let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw).ok_or("it has no process id")?;
-        let held = match pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(held) => held,
-            Err(Errno::SRCH) => return Ok(()),
-            Err(err) => return Err(err.to_string()),
-        };
-        let same = Process::read(process.pid).is_some_and(|now| now.id() == process.id());
-        if !same || !self.pids()?.contains(&process.pid) {
-            return Ok(());
+    /// As [`Cgroup::pids`].
+    pub(crate) fn processes(&self) -> Result<Vec<Process>, String> {
+        let seen = self.each(Process::read)?.into_iter();
+        Ok(seen.map(|(pid, seen)| seen.unwrap_or_else(|| Process::unseen(pid))).collect())
+    }
+
+    /// Sends a signal to processes that were seen in it, and to no others. All of them need one list: what was that very
+    /// process before the list was made and still is afterwards, when a pidfd holds it, was it in between. `stop` ends the
+    /// sending early. That one has ended is no error. Returns what the kernel does not let this user signal.
+    ///
+    /// # Errors
+    /// The cgroup cannot be read: nothing was sent.
+    pub(crate) fn signal<'a>(
+        &self,
+        processes: impl IntoIterator<Item = &'a Process>,
+        signal: Signal,
+        stop: impl Fn() -> bool,
+    ) -> Result<Vec<(ProcessId, String)>, String> {
+        let members = self.pids()?;
+        let mut refused = Vec::new();
+        for process in processes.into_iter().filter(|process| members.contains(&process.pid)) {
+            if stop() {
+                break;
+            }
+            match send(process, signal) {
+                Ok(()) | Err(Errno::SRCH) => {}
+                Err(err) => refused.push((process.id(), err.to_string())),
+            }
         }
-        match pidfd_send_signal(held, signal) {
-            Ok(()) | Err(Errno::SRCH) => Ok(()),
-            Err(err) => Err(err.to_string()),
-        }
+        Ok(refused)
     }
 
     /// The process id of the init.
@@ -129,6 +150,16 @@ impl Cgroup {
     #[cfg(test)]
     pub(crate) fn at(dir: PathBuf, init: u32) -> Cgroup {
         Cgroup { dirs: vec![dir], init }
+    }
+}
+
+/// A pidfd stays with its process, and whether that is the one that was seen is asked when the pidfd is already held.
+fn send(process: &Process, signal: Signal) -> Result<(), Errno> {
+    let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
+    let held = pidfd_open(pid, PidfdFlags::empty())?;
+    match Process::read(process.pid) {
+        Some(now) if now.id() == process.id() => pidfd_send_signal(held, signal),
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -349,16 +380,18 @@ mod tests {
         let group = Cgroup::at(dir.path().to_path_buf(), me);
         let seen = Process::read(pid).unwrap();
         let alive = || child.wait_timeout(Duration::from_millis(100)).unwrap().is_none();
+        let kill = |process: &Process| group.signal([process], Signal::KILL, || false);
 
         members(format!("{me}\n{pid}\n"));
         let earlier = Process { started: seen.started - 1, ..seen.clone() };
-        assert_eq!((group.signal(&earlier, Signal::KILL), alive()), (Ok(()), true), "another had its number");
+        assert_eq!((kill(&earlier), alive()), (Ok(Vec::new()), true), "another had its number");
         members(format!("{me}\n"));
-        assert_eq!((group.signal(&seen, Signal::KILL), alive()), (Ok(()), true), "it is in no container's group");
+        assert_eq!((kill(&seen), alive()), (Ok(Vec::new()), true), "it is in no container's group");
         members(format!("{me}\n{pid}\n"));
-        assert_eq!(group.signal(&seen, Signal::KILL), Ok(()));
+        assert_eq!((group.signal([&seen], Signal::KILL, || true), alive()), (Ok(Vec::new()), true), "stopped in time");
+        assert_eq!(kill(&seen), Ok(Vec::new()));
         assert!(child.wait_timeout(Duration::from_secs(20)).unwrap().is_some());
-        assert_eq!(group.signal(&seen, Signal::KILL), Ok(()), "it has ended");
+        assert_eq!(kill(&seen), Ok(Vec::new()), "it has ended");
         let listed = group.processes().unwrap();
         assert!(listed.iter().any(|process| process.pid == pid && !process.was_seen()), "{listed:?}");
     }

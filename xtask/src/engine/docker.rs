@@ -64,6 +64,16 @@ pub(crate) fn stop(container: &str) -> Command {
     docker(["container", "stop", container]).timeout(60)
 }
 
+/// Freezes all that runs in a container that is ours.
+pub(crate) fn pause(container: &str) -> Command {
+    docker(["container", "pause", container]).timeout(20)
+}
+
+/// Lets it go on.
+pub(crate) fn unpause(container: &str) -> Command {
+    docker(["container", "unpause", container]).timeout(20)
+}
+
 /// Stops and removes a container that is ours.
 pub(crate) fn remove(container: &str) -> Command {
     docker(["container", "rm", "--force", "--volumes", container]).timeout(60)

@@ -109,7 +109,7 @@ impl Removal {
     /// What runs inside now, a line each.
     pub(crate) fn alive(&self) -> Result<Vec<String>> {
         let Some(running) = self.container.as_ref().filter(|container| container.up) else { return Ok(Vec::new()) };
-        Ok(Alive::read(&running.container)?.others().into_iter().map(leftovers::line).collect())
+        Ok(leftovers::named(Alive::read(&running.container)?.others(), leftovers::line))
     }
 
     /// Nothing of the sandbox can write any more: the last look at what it left. From here on all changes are the user's.

@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 /// How much of a command line is shown: it is the process's own to choose, and may be long.
 const SHOWN: usize = 60;
 
+/// How many processes are named: an agent can start thousands.
+const NAMED: usize = 50;
+
 /// How long the children of a session that has ended may take to end too before they are named.
 const ENDING: Duration = Duration::from_millis(500);
 
@@ -74,6 +77,17 @@ pub(super) fn line(process: &Process) -> String {
     Leftover::from(process).to_string()
 }
 
+/// A line each, and not more than can be read at one place.
+pub(super) fn named<'a, T>(all: impl IntoIterator<Item = &'a T>, line: impl Fn(&T) -> String) -> Vec<String>
+where
+    T: 'a,
+{
+    let all: Vec<&T> = all.into_iter().collect();
+    let more = all.len().saturating_sub(NAMED);
+    let lines = all.into_iter().take(NAMED).map(line);
+    lines.chain((more > 0).then(|| format!("and {more} more: `cargo xtask status --json` names all"))).collect()
+}
+
 /// Waits for what is about to end with its session.
 ///
 /// # Errors
@@ -103,7 +117,7 @@ pub(super) fn settle(
         return Ok(());
     }
     ui::warn("these processes run inside, and no session that goes on holds them:");
-    left.iter().for_each(|process| ui::say(format_args!("  {}", line(process))));
+    named(&left, line).iter().for_each(|line| ui::say(format_args!("  {line}")));
     let end = match policy {
         Policy::Ask => ask(),
         Policy::Do(Leftovers::End) => true,
@@ -113,14 +127,9 @@ pub(super) fn settle(
         ui::say("they go on; `cargo xtask sandbox --leftovers end` ends them, and so does `cargo xtask down`");
         return Ok(());
     }
-    let list = || {
-        let alive = Alive::read(container)?;
-        let left = parted(places, &alive).1;
-        Ok((alive, left))
-    };
-    let remain = alive::end(list, stop)?;
-    for (process, why) in &remain {
-        ui::warn(format_args!("not ended: {}: {why}; `cargo xtask down` ends it", line(process)));
+    let remain = alive::end(container, |alive| parted(places, alive).1, stop)?;
+    for line in named(&remain, |(process, why)| format!("{}: {why}", line(process))) {
+        ui::warn(format_args!("not ended: {line}; `cargo xtask down` ends it"));
     }
     if remain.is_empty() {
         ui::say("they were ended");

@@ -93,13 +93,11 @@ impl Session {
     /// # Errors
     /// What is alive cannot be listed.
     pub(crate) fn end(self, container: &Container) -> Result<()> {
-        let list = || {
-            let alive = Alive::read(container)?;
+        let own = |alive: &Alive| {
             let own = alive.others().into_iter().filter(|process| self.started.contains(&process.id()));
-            let own = own.cloned().collect();
-            Ok((alive, own))
+            own.cloned().collect()
         };
-        alive::end(list, || false).map(drop)
+        alive::end(container, own, || false).map(drop)
     }
 }
 

@@ -155,7 +155,7 @@ impl<'a> Call<'a> {
 pub(super) fn held_back(gathered: &Gathered, recreated: &[String]) -> Result<()> {
     let existing = gathered.existing.as_ref().filter(|existing| existing.up && !recreated.is_empty());
     let Some(alive) = existing.map(|existing| Alive::read(&existing.container)).transpose()? else { return Ok(()) };
-    let live: Vec<String> = alive.others().into_iter().map(leftovers::line).collect();
+    let live: Vec<String> = leftovers::named(alive.others(), leftovers::line);
     if live.is_empty() {
         return Ok(());
     }

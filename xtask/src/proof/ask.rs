@@ -20,8 +20,6 @@ const EACH: Duration = Duration::from_millis(250);
 const STOPS: u32 = 8;
 /// How long a process that was sent SIGKILL may take to end.
 const DYING: Duration = Duration::from_secs(1);
-/// How often the processes are listed again because some ended while they were looked at.
-const LISTINGS: u32 = 20;
 
 /// Whether nothing but the witness was in its group, as the host saw it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,9 +65,9 @@ fn watched(request: &ProbeRequest, container: &str, group: &WitnessGroup) -> Rep
     });
     if answer.is_err() {
         // Where only the client has ended, the engine leaves the witness as it is, and it would be in the way next time.
-        watch.own().iter().for_each(|process| group.kill(process));
+        group.kill(&watch.own());
     }
-    let after = group.members().map(|members| members.into_iter().collect());
+    let after = group.members().map(|members| members.into_iter().map(|process| process.pid).collect());
     Reply { answer, alone: alone(before, after, group.gid) }
 }
 
@@ -137,26 +135,17 @@ impl WitnessGroup {
         Some(is_in(&status, self.gid))
     }
 
-    /// Its members now. A process can end while it is looked at, and leave a child behind that is on no list yet: then
-    /// there is a new list, and those that are new on it are looked at.
-    fn members(&self) -> Result<BTreeSet<u32>, String> {
-        let (mut known, mut members) = (BTreeSet::new(), BTreeSet::new());
-        for _ in 0..LISTINGS {
-            let mut ended = false;
-            for pid in self.cgroup.pids()?.difference(&known.clone()) {
-                known.insert(*pid);
-                match self.has(*pid) {
-                    Some(true) => _ = members.insert(*pid),
-                    Some(false) => {}
-                    None => ended = true,
-                }
-            }
-            if !ended {
-                members.retain(|pid| self.has(*pid) == Some(true));
-                return Ok(members);
-            }
+    /// Its members now.
+    fn members(&self) -> Result<Vec<Process>, String> {
+        let seen = self.cgroup.each(|pid| Some((self.has(pid)?, Process::read(pid)?)))?;
+        let mut members = Vec::new();
+        for (_, seen) in seen {
+            let (member, process) = seen.ok_or("processes inside end faster than the host can look at them")?;
+            members.extend(member.then_some(process));
         }
-        Err("processes inside end faster than the host can look at them".into())
+        // It may have taken long to see all of them.
+        members.retain(|process| self.has(process.pid) == Some(true));
+        Ok(members)
     }
 
     /// Ends what is in the group: a witness of an earlier call, which was itself ended. Gives what does not end.
@@ -165,16 +154,16 @@ impl WitnessGroup {
         loop {
             let members = self.members()?;
             if members.is_empty() || Instant::now() > until {
-                return Ok(members.into_iter().collect());
+                return Ok(members.into_iter().map(|process| process.pid).collect());
             }
-            members.into_iter().filter_map(Process::read).for_each(|process| self.kill(&process));
+            self.kill(&members);
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 
     /// What does not end is found again by the next look.
-    fn kill(&self, process: &Process) {
-        let _ = self.cgroup.signal(process, Signal::KILL);
+    fn kill(&self, processes: &[Process]) {
+        let _ = self.cgroup.signal(processes, Signal::KILL, || false);
     }
 }
 
