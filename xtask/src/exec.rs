@@ -13,6 +13,7 @@ mod watch;
 
 pub(crate) use watch::{has_ended, process_tree, watch};
 
+use crate::beneath::Beneath;
 use crate::distro::Distro;
 use crate::error::failed;
 use crate::step::{Command, Step};
@@ -268,13 +269,16 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     write().with_context(|| format!("cannot write `{}`", path.display()))
 }
 
-fn remove(path: &Path) -> Result<()> {
-    let gone = match fs::symlink_metadata(path) {
-        Err(err) if err.kind() == ErrorKind::NotFound => return Ok(()),
-        Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
-        _ => fs::remove_file(path),
+/// Removes a file, a link, or a tree, also one that an agent wrote. The directory in which it lies is trusted.
+pub(crate) fn remove(path: &Path) -> Result<()> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(failed(format!("`{}` has no name that could be removed", path.display())).into());
     };
-    gone.with_context(|| format!("cannot remove `{}`", path.display()))
+    let parent = match parent.canonicalize() {
+        Err(err) if err.kind() == ErrorKind::NotFound => return Ok(()),
+        parent => parent.with_context(|| format!("cannot remove `{}`", path.display()))?,
+    };
+    Beneath::root_if_there(&parent)?.map_or(Ok(()), |parent| parent.remove(name))
 }
 
 /// Runs two independent queries at the same time.

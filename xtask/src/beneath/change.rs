@@ -171,7 +171,8 @@ impl Beneath {
         Ok(had)
     }
 
-    /// Removes what has this name in this very directory: a file, a link, or a whole tree. Missing is fine.
+    /// Removes what has this name in this very directory: a file, a link, or a whole tree, which is opened to its owner as
+    /// it is removed, no link followed. Missing is fine.
     pub(crate) fn remove(&self, name: impl AsRef<Path>) -> Result<()> {
         let name = name.as_ref();
         self.remove_tree(name).map_err(|err| {
@@ -187,19 +188,21 @@ impl Beneath {
             Err(err) if err.kind() == io::ErrorKind::IsADirectory => {}
             gone => return Ok(gone?),
         }
-        // However deep the tree is, two handles are enough: each directory is moved up before it is emptied.
-        let trash_name = format!(".trash-{}", std::process::id());
-        match rustix::fs::mkdirat(&self.fd, &trash_name, Mode::from_raw_mode(0o700)) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(err) => return Err(err.into()),
+        // Whoever wrote the tree may have closed it to its owner.
+        self.unlock(name)?;
+        let dir = self.find_dir(name)?.ok_or(Errno::LOOP)?;
+        // However deep the tree is, few handles are enough: each directory is moved up before it is emptied. What is moved
+        // stays within the tree, where the next call finds it if this one is ended.
+        let trash_name = format!(".trash-{}", nonce()?);
+        let (trash, mut next) = (dir.make_dir(&trash_name, 0o700)?, 0);
+        for (child, _) in dir.names()?.into_iter().filter(|(child, _)| *child != *trash_name) {
+            dir.throw_away(Path::new(&child), &trash, &mut next)?;
         }
-        let trash = self.find_dir(&trash_name)?.ok_or(Errno::LOOP)?;
-        let mut next = 0;
-        self.throw_away(name, &trash, &mut next)?;
         loop {
             let names = trash.names()?;
             if names.is_empty() {
-                return Ok(rustix::fs::unlinkat(&self.fd, &trash_name, AtFlags::REMOVEDIR)?);
+                rustix::fs::unlinkat(&dir.fd, &trash_name, AtFlags::REMOVEDIR)?;
+                return Ok(rustix::fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR)?);
             }
             for (name, _) in names {
                 let Some(dir) = trash.find_dir(&name)? else {

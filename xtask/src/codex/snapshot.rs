@@ -43,7 +43,7 @@ pub(super) fn place(cx: &Context, version: &str, items: &[Packaged]) -> Result<P
 /// the mounts of all containers.
 pub(crate) fn prune(cx: &Context, used: &[PathBuf]) -> Vec<PathBuf> {
     let mut unused = snapshots(cx);
-    unused.retain(|path| is_older(path, UNUSED) && !used.contains(path) && fs::remove_dir_all(path).is_ok());
+    unused.retain(|path| is_older(path, UNUSED) && !used.contains(path) && exec::remove(path).is_ok());
     unused
 }
 
@@ -79,7 +79,7 @@ pub(super) fn take(cx: &Context, version: &str, items: &[Packaged]) -> Result<Pa
     exec::create_dir(&dir, 0o700)?;
     // Unfinished copies of killed processes are removed: each takes hundreds of megabytes.
     for copy in copies(cx).filter(|copy| is_unfinished(copy) && is_older(copy, ABANDONED)) {
-        let _ = fs::remove_dir_all(copy);
+        let _ = exec::remove(&copy);
     }
     let make = || tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(&dir);
     let fresh = make().with_context(|| format!("cannot make a directory in `{}`", dir.display()))?;

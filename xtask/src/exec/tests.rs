@@ -69,3 +69,28 @@ fn a_query_ends_when_it_is_not_wanted_any_more() {
     assert_eq!(text, "`sleep 600` did not answer within 1 s");
     assert!(capture_unless(&Command::new("true"), || true).is_ok());
 }
+
+#[test]
+fn a_tree_that_is_closed_to_its_owner_is_removed_and_what_its_links_lead_to_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let set = |name: &str, mode| fs::set_permissions(at(name), fs::Permissions::from_mode(mode)).unwrap();
+    fs::create_dir_all(at("home/skills/deep/deeper")).unwrap();
+    fs::create_dir_all(at("home/listed")).unwrap();
+    fs::create_dir(at("outside")).unwrap();
+    fs::write(at("outside/kept"), "").unwrap();
+    fs::write(at("home/skills/deep/deeper/file"), "").unwrap();
+    fs::write(at("home/listed/file"), "").unwrap();
+    std::os::unix::fs::symlink(at("outside"), at("home/skills/deep/link")).unwrap();
+    for closed in ["home/skills/deep/deeper", "home/skills/deep", "home/skills", "home", "outside"] {
+        set(closed, 0o000);
+    }
+    set("home", 0o700);
+    set("home/listed", 0o444);
+    set("home", 0o555);
+    all(&[Step::Remove { path: at("home") }, Step::Remove { path: at("home") }]).unwrap();
+    all(&[Step::Remove { path: at("missing/home") }]).unwrap();
+    set("outside", 0o700);
+    assert!(at("outside/kept").exists() && !at("home").exists());
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}

@@ -234,8 +234,7 @@ fn sweep(private: &Path) -> Result<()> {
         let age = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
         let is_quarantine = entry.file_name().to_string_lossy().starts_with(quarantine::PREFIX);
         if is_quarantine && age().is_some_and(|age| age > Duration::from_secs(24 * 3600)) {
-            let path = entry.path();
-            std::fs::remove_dir_all(&path).with_context(|| format!("cannot remove `{}`", path.display()))?;
+            exec::remove(&entry.path())?;
         }
     }
     Ok(())
