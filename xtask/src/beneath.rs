@@ -13,6 +13,7 @@ pub(crate) use change::{Lock, lock_fd};
 pub(crate) use held::Held;
 
 use crate::error::{failed, host};
+use crate::text;
 use anyhow::Result;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags, makedev, openat2, statx};
 use rustix::io::Errno;
@@ -134,7 +135,7 @@ impl From<Errno> for Why {
 
 impl std::fmt::Display for Refused {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let path = self.path.display();
+        let path = text::path(&self.path);
         match &self.why {
             Why::Symlink => write!(f, "`{path}` is or leads through a symlink"),
             Why::Outside => write!(f, "`{path}` leads out of its directory"),

@@ -1,8 +1,10 @@
 //! The environment, the terminal and the directories of this process: they are read once, here, and nowhere else.
 
-use crate::error::{host, usage};
+use crate::error::{Failure, host, usage};
+use crate::text;
 use anyhow::Result;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::os::fd::AsFd as _;
 use std::path::{Component, Path, PathBuf};
@@ -38,14 +40,14 @@ impl Context {
     /// Reads all of it.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub(crate) fn read() -> Result<Context> {
-        let env: BTreeMap<String, String> = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
+        let env = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+        let env = readable(env)?;
         // `cargo run` sets the variable; a binary that is started by hand has the path that was compiled into it.
         let manifest = env.get("CARGO_MANIFEST_DIR").map_or(env!("CARGO_MANIFEST_DIR"), String::as_str);
         let root = Path::new(manifest).parent().and_then(|root| root.canonicalize().ok()).ok_or_else(|| {
             host(format!("there is no repository around `{manifest}`")).hint("run it as `cargo xtask`")
         })?;
+        usable("this checkout", &root)?;
         let cwd = std::env::current_dir()?;
         let home = absolute_var(&env, "HOME")
             .ok_or_else(|| host("`HOME` is not set to an absolute path").hint("export HOME=/home/you"))?;
@@ -109,10 +111,11 @@ impl Context {
 /// A directory that the user named, as an absolute path without symlinks. It must exist.
 pub(crate) fn directory(what: &str, path: &Path) -> Result<PathBuf> {
     let refused = |why: String| {
-        usage(format!("{what} `{}` cannot be used: {why}", path.display()))
+        usage(format!("{what} `{}` cannot be used: {why}", text::path(path)))
             .hint("check the path; a directory must exist before it is mounted")
     };
     let real = path.canonicalize().map_err(|err| refused(err.to_string()))?;
+    usable(what, &real)?;
     if real.is_dir() { Ok(real) } else { Err(refused("it is not a directory".into()).into()) }
 }
 
@@ -167,6 +170,30 @@ pub(crate) fn now() -> String {
     humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string()
 }
 
+/// A path that can be told to the engine, to git and to the user as it is.
+///
+/// # Errors
+/// It cannot (exit code 2).
+pub(crate) fn usable(what: &str, path: &Path) -> Result<(), Failure> {
+    text::plain(path)
+        .map(drop)
+        .map_err(|why| usage(format!("{what} `{}` cannot be used: {why}", text::path(path))).hint(text::RENAME))
+}
+
+/// The environment as text. A variable that is none is left out, unless it names directories for this tool: another would
+/// be taken instead.
+fn readable(env: impl Iterator<Item = (String, OsString)>) -> Result<BTreeMap<String, String>, Failure> {
+    const PATHS: [&str; 6] = ["HOME", "XDG_STATE_HOME", "CODEX_HOME", "SSV2_DIR", "PATH", "TMPDIR"];
+    let mut known = BTreeMap::new();
+    for (name, value) in env {
+        if PATHS.contains(&name.as_str()) {
+            usable(&format!("the variable `{name}` with"), Path::new(&value))?;
+        }
+        known.extend(value.into_string().ok().map(|value| (name, value)));
+    }
+    Ok(known)
+}
+
 fn columns() -> Option<usize> {
     let of = |stream: std::os::fd::BorrowedFd<'_>| rustix::termios::tcgetwinsize(stream).ok();
     let size = of(std::io::stdout().as_fd()).or_else(|| of(std::io::stderr().as_fd()))?;
@@ -180,6 +207,35 @@ fn absolute_var(env: &BTreeMap<String, String>, name: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+
+    #[test]
+    fn a_variable_that_names_a_directory_is_refused_where_it_cannot_be_used_and_no_default_takes_its_place() {
+        let odd = || OsStr::from_bytes(b"/a\xff").to_owned();
+        let read = |name: &str, value| readable([(name.to_owned(), value)].into_iter());
+        for name in ["HOME", "XDG_STATE_HOME", "CODEX_HOME", "SSV2_DIR"] {
+            let why = read(name, odd()).unwrap_err();
+            assert_eq!(why.message, format!("the variable `{name}` with `/a\\xff` cannot be used: it is not UTF-8"));
+            assert_eq!((why.kind.code(), why.remedies.len()), (2, 1));
+            assert!(read(name, "/a\u{1b}".into()).is_err());
+        }
+        assert_eq!(read("OTHER", odd()), Ok(BTreeMap::new()));
+        assert_eq!(read("HOME", "/ä b".into()), Ok([("HOME".to_owned(), "/ä b".to_owned())].into()));
+    }
+
+    #[test]
+    fn a_directory_whose_real_name_cannot_be_passed_on_is_refused_also_behind_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let (odd, link) = (dir.path().join(OsStr::from_bytes(b"odd\xff")), dir.path().join("link"));
+        std::fs::create_dir(&odd).unwrap();
+        std::os::unix::fs::symlink(&odd, &link).unwrap();
+        for path in [&odd, &link] {
+            let why = directory("the workspace", path).unwrap_err();
+            assert!(why.to_string().contains("odd\\xff` cannot be used: it is not UTF-8"), "{why}");
+            assert_eq!(crate::error::exit_code(&why), 2);
+        }
+    }
 
     #[test]
     fn no_part_of_path_that_lies_in_a_directory_is_kept_however_it_is_written() {

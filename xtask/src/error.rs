@@ -10,6 +10,7 @@
 //! `sandbox` returns Codex's own status once Codex has started.
 
 use crate::ours;
+use crate::text;
 use std::fmt;
 
 /// The cause of a failure: it decides the exit code.
@@ -121,12 +122,13 @@ pub fn host(message: impl Into<String>) -> Failure {
 
 /// The text of an error as the user sees it: `error:`, the chain of causes, then the hints.
 pub(crate) fn render(err: &anyhow::Error) -> String {
-    let mut text = format!("error: {err}\n");
+    let whole = |text: &dyn fmt::Display| text::message(&text.to_string());
+    let mut text = format!("error: {}\n", whole(err));
     for cause in err.chain().skip(1) {
-        text.push_str(&format!("  caused by: {cause}\n"));
+        text.push_str(&format!("  caused by: {}\n", whole(&cause)));
     }
     for hint in failures(err).flat_map(|failure| &failure.remedies) {
-        text.push_str(&format!("hint: {hint}\n"));
+        text.push_str(&format!("hint: {}\n", whole(hint)));
     }
     text
 }

@@ -10,6 +10,7 @@ mod kept;
 use crate::beneath::{FileId, Held, Node, Refused};
 use crate::error::{Failure, failed, usage};
 use crate::mountinfo::{DevicePath, MountTable};
+use crate::text;
 use anyhow::Result;
 use kept::KeptList;
 pub(crate) use kept::LastingId;
@@ -176,7 +177,7 @@ impl Exposed {
         let real = held.real().display().to_string();
         Err(usage(format!("{what} `{path}` lies in `{ground}`, which a sandbox can write: an agent can have made it"))
             .hint("keep it where no sandbox can write")
-            .hint(format!("if you are sure of it, name it in each call: `--confirm {}`", shell_words::quote(&real))))
+            .hint(format!("if you are sure of it, name it in each call: `--confirm {}`", text::word(&real))))
     }
 
     /// The directory through which the way to something leads: a parent of it, one in which a symlink was followed, or one
@@ -264,7 +265,7 @@ fn lies_in(held: &Held, ground: &Path) -> Failure {
     let [real, ground] = [held.real(), ground].map(|path| path.display().to_string());
     usage(format!("`{real}` lies in `{ground}`, which a sandbox can write: what is read there is not safe from agents"))
         .hint("keep data sets where no sandbox can write")
-        .hint(format!("if that is as you want it, name it in each call: `--confirm {}`", shell_words::quote(&real)))
+        .hint(format!("if that is as you want it, name it in each call: `--confirm {}`", text::word(&real)))
 }
 
 fn leads_through(held: &Held, ground: &Path) -> Failure {
@@ -275,7 +276,7 @@ fn leads_through(held: &Held, ground: &Path) -> Failure {
          put it there"
     ))
     .hint("give a path that does not lead through it, or move what is meant out of it")
-    .hint(format!("if you made it and mean this very object: `--confirm {}`", shell_words::quote(&real)))
+    .hint(format!("if you made it and mean this very object: `--confirm {}`", text::word(&real)))
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ pub mod smoke;
 pub mod spec;
 pub(crate) mod step;
 pub(crate) mod tasks;
+pub(crate) mod text;
 pub(crate) mod ui;
 pub(crate) mod user;
 
@@ -88,7 +89,7 @@ fn outside_workspace(mut cx: Context, settings: &spec::settings::Settings) -> Co
     let (path, left_out) = cx.path_outside(&dirs);
     // With the workspace `/` nothing would be left of PATH. Every task that uses the workspace refuses it.
     if settings.workspace.parent().is_some() && !left_out.is_empty() {
-        let dirs: Vec<_> = left_out.iter().map(|dir| dir.display().to_string()).collect();
+        let dirs: Vec<_> = left_out.iter().map(|dir| text::path(dir)).collect();
         let verb = if dirs.len() == 1 { "is" } else { "are" };
         ui::warn(format_args!("`{}` {verb} left out of PATH: the agent can write there", dirs.join("`, `")));
         exec::search(&path);

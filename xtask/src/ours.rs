@@ -1,6 +1,7 @@
 //! How a command of this tool is spelled for the user: with the workspace that the call was given, so that advice can be
 //! pasted as it is and means this very sandbox. All that is printed for people passes through [`spelled`].
 
+use crate::text;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -18,7 +19,7 @@ static GIVEN: OnceLock<Given> = OnceLock::new();
 
 /// From now on every command of these tasks names this workspace.
 pub(crate) fn name(workspace: &Path, tasks: Vec<String>) {
-    let workspace = shell_words::quote(&workspace.display().to_string()).into_owned();
+    let workspace = text::word(&workspace.display().to_string());
     let _ = GIVEN.set(Given { workspace, tasks });
 }
 

@@ -3,6 +3,7 @@
 //! The text of a command (`Display`) is exactly what is run, and can be pasted into a POSIX shell. Secret values
 //! travel by name only: they are in the child's environment, never in an argument and never in the text.
 
+use crate::text;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -100,7 +101,7 @@ impl fmt::Debug for Command {
 
 /// A path as one word of a shell.
 fn quoted(path: &Path) -> String {
-    shell_words::quote(&path.display().to_string()).into_owned()
+    text::word(&path.display().to_string())
 }
 
 impl fmt::Display for Command {
@@ -109,17 +110,17 @@ impl fmt::Display for Command {
             write!(f, "cd {} && ", quoted(dir))?;
         }
         for (name, value) in &self.env {
-            write!(f, "{name}={} ", shell_words::quote(value))?;
+            write!(f, "{name}={} ", text::word(value))?;
         }
-        f.write_str(&shell_words::quote(&self.program))?;
-        self.args.iter().try_for_each(|arg| write!(f, " {}", shell_words::quote(arg)))
+        f.write_str(&text::word(&self.program))?;
+        self.args.iter().try_for_each(|arg| write!(f, " {}", text::word(arg)))
     }
 }
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Step::Note(text) => write!(f, "# {text}"),
+            Step::Note(note) => write!(f, "# {}", text::printable(note)),
             Step::Run(command) => command.fmt(f),
             Step::CreateDir { path, mode } => write!(f, "mkdir -p -m {mode:o} {}", quoted(path)),
             Step::WriteFile { path, text } => {
@@ -149,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_note_is_a_comment_in_the_pasted_text() {
-        let steps = [Step::Note("it's slow; `id`".into()), Step::Run(Command::new("true"))];
+        let steps = [Step::Note("it's slow; `id`\nfalse\u{1b}[2J".into()), Step::Run(Command::new("true"))];
         let text = steps.map(|step| step.to_string()).join("\n");
         let said = crate::exec::capture(&Command::new("sh").args(["-ec", &text])).unwrap();
         assert_eq!((said.code, said.stderr.as_str()), (0, ""));

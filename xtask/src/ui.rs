@@ -6,6 +6,8 @@ pub(crate) use layout::{columns, columns_within, paint, shortened};
 
 use crate::context::Context;
 use crate::ours;
+use crate::text;
+pub(crate) use crate::text::{harmless, printable};
 use std::fmt::Display;
 use std::io::{BufRead as _, Write as _};
 use std::sync::OnceLock;
@@ -53,14 +55,20 @@ pub(crate) fn stderr() -> Look {
     LOOKS.get().copied().unwrap_or_default().1
 }
 
-/// Prints a result to standard output, exactly as it is. That the reader has closed the pipe (`| head`) is not an error.
+/// Prints a result for programs to standard output, exactly as it is: JSON, a script, a command. That the reader has closed the pipe (`| head`) is not an error.
 pub(crate) fn result(text: impl Display) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-/// Prints a result for people, with coloured marks.
+/// Prints a result for people, with coloured marks, and made safe as [`say`] does.
 pub(crate) fn table(text: impl Display) {
-    result(paint(&text.to_string(), stdout().colour));
+    result(paint(&harmless(&text.to_string()), stdout().colour));
+}
+
+/// Prints a line of a plan: a comment is one line whatever stands in it, since the plan can be pasted into a shell.
+pub(crate) fn planned(line: impl Display) {
+    let line = line.to_string();
+    result(if line.starts_with('#') { printable(&line) } else { line });
 }
 
 /// Tells the user something, on standard error. Much of it comes from other programs, some of them in the sandbox: the
@@ -72,7 +80,7 @@ pub(crate) fn say(text: impl Display) {
 
 /// Tells the user something that deserves attention, on standard error.
 pub(crate) fn warn(text: impl Display) {
-    say(format_args!("warning: {text}"));
+    say(format_args!("warning: {}", text::message(&text.to_string())));
 }
 
 /// Shows the command that is about to run, exactly as it runs.
@@ -119,38 +127,9 @@ pub(crate) fn ask(prompt: &str) -> Option<String> {
     }
 }
 
-/// Text of several lines, made safe for a terminal.
-pub(crate) fn harmless(text: &str) -> String {
-    text.chars().map(|c| if matches!(c, '\n' | '\t') { c.to_string() } else { shown(c) }).collect()
-}
-
-/// Text from the sandbox, made safe for a terminal: control characters are shown as escapes.
-pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(shown).collect()
-}
-
-fn shown(c: char) -> String {
-    if c.is_control() || is_unseen(c) { c.escape_default().to_string() } else { c.to_string() }
-}
-
-/// Characters that have no width, or that turn the direction of the text: with them a line can read as another one.
-fn is_unseen(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_lines_and_tabs_get_to_the_terminal() {
-        assert_eq!(harmless("a\tb\u{1b}[2J\r\n\nc\u{9b}\n"), "a\tb\\u{1b}[2J\\r\n\nc\\u{9b}\n");
-    }
-
-    #[test]
-    fn what_cannot_be_seen_is_shown_as_an_escape() {
-        assert_eq!(printable("a\u{202e}b\u{200b}ä…"), "a\\u{202e}b\\u{200b}ä…");
-    }
 
     #[test]
     fn colours_are_for_terminals_and_for_those_who_ask() {

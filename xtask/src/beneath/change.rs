@@ -3,6 +3,7 @@
 use super::{Beneath, DIRECTORY, Node};
 use crate::error::failed;
 use crate::nonce::nonce;
+use crate::text;
 use anyhow::{Context as _, Result};
 use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -177,7 +178,7 @@ impl Beneath {
         let name = name.as_ref();
         self.remove_tree(name).map_err(|err| {
             failed(format!("cannot remove `{}`: {err:#}", self.path.join(name).display()))
-                .hint(format!("chmod -R u+rwX {}", shell_words::quote(&self.path.display().to_string())))
+                .hint(format!("chmod -R u+rwX {}", text::word(&self.path.display().to_string())))
                 .into()
         })
     }

@@ -5,6 +5,7 @@
 use super::repository::Repository;
 use crate::error::failed;
 use crate::exec;
+use crate::text;
 use anyhow::Result;
 use std::path::Path;
 
@@ -28,7 +29,7 @@ pub(crate) fn note_appearance(repo: Option<&Repository>, private: &Path) -> Resu
         return Err(failed(format!("{appeared}, and borrows objects from `{}`", borrowed.display()))
             .hint(format!(
                 "if you made it, remove the record that there was none: rm {}",
-                shell_words::quote(&record.display().to_string())
+                text::word(&record.display().to_string())
             ))
             .into());
     }

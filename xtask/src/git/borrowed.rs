@@ -7,6 +7,7 @@ use super::layout::SMALL;
 use crate::beneath::Beneath;
 use crate::context::resolved;
 use crate::error::usage;
+use crate::text;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 
@@ -57,7 +58,7 @@ impl Repository {
         let shown = |path: &PathBuf| path.display().to_string();
         let listed: Vec<String> = refused.iter().map(|path| format!("`{}`", shown(path))).collect();
         let flags: Vec<String> =
-            refused.iter().map(|path| format!("--git-alternate {}", shell_words::quote(&shown(path)))).collect();
+            refused.iter().map(|path| format!("--git-alternate {}", text::word(&shown(path)))).collect();
         let names: Vec<String> = refused.iter().map(|path| serde_json::Value::from(shown(path)).to_string()).collect();
         Err(usage(format!(
             "`{}` borrows objects from {}: all commits and files that are stored there would be readable inside",
@@ -71,7 +72,7 @@ impl Repository {
         ))
         .hint(format!(
             "if not: `git -C {} repack -a -d`, then remove `{}`",
-            shell_words::quote(&self.workspace.display().to_string()),
+            text::word(&self.workspace.display().to_string()),
             self.objects[0].join("info/alternates").display()
         ))
         .into())

@@ -5,6 +5,7 @@ use super::refs::{self, Head, Private, Refs};
 use super::repository::Repository;
 use super::{Branch, Commit, Listing, MOST_BRANCHES, MOST_COMMITS, Relation, client, first, quarantine};
 use crate::beneath::Beneath;
+use crate::text;
 use crate::ui::printable;
 use anyhow::Result;
 use std::collections::BTreeSet;
@@ -45,7 +46,7 @@ pub(crate) fn losses(listing: &Listing) -> Vec<String> {
 pub(crate) fn waiting(listing: &Listing) -> Vec<String> {
     let line = |(name, count): &(String, usize)| {
         let plural = if *count == 1 { "" } else { "s" };
-        let name = shell_words::quote(name);
+        let name = text::word(name);
         format!("{count} commit{plural} at {name}, on no branch of yours: `git log {name}`, `git merge {name}`")
     };
     listing.left.iter().map(line).collect()

@@ -7,6 +7,7 @@ use super::layout::{DOT_GIT, SMALL, is_git_dir, is_git_like, missing};
 use crate::beneath::Beneath;
 use crate::context::directory;
 use crate::error::{Failure, failed};
+use crate::text;
 use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
 
@@ -129,7 +130,7 @@ pub(crate) fn detect(workspace: &Path) -> Result<Option<Repository>> {
 /// What looks like git and is not understood is refused: the container could write to it, and git on the host would run
 /// what it names.
 fn not_understood(dot_git: &Path, why: &str) -> Failure {
-    let shown = shell_words::quote(&dot_git.display().to_string()).into_owned();
+    let shown = text::word(&dot_git.display().to_string());
     failed(format!("`{}` is there, and is no git directory that can be protected: {why}", dot_git.display())).hint(
         format!(
             "if it is a repository, repair it (`git fsck` in it says what is wrong); if not, `mv {shown} {shown}.old`"
@@ -189,7 +190,7 @@ fn follow(workspace: &Path, text: &str) -> Result<(PathBuf, PathBuf)> {
     }
     // An agent can write `.git` while no repository is mounted there: it must not choose what is mounted next.
     let [dot_git, git_dir, workspace] = [&dot_git, &git_dir, workspace].map(|path| path.display().to_string());
-    let (git_quoted, tree_quoted) = (shell_words::quote(&git_dir), shell_words::quote(&workspace));
+    let (git_quoted, tree_quoted) = (text::word(&git_dir), text::word(&workspace));
     Err(failed(format!("`{dot_git}` names `{git_dir}`, which does not name `{workspace}` back"))
         .hint(format!(
             "if you made it: `git worktree repair` in its repository, or `git --git-dir={git_quoted} config \

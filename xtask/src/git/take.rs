@@ -10,6 +10,7 @@ use super::{Branch, Relation, client, quarantine};
 use crate::context::resolved;
 use crate::error::failed;
 use crate::step::Command;
+use crate::text;
 use crate::ui::printable;
 use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
@@ -87,7 +88,7 @@ impl Receiver<'_> {
         let (merge, adopt) = if checked_out {
             ("git stash -u && git merge {}", "git reset {}".to_owned())
         } else {
-            ("git merge {}", format!("git branch -f {} {{}}", shell_words::quote(name)))
+            ("git merge {}", format!("git branch -f {} {{}}", text::word(name)))
         };
         if name == "HEAD" {
             return self.leave(branch, "these commits are on no branch", "git branch NAME {}");
@@ -188,7 +189,7 @@ impl Receiver<'_> {
         }
         client::stdout(&client::host(self.repo).args(["update-ref", &kept, &branch.tip]))
             .with_context(|| format!("cannot keep the commits on `{}`", branch.name))?;
-        let hint = hint.replace("{}", &shell_words::quote(&kept));
+        let hint = hint.replace("{}", &text::word(&kept));
         Ok(format!("{}: left at {kept}, because {why}; then `{hint}`", branch.name))
     }
 
@@ -199,7 +200,7 @@ impl Receiver<'_> {
             return Ok(None);
         }
         let name = full.strip_prefix("refs/heads/").unwrap_or(full);
-        let quoted = shell_words::quote(full);
+        let quoted = text::word(full);
         Ok(Some(format!(
             "the sandbox left the files on {name}; to follow it: `git symbolic-ref HEAD {quoted} && git reset`"
         )))

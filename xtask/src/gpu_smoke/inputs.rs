@@ -11,6 +11,7 @@ use crate::life::{exposed, rules};
 use crate::proof::sources;
 use crate::spec::Mount;
 use crate::spec::settings::{ProjectFlags, Settings};
+use crate::text;
 use crate::user::User;
 use anyhow::{Context as _, Result};
 
@@ -30,7 +31,7 @@ pub(super) fn image_of(cx: &Context, settings: &Settings, wish: &Wish, user: &Us
     let said = exec::capture(&docker::image("{{json .}}", &reference))?;
     if !said.ok() {
         return Err(failed(format!("this engine has no image `{reference}`"))
-            .hint(format!("`docker pull {}`", shell_words::quote(&reference)))
+            .hint(format!("`docker pull {}`", text::word(&reference)))
             .into());
     }
     let image = serde_json::from_str(&said.stdout)

@@ -167,7 +167,7 @@ fn dry_run(plan: &Planned) -> Result<u8> {
     let Planned { run: SmokeRun { cx, wish, request, no_gpu, .. }, settings, user, .. } = plan;
     show_settings(settings);
     if let Some(why) = no_gpu {
-        ui::result(format_args!("# without a GPU: {}", why.message));
+        ui::planned(format_args!("# without a GPU: {}", why.message));
     }
     let image = match &wish.image {
         Some(reference) => reference.clone(),
@@ -175,19 +175,19 @@ fn dry_run(plan: &Planned) -> Result<u8> {
             let state = build::state(cx, settings, user)?;
             if state.id.is_none() {
                 let wishes = crate::image::command::Wishes::default();
-                build::steps(cx, settings, &state, wishes).iter().for_each(ui::result);
+                build::steps(cx, settings, &state, wishes).iter().for_each(ui::planned);
             }
             state.inputs.tag()
         }
     };
     let one = one_shot(plan, &image);
     let guest = guest(&one).display();
-    ui::result(format_args!("# before this, the script and its package are written to `{guest}`"));
+    ui::planned(format_args!("# before this, the script and its package are written to `{guest}`"));
     // The last step is the Compose file; those before it are the script's own files.
-    files(cx, &one)?.last().into_iter().for_each(ui::result);
-    ui::result(one.create());
-    ui::result(docker::inspect(&one.name));
-    ui::result(one.start(request.seconds + START));
-    ui::result(docker::remove(&one.name));
+    files(cx, &one)?.last().into_iter().for_each(ui::planned);
+    ui::planned(one.create());
+    ui::planned(docker::inspect(&one.name));
+    ui::planned(one.start(request.seconds + START));
+    ui::planned(docker::remove(&one.name));
     Ok(0)
 }

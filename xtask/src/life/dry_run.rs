@@ -22,9 +22,9 @@ pub(crate) fn dry_run(cx: &Context, gathered: &Gathered, program: &Program) -> R
     ui::result("# sandbox");
     table(plan.spec.rows().into_iter().map(|row| vec![format!("#   {}", row.name), row.value]));
     for note in ready::notes(gathered) {
-        ui::result(format_args!("# codex home: {note}"));
+        ui::planned(format_args!("# codex home: {note}"));
     }
-    plan.text(cx, gathered, program).iter().for_each(ui::result);
+    plan.text(cx, gathered, program).iter().for_each(ui::planned);
     Ok(plan.refused.first().map_or(0, refused))
 }
 

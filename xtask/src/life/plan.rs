@@ -15,6 +15,7 @@ use crate::proof::probe::ProbeRequest;
 use crate::spec::Spec;
 use crate::spec::words::{GpuRoute, Gpus};
 use crate::step::Step;
+use crate::text;
 use crate::{engine, gpu};
 use anyhow::Result;
 
@@ -167,8 +168,9 @@ impl Plan {
         lines.extend(sources::handed_out(gathered).iter().map(|line| format!("# {line}")));
         let name = self.project.container();
         // Every line of a reason is a comment, because the plan can be pasted.
-        let comment = |why: &anyhow::Error| format!("# a run is refused: {why:#}").replace('\n', "\n#");
-        lines.extend(self.refused.iter().map(comment));
+        for why in &self.refused {
+            lines.extend(format!("a run is refused: {why:#}").lines().map(|line| format!("# {line}")));
+        }
         if self.entered.is_some() {
             lines.push(format!("# `{name}` runs and is what is wanted: it is entered"));
             lines.extend(fills(gathered).iter().map(|fill| format!("{fill}, where nothing runs inside")));
@@ -181,7 +183,7 @@ impl Plan {
             lines.push(format!("# every commit and file of these object directories is readable inside: {dirs}"));
         }
         for (variable, value) in self.project.exports() {
-            lines.push(format!("export {variable}={}", shell_words::quote(&value)));
+            lines.push(format!("export {variable}={}", text::word(&value)));
         }
         for act in &self.acts {
             lines.extend(self.lines(act, gathered));

@@ -20,6 +20,7 @@ use crate::spec::Role;
 use crate::spec::inside::Chosen;
 use crate::spec::mount::{Mount, ids};
 use crate::spec::settings::valid_name;
+use crate::text;
 use facts::{KnownPaths, PathFacts, Unknown};
 use ground::Grounds;
 use std::collections::{BTreeMap, BTreeSet};
@@ -134,13 +135,8 @@ fn named(mount: &Mount, problem: &mut impl FnMut(String, &str)) {
         let hint = "use small letters, digits, `.`, `_` and `-`, the first a letter or digit";
         problem(format!("`{}` is not a valid name for a data set", name.escape_debug()), hint);
     }
-    let rename = "rename it, or reach it by a symlink with another name";
-    match mount.source.to_str() {
-        None => problem(format!("the path `{}` is not UTF-8", mount.source.display()), rename),
-        Some(path) if path.chars().any(char::is_control) => {
-            problem(format!("the path `{}` has a control character", path.escape_debug()), rename);
-        }
-        Some(_) => {}
+    if let Err(why) = text::plain(&mount.source) {
+        problem(format!("the path `{}` cannot be used: {why}", text::path(&mount.source)), text::RENAME);
     }
     let odd = |part: &str| part == ".." || part == ".";
     let target = &mount.target;

@@ -35,7 +35,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     let stop = || signals.any();
     if args.take {
         let lines = git::take(&repository, &places.git, &stop)?;
-        lines.iter().for_each(ui::result);
+        lines.iter().for_each(ui::planned);
         if lines.is_empty() {
             ui::result(git::NOTHING_NEW);
         }
@@ -43,6 +43,6 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     }
     let listing = git::list(&repository, &places.git, &stop)?;
     listing.notes.iter().for_each(ui::warn);
-    ui::result(git::describe(&listing).trim_end());
+    ui::table(git::describe(&listing).trim_end());
     Ok(0)
 }

@@ -38,8 +38,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     let alive = removal.alive().unwrap_or_else(|err| vec![format!("what it is cannot be listed: {err:#}")]);
     let named = alive.iter().map(|line| format!("this runs inside and ends with it: {line}"));
     if args.dry_run {
-        named.for_each(|line| ui::result(format_args!("# {line}")));
-        removal.steps().iter().for_each(ui::result);
+        named.for_each(|line| ui::planned(format_args!("# {line}")));
+        removal.steps().iter().for_each(ui::planned);
         return Ok(0);
     }
     // Said also where nobody is asked.

@@ -49,7 +49,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
         return Ok(1);
     }
     if args.dry_run {
-        build::steps(cx, &settings, &state, args.wishes).iter().for_each(ui::result);
+        build::steps(cx, &settings, &state, args.wishes).iter().for_each(ui::planned);
         return Ok(0);
     }
     if state.id.is_some() && args.wishes == Wishes::default() {

@@ -13,7 +13,7 @@ pub(crate) fn run(cx: &Context, flags: &Flags, json: bool) -> Result<u8> {
     if json {
         ui::result(serde_json::to_string_pretty(&status)?);
     } else {
-        ui::result(status.screen(ui::stdout().width));
+        ui::table(status.screen(ui::stdout().width));
     }
     Ok(0)
 }

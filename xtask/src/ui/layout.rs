@@ -1,5 +1,7 @@
 //! Text laid out for people: columns, wrapped lines, colours. Pure.
 
+use crate::text::printable;
+
 /// The narrowest last column that is still wrapped beside the others.
 const NARROWEST: usize = 24;
 
@@ -40,6 +42,8 @@ pub(crate) fn columns(rows: &[Vec<String>]) -> String {
 /// The same for a terminal with this number of columns: the last column is wrapped. Its lines stand below each other, or
 /// below the whole row where the other columns leave too little room.
 pub(crate) fn columns_within(rows: &[Vec<String>], width: Option<usize>) -> String {
+    // What stands in a cell comes from anywhere: it stays within its row.
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| printable(cell)).collect()).collect();
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widest = |i: usize| rows.iter().filter_map(|row| Some(row.get(i)?.chars().count())).max().unwrap_or(0);
     let widths: Vec<usize> = (0..count).map(widest).collect();
@@ -149,6 +153,12 @@ mod tests {
         let short = shortened("/home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d/codex-home", 40);
         assert_eq!(short, "/home/me/.loc…roject-0a1b2c3d/codex-home");
         assert_eq!(short.chars().count(), 40);
+    }
+
+    #[test]
+    fn a_cell_stays_in_its_row() {
+        let rows = [vec!["a\nheld  x".to_owned(), "\u{1b}[2J".to_owned()]];
+        assert_eq!(columns(&rows), "a\\nheld  x  \\u{1b}[2J\n");
     }
 
     #[test]

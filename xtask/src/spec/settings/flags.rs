@@ -1,9 +1,11 @@
 //! The flags that stand above the settings of the same name. Their comments are their help texts.
 
 use crate::spec::words::{self, Gpus, Mode, Network};
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, ValueHint};
 use serde::Serialize;
-use std::convert::Infallible;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 /// The flags of all that has to do with a sandbox. A word is kept as it was typed: the resolver refuses a wrong one in
@@ -42,7 +44,7 @@ pub struct ProjectFlags {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub workspace: Option<PathBuf>,
     /// A data set, mounted read-only at /datasets/NAME; repeatable
-    #[arg(long = "dataset", value_name = "NAME=DIR", value_parser = dataset)]
+    #[arg(long = "dataset", value_name = "NAME=DIR", value_parser = OsStringValueParser::new().map(|text| dataset(&text)))]
     pub datasets: Vec<(String, PathBuf)>,
     /// Mount DIR although a rule refuses it; repeatable
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
@@ -70,7 +72,8 @@ impl From<ProjectFlags> for Flags {
 }
 
 /// A name without a directory is kept with an empty one, which the resolver refuses.
-fn dataset(text: &str) -> Result<(String, PathBuf), Infallible> {
-    let (name, dir) = text.split_once('=').unwrap_or((text, ""));
-    Ok((name.to_owned(), dir.into()))
+fn dataset(text: &OsStr) -> (String, PathBuf) {
+    let mut parts = text.as_bytes().splitn(2, |byte| *byte == b'=');
+    let mut part = || OsStr::from_bytes(parts.next().unwrap_or_default());
+    (part().to_string_lossy().into_owned(), part().into())
 }

@@ -3,7 +3,7 @@
 use super::{Flags, LOCAL_FILE, Layer, ProjectFlags, Settings, parse, resolve};
 use crate::context::{Context, directory};
 use crate::error::{Failure, usage};
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 /// The settings files, strongest first.
 pub(crate) const FILES: [&str; 2] = [LOCAL_FILE, "sandbox.yaml"];
@@ -33,7 +33,9 @@ fn layer(cx: &Context, name: &str) -> Result<Option<Layer>> {
     match std::fs::read_to_string(&path) {
         Ok(text) => parse(name, &cx.root, &text).map(Some),
         Err(err) if err.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(err) => Err(err).with_context(|| format!("cannot read `{}`", path.display())),
+        Err(err) => Err(usage(format!("cannot read `{}`: {err}", path.display()))
+            .hint("write it as text in UTF-8 that you can read, or remove it")
+            .into()),
     }
 }
 

@@ -4,10 +4,11 @@ use super::keys::{self, CPU_BASE, KEYS, Key, Shape, ShapeKind, ValueKind, defaul
 use super::layer::{Layer, scalar};
 use super::values::{is_variable, valid_name};
 use super::{Dataset, Flags, LOCAL_FILE, Origin, Settings};
-use crate::context::Context;
+use crate::context::{Context, usable};
 use crate::error::usage;
 use crate::spec::codex_command;
 use crate::spec::words::{self, Gpus};
+use crate::text;
 use anyhow::Result;
 use clap::ValueEnum;
 use serde_yaml::Value;
@@ -21,6 +22,17 @@ use std::path::{Path, PathBuf};
 pub fn resolve(cx: &Context, flags: &Flags, files: &[Layer]) -> Result<Settings> {
     let project = &flags.project;
     let mut r = Resolver { cx, files, origins: Vec::new() };
+    let named = |what: &'static str, paths: &[PathBuf]| -> Result<()> {
+        Ok(paths.iter().try_for_each(|path| usable(what, &cx.absolute(path)))?)
+    };
+    named("the workspace", project.workspace.as_slice())?;
+    named("the Codex", flags.codex.as_slice())?;
+    named("the ground", &project.allow_ground)?;
+    named("the git directory", &flags.git_alternates)?;
+    named("what is confirmed,", &flags.confirm)?;
+    for (name, dir) in &project.datasets {
+        usable(&format!("the data set `{}` at", text::printable(name)), &cx.absolute(dir))?;
+    }
     let workspace = r.path("workspace", project.workspace.as_ref())?.unwrap_or_else(|| cx.root.join("workspace"));
     let base = match project.cpu {
         true => r.note("base", CPU_BASE, "--cpu"),
@@ -114,7 +126,7 @@ impl Resolver<'_> {
         let (path, from) = match (flag, self.in_files(key)) {
             (Some(path), _) => (self.cx.absolute(path), "flag".to_owned()),
             (None, Some((layer, value))) => {
-                (self.file_path(layer, &scalar(&layer.name, key, value)?), layer.name.clone())
+                (self.file_path(layer, &scalar(&layer.name, key, value)?)?, layer.name.clone())
             }
             (None, None) => return Ok(None),
         };
@@ -123,11 +135,13 @@ impl Resolver<'_> {
     }
 
     // A settings file is no shell, yet people write `~/data` in it.
-    fn file_path(&self, layer: &Layer, text: &str) -> PathBuf {
-        match Path::new(text).strip_prefix("~") {
+    fn file_path(&self, layer: &Layer, text: &str) -> Result<PathBuf> {
+        let path = match Path::new(text).strip_prefix("~") {
             Ok(rest) => self.cx.home.join(rest),
             Err(_) => layer.base_dir.join(text),
-        }
+        };
+        usable(&format!("the path in `{}`", layer.name), &path)?;
+        Ok(path)
     }
 
     /// A list of plain values, and the file that has it.
@@ -171,7 +185,9 @@ impl Resolver<'_> {
         }
         let mut paths: Vec<PathBuf> = flags.iter().map(|path| self.cx.absolute(path)).collect();
         if let (Some((names, _)), Some((layer, _))) = (self.list(key)?, self.in_files(key)) {
-            paths.extend(names.iter().map(|name| self.file_path(layer, name)));
+            for name in &names {
+                paths.push(self.file_path(layer, name)?);
+            }
         }
         for path in &paths {
             let from = if flags.iter().any(|flag| self.cx.absolute(flag) == *path) { "flag" } else { LOCAL_FILE };
@@ -214,7 +230,8 @@ impl Resolver<'_> {
                 let name = scalar(&layer.name, "datasets", name)?;
                 let entry = sources.entry(name).or_insert((None, layer.name.clone()));
                 if !dir.is_null() {
-                    *entry = (Some(self.file_path(layer, &scalar(&layer.name, "datasets", dir)?)), layer.name.clone());
+                    let dir = self.file_path(layer, &scalar(&layer.name, "datasets", dir)?)?;
+                    *entry = (Some(dir), layer.name.clone());
                 }
             }
         }

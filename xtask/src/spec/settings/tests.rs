@@ -4,7 +4,7 @@ use super::*;
 use crate::context::Context;
 use crate::spec::words::Gpus;
 use anyhow::Result;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 mod schema;
 
@@ -217,4 +217,29 @@ fn what_a_user_may_not_expect_is_said() {
     let flags = ProjectFlags { cpu: true, gpus: Some("all".into()), ..ProjectFlags::default() };
     let settings = resolved(&flags.into(), &[], "", "").unwrap();
     assert_eq!(settings.remarks(&cx), ["the CPU base image cannot use GPUs, and `gpus: all` asks for them"]);
+}
+
+#[test]
+fn a_path_that_cannot_be_passed_on_is_refused_wherever_it_was_given() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let odd = || PathBuf::from(std::ffi::OsStr::from_bytes(b"odd\xff"));
+    let project = |project| Flags::from(ProjectFlags { ..project });
+    let none = ProjectFlags::default;
+    for flags in [
+        project(ProjectFlags { workspace: Some(odd()), ..none() }),
+        project(ProjectFlags { datasets: vec![("k".into(), odd())], ..none() }),
+        project(ProjectFlags { allow_ground: vec![odd()], ..none() }),
+        Flags { codex: Some(odd()), ..Flags::default() },
+        Flags { git_alternates: vec![odd()], ..Flags::default() },
+        Flags { confirm: vec![odd()], ..Flags::default() },
+    ] {
+        let why = resolved(&flags, &[], "", "").unwrap_err();
+        assert!(why.to_string().contains("`/cwd/odd\\xff` cannot be used: it is not UTF-8"), "{why}");
+        assert_eq!(crate::error::exit_code(&why), 2);
+    }
+    for local in [r#"workspace: "a\e[2J""#, r#"codex: "a\nb""#, r#"datasets: {k: "a\nb"}"#, r#"allow_ground: ["a\nb"]"#]
+    {
+        let why = resolved(&Flags::default(), &[], local, "").unwrap_err();
+        assert!(why.to_string().contains("cannot be used: it has a control character"), "{why}");
+    }
 }

@@ -1,0 +1,124 @@
+//! Text and paths that others give (an agent, a file system, a settings file), made safe to be shown. Pure.
+
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+/// Text of several lines, made safe for a terminal.
+pub(crate) fn harmless(text: &str) -> String {
+    text.chars().map(|c| if matches!(c, '\n' | '\t') { c.to_string() } else { shown(c) }).collect()
+}
+
+/// A message that quotes what others say: none of its lines but the first begins where this tool's own lines do.
+pub(crate) fn message(text: &str) -> String {
+    let (first, rest) = text.split_once('\n').map_or((text, None), |(first, rest)| (first, Some(rest)));
+    let rest = rest.into_iter().flat_map(|rest| rest.split('\n'));
+    let rest =
+        rest.map(|line| format!("\n{}{line}", if line.starts_with(' ') || line.is_empty() { "" } else { "    " }));
+    [first.to_owned()].into_iter().chain(rest).collect()
+}
+
+/// Text of one line, made safe for a terminal: control characters are shown as escapes.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(shown).collect()
+}
+
+/// The same for a path, of which bytes that are not UTF-8 are shown as escapes too.
+pub(crate) fn path(path: &Path) -> String {
+    let mut text = String::new();
+    for chunk in path.as_os_str().as_bytes().utf8_chunks() {
+        text.push_str(&printable(chunk.valid()));
+        chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
+    }
+    text
+}
+
+/// One word of a shell. What a terminal would not show as it is stands in it as an escape (`$'…'`, POSIX 2024), so that a
+/// command that is shown is the one that runs.
+pub(crate) fn word(text: &str) -> String {
+    if !text.chars().any(is_odd) {
+        return shell_words::quote(text).into_owned();
+    }
+    let mut word = "$'".to_owned();
+    for c in text.chars() {
+        match c {
+            '\n' => word.push_str("\\n"),
+            '\\' | '\'' => word.extend(['\\', c]),
+            c if is_odd(c) => c.to_string().bytes().for_each(|byte| word.push_str(&format!("\\{byte:03o}"))),
+            c => word.push(c),
+        }
+    }
+    word + "'"
+}
+
+/// A path that can be passed on whole: to the engine, in a settings file, on a line.
+///
+/// # Errors
+/// Why it cannot.
+pub(crate) fn plain(path: &Path) -> Result<&str, &'static str> {
+    match path.to_str() {
+        None => Err("it is not UTF-8"),
+        Some(text) if text.chars().any(char::is_control) => Err("it has a control character"),
+        Some(text) => Ok(text),
+    }
+}
+
+/// What to do about a path that is not plain.
+pub(crate) const RENAME: &str = "rename it, or reach it by a bind mount with another name";
+
+fn shown(c: char) -> String {
+    if is_odd(c) { c.escape_default().to_string() } else { c.to_string() }
+}
+
+fn is_odd(c: char) -> bool {
+    c.is_control() || is_unseen(c)
+}
+
+/// Characters that have no width, or that turn the direction of the text: with them a line can read as another one.
+fn is_unseen(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsStr;
+
+    #[test]
+    fn only_lines_and_tabs_get_to_the_terminal() {
+        assert_eq!(harmless("a\tb\u{1b}[2J\r\n\nc\u{9b}\n"), "a\tb\\u{1b}[2J\\r\n\nc\\u{9b}\n");
+    }
+
+    #[test]
+    fn no_later_line_of_a_message_begins_as_one_of_this_tool_does() {
+        assert_eq!(message("one"), "one");
+        assert_eq!(
+            message("`a\nall 53 promises hold\n  own\n\nhint: x`"),
+            "`a\n    all 53 promises hold\n  own\n\n    hint: x`"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_shown_as_an_escape() {
+        assert_eq!(printable("a\u{202e}b\u{200b}ä…"), "a\\u{202e}b\\u{200b}ä…");
+    }
+
+    #[test]
+    fn a_path_is_shown_whole_and_says_what_it_cannot_be_used_for() {
+        let odd = Path::new(OsStr::from_bytes(b"/a\xff\xfe/\x1b[2J\nb"));
+        assert_eq!(path(odd), "/a\\xff\\xfe/\\u{1b}[2J\\nb");
+        assert_eq!(plain(odd), Err("it is not UTF-8"));
+        assert_eq!(plain(Path::new("/a\nb")), Err("it has a control character"));
+        assert_eq!(plain(Path::new("/ä b")), Ok("/ä b"));
+    }
+
+    #[test]
+    fn a_word_that_is_shown_is_the_one_that_a_shell_reads() {
+        assert_eq!(word("it's"), r"'it'\''s'");
+        for odd in ["a\nb", "\u{1b}[2J it's \\n", "\u{202e}1", "\t'\u{9b}7"] {
+            let shown = word(odd);
+            assert!(!shown.chars().any(is_odd), "{shown}");
+            let said = duct::cmd!("bash", "-c", format!("printf %s {shown}")).read().unwrap();
+            assert_eq!(said, odd, "{shown}");
+        }
+    }
+}
