@@ -130,3 +130,50 @@ fn a_damaged_list_is_refused() {
     let run = entered(&place, |run| run.args(data(&place, "ssv2"))).ended(3);
     assert!(run.error().contains("exposed.json"), "{}", run.error());
 }
+
+/// Another sandbox of this user, whose container the engine says to run or not, and a sandbox that could write its data.
+#[test]
+fn a_sandbox_that_could_write_the_data_of_another_that_runs_is_refused_with_the_remedy() {
+    let place = ready();
+    place.write("mine/data/1.webm", "a clip");
+    place.mkdir("mine/inner");
+    place.mkdir("other");
+    symlink(place.path("mine/data"), place.path("by-link")).expect("a link");
+    let workspace = place.path("mine");
+    let entered = |role: serde_json::Value, source: &str, read_only: bool, running: bool| {
+        for name in ["env", "sh", "cat", "git"] {
+            let _ = fs::remove_file(place.path("bin").join(name));
+        }
+        let other = if role == "workspace" { source } else { "other" };
+        let mounts = json!([
+            {"role": "workspace", "source": place.path(other), "target": "/workspace", "read_only": false},
+            {"role": role, "source": place.path(source), "target": "/x", "read_only": read_only},
+        ]);
+        let record = json!({"schema": 2, "container": "c0", "spec": {"mounts": mounts}});
+        place.write("state/codex-sandbox/workspaces/other-00000000/entry.json", record.to_string());
+        let labels = json!({"codex-sandbox.spec": "{}"});
+        let inspect = json!([{"Id": "c0", "Config": {"Labels": labels}, "State": {"Running": running}}]).to_string();
+        let docker = FakeDocker::new().answer("container inspect codex-sandbox-other-*", 0, &inspect, "");
+        empty(docker).install(&place);
+        let task = Xtask::at(&place).bare_path().args(["sandbox", "--yes", "--gpus", "none", "--dry-run"]);
+        // Its own start is asked for by the record: the data set of the settings lies elsewhere.
+        task.args(data(&place, "ssv2")).args(["--workspace".as_ref(), workspace.as_os_str()]).run()
+    };
+    let dataset = json!({"dataset": "ssv2"});
+    for (role, source, read_only) in [
+        (dataset.clone(), "mine/data", true),
+        (dataset.clone(), "by-link", true),
+        (json!("workspace"), "mine/inner", false),
+    ] {
+        let run = entered(role, source, read_only, true).ended(2);
+        let error = &run.stderr;
+        assert!(error.contains("could be written through"), "{source}: {error}");
+        assert!(error.contains(&format!("`{}`", place.path(source).display())), "{error}");
+    }
+    let stopped = entered(dataset.clone(), "mine/data", true, false).ok();
+    assert!(stopped.stderr.contains("that one does not run now"), "{}", stopped.stderr);
+    for (source, read_only) in [("ssv2", true), ("mine", false), ("other", true)] {
+        let run = entered(dataset.clone(), source, read_only, true).ok();
+        assert!(!run.stderr.contains("could be written through"), "{source}: {}", run.stderr);
+    }
+}

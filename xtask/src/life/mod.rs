@@ -18,6 +18,7 @@ mod guest;
 mod leave;
 mod leftovers;
 mod native;
+mod neighbours;
 mod plan;
 mod ready;
 mod record;

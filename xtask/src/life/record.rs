@@ -125,6 +125,39 @@ fn mounts_of(bytes: &[u8]) -> Option<Vec<Value>> {
     Some(spec["mounts"].as_array()?.clone())
 }
 
+/// What the record of another workspace's container says, whichever version wrote it.
+#[derive(Debug)]
+pub(super) struct OtherRecord {
+    /// Compose's project name.
+    pub(super) project: String,
+    pub(super) workspace: PathBuf,
+    pub(super) mounts: Vec<OtherMount>,
+}
+
+/// One of its mounts.
+#[derive(Debug)]
+pub(super) struct OtherMount {
+    pub(super) source: PathBuf,
+    pub(super) read_only: bool,
+}
+
+/// The records of all other workspaces of this user. One that cannot be read says nothing: its sandbox is refused at its
+/// own next entry.
+pub(super) fn others(cx: &Context, own: &Places) -> Vec<OtherRecord> {
+    let workspaces = std::fs::read_dir(cx.state.join("workspaces")).into_iter().flatten().flatten();
+    let read = |dir: std::fs::DirEntry| {
+        let project = format!("{}{}", places::PROJECT, dir.file_name().to_str()?);
+        let mounts = mounts_of(&std::fs::read(dir.path().join(places::RECORD)).ok()?)?;
+        let source = |mount: &Value| mount["source"].as_str().map(PathBuf::from);
+        let workspace = mounts.iter().find(|mount| mount["role"] == "workspace").and_then(source)?;
+        let one = |mount: &Value| {
+            Some(OtherMount { source: source(mount)?, read_only: mount["read_only"].as_bool() == Some(true) })
+        };
+        Some(OtherRecord { project, workspace, mounts: mounts.iter().filter_map(one).collect() })
+    };
+    workspaces.filter(|dir| dir.path() != own.dir).filter_map(read).collect()
+}
+
 /// What the containers of this user have for writing by their records, whichever version wrote them. A record that cannot
 /// be read says nothing here: the list of `Exposed`, which is kept since version 3, has what it would say.
 fn given_for_writing(cx: &Context) -> Vec<PathBuf> {

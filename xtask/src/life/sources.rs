@@ -2,7 +2,7 @@
 
 use super::gather::Gathered;
 use super::rules::rules;
-use super::wanted;
+use super::{neighbours, wanted};
 use crate::beneath::Held;
 use crate::context::{Context, resolved};
 use crate::engine::inspect::Container;
@@ -10,6 +10,7 @@ use crate::error::failed;
 use crate::finding::Finding;
 use crate::proof::{self, sources};
 use crate::spec::{Mount, Role};
+use crate::ui;
 use anyhow::Result;
 use std::collections::BTreeMap;
 
@@ -42,6 +43,8 @@ pub(super) fn hold(cx: &Context, gathered: &Gathered) -> Result<Sources> {
     if let Some(failure) = sources::failure(&problems) {
         return Err(failure.into());
     }
+    // One that does not run was told of before.
+    neighbours::refuse(cx, gathered)?;
     let open = mounts.iter().filter(|mount| !mount.read_only).filter_map(|mount| held.get(&mount.target));
     gathered.ground.exposed.save(&open.collect::<Vec<_>>())?;
     Ok(held)
@@ -87,5 +90,7 @@ pub(super) fn handed_out(gathered: &Gathered) -> Vec<String> {
 /// # Errors
 /// Any source is refused.
 pub(super) fn check(cx: &Context, gathered: &Gathered) -> Result<()> {
-    sources::failure(&problems(cx, gathered).1).map_or(Ok(()), |failure| Err(failure.into()))
+    sources::failure(&problems(cx, gathered).1).map_or(Ok(()), Err)?;
+    neighbours::refuse(cx, gathered)?.iter().for_each(ui::warn);
+    Ok(())
 }

@@ -24,6 +24,7 @@ use crate::text;
 use facts::{KnownPaths, PathFacts, Unknown};
 use ground::Grounds;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::path::PathBuf;
 
 /// Who the container's user will be, and what no mount may show.
@@ -69,6 +70,16 @@ pub(crate) fn hold(mounts: &[Mount], rules: &Rules, exposed: &Exposed) -> (BTree
     problems.extend(overlap::below(mounts, &known, &grounds, &table));
     let held = mounts.iter().zip(known.held).filter_map(|(mount, held)| Some((mount.target.clone(), held?)));
     (held.collect(), problems)
+}
+
+/// How a directory that one sandbox can write would let it write what another one is given: what that may only read, or what
+/// lies in it. Both may write one directory, if that is what the user wants.
+pub(crate) fn written_by(open: &Path, other: &Path, read_only: bool, table: &MountTable) -> Option<String> {
+    let (open, other) = (facts::any(open, table)?, facts::any(other, table)?);
+    match read_only {
+        true => overlap::overlap(&other, &open).map(|how| how.replace("the data set", "the first")),
+        false => (other.id != open.id && open.shows(&other)).then(|| "the first lies in it".to_owned()),
+    }
 }
 
 /// The problems as one error of wrong settings, with each hint once.

@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 /// The name of `Places::record`, the same for every workspace.
 pub const RECORD: &str = "entry.json";
 
+/// How Compose's project names begin; the name of the workspace's folder follows.
+pub(crate) const PROJECT: &str = "codex-sandbox-";
+
 /// The name of the file that holds the version of the layout; the first release wrote none.
 const LAYOUT: &str = "schema";
 
@@ -55,7 +58,7 @@ pub fn of(cx: &Context, workspace: &Path, uid: u32) -> Places {
     let key = key.trim_start_matches('-').to_owned();
     let dir = cx.state.join("workspaces").join(&key);
     Places {
-        project: format!("codex-sandbox-{key}"),
+        project: format!("{PROJECT}{key}"),
         codex_home: dir.join("codex-home"),
         login: dir.join("login.json"),
         git: dir.join("git"),

@@ -98,7 +98,7 @@ fn written_through(object: &Path, open: &PathFacts, read: impl Fn(&Path) -> Opti
         .or_else(|| linked().then(|| "it has a second name, which can lie there".to_owned()))
 }
 
-fn overlap(data: &PathFacts, open: &PathFacts) -> Option<String> {
+pub(super) fn overlap(data: &PathFacts, open: &PathFacts) -> Option<String> {
     if data.id == open.id {
         return Some("they are the same directory".into());
     }
