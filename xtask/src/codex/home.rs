@@ -84,6 +84,8 @@ pub(crate) struct Mirror {
     pub(crate) mcp: Vec<McpServer>,
     /// What was left out or changed.
     pub(crate) notes: Vec<String>,
+    /// What is over the limits, of which the user is told at each entry: a skill without a part of it fails in odd ways.
+    pub(crate) over: Vec<String>,
 }
 
 /// The arguments that keep Codex from starting these MCP servers.

@@ -68,7 +68,8 @@ impl Fill {
             Filling::Home(Mode::Mirror) => {
                 home::write(mirror, &self.to, agents)?;
                 let outcome = reconcile(gathered)?;
-                return Ok(Vec::from_iter((outcome != LoginOutcome::Same).then(|| outcome.to_string())));
+                let over = mirror.over.iter().map(|line| format!("warning: {line}"));
+                return Ok(over.chain((outcome != LoginOutcome::Same).then(|| outcome.to_string())).collect());
             }
             Filling::Home(Mode::Shared) => {
                 if !self.to.is_dir() {
@@ -115,7 +116,7 @@ pub(super) fn refresh(gathered: &Gathered, stop: &dyn Fn() -> bool) -> Result<Ve
 /// What is left out of the host's Codex home, or copied with changes: one line each.
 pub(super) fn notes(gathered: &Gathered) -> Vec<String> {
     match gathered.ground.settings.shape.codex_home {
-        Mode::Mirror => gathered.mirror.notes.iter().map(ToString::to_string).collect(),
+        Mode::Mirror => gathered.mirror.notes.iter().chain(&gathered.mirror.over).cloned().collect(),
         Mode::Shared => vec!["shared: the agent can change what your own Codex runs on this host".to_owned()],
         Mode::None => vec!["none: nothing of yours goes in, not even the login".to_owned()],
     }

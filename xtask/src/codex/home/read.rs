@@ -6,6 +6,7 @@ use super::{Item, Mirror, WHOLE, note};
 use crate::beneath::{Beneath, FileId, Held, Refused, Why};
 use crate::error::failed;
 use crate::exposed::{Exposed, NotOpened};
+use crate::text;
 use anyhow::Result;
 use rustix::fs::FileType;
 use std::collections::BTreeMap;
@@ -19,6 +20,9 @@ const MOST_BYTES: u64 = 64 << 20;
 
 /// The most files that are copied.
 const MOST_FILES: usize = 20_000;
+
+/// How many of those that are left out are named.
+const NAMED: usize = 10;
 
 /// The deepest tree that is followed.
 const DEEPEST: usize = 24;
@@ -51,11 +55,10 @@ pub(crate) fn read(host_home: &Path, agents: &Path, exposed: &Exposed) -> Result
     for name in ["skills", "plugins"] {
         shared.take(Path::new(name))?;
     }
-    (mirror.files, mirror.notes) = home.finish();
-    let notes;
-    (mirror.agents, notes) = shared.finish();
-    mirror.notes.extend(notes);
-    Ok(mirror)
+    let (files, mut notes, over) = home.finish();
+    let (agents, more, more_over) = shared.finish();
+    notes.extend(more);
+    Ok(Mirror { files, agents, notes, over: over.into_iter().chain(more_over).collect(), ..mirror })
 }
 
 /// The names of `config.toml`, which comes first, and of the profiles.
@@ -92,8 +95,10 @@ pub(super) struct Collector<'a> {
     notes: Vec<String>,
     bytes: u64,
     count: usize,
-    /// The number of files that were left out because of the limits.
-    over: usize,
+    /// The first files that were left out because of the limits, by name.
+    over: Vec<String>,
+    /// How many more there are.
+    more: usize,
 }
 
 /// What was opened to be copied.
@@ -129,20 +134,21 @@ impl<'a> Collector<'a> {
             notes: Vec::new(),
             bytes: 0,
             count: 0,
-            over: 0,
+            over: Vec::new(),
+            more: 0,
         })
     }
 
-    /// The files, sorted, and the notes.
-    fn finish(mut self) -> (Vec<Item>, Vec<String>) {
-        if self.over > 0 {
-            let (over, mib) = (self.over, MOST_BYTES >> 20);
-            let why =
-                format!("{over} files left out, a sandbox takes {MOST_FILES} files and {mib} MiB of configuration");
-            self.notes.push(note(self.root.display(), why));
-        }
+    /// The files, sorted, the notes, and what is over the limits.
+    fn finish(mut self) -> (Vec<Item>, Vec<String>, Option<String>) {
+        let over = (!self.over.is_empty()).then(|| {
+            let more = if self.more > 0 { format!(" and {} more", self.more) } else { String::new() };
+            let (names, mib) = (self.over.join(", "), MOST_BYTES >> 20);
+            let limits = format!("a sandbox takes {MOST_FILES} files and {mib} MiB of configuration");
+            note(self.root.display(), format_args!("left out, {limits}: {names}{more}"))
+        });
         self.files.sort_by(|a, b| a.path.cmp(&b.path));
-        (self.files, self.notes)
+        (self.files, self.notes, over)
     }
 
     fn left_out(&mut self, path: &Path, why: impl std::fmt::Display) -> Result<()> {
@@ -274,7 +280,10 @@ impl<'a> Collector<'a> {
 
     fn file(&mut self, file: fs::File, meta: &fs::Metadata, source: &Path, below: &Path) -> Result<()> {
         if self.bytes + meta.len() > MOST_BYTES || self.count >= MOST_FILES {
-            self.over += 1;
+            match self.over.len() < NAMED {
+                true => self.over.push(text::path(below)),
+                false => self.more += 1,
+            }
             return if self.strict { self.left_out(source, "too much") } else { Ok(()) };
         }
         let mut bytes = Vec::new();

@@ -114,7 +114,14 @@ fn what_is_too_much_is_told() {
     put(&home, "skills/small/SKILL.md", "s");
     let mirror = read(&home, &temp.path().join(".agents"), &Exposed::nothing()).unwrap();
     assert_eq!(paths(&mirror.files), ["skills/small/SKILL.md"]);
-    assert!(mirror.notes[0].starts_with(&format!("{}: 1 files left out", home.display())), "{:?}", mirror.notes);
+    assert_eq!((mirror.notes.len(), mirror.over.len()), (0, 1));
+    assert!(mirror.over[0].starts_with(&format!("{}: left out, a sandbox takes", home.display())), "{:?}", mirror.over);
+    for name in 0..NAMED + 2 {
+        let file = fs::File::create(home.join(format!("skills/{name:02}\n"))).unwrap();
+        file.set_len(MOST_BYTES).unwrap();
+    }
+    let over = read(&home, Path::new("/nope"), &Exposed::nothing()).unwrap().over.remove(0);
+    assert!(over.contains(": skills/01\\n, skills/02\\n, ") && over.ends_with(" and 3 more"), "{over}");
 }
 
 /// Seen: a skill is a link into the project, and inside the agent turns it to a directory of the host.
