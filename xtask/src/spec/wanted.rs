@@ -156,7 +156,11 @@ impl Spec {
         let mut rows = vec![
             row("user", format!("{uid}:{gid}{groups}"), Now),
             row("image inputs", image_inputs.clone(), NextStart),
-            row("codex", codex_version.clone(), NextStart),
+            row(
+                "codex",
+                self.codex_copy().map_or(codex_version.clone(), |copy| format!("{codex_version} ({copy})")),
+                NextStart,
+            ),
             row("CA bundle", if *ca_bundle { "the host's" } else { "the image's" }.into(), Now),
             row("env", env.join(", "), EachEntry),
             row("compose file", compose_file.clone(), NextStart),
@@ -167,6 +171,13 @@ impl Spec {
         rows.extend(shape.as_object().into_iter().flatten().map(|(name, value)| row(name, text(value), Now)));
         rows.extend(ids(mounts).into_iter().zip(mounts).map(|(id, mount)| mount_row(id, mount)));
         rows
+    }
+
+    /// What tells the copy of Codex from others of the same version: the name of its folder is `VERSION-FINGERPRINT`, and
+    /// another file on the host makes another copy.
+    fn codex_copy(&self) -> Option<&str> {
+        let name = self.mount(&Role::CodexPackage)?.source.file_name()?.to_str()?;
+        name.strip_prefix(&self.codex_version)?.strip_prefix('-')
     }
 
     /// What differs between this sandbox, which runs, and what is wanted now.
@@ -276,6 +287,19 @@ pub(crate) mod tests {
         let found = was.differences(&now);
         assert_eq!(found.deferred, ["codex: the container has `0.169.0`, now it is `0.170.0`"]);
         assert_eq!(found.blocking, ["dataset.k: the container has none, now it is `/k`"]);
+    }
+
+    #[test]
+    fn another_file_of_codex_of_the_same_version_is_told() {
+        let mut was = crate::proof::fixture::spec();
+        let package = was.mounts.iter().position(|mount| mount.role == Role::CodexPackage).unwrap();
+        was.mounts[package].source = "/s/codex/0.169.0-aaa".into();
+        let mut now = was.clone();
+        assert_eq!(was.differences(&now), Differences::default());
+        now.mounts[package].source = "/s/codex/0.169.0-bbb".into();
+        let found = was.differences(&now);
+        assert_eq!(found.deferred, ["codex: the container has `0.169.0 (aaa)`, now it is `0.169.0 (bbb)`"]);
+        assert_eq!(found.blocking, Vec::<String>::new());
     }
 
     #[test]
