@@ -66,6 +66,8 @@ pub(crate) struct Codex {
     pub(crate) notes: Vec<String>,
 }
 
+const PROGRAM: &str = "the program";
+
 /// Finds the host's Codex (`--codex`, else `PATH`), finds the native program behind its launcher and checks it. Nothing
 /// is copied: `package` is where the copy will lie.
 ///
@@ -78,15 +80,13 @@ pub(crate) struct Codex {
 /// damaged, is for another machine, needs a loader that the image does not have, or does not answer as Codex; 2 where
 /// `--codex` names no file.
 pub(crate) fn resolve(cx: &Context, explicit: Option<&Path>, exposed: &Exposed) -> Result<Codex> {
-    const PROGRAM: &str = "the program";
     exposed.refuse_written(PROGRAM, &launcher::find(cx, explicit)?)?;
     let codex = resolve_by(cx, explicit, &|binary| {
         exposed.refuse_written(PROGRAM, binary)?;
         version::ask(binary)
     })?;
-    // Also where the version was remembered: all of it is copied.
+    // Also where the version was remembered.
     exposed.refuse_written(PROGRAM, &codex.binary)?;
-    codex.items.iter().try_for_each(|item| exposed.refuse_written(PROGRAM, &item.from))?;
     Ok(codex)
 }
 
@@ -119,9 +119,21 @@ impl Codex {
     /// Copies the program with its siblings to `package`, unless the copy is there and whole.
     ///
     /// # Errors
-    /// The state folder cannot be written, or Codex changed on the host since it was found.
-    pub(crate) fn snapshot(&self, cx: &Context) -> Result<()> {
+    /// The state folder cannot be written, Codex changed on the host since it was found, or see [`Codex::refuse_copy`].
+    pub(crate) fn snapshot(&self, cx: &Context, exposed: &Exposed) -> Result<()> {
+        self.refuse_copy(exposed)?;
         snapshot::take(cx, &self.version, &self.items).map(drop)
+    }
+
+    /// Refuses a copy of what an agent can have written. Where there is a copy, nothing is read but its items' metadata.
+    ///
+    /// # Errors
+    /// A part of the package lies in a directory that a sandbox can write, and is not copied yet.
+    pub(crate) fn refuse_copy(&self, exposed: &Exposed) -> Result<()> {
+        if !snapshot::is_whole(&self.package, &self.items) {
+            self.items.iter().try_for_each(|item| exposed.refuse_written(PROGRAM, &item.from))?;
+        }
+        Ok(())
     }
 }
 

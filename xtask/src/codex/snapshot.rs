@@ -126,7 +126,7 @@ fn note(version: &str, items: &[Packaged]) -> Option<String> {
 
 /// Whether a snapshot has every item in its full length. A crash of the machine right after the copy can leave files
 /// empty under their final names.
-fn is_whole(place: &Path, items: &[Packaged]) -> bool {
+pub(super) fn is_whole(place: &Path, items: &[Packaged]) -> bool {
     items.iter().all(|item| {
         let copy = place.join(&item.to);
         match &item.what {

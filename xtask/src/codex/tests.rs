@@ -15,7 +15,7 @@ fn resolved(world: &World) -> Result<Codex> {
 #[track_caller]
 fn check_layout(world: &World, layout: Layout, binary: &Path) -> Codex {
     let codex = resolved(world).unwrap();
-    codex.snapshot(&world.cx()).unwrap();
+    codex.snapshot(&world.cx(), &Exposed::nothing()).unwrap();
     assert_eq!((codex.layout, codex.binary.as_path()), (layout, binary));
     assert_eq!(codex.launcher, world.path("bin/codex"));
     assert_eq!(fs::read(codex.package.join("bin/codex")).unwrap(), fs::read(binary).unwrap());
@@ -180,7 +180,7 @@ fn what_is_only_planned_is_not_copied() {
     let cx = world.cx();
     let codex = resolve_by(&cx, None, &|_| Ok("0.169.0".to_owned())).unwrap();
     assert!(!codex.package.exists() && !cx.state.join("codex").exists());
-    codex.snapshot(&cx).unwrap();
+    codex.snapshot(&cx, &Exposed::nothing()).unwrap();
     assert!(codex.package.join("bin/codex").is_file());
 }
 
@@ -197,7 +197,7 @@ fn nothing_is_asked_or_copied_again_until_the_program_changes() {
             Ok(format!("0.169.{}", asked.get()))
         })
         .unwrap();
-        codex.snapshot(&cx).unwrap();
+        codex.snapshot(&cx, &Exposed::nothing()).unwrap();
         codex
     };
     let first = resolve();
@@ -212,4 +212,23 @@ fn nothing_is_asked_or_copied_again_until_the_program_changes() {
     assert_eq!(snapshot::snapshots(&cx).len(), 3);
     assert_ne!(third.package, second.package);
     assert!(first.package.join("bin/codex").is_file(), "the one in use stays");
+}
+
+#[test]
+fn what_an_agent_can_have_written_is_not_copied_and_an_earlier_copy_stays_in_use() {
+    let world = World::new();
+    let binary = world.package("pkg");
+    world.link("bin/codex", "../pkg/bin/codex");
+    let cx = world.cx();
+    let earlier = vec![world.path("pkg/codex-path")];
+    let exposed = Exposed::read(&world.path("exposed"), earlier, &[]).unwrap();
+    let codex = resolved(&world).unwrap();
+    let refused = || codex.snapshot(&cx, &exposed).unwrap_err().to_string();
+    assert!(refused().contains("codex-path/rg` lies in `"), "{}", refused());
+    assert!(!codex.package.exists());
+    codex.snapshot(&cx, &Exposed::nothing()).unwrap();
+    codex.snapshot(&cx, &exposed).unwrap();
+    fs::write(&binary, elf(OWN_MACHINE, None).repeat(2)).unwrap();
+    let codex = resolved(&world).unwrap();
+    assert!(codex.snapshot(&cx, &exposed).is_err(), "another copy");
 }

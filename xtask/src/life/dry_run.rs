@@ -18,6 +18,9 @@ use anyhow::Result;
 pub(crate) fn dry_run(cx: &Context, gathered: &Gathered, program: &Program) -> Result<u8> {
     let mut plan = plan(cx, gathered);
     plan.refused.extend(refusals(cx, gathered, &plan.recreated));
+    if plan.entered.is_none() {
+        plan.refused.extend(gathered.codex.refuse_copy(&gathered.ground.exposed).err());
+    }
     show_settings(&gathered.ground.settings);
     ui::result("# sandbox");
     table(plan.spec.rows().into_iter().map(|row| vec![format!("#   {}", row.name), row.value]));

@@ -105,7 +105,7 @@ impl<'a> Call<'a> {
     fn act(&mut self, act: &Act, project: &Project) -> Result<()> {
         match act {
             Act::Image(_) => Err(failed("the image was built, and the engine does not list it").into()),
-            Act::Snapshot => self.gathered.codex.snapshot(self.cx),
+            Act::Snapshot => self.gathered.codex.snapshot(self.cx, &self.gathered.ground.exposed),
             Act::Fill(fill) => {
                 fill.run(&self.gathered, &|| self.signals.any())?.iter().for_each(ui::say);
                 Ok(())
