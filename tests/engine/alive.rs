@@ -129,6 +129,27 @@ fn thousands_of_leftovers_and_one_that_forks_for_ever_are_ended_in_one_call() {
     assert_eq!(sandbox.containers(), [container], "its own two processes went on");
 }
 
+/// Stops each shell that comes up beside it.
+const STOPPING: &str = "cat > stop.py <<'END'\nimport os, signal\n\
+                        known = {os.getpid(), os.getppid()}\nknown |= {int(p) for p in os.listdir('/proc') if p.isdigit()}\n\
+                        while True:\n    for pid in os.listdir('/proc'):\n        try:\n            \
+                        if pid.isdigit() and int(pid) not in known and \\\n               \
+                        open(f'/proc/{pid}/cmdline').read() == '/bin/bash\\0':\n                \
+                        os.kill(int(pid), signal.SIGSTOP)\n        except OSError:\n            pass\nEND\n\
+                        setsid python3 stop.py >/dev/null 2>&1 </dev/null &\nsleep 1\n";
+
+#[test]
+fn a_session_that_is_stopped_before_it_begins_is_told_and_ended() {
+    let sandbox = Sandbox::new();
+    shell(&sandbox, STOPPING);
+    let run = sandbox.task("sandbox").args(["--yes", "--shell"]).stdin("sleep 600\n").run().ended(1);
+    let said = "the session was stopped by something inside";
+    assert!(run.stderr.contains(&format!("warning: {said}")), "{}", run.stderr);
+    assert!(run.error().contains(said) && run.error().contains("before it began, and was ended"), "{}", run.error());
+    let ended = sandbox.task("sandbox").args(["--yes", "--leftovers", "end", "--", "--version"]).run().ok();
+    assert!(ended.stderr.contains("they were ended"), "{}", ended.stderr);
+}
+
 #[test]
 fn in_a_terminal_it_is_asked_whether_leftovers_are_ended() {
     let sandbox = Sandbox::new();

@@ -9,9 +9,11 @@ use super::ready;
 use super::running::Running;
 use super::session::Session;
 use super::signals::Signals;
+use super::stall::{Held, Stall};
 use crate::engine::alive::Alive;
 use crate::engine::docker::{self, Whose};
 use crate::engine::inspect::Container;
+use crate::error::failed;
 use crate::spec::inside::{PYTHON, REAP};
 use crate::spec::words::{Leftovers, Mode};
 use crate::{exec, ui};
@@ -69,6 +71,7 @@ impl Running<'_> {
         let (start, since) = (Instant::now(), SystemTime::now());
         let (mut last, mut lock) = (start, Some(call.lock));
         let signals = &call.signals;
+        let (mut stall, mut held_up) = (Stall::new(start), None);
         let code = exec::attach(&command, || {
             if lock.is_some() {
                 session.note(|| Alive::read(&container).ok());
@@ -82,12 +85,21 @@ impl Running<'_> {
                 // While Codex owns the terminal nothing is printed; the user is told afterwards.
                 let _ = ready::reconcile(gathered);
             }
-            !signals.end()
+            match stall.look(session.stopped(), Instant::now()) {
+                Held::No => {}
+                Held::Tell(pid) => ui::warn(stopped(pid)),
+                Held::End(pid) => held_up = Some(pid),
+            }
+            !signals.end() && held_up.is_none()
         })?;
         if signals.end() {
             reap(&record.container, Whose::Agents, &mark);
         }
-        drop(session);
+        if held_up.is_some() {
+            session.end(&container)?;
+        } else {
+            drop(session);
+        }
         signals.forget_keys();
         if code == i32::from(KILLED) && was_ended(gathered, &name, &record.container, &mut lock, signals) {
             ui::say(format_args!("`{name}` was ended meanwhile, and this session with it"));
@@ -99,8 +111,17 @@ impl Running<'_> {
         gathered.look_at_exit(alive.ok().as_ref());
         leave(gathered, &before, since, &|| signals.any());
         ui::say(format_args!("`{name}` keeps running; `cargo xtask down` stops it"));
-        Ok(Left { code: u8::try_from(code).unwrap_or(1) })
+        match held_up {
+            None => Ok(Left { code: u8::try_from(code).unwrap_or(1) }),
+            Some(pid) => Err(failed(format!("{} before it began, and was ended", stopped(pid)))
+                .hint("`cargo xtask sandbox --leftovers end` ends what was left running inside, and so does `cargo xtask down`")
+                .into()),
+        }
     }
+}
+
+fn stopped(pid: u32) -> String {
+    format!("the session was stopped by something inside (its process is {pid} on this host)")
 }
 
 /// Whether the container has gone with a session that was killed. `down` holds the lock of the workspace until it has

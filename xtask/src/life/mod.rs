@@ -28,6 +28,7 @@ mod sandbox;
 mod session;
 mod signals;
 mod sources;
+mod stall;
 mod start;
 pub(crate) mod status;
 mod wanted;

@@ -88,6 +88,12 @@ impl Session {
         }
     }
 
+    /// A process of it that is stopped now.
+    pub(super) fn stopped(&self) -> Option<u32> {
+        let now = self.started.iter().filter_map(|id| Process::read(id.pid).filter(|now| now.id() == *id));
+        now.filter(Process::stopped).map(|process| process.pid).next()
+    }
+
     /// Ends what it has started.
     ///
     /// # Errors
