@@ -36,8 +36,18 @@ pub(crate) struct Removal {
 }
 
 impl Removal {
-    /// Asks the engine what is there. A dry run takes no lock.
-    pub(crate) fn read(cx: &Context, flags: &Flags, all: bool, caches: bool, dry_run: bool) -> Result<Removal> {
+    /// Asks the engine what is there. A dry run takes no lock. `stop` ends the reading of the commits, which can take long.
+    ///
+    /// # Errors
+    /// The settings are wrong, no engine answers, or the user has ended it: nothing was removed.
+    pub(crate) fn read(
+        cx: &Context,
+        flags: &Flags,
+        all: bool,
+        caches: bool,
+        dry_run: bool,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Removal> {
         let settings = settings::load(cx, flags)?;
         let uid = User::read().uid;
         let places = places::of(cx, &settings.workspace, uid);
@@ -45,7 +55,10 @@ impl Removal {
         let container = find(&compose::container_name(&places.project))?;
         places.known(&settings.workspace, container.is_some())?;
         let volumes = if caches { caches_of(uid)? } else { Vec::new() };
-        let commits = if all { commits(&settings.workspace, &places) } else { Vec::new() };
+        let commits = if all { commits(&settings.workspace, &places, stop) } else { Vec::new() };
+        if stop() {
+            return Err(failed("nothing was removed: it was interrupted").into());
+        }
         Ok(Removal {
             had_state: places.dir.exists(),
             places,
@@ -148,14 +161,14 @@ impl Removal {
 }
 
 /// What only the sandbox's git directory has. Where that cannot be known, the line says so: it is a loss, too.
-fn commits(workspace: &Path, places: &Places) -> Vec<String> {
+fn commits(workspace: &Path, places: &Places, stop: &dyn Fn() -> bool) -> Vec<String> {
     if !places.git.join("git").exists() {
         return Vec::new();
     }
     let read = || -> Result<Vec<String>> {
         let repository = git::detect(&directory("the workspace", workspace)?)?
             .ok_or_else(|| failed(format!("`{}` is no git repository any more", workspace.display())))?;
-        Ok(git::losses(&git::list(&repository, &places.git, &|| false)?))
+        Ok(git::losses(&git::list(&repository, &places.git, stop)?))
     };
     read().unwrap_or_else(|err| {
         let dir = places.git.display();
@@ -173,4 +186,31 @@ pub(crate) fn caches_of(uid: u32) -> Result<Vec<String>> {
 fn in_use() -> crate::error::Failure {
     failed("not everything was removed: the caches may be in use by the sandbox of another workspace")
         .hint("`cargo xtask down --workspace DIR` ends that one; then run this again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::step::Command;
+
+    #[test]
+    fn the_reading_of_the_commits_ends_when_the_user_wants_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let cx = Context { state: dir.path().join("state"), ..Context::default() };
+        let workspace = dir.path().canonicalize().unwrap().join("work");
+        std::fs::create_dir(&workspace).unwrap();
+        let init = |at: &str| exec::capture(&Command::new("git").args(["init", "-q", at])).unwrap();
+        init(workspace.to_str().unwrap());
+        let places = places::of(&cx, &workspace, 1000);
+        assert_eq!(commits(&workspace, &places, &|| true), Vec::<String>::new(), "it has no git directory");
+        let private = places.git.join("git");
+        exec::create_dir(&private, 0o700).unwrap();
+        let script = "git init -q --bare . && t=$(git mktree </dev/null) && c=$(git -c user.name=x -c user.email=x@y \
+                      commit-tree $t -m m) && git update-ref refs/heads/new $c";
+        assert!(exec::capture(&Command::new("sh").args(["-ec", script]).dir(&private)).unwrap().ok());
+        let lines = commits(&workspace, &places, &|| true);
+        assert!(lines.len() == 1 && lines[0].contains("they cannot be read"), "{lines:?}");
+        let lines = commits(&workspace, &places, &|| false);
+        assert!(lines.len() == 1 && lines[0].starts_with("only the sandbox has"), "{lines:?}");
+    }
 }

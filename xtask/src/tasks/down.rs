@@ -2,6 +2,7 @@
 
 use crate::context::Context;
 use crate::error::{failed, usage};
+use crate::life::Signals;
 use crate::life::down::Removal;
 use crate::spec::settings::Flags;
 use crate::ui;
@@ -27,7 +28,8 @@ pub struct Args {
 }
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
-    let removal = Removal::read(cx, &args.flags, args.all, args.caches, args.dry_run)?;
+    let signals = Signals::catch()?;
+    let removal = Removal::read(cx, &args.flags, args.all, args.caches, args.dry_run, &|| signals.any())?;
     let losses = removal.losses();
     if !args.yes && !args.dry_run && !losses.is_empty() && !cx.stdin_tty {
         return Err(usage("`down --all` and `down --caches` ask before they remove, and there is no terminal")
@@ -49,7 +51,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
         removal.commits().iter().for_each(ui::warn);
     } else if !losses.is_empty() || (cx.stdin_tty && !alive.is_empty()) {
         losses.iter().for_each(ui::say);
-        if !ui::agree("Remove it?") {
+        if !signals.ask(|| ui::agree("Remove it?")) {
             return Err(failed("nothing was removed").into());
         }
     }
