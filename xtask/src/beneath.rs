@@ -8,9 +8,11 @@
 
 mod change;
 mod held;
+mod way;
 
 pub(crate) use change::{Lock, lock_fd};
 pub(crate) use held::Held;
+pub(crate) use way::Way;
 
 use crate::error::{failed, host};
 use crate::text;

@@ -1,5 +1,6 @@
 //! The environment, the terminal and the directories of this process: they are read once, here, and nowhere else.
 
+use crate::beneath::Way;
 use crate::error::{Failure, host, usage};
 use crate::text;
 use anyhow::Result;
@@ -7,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::os::fd::AsFd as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// Everything that is read about one run of `cargo xtask`. It must not be printed: the environment holds secrets.
 #[derive(Clone, Default)]
@@ -130,34 +131,24 @@ pub(crate) fn resolved(path: &Path) -> PathBuf {
 /// directory, and the rest of the way as it is written there. What lies at the end need not exist. The directories are
 /// without symlinks, and ways through `except` go on.
 pub(crate) fn led_into<'a>(dirs: &'a [PathBuf], except: &[PathBuf], path: &Path) -> Option<(&'a Path, PathBuf)> {
-    /// The kernel follows no more.
-    const MOST_LINKS: usize = 40;
-    let parts = |path: &Path| -> Vec<PathBuf> {
-        let parts = path.components().rev().filter(|part| *part != Component::CurDir);
-        parts.map(|part| PathBuf::from(part.as_os_str())).collect()
-    };
-    let (mut at, mut rest, mut links) = (PathBuf::new(), parts(path), 0);
-    while let Some(part) = rest.pop() {
-        if part == Path::new("..") {
+    let (mut at, mut way) = (PathBuf::new(), Way::new(path));
+    while let Some(part) = way.step() {
+        if part == ".." {
             at.pop();
         } else {
             // A part that is `/` takes the place of all before it.
             at.push(part);
         }
         if let Ok(to) = at.read_link() {
-            links += 1;
-            if links > MOST_LINKS {
-                return None;
-            }
             at.pop();
-            rest.extend(parts(&to));
+            way.link(&to).ok()?;
             continue;
         }
         let Some(dir) = dirs.iter().find(|dir| at.starts_with(dir)) else { continue };
-        let whole: PathBuf = [&at].into_iter().chain(rest.iter().rev()).collect();
+        let whole = way.whole(&at);
         // From the directory, or from what is excepted, upwards: no name is followed.
         let is_above = at == *dir || except.iter().any(|except| except.starts_with(&at));
-        let leaves = is_above && rest.last().is_some_and(|next| next == Path::new(".."));
+        let leaves = is_above && way.coming().is_some_and(|next| next == "..");
         if !leaves && !except.iter().any(|except| whole.starts_with(except)) {
             return Some((dir, whole));
         }

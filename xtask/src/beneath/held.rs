@@ -4,17 +4,14 @@
 //! `Held` is the object itself: it is opened part by part, symlinks are resolved here and not by the kernel, and every
 //! directory in which a name was looked up is remembered. What is asked of it later is asked of the open handle.
 
-use super::{Beneath, DIRECTORY, FileId, Node, Refused, Why};
+use super::{Beneath, DIRECTORY, FileId, Node, Refused, Way, Why};
 use rustix::fs::{CWD, FileType, Mode, OFlags, openat, readlinkat};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::path::{Component, Path, PathBuf};
-
-/// As many symlinks as the kernel itself follows on one path.
-const MOST_LINKS: usize = 40;
+use std::path::{Path, PathBuf};
 
 /// Only names the object: nothing is read, no device is opened, no fifo waits.
 const NAMED: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -114,16 +111,11 @@ impl Held {
     }
 }
 
-/// The parts of a path that are still to be walked, the next one last.
-fn parts(path: &Path) -> Vec<OsString> {
-    path.components().rev().filter(|part| *part != Component::CurDir).map(|part| part.as_os_str().to_owned()).collect()
-}
-
 fn walk(path: &Path) -> Result<Held, Why> {
-    let mut todo = parts(path);
+    let mut way = Way::new(path);
     let (mut here, mut around) = (At::root()?, At::root()?);
-    let (mut passed, mut links) = (Vec::new(), 0);
-    while let Some(name) = todo.pop() {
+    let mut passed = Vec::new();
+    while let Some(name) = way.step() {
         if name == "/" {
             here = At::root()?;
             continue;
@@ -141,12 +133,8 @@ fn walk(path: &Path) -> Result<Held, Why> {
         };
         let next = At::open(&here.fd, &name, next)?;
         if next.node.kind == FileType::Symlink {
-            links += 1;
-            if links > MOST_LINKS {
-                return Err(Why::Symlink);
-            }
-            let target = readlinkat(&next.fd, "", Vec::new())?.into_bytes();
-            todo.extend(parts(Path::new(&OsString::from_vec(target))));
+            let target = OsString::from_vec(readlinkat(&next.fd, "", Vec::new())?.into_bytes());
+            way.link(Path::new(&target)).map_err(|_| Why::Symlink)?;
             continue;
         }
         around = std::mem::replace(&mut here, next);

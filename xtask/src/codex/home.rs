@@ -14,7 +14,7 @@ mod text;
 mod write;
 
 pub(crate) use crate::spec::words::Mode;
-pub(crate) use linked::refuse_linked;
+pub(crate) use linked::{refuse_linked, refuse_linked_settings};
 pub(crate) use read::read;
 pub(crate) use system::system;
 pub(crate) use write::{write, write_agents};

@@ -158,6 +158,8 @@ impl Ground {
         let data = self.datasets.iter().filter(|mount| !mount.read_only).map(|mount| mount.source.clone());
         let grounds: Vec<PathBuf> = data.chain([self.workspace.clone()]).collect();
         let homes = [self.settings.host_codex_home.clone(), cx.home.join(".agents")];
+        let config = cx.var("XDG_CONFIG_HOME").map_or_else(|| cx.home.join(".config"), PathBuf::from);
+        codex::home::refuse_linked_settings(&cx.home, &config, &grounds)?;
         codex::home::refuse_linked(&homes, &grounds, &self.exposed)?.iter().for_each(ui::warn);
         Ok(())
     }

@@ -1,9 +1,9 @@
 //! Symlinks in the host's Codex home which lead to what a sandbox can write: the Codex of this host obeys what is there.
 
-use crate::context::led_into;
+use crate::context::{led_into, resolved};
 use crate::error::{failed, usage};
 use crate::exposed::Exposed;
-use crate::ui::printable;
+use crate::text;
 use anyhow::Result;
 use std::fs::{self, FileType};
 use std::io::ErrorKind;
@@ -15,12 +15,18 @@ const TEXT: &[&str] = &["AGENTS.md", "AGENTS.override.md", "prompts", "skills"];
 /// What Codex keeps for itself and only reads back as text.
 const STATE: &[&str] = &["sessions", "archived_sessions", "history.jsonl", "log"];
 
+/// What Codex starts programs by, or takes permissions from, however deep it lies.
+const OBEYED: &[&str] = &["agents", "hooks", "packages", "plugins", "rules"];
+
+/// How deep that is looked through.
+const DEEPEST: usize = 16;
+
 /// The most names that are looked at.
 const MOST_NAMES: usize = 20_000;
 
-/// Refuses a symlink at the top of these directories, or one level below, whose way leads into `grounds` (which the sandbox
-/// is given for writing, without symlinks) or through what another sandbox can write. It need not lead to anything yet.
-/// Returns a line for each that is only read as text.
+/// Refuses a symlink at the top of these directories, one level below, or anywhere below what Codex obeys, whose way leads
+/// into `grounds` (which the sandbox is given for writing, without symlinks) or through what another sandbox can write. It
+/// need not lead to anything yet. Returns a line for each that is only read as text.
 ///
 /// # Errors
 /// There is such a link, or it cannot be seen whether there is.
@@ -31,31 +37,89 @@ pub(crate) fn refuse_linked(homes: &[PathBuf], grounds: &[PathBuf], exposed: &Ex
         for (top, kind) in entries(home, &mut left)? {
             let is = |names: &[&str]| names.iter().any(|name| top.ends_with(name));
             let mut links: Vec<PathBuf> = Vec::new();
-            if !is(STATE) && (kind.is_dir() || top.is_dir()) {
-                let below = entries(&top, &mut left)?;
-                links.extend(below.into_iter().filter(|(_, kind)| kind.is_symlink()).map(|(path, _)| path));
+            if !is(STATE) {
+                let depth = if is(OBEYED) { DEEPEST } else { 1 };
+                below(&top, kind, depth, &mut left, &mut Vec::new(), &mut links)?;
             }
             links.extend(kind.is_symlink().then(|| top.clone()));
             for link in links {
-                let Some((ground, to)) = led_into(grounds, &[], &link) else {
+                let Some(leads) = leads(grounds, &link) else {
                     if !is(TEXT) && !is(STATE) && led_into(&others, &[], &link).is_some() {
                         exposed.refuse_written("the Codex of this host obeys what it reads, and", &link)?;
                     }
                     continue;
                 };
-                let [link, ground, to] = [&link, ground, &to].map(|path| printable(&path.to_string_lossy()));
-                let leads = format!("`{link}` leads to `{to}`, and the sandbox can write `{ground}`");
                 if is(TEXT) || is(STATE) {
                     said.push(format!("{leads}: the Codex of this host reads what an agent writes there"));
                     continue;
                 }
-                return Err(usage(format!("{leads}: the Codex of this host would obey what an agent writes there"))
-                    .hint("put the file or directory itself in the place of the symlink")
-                    .into());
+                return Err(obeyed(&format!("{leads}: the Codex of this host would obey what an agent writes there")));
             }
         }
     }
     Ok(said)
+}
+
+/// Refuses a file or directory of the user's own settings (what begins with a dot in the home, and what lies in `config` and
+/// in git's part of it) that is a symlink into `grounds`. It need not lead to anything yet: shells, git and other programs of
+/// this host obey what an agent makes there. A settings file of git that is there is left to the watch on git, which has it
+/// mounted read-only.
+///
+/// # Errors
+/// There is such a link, or it cannot be seen whether there is.
+pub(crate) fn refuse_linked_settings(home: &Path, config: &Path, grounds: &[PathBuf]) -> Result<()> {
+    let (git, mut left) = (config.join("git"), MOST_NAMES);
+    let own = [home.join(".gitconfig"), git.join("config")];
+    for dir in [home, config, &git] {
+        for (link, kind) in entries(dir, &mut left)? {
+            let is_hidden = link.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+            if !kind.is_symlink() || (dir == home && !is_hidden) || (own.contains(&link) && link.exists()) {
+                continue;
+            }
+            if let Some(leads) = leads(grounds, &link) {
+                return Err(obeyed(&format!("{leads}: programs of this host would obey what an agent writes there")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Where a link leads, if that is into one of these directories.
+fn leads(grounds: &[PathBuf], link: &Path) -> Option<String> {
+    let (ground, to) = led_into(grounds, &[], link)?;
+    let [link, ground, to] = [link, ground, &to].map(text::path);
+    Some(format!("`{link}` leads to `{to}`, and the sandbox can write `{ground}`"))
+}
+
+fn obeyed(what: &str) -> anyhow::Error {
+    usage(what).hint("put the file or directory itself in the place of the symlink").into()
+}
+
+/// The symlinks below a directory, also one that a symlink leads to. `around` are the directories on the way.
+fn below(
+    dir: &Path,
+    kind: FileType,
+    depth: usize,
+    left: &mut usize,
+    around: &mut Vec<PathBuf>,
+    links: &mut Vec<PathBuf>,
+) -> Result<()> {
+    if depth == 0 || !(kind.is_dir() || kind.is_symlink() && dir.is_dir()) {
+        return Ok(());
+    }
+    let real = resolved(dir);
+    if around.contains(&real) {
+        return Ok(());
+    }
+    around.push(real);
+    for (path, kind) in entries(dir, left)? {
+        if kind.is_symlink() {
+            links.push(path.clone());
+        }
+        below(&path, kind, depth - 1, left, around, links)?;
+    }
+    around.pop();
+    Ok(())
 }
 
 fn entries(dir: &Path, left: &mut usize) -> Result<Vec<(PathBuf, FileType)>> {
@@ -117,6 +181,46 @@ mod tests {
         symlink(at("work/p.md"), at(".codex/prompts/p.md")).unwrap();
         symlink(at("work/rules"), at(".agents/skills/s")).unwrap();
         assert_eq!(look().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn a_link_deep_below_what_codex_obeys_is_refused_and_a_circle_ends() {
+        let temp = tempfile::tempdir().unwrap();
+        let at = |name: &str| temp.path().canonicalize().unwrap().join(name);
+        for dir in [".codex/plugins/cache/m/p/1", ".codex/worktrees/w/deep", "dotfiles/x/y", "work"] {
+            fs::create_dir_all(at(dir)).unwrap();
+        }
+        symlink(at(".codex/plugins"), at(".codex/plugins/cache/m/round")).unwrap();
+        symlink(at("dotfiles"), at(".codex/hooks")).unwrap();
+        symlink(at("work/x"), at(".codex/worktrees/w/deep/l")).unwrap();
+        let look = || refuse_linked(&[at(".codex")], &[at("work")], &Exposed::nothing());
+        assert_eq!(look().unwrap(), Vec::<String>::new(), "what Codex does not obey may be large");
+        for link in [".codex/plugins/cache/m/p/1/run", "dotfiles/x/y/run"] {
+            symlink(at("work/not/there"), at(link)).unwrap();
+            let text = look().unwrap_err().to_string();
+            assert!(text.contains("/run` leads to") && text.contains("work/not/there"), "{text}");
+            fs::remove_file(at(link)).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_link_of_the_users_settings_into_what_the_sandbox_can_write_is_refused_also_where_it_leads_nowhere_yet() {
+        let temp = tempfile::tempdir().unwrap();
+        let at = |name: &str| temp.path().canonicalize().unwrap().join(name);
+        for dir in [".config/git", "work"] {
+            fs::create_dir_all(at(dir)).unwrap();
+        }
+        let look = || refuse_linked_settings(&at(""), &at(".config"), &[at("work")]);
+        for link in [".gitconfig", ".bashrc", ".config/tool", ".config/git/config", ".config/git/attributes"] {
+            symlink(at("work/made/later"), at(link)).unwrap();
+            let text = crate::error::render(&look().unwrap_err());
+            assert!(text.contains(&format!("{link}` leads to")) && text.contains("hint: "), "{text}");
+            fs::remove_file(at(link)).unwrap();
+        }
+        fs::write(at("work/gitconfig"), "").unwrap();
+        symlink(at("work/gitconfig"), at(".gitconfig")).unwrap();
+        symlink(at("work"), at("project")).unwrap();
+        look().unwrap();
     }
 
     #[test]
