@@ -99,6 +99,10 @@ pub(crate) fn trusted(places: &Places, existing: &Existing) -> Result<Record, Fa
     if record.spec != *spec {
         return Err(odd(format!("the record of this container (`{file}`) and its label disagree")));
     }
+    // Nobody has looked into this init before an agent could, and it was not told to be out of reach.
+    if existing.up && record.init.as_ref().is_ok_and(|init| !init.is_of(&existing.container)) {
+        return Err(odd("it was started again by something else than this tool".to_owned()));
+    }
     Ok(record)
 }
 

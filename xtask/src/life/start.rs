@@ -163,8 +163,12 @@ fn look_into(
     let missing = || failed(format!("`docker compose up` ended well, and there is no container `{name}`"));
     let existing = find(name)?.ok_or_else(missing)?;
     let pid = init::of_this_host(&existing.container);
-    let odd =
-        |why| failed(format!("the container `{name}` did not come up: {why}")).hint(format!("`docker logs {name}`"));
+    let odd = |why: String| {
+        failed(format!("the container `{name}` did not come up: {why}")).hint(format!("`docker logs {name}`"))
+    };
+    if !existing.up {
+        return Err(odd("its main process has ended".to_owned()).into());
+    }
     if let Ok(pid) = pid {
         init::opened(pid, stop).map_err(odd)?;
     }

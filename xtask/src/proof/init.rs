@@ -87,6 +87,12 @@ impl InitSeen {
         Ok(InitSeen { process, namespaces, mounted, carried: carried(pid) })
     }
 
+    /// Whether the container's init is still this one.
+    pub(crate) fn is_of(&self, container: &Container) -> bool {
+        let pid = container.init().and_then(|pid| u32::try_from(pid).ok());
+        pid.and_then(Process::read).is_some_and(|now| now.id() == self.process)
+    }
+
     /// What lies at the target of each bind mount now. What a mount shows cannot change, so it is what it was where the
     /// mount is the same.
     pub(super) fn mounted_now(&self, table: &MountTable) -> BTreeMap<String, Result<FileId, String>> {

@@ -9,7 +9,6 @@ use super::host_kernel::HostKernel;
 use super::init::{self, InitNow, InitSeen};
 use super::probe::{ProbeRequest, ProcessFacts};
 use crate::beneath::{Beneath, FileId};
-use crate::engine::cgroup::Process;
 use crate::engine::inspect::{Container, Mounted};
 use crate::error::failed;
 use crate::mountinfo::{DevicePath, MountTable, clean, rest};
@@ -148,7 +147,7 @@ fn take_file(dir: &Path, name: &str) -> Result<WorkspaceFile, String> {
 /// Of an init that is out of reach already; `seen` is what was read of it before.
 fn process_facts(container: &Container, seen: &InitSeen) -> Result<ProcessFacts, String> {
     let pid = init::of_this_host(container)?;
-    if Process::read(pid).is_none_or(|now| now.id() != seen.process) {
+    if !seen.is_of(container) {
         return Err("the container was started again since this tool looked into it".to_owned());
     }
     ProcessFacts::read(seen.namespaces.clone(), |name| init::text_of(pid, name))
