@@ -20,15 +20,16 @@ use super::Repository;
 use super::layout::DOT_GIT;
 use crate::engine::alive::Waiting;
 use crate::error::{failed, usage};
+use crate::exposed::Suspect;
 use crate::spec::inside::WORKSPACE;
 use crate::spec::{Mount, Role};
 use crate::ui::printable;
 use anyhow::Result;
-use find::{Finder, Found, shown};
+use find::{Finder, Found, Suspected, shown};
 use linked::Led;
 use places::{Place, PlaceKind};
 use state::{Unresolved, WatchState};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use walk::Bound;
 
 /// The most directories and files that are mounted read-only one by one.
@@ -44,6 +45,8 @@ pub(crate) struct Told {
     pub(crate) notes: Vec<String>,
     /// What was set aside or lost its setuid bit, or could not; what changed that git on the host obeys.
     pub(crate) warnings: Vec<String>,
+    /// Whether it was looked, at everything, and nothing was left that should not stay.
+    pub(crate) complete: bool,
 }
 
 /// The mounts by which the places of the last [`protect`] are read-only inside. Reads one small file.
@@ -85,14 +88,51 @@ pub(crate) fn preview(workspace: &Path, repo: Option<&Repository>) -> Result<Vec
 ///
 /// # Errors
 /// A place that cannot be protected, a new git directory that cannot be set aside, or the state cannot be written.
-pub(crate) fn protect(workspace: &Path, repo: Option<&Repository>, state: &Path) -> Result<Told> {
-    protect_within(&Bound::USUAL, workspace, repo, state)
+pub(crate) fn protect(workspace: &Path, repo: Option<&Repository>, state: &Path, doubt: Doubt) -> Result<Told> {
+    protect_within(&Bound::USUAL, workspace, repo, state, doubt)
 }
 
-fn protect_within(bound: &Bound, workspace: &Path, repo: Option<&Repository>, state: &Path) -> Result<Told> {
+/// Why what is there may be an agent's, besides what the last look says.
+#[derive(Debug, Default)]
+pub(crate) struct Doubt {
+    pub(crate) suspect: Suspect,
+    /// The kept states of the sandboxes that could write there, by [`Suspect::given_as`].
+    pub(crate) states: Vec<PathBuf>,
+}
+
+impl Doubt {
+    /// With what those states say was there before an agent ran.
+    fn read(self, workspace: &Path, own: Option<&WatchState>) -> Result<Suspected> {
+        let mut recorded: Vec<Place> = own.map_or_else(Vec::new, |own| own.places.clone());
+        for ((given, is_this), state) in self.suspect.given_as.iter().zip(&self.states) {
+            let places = WatchState::read(state)?.map_or_else(Vec::new, |state| state.places);
+            let at = |place: Place| match is_this {
+                true => place,
+                false => {
+                    let path = given.join(&place.path);
+                    Place { path: path.strip_prefix(workspace).map_or(path.clone(), Path::to_path_buf), ..place }
+                }
+            };
+            recorded.extend(places.into_iter().map(at));
+        }
+        Ok(Suspected { ground: self.suspect, recorded })
+    }
+}
+
+fn protect_within(
+    bound: &Bound,
+    workspace: &Path,
+    repo: Option<&Repository>,
+    state: &Path,
+    doubt: Doubt,
+) -> Result<Told> {
     let last = WatchState::read(state)?;
-    let (quiet, busy) = (last.as_ref().filter(|last| last.quiet), last.as_ref().filter(|last| !last.quiet));
-    let mut found = Finder::new(workspace, repo, busy)?.doubting(quiet).find(bound)?;
+    // What a container that is gone ran after the last look, nobody saw: only a look after its end says that no more came.
+    let ended = |last: &&WatchState| last.quiet && last.waiting.is_none();
+    let (quiet, busy) = (last.as_ref().filter(ended), last.as_ref().filter(|last| !ended(last)));
+    let suspected = doubt.read(workspace, quiet)?;
+    let finder = Finder::new(workspace, repo, busy)?.doubting(quiet).suspecting(&suspected);
+    let mut found = finder.find(bound)?;
     refuse_dangling(workspace, &found.dangling)?;
     // The last state stays as it is, so that the next start does not take it for the user's either.
     refuse_new(&found)?;
@@ -121,7 +161,7 @@ fn refuse_new(found: &Found) -> Result<()> {
 /// The state cannot be read.
 pub(crate) fn unresolved(state: &Path) -> Result<Told> {
     let last = WatchState::read(state)?.map_or_else(Vec::new, |last| last.unresolved);
-    Ok(Told { notes: Vec::new(), warnings: last.iter().map(Unresolved::told).collect() })
+    Ok(Told { warnings: last.iter().map(Unresolved::told).collect(), ..Told::default() })
 }
 
 /// The line that says what is read-only inside.
@@ -189,7 +229,7 @@ pub(crate) fn is_quiet(state: &Path, waiting: Option<&Waiting>) -> Result<bool> 
     Ok(WatchState::read(state)?.is_none_or(|state| state.quiet && state.waiting.as_ref() == waiting))
 }
 
-/// To be called before an agent is let in: from now on the last look says nothing of what is there.
+/// To be called before a container is started or an agent is let in: from now on the last look says nothing of what is there.
 ///
 /// # Errors
 /// The state cannot be written.
@@ -200,9 +240,21 @@ pub(crate) fn note_entered(state: &Path) -> Result<()> {
     }
 }
 
+/// To be called where a container could not be started and is gone: nobody was let in since the last look.
+///
+/// # Errors
+/// The state cannot be written.
+pub(crate) fn note_not_started(state: &Path) -> Result<()> {
+    match WatchState::read(state)? {
+        Some(known) => WatchState { quiet: true, waiting: None, ..known }.write(state),
+        None => Ok(()),
+    }
+}
+
 impl From<Found> for Told {
     fn from(found: Found) -> Told {
-        Told { notes: found.notes, warnings: found.warnings }
+        let complete = found.unresolved.is_empty();
+        Told { notes: found.notes, warnings: found.warnings, complete }
     }
 }
 

@@ -19,6 +19,8 @@ use std::path::{Path, PathBuf};
 
 /// What is there to be removed.
 pub(crate) struct Removal {
+    /// The state folder of all workspaces.
+    state: PathBuf,
     places: Places,
     workspace: PathBuf,
     container: Option<Existing>,
@@ -47,6 +49,7 @@ impl Removal {
         let volumes = if caches { caches_of(uid)? } else { Vec::new() };
         let commits = if all { commits(&settings.workspace, &places) } else { Vec::new() };
         Ok(Removal {
+            state: cx.state.clone(),
             had_state: places.dir.exists(),
             places,
             workspace: settings.workspace,
@@ -115,7 +118,7 @@ impl Removal {
     /// Nothing of the sandbox can write any more: the last look at what it left. From here on all changes are the user's.
     fn look(&self) {
         let (places, workspace) = (&self.places, resolved(&self.workspace));
-        git_watch::look_at_end(&workspace, places);
+        git_watch::look_at_end(&self.state, &workspace, places);
         if !places.baseline.exists() || !workspace.exists() {
             return;
         }

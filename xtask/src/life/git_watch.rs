@@ -4,15 +4,17 @@
 use super::call::free_lock;
 use super::gather::Gathered;
 use super::ground::Ground;
+use crate::context::Context;
 use crate::engine::alive::Alive;
 use crate::error::failed;
-use crate::git::watch::{self, Now};
+use crate::exposed::Exposed;
+use crate::git::watch::{self, Doubt, Now};
 use crate::git::{self, Repository};
 use crate::spec::Mount;
-use crate::spec::places::Places;
+use crate::spec::places::{self, Places};
 use crate::ui;
 use anyhow::Result;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 impl Ground {
     /// All mounts of the airlock, with those that are read-only since the container was started.
@@ -39,9 +41,10 @@ impl Gathered {
     ///
     /// # Errors
     /// A git directory cannot be protected, or the workspace's own repository is not what it was a moment ago.
-    pub(super) fn protect_git(&mut self) -> Result<()> {
+    pub(super) fn protect_git(&mut self, cx: &Context) -> Result<()> {
         let ground = &mut self.ground;
-        say(watch::protect(&ground.workspace, ground.repository.as_ref(), &ground.places.git_state)?);
+        let state = &ground.places.git_state;
+        say(watch::protect(&ground.workspace, ground.repository.as_ref(), state, doubt(cx, ground)?)?);
         if git::detect(&ground.workspace)? != ground.repository {
             return Err(failed(format!("the git repository of `{}` has just changed", ground.workspace.display()))
                 .hint("run this again")
@@ -66,13 +69,21 @@ impl Gathered {
         Ok(())
     }
 
-    /// Before a container is stopped: what is known of it now is not known afterwards.
+    /// Before a container is started, or one that runs is stopped to be recreated: whoever runs a program in it by other
+    /// means leaves no trace once it is gone, so that the next look compares with what was there before.
     ///
     /// # Errors
     /// The state folder cannot be read or written.
-    pub(super) fn note_before_stop(&self, alive: &Alive) -> Result<()> {
-        let places = &self.ground.places;
-        if was_quiet(places, &now(alive))? { Ok(()) } else { watch::note_entered(&places.git_state) }
+    pub(super) fn note_unseen(&self) -> Result<()> {
+        watch::note_entered(&self.ground.places.git_state)
+    }
+
+    /// Where a container was not started after all, and is gone.
+    ///
+    /// # Errors
+    /// The state folder cannot be read or written.
+    pub(super) fn note_not_started(&self) -> Result<()> {
+        watch::note_not_started(&self.ground.places.git_state)
     }
 
     /// At the end of a session, before the user is told that it is over. What cannot be looked at is only a warning: the
@@ -99,14 +110,30 @@ impl Gathered {
 }
 
 /// After a container was removed, so that nothing of an agent's runs any more.
-pub(super) fn look_at_end(workspace: &Path, places: &Places) {
+/// Then nothing of an agent's is left in the workspace, under whatever path it lies next, unless a line says what is.
+pub(super) fn look_at_end(list: &Path, workspace: &Path, places: &Places) {
     // The workspace may be gone, or its repository be broken: the look needs neither.
     let repository = git::detect(workspace).ok().flatten();
     match look(workspace, repository.as_ref(), places, Now { quiet: true, waiting: None }) {
-        Ok(seen) => say(seen),
+        Ok(seen) => {
+            let settled = if seen.complete { Exposed::settle(list, workspace) } else { Ok(()) };
+            say(seen);
+            settled.unwrap_or_else(|err| ui::warn(format_args!("that was not noted: {err:#}")));
+        }
         Err(_) if !workspace.exists() => {}
         Err(err) => unseen(workspace, &err),
     }
+}
+
+/// Why what is in a workspace may be an agent's of another sandbox.
+///
+/// # Errors
+/// The workspace is gone.
+fn doubt(cx: &Context, ground: &Ground) -> Result<Doubt> {
+    let held = ground.exposed.look(&ground.workspace)?;
+    let suspect = ground.exposed.suspect(&held, ground.places.git_state.exists());
+    let state = |(given, _): &(PathBuf, bool)| places::of(cx, given, ground.user.uid).git_state;
+    Ok(Doubt { states: suspect.given_as.iter().map(state).collect(), suspect })
 }
 
 fn airlock(repository: Option<&Repository>, places: &Places) -> Result<Vec<Mount>> {

@@ -112,9 +112,12 @@ impl Ground {
             settings.datasets.iter().filter_map(|set| set.mount(&exposed).transpose()).collect::<Result<Vec<_>>>()?;
         let places = places::of(cx, &workspace, user.uid);
         places.known_layout()?;
-        // Also where git does not take it for a repository yet: what an agent made can become one at any time.
-        if let Err(why @ NotOpened::Exposed(_)) = exposed.look(&workspace.join(".git")) {
-            return Err(why.into());
+        // Also where git does not take it for a repository yet: what an agent made can become one at any time. Git that is run
+        // in the workspace also uses the repositories around it.
+        for dir in workspace.ancestors() {
+            if let Err(why @ NotOpened::Exposed(_)) = exposed.look(&dir.join(".git")) {
+                return Err(why.into());
+            }
         }
         let repository = git::detect(&workspace)?;
         if let Some(repository) = &repository {

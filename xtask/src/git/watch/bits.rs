@@ -69,7 +69,7 @@ mod tests {
     use super::super::find::{Finder, Found};
     use super::super::state::WatchState;
     use super::super::walk::Bound;
-    use super::super::{Now, look, note_entered, protect};
+    use super::super::{Doubt, Now, look, note_entered, protect};
     use std::fs;
     use std::os::unix::fs::{PermissionsExt as _, symlink};
     use std::path::Path;
@@ -196,18 +196,18 @@ mod tests {
         fs::create_dir(&workspace).unwrap();
         let su = workspace.join("su");
         file(&su, 0o4755);
-        protect(&workspace, None, &state).unwrap();
+        protect(&workspace, None, &state, Doubt::default()).unwrap();
         assert_eq!(mode(&su), 0o4755, "before the first session it is the user's own");
         note_entered(&state).unwrap();
-        protect(&workspace, None, &state).unwrap();
+        protect(&workspace, None, &state, Doubt::default()).unwrap();
         assert_eq!(mode(&su), 0o755, "since an entry");
         set(&su, 0o4755);
-        protect(&workspace, None, &state).unwrap();
+        protect(&workspace, None, &state, Doubt::default()).unwrap();
         assert_eq!(mode(&su), 0o4755, "nothing was alive: the user has set it");
         look(&workspace, None, &state, Now::default()).unwrap();
         assert_eq!(mode(&su), 0o755, "the end of a session");
         set(&su, 0o4755);
-        protect(&workspace, None, &state).unwrap();
+        protect(&workspace, None, &state, Doubt::default()).unwrap();
         assert_eq!(mode(&su), 0o755, "a leftover was alive");
     }
 }

@@ -11,6 +11,7 @@ use super::state::{Unresolved, WatchState};
 use super::text;
 use super::walk::{Bound, Met, Then, Walk};
 use crate::beneath::Beneath;
+use crate::exposed::Suspect;
 use crate::ui::printable;
 use anyhow::{Context as _, Result};
 use std::ffi::OsString;
@@ -50,6 +51,14 @@ impl Found {
     }
 }
 
+/// What agents can have made that the last look says nothing of, and what is known of it all the same.
+#[derive(Debug, Default)]
+pub(super) struct Suspected {
+    pub(super) ground: Suspect,
+    /// What lay there before they ran, by the looks that are kept, with paths below this workspace.
+    pub(super) recorded: Vec<Place>,
+}
+
 /// Looks at everything once.
 pub(super) struct Finder<'a> {
     root: Beneath,
@@ -58,6 +67,8 @@ pub(super) struct Finder<'a> {
     known: Option<&'a WatchState>,
     /// What the last look left unresolved, where all else that is there is the user's own.
     doubt: Option<&'a WatchState>,
+    /// What agents can have made besides, where a container is to be started.
+    suspect: Option<&'a Suspected>,
     bits: Bits,
     found: Found,
 }
@@ -69,13 +80,18 @@ impl<'a> Finder<'a> {
         known: Option<&'a WatchState>,
     ) -> Result<Finder<'a>> {
         let root = Beneath::root(workspace)?;
-        Ok(Finder { root, repo, known, doubt: None, bits: Bits::default(), found: Found::default() })
+        Ok(Finder { root, repo, known, doubt: None, suspect: None, bits: Bits::default(), found: Found::default() })
     }
 
     /// While no agent runs: what this look left unresolved is not taken for the user's.
     pub(super) fn doubting(self, last: Option<&'a WatchState>) -> Finder<'a> {
         let in_doubt = |state: &&WatchState| state.unresolved.iter().any(|left| left.after_an_agent);
         Finder { doubt: last.filter(in_doubt), ..self }
+    }
+
+    /// Before a container starts: what agents of other sandboxes can have made is not taken for the user's either.
+    pub(super) fn suspecting(self, suspect: &'a Suspected) -> Finder<'a> {
+        Finder { suspect: Some(suspect), ..self }
     }
 
     pub(super) fn find(mut self, bound: &Bound) -> Result<Found> {
@@ -89,7 +105,8 @@ impl<'a> Finder<'a> {
         first.extend(known.filter_map(|place| place.path.parent().map(Path::to_path_buf)));
         let root = self.root.open_dir(".")?.context("the workspace is gone")?;
         let mut walk = Walk::new(&root, bound);
-        walk.after_an_agent = self.known.is_some() || self.doubt.is_some();
+        walk.after_an_agent =
+            self.known.is_some() || self.doubt.is_some() || self.suspect.is_some_and(|by| !by.ground.is_none());
         walk.run(first, &mut |met| self.meet(met));
         self.found.warnings.extend(std::mem::take(&mut self.bits).lines());
         let nested = self.found.places.iter().filter_map(|place| Trusted::of(&self.root, place));
@@ -156,7 +173,7 @@ impl<'a> Finder<'a> {
         let before =
             |left: &Unresolved| left.after_an_agent && (path.starts_with(&left.path) || left.path.starts_with(&path));
         let doubted = || self.doubt.is_some_and(|last| last.unresolved.iter().any(before));
-        let after_an_agent = place.is_some() || self.known.is_some() || doubted();
+        let after_an_agent = place.is_some() || self.known.is_some() || doubted() || self.is_suspect(&path);
         let left = Unresolved { path, line, place, after_an_agent };
         if self.found.unresolved.contains(&left) || self.found.unresolved.len() > MOST_UNRESOLVED {
             return;
@@ -171,21 +188,37 @@ impl<'a> Finder<'a> {
 
     /// Whether an agent can have made what lies here.
     fn is_open(&self, path: &Path) -> bool {
-        self.known.is_some() || self.doubt.is_some_and(|last| last.unresolved.iter().any(|left| left.covers(path)))
+        let doubted = || self.doubt.is_some_and(|last| last.unresolved.iter().any(|left| left.covers(path)));
+        self.known.is_some() || doubted() || self.is_suspect(path)
+    }
+
+    /// Whether an agent of another sandbox, or of one that is forgotten, can have made what lies here.
+    fn is_suspect(&self, path: &Path) -> bool {
+        self.suspect.is_some_and(|by| by.ground.covers(&self.root, path))
     }
 
     /// Whether it was there before any agent: kept as it is, and read-only inside.
     fn is_the_users(&self, place: &Place) -> bool {
+        if self.suspect.is_some_and(|by| by.ground.is_vouched(&self.root, &place.path)) {
+            return true;
+        }
         let there = |last: &WatchState| last.places.iter().any(|there| there.may_stay(place));
         let refused = |left: &Unresolved| left.place.as_ref().is_some_and(|there| there.same(place));
         match (self.known, self.doubt) {
             (Some(known), _) => there(known),
             (None, Some(last)) => {
                 let suspect = self.is_open(&place.path) || last.unresolved.iter().any(refused);
-                !suspect || there(last)
+                !suspect || there(last) || self.is_recorded(place)
             }
-            (None, None) => true,
+            (None, None) => !self.is_suspect(&place.path) || self.is_recorded(place),
         }
+    }
+
+    /// Whether a look that is kept saw it before an agent could make it. The `.git` at the top was judged by the list of
+    /// what was seen, before git was looked for.
+    fn is_recorded(&self, place: &Place) -> bool {
+        let seen = |by: &Suspected| by.recorded.iter().any(|there| there.may_stay(place));
+        place.path == Path::new(DOT_GIT) || self.suspect.is_some_and(seen)
     }
 
     fn meet(&mut self, met: Met<'_>) -> Then {
@@ -224,8 +257,12 @@ impl<'a> Finder<'a> {
             Ok(to) => {
                 let new = shown(&place.path.with_file_name(&to));
                 let new = if place.kind == PlaceKind::Bare { shown(&place.path.join(&to)) } else { new };
+                let why = match self.known {
+                    None if self.is_suspect(&place.path) => "lies where an agent could write, and was not there before",
+                    Some(_) | None => "was not there when the sandbox was started",
+                };
                 self.found.warnings.push(format!(
-                    "`{path}` was not there when the sandbox was started: it is set aside as `{new}`, because git on this \
+                    "`{path}` {why}: it is set aside as `{new}`, because git on this \
                      host would run what it names; if you made it yourself, see docs/nested-git.md"
                 ));
             }

@@ -9,6 +9,8 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod moved;
+
 struct Watched {
     f: Fixture,
     trap: String,
@@ -39,7 +41,7 @@ impl Watched {
 
     fn protect(&self) -> Told {
         let repo = super::super::detect(&self.f.workspace).unwrap();
-        let seen = protect(&self.f.workspace, repo.as_ref(), &self.state()).unwrap();
+        let seen = protect(&self.f.workspace, repo.as_ref(), &self.state(), Doubt::default()).unwrap();
         note_entered(&self.state()).unwrap();
         seen
     }
@@ -301,7 +303,8 @@ fn what_cannot_be_protected_is_refused_at_the_start() {
         let w = Watched::new();
         spoil(&w);
         let repo = w.f.repo();
-        let text = crate::error::render(&protect(&w.f.workspace, Some(&repo), &w.state()).unwrap_err());
+        let text =
+            crate::error::render(&protect(&w.f.workspace, Some(&repo), &w.state(), Doubt::default()).unwrap_err());
         assert!(text.contains("hint: "), "{text}");
         text
     };
@@ -339,7 +342,7 @@ fn a_start_takes_what_is_there_for_the_users_only_where_no_agent_can_have_run() 
     assert!(w.mounted().contains(&"/workspace/mine/.git".to_owned()));
     // A record that cannot be read does not count as none.
     fs::write(w.state(), "{").unwrap();
-    let text = crate::error::render(&protect(&w.f.workspace, Some(&repo), &w.state()).unwrap_err());
+    let text = crate::error::render(&protect(&w.f.workspace, Some(&repo), &w.state(), Doubt::default()).unwrap_err());
     assert!(text.contains("is damaged") && text.contains("hint: "), "{text}");
 }
 
@@ -433,7 +436,8 @@ fn what_could_not_be_set_aside_is_said_until_it_is_gone_and_no_start_takes_it_fo
         assert_eq!(unresolved(&w.state()).unwrap().warnings, said, "an entry without a look");
     }
     for _ in 0..2 {
-        let text = crate::error::render(&protect(&w.f.workspace, Some(&repo), &w.state()).unwrap_err());
+        let text =
+            crate::error::render(&protect(&w.f.workspace, Some(&repo), &w.state(), Doubt::default()).unwrap_err());
         assert!(text.contains(&stays) && text.contains("hint: "), "{text}");
     }
     // The user's own, made after the agent's was removed.
@@ -453,7 +457,7 @@ fn what_was_not_looked_at_is_said_each_time_and_is_not_the_users_at_the_next_sta
     for n in 0..30 {
         fs::create_dir_all(w.at(&format!("a-{n}"))).unwrap();
     }
-    let seen = protect_within(&bound, &w.f.workspace, Some(&repo), &w.state()).unwrap();
+    let seen = protect_within(&bound, &w.f.workspace, Some(&repo), &w.state(), Doubt::default()).unwrap();
     assert!(seen.notes[0].contains("too many files") && seen.warnings.is_empty(), "no agent ran yet: {seen:#?}");
     w.evil("zz");
     fs::write(w.at("zz/su"), "").unwrap();
@@ -463,11 +467,11 @@ fn what_was_not_looked_at_is_said_each_time_and_is_not_the_users_at_the_next_sta
         assert!(said.iter().all(|line| line.contains("an agent can have made git directories")), "{said:#?}");
         assert!(!said.is_empty() && unresolved(&w.state()).unwrap().warnings == said);
     }
-    let again = protect_within(&bound, &w.f.workspace, Some(&repo), &w.state()).unwrap().warnings;
+    let again = protect_within(&bound, &w.f.workspace, Some(&repo), &w.state(), Doubt::default()).unwrap().warnings;
     assert!(again.iter().any(|line| line.contains("an agent can have made git directories")), "{again:#?}");
     assert!(w.at("zz/.git").exists(), "the bound still hides it");
     // A start that sees all of it: what was there before any agent stays, the rest is set aside.
-    let seen = protect(&w.f.workspace, Some(&repo), &w.state()).unwrap();
+    let seen = protect(&w.f.workspace, Some(&repo), &w.state(), Doubt::default()).unwrap();
     assert!(seen.warnings.iter().any(|line| line.starts_with("`zz/.git` was not there")), "{seen:#?}");
     assert!(seen.warnings.iter().any(|line| line.starts_with("removed the setuid bit of `zz/su`")), "{seen:#?}");
     assert!(!w.at("zz/.git").exists() && w.at("sub/.git").exists());
@@ -501,7 +505,7 @@ impl Watched {
     #[track_caller]
     fn is_refused(&self, text: &str) {
         let repo = super::super::detect(&self.f.workspace).unwrap();
-        let refused = protect(&self.f.workspace, repo.as_ref(), &self.state()).unwrap_err();
+        let refused = protect(&self.f.workspace, repo.as_ref(), &self.state(), Doubt::default()).unwrap_err();
         let said = crate::error::render(&refused);
         assert!(said.contains(text) && said.contains("hint: "), "{said}");
         assert!(preview(&self.f.workspace, repo.as_ref()).is_err(), "a dry run says so too");
