@@ -66,6 +66,19 @@ impl Suspect {
         !self.is_none() && (self.whole || dirs.any(is_ground))
     }
 
+    /// The given directory in which something outside of the workspace lies, unless the user names that very thing.
+    pub(crate) fn around(&self, path: &Path) -> Option<&Path> {
+        let real = crate::context::resolved(path);
+        let inside = |ground: &&GivenDir| {
+            ground.now.is_some() && (path.starts_with(&ground.path) || real.starts_with(&ground.path))
+        };
+        let is_named = || {
+            let own = Held::open(path).ok().map(|held| LastingId::of(held.node(), &self.boot));
+            own.is_some_and(|own| self.named.iter().any(|named| named.is(&own)))
+        };
+        self.grounds.iter().find(inside).filter(|_| !is_named()).map(|ground| ground.path.as_path())
+    }
+
     /// Whether the user names the object in this call, or a directory of the workspace in which it lies. That the workspace
     /// itself is named says that it may be used, and nothing of what agents made in it.
     pub(crate) fn is_vouched(&self, workspace: &Beneath, path: &Path) -> bool {

@@ -8,16 +8,19 @@
 //! written.
 
 mod bits;
+mod command;
 mod find;
+mod keys;
 mod linked;
 mod obeyed;
 mod places;
+mod settings;
 mod state;
 mod text;
 mod walk;
 
-use super::Repository;
 use super::layout::DOT_GIT;
+use super::{Environment, Repository};
 use crate::engine::alive::Waiting;
 use crate::error::{failed, usage};
 use crate::exposed::Suspect;
@@ -75,8 +78,8 @@ fn mounts_of(workspace: &Path, places: &[Place]) -> Vec<Mount> {
 ///
 /// # Errors
 /// A place that cannot be protected.
-pub(crate) fn preview(workspace: &Path, repo: Option<&Repository>) -> Result<Vec<Mount>> {
-    let found = Finder::new(workspace, repo, None)?.find(&Bound::USUAL)?;
+pub(crate) fn preview(workspace: &Path, repo: Option<&Repository>, env: &Environment) -> Result<Vec<Mount>> {
+    let found = Finder::new(workspace, repo, env, None)?.find(&Bound::USUAL)?;
     refuse_dangling(workspace, &found.dangling)?;
     refuse_unprotected(workspace, &found.places)?;
     Ok(mounts_of(workspace, &found.places))
@@ -88,8 +91,14 @@ pub(crate) fn preview(workspace: &Path, repo: Option<&Repository>) -> Result<Vec
 ///
 /// # Errors
 /// A place that cannot be protected, a new git directory that cannot be set aside, or the state cannot be written.
-pub(crate) fn protect(workspace: &Path, repo: Option<&Repository>, state: &Path, doubt: Doubt) -> Result<Told> {
-    protect_within(&Bound::USUAL, workspace, repo, state, doubt)
+pub(crate) fn protect(
+    workspace: &Path,
+    repo: Option<&Repository>,
+    state: &Path,
+    env: &Environment,
+    doubt: Doubt,
+) -> Result<Told> {
+    protect_within(&Bound::USUAL, workspace, repo, state, env, doubt)
 }
 
 /// Why what is there may be an agent's, besides what the last look says.
@@ -104,6 +113,7 @@ impl Doubt {
     /// With what those states say was there before an agent ran.
     fn read(self, workspace: &Path, own: Option<&WatchState>) -> Result<Suspected> {
         let mut recorded: Vec<Place> = own.map_or_else(Vec::new, |own| own.places.clone());
+        let mut guarded = Vec::new();
         for ((given, is_this), state) in self.suspect.given_as.iter().zip(&self.states) {
             let places = WatchState::read(state)?.map_or_else(Vec::new, |state| state.places);
             let at = |place: Place| match is_this {
@@ -113,9 +123,10 @@ impl Doubt {
                     Place { path: path.strip_prefix(workspace).map_or(path.clone(), Path::to_path_buf), ..place }
                 }
             };
+            guarded.extend(places.iter().map(|place| given.join(&place.path)));
             recorded.extend(places.into_iter().map(at));
         }
-        Ok(Suspected { ground: self.suspect, recorded })
+        Ok(Suspected { ground: self.suspect, recorded, guarded })
     }
 }
 
@@ -124,6 +135,7 @@ fn protect_within(
     workspace: &Path,
     repo: Option<&Repository>,
     state: &Path,
+    env: &Environment,
     doubt: Doubt,
 ) -> Result<Told> {
     let last = WatchState::read(state)?;
@@ -131,7 +143,7 @@ fn protect_within(
     let ended = |last: &&WatchState| last.quiet && last.waiting.is_none();
     let (quiet, busy) = (last.as_ref().filter(ended), last.as_ref().filter(|last| !ended(last)));
     let suspected = doubt.read(workspace, quiet)?;
-    let finder = Finder::new(workspace, repo, busy)?.doubting(quiet).suspecting(&suspected);
+    let finder = Finder::new(workspace, repo, env, busy)?.doubting(quiet).suspecting(&suspected);
     let mut found = finder.find(bound)?;
     refuse_dangling(workspace, &found.dangling)?;
     // The last state stays as it is, so that the next start does not take it for the user's either.
@@ -143,6 +155,14 @@ fn protect_within(
         if left.after_an_agent { &mut found.warnings } else { &mut found.notes }.push(left.told());
     }
     found.notes.extend(read_only(&mounts_of(workspace, &now.places)));
+    found.notes.extend(std::mem::take(&mut found.unknown).into_iter().take(MOST_NAMED));
+    found.warnings.extend(found.relative_search.iter().map(|part| {
+        let part = printable(part);
+        format!(
+            "git: PATH has the relative part `{part}`: git that is run on this host in the workspace takes programs from \
+             there, and an agent can write them; take it out of PATH"
+        )
+    }));
     Ok(found.into())
 }
 
@@ -180,13 +200,26 @@ fn read_only(mounts: &[Mount]) -> Option<String> {
 ///
 /// # Errors
 /// The state cannot be read or written.
-pub(crate) fn look(workspace: &Path, repo: Option<&Repository>, state: &Path, alive: Now) -> Result<Told> {
-    look_within(&Bound::USUAL, workspace, repo, state, alive)
+pub(crate) fn look(
+    workspace: &Path,
+    repo: Option<&Repository>,
+    state: &Path,
+    env: &Environment,
+    alive: Now,
+) -> Result<Told> {
+    look_within(&Bound::USUAL, workspace, repo, state, env, alive)
 }
 
-fn look_within(bound: &Bound, workspace: &Path, repo: Option<&Repository>, state: &Path, alive: Now) -> Result<Told> {
+fn look_within(
+    bound: &Bound,
+    workspace: &Path,
+    repo: Option<&Repository>,
+    state: &Path,
+    env: &Environment,
+    alive: Now,
+) -> Result<Told> {
     let Some(last) = WatchState::read(state)? else { return Ok(Told::default()) };
-    let mut found = Finder::new(workspace, repo, Some(&last))?.find(bound)?;
+    let mut found = Finder::new(workspace, repo, env, Some(&last))?.find(bound)?;
     let gone = last.places.iter().filter(|place| !found.places.iter().any(|there| there.path == place.path));
     for place in gone {
         let moved = found.places.iter().find(|there| there.same(place));

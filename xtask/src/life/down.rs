@@ -19,8 +19,7 @@ use std::path::{Path, PathBuf};
 
 /// What is there to be removed.
 pub(crate) struct Removal {
-    /// The state folder of all workspaces.
-    state: PathBuf,
+    cx: Context,
     places: Places,
     workspace: PathBuf,
     container: Option<Existing>,
@@ -49,7 +48,7 @@ impl Removal {
         let volumes = if caches { caches_of(uid)? } else { Vec::new() };
         let commits = if all { commits(&settings.workspace, &places) } else { Vec::new() };
         Ok(Removal {
-            state: cx.state.clone(),
+            cx: cx.clone(),
             had_state: places.dir.exists(),
             places,
             workspace: settings.workspace,
@@ -118,7 +117,7 @@ impl Removal {
     /// Nothing of the sandbox can write any more: the last look at what it left. From here on all changes are the user's.
     fn look(&self) {
         let (places, workspace) = (&self.places, resolved(&self.workspace));
-        git_watch::look_at_end(&self.state, &workspace, places);
+        git_watch::look_at_end(&self.cx, &workspace, places);
         if !places.baseline.exists() || !workspace.exists() {
             return;
         }

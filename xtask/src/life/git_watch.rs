@@ -9,7 +9,7 @@ use crate::engine::alive::Alive;
 use crate::error::failed;
 use crate::exposed::Exposed;
 use crate::git::watch::{self, Doubt, Now};
-use crate::git::{self, Repository};
+use crate::git::{self, Environment, Repository};
 use crate::spec::Mount;
 use crate::spec::places::{self, Places};
 use crate::ui;
@@ -29,7 +29,7 @@ impl Ground {
     /// A git directory in the workspace cannot be protected.
     pub(super) fn preview_git(&mut self) -> Result<()> {
         let repository = self.repository.as_ref();
-        let read_only = watch::preview(&self.workspace, repository)?;
+        let read_only = watch::preview(&self.workspace, repository, &self.environment)?;
         self.surroundings.git = [airlock(repository, &self.places)?, read_only].concat();
         Ok(())
     }
@@ -44,7 +44,13 @@ impl Gathered {
     pub(super) fn protect_git(&mut self, cx: &Context) -> Result<()> {
         let ground = &mut self.ground;
         let state = &ground.places.git_state;
-        say(watch::protect(&ground.workspace, ground.repository.as_ref(), state, doubt(cx, ground)?)?);
+        say(watch::protect(
+            &ground.workspace,
+            ground.repository.as_ref(),
+            state,
+            &ground.environment,
+            doubt(cx, ground)?,
+        )?);
         if git::detect(&ground.workspace)? != ground.repository {
             return Err(failed(format!("the git repository of `{}` has just changed", ground.workspace.display()))
                 .hint("run this again")
@@ -64,7 +70,7 @@ impl Gathered {
         let (ground, now) = (&self.ground, now(alive));
         say(match was_quiet(&ground.places, &now)? {
             true => watch::unresolved(&ground.places.git_state)?,
-            false => look(&ground.workspace, ground.repository.as_ref(), &ground.places, now)?,
+            false => look(&ground.workspace, ground.repository.as_ref(), &ground.places, &ground.environment, now)?,
         });
         Ok(())
     }
@@ -94,7 +100,7 @@ impl Gathered {
         let lock = free_lock(&ground.places);
         let mut now = alive.map(now).unwrap_or_default();
         now.quiet &= lock.is_some();
-        match look(&ground.workspace, ground.repository.as_ref(), &ground.places, now) {
+        match look(&ground.workspace, ground.repository.as_ref(), &ground.places, &ground.environment, now) {
             Ok(seen) => say(seen),
             Err(err) => unseen(&ground.workspace, &err),
         }
@@ -111,12 +117,13 @@ impl Gathered {
 
 /// After a container was removed, so that nothing of an agent's runs any more.
 /// Then nothing of an agent's is left in the workspace, under whatever path it lies next, unless a line says what is.
-pub(super) fn look_at_end(list: &Path, workspace: &Path, places: &Places) {
+pub(super) fn look_at_end(cx: &Context, workspace: &Path, places: &Places) {
     // The workspace may be gone, or its repository be broken: the look needs neither.
     let repository = git::detect(workspace).ok().flatten();
-    match look(workspace, repository.as_ref(), places, Now { quiet: true, waiting: None }) {
+    let now = Now { quiet: true, waiting: None };
+    match look(workspace, repository.as_ref(), places, &Environment::of(cx), now) {
         Ok(seen) => {
-            let settled = if seen.complete { Exposed::settle(list, workspace) } else { Ok(()) };
+            let settled = if seen.complete { Exposed::settle(&cx.state, workspace) } else { Ok(()) };
             say(seen);
             settled.unwrap_or_else(|err| ui::warn(format_args!("that was not noted: {err:#}")));
         }
@@ -149,8 +156,14 @@ fn was_quiet(places: &Places, now: &Now) -> Result<bool> {
     Ok(now.quiet && watch::is_quiet(&places.git_state, now.waiting.as_ref())?)
 }
 
-fn look(workspace: &Path, repository: Option<&Repository>, places: &Places, now: Now) -> Result<watch::Told> {
-    watch::look(workspace, repository, &places.git_state, now)
+fn look(
+    workspace: &Path,
+    repository: Option<&Repository>,
+    places: &Places,
+    env: &Environment,
+    now: Now,
+) -> Result<watch::Told> {
+    watch::look(workspace, repository, &places.git_state, env, now)
 }
 
 fn say(seen: watch::Told) {

@@ -6,7 +6,7 @@ use super::rules::rules;
 use crate::context::{Context, directory, resolved};
 use crate::error::usage;
 use crate::exposed::{Exposed, NotOpened};
-use crate::git::{self, Repository};
+use crate::git::{self, Environment, Repository};
 use crate::network::{self, HostNetwork};
 use crate::spec::inside::OPTIONAL;
 use crate::spec::places::{self, Places};
@@ -47,6 +47,8 @@ pub(crate) struct Ground {
     pub datasets: Vec<Mount>,
     /// The workspace's repository.
     pub repository: Option<Repository>,
+    /// What decides which settings git on this host has.
+    pub environment: Environment,
     /// The CA bundle and the proxies.
     pub network: HostNetwork,
     /// What else shapes the container.
@@ -143,6 +145,7 @@ impl Ground {
             workspace,
             datasets,
             repository,
+            environment: Environment::of(cx),
             network,
             surroundings,
             places,

@@ -66,6 +66,7 @@ fn bits(mode: u32) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::Environment;
     use super::super::find::{Finder, Found};
     use super::super::state::WatchState;
     use super::super::walk::Bound;
@@ -98,7 +99,7 @@ mod tests {
             modules: none.2,
             unresolved: none.3,
         };
-        Finder::new(workspace, None, Some(&known)).unwrap().find(&Bound::USUAL).unwrap()
+        Finder::new(workspace, None, &Environment::default(), Some(&known)).unwrap().find(&Bound::USUAL).unwrap()
     }
 
     #[test]
@@ -196,18 +197,18 @@ mod tests {
         fs::create_dir(&workspace).unwrap();
         let su = workspace.join("su");
         file(&su, 0o4755);
-        protect(&workspace, None, &state, Doubt::default()).unwrap();
+        protect(&workspace, None, &state, &Environment::default(), Doubt::default()).unwrap();
         assert_eq!(mode(&su), 0o4755, "before the first session it is the user's own");
         note_entered(&state).unwrap();
-        protect(&workspace, None, &state, Doubt::default()).unwrap();
+        protect(&workspace, None, &state, &Environment::default(), Doubt::default()).unwrap();
         assert_eq!(mode(&su), 0o755, "since an entry");
         set(&su, 0o4755);
-        protect(&workspace, None, &state, Doubt::default()).unwrap();
+        protect(&workspace, None, &state, &Environment::default(), Doubt::default()).unwrap();
         assert_eq!(mode(&su), 0o4755, "nothing was alive: the user has set it");
-        look(&workspace, None, &state, Now::default()).unwrap();
+        look(&workspace, None, &state, &Environment::default(), Now::default()).unwrap();
         assert_eq!(mode(&su), 0o755, "the end of a session");
         set(&su, 0o4755);
-        protect(&workspace, None, &state, Doubt::default()).unwrap();
+        protect(&workspace, None, &state, &Environment::default(), Doubt::default()).unwrap();
         assert_eq!(mode(&su), 0o755, "a leftover was alive");
     }
 }

@@ -1,19 +1,22 @@
 //! One look at the workspace: what git would run or obey there, which of it was there before, and what is set aside; and
 //! what else of an agent's must not stay.
 
-use super::super::Repository;
 use super::super::layout::DOT_GIT;
+use super::super::{Environment, Repository};
 use super::bits::Bits;
 use super::linked::{Led, Search};
 use super::obeyed::{self, Trusted};
 use super::places::{Place, PlaceKind, lookup};
+use super::settings::{Named, Reader};
 use super::state::{Unresolved, WatchState};
 use super::text;
 use super::walk::{Bound, Met, Then, Walk};
 use crate::beneath::Beneath;
+use crate::error::failed;
 use crate::exposed::Suspect;
 use crate::ui::printable;
 use anyhow::{Context as _, Result};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -35,6 +38,10 @@ pub(super) struct Found {
     pub(super) warnings: Vec<String>,
     /// Links that lead to what is not there yet.
     pub(super) dangling: Vec<Led>,
+    /// What the settings of git name and cannot be known, a line each.
+    pub(super) unknown: BTreeSet<String>,
+    /// The relative parts of `PATH`.
+    pub(super) relative_search: Vec<String>,
 }
 
 impl Found {
@@ -57,12 +64,15 @@ pub(super) struct Suspected {
     pub(super) ground: Suspect,
     /// What lay there before they ran, by the looks that are kept, with paths below this workspace.
     pub(super) recorded: Vec<Place>,
+    /// What is read-only in those sandboxes.
+    pub(super) guarded: Vec<PathBuf>,
 }
 
 /// Looks at everything once.
 pub(super) struct Finder<'a> {
     root: Beneath,
     repo: Option<&'a Repository>,
+    env: &'a Environment,
     /// What was there before the agent ran; `None` where all that is there is the user's own.
     known: Option<&'a WatchState>,
     /// What the last look left unresolved, where all else that is there is the user's own.
@@ -77,10 +87,20 @@ impl<'a> Finder<'a> {
     pub(super) fn new(
         workspace: &Path,
         repo: Option<&'a Repository>,
+        env: &'a Environment,
         known: Option<&'a WatchState>,
     ) -> Result<Finder<'a>> {
         let root = Beneath::root(workspace)?;
-        Ok(Finder { root, repo, known, doubt: None, suspect: None, bits: Bits::default(), found: Found::default() })
+        Ok(Finder {
+            root,
+            repo,
+            env,
+            known,
+            doubt: None,
+            suspect: None,
+            bits: Bits::default(),
+            found: Found::default(),
+        })
     }
 
     /// While no agent runs: what this look left unresolved is not taken for the user's.
@@ -111,10 +131,17 @@ impl<'a> Finder<'a> {
         self.found.warnings.extend(std::mem::take(&mut self.bits).lines());
         let nested = self.found.places.iter().filter_map(|place| Trusted::of(&self.root, place));
         let enclosing = obeyed::enclosing(self.root.path());
-        let repos = nested.chain(enclosing).collect::<Vec<_>>();
-        for repo in &repos {
-            self.obeyed(repo)?;
+        let mut repos = nested.chain(enclosing).collect::<Vec<_>>();
+        let workspace = self.root.path().to_path_buf();
+        if self.env.has_git() && !repos.iter().any(|repo| repo.work_tree == workspace) {
+            repos.push(Trusted::none_yet(&workspace));
         }
+        let mut reader = Reader::new(&workspace, self.env);
+        for repo in &repos {
+            let named = reader.read(repo)?;
+            self.obeyed(repo, named)?;
+        }
+        self.found.relative_search = self.env.relative_search();
         let before = self.known.map(|known| (&known.attributes, &known.modules));
         self.found.modules = text::modules(&self.root);
         if let Some((attributes, modules)) = before {
@@ -129,8 +156,11 @@ impl<'a> Finder<'a> {
     }
 
     /// What the configuration of a repository of the user's makes git run or obey in the workspace.
-    fn obeyed(&mut self, repo: &Trusted) -> Result<()> {
-        let named = obeyed::paths(self.root.path(), repo)?;
+    fn obeyed(&mut self, repo: &Trusted, named: Named) -> Result<()> {
+        self.found.unknown.extend(named.unknown);
+        for (path, said) in &named.elsewhere {
+            self.elsewhere(path, said)?;
+        }
         for path in named.paths {
             self.named(&path);
         }
@@ -153,6 +183,26 @@ impl<'a> Finder<'a> {
             }
         }
         Ok(())
+    }
+
+    /// What lies where another sandbox can write: only that sandbox can have it read-only.
+    fn elsewhere(&self, path: &Path, said: &str) -> Result<()> {
+        let Some(by) = self.suspect else { return Ok(()) };
+        let Some(ground) = by.ground.around(path) else { return Ok(()) };
+        if by.guarded.iter().any(|guarded| path.starts_with(guarded)) {
+            return Ok(());
+        }
+        let path = shown(path);
+        Err(failed(format!(
+            "{said} makes git on this host run or obey `{path}`, which lies in `{}`, where another sandbox can write",
+            shown(ground)
+        ))
+        .hint("let it name what lies outside of every workspace")
+        .hint(format!(
+            "or start that sandbox again, which makes it read-only there; if you are sure of it: `--confirm {}`",
+            shell_words::quote(&path)
+        ))
+        .into())
     }
 
     fn named(&mut self, path: &Path) {
@@ -305,7 +355,8 @@ mod tests {
         let root = Beneath::root(dir.path()).unwrap();
         let place = Place::new(PathBuf::from(&name), PlaceKind::Directory, &root.stat(&name).unwrap());
         let known = WatchState { quiet: false, places: Vec::new(), ..Found::default().state() };
-        let mut finder = Finder::new(dir.path(), None, Some(&known)).unwrap();
+        let env = Environment::default();
+        let mut finder = Finder::new(dir.path(), None, &env, Some(&known)).unwrap();
         assert_eq!(finder.judge(&root, &name, place), Then::Descend);
         assert!(finder.found.unresolved[0].line.contains("could not be set aside"));
         assert!(dir.path().join(&name).exists());

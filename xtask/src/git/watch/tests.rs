@@ -10,6 +10,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 mod moved;
+mod settings;
+
+/// An environment that says nothing: git has that of this process.
+fn none() -> Environment {
+    Environment::default()
+}
 
 struct Watched {
     f: Fixture,
@@ -41,7 +47,7 @@ impl Watched {
 
     fn protect(&self) -> Told {
         let repo = super::super::detect(&self.f.workspace).unwrap();
-        let seen = protect(&self.f.workspace, repo.as_ref(), &self.state(), Doubt::default()).unwrap();
+        let seen = protect(&self.f.workspace, repo.as_ref(), &self.state(), &none(), Doubt::default()).unwrap();
         note_entered(&self.state()).unwrap();
         seen
     }
@@ -49,7 +55,7 @@ impl Watched {
     /// What a look warns of.
     fn look(&self) -> Vec<String> {
         let repo = super::super::detect(&self.f.workspace).unwrap();
-        look(&self.f.workspace, repo.as_ref(), &self.state(), Now::default()).unwrap().warnings
+        look(&self.f.workspace, repo.as_ref(), &self.state(), &none(), Now::default()).unwrap().warnings
     }
 
     fn mounted(&self) -> Vec<String> {
@@ -257,7 +263,7 @@ fn git_is_not_run_in_an_own_git_directory_that_was_replaced() {
     w.evil("made");
     fs::rename(w.at("made/.git"), w.at(".git")).unwrap();
     let _ = fs::remove_file(&w.mark);
-    let warnings = look(&w.f.workspace, Some(&repo), &w.state(), Now::default()).unwrap().warnings;
+    let warnings = look(&w.f.workspace, Some(&repo), &w.state(), &none(), Now::default()).unwrap().warnings;
     assert!(warnings[0].starts_with("`.git` was not there"), "{warnings:#?}");
     assert!(!w.mark.exists() && !w.at(".git").exists());
 }
@@ -285,7 +291,8 @@ fn submodules_are_looked_at_first_and_the_bound_is_told() {
     let known = WatchState::read(&w.state()).unwrap().unwrap();
     let repo = w.f.repo();
     let bounded = |entries, time| {
-        let finder = Finder::new(&w.f.workspace, Some(&repo), Some(&known)).unwrap();
+        let none = none();
+        let finder = Finder::new(&w.f.workspace, Some(&repo), &none, Some(&known)).unwrap();
         finder.find(&Bound { entries, time }).unwrap()
     };
     for bound in [(20, Duration::from_secs(60)), (1_000_000, Duration::ZERO)] {
@@ -303,8 +310,9 @@ fn what_cannot_be_protected_is_refused_at_the_start() {
         let w = Watched::new();
         spoil(&w);
         let repo = w.f.repo();
-        let text =
-            crate::error::render(&protect(&w.f.workspace, Some(&repo), &w.state(), Doubt::default()).unwrap_err());
+        let text = crate::error::render(
+            &protect(&w.f.workspace, Some(&repo), &w.state(), &none(), Doubt::default()).unwrap_err(),
+        );
         assert!(text.contains("hint: "), "{text}");
         text
     };
@@ -316,7 +324,7 @@ fn what_cannot_be_protected_is_refused_at_the_start() {
     let text = refused(|w| w.evil("line\nbreak"));
     assert!(text.contains("has a name that cannot be mounted"), "{text}");
     let text = refused(|w| _ = w.f.host(&["config", "core.hooksPath", "."]));
-    assert!(text.contains("`core.hookspath` of git's configuration"), "{text}");
+    assert!(text.contains("`core.hookspath` in `"), "{text}");
     let text = refused(|w| {
         for n in 0..MOST_MOUNTS {
             fs::create_dir_all(w.at(&format!("many/{n}/.git"))).unwrap();
@@ -335,14 +343,15 @@ fn a_start_takes_what_is_there_for_the_users_only_where_no_agent_can_have_run() 
     assert_eq!(w.protect().warnings.len(), 1);
     assert!(!w.at("mine/.git").exists());
     let repo = w.f.repo();
-    look(&w.f.workspace, Some(&repo), &w.state(), Now { quiet: true, waiting: None }).unwrap();
+    look(&w.f.workspace, Some(&repo), &w.state(), &none(), Now { quiet: true, waiting: None }).unwrap();
     w.evil("mine");
     assert!(is_quiet(&w.state(), None).unwrap());
     assert_eq!(w.protect().warnings, Vec::<String>::new());
     assert!(w.mounted().contains(&"/workspace/mine/.git".to_owned()));
     // A record that cannot be read does not count as none.
     fs::write(w.state(), "{").unwrap();
-    let text = crate::error::render(&protect(&w.f.workspace, Some(&repo), &w.state(), Doubt::default()).unwrap_err());
+    let text =
+        crate::error::render(&protect(&w.f.workspace, Some(&repo), &w.state(), &none(), Doubt::default()).unwrap_err());
     assert!(text.contains("is damaged") && text.contains("hint: "), "{text}");
 }
 
@@ -431,13 +440,14 @@ fn what_could_not_be_set_aside_is_said_until_it_is_gone_and_no_start_takes_it_fo
     let stays = format!("`{name}` is new and could not be set aside");
     // The end of the session, of another, and `down`.
     for now in [Now::default(), quiet(), quiet()] {
-        let said = look(&w.f.workspace, Some(&repo), &w.state(), now).unwrap().warnings;
+        let said = look(&w.f.workspace, Some(&repo), &w.state(), &none(), now).unwrap().warnings;
         assert!(said.len() == 1 && said[0].starts_with(&stays), "{said:#?}");
         assert_eq!(unresolved(&w.state()).unwrap().warnings, said, "an entry without a look");
     }
     for _ in 0..2 {
-        let text =
-            crate::error::render(&protect(&w.f.workspace, Some(&repo), &w.state(), Doubt::default()).unwrap_err());
+        let text = crate::error::render(
+            &protect(&w.f.workspace, Some(&repo), &w.state(), &none(), Doubt::default()).unwrap_err(),
+        );
         assert!(text.contains(&stays) && text.contains("hint: "), "{text}");
     }
     // The user's own, made after the agent's was removed.
@@ -457,21 +467,22 @@ fn what_was_not_looked_at_is_said_each_time_and_is_not_the_users_at_the_next_sta
     for n in 0..30 {
         fs::create_dir_all(w.at(&format!("a-{n}"))).unwrap();
     }
-    let seen = protect_within(&bound, &w.f.workspace, Some(&repo), &w.state(), Doubt::default()).unwrap();
+    let seen = protect_within(&bound, &w.f.workspace, Some(&repo), &w.state(), &none(), Doubt::default()).unwrap();
     assert!(seen.notes[0].contains("too many files") && seen.warnings.is_empty(), "no agent ran yet: {seen:#?}");
     w.evil("zz");
     fs::write(w.at("zz/su"), "").unwrap();
     fs::set_permissions(w.at("zz/su"), fs::Permissions::from_mode(0o4755)).unwrap();
     for now in [Now::default(), quiet()] {
-        let said = look_within(&bound, &w.f.workspace, Some(&repo), &w.state(), now).unwrap().warnings;
+        let said = look_within(&bound, &w.f.workspace, Some(&repo), &w.state(), &none(), now).unwrap().warnings;
         assert!(said.iter().all(|line| line.contains("an agent can have made git directories")), "{said:#?}");
         assert!(!said.is_empty() && unresolved(&w.state()).unwrap().warnings == said);
     }
-    let again = protect_within(&bound, &w.f.workspace, Some(&repo), &w.state(), Doubt::default()).unwrap().warnings;
+    let again =
+        protect_within(&bound, &w.f.workspace, Some(&repo), &w.state(), &none(), Doubt::default()).unwrap().warnings;
     assert!(again.iter().any(|line| line.contains("an agent can have made git directories")), "{again:#?}");
     assert!(w.at("zz/.git").exists(), "the bound still hides it");
     // A start that sees all of it: what was there before any agent stays, the rest is set aside.
-    let seen = protect(&w.f.workspace, Some(&repo), &w.state(), Doubt::default()).unwrap();
+    let seen = protect(&w.f.workspace, Some(&repo), &w.state(), &none(), Doubt::default()).unwrap();
     assert!(seen.warnings.iter().any(|line| line.starts_with("`zz/.git` was not there")), "{seen:#?}");
     assert!(seen.warnings.iter().any(|line| line.starts_with("removed the setuid bit of `zz/su`")), "{seen:#?}");
     assert!(!w.at("zz/.git").exists() && w.at("sub/.git").exists());
@@ -505,10 +516,10 @@ impl Watched {
     #[track_caller]
     fn is_refused(&self, text: &str) {
         let repo = super::super::detect(&self.f.workspace).unwrap();
-        let refused = protect(&self.f.workspace, repo.as_ref(), &self.state(), Doubt::default()).unwrap_err();
+        let refused = protect(&self.f.workspace, repo.as_ref(), &self.state(), &none(), Doubt::default()).unwrap_err();
         let said = crate::error::render(&refused);
         assert!(said.contains(text) && said.contains("hint: "), "{said}");
-        assert!(preview(&self.f.workspace, repo.as_ref()).is_err(), "a dry run says so too");
+        assert!(preview(&self.f.workspace, repo.as_ref(), &none()).is_err(), "a dry run says so too");
     }
 }
 
@@ -552,7 +563,7 @@ fn what_a_link_among_the_hooks_leads_to_is_read_only_or_starts_nothing() {
 
 /// As after a session of which nothing is left.
 fn note_quiet(w: &Watched) {
-    look(&w.f.workspace, Some(&w.f.repo()), &w.state(), Now { quiet: true, waiting: None }).unwrap();
+    look(&w.f.workspace, Some(&w.f.repo()), &w.state(), &none(), Now { quiet: true, waiting: None }).unwrap();
     fs::remove_file(w.state()).unwrap();
 }
 

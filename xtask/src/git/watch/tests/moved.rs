@@ -33,7 +33,7 @@ impl Given {
         fs::create_dir_all(state.parent().unwrap()).unwrap();
         let suspect = exposed.suspect(&held, state.exists());
         let states = suspect.given_as.iter().map(|(path, _)| self.state(path)).collect();
-        let told = protect(workspace, None, &state, Doubt { suspect, states })?;
+        let told = protect(workspace, None, &state, &none(), Doubt { suspect, states })?;
         exposed.save(&[&held]).unwrap();
         note_entered(&state).unwrap();
         Ok(told)
@@ -42,7 +42,7 @@ impl Given {
     /// `cargo xtask down`.
     fn ends(&self, workspace: &Path) {
         let now = Now { quiet: true, waiting: None };
-        assert!(look(workspace, None, &self.state(workspace), now).unwrap().complete);
+        assert!(look(workspace, None, &self.state(workspace), &none(), now).unwrap().complete);
         Exposed::settle(&self.list, workspace).unwrap();
     }
 
@@ -151,7 +151,7 @@ fn what_was_made_in_a_container_that_is_gone_is_compared_with_what_was_there_bef
     // container is gone.
     let waiting = serde_json::from_str(r#"{"process":{"pid":1,"started":1},"runs":[[1,1]]}"#).unwrap();
     let now = Now { quiet: true, waiting: Some(waiting) };
-    look(&w.f.workspace, Some(&repo), &w.state(), now).unwrap();
+    look(&w.f.workspace, Some(&repo), &w.state(), &none(), now).unwrap();
     w.evil("new");
     assert_eq!(w.protect().warnings.len(), 1);
     assert!(!w.at("new/.git").exists());

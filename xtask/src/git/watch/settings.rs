@@ -1,0 +1,240 @@
+//! What the settings of git name, of every scope: git itself reads them, and says which file has each.
+
+use super::super::layout::DOT_GIT;
+use super::super::{Environment, client};
+use super::command::{self, Known, Words};
+use super::keys::{self, Names, VARIABLES};
+use super::obeyed::{Trusted, below};
+use crate::error::failed;
+use crate::exec::Output;
+use crate::ui::printable;
+use anyhow::Result;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// What the settings name.
+#[derive(Debug, Default)]
+pub(super) struct Named {
+    /// Paths below the workspace.
+    pub(super) paths: BTreeSet<PathBuf>,
+    /// The directories of hooks, wherever they lie.
+    pub(super) hooks: Vec<PathBuf>,
+    /// Paths outside of the workspace, with what names them.
+    pub(super) elsewhere: BTreeMap<PathBuf, String>,
+    /// What cannot be known without running it, a line each.
+    pub(super) unknown: BTreeSet<String>,
+}
+
+/// One value of one key.
+#[derive(Debug)]
+struct Setting {
+    scope: String,
+    /// The file that has it, or what else gives it.
+    origin: String,
+    key: String,
+    value: String,
+}
+
+impl Setting {
+    fn file(&self) -> Option<PathBuf> {
+        self.origin.strip_prefix("file:").map(PathBuf::from)
+    }
+
+    fn said(&self) -> String {
+        printable(&format!("`{}` in `{}`", self.key, self.origin.strip_prefix("file:").unwrap_or(&self.origin)))
+    }
+}
+
+/// Reads the settings of repositories.
+pub(super) struct Reader<'a> {
+    workspace: &'a Path,
+    env: &'a Environment,
+    /// What git makes of `~name/` and `%(prefix)/`.
+    expanded: BTreeMap<String, PathBuf>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(workspace: &'a Path, env: &'a Environment) -> Reader<'a> {
+        Reader { workspace, env, expanded: BTreeMap::new() }
+    }
+
+    /// What the settings of git in a repository (the system's, the user's, the environment's and its own) name as hooks,
+    /// programs or further settings, whether it is there or not. The agent writes none of the files that are read here,
+    /// unless one is included from the workspace: then it is such a path itself.
+    pub(super) fn read(&mut self, repo: &Trusted) -> Result<Named> {
+        let mut settings = self.list(repo, &[])?;
+        let passing = |setting: &Setting| keys::is_passing_condition(&setting.key);
+        if settings.iter().any(passing) {
+            let all: Vec<&Setting> = settings.iter().filter(|setting| passing(setting)).collect();
+            let files: Vec<PathBuf> = self.paths_of(repo, &all)?;
+            let more = self.list(repo, &files)?;
+            settings.extend(more);
+        }
+        if repo.work_tree == self.workspace {
+            settings.extend(self.variables());
+        }
+        let mut named = Named::default();
+        for setting in &settings {
+            self.judge(repo, setting, &mut named)?;
+        }
+        Ok(named)
+    }
+
+    /// The settings, as if these files were included, too.
+    fn list(&self, repo: &Trusted, included: &[PathBuf]) -> Result<Vec<Setting>> {
+        let mut command = client::settings(self.env, &repo.git_dir, &repo.work_tree);
+        for file in included.iter().filter(|file| file.is_file()) {
+            command = command.args(["-c".to_owned(), format!("include.path={}", file.display())]);
+        }
+        let command = command.args(["config", "--null", "--list", "--show-scope", "--show-origin"]);
+        let text = match repo.may_be_broken {
+            // What git itself cannot read it does not run, and no agent can mend it.
+            true => client::capture(&command).map(|output| if output.ok() { output.stdout } else { String::new() })?,
+            false => client::stdout(&command)?,
+        };
+        Ok(parse(&text))
+    }
+
+    fn variables(&self) -> Vec<Setting> {
+        let of = |(name, _): &(&str, Names)| {
+            let value = self.env.variables.get(*name)?.clone();
+            Some(Setting { scope: "environment".into(), origin: "the environment".into(), key: (*name).into(), value })
+        };
+        VARIABLES.iter().filter_map(of).collect()
+    }
+
+    fn paths_of(&mut self, repo: &Trusted, settings: &[&Setting]) -> Result<Vec<PathBuf>> {
+        let mut paths = Vec::new();
+        for setting in settings {
+            let dir = setting.file().and_then(|file| Some(file.parent()?.to_path_buf()));
+            paths.push(dir.unwrap_or_else(|| repo.git_dir.clone()).join(self.path(&setting.value)?));
+        }
+        Ok(paths)
+    }
+
+    fn judge(&mut self, repo: &Trusted, setting: &Setting, named: &mut Named) -> Result<()> {
+        if setting.scope == "command" && client::is_ours(&setting.key, &setting.value) {
+            return Ok(());
+        }
+        let variable = VARIABLES.iter().find(|(name, _)| setting.scope == "environment" && *name == setting.key);
+        let kind = variable.map(|(_, names)| *names).or_else(|| keys::names(&setting.key));
+        let mut paths: Vec<PathBuf> = setting.file().into_iter().collect();
+        match kind {
+            None => {}
+            Some(Names::Included) => paths.extend(self.paths_of(repo, &[setting])?),
+            Some(Names::Hooks) => {
+                let dir = repo.work_tree.join(self.path(&setting.value)?);
+                named.hooks.push(dir.clone());
+                paths.push(dir);
+            }
+            Some(Names::Path) => paths.push(repo.work_tree.join(self.path(&setting.value)?)),
+            Some(Names::Command) => paths.extend(self.command(repo, setting, &setting.value, named)?),
+            Some(Names::MarkedCommand) if setting.value.starts_with('!') => {
+                paths.extend(self.command(repo, setting, &setting.value, named)?);
+            }
+            Some(Names::MarkedCommand) => {}
+            Some(Names::Address) => paths.extend(self.address(repo, setting, &setting.value, named)?),
+        }
+        if let Some(address) = keys::address(&setting.key) {
+            paths.extend(self.address(repo, setting, address, named)?);
+        }
+        for path in paths {
+            self.sort(repo, setting, path, named)?;
+        }
+        Ok(())
+    }
+
+    fn sort(&self, repo: &Trusted, setting: &Setting, path: PathBuf, named: &mut Named) -> Result<()> {
+        let Some(rel) = below(self.workspace, &path) else {
+            named.elsewhere.entry(path).or_insert_with(|| setting.said());
+            return Ok(());
+        };
+        if rel.as_os_str().is_empty() || self.workspace.join(&rel) == repo.work_tree {
+            return Err(failed(format!(
+                "{} makes git run or obey what lies at the top of `{}`",
+                setting.said(),
+                repo.work_tree.display()
+            ))
+            .hint("the agent can write there: give the hooks, or whatever it is, a directory of their own")
+            .into());
+        }
+        // What lies in a git directory is guarded with it.
+        if !self.workspace.join(&rel).starts_with(&repo.git_dir) && !rel.starts_with(DOT_GIT) {
+            named.paths.insert(rel);
+        }
+        Ok(())
+    }
+
+    fn address(&mut self, repo: &Trusted, setting: &Setting, text: &str, named: &mut Named) -> Result<Vec<PathBuf>> {
+        // Other transports are found by their names, where git finds its own programs.
+        text.strip_prefix("ext::").map_or(Ok(Vec::new()), |text| self.command(repo, setting, text, named))
+    }
+
+    /// The words of a command that are files, and lines about those that cannot be known.
+    fn command(&mut self, repo: &Trusted, setting: &Setting, text: &str, named: &mut Named) -> Result<Vec<PathBuf>> {
+        let known = Known { variables: &self.env.variables, work_tree: &repo.work_tree, git_dir: &repo.git_dir };
+        let Words { words, unknown } = command::words(text, &known);
+        let mut paths = Vec::new();
+        let line = |what: &str| {
+            printable(&format!(
+                "git: {} names `{what}`, and what that is cannot be known before it runs: if it lies in the workspace, git on \
+                 this host runs what an agent writes there",
+                setting.said()
+            ))
+        };
+        named.unknown.extend(unknown.iter().map(|word| line(word)));
+        for word in words {
+            let path = repo.work_tree.join(self.path(&word)?);
+            let Ok(meta) = path.symlink_metadata() else { continue };
+            let is_bare = !word.contains('/');
+            let inside = below(self.workspace, &path).is_some_and(|rel| !rel.as_os_str().is_empty());
+            let entered = ["cd", "-C"].iter().any(|option| text.contains(&format!("{option} {word}")));
+            if !meta.is_dir() && !(is_bare && meta.is_symlink()) {
+                paths.push(path);
+            } else if inside && path != repo.work_tree && (!is_bare || entered) {
+                // A directory, of which it is not known what is taken from it.
+                named.unknown.insert(line(&word));
+            }
+        }
+        Ok(paths)
+    }
+
+    /// A path as git expands it.
+    fn path(&mut self, text: &str) -> Result<PathBuf> {
+        let text = text.strip_prefix(":(optional)").unwrap_or(text);
+        let Some(start) = expandable(text) else { return Ok(PathBuf::from(text)) };
+        let rest = text[start.len()..].trim_start_matches('/');
+        if start == "~" && !self.env.home.as_os_str().is_empty() {
+            return Ok(self.env.home.join(rest));
+        }
+        if !self.expanded.contains_key(start) {
+            // Without a repository: the answer is the same in each.
+            let command = client::settings(self.env, Path::new("/nonexistent"), Path::new("/"));
+            let command = command.args(["-c".to_owned(), format!("sandbox.path={start}/")]);
+            let said: Output = client::capture(&command.args(["config", "--path", "sandbox.path"]))?;
+            // Of a user that does not exist git makes nothing either.
+            let path = if said.ok() { PathBuf::from(said.stdout.trim_end()) } else { PathBuf::from("/nonexistent") };
+            self.expanded.insert(start.to_owned(), path);
+        }
+        Ok(self.expanded.get(start).map_or_else(|| PathBuf::from(text), |dir| dir.join(rest)))
+    }
+}
+
+/// The start of a path that git replaces: `~`, `~name`, `%(prefix)`.
+fn expandable(text: &str) -> Option<&str> {
+    let start = text.split('/').next().unwrap_or(text);
+    let is_whole = start.len() < text.len() || start == "~";
+    (is_whole && (start.starts_with('~') || start == "%(prefix)")).then_some(start)
+}
+
+/// Scope, origin and setting, each ended by a zero byte.
+fn parse(text: &str) -> Vec<Setting> {
+    let mut fields = text.split('\0');
+    let mut settings = Vec::new();
+    while let (Some(scope), Some(origin), Some(setting)) = (fields.next(), fields.next(), fields.next()) {
+        let (key, value) = setting.split_once('\n').unwrap_or((setting, ""));
+        let [scope, origin, key, value] = [scope, origin, key, value].map(str::to_owned);
+        settings.push(Setting { scope, origin, key, value });
+    }
+    settings
+}
