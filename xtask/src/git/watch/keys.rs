@@ -102,11 +102,12 @@ pub(super) fn names(key: &str) -> Option<Names> {
     (LAST.contains(&last) || ENDS.iter().any(|end| last.ends_with(end))).then_some(Names::Command)
 }
 
-/// Whether settings that are included by a condition can become valid without any change of a setting: git evaluates the
-/// others for each repository.
-pub(super) fn is_passing_condition(key: &str) -> bool {
-    key.strip_prefix("includeif.")
-        .is_some_and(|condition| condition.starts_with("onbranch:") || condition.starts_with("hasconfig:"))
+/// Whether settings that are included by a condition can become valid without any change of a setting. Git evaluates the
+/// other conditions, where there is a repository for which it can.
+pub(super) fn is_passing_condition(key: &str, has_repository: bool) -> bool {
+    key.strip_prefix("includeif.").is_some_and(|condition| {
+        !has_repository || condition.starts_with("onbranch:") || condition.starts_with("hasconfig:")
+    })
 }
 
 /// The address in the key itself: `url.ADDRESS.insteadOf`.

@@ -16,6 +16,9 @@ pub(super) fn submodules(repo: &Repository) -> Result<Vec<PathBuf>> {
     Ok(modules.filter_map(|line| Some(PathBuf::from(line.split_once('\t')?.1))).collect())
 }
 
+/// No directory.
+pub(super) const NOWHERE: &str = "/nonexistent";
+
 /// A repository whose configuration is the user's own.
 #[derive(Debug)]
 pub(super) struct Trusted {
@@ -26,9 +29,14 @@ pub(super) struct Trusted {
 }
 
 impl Trusted {
-    /// The one that is not there yet, at the top of a workspace without one: the user's own settings count there, too.
+    /// The one that is not there yet, at the top of a workspace without one: the user's own settings count there, too. An
+    /// agent can make one at any moment, so that git is not led there.
     pub(super) fn none_yet(workspace: &Path) -> Trusted {
-        Trusted { git_dir: workspace.join(DOT_GIT), work_tree: workspace.to_owned(), may_be_broken: true }
+        Trusted { git_dir: PathBuf::from(NOWHERE), work_tree: workspace.to_owned(), may_be_broken: true }
+    }
+
+    pub(super) fn is_there(&self) -> bool {
+        self.git_dir != Path::new(NOWHERE)
     }
 
     /// The repository of a git directory that may stay; `None` for other places.

@@ -4,7 +4,7 @@ use super::super::layout::DOT_GIT;
 use super::super::{Environment, client};
 use super::command::{self, Known, Words};
 use super::keys::{self, Names, VARIABLES};
-use super::obeyed::{Trusted, below};
+use super::obeyed::{NOWHERE, Trusted, below};
 use crate::error::failed;
 use crate::exec::Output;
 use crate::ui::printable;
@@ -63,7 +63,7 @@ impl<'a> Reader<'a> {
     /// unless one is included from the workspace: then it is such a path itself.
     pub(super) fn read(&mut self, repo: &Trusted) -> Result<Named> {
         let mut settings = self.list(repo, &[])?;
-        let passing = |setting: &Setting| keys::is_passing_condition(&setting.key);
+        let passing = |setting: &Setting| keys::is_passing_condition(&setting.key, repo.is_there());
         if settings.iter().any(passing) {
             let all: Vec<&Setting> = settings.iter().filter(|setting| passing(setting)).collect();
             let files: Vec<PathBuf> = self.paths_of(repo, &all)?;
@@ -209,11 +209,11 @@ impl<'a> Reader<'a> {
         }
         if !self.expanded.contains_key(start) {
             // Without a repository: the answer is the same in each.
-            let command = client::settings(self.env, Path::new("/nonexistent"), Path::new("/"));
+            let command = client::settings(self.env, Path::new(NOWHERE), Path::new("/"));
             let command = command.args(["-c".to_owned(), format!("sandbox.path={start}/")]);
             let said: Output = client::capture(&command.args(["config", "--path", "sandbox.path"]))?;
             // Of a user that does not exist git makes nothing either.
-            let path = if said.ok() { PathBuf::from(said.stdout.trim_end()) } else { PathBuf::from("/nonexistent") };
+            let path = if said.ok() { PathBuf::from(said.stdout.trim_end()) } else { PathBuf::from(NOWHERE) };
             self.expanded.insert(start.to_owned(), path);
         }
         Ok(self.expanded.get(start).map_or_else(|| PathBuf::from(text), |dir| dir.join(rest)))

@@ -65,7 +65,7 @@ impl Set {
 fn the_users_own_settings_count_where_the_workspace_has_no_repository() {
     let set = Set::bare(
         "[core]\n\thooksPath = hooks\n\tpager = ./pager | cat\n[filter \"x\"]\n\tclean = git-lfs filter-process\n\
-         [include]\n\tpath = more\n",
+         [includeIf \"gitdir:~/x/\"]\n\tpath = more\n",
     );
     fs::write(set.env.home.join("more"), "[diff]\n\texternal = 'my tools/diff'\n[init]\n\ttemplateDir = made\n")
         .unwrap();
