@@ -4,6 +4,7 @@
 
 use super::{Exposed, GivenDir, LastingId};
 use crate::beneath::{Beneath, Held, Node};
+use crate::context::{led_into, resolved};
 use std::path::{Path, PathBuf};
 
 /// The given directories that were not looked through since an agent could write there, as far as a workspace is concerned.
@@ -68,15 +69,18 @@ impl Suspect {
 
     /// The given directory in which something outside of the workspace lies, unless the user names that very thing.
     pub(crate) fn around(&self, path: &Path) -> Option<&Path> {
-        let real = crate::context::resolved(path);
-        let inside = |ground: &&GivenDir| {
-            ground.now.is_some() && (path.starts_with(&ground.path) || real.starts_with(&ground.path))
+        let there: Vec<&GivenDir> = self.grounds.iter().filter(|ground| ground.now.is_some()).collect();
+        let dirs: Vec<PathBuf> = there.iter().map(|ground| ground.path.clone()).collect();
+        let real = resolved(path);
+        let led = led_into(&dirs, &[], path).map(|(dir, _)| dir);
+        let inside = |ground: &&&GivenDir| {
+            led == Some(&ground.path) || path.starts_with(&ground.path) || real.starts_with(&ground.path)
         };
         let is_named = || {
             let own = Held::open(path).ok().map(|held| LastingId::of(held.node(), &self.boot));
             own.is_some_and(|own| self.named.iter().any(|named| named.is(&own)))
         };
-        self.grounds.iter().find(inside).filter(|_| !is_named()).map(|ground| ground.path.as_path())
+        there.iter().find(inside).filter(|_| !is_named()).map(|ground| ground.path.as_path())
     }
 
     /// Whether the user names the object in this call, or a directory of the workspace in which it lies. That the workspace

@@ -25,6 +25,22 @@ impl Environment {
         self.search().any(|dir| Path::new(dir).join("git").is_file())
     }
 
+    /// The program that is started by a name.
+    pub(super) fn program(&self, name: &str) -> Option<PathBuf> {
+        let is_name = !name.is_empty() && !name.contains('/') && name != "." && name != "..";
+        let mut all = self.search().filter(|dir| is_name && dir.starts_with('/')).map(|dir| Path::new(dir).join(name));
+        all.find(|path| path.symlink_metadata().is_ok_and(|meta| !meta.is_dir()))
+    }
+
+    /// The files that git obeys without being told, wherever they lead. Source: git-config(1), gitattributes(5).
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        let config = self.variables.get("XDG_CONFIG_HOME").filter(|dir| !dir.is_empty());
+        let config = config.map_or_else(|| self.home.join(".config"), PathBuf::from).join("git");
+        let own = [self.home.join(".gitconfig"), config.join("config"), config.join("attributes")];
+        let own = own.into_iter().filter(|_| !self.home.as_os_str().is_empty());
+        own.chain(["/etc/gitconfig", "/etc/gitattributes"].map(PathBuf::from)).collect()
+    }
+
     /// The parts of `PATH` that are other directories wherever git is run. Those that an agent can write by their whole path
     /// were left out of it, and said, before anything was started.
     pub(super) fn relative_search(&self) -> Vec<String> {

@@ -254,21 +254,30 @@ impl<'a> Finder<'a> {
         }
         let there = |last: &WatchState| last.places.iter().any(|there| there.may_stay(place));
         let refused = |left: &Unresolved| left.place.as_ref().is_some_and(|there| there.same(place));
-        match (self.known, self.doubt) {
+        let by_own_looks = match (self.known, self.doubt) {
             (Some(known), _) => there(known),
             (None, Some(last)) => {
-                let suspect = self.is_open(&place.path) || last.unresolved.iter().any(refused);
-                !suspect || there(last) || self.is_recorded(place)
+                let covered = last.unresolved.iter().any(|left| left.covers(&place.path) || refused(left));
+                !covered || there(last)
             }
-            (None, None) => !self.is_suspect(&place.path) || self.is_recorded(place),
-        }
+            (None, None) => true,
+        };
+        by_own_looks && (self.known.is_some() || !self.is_suspect(&place.path) || self.is_recorded(place))
     }
 
     /// Whether a look that is kept saw it before an agent could make it. The `.git` at the top was judged by the list of
     /// what was seen, before git was looked for.
     fn is_recorded(&self, place: &Place) -> bool {
         let seen = |by: &Suspected| by.recorded.iter().any(|there| there.may_stay(place));
-        place.path == Path::new(DOT_GIT) || self.suspect.is_some_and(seen)
+        place.path == Path::new(DOT_GIT) || self.suspect.is_some_and(seen) || self.leads_home(place)
+    }
+
+    /// Whether it is a file that leads to a git directory of the workspace's own repository, which no agent can write: that
+    /// of a submodule or of a linked working tree.
+    fn leads_home(&self, place: &Place) -> bool {
+        let Some(repo) = self.repo.filter(|_| place.kind == PlaceKind::File) else { return false };
+        let led = Trusted::of(&self.root, place);
+        led.is_some_and(|led| repo.out_of_reach().iter().any(|own| led.git_dir.starts_with(own)))
     }
 
     fn meet(&mut self, met: Met<'_>) -> Then {

@@ -10,6 +10,8 @@ pub(super) enum Names {
     Included,
     /// A file or directory that git obeys or takes programs from.
     Path,
+    /// A directory from which new repositories have their hooks.
+    Template,
     /// A command with its arguments, which a shell may run.
     Command,
     /// A command where it begins with `!`, and a word of git's otherwise.
@@ -28,7 +30,7 @@ const KEYS: &[(&str, Names)] = &[
     ("core.gitproxy", Names::Command),
     ("core.alternaterefscommand", Names::Command),
     ("core.attributesfile", Names::Path),
-    ("init.templatedir", Names::Path),
+    ("init.templatedir", Names::Template),
     ("interactive.difffilter", Names::Command),
     ("imap.tunnel", Names::Command),
     ("instaweb.httpd", Names::Command),
@@ -71,7 +73,7 @@ pub(super) const VARIABLES: &[(&str, Names)] = &[
     ("GIT_CONFIG_GLOBAL", Names::Path),
     ("GIT_CONFIG_SYSTEM", Names::Path),
     ("GIT_EXEC_PATH", Names::Path),
-    ("GIT_TEMPLATE_DIR", Names::Path),
+    ("GIT_TEMPLATE_DIR", Names::Template),
     ("BROWSER", Names::Command),
     ("EDITOR", Names::Command),
     ("GIT_ASKPASS", Names::Command),
@@ -174,7 +176,6 @@ mod tests {
             "core.attributesfile",
             "difftool.x.path",
             "fsck.skiplist",
-            "init.templatedir",
             "man.x.path",
             "mergetool.x.path",
             "http.https://x.y/.sslcainfo",
@@ -184,6 +185,7 @@ mod tests {
             assert_eq!(names(key), Some(Names::Path), "{key}");
         }
         assert_eq!(names("includeif.gitdir:~/x/.path"), Some(Names::Included));
+        assert_eq!(names("init.templatedir"), Some(Names::Template));
         assert_eq!(names("submodule.a/b.update"), Some(Names::MarkedCommand));
         for key in ["user.name", "core.excludesfile", "commit.template", "branch.x.remote", "diff.x.cachetextconv"] {
             assert_eq!(names(key), None, "{key}");

@@ -4,7 +4,7 @@ use super::super::layout::{DOT_GIT, SMALL};
 use super::super::{Repository, client};
 use super::places::{Place, PlaceKind};
 use crate::beneath::Beneath;
-use crate::context::resolved;
+use crate::context::{led_into, resolved};
 use anyhow::Result;
 use std::path::{Component, Path, PathBuf};
 
@@ -20,7 +20,7 @@ pub(super) fn submodules(repo: &Repository) -> Result<Vec<PathBuf>> {
 pub(super) const NOWHERE: &str = "/nonexistent";
 
 /// A repository whose configuration is the user's own.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Trusted {
     pub(super) git_dir: PathBuf,
     pub(super) work_tree: PathBuf,
@@ -85,5 +85,8 @@ pub(super) fn below(workspace: &Path, path: &Path) -> Option<PathBuf> {
         }
     }
     let rel = plain.strip_prefix(workspace).map(Path::to_path_buf).ok();
-    rel.or_else(|| resolved(path).strip_prefix(workspace).map(Path::to_path_buf).ok())
+    // Then as the kernel goes: the way may only lead through the workspace, and the end need not be there.
+    let dirs = [workspace.to_path_buf()];
+    let led = || Some(led_into(&dirs, &[], path)?.1.strip_prefix(workspace).ok()?.to_path_buf());
+    rel.or_else(led).or_else(|| resolved(path).strip_prefix(workspace).map(Path::to_path_buf).ok())
 }

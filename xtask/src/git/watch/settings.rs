@@ -5,12 +5,19 @@ use super::super::{Environment, client};
 use super::command::{self, Known, Words};
 use super::keys::{self, Names, VARIABLES};
 use super::obeyed::{NOWHERE, Trusted, below};
+use crate::context::resolved;
 use crate::error::failed;
 use crate::exec::Output;
 use crate::ui::printable;
 use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
+
+/// How often files that are included by a condition may include others so.
+const MOST_INCLUDED: usize = 5;
+
+/// The scope of what git does not list.
+const ENVIRONMENT: &str = "environment";
 
 /// What the settings name.
 #[derive(Debug, Default)]
@@ -36,6 +43,11 @@ struct Setting {
 }
 
 impl Setting {
+    fn of_the_environment(key: &str, value: &str) -> Setting {
+        let [scope, origin] = [ENVIRONMENT, "the environment"].map(str::to_owned);
+        Setting { scope, origin, key: key.to_owned(), value: value.to_owned() }
+    }
+
     fn file(&self) -> Option<PathBuf> {
         self.origin.strip_prefix("file:").map(PathBuf::from)
     }
@@ -63,27 +75,46 @@ impl<'a> Reader<'a> {
     /// unless one is included from the workspace: then it is such a path itself.
     pub(super) fn read(&mut self, repo: &Trusted) -> Result<Named> {
         let mut settings = self.list(repo, &[])?;
-        let passing = |setting: &Setting| keys::is_passing_condition(&setting.key, repo.is_there());
-        if settings.iter().any(passing) {
-            let all: Vec<&Setting> = settings.iter().filter(|setting| passing(setting)).collect();
-            let files: Vec<PathBuf> = self.paths_of(repo, &all)?;
-            let more = self.list(repo, &files)?;
-            settings.extend(more);
-        }
-        if repo.work_tree == self.workspace {
-            settings.extend(self.variables());
+        let mut included = BTreeSet::new();
+        for _ in 0..MOST_INCLUDED {
+            let passing = |setting: &&Setting| keys::is_passing_condition(&setting.key, repo.is_there());
+            let more = self.paths_of(repo, &settings.iter().filter(passing).collect::<Vec<_>>())?;
+            let more: Vec<PathBuf> =
+                more.into_iter().filter(|file| file.is_file() && included.insert(file.clone())).collect();
+            if more.is_empty() {
+                break;
+            }
+            settings.extend(self.list(repo, &more)?);
         }
         let mut named = Named::default();
-        for setting in &settings {
-            self.judge(repo, setting, &mut named)?;
+        if repo.work_tree == self.workspace {
+            settings.extend(self.variables());
+            let setting = Setting::of_the_environment("the files of git's settings", "");
+            for path in self.env.files() {
+                self.sort(repo, &setting, path, &mut named)?;
+            }
+        }
+        for repo in self.work_trees(repo, &settings) {
+            for setting in &settings {
+                self.judge(&repo, setting, &mut named)?;
+            }
         }
         Ok(named)
+    }
+
+    /// The repository with the working tree in which it was found, and with the one that its own settings name.
+    fn work_trees(&self, repo: &Trusted, settings: &[Setting]) -> Vec<Trusted> {
+        let named = settings.iter().filter(|setting| setting.key == "core.worktree");
+        let named = named.map(|setting| resolved(&repo.git_dir.join(&setting.value)));
+        let mut trees: Vec<PathBuf> = [repo.work_tree.clone()].into_iter().chain(named).collect();
+        trees.dedup();
+        trees.into_iter().map(|work_tree| Trusted { work_tree, ..repo.clone() }).collect()
     }
 
     /// The settings, as if these files were included, too.
     fn list(&self, repo: &Trusted, included: &[PathBuf]) -> Result<Vec<Setting>> {
         let mut command = client::settings(self.env, &repo.git_dir, &repo.work_tree);
-        for file in included.iter().filter(|file| file.is_file()) {
+        for file in included {
             command = command.args(["-c".to_owned(), format!("include.path={}", file.display())]);
         }
         let command = command.args(["config", "--null", "--list", "--show-scope", "--show-origin"]);
@@ -96,10 +127,7 @@ impl<'a> Reader<'a> {
     }
 
     fn variables(&self) -> Vec<Setting> {
-        let of = |(name, _): &(&str, Names)| {
-            let value = self.env.variables.get(*name)?.clone();
-            Some(Setting { scope: "environment".into(), origin: "the environment".into(), key: (*name).into(), value })
-        };
+        let of = |(name, _): &(&str, Names)| Some(Setting::of_the_environment(name, self.env.variables.get(*name)?));
         VARIABLES.iter().filter_map(of).collect()
     }
 
@@ -116,7 +144,7 @@ impl<'a> Reader<'a> {
         if setting.scope == "command" && client::is_ours(&setting.key, &setting.value) {
             return Ok(());
         }
-        let variable = VARIABLES.iter().find(|(name, _)| setting.scope == "environment" && *name == setting.key);
+        let variable = VARIABLES.iter().find(|(name, _)| setting.scope == ENVIRONMENT && *name == setting.key);
         let kind = variable.map(|(_, names)| *names).or_else(|| keys::names(&setting.key));
         let mut paths: Vec<PathBuf> = setting.file().into_iter().collect();
         match kind {
@@ -125,6 +153,12 @@ impl<'a> Reader<'a> {
             Some(Names::Hooks) => {
                 let dir = repo.work_tree.join(self.path(&setting.value)?);
                 named.hooks.push(dir.clone());
+                paths.push(dir);
+            }
+            Some(Names::Template) => {
+                // New repositories get the hooks from there as they are, also where they are links.
+                let dir = repo.work_tree.join(self.path(&setting.value)?);
+                named.hooks.push(dir.join("hooks"));
                 paths.push(dir);
             }
             Some(Names::Path) => paths.push(repo.work_tree.join(self.path(&setting.value)?)),
@@ -149,6 +183,15 @@ impl<'a> Reader<'a> {
             named.elsewhere.entry(path).or_insert_with(|| setting.said());
             return Ok(());
         };
+        if rel.components().any(|part| part == Component::ParentDir) {
+            return Err(failed(format!(
+                "{} makes git run or obey `{}`, which leads by `..` through the workspace",
+                setting.said(),
+                printable(&path.to_string_lossy())
+            ))
+            .hint("let it name what is meant without that")
+            .into());
+        }
         if rel.as_os_str().is_empty() || self.workspace.join(&rel) == repo.work_tree {
             return Err(failed(format!(
                 "{} makes git run or obey what lies at the top of `{}`",
@@ -184,6 +227,9 @@ impl<'a> Reader<'a> {
         };
         named.unknown.extend(unknown.iter().map(|word| line(word)));
         for word in words {
+            // A program that is found by its name can be a link into the workspace.
+            paths.extend(self.env.program(&word));
+            paths.extend(self.env.program(&format!("git-credential-{word}")));
             let path = repo.work_tree.join(self.path(&word)?);
             let Ok(meta) = path.symlink_metadata() else { continue };
             let is_bare = !word.contains('/');

@@ -160,3 +160,20 @@ fn what_was_made_in_a_container_that_is_gone_is_compared_with_what_was_there_bef
     w.evil("mine");
     assert_eq!(w.protect().warnings, Vec::<String>::new());
 }
+
+#[test]
+fn the_git_files_of_submodules_lead_home_and_stay_where_nothing_is_recorded() {
+    let g = Given::new();
+    let workspace = g.w.f.workspace.clone();
+    let exposed = g.exposed(&[]);
+    exposed.save(&[&exposed.look(&workspace).unwrap()]).unwrap();
+    fs::create_dir_all(g.w.at("liar")).unwrap();
+    fs::write(g.w.at("liar/.git"), "gitdir: ../vendor/tool/.git\n").unwrap();
+    let repo = g.w.f.repo();
+    let exposed = g.exposed(&[]);
+    let suspect = exposed.suspect(&exposed.look(&workspace).unwrap(), false);
+    let states = vec![g.state(&workspace)];
+    let told = protect(&workspace, Some(&repo), &g.w.state(), &none(), Doubt { suspect, states }).unwrap();
+    set_aside(&told, &["liar/.git", "vendor/tool/.git"]);
+    assert!(g.w.at("sub/.git").exists());
+}

@@ -179,3 +179,45 @@ fn reading_the_settings_runs_nothing_that_they_name() {
     set.start().unwrap();
     assert!(!set.w.mark.exists());
 }
+
+#[test]
+fn links_of_the_users_that_lead_into_the_workspace_are_followed() {
+    let set = Set::bare("").files(&["dot/gitconfig", "dot/attributes", "dot/lfs", "dot/post-checkout", "dot/tool"]);
+    let (home, workspace) = (set.env.home.clone(), set.w.f.workspace.clone());
+    let link = |to: &str, at: &str| {
+        fs::create_dir_all(home.join(at).parent().unwrap()).unwrap();
+        let _ = fs::remove_file(home.join(at));
+        symlink(workspace.join(to), home.join(at)).unwrap();
+    };
+    link("dot/gitconfig", ".gitconfig");
+    link("dot/attributes", ".config/git/attributes");
+    link("dot/lfs", "bin/git-lfs");
+    link("dot/post-checkout", "template/hooks/post-checkout");
+    link("dot/tool", "tool");
+    let text = "[filter \"lfs\"]\n\tprocess = git-lfs filter-process\n[init]\n\ttemplateDir = ~/template\n\
+                [difftool \"x\"]\n\tpath = ~/tool\n";
+    fs::write(set.w.at("dot/gitconfig"), text).unwrap();
+    let bin = home.join("bin").display().to_string();
+    let set = set.var("PATH", &format!("{bin}:/usr/bin:/bin"));
+    set.guards(&["dot/attributes", "dot/gitconfig", "dot/lfs", "dot/post-checkout", "dot/tool"]);
+    // What is not there yet is the agent's when it comes, also where only the way leads through the workspace.
+    link("later/attributes", ".config/git/attributes");
+    fs::remove_file(set.w.state()).unwrap();
+    set.start().unwrap();
+    set.w.program("later/attributes");
+    let said = look(&workspace, None, &set.w.state(), &set.env, Now::default()).unwrap().warnings;
+    assert!(said.len() == 1 && said[0].starts_with("`later/attributes` was not there"), "{said:?}");
+    symlink(&home, set.w.at("way")).unwrap();
+    link("way/x", "tool");
+    fs::remove_file(set.w.state()).unwrap();
+    let said = set.start().unwrap_err().to_string();
+    assert!(said.contains("way` is or leads through a symlink"), "{said}");
+}
+
+#[test]
+fn hooks_are_looked_for_from_the_working_tree_that_the_repository_names() {
+    let set = Set::new("").files(&["src/hooks/pre-commit"]);
+    set.w.f.host(&["config", "core.hooksPath", "hooks"]);
+    set.w.f.host(&["config", "core.worktree", &set.w.at("src").display().to_string()]);
+    set.guards(&["src/hooks"]);
+}
