@@ -109,3 +109,24 @@ fn hooks_that_the_users_own_settings_name_are_read_only_where_there_is_no_reposi
     let held = sandbox.proof().with("held");
     assert!(held.contains(&"git-read-only.read-only".to_owned()), "{held:?}");
 }
+
+#[test]
+fn a_sandbox_of_the_path_where_a_workspace_lay_before_keeps_it_in_doubt() {
+    let (sandbox, dir) = project();
+    enter(&sandbox, &dir);
+    let containers = containers_of(&dir);
+    let moved = sandbox.place.path("moved");
+    fs::rename(&dir, &moved).expect("moved");
+    enter(&sandbox, &moved);
+    let to = moved.display().to_string();
+    let said = sandbox.task("down").args(["--workspace", &to]).run().ok().stderr.clone();
+    assert!(said.contains("and the sandbox of that path is still there"), "{said}");
+    // Its agent goes on.
+    engine::docker(["exec", &containers[0], "git", "init", "-q", "/workspace/evil"]);
+    let again = sandbox.place.path("again");
+    fs::rename(&moved, &again).expect("moved again");
+    let said = enter(&sandbox, &again);
+    assert!(said.contains("`evil/.git` lies where an agent could write"), "{said}");
+    down(&sandbox, &again);
+    engine::docker(["rm", "--force", &containers[0]]);
+}

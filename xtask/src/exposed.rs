@@ -223,6 +223,21 @@ impl Exposed {
         kept::add(&self.state, given.collect(), seen)
     }
 
+    /// The other paths at which this very directory was given: a container of such a path writes here as long as it runs.
+    ///
+    /// # Errors
+    /// It is not there, or the list cannot be read.
+    pub(crate) fn also_given(state: &Path, workspace: &Path) -> Result<Vec<PathBuf>> {
+        let held = Held::open(workspace)?;
+        let own = LastingId::of(held.node(), &kept::boot());
+        let KeptList { exposed, former, .. } = KeptList::read(state, Vec::new())?;
+        let all = exposed.into_iter().chain(former.into_iter().map(|former| (former.path, Some(former.given))));
+        let same = |(path, given): &(PathBuf, Option<LastingId>)| {
+            path != held.real() && given.as_ref().is_some_and(|given| given.is(&own))
+        };
+        Ok(all.filter(same).map(|(path, _)| path).collect())
+    }
+
     /// Notes that a workspace was looked through after its container was removed, so that what is new there is the user's.
     ///
     /// # Errors

@@ -2,10 +2,11 @@
 //! can have run since the last look, at the end of a session, and when the sandbox is removed.
 
 use super::call::free_lock;
-use super::gather::Gathered;
+use super::gather::{Gathered, find};
 use super::ground::Ground;
 use crate::context::Context;
 use crate::engine::alive::Alive;
+use crate::engine::compose::container_name;
 use crate::error::failed;
 use crate::exposed::Exposed;
 use crate::git::watch::{self, Doubt, Now};
@@ -115,21 +116,43 @@ impl Gathered {
     }
 }
 
-/// After a container was removed, so that nothing of an agent's runs any more.
-/// Then nothing of an agent's is left in the workspace, under whatever path it lies next, unless a line says what is.
-pub(super) fn look_at_end(cx: &Context, workspace: &Path, places: &Places) {
+/// After a container was removed, so that nothing of an agent's runs any more. Returns whether nothing of an agent's is
+/// left in the workspace.
+pub(super) fn look_at_end(cx: &Context, workspace: &Path, places: &Places) -> bool {
     // The workspace may be gone, or its repository be broken: the look needs neither.
     let repository = git::detect(workspace).ok().flatten();
     let now = Now { quiet: true, waiting: None };
     match look(workspace, repository.as_ref(), places, &Environment::of(cx), now) {
         Ok(seen) => {
-            let settled = if seen.complete { Exposed::settle(&cx.state, workspace) } else { Ok(()) };
+            let complete = seen.complete;
             say(seen);
-            settled.unwrap_or_else(|err| ui::warn(format_args!("that was not noted: {err:#}")));
+            return complete;
         }
         Err(_) if !workspace.exists() => {}
         Err(err) => unseen(workspace, &err),
     }
+    false
+}
+
+/// Notes that all that is new in a workspace is the user's from now on, under whatever path it lies next, unless the sandbox
+/// of a path where it lay before still runs.
+///
+/// # Errors
+/// No engine answers, or the state folder cannot be written.
+pub(super) fn settle(cx: &Context, workspace: &Path, uid: u32) -> Result<()> {
+    for path in Exposed::also_given(&cx.state, workspace)? {
+        let other = places::of(cx, &path, uid);
+        if find(&container_name(&other.project))?.is_some() {
+            ui::warn(format_args!(
+                "`{0}` lay at `{1}` before, and the sandbox of that path is still there: `cargo xtask down --workspace {1}` \
+                 ends it; until then nothing new in it counts as yours once it is moved again",
+                workspace.display(),
+                path.display()
+            ));
+            return Ok(());
+        }
+    }
+    Exposed::settle(&cx.state, workspace)
 }
 
 /// Why what is in a workspace may be an agent's of another sandbox.

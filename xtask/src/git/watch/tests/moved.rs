@@ -177,3 +177,17 @@ fn the_git_files_of_submodules_lead_home_and_stay_where_nothing_is_recorded() {
     set_aside(&told, &["liar/.git", "vendor/tool/.git"]);
     assert!(g.w.at("sub/.git").exists());
 }
+
+#[test]
+fn the_paths_at_which_a_directory_was_given_before_are_known() {
+    let g = Given::new();
+    let (old, new) = (g.workspace("old"), g.w.f.path("new"));
+    g.starts(&old, &[]).unwrap();
+    assert_eq!(Exposed::also_given(&g.list, &old).unwrap(), Vec::<PathBuf>::new());
+    fs::rename(&old, &new).unwrap();
+    assert_eq!(Exposed::also_given(&g.list, &new).unwrap(), [old.clone()]);
+    fs::create_dir(&old).unwrap();
+    g.starts(&old, &[]).unwrap();
+    assert_eq!(Exposed::also_given(&g.list, &new).unwrap(), [old.clone()]);
+    assert_eq!(Exposed::also_given(&g.list, &old).unwrap(), Vec::<PathBuf>::new());
+}
