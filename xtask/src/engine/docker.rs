@@ -85,6 +85,11 @@ pub(crate) fn run_apart() -> Command {
     docker(["run", "--rm", "--network", "none", "--cap-drop", "ALL"])
 }
 
+/// Tells the init of a container something.
+pub(crate) fn tell_init(container: &str, signal: &str) -> Command {
+    docker(["kill", "--signal", signal, container])
+}
+
 /// Runs a program without standard input in a container, as the agent itself: what it answers is the agent's word.
 pub(crate) fn exec<S: Into<String>>(container: &str, program: impl IntoIterator<Item = S>) -> Command {
     docker(["exec"]).arg(container).args(program)

@@ -21,7 +21,6 @@ mod walk;
 
 use super::layout::DOT_GIT;
 use super::{Environment, Repository};
-use crate::engine::alive::Waiting;
 use crate::error::{failed, usage};
 use crate::exposed::Suspect;
 use crate::spec::inside::WORKSPACE;
@@ -140,7 +139,7 @@ fn protect_within(
 ) -> Result<Told> {
     let last = WatchState::read(state)?;
     // What a container that is gone ran after the last look, nobody saw: only a look after its end says that no more came.
-    let ended = |last: &&WatchState| last.quiet && last.waiting.is_none();
+    let ended = |last: &&WatchState| last.ended;
     let (quiet, busy) = (last.as_ref().filter(ended), last.as_ref().filter(|last| !ended(last)));
     let suspected = doubt.read(workspace, quiet)?;
     let finder = Finder::new(workspace, repo, env, busy)?.doubting(quiet).suspecting(&suspected);
@@ -195,8 +194,8 @@ fn read_only(mounts: &[Mount]) -> Option<String> {
 }
 
 /// Compares the workspace with what was known when the container was started, sets aside what is new, and takes setuid
-/// bits away. `alive` says
-/// whether nothing but the container's own programs is alive. Nothing is done where no sandbox was started.
+/// bits away. `now` says
+/// whether nothing but the container's own init is alive. Nothing is done where no sandbox was started.
 ///
 /// # Errors
 /// The state cannot be read or written.
@@ -205,9 +204,9 @@ pub(crate) fn look(
     repo: Option<&Repository>,
     state: &Path,
     env: &Environment,
-    alive: Now,
+    now: Now,
 ) -> Result<Told> {
-    look_within(&Bound::USUAL, workspace, repo, state, env, alive)
+    look_within(&Bound::USUAL, workspace, repo, state, env, now)
 }
 
 fn look_within(
@@ -216,7 +215,7 @@ fn look_within(
     repo: Option<&Repository>,
     state: &Path,
     env: &Environment,
-    alive: Now,
+    now: Now,
 ) -> Result<Told> {
     let Some(last) = WatchState::read(state)? else { return Ok(Told::default()) };
     let mut found = Finder::new(workspace, repo, env, Some(&last))?.find(bound)?;
@@ -232,34 +231,35 @@ fn look_within(
     found.warnings.extend(found.unresolved.iter().map(Unresolved::told));
     found.warnings.extend(found.dangling.iter().map(|led| led.dangles(workspace)));
     // What is known stays what it was at the start: only that is mounted read-only.
-    let now = WatchState {
+    let state_now = WatchState {
         places: last.places.clone(),
         attributes: found.attributes.clone(),
         modules: found.modules.clone(),
-        quiet: alive.quiet,
-        waiting: alive.waiting,
+        quiet: matches!(now, Now::Quiet | Now::Ended),
+        ended: now == Now::Ended,
         unresolved: found.unresolved.clone(),
     };
-    now.write(state)?;
+    state_now.write(state)?;
     Ok(found.into())
 }
 
 /// Who can write when a look begins.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Now {
-    /// Whether nothing but the container's own programs is alive.
-    pub(crate) quiet: bool,
-    /// What the program that waits in the container has done; `None` where no container runs, or it is not known.
-    pub(crate) waiting: Option<Waiting>,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Now {
+    /// An agent can be alive.
+    Busy,
+    /// Nothing but the container's own init is alive.
+    Quiet,
+    /// No container is left.
+    Ended,
 }
 
-/// Whether nothing of an agent's can have run since the last look: nobody was left, and the program that waits in the
-/// container was not woken.
+/// Whether nothing of an agent's can have run since the last look.
 ///
 /// # Errors
 /// The state cannot be read.
-pub(crate) fn is_quiet(state: &Path, waiting: Option<&Waiting>) -> Result<bool> {
-    Ok(WatchState::read(state)?.is_none_or(|state| state.quiet && state.waiting.as_ref() == waiting))
+pub(crate) fn is_quiet(state: &Path) -> Result<bool> {
+    Ok(WatchState::read(state)?.is_none_or(|state| state.quiet))
 }
 
 /// To be called before a container is started or an agent is let in: from now on the last look says nothing of what is there.
@@ -268,7 +268,7 @@ pub(crate) fn is_quiet(state: &Path, waiting: Option<&Waiting>) -> Result<bool> 
 /// The state cannot be written.
 pub(crate) fn note_entered(state: &Path) -> Result<()> {
     match WatchState::read(state)? {
-        Some(known) if known.quiet => WatchState { quiet: false, ..known }.write(state),
+        Some(known) if known.quiet || known.ended => WatchState { quiet: false, ended: false, ..known }.write(state),
         Some(_) | None => Ok(()),
     }
 }
@@ -279,7 +279,7 @@ pub(crate) fn note_entered(state: &Path) -> Result<()> {
 /// The state cannot be written.
 pub(crate) fn note_not_started(state: &Path) -> Result<()> {
     match WatchState::read(state)? {
-        Some(known) => WatchState { quiet: true, waiting: None, ..known }.write(state),
+        Some(known) => WatchState { quiet: true, ended: true, ..known }.write(state),
         None => Ok(()),
     }
 }

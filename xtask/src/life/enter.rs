@@ -60,7 +60,7 @@ impl Running<'_> {
         }
         let gathered = &call.gathered;
         let entry =
-            Entry { container: &record.container, carried: &record.carried, env: &gathered.ground.settings.env };
+            Entry { container: &record.container, carried: record.carried(), env: &gathered.ground.settings.env };
         let command = entry.command(call.cx, missing, &mark, program);
         let before = gathered.ground.watched().look()?;
         gathered.note_entered()?;

@@ -61,15 +61,15 @@ impl Gathered {
         Ok(())
     }
 
-    /// Before an entry into a container that runs already. Where nothing but the container's own programs was alive since
-    /// the last look, the one that waits was not woken, and the last session was seen to end, nothing is walked: then what
-    /// the last look could not resolve is said again.
+    /// Before an entry into a container that runs already. Where nothing but the container's own init was alive since the
+    /// last look, and the last session was seen to end, nothing is walked: then what the last look could not resolve is
+    /// said again.
     ///
     /// # Errors
     /// The state folder cannot be read or written.
     pub(super) fn look_at_entry(&self, alive: &Alive) -> Result<()> {
         let (ground, now) = (&self.ground, now(alive));
-        say(match was_quiet(&ground.places, &now)? {
+        say(match now == Now::Quiet && watch::is_quiet(&ground.places.git_state)? {
             true => watch::unresolved(&ground.places.git_state)?,
             false => look(&ground.workspace, ground.repository.as_ref(), &ground.places, &ground.environment, now)?,
         });
@@ -99,8 +99,7 @@ impl Gathered {
         let ground = &self.ground;
         // Another call that holds the lock may let an agent in meanwhile.
         let lock = free_lock(&ground.places);
-        let mut now = alive.map(now).unwrap_or_default();
-        now.quiet &= lock.is_some();
+        let now = alive.filter(|_| lock.is_some()).map_or(Now::Busy, now);
         match look(&ground.workspace, ground.repository.as_ref(), &ground.places, &ground.environment, now) {
             Ok(seen) => say(seen),
             Err(err) => unseen(&ground.workspace, &err),
@@ -121,7 +120,7 @@ impl Gathered {
 pub(super) fn look_at_end(cx: &Context, workspace: &Path, places: &Places) -> bool {
     // The workspace may be gone, or its repository be broken: the look needs neither.
     let repository = git::detect(workspace).ok().flatten();
-    let now = Now { quiet: true, waiting: None };
+    let now = Now::Ended;
     match look(workspace, repository.as_ref(), places, &Environment::of(cx), now) {
         Ok(seen) => {
             let complete = seen.complete;
@@ -170,13 +169,9 @@ fn airlock(repository: Option<&Repository>, places: &Places) -> Result<Vec<Mount
     repository.map_or(Ok(Vec::new()), |repository| git::mounts(repository, &places.git))
 }
 
+/// Into the container's own init no agent can get (`docker/init.py`).
 fn now(alive: &Alive) -> Now {
-    Now { quiet: alive.others().is_empty(), waiting: alive.waiting() }
-}
-
-/// Whether no agent can have run since the last look.
-fn was_quiet(places: &Places, now: &Now) -> Result<bool> {
-    Ok(now.quiet && watch::is_quiet(&places.git_state, now.waiting.as_ref())?)
+    if alive.others().is_empty() { Now::Quiet } else { Now::Busy }
 }
 
 fn look(

@@ -24,6 +24,8 @@ pub const CA: &str = "/sandbox/ca.pem";
 pub const PROBE: &str = "/sandbox/probe.py";
 /// The program that ends what was entered from a terminal that has been closed.
 pub const REAP: &str = "/sandbox/reap.py";
+/// The container's init.
+pub const INIT: &str = "/sandbox/init.py";
 /// The GPU smoke test.
 pub const SMOKE: &str = "/sandbox/gpu_smoke.py";
 /// The image's own interpreter.

@@ -93,7 +93,7 @@ mod tests {
         let none = (Vec::new(), Default::default(), Default::default(), Default::default());
         let known = WatchState {
             quiet: false,
-            waiting: None,
+            ended: false,
             places: none.0,
             attributes: none.1,
             modules: none.2,
@@ -205,7 +205,7 @@ mod tests {
         set(&su, 0o4755);
         protect(&workspace, None, &state, &Environment::default(), Doubt::default()).unwrap();
         assert_eq!(mode(&su), 0o4755, "nothing was alive: the user has set it");
-        look(&workspace, None, &state, &Environment::default(), Now::default()).unwrap();
+        look(&workspace, None, &state, &Environment::default(), Now::Busy).unwrap();
         assert_eq!(mode(&su), 0o755, "the end of a session");
         set(&su, 0o4755);
         protect(&workspace, None, &state, &Environment::default(), Doubt::default()).unwrap();

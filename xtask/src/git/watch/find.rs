@@ -49,7 +49,7 @@ impl Found {
     pub(super) fn state(&self) -> WatchState {
         WatchState {
             quiet: true,
-            waiting: None,
+            ended: true,
             places: self.places.clone(),
             attributes: self.attributes.clone(),
             modules: self.modules.clone(),

@@ -55,7 +55,7 @@ impl Watched {
     /// What a look warns of.
     fn look(&self) -> Vec<String> {
         let repo = super::super::detect(&self.f.workspace).unwrap();
-        look(&self.f.workspace, repo.as_ref(), &self.state(), &none(), Now::default()).unwrap().warnings
+        look(&self.f.workspace, repo.as_ref(), &self.state(), &none(), Now::Busy).unwrap().warnings
     }
 
     fn mounted(&self) -> Vec<String> {
@@ -263,7 +263,7 @@ fn git_is_not_run_in_an_own_git_directory_that_was_replaced() {
     w.evil("made");
     fs::rename(w.at("made/.git"), w.at(".git")).unwrap();
     let _ = fs::remove_file(&w.mark);
-    let warnings = look(&w.f.workspace, Some(&repo), &w.state(), &none(), Now::default()).unwrap().warnings;
+    let warnings = look(&w.f.workspace, Some(&repo), &w.state(), &none(), Now::Busy).unwrap().warnings;
     assert!(warnings[0].starts_with("`.git` was not there"), "{warnings:#?}");
     assert!(!w.mark.exists() && !w.at(".git").exists());
 }
@@ -339,13 +339,13 @@ fn a_start_takes_what_is_there_for_the_users_only_where_no_agent_can_have_run() 
     w.protect();
     w.evil("mine");
     // The session was killed before its look: nobody knows who made it.
-    assert!(!is_quiet(&w.state(), None).unwrap());
+    assert!(!is_quiet(&w.state()).unwrap());
     assert_eq!(w.protect().warnings.len(), 1);
     assert!(!w.at("mine/.git").exists());
     let repo = w.f.repo();
-    look(&w.f.workspace, Some(&repo), &w.state(), &none(), Now { quiet: true, waiting: None }).unwrap();
+    look(&w.f.workspace, Some(&repo), &w.state(), &none(), Now::Ended).unwrap();
     w.evil("mine");
-    assert!(is_quiet(&w.state(), None).unwrap());
+    assert!(is_quiet(&w.state()).unwrap());
     assert_eq!(w.protect().warnings, Vec::<String>::new());
     assert!(w.mounted().contains(&"/workspace/mine/.git".to_owned()));
     // A record that cannot be read does not count as none.
@@ -436,10 +436,9 @@ fn what_could_not_be_set_aside_is_said_until_it_is_gone_and_no_start_takes_it_fo
     let w = Watched::new();
     let name = stuck(&w);
     let repo = w.f.repo();
-    let quiet = || Now { quiet: true, waiting: None };
     let stays = format!("`{name}` is new and could not be set aside");
     // The end of the session, of another, and `down`.
-    for now in [Now::default(), quiet(), quiet()] {
+    for now in [Now::Busy, Now::Quiet, Now::Ended] {
         let said = look(&w.f.workspace, Some(&repo), &w.state(), &none(), now).unwrap().warnings;
         assert!(said.len() == 1 && said[0].starts_with(&stays), "{said:#?}");
         assert_eq!(unresolved(&w.state()).unwrap().warnings, said, "an entry without a look");
@@ -462,7 +461,6 @@ fn what_could_not_be_set_aside_is_said_until_it_is_gone_and_no_start_takes_it_fo
 fn what_was_not_looked_at_is_said_each_time_and_is_not_the_users_at_the_next_start() {
     let w = Watched::new();
     let repo = w.f.repo();
-    let quiet = || Now { quiet: true, waiting: None };
     let bound = Bound { entries: 20, time: Duration::from_secs(60) };
     for n in 0..30 {
         fs::create_dir_all(w.at(&format!("a-{n}"))).unwrap();
@@ -472,7 +470,7 @@ fn what_was_not_looked_at_is_said_each_time_and_is_not_the_users_at_the_next_sta
     w.evil("zz");
     fs::write(w.at("zz/su"), "").unwrap();
     fs::set_permissions(w.at("zz/su"), fs::Permissions::from_mode(0o4755)).unwrap();
-    for now in [Now::default(), quiet()] {
+    for now in [Now::Busy, Now::Ended] {
         let said = look_within(&bound, &w.f.workspace, Some(&repo), &w.state(), &none(), now).unwrap().warnings;
         assert!(said.iter().all(|line| line.contains("an agent can have made git directories")), "{said:#?}");
         assert!(!said.is_empty() && unresolved(&w.state()).unwrap().warnings == said);
@@ -563,7 +561,7 @@ fn what_a_link_among_the_hooks_leads_to_is_read_only_or_starts_nothing() {
 
 /// As after a session of which nothing is left.
 fn note_quiet(w: &Watched) {
-    look(&w.f.workspace, Some(&w.f.repo()), &w.state(), &none(), Now { quiet: true, waiting: None }).unwrap();
+    look(&w.f.workspace, Some(&w.f.repo()), &w.state(), &none(), Now::Ended).unwrap();
     fs::remove_file(w.state()).unwrap();
 }
 
