@@ -235,11 +235,14 @@ impl<'a> Reader<'a> {
             let is_bare = !word.contains('/');
             let inside = below(self.workspace, &path).is_some_and(|rel| !rel.as_os_str().is_empty());
             let entered = ["cd", "-C"].iter().any(|option| text.contains(&format!("{option} {word}")));
-            if !meta.is_dir() && !(is_bare && meta.is_symlink()) {
-                paths.push(path);
-            } else if inside && path != repo.work_tree && (!is_bare || entered) {
-                // A directory, of which it is not known what is taken from it.
+            // A word of the command that is only by chance the name of a symlink must not keep a sandbox from its start.
+            let by_chance = is_bare && meta.is_symlink();
+            // Of a directory it is not known what is taken from it.
+            let open = by_chance || (meta.is_dir() && (!is_bare || entered));
+            if inside && path != repo.work_tree && open {
                 named.unknown.insert(line(&word));
+            } else if !by_chance && !meta.is_dir() {
+                paths.push(path);
             }
         }
         Ok(paths)
