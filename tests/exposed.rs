@@ -123,6 +123,17 @@ fn no_repository_that_appeared() {
     assert!(commits.error().contains("leads through"), "{}", commits.error());
 }
 
+/// Git that is run in a workspace without a repository of its own uses the one around it.
+#[test]
+fn no_repository_that_appeared_around_the_workspace() {
+    let place = place();
+    place.write("project/.git/HEAD", "ref: refs/heads/main\n");
+    let below = place.mkdir("project/deep/below").display().to_string();
+    let words = ["--workspace".to_owned(), below.clone(), "--confirm".to_owned(), below];
+    let said = refused(&place, |run| run.args(data(&place, "ssv2")).args(words), "project/.git");
+    assert!(said.contains(&format!("--confirm {}", place.path("project/.git").display())), "{said}");
+}
+
 #[test]
 fn a_damaged_list_is_refused() {
     let place = place();

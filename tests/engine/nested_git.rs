@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 /// Git as the user runs it on the host.
-fn git(sandbox: &Sandbox, dir: &Path, args: &[&str]) -> String {
+pub(super) fn git(sandbox: &Sandbox, dir: &Path, args: &[&str]) -> String {
     let home = format!("HOME={}", sandbox.place.path("home").display());
     let dir = dir.display().to_string();
     let words =
@@ -26,7 +26,7 @@ fn repository() -> Sandbox {
 }
 
 /// Another repository beside the workspace, with one commit.
-fn other(sandbox: &Sandbox) -> String {
+pub(super) fn other(sandbox: &Sandbox) -> String {
     let dir = sandbox.place.mkdir("other");
     git(sandbox, &dir, &["init", "-q"]);
     git(sandbox, &dir, &["commit", "-q", "--allow-empty", "-m", "of another project"]);

@@ -6,6 +6,7 @@
 //! The list lies in the state folder (`exposed.json`) and grows before a container starts.
 
 mod kept;
+mod suspect;
 
 use crate::beneath::{FileId, Held, Node, Refused};
 use crate::error::{Failure, failed, usage};
@@ -18,15 +19,18 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+pub(crate) use suspect::Suspect;
 
 /// A directory that a sandbox was given for writing, as it is now.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct GivenDir {
     path: PathBuf,
     /// What was given; unknown where an earlier version of this tool gave it.
     given: Option<LastingId>,
     /// What lies at the path, where it still is what was given.
     now: Option<(FileId, Option<DevicePath>)>,
+    /// Whether its agents are gone, and what they left there was looked through.
+    settled: bool,
 }
 
 /// All of them, and what was confirmed.
@@ -81,8 +85,15 @@ impl Exposed {
     pub(crate) fn read(state: &Path, earlier: Vec<PathBuf>, named: &[PathBuf]) -> Result<Exposed> {
         let boot = kept::boot();
         let table = MountTable::of_this_process().map_err(failed)?;
-        let KeptList { exposed, confirmed, .. } = KeptList::read(state, earlier)?;
-        let grounds = exposed.into_iter().map(|(path, given)| GivenDir::look(path, given, &table, &boot)).collect();
+        let KeptList { exposed, confirmed, former, settled, .. } = KeptList::read(state, earlier)?;
+        let all = exposed.into_iter().chain(former.into_iter().map(|former| (former.path, Some(former.given))));
+        let is_settled =
+            |given: &Option<LastingId>| given.as_ref().is_some_and(|given| settled.iter().any(|own| own.is(given)));
+        let look = |(path, given)| {
+            let settled = is_settled(&given);
+            GivenDir { settled, ..GivenDir::look(path, given, &table, &boot) }
+        };
+        let grounds = all.map(look).collect();
         let named = named.iter().map(|path| vouched(path, &boot)).collect::<Result<_>>()?;
         Ok(Exposed { state: state.to_owned(), grounds, confirmed, named, seen: Mutex::default(), table, boot })
     }
@@ -213,6 +224,29 @@ impl Exposed {
         kept::add(&self.state, given.collect(), seen)
     }
 
+    /// The other paths at which this very directory was given: a container of such a path writes here as long as it runs.
+    ///
+    /// # Errors
+    /// It is not there, or the list cannot be read.
+    pub(crate) fn also_given(state: &Path, workspace: &Path) -> Result<Vec<PathBuf>> {
+        let held = Held::open(workspace)?;
+        let own = LastingId::of(held.node(), &kept::boot());
+        let KeptList { exposed, former, .. } = KeptList::read(state, Vec::new())?;
+        let all = exposed.into_iter().chain(former.into_iter().map(|former| (former.path, Some(former.given))));
+        let same = |(path, given): &(PathBuf, Option<LastingId>)| {
+            path != held.real() && given.as_ref().is_some_and(|given| given.is(&own))
+        };
+        Ok(all.filter(same).map(|(path, _)| path).collect())
+    }
+
+    /// Notes that a workspace was looked through after its container was removed, so that what is new there is the user's.
+    ///
+    /// # Errors
+    /// It is not there, or the state folder cannot be written.
+    pub(crate) fn settle(state: &Path, workspace: &Path) -> Result<()> {
+        kept::settle(state, LastingId::of(Held::open(workspace)?.node(), &kept::boot()))
+    }
+
     /// Keeps what the user has named, also where no container starts.
     ///
     /// # Errors
@@ -238,7 +272,7 @@ impl GivenDir {
             let place = table.place_in(held.node().mount, &held.real().to_string_lossy());
             (held.node().id, place)
         });
-        GivenDir { path, given, now }
+        GivenDir { path, given, now, settled: false }
     }
 
     fn is(&self, other: &LastingId) -> bool {

@@ -58,6 +58,20 @@ pub(super) struct KeptList {
     pub(super) exposed: BTreeMap<PathBuf, Option<LastingId>>,
     /// What lay at these paths when no sandbox could write on the way, or what the user named.
     pub(super) confirmed: BTreeMap<PathBuf, LastingId>,
+    /// What was given at a path where something else was given since: it may lie anywhere now.
+    #[serde(default)]
+    pub(super) former: Vec<Former>,
+    /// The given workspaces that were looked through after their container was removed, with nothing left open.
+    #[serde(default)]
+    pub(super) settled: Vec<LastingId>,
+}
+
+/// A directory that was given, and is no longer what its path leads to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Former {
+    pub(super) path: PathBuf,
+    pub(super) given: LastingId,
 }
 
 impl KeptList {
@@ -77,9 +91,13 @@ fn of_file(path: &Path) -> Result<KeptList> {
             .hint("use the newest version of this tool; if the file is damaged, remove it, and check the links in your projects first")
     };
     match fs::read(path) {
-        Err(err) if err.kind() == ErrorKind::NotFound => {
-            Ok(KeptList { format: FORMAT, exposed: BTreeMap::new(), confirmed: BTreeMap::new() })
-        }
+        Err(err) if err.kind() == ErrorKind::NotFound => Ok(KeptList {
+            format: FORMAT,
+            exposed: BTreeMap::new(),
+            confirmed: BTreeMap::new(),
+            former: Vec::new(),
+            settled: Vec::new(),
+        }),
         Err(err) => Err(odd(err.to_string()).into()),
         Ok(bytes) => match serde_json::from_slice::<KeptList>(&bytes) {
             Ok(kept) if kept.format == FORMAT => Ok(kept),
@@ -89,19 +107,46 @@ fn of_file(path: &Path) -> Result<KeptList> {
     }
 }
 
-/// Adds to the list. Two calls for two workspaces can do so at the same time.
+impl KeptList {
+    fn give(&mut self, path: PathBuf, given: LastingId) {
+        self.settled.retain(|settled| !settled.is(&given));
+        let before = self.exposed.insert(path.clone(), Some(given.clone())).flatten();
+        // The directory that was moved away can be written by what runs in its container, and holds what agents left.
+        if let Some(before) = before.filter(|before| !before.is(&given)) {
+            self.former.push(Former { path, given: before });
+        }
+    }
+}
+
+/// Adds to the list.
 pub(super) fn add(
     state: &Path,
     given: BTreeMap<PathBuf, LastingId>,
     confirmed: BTreeMap<PathBuf, LastingId>,
 ) -> Result<()> {
+    change(state, |list| {
+        given.into_iter().for_each(|(path, identity)| list.give(path, identity));
+        list.confirmed.extend(confirmed);
+    })
+}
+
+/// Notes that what agents left in a directory was looked through, and that none can write there any more.
+pub(super) fn settle(state: &Path, own: LastingId) -> Result<()> {
+    change(state, |list| {
+        if !list.settled.iter().any(|settled| settled.is(&own)) {
+            list.settled.push(own);
+        }
+    })
+}
+
+/// Two calls for two workspaces can change the list at the same time.
+fn change(state: &Path, change: impl FnOnce(&mut KeptList)) -> Result<()> {
     let dir = Beneath::make_root(state, 0o700)?;
     let _lock =
         dir.lock(LOCK, WAIT)?.ok_or_else(|| failed(format!("`{}` stays locked", state.join(LOCK).display())))?;
     let before = of_file(&state.join(FILE))?;
     let mut after = before.clone();
-    after.exposed.extend(given.into_iter().map(|(path, identity)| (path, Some(identity))));
-    after.confirmed.extend(confirmed);
+    change(&mut after);
     if after == before {
         return Ok(());
     }

@@ -1,6 +1,7 @@
 //! How git is run on the host: never in a directory that an agent wrote, never with hooks, fsmonitor, transports or lazy
 //! fetches, and never with the repository variables of the user's shell.
 
+use super::environment::Environment;
 use super::repository::Repository;
 use crate::error::{failed, host as host_lacks};
 use crate::exec::{self, Output};
@@ -44,6 +45,11 @@ const OFF: &[&str] = &[
 /// The bound on work with many objects, in seconds.
 pub(super) const LONG: u64 = 600;
 
+/// Whether a setting is one of those that we give on the command line.
+pub(super) fn is_ours(key: &str, value: &str) -> bool {
+    OFF.iter().any(|off| off.split_once('=').is_some_and(|(name, own)| name.eq_ignore_ascii_case(key) && own == value))
+}
+
 fn bare(variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new("env").args(UNSET.iter().flat_map(|name| ["-u", name]));
     command = command.args(variables.iter().map(|(name, value)| format!("{name}={value}")));
@@ -57,10 +63,27 @@ pub(super) fn host(repo: &Repository) -> Command {
 }
 
 /// The same in another repository of the user's.
-pub(super) fn users(git_dir: &Path, work_tree: &Path) -> Command {
+fn users(git_dir: &Path, work_tree: &Path) -> Command {
     bare(&[("GIT_ALLOW_PROTOCOL", "none")])
         .arg(format!("--git-dir={}", git_dir.display()))
         .arg(format!("--work-tree={}", work_tree.display()))
+}
+
+/// The settings of every scope that git would have in a repository of the user's, or where none is yet, also those that the
+/// environment gives: git reads them and runs nothing that they name, because `git config` has no hook, no fsmonitor and no
+/// alias, and its pager needs a terminal.
+pub(super) fn settings(env: &Environment, git_dir: &Path, work_tree: &Path) -> Command {
+    let is_given = |name: &&&str| env.settings().any(|(given, _)| given == **name);
+    let mut command = Command::new("env");
+    command = command.args(UNSET.iter().filter(|name| !is_given(name)).flat_map(|name| ["-u", name]));
+    let (set, unset): (Vec<_>, Vec<_>) = env.places().partition(|(_, value)| value.is_some());
+    command = command.args(unset.iter().flat_map(|(name, _)| ["-u", name]));
+    command = command.args(set.iter().filter_map(|(name, value)| Some(format!("{name}={}", value.as_ref()?))));
+    command =
+        command.args(["LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GIT_NO_LAZY_FETCH=1", "GIT_ALLOW_PROTOCOL=none", "git"]);
+    command = command.args(OFF.iter().flat_map(|off| ["-c", off])).dir("/");
+    command = env.settings().fold(command, |command, (name, value)| command.secret_env(name, value));
+    command.arg(format!("--git-dir={}", git_dir.display())).arg(format!("--work-tree={}", work_tree.display()))
 }
 
 /// Git in a bare repository that we made, with its configuration and no other. `objects` replaces its object directory.

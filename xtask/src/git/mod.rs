@@ -13,6 +13,7 @@ mod client;
 mod commits;
 mod config_format;
 mod effort;
+mod environment;
 mod layout;
 mod mounts;
 mod prepare;
@@ -24,6 +25,7 @@ pub(crate) mod watch;
 
 pub(crate) use appeared::note_appearance;
 pub(crate) use commits::{NOTHING_NEW, describe, list, losses, summary, waiting};
+pub(crate) use environment::Environment;
 pub(crate) use prepare::prepare;
 pub(crate) use repository::{Repository, detect};
 pub(crate) use take::take;

@@ -8,26 +8,30 @@
 //! written.
 
 mod bits;
+mod command;
 mod find;
+mod keys;
 mod linked;
 mod obeyed;
 mod places;
+mod settings;
 mod state;
 mod text;
 mod walk;
 
-use super::Repository;
 use super::layout::DOT_GIT;
+use super::{Environment, Repository};
 use crate::error::{failed, usage};
+use crate::exposed::Suspect;
 use crate::spec::inside::WORKSPACE;
 use crate::spec::{Mount, Role};
 use crate::ui::printable;
 use anyhow::Result;
-use find::{Finder, Found, shown};
+use find::{Finder, Found, Suspected, shown};
 use linked::Led;
 use places::{Place, PlaceKind};
 use state::{Unresolved, WatchState};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use walk::Bound;
 
 /// The most directories and files that are mounted read-only one by one.
@@ -43,6 +47,8 @@ pub(crate) struct Told {
     pub(crate) notes: Vec<String>,
     /// What was set aside or lost its setuid bit, or could not; what changed that git on the host obeys.
     pub(crate) warnings: Vec<String>,
+    /// Whether it was looked, at everything, and nothing was left that should not stay.
+    pub(crate) complete: bool,
 }
 
 /// The mounts by which the places of the last [`protect`] are read-only inside. Reads one small file.
@@ -71,8 +77,8 @@ fn mounts_of(workspace: &Path, places: &[Place]) -> Vec<Mount> {
 ///
 /// # Errors
 /// A place that cannot be protected.
-pub(crate) fn preview(workspace: &Path, repo: Option<&Repository>) -> Result<Vec<Mount>> {
-    let found = Finder::new(workspace, repo, None)?.find(&Bound::USUAL)?;
+pub(crate) fn preview(workspace: &Path, repo: Option<&Repository>, env: &Environment) -> Result<Vec<Mount>> {
+    let found = Finder::new(workspace, repo, env, None)?.find(&Bound::USUAL)?;
     refuse_dangling(workspace, &found.dangling)?;
     refuse_unprotected(workspace, &found.places)?;
     Ok(mounts_of(workspace, &found.places))
@@ -84,14 +90,60 @@ pub(crate) fn preview(workspace: &Path, repo: Option<&Repository>) -> Result<Vec
 ///
 /// # Errors
 /// A place that cannot be protected, a new git directory that cannot be set aside, or the state cannot be written.
-pub(crate) fn protect(workspace: &Path, repo: Option<&Repository>, state: &Path) -> Result<Told> {
-    protect_within(&Bound::USUAL, workspace, repo, state)
+pub(crate) fn protect(
+    workspace: &Path,
+    repo: Option<&Repository>,
+    state: &Path,
+    env: &Environment,
+    doubt: Doubt,
+) -> Result<Told> {
+    protect_within(&Bound::USUAL, workspace, repo, state, env, doubt)
 }
 
-fn protect_within(bound: &Bound, workspace: &Path, repo: Option<&Repository>, state: &Path) -> Result<Told> {
+/// Why what is there may be an agent's, besides what the last look says.
+#[derive(Debug, Default)]
+pub(crate) struct Doubt {
+    pub(crate) suspect: Suspect,
+    /// The kept states of the sandboxes that could write there, by [`Suspect::given_as`].
+    pub(crate) states: Vec<PathBuf>,
+}
+
+impl Doubt {
+    /// With what those states say was there before an agent ran.
+    fn read(self, workspace: &Path, own: Option<&WatchState>) -> Result<Suspected> {
+        let mut recorded: Vec<Place> = own.map_or_else(Vec::new, |own| own.places.clone());
+        let mut guarded = Vec::new();
+        for ((given, is_this), state) in self.suspect.given_as.iter().zip(&self.states) {
+            let places = WatchState::read(state)?.map_or_else(Vec::new, |state| state.places);
+            let at = |place: Place| match is_this {
+                true => place,
+                false => {
+                    let path = given.join(&place.path);
+                    Place { path: path.strip_prefix(workspace).map_or(path.clone(), Path::to_path_buf), ..place }
+                }
+            };
+            guarded.extend(places.iter().map(|place| given.join(&place.path)));
+            recorded.extend(places.into_iter().map(at));
+        }
+        Ok(Suspected { ground: self.suspect, recorded, guarded })
+    }
+}
+
+fn protect_within(
+    bound: &Bound,
+    workspace: &Path,
+    repo: Option<&Repository>,
+    state: &Path,
+    env: &Environment,
+    doubt: Doubt,
+) -> Result<Told> {
     let last = WatchState::read(state)?;
-    let (quiet, busy) = (last.as_ref().filter(|last| last.quiet), last.as_ref().filter(|last| !last.quiet));
-    let mut found = Finder::new(workspace, repo, busy)?.doubting(quiet).find(bound)?;
+    // What a container that is gone ran after the last look, nobody saw: only a look after its end says that no more came.
+    let ended = |last: &&WatchState| last.ended;
+    let (quiet, busy) = (last.as_ref().filter(ended), last.as_ref().filter(|last| !ended(last)));
+    let suspected = doubt.read(workspace, quiet)?;
+    let finder = Finder::new(workspace, repo, env, busy)?.doubting(quiet).suspecting(&suspected);
+    let mut found = finder.find(bound)?;
     refuse_dangling(workspace, &found.dangling)?;
     // The last state stays as it is, so that the next start does not take it for the user's either.
     refuse_new(&found)?;
@@ -102,6 +154,14 @@ fn protect_within(bound: &Bound, workspace: &Path, repo: Option<&Repository>, st
         if left.after_an_agent { &mut found.warnings } else { &mut found.notes }.push(left.told());
     }
     found.notes.extend(read_only(&mounts_of(workspace, &now.places)));
+    found.notes.extend(std::mem::take(&mut found.unknown).into_iter().take(MOST_NAMED));
+    found.warnings.extend(found.relative_search.iter().map(|part| {
+        let part = printable(part);
+        format!(
+            "git: PATH has the relative part `{part}`: git that is run on this host in the workspace takes programs from \
+             there, and an agent can write them; take it out of PATH"
+        )
+    }));
     Ok(found.into())
 }
 
@@ -120,7 +180,7 @@ fn refuse_new(found: &Found) -> Result<()> {
 /// The state cannot be read.
 pub(crate) fn unresolved(state: &Path) -> Result<Told> {
     let last = WatchState::read(state)?.map_or_else(Vec::new, |last| last.unresolved);
-    Ok(Told { notes: Vec::new(), warnings: last.iter().map(Unresolved::told).collect() })
+    Ok(Told { warnings: last.iter().map(Unresolved::told).collect(), ..Told::default() })
 }
 
 /// The line that says what is read-only inside.
@@ -134,18 +194,31 @@ fn read_only(mounts: &[Mount]) -> Option<String> {
 }
 
 /// Compares the workspace with what was known when the container was started, sets aside what is new, and takes setuid
-/// bits away. `quiet` says
+/// bits away. `now` says
 /// whether nothing but the container's own init is alive. Nothing is done where no sandbox was started.
 ///
 /// # Errors
 /// The state cannot be read or written.
-pub(crate) fn look(workspace: &Path, repo: Option<&Repository>, state: &Path, quiet: bool) -> Result<Told> {
-    look_within(&Bound::USUAL, workspace, repo, state, quiet)
+pub(crate) fn look(
+    workspace: &Path,
+    repo: Option<&Repository>,
+    state: &Path,
+    env: &Environment,
+    now: Now,
+) -> Result<Told> {
+    look_within(&Bound::USUAL, workspace, repo, state, env, now)
 }
 
-fn look_within(bound: &Bound, workspace: &Path, repo: Option<&Repository>, state: &Path, quiet: bool) -> Result<Told> {
+fn look_within(
+    bound: &Bound,
+    workspace: &Path,
+    repo: Option<&Repository>,
+    state: &Path,
+    env: &Environment,
+    now: Now,
+) -> Result<Told> {
     let Some(last) = WatchState::read(state)? else { return Ok(Told::default()) };
-    let mut found = Finder::new(workspace, repo, Some(&last))?.find(bound)?;
+    let mut found = Finder::new(workspace, repo, env, Some(&last))?.find(bound)?;
     let gone = last.places.iter().filter(|place| !found.places.iter().any(|there| there.path == place.path));
     for place in gone {
         let moved = found.places.iter().find(|there| there.same(place));
@@ -158,15 +231,27 @@ fn look_within(bound: &Bound, workspace: &Path, repo: Option<&Repository>, state
     found.warnings.extend(found.unresolved.iter().map(Unresolved::told));
     found.warnings.extend(found.dangling.iter().map(|led| led.dangles(workspace)));
     // What is known stays what it was at the start: only that is mounted read-only.
-    let now = WatchState {
+    let state_now = WatchState {
         places: last.places.clone(),
         attributes: found.attributes.clone(),
         modules: found.modules.clone(),
-        quiet,
+        quiet: matches!(now, Now::Quiet | Now::Ended),
+        ended: now == Now::Ended,
         unresolved: found.unresolved.clone(),
     };
-    now.write(state)?;
+    state_now.write(state)?;
     Ok(found.into())
+}
+
+/// Who can write when a look begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Now {
+    /// An agent can be alive.
+    Busy,
+    /// Nothing but the container's own init is alive.
+    Quiet,
+    /// No container is left.
+    Ended,
 }
 
 /// Whether nothing of an agent's can have run since the last look.
@@ -177,20 +262,32 @@ pub(crate) fn is_quiet(state: &Path) -> Result<bool> {
     Ok(WatchState::read(state)?.is_none_or(|state| state.quiet))
 }
 
-/// To be called before an agent is let in: from now on the last look says nothing of what is there.
+/// To be called before a container is started or an agent is let in: from now on the last look says nothing of what is there.
 ///
 /// # Errors
 /// The state cannot be written.
 pub(crate) fn note_entered(state: &Path) -> Result<()> {
     match WatchState::read(state)? {
-        Some(known) if known.quiet => WatchState { quiet: false, ..known }.write(state),
+        Some(known) if known.quiet || known.ended => WatchState { quiet: false, ended: false, ..known }.write(state),
         Some(_) | None => Ok(()),
+    }
+}
+
+/// To be called where a container could not be started and is gone: nobody was let in since the last look.
+///
+/// # Errors
+/// The state cannot be written.
+pub(crate) fn note_not_started(state: &Path) -> Result<()> {
+    match WatchState::read(state)? {
+        Some(known) => WatchState { quiet: true, ended: true, ..known }.write(state),
+        None => Ok(()),
     }
 }
 
 impl From<Found> for Told {
     fn from(found: Found) -> Told {
-        Told { notes: found.notes, warnings: found.warnings }
+        let complete = found.unresolved.is_empty();
+        Told { notes: found.notes, warnings: found.warnings, complete }
     }
 }
 

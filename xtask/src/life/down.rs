@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 /// What is there to be removed.
 pub(crate) struct Removal {
+    cx: Context,
     places: Places,
     workspace: PathBuf,
     container: Option<Existing>,
@@ -60,6 +61,7 @@ impl Removal {
             return Err(failed("nothing was removed: it was interrupted").into());
         }
         Ok(Removal {
+            cx: cx.clone(),
             had_state: places.dir.exists(),
             places,
             workspace: settings.workspace,
@@ -128,7 +130,11 @@ impl Removal {
     /// Nothing of the sandbox can write any more: the last look at what it left. From here on all changes are the user's.
     fn look(&self) {
         let (places, workspace) = (&self.places, resolved(&self.workspace));
-        git_watch::look_at_end(&workspace, places);
+        if git_watch::look_at_end(&self.cx, &workspace, places)
+            && let Err(err) = git_watch::settle(&self.cx, &workspace, User::read().uid)
+        {
+            ui::warn(format_args!("that nothing of an agent's is left there was not noted: {err:#}"));
+        }
         if !places.baseline.exists() || !workspace.exists() {
             return;
         }

@@ -2,17 +2,20 @@
 //! can have run since the last look, at the end of a session, and when the sandbox is removed.
 
 use super::call::free_lock;
-use super::gather::Gathered;
+use super::gather::{Gathered, find};
 use super::ground::Ground;
+use crate::context::Context;
 use crate::engine::alive::Alive;
+use crate::engine::compose::container_name;
 use crate::error::failed;
-use crate::git::watch;
-use crate::git::{self, Repository};
+use crate::exposed::Exposed;
+use crate::git::watch::{self, Doubt, Now};
+use crate::git::{self, Environment, Repository};
 use crate::spec::Mount;
-use crate::spec::places::Places;
+use crate::spec::places::{self, Places};
 use crate::ui;
 use anyhow::Result;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 impl Ground {
     /// All mounts of the airlock, with those that are read-only since the container was started.
@@ -27,7 +30,7 @@ impl Ground {
     /// A git directory in the workspace cannot be protected.
     pub(super) fn preview_git(&mut self) -> Result<()> {
         let repository = self.repository.as_ref();
-        let read_only = watch::preview(&self.workspace, repository)?;
+        let read_only = watch::preview(&self.workspace, repository, &self.environment)?;
         self.surroundings.git = [airlock(repository, &self.places)?, read_only].concat();
         Ok(())
     }
@@ -39,9 +42,16 @@ impl Gathered {
     ///
     /// # Errors
     /// A git directory cannot be protected, or the workspace's own repository is not what it was a moment ago.
-    pub(super) fn protect_git(&mut self) -> Result<()> {
+    pub(super) fn protect_git(&mut self, cx: &Context) -> Result<()> {
         let ground = &mut self.ground;
-        say(watch::protect(&ground.workspace, ground.repository.as_ref(), &ground.places.git_state)?);
+        let state = &ground.places.git_state;
+        say(watch::protect(
+            &ground.workspace,
+            ground.repository.as_ref(),
+            state,
+            &ground.environment,
+            doubt(cx, ground)?,
+        )?);
         if git::detect(&ground.workspace)? != ground.repository {
             return Err(failed(format!("the git repository of `{}` has just changed", ground.workspace.display()))
                 .hint("run this again")
@@ -58,25 +68,29 @@ impl Gathered {
     /// # Errors
     /// The state folder cannot be read or written.
     pub(super) fn look_at_entry(&self, alive: &Alive) -> Result<()> {
-        let (ground, quiet) = (&self.ground, quiet(alive));
-        say(match quiet && watch::is_quiet(&ground.places.git_state)? {
+        let (ground, now) = (&self.ground, now(alive));
+        say(match now == Now::Quiet && watch::is_quiet(&ground.places.git_state)? {
             true => watch::unresolved(&ground.places.git_state)?,
-            false => look(&ground.workspace, ground.repository.as_ref(), &ground.places, quiet)?,
+            false => look(&ground.workspace, ground.repository.as_ref(), &ground.places, &ground.environment, now)?,
         });
         Ok(())
     }
 
-    /// Before a container is stopped: what is known of it now is not known afterwards.
+    /// Before a container is started, or one that runs is stopped to be recreated: whoever runs a program in it by other
+    /// means leaves no trace once it is gone, so that the next look compares with what was there before.
     ///
     /// # Errors
     /// The state folder cannot be read or written.
-    pub(super) fn note_before_stop(&self, alive: &Alive) -> Result<()> {
-        let places = &self.ground.places;
-        if quiet(alive) && watch::is_quiet(&places.git_state)? {
-            Ok(())
-        } else {
-            watch::note_entered(&places.git_state)
-        }
+    pub(super) fn note_unseen(&self) -> Result<()> {
+        watch::note_entered(&self.ground.places.git_state)
+    }
+
+    /// Where a container was not started after all, and is gone.
+    ///
+    /// # Errors
+    /// The state folder cannot be read or written.
+    pub(super) fn note_not_started(&self) -> Result<()> {
+        watch::note_not_started(&self.ground.places.git_state)
     }
 
     /// At the end of a session, before the user is told that it is over. What cannot be looked at is only a warning: the
@@ -85,8 +99,8 @@ impl Gathered {
         let ground = &self.ground;
         // Another call that holds the lock may let an agent in meanwhile.
         let lock = free_lock(&ground.places);
-        let quiet = alive.is_some_and(quiet) && lock.is_some();
-        match look(&ground.workspace, ground.repository.as_ref(), &ground.places, quiet) {
+        let now = alive.filter(|_| lock.is_some()).map_or(Now::Busy, now);
+        match look(&ground.workspace, ground.repository.as_ref(), &ground.places, &ground.environment, now) {
             Ok(seen) => say(seen),
             Err(err) => unseen(&ground.workspace, &err),
         }
@@ -101,28 +115,73 @@ impl Gathered {
     }
 }
 
-/// After a container was removed, so that nothing of an agent's runs any more.
-pub(super) fn look_at_end(workspace: &Path, places: &Places) {
+/// After a container was removed, so that nothing of an agent's runs any more. Returns whether nothing of an agent's is
+/// left in the workspace.
+pub(super) fn look_at_end(cx: &Context, workspace: &Path, places: &Places) -> bool {
     // The workspace may be gone, or its repository be broken: the look needs neither.
     let repository = git::detect(workspace).ok().flatten();
-    match look(workspace, repository.as_ref(), places, true) {
-        Ok(seen) => say(seen),
+    let now = Now::Ended;
+    match look(workspace, repository.as_ref(), places, &Environment::of(cx), now) {
+        Ok(seen) => {
+            let complete = seen.complete;
+            say(seen);
+            return complete;
+        }
         Err(_) if !workspace.exists() => {}
         Err(err) => unseen(workspace, &err),
     }
+    false
+}
+
+/// Notes that all that is new in a workspace is the user's from now on, under whatever path it lies next, unless the sandbox
+/// of a path where it lay before still runs.
+///
+/// # Errors
+/// No engine answers, or the state folder cannot be written.
+pub(super) fn settle(cx: &Context, workspace: &Path, uid: u32) -> Result<()> {
+    for path in Exposed::also_given(&cx.state, workspace)? {
+        let other = places::of(cx, &path, uid);
+        if find(&container_name(&other.project))?.is_some() {
+            ui::warn(format_args!(
+                "`{0}` lay at `{1}` before, and the sandbox of that path is still there: `cargo xtask down --workspace {1}` \
+                 ends it; until then nothing new in it counts as yours once it is moved again",
+                workspace.display(),
+                path.display()
+            ));
+            return Ok(());
+        }
+    }
+    Exposed::settle(&cx.state, workspace)
+}
+
+/// Why what is in a workspace may be an agent's of another sandbox.
+///
+/// # Errors
+/// The workspace is gone.
+fn doubt(cx: &Context, ground: &Ground) -> Result<Doubt> {
+    let held = ground.exposed.look(&ground.workspace)?;
+    let suspect = ground.exposed.suspect(&held, ground.places.git_state.exists());
+    let state = |(given, _): &(PathBuf, bool)| places::of(cx, given, ground.user.uid).git_state;
+    Ok(Doubt { states: suspect.given_as.iter().map(state).collect(), suspect })
 }
 
 fn airlock(repository: Option<&Repository>, places: &Places) -> Result<Vec<Mount>> {
     repository.map_or(Ok(Vec::new()), |repository| git::mounts(repository, &places.git))
 }
 
-/// Whether nothing but the container's own init is alive, into which no agent can get (`docker/init.py`).
-fn quiet(alive: &Alive) -> bool {
-    alive.others().is_empty()
+/// Into the container's own init no agent can get (`docker/init.py`).
+fn now(alive: &Alive) -> Now {
+    if alive.others().is_empty() { Now::Quiet } else { Now::Busy }
 }
 
-fn look(workspace: &Path, repository: Option<&Repository>, places: &Places, quiet: bool) -> Result<watch::Told> {
-    watch::look(workspace, repository, &places.git_state, quiet)
+fn look(
+    workspace: &Path,
+    repository: Option<&Repository>,
+    places: &Places,
+    env: &Environment,
+    now: Now,
+) -> Result<watch::Told> {
+    watch::look(workspace, repository, &places.git_state, env, now)
 }
 
 fn say(seen: watch::Told) {

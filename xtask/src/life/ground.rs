@@ -6,7 +6,7 @@ use super::rules::rules;
 use crate::context::{Context, directory, resolved};
 use crate::error::usage;
 use crate::exposed::{Exposed, NotOpened};
-use crate::git::{self, Repository};
+use crate::git::{self, Environment, Repository};
 use crate::network::{self, HostNetwork};
 use crate::spec::inside::OPTIONAL;
 use crate::spec::places::{self, Places};
@@ -47,6 +47,8 @@ pub(crate) struct Ground {
     pub datasets: Vec<Mount>,
     /// The workspace's repository.
     pub repository: Option<Repository>,
+    /// What decides which settings git on this host has.
+    pub environment: Environment,
     /// The CA bundle and the proxies.
     pub network: HostNetwork,
     /// What else shapes the container.
@@ -112,9 +114,12 @@ impl Ground {
             settings.datasets.iter().filter_map(|set| set.mount(&exposed).transpose()).collect::<Result<Vec<_>>>()?;
         let places = places::of(cx, &workspace, user.uid);
         places.known_layout()?;
-        // Also where git does not take it for a repository yet: what an agent made can become one at any time.
-        if let Err(why @ NotOpened::Exposed(_)) = exposed.look(&workspace.join(".git")) {
-            return Err(why.into());
+        // Also where git does not take it for a repository yet: what an agent made can become one at any time. Git that is run
+        // in the workspace also uses the repositories around it.
+        for dir in workspace.ancestors() {
+            if let Err(why @ NotOpened::Exposed(_)) = exposed.look(&dir.join(".git")) {
+                return Err(why.into());
+            }
         }
         let repository = git::detect(&workspace)?;
         if let Some(repository) = &repository {
@@ -140,6 +145,7 @@ impl Ground {
             workspace,
             datasets,
             repository,
+            environment: Environment::of(cx),
             network,
             surroundings,
             places,

@@ -44,7 +44,7 @@ impl<'a> Call<'a> {
             let ground = Ground::under(self.cx, settings.clone(), confirm)?;
             self.gathered = ground.gather(self.cx, Purpose::Start)?;
         }
-        self.gathered.protect_git()?;
+        self.gathered.protect_git(self.cx)?;
         self.gathered.ground.watched().look()?;
         sources::check(self.cx, &self.gathered)?;
         if self.gathered.engine.is_none() {
@@ -74,7 +74,7 @@ impl<'a> Call<'a> {
         let Some(existing) = self.gathered.existing.as_ref().filter(|existing| existing.up) else { return Ok(false) };
         self.settle(&existing.container)?;
         held_back(&self.gathered, &plan.recreated)?;
-        self.gathered.note_before_stop(&Alive::read(&existing.container)?)?;
+        self.gathered.note_unseen()?;
         ui::say("the container is stopped and recreated, nothing runs inside:");
         plan.recreated.iter().for_each(|line| ui::say(format_args!("  {line}")));
         exec::stdout_of(&docker::stop(&existing.id))?;
@@ -121,7 +121,10 @@ impl<'a> Call<'a> {
             }
             // Asking for the volumes would cost each start a process: Compose reports it where one is missing.
             Act::Caches(_) => Ok(()),
-            Act::Up => up(project),
+            Act::Up => {
+                self.gathered.note_unseen()?;
+                up(project, &self.gathered)
+            }
         }
     }
 
@@ -204,7 +207,7 @@ pub(super) fn held_back(gathered: &Gathered, recreated: &[String]) -> Result<()>
         .into())
 }
 
-fn up(project: &Project) -> Result<()> {
+fn up(project: &Project, gathered: &Gathered) -> Result<()> {
     let command = project.up();
     ui::echo(&command);
     ui::say("starting the container: usually 1 to 2 s");
@@ -218,6 +221,8 @@ fn up(project: &Project) -> Result<()> {
         return Ok(());
     }
     // A container that was only half started is not left behind.
-    running::take_back(&project.container(), &project.container());
+    if running::take_back(&project.container(), &project.container()) {
+        gathered.note_not_started()?;
+    }
     Err(errors::not_started(&said.stderr, &project.spec.shape.gpus).into())
 }

@@ -66,10 +66,11 @@ fn bits(mode: u32) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::Environment;
     use super::super::find::{Finder, Found};
     use super::super::state::WatchState;
     use super::super::walk::Bound;
-    use super::super::{look, note_entered, protect};
+    use super::super::{Doubt, Now, look, note_entered, protect};
     use std::fs;
     use std::os::unix::fs::{PermissionsExt as _, symlink};
     use std::path::Path;
@@ -90,9 +91,15 @@ mod tests {
     /// One walk where an agent can have written.
     fn walked(workspace: &Path) -> Found {
         let none = (Vec::new(), Default::default(), Default::default(), Default::default());
-        let known =
-            WatchState { quiet: false, places: none.0, attributes: none.1, modules: none.2, unresolved: none.3 };
-        Finder::new(workspace, None, Some(&known)).unwrap().find(&Bound::USUAL).unwrap()
+        let known = WatchState {
+            quiet: false,
+            ended: false,
+            places: none.0,
+            attributes: none.1,
+            modules: none.2,
+            unresolved: none.3,
+        };
+        Finder::new(workspace, None, &Environment::default(), Some(&known)).unwrap().find(&Bound::USUAL).unwrap()
     }
 
     #[test]
@@ -190,18 +197,18 @@ mod tests {
         fs::create_dir(&workspace).unwrap();
         let su = workspace.join("su");
         file(&su, 0o4755);
-        protect(&workspace, None, &state).unwrap();
+        protect(&workspace, None, &state, &Environment::default(), Doubt::default()).unwrap();
         assert_eq!(mode(&su), 0o4755, "before the first session it is the user's own");
         note_entered(&state).unwrap();
-        protect(&workspace, None, &state).unwrap();
+        protect(&workspace, None, &state, &Environment::default(), Doubt::default()).unwrap();
         assert_eq!(mode(&su), 0o755, "since an entry");
         set(&su, 0o4755);
-        protect(&workspace, None, &state).unwrap();
+        protect(&workspace, None, &state, &Environment::default(), Doubt::default()).unwrap();
         assert_eq!(mode(&su), 0o4755, "nothing was alive: the user has set it");
-        look(&workspace, None, &state, false).unwrap();
+        look(&workspace, None, &state, &Environment::default(), Now::Busy).unwrap();
         assert_eq!(mode(&su), 0o755, "the end of a session");
         set(&su, 0o4755);
-        protect(&workspace, None, &state).unwrap();
+        protect(&workspace, None, &state, &Environment::default(), Doubt::default()).unwrap();
         assert_eq!(mode(&su), 0o755, "a leftover was alive");
     }
 }

@@ -1,18 +1,22 @@
 //! One look at the workspace: what git would run or obey there, which of it was there before, and what is set aside; and
 //! what else of an agent's must not stay.
 
-use super::super::Repository;
 use super::super::layout::DOT_GIT;
+use super::super::{Environment, Repository};
 use super::bits::Bits;
 use super::linked::{Led, Search};
 use super::obeyed::{self, Trusted};
 use super::places::{Place, PlaceKind, lookup};
+use super::settings::{Named, Reader};
 use super::state::{Unresolved, WatchState};
 use super::text;
 use super::walk::{Bound, Met, Then, Walk};
 use crate::beneath::Beneath;
+use crate::error::failed;
+use crate::exposed::Suspect;
 use crate::ui::printable;
 use anyhow::{Context as _, Result};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -34,6 +38,10 @@ pub(super) struct Found {
     pub(super) warnings: Vec<String>,
     /// Links that lead to what is not there yet.
     pub(super) dangling: Vec<Led>,
+    /// What the settings of git name and cannot be known, a line each.
+    pub(super) unknown: BTreeSet<String>,
+    /// The relative parts of `PATH`.
+    pub(super) relative_search: Vec<String>,
 }
 
 impl Found {
@@ -41,6 +49,7 @@ impl Found {
     pub(super) fn state(&self) -> WatchState {
         WatchState {
             quiet: true,
+            ended: true,
             places: self.places.clone(),
             attributes: self.attributes.clone(),
             modules: self.modules.clone(),
@@ -49,14 +58,27 @@ impl Found {
     }
 }
 
+/// What agents can have made that the last look says nothing of, and what is known of it all the same.
+#[derive(Debug, Default)]
+pub(super) struct Suspected {
+    pub(super) ground: Suspect,
+    /// What lay there before they ran, by the looks that are kept, with paths below this workspace.
+    pub(super) recorded: Vec<Place>,
+    /// What is read-only in those sandboxes.
+    pub(super) guarded: Vec<PathBuf>,
+}
+
 /// Looks at everything once.
 pub(super) struct Finder<'a> {
     root: Beneath,
     repo: Option<&'a Repository>,
+    env: &'a Environment,
     /// What was there before the agent ran; `None` where all that is there is the user's own.
     known: Option<&'a WatchState>,
     /// What the last look left unresolved, where all else that is there is the user's own.
     doubt: Option<&'a WatchState>,
+    /// What agents can have made besides, where a container is to be started.
+    suspect: Option<&'a Suspected>,
     bits: Bits,
     found: Found,
 }
@@ -65,16 +87,31 @@ impl<'a> Finder<'a> {
     pub(super) fn new(
         workspace: &Path,
         repo: Option<&'a Repository>,
+        env: &'a Environment,
         known: Option<&'a WatchState>,
     ) -> Result<Finder<'a>> {
         let root = Beneath::root(workspace)?;
-        Ok(Finder { root, repo, known, doubt: None, bits: Bits::default(), found: Found::default() })
+        Ok(Finder {
+            root,
+            repo,
+            env,
+            known,
+            doubt: None,
+            suspect: None,
+            bits: Bits::default(),
+            found: Found::default(),
+        })
     }
 
     /// While no agent runs: what this look left unresolved is not taken for the user's.
     pub(super) fn doubting(self, last: Option<&'a WatchState>) -> Finder<'a> {
         let in_doubt = |state: &&WatchState| state.unresolved.iter().any(|left| left.after_an_agent);
         Finder { doubt: last.filter(in_doubt), ..self }
+    }
+
+    /// Before a container starts: what agents of other sandboxes can have made is not taken for the user's either.
+    pub(super) fn suspecting(self, suspect: &'a Suspected) -> Finder<'a> {
+        Finder { suspect: Some(suspect), ..self }
     }
 
     pub(super) fn find(mut self, bound: &Bound) -> Result<Found> {
@@ -88,15 +125,23 @@ impl<'a> Finder<'a> {
         first.extend(known.filter_map(|place| place.path.parent().map(Path::to_path_buf)));
         let root = self.root.open_dir(".")?.context("the workspace is gone")?;
         let mut walk = Walk::new(&root, bound);
-        walk.after_an_agent = self.known.is_some() || self.doubt.is_some();
+        walk.after_an_agent =
+            self.known.is_some() || self.doubt.is_some() || self.suspect.is_some_and(|by| !by.ground.is_none());
         walk.run(first, &mut |met| self.meet(met));
         self.found.warnings.extend(std::mem::take(&mut self.bits).lines());
         let nested = self.found.places.iter().filter_map(|place| Trusted::of(&self.root, place));
         let enclosing = obeyed::enclosing(self.root.path());
-        let repos = nested.chain(enclosing).collect::<Vec<_>>();
-        for repo in &repos {
-            self.obeyed(repo)?;
+        let mut repos = nested.chain(enclosing).collect::<Vec<_>>();
+        let workspace = self.root.path().to_path_buf();
+        if self.env.has_git() && !repos.iter().any(|repo| repo.work_tree == workspace) {
+            repos.push(Trusted::none_yet(&workspace));
         }
+        let mut reader = Reader::new(&workspace, self.env);
+        for repo in &repos {
+            let named = reader.read(repo)?;
+            self.obeyed(repo, named)?;
+        }
+        self.found.relative_search = self.env.relative_search();
         let before = self.known.map(|known| (&known.attributes, &known.modules));
         self.found.modules = text::modules(&self.root);
         if let Some((attributes, modules)) = before {
@@ -111,8 +156,11 @@ impl<'a> Finder<'a> {
     }
 
     /// What the configuration of a repository of the user's makes git run or obey in the workspace.
-    fn obeyed(&mut self, repo: &Trusted) -> Result<()> {
-        let named = obeyed::paths(self.root.path(), repo)?;
+    fn obeyed(&mut self, repo: &Trusted, named: Named) -> Result<()> {
+        self.found.unknown.extend(named.unknown);
+        for (path, said) in &named.elsewhere {
+            self.elsewhere(path, said)?;
+        }
         for path in named.paths {
             self.named(&path);
         }
@@ -137,6 +185,26 @@ impl<'a> Finder<'a> {
         Ok(())
     }
 
+    /// What lies where another sandbox can write: only that sandbox can have it read-only.
+    fn elsewhere(&self, path: &Path, said: &str) -> Result<()> {
+        let Some(by) = self.suspect else { return Ok(()) };
+        let Some(ground) = by.ground.around(path) else { return Ok(()) };
+        if by.guarded.iter().any(|guarded| path.starts_with(guarded)) {
+            return Ok(());
+        }
+        let path = shown(path);
+        Err(failed(format!(
+            "{said} makes git on this host run or obey `{path}`, which lies in `{}`, where another sandbox can write",
+            shown(ground)
+        ))
+        .hint("let it name what lies outside of every workspace")
+        .hint(format!(
+            "or start that sandbox again, which makes it read-only there; if you are sure of it: `--confirm {}`",
+            shell_words::quote(&path)
+        ))
+        .into())
+    }
+
     fn named(&mut self, path: &Path) {
         match lookup(&self.root, path) {
             Ok(None) => {}
@@ -155,7 +223,7 @@ impl<'a> Finder<'a> {
         let before =
             |left: &Unresolved| left.after_an_agent && (path.starts_with(&left.path) || left.path.starts_with(&path));
         let doubted = || self.doubt.is_some_and(|last| last.unresolved.iter().any(before));
-        let after_an_agent = place.is_some() || self.known.is_some() || doubted();
+        let after_an_agent = place.is_some() || self.known.is_some() || doubted() || self.is_suspect(&path);
         let left = Unresolved { path, line, place, after_an_agent };
         if self.found.unresolved.contains(&left) || self.found.unresolved.len() > MOST_UNRESOLVED {
             return;
@@ -170,21 +238,46 @@ impl<'a> Finder<'a> {
 
     /// Whether an agent can have made what lies here.
     fn is_open(&self, path: &Path) -> bool {
-        self.known.is_some() || self.doubt.is_some_and(|last| last.unresolved.iter().any(|left| left.covers(path)))
+        let doubted = || self.doubt.is_some_and(|last| last.unresolved.iter().any(|left| left.covers(path)));
+        self.known.is_some() || doubted() || self.is_suspect(path)
+    }
+
+    /// Whether an agent of another sandbox, or of one that is forgotten, can have made what lies here.
+    fn is_suspect(&self, path: &Path) -> bool {
+        self.suspect.is_some_and(|by| by.ground.covers(&self.root, path))
     }
 
     /// Whether it was there before any agent: kept as it is, and read-only inside.
     fn is_the_users(&self, place: &Place) -> bool {
+        if self.suspect.is_some_and(|by| by.ground.is_vouched(&self.root, &place.path)) {
+            return true;
+        }
         let there = |last: &WatchState| last.places.iter().any(|there| there.may_stay(place));
         let refused = |left: &Unresolved| left.place.as_ref().is_some_and(|there| there.same(place));
-        match (self.known, self.doubt) {
+        let by_own_looks = match (self.known, self.doubt) {
             (Some(known), _) => there(known),
             (None, Some(last)) => {
-                let suspect = self.is_open(&place.path) || last.unresolved.iter().any(refused);
-                !suspect || there(last)
+                let covered = last.unresolved.iter().any(|left| left.covers(&place.path) || refused(left));
+                !covered || there(last)
             }
             (None, None) => true,
-        }
+        };
+        by_own_looks && (self.known.is_some() || !self.is_suspect(&place.path) || self.is_recorded(place))
+    }
+
+    /// Whether a look that is kept saw it before an agent could make it. The `.git` at the top was judged by the list of
+    /// what was seen, before git was looked for.
+    fn is_recorded(&self, place: &Place) -> bool {
+        let seen = |by: &Suspected| by.recorded.iter().any(|there| there.may_stay(place));
+        place.path == Path::new(DOT_GIT) || self.suspect.is_some_and(seen) || self.leads_home(place)
+    }
+
+    /// Whether it is a file that leads to a git directory of the workspace's own repository, which no agent can write: that
+    /// of a submodule or of a linked working tree.
+    fn leads_home(&self, place: &Place) -> bool {
+        let Some(repo) = self.repo.filter(|_| place.kind == PlaceKind::File) else { return false };
+        let led = Trusted::of(&self.root, place);
+        led.is_some_and(|led| repo.out_of_reach().iter().any(|own| led.git_dir.starts_with(own)))
     }
 
     fn meet(&mut self, met: Met<'_>) -> Then {
@@ -223,8 +316,12 @@ impl<'a> Finder<'a> {
             Ok(to) => {
                 let new = shown(&place.path.with_file_name(&to));
                 let new = if place.kind == PlaceKind::Bare { shown(&place.path.join(&to)) } else { new };
+                let why = match self.known {
+                    None if self.is_suspect(&place.path) => "lies where an agent could write, and was not there before",
+                    Some(_) | None => "was not there when the sandbox was started",
+                };
                 self.found.warnings.push(format!(
-                    "`{path}` was not there when the sandbox was started: it is set aside as `{new}`, because git on this \
+                    "`{path}` {why}: it is set aside as `{new}`, because git on this \
                      host would run what it names; if you made it yourself, see docs/nested-git.md"
                 ));
             }
@@ -267,7 +364,8 @@ mod tests {
         let root = Beneath::root(dir.path()).unwrap();
         let place = Place::new(PathBuf::from(&name), PlaceKind::Directory, &root.stat(&name).unwrap());
         let known = WatchState { quiet: false, places: Vec::new(), ..Found::default().state() };
-        let mut finder = Finder::new(dir.path(), None, Some(&known)).unwrap();
+        let env = Environment::default();
+        let mut finder = Finder::new(dir.path(), None, &env, Some(&known)).unwrap();
         assert_eq!(finder.judge(&root, &name, place), Then::Descend);
         assert!(finder.found.unresolved[0].line.contains("could not be set aside"));
         assert!(dir.path().join(&name).exists());

@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 pub(super) struct WatchState {
     /// Whether no agent can have run since this look.
     pub(super) quiet: bool,
+    /// Whether there was no container any more: nobody sees what a later one runs by other means and takes with it.
+    #[serde(default)]
+    pub(super) ended: bool,
     /// What was there when the container was started, and is read-only in it.
     pub(super) places: Vec<Place>,
     pub(super) attributes: Attributes,

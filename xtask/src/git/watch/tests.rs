@@ -9,6 +9,14 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod moved;
+mod settings;
+
+/// An environment that says nothing: git has that of this process.
+fn none() -> Environment {
+    Environment::default()
+}
+
 struct Watched {
     f: Fixture,
     trap: String,
@@ -39,7 +47,7 @@ impl Watched {
 
     fn protect(&self) -> Told {
         let repo = super::super::detect(&self.f.workspace).unwrap();
-        let seen = protect(&self.f.workspace, repo.as_ref(), &self.state()).unwrap();
+        let seen = protect(&self.f.workspace, repo.as_ref(), &self.state(), &none(), Doubt::default()).unwrap();
         note_entered(&self.state()).unwrap();
         seen
     }
@@ -47,7 +55,7 @@ impl Watched {
     /// What a look warns of.
     fn look(&self) -> Vec<String> {
         let repo = super::super::detect(&self.f.workspace).unwrap();
-        look(&self.f.workspace, repo.as_ref(), &self.state(), false).unwrap().warnings
+        look(&self.f.workspace, repo.as_ref(), &self.state(), &none(), Now::Busy).unwrap().warnings
     }
 
     fn mounted(&self) -> Vec<String> {
@@ -255,7 +263,7 @@ fn git_is_not_run_in_an_own_git_directory_that_was_replaced() {
     w.evil("made");
     fs::rename(w.at("made/.git"), w.at(".git")).unwrap();
     let _ = fs::remove_file(&w.mark);
-    let warnings = look(&w.f.workspace, Some(&repo), &w.state(), false).unwrap().warnings;
+    let warnings = look(&w.f.workspace, Some(&repo), &w.state(), &none(), Now::Busy).unwrap().warnings;
     assert!(warnings[0].starts_with("`.git` was not there"), "{warnings:#?}");
     assert!(!w.mark.exists() && !w.at(".git").exists());
 }
@@ -283,7 +291,8 @@ fn submodules_are_looked_at_first_and_the_bound_is_told() {
     let known = WatchState::read(&w.state()).unwrap().unwrap();
     let repo = w.f.repo();
     let bounded = |entries, time| {
-        let finder = Finder::new(&w.f.workspace, Some(&repo), Some(&known)).unwrap();
+        let none = none();
+        let finder = Finder::new(&w.f.workspace, Some(&repo), &none, Some(&known)).unwrap();
         finder.find(&Bound { entries, time }).unwrap()
     };
     for bound in [(20, Duration::from_secs(60)), (1_000_000, Duration::ZERO)] {
@@ -301,7 +310,9 @@ fn what_cannot_be_protected_is_refused_at_the_start() {
         let w = Watched::new();
         spoil(&w);
         let repo = w.f.repo();
-        let text = crate::error::render(&protect(&w.f.workspace, Some(&repo), &w.state()).unwrap_err());
+        let text = crate::error::render(
+            &protect(&w.f.workspace, Some(&repo), &w.state(), &none(), Doubt::default()).unwrap_err(),
+        );
         assert!(text.contains("hint: "), "{text}");
         text
     };
@@ -313,7 +324,7 @@ fn what_cannot_be_protected_is_refused_at_the_start() {
     let text = refused(|w| w.evil("line\nbreak"));
     assert!(text.contains("has a name that cannot be mounted"), "{text}");
     let text = refused(|w| _ = w.f.host(&["config", "core.hooksPath", "."]));
-    assert!(text.contains("`core.hookspath` of git's configuration"), "{text}");
+    assert!(text.contains("`core.hookspath` in `"), "{text}");
     let text = refused(|w| {
         for n in 0..MOST_MOUNTS {
             fs::create_dir_all(w.at(&format!("many/{n}/.git"))).unwrap();
@@ -332,14 +343,15 @@ fn a_start_takes_what_is_there_for_the_users_only_where_no_agent_can_have_run() 
     assert_eq!(w.protect().warnings.len(), 1);
     assert!(!w.at("mine/.git").exists());
     let repo = w.f.repo();
-    look(&w.f.workspace, Some(&repo), &w.state(), true).unwrap();
+    look(&w.f.workspace, Some(&repo), &w.state(), &none(), Now::Ended).unwrap();
     w.evil("mine");
     assert!(is_quiet(&w.state()).unwrap());
     assert_eq!(w.protect().warnings, Vec::<String>::new());
     assert!(w.mounted().contains(&"/workspace/mine/.git".to_owned()));
     // A record that cannot be read does not count as none.
     fs::write(w.state(), "{").unwrap();
-    let text = crate::error::render(&protect(&w.f.workspace, Some(&repo), &w.state()).unwrap_err());
+    let text =
+        crate::error::render(&protect(&w.f.workspace, Some(&repo), &w.state(), &none(), Doubt::default()).unwrap_err());
     assert!(text.contains("is damaged") && text.contains("hint: "), "{text}");
 }
 
@@ -426,13 +438,15 @@ fn what_could_not_be_set_aside_is_said_until_it_is_gone_and_no_start_takes_it_fo
     let repo = w.f.repo();
     let stays = format!("`{name}` is new and could not be set aside");
     // The end of the session, of another, and `down`.
-    for quiet in [false, true, true] {
-        let said = look(&w.f.workspace, Some(&repo), &w.state(), quiet).unwrap().warnings;
+    for now in [Now::Busy, Now::Quiet, Now::Ended] {
+        let said = look(&w.f.workspace, Some(&repo), &w.state(), &none(), now).unwrap().warnings;
         assert!(said.len() == 1 && said[0].starts_with(&stays), "{said:#?}");
         assert_eq!(unresolved(&w.state()).unwrap().warnings, said, "an entry without a look");
     }
     for _ in 0..2 {
-        let text = crate::error::render(&protect(&w.f.workspace, Some(&repo), &w.state()).unwrap_err());
+        let text = crate::error::render(
+            &protect(&w.f.workspace, Some(&repo), &w.state(), &none(), Doubt::default()).unwrap_err(),
+        );
         assert!(text.contains(&stays) && text.contains("hint: "), "{text}");
     }
     // The user's own, made after the agent's was removed.
@@ -451,21 +465,22 @@ fn what_was_not_looked_at_is_said_each_time_and_is_not_the_users_at_the_next_sta
     for n in 0..30 {
         fs::create_dir_all(w.at(&format!("a-{n}"))).unwrap();
     }
-    let seen = protect_within(&bound, &w.f.workspace, Some(&repo), &w.state()).unwrap();
+    let seen = protect_within(&bound, &w.f.workspace, Some(&repo), &w.state(), &none(), Doubt::default()).unwrap();
     assert!(seen.notes[0].contains("too many files") && seen.warnings.is_empty(), "no agent ran yet: {seen:#?}");
     w.evil("zz");
     fs::write(w.at("zz/su"), "").unwrap();
     fs::set_permissions(w.at("zz/su"), fs::Permissions::from_mode(0o4755)).unwrap();
-    for quiet in [false, true] {
-        let said = look_within(&bound, &w.f.workspace, Some(&repo), &w.state(), quiet).unwrap().warnings;
+    for now in [Now::Busy, Now::Ended] {
+        let said = look_within(&bound, &w.f.workspace, Some(&repo), &w.state(), &none(), now).unwrap().warnings;
         assert!(said.iter().all(|line| line.contains("an agent can have made git directories")), "{said:#?}");
         assert!(!said.is_empty() && unresolved(&w.state()).unwrap().warnings == said);
     }
-    let again = protect_within(&bound, &w.f.workspace, Some(&repo), &w.state()).unwrap().warnings;
+    let again =
+        protect_within(&bound, &w.f.workspace, Some(&repo), &w.state(), &none(), Doubt::default()).unwrap().warnings;
     assert!(again.iter().any(|line| line.contains("an agent can have made git directories")), "{again:#?}");
     assert!(w.at("zz/.git").exists(), "the bound still hides it");
     // A start that sees all of it: what was there before any agent stays, the rest is set aside.
-    let seen = protect(&w.f.workspace, Some(&repo), &w.state()).unwrap();
+    let seen = protect(&w.f.workspace, Some(&repo), &w.state(), &none(), Doubt::default()).unwrap();
     assert!(seen.warnings.iter().any(|line| line.starts_with("`zz/.git` was not there")), "{seen:#?}");
     assert!(seen.warnings.iter().any(|line| line.starts_with("removed the setuid bit of `zz/su`")), "{seen:#?}");
     assert!(!w.at("zz/.git").exists() && w.at("sub/.git").exists());
@@ -499,10 +514,10 @@ impl Watched {
     #[track_caller]
     fn is_refused(&self, text: &str) {
         let repo = super::super::detect(&self.f.workspace).unwrap();
-        let refused = protect(&self.f.workspace, repo.as_ref(), &self.state()).unwrap_err();
+        let refused = protect(&self.f.workspace, repo.as_ref(), &self.state(), &none(), Doubt::default()).unwrap_err();
         let said = crate::error::render(&refused);
         assert!(said.contains(text) && said.contains("hint: "), "{said}");
-        assert!(preview(&self.f.workspace, repo.as_ref()).is_err(), "a dry run says so too");
+        assert!(preview(&self.f.workspace, repo.as_ref(), &none()).is_err(), "a dry run says so too");
     }
 }
 
@@ -546,7 +561,7 @@ fn what_a_link_among_the_hooks_leads_to_is_read_only_or_starts_nothing() {
 
 /// As after a session of which nothing is left.
 fn note_quiet(w: &Watched) {
-    look(&w.f.workspace, Some(&w.f.repo()), &w.state(), true).unwrap();
+    look(&w.f.workspace, Some(&w.f.repo()), &w.state(), &none(), Now::Ended).unwrap();
     fs::remove_file(w.state()).unwrap();
 }
 
