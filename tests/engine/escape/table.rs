@@ -10,10 +10,11 @@ pub(crate) struct Theme {
 }
 
 /// Every attempt that is made in a running sandbox.
-pub(crate) const THEMES: [Theme; 4] = [
+pub(crate) const THEMES: [Theme; 5] = [
     Theme { name: "dataset", text: include_str!("dataset.py") },
     Theme { name: "mounts", text: include_str!("mounts.py") },
     Theme { name: "kernel", text: include_str!("kernel.py") },
+    Theme { name: "filter", text: include_str!("filter.py") },
     Theme { name: "reach", text: include_str!("reach.py") },
 ];
 
