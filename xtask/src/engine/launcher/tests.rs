@@ -128,7 +128,7 @@ fn its_file_can_be_started_and_not_read() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("launcher");
     if let Ok(dir) = std::env::var("DUMP") {
-        fs::write(format!("{dir}/a64.elf"), executable(Machine::Aarch64, BOTH)).unwrap();
+        fs::write(format!("{dir}/x86.elf"), executable(Machine::X86_64, BOTH)).unwrap();
     }
     exec::write_file(&file, &executable(Machine::here().unwrap(), BOTH), MODE).unwrap();
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o111);
