@@ -20,8 +20,12 @@ WALL = 0x40000000
 
 
 def filters(pid):
+    """How many filters a process has that has not ended: the kernel takes them off at its end."""
     with open("/proc/%s/status" % pid) as file:
-        return int(next(line for line in file if line.startswith("Seccomp_filters")).split()[1])
+        fields = dict(line.split(":", 1) for line in file)
+    if fields["State"].split()[0] in "ZX":
+        raise ProcessLookupError
+    return int(fields["Seccomp_filters"])
 
 
 def sent(pid, number):
