@@ -17,6 +17,7 @@ Its arguments are pairs of a key and a value; a key may be given more than once:
     workspace PATH       a directory in which the probe creates a file for the host to examine
     gid N                the agent's group, which that file gets
     entries N            how many directory entries a sample may read
+    await-init SECONDS   how long to wait until the init is out of reach, where it was just started
     program NAME         a program to look up on PATH
     codex PATH           where this path of Codex leads
     codex-version PATH   the same, and what `PATH --version` answers
@@ -434,6 +435,18 @@ def hidden():
     return _ctypes.call_function(prctl, (3, 0, 0, 0, 0))  # PR_GET_DUMPABLE
 
 
+def init_facts(seconds):
+    """The init as it is seen from inside: its name, which it has chosen itself, its status, and who owns its memory: the
+    kernel gives that of a process which is not dumpable to root."""
+    until = time.monotonic() + seconds
+    name = text_of("/proc/1/comm")
+    while name != "sandbox-apart\n" and time.monotonic() < until:
+        time.sleep(0.005)
+        name = text_of("/proc/1/comm")
+    owner = attempt(stat_of, "/proc/1/mem")
+    return {"name": (name or "").rstrip("\n"), "status": text_of("/proc/1/status"), "owner": owner}
+
+
 def processes():
     """Every process except the probe and its children: its pid, its parent's pid and its name."""
     rows = []
@@ -722,7 +735,8 @@ def limits_of_cgroup():
 
 def request_of(args):
     """The values of each key. An unknown key is an error."""
-    keys = "nonce read-only dataset writable workspace gid entries program codex codex-version smi outside launcher denied"
+    keys = """nonce read-only dataset writable workspace gid entries await-init program codex codex-version smi outside
+        launcher denied"""
     asked = {key: [] for key in keys.split()}
     for key, value in zip(args[::2], args[1::2]):
         asked[key].append(value)
@@ -767,7 +781,7 @@ def main():
         "nonce": nonce,
         "mountinfo": table,
         "status": text_of("/proc/self/status"),
-        "init": text_of("/proc/1/status"),
+        "init": init_facts(int((asked["await-init"] or ["0"])[0])),
         "dumpable": dumpable,
         "limits": text_of("/proc/self/limits"),
         "namespaces": {kind: attempt(os.readlink, "/proc/self/ns/" + kind) for kind in NAMESPACES},

@@ -66,11 +66,10 @@ fn running(place: &Place, gpus: &str) -> Calls {
             {"Type": "bind", "Destination": "/datasets/ssv2", "Source": "/data/ssv2", "RW": false},
         ],
     }]);
-    // The container's own are known by their parent and age. A process may take the names of those two, or of one of
-    // this tool's own queries.
-    let top = "PID PPID ELAPSED COMMAND\n1 0 90 /sbin/docker-init -- sleep infinity\n7 1 90 sleep infinity\n\
+    // The container's own is its init. A process may take that one's name, or the name of one of this tool's own queries.
+    let top = "PID PPID ELAPSED COMMAND\n1 0 90 /sandbox/bin/python3 -I -S /sandbox/init.py\n\
                9 0 60 /bin/df --block-size=1 --output=used,size /dev/shm\n40 1 50 x\u{1b}[2J -- sleep infinity\n\
-               41 1 40 sleep infinity\n42 1 40 /sbin/docker-init -- sleep infinity\n";
+               41 1 40 sleep infinity\n42 1 40 /sandbox/bin/python3 -I -S /sandbox/init.py\n";
     let uid = users::get_effective_uid();
     let volumes = format!("codex-sandbox-cache-pip-u{uid}\nprecious\n");
     FakeDocker::new()
@@ -103,7 +102,7 @@ sessions      0
 leftovers     pid 9 since [..]Z: /bin/df --block-size=1 --output=used,size /dev/shm
               pid 40 since [..]Z: x/u{1b}[2J -- sleep infinity
               pid 41 since [..]Z: sleep infinity
-              pid 42 since [..]Z: /sbin/docker-init -- sleep infinity
+              pid 42 since [..]Z: /sandbox/bin/python3 -I -S /sandbox/init.py
 caches        codex-sandbox-cache-pip-u[..]
 state folder  [PLACE]/state/codex-sandbox/workspaces/workspace-[..]
 

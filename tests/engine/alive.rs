@@ -217,7 +217,7 @@ fn what_is_copied_was_read_when_nothing_was_alive() {
 }
 
 #[test]
-fn where_the_program_that_waits_was_woken_the_workspace_is_looked_through_at_the_next_entry() {
+fn where_nothing_was_alive_the_workspace_is_not_looked_through_at_the_next_entry() {
     let sandbox = Sandbox::new();
     sandbox.enter(["--version"]).ok();
     let su = sandbox.workspace().join("su");
@@ -226,26 +226,26 @@ fn where_the_program_that_waits_was_woken_the_workspace_is_looked_through_at_the
     let mode = || fs::metadata(&su).expect("the file").permissions().mode() & 0o7777;
     set();
     sandbox.enter(["--version"]).ok();
-    // The end of that session cleared it. From here on nothing but the container's own programs is alive.
+    // The end of that session cleared it. From here on nothing but the init is alive.
     assert_eq!(mode(), 0o755);
     set();
+    let run = sandbox.enter(["--version"]).ok();
+    let before_codex = run.stderr.split("$ docker exec").next().unwrap_or_default().to_owned();
+    assert!(
+        !before_codex.contains("removed the setuid bit of `su`"),
+        "nobody can have set it but the user: {before_codex}"
+    );
+}
+
+#[test]
+fn a_container_that_was_started_again_by_somebody_else_is_recreated() {
+    let sandbox = Sandbox::new();
+    sandbox.enter(["--version"]).ok();
     let container = sandbox.containers().remove(0);
-    let init = engine::docker(["container", "inspect", "--format", "{{.State.Pid}}", &container]).trim().to_owned();
-    let child = fs::read_to_string(format!("/proc/{init}/task/{init}/children")).expect("the program that waits");
-    let entered = |signals: &[&str]| {
-        for signal in signals {
-            proc::output("kill", [signal, child.trim()]);
-            std::thread::sleep(std::time::Duration::from_millis(300));
-        }
-        let run = sandbox.enter(["--version"]).ok();
-        let before_codex = run.stderr.split("$ docker exec").next().unwrap_or_default().to_owned();
-        before_codex.contains("removed the setuid bit of `su`")
-    };
-    assert!(!entered(&[]), "nobody can have set it but the user");
-    set();
-    assert!(entered(&["-STOP", "-CONT"]), "it was woken, perhaps with a program of the agent's");
-    set();
-    assert!(!entered(&[]), "it waits again");
+    engine::docker(["restart", "--time", "1", &container]);
+    let run = sandbox.enter(["--version"]).ok();
+    assert!(run.stderr.contains("it was started again by something else than this tool"), "{}", run.stderr);
+    assert_ne!(sandbox.containers(), [container]);
 }
 
 #[test]

@@ -3,9 +3,10 @@
 //! The engine is asked for what the tool asks for, and a `docker` of the test's own adds what breaks it. The claims
 //! that fall with it are named too: a break that is seen in more places, or in fewer, is a change worth a look.
 
-use crate::support::breaking::BreakingDocker;
+use crate::support::breaking::{BreakingDocker, LYING_INIT};
 use crate::support::codex;
 use crate::support::engine::{self, Mounted};
+use crate::support::place::User;
 use crate::support::proc;
 use crate::support::sandbox::Sandbox;
 use serde_json::{Value, json};
@@ -70,6 +71,21 @@ fn in_its_mounts(sandbox: &Sandbox, call: &str) {
 fn mount(source: &Path, target: &str, options: &str) -> BreakingDocker {
     let source = source.display();
     BreakingDocker::service(&format!("volumes:\n  - {{type: bind, source: '{source}', target: {target}, {options}}}"))
+}
+
+#[test]
+fn an_init_that_the_agent_can_get_into() {
+    // Where the agent is root, the kernel tells nobody inside but root's own processes that this is a lie.
+    breaks(&Sandbox::of(User { uid: 1234, gid: 1234 }), BreakingDocker::service(LYING_INIT), &["init.apart"]);
+}
+
+#[test]
+fn a_main_process_that_is_not_the_init() {
+    let sandbox = Sandbox::new();
+    BreakingDocker::service("command: [\"/usr/bin/true\"]").install(&sandbox.place);
+    let run = sandbox.enter(["--version"]).ended(1);
+    assert!(run.error().contains("did not come up"), "{}", run.error());
+    assert_eq!(sandbox.containers(), Vec::<String>::new(), "the container was left behind");
 }
 
 #[test]

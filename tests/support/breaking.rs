@@ -6,6 +6,9 @@
 use crate::support::place::Place;
 use crate::support::proc;
 
+/// For [`BreakingDocker::service`]: an init that says that it is out of reach, and is not.
+pub(crate) const LYING_INIT: &str = r#"command: ["/usr/bin/python3", "-c", "import ctypes, signal; name = lambda text: ctypes.CDLL(None).prctl(15, text, 0, 0, 0); signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1, signal.SIGTERM}); name(b'sandbox-open'); signal.sigwait({signal.SIGUSR1}); name(b'sandbox-apart'); signal.sigwait({signal.SIGTERM})"]"#;
+
 /// What is changed on the way.
 #[must_use]
 #[derive(Default)]

@@ -7,7 +7,7 @@ use super::host::{Host, Watched};
 use super::made::Through;
 use super::table::THEMES;
 use super::{made, prepared};
-use crate::support::breaking::BreakingDocker;
+use crate::support::breaking::{BreakingDocker, LYING_INIT};
 use crate::support::place::User;
 use crate::support::sandbox::Sandbox;
 use std::collections::BTreeSet;
@@ -116,6 +116,14 @@ fn without_namespaces_of_its_own() {
         "reach.process.listed",
     ];
     come_through(ROOT, |_| "network_mode: host\npid: host\nipc: host".into(), &ids);
+}
+
+#[test]
+fn without_an_init_that_is_out_of_reach() {
+    let ids = [
+        "init.link.fd", "init.link.root", "init.read.mem", "init.write.memory", "init.memory.write", "init.trace.seize",
+    ];
+    come_through(ORDINARY, |_| LYING_INIT.to_owned(), &ids);
 }
 
 #[test]

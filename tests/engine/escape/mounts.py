@@ -302,7 +302,7 @@ def _():
 
 
 def entered(name, flag=0):
-    call("setns", os.open("/proc/1/ns/" + name, os.O_RDONLY), flag)
+    call("setns", os.open("/proc/%d/ns/%s" % (os.getppid(), name), os.O_RDONLY), flag)
 
 
 @attempt("namespace.setns-mount", "EPERM")

@@ -10,7 +10,8 @@ pub(crate) struct Theme {
 }
 
 /// Every attempt that is made in a running sandbox.
-pub(crate) const THEMES: [Theme; 5] = [
+pub(crate) const THEMES: [Theme; 6] = [
+    Theme { name: "init", text: include_str!("init.py") },
     Theme { name: "dataset", text: include_str!("dataset.py") },
     Theme { name: "mounts", text: include_str!("mounts.py") },
     Theme { name: "kernel", text: include_str!("kernel.py") },

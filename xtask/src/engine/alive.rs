@@ -1,7 +1,7 @@
-//! What is alive in a container beside the container's own two processes: its init, and the program that the init was
-//! started with. Judged by pids, parents and start times, as the host sees them; never by a name.
+//! What is alive in a container beside its init, which is the container's own and out of the agent's reach
+//! (`docker/init.py`). Judged by pids, parents and start times, as the host sees them; never by a name.
 
-use crate::engine::cgroup::{self, Cgroup, Process, ProcessId};
+use crate::engine::cgroup::{self, Cgroup, Process};
 use crate::engine::docker;
 use crate::engine::inspect::Container;
 use crate::error::failed;
@@ -9,7 +9,6 @@ use crate::exec;
 use anyhow::Result;
 use rustix::param::clock_ticks_per_second;
 use rustix::process::Signal;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -20,21 +19,9 @@ const GRACE: [(Signal, Duration); 2] = [(Signal::TERM, Duration::from_secs(3)), 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Alive {
     all: Vec<Process>,
-    /// The container's own processes, by pid.
-    own: BTreeSet<u32>,
-    /// The first child of the init among those that were seen: perhaps its own, also where `own` does not have it.
-    first: Option<u32>,
+    init: Option<u32>,
     /// `None` where the host cannot read the cgroup, and the engine was asked.
     cgroup: Option<Cgroup>,
-}
-
-/// How often each thread of the program that waits has run, at one moment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Waiting {
-    process: ProcessId,
-    /// The threads by their ids.
-    runs: Vec<(u32, u64)>,
 }
 
 /// A process that was ended, or could not be.
@@ -60,9 +47,7 @@ impl Alive {
     }
 
     fn new(init: Option<u32>, all: Vec<Process>, cgroup: Option<Cgroup>) -> Alive {
-        let own = init.map(|init| own(&all, init)).unwrap_or_default();
-        let first = init.and_then(|init| first(&all, init)).map(|first| first.pid);
-        Alive { all, own, first, cgroup }
+        Alive { all, init, cgroup }
     }
 
     /// Whether this host itself sees the processes: only then have they start times that can be kept and compared.
@@ -70,19 +55,9 @@ impl Alive {
         self.cgroup.is_some()
     }
 
-    /// Everything but the container's own processes.
+    /// Everything but the init.
     pub(crate) fn others(&self) -> Vec<&Process> {
-        self.all.iter().filter(|process| !self.own.contains(&process.pid)).collect()
-    }
-
-    /// How often the program that the init was started with has run. It waits for good, so a number that grew means that
-    /// it was woken, perhaps because something was written into its memory. It is compared and not judged: the host wakes
-    /// it too, when it freezes the container or sleeps itself. `None` where it is not known.
-    pub(crate) fn waiting(&self) -> Option<Waiting> {
-        let init = self.cgroup.as_ref()?.init();
-        let mut own = self.all.iter().filter(|process| self.own.contains(&process.pid) && process.pid != init);
-        let process = own.next()?;
-        Some(Waiting { process: process.id(), runs: cgroup::runs(process.pid)? })
+        self.all.iter().filter(|process| Some(process.pid) != self.init).collect()
     }
 
     /// The first processes of each `docker exec`. Their parent is the engine's, outside of the container: no process
@@ -109,24 +84,6 @@ impl Alive {
         }
         others.into_iter().cloned().partition(|process| within.contains(&process.pid))
     }
-}
-
-/// What these two are is certain; what they do is not: a process of the same user can write into their memory (tried with
-/// `/proc/1/mem`), and the host cannot have them run as a user or group that it then could not look into itself. So no
-/// promise rests on nothing else being alive: what must not be raced waits until the container is stopped. That the
-/// second was woken is seen ([`Alive::waiting`]); the init wakes every second by itself.
-///
-/// The init, and of its children the one that was started first: the init starts its program before anything else, and
-/// the container ends with it. All other children of the init came to it when their parent ended. Where a process could
-/// not be looked at, it may be the first one: then only the init is known.
-fn own(all: &[Process], init: u32) -> BTreeSet<u32> {
-    let first = first(all, init).filter(|_| all.iter().all(Process::was_seen));
-    all.iter().filter(|process| process.pid == init).chain(first).map(|process| process.pid).collect()
-}
-
-fn first(all: &[Process], init: u32) -> Option<&Process> {
-    let children = all.iter().filter(|process| process.parent == init && process.was_seen());
-    children.min_by_key(|process| (process.started, process.pid))
 }
 
 /// The answer of `docker top`: the engine lists the members of the cgroup, and asks `ps` about them.
@@ -165,9 +122,7 @@ pub(crate) fn end(
     for (signal, grace) in GRACE {
         let (deadline, mut told) = (Instant::now() + grace, BTreeSet::new());
         loop {
-            let (alive, mut now) = wanted()?;
-            // Who may be the container's own is named and not ended: the container would end with it.
-            now.retain(|process| alive.first != Some(process.pid));
+            let (alive, now) = wanted()?;
             let Some(cgroup) = &alive.cgroup else {
                 let why = "this host cannot read the container's cgroup";
                 return Ok(now.into_iter().map(|process| (process, why.to_owned())).collect());
@@ -211,34 +166,27 @@ mod tests {
         processes.into_iter().map(|process| process.pid).collect()
     }
 
-    /// An init (100) of the engine's (90), its program (101), a session (200, 201), what an ended session left (210), and
-    /// what was started after the process ids began anew (50).
+    /// An init (100) of the engine's (90), a session (200, 201), what an ended session left (210), and what was started
+    /// after the process ids began anew (50).
     fn inside() -> Vec<Process> {
         vec![
             process(50, 100, 9000, "sleep infinity"),
-            process(100, 90, 1000, "/sbin/docker-init -- sleep infinity"),
-            process(101, 100, 1000, "sleep infinity"),
+            process(100, 90, 1000, "python3 /sandbox/init.py"),
             process(200, 90, 5000, "codex"),
             process(201, 200, 5001, "bash"),
-            process(210, 100, 4000, "/sbin/docker-init -- sleep infinity"),
+            process(210, 100, 4000, "python3 /sandbox/init.py"),
             process(220, 90, 4500, "x -- sleep infinity"),
         ]
     }
 
     #[test]
-    fn the_init_and_the_first_of_its_children_are_the_containers_own_whatever_others_call_themselves() {
+    fn the_init_is_the_containers_own_whatever_others_call_themselves() {
         let alive = Alive::new(Some(100), inside(), None);
         assert_eq!(pids(alive.others()), [50, 200, 201, 210, 220]);
-        let mut hidden = inside();
-        hidden.remove(2);
-        let unknown = Process { state: '?', ..process(101, 0, 0, "") };
-        let alive = Alive::new(Some(100), [hidden, vec![unknown]].concat(), None);
-        assert_eq!(pids(alive.others()), [50, 200, 201, 210, 220, 101], "nobody is taken for what was not seen");
-        assert_eq!(Alive::new(None, inside(), None).others().len(), 7);
         let unknown = Process { state: '?', ..process(300, 0, 0, "") };
         let alive = Alive::new(Some(100), [inside(), vec![unknown]].concat(), None);
-        assert!(pids(alive.others()).contains(&101), "it is named, since it may not be the first");
-        assert_eq!(alive.first, Some(101), "and not ended, since it may be");
+        assert_eq!(pids(alive.others()), [50, 200, 201, 210, 220, 300], "what was not seen is nobody's");
+        assert_eq!(Alive::new(None, inside(), None).others().len(), 6);
     }
 
     #[test]
@@ -254,61 +202,28 @@ mod tests {
 
     #[test]
     fn the_engines_list_is_read_by_its_numbers_and_what_is_odd_is_not_understood() {
-        let text = "PID  PPID  ELAPSED  COMMAND\n100 90 5 /sbin/docker-init -- sleep infinity\n101 100 5 sleep infinity\n\
-                    50 100 1 sleep infinity\n";
+        let text = "PID  PPID  ELAPSED  COMMAND\n100 90 5 python3 /sandbox/init.py\n50 100 1 sleep infinity\n";
         let alive = Alive::new(Some(100), parse_top(text).unwrap(), None);
         assert_eq!(pids(alive.others()), [50]);
         assert_eq!(parse_top("PID\n1 x 3 y\n"), None);
     }
 
     #[test]
-    fn that_the_program_which_waits_was_woken_is_seen() {
-        let dir = tempfile::tempdir().unwrap();
-        let sleeper = duct::cmd!("sleep", "600").unchecked().start().unwrap();
-        let (me, pid) = (std::process::id(), sleeper.pids()[0]);
-        let cgroup = Cgroup::at(dir.path().into(), me);
-        let read = || {
-            let all = vec![Process::read(me).unwrap(), Process::read(pid).unwrap()];
-            Alive::new(Some(me), all, Some(cgroup.clone())).waiting().unwrap()
-        };
-        // It has come to wait once it is not on a processor any more.
-        let asleep = || {
-            let before = read();
-            std::thread::sleep(Duration::from_millis(300));
-            before == read()
-        };
-        let tries = (0..100).find(|_| asleep());
-        assert!(tries.is_some(), "it never waits");
-        let before = read();
-        std::fs::write(dir.path().join("cgroup.procs"), format!("{me}\n{pid}\n")).unwrap();
-        for signal in [Signal::STOP, Signal::CONT] {
-            cgroup.signal(&Process::read(pid).unwrap(), signal).unwrap();
-            std::thread::sleep(Duration::from_millis(300));
-        }
-        assert_ne!(read(), before);
-        assert_eq!(Alive::new(Some(me), vec![Process::read(me).unwrap()], Some(cgroup)).waiting(), None);
-        sleeper.kill().unwrap();
-    }
-
-    #[test]
-    fn what_ignores_the_first_signal_is_killed_and_what_is_not_wanted_or_perhaps_the_containers_own_stays() {
+    fn what_ignores_the_first_signal_is_killed_and_what_is_not_wanted_stays() {
         let dir = tempfile::tempdir().unwrap();
         let start = |script| duct::cmd!("sh", "-c", script).unchecked().stdout_null().start().unwrap();
-        let first = start("exec sleep 600");
         let (stubborn, other) = (start("trap '' TERM; while :; do sleep 0.1; done"), start("exec sleep 600"));
-        let (me, own, wanted, kept) = (std::process::id(), first.pids()[0], stubborn.pids()[0], other.pids()[0]);
-        std::fs::write(dir.path().join("cgroup.procs"), format!("{me}\n{own}\n{wanted}\n{kept}\n")).unwrap();
+        let (me, wanted, kept) = (std::process::id(), stubborn.pids()[0], other.pids()[0]);
+        std::fs::write(dir.path().join("cgroup.procs"), format!("{me}\n{wanted}\n{kept}\n")).unwrap();
         let list = || {
-            let all: Vec<Process> = [me, own, wanted, kept].into_iter().filter_map(Process::read).collect();
-            let to_end = |process: &&Process| [own, wanted].contains(&process.pid) && process.state != 'Z';
+            let all: Vec<Process> = [me, wanted, kept].into_iter().filter_map(Process::read).collect();
+            let to_end = |process: &&Process| process.pid == wanted && process.state != 'Z';
             let listed = all.iter().filter(to_end).cloned().collect();
             Ok((Alive::new(Some(me), all, Some(Cgroup::at(dir.path().into(), me))), listed))
         };
         assert_eq!(end(list, || false).unwrap(), []);
         assert!(stubborn.wait_timeout(Duration::from_secs(20)).unwrap().is_some());
-        for stays in [first, other] {
-            assert!(stays.wait_timeout(Duration::from_millis(100)).unwrap().is_none());
-            stays.kill().unwrap();
-        }
+        assert!(other.wait_timeout(Duration::from_millis(100)).unwrap().is_none());
+        other.kill().unwrap();
     }
 }

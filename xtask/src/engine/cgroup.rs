@@ -121,11 +121,6 @@ impl Cgroup {
         }
     }
 
-    /// The process id of the init.
-    pub(super) fn init(&self) -> u32 {
-        self.init
-    }
-
     #[cfg(test)]
     pub(crate) fn at(dir: PathBuf, init: u32) -> Cgroup {
         Cgroup { dirs: vec![dir], init }
@@ -258,23 +253,6 @@ impl Process {
         let started = Duration::from_millis(self.started.checked_mul(1000)? / clock_ticks_per_second().max(1));
         SystemTime::now().checked_sub(up.checked_sub(started)?)
     }
-}
-
-/// How often each thread of a process was taken off a processor, as the kernel counts it: nothing that runs can turn it
-/// back, and what only waits leaves it as it is. `None` where it cannot be read.
-pub(super) fn runs(pid: u32) -> Option<Vec<(u32, u64)>> {
-    let mut counts = Vec::new();
-    for thread in fs::read_dir(format!("/proc/{pid}/task")).ok()? {
-        let thread = thread.ok()?;
-        let status = fs::read_to_string(thread.path().join("status")).ok()?;
-        // `voluntary_ctxt_switches:	7`, and the same with `nonvoluntary`
-        let lines = status.lines().filter_map(|line| line.split_once("voluntary_ctxt_switches:"));
-        let numbers: Vec<u64> = lines.filter_map(|(_, number)| number.trim().parse().ok()).collect();
-        let [voluntary, other] = numbers[..] else { return None };
-        counts.push((thread.file_name().to_str()?.parse().ok()?, voluntary.checked_add(other)?));
-    }
-    counts.sort_unstable();
-    Some(counts)
 }
 
 /// For how long this host runs.

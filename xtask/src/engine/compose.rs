@@ -5,7 +5,7 @@ pub(crate) mod one_shot;
 use crate::engine::asked::confine;
 use crate::engine::{caches, devcontainer, docker};
 use crate::spec::codex_command::CA_VARIABLES;
-use crate::spec::inside::CA;
+use crate::spec::inside::{CA, INIT, PYTHON_LINK};
 use crate::spec::{Mount, Role, Spec};
 use crate::step::{Command, Step};
 use serde_json::{Value, json};
@@ -76,6 +76,9 @@ impl Project {
         let mut service = json!({
             "labels": {SPEC_LABEL: escape(&json!(p).to_string())},
             "volumes": volumes,
+            "command": [PYTHON_LINK, "-I", "-S", INIT],
+            // The command itself does what an init does, and is out of the agent's reach.
+            "init": false,
         });
         if p.dev_container {
             for (label, text) in devcontainer::labels(&self.root) {

@@ -86,6 +86,11 @@ pub(crate) fn run_apart() -> Command {
     docker(["run", "--rm", "--network", "none", "--cap-drop", "ALL"])
 }
 
+/// Tells the init of a container something.
+pub(crate) fn tell_init(container: &str, signal: &str) -> Command {
+    docker(["kill", "--signal", signal, container])
+}
+
 /// The way into a running container: every program that this tool starts there goes through it, so that none is without
 /// the filter that the sandbox promises. One that was, be it this tool's own, could be traced by the agent, or be the
 /// agent's own file, and do what is denied.

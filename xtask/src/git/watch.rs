@@ -18,7 +18,6 @@ mod walk;
 
 use super::Repository;
 use super::layout::DOT_GIT;
-use crate::engine::alive::Waiting;
 use crate::error::{failed, usage};
 use crate::spec::inside::WORKSPACE;
 use crate::spec::{Mount, Role};
@@ -135,16 +134,16 @@ fn read_only(mounts: &[Mount]) -> Option<String> {
 }
 
 /// Compares the workspace with what was known when the container was started, sets aside what is new, and takes setuid
-/// bits away. `alive` says
-/// whether nothing but the container's own programs is alive. Nothing is done where no sandbox was started.
+/// bits away. `quiet` says
+/// whether nothing but the container's own init is alive. Nothing is done where no sandbox was started.
 ///
 /// # Errors
 /// The state cannot be read or written.
-pub(crate) fn look(workspace: &Path, repo: Option<&Repository>, state: &Path, alive: Now) -> Result<Told> {
-    look_within(&Bound::USUAL, workspace, repo, state, alive)
+pub(crate) fn look(workspace: &Path, repo: Option<&Repository>, state: &Path, quiet: bool) -> Result<Told> {
+    look_within(&Bound::USUAL, workspace, repo, state, quiet)
 }
 
-fn look_within(bound: &Bound, workspace: &Path, repo: Option<&Repository>, state: &Path, alive: Now) -> Result<Told> {
+fn look_within(bound: &Bound, workspace: &Path, repo: Option<&Repository>, state: &Path, quiet: bool) -> Result<Told> {
     let Some(last) = WatchState::read(state)? else { return Ok(Told::default()) };
     let mut found = Finder::new(workspace, repo, Some(&last))?.find(bound)?;
     let gone = last.places.iter().filter(|place| !found.places.iter().any(|there| there.path == place.path));
@@ -163,30 +162,19 @@ fn look_within(bound: &Bound, workspace: &Path, repo: Option<&Repository>, state
         places: last.places.clone(),
         attributes: found.attributes.clone(),
         modules: found.modules.clone(),
-        quiet: alive.quiet,
-        waiting: alive.waiting,
+        quiet,
         unresolved: found.unresolved.clone(),
     };
     now.write(state)?;
     Ok(found.into())
 }
 
-/// Who can write when a look begins.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Now {
-    /// Whether nothing but the container's own programs is alive.
-    pub(crate) quiet: bool,
-    /// What the program that waits in the container has done; `None` where no container runs, or it is not known.
-    pub(crate) waiting: Option<Waiting>,
-}
-
-/// Whether nothing of an agent's can have run since the last look: nobody was left, and the program that waits in the
-/// container was not woken.
+/// Whether nothing of an agent's can have run since the last look.
 ///
 /// # Errors
 /// The state cannot be read.
-pub(crate) fn is_quiet(state: &Path, waiting: Option<&Waiting>) -> Result<bool> {
-    Ok(WatchState::read(state)?.is_none_or(|state| state.quiet && state.waiting.as_ref() == waiting))
+pub(crate) fn is_quiet(state: &Path) -> Result<bool> {
+    Ok(WatchState::read(state)?.is_none_or(|state| state.quiet))
 }
 
 /// To be called before an agent is let in: from now on the last look says nothing of what is there.

@@ -48,7 +48,7 @@ pub(crate) fn run(cx: &Context, settings: &Settings, wish: &Wish) -> Result<u8> 
     // The environment is that of Codex; by the mark in it, what is left running is found.
     let nonce = run.request.nonce.clone();
     let entrance = Entrance::new(&running.id, spec.denials());
-    let entry = Entry { entrance, carried: &record.carried, env: &settings.env };
+    let entry = Entry { entrance, carried: record.carried(), env: &settings.env };
     let who = Insider::onlooker(spec);
     let command = entry.apart(cx, who, &nonce, &run.request.words()).timeout(run.request.seconds + START);
     if wish.dry_run {

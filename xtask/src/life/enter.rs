@@ -60,7 +60,7 @@ impl Running<'_> {
         }
         let gathered = &call.gathered;
         let entrance = Entrance::new(&record.container, record.spec.denials());
-        let entry = Entry { entrance, carried: &record.carried, env: &gathered.ground.settings.env };
+        let entry = Entry { entrance, carried: record.carried(), env: &gathered.ground.settings.env };
         let command = entry.command(call.cx, missing, &mark, program);
         let before = gathered.ground.watched().look()?;
         gathered.note_entered()?;

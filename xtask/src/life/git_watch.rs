@@ -6,7 +6,7 @@ use super::gather::Gathered;
 use super::ground::Ground;
 use crate::engine::alive::Alive;
 use crate::error::failed;
-use crate::git::watch::{self, Now};
+use crate::git::watch;
 use crate::git::{self, Repository};
 use crate::spec::Mount;
 use crate::spec::places::Places;
@@ -51,17 +51,17 @@ impl Gathered {
         Ok(())
     }
 
-    /// Before an entry into a container that runs already. Where nothing but the container's own programs was alive since
-    /// the last look, the one that waits was not woken, and the last session was seen to end, nothing is walked: then what
-    /// the last look could not resolve is said again.
+    /// Before an entry into a container that runs already. Where nothing but the container's own init was alive since the
+    /// last look, and the last session was seen to end, nothing is walked: then what the last look could not resolve is
+    /// said again.
     ///
     /// # Errors
     /// The state folder cannot be read or written.
     pub(super) fn look_at_entry(&self, alive: &Alive) -> Result<()> {
-        let (ground, now) = (&self.ground, now(alive));
-        say(match was_quiet(&ground.places, &now)? {
+        let (ground, quiet) = (&self.ground, quiet(alive));
+        say(match quiet && watch::is_quiet(&ground.places.git_state)? {
             true => watch::unresolved(&ground.places.git_state)?,
-            false => look(&ground.workspace, ground.repository.as_ref(), &ground.places, now)?,
+            false => look(&ground.workspace, ground.repository.as_ref(), &ground.places, quiet)?,
         });
         Ok(())
     }
@@ -72,7 +72,11 @@ impl Gathered {
     /// The state folder cannot be read or written.
     pub(super) fn note_before_stop(&self, alive: &Alive) -> Result<()> {
         let places = &self.ground.places;
-        if was_quiet(places, &now(alive))? { Ok(()) } else { watch::note_entered(&places.git_state) }
+        if quiet(alive) && watch::is_quiet(&places.git_state)? {
+            Ok(())
+        } else {
+            watch::note_entered(&places.git_state)
+        }
     }
 
     /// At the end of a session, before the user is told that it is over. What cannot be looked at is only a warning: the
@@ -81,9 +85,8 @@ impl Gathered {
         let ground = &self.ground;
         // Another call that holds the lock may let an agent in meanwhile.
         let lock = free_lock(&ground.places);
-        let mut now = alive.map(now).unwrap_or_default();
-        now.quiet &= lock.is_some();
-        match look(&ground.workspace, ground.repository.as_ref(), &ground.places, now) {
+        let quiet = alive.is_some_and(quiet) && lock.is_some();
+        match look(&ground.workspace, ground.repository.as_ref(), &ground.places, quiet) {
             Ok(seen) => say(seen),
             Err(err) => unseen(&ground.workspace, &err),
         }
@@ -102,7 +105,7 @@ impl Gathered {
 pub(super) fn look_at_end(workspace: &Path, places: &Places) {
     // The workspace may be gone, or its repository be broken: the look needs neither.
     let repository = git::detect(workspace).ok().flatten();
-    match look(workspace, repository.as_ref(), places, Now { quiet: true, waiting: None }) {
+    match look(workspace, repository.as_ref(), places, true) {
         Ok(seen) => say(seen),
         Err(_) if !workspace.exists() => {}
         Err(err) => unseen(workspace, &err),
@@ -113,17 +116,13 @@ fn airlock(repository: Option<&Repository>, places: &Places) -> Result<Vec<Mount
     repository.map_or(Ok(Vec::new()), |repository| git::mounts(repository, &places.git))
 }
 
-fn now(alive: &Alive) -> Now {
-    Now { quiet: alive.others().is_empty(), waiting: alive.waiting() }
+/// Whether nothing but the container's own init is alive, into which no agent can get (`docker/init.py`).
+fn quiet(alive: &Alive) -> bool {
+    alive.others().is_empty()
 }
 
-/// Whether no agent can have run since the last look.
-fn was_quiet(places: &Places, now: &Now) -> Result<bool> {
-    Ok(now.quiet && watch::is_quiet(&places.git_state, now.waiting.as_ref())?)
-}
-
-fn look(workspace: &Path, repository: Option<&Repository>, places: &Places, now: Now) -> Result<watch::Told> {
-    watch::look(workspace, repository, &places.git_state, now)
+fn look(workspace: &Path, repository: Option<&Repository>, places: &Places, quiet: bool) -> Result<watch::Told> {
+    watch::look(workspace, repository, &places.git_state, quiet)
 }
 
 fn say(seen: watch::Told) {

@@ -1,4 +1,4 @@
-//! What is mounted read-only at `/sandbox`: the inside witness, the smoke test, and the CA bundle.
+//! What is mounted read-only at `/sandbox`: the container's init, the inside witness, the smoke test, and the CA bundle.
 
 use crate::engine::launcher::{self, Machine};
 use crate::exposed::Exposed;
@@ -13,9 +13,10 @@ use anyhow::{Context as _, Result};
 use std::io::Read as _;
 use std::path::Path;
 
-/// The inside witness and its helper, which the container may only read; the checks of the GPU are added to them.
+/// The container's init, the inside witness and its helper, which the container may only read; the checks of the GPU are added to them.
 const GUEST_FILES: &[(&str, &str)] = &[
     (inside::PROBE, include_str!("../../../docker/probe.py")),
+    (inside::INIT, include_str!("../../../docker/init.py")),
     (inside::REAP, include_str!("../../../docker/reap.py")),
 ];
 

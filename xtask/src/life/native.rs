@@ -24,13 +24,13 @@ type Carried = BTreeMap<String, String>;
 /// after the other, and an image that was never read comes from a disk.
 const SECONDS: u64 = 90;
 
-/// Runs it in a container that was just started. `carried` is what the image's entry point set up there.
+/// Runs it in a container that was just started.
 ///
 /// # Errors
 /// Settings that do not say which architecture is meant, or the engine does not answer.
-pub(super) fn prove(cx: &Context, gathered: &Gathered, record: &Record, carried: &Carried) -> Result<Finding> {
+pub(super) fn prove(cx: &Context, gathered: &Gathered, record: &Record) -> Result<Finding> {
     let request = request(gathered, architecture(cx, gathered)?, crate::nonce::nonce()?);
-    let command = command(cx, gathered, (&record.container, &record.spec), carried, &request);
+    let command = command(cx, gathered, (&record.container, &record.spec), record.carried(), &request);
     let (said, digest) = exec::both(|| exec::capture(&command), || native::digest(&request.nonce, request.arch));
     let report = said.map_err(|err| format!("{err:#}")).and_then(|said| {
         Report::read(&said.stdout, &request).map_err(|why| match said.stderr.trim() {

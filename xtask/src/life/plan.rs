@@ -189,7 +189,7 @@ impl Plan {
         }
         lines.push(ProbeRequest::new(&self.spec, "NONCE").command(&name).to_string());
         lines.extend(native::dry_run(cx, gathered, &name, &self.spec).map(|command| command.to_string()));
-        let carried = self.entered.as_ref().map(|record| record.carried.clone()).unwrap_or_default();
+        let carried = self.entered.as_ref().map(|record| record.carried().clone()).unwrap_or_default();
         let entrance = Entrance::new(&name, self.spec.denials());
         let entry = Entry { entrance, carried: &carried, env: &gathered.ground.settings.env };
         lines.push(entry.command(cx, &[], "SESSION", program).to_string());

@@ -9,7 +9,8 @@ use crate::error::{Failure, failed};
 use crate::exec;
 use crate::exposed::Exposed;
 use crate::finding::Finding;
-use crate::proof::{CodexFile, programs};
+use crate::proof::init::InitSeen;
+use crate::proof::{CodexFile, Promised, programs};
 use crate::spec::places::{self, Places};
 use crate::spec::{SCHEMA, Schema, Spec};
 use anyhow::Result;
@@ -26,15 +27,12 @@ pub(crate) struct Record {
     pub schema: Schema,
     /// The full id of the container.
     pub container: String,
-    /// The process id of its init on this host.
-    #[serde(deserialize_with = "Option::deserialize")]
-    pub init: Option<u64>,
+    /// What the host saw in its init before any agent ran inside, or why it could not.
+    pub init: Result<InitSeen, String>,
     /// The sandbox that it is checked against.
     pub spec: Spec,
     /// What was checked and then mounted, by the target of each bind mount.
     pub sources: BTreeMap<String, FileId>,
-    /// Variables of its main process that `docker exec` would not have.
-    pub carried: BTreeMap<String, String>,
     /// The file of Codex that answered with the promised version.
     #[serde(deserialize_with = "Option::deserialize")]
     pub codex: Option<CodexFile>,
@@ -52,14 +50,24 @@ impl Record {
         Record {
             schema: Schema,
             container,
-            init: None,
+            init: Err("the host has not looked into it".to_owned()),
             spec,
             sources,
-            carried: BTreeMap::new(),
             codex: None,
             programs: None,
             native: None,
         }
+    }
+
+    /// What the container is proven against.
+    pub(crate) fn promised(&self) -> Promised<'_> {
+        Promised { spec: &self.spec, sources: &self.sources, init: &self.init }
+    }
+
+    /// Variables of its main process that `docker exec` would not have.
+    pub(crate) fn carried(&self) -> &BTreeMap<String, String> {
+        static NONE: BTreeMap<String, String> = BTreeMap::new();
+        self.init.as_ref().map_or(&NONE, |init| &init.carried)
     }
 
     /// Keeps it.
@@ -90,6 +98,10 @@ pub(crate) fn trusted(places: &Places, existing: &Existing) -> Result<Record, Fa
     let record = last(places).filter(|record| record.container == existing.id).ok_or_else(unreadable)?;
     if record.spec != *spec {
         return Err(odd(format!("the record of this container (`{file}`) and its label disagree")));
+    }
+    // Nobody has looked into this init before an agent could, and it was not told to be out of reach.
+    if existing.up && record.init.as_ref().is_ok_and(|init| !init.is_of(&existing.container)) {
+        return Err(odd("it was started again by something else than this tool".to_owned()));
     }
     Ok(record)
 }
@@ -192,15 +204,17 @@ mod tests {
         assert!(sources.iter().any(|source| source.to_string_lossy().contains("/codex/0.169.0-")), "{sources:?}");
         assert!(serde_json::from_str::<Record>(FIRST).is_err(), "its promises are not guessed at");
         assert_eq!(sources_of(b"{"), None);
-        assert_eq!(sources_of(br#"{"schema": 4, "spec": {"mounts": []}}"#), None);
+        assert_eq!(sources_of(br#"{"schema": 5, "spec": {"mounts": []}}"#), None);
     }
 
     /// The record of version 2.
     const SECOND: &str = include_str!("fixtures/entry-2.json");
+    /// The record of version 3.
+    const THIRD: &str = include_str!("fixtures/entry-3.json");
 
     #[test]
     fn the_records_of_every_version_name_what_was_given_for_writing() {
-        for record in [FIRST, SECOND] {
+        for record in [FIRST, SECOND, THIRD] {
             let paths = writable_of(record.as_bytes());
             assert!(paths.contains(&"/home/me/project".into()), "{paths:?}");
             assert!(!paths.contains(&"/home/me/data".into()), "{paths:?}");

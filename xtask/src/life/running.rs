@@ -16,11 +16,10 @@ use crate::engine::inspect::Container;
 use crate::engine::running;
 use crate::error::failed;
 use crate::proof::probe::InsideWitness;
-use crate::proof::{self, CodexFile, Promised, Proof, Seen};
+use crate::proof::{self, CodexFile, Proof, Seen};
 use crate::spec::words::Gpus;
 use crate::{codex, exec, finding, ui};
 use anyhow::Result;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// A container that runs and is what is wanted, as the engine reports it: nothing is proven yet.
@@ -81,9 +80,9 @@ impl<'a> Running<'a> {
     }
 
     fn witness(&mut self) -> Result<(Proof, Vec<String>)> {
-        let Seen { mut proof, inside, carried } = self.ask()?;
+        let Seen { mut proof, inside } = self.ask()?;
         if self.ours && self.record.spec.shape.gpus != Gpus::None {
-            self.record.native = Some(native::prove(self.call.cx, &self.call.gathered, &self.record, &carried)?);
+            self.record.native = Some(native::prove(self.call.cx, &self.call.gathered, &self.record)?);
         }
         proof.claims.extend(native::claim(&self.record));
         // Read after the probe's answer: if another program took the interpreter's place to give it, the ctimes of the
@@ -97,7 +96,7 @@ impl<'a> Running<'a> {
         exec::write_file(&self.call.gathered.ground.places.proof, text.as_bytes(), 0o600)?;
         exec::write_file(&copy_of_proof(self.call.cx), text.as_bytes(), 0o644)?;
         if self.ours {
-            self.keep(&proof, carried)?;
+            self.keep(&proof)?;
         } else if Alive::read(&self.container)?.others().is_empty() {
             // Nothing is written while an agent runs: it could redirect the paths through which the files are written.
             // Nor is written what was read while one ran, which may have ended since.
@@ -109,7 +108,7 @@ impl<'a> Running<'a> {
     }
 
     fn ask(&mut self) -> Result<Seen> {
-        let promised = Promised { spec: &self.record.spec, sources: &self.record.sources };
+        let promised = self.record.promised();
         let early = self.early.as_mut().and_then(|early| Some((early.asked.take()?, early.request.clone())));
         let seen = match early {
             Some((asked, request)) => proof::conclude(asked, &self.container, promised, &request),
@@ -125,9 +124,8 @@ impl<'a> Running<'a> {
         seen
     }
 
-    /// Keeps what was seen before any agent ran inside: what the image's entry point set up, and which Codex answered.
-    fn keep(&mut self, proof: &Proof, carried: BTreeMap<String, String>) -> Result<()> {
-        self.record.carried = carried;
+    /// Keeps what was seen before any agent ran inside, and which Codex answered.
+    fn keep(&mut self, proof: &Proof) -> Result<()> {
         let answered = record::answered(&proof.claims);
         self.record.codex = answered.then(|| CodexFile::of(&self.record.spec)).flatten();
         self.record.write(&self.call.gathered.ground.places)?;

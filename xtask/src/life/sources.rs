@@ -5,10 +5,10 @@ use super::rules::rules;
 use super::wanted;
 use crate::beneath::Held;
 use crate::context::{Context, resolved};
-use crate::engine::inspect::Container;
 use crate::error::failed;
 use crate::finding::Finding;
-use crate::proof::{self, sources};
+use crate::proof::init::InitSeen;
+use crate::proof::sources;
 use crate::spec::{Mount, Role};
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -52,13 +52,13 @@ pub(super) fn hold(cx: &Context, gathered: &Gathered) -> Result<Sources> {
 ///
 /// # Errors
 /// Another object was mounted than the one that was checked.
-pub(super) fn compare(sources: &Sources, mounts: &[Mount], container: &Container) -> Result<()> {
-    let seen = proof::mounted(container, mounts);
-    let other = |(target, source): (&String, &Held)| match seen.get(target) {
-        Some(Ok(id)) if *id != source.node().id => Some(format!(
-            "`{target}` is not what was checked: `{}` was {}, and {id} was mounted",
+pub(super) fn compare(sources: &Sources, init: &InitSeen) -> Result<()> {
+    let other = |(target, source): (&String, &Held)| match init.mounted.get(target) {
+        Some(Ok(placed)) if placed.id != source.node().id => Some(format!(
+            "`{target}` is not what was checked: `{}` was {}, and {} was mounted",
             source.asked().display(),
-            source.node().id
+            source.node().id,
+            placed.id
         )),
         Some(_) | None => None,
     };

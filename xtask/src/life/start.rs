@@ -6,13 +6,16 @@ use super::ground::Ground;
 use super::plan::{Act, Plan, plan};
 use super::record::{self, Record};
 use super::running::Running;
-use super::{early, leftovers, sources};
+use super::sources::{self, Sources};
+use super::{early, leftovers};
 use crate::engine::alive::Alive;
 use crate::engine::compose::Project;
 use crate::engine::inspect::Container;
-use crate::engine::{caches, docker, errors, running};
+use crate::engine::running::{self, Existing};
+use crate::engine::{caches, docker, errors};
 use crate::error::failed;
 use crate::image::build;
+use crate::proof::init::{self, InitSeen};
 use crate::{exec, ui};
 use anyhow::Result;
 
@@ -122,30 +125,63 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// No agent has run inside yet: what was mounted is compared with what was checked, and the programs are
-    /// fingerprinted, while the probe is still busy.
+    /// No agent has run inside yet: the host looks into the container, while the probe is still busy. Where that ends in an
+    /// error, the container is removed at once, so that the probe does not wait for the init either.
     fn look(mut self, plan: Plan) -> Result<Running<'a>> {
         let name = plan.project.container();
         let held = std::mem::take(&mut self.held);
         let ids = held.iter().map(|(target, source)| (target.clone(), source.node().id)).collect();
         let record = Record::new(name.clone(), plan.spec, ids);
+        let signals = &self.signals;
         let look = || {
-            let missing = || failed(format!("`docker compose up` ended well, and there is no container `{name}`"));
-            let existing = find(&name)?.ok_or_else(missing)?;
-            sources::compare(&held, &record.spec.mounts, &existing.container)?;
-            let programs = record::programs_now(&record.spec, &existing.container);
-            anyhow::Ok((existing, programs))
+            look_into(&record, &held, || signals.any()).inspect_err(|_| {
+                running::take_back(&name, &name);
+            })
         };
         let ask = || early::first(&record, &self.gathered.ground.workspace, &self.gathered.mirror);
         let (there, early) = exec::both(look, ask);
-        let there = there.and_then(|there| Ok((there, early?)));
-        let ((existing, programs), early) = there.inspect_err(|_| {
+        let (existing, init, programs) = there?;
+        let early = early.inspect_err(|_| {
             running::take_back(&name, &name);
         })?;
-        let init = existing.container.init();
         let record = Record { container: existing.id, init, programs, ..record };
         Ok(Running { name, ours: true, record, container: existing.container, early: Some(early), call: self })
     }
+}
+
+/// What is found out in the container by its name, and what is read of its init and of its programs, before the init is
+/// told to be out of reach. Where the host cannot see the init, the proof says so.
+///
+/// # Errors
+/// There is no such container, it does not start, or another object was mounted than the one that was checked.
+fn look_into(
+    record: &Record,
+    held: &Sources,
+    stop: impl Fn() -> bool,
+) -> Result<(Existing, Result<InitSeen, String>, Option<String>)> {
+    let name = &record.container;
+    let missing = || failed(format!("`docker compose up` ended well, and there is no container `{name}`"));
+    let existing = find(name)?.ok_or_else(missing)?;
+    let pid = init::of_this_host(&existing.container);
+    let odd = |why: String| {
+        failed(format!("the container `{name}` did not come up: {why}")).hint(format!("`docker logs {name}`"))
+    };
+    if !existing.up {
+        return Err(odd("its main process has ended".to_owned()).into());
+    }
+    if let Ok(pid) = pid {
+        init::opened(pid, stop).map_err(odd)?;
+    }
+    let seen = InitSeen::read(&existing.container, &record.spec.mounts);
+    if let Ok(seen) = &seen {
+        sources::compare(held, seen)?;
+    }
+    let programs = record::programs_now(&record.spec, &existing.container);
+    exec::stdout_of(&docker::tell_init(name, "USR1"))?;
+    if let Ok(pid) = pid {
+        init::shut(pid).map_err(odd)?;
+    }
+    Ok((existing, seen, programs))
 }
 
 /// A running container that is not what is asked for may be stopped only where nobody works in it.

@@ -67,7 +67,7 @@ struct Sandbox {
     mounts: Vec<BindMount>,
     /// The programs of the sessions that go on.
     sessions: Vec<String>,
-    /// All else that is alive inside, except for the container's own two processes.
+    /// All else that is alive inside, except for the container's own init.
     leftovers: Vec<Leftover>,
     shm: Option<SharedMemory>,
     /// `None` where there are no GPUs by the user's choice, or where they did not answer.

@@ -1,8 +1,9 @@
 //! Claims about what confines everything inside: capabilities, privileges, system calls, namespaces.
 
 use super::claim::{Draft, some};
+use super::init::NAMESPACES;
 use super::probe::{Attempted, InsideWitness, Refusal};
-use super::witness::{HostWitness, NAMESPACES};
+use super::witness::HostWitness;
 use crate::finding::Finding;
 
 const CAPABILITY_SETS: [&str; 5] = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"];

@@ -4,6 +4,7 @@ use super::ask::Alone;
 use super::cgroup_limits::CgroupLimits;
 use super::codex_file::CodexFile;
 use super::host_kernel::HostKernel;
+use super::init::{self, InitNow};
 use super::limits;
 use super::probe::{InsideWitness, ProcessFacts, answer};
 use super::witness::{HostWitness, SourceFacts, WorkspaceFile};
@@ -24,7 +25,7 @@ pub(crate) fn good() -> (Spec, InsideWitness, HostWitness) {
     let spec = spec();
     let mut inside = InsideWitness::parse(&format!("{}\n", answer()), "n0").unwrap();
     limits::in_force(&spec.shape, &mut inside);
-    let status = inside.init.clone().unwrap();
+    let status = inside.init.status.clone().unwrap();
     let host = host(&spec, ProcessFacts { status, ..inside.process.clone() });
     (spec, inside, host)
 }
@@ -91,7 +92,7 @@ fn host(spec: &Spec, process: ProcessFacts) -> HostWitness {
         container: Container::parse(&asked::answer(&spec.shape).to_string()).unwrap(),
         process: Ok(process),
         alone: Alone::Seen,
-        carried: [].into(),
+        init: Some(InitNow { name: init::APART.to_owned(), readable: false }),
         sources: BOUND.map(|(target, path, ino)| (target.to_owned(), source(path, ino))).into(),
         mounted: BOUND.map(|(target, _, ino)| (target.to_owned(), Ok(FileId { dev: 1, ino }))).into(),
         recorded: BOUND.map(|(target, _, ino)| (target.to_owned(), FileId { dev: 1, ino })).into(),

@@ -7,10 +7,10 @@ use super::net_tables::NetTables;
 use crate::beneath::Beneath;
 use crate::engine::inspect::Container;
 use crate::mountinfo::MountTable;
-use crate::spec::Spec;
+use crate::spec::inside::in_guest;
 use crate::spec::words::Network;
+use crate::spec::{Role, Spec};
 use std::fs;
-use std::path::Path;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct HostKernel {
@@ -18,7 +18,7 @@ pub(crate) struct HostKernel {
     pub(crate) modules: Modules,
     /// Read only where no network was promised; `None` where the host cannot see it.
     pub(crate) network: Option<NetTables>,
-    /// The mode of the program that sets the filter of sessions, as the container has it; read only where there is one.
+    /// The mode of the program that sets the filter of sessions; read only where there is one.
     pub(crate) launcher: Option<u32>,
     /// The value of `fs.suid_dumpable`, in the same case.
     pub(crate) suid_dumpable: Option<String>,
@@ -35,7 +35,7 @@ impl HostKernel {
                 Network::None => NetTables::read(text),
                 Network::Open => None,
             },
-            launcher: launcher.and_then(|path| mode(container, path)),
+            launcher: launcher.and_then(|path| mode(spec, path)),
             suid_dumpable: launcher
                 .and_then(|_| fs::read_to_string("/proc/sys/fs/suid_dumpable").ok())
                 .map(|text| text.trim().to_owned()),
@@ -43,8 +43,8 @@ impl HostKernel {
     }
 }
 
-/// The permission bits of a file of the container. No link is followed.
-fn mode(container: &Container, path: &str) -> Option<u32> {
-    let root = Beneath::root(Path::new(&format!("/proc/{}/root/.", container.init()?))).ok()?;
-    Some(root.look(path.trim_start_matches('/')).ok()??.mode & 0o7777)
+/// The permission bits of a file that this tool handed in. That its directory is what is mounted has a claim of its own.
+fn mode(spec: &Spec, path: &str) -> Option<u32> {
+    let guest = Beneath::root(&spec.mount(&Role::Guest)?.source).ok()?;
+    Some(guest.look(in_guest(path)).ok()??.mode & 0o7777)
 }

@@ -3,6 +3,7 @@
 use super::ask::Alone;
 use super::claim::{Draft, RECREATE};
 use super::confinement::same;
+use super::init::APART;
 use super::probe::{InsideWitness, field};
 use super::witness::HostWitness;
 use crate::finding::Finding;
@@ -15,7 +16,7 @@ use std::collections::BTreeSet;
 const USER: &str = "codex";
 
 pub(super) fn judge(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
-    vec![container(spec, inside, host), user(spec, inside, host), witness(spec, inside, host)]
+    vec![container(spec, inside, host), user(spec, inside, host), init(spec, inside, host), witness(spec, inside, host)]
 }
 
 fn numbers(text: Option<&str>) -> Vec<u64> {
@@ -55,7 +56,7 @@ fn user(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
     let wanted: BTreeSet<u64> = spec.groups.iter().map(|gid| u64::from(*gid)).filter(|group| *group != gid).collect();
     let witness = u64::from(Insider::witness(spec).gid);
     let others = |groups: &[u64]| groups.iter().copied().filter(|group| *group != gid).collect::<BTreeSet<u64>>();
-    let init = |name| numbers(inside.init.as_deref().and_then(|status| field(status, name)));
+    let init = |name| numbers(inside.init.status.as_deref().and_then(|status| field(status, name)));
     let mut draft = Draft::new("user.identity", format!("everything runs as {uid}:{gid}, with the home {HOME}"))
         .hint("the image belongs to another user: `cargo xtask image`");
     let name = inside.passwd.as_ref().map_or("no name", |entry| &entry.name);
@@ -87,6 +88,38 @@ fn user(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
             draft.check(others(&groups) == wanted, || {
                 format!("the host sees the main process in the groups {groups:?}, promised were {wanted:?}")
             });
+        }
+    }
+    draft.done()
+}
+
+/// The init runs as everything inside does, and stays when all else has ended. So nothing of an agent's may live on in it.
+/// The name that it gave itself tells that it is out of reach: no other process can change it, and nothing else ran inside
+/// when it did. Where the user is not root, the kernel's own answers are seen too: whose its memory is, and that the same
+/// user is refused on the host.
+fn init(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
+    let mut draft =
+        Draft::new("init.apart", "no program inside can trace, read or change the container's init").hint(RECREATE);
+    let named = |draft: &mut Draft, name: &str, who| {
+        draft.check(name == APART, || format!("{who} the init is called `{name}`, not `{APART}`"));
+    };
+    named(&mut draft, &inside.init.name, "inside");
+    match &inside.init.owner {
+        Ok(stat) => {
+            draft.inside(format!("named `{}`, its memory is of user {}", inside.init.name, stat.owner));
+            draft.check(stat.owner == 0, || format!("inside the memory of the init is of user {}", stat.owner));
+        }
+        Err(err) => draft.broken(format!("inside nobody's memory of the init is seen: {err}")),
+    }
+    if draft.process(host).is_some() {
+        match &host.init {
+            Some(init) => {
+                named(&mut draft, &init.name, "seen from the host");
+                let may = if init.readable { "may" } else { "may not" };
+                draft.host(format!("named `{}`, this user {may} look into it", init.name));
+                draft.check(spec.uid == 0 || !init.readable, || "its own user can look into it on the host".into());
+            }
+            None => draft.unseen("the host did not look at it"),
         }
     }
     draft.done()
@@ -136,8 +169,10 @@ mod tests {
             "user.identity",
             vec![
                 Box::new(|_, inside, _| inside.uid = 0),
-                Box::new(|_, inside, _| inside.init = None),
-                Box::new(|_, inside, _| inside.init = Some(with(inside.init.as_ref().unwrap(), "Gid", "0\t0\t0\t0"))),
+                Box::new(|_, inside, _| inside.init.status = None),
+                Box::new(|_, inside, _| {
+                    inside.init.status = Some(with(inside.init.status.as_ref().unwrap(), "Gid", "0\t0\t0\t0"))
+                }),
                 Box::new(|_, inside, _| inside.groups.push(999)),
                 Box::new(|_, inside, _| inside.groups.retain(|group| *group != 1000)),
                 Box::new(|spec, _, _| spec.groups.push(44)),
@@ -146,6 +181,16 @@ mod tests {
                 proc("Uid", "0\t0\t0\t0"),
                 proc("Uid", "1000\t0\t1000\t1000"),
                 proc("Groups", "1000 999"),
+            ],
+        );
+        breaks(
+            "init.apart",
+            vec![
+                Box::new(|_, inside, _| inside.init.name = "sandbox-open".into()),
+                Box::new(|_, inside, _| inside.init.owner.as_mut().unwrap().owner = 1000),
+                Box::new(|_, inside, _| inside.init.owner = Err("EACCES".into())),
+                Box::new(|_, _, host| host.init.as_mut().unwrap().name = "sleep".into()),
+                Box::new(|_, _, host| host.init.as_mut().unwrap().readable = true),
             ],
         );
         breaks(
@@ -168,7 +213,7 @@ mod tests {
         (spec.uid, inside.uid) = (0, 0);
         inside.home.stat.as_mut().unwrap().owner = 0;
         inside.passwd = Some(Passwd { name: "root".into() });
-        inside.init = inside.init.map(|status| with(&status, "Uid", "0\t0\t0\t0"));
+        inside.init.status = inside.init.status.map(|status| with(&status, "Uid", "0\t0\t0\t0"));
         let process = host.process.as_mut().unwrap();
         process.status = with(&process.status, "Uid", "0\t0\t0\t0");
         assert_eq!(user(&spec, &inside, &host).why, None);

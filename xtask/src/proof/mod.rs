@@ -16,6 +16,7 @@ mod denied;
 mod devices;
 mod host_kernel;
 mod identity;
+pub(crate) mod init;
 mod kernel_files;
 mod limits;
 mod lsm;
@@ -35,7 +36,6 @@ mod witness;
 pub(crate) use claim::Draft;
 pub(crate) use codex_file::CodexFile;
 pub(crate) use devices::misasked;
-pub(crate) use witness::mounted;
 
 use crate::beneath::FileId;
 use crate::engine::inspect::Container;
@@ -43,6 +43,7 @@ use crate::error::sentence;
 use crate::finding::{self, Finding};
 use crate::spec::Spec;
 use ask::Reply;
+use init::InitSeen;
 use probe::{AskCodex, InsideWitness, ProbeRequest};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -124,14 +125,14 @@ pub(crate) struct Promised<'a> {
     pub(crate) spec: &'a Spec,
     /// What was checked before the container started, by the target of each bind mount.
     pub(crate) sources: &'a BTreeMap<String, FileId>,
+    /// What the host saw in the init before any agent ran inside, or why it could not.
+    pub(crate) init: &'a Result<InitSeen, String>,
 }
 
 /// A proof, and what was seen for it that is of use later.
 pub(crate) struct Seen {
     pub(crate) proof: Proof,
     pub(crate) inside: InsideWitness,
-    /// What the image's entry point set up for the main process, by variable.
-    pub(crate) carried: BTreeMap<String, String>,
 }
 
 /// Proves a container in which an agent may be running. Fails only where a witness cannot be asked at all; broken promises
@@ -169,7 +170,7 @@ pub(crate) fn conclude(
         codex: spec.codex_version.clone(),
         claims: judge(spec, &inside, &host),
     };
-    Ok(Seen { proof, inside, carried: host.carried })
+    Ok(Seen { proof, inside })
 }
 
 #[cfg(test)]

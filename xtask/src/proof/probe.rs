@@ -26,6 +26,8 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 const UNSET: [&str; 4] = ["LC_ALL=C", "LD_LIBRARY_PATH=", "LD_PRELOAD=", "LD_AUDIT="];
 /// In seconds; above the probe's own bound of 25 s, so that the probe can say itself what took too long.
 const BOUND: u64 = 30;
+/// Of the probe's own bound, what it may wait for the host.
+const PATIENCE: u64 = 15;
 /// The most entries that the probe visits in one data set.
 const ENTRIES: u32 = 200;
 
@@ -59,6 +61,9 @@ pub(crate) struct ProbeRequest {
     denials: Denials,
     /// Programs to look for on the container's PATH.
     pub(crate) programs: Vec<String>,
+    /// For how many seconds the probe waits until the init is out of reach: where that is not so already, the host is just
+    /// looking into it.
+    patience: u64,
 }
 
 impl ProbeRequest {
@@ -77,7 +82,14 @@ impl ProbeRequest {
             },
             denials: spec.denials(),
             programs: Vec::new(),
+            patience: 0,
         }
+    }
+
+    /// The same for a container that was just started, whose init the host is still looking into.
+    pub(crate) fn just_started(mut self) -> ProbeRequest {
+        self.patience = PATIENCE;
+        self
     }
 
     /// The name of the file that the probe makes in the workspace; the host removes it.
@@ -114,7 +126,7 @@ impl ProbeRequest {
     }
 
     fn pairs(&self) -> Vec<String> {
-        let (entries, gid) = (ENTRIES.to_string(), self.gid.to_string());
+        let (entries, gid, patience) = (ENTRIES.to_string(), self.gid.to_string(), self.patience.to_string());
         let mut pairs = vec![("nonce", self.nonce.as_str()), ("entries", &entries), ("gid", &gid)];
         for mount in &self.mounts {
             let key = match (mount.role.inside().tried, mount.read_only) {
@@ -132,6 +144,9 @@ impl ProbeRequest {
         }
         if self.gpus {
             pairs.push(("smi", "nvidia-smi"));
+        }
+        if self.patience > 0 {
+            pairs.push(("await-init", &patience));
         }
         pairs.extend(self.outside.iter().map(|address| ("outside", address.as_str())));
         if let Some(launcher) = self.denials.launcher() {

@@ -6,13 +6,12 @@ use super::Promised;
 use super::ask::Alone;
 use super::codex_file::CodexFile;
 use super::host_kernel::HostKernel;
+use super::init::{self, InitNow, InitSeen};
 use super::probe::{ProbeRequest, ProcessFacts};
 use crate::beneath::{Beneath, FileId};
 use crate::engine::inspect::{Container, Mounted};
 use crate::error::failed;
-use crate::exec;
 use crate::mountinfo::{DevicePath, MountTable, clean, rest};
-use crate::spec::codex_command::CARRIED;
 use crate::spec::{Mount, Role, Spec};
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -20,9 +19,6 @@ use std::fs;
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-
-/// The namespaces of which a container must have its own.
-pub(crate) const NAMESPACES: [&str; 5] = ["pid", "ipc", "net", "mnt", "uts"];
 
 /// What the host saw.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,8 +29,8 @@ pub(crate) struct HostWitness {
     pub(crate) process: Result<ProcessFacts, String>,
     /// Whether the inside witness was alone in its group.
     pub(crate) alone: Alone,
-    /// Variables that the image's entry point set for the main process, of those that are carried over to what is entered.
-    pub(crate) carried: BTreeMap<String, String>,
+    /// What the init says of itself now, where the host sees it.
+    pub(crate) init: Option<InitNow>,
     /// The mounts of this process, by which paths of the host are translated.
     pub(crate) own_mounts: MountTable,
     /// What this host's kernel says of the container beside that.
@@ -43,7 +39,7 @@ pub(crate) struct HostWitness {
     pub(crate) own_namespaces: BTreeMap<String, String>,
     /// What lies now at the path of the source of each promised mount, by its target.
     pub(crate) sources: BTreeMap<String, SourceFacts>,
-    /// What the container's init has at the target of each bind mount.
+    /// What the container's init has at the target of each bind mount, where that is known.
     pub(crate) mounted: BTreeMap<String, Result<FileId, String>>,
     /// What was checked before the container started and was then mounted, by its target, as it was recorded.
     pub(crate) recorded: BTreeMap<String, FileId>,
@@ -87,10 +83,16 @@ impl HostWitness {
         let spec = promised.spec;
         let own_mounts = MountTable::of_this_process().map_err(failed)?;
         let source = |mount: &Mount| (mount.target.clone(), source_facts(mount, &own_mounts));
-        let process = process_facts(&container);
+        let seen = promised.init.as_ref().map_err(Clone::clone);
+        let seen = seen.and_then(|seen| Ok((seen, process_facts(&container, seen)?)));
+        let mounted = match &seen {
+            Ok((seen, process)) => seen.mounted_now(&process.mounts),
+            Err(why) => spec.mounts.iter().map(|mount| (mount.target.clone(), Err(why.clone()))).collect(),
+        };
+        let process = seen.map(|(_, process)| process);
         Ok(HostWitness {
-            carried: container.init().filter(|_| process.is_ok()).map(carried).unwrap_or_default(),
-            mounted: mounted_in(&container, &process, &spec.mounts),
+            init: process.is_ok().then(|| container.init().map(InitNow::read)).flatten(),
+            mounted,
             process,
             alone,
             recorded: promised.sources.clone(),
@@ -100,7 +102,7 @@ impl HostWitness {
             codex_at_start: None,
             real_git: real_git(spec, &own_mounts),
             kernel: HostKernel::read(&container, &own_mounts, spec),
-            own_namespaces: namespaces("/proc/self/ns"),
+            own_namespaces: init::namespaces("/proc/self/ns"),
             own_mounts,
             container,
             workspace_file: None,
@@ -142,73 +144,13 @@ fn take_file(dir: &Path, name: &str) -> Result<WorkspaceFile, String> {
     })
 }
 
-fn process_facts(container: &Container) -> Result<ProcessFacts, String> {
-    let id = container.id.as_str();
-    let pid = container.init().ok_or("the engine names no process of the container")?;
-    let read = |name: &str| {
-        let path = format!("/proc/{pid}/{name}");
-        let bytes = fs::read(&path).map_err(|err| format!("the host cannot read `{path}` ({err})"))?;
-        Ok::<_, String>(String::from_utf8_lossy(&bytes).into_owned())
-    };
-    // Elsewhere (a remote engine, one in a virtual machine) the same number names another process or none.
-    if id.is_empty() || !(read("mountinfo")?.contains(id) || read("cgroup").is_ok_and(|text| text.contains(id))) {
-        return Err(format!("process {pid} of this host is not the container's: the engine runs elsewhere"));
+/// Of an init that is out of reach already; `seen` is what was read of it before.
+fn process_facts(container: &Container, seen: &InitSeen) -> Result<ProcessFacts, String> {
+    let pid = init::of_this_host(container)?;
+    if !seen.is_of(container) {
+        return Err("the container was started again since this tool looked into it".to_owned());
     }
-    let namespaces = namespaces(&format!("/proc/{pid}/ns"));
-    if namespaces.is_empty() {
-        return Err(format!("the host cannot read `/proc/{pid}/ns`"));
-    }
-    ProcessFacts::read(namespaces, read)
-}
-
-/// What the container's init has at the target of each bind mount; or why the host cannot see it. No link is followed:
-/// the agent has written the container's root.
-pub(crate) fn mounted(container: &Container, mounts: &[Mount]) -> BTreeMap<String, Result<FileId, String>> {
-    mounted_in(container, &process_facts(container), mounts)
-}
-
-fn mounted_in(
-    container: &Container,
-    process: &Result<ProcessFacts, String>,
-    mounts: &[Mount],
-) -> BTreeMap<String, Result<FileId, String>> {
-    let bound = mounts.iter().filter(|mount| !matches!(mount.role, Role::Cache(_)));
-    let root = process.as_ref().map_err(Clone::clone).and_then(|process| Ok((init_root(container)?, &process.mounts)));
-    let look = |target: &str| {
-        let (root, table) = root.as_ref().map_err(Clone::clone)?;
-        let node = root.look(target.trim_start_matches('/')).map_err(|err| err.to_string())?;
-        let node = node.ok_or_else(|| format!("there is no `{target}`"))?;
-        let line = table.at(target).ok_or_else(|| format!("nothing is mounted at `{target}`"))?;
-        match node.mount {
-            Some(id) if id == line.id => Ok(node.id),
-            Some(_) => Err(format!("what lies at `{target}` is not what is mounted there")),
-            None => Err("this kernel does not tell the mount of a file: use Linux 5.8 or later".to_owned()),
-        }
-    };
-    bound.map(|mount| (mount.target.clone(), look(&mount.target))).collect()
-}
-
-fn init_root(container: &Container) -> Result<Beneath, String> {
-    let pid = container.init().ok_or("the engine names no process of the container")?;
-    Beneath::root(Path::new(&format!("/proc/{pid}/root/."))).map_err(|err| err.to_string())
-}
-
-/// The variables of the main process, which is the first child of the init. The host reads them, because from inside only
-/// the agent itself may.
-fn carried(init: u64) -> BTreeMap<String, String> {
-    let main = u32::try_from(init).ok().and_then(|init| exec::process_tree(init).into_iter().nth(1));
-    let text = main.and_then(|pid| fs::read(format!("/proc/{pid}/environ")).ok()).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let pairs = text.split('\0').filter_map(|pair| pair.split_once('='));
-    pairs.filter(|(name, _)| CARRIED.contains(name)).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
-}
-
-fn namespaces(dir: &str) -> BTreeMap<String, String> {
-    let link = |name: &&str| {
-        let link = fs::read_link(Path::new(dir).join(name)).ok()?;
-        Some(((*name).to_owned(), link.to_string_lossy().into_owned()))
-    };
-    NAMESPACES.iter().chain(&["user", "cgroup"]).filter_map(link).collect()
+    ProcessFacts::read(seen.namespaces.clone(), |name| init::text_of(pid, name))
 }
 
 fn file_id(path: &Path) -> Result<FileId, String> {
@@ -244,7 +186,6 @@ fn real_git(spec: &Spec, mounts: &MountTable) -> Option<(FileId, Option<DevicePa
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::inspect::RunState;
 
     #[test]
     fn the_probes_file_is_read_and_removed_and_a_symlink_is_never_followed() {
@@ -259,18 +200,5 @@ mod tests {
         std::os::unix::fs::symlink(&precious, dir.path().join("f")).unwrap();
         assert!(take_file(dir.path(), "f").is_err());
         assert!(precious.exists() && fs::symlink_metadata(dir.path().join("f")).is_err());
-    }
-
-    #[test]
-    fn a_process_of_another_machine_is_no_witness() {
-        let container = |id: &str, pid: u32| Container {
-            id: id.into(),
-            state: RunState { pid: pid.into(), ..RunState::default() },
-            ..Container::default()
-        };
-        let why = process_facts(&container("0123456789abcdef", std::process::id())).unwrap_err();
-        assert!(why.contains("the engine runs elsewhere"), "{why}");
-        let why = process_facts(&container("x", 0)).unwrap_err();
-        assert!(why.contains("names no process"), "{why}");
     }
 }

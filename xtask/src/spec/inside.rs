@@ -24,6 +24,8 @@ pub const CA: &str = "/sandbox/ca.pem";
 pub const PROBE: &str = "/sandbox/probe.py";
 /// The program that ends what was entered from a terminal that has been closed.
 pub const REAP: &str = "/sandbox/reap.py";
+/// The container's init.
+pub const INIT: &str = "/sandbox/init.py";
 /// The programs that set a filter of system calls and then become the program that they are given: see `engine::launcher`.
 /// This one denies setuid and setgid files.
 pub const NO_SETUID: &str = "/sandbox/launch/no-setuid";

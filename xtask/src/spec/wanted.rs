@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 /// The layout of what is kept: of the label, the record, and the state folder. Version 1, which had no number, was
 /// that of the first release.
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 4;
 
 /// Stands for [`SCHEMA`] in what is kept: no other number can be read into it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -235,7 +235,7 @@ pub(crate) mod tests {
         let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
         let spec = "schema uid gid groups image image_id image_inputs mounts out_of_reach shape gpu_route codex_version \
                     codex_bin ca_bundle env compose_file dev_container";
-        assert_eq!((SCHEMA, keys(&kept).as_str()), (3, spec), "raise SCHEMA with the layout");
+        assert_eq!((SCHEMA, keys(&kept).as_str()), (4, spec), "raise SCHEMA with the layout");
     }
 
     #[test]
@@ -260,11 +260,11 @@ pub(crate) mod tests {
         assert!(Spec::read(r#"{"schema": 1}"#).unwrap_err().contains("earlier version"));
         assert!(Spec::read(r#"{"gpus": "all"}"#).unwrap_err().contains("earlier version"));
         assert!(
-            Spec::read(r#"{"schema": 2}"#)
+            Spec::read(r#"{"schema": 3}"#)
                 .unwrap_err()
-                .contains("earlier version of this tool made it (schema version 2)")
+                .contains("earlier version of this tool made it (schema version 3)")
         );
-        assert!(Spec::read(r#"{"schema": 4}"#).unwrap_err().contains("newer version"));
+        assert!(Spec::read(r#"{"schema": 5}"#).unwrap_err().contains("newer version"));
         assert!(Spec::read("{").unwrap_err().contains("damaged"));
     }
 

@@ -5,7 +5,7 @@ use crate::engine::running::Existing;
 use crate::finding::{self, Finding};
 use crate::life::{self, Gathered, Ground, Purpose};
 use crate::proof::probe::{AskCodex, ProbeRequest};
-use crate::proof::{self, Promised, sources};
+use crate::proof::{self, sources};
 use crate::spec::settings::Flags;
 use crate::ui;
 use anyhow::Result;
@@ -39,7 +39,7 @@ fn inside(gathered: &Gathered, running: &Existing) -> Result<Vec<Finding>> {
     let record = life::trusted(&gathered.ground.places, running)?;
     let mut request = ProbeRequest::new(&record.spec, crate::nonce::nonce()?);
     request.codex = AskCodex::Nothing;
-    let promised = Promised { spec: &record.spec, sources: &record.sources };
+    let promised = record.promised();
     let mut claims = proof::prove(&running.container, promised, &request)?.proof.claims;
     let programs = life::programs_now(&record.spec, &running.container);
     claims.extend(life::programs_claim(&record, programs.as_deref()));

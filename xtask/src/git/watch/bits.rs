@@ -69,7 +69,7 @@ mod tests {
     use super::super::find::{Finder, Found};
     use super::super::state::WatchState;
     use super::super::walk::Bound;
-    use super::super::{Now, look, note_entered, protect};
+    use super::super::{look, note_entered, protect};
     use std::fs;
     use std::os::unix::fs::{PermissionsExt as _, symlink};
     use std::path::Path;
@@ -90,14 +90,8 @@ mod tests {
     /// One walk where an agent can have written.
     fn walked(workspace: &Path) -> Found {
         let none = (Vec::new(), Default::default(), Default::default(), Default::default());
-        let known = WatchState {
-            quiet: false,
-            waiting: None,
-            places: none.0,
-            attributes: none.1,
-            modules: none.2,
-            unresolved: none.3,
-        };
+        let known =
+            WatchState { quiet: false, places: none.0, attributes: none.1, modules: none.2, unresolved: none.3 };
         Finder::new(workspace, None, Some(&known)).unwrap().find(&Bound::USUAL).unwrap()
     }
 
@@ -204,7 +198,7 @@ mod tests {
         set(&su, 0o4755);
         protect(&workspace, None, &state).unwrap();
         assert_eq!(mode(&su), 0o4755, "nothing was alive: the user has set it");
-        look(&workspace, None, &state, Now::default()).unwrap();
+        look(&workspace, None, &state, false).unwrap();
         assert_eq!(mode(&su), 0o755, "the end of a session");
         set(&su, 0o4755);
         protect(&workspace, None, &state).unwrap();

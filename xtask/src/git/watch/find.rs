@@ -41,7 +41,6 @@ impl Found {
     pub(super) fn state(&self) -> WatchState {
         WatchState {
             quiet: true,
-            waiting: None,
             places: self.places.clone(),
             attributes: self.attributes.clone(),
             modules: self.modules.clone(),

@@ -2,21 +2,17 @@
 
 use super::places::Place;
 use super::text::{Attributes, Submodules};
-use crate::engine::alive::Waiting;
 use crate::error::failed;
 use crate::exec;
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
+/// A field that is not here is one of an earlier version, and says nothing any more.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct WatchState {
     /// Whether no agent can have run since this look.
     pub(super) quiet: bool,
-    /// How often the program that waits in the container had run by then; `None` where no container ran.
-    #[serde(default)]
-    pub(super) waiting: Option<Waiting>,
     /// What was there when the container was started, and is read-only in it.
     pub(super) places: Vec<Place>,
     pub(super) attributes: Attributes,

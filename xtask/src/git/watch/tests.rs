@@ -47,7 +47,7 @@ impl Watched {
     /// What a look warns of.
     fn look(&self) -> Vec<String> {
         let repo = super::super::detect(&self.f.workspace).unwrap();
-        look(&self.f.workspace, repo.as_ref(), &self.state(), Now::default()).unwrap().warnings
+        look(&self.f.workspace, repo.as_ref(), &self.state(), false).unwrap().warnings
     }
 
     fn mounted(&self) -> Vec<String> {
@@ -255,7 +255,7 @@ fn git_is_not_run_in_an_own_git_directory_that_was_replaced() {
     w.evil("made");
     fs::rename(w.at("made/.git"), w.at(".git")).unwrap();
     let _ = fs::remove_file(&w.mark);
-    let warnings = look(&w.f.workspace, Some(&repo), &w.state(), Now::default()).unwrap().warnings;
+    let warnings = look(&w.f.workspace, Some(&repo), &w.state(), false).unwrap().warnings;
     assert!(warnings[0].starts_with("`.git` was not there"), "{warnings:#?}");
     assert!(!w.mark.exists() && !w.at(".git").exists());
 }
@@ -328,13 +328,13 @@ fn a_start_takes_what_is_there_for_the_users_only_where_no_agent_can_have_run() 
     w.protect();
     w.evil("mine");
     // The session was killed before its look: nobody knows who made it.
-    assert!(!is_quiet(&w.state(), None).unwrap());
+    assert!(!is_quiet(&w.state()).unwrap());
     assert_eq!(w.protect().warnings.len(), 1);
     assert!(!w.at("mine/.git").exists());
     let repo = w.f.repo();
-    look(&w.f.workspace, Some(&repo), &w.state(), Now { quiet: true, waiting: None }).unwrap();
+    look(&w.f.workspace, Some(&repo), &w.state(), true).unwrap();
     w.evil("mine");
-    assert!(is_quiet(&w.state(), None).unwrap());
+    assert!(is_quiet(&w.state()).unwrap());
     assert_eq!(w.protect().warnings, Vec::<String>::new());
     assert!(w.mounted().contains(&"/workspace/mine/.git".to_owned()));
     // A record that cannot be read does not count as none.
@@ -424,11 +424,10 @@ fn what_could_not_be_set_aside_is_said_until_it_is_gone_and_no_start_takes_it_fo
     let w = Watched::new();
     let name = stuck(&w);
     let repo = w.f.repo();
-    let quiet = || Now { quiet: true, waiting: None };
     let stays = format!("`{name}` is new and could not be set aside");
     // The end of the session, of another, and `down`.
-    for now in [Now::default(), quiet(), quiet()] {
-        let said = look(&w.f.workspace, Some(&repo), &w.state(), now).unwrap().warnings;
+    for quiet in [false, true, true] {
+        let said = look(&w.f.workspace, Some(&repo), &w.state(), quiet).unwrap().warnings;
         assert!(said.len() == 1 && said[0].starts_with(&stays), "{said:#?}");
         assert_eq!(unresolved(&w.state()).unwrap().warnings, said, "an entry without a look");
     }
@@ -448,7 +447,6 @@ fn what_could_not_be_set_aside_is_said_until_it_is_gone_and_no_start_takes_it_fo
 fn what_was_not_looked_at_is_said_each_time_and_is_not_the_users_at_the_next_start() {
     let w = Watched::new();
     let repo = w.f.repo();
-    let quiet = || Now { quiet: true, waiting: None };
     let bound = Bound { entries: 20, time: Duration::from_secs(60) };
     for n in 0..30 {
         fs::create_dir_all(w.at(&format!("a-{n}"))).unwrap();
@@ -458,8 +456,8 @@ fn what_was_not_looked_at_is_said_each_time_and_is_not_the_users_at_the_next_sta
     w.evil("zz");
     fs::write(w.at("zz/su"), "").unwrap();
     fs::set_permissions(w.at("zz/su"), fs::Permissions::from_mode(0o4755)).unwrap();
-    for now in [Now::default(), quiet()] {
-        let said = look_within(&bound, &w.f.workspace, Some(&repo), &w.state(), now).unwrap().warnings;
+    for quiet in [false, true] {
+        let said = look_within(&bound, &w.f.workspace, Some(&repo), &w.state(), quiet).unwrap().warnings;
         assert!(said.iter().all(|line| line.contains("an agent can have made git directories")), "{said:#?}");
         assert!(!said.is_empty() && unresolved(&w.state()).unwrap().warnings == said);
     }
@@ -548,7 +546,7 @@ fn what_a_link_among_the_hooks_leads_to_is_read_only_or_starts_nothing() {
 
 /// As after a session of which nothing is left.
 fn note_quiet(w: &Watched) {
-    look(&w.f.workspace, Some(&w.f.repo()), &w.state(), Now { quiet: true, waiting: None }).unwrap();
+    look(&w.f.workspace, Some(&w.f.repo()), &w.state(), true).unwrap();
     fs::remove_file(w.state()).unwrap();
 }
 

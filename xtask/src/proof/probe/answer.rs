@@ -138,6 +138,19 @@ pub(crate) struct CodexInside {
     pub(crate) version: Option<Said>,
 }
 
+/// The container's init, as it is seen from inside.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct InitInside {
+    /// The name that it gave itself.
+    pub(crate) name: String,
+    /// The text of `status`.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub(crate) status: Option<String>,
+    /// Whose `/proc/1/mem` is: of a process that is not dumpable it is root's.
+    #[serde(deserialize_with = "attempt")]
+    pub(crate) owner: Result<Stat, String>,
+}
+
 /// What `/proc/PID` says of a process in the container: of the probe itself inside, of the container's init on the host.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct ProcessFacts {
@@ -191,8 +204,8 @@ pub(crate) struct InsideWitness {
     /// The probe itself.
     #[serde(flatten)]
     pub(crate) process: ProcessFacts,
-    /// The text of `status` of the container's init, as it is seen from inside.
-    pub(crate) init: Option<String>,
+    /// The container's init, as it is seen from inside.
+    pub(crate) init: InitInside,
     /// Whether the programs that the probe starts could read its memory: 0 where they cannot.
     pub(crate) dumpable: Option<u64>,
     pub(crate) hostname: String,
@@ -371,7 +384,8 @@ Max locked memory         unlimited            unlimited            bytes     \n
         json!({
             "schema": 1, "nonce": "n0", "mountinfo": TABLE, "status": status, "limits": LIMITS, "namespaces": namespaces,
             "hostname": "43c15da69dfa", "uid": 1000, "gid": 2_147_483_000_u32,
-            "groups": [1000, 2_147_483_000_u32], "init": STATUS, "dumpable": 0,
+            "groups": [1000, 2_147_483_000_u32], "init": {"name": "sandbox-apart", "status": STATUS, "owner": {"dev": 1, "ino": 8, "uid": 0, "gid": 0}},
+            "dumpable": 0,
             "passwd": {"name": "codex", "gid": "1000", "home": "/home/codex", "shell": "/bin/bash"},
             "home": {"path": "/home/codex", "stat": stat(9), "access": true},
             "mounts": [mount("/workspace", 1, false), data, mount("/home/codex/.codex", 3, false),
@@ -381,7 +395,7 @@ Max locked memory         unlimited            unlimited            bytes     \n
              "cgroup": {"pids": "4096", "memory": "9223372036854771712"}, "outside": [], "launcher": null,
              "refusals": refusals(), "masked": masked(), "kernel": doors(),
              "interfaces": {"lo": "0x9", "eth0": "0x1003"},
-            "processes": [{"pid": 1, "parent": 0, "name": "docker-init"}, {"pid": 6, "parent": 1, "name": "sleep"}],
+            "processes": [{"pid": 1, "parent": 0, "name": "sandbox-apart"}],
             "programs": {}, "smi": null,
             "codex": {"real": "/opt/codex/bin/codex", "stat": stat(6), "version": {"code": "0", "text": "codex-cli 0.169.0\n"}},
         })
