@@ -532,7 +532,8 @@ FILTERED = (
     ("perf_event_open", (0, 0, -1, -1, ALL)),
     ("userfaultfd", (ALL,)),
 )
-# Calls that the filter of a session denies, which was set before the probe was started. Without it the kernel would answer
+# Calls that the filter of a session denies, which was set before the probe was started. Without it the kernel would
+# answer
 # something else: EBADF to a handle that is none, ENOENT to a path without a name, ESRCH or EINVAL to a process that is
 # none. The numbers are modes and flags: 0o4755 is setuid, 0o2755 setgid, 0o102 O_CREAT | O_RDWR, 0o20200002 O_TMPFILE.
 DENIED = {

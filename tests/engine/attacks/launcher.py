@@ -1,9 +1,9 @@
-"""The agent waits for the next session and tries to be faster than its filter: it stops each new process again and again,
-and traces it as soon as the kernel lets it. A process that is traced while it has no more filters than the container's init
-would do whatever the agent wants, free of the filter.
+"""The agent waits for the next session and tries to be faster than its filter: it stops each new process again and
+again, and traces it as soon as the kernel lets it. A process that is traced while it has no more filters than the
+container's init would do whatever the agent wants, free of the filter.
 
-It prints nothing. Into the file that is its argument it writes, for each process that it could trace, `free` or `late`, and
-`never` for one that ended before.
+It prints nothing. Into the file that is its argument it writes, for each process that it could trace, `free` or
+`late`, and `never` for one that ended before.
 """
 
 import ctypes

@@ -98,16 +98,28 @@ def under_a_filter_of_its_own(path, mode):
 EPERM_OR_DONE = "EPERM" if SETUID else "done"
 attempt("filter.setuid.chmod", EPERM_OR_DONE)(changes(os.chmod))
 attempt("filter.setuid.chmod-setgid", EPERM_OR_DONE)(changes(os.chmod, 0o2755))
-attempt("filter.setuid.chmod-call", EPERM_OR_DONE)(changes(lambda p, m: by_call(*(("chmod", p.encode(), m) if X86 else ("fchmodat", AT_FDCWD, p.encode(), m)))))
-attempt("filter.setuid.chmod-high-bits", EPERM_OR_DONE)(changes(lambda p, m: by_call("fchmodat", AT_FDCWD, p.encode(), m | 0x7FFF_0000_0000)))
+attempt("filter.setuid.chmod-call", EPERM_OR_DONE)(
+    changes(lambda p, m: by_call(*(("chmod", p.encode(), m) if X86 else ("fchmodat", AT_FDCWD, p.encode(), m))))
+)
+attempt("filter.setuid.chmod-high-bits", EPERM_OR_DONE)(
+    changes(lambda p, m: by_call("fchmodat", AT_FDCWD, p.encode(), m | 0x7FFF_0000_0000))
+)
 attempt("filter.setuid.fchmod", EPERM_OR_DONE)(changes(lambda p, m: os.fchmod(handle(p), m)))
 attempt("filter.setuid.fchmodat", EPERM_OR_DONE)(changes(lambda p, m: by_call("fchmodat", AT_FDCWD, p.encode(), m)))
-attempt("filter.setuid.fchmodat2", EPERM_OR_DONE, *(() if SETUID else ("ENOSYS", "EPERM")))(changes(lambda p, m: call("fchmodat2", AT_FDCWD, p.encode(), m, 0)))
-attempt("filter.setuid.by-path-handle", EPERM_OR_DONE)(changes(lambda p, m: os.chmod("/proc/self/fd/%d" % handle(p, O_PATH), m)))
+attempt("filter.setuid.fchmodat2", EPERM_OR_DONE, *(() if SETUID else ("ENOSYS", "EPERM")))(
+    changes(lambda p, m: call("fchmodat2", AT_FDCWD, p.encode(), m, 0))
+)
+attempt("filter.setuid.by-path-handle", EPERM_OR_DONE)(
+    changes(lambda p, m: os.chmod("/proc/self/fd/%d" % handle(p, O_PATH), m))
+)
 attempt("filter.setuid.program", EPERM_OR_DONE)(changes(by_program))
 attempt("filter.setuid.own-filter", EPERM_OR_DONE)(changes(under_a_filter_of_its_own))
-attempt("filter.setuid.creat", EPERM_OR_DONE)(makes(lambda p, m: by_call(*(("creat", p.encode(), m) if X86 else ("openat", AT_FDCWD, p.encode(), os.O_CREAT | os.O_WRONLY, m)))))
-attempt("filter.setuid.open", EPERM_OR_DONE)(makes(lambda p, m: by_call(*(("open", p.encode(), os.O_CREAT | os.O_WRONLY, m) if X86 else ("openat", AT_FDCWD, p.encode(), os.O_CREAT | os.O_WRONLY, m)))))
+attempt("filter.setuid.creat", EPERM_OR_DONE)(
+    makes(lambda p, m: by_call(*(("creat", p.encode(), m) if X86 else ("openat", AT_FDCWD, p.encode(), os.O_CREAT | os.O_WRONLY, m))))
+)
+attempt("filter.setuid.open", EPERM_OR_DONE)(
+    makes(lambda p, m: by_call(*(("open", p.encode(), os.O_CREAT | os.O_WRONLY, m) if X86 else ("openat", AT_FDCWD, p.encode(), os.O_CREAT | os.O_WRONLY, m))))
+)
 attempt("filter.setuid.openat", EPERM_OR_DONE)(makes(lambda p, m: os.open(p, os.O_CREAT | os.O_WRONLY, m)))
 attempt("filter.setuid.tmpfile", EPERM_OR_DONE)(makes(tmpfile))
 attempt("filter.setuid.mknod", EPERM_OR_DONE)(makes(lambda p, m: os.mknod(p, 0o100000 | m)))
@@ -180,11 +192,17 @@ def by_32(function):
 
 attempt("filter.setuid.chmod-32", EPERM_OR_DONE, NONE_32)(by_32(changes(lambda p, m: call_32(15, p.encode(), m))))
 attempt("filter.setuid.fchmod-32", EPERM_OR_DONE, NONE_32)(by_32(changes(lambda p, m: call_32(94, handle(p), m))))
-attempt("filter.setuid.fchmodat-32", EPERM_OR_DONE, NONE_32)(by_32(changes(lambda p, m: call_32(306, AT_FDCWD, p.encode(), m))))
+attempt("filter.setuid.fchmodat-32", EPERM_OR_DONE, NONE_32)(
+    by_32(changes(lambda p, m: call_32(306, AT_FDCWD, p.encode(), m)))
+)
 attempt("filter.setuid.open-32", EPERM_OR_DONE, NONE_32)(by_32(makes(lambda p, m: call_32(5, p.encode(), 0o101, m))))
 attempt("filter.setuid.creat-32", EPERM_OR_DONE, NONE_32)(by_32(makes(lambda p, m: call_32(8, p.encode(), m))))
-attempt("filter.setuid.openat-32", EPERM_OR_DONE, NONE_32)(by_32(makes(lambda p, m: call_32(295, AT_FDCWD, p.encode(), 0o101, m))))
-attempt("filter.setuid.mknod-32", EPERM_OR_DONE, NONE_32)(by_32(makes(lambda p, m: call_32(14, p.encode(), 0o100000 | m, 0))))
+attempt("filter.setuid.openat-32", EPERM_OR_DONE, NONE_32)(
+    by_32(makes(lambda p, m: call_32(295, AT_FDCWD, p.encode(), 0o101, m)))
+)
+attempt("filter.setuid.mknod-32", EPERM_OR_DONE, NONE_32)(
+    by_32(makes(lambda p, m: call_32(14, p.encode(), 0o100000 | m, 0)))
+)
 attempt("filter.setuid.openat2-32", "ENOSYS" if SETUID else "done", NONE_32)(
     by_32(makes(lambda p, m: call_32(437, AT_FDCWD, p.encode(), struct.pack("QQQ", 0o101, m, 0), 24)))
 )
@@ -200,7 +218,9 @@ def call_x32():
 
 # -- io_uring, which opens files by itself -----------------------------------------------------------------------------
 
-attempt("filter.io-uring.setup", "EPERM", "ENOSYS")(lambda: call("io_uring_setup", 4, ctypes.create_string_buffer(120)) and None)
+attempt("filter.io-uring.setup", "EPERM", "ENOSYS")(
+    lambda: call("io_uring_setup", 4, ctypes.create_string_buffer(120)) and None
+)
 attempt("filter.io-uring.setup-32", "EPERM", "ENOSYS", NONE_32)(by_32(lambda: call_32(425, 4, bytes(120)) and None))
 
 
@@ -254,11 +274,15 @@ attempt("filter.trace.attach", TRACED)(on_child(lambda child: call("ptrace", 16,
 attempt("filter.trace.me", TRACED)(lambda: None if call("ptrace", 0, 0, 0, 0) == 0 else "odd")
 attempt("filter.trace.read", TRACED)(on_child(memory("process_vm_readv")))
 attempt("filter.trace.write", TRACED)(on_child(memory("process_vm_writev")))
-attempt("filter.trace.compare", "EPERM", *(() if TRACING else ("done",)))(on_child(lambda child: call("kcmp", os.getpid(), child, 1, 0, 0) and None))
+attempt("filter.trace.compare", "EPERM", *(() if TRACING else ("done",)))(
+    on_child(lambda child: call("kcmp", os.getpid(), child, 1, 0, 0) and None)
+)
 attempt("filter.trace.handle", "EPERM", *(() if TRACING else ("done",)))(
     on_child(lambda child: call("pidfd_getfd", call("pidfd_open", child, 0), 0, 0) and None)
 )
-attempt("filter.trace.seize-32", TRACED, NONE_32)(by_32(on_child(lambda child: call_32(26, 0x4206, child, 0, 0) and None)))
+attempt("filter.trace.seize-32", TRACED, NONE_32)(
+    by_32(on_child(lambda child: call_32(26, 0x4206, child, 0, 0) and None))
+)
 attempt("filter.trace.read-32", "EPERM" if TRACING else "EFAULT", NONE_32)(
     by_32(on_child(lambda child: call_32(347, child, 0x1000, 1, 0x1000, 1) and None))
 )
