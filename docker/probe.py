@@ -22,6 +22,8 @@ Its arguments are pairs of a key and a value; a key may be given more than once:
     codex PATH           where this path of Codex leads
     codex-version PATH   the same, and what `PATH --version` answers
     smi PATH             the path of nvidia-smi, which is asked for the GPUs
+    launcher PATH        the program that sets the filter of a session; nobody may read it
+    denied WHAT          what that filter denies, `setuid` or `tracing`: the calls are tried
     outside ADDRESS      an address of the host that must not answer, because the sandbox has no network
 
 The cost is bounded: no directory is read past `entries` entries, no file past a few bytes, and an alarm ends the whole
@@ -490,6 +492,24 @@ NUMBERS = {
     "umount2": (166, 39),
     "perf_event_open": (298, 241),
     "userfaultfd": (323, 282),
+    "chmod": (90, None),
+    "fchmod": (91, 52),
+    "fchmodat": (268, 53),
+    "fchmodat2": (452, 452),
+    "creat": (85, None),
+    "open": (2, None),
+    "openat": (257, 56),
+    "mknod": (133, None),
+    "mknodat": (259, 33),
+    "openat2": (437, 437),
+    "io_uring_setup": (425, 425),
+    "io_uring_enter": (426, 426),
+    "io_uring_register": (427, 427),
+    "ptrace": (101, 117),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "kcmp": (312, 272),
+    "pidfd_getfd": (438, 438),
 }
 # Attempts to make a user namespace. They are made in a child, which ends at once.
 USER_NAMESPACES = (
@@ -512,10 +532,42 @@ FILTERED = (
     ("perf_event_open", (0, 0, -1, -1, ALL)),
     ("userfaultfd", (ALL,)),
 )
+# Calls that the filter of a session denies, which was set before the probe was started. Without it the kernel would
+# answer
+# something else: EBADF to a handle that is none, ENOENT to a path without a name, ESRCH or EINVAL to a process that is
+# none. The numbers are modes and flags: 0o4755 is setuid, 0o2755 setgid, 0o102 O_CREAT | O_RDWR, 0o20200002 O_TMPFILE.
+DENIED = {
+    "setuid": (
+        ("chmod", (b"", 0o4755)),
+        ("fchmod", (-1, 0o4755)),
+        ("fchmod", (-1, 0o2755)),
+        ("fchmodat", (-1, b"", 0o4755)),
+        ("fchmodat2", (-1, b"", 0o4755, 0)),
+        ("creat", (b"", 0o4755)),
+        ("open", (b"", 0o102, 0o4755)),
+        ("openat", (-1, b"", 0o102, 0o4755)),
+        ("openat", (-1, b"", 0o102, 0o2755)),
+        ("openat", (-1, b"", 0o20200002, 0o4755)),
+        ("mknod", (b"", 0o104755, 0)),
+        ("mknodat", (-1, b"", 0o104755, 0)),
+        ("openat2", (-1, b"", 0, 0)),
+        ("io_uring_setup", (0, 0)),
+        ("io_uring_enter", (-1, 0, 0, 0, 0, 0)),
+        ("io_uring_register", (-1, ALL, 0, 0)),
+    ),
+    "tracing": (
+        ("ptrace", (0x4206, -1, 0, 0)),
+        ("process_vm_readv", (-1, 0, 0, 0, 0, ALL)),
+        ("process_vm_writev", (-1, 0, 0, 0, 0, ALL)),
+        ("kcmp", (-1, -1, ALL, 0, 0)),
+        ("pidfd_getfd", (-1, -1, ALL)),
+    ),
+}
 
 
 def system_calls():
-    """A function that makes a system call by its name and returns its result or the name of its error, or None.
+    """A function that makes a system call by its name and returns its result or the name of its error, or None where this
+    machine does not have it. None where no call can be made.
 
     The package `ctypes` takes 6 ms to import, and the module below it half a millisecond."""
     try:
@@ -534,15 +586,18 @@ def system_calls():
     def call(name, args):
         # Without a declared type a number is passed as a C int: each is wrapped, so that it fills its register.
         wrapped = [long_type(arg) if isinstance(arg, int) else arg for arg in args]
+        if NUMBERS[name][column] is None:
+            return None
         result = function(long_type(NUMBERS[name][column]), *wrapped)
         return result if result >= 0 else errno.errorcode.get(_ctypes.get_errno(), "an unknown error")
 
     return call
 
 
-def refusals():
-    """What each attempt of USER_NAMESPACES and FILTERED answers: `done`, the name of an error, or the signal that
-    killed the child that made it, because a filter may kill. None where no call can be made."""
+def refusals(denied):
+    """What each attempt of USER_NAMESPACES, FILTERED and of the named parts of DENIED answers: `done`, the name of an
+    error, or the signal that killed the child that made it, because a filter may kill. None where no call can be made.
+    A call that this machine does not have is `absent`."""
     call = system_calls()
     if call is None:
         return None
@@ -552,13 +607,14 @@ def refusals():
         try:
             alarm(5)
             attempts = [("user namespace", *one) for one in USER_NAMESPACES] + [("filter", *one) for one in FILTERED]
+            attempts += [(what, *one) for what in denied for one in DENIED[what]]
             # The namespaces come last: one that can be made would change the answers to the other calls.
             for group, name, args in attempts[len(USER_NAMESPACES) :] + attempts[: len(USER_NAMESPACES)]:
                 os.write(writer, ("%s\t%s\t" % (group, name)).encode())
                 answer = call(name, args)
                 if answer == 0 and name in ("clone", "clone3"):
                     os._exit(0)  # the process in the new namespace
-                os.write(writer, ("%s\n" % ("done" if isinstance(answer, int) else answer)).encode())
+                os.write(writer, ("%s\n" % ("done" if isinstance(answer, int) else answer or "absent")).encode())
         finally:
             os._exit(0)
     os.close(writer)
@@ -591,6 +647,11 @@ def door(path):
     it has. Nothing is written: there are files here that stop the machine."""
     flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
     return {"open": answer_of(lambda: os.close(os.open(path, flags)) or "opened"), "touch": answer_of(touched, path)}
+
+
+def readable(path):
+    os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+    return "read"
 
 
 class Outside:
@@ -675,7 +736,8 @@ def limits_of_cgroup():
 
 def request_of(args):
     """The values of each key. An unknown key is an error."""
-    keys = "nonce read-only dataset writable workspace gid entries await-init program codex codex-version smi outside"
+    keys = """nonce read-only dataset writable workspace gid entries await-init program codex codex-version smi outside
+        launcher denied"""
     asked = {key: [] for key in keys.split()}
     for key, value in zip(args[::2], args[1::2]):
         asked[key].append(value)
@@ -736,7 +798,8 @@ def main():
         "shm": attempt(shm_bytes),
         "cgroup": limits_of_cgroup(),
         "label": (text_of("/proc/self/attr/current") or "").rstrip("\0\n") or None,
-        "refusals": refusals(),
+        "refusals": refusals(asked["denied"]),
+        "launcher": answer_of(readable, asked["launcher"][0]) if asked["launcher"] else None,
         "masked": {path: shown_at(path) for path in MASKED},
         "kernel": {path: door(path) for path in DOORS},
         "nodes": sorted(name for name in os.listdir("/dev") if name.startswith("nvidia") or name == "dxg"),

@@ -12,6 +12,7 @@ mod gpu;
 mod identity;
 mod image;
 mod inside;
+mod launcher;
 mod main_path;
 mod nested_git;
 mod network;

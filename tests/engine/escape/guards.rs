@@ -3,7 +3,8 @@
 //! The container is started by the real command, which says what does not hold; only the attempts that are named are
 //! made, and none of them harms this machine.
 
-use super::host::Watched;
+use super::host::{Host, Watched};
+use super::made::Through;
 use super::table::THEMES;
 use super::{made, prepared};
 use crate::support::breaking::{BreakingDocker, LYING_INIT};
@@ -15,18 +16,24 @@ use std::collections::BTreeSet;
 #[track_caller]
 fn come_through(user: User, service: impl FnOnce(&Sandbox) -> String, ids: &[&str]) {
     let sandbox = Sandbox::of(user);
-    let mut host = prepared(&sandbox);
+    let host = prepared(&sandbox);
     BreakingDocker::service(&service(&sandbox)).install(&sandbox.place);
     sandbox.task("sandbox").args(["--yes", "--shell"]).run().ok();
     BreakingDocker::assert_used(&sandbox.place);
+    are_seen(&sandbox, host, Through::TheLauncher, ids);
+}
+
+/// Makes these attempts, each of which must be seen to come through.
+#[track_caller]
+fn are_seen(sandbox: &Sandbox, mut host: Host, how: Through, ids: &[&str]) {
     let container = sandbox.containers().remove(0);
-    let watched = Watched::of(&sandbox, &host, &container);
+    let watched = Watched::of(sandbox, &host, &container);
     let mut through = BTreeSet::new();
     for theme in &THEMES {
         let known = theme.ids();
         let asked: Vec<&str> = ids.iter().copied().filter(|id| known.contains(id)).collect();
         if !asked.is_empty() {
-            let made = made::make(theme, &asked, &container, &mut host, &watched);
+            let made = made::make(theme, &asked, &container, how, &mut host, &watched);
             through.extend(made.into_iter().filter(|made| !made.against.is_empty()).map(|made| made.id));
         }
     }
@@ -123,4 +130,20 @@ fn without_an_init_that_is_out_of_reach() {
 fn without_limits() {
     let service = |_: &Sandbox| "pids_limit: 4096\nshm_size: 1gb".into();
     come_through(ROOT, service, &["limit.processes", "limit.threads", "limit.shared-memory"]);
+}
+
+/// The container is as it should be, and a program is started in it by the engine alone.
+#[test]
+fn without_the_filter_of_a_session() {
+    let sandbox = Sandbox::of(ROOT);
+    let settings = sandbox.place.read("repo/sandbox.local.yaml");
+    sandbox.place.write("repo/sandbox.local.yaml", settings + "ptrace: deny\n");
+    let host = prepared(&sandbox);
+    sandbox.enter(["--version"]).ok();
+    let ids = [
+        "filter.setuid.chmod", "filter.setuid.fchmod", "filter.setuid.openat", "filter.setuid.openat2",
+        "filter.setuid.tmpfile", "filter.setuid.mknod", "filter.setuid.chmod-32", "filter.trace.seize",
+        "filter.trace.read", "filter.trace.seize-32",
+    ];
+    are_seen(&sandbox, host, Through::TheEngineAlone, &ids);
 }

@@ -94,8 +94,13 @@ impl Host {
     }
 
     /// What an attempt is told of the host. The mark of the secrets is not in it.
-    pub(super) fn facts(&self) -> String {
-        self.facts.to_string()
+    /// What is denied to a session stands in the name of its launcher.
+    pub(super) fn facts(&self, launcher: Option<&str>) -> String {
+        let mut facts = self.facts.clone();
+        let denied = ["setuid", "ptrace"].map(|what| (what, launcher.is_some_and(|path| path.contains(what))));
+        facts["denied"] = denied.iter().filter(|(_, is)| *is).map(|(what, _)| json!(what)).collect();
+        facts["launcher"] = json!(launcher);
+        facts.to_string()
     }
 
     /// Who has come since the last look.

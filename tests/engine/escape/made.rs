@@ -2,7 +2,7 @@
 
 use super::host::{Guarded, Host, Watched};
 use super::table::Theme;
-use crate::support::proc;
+use crate::support::{engine, proc};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
@@ -14,11 +14,37 @@ pub(super) struct Made {
     pub(super) against: Vec<String>,
 }
 
+/// How the program of the attempts comes to run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Through {
+    /// As a session does, where its container has a launcher.
+    TheLauncher,
+    /// Without it.
+    TheEngineAlone,
+}
+
+/// The program through which the sessions of a container are started, by its path inside.
+fn launcher(container: &str) -> Option<String> {
+    let list = "for path in /sandbox/launch/*; do [ -e \"$path\" ] && echo \"$path\"; done; true";
+    let found = engine::docker(["exec", container, "/bin/bash", "-c", list]);
+    found.lines().next().map(str::to_owned)
+}
+
 /// Makes the attempts of a theme, or those with the given ids, in the way in which the agent's commands run.
-pub(super) fn make(theme: &Theme, only: &[&str], container: &str, host: &mut Host, watched: &Watched) -> Vec<Made> {
-    let (program, facts) = (theme.program(), host.facts());
+pub(super) fn make(
+    theme: &Theme,
+    only: &[&str],
+    container: &str,
+    through: Through,
+    host: &mut Host,
+    watched: &Watched,
+) -> Vec<Made> {
+    let launcher = launcher(container);
+    let (program, facts) = (theme.program(), host.facts(launcher.as_deref()));
     let mut child = Command::new(proc::find("docker"))
-        .args(["exec", "--interactive", "--workdir", "/workspace", container, "/bin/bash", "-lc"])
+        .args(["exec", "--interactive", "--workdir", "/workspace", container])
+        .args(launcher.filter(|_| through == Through::TheLauncher))
+        .args(["/bin/bash", "-lc"])
         .args(["exec python3 -I -c \"$0\" \"$@\"", &program, &facts])
         .args(only)
         .stdin(Stdio::piped())

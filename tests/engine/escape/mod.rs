@@ -11,8 +11,8 @@ mod made;
 pub(crate) mod table;
 
 use self::host::{Host, Watched};
-use self::made::Made;
-use self::table::THEMES;
+use self::made::{Made, Through};
+use self::table::{THEMES, Theme};
 use crate::support::place::User;
 use crate::support::proc;
 use crate::support::sandbox::Sandbox;
@@ -56,12 +56,12 @@ fn entered(sandbox: &Sandbox, host: &Host) -> String {
 }
 
 #[track_caller]
-fn all_held(sandbox: Sandbox) {
-    let mut host = prepared(&sandbox);
-    let container = entered(&sandbox, &host);
-    let watched = Watched::of(&sandbox, &host, &container);
-    for theme in &THEMES {
-        let made = made::make(theme, &[], &container, &mut host, &watched);
+fn all_held(sandbox: &Sandbox, themes: &[Theme]) {
+    let mut host = prepared(sandbox);
+    let container = entered(sandbox, &host);
+    let watched = Watched::of(sandbox, &host, &container);
+    for theme in themes {
+        let made = made::make(theme, &[], &container, Through::TheLauncher, &mut host, &watched);
         let ids: Vec<&str> = made.iter().map(|made| made.id.as_str()).collect();
         assert_eq!(ids, theme.ids(), "not every attempt of `{}` was made", theme.name);
         let lost: Vec<&Made> = made.iter().filter(|made| !made.against.is_empty()).collect();
@@ -72,10 +72,21 @@ fn all_held(sandbox: Sandbox) {
 
 #[test]
 fn the_attempts_of_root() {
-    all_held(Sandbox::of(User { uid: 0, gid: 0 }));
+    all_held(&Sandbox::of(User { uid: 0, gid: 0 }), &THEMES);
 }
 
 #[test]
 fn the_attempts_of_an_ordinary_user() {
-    all_held(Sandbox::of(User { uid: 1234, gid: 1234 }));
+    all_held(&Sandbox::of(User { uid: 1234, gid: 1234 }), &THEMES);
+}
+
+/// The attempts that the filter of a session stops, where the settings deny tracing.
+#[test]
+fn the_attempts_of_an_ordinary_user_who_denies_tracing() {
+    let sandbox = Sandbox::of(User { uid: 1234, gid: 1234 });
+    let settings = sandbox.place.read("repo/sandbox.local.yaml");
+    sandbox.place.write("repo/sandbox.local.yaml", settings + "ptrace: deny\n");
+    let filter = THEMES.into_iter().filter(|theme| theme.name == "filter").collect::<Vec<_>>();
+    all_held(&sandbox, &filter);
+    assert!(sandbox.proof().with("held").contains(&"user.no-tracing".to_owned()));
 }

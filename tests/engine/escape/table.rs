@@ -10,11 +10,12 @@ pub(crate) struct Theme {
 }
 
 /// Every attempt that is made in a running sandbox.
-pub(crate) const THEMES: [Theme; 5] = [
+pub(crate) const THEMES: [Theme; 6] = [
     Theme { name: "init", text: include_str!("init.py") },
     Theme { name: "dataset", text: include_str!("dataset.py") },
     Theme { name: "mounts", text: include_str!("mounts.py") },
     Theme { name: "kernel", text: include_str!("kernel.py") },
+    Theme { name: "filter", text: include_str!("filter.py") },
     Theme { name: "reach", text: include_str!("reach.py") },
 ];
 

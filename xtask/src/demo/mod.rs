@@ -14,6 +14,7 @@ mod stand_ins;
 use crate::codex::pinned;
 use crate::context::Context;
 use crate::engine::alive::Alive;
+use crate::engine::docker::Entrance;
 use crate::engine::provide;
 use crate::error::failed;
 use crate::image::build;
@@ -132,11 +133,12 @@ fn enter(cx: &Context, ground: &DemoGround, own: &Flags, yes: bool, facts: &Stan
         return Ok(code);
     }
     let name = ground.container(&cx);
-    let container = life::find(&name)?.ok_or_else(|| failed(format!("the container `{name}` is gone")))?.container;
+    let there = life::find(&name)?.ok_or_else(|| failed(format!("the container `{name}` is gone")))?;
+    let (spec, container) = (there.spec.map_err(failed)?, there.container);
     let places = places::of(&cx, &ground.project, User::read().uid);
     // What this demo runs beside Codex is no leftover of a session.
     let mut model = life::Session::begin(&places, &crate::nonce::nonce()?, Some(&Alive::read(&container)?))?;
-    let said = exec::capture(&session::serve(&name))?;
+    let said = exec::capture(&session::serve(Entrance::new(&name, spec.denials())))?;
     model.note_background(&Alive::read(&container)?);
     if !said.ok() {
         return Err(failed(format!("the stand-in for the model did not start: {}", said.stderr.trim())).into());

@@ -2,7 +2,7 @@
 //!
 //! The commands are real, and so is what they print. The replies come from a script, and each of them says so.
 
-use crate::engine::docker;
+use crate::engine::docker::{self, Entrance};
 use crate::step::Command;
 use serde_json::{Value, json};
 
@@ -44,9 +44,9 @@ fn script() -> Value {
 }
 
 /// Starts the stand-in in a container. It answers once this command returns, and ends by itself after the session.
-pub(super) fn serve(container: &str) -> Command {
+pub(super) fn serve(entrance: Entrance) -> Command {
     let python = ["/usr/bin/env", "-i", "/usr/bin/python3", "-I", "-S", "-c", SERVER];
-    docker::exec(container, python).args(["--port", PORT, "--script", &script().to_string()]).timeout(30)
+    docker::exec(entrance, python).args(["--port", PORT, "--script", &script().to_string()]).timeout(30)
 }
 
 /// A Codex configuration with the stand-in as the provider of the model.

@@ -1,5 +1,6 @@
 //! Every command line of the Docker client that this tool runs. Pure: the command that is shown is the command that runs.
 
+use crate::spec::denials::Denials;
 use crate::spec::insider::Insider;
 use crate::step::Command;
 use std::path::Path;
@@ -100,23 +101,51 @@ pub(crate) fn tell_init(container: &str, signal: &str) -> Command {
     docker(["kill", "--signal", signal, container])
 }
 
+/// The way into a running container: every program that this tool starts there goes through it, so that none is without
+/// the filter that the sandbox promises. One that was, be it this tool's own, could be traced by the agent, or be the
+/// agent's own file, and do what is denied.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entrance<'a> {
+    container: &'a str,
+    denials: Denials,
+}
+
+impl<'a> Entrance<'a> {
+    /// Of a container, by its id or name, and what is denied in its sessions.
+    pub(crate) fn new(container: &'a str, denials: Denials) -> Entrance<'a> {
+        Entrance { container, denials }
+    }
+
+    /// The container, and the words of a program in it.
+    fn words<S: Into<String>>(self, program: impl IntoIterator<Item = S>) -> Vec<String> {
+        let program: Vec<String> = program.into_iter().map(Into::into).collect();
+        let mut words = vec![self.container.to_owned()];
+        if let Some(launcher) = self.denials.launcher() {
+            words.push(launcher.to_owned());
+            // The launcher looks nothing up.
+            words.extend(program.first().filter(|name| !name.contains('/')).map(|_| "/usr/bin/env".to_owned()));
+        }
+        words.extend(program);
+        words
+    }
+}
+
 /// Runs a program without standard input in a container, as the agent itself: what it answers is the agent's word.
-pub(crate) fn exec<S: Into<String>>(container: &str, program: impl IntoIterator<Item = S>) -> Command {
-    docker(["exec"]).arg(container).args(program)
+pub(crate) fn exec<S: Into<String>>(entrance: Entrance, program: impl IntoIterator<Item = S>) -> Command {
+    docker(["exec"]).args(entrance.words(program))
 }
 
 /// Runs a program without standard input in a container, out of the agent's reach (see [`Insider`]), with these variables
 /// (`NAME=value`) in its environment. Its working directory is none that an agent which is not root can write.
 pub(crate) fn exec_trusted<S: Into<String>>(
-    container: &str,
+    entrance: Entrance,
     who: Insider,
     env: &[&str],
     program: impl IntoIterator<Item = S>,
 ) -> Command {
     docker(["exec", "--user", &format!("{}:{}", who.uid, who.gid), "--workdir", "/"])
         .args(env.iter().flat_map(|variable| ["--env", variable]))
-        .arg(container)
-        .args(program)
+        .args(entrance.words(program))
 }
 
 /// How a program in the container is connected to the terminal.
@@ -141,7 +170,7 @@ pub(crate) enum Whose {
 /// It is `docker exec` by container id, not `docker compose exec` by service: the container that is entered is then the
 /// one that was proven, and it takes half the time.
 pub(crate) fn enter(
-    container: &str,
+    entrance: Entrance,
     whose: Whose,
     terminal: Terminal,
     env: &[(String, String)],
@@ -162,7 +191,7 @@ pub(crate) fn enter(
     if let Whose::Tools(Insider { uid, gid }) = whose {
         command = command.arg("--user").arg(format!("{uid}:{gid}"));
     }
-    command.arg(container).args(program.iter().cloned())
+    command.args(entrance.words(program.iter().cloned()))
 }
 
 // -- images ----------------------------------------------------------------------------------------------------------
@@ -218,13 +247,34 @@ pub(crate) fn remove_volumes(names: &[String]) -> Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::Spec;
     use std::path::PathBuf;
 
     #[test]
     fn a_secret_is_named_in_the_command_and_its_value_is_not() {
         let secret = [("HF_TOKEN".to_owned(), "hf_value".to_owned())];
-        let command = enter("c1", Whose::Agents, Terminal { tty: true }, &[], &secret, &["codex".to_owned()]);
+        let entrance = Entrance::new("c1", crate::proof::fixture::spec().denials());
+        let command = enter(entrance, Whose::Agents, Terminal { tty: true }, &[], &secret, &["codex".to_owned()]);
         assert_eq!(command.to_string(), "docker exec --interactive --tty --env HF_TOKEN --workdir /workspace c1 codex");
+    }
+
+    #[test]
+    fn every_program_that_is_started_inside_goes_through_the_launcher_where_something_is_denied() {
+        let spec = Spec { uid: 0, ..crate::proof::fixture::spec() };
+        let (entrance, who) = (Entrance::new("c1", spec.denials()), Insider::onlooker(&spec));
+        let program = ["/bin/bash".to_owned()];
+        let terminal = Terminal { tty: false };
+        let ways = [
+            exec(entrance, program.clone()),
+            exec_trusted(entrance, who, &[], program.clone()),
+            enter(entrance, Whose::Agents, terminal, &[], &[], &program),
+            enter(entrance, Whose::Tools(who), terminal, &[], &[], &program),
+        ];
+        for way in ways.map(|command| command.to_string()) {
+            assert!(way.ends_with(" c1 /sandbox/launch/no-setuid /bin/bash"), "{way}");
+        }
+        let by_name = exec(entrance, ["nvidia-smi"]).to_string();
+        assert_eq!(by_name, "docker exec c1 /sandbox/launch/no-setuid /usr/bin/env nvidia-smi");
     }
 
     fn sources(dir: &Path, into: &mut Vec<PathBuf>) {

@@ -12,6 +12,7 @@ pub(crate) mod errors;
 mod facts;
 pub(crate) mod inspect;
 pub(crate) mod install;
+pub(crate) mod launcher;
 pub(crate) mod provide;
 pub(crate) mod refuse;
 pub(crate) mod running;

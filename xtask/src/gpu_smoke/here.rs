@@ -3,7 +3,7 @@
 use super::{SmokeRun, Wish};
 use crate::context::{Context, directory};
 use crate::engine::alive::Alive;
-use crate::engine::docker::Whose;
+use crate::engine::docker::{Entrance, Whose};
 use crate::engine::{self, compose};
 use crate::error::{failed, host};
 use crate::life::{Entry, Session, Signals, exposed, fill_guest, find, reap, trusted};
@@ -47,14 +47,15 @@ pub(crate) fn run(cx: &Context, settings: &Settings, wish: &Wish) -> Result<u8> 
     };
     // The environment is that of Codex; by the mark in it, what is left running is found.
     let nonce = run.request.nonce.clone();
-    let entry = Entry { container: &running.id, carried: record.carried(), env: &settings.env };
+    let entrance = Entrance::new(&running.id, spec.denials());
+    let entry = Entry { entrance, carried: record.carried(), env: &settings.env };
     let who = Insider::onlooker(spec);
     let command = entry.apart(cx, who, &nonce, &run.request.words()).timeout(run.request.seconds + START);
     if wish.dry_run {
         ui::result(command);
         return Ok(0);
     }
-    fill_guest(&places, &network::read(cx), &exposed(cx, &[])?)?;
+    fill_guest(&places, &network::read(cx), &exposed(cx, &[])?, spec.denials())?;
     let signals = Signals::catch()?;
     let look = || Alive::read(&running.container).ok();
     let mut session = Session::begin(&places, &nonce, look().as_ref())?;
@@ -64,7 +65,7 @@ pub(crate) fn run(cx: &Context, settings: &Settings, wish: &Wish) -> Result<u8> 
     });
     if !matches!(answer, Ok((Ok(_), _))) {
         // The engine leaves a program running when only its client was ended.
-        reap(&running.id, Whose::Tools(who), &nonce);
+        reap(entrance, Whose::Tools(who), &nonce);
     }
     run.finish(answer?)
 }

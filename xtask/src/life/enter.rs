@@ -11,7 +11,7 @@ use super::session::Session;
 use super::signals::Signals;
 use super::stall::{Held, Stall};
 use crate::engine::alive::Alive;
-use crate::engine::docker::{self, Whose};
+use crate::engine::docker::{self, Entrance, Whose};
 use crate::engine::inspect::Container;
 use crate::error::failed;
 use crate::spec::inside::{PYTHON, REAP};
@@ -61,8 +61,8 @@ impl Running<'_> {
             ui::say(format_args!("the MCP server `{server}` is disabled: its program is not in the container"));
         }
         let gathered = &call.gathered;
-        let entry =
-            Entry { container: &record.container, carried: record.carried(), env: &gathered.ground.settings.env };
+        let entrance = Entrance::new(&record.container, record.spec.denials());
+        let entry = Entry { entrance, carried: record.carried(), env: &gathered.ground.settings.env };
         let command = entry.command(call.cx, missing, &mark, program);
         let before = gathered.ground.watched().look()?;
         gathered.note_entered()?;
@@ -93,7 +93,7 @@ impl Running<'_> {
             !signals.end() && held_up.is_none()
         })?;
         if signals.end() {
-            reap(&record.container, Whose::Agents, &mark);
+            reap(entrance, Whose::Agents, &mark);
         }
         if held_up.is_some() {
             session.end(&container)?;
@@ -158,11 +158,11 @@ fn wind_down(
 /// Ends the Codex or the shell of a session whose terminal was closed: the engine would leave it running. Whose program it
 /// is, the same does this, since nobody else inside may read the mark in its environment. Where that is the agent, nothing
 /// is concluded from what it answers but whether the user is warned.
-pub(crate) fn reap(container: &str, whose: Whose, mark: &str) {
+pub(crate) fn reap(entrance: Entrance, whose: Whose, mark: &str) {
     let program = ["/usr/bin/env", "-i", PYTHON, "-I", "-S", REAP, mark];
     let command = match whose {
-        Whose::Agents => docker::exec(container, program),
-        Whose::Tools(who) => docker::exec_trusted(container, who, &[], program),
+        Whose::Agents => docker::exec(entrance, program),
+        Whose::Tools(who) => docker::exec_trusted(entrance, who, &[], program),
     };
     let command = command.timeout(20);
     if !exec::capture(&command).is_ok_and(|said| said.ok()) {

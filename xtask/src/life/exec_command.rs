@@ -2,7 +2,7 @@
 
 use crate::codex::home::disable_flags;
 use crate::context::Context;
-use crate::engine::docker::{self, Terminal, Whose};
+use crate::engine::docker::{self, Entrance, Terminal, Whose};
 use crate::spec::codex_command::{self, Environment};
 use crate::spec::insider::Insider;
 use crate::step::Command;
@@ -26,8 +26,8 @@ pub struct Left {
 
 /// How a container is entered, by Codex and by what runs as Codex would.
 pub(crate) struct Entry<'a> {
-    /// The container, by id.
-    pub(crate) container: &'a str,
+    /// The container.
+    pub(crate) entrance: Entrance<'a>,
     /// What the image's entry point set up there.
     pub(crate) carried: &'a BTreeMap<String, String>,
     /// The variables that pass from the user's environment, by name.
@@ -51,6 +51,6 @@ impl Entry<'_> {
 
     fn run(&self, cx: &Context, whose: Whose, terminal: Terminal, mark: &str, words: &[String]) -> Command {
         let Environment { shown, named } = codex_command::environment(cx, self.env, self.carried, mark);
-        docker::enter(self.container, whose, terminal, &shown, &named, words)
+        docker::enter(self.entrance, whose, terminal, &shown, &named, words)
     }
 }

@@ -103,7 +103,7 @@ impl Ground {
             }
         };
         let early = || -> Result<Option<Early>> {
-            guest::fill(places, network, exposed)?;
+            guest::fill(places, network, exposed, self.denials())?;
             record::last(places).map_or(Ok(None), |last| early::again(&last, workspace, &mirror))
         };
         // The container that ran last, or where none is known what it takes to start one.

@@ -8,6 +8,7 @@ use crate::error::usage;
 use crate::exposed::{Exposed, NotOpened};
 use crate::git::{self, Environment, Repository};
 use crate::network::{self, HostNetwork};
+use crate::spec::denials::Denials;
 use crate::spec::inside::OPTIONAL;
 use crate::spec::places::{self, Places};
 use crate::spec::settings::{self, Flags, LOCAL_FILE, Settings};
@@ -62,6 +63,11 @@ pub(crate) struct Ground {
 }
 
 impl Ground {
+    /// What is denied in the sessions of the sandbox that is wanted.
+    pub(super) fn denials(&self) -> Denials {
+        Denials::of(self.user.uid, &self.settings.shape)
+    }
+
     /// Reads the settings and what they name.
     ///
     /// # Errors

@@ -1,8 +1,10 @@
 //! What is mounted read-only at `/sandbox`: the container's init, the inside witness, the smoke test, and the CA bundle.
 
+use crate::engine::launcher::{self, Machine};
 use crate::exposed::Exposed;
 use crate::network::HostNetwork;
 use crate::spec::Role;
+use crate::spec::denials::Denials;
 use crate::spec::inside::{self, in_guest};
 use crate::spec::places::Places;
 use crate::step::Step;
@@ -22,7 +24,7 @@ const GUEST_FILES: &[(&str, &str)] = &[
 ///
 /// # Errors
 /// The CA bundle cannot be read or lies where a sandbox can write, or the state folder cannot be written.
-pub(crate) fn fill(places: &Places, network: &HostNetwork, exposed: &Exposed) -> Result<()> {
+pub(crate) fn fill(places: &Places, network: &HostNetwork, exposed: &Exposed, denials: Denials) -> Result<()> {
     let guest = &places.filled(&Role::Guest);
     exec::create_dir(guest, 0o755)?;
     exec::create_dir(&guest.join("smoke"), 0o755)?;
@@ -30,6 +32,13 @@ pub(crate) fn fill(places: &Places, network: &HostNetwork, exposed: &Exposed) ->
         write_new(&guest.join(in_guest(path)), text.as_bytes())?;
     }
     link_new(&guest.join(in_guest(inside::PYTHON_LINK)), inside::PYTHON)?;
+    if let Some(path) = denials.launcher() {
+        // Whether it is the same cannot be seen by users who may not read it either, so it is always written.
+        let launcher = launcher::executable(Machine::here()?, denials);
+        let file = guest.join(in_guest(path));
+        file.parent().map_or(Ok(()), |dir| exec::create_dir(dir, 0o755))?;
+        exec::write_file(&file, &launcher, launcher::MODE)?;
+    }
     let Some(ca) = &network.ca else { return Ok(()) };
     let read = || -> Result<Vec<u8>> {
         let (mut file, _) = exposed.open(ca)?.file()?;

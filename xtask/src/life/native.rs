@@ -5,6 +5,7 @@ use super::gather::Gathered;
 use super::record::Record;
 use crate::context::{self, Context};
 use crate::engine::Engine;
+use crate::engine::docker::Entrance;
 use crate::exec;
 use crate::finding::Finding;
 use crate::gpu::{self, arch};
@@ -91,6 +92,7 @@ fn command(
     carried: &Carried,
     request: &SmokeRequest,
 ) -> Command {
-    let entry = Entry { container, carried, env: &gathered.ground.settings.env };
+    let entry =
+        Entry { entrance: Entrance::new(container, spec.denials()), carried, env: &gathered.ground.settings.env };
     entry.apart(cx, Insider::onlooker(spec), &request.nonce, &request.words()).timeout(SECONDS + 10)
 }

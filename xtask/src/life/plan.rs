@@ -7,6 +7,7 @@ use super::record::{self, Record};
 use super::{native, sources, wanted};
 use crate::context::Context;
 use crate::engine::compose::Project;
+use crate::engine::docker::Entrance;
 use crate::engine::running::Existing;
 use crate::error::failed;
 use crate::image::build;
@@ -191,7 +192,8 @@ impl Plan {
         lines.push(ProbeRequest::new(&self.spec, "NONCE").command(&name).to_string());
         lines.extend(native::dry_run(cx, gathered, &name, &self.spec).map(|command| command.to_string()));
         let carried = self.entered.as_ref().map(|record| record.carried().clone()).unwrap_or_default();
-        let entry = Entry { container: &name, carried: &carried, env: &gathered.ground.settings.env };
+        let entrance = Entrance::new(&name, self.spec.denials());
+        let entry = Entry { entrance, carried: &carried, env: &gathered.ground.settings.env };
         lines.push(entry.command(cx, &[], "SESSION", program).to_string());
         lines
     }

@@ -85,7 +85,9 @@ impl Fill {
                 let rules = rules.map(|rules| home::system(rules, &self.to, exposed));
                 rules.transpose().context("the administrator's rules for Codex must stay in force")?;
             }
-            Filling::Guest => guest::fill(&gathered.ground.places, &gathered.ground.network, exposed)?,
+            Filling::Guest => {
+                guest::fill(&gathered.ground.places, &gathered.ground.network, exposed, gathered.ground.denials())?
+            }
             Filling::Git => return prepare_git(gathered, &self.to, stop),
         }
         Ok(Vec::new())

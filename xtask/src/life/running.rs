@@ -114,7 +114,8 @@ impl<'a> Running<'a> {
             Some((asked, request)) => proof::conclude(asked, &self.container, promised, &request),
             None => {
                 let gathered = &self.call.gathered;
-                guest::fill(&gathered.ground.places, &gathered.ground.network, &gathered.ground.exposed)?;
+                let (ground, denials) = (&gathered.ground, self.record.spec.denials());
+                guest::fill(&ground.places, &ground.network, &ground.exposed, denials)?;
                 let request = early::request(&self.record, &gathered.mirror)?;
                 proof::prove(&self.container, promised, &request)
             }

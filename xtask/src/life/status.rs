@@ -4,6 +4,7 @@ mod screen;
 
 use crate::context::Context;
 use crate::engine::alive::Alive;
+use crate::engine::docker::Entrance;
 use crate::engine::inspect::Mounted;
 use crate::engine::running::Existing;
 use crate::engine::{compose, docker};
@@ -160,7 +161,15 @@ const SMI: &[&str] =
 fn ask(id: &str, spec: Option<&Spec>) -> (Option<SharedMemory>, Option<Vec<GpuUse>>) {
     // Of a sandbox whose label cannot be read it is not known which groups are the agent's.
     let inside = |program: &[&str]| -> Option<Command> {
-        Some(docker::exec_trusted(id, Insider::onlooker(spec?), &[], program.iter().copied()).timeout(BOUND))
+        Some(
+            docker::exec_trusted(
+                Entrance::new(id, spec?.denials()),
+                Insider::onlooker(spec?),
+                &[],
+                program.iter().copied(),
+            )
+            .timeout(BOUND),
+        )
     };
     let asked = |program: &[&str]| exec::capture(&inside(program)?).ok().filter(exec::Output::ok);
     let with_gpus = spec.is_some_and(|spec| spec.shape.gpus != Gpus::None);

@@ -12,6 +12,7 @@ mod codex;
 mod codex_file;
 mod confinement;
 mod dataset;
+mod denied;
 mod devices;
 mod host_kernel;
 mod identity;
@@ -52,6 +53,7 @@ use witness::HostWitness;
 pub(crate) fn judge(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
     let mut claims = identity::judge(spec, inside, host);
     claims.extend(confinement::judge(inside, host));
+    claims.extend(denied::judge(spec, inside, host));
     claims.push(lsm::judge(inside, host));
     claims.extend(kernel_files::judge(inside, host));
     claims.extend(mounts::judge(spec, inside, host));

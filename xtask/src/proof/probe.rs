@@ -11,7 +11,8 @@ pub(crate) use answer::{Door, Passwd, Said, answer};
 
 use super::codex_file::CodexFile;
 use super::net_tables;
-use crate::engine::docker;
+use crate::engine::docker::{self, Entrance};
+use crate::spec::denials::Denials;
 use crate::spec::inside::{CODEX_ON_PATH, HOME, PROBE, PYTHON_LINK, Tried, WORKSPACE};
 use crate::spec::insider::Insider;
 use crate::spec::words::{Gpus, Network};
@@ -56,6 +57,8 @@ pub(crate) struct ProbeRequest {
     gpus: bool,
     /// Addresses of this host that must not answer: some where the container has no network.
     outside: Vec<String>,
+    /// What is denied in a session: the probe is started as a session is, and tries it.
+    denials: Denials,
     /// Programs to look for on the container's PATH.
     pub(crate) programs: Vec<String>,
     /// For how many seconds the probe waits until the init is out of reach: where that is not so already, the host is just
@@ -77,6 +80,7 @@ impl ProbeRequest {
                 Network::None => net_tables::addresses_of_this_host(),
                 Network::Open => Vec::new(),
             },
+            denials: spec.denials(),
             programs: Vec::new(),
             patience: 0,
         }
@@ -105,15 +109,20 @@ impl ProbeRequest {
     /// locale no converter of character sets is loaded, and where the zone of the clock is a file that describes none,
     /// `/etc/localtime` is not opened: root inside could have put a pipe there, at which the interpreter would wait.
     pub(crate) fn command(&self, container: &str) -> Command {
-        docker::exec_trusted(container, self.who, &UNSET, ["/usr/bin/env", "-i", "LC_ALL=C"])
-            .arg(format!("PATH={PATH}"))
-            .arg(format!("HOME={HOME}"))
-            .arg(format!("TZ=:{PROBE}"))
-            .args([PYTHON_LINK, "-I", "-S", "-X"])
-            .arg(format!("pycache_prefix={PROBE}"))
-            .arg(PROBE)
-            .args(self.pairs())
-            .timeout(BOUND)
+        docker::exec_trusted(
+            Entrance::new(container, self.denials),
+            self.who,
+            &UNSET,
+            ["/usr/bin/env", "-i", "LC_ALL=C"],
+        )
+        .arg(format!("PATH={PATH}"))
+        .arg(format!("HOME={HOME}"))
+        .arg(format!("TZ=:{PROBE}"))
+        .args([PYTHON_LINK, "-I", "-S", "-X"])
+        .arg(format!("pycache_prefix={PROBE}"))
+        .arg(PROBE)
+        .args(self.pairs())
+        .timeout(BOUND)
     }
 
     fn pairs(&self) -> Vec<String> {
@@ -140,6 +149,11 @@ impl ProbeRequest {
             pairs.push(("await-init", &patience));
         }
         pairs.extend(self.outside.iter().map(|address| ("outside", address.as_str())));
+        if let Some(launcher) = self.denials.launcher() {
+            pairs.push(("launcher", launcher));
+        }
+        let denied = [("setuid", self.denials.setuid), ("tracing", self.denials.tracing)];
+        pairs.extend(denied.into_iter().filter(|(_, denied)| *denied).map(|(what, _)| ("denied", what)));
         pairs.extend(self.programs.iter().map(|name| ("program", name.as_str())));
         pairs.into_iter().flat_map(|(key, value)| [key.to_owned(), value.to_owned()]).collect()
     }
@@ -149,6 +163,14 @@ impl ProbeRequest {
 mod tests {
     use super::*;
     use crate::proof::fixture::spec;
+
+    #[test]
+    fn the_probe_is_started_as_a_session_is_and_tries_what_is_denied_there() {
+        let command = ProbeRequest::new(&Spec { uid: 0, ..spec() }, "n0").command("c1").to_string();
+        let started = "--env 'LD_AUDIT=' c1 /sandbox/launch/no-setuid /usr/bin/env -i 'LC_ALL=C' ";
+        assert!(command.contains(started), "{command}");
+        assert!(command.ends_with(" launcher /sandbox/launch/no-setuid denied setuid"), "{command}");
+    }
 
     #[test]
     fn the_probe_is_asked_in_pairs_and_with_a_cleared_environment() {

@@ -101,7 +101,7 @@ impl HostWitness {
             codex: CodexFile::of(spec),
             codex_at_start: None,
             real_git: real_git(spec, &own_mounts),
-            kernel: HostKernel::read(&container, &own_mounts, spec.shape.network),
+            kernel: HostKernel::read(&container, &own_mounts, spec),
             own_namespaces: init::namespaces("/proc/self/ns"),
             own_mounts,
             container,

@@ -26,6 +26,13 @@ pub const PROBE: &str = "/sandbox/probe.py";
 pub const REAP: &str = "/sandbox/reap.py";
 /// The container's init.
 pub const INIT: &str = "/sandbox/init.py";
+/// The programs that set a filter of system calls and then become the program that they are given: see `engine::launcher`.
+/// This one denies setuid and setgid files.
+pub const NO_SETUID: &str = "/sandbox/launch/no-setuid";
+/// The same for tracing.
+pub const NO_PTRACE: &str = "/sandbox/launch/no-ptrace";
+/// The same for both.
+pub const NO_SETUID_NO_PTRACE: &str = "/sandbox/launch/no-setuid-no-ptrace";
 /// The GPU smoke test.
 pub const SMOKE: &str = "/sandbox/gpu_smoke.py";
 /// The image's own interpreter.

@@ -2,6 +2,7 @@
 
 pub(crate) mod arch;
 pub mod codex_command;
+pub(crate) mod denials;
 pub mod inside;
 pub(crate) mod insider;
 pub mod mount;

@@ -10,7 +10,7 @@ mod resolve;
 mod values;
 
 pub use flags::{Flags, ProjectFlags};
-pub use keys::{Memlock, Shape};
+pub use keys::{Memlock, Ptrace, Shape};
 pub use layer::{Layer, parse, with_dataset};
 pub(crate) use load::FILES;
 pub use load::{load, load_what_is_right, no_source};

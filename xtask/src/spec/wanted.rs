@@ -215,7 +215,7 @@ fn mount_row(name: String, mount: &Mount) -> Row {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::spec::settings::Memlock;
+    use crate::spec::settings::{Memlock, Ptrace};
     use crate::spec::words::{Gpus, Mode, Network};
 
     #[test]
@@ -228,7 +228,9 @@ pub(crate) mod tests {
             cut.as_object_mut().unwrap().remove(key);
             assert!(Spec::read(&cut.to_string()).is_err(), "{key}");
         }
-        for (key, odd) in [("network", "allowlist"), ("memlock", "some"), ("gpus", "al"), ("codex_home", "copy")] {
+        for (key, odd) in
+            [("network", "allowlist"), ("memlock", "some"), ("ptrace", "some"), ("gpus", "al"), ("codex_home", "copy")]
+        {
             let mut other = kept.clone();
             other["shape"][key] = json!(odd);
             assert!(Spec::read(&other.to_string()).is_err(), "{key}");
@@ -305,7 +307,7 @@ pub(crate) mod tests {
     #[test]
     fn every_wish_that_shapes_the_container_is_noticed_at_re_entry() {
         let was = crate::proof::fixture::spec();
-        let changes: [fn(&mut Spec); 12] = [
+        let changes: [fn(&mut Spec); 13] = [
             |spec| spec.uid = 1,
             |spec| spec.gid = 1,
             |spec| spec.groups.push(44),
@@ -313,6 +315,7 @@ pub(crate) mod tests {
             |spec| spec.shape.pids_limit = 1,
             |spec| spec.shape.gpus = Gpus::All,
             |spec| spec.shape.memlock = Memlock::Engine,
+            |spec| spec.shape.ptrace = Ptrace::Deny,
             |spec| spec.shape.network = Network::None,
             |spec| spec.shape.codex_home = Mode::None,
             |spec| spec.ca_bundle = !spec.ca_bundle,

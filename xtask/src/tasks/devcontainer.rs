@@ -4,10 +4,10 @@ use crate::context::Context;
 use crate::engine::compose::container_name;
 use crate::engine::devcontainer::{self, FOLDER_LABEL};
 use crate::engine::docker;
-use crate::error::failed;
+use crate::error::{failed, usage};
 use crate::life::{Call, Ground, Outcome, Policy};
 use crate::spec::places::Places;
-use crate::spec::settings::Flags;
+use crate::spec::settings::{Flags, Ptrace};
 use crate::spec::words::Leftovers;
 use crate::step::Step;
 use crate::{exec, ui};
@@ -20,6 +20,7 @@ pub(crate) fn run(cx: &Context) -> Result<u8> {
     exec::all(&[Step::Remove { path: file.clone() }])?;
     let ground = Ground::read(cx, &Flags::default())?;
     refuse_others(cx, &ground.places)?;
+    refuse_ptrace(ground.settings.shape.ptrace)?;
     let standing = match Call::begin(cx, ground, Policy::Do(Leftovers::Keep))?.start()?.prove()? {
         Outcome::Proven(proven) => proven.stand()?,
         Outcome::Unproven(unproven) => return Err(unproven.refuse("the dev container was not opened:")),
@@ -29,6 +30,18 @@ pub(crate) fn run(cx: &Context) -> Result<u8> {
     ui::result(standing.id);
     ui::say(format_args!("`{}` is proven and ready to be opened; `cargo xtask down` stops it", standing.container));
     Ok(0)
+}
+
+/// An editor starts its programs itself, and not as a session is started, in which tracing is denied.
+fn refuse_ptrace(ptrace: Ptrace) -> Result<()> {
+    match ptrace {
+        Ptrace::Allow => Ok(()),
+        Ptrace::Deny => {
+            Err(usage("`ptrace: deny` cannot be kept in a dev container: an editor starts programs in it itself")
+                .hint("use `cargo xtask sandbox`, or `ptrace: allow`")
+                .into())
+        }
+    }
 }
 
 /// Editors find a dev container by the label with the directory that was opened. No other container may have that label.

@@ -231,6 +231,8 @@ pub(crate) struct InsideWitness {
     pub(crate) cgroup: CgroupLimits,
     /// The system calls that were tried; `None` where none could be.
     pub(crate) refusals: Option<Vec<Refusal>>,
+    /// What the launcher of sessions answers to an attempt to read it, where there is one: `read`, or the name of an error.
+    pub(crate) launcher: Option<String>,
     /// What the paths show that must show nothing: `absent`, `null`, `empty`, the name of an error, or `shown`.
     pub(crate) masked: BTreeMap<String, String>,
     /// What the kernel's files answer to an attempt to write.
@@ -390,7 +392,7 @@ Max locked memory         unlimited            unlimited            bytes     \n
                        mount("/workspace/.git", 4, false), mount("/opt/codex", 5, true),
                        mount("/home/codex/.cache/pip", 7, false)],
             "workspace": "written", "sockets": [], "shm": 1_u64 << 30, "nodes": [], "label": null,
-             "cgroup": {"pids": "4096", "memory": "9223372036854771712"}, "outside": [],
+             "cgroup": {"pids": "4096", "memory": "9223372036854771712"}, "outside": [], "launcher": null,
              "refusals": refusals(), "masked": masked(), "kernel": doors(),
              "interfaces": {"lo": "0x9", "eth0": "0x1003"},
             "processes": [{"pid": 1, "parent": 0, "name": "sandbox-apart"}],

@@ -121,6 +121,8 @@ pub struct Shape {
     pub pids_limit: u64,
     /// The memory that may be locked, where there are GPUs.
     pub memlock: Memlock,
+    /// Whether a program inside may trace others.
+    pub ptrace: Ptrace,
 }
 
 /// How much memory may be locked by a sandbox with GPUs, whose libraries pin it.
@@ -131,6 +133,16 @@ pub enum Memlock {
     Unlimited,
     /// What the engine gives by itself: for engines that may not raise the limit.
     Engine,
+}
+
+/// Whether programs inside may look into others and change them by the system calls of debuggers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ptrace {
+    /// As far as the engine's filter and the kernel allow it: debuggers, py-spy and LeakSanitizer need it.
+    Allow,
+    /// Not at all.
+    Deny,
 }
 
 impl ShapeKind {
@@ -300,6 +312,13 @@ pub const KEYS: &[Key] = &[
         meaning: "Locked (pinned) memory of a sandbox with GPUs: unlimited, as CUDA needs it; or engine, what the engine \
                   gives by itself, for an engine that may not raise the limit.",
         default: "unlimited",
+    },
+    Key {
+        name: "ptrace",
+        kind: ValueKind::Shape(ShapeKind::OneOf(words::<Ptrace>)),
+        meaning: "ptrace and the calls like it: allow, as gdb, strace, py-spy and LeakSanitizer need it; or deny, to \
+                  everything that runs in a session.",
+        default: "allow",
     },
     Key {
         name: "caches",

@@ -58,9 +58,9 @@ fn wrong_settings_are_named_with_their_file() {
     assert!(error("gpus: 'a b'").contains("names no GPUs"));
     assert!(error("shm_size: lots").contains("`shm_size: lots` in `sandbox.local.yaml` is not a size"));
     for bad in [
-        "shm_size: lots", "pids_limit: many", "gpus: 'a b'", "network: opn", "memlock: 64m", "base: ''", "base: [a]",
-        "arch_list: blackwell", "env: [PATH]", "env: A", "caches: [pipp]", "datasets: ssv2 /x", "workspace: [a]",
-        "a: [", "just text", "nothing: 1",
+        "shm_size: lots", "pids_limit: many", "gpus: 'a b'", "network: opn", "memlock: 64m", "ptrace: no", "base: ''",
+        "base: [a]", "arch_list: blackwell", "env: [PATH]", "env: A", "caches: [pipp]", "datasets: ssv2 /x",
+        "workspace: [a]", "a: [", "just text", "nothing: 1",
     ] {
         let text = error(bad);
         let key = bad.split_once(':').map_or(LOCAL_FILE, |(key, _)| key);
@@ -95,6 +95,7 @@ fn a_misspelt_word_is_answered_with_the_nearest() {
     for (local, first, near) in [
         ("codex_home: mirorr", "`codex_home: mirorr` in `sandbox.local.yaml` is none of", "mirror"),
         ("network: opn", "`network: opn` in `sandbox.local.yaml` is none of", "open"),
+        ("ptrace: denyy", "`ptrace: denyy` in `sandbox.local.yaml` is none of", "deny"),
         ("memlock: enginee", "`memlock: enginee` in `sandbox.local.yaml` is none of", "engine"),
         ("gpus: nnoe", "`gpus: nnoe` in `sandbox.local.yaml`: `nnoe` is neither `all` nor `none` nor", "none"),
         ("shmsize: 1g", "`sandbox.local.yaml` has an unknown setting `shmsize`", "shm_size"),

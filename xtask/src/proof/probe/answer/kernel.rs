@@ -11,6 +11,12 @@ pub(crate) enum Attempted {
     /// A call that Docker's default filter refuses, with arguments to which the kernel itself answers something else.
     #[serde(rename = "filter")]
     Filter,
+    /// To give a file the setuid or the setgid bit; with arguments to which the kernel itself answers something else.
+    #[serde(rename = "setuid")]
+    Setuid,
+    /// To trace; in the same way.
+    #[serde(rename = "tracing")]
+    Tracing,
 }
 
 /// One system call that was tried, and its answer: `done`, the name of an error, or the signal that it ended with.
