@@ -1,5 +1,6 @@
 //! Entering again: what a second call, or one at the same time, must leave alone.
 
+use super::nested_git::git;
 use crate::support::breaking::BreakingDocker;
 use crate::support::engine;
 use crate::support::proc;
@@ -33,6 +34,31 @@ fn a_container_that_another_call_started_meanwhile_is_entered_and_not_replaced()
     let both = both.map(|call| call.expect("a call"));
     assert_eq!(both, [(false, true), (true, false)], "the first starts it, the second waits and enters");
     assert_eq!(sandbox.containers().len(), 1);
+}
+
+#[test]
+fn what_refuses_a_start_is_found_before_anything_is_stopped_or_set_aside() {
+    let sandbox = Sandbox::new();
+    sandbox.place.write("repo/workspace/a", "1\n");
+    for args in [&["init", "--quiet"][..], &["add", "a"]] {
+        git(&sandbox, &sandbox.workspace(), args);
+    }
+    sandbox.enter(["--version"]).ok();
+    let containers = sandbox.containers();
+    // No engine has a GPU of this name.
+    let data = format!("ssv2={}", sandbox.dataset().display());
+    let gpus = ["--gpus", "GPU-of-this-name", "--dataset", &data, "--yes", "--", "--version"];
+    let run = sandbox.task_by_settings("sandbox").args(gpus).run();
+    assert_ne!(run.code, Some(0), "{}", run.stderr);
+    assert!(!run.stderr.contains("is stopped"), "{}", run.stderr);
+    let running = engine::docker(["ps", "--quiet", "--no-trunc", "--filter", &format!("id={}", containers[0])]);
+    assert_eq!(running.trim(), containers[0]);
+    // The state folder lies in it, with the sandbox's git directory.
+    let top = sandbox.place.path("").display().to_string();
+    let run = sandbox.task_without_data("sandbox").args(["--yes", "--workspace", &top, "--", "--version"]).run();
+    assert_ne!(run.code, Some(0), "{}", run.stderr);
+    assert!(!run.stderr.contains("set aside"), "{}", run.stderr);
+    assert!(state(&sandbox).join("git/git/HEAD").exists());
 }
 
 #[test]

@@ -62,9 +62,29 @@ pub(super) fn host(repo: &Repository) -> Command {
     users(&repo.git_dir, &repo.workspace)
 }
 
+/// The paths of the submodules of the host's index.
+pub(super) fn submodules(repo: &Repository) -> Result<Vec<String>> {
+    let text = stdout(&host(repo).timeout(LONG).args(["ls-files", "--stage", "-z"]))?;
+    // `MODE ID STAGE<tab>PATH`
+    let modules = text.split('\0').filter(|line| line.starts_with("160000 "));
+    Ok(modules.filter_map(|line| Some(line.split_once('\t')?.1.to_owned())).collect())
+}
+
+/// Lets git pass over these paths by an index: they are neither looked at nor added.
+pub(super) fn pass_over(repo: &Repository, index: &Path, paths: &[String]) -> Result<()> {
+    let listed: String = paths.iter().map(|path| format!("{path}\0")).collect();
+    let index = index.display().to_string();
+    let command = with(&[("GIT_INDEX_FILE", &index)], &repo.git_dir, &repo.workspace).timeout(LONG);
+    stdout(&command.args(["update-index", "--skip-worktree", "-z", "--stdin"]).stdin(listed)).map(drop)
+}
+
 /// The same in another repository of the user's.
 fn users(git_dir: &Path, work_tree: &Path) -> Command {
-    bare(&[("GIT_ALLOW_PROTOCOL", "none")])
+    with(&[], git_dir, work_tree)
+}
+
+fn with(variables: &[(&str, &str)], git_dir: &Path, work_tree: &Path) -> Command {
+    bare(&[&[("GIT_ALLOW_PROTOCOL", "none")], variables].concat())
         .arg(format!("--git-dir={}", git_dir.display()))
         .arg(format!("--work-tree={}", work_tree.display()))
 }

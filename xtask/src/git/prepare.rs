@@ -5,7 +5,7 @@ use super::effort::REMEDY;
 use super::layout::SMALL;
 use super::refs::{self, Head, Private, Refs};
 use super::repository::Repository;
-use super::{Airlock, Identity, commits, config_format, first, mounts, quarantine};
+use super::{Airlock, Identity, client, commits, config_format, first, mounts, quarantine};
 use crate::beneath::Beneath;
 use crate::exec;
 use crate::spec::inside::GUEST;
@@ -158,11 +158,16 @@ fn fill(repo: &Repository, git: &Beneath, identity: &Identity, inside: &str) -> 
     if !matches!(git.file("index"), Ok(Some(_))) {
         git.remove("index")?;
         copy(&own, git, "index")?;
+        let submodules = if repo.submodules { client::submodules(repo)? } else { Vec::new() };
         for name in own.names()?.iter().filter_map(|(name, _)| name.to_str()) {
             if name.starts_with("sharedindex.") {
                 git.remove(name)?;
                 copy(&own, git, name)?;
             }
+        }
+        // Their git directories are not in the container: without this, `git add --all` fails at the first of them.
+        if !submodules.is_empty() {
+            client::pass_over(repo, &git.path().join("index"), &submodules)?;
         }
     }
     let info = git.make_dir("info", 0o755)?;

@@ -225,7 +225,7 @@ fn read(workspace: PathBuf, git_dir: PathBuf, common_dir: PathBuf, dot_git_is_fi
     }
     let submodules = matches!(common.open_dir("modules"), Ok(Some(_)));
     if submodules {
-        notes.push("submodules: their files are there, git works in the main repository only".into());
+        notes.push("submodules: their files are there; git works in the main repository only, and leaves them out of what it adds".into());
     }
     let plain = |name: &str| {
         let value =

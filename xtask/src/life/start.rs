@@ -38,6 +38,10 @@ impl<'a> Call<'a> {
             return Ok(Running { name, ours: false, record, container: existing.container, early, call: self });
         }
         drop(early);
+        // What refuses a start is found before anything is stopped or set aside for it.
+        sources::check(self.cx, &self.gathered)?;
+        self.ask_engine()?;
+        plan = self.plan()?;
         if self.make_way(&plan)? {
             // Whatever was read until now was read while an agent could change it.
             let Ground { settings, confirm, .. } = &self.gathered.ground;
@@ -47,13 +51,19 @@ impl<'a> Call<'a> {
         self.gathered.protect_git(self.cx)?;
         self.gathered.ground.watched().look()?;
         sources::check(self.cx, &self.gathered)?;
-        if self.gathered.engine.is_none() {
-            let gathered = &self.gathered;
-            self.gathered.engine = Some(Engined::read(self.cx, &gathered.ground.settings, &gathered.ground.user)?);
-        }
+        self.ask_engine()?;
         // With the engine's answers and the git directories that were just found.
         plan = self.plan()?;
         self.run(plan)
+    }
+
+    /// Asks the engine what a start has to know, unless that was done.
+    fn ask_engine(&mut self) -> Result<()> {
+        if self.gathered.engine.is_none() {
+            let ground = &self.gathered.ground;
+            self.gathered.engine = Some(Engined::read(self.cx, &ground.settings, &ground.user)?);
+        }
+        Ok(())
     }
 
     /// The plan, unless a run of it is refused.

@@ -204,8 +204,23 @@ fn a_submodule_as_the_workspace_is_its_own_repository() {
     // works.
     let above = Fixture { workspace: top.clone(), ..f };
     let notes = above.prepare().notes;
-    assert_eq!(notes, ["submodules: their files are there, git works in the main repository only"]);
+    assert_eq!(
+        notes,
+        [
+            "submodules: their files are there; git works in the main repository only, and leaves them out of what it adds"
+        ]
+    );
     assert_eq!(above.agent(&["status", "--short"]), "");
+    // Inside, the submodule's git directory is not there, and what the agent does there is not added.
+    std::fs::rename(top.join(".git/modules"), top.join("elsewhere")).unwrap();
+    above.write("sub/in-the-submodule", "1\n");
+    above.write("u", "1\n");
+    above.agent(&["add", "--all", "--", ":!elsewhere"]);
+    assert_eq!(above.agent(&["status", "--short", "--untracked-files=no"]), "A  u\n");
+    above.agent(&["rm", "-q", "--cached", "u"]);
+    std::fs::remove_file(top.join("u")).unwrap();
+    std::fs::remove_file(top.join("sub/in-the-submodule")).unwrap();
+    std::fs::rename(top.join("elsewhere"), top.join(".git/modules")).unwrap();
     above.agent_commit("t", "1\n", "above");
     assert_eq!(above.take(), ["main: took over 1 commit, now at ID"]);
 

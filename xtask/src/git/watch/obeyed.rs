@@ -8,12 +8,9 @@ use crate::context::{led_into, resolved};
 use anyhow::Result;
 use std::path::{Component, Path, PathBuf};
 
-/// The submodules of the host's index, by their paths: `git status` runs git in each of them.
+/// The submodules of the host's index: `git status` runs git in each of them.
 pub(super) fn submodules(repo: &Repository) -> Result<Vec<PathBuf>> {
-    let text = client::stdout(&client::host(repo).timeout(client::LONG).args(["ls-files", "--stage", "-z"]))?;
-    // `MODE ID STAGE<tab>PATH`
-    let modules = text.split('\0').filter(|line| line.starts_with("160000 "));
-    Ok(modules.filter_map(|line| Some(PathBuf::from(line.split_once('\t')?.1))).collect())
+    Ok(client::submodules(repo)?.into_iter().map(PathBuf::from).collect())
 }
 
 /// No directory.
