@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn every_program_that_is_started_inside_goes_through_the_launcher_where_something_is_denied() {
         let spec = Spec { uid: 0, ..crate::proof::fixture::spec() };
-        let (entrance, who) = (Entrance::new("c1", spec.denials()), Insider::onlooker(&spec));
+        let (entrance, who) = (Entrance::new("c1", spec.denials()), Insider::apart(&spec, 0));
         let program = ["/bin/bash".to_owned()];
         let terminal = Terminal { tty: false };
         let ways = [
