@@ -3,7 +3,8 @@
 It judges nothing. What the facts mean is decided on the host, which compares them with what the host sees itself. The
 probe is mounted read-only and started with a cleared environment and an isolated interpreter, so that nothing that an
 agent left in its home directory can change what the probe says. It runs as the agent's user and under a group that the
-agent is not in and that was chosen for this run alone, so that no process of the agent can trace it, read it or change it:
+agent is not in and that was chosen for this run alone, so that no process of the agent can trace it, read it or change
+it:
 
     env -i LC_ALL=C PATH=... HOME=/home/codex \
         /sandbox/bin/python3 -I -S -X pycache_prefix=/sandbox/probe.py /sandbox/probe.py KEY VALUE ...

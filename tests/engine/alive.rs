@@ -135,7 +135,9 @@ fn what_an_agent_starts_beside_a_session_does_not_pass_for_it_and_the_session_is
     terminal.shows("keeps running", 60);
     end();
     let now = status();
-    assert!([&now["sessions"], &now["in_doubt"], &now["leftovers"]].iter().all(|all| **all == Value::Array(Vec::new())));
+    assert!(
+        [&now["sessions"], &now["in_doubt"], &now["leftovers"]].iter().all(|all| **all == Value::Array(Vec::new()))
+    );
 }
 
 /// A crowd that only sleeps.

@@ -284,7 +284,8 @@ mod tests {
 
     #[test]
     fn what_has_such_a_parent_can_start_another_and_what_was_not_seen_may_be_such() {
-        let children: Vec<Process> = inside().into_iter().filter(|process| ![200, 201, 220].contains(&process.pid)).collect();
+        let children: Vec<Process> =
+            inside().into_iter().filter(|process| ![200, 201, 220].contains(&process.pid)).collect();
         assert!(Alive::new(Some(100), children.clone(), None).none_entered());
         assert!(!Alive::new(Some(100), inside(), None).none_entered());
         let unknown = Process { state: '?', ..process(300, 0, 0, "") };

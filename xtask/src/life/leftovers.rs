@@ -114,7 +114,9 @@ pub(super) fn settle(
 ) -> Result<()> {
     let Parted { in_doubt, left, .. } = parted(places, &Alive::read(container)?);
     if !in_doubt.is_empty() {
-        ui::warn("which of these processes a session of another terminal holds cannot be known, so none of them is ended:");
+        ui::warn(
+            "which of these processes a session of another terminal holds cannot be known, so none of them is ended:",
+        );
         named(&in_doubt, line).iter().for_each(|line| ui::say(format_args!("  {line}")));
         ui::say("they end with that session, or `cargo xtask down` ends them");
     }

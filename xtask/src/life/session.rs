@@ -22,6 +22,10 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// For how long after its beginning it is looked which process is the session's.
+const LOOKED_FOR: Duration = Duration::from_secs(10);
 
 /// The most bytes that are read of a process's environment, which is its own to choose.
 const LONGEST: u64 = 1 << 20;
@@ -31,6 +35,7 @@ pub(crate) struct Session {
     file: File,
     path: PathBuf,
     mark: String,
+    begun: Instant,
     /// What was alive before.
     before: BTreeSet<ProcessId>,
     /// Whether nothing inside could start a process whose parent is outside, before the session did.
@@ -85,6 +90,7 @@ impl Session {
             file,
             path,
             mark: mark.to_owned(),
+            begun: Instant::now(),
             before,
             alone: alive.is_some_and(Alive::none_entered),
             started: Vec::new(),
@@ -101,7 +107,7 @@ impl Session {
     /// Notes what was started since it began, once that is known. No other session of this sandbox may begin meanwhile.
     /// As long as nothing is noted, all that may be the session's is in doubt.
     pub(crate) fn note(&mut self, look: impl FnOnce() -> Option<Alive>) {
-        if self.is_noted() {
+        if self.is_noted() || self.begun.elapsed() > LOOKED_FOR {
             return;
         }
         let Some(alive) = look() else { return };
@@ -175,7 +181,11 @@ impl Marked {
         }
         let wanted = format!("{MARK}={mark}");
         let has = env.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes());
-        if has && Process::read(process.pid).is_some_and(|now| now.id() == process.id()) { Marked::Yes } else { Marked::No }
+        if has && Process::read(process.pid).is_some_and(|now| now.id() == process.id()) {
+            Marked::Yes
+        } else {
+            Marked::No
+        }
     }
 }
 

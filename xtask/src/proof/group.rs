@@ -162,7 +162,8 @@ mod tests {
         let gid = rustix::process::getgid().as_raw();
         assert!(dead(), "its first thread goes on");
         assert_eq!((is_in(Path::new(&proc), gid), is_in(Path::new(&proc), gid + 1)), (Some(true), Some(false)));
-        rustix::process::kill_process(rustix::process::Pid::from_raw(pid.cast_signed()).unwrap(), Signal::KILL).unwrap();
+        rustix::process::kill_process(rustix::process::Pid::from_raw(pid.cast_signed()).unwrap(), Signal::KILL)
+            .unwrap();
         let whole = || fs::read_to_string(format!("{proc}/status")).ok().and_then(|status| threads(&status)) == Some(0);
         while !whole() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(5));
