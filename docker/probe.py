@@ -3,7 +3,8 @@
 It judges nothing. What the facts mean is decided on the host, which compares them with what the host sees itself. The
 probe is mounted read-only and started with a cleared environment and an isolated interpreter, so that nothing that an
 agent left in its home directory can change what the probe says. It runs as the agent's user and under a group that the
-agent is not in, so that no process of the agent can trace it, read it or change it:
+agent is not in and that was chosen for this run alone, so that no process of the agent can trace it, read it or change
+it:
 
     env -i LC_ALL=C PATH=... HOME=/home/codex \
         /sandbox/bin/python3 -I -S -X pycache_prefix=/sandbox/probe.py /sandbox/probe.py KEY VALUE ...
@@ -763,11 +764,12 @@ def main():
     dumpable = hidden()
     asked = request_of(sys.argv[1:])
     nonce = asked["nonce"][0]
-    # The programs run while everything else is examined.
+    # The programs run while everything else is examined, unless they could look into the probe: where the agent is root
+    # they may be its own.
     ask = asked["codex-version"]
-    codex, codex_home = codex_child(ask[0]) if ask else (None, None)
+    codex, codex_home = codex_child(ask[0]) if ask and dumpable == 0 else (None, None)
     smi = None
-    if asked["smi"]:
+    if asked["smi"] and dumpable == 0:
         query = [asked["smi"][0], "--query-gpu=index,uuid,name", "--format=csv,noheader"]
         smi = Child(query, dict(os.environ), 10)
     outside = Outside(asked["outside"]) if asked["outside"] else None

@@ -100,6 +100,48 @@ fn leftovers_are_ended_and_the_session_of_another_terminal_is_not() {
     assert_eq!(now["leftovers"], Value::Array(Vec::new()));
 }
 
+/// What a session started goes on and has its parent (`CLONE_PARENT`, 0x8000), which is outside of the container; and it
+/// starts more of that kind all the time.
+const BESIDE: &str = "cat > beside.py <<'END'\nimport ctypes, os, signal, time\nlibc = ctypes.CDLL(None)\n\
+                      def beside():\n    return libc.syscall(56 if os.uname().machine == 'x86_64' else 220, \
+                      0x8000 | signal.SIGCHLD, 0, 0, 0, 0)\n\
+                      if beside():\n    os._exit(0)\nos.setsid()\n\
+                      for fd in (0, 1, 2):\n    os.dup2(os.open('/dev/null', os.O_RDWR), fd)\n\
+                      while True:\n    if beside() == 0:\n        time.sleep(20)\n        os._exit(0)\n    time.sleep(0.05)\n\
+                      END\nexec python3 beside.py\n";
+
+#[test]
+fn what_an_agent_starts_beside_a_session_does_not_pass_for_it_and_the_session_is_not_ended_for_it() {
+    let sandbox = Sandbox::new();
+    shell(&sandbox, BESIDE);
+    let terminal = Terminal::open(&sandbox.place, sandbox.task("sandbox").args(["--yes", "--shell"]));
+    terminal.shows("$ ", 180);
+    terminal.types("sleep 4322");
+    terminal.press("Enter");
+    let status =
+        || -> Value { serde_json::from_str(&sandbox.task("status").args(["--json"]).run().ok().stdout).expect("JSON") };
+    let has = |list: &Value, args: &str| list.as_array().expect("a list").iter().any(|one| one["args"] == args);
+    let seen = proc::wait_for("the session", 30, || Some(status()).filter(|now| has(&now["in_doubt"], "sleep 4322")));
+    assert_eq!(seen["sessions"], Value::Array(Vec::new()), "{seen}");
+    assert!(has(&seen["leftovers"], "python3 beside.py"), "{seen}");
+
+    let end = || sandbox.task("sandbox").args(["--yes", "--leftovers", "end", "--", "--version"]).run().ok();
+    let run = end();
+    assert!(run.stderr.contains("cannot be known, so none of them is ended") && run.stderr.contains(": sleep 4322\n"));
+    assert!(run.stderr.contains("they were ended"), "{}", run.stderr);
+    let now = status();
+    assert!(has(&now["in_doubt"], "sleep 4322") && now["leftovers"] == Value::Array(Vec::new()), "{now}");
+    terminal.press("C-c");
+    terminal.types("exit");
+    terminal.press("Enter");
+    terminal.shows("keeps running", 60);
+    end();
+    let now = status();
+    assert!(
+        [&now["sessions"], &now["in_doubt"], &now["leftovers"]].iter().all(|all| **all == Value::Array(Vec::new()))
+    );
+}
+
 /// A crowd that only sleeps.
 const MANY: &str = "for i in $(seq 3000); do sleep 4323 >/dev/null 2>&1 </dev/null & done\nsleep 1\n";
 /// A program that ignores SIGTERM, forks and ends, again in its child, and so on: no list has it long enough for a signal.

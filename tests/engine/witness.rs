@@ -13,8 +13,8 @@ const ATTACK: &str = include_str!("attacks/witness.py");
 const FORGE: &str = include_str!("attacks/forge.py");
 const ORDINARY: User = User { uid: 1234, gid: 2345 };
 
-/// The group of the witness.
-const GROUP: u32 = 2_147_483_000;
+/// The lowest group that a witness is given.
+const GROUP: u32 = 2_010_000_000;
 
 /// A sandbox that was entered once, with an agent inside that has what it needs.
 struct Attacked {
@@ -74,6 +74,12 @@ fn evidence(sandbox: &Sandbox) -> String {
     ["dataset.ssv2.readable", "dataset.ssv2.hard-links"].map(inside).join("; ")
 }
 
+/// The group that a line of a log or of evidence names.
+fn gid(line: &str) -> u32 {
+    let number = line.split("gid ").nth(1).unwrap_or_default().trim_start_matches('[');
+    number.split(|c: char| !c.is_ascii_digit()).next().and_then(|number| number.parse().ok()).unwrap_or_default()
+}
+
 #[track_caller]
 fn cannot_be_forged(sandbox: Sandbox) {
     let attacked = Attacked::new(sandbox);
@@ -116,8 +122,7 @@ fn cannot_be_traced_at_any_moment(sandbox: Sandbox) {
     // What the user enters has the agent's own group, and may be traced; the witness and the engine's program that
     // becomes it may not.
     let seized: Vec<&str> = log.lines().filter(|line| line.starts_with("seized ")).collect();
-    let wrong =
-        |line: &&&str| line.contains(&format!("gid {GROUP}")) || line.contains("runc") || line.contains("probe.py");
+    let wrong = |line: &&&str| gid(line) >= GROUP || line.contains("runc") || line.contains("probe.py");
     assert_eq!(seized.iter().filter(wrong).count(), 0, "{seized:#?}");
 }
 
@@ -137,7 +142,7 @@ fn has_no_way_in(sandbox: Sandbox) {
     attacked.begins("mem");
     attacked.holds();
     let log = attacked.log();
-    assert!(log.contains(&format!("gid {GROUP}")) && log.ends_with("over\n"), "{log}");
+    assert!(log.lines().any(|line| gid(line) >= GROUP) && log.ends_with("over\n"), "{log}");
     let tried: Vec<&str> = log.lines().filter(|line| line.starts_with("try ")).collect();
     assert!(tried.len() > 15, "{log}");
     for line in tried {
@@ -185,24 +190,57 @@ fn a_witness_that_is_stopped_again_and_again_is_told() {
     refuses("flicker", "the inside witness was stopped by something inside");
 }
 
-/// As the witness of a call that was itself killed, or a program that came to its group by a way that nobody knows.
+/// The first thread ends, and another one goes on.
+const WITHOUT_A_FIRST_THREAD: &str = "import ctypes, platform, threading, time\n\
+                                      threading.Thread(target=time.sleep, args=(6543,), daemon=True).start()\n\
+                                      open('/workspace/go', 'w')\n\
+                                      ctypes.CDLL(None).syscall(60 if platform.machine() == 'x86_64' else 93, 0)";
+
+/// The only way that is known into the group of a witness: the user's own hand, while it runs.
 #[test]
-fn what_is_left_in_the_witnesses_group_is_ended_and_where_that_fails_the_entry_is_refused() {
+fn what_came_into_the_witnesses_group_is_seen_and_ended_also_where_its_first_thread_has_ended() {
     let attacked = Attacked::new(Sandbox::of(ORDINARY));
-    let start = |uid: u32, seconds: &str| {
-        let user = format!("{uid}:{GROUP}");
-        let words = ["exec", "--detach", "--user", &user, &attacked.container, "sleep", seconds];
-        proc::output(proc::find("docker"), words);
-        proc::wait_for("it", 20, || attacked.container_runs(&format!("sleep {seconds}")).then_some(()));
+    attacked.runs(&["python3", "/workspace/attack.py", "hold", "/workspace/hold.log"]);
+    let log = attacked.sandbox.workspace().join("hold.log");
+    let said = |word: &'static str| {
+        let log = log.clone();
+        move || fs::read_to_string(&log).ok().filter(|text| text.contains(word) && text.ends_with('\n'))
     };
-    start(ORDINARY.uid, "6543");
-    attacked.holds();
-    assert!(!attacked.container_runs("sleep 6543"));
-    // The user may not end a process of root.
-    start(0, "6544");
-    let run = attacked.sandbox.enter(["--version"]).ended(1);
-    assert!(run.error().contains("`witness.apart`"), "{}", run.error());
+    proc::wait_for("the attack", 20, said("ready"));
+    let run = std::thread::scope(|scope| {
+        let joins = scope.spawn(|| {
+            let user = format!("{}:{}", ORDINARY.uid, gid(&proc::wait_for("the witness", 60, said("held"))));
+            let words = ["exec", "--detach", "--user", &user, &attacked.container, "python3", "-c"];
+            proc::output(proc::find("docker"), [&words[..], &[WITHOUT_A_FIRST_THREAD]].concat());
+        });
+        let run = attacked.sandbox.enter(["--version"]).ended(1);
+        joins.join().expect("it joins");
+        run
+    });
+    assert!(run.error().contains("`witness.apart`"), "{}", run.stderr);
     assert!(run.stderr.contains("is in the witness's own group"), "{}", run.stderr);
+    proc::wait_for("its end", 20, || (!attacked.container_runs("6543")).then_some(()));
+    attacked.holds();
+}
+
+#[test]
+fn the_group_of_the_witness_is_another_one_at_each_proof_whatever_group_root_is_given_inside() {
+    let attacked = Attacked::new(Sandbox::new());
+    let group = || {
+        let proof = attacked.sandbox.proof().0;
+        let claim = proof["claims"].as_array().expect("claims").iter().find(|claim| claim["id"] == "witness.apart");
+        gid(claim.expect("the claim")["evidence"]["inside"].as_str().expect("evidence"))
+    };
+    let first = group();
+    assert!(first >= GROUP, "{first}");
+    let passwd = format!("sed -i 's/^root:x:0:0:/root:x:0:{first}:/' /etc/passwd");
+    engine::docker(["exec", &attacked.container, "sh", "-c", &passwd]);
+    engine::docker(["exec", "--detach", "--user", "root", &attacked.container, "sleep", "6544"]);
+    proc::wait_for("it", 20, || attacked.container_runs("sleep 6544").then_some(()));
+    let gids = engine::docker(["top", &attacked.container, "-eo", "pid,rgid,args"]);
+    assert!(gids.lines().any(|line| line.contains(&first.to_string()) && line.ends_with("sleep 6544")), "{gids}");
+    attacked.holds();
+    assert_ne!(group(), first);
 }
 
 /// What the loader and the interpreter say that they read of the image, for a witness that examines a data set.

@@ -7,10 +7,14 @@
 //! - [`watch()`]: the output is thrown away; a function observes the process from outside, then the process and all its
 //!   descendants are ended.
 //!
+//! What is kept of an output has a ceiling: a program inside a container may be one that the agent has put there.
+//!
 //! duct runs all of them (pipes, timeouts). `std::process::Command` is used nowhere.
 
+mod kept;
 mod watch;
 
+pub(crate) use kept::{End, follow};
 pub(crate) use watch::{has_ended, process_tree, watch};
 
 use crate::beneath::Beneath;
@@ -20,13 +24,13 @@ use crate::step::{Command, Step};
 use crate::ui;
 use anyhow::{Context as _, Result};
 use std::fs;
-use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::ExitStatus;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The bound on a query that names none.
 const QUERY_BOUND: Duration = Duration::from_secs(20);
@@ -51,9 +55,9 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    fn new(output: &std::process::Output) -> Output {
+    fn new(status: ExitStatus, stdout: &[u8], stderr: &[u8]) -> Output {
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-        Output { code: code_of(output.status), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+        Output { code: code_of(status), stdout: text(stdout), stderr: text(stderr) }
     }
 
     pub(crate) fn ok(&self) -> bool {
@@ -100,34 +104,20 @@ fn kill(command: &Command, handle: &duct::Handle) -> Result<()> {
     handle.kill().with_context(|| format!("stopping `{command}`"))
 }
 
-/// Runs a query and returns its output, whatever its exit code. Fails where it cannot start or runs past its bound.
+/// Runs a query and returns its output, whatever its exit code. Fails where it cannot start, runs past its bound, or says
+/// more than is kept.
 pub(crate) fn capture(command: &Command) -> Result<Output> {
-    let handle = start(command, &without_input(command).stdout_capture().stderr_capture())?;
-    let bound = command.timeout.unwrap_or(QUERY_BOUND);
-    if let Some(output) = handle.wait_timeout(bound).with_context(|| format!("waiting for `{command}`"))? {
-        return Ok(Output::new(output));
-    }
-    kill(command, &handle)?;
-    Err(failed(format!("`{command}` did not answer within {} s", bound.as_secs())).into())
+    capture_unless(command, || false)
 }
 
 /// The same, and it is killed where `stop` answers `true`, which is asked about every 100 ms.
 pub(crate) fn capture_unless(command: &Command, stop: impl Fn() -> bool) -> Result<Output> {
-    let handle = start(command, &without_input(command).stdout_capture().stderr_capture())?;
-    let bound = command.timeout.unwrap_or(QUERY_BOUND);
-    let (pause, deadline) = (Duration::from_millis(100), Instant::now() + bound);
-    loop {
-        if let Some(output) = handle.wait_timeout(pause).with_context(|| format!("waiting for `{command}`"))? {
-            return Ok(Output::new(output));
-        }
-        let why = match stop() {
-            true => "was interrupted".to_owned(),
-            false if Instant::now() >= deadline => format!("did not answer within {} s", bound.as_secs()),
-            false => continue,
-        };
-        kill(command, &handle)?;
-        return Err(failed(format!("`{command}` {why}")).into());
-    }
+    let why = match kept::follow(command, |_| {}, || !stop())? {
+        (output, End::Ended) => return Ok(output),
+        (_, End::Stopped) => "was interrupted".to_owned(),
+        (_, End::Late) => format!("did not answer within {} s", command.timeout.unwrap_or(QUERY_BOUND).as_secs()),
+    };
+    Err(failed(format!("`{command}` {why}")).into())
 }
 
 /// Runs a query and returns its standard output. An exit code other than 0 is an error with its standard error.
@@ -173,58 +163,6 @@ pub(crate) fn attach(command: &Command, mut tick: impl FnMut() -> bool) -> Resul
             kill(command, &handle)?;
         }
     }
-}
-
-/// How a followed command came to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    /// By itself.
-    Ended,
-    /// `tick` answered `false`.
-    Stopped,
-    /// Its bound passed.
-    Late,
-}
-
-/// Starts a command whose standard output is the result. Each line of its standard error is passed to `line` as it comes,
-/// and kept. `tick` is called about every 100 ms; when it answers `false`, or the bound passes, the command is killed.
-pub(crate) fn follow(
-    command: &Command,
-    mut line: impl FnMut(&str) + Send,
-    mut tick: impl FnMut() -> bool,
-) -> Result<(Output, End)> {
-    let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
-    let handle = start(command, &expression(command).stdin_null().stdout_capture().stderr_file(writer))?;
-    let deadline = Instant::now() + command.timeout.unwrap_or(QUERY_BOUND);
-    std::thread::scope(|scope| {
-        let shown = scope.spawn(move || {
-            let mut all = String::new();
-            for bytes in BufReader::new(reader).split(b'\n').map_while(Result::ok) {
-                let text = String::from_utf8_lossy(&bytes);
-                line(text.trim_end());
-                all.push_str(&text);
-                all.push('\n');
-            }
-            all
-        });
-        let mut end = End::Ended;
-        let pause = Duration::from_millis(100);
-        let output = loop {
-            if let Some(output) = handle.wait_timeout(pause).with_context(|| format!("waiting for `{command}`"))? {
-                break Output::new(output);
-            }
-            if end == End::Ended {
-                end = match tick() {
-                    true if Instant::now() < deadline => continue,
-                    true => End::Late,
-                    false => End::Stopped,
-                };
-                kill(command, &handle)?;
-            }
-        };
-        drop(handle);
-        Ok((Output { stderr: shown.join().unwrap_or_default(), ..output }, end))
-    })
 }
 
 /// Runs the steps of a plan in order and stops at the first that fails.

@@ -1,15 +1,27 @@
-//! Random names from the kernel.
+//! Random names and numbers from the kernel.
 
 use anyhow::{Context as _, Result};
 use std::fs::File;
 use std::io::Read as _;
+
+fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut bytes)).context("no random numbers")?;
+    Ok(bytes)
+}
 
 /// Letters and digits that no earlier run has used, and that nobody can know in advance.
 ///
 /// # Errors
 /// The kernel gives none.
 pub(crate) fn nonce() -> Result<String> {
-    let mut bytes = [0; 12];
-    File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut bytes)).context("no random numbers")?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(random::<12>()?.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// A number that nobody can know in advance.
+///
+/// # Errors
+/// The kernel gives none.
+pub(crate) fn number() -> Result<u32> {
+    Ok(u32::from_ne_bytes(random()?))
 }

@@ -39,6 +39,8 @@ pub(crate) struct Command {
     pub(crate) stdin: Option<Vec<u8>>,
     /// The bound on its running time; past it the process is killed and the step fails.
     pub(crate) timeout: Option<Duration>,
+    /// The most bytes that are kept of what it says; past it the process is killed and the query fails.
+    pub(crate) most: Option<usize>,
 }
 
 impl Command {
@@ -81,6 +83,13 @@ impl Command {
     #[must_use]
     pub(crate) fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = Some(bytes.into());
+        self
+    }
+
+    /// Bounds what is kept of its output, in bytes.
+    #[must_use]
+    pub(crate) fn at_most(mut self, bytes: usize) -> Self {
+        self.most = Some(bytes);
         self
     }
 

@@ -5,6 +5,7 @@
 seize    seizes every process that appears, as fast as it can
 mem      stops the witness, tries every way into it that the kernel has, and lets it go on
 stop     stops the witness
+hold     stops it until the host has made `/workspace/go`, for not too long
 flicker  stops it again and again, and lets it go on in between
 kill     kills the witness
 """
@@ -132,6 +133,16 @@ def stop(log):
     log.write("stopped %s\n" % named(pid))
 
 
+def hold(log):
+    pid = witness()
+    os.kill(pid, signal.SIGSTOP)
+    log.write("held %s\n" % named(pid))
+    end = time.monotonic() + 2.2
+    while not os.path.exists("/workspace/go") and time.monotonic() < end:
+        time.sleep(0.005)
+    os.kill(pid, signal.SIGCONT)
+
+
 def flicker(log):
     pid = witness()
     log.write("stopped %s\n" % named(pid))
@@ -154,7 +165,7 @@ def kill(log):
 def main():
     with open(sys.argv[2], "w", buffering=1) as log:
         log.write("ready\n")
-        {"seize": seize, "mem": mem, "stop": stop, "flicker": flicker, "kill": kill}[sys.argv[1]](log)
+        {"seize": seize, "mem": mem, "stop": stop, "hold": hold, "flicker": flicker, "kill": kill}[sys.argv[1]](log)
 
 
 main()

@@ -63,28 +63,53 @@ impl Alive {
         self.all.iter().filter(|process| Some(process.pid) != self.init).collect()
     }
 
-    /// The first processes of each `docker exec`. Their parent is the engine's, outside of the container: no process
-    /// inside can make itself one, since a parent that ends is followed by the init.
+    /// The processes whose parent is outside of the container. What `docker exec` has started is among them, and so is what
+    /// such a process starts beside itself, with the parent that it has (`CLONE_PARENT`): so this does not tell whose
+    /// process one is. A process whose parent is inside cannot come by another one, since a parent that ends is followed
+    /// by the init.
     pub(crate) fn entered(&self) -> Vec<&Process> {
         let inside: BTreeSet<u32> = self.all.iter().map(|process| process.pid).collect();
         let others = self.others().into_iter();
         others.filter(|process| process.was_seen() && !inside.contains(&process.parent)).collect()
     }
 
-    /// The others in two: those that are held or descend from one that is, and the rest.
-    pub(crate) fn parted(&self, held: impl Fn(&Process) -> bool) -> (Vec<Process>, Vec<Process>) {
-        let others = self.others();
+    /// Whether nothing inside can start a process whose parent is outside: only one that has such a parent can.
+    pub(crate) fn none_entered(&self) -> bool {
+        self.entered().is_empty() && self.others().into_iter().all(Process::was_seen)
+    }
+
+    /// All but the init in three: what is held or descends from what is, what may be, and the rest.
+    pub(crate) fn parted(&self, held: impl Fn(&Process) -> bool, may_be: impl Fn(&Process) -> bool) -> Parted {
+        let held = self.with_descendants(self.others().into_iter().filter(|process| held(process)));
+        let may_be = self.with_descendants(self.entered().into_iter().filter(|process| may_be(process)));
+        let others = self.others().into_iter().cloned();
+        let (sessions, rest) = others.partition(|process| held.contains(&process.pid));
+        let (in_doubt, left) = Vec::into_iter(rest).partition(|process| may_be.contains(&process.pid));
+        Parted { sessions, in_doubt, left }
+    }
+
+    fn with_descendants<'a>(&self, roots: impl Iterator<Item = &'a Process>) -> BTreeSet<u32> {
         let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-        others.iter().for_each(|process| children.entry(process.parent).or_default().push(process.pid));
-        let seen = others.iter().filter(|process| process.was_seen() && held(process));
-        let mut todo: Vec<u32> = seen.map(|process| process.pid).collect();
+        self.others().iter().for_each(|process| children.entry(process.parent).or_default().push(process.pid));
+        let mut todo: Vec<u32> = roots.filter(|process| process.was_seen()).map(|process| process.pid).collect();
         let mut within: BTreeSet<u32> = todo.iter().copied().collect();
         while let Some(pid) = todo.pop() {
             let below = children.get(&pid).into_iter().flatten().copied();
             todo.extend(below.filter(|child| within.insert(*child)));
         }
-        others.into_iter().cloned().partition(|process| within.contains(&process.pid))
+        within
     }
+}
+
+/// What is alive, by whether a session holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Parted {
+    /// What sessions hold that go on.
+    pub(crate) sessions: Vec<Process>,
+    /// Among these is a session that goes on; it cannot be known which ones are its own.
+    pub(crate) in_doubt: Vec<Process>,
+    /// What no session holds.
+    pub(crate) left: Vec<Process>,
 }
 
 /// The answer of `docker top`: the engine lists the members of the cgroup, and asks `ps` about them.
@@ -246,11 +271,25 @@ mod tests {
     fn a_session_is_what_descends_from_the_docker_exec_that_a_call_holds() {
         let alive = Alive::new(Some(100), inside(), None);
         assert_eq!(pids(alive.entered()), [200, 220]);
-        let (sessions, leftovers) = alive.parted(|root| root.pid == 200);
-        assert_eq!((pids(&sessions), pids(&leftovers)), (vec![200, 201], vec![50, 210, 220]));
-        // A program of this tool in the background; what an agent starts is never held, since it is in `entered` nowhere.
-        let (sessions, leftovers) = alive.parted(|process| process.pid == 210);
-        assert_eq!((pids(&sessions), pids(&leftovers)), (vec![210], vec![50, 200, 201, 220]));
+        let parted = |held, may_be: &[u32]| {
+            let parted = alive.parted(|root| root.pid == held, |root| may_be.contains(&root.pid));
+            [parted.sessions, parted.in_doubt, parted.left].map(|all| pids(&all))
+        };
+        assert_eq!(parted(200, &[]), [vec![200, 201], vec![], vec![50, 210, 220]]);
+        // A program of this tool in the background; what an agent starts is never held.
+        assert_eq!(parted(210, &[]), [vec![210], vec![], vec![50, 200, 201, 220]]);
+        // What a session holds is in no doubt, and what has its parent inside is no session's first process.
+        assert_eq!(parted(220, &[200, 210, 220]), [vec![220], vec![200, 201], vec![50, 210]]);
+    }
+
+    #[test]
+    fn what_has_such_a_parent_can_start_another_and_what_was_not_seen_may_be_such() {
+        let children: Vec<Process> =
+            inside().into_iter().filter(|process| ![200, 201, 220].contains(&process.pid)).collect();
+        assert!(Alive::new(Some(100), children.clone(), None).none_entered());
+        assert!(!Alive::new(Some(100), inside(), None).none_entered());
+        let unknown = Process { state: '?', ..process(300, 0, 0, "") };
+        assert!(!Alive::new(Some(100), [children, vec![unknown]].concat(), None).none_entered());
     }
 
     #[test]

@@ -101,6 +101,11 @@ pub(crate) fn tell_init(container: &str, signal: &str) -> Command {
     docker(["kill", "--signal", signal, container])
 }
 
+/// The most bytes that are kept of what a program in a container says: it may be one that the agent has put there. The
+/// longest answer is that of the inside witness, with some 30 KB, and 600 KB where 4096 processes choose names that take
+/// as much room as they can.
+const SAID: usize = 4 << 20;
+
 /// The way into a running container: every program that this tool starts there goes through it, so that none is without
 /// the filter that the sandbox promises. One that was, be it this tool's own, could be traced by the agent, or be the
 /// agent's own file, and do what is denied.
@@ -132,7 +137,7 @@ impl<'a> Entrance<'a> {
 
 /// Runs a program without standard input in a container, as the agent itself: what it answers is the agent's word.
 pub(crate) fn exec<S: Into<String>>(entrance: Entrance, program: impl IntoIterator<Item = S>) -> Command {
-    docker(["exec"]).args(entrance.words(program))
+    docker(["exec"]).args(entrance.words(program)).at_most(SAID)
 }
 
 /// Runs a program without standard input in a container, out of the agent's reach (see [`Insider`]), with these variables
@@ -146,6 +151,7 @@ pub(crate) fn exec_trusted<S: Into<String>>(
     docker(["exec", "--user", &format!("{}:{}", who.uid, who.gid), "--workdir", "/"])
         .args(env.iter().flat_map(|variable| ["--env", variable]))
         .args(entrance.words(program))
+        .at_most(SAID)
 }
 
 /// How a program in the container is connected to the terminal.
@@ -191,7 +197,7 @@ pub(crate) fn enter(
     if let Whose::Tools(Insider { uid, gid }) = whose {
         command = command.arg("--user").arg(format!("{uid}:{gid}"));
     }
-    command.args(entrance.words(program.iter().cloned()))
+    command.args(entrance.words(program.iter().cloned())).at_most(SAID)
 }
 
 // -- images ----------------------------------------------------------------------------------------------------------
@@ -261,7 +267,7 @@ mod tests {
     #[test]
     fn every_program_that_is_started_inside_goes_through_the_launcher_where_something_is_denied() {
         let spec = Spec { uid: 0, ..crate::proof::fixture::spec() };
-        let (entrance, who) = (Entrance::new("c1", spec.denials()), Insider::onlooker(&spec));
+        let (entrance, who) = (Entrance::new("c1", spec.denials()), Insider::apart(&spec, 0));
         let program = ["/bin/bash".to_owned()];
         let terminal = Terminal { tty: false };
         let ways = [

@@ -1,6 +1,7 @@
 //! Processes that end, hang, and leave others behind.
 
 use super::*;
+use std::time::Instant;
 
 /// Half of what the commands of these tests would take by themselves: also on a busy machine, it tells waiting from ending.
 const WELL_BEFORE: Duration = Duration::from_secs(30);
@@ -36,6 +37,30 @@ fn a_followed_command_ends_when_it_is_told_to_or_when_its_bound_passes() {
     let hangs = Command::new("sleep").arg("60").timeout(1);
     assert_eq!(follow(&hangs, |_| {}, || true).unwrap().1, End::Late);
     assert_eq!(follow(&hangs, |_| {}, || false).unwrap().1, End::Stopped);
+    assert!(start.elapsed() < WELL_BEFORE, "{:?}", start.elapsed());
+}
+
+#[test]
+fn what_says_more_than_is_kept_is_ended() {
+    let start = Instant::now();
+    let endless = |script: &str| Command::new("sh").args(["-c", script]).timeout(50).at_most(1 << 20);
+    let text = capture(&endless("exec head -c 200000000 /dev/zero")).unwrap_err().to_string();
+    assert!(text.ends_with("said more than 1 MiB on its standard output, and was ended"), "{text}");
+    let text = follow(&endless("exec yes >&2"), |_| {}, || true).unwrap_err().to_string();
+    assert!(text.ends_with("said more than 1 MiB on its standard error, and was ended"), "{text}");
+    let text = stdout_of(&endless("while :; do echo; done")).unwrap_err().to_string();
+    assert!(text.contains("more than 1 MiB"), "{text}");
+    assert!(start.elapsed() < WELL_BEFORE, "{:?}", start.elapsed());
+    let most = capture(&endless("exec head -c 1048576 /dev/zero")).unwrap();
+    assert_eq!((most.ok(), most.stdout.len()), (true, 1 << 20));
+}
+
+#[test]
+fn what_a_killed_command_has_started_keeps_nobody_waiting() {
+    let start = Instant::now();
+    let left = Command::new("sh").args(["-c", "echo said; sleep 60 & exec sleep 60"]).timeout(1);
+    let (said, end) = follow(&left, |_| {}, || true).unwrap();
+    assert_eq!((said.stdout.as_str(), end), ("said\n", End::Late));
     assert!(start.elapsed() < WELL_BEFORE, "{:?}", start.elapsed());
 }
 

@@ -49,7 +49,7 @@ pub(crate) fn run(cx: &Context, settings: &Settings, wish: &Wish) -> Result<u8> 
     let nonce = run.request.nonce.clone();
     let entrance = Entrance::new(&running.id, spec.denials());
     let entry = Entry { entrance, carried: record.carried(), env: &settings.env };
-    let who = Insider::onlooker(spec);
+    let who = Insider::apart(spec, crate::nonce::number()?);
     let command = entry.apart(cx, who, &nonce, &run.request.words()).timeout(run.request.seconds + START);
     if wish.dry_run {
         ui::result(command);

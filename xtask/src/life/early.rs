@@ -28,7 +28,7 @@ pub(super) struct Early {
 /// # Errors
 /// The kernel gives no random numbers.
 pub(super) fn request(record: &Record, mirror: &Mirror) -> Result<ProbeRequest> {
-    let mut request = ProbeRequest::new(&record.spec, crate::nonce::nonce()?);
+    let mut request = ProbeRequest::new(&record.spec, crate::nonce::nonce()?, crate::nonce::number()?);
     if let Some(file) = record.codex.filter(|file| CodexFile::of(&record.spec) == Some(*file)) {
         request.codex = AskCodex::File(file);
     }

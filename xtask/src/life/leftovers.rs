@@ -1,7 +1,7 @@
 //! What sessions have left running inside: named by pid, start time and arguments, and ended where the user wants it.
 
 use super::session::parted;
-use crate::engine::alive::{self, Alive};
+use crate::engine::alive::{self, Alive, Parted};
 use crate::engine::cgroup::Process;
 use crate::engine::inspect::Container;
 use crate::spec::places::Places;
@@ -94,7 +94,7 @@ where
 /// What is alive inside cannot be listed.
 pub(super) fn let_end(container: &Container, places: &Places) -> Result<()> {
     let deadline = Instant::now() + ENDING;
-    while !parted(places, &Alive::read(container)?).1.is_empty() && Instant::now() < deadline {
+    while !parted(places, &Alive::read(container)?).left.is_empty() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(50));
     }
     Ok(())
@@ -112,7 +112,14 @@ pub(super) fn settle(
     ask: impl FnOnce() -> bool,
     stop: impl Fn() -> bool,
 ) -> Result<()> {
-    let left = parted(places, &Alive::read(container)?).1;
+    let Parted { in_doubt, left, .. } = parted(places, &Alive::read(container)?);
+    if !in_doubt.is_empty() {
+        ui::warn(
+            "which of these processes a session of another terminal holds cannot be known, so none of them is ended:",
+        );
+        named(&in_doubt, line).iter().for_each(|line| ui::say(format_args!("  {line}")));
+        ui::say("they end with that session, or `cargo xtask down` ends them");
+    }
     if left.is_empty() {
         return Ok(());
     }
@@ -127,7 +134,7 @@ pub(super) fn settle(
         ui::say("they go on; `cargo xtask sandbox --leftovers end` ends them, and so does `cargo xtask down`");
         return Ok(());
     }
-    let remain = alive::end(container, |alive| parted(places, alive).1, stop)?;
+    let remain = alive::end(container, |alive| parted(places, alive).left, stop)?;
     for line in named(&remain, |(process, why)| format!("{}: {why}", line(process))) {
         ui::warn(format_args!("not ended: {line}; `cargo xtask down` ends it"));
     }

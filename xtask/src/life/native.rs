@@ -30,7 +30,8 @@ const SECONDS: u64 = 90;
 /// Settings that do not say which architecture is meant, or the engine does not answer.
 pub(super) fn prove(cx: &Context, gathered: &Gathered, record: &Record) -> Result<Finding> {
     let request = request(gathered, architecture(cx, gathered)?, crate::nonce::nonce()?);
-    let command = command(cx, gathered, (&record.container, &record.spec), record.carried(), &request);
+    let who = Insider::apart(&record.spec, crate::nonce::number()?);
+    let command = command(cx, gathered, (&record.container, &record.spec), record.carried(), who, &request);
     let (said, digest) = exec::both(|| exec::capture(&command), || native::digest(&request.nonce, request.arch));
     let report = said.map_err(|err| format!("{err:#}")).and_then(|said| {
         Report::read(&said.stdout, &request).map_err(|why| match said.stderr.trim() {
@@ -55,7 +56,7 @@ pub(super) fn claim(record: &Record) -> Option<Finding> {
 pub(super) fn dry_run(cx: &Context, gathered: &Gathered, container: &str, spec: &Spec) -> Option<Command> {
     let arch = architecture(cx, gathered).ok().filter(|_| gathered.ground.settings.shape.gpus != Gpus::None)?;
     let request = request(gathered, arch, "NONCE".into());
-    Some(command(cx, gathered, (container, spec), &BTreeMap::new(), &request))
+    Some(command(cx, gathered, (container, spec), &BTreeMap::new(), Insider::apart(spec, 0), &request))
 }
 
 fn architecture(cx: &Context, gathered: &Gathered) -> Result<Arch> {
@@ -90,9 +91,10 @@ fn command(
     gathered: &Gathered,
     (container, spec): (&str, &Spec),
     carried: &Carried,
+    who: Insider,
     request: &SmokeRequest,
 ) -> Command {
     let entry =
         Entry { entrance: Entrance::new(container, spec.denials()), carried, env: &gathered.ground.settings.env };
-    entry.apart(cx, Insider::onlooker(spec), &request.nonce, &request.words()).timeout(SECONDS + 10)
+    entry.apart(cx, who, &request.nonce, &request.words()).timeout(SECONDS + 10)
 }

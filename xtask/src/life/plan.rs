@@ -189,7 +189,7 @@ impl Plan {
         for act in &self.acts {
             lines.extend(self.lines(act, gathered));
         }
-        lines.push(ProbeRequest::new(&self.spec, "NONCE").command(&name).to_string());
+        lines.push(ProbeRequest::new(&self.spec, "NONCE", 0).command(&name).to_string());
         lines.extend(native::dry_run(cx, gathered, &name, &self.spec).map(|command| command.to_string()));
         let carried = self.entered.as_ref().map(|record| record.carried().clone()).unwrap_or_default();
         let entrance = Entrance::new(&name, self.spec.denials());

@@ -3,7 +3,7 @@
 mod screen;
 
 use crate::context::Context;
-use crate::engine::alive::Alive;
+use crate::engine::alive::{Alive, Parted};
 use crate::engine::docker::Entrance;
 use crate::engine::inspect::Mounted;
 use crate::engine::running::Existing;
@@ -67,6 +67,8 @@ struct Sandbox {
     mounts: Vec<BindMount>,
     /// The programs of the sessions that go on.
     sessions: Vec<String>,
+    /// What may be a session that goes on, or what an agent has started beside it.
+    in_doubt: Vec<Leftover>,
     /// All else that is alive inside, except for the container's own init.
     leftovers: Vec<Leftover>,
     shm: Option<SharedMemory>,
@@ -121,10 +123,11 @@ impl Status {
 
 impl Sandbox {
     fn read(existing: Existing, places: &Places) -> Result<Sandbox> {
-        let (mut sessions, mut leftovers, mut shm, mut gpus) = (Vec::new(), Vec::new(), None, None);
+        let mut parted = Parted { sessions: Vec::new(), in_doubt: Vec::new(), left: Vec::new() };
+        let (mut shm, mut gpus) = (None, None);
         if existing.up {
             // Before the queries, which run inside too and would be among the processes.
-            (sessions, leftovers) = session::parted(places, &Alive::read(&existing.container)?);
+            parted = session::parted(places, &Alive::read(&existing.container)?);
             (shm, gpus) = ask(&existing.id, existing.spec.as_ref().ok());
         }
         let Existing { id, up, spec, container } = existing;
@@ -144,8 +147,9 @@ impl Sandbox {
             unreadable: spec.as_ref().err().cloned(),
             spec: spec.ok(),
             mounts,
-            sessions: sessions.into_iter().map(|process| process.args).collect(),
-            leftovers: leftovers.iter().map(Leftover::from).collect(),
+            sessions: parted.sessions.into_iter().map(|process| process.args).collect(),
+            in_doubt: parted.in_doubt.iter().map(Leftover::from).collect(),
+            leftovers: parted.left.iter().map(Leftover::from).collect(),
             shm,
             gpus,
         })
@@ -164,7 +168,7 @@ fn ask(id: &str, spec: Option<&Spec>) -> (Option<SharedMemory>, Option<Vec<GpuUs
         Some(
             docker::exec_trusted(
                 Entrance::new(id, spec?.denials()),
-                Insider::onlooker(spec?),
+                Insider::apart(spec?, crate::nonce::number().ok()?),
                 &[],
                 program.iter().copied(),
             )

@@ -3,14 +3,14 @@
 //! A process of the agent cannot look into the witness or change it (see [`crate::spec::insider`]). What it can do is to
 //! end or to stop it, since signals need only the same user. Then there is no answer, and the entry is refused.
 
-use super::probe::{ProbeRequest, field};
+use super::group::WitnessGroup;
+use super::probe::ProbeRequest;
 use crate::engine::cgroup::{Cgroup, Process};
 use crate::error::failed;
 use crate::exec::{self, End, Output};
 use anyhow::Result;
 use rustix::process::Signal;
 use std::collections::BTreeSet;
-use std::fs;
 use std::time::{Duration, Instant};
 
 /// When the first look at the witness is taken, and how often from then on.
@@ -18,9 +18,6 @@ const FIRST_LOOK: Duration = Duration::from_secs(1);
 const EACH: Duration = Duration::from_millis(250);
 /// At so many looks the witness may be found stopped, in a row or not: together they are two seconds.
 const STOPS: u32 = 8;
-/// How long a process that was sent SIGKILL may take to end.
-const DYING: Duration = Duration::from_secs(1);
-
 /// Whether nothing but the witness was in its group, as the host saw it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Alone {
@@ -63,11 +60,11 @@ fn watched(request: &ProbeRequest, container: &str, group: &WitnessGroup) -> Rep
         End::Stopped => Err(stopped()),
         End::Late => Err(failed("the inside witness did not answer in time").hint(LEFT_OVER).into()),
     });
-    if answer.is_err() {
-        // Where only the client has ended, the engine leaves the witness as it is, and it would be in the way next time.
-        group.kill(&watch.own());
-    }
-    let after = group.members().map(|members| members.into_iter().map(|process| process.pid).collect());
+    // Where only the client has ended, the engine leaves the witness as it is. Nothing but the witness and what it has
+    // started was ever given this group: whatever else has begun inside meanwhile is left alone.
+    let after = group.members();
+    after.iter().for_each(|left| group.kill(left));
+    let after = after.map(|left| left.into_iter().map(|process| process.pid).collect());
     Reply { answer, alone: alone(before, after, group.gid) }
 }
 
@@ -123,57 +120,6 @@ fn signal_name(number: i32) -> Option<&'static str> {
     })
 }
 
-/// The processes of a container that have a group, whichever kind of group id it is.
-struct WitnessGroup {
-    cgroup: Cgroup,
-    gid: u32,
-}
-
-impl WitnessGroup {
-    fn has(&self, pid: u32) -> Option<bool> {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        Some(is_in(&status, self.gid))
-    }
-
-    /// Its members now.
-    fn members(&self) -> Result<Vec<Process>, String> {
-        let seen = self.cgroup.each(|pid| Some((self.has(pid)?, Process::read(pid)?)))?;
-        let mut members = Vec::new();
-        for (_, seen) in seen {
-            let (member, process) = seen.ok_or("processes inside end faster than the host can look at them")?;
-            members.extend(member.then_some(process));
-        }
-        // It may have taken long to see all of them.
-        members.retain(|process| self.has(process.pid) == Some(true));
-        Ok(members)
-    }
-
-    /// Ends what is in the group: a witness of an earlier call, which was itself ended. Gives what does not end.
-    fn emptied(&self) -> Result<Vec<u32>, String> {
-        let until = Instant::now() + DYING;
-        loop {
-            let members = self.members()?;
-            if members.is_empty() || Instant::now() > until {
-                return Ok(members.into_iter().map(|process| process.pid).collect());
-            }
-            self.kill(&members);
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    /// What does not end is found again by the next look.
-    fn kill(&self, processes: &[Process]) {
-        let _ = self.cgroup.signal(processes, Signal::KILL, || false);
-    }
-}
-
-/// Whether a process that has not ended is in this group, by the text of its `status`.
-fn is_in(status: &str, gid: u32) -> bool {
-    let ended = field(status, "State").is_some_and(|state| state.starts_with(['Z', 'X']));
-    let mut gids = field(status, "Gid").unwrap_or_default().split_whitespace();
-    !ended && gids.any(|field| field.parse() == Ok(gid))
-}
-
 /// Looks at the witness while it runs.
 struct Watch<'a> {
     group: &'a WitnessGroup,
@@ -194,17 +140,19 @@ impl Watch<'_> {
     fn goes_on(&mut self) -> bool {
         if Instant::now() >= self.next {
             self.next += EACH;
-            self.stops += u32::from(self.own().iter().any(Process::stopped));
+            self.stops += u32::from(self.stopped());
         }
         self.stops < STOPS
     }
 
-    /// The witness and its children. Until the engine has given it its group it is known by its parent, which is outside
-    /// of the container; no process inside can have such a parent but by the engine.
-    fn own(&self) -> Vec<Process> {
-        let Ok(all) = self.group.cgroup.pids() else { return Vec::new() };
+    /// Whether the witness is stopped, or a child of it. Until the engine has given it its group, the witness is one of
+    /// those whose parent is outside of the container. An agent can make such processes too: one that it stops has the
+    /// entry refused, as stopping the witness has.
+    fn stopped(&self) -> bool {
+        let Ok(all) = self.group.cgroup.pids() else { return false };
+        let own = |process: &Process| self.group.has(process.pid) == Some(true) || !all.contains(&process.parent);
         let new = all.difference(&self.before).copied().filter_map(Process::read);
-        new.filter(|process| self.group.has(process.pid) == Some(true) || !all.contains(&process.parent)).collect()
+        new.filter(Process::stopped).any(|process| own(&process))
     }
 }
 
@@ -225,17 +173,6 @@ mod tests {
         assert!(said(139, "").unwrap_err().contains("ended by signal 11\n"), "{:?}", said(139, ""));
         assert!(said(142, "").unwrap_err().contains("in time"));
         assert!(said(126, "OCI runtime").unwrap_err().contains("exit code 126: OCI runtime"));
-    }
-
-    #[test]
-    fn each_kind_of_group_id_counts_and_a_process_that_has_ended_does_not() {
-        let status = |state: &str, gids: &str| format!("Name:\tx\nState:\t{state}\nUid:\t0\t0\t0\t0\nGid:\t{gids}\n");
-        for gids in ["7\t1\t1\t1", "1\t7\t1\t1", "1\t1\t7\t1", "1\t1\t1\t7"] {
-            assert!(is_in(&status("S (sleeping)", gids), 7), "{gids}");
-        }
-        assert!(is_in(&status("T (stopped)", "7\t7\t7\t7"), 7));
-        assert!(!is_in(&status("Z (zombie)", "7\t7\t7\t7"), 7));
-        assert!(!is_in(&status("S (sleeping)", "77\t77\t77\t77"), 7));
     }
 
     #[test]

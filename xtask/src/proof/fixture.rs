@@ -92,6 +92,7 @@ fn host(spec: &Spec, process: ProcessFacts) -> HostWitness {
         container: Container::parse(&asked::answer(&spec.shape).to_string()).unwrap(),
         process: Ok(process),
         alone: Alone::Seen,
+        group: 2_147_483_000,
         init: Some(InitNow { name: init::APART.to_owned(), readable: false }),
         sources: BOUND.map(|(target, path, ino)| (target.to_owned(), source(path, ino))).into(),
         mounted: BOUND.map(|(target, _, ino)| (target.to_owned(), Ok(FileId { dev: 1, ino }))).into(),

@@ -9,7 +9,6 @@ use super::witness::HostWitness;
 use crate::finding::Finding;
 use crate::spec::Spec;
 use crate::spec::inside::HOME;
-use crate::spec::insider::Insider;
 use std::collections::BTreeSet;
 
 /// The name of the container's user, unless that is root.
@@ -54,7 +53,7 @@ fn container(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding
 fn user(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
     let (uid, gid) = (u64::from(spec.uid), u64::from(spec.gid));
     let wanted: BTreeSet<u64> = spec.groups.iter().map(|gid| u64::from(*gid)).filter(|group| *group != gid).collect();
-    let witness = u64::from(Insider::witness(spec).gid);
+    let witness = u64::from(host.group);
     let others = |groups: &[u64]| groups.iter().copied().filter(|group| *group != gid).collect::<BTreeSet<u64>>();
     let init = |name| numbers(inside.init.status.as_deref().and_then(|status| field(status, name)));
     let mut draft = Draft::new("user.identity", format!("everything runs as {uid}:{gid}, with the home {HOME}"))
@@ -128,12 +127,15 @@ fn init(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
 /// What makes the answer of the inside witness its own: the kernel lets no process look into it that has not its user and
 /// its group, and nothing else has that group.
 fn witness(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
-    let gid = u64::from(Insider::witness(spec).gid);
+    let gid = u64::from(host.group);
     let mut draft = Draft::new("witness.apart", "no program inside can trace, read or change the inside witness")
         .hint("end what runs inside: `cargo xtask down`");
     let gids = numbers(inside.process.status("Gid"));
     draft.inside(format!("gid {gids:?}, dumpable {:?}", inside.dumpable));
     draft.check(gids == [gid; 4], || format!("the inside witness runs with the gid {gids:?}, not {gid}"));
+    draft.check(host.group != spec.gid && !spec.groups.contains(&host.group), || {
+        format!("the agent is in the witness's group {gid}")
+    });
     draft.check(inside.dumpable == Some(0), || "what the inside witness starts can read its memory".into());
     if let Some(process) = draft.process(host) {
         let groups = [process.status("Gid"), process.status("Groups")].map(numbers).concat();
@@ -201,6 +203,7 @@ mod tests {
                 Box::new(|_, inside, _| inside.dumpable = None),
                 Box::new(|_, inside, _| inside.dumpable = Some(1)),
                 Box::new(|spec, _, _| spec.groups.push(2_147_483_000)),
+                Box::new(|_, _, host| host.group = 2_147_483_001),
                 Box::new(|_, _, host| host.alone = Alone::Not("process 7".into())),
                 proc("Groups", "1000 2147483000"),
             ],

@@ -14,6 +14,7 @@ mod confinement;
 mod dataset;
 mod denied;
 mod devices;
+mod group;
 mod host_kernel;
 mod identity;
 pub(crate) mod init;
@@ -154,7 +155,7 @@ pub(crate) fn conclude(
 ) -> anyhow::Result<Seen> {
     let spec = promised.spec;
     let Reply { answer, alone } = asked;
-    let mut host = HostWitness::read(described.clone(), promised, alone)?;
+    let mut host = HostWitness::read(described.clone(), promised, alone, request.group())?;
     if let AskCodex::File(at_start) = request.codex {
         host.codex_at_start = Some(at_start);
     }

@@ -67,10 +67,10 @@ pub(crate) struct ProbeRequest {
 }
 
 impl ProbeRequest {
-    /// Everything that a proof of this sandbox needs.
-    pub(crate) fn new(spec: &Spec, nonce: impl Into<String>) -> ProbeRequest {
+    /// Everything that a proof of this sandbox needs. Nonce and number are by chance, and for this proof alone.
+    pub(crate) fn new(spec: &Spec, nonce: impl Into<String>, number: u32) -> ProbeRequest {
         ProbeRequest {
-            who: Insider::witness(spec),
+            who: Insider::apart(spec, number),
             gid: spec.gid,
             nonce: nonce.into(),
             mounts: spec.mounts.clone(),
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn the_probe_is_started_as_a_session_is_and_tries_what_is_denied_there() {
-        let command = ProbeRequest::new(&Spec { uid: 0, ..spec() }, "n0").command("c1").to_string();
+        let command = ProbeRequest::new(&Spec { uid: 0, ..spec() }, "n0", 7).command("c1").to_string();
         let started = "--env 'LD_AUDIT=' c1 /sandbox/launch/no-setuid /usr/bin/env -i 'LC_ALL=C' ";
         assert!(command.contains(started), "{command}");
         assert!(command.ends_with(" launcher /sandbox/launch/no-setuid denied setuid"), "{command}");
@@ -174,10 +174,10 @@ mod tests {
 
     #[test]
     fn the_probe_is_asked_in_pairs_and_with_a_cleared_environment() {
-        let command = ProbeRequest::new(&spec(), "n0").command("c1").to_string();
+        let command = ProbeRequest::new(&spec(), "n0", 7).command("c1").to_string();
         assert_eq!(
             command,
-            "docker exec --user 1000:2147483000 --workdir / --env 'LC_ALL=C' --env 'LD_LIBRARY_PATH=' --env 'LD_PRELOAD=' --env 'LD_AUDIT=' c1 /usr/bin/env -i \
+            "docker exec --user 1000:2010000007 --workdir / --env 'LC_ALL=C' --env 'LD_LIBRARY_PATH=' --env 'LD_PRELOAD=' --env 'LD_AUDIT=' c1 /usr/bin/env -i \
              'LC_ALL=C' 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
              'HOME=/home/codex' 'TZ=:/sandbox/probe.py' /sandbox/bin/python3 -I -S -X 'pycache_prefix=/sandbox/probe.py' /sandbox/probe.py nonce n0 entries 200 gid 1000 writable /workspace \
              dataset /datasets/ssv2 writable /home/codex/.codex writable /workspace/.git read-only /opt/codex \

@@ -29,6 +29,8 @@ pub(crate) struct HostWitness {
     pub(crate) process: Result<ProcessFacts, String>,
     /// Whether the inside witness was alone in its group.
     pub(crate) alone: Alone,
+    /// That group, which was chosen for this proof.
+    pub(crate) group: u32,
     /// What the init says of itself now, where the host sees it.
     pub(crate) init: Option<InitNow>,
     /// The mounts of this process, by which paths of the host are translated.
@@ -79,7 +81,7 @@ pub(crate) struct WorkspaceFile {
 
 impl HostWitness {
     /// Reads what the host can see of a container that the engine described.
-    pub(crate) fn read(container: Container, promised: Promised, alone: Alone) -> Result<HostWitness> {
+    pub(crate) fn read(container: Container, promised: Promised, alone: Alone, group: u32) -> Result<HostWitness> {
         let spec = promised.spec;
         let own_mounts = MountTable::of_this_process().map_err(failed)?;
         let source = |mount: &Mount| (mount.target.clone(), source_facts(mount, &own_mounts));
@@ -95,6 +97,7 @@ impl HostWitness {
             mounted,
             process,
             alone,
+            group,
             recorded: promised.sources.clone(),
             sources: spec.mounts.iter().map(source).collect(),
             out_of_reach: spec.out_of_reach.iter().map(|dir| (dir.clone(), place_of(dir, &own_mounts))).collect(),

@@ -2,9 +2,11 @@
 
 use super::Spec;
 
-/// The highest group that is chosen. No distribution and no directory service gives such a number to anybody, so that no
-/// file belongs to it: what the witness may read and write is then what the agent may.
-const HIGHEST: u32 = 2_147_483_000;
+/// The groups of which one is chosen, each time another. No distribution and no directory service gives such a number to
+/// anybody, and they are no subordinate ids: no file belongs to such a group, so that what the witness may read and write
+/// is what the agent may.
+const LOWEST: u32 = 2_010_000_000;
+const COUNT: u32 = 1 << 27;
 
 /// A user and a primary group inside.
 ///
@@ -20,29 +22,19 @@ pub(crate) struct Insider {
 }
 
 impl Insider {
-    /// The inside witness of a proof.
-    pub(crate) fn witness(spec: &Spec) -> Insider {
-        Insider { uid: spec.uid, gid: foreign(spec.gid, &spec.groups)[0] }
-    }
-
-    /// What only shows something to the user. It is not the witness, because where the agent is root it may run a
-    /// program that the agent has put there: that program must not get into the witness's group.
-    pub(crate) fn onlooker(spec: &Spec) -> Insider {
-        Insider { uid: spec.uid, gid: foreign(spec.gid, &spec.groups)[1] }
+    /// For one program of this tool, which looks or shows something. `number` is by chance.
+    pub(crate) fn apart(spec: &Spec, number: u32) -> Insider {
+        Insider { uid: spec.uid, gid: foreign(number, spec.gid, &spec.groups) }
     }
 }
 
-/// Two groups that the agent is not in.
-fn foreign(own: u32, groups: &[u32]) -> [u32; 2] {
-    let below = |from: u32| {
-        let mut gid = from;
-        while gid == own || groups.contains(&gid) {
-            gid -= 1;
-        }
-        gid
-    };
-    let first = below(HIGHEST);
-    [first, below(first - 1)]
+/// A group that the agent is not in.
+fn foreign(number: u32, own: u32, groups: &[u32]) -> u32 {
+    let mut offset = number % COUNT;
+    while LOWEST + offset == own || groups.contains(&(LOWEST + offset)) {
+        offset = (offset + 1) % COUNT;
+    }
+    LOWEST + offset
 }
 
 #[cfg(test)]
@@ -50,10 +42,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_witness_is_in_a_group_that_the_agent_is_not_in() {
-        assert_eq!(foreign(1000, &[44]), [HIGHEST, HIGHEST - 1]);
-        assert_eq!(foreign(HIGHEST, &[]), [HIGHEST - 1, HIGHEST - 2]);
-        assert_eq!(foreign(0, &[HIGHEST - 1, HIGHEST]), [HIGHEST - 2, HIGHEST - 3]);
-        assert_eq!(foreign(HIGHEST - 1, &[HIGHEST - 2]), [HIGHEST, HIGHEST - 3]);
+    fn the_group_is_one_that_the_agent_is_not_in_and_another_each_time() {
+        assert_eq!(foreign(7, 1000, &[44]), LOWEST + 7);
+        assert_eq!(foreign(8, 1000, &[44]), LOWEST + 8);
+        assert_eq!(foreign(7, LOWEST + 7, &[LOWEST + 9, LOWEST + 8]), LOWEST + 10);
+        let highest = LOWEST + COUNT - 1;
+        assert_eq!((foreign(u32::MAX, 0, &[]), foreign(u32::MAX, highest, &[])), (highest, LOWEST));
+        // systemd has the next users and groups above for itself.
+        assert!(highest < 0x7ffe_0000);
     }
 }

@@ -37,7 +37,7 @@ pub(crate) fn run(cx: &Context, flags: &Flags, json: bool) -> Result<u8> {
 
 fn inside(gathered: &Gathered, running: &Existing) -> Result<Vec<Finding>> {
     let record = life::trusted(&gathered.ground.places, running)?;
-    let mut request = ProbeRequest::new(&record.spec, crate::nonce::nonce()?);
+    let mut request = ProbeRequest::new(&record.spec, crate::nonce::nonce()?, crate::nonce::number()?);
     request.codex = AskCodex::Nothing;
     let promised = record.promised();
     let mut claims = proof::prove(&running.container, promised, &request)?.proof.claims;

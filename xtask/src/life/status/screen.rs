@@ -49,6 +49,7 @@ impl Sandbox {
         rows.extend(named("mounts", mount_lines(&self.mounts, room)));
         rows.push(("sessions", self.sessions.len().to_string()));
         rows.extend(self.sessions.iter().map(|session| ("", ui::printable(session))));
+        rows.extend(named("in doubt", self.in_doubt.iter().map(ToString::to_string).collect()));
         rows.extend(named("leftovers", self.leftovers.iter().map(ToString::to_string).collect()));
         rows
     }
@@ -137,6 +138,12 @@ mod tests {
                 "/opt/codex/bin/codex -c sandbox_mode=\"danger-full-access\" exec a very long prompt that goes on"
                     .into(),
             ],
+            in_doubt: vec![Leftover {
+                pid: 4710,
+                since: Some("2026-01-01T01:00:00Z".into()),
+                stopped: true,
+                args: "codex".into(),
+            }],
             leftovers: vec![Leftover {
                 pid: 4711,
                 since: Some("2026-01-01T01:00:00Z".into()),
@@ -183,6 +190,7 @@ mounts        writable   /workspace         <- /home/me/project
               read-only  /datasets/ssv2     <- /data/ssv2
 sessions      1
               /opt/codex/bin/codex -c sandbox_mode=\"danger-full-access\" exec a very long prompt that goes on
+in doubt      pid 4710 since 2026-01-01T01:00:00Z (stopped): codex
 leftovers     pid 4711 since 2026-01-01T01:00:00Z: x\\u{1b}[2J -- sleep infinity
 caches        codex-sandbox-cache-pip-u1000
               codex-sandbox-cache-uv-u1000
