@@ -105,6 +105,53 @@ fn no_program_no_settings_and_no_certificates() {
     assert!(run.stderr.contains("project/bin` is left out of PATH"), "{}", run.stderr);
 }
 
+/// A shell in the project can take its environment from there (direnv).
+#[test]
+fn no_configuration_of_docker_and_no_plugin_that_the_environment_names() {
+    let place = place();
+    let plugin = place.write("project/docker/cli-plugins/docker-compose", "#!/bin/sh\n");
+    fs::set_permissions(&plugin, fs::Permissions::from_mode(0o755)).expect("executable");
+    let dir = place.path("project/docker");
+    for task in ["sandbox", "mounts", "status", "down", "doctor", "image", "commits", "gpu-smoke", "ci"] {
+        let calls = empty(FakeDocker::new()).install(&place);
+        let run = Xtask::at(&place).args([task]).env("DOCKER_CONFIG", &dir).run().ended(2);
+        let said = format!(
+            "error: the variable `DOCKER_CONFIG` names `{}`, which lies in or leads through `{}`, where a sandbox can write: \
+             nothing is started\nhint: `unset DOCKER_CONFIG`, or let it name",
+            dir.display(),
+            place.path("project").display()
+        );
+        assert!(run.stderr.contains(&said), "{task}: {}", run.stderr);
+        assert_eq!(calls.lines(), Vec::<String>::new(), "{task}");
+    }
+    // The workspace of the call itself, before it was ever given, and a program that is a link into it.
+    let own = place.mkdir("repo/workspace/docker");
+    let run = Xtask::at(&place).args(["status"]).env("DOCKER_CONFIG", own).run().ended(2);
+    assert!(run.error().contains("`DOCKER_CONFIG`"), "{}", run.error());
+    let own = place.path("bin/docker");
+    fs::rename(&own, place.path("project/docker-program")).expect("renamed");
+    symlink(place.path("project/docker-program"), &own).expect("a link");
+    let run = Xtask::at(&place).args(["status"]).run().ended(2);
+    assert!(run.error().contains("the program `"), "{}", run.error());
+}
+
+/// Compose reads `.env` of the working directory, and variables of its own.
+#[test]
+fn nothing_of_compose_comes_from_the_environment_or_the_working_directory() {
+    let place = ready();
+    let docker = empty(FakeDocker::new()).install(&place);
+    let seen = place.path("seen");
+    let text = fs::read_to_string(place.path("bin/docker")).expect("the stand-in");
+    let env = format!("env >> '{}'\n", seen.display());
+    fs::write(place.path("bin/docker"), text.replacen('\n', &format!("\n{env}"), 1)).expect("written");
+    let run =
+        Xtask::at(&place).args(["status"]).env("COMPOSE_FILE", "/x").env("PYTHONPATH", "/y").env("KEPT", "z").run();
+    assert!(run.stderr.contains("`COMPOSE_FILE` is not passed on"), "{}", run.stderr);
+    let seen = fs::read_to_string(seen).expect("what docker was given");
+    assert!(seen.contains("KEPT=z") && !seen.contains("COMPOSE_FILE") && !seen.contains("PYTHONPATH"), "{seen}");
+    assert!(!docker.lines().is_empty());
+}
+
 #[test]
 fn no_repository_that_appeared() {
     let place = place();

@@ -42,7 +42,8 @@ pub(crate) fn plugin(name: &str) -> Command {
 pub(crate) fn compose(project: Option<&str>, files: &[&Path]) -> Command {
     let project = project.into_iter().flat_map(|name| ["--project-name".to_owned(), name.to_owned()]);
     let files = files.iter().flat_map(|file| ["--file".to_owned(), file.to_string_lossy().into_owned()]);
-    docker(["compose"]).args(project).args(files)
+    // Else Compose takes variables from a file `.env` of the working directory too, which can be a workspace.
+    docker(["compose", "--env-file", "/dev/null"]).args(project).args(files)
 }
 
 /// The properties of a container, for `Container::parse`. The exit code is 1 where there is no such container.

@@ -4,6 +4,7 @@
 use super::call::free_lock;
 use super::gather::{Gathered, find};
 use super::ground::Ground;
+use super::reopen::reopen;
 use crate::context::Context;
 use crate::engine::alive::Alive;
 use crate::engine::compose::container_name;
@@ -97,6 +98,7 @@ impl Gathered {
     /// exit code of the session must still be returned.
     pub(super) fn look_at_exit(&self, alive: Option<&Alive>) {
         let ground = &self.ground;
+        reopen(&ground.workspace, &ground.places);
         // Another call that holds the lock may let an agent in meanwhile.
         let lock = free_lock(&ground.places);
         let now = alive.filter(|_| lock.is_some()).map_or(Now::Busy, now);
@@ -118,6 +120,7 @@ impl Gathered {
 /// After a container was removed, so that nothing of an agent's runs any more. Returns whether nothing of an agent's is
 /// left in the workspace.
 pub(super) fn look_at_end(cx: &Context, workspace: &Path, places: &Places) -> bool {
+    reopen(workspace, places);
     // The workspace may be gone, or its repository be broken: the look needs neither.
     let repository = git::detect(workspace).ok().flatten();
     let now = Now::Ended;
