@@ -8,6 +8,7 @@ use crate::support::run::{Run, Xtask};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
 
 /// A place with a project that a sandbox could write.
 fn place() -> Place {
@@ -198,7 +199,7 @@ fn a_sandbox_that_could_write_the_data_of_another_that_runs_is_refused_with_the_
     place.mkdir("other");
     symlink(place.path("mine/data"), place.path("by-link")).expect("a link");
     let workspace = place.path("mine");
-    let entered = |role: serde_json::Value, source: &str, read_only: bool, running: bool| {
+    let entered_beside = |role: serde_json::Value, source: &str, read_only: bool, running: bool, beside: &str| {
         for name in ["env", "sh", "cat", "git"] {
             let _ = fs::remove_file(place.path("bin").join(name));
         }
@@ -212,11 +213,13 @@ fn a_sandbox_that_could_write_the_data_of_another_that_runs_is_refused_with_the_
         let labels = json!({"codex-sandbox.spec": "{}"});
         let inspect = json!([{"Id": "c0", "Config": {"Labels": labels}, "State": {"Running": running}}]).to_string();
         let docker = FakeDocker::new().answer("container inspect codex-sandbox-other-*", 0, &inspect, "");
+        let docker = docker.answer(&format!("container inspect codex-sandbox-{beside}"), 0, &inspect, "");
         empty(docker).install(&place);
         let task = Xtask::at(&place).bare_path().args(["sandbox", "--yes", "--gpus", "none", "--dry-run"]);
         // Its own start is asked for by the record: the data set of the settings lies elsewhere.
         task.args(data(&place, "ssv2")).args(["--workspace".as_ref(), workspace.as_os_str()]).run()
     };
+    let entered = |role, source: &str, read_only, running| entered_beside(role, source, read_only, running, "none");
     let dataset = json!({"dataset": "ssv2"});
     for (role, source, read_only) in [
         (dataset.clone(), "mine/data", true),
@@ -228,6 +231,25 @@ fn a_sandbox_that_could_write_the_data_of_another_that_runs_is_refused_with_the_
         assert!(error.contains("could be written through"), "{source}: {error}");
         assert!(error.contains(&format!("`{}`", place.path(source).display())), "{error}");
     }
+    // Also where its record cannot be read, and only the list says what it was given.
+    let inner = place.path("mine/inner");
+    let flag = inner.display().to_string();
+    let status = Xtask::at(&place).args(["status", "--json", "--workspace", &flag]).run().ok().stdout;
+    let status: serde_json::Value = serde_json::from_str(&status).expect("JSON");
+    let folder = Path::new(status["state_folder"].as_str().expect("a folder")).to_owned();
+    fs::create_dir_all(&folder).expect("its folder");
+    let list = json!({"format": 1, "exposed": {(inner.display().to_string()): null}, "confirmed": {}});
+    place.write("state/codex-sandbox/exposed.json", list.to_string());
+    let name = folder.file_name().expect("a name").to_str().expect("plain").to_owned();
+    let run = entered_beside(dataset.clone(), "other", true, true, &name).ended(2);
+    assert!(
+        run.stderr.contains(&format!("`{flag}` of the sandbox of `{flag}` could be written through")),
+        "{}",
+        run.stderr
+    );
+    fs::remove_dir_all(folder).expect("removed");
+    fs::remove_file(place.path("state/codex-sandbox/exposed.json")).expect("removed");
+
     let stopped = entered(dataset.clone(), "mine/data", true, false).ok();
     assert!(stopped.stderr.contains("that one does not run now"), "{}", stopped.stderr);
     for (source, read_only) in [("ssv2", true), ("mine", false), ("other", true)] {

@@ -99,7 +99,12 @@ pub(crate) fn unwanted(cx: &Context) -> Vec<String> {
         Some(start) => name.starts_with(start),
         None => name == unwanted,
     };
-    cx.env.keys().filter(|name| UNWANTED.iter().any(|unwanted| is(name, unwanted))).cloned().collect()
+    cx.env
+        .keys()
+        .chain(&cx.unreadable)
+        .filter(|name| UNWANTED.iter().any(|unwanted| is(name, unwanted)))
+        .cloned()
+        .collect()
 }
 
 /// The line about those of them by which the user may have wanted something of Compose.
@@ -138,6 +143,13 @@ impl Grounds<'_> {
 /// # Errors
 /// It does.
 pub(crate) fn refuse(cx: &Context, grounds: &Grounds<'_>) -> Result<(), Failure> {
+    if let Some((name, _)) = NAMED.iter().find(|(name, _)| cx.unreadable.iter().any(|unreadable| unreadable == name)) {
+        return Err(usage(format!(
+            "the variable `{name}` names something whose name is not UTF-8: nothing is started"
+        ))
+        .hint(text::RENAME)
+        .hint(format!("or `unset {name}`")));
+    }
     for (name, names) in NAMED {
         let Some(value) = cx.var(name) else { continue };
         for path in paths(*names, value) {
@@ -321,6 +333,12 @@ mod tests {
             ["COMPOSE_FILE", "COMPOSE_ENV_FILES", "PYTHONPATH", "NODE_OPTIONS", "BASH_FUNC_x%%", "PATH", "ENVIRONMENT"];
         let env = env.map(|name| (name.to_owned(), "x".to_owned())).into();
         let unwanted = unwanted(&Context { env, ..Context::default() });
+        let odd =
+            Context { unreadable: vec!["COMPOSE_FILE".to_owned(), "DOCKER_CONFIG".to_owned()], ..Context::default() };
+        assert_eq!(super::unwanted(&odd), ["COMPOSE_FILE"]);
+        let grounds = Grounds { dirs: Vec::new(), exposed: None, allowed: Vec::new() };
+        let why = refuse(&odd, &grounds).unwrap_err().message;
+        assert!(why.starts_with("the variable `DOCKER_CONFIG` names something whose name is not UTF-8"), "{why}");
         assert_eq!(unwanted, ["BASH_FUNC_x%%", "COMPOSE_ENV_FILES", "COMPOSE_FILE", "NODE_OPTIONS", "PYTHONPATH"]);
         let said = said(&unwanted).unwrap();
         assert!(said.starts_with("`COMPOSE_ENV_FILES`, `COMPOSE_FILE` is not passed on"), "{said}");
