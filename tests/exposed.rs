@@ -213,7 +213,7 @@ fn a_sandbox_that_could_write_the_data_of_another_that_runs_is_refused_with_the_
         let labels = json!({"codex-sandbox.spec": "{}"});
         let inspect = json!([{"Id": "c0", "Config": {"Labels": labels}, "State": {"Running": running}}]).to_string();
         let docker = FakeDocker::new().answer("container inspect codex-sandbox-other-*", 0, &inspect, "");
-        let docker = docker.answer(&format!("container inspect codex-sandbox-{beside}"), 0, &inspect, "");
+        let docker = docker.answer(&format!("container inspect codex-sandbox-{beside}-*"), 0, &inspect, "");
         empty(docker).install(&place);
         let task = Xtask::at(&place).bare_path().args(["sandbox", "--yes", "--gpus", "none", "--dry-run"]);
         // Its own start is asked for by the record: the data set of the settings lies elsewhere.
@@ -234,6 +234,7 @@ fn a_sandbox_that_could_write_the_data_of_another_that_runs_is_refused_with_the_
     // Also where its record cannot be read, and only the list says what it was given.
     let inner = place.path("mine/inner");
     let flag = inner.display().to_string();
+    empty(FakeDocker::new()).answer("volume ls *", 0, "", "").install(&place);
     let status = Xtask::at(&place).args(["status", "--json", "--workspace", &flag]).run().ok().stdout;
     let status: serde_json::Value = serde_json::from_str(&status).expect("JSON");
     let folder = Path::new(status["state_folder"].as_str().expect("a folder")).to_owned();
