@@ -3,9 +3,13 @@
 use crate::fake_engine::{empty, ready};
 use crate::support::codex;
 use crate::support::docker::FakeDocker;
-use crate::support::place::Place;
+use crate::support::place::{Place, User};
 use crate::support::run::Xtask;
+use serde_json::json;
 use snapbox::str;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
 #[test]
 fn the_whole_host_is_no_workspace() {
@@ -149,6 +153,65 @@ fn down_all_says_what_it_removes_and_what_it_keeps() {
     let kept = place.path("state/codex-sandbox/codex");
     assert!(run.stderr.contains(&format!("kept `{}`: the copies of Codex itself", kept.display())), "{}", run.stderr);
     assert!(!std::path::Path::new(&folder).exists() && kept.exists());
+}
+
+/// What an agent can do to the directories that it was given for writing, which are the user's own.
+#[test]
+fn a_workspace_and_a_state_folder_that_were_closed_to_their_owner_are_opened_again() {
+    closed_is_opened(ready());
+    if users::get_effective_uid() == 0 {
+        let place = Place::of(User { uid: 1234, gid: 1234 });
+        place.write("ssv2/1.webm", "a clip");
+        closed_is_opened(place);
+    }
+}
+
+fn closed_is_opened(place: Place) {
+    nothing(&place);
+    place.give();
+    let status = Xtask::at(&place).args(["status", "--json"]).run().ok().stdout;
+    let status: serde_json::Value = serde_json::from_str(&status).expect("JSON");
+    let folder = PathBuf::from(status["state_folder"].as_str().expect("a folder"));
+    std::fs::create_dir_all(folder.join("codex-home/deep/er")).expect("a Codex home");
+    std::fs::create_dir_all(folder.join("git/git")).expect("a git directory");
+    let workspace = place.path("repo/workspace");
+    let state = json!({
+        "quiet": true, "ended": false, "places": [], "attributes": {}, "modules": {}, "unresolved": [],
+    });
+    std::fs::write(folder.join("git-state.json"), state.to_string()).expect("what the last look saw");
+    let close = |dir: &Path, mode| std::fs::set_permissions(dir, Permissions::from_mode(mode)).expect("its mode");
+    let mode = |dir: &Path| dir.metadata().expect("it is there").permissions().mode() & 0o7777;
+    let program = place.write("repo/workspace/program", "");
+    // So that a start is refused, but only once the workspace was looked into.
+    place.mkdir("repo/workspace/.git");
+    for task in [&["commits"][..], &["sandbox", "--yes", "--cpu"], &["mounts"], &["down"], &["down", "--all", "--yes"]]
+    {
+        place.give();
+        close(&program, 0o4755);
+        for dir in ["codex-home/deep/er", "codex-home/deep", "codex-home", "git/git"] {
+            close(&folder.join(dir), 0);
+        }
+        close(&workspace, 0o005);
+        let dataset = format!("ssv2={}", place.path("ssv2").display());
+        let data = ["--dataset".to_owned(), dataset].into_iter().filter(|_| ["sandbox", "mounts"].contains(&task[0]));
+        let run = Xtask::at(&place).args(task.iter().copied()).args(data).run();
+        let said = |dir: &Path, from: &str, to: &str| {
+            format!(
+                "`{}` was closed to you (mode {from}), which an agent can have done: it is opened again (mode {to})\n",
+                dir.display()
+            )
+        };
+        assert!(run.stderr.contains(&said(&workspace, "0005", "0705")), "{task:?}: {}", run.stderr);
+        assert_eq!(mode(&workspace), 0o705, "{task:?}");
+        assert!(!run.stderr.contains("Permission denied"), "{task:?}: {}", run.stderr);
+        for dir in ["codex-home", "git/git"] {
+            assert!(run.stderr.contains(&said(&folder.join(dir), "0000", "0700")), "{task:?}: {}", run.stderr);
+        }
+        if task[0] == "down" {
+            assert_eq!(mode(&program), 0o755, "{task:?}: {}", run.stderr);
+        }
+    }
+    assert!(!folder.exists());
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::support::run::{Run, Xtask};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
 
 /// A place with a project that a sandbox could write.
 fn place() -> Place {
@@ -105,6 +106,53 @@ fn no_program_no_settings_and_no_certificates() {
     assert!(run.stderr.contains("project/bin` is left out of PATH"), "{}", run.stderr);
 }
 
+/// A shell in the project can take its environment from there (direnv).
+#[test]
+fn no_configuration_of_docker_and_no_plugin_that_the_environment_names() {
+    let place = place();
+    let plugin = place.write("project/docker/cli-plugins/docker-compose", "#!/bin/sh\n");
+    fs::set_permissions(&plugin, fs::Permissions::from_mode(0o755)).expect("executable");
+    let dir = place.path("project/docker");
+    for task in ["sandbox", "mounts", "status", "down", "doctor", "image", "commits", "gpu-smoke", "ci"] {
+        let calls = empty(FakeDocker::new()).install(&place);
+        let run = Xtask::at(&place).args([task]).env("DOCKER_CONFIG", &dir).run().ended(2);
+        let said = format!(
+            "error: the variable `DOCKER_CONFIG` names `{}`, which lies in or leads through `{}`, where a sandbox can write: \
+             nothing is started\nhint: `unset DOCKER_CONFIG`, or let it name",
+            dir.display(),
+            place.path("project").display()
+        );
+        assert!(run.stderr.contains(&said), "{task}: {}", run.stderr);
+        assert_eq!(calls.lines(), Vec::<String>::new(), "{task}");
+    }
+    // The workspace of the call itself, before it was ever given, and a program that is a link into it.
+    let own = place.mkdir("repo/workspace/docker");
+    let run = Xtask::at(&place).args(["status"]).env("DOCKER_CONFIG", own).run().ended(2);
+    assert!(run.error().contains("`DOCKER_CONFIG`"), "{}", run.error());
+    let own = place.path("bin/docker");
+    fs::rename(&own, place.path("project/docker-program")).expect("renamed");
+    symlink(place.path("project/docker-program"), &own).expect("a link");
+    let run = Xtask::at(&place).args(["status"]).run().ended(2);
+    assert!(run.error().contains("the program `"), "{}", run.error());
+}
+
+/// Compose reads `.env` of the working directory, and variables of its own.
+#[test]
+fn nothing_of_compose_comes_from_the_environment_or_the_working_directory() {
+    let place = ready();
+    let docker = empty(FakeDocker::new()).install(&place);
+    let seen = place.path("seen");
+    let text = fs::read_to_string(place.path("bin/docker")).expect("the stand-in");
+    let env = format!("env >> '{}'\n", seen.display());
+    fs::write(place.path("bin/docker"), text.replacen('\n', &format!("\n{env}"), 1)).expect("written");
+    let run =
+        Xtask::at(&place).args(["status"]).env("COMPOSE_FILE", "/x").env("PYTHONPATH", "/y").env("KEPT", "z").run();
+    assert!(run.stderr.contains("`COMPOSE_FILE` is not passed on"), "{}", run.stderr);
+    let seen = fs::read_to_string(seen).expect("what docker was given");
+    assert!(seen.contains("KEPT=z") && !seen.contains("COMPOSE_FILE") && !seen.contains("PYTHONPATH"), "{seen}");
+    assert!(!docker.lines().is_empty());
+}
+
 #[test]
 fn no_repository_that_appeared() {
     let place = place();
@@ -151,7 +199,7 @@ fn a_sandbox_that_could_write_the_data_of_another_that_runs_is_refused_with_the_
     place.mkdir("other");
     symlink(place.path("mine/data"), place.path("by-link")).expect("a link");
     let workspace = place.path("mine");
-    let entered = |role: serde_json::Value, source: &str, read_only: bool, running: bool| {
+    let entered_beside = |role: serde_json::Value, source: &str, read_only: bool, running: bool, beside: &str| {
         for name in ["env", "sh", "cat", "git"] {
             let _ = fs::remove_file(place.path("bin").join(name));
         }
@@ -165,11 +213,13 @@ fn a_sandbox_that_could_write_the_data_of_another_that_runs_is_refused_with_the_
         let labels = json!({"codex-sandbox.spec": "{}"});
         let inspect = json!([{"Id": "c0", "Config": {"Labels": labels}, "State": {"Running": running}}]).to_string();
         let docker = FakeDocker::new().answer("container inspect codex-sandbox-other-*", 0, &inspect, "");
+        let docker = docker.answer(&format!("container inspect codex-sandbox-{beside}-*"), 0, &inspect, "");
         empty(docker).install(&place);
         let task = Xtask::at(&place).bare_path().args(["sandbox", "--yes", "--gpus", "none", "--dry-run"]);
         // Its own start is asked for by the record: the data set of the settings lies elsewhere.
         task.args(data(&place, "ssv2")).args(["--workspace".as_ref(), workspace.as_os_str()]).run()
     };
+    let entered = |role, source: &str, read_only, running| entered_beside(role, source, read_only, running, "none");
     let dataset = json!({"dataset": "ssv2"});
     for (role, source, read_only) in [
         (dataset.clone(), "mine/data", true),
@@ -181,6 +231,26 @@ fn a_sandbox_that_could_write_the_data_of_another_that_runs_is_refused_with_the_
         assert!(error.contains("could be written through"), "{source}: {error}");
         assert!(error.contains(&format!("`{}`", place.path(source).display())), "{error}");
     }
+    // Also where its record cannot be read, and only the list says what it was given.
+    let inner = place.path("mine/inner");
+    let flag = inner.display().to_string();
+    empty(FakeDocker::new()).answer("volume ls *", 0, "", "").install(&place);
+    let status = Xtask::at(&place).args(["status", "--json", "--workspace", &flag]).run().ok().stdout;
+    let status: serde_json::Value = serde_json::from_str(&status).expect("JSON");
+    let folder = Path::new(status["state_folder"].as_str().expect("a folder")).to_owned();
+    fs::create_dir_all(&folder).expect("its folder");
+    let list = json!({"format": 1, "exposed": {(inner.display().to_string()): null}, "confirmed": {}});
+    place.write("state/codex-sandbox/exposed.json", list.to_string());
+    let name = folder.file_name().expect("a name").to_str().expect("plain").to_owned();
+    let run = entered_beside(dataset.clone(), "other", true, true, &name).ended(2);
+    assert!(
+        run.stderr.contains(&format!("`{flag}` of the sandbox of `{flag}` could be written through")),
+        "{}",
+        run.stderr
+    );
+    fs::remove_dir_all(folder).expect("removed");
+    fs::remove_file(place.path("state/codex-sandbox/exposed.json")).expect("removed");
+
     let stopped = entered(dataset.clone(), "mine/data", true, false).ok();
     assert!(stopped.stderr.contains("that one does not run now"), "{}", stopped.stderr);
     for (source, read_only) in [("ssv2", true), ("mine", false), ("other", true)] {

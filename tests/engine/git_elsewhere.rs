@@ -130,3 +130,25 @@ fn a_sandbox_of_the_path_where_a_workspace_lay_before_keeps_it_in_doubt() {
     down(&sandbox, &again);
     engine::docker(["rm", "--force", &containers[0]]);
 }
+
+#[test]
+fn a_start_around_a_sandbox_that_runs_is_refused_and_later_what_its_agent_made_is_set_aside() {
+    let (sandbox, dir) = project();
+    let around = dir.parent().expect("its parent").join("around");
+    fs::create_dir(&around).expect("the outer directory");
+    let inner = around.join("in");
+    fs::rename(&dir, &inner).expect("moved");
+    enter(&sandbox, &inner);
+    let to = around.display().to_string();
+    let start = || sandbox.task("sandbox").args(["--workspace", &to, "--yes", "--", "--version"]).run();
+    let run = start().ended(2);
+    let said = format!("`{0}` of the sandbox of `{0}` could be written through `{to}`", inner.display());
+    assert!(run.error().contains(&said), "{}", run.stderr);
+    // What a leftover makes after that, until its container is gone.
+    let mark = unseen(&sandbox, &inner);
+    let said = enter(&sandbox, &around);
+    assert!(said.contains("`in/evil/.git` lies where an agent could write, and was not there before"), "{said}");
+    assert!(said.contains("removed the setuid bit of `in/su`"), "{said}");
+    runs_nothing(&sandbox, &inner, &mark);
+    down(&sandbox, &around);
+}

@@ -19,6 +19,8 @@ pub struct Context {
     pub cwd: PathBuf,
     /// The environment, without variables that are not UTF-8.
     pub env: BTreeMap<String, String>,
+    /// The names of those that are not UTF-8, and that what is started gets all the same.
+    pub unreadable: Vec<String>,
     /// Whether standard input is a terminal.
     pub stdin_tty: bool,
     /// Whether standard output is a terminal.
@@ -41,8 +43,9 @@ impl Context {
     /// Reads all of it.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub(crate) fn read() -> Result<Context> {
-        let env = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
-        let env = readable(env)?;
+        let env = || std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+        let unreadable = env().filter(|(_, value)| value.to_str().is_none()).map(|(name, _)| name).collect();
+        let env = readable(env())?;
         // `cargo run` sets the variable; a binary that is started by hand has the path that was compiled into it.
         let manifest = env.get("CARGO_MANIFEST_DIR").map_or(env!("CARGO_MANIFEST_DIR"), String::as_str);
         let root = Path::new(manifest).parent().and_then(|root| root.canonicalize().ok()).ok_or_else(|| {
@@ -65,6 +68,7 @@ impl Context {
             exe: std::env::current_exe()?,
             dry_run: false,
             env,
+            unreadable,
         })
     }
 

@@ -43,6 +43,14 @@ pub(crate) fn search(path: &str) {
     let _ = SEARCH.set(path.to_owned());
 }
 
+/// The variables of this process that nothing which it starts gets.
+static UNWANTED: OnceLock<Vec<String>> = OnceLock::new();
+
+/// Sets the variables that are not passed on from now on.
+pub(crate) fn without(names: Vec<String>) {
+    let _ = UNWANTED.set(names);
+}
+
 /// The output of a process.
 #[derive(Debug, Clone)]
 pub(crate) struct Output {
@@ -75,6 +83,7 @@ fn expression(command: &Command) -> duct::Expression {
     if let Some(path) = SEARCH.get() {
         expr = expr.env("PATH", path);
     }
+    expr = UNWANTED.get().into_iter().flatten().fold(expr, |expr, name| expr.env_remove(name));
     for (name, value) in command.env.iter().chain(&command.secret_env) {
         expr = expr.env(name, value);
     }

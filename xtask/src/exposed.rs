@@ -209,6 +209,11 @@ impl Exposed {
         })
     }
 
+    /// The directory that a sandbox can write in which something lies, or through which the way to it leads.
+    pub(crate) fn ground_of(&self, path: &Path) -> Option<PathBuf> {
+        self.passes(&Held::open(path).ok()?).map(|ground| ground.path.clone())
+    }
+
     fn identity(&self, node: &Node) -> LastingId {
         LastingId::of(node, &self.boot)
     }

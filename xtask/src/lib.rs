@@ -21,6 +21,7 @@ pub(crate) mod git;
 pub(crate) mod gpu;
 pub(crate) mod gpu_smoke;
 pub(crate) mod image;
+pub(crate) mod inherited;
 pub mod life;
 pub(crate) mod mountinfo;
 pub(crate) mod network;
@@ -37,6 +38,7 @@ pub(crate) mod user;
 
 use cli::Task;
 use context::Context;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Runs the command line of this process.
@@ -69,15 +71,36 @@ fn run(cx: Context, task: &Task) -> anyhow::Result<u8> {
     if let Some(workspace) = task.workspace(&cx) {
         ours::name(&workspace, cli::with_workspace());
     }
-    let settings = task.flags().and_then(|flags| spec::settings::load_what_is_right(&cx, &flags).ok());
+    let flags = task.flags();
+    if flags.is_some() {
+        let unwanted = inherited::unwanted(&cx);
+        inherited::said(&unwanted).iter().for_each(ui::warn);
+        exec::without(unwanted);
+    }
+    let settings = flags.as_ref().and_then(|flags| spec::settings::load_what_is_right(&cx, flags).ok());
     let Some((settings, _)) = settings else { return task.run(&cx) };
-    task.run(&outside_workspace(cx, &settings)).map_err(|err| {
+    let cx = outside_workspace(cx, &settings);
+    refuse_inherited(&cx, &settings, &flags.unwrap_or_default().confirm)?;
+    task.run(&cx).map_err(|err| {
         let why = error::flatten(&err);
         match (why.kind, settings.givers(&why.message).as_slice()) {
             (error::Kind::Failed | error::Kind::Host, _) | (error::Kind::Usage, []) => err,
             (error::Kind::Usage, givers) => why.hint(givers.join("; ")).into(),
         }
     })
+}
+
+/// Refuses to start anything while the environment names what an agent can write.
+fn refuse_inherited(cx: &Context, settings: &spec::settings::Settings, confirm: &[PathBuf]) -> anyhow::Result<()> {
+    // A list that cannot be read is refused by every task that starts something, and so is the workspace `/`.
+    let exposed = life::exposed(cx, &[]).ok();
+    let workspace = context::resolved(&settings.workspace);
+    let dirs =
+        exposed.iter().flat_map(exposed::Exposed::paths).chain(workspace.parent().is_some().then(|| workspace.clone()));
+    let confirmed = confirm.iter().map(|path| cx.absolute(path));
+    let allowed = settings.allow_ground.iter().cloned().chain(confirmed.filter(|path| *path != workspace)).collect();
+    let grounds = inherited::Grounds { dirs: dirs.collect(), exposed: exposed.as_ref(), allowed };
+    Ok(inherited::refuse(cx, &grounds)?)
 }
 
 /// Removes the directories of the workspace, and of everything else that a sandbox can write, from PATH, because an agent

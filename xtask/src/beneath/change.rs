@@ -5,7 +5,7 @@ use crate::error::failed;
 use crate::nonce::nonce;
 use crate::text;
 use anyhow::{Context as _, Result};
-use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File, Permissions};
@@ -152,6 +152,23 @@ impl Beneath {
             renamed => renamed,
         };
         renamed.with_context(|| format!("cannot rename `{}`", self.path.join(name).display()))
+    }
+
+    /// Opens a directory of this user's, whose parents are trusted, to its owner again, where it lacks any of the permission
+    /// bits in `needed`. Returns the bits that it had. What is no directory, or another user's, stays as it is.
+    pub(crate) fn reopen(path: &Path, needed: u32) -> io::Result<Option<u32>> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::empty()) {
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
+            fd => fd?,
+        };
+        let node = Node::of(&fd, Path::new(""))?;
+        if node.mode & needed == needed || node.uid != rustix::process::geteuid().as_raw() {
+            return Ok(None);
+        }
+        let open = Permissions::from_mode(node.mode | 0o700);
+        std::fs::set_permissions(format!("/proc/self/fd/{}", fd.as_raw_fd()), open)?;
+        Ok(Some(node.mode))
     }
 
     /// Takes permission bits from a regular file of this very directory, also from one that may not be read, and returns

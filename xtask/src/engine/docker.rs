@@ -42,7 +42,8 @@ pub(crate) fn plugin(name: &str) -> Command {
 pub(crate) fn compose(project: Option<&str>, files: &[&Path]) -> Command {
     let project = project.into_iter().flat_map(|name| ["--project-name".to_owned(), name.to_owned()]);
     let files = files.iter().flat_map(|file| ["--file".to_owned(), file.to_string_lossy().into_owned()]);
-    docker(["compose"]).args(project).args(files)
+    // Else newer versions take variables from a file `.env` of the working directory too, which can be a workspace.
+    docker(["compose", "--env-file", "/dev/null"]).args(project).args(files)
 }
 
 /// The properties of a container, for `Container::parse`. The exit code is 1 where there is no such container.
@@ -262,6 +263,12 @@ mod tests {
         let entrance = Entrance::new("c1", crate::proof::fixture::spec().denials());
         let command = enter(entrance, Whose::Agents, Terminal { tty: true }, &[], &secret, &["codex".to_owned()]);
         assert_eq!(command.to_string(), "docker exec --interactive --tty --env HF_TOKEN --workdir /workspace c1 codex");
+    }
+
+    #[test]
+    fn compose_takes_no_variable_from_a_file_of_the_working_directory() {
+        let command = compose(Some("p"), &[Path::new("/f")]).arg("up").to_string();
+        assert_eq!(command, "docker compose --env-file /dev/null --project-name p --file /f up");
     }
 
     #[test]

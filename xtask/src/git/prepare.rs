@@ -246,6 +246,6 @@ fn sweep(private: &Path) -> Result<()> {
 }
 
 fn names_filters(workspace: &Path) -> bool {
-    let read = || Beneath::root(workspace).ok()?.text(".gitattributes", SMALL).ok()?;
-    read().is_some_and(|text| text.contains("filter="))
+    let read = || Beneath::root(workspace).ok()?.read(".gitattributes", SMALL).ok()?;
+    read().is_some_and(|(bytes, _)| String::from_utf8_lossy(&bytes).contains("filter="))
 }

@@ -70,7 +70,11 @@ fn link(workspace: &Beneath, name: &Path) -> Option<String> {
     if let Ok(target) = fs::read_link(&path) {
         return Some(format!("link to {}", target.display()));
     }
-    let real = path.parent()?.canonicalize().ok()?.join(name.file_name()?);
+    let real = match path.parent()?.canonicalize() {
+        Ok(parent) => parent.join(name.file_name()?),
+        Err(err) if err.kind() == std::io::ErrorKind::NotFound => return None,
+        Err(err) => return Some(format!("unreadable: {err}")),
+    };
     match real.strip_prefix(workspace.path()) {
         Ok(inside) => seen(workspace.file(inside)),
         Err(_) => Some(format!("leads to {}", real.display())),
@@ -84,13 +88,19 @@ fn seen(found: Result<Option<(fs::File, fs::Metadata)>, Refused>) -> Option<Stri
         Err(Why::Fifo | Why::Special) => return Some("special".to_owned()),
         // That it is there and cannot be read is a state too: it can become readable by a change of its mode alone.
         Err(Why::Failed(err)) => return Some(format!("unreadable: {err}")),
-        Err(Why::Symlink | Why::Outside | Why::NoDirectory | Why::TooLarge(_) | Why::NotUtf8 | Why::Moved) => {
-            return None;
+        Err(Why::NoDirectory) => return None,
+        Err(Why::Symlink | Why::Outside | Why::TooLarge(_) | Why::NotUtf8 | Why::Moved) => {
+            return Some("unreadable: it was replaced while it was opened".to_owned());
         }
     };
     let mut bytes = Vec::new();
-    file.take(READ_LIMIT).read_to_end(&mut bytes).ok()?;
-    Some(format!("file {:o} {} {}", meta.mode() & 0o7777, meta.len(), fingerprint::of([bytes])))
+    if let Err(err) = file.take(READ_LIMIT).read_to_end(&mut bytes) {
+        return Some(format!("unreadable: {err}"));
+    }
+    // What is not read counts by the time of its last change, which only the kernel sets.
+    let rest = (meta.len() > READ_LIMIT).then(|| format!(" {} {}", meta.ctime(), meta.ctime_nsec()));
+    let (mode, rest) = (meta.mode() & 0o7777, rest.unwrap_or_default());
+    Some(format!("file {mode:o} {} {}{rest}", meta.len(), fingerprint::of([bytes])))
 }
 
 /// What changed between two snapshots: one line a file, with the tool that obeys it.
@@ -131,6 +141,20 @@ mod tests {
                 "`Makefile` changed: check this before you run make there",
             ]
         );
+    }
+
+    #[test]
+    fn a_change_far_behind_in_a_large_file_is_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("Makefile");
+        let mut text = vec![b'#'; 2 << 20];
+        fs::write(&path, &text).unwrap();
+        let before = snapshot(dir.path()).unwrap();
+        text.pop();
+        text.push(b'\n');
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        fs::write(&path, &text).unwrap();
+        assert_eq!(changes(&before, &snapshot(dir.path()).unwrap()).len(), 1);
     }
 
     #[test]

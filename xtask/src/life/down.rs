@@ -1,6 +1,7 @@
 //! Ends a sandbox: removes its container, and on request what would outlive it.
 
 use super::baseline::Watched;
+use super::reopen::reopen;
 use crate::context::{Context, directory, resolved};
 use crate::engine::alive::Alive;
 use crate::engine::running::Existing;
@@ -55,6 +56,9 @@ impl Removal {
         let lock = (!dry_run && places.dir.exists()).then(|| lock(&places)).transpose()?;
         let container = find(&compose::container_name(&places.project))?;
         places.known(&settings.workspace, container.is_some())?;
+        if !dry_run {
+            reopen(&settings.workspace, &places);
+        }
         let volumes = if caches { caches_of(uid)? } else { Vec::new() };
         let commits = if all { commits(&settings.workspace, &places, stop) } else { Vec::new() };
         if stop() {

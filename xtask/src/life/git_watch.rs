@@ -4,6 +4,7 @@
 use super::call::free_lock;
 use super::gather::{Gathered, find};
 use super::ground::Ground;
+use super::reopen::reopen;
 use crate::context::Context;
 use crate::engine::alive::Alive;
 use crate::engine::compose::container_name;
@@ -108,6 +109,7 @@ impl Gathered {
 
     fn look_and_say(&self, now: Now) {
         let ground = &self.ground;
+        reopen(&ground.workspace, &ground.places);
         match look(&ground.workspace, ground.repository.as_ref(), &ground.places, &ground.environment, now) {
             Ok(seen) => say(seen),
             Err(err) => unseen(&ground.workspace, &err),
@@ -126,6 +128,7 @@ impl Gathered {
 /// After a container was removed, so that nothing of an agent's runs any more. Returns whether nothing of an agent's is
 /// left in the workspace.
 pub(super) fn look_at_end(cx: &Context, workspace: &Path, places: &Places) -> bool {
+    reopen(workspace, places);
     // The workspace may be gone, or its repository be broken: the look needs neither.
     let repository = git::detect(workspace).ok().flatten();
     let now = Now::Ended;

@@ -2,6 +2,7 @@
 
 use super::baseline::Watched;
 use super::record;
+use super::reopen::reopen;
 use super::rules::rules;
 use crate::context::{Context, directory, resolved};
 use crate::error::usage;
@@ -110,6 +111,9 @@ impl Ground {
             exposed.refuse_written("the settings file", &cx.root.join(name))?;
         }
         directory("the workspace", &settings.workspace)?;
+        if !cx.dry_run {
+            reopen(&settings.workspace, &places::of(cx, &settings.workspace, user.uid));
+        }
         let workspace = exposed.open(&settings.workspace)?.real().to_owned();
         if workspace.parent().is_none() {
             return Err(usage("the workspace `/` is this whole host")

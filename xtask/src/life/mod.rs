@@ -22,6 +22,7 @@ mod neighbours;
 mod plan;
 mod ready;
 mod record;
+mod reopen;
 mod rules;
 pub(crate) mod running;
 mod sandbox;
@@ -43,6 +44,7 @@ pub(crate) use guest::fill as fill_guest;
 pub(crate) use leftovers::Policy;
 pub(crate) use plan::plan;
 pub(crate) use record::{exposed, programs_claim, programs_now, trusted};
+pub(crate) use reopen::reopen;
 pub(crate) use running::{Outcome, copy_of_proof};
 // `tests/compile/` names these two: only the first has `enter`.
 pub(crate) use rules::rules;

@@ -3,12 +3,14 @@
 //! hear of it at its next entry at the earliest.
 
 use super::gather::{Gathered, find};
-use super::{record, wanted};
+use super::record::{self, OtherMount, OtherRecord};
+use super::wanted;
 use crate::context::Context;
 use crate::engine::compose;
 use crate::error::usage;
 use crate::mountinfo::MountTable;
 use crate::proof::sources;
+use crate::spec::places;
 use crate::text;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
@@ -45,13 +47,26 @@ pub(super) fn refuse(cx: &Context, gathered: &Gathered) -> Result<Vec<String>> {
     Ok(lines)
 }
 
-/// By the records of the others. Reads a file for each, and looks at their sources.
+/// By the records of the others, and by the list of what was given for writing, which also has those whose record cannot be
+/// read. Reads a file for each, and looks at their sources.
 fn touched(cx: &Context, gathered: &Gathered) -> Vec<Neighbour> {
     let mounts = wanted::mounts(gathered);
     let open: Vec<&Path> = mounts.iter().filter(|mount| !mount.read_only).map(|mount| mount.source.as_path()).collect();
     let table = MountTable::of_this_process().unwrap_or_default();
     let mut found = Vec::new();
-    for other in record::others(cx, &gathered.ground.places) {
+    let others = record::others(cx, &gathered.ground.places);
+    let without_record = gathered.ground.exposed.paths().into_iter().filter_map(|workspace| {
+        let places = places::of(cx, &workspace, gathered.ground.user.uid);
+        let known = places == gathered.ground.places || others.iter().any(|other| other.project == places.project);
+        let mount = OtherMount { source: workspace.clone(), read_only: false };
+        (!known && places.dir.exists()).then_some(OtherRecord {
+            project: places.project,
+            workspace,
+            mounts: vec![mount],
+        })
+    });
+    let without_record: Vec<OtherRecord> = without_record.collect();
+    for other in others.into_iter().chain(without_record) {
         let own: Vec<&Path> =
             other.mounts.iter().filter(|mount| !mount.read_only).map(|m| m.source.as_path()).collect();
         for mount in &other.mounts {

@@ -8,6 +8,7 @@ use super::claim::{Draft, RECREATE};
 use crate::beneath::Beneath;
 use crate::finding::Finding;
 use crate::fingerprint;
+use crate::mountinfo::MountTable;
 use rustix::fs::{self, AtFlags, FileType};
 use std::path::Path;
 
@@ -58,6 +59,9 @@ const MOST: usize = 50_000;
 /// `OVERLAYFS_SUPER_MAGIC` of linux/magic.h.
 const OVERLAY: u64 = 0x794c_7630;
 
+/// Whether an overlay moves directories of its lower layers where its mount does not say.
+const DEFAULT: &str = "/sys/module/overlay/parameters/redirect_dir";
+
 /// The fingerprint of the watched files below the container's root: their names, sizes and ctimes, which only the kernel
 /// sets. No file is read. `None` where the host may not read the directories.
 ///
@@ -66,19 +70,30 @@ const OVERLAY: u64 = 0x794c_7630;
 pub(crate) fn fingerprint(root: &Path) -> Option<String> {
     // `/proc/PID/root` is itself a link, which `Beneath` refuses as the last part of a path. With a dot behind it, the
     // link is a parent, and parents are trusted.
+    let mounts = root.parent().map(|process| process.join("mountinfo"));
     let root = Beneath::root(&root.join(".")).ok()?;
-    // On an overlay these two cannot be moved, and their ctimes change when the first file below them is installed, so
-    // their ctimes do not count. No file that is put there for a while and removed again can mislead the probe: an image
+    let overlay = u64::try_from(fs::fstatfs(&root).ok()?.f_type).ok()? == OVERLAY;
+    let fixed = overlay && {
+        let text = |path: &Path| std::fs::read_to_string(path).ok();
+        !moves_directories(mounts.and_then(|path| text(&path)).as_deref(), text(Path::new(DEFAULT)).as_deref())
+    };
+    printed(&root, fixed)
+}
+
+/// The same, where it is known whether `etc` and `usr` stay where they are.
+fn printed(root: &Beneath, fixed: bool) -> Option<String> {
+    // On an overlay these two can usually not be moved, and their ctimes change when the first file below them is installed,
+    // so that their ctimes do not count there. Where they can be moved, a whole other tree could answer in their place and be
+    // put back, which only they show. No file that is put there for a while and removed again can mislead the probe: an image
     // whose user is root has an `ld.so.preload` already (`docker/add_user.sh`), and the interpreter does not look for a
     // `pyvenv.cfg` there (see `spec::inside::PYTHON_LINK`).
     let unmoved = ["etc", "usr"];
-    let overlay = u64::try_from(fs::fstatfs(&root).ok()?.f_type).ok()? == OVERLAY;
     let mut lines = Vec::new();
     let open = |path: &str| OPENED.iter().any(|open| path.starts_with(open));
     for watched in WATCHED {
         let Some(prefix) = watched.strip_suffix('*') else {
-            let counts = Counts { content: open(watched), ctime: !(overlay && unmoved.contains(watched)) };
-            add(&root, watched, watched, counts, &mut lines)?;
+            let counts = Counts { content: open(watched), ctime: !(fixed && unmoved.contains(watched)) };
+            add(root, watched, watched, counts, &mut lines)?;
             continue;
         };
         let (folder, start) = prefix.rsplit_once('/')?;
@@ -94,6 +109,18 @@ pub(crate) fn fingerprint(root: &Path) -> Option<String> {
         }
     }
     Some(fingerprint::of(lines))
+}
+
+/// Whether directories of the image can be moved in a container whose root is an overlay, by the table of its mounts and the
+/// kernel's default. What is not known counts as if they could. Source: the kernel's `overlayfs.rst`; the option is shown
+/// where it is not the default.
+fn moves_directories(mounts: Option<&str>, default: Option<&str>) -> bool {
+    let table = mounts.and_then(|text| MountTable::parse(text).ok());
+    let Some(root) = table.as_ref().and_then(|table| table.at("/")) else { return true };
+    match root.super_option("redirect_dir") {
+        Some(option) => !["off", "nofollow", "follow"].contains(&option),
+        None => default.is_none_or(|default| default.trim() != "N"),
+    }
 }
 
 /// What of a folder counts beside its name and mode.
@@ -263,6 +290,41 @@ mod tests {
         fs::rename(&there, &aside).unwrap();
         fs::rename(&aside, &there).unwrap();
         assert_ne!(fingerprint(root.path()).unwrap(), before);
+    }
+
+    /// As a kernel whose default is `N` showed it, with the layers shortened; `on` and `off` by the option of the mount.
+    fn mounts(option: &str) -> String {
+        format!(
+            "1203 1093 0:146 / / rw,relatime master:509 - overlay overlay rw,lowerdir=l,upperdir=u,workdir=w{option}\n\
+             1204 1203 0:149 / /proc rw,nosuid,nodev,noexec,relatime - proc proc rw\n"
+        )
+    }
+
+    #[test]
+    fn where_an_overlay_moves_directories_is_known_from_its_mount_or_the_default() {
+        let moves = |option: &str, default| moves_directories(Some(&mounts(option)), default);
+        assert!(!moves("", Some("N\n")) && moves("", Some("Y\n")));
+        assert!(moves(",redirect_dir=on", Some("N\n")));
+        for off in [",redirect_dir=off", ",redirect_dir=nofollow", ",redirect_dir=follow"] {
+            assert!(!moves(off, Some("Y\n")), "{off}");
+        }
+        // What is not known counts.
+        assert!(moves("", None) && moves("", Some("")) && moves_directories(None, Some("N\n")));
+        assert!(moves(",redirect_dir=new", Some("N\n")) && moves_directories(Some("odd"), Some("N\n")));
+    }
+
+    #[test]
+    fn a_whole_tree_that_was_put_aside_and_came_back_is_seen_where_it_can_be_moved() {
+        let dir = image();
+        let root = Beneath::root(dir.path()).unwrap();
+        let before = [true, false].map(|fixed| printed(&root, fixed).unwrap());
+        for name in ["usr", "etc"] {
+            fs::rename(dir.path().join(name), dir.path().join("aside")).unwrap();
+            fs::rename(dir.path().join("aside"), dir.path().join(name)).unwrap();
+        }
+        let after = [true, false].map(|fixed| printed(&root, fixed).unwrap());
+        assert_eq!(before[0], after[0], "what an installed package does to them is no change");
+        assert_ne!(before[1], after[1]);
     }
 
     #[test]

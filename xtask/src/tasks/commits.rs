@@ -25,6 +25,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     let workspace = directory("the workspace", &settings.workspace)?;
     let places = places::of(cx, &workspace, User::read().uid);
     places.known_layout()?;
+    life::reopen(&workspace, &places);
     let repository = git::detect(&workspace)?.ok_or_else(|| {
         usage(format!("`{}` is not the root of a git repository", workspace.display()))
             .hint("commits are kept apart only for a workspace that is a repository of its own")

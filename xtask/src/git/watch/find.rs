@@ -284,10 +284,7 @@ impl<'a> Finder<'a> {
         match met {
             Met::Git { dir, name, place } => self.judge(dir, name, place),
             Met::Attributes { path, text } => {
-                let named = text::drivers(&text);
-                if !named.is_empty() && self.found.attributes.len() < text::MOST_FILES {
-                    self.found.attributes.insert(path.to_string_lossy().into_owned(), named);
-                }
+                text::add(&mut self.found.attributes, &path, text);
                 Then::Descend
             }
             Met::Bits { dir, name, path, node } => {

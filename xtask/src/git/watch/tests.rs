@@ -393,6 +393,33 @@ fn gitmodules_and_attributes_that_gain_are_told() {
     assert_eq!(w.look(), Vec::<String>::new(), "told once");
 }
 
+/// Git reads what is not UTF-8, what is long, and waits for a fifo.
+#[test]
+fn attributes_that_cannot_be_read_as_text_are_told_and_never_absent() {
+    let w = Watched::new();
+    w.f.host(&["config", "filter.mine.clean", "cat"]);
+    w.protect();
+    for name in ["n1", "n2", "n3", "n4"] {
+        fs::create_dir(w.at(name)).unwrap();
+    }
+    fs::write(w.at("n1/.gitattributes"), b"# \xff\n* filter=mine\n").unwrap();
+    fs::write(w.at("n2/.gitattributes"), "* filter=mine\n".to_owned() + &"#".repeat(1_100_000)).unwrap();
+    let fifo = crate::step::Command::new("mkfifo").args([w.at("n3/.gitattributes").display().to_string()]);
+    assert!(crate::exec::capture(&fifo).unwrap().ok());
+    std::os::unix::fs::symlink("../n1/.gitattributes", w.at("n4/.gitattributes")).unwrap();
+    let warnings = w.look();
+    for (line, said) in warnings.iter().zip([
+        "`n1/.gitattributes` names `filter=mine` now",
+        "`n2/.gitattributes` was not looked at for programs of your configuration: it has more than",
+        "`n3/.gitattributes` was not looked at for programs of your configuration: it is no plain file",
+        "`n4/.gitattributes` was not looked at for programs of your configuration: it is a symlink",
+    ]) {
+        assert!(line.starts_with(said), "{warnings:#?}");
+    }
+    assert_eq!(warnings.len(), 4, "{warnings:#?}");
+    assert_eq!(w.look(), Vec::<String>::new(), "told once");
+}
+
 #[test]
 fn names_that_were_taken_in_advance_keep_nothing_from_being_set_aside() {
     let w = Watched::new();

@@ -7,6 +7,7 @@ use crate::beneath::Beneath;
 use crate::ui::printable;
 use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 /// The drivers that each `.gitattributes` names, such as `filter=lfs`, by its path.
 pub(super) type Attributes = BTreeMap<String, BTreeSet<String>>;
@@ -16,13 +17,42 @@ pub(super) type Submodules = BTreeMap<String, String>;
 
 /// The most drivers of one file, and the most files, that are kept.
 const MOST_DRIVERS: usize = 100;
-pub(super) const MOST_FILES: usize = 1000;
+const MOST_FILES: usize = 1000;
+
+/// How a word begins that is no driver: it says what is not known of a file.
+const UNKNOWN: &str = "unknown: ";
+
+/// What git takes for space in a `.gitattributes`. A comment begins after that and nothing else.
+const SPACE: [char; 3] = [' ', '\t', '\r'];
+
+/// Adds what a `.gitattributes` names, or why that is not known.
+pub(super) fn add(all: &mut Attributes, path: &Path, text: Result<String, String>) {
+    let named = text.map_or_else(|why| BTreeSet::from([format!("{UNKNOWN}{why}")]), |text| drivers(&text));
+    if named.is_empty() {
+        return;
+    }
+    if all.len() < MOST_FILES {
+        all.insert(path.to_string_lossy().into_owned(), named);
+    } else {
+        // Its name sorts before every path, and is none.
+        all.insert(
+            String::new(),
+            BTreeSet::from([format!("{UNKNOWN}more than {MOST_FILES} of these files name drivers")]),
+        );
+    }
+}
 
 /// The drivers that a `.gitattributes` names: programs of the configuration that git runs on the files there.
 pub(super) fn drivers(text: &str) -> BTreeSet<String> {
-    let words = text.lines().filter(|line| !line.trim_start().starts_with('#')).flat_map(str::split_whitespace);
+    let is_comment = |line: &&str| line.trim_start_matches(SPACE).starts_with('#');
+    let words = text.lines().filter(|line| !is_comment(line)).flat_map(str::split_whitespace);
     let named = |word: &&str| ["filter=", "diff=", "merge="].iter().any(|kind| word.starts_with(kind));
-    words.filter(named).map(str::to_owned).take(MOST_DRIVERS).collect()
+    let mut all: BTreeSet<String> = words.filter(named).map(str::to_owned).collect();
+    if all.len() > MOST_DRIVERS {
+        all = all.into_iter().take(MOST_DRIVERS).collect();
+        all.insert(format!("{UNKNOWN}it names more than {MOST_DRIVERS} drivers"));
+    }
+    all
 }
 
 /// What names a driver of the user's configuration since the last look, a line each. Where the configuration cannot be
@@ -38,9 +68,18 @@ pub(super) fn new_filters(before: &Attributes, now: &Attributes, repo: Option<&R
         Some(repo) if !gained.is_empty() => Some(configured(repo)?),
         Some(_) | None => None,
     };
-    let matters = |driver: &String| configured.as_ref().is_none_or(|names| names.contains(driver));
+    let matters =
+        |driver: &String| driver.starts_with(UNKNOWN) || configured.as_ref().is_none_or(|names| names.contains(driver));
     let gained = gained.into_iter().filter(|(_, driver)| matters(driver));
     let line = |(path, driver): (String, String)| {
+        if let Some(why) = driver.strip_prefix(UNKNOWN) {
+            let path = if path.is_empty() { ".gitattributes" } else { &path };
+            return format!(
+                "`{}` was not looked at for programs of your configuration: {}; look at it before you run git there",
+                printable(path),
+                printable(why)
+            );
+        }
         format!(
             "`{}` names `{}` now: git on this host runs that program of your configuration on files there",
             printable(&path),
@@ -90,6 +129,36 @@ mod tests {
         let text = "# *.c filter=no\n*.bin filter=lfs diff=lfs -text\n[attr]x merge=y\n\"a b\" filter=z\n*.c -filter\n";
         let expected = ["diff=lfs", "filter=lfs", "filter=z", "merge=y"].map(str::to_owned);
         assert_eq!(drivers(text), BTreeSet::from(expected));
+    }
+
+    #[test]
+    fn only_what_git_takes_for_a_comment_is_one() {
+        assert_eq!(drivers(" \t# filter=no\n\r#filter=no\n"), BTreeSet::new());
+        for line in ["\u{a0}# filter=x\n", "\u{b}# filter=x\n", "\u{feff}# filter=x", "\u{fffd}# filter=x"] {
+            assert_eq!(drivers(line), BTreeSet::from(["filter=x".to_owned()]), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_past_a_limit_or_cannot_be_read_is_told_and_never_absent() {
+        let many: String = (0..2 * MOST_DRIVERS).map(|n| format!("* filter=a{n:03}\n")).collect();
+        let mut now = Attributes::new();
+        add(&mut now, Path::new("many"), Ok(many + "* filter=mine\n"));
+        add(&mut now, Path::new("large"), Err("it is large".to_owned()));
+        for n in 0..MOST_FILES {
+            add(&mut now, Path::new(&format!("n/{n}")), Ok("* filter=other".to_owned()));
+        }
+        // Whatever the configuration names.
+        let lines = new_filters(&Attributes::new(), &now, None).unwrap();
+        for (path, why) in [
+            ("`.gitattributes`", "more than 1000 of these files"),
+            ("`large`", "it is large"),
+            ("`many`", "it names more than 100 drivers"),
+        ] {
+            let told = |line: &&String| line.starts_with(&format!("{path} was not looked at")) && line.contains(why);
+            assert_eq!(lines.iter().filter(told).count(), 1, "{path}: {lines:?}");
+        }
+        assert_eq!(new_filters(&now, &now, None).unwrap(), Vec::<String>::new());
     }
 
     #[test]

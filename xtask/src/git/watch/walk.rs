@@ -31,27 +31,13 @@ const ATTRIBUTES: u64 = 1 << 20;
 /// What the walk meets.
 pub(super) enum Met<'a> {
     /// A place of git: the name in that directory by which git knows it.
-    Git {
-        dir: &'a Beneath,
-        name: &'a OsString,
-        place: Place,
-    },
-    Attributes {
-        path: PathBuf,
-        text: String,
-    },
+    Git { dir: &'a Beneath, name: &'a OsString, place: Place },
+    /// A `.gitattributes`: its text, in which each byte that is not UTF-8 is replaced, or why it cannot be read.
+    Attributes { path: PathBuf, text: Result<String, String> },
     /// A regular file with setuid or setgid bits, once an agent can have set them.
-    Bits {
-        dir: &'a Beneath,
-        name: &'a OsString,
-        path: PathBuf,
-        node: Node,
-    },
+    Bits { dir: &'a Beneath, name: &'a OsString, path: PathBuf, node: Node },
     /// What was not looked at, and why, as a line. The empty path stands for anything in the workspace.
-    Unseen {
-        path: PathBuf,
-        line: String,
-    },
+    Unseen { path: PathBuf, line: String },
 }
 
 /// The setuid and the setgid bit.
@@ -92,6 +78,7 @@ impl<'a> Walk<'a> {
     /// not let pass is walked, too.
     pub(super) fn run(mut self, first: Vec<PathBuf>, meet: &mut Meet<'_>) {
         for path in first {
+            // One that cannot be opened is told of by the walk through the tree.
             if let Ok(Some(dir)) = self.open(&path) {
                 self.own(&dir, &path, meet);
             }
@@ -152,7 +139,14 @@ impl<'a> Walk<'a> {
         let mut own = Own { whole: false, stays: None };
         let is_root = path.as_os_str().is_empty();
         // Asked by name and not looked for in the list: on a file system that ignores case, git would find `.GIT`.
-        let dot_git = dir.stat(DOT_GIT).ok();
+        let dot_git = match dir.stat(DOT_GIT) {
+            Ok(node) => Some(node),
+            Err(err) if err.kind() == std::io::ErrorKind::NotFound => None,
+            Err(err) => {
+                self.unseen(&path.join(DOT_GIT), &err.to_string(), meet);
+                None
+            }
+        };
         if let Some(node) = &dot_git {
             let place = Place::new(path.join(DOT_GIT), node.kind.into(), node);
             let then = meet(Met::Git { dir, name: &DOT_GIT.into(), place });
@@ -181,7 +175,7 @@ impl<'a> Walk<'a> {
         }
         for (name, kind) in names {
             if name == ".gitattributes"
-                && let Ok(Some(text)) = dir.text(&name, ATTRIBUTES)
+                && let Some(text) = attributes(dir, &name)
             {
                 meet(Met::Attributes { path: path.join(&name), text });
             }
@@ -234,6 +228,26 @@ struct Own {
     whole: bool,
     /// Its `.git`, where that was there before, and stays as it is.
     stays: Option<FileId>,
+}
+
+/// The text of a `.gitattributes`, or why it cannot be read: git reads what is not UTF-8, and what is longer. `None` where
+/// git reads nothing either.
+fn attributes(dir: &Beneath, name: &OsString) -> Option<Result<String, String>> {
+    match dir.read(name, ATTRIBUTES) {
+        Ok(found) => found.map(|(bytes, _)| Ok(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(Refused { why: Why::Directory, .. }) => None,
+        Err(Refused { why, .. }) => Some(Err(match why {
+            Why::Symlink => "it is a symlink".to_owned(),
+            Why::Fifo | Why::Special => {
+                "it is no plain file, and git on this host may wait for it without end".to_owned()
+            }
+            Why::TooLarge(limit) => format!("it has more than {limit} bytes"),
+            Why::Failed(err) => err.to_string(),
+            Why::Outside | Why::NoDirectory | Why::Directory | Why::NotUtf8 | Why::Moved => {
+                "it was replaced".to_owned()
+            }
+        })),
+    }
 }
 
 fn name_of(path: &Path) -> String {
