@@ -8,6 +8,9 @@ somebody with CAP_SYS_PTRACE may look into it or change it, and nothing inside h
 could not look into it either. So the init waits for the host, which looks at what it has to know while no agent runs yet,
 and then sends SIGUSR1. There is no way back. Which of the two states it is in, the name of the process tells (`comm` in
 /proc/PID), which only the process itself can change.
+
+It obeys signals of the host alone: the kernel gives 0 as the sender of a signal that comes from outside of the container.
+So the agent cannot end the container, and with it the session that the host looks after.
 """
 
 import os
@@ -18,6 +21,7 @@ import _ctypes  # `ctypes` itself would take ten times as long
 
 OPEN = b"sandbox-open"  # the host can look into it
 APART = b"sandbox-apart"  # nobody can
+SI_USER = 0  # of sigaction(2)
 SET_DUMPABLE, GET_DUMPABLE, SET_NAME = 4, 3, 15  # of prctl(2)
 
 
@@ -42,6 +46,11 @@ def reap():
         pass
 
 
+def of_the_host(info):
+    """Whether kill(2) sent the signal, and from outside. With sigqueue(3) a process inside could claim any sender."""
+    return info.si_code == SI_USER and info.si_pid == 0
+
+
 def main():
     """Returns the exit code at a signal that asks for the end; everything else in the container ends with this process."""
     wanted = {signal.SIGCHLD, signal.SIGUSR1, signal.SIGTERM, signal.SIGINT}
@@ -49,13 +58,15 @@ def main():
     signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
     prctl(SET_NAME, OPEN)
     while True:
-        number = signal.sigwait(wanted)
-        if number == signal.SIGUSR1:
-            apart()
-        elif number == signal.SIGCHLD:
+        info = signal.sigwaitinfo(wanted)
+        if info.si_signo == signal.SIGCHLD:
             reap()
+        elif not of_the_host(info):
+            continue
+        elif info.si_signo == signal.SIGUSR1:
+            apart()
         else:
-            return 128 + number
+            return 128 + info.si_signo
 
 
 if __name__ == "__main__":

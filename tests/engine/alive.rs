@@ -9,6 +9,8 @@ use crate::support::terminal::Terminal;
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::thread;
+use std::time::Duration;
 
 /// Runs lines in a shell of the sandbox, by the way that a user takes.
 fn shell<'a>(sandbox: &'a Sandbox, lines: &'static str) -> Run<'a> {
@@ -287,6 +289,39 @@ fn where_nothing_was_alive_the_workspace_is_not_looked_through_at_the_next_entry
         !before_codex.contains("removed the setuid bit of `su`"),
         "nobody can have set it but the user: {before_codex}"
     );
+}
+
+#[test]
+fn a_session_that_ends_with_its_container_is_looked_at_too() {
+    let sandbox = Sandbox::of(User { uid: 1234, gid: 1234 });
+    let words = "cp /bin/true su; chmod 4755 su; echo evil > .envrc; git init --quiet new; touch made; sleep 600\n";
+    let ended = thread::scope(|scope| {
+        let task = sandbox.task("sandbox").args(["--yes", "--shell"]).stdin(words);
+        let session = scope.spawn(|| task.run().ended(137));
+        let made = sandbox.workspace().join("made");
+        let tries = (0..1800).find(|_| made.exists() || (thread::sleep(Duration::from_millis(100)), false).1);
+        assert!(tries.is_some(), "the agent does nothing");
+        engine::docker(["kill", "--signal", "KILL", &sandbox.containers()[0]]);
+        session.join().expect("the session")
+    });
+    for told in ["was ended meanwhile", "removed the setuid bit of `su`", "`.envrc` is new", "`new/.git`"] {
+        assert!(ended.stderr.contains(told), "`{told}` is not in: {}", ended.stderr);
+    }
+    assert!(!sandbox.workspace().join("new/.git").exists());
+}
+
+#[test]
+fn what_an_agent_does_to_the_init_from_within_changes_no_entry_and_no_look() {
+    let sandbox = Sandbox::new();
+    let words = "kill -TERM 1; kill -INT 1\n\
+                 python3 -c 'import resource as r; r.prlimit(1, r.RLIMIT_STACK, (1 << 20, 1 << 20))' && sleep 1\n\
+                 grep -c 'stack size *1048576 ' /proc/1/limits; echo still here\n";
+    let run = shell(&sandbox, words);
+    assert_eq!(run.stdout, "1\nstill here\n", "{}", run.stderr);
+    let container = sandbox.containers();
+    sandbox.enter(["--version"]).ok();
+    assert_eq!(sandbox.containers(), container);
+    assert_eq!(sandbox.proof().with("broken"), Vec::<String>::new());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::support::engine;
 use crate::support::proc;
 use crate::support::sandbox::Sandbox;
 use crate::support::terminal::Terminal;
-use std::fs::{self, File};
+use std::fs;
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
@@ -22,20 +22,17 @@ fn state(sandbox: &Sandbox) -> PathBuf {
 fn a_container_that_another_call_started_meanwhile_is_entered_and_not_replaced() {
     let sandbox = Sandbox::new();
     sandbox.enter(["--version"]).ok();
-    let first = sandbox.containers();
-    engine::docker(["kill", &first[0]]);
-    // This test is the other call: it holds the lock while the container comes up.
-    let lock = File::open(state(&sandbox).join("lock")).expect("the lock");
-    lock.lock().expect("its turn");
-    let stderr = thread::scope(|scope| {
-        let second = scope.spawn(|| sandbox.enter(["--version"]).ok().stderr.clone());
-        thread::sleep(Duration::from_secs(3));
-        engine::docker(["start", &first[0]]);
-        drop(lock);
-        second.join().expect("the second call")
-    });
-    assert!(stderr.contains("waiting for another"), "{stderr}");
-    assert_eq!(sandbox.containers(), first);
+    engine::docker(["kill", &sandbox.containers()[0]]);
+    let entered = |second: bool| {
+        thread::sleep(Duration::from_millis(if second { 300 } else { 0 }));
+        let run = sandbox.enter(["--version"]).ok();
+        (run.stderr.contains("waiting for another"), run.stderr.contains("--force-recreate"))
+    };
+    let both =
+        thread::scope(|scope| [false, true].map(|second| scope.spawn(move || entered(second))).map(|call| call.join()));
+    let both = both.map(|call| call.expect("a call"));
+    assert_eq!(both, [(false, true), (true, false)], "the first starts it, the second waits and enters");
+    assert_eq!(sandbox.containers().len(), 1);
 }
 
 #[test]

@@ -57,10 +57,38 @@ def _():
         file.write("sandbox-other")
 
 
-@attempt("init.signals", "said: S")
-def _():
-    for number in (signal.SIGKILL, signal.SIGSTOP, signal.SIGTSTP, signal.SIGUSR1, signal.SIGHUP, signal.SIGSEGV):
-        os.kill(1, number)
-    time.sleep(0.1)
+def state_of_init():
+    time.sleep(0.2)
     with open("/proc/1/stat") as file:
         return file.read().rpartition(")")[2].split()[0]
+
+
+@attempt("init.signals.sent", "said: S")
+def _():
+    for number in range(1, 65):
+        if number not in (32, 33):
+            os.kill(1, number)
+    return state_of_init()
+
+
+@attempt("init.signals.queued", "said: S")
+def _():
+    # siginfo_t: the number, the error, SI_QUEUE as the code, and 0 as the sender, as if it came from the host.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        info = ctypes.create_string_buffer(struct.pack("iiiiii", number, 0, -1, 0, 0, 0), 128)
+        call("rt_sigqueueinfo", 1, number, info)
+    return state_of_init()
+
+
+@attempt("init.signals.forged", "EPERM")
+def _():
+    info = ctypes.create_string_buffer(struct.pack("iiiiii", signal.SIGTERM, 0, 0, 0, 0, 0), 128)
+    call("rt_sigqueueinfo", 1, signal.SIGTERM, info)
+
+
+@attempt("init.limits", "said: unchanged")
+def _():
+    # The kernel lets the same user do it: what the host compares is what was recorded at the start.
+    resource.prlimit(1, resource.RLIMIT_STACK, (1 << 20, 1 << 20))
+    resource.prlimit(1, resource.RLIMIT_NOFILE, (64, 64))
+    return "unchanged" if resource.getrlimit(resource.RLIMIT_STACK)[0] != 1 << 20 else "changed"

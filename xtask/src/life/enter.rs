@@ -103,7 +103,13 @@ impl Running<'_> {
         signals.forget_keys();
         if code == i32::from(KILLED) && was_ended(gathered, &name, &record.container, &mut lock, signals) {
             ui::say(format_args!("`{name}` was ended meanwhile, and this session with it"));
-            leave::commits(gathered, &|| signals.any());
+            if gathered.ground.places.record.exists() {
+                // It was not `down`, which looks itself: perhaps the agent did it, so that nobody would look.
+                gathered.look_after_end(lock.is_some());
+                leave(gathered, &before, since, &|| signals.any());
+            } else {
+                leave::commits(gathered, &|| signals.any());
+            }
             return Ok(Left { code: KILLED });
         }
         let alive = wind_down(gathered, &container, call.leftovers, signals, lock)

@@ -97,11 +97,19 @@ impl Gathered {
     /// At the end of a session, before the user is told that it is over. What cannot be looked at is only a warning: the
     /// exit code of the session must still be returned.
     pub(super) fn look_at_exit(&self, alive: Option<&Alive>) {
+        // Another call that holds the lock may let an agent in meanwhile.
+        let lock = free_lock(&self.ground.places);
+        self.look_and_say(alive.filter(|_| lock.is_some()).map_or(Now::Busy, now));
+    }
+
+    /// The same where the container has ended with the session. `alone` says that no other call can have started one.
+    pub(super) fn look_after_end(&self, alone: bool) {
+        self.look_and_say(if alone { Now::Ended } else { Now::Busy });
+    }
+
+    fn look_and_say(&self, now: Now) {
         let ground = &self.ground;
         reopen(&ground.workspace, &ground.places);
-        // Another call that holds the lock may let an agent in meanwhile.
-        let lock = free_lock(&ground.places);
-        let now = alive.filter(|_| lock.is_some()).map_or(Now::Busy, now);
         match look(&ground.workspace, ground.repository.as_ref(), &ground.places, &ground.environment, now) {
             Ok(seen) => say(seen),
             Err(err) => unseen(&ground.workspace, &err),

@@ -2,7 +2,9 @@
 //!
 //! Until the host tells it to be out of reach, the host can look into it, and nothing else runs inside. What is read then
 //! is kept, because it cannot be read afterwards where the host's user is not root, and because nothing can change it: the
-//! init has no capability, and nobody can make it do anything. A process of the same number is told by its start time.
+//! init has no capability, and nobody can make it do anything. Its limits are kept for another reason: the same user may
+//! lower them from within, and they say nothing of a session, which gets its own from the engine. A process of the same
+//! number is told by its start time.
 
 use crate::beneath::{Beneath, FileId};
 use crate::engine::cgroup::{Process, ProcessId};
@@ -37,6 +39,8 @@ pub(crate) struct InitSeen {
     pub(crate) process: ProcessId,
     /// The targets of the links in its `ns/`, by kind.
     pub(crate) namespaces: BTreeMap<String, String>,
+    /// The text of `limits`.
+    pub(crate) limits: String,
     /// What it has at the target of each bind mount, or why that is not known.
     pub(crate) mounted: BTreeMap<String, Result<Placed, String>>,
     /// The variables that the image's entry point set for it, of those that are carried over to what is entered.
@@ -84,7 +88,7 @@ impl InitSeen {
         let root = Beneath::root(Path::new(&format!("/proc/{pid}/root/."))).map_err(|err| err.to_string())?;
         let bound = mounts.iter().filter(|mount| !matches!(mount.role, Role::Cache(_)));
         let mounted = bound.map(|mount| (mount.target.clone(), placed(&root, &table, &mount.target))).collect();
-        Ok(InitSeen { process, namespaces, mounted, carried: carried(pid) })
+        Ok(InitSeen { process, namespaces, limits: text_of(pid, "limits")?, mounted, carried: carried(pid) })
     }
 
     /// Whether the container's init is still this one.
@@ -144,13 +148,12 @@ pub(crate) fn opened(pid: u32, stop: impl Fn() -> bool) -> Result<(), String> {
     ))
 }
 
-/// Waits until the init, which was told, is out of reach.
+/// Waits until the init, which was told, is out of reach. That it is not, the proof finds out.
 ///
 /// # Errors
-/// It is not, or it has ended.
+/// It has ended.
 pub(crate) fn shut(pid: u32) -> Result<(), String> {
-    let name = becomes(pid, APART, SHUT, || false)?;
-    if name == APART { Ok(()) } else { Err(format!("the init calls itself `{name}` and is not out of reach")) }
+    becomes(pid, APART, SHUT, || false).map(drop)
 }
 
 /// The name that the process has when it is the wanted one, or when the time is over.
@@ -225,6 +228,7 @@ mod tests {
         let seen = |placed| InitSeen {
             process: ProcessId { pid: 1, started: 1 },
             namespaces: BTreeMap::new(),
+            limits: String::new(),
             mounted: [("/workspace".to_owned(), placed)].into(),
             carried: BTreeMap::new(),
         };

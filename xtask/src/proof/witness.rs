@@ -150,7 +150,7 @@ fn process_facts(container: &Container, seen: &InitSeen) -> Result<ProcessFacts,
     if !seen.is_of(container) {
         return Err("the container was started again since this tool looked into it".to_owned());
     }
-    ProcessFacts::read(seen.namespaces.clone(), |name| init::text_of(pid, name))
+    ProcessFacts::read(seen.namespaces.clone(), seen.limits.clone(), |name| init::text_of(pid, name))
 }
 
 fn file_id(path: &Path) -> Result<FileId, String> {

@@ -173,10 +173,14 @@ type Namespaces = BTreeMap<String, String>;
 
 impl ProcessFacts {
     /// By what reads a file of `/proc/PID` on the host, so that both witnesses' facts have one list.
-    pub(crate) fn read(namespaces: Namespaces, read: impl Fn(&str) -> Result<String, String>) -> Result<Self, String> {
+    pub(crate) fn read(
+        namespaces: Namespaces,
+        limits: String,
+        read: impl Fn(&str) -> Result<String, String>,
+    ) -> Result<Self, String> {
         let mounts = MountTable::parse(&read("mountinfo")?)?;
         let label = read("attr/current").ok().map(|text| text.trim_end_matches(['\0', '\n']).to_owned());
-        Ok(ProcessFacts { mounts, status: read("status")?, limits: read("limits")?, namespaces, label })
+        Ok(ProcessFacts { mounts, status: read("status")?, limits, namespaces, label })
     }
 
     /// A field of `status`.
