@@ -32,6 +32,12 @@ impl Environment {
         all.find(|path| path.symlink_metadata().is_ok_and(|meta| !meta.is_dir()))
     }
 
+    /// The directories in which the programs of this host lie, with those of git itself.
+    pub(super) fn programs(&self) -> Vec<PathBuf> {
+        let own = ["/usr/lib/git-core", "/usr/libexec/git-core", "/usr/local/libexec/git-core"];
+        self.search().filter(|dir| dir.starts_with('/')).chain(own).map(PathBuf::from).collect()
+    }
+
     /// The files that git obeys without being told, wherever they lead. Source: git-config(1), gitattributes(5).
     pub(super) fn files(&self) -> Vec<PathBuf> {
         let config = self.variables.get("XDG_CONFIG_HOME").filter(|dir| !dir.is_empty());

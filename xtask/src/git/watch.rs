@@ -10,6 +10,7 @@
 mod bits;
 mod command;
 mod find;
+mod interpreter;
 mod keys;
 mod linked;
 mod obeyed;
@@ -21,7 +22,7 @@ mod walk;
 
 use super::layout::DOT_GIT;
 use super::{Environment, Repository};
-use crate::error::{failed, usage};
+use crate::error::{Failure, failed, usage};
 use crate::exposed::Suspect;
 use crate::spec::inside::WORKSPACE;
 use crate::spec::{Mount, Role};
@@ -80,7 +81,8 @@ fn mounts_of(workspace: &Path, places: &[Place]) -> Vec<Mount> {
 pub(crate) fn preview(workspace: &Path, repo: Option<&Repository>, env: &Environment) -> Result<Vec<Mount>> {
     let found = Finder::new(workspace, repo, env, None)?.find(&Bound::USUAL)?;
     refuse_dangling(workspace, &found.dangling)?;
-    refuse_unprotected(workspace, &found.places)?;
+    refuse_unprotected(workspace, &found)?;
+    refuse_second_names(&found)?;
     Ok(mounts_of(workspace, &found.places))
 }
 
@@ -147,7 +149,8 @@ fn protect_within(
     refuse_dangling(workspace, &found.dangling)?;
     // The last state stays as it is, so that the next start does not take it for the user's either.
     refuse_new(&found)?;
-    refuse_unprotected(workspace, &found.places)?;
+    refuse_unprotected(workspace, &found)?;
+    refuse_second_names(&found)?;
     let now = found.state();
     now.write(state)?;
     for left in &found.unresolved {
@@ -230,6 +233,7 @@ fn look_within(
     }
     found.warnings.extend(found.unresolved.iter().map(Unresolved::told));
     found.warnings.extend(found.dangling.iter().map(|led| led.dangles(workspace)));
+    found.warnings.extend(found.second_names.iter().map(|why| format!("git on this host runs or obeys it: {why}")));
     // What is known stays what it was at the start: only that is mounted read-only.
     let state_now = WatchState {
         places: last.places.clone(),
@@ -300,9 +304,18 @@ fn refuse_dangling(workspace: &Path, dangling: &[Led]) -> Result<()> {
     dangling.first().map_or(Ok(()), refuse)
 }
 
+/// A file that an agent can write under another name is read-only nowhere.
+fn refuse_second_names(found: &Found) -> Result<()> {
+    let Some(why) = found.second_names.first() else { return Ok(()) };
+    let more = found.second_names.len() - 1;
+    let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+    let message = format!("git on this host runs or obeys what an agent could write: {}{more}", why.message);
+    Err(Failure { message, ..why.clone() }.into())
+}
+
 /// A place that cannot be mounted read-only is refused: what looks like git and is not understood is not passed over.
-fn refuse_unprotected(workspace: &Path, places: &[Place]) -> Result<()> {
-    for place in places {
+fn refuse_unprotected(workspace: &Path, found: &Found) -> Result<()> {
+    for place in &found.places {
         let path = workspace.join(&place.path);
         let why = match place.kind {
             PlaceKind::Directory | PlaceKind::File | PlaceKind::Bare => {
@@ -311,7 +324,12 @@ fn refuse_unprotected(workspace: &Path, places: &[Place]) -> Result<()> {
                 }
                 "has a name that cannot be mounted"
             }
-            PlaceKind::Link => "is or leads through a symlink",
+            PlaceKind::Link => {
+                if let Some(why) = leads_out(workspace, &path, found.said_of(&place.path)) {
+                    return Err(why.into());
+                }
+                "is or leads through a symlink"
+            }
             PlaceKind::Other => "is neither a directory nor a file",
         };
         let path = printable(&path.to_string_lossy());
@@ -319,7 +337,7 @@ fn refuse_unprotected(workspace: &Path, places: &[Place]) -> Result<()> {
             .hint("put the real directory in its place, or move it out of the workspace")
             .into());
     }
-    let count = mounts_of(workspace, places).len();
+    let count = mounts_of(workspace, &found.places).len();
     if count > MOST_MOUNTS {
         return Err(usage(format!(
             "`{}` has {count} nested git directories, and at most {MOST_MOUNTS} can be protected one by one",
@@ -329,6 +347,29 @@ fn refuse_unprotected(workspace: &Path, places: &[Place]) -> Result<()> {
         .into());
     }
     Ok(())
+}
+
+/// A program in the workspace that is a symlink to one outside, such as the `python` of a virtual environment: the program
+/// is out of the agent's reach, and the symlink is not.
+fn leads_out(workspace: &Path, link: &Path, said: Option<&str>) -> Option<Failure> {
+    let real = link.canonicalize().ok().filter(|real| !real.starts_with(workspace) && real.is_file())?;
+    let (said, real) = (said?, real.to_string_lossy().into_owned());
+    let shown = printable(&link.to_string_lossy());
+    let why = format!(
+        "{said} makes git on this host run or obey `{shown}`, a symlink to `{}`: an agent can put another in its place",
+        printable(&real)
+    );
+    let word = crate::text::word(&real);
+    Some(
+        failed(why)
+            .hint(format!(
+                "let that name the program itself, as `{word}`, or one that is installed outside of the workspace"
+            ))
+            .hint(
+                "a tool that needs the packages of a virtual environment can get one of its own outside, such as by \
+                 `uv tool install NAME` or `pipx install NAME`, and is then named by that path",
+            ),
+    )
 }
 
 #[cfg(test)]

@@ -12,11 +12,12 @@ use super::state::{Unresolved, WatchState};
 use super::text;
 use super::walk::{Bound, Met, Then, Walk};
 use crate::beneath::Beneath;
-use crate::error::failed;
+use crate::error::{Failure, failed};
 use crate::exposed::Suspect;
+use crate::second_name::Writers;
 use crate::ui::printable;
 use anyhow::{Context as _, Result};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -42,9 +43,18 @@ pub(super) struct Found {
     pub(super) unknown: BTreeSet<String>,
     /// The relative parts of `PATH`.
     pub(super) relative_search: Vec<String>,
+    /// Files that git runs or obeys, with another name under which an agent could write them.
+    pub(super) second_names: Vec<Failure>,
+    /// What makes git run or obey what lies at a path below the workspace.
+    said: BTreeMap<PathBuf, String>,
 }
 
 impl Found {
+    /// What names a place, or what lies behind it.
+    pub(super) fn said_of(&self, place: &Path) -> Option<&str> {
+        self.said.iter().find(|(path, _)| path.starts_with(place)).map(|(_, said)| said.as_str())
+    }
+
     /// All that is there as known, while no agent runs.
     pub(super) fn state(&self) -> WatchState {
         WatchState {
@@ -80,6 +90,8 @@ pub(super) struct Finder<'a> {
     /// What agents can have made besides, where a container is to be started.
     suspect: Option<&'a Suspected>,
     bits: Bits,
+    /// The files outside of the workspace, or in places that are read-only as a whole, that git runs or obeys.
+    run: Vec<PathBuf>,
     found: Found,
 }
 
@@ -99,6 +111,7 @@ impl<'a> Finder<'a> {
             doubt: None,
             suspect: None,
             bits: Bits::default(),
+            run: Vec::new(),
             found: Found::default(),
         })
     }
@@ -139,8 +152,9 @@ impl<'a> Finder<'a> {
         let mut reader = Reader::new(&workspace, self.env);
         for repo in &repos {
             let named = reader.read(repo)?;
-            self.obeyed(repo, named)?;
+            self.obeyed(repo, &reader, named)?;
         }
+        self.second_names();
         self.found.relative_search = self.env.relative_search();
         let before = self.known.map(|known| (&known.attributes, &known.modules));
         self.found.modules = text::modules(&self.root);
@@ -156,14 +170,9 @@ impl<'a> Finder<'a> {
     }
 
     /// What the configuration of a repository of the user's makes git run or obey in the workspace.
-    fn obeyed(&mut self, repo: &Trusted, named: Named) -> Result<()> {
+    fn obeyed(&mut self, repo: &Trusted, reader: &Reader<'_>, named: Named) -> Result<()> {
         self.found.unknown.extend(named.unknown);
-        for (path, said) in &named.elsewhere {
-            self.elsewhere(path, said)?;
-        }
-        for path in named.paths {
-            self.named(&path);
-        }
+        self.by_name(named.paths, named.elsewhere)?;
         let guarded =
             self.found.places.iter().filter(|place| matches!(place.kind, PlaceKind::Directory | PlaceKind::Bare));
         let guarded = guarded.map(|place| self.root.path().join(&place.path)).collect();
@@ -176,6 +185,9 @@ impl<'a> Finder<'a> {
                 None => search.directory(&dir)?,
             }
         }
+        let scripts = reader.interpreters(repo, search.files.iter().cloned())?;
+        self.by_name(scripts.paths, scripts.elsewhere)?;
+        self.run.append(&mut search.files);
         for led in search.found {
             match lookup(&self.root, &led.target) {
                 Ok(None) => self.found.dangling.push(led),
@@ -183,6 +195,32 @@ impl<'a> Finder<'a> {
             }
         }
         Ok(())
+    }
+
+    fn by_name(&mut self, paths: BTreeMap<PathBuf, String>, elsewhere: BTreeMap<PathBuf, String>) -> Result<()> {
+        for (path, said) in elsewhere {
+            self.elsewhere(&path, &said)?;
+            self.run.push(path);
+        }
+        for (path, said) in paths {
+            self.named(&path);
+            self.found.said.entry(path).or_insert(said);
+        }
+        Ok(())
+    }
+
+    /// A file that is read-only under one name can be written under another.
+    fn second_names(&mut self) {
+        let root = self.root.path();
+        let others = self.suspect.map_or_else(Vec::new, |by| by.ground.paths());
+        let writers = Writers::of([root].into_iter().chain(others), self.env.programs());
+        let is_whole = |place: &&Place| matches!(place.kind, PlaceKind::Directory | PlaceKind::Bare);
+        let guarded = self.found.places.iter().filter(is_whole).map(|place| root.join(&place.path)).collect::<Vec<_>>();
+        let single = self.found.places.iter().filter(|place| place.kind == PlaceKind::File);
+        let files: BTreeSet<PathBuf> =
+            single.map(|place| root.join(&place.path)).chain(std::mem::take(&mut self.run)).collect();
+        let refused = files.iter().filter_map(|path| writers.refuse(path, &guarded).err());
+        self.found.second_names = refused.take(MOST_UNRESOLVED).collect();
     }
 
     /// What lies where another sandbox can write: only that sandbox can have it read-only.
