@@ -9,15 +9,23 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Environment {
     pub(super) home: PathBuf,
     pub(super) variables: BTreeMap<String, String>,
+    /// The state folder of this tool.
+    pub(super) state: PathBuf,
 }
 
 impl Environment {
     pub(crate) fn of(cx: &Context) -> Environment {
-        Environment { home: cx.home.clone(), variables: cx.env.clone() }
+        Environment { home: cx.home.clone(), variables: cx.env.clone(), state: cx.state.clone() }
     }
 
     fn search(&self) -> impl Iterator<Item = &str> {
         self.variables.get("PATH").into_iter().flat_map(|path| path.split(':'))
+    }
+
+    /// Where programs keep data of the user's.
+    pub(super) fn data(&self) -> PathBuf {
+        let given = self.variables.get("XDG_DATA_HOME").filter(|dir| !dir.is_empty());
+        given.map_or_else(|| self.home.join(".local/share"), PathBuf::from)
     }
 
     /// Whether there is a git to be run at all.

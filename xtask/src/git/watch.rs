@@ -14,6 +14,7 @@ mod interpreter;
 mod keys;
 mod linked;
 mod obeyed;
+mod outward;
 mod places;
 mod settings;
 mod state;
@@ -32,6 +33,7 @@ use find::{Finder, Found, Suspected, shown};
 use linked::Led;
 use places::{Place, PlaceKind};
 use state::{Unresolved, WatchState};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use walk::Bound;
 
@@ -114,20 +116,24 @@ impl Doubt {
     /// With what those states say was there before an agent ran.
     fn read(self, workspace: &Path, own: Option<&WatchState>) -> Result<Suspected> {
         let mut recorded: Vec<Place> = own.map_or_else(Vec::new, |own| own.places.clone());
+        let mut led_out = own.map_or_else(BTreeMap::new, |own| own.led_out.clone());
         let mut guarded = Vec::new();
         for ((given, is_this), state) in self.suspect.given_as.iter().zip(&self.states) {
-            let places = WatchState::read(state)?.map_or_else(Vec::new, |state| state.places);
-            let at = |place: Place| match is_this {
-                true => place,
+            let (places, links) =
+                WatchState::read(state)?.map(|state| (state.places, state.led_out)).unwrap_or_default();
+            let below = |path: PathBuf| match is_this {
+                true => path,
                 false => {
-                    let path = given.join(&place.path);
-                    Place { path: path.strip_prefix(workspace).map_or(path.clone(), Path::to_path_buf), ..place }
+                    let path = given.join(path);
+                    path.strip_prefix(workspace).map_or(path.clone(), Path::to_path_buf)
                 }
             };
+            let at = |place: Place| Place { path: below(place.path), ..place };
+            led_out.extend(links.into_iter().map(|(path, text)| (below(path), text)));
             guarded.extend(places.iter().map(|place| given.join(&place.path)));
             recorded.extend(places.into_iter().map(at));
         }
-        Ok(Suspected { ground: self.suspect, recorded, guarded })
+        Ok(Suspected { ground: self.suspect, recorded, led_out, guarded })
     }
 }
 
@@ -239,6 +245,7 @@ fn look_within(
         places: last.places.clone(),
         attributes: found.attributes.clone(),
         modules: found.modules.clone(),
+        led_out: found.led_out.clone(),
         quiet: matches!(now, Now::Quiet | Now::Ended),
         ended: now == Now::Ended,
         unresolved: found.unresolved.clone(),

@@ -6,6 +6,7 @@ use super::super::{Environment, Repository};
 use super::bits::Bits;
 use super::linked::{Led, Search};
 use super::obeyed::{self, Trusted};
+use super::outward::Outward;
 use super::places::{Place, PlaceKind, lookup};
 use super::settings::{Named, Reader};
 use super::state::{Unresolved, WatchState};
@@ -45,6 +46,8 @@ pub(super) struct Found {
     pub(super) relative_search: Vec<String>,
     /// Files that git runs or obeys, with another name under which an agent could write them.
     pub(super) second_names: Vec<Failure>,
+    /// The symlinks into other ground of agents that stay or are set aside, and what they say.
+    pub(super) led_out: BTreeMap<PathBuf, PathBuf>,
     /// What makes git run or obey what lies at a path below the workspace.
     said: BTreeMap<PathBuf, String>,
 }
@@ -63,6 +66,7 @@ impl Found {
             places: self.places.clone(),
             attributes: self.attributes.clone(),
             modules: self.modules.clone(),
+            led_out: self.led_out.clone(),
             unresolved: self.unresolved.clone(),
         }
     }
@@ -74,6 +78,7 @@ pub(super) struct Suspected {
     pub(super) ground: Suspect,
     /// What lay there before they ran, by the looks that are kept, with paths below this workspace.
     pub(super) recorded: Vec<Place>,
+    pub(super) led_out: BTreeMap<PathBuf, PathBuf>,
     /// What is read-only in those sandboxes.
     pub(super) guarded: Vec<PathBuf>,
 }
@@ -90,6 +95,9 @@ pub(super) struct Finder<'a> {
     /// What agents can have made besides, where a container is to be started.
     suspect: Option<&'a Suspected>,
     bits: Bits,
+    outward: Outward,
+    /// How many symlinks of agents' were set aside.
+    links: usize,
     /// The files outside of the workspace, or in places that are read-only as a whole, that git runs or obeys.
     run: Vec<PathBuf>,
     found: Found,
@@ -111,6 +119,8 @@ impl<'a> Finder<'a> {
             doubt: None,
             suspect: None,
             bits: Bits::default(),
+            outward: Outward::of(workspace, env)?,
+            links: 0,
             run: Vec::new(),
             found: Found::default(),
         })
@@ -325,6 +335,10 @@ impl<'a> Finder<'a> {
                 text::add(&mut self.found.attributes, &path, text);
                 Then::Descend
             }
+            Met::Link { dir, name, path } => {
+                self.link(dir, name, path);
+                Then::Descend
+            }
             Met::Bits { dir, name, path, node } => {
                 if self.is_open(&path) {
                     self.bits.take(dir, name, path, &node);
@@ -334,6 +348,41 @@ impl<'a> Finder<'a> {
             Met::Unseen { path, line } => {
                 self.leave(path, line, None);
                 Then::Descend
+            }
+        }
+    }
+
+    /// A symlink into other ground of agents: one that was there before stays, and a new one is set aside.
+    fn link(&mut self, dir: &Beneath, name: &OsString, path: PathBuf) {
+        let Ok(text) = dir.read_link(name) else { return };
+        let Some(ground) = self.outward.leads(&path, &text).map(shown) else { return };
+        let is_said = |links: &BTreeMap<PathBuf, PathBuf>| links.get(&path) == Some(&text);
+        let last = self.known.or(self.doubt);
+        let is_known = is_said(&self.found.led_out)
+            || last.is_some_and(|last| is_said(&last.led_out))
+            || self.suspect.is_some_and(|by| is_said(&by.led_out) || by.ground.is_vouched(&self.root, &path));
+        if is_known || !self.is_open(&path) {
+            self.found.led_out.insert(path, text);
+            return;
+        }
+        self.links += 1;
+        let what = format!("`{}` leads into `{ground}`, where agents can make git directories", shown(&path));
+        if self.links > MOST_UNRESOLVED {
+            return self.leave(path, format!("{what}, and too many such symlinks are there to set it aside"), None);
+        }
+        match dir.rename_aside(name, SUFFIX) {
+            Ok(to) => {
+                let to = path.with_file_name(to);
+                self.found.warnings.push(format!(
+                    "{what}, and was not there before: it is set aside as `{}`, because git on this host that is run in it \
+                     would run what is there; if you made it yourself, see docs/nested-git.md",
+                    shown(&to)
+                ));
+                self.found.led_out.insert(to, text);
+            }
+            Err(err) => {
+                let err = printable(&format!("{err:#}"));
+                self.leave(path, format!("{what}, and could not be set aside: {err}"), None);
             }
         }
     }
@@ -349,6 +398,9 @@ impl<'a> Finder<'a> {
         let path = shown(&place.path);
         match set_aside(dir, name) {
             Ok(to) => {
+                if let Some(text) = dir.read_link(&to).ok().filter(|_| place.kind == PlaceKind::Link) {
+                    self.found.led_out.insert(place.path.with_file_name(&to), text);
+                }
                 let new = shown(&place.path.with_file_name(&to));
                 let new = if place.kind == PlaceKind::Bare { shown(&place.path.join(&to)) } else { new };
                 let why = match self.known {

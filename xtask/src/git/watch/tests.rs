@@ -11,6 +11,7 @@ use std::time::Duration;
 
 mod interpreters;
 mod moved;
+mod outward;
 mod second_names;
 mod settings;
 

@@ -12,7 +12,9 @@ fn script(path: &Path, first: &str) {
 fn the_interpreter_of_a_hook_and_of_a_program_is_read_only_when_it_lies_in_the_workspace() {
     let set =
         Set::new("[core]\n\tfsmonitor = ~/bin/fsm\n\tpager = tools/page\n").files(&["venv/a", "venv/b", "venv/c"]);
-    let at = |name: &str| set.w.at(name).display().to_string();
+    // A blank ends the path of an interpreter.
+    symlink(&set.w.f.workspace, set.w.f.path("w")).unwrap();
+    let at = |name: &str| set.w.f.path("w").join(name).display().to_string();
     script(&set.w.at(".git/hooks/pre-commit"), &format!("#!{}", at("venv/a")));
     // By a script outside that a script runs, and by `env`.
     script(&set.env.home.join("bin/fsm"), &format!("#!{}", set.env.home.join("bin/outer").display()));
@@ -27,9 +29,11 @@ fn an_interpreter_that_is_a_symlink_out_of_the_workspace_is_refused_with_a_remed
     let python = set.w.at("venv/bin/python");
     fs::create_dir_all(python.parent().unwrap()).unwrap();
     symlink("/bin/sh", &python).unwrap();
+    symlink(&set.w.f.workspace, set.w.f.path("w")).unwrap();
+    let plain = set.w.f.path("w/venv/bin/python");
     let real = Path::new("/bin/sh").canonicalize().unwrap();
     let refused = |by: &str| {
-        let said = crate::error::render(&set.start().unwrap_err());
+        let said = crate::error::render(&set.start().expect_err(by));
         let hint = format!("hint: let that name the program itself, as `{}`", real.display());
         for part in [by, "venv/bin/python`, a symlink to `", "an agent can put another in its place", &hint] {
             assert!(said.contains(part), "{said}");
@@ -40,7 +44,7 @@ fn an_interpreter_that_is_a_symlink_out_of_the_workspace_is_refused_with_a_remed
     refused("`filter.nbstripout.clean` in `");
     set.w.f.host(&["config", "filter.nbstripout.clean", &format!("\"{}\" -m nbstripout", real.display())]);
     set.guards(&[]);
-    script(&set.w.at(".git/hooks/pre-commit"), &format!("#!{}", python.display()));
+    script(&set.w.at(".git/hooks/pre-commit"), &format!("#!{}", plain.display()));
     refused("`#!` in `");
     script(&set.w.at(".git/hooks/pre-commit"), &format!("#!{}", real.display()));
     set.guards(&[]);

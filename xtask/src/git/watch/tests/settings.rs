@@ -23,7 +23,7 @@ impl Set {
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into();
-        Set { w, env: Environment { home, variables } }
+        Set { w, env: Environment { home, variables, ..Environment::default() } }
     }
 
     /// In a workspace without a repository of its own.
