@@ -338,6 +338,12 @@ impl Beneath {
         Ok(Node::of(&self.fd, name.as_ref())?)
     }
 
+    /// What a symlink at a name in this very directory says.
+    pub(crate) fn read_link(&self, name: impl AsRef<Path>) -> io::Result<PathBuf> {
+        let text = rustix::fs::readlinkat(&self.fd, name.as_ref(), Vec::new())?;
+        Ok(OsStr::from_bytes(text.to_bytes()).into())
+    }
+
     /// Removes a name in this very directory: a file, or a link and not what it leads to. No directory.
     pub(crate) fn unlink(&self, name: impl AsRef<Path>) -> io::Result<()> {
         Ok(rustix::fs::unlinkat(&self.fd, name.as_ref(), AtFlags::empty())?)

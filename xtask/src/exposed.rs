@@ -244,6 +244,15 @@ impl Exposed {
         Ok(all.filter(same).map(|(path, _)| path).collect())
     }
 
+    /// The paths at which anything was ever given, by the list of a state folder.
+    ///
+    /// # Errors
+    /// The list cannot be read.
+    pub(crate) fn given(state: &Path) -> Result<Vec<PathBuf>> {
+        let KeptList { exposed, former, .. } = KeptList::read(state, Vec::new())?;
+        Ok(exposed.into_keys().chain(former.into_iter().map(|former| former.path)).collect())
+    }
+
     /// Notes that a workspace was looked through after its container was removed, so that what is new there is the user's.
     ///
     /// # Errors

@@ -28,6 +28,7 @@ pub(crate) mod network;
 pub(crate) mod nonce;
 pub(crate) mod ours;
 pub(crate) mod proof;
+pub(crate) mod second_name;
 pub mod smoke;
 pub mod spec;
 pub(crate) mod step;

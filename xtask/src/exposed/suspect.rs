@@ -55,6 +55,11 @@ impl Suspect {
         self.grounds.is_empty()
     }
 
+    /// The paths of all that is there.
+    pub(crate) fn paths(&self) -> Vec<&Path> {
+        self.grounds.iter().filter(|ground| ground.now.is_some()).map(|ground| ground.path.as_path()).collect()
+    }
+
     /// Whether an agent can have made what lies at a path below the workspace.
     pub(crate) fn covers(&self, workspace: &Beneath, path: &Path) -> bool {
         let is_ground = |dir: &Path| match workspace.look(dir) {

@@ -9,15 +9,23 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Environment {
     pub(super) home: PathBuf,
     pub(super) variables: BTreeMap<String, String>,
+    /// The state folder of this tool.
+    pub(super) state: PathBuf,
 }
 
 impl Environment {
     pub(crate) fn of(cx: &Context) -> Environment {
-        Environment { home: cx.home.clone(), variables: cx.env.clone() }
+        Environment { home: cx.home.clone(), variables: cx.env.clone(), state: cx.state.clone() }
     }
 
     fn search(&self) -> impl Iterator<Item = &str> {
         self.variables.get("PATH").into_iter().flat_map(|path| path.split(':'))
+    }
+
+    /// Where programs keep data of the user's.
+    pub(super) fn data(&self) -> PathBuf {
+        let given = self.variables.get("XDG_DATA_HOME").filter(|dir| !dir.is_empty());
+        given.map_or_else(|| self.home.join(".local/share"), PathBuf::from)
     }
 
     /// Whether there is a git to be run at all.
@@ -30,6 +38,12 @@ impl Environment {
         let is_name = !name.is_empty() && !name.contains('/') && name != "." && name != "..";
         let mut all = self.search().filter(|dir| is_name && dir.starts_with('/')).map(|dir| Path::new(dir).join(name));
         all.find(|path| path.symlink_metadata().is_ok_and(|meta| !meta.is_dir()))
+    }
+
+    /// The directories in which the programs of this host lie, with those of git itself.
+    pub(super) fn programs(&self) -> Vec<PathBuf> {
+        let own = ["/usr/lib/git-core", "/usr/libexec/git-core", "/usr/local/libexec/git-core"];
+        self.search().filter(|dir| dir.starts_with('/')).chain(own).map(PathBuf::from).collect()
     }
 
     /// The files that git obeys without being told, wherever they lead. Source: git-config(1), gitattributes(5).

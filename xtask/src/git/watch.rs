@@ -10,9 +10,11 @@
 mod bits;
 mod command;
 mod find;
+mod interpreter;
 mod keys;
 mod linked;
 mod obeyed;
+mod outward;
 mod places;
 mod settings;
 mod state;
@@ -21,7 +23,7 @@ mod walk;
 
 use super::layout::DOT_GIT;
 use super::{Environment, Repository};
-use crate::error::{failed, usage};
+use crate::error::{Failure, failed, usage};
 use crate::exposed::Suspect;
 use crate::spec::inside::WORKSPACE;
 use crate::spec::{Mount, Role};
@@ -31,6 +33,7 @@ use find::{Finder, Found, Suspected, shown};
 use linked::Led;
 use places::{Place, PlaceKind};
 use state::{Unresolved, WatchState};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use walk::Bound;
 
@@ -80,7 +83,8 @@ fn mounts_of(workspace: &Path, places: &[Place]) -> Vec<Mount> {
 pub(crate) fn preview(workspace: &Path, repo: Option<&Repository>, env: &Environment) -> Result<Vec<Mount>> {
     let found = Finder::new(workspace, repo, env, None)?.find(&Bound::USUAL)?;
     refuse_dangling(workspace, &found.dangling)?;
-    refuse_unprotected(workspace, &found.places)?;
+    refuse_unprotected(workspace, &found)?;
+    refuse_second_names(&found)?;
     Ok(mounts_of(workspace, &found.places))
 }
 
@@ -112,20 +116,24 @@ impl Doubt {
     /// With what those states say was there before an agent ran.
     fn read(self, workspace: &Path, own: Option<&WatchState>) -> Result<Suspected> {
         let mut recorded: Vec<Place> = own.map_or_else(Vec::new, |own| own.places.clone());
+        let mut led_out = own.map_or_else(BTreeMap::new, |own| own.led_out.clone());
         let mut guarded = Vec::new();
         for ((given, is_this), state) in self.suspect.given_as.iter().zip(&self.states) {
-            let places = WatchState::read(state)?.map_or_else(Vec::new, |state| state.places);
-            let at = |place: Place| match is_this {
-                true => place,
+            let (places, links) =
+                WatchState::read(state)?.map(|state| (state.places, state.led_out)).unwrap_or_default();
+            let below = |path: PathBuf| match is_this {
+                true => path,
                 false => {
-                    let path = given.join(&place.path);
-                    Place { path: path.strip_prefix(workspace).map_or(path.clone(), Path::to_path_buf), ..place }
+                    let path = given.join(path);
+                    path.strip_prefix(workspace).map_or(path.clone(), Path::to_path_buf)
                 }
             };
+            let at = |place: Place| Place { path: below(place.path), ..place };
+            led_out.extend(links.into_iter().map(|(path, text)| (below(path), text)));
             guarded.extend(places.iter().map(|place| given.join(&place.path)));
             recorded.extend(places.into_iter().map(at));
         }
-        Ok(Suspected { ground: self.suspect, recorded, guarded })
+        Ok(Suspected { ground: self.suspect, recorded, led_out, guarded })
     }
 }
 
@@ -147,7 +155,8 @@ fn protect_within(
     refuse_dangling(workspace, &found.dangling)?;
     // The last state stays as it is, so that the next start does not take it for the user's either.
     refuse_new(&found)?;
-    refuse_unprotected(workspace, &found.places)?;
+    refuse_unprotected(workspace, &found)?;
+    refuse_second_names(&found)?;
     let now = found.state();
     now.write(state)?;
     for left in &found.unresolved {
@@ -230,11 +239,13 @@ fn look_within(
     }
     found.warnings.extend(found.unresolved.iter().map(Unresolved::told));
     found.warnings.extend(found.dangling.iter().map(|led| led.dangles(workspace)));
+    found.warnings.extend(found.second_names.iter().map(|why| format!("git on this host runs or obeys it: {why}")));
     // What is known stays what it was at the start: only that is mounted read-only.
     let state_now = WatchState {
         places: last.places.clone(),
         attributes: found.attributes.clone(),
         modules: found.modules.clone(),
+        led_out: found.led_out.clone(),
         quiet: matches!(now, Now::Quiet | Now::Ended),
         ended: now == Now::Ended,
         unresolved: found.unresolved.clone(),
@@ -300,9 +311,18 @@ fn refuse_dangling(workspace: &Path, dangling: &[Led]) -> Result<()> {
     dangling.first().map_or(Ok(()), refuse)
 }
 
+/// A file that an agent can write under another name is read-only nowhere.
+fn refuse_second_names(found: &Found) -> Result<()> {
+    let Some(why) = found.second_names.first() else { return Ok(()) };
+    let more = found.second_names.len() - 1;
+    let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+    let message = format!("git on this host runs or obeys what an agent could write: {}{more}", why.message);
+    Err(Failure { message, ..why.clone() }.into())
+}
+
 /// A place that cannot be mounted read-only is refused: what looks like git and is not understood is not passed over.
-fn refuse_unprotected(workspace: &Path, places: &[Place]) -> Result<()> {
-    for place in places {
+fn refuse_unprotected(workspace: &Path, found: &Found) -> Result<()> {
+    for place in &found.places {
         let path = workspace.join(&place.path);
         let why = match place.kind {
             PlaceKind::Directory | PlaceKind::File | PlaceKind::Bare => {
@@ -311,7 +331,12 @@ fn refuse_unprotected(workspace: &Path, places: &[Place]) -> Result<()> {
                 }
                 "has a name that cannot be mounted"
             }
-            PlaceKind::Link => "is or leads through a symlink",
+            PlaceKind::Link => {
+                if let Some(why) = leads_out(workspace, &path, found.said_of(&place.path)) {
+                    return Err(why.into());
+                }
+                "is or leads through a symlink"
+            }
             PlaceKind::Other => "is neither a directory nor a file",
         };
         let path = printable(&path.to_string_lossy());
@@ -319,7 +344,7 @@ fn refuse_unprotected(workspace: &Path, places: &[Place]) -> Result<()> {
             .hint("put the real directory in its place, or move it out of the workspace")
             .into());
     }
-    let count = mounts_of(workspace, places).len();
+    let count = mounts_of(workspace, &found.places).len();
     if count > MOST_MOUNTS {
         return Err(usage(format!(
             "`{}` has {count} nested git directories, and at most {MOST_MOUNTS} can be protected one by one",
@@ -329,6 +354,29 @@ fn refuse_unprotected(workspace: &Path, places: &[Place]) -> Result<()> {
         .into());
     }
     Ok(())
+}
+
+/// A program in the workspace that is a symlink to one outside, such as the `python` of a virtual environment: the program
+/// is out of the agent's reach, and the symlink is not.
+fn leads_out(workspace: &Path, link: &Path, said: Option<&str>) -> Option<Failure> {
+    let real = link.canonicalize().ok().filter(|real| !real.starts_with(workspace) && real.is_file())?;
+    let (said, real) = (said?, real.to_string_lossy().into_owned());
+    let shown = printable(&link.to_string_lossy());
+    let why = format!(
+        "{said} makes git on this host run or obey `{shown}`, a symlink to `{}`: an agent can put another in its place",
+        printable(&real)
+    );
+    let word = crate::text::word(&real);
+    Some(
+        failed(why)
+            .hint(format!(
+                "let that name the program itself, as `{word}`, or one that is installed outside of the workspace"
+            ))
+            .hint(
+                "a tool that needs the packages of a virtual environment can get one of its own outside, such as by \
+                 `uv tool install NAME` or `pipx install NAME`, and is then named by that path",
+            ),
+    )
 }
 
 #[cfg(test)]

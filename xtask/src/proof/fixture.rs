@@ -82,8 +82,12 @@ const BOUND: [(&str, &str, u64); 6] = [
 
 fn host(spec: &Spec, process: ProcessFacts) -> HostWitness {
     let own = MountTable::parse("27 1 254:0 / / rw - ext4 /dev/vda rw\n").unwrap();
-    let source =
-        |path: &str, ino: u64| SourceFacts { id: Ok(FileId { dev: 1, ino }), place: own.place_of(path), filled: true };
+    let source = |path: &str, ino: u64| SourceFacts {
+        id: Ok(FileId { dev: 1, ino }),
+        place: own.place_of(path),
+        filled: true,
+        second_name: None,
+    };
     let mut own_namespaces = process.namespaces.clone();
     for (kind, name) in &mut own_namespaces {
         *name = format!("{kind}:[1]");

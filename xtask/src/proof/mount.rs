@@ -100,6 +100,9 @@ pub(super) fn read_only(id: &str, mount: &Mount, spec: &Spec, inside: &InsideWit
         draft.check(open.is_empty(), || format!("{side}: mounted writable: {}", some(&open)));
         draft.saw(side, format!("{} mounts with `ro`, writable: {}", lines.len() - open.len(), some(&open)));
     }
+    if let Some(why) = host.sources.get(target).and_then(|source| source.second_name.as_ref()) {
+        draft.broken(format!("host: {why}"));
+    }
     let Some(seen) = inside.target(target) else {
         draft.broken("the probe did not try to write there");
         return draft.done();
@@ -207,6 +210,7 @@ mod tests {
                 on_tables("host", |line| line.point == "/datasets/ssv2", |line| line.options = vec!["rw".into()]),
                 add_line("900 98 0:50 / /datasets/ssv2/sub rw - tmpfs tmpfs rw", "host"),
                 add_line("900 98 0:50 / /datasets/ssv2/sub rw - tmpfs tmpfs rw", "inside"),
+                Box::new(|_, _, host| host.sources.get_mut(DATA).unwrap().second_name = Some("2 names".into())),
                 Box::new(|_, inside, _| inside.targets[1].st_rdonly = Some(false)),
                 Box::new(|_, inside, _| inside.targets[1].create = Some("written".into())),
                 Box::new(|_, inside, _| inside.targets[1].touch = Some("written".into())),

@@ -12,6 +12,7 @@ use crate::beneath::{Beneath, FileId};
 use crate::engine::inspect::{Container, Mounted};
 use crate::error::failed;
 use crate::mountinfo::{DevicePath, MountTable, clean, rest};
+use crate::second_name::Writers;
 use crate::spec::{Mount, Role, Spec};
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -64,6 +65,8 @@ pub(crate) struct SourceFacts {
     pub(crate) place: Option<DevicePath>,
     /// Whether it is a directory with something in it.
     pub(crate) filled: bool,
+    /// Of a part of the workspace that is mounted read-only: that it can be written under another name.
+    pub(crate) second_name: Option<String>,
 }
 
 /// The file that the probe made in the workspace, as the host sees it.
@@ -176,7 +179,14 @@ fn source_facts(mount: &Mount, mounts: &MountTable) -> SourceFacts {
             place_of(source, mounts)
         },
         filled: fs::read_dir(source).is_ok_and(|mut entries| entries.next().is_some()),
+        second_name: matches!(mount.role, Role::GitReadOnly(_)).then(|| second_name(source)).flatten(),
     }
+}
+
+/// The directory in which it lies is one that the agent can write.
+fn second_name(source: &Path) -> Option<String> {
+    let writers = Writers::of(source.parent().into_iter(), Vec::new());
+    writers.refuse(source, &[]).err().map(|why| why.message)
 }
 
 /// The host's own git directory: what lies in the workspace where the sandbox's git directory is mounted over it.
@@ -189,6 +199,18 @@ fn real_git(spec: &Spec, mounts: &MountTable) -> Option<(FileId, Option<DevicePa
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_second_name_of_a_part_of_the_workspace_is_seen_at_each_entry() {
+        let dir = tempfile::tempdir().unwrap();
+        let source = dir.path().join("fsm");
+        fs::write(&source, "").unwrap();
+        let seen = |role: Role| source_facts(&Mount::new(role, &source), &MountTable::default()).second_name;
+        assert_eq!(seen(Role::GitReadOnly("fsm".into())), None);
+        fs::hard_link(&source, dir.path().join("other")).unwrap();
+        assert!(seen(Role::GitReadOnly("fsm".into())).unwrap().contains("fsm` is a file with 2 names"));
+        assert_eq!(seen(Role::CodexHome), None);
+    }
 
     #[test]
     fn the_probes_file_is_read_and_removed_and_a_symlink_is_never_followed() {

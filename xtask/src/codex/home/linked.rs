@@ -1,8 +1,9 @@
-//! Symlinks in the host's Codex home which lead to what a sandbox can write: the Codex of this host obeys what is there.
+//! Symlinks and second names in the host's Codex home which lead to what a sandbox can write: the Codex of this host obeys what is there.
 
 use crate::context::{led_into, resolved};
-use crate::error::{failed, usage};
+use crate::error::{Failure, failed, usage};
 use crate::exposed::Exposed;
+use crate::second_name::Writers;
 use crate::text;
 use anyhow::Result;
 use std::fs::{self, FileType};
@@ -32,10 +33,14 @@ const MOST_NAMES: usize = 20_000;
 /// There is such a link, or it cannot be seen whether there is.
 pub(crate) fn refuse_linked(homes: &[PathBuf], grounds: &[PathBuf], exposed: &Exposed) -> Result<Vec<String>> {
     let others = exposed.paths();
+    let writers = writers(grounds, &others);
     let (mut said, mut left) = (Vec::new(), MOST_NAMES);
     for home in homes {
         for (top, kind) in entries(home, &mut left)? {
             let is = |names: &[&str]| names.iter().any(|name| top.ends_with(name));
+            if kind.is_file() && !is(TEXT) && !is(STATE) {
+                writers.refuse(&top, &[]).map_err(|why| second_name("the Codex of this host", why))?;
+            }
             let mut links: Vec<PathBuf> = Vec::new();
             if !is(STATE) {
                 let depth = if is(OBEYED) { DEEPEST } else { 1 };
@@ -61,18 +66,22 @@ pub(crate) fn refuse_linked(homes: &[PathBuf], grounds: &[PathBuf], exposed: &Ex
 }
 
 /// Refuses a file or directory of the user's own settings (what begins with a dot in the home, and what lies in `config` and
-/// in git's part of it) that is a symlink into `grounds`. It need not lead to anything yet: shells, git and other programs of
+/// in git's part of it) that has another name there, or is a symlink into `grounds`. It need not lead to anything yet: shells, git and other programs of
 /// this host obey what an agent makes there. A settings file of git that is there is left to the watch on git, which has it
 /// mounted read-only.
 ///
 /// # Errors
 /// There is such a link, or it cannot be seen whether there is.
 pub(crate) fn refuse_linked_settings(home: &Path, config: &Path, grounds: &[PathBuf]) -> Result<()> {
+    let writers = writers(grounds, &[]);
     let (git, mut left) = (config.join("git"), MOST_NAMES);
     let own = [home.join(".gitconfig"), git.join("config")];
     for dir in [home, config, &git] {
         for (link, kind) in entries(dir, &mut left)? {
             let is_hidden = link.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+            if kind.is_file() && (dir != home || is_hidden) {
+                writers.refuse(&link, &[]).map_err(|why| second_name("programs of this host", why))?;
+            }
             if !kind.is_symlink() || (dir == home && !is_hidden) || (own.contains(&link) && link.exists()) {
                 continue;
             }
@@ -89,6 +98,15 @@ fn leads(grounds: &[PathBuf], link: &Path) -> Option<String> {
     let (ground, to) = led_into(grounds, &[], link)?;
     let [link, ground, to] = [link, ground, &to].map(text::path);
     Some(format!("`{link}` leads to `{to}`, and the sandbox can write `{ground}`"))
+}
+
+/// What is not looked for: that files deep below have other names, because stores of packages are made of such files.
+fn writers(grounds: &[PathBuf], others: &[PathBuf]) -> Writers {
+    Writers::of(grounds.iter().chain(others).map(PathBuf::as_path), Vec::new())
+}
+
+fn second_name(who: &str, why: Failure) -> Failure {
+    Failure { message: format!("{who} would obey what an agent writes: {}", why.message), ..why }
 }
 
 fn obeyed(what: &str) -> anyhow::Error {
@@ -181,6 +199,27 @@ mod tests {
         symlink(at("work/p.md"), at(".codex/prompts/p.md")).unwrap();
         symlink(at("work/rules"), at(".agents/skills/s")).unwrap();
         assert_eq!(look().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn a_file_of_the_home_with_a_second_name_in_what_the_sandbox_can_write_is_refused() {
+        let temp = tempfile::tempdir().unwrap();
+        let at = |name: &str| temp.path().canonicalize().unwrap().join(name);
+        for dir in [".codex", ".config", "work"] {
+            fs::create_dir(at(dir)).unwrap();
+        }
+        let codex = || refuse_linked(&[at(".codex")], &[at("work")], &Exposed::nothing()).map(drop);
+        let settings = || refuse_linked_settings(&at(""), &at(".config"), &[at("work")]);
+        let all: [(&str, &dyn Fn() -> Result<()>); 3] =
+            [(".codex/config.toml", &codex), (".bashrc", &settings), (".config/tool", &settings)];
+        for (name, look) in all {
+            fs::write(at(name), "").unwrap();
+            look().unwrap();
+            fs::hard_link(at(name), at("work/other")).unwrap();
+            let text = crate::error::render(&look().unwrap_err());
+            assert!(text.contains(&format!("{name}` is a file with 2 names")) && text.contains("hint: "), "{text}");
+            fs::remove_file(at("work/other")).unwrap();
+        }
     }
 
     #[test]

@@ -97,6 +97,7 @@ mod tests {
             places: none.0,
             attributes: none.1,
             modules: none.2,
+            led_out: Default::default(),
             unresolved: none.3,
         };
         Finder::new(workspace, None, &Environment::default(), Some(&known)).unwrap().find(&Bound::USUAL).unwrap()

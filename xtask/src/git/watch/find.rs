@@ -6,17 +6,19 @@ use super::super::{Environment, Repository};
 use super::bits::Bits;
 use super::linked::{Led, Search};
 use super::obeyed::{self, Trusted};
+use super::outward::Outward;
 use super::places::{Place, PlaceKind, lookup};
 use super::settings::{Named, Reader};
 use super::state::{Unresolved, WatchState};
 use super::text;
 use super::walk::{Bound, Met, Then, Walk};
 use crate::beneath::Beneath;
-use crate::error::failed;
+use crate::error::{Failure, failed};
 use crate::exposed::Suspect;
+use crate::second_name::Writers;
 use crate::ui::printable;
 use anyhow::{Context as _, Result};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -42,9 +44,20 @@ pub(super) struct Found {
     pub(super) unknown: BTreeSet<String>,
     /// The relative parts of `PATH`.
     pub(super) relative_search: Vec<String>,
+    /// Files that git runs or obeys, with another name under which an agent could write them.
+    pub(super) second_names: Vec<Failure>,
+    /// The symlinks into other ground of agents that stay or are set aside, and what they say.
+    pub(super) led_out: BTreeMap<PathBuf, PathBuf>,
+    /// What makes git run or obey what lies at a path below the workspace.
+    said: BTreeMap<PathBuf, String>,
 }
 
 impl Found {
+    /// What names a place, or what lies behind it.
+    pub(super) fn said_of(&self, place: &Path) -> Option<&str> {
+        self.said.iter().find(|(path, _)| path.starts_with(place)).map(|(_, said)| said.as_str())
+    }
+
     /// All that is there as known, while no agent runs.
     pub(super) fn state(&self) -> WatchState {
         WatchState {
@@ -53,6 +66,7 @@ impl Found {
             places: self.places.clone(),
             attributes: self.attributes.clone(),
             modules: self.modules.clone(),
+            led_out: self.led_out.clone(),
             unresolved: self.unresolved.clone(),
         }
     }
@@ -64,6 +78,7 @@ pub(super) struct Suspected {
     pub(super) ground: Suspect,
     /// What lay there before they ran, by the looks that are kept, with paths below this workspace.
     pub(super) recorded: Vec<Place>,
+    pub(super) led_out: BTreeMap<PathBuf, PathBuf>,
     /// What is read-only in those sandboxes.
     pub(super) guarded: Vec<PathBuf>,
 }
@@ -80,6 +95,11 @@ pub(super) struct Finder<'a> {
     /// What agents can have made besides, where a container is to be started.
     suspect: Option<&'a Suspected>,
     bits: Bits,
+    outward: Outward,
+    /// How many symlinks of agents' were set aside.
+    links: usize,
+    /// The files outside of the workspace, or in places that are read-only as a whole, that git runs or obeys.
+    run: Vec<PathBuf>,
     found: Found,
 }
 
@@ -99,6 +119,9 @@ impl<'a> Finder<'a> {
             doubt: None,
             suspect: None,
             bits: Bits::default(),
+            outward: Outward::of(workspace, env)?,
+            links: 0,
+            run: Vec::new(),
             found: Found::default(),
         })
     }
@@ -139,8 +162,9 @@ impl<'a> Finder<'a> {
         let mut reader = Reader::new(&workspace, self.env);
         for repo in &repos {
             let named = reader.read(repo)?;
-            self.obeyed(repo, named)?;
+            self.obeyed(repo, &reader, named)?;
         }
+        self.second_names();
         self.found.relative_search = self.env.relative_search();
         let before = self.known.map(|known| (&known.attributes, &known.modules));
         self.found.modules = text::modules(&self.root);
@@ -156,14 +180,9 @@ impl<'a> Finder<'a> {
     }
 
     /// What the configuration of a repository of the user's makes git run or obey in the workspace.
-    fn obeyed(&mut self, repo: &Trusted, named: Named) -> Result<()> {
+    fn obeyed(&mut self, repo: &Trusted, reader: &Reader<'_>, named: Named) -> Result<()> {
         self.found.unknown.extend(named.unknown);
-        for (path, said) in &named.elsewhere {
-            self.elsewhere(path, said)?;
-        }
-        for path in named.paths {
-            self.named(&path);
-        }
+        self.by_name(named.paths, named.elsewhere)?;
         let guarded =
             self.found.places.iter().filter(|place| matches!(place.kind, PlaceKind::Directory | PlaceKind::Bare));
         let guarded = guarded.map(|place| self.root.path().join(&place.path)).collect();
@@ -176,6 +195,9 @@ impl<'a> Finder<'a> {
                 None => search.directory(&dir)?,
             }
         }
+        let scripts = reader.interpreters(repo, search.files.iter().cloned())?;
+        self.by_name(scripts.paths, scripts.elsewhere)?;
+        self.run.append(&mut search.files);
         for led in search.found {
             match lookup(&self.root, &led.target) {
                 Ok(None) => self.found.dangling.push(led),
@@ -183,6 +205,32 @@ impl<'a> Finder<'a> {
             }
         }
         Ok(())
+    }
+
+    fn by_name(&mut self, paths: BTreeMap<PathBuf, String>, elsewhere: BTreeMap<PathBuf, String>) -> Result<()> {
+        for (path, said) in elsewhere {
+            self.elsewhere(&path, &said)?;
+            self.run.push(path);
+        }
+        for (path, said) in paths {
+            self.named(&path);
+            self.found.said.entry(path).or_insert(said);
+        }
+        Ok(())
+    }
+
+    /// A file that is read-only under one name can be written under another.
+    fn second_names(&mut self) {
+        let root = self.root.path();
+        let others = self.suspect.map_or_else(Vec::new, |by| by.ground.paths());
+        let writers = Writers::of([root].into_iter().chain(others), self.env.programs());
+        let is_whole = |place: &&Place| matches!(place.kind, PlaceKind::Directory | PlaceKind::Bare);
+        let guarded = self.found.places.iter().filter(is_whole).map(|place| root.join(&place.path)).collect::<Vec<_>>();
+        let single = self.found.places.iter().filter(|place| place.kind == PlaceKind::File);
+        let files: BTreeSet<PathBuf> =
+            single.map(|place| root.join(&place.path)).chain(std::mem::take(&mut self.run)).collect();
+        let refused = files.iter().filter_map(|path| writers.refuse(path, &guarded).err());
+        self.found.second_names = refused.take(MOST_UNRESOLVED).collect();
     }
 
     /// What lies where another sandbox can write: only that sandbox can have it read-only.
@@ -287,6 +335,10 @@ impl<'a> Finder<'a> {
                 text::add(&mut self.found.attributes, &path, text);
                 Then::Descend
             }
+            Met::Link { dir, name, path } => {
+                self.link(dir, name, path);
+                Then::Descend
+            }
             Met::Bits { dir, name, path, node } => {
                 if self.is_open(&path) {
                     self.bits.take(dir, name, path, &node);
@@ -296,6 +348,41 @@ impl<'a> Finder<'a> {
             Met::Unseen { path, line } => {
                 self.leave(path, line, None);
                 Then::Descend
+            }
+        }
+    }
+
+    /// A symlink into other ground of agents: one that was there before stays, and a new one is set aside.
+    fn link(&mut self, dir: &Beneath, name: &OsString, path: PathBuf) {
+        let Ok(text) = dir.read_link(name) else { return };
+        let Some(ground) = self.outward.leads(&path, &text).map(shown) else { return };
+        let is_said = |links: &BTreeMap<PathBuf, PathBuf>| links.get(&path) == Some(&text);
+        let last = self.known.or(self.doubt);
+        let is_known = is_said(&self.found.led_out)
+            || last.is_some_and(|last| is_said(&last.led_out))
+            || self.suspect.is_some_and(|by| is_said(&by.led_out) || by.ground.is_vouched(&self.root, &path));
+        if is_known || !self.is_open(&path) {
+            self.found.led_out.insert(path, text);
+            return;
+        }
+        self.links += 1;
+        let what = format!("`{}` leads into `{ground}`, where agents can make git directories", shown(&path));
+        if self.links > MOST_UNRESOLVED {
+            return self.leave(path, format!("{what}, and too many such symlinks are there to set it aside"), None);
+        }
+        match dir.rename_aside(name, SUFFIX) {
+            Ok(to) => {
+                let to = path.with_file_name(to);
+                self.found.warnings.push(format!(
+                    "{what}, and was not there before: it is set aside as `{}`, because git on this host that is run in it \
+                     would run what is there; if you made it yourself, see docs/nested-git.md",
+                    shown(&to)
+                ));
+                self.found.led_out.insert(to, text);
+            }
+            Err(err) => {
+                let err = printable(&format!("{err:#}"));
+                self.leave(path, format!("{what}, and could not be set aside: {err}"), None);
             }
         }
     }
@@ -311,6 +398,9 @@ impl<'a> Finder<'a> {
         let path = shown(&place.path);
         match set_aside(dir, name) {
             Ok(to) => {
+                if let Some(text) = dir.read_link(&to).ok().filter(|_| place.kind == PlaceKind::Link) {
+                    self.found.led_out.insert(place.path.with_file_name(&to), text);
+                }
                 let new = shown(&place.path.with_file_name(&to));
                 let new = if place.kind == PlaceKind::Bare { shown(&place.path.join(&to)) } else { new };
                 let why = match self.known {

@@ -34,14 +34,19 @@ pub(super) struct Search {
     seen: BTreeSet<PathBuf>,
     names: usize,
     pub(super) found: Vec<Led>,
+    /// The files among them that git runs or obeys.
+    pub(super) files: Vec<PathBuf>,
 }
+
+/// What git obeys at the top of a git directory; besides these, all hooks and what lies in `info`.
+const OBEYED: &[&str] = &["config", "config.worktree", "commondir", "gitdir"];
 
 impl Search {
     /// `guarded` are paths in the workspace that the agent cannot write, besides its own git directory.
     pub(super) fn new(workspace: &Path, mut guarded: Vec<PathBuf>) -> Search {
         guarded.push(workspace.join(DOT_GIT));
         let workspace = [workspace.to_owned()];
-        Search { workspace, guarded, seen: BTreeSet::new(), names: 0, found: Vec::new() }
+        Search { workspace, guarded, seen: BTreeSet::new(), names: 0, found: Vec::new(), files: Vec::new() }
     }
 
     /// A git directory, the one from which it has its hooks, and those of its submodules.
@@ -50,6 +55,7 @@ impl Search {
             return Ok(());
         }
         self.links(dir)?;
+        self.files.extend(OBEYED.iter().map(|name| dir.join(name)));
         self.directory(&dir.join("hooks"))?;
         self.directory(&dir.join("info"))?;
         self.modules(&dir.join("modules"), 0)?;
@@ -66,13 +72,26 @@ impl Search {
             // It is made read-only, and links in it lead on.
             self.guarded.push(inside);
         }
-        self.links(dir)
+        self.programs(dir)
     }
 
     /// A directory of hooks that is made read-only anyway, by its path in the workspace.
     pub(super) fn guarded(&mut self, dir: &Path, inside: PathBuf) -> Result<()> {
         self.guarded.push(inside);
-        self.links(dir)
+        self.programs(dir)
+    }
+
+    fn programs(&mut self, dir: &Path) -> Result<()> {
+        for (path, kind) in self.entries(dir)? {
+            if kind.is_symlink() {
+                self.led(&path)?;
+            }
+            // What git puts into each hooks directory as an example, it does not run.
+            if !kind.is_dir() && path.extension().is_none_or(|end| end != "sample") {
+                self.files.push(path);
+            }
+        }
+        Ok(())
     }
 
     /// The git directories of submodules, whose names can have slashes.

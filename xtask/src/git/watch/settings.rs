@@ -3,6 +3,7 @@
 use super::super::layout::DOT_GIT;
 use super::super::{Environment, client};
 use super::command::{self, Known, Words};
+use super::interpreter::{self, MOST_SCRIPTS};
 use super::keys::{self, Names, VARIABLES};
 use super::obeyed::{NOWHERE, Trusted, below};
 use crate::context::resolved;
@@ -22,8 +23,8 @@ const ENVIRONMENT: &str = "environment";
 /// What the settings name.
 #[derive(Debug, Default)]
 pub(super) struct Named {
-    /// Paths below the workspace.
-    pub(super) paths: BTreeSet<PathBuf>,
+    /// Paths below the workspace, with what names them.
+    pub(super) paths: BTreeMap<PathBuf, String>,
     /// The directories of hooks, wherever they lie.
     pub(super) hooks: Vec<PathBuf>,
     /// Paths outside of the workspace, with what names them.
@@ -46,6 +47,11 @@ impl Setting {
     fn of_the_environment(key: &str, value: &str) -> Setting {
         let [scope, origin] = [ENVIRONMENT, "the environment"].map(str::to_owned);
         Setting { scope, origin, key: key.to_owned(), value: value.to_owned() }
+    }
+
+    fn of_a_script(file: &Path) -> Setting {
+        let origin = format!("file:{}", file.display());
+        Setting { scope: String::new(), origin, key: "#!".to_owned(), value: String::new() }
     }
 
     fn file(&self) -> Option<PathBuf> {
@@ -178,7 +184,38 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// What the first lines of these files name.
+    pub(super) fn interpreters(&self, repo: &Trusted, files: impl Iterator<Item = PathBuf>) -> Result<Named> {
+        let mut named = Named::default();
+        for file in files {
+            self.scripts(repo, file, &mut named)?;
+        }
+        Ok(named)
+    }
+
+    fn scripts(&self, repo: &Trusted, file: PathBuf, named: &mut Named) -> Result<()> {
+        let (mut files, mut seen) = (BTreeSet::from([file]), BTreeSet::new());
+        for _ in 0..MOST_SCRIPTS {
+            let mut next = BTreeSet::new();
+            for file in files {
+                for program in interpreter::programs(&file, self.env, &repo.work_tree) {
+                    if seen.insert(program.clone()) {
+                        self.sort_one(repo, &Setting::of_a_script(&file), program.clone(), named)?;
+                        next.insert(program);
+                    }
+                }
+            }
+            files = next;
+        }
+        Ok(())
+    }
+
     fn sort(&self, repo: &Trusted, setting: &Setting, path: PathBuf, named: &mut Named) -> Result<()> {
+        self.scripts(repo, path.clone(), named)?;
+        self.sort_one(repo, setting, path, named)
+    }
+
+    fn sort_one(&self, repo: &Trusted, setting: &Setting, path: PathBuf, named: &mut Named) -> Result<()> {
         let Some(rel) = below(self.workspace, &path) else {
             named.elsewhere.entry(path).or_insert_with(|| setting.said());
             return Ok(());
@@ -203,7 +240,7 @@ impl<'a> Reader<'a> {
         }
         // What lies in a git directory is guarded with it.
         if !self.workspace.join(&rel).starts_with(&repo.git_dir) && !rel.starts_with(DOT_GIT) {
-            named.paths.insert(rel);
+            named.paths.entry(rel).or_insert_with(|| setting.said());
         }
         Ok(())
     }

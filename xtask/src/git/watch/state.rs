@@ -6,6 +6,7 @@ use crate::error::failed;
 use crate::exec;
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A field that is not here is one of an earlier version, and says nothing any more.
@@ -20,6 +21,9 @@ pub(super) struct WatchState {
     pub(super) places: Vec<Place>,
     pub(super) attributes: Attributes,
     pub(super) modules: Submodules,
+    /// The symlinks into other ground of agents that were there before, or are set aside, and what they say.
+    #[serde(default)]
+    pub(super) led_out: BTreeMap<PathBuf, PathBuf>,
     /// What could not be looked at or set aside.
     #[serde(alias = "unseen")]
     pub(super) unresolved: Vec<Unresolved>,

@@ -9,7 +9,10 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod interpreters;
 mod moved;
+mod outward;
+mod second_names;
 mod settings;
 
 /// An environment that says nothing: git has that of this process.

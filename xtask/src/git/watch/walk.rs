@@ -34,6 +34,8 @@ pub(super) enum Met<'a> {
     Git { dir: &'a Beneath, name: &'a OsString, place: Place },
     /// A `.gitattributes`: its text, in which each byte that is not UTF-8 is replaced, or why it cannot be read.
     Attributes { path: PathBuf, text: Result<String, String> },
+    /// A symlink, which is not followed.
+    Link { dir: &'a Beneath, name: &'a OsString, path: PathBuf },
     /// A regular file with setuid or setgid bits, once an agent can have set them.
     Bits { dir: &'a Beneath, name: &'a OsString, path: PathBuf, node: Node },
     /// What was not looked at, and why, as a line. The empty path stands for anything in the workspace.
@@ -179,6 +181,10 @@ impl<'a> Walk<'a> {
             {
                 meet(Met::Attributes { path: path.join(&name), text });
             }
+            if kind == FileType::Symlink {
+                meet(Met::Link { dir, name: &name, path: path.join(&name) });
+                continue;
+            }
             let matters = match kind {
                 FileType::Directory | FileType::Unknown => true,
                 FileType::RegularFile => self.after_an_agent,
@@ -210,8 +216,9 @@ impl<'a> Walk<'a> {
                 FileType::RegularFile if self.after_an_agent && node.mode & (SETUID | SETGID) != 0 => {
                     meet(Met::Bits { dir, name: &name, path: at, node });
                 }
+                // On a file system whose lists do not say what a name is.
+                FileType::Symlink => _ = meet(Met::Link { dir, name: &name, path: at }),
                 FileType::RegularFile
-                | FileType::Symlink
                 | FileType::Fifo
                 | FileType::Socket
                 | FileType::CharacterDevice

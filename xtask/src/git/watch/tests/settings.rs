@@ -5,13 +5,13 @@ use crate::exposed::Exposed;
 use std::collections::BTreeMap;
 
 /// A user with a `~/.gitconfig` and variables of their own.
-struct Set {
-    w: Watched,
-    env: Environment,
+pub(super) struct Set {
+    pub(super) w: Watched,
+    pub(super) env: Environment,
 }
 
 impl Set {
-    fn new(config: &str) -> Set {
+    pub(super) fn new(config: &str) -> Set {
         let w = Watched::new();
         let home = w.f.path("user");
         fs::create_dir_all(&home).unwrap();
@@ -23,11 +23,11 @@ impl Set {
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into();
-        Set { w, env: Environment { home, variables } }
+        Set { w, env: Environment { home, variables, ..Environment::default() } }
     }
 
     /// In a workspace without a repository of its own.
-    fn bare(config: &str) -> Set {
+    pub(super) fn bare(config: &str) -> Set {
         let set = Set::new(config);
         for name in [".git", ".gitmodules", "sub", "vendor"] {
             let path = set.w.at(name);
@@ -36,23 +36,23 @@ impl Set {
         set
     }
 
-    fn var(mut self, name: &str, value: &str) -> Set {
+    pub(super) fn var(mut self, name: &str, value: &str) -> Set {
         self.env.variables.insert(name.into(), value.into());
         self
     }
 
-    fn files(self, names: &[&str]) -> Set {
+    pub(super) fn files(self, names: &[&str]) -> Set {
         names.iter().for_each(|name| self.w.program(name));
         self
     }
 
-    fn start(&self) -> Result<Told> {
+    pub(super) fn start(&self) -> Result<Told> {
         let repo = super::super::super::detect(&self.w.f.workspace).unwrap();
         protect(&self.w.f.workspace, repo.as_ref(), &self.w.state(), &self.env, Doubt::default())
     }
 
     #[track_caller]
-    fn guards(&self, names: &[&str]) -> Told {
+    pub(super) fn guards(&self, names: &[&str]) -> Told {
         let told = self.start().unwrap();
         let mut mounted = self.w.mounted();
         mounted.retain(|path| !path.ends_with(".git"));
