@@ -171,6 +171,21 @@ impl Beneath {
         Ok(Some(node.mode))
     }
 
+    /// Gives a file of this very directory a second name in another one. Nothing is replaced, and a link is not followed.
+    pub(crate) fn link(&self, name: impl AsRef<Path>, to: &Beneath, new: impl AsRef<Path>) -> io::Result<()> {
+        Ok(rustix::fs::linkat(&self.fd, name.as_ref(), &to.fd, new.as_ref(), AtFlags::empty())?)
+    }
+
+    /// Moves what has this name in this very directory to another one, where nothing has that name.
+    pub(crate) fn move_to(&self, name: &OsStr, to: &Beneath) -> Result<()> {
+        let shown = || format!("cannot move `{}` to `{}`", self.path.join(name).display(), to.path.display());
+        if self.stat(name).with_context(shown)?.kind == FileType::Directory {
+            // A directory that its owner may not write cannot be moved to another parent.
+            self.unlock(Path::new(name))?;
+        }
+        rustix::fs::renameat(&self.fd, name, &to.fd, name).with_context(shown)
+    }
+
     /// Takes permission bits from a regular file of this very directory, also from one that may not be read, and returns
     /// which of them it had. It is changed by its own handle: nothing that takes its place meanwhile is changed.
     pub(crate) fn take_bits(&self, name: impl AsRef<Path>, bits: u32) -> io::Result<u32> {
