@@ -71,7 +71,8 @@ pub(super) fn prepare_at(
     git.write("packed-refs", refs::packed_text(&refs), 0o644)?;
     git.write("HEAD", format!("{head}\n"), 0o644)?;
     unread::give(private, &host)?;
-    clear(&git, &kept, aside.as_ref())?;
+    clear(&git, &kept, aside.as_ref(), stop)?;
+    git.make(Path::new("objects"), 0o755)?.remove_unless("info", stop)?;
     fill(repo, &git, identity, inside)?;
     mounts::make_sources(repo, private, inside)?;
     Ok(Airlock { mount_points: mounts::points(repo), notes })
@@ -147,12 +148,12 @@ impl Kept {
 }
 
 /// Removes everything that is replaced.
-fn clear(git: &Beneath, kept: &Kept, aside: Option<&unread::Aside>) -> Result<()> {
+fn clear(git: &Beneath, kept: &Kept, aside: Option<&unread::Aside>, stop: &dyn Fn() -> bool) -> Result<()> {
     for (name, _) in git.names()? {
         if !name.to_str().is_some_and(|name| kept.stays(name)) {
             match aside {
-                Some(aside) => aside.take(git, &name)?,
-                None => git.remove(&name)?,
+                Some(aside) => aside.take(git, &name, stop)?,
+                None => git.remove_unless(&name, stop)?,
             }
         }
     }
@@ -165,7 +166,6 @@ fn fill(repo: &Repository, git: &Beneath, identity: &Identity, inside: &str) -> 
         git.make(Path::new(name), 0o755)?;
     }
     let objects = git.make(Path::new("objects"), 0o755)?;
-    objects.remove("info")?;
     let borrowed: String = (0..repo.objects.len()).map(|i| format!("{inside}/{}\n", mounts::objects_name(i))).collect();
     objects.make_dir("info", 0o755)?.write("alternates", borrowed, 0o644)?;
     let (common, own) = (Beneath::root(&repo.common_dir)?, Beneath::root(&repo.git_dir)?);

@@ -62,8 +62,8 @@ impl Aside {
     }
 
     /// Moves what would be removed. The objects have been linked.
-    pub(super) fn take(&self, git: &Beneath, name: &OsStr) -> Result<()> {
-        if name == "objects" { git.remove(name) } else { git.move_to(name, &self.0) }
+    pub(super) fn take(&self, git: &Beneath, name: &OsStr, stop: &dyn Fn() -> bool) -> Result<()> {
+        if name == "objects" { git.remove_unless(name, stop) } else { git.move_to(name, &self.0) }
     }
 }
 
