@@ -281,7 +281,7 @@ pub(super) fn unreached(
         Ok(Head::Branch(_)) | Err(_) => None,
     };
     let lines: String = ids.iter().map(|id| format!("{id}\n")).collect();
-    let command = client::host(repo).args(["cat-file", "--batch-check"]).stdin(lines);
+    let command = client::host(repo).args(["cat-file", "--batch-check", "--buffer"]).stdin(lines);
     let mut commits = Vec::new();
     let mut found = BTreeSet::new();
     for line in effort.stdout(command)?.lines() {
