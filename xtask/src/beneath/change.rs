@@ -171,6 +171,21 @@ impl Beneath {
         Ok(Some(node.mode))
     }
 
+    /// Gives a file of this very directory a second name in another one. Nothing is replaced, and a link is not followed.
+    pub(crate) fn link(&self, name: impl AsRef<Path>, to: &Beneath, new: impl AsRef<Path>) -> io::Result<()> {
+        Ok(rustix::fs::linkat(&self.fd, name.as_ref(), &to.fd, new.as_ref(), AtFlags::empty())?)
+    }
+
+    /// Moves what has this name in this very directory to another one, where nothing has that name.
+    pub(crate) fn move_to(&self, name: &OsStr, to: &Beneath) -> Result<()> {
+        let shown = || format!("cannot move `{}` to `{}`", self.path.join(name).display(), to.path.display());
+        if self.stat(name).with_context(shown)?.kind == FileType::Directory {
+            // A directory that its owner may not write cannot be moved to another parent.
+            self.unlock(Path::new(name))?;
+        }
+        rustix::fs::renameat(&self.fd, name, &to.fd, name).with_context(shown)
+    }
+
     /// Takes permission bits from a regular file of this very directory, also from one that may not be read, and returns
     /// which of them it had. It is changed by its own handle: nothing that takes its place meanwhile is changed.
     pub(crate) fn take_bits(&self, name: impl AsRef<Path>, bits: u32) -> io::Result<u32> {
@@ -192,15 +207,25 @@ impl Beneath {
     /// Removes what has this name in this very directory: a file, a link, or a whole tree, which is opened to its owner as
     /// it is removed, no link followed. Missing is fine.
     pub(crate) fn remove(&self, name: impl AsRef<Path>) -> Result<()> {
+        self.remove_unless(name, &|| false)
+    }
+
+    /// The same for a tree whose size an agent chose: `stop` says whether the user wants it to end. What is left then is
+    /// found by the next call.
+    pub(crate) fn remove_unless(&self, name: impl AsRef<Path>, stop: &dyn Fn() -> bool) -> Result<()> {
         let name = name.as_ref();
-        self.remove_tree(name).map_err(|err| {
+        self.remove_tree(name, stop).map_err(|err| {
+            if stop() {
+                return failed("interrupted").into();
+            }
             failed(format!("cannot remove `{}`: {err:#}", self.path.join(name).display()))
                 .hint(format!("chmod -R u+rwX {}", text::word(&self.path.display().to_string())))
                 .into()
         })
     }
 
-    fn remove_tree(&self, name: &Path) -> Result<()> {
+    fn remove_tree(&self, name: &Path, stop: &dyn Fn() -> bool) -> Result<()> {
+        let go_on = || if stop() { Err(failed("interrupted")) } else { Ok(()) };
         match self.unlink(name) {
             Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(err) if err.kind() == io::ErrorKind::IsADirectory => {}
@@ -214,6 +239,7 @@ impl Beneath {
         let trash_name = format!(".trash-{}", nonce()?);
         let (trash, mut next) = (dir.make_dir(&trash_name, 0o700)?, 0);
         for (child, _) in dir.names()?.into_iter().filter(|(child, _)| *child != *trash_name) {
+            go_on()?;
             dir.throw_away(Path::new(&child), &trash, &mut next)?;
         }
         loop {
@@ -223,11 +249,13 @@ impl Beneath {
                 return Ok(rustix::fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR)?);
             }
             for (name, _) in names {
+                go_on()?;
                 let Some(dir) = trash.find_dir(&name)? else {
                     trash.unlink(&name)?;
                     continue;
                 };
                 for (child, _) in dir.names()? {
+                    go_on()?;
                     dir.throw_away(Path::new(&child), &trash, &mut next)?;
                 }
                 rustix::fs::unlinkat(&trash.fd, &name, AtFlags::REMOVEDIR)?;

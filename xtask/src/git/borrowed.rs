@@ -4,12 +4,15 @@
 
 use super::Repository;
 use super::layout::SMALL;
-use crate::beneath::Beneath;
+use crate::beneath::{Beneath, Held};
 use crate::context::resolved;
 use crate::error::usage;
 use crate::text;
+use crate::ui::printable;
 use anyhow::Result;
-use std::path::{Path, PathBuf};
+use rustix::fs::FileType;
+use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
 
 /// The levels of alternates that git follows.
 const LEVELS: usize = 5;
@@ -42,13 +45,136 @@ pub(super) fn alternates_of(objects: &Path) -> Result<Vec<String>> {
     Ok(lines.map(str::to_owned).collect())
 }
 
+/// Where an agent could put objects of its own: git on the host does not check that an object has the content of its id
+/// when it reads it.
+struct Ground<'a> {
+    workspace: &'a Path,
+    /// What is read-only inside, or not there at all.
+    safe: &'a [PathBuf],
+}
+
+impl Ground<'_> {
+    fn is_safe(&self, path: &Path) -> bool {
+        self.safe.iter().any(|safe| path.starts_with(safe))
+    }
+
+    /// Whether an agent can write at a path, or turn a part of the way to it. What is not there can be made.
+    fn is_written(&self, path: &Path) -> bool {
+        let path = plain(path);
+        let Ok(held) = Held::open(&path) else {
+            let Some(parent) = path.parent() else { return false };
+            let is_link = path.symlink_metadata().is_ok();
+            return is_link || (!self.is_safe(&path) && (path.starts_with(self.workspace) || self.is_written(parent)));
+        };
+        let workspace = Held::open(self.workspace).ok();
+        let is_around = workspace.is_some_and(|own| held.above().contains(&own.node().id));
+        if (is_around || held.real() == self.workspace) && !self.is_safe(held.real()) {
+            return true;
+        }
+        // A symlink in a directory that the agent can write: the next step is not below it.
+        let passed = held.passed().iter().map(|passed| passed.path.as_path());
+        let way: Vec<&Path> = passed.chain([held.real()]).collect();
+        way.windows(2).any(|step| {
+            let writable = step[0].starts_with(self.workspace) && !self.is_safe(step[0]);
+            writable && step[1].parent() != Some(step[0])
+        })
+    }
+
+    /// Refuses objects that git reads from where an agent could write them: by this object directory, its parts that lead
+    /// elsewhere, and all that it borrows from.
+    fn refuse(&self, git_dir: &Path) -> Result<()> {
+        let mut todo = vec![(git_dir.join("objects"), 0)];
+        let mut seen = BTreeSet::new();
+        while let Some((dir, level)) = todo.pop() {
+            let whole = plain(&dir);
+            if self.is_written(&whole) {
+                return Err(self.refused(git_dir, &whole));
+            }
+            let Ok(dir) = whole.canonicalize() else { continue };
+            if !seen.insert(dir.clone()) {
+                continue;
+            }
+            let pack = dir.join("pack");
+            for part in [dir.as_path(), &pack] {
+                let Some(names) = Beneath::root_if_there(part)?.map(|dir| dir.names()).transpose()? else { continue };
+                let links = names.into_iter().filter(|(_, kind)| *kind == FileType::Symlink);
+                if let Some((link, _)) = links.into_iter().find(|(name, _)| self.is_written(&part.join(name))) {
+                    return Err(self.refused(git_dir, &part.join(link)));
+                }
+            }
+            if level <= LEVELS {
+                todo.extend(alternates_of(&dir)?.into_iter().map(|named| (dir.join(named), level + 1)));
+            }
+        }
+        Ok(())
+    }
+
+    fn refused(&self, git_dir: &Path, objects: &Path) -> anyhow::Error {
+        let shown = |path: &Path| printable(&path.display().to_string());
+        let git = text::word(&git_dir.display().to_string());
+        usage(format!(
+            "`{}` reads objects from `{}`, which an agent can write through the workspace: git on this host does not check \
+             what it reads there, and shows the agent's text as your commits",
+            shown(git_dir),
+            shown(objects)
+        ))
+        .hint(format!("to have its own copy: `git --git-dir={git} repack -a -d`, then remove `objects/info/alternates` in it"))
+        .hint("or move that directory out of the workspace, and name it by its new path")
+        .into()
+    }
+}
+
+/// A path without `.` and `..`, which git takes away before it follows any link.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(plain.pop()),
+            Component::CurDir => {}
+            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => plain.push(part),
+        }
+    }
+    plain
+}
+
+/// Refuses git directories that read objects from where an agent could write. `git_dirs` are those besides the workspace's
+/// own repository, and `safe` what is read-only inside, both by their paths in the workspace.
+///
+/// # Errors
+/// The first such directory, with what to do.
+pub(super) fn refuse_written(
+    workspace: &Path,
+    repo: Option<&Repository>,
+    git_dirs: &[PathBuf],
+    safe: Vec<PathBuf>,
+) -> Result<()> {
+    let safe: Vec<PathBuf> = repo.map_or_else(Vec::new, Repository::out_of_reach).into_iter().chain(safe).collect();
+    let ground = Ground { workspace, safe: &safe };
+    let own = repo.map(|repo| repo.common_dir.clone());
+    own.iter().chain(git_dirs).try_for_each(|git_dir| ground.refuse(git_dir))
+}
+
+/// The git directory whose objects are read by way of a `.git` file, or of the git directory of a linked worktree.
+pub(super) fn led_to(path: &Path) -> Option<PathBuf> {
+    let small = |path: &Path| Beneath::root_if_there(path.parent()?).ok()??.text(path.file_name()?, SMALL).ok()?;
+    let git_dir = match small(path) {
+        Some(text) => plain(&path.parent()?.join(text.strip_prefix("gitdir:")?.trim())),
+        None => path.to_owned(),
+    };
+    Some(match small(&git_dir.join("commondir")) {
+        Some(common) => plain(&git_dir.join(common.trim_end())),
+        None => git_dir,
+    })
+}
+
 impl Repository {
     /// Refuses borrowed objects of which the user has not said that the sandbox may read them. `allowed` are the object
     /// directories that the settings name.
     ///
     /// # Errors
-    /// The directories that are not among them, with what to write where.
+    /// Objects that an agent could write; the directories that are not among them, with what to write where.
     pub(crate) fn refuse_borrowed(&self, allowed: &[PathBuf]) -> Result<()> {
+        refuse_written(&self.workspace, Some(self), &[], Vec::new())?;
         let allowed: Vec<PathBuf> = allowed.iter().map(|path| resolved(path)).collect();
         let borrowed = self.objects.iter().skip(1).filter(|path| !path.starts_with(&self.workspace));
         let refused: Vec<&PathBuf> = borrowed.filter(|path| !allowed.contains(path)).collect();

@@ -3,7 +3,7 @@
 use super::effort::{Effort, REMEDY};
 use super::refs::{self, Head, Private, Refs};
 use super::repository::Repository;
-use super::{Branch, Commit, Listing, MOST_BRANCHES, MOST_COMMITS, Relation, client, first, quarantine};
+use super::{Branch, Commit, Listing, MOST_BRANCHES, MOST_COMMITS, Relation, client, first, quarantine, unread};
 use crate::beneath::Beneath;
 use crate::text;
 use crate::ui::printable;
@@ -25,10 +25,18 @@ pub(crate) fn list(repo: &Repository, private: &Path, stop: &dyn Fn() -> bool) -
 /// The answer where the host has every commit of the sandbox.
 pub(crate) const NOTHING_NEW: &str = "no new commits";
 
+/// What to do with commits that only a ref of another kind, or a worktree inside, has.
+const ON_NO_BRANCH: &str = "on no branch, so that they are not taken over: make one inside (`git branch NAME COMMIT`)";
+
 /// One line, printed when a session ends. `None` where there is nothing to take over.
 pub(crate) fn summary(listing: &Listing) -> Option<String> {
-    let parts: Vec<String> = listing.branches.iter().map(one_branch).collect();
-    (!parts.is_empty()).then(|| format!("{}; take them over with `cargo xtask commits --take`", parts.join("; ")))
+    let (taken, other): (Vec<&Branch>, Vec<&Branch>) = listing.branches.iter().partition(|branch| branch.is_taken());
+    let parts = |branches: Vec<&Branch>| first(branches.into_iter().map(one_branch).collect(), "branches").join("; ");
+    let taken =
+        (!taken.is_empty()).then(|| format!("{}; take them over with `cargo xtask commits --take`", parts(taken)));
+    let other = (!other.is_empty()).then(|| format!("{}: {ON_NO_BRANCH}", parts(other)));
+    let lines: Vec<String> = taken.into_iter().chain(other).collect();
+    (!lines.is_empty()).then(|| lines.join("; "))
 }
 
 /// What would be lost with the sandbox's git directory, a line each.
@@ -38,6 +46,7 @@ pub(crate) fn losses(listing: &Listing) -> Vec<String> {
     let others = first(others, "tags");
     branches
         .chain(others)
+        .chain(listing.aside.iter().map(|path| aside(path)))
         .chain(listing.notes.iter().map(|note| format!("not all commits could be read: {note}")))
         .collect()
 }
@@ -61,16 +70,32 @@ pub(crate) fn describe(listing: &Listing) -> String {
             Relation::Diverged => "diverged from the host's",
             Relation::New => "not on the host",
         };
+        let state = if branch.is_taken() { state } else { ON_NO_BRANCH };
         text.push_str(&format!("{} ({state})\n", branch.name));
         for commit in &branch.commits {
             text.push_str(&format!("  {}  {}\n", short(&commit.id), commit.subject));
         }
     }
     waiting(listing).iter().for_each(|line| text.push_str(&format!("{line}\n")));
-    for name in &listing.others {
-        text.push_str(&format!("what `{name}` names is on no branch, and is not taken over\n"));
+    let others =
+        listing.others.iter().map(|name| format!("what `{name}` names is on no branch, and is not taken over"));
+    for line in first(others.collect(), "tags").into_iter().chain(listing.aside.iter().map(|path| aside(path))) {
+        text.push_str(&format!("{line}\n"));
+    }
+    // Where not all could be read, nothing says that there is nothing.
+    if text.is_empty() && !listing.notes.is_empty() {
+        return "no new commits among those that could be read\n".to_owned();
     }
     if text.is_empty() { format!("{NOTHING_NEW}\n") } else { text }
+}
+
+/// What a start kept because it could not be read.
+pub(super) fn aside(path: &Path) -> String {
+    let path = printable(&path.display().to_string());
+    format!(
+        "`{path}` holds refs of the sandbox that could not be read, and commits may be there; never run git in it on this \
+         host: `docs/troubleshooting.md` says how to look at it"
+    )
 }
 
 fn one_branch(branch: &Branch) -> String {
@@ -93,11 +118,34 @@ pub(super) fn short(id: &str) -> &str {
     id.get(..10).unwrap_or(id)
 }
 
+/// Where branches, the commit of a detached HEAD, refs of other kinds, and the commits of worktrees lie in the quarantine.
+const BRANCHES: &str = "refs/sandbox/";
+const HEAD: &str = "refs/sandbox/HEAD";
+const OTHERS: &str = "refs/others/";
+const WORKTREE: &str = "refs/worktree-heads/";
+
+/// The name in the quarantine of a ref of the sandbox.
+fn quarantined(name: &str) -> String {
+    match name.strip_prefix("refs/heads/") {
+        Some(branch) => format!("{BRANCHES}{branch}"),
+        None => format!("{OTHERS}{}", name.strip_prefix("refs/").unwrap_or(name)),
+    }
+}
+
+impl Branch {
+    /// Whether it is a branch, or what HEAD is on: what can be taken over.
+    pub(super) fn is_taken(&self) -> bool {
+        self.at.starts_with(BRANCHES)
+    }
+}
+
 /// What `list` and `take` need.
 pub(super) struct Collected {
     pub(super) listing: Listing,
     /// The repository of ours with the sandbox's objects; its refs are `refs/sandbox/NAME`.
     pub(super) quarantine: Option<TempDir>,
+    /// What the user is told of those of its refs that are no branches of the sandbox.
+    shown: Refs,
     pub(super) host: Refs,
     pub(super) head: Option<Head>,
 }
@@ -105,7 +153,7 @@ pub(super) struct Collected {
 impl Collected {
     pub(super) fn read(repo: &Repository, private: &Path, effort: &Effort<'_>) -> Result<Collected> {
         let found = match Beneath::root_if_there(&private.join("git"))? {
-            Some(git) => Private::read(&git, repo.sha256)?,
+            Some(git) => Private::read(&git, repo.sha256, effort)?,
             None => Private::default(),
         };
         let host = refs::of_host(repo)?;
@@ -113,28 +161,40 @@ impl Collected {
             listing: Listing {
                 branches: Vec::new(),
                 others: Vec::new(),
-                left: refs::left(repo, &host)?,
-                notes: found.notes,
+                left: refs::left(repo, &host, effort)?,
+                aside: unread::kept(private)?,
+                notes: found.unread.iter().map(|why| unread::said(why)).chain(found.notes).collect(),
             },
             quarantine: None,
+            shown: Refs::new(),
             host,
             head: found.head,
         };
-        let all: BTreeSet<String> = found.refs.values().cloned().collect();
-        let mut tips: Refs = found
-            .refs
+        let given = unread::given(private)?;
+        let refs: Refs = found.refs.into_iter().filter(|(name, id)| !unread::is_given(&given, name, id)).collect();
+        let mut tips: Refs = refs
             .iter()
-            .filter_map(|(name, id)| Some((format!("refs/sandbox/{}", name.strip_prefix("refs/heads/")?), id.clone())))
+            .filter(|(name, _)| !refs::by_name(name))
+            .map(|(name, id)| (quarantined(name), id.clone()))
             .collect();
-        if let Some(Head::Detached(id)) = &gathered.head
-            && !tips.values().any(|tip| tip == id)
-        {
-            tips.insert("refs/sandbox/HEAD".into(), id.clone());
-        }
-        let ids: BTreeSet<String> = tips.values().cloned().chain(all).collect();
-        let unreached = refs::unreached(repo, &gathered.host, &ids)?;
+        let on_tips: BTreeSet<String> = tips.values().cloned().collect();
+        let detached = match &gathered.head {
+            Some(Head::Detached(id)) => Some((HEAD.to_owned(), id.clone())),
+            Some(Head::Branch(_)) | None => None,
+        };
+        // The names of worktrees can be any text, and are no part of a ref.
+        let worktrees = found.worktrees.iter().enumerate();
+        let worktrees = worktrees.map(|(i, (name, id))| {
+            let at = format!("{WORKTREE}{i}");
+            gathered.shown.insert(at.clone(), format!("the worktree `{name}` inside"));
+            (at, id.clone())
+        });
+        let worktrees: Refs = worktrees.collect();
+        tips.extend(worktrees.into_iter().chain(detached).filter(|(_, id)| !on_tips.contains(id)));
+        let ids: BTreeSet<String> = tips.values().chain(refs.values()).cloned().collect();
+        let unreached = refs::unreached(repo, &gathered.host, &ids, effort)?;
         tips.retain(|_, id| unreached.contains(id));
-        let other = found.refs.iter().filter(|(name, id)| !name.starts_with("refs/heads/") && unreached.contains(*id));
+        let other = refs.iter().filter(|(name, id)| refs::by_name(name) && unreached.contains(*id));
         gathered.listing.others = other.map(|(name, _)| printable(name)).collect();
         if tips.is_empty() {
             return Ok(gathered);
@@ -143,15 +203,15 @@ impl Collected {
         gathered.listing.notes.extend(passed);
         let (temp, notes) = quarantine::filled(repo, private, &tips, effort)?;
         gathered.listing.notes.extend(notes);
-        for (name, tip) in &tips {
-            let name = name.strip_prefix("refs/sandbox/").unwrap_or(name);
-            if let Err(err) = gathered.branch(temp.path(), name, tip, effort) {
+        for (at, tip) in &tips {
+            if let Err(err) = gathered.branch(temp.path(), at, tip, effort) {
+                let name = gathered.name(at);
                 if effort.stopped() {
                     return Err(err);
                 }
                 gathered.listing.notes.push(format!(
                     "{} was not read: {}",
-                    printable(name),
+                    printable(&name),
                     printable(&format!("{err:#}"))
                 ));
                 if effort.is_over() {
@@ -167,16 +227,16 @@ impl Collected {
     /// Takes out what is more than can be read at once, and says what it is. What the sandbox is on stays, then what the
     /// host has a branch for.
     fn pass_over(&self, tips: &mut Refs) -> Option<String> {
-        let rank = |name: &str| {
-            let full = format!("refs/heads/{}", name.strip_prefix("refs/sandbox/").unwrap_or(name));
-            let is_head = name == "refs/sandbox/HEAD" || self.head == Some(Head::Branch(full.clone()));
-            if is_head { 0 } else { 2 - u8::from(self.host.contains_key(&full)) }
+        let rank = |at: &str| {
+            let full = at.strip_prefix(BRANCHES).map(|name| format!("refs/heads/{name}"));
+            let is_head = at == HEAD || (full.is_some() && self.head == full.clone().map(Head::Branch));
+            if is_head { 0 } else { 2 - u8::from(full.is_some_and(|full| self.host.contains_key(&full))) }
         };
         let mut names: Vec<String> = tips.keys().cloned().collect();
-        names.sort_by_key(|name| rank(name));
+        names.sort_by_cached_key(|name| rank(name));
         let passed = names.split_off(names.len().min(MOST_BRANCHES));
-        tips.retain(|name, _| !passed.contains(name));
-        let shown = |name: &String| format!("`{}`", printable(name.strip_prefix("refs/sandbox/").unwrap_or(name)));
+        passed.iter().for_each(|name| drop(tips.remove(name)));
+        let shown = |at: &String| format!("`{}`", printable(&self.name(at)));
         let shown = first(passed.iter().map(shown).collect(), "branches").join(", ");
         (!passed.is_empty()).then(|| {
             format!(
@@ -186,7 +246,19 @@ impl Collected {
         })
     }
 
-    fn branch(&mut self, quarantine: &Path, name: &str, tip: &str, effort: &Effort<'_>) -> Result<()> {
+    /// What the user calls a ref of the quarantine.
+    fn name(&self, at: &str) -> String {
+        if let Some(shown) = self.shown.get(at) {
+            return shown.clone();
+        }
+        match at.strip_prefix(OTHERS) {
+            Some(name) => format!("`refs/{name}`"),
+            None => at.strip_prefix(BRANCHES).unwrap_or(at).to_owned(),
+        }
+    }
+
+    fn branch(&mut self, quarantine: &Path, at: &str, tip: &str, effort: &Effort<'_>) -> Result<()> {
+        let name = self.name(at);
         let known: BTreeSet<String> = self.host.values().map(|id| format!("^{id}\n")).collect();
         let log = client::ours(quarantine, None)
             .args(["log", "--no-show-signature", "--no-color", "--format=%H%x09%<(300,trunc)%s", "--stdin"])
@@ -194,7 +266,11 @@ impl Collected {
             .stdin(format!("{tip}\n{}", String::from_iter(known)));
         let output = effort.capture(log)?;
         if !output.ok() {
-            self.listing.notes.push(format!("{} cannot be read: {}", printable(name), printable(output.stderr.trim())));
+            self.listing.notes.push(format!(
+                "{} cannot be read: {}",
+                printable(&name),
+                printable(output.stderr.trim())
+            ));
             return Ok(());
         }
         let commits = output
@@ -203,9 +279,9 @@ impl Collected {
             .filter_map(|line| line.split_once('\t'))
             .map(|(id, subject)| Commit { id: id.to_owned(), subject: printable(subject.trim_end()) })
             .collect();
-        let host = self.host.get(&format!("refs/heads/{name}"));
+        let host = at.strip_prefix(BRANCHES).and_then(|name| self.host.get(&format!("refs/heads/{name}")));
         let state = effort.relation(client::ours(quarantine, None), host, tip)?;
-        self.listing.branches.push(Branch { name: name.to_owned(), state, tip: tip.to_owned(), commits });
+        self.listing.branches.push(Branch { name, at: at.to_owned(), state, tip: tip.to_owned(), commits });
         Ok(())
     }
 }
@@ -216,7 +292,13 @@ mod tests {
 
     #[test]
     fn where_nothing_is_new_the_answer_says_so() {
-        let nothing = Listing { branches: Vec::new(), others: Vec::new(), left: Vec::new(), notes: Vec::new() };
+        let nothing = Listing {
+            branches: Vec::new(),
+            others: Vec::new(),
+            left: Vec::new(),
+            aside: Vec::new(),
+            notes: Vec::new(),
+        };
         assert_eq!(describe(&nothing).trim_end(), NOTHING_NEW);
         assert_eq!(summary(&nothing), None);
     }

@@ -69,6 +69,15 @@ impl<'a> Effort<'a> {
         client::found(exec::capture_unless(&command.timeout(left), self.stop)?)
     }
 
+    /// The same, and returns its standard output.
+    pub(super) fn stdout(&self, command: Command) -> Result<String> {
+        let output = self.capture(command)?;
+        if output.ok() {
+            return Ok(output.stdout);
+        }
+        Err(failed(format!("git on the host failed: {}", output.stderr.trim())).into())
+    }
+
     /// Whether `old` is an ancestor of `new`, in the repository of this command.
     pub(super) fn is_ancestor(&self, git: Command, old: &str, new: &str) -> Result<bool> {
         Ok(self.capture(git.args(["merge-base", "--is-ancestor", old, new]))?.ok())

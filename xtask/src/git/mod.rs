@@ -21,6 +21,7 @@ mod quarantine;
 mod refs;
 mod repository;
 mod take;
+mod unread;
 pub(crate) mod watch;
 
 pub(crate) use appeared::note_appearance;
@@ -35,7 +36,7 @@ use crate::spec::inside::GUEST;
 use crate::ui::printable;
 use anyhow::Result;
 use std::fmt::Display;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The mounts of the sandbox's git directory in `private`, in the order in which they must be made (one can lie in
 /// another).
@@ -92,11 +93,13 @@ enum Relation {
     New,
 }
 
-/// A branch with commits that only the sandbox has.
+/// A branch, or another ref or a worktree of the sandbox, with commits that only the sandbox has.
 #[derive(Debug)]
 struct Branch {
     /// Its short name; `HEAD` for commits on no branch.
     name: String,
+    /// Its ref in the quarantine.
+    at: String,
     state: Relation,
     /// The id of the newest commit.
     tip: String,
@@ -122,6 +125,8 @@ pub(crate) struct Listing {
     others: Vec<String>,
     /// The refs at which commits were left that are on no branch of the user's yet, with how many.
     left: Vec<(String, usize)>,
+    /// What earlier starts kept because it could not be read.
+    aside: Vec<PathBuf>,
     /// What could not be read, in words that are safe for a terminal.
     pub(crate) notes: Vec<String>,
 }

@@ -1,11 +1,11 @@
 //! Makes and refreshes the sandbox's own git directory. At each start everything in it is replaced from the host, except
 //! the work that only the sandbox has. What an agent left there is removed or replaced, never followed.
 
-use super::effort::REMEDY;
+use super::effort::{Effort, REMEDY};
 use super::layout::SMALL;
 use super::refs::{self, Head, Private, Refs};
 use super::repository::Repository;
-use super::{Airlock, Identity, client, commits, config_format, first, mounts, quarantine};
+use super::{Airlock, Identity, client, commits, config_format, first, mounts, quarantine, unread};
 use crate::beneath::Beneath;
 use crate::exec;
 use crate::spec::inside::GUEST;
@@ -52,7 +52,8 @@ pub(super) fn prepare_at(
                 .into(),
         );
     }
-    let kept = Kept::find(repo, &git)?;
+    let effort = Effort::to_read(stop);
+    let kept = Kept::find(repo, private, &git, &effort)?;
     if !kept.refs.is_empty() || kept.head.is_some() {
         notes.extend(kept.describe(repo, private, stop)?);
     }
@@ -61,10 +62,17 @@ pub(super) fn prepare_at(
         Some(head) => head.clone(),
         None => refs::head_of_host(repo)?,
     };
-    let refs = merged(refs::of_host(repo)?, &kept.refs);
+    let host = refs::of_host(repo)?;
+    let refs = merged(host.clone(), &kept.refs);
+    let aside = unread::Aside::begin(private, &git, &kept.unread, &effort)?;
+    if let Some(aside) = &aside {
+        notes.push(format!("warning: {}; {}", unread::said(&kept.unread.join("; ")), commits::aside(aside.path())));
+    }
     git.write("packed-refs", refs::packed_text(&refs), 0o644)?;
     git.write("HEAD", format!("{head}\n"), 0o644)?;
-    clear(&git, &kept)?;
+    unread::give(private, &host)?;
+    clear(&git, &kept, aside.as_ref(), stop)?;
+    git.make(Path::new("objects"), 0o755)?.remove_unless("info", stop)?;
     fill(repo, &git, identity, inside)?;
     mounts::make_sources(repo, private, inside)?;
     Ok(Airlock { mount_points: mounts::points(repo), notes })
@@ -76,18 +84,24 @@ struct Kept {
     /// HEAD, where it leads to a commit that no ref of the host reaches: then the index and a merge in progress are kept, too.
     head: Option<Head>,
     worktrees: bool,
+    /// Why there may be commits that were not found.
+    unread: Vec<String>,
 }
 
 impl Kept {
-    fn find(repo: &Repository, git: &Beneath) -> Result<Kept> {
-        let private = Private::read(git, repo.sha256)?;
+    fn find(repo: &Repository, private: &Path, git: &Beneath, effort: &Effort<'_>) -> Result<Kept> {
+        let given = unread::given(private)?;
+        let mut private = Private::read(git, repo.sha256, effort)?;
+        private.refs.retain(|name, id| !unread::is_given(&given, name, id));
         let head = private.head.as_ref().and_then(|head| head.commit(&private.refs)).cloned();
         let ids: BTreeSet<String> = private.refs.values().cloned().chain(head.clone()).collect();
-        let unreached = refs::unreached(repo, &refs::of_host(repo)?, &ids)?;
+        let unreached = refs::unreached(repo, &refs::of_host(repo)?, &ids, effort)?;
         Ok(Kept {
             head: private.head.filter(|_| head.is_some_and(|id| unreached.contains(&id))),
             refs: private.refs.into_iter().filter(|(_, id)| unreached.contains(id)).collect(),
-            worktrees: matches!(git.open_dir("worktrees"), Ok(Some(_))),
+            // Also where it is no directory that can be read: what it is for is not known.
+            worktrees: git.stat("worktrees").is_ok(),
+            unread: private.unread,
         })
     }
 
@@ -134,10 +148,13 @@ impl Kept {
 }
 
 /// Removes everything that is replaced.
-fn clear(git: &Beneath, kept: &Kept) -> Result<()> {
+fn clear(git: &Beneath, kept: &Kept, aside: Option<&unread::Aside>, stop: &dyn Fn() -> bool) -> Result<()> {
     for (name, _) in git.names()? {
         if !name.to_str().is_some_and(|name| kept.stays(name)) {
-            git.remove(&name)?;
+            match aside {
+                Some(aside) => aside.take(git, &name, stop)?,
+                None => git.remove_unless(&name, stop)?,
+            }
         }
     }
     Ok(())
@@ -149,7 +166,6 @@ fn fill(repo: &Repository, git: &Beneath, identity: &Identity, inside: &str) -> 
         git.make(Path::new(name), 0o755)?;
     }
     let objects = git.make(Path::new("objects"), 0o755)?;
-    objects.remove("info")?;
     let borrowed: String = (0..repo.objects.len()).map(|i| format!("{inside}/{}\n", mounts::objects_name(i))).collect();
     objects.make_dir("info", 0o755)?.write("alternates", borrowed, 0o644)?;
     let (common, own) = (Beneath::root(&repo.common_dir)?, Beneath::root(&repo.git_dir)?);
@@ -200,11 +216,10 @@ fn merged(host: Refs, kept: &Refs) -> Refs {
             continue;
         }
         // `a` and `a/b` cannot both be refs.
-        let clashes = |other: &String| {
-            other.strip_prefix(&name).is_some_and(|rest| rest.starts_with('/'))
-                || name.strip_prefix(other).is_some_and(|rest| rest.starts_with('/'))
-        };
-        if !kept.keys().any(clashes) {
+        let above = name.match_indices('/').any(|(at, _)| kept.contains_key(&name[..at]));
+        let dir = format!("{name}/");
+        let below = kept.range(dir.clone()..).next().is_some_and(|(other, _)| other.starts_with(&dir));
+        if !above && !below {
             refs.insert(name, id);
         }
     }

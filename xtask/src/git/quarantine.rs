@@ -9,6 +9,7 @@ use crate::beneath::Beneath;
 use crate::error::failed;
 use crate::ui::printable;
 use anyhow::{Context as _, Result};
+use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -186,13 +187,15 @@ impl Copy<'_> {
                 .hint(REMEDY)
                 .into());
         }
-        let mut gone: Vec<&PathBuf> = Vec::new();
+        let mut large: BTreeSet<&str> = BTreeSet::new();
+        let mut said = Vec::new();
         for (id, kind, size) in output.stdout.lines().filter_map(sized) {
+            self.effort.go_on()?;
             let limit = if kind == "blob" { LARGEST_FILE } else { LARGEST_OTHER };
             if size <= limit {
                 continue;
             }
-            self.notes.push(format!(
+            said.push(format!(
                 "the {kind} {id} has {} MiB, and at most {} are checked: it is left out, and so are the commits that need \
                  it; {REMEDY}",
                 size >> 20,
@@ -200,10 +203,15 @@ impl Copy<'_> {
             ));
             let (fan, rest) = id.split_at(2);
             let _ = std::fs::remove_file(self.to.join(fan).join(rest));
-            for pack in packs.iter().filter(|pack| has(pack, id)) {
-                if !gone.contains(&pack) {
-                    gone.push(pack);
-                }
+            large.insert(id);
+        }
+        self.notes.extend(first(said, "objects"));
+        // Each index is read once, however many such objects there are.
+        let mut gone: Vec<&PathBuf> = Vec::new();
+        for pack in packs.iter().filter(|_| !large.is_empty()) {
+            self.effort.go_on()?;
+            if has_any(pack, &large) {
+                gone.push(pack);
             }
         }
         for pack in gone {
@@ -230,13 +238,17 @@ fn objects_of(pack: &Path) -> Result<u64> {
     Ok(number.map_or(0, |bytes| u64::from(u32::from_be_bytes(bytes))))
 }
 
-/// Whether a pack has an object, as its index says, in which the ids stand whole. That index is git's own.
-fn has(pack: &Path, id: &str) -> bool {
-    let byte = |at: usize| id.get(2 * at..2 * at + 2).and_then(|text| u8::from_str_radix(text, 16).ok());
-    let id: Vec<u8> = (0..id.len() / 2).filter_map(byte).collect();
+/// Whether a pack has one of these objects, as its index says, in which the ids stand whole. That index is git's own.
+fn has_any(pack: &Path, ids: &BTreeSet<&str>) -> bool {
+    let Some(len) = ids.first().map(|id| id.len() / 2) else { return false };
+    let bytes = |id: &&str| -> Vec<u8> {
+        let byte = |at: usize| id.get(2 * at..2 * at + 2).and_then(|text| u8::from_str_radix(text, 16).ok());
+        (0..len).filter_map(byte).collect()
+    };
+    let ids: BTreeSet<Vec<u8>> = ids.iter().map(bytes).collect();
     let index = std::fs::read(pack.with_extension("idx")).unwrap_or_default();
     // After eight bytes of head, and the table of how many ids begin with each byte.
-    index.get(8 + 4 * 256..).is_some_and(|ids| ids.chunks_exact(id.len()).any(|other| other == id))
+    index.get(8 + 4 * 256..).is_some_and(|all| all.chunks_exact(len).any(|id| ids.contains(id)))
 }
 
 #[cfg(test)]
@@ -261,6 +273,8 @@ mod tests {
         let name = git(&["pack-objects", "-q", &dir.path().join("pack").display().to_string()], &ids.join("\n"));
         let pack = dir.path().join(format!("pack-{name}.pack"));
         assert_eq!(objects_of(&pack).unwrap(), 2);
-        assert!(ids.iter().all(|id| has(&pack, id)) && !has(&pack, &"0".repeat(40)));
+        let none = "0".repeat(40);
+        assert!(ids.iter().all(|id| has_any(&pack, &BTreeSet::from([id.as_str(), &none]))));
+        assert!(!has_any(&pack, &BTreeSet::from([none.as_str()])) && !has_any(&pack, &BTreeSet::new()));
     }
 }

@@ -1,8 +1,10 @@
 //! Refs: those of the host, which git reads, and those of the sandbox's own git directory, which are read as plain text,
 //! because git would follow the configuration that an agent wrote beside them.
 
+use super::effort::Effort;
+use super::layout::SMALL;
 use super::repository::Repository;
-use super::{client, first, noted};
+use super::{client, config_format, first, noted};
 use crate::beneath::{Beneath, Refused, Why};
 use crate::error::failed;
 use crate::ui::printable;
@@ -52,80 +54,150 @@ impl Head {
 /// The refs of a git directory that an agent wrote.
 #[derive(Default)]
 pub(super) struct Private {
-    /// Branches, tags and the stash.
+    /// All that lie under `refs/`: each can hold commits that nothing else has.
     pub(super) refs: Refs,
     /// HEAD, where it is readable.
     pub(super) head: Option<Head>,
-    /// What could not be read, in words that are safe for a terminal.
+    /// The commits that worktrees made inside are on, and no branch, by the name of the worktree.
+    pub(super) worktrees: Refs,
+    /// Why there may be commits that were not found, in words that are safe for a terminal. A start would drop them.
+    pub(super) unread: Vec<String>,
+    /// The same for what a start leaves in its place.
     pub(super) notes: Vec<String>,
 }
 
 impl Private {
-    /// Reads the plain files of a git directory.
-    pub(super) fn read(git: &Beneath, sha256: bool) -> Result<Private> {
+    /// Reads the plain files of a git directory. What is not understood is never taken for nothing.
+    pub(super) fn read(git: &Beneath, sha256: bool, effort: &Effort<'_>) -> Result<Private> {
         let mut found = Private::default();
+        found.storage(git);
         let packed = git.text("packed-refs", PACKED);
-        // What is not read must not be taken for nothing: a start would replace it.
         if let Err(Refused { why: Why::TooLarge(_), .. }) = &packed {
             return Err(failed(format!("the sandbox's `packed-refs` has more than {PACKED} bytes")).hint(DROP).into());
         }
-        let packed = noted(packed, &mut found.notes).unwrap_or_default();
-        for (id, name) in packed.lines().filter_map(|line| line.split_once(' ')) {
-            if is_id(id, sha256) {
-                found.add(name, id);
+        let packed = noted(packed, &mut found.unread).unwrap_or_default();
+        for line in packed.lines().filter(|line| !line.starts_with(['#', '^']) && !line.is_empty()) {
+            effort.go_on()?;
+            match line.split_once(' ') {
+                Some((id, name)) if is_id(id, sha256) => found.add(name, id),
+                Some(_) | None => found.unread.push(format!("`{}` in `packed-refs` is no ref", printable(line))),
             }
         }
-        if let Some(refs) = noted(git.open_dir("refs"), &mut found.notes) {
-            found.loose(&refs, "refs", LEVELS, &mut ENTRIES.clone(), sha256)?;
+        let mut walk = Walk { left: ENTRIES, sha256, effort };
+        if let Some(refs) = noted(git.open_dir("refs"), &mut found.unread) {
+            found.loose(&refs, "refs", LEVELS, &mut walk)?;
         }
-        let head = noted(git.text("HEAD", 4096), &mut found.notes);
-        found.head = head.and_then(|text| parse_head(&text, sha256));
+        if let Some(text) = noted(git.text("HEAD", 4096), &mut found.unread) {
+            found.head = parse_head(&text, sha256);
+            // One that leads to a ref of another kind leads to what is read as such.
+            if found.head.is_none() && !text.starts_with("ref:") {
+                found.unread.push("its HEAD names neither a ref nor a commit".into());
+            }
+        }
+        found.worktrees(git, &mut walk)?;
+        found.unread = first(found.unread, "notes");
         found.notes = first(found.notes, "notes");
         Ok(found)
     }
 
-    fn loose(&mut self, dir: &Beneath, at: &str, levels: usize, left: &mut usize, sha256: bool) -> Result<()> {
-        for (name, kind) in &dir.names()? {
-            let Some(name) = name.to_str() else { continue };
-            let path = format!("{at}/{name}");
-            let too_many = || failed(format!("the sandbox's git directory has more than {ENTRIES} refs")).hint(DROP);
-            *left = left.checked_sub(1).ok_or_else(too_many)?;
-            if !relevant(&path) && !relevant(&format!("{path}/")) {
-                continue;
+    /// Other places than plain files in which git would keep refs.
+    fn storage(&mut self, git: &Beneath) {
+        for name in ["reftable", "commondir"] {
+            if git.stat(name).is_ok() {
+                self.unread.push(format!("`{name}` in it says that its refs are kept elsewhere than in plain files"));
             }
+        }
+        let config = noted(git.text("config", SMALL), &mut self.unread).unwrap_or_default();
+        let settings = config_format::parse(&config);
+        let format = config_format::last(&settings, "extensions.refstorage");
+        if let Some(format) = format.filter(|format| !format.eq_ignore_ascii_case("files")) {
+            self.unread.push(format!("it stores its refs as `{}`", printable(format)));
+        }
+    }
+
+    /// The HEADs and the own refs of the worktrees that were made inside. They stay where they are at a start.
+    fn worktrees(&mut self, git: &Beneath, walk: &mut Walk<'_, '_>) -> Result<()> {
+        let Some(dir) = noted(git.open_dir("worktrees"), &mut self.notes) else { return Ok(()) };
+        let mut own = Private::default();
+        for (name, _) in dir.names_up_to(ENTRIES)? {
+            walk.one()?;
+            let shown = printable(&name.to_string_lossy());
+            let Some(worktree) = noted(dir.open_dir(&name), &mut self.notes) else { continue };
+            let text = noted(worktree.text("HEAD", 4096), &mut self.notes).unwrap_or_default();
+            match parse_head(&text, walk.sha256) {
+                Some(Head::Detached(id)) => drop(self.worktrees.insert(shown.clone(), id)),
+                Some(Head::Branch(_)) => {}
+                None if text.starts_with("ref:") => {}
+                None => self.notes.push(format!("the HEAD of the worktree `{shown}` inside cannot be read")),
+            }
+            if let Some(refs) = noted(worktree.open_dir("refs"), &mut own.notes) {
+                own.loose(&refs, "refs", LEVELS, walk)?;
+            }
+            let refs = std::mem::take(&mut own.refs).into_iter();
+            self.worktrees.extend(refs.map(|(name, id)| (format!("{shown} at {name}"), id)));
+        }
+        self.notes.extend(own.unread.into_iter().chain(own.notes));
+        Ok(())
+    }
+
+    fn loose(&mut self, dir: &Beneath, at: &str, levels: usize, walk: &mut Walk<'_, '_>) -> Result<()> {
+        for (name, kind) in &dir.names_up_to(ENTRIES + 1)? {
+            walk.one()?;
+            let path = format!("{at}/{}", name.to_string_lossy());
             if *kind == FileType::Directory && levels > 0 {
-                if let Some(below) = noted(dir.open_dir(name), &mut self.notes) {
-                    self.loose(&below, &path, levels - 1, left, sha256)?;
+                if let Some(below) = noted(dir.open_dir(name), &mut self.unread) {
+                    self.loose(&below, &path, levels - 1, walk)?;
                 }
                 continue;
             }
+            // Git makes `NAME.lock` beside a ref while it writes it.
+            if path.ends_with(".lock") {
+                continue;
+            }
             match dir.text(name, 4096) {
-                Ok(Some(text)) if is_id(text.trim_end(), sha256) => self.add(&path, text.trim_end()),
+                Ok(Some(text)) if is_id(text.trim_end(), walk.sha256) && name.to_str().is_some() => {
+                    self.add(&path, text.trim_end());
+                }
                 Ok(None) => {}
-                // Git makes `NAME.lock` beside a ref while it writes it.
-                _ if name.ends_with(".lock") => {}
-                Ok(Some(_)) => self.notes.push(format!("`{}` in the sandbox does not hold an id", printable(&path))),
-                Err(err) => self.notes.push(printable(&err.to_string())),
+                // One that leads to another ref: that is read as such.
+                Ok(Some(text)) if text.starts_with("ref:") && !OWN_PLACES.contains(&path.as_str()) => {}
+                Ok(Some(_)) => self.unread.push(format!("`{}` in the sandbox does not hold an id", printable(&path))),
+                Err(err) => self.unread.push(printable(&err.to_string())),
             }
         }
         Ok(())
     }
 
     fn add(&mut self, name: &str, id: &str) {
-        if !relevant(name) {
-            return;
-        }
         if is_name(name) {
             self.refs.insert(name.to_owned(), id.to_owned());
         } else {
-            self.notes.push(format!("`{}` in the sandbox is not a valid name of a ref", printable(name)));
+            self.unread.push(format!("`{}` in the sandbox is not a valid name of a ref", printable(name)));
         }
     }
 }
 
-/// Whether a ref can hold work that only the sandbox has.
-fn relevant(name: &str) -> bool {
-    name.starts_with("refs/heads/") || name.starts_with("refs/tags/") || name == "refs/stash"
+/// Directories of git's own, which are no refs.
+const OWN_PLACES: &[&str] = &["refs/heads", "refs/tags"];
+
+/// What a walk through the loose refs may still do.
+struct Walk<'a, 'b> {
+    left: usize,
+    sha256: bool,
+    effort: &'a Effort<'b>,
+}
+
+impl Walk<'_, '_> {
+    fn one(&mut self) -> Result<()> {
+        let too_many = || failed(format!("the sandbox's git directory has more than {ENTRIES} refs")).hint(DROP);
+        self.left = self.left.checked_sub(1).ok_or_else(too_many)?;
+        self.effort.go_on()
+    }
+}
+
+/// Whether a ref is of a kind that is shown by its name alone: it is not taken over, and git shows what it names.
+pub(super) fn by_name(name: &str) -> bool {
+    name.starts_with("refs/tags/") || name == "refs/stash"
 }
 
 /// Whether this is an object id, in full and in lower case.
@@ -194,22 +266,27 @@ const LEFT: &str = "refs/sandbox/";
 
 /// Those of `ids` that no ref of the host's repository reaches. Whether the host has the object says nothing: a call that
 /// was killed between the fetch and the move of the branch has left all objects and no ref.
-pub(super) fn unreached(repo: &Repository, host: &Refs, ids: &BTreeSet<String>) -> Result<BTreeSet<String>> {
+pub(super) fn unreached(
+    repo: &Repository,
+    host: &Refs,
+    ids: &BTreeSet<String>,
+    effort: &Effort<'_>,
+) -> Result<BTreeSet<String>> {
     if ids.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let named: BTreeSet<&String> = host.values().collect();
+    let host_ids: BTreeSet<&str> = host.values().map(String::as_str).collect();
     let head = match head_of_host(repo) {
         Ok(Head::Detached(id)) => Some(id),
         Ok(Head::Branch(_)) | Err(_) => None,
     };
     let lines: String = ids.iter().map(|id| format!("{id}\n")).collect();
-    let command = client::host(repo).args(["cat-file", "--batch-check"]).stdin(lines);
+    let command = client::host(repo).args(["cat-file", "--batch-check", "--buffer"]).stdin(lines);
     let mut commits = Vec::new();
     let mut found = BTreeSet::new();
-    for line in client::stdout(&command)?.lines() {
+    for line in effort.stdout(command)?.lines() {
         let Some((id, what)) = line.split_once(' ') else { continue };
-        if named.contains(&id.to_owned()) || head.as_deref() == Some(id) {
+        if host_ids.contains(id) || head.as_deref() == Some(id) {
             continue;
         }
         // A tag object is reached by its own ref only; what is missing is reached by none.
@@ -219,13 +296,18 @@ pub(super) fn unreached(repo: &Repository, host: &Refs, ids: &BTreeSet<String>) 
             found.insert(id.to_owned());
         }
     }
-    let known: Vec<&str> = named.into_iter().chain(&head).map(String::as_str).collect();
-    found.extend(unreached_commits(repo, &commits, &known)?);
+    let known: Vec<&str> = host_ids.iter().copied().chain(head.as_deref()).collect();
+    found.extend(unreached_commits(repo, &commits, &known, effort)?);
     Ok(found)
 }
 
 /// Those of `commits`, which the host has, that none of `known` reaches.
-fn unreached_commits(repo: &Repository, commits: &[String], known: &[&str]) -> Result<Vec<String>> {
+fn unreached_commits(
+    repo: &Repository,
+    commits: &[String],
+    known: &[&str],
+    effort: &Effort<'_>,
+) -> Result<Vec<String>> {
     if commits.is_empty() {
         return Ok(Vec::new());
     }
@@ -233,7 +315,7 @@ fn unreached_commits(repo: &Repository, commits: &[String], known: &[&str]) -> R
         let known = known.iter().map(|id| format!("^{id}\n"));
         let lines: String = commits.iter().map(|id| format!("{id}\n")).chain(known).collect();
         let command = client::host(repo).timeout(client::LONG).args(["rev-list", "--stdin"]).stdin(lines);
-        let output = client::capture(&command)?;
+        let output = effort.capture(command)?;
         Ok(output.ok().then_some(output.stdout))
     };
     if let Some(text) = ask(commits)? {
@@ -242,7 +324,12 @@ fn unreached_commits(repo: &Repository, commits: &[String], known: &[&str]) -> R
     }
     // A fetch that was killed can have left a commit without its history: that one is not reached, the others are asked.
     let mut found = Vec::new();
-    for id in commits {
+    for (i, id) in commits.iter().enumerate() {
+        // One question each is too much for very many: those that are left over count as what only the sandbox has.
+        if effort.is_over() {
+            found.extend_from_slice(&commits[i..]);
+            break;
+        }
         if ask(std::slice::from_ref(id))?.is_none_or(|text| !text.is_empty()) {
             found.push(id.clone());
         }
@@ -251,14 +338,14 @@ fn unreached_commits(repo: &Repository, commits: &[String], known: &[&str]) -> R
 }
 
 /// The refs at which commits were left, with the number of commits of each that are on no ref of the user's own.
-pub(super) fn left(repo: &Repository, host: &Refs) -> Result<Vec<(String, usize)>> {
+pub(super) fn left(repo: &Repository, host: &Refs, effort: &Effort<'_>) -> Result<Vec<(String, usize)>> {
     let (left, own): (Vec<_>, Vec<_>) = host.iter().partition(|(name, _)| name.starts_with(LEFT));
     let mut found = Vec::new();
     for (name, id) in left {
         let known = own.iter().map(|(_, id)| format!("^{id}\n"));
         let lines: String = [format!("{id}\n")].into_iter().chain(known).collect();
         let command = client::host(repo).timeout(client::LONG).args(["rev-list", "--count", "--stdin"]).stdin(lines);
-        let count: usize = client::stdout(&command)?.trim().parse().unwrap_or(0);
+        let count: usize = effort.stdout(command)?.trim().parse().unwrap_or(0);
         if count > 0 {
             found.push((name.clone(), count));
         }

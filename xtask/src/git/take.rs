@@ -74,6 +74,9 @@ impl Receiver<'_> {
 
     fn branch(&self, from: &Path, branch: &Branch) -> Result<String> {
         let name = &branch.name;
+        if !branch.is_taken() {
+            return Ok(not_taken(branch, "these commits are on no branch; inside: `git branch NAME COMMIT`"));
+        }
         if let Some(why) = self.fetch(from, name)? {
             return Ok(not_taken(branch, &why));
         }

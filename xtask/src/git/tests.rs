@@ -5,6 +5,8 @@ mod flow;
 mod hostile;
 mod large;
 mod shapes;
+mod unread;
+mod written;
 
 use super::prepare::prepare_at;
 use super::*;

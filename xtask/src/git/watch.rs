@@ -22,7 +22,7 @@ mod text;
 mod walk;
 
 use super::layout::DOT_GIT;
-use super::{Environment, Repository};
+use super::{Environment, Repository, borrowed};
 use crate::error::{Failure, failed, usage};
 use crate::exposed::Suspect;
 use crate::spec::inside::WORKSPACE;
@@ -85,6 +85,7 @@ pub(crate) fn preview(workspace: &Path, repo: Option<&Repository>, env: &Environ
     refuse_dangling(workspace, &found.dangling)?;
     refuse_unprotected(workspace, &found)?;
     refuse_second_names(&found)?;
+    refuse_written_objects(workspace, repo, &found.places)?;
     Ok(mounts_of(workspace, &found.places))
 }
 
@@ -157,6 +158,7 @@ fn protect_within(
     refuse_new(&found)?;
     refuse_unprotected(workspace, &found)?;
     refuse_second_names(&found)?;
+    refuse_written_objects(workspace, repo, &found.places)?;
     let now = found.state();
     now.write(state)?;
     for left in &found.unresolved {
@@ -377,6 +379,16 @@ fn leads_out(workspace: &Path, link: &Path, said: Option<&str>) -> Option<Failur
                  `uv tool install NAME` or `pipx install NAME`, and is then named by that path",
             ),
     )
+}
+
+/// A git directory that reads objects from where an agent can write is refused: that it is read-only itself is not enough.
+fn refuse_written_objects(workspace: &Path, repo: Option<&Repository>, places: &[Place]) -> Result<()> {
+    let is_git = |place: &&Place| place.kind == PlaceKind::Bare || place.path.ends_with(DOT_GIT);
+    let at = |place: &Place| workspace.join(&place.path);
+    // What the workspace's own `.git` is, the airlock has seen already.
+    let nested = places.iter().filter(is_git).filter(|place| repo.is_none() || place.path != Path::new(DOT_GIT));
+    let git_dirs: Vec<PathBuf> = nested.filter_map(|place| borrowed::led_to(&at(place))).collect();
+    borrowed::refuse_written(workspace, repo, &git_dirs, places.iter().map(at).collect())
 }
 
 #[cfg(test)]

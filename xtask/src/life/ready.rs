@@ -7,10 +7,11 @@ use crate::codex::home;
 use crate::codex::login::{self, LoginOutcome};
 use crate::spec::Role;
 use crate::spec::words::Mode;
-use crate::{exec, git};
+use crate::{exec, git, ui};
 use anyhow::{Context as _, Result};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What a directory of the host is filled with for the container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +57,10 @@ pub(super) fn fills(gathered: &Gathered) -> Vec<Fill> {
     all.into_iter().map(|(to, with)| Fill { to, with }).collect()
 }
 
+/// When the user is told what takes long, and what that is.
+const LATE: Duration = Duration::from_secs(2);
+const CLEARS: &str = "removing what was left in the Codex home of the sandbox: Ctrl-C ends it";
+
 impl Fill {
     /// Fills it, and returns what the user should know. `stop` says whether the user wants it to end.
     ///
@@ -66,7 +71,8 @@ impl Fill {
         let exposed = &gathered.ground.exposed;
         match self.with {
             Filling::Home(Mode::Mirror) => {
-                home::write(mirror, &self.to, agents)?;
+                let _late = ui::late(LATE, CLEARS);
+                home::write(mirror, &self.to, agents, stop)?;
                 let outcome = reconcile(gathered)?;
                 let over = mirror.over.iter().map(|line| format!("warning: {line}"));
                 return Ok(over.chain((outcome != LoginOutcome::Same).then(|| outcome.to_string())).collect());
@@ -75,11 +81,15 @@ impl Fill {
                 if !self.to.is_dir() {
                     return Err(home::no_shared(&self.to).into());
                 }
-                home::write_agents(mirror, agents)?;
+                let _late = ui::late(LATE, CLEARS);
+                home::write_agents(mirror, agents, stop)?;
                 let shares = "the agent shares your Codex home: it can change what your own Codex runs on this host";
                 return Ok(vec![format!("warning: {shares}")]);
             }
-            Filling::Home(Mode::None) => empty(&self.to)?,
+            Filling::Home(Mode::None) => {
+                let _late = ui::late(LATE, CLEARS);
+                empty(&self.to, stop)?;
+            }
             Filling::SystemCodex => {
                 let rules = gathered.ground.surroundings.optional.get(&Role::SystemCodex);
                 let rules = rules.map(|rules| home::system(rules, &self.to, exposed));
@@ -134,10 +144,10 @@ pub(super) fn reconcile(gathered: &Gathered) -> Result<LoginOutcome> {
 }
 
 /// Empties a directory and keeps the directory itself: a running container has it mounted.
-fn empty(dir: &Path) -> Result<()> {
+fn empty(dir: &Path, stop: &dyn Fn() -> bool) -> Result<()> {
     let remove = || -> Result<()> {
         let home = Beneath::make_root(dir, 0o700)?;
-        home.names()?.iter().try_for_each(|(name, _)| home.remove(name))
+        home.names()?.iter().try_for_each(|(name, _)| home.remove_unless(name, stop))
     };
     remove().with_context(|| format!("cannot empty `{}`", dir.display()))
 }
@@ -153,12 +163,12 @@ mod tests {
         let (dir, precious) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         fs::write(precious.path().join("keep"), "").unwrap();
         let home = dir.path().join("home");
-        empty(&home).unwrap();
+        empty(&home, &|| false).unwrap();
         let inode = fs::metadata(&home).unwrap().ino();
         fs::create_dir_all(home.join("sessions/2026")).unwrap();
         fs::write(home.join("sessions/2026/one"), "").unwrap();
         std::os::unix::fs::symlink(precious.path(), home.join("link")).unwrap();
-        empty(&home).unwrap();
+        empty(&home, &|| false).unwrap();
         assert_eq!(fs::read_dir(&home).unwrap().count(), 0);
         assert_eq!(fs::metadata(&home).unwrap().ino(), inode);
         assert!(precious.path().join("keep").exists());

@@ -19,33 +19,40 @@ pub(super) const OWN_SKILLS: &str = "skills/.system";
 /// Makes the configuration part of the private home, and the copy of `~/.agents`, exactly what the mirror holds.
 ///
 /// Both directories are made where they are missing (0700); files get 0600, or 0700 where the host's are executable. Must
-/// not be called while an agent runs in the sandbox.
-pub(crate) fn write(mirror: &Mirror, home: &Path, agents_copy: &Path) -> Result<()> {
-    sync(home, &mirror.files, |name| {
+/// not be called while an agent runs in the sandbox. How much an agent left there is its choice: `stop` says whether the user
+/// wants it to end.
+pub(crate) fn write(mirror: &Mirror, home: &Path, agents_copy: &Path, stop: &dyn Fn() -> bool) -> Result<()> {
+    let managed = |name: &OsStr| {
         let known = WHOLE.iter().chain(&CONFIGURATION).any(|known| name == OsStr::new(known));
         known || name.as_encoded_bytes().ends_with(b".config.toml")
-    })?;
-    write_agents(mirror, agents_copy)
+    };
+    sync(home, &mirror.files, managed, stop)?;
+    write_agents(mirror, agents_copy, stop)
 }
 
 /// The part of [`write()`] for the copy of `~/.agents`.
-pub(crate) fn write_agents(mirror: &Mirror, agents_copy: &Path) -> Result<()> {
-    sync(agents_copy, &mirror.agents, |_| true)
+pub(crate) fn write_agents(mirror: &Mirror, agents_copy: &Path, stop: &dyn Fn() -> bool) -> Result<()> {
+    sync(agents_copy, &mirror.agents, |_| true, stop)
 }
 
 /// Makes `root` hold exactly these files. Entries of `root` that are not `managed` are left alone.
-pub(super) fn sync(root: &Path, files: &[Item], managed: impl Fn(&OsStr) -> bool) -> Result<()> {
+pub(super) fn sync(
+    root: &Path,
+    files: &[Item],
+    managed: impl Fn(&OsStr) -> bool,
+    stop: &dyn Fn() -> bool,
+) -> Result<()> {
     let fill = || -> Result<()> {
         let dir = Beneath::make_root(root, 0o700)?;
         let managed = dir.names()?.into_iter().filter(|(name, _)| managed(name));
-        prune(&dir, managed.map(|(name, _)| name.into()).collect(), files)?;
+        prune(&dir, managed.map(|(name, _)| name.into()).collect(), files, stop)?;
         put(&dir, files)
     };
     fill().with_context(|| format!("cannot fill `{}`", root.display()))
 }
 
 /// Removes what is not among `files`, at these paths of `dir` and below them.
-fn prune(dir: &Beneath, mut todo: Vec<PathBuf>, files: &[Item]) -> Result<()> {
+fn prune(dir: &Beneath, mut todo: Vec<PathBuf>, files: &[Item], stop: &dyn Fn() -> bool) -> Result<()> {
     let own_skills = Path::new(OWN_SKILLS);
     let files: BTreeSet<&Path> = files.iter().map(|file| file.path.as_path()).chain([own_skills]).collect();
     let dirs: BTreeSet<&Path> = files.iter().flat_map(|path| path.ancestors().skip(1)).collect();
@@ -58,7 +65,7 @@ fn prune(dir: &Beneath, mut todo: Vec<PathBuf>, files: &[Item]) -> Result<()> {
         if let Some(inner) = inner {
             todo.extend(inner.names()?.iter().map(|(name, _)| path.join(name)));
         } else if let (Some(parent), Some(name)) = (path.parent(), path.file_name()) {
-            dir.make(parent, 0o700)?.remove(name)?;
+            dir.make(parent, 0o700)?.remove_unless(name, stop)?;
         }
     }
     Ok(())

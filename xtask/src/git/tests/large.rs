@@ -119,3 +119,27 @@ fn all_of_it_ends_where_the_user_wants_that_and_leaves_nothing_behind() {
     }
     assert_eq!(f.take(), ["main: took over 1 commit, now at ID"], "nor is a quarantine left");
 }
+
+#[test]
+fn very_many_branches_are_passed_over_in_one_pass_and_named_in_few_words() {
+    let f = Fixture::new();
+    f.prepare();
+    f.agent_commit("a", "two\n", "inside");
+    let text: String = (0..20_000u32).map(|n| format!("{n:040x} refs/heads/b{n:07}\n")).collect();
+    std::fs::write(f.git().join("packed-refs"), text).unwrap();
+    // The first hundred steps pass, so that it is inside of the loop that it is asked.
+    let asked = std::cell::Cell::new(0);
+    let stop = || {
+        asked.set(asked.get() + 1);
+        asked.get() > 100
+    };
+    let git = crate::beneath::Beneath::root(&f.git()).unwrap();
+    let read = refs::Private::read(&git, false, &effort::Effort::to_read(&stop));
+    assert_eq!(read.err().map(|err| err.to_string()), Some("interrupted".into()));
+    assert_eq!(asked.get(), 101);
+    let listing = f.list();
+    assert!(listing.notes.len() < 200 && listing.notes.iter().all(|note| note.len() < 2000), "{listing:#?}");
+    assert!(losses(&listing).len() < 400 && describe(&listing).len() < 50_000);
+    let notes = f.prepare().notes;
+    assert!(notes.len() < 200 && notes.iter().all(|note| note.len() < 20_000), "{}", notes.len());
+}

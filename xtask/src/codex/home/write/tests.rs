@@ -25,7 +25,7 @@ impl TestHomes {
 
     fn write(&self, files: Vec<Item>) {
         let mirror = Mirror { files, ..Mirror::default() };
-        write(&mirror, &self.at("home"), &self.at("agents")).unwrap();
+        write(&mirror, &self.at("home"), &self.at("agents"), &|| false).unwrap();
     }
 
     /// The files of the home, with what they hold; and the proof that nothing else was touched.
@@ -122,7 +122,25 @@ fn pipes_sockets_and_things_of_the_wrong_kind_give_way() {
 fn a_home_that_is_itself_a_link_is_refused() {
     let place = TestHomes::new();
     symlink("victim", place.at("linked")).unwrap();
-    let err = write(&Mirror::default(), &place.at("linked"), &place.at("agents")).unwrap_err();
+    let err = write(&Mirror::default(), &place.at("linked"), &place.at("agents"), &|| false).unwrap_err();
     assert_eq!(err.to_string(), format!("cannot fill `{}`", place.at("linked").display()));
     assert_eq!(place.files(), Vec::<String>::new());
+}
+
+#[test]
+fn removing_what_an_agent_left_ends_where_the_user_wants_that_and_is_finished_by_the_next_call() {
+    let place = TestHomes::new();
+    let deep: PathBuf = std::iter::repeat_n("d", 200).collect();
+    fs::create_dir_all(place.at("home/skills").join(deep)).unwrap();
+    fs::create_dir_all(place.at("agents")).unwrap();
+    let asked = std::cell::Cell::new(0);
+    let stop = || {
+        asked.set(asked.get() + 1);
+        asked.get() > 20
+    };
+    let err = write(&Mirror::default(), &place.at("home"), &place.at("agents"), &stop).unwrap_err();
+    assert_eq!(err.root_cause().to_string(), "interrupted");
+    assert!(asked.get() < 25, "{}", asked.get());
+    place.write(vec![item("config.toml", "c")]);
+    assert_eq!(fs::read_dir(place.at("home/skills")).unwrap().count(), 0);
 }
