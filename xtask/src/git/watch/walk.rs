@@ -251,5 +251,5 @@ fn attributes(dir: &Beneath, name: &OsString) -> Option<Result<String, String>> 
 }
 
 fn name_of(path: &Path) -> String {
-    if path.as_os_str().is_empty() { ".".into() } else { printable(&path.to_string_lossy()) }
+    super::find::shown(path)
 }
