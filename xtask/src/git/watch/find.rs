@@ -156,7 +156,7 @@ impl<'a> Finder<'a> {
         if let Some((attributes, modules)) = before {
             let lines = text::new_modules(modules, &self.found.modules);
             self.found.warnings.extend(lines);
-            let lines = text::new_filters(attributes, &self.found.attributes, own)?;
+            let lines = text::new_filters(attributes, &self.found.attributes, own, self.env)?;
             self.found.warnings.extend(lines);
         }
         self.found.places.sort_by(|a, b| a.path.cmp(&b.path));

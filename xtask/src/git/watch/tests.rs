@@ -400,6 +400,31 @@ fn gitmodules_and_attributes_that_gain_are_told() {
 
 /// Git reads what is not UTF-8, what is long, and waits for a fifo.
 #[test]
+fn a_macro_of_the_users_own_attributes_and_names_beside_each_other_hide_no_driver() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+    let w = Watched::new();
+    w.f.host(&["config", "filter.mine.clean", "cat"]);
+    let own = w.f.path("attributes");
+    fs::write(&own, "[attr]image filter=mine\n").unwrap();
+    w.f.host(&["config", "core.attributesFile", &own.display().to_string()]);
+    fs::write(w.at(".git/info/attributes"), "[attr]other filter=mine\n").unwrap();
+    w.protect();
+    // Two names that are the same once what is no text is replaced.
+    for (name, text) in [(&b"m\xfe"[..], "* image\n"), (b"m\xff", "* -image\n"), (b"n", "* other\n")] {
+        let dir = w.f.workspace.join(OsStr::from_bytes(name));
+        fs::create_dir(&dir).unwrap();
+        fs::write(dir.join(".gitattributes"), text).unwrap();
+    }
+    let warnings = w.look();
+    let says = "now (by your own attributes that is `filter=mine`): git on this host runs that program";
+    assert_eq!(warnings.len(), 2, "{warnings:#?}");
+    assert!(warnings[0].starts_with(&format!("`m\\xfe/.gitattributes` names `image` {says}")), "{warnings:#?}");
+    assert!(warnings[1].starts_with(&format!("`n/.gitattributes` names `other` {says}")), "{warnings:#?}");
+    assert_eq!(w.look(), Vec::<String>::new());
+}
+
+#[test]
 fn attributes_that_cannot_be_read_as_text_are_told_and_never_absent() {
     let w = Watched::new();
     w.f.host(&["config", "filter.mine.clean", "cat"]);
@@ -422,7 +447,11 @@ fn attributes_that_cannot_be_read_as_text_are_told_and_never_absent() {
         assert!(line.starts_with(said), "{warnings:#?}");
     }
     assert_eq!(warnings.len(), 4, "{warnings:#?}");
-    assert_eq!(w.look(), Vec::<String>::new(), "told once");
+    let again = w.look();
+    assert!(
+        again.len() == 1 && again[0].starts_with("`n2/"),
+        "what can hide behind the rest is told again: {again:#?}"
+    );
 }
 
 #[test]
