@@ -10,6 +10,7 @@ mod suspect;
 
 use crate::beneath::{FileId, Held, Node, Refused};
 use crate::error::{Failure, failed, usage};
+use crate::kept_path::KeptPath;
 use crate::mountinfo::{DevicePath, MountTable};
 use crate::text;
 use anyhow::Result;
@@ -39,7 +40,7 @@ pub(crate) struct Exposed {
     state: PathBuf,
     grounds: Vec<GivenDir>,
     /// What was seen at these paths before a sandbox could write on the way.
-    confirmed: BTreeMap<PathBuf, LastingId>,
+    confirmed: BTreeMap<KeptPath, LastingId>,
     /// What the user names in this call.
     named: Vec<LastingId>,
     /// What this call has seen, to be confirmed from now on.
@@ -86,7 +87,10 @@ impl Exposed {
         let boot = kept::boot();
         let table = MountTable::of_this_process().map_err(failed)?;
         let KeptList { exposed, confirmed, former, settled, .. } = KeptList::read(state, earlier)?;
-        let all = exposed.into_iter().chain(former.into_iter().map(|former| (former.path, Some(former.given))));
+        let all = exposed
+            .into_iter()
+            .map(|(path, given)| (path.into_path(), given))
+            .chain(former.into_iter().map(|former| (former.path, Some(former.given))));
         let is_settled =
             |given: &Option<LastingId>| given.as_ref().is_some_and(|given| settled.iter().any(|own| own.is(given)));
         let look = |(path, given)| {
@@ -237,7 +241,10 @@ impl Exposed {
         let held = Held::open(workspace)?;
         let own = LastingId::of(held.node(), &kept::boot());
         let KeptList { exposed, former, .. } = KeptList::read(state, Vec::new())?;
-        let all = exposed.into_iter().chain(former.into_iter().map(|former| (former.path, Some(former.given))));
+        let all = exposed
+            .into_iter()
+            .map(|(path, given)| (path.into_path(), given))
+            .chain(former.into_iter().map(|former| (former.path, Some(former.given))));
         let same = |(path, given): &(PathBuf, Option<LastingId>)| {
             path != held.real() && given.as_ref().is_some_and(|given| given.is(&own))
         };
@@ -250,7 +257,7 @@ impl Exposed {
     /// The list cannot be read.
     pub(crate) fn given(state: &Path) -> Result<Vec<PathBuf>> {
         let KeptList { exposed, former, .. } = KeptList::read(state, Vec::new())?;
-        Ok(exposed.into_keys().chain(former.into_iter().map(|former| former.path)).collect())
+        Ok(exposed.into_keys().map(KeptPath::into_path).chain(former.into_iter().map(|former| former.path)).collect())
     }
 
     /// Notes that a workspace was looked through after its container was removed, so that what is new there is the user's.

@@ -22,6 +22,7 @@ pub(crate) mod gpu;
 pub(crate) mod gpu_smoke;
 pub(crate) mod image;
 pub(crate) mod inherited;
+pub(crate) mod kept_path;
 pub mod life;
 pub(crate) mod mountinfo;
 pub(crate) mod network;

@@ -75,7 +75,13 @@ fn is_odd(c: char) -> bool {
 
 /// Characters that have no width, or that turn the direction of the text: with them a line can read as another one.
 fn is_unseen(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    matches!(
+        c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
+    )
 }
 
 #[cfg(test)]
@@ -100,6 +106,13 @@ mod tests {
     #[test]
     fn what_cannot_be_seen_is_shown_as_an_escape() {
         assert_eq!(printable("a\u{202e}b\u{200b}ä…"), "a\\u{202e}b\\u{200b}ä…");
+        let ranges = [(0x80, 0x9f), (0x202a, 0x202e), (0x2066, 0x2069), (0x200b, 0x200f), (0xe0001, 0xe007f)];
+        let single = [0x61c, 0xad, 0x2060, 0xfeff, 0x180e, 0x3164];
+        for code in ranges.into_iter().flat_map(|(from, to)| from..=to).chain(single) {
+            let c = char::from_u32(code).unwrap();
+            let escape = format!("\\u{{{code:x}}}");
+            assert_eq!((printable(&c.to_string()), harmless(&c.to_string())), (escape.clone(), escape), "{code:x}");
+        }
     }
 
     #[test]

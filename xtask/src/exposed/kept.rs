@@ -2,6 +2,7 @@
 
 use crate::beneath::{Beneath, Born, FileId, Node};
 use crate::error::{failed, host};
+use crate::kept_path::KeptPath;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -55,9 +56,9 @@ pub(super) fn boot() -> String {
 pub(super) struct KeptList {
     format: u32,
     /// Every directory that a sandbox was given for writing.
-    pub(super) exposed: BTreeMap<PathBuf, Option<LastingId>>,
+    pub(super) exposed: BTreeMap<KeptPath, Option<LastingId>>,
     /// What lay at these paths when no sandbox could write on the way, or what the user named.
-    pub(super) confirmed: BTreeMap<PathBuf, LastingId>,
+    pub(super) confirmed: BTreeMap<KeptPath, LastingId>,
     /// What was given at a path where something else was given since: it may lie anywhere now.
     #[serde(default)]
     pub(super) former: Vec<Former>,
@@ -70,6 +71,7 @@ pub(super) struct KeptList {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Former {
+    #[serde(with = "crate::kept_path")]
     pub(super) path: PathBuf,
     pub(super) given: LastingId,
 }
@@ -79,7 +81,7 @@ impl KeptList {
     pub(super) fn read(state: &Path, earlier: Vec<PathBuf>) -> Result<KeptList> {
         let mut kept = of_file(&state.join(FILE))?;
         for path in earlier {
-            kept.exposed.entry(path).or_insert(None);
+            kept.exposed.entry(path.into()).or_insert(None);
         }
         Ok(kept)
     }
@@ -110,7 +112,7 @@ fn of_file(path: &Path) -> Result<KeptList> {
 impl KeptList {
     fn give(&mut self, path: PathBuf, given: LastingId) {
         self.settled.retain(|settled| !settled.is(&given));
-        let before = self.exposed.insert(path.clone(), Some(given.clone())).flatten();
+        let before = self.exposed.insert(path.clone().into(), Some(given.clone())).flatten();
         // The directory that was moved away can be written by what runs in its container, and holds what agents left.
         if let Some(before) = before.filter(|before| !before.is(&given)) {
             self.former.push(Former { path, given: before });
@@ -126,7 +128,7 @@ pub(super) fn add(
 ) -> Result<()> {
     change(state, |list| {
         given.into_iter().for_each(|(path, identity)| list.give(path, identity));
-        list.confirmed.extend(confirmed);
+        list.confirmed.extend(confirmed.into_iter().map(|(path, seen)| (path.into(), seen)));
     })
 }
 
@@ -181,7 +183,7 @@ mod tests {
         add(dir.path(), [("/a".into(), one(1))].into(), [("/x".into(), one(2))].into()).unwrap();
         add(dir.path(), [("/b".into(), one(3))].into(), BTreeMap::new()).unwrap();
         let kept = KeptList::read(dir.path(), Vec::new()).unwrap();
-        assert_eq!(kept.exposed.keys().collect::<Vec<_>>(), [Path::new("/a"), Path::new("/b")]);
+        assert_eq!(kept.exposed.keys().collect::<Vec<_>>(), [&KeptPath::from("/a"), &KeptPath::from("/b")]);
         assert_eq!(kept.confirmed.len(), 1);
         fs::write(dir.path().join(FILE), "{").unwrap();
         assert!(KeptList::read(dir.path(), Vec::new()).unwrap_err().to_string().contains("cannot be read"));

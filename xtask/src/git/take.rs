@@ -25,6 +25,11 @@ use tempfile::TempDir;
 /// # Errors
 /// Git on the host fails.
 pub(crate) fn take(repo: &Repository, private: &Path, stop: &dyn Fn() -> bool) -> Result<Vec<String>> {
+    // A name of the agent's can have characters that turn the text around it.
+    Ok(taken(repo, private, stop)?.iter().map(|line| printable(line)).collect())
+}
+
+fn taken(repo: &Repository, private: &Path, stop: &dyn Fn() -> bool) -> Result<Vec<String>> {
     let gathered = Collected::read(repo, private, &Effort::to_read(stop))?;
     let mut lines = gathered.listing.notes.clone();
     let Some(from) = &gathered.quarantine else {
@@ -35,6 +40,7 @@ pub(crate) fn take(repo: &Repository, private: &Path, stop: &dyn Fn() -> bool) -
         temp: quarantine::fresh(repo, private, &gathered.host, false)?,
         head: refs::head_of_host(repo)?,
         elsewhere: checked_out_elsewhere(repo)?,
+        remotes: remotes(repo)?,
         host: &gathered.host,
         effort: Effort::to_take(stop),
     };
@@ -64,6 +70,8 @@ struct Receiver<'a> {
     /// Branches that are checked out in other working trees, with the paths of these.
     elsewhere: Vec<(String, PathBuf)>,
     host: &'a Refs,
+    /// The names of the host's remotes.
+    remotes: Vec<String>,
     effort: Effort<'a>,
 }
 
@@ -95,6 +103,9 @@ impl Receiver<'_> {
         };
         if name == "HEAD" {
             return self.leave(branch, "these commits are on no branch", "git branch NAME {}");
+        }
+        if let Some(why) = shadows(name, self.host, &self.remotes) {
+            return self.leave(branch, &why, "git branch NAME {}");
         }
         if state == Relation::Diverged {
             return self.leave(branch, "the host's branch has moved on too", merge);
@@ -210,6 +221,39 @@ impl Receiver<'_> {
     }
 }
 
+/// Why a branch of this name would be taken for another ref, or another ref for it: by its short name git finds the first of
+/// `NAME`, `refs/NAME`, `refs/tags/NAME`, `refs/heads/NAME`, `refs/remotes/NAME` and `refs/remotes/NAME/HEAD`
+/// (gitrevisions(7)), so that a branch stands before a branch of a remote. What the host has as a branch already is the
+/// user's own choice.
+fn shadows(name: &str, host: &Refs, remotes: &[String]) -> Option<String> {
+    if host.contains_key(&format!("refs/heads/{name}")) {
+        return None;
+    }
+    // HEAD, FETCH_HEAD, ORIG_HEAD and others, some of which come and go; case is ignored on some file systems.
+    let first = name.split('/').next().unwrap_or(name).to_ascii_lowercase();
+    let special = !name.contains('/') && (first == "head" || first.ends_with("_head") || first.starts_with("auto_"));
+    let of_git = ["refs", "heads", "tags", "remotes", "worktree", "worktrees", "main-worktree"];
+    if special || (of_git.contains(&first.as_str()) && name.contains('/')) {
+        return Some("git could take its name for another ref".to_owned());
+    }
+    if let Some(remote) = remotes.iter().find(|remote| {
+        name.eq_ignore_ascii_case(remote)
+            || name.get(..=remote.len()).is_some_and(|start| start.eq_ignore_ascii_case(&format!("{remote}/")))
+    }) {
+        return Some(format!("its name stands before the branches of your remote `{}`", printable(remote)));
+    }
+    let others = [format!("refs/{name}"), format!("refs/tags/{name}"), format!("refs/remotes/{name}")];
+    let others = others.into_iter().chain([format!("refs/remotes/{name}/HEAD")]);
+    let same = |other: &String| host.keys().any(|own| own.eq_ignore_ascii_case(other));
+    others.into_iter().find(same).map(|other| format!("`{name}` is also the name of `{other}`"))
+}
+
+/// The names of the remotes, also of those from which nothing was fetched yet.
+fn remotes(repo: &Repository) -> Result<Vec<String>> {
+    let text = client::stdout(&client::host(repo).args(["remote"]))?;
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
 /// Branches that other working trees of the repository are on, with their paths.
 fn checked_out_elsewhere(repo: &Repository) -> Result<Vec<(String, PathBuf)>> {
     let text = client::stdout(&client::host(repo).args(["worktree", "list", "--porcelain"]))?;
@@ -233,5 +277,28 @@ fn empty_tree(repo: &Repository) -> &'static str {
         "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321"
     } else {
         "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_branch_that_git_would_take_for_another_ref_is_known() {
+        let host =
+            ["refs/heads/main", "refs/heads/upstream/mine", "refs/tags/v1", "refs/remotes/gone/main", "refs/stash"];
+        let host: Refs = host.iter().map(|name| ((*name).to_owned(), String::new())).collect();
+        let remotes = ["origin", "team/a", "upstream"].map(str::to_owned);
+        for name in [
+            "origin/main", "origin", "Origin/main", "team/a/x", "refs/heads/main", "heads/main", "tags/v1",
+            "remotes/origin/x", "v1", "V1", "stash", "gone/main", "FETCH_HEAD", "ORIG_HEAD", "head", "upstream/new",
+        ] {
+            assert!(shadows(name, &host, &remotes).is_some(), "{name}");
+        }
+        for name in ["main", "upstream/mine", "feature/origin/x", "originals", "team/b", "refs", "fix-head", "ä", "é/x"]
+        {
+            assert_eq!(shadows(name, &host, &remotes), None, "{name}");
+        }
     }
 }

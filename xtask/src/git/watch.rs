@@ -19,6 +19,7 @@ mod places;
 mod settings;
 mod state;
 mod text;
+mod told;
 mod walk;
 
 use super::layout::DOT_GIT;
@@ -35,6 +36,7 @@ use places::{Place, PlaceKind};
 use state::{Unresolved, WatchState};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+pub(crate) use told::{Told, Unfinished};
 use walk::Bound;
 
 /// The most directories and files that are mounted read-only one by one.
@@ -42,17 +44,6 @@ const MOST_MOUNTS: usize = 200;
 
 /// The most of them that are named in one line.
 const MOST_NAMED: usize = 20;
-
-/// What was seen and done.
-#[derive(Debug, Default)]
-pub(crate) struct Told {
-    /// What the user should know.
-    pub(crate) notes: Vec<String>,
-    /// What was set aside or lost its setuid bit, or could not; what changed that git on the host obeys.
-    pub(crate) warnings: Vec<String>,
-    /// Whether it was looked, at everything, and nothing was left that should not stay.
-    pub(crate) complete: bool,
-}
 
 /// The mounts by which the places of the last [`protect`] are read-only inside. Reads one small file.
 ///
@@ -81,7 +72,7 @@ fn mounts_of(workspace: &Path, places: &[Place]) -> Vec<Mount> {
 /// # Errors
 /// A place that cannot be protected.
 pub(crate) fn preview(workspace: &Path, repo: Option<&Repository>, env: &Environment) -> Result<Vec<Mount>> {
-    let found = Finder::new(workspace, repo, env, None)?.find(&Bound::USUAL)?;
+    let found = Finder::new(workspace, repo, env, None)?.find(&Bound::USUAL).map_err(|cut| cut.why)?;
     refuse_dangling(workspace, &found.dangling)?;
     refuse_unprotected(workspace, &found)?;
     refuse_second_names(&found)?;
@@ -101,7 +92,7 @@ pub(crate) fn protect(
     state: &Path,
     env: &Environment,
     doubt: Doubt,
-) -> Result<Told> {
+) -> Result<Told, Unfinished> {
     protect_within(&Bound::USUAL, workspace, repo, state, env, doubt)
 }
 
@@ -145,7 +136,7 @@ fn protect_within(
     state: &Path,
     env: &Environment,
     doubt: Doubt,
-) -> Result<Told> {
+) -> Result<Told, Unfinished> {
     let last = WatchState::read(state)?;
     // What a container that is gone ran after the last look, nobody saw: only a look after its end says that no more came.
     let ended = |last: &&WatchState| last.ended;
@@ -153,16 +144,21 @@ fn protect_within(
     let suspected = doubt.read(workspace, quiet)?;
     let finder = Finder::new(workspace, repo, env, busy)?.doubting(quiet).suspecting(&suspected);
     let mut found = finder.find(bound)?;
-    refuse_dangling(workspace, &found.dangling)?;
-    // The last state stays as it is, so that the next start does not take it for the user's either.
-    refuse_new(&found)?;
-    refuse_unprotected(workspace, &found)?;
-    refuse_second_names(&found)?;
-    refuse_written_objects(workspace, repo, &found.places)?;
-    let now = found.state();
-    now.write(state)?;
+    // Where it is refused, the last state stays as it is, so that the next start does not take it for the user's either.
+    let refused = refuse_dangling(workspace, &found.dangling)
+        .and_then(|()| refuse_new(&found))
+        .and_then(|()| refuse_unprotected(workspace, &found))
+        .and_then(|()| refuse_second_names(&found))
+        .and_then(|()| refuse_written_objects(workspace, repo, &found.places));
+    if let Err(why) = refused {
+        return Err(Unfinished::after(found, why));
+    }
     for left in &found.unresolved {
         if left.after_an_agent { &mut found.warnings } else { &mut found.notes }.push(left.told());
+    }
+    let now = found.state();
+    if let Err(why) = now.write(state) {
+        return Err(Unfinished::after(found, why));
     }
     found.notes.extend(read_only(&mounts_of(workspace, &now.places)));
     found.notes.extend(std::mem::take(&mut found.unknown).into_iter().take(MOST_NAMED));
@@ -179,10 +175,7 @@ fn protect_within(
 /// A new git directory that could not be set aside: a container that starts beside it would make it look accepted.
 fn refuse_new(found: &Found) -> Result<()> {
     let Some(left) = found.unresolved.iter().find(|left| left.place.is_some()) else { return Ok(()) };
-    let others = found.warnings.iter().map(|line| format!("; {line}")).collect::<String>();
-    Err(failed(format!("{}{others}", left.line))
-        .hint("look at it, then remove it or move it out of the workspace yourself")
-        .into())
+    Err(failed(left.line.clone()).hint("look at it, then remove it or move it out of the workspace yourself").into())
 }
 
 /// What the last look could not look at or set aside, for an entry before which nothing is looked at. Reads one small file.
@@ -216,7 +209,7 @@ pub(crate) fn look(
     state: &Path,
     env: &Environment,
     now: Now,
-) -> Result<Told> {
+) -> Result<Told, Unfinished> {
     look_within(&Bound::USUAL, workspace, repo, state, env, now)
 }
 
@@ -227,7 +220,7 @@ fn look_within(
     state: &Path,
     env: &Environment,
     now: Now,
-) -> Result<Told> {
+) -> Result<Told, Unfinished> {
     let Some(last) = WatchState::read(state)? else { return Ok(Told::default()) };
     let mut found = Finder::new(workspace, repo, env, Some(&last))?.find(bound)?;
     let gone = last.places.iter().filter(|place| !found.places.iter().any(|there| there.path == place.path));
@@ -252,8 +245,10 @@ fn look_within(
         ended: now == Now::Ended,
         unresolved: found.unresolved.clone(),
     };
-    state_now.write(state)?;
-    Ok(found.into())
+    match state_now.write(state) {
+        Ok(()) => Ok(found.into()),
+        Err(why) => Err(Unfinished::after(found, why)),
+    }
 }
 
 /// Who can write when a look begins.
@@ -294,13 +289,6 @@ pub(crate) fn note_not_started(state: &Path) -> Result<()> {
     match WatchState::read(state)? {
         Some(known) => WatchState { quiet: true, ended: true, ..known }.write(state),
         None => Ok(()),
-    }
-}
-
-impl From<Found> for Told {
-    fn from(found: Found) -> Told {
-        let complete = found.unresolved.is_empty();
-        Told { notes: found.notes, warnings: found.warnings, complete }
     }
 }
 

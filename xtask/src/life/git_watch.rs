@@ -52,7 +52,7 @@ impl Gathered {
             state,
             &ground.environment,
             doubt(cx, ground)?,
-        )?);
+        ))?;
         if git::detect(&ground.workspace)? != ground.repository {
             return Err(failed(format!("the git repository of `{}` has just changed", ground.workspace.display()))
                 .hint("run this again")
@@ -71,10 +71,10 @@ impl Gathered {
     pub(super) fn look_at_entry(&self, alive: &Alive) -> Result<()> {
         let (ground, now) = (&self.ground, now(alive));
         say(match now == Now::Quiet && watch::is_quiet(&ground.places.git_state)? {
-            true => watch::unresolved(&ground.places.git_state)?,
-            false => look(&ground.workspace, ground.repository.as_ref(), &ground.places, &ground.environment, now)?,
-        });
-        Ok(())
+            true => Ok(watch::unresolved(&ground.places.git_state)?),
+            false => look(&ground.workspace, ground.repository.as_ref(), &ground.places, &ground.environment, now),
+        })
+        .map(drop)
     }
 
     /// Before a container is started, or one that runs is stopped to be recreated: whoever runs a program in it by other
@@ -110,9 +110,9 @@ impl Gathered {
     fn look_and_say(&self, now: Now) {
         let ground = &self.ground;
         reopen(&ground.workspace, &ground.places);
-        match look(&ground.workspace, ground.repository.as_ref(), &ground.places, &ground.environment, now) {
-            Ok(seen) => say(seen),
-            Err(err) => unseen(&ground.workspace, &err),
+        let seen = look(&ground.workspace, ground.repository.as_ref(), &ground.places, &ground.environment, now);
+        if let Err(err) = say(seen) {
+            unseen(&ground.workspace, &err);
         }
     }
 
@@ -132,12 +132,8 @@ pub(super) fn look_at_end(cx: &Context, workspace: &Path, places: &Places) -> bo
     // The workspace may be gone, or its repository be broken: the look needs neither.
     let repository = git::detect(workspace).ok().flatten();
     let now = Now::Ended;
-    match look(workspace, repository.as_ref(), places, &Environment::of(cx), now) {
-        Ok(seen) => {
-            let complete = seen.complete;
-            say(seen);
-            return complete;
-        }
+    match say(look(workspace, repository.as_ref(), places, &Environment::of(cx), now)) {
+        Ok(complete) => return complete,
         Err(_) if !workspace.exists() => {}
         Err(err) => unseen(workspace, &err),
     }
@@ -191,13 +187,19 @@ fn look(
     places: &Places,
     env: &Environment,
     now: Now,
-) -> Result<watch::Told> {
+) -> Result<watch::Told, watch::Unfinished> {
     watch::look(workspace, repository, &places.git_state, env, now)
 }
 
-fn say(seen: watch::Told) {
-    seen.notes.iter().for_each(ui::say);
-    seen.warnings.iter().for_each(ui::warn);
+/// Says what was seen and done, also where the look then failed. Returns whether nothing was left over.
+fn say(seen: Result<watch::Told, watch::Unfinished>) -> Result<bool> {
+    let (told, why) = match seen {
+        Ok(told) => (told, None),
+        Err(watch::Unfinished { told, why }) => (told, Some(why)),
+    };
+    told.notes.iter().for_each(ui::say);
+    told.warnings.iter().for_each(ui::warn);
+    why.map_or(Ok(told.complete), Err)
 }
 
 fn unseen(workspace: &Path, err: &anyhow::Error) {

@@ -12,6 +12,7 @@ pub struct Mount {
     /// What it is for.
     pub role: Role,
     /// The host's side: absolute, symlinks resolved.
+    #[serde(with = "crate::kept_path")]
     pub source: PathBuf,
     /// The container's side: absolute.
     pub target: String,

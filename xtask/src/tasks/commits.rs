@@ -36,7 +36,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     let stop = || signals.any();
     if args.take {
         let lines = git::take(&repository, &places.git, &stop)?;
-        lines.iter().for_each(ui::planned);
+        lines.iter().for_each(ui::table);
         if lines.is_empty() {
             ui::result(git::NOTHING_NEW);
         }

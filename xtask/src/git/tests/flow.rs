@@ -281,3 +281,37 @@ fn what_was_left_is_said_until_a_branch_has_it() {
     f.host(&["merge", "-q", "-m", "merged", "refs/sandbox/main"]);
     assert_eq!(waiting(&f.list()), Vec::<String>::new());
 }
+
+#[test]
+fn a_branch_that_would_shadow_another_ref_is_left_where_it_shadows_none() {
+    let f = Fixture::new();
+    f.host(&["remote", "add", "origin", "https://example.org/x"]);
+    f.host(&["update-ref", "refs/remotes/origin/main", "HEAD"]);
+    let theirs = f.host(&["rev-parse", "origin/main"]);
+    f.prepare();
+    for name in ["origin/main", "refs/heads/main", "fine"] {
+        f.agent(&["checkout", "-q", "-b", name]);
+        f.agent(&["commit", "-q", "--allow-empty", "-m", name]);
+    }
+    let lines = f.take();
+    assert!(lines.iter().any(|line| line.starts_with("fine: took over")), "{lines:#?}");
+    for name in ["origin/main", "refs/heads/main"] {
+        let left = format!("{name}: left at refs/sandbox/{name}, because ");
+        assert!(lines.iter().any(|line| line.starts_with(&left)), "{lines:#?}");
+        f.host(&["rev-parse", "--verify", &format!("refs/sandbox/{name}")]);
+    }
+    assert_eq!(f.host(&["rev-parse", "origin/main"]), theirs);
+    let heads = f.host(&["for-each-ref", "--format=%(refname)", "refs/heads/"]);
+    assert_eq!(heads, "refs/heads/fine\nrefs/heads/main\n");
+}
+
+#[test]
+fn a_name_of_a_branch_is_said_as_it_is() {
+    let f = Fixture::new();
+    f.prepare();
+    f.agent(&["checkout", "-q", "-b", "a\u{202e}gpj\u{200b}\u{61c}"]);
+    f.agent(&["commit", "-q", "--allow-empty", "-m", "x"]);
+    let lines = f.take();
+    assert!(lines[0].starts_with(r"a\u{202e}gpj\u{200b}\u{61c}: took over 1 commit"), "{lines:#?}");
+    assert!(lines.iter().all(|line| line.is_ascii()), "{lines:#?}");
+}

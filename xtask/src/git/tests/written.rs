@@ -73,7 +73,7 @@ fn objects_of_a_nested_repository_that_an_agent_could_write_refuse_a_start() {
     let start = |state: &str| {
         let doubt = watch::Doubt::default();
         let told = watch::protect(&f.workspace, Some(&f.repo()), &f.path(state), &env, doubt);
-        told.map(drop).map_err(|err| crate::error::render(&err))
+        told.map(drop).map_err(|err| crate::error::render(&err.why))
     };
     assert_eq!(start("one"), Ok(()));
     let alternates = f.workspace.join("vendor/tool/.git/objects/info/alternates");

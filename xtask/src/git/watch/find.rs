@@ -11,6 +11,7 @@ use super::places::{Place, PlaceKind, lookup};
 use super::settings::{Named, Reader};
 use super::state::{Unresolved, WatchState};
 use super::text;
+use super::told::Unfinished;
 use super::walk::{Bound, Met, Then, Walk};
 use crate::beneath::Beneath;
 use crate::error::{Failure, failed};
@@ -137,7 +138,16 @@ impl<'a> Finder<'a> {
         Finder { suspect: Some(suspect), ..self }
     }
 
-    pub(super) fn find(mut self, bound: &Bound) -> Result<Found> {
+    pub(super) fn find(mut self, bound: &Bound) -> Result<Found, Unfinished> {
+        let found = self.search(bound);
+        self.found.warnings.extend(std::mem::take(&mut self.bits).lines());
+        match found {
+            Ok(()) => Ok(self.found),
+            Err(why) => Err(Unfinished::after(self.found, why)),
+        }
+    }
+
+    fn search(&mut self, bound: &Bound) -> Result<()> {
         // Git is run in the workspace's own git directory only where that is still the one which was there.
         self.named(Path::new(DOT_GIT));
         let own = self.repo.filter(|_| self.found.places.iter().any(|place| place.path == Path::new(DOT_GIT)));
@@ -151,7 +161,6 @@ impl<'a> Finder<'a> {
         walk.after_an_agent =
             self.known.is_some() || self.doubt.is_some() || self.suspect.is_some_and(|by| !by.ground.is_none());
         walk.run(first, &mut |met| self.meet(met));
-        self.found.warnings.extend(std::mem::take(&mut self.bits).lines());
         let nested = self.found.places.iter().filter_map(|place| Trusted::of(&self.root, place));
         let enclosing = obeyed::enclosing(self.root.path());
         let mut repos = nested.chain(enclosing).collect::<Vec<_>>();
@@ -171,12 +180,12 @@ impl<'a> Finder<'a> {
         if let Some((attributes, modules)) = before {
             let lines = text::new_modules(modules, &self.found.modules);
             self.found.warnings.extend(lines);
-            let lines = text::new_filters(attributes, &self.found.attributes, own)?;
+            let lines = text::new_filters(attributes, &self.found.attributes, own, self.env)?;
             self.found.warnings.extend(lines);
         }
         self.found.places.sort_by(|a, b| a.path.cmp(&b.path));
         self.found.places.dedup_by(|a, b| a.path == b.path);
-        Ok(self.found)
+        Ok(())
     }
 
     /// What the configuration of a repository of the user's makes git run or obey in the workspace.
@@ -435,7 +444,7 @@ fn set_aside(dir: &Beneath, name: &OsString) -> Result<OsString> {
 
 /// A path as text that is safe for a terminal.
 pub(super) fn shown(path: &Path) -> String {
-    printable(&path.to_string_lossy())
+    if path.as_os_str().is_empty() { ".".to_owned() } else { crate::text::path(path) }
 }
 
 #[cfg(test)]

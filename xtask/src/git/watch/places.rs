@@ -40,6 +40,7 @@ impl From<FileType> for PlaceKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Place {
+    #[serde(with = "crate::kept_path")]
     pub(super) path: PathBuf,
     pub(super) kind: PlaceKind,
     pub(super) id: FileId,

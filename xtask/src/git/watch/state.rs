@@ -35,6 +35,7 @@ pub(super) struct WatchState {
 #[serde(deny_unknown_fields)]
 pub(super) struct Unresolved {
     /// Below the workspace; empty where it can be anywhere.
+    #[serde(with = "crate::kept_path")]
     pub(super) path: PathBuf,
     pub(super) line: String,
     /// The new git directory that could not be set aside; `None` for what was not looked at.

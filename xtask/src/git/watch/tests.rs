@@ -20,6 +20,11 @@ fn none() -> Environment {
     Environment::default()
 }
 
+/// The reason alone, where what was seen does not matter.
+fn protect(workspace: &Path, repo: Option<&Repository>, state: &Path, env: &Environment, doubt: Doubt) -> Result<Told> {
+    Ok(super::protect(workspace, repo, state, env, doubt)?)
+}
+
 struct Watched {
     f: Fixture,
     trap: String,
@@ -398,6 +403,31 @@ fn gitmodules_and_attributes_that_gain_are_told() {
 
 /// Git reads what is not UTF-8, what is long, and waits for a fifo.
 #[test]
+fn a_macro_of_the_users_own_attributes_and_names_beside_each_other_hide_no_driver() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+    let w = Watched::new();
+    w.f.host(&["config", "filter.mine.clean", "cat"]);
+    let own = w.f.path("attributes");
+    fs::write(&own, "[attr]image filter=mine\n").unwrap();
+    w.f.host(&["config", "core.attributesFile", &own.display().to_string()]);
+    fs::write(w.at(".git/info/attributes"), "[attr]other filter=mine\n").unwrap();
+    w.protect();
+    // Two names that are the same once what is no text is replaced.
+    for (name, text) in [(&b"m\xfe"[..], "* image\n"), (b"m\xff", "* -image\n"), (b"n", "* other\n")] {
+        let dir = w.f.workspace.join(OsStr::from_bytes(name));
+        fs::create_dir(&dir).unwrap();
+        fs::write(dir.join(".gitattributes"), text).unwrap();
+    }
+    let warnings = w.look();
+    let says = "now (by your own attributes that is `filter=mine`): git on this host runs that program";
+    assert_eq!(warnings.len(), 2, "{warnings:#?}");
+    assert!(warnings[0].starts_with(&format!("`m\\xfe/.gitattributes` names `image` {says}")), "{warnings:#?}");
+    assert!(warnings[1].starts_with(&format!("`n/.gitattributes` names `other` {says}")), "{warnings:#?}");
+    assert_eq!(w.look(), Vec::<String>::new());
+}
+
+#[test]
 fn attributes_that_cannot_be_read_as_text_are_told_and_never_absent() {
     let w = Watched::new();
     w.f.host(&["config", "filter.mine.clean", "cat"]);
@@ -420,7 +450,11 @@ fn attributes_that_cannot_be_read_as_text_are_told_and_never_absent() {
         assert!(line.starts_with(said), "{warnings:#?}");
     }
     assert_eq!(warnings.len(), 4, "{warnings:#?}");
-    assert_eq!(w.look(), Vec::<String>::new(), "told once");
+    let again = w.look();
+    assert!(
+        again.len() == 1 && again[0].starts_with("`n2/"),
+        "what can hide behind the rest is told again: {again:#?}"
+    );
 }
 
 #[test]
@@ -647,4 +681,47 @@ fn hooks_of_a_repository_in_which_the_workspace_lies_are_followed() {
     fs::remove_file(w.at("tool")).unwrap();
     fs::remove_file(w.state()).unwrap();
     w.is_refused("tool`, which is not there");
+}
+
+#[test]
+fn what_was_done_is_told_where_a_name_is_no_text_and_where_the_state_cannot_be_written() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+    let bound = Bound { entries: 30, time: Duration::from_secs(60) };
+    let odd = || -> Watched {
+        let w = Watched::new();
+        w.protect();
+        let dir = w.f.workspace.join(OsStr::from_bytes(b"zz\xff\\x41"));
+        fs::create_dir(&dir).unwrap();
+        w.f.host_in(&dir, &["init", "-q"]);
+        let su = w.at("su");
+        fs::write(&su, "").unwrap();
+        fs::set_permissions(&su, fs::Permissions::from_mode(0o4755)).unwrap();
+        for n in 0..40 {
+            fs::create_dir(dir.join(format!("d{n:02}"))).unwrap();
+        }
+        w
+    };
+    let told =
+        |lines: &[String], what: &str| assert!(lines.iter().any(|line| line.contains(what)), "{what}: {lines:#?}");
+    let w = odd();
+    let seen = look_within(&bound, &w.f.workspace, None, &w.state(), &none(), Now::Busy).unwrap();
+    told(&seen.warnings, "removed the setuid bit of `su`");
+    told(&seen.warnings, "`zz\\xff\\x41/.git` was not there when the sandbox was started: it is set aside");
+    assert!(!seen.complete, "{seen:#?}");
+    told(&seen.warnings, "`zz\\xff\\x41` in the workspace was not looked at");
+    // The next calls read what was kept, and know the very path.
+    let kept = WatchState::read(&w.state()).unwrap().unwrap();
+    let path = Path::new(OsStr::from_bytes(b"zz\xff\\x41"));
+    assert!(kept.unresolved.iter().any(|left| left.path == path), "{kept:#?}");
+    note_entered(&w.state()).unwrap();
+    assert!(!unresolved(&w.state()).unwrap().warnings.is_empty());
+    // The kept state can be read and not be written.
+    let w = odd();
+    let open = fs::File::open(w.state()).unwrap();
+    let beside = PathBuf::from(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&open)));
+    let cut = look_within(&Bound::USUAL, &w.f.workspace, None, &beside, &none(), Now::Busy).unwrap_err();
+    told(&cut.told.warnings, "removed the setuid bit of `su`");
+    told(&cut.told.warnings, "it is set aside");
+    assert!(cut.to_string().starts_with("cannot write `/proc/self/fd/"), "{cut}");
 }

@@ -2,25 +2,38 @@
 //! them. What they gained is reported.
 
 use super::super::layout::SMALL;
-use super::super::{Repository, client, config_format};
+use super::super::{Environment, Repository, client, config_format};
+use super::find::shown;
 use crate::beneath::Beneath;
+use crate::context::resolved;
+use crate::kept_path::KeptPath;
 use crate::ui::printable;
 use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// The drivers that each `.gitattributes` names, such as `filter=lfs`, by its path.
-pub(super) type Attributes = BTreeMap<String, BTreeSet<String>>;
+/// The drivers that each `.gitattributes` names, such as `filter=lfs`, and the attributes that it sets and that can be macros
+/// of the user's, by its path.
+pub(super) type Attributes = BTreeMap<KeptPath, BTreeSet<String>>;
 
 /// The settings of `.gitmodules`.
 pub(super) type Submodules = BTreeMap<String, String>;
 
-/// The most drivers of one file, and the most files, that are kept.
-const MOST_DRIVERS: usize = 100;
+/// The most bytes of the words of one file, and the most files, that are kept.
+const MOST_BYTES: usize = 64 << 10;
 const MOST_FILES: usize = 1000;
+
+/// The most bytes of a file of attributes of the user's own.
+const LARGEST: u64 = 8 << 20;
 
 /// How a word begins that is no driver: it says what is not known of a file.
 const UNKNOWN: &str = "unknown: ";
+
+/// How it goes on where an agent can hide what comes later: that is told at each look.
+const BEYOND: &str = "there is more: ";
+
+/// What git passes over where a file begins with it.
+const MARK: char = '\u{feff}';
 
 /// What git takes for space in a `.gitattributes`. A comment begins after that and nothing else.
 const SPACE: [char; 3] = [' ', '\t', '\r'];
@@ -32,71 +45,197 @@ pub(super) fn add(all: &mut Attributes, path: &Path, text: Result<String, String
         return;
     }
     if all.len() < MOST_FILES {
-        all.insert(path.to_string_lossy().into_owned(), named);
+        all.insert(path.into(), named);
     } else {
         // Its name sorts before every path, and is none.
         all.insert(
-            String::new(),
-            BTreeSet::from([format!("{UNKNOWN}more than {MOST_FILES} of these files name drivers")]),
+            KeptPath::default(),
+            BTreeSet::from([format!("{UNKNOWN}{BEYOND}more than {MOST_FILES} of these files name drivers")]),
         );
     }
 }
 
-/// The drivers that a `.gitattributes` names: programs of the configuration that git runs on the files there.
+/// Why a file that is larger than what is read of it is not known.
+pub(super) fn too_large(limit: u64) -> String {
+    format!("{BEYOND}it has more than {limit} bytes")
+}
+
+/// The drivers that a `.gitattributes` names, which are programs of the configuration that git runs on the files there, and
+/// the other attributes that it sets.
 pub(super) fn drivers(text: &str) -> BTreeSet<String> {
-    let is_comment = |line: &&str| line.trim_start_matches(SPACE).starts_with('#');
-    let words = text.lines().filter(|line| !is_comment(line)).flat_map(str::split_whitespace);
-    let named = |word: &&str| ["filter=", "diff=", "merge="].iter().any(|kind| word.starts_with(kind));
-    let mut all: BTreeSet<String> = words.filter(named).map(str::to_owned).collect();
-    if all.len() > MOST_DRIVERS {
-        all = all.into_iter().take(MOST_DRIVERS).collect();
-        all.insert(format!("{UNKNOWN}it names more than {MOST_DRIVERS} drivers"));
+    let mut all = BTreeSet::new();
+    let mut bytes = 0;
+    for word in lines(text).flat_map(|(_, states)| words(states)) {
+        if !matters(word) || all.contains(word) {
+            continue;
+        }
+        bytes += word.len();
+        if bytes > MOST_BYTES {
+            all.insert(format!("{UNKNOWN}{BEYOND}the names in it have more than {MOST_BYTES} bytes"));
+            break;
+        }
+        all.insert(word.to_owned());
     }
     all
 }
 
-/// What names a driver of the user's configuration since the last look, a line each. Where the configuration cannot be
-/// asked for, every new name is told.
-pub(super) fn new_filters(before: &Attributes, now: &Attributes, repo: Option<&Repository>) -> Result<Vec<String>> {
-    let none = BTreeSet::new();
-    let gained = |(path, drivers): (&String, &BTreeSet<String>)| {
-        let old = before.get(path).unwrap_or(&none);
-        drivers.difference(old).map(|driver| (path.clone(), driver.clone())).collect::<Vec<_>>()
-    };
-    let gained: Vec<(String, String)> = now.iter().flat_map(gained).collect();
-    let configured = match repo {
-        Some(repo) if !gained.is_empty() => Some(configured(repo)?),
-        Some(_) | None => None,
-    };
-    let matters =
-        |driver: &String| driver.starts_with(UNKNOWN) || configured.as_ref().is_none_or(|names| names.contains(driver));
-    let gained = gained.into_iter().filter(|(_, driver)| matters(driver));
-    let line = |(path, driver): (String, String)| {
-        if let Some(why) = driver.strip_prefix(UNKNOWN) {
-            let path = if path.is_empty() { ".gitattributes" } else { &path };
-            return format!(
-                "`{}` was not looked at for programs of your configuration: {}; look at it before you run git there",
-                printable(path),
-                printable(why)
-            );
-        }
-        format!(
-            "`{}` names `{}` now: git on this host runs that program of your configuration on files there",
-            printable(&path),
-            printable(&driver)
-        )
-    };
-    Ok(gained.map(line).collect())
+/// A driver, or an attribute that is set, as a macro is used.
+fn matters(word: &str) -> bool {
+    let is_driver = ["filter=", "diff=", "merge="].iter().any(|kind| word.starts_with(kind));
+    is_driver || !(word.contains('=') || word.starts_with(['-', '!']))
 }
 
-fn configured(repo: &Repository) -> Result<BTreeSet<String>> {
+/// The patterns of a file of attributes, each with what it sets, as git divides them (`parse_attr_line`).
+fn lines(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.split('\n').filter_map(|line| {
+        // For git a line ends there.
+        let line = line.split('\0').next().unwrap_or_default().trim_start_matches(SPACE);
+        if line.is_empty() || line.starts_with('#') {
+            return None;
+        }
+        // What is set can follow the closing quote at once.
+        let mark = if line.starts_with(MARK) { MARK.len_utf8() } else { 0 };
+        let quoted = end_of_quoted(&line[mark..]).map(|end| end + mark);
+        Some(line.split_at(quoted.or_else(|| line.find(SPACE)).unwrap_or(line.len())))
+    })
+}
+
+fn words(states: &str) -> impl Iterator<Item = &str> {
+    states.split(SPACE).filter(|word| !word.is_empty())
+}
+
+/// Where a quoted pattern ends; `None` where git takes the quote for a part of the name (`unquote_c_style`).
+fn end_of_quoted(line: &str) -> Option<usize> {
+    let bytes = line.as_bytes();
+    let octal = |at: usize, last: u8| bytes.get(at).is_some_and(|byte| (b'0'..=last).contains(byte));
+    let mut at = 1;
+    if bytes.first() != Some(&b'"') {
+        return None;
+    }
+    loop {
+        match bytes.get(at)? {
+            b'"' => return Some(at + 1),
+            b'\\' => match bytes.get(at + 1)? {
+                b'a' | b'b' | b'f' | b'n' | b'r' | b't' | b'v' | b'\\' | b'"' => at += 2,
+                b'0'..=b'3' if octal(at + 2, b'7') && octal(at + 3, b'7') => at += 4,
+                _ => return None,
+            },
+            _ => at += 1,
+        }
+    }
+}
+
+/// The macros that the user's own files of attributes define, with what each sets.
+#[derive(Debug, Default)]
+struct Macros(BTreeMap<String, BTreeSet<String>>);
+
+impl Macros {
+    fn add(&mut self, text: &str) {
+        for (pattern, states) in lines(text) {
+            let pattern = pattern.trim_matches('"');
+            if let Some(name) = pattern.strip_prefix("[attr]").map(|name| name.trim_matches(SPACE)) {
+                let set = words(states).filter(|word| matters(word)).map(str::to_owned);
+                self.0.entry(name.to_owned()).or_default().extend(set);
+            }
+        }
+    }
+
+    /// All that a word sets, itself too.
+    fn expanded(&self, word: &str) -> BTreeSet<String> {
+        let mut all = BTreeSet::new();
+        let mut todo = vec![word.to_owned()];
+        while let Some(word) = todo.pop() {
+            if all.insert(word.clone()) {
+                todo.extend(self.0.get(&word).into_iter().flatten().cloned());
+            }
+        }
+        all
+    }
+}
+
+/// What of the user's own configuration decides which names in a `.gitattributes` are programs.
+#[derive(Debug, Default)]
+struct Configured {
+    drivers: BTreeSet<String>,
+    macros: Macros,
+    /// Files of attributes that could not be read, a line each.
+    unread: Vec<String>,
+}
+
+/// What names a driver of the user's configuration since the last look, a line each. Where the configuration cannot be
+/// asked for, every new driver is told.
+pub(super) fn new_filters(
+    before: &Attributes,
+    now: &Attributes,
+    repo: Option<&Repository>,
+    env: &Environment,
+) -> Result<Vec<String>> {
+    let beyond = format!("{UNKNOWN}{BEYOND}");
+    let gained = |(path, drivers): (&KeptPath, &BTreeSet<String>)| {
+        let is_new =
+            |word: &&String| before.get(path).is_none_or(|old| !old.contains(*word)) || word.starts_with(&beyond);
+        drivers.iter().filter(is_new).map(|driver| (path.clone(), driver.clone())).collect::<Vec<_>>()
+    };
+    let gained: Vec<(KeptPath, String)> = now.iter().flat_map(gained).collect();
+    let configured = match repo {
+        Some(repo) if !gained.is_empty() => Some(configured(repo, env)?),
+        Some(_) | None => None,
+    };
+    let unread = configured.iter().flat_map(|configured| configured.unread.clone()).collect::<Vec<_>>();
+    let line = |(path, word): (KeptPath, String)| {
+        let path = if path.as_os_str().is_empty() { ".gitattributes".to_owned() } else { shown(&path) };
+        if let Some(why) = word.strip_prefix(UNKNOWN) {
+            let why = printable(why.strip_prefix(BEYOND).unwrap_or(why));
+            return Some(format!(
+                "`{path}` was not looked at for programs of your configuration: {why}; look at it before you run git there"
+            ));
+        }
+        let program = match &configured {
+            Some(own) => own.macros.expanded(&word).into_iter().find(|word| own.drivers.contains(word))?,
+            None if word.contains('=') => word.clone(),
+            None => return None,
+        };
+        let by = if program == word { String::new() } else { format!(" (by your own attributes that is `{program}`)") };
+        let word = printable(&word);
+        Some(format!(
+            "`{path}` names `{word}` now{}: git on this host runs that program of your configuration on files there",
+            printable(&by)
+        ))
+    };
+    Ok(unread.into_iter().chain(gained.into_iter().filter_map(line)).collect())
+}
+
+fn configured(repo: &Repository, env: &Environment) -> Result<Configured> {
     let command = client::host(repo).args(["config", "--name-only", "--get-regexp", r"^(filter|diff|merge)\."]);
     let output = client::capture(&command)?;
     let driver = |key: &str| {
         let (kind, rest) = key.split_once('.')?;
         Some(format!("{kind}={}", rest.rsplit_once('.')?.0))
     };
-    Ok(output.stdout.lines().filter_map(driver).collect())
+    let mut own = Configured { drivers: output.stdout.lines().filter_map(driver).collect(), ..Configured::default() };
+    let named = client::capture(&client::host(repo).args(["config", "--type=path", "--get", "core.attributesFile"]))?;
+    let named = named.ok().then(|| repo.workspace.join(named.stdout.trim_end_matches('\n')));
+    let files = env.files().into_iter().filter(|file| file.ends_with("attributes") || file.ends_with("gitattributes"));
+    for file in files.chain(named).chain([repo.common_dir.join("info/attributes")]) {
+        match text_of(&file) {
+            Ok(text) => own.macros.add(&text),
+            Err(err) => own.unread.push(format!(
+                "`{}` was not looked at for macros of your attributes, so that what they name in the workspace is not known: \
+                 {}",
+                shown(&file),
+                printable(&err.to_string())
+            )),
+        }
+    }
+    Ok(own)
+}
+
+/// A file of the user's, through whatever links it is reached.
+fn text_of(file: &Path) -> Result<String> {
+    let file = resolved(file);
+    let (Some(dir), Some(name)) = (file.parent(), file.file_name()) else { return Ok(String::new()) };
+    let found = Beneath::root_if_there(dir)?.map_or(Ok(None), |dir| dir.read(name, LARGEST))?;
+    Ok(found.map_or_else(String::new, |(bytes, _)| String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 /// The settings of the workspace's `.gitmodules`.
@@ -140,25 +279,64 @@ mod tests {
     }
 
     #[test]
-    fn what_is_past_a_limit_or_cannot_be_read_is_told_and_never_absent() {
-        let many: String = (0..2 * MOST_DRIVERS).map(|n| format!("* filter=a{n:03}\n")).collect();
+    fn a_line_is_divided_as_git_does() {
+        for (line, names) in [
+            ("\\#* filter=x", &["filter=x"][..]),
+            ("\"a b\"filter=x", &["filter=x"]),
+            ("\u{feff}\"a\\\"b\\001\"filter=x", &["filter=x"]),
+            ("\"a\\y b\" filter=x", &["b\"", "filter=x"]),
+            ("\"a filter=x", &["filter=x"]),
+            ("* filter=x\0y", &["filter=x"]),
+            ("* filter=a\u{a0}b\u{b}c\td", &["d", "filter=a\u{a0}b\u{b}c"]),
+            ("* -filter !diff image text=auto", &["image"]),
+            ("filter=x", &[]),
+        ] {
+            assert_eq!(drivers(line).iter().collect::<Vec<_>>(), names, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn no_number_of_other_drivers_hides_one() {
+        let junk: String = (0..2000).map(|n| format!("x filter=junk{n}\n")).collect();
+        assert!(drivers(&(junk + "* filter=lfs\n")).contains("filter=lfs"));
+    }
+
+    #[test]
+    fn a_macro_is_what_it_sets_also_by_others() {
+        let mut macros = Macros::default();
+        macros.add("[attr]image big -text\n\"[attr]big\" filter=lfs image\n*.c diff=cpp\n");
+        assert!(macros.expanded("image").contains("filter=lfs"));
+        assert_eq!(macros.expanded("text"), BTreeSet::from(["text".to_owned()]));
+    }
+
+    #[test]
+    fn what_is_past_a_limit_is_told_each_time_and_what_cannot_be_read_is_never_absent() {
+        let many: String = (0..MOST_BYTES).map(|n| format!("* filter=a{n:06}\n")).collect();
         let mut now = Attributes::new();
         add(&mut now, Path::new("many"), Ok(many + "* filter=mine\n"));
-        add(&mut now, Path::new("large"), Err("it is large".to_owned()));
+        add(&mut now, Path::new("large"), Err(too_large(9)));
+        add(&mut now, Path::new("odd"), Err("it is odd".to_owned()));
         for n in 0..MOST_FILES {
             add(&mut now, Path::new(&format!("n/{n}")), Ok("* filter=other".to_owned()));
         }
-        // Whatever the configuration names.
-        let lines = new_filters(&Attributes::new(), &now, None).unwrap();
-        for (path, why) in [
-            ("`.gitattributes`", "more than 1000 of these files"),
-            ("`large`", "it is large"),
-            ("`many`", "it names more than 100 drivers"),
-        ] {
-            let told = |line: &&String| line.starts_with(&format!("{path} was not looked at")) && line.contains(why);
-            assert_eq!(lines.iter().filter(told).count(), 1, "{path}: {lines:?}");
-        }
-        assert_eq!(new_filters(&now, &now, None).unwrap(), Vec::<String>::new());
+        let env = Environment::default();
+        let told = |before: &Attributes, count: usize| {
+            // Whatever the configuration names.
+            let lines = new_filters(before, &now, None, &env).unwrap();
+            for (path, why) in [
+                ("`.gitattributes`", "more than 1000 of these files"),
+                ("`large`", "it has more than 9 bytes"),
+                ("`many`", "the names in it have more than 65536 bytes"),
+            ] {
+                let told =
+                    |line: &&String| line.starts_with(&format!("{path} was not looked at")) && line.contains(why);
+                assert_eq!(lines.iter().filter(told).count(), 1, "{path}: {lines:?}");
+            }
+            assert_eq!(lines.iter().filter(|line| line.contains("it is odd")).count(), count);
+            lines.len()
+        };
+        told(&Attributes::new(), 1);
+        assert_eq!(told(&now, 0), 3);
     }
 
     #[test]

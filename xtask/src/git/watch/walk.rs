@@ -248,7 +248,7 @@ fn attributes(dir: &Beneath, name: &OsString) -> Option<Result<String, String>> 
             Why::Fifo | Why::Special => {
                 "it is no plain file, and git on this host may wait for it without end".to_owned()
             }
-            Why::TooLarge(limit) => format!("it has more than {limit} bytes"),
+            Why::TooLarge(limit) => super::text::too_large(limit),
             Why::Failed(err) => err.to_string(),
             Why::Outside | Why::NoDirectory | Why::Directory | Why::NotUtf8 | Why::Moved => {
                 "it was replaced".to_owned()
@@ -258,5 +258,5 @@ fn attributes(dir: &Beneath, name: &OsString) -> Option<Result<String, String>> 
 }
 
 fn name_of(path: &Path) -> String {
-    if path.as_os_str().is_empty() { ".".into() } else { printable(&path.to_string_lossy()) }
+    super::find::shown(path)
 }
