@@ -55,6 +55,11 @@ pub(crate) struct Repository {
 }
 
 impl Repository {
+    /// What git looks for at the top of the workspace: a directory, or the file of a linked working tree.
+    pub(crate) fn dot_git(&self) -> PathBuf {
+        self.workspace.join(DOT_GIT)
+    }
+
     /// The directories to which the container must not be able to write.
     pub(crate) fn out_of_reach(&self) -> Vec<PathBuf> {
         let mut dirs = vec![self.git_dir.clone(), self.common_dir.clone()];

@@ -30,9 +30,9 @@ use crate::spec::inside::WORKSPACE;
 use crate::spec::{Mount, Role};
 use crate::ui::printable;
 use anyhow::Result;
-use find::{Finder, Found, Suspected, shown};
+use find::{Finder, Found, Suspected};
 use linked::Led;
-use places::{Place, PlaceKind};
+use places::{Place, PlaceKind, shown};
 use state::{Unresolved, WatchState};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -151,14 +151,14 @@ fn protect_within(
         .and_then(|()| refuse_second_names(&found))
         .and_then(|()| refuse_written_objects(workspace, repo, &found.places));
     if let Err(why) = refused {
-        return Err(Unfinished::after(found, why));
+        return Err(found.unfinished(why));
     }
     for left in &found.unresolved {
         if left.after_an_agent { &mut found.warnings } else { &mut found.notes }.push(left.told());
     }
     let now = found.state();
     if let Err(why) = now.write(state) {
-        return Err(Unfinished::after(found, why));
+        return Err(found.unfinished(why));
     }
     found.notes.extend(read_only(&mounts_of(workspace, &now.places)));
     found.notes.extend(std::mem::take(&mut found.unknown).into_iter().take(MOST_NAMED));
@@ -247,7 +247,7 @@ fn look_within(
     };
     match state_now.write(state) {
         Ok(()) => Ok(found.into()),
-        Err(why) => Err(Unfinished::after(found, why)),
+        Err(why) => Err(found.unfinished(why)),
     }
 }
 

@@ -212,6 +212,8 @@ fn optional(cx: &Context, exposed: &Exposed) -> Result<BTreeMap<Role, PathBuf>> 
 /// # Errors
 /// It appeared, or was replaced, after a sandbox could write where it lies.
 pub(crate) fn confirmed(repository: &Repository, exposed: &Exposed) -> Result<()> {
+    // That of a linked working tree is a file, and lies in none of the directories below.
+    exposed.open(&repository.dot_git())?;
     // The outer directory comes first: where the user names that, the inner ones are meant too.
     repository.out_of_reach().iter().rev().try_for_each(|dir| exposed.open(dir).map(drop).map_err(Into::into))
 }
@@ -245,4 +247,41 @@ fn remember(cx: &Context, name: &str, dir: &Path) -> Result<()> {
     };
     let text = settings::with_dataset(&text, name, dir)?;
     exec::write_file(&path, text.as_bytes(), 0o644)
+}
+
+#[cfg(test)]
+mod linked_tests {
+    use super::*;
+    use crate::exposed::Exposed;
+
+    #[test]
+    fn a_linked_working_tree_starts_again_where_nothing_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().canonicalize().unwrap();
+        let (tree, own) = (dir.join("tree"), dir.join("main/.git/worktrees/tree"));
+        for made in ["tree", "main/.git/worktrees/tree", "main/.git/objects", "main/.git/refs"] {
+            std::fs::create_dir_all(dir.join(made)).unwrap();
+        }
+        for (file, text) in [
+            (dir.join("main/.git/HEAD"), "ref: refs/heads/main\n".to_owned()),
+            (dir.join("main/.git/config"), "[core]\n\trepositoryformatversion = 0\n".to_owned()),
+            (own.join("HEAD"), "ref: refs/heads/tree\n".to_owned()),
+            (own.join("commondir"), "../..\n".to_owned()),
+            (own.join("gitdir"), format!("{}\n", tree.join(".git").display())),
+            (tree.join(".git"), format!("gitdir: {}\n", own.display())),
+        ] {
+            std::fs::write(file, text).unwrap();
+        }
+        let state = dir.join("state");
+        let exposed = || Exposed::read(&state, Vec::new(), &[]).unwrap();
+        let repository = git::detect(&tree).unwrap().unwrap();
+        let first = exposed();
+        confirmed(&repository, &first).unwrap();
+        first.save(&[&first.look(&tree).unwrap()]).unwrap();
+        exposed().look(&tree.join(".git")).unwrap();
+        // Another file in its place is not what was there.
+        std::fs::rename(tree.join(".git"), tree.join("old")).unwrap();
+        std::fs::write(tree.join(".git"), format!("gitdir: {}\n", own.display())).unwrap();
+        assert!(confirmed(&repository, &exposed()).is_err());
+    }
 }

@@ -25,7 +25,7 @@ impl Bits {
         if !me.is_root() && node.uid != me.as_raw() {
             return;
         }
-        let path = super::find::shown(&path);
+        let path = super::places::shown(&path);
         let line = match dir.take_bits(name, SETUID | SETGID) {
             // It was changed or removed since it was listed.
             Ok(0) => return,

@@ -7,11 +7,11 @@ use super::bits::Bits;
 use super::linked::{Led, Search};
 use super::obeyed::{self, Trusted};
 use super::outward::Outward;
-use super::places::{Place, PlaceKind, lookup};
+use super::places::{Place, PlaceKind, lookup, shown};
 use super::settings::{Named, Reader};
 use super::state::{Unresolved, WatchState};
 use super::text;
-use super::told::Unfinished;
+use super::told::{Told, Unfinished};
 use super::walk::{Bound, Met, Then, Walk};
 use crate::beneath::Beneath;
 use crate::error::{Failure, failed};
@@ -70,6 +70,20 @@ impl Found {
             led_out: self.led_out.clone(),
             unresolved: self.unresolved.clone(),
         }
+    }
+}
+
+impl From<Found> for Told {
+    fn from(found: Found) -> Told {
+        let complete = found.unresolved.is_empty();
+        Told { notes: found.notes, warnings: found.warnings, complete }
+    }
+}
+
+impl Found {
+    /// For a look that failed after it has begun.
+    pub(super) fn unfinished(self, why: anyhow::Error) -> Unfinished {
+        Unfinished { told: Told { complete: false, ..self.into() }, why }
     }
 }
 
@@ -143,7 +157,7 @@ impl<'a> Finder<'a> {
         self.found.warnings.extend(std::mem::take(&mut self.bits).lines());
         match found {
             Ok(()) => Ok(self.found),
-            Err(why) => Err(Unfinished::after(self.found, why)),
+            Err(why) => Err(self.found.unfinished(why)),
         }
     }
 
@@ -440,11 +454,6 @@ fn set_aside(dir: &Beneath, name: &OsString) -> Result<OsString> {
         inner.rename_aside("HEAD".as_ref(), SUFFIX)?;
     }
     Ok(to)
-}
-
-/// A path as text that is safe for a terminal.
-pub(super) fn shown(path: &Path) -> String {
-    if path.as_os_str().is_empty() { ".".to_owned() } else { crate::text::path(path) }
 }
 
 #[cfg(test)]

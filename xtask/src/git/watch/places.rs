@@ -91,6 +91,11 @@ impl Place {
     }
 }
 
+/// A path as text that is safe for a terminal.
+pub(super) fn shown(path: &Path) -> String {
+    if path.as_os_str().is_empty() { ".".to_owned() } else { crate::text::path(path) }
+}
+
 /// The fingerprint of what git obeys in a git directory, or of the files of a directory of hooks.
 fn obeyed_in(dir: &Beneath) -> String {
     let mut parts: Vec<String> = Vec::new();

@@ -3,7 +3,7 @@
 
 use super::super::layout::SMALL;
 use super::super::{Environment, Repository, client, config_format};
-use super::find::shown;
+use super::places::shown;
 use crate::beneath::Beneath;
 use crate::context::resolved;
 use crate::kept_path::KeptPath;

@@ -1,6 +1,5 @@
 //! What a look has seen and done, which is said also where the look then fails.
 
-use super::find::Found;
 use std::fmt;
 
 /// What was seen and done.
@@ -14,24 +13,11 @@ pub(crate) struct Told {
     pub(crate) complete: bool,
 }
 
-impl From<Found> for Told {
-    fn from(found: Found) -> Told {
-        let complete = found.unresolved.is_empty();
-        Told { notes: found.notes, warnings: found.warnings, complete }
-    }
-}
-
 /// A look that failed after it has begun: what it had done by then is to be said before the reason.
 #[derive(Debug)]
 pub(crate) struct Unfinished {
     pub(crate) told: Told,
     pub(crate) why: anyhow::Error,
-}
-
-impl Unfinished {
-    pub(super) fn after(found: Found, why: anyhow::Error) -> Unfinished {
-        Unfinished { told: Told { complete: false, ..found.into() }, why }
-    }
 }
 
 impl From<anyhow::Error> for Unfinished {

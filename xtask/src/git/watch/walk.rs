@@ -258,5 +258,5 @@ fn attributes(dir: &Beneath, name: &OsString) -> Option<Result<String, String>> 
 }
 
 fn name_of(path: &Path) -> String {
-    super::find::shown(path)
+    super::places::shown(path)
 }
