@@ -3,8 +3,10 @@
 
 use super::nested_git::{git, other};
 use crate::support::engine;
+use crate::support::place::User;
 use crate::support::sandbox::{Sandbox, containers_of};
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 const USER: &str = "[user]\nname = Ada\nemail = ada@example.com\n[init]\ndefaultBranch = main\n";
@@ -151,4 +153,19 @@ fn a_start_around_a_sandbox_that_runs_is_refused_and_later_what_its_agent_made_i
     assert!(said.contains("removed the setuid bit of `in/su`"), "{said}");
     runs_nothing(&sandbox, &inner, &mark);
     down(&sandbox, &around);
+}
+
+#[test]
+fn a_workspace_that_the_agent_of_an_ordinary_user_closed_is_opened_and_looked_at_when_it_is_left() {
+    let sandbox = Sandbox::of(User { uid: 1234, gid: 1234 });
+    let workspace = sandbox.workspace();
+    let command = "RUN: cd /workspace && cp /bin/true su && chmod 4755 su && git init -q evil && chmod 0005 /workspace";
+    let run = sandbox.enter(["exec", "--skip-git-repo-check", command]).ok();
+    let opened = format!("`{}` was closed to you (mode 0005)", workspace.display());
+    for said in [&opened, "removed the setuid bit of `su`", "`evil/.git` was not there when the sandbox was started"] {
+        assert!(run.stderr.contains(said), "{said}: {}", run.stderr);
+    }
+    let mode = |path: &Path| path.metadata().expect("it is there").permissions().mode() & 0o7777;
+    assert_eq!((mode(&workspace), mode(&workspace.join("su"))), (0o705, 0o755));
+    assert!(sandbox.codex_runs("echo again").contains("again"));
 }

@@ -42,8 +42,9 @@ fn a_workspace_that_leads_into_the_data_set_by_a_link() {
 #[test]
 fn a_workspace_that_holds_the_data_set() {
     let sandbox = Sandbox::new();
-    let dir = sandbox.place.dir().display().to_string();
-    refused(&sandbox, &["--workspace", &dir], 2, "the data set lies in it");
+    let dir = sandbox.place.dir().join("repo");
+    let data = format!("more={}", sandbox.place.mkdir("repo/data").display());
+    refused(&sandbox, &["--workspace", &dir.display().to_string(), "--dataset", &data], 2, "the data set lies in it");
 }
 
 #[test]

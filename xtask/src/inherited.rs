@@ -155,6 +155,9 @@ pub(crate) fn refuse(cx: &Context, grounds: &Grounds<'_>) -> Result<(), Failure>
         for path in paths(*names, value) {
             let path = cx.absolute(Path::new(path));
             if let Some(ground) = grounds.around(&path) {
+                if *name == "HOME" {
+                    return Err(holds_home(&path, &ground));
+                }
                 let what = format!("the variable `{name}` names `{}`, which", text::path(&path));
                 return Err(refused(&what, &ground).hint(format!(
                     "`unset {name}`, or let it name what no sandbox can write; where direnv or the like sets it, look at what \
@@ -176,6 +179,12 @@ pub(crate) fn refuse(cx: &Context, grounds: &Grounds<'_>) -> Result<(), Failure>
         }
     }
     Ok(())
+}
+
+fn holds_home(home: &Path, ground: &Path) -> Failure {
+    let (home, ground) = (text::path(home), text::path(ground));
+    usage(format!("a sandbox with `{ground}` for writing shows your whole home directory `{home}`: nothing is started"))
+        .hint("choose a directory that holds the project alone; where direnv or the like sets `HOME`, look at what it says first")
 }
 
 fn refused(what: &str, ground: &Path) -> Failure {
@@ -271,7 +280,8 @@ mod tests {
                 "@bin/../project/x",
             ] {
                 let why = w.refused(&[(name, &format!("{start}{path}"))], &[]).unwrap_or_default();
-                let said = why.starts_with(&format!("the variable `{name}` names `"));
+                let words = ["a sandbox with `".to_owned(), format!("the variable `{name}` names `")];
+                let said = why.starts_with(&words[usize::from(*name != "HOME")]);
                 assert!(said && why.contains(&format!("`{}`", w.at("project").display())), "{name}={path}: {why}");
             }
             for path in ["@bin", "@projects", "/nowhere", ""] {
