@@ -324,6 +324,9 @@ fn lies_in(held: &Held, ground: &Path) -> Failure {
 }
 
 fn leads_through(held: &Held, ground: &Path) -> Failure {
+    if !ground.exists() && !held.asked().starts_with(ground) {
+        return was_moved(held, ground);
+    }
     let [asked, real, ground] = [held.asked(), held.real(), ground].map(|path| path.display().to_string());
     let to = if asked == real { String::new() } else { format!(" to `{real}`") };
     usage(format!(
@@ -332,6 +335,22 @@ fn leads_through(held: &Held, ground: &Path) -> Failure {
     ))
     .hint("give a path that does not lead through it, or move what is meant out of it")
     .hint(format!("if you made it and mean this very object: `--confirm {}`", text::word(&real)))
+}
+
+/// The directory that was given is known by what it is, under whatever path it lies now.
+fn was_moved(held: &Held, former: &Path) -> Failure {
+    usage(format!(
+        "`{}` lies in the directory that was at `{}` when a sandbox could write it: it was moved, and an agent can have put \
+         this there",
+        held.asked().display(),
+        former.display()
+    ))
+    .hint(format!(
+        "where commits of that sandbox wait, move the directory back, take them (`cargo xtask commits --workspace {0} --take`) \
+         and end the sandbox (`cargo xtask down --workspace {0}`): then it can be moved",
+        text::word(&former.display().to_string())
+    ))
+    .hint(format!("or, if this very object is yours: `--confirm {}`", text::word(&held.real().display().to_string())))
 }
 
 #[cfg(test)]

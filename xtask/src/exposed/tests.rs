@@ -91,6 +91,22 @@ fn chains_of_links_and_parents_lead_through_too() {
 }
 
 #[test]
+fn a_directory_that_was_moved_is_named_as_that() {
+    let host = Host::new(&["state", "project/.git"]);
+    host.start("project", &["project/.git"]);
+    fs::rename(host.at("project"), host.at("moved")).unwrap();
+    let said = host.refused("moved/.git");
+    assert!(
+        said.contains("the directory that was at `/project` when a sandbox could write it: it was moved"),
+        "{said}"
+    );
+    assert!(said.contains("commits --workspace /project --take") && said.contains("--confirm /moved/.git"), "{said}");
+    // Another directory at the old path is no reason for other words about what leads through it.
+    fs::create_dir(host.at("project")).unwrap();
+    assert!(host.refused("moved/.git").contains("leads through"));
+}
+
+#[test]
 fn a_data_set_that_a_sandbox_was_given_since_is_refused_though_it_is_the_one_that_was_seen() {
     let host = Host::new(&["state", "a/data", "b", "free"]);
     host.start("b", &["a/data"]);
@@ -134,7 +150,7 @@ fn a_directory_is_recognized_under_another_name_and_without_its_list() {
     let host = Host::new(&["state", "ws/data", "moved"]);
     host.start("ws", &[]);
     fs::rename(host.at("ws"), host.at("moved/ws")).unwrap();
-    assert!(host.refused("moved/ws/data").contains("leads through `/ws`"));
+    assert!(host.refused("moved/ws/data").contains("that was at `/ws`"));
     // What the user makes anew under the old name is not what a sandbox had.
     fs::create_dir_all(host.at("ws/data")).unwrap();
     assert!(host.opens("ws/data"));
