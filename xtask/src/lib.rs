@@ -81,8 +81,10 @@ fn run(cx: Context, task: &Task) -> anyhow::Result<u8> {
     }
     let settings = flags.as_ref().and_then(|flags| spec::settings::load_what_is_right(&cx, flags).ok());
     let Some((settings, _)) = settings else { return task.run(&cx) };
-    let cx = outside_workspace(cx, &settings);
-    refuse_inherited(&cx, &settings, &flags.unwrap_or_default().confirm)?;
+    // A list that cannot be read is refused by every task that starts something.
+    let exposed = life::exposed(&cx, &[]).ok();
+    let cx = outside_workspace(cx, &settings, exposed.as_ref());
+    refuse_inherited(&cx, &settings, exposed.as_ref(), &flags.unwrap_or_default().confirm)?;
     task.run(&cx).map_err(|err| {
         let why = error::flatten(&err);
         match (why.kind, settings.givers(&why.message).as_slice()) {
@@ -93,23 +95,32 @@ fn run(cx: Context, task: &Task) -> anyhow::Result<u8> {
 }
 
 /// Refuses to start anything while the environment names what an agent can write.
-fn refuse_inherited(cx: &Context, settings: &spec::settings::Settings, confirm: &[PathBuf]) -> anyhow::Result<()> {
-    // A list that cannot be read is refused by every task that starts something, and so is the workspace `/`.
-    let exposed = life::exposed(cx, &[]).ok();
+fn refuse_inherited(
+    cx: &Context,
+    settings: &spec::settings::Settings,
+    exposed: Option<&exposed::Exposed>,
+    confirm: &[PathBuf],
+) -> anyhow::Result<()> {
+    // The workspace `/` is refused by every task that uses it.
     let workspace = context::resolved(&settings.workspace);
-    let dirs =
-        exposed.iter().flat_map(exposed::Exposed::paths).chain(workspace.parent().is_some().then(|| workspace.clone()));
+    let dirs = exposed
+        .into_iter()
+        .flat_map(exposed::Exposed::paths)
+        .chain(workspace.parent().is_some().then(|| workspace.clone()));
     let confirmed = confirm.iter().map(|path| cx.absolute(path));
     let allowed = settings.allow_ground.iter().cloned().chain(confirmed.filter(|path| *path != workspace)).collect();
-    let grounds = inherited::Grounds { dirs: dirs.collect(), exposed: exposed.as_ref(), allowed };
+    let grounds = inherited::Grounds { dirs: dirs.collect(), exposed, allowed };
     Ok(inherited::refuse(cx, &grounds)?)
 }
 
 /// Removes the directories of the workspace, and of everything else that a sandbox can write, from PATH, because an agent
 /// can write programs there.
-fn outside_workspace(mut cx: Context, settings: &spec::settings::Settings) -> Context {
-    // A list that cannot be read is refused by every task that starts something.
-    let mut dirs = life::exposed(&cx, &[]).map_or_else(|_| Vec::new(), |list| list.paths());
+fn outside_workspace(
+    mut cx: Context,
+    settings: &spec::settings::Settings,
+    exposed: Option<&exposed::Exposed>,
+) -> Context {
+    let mut dirs = exposed.map_or_else(Vec::new, exposed::Exposed::paths);
     dirs.push(settings.workspace.clone());
     let (path, left_out) = cx.path_outside(&dirs);
     // With the workspace `/` nothing would be left of PATH. Every task that uses the workspace refuses it.
