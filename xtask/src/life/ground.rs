@@ -84,6 +84,9 @@ impl Ground {
 
     /// Offers to keep the directories that the user has just typed. One that is refused is not kept.
     fn remember(&self, cx: &Context, typed: &[(String, PathBuf)]) -> Result<()> {
+        if typed.is_empty() {
+            return Ok(());
+        }
         let is_typed =
             |mount: &&Mount| matches!(&mount.role, Role::Dataset(name) if typed.iter().any(|(typed, _)| typed == name));
         let mounts: Vec<Mount> = self.datasets.iter().filter(is_typed).cloned().collect();
