@@ -78,16 +78,25 @@ fn what_takes_the_names_of_the_containers_own_processes_is_named_held_against_a_
     assert_ne!(sandbox.containers(), [container]);
 }
 
-#[test]
-fn leftovers_are_ended_and_the_session_of_another_terminal_is_not() {
-    let sandbox = Sandbox::new();
-    shell(&sandbox, HIDDEN);
+/// A session in a terminal, in which `sleep 4322` runs.
+fn sleeping(sandbox: &Sandbox) -> Terminal {
     let terminal = Terminal::open(&sandbox.place, sandbox.task("sandbox").args(["--yes", "--shell"]));
     terminal.shows("$ ", 180);
     terminal.types("sleep 4322");
     terminal.press("Enter");
-    let status =
-        || -> Value { serde_json::from_str(&sandbox.task("status").args(["--json"]).run().ok().stdout).expect("JSON") };
+    terminal
+}
+
+fn status(sandbox: &Sandbox) -> Value {
+    serde_json::from_str(&sandbox.task("status").args(["--json"]).run().ok().stdout).expect("JSON")
+}
+
+#[test]
+fn leftovers_are_ended_and_the_session_of_another_terminal_is_not() {
+    let sandbox = Sandbox::new();
+    shell(&sandbox, HIDDEN);
+    let _terminal = sleeping(&sandbox);
+    let status = || status(&sandbox);
     let sessions = proc::wait_for("the session", 30, || {
         let sessions = status()["sessions"].clone();
         sessions.as_array().is_some_and(|all| all.contains(&"sleep 4322".into())).then_some(sessions)
@@ -114,12 +123,8 @@ const BESIDE: &str = "cat > beside.py <<'END'\nimport ctypes, os, signal, time\n
 fn what_an_agent_starts_beside_a_session_does_not_pass_for_it_and_the_session_is_not_ended_for_it() {
     let sandbox = Sandbox::new();
     shell(&sandbox, BESIDE);
-    let terminal = Terminal::open(&sandbox.place, sandbox.task("sandbox").args(["--yes", "--shell"]));
-    terminal.shows("$ ", 180);
-    terminal.types("sleep 4322");
-    terminal.press("Enter");
-    let status =
-        || -> Value { serde_json::from_str(&sandbox.task("status").args(["--json"]).run().ok().stdout).expect("JSON") };
+    let terminal = sleeping(&sandbox);
+    let status = || status(&sandbox);
     let has = |list: &Value, args: &str| list.as_array().expect("a list").iter().any(|one| one["args"] == args);
     let seen = proc::wait_for("the session", 30, || Some(status()).filter(|now| has(&now["in_doubt"], "sleep 4322")));
     assert_eq!(seen["sessions"], Value::Array(Vec::new()), "{seen}");

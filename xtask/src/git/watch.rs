@@ -74,15 +74,13 @@ fn mounts_of(workspace: &Path, places: &[Place]) -> Vec<Mount> {
 pub(crate) fn preview(workspace: &Path, repo: Option<&Repository>, env: &Environment) -> Result<Vec<Mount>> {
     let found = Finder::new(workspace, repo, env, None)?.find(&Bound::USUAL).map_err(|cut| cut.why)?;
     refuse_dangling(workspace, &found.dangling)?;
-    refuse_unprotected(workspace, &found)?;
-    refuse_second_names(&found)?;
-    refuse_written_objects(workspace, repo, &found.places)?;
+    refuse_writable(workspace, repo, &found)?;
     Ok(mounts_of(workspace, &found.places))
 }
 
 /// To be called before a container starts, while no agent runs. Where an agent may have run since the last look, what is
-/// new is set aside and setuid bits are taken away first. Everything else that is there is then the user's own: it is kept as known, and is to be mounted
-/// read-only ([`mounts`]).
+/// new is set aside and setuid bits are taken away first. Everything else that is there is then the user's own: it is kept
+/// as known, and is to be mounted read-only ([`mounts`]).
 ///
 /// # Errors
 /// A place that cannot be protected, a new git directory that cannot be set aside, or the state cannot be written.
@@ -147,9 +145,7 @@ fn protect_within(
     // Where it is refused, the last state stays as it is, so that the next start does not take it for the user's either.
     let refused = refuse_dangling(workspace, &found.dangling)
         .and_then(|()| refuse_new(&found))
-        .and_then(|()| refuse_unprotected(workspace, &found))
-        .and_then(|()| refuse_second_names(&found))
-        .and_then(|()| refuse_written_objects(workspace, repo, &found.places));
+        .and_then(|()| refuse_writable(workspace, repo, &found));
     if let Err(why) = refused {
         return Err(found.unfinished(why));
     }
@@ -170,6 +166,13 @@ fn protect_within(
         )
     }));
     Ok(found.into())
+}
+
+/// What an agent could write all the same where it was mounted read-only. A dry run asks the same as a start.
+fn refuse_writable(workspace: &Path, repo: Option<&Repository>, found: &Found) -> Result<()> {
+    refuse_unprotected(workspace, found)?;
+    refuse_second_names(found)?;
+    refuse_written_objects(workspace, repo, &found.places)
 }
 
 /// A new git directory that could not be set aside: a container that starts beside it would make it look accepted.
@@ -198,8 +201,8 @@ fn read_only(mounts: &[Mount]) -> Option<String> {
 }
 
 /// Compares the workspace with what was known when the container was started, sets aside what is new, and takes setuid
-/// bits away. `now` says
-/// whether nothing but the container's own init is alive. Nothing is done where no sandbox was started.
+/// bits away. `now` says whether nothing but the container's own init is alive. Nothing is done where no sandbox was
+/// started.
 ///
 /// # Errors
 /// The state cannot be read or written.
