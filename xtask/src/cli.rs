@@ -3,6 +3,7 @@
 mod help;
 
 use crate::context::Context;
+use crate::exposed::Exposed;
 use crate::spec::settings::Flags;
 use crate::{demo, dev, gpu_smoke, tasks};
 use anyhow::Result;
@@ -68,9 +69,9 @@ pub(crate) fn with_workspace() -> Vec<String> {
 
 impl Task {
     /// Runs it, and returns the exit code.
-    pub(crate) fn run(&self, cx: &Context) -> Result<u8> {
+    pub(crate) fn run(&self, cx: &Context, exposed: Option<Exposed>) -> Result<u8> {
         match self {
-            Task::Sandbox(args) => tasks::sandbox::run(cx, args),
+            Task::Sandbox(args) => tasks::sandbox::run(cx, args, exposed),
             Task::Image(args) => tasks::image::run(cx, args),
             Task::GpuSmoke(args) => tasks::gpu_smoke::run(cx, args),
             Task::Mounts(args) => tasks::mounts::run(cx, &args.flags, args.json),

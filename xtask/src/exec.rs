@@ -23,11 +23,12 @@ use crate::error::failed;
 use crate::step::{Command, Step};
 use crate::ui;
 use anyhow::{Context as _, Result};
+use std::ffi::OsString;
 use std::fs;
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -78,8 +79,19 @@ fn code_of(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
 }
 
+/// The program's own path: the standard library starts it by `posix_spawn` then. By a name it would `fork`, which copies the
+/// page tables of this whole process. What is not found is left to the start, which says so.
+fn program(command: &Command) -> OsString {
+    let found = match SEARCH.get() {
+        Some(path) => which::which_in(&command.program, Some(path), "/"),
+        None => which::which(&command.program),
+    };
+    // A name must not become a `Path`: `duct` takes such for one in the working directory.
+    found.map_or_else(|_| OsString::from(&command.program), PathBuf::into_os_string)
+}
+
 fn expression(command: &Command) -> duct::Expression {
-    let mut expr = duct::cmd(&command.program, &command.args);
+    let mut expr = duct::cmd(program(command), &command.args);
     if let Some(path) = SEARCH.get() {
         expr = expr.env("PATH", path);
     }

@@ -78,12 +78,11 @@ impl From<NotOpened> for anyhow::Error {
 
 impl Exposed {
     /// Reads the list of a state folder. `earlier` are directories that containers have for writing by their records:
-    /// earlier versions of this tool kept no list. `named` are the objects that the user vouches for in this call, by their
-    /// real paths.
+    /// earlier versions of this tool kept no list.
     ///
     /// # Errors
-    /// The list cannot be read, or a named object is not there or is named through a symlink.
-    pub(crate) fn read(state: &Path, earlier: Vec<PathBuf>, named: &[PathBuf]) -> Result<Exposed> {
+    /// The list cannot be read.
+    pub(crate) fn read(state: &Path, earlier: Vec<PathBuf>) -> Result<Exposed> {
         let boot = kept::boot();
         let table = MountTable::of_this_process().map_err(failed)?;
         let KeptList { exposed, confirmed, former, settled, .. } = KeptList::read(state, earlier)?;
@@ -98,8 +97,17 @@ impl Exposed {
             GivenDir { settled, ..GivenDir::look(path, given, &table, &boot) }
         };
         let grounds = all.map(look).collect();
-        let named = named.iter().map(|path| vouched(path, &boot)).collect::<Result<_>>()?;
-        Ok(Exposed { state: state.to_owned(), grounds, confirmed, named, seen: Mutex::default(), table, boot })
+        let (named, seen) = (Vec::new(), Mutex::default());
+        Ok(Exposed { state: state.to_owned(), grounds, confirmed, named, seen, table, boot })
+    }
+
+    /// With the objects that the user vouches for in this call, by their real paths.
+    ///
+    /// # Errors
+    /// One is not there, or is named through a symlink.
+    pub(crate) fn naming(self, named: &[PathBuf]) -> Result<Exposed> {
+        let named = named.iter().map(|path| vouched(path, &self.boot)).collect::<Result<_>>()?;
+        Ok(Exposed { named, ..self })
     }
 
     /// Opens what a path leads to, to be mounted or copied, and remembers what that was: see [`Exposed::save`].
@@ -281,7 +289,7 @@ impl Exposed {
 impl Exposed {
     /// Of a user who never had a sandbox.
     pub(crate) fn nothing() -> Exposed {
-        Exposed::read(Path::new("/nowhere"), Vec::new(), &[]).expect("an empty list")
+        Exposed::read(Path::new("/nowhere"), Vec::new()).expect("an empty list")
     }
 }
 

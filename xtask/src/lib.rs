@@ -80,12 +80,12 @@ fn run(cx: Context, task: &Task) -> anyhow::Result<u8> {
         exec::without(unwanted);
     }
     let settings = flags.as_ref().and_then(|flags| spec::settings::load_what_is_right(&cx, flags).ok());
-    let Some((settings, _)) = settings else { return task.run(&cx) };
+    let Some((settings, _)) = settings else { return task.run(&cx, None) };
     // A list that cannot be read is refused by every task that starts something.
-    let exposed = life::exposed(&cx, &[]).ok();
+    let exposed = life::exposed(&cx).ok();
     let cx = outside_workspace(cx, &settings, exposed.as_ref());
     refuse_inherited(&cx, &settings, exposed.as_ref(), &flags.unwrap_or_default().confirm)?;
-    task.run(&cx).map_err(|err| {
+    task.run(&cx, exposed).map_err(|err| {
         let why = error::flatten(&err);
         match (why.kind, settings.givers(&why.message).as_slice()) {
             (error::Kind::Failed | error::Kind::Host, _) | (error::Kind::Usage, []) => err,

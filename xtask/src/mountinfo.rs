@@ -1,7 +1,6 @@
 //! The kernel's table of mounts (`/proc/PID/mountinfo`, see proc_pid_mountinfo(5)), as values.
 
 use serde::Deserialize;
-use std::collections::BTreeSet;
 use std::fs;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -152,8 +151,8 @@ impl MountTable {
     /// The mount on which a path lies. The walk is the kernel's own: from the root, onto the nearest mount on the way,
     /// and so on. A mount that another one hides is therefore never the answer.
     pub(crate) fn covering(&self, path: &str) -> Option<&MountLine> {
-        let ids: BTreeSet<u64> = self.lines.iter().map(|line| line.id).collect();
-        let is_root = |line: &&MountLine| line.point == "/" && (!ids.contains(&line.parent) || line.parent == line.id);
+        let is_seen = |id: u64| self.lines.iter().any(|line| line.id == id);
+        let is_root = |line: &&MountLine| line.point == "/" && (line.parent == line.id || !is_seen(line.parent));
         let mut here = self.lines.iter().find(is_root)?;
         // Each turn goes to another mount; the bound serves tables that no kernel wrote.
         for _ in 0..self.lines.len() {

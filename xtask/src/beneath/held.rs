@@ -113,11 +113,14 @@ impl Held {
 
 fn walk(path: &Path) -> Result<Held, Why> {
     let mut way = Way::new(path);
-    let (mut here, mut around) = (At::root()?, At::root()?);
+    let (mut here, mut around) = (At::root()?, None);
     let mut passed = Vec::new();
     while let Some(name) = way.step() {
         if name == "/" {
-            here = At::root()?;
+            // Each absolute path begins with it.
+            if !passed.is_empty() {
+                here = At::root()?;
+            }
             continue;
         }
         if here.node.kind != FileType::Directory {
@@ -137,9 +140,9 @@ fn walk(path: &Path) -> Result<Held, Why> {
             way.link(Path::new(&target)).map_err(|_| Why::Symlink)?;
             continue;
         }
-        around = std::mem::replace(&mut here, next);
+        around = Some(std::mem::replace(&mut here, next));
     }
-    let above = above(&here, &around, &passed);
+    let above = above(&here, around.as_ref(), &passed);
     let At { fd, path: walked, node } = here;
     let real = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).map_err(Why::Failed)?;
     if real != walked {
@@ -150,19 +153,17 @@ fn walk(path: &Path) -> Result<Held, Why> {
 
 /// The directories around what was found. A directory tells its parent itself, which also shows what a bind mount lies
 /// in; a file, and a directory that we may not enter, has the one in which it was found.
-fn above(found: &At, around: &At, passed: &[Passed]) -> Vec<FileId> {
+fn above(found: &At, around: Option<&At>, passed: &[Passed]) -> Vec<FileId> {
     let parent = |dir: &OwnedFd| {
         let fd = openat(dir, "..", NAMED | OFlags::DIRECTORY, Mode::empty()).ok()?;
         Some((Node::of(&fd, Path::new("")).ok()?, fd))
     };
     let mut above: Vec<FileId> = Vec::new();
-    let mut next = match parent(&found.fd) {
-        Some(next) => Some(next),
-        None => {
-            above.push(around.node.id);
-            parent(&around.fd)
-        }
-    };
+    let mut next = parent(&found.fd).or_else(|| {
+        let around = around?;
+        above.push(around.node.id);
+        parent(&around.fd)
+    });
     let mut last = None;
     while let Some((node, fd)) = next {
         // The root is its own parent.

@@ -221,7 +221,7 @@ fn what_an_agent_can_have_written_is_not_copied_and_an_earlier_copy_stays_in_use
     world.link("bin/codex", "../pkg/bin/codex");
     let cx = world.cx();
     let earlier = vec![world.path("pkg/codex-path")];
-    let exposed = Exposed::read(&world.path("exposed"), earlier, &[]).unwrap();
+    let exposed = Exposed::read(&world.path("exposed"), earlier).unwrap();
     let codex = resolved(&world).unwrap();
     let refused = || codex.snapshot(&cx, &exposed).unwrap_err().to_string();
     assert!(refused().contains("codex-path/rg` lies in `"), "{}", refused());

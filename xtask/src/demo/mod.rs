@@ -123,6 +123,7 @@ fn enter(cx: &Context, ground: &DemoGround, own: &Flags, yes: bool, facts: &Stan
         life::sandbox(
             &cx,
             &Asked { flags: own.clone(), program: Program::Codex(args), yes, leftovers: None, dry_run: false },
+            None,
         )
     };
     if !facts.scripted() {

@@ -27,10 +27,11 @@ const LONGEST: u64 = 4096;
 const TRIES: usize = 20;
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// The cgroup of a container: the same group in one hierarchy (v2), or in several (v1).
+/// The cgroup of a container. Where there are several hierarchies (v1), the engine puts all that it starts into the same
+/// group of each, and nothing inside can leave it in any: so one hierarchy says which processes there are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cgroup {
-    dirs: Vec<PathBuf>,
+    dir: PathBuf,
     init: u32,
 }
 
@@ -63,11 +64,9 @@ impl Cgroup {
         let pid = u32::try_from(init).map_err(|_| format!("`{init}` is no process id"))?;
         let file = format!("/proc/{pid}/cgroup");
         let text = fs::read_to_string(&file).map_err(|err| format!("`{file}`: {err}"))?;
-        let dirs: Vec<PathBuf> = places(&text, container).into_iter().filter(|dir| dir.is_dir()).collect();
-        if dirs.is_empty() {
-            return Err(format!("`{file}` leads to no cgroup of the container below `{MOUNT}`"));
-        }
-        Ok(Cgroup { dirs, init: pid })
+        let dir = places(&text, container).into_iter().find(|dir| dir.is_dir());
+        let dir = dir.ok_or_else(|| format!("`{file}` leads to no cgroup of the container below `{MOUNT}`"))?;
+        Ok(Cgroup { dir, init: pid })
     }
 
     /// The process ids of all that is alive in it now. The init is always among them.
@@ -75,10 +74,7 @@ impl Cgroup {
     /// # Errors
     /// A part cannot be read, or the init is not among them: nothing is then known of any process.
     pub(crate) fn pids(&self) -> Result<BTreeSet<u32>, String> {
-        let mut found = BTreeSet::new();
-        for dir in &self.dirs {
-            members(dir, &mut found)?;
-        }
+        let found = members(&self.dir)?;
         if found.contains(&self.init) { Ok(found) } else { Err(format!("`{}` is in none of it", self.init)) }
     }
 
@@ -144,7 +140,7 @@ impl Cgroup {
 
     #[cfg(test)]
     pub(crate) fn at(dir: PathBuf, init: u32) -> Cgroup {
-        Cgroup { dirs: vec![dir], init }
+        Cgroup { dir, init }
     }
 }
 
@@ -165,7 +161,8 @@ pub(crate) fn hierarchies(text: &str) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// The directories in which the container's group may be found: in each hierarchy the part of the path up to the
-/// component with the container's id, since its processes may be in groups below that.
+/// component with the container's id, since its processes may be in groups below that. The hierarchy by which the kernel
+/// counts processes comes first.
 fn places(text: &str, container: &str) -> Vec<PathBuf> {
     let mut dirs = Vec::new();
     for (controllers, path) in hierarchies(text) {
@@ -180,6 +177,7 @@ fn places(text: &str, container: &str) -> Vec<PathBuf> {
             }
         }
     }
+    dirs.sort_by_key(|dir| !dir.starts_with(Path::new(MOUNT).join("pids")));
     dirs
 }
 
@@ -202,7 +200,8 @@ fn own_part(path: &Path, container: &str) -> Option<PathBuf> {
     None
 }
 
-fn members(top: &Path, found: &mut BTreeSet<u32>) -> Result<(), String> {
+fn members(top: &Path) -> Result<BTreeSet<u32>, String> {
+    let mut found = BTreeSet::new();
     let (mut todo, mut seen) = (vec![(top.to_path_buf(), 0)], 0);
     while let Some((dir, depth)) = todo.pop() {
         seen += 1;
@@ -220,7 +219,7 @@ fn members(top: &Path, found: &mut BTreeSet<u32>) -> Result<(), String> {
         let below = fs::read_dir(&dir).map_err(|err| failed(&err))?.flatten();
         todo.extend(below.filter(|e| e.file_type().is_ok_and(|kind| kind.is_dir())).map(|e| (e.path(), depth + 1)));
     }
-    Ok(())
+    Ok(found)
 }
 
 /// A process of another PID namespace than this one's is listed as 0: then the numbers here are not this host's.
@@ -306,7 +305,7 @@ mod tests {
     fn each_hierarchy_of_version_1_leads_to_the_containers_group() {
         // As it was seen with Docker 26.1 on a host with v1, and v2 beside it.
         let dirs = named(include_str!("fixtures/cgroup-v1.txt"), ID);
-        assert!(dirs.contains(&format!("/sys/fs/cgroup/pids/docker/{ID}")), "{dirs:?}");
+        assert_eq!(dirs[0], format!("/sys/fs/cgroup/pids/docker/{ID}"), "it is the one that is read");
         assert!(dirs.contains(&format!("/sys/fs/cgroup/systemd/docker/{ID}")), "{dirs:?}");
         assert!(dirs.contains(&format!("/sys/fs/cgroup/cpu,cpuacct/docker/{ID}")), "{dirs:?}");
         assert!(dirs.contains(&format!("/sys/fs/cgroup/unified/docker/{ID}")), "{dirs:?}");

@@ -31,7 +31,7 @@ impl Host {
 
     fn naming(&self, named: &[&str]) -> Exposed {
         let named: Vec<PathBuf> = named.iter().map(|name| self.at(name)).collect();
-        Exposed::read(&self.at("state"), Vec::new(), &named).unwrap()
+        Exposed::read(&self.at("state"), Vec::new()).and_then(|list| list.naming(&named)).unwrap()
     }
 
     /// A start: these sources are looked at, then this directory is given for writing.
@@ -155,7 +155,7 @@ fn a_directory_is_recognized_under_another_name_and_without_its_list() {
     fs::create_dir_all(host.at("ws/data")).unwrap();
     assert!(host.opens("ws/data"));
     // An earlier version of this tool knew only paths.
-    let earlier = Exposed::read(&host.at("none"), vec![host.at("ws")], &[]).unwrap();
+    let earlier = Exposed::read(&host.at("none"), vec![host.at("ws")]).unwrap();
     assert!(matches!(earlier.open(&host.at("ws/data")), Err(NotOpened::Exposed(_))));
 }
 
@@ -178,7 +178,8 @@ fn a_program_is_never_confirmed() {
 fn the_object_is_named_by_its_own_path() {
     let host = Host::new(&["state", "ws", "data"]);
     host.link("ws/out", "data");
-    let err = Exposed::read(&host.at("state"), Vec::new(), &[host.at("ws/out")]).unwrap_err();
+    let err =
+        Exposed::read(&host.at("state"), Vec::new()).and_then(|list| list.naming(&[host.at("ws/out")])).unwrap_err();
     assert!(err.to_string().contains("is a way to"), "{err}");
 }
 

@@ -55,7 +55,7 @@ pub(crate) fn run(cx: &Context, settings: &Settings, wish: &Wish) -> Result<u8> 
         ui::result(command);
         return Ok(0);
     }
-    fill_guest(&places, &network::read(cx), &exposed(cx, &[])?, spec.denials())?;
+    fill_guest(&places, &network::read(cx), &exposed(cx)?, spec.denials())?;
     let signals = Signals::catch()?;
     let look = || Alive::read(&running.container).ok();
     let mut session = Session::begin(&places, &nonce, look().as_ref())?;

@@ -48,7 +48,7 @@ pub(super) fn dataset(cx: &Context, given: &ProjectFlags, settings: &Settings, u
     let given = |name: &str| given.datasets.iter().any(|(flag, _)| flag == name);
     let mut with_source: Vec<_> = settings.datasets.iter().filter(|set| set.source.is_some()).collect();
     with_source.sort_by_key(|set| (!given(&set.name), set.name != "ssv2"));
-    let exposed = exposed(cx, &[])?;
+    let exposed = exposed(cx)?;
     let Some(mount) = with_source.first().map_or(Ok(None), |set| set.mount(&exposed))? else { return Ok(None) };
     let rules = rules(cx, user, user.groups_for([mount.source.as_path()].into_iter()), settings);
     let problems = sources::check(std::slice::from_ref(&mount), &rules, &exposed);

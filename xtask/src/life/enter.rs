@@ -156,9 +156,8 @@ fn wind_down(
     // Nothing is ended while another call starts a session, which nobody can tell from what was left.
     let lock = lock.or_else(|| free_lock(places));
     let policy = if lock.is_some() && !signals.end() { leftovers } else { Policy::Do(Leftovers::Keep) };
-    leftovers::let_end(container, places)?;
-    leftovers::settle(container, places, policy, || signals.ask(|| ui::agree("End them?")), || signals.end())?;
-    Alive::read(container)
+    let alive = leftovers::let_end(container, places)?;
+    leftovers::settle(container, places, alive, policy, || signals.ask(|| ui::agree("End them?")), || signals.end())
 }
 
 /// Ends the Codex or the shell of a session whose terminal was closed: the engine would leave it running. Whose program it

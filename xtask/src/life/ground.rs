@@ -69,15 +69,15 @@ impl Ground {
         Denials::of(self.user.uid, &self.settings.shape)
     }
 
-    /// Reads the settings and what they name.
+    /// Reads the settings and what they name. `exposed` is the list where it was just read.
     ///
     /// # Errors
     /// Wrong settings, a missing source.
-    pub(crate) fn read(cx: &Context, flags: &Flags) -> Result<Ground> {
+    pub(crate) fn read(cx: &Context, flags: &Flags, exposed: Option<Exposed>) -> Result<Ground> {
         let mut settings = settings::load(cx, flags)?;
         settings.remarks(cx).iter().for_each(ui::warn);
         let typed = ask_for_sources(cx, &mut settings)?;
-        let ground = Ground::under(cx, settings, &flags.confirm)?;
+        let ground = Ground::under(cx, settings, &flags.confirm, exposed)?;
         ground.remember(cx, &typed)?;
         Ok(ground)
     }
@@ -106,9 +106,15 @@ impl Ground {
     ///
     /// # Errors
     /// A missing source.
-    pub(super) fn under(cx: &Context, settings: Settings, confirm: &[PathBuf]) -> Result<Ground> {
+    pub(super) fn under(
+        cx: &Context,
+        settings: Settings,
+        confirm: &[PathBuf],
+        exposed: Option<Exposed>,
+    ) -> Result<Ground> {
         let user = User::read();
-        let exposed = record::exposed(cx, confirm)?;
+        let exposed = exposed.map_or_else(|| record::exposed(cx), Ok)?;
+        let exposed = exposed.naming(&confirm.iter().map(|path| cx.absolute(path)).collect::<Vec<_>>())?;
         exposed.refuse_written("the state folder", &cx.state)?;
         for name in settings::FILES {
             exposed.refuse_written("the settings file", &cx.root.join(name))?;
@@ -276,7 +282,7 @@ mod linked_tests {
             std::fs::write(file, text).unwrap();
         }
         let state = dir.join("state");
-        let exposed = || Exposed::read(&state, Vec::new(), &[]).unwrap();
+        let exposed = || Exposed::read(&state, Vec::new()).unwrap();
         let repository = git::detect(&tree).unwrap().unwrap();
         let first = exposed();
         confirmed(&repository, &first).unwrap();

@@ -11,6 +11,7 @@ use crate::step::Step;
 use crate::{exec, smoke};
 use anyhow::{Context as _, Result};
 use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 /// The container's init, the inside witness and its helper, which the container may only read; the checks of the GPU are added to them.
@@ -33,11 +34,14 @@ pub(crate) fn fill(places: &Places, network: &HostNetwork, exposed: &Exposed, de
     }
     link_new(&guest.join(in_guest(inside::PYTHON_LINK)), inside::PYTHON)?;
     if let Some(path) = denials.launcher() {
-        // Whether it is the same cannot be seen by users who may not read it either, so it is always written.
+        // Users who may not read it either cannot see whether it is the same: then it is written at each entry.
         let launcher = launcher::executable(Machine::here()?, denials);
         let file = guest.join(in_guest(path));
         file.parent().map_or(Ok(()), |dir| exec::create_dir(dir, 0o755))?;
-        exec::write_file(&file, &launcher, launcher::MODE)?;
+        let mode = std::fs::symlink_metadata(&file).map(|meta| meta.mode() & 0o7777);
+        if !(mode.is_ok_and(|mode| mode == launcher::MODE) && is_text_of(&file, &launcher)) {
+            exec::write_file(&file, &launcher, launcher::MODE)?;
+        }
     }
     let Some(ca) = &network.ca else { return Ok(()) };
     let read = || -> Result<Vec<u8>> {
@@ -62,5 +66,9 @@ fn link_new(path: &Path, to: &str) -> Result<()> {
 
 /// Writes a file only where its text differs: a running container reads these.
 fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
-    if std::fs::read(path).is_ok_and(|old| old == bytes) { Ok(()) } else { exec::write_file(path, bytes, 0o644) }
+    if is_text_of(path, bytes) { Ok(()) } else { exec::write_file(path, bytes, 0o644) }
+}
+
+fn is_text_of(path: &Path, bytes: &[u8]) -> bool {
+    std::fs::read(path).is_ok_and(|old| old == bytes)
 }

@@ -88,31 +88,35 @@ where
     lines.chain((more > 0).then(|| format!("and {more} more: `cargo xtask status --json` names all"))).collect()
 }
 
-/// Waits for what is about to end with its session.
+/// Waits for what is about to end with its session. Gives what is alive then.
 ///
 /// # Errors
 /// What is alive inside cannot be listed.
-pub(super) fn let_end(container: &Container, places: &Places) -> Result<()> {
+pub(super) fn let_end(container: &Container, places: &Places) -> Result<Alive> {
     let deadline = Instant::now() + ENDING;
-    while !parted(places, &Alive::read(container)?).left.is_empty() && Instant::now() < deadline {
+    loop {
+        let alive = Alive::read(container)?;
+        if parted(places, &alive).left.is_empty() || Instant::now() >= deadline {
+            return Ok(alive);
+        }
         std::thread::sleep(Duration::from_millis(50));
     }
-    Ok(())
 }
 
 /// Names what no session holds, and ends it where the user wants that. The caller holds the lock of the workspace, so
-/// that no session begins meanwhile. `ask` asks the user, `stop` ends the waiting.
+/// that no session begins meanwhile. `ask` asks the user, `stop` ends the waiting. Gives what is alive afterwards.
 ///
 /// # Errors
 /// What is alive inside cannot be listed.
 pub(super) fn settle(
     container: &Container,
     places: &Places,
+    alive: Alive,
     policy: Policy,
     ask: impl FnOnce() -> bool,
     stop: impl Fn() -> bool,
-) -> Result<()> {
-    let Parted { in_doubt, left, .. } = parted(places, &Alive::read(container)?);
+) -> Result<Alive> {
+    let Parted { in_doubt, left, .. } = parted(places, &alive);
     if !in_doubt.is_empty() {
         ui::warn(
             "which of these processes a session of another terminal holds cannot be known, so none of them is ended:",
@@ -121,7 +125,7 @@ pub(super) fn settle(
         ui::say("they end with that session, or `cargo xtask down` ends them");
     }
     if left.is_empty() {
-        return Ok(());
+        return Ok(alive);
     }
     ui::warn("these processes run inside, and no session that goes on holds them:");
     named(&left, line).iter().for_each(|line| ui::say(format_args!("  {line}")));
@@ -132,7 +136,7 @@ pub(super) fn settle(
     };
     if !end {
         ui::say("they go on; `cargo xtask sandbox --leftovers end` ends them, and so does `cargo xtask down`");
-        return Ok(());
+        return Alive::read(container);
     }
     let remain = alive::end(container, |alive| parted(places, alive).left, stop)?;
     for line in named(&remain, |(process, why)| format!("{}: {why}", line(process))) {
@@ -141,7 +145,7 @@ pub(super) fn settle(
     if remain.is_empty() {
         ui::say("they were ended");
     }
-    Ok(())
+    Alive::read(container)
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ pub(crate) use ground::{Ground, confirmed};
 pub(crate) use guest::fill as fill_guest;
 pub(crate) use leftovers::Policy;
 pub(crate) use plan::plan;
-pub(crate) use record::{exposed, programs_claim, programs_now, trusted};
+pub(crate) use record::{exposed, exposed_but, programs_claim, programs_now, trusted};
 pub(crate) use reopen::reopen;
 pub(crate) use running::{Outcome, copy_of_proof};
 // `tests/compile/` names these two: only the first has `enter`.

@@ -187,10 +187,17 @@ fn writable_of(bytes: &[u8]) -> Vec<PathBuf> {
 /// The directories that sandboxes of this user can write, and what is confirmed of what lies in them.
 ///
 /// # Errors
+/// The list is damaged.
+pub(crate) fn exposed(cx: &Context) -> Result<Exposed> {
+    Exposed::read(&cx.state, given_for_writing(cx))
+}
+
+/// The same, with what the user vouches for in this call.
+///
+/// # Errors
 /// The list is damaged, or what the user names with `--confirm` is not there.
-pub(crate) fn exposed(cx: &Context, confirm: &[PathBuf]) -> Result<Exposed> {
-    let named: Vec<PathBuf> = confirm.iter().map(|path| cx.absolute(path)).collect();
-    Exposed::read(&cx.state, given_for_writing(cx), &named)
+pub(crate) fn exposed_but(cx: &Context, confirm: &[PathBuf]) -> Result<Exposed> {
+    exposed(cx)?.naming(&confirm.iter().map(|path| cx.absolute(path)).collect::<Vec<_>>())
 }
 
 /// The programs of a container as they are now, where its user is root.

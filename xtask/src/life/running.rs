@@ -15,7 +15,8 @@ use crate::engine::alive::Alive;
 use crate::engine::inspect::Container;
 use crate::engine::running;
 use crate::error::failed;
-use crate::proof::probe::InsideWitness;
+use crate::proof::ask::{self, Reply};
+use crate::proof::probe::{InsideWitness, ProbeRequest};
 use crate::proof::{self, CodexFile, Proof, Seen};
 use crate::spec::words::Gpus;
 use crate::{codex, exec, finding, ui};
@@ -80,48 +81,51 @@ impl<'a> Running<'a> {
     }
 
     fn witness(&mut self) -> Result<(Proof, Vec<String>)> {
-        let Seen { mut proof, inside } = self.ask()?;
+        let (asked, request) = self.ask()?;
+        let Running { call, record, container, ours, .. } = self;
+        let (cx, answered) = (call.cx, asked.answer.is_ok());
+        // Taken after the probe's answer: if another program took the interpreter's place to give it, the ctimes of the
+        // files show that from then on.
+        let programs = || match *ours {
+            true => record.programs.clone(),
+            false => record::programs_now(&record.spec, container),
+        };
+        let refreshed = || match *ours || !answered {
+            true => Ok(Vec::new()),
+            false => refresh(call, container),
+        };
+        let judge = || proof::conclude(asked, container, record.promised(), &request);
+        let (seen, (programs, refreshed)) = exec::both(judge, || exec::both(programs, refreshed));
+        // The probe's file in the workspace is removed where that was not done yet.
+        self.early = None;
+        let Seen { mut proof, inside } = seen?;
         if self.ours && self.record.spec.shape.gpus != Gpus::None {
-            self.record.native = Some(native::prove(self.call.cx, &self.call.gathered, &self.record)?);
+            self.record.native = Some(native::prove(cx, &self.call.gathered, &self.record)?);
         }
         proof.claims.extend(native::claim(&self.record));
-        // Read after the probe's answer: if another program took the interpreter's place to give it, the ctimes of the
-        // files show that from then on.
-        let programs = match self.ours {
-            true => self.record.programs.clone(),
-            false => record::programs_now(&self.record.spec, &self.container),
-        };
         proof.claims.extend(record::programs_claim(&self.record, programs.as_deref()));
         let text = format!("{}\n", serde_json::to_string_pretty(&proof)?);
         exec::write_file(&self.call.gathered.ground.places.proof, text.as_bytes(), 0o600)?;
-        exec::write_file(&copy_of_proof(self.call.cx), text.as_bytes(), 0o644)?;
+        exec::write_file(&copy_of_proof(cx), text.as_bytes(), 0o644)?;
+        refreshed?.iter().for_each(ui::say);
         if self.ours {
             self.keep(&proof)?;
-        } else if Alive::read(&self.container)?.others().is_empty() {
-            // Nothing is written while an agent runs: it could redirect the paths through which the files are written.
-            // Nor is written what was read while one ran, which may have ended since.
-            let gathered = &mut self.call.gathered;
-            gathered.mirror = gather::mirror(self.call.cx, &gathered.ground.settings, &gathered.ground.exposed)?;
-            ready::refresh(gathered, &|| self.call.signals.any())?.iter().for_each(ui::say);
         }
         Ok((proof, missing(&self.call.gathered.mirror.mcp, &inside)))
     }
 
-    fn ask(&mut self) -> Result<Seen> {
-        let promised = self.record.promised();
-        let early = self.early.as_mut().and_then(|early| Some((early.asked.take()?, early.request.clone())));
-        let seen = match early {
-            Some((asked, request)) => proof::conclude(asked, &self.container, promised, &request),
-            None => {
-                let gathered = &self.call.gathered;
-                let (ground, denials) = (&gathered.ground, self.record.spec.denials());
-                guest::fill(&ground.places, &ground.network, &ground.exposed, denials)?;
-                let request = early::request(&self.record, &gathered.mirror)?;
-                proof::prove(&self.container, promised, &request)
-            }
-        };
-        self.early = None;
-        seen
+    /// Asks the inside witness, unless it has answered already.
+    fn ask(&mut self) -> Result<(Reply, ProbeRequest)> {
+        if let Some(early) = &mut self.early
+            && let Some(asked) = early.asked.take()
+        {
+            return Ok((asked, early.request.clone()));
+        }
+        let gathered = &self.call.gathered;
+        let (ground, denials) = (&gathered.ground, self.record.spec.denials());
+        guest::fill(&ground.places, &ground.network, &ground.exposed, denials)?;
+        let request = early::request(&self.record, &gathered.mirror)?;
+        Ok((ask::again(&request, &self.container.id, self.container.init().unwrap_or_default()), request))
     }
 
     /// Keeps what was seen before any agent ran inside, and which Codex answered.
@@ -204,6 +208,20 @@ impl Unproven<'_> {
             ))
             .into()
     }
+}
+
+/// Fills what is mounted of the host's Codex set-up again, where no agent runs: it could redirect the paths through which
+/// the files are written. Nor is written what was read while one ran, which may have ended since.
+///
+/// # Errors
+/// The host's configuration cannot be read, or the state folder cannot be written.
+fn refresh(call: &mut Call<'_>, container: &Container) -> Result<Vec<String>> {
+    if !Alive::read(container)?.others().is_empty() {
+        return Ok(Vec::new());
+    }
+    let Call { cx, gathered, signals, .. } = call;
+    gathered.mirror = gather::mirror(cx, &gathered.ground.settings, &gathered.ground.exposed)?;
+    ready::refresh(gathered, &|| signals.any())
 }
 
 /// A proven sandbox that somebody else enters.

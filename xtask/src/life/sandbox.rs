@@ -3,6 +3,7 @@
 use super::{Call, Ground, Outcome, Policy, Program, Purpose, dry_run};
 use crate::context::Context;
 use crate::error::usage;
+use crate::exposed::Exposed;
 use crate::spec::settings::Flags;
 use crate::spec::words::Leftovers;
 use anyhow::Result;
@@ -22,11 +23,11 @@ pub(crate) struct Asked {
     pub dry_run: bool,
 }
 
-/// Starts, proves, asks, enters. Returns the exit code of what was entered.
+/// Starts, proves, asks, enters. `exposed` is the list where it was just read. Returns the exit code of what was entered.
 ///
 /// # Errors
 /// Wrong settings, a host that cannot run it, a promise that does not hold.
-pub(crate) fn sandbox(cx: &Context, asked: &Asked) -> Result<u8> {
+pub(crate) fn sandbox(cx: &Context, asked: &Asked, exposed: Option<Exposed>) -> Result<u8> {
     if !asked.yes && !asked.dry_run && !cx.stdin_tty {
         return Err(usage("`sandbox` asks before it enters, and standard input is no terminal")
             .hint("add `--yes`")
@@ -34,11 +35,11 @@ pub(crate) fn sandbox(cx: &Context, asked: &Asked) -> Result<u8> {
     }
     if asked.dry_run {
         let cx = &Context { dry_run: true, ..cx.clone() };
-        let mut ground = Ground::read(cx, &asked.flags)?;
+        let mut ground = Ground::read(cx, &asked.flags, exposed)?;
         ground.preview_git()?;
         return dry_run(cx, &ground.gather(cx, Purpose::DryRun)?, &asked.program);
     }
-    let ground = Ground::read(cx, &asked.flags)?;
+    let ground = Ground::read(cx, &asked.flags, exposed)?;
     let leftovers = Policy::new(asked.leftovers, cx.stdin_tty && !asked.yes);
     let left = match (Call::begin(cx, ground, leftovers)?.start()?.prove()?, &asked.program) {
         (Outcome::Proven(proven), Program::Codex(args)) => proven.enter(asked.yes, args)?,

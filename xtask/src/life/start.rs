@@ -28,8 +28,7 @@ impl<'a> Call<'a> {
         let early = self.gathered.early.take();
         let mut plan = self.plan()?;
         if let Some((record, existing)) = plan.entered.take().zip(self.gathered.existing.clone()) {
-            self.settle(&existing.container)?;
-            let alive = Alive::read(&existing.container)?;
+            let alive = self.settle(&existing.container)?;
             self.gathered.ground.watched().look()?;
             self.gathered.look_at_entry(&alive)?;
             plan.deferred.iter().for_each(|line| ui::say(format_args!("at the next start: {line}")));
@@ -45,7 +44,7 @@ impl<'a> Call<'a> {
         if self.make_way(&plan)? {
             // Whatever was read until now was read while an agent could change it.
             let Ground { settings, confirm, .. } = &self.gathered.ground;
-            let ground = Ground::under(self.cx, settings.clone(), confirm)?;
+            let ground = Ground::under(self.cx, settings.clone(), confirm, None)?;
             self.gathered = ground.gather(self.cx, Purpose::Start)?;
         }
         self.gathered.protect_git(self.cx)?;
@@ -72,10 +71,11 @@ impl<'a> Call<'a> {
         if plan.refused.is_empty() { Ok(plan) } else { Err(plan.refused.swap_remove(0)) }
     }
 
-    /// Names what no session holds, and ends it where the user wants that.
-    fn settle(&self, container: &Container) -> Result<()> {
+    /// Names what no session holds, and ends it where the user wants that. Gives what is alive afterwards.
+    fn settle(&self, container: &Container) -> Result<Alive> {
         let ask = || self.signals.ask(|| ui::agree("End them?"));
-        leftovers::settle(container, &self.gathered.ground.places, self.leftovers, ask, || self.signals.any())
+        let (places, alive) = (&self.gathered.ground.places, Alive::read(container)?);
+        leftovers::settle(container, places, alive, self.leftovers, ask, || self.signals.any())
     }
 
     /// A running container that is not what is asked for may be stopped only where nobody works in it. Returns whether

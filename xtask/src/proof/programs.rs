@@ -6,6 +6,7 @@
 
 use super::claim::{Draft, RECREATE};
 use crate::beneath::Beneath;
+use crate::exec;
 use crate::finding::Finding;
 use crate::fingerprint;
 use crate::mountinfo::MountTable;
@@ -88,27 +89,38 @@ fn printed(root: &Beneath, fixed: bool) -> Option<String> {
     // whose user is root has an `ld.so.preload` already (`docker/add_user.sh`), and the interpreter does not look for a
     // `pyvenv.cfg` there (see `spec::inside::PYTHON_LINK`).
     let unmoved = ["etc", "usr"];
-    let mut lines = Vec::new();
+    let lines = |watched: &[&str]| {
+        let mut lines = Vec::new();
+        watched
+            .iter()
+            .try_for_each(|watched| add_watched(root, watched, fixed && unmoved.contains(watched), &mut lines))?;
+        Some(lines)
+    };
+    // Each half has one of the two folders with many files.
+    let (first, second) = WATCHED.split_at(WATCHED.len() - 5);
+    let (first, second) = exec::both(|| lines(first), || lines(second));
+    let lines = first?.into_iter().chain(second?);
+    Some(fingerprint::of(lines))
+}
+
+/// Adds what one entry of `WATCHED` stands for.
+fn add_watched(root: &Beneath, watched: &str, unmoved: bool, lines: &mut Vec<Vec<u8>>) -> Option<()> {
     let open = |path: &str| OPENED.iter().any(|open| path.starts_with(open));
-    for watched in WATCHED {
-        let Some(prefix) = watched.strip_suffix('*') else {
-            let counts = Counts { content: open(watched), ctime: !(fixed && unmoved.contains(watched)) };
-            add(root, watched, watched, counts, &mut lines)?;
-            continue;
-        };
-        let (folder, start) = prefix.rsplit_once('/')?;
-        let folder_fd = root.open_dir(folder).ok()??;
-        for (name, _) in folder_fd.names().ok()? {
-            let name = name.to_string_lossy();
-            if name.starts_with(start) {
-                let path = format!("{folder}/{name}");
-                // The distribution's packages lie in `python3`, from which the probe's interpreter loads nothing.
-                let counts = Counts { content: open(&path), ctime: name != "python3" };
-                add(&folder_fd, &name, &path, counts, &mut lines)?;
-            }
+    let Some(prefix) = watched.strip_suffix('*') else {
+        return add(root, watched, watched, Counts { content: open(watched), ctime: !unmoved }, lines);
+    };
+    let (folder, start) = prefix.rsplit_once('/')?;
+    let folder_fd = root.open_dir(folder).ok()??;
+    for (name, _) in folder_fd.names().ok()? {
+        let name = name.to_string_lossy();
+        if name.starts_with(start) {
+            let path = format!("{folder}/{name}");
+            // The distribution's packages lie in `python3`, from which the probe's interpreter loads nothing.
+            let counts = Counts { content: open(&path), ctime: name != "python3" };
+            add(&folder_fd, &name, &path, counts, lines)?;
         }
     }
-    Some(fingerprint::of(lines))
+    Some(())
 }
 
 /// Whether directories of the image can be moved in a container whose root is an overlay, by the table of its mounts and the

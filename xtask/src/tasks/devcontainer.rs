@@ -18,7 +18,7 @@ pub(crate) fn run(cx: &Context) -> Result<u8> {
     let file = devcontainer::env_file(&cx.root);
     // Where this run fails, the file of an earlier run must not lead an editor to an unproven container.
     exec::all(&[Step::Remove { path: file.clone() }])?;
-    let ground = Ground::read(cx, &Flags::default())?;
+    let ground = Ground::read(cx, &Flags::default(), None)?;
     refuse_others(cx, &ground.places)?;
     refuse_ptrace(ground.settings.shape.ptrace)?;
     let standing = match Call::begin(cx, ground, Policy::Do(Leftovers::Keep))?.start()?.prove()? {

@@ -1,6 +1,7 @@
 //! `cargo xtask sandbox`: builds, starts, proves, shows the proof, asks, enters, and afterwards says what changed.
 
 use crate::context::Context;
+use crate::exposed::Exposed;
 use crate::life::{self, Asked, Program};
 use crate::spec::settings::Flags;
 use crate::spec::words::Leftovers;
@@ -29,8 +30,8 @@ pub struct Args {
 }
 
 /// Returns Codex's own exit code once Codex has started.
-pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
+pub(crate) fn run(cx: &Context, args: &Args, exposed: Option<Exposed>) -> Result<u8> {
     let program = if args.shell { Program::Shell } else { Program::Codex(args.args.clone()) };
     let Args { flags, yes, leftovers, dry_run, .. } = args.clone();
-    life::sandbox(cx, &Asked { flags, program, yes, leftovers, dry_run })
+    life::sandbox(cx, &Asked { flags, program, yes, leftovers, dry_run }, exposed)
 }

@@ -272,7 +272,7 @@ mod tests {
         fs::write(at("other/config.toml"), "").unwrap();
         symlink(at("other/config.toml"), at(".codex/config.toml")).unwrap();
         let look = |named: &[PathBuf]| {
-            let exposed = Exposed::read(&at("state"), vec![at("other")], named).unwrap();
+            let exposed = Exposed::read(&at("state"), vec![at("other")]).and_then(|list| list.naming(named)).unwrap();
             refuse_linked(&[at(".codex")], &[at("work")], &exposed)
         };
         assert!(look(&[]).unwrap_err().to_string().contains("which a sandbox can write"));

@@ -135,7 +135,7 @@ fn nothing_is_copied_through_a_directory_that_a_sandbox_can_write() {
     put(&dir, "project/x/SKILL.md", "x");
     put(&dir, "project/x/sub/more.md", "more");
     symlink(dir.join("project/x"), home.join("skills/x")).unwrap();
-    let exposed = || Exposed::read(&state, Vec::new(), &[]).unwrap();
+    let exposed = || Exposed::read(&state, Vec::new()).unwrap();
     let all = ["skills/own/SKILL.md", "skills/x/SKILL.md", "skills/x/sub/more.md"];
 
     let start = exposed();

@@ -17,7 +17,7 @@ impl Given {
     }
 
     fn exposed(&self, named: &[PathBuf]) -> Exposed {
-        Exposed::read(&self.list, Vec::new(), named).unwrap()
+        Exposed::read(&self.list, Vec::new()).and_then(|list| list.naming(named)).unwrap()
     }
 
     /// The kept state of the workspace at a path.

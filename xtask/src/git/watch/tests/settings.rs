@@ -140,7 +140,7 @@ fn what_lies_where_another_sandbox_can_write_starts_nothing() {
     fs::create_dir_all(other.join("hooks")).unwrap();
     let file = set.env.home.join(".gitconfig");
     fs::write(&file, format!("[core]\n\thooksPath = {}\n", other.join("hooks").display())).unwrap();
-    let named = |named: &[PathBuf]| Exposed::read(&list, Vec::new(), named).unwrap();
+    let named = |named: &[PathBuf]| Exposed::read(&list, Vec::new()).and_then(|list| list.naming(named)).unwrap();
     let exposed = named(&[]);
     exposed.save(&[&exposed.look(&other).unwrap()]).unwrap();
     let start = |state: PathBuf, named: Exposed| {
