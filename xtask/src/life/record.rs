@@ -244,17 +244,19 @@ mod tests {
         assert!(sources.iter().any(|source| source.to_string_lossy().contains("/codex/0.169.0-")), "{sources:?}");
         assert!(serde_json::from_str::<Record>(FIRST).is_err(), "its promises are not guessed at");
         assert_eq!(sources_of(b"{"), None);
-        assert_eq!(sources_of(br#"{"schema": 5, "spec": {"mounts": []}}"#), None);
+        assert_eq!(sources_of(br#"{"schema": 6, "spec": {"mounts": []}}"#), None);
     }
 
     /// The record of version 2.
     const SECOND: &str = include_str!("fixtures/entry-2.json");
     /// The record of version 3.
     const THIRD: &str = include_str!("fixtures/entry-3.json");
+    /// The record of version 4.
+    const FOURTH: &str = include_str!("fixtures/entry-4.json");
 
     #[test]
     fn the_records_of_every_version_name_what_was_given_for_writing() {
-        for record in [FIRST, SECOND, THIRD] {
+        for record in [FIRST, SECOND, THIRD, FOURTH] {
             let paths = writable_of(record.as_bytes());
             assert!(paths.contains(&"/home/me/project".into()), "{paths:?}");
             assert!(!paths.contains(&"/home/me/data".into()), "{paths:?}");

@@ -7,6 +7,7 @@ pub mod keys;
 mod layer;
 mod load;
 mod resolve;
+pub(crate) mod sizes;
 mod values;
 
 pub use flags::{Flags, ProjectFlags};
@@ -107,6 +108,13 @@ impl Settings {
         self.origins.iter().filter(said).map(sentence).collect()
     }
 
+    /// What `/dev/shm` lacks of its usual size because the memory is limited.
+    pub(crate) fn lowered(&self) -> Option<String> {
+        let by_itself =
+            self.origins.iter().any(|origin| origin.key == "shm_size" && origin.value.starts_with(sizes::AUTO));
+        sizes::lowered(self.shape.memory, self.shape.shm_size, by_itself)
+    }
+
     /// What a user may not expect of these settings, a line each.
     pub(crate) fn remarks(&self, cx: &Context) -> Vec<String> {
         let unset = self.env.iter().filter(|name| cx.var(name).is_none());
@@ -127,5 +135,6 @@ mod tests;
 /// The built-in defaults of all that shapes a container.
 #[cfg(test)]
 pub(crate) fn usual() -> Shape {
-    resolve(&crate::context::Context::default(), &Flags::default(), &[]).expect("the defaults").shape
+    let cx = Context { memory: Some(128 << 30), ..Context::default() };
+    resolve(&cx, &Flags::default(), &[]).expect("the defaults").shape
 }
