@@ -50,6 +50,19 @@ pub(crate) fn word(text: &str) -> String {
     word + "'"
 }
 
+/// A number of bytes in the unit in which it is easiest to read.
+pub(crate) fn bytes(bytes: u64) -> String {
+    let units = [(1u64 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match units.into_iter().find(|(unit, _)| bytes >= *unit) {
+        // Computed in tenths, because a float would round.
+        Some((unit, name)) => {
+            let tenths = u128::from(bytes) * 10 / u128::from(unit);
+            format!("{}.{} {name}", tenths / 10, tenths % 10)
+        }
+        None => format!("{bytes} B"),
+    }
+}
+
 /// A path that can be passed on whole: to the engine, in a settings file, on a line.
 ///
 /// # Errors

@@ -44,6 +44,9 @@ pub(crate) struct RunState {
     /// Whether its processes are frozen.
     #[serde(default)]
     pub(crate) paused: bool,
+    /// Whether the kernel has killed something of it for want of memory since it was started.
+    #[serde(default, rename = "OOMKilled")]
+    pub(crate) oom_killed: bool,
     /// The process id of its init on the engine's machine; 0 where it does not run.
     #[serde(default)]
     pub(crate) pid: u64,

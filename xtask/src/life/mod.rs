@@ -32,6 +32,7 @@ mod sources;
 mod stall;
 mod start;
 pub(crate) mod status;
+mod used;
 mod wanted;
 
 pub(crate) use call::{Call, lock};

@@ -69,14 +69,14 @@ pub(super) fn swapless(swaps: &str) -> bool {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum CgroupVersion {
+pub(crate) enum CgroupVersion {
     One,
     Two,
 }
 
 /// The directory in which the files of a controller lie: where the controller has a hierarchy of version 1 it is that
 /// one, otherwise the one of version 2. `None` where this process does not see it mounted.
-pub(super) fn directory(cgroup: &str, controller: &str, own_mounts: &MountTable) -> Option<(String, CgroupVersion)> {
+pub(crate) fn directory(cgroup: &str, controller: &str, own_mounts: &MountTable) -> Option<(String, CgroupVersion)> {
     let named = hierarchies(cgroup).find(|(names, _)| names.split(',').any(|name| name == controller));
     let ((_, path), version) = match named {
         Some(line) => (line, CgroupVersion::One),

@@ -34,6 +34,7 @@ mod unreachable;
 mod volume;
 mod witness;
 
+pub(crate) use cgroup_limits::{CgroupVersion, directory};
 pub(crate) use claim::Draft;
 pub(crate) use codex_file::CodexFile;
 pub(crate) use devices::misasked;

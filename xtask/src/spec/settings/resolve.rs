@@ -134,7 +134,7 @@ impl Resolver<'_> {
         let (memory, shm) = sizes::settled(&shape["memory"], &shape["shm_size"], self.cx.memory, &written)?;
         for (key, bytes) in [("memory", memory), ("shm_size", Some(shm))] {
             let auto = self.origins.iter_mut().filter(|origin| origin.key == key && origin.value == sizes::AUTO);
-            auto.zip(bytes).for_each(|(origin, bytes)| origin.value = format!("auto ({})", sizes::shown(bytes)));
+            auto.zip(bytes).for_each(|(origin, bytes)| origin.value = format!("auto ({})", text::bytes(bytes)));
             shape.insert(key.to_owned(), bytes.into());
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! Sizes, and what the memory of a sandbox comes to on a machine: of `auto` for itself and for `/dev/shm`. Pure.
 
 use crate::error::{Failure, host, usage};
+use crate::text::bytes as shown;
 use anyhow::Result;
 use serde_json::{Value, json};
 
@@ -151,19 +152,6 @@ pub(crate) fn lowered(memory: Option<u64>, shm: u64, by_itself: bool) -> Option<
     Some(format!("/dev/shm has {shm} and not {usual}: half of the sandbox's memory, {memory} (`shm_size`, `memory`)"))
 }
 
-/// A number of bytes for people: rounded down to a tenth.
-pub(crate) fn shown(bytes: u64) -> String {
-    for (unit, name) in [(1_u64 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")] {
-        if bytes >= unit {
-            let tenths = bytes / (unit / 10).max(1);
-            let (whole, rest) = (bytes / unit, tenths % 10);
-            let rest = if bytes.is_multiple_of(unit) { String::new() } else { format!(".{rest}") };
-            return format!("{whole}{rest} {name}");
-        }
-    }
-    format!("{bytes} bytes")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,7 +207,7 @@ mod tests {
         assert_eq!(both(json!(NONE), json!(64 * GIB), 24 * GIB).unwrap(), (None, 64 * GIB));
         assert_eq!(both(json!(NONE), json!(AUTO), 24 * GIB).unwrap(), (None, 32 * GIB));
         let why = both(json!(8 * GIB), json!(9 * GIB), 24 * GIB).unwrap_err();
-        assert!(crate::error::render(&why).contains("is more than the sandbox's memory, 8 GiB\nhint: "), "{why}");
+        assert!(crate::error::render(&why).contains("is more than the sandbox's memory, 8.0 GiB\nhint: "), "{why}");
         assert!(both(json!(AUTO), json!(23 * GIB), 24 * GIB).is_err());
         assert!(
             both(json!(25 * GIB), json!(AUTO), 24 * GIB).unwrap_err().to_string().contains("more than this machine")
@@ -232,18 +220,10 @@ mod tests {
         let said = lowered(Some(20 * GIB), 10 * GIB, true).unwrap();
         assert_eq!(
             said,
-            "/dev/shm has 10 GiB and not 32 GiB: half of the sandbox's memory, 20 GiB (`shm_size`, `memory`)"
+            "/dev/shm has 10.0 GiB and not 32.0 GiB: half of the sandbox's memory, 20.0 GiB (`shm_size`, `memory`)"
         );
         assert_eq!(lowered(Some(115 * GIB), 32 * GIB, true), None);
         assert_eq!(lowered(Some(20 * GIB), 10 * GIB, false), None, "the user wants it so");
         assert_eq!(lowered(None, 32 * GIB, true), None);
-    }
-
-    #[test]
-    fn bytes_are_shown_in_the_unit_that_fits() {
-        let known = [(9, "9 bytes"), (1 << 20, "1 MiB"), (19 * GIB + GIB / 2, "19.5 GiB"), (10_200_547_328, "9.5 GiB")];
-        for (bytes, text) in known {
-            assert_eq!(shown(bytes), text);
-        }
     }
 }
