@@ -23,5 +23,6 @@ mod review;
 mod smoke;
 mod smoke_inside;
 mod terminal;
+mod unseen;
 mod users;
 mod witness;
