@@ -8,6 +8,7 @@
 
 mod change;
 mod held;
+mod remove;
 mod way;
 
 pub(crate) use change::{Lock, lock_fd};

@@ -99,6 +99,9 @@ impl Removal {
         let files = [&places.record, &places.proof, &places.sessions, &places.baseline];
         let made = filled.into_iter().chain(files.map(Clone::clone));
         let remove = |path| Step::Remove { path };
+        // The login first: whatever an agent left that cannot be removed, or that takes long, it is gone.
+        let homes = [&places.codex_home, &places.no_codex_home].into_iter().filter(|_| self.all);
+        steps.extend(homes.map(|home| remove(home.join("auth.json"))));
         steps.extend(generated.into_iter().chain(made).map(remove));
         if !self.volumes.is_empty() {
             // Two workspaces of a user may remove their common caches at the same time.
@@ -148,10 +151,11 @@ impl Removal {
     }
 
     /// Removes it, says what was kept, and returns the container that was removed.
-    pub(crate) fn run(self) -> Result<Option<Existing>> {
+    pub(crate) fn run(self, stop: &dyn Fn() -> bool) -> Result<Option<Existing>> {
         exec::all(&self.ending())?;
         self.look();
-        exec::all(&self.tidying()).map_err(|err| if self.volumes.is_empty() { err } else { err.context(in_use()) })?;
+        exec::each(&self.tidying(), stop)
+            .map_err(|err| if self.volumes.is_empty() { err } else { err.context(in_use()) })?;
         let name = compose::container_name(&self.places.project);
         ui::say(match self.container {
             Some(_) => format!("removed the container `{name}`"),
