@@ -208,6 +208,39 @@ mod tests {
     use crate::step::Command;
 
     #[test]
+    fn the_login_goes_first_whatever_else_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let cx = Context { state: dir.path().join("state"), root: dir.path().join("root"), ..Context::default() };
+        let places = places::of(&cx, dir.path(), 1000);
+        let removal = |all| Removal {
+            cx: cx.clone(),
+            places: places.clone(),
+            workspace: dir.path().into(),
+            container: None,
+            all,
+            caches: false,
+            volumes: Vec::new(),
+            had_state: true,
+            commits: Vec::new(),
+            _lock: None,
+        };
+        let login = places.codex_home.join("auth.json");
+        let first = removal(true).tidying().into_iter().next();
+        assert_eq!(first, Some(Step::Remove { path: login.clone() }));
+        assert!(!removal(false).tidying().contains(&Step::Remove { path: login.clone() }), "it stays with its home");
+        // A step that fails ends none of the others, and the user can end them all.
+        exec::create_dir(&places.codex_home, 0o700).unwrap();
+        std::fs::write(&login, "secret").unwrap();
+        std::fs::write(dir.path().join("file"), "").unwrap();
+        let fails = Step::Remove { path: dir.path().join("file/in-no-directory") };
+        let gone = Step::Remove { path: login.clone() };
+        assert!(exec::each(&[fails.clone(), gone.clone()], &|| true).unwrap_err().to_string().contains("interrupted"));
+        assert!(login.exists());
+        assert!(exec::each(&[fails, gone], &|| false).is_err());
+        assert!(!login.exists());
+    }
+
+    #[test]
     fn the_reading_of_the_commits_ends_when_the_user_wants_it() {
         let dir = tempfile::tempdir().unwrap();
         let cx = Context { state: dir.path().join("state"), ..Context::default() };
