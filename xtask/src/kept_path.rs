@@ -118,6 +118,18 @@ fn read(escaped: &str) -> Option<PathBuf> {
     Some(OsString::from_vec(bytes).into())
 }
 
+/// For the fuzzer. Every path reads back as it was, and every text that is read is written as one.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let path = KeptPath::from(Path::new(std::ffi::OsStr::from_bytes(bytes)));
+    let again = serde_json::to_string(&path).and_then(|text| serde_json::from_str::<KeptPath>(&text));
+    assert_eq!(again.ok(), Some(path));
+    if let Ok(path) = serde_json::from_slice::<KeptPath>(bytes) {
+        let again = serde_json::to_string(&path).and_then(|text| serde_json::from_str::<KeptPath>(&text));
+        assert_eq!(again.ok(), Some(path));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

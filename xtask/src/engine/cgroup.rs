@@ -291,6 +291,22 @@ pub(super) fn uptime() -> Option<Duration> {
     Duration::try_from_secs_f64(up.split_whitespace().next()?.parse().ok()?).ok()
 }
 
+/// For the fuzzer: the files of `/proc/PID` and of a cgroup. Nothing leads out of the hierarchies.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    for dir in places(text, "c0") {
+        assert!(dir.starts_with(MOUNT) && dir.components().all(|part| part != Component::ParentDir), "{dir:?}");
+    }
+    if let Ok(pids) = parse_pids(text) {
+        assert!(pids.len() == text.lines().count() && !pids.contains(&0));
+    }
+    let (stat, cmdline) = text.split_once('\n').unwrap_or((text, ""));
+    if let Some(process) = Process::parse(stat, cmdline) {
+        process.since();
+        assert!(!process.args.is_empty());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

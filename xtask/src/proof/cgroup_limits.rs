@@ -64,6 +64,17 @@ pub(super) fn bytes(text: &str) -> Option<Option<u64>> {
     }
 }
 
+/// For the fuzzer.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    let (cgroup, table) = text.split_once("\n\n").unwrap_or((text, ""));
+    if let Ok(table) = MountTable::parse(table) {
+        let found = directory(cgroup, "memory", &table);
+        assert!(found.is_none_or(|(dir, _)| table.lines.iter().any(|line| dir.starts_with(&line.point))));
+    }
+    assert!(bytes(text).flatten().is_none_or(|bytes| bytes < NO_LIMIT));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

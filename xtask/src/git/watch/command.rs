@@ -161,6 +161,16 @@ fn is_name(text: &str) -> bool {
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
+/// For the fuzzer. The words of a command are not many times longer than the command and what its variables stand for.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    let variables = [("HOME", "/home/me"), ("TOOLS", "/w/tools")].map(|(a, b)| (a.to_owned(), b.to_owned())).into();
+    let found =
+        words(text, &Known { variables: &variables, work_tree: Path::new("/w"), git_dir: Path::new("/w/.git") });
+    let long: usize = found.words.iter().chain(&found.unknown).map(String::len).sum();
+    assert!(long <= 64 * (text.len() + 1) * (text.len() + 64), "{long} bytes of words");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

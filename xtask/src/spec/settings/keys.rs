@@ -378,6 +378,18 @@ pub(super) fn unknown_word(given: &str, word: &str, words: &[String]) -> Failure
     }
 }
 
+/// For the fuzzer: the values of settings as they are written.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    parse_number(text);
+    assert!(parse_bytes(text).is_none_or(|bytes| parse_bytes(&bytes.to_string()) == Some(bytes)));
+    for key in KEYS {
+        if let ValueKind::Shape(kind) = key.kind {
+            _ = kind.read("a value", text);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
