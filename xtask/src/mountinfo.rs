@@ -220,7 +220,8 @@ fn unescaped(field: &str) -> Option<String> {
     let mut rest = field.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {
         if byte == b'\\' {
-            let digits = tail.get(..3).and_then(|digits| std::str::from_utf8(digits).ok())?;
+            let digits = tail.get(..3).filter(|digits| digits.iter().all(|digit| (b'0'..=b'7').contains(digit)))?;
+            let digits = std::str::from_utf8(digits).ok()?;
             bytes.push(u8::from_str_radix(digits, 8).ok()?);
             rest = &tail[3..];
         } else {
@@ -305,6 +306,7 @@ mod tests {
             "1 0 8:1 / / rw - ext4",
             "x 0 8:1 / / rw - ext4 d rw",
             r"1 0 8:1 / /\9 rw - ext4 d rw",
+            r"1 0 8:1 / /\+12 rw - ext4 d rw",
         ] {
             let err = MountTable::parse(odd).unwrap_err();
             assert!(err.contains(odd), "{err}");

@@ -173,6 +173,10 @@ fn places(text: &str, container: &str) -> Vec<PathBuf> {
             // v1: `name=systemd` is mounted as `systemd`.
             _ => {
                 let name = controllers.strip_prefix("name=").unwrap_or(controllers);
+                // A name is one component: anything else would lead elsewhere.
+                if !Path::new(name).components().eq([Component::Normal(name.as_ref())]) {
+                    continue;
+                }
                 dirs.push(Path::new(MOUNT).join(name).join(&group));
             }
         }
@@ -340,6 +344,10 @@ mod tests {
     fn a_group_that_is_not_known_to_be_the_containers_is_not_taken() {
         for other in ["0::/\n", "0::/user.slice/user-0.slice\n", "0::/../../x\n", "8:pids:/\n", "odd\n", ""] {
             assert_eq!(named(other, ID), Vec::<String>::new(), "{other}");
+        }
+        for controller in ["/etc", "name=..", "a/b", "name=", "pids/"] {
+            let text = format!("8:{controller}:/docker/{ID}\n");
+            assert_eq!(named(&text, ID), Vec::<String>::new(), "{text} leads out of the hierarchies");
         }
         assert_eq!(named(&format!("0::/../docker/{ID}\n"), ID), Vec::<String>::new());
         assert_eq!(named(&format!("0::/docker/{ID}\n"), ""), Vec::<String>::new());
