@@ -204,6 +204,13 @@ fn parse_smi(text: &str) -> Vec<GpuUse> {
     smi::rows(text).iter().map(gpu).collect()
 }
 
+/// For the fuzzer: what `df` and `nvidia-smi` say inside.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    parse_df(text);
+    assert!(parse_smi(text).len() <= text.lines().count());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

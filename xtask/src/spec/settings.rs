@@ -129,6 +129,22 @@ impl Settings {
 /// The name of the settings file of this host.
 pub const LOCAL_FILE: &str = "sandbox.local.yaml";
 
+/// For the fuzzer: the two files, a line `---` between them. Every error is said in words, and a data set that is added to
+/// a text is in it.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    let (local, project) = text.split_once("\n---\n").unwrap_or((text, ""));
+    let cx = Context { root: "/repo".into(), cwd: "/cwd".into(), home: "/home/me".into(), ..Context::default() };
+    let base = std::path::Path::new("/repo");
+    if let (Ok(local), Ok(project)) = (parse(LOCAL_FILE, base, local), parse("sandbox.yaml", base, project)) {
+        let settings = resolve(&cx, &Flags::default(), &[local, project]).ok();
+        assert!(settings.is_none_or(|all| all.datasets.iter().all(|set| valid_name(&set.name))));
+    }
+    if let Ok(more) = with_dataset(local, "added", base) {
+        assert!(parse(LOCAL_FILE, base, &more).is_ok());
+    }
+}
+
 #[cfg(test)]
 mod tests;
 

@@ -425,3 +425,14 @@ pub(super) fn unknown_word(given: &str, word: &str, words: &[String]) -> Failure
         None => failure.hint("sandbox.yaml explains each"),
     }
 }
+
+/// For the fuzzer: the values of settings as they are written.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    parse_number(text);
+    for key in KEYS {
+        if let ValueKind::Shape(kind) = key.kind {
+            _ = kind.read("a value", text);
+        }
+    }
+}
