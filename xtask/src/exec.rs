@@ -3,6 +3,7 @@
 //! - [`capture`]: a query; its output is a value. Not echoed, always bounded.
 //! - [`run`]: work that the user should see; echoed, its output passes through to standard error.
 //! - [`follow`]: both at once; its standard output is a value, its standard error is shown as it comes.
+//! - [`talk()`]: a query in several lines, whose input stays open until all is known.
 //! - [`attach`]: the child owns the terminal, and its exit status is the result.
 //! - [`watch()`]: the output is thrown away; a function observes the process from outside, then the process and all its
 //!   descendants are ended.
@@ -12,9 +13,11 @@
 //! duct runs all of them (pipes, timeouts). `std::process::Command` is used nowhere.
 
 mod kept;
+mod talk;
 mod watch;
 
 pub(crate) use kept::{End, follow};
+pub(crate) use talk::{Next, Talk, talk};
 pub(crate) use watch::{has_ended, process_tree, watch};
 
 use crate::beneath::Beneath;

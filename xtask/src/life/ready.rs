@@ -4,7 +4,7 @@ use super::gather::Gathered;
 use super::guest;
 use crate::beneath::Beneath;
 use crate::codex::home;
-use crate::codex::login::{self, LoginOutcome};
+use crate::codex::login::{self, Outcome};
 use crate::spec::Role;
 use crate::spec::words::Mode;
 use crate::{exec, git, ui};
@@ -33,7 +33,7 @@ impl fmt::Display for Fill {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let with = match self.with {
             Filling::Home(Mode::Mirror) => {
-                "copies of your Codex configuration, skills and login, and `~/.agents` beside it"
+                "copies of your Codex configuration and skills, a lease of your login, and `~/.agents` beside it"
             }
             Filling::Home(Mode::Shared) => "nothing: it is your own Codex home, which is shared; `~/.agents` is copied",
             Filling::Home(Mode::None) => "nothing: an empty Codex home",
@@ -73,9 +73,8 @@ impl Fill {
             Filling::Home(Mode::Mirror) => {
                 let _late = ui::late(LATE, CLEARS);
                 home::write(mirror, &self.to, agents, stop)?;
-                let outcome = reconcile(gathered)?;
                 let over = mirror.over.iter().map(|line| format!("warning: {line}"));
-                return Ok(over.chain((outcome != LoginOutcome::Same).then(|| outcome.to_string())).collect());
+                return Ok(over.chain(login(gathered)?).collect());
             }
             Filling::Home(Mode::Shared) => {
                 if !self.to.is_dir() {
@@ -134,13 +133,14 @@ pub(super) fn notes(gathered: &Gathered) -> Vec<String> {
     }
 }
 
-/// Brings the logins of the host and of the sandbox together.
+/// Gives the sandbox what the host has for it of its login, and says what that is. This may be done while an agent runs.
 ///
 /// # Errors
-/// The state folder cannot be read or written.
-pub(super) fn reconcile(gathered: &Gathered) -> Result<LoginOutcome> {
+/// The state folder cannot be written.
+pub(super) fn login(gathered: &Gathered) -> Result<Option<String>> {
     let places = &gathered.ground.places;
-    login::reconcile(&gathered.ground.settings.host_codex_home, &places.codex_home, &places.login)
+    let outcome = login::give(&gathered.login, &places.codex_home, &places.login)?;
+    Ok((outcome != Outcome::Same).then(|| outcome.to_string()))
 }
 
 /// Empties a directory and keeps the directory itself: a running container has it mounted.

@@ -4,7 +4,7 @@
 use super::sizes;
 use crate::error::{Failure, usage};
 use crate::spec::arch::Arch;
-use crate::spec::words::{Cache, Gpus, Mode, Network, nearest, words};
+use crate::spec::words::{Cache, Gpus, Login, Mode, Network, nearest, words};
 use anyhow::Result;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -44,6 +44,8 @@ pub enum TextKind {
     Image,
     /// A list of compute capabilities.
     ArchList,
+    /// One of these words.
+    OneOf(fn() -> Vec<String>),
 }
 
 impl TextKind {
@@ -63,6 +65,7 @@ impl TextKind {
                     .into())
             }
             TextKind::Image | TextKind::ArchList => Ok(()),
+            TextKind::OneOf(words) => word(given, text, &words()).map(drop),
         }
     }
 
@@ -76,6 +79,7 @@ impl TextKind {
                 "type": ["string", "number", "null"],
                 "pattern": format!(r"^\s*{capability}([ ;]+{capability})*\s*$"),
             }),
+            TextKind::OneOf(words) => one_of(words),
         }
     }
 
@@ -88,6 +92,7 @@ impl TextKind {
                 let good = ["7.5", "'8.0 8.6'", "'9.0;12.0+PTX'", "10.3a"].map(str::to_owned);
                 (good.to_vec(), vec!["blackwell", "''", "sm_120", "'12'", "'9.0,12.0'"])
             }
+            TextKind::OneOf(words) => (words(), vec!["nowordatall", "[a]"]),
         }
     }
 }
@@ -205,10 +210,7 @@ impl ShapeKind {
         };
         let size = |words: &[&str]| number(&sizes::pattern(words), sizes::LEAST, None);
         match self {
-            ShapeKind::OneOf(words) => {
-                let words = words().into_iter().map(Value::from);
-                json!({"enum": words.chain([Value::Null]).collect::<Vec<_>>()})
-            }
+            ShapeKind::OneOf(words) => one_of(words),
             // `all`, `none`, or ids with something in them that is no letter.
             ShapeKind::Gpus => json!({
                 "type": ["string", "integer", "null"],
@@ -239,6 +241,13 @@ impl ShapeKind {
             ShapeKind::Weight => (one("7"), vec!["0", "-1", "many", "10001"]),
         }
     }
+}
+
+/// The schema of a word.
+#[cfg(test)]
+fn one_of(words: fn() -> Vec<String>) -> Value {
+    let words = words().into_iter().map(Value::from);
+    json!({"enum": words.chain([Value::Null]).collect::<Vec<_>>()})
 }
 
 /// Parses a whole number above 0.
@@ -314,6 +323,14 @@ pub const KEYS: &[Key] = &[
         meaning: "mirror: a private Codex home, its configuration copied from yours at each start. shared: your own, \
                   writable; the agent can then run code on your host. none: an empty one.",
         default: "mirror",
+    },
+    Key {
+        name: "login",
+        kind: ValueKind::Text(TextKind::OneOf(words::<Login>)),
+        meaning: "What a mirrored home gets of your ChatGPT login. lease: an access token alone, which your own Codex renews \
+                  while a session goes on. full: all of it with the refresh token, for a Codex that takes no lease. none: \
+                  nothing.",
+        default: "lease",
     },
     Key {
         name: "shm_size",
