@@ -8,6 +8,7 @@
 
 mod change;
 mod held;
+mod remove;
 mod way;
 
 pub(crate) use change::{Lock, lock_fd};
@@ -27,6 +28,9 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+
+/// The most entries of a directory that are listed at once: about 200 MB.
+const MOST_ENTRIES: usize = if cfg!(test) { 2000 } else { 2_000_000 };
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
@@ -331,8 +335,16 @@ impl Beneath {
     }
 
     /// The names in this directory, sorted.
+    ///
+    /// # Errors
+    /// It cannot be read, or has more of them than fit into memory well.
     pub(crate) fn names(&self) -> Result<Vec<(OsString, FileType)>, Refused> {
-        self.names_up_to(usize::MAX)
+        let names = self.names_up_to(MOST_ENTRIES + 1)?;
+        if names.len() > MOST_ENTRIES {
+            let many = io::Error::other(format!("it has more than {MOST_ENTRIES} entries"));
+            return Err(self.refused(Path::new(""), Why::Failed(many)));
+        }
+        Ok(names)
     }
 
     /// The same, and no more than `most` of them, in no certain choice.

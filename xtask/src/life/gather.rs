@@ -165,7 +165,7 @@ impl Gathered {
         match self.ground.settings.shape.codex_home {
             Mode::Mirror => self.ground.places.codex_home.clone(),
             Mode::Shared => self.ground.surroundings.host_codex_home.clone(),
-            Mode::None => self.ground.places.dir.join("codex-home-none"),
+            Mode::None => self.ground.places.no_codex_home.clone(),
         }
     }
 }

@@ -143,11 +143,21 @@ pub(super) fn login(gathered: &Gathered) -> Result<Option<String>> {
     Ok((outcome != Outcome::Same).then(|| outcome.to_string()))
 }
 
+/// How many entries of a home are in memory at once.
+const AT_ONCE: usize = 10_000;
+
 /// Empties a directory and keeps the directory itself: a running container has it mounted.
 fn empty(dir: &Path, stop: &dyn Fn() -> bool) -> Result<()> {
     let remove = || -> Result<()> {
         let home = Beneath::make_root(dir, 0o700)?;
-        home.names()?.iter().try_for_each(|(name, _)| home.remove_unless(name, stop))
+        loop {
+            // An agent chose how many there are.
+            let names = home.names_up_to(AT_ONCE)?;
+            if names.is_empty() {
+                return Ok(());
+            }
+            names.iter().try_for_each(|(name, _)| home.remove_unless(name, stop))?;
+        }
     };
     remove().with_context(|| format!("cannot empty `{}`", dir.display()))
 }

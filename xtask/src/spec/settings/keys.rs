@@ -133,7 +133,7 @@ pub struct Shape {
     /// The most memory, in bytes, and no swap beyond it; `None` is no limit.
     #[serde(deserialize_with = "Option::deserialize")]
     pub memory: Option<u64>,
-    /// The share of the processors' time, where 100 is what other programs have.
+    /// The share of the processors' time, where 100 is usual.
     pub cpu_weight: u64,
     /// The most processes.
     pub pids_limit: u64,
@@ -185,9 +185,7 @@ impl ShapeKind {
             ShapeKind::Weight => {
                 let weight = parse_number(text).filter(|weight| *weight <= MOST_WEIGHT).map(Value::from);
                 let odd = || usage(format!("{given} is not a number from 1 to {MOST_WEIGHT}"));
-                weight.ok_or_else(|| {
-                    odd().hint("100 is what other programs of this machine have, 50 is half of it").into()
-                })
+                weight.ok_or_else(|| odd().hint("100 is usual, and 50 is half of it").into())
             }
             ShapeKind::Count => parse_number(text).map(Value::from).ok_or_else(|| {
                 usage(format!("{given} is not a number above 0")).hint("write a whole number, such as `8192`").into()
@@ -349,8 +347,8 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "cpu_weight",
         kind: ValueKind::Shape(ShapeKind::Weight),
-        meaning: "The share of the processors' time where others want it too, from 1 to 10000; 100 is what other services of \
-                  this machine have. Where nobody else wants it, the sandbox has all of it.",
+        meaning: "The share of the processors' time where its neighbours want it too, from 1 to 10000; 100 is usual. Neighbours \
+                  are the services of this machine (the engine's systemd driver) or the other containers (cgroupfs).",
         default: "50",
     },
     Key {
