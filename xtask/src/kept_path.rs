@@ -156,7 +156,10 @@ mod tests {
         let text = r#""/a\\x41/ä""#;
         assert_eq!(serde_json::to_string(&KeptPath::from(r"/a\x41/ä")).unwrap(), text);
         assert_eq!(serde_json::from_str::<KeptPath>(text).unwrap(), KeptPath::from(r"/a\x41/ä"));
-        for odd in [r#""a\u0000b""#, r#""\u0000\\x00""#, r#""\u0000\\x+f""#, r#""\u0000\\""#, r#""\u0000\\y""#, r#""\u0000\\xf""#, r#""\u0000\\xäb""#] {
+        for odd in [
+            r#""a\u0000b""#, r#""\u0000\\x00""#, r#""\u0000\\x+f""#, r#""\u0000\\""#, r#""\u0000\\y""#,
+            r#""\u0000\\xf""#, r#""\u0000\\xäb""#,
+        ] {
             assert!(serde_json::from_str::<KeptPath>(odd).is_err(), "{odd}");
         }
     }
