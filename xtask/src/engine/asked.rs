@@ -13,7 +13,8 @@ use std::collections::BTreeMap;
 pub(super) fn confine(service: &mut Value, p: &Spec) {
     // Each field is named: a new one does not compile until Compose is told of it, here or elsewhere.
     // What is denied to sessions, `launcher` denies.
-    let Shape { gpus, network, codex_home: _, shm_size, pids_limit, memlock, ptrace: _ } = &p.shape;
+    let Shape { gpus, network, codex_home: _, shm_size, pids_limit, memlock, ptrace: _, cache_sharing: _, memories: _ } =
+        &p.shape;
     service["shm_size"] = json!(shm_size);
     service["pids_limit"] = json!(pids_limit);
     // The user's own group is among them for the sake of this tool's programs, whose primary group is another one.
@@ -165,7 +166,17 @@ pub(crate) const REAL: &str = include_str!("asked/engine-26.1.json");
 #[cfg(test)]
 pub(crate) fn answer(shape: &Shape) -> Value {
     // Each field is named: a new one does not compile until the engine says that it was asked for it.
-    let Shape { gpus: _, network: _, codex_home: _, shm_size, pids_limit, memlock: _, ptrace: _ } = shape;
+    let Shape {
+        gpus: _,
+        network: _,
+        codex_home: _,
+        shm_size,
+        pids_limit,
+        memlock: _,
+        ptrace: _,
+        cache_sharing: _,
+        memories: _,
+    } = shape;
     let mut answer: Value = serde_json::from_str(REAL).unwrap();
     let mut says = |field: &str, value: Value| {
         *answer[0]["HostConfig"].get_mut(field).unwrap_or_else(|| panic!("the real engine sends no `{field}`")) = value;

@@ -16,7 +16,17 @@ const STACK: &str = "67108864";
 pub(super) fn judge(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
     // Each field is named: a new one does not compile until it has a claim. `devices.rs` has that of the GPUs, `mounts.rs`
     // that of the Codex home, `denied.rs` that of tracing.
-    let Shape { gpus: _, codex_home: _, network: _, shm_size: _, pids_limit: _, memlock: _, ptrace: _ } = &spec.shape;
+    let Shape {
+        gpus: _,
+        codex_home: _,
+        network: _,
+        shm_size: _,
+        pids_limit: _,
+        memlock: _,
+        ptrace: _,
+        cache_sharing: _,
+        memories: _,
+    } = &spec.shape;
     let mut claims = vec![
         shm(spec, inside, host),
         pids(spec, inside, host),

@@ -3,7 +3,7 @@
 
 use crate::error::{Failure, usage};
 use crate::spec::arch::Arch;
-use crate::spec::words::{Cache, Gpus, Mode, Network, nearest, words};
+use crate::spec::words::{Cache, CacheSharing, Gpus, Memories, Mode, Network, nearest, words};
 use anyhow::Result;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -123,6 +123,10 @@ pub struct Shape {
     pub memlock: Memlock,
     /// Whether a program inside may trace others.
     pub ptrace: Ptrace,
+    /// Which sandboxes read what one of them left in a cache.
+    pub cache_sharing: CacheSharing,
+    /// What happens to the memories of Codex at the next entry.
+    pub memories: Memories,
 }
 
 /// How much memory may be locked by a sandbox with GPUs, whose libraries pin it.
@@ -295,6 +299,13 @@ pub const KEYS: &[Key] = &[
         default: "mirror",
     },
     Key {
+        name: "memories",
+        kind: ValueKind::Shape(ShapeKind::OneOf(words::<Memories>)),
+        meaning: "What Codex remembers of its sessions in the sandbox (memories): drop, at the next entry; or keep, although \
+                  Codex obeys what an agent may have written there.",
+        default: "drop",
+    },
+    Key {
         name: "shm_size",
         kind: ValueKind::Shape(ShapeKind::Size),
         meaning: "The size of /dev/shm, for data loaders. A limit, not a reservation.",
@@ -323,9 +334,16 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "caches",
         kind: ValueKind::Some(words::<Cache>),
-        meaning: "Caches that outlive the container, as volumes of the engine that all your workspaces share. What one \
-                  agent leaves in them, the next one reads: [] for none.",
+        meaning: "Caches that outlive the container, as volumes of the engine. What one agent leaves in them, the next one \
+                  reads (see cache_sharing): [] for none.",
         default: "huggingface, torch, pip, uv",
+    },
+    Key {
+        name: "cache_sharing",
+        kind: ValueKind::Shape(ShapeKind::OneOf(words::<CacheSharing>)),
+        meaning: "Who shares a cache. network: your workspaces with the same network, and each for itself where `env` names \
+                  variables. workspace: each for itself. all: all of them.",
+        default: "network",
     },
     Key {
         name: "allow_ground",
