@@ -16,6 +16,7 @@ mod launcher;
 mod main_path;
 mod nested_git;
 mod network;
+mod planted;
 mod project;
 mod refusals;
 mod review;

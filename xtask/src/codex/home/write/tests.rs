@@ -173,7 +173,7 @@ fn nothing_that_was_planted_survives_in_whatever_shape() {
     fs::create_dir(home.join(std::ffi::OsStr::from_bytes(b"skills\xff"))).unwrap();
     let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o600));
     rustix::fs::mknodat(rustix::fs::CWD, home.join("installation_id"), kind, mode, 0).unwrap();
-    fs::set_permissions(home.join("memories"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(home.join("memories"), fs::Permissions::from_mode(0o000)).unwrap();
     let mirror = Mirror { files: vec![item("config.toml", "c"), item("skills/s/run.sh", "r")], ..Mirror::default() };
     let removed = write(&mirror, Memories::Drop, &home, &place.at("agents"), &|| false).unwrap();
     assert_eq!(place.files(), ["config.toml=c", "skills/s/run.sh=r", "state_5.sqlite=obey"]);
