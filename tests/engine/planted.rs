@@ -64,11 +64,12 @@ fn nothing_that_was_planted_in_the_codex_home_is_there_at_the_next_entry() {
     let sandbox = Sandbox::new();
     sandbox.codex_runs("true");
     let shell = || sandbox.task("sandbox").args(["--yes", "--shell"]);
-    shell().stdin(PLANT).run().ok();
+    let planted = shell().stdin(PLANT).run().ok();
+    assert!(!planted.stderr.contains("removed from the Codex home"), "of what Codex made itself: {}", planted.stderr);
     assert!(sandbox.planted().len() > 30, "{:?}", sandbox.planted());
     // Into the same container, where nothing was left running.
     let container = sandbox.containers();
-    let again = shell().stdin("ls -A ~/.codex ~/.codex/skills 2>&1\n").run().ok();
+    let again = shell().stdin("ls -A ~/.codex ~/.codex/skills 2>&1; true\n").run().ok();
     assert_eq!(sandbox.containers(), container, "it was not a warm entry");
     assert_eq!(sandbox.planted(), Vec::<String>::new());
     for name in ["evil", "memories", "unheard-of", ".env", "hooks.json", "link"] {
@@ -93,7 +94,7 @@ fn memories_are_kept_only_by_the_setting() {
     let own = sandbox.place.read("repo/sandbox.local.yaml");
     let shell = |stdin| sandbox.task("sandbox").args(["--yes", "--shell"]).stdin(stdin).run().ok().stdout;
     let write = "mkdir -p ~/.codex/memories; echo remembered >~/.codex/memories/MEMORY.md\n";
-    let look = "cat ~/.codex/memories/MEMORY.md 2>&1\n";
+    let look = "cat ~/.codex/memories/MEMORY.md 2>&1; true\n";
     sandbox.place.write("repo/sandbox.local.yaml", format!("{own}memories: keep\n"));
     shell(write);
     let container = sandbox.containers();

@@ -82,7 +82,9 @@ fn prune(
     removed: &mut Vec<PathBuf>,
 ) -> Result<()> {
     let files: BTreeSet<&Path> = files.iter().map(|file| file.path.as_path()).collect();
-    let dirs: BTreeSet<&Path> = files.iter().flat_map(|path| path.ancestors().skip(1)).collect();
+    // Codex makes the directory of its skills in each session: what else is in there is told apart.
+    let own = Path::new(OWN_SKILLS);
+    let dirs: BTreeSet<&Path> = files.iter().chain([&own]).flat_map(|path| path.ancestors().skip(1)).collect();
     // Not recursive, because the agent decides how deep the tree is. Only directories of these files are entered.
     while let Some(path) = todo.pop() {
         if files.contains(path.as_path()) {
