@@ -6,6 +6,7 @@ mod flags;
 pub mod keys;
 mod layer;
 mod load;
+mod passed;
 mod resolve;
 pub(crate) mod sizes;
 mod values;
@@ -119,12 +120,14 @@ impl Settings {
 
     /// What a user may not expect of these settings, a line each.
     pub(crate) fn remarks(&self, cx: &Context) -> Vec<String> {
-        let unset = self.env.iter().filter(|name| cx.var(name).is_none());
+        let (set, unset): (Vec<&String>, Vec<&String>) = self.env.iter().partition(|name| cx.var(name).is_some());
+        let moved = passed::moved(set.into_iter().map(String::as_str), &self.caches);
+        let unset = unset.into_iter();
         let unset = unset.map(|name| format!("`{name}` of the list `env` is not set here: Codex does not get it"));
         let cpu = self.base.is_none() && self.shape.gpus != Gpus::None;
         let cpu =
             cpu.then(|| format!("the CPU base image cannot use GPUs, and `gpus: {}` asks for them", self.shape.gpus));
-        unset.chain(cpu).collect()
+        unset.chain(moved).chain(cpu).collect()
     }
 }
 

@@ -4,7 +4,7 @@
 use super::sizes;
 use crate::error::{Failure, usage};
 use crate::spec::arch::Arch;
-use crate::spec::words::{Cache, Gpus, Login, Mode, Network, nearest, words};
+use crate::spec::words::{Cache, CacheSharing, Gpus, Login, Memories, Mode, Network, nearest, words};
 use anyhow::Result;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -145,6 +145,10 @@ pub struct Shape {
     pub memlock: Memlock,
     /// Whether a program inside may trace others.
     pub ptrace: Ptrace,
+    /// Which sandboxes read what one of them left in a cache.
+    pub cache_sharing: CacheSharing,
+    /// What happens to the memories of Codex at the next entry.
+    pub memories: Memories,
 }
 
 /// How much memory may be locked by a sandbox with GPUs, whose libraries pin it.
@@ -331,6 +335,13 @@ pub const KEYS: &[Key] = &[
         default: "lease",
     },
     Key {
+        name: "memories",
+        kind: ValueKind::Shape(ShapeKind::OneOf(words::<Memories>)),
+        meaning: "What Codex remembers of its sessions in the sandbox (memories): drop, at the next entry; or keep, although \
+                  Codex obeys what an agent may have written there.",
+        default: "drop",
+    },
+    Key {
         name: "shm_size",
         kind: ValueKind::Shape(ShapeKind::SizeOr(&[sizes::AUTO])),
         meaning: "The size of /dev/shm, for data loaders: a size such as 32gb, which must fit into memory; or auto, 32 GiB \
@@ -386,9 +397,16 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "caches",
         kind: ValueKind::Some(words::<Cache>),
-        meaning: "Caches that outlive the container, as volumes of the engine that all your workspaces share. What one \
-                  agent leaves in them, the next one reads: [] for none.",
+        meaning: "Caches that outlive the container, as volumes of the engine. What one agent leaves in them, the next one \
+                  reads (see cache_sharing): [] for none.",
         default: "huggingface, torch, pip, uv",
+    },
+    Key {
+        name: "cache_sharing",
+        kind: ValueKind::Shape(ShapeKind::OneOf(words::<CacheSharing>)),
+        meaning: "Who shares a cache. network: your workspaces with the same network, and each for itself where `env` names \
+                  variables. workspace: each for itself. all: all of them.",
+        default: "network",
     },
     Key {
         name: "allow_ground",
