@@ -13,6 +13,7 @@ mod identity;
 mod image;
 mod inside;
 mod launcher;
+mod login;
 mod main_path;
 mod nested_git;
 mod network;

@@ -1,18 +1,23 @@
 //! Keeps the lease of the login good while a session is waited for.
 
 use super::gather::Gathered;
-use crate::codex::login::{self, Asker, Form, FromHost, Leases, RETRY, Renewal};
+use crate::codex::login::{self, Asker, Form, FromHost, Held, Leases, RETRY, Renewal, What};
 use crate::context::Context;
+use crate::error;
+use crate::finding::{Evidence, Finding, Verdict};
+use crate::spec::words::{Login, Mode};
 use anyhow::Result;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How often it is looked whether there is a newer one: a few reads of small files. What Codex inside is refused it asks for
 /// again for 7.5 s (seen with 0.171.0).
 const INTERVAL: Duration = Duration::from_secs(5);
+
+const ID: &str = "login.lease";
 
 /// Where a renewed lease goes.
 #[derive(Clone)]
@@ -88,6 +93,35 @@ impl Keeper {
     }
 }
 
+/// The claim about what the sandbox has of the host's login, where it has a lease or the setting asks for one. Nothing inside
+/// is read for it: the host knows what it wrote, and looks whether that very file is still there.
+pub(super) fn claim(gathered: &Gathered) -> Option<Finding> {
+    let (places, settings) = (&gathered.ground.places, &gathered.ground.settings);
+    if (settings.login, settings.shape.codex_home) != (Login::Lease, Mode::Mirror) {
+        return None;
+    }
+    judge(&login::held(&places.codex_home, &places.login), SystemTime::now())
+}
+
+/// Pure.
+fn judge(held: &Result<Held>, now: SystemTime) -> Option<Finding> {
+    let claim = Finding::new(ID, "of your ChatGPT login, the sandbox has no refresh token");
+    match held {
+        Ok(Held::Given(What::Lease, Some(ends))) => {
+            let host =
+                format!("the file is the one that the host wrote: an access token until {}", login::until(*ends, now));
+            Some(Finding { evidence: Evidence { host, ..Evidence::default() }, ..claim })
+        }
+        Ok(Held::Given(What::Full | What::Lease, _)) => {
+            let hint = "`cargo xtask down`, then `cargo xtask sandbox`";
+            Some(claim.with(Verdict::Broken, error::failed("the host's whole login lies in the sandbox").hint(hint)))
+        }
+        // A key has no refresh token; and what somebody made inside is not the user's login on this host.
+        Ok(Held::None | Held::Given(What::ApiKey, _) | Held::Own) => None,
+        Err(err) => Some(claim.with(Verdict::NotProvable, error::failed(format!("{err:#}")))),
+    }
+}
+
 fn failed(err: &anyhow::Error) -> String {
     format!("login: it could not be renewed: {err:#}")
 }
@@ -102,5 +136,23 @@ impl Target {
                 Ok(Some("login: the host has logged out; the next start takes the login from the sandbox".to_owned()))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refresh_token_inside_breaks_the_claim() {
+        let now = SystemTime::UNIX_EPOCH;
+        let verdict = |held: Held| judge(&Ok(held), now).map(|claim| claim.verdict);
+        assert_eq!(verdict(Held::Given(What::Lease, Some(now))), Some(Verdict::Held));
+        assert_eq!(verdict(Held::Given(What::Full, None)), Some(Verdict::Broken));
+        for other in [Held::None, Held::Own, Held::Given(What::ApiKey, None)] {
+            assert_eq!(verdict(other), None);
+        }
+        let unseen = judge(&Err(anyhow::anyhow!("no directory")), now);
+        assert_eq!(unseen.map(|claim| claim.verdict), Some(Verdict::NotProvable));
     }
 }

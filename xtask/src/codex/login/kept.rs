@@ -54,13 +54,14 @@ struct Kept {
 }
 
 impl Kept {
-    /// Whether it can be handed out without asking. After an attempt that brought no other token, `retry` has to pass. Pure.
+    /// Whether it can be handed out without asking. After a renewal that brought nothing, `retry` has to pass. Pure.
     fn is_good(&self, source: Option<Source>, now: SystemTime, retry: Duration) -> bool {
         // A clock that was set back makes it old.
         let age = now.duration_since(self.asked).unwrap_or(Duration::MAX);
         self.source == source
             && (source.is_some() || age < UNSEEN)
-            && (!self.token.is_late(now) || (age < retry && !self.token.left(now).is_zero()))
+            && (!self.token.is_late(now)
+                || (self.token.is_late(self.asked) && age < retry && !self.token.left(now).is_zero()))
     }
 }
 
@@ -160,6 +161,8 @@ mod tests {
         assert!(!file.is_good(source(2), at(1001), RETRY), "another login");
         assert!(!file.is_good(None, at(1001), RETRY), "logged out");
         assert!(!file.is_good(source(1), at(96_500), RETRY), "under an hour");
+        let in_time = Kept { asked: at(96_390), ..file.clone() };
+        assert!(!in_time.is_good(source(1), at(96_410), RETRY), "it was late only afterwards");
         let asked = Kept { asked: at(96_490), ..file };
         assert!(asked.is_good(source(1), at(96_500), RETRY), "it was asked just now");
         assert!(!asked.is_good(source(1), at(96_500), Duration::ZERO), "at an entry it is asked all the same");
