@@ -1,10 +1,10 @@
 //! Keeps the lease of the login good while a session is waited for.
 
 use super::gather::Gathered;
-use crate::codex::login::{self, Asker, Form, FromHost, Held, Leases, RETRY, Renewal, What};
+use crate::codex::login::{self, Asker, Form, FromHost, Leases, RETRY, Renewal};
 use crate::context::Context;
-use crate::error;
-use crate::finding::{Evidence, Finding, Verdict};
+use crate::finding::Finding;
+use crate::proof::lease;
 use crate::spec::words::{Login, Mode};
 use anyhow::Result;
 use std::path::PathBuf;
@@ -17,11 +17,9 @@ use std::time::{Duration, Instant, SystemTime};
 /// again for 7.5 s (seen with 0.171.0).
 const INTERVAL: Duration = Duration::from_secs(5);
 
-const ID: &str = "login.lease";
-
 /// Where a renewed lease goes.
 #[derive(Clone)]
-struct Target {
+struct LeaseTarget {
     leases: Leases,
     form: Form,
     home: PathBuf,
@@ -30,7 +28,7 @@ struct Target {
 
 /// Asks the host's Codex again in time, beside the session, and pushes what it says into the sandbox.
 pub(super) struct Keeper {
-    target: Target,
+    target: LeaseTarget,
     /// The request that is under way.
     asking: Option<JoinHandle<Result<Option<String>>>>,
     /// When it is looked next.
@@ -45,8 +43,8 @@ impl Keeper {
     pub(super) fn of(cx: &Context, gathered: &Gathered) -> Option<Keeper> {
         let FromHost::Lease(_, form) = gathered.login else { return None };
         let (home, places) = (&gathered.ground.settings.host_codex_home, &gathered.ground.places);
-        let leases = Leases::new(&cx.state, home, Asker::new(cx, &gathered.codex.binary, home));
-        let target = Target { leases, form, home: places.codex_home.clone(), record: places.login.clone() };
+        let leases = Leases::new(&places.leases, home, Asker::new(cx, &gathered.codex.binary, home));
+        let target = LeaseTarget { leases, form, home: places.codex_home.clone(), record: places.login.clone() };
         let (next, stop) = (Instant::now() + INTERVAL, Arc::default());
         Some(Keeper { target, asking: None, next, stop, trouble: None })
     }
@@ -93,40 +91,20 @@ impl Keeper {
     }
 }
 
-/// The claim about what the sandbox has of the host's login, where it has a lease or the setting asks for one. Nothing inside
-/// is read for it: the host knows what it wrote, and looks whether that very file is still there.
+/// The claim about what the sandbox has of the host's login, where the setting asks for a lease.
 pub(super) fn claim(gathered: &Gathered) -> Option<Finding> {
     let (places, settings) = (&gathered.ground.places, &gathered.ground.settings);
     if (settings.login, settings.shape.codex_home) != (Login::Lease, Mode::Mirror) {
         return None;
     }
-    judge(&login::held(&places.codex_home, &places.login), SystemTime::now())
-}
-
-/// Pure.
-fn judge(held: &Result<Held>, now: SystemTime) -> Option<Finding> {
-    let claim = Finding::new(ID, "of your ChatGPT login, the sandbox has no refresh token");
-    match held {
-        Ok(Held::Given(What::Lease, Some(ends))) => {
-            let host =
-                format!("the file is the one that the host wrote: an access token until {}", login::until(*ends, now));
-            Some(Finding { evidence: Evidence { host, ..Evidence::default() }, ..claim })
-        }
-        Ok(Held::Given(What::Full | What::Lease, _)) => {
-            let hint = "`cargo xtask down`, then `cargo xtask sandbox`";
-            Some(claim.with(Verdict::Broken, error::failed("the host's whole login lies in the sandbox").hint(hint)))
-        }
-        // A key has no refresh token; and what somebody made inside is not the user's login on this host.
-        Ok(Held::None | Held::Given(What::ApiKey, _) | Held::Own) => None,
-        Err(err) => Some(claim.with(Verdict::NotProvable, error::failed(format!("{err:#}")))),
-    }
+    lease::claim(&login::held(&places.codex_home, &places.login), SystemTime::now())
 }
 
 fn failed(err: &anyhow::Error) -> String {
     format!("login: it could not be renewed: {err:#}")
 }
 
-impl Target {
+impl LeaseTarget {
     /// Gives what the user should know.
     fn renew(&self, stop: &AtomicBool) -> Result<Option<String>> {
         match login::renew(&self.leases, || stop.load(Ordering::Relaxed))? {
@@ -136,23 +114,5 @@ impl Target {
                 Ok(Some("login: the host has logged out; the next start takes the login from the sandbox".to_owned()))
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_refresh_token_inside_breaks_the_claim() {
-        let now = SystemTime::UNIX_EPOCH;
-        let verdict = |held: Held| judge(&Ok(held), now).map(|claim| claim.verdict);
-        assert_eq!(verdict(Held::Given(What::Lease, Some(now))), Some(Verdict::Held));
-        assert_eq!(verdict(Held::Given(What::Full, None)), Some(Verdict::Broken));
-        for other in [Held::None, Held::Own, Held::Given(What::ApiKey, None)] {
-            assert_eq!(verdict(other), None);
-        }
-        let unseen = judge(&Err(anyhow::anyhow!("no directory")), now);
-        assert_eq!(unseen.map(|claim| claim.verdict), Some(Verdict::NotProvable));
     }
 }

@@ -4,7 +4,7 @@ use super::gather::Gathered;
 use super::guest;
 use crate::beneath::Beneath;
 use crate::codex::home;
-use crate::codex::login::{self, Outcome};
+use crate::codex::login::{self, LoginOutcome};
 use crate::spec::Role;
 use crate::spec::words::Mode;
 use crate::{exec, git, ui};
@@ -140,7 +140,7 @@ pub(super) fn notes(gathered: &Gathered) -> Vec<String> {
 pub(super) fn login(gathered: &Gathered) -> Result<Option<String>> {
     let places = &gathered.ground.places;
     let outcome = login::give(&gathered.login, &places.codex_home, &places.login)?;
-    Ok((outcome != Outcome::Same).then(|| outcome.to_string()))
+    Ok((outcome != LoginOutcome::Same).then(|| outcome.to_string()))
 }
 
 /// Empties a directory and keeps the directory itself: a running container has it mounted.

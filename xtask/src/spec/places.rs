@@ -27,8 +27,10 @@ pub struct Places {
     pub dir: PathBuf,
     /// The sandbox's own Codex home.
     pub codex_home: PathBuf,
-    /// The login that host and sandbox had last, as fingerprints.
+    /// Which login this tool gave the sandbox, without any token.
     pub login: PathBuf,
+    /// The leases that are kept, for all workspaces.
+    pub leases: PathBuf,
     /// The folder of the sandbox's own git directory.
     pub git: PathBuf,
     /// Which git directories of the workspace were there when the container was started.
@@ -61,6 +63,7 @@ pub fn of(cx: &Context, workspace: &Path, uid: u32) -> Places {
         project: format!("{PROJECT}{key}"),
         codex_home: dir.join("codex-home"),
         login: dir.join("login.json"),
+        leases: cx.state.join("logins"),
         git: dir.join("git"),
         git_state: dir.join("git-state.json"),
         proof: dir.join("proof.json"),
