@@ -13,6 +13,9 @@ mod outcome;
 mod probe;
 mod token;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use auth::fuzz;
+
 pub(crate) use ask::Asker;
 pub(crate) use form::Form;
 pub(crate) use inside::{InHome, give, held, push};

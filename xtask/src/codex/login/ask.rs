@@ -186,6 +186,15 @@ pub(crate) fn home_key(home: &Path) -> PathBuf {
     crate::context::resolved(home)
 }
 
+/// For the fuzzer: a line of the app-server, and a token, which is kept as it was read.
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz(text: &str) {
+    text.lines().for_each(|line| _ = parse(line));
+    if let Some(token) = Token::parse(text) {
+        assert!(Token::try_from(String::from(token.clone())).is_ok_and(|again| again == token));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::token::{made_up, unsigned};

@@ -65,3 +65,12 @@ fn kind(value: &Map<String, Value>) -> AuthKind {
         _ => AuthKind::Other,
     }
 }
+
+/// For the fuzzer: an `auth.json`, what the host's Codex answers, and a token.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    if let Ok(value) = serde_json::from_slice(bytes) {
+        kind(&value);
+    }
+    super::ask::fuzz(&String::from_utf8_lossy(bytes));
+}
