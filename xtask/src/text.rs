@@ -116,6 +116,20 @@ fn is_unseen(c: char) -> bool {
     )
 }
 
+/// For the fuzzer. Nothing that is shown of others' text moves the cursor, hides a word or begins another line.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let text = &*String::from_utf8_lossy(bytes);
+    let shown = [printable(text), path(Path::new(std::ffi::OsStr::from_bytes(bytes)))];
+    assert!(shown.iter().all(|text| !text.chars().any(is_odd)), "{shown:?}");
+    assert!(!harmless(text).chars().any(|c| is_odd(c) && !matches!(c, '\n' | '\t')));
+    assert!(message(text).split('\n').skip(1).all(|line| line.is_empty() || line.starts_with(' ')));
+    let word = word(text);
+    assert!(!word.chars().any(|c| is_odd(c) && !matches!(c, '\n' | '\t')), "{word:?}");
+    assert!(word.starts_with("$'") || shell_words::split(&word).is_ok_and(|words| words == [text]), "{word:?}");
+    assert!(plain(Path::new(text)).is_err() || printable(text) == text || !text.chars().any(char::is_control));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,6 @@
 //! What is changed beneath a directory that an agent can have written.
 
-use super::{Beneath, DIRECTORY, Node};
+use super::{Beneath, DIRECTORY, Node, Written};
 use crate::error::failed;
 use crate::nonce::nonce;
 use anyhow::{Context as _, Result};
@@ -84,12 +84,24 @@ impl Beneath {
     /// Replaces whatever has this name in this very directory by a new file: written beside it, then renamed, so that
     /// there is no moment without the one or the other.
     pub(crate) fn write(&self, name: impl AsRef<Path>, bytes: impl AsRef<[u8]>, mode: u32) -> Result<()> {
+        self.write_noting(name, bytes, mode, |_| Ok(()))
+    }
+
+    /// The same; what the new file will be known by is noted before it takes the place of the old one.
+    pub(crate) fn write_noting(
+        &self,
+        name: impl AsRef<Path>,
+        bytes: impl AsRef<[u8]>,
+        mode: u32,
+        note: impl FnOnce(Written) -> Result<()>,
+    ) -> Result<()> {
         let name = name.as_ref();
         let replace = || -> Result<()> {
             let (temp, mut file) = self.create_temp()?;
             let written = (|| {
                 file.write_all(bytes.as_ref())?;
                 rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
+                note(Written::of(&file, Path::new(""))?.ok_or(Errno::NOENT)?)?;
                 if rustix::fs::renameat(&self.fd, &temp, &self.fd, name).is_err() {
                     // A directory has this name, and a rename does not replace it.
                     self.remove(name)?;

@@ -104,6 +104,19 @@ impl Container {
     }
 }
 
+/// For the fuzzer. What does not say whether it runs, and which container it is, is none.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    let value = || serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
+    if let Ok(container) = Container::parse(text) {
+        let first = &value()[0];
+        assert_eq!(first["Id"].as_str(), Some(container.id.as_str()));
+        assert_eq!(first["State"]["Running"].as_bool(), Some(container.state.running));
+        assert_eq!(container.mounts.is_none(), first.get("Mounts").is_none());
+    }
+    _ = serde_json::from_str::<StoredImage>(text);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -82,6 +82,14 @@ impl Watched<'_> {
     }
 }
 
+/// For the fuzzer. What is kept reads back as it was.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let Ok(kept) = serde_json::from_slice::<Baseline>(bytes) else { return };
+    let again = serde_json::to_vec(&kept).and_then(|text| serde_json::from_slice::<Baseline>(&text));
+    assert_eq!(again.ok(), Some(kept));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -26,8 +26,9 @@ pub(crate) struct Removal {
     container: Option<Existing>,
     /// Whether the state folder is removed too: the Codex home and the git directory.
     all: bool,
-    /// Whether the caches are removed too; then `volumes` has their volumes.
+    /// Whether the caches are removed too.
     caches: bool,
+    /// The volumes of the caches that are removed: all of the user's, or those of this workspace alone with its state folder.
     volumes: Vec<String>,
     /// Whether there is a state folder.
     had_state: bool,
@@ -59,7 +60,11 @@ impl Removal {
         if !dry_run {
             reopen(&settings.workspace, &places);
         }
-        let volumes = if caches { caches_of(uid)? } else { Vec::new() };
+        let volumes = match (caches, all) {
+            (true, _) => caches_of(uid)?,
+            (false, true) => caches::of_workspace(caches_of(uid)?, uid, &places.project),
+            (false, false) => Vec::new(),
+        };
         let commits = if all { commits(&settings.workspace, &places, stop) } else { Vec::new() };
         if stop() {
             return Err(failed("nothing was removed: it was interrupted").into());
@@ -107,7 +112,10 @@ impl Removal {
             // Two workspaces of a user may remove their common caches at the same time.
             steps.push(Step::Run(docker::remove_volumes(&self.volumes)));
         }
-        steps.extend(self.all.then(|| remove(places.dir.clone())));
+        if self.all {
+            // The leases of the login are kept for all workspaces: the next entry of another one asks again.
+            steps.extend([places.leases.clone(), places.dir.clone()].map(remove));
+        }
         steps
     }
 
@@ -119,7 +127,12 @@ impl Removal {
                 self.places.dir.display()
             )
         });
-        let volumes = self.volumes.iter().map(|name| format!("the volume `{name}` is shared by all your workspaces"));
+        let uid = User::read().uid;
+        let own = caches::of_workspace(self.volumes.clone(), uid, &self.places.project);
+        let whose = |name| {
+            if own.contains(name) { "is this workspace's own cache" } else { "may be in use by other workspaces" }
+        };
+        let volumes = self.volumes.iter().map(|name| format!("the volume `{name}` {}", whose(name)));
         home.into_iter().chain(self.commits.clone()).chain(volumes).collect()
     }
 

@@ -4,6 +4,7 @@ use super::early::{self, Early};
 use super::ground::Ground;
 use super::{guest, record};
 use crate::codex::home::Mirror;
+use crate::codex::login::{self, FromHost};
 use crate::codex::{self, Codex};
 use crate::context::{Context, resolved};
 use crate::engine::compose::container_name;
@@ -47,6 +48,8 @@ pub(crate) struct Gathered {
     pub identity: Identity,
     /// The host's side of the Codex home.
     pub mirror: Mirror,
+    /// What the host has of its login for the sandbox.
+    pub(super) login: FromHost,
     /// The answer of the container that ran last, which was asked meanwhile.
     pub(super) early: Option<Early>,
     /// What the engine said, where a container has to be started.
@@ -117,8 +120,15 @@ impl Ground {
         let identity = || repository.as_ref().map_or(Ok(Identity::default()), git::identity);
         let image = build::inputs(cx, settings, user)?;
         // The answer from inside takes longest: it is asked for first.
-        let (next, (existing, (codex, identity))) = exec::both(next, || {
-            exec::both(|| find(&container), || (codex::resolve(cx, settings.codex.as_deref(), exposed), identity()))
+        let (next, (existing, ((codex, login), identity))) = exec::both(next, || {
+            exec::both(
+                || find(&container),
+                || {
+                    let codex = codex::resolve(cx, settings.codex.as_deref(), exposed);
+                    let login = codex.as_ref().map_or(Ok(FromHost::Unasked), |codex| self.login(cx, codex, purpose));
+                    ((codex, login), identity())
+                },
+            )
         });
         let (mut unknown, mut foreign) = (Vec::new(), None);
         let (existing, (early, engine)) = match purpose {
@@ -134,8 +144,19 @@ impl Ground {
                 (existing.unwrap_or_default(), next.unwrap_or_default())
             }
         };
-        let (codex, identity) = (codex?, identity?);
-        Ok(Gathered { ground: self, codex, image, existing, identity, mirror, early, engine, unknown, foreign })
+        let (codex, login, identity) = (codex?, login?, identity?);
+        Ok(Gathered { ground: self, codex, image, existing, identity, mirror, login, early, engine, unknown, foreign })
+    }
+
+    /// What the host has of its login for a mirrored home. Its Codex is asked only for one that is entered or started.
+    fn login(&self, cx: &Context, codex: &Codex, purpose: Purpose) -> Result<FromHost> {
+        let Settings { shape, login, host_codex_home, .. } = &self.settings;
+        match (purpose, shape.codex_home) {
+            (Purpose::Enter | Purpose::Start, Mode::Mirror) => {
+                login::from_host(cx, *login, host_codex_home, codex, &self.places.leases)
+            }
+            (Purpose::Look | Purpose::DryRun, _) | (_, Mode::Shared | Mode::None) => Ok(FromHost::Unasked),
+        }
     }
 }
 

@@ -15,6 +15,7 @@ mod gather;
 mod git_watch;
 mod ground;
 mod guest;
+mod lease;
 mod leave;
 mod leftovers;
 mod native;
@@ -34,6 +35,14 @@ mod start;
 pub(crate) mod status;
 mod used;
 mod wanted;
+
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz {
+    pub(crate) use super::baseline::fuzz as baseline;
+    pub(crate) use super::record::fuzz as record;
+    pub(crate) use super::session::fuzz as session;
+    pub(crate) use super::status::fuzz as status;
+}
 
 pub(crate) use call::{Call, lock};
 pub(crate) use dry_run::{dry_run, show_settings};

@@ -219,6 +219,15 @@ pub(super) fn answered(claims: &[Finding]) -> bool {
     claims.iter().any(|claim| claim.id == "codex.version" && claim.verdict.held())
 }
 
+/// For the fuzzer: the record of a container, of any version.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    _ = (mounts_of(bytes), sources_of(bytes), writable_of(bytes));
+    let Ok(record) = serde_json::from_slice::<Record>(bytes) else { return };
+    let again = serde_json::to_vec(&record).and_then(|kept| serde_json::from_slice::<Record>(&kept));
+    assert_eq!(again.ok(), Some(record));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

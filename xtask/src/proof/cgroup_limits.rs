@@ -82,6 +82,10 @@ pub(crate) fn directory(cgroup: &str, controller: &str, own_mounts: &MountTable)
         Some(line) => (line, CgroupVersion::One),
         None => (hierarchies(cgroup).find(|(names, _)| names.is_empty())?, CgroupVersion::Two),
     };
+    // A group outside of this process's own cgroup namespace is written with `..`, which would lead out of the mount.
+    if path.split('/').any(|part| part == "..") {
+        return None;
+    }
     // Both paths are as the cgroup namespace of this process sees them.
     let shown = own_mounts.lines.iter().filter(|line| match version {
         CgroupVersion::One => line.fstype == "cgroup" && line.super_options.iter().any(|option| option == controller),
@@ -97,6 +101,18 @@ pub(super) fn bytes(text: &str) -> Option<Option<u64>> {
         "max" => Some(None),
         number => number.parse().ok().map(|bytes| Some(bytes).filter(|bytes| *bytes < NO_LIMIT)),
     }
+}
+
+/// For the fuzzer.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    let (cgroup, table) = text.split_once("\n\n").unwrap_or((text, ""));
+    if let Ok(table) = MountTable::parse(table) {
+        let found = directory(cgroup, "memory", &table);
+        let within = |dir: &str| table.lines.iter().any(|line| dir.starts_with(&line.point)) && !dir.contains("/../");
+        assert!(found.is_none_or(|(dir, _)| table.lines.iter().any(|line| line.point.contains("..")) || within(&dir)));
+    }
+    assert!(bytes(text).flatten().is_none_or(|bytes| bytes < NO_LIMIT));
 }
 
 #[cfg(test)]
@@ -128,6 +144,7 @@ mod tests {
         assert_eq!(found(path, "pids", &two), Some((dir.into(), CgroupVersion::Two)));
         assert_eq!(found("1:cpu:/docker/c0\n", "pids", &two), None);
         assert_eq!(found("", "pids", &two), None);
+        assert_eq!(found("0::/../../docker/c0\n", "pids", &two), None, "it leads out of what is mounted");
     }
 
     #[test]

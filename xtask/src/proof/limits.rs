@@ -31,6 +31,8 @@ pub(super) fn judge(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> 
         log_files: _,
         memlock: _,
         ptrace: _,
+        cache_sharing: _,
+        memories: _,
     } = &spec.shape;
     let mut claims = vec![
         shm(spec, inside, host),

@@ -1,65 +1,222 @@
-//! What happened to a login, as one line for the user.
+//! What the host has of its login for a sandbox, and what became of it, as one line for the user.
 
+use super::form::Form;
+use super::token::Token;
+use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::time::{Duration, SystemTime};
 
-/// What `reconcile` did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What the host has for a sandbox.
+pub(crate) enum FromHost {
+    Lease(Token, Form),
+    /// The host's file: an API key, or whatever it holds (`login: full`).
+    Whole(Gift, Vec<u8>),
+    /// It gets none, and what this tool gave it is removed.
+    Nothing(Nothing),
+    /// It cannot be told: what it has stays.
+    Unsure(Unsure),
+    /// Nobody asked.
+    Unasked,
+}
+
+/// What was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Gift {
+    /// An access token alone.
+    Lease,
+    ApiKey,
+    /// The host's file, with its refresh token.
+    Full,
+}
+
+/// Why a sandbox gets no login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nothing {
+    /// `login: none`.
+    Setting,
+    NoLogin,
+    /// Codex looks into a keyring, and found nothing there or could not open it.
+    NoneInKeyring,
+    /// An API key in a keyring.
+    KeyInKeyring,
+    /// `login: full`, and the login is in a keyring.
+    FullInKeyring,
+    /// Another kind of login than a ChatGPT account or an API key.
+    OtherKind,
+    /// The host's `auth.json` is no file that Codex writes.
+    Odd,
+}
+
+/// Why it is not known what the host has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unsure {
+    /// The host's refresh token is of no use any more.
+    Dead,
+    OtherProvider,
+    /// The access token has ended and was not renewed.
+    Ended(SystemTime),
+    /// Codex did not answer.
+    Silent(&'static str),
+}
+
+/// What `give` did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LoginOutcome {
-    /// Both sides have the same login.
+    /// Nothing to tell.
     Same,
-    /// The host's login was copied to a sandbox that had none.
-    Given,
-    /// The host's newer login replaced the sandbox's.
-    ToSandbox,
-    /// The token that Codex renewed in the sandbox replaced the host's.
-    ToHost,
-    /// The sandbox has a login of its own, of this kind: nothing is copied.
-    Own(&'static str),
-    /// The host has no login in a file: nothing is copied. Says where it may be instead.
-    NoHostLogin(&'static str),
-    /// The file of one side cannot be used, for this reason: nothing is copied.
-    Refused(&'static str),
-    /// A Codex held the lock of a login all the time: nothing is copied yet.
-    Busy,
+    Leased(SystemTime),
+    Whole(Gift),
+    /// The sandbox has a login of its own.
+    Own,
+    /// It has none of the host's.
+    Nothing(Nothing),
+    /// What it had stays.
+    Unsure(Unsure),
+    /// As the fourth; and what an earlier version of this tool had put in was removed.
+    Cleared(Unsure),
+}
+
+impl LoginOutcome {
+    pub(super) fn of(host: &FromHost, own: bool, earlier: bool) -> LoginOutcome {
+        match host {
+            FromHost::Unasked => LoginOutcome::Same,
+            FromHost::Nothing(Nothing::Setting) if own => LoginOutcome::Same,
+            FromHost::Lease(..) | FromHost::Whole(..) | FromHost::Nothing(_) | FromHost::Unsure(_) if own => {
+                LoginOutcome::Own
+            }
+            FromHost::Lease(token, _) => LoginOutcome::Leased(token.ends()),
+            FromHost::Whole(what, _) => LoginOutcome::Whole(*what),
+            FromHost::Nothing(why) => LoginOutcome::Nothing(*why),
+            FromHost::Unsure(why) if earlier => LoginOutcome::Cleared(*why),
+            FromHost::Unsure(why) => LoginOutcome::Unsure(*why),
+        }
+    }
+}
+
+/// `2026-12-08 14:02 UTC (in 239 h)`. Pure.
+pub(crate) fn until(ends: SystemTime, now: SystemTime) -> String {
+    let text = humantime::format_rfc3339_seconds(ends).to_string();
+    let text = text.get(..16).unwrap_or_default().replace('T', " ");
+    match ends.duration_since(now).unwrap_or_default() {
+        Duration::ZERO => format!("{text} UTC (it has ended)"),
+        left if left < Duration::from_secs(3600) => format!("{text} UTC (in {} min)", left.as_secs() / 60),
+        left => format!("{text} UTC (in {} h)", left.as_secs() / 3600),
+    }
 }
 
 impl fmt::Display for LoginOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            LoginOutcome::Same => f.write_str("login: the same on the host and in the sandbox"),
-            LoginOutcome::Given => f.write_str("login: the host's was copied to the sandbox"),
-            LoginOutcome::ToSandbox => f.write_str("login: the host's newer one was copied to the sandbox"),
-            LoginOutcome::ToHost => {
-                f.write_str("login: renewed in the sandbox, and the new tokens were copied to the host")
+            LoginOutcome::Same => f.write_str("login: as it was"),
+            LoginOutcome::Leased(ends) => {
+                let until = until(*ends, SystemTime::now());
+                write!(f, "login: the sandbox has an access token of yours, without the refresh token, until {until}")
             }
-            LoginOutcome::Own(why) => write!(f, "login: the sandbox has one of its own ({why}), nothing is copied"),
-            LoginOutcome::NoHostLogin(why) => write!(f, "login: {why}"),
-            LoginOutcome::Refused(why) => write!(f, "login: nothing is copied, because {why}"),
-            LoginOutcome::Busy => f.write_str("login: Codex is renewing it right now, nothing is copied yet"),
+            LoginOutcome::Whole(what) => write!(f, "login: {}", whole(*what)),
+            LoginOutcome::Own => f.write_str(
+                "login: the sandbox has one of its own, which stays as it is; `cargo xtask sandbox -- logout` and the next \
+                 entry give it yours",
+            ),
+            LoginOutcome::Nothing(why) => write!(f, "login: {}", nothing(*why)),
+            LoginOutcome::Unsure(why) => write!(f, "login: {why}"),
+            LoginOutcome::Cleared(why) => {
+                write!(f, "login: {why}; the copy that an earlier version of this tool had put in was removed")
+            }
         }
     }
 }
 
-/// Signs that a login is burnt: it cannot be renewed any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Burnt {
-    /// The sandbox's access token had ended before the session began, and the session did not renew it.
-    NotRenewed,
-    /// Host and sandbox both renewed the same token: the server may have taken that for theft and revoked both logins.
-    Forked,
+fn whole(what: Gift) -> &'static str {
+    match what {
+        Gift::Lease => "an access token of yours",
+        Gift::ApiKey => "your API key goes in as it is: the agent can read it, and it has no end",
+        Gift::Full => {
+            "yours goes in whole, with its refresh token (`login: full`): once Codex has renewed it inside, yours on the host \
+             is of no use any more, and `codex login` there makes a new one"
+        }
+    }
 }
 
-impl fmt::Display for Burnt {
+fn nothing(why: Nothing) -> &'static str {
+    match why {
+        Nothing::Setting => "none of yours goes in (`login: none`)",
+        Nothing::NoLogin => "the host has none; `codex login` on the host, or `codex login --device-auth` inside",
+        Nothing::NoneInKeyring => {
+            "Codex finds none in the host's keyring, or cannot open it (no secret service in this session?); `codex login` on \
+             the host, or `codex login --device-auth` inside"
+        }
+        Nothing::KeyInKeyring => {
+            "the host's is an API key in a keyring, which is not handed over; name its variable under `env` in the settings"
+        }
+        Nothing::FullInKeyring => {
+            "the host keeps its own in a keyring, out of which `login: full` cannot take it; use `login: lease`, or `codex \
+             login --device-auth` inside"
+        }
+        Nothing::OtherKind => {
+            "the host's is neither a ChatGPT account nor an API key, and does not go in; `codex login --device-auth` inside"
+        }
+        Nothing::Odd => {
+            "the host's `auth.json` is not a file that Codex writes, and does not go in; `codex login` on the host, or `codex \
+             login --device-auth` inside"
+        }
+    }
+}
+
+impl fmt::Display for Unsure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Burnt::NotRenewed => {
-                "login: the sandbox's has ended and was not renewed; if Codex asked to sign in again, \
-                 run `codex login` on the host and enter again"
+        match self {
+            Unsure::Dead => {
+                f.write_str("the host's cannot be renewed any more: run `codex login` on the host and enter again")
             }
-            Burnt::Forked => {
-                "login: host and sandbox both renewed the same token, and the newer one is kept; if Codex asks to sign \
-                 in again, run `codex login` on the host and enter again"
+            Unsure::OtherProvider => {
+                f.write_str("the host's Codex says that its provider needs none, so that no access token can be leased")
             }
-        })
+            Unsure::Ended(ends) => {
+                let until = until(*ends, SystemTime::now());
+                write!(
+                    f,
+                    "the host's access token is of {until} and was not renewed: is the network there? If Codex on the host \
+                     asks to sign in, run `codex login` there"
+                )
+            }
+            Unsure::Silent(why) => {
+                write!(
+                    f,
+                    "the host's Codex was asked for an access token, and {why}; the sandbox keeps the one that it has"
+                )
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_lease_is_a_time_and_a_span() {
+        let at = |seconds: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        assert_eq!(until(at(864_000), at(0)), "1970-01-11 00:00 UTC (in 240 h)");
+        assert_eq!(until(at(3599), at(0)), "1970-01-01 00:59 UTC (in 59 min)");
+        assert_eq!(until(at(10), at(10)), "1970-01-01 00:00 UTC (it has ended)");
+    }
+
+    #[test]
+    fn each_state_has_a_line_of_its_own() {
+        use Nothing::*;
+        let nothing =
+            [Setting, NoLogin, NoneInKeyring, KeyInKeyring, FullInKeyring, OtherKind, Odd].map(LoginOutcome::Nothing);
+        let unsure =
+            [Unsure::Dead, Unsure::OtherProvider, Unsure::Ended(SystemTime::UNIX_EPOCH), Unsure::Silent("slept")];
+        let rest = [LoginOutcome::Own, LoginOutcome::Whole(Gift::ApiKey), LoginOutcome::Whole(Gift::Full)];
+        let all = nothing
+            .into_iter()
+            .chain(unsure.map(LoginOutcome::Unsure))
+            .chain(unsure.map(LoginOutcome::Cleared))
+            .chain(rest);
+        let lines: std::collections::BTreeSet<String> = all.map(|outcome| outcome.to_string()).collect();
+        assert_eq!(lines.len(), 7 + 4 + 4 + 3);
+        assert!(LoginOutcome::Unsure(Unsure::Dead).to_string().contains("run `codex login` on the host"));
     }
 }

@@ -300,6 +300,20 @@ fn interfaces<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, Opt
     Ok(all.map(|(name, flags)| (name, flags.and_then(up))).collect())
 }
 
+/// For the fuzzer. An answer without a part that decides is no answer.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    let Ok(seen) = InsideWitness::parse(text, "n0") else { return };
+    let value: Value = serde_json::from_str(text.trim_end()).unwrap_or_default();
+    for part in ["mountinfo", "status", "limits", "namespaces", "init", "mounts", "cgroup", "sockets", "masked"] {
+        assert!(!value[part].is_null(), "`{part}` is not in the answer, and it was taken");
+    }
+    for name in ["Uid", "NoNewPrivs", "Seccomp", "CapBnd"] {
+        assert!(seen.process.status(name).is_none_or(|value| seen.process.status.contains(value)));
+        assert!(seen.process.limit(name).is_none_or(|value| seen.process.limits.contains(value)));
+    }
+}
+
 #[cfg(test)]
 pub(crate) use fixture::answer;
 
@@ -325,7 +339,7 @@ mod fixture {
 99 80 254:0 /ws /workspace rw,relatime - ext4 /dev/vda rw
 100 80 254:0 /state/home /home/codex/.codex rw,relatime - ext4 /dev/vda rw
 101 80 254:0 /state/codex /opt/codex ro,relatime - ext4 /dev/vda rw
-104 80 254:0 /docker/volumes/codex-sandbox-cache-pip-u1000/_data /home/codex/.cache/pip rw,relatime - ext4 /dev/vda rw
+104 80 254:0 /docker/volumes/codex-sandbox-cache-pip-open-u1000/_data /home/codex/.cache/pip rw,relatime - ext4 /dev/vda rw
 102 99 254:0 /state/git /workspace/.git rw,relatime - ext4 /dev/vda rw
 103 80 254:0 /docker/containers/43c15da69dfac6285e9b9bc9f6c1fa828e0100fe5942ca1db4f55883d17d4f38/hosts /etc/hosts rw - ext4 /dev/vda rw
 53 81 0:44 /bus /proc/bus ro,nosuid - proc proc rw

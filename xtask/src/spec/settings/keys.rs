@@ -4,7 +4,7 @@
 use super::sizes;
 use crate::error::{Failure, usage};
 use crate::spec::arch::Arch;
-use crate::spec::words::{Cache, Gpus, Mode, Network, nearest, words};
+use crate::spec::words::{Cache, CacheSharing, Gpus, Login, Memories, Mode, Network, nearest, words};
 use anyhow::Result;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -44,6 +44,8 @@ pub enum TextKind {
     Image,
     /// A list of compute capabilities.
     ArchList,
+    /// One of these words.
+    OneOf(fn() -> Vec<String>),
 }
 
 impl TextKind {
@@ -63,6 +65,7 @@ impl TextKind {
                     .into())
             }
             TextKind::Image | TextKind::ArchList => Ok(()),
+            TextKind::OneOf(words) => word(given, text, &words()).map(drop),
         }
     }
 
@@ -76,6 +79,7 @@ impl TextKind {
                 "type": ["string", "number", "null"],
                 "pattern": format!(r"^\s*{capability}([ ;]+{capability})*\s*$"),
             }),
+            TextKind::OneOf(words) => one_of(words),
         }
     }
 
@@ -88,6 +92,7 @@ impl TextKind {
                 let good = ["7.5", "'8.0 8.6'", "'9.0;12.0+PTX'", "10.3a"].map(str::to_owned);
                 (good.to_vec(), vec!["blackwell", "''", "sm_120", "'12'", "'9.0,12.0'"])
             }
+            TextKind::OneOf(words) => (words(), vec!["nowordatall", "[a]"]),
         }
     }
 }
@@ -140,6 +145,10 @@ pub struct Shape {
     pub memlock: Memlock,
     /// Whether a program inside may trace others.
     pub ptrace: Ptrace,
+    /// Which sandboxes read what one of them left in a cache.
+    pub cache_sharing: CacheSharing,
+    /// What happens to the memories of Codex at the next entry.
+    pub memories: Memories,
 }
 
 /// How much memory may be locked by a sandbox with GPUs, whose libraries pin it.
@@ -203,10 +212,7 @@ impl ShapeKind {
         };
         let size = |words: &[&str]| number(&sizes::pattern(words), sizes::LEAST, None);
         match self {
-            ShapeKind::OneOf(words) => {
-                let words = words().into_iter().map(Value::from);
-                json!({"enum": words.chain([Value::Null]).collect::<Vec<_>>()})
-            }
+            ShapeKind::OneOf(words) => one_of(words),
             // `all`, `none`, or ids with something in them that is no letter.
             ShapeKind::Gpus => json!({
                 "type": ["string", "integer", "null"],
@@ -237,6 +243,13 @@ impl ShapeKind {
             ShapeKind::Weight => (one("7"), vec!["0", "-1", "many", "10001"]),
         }
     }
+}
+
+/// The schema of a word.
+#[cfg(test)]
+fn one_of(words: fn() -> Vec<String>) -> Value {
+    let words = words().into_iter().map(Value::from);
+    json!({"enum": words.chain([Value::Null]).collect::<Vec<_>>()})
 }
 
 /// Parses a whole number above 0.
@@ -314,6 +327,21 @@ pub const KEYS: &[Key] = &[
         default: "mirror",
     },
     Key {
+        name: "login",
+        kind: ValueKind::Text(TextKind::OneOf(words::<Login>)),
+        meaning: "What a mirrored home gets of your ChatGPT login. lease: an access token alone, which your own Codex renews \
+                  while a session goes on. full: all of it with the refresh token, for a Codex that takes no lease. none: \
+                  nothing.",
+        default: "lease",
+    },
+    Key {
+        name: "memories",
+        kind: ValueKind::Shape(ShapeKind::OneOf(words::<Memories>)),
+        meaning: "What Codex remembers of its sessions in the sandbox (memories): drop, at the next entry; or keep, although \
+                  Codex obeys what an agent may have written there.",
+        default: "drop",
+    },
+    Key {
         name: "shm_size",
         kind: ValueKind::Shape(ShapeKind::SizeOr(&[sizes::AUTO])),
         meaning: "The size of /dev/shm, for data loaders: a size such as 32gb, which must fit into memory; or auto, 32 GiB \
@@ -369,9 +397,16 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "caches",
         kind: ValueKind::Some(words::<Cache>),
-        meaning: "Caches that outlive the container, as volumes of the engine that all your workspaces share. What one \
-                  agent leaves in them, the next one reads: [] for none.",
+        meaning: "Caches that outlive the container, as volumes of the engine. What one agent leaves in them, the next one \
+                  reads (see cache_sharing): [] for none.",
         default: "huggingface, torch, pip, uv",
+    },
+    Key {
+        name: "cache_sharing",
+        kind: ValueKind::Shape(ShapeKind::OneOf(words::<CacheSharing>)),
+        meaning: "Who shares a cache. network: your workspaces with the same network, and each for itself where `env` names \
+                  variables. workspace: each for itself. all: all of them.",
+        default: "network",
     },
     Key {
         name: "allow_ground",
@@ -421,5 +456,16 @@ pub(super) fn unknown_word(given: &str, word: &str, words: &[String]) -> Failure
     match nearest(word, &words.iter().map(String::as_str).collect::<Vec<_>>()) {
         Some(near) => failure.hint(format!("did you mean `{near}`?")),
         None => failure.hint("sandbox.yaml explains each"),
+    }
+}
+
+/// For the fuzzer: the values of settings as they are written.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    parse_number(text);
+    for key in KEYS {
+        if let ValueKind::Shape(kind) = key.kind {
+            _ = kind.read("a value", text);
+        }
     }
 }
