@@ -3,6 +3,7 @@
 //! - [`capture`]: a query; its output is a value. Not echoed, always bounded.
 //! - [`run`]: work that the user should see; echoed, its output passes through to standard error.
 //! - [`follow`]: both at once; its standard output is a value, its standard error is shown as it comes.
+//! - [`talk()`]: a query in several lines, whose input stays open until all is known.
 //! - [`attach`]: the child owns the terminal, and its exit status is the result.
 //! - [`watch()`]: the output is thrown away; a function observes the process from outside, then the process and all its
 //!   descendants are ended.
@@ -12,14 +13,16 @@
 //! duct runs all of them (pipes, timeouts). `std::process::Command` is used nowhere.
 
 mod kept;
+mod talk;
 mod watch;
 
 pub(crate) use kept::{End, follow};
+pub(crate) use talk::{Next, Talk, talk};
 pub(crate) use watch::{has_ended, process_tree, watch};
 
 use crate::beneath::Beneath;
 use crate::distro::Distro;
-use crate::error::failed;
+use crate::error::{self, Failure, failed};
 use crate::step::{Command, Step};
 use crate::{context, inherited, ui};
 use anyhow::{Context as _, Result};
@@ -227,8 +230,34 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     write().with_context(|| format!("cannot write `{}`", path.display()))
 }
 
+/// Runs the steps of a plan in order, also those after one that fails, until `stop` says that the user wants it to end: for
+/// what tidies up, where each thing that is removed is worth something.
+///
+/// # Errors
+/// All that failed.
+pub(crate) fn each(steps: &[Step], stop: &dyn Fn() -> bool) -> Result<()> {
+    let mut errors: Vec<anyhow::Error> = Vec::new();
+    for step in steps {
+        let done = match step {
+            Step::Remove { path } => remove_unless(path, stop),
+            Step::Note(_) | Step::Run(_) | Step::CreateDir { .. } | Step::WriteFile { .. } => one(step),
+        };
+        errors.extend(done.err());
+        if stop() {
+            return Err(failed("interrupted: the rest stays, and `cargo xtask down` removes it another time").into());
+        }
+    }
+    let Some(first) = errors.first() else { return Ok(()) };
+    let whys = errors.iter().map(|err| format!("{err:#}")).collect::<Vec<_>>().join("; ");
+    Err(Failure { message: whys, ..error::flatten(first) }.into())
+}
+
 /// Removes a file, a link, or a tree, also one that an agent wrote. The directory in which it lies is trusted.
 pub(crate) fn remove(path: &Path) -> Result<()> {
+    remove_unless(path, &|| false)
+}
+
+fn remove_unless(path: &Path, stop: &dyn Fn() -> bool) -> Result<()> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(failed(format!("`{}` has no name that could be removed", path.display())).into());
     };
@@ -236,7 +265,7 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
         Err(err) if err.kind() == ErrorKind::NotFound => return Ok(()),
         parent => parent.with_context(|| format!("cannot remove `{}`", path.display()))?,
     };
-    Beneath::root_if_there(&parent)?.map_or(Ok(()), |parent| parent.remove(name))
+    Beneath::root_if_there(&parent)?.map_or(Ok(()), |parent| parent.remove_unless(name, stop))
 }
 
 /// Runs two independent queries at the same time.

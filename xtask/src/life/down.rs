@@ -104,6 +104,9 @@ impl Removal {
         let files = [&places.record, &places.proof, &places.sessions, &places.baseline];
         let made = filled.into_iter().chain(files.map(Clone::clone));
         let remove = |path| Step::Remove { path };
+        // The login first: whatever an agent left that cannot be removed, or that takes long, it is gone.
+        let homes = [&places.codex_home, &places.no_codex_home].into_iter().filter(|_| self.all);
+        steps.extend(homes.map(|home| remove(home.join("auth.json"))));
         steps.extend(generated.into_iter().chain(made).map(remove));
         if !self.volumes.is_empty() {
             // Two workspaces of a user may remove their common caches at the same time.
@@ -158,10 +161,11 @@ impl Removal {
     }
 
     /// Removes it, says what was kept, and returns the container that was removed.
-    pub(crate) fn run(self) -> Result<Option<Existing>> {
+    pub(crate) fn run(self, stop: &dyn Fn() -> bool) -> Result<Option<Existing>> {
         exec::all(&self.ending())?;
         self.look();
-        exec::all(&self.tidying()).map_err(|err| if self.volumes.is_empty() { err } else { err.context(in_use()) })?;
+        exec::each(&self.tidying(), stop)
+            .map_err(|err| if self.volumes.is_empty() { err } else { err.context(in_use()) })?;
         let name = compose::container_name(&self.places.project);
         ui::say(match self.container {
             Some(_) => format!("removed the container `{name}`"),
@@ -212,6 +216,39 @@ fn in_use() -> crate::error::Failure {
 mod tests {
     use super::*;
     use crate::step::Command;
+
+    #[test]
+    fn the_login_goes_first_whatever_else_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let cx = Context { state: dir.path().join("state"), root: dir.path().join("root"), ..Context::default() };
+        let places = places::of(&cx, dir.path(), 1000);
+        let removal = |all| Removal {
+            cx: cx.clone(),
+            places: places.clone(),
+            workspace: dir.path().into(),
+            container: None,
+            all,
+            caches: false,
+            volumes: Vec::new(),
+            had_state: true,
+            commits: Vec::new(),
+            _lock: None,
+        };
+        let login = places.codex_home.join("auth.json");
+        let first = removal(true).tidying().into_iter().next();
+        assert_eq!(first, Some(Step::Remove { path: login.clone() }));
+        assert!(!removal(false).tidying().contains(&Step::Remove { path: login.clone() }), "it stays with its home");
+        // A step that fails ends none of the others, and the user can end them all.
+        exec::create_dir(&places.codex_home, 0o700).unwrap();
+        std::fs::write(&login, "secret").unwrap();
+        std::fs::write(dir.path().join("file"), "").unwrap();
+        let fails = Step::Remove { path: dir.path().join("file/in-no-directory") };
+        let gone = Step::Remove { path: login.clone() };
+        assert!(exec::each(&[fails.clone(), gone.clone()], &|| true).unwrap_err().to_string().contains("interrupted"));
+        assert!(login.exists());
+        assert!(exec::each(&[fails, gone], &|| false).is_err());
+        assert!(!login.exists());
+    }
 
     #[test]
     fn the_reading_of_the_commits_ends_when_the_user_wants_it() {

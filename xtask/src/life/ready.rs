@@ -4,7 +4,7 @@ use super::gather::Gathered;
 use super::guest;
 use crate::beneath::Beneath;
 use crate::codex::home::{self, Mirror};
-use crate::codex::login::{self, LoginOutcome};
+use crate::codex::login::{self, Outcome};
 use crate::spec::Role;
 use crate::spec::words::Mode;
 use crate::{exec, git, text, ui};
@@ -33,7 +33,7 @@ impl fmt::Display for Fill {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let with = match self.with {
             Filling::Home(Mode::Mirror) => {
-                "copies of your Codex configuration, skills and login, and `~/.agents` beside it"
+                "copies of your Codex configuration and skills, a lease of your login, and `~/.agents` beside it"
             }
             Filling::Home(Mode::Shared) => "nothing: it is your own Codex home, which is shared; `~/.agents` is copied",
             Filling::Home(Mode::None) => "nothing: an empty Codex home",
@@ -72,12 +72,10 @@ impl Fill {
         match self.with {
             Filling::Home(Mode::Mirror) => {
                 let _late = ui::late(LATE, CLEARS);
-                let memories = gathered.ground.settings.shape.memories;
+                let memories = gathered.ground.settings.memories;
                 let removed = home::write(mirror, memories, &self.to, agents, stop)?;
-                let outcome = reconcile(gathered)?;
                 let over = mirror.over.iter().map(|line| format!("warning: {line}"));
-                let over = over.chain(planted(&removed));
-                return Ok(over.chain((outcome != LoginOutcome::Same).then(|| outcome.to_string())).collect());
+                return Ok(over.chain(planted(&removed)).chain(login(gathered)?).collect());
             }
             Filling::Home(Mode::Shared) => {
                 if !self.to.is_dir() {
@@ -154,20 +152,31 @@ pub(super) fn notes(gathered: &Gathered) -> Vec<String> {
     }
 }
 
-/// Brings the logins of the host and of the sandbox together.
+/// Gives the sandbox what the host has for it of its login, and says what that is. This may be done while an agent runs.
 ///
 /// # Errors
-/// The state folder cannot be read or written.
-pub(super) fn reconcile(gathered: &Gathered) -> Result<LoginOutcome> {
+/// The state folder cannot be written.
+pub(super) fn login(gathered: &Gathered) -> Result<Option<String>> {
     let places = &gathered.ground.places;
-    login::reconcile(&gathered.ground.settings.host_codex_home, &places.codex_home, &places.login)
+    let outcome = login::give(&gathered.login, &places.codex_home, &places.login)?;
+    Ok((outcome != Outcome::Same).then(|| outcome.to_string()))
 }
+
+/// How many entries of a home are in memory at once.
+const AT_ONCE: usize = 10_000;
 
 /// Empties a directory and keeps the directory itself: a running container has it mounted.
 fn empty(dir: &Path, stop: &dyn Fn() -> bool) -> Result<()> {
     let remove = || -> Result<()> {
         let home = Beneath::make_root(dir, 0o700)?;
-        home.names()?.iter().try_for_each(|(name, _)| home.remove_unless(name, stop))
+        loop {
+            // An agent chose how many there are.
+            let names = home.names_up_to(AT_ONCE)?;
+            if names.is_empty() {
+                return Ok(());
+            }
+            names.iter().try_for_each(|(name, _)| home.remove_unless(name, stop))?;
+        }
     };
     remove().with_context(|| format!("cannot empty `{}`", dir.display()))
 }

@@ -23,7 +23,7 @@ use crate::context::{Context, directory};
 use crate::exposed::Exposed;
 use crate::spec::inside::Role;
 use crate::spec::mount::Mount;
-use crate::spec::words::{Cache, Gpus};
+use crate::spec::words::{Cache, Gpus, Login, Memories};
 use anyhow::Result;
 use keys::ValueKind;
 use std::path::PathBuf;
@@ -78,6 +78,10 @@ pub struct Settings {
     pub codex: Option<PathBuf>,
     /// The host's Codex home: `CODEX_HOME` or `~/.codex`.
     pub host_codex_home: PathBuf,
+    /// Which login of it a mirrored home gets.
+    pub login: Login,
+    /// What happens to the memories of Codex at the next entry.
+    pub memories: Memories,
     /// The caches that outlive the container.
     pub caches: Vec<Cache>,
     /// Variables that pass from the user's environment to Codex, by name.

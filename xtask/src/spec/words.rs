@@ -19,6 +19,18 @@ pub enum Mode {
     None,
 }
 
+/// Which login of the host's a mirrored home gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Login {
+    /// An access token alone, which the host's Codex renews. The default.
+    Lease,
+    /// All of it, with the refresh token.
+    Full,
+    /// None.
+    None,
+}
+
 /// A cache that outlives the container. Its word is the name of its directory in `~/.cache`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -212,7 +224,7 @@ macro_rules! display {
 
 pub(crate) use display;
 
-display!(Mode, Cache, Network, CacheSharing);
+display!(Mode, Login, Cache, Network, CacheSharing);
 
 #[cfg(test)]
 mod tests {
@@ -228,6 +240,7 @@ mod tests {
     #[test]
     fn what_is_kept_is_spelt_as_what_is_typed() {
         as_clap::<Mode>();
+        as_clap::<Login>();
         as_clap::<Cache>();
         as_clap::<Network>();
         as_clap::<Memlock>();

@@ -55,7 +55,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
             return Err(failed("nothing was removed").into());
         }
     }
-    removal.run()?;
+    removal.run(&|| signals.any())?;
     let copies = cx.state.join("codex");
     if args.all && copies.exists() {
         let dir = copies.display();
