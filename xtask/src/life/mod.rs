@@ -3,9 +3,8 @@
 //! `Gathered → Plan → Running → Proven | Unproven → Left`: each state is a type, and what is not proven has no way in
 //! but a shell.
 
-mod audit;
-mod baseline;
 pub(crate) mod call;
+pub(crate) mod changes;
 pub(crate) mod down;
 mod dry_run;
 mod early;
