@@ -723,10 +723,14 @@ class Outside:
 
 
 def limits_of_cgroup():
-    """The limits on processes and on memory, from cgroup v2 or v1; None where the kernel shows none."""
+    """The limits on processes, memory and swap and the weight, from cgroup v2 or v1; None where the kernel shows none."""
     names = {
         "pids": ("pids.max", "pids/pids.max"),
         "memory": ("memory.max", "memory/memory.limit_in_bytes"),
+        "memory_and_swap": ("memory/memory.memsw.limit_in_bytes",),
+        "swap": ("memory.swap.max",),
+        "cpu_shares": ("cpu/cpu.shares", "cpu,cpuacct/cpu.shares"),
+        "cpu_weight": ("cpu.weight",),
     }
     texts = {kind: [text_of("/sys/fs/cgroup/" + name) for name in both] for kind, both in names.items()}
     return {kind: next((text.strip() for text in both if text), None) for kind, both in texts.items()}

@@ -394,7 +394,14 @@ fn another_limit_of_processes() {
 /// Whatever the settings promise as a number: a container that the engine made with the default is refused, by one claim.
 #[test]
 fn another_number_than_any_setting_of_the_table_says() {
-    let plan = Sandbox::new().task("sandbox").args(["--dry-run"]).run().ok().stdout;
+    // Said here, because what it is by itself follows from the memory.
+    let shm = |sandbox: &Sandbox| {
+        let settings = sandbox.place.read("repo/sandbox.local.yaml");
+        sandbox.place.write("repo/sandbox.local.yaml", format!("{settings}shm_size: 32mb\n"));
+    };
+    let planned = Sandbox::new();
+    shm(&planned);
+    let plan = planned.task("sandbox").args(["--dry-run"]).run().ok().stdout;
     let told = plan.split("<<'END'\n").find(|text| text.contains("\nservices:")).expect("the override");
     let mut told: Value = serde_yaml::from_str(told.split("\nEND").next().expect("its text")).expect("YAML");
     let service = told["services"]["workspace"].as_object_mut().expect("a service");
@@ -404,10 +411,16 @@ fn another_number_than_any_setting_of_the_table_says() {
     let no_number = |kind| matches!(kind, ShapeKind::OneOf(_) | ShapeKind::Gpus);
     let numbers = KEYS.iter().filter(|key| matches!(key.kind, ValueKind::Shape(kind) if !no_number(kind)));
     let mut seen = Vec::new();
-    for name in numbers.map(|key| key.name) {
+    for key in numbers {
+        let name = key.name;
         let sandbox = Sandbox::new();
+        if name != "shm_size" {
+            shm(&sandbox);
+        }
+        let is_size = matches!(key.kind, ValueKind::Shape(ShapeKind::Size | ShapeKind::SizeOr(_)));
         let settings = sandbox.place.read("repo/sandbox.local.yaml");
-        sandbox.place.write("repo/sandbox.local.yaml", format!("{settings}{name}: 77\n"));
+        let unit = if is_size { "mb" } else { "" };
+        sandbox.place.write("repo/sandbox.local.yaml", format!("{settings}{name}: 77{unit}\n"));
         BreakingDocker::compose(&told).install(&sandbox.place);
         let run = sandbox.enter(["--version"]).ended(1);
         BreakingDocker::assert_used(&sandbox.place);
@@ -416,7 +429,9 @@ fn another_number_than_any_setting_of_the_table_says() {
         is_refused(&sandbox, &run, &[id]);
         seen.push(id.clone());
     }
-    assert!(seen.contains(&"limits.shm".to_owned()) && seen.contains(&"limits.pids".to_owned()), "{seen:?}");
+    for id in ["limits.shm", "limits.memory", "limits.cpu-weight", "limits.pids", "limits.log"] {
+        assert!(seen.contains(&id.to_owned()), "{id}: {seen:?}");
+    }
 }
 
 #[test]

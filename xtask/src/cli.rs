@@ -45,6 +45,7 @@ pub enum Task {
     Devcontainer,
     Ci(dev::ci::Args),
     Bench(dev::bench::Args),
+    Fuzz(dev::fuzz::Args),
     Completions(tasks::completions::Args),
     #[command(hide = true)]
     Complete(tasks::complete::Args),
@@ -84,6 +85,7 @@ impl Task {
             Task::Devcontainer => tasks::devcontainer::run(cx),
             Task::Ci(args) => dev::ci::run(cx, args),
             Task::Bench(args) => dev::bench::run(cx, args),
+            Task::Fuzz(args) => dev::fuzz::run(cx, args),
             Task::Completions(args) => tasks::completions::run(cx, args),
             Task::Complete(args) => tasks::complete::run(cx, args, &command()),
         }
@@ -108,7 +110,7 @@ impl Task {
             Task::Image(args) => args.flags(),
             Task::Demo(args) => args.flags(),
             Task::Bench(args) => args.flags(),
-            Task::Test(_) | Task::Devcontainer | Task::Ci(_) => Flags::default(),
+            Task::Test(_) | Task::Devcontainer | Task::Ci(_) | Task::Fuzz(_) => Flags::default(),
             Task::Completions(_) | Task::Complete(_) => return None,
         })
     }

@@ -35,6 +35,8 @@ pub struct Context {
     pub home: PathBuf,
     /// This program's own file.
     pub exe: PathBuf,
+    /// The memory of this machine, in bytes; `None` where the kernel does not say.
+    pub memory: Option<u64>,
     /// Whether the task only says what it would do: then it writes nothing, not even what it remembers for later calls.
     pub dry_run: bool,
 }
@@ -66,6 +68,7 @@ impl Context {
             state: state.join("codex-sandbox"),
             home,
             exe: std::env::current_exe()?,
+            memory: std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| memory(&text)),
             dry_run: false,
             env,
             unreadable,
@@ -195,6 +198,12 @@ fn columns() -> Option<usize> {
     Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
+/// The number behind `MemTotal` of `/proc/meminfo`, whose unit is always `kB` (1024 bytes).
+fn memory(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
 fn absolute_var(env: &BTreeMap<String, String>, name: &str) -> Option<PathBuf> {
     env.get(name).map(PathBuf::from).filter(|path| path.is_absolute())
 }
@@ -217,6 +226,13 @@ mod tests {
         }
         assert_eq!(read("OTHER", odd()), Ok(BTreeMap::new()));
         assert_eq!(read("HOME", "/ä b".into()), Ok([("HOME".to_owned(), "/ä b".to_owned())].into()));
+    }
+
+    #[test]
+    fn the_memory_of_the_machine_is_read() {
+        assert_eq!(memory("MemTotal:       24684092 kB\nMemFree: 1 kB\n"), Some(24_684_092 * 1024));
+        assert_eq!(memory("MemFree: 1 kB\n"), None);
+        assert_eq!(memory("MemTotal: many kB\n"), None);
     }
 
     #[test]

@@ -176,5 +176,12 @@ pub(crate) fn parse(text: &str) -> Distro {
     }
 }
 
+/// For the fuzzer: an os-release file.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    let distro = parse(text);
+    _ = (distro.install(Package::Engine, false), distro.service("start"), distro.initramfs());
+}
+
 #[cfg(test)]
 mod tests;

@@ -16,6 +16,8 @@ use crate::text;
 use anyhow::Result;
 use kept::KeptList;
 pub(crate) use kept::LastingId;
+#[cfg(any(test, fuzzing))]
+pub(crate) use kept::fuzz;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};

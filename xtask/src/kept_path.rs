@@ -82,10 +82,12 @@ pub(crate) fn serialize<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::E
 
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
     let text = String::deserialize(from)?;
-    match text.strip_prefix(ESCAPED) {
-        None => Ok(text.into()),
-        Some(escaped) => read(escaped).ok_or_else(|| serde::de::Error::custom(format!("`{escaped}` is not a path"))),
-    }
+    let path = match text.strip_prefix(ESCAPED) {
+        None => Some(PathBuf::from(&text)),
+        Some(escaped) => read(escaped),
+    };
+    let path = path.filter(|path| !path.as_os_str().as_bytes().contains(&0));
+    path.ok_or_else(|| serde::de::Error::custom(format!("`{}` is not a path", crate::text::printable(&text))))
 }
 
 fn escaped(path: &Path) -> String {
@@ -109,13 +111,26 @@ fn read(escaped: &str) -> Option<PathBuf> {
             }
             None => {
                 let digits = after.strip_prefix('x')?;
-                bytes.push(u8::from_str_radix(digits.get(..2)?, 16).ok()?);
+                let byte = digits.get(..2).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+                bytes.push(u8::from_str_radix(byte, 16).ok()?);
                 &digits[2..]
             }
         };
     }
     bytes.extend(rest.as_bytes());
     Some(OsString::from_vec(bytes).into())
+}
+
+/// For the fuzzer. Every path reads back as it was, and every text that is read is written as one.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let path = KeptPath::from(Path::new(std::ffi::OsStr::from_bytes(bytes)));
+    let again = serde_json::to_string(&path).and_then(|text| serde_json::from_str::<KeptPath>(&text));
+    assert_eq!(again.ok(), Some(path).filter(|_| !bytes.contains(&0)), "no path has a zero byte");
+    if let Ok(path) = serde_json::from_slice::<KeptPath>(bytes) {
+        let again = serde_json::to_string(&path).and_then(|text| serde_json::from_str::<KeptPath>(&text));
+        assert_eq!(again.ok(), Some(path));
+    }
 }
 
 #[cfg(test)]
@@ -141,7 +156,10 @@ mod tests {
         let text = r#""/a\\x41/ä""#;
         assert_eq!(serde_json::to_string(&KeptPath::from(r"/a\x41/ä")).unwrap(), text);
         assert_eq!(serde_json::from_str::<KeptPath>(text).unwrap(), KeptPath::from(r"/a\x41/ä"));
-        for odd in [r#""\u0000\\""#, r#""\u0000\\y""#, r#""\u0000\\xf""#, r#""\u0000\\xäb""#] {
+        for odd in [
+            r#""a\u0000b""#, r#""\u0000\\x00""#, r#""\u0000\\x+f""#, r#""\u0000\\""#, r#""\u0000\\y""#,
+            r#""\u0000\\xf""#, r#""\u0000\\xäb""#,
+        ] {
             assert!(serde_json::from_str::<KeptPath>(odd).is_err(), "{odd}");
         }
     }

@@ -69,6 +69,13 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// A fuzz target by its name: it panics on an input that is read wrongly. Only the fuzzer's own build has it.
+#[cfg(fuzzing)]
+pub fn fuzz(target: &str) -> Option<Box<dyn Fn(&[u8]) + Send + Sync>> {
+    let target = spec::words::parse::<dev::fuzz::Target>(target)?;
+    Some(Box::new(move |bytes| target.read(bytes)))
+}
+
 /// Runs a task. Where it fails because of a path, the error says who gave that path.
 fn run(cx: Context, task: &Task) -> anyhow::Result<u8> {
     if let Some(workspace) = task.workspace(&cx) {

@@ -220,7 +220,8 @@ fn unescaped(field: &str) -> Option<String> {
     let mut rest = field.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {
         if byte == b'\\' {
-            let digits = tail.get(..3).and_then(|digits| std::str::from_utf8(digits).ok())?;
+            let digits = tail.get(..3).filter(|digits| digits.iter().all(|digit| (b'0'..=b'7').contains(digit)))?;
+            let digits = std::str::from_utf8(digits).ok()?;
             bytes.push(u8::from_str_radix(digits, 8).ok()?);
             rest = &tail[3..];
         } else {
@@ -229,6 +230,34 @@ fn unescaped(field: &str) -> Option<String> {
         }
     }
     String::from_utf8(bytes).ok()
+}
+
+/// For the fuzzer. A table that is written out and read again is the same one, and any path can be looked for in it.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    let Ok(table) = MountTable::parse(text) else { return };
+    let field = |text: &str| {
+        let escaped = |byte: u8| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' => char::from(byte).to_string(),
+            odd => format!("\\{odd:03o}"),
+        };
+        text.bytes().map(escaped).collect::<String>()
+    };
+    let all = |fields: &[String]| fields.iter().map(|text| field(text)).collect::<Vec<_>>().join(",");
+    let written = |line: &MountLine| {
+        let tags: String = line.tags.iter().map(|tag| format!(" {tag}")).collect();
+        let (root, point, source) = (field(&line.root), field(&line.point), field(&line.source));
+        let MountLine { id, parent, device, fstype, .. } = line;
+        let (options, more) = (all(&line.options), all(&line.super_options));
+        format!("{id} {parent} {device} {root} {point} {options}{tags} - {fstype} {source} {more}\n")
+    };
+    let again: String = table.lines.iter().map(written).collect();
+    assert_eq!(MountTable::parse(&again).as_ref(), Ok(&table), "{again}");
+    for line in table.lines.iter().take(4) {
+        let place = table.place_of(&line.point);
+        assert!(table.covering(&line.point).is_none_or(|seen| place.is_some() == within(&line.point, &seen.point)));
+        assert!(table.below(&line.point).iter().all(|below| within(&below.point, &line.point)));
+    }
 }
 
 #[cfg(test)]
@@ -277,6 +306,7 @@ mod tests {
             "1 0 8:1 / / rw - ext4",
             "x 0 8:1 / / rw - ext4 d rw",
             r"1 0 8:1 / /\9 rw - ext4 d rw",
+            r"1 0 8:1 / /\+12 rw - ext4 d rw",
         ] {
             let err = MountTable::parse(odd).unwrap_err();
             assert!(err.contains(odd), "{err}");

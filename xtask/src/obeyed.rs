@@ -50,5 +50,11 @@ pub(crate) struct Obeyed {
     pub(crate) noted: &'static str,
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz {
+    pub(crate) use super::diff::fuzz as shown;
+    pub(crate) use super::record::fuzz as kept;
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,30 @@
 //! Text and paths that others give (an agent, a file system, a settings file), made safe to be shown. Pure.
 
+use serde::Serialize;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 /// Text of several lines, made safe for a terminal.
 pub(crate) fn harmless(text: &str) -> String {
     text.chars().map(|c| if matches!(c, '\n' | '\t') { c.to_string() } else { shown(c) }).collect()
+}
+
+/// A value as JSON in several lines: its text is exactly what was said, and none of it is more than meets the eye. What a
+/// terminal must not get stands in a string as `\uXXXX`, which every parser reads as the character itself.
+///
+/// # Errors
+/// The value is none that JSON has.
+pub(crate) fn json(value: &impl Serialize) -> serde_json::Result<String> {
+    let text = serde_json::to_string_pretty(value)?;
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_odd(c) && c != '\n' {
+            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| safe.push_str(&format!("\\u{unit:04x}")));
+        } else {
+            safe.push(c);
+        }
+    }
+    Ok(safe)
 }
 
 /// A message that quotes what others say: none of its lines but the first begins where this tool's own lines do.
@@ -50,6 +69,19 @@ pub(crate) fn word(text: &str) -> String {
     word + "'"
 }
 
+/// A number of bytes in the unit in which it is easiest to read.
+pub(crate) fn bytes(bytes: u64) -> String {
+    let units = [(1u64 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match units.into_iter().find(|(unit, _)| bytes >= *unit) {
+        // Computed in tenths, because a float would round.
+        Some((unit, name)) => {
+            let tenths = u128::from(bytes) * 10 / u128::from(unit);
+            format!("{}.{} {name}", tenths / 10, tenths % 10)
+        }
+        None => format!("{bytes} B"),
+    }
+}
+
 /// A path that can be passed on whole: to the engine, in a settings file, on a line.
 ///
 /// # Errors
@@ -80,8 +112,22 @@ fn is_unseen(c: char) -> bool {
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
             | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
             | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
-            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
+            | '\u{13430}'..='\u{13455}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
     )
+}
+
+/// For the fuzzer. Nothing that is shown of others' text moves the cursor, hides a word or begins another line.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let text = &*String::from_utf8_lossy(bytes);
+    let shown = [printable(text), path(Path::new(std::ffi::OsStr::from_bytes(bytes)))];
+    assert!(shown.iter().all(|text| !text.chars().any(is_odd)), "{shown:?}");
+    assert!(!harmless(text).chars().any(|c| is_odd(c) && !matches!(c, '\n' | '\t')));
+    assert!(message(text).split('\n').skip(1).all(|line| line.is_empty() || line.starts_with(' ')));
+    let word = word(text);
+    assert!(!word.chars().any(|c| is_odd(c) && !matches!(c, '\n' | '\t')), "{word:?}");
+    assert!(word.starts_with("$'") || shell_words::split(&word).is_ok_and(|words| words == [text]), "{word:?}");
+    assert!(plain(Path::new(text)).is_err() || printable(text) == text || !text.chars().any(char::is_control));
 }
 
 #[cfg(test)]
@@ -113,6 +159,17 @@ mod tests {
             let escape = format!("\\u{{{code:x}}}");
             assert_eq!((printable(&c.to_string()), harmless(&c.to_string())), (escape.clone(), escape), "{code:x}");
         }
+    }
+
+    #[test]
+    fn json_is_what_was_said_and_shows_what_cannot_be_seen() {
+        let said = "a\u{202e}b\u{9b}\u{7f}\u{2067}\u{200f}\u{61c}\u{e0041}\u{1b}[2J\n\t\"\\ä😀";
+        let text = json(&serde_json::json!({ said: [said] })).unwrap();
+        assert_eq!(harmless(&text), text, "nothing is left for the printer");
+        assert!(text.contains(r"a\u202eb\u009b\u007f\u2067\u200f\u061c\udb40\udc41\u001b[2J\n\t"), "{text}");
+        assert!(text.contains("ä😀"), "{text}");
+        let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(read, serde_json::json!({ said: [said] }));
     }
 
     #[test]

@@ -8,6 +8,8 @@ use crate::context::Context;
 use crate::ours;
 use crate::text;
 pub(crate) use crate::text::{harmless, printable};
+use anyhow::Result;
+use serde::Serialize;
 use std::fmt::Display;
 use std::io::{BufRead as _, Write as _};
 use std::sync::OnceLock;
@@ -55,14 +57,30 @@ pub(crate) fn stderr() -> Look {
     LOOKS.get().copied().unwrap_or_default().1
 }
 
-/// Prints a result for programs to standard output, exactly as it is: JSON, a script, a command. That the reader has closed the pipe (`| head`) is not an error.
+/// Prints a result to standard output. Nothing of it moves the cursor, turns the text round or is invisible, whoever wrote
+/// it: no text of this tool's own needs that, so that no caller has to think of it. That the reader has closed the pipe
+/// (`| head`) is not an error.
 pub(crate) fn result(text: impl Display) {
-    let _ = writeln!(std::io::stdout(), "{text}");
+    put(std::io::stdout(), &harmless(&text.to_string()));
 }
 
-/// Prints a result for people, with coloured marks, and made safe as [`say`] does.
+/// Prints a result for programs, as JSON. A parser reads the exact text; what a terminal must not get is an escape of JSON.
+///
+/// # Errors
+/// The value is none that JSON has.
+pub(crate) fn json(value: &impl Serialize) -> Result<()> {
+    result(text::json(value)?);
+    Ok(())
+}
+
+/// The only place that writes to the two streams of this process.
+fn put(mut stream: impl std::io::Write, text: &str) {
+    let _ = writeln!(stream, "{text}");
+}
+
+/// Prints a result for people, with coloured marks.
 pub(crate) fn table(text: impl Display) {
-    result(paint(&harmless(&text.to_string()), stdout().colour));
+    put(std::io::stdout(), &paint(&harmless(&text.to_string()), stdout().colour));
 }
 
 /// Prints a line of a plan: a comment is one line whatever stands in it, since the plan can be pasted into a shell.
@@ -75,7 +93,7 @@ pub(crate) fn planned(line: impl Display) {
 /// only control characters that reach the terminal are newlines and tabs.
 pub(crate) fn say(text: impl Display) {
     let text = ours::spelled(&harmless(&text.to_string()));
-    let _ = writeln!(std::io::stderr(), "{}", paint(&text, stderr().colour));
+    put(std::io::stderr(), &paint(&text, stderr().colour));
 }
 
 /// Tells the user something that deserves attention, on standard error.
@@ -118,7 +136,7 @@ pub(crate) fn agree(question: &str) -> bool {
 
 /// Asks for one line. `None` at the end of input.
 pub(crate) fn ask(prompt: &str) -> Option<String> {
-    let _ = write!(std::io::stderr(), "{prompt}");
+    let _ = write!(std::io::stderr(), "{}", harmless(prompt));
     let _ = std::io::stderr().flush();
     let mut line = String::new();
     match std::io::stdin().lock().read_line(&mut line) {

@@ -32,6 +32,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("test", &["cargo xtask test", "cargo xtask test --tier engine"]),
     ("ci", &["cargo xtask ci"]),
     ("completions", &["cargo xtask completions bash"]),
+    ("fuzz", &["cargo xtask fuzz", "cargo xtask fuzz mountinfo inspect --seconds 60"]),
     ("bench", &["cargo xtask bench", "cargo xtask bench enter start --pairs 3"]),
 ];
 

@@ -5,7 +5,7 @@ use object::read::ReadCache;
 use object::read::elf::{FileHeader as _, ProgramHeader as _};
 use object::{LittleEndian, pod};
 use std::fs::File;
-use std::io::{Error, ErrorKind, Read as _, Result};
+use std::io::{Error, ErrorKind, Read, Result, Seek};
 use std::path::Path;
 
 /// No path on Linux is longer: a file that claims a longer one is damaged.
@@ -23,7 +23,10 @@ pub(super) struct Elf {
 
 /// Reads the head of a file. `None` where the file is not ELF; an error of kind `InvalidData` where it is a damaged one.
 pub(super) fn read(path: &Path) -> Result<Option<Elf>> {
-    let mut file = File::open(path)?;
+    head(File::open(path)?)
+}
+
+fn head(mut file: impl Read + Seek) -> Result<Option<Elf>> {
     let mut head = Vec::new();
     (&mut file).take(size_of::<FileHeader64<LittleEndian>>() as u64).read_to_end(&mut head)?;
     if !head.starts_with(b"\x7fELF") {
@@ -40,7 +43,7 @@ pub(super) fn read(path: &Path) -> Result<Option<Elf>> {
 
 /// `ReadCache` reads no more than the file has, but a sparse file can claim any size: each length that the file states is
 /// checked against a bound of ours before anything is read.
-fn interpreter(header: &FileHeader64<LittleEndian>, file: &ReadCache<File>) -> Result<Option<String>> {
+fn interpreter(header: &FileHeader64<LittleEndian>, file: &ReadCache<impl Read + Seek>) -> Result<Option<String>> {
     if header.e_phnum(LittleEndian) == PN_XNUM {
         return Err(damaged("it has too many program headers"));
     }
@@ -88,6 +91,19 @@ impl Elf {
             None | Some("/lib64/ld-linux-x86-64.so.2" | "/lib/ld-linux-aarch64.so.1") => Ok(()),
             Some(other) => Err(other),
         }
+    }
+}
+
+/// For the fuzzer. What is no damaged ELF file is none, or can be judged; no error is of another kind.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    match head(std::io::Cursor::new(bytes)) {
+        Ok(None) => assert!(!bytes.starts_with(b"\x7fELF")),
+        Ok(Some(elf)) => {
+            _ = (elf.for_this_machine(), elf.loads_in_image().map_err(str::len));
+            assert!(elf.interpreter.is_none_or(|path| path.len() as u64 <= 3 * PATH_MAX));
+        }
+        Err(err) => assert_eq!(err.kind(), ErrorKind::InvalidData, "{err}"),
     }
 }
 

@@ -13,6 +13,9 @@ mod system;
 mod text;
 mod write;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use config::fuzz;
+
 pub(crate) use crate::spec::words::Mode;
 pub(crate) use linked::{refuse_linked, refuse_linked_settings};
 pub(crate) use read::read;

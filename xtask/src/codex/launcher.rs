@@ -196,5 +196,12 @@ fn describe(path: &Path) -> String {
     }
 }
 
+/// For the fuzzer: a script that starts Codex.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    let target = exec_target(text);
+    assert!(target.is_none_or(|script| script.to_string_lossy().ends_with("codex.js")));
+}
+
 #[cfg(test)]
 mod tests;

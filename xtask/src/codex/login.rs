@@ -12,6 +12,9 @@
 mod auth;
 mod outcome;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use auth::fuzz;
+
 pub(crate) use outcome::{Burnt, LoginOutcome};
 
 use crate::beneath::{Beneath, Lock, Why, lock_fd};

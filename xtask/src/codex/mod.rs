@@ -13,6 +13,15 @@ pub mod pinned;
 mod snapshot;
 mod version;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz {
+    pub(crate) use super::elf::fuzz as elf;
+    pub(crate) use super::home::fuzz as config;
+    pub(crate) use super::launcher::fuzz as launcher;
+    pub(crate) use super::login::fuzz as login;
+    pub(crate) use super::version::fuzz as version;
+}
+
 pub(crate) use launcher::find;
 pub(crate) use snapshot::prune;
 

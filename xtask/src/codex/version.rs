@@ -108,6 +108,13 @@ fn clean(version: &str) -> Option<String> {
     (good && version.len() < 64 && version.chars().all(plain)).then(|| version.to_owned())
 }
 
+/// For the fuzzer: what a program answers to `--version`. What is taken can stand in a path.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    assert!(parse(text).is_none_or(|version| !version.contains('/') && !version.starts_with('.')));
+    _ = serde_json::from_str::<VersionCache>(text);
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::testing::World;

@@ -3,6 +3,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod ci;
+pub(crate) mod fuzz;
 mod lease;
 pub(crate) mod test;
 

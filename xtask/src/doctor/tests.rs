@@ -9,7 +9,7 @@ use crate::{codex as host_codex, distro, error};
 /// A host on which a sandbox can run: Debian 13, Docker's own engine, a Blackwell card, Codex by npm.
 pub(super) fn facts() -> AboutHost {
     let distro = distro::parse("ID=debian\nVERSION_ID=13\n");
-    let cx = Context { root: "/r".into(), home: "/home/ada".into(), ..Context::default() };
+    let cx = Context { root: "/r".into(), home: "/home/ada".into(), memory: Some(64 << 30), ..Context::default() };
     let settings = settings::resolve(&cx, &Flags::default(), &[]).unwrap();
     AboutHost {
         settings: Settings { workspace: "/home/ada/project".into(), ..settings },

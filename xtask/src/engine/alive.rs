@@ -231,6 +231,13 @@ impl Drop for Frozen<'_> {
     }
 }
 
+/// For the fuzzer: the answer of `docker top`.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    let lines = text.lines().skip(1).count();
+    assert!(parse_top(text).is_none_or(|all| all.len() == lines), "a process was passed over");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,9 +13,28 @@ use std::collections::BTreeMap;
 pub(super) fn confine(service: &mut Value, p: &Spec) {
     // Each field is named: a new one does not compile until Compose is told of it, here or elsewhere.
     // What is denied to sessions, `launcher` denies.
-    let Shape { gpus, network, codex_home: _, shm_size, pids_limit, memlock, ptrace: _ } = &p.shape;
+    let Shape {
+        gpus,
+        network,
+        codex_home: _,
+        shm_size,
+        memory,
+        cpu_weight,
+        pids_limit,
+        log_size,
+        log_files,
+        memlock,
+        ptrace: _,
+    } = &p.shape;
     service["shm_size"] = json!(shm_size);
+    if let Some(bytes) = memory {
+        // Docker's second limit is that on memory and swap together: the same number is no swap.
+        service["mem_limit"] = json!(bytes);
+        service["memswap_limit"] = json!(bytes);
+    }
+    service["cpu_shares"] = json!(cpu_shares(*cpu_weight));
     service["pids_limit"] = json!(pids_limit);
+    service["logging"] = json!({"driver": LOG_DRIVER, "options": log_options(*log_size, *log_files)});
     // The user's own group is among them for the sake of this tool's programs, whose primary group is another one.
     let groups = p.groups.iter().filter(|gid| **gid != p.gid);
     service["group_add"] = [&p.gid].into_iter().chain(groups).map(|gid| json!(gid.to_string())).collect();
@@ -31,6 +50,19 @@ pub(super) fn confine(service: &mut Value, p: &Spec) {
         }
         service["deploy"] = json!({"resources": {"reservations": {"devices": [devices]}}});
     }
+}
+
+/// The driver that keeps the log of a sandbox.
+pub(crate) const LOG_DRIVER: &str = "json-file";
+
+/// What it is told. A number without a unit is bytes.
+pub(crate) fn log_options(size: u64, files: u64) -> BTreeMap<String, String> {
+    [("max-file", files), ("max-size", size)].map(|(name, number)| (name.to_owned(), number.to_string())).into()
+}
+
+/// A weight in Docker's unit, of which everything has 1024 that was not told otherwise. The kernel takes no fewer than 2.
+pub(crate) fn cpu_shares(weight: u64) -> u64 {
+    (weight * 1024 / 100).max(2)
 }
 
 fn device_request(gpus: &Gpus, route: Option<GpuRoute>) -> Option<Value> {
@@ -86,6 +118,10 @@ pub(crate) struct HostConfig {
     pub(crate) pids_limit: Option<i64>,
     /// The limit on memory in bytes; 0 means none.
     pub(crate) memory: Option<u64>,
+    /// The limit on memory and swap together, in bytes; -1 is none, and 0 as much swap as memory.
+    pub(crate) memory_swap: Option<i64>,
+    /// The weight of its processes among others; 0 is the usual one.
+    pub(crate) cpu_shares: Option<u64>,
     /// What becomes of the main process' output.
     pub(crate) log_config: Option<LogConfig>,
     #[serde(deserialize_with = "told")]
@@ -165,12 +201,28 @@ pub(crate) const REAL: &str = include_str!("asked/engine-26.1.json");
 #[cfg(test)]
 pub(crate) fn answer(shape: &Shape) -> Value {
     // Each field is named: a new one does not compile until the engine says that it was asked for it.
-    let Shape { gpus: _, network: _, codex_home: _, shm_size, pids_limit, memlock: _, ptrace: _ } = shape;
+    let Shape {
+        gpus: _,
+        network: _,
+        codex_home: _,
+        shm_size,
+        memory,
+        cpu_weight,
+        pids_limit,
+        log_size,
+        log_files,
+        memlock: _,
+        ptrace: _,
+    } = shape;
     let mut answer: Value = serde_json::from_str(REAL).unwrap();
     let mut says = |field: &str, value: Value| {
         *answer[0]["HostConfig"].get_mut(field).unwrap_or_else(|| panic!("the real engine sends no `{field}`")) = value;
     };
     says("ShmSize", json!(shm_size));
     says("PidsLimit", json!(pids_limit));
+    says("Memory", json!(memory.unwrap_or_default()));
+    says("MemorySwap", json!(memory.unwrap_or_default()));
+    says("CpuShares", json!(cpu_shares(*cpu_weight)));
+    says("LogConfig", json!({"Type": LOG_DRIVER, "Config": log_options(*log_size, *log_files)}));
     answer
 }

@@ -173,6 +173,10 @@ fn places(text: &str, container: &str) -> Vec<PathBuf> {
             // v1: `name=systemd` is mounted as `systemd`.
             _ => {
                 let name = controllers.strip_prefix("name=").unwrap_or(controllers);
+                // A name is one component: anything else would lead elsewhere.
+                if !Path::new(name).components().eq([Component::Normal(name.as_ref())]) {
+                    continue;
+                }
                 dirs.push(Path::new(MOUNT).join(name).join(&group));
             }
         }
@@ -291,6 +295,22 @@ pub(super) fn uptime() -> Option<Duration> {
     Duration::try_from_secs_f64(up.split_whitespace().next()?.parse().ok()?).ok()
 }
 
+/// For the fuzzer: the files of `/proc/PID` and of a cgroup. Nothing leads out of the hierarchies.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    for dir in places(text, "c0") {
+        assert!(dir.starts_with(MOUNT) && dir.components().all(|part| part != Component::ParentDir), "{dir:?}");
+    }
+    if let Ok(pids) = parse_pids(text) {
+        assert!(pids.len() == text.lines().count() && !pids.contains(&0));
+    }
+    let (stat, cmdline) = text.split_once('\n').unwrap_or((text, ""));
+    if let Some(process) = Process::parse(stat, cmdline) {
+        process.since();
+        assert!(!process.args.is_empty());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -324,6 +344,10 @@ mod tests {
     fn a_group_that_is_not_known_to_be_the_containers_is_not_taken() {
         for other in ["0::/\n", "0::/user.slice/user-0.slice\n", "0::/../../x\n", "8:pids:/\n", "odd\n", ""] {
             assert_eq!(named(other, ID), Vec::<String>::new(), "{other}");
+        }
+        for controller in ["/etc", "name=..", "a/b", "name=", "pids/"] {
+            let text = format!("8:{controller}:/docker/{ID}\n");
+            assert_eq!(named(&text, ID), Vec::<String>::new(), "{text} leads out of the hierarchies");
         }
         assert_eq!(named(&format!("0::/../docker/{ID}\n"), ID), Vec::<String>::new());
         assert_eq!(named(&format!("0::/docker/{ID}\n"), ""), Vec::<String>::new());

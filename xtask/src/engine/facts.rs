@@ -244,5 +244,18 @@ pub(crate) fn free_bytes(dir: &Path) -> Option<u64> {
     Some(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
+/// For the fuzzer: the answers of `docker version` and `docker info`, a blank line between them.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    let (version, info) = text.split_once("\n\n").unwrap_or((text, "{}"));
+    if let Ok(engine) = parse(version, info, "unix:///run/docker.sock") {
+        numbers(&engine.version);
+        major_minor(&engine.api);
+        assert!(engine.security.iter().all(|name| !name.contains(',')));
+    }
+    InfoAnswer::in_default_context(info);
+    numbers(text);
+}
+
 #[cfg(test)]
 mod tests;

@@ -44,6 +44,9 @@ pub(crate) struct RunState {
     /// Whether its processes are frozen.
     #[serde(default)]
     pub(crate) paused: bool,
+    /// Whether the kernel has killed something of it for want of memory since it was started.
+    #[serde(default, rename = "OOMKilled")]
+    pub(crate) oom_killed: bool,
     /// The process id of its init on the engine's machine; 0 where it does not run.
     #[serde(default)]
     pub(crate) pid: u64,
@@ -99,6 +102,19 @@ impl Container {
     pub(crate) fn init(&self) -> Option<u64> {
         Some(self.state.pid).filter(|pid| *pid > 0)
     }
+}
+
+/// For the fuzzer. What does not say whether it runs, and which container it is, is none.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    let value = || serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
+    if let Ok(container) = Container::parse(text) {
+        let first = &value()[0];
+        assert_eq!(first["Id"].as_str(), Some(container.id.as_str()));
+        assert_eq!(first["State"]["Running"].as_bool(), Some(container.state.running));
+        assert_eq!(container.mounts.is_none(), first.get("Mounts").is_none());
+    }
+    _ = serde_json::from_str::<StoredImage>(text);
 }
 
 #[cfg(test)]

@@ -260,5 +260,12 @@ pub(crate) fn removal(packages: &[String], next: bool) -> String {
     format!("sudo apt-get purge --autoremove {}{files}", packages.join(" "))
 }
 
+/// For the fuzzer: what `apt-get` says.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    upgraded(text);
+    assert!(source(text, "bookworm").is_none_or(|(_, key)| key.starts_with('/')));
+}
+
 #[cfg(test)]
 mod tests;

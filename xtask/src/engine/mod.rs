@@ -18,6 +18,15 @@ pub(crate) mod refuse;
 pub(crate) mod running;
 pub(crate) mod sockets;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz {
+    pub(crate) use super::alive::fuzz as top;
+    pub(crate) use super::cgroup::fuzz as process;
+    pub(crate) use super::facts::fuzz as facts;
+    pub(crate) use super::inspect::fuzz as inspect;
+    pub(crate) use super::install::fuzz as apt;
+}
+
 pub(crate) use facts::{Component, Engine, Local, Silence, free_bytes, look, major_minor, numbers, read};
 pub(crate) use refuse::{
     low_room, newer_engine, no_buildx, no_engine, not_recursive, passes_recursive, refusals, refuse, silent,

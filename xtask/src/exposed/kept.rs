@@ -155,6 +155,14 @@ fn change(state: &Path, change: impl FnOnce(&mut KeptList)) -> Result<()> {
     dir.write(FILE, format!("{:#}\n", serde_json::to_value(&after)?), 0o600)
 }
 
+/// For the fuzzer. What is kept reads back as it was.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let Ok(list) = serde_json::from_slice::<KeptList>(bytes) else { return };
+    let again = serde_json::to_value(&list).and_then(serde_json::from_value::<KeptList>);
+    assert_eq!(again.ok(), Some(list));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

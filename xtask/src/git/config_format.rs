@@ -63,6 +63,16 @@ pub(super) fn quoted(value: &str) -> String {
     format!("\"{}\"", value.replace('\\', r"\\").replace('"', r#"\""#))
 }
 
+/// For the fuzzer. A value that is written is read as it was.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    for (_, value) in parse(text).into_iter().chain([(String::new(), text.to_owned())]) {
+        let plain: String = value.chars().filter(|c| !c.is_control()).collect();
+        let written = format!("[a \"b\"]\n\tc = {}\n", quoted(&value));
+        assert_eq!(parse(&written), [("a.b.c".to_owned(), plain)], "{written}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -24,6 +24,15 @@ mod take;
 mod unread;
 pub(crate) mod watch;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz {
+    pub(crate) use super::config_format::fuzz as config;
+    pub(crate) use super::quarantine::fuzz as objects;
+    pub(crate) use super::refs::fuzz as refs;
+    pub(crate) use super::repository::fuzz as format;
+    pub(crate) use super::watch::fuzz as watch;
+}
+
 pub(crate) use appeared::note_appearance;
 pub(crate) use commits::{NOTHING_NEW, describe, list, losses, summary, waiting};
 pub(crate) use environment::Environment;

@@ -251,6 +251,14 @@ fn has_any(pack: &Path, ids: &BTreeSet<&str>) -> bool {
     index.get(8 + 4 * 256..).is_some_and(|all| all.chunks_exact(len).any(|id| ids.contains(id)))
 }
 
+/// For the fuzzer: what git says of its objects.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    for line in text.lines() {
+        assert!(sized(line).is_none_or(|(id, kind, _)| line.starts_with(&format!("{id} {kind} "))));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

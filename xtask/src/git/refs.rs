@@ -76,13 +76,7 @@ impl Private {
             return Err(failed(format!("the sandbox's `packed-refs` has more than {PACKED} bytes")).hint(DROP).into());
         }
         let packed = noted(packed, &mut found.unread).unwrap_or_default();
-        for line in packed.lines().filter(|line| !line.starts_with(['#', '^']) && !line.is_empty()) {
-            effort.go_on()?;
-            match line.split_once(' ') {
-                Some((id, name)) if is_id(id, sha256) => found.add(name, id),
-                Some(_) | None => found.unread.push(format!("`{}` in `packed-refs` is no ref", printable(line))),
-            }
-        }
+        found.packed(&packed, sha256, effort)?;
         let mut walk = Walk { left: ENTRIES, sha256, effort };
         if let Some(refs) = noted(git.open_dir("refs"), &mut found.unread) {
             found.loose(&refs, "refs", LEVELS, &mut walk)?;
@@ -98,6 +92,17 @@ impl Private {
         found.unread = first(found.unread, "notes");
         found.notes = first(found.notes, "notes");
         Ok(found)
+    }
+
+    fn packed(&mut self, text: &str, sha256: bool, effort: &Effort<'_>) -> Result<()> {
+        for line in text.lines().filter(|line| !line.starts_with(['#', '^']) && !line.is_empty()) {
+            effort.go_on()?;
+            match line.split_once(' ') {
+                Some((id, name)) if is_id(id, sha256) => self.add(name, id),
+                Some(_) | None => self.unread.push(format!("`{}` in `packed-refs` is no ref", printable(line))),
+            }
+        }
+        Ok(())
     }
 
     /// Other places than plain files in which git would keep refs.
@@ -351,6 +356,24 @@ pub(super) fn left(repo: &Repository, host: &Refs, effort: &Effort<'_>) -> Resul
         }
     }
     Ok(found)
+}
+
+/// For the fuzzer: HEAD and `packed-refs`. Refs that are written are read as they were, and nothing is passed over.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    let effort = Effort::to_read(&|| false);
+    let read = |text: &str, sha256| {
+        let mut found = Private::default();
+        found.packed(text, sha256, &effort).map(|()| found)
+    };
+    for sha256 in [false, true] {
+        if let Some(head) = parse_head(text, sha256) {
+            assert_eq!(parse_head(&head.to_string(), sha256), Some(head));
+        }
+        let Ok(found) = read(text, sha256) else { continue };
+        let Ok(again) = read(&packed_text(&found.refs), sha256) else { continue };
+        assert_eq!((again.refs, again.unread), (found.refs, Vec::new()));
+    }
 }
 
 #[cfg(test)]

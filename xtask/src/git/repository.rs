@@ -278,3 +278,11 @@ fn format(dir: &Path, settings: &[(String, String)]) -> Result<bool> {
         other => Err(failed(format!("`{shown}` has the unknown object format `{other}`")).into()),
     }
 }
+
+/// For the fuzzer: the configuration of a repository.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    let settings = config_format::parse(text);
+    let known = |sha256: bool| sha256 == (config_format::last(&settings, "extensions.objectformat") == Some("sha256"));
+    assert!(format(Path::new("/w"), &settings).ok().is_none_or(known));
+}

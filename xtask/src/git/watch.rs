@@ -22,6 +22,16 @@ mod text;
 mod told;
 mod walk;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz {
+    pub(crate) use super::command::fuzz as command;
+    pub(crate) use super::interpreter::fuzz as interpreter;
+    pub(crate) use super::outward::fuzz as link;
+    pub(crate) use super::settings::fuzz as settings;
+    pub(crate) use super::state::fuzz as state;
+    pub(crate) use super::text::fuzz as attributes;
+}
+
 use super::layout::DOT_GIT;
 use super::{Environment, Repository, borrowed};
 use crate::error::{Failure, failed, usage};

@@ -89,6 +89,15 @@ fn spec_driver(text: &str) -> Option<String> {
     })
 }
 
+/// For the fuzzer: a CDI specification, and `/proc/driver/nvidia/version`.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    let version = |text: &String| text.contains('.') && text.chars().all(|c| c.is_ascii_digit() || c == '.');
+    assert!(spec_driver(text).as_ref().is_none_or(version));
+    assert!(driver_version(text).as_ref().is_none_or(version));
+    is_open(text);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

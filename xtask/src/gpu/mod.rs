@@ -4,6 +4,8 @@ pub(crate) mod arch;
 mod devices;
 pub(crate) mod smi;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use devices::fuzz;
 pub(crate) use devices::{CdiSpec, Pci, driver_version};
 
 use crate::distro::{Distro, Package};

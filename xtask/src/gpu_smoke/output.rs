@@ -3,7 +3,7 @@
 use super::Wish;
 use crate::context::Context;
 use crate::smoke::{SmokeResult, github, json, junit, show};
-use crate::{exec, ui};
+use crate::{exec, text, ui};
 use anyhow::{Context as _, Result};
 use std::fs::File;
 use std::io::Write as _;
@@ -24,7 +24,7 @@ pub(super) fn show(cx: &Context, wish: &Wish, result: SmokeResult) -> Result<()>
 /// A file cannot be written.
 pub(super) fn files(cx: &Context, wish: &Wish, result: SmokeResult) -> Result<()> {
     if let Some(path) = &wish.json {
-        let text = format!("{:#}\n", json::document(result));
+        let text = format!("{}\n", text::json(&json::document(result))?);
         exec::write_file(&cx.absolute(path), text.as_bytes(), 0o644)?;
     }
     if let Some(path) = &wish.junit {
@@ -34,7 +34,7 @@ pub(super) fn files(cx: &Context, wish: &Wish, result: SmokeResult) -> Result<()
         github::annotations(result.outcome).iter().for_each(ui::result);
     }
     if let Some(path) = cx.var("GITHUB_STEP_SUMMARY") {
-        append(&cx.absolute(Path::new(path)), &github::summary(result))?;
+        append(&cx.absolute(Path::new(path)), &ui::harmless(&github::summary(result)))?;
     }
     Ok(())
 }

@@ -130,6 +130,12 @@ pub(crate) fn misfits(reference: &str, arch_list: &str, facts: &GpuFacts) -> Vec
     lines
 }
 
+/// For the fuzzer: what `apt-get indextargets` says, and a list of packages.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    assert!(mirror_of(text).is_none_or(|site| site.trim_end_matches('/').ends_with("/debian")));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

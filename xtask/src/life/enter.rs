@@ -11,6 +11,7 @@ use super::running::Running;
 use super::session::Session;
 use super::signals::Signals;
 use super::stall::{Held, Stall};
+use super::used::{self, Used};
 use crate::engine::alive::Alive;
 use crate::engine::docker::{self, Entrance, Whose};
 use crate::engine::inspect::Container;
@@ -68,6 +69,8 @@ impl Running<'_> {
         gathered.look_again()?;
         gathered.note_entered()?;
         let mut session = Session::begin(&gathered.ground.places, &mark, Alive::read(&container).ok().as_ref())?;
+        let fills = used::filled(&gathered.ground.places, &record.spec);
+        let (used, memory) = (Used::read(&container, &fills), record.spec.shape.memory);
         ui::echo(&command);
         let (start, since) = (Instant::now(), SystemTime::now());
         let (mut last, mut lock) = (start, Some(call.lock));
@@ -103,8 +106,12 @@ impl Running<'_> {
         }
         signals.forget_keys();
         let decision = Decision { said: call.on_change, ask: call.can_ask.then_some(signals) };
+        let says = |ended| used::since(&used, &Used::read(&container, &fills), memory, ended).iter().for_each(ui::warn);
         if code == i32::from(KILLED) && was_ended(gathered, &name, &record.container, &mut lock, signals) {
             ui::say(format_args!("`{name}` was ended meanwhile, and this session with it"));
+            says(
+                find(&record.container).is_ok_and(|found| found.is_some_and(|there| there.container.state.oom_killed)),
+            );
             if gathered.ground.places.record.exists() {
                 // It was not `down`, which looks itself: perhaps the agent did it, so that nobody would look.
                 let seen = gathered.look_after_end(lock.is_some());
@@ -115,6 +122,7 @@ impl Running<'_> {
             }
             return Ok(Left { code: KILLED });
         }
+        says(false);
         let alive = wind_down(gathered, &container, call.leftovers, signals, lock)
             .inspect_err(|err| ui::warn(format_args!("what still runs inside is not known: {err:#}")));
         let seen = gathered.look_at_exit(alive.ok().as_ref());

@@ -218,7 +218,7 @@ fn say(seen: Result<watch::Told, watch::Unfinished>) -> (Option<Look>, Result<bo
     };
     told.notes.iter().for_each(ui::say);
     told.warnings.iter().for_each(ui::warn);
-    (told.obeyed, why.map_or(Ok(told.complete), Err))
+    (told.obeyed.map(|look| *look), why.map_or(Ok(told.complete), Err))
 }
 
 fn unseen(workspace: &Path, err: &anyhow::Error) {

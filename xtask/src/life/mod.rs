@@ -31,7 +31,15 @@ mod sources;
 mod stall;
 mod start;
 pub(crate) mod status;
+mod used;
 mod wanted;
+
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz {
+    pub(crate) use super::record::fuzz as record;
+    pub(crate) use super::session::fuzz as session;
+    pub(crate) use super::status::fuzz as status;
+}
 
 pub(crate) use call::{Call, lock};
 pub(crate) use dry_run::{dry_run, show_settings};

@@ -219,6 +219,15 @@ pub(super) fn answered(claims: &[Finding]) -> bool {
     claims.iter().any(|claim| claim.id == "codex.version" && claim.verdict.held())
 }
 
+/// For the fuzzer: the record of a container, of any version.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    _ = (mounts_of(bytes), sources_of(bytes), writable_of(bytes));
+    let Ok(record) = serde_json::from_slice::<Record>(bytes) else { return };
+    let again = serde_json::to_vec(&record).and_then(|kept| serde_json::from_slice::<Record>(&kept));
+    assert_eq!(again.ok(), Some(record));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -244,17 +253,19 @@ mod tests {
         assert!(sources.iter().any(|source| source.to_string_lossy().contains("/codex/0.169.0-")), "{sources:?}");
         assert!(serde_json::from_str::<Record>(FIRST).is_err(), "its promises are not guessed at");
         assert_eq!(sources_of(b"{"), None);
-        assert_eq!(sources_of(br#"{"schema": 5, "spec": {"mounts": []}}"#), None);
+        assert_eq!(sources_of(br#"{"schema": 6, "spec": {"mounts": []}}"#), None);
     }
 
     /// The record of version 2.
     const SECOND: &str = include_str!("fixtures/entry-2.json");
     /// The record of version 3.
     const THIRD: &str = include_str!("fixtures/entry-3.json");
+    /// The record of version 4.
+    const FOURTH: &str = include_str!("fixtures/entry-4.json");
 
     #[test]
     fn the_records_of_every_version_name_what_was_given_for_writing() {
-        for record in [FIRST, SECOND, THIRD] {
+        for record in [FIRST, SECOND, THIRD, FOURTH] {
             let paths = writable_of(record.as_bytes());
             assert!(paths.contains(&"/home/me/project".into()), "{paths:?}");
             assert!(!paths.contains(&"/home/me/data".into()), "{paths:?}");

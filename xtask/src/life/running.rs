@@ -19,7 +19,7 @@ use crate::proof::ask::{self, Reply};
 use crate::proof::probe::{InsideWitness, ProbeRequest};
 use crate::proof::{self, CodexFile, Proof, Seen};
 use crate::spec::words::Gpus;
-use crate::{codex, exec, finding, ui};
+use crate::{codex, exec, finding, text, ui};
 use anyhow::Result;
 use std::path::PathBuf;
 
@@ -104,7 +104,7 @@ impl<'a> Running<'a> {
         }
         proof.claims.extend(native::claim(&self.record));
         proof.claims.extend(record::programs_claim(&self.record, programs.as_deref()));
-        let text = format!("{}\n", serde_json::to_string_pretty(&proof)?);
+        let text = format!("{}\n", text::json(&proof)?);
         exec::write_file(&self.call.gathered.ground.places.proof, text.as_bytes(), 0o600)?;
         exec::write_file(&copy_of_proof(cx), text.as_bytes(), 0o644)?;
         refreshed?.iter().for_each(ui::say);

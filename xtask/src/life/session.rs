@@ -243,6 +243,12 @@ pub(super) fn parted(places: &Places, alive: &Alive) -> Parted {
     alive.parted(is, may_be)
 }
 
+/// For the fuzzer: the file of a session.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    known(bytes);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

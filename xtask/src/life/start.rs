@@ -134,6 +134,7 @@ impl<'a> Call<'a> {
             Act::Caches(_) => Ok(()),
             Act::Up => {
                 self.gathered.note_unseen()?;
+                self.gathered.ground.settings.lowered().iter().for_each(ui::say);
                 up(project, &self.gathered)
             }
         }

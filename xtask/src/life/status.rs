@@ -12,6 +12,7 @@ use crate::exec;
 use crate::gpu::smi;
 use crate::life::down::caches_of;
 use crate::life::leftovers::Leftover;
+use crate::life::used::{self, Used};
 use crate::life::{find, session};
 use crate::spec::Spec;
 use crate::spec::insider::Insider;
@@ -72,6 +73,8 @@ struct Sandbox {
     /// All else that is alive inside, except for the container's own init.
     leftovers: Vec<Leftover>,
     shm: Option<SharedMemory>,
+    /// What was used up of this host; `None` where it does not run.
+    used: Option<Used>,
     /// `None` where there are no GPUs by the user's choice, or where they did not answer.
     gpus: Option<Vec<GpuUse>>,
 }
@@ -124,10 +127,11 @@ impl Status {
 impl Sandbox {
     fn read(existing: Existing, places: &Places) -> Result<Sandbox> {
         let mut parted = Parted { sessions: Vec::new(), in_doubt: Vec::new(), left: Vec::new() };
-        let (mut shm, mut gpus) = (None, None);
+        let (mut shm, mut gpus, mut used) = (None, None, None);
         if existing.up {
             // Before the queries, which run inside too and would be among the processes.
             parted = session::parted(places, &Alive::read(&existing.container)?);
+            used = existing.spec.as_ref().ok().map(|spec| Used::read(&existing.container, &used::filled(places, spec)));
             (shm, gpus) = ask(&existing.id, existing.spec.as_ref().ok());
         }
         let Existing { id, up, spec, container } = existing;
@@ -151,6 +155,7 @@ impl Sandbox {
             in_doubt: parted.in_doubt.iter().map(Leftover::from).collect(),
             leftovers: parted.left.iter().map(Leftover::from).collect(),
             shm,
+            used,
             gpus,
         })
     }
@@ -197,6 +202,13 @@ fn parse_smi(text: &str) -> Vec<GpuUse> {
         total_mib: total.parse().ok(),
     };
     smi::rows(text).iter().map(gpu).collect()
+}
+
+/// For the fuzzer: what `df` and `nvidia-smi` say inside.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    parse_df(text);
+    assert!(parse_smi(text).len() <= text.lines().count());
 }
 
 #[cfg(test)]

@@ -77,6 +77,15 @@ fn cut(line: &str) -> String {
     if more == 0 { shown } else { format!("{shown}… ({more} more characters)") }
 }
 
+/// For the fuzzer. Two texts, with a zero byte between them: what is shown has a bound, and is one line each.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let (before, now) = bytes.split_at(bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len()));
+    let shown = lines(before, now);
+    assert!(shown.len() <= SHOWN + 1 && shown.iter().all(|line| !line.chars().any(char::is_control)));
+    assert!(lines(now, now).is_empty());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -128,3 +128,11 @@ impl Record {
         std::fs::read(self.text_file(content)).ok().filter(whole)
     }
 }
+
+/// For the fuzzer. What is kept reads back as it was.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let Ok(kept) = serde_json::from_slice::<Kept>(bytes) else { return };
+    let again = serde_json::to_vec(&kept).and_then(|text| serde_json::from_slice::<Kept>(&text));
+    assert_eq!(again.map(|again| again.files).ok(), Some(kept.files));
+}

@@ -1,7 +1,6 @@
 //! A good sandbox as both witnesses see it, to be changed one fact at a time.
 
 use super::ask::Alone;
-use super::cgroup_limits::CgroupLimits;
 use super::codex_file::CodexFile;
 use super::host_kernel::HostKernel;
 use super::init::{self, InitNow};
@@ -105,10 +104,7 @@ fn host(spec: &Spec, process: ProcessFacts) -> HostWitness {
         codex: Some(CodexFile { id: FileId { dev: 1, ino: 6 }, size: 300, changed: (1, 0) }),
         codex_at_start: None,
         real_git: Some((FileId { dev: 1, ino: 66 }, own.place_of("/ws/.git"))),
-        kernel: HostKernel {
-            cgroup: CgroupLimits { pids: Some("4096".into()), memory: Some("9223372036854771712".into()) },
-            ..HostKernel::default()
-        },
+        kernel: HostKernel { cgroup: limits::cgroup_in_force(&spec.shape), ..HostKernel::default() },
         own_mounts: own,
         own_namespaces,
         workspace_file: Some(Ok(WorkspaceFile {

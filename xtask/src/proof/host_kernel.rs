@@ -15,6 +15,8 @@ use std::fs;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct HostKernel {
     pub(crate) cgroup: CgroupLimits,
+    /// Whether this machine has no swap; `None` where that cannot be read.
+    pub(crate) swapless: Option<bool>,
     pub(crate) modules: Modules,
     /// Read only where no network was promised; `None` where the host cannot see it.
     pub(crate) network: Option<NetTables>,
@@ -30,6 +32,7 @@ impl HostKernel {
         let launcher = spec.denials().launcher();
         HostKernel {
             cgroup: text("cgroup").map(|text| cgroup_limits::read(&text, own_mounts)).unwrap_or_default(),
+            swapless: fs::read_to_string("/proc/swaps").ok().map(|text| cgroup_limits::swapless(&text)),
             modules: Modules::read(),
             network: match spec.shape.network {
                 Network::None => NetTables::read(text),

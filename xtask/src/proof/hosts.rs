@@ -2,12 +2,12 @@
 //! a machine; the others follow the documentation, because no machine of this project has them
 //! (`docs/never-seen-live.md`).
 
-use super::cgroup_limits::{self, CgroupLimits};
 use super::fixture::good;
 use super::judge;
 use super::modules::Modules;
 use super::probe::{Door, InsideWitness};
 use super::witness::HostWitness;
+use super::{cgroup_limits, limits};
 use crate::finding::{Finding, Verdict};
 use crate::mountinfo::MountTable;
 use crate::spec::Spec;
@@ -39,8 +39,10 @@ struct Host {
     own_mountinfo: MountTable,
     /// Where the limits stand, by controller.
     directories: BTreeMap<String, String>,
-    /// The limit on memory, where there is none.
+    /// The kernel's text for no limit on memory.
     memory: String,
+    /// The weight in a hierarchy of version 2 where the settings say 50.
+    cpu_weight: Option<String>,
     label: Option<String>,
     apparmor: String,
     selinux: String,
@@ -66,7 +68,12 @@ impl Host {
             *seen = self.masked.get(path).cloned().unwrap_or("absent".into());
         }
         inside.kernel.extend(self.doors.iter().map(|(path, door)| (path.clone(), door.clone())));
-        let cgroup = CgroupLimits { pids: Some("4096".into()), memory: Some(self.memory.clone()) };
+        let mut cgroup = limits::cgroup_in_force(&spec.shape);
+        // In a hierarchy of version 2 other files say the same; the weight is that of the older runc or of the newer one.
+        if let Some(weight) = self.cpu_weight.clone() {
+            (cgroup.memory_and_swap, cgroup.swap) = (None, Some("0".into()));
+            (cgroup.cpu_shares, cgroup.cpu_weight) = (None, Some(weight));
+        }
         (inside.cgroup, host.kernel.cgroup) = (cgroup.clone(), cgroup);
         let (enabled, enforce) = (self.apparmor_enabled.as_deref(), self.selinux_enforce.as_deref());
         host.kernel.modules = Modules::of(&self.lsm, enabled, enforce);
@@ -99,7 +106,8 @@ fn every_promise_holds_on_every_kind_of_host() {
 #[test]
 fn what_breaks_a_promise_breaks_it_on_every_kind_of_host() {
     for (name, text) in HOSTS {
-        let (spec, inside, host) = Host::of(text).good();
+        let known = Host::of(text);
+        let (spec, inside, host) = known.good();
         let verdict = |inside: &InsideWitness, host: &HostWitness, id| claim(&judge(&spec, inside, host), id).verdict;
 
         let mut other = host.clone();
@@ -109,6 +117,24 @@ fn what_breaks_a_promise_breaks_it_on_every_kind_of_host() {
         let mut other = host.clone();
         other.container.host_config.memory = Some(1 << 30);
         assert_eq!(verdict(&inside, &other, "limits.memory"), Verdict::Broken, "{name}");
+
+        let mut other = host.clone();
+        other.kernel.cgroup.memory = Some(known.memory.clone());
+        assert_eq!(verdict(&inside, &other, "limits.memory"), Verdict::Broken, "{name}: the kernel has no limit");
+
+        let mut other = host.clone();
+        let cgroup = &mut other.kernel.cgroup;
+        for swap in [&mut cgroup.swap, &mut cgroup.memory_and_swap].into_iter().flatten() {
+            known.memory.clone_into(swap);
+        }
+        assert_eq!(verdict(&inside, &other, "limits.memory"), Verdict::Broken, "{name}: there is swap");
+
+        let mut other = host.clone();
+        let cgroup = &mut other.kernel.cgroup;
+        for weight in [&mut cgroup.cpu_shares, &mut cgroup.cpu_weight].into_iter().flatten() {
+            "100".clone_into(weight);
+        }
+        assert_eq!(verdict(&inside, &other, "limits.cpu-weight"), Verdict::Broken, "{name}");
 
         // The directory of the cgroup can be written, or a hidden file is bare.
         let mut other = host.clone();

@@ -1,9 +1,12 @@
 //! Claims about limits and the network.
 
+#[cfg(test)]
+use super::cgroup_limits::CgroupLimits;
 use super::claim::{Draft, RECREATE, Side, some};
 use super::probe::InsideWitness;
 use super::witness::HostWitness;
 use super::{cgroup_limits, unreachable};
+use crate::engine::asked::{LOG_DRIVER, cpu_shares, log_options};
 use crate::engine::errors;
 use crate::finding::Finding;
 use crate::spec::Spec;
@@ -16,12 +19,25 @@ const STACK: &str = "67108864";
 pub(super) fn judge(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
     // Each field is named: a new one does not compile until it has a claim. `devices.rs` has that of the GPUs, `mounts.rs`
     // that of the Codex home, `denied.rs` that of tracing.
-    let Shape { gpus: _, codex_home: _, network: _, shm_size: _, pids_limit: _, memlock: _, ptrace: _ } = &spec.shape;
+    let Shape {
+        gpus: _,
+        codex_home: _,
+        network: _,
+        shm_size: _,
+        memory: _,
+        cpu_weight: _,
+        pids_limit: _,
+        log_size: _,
+        log_files: _,
+        memlock: _,
+        ptrace: _,
+    } = &spec.shape;
     let mut claims = vec![
         shm(spec, inside, host),
         pids(spec, inside, host),
-        memory(inside, host),
-        log(host),
+        memory(spec, inside, host),
+        cpu(spec, inside, host),
+        log(spec, host),
         ulimits(spec, inside, host),
         network(spec, inside, host),
     ];
@@ -65,46 +81,113 @@ fn pids(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
     draft.done()
 }
 
-/// No setting limits the memory, but a person may write a limit into the Compose file: then it must be in force.
-fn memory(inside: &InsideWitness, host: &HostWitness) -> Finding {
-    let told = host.container.host_config.memory;
-    let limit = told.filter(|bytes| *bytes > 0);
+/// Where the settings ask for no limit, a person may still write one into the Compose file: then it must be in force.
+fn memory(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
+    let asked = &host.container.host_config;
+    let limit = spec.shape.memory.or(asked.memory.filter(|bytes| *bytes > 0));
     let text = |limit: Option<u64>| limit.map_or("no limit".into(), |bytes| format!("{bytes} bytes"));
-    let mut draft =
-        Draft::new("limits.memory", format!("memory has the limit that the engine was asked for: {}", text(limit)));
-    draft.told("the limit on memory", told);
+    let promise = match spec.shape.memory {
+        Some(bytes) => format!("at most {bytes} bytes of memory are used, and no swap beyond them"),
+        None => format!("memory has the limit that the engine was asked for: {}", text(limit)),
+    };
+    let mut draft = Draft::new("limits.memory", promise).hint(NO_CONTROLLER);
+    if let Some(told) = draft.told("the limit on memory", asked.memory) {
+        let told = Some(told).filter(|bytes| *bytes > 0);
+        draft.host(format!("{} according to the engine", text(told)));
+        draft.check(told == limit, || format!("the engine was asked for {}", text(told)));
+    }
     for (side, cgroup) in [(Side::Inside, &inside.cgroup), (Side::Host, &host.kernel.cgroup)] {
         match cgroup.memory.as_deref().and_then(cgroup_limits::bytes) {
             Some(seen) => {
                 draft.saw(side, text(seen));
-                // The kernel rounds down to whole pages, of up to 64 KiB.
-                let same = seen == limit
-                    || seen
-                        .zip(limit)
-                        .is_some_and(|(seen, limit)| limit.checked_sub(seen).is_some_and(|rest| rest < 1 << 16));
-                draft.check(same, || format!("{side}: memory has {}, not {}", text(seen), text(limit)));
+                draft.check(same(seen, limit), || format!("{side}: memory has {}, not {}", text(seen), text(limit)));
             }
             // A kernel may be started without this controller: then nothing can be limited.
             None if limit.is_none() => draft.saw(side, "no controller of memory"),
             None => draft.unseen(format!("{side}: the cgroup's limit on memory cannot be seen")),
         }
     }
+    if let Some(limit) = spec.shape.memory {
+        swap(&mut draft, limit, inside, host);
+    }
     draft.done()
 }
 
-/// The log that the engine keeps of the main process; `docker-compose.yaml` has the same. Whoever runs as its user can
-/// write to its output.
-const LOG: (&str, [(&str, &str); 2]) = ("json-file", [("max-file", "2"), ("max-size", "1m")]);
+/// What to do where the kernel or the engine limits no memory.
+const NO_CONTROLLER: &str = "`docker info` says at its end whether this engine can limit memory and swap (a kernel may need \
+                             `cgroup_enable=memory swapaccount=1`); `memory: none` in the settings goes without a limit";
 
-fn log(host: &HostWitness) -> Finding {
-    let (driver, options) = LOG;
-    let mut draft = Draft::new("limits.log", "what is written to the container's log takes at most 2 MB of this host")
-        .hint(RECREATE);
+/// The kernel rounds down to whole pages, of up to 64 KiB.
+fn same(seen: Option<u64>, limit: Option<u64>) -> bool {
+    let rounded = |(seen, limit): (u64, u64)| limit.checked_sub(seen).is_some_and(|rest| rest < 1 << 16);
+    seen == limit || seen.zip(limit).is_some_and(rounded)
+}
+
+/// No swap beyond the memory. Version 1 limits both together, version 2 the swap alone. A kernel that does not count swap
+/// limits none of it: that is no harm where this machine has none.
+fn swap(draft: &mut Draft, limit: u64, inside: &InsideWitness, host: &HostWitness) {
+    let mut counted = true;
+    for (side, cgroup) in [(Side::Inside, &inside.cgroup), (Side::Host, &host.kernel.cgroup)] {
+        let seen = |text: &Option<String>| text.as_deref().and_then(cgroup_limits::bytes);
+        match (seen(&cgroup.memory_and_swap), seen(&cgroup.swap)) {
+            (Some(both), _) => {
+                draft.saw(side, format!("memory.memsw {}", both.map_or("max".into(), |bytes| bytes.to_string())));
+                draft.check(same(both, Some(limit)), || format!("{side}: there is swap beyond the memory"));
+            }
+            (None, Some(swap)) => {
+                draft.saw(side, format!("memory.swap.max {}", swap.map_or("max".into(), |bytes| bytes.to_string())));
+                draft.check(swap == Some(0), || format!("{side}: there is swap beyond the memory"));
+            }
+            (None, None) if host.kernel.swapless == Some(true) => {
+                counted = false;
+                draft.saw(side, "swap is not counted, and this machine has none");
+            }
+            (None, None) => draft.unseen(format!("{side}: the cgroup's limit on swap cannot be seen")),
+        }
+    }
+    // An engine that cannot limit swap says so by -1.
+    let told = draft.told("the limit on swap", host.container.host_config.memory_swap);
+    let right = |told: i64| u64::try_from(told) == Ok(limit) || !counted;
+    draft.check(told.is_none_or(right), || "the engine was asked for swap beyond the memory".to_owned());
+}
+
+fn cpu(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
+    let weight = spec.shape.cpu_weight;
+    let shares = cpu_shares(weight);
+    let promise = format!("the processors are shared with weight {weight}, where 100 is what other services have");
+    let mut draft = Draft::new("limits.cpu-weight", promise).hint(RECREATE);
+    if let Some(told) = draft.told("the weight of its processes", host.container.host_config.cpu_shares) {
+        draft.host(format!("{told} shares according to the engine"));
+        draft.check(told == shares, || format!("the engine was asked for {told} shares, not {shares}"));
+    }
+    for (side, cgroup) in [(Side::Inside, &inside.cgroup), (Side::Host, &host.kernel.cgroup)] {
+        let number = |text: &Option<String>| text.as_deref().and_then(|text| text.parse::<u64>().ok());
+        match (number(&cgroup.cpu_shares), number(&cgroup.cpu_weight)) {
+            (Some(seen), _) => {
+                draft.saw(side, format!("cpu.shares {seen}"));
+                draft.check(seen == shares, || format!("{side}: cpu.shares is {seen}, not {shares}"));
+            }
+            (None, Some(seen)) => {
+                draft.saw(side, format!("cpu.weight {seen}"));
+                let known = cgroup_limits::weights_of(shares);
+                draft.check(known.contains(&seen), || format!("{side}: cpu.weight is {seen}, not {known:?}"));
+            }
+            (None, None) => draft.unseen(format!("{side}: the cgroup's weight cannot be seen")),
+        }
+    }
+    draft.done()
+}
+
+/// The log that the engine keeps of the main process. Whoever runs as its user can write to its output.
+fn log(spec: &Spec, host: &HostWitness) -> Finding {
+    let Shape { log_size, log_files, .. } = spec.shape;
+    let most = log_size.saturating_mul(log_files);
+    let promise = format!("what is written to the container's log takes at most {most} bytes of this host");
+    let mut draft = Draft::new("limits.log", promise).hint(RECREATE);
     if let Some(log) = draft.told("how it keeps the log", host.container.host_config.log_config.as_ref()) {
         let told = log.options.iter().map(|(name, value)| format!("{name}={value}"));
         draft.host(format!("{}: {}", log.driver, some(told)));
-        let same =
-            log.driver == driver && log.options.iter().map(|(name, value)| (name.as_str(), value.as_str())).eq(options);
+        let same = log.driver == LOG_DRIVER && log.options == log_options(log_size, log_files);
         draft.check(same, || format!("the engine keeps the log by `{}` with other limits", log.driver));
     }
     draft.done()
@@ -157,7 +240,21 @@ fn network(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
 #[cfg(test)]
 pub(super) fn in_force(shape: &Shape, inside: &mut InsideWitness) {
     inside.shm = Some(shape.shm_size);
-    inside.cgroup.pids = Some(shape.pids_limit.to_string());
+    inside.cgroup = cgroup_in_force(shape);
+}
+
+/// The same of the cgroup alone, as version 1 has it.
+#[cfg(test)]
+pub(super) fn cgroup_in_force(shape: &Shape) -> CgroupLimits {
+    let bytes = shape.memory.map_or("9223372036854771712".to_owned(), |bytes| bytes.to_string());
+    CgroupLimits {
+        pids: Some(shape.pids_limit.to_string()),
+        memory: Some(bytes.clone()),
+        memory_and_swap: Some(bytes),
+        swap: None,
+        cpu_shares: Some(cpu_shares(shape.cpu_weight).to_string()),
+        cpu_weight: None,
+    }
 }
 
 #[cfg(test)]
@@ -165,6 +262,7 @@ mod tests {
     use super::super::fixture::{asked, breaks, good};
     use super::*;
     use crate::engine::asked::Ulimit;
+    use crate::finding::Verdict;
 
     #[test]
     fn each_limit_breaks_its_claim() {
@@ -185,8 +283,22 @@ mod tests {
             "limits.memory",
             vec![
                 asked(|asked| asked.memory = Some(1 << 30)),
+                asked(|asked| asked.memory = Some(0)),
+                asked(|asked| asked.memory_swap = Some(-1)),
+                asked(|asked| asked.memory_swap = Some(0)),
                 Box::new(|_, inside, _| inside.cgroup.memory = Some("1073741824".into())),
-                Box::new(|_, _, host| host.kernel.cgroup.memory = Some("1073741824".into())),
+                Box::new(|_, _, host| host.kernel.cgroup.memory = Some("max".into())),
+                Box::new(|_, inside, _| inside.cgroup.memory_and_swap = Some("9223372036854771712".into())),
+                Box::new(|_, _, host| host.kernel.cgroup.memory_and_swap = Some("9223372036854771712".into())),
+            ],
+        );
+        breaks(
+            "limits.cpu-weight",
+            vec![
+                asked(|asked| asked.cpu_shares = Some(0)),
+                Box::new(|_, inside, _| inside.cgroup.cpu_shares = Some("1024".into())),
+                Box::new(|_, _, host| host.kernel.cgroup.cpu_shares = Some("1024".into())),
+                Box::new(|spec, _, _| spec.shape.cpu_weight = 51),
             ],
         );
         breaks(
@@ -195,6 +307,7 @@ mod tests {
                 asked(|asked| asked.log_config.as_mut().unwrap().driver = "journald".into()),
                 asked(|asked| drop(asked.log_config.as_mut().unwrap().options.remove("max-size"))),
                 asked(|asked| drop(asked.log_config.as_mut().unwrap().options.insert("max-size".into(), "1t".into()))),
+                Box::new(|spec, _, _| spec.shape.log_files = 3),
             ],
         );
         breaks(
@@ -217,6 +330,47 @@ mod tests {
                 Box::new(|spec, _, _| spec.shape.network = Network::None),
             ],
         );
+    }
+
+    fn verdict_of(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Verdict {
+        memory(spec, inside, host).verdict
+    }
+
+    #[test]
+    fn an_engine_that_limits_no_memory_is_never_silent() {
+        let (mut spec, mut inside, mut host) = good();
+        for cgroup in [&mut inside.cgroup, &mut host.kernel.cgroup] {
+            (cgroup.memory, cgroup.memory_and_swap) = (None, None);
+        }
+        assert_eq!(
+            verdict_of(&spec, &inside, &host),
+            Verdict::NotProvable,
+            "no controller, and the engine does not say so"
+        );
+        // What an engine without the controller answers: it drops the limit with a warning.
+        host.container.host_config.memory = Some(0);
+        assert_eq!(verdict_of(&spec, &inside, &host), Verdict::Broken);
+        spec.shape.memory = None;
+        assert_eq!(verdict_of(&spec, &inside, &host), Verdict::Held, "the user asked for no limit");
+    }
+
+    #[test]
+    fn swap_that_is_not_counted_does_no_harm_where_there_is_none() {
+        let (spec, mut inside, mut host) = good();
+        for cgroup in [&mut inside.cgroup, &mut host.kernel.cgroup] {
+            cgroup.memory_and_swap = None;
+        }
+        host.container.host_config.memory_swap = Some(-1);
+        assert_eq!(verdict_of(&spec, &inside, &host), Verdict::Broken);
+        host.container.host_config.memory_swap = host.container.host_config.memory.map(u64::cast_signed);
+        for unknown in [None, Some(false)] {
+            host.kernel.swapless = unknown;
+            assert_eq!(verdict_of(&spec, &inside, &host), Verdict::NotProvable);
+        }
+        host.kernel.swapless = Some(true);
+        assert_eq!(verdict_of(&spec, &inside, &host), Verdict::Held);
+        host.container.host_config.memory_swap = Some(-1);
+        assert_eq!(verdict_of(&spec, &inside, &host), Verdict::Held);
     }
 
     #[test]

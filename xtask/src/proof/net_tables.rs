@@ -70,6 +70,15 @@ fn six(line: &str) -> Option<(String, &str)> {
     Some((groups.join(":"), fields.nth(4)?))
 }
 
+/// For the fuzzer. No address of the loopback device alone is ever one at which the host can be reached.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    let (route, fib_trie, if_inet6) = (text.to_owned(), text.to_owned(), text.to_owned());
+    let tables = NetTables { route, fib_trie, if_inet6 };
+    tables.routes();
+    assert!(tables.addresses().iter().all(|address| !address.starts_with("127.")));
+}
+
 /// `fib_trie` of a container that has the loopback device alone.
 #[cfg(test)]
 pub(super) const ALONE: &str = "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 0.0.0.0\n        /0 universe UNICAST\nLocal:\n  +-- 127.0.0.0/8 2 0 2\n     \

@@ -3,6 +3,8 @@
 
 mod answer;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use answer::fuzz;
 pub(crate) use answer::{
     Attempted, InsideMount, InsideWitness, LeadsOut, Linked, Outside, ProcessFacts, Refusal, Sample, field,
 };

@@ -10,6 +10,9 @@ mod facts;
 mod ground;
 mod overlap;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use backing::fuzz;
+
 use super::claim::Draft;
 use crate::beneath::Held;
 use crate::error::{Failure, Remedy, usage};

@@ -21,6 +21,8 @@ pub use request::SmokeRequest;
 pub use show::{RunFacts, SmokeResult};
 
 pub(crate) use judge::judge;
+#[cfg(any(test, fuzzing))]
+pub(crate) use report::fuzz;
 
 #[cfg(test)]
 pub(crate) mod fixture;

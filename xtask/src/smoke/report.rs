@@ -148,6 +148,26 @@ fn last_words(lines: &[&str]) -> String {
     })
 }
 
+/// For the fuzzer. A report of another run is never taken, and no check passes that is not in it.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    let Some(arch) = super::Arch::parse("12.0") else { return };
+    let request = SmokeRequest {
+        nonce: "0123456789abcdef01234567".to_owned(),
+        arch,
+        mode: super::Extent::Quick,
+        gpus: None,
+        gpu: true,
+        dataset: None,
+        seconds: 600,
+        torch: None,
+    };
+    let Ok(report) = Report::read(text, &request) else { return };
+    assert!(text.contains(&request.nonce) && report.uuids().len() == report.devices.len());
+    let judged = super::judge(&request, Ok(&report), "", None);
+    assert!(judged.checks.iter().all(|one| one.finding.verdict.fatal() || text.contains(one.check.id)));
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::fixture;

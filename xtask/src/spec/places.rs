@@ -134,15 +134,15 @@ mod tests {
         std::fs::create_dir_all(&places.codex_home).unwrap();
         places.claim_schema().unwrap();
         places.claim_schema().unwrap();
-        assert_eq!(std::fs::read_to_string(places.dir.join(LAYOUT)).unwrap(), "4\n");
+        assert_eq!(std::fs::read_to_string(places.dir.join(LAYOUT)).unwrap(), "5\n");
         for damaged in ["", "two", "-1", "99999999999999999999"] {
             std::fs::write(places.dir.join(LAYOUT), damaged).unwrap();
             assert!(places.claim_schema().unwrap_err().to_string().contains("does not hold"), "{damaged}");
         }
-        std::fs::write(places.dir.join(LAYOUT), "5\n").unwrap();
+        std::fs::write(places.dir.join(LAYOUT), "6\n").unwrap();
         let err = places.claim_schema().unwrap_err();
-        assert!(err.to_string().contains("has the layout 5"), "{err}");
-        assert_eq!(std::fs::read_to_string(places.dir.join(LAYOUT)).unwrap(), "5\n");
+        assert!(err.to_string().contains("has the layout 6"), "{err}");
+        assert_eq!(std::fs::read_to_string(places.dir.join(LAYOUT)).unwrap(), "6\n");
     }
 
     #[test]

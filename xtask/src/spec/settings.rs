@@ -7,6 +7,7 @@ pub mod keys;
 mod layer;
 mod load;
 mod resolve;
+pub(crate) mod sizes;
 mod values;
 
 pub use flags::{Flags, ProjectFlags};
@@ -107,6 +108,13 @@ impl Settings {
         self.origins.iter().filter(said).map(sentence).collect()
     }
 
+    /// What `/dev/shm` lacks of its usual size because the memory is limited.
+    pub(crate) fn lowered(&self) -> Option<String> {
+        let by_itself =
+            self.origins.iter().any(|origin| origin.key == "shm_size" && origin.value.starts_with(sizes::AUTO));
+        sizes::lowered(self.shape.memory, self.shape.shm_size, by_itself)
+    }
+
     /// What a user may not expect of these settings, a line each.
     pub(crate) fn remarks(&self, cx: &Context) -> Vec<String> {
         let unset = self.env.iter().filter(|name| cx.var(name).is_none());
@@ -121,11 +129,28 @@ impl Settings {
 /// The name of the settings file of this host.
 pub const LOCAL_FILE: &str = "sandbox.local.yaml";
 
+/// For the fuzzer: the two files, a line `---` between them. Every error is said in words, and a data set that is added to
+/// a text is in it.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    let (local, project) = text.split_once("\n---\n").unwrap_or((text, ""));
+    let cx = Context { root: "/repo".into(), cwd: "/cwd".into(), home: "/home/me".into(), ..Context::default() };
+    let base = std::path::Path::new("/repo");
+    if let (Ok(local), Ok(project)) = (parse(LOCAL_FILE, base, local), parse("sandbox.yaml", base, project)) {
+        let settings = resolve(&cx, &Flags::default(), &[local, project]).ok();
+        assert!(settings.is_none_or(|all| all.datasets.iter().all(|set| valid_name(&set.name))));
+    }
+    if let Ok(more) = with_dataset(local, "added", base) {
+        assert!(parse(LOCAL_FILE, base, &more).is_ok());
+    }
+}
+
 #[cfg(test)]
 mod tests;
 
 /// The built-in defaults of all that shapes a container.
 #[cfg(test)]
 pub(crate) fn usual() -> Shape {
-    resolve(&crate::context::Context::default(), &Flags::default(), &[]).expect("the defaults").shape
+    let cx = Context { memory: Some(128 << 30), ..Context::default() };
+    resolve(&cx, &Flags::default(), &[]).expect("the defaults").shape
 }

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 /// The layout of what is kept: of the label, the record, and the state folder. Version 1, which had no number, was
 /// that of the first release.
-pub const SCHEMA: u32 = 4;
+pub const SCHEMA: u32 = 5;
 
 /// Stands for [`SCHEMA`] in what is kept: no other number can be read into it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,7 +166,12 @@ impl Spec {
             row("compose file", compose_file.clone(), NextStart),
             row("dev container", if *dev_container { "yes" } else { "no" }.into(), NextStart),
         ];
-        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let text = |value: &Value| match value {
+            Value::String(text) => text.clone(),
+            // Of what the settings say, only a limit can be missing.
+            Value::Null => "none".to_owned(),
+            Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+        };
         let shape = json!(shape);
         rows.extend(shape.as_object().into_iter().flatten().map(|(name, value)| row(name, text(value), Now)));
         rows.extend(ids(mounts).into_iter().zip(mounts).map(|(id, mount)| mount_row(id, mount)));
@@ -246,7 +251,7 @@ pub(crate) mod tests {
         let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
         let spec = "schema uid gid groups image image_id image_inputs mounts out_of_reach shape gpu_route codex_version \
                     codex_bin ca_bundle env compose_file dev_container";
-        assert_eq!((SCHEMA, keys(&kept).as_str()), (4, spec), "raise SCHEMA with the layout");
+        assert_eq!((SCHEMA, keys(&kept).as_str()), (5, spec), "raise SCHEMA with the layout");
     }
 
     #[test]
@@ -271,11 +276,11 @@ pub(crate) mod tests {
         assert!(Spec::read(r#"{"schema": 1}"#).unwrap_err().contains("earlier version"));
         assert!(Spec::read(r#"{"gpus": "all"}"#).unwrap_err().contains("earlier version"));
         assert!(
-            Spec::read(r#"{"schema": 3}"#)
+            Spec::read(r#"{"schema": 4}"#)
                 .unwrap_err()
-                .contains("earlier version of this tool made it (schema version 3)")
+                .contains("earlier version of this tool made it (schema version 4)")
         );
-        assert!(Spec::read(r#"{"schema": 5}"#).unwrap_err().contains("newer version"));
+        assert!(Spec::read(r#"{"schema": 6}"#).unwrap_err().contains("newer version"));
         assert!(Spec::read("{").unwrap_err().contains("damaged"));
     }
 
@@ -307,12 +312,16 @@ pub(crate) mod tests {
     #[test]
     fn every_wish_that_shapes_the_container_is_noticed_at_re_entry() {
         let was = crate::proof::fixture::spec();
-        let changes: [fn(&mut Spec); 13] = [
+        let changes: [fn(&mut Spec); 17] = [
             |spec| spec.uid = 1,
             |spec| spec.gid = 1,
             |spec| spec.groups.push(44),
             |spec| spec.shape.shm_size = 1,
             |spec| spec.shape.pids_limit = 1,
+            |spec| spec.shape.memory = None,
+            |spec| spec.shape.cpu_weight = 1,
+            |spec| spec.shape.log_size = 1,
+            |spec| spec.shape.log_files = 1,
             |spec| spec.shape.gpus = Gpus::All,
             |spec| spec.shape.memlock = Memlock::Engine,
             |spec| spec.shape.ptrace = Ptrace::Deny,

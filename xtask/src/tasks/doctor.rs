@@ -9,7 +9,7 @@ use anyhow::Result;
 pub(crate) fn run(cx: &Context, flags: &Flags, json: bool) -> Result<u8> {
     let findings = doctor::gather::examine(cx, flags)?;
     if json {
-        ui::result(format_args!("{:#}", doctor::json(&findings)));
+        ui::json(&doctor::json(&findings))?;
     } else {
         ui::table(doctor::table(&findings).trim_end());
         ui::say(doctor::summary(&findings));

@@ -22,7 +22,7 @@ pub(crate) fn run(cx: &Context, flags: &Flags, json: bool) -> Result<u8> {
     }
     if json {
         let container = running.map(|running| running.id.clone());
-        ui::result(format_args!("{:#}", json!({"schema": 1, "container": container, "claims": claims})));
+        ui::json(&json!({"schema": 1, "container": container, "claims": claims}))?;
     } else {
         ui::table(proof::full_table(&claims, ui::stdout().width).trim_end());
         if running.is_none() {

@@ -11,7 +11,7 @@ pub(crate) fn run(cx: &Context, flags: &Flags, json: bool) -> Result<u8> {
     let settings = settings::load(cx, flags)?;
     let status = Status::read(cx, &settings)?;
     if json {
-        ui::result(serde_json::to_string_pretty(&status)?);
+        ui::json(&status)?;
     } else {
         ui::table(status.screen(ui::stdout().width));
     }

@@ -247,5 +247,24 @@ impl Edit<'_, '_> {
     }
 }
 
+/// For the fuzzer. What is written can be read, has none of the dropped keys, and is not changed a second time.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    let path = Path::new("/nowhere/codex/config.toml");
+    let once = |text: &str| {
+        let agents = Path::new("/nowhere/agents");
+        edit(path, text, &mut Host { home: Path::new("/nowhere/codex"), agents, brought: BTreeMap::new() })
+    };
+    let Ok(edited) = once(text) else { return };
+    let again = parse(path, &edited.text);
+    let Ok(again) = &again else { panic!("`{}` cannot be read again", edited.text) };
+    for (key, _) in DROPPED {
+        assert!(again.get(key).is_none(), "`{key}` is left in `{}`", edited.text);
+    }
+    let Ok(twice) = once(&edited.text) else { return };
+    assert_eq!(twice.text, edited.text);
+    assert_eq!(twice.mcp.len(), edited.mcp.len());
+}
+
 #[cfg(test)]
 mod tests;

@@ -138,6 +138,17 @@ fn base64url(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// For the fuzzer: an `auth.json`, and the claims of a token. A renewed login can be read again, and is the account's own.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    claims(&String::from_utf8_lossy(bytes));
+    let Some(auth) = Auth::parse(bytes) else { return };
+    _ = (auth.account(), auth.refreshed(), auth.ends(), auth.fingerprint(), auth.session());
+    assert!(auth.same_claims(&auth));
+    let renewed = Auth::parse(auth.renewed_by(&auth).as_bytes());
+    assert!(renewed.is_none_or(|renewed| renewed.kind == auth.kind && renewed.fingerprint() == auth.fingerprint()));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,6 +23,10 @@ pub(super) struct Words {
 /// How often what is quoted is read again.
 const DEEPEST: usize = 3;
 
+/// The most bytes of a command that are divided into words, and the most that its variables add: `A=$A$A` doubles what it
+/// stands for each time that it is written.
+const LONGEST: usize = 16 << 10;
+
 /// What ends or divides words, whatever is quoted.
 const DIVIDERS: &[char] =
     &[' ', '\t', '\n', '"', '\'', '`', ';', '|', '&', '<', '>', '(', ')', '{', '}', '=', ',', ':'];
@@ -35,6 +39,10 @@ const BEGINNERS: &[char] = &[';', '|', '&', '\n', '(', '{', '`', '!'];
 
 pub(super) fn words(text: &str, known: &Known<'_>) -> Words {
     let text = text.trim_start().trim_start_matches('!');
+    if text.len() > LONGEST {
+        let begin: String = text.chars().take(100).collect();
+        return Words { words: Vec::new(), unknown: vec![format!("{begin} …")] };
+    }
     let mut texts = vec![known_programs(text, known)];
     let mut found = Words::default();
     while let Some(text) = texts.pop() {
@@ -119,8 +127,9 @@ fn without_substitutions(text: &str) -> (String, Vec<String>) {
     (outer, inner)
 }
 
-/// The text with the values of variables, as far as they are known: `$NAME` and `${NAME}`.
+/// The text with the values of variables, as far as they are known and not too long: `$NAME` and `${NAME}`.
 fn expanded(text: &str, known: &Known<'_>) -> String {
+    let mut left = LONGEST;
     let work_tree = known.work_tree.to_string_lossy().into_owned();
     let mut own: BTreeMap<String, String> =
         ["PWD", "GIT_WORK_TREE"].map(|name| (name.to_owned(), work_tree.clone())).into();
@@ -128,14 +137,20 @@ fn expanded(text: &str, known: &Known<'_>) -> String {
         if let Some((name, value)) = word.split_once('=')
             && is_name(name)
         {
-            let value = replaced(value.trim_matches(['"', '\'']), &own, known.variables);
+            let value = replaced(value.trim_matches(['"', '\'']), &own, known.variables, &mut left);
             own.insert(name.to_owned(), value);
         }
     }
-    replaced(text, &own, known.variables)
+    replaced(text, &own, known.variables, &mut left)
 }
 
-fn replaced(text: &str, own: &BTreeMap<String, String>, variables: &BTreeMap<String, String>) -> String {
+/// `left` is how many bytes values may still add. What has no room stays as it is written: it is not known.
+fn replaced(
+    text: &str,
+    own: &BTreeMap<String, String>,
+    variables: &BTreeMap<String, String>,
+    left: &mut usize,
+) -> String {
     let mut parts = text.split('$');
     let mut all = parts.next().unwrap_or("").to_owned();
     for part in parts {
@@ -143,8 +158,12 @@ fn replaced(text: &str, own: &BTreeMap<String, String>, variables: &BTreeMap<Str
             Some(braced) => braced,
             None => part.split_at(part.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(part.len())),
         };
-        match own.get(name).or_else(|| variables.get(name)).filter(|_| is_name(name)) {
-            Some(value) => all.push_str(value),
+        let value = own.get(name).or_else(|| variables.get(name)).filter(|_| is_name(name));
+        match value.and_then(|value| Some((value, left.checked_sub(value.len())?))) {
+            Some((value, rest)) => {
+                *left = rest;
+                all.push_str(value);
+            }
             None => {
                 all.push('$');
                 all.push_str(name);
@@ -159,6 +178,16 @@ fn is_name(text: &str) -> bool {
     let mut chars = text.chars();
     chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// For the fuzzer. The words of a command are not many times longer than the command and what its variables stand for.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    let variables = [("HOME", "/home/me"), ("TOOLS", "/w/tools")].map(|(a, b)| (a.to_owned(), b.to_owned())).into();
+    let found =
+        words(text, &Known { variables: &variables, work_tree: Path::new("/w"), git_dir: Path::new("/w/.git") });
+    let long: usize = found.words.iter().chain(&found.unknown).map(String::len).sum();
+    assert!(long <= 16 * (text.len() + LONGEST), "{long} bytes of words");
 }
 
 #[cfg(test)]
@@ -193,6 +222,18 @@ mod tests {
             assert!(read(text).words.iter().any(|found| found == word), "{text}: {:?}", read(text));
             assert_eq!(read(text).unknown, Vec::<String>::new(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_a_variable_stands_for_is_bounded_and_what_has_no_room_is_not_known() {
+        let doubled = format!("!A={}; {} $A/x", "a".repeat(64), "A=$A$A; ".repeat(60));
+        let found = read(&doubled);
+        assert!(found.words.iter().map(String::len).sum::<usize>() < 8 * LONGEST);
+        assert!(found.unknown.iter().any(|word| word.ends_with("$A/x")), "{:?}", found.unknown);
+        // Of one that is too long nothing is said to be known.
+        let found = read(&format!("!./x {}", "a ".repeat(LONGEST)));
+        assert_eq!(found.words, Vec::<String>::new());
+        assert!(found.unknown[0].starts_with("./x a"));
     }
 
     #[test]

@@ -79,7 +79,7 @@ impl Found {
 impl From<Found> for Told {
     fn from(found: Found) -> Told {
         let complete = found.unresolved.is_empty();
-        Told { notes: found.notes, warnings: found.warnings, complete, obeyed: found.obeyed }
+        Told { notes: found.notes, warnings: found.warnings, complete, obeyed: found.obeyed.map(Box::new) }
     }
 }
 

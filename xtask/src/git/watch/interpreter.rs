@@ -57,6 +57,13 @@ fn words(text: &[u8]) -> Vec<String> {
     found
 }
 
+/// For the fuzzer: the head of a script.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let found = words(bytes);
+    assert!(found.iter().all(|word| !word.is_empty()) && (found.is_empty() || bytes.starts_with(b"#!")));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

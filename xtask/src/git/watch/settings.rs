@@ -324,3 +324,15 @@ fn parse(text: &str) -> Vec<Setting> {
     }
     settings
 }
+
+/// For the fuzzer: what `git config --list --show-origin --show-scope -z` says. Each key is one that can be judged.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    let all = parse(text);
+    assert_eq!(all.len(), text.split('\0').count() / 3);
+    for setting in &all {
+        _ = (setting.file(), setting.said(), keys::names(&setting.key), keys::is_passing_condition(&setting.key, true));
+        assert!(keys::address(&setting.key).is_none_or(|address| setting.key.contains(address)));
+        assert!(expandable(&setting.value).is_none_or(|start| setting.value.starts_with(start)));
+    }
+}

@@ -84,3 +84,11 @@ impl WatchState {
         exec::write_file(path, serde_json::to_string(self)?.as_bytes(), 0o600)
     }
 }
+
+/// For the fuzzer. What is kept reads back as it was.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let Ok(state) = serde_json::from_slice::<WatchState>(bytes) else { return };
+    let again = serde_json::to_vec(&state).and_then(|kept| serde_json::from_slice::<WatchState>(&kept));
+    assert_eq!(again.ok(), Some(state));
+}

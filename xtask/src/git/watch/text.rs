@@ -259,6 +259,16 @@ pub(super) fn new_modules(before: &Submodules, now: &Submodules) -> Vec<String> 
     new.map(line).collect()
 }
 
+/// For the fuzzer: a `.gitattributes`. What is kept of it is bounded, and a macro ends.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    let found = drivers(text);
+    assert!(found.iter().map(String::len).sum::<usize>() <= MOST_BYTES + text.len().min(MOST_BYTES) + 200);
+    let mut macros = Macros::default();
+    macros.add(text);
+    assert!(found.iter().all(|word| macros.expanded(word).contains(word)));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,7 +13,7 @@ pub(crate) struct Told {
     /// Whether it was looked, at everything, and nothing was left that should not stay.
     pub(crate) complete: bool,
     /// The look at what other tools obey, where it was asked for.
-    pub(crate) obeyed: Option<Look>,
+    pub(crate) obeyed: Option<Box<Look>>,
 }
 
 /// A look that failed after it has begun: what it had done by then is to be said before the reason.

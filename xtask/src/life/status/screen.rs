@@ -2,6 +2,7 @@
 
 use super::{BindMount, GpuUse, Sandbox, SharedMemory, Status};
 use crate::spec::Spec;
+use crate::text::{self, bytes};
 use crate::ui;
 use std::time::Duration;
 
@@ -46,6 +47,17 @@ impl Sandbox {
         rows.extend(
             self.shm.map(|SharedMemory { used, size }| ("shm", format!("{} of {} used", bytes(used), bytes(size)))),
         );
+        let used = self.used.iter();
+        let killed = used.clone().filter_map(|used| used.oom_kills.filter(|kills| *kills > 0));
+        rows.extend(killed.map(|kills| ("killed", format!("{kills} for want of memory since its start"))));
+        let memory = self.spec.as_ref().and_then(|spec| spec.shape.memory);
+        rows.extend(memory.map(|limit| ("memory", format!("at most {}", bytes(limit)))));
+        let written = used.clone().filter_map(|used| used.written_bytes);
+        rows.extend(written.map(|count| ("written", format!("{} to disks since its start", bytes(count)))));
+        let free = used.flat_map(|used| &used.free);
+        let free =
+            free.map(|free| format!("{} on the file system of {}", bytes(free.free_bytes), text::path(&free.dir)));
+        rows.extend(named("room", free.collect()));
         rows.extend(named("mounts", mount_lines(&self.mounts, room)));
         rows.push(("sessions", self.sessions.len().to_string()));
         rows.extend(self.sessions.iter().map(|session| ("", ui::printable(session))));
@@ -73,19 +85,6 @@ fn gpu_line(gpu: &GpuUse) -> String {
     format!("{index} {name}: {percent} % busy, {used} of {total} MiB used")
 }
 
-/// A number of bytes in the unit in which it is easiest to read.
-fn bytes(bytes: u64) -> String {
-    let units = [(1u64 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    match units.into_iter().find(|(unit, _)| bytes >= *unit) {
-        // Computed in tenths, because a float would round.
-        Some((unit, name)) => {
-            let tenths = u128::from(bytes) * 10 / u128::from(unit);
-            format!("{}.{} {name}", tenths / 10, tenths % 10)
-        }
-        None => format!("{bytes} B"),
-    }
-}
-
 /// Where each mount comes from. The target says more than the source, so it is the source that is shortened.
 fn mount_lines(mounts: &[BindMount], room: Option<usize>) -> Vec<String> {
     let widest = mounts.iter().map(|mount| mount.target.chars().count()).max().unwrap_or(0);
@@ -107,6 +106,7 @@ mod tests {
     use super::super::Activity;
     use super::*;
     use crate::life::leftovers::Leftover;
+    use crate::life::used::{Free, Used};
     use crate::proof::fixture;
 
     fn report() -> Status {
@@ -150,6 +150,11 @@ mod tests {
                 stopped: false,
                 args: "x\u{1b}[2J -- sleep infinity".into(),
             }],
+            used: Some(Used {
+                oom_kills: Some(2),
+                written_bytes: Some(3 << 30),
+                free: vec![Free { dir: "/home/me/project".into(), free_bytes: 100 << 30 }],
+            }),
             shm: Some(SharedMemory { used: 1_288_490_188, size: 34_359_738_368 }),
             gpus: Some(vec![GpuUse {
                 index: "0".into(),
@@ -185,6 +190,10 @@ network       open
 gpus          all
               0 NVIDIA RTX\\u{1b}[2J: 37 % busy, 10240 of ? MiB used
 shm           1.1 GiB of 32.0 GiB used
+killed        2 for want of memory since its start
+memory        at most 115.0 GiB
+written       3.0 GiB to disks since its start
+room          100.0 GiB on the file system of /home/me/project
 mounts        writable   /workspace         <- /home/me/project
               writable   /home/codex/.codex <- /home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d/codex-home
               read-only  /datasets/ssv2     <- /data/ssv2

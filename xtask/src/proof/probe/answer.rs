@@ -300,6 +300,20 @@ fn interfaces<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, Opt
     Ok(all.map(|(name, flags)| (name, flags.and_then(up))).collect())
 }
 
+/// For the fuzzer. An answer without a part that decides is no answer.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    let Ok(seen) = InsideWitness::parse(text, "n0") else { return };
+    let value: Value = serde_json::from_str(text.trim_end()).unwrap_or_default();
+    for part in ["mountinfo", "status", "limits", "namespaces", "init", "mounts", "cgroup", "sockets", "masked"] {
+        assert!(!value[part].is_null(), "`{part}` is not in the answer, and it was taken");
+    }
+    for name in ["Uid", "NoNewPrivs", "Seccomp", "CapBnd"] {
+        assert!(seen.process.status(name).is_none_or(|value| seen.process.status.contains(value)));
+        assert!(seen.process.limit(name).is_none_or(|value| seen.process.limits.contains(value)));
+    }
+}
+
 #[cfg(test)]
 pub(crate) use fixture::answer;
 

@@ -179,6 +179,13 @@ pub(super) fn swap_files(swaps: &str) -> Vec<PathBuf> {
     files.filter_map(|line| Some(line.split_whitespace().next()?.replace("\\040", " ").into())).collect()
 }
 
+/// For the fuzzer.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    swap_files(text);
+    assert!(split(text, ':').iter().map(String::len).sum::<usize>() <= text.len());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,7 @@
 //! The table of the settings: every key with its kind, its meaning and its default. The resolver, the check for
 //! unknown keys and values, and `sandbox.schema.json` all read it, so that they cannot disagree.
 
+use super::sizes;
 use crate::error::{Failure, usage};
 use crate::spec::arch::Arch;
 use crate::spec::words::{Cache, Gpus, Mode, Network, nearest, words};
@@ -100,9 +101,16 @@ pub enum ShapeKind {
     Gpus,
     /// A size as Docker writes it.
     Size,
+    /// A size, or one of these words.
+    SizeOr(&'static [&'static str]),
     /// A whole number above 0.
     Count,
+    /// A share of the processors' time, from 1 to 10000.
+    Weight,
 }
+
+/// The greatest weight that the kernel knows (`cpu.weight` of cgroup v2).
+const MOST_WEIGHT: u64 = 10_000;
 
 /// What the settings say of the container itself. Each field has the name of its key: the resolver fills it from the table,
 /// and what is kept of a container, shown of it and compared at re-entry is this very struct.
@@ -117,8 +125,17 @@ pub struct Shape {
     pub codex_home: Mode,
     /// The size of `/dev/shm`, in bytes.
     pub shm_size: u64,
+    /// The most memory, in bytes, and no swap beyond it; `None` is no limit.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub memory: Option<u64>,
+    /// The share of the processors' time, where 100 is what other programs have.
+    pub cpu_weight: u64,
     /// The most processes.
     pub pids_limit: u64,
+    /// The most bytes of one file of the engine's log of the container.
+    pub log_size: u64,
+    /// How many such files there are.
+    pub log_files: u64,
     /// The memory that may be locked, where there are GPUs.
     pub memlock: Memlock,
     /// Whether a program inside may trace others.
@@ -158,9 +175,15 @@ impl ShapeKind {
                 let named = |why: Failure| Failure { message: format!("{given}: {}", why.message), ..why };
                 Ok(Value::from(read.map_err(named)?.to_string()))
             }
-            ShapeKind::Size => parse_bytes(text).map(Value::from).ok_or_else(|| {
-                usage(format!("{given} is not a size")).hint("write it as Docker does: `32gb`, `512m`").into()
-            }),
+            ShapeKind::Size => sizes::read(given, text).map(Value::from),
+            ShapeKind::SizeOr(words) => sizes::or_word(given, text, words),
+            ShapeKind::Weight => {
+                let weight = parse_number(text).filter(|weight| *weight <= MOST_WEIGHT).map(Value::from);
+                let odd = || usage(format!("{given} is not a number from 1 to {MOST_WEIGHT}"));
+                weight.ok_or_else(|| {
+                    odd().hint("100 is what other programs of this machine have, 50 is half of it").into()
+                })
+            }
             ShapeKind::Count => parse_number(text).map(Value::from).ok_or_else(|| {
                 usage(format!("{given} is not a number above 0")).hint("write a whole number, such as `8192`").into()
             }),
@@ -173,7 +196,14 @@ impl ShapeKind {
 impl ShapeKind {
     /// What the schema of the settings file says of it. Plain values may be written without quotes.
     pub(super) fn schema(self) -> Value {
-        let number = |pattern: &str| json!({"type": ["string", "integer", "null"], "minimum": 1, "pattern": pattern});
+        let number = |pattern: &str, least: u64, most: Option<u64>| {
+            let mut said = json!({"type": ["string", "integer", "null"], "minimum": least, "pattern": pattern});
+            if let Some(most) = most {
+                said["maximum"] = json!(most);
+            }
+            said
+        };
+        let size = |words: &[&str]| number(&sizes::pattern(words), sizes::LEAST, None);
         match self {
             ShapeKind::OneOf(words) => {
                 let words = words().into_iter().map(Value::from);
@@ -186,8 +216,10 @@ impl ShapeKind {
                 "pattern": "^(all|none|\\s*[A-Za-z0-9:/.-]*[0-9:/.-][A-Za-z0-9:/.-]*\\s*\
                             (,\\s*[A-Za-z0-9:/.-]*[0-9:/.-][A-Za-z0-9:/.-]*\\s*)*)$",
             }),
-            ShapeKind::Size => number("^\\s*0*[1-9][0-9]*\\s*([kKmMgGtT]?[bB]?)\\s*$"),
-            ShapeKind::Count => number("^0*[1-9][0-9]*$"),
+            ShapeKind::Size => size(&[]),
+            ShapeKind::SizeOr(words) => size(words),
+            ShapeKind::Weight => number("^0*([1-9][0-9]{0,3}|10000)$", 1, Some(MOST_WEIGHT)),
+            ShapeKind::Count => number("^0*[1-9][0-9]*$", 1, None),
         }
     }
 
@@ -198,26 +230,15 @@ impl ShapeKind {
         match self {
             ShapeKind::OneOf(words) => (words(), vec!["nowordatall", "[a]"]),
             ShapeKind::Gpus => (one("GPU-aaaa"), vec!["nnoe", "'0,all'", "'a b'", "-0.5.x!"]),
-            ShapeKind::Size => (one("7g"), vec!["lots", "0", "1.5gb"]),
+            ShapeKind::Size => (one("7g"), vec!["lots", "0", "1.5gb", "32", "900k", "auto"]),
+            ShapeKind::SizeOr(words) => (
+                words.iter().copied().chain(["1g"]).map(str::to_owned).collect(),
+                vec!["lots", "0", "1.5gb", "32", "900k", "'32'"],
+            ),
             ShapeKind::Count => (one("7"), vec!["0", "-1", "many"]),
+            ShapeKind::Weight => (one("7"), vec!["0", "-1", "many", "10001"]),
         }
     }
-}
-
-/// Parses a size as Docker does: `32gb`, `512m`, bytes; a unit is a power of 1024.
-fn parse_bytes(text: &str) -> Option<u64> {
-    let lower = text.trim().to_lowercase();
-    let digits: String = lower.chars().take_while(char::is_ascii_digit).collect();
-    let factor: Option<u64> = match lower[digits.len()..].trim() {
-        "" | "b" => Some(1),
-        "k" | "kb" => Some(1 << 10),
-        "m" | "mb" => Some(1 << 20),
-        "g" | "gb" => Some(1 << 30),
-        "t" | "tb" => Some(1 << 40),
-        _ => None,
-    };
-    let bytes = digits.parse::<u64>().ok().zip(factor).and_then(|(n, factor)| n.checked_mul(factor));
-    bytes.filter(|bytes| *bytes > 0)
 }
 
 /// Parses a whole number above 0.
@@ -296,15 +317,42 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "shm_size",
-        kind: ValueKind::Shape(ShapeKind::Size),
-        meaning: "The size of /dev/shm, for data loaders. A limit, not a reservation.",
-        default: "32gb",
+        kind: ValueKind::Shape(ShapeKind::SizeOr(&[sizes::AUTO])),
+        meaning: "The size of /dev/shm, for data loaders: a size such as 32gb, which must fit into memory; or auto, 32 GiB \
+                  or half of memory, whichever is less. A limit, not a reservation.",
+        default: sizes::AUTO,
+    },
+    Key {
+        name: "memory",
+        kind: ValueKind::Shape(ShapeKind::SizeOr(&[sizes::AUTO, sizes::NONE])),
+        meaning: "The most memory, without any swap beyond it: a size such as 16gb; auto, this machine's memory less the \
+                  larger of 4 GiB and a tenth (but at least half of it); or none, for no limit.",
+        default: sizes::AUTO,
+    },
+    Key {
+        name: "cpu_weight",
+        kind: ValueKind::Shape(ShapeKind::Weight),
+        meaning: "The share of the processors' time where others want it too, from 1 to 10000; 100 is what other services of \
+                  this machine have. Where nobody else wants it, the sandbox has all of it.",
+        default: "50",
     },
     Key {
         name: "pids_limit",
         kind: ValueKind::Shape(ShapeKind::Count),
         meaning: "The most processes.",
         default: "8192",
+    },
+    Key {
+        name: "log_size",
+        kind: ValueKind::Shape(ShapeKind::Size),
+        meaning: "The largest file of the engine's log of the container, which whoever runs inside can fill.",
+        default: "1mb",
+    },
+    Key {
+        name: "log_files",
+        kind: ValueKind::Shape(ShapeKind::Count),
+        meaning: "How many such files the engine keeps.",
+        default: "2",
     },
     Key {
         name: "memlock",
@@ -378,14 +426,13 @@ pub(super) fn unknown_word(given: &str, word: &str, words: &[String]) -> Failure
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_read_as_docker_reads_them() {
-        assert_eq!(parse_bytes("32gb").unwrap(), 32 << 30);
-        assert_eq!(parse_bytes("64M").unwrap(), 64 << 20);
-        assert!(parse_bytes("0").is_none() && parse_bytes("-1g").is_none() && parse_bytes("99999999999t").is_none());
+/// For the fuzzer: the values of settings as they are written.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    parse_number(text);
+    for key in KEYS {
+        if let ValueKind::Shape(kind) = key.kind {
+            _ = kind.read("a value", text);
+        }
     }
 }

@@ -3,7 +3,7 @@
 use super::keys::{self, CPU_BASE, KEYS, Key, Shape, ShapeKind, ValueKind, default_of, unknown_word};
 use super::layer::{Layer, scalar};
 use super::values::{is_variable, valid_name};
-use super::{Dataset, Flags, LOCAL_FILE, Origin, Settings};
+use super::{Dataset, Flags, LOCAL_FILE, Origin, Settings, sizes};
 use crate::context::{Context, usable};
 use crate::error::usage;
 use crate::spec::codex_command;
@@ -119,7 +119,25 @@ impl Resolver<'_> {
             self.note(key.name, &text, &from);
             shape.insert(key.name.to_owned(), kind.read(&given(key.name, &text, &from), &text)?);
         }
+        self.settle_memory(&mut shape)?;
         Ok(serde_json::from_value(shape.into())?)
+    }
+
+    /// Replaces `auto` by what it comes to on this machine, also in what is shown.
+    fn settle_memory(&mut self, shape: &mut serde_json::Map<String, serde_json::Value>) -> Result<()> {
+        let written = |key: &str| {
+            let origin = self.origins.iter().rev().find(|origin| origin.key == key);
+            origin.map_or_else(String::new, |origin| given(key, &origin.value, &origin.from))
+        };
+        let (memory, shm) = (written("memory"), written("shm_size"));
+        let written = sizes::Written { memory: &memory, shm: &shm };
+        let (memory, shm) = sizes::settled(&shape["memory"], &shape["shm_size"], self.cx.memory, &written)?;
+        for (key, bytes) in [("memory", memory), ("shm_size", Some(shm))] {
+            let auto = self.origins.iter_mut().filter(|origin| origin.key == key && origin.value == sizes::AUTO);
+            auto.zip(bytes).for_each(|(origin, bytes)| origin.value = format!("auto ({})", text::bytes(bytes)));
+            shape.insert(key.to_owned(), bytes.into());
+        }
+        Ok(())
     }
 
     fn path(&mut self, key: &str, flag: Option<&PathBuf>) -> Result<Option<PathBuf>> {

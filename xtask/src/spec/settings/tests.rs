@@ -15,6 +15,7 @@ fn context(env: &[(&str, &str)]) -> Context {
         env: env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         state: "/state".into(),
         home: "/home/me".into(),
+        memory: Some(128 << 30),
         ..Context::default()
     }
 }

@@ -82,7 +82,7 @@ fn editor_takes(validator: &jsonschema::Validator, text: &str) -> bool {
 
 /// What the tool says of it.
 fn tool_takes(text: &str) -> bool {
-    let resolve = |layer| super::resolve(&Context::default(), &Flags::default(), &[layer]);
+    let resolve = |layer| super::resolve(&super::context(&[]), &Flags::default(), &[layer]);
     super::parse(LOCAL_FILE, Path::new("/"), text).and_then(resolve).is_ok()
 }
 
@@ -126,6 +126,10 @@ fn an_editor_and_the_tool_take_the_same_files() {
         "gpus: GPU-aaaa,MIG-b",
         "network:",
         "shm_size: 1073741824",
+        "shm_size: auto",
+        "memory: none",
+        "memory: 16GB",
+        "cpu_weight: 10000",
         "shm_size: 512M",
         "pids_limit: 100",
         "pids_limit: '100'",
@@ -154,6 +158,10 @@ fn an_editor_and_the_tool_take_the_same_files() {
         "codex_home: mirorr",
         "shm_size: lots",
         "shm_size: 0",
+        "shm_size: 32",
+        "shm_size: none",
+        "memory: half",
+        "cpu_weight: 10001",
         "shm_size: 1.5gb",
         "pids_limit: 0",
         "pids_limit: -1",

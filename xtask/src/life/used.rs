@@ -1,0 +1,194 @@
+//! What a sandbox uses up of this host: processes that were killed because its memory was full, and what was written. The
+//! kernel's own counts in the files of the container's cgroup, which nothing inside can change, and the room that is left
+//! on the file systems that a sandbox can fill. A few small files: the cost grows with nothing.
+
+use crate::engine::caches;
+use crate::engine::free_bytes;
+use crate::engine::inspect::Container;
+use crate::mountinfo::{MountTable, join};
+use crate::proof::{CgroupVersion, directory};
+use crate::spec::places::Places;
+use crate::spec::{Role, Spec};
+use crate::text;
+use serde::Serialize;
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+/// The most bytes of one of the kernel's files: `io.stat` has a line for each disk.
+const LONGEST: u64 = 1 << 20;
+
+/// Less than this is not worth a line when a session ends.
+const WORTH_A_LINE: u64 = 64 << 20;
+
+/// What was used up to a moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Used {
+    /// How many processes the kernel has killed for want of memory since the container's start; `None` where it does not say.
+    pub(super) oom_kills: Option<u64>,
+    /// The bytes that the kernel has written to disks for the container since its start. Only cgroup v2 counts what goes
+    /// through the page cache, which is nearly all of it; `None` elsewhere.
+    pub(super) written_bytes: Option<u64>,
+    /// The room on each file system that the sandbox can fill, named by the first directory of ours on it.
+    pub(super) free: Vec<Free>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Free {
+    pub(super) dir: PathBuf,
+    pub(super) free_bytes: u64,
+}
+
+impl Used {
+    pub(super) fn read(container: &Container, dirs: &[PathBuf]) -> Used {
+        let cgroup = container.init().and_then(|init| read(Path::new(&format!("/proc/{init}/cgroup"))));
+        let known = cgroup.zip(MountTable::of_this_process().ok());
+        let file = |controller, two: Option<&str>, one: Option<&str>| {
+            let (cgroup, mounts) = known.as_ref()?;
+            let (dir, version) = directory(cgroup, controller, mounts)?;
+            let name = match version {
+                CgroupVersion::Two => two,
+                CgroupVersion::One => one,
+            };
+            read(Path::new(&join(&dir, name?)))
+        };
+        Used {
+            oom_kills: file("memory", Some("memory.events"), Some("memory.oom_control"))
+                .and_then(|text| oom_kills(&text)),
+            written_bytes: file("io", Some("io.stat"), None).map(|text| written(&text)),
+            free: free(dirs),
+        }
+    }
+}
+
+/// The directories of this host that a sandbox can fill: its workspace, the state folder, and where the engine keeps the
+/// container's own files and the caches.
+pub(super) fn filled(places: &Places, spec: &Spec) -> Vec<PathBuf> {
+    let cache = |role: &Role| matches!(role, Role::Cache(_));
+    let volume = spec.mounts.iter().find(|mount| cache(&mount.role)).map(|mount| mount.source.as_path());
+    let engine = volume.and_then(|dir| dir.ancestors().nth(3)).unwrap_or(Path::new(caches::USUAL_ROOT));
+    let workspace = spec.mount(&Role::Workspace).map(|mount| mount.source.clone());
+    workspace.into_iter().chain([places.dir.clone(), engine.to_path_buf()]).collect()
+}
+
+fn free(dirs: &[PathBuf]) -> Vec<Free> {
+    let (mut seen, mut free) = (Vec::new(), Vec::new());
+    for dir in dirs {
+        let Ok(device) = fs::metadata(dir).map(|meta| meta.dev()) else { continue };
+        if !seen.contains(&device)
+            && let Some(free_bytes) = free_bytes(dir)
+        {
+            seen.push(device);
+            free.push(Free { dir: dir.clone(), free_bytes });
+        }
+    }
+    free
+}
+
+fn read(path: &Path) -> Option<String> {
+    let mut text = String::new();
+    File::open(path).ok()?.take(LONGEST).read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+/// Of `memory.events` (v2) or `memory.oom_control` (v1, since Linux 4.13): both have a line `oom_kill N`.
+fn oom_kills(text: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+}
+
+/// The sum of `wbytes=` in `io.stat`, over all disks.
+fn written(text: &str) -> u64 {
+    let numbers = text.split_whitespace().filter_map(|field| field.strip_prefix("wbytes=")?.parse::<u64>().ok());
+    numbers.fold(0, u64::saturating_add)
+}
+
+/// What a session has used up between two moments, a line each. `memory` is the limit, `ended` whether the engine says that
+/// the container ended for want of memory.
+pub(super) fn since(before: &Used, after: &Used, memory: Option<u64>, ended: bool) -> Vec<String> {
+    let kills = before.oom_kills.zip(after.oom_kills).map_or(0, |(before, after)| after.saturating_sub(before));
+    let mut lines: Vec<String> = (kills > 0 || ended).then(|| killed(kills, memory)).into_iter().collect();
+    let written = before.written_bytes.zip(after.written_bytes);
+    let written = written.map(|(before, after)| after.saturating_sub(before)).filter(|bytes| *bytes >= WORTH_A_LINE);
+    lines.extend(written.map(|bytes| {
+        format!("{} were written to disks by the sandbox in this session, as the kernel counts it", text::bytes(bytes))
+    }));
+    for now in &after.free {
+        let was = before.free.iter().find(|was| was.dir == now.dir);
+        let less = was.map_or(0, |was| was.free_bytes.saturating_sub(now.free_bytes));
+        if less >= WORTH_A_LINE {
+            lines.push(format!(
+                "the file system of `{}` has {} less room than at the beginning of the session, whoever wrote it; {} are left",
+                text::path(&now.dir),
+                text::bytes(less),
+                text::bytes(now.free_bytes)
+            ));
+        }
+    }
+    lines
+}
+
+fn killed(kills: u64, memory: Option<u64>) -> String {
+    let what = match kills {
+        0 => "the sandbox was ended".to_owned(),
+        1 => "a process of the sandbox was killed".to_owned(),
+        more => format!("{more} processes of the sandbox were killed"),
+    };
+    match memory {
+        Some(limit) => format!(
+            "{what} because its memory was used up: the limit is {}, and what lies in /dev/shm counts; a larger `memory` in \
+             the settings raises it",
+            text::bytes(limit)
+        ),
+        None => format!("{what} because the memory of this machine was used up: `memory` in the settings has no limit"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_counts_are_read_of_both_versions() {
+        assert_eq!(oom_kills("low 0\nhigh 0\nmax 31\noom 2\noom_kill 3\noom_group_kill 0\n"), Some(3));
+        assert_eq!(oom_kills("oom_kill_disable 0\nunder_oom 0\noom_kill 4\n"), Some(4));
+        assert_eq!(oom_kills("oom_kill_disable 0\nunder_oom 0\n"), None, "Linux before 4.13");
+        let disks = "259:0 rbytes=1 wbytes=1000 rios=1 wios=2 dbytes=0 dios=0\n8:0 rbytes=0 wbytes=24 rios=0 wios=1\n";
+        assert_eq!((written(disks), written("")), (1024, 0));
+    }
+
+    fn used(oom_kills: u64, written_bytes: Option<u64>, free_bytes: u64) -> Used {
+        Used { oom_kills: Some(oom_kills), written_bytes, free: vec![Free { dir: "/w".into(), free_bytes }] }
+    }
+
+    #[test]
+    fn what_was_killed_and_written_is_said_with_the_limit_and_its_setting() {
+        let lines = since(&used(1, Some(5), 9 << 30), &used(3, Some(5 + (1 << 30)), 8 << 30), Some(2 << 30), false);
+        assert_eq!(lines.len(), 3, "{lines:?}");
+        assert!(lines[0].starts_with(
+            "2 processes of the sandbox were killed because its memory was used up: the limit is 2.0 GiB"
+        ));
+        assert!(lines[0].contains("`memory` in the settings"));
+        assert!(lines[1].starts_with("1.0 GiB were written to disks"));
+        assert!(lines[2].starts_with("the file system of `/w` has 1.0 GiB less room"), "{}", lines[2]);
+        assert_eq!(since(&used(1, None, 9), &used(1, None, 10), Some(1), false), Vec::<String>::new());
+        // The cgroup has gone with its container.
+        let lines = since(&used(1, None, 9), &Used::default(), None, true);
+        assert_eq!(
+            lines,
+            [
+                "the sandbox was ended because the memory of this machine was used up: `memory` in the settings has no limit"
+            ]
+        );
+    }
+
+    #[test]
+    fn each_file_system_is_named_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let inner = dir.path().join("a");
+        fs::create_dir(&inner).unwrap();
+        let found = free(&[dir.path().to_path_buf(), inner, "/there/is/none".into()]);
+        assert_eq!(found.len(), 1);
+        assert!(found[0].free_bytes > 0);
+    }
+}
