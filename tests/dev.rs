@@ -95,3 +95,53 @@ fn a_row_that_there_is_not_is_said() {
     let run = Xtask::at(&place).args(["bench", "entre"]).run().ended(2);
     assert!(run.stderr.contains("'entre'") && run.stderr.contains("enter, start, check"), "{}", run.stderr);
 }
+
+/// A place with a compiler, whose build makes a program out of `fuzzer`: what libFuzzer would be.
+fn with_fuzzer(fuzzer: &str) -> Place {
+    let place = Place::new();
+    place.program("rustc", "#!/bin/sh\nprintf 'rustc 1\\nhost: x86_64-unknown-linux-gnu\\n'\n");
+    place.write(
+        "fuzzer",
+        format!("#!/bin/sh\nprintf '%s %s\\n' \"$FUZZ_TARGET\" \"$*\" >>'DIR/fuzz.log'\n{fuzzer}")
+            .replace("DIR", &place.dir().display().to_string()),
+    );
+    let cargo = "#!/bin/sh\nprintf '%s %s\\n' \"$RUSTFLAGS\" \"$*\" >'DIR/cargo.log'\nout=target/fuzz/build/x86_64-unknown-linux-gnu/release\n\
+                 mkdir -p $out && cp 'DIR/fuzzer' $out/fuzz && chmod +x $out/fuzz\n";
+    place.program("cargo", cargo.replace("DIR", &place.dir().display().to_string()));
+    place
+}
+
+#[test]
+fn each_fuzz_target_runs_within_its_bounds_and_is_told() {
+    let place = with_fuzzer("printf 'stat::number_of_executed_units: 500\\nstat::peak_rss_mb: 31\\n' >&2\n");
+    let run = Xtask::at(&place).args(["fuzz", "mountinfo", "top", "--runs", "500", "--seconds", "9"]).run().ok();
+    assert!(run.stdout.contains("mountinfo  500         31 MiB       no crash, no hang"), "{}", run.stdout);
+    let calls = place.read("fuzz.log");
+    assert_eq!(calls.lines().count(), 2, "{calls}");
+    for bound in ["mountinfo target/", "-runs=500", "-max_total_time=9", "-rss_limit_mb=256", "-timeout=5"] {
+        assert!(calls.contains(bound), "{calls}");
+    }
+    // The build is one that nothing else makes, with the stable compiler's own instrumentation.
+    let built = place.read("cargo.log");
+    for part in ["--cfg fuzzing -C passes=sancov-module", "--manifest-path fuzz/Cargo.toml", "--target-dir"] {
+        assert!(built.contains(part), "{built}");
+    }
+}
+
+#[test]
+fn an_input_that_a_parser_fails_on_is_named() {
+    let place = with_fuzzer(
+        "printf '==1== ERROR: libFuzzer: deadly signal\\nx; Test unit written to t/crash-1\\n' >&2; exit 77\n",
+    );
+    let run = Xtask::at(&place).args(["fuzz", "elf"]).run().ended(1);
+    assert!(run.stdout.contains("a crash: t/crash-1"), "{}", run.stdout);
+    assert!(
+        run.error().contains("a parser fails: elf") && run.stderr.contains("fuzz/corpus/TARGET/"),
+        "{}",
+        run.stderr
+    );
+    // One that says nothing at its end was ended by something else.
+    let place = with_fuzzer("exit 1\n");
+    let run = Xtask::at(&place).args(["fuzz", "elf"]).run().ended(1);
+    assert!(run.stdout.contains("a crash: the input is not known"), "{}", run.stdout);
+}

@@ -6,6 +6,7 @@ use crate::support::docker::FakeDocker;
 use crate::support::place::Place;
 use crate::support::run::{Run, Xtask};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
@@ -136,21 +137,99 @@ fn no_configuration_of_docker_and_no_plugin_that_the_environment_names() {
     assert!(run.error().contains("the program `"), "{}", run.error());
 }
 
-/// Compose reads `.env` of the working directory, and variables of its own.
+/// What a program of the host is started with, by a `docker` that writes down its environment.
 #[test]
-fn nothing_of_compose_comes_from_the_environment_or_the_working_directory() {
+fn what_is_started_gets_the_variables_of_the_table_and_no_other() {
     let place = ready();
     let docker = empty(FakeDocker::new()).install(&place);
     let seen = place.path("seen");
     let text = fs::read_to_string(place.path("bin/docker")).expect("the stand-in");
     let env = format!("env >> '{}'\n", seen.display());
     fs::write(place.path("bin/docker"), text.replacen('\n', &format!("\n{env}"), 1)).expect("written");
-    let run =
-        Xtask::at(&place).args(["status"]).env("COMPOSE_FILE", "/x").env("PYTHONPATH", "/y").env("KEPT", "z").run();
-    assert!(run.stderr.contains("`COMPOSE_FILE` is not passed on"), "{}", run.stderr);
+    let handed_on = [
+        ("USER", "me"),
+        ("LANG", "C.UTF-8"),
+        ("LC_ALL", "C"),
+        ("TERM", "xterm"),
+        ("NO_COLOR", "1"),
+        ("HTTPS_PROXY", "http://127.0.0.1:9"),
+        ("no_proxy", "localhost"),
+        ("DOCKER_CONTEXT", "default"),
+        ("DOCKER_API_VERSION", "1.45"),
+        ("SSL_CERT_FILE", "/nowhere/ca.pem"),
+    ];
+    let kept_back = [
+        "BASH_ENV",
+        "ENV",
+        "COMPOSE_FILE",
+        "COMPOSE_PROFILES",
+        "DOCKER_DEFAULT_PLATFORM",
+        "GIT_DIR",
+        "GIT_SSH_COMMAND",
+        "GIT_CONFIG_COUNT",
+        "LD_LIBRARY_PATH",
+        "LD_BIND_NOW",
+        "NODE_OPTIONS",
+        "PYTHONPATH",
+        "PYTHONSTARTUP",
+        "KEPT",
+        "HF_TOKEN",
+        "GCONV_PATH",
+        "CARGO_TARGET_DIR",
+        "RUSTC_WRAPPER",
+    ];
+    let run = handed_on.iter().fold(Xtask::at(&place), |run, (name, value)| run.env(name, *value));
+    let run = kept_back.iter().fold(run, |run, name| run.env(name, "0"));
+    let run = run.args(["status"]).run();
+    let said =
+        "warning: `COMPOSE_FILE`, `COMPOSE_PROFILES`, `DOCKER_DEFAULT_PLATFORM`, `GIT_CONFIG_COUNT` are not passed on";
+    assert_eq!(run.stderr.matches(said).count(), 1, "{}", run.stderr);
     let seen = fs::read_to_string(seen).expect("what docker was given");
-    assert!(seen.contains("KEPT=z") && !seen.contains("COMPOSE_FILE") && !seen.contains("PYTHONPATH"), "{seen}");
+    // What the shell of the stand-in sets itself is left out.
+    let names: BTreeSet<&str> = seen
+        .lines()
+        .filter_map(|line| Some(line.split_once('=')?.0))
+        .filter(|name| !["PWD", "OLDPWD", "SHLVL", "_"].contains(name))
+        .collect();
+    let wanted = handed_on.iter().map(|(name, _)| *name).chain(["HOME", "PATH", "XDG_STATE_HOME"]);
+    assert_eq!(names, wanted.collect::<BTreeSet<_>>(), "{seen}");
     assert!(!docker.lines().is_empty());
+}
+
+/// Every output that could have it: plans, JSON, errors, failures of `docker`, and the arguments that `docker` was given.
+#[test]
+fn no_value_of_a_variable_is_in_anything_that_is_said() {
+    const SECRET: &str = "hf-S3CRET-value";
+    let place = ready();
+    // An engine that fails at each step, and says what it was given.
+    let docker = empty(FakeDocker::new().answer("*build *", 1, "", "ERROR: failed to solve\n")).install(&place);
+    let settings = |text: &str| place.write("repo/sandbox.local.yaml", text);
+    let data = data(&place, "ssv2");
+    let said = |task: &[&str]| {
+        let task: Vec<String> = task.iter().map(|word| (*word).to_owned()).chain(data.clone()).collect();
+        let run = Xtask::at(&place)
+            .bare_path()
+            .args(task)
+            .env("HF_TOKEN", SECRET)
+            .env("DOCKER_DEFAULT_PLATFORM", SECRET)
+            .run();
+        let all = format!("{}{}", run.stdout, run.stderr);
+        assert!(!all.contains("S3CRET"), "{:?}: {all}", run.code);
+        all
+    };
+    settings("env: [HF_TOKEN, NOT_SET]\ngpus: none\nbase: base:1\n");
+    let plan = said(&["sandbox", "--dry-run"]);
+    assert!(plan.contains("HF_TOKEN") && plan.contains("`NOT_SET` of the list `env` is not set here"), "{plan}");
+    for task in [&["sandbox", "--yes"][..], &["doctor"], &["doctor", "--json"], &["mounts"], &["status", "--json"]] {
+        said(task);
+    }
+    for wrong in ["[HF_TOKEN=VALUE]", "[VALUE]", "VALUE", "{HF_TOKEN: VALUE}", "[[VALUE]]", "[{HF_TOKEN: VALUE}]"] {
+        settings(&format!("env: {}\n", wrong.replace("VALUE", SECRET)));
+        let all = said(&["sandbox", "--yes"]);
+        assert!(all.contains("error: "), "{wrong}: {all}");
+        said(&["doctor"]);
+    }
+    assert!(!docker.lines().join("\n").contains("S3CRET"));
 }
 
 #[test]

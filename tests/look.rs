@@ -71,7 +71,7 @@ fn running(place: &Place, gpus: &str) -> Calls {
                9 0 60 /bin/df --block-size=1 --output=used,size /dev/shm\n40 1 50 x\u{1b}[2J -- sleep infinity\n\
                41 1 40 sleep infinity\n42 1 40 /sandbox/bin/python3 -I -S /sandbox/init.py\n";
     let uid = users::get_effective_uid();
-    let volumes = format!("codex-sandbox-cache-pip-u{uid}\nprecious\n");
+    let volumes = format!("codex-sandbox-cache-pip-open-u{uid}\nprecious\n");
     FakeDocker::new()
         .answer("container inspect *", 0, &inspect.to_string(), "")
         .answer("volume ls *", 0, &volumes, "")
@@ -103,7 +103,7 @@ leftovers     pid 9 since [..]Z: /bin/df --block-size=1 --output=used,size /dev/
               pid 40 since [..]Z: x/u{1b}[2J -- sleep infinity
               pid 41 since [..]Z: sleep infinity
               pid 42 since [..]Z: /sandbox/bin/python3 -I -S /sandbox/init.py
-caches        codex-sandbox-cache-pip-u[..]
+caches        codex-sandbox-cache-pip-open-u[..]
 state folder  [PLACE]/state/codex-sandbox/workspaces/workspace-[..]
 
 "#]],
@@ -170,7 +170,7 @@ hint: add `--yes`
     assert_eq!(calls.of(&["volume", "rm"]).len() + calls.of(&["container", "rm"]).len(), 0);
     let plan = Xtask::at(&place).args(["down", "--caches", "--dry-run"]).run().ok().stdout;
     let uid = users::get_effective_uid();
-    let remove = format!("docker volume rm --force codex-sandbox-cache-pip-u{uid}\n");
+    let remove = format!("docker volume rm --force codex-sandbox-cache-pip-open-u{uid}\n");
     assert!(plan.contains(&remove) && !plan.contains("precious"), "{plan}");
     let plan = Xtask::at(&place).args(["down", "--all", "--dry-run"]).run().ok().stdout;
     assert!(!plan.contains("docker volume"), "{plan}");

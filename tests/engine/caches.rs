@@ -1,8 +1,10 @@
-//! Caches: volumes of the engine that outlive a container and are shared by a user's workspaces, and by nobody else.
+//! Caches: volumes of the engine that outlive a container and are shared by a user's workspaces with the same network and no
+//! variables, and by nobody else.
 //!
 //! Each test has a user of its own: volumes go by user, and the developer's own are left alone.
 
 use crate::support::own::OwnUser;
+use crate::support::run::Run;
 use crate::support::sandbox::Sandbox;
 use crate::support::{engine, proc};
 use serde_json::{Value, json};
@@ -10,7 +12,19 @@ use serde_json::{Value, json};
 const NAMES: [&str; 4] = ["huggingface", "torch", "pip", "uv"];
 
 fn volume(user: &OwnUser, cache: &str) -> String {
-    format!("codex-sandbox-cache-{cache}-u{}", user.uid)
+    format!("codex-sandbox-cache-{cache}-open-u{}", user.uid)
+}
+
+/// A sandbox that is handed no variable: what it reads of the model needs none.
+fn without_variables(user: &OwnUser) -> Sandbox {
+    let sandbox = Sandbox::of(**user);
+    sandbox.place.write("repo/sandbox.local.yaml", "env: []\n");
+    let config = sandbox.place.read("home/.codex/config.toml");
+    let config: String =
+        config.lines().filter(|line| !line.starts_with("env_key")).map(|line| format!("{line}\n")).collect();
+    sandbox.place.write("home/.codex/config.toml", config);
+    sandbox.place.give();
+    sandbox
 }
 
 fn volumes(user: &OwnUser) -> Vec<String> {
@@ -26,7 +40,7 @@ fn there(user: &OwnUser) -> Vec<String> {
 #[test]
 fn what_is_cached_outlives_the_container_and_is_there_in_the_next_workspace() {
     let user = OwnUser::new();
-    let (one, other) = (Sandbox::of(*user), Sandbox::of(*user));
+    let (one, other) = (without_variables(&user), without_variables(&user));
     let said = one
         .codex_runs("echo wheel >~/.cache/pip/note; env | grep -E '^(HF_HOME|TORCH_HOME|PIP_CACHE|UV_CACHE)' | sort");
     let variables = "HF_HOME=/home/codex/.cache/huggingface\nPIP_CACHE_DIR=/home/codex/.cache/pip\n\
@@ -60,6 +74,56 @@ fn what_is_cached_outlives_the_container_and_is_there_in_the_next_workspace() {
     assert_eq!(there(&user), Vec::<String>::new());
 }
 
+/// What one agent leaves in a cache, the next one that has it runs.
+#[test]
+fn a_poisoned_cache_is_not_there_with_another_network_nor_where_variables_are_handed_in() {
+    let user = OwnUser::new();
+    let (open, closed, secret) = (without_variables(&user), without_variables(&user), Sandbox::of(*user));
+    // A volume that all workspaces shared before: it is named, and not touched.
+    engine::docker(["volume", "create", &format!("codex-sandbox-cache-pip-u{}", user.uid)]);
+    let poison = "echo poison >~/.cache/pip/wheel; echo poison >~/.cache/uv/wheel";
+    let first = open.task("sandbox").args(["--yes", "--shell"]).stdin("echo poison >~/.cache/pip/wheel\n").run().ok();
+    let old = format!("docker volume rm codex-sandbox-cache-pip-u{} removes them", user.uid);
+    assert!(first.stderr.replace('`', "").contains(&old), "{}", first.stderr);
+    open.codex_runs(poison);
+    let look = "ls -A ~/.cache/pip ~/.cache/uv\n";
+    fn shell<'a>(sandbox: &'a Sandbox, flags: &[&str], stdin: &'static str) -> Run<'a> {
+        let run =
+            sandbox.task("sandbox").args(["--yes", "--shell"]).args(flags.iter().copied()).stdin(stdin).run().ok();
+        assert_eq!(sandbox.proof().with("broken"), Vec::<String>::new());
+        run
+    }
+    for (sandbox, flags) in [(&closed, &["--network", "none"][..]), (&secret, &[])] {
+        let said = shell(sandbox, flags, look).stdout;
+        assert!(!said.contains("wheel"), "{flags:?}: {said}");
+    }
+    // The other way, and where the user shares more.
+    shell(&secret, &[], "echo secret >~/.cache/pip/token\n");
+    let again = without_variables(&user);
+    let said = shell(&again, &[], look).stdout;
+    assert!(said.contains("wheel") && !said.contains("token"), "{said}");
+    again.place.write("repo/sandbox.local.yaml", "cache_sharing: workspace\n");
+    let recreated = shell(&again, &[], look);
+    assert!(!recreated.stdout.contains("wheel"), "{}", recreated.stdout);
+    assert!(
+        recreated.stderr.contains("cache_sharing: the container has `network`, now it is `workspace`"),
+        "{}",
+        recreated.stderr
+    );
+    // Those of a workspace go with it.
+    let own = || named(&user, "-open-workspace-");
+    let before = own().len();
+    again.task("down").args(["--all", "--yes"]).run().ok();
+    assert_eq!(before - own().len(), 4);
+}
+
+/// The volumes of a user that have this in their name.
+fn named(user: &OwnUser, part: &str) -> Vec<String> {
+    let all = engine::docker(["volume", "ls", "--quiet"]);
+    let ours = all.lines().filter(|name| name.ends_with(&format!("-u{}", user.uid)) && name.contains(part));
+    ours.map(str::to_owned).collect()
+}
+
 /// Two workspaces of a user, or two terminals: both have listed the caches when the first of them removes them.
 #[test]
 fn caches_that_another_call_removes_meanwhile_are_removed() {
@@ -90,7 +154,7 @@ fn a_sandbox_without_caches_has_none() {
 #[test]
 fn a_volume_that_is_something_else_is_seen() {
     let user = OwnUser::new();
-    let sandbox = Sandbox::of(*user);
+    let sandbox = without_variables(&user);
     let pip = volume(&user, "pip");
     let broken = |what: &str, ids: &[&str]| {
         let run = sandbox.enter(["--version"]).ended(1);

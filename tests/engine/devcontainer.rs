@@ -8,9 +8,12 @@ use crate::support::{codex, engine, proc};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
+/// Root is refused: see the last test.
+const USER: User = User { uid: 1234, gid: 2345 };
+
 #[test]
 fn what_is_opened_is_the_container_that_was_proven() {
-    let user = User { uid: 1234, gid: 2345 };
+    let user = USER;
     let sandbox = Sandbox::of(user);
     prepare(&sandbox);
     let up = run(&sandbox, "up", &[]).ok();
@@ -44,7 +47,7 @@ fn what_is_opened_is_the_container_that_was_proven() {
 
 #[test]
 fn where_a_promise_does_not_hold_nothing_is_opened() {
-    let sandbox = Sandbox::new();
+    let sandbox = Sandbox::of(USER);
     prepare(&sandbox);
     BreakingDocker::service("cap_add: [NET_RAW]").install(&sandbox.place);
     let up = run(&sandbox, "up", &[]).ended(1);
@@ -56,7 +59,7 @@ fn where_a_promise_does_not_hold_nothing_is_opened() {
 
 #[test]
 fn a_container_that_would_be_made_without_a_proof_is_refused() {
-    let sandbox = Sandbox::new();
+    let sandbox = Sandbox::of(USER);
     prepare(&sandbox);
     run(&sandbox, "up", &[]).ok();
     let proven = sandbox.containers();
@@ -76,12 +79,13 @@ fn a_container_that_would_be_made_without_a_proof_is_refused() {
 
 #[test]
 fn the_sandbox_of_another_workspace_is_not_taken_for_it() {
-    let sandbox = Sandbox::new();
+    let sandbox = Sandbox::of(USER);
     prepare(&sandbox);
     sandbox.task_by_settings("devcontainer").run().ok();
     let first = sandbox.containers();
     let name = engine::docker(["inspect", "--format", "{{.Name}}", &first[0]]);
     let other = sandbox.place.mkdir("other");
+    sandbox.place.give();
     settings(&sandbox, &format!("workspace: '{}'\n", other.display()));
     let refused = sandbox.task_by_settings("devcontainer").run().ended(1);
     assert!(refused.error().contains(name.trim().trim_start_matches('/')), "{}", refused.stderr);
@@ -92,4 +96,20 @@ fn the_sandbox_of_another_workspace_is_not_taken_for_it() {
     let opened = sandbox.task_by_settings("devcontainer").run().ok().stdout;
     assert_eq!(containers_of(&other), [opened.trim()]);
     proc::output(proc::find("docker"), ["rm", "--force", opened.trim()]);
+}
+
+/// The programs of an editor run without the filter of a session, by which root cannot make setuid files.
+#[test]
+fn root_opens_no_dev_container() {
+    let sandbox = Sandbox::new();
+    prepare(&sandbox);
+    let run = sandbox.task_by_settings("devcontainer").run().ended(2);
+    assert!(run.error().starts_with("error: root cannot be kept from making setuid files"), "{}", run.error());
+    assert_eq!(sandbox.containers(), Vec::<String>::new());
+    let up = run_up(&sandbox);
+    assert!(up.stderr.contains("root cannot be kept from making setuid files"), "{}", up.stderr);
+}
+
+fn run_up(sandbox: &Sandbox) -> crate::support::run::Run<'_> {
+    run(sandbox, "up", &[]).ended(1)
 }

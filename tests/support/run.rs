@@ -75,7 +75,9 @@ impl<'a> Xtask<'a> {
     pub(crate) fn bare_path(mut self) -> Self {
         for name in ["env", "sh", "cat", "git"] {
             let link = self.place.path("bin").join(name);
-            std::os::unix::fs::symlink(proc::find(name), link).expect("a link to a program of the system");
+            if !link.exists() {
+                std::os::unix::fs::symlink(proc::find(name), link).expect("a link to a program of the system");
+            }
         }
         self.system = false;
         self

@@ -129,6 +129,13 @@ impl Drop for Sandbox {
         for entry in generated.into_iter().flatten().flatten() {
             let network = format!("codex-sandbox-{}_default", entry.file_name().display());
             proc::outcome(proc::find("docker"), ["network", "rm", "--force", &network]);
+            // The settings of a test's sandbox name a variable, so that its caches are its own.
+            let own = format!("-{}-u", entry.file_name().display());
+            let (_, volumes, _) = proc::outcome(proc::find("docker"), ["volume", "ls", "--quiet"]);
+            for volume in volumes.lines().filter(|name| name.starts_with("codex-sandbox-cache-") && name.contains(&own))
+            {
+                proc::outcome(proc::find("docker"), ["volume", "rm", "--force", volume]);
+            }
         }
     }
 }

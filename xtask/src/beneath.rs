@@ -8,6 +8,7 @@
 
 mod change;
 mod held;
+mod remove;
 mod way;
 
 pub(crate) use change::{Lock, lock_fd};
@@ -27,6 +28,9 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+
+/// The most entries of a directory that are listed at once: about 200 MB.
+const MOST_ENTRIES: usize = if cfg!(test) { 2000 } else { 2_000_000 };
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
@@ -79,6 +83,37 @@ pub(crate) struct Stamp {
     pub(crate) size: u64,
     pub(crate) modified: Born,
     pub(crate) changed: Born,
+}
+
+/// A file and its last writing, by what the kernel says of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Written {
+    /// Without the device, whose number may be another after the host has started again.
+    pub(crate) ino: u64,
+    pub(crate) born: Option<Born>,
+    /// In bytes.
+    pub(crate) size: u64,
+    /// When its bytes last changed.
+    pub(crate) modified: Born,
+}
+
+impl Written {
+    /// As `Node::of`; `None` where it is no regular file.
+    fn of(dir: impl AsFd, name: &Path) -> Result<Option<Written>, Errno> {
+        let flags = AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+        let stat = statx(dir, name, flags, StatxFlags::BASIC_STATS | StatxFlags::BTIME)?;
+        if FileType::from_raw_mode(stat.stx_mode.into()) != FileType::RegularFile {
+            return Ok(None);
+        }
+        Ok(Some(Written {
+            ino: stat.stx_ino,
+            born: (stat.stx_mask & StatxFlags::BTIME.bits() != 0)
+                .then_some(Born(stat.stx_btime.tv_sec, stat.stx_btime.tv_nsec)),
+            size: stat.stx_size,
+            modified: Born(stat.stx_mtime.tv_sec, stat.stx_mtime.tv_nsec),
+        }))
+    }
 }
 
 impl Node {
@@ -327,8 +362,16 @@ impl Beneath {
     }
 
     /// The names in this directory, sorted.
+    ///
+    /// # Errors
+    /// It cannot be read, or has more of them than fit into memory well.
     pub(crate) fn names(&self) -> Result<Vec<(OsString, FileType)>, Refused> {
-        self.names_up_to(usize::MAX)
+        let names = self.names_up_to(MOST_ENTRIES + 1)?;
+        if names.len() > MOST_ENTRIES {
+            let many = io::Error::other(format!("it has more than {MOST_ENTRIES} entries"));
+            return Err(self.refused(Path::new(""), Why::Failed(many)));
+        }
+        Ok(names)
     }
 
     /// The same, and no more than `most` of them, in no certain choice.
@@ -385,6 +428,15 @@ impl Beneath {
         const TMPFS: i64 = 0x0102_1994;
         const RAMFS: i64 = 0x8584_58f6;
         rustix::fs::fstatfs(&self.fd).is_ok_and(|system| matches!(system.f_type, TMPFS | RAMFS))
+    }
+
+    /// Which file has this name in this very directory, and when it was last written: nothing of it is read. `None` where it
+    /// is missing or no regular file.
+    pub(crate) fn written(&self, name: impl AsRef<Path>) -> io::Result<Option<Written>> {
+        match Written::of(&self.fd, name.as_ref()) {
+            Err(Errno::NOENT) => Ok(None),
+            found => Ok(found?),
+        }
     }
 
     /// What a symlink at a name in this very directory says.

@@ -19,7 +19,7 @@ pub struct Context {
     pub cwd: PathBuf,
     /// The environment, without variables that are not UTF-8.
     pub env: BTreeMap<String, String>,
-    /// The names of those that are not UTF-8, and that what is started gets all the same.
+    /// The names of those that are not UTF-8: nothing that is started gets them.
     pub unreadable: Vec<String>,
     /// Whether standard input is a terminal.
     pub stdin_tty: bool,
@@ -43,11 +43,9 @@ pub struct Context {
 
 impl Context {
     /// Reads all of it.
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub(crate) fn read() -> Result<Context> {
-        let env = || std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
-        let unreadable = env().filter(|(_, value)| value.to_str().is_none()).map(|(name, _)| name).collect();
-        let env = readable(env())?;
+        let unreadable = variables().filter(|(_, value)| value.to_str().is_none()).map(|(name, _)| name).collect();
+        let env = readable(variables())?;
         // `cargo run` sets the variable; a binary that is started by hand has the path that was compiled into it.
         let manifest = env.get("CARGO_MANIFEST_DIR").map_or(env!("CARGO_MANIFEST_DIR"), String::as_str);
         let root = Path::new(manifest).parent().and_then(|root| root.canonicalize().ok()).ok_or_else(|| {
@@ -114,6 +112,12 @@ impl Context {
     pub(crate) fn absolute(&self, path: &Path) -> PathBuf {
         path.strip_prefix("~").map_or_else(|_| self.cwd.join(path), |rest| self.home.join(rest))
     }
+}
+
+/// The environment of this process.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub(crate) fn variables() -> impl Iterator<Item = (String, OsString)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
 }
 
 /// A directory that the user named, as an absolute path without symlinks. It must exist.

@@ -3,6 +3,7 @@
 //! - [`capture`]: a query; its output is a value. Not echoed, always bounded.
 //! - [`run`]: work that the user should see; echoed, its output passes through to standard error.
 //! - [`follow`]: both at once; its standard output is a value, its standard error is shown as it comes.
+//! - [`talk()`]: a query in several lines, whose input stays open until all is known.
 //! - [`attach`]: the child owns the terminal, and its exit status is the result.
 //! - [`watch()`]: the output is thrown away; a function observes the process from outside, then the process and all its
 //!   descendants are ended.
@@ -12,17 +13,20 @@
 //! duct runs all of them (pipes, timeouts). `std::process::Command` is used nowhere.
 
 mod kept;
+mod talk;
 mod watch;
 
 pub(crate) use kept::{End, follow};
+pub(crate) use talk::{Next, Talk, talk};
 pub(crate) use watch::{has_ended, process_tree, watch};
 
 use crate::beneath::Beneath;
 use crate::distro::Distro;
-use crate::error::failed;
+use crate::error::{self, Failure, failed};
 use crate::step::{Command, Step};
-use crate::ui;
+use crate::{context, inherited, ui};
 use anyhow::{Context as _, Result};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{ErrorKind, Write as _};
@@ -30,7 +34,7 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
 
 /// The bound on a query that names none.
@@ -44,12 +48,17 @@ pub(crate) fn search(path: &str) {
     let _ = SEARCH.set(path.to_owned());
 }
 
-/// The variables of this process that nothing which it starts gets.
-static UNWANTED: OnceLock<Vec<String>> = OnceLock::new();
+/// What of this process's environment is handed on to everything that it starts.
+static HANDED_ON: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
+    inherited::handed_on(context::variables().filter_map(|(name, value)| Some((name, value.into_string().ok()?))))
+});
 
-/// Sets the variables that are not passed on from now on.
-pub(crate) fn without(names: Vec<String>) {
-    let _ = UNWANTED.set(names);
+/// The environment of a command, built from nothing: a variable that nobody thought of is in none.
+fn environment(command: &Command) -> BTreeMap<&str, &str> {
+    let mut env: BTreeMap<&str, &str> = HANDED_ON.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    env.extend(SEARCH.get().map(|path| ("PATH", path.as_str())));
+    env.extend(command.env.iter().chain(&command.secret_env).map(|(name, value)| (name.as_str(), value.as_str())));
+    env
 }
 
 /// The output of a process.
@@ -91,14 +100,7 @@ fn program(command: &Command) -> OsString {
 }
 
 fn expression(command: &Command) -> duct::Expression {
-    let mut expr = duct::cmd(program(command), &command.args);
-    if let Some(path) = SEARCH.get() {
-        expr = expr.env("PATH", path);
-    }
-    expr = UNWANTED.get().into_iter().flatten().fold(expr, |expr, name| expr.env_remove(name));
-    for (name, value) in command.env.iter().chain(&command.secret_env) {
-        expr = expr.env(name, value);
-    }
+    let mut expr = duct::cmd(program(command), &command.args).full_env(environment(command));
     if let Some(dir) = &command.dir {
         expr = expr.dir(dir);
     }
@@ -228,8 +230,34 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     write().with_context(|| format!("cannot write `{}`", path.display()))
 }
 
+/// Runs the steps of a plan in order, also those after one that fails, until `stop` says that the user wants it to end: for
+/// what tidies up, where each thing that is removed is worth something.
+///
+/// # Errors
+/// All that failed.
+pub(crate) fn each(steps: &[Step], stop: &dyn Fn() -> bool) -> Result<()> {
+    let mut errors: Vec<anyhow::Error> = Vec::new();
+    for step in steps {
+        let done = match step {
+            Step::Remove { path } => remove_unless(path, stop),
+            Step::Note(_) | Step::Run(_) | Step::CreateDir { .. } | Step::WriteFile { .. } => one(step),
+        };
+        errors.extend(done.err());
+        if stop() {
+            return Err(failed("interrupted: the rest stays, and `cargo xtask down` removes it another time").into());
+        }
+    }
+    let Some(first) = errors.first() else { return Ok(()) };
+    let whys = errors.iter().map(|err| format!("{err:#}")).collect::<Vec<_>>().join("; ");
+    Err(Failure { message: whys, ..error::flatten(first) }.into())
+}
+
 /// Removes a file, a link, or a tree, also one that an agent wrote. The directory in which it lies is trusted.
 pub(crate) fn remove(path: &Path) -> Result<()> {
+    remove_unless(path, &|| false)
+}
+
+fn remove_unless(path: &Path, stop: &dyn Fn() -> bool) -> Result<()> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(failed(format!("`{}` has no name that could be removed", path.display())).into());
     };
@@ -237,7 +265,7 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
         Err(err) if err.kind() == ErrorKind::NotFound => return Ok(()),
         parent => parent.with_context(|| format!("cannot remove `{}`", path.display()))?,
     };
-    Beneath::root_if_there(&parent)?.map_or(Ok(()), |parent| parent.remove(name))
+    Beneath::root_if_there(&parent)?.map_or(Ok(()), |parent| parent.remove_unless(name, stop))
 }
 
 /// Runs two independent queries at the same time.

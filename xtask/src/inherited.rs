@@ -2,90 +2,19 @@
 //! and certificates. A shell can take them from the project (direnv), and what they name can lie where an agent writes: then
 //! the agent's program would run on the host, or its engine would answer.
 
+mod table;
+
 use crate::context::{Context, led_into, resolved};
 use crate::error::{Failure, usage};
 use crate::exposed::Exposed;
 use crate::text;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-
-/// What the value of a variable is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Names {
-    /// A file or a directory.
-    Path,
-    /// Several, with a colon or a space between two.
-    Paths,
-    /// One or several, of which those without a slash are looked for by their name elsewhere.
-    Programs,
-    /// A socket, where it begins with `unix://`.
-    Address,
-}
-
-/// The variables that name something. Those by which git finds settings in a workspace are the business of `git::watch`,
-/// which has those files read-only inside; `PATH` is that of `Context::path_outside`.
-const NAMED: &[(&str, Names)] = &[
-    ("HOME", Names::Path),
-    ("XDG_CONFIG_HOME", Names::Path),
-    ("XDG_STATE_HOME", Names::Path),
-    ("XDG_CACHE_HOME", Names::Path),
-    ("XDG_DATA_HOME", Names::Path),
-    ("XDG_RUNTIME_DIR", Names::Path),
-    ("XDG_CONFIG_DIRS", Names::Paths),
-    ("XDG_DATA_DIRS", Names::Paths),
-    ("TMPDIR", Names::Path),
-    ("CODEX_HOME", Names::Path),
-    // Docker's client, its plugins, and the way to the engine.
-    ("DOCKER_CONFIG", Names::Path),
-    ("DOCKER_CERT_PATH", Names::Path),
-    ("DOCKER_HOST", Names::Address),
-    ("BUILDKIT_HOST", Names::Address),
-    ("BUILDX_CONFIG", Names::Path),
-    ("BUILDX_METADATA_FILE", Names::Path),
-    ("CONTAINERD_ADDRESS", Names::Path),
-    ("SSH_AUTH_SOCK", Names::Path),
-    // Cargo, which started this tool and starts the tests.
-    ("CARGO_HOME", Names::Path),
-    ("RUSTUP_HOME", Names::Path),
-    ("CARGO_BUILD_RUSTC", Names::Programs),
-    ("CARGO_BUILD_RUSTC_WRAPPER", Names::Programs),
-    ("RUSTC", Names::Programs),
-    ("RUSTC_WRAPPER", Names::Programs),
-    ("RUSTC_WORKSPACE_WRAPPER", Names::Programs),
-    // Certificates and the settings of those who read them.
-    ("SSL_CERT_FILE", Names::Path),
-    ("SSL_CERT_DIR", Names::Paths),
-    ("REQUESTS_CA_BUNDLE", Names::Path),
-    ("CURL_CA_BUNDLE", Names::Path),
-    ("CURL_HOME", Names::Path),
-    ("NODE_EXTRA_CA_CERTS", Names::Path),
-    ("GIT_SSL_CAINFO", Names::Path),
-    ("GIT_SSL_CAPATH", Names::Path),
-    ("OPENSSL_CONF", Names::Path),
-    ("OPENSSL_MODULES", Names::Path),
-    ("OPENSSL_ENGINES", Names::Path),
-    // Programs that git starts in every repository, also in this tool's own.
-    ("GIT_EXEC_PATH", Names::Path),
-    // What the loader and the C library load into every program, this one too.
-    ("LD_PRELOAD", Names::Programs),
-    ("LD_LIBRARY_PATH", Names::Paths),
-    ("LD_AUDIT", Names::Programs),
-    ("GCONV_PATH", Names::Paths),
-    ("LOCPATH", Names::Paths),
-    ("NLSPATH", Names::Paths),
-    // The settings of apt, which a build of the image reads.
-    ("APT_CONFIG", Names::Path),
-];
+use table::{Names, SET, To, WANTED, is, rows};
 
 /// The programs that are started by their name; a link of that name may lead anywhere.
 const PROGRAMS: &[&str] = &["docker", "env", "git", "mmdebstrap", "npm", "nvidia-smi", "ps", "sh", "tar"];
-
-/// Variables that load code into what is started or change what it does, and that nothing which this tool starts needs.
-/// One that ends in `*` is the start of a name.
-const UNWANTED: &[&str] = &[
-    "BASH_ENV", "BASH_FUNC_*", "COMPOSE_*", "ENV", "NODE_OPTIONS", "NODE_PATH", "PERL5*", "PERLLIB", "PYTHON*",
-    "RUBYLIB", "RUBYOPT",
-];
 
 /// The most files of one directory of plugins that are looked at.
 const MOST_PLUGINS: usize = 1000;
@@ -93,24 +22,25 @@ const MOST_PLUGINS: usize = 1000;
 /// The most bytes of the settings of Docker's client that are read.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// The variables that are not passed on to what is started.
-pub(crate) fn unwanted(cx: &Context) -> Vec<String> {
-    let is = |name: &str, unwanted: &str| match unwanted.strip_suffix('*') {
-        Some(start) => name.starts_with(start),
-        None => name == unwanted,
-    };
-    cx.env
-        .keys()
-        .chain(&cx.unreadable)
-        .filter(|name| UNWANTED.iter().any(|unwanted| is(name, unwanted)))
-        .cloned()
-        .collect()
+/// The environment of everything that is started, but for `PATH` where its parts were left out: what the table hands on of
+/// these variables.
+pub(crate) fn handed_on(env: impl IntoIterator<Item = (String, String)>) -> Vec<(String, String)> {
+    env.into_iter().filter(|(name, _)| is_handed_on(name)).collect()
 }
 
-/// The line about those of them by which the user may have wanted something of Compose.
-pub(crate) fn said(unwanted: &[String]) -> Option<String> {
-    let ours: Vec<&str> = unwanted.iter().map(String::as_str).filter(|name| name.starts_with("COMPOSE_")).collect();
-    (!ours.is_empty()).then(|| format!("`{}` is not passed on: Compose is given only what it needs", ours.join("`, `")))
+fn is_handed_on(name: &str) -> bool {
+    rows().any(|(listed, _, to)| to == To::All && is(name, listed))
+}
+
+/// The line about what is not handed on, and by which the user may have wanted something of Docker, Compose or git.
+pub(crate) fn said(cx: &Context) -> Option<String> {
+    let is_wanted = |name: &&String| WANTED.iter().any(|wanted| is(name, wanted));
+    let all = cx.env.keys().chain(&cx.unreadable).filter(is_wanted);
+    let left = all.filter(|name| !is_handed_on(name) && !SET.contains(&name.as_str()));
+    let left: BTreeSet<String> = left.map(|name| text::printable(name)).collect();
+    let verb = if left.len() == 1 { "is" } else { "are" };
+    let names = left.into_iter().collect::<Vec<_>>().join("`, `");
+    (!names.is_empty()).then(|| format!("`{names}` {verb} not passed on: what is started gets only what it needs"))
 }
 
 /// The directories that a sandbox can write.
@@ -143,19 +73,20 @@ impl Grounds<'_> {
 /// # Errors
 /// It does.
 pub(crate) fn refuse(cx: &Context, grounds: &Grounds<'_>) -> Result<(), Failure> {
-    if let Some((name, _)) = NAMED.iter().find(|(name, _)| cx.unreadable.iter().any(|unreadable| unreadable == name)) {
+    let odd = |name: &str, names| names != Names::Nothing && cx.unreadable.iter().any(|unreadable| unreadable == name);
+    if let Some((name, ..)) = rows().find(|(name, names, _)| odd(name, *names)) {
         return Err(usage(format!(
             "the variable `{name}` names something whose name is not UTF-8: nothing is started"
         ))
         .hint(text::RENAME)
         .hint(format!("or `unset {name}`")));
     }
-    for (name, names) in NAMED {
+    for (name, names, _) in rows() {
         let Some(value) = cx.var(name) else { continue };
-        for path in paths(*names, value) {
+        for path in paths(names, value) {
             let path = cx.absolute(Path::new(path));
             if let Some(ground) = grounds.around(&path) {
-                if *name == "HOME" {
+                if name == "HOME" {
                     return Err(holds_home(&path, &ground));
                 }
                 let what = format!("the variable `{name}` names `{}`, which", text::path(&path));
@@ -196,11 +127,16 @@ fn refused(what: &str, ground: &Path) -> Failure {
 
 /// The paths in a value.
 fn paths(names: Names, value: &str) -> Vec<&str> {
+    let is_path = |part: &&str| part.contains('/');
     match names {
         Names::Path => vec![value],
         Names::Paths => value.split([':', ' ']).filter(|part| !part.is_empty()).collect(),
-        Names::Programs => value.split([':', ' ']).filter(|part| part.contains('/')).collect(),
+        Names::Programs => value.split([':', ' ']).filter(is_path).collect(),
         Names::Address => value.strip_prefix("unix://").into_iter().collect(),
+        Names::Bus => {
+            value.split([';', ',']).filter_map(|part| Some(part.split_once('=')?.1)).filter(is_path).collect()
+        }
+        Names::Nothing => Vec::new(),
     }
 }
 
@@ -272,8 +208,12 @@ mod tests {
     fn every_variable_that_names_what_a_sandbox_can_write_is_refused() {
         let w = World::new();
         symlink(w.at("project"), w.at("link")).unwrap();
-        for (name, names) in NAMED {
-            let start = if *names == Names::Address { "unix://" } else { "" };
+        for (name, names, _) in rows().filter(|(_, names, _)| *names != Names::Nothing) {
+            let start = match names {
+                Names::Address => "unix://",
+                Names::Bus => "unix:guid=0,path=",
+                Names::Nothing | Names::Path | Names::Paths | Names::Programs => "",
+            };
             // Also what an agent has not made yet, what is reached by a link, and what is relative.
             for path in [
                 "@project", "@project/docker", "@project/not/yet", "@link/docker", "project/docker",
@@ -281,13 +221,13 @@ mod tests {
             ] {
                 let why = w.refused(&[(name, &format!("{start}{path}"))], &[]).unwrap_or_default();
                 let words = ["a sandbox with `".to_owned(), format!("the variable `{name}` names `")];
-                let said = why.starts_with(&words[usize::from(*name != "HOME")]);
+                let said = why.starts_with(&words[usize::from(name != "HOME")]);
                 assert!(said && why.contains(&format!("`{}`", w.at("project").display())), "{name}={path}: {why}");
             }
             for path in ["@bin", "@projects", "/nowhere", ""] {
                 assert_eq!(w.refused(&[(name, &format!("{start}{path}"))], &[]), None, "{name}={path}");
             }
-            if *names == Names::Paths {
+            if names == Names::Paths {
                 assert!(w.refused(&[(name, "@bin:@project/x")], &[]).is_some(), "{name}");
             }
         }
@@ -338,20 +278,73 @@ mod tests {
     }
 
     #[test]
-    fn what_loads_code_into_what_is_started_is_not_passed_on() {
-        let env =
-            ["COMPOSE_FILE", "COMPOSE_ENV_FILES", "PYTHONPATH", "NODE_OPTIONS", "BASH_FUNC_x%%", "PATH", "ENVIRONMENT"];
-        let env = env.map(|name| (name.to_owned(), "x".to_owned())).into();
-        let unwanted = unwanted(&Context { env, ..Context::default() });
-        let odd =
-            Context { unreadable: vec!["COMPOSE_FILE".to_owned(), "DOCKER_CONFIG".to_owned()], ..Context::default() };
-        assert_eq!(super::unwanted(&odd), ["COMPOSE_FILE"]);
+    fn an_environment_has_what_the_table_hands_on_and_nothing_else() {
+        let names = [
+            "BASH_ENV",
+            "BASH_FUNC_x%%",
+            "BUILDX_BAKE_FILE",
+            "CARGO_HOME",
+            "COMPOSE_ENV_FILES",
+            "COMPOSE_FILE",
+            "DOCKER_BUILDKIT",
+            "DOCKER_DEFAULT_PLATFORM",
+            "DOCKER_HOST",
+            "ENV",
+            "GIT_CONFIG_COUNT",
+            "GIT_DIR",
+            "HOME",
+            "HTTPS_PROXY",
+            "LC_ALL",
+            "LD_AUDIT",
+            "LD_LIBRARY_PATH",
+            "LD_PRELOAD",
+            "NODE_OPTIONS",
+            "PATH",
+            "PYTHONPATH",
+            "https_proxy",
+        ];
+        let env: std::collections::BTreeMap<String, String> =
+            names.map(|name| (name.to_owned(), "x".to_owned())).into();
+        let handed_on: Vec<String> = handed_on(env.clone()).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(handed_on, ["DOCKER_HOST", "HOME", "HTTPS_PROXY", "LC_ALL", "PATH", "https_proxy"]);
+        let said = said(&Context { env, unreadable: vec!["COMPOSE_PROFILES".to_owned()], ..Context::default() });
+        let names = ["BUILDX_BAKE_FILE", "COMPOSE_ENV_FILES", "COMPOSE_FILE", "COMPOSE_PROFILES"].join("`, `");
+        let names = format!("`{names}`, `DOCKER_DEFAULT_PLATFORM`, `GIT_CONFIG_COUNT` are not passed on");
+        assert!(said.as_ref().is_some_and(|said| said.starts_with(&names)), "{said:?}");
+        let quiet = ["PYTHONPATH", "DOCKER_BUILDKIT", "DOCKER_HOST"].map(|name| (name.to_owned(), "x".to_owned()));
+        assert_eq!(super::said(&Context { env: quiet.into(), ..Context::default() }), None);
+    }
+
+    #[test]
+    fn no_name_is_listed_twice_and_nothing_that_loads_code_is_handed_on() {
+        let mut names: Vec<&str> = rows().map(|(name, ..)| name).collect();
+        names.sort_unstable();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
+        for start in ["LD_", "PYTHON", "GIT_", "COMPOSE_", "BASH", "NODE_OPTIONS", "PERL", "RUBY", "CARGO", "GLIBC_"] {
+            assert!(!rows().any(|(name, _, to)| to == To::All && name.starts_with(start)), "{start}");
+        }
+    }
+
+    #[test]
+    fn the_page_about_the_environment_names_every_variable_that_is_handed_on() {
+        let page = include_str!("../../docs/environment.md");
+        let table = page.split("\n## ").find(|part| part.starts_with("What programs of the host get")).unwrap();
+        let cells = table.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
+        let named: BTreeSet<&str> =
+            cells.flat_map(|cell| cell.split(['`', ' '])).filter(|name| !name.is_empty()).collect();
+        let handed_on = rows().filter(|(.., to)| *to == To::All).map(|(name, ..)| name);
+        assert_eq!(named, handed_on.collect());
+    }
+
+    #[test]
+    fn a_name_that_is_not_utf8_is_refused_where_it_would_name_something() {
         let grounds = Grounds { dirs: Vec::new(), exposed: None, allowed: Vec::new() };
-        let why = refuse(&odd, &grounds).unwrap_err().message;
+        let refused = |name: &str| {
+            let odd = Context { unreadable: vec![name.to_owned()], ..Context::default() };
+            refuse(&odd, &grounds).err().map(|err| err.message)
+        };
+        let why = refused("DOCKER_CONFIG").unwrap();
         assert!(why.starts_with("the variable `DOCKER_CONFIG` names something whose name is not UTF-8"), "{why}");
-        assert_eq!(unwanted, ["BASH_FUNC_x%%", "COMPOSE_ENV_FILES", "COMPOSE_FILE", "NODE_OPTIONS", "PYTHONPATH"]);
-        let said = said(&unwanted).unwrap();
-        assert!(said.starts_with("`COMPOSE_ENV_FILES`, `COMPOSE_FILE` is not passed on"), "{said}");
-        assert_eq!(super::said(&["PYTHONPATH".to_owned()]), None);
+        assert_eq!((refused("COMPOSE_FILE"), refused("LC_ALL")), (None, None));
     }
 }

@@ -83,9 +83,7 @@ fn run(cx: Context, task: &Task) -> anyhow::Result<u8> {
     }
     let flags = task.flags();
     if flags.is_some() {
-        let unwanted = inherited::unwanted(&cx);
-        inherited::said(&unwanted).iter().for_each(ui::warn);
-        exec::without(unwanted);
+        inherited::said(&cx).iter().for_each(ui::warn);
     }
     let settings = flags.as_ref().and_then(|flags| spec::settings::load_what_is_right(&cx, flags).ok());
     let Some((settings, _)) = settings else { return task.run(&cx, None) };

@@ -1,9 +1,8 @@
 //! What is changed beneath a directory that an agent can have written.
 
-use super::{Beneath, DIRECTORY, Node};
+use super::{Beneath, DIRECTORY, Node, Written};
 use crate::error::failed;
 use crate::nonce::nonce;
-use crate::text;
 use anyhow::{Context as _, Result};
 use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
@@ -90,12 +89,24 @@ impl Beneath {
     /// Replaces whatever has this name in this very directory by a new file: written beside it, then renamed, so that
     /// there is no moment without the one or the other.
     pub(crate) fn write(&self, name: impl AsRef<Path>, bytes: impl AsRef<[u8]>, mode: u32) -> Result<()> {
+        self.write_noting(name, bytes, mode, |_| Ok(()))
+    }
+
+    /// The same; what the new file will be known by is noted before it takes the place of the old one.
+    pub(crate) fn write_noting(
+        &self,
+        name: impl AsRef<Path>,
+        bytes: impl AsRef<[u8]>,
+        mode: u32,
+        note: impl FnOnce(Written) -> Result<()>,
+    ) -> Result<()> {
         let name = name.as_ref();
         let replace = || -> Result<()> {
             let (temp, mut file) = self.create_temp()?;
             let written = (|| {
                 file.write_all(bytes.as_ref())?;
                 rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
+                note(Written::of(&file, Path::new(""))?.ok_or(Errno::NOENT)?)?;
                 if rustix::fs::renameat(&self.fd, &temp, &self.fd, name).is_err() {
                     // A directory has this name, and a rename does not replace it.
                     self.remove(name)?;
@@ -207,81 +218,6 @@ impl Beneath {
             )?;
         }
         Ok(had)
-    }
-
-    /// Removes what has this name in this very directory: a file, a link, or a whole tree, which is opened to its owner as
-    /// it is removed, no link followed. Missing is fine.
-    pub(crate) fn remove(&self, name: impl AsRef<Path>) -> Result<()> {
-        self.remove_unless(name, &|| false)
-    }
-
-    /// The same for a tree whose size an agent chose: `stop` says whether the user wants it to end. What is left then is
-    /// found by the next call.
-    pub(crate) fn remove_unless(&self, name: impl AsRef<Path>, stop: &dyn Fn() -> bool) -> Result<()> {
-        let name = name.as_ref();
-        self.remove_tree(name, stop).map_err(|err| {
-            if stop() {
-                return failed("interrupted").into();
-            }
-            failed(format!("cannot remove `{}`: {err:#}", self.path.join(name).display()))
-                .hint(format!("chmod -R u+rwX {}", text::word(&self.path.display().to_string())))
-                .into()
-        })
-    }
-
-    fn remove_tree(&self, name: &Path, stop: &dyn Fn() -> bool) -> Result<()> {
-        let go_on = || if stop() { Err(failed("interrupted")) } else { Ok(()) };
-        match self.unlink(name) {
-            Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(err) if err.kind() == io::ErrorKind::IsADirectory => {}
-            gone => return Ok(gone?),
-        }
-        // Whoever wrote the tree may have closed it to its owner.
-        self.unlock(name)?;
-        let dir = self.find_dir(name)?.ok_or(Errno::LOOP)?;
-        // However deep the tree is, few handles are enough: each directory is moved up before it is emptied. What is moved
-        // stays within the tree, where the next call finds it if this one is ended.
-        let trash_name = format!(".trash-{}", nonce()?);
-        let (trash, mut next) = (dir.make_dir(&trash_name, 0o700)?, 0);
-        for (child, _) in dir.names()?.into_iter().filter(|(child, _)| *child != *trash_name) {
-            go_on()?;
-            dir.throw_away(Path::new(&child), &trash, &mut next)?;
-        }
-        loop {
-            let names = trash.names()?;
-            if names.is_empty() {
-                rustix::fs::unlinkat(&dir.fd, &trash_name, AtFlags::REMOVEDIR)?;
-                return Ok(rustix::fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR)?);
-            }
-            for (name, _) in names {
-                go_on()?;
-                let Some(dir) = trash.find_dir(&name)? else {
-                    trash.unlink(&name)?;
-                    continue;
-                };
-                for (child, _) in dir.names()? {
-                    go_on()?;
-                    dir.throw_away(Path::new(&child), &trash, &mut next)?;
-                }
-                rustix::fs::unlinkat(&trash.fd, &name, AtFlags::REMOVEDIR)?;
-            }
-        }
-    }
-
-    fn throw_away(&self, name: &Path, trash: &Beneath, next: &mut u64) -> Result<()> {
-        if self.stat(name)?.kind != FileType::Directory {
-            return Ok(self.unlink(name)?);
-        }
-        // A directory that its owner may not write cannot be moved to another parent.
-        self.unlock(name)?;
-        loop {
-            *next += 1;
-            let to = next.to_string();
-            match rustix::fs::renameat_with(&self.fd, name, &trash.fd, to, RenameFlags::NOREPLACE) {
-                Err(Errno::EXIST) => {}
-                moved => return Ok(moved?),
-            }
-        }
     }
 
     /// Takes the exclusive `flock` on a file of this directory, made where it is missing; anything that is not a

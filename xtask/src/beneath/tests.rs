@@ -87,6 +87,83 @@ fn a_tree_of_any_depth_and_mode_is_removed() {
     assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1);
 }
 
+/// What root cannot remove either: a directory or a file that is immutable. Not every file system has such.
+fn immutable(path: &Path, on: bool) -> bool {
+    let sign = if on { "+i" } else { "-i" };
+    crate::exec::capture(&crate::step::Command::new("chattr").args([sign, &path.display().to_string()]))
+        .is_ok_and(|said| said.ok())
+}
+
+#[test]
+fn what_cannot_be_removed_is_named_and_everything_else_goes() {
+    let temp = tempfile::tempdir().unwrap();
+    let tree = temp.path().join("tree");
+    let stuck = tree.join("a/kept\u{202e}");
+    fs::create_dir_all(&stuck).unwrap();
+    for name in ["a/one", "a/kept\u{202e}/file", "z"] {
+        fs::write(tree.join(name), "").unwrap();
+    }
+    let dir = Beneath::root(temp.path()).unwrap();
+    if !immutable(&stuck.join("file"), true) {
+        return;
+    }
+    let why = crate::error::render(&dir.remove("tree").unwrap_err());
+    // Its directory was moved, and is named by where it lies now.
+    let left: Vec<_> = walk(&tree);
+    let file = left.iter().find(|path| path.ends_with("file")).cloned();
+    for path in file.iter() {
+        immutable(path, false);
+    }
+    assert!(why.contains("/file` (Operation not permitted") && why.contains("hint: "), "{why}");
+    assert!(!why.contains('\u{202e}'), "{why}");
+    let files: Vec<_> = left.iter().filter(|path| path.is_file()).collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+    dir.remove("tree").unwrap();
+    assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 0);
+}
+
+fn walk(dir: &Path) -> Vec<std::path::PathBuf> {
+    let below = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    below
+        .flat_map(|path| [vec![path.clone()], if path.is_symlink() { Vec::new() } else { walk(&path) }].concat())
+        .collect()
+}
+
+#[test]
+fn a_tree_of_very_many_names_of_any_bytes_is_removed_and_its_removal_ends_where_the_user_wants_that() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = Beneath::root(temp.path()).unwrap();
+    let tree = dir.make_dir("tree", 0o700).unwrap();
+    let wide = tree.make_dir(OsStr::from_bytes(b"\xff\xfe"), 0o700).unwrap();
+    for n in 0..600u32 {
+        let name = [b"\x80-".as_slice(), n.to_string().as_bytes()].concat();
+        wide.create(OsStr::from_bytes(&name), 0o600).unwrap();
+        if n % 2 == 0 {
+            tree.make_dir(OsStr::from_bytes(&name), 0o000).unwrap();
+        }
+    }
+    let asked = std::cell::Cell::new(0);
+    let stop = || {
+        asked.set(asked.get() + 1);
+        asked.get() > 500
+    };
+    assert_eq!(dir.remove_unless("tree", &stop).unwrap_err().to_string(), "interrupted");
+    assert!(temp.path().join("tree").exists());
+    dir.remove("tree").unwrap();
+    assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_directory_of_very_many_entries_is_not_listed_whole() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = Beneath::root(temp.path()).unwrap();
+    let mut make = (0..=MOST_ENTRIES).map(|n| dir.create(n.to_string(), 0o600).map(drop));
+    make.by_ref().take(MOST_ENTRIES).collect::<io::Result<()>>().unwrap();
+    assert_eq!(dir.names().unwrap().len(), MOST_ENTRIES);
+    make.next().unwrap().unwrap();
+    assert!(dir.names().unwrap_err().to_string().contains("it has more than 2000 entries"));
+}
+
 #[test]
 fn a_lock_is_waited_for_no_longer_than_asked() {
     let temp = tempfile::tempdir().unwrap();

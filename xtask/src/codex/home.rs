@@ -1,14 +1,15 @@
 //! The Codex home of a sandbox: what is copied from the host, what is not, and why.
 //!
 //! [`read()`] collects the host's configuration as values and says what it left out; [`write()`] fills the private home
-//! with it. The configuration is replaced each time; what the sandbox's own Codex made (sessions, history, databases,
-//! login, MCP logins) is kept. Some files are never copied, because they run or unlock something, or belong to the
+//! with it. All of it is replaced each time, but for what `survives` lists of what the sandbox's own Codex made (sessions,
+//! history, logins). Some files are never copied, because they run or unlock something, or belong to the
 //! host's own processes: `.env`, `environments.toml`, `auth.json` (see `login`), `.credentials.json`, `packages`,
 //! `app-server-*`, `tmp`, `.tmp`, `shell_snapshots`, `sessions`, history, logs and databases.
 
 mod config;
 mod linked;
 mod read;
+mod survives;
 mod system;
 mod text;
 mod write;

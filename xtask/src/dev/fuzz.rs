@@ -30,7 +30,7 @@ const LONGEST: u32 = 8192;
 /// Fuzz the parsers of others' texts, for a bounded time
 #[derive(clap::Args, Debug, Clone, PartialEq, Eq)]
 pub struct Args {
-    /// What is read [default: all]
+    /// Whose text is read, such as mountinfo; a wrong name lists them [default: all]
     #[arg(value_name = "TARGET", hide_possible_values = true)]
     targets: Vec<Target>,
     /// Executions of each target, at most

@@ -7,6 +7,7 @@ use crate::distro::Package;
 use crate::doctor::AboutHost;
 use crate::error::{Failure, Remedy};
 use crate::finding::{Finding, Subject, subject};
+use crate::spec::words::Login;
 
 const PROGRAM: Subject =
     subject("codex.program", "Codex", "Codex on this host, a native program that the image can run");
@@ -76,12 +77,16 @@ fn login(facts: &AboutHost) -> Finding {
     let inside = Remedy::Do("or `codex login --device-auth` inside the sandbox".into());
     let login = Remedy::Run("codex login".into());
     match facts.login {
+        _ if facts.settings.login == Login::None => LOGIN.ok("none of yours goes in (`login: none`)"),
         HostLogin::ChatGpt => LOGIN.ok("a ChatGPT account, in a file"),
         HostLogin::ApiKey => LOGIN.ok("an API key, in a file"),
         _ if !facts.keys.is_empty() => LOGIN.ok(format!("by `{}`, which is passed on", facts.keys.join("`, `"))),
         HostLogin::Odd => LOGIN.warning("`auth.json` is not one of Codex's, and is not handed over", [login, inside]),
+        HostLogin::Keyring if facts.settings.login == Login::Lease => {
+            LOGIN.ok("in a keyring: Codex is asked for an access token at each entry")
+        }
         HostLogin::Keyring => LOGIN.warning(
-            "none in a file: it lies in a keyring, which a container cannot reach",
+            "none in a file: it lies in a keyring, out of which only `login: lease` takes an access token",
             [Remedy::Run("codex -c cli_auth_credentials_store=file login".into()), inside],
         ),
         HostLogin::None => LOGIN.warning("none: Codex will ask for one", [login, inside]),
@@ -139,10 +144,11 @@ mod tests {
     fn a_login_may_be_in_a_keyring_or_missing_or_come_by_a_variable() {
         let login = |login| verdict(&with(|f| f.login = login), "codex.login");
         assert_eq!(login(HostLogin::ApiKey), Verdict::Held);
-        for bad in [HostLogin::None, HostLogin::Keyring, HostLogin::Odd] {
+        for bad in [HostLogin::None, HostLogin::Odd] {
             assert_eq!(login(bad), Verdict::Noted);
         }
-        let keyring = with(|f| f.login = HostLogin::Keyring);
+        assert_eq!(login(HostLogin::Keyring), Verdict::Held, "the host's Codex is asked");
+        let keyring = with(|f| (f.login, f.settings.login) = (HostLogin::Keyring, Login::Full));
         assert!(remedies_of(&keyring, "codex.login").contains("cli_auth_credentials_store=file"));
         let key = with(|f| (f.login, f.keys) = (HostLogin::None, vec!["CODEX_API_KEY".into()]));
         assert_eq!(verdict(&key, "codex.login"), Verdict::Held);

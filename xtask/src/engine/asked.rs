@@ -25,6 +25,8 @@ pub(super) fn confine(service: &mut Value, p: &Spec) {
         log_files,
         memlock,
         ptrace: _,
+        cache_sharing: _,
+        memories: _,
     } = &p.shape;
     service["shm_size"] = json!(shm_size);
     if let Some(bytes) = memory {
@@ -213,6 +215,8 @@ pub(crate) fn answer(shape: &Shape) -> Value {
         log_files,
         memlock: _,
         ptrace: _,
+        cache_sharing: _,
+        memories: _,
     } = shape;
     let mut answer: Value = serde_json::from_str(REAL).unwrap();
     let mut says = |field: &str, value: Value| {

@@ -1,16 +1,18 @@
-//! Caches that outlive a container: named volumes of the engine, one for each user and tool. Pure.
+//! Caches that outlive a container: named volumes of the engine, one for each user, tool and [`Owner`]. Pure.
 //!
-//! All workspaces of a user share them, as they would share `~/.cache`: what an agent leaves there, the next one reads.
-//! The host itself never reads it. The engine gives a new volume the owner and the mode of the image's directory at the
-//! same path, so the image has these directories, owned by the user (`docker/add_user.sh`). The volumes are `external`
-//! for Compose: it would warn about a volume that another project of its own has created, and offer to recreate it.
+//! What an agent leaves in a cache, the next one that has it runs. So those with different networks have none in common, and
+//! a sandbox that is handed variables has its own; the setting `cache_sharing` says more or less. The host itself never reads
+//! one. The engine gives a new volume the owner and the mode of the image's directory at the same path, so the image has
+//! these directories, owned by the user (`docker/add_user.sh`). The volumes are `external` for Compose: it would warn about
+//! a volume that another project of its own has created, and offer to recreate it.
 
 use crate::engine::docker;
 use crate::spec::codex_command::LINK_MODE;
-use crate::spec::words::Cache;
-use crate::spec::{Mount, Role};
+use crate::spec::places::PROJECT;
+use crate::spec::settings::Shape;
+use crate::spec::words::{self, Cache, CacheSharing, Network};
+use crate::spec::{Mount, Role, Spec};
 use crate::step::{Command, Step};
-use clap::ValueEnum as _;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -18,29 +20,90 @@ use std::path::Path;
 const CACHE_LABEL: &str = "codex-sandbox.cache";
 /// The label with the user id of the owner.
 const USER_LABEL: &str = "codex-sandbox.user";
+/// The label with the network of the sandboxes that share it.
+const NETWORK_LABEL: &str = "codex-sandbox.network";
+/// The label with the workspace that it belongs to.
+const WORKSPACE_LABEL: &str = "codex-sandbox.workspace";
 
 /// The usual data directory of an engine; for a plan that does not ask the engine.
 pub(crate) const USUAL_ROOT: &str = "/var/lib/docker";
+
+/// How the names of the volumes begin.
+const START: &str = "codex-sandbox-cache-";
 
 /// The path of a cache inside the container.
 pub(crate) fn target(cache: Cache) -> String {
     format!("/home/codex/.cache/{cache}")
 }
 
+/// Whose a cache is. All of them are one user's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Owner {
+    /// Of the sandboxes with this network; `None` of all.
+    network: Option<Network>,
+    /// Of the sandbox of this workspace, by the key of its places; `None` of all.
+    workspace: Option<String>,
+}
+
+impl Owner {
+    /// The owner that the settings ask for, for the sandbox of a Compose project. `env` are the variables that it is handed.
+    pub(crate) fn of(shape: &Shape, env: &[String], project: &str) -> Owner {
+        let workspace = || Some(project.strip_prefix(PROJECT).unwrap_or(project).to_owned());
+        match shape.cache_sharing {
+            CacheSharing::All => Owner { network: None, workspace: None },
+            CacheSharing::Network if env.is_empty() => Owner { network: Some(shape.network), workspace: None },
+            CacheSharing::Network | CacheSharing::Workspace => {
+                Owner { network: Some(shape.network), workspace: workspace() }
+            }
+        }
+    }
+}
+
+/// A volume as its name says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Named {
+    cache: Cache,
+    owner: Owner,
+}
+
+impl Named {
+    /// Reads the name of a volume of this user's.
+    fn read(name: &str, uid: u32) -> Option<Named> {
+        let rest = name.strip_prefix(START)?.strip_suffix(&format!("-u{uid}"))?;
+        let (cache, owner) = rest.split_once('-').map_or((rest, None), |(cache, owner)| (cache, Some(owner)));
+        let (network, workspace) = match owner.map(|owner| owner.split_once('-').unwrap_or((owner, ""))) {
+            None => (None, None),
+            Some((network, "")) => (Some(words::parse(network)?), None),
+            Some((network, workspace)) => (Some(words::parse(network)?), Some(workspace.to_owned())),
+        };
+        Some(Named { cache: words::parse(cache)?, owner: Owner { network, workspace } })
+    }
+}
+
 /// The volume of a cache, for a user.
-pub(crate) fn volume(cache: Cache, uid: u32) -> String {
-    format!("codex-sandbox-cache-{cache}-u{uid}")
+fn volume(cache: Cache, uid: u32, owner: &Owner) -> String {
+    let network = owner.network.map(|network| format!("-{network}")).unwrap_or_default();
+    let workspace = owner.workspace.iter().map(|workspace| format!("-{workspace}")).collect::<String>();
+    format!("{START}{cache}{network}{workspace}-u{uid}")
 }
 
 /// The caches as mounts, for an engine that keeps its data in `root`.
-pub(crate) fn mounts(caches: &[Cache], uid: u32, root: &Path) -> Vec<Mount> {
+pub(crate) fn mounts(caches: &[Cache], uid: u32, owner: &Owner, root: &Path) -> Vec<Mount> {
     let mount = |cache: Cache| Mount {
         role: Role::Cache(cache),
-        source: root.join("volumes").join(volume(cache, uid)).join("_data"),
+        source: root.join("volumes").join(volume(cache, uid, owner)).join("_data"),
         target: target(cache),
         read_only: false,
     };
     caches.iter().copied().map(mount).collect()
+}
+
+/// Whether a volume is this cache of the user's and is shared by no others than the sandbox may share it with.
+pub(crate) fn is_kept_apart(name: &str, cache: Cache, spec: &Spec) -> bool {
+    Named::read(name, spec.uid).is_some_and(|named| {
+        let wanted = Owner::of(&spec.shape, &spec.env, named.owner.workspace.as_deref().unwrap_or_default());
+        named == Named { cache, owner: wanted }
+    })
 }
 
 /// The mount of one cache, as Compose writes it in a service.
@@ -49,10 +112,10 @@ pub(crate) fn service_volume(cache: Cache, target: &str) -> Value {
 }
 
 /// The volumes of the project and the variables of the service for these caches, as Compose writes them.
-pub(crate) fn declared(caches: impl Iterator<Item = Cache>, uid: u32) -> (Map<String, Value>, Map<String, Value>) {
+pub(crate) fn declared<'a>(caches: impl Iterator<Item = (Cache, &'a str)>) -> (Map<String, Value>, Map<String, Value>) {
     let (mut volumes, mut variables) = (Map::new(), Map::new());
-    for cache in caches {
-        volumes.insert(key(cache), json!({"name": volume(cache, uid), "external": true}));
+    for (cache, volume) in caches {
+        volumes.insert(key(cache), json!({"name": volume, "external": true}));
         variables.insert(cache.variable().to_owned(), json!(target(cache)));
         if cache == Cache::Uv {
             // It would try a hard link first, and warn each time.
@@ -66,50 +129,137 @@ fn key(cache: Cache) -> String {
     format!("cache-{cache}")
 }
 
-/// Creates the volumes; one that exists is left as it is.
-pub(crate) fn create(caches: &[Cache], uid: u32) -> Vec<Step> {
-    let step = |cache: Cache| {
-        let labels = [format!("{CACHE_LABEL}={cache}"), format!("{USER_LABEL}={uid}")];
-        Step::Run(docker::create_volume(&volume(cache, uid), &labels))
+/// Creates the volumes of a sandbox; one that exists is left as it is.
+pub(crate) fn create(spec: &Spec) -> Vec<Step> {
+    let step = |(cache, volume): (Cache, &str)| {
+        let owner = Named::read(volume, spec.uid).map(|named| named.owner);
+        let network =
+            owner.as_ref().and_then(|owner| owner.network).map(|network| format!("{NETWORK_LABEL}={network}"));
+        let workspace =
+            owner.and_then(|owner| owner.workspace).map(|workspace| format!("{WORKSPACE_LABEL}={workspace}"));
+        let labels = [format!("{CACHE_LABEL}={cache}"), format!("{USER_LABEL}={}", spec.uid)];
+        let labels: Vec<String> = labels.into_iter().chain(network).chain(workspace).collect();
+        Step::Run(docker::create_volume(volume, &labels))
     };
-    let note = (!caches.is_empty()).then(|| {
+    let note = spec.caches().next().map(|_| {
         Step::Note("the caches are volumes that outlive the container; those that do not exist are created".into())
     });
-    note.into_iter().chain(caches.iter().copied().map(step)).collect()
+    note.into_iter().chain(spec.caches().map(step)).collect()
 }
 
 /// Whether Compose failed because a volume does not exist yet.
 pub(crate) fn is_missing(stderr: &str) -> bool {
-    stderr.lines().any(|line| {
-        line.contains("external volume") && line.contains("codex-sandbox-cache-") && line.contains("not found")
-    })
+    stderr.lines().any(|line| line.contains("external volume") && line.contains(START) && line.contains("not found"))
 }
 
 /// Lists the volumes whose name may be that of a cache. It does not ask by label: when a container starts while its
 /// volumes are being removed, the engine creates new ones of the same name without a label, and those are caches too.
 pub(crate) fn list() -> Command {
-    docker::volumes("codex-sandbox-cache-")
+    docker::volumes(START)
 }
 
 /// The volumes in its answer that are caches of this user.
 pub(crate) fn parse_list(text: &str, uid: u32) -> Vec<String> {
-    let ours = |name: &&str| Cache::value_variants().iter().any(|cache| volume(*cache, uid) == **name);
-    text.lines().map(str::trim).filter(ours).map(str::to_owned).collect()
+    text.lines().map(str::trim).filter(|name| Named::read(name, uid).is_some()).map(str::to_owned).collect()
+}
+
+/// Those among caches of this user that belong to the workspace of a Compose project alone.
+pub(crate) fn of_workspace(volumes: Vec<String>, uid: u32, project: &str) -> Vec<String> {
+    let key = project.strip_prefix(PROJECT);
+    let is_its = |name: &String| {
+        Named::read(name, uid).is_some_and(|named| named.owner.workspace.as_deref() == key && key.is_some())
+    };
+    volumes.into_iter().filter(is_its).collect()
+}
+
+/// Those among caches of this user that no sandbox with this setting has: they were shared by all, as earlier versions did.
+pub(crate) fn unused(volumes: &[String], uid: u32, sharing: CacheSharing) -> Vec<String> {
+    let is_alls = |name: &&String| Named::read(name, uid).is_some_and(|named| named.owner.network.is_none());
+    match sharing {
+        CacheSharing::All => Vec::new(),
+        CacheSharing::Network | CacheSharing::Workspace => volumes.iter().filter(is_alls).cloned().collect(),
+    }
+}
+
+/// Says what they are, and how they are removed.
+pub(crate) fn unused_line(volumes: &[String]) -> String {
+    format!(
+        "earlier versions shared these caches between all your workspaces, which only `cache_sharing: all` still does: `docker \
+         volume rm {}` removes them",
+        volumes.join(" ")
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::settings::usual;
+    use clap::ValueEnum as _;
+
+    fn owner(sharing: CacheSharing, network: Network, env: &[&str], workspace: &str) -> Owner {
+        let env: Vec<String> = env.iter().map(|name| (*name).to_owned()).collect();
+        Owner::of(&Shape { cache_sharing: sharing, network, ..usual() }, &env, &format!("{PROJECT}{workspace}"))
+    }
+
+    #[test]
+    fn no_cache_is_shared_between_networks_nor_by_a_sandbox_with_variables_unless_the_user_says_so() {
+        use CacheSharing::{All, Network as ByNetwork, Workspace};
+        use Network::{None as Closed, Open};
+        let name = |sharing, network, env: &[&str], workspace: &str| {
+            volume(Cache::Pip, 1000, &owner(sharing, network, env, workspace))
+        };
+        assert_eq!(usual().cache_sharing, ByNetwork);
+        let [open, closed] = [Open, Closed].map(|network| name(ByNetwork, network, &[], "a-0a1b2c3d"));
+        assert_eq!(open, "codex-sandbox-cache-pip-open-u1000");
+        assert_eq!(closed, "codex-sandbox-cache-pip-none-u1000");
+        assert_eq!(open, name(ByNetwork, Open, &[], "b-0a1b2c3e"));
+        let own = name(ByNetwork, Open, &["HF_TOKEN"], "a-0a1b2c3d");
+        assert_eq!(own, "codex-sandbox-cache-pip-open-a-0a1b2c3d-u1000");
+        assert_ne!(own, name(ByNetwork, Open, &["HF_TOKEN"], "b-0a1b2c3e"));
+        assert_eq!(own, name(Workspace, Open, &[], "a-0a1b2c3d"));
+        assert_ne!(own, name(Workspace, Closed, &[], "a-0a1b2c3d"));
+        // What all of them had before, and still have by the user's choice.
+        assert_eq!(name(All, Closed, &["HF_TOKEN"], "a-0a1b2c3d"), "codex-sandbox-cache-pip-u1000");
+        assert_ne!(own, volume(Cache::Pip, 1001, &owner(Workspace, Open, &[], "a-0a1b2c3d")));
+    }
+
+    #[test]
+    fn a_name_says_whose_the_cache_is() {
+        let owners = [
+            owner(CacheSharing::All, Network::Open, &[], "a"),
+            owner(CacheSharing::Network, Network::None, &[], "a"),
+            owner(CacheSharing::Workspace, Network::Open, &[], "my-project-0a1b2c3d"),
+        ];
+        for owner in owners {
+            for cache in Cache::value_variants() {
+                let name = volume(*cache, 7, &owner);
+                assert_eq!(Named::read(&name, 7), Some(Named { cache: *cache, owner: owner.clone() }), "{name}");
+                assert_eq!(Named::read(&name, 17), None, "{name}");
+            }
+        }
+        for other in
+            ["codex-sandbox-cache-x-u7", "codex-sandbox-cache-pip-lan-u7", "precious", "codex-sandbox-cache--u7"]
+        {
+            assert_eq!(Named::read(other, 7), None, "{other}");
+        }
+    }
 
     #[test]
     fn every_cache_is_found_by_a_variable_and_kept_by_user() {
-        let (volumes, variables) = declared(Cache::value_variants().iter().copied(), 1000);
-        assert_eq!(volumes["cache-pip"], json!({"name": "codex-sandbox-cache-pip-u1000", "external": true}));
+        let owner = owner(CacheSharing::Network, Network::Open, &[], "a");
+        let mounts = mounts(Cache::value_variants(), 1000, &owner, Path::new(USUAL_ROOT));
+        let spec = Spec { mounts, ..crate::proof::fixture::spec() };
+        let (volumes, variables) = declared(spec.caches());
+        assert_eq!(volumes["cache-pip"], json!({"name": "codex-sandbox-cache-pip-open-u1000", "external": true}));
         assert_eq!(volumes.len(), Cache::value_variants().len());
         for cache in Cache::value_variants() {
             assert_eq!(variables[cache.variable()], target(*cache));
         }
         assert_eq!(variables["PIP_CACHE_DIR"], "/home/codex/.cache/pip");
+        let steps: Vec<String> = create(&spec).iter().map(ToString::to_string).collect();
+        let pip = "docker volume create --label codex-sandbox.cache=pip --label codex-sandbox.user=1000 --label \
+                   codex-sandbox.network=open codex-sandbox-cache-pip-open-u1000";
+        assert!(steps.iter().any(|step| step == pip), "{steps:#?}");
     }
 
     #[test]
@@ -122,7 +272,14 @@ mod tests {
 
     #[test]
     fn of_the_engines_volumes_only_the_users_own_caches_are_ours() {
-        let said = "codex-sandbox-cache-pip-u1000\ncodex-sandbox-cache-pip-u0\nprecious\ncodex-sandbox-cache-x-u1000\n";
-        assert_eq!(parse_list(said, 1000), ["codex-sandbox-cache-pip-u1000"]);
+        let own = ["", "-open", "-none", "-open-a-0a1b2c3d", "-none-b-0a1b2c3e"];
+        let own = own.map(|owner| format!("codex-sandbox-cache-pip{owner}-u1000"));
+        let said = format!("codex-sandbox-cache-pip-u0\nprecious\ncodex-sandbox-cache-x-u1000\n{}\n", own.join("\n"));
+        let ours = parse_list(&said, 1000);
+        assert_eq!(ours, own);
+        assert_eq!(of_workspace(ours.clone(), 1000, "codex-sandbox-a-0a1b2c3d"), [own[3].clone()]);
+        assert_eq!(of_workspace(ours.clone(), 1000, "elsewhere"), Vec::<String>::new());
+        assert_eq!(unused(&ours, 1000, CacheSharing::Network), [own[0].clone()]);
+        assert_eq!(unused(&ours, 1000, CacheSharing::All), Vec::<String>::new());
     }
 }

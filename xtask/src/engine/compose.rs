@@ -61,7 +61,7 @@ impl Project {
 
     /// Creates the volumes of the caches that do not exist.
     pub(crate) fn cache_steps(&self) -> Vec<Step> {
-        caches::create(&self.spec.caches().collect::<Vec<_>>(), self.spec.uid)
+        caches::create(&self.spec)
     }
 
     pub(crate) fn override_step(&self) -> Step {
@@ -86,7 +86,7 @@ impl Project {
             }
         }
         confine(&mut service, p);
-        let (caches, mut variables) = caches::declared(p.caches(), p.uid);
+        let (caches, mut variables) = caches::declared(p.caches());
         if p.ca_bundle {
             variables.extend(CA_VARIABLES.iter().map(|name| (name.to_string(), json!(CA))));
         }

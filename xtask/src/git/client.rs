@@ -1,36 +1,13 @@
 //! How git is run on the host: never in a directory that an agent wrote, never with hooks, fsmonitor, transports or lazy
-//! fetches, and never with the repository variables of the user's shell.
+//! fetches, and never with the variables of the user's shell: of those, `exec` hands on none of git's.
 
 use super::environment::Environment;
 use super::repository::Repository;
-use crate::error::{failed, host as host_lacks};
+use crate::error::failed;
 use crate::exec::{self, Output};
 use crate::step::Command;
 use anyhow::Result;
 use std::path::Path;
-
-/// Variables that lead git to another repository or configuration (`git rev-parse --local-env-vars`, and more).
-const UNSET: &[&str] = &[
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_ATTR_SOURCE",
-    "GIT_COMMON_DIR",
-    "GIT_CONFIG",
-    "GIT_CONFIG_COUNT",
-    "GIT_CONFIG_PARAMETERS",
-    "GIT_DEFAULT_HASH",
-    "GIT_DIR",
-    "GIT_GRAFT_FILE",
-    "GIT_IMPLICIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_NAMESPACE",
-    "GIT_NO_REPLACE_OBJECTS",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_PREFIX",
-    "GIT_REPLACE_REF_BASE",
-    "GIT_SHALLOW_FILE",
-    "GIT_TEMPLATE_DIR",
-    "GIT_WORK_TREE",
-];
 
 /// Set on the command line, because that takes precedence over every configuration file.
 const OFF: &[&str] = &[
@@ -50,11 +27,13 @@ pub(super) fn is_ours(key: &str, value: &str) -> bool {
     OFF.iter().any(|off| off.split_once('=').is_some_and(|(name, own)| name.eq_ignore_ascii_case(key) && own == value))
 }
 
-fn bare(variables: &[(&str, &str)]) -> Command {
-    let mut command = Command::new("env").args(UNSET.iter().flat_map(|name| ["-u", name]));
-    command = command.args(variables.iter().map(|(name, value)| format!("{name}={value}")));
-    command = command.args(["LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GIT_NO_LAZY_FETCH=1", "git"]);
-    command.args(OFF.iter().flat_map(|off| ["-c", off])).dir("/")
+/// What every call has, whatever else it is given.
+const ALWAYS: &[(&str, &str)] = &[("LC_ALL", "C"), ("GIT_TERMINAL_PROMPT", "0"), ("GIT_NO_LAZY_FETCH", "1")];
+
+fn bare<'a>(variables: impl IntoIterator<Item = &'a (&'a str, &'a str)>) -> Command {
+    let command = Command::new("git").args(OFF.iter().flat_map(|off| ["-c", off])).dir("/");
+    let variables = variables.into_iter().chain(ALWAYS);
+    variables.fold(command, |command, (name, value)| command.env(*name, *value))
 }
 
 /// Git in the host's own repository, with the user's own configuration.
@@ -84,7 +63,7 @@ fn users(git_dir: &Path, work_tree: &Path) -> Command {
 }
 
 fn with(variables: &[(&str, &str)], git_dir: &Path, work_tree: &Path) -> Command {
-    bare(&[&[("GIT_ALLOW_PROTOCOL", "none")], variables].concat())
+    bare([("GIT_ALLOW_PROTOCOL", "none")].iter().chain(variables))
         .arg(format!("--git-dir={}", git_dir.display()))
         .arg(format!("--work-tree={}", work_tree.display()))
 }
@@ -93,15 +72,12 @@ fn with(variables: &[(&str, &str)], git_dir: &Path, work_tree: &Path) -> Command
 /// environment gives: git reads them and runs nothing that they name, because `git config` has no hook, no fsmonitor and no
 /// alias, and its pager needs a terminal.
 pub(super) fn settings(env: &Environment, git_dir: &Path, work_tree: &Path) -> Command {
-    let is_given = |name: &&&str| env.settings().any(|(given, _)| given == **name);
-    let mut command = Command::new("env");
-    command = command.args(UNSET.iter().filter(|name| !is_given(name)).flat_map(|name| ["-u", name]));
-    let (set, unset): (Vec<_>, Vec<_>) = env.places().partition(|(_, value)| value.is_some());
-    command = command.args(unset.iter().flat_map(|(name, _)| ["-u", name]));
-    command = command.args(set.iter().filter_map(|(name, value)| Some(format!("{name}={}", value.as_ref()?))));
-    command =
-        command.args(["LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GIT_NO_LAZY_FETCH=1", "GIT_ALLOW_PROTOCOL=none", "git"]);
-    command = command.args(OFF.iter().flat_map(|off| ["-c", off])).dir("/");
+    let mut command = bare(&[("GIT_ALLOW_PROTOCOL", "none")]);
+    // Git takes an empty `XDG_CONFIG_HOME` for one that is not set; of its own variables none is handed on anyway.
+    let value_of = |name: &str, value: Option<String>| value.or_else(|| (name == "XDG_CONFIG_HOME").then(String::new));
+    for (name, value) in env.places() {
+        command = value_of(name, value).into_iter().fold(command, |command, value| command.env(name, value));
+    }
     command = env.settings().fold(command, |command, (name, value)| command.secret_env(name, value));
     command.arg(format!("--git-dir={}", git_dir.display())).arg(format!("--work-tree={}", work_tree.display()))
 }
@@ -128,16 +104,7 @@ pub(super) fn ours(dir: &Path, objects: Option<&Path>) -> Command {
 
 /// Runs git and returns what it said, whatever its exit code.
 pub(super) fn capture(command: &Command) -> Result<Output> {
-    found(exec::capture(command)?)
-}
-
-/// What was said, unless there is no git.
-pub(super) fn found(output: Output) -> Result<Output> {
-    // The exit code of `env` where it finds no program.
-    if output.code == 127 {
-        return Err(host_lacks("`git` is not on PATH").hint("apt install git").into());
-    }
-    Ok(output)
+    exec::capture(command)
 }
 
 /// Runs git and returns its standard output.
@@ -146,7 +113,7 @@ pub(super) fn stdout(command: &Command) -> Result<String> {
     if output.ok() {
         return Ok(output.stdout);
     }
-    // Without the variables and settings, which are the same for each command.
-    let words = shell_words::join(command.args.iter().skip_while(|word| *word != "git").skip(1 + 2 * OFF.len()));
+    // Without the settings, which are the same for each command.
+    let words = shell_words::join(command.args.iter().skip(2 * OFF.len()));
     Err(failed(format!("`git {words}` failed: {}", output.stderr.trim())).into())
 }

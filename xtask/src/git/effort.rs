@@ -1,7 +1,7 @@
 //! The bound on work whose size an agent chose: how many branches, packs and objects there are, and how large they become
 //! once they are unpacked.
 
-use super::{Relation, client};
+use super::Relation;
 use crate::error::failed;
 use crate::exec::{self, Output};
 use crate::step::Command;
@@ -66,7 +66,7 @@ impl<'a> Effort<'a> {
     pub(super) fn capture(&self, command: Command) -> Result<Output> {
         self.go_on()?;
         let left = self.end.saturating_duration_since(Instant::now()).as_secs().max(1);
-        client::found(exec::capture_unless(&command.timeout(left), self.stop)?)
+        exec::capture_unless(&command.timeout(left), self.stop)
     }
 
     /// The same, and returns its standard output.

@@ -26,8 +26,9 @@ pub(crate) struct Removal {
     container: Option<Existing>,
     /// Whether the state folder is removed too: the Codex home and the git directory.
     all: bool,
-    /// Whether the caches are removed too; then `volumes` has their volumes.
+    /// Whether the caches are removed too.
     caches: bool,
+    /// The volumes of the caches that are removed: all of the user's, or those of this workspace alone with its state folder.
     volumes: Vec<String>,
     /// Whether there is a state folder.
     had_state: bool,
@@ -59,7 +60,11 @@ impl Removal {
         if !dry_run {
             reopen(&settings.workspace, &places);
         }
-        let volumes = if caches { caches_of(uid)? } else { Vec::new() };
+        let volumes = match (caches, all) {
+            (true, _) => caches_of(uid)?,
+            (false, true) => caches::of_workspace(caches_of(uid)?, uid, &places.project),
+            (false, false) => Vec::new(),
+        };
         let commits = if all { commits(&settings.workspace, &places, stop) } else { Vec::new() };
         if stop() {
             return Err(failed("nothing was removed: it was interrupted").into());
@@ -99,6 +104,9 @@ impl Removal {
         let files = [&places.record, &places.proof, &places.sessions, &places.obeyed];
         let made = filled.into_iter().chain(files.map(Clone::clone));
         let remove = |path| Step::Remove { path };
+        // The login first: whatever an agent left that cannot be removed, or that takes long, it is gone.
+        let homes = [&places.codex_home, &places.no_codex_home].into_iter().filter(|_| self.all);
+        steps.extend(homes.map(|home| remove(home.join("auth.json"))));
         steps.extend(generated.into_iter().chain(made).map(remove));
         if !self.volumes.is_empty() {
             // Two workspaces of a user may remove their common caches at the same time.
@@ -116,7 +124,12 @@ impl Removal {
                 self.places.dir.display()
             )
         });
-        let volumes = self.volumes.iter().map(|name| format!("the volume `{name}` is shared by all your workspaces"));
+        let uid = User::read().uid;
+        let own = caches::of_workspace(self.volumes.clone(), uid, &self.places.project);
+        let whose = |name| {
+            if own.contains(name) { "is this workspace's own cache" } else { "may be in use by other workspaces" }
+        };
+        let volumes = self.volumes.iter().map(|name| format!("the volume `{name}` {}", whose(name)));
         home.into_iter().chain(self.commits.clone()).chain(volumes).collect()
     }
 
@@ -145,10 +158,11 @@ impl Removal {
     }
 
     /// Removes it, says what was kept, and returns the container that was removed.
-    pub(crate) fn run(self, decision: &Decision<'_>) -> Result<Option<Existing>> {
+    pub(crate) fn run(self, decision: &Decision<'_>, stop: &dyn Fn() -> bool) -> Result<Option<Existing>> {
         exec::all(&self.ending())?;
         self.look(decision);
-        exec::all(&self.tidying()).map_err(|err| if self.volumes.is_empty() { err } else { err.context(in_use()) })?;
+        exec::each(&self.tidying(), stop)
+            .map_err(|err| if self.volumes.is_empty() { err } else { err.context(in_use()) })?;
         let name = compose::container_name(&self.places.project);
         ui::say(match self.container {
             Some(_) => format!("removed the container `{name}`"),
@@ -199,6 +213,39 @@ fn in_use() -> crate::error::Failure {
 mod tests {
     use super::*;
     use crate::step::Command;
+
+    #[test]
+    fn the_login_goes_first_whatever_else_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let cx = Context { state: dir.path().join("state"), root: dir.path().join("root"), ..Context::default() };
+        let places = places::of(&cx, dir.path(), 1000);
+        let removal = |all| Removal {
+            cx: cx.clone(),
+            places: places.clone(),
+            workspace: dir.path().into(),
+            container: None,
+            all,
+            caches: false,
+            volumes: Vec::new(),
+            had_state: true,
+            commits: Vec::new(),
+            _lock: None,
+        };
+        let login = places.codex_home.join("auth.json");
+        let first = removal(true).tidying().into_iter().next();
+        assert_eq!(first, Some(Step::Remove { path: login.clone() }));
+        assert!(!removal(false).tidying().contains(&Step::Remove { path: login.clone() }), "it stays with its home");
+        // A step that fails ends none of the others, and the user can end them all.
+        exec::create_dir(&places.codex_home, 0o700).unwrap();
+        std::fs::write(&login, "secret").unwrap();
+        std::fs::write(dir.path().join("file"), "").unwrap();
+        let fails = Step::Remove { path: dir.path().join("file/in-no-directory") };
+        let gone = Step::Remove { path: login.clone() };
+        assert!(exec::each(&[fails.clone(), gone.clone()], &|| true).unwrap_err().to_string().contains("interrupted"));
+        assert!(login.exists());
+        assert!(exec::each(&[fails, gone], &|| false).is_err());
+        assert!(!login.exists());
+    }
 
     #[test]
     fn the_reading_of_the_commits_ends_when_the_user_wants_it() {

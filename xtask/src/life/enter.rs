@@ -4,9 +4,9 @@ use super::call::free_lock;
 use super::changes::Decision;
 use super::exec_command::{Entry, Left, Program};
 use super::gather::{Gathered, find};
+use super::lease::Keeper;
 use super::leave::{self, leave};
 use super::leftovers::{self, Policy};
-use super::ready;
 use super::running::Running;
 use super::session::Session;
 use super::signals::Signals;
@@ -17,14 +17,11 @@ use crate::engine::docker::{self, Entrance, Whose};
 use crate::engine::inspect::Container;
 use crate::error::failed;
 use crate::spec::inside::{PYTHON, REAP};
-use crate::spec::words::{Leftovers, Mode};
+use crate::spec::words::Leftovers;
 use crate::{exec, ui};
 use anyhow::Result;
 use std::fs::File;
-use std::time::{Duration, Instant, SystemTime};
-
-/// How often a login that was renewed inside is carried over while Codex runs.
-const LOGIN_INTERVAL: Duration = Duration::from_secs(10);
+use std::time::{Duration, Instant};
 
 /// For this long after its start, another call may not see the session yet, and could recreate the container.
 const UNSEEN: Duration = Duration::from_secs(1);
@@ -72,8 +69,8 @@ impl Running<'_> {
         let fills = used::filled(&gathered.ground.places, &record.spec);
         let (used, memory) = (Used::read(&container, &fills), record.spec.shape.memory);
         ui::echo(&command);
-        let (start, since) = (Instant::now(), SystemTime::now());
-        let (mut last, mut lock) = (start, Some(call.lock));
+        let (start, mut lock) = (Instant::now(), Some(call.lock));
+        let mut keeper = Keeper::of(call.cx, gathered);
         let signals = &call.signals;
         let (mut stall, mut held_up) = (Stall::new(start), None);
         let code = exec::attach(&command, || {
@@ -84,11 +81,8 @@ impl Running<'_> {
                 // From here on another call may enter the same container.
                 drop(lock.take());
             }
-            if last.elapsed() > LOGIN_INTERVAL && gathered.ground.settings.shape.codex_home == Mode::Mirror {
-                last = Instant::now();
-                // While Codex owns the terminal nothing is printed; the user is told afterwards.
-                let _ = ready::reconcile(gathered);
-            }
+            // While Codex owns the terminal nothing is printed; the user is told afterwards.
+            keeper.iter_mut().for_each(Keeper::tick);
             match stall.look(session.stopped(), Instant::now()) {
                 Held::No => {}
                 Held::Tell(pid) => ui::warn(stopped(pid)),
@@ -106,6 +100,7 @@ impl Running<'_> {
         }
         signals.forget_keys();
         let decision = Decision { said: call.on_change, ask: call.can_ask.then_some(signals) };
+        keeper.into_iter().filter_map(Keeper::end).for_each(ui::warn);
         let says = |ended| used::since(&used, &Used::read(&container, &fills), memory, ended).iter().for_each(ui::warn);
         if code == i32::from(KILLED) && was_ended(gathered, &name, &record.container, &mut lock, signals) {
             ui::say(format_args!("`{name}` was ended meanwhile, and this session with it"));
@@ -115,7 +110,7 @@ impl Running<'_> {
             if gathered.ground.places.record.exists() {
                 // It was not `down`, which looks itself: perhaps the agent did it, so that nobody would look.
                 let seen = gathered.look_after_end(lock.is_some());
-                leave(gathered, since, &|| signals.any());
+                leave(gathered, &|| signals.any());
                 gathered.settle_changes(seen, decision);
             } else {
                 leave::commits(gathered, &|| signals.any());
@@ -126,7 +121,7 @@ impl Running<'_> {
         let alive = wind_down(gathered, &container, call.leftovers, signals, lock)
             .inspect_err(|err| ui::warn(format_args!("what still runs inside is not known: {err:#}")));
         let seen = gathered.look_at_exit(alive.ok().as_ref());
-        leave(gathered, since, &|| signals.any());
+        leave(gathered, &|| signals.any());
         gathered.settle_changes(seen, decision);
         ui::say(format_args!("`{name}` keeps running; `cargo xtask down` stops it"));
         match held_up {

@@ -4,6 +4,7 @@ use super::early::{self, Early};
 use super::ground::Ground;
 use super::{guest, record};
 use crate::codex::home::Mirror;
+use crate::codex::login::{self, FromHost};
 use crate::codex::{self, Codex};
 use crate::context::{Context, resolved};
 use crate::engine::compose::container_name;
@@ -47,6 +48,8 @@ pub(crate) struct Gathered {
     pub identity: Identity,
     /// The host's side of the Codex home.
     pub mirror: Mirror,
+    /// What the host has of its login for the sandbox.
+    pub(super) login: FromHost,
     /// The answer of the container that ran last, which was asked meanwhile.
     pub(super) early: Option<Early>,
     /// What the engine said, where a container has to be started.
@@ -117,8 +120,16 @@ impl Ground {
         let identity = || repository.as_ref().map_or(Ok(Identity::default()), git::identity);
         let image = build::inputs(cx, settings, user)?;
         // The answer from inside takes longest: it is asked for first.
-        let (next, (existing, (codex, identity))) = exec::both(next, || {
-            exec::both(|| find(&container), || (codex::resolve(cx, settings.codex.as_deref(), exposed), identity()))
+        let (next, (existing, ((codex, login), identity))) = exec::both(next, || {
+            exec::both(
+                || find(&container),
+                || {
+                    let codex = codex::resolve(cx, settings.codex.as_deref(), exposed);
+                    let login =
+                        codex.as_ref().map_or(Ok(FromHost::Unasked), |codex| from_host(cx, settings, codex, purpose));
+                    ((codex, login), identity())
+                },
+            )
         });
         let (mut unknown, mut foreign) = (Vec::new(), None);
         let (existing, (early, engine)) = match purpose {
@@ -134,8 +145,8 @@ impl Ground {
                 (existing.unwrap_or_default(), next.unwrap_or_default())
             }
         };
-        let (codex, identity) = (codex?, identity?);
-        Ok(Gathered { ground: self, codex, image, existing, identity, mirror, early, engine, unknown, foreign })
+        let (codex, login, identity) = (codex?, login?, identity?);
+        Ok(Gathered { ground: self, codex, image, existing, identity, mirror, login, early, engine, unknown, foreign })
     }
 }
 
@@ -154,7 +165,7 @@ impl Gathered {
         match self.ground.settings.shape.codex_home {
             Mode::Mirror => self.ground.places.codex_home.clone(),
             Mode::Shared => self.ground.surroundings.host_codex_home.clone(),
-            Mode::None => self.ground.places.dir.join("codex-home-none"),
+            Mode::None => self.ground.places.no_codex_home.clone(),
         }
     }
 }
@@ -170,6 +181,16 @@ pub(crate) fn refuse_own_codex(launcher: &Path, workspace: &Path) -> Result<()> 
     Err(usage(format!("the Codex at `{}` lies in the workspace: an agent can have written it", launcher.display()))
         .hint("give another with `--codex PATH`, or take the workspace out of PATH")
         .into())
+}
+
+/// What the host has of its login for a mirrored home. Its Codex is asked only for one that is entered or started.
+fn from_host(cx: &Context, settings: &Settings, codex: &Codex, purpose: Purpose) -> Result<FromHost> {
+    match (purpose, settings.shape.codex_home) {
+        (Purpose::Enter | Purpose::Start, Mode::Mirror) => {
+            login::from_host(cx, settings.login, &settings.host_codex_home, codex)
+        }
+        (Purpose::Look | Purpose::DryRun, _) | (_, Mode::Shared | Mode::None) => Ok(FromHost::Unasked),
+    }
 }
 
 /// The host's side of the Codex home, as values.

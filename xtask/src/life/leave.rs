@@ -1,16 +1,15 @@
 //! What the user is told after a session: what happened to the login, and which commits were made.
 
 use super::gather::Gathered;
-use super::ready;
-use crate::codex::login::{self, LoginOutcome};
+use crate::codex::login::{self, Held, What};
 use crate::spec::words::Mode;
 use crate::{git, ui};
 use std::time::SystemTime;
 
 /// Tells the user all of it. `stop` says whether the user wants no more of it.
-pub(super) fn leave(gathered: &Gathered, since: SystemTime, stop: &dyn Fn() -> bool) {
+pub(super) fn leave(gathered: &Gathered, stop: &dyn Fn() -> bool) {
     match gathered.ground.settings.shape.codex_home {
-        Mode::Mirror => login(gathered, since),
+        Mode::Mirror => login(gathered),
         Mode::Shared | Mode::None => {}
     }
     commits(gathered, stop);
@@ -29,17 +28,19 @@ pub(super) fn commits(gathered: &Gathered, stop: &dyn Fn() -> bool) {
     }
 }
 
-/// A login that cannot be read is only a warning: the exit code of the session must still be returned.
-fn login(gathered: &Gathered, since: SystemTime) {
-    let (host, places) = (&gathered.ground.settings.host_codex_home, &gathered.ground.places);
-    let burnt = login::burnt(host, &places.codex_home, &places.login, since);
-    match ready::reconcile(gathered) {
+/// Until when what the sandbox has is good: nobody renews it now. That it cannot be told is no reason to lose the exit code
+/// of the session.
+fn login(gathered: &Gathered) {
+    let places = &gathered.ground.places;
+    match login::held(&places.codex_home, &places.login) {
+        Ok(Held::Given(What::Lease, Some(ends))) => {
+            let until = login::until(ends, SystemTime::now());
+            ui::say(format_args!(
+                "login: the access token inside is good until {until}; it is renewed only while a session is open"
+            ));
+        }
         // The user was told of every other state when Codex was entered.
-        Ok(outcome @ (LoginOutcome::ToHost | LoginOutcome::Refused(_) | LoginOutcome::Busy)) => ui::say(outcome),
-        Ok(_) => {}
-        Err(err) => ui::warn(format_args!("the login was not carried over: {err:#}")),
-    }
-    if let Ok(Some(burnt)) = burnt {
-        ui::warn(burnt);
+        Ok(Held::Given(What::Lease, None) | Held::Given(What::ApiKey | What::Full, _) | Held::None | Held::Own) => {}
+        Err(err) => ui::warn(format_args!("what login the sandbox has is not known: {err:#}")),
     }
 }

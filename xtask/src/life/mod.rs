@@ -14,6 +14,7 @@ mod gather;
 mod git_watch;
 mod ground;
 mod guest;
+mod lease;
 mod leave;
 mod leftovers;
 mod native;

@@ -3,11 +3,11 @@
 use super::gather::Gathered;
 use super::guest;
 use crate::beneath::Beneath;
-use crate::codex::home;
-use crate::codex::login::{self, LoginOutcome};
+use crate::codex::home::{self, Mirror};
+use crate::codex::login::{self, Outcome};
 use crate::spec::Role;
 use crate::spec::words::Mode;
-use crate::{exec, git, ui};
+use crate::{exec, git, text, ui};
 use anyhow::{Context as _, Result};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ impl fmt::Display for Fill {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let with = match self.with {
             Filling::Home(Mode::Mirror) => {
-                "copies of your Codex configuration, skills and login, and `~/.agents` beside it"
+                "copies of your Codex configuration and skills, a lease of your login, and `~/.agents` beside it"
             }
             Filling::Home(Mode::Shared) => "nothing: it is your own Codex home, which is shared; `~/.agents` is copied",
             Filling::Home(Mode::None) => "nothing: an empty Codex home",
@@ -72,10 +72,10 @@ impl Fill {
         match self.with {
             Filling::Home(Mode::Mirror) => {
                 let _late = ui::late(LATE, CLEARS);
-                home::write(mirror, &self.to, agents, stop)?;
-                let outcome = reconcile(gathered)?;
+                let memories = gathered.ground.settings.shape.memories;
+                let removed = home::write(mirror, memories, &self.to, agents, stop)?;
                 let over = mirror.over.iter().map(|line| format!("warning: {line}"));
-                return Ok(over.chain((outcome != LoginOutcome::Same).then(|| outcome.to_string())).collect());
+                return Ok(over.chain(planted(&removed)).chain(login(gathered)?).collect());
             }
             Filling::Home(Mode::Shared) => {
                 if !self.to.is_dir() {
@@ -89,6 +89,8 @@ impl Fill {
             Filling::Home(Mode::None) => {
                 let _late = ui::late(LATE, CLEARS);
                 empty(&self.to, stop)?;
+                // Nothing of the host's; but what is not mounted there, an agent could make.
+                home::write_agents(&Mirror::default(), agents, stop)?;
             }
             Filling::SystemCodex => {
                 let rules = gathered.ground.surroundings.optional.get(&Role::SystemCodex);
@@ -102,6 +104,22 @@ impl Fill {
         }
         Ok(Vec::new())
     }
+}
+
+/// How many of the things that were removed are named.
+const NAMED: usize = 5;
+
+/// The line about what was in the Codex home of the sandbox, and neither came from the host nor may survive.
+fn planted(removed: &[PathBuf]) -> Option<String> {
+    let names: Vec<String> = removed.iter().take(NAMED).map(|path| text::path(path)).collect();
+    let more = removed.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    (!names.is_empty()).then(|| {
+        format!(
+            "removed from the Codex home of the sandbox: `{}`{more}; what Codex obeys comes from your host alone",
+            names.join("`, `")
+        )
+    })
 }
 
 fn prepare_git(gathered: &Gathered, private: &Path, stop: &dyn Fn() -> bool) -> Result<Vec<String>> {
@@ -134,20 +152,31 @@ pub(super) fn notes(gathered: &Gathered) -> Vec<String> {
     }
 }
 
-/// Brings the logins of the host and of the sandbox together.
+/// Gives the sandbox what the host has for it of its login, and says what that is. This may be done while an agent runs.
 ///
 /// # Errors
-/// The state folder cannot be read or written.
-pub(super) fn reconcile(gathered: &Gathered) -> Result<LoginOutcome> {
+/// The state folder cannot be written.
+pub(super) fn login(gathered: &Gathered) -> Result<Option<String>> {
     let places = &gathered.ground.places;
-    login::reconcile(&gathered.ground.settings.host_codex_home, &places.codex_home, &places.login)
+    let outcome = login::give(&gathered.login, &places.codex_home, &places.login)?;
+    Ok((outcome != Outcome::Same).then(|| outcome.to_string()))
 }
+
+/// How many entries of a home are in memory at once.
+const AT_ONCE: usize = 10_000;
 
 /// Empties a directory and keeps the directory itself: a running container has it mounted.
 fn empty(dir: &Path, stop: &dyn Fn() -> bool) -> Result<()> {
     let remove = || -> Result<()> {
         let home = Beneath::make_root(dir, 0o700)?;
-        home.names()?.iter().try_for_each(|(name, _)| home.remove_unless(name, stop))
+        loop {
+            // An agent chose how many there are.
+            let names = home.names_up_to(AT_ONCE)?;
+            if names.is_empty() {
+                return Ok(());
+            }
+            names.iter().try_for_each(|(name, _)| home.remove_unless(name, stop))?;
+        }
     };
     remove().with_context(|| format!("cannot empty `{}`", dir.display()))
 }

@@ -217,7 +217,7 @@ impl Unproven<'_> {
 /// The host's configuration cannot be read, or the state folder cannot be written.
 fn refresh(call: &mut Call<'_>, container: &Container) -> Result<Vec<String>> {
     if !Alive::read(container)?.others().is_empty() {
-        return Ok(Vec::new());
+        return Ok(ready::login(&call.gathered)?.into_iter().collect());
     }
     let Call { cx, gathered, signals, .. } = call;
     gathered.mirror = gather::mirror(cx, &gathered.ground.settings, &gathered.ground.exposed)?;

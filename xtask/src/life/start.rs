@@ -1,6 +1,7 @@
 //! From a plan to a container that runs.
 
 use super::call::Call;
+use super::down::caches_of;
 use super::gather::{Engined, Gathered, Purpose, find};
 use super::ground::Ground;
 use super::plan::{Act, Plan, plan};
@@ -225,8 +226,12 @@ fn up(project: &Project, gathered: &Gathered) -> Result<()> {
     ui::say("starting the container: usually 1 to 2 s");
     let mut said = exec::capture(&command)?;
     if caches::is_missing(&said.stderr) {
-        // The user's first sandbox on this engine.
+        // The user's first sandbox on this engine that shares its caches in this way.
         exec::all(&project.cache_steps())?;
+        let unused = caches::unused(&caches_of(project.spec.uid)?, project.spec.uid, project.spec.shape.cache_sharing);
+        if !unused.is_empty() {
+            ui::say(caches::unused_line(&unused));
+        }
         said = exec::capture(&command)?;
     }
     if said.ok() {

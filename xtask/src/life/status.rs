@@ -7,7 +7,7 @@ use crate::engine::alive::{Alive, Parted};
 use crate::engine::docker::Entrance;
 use crate::engine::inspect::Mounted;
 use crate::engine::running::Existing;
-use crate::engine::{compose, docker};
+use crate::engine::{caches, compose, docker};
 use crate::exec;
 use crate::gpu::smi;
 use crate::life::down::caches_of;
@@ -39,6 +39,9 @@ pub(crate) struct Status {
     sandbox: Option<Sandbox>,
     state_folder: PathBuf,
     caches: Vec<String>,
+    /// Those of them that no sandbox with this setting of `cache_sharing` has.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unused_caches: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
@@ -120,7 +123,9 @@ impl Status {
             None => Activity::None,
         };
         let sandbox = existing.map(|existing| Sandbox::read(existing, &places)).transpose()?;
-        Ok(Status { container, state, sandbox, state_folder: places.dir, caches: caches? })
+        let caches = caches?;
+        let unused_caches = caches::unused(&caches, uid, settings.shape.cache_sharing);
+        Ok(Status { container, state, sandbox, state_folder: places.dir, caches, unused_caches })
     }
 }
 

@@ -16,7 +16,8 @@ pub(super) fn spec(cx: &Context, gathered: &Gathered, route: Option<GpuRoute>) -
     let image = known.map(|known| &known.image);
     let engine_root = known.map_or(Path::new(caches::USUAL_ROOT), |known| known.engine.root_dir.as_path());
     let mut mounts = mounts(gathered);
-    mounts.extend(caches::mounts(&settings.caches, gathered.ground.user.uid, engine_root));
+    let owner = caches::Owner::of(&settings.shape, &settings.env, &gathered.ground.places.project);
+    mounts.extend(caches::mounts(&settings.caches, gathered.ground.user.uid, &owner, engine_root));
     // The base image's id is not among them: the engine would have to be asked for it, and the build checks it.
     let inputs = gathered.image.table().into_iter().map(|(name, value)| format!("{name}={value}"));
     Spec {
@@ -51,11 +52,9 @@ pub(super) fn mounts(gathered: &Gathered) -> Vec<Mount> {
         Mount::new(Role::CodexPackage, &gathered.codex.package),
         Mount::new(Role::CodexHome, gathered.codex_home()),
         filled(Role::Guest),
+        // Also where nothing of the host's goes in: Codex obeys what an agent would make there.
+        filled(Role::Agents),
     ];
-    match gathered.ground.settings.shape.codex_home {
-        Mode::Mirror | Mode::Shared => mounts.push(filled(Role::Agents)),
-        Mode::None => {}
-    }
     let optional = gathered.ground.surroundings.optional.iter();
     mounts.extend(optional.map(|(role, host)| match role.filled() {
         Some(_) => filled(role.clone()),

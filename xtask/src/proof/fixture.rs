@@ -49,7 +49,7 @@ pub(crate) fn spec() -> Spec {
             mount(Role::CodexPackage, "/state/codex", "/opt/codex", true),
             mount(
                 Role::Cache(crate::spec::words::Cache::Pip),
-                "/docker/volumes/codex-sandbox-cache-pip-u1000/_data",
+                "/docker/volumes/codex-sandbox-cache-pip-open-u1000/_data",
                 "/home/codex/.cache/pip",
                 false,
             ),
@@ -76,7 +76,7 @@ const BOUND: [(&str, &str, u64); 6] = [
     ("/home/codex/.codex", "/state/home", 3),
     ("/workspace/.git", "/state/git", 4),
     ("/opt/codex", "/state/codex", 5),
-    ("/home/codex/.cache/pip", "/docker/volumes/codex-sandbox-cache-pip-u1000/_data", 7),
+    ("/home/codex/.cache/pip", "/docker/volumes/codex-sandbox-cache-pip-open-u1000/_data", 7),
 ];
 
 fn host(spec: &Spec, process: ProcessFacts) -> HostWitness {

@@ -31,6 +31,8 @@ pub(super) fn judge(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> 
         log_files: _,
         memlock: _,
         ptrace: _,
+        cache_sharing: _,
+        memories: _,
     } = &spec.shape;
     let mut claims = vec![
         shm(spec, inside, host),
@@ -154,7 +156,7 @@ fn swap(draft: &mut Draft, limit: u64, inside: &InsideWitness, host: &HostWitnes
 fn cpu(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
     let weight = spec.shape.cpu_weight;
     let shares = cpu_shares(weight);
-    let promise = format!("the processors are shared with weight {weight}, where 100 is what other services have");
+    let promise = format!("the processors are shared with weight {weight}, where 100 is usual");
     let mut draft = Draft::new("limits.cpu-weight", promise).hint(RECREATE);
     if let Some(told) = draft.told("the weight of its processes", host.container.host_config.cpu_shares) {
         draft.host(format!("{told} shares according to the engine"));

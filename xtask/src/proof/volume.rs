@@ -23,14 +23,17 @@ pub(super) fn source(
     host: &HostWitness,
 ) -> Finding {
     let (target, source) = (&mount.target, mount.source.to_string_lossy());
-    let volume = caches::volume(cache, spec.uid);
+    let volume = mount.volume().unwrap_or_default();
     let mut draft = Draft::new(
         format!("{id}.source"),
-        format!("`{target}` is the engine's volume `{volume}`, the user's own, and nothing is mounted in it"),
+        format!("`{target}` is the engine's volume `{volume}`, the user's own, shared as the settings say, and nothing is mounted in it"),
     )
     .hint(format!(
         "see `docker volume inspect {volume}`; `cargo xtask down --caches` removes it, and the next start creates it again"
     ));
+    draft.check(caches::is_kept_apart(volume, cache, spec), || {
+        format!("`{volume}` is not the cache of sandboxes with these settings (network, `env`, `cache_sharing`)")
+    });
     match host.mounted_at(target) {
         Some(seen) => draft.check(seen.name == volume && seen.driver == "local", || {
             format!("the engine has the volume `{}` of the driver `{}` there", seen.name, seen.driver)
@@ -69,17 +72,22 @@ mod tests {
     use super::*;
     use crate::mountinfo::MountTable;
     use crate::proof::probe::Linked;
+    use crate::spec::words::{CacheSharing, Network};
 
     const TARGET: &str = "/home/codex/.cache/pip";
 
     #[test]
     fn each_fact_about_a_volume_breaks_its_claim() {
-        let own = "28 27 254:0 /home/me /docker/volumes/codex-sandbox-cache-pip-u1000/_data rw - ext4 d rw\n";
+        let own = "28 27 254:0 /home/me /docker/volumes/codex-sandbox-cache-pip-open-u1000/_data rw - ext4 d rw\n";
         breaks(
             "cache.pip.source",
             vec![
                 mounted(TARGET, |seen| seen.name = "codex-sandbox-cache-pip-u0".into()),
                 mounted(TARGET, |seen| seen.driver = "nfs".into()),
+                Box::new(|spec, _, _| spec.shape.network = Network::None),
+                Box::new(|spec, _, _| spec.env.push("HF_TOKEN".into())),
+                Box::new(|spec, _, _| spec.shape.cache_sharing = CacheSharing::Workspace),
+                Box::new(|spec, _, _| spec.shape.cache_sharing = CacheSharing::All),
                 Box::new(|_, inside, _| inside.targets[5].stat.as_mut().unwrap().owner = 0),
                 Box::new(|_, inside, _| inside.targets[5].stat = Err("ENOENT".into())),
                 Box::new(|_, inside, _| _ = inside.targets.pop()),

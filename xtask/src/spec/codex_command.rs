@@ -2,8 +2,6 @@
 
 use crate::context::Context;
 use crate::network::PROXY_VARIABLES;
-use crate::spec::words::Cache;
-use clap::ValueEnum as _;
 use std::collections::BTreeMap;
 
 /// The mark by which the processes of one session are found again.
@@ -39,10 +37,10 @@ pub(crate) const CA_VARIABLES: &[&str] = &[
     "GIT_SSL_CAINFO",
 ];
 
-/// Every variable that the sandbox sets itself, so that none of the host may take its place.
+/// Every variable that the sandbox sets itself and that none of the host may take the place of. Those of the caches are not
+/// among them: the user is told that they lead past the volumes.
 pub(crate) fn own() -> Vec<&'static str> {
-    let caches = Cache::value_variants().iter().map(|cache| cache.variable());
-    [OWN, CARRIED, CA_VARIABLES].concat().into_iter().chain(caches).collect()
+    [OWN, CARRIED, CA_VARIABLES].concat()
 }
 
 /// Codex as it is entered: on its read-only mount. By its name alone, root inside could put another program before it

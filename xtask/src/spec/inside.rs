@@ -181,6 +181,8 @@ pub enum MayLieIn {
 pub enum ToldBy {
     /// The directory of the host.
     Source,
+    /// The name of the engine's volume; where it lies follows from the engine.
+    Volume,
     /// Only whether the mount is there: its source is compared in a line of its own, or follows from the engine.
     Presence,
 }
@@ -232,7 +234,7 @@ impl Role {
             }
             Role::Cache(cache) => {
                 let target = format!("{HOME}/.cache/{cache}");
-                Inside { told_by: ToldBy::Presence, ..writable(&target, MayLieIn::Nothing) }
+                Inside { told_by: ToldBy::Volume, ..writable(&target, MayLieIn::Nothing) }
             }
         }
     }

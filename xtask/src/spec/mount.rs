@@ -21,6 +21,11 @@ pub struct Mount {
 }
 
 impl Mount {
+    /// The name of the engine's volume that it shows, where its source is one: `…/volumes/NAME/_data`.
+    pub(crate) fn volume(&self) -> Option<&str> {
+        self.source.parent()?.file_name()?.to_str()
+    }
+
     /// The mount of this kind, at its place in the table of [`super::inside`].
     pub fn new(role: Role, source: impl Into<PathBuf>) -> Mount {
         let inside = role.inside();

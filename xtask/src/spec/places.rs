@@ -27,6 +27,8 @@ pub struct Places {
     pub dir: PathBuf,
     /// The sandbox's own Codex home.
     pub codex_home: PathBuf,
+    /// The Codex home of a sandbox that gets none of yours.
+    pub no_codex_home: PathBuf,
     /// The login that host and sandbox had last, as fingerprints.
     pub login: PathBuf,
     /// The folder of the sandbox's own git directory.
@@ -60,6 +62,7 @@ pub fn of(cx: &Context, workspace: &Path, uid: u32) -> Places {
     Places {
         project: format!("{PROJECT}{key}"),
         codex_home: dir.join("codex-home"),
+        no_codex_home: dir.join("codex-home-none"),
         login: dir.join("login.json"),
         git: dir.join("git"),
         git_state: dir.join("git-state.json"),

@@ -6,6 +6,7 @@ mod flags;
 pub mod keys;
 mod layer;
 mod load;
+mod passed;
 mod resolve;
 pub(crate) mod sizes;
 mod values;
@@ -22,7 +23,7 @@ use crate::context::{Context, directory};
 use crate::exposed::Exposed;
 use crate::spec::inside::Role;
 use crate::spec::mount::Mount;
-use crate::spec::words::{Cache, Gpus};
+use crate::spec::words::{Cache, Gpus, Login};
 use anyhow::Result;
 use keys::ValueKind;
 use std::path::PathBuf;
@@ -77,6 +78,8 @@ pub struct Settings {
     pub codex: Option<PathBuf>,
     /// The host's Codex home: `CODEX_HOME` or `~/.codex`.
     pub host_codex_home: PathBuf,
+    /// Which login of it a mirrored home gets.
+    pub login: Login,
     /// The caches that outlive the container.
     pub caches: Vec<Cache>,
     /// Variables that pass from the user's environment to Codex, by name.
@@ -117,12 +120,14 @@ impl Settings {
 
     /// What a user may not expect of these settings, a line each.
     pub(crate) fn remarks(&self, cx: &Context) -> Vec<String> {
-        let unset = self.env.iter().filter(|name| cx.var(name).is_none());
+        let (set, unset): (Vec<&String>, Vec<&String>) = self.env.iter().partition(|name| cx.var(name).is_some());
+        let moved = passed::moved(set.into_iter().map(String::as_str), &self.caches);
+        let unset = unset.into_iter();
         let unset = unset.map(|name| format!("`{name}` of the list `env` is not set here: Codex does not get it"));
         let cpu = self.base.is_none() && self.shape.gpus != Gpus::None;
         let cpu =
             cpu.then(|| format!("the CPU base image cannot use GPUs, and `gpus: {}` asks for them", self.shape.gpus));
-        unset.chain(cpu).collect()
+        unset.chain(moved).chain(cpu).collect()
     }
 }
 

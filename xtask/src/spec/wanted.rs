@@ -117,9 +117,11 @@ impl Spec {
         }
     }
 
-    /// The caches among the mounts.
-    pub fn caches(&self) -> impl Iterator<Item = Cache> + '_ {
-        self.mounts.iter().filter_map(|mount| if let Role::Cache(cache) = mount.role { Some(cache) } else { None })
+    /// The caches among the mounts, each with its volume.
+    pub fn caches(&self) -> impl Iterator<Item = (Cache, &str)> + '_ {
+        self.mounts
+            .iter()
+            .filter_map(|mount| if let Role::Cache(cache) = mount.role { Some((cache, mount.volume()?)) } else { None })
     }
 
     /// The mount of a role, the first where there are several.
@@ -173,7 +175,9 @@ impl Spec {
             Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
         };
         let shape = json!(shape);
-        rows.extend(shape.as_object().into_iter().flatten().map(|(name, value)| row(name, text(value), Now)));
+        // The memories are a matter of the host at each entry; the container is the same.
+        let taken = |name: &str| if name == "memories" { EachEntry } else { Now };
+        rows.extend(shape.as_object().into_iter().flatten().map(|(name, value)| row(name, text(value), taken(name))));
         rows.extend(ids(mounts).into_iter().zip(mounts).map(|(id, mount)| mount_row(id, mount)));
         rows
     }
@@ -212,6 +216,7 @@ fn mount_row(name: String, mount: &Mount) -> Row {
     let inside = mount.role.inside();
     let value = match inside.told_by {
         ToldBy::Source => mount.source.to_string_lossy().into_owned(),
+        ToldBy::Volume => mount.volume().unwrap_or_default().to_owned(),
         ToldBy::Presence => mount.target.clone(),
     };
     Row { name, value, taken: inside.taken }

@@ -19,6 +19,18 @@ pub enum Mode {
     None,
 }
 
+/// Which login of the host's a mirrored home gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Login {
+    /// An access token alone, which the host's Codex renews. The default.
+    Lease,
+    /// All of it, with the refresh token.
+    Full,
+    /// None.
+    None,
+}
+
 /// A cache that outlives the container. Its word is the name of its directory in `~/.cache`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -134,6 +146,28 @@ pub enum Network {
     None,
 }
 
+/// Which sandboxes of a user read what one of them left in a cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CacheSharing {
+    /// Those with the same network; of one that `env` hands variables to, its own workspace alone.
+    Network,
+    /// Those of the same workspace with the same network.
+    Workspace,
+    /// All of them.
+    All,
+}
+
+/// What happens at the next entry to the memories that Codex keeps of its sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Memories {
+    /// They are removed: Codex obeys what an agent may have written there.
+    Drop,
+    /// They are kept.
+    Keep,
+}
+
 /// What happens to the processes that ended sessions have left running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Leftovers {
@@ -201,7 +235,7 @@ macro_rules! display {
 
 pub(crate) use display;
 
-display!(Mode, Cache, Network);
+display!(Mode, Login, Cache, Network, CacheSharing);
 
 #[cfg(test)]
 mod tests {
@@ -217,9 +251,12 @@ mod tests {
     #[test]
     fn what_is_kept_is_spelt_as_what_is_typed() {
         as_clap::<Mode>();
+        as_clap::<Login>();
         as_clap::<Cache>();
         as_clap::<Network>();
         as_clap::<Memlock>();
+        as_clap::<CacheSharing>();
+        as_clap::<Memories>();
         assert_eq!(words::<Network>(), ["open", "none"]);
         assert_eq!(words::<Cache>(), ["huggingface", "torch", "pip", "uv"]);
         assert_eq!(words::<Gpus>(), ["all", "none"]);

@@ -61,7 +61,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
         }
     }
     let can_ask = cx.stdin_tty && !args.yes;
-    removal.run(&Decision { said: args.on_change, ask: can_ask.then_some(&signals) })?;
+    removal.run(&Decision { said: args.on_change, ask: can_ask.then_some(&signals) }, &|| signals.any())?;
     let copies = cx.state.join("codex");
     if args.all && copies.exists() {
         let dir = copies.display();

@@ -35,7 +35,7 @@ pub(crate) fn system(host_etc: &Path, out: &Path, exposed: &Exposed) -> Result<O
     let path = host_etc.join("config.toml");
     let text = String::from_utf8(bytes).map_err(|_| usage(format!("`{}` is not UTF-8", path.display())))?;
     files.push(Item::plain("config.toml", merged(&path, &text)?));
-    write::sync(out, &files, |_| true, &|| false)?;
+    write::sync(out, &files, |_, _| true, &|| false)?;
     Ok(Some(out.to_owned()))
 }
 

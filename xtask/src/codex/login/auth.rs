@@ -1,96 +1,50 @@
-//! The format of Codex's `auth.json`, as 0.169.0 writes it. No function and no error here shows a token.
+//! The host's `auth.json`, as 0.169.0 writes it: what kind of login it is. No function and no error here shows a token.
 
-use crate::fingerprint;
 use serde_json::{Map, Value};
-use std::time::{Duration, SystemTime};
+use std::fs;
+use std::io::{ErrorKind, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 
 /// The largest `auth.json` that is read. A real one has about 5 kB.
-pub(super) const MOST_BYTES: u64 = 64 << 10;
-
-/// The claim in which OpenAI's tokens carry the account.
-const CLAIM: &str = "https://api.openai.com/auth";
+const MOST_BYTES: u64 = 64 << 10;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AuthKind {
     /// A ChatGPT account: its tokens are renewed, and each refresh token can be used once.
     ChatGpt,
     ApiKey,
-    /// Anything else, which another version of Codex may know. It is never copied to the host.
+    /// Anything else, which another version of Codex may know.
     Other,
 }
 
-/// A login. It has no `Debug`, because it holds tokens.
-pub(super) struct Auth {
-    pub(super) kind: AuthKind,
-    value: Map<String, Value>,
+/// The host's file. It has no `Debug`, because it holds tokens.
+pub(super) enum HostFile {
+    Missing,
+    /// A login, with the bytes of its file.
+    Login(AuthKind, Vec<u8>),
+    /// Not a regular file, or not a login in a known format: Codex never writes such.
+    Odd,
 }
 
-impl Auth {
-    /// Reads the text of an `auth.json`. `None` where it is too large or not a JSON object.
-    pub(super) fn parse(bytes: &[u8]) -> Option<Auth> {
-        let value = serde_json::from_slice(bytes).ok().filter(|_| bytes.len() as u64 <= MOST_BYTES)?;
-        Some(Auth { kind: kind(&value), value })
-    }
-
-    fn token(&self, name: &str) -> &str {
-        let token = self.value.get("tokens").and_then(|tokens| tokens.get(name));
-        token.and_then(Value::as_str).unwrap_or_default()
-    }
-
-    pub(super) fn account(&self) -> &str {
-        self.token("account_id")
-    }
-
-    /// When the tokens were last renewed.
-    pub(super) fn refreshed(&self) -> Option<SystemTime> {
-        humantime::parse_rfc3339(self.value.get("last_refresh")?.as_str()?).ok()
-    }
-
-    /// When the access token expires.
-    pub(super) fn ends(&self) -> Option<SystemTime> {
-        let seconds = claims(self.token("access_token"))?.get("exp")?.as_u64()?;
-        SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
-    }
-
-    /// A fingerprint that changes at each renewal and at each new sign-in.
-    pub(super) fn fingerprint(&self) -> String {
-        match self.kind {
-            AuthKind::ChatGpt => fingerprint::of(["chatgpt", self.token("refresh_token")]),
-            AuthKind::ApiKey | AuthKind::Other => {
-                fingerprint::of(["other", &Value::Object(self.value.clone()).to_string()])
+impl HostFile {
+    /// A symlink is followed: it is the user's own (dotfiles).
+    pub(super) fn read(home: &Path) -> std::io::Result<HostFile> {
+        let nonblock = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+        let file = match fs::File::options().read(true).custom_flags(nonblock).open(home.join("auth.json")) {
+            Err(err) if matches!(err.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                return Ok(HostFile::Missing);
             }
-        }
-    }
-
-    /// A fingerprint of the sign-in that the tokens come from: a renewal keeps it, a new sign-in changes it.
-    pub(super) fn session(&self) -> Option<String> {
-        let claims = claims(self.token("access_token"))?;
-        Some(fingerprint::of([claims.get("session_id")?.as_str()?]))
-    }
-
-    /// Whether the tokens name the same account and user as those of `host`, wherever those name one.
-    pub(super) fn same_claims(&self, host: &Auth) -> bool {
-        let named = |auth: &Auth, token: &str, key: &str| {
-            let claim = claims(auth.token(token))?;
-            Some(claim.get(CLAIM)?.get(key)?.as_str()?.to_owned())
+            file => file?,
         };
-        ["id_token", "access_token"].iter().all(|token| {
-            ["chatgpt_account_id", "chatgpt_user_id", "user_id"].iter().all(|key| {
-                let expected = named(host, token, key);
-                expected.is_none() || expected == named(self, token, key)
-            })
-        })
-    }
-
-    /// The text of this login with the tokens of a newer one and the time of their renewal, and nothing else from it.
-    pub(super) fn renewed_by(&self, newer: &Auth) -> String {
-        let mut value = self.value.clone();
-        for key in ["tokens", "last_refresh"] {
-            if let Some(new) = newer.value.get(key) {
-                value.insert(key.into(), new.clone());
-            }
+        if !file.metadata()?.is_file() {
+            return Ok(HostFile::Odd);
         }
-        format!("{:#}", Value::Object(value))
+        let mut bytes = Vec::new();
+        file.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+        let value = serde_json::from_slice::<Map<String, Value>>(&bytes);
+        let value = value.ok().filter(|_| bytes.len() as u64 <= MOST_BYTES);
+        Ok(value.map_or(HostFile::Odd, |value| HostFile::Login(kind(&value), bytes)))
     }
 }
 
@@ -112,50 +66,11 @@ fn kind(value: &Map<String, Value>) -> AuthKind {
     }
 }
 
-/// The claims of a JWT. Its signature is not checked: that would need the network.
-fn claims(token: &str) -> Option<Value> {
-    serde_json::from_slice(&base64url(token.split('.').nth(1)?)?).ok()
-}
-
-fn base64url(text: &str) -> Option<Vec<u8>> {
-    let (mut bytes, mut bits, mut held) = (Vec::new(), 0u32, 0);
-    for c in text.trim_end_matches('=').bytes() {
-        let six = match c {
-            b'A'..=b'Z' => c - b'A',
-            b'a'..=b'z' => c - b'a' + 26,
-            b'0'..=b'9' => c - b'0' + 52,
-            b'-' => 62,
-            b'_' => 63,
-            _ => return None,
-        };
-        bits = (bits << 6 | u32::from(six)) & 0xffff;
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            bytes.push((bits >> held) as u8);
-        }
-    }
-    Some(bytes)
-}
-
-/// For the fuzzer: an `auth.json`, and the claims of a token. A renewed login can be read again, and is the account's own.
+/// For the fuzzer: an `auth.json`, what the host's Codex answers, and a token.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(bytes: &[u8]) {
-    claims(&String::from_utf8_lossy(bytes));
-    let Some(auth) = Auth::parse(bytes) else { return };
-    _ = (auth.account(), auth.refreshed(), auth.ends(), auth.fingerprint(), auth.session());
-    assert!(auth.same_claims(&auth));
-    let renewed = Auth::parse(auth.renewed_by(&auth).as_bytes());
-    assert!(renewed.is_none_or(|renewed| renewed.kind == auth.kind && renewed.fingerprint() == auth.fingerprint()));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64url_is_read() {
-        assert_eq!(base64url("eyJhIjoiw7_Dvi1fIn0").unwrap(), "{\"a\":\"ÿþ-_\"}".as_bytes());
-        assert_eq!(base64url("a+b"), None);
+    if let Ok(value) = serde_json::from_slice(bytes) {
+        kind(&value);
     }
+    super::ask::fuzz(&String::from_utf8_lossy(bytes));
 }

@@ -1,60 +1,87 @@
+use super::token::{made_up, unsigned};
 use super::*;
+use crate::codex::Layout;
 use serde_json::{Value, json};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::PathBuf;
 
-/// A token as OpenAI makes them, unsigned.
-fn jwt(user: &str, session: &str, ends: u64) -> String {
-    let claims = json!({
-        "exp": ends,
-        "session_id": session,
-        "https://api.openai.com/auth": {"chatgpt_account_id": "acc1", "chatgpt_user_id": user},
-    });
-    let mut text = String::new();
-    for chunk in claims.to_string().as_bytes().chunks(3) {
-        let bits = chunk.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for i in 0..=chunk.len() {
-            let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-            text.push(char::from(alphabet[(bits >> (18 - 6 * i) & 63) as usize]));
-        }
-    }
-    format!("e30.{text}.sig")
+/// Answers as the app-server of Codex does, from the file `answer` beside it; a renewal puts `renewed` in its place. In any
+/// other home than `host` it has the login of that home's file.
+const STAND_IN: &str = r#"#!/bin/sh
+dir=${0%/*}
+echo asked >> "$dir/asked"
+answer=$dir/answer
+if [ "${CODEX_HOME##*/}" != host ]; then
+    token=$(sed -n 's/.*"access_token": "\(.*\)".*/\1/p' "$CODEX_HOME/auth.json")
+    echo "{\"id\":2,\"result\":{\"authMethod\":\"chatgptAuthTokens\",\"authToken\":\"$token\"}}" > "$dir/tried"
+    answer=$dir/tried
+fi
+while read -r line; do
+    case $line in
+        *'"id":1,'*) echo '{"method":"warning"}'; echo '{"id":1,"result":{"userAgent":"codex"}}' ;;
+        *'"id":2,'*) [ -f "$dir/silent" ] || cat "$answer" ;;
+        *'"id":3,'*) echo renewed >> "$dir/asked"; cat "$dir/renewed" > "$answer"
+            echo >> "$CODEX_HOME/auth.json"; sed 's/"id":2/"id":3/' "$answer" ;;
+    esac
+done
+"#;
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
 }
 
-const FAR: u64 = 4_000_000_000;
+/// A token of ten days that ends so many seconds from now.
+fn token(name: &str, left: u64) -> String {
+    unsigned(&made_up(now() + left - 864_000, now() + left, name))
+}
 
-fn login_of(user: &str, session: &str, account: &str, token: &str, day: u32, ends: u64) -> String {
+fn says(method: &str, token: Option<&str>) -> String {
+    let result = json!({"authMethod": method, "authToken": token, "requiresOpenaiAuth": true});
+    format!("{}\n", json!({"id": 2, "result": result}))
+}
+
+/// The whole login of a ChatGPT account, as it lies on the host.
+fn login(name: &str, day: u32) -> String {
+    let token = unsigned(&made_up(0, 4_000_000_000, name));
     json!({
         "auth_mode": "chatgpt",
         "OPENAI_API_KEY": null,
         "tokens": {
-            "id_token": jwt(user, session, ends),
-            "access_token": jwt(user, session, ends),
-            "refresh_token": format!("rt-secret-{token}"),
-            "account_id": account,
+            "id_token": token, "access_token": token, "refresh_token": format!("rt-secret-{name}"), "account_id": "account",
         },
         "last_refresh": format!("2025-01-{day:02}T00:00:00.123456789Z"),
     })
     .to_string()
 }
 
-fn login(token: &str, day: u32) -> String {
-    login_of("u1", "s1", "acc1", token, day, FAR)
-}
-
 struct Place {
     temp: tempfile::TempDir,
+    cx: Context,
+    codex: Codex,
 }
 
 impl Place {
-    fn new(host: Option<&str>, private: Option<&str>) -> Place {
-        let place = Place { temp: tempfile::tempdir().unwrap() };
-        for (side, text) in [("host", host), ("private", private)] {
-            fs::create_dir(place.at(side)).unwrap();
-            if let Some(text) = text {
-                place.put(side, text);
-            }
-        }
+    fn new(host: Option<&str>) -> Place {
+        let temp = tempfile::tempdir().unwrap();
+        let at = |name: &str| temp.path().join(name);
+        fs::create_dir(at("host")).unwrap();
+        fs::create_dir(at("private")).unwrap();
+        fs::write(at("codex"), STAND_IN).unwrap();
+        fs::set_permissions(at("codex"), fs::Permissions::from_mode(0o755)).unwrap();
+        let codex = Codex {
+            launcher: at("codex"),
+            binary: at("codex"),
+            layout: Layout::Binary,
+            version: "0.171.0".into(),
+            root: None,
+            helper: true,
+            package: PathBuf::new(),
+            items: Vec::new(),
+            notes: Vec::new(),
+        };
+        let place = Place { cx: Context { state: at("state"), ..Context::default() }, codex, temp };
+        place.answer(&says("chatgpt", Some(&token("one", 800_000))));
+        host.into_iter().for_each(|text| place.put("host", text));
         place
     }
 
@@ -70,114 +97,218 @@ impl Place {
         fs::read_to_string(self.at(side).join("auth.json")).unwrap()
     }
 
-    fn reconcile(&self) -> LoginOutcome {
-        reconcile(&self.at("host"), &self.at("private"), &self.at("record.json")).unwrap()
+    fn answer(&self, text: &str) {
+        fs::write(self.at("answer"), text).unwrap();
     }
 
-    fn burnt(&self) -> Option<Burnt> {
-        let (host, private, record) = (self.at("host"), self.at("private"), self.at("record.json"));
-        burnt(&host, &private, &record, SystemTime::now()).unwrap()
+    fn from_host(&self, how: Login) -> FromHost {
+        from_host(&self.cx, how, &self.at("host"), &self.codex).unwrap()
     }
 
-    fn token(&self, side: &str) -> String {
-        let value: Value = serde_json::from_str(&self.get(side)).unwrap();
-        value["tokens"]["refresh_token"].as_str().unwrap().replace("rt-secret-", "")
+    /// An entry.
+    fn enter(&self) -> Outcome {
+        self.enter_with(Login::Lease)
+    }
+
+    fn enter_with(&self, how: Login) -> Outcome {
+        give(&self.from_host(how), &self.at("private"), &self.at("record.json")).unwrap()
+    }
+
+    /// How often Codex was started, and how often it was told to renew, since this was last asked.
+    fn asked(&self) -> (usize, usize) {
+        let text = fs::read_to_string(self.at("asked")).unwrap_or_default();
+        let _ = fs::remove_file(self.at("asked"));
+        let count = |word: &str| text.lines().filter(|line| *line == word).count();
+        (count("asked"), count("renewed"))
+    }
+
+    fn leases(&self) -> Leases {
+        Leases::new(&self.cx.state, &self.at("host"), Asker::new(&self.cx, &self.codex.binary, &self.at("host")))
+    }
+
+    fn inside(&self) -> Value {
+        serde_json::from_str(&self.get("private")).unwrap()
     }
 }
 
+fn lines(outcome: Outcome) -> String {
+    outcome.to_string()
+}
+
 #[test]
-fn a_new_sandbox_is_given_the_login_and_a_renewed_token_comes_back() {
-    let place = Place::new(Some(&login("a", 1)), None);
-    assert_eq!(place.reconcile(), LoginOutcome::Given);
+fn the_access_token_alone_goes_in_and_codex_is_asked_once() {
+    let place = Place::new(Some(&login("a", 1)));
+    let said = lines(place.enter());
+    assert!(said.contains("without the refresh token, until 2") && said.ends_with("(in 222 h)"), "{said}");
+    assert_eq!(place.inside()["tokens"]["refresh_token"], "");
+    assert_eq!(place.inside()["tokens"]["access_token"], token("one", 800_000));
+    assert!(!place.get("private").contains("rt-"));
     let meta = fs::metadata(place.at("private/auth.json")).unwrap();
-    assert_eq!(meta.permissions().mode() & 0o777, 0o600);
-    assert_eq!(place.reconcile(), LoginOutcome::Same);
-    place.put("private", &login("b", 2));
-    assert_eq!(place.burnt(), None);
-    assert_eq!(place.reconcile(), LoginOutcome::ToHost);
-    assert_eq!(place.token("host"), "b");
-    let meta = fs::metadata(place.at("host/auth.json")).unwrap();
-    assert_eq!((meta.permissions().mode() & 0o777, meta.nlink()), (0o600, 1));
-    assert_eq!(place.reconcile(), LoginOutcome::Same);
-    place.put("host", &login("c", 3));
-    assert_eq!(place.reconcile(), LoginOutcome::ToSandbox);
-    assert_eq!(place.token("private"), "c");
+    assert_eq!((meta.permissions().mode() & 0o7777, meta.nlink()), (0o600, 1));
+    assert_eq!(place.asked(), (2, 0), "for the token, and whether this version takes the form");
+    let first = (meta.ino(), meta.mtime_nsec());
+    place.enter();
+    let meta = fs::metadata(place.at("private/auth.json")).unwrap();
+    assert_eq!((meta.ino(), meta.mtime_nsec()), first, "it is not written again");
+    assert_eq!(place.asked(), (0, 0), "a second entry costs nothing");
+    let kept: Vec<_> = fs::read_dir(place.at("state/logins")).unwrap().map(|dir| dir.unwrap().path()).collect();
+    let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(kept[0].clone()), mode(kept[0].join("lease.json"))), (0o700, 0o600));
 }
 
 #[test]
-fn only_tokens_cross_and_the_link_of_the_host_stays() {
-    let place = Place::new(None, None);
-    fs::create_dir(place.at("dotfiles")).unwrap();
-    fs::write(place.at("dotfiles/auth.json"), login("a", 1)).unwrap();
-    symlink("../dotfiles/auth.json", place.at("host/auth.json")).unwrap();
-    assert_eq!(place.reconcile(), LoginOutcome::Given);
-    place.put("private", &login("b", 2).replace("null", "\"sk-planted\""));
-    assert_eq!(place.reconcile(), LoginOutcome::ToHost);
-    assert!(fs::symlink_metadata(place.at("host/auth.json")).unwrap().is_symlink());
-    assert_eq!(place.token("host"), "b");
-    assert!(!place.get("host").contains("sk-planted"));
-    assert!(place.at("dotfiles/auth.json.lock").exists());
+fn a_login_that_changed_on_the_host_is_asked_for_again() {
+    let place = Place::new(Some(&login("a", 1)));
+    place.enter();
+    place.asked();
+    place.put("host", &login("b", 2));
+    place.answer(&says("chatgpt", Some(&token("two", 700_000))));
+    place.enter();
+    assert_eq!(place.asked(), (1, 0));
+    assert_eq!(place.inside()["tokens"]["access_token"], token("two", 700_000));
 }
 
 #[test]
-fn a_host_without_a_login_never_gets_one() {
-    let place = Place::new(None, Some(&login("b", 2)));
-    let line = place.reconcile().to_string();
-    assert_eq!(line, "login: the host has none; `codex login` on the host, or `codex login --device-auth` inside");
+fn a_token_of_four_minutes_is_renewed_once_and_then_left_alone() {
+    let place = Place::new(Some(&login("a", 1)));
+    place.answer(&says("chatgpt", Some(&token("old", 240))));
+    fs::write(place.at("renewed"), says("chatgpt", Some(&token("new", 800_000)))).unwrap();
+    place.enter();
+    assert_eq!(place.inside()["tokens"]["access_token"], token("new", 800_000));
+    // The renewal, the look at what the file has after it, and the form.
+    assert_eq!(place.asked(), (3, 1));
+    place.enter();
+    assert_eq!(place.asked(), (0, 0));
+}
+
+#[test]
+fn where_the_server_renews_nothing_the_old_token_is_used_until_its_end() {
+    let place = Place::new(Some(&login("a", 1)));
+    let old = says("chatgpt", Some(&token("old", 240)));
+    place.answer(&old);
+    fs::write(place.at("renewed"), &old).unwrap();
+    assert!(matches!(place.enter(), Outcome::Leased(_)));
+    place.asked();
+    assert!(place.leases().good(RETRY).is_some(), "a session does not ask all the time");
+    let ended = says("chatgpt", Some(&token("old", 0)));
+    place.answer(&ended);
+    fs::write(place.at("renewed"), &ended).unwrap();
+    let before = place.get("private");
+    let outcome = place.enter();
+    assert!(lines(outcome).contains("was not renewed: is the network there?"), "{outcome}");
+    assert_eq!(place.get("private"), before);
+}
+
+#[test]
+fn each_answer_that_is_no_token_has_its_line_and_writes_nothing() {
+    let none = |requires: bool| {
+        format!(
+            "{}\n",
+            json!({"id": 2, "result": {"authMethod": null, "authToken": null, "requiresOpenaiAuth": requires}})
+        )
+    };
+    for (answer, line) in [
+        (says("chatgpt", None), "cannot be renewed any more: run `codex login` on the host"),
+        (none(true), "the host has none; `codex login`"),
+        (none(false), "its provider needs none"),
+        (says("apikey", Some("sk-secret")), "an API key in a keyring"),
+        (says("agentIdentity", Some("secret")), "neither a ChatGPT account nor an API key"),
+        (String::new(), "was asked for an access token, and it"),
+    ] {
+        let place = Place::new(Some(&login("a", 1)));
+        place.answer(&answer);
+        if answer.is_empty() {
+            fs::write(place.at("codex"), "#!/bin/sh\nexit 1\n").unwrap();
+        }
+        let said = lines(place.enter());
+        assert!(said.contains(line) && !said.contains("secret"), "{said}");
+        assert!(!place.at("private/auth.json").exists());
+    }
+    let place = Place::new(Some(&login("a", 1)));
+    place.answer("{\"id\":2,\"error\":{\"code\":-32601,\"message\":\"secret\"}}\n");
+    let err = from_host(&place.cx, Login::Lease, &place.at("host"), &place.codex).err().unwrap();
+    let said = crate::error::render(&err);
+    assert!(said.contains("hint: update Codex, or hand your login over whole with `login: full`"), "{said}");
+    assert!(!said.contains("secret"));
+}
+
+#[test]
+fn a_dead_refresh_token_is_asked_about_twice() {
+    let place = Place::new(Some(&login("a", 1)));
+    place.answer(&says("chatgpt", None));
+    place.enter();
+    assert_eq!(place.asked(), (2, 0));
+}
+
+#[test]
+fn a_keyring_is_asked_by_age_and_a_log_out_takes_the_lease_back() {
+    let place = Place::new(None);
     fs::write(place.at("host/config.toml"), "cli_auth_credentials_store = \"keyring\"").unwrap();
-    assert!(place.reconcile().to_string().contains("keyring"));
-    assert!(!place.at("host/auth.json").exists());
+    assert!(matches!(place.enter(), Outcome::Leased(_)));
+    place.asked();
+    place.enter();
+    assert_eq!(place.asked(), (0, 0));
+    fs::remove_file(place.at("host/config.toml")).unwrap();
+    let said = lines(place.enter());
+    assert!(said.contains("the host has none"), "{said}");
+    assert_eq!(place.asked(), (0, 0));
+    assert!(!place.at("private/auth.json").exists() && !place.at("record.json").exists());
+    assert!(place.leases().good(RETRY).is_none(), "nor is it kept");
+    fs::write(place.at("host/config.toml"), "cli_auth_credentials_store = \"keyring\"").unwrap();
+    place.answer("{\"id\":2,\"result\":{\"authMethod\":null,\"authToken\":null,\"requiresOpenaiAuth\":true}}\n");
+    let said = lines(place.enter());
+    assert!(said.contains("no secret service in this session?"), "{said}");
 }
 
 #[test]
-fn a_login_of_its_own_stays_where_it_is() {
-    let key = r#"{"auth_mode":"apikey","OPENAI_API_KEY":"sk-own"}"#;
-    for (private, why) in [
-        (key.to_owned(), "an API key"),
-        (login_of("u1", "s1", "acc2", "b", 2, FAR), "another account"),
-        (login_of("u1", "s2", "acc1", "b", 2, FAR), "the same account, signed in inside"),
-        (r#"{"personal_access_token":"p"}"#.into(), "of another kind"),
-        (login("b", 2).replace("auth_mode", "new_key"), "of another kind"),
-    ] {
-        let place = Place::new(Some(&login("a", 1)), None);
-        assert_eq!(place.reconcile(), LoginOutcome::Given);
-        place.put("private", &private);
-        assert_eq!(place.reconcile(), LoginOutcome::Own(why));
-        assert_eq!((place.token("host").as_str(), place.get("private")), ("a", private));
+fn two_sandboxes_at_once_renew_it_once() {
+    let place = Place::new(Some(&login("a", 1)));
+    place.answer(&says("chatgpt", Some(&token("old", 240))));
+    fs::write(place.at("renewed"), says("chatgpt", Some(&token("new", 800_000)))).unwrap();
+    let (a, b) = crate::exec::both(|| place.from_host(Login::Lease), || place.from_host(Login::Lease));
+    for got in [a, b] {
+        let FromHost::Lease(got, _) = got else { panic!("no lease") };
+        assert_eq!(got.secret(), token("new", 800_000));
     }
+    assert_eq!(place.asked().1, 1);
 }
 
-#[test]
-fn a_new_sign_in_on_the_host_reaches_a_sandbox_that_had_renewed_the_old_one() {
-    let place = Place::new(Some(&login("a", 1)), None);
-    assert_eq!(place.reconcile(), LoginOutcome::Given);
-    place.put("private", &login("b", 5));
-    place.put("host", &login_of("u2", "s9", "acc2", "c", 3, FAR));
-    assert_eq!(place.reconcile(), LoginOutcome::ToSandbox);
-    assert_eq!(place.token("private"), "c");
-}
-
-#[test]
-fn tokens_of_somebody_else_or_of_the_future_do_not_cross() {
-    for (private, why) in [
-        (login_of("attacker", "s1", "acc1", "b", 2, FAR), "the sandbox's tokens are not of the host's user"),
-        (login("b", 2).replace("2025", "2999"), "the sandbox's login is dated in the future"),
-        (login("b", 1), "it cannot be told which login is newer"),
-        (login("b", 2).replace("2025-01-02", "soon"), "it cannot be told which login is newer"),
-    ] {
-        let place = Place::new(Some(&login("a", 1)), Some(&private));
-        assert_eq!(place.reconcile(), LoginOutcome::Refused(why));
-        assert_eq!(place.token("host"), "a");
-    }
-}
-
-#[test]
-fn garbage_does_not_cross_and_is_left_alone() {
+/// What an agent may put in the place of the login: whatever an earlier version of this tool would have taken over, or read.
+fn shapes() -> Vec<String> {
     let huge = format!("{}{}", login("b", 2), " ".repeat(70_000));
-    for private in ["", "{", "[]", "null", &huge] {
-        let place = Place::new(Some(&login("a", 1)), Some(private));
-        assert!(matches!(place.reconcile(), LoginOutcome::Refused(_)), "{:.20}", private);
-        assert_eq!((place.token("host").as_str(), place.get("private").as_str()), ("a", private));
+    let mut shapes = vec![
+        login("b", 2),
+        login("b", 2).replace("null", "\"sk-planted\""),
+        login("b", 2).replace("2025", "2999"),
+        login("b", 2).replace("2025-01-02", "soon"),
+        login("b", 2).replace("\"account\"", "\"other\""),
+        login("b", 2).replace("auth_mode", "new_key"),
+        r#"{"auth_mode":"apikey","OPENAI_API_KEY":"sk-own"}"#.to_owned(),
+        r#"{"personal_access_token":"p"}"#.to_owned(),
+        huge,
+    ];
+    shapes.extend(["", "{", "[]", "null"].map(str::to_owned));
+    shapes
+}
+
+#[test]
+fn a_hostile_session_leaves_the_login_of_the_host_as_it_was() {
+    for shape in shapes() {
+        let place = Place::new(Some(&login("a", 1)));
+        place.enter();
+        let state =
+            |path: PathBuf| fs::metadata(path).map(|meta| (meta.ino(), meta.ctime(), meta.ctime_nsec())).unwrap();
+        let host =
+            || (place.get("host"), state(place.at("host/auth.json")), fs::read_dir(place.at("host")).unwrap().count());
+        let before = host();
+        fs::remove_file(place.at("private/auth.json")).unwrap();
+        place.put("private", &shape);
+        let FromHost::Lease(token, form) = place.from_host(Login::Lease) else { panic!("no lease") };
+        assert!(!push(&token, form, &place.at("private"), &place.at("record.json")).unwrap(), "{shape:.40}");
+        assert_eq!(place.enter(), Outcome::Own, "{shape:.40}");
+        assert_eq!(place.get("private"), shape, "what the sandbox has of its own stays");
+        assert_eq!(held(&place.at("private"), &place.at("record.json")).unwrap(), Held::Own);
+        assert!(host() == before, "{shape:.40}");
     }
 }
 
@@ -192,52 +323,101 @@ fn what_is_no_file_gives_way_to_the_login_and_leads_nowhere() {
         },
     ];
     for plant in plant {
-        let place = Place::new(Some(&login("a", 1)), None);
+        let place = Place::new(Some(&login("a", 1)));
         fs::write(place.at("victim"), login("b", 2)).unwrap();
         plant(&place.at("private/auth.json"));
-        plant(&place.at("private/auth.lock"));
-        assert_eq!(place.reconcile(), LoginOutcome::Given);
-        assert_eq!((place.token("host").as_str(), place.token("private").as_str()), ("a", "a"));
+        assert!(matches!(place.enter(), Outcome::Leased(_)));
+        assert_eq!(place.inside()["tokens"]["refresh_token"], "");
         assert_eq!(fs::read_to_string(place.at("victim")).unwrap(), login("b", 2));
+        assert_eq!(place.get("host"), login("a", 1));
+        let left: Vec<_> = fs::read_dir(place.at("private")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["auth.json"]);
     }
 }
 
 #[test]
-fn a_codex_that_is_renewing_is_not_disturbed() {
-    let place = Place::new(Some(&login("a", 1)), Some(&login("b", 2)));
-    let _held = host_lock(&place.at("host/auth.lock")).unwrap().unwrap();
-    assert_eq!(place.reconcile(), LoginOutcome::Busy);
-    assert_eq!(place.token("host"), "a");
+fn a_renewed_lease_replaces_the_one_that_was_given_and_nothing_else() {
+    let place = Place::new(Some(&login("a", 1)));
+    place.enter();
+    let new = Token::parse(&token("new", 600_000)).unwrap();
+    let push = || push(&new, Form::AuthTokens, &place.at("private"), &place.at("record.json")).unwrap();
+    assert!(push());
+    assert_eq!(place.inside()["tokens"]["access_token"], token("new", 600_000));
+    fs::remove_file(place.at("private/auth.json")).unwrap();
+    assert!(!push(), "who logged out inside stays logged out");
+    assert!(!place.at("private/auth.json").exists());
+    symlink(place.at("host/auth.json"), place.at("private/auth.json")).unwrap();
+    assert!(!push());
+    assert_eq!(place.get("host"), login("a", 1));
+    assert!(matches!(place.enter(), Outcome::Leased(_)), "the next entry gives it again");
 }
 
 #[test]
-fn a_burnt_login_is_told_with_what_mends_it() {
-    let ended = login_of("u1", "s1", "acc1", "a", 1, 1_700_000_000);
-    let place = Place::new(Some(&ended), None);
-    assert_eq!(place.reconcile(), LoginOutcome::Given);
-    assert_eq!(place.burnt(), Some(Burnt::NotRenewed));
-    place.put("host", &login("b", 2));
-    assert_eq!(place.burnt(), None, "the host has renewed it");
-    place.put("private", &login("c", 3));
-    assert_eq!(place.burnt(), Some(Burnt::Forked));
-    for burnt in [Burnt::NotRenewed, Burnt::Forked] {
-        assert!(burnt.to_string().contains("run `codex login` on the host"));
+fn a_copy_that_an_earlier_version_put_in_does_not_stay() {
+    for unsure in [false, true] {
+        let place = Place::new(Some(&login("a", 1)));
+        place.put("private", &login("a", 1));
+        fs::write(place.at("record.json"), r#"{"login":"f","session":null}"#).unwrap();
+        if unsure {
+            place.answer(&says("chatgpt", None));
+        }
+        let said = lines(place.enter());
+        assert_eq!(said.contains("an earlier version of this tool had put in was removed"), unsure, "{said}");
+        let left = fs::read_to_string(place.at("private/auth.json")).unwrap_or_default();
+        assert!(!left.contains("rt-secret"));
     }
+}
+
+#[test]
+fn a_call_that_ends_between_the_record_and_the_file_is_no_login_of_the_sandbox_s_own() {
+    let place = Place::new(Some(&login("a", 1)));
+    place.enter();
+    let dir = crate::beneath::Beneath::root(&place.at("private")).unwrap();
+    let old = dir.written("auth.json").unwrap().unwrap();
+    let text = fs::read_to_string(place.at("record.json")).unwrap();
+    let mut record: Value = serde_json::from_str(&text).unwrap();
+    record["files"] = json!([old, {"ino": 1, "born": null, "size": 1, "modified": [1, 1]}]);
+    record["fingerprint"] = "of the new one".into();
+    fs::write(place.at("record.json"), record.to_string()).unwrap();
+    assert!(matches!(place.enter(), Outcome::Leased(_)));
+    assert!(matches!(held(&place.at("private"), &place.at("record.json")), Ok(Held::Given(What::Lease, Some(_)))));
+}
+
+#[test]
+fn an_api_key_and_a_full_login_go_in_whole_and_nothing_is_said_of_them() {
+    let key = r#"{"auth_mode":"apikey","OPENAI_API_KEY":"sk-secret"}"#;
+    let place = Place::new(Some(key));
+    let said = lines(place.enter());
+    assert!(said.contains("your API key goes in as it is") && !said.contains("sk-"), "{said}");
+    assert_eq!((place.get("private").as_str(), place.asked()), (key, (0, 0)));
+
+    let place = Place::new(Some(&login("a", 1)));
+    let said = lines(place.enter_with(Login::Full));
+    assert!(said.contains("`codex login` there makes a new one"), "{said}");
+    assert_eq!((place.get("private"), place.asked()), (login("a", 1), (0, 0)));
+    assert!(matches!(place.enter(), Outcome::Leased(_)), "the setting was changed");
+    assert!(!place.get("private").contains("rt-secret"));
+    assert!(lines(place.enter_with(Login::None)).contains("`login: none`"));
+    assert!(!place.at("private/auth.json").exists());
+    fs::remove_file(place.at("host/auth.json")).unwrap();
+    fs::write(place.at("host/config.toml"), "cli_auth_credentials_store = \"auto\"").unwrap();
+    assert!(lines(place.enter_with(Login::Full)).contains("out of which `login: full` cannot take it"));
 }
 
 #[test]
 fn no_token_is_shown_or_recorded() {
-    let place = Place::new(Some(&login("a", 1)), None);
-    let mut said = format!("{:?} {}", place.reconcile(), place.burnt().is_some());
-    place.put("private", &login("b", 2).replace("2025", "x"));
-    said += &format!("{:?}", place.reconcile());
-    place.put("private", "{\"tokens\": \"rt-secret-c\" ");
-    said += &place.reconcile().to_string();
+    let place = Place::new(Some(&login("a", 1)));
+    let mut said = lines(place.enter());
+    said += &fs::read_to_string(place.at("record.json")).unwrap();
+    said += &fs::read_to_string(place.at("state/cache/login-form.json")).unwrap();
     fs::remove_dir_all(place.at("private")).unwrap();
-    let (host, private, record) = (place.at("host"), place.at("private"), place.at("record.json"));
-    said += &crate::error::render(&reconcile(&host, &private, &record).unwrap_err());
-    said += &fs::read_to_string(record).unwrap();
-    assert!(!said.contains("secret") && !said.contains("e30."), "{said}");
+    fs::write(place.at("private"), "").unwrap();
+    let (host, private, record) = (place.from_host(Login::Lease), place.at("private"), place.at("record.json"));
+    said += &crate::error::render(&give(&host, &private, &record).unwrap_err());
+    fs::remove_file(place.at("codex")).unwrap();
+    place.put("host", &login("b", 2));
+    said += &crate::error::render(&place.leases().get(RETRY, || false).err().unwrap());
+    assert!(!said.contains("secret") && !said.contains("eyJ"), "{said}");
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub(crate) fn project() -> Project {
                 mount(Role::Guest, "/state/p/guest", "/sandbox", true),
                 mount(
                     Role::Cache(Cache::Pip),
-                    "/var/lib/docker/volumes/codex-sandbox-cache-pip-u1000/_data",
+                    "/var/lib/docker/volumes/codex-sandbox-cache-pip-none-u1000/_data",
                     "/home/codex/.cache/pip",
                     false,
                 ),
@@ -62,7 +62,7 @@ fn the_override_has_what_differs_by_host_and_escapes_dollars() {
     assert_eq!(service["volumes"][0]["bind"]["create_host_path"], false);
     let cache = json!({"type": "volume", "source": "cache-pip", "target": "/home/codex/.cache/pip"});
     assert_eq!(service["volumes"][2], cache);
-    let cache = json!({"name": "codex-sandbox-cache-pip-u1000", "external": true});
+    let cache = json!({"name": "codex-sandbox-cache-pip-none-u1000", "external": true});
     assert_eq!(value["volumes"], json!({"cache-pip": cache}));
     assert_eq!(service["environment"], json!({"PIP_CACHE_DIR": "/home/codex/.cache/pip"}));
     assert_eq!(service["network_mode"], "none");

@@ -20,6 +20,8 @@ impl Status {
             rows.extend(sandbox.rows(room));
         }
         rows.extend(named("caches", self.caches.clone()));
+        let unused = self.unused_caches.iter().cloned().chain(["`docker volume rm NAME` removes one".to_owned()]);
+        rows.extend(named("unused", unused.collect()).filter(|_| !self.unused_caches.is_empty()));
         rows.push(("state folder", self.state_folder.display().to_string()));
         let fit = |text: &str| room.map_or_else(|| text.to_owned(), |room| ui::shortened(text, room));
         let rows: Vec<_> = rows.iter().map(|(name, text)| vec![(*name).to_owned(), fit(text)]).collect();
@@ -169,7 +171,8 @@ mod tests {
             state: Activity::Running,
             sandbox: Some(sandbox),
             state_folder: "/home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d".into(),
-            caches: vec!["codex-sandbox-cache-pip-u1000".into(), "codex-sandbox-cache-uv-u1000".into()],
+            caches: vec!["codex-sandbox-cache-pip-open-u1000".into(), "codex-sandbox-cache-uv-u1000".into()],
+            unused_caches: vec!["codex-sandbox-cache-uv-u1000".into()],
         }
     }
 
@@ -201,8 +204,10 @@ sessions      1
               /opt/codex/bin/codex -c sandbox_mode=\"danger-full-access\" exec a very long prompt that goes on
 in doubt      pid 4710 since 2026-01-01T01:00:00Z (stopped): codex
 leftovers     pid 4711 since 2026-01-01T01:00:00Z: x\\u{1b}[2J -- sleep infinity
-caches        codex-sandbox-cache-pip-u1000
+caches        codex-sandbox-cache-pip-open-u1000
               codex-sandbox-cache-uv-u1000
+unused        codex-sandbox-cache-uv-u1000
+              `docker volume rm NAME` removes one
 state folder  /home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d"
         );
     }
@@ -222,7 +227,14 @@ state folder  /home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d"
 
     fn nothing() -> Status {
         let (container, state_folder) = ("c".into(), "/s".into());
-        Status { container, state: Activity::None, sandbox: None, state_folder, caches: Vec::new() }
+        Status {
+            container,
+            state: Activity::None,
+            sandbox: None,
+            state_folder,
+            caches: Vec::new(),
+            unused_caches: Vec::new(),
+        }
     }
 
     #[test]

@@ -339,7 +339,7 @@ mod fixture {
 99 80 254:0 /ws /workspace rw,relatime - ext4 /dev/vda rw
 100 80 254:0 /state/home /home/codex/.codex rw,relatime - ext4 /dev/vda rw
 101 80 254:0 /state/codex /opt/codex ro,relatime - ext4 /dev/vda rw
-104 80 254:0 /docker/volumes/codex-sandbox-cache-pip-u1000/_data /home/codex/.cache/pip rw,relatime - ext4 /dev/vda rw
+104 80 254:0 /docker/volumes/codex-sandbox-cache-pip-open-u1000/_data /home/codex/.cache/pip rw,relatime - ext4 /dev/vda rw
 102 99 254:0 /state/git /workspace/.git rw,relatime - ext4 /dev/vda rw
 103 80 254:0 /docker/containers/43c15da69dfac6285e9b9bc9f6c1fa828e0100fe5942ca1db4f55883d17d4f38/hosts /etc/hosts rw - ext4 /dev/vda rw
 53 81 0:44 /bus /proc/bus ro,nosuid - proc proc rw

@@ -4,7 +4,7 @@
 use super::sizes;
 use crate::error::{Failure, usage};
 use crate::spec::arch::Arch;
-use crate::spec::words::{Cache, Gpus, Mode, Network, nearest, words};
+use crate::spec::words::{Cache, CacheSharing, Gpus, Login, Memories, Mode, Network, nearest, words};
 use anyhow::Result;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -44,6 +44,8 @@ pub enum TextKind {
     Image,
     /// A list of compute capabilities.
     ArchList,
+    /// One of these words.
+    OneOf(fn() -> Vec<String>),
 }
 
 impl TextKind {
@@ -63,6 +65,7 @@ impl TextKind {
                     .into())
             }
             TextKind::Image | TextKind::ArchList => Ok(()),
+            TextKind::OneOf(words) => word(given, text, &words()).map(drop),
         }
     }
 
@@ -76,6 +79,7 @@ impl TextKind {
                 "type": ["string", "number", "null"],
                 "pattern": format!(r"^\s*{capability}([ ;]+{capability})*\s*$"),
             }),
+            TextKind::OneOf(words) => one_of(words),
         }
     }
 
@@ -88,6 +92,7 @@ impl TextKind {
                 let good = ["7.5", "'8.0 8.6'", "'9.0;12.0+PTX'", "10.3a"].map(str::to_owned);
                 (good.to_vec(), vec!["blackwell", "''", "sm_120", "'12'", "'9.0,12.0'"])
             }
+            TextKind::OneOf(words) => (words(), vec!["nowordatall", "[a]"]),
         }
     }
 }
@@ -128,7 +133,7 @@ pub struct Shape {
     /// The most memory, in bytes, and no swap beyond it; `None` is no limit.
     #[serde(deserialize_with = "Option::deserialize")]
     pub memory: Option<u64>,
-    /// The share of the processors' time, where 100 is what other programs have.
+    /// The share of the processors' time, where 100 is usual.
     pub cpu_weight: u64,
     /// The most processes.
     pub pids_limit: u64,
@@ -140,6 +145,10 @@ pub struct Shape {
     pub memlock: Memlock,
     /// Whether a program inside may trace others.
     pub ptrace: Ptrace,
+    /// Which sandboxes read what one of them left in a cache.
+    pub cache_sharing: CacheSharing,
+    /// What happens to the memories of Codex at the next entry.
+    pub memories: Memories,
 }
 
 /// How much memory may be locked by a sandbox with GPUs, whose libraries pin it.
@@ -180,9 +189,7 @@ impl ShapeKind {
             ShapeKind::Weight => {
                 let weight = parse_number(text).filter(|weight| *weight <= MOST_WEIGHT).map(Value::from);
                 let odd = || usage(format!("{given} is not a number from 1 to {MOST_WEIGHT}"));
-                weight.ok_or_else(|| {
-                    odd().hint("100 is what other programs of this machine have, 50 is half of it").into()
-                })
+                weight.ok_or_else(|| odd().hint("100 is usual, and 50 is half of it").into())
             }
             ShapeKind::Count => parse_number(text).map(Value::from).ok_or_else(|| {
                 usage(format!("{given} is not a number above 0")).hint("write a whole number, such as `8192`").into()
@@ -205,10 +212,7 @@ impl ShapeKind {
         };
         let size = |words: &[&str]| number(&sizes::pattern(words), sizes::LEAST, None);
         match self {
-            ShapeKind::OneOf(words) => {
-                let words = words().into_iter().map(Value::from);
-                json!({"enum": words.chain([Value::Null]).collect::<Vec<_>>()})
-            }
+            ShapeKind::OneOf(words) => one_of(words),
             // `all`, `none`, or ids with something in them that is no letter.
             ShapeKind::Gpus => json!({
                 "type": ["string", "integer", "null"],
@@ -239,6 +243,13 @@ impl ShapeKind {
             ShapeKind::Weight => (one("7"), vec!["0", "-1", "many", "10001"]),
         }
     }
+}
+
+/// The schema of a word.
+#[cfg(test)]
+fn one_of(words: fn() -> Vec<String>) -> Value {
+    let words = words().into_iter().map(Value::from);
+    json!({"enum": words.chain([Value::Null]).collect::<Vec<_>>()})
 }
 
 /// Parses a whole number above 0.
@@ -316,6 +327,21 @@ pub const KEYS: &[Key] = &[
         default: "mirror",
     },
     Key {
+        name: "login",
+        kind: ValueKind::Text(TextKind::OneOf(words::<Login>)),
+        meaning: "What a mirrored home gets of your ChatGPT login. lease: an access token alone, which your own Codex renews \
+                  while a session goes on. full: all of it with the refresh token, for a Codex that takes no lease. none: \
+                  nothing.",
+        default: "lease",
+    },
+    Key {
+        name: "memories",
+        kind: ValueKind::Shape(ShapeKind::OneOf(words::<Memories>)),
+        meaning: "What Codex remembers of its sessions in the sandbox (memories): drop, at the next entry; or keep, although \
+                  Codex obeys what an agent may have written there.",
+        default: "drop",
+    },
+    Key {
         name: "shm_size",
         kind: ValueKind::Shape(ShapeKind::SizeOr(&[sizes::AUTO])),
         meaning: "The size of /dev/shm, for data loaders: a size such as 32gb, which must fit into memory; or auto, 32 GiB \
@@ -332,8 +358,8 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "cpu_weight",
         kind: ValueKind::Shape(ShapeKind::Weight),
-        meaning: "The share of the processors' time where others want it too, from 1 to 10000; 100 is what other services of \
-                  this machine have. Where nobody else wants it, the sandbox has all of it.",
+        meaning: "The share of the processors' time where its neighbours want it too, from 1 to 10000; 100 is usual. Neighbours \
+                  are the services of this machine (the engine's systemd driver) or the other containers (cgroupfs).",
         default: "50",
     },
     Key {
@@ -371,9 +397,16 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "caches",
         kind: ValueKind::Some(words::<Cache>),
-        meaning: "Caches that outlive the container, as volumes of the engine that all your workspaces share. What one \
-                  agent leaves in them, the next one reads: [] for none.",
+        meaning: "Caches that outlive the container, as volumes of the engine. What one agent leaves in them, the next one \
+                  reads (see cache_sharing): [] for none.",
         default: "huggingface, torch, pip, uv",
+    },
+    Key {
+        name: "cache_sharing",
+        kind: ValueKind::Shape(ShapeKind::OneOf(words::<CacheSharing>)),
+        meaning: "Who shares a cache. network: your workspaces with the same network, and each for itself where `env` names \
+                  variables. workspace: each for itself. all: all of them.",
+        default: "network",
     },
     Key {
         name: "allow_ground",

@@ -2,12 +2,11 @@
 
 use super::keys::{self, CPU_BASE, KEYS, Key, Shape, ShapeKind, ValueKind, default_of, unknown_word};
 use super::layer::{Layer, scalar};
-use super::values::{is_variable, valid_name};
-use super::{Dataset, Flags, LOCAL_FILE, Origin, Settings, sizes};
+use super::values::valid_name;
+use super::{Dataset, Flags, LOCAL_FILE, Origin, Settings, passed, sizes};
 use crate::context::{Context, usable};
 use crate::error::usage;
-use crate::spec::codex_command;
-use crate::spec::words::{self, Gpus};
+use crate::spec::words::{self, Gpus, Login};
 use crate::text;
 use anyhow::Result;
 use clap::ValueEnum;
@@ -46,6 +45,8 @@ pub fn resolve(cx: &Context, flags: &Flags, files: &[Layer]) -> Result<Settings>
     let shape = r.shape(flags, implied)?;
     let codex = r.path("codex", flags.codex.as_ref())?;
     let arch_list = r.text("arch_list", None)?;
+    // The kind of the setting has refused every other word.
+    let login = words::parse(&r.text("login", None)?).unwrap_or(Login::Lease);
     let caches = r.some("caches")?;
     let caches = if flags.no_caches { Vec::new() } else { caches };
     let env = r.names("env")?;
@@ -61,6 +62,7 @@ pub fn resolve(cx: &Context, flags: &Flags, files: &[Layer]) -> Result<Settings>
         shape,
         codex,
         host_codex_home: cx.codex_home(),
+        login,
         caches,
         env,
         allow_ground,
@@ -218,16 +220,7 @@ impl Resolver<'_> {
         let Some((names, file)) = self.list(key)? else {
             return Ok(Vec::new());
         };
-        if let Some(bad) = names.iter().find(|name| !is_variable(name)) {
-            return Err(usage(format!("`{bad}` in `{key}` of `{file}` is not a variable's name"))
-                .hint("list names only; the values come from your environment")
-                .into());
-        }
-        if let Some(own) = names.iter().find(|name| codex_command::own().contains(&name.as_str())) {
-            return Err(usage(format!("`{own}` in `{key}` of `{file}` is a variable that the sandbox sets itself"))
-                .hint("leave it out: your value would break what runs inside")
-                .into());
-        }
+        names.iter().enumerate().try_for_each(|(n, name)| passed::check(&file, n + 1, name))?;
         self.note(key, &names.join(", "), &file);
         Ok(names)
     }

@@ -75,7 +75,8 @@ fn wrong_settings_are_named_with_their_file() {
         "error: `memlock: 64m` in `sandbox.local.yaml` is none of `unlimited`, `engine`\nhint: sandbox.yaml explains each\n"
     );
     assert!(error("datasets: {UPPER: /x}").contains("not a name for a data set"));
-    assert!(error("env: [A=b]").contains("not a variable's name"));
+    assert!(error("env: [A=b]").contains("gives `A` a value"));
+    assert!(error("env: [a-b]").contains("not a variable's name"));
     assert!(error("a: [").contains("is not valid YAML"));
 }
 

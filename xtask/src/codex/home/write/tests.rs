@@ -25,7 +25,7 @@ impl TestHomes {
 
     fn write(&self, files: Vec<Item>) {
         let mirror = Mirror { files, ..Mirror::default() };
-        write(&mirror, &self.at("home"), &self.at("agents"), &|| false).unwrap();
+        write(&mirror, Memories::Drop, &self.at("home"), &self.at("agents"), &|| false).unwrap();
     }
 
     /// The files of the home, with what they hold; and the proof that nothing else was touched.
@@ -62,8 +62,7 @@ fn configuration_is_replaced_and_state_is_kept() {
         fs::write(place.at("home").join(name), "o").unwrap();
     }
     place.write(vec![item("config.toml", "c"), item("skills/s/run.sh", "r")]);
-    let expected =
-        ["auth.json=o", "config.toml=c", "sessions/f=o", "skills/.system/f=o", "skills/s/run.sh=r", "state_5.sqlite=o"];
+    let expected = ["auth.json=o", "config.toml=c", "sessions/f=o", "skills/s/run.sh=r", "state_5.sqlite=o"];
     assert_eq!(place.files(), expected);
     let mode = |name: &str| fs::metadata(place.at(name)).unwrap().permissions().mode() & 0o7777;
     assert_eq!((mode("home"), mode("home/skills/s")), (0o700, 0o700));
@@ -122,7 +121,8 @@ fn pipes_sockets_and_things_of_the_wrong_kind_give_way() {
 fn a_home_that_is_itself_a_link_is_refused() {
     let place = TestHomes::new();
     symlink("victim", place.at("linked")).unwrap();
-    let err = write(&Mirror::default(), &place.at("linked"), &place.at("agents"), &|| false).unwrap_err();
+    let err =
+        write(&Mirror::default(), Memories::Drop, &place.at("linked"), &place.at("agents"), &|| false).unwrap_err();
     assert_eq!(err.to_string(), format!("cannot fill `{}`", place.at("linked").display()));
     assert_eq!(place.files(), Vec::<String>::new());
 }
@@ -138,9 +138,62 @@ fn removing_what_an_agent_left_ends_where_the_user_wants_that_and_is_finished_by
         asked.set(asked.get() + 1);
         asked.get() > 20
     };
-    let err = write(&Mirror::default(), &place.at("home"), &place.at("agents"), &stop).unwrap_err();
+    let err = write(&Mirror::default(), Memories::Drop, &place.at("home"), &place.at("agents"), &stop).unwrap_err();
     assert_eq!(err.root_cause().to_string(), "interrupted");
     assert!(asked.get() < 25, "{}", asked.get());
     place.write(vec![item("config.toml", "c")]);
     assert_eq!(fs::read_dir(place.at("home/skills")).unwrap().count(), 0);
+}
+
+/// Every place that Codex obeys, and what an agent could make of a name.
+#[test]
+fn nothing_that_was_planted_survives_in_whatever_shape() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let place = TestHomes::new();
+    let home = place.at("home");
+    for dir in [
+        "skills/a/b/c", "skills/.system/evil", "memories/deep", "prompts", "hooks", "rules", "agents",
+        "plugins/cache/m/p/1", ".tmp/plugins/p", ".tmp/marketplaces/m", "packages/standalone", "app-server-daemon",
+        "tmp/arg0-linux/x", ".agents/skills/s", ".codex/skills/s", "history.jsonl", "auth.json/x",
+    ] {
+        fs::create_dir_all(home.join(dir)).unwrap();
+        fs::write(home.join(dir).join("SKILL.md"), "obey").unwrap();
+    }
+    for file in [
+        "AGENTS.md", "AGENTS.override.md", "config.toml", "evil.config.toml", ".env", "environments.toml",
+        "hooks.json", "models_cache.json", "memories_1.sqlite", "goals_1.sqlite", "queue_1.sqlite",
+        "requirements.toml", "unheard-of", "sessions", "state_5.sqlite",
+    ] {
+        fs::write(home.join(file), "obey").unwrap();
+    }
+    symlink("../victim", home.join("log")).unwrap();
+    symlink("../victim", home.join("archived_sessions")).unwrap();
+    symlink("../victim/config.toml", home.join("session_index.jsonl")).unwrap();
+    fs::hard_link(home.join("state_5.sqlite"), home.join("skills.toml")).unwrap();
+    fs::create_dir(home.join(std::ffi::OsStr::from_bytes(b"skills\xff"))).unwrap();
+    let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o600));
+    rustix::fs::mknodat(rustix::fs::CWD, home.join("installation_id"), kind, mode, 0).unwrap();
+    fs::set_permissions(home.join("memories"), fs::Permissions::from_mode(0o000)).unwrap();
+    let mirror = Mirror { files: vec![item("config.toml", "c"), item("skills/s/run.sh", "r")], ..Mirror::default() };
+    let removed = write(&mirror, Memories::Drop, &home, &place.at("agents"), &|| false).unwrap();
+    assert_eq!(place.files(), ["config.toml=c", "skills/s/run.sh=r", "state_5.sqlite=obey"]);
+    let mut names: Vec<_> = fs::read_dir(&home).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["config.toml", "skills", "state_5.sqlite"]);
+    for said in ["memories", "skills/a", "AGENTS.md", "unheard-of", "history.jsonl", "sessions"] {
+        assert!(removed.iter().any(|path| path == Path::new(said)), "{said}: {removed:?}");
+    }
+    for everyday in ["skills/.system", "tmp", ".tmp", "models_cache.json"] {
+        assert!(!removed.iter().any(|path| path == Path::new(everyday)), "{everyday}: {removed:?}");
+    }
+}
+
+#[test]
+fn more_names_than_are_listed_at_once_go_too() {
+    let place = TestHomes::new();
+    for n in 0..AT_ONCE + 5 {
+        fs::write(place.at(&format!("home/{n}")), "").unwrap();
+    }
+    place.write(vec![item("config.toml", "c")]);
+    assert_eq!(place.files(), ["config.toml=c"]);
 }

@@ -34,11 +34,7 @@ fn property(key: &Key) -> Value {
         ValueKind::Shape(kind) => kind.schema(),
         ValueKind::Variables => json!({
             "type": ["array", "null"],
-            "items": {
-                "type": "string",
-                "pattern": "^[A-Za-z_][A-Za-z0-9_]*$",
-                "not": {"enum": crate::spec::codex_command::own()},
-            },
+            "items": super::super::passed::schema(),
         }),
         ValueKind::LocalPaths => json!({"type": ["array", "null"], "items": {"type": "string"}}),
         ValueKind::Some(words) => json!({"type": ["array", "null"], "items": {"enum": words()}}),
@@ -134,6 +130,7 @@ fn an_editor_and_the_tool_take_the_same_files() {
         "pids_limit: 100",
         "pids_limit: '100'",
         "env: [HF_TOKEN, _x]",
+        "env: [HF_HOME, XDG_CACHE_HOME, PYTHONHASHSEED, CODEX_API_KEY, GIT_AUTHOR_NAME]",
         "codex_home: shared",
         "memlock: engine",
         "ptrace: deny",
@@ -175,7 +172,10 @@ fn an_editor_and_the_tool_take_the_same_files() {
         "env: [A=b]",
         "env: [[A]]",
         "env: [PATH]",
-        "env: [A, HF_HOME]",
+        "env: [A, BASH_ENV]",
+        "env: [PYTHONPATH]",
+        "env: [GIT_DIR]",
+        "env: [CODEX_SQLITE_HOME]",
         "env: [CODEX_SANDBOX_SESSION]",
     ];
     // And the samples of each setting whose kind has some.

@@ -1,0 +1,236 @@
+//! Asks the host's own Codex for its access token, over its app-server: no request to a model, no client of OAuth of ours,
+//! and it works where the login lies in a keyring.
+//!
+//! Measured with 0.169.0 and 0.171.0: the answer to `getAuthStatus` comes only while the standard input is open; a custom
+//! `model_provider` hides the login, hence the `-c`; an unreachable server gives the old token without an error, so that
+//! only the token's own end tells. Codex does not serialise such requests itself: `Asker::token` is called under a lock.
+
+use super::token::Token;
+use crate::context::Context;
+use crate::exec::{self, Next, Talk};
+use crate::step::Command;
+use anyhow::Result;
+use serde::Deserialize;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// Seconds. An answer takes 0.3 to 1 s, and a renewal as long as its server takes.
+const ANSWER_BOUND: u64 = 20;
+
+/// The most bytes of an answer.
+const MOST_BYTES: usize = 1 << 20;
+
+/// The variables that Codex needs for its server of OAuth, beside what every program gets.
+const NETWORK: [&str; 12] = [
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "CODEX_CA_CERTIFICATE",
+    "CODEX_REFRESH_TOKEN_URL_OVERRIDE",
+];
+
+/// The number of the question whose answer is wanted; 1 is `initialize`.
+const WITHOUT_RENEWAL: u64 = 2;
+const WITH_RENEWAL: u64 = 3;
+
+/// What the host's Codex said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Token(Token),
+    /// It has a login and no token: the refresh token is of no use any more, or another Codex was quicker.
+    Dead,
+    NoLogin,
+    /// Its provider is not OpenAI, although the question names that.
+    OtherProvider,
+    /// It is an API key, which is no token and has no end.
+    ApiKey,
+    /// It is of a kind that this tool does not know.
+    OtherKind,
+    /// It knows no such question.
+    Unknown,
+    /// It did not answer, for this reason.
+    Silent(&'static str),
+}
+
+/// Who is asked.
+#[derive(Clone)]
+pub(crate) struct Asker {
+    command: Command,
+}
+
+impl Asker {
+    /// The native Codex of the host, about the login in this home.
+    pub(crate) fn new(cx: &Context, binary: &Path, home: &Path) -> Asker {
+        let set = ["model_provider=\"openai\"", "features.plugins=false", "features.apps=false"];
+        let mut command = Command::new(binary.to_string_lossy())
+            .args(set.iter().flat_map(|set| ["-c", set]))
+            .arg("app-server")
+            .env("CODEX_HOME", home.to_string_lossy())
+            // A project's own configuration is not read there.
+            .dir("/")
+            .at_most(MOST_BYTES)
+            .timeout(ANSWER_BOUND);
+        for name in NETWORK {
+            if let Some(value) = cx.var(name) {
+                command = command.secret_env(name, value);
+            }
+        }
+        Asker { command }
+    }
+
+    /// The access token, renewed where little of its life is left and `renew` says so. `stop` says whether nobody wants to know any more.
+    ///
+    /// # Errors
+    /// Codex cannot be started.
+    pub(crate) fn token(&self, renew: bool, stop: impl Fn() -> bool) -> Result<Answer> {
+        match self.once(renew, &stop)? {
+            // Where another Codex was quicker, the new token lies in the home by now.
+            Answer::Dead => self.once(renew, &stop),
+            answer => Ok(answer),
+        }
+    }
+
+    fn once(&self, renew: bool, stop: impl Fn() -> bool) -> Result<Answer> {
+        let question = |id: u64| {
+            let params = json!({"includeToken": true, "refreshToken": id == WITH_RENEWAL});
+            format!("{}\n", json!({"id": id, "method": "getAuthStatus", "params": params}))
+        };
+        let client = json!({"name": "codex-sandbox", "version": "1"});
+        let first = format!(
+            "{}\n{}\n{}",
+            json!({"id": 1, "method": "initialize", "params": {"clientInfo": client}}),
+            json!({"method": "initialized"}),
+            question(WITHOUT_RENEWAL),
+        );
+        let mut answer = None;
+        let heard = |line: &str| match parse(line) {
+            Some((WITHOUT_RENEWAL, said)) => {
+                let late = matches!(&said, Answer::Token(token) if token.is_late(SystemTime::now()));
+                answer = Some(said);
+                if late && renew { Next::Say(question(WITH_RENEWAL)) } else { Next::Done }
+            }
+            Some((WITH_RENEWAL, said)) => {
+                // A token that still lives is of use also where it was not renewed.
+                if matches!(said, Answer::Token(_)) || !has_life(answer.as_ref()) {
+                    answer = Some(said);
+                }
+                Next::Done
+            }
+            Some(_) | None => Next::Wait,
+        };
+        let end = exec::talk(&self.command, &first, heard, stop)?;
+        Ok(answer.unwrap_or(match end {
+            Talk::Done | Talk::Broken => Answer::Silent("it ended without an answer"),
+            Talk::Stopped => Answer::Silent("it was interrupted"),
+            Talk::Late => Answer::Silent("it did not answer in time"),
+        }))
+    }
+}
+
+fn has_life(answer: Option<&Answer>) -> bool {
+    matches!(answer, Some(Answer::Token(token)) if !token.left(SystemTime::now()).is_zero())
+}
+
+/// A line of the app-server.
+#[derive(Deserialize)]
+struct Line {
+    id: Option<u64>,
+    result: Option<Status>,
+    error: Option<serde::de::IgnoredAny>,
+}
+
+/// The result of `getAuthStatus`; those of other questions have none of these fields.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Status {
+    auth_method: Option<String>,
+    auth_token: Option<String>,
+    requires_openai_auth: Option<bool>,
+}
+
+/// The number of the question and its answer. What is no answer (a notification, a line that is no JSON) is passed over.
+fn parse(line: &str) -> Option<(u64, Answer)> {
+    let Line { id, result, error } = serde_json::from_str(line).ok()?;
+    let answer = match (result, error) {
+        (Some(status), _) => judge(status),
+        (None, Some(_)) => Answer::Unknown,
+        (None, None) => return None,
+    };
+    Some((id?, answer))
+}
+
+fn judge(Status { auth_method, auth_token, requires_openai_auth }: Status) -> Answer {
+    match (auth_method.as_deref(), auth_token) {
+        (Some("apikey"), _) => Answer::ApiKey,
+        // The second where this Codex itself has a lease.
+        (Some("chatgpt" | "chatgptAuthTokens"), Some(text)) => {
+            Token::parse(&text).map_or(Answer::OtherKind, Answer::Token)
+        }
+        (Some("chatgpt" | "chatgptAuthTokens"), None) => Answer::Dead,
+        (Some(_), _) => Answer::OtherKind,
+        (None, _) if requires_openai_auth == Some(false) => Answer::OtherProvider,
+        (None, _) => Answer::NoLogin,
+    }
+}
+
+/// Where the login of the host is asked for: the native Codex, and the directory of its home.
+pub(crate) fn home_key(home: &Path) -> PathBuf {
+    crate::context::resolved(home)
+}
+
+/// For the fuzzer: a line of the app-server, and a token, which is kept as it was read.
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz(text: &str) {
+    text.lines().for_each(|line| _ = parse(line));
+    if let Some(token) = Token::parse(text) {
+        assert!(Token::try_from(String::from(token.clone())).is_ok_and(|again| again == token));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::token::{made_up, unsigned};
+    use super::*;
+
+    fn said(result: &serde_json::Value) -> Answer {
+        let line = json!({"id": 2, "result": result}).to_string();
+        let (id, answer) = parse(&line).unwrap();
+        assert_eq!(id, 2);
+        answer
+    }
+
+    #[test]
+    fn each_answer_of_codex_has_its_meaning() {
+        let token = unsigned(&made_up(0, 4_000_000_000, "t"));
+        let status = |method: &str, token: Option<&str>| {
+            said(&json!({"authMethod": method, "authToken": token, "requiresOpenaiAuth": true}))
+        };
+        assert_eq!(status("chatgpt", Some(&token)), Answer::Token(Token::parse(&token).unwrap()));
+        assert_eq!(status("chatgptAuthTokens", Some(&token)), Answer::Token(Token::parse(&token).unwrap()));
+        assert_eq!(status("chatgpt", None), Answer::Dead);
+        assert_eq!(status("apikey", Some("sk-key")), Answer::ApiKey);
+        assert_eq!(status("apikey", Some(&token)), Answer::ApiKey, "whatever it looks like");
+        assert_eq!(status("chatgpt", Some("sk-key")), Answer::OtherKind);
+        assert_eq!(status("agentIdentity", Some(&token)), Answer::OtherKind);
+        let none = |requires: bool| json!({"authMethod": null, "authToken": null, "requiresOpenaiAuth": requires});
+        assert_eq!((said(&none(true)), said(&none(false))), (Answer::NoLogin, Answer::OtherProvider));
+        assert_eq!(parse(r#"{"id":2,"error":{"code":-32601}}"#), Some((2, Answer::Unknown)));
+    }
+
+    #[test]
+    fn other_lines_of_codex_are_passed_over() {
+        for line in ["", "{", "[]", "null", r#"{"method":"configWarning","params":{}}"#, r#"{"id":"2","result":{}}"#] {
+            assert_eq!(parse(line), None, "{line}");
+        }
+        let initialized = r#"{"id":1,"result":{"userAgent":"codex/1","codexHome":"/h"}}"#;
+        assert_eq!(parse(initialized).map(|(id, _)| id), Some(1));
+    }
+}

@@ -1,0 +1,172 @@
+//! The lease that is kept: one for each Codex home of the host, for all sandboxes, in the state folder, which no container
+//! reaches. Codex is asked again only where it is no longer good.
+
+use super::ask::{Answer, Asker, home_key};
+use super::token::Token;
+use crate::beneath::{Lock, lock_fd};
+use crate::{exec, fingerprint};
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+/// How long a lease is believed where the login lies in a keyring, so that no file tells of a log-out or another login.
+const UNSEEN: Duration = Duration::from_secs(600);
+
+/// How long another sandbox may take to ask.
+const WAIT: Duration = Duration::from_secs(45);
+
+/// After a renewal that brought nothing, for example because the server could not be reached.
+pub(crate) const RETRY: Duration = Duration::from_secs(60);
+
+/// The state of the host's `auth.json`: Codex replaces it at each renewal and each login. A symlink is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Source {
+    dev: u64,
+    ino: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Source {
+    fn of(home: &Path) -> Option<Source> {
+        let meta = fs::metadata(home.join("auth.json")).ok()?;
+        Some(Source {
+            dev: meta.dev(),
+            ino: meta.ino(),
+            size: meta.size(),
+            modified: (meta.mtime(), meta.mtime_nsec()),
+            changed: (meta.ctime(), meta.ctime_nsec()),
+        })
+    }
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Kept {
+    token: Token,
+    /// When Codex was asked last.
+    asked: SystemTime,
+    /// What it had then; nothing where the login lies in a keyring.
+    source: Option<Source>,
+}
+
+impl Kept {
+    /// Whether it can be handed out without asking. After an attempt that brought no other token, `retry` has to pass. Pure.
+    fn is_good(&self, source: Option<Source>, now: SystemTime, retry: Duration) -> bool {
+        // A clock that was set back makes it old.
+        let age = now.duration_since(self.asked).unwrap_or(Duration::MAX);
+        self.source == source
+            && (source.is_some() || age < UNSEEN)
+            && (!self.token.is_late(now) || (age < retry && !self.token.left(now).is_zero()))
+    }
+}
+
+/// The leases of one Codex home of the host.
+#[derive(Clone)]
+pub(crate) struct Leases {
+    asker: Asker,
+    /// The home.
+    home: PathBuf,
+    /// Where its lease is kept.
+    dir: PathBuf,
+}
+
+impl Leases {
+    pub(crate) fn new(state: &Path, home: &Path, asker: Asker) -> Leases {
+        let key = fingerprint::of([home_key(home).as_os_str().as_encoded_bytes()]);
+        let dir = state.join("logins").join(key.get(..16).unwrap_or_default());
+        Leases { asker, home: home.to_owned(), dir }
+    }
+
+    fn kept(&self) -> Option<Kept> {
+        serde_json::from_slice(&fs::read(self.dir.join("lease.json")).ok()?).ok()
+    }
+
+    /// The kept lease, where nothing has to be asked.
+    pub(crate) fn good(&self, retry: Duration) -> Option<Token> {
+        let kept = self.kept()?;
+        kept.is_good(Source::of(&self.home), SystemTime::now(), retry).then_some(kept.token)
+    }
+
+    /// The kept lease, or else what the host's Codex says; one sandbox at a time asks it.
+    ///
+    /// # Errors
+    /// Codex cannot be started, or the state folder cannot be written.
+    pub(crate) fn get(&self, retry: Duration, stop: impl Fn() -> bool) -> Result<Answer> {
+        if let Some(token) = self.good(retry) {
+            return Ok(Answer::Token(token));
+        }
+        exec::create_dir(&self.dir, 0o700)?;
+        let Some(_lock) = self.lock(&stop)? else { return Ok(Answer::Silent("another sandbox was asking it")) };
+        // The one that had the lock may have renewed it.
+        if let Some(token) = self.good(retry) {
+            return Ok(Answer::Token(token));
+        }
+        let before = Source::of(&self.home);
+        let (mut answer, source) = (self.asker.token(true, &stop)?, Source::of(&self.home));
+        if source != before {
+            // It was renewed just now, or somebody logged in: what the file has now is what counts.
+            answer = self.asker.token(false, &stop)?;
+        }
+        match &answer {
+            Answer::Token(token) => {
+                let kept = Kept { token: token.clone(), asked: SystemTime::now(), source };
+                exec::write_file(&self.dir.join("lease.json"), &serde_json::to_vec(&kept)?, 0o600)?;
+            }
+            Answer::NoLogin | Answer::ApiKey | Answer::OtherKind => self.forget()?,
+            Answer::Dead | Answer::OtherProvider | Answer::Unknown | Answer::Silent(_) => {}
+        }
+        Ok(answer)
+    }
+
+    /// Removes it: the host has no such login any more.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub(crate) fn forget(&self) -> Result<()> {
+        exec::remove(&self.dir.join("lease.json"))
+    }
+
+    fn lock(&self, stop: impl Fn() -> bool) -> Result<Option<Lock>> {
+        let path = self.dir.join("lock");
+        let open = || File::options().write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let end = Instant::now() + WAIT;
+        while Instant::now() < end && !stop() {
+            let locked = open().and_then(|file| lock_fd(file, Duration::from_millis(100)));
+            if let Some(lock) = locked.with_context(|| format!("cannot lock `{}`", path.display()))? {
+                return Ok(Some(lock));
+            }
+        }
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::token::{made_up, unsigned};
+    use super::*;
+
+    #[test]
+    fn codex_is_asked_again_only_where_it_must_be() {
+        let at = |seconds: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let source = |ino| Some(Source { dev: 1, ino, size: 1, modified: (1, 1), changed: (1, 1) });
+        let token = Token::parse(&unsigned(&made_up(0, 100_000, "t"))).unwrap();
+        let kept = |source| Kept { token: token.clone(), asked: at(1000), source };
+        let file = kept(source(1));
+        assert!(file.is_good(source(1), at(90_000), RETRY), "a file tells of every change");
+        assert!(!file.is_good(source(2), at(1001), RETRY), "another login");
+        assert!(!file.is_good(None, at(1001), RETRY), "logged out");
+        assert!(!file.is_good(source(1), at(96_500), RETRY), "under an hour");
+        let asked = Kept { asked: at(96_490), ..file };
+        assert!(asked.is_good(source(1), at(96_500), RETRY), "it was asked just now");
+        assert!(!asked.is_good(source(1), at(96_500), Duration::ZERO), "at an entry it is asked all the same");
+        let keyring = kept(None);
+        assert!(keyring.is_good(None, at(1599), RETRY) && !keyring.is_good(None, at(1600), RETRY));
+        assert!(!keyring.is_good(None, at(999), RETRY), "a clock that was set back");
+        let ended = Kept { asked: at(100_001), ..kept(source(1)) };
+        assert!(!ended.is_good(source(1), at(100_002), RETRY));
+    }
+}

@@ -1,0 +1,141 @@
+//! A program that is asked over its standard input, line by line, while that stays open.
+
+use super::{QUERY_BOUND, expression, kill, start};
+use crate::error::failed;
+use crate::step::Command;
+use anyhow::{Context as _, Result};
+use std::io::{BufRead as _, BufReader, PipeReader, Read as _, Write as _};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
+
+/// The longest line that is read, and the most lines, where the command names no other ceiling on the bytes.
+const MOST: u64 = 4 << 20;
+
+/// How often it is asked whether the conversation may go on.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How long a program may take to end once its input has ended.
+const REST: Duration = Duration::from_secs(1);
+
+/// What a line of the program leads to.
+pub(crate) enum Next {
+    /// More lines are waited for.
+    Wait,
+    /// This is said next, a line.
+    Say(String),
+    /// All is known: its input ends.
+    Done,
+}
+
+/// How a conversation came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Talk {
+    Done,
+    /// The program ended, or closed its output, before all was known.
+    Broken,
+    /// `stop` answered `true`.
+    Stopped,
+    /// Its bound passed.
+    Late,
+}
+
+/// Starts a command, says `first` to it, and passes each line of its standard output to `heard`. Its standard error is thrown
+/// away, and no error shows what it said: it may be a secret. `stop` is asked about every 100 ms.
+///
+/// # Errors
+/// It cannot be started.
+pub(crate) fn talk(
+    command: &Command,
+    first: &str,
+    mut heard: impl FnMut(&str) -> Next,
+    stop: impl Fn() -> bool,
+) -> Result<Talk> {
+    let ((input, mut to_input), (output, to_output)) = (pipe()?, pipe()?);
+    let expr = expression(command).stdin_file(input).stdout_file(to_output).stderr_null();
+    let handle = start(command, &expr)?;
+    // The expression holds the other ends of the pipes open.
+    drop(expr);
+    let lines = reader(output, command.most.map_or(MOST, |most| most as u64));
+    let deadline = Instant::now() + command.timeout.unwrap_or(QUERY_BOUND);
+    // A program that has ended already takes nothing: then its output ends too.
+    let _ = to_input.write_all(first.as_bytes());
+    let end = loop {
+        match lines.recv_timeout(TICK) {
+            Ok(line) => match heard(&line) {
+                Next::Wait => {}
+                Next::Say(text) => drop(to_input.write_all(text.as_bytes())),
+                Next::Done => break Talk::Done,
+            },
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break Talk::Broken,
+        }
+        if stop() {
+            break Talk::Stopped;
+        }
+        if Instant::now() > deadline {
+            break Talk::Late;
+        }
+    };
+    drop(to_input);
+    let rest = match end {
+        Talk::Done | Talk::Broken => REST,
+        Talk::Stopped | Talk::Late => Duration::ZERO,
+    };
+    if !matches!(handle.wait_timeout(rest), Ok(Some(_))) {
+        kill(command, &handle)?;
+    }
+    Ok(end)
+}
+
+fn pipe() -> Result<(PipeReader, std::io::PipeWriter)> {
+    std::io::pipe().map_err(|err| failed(format!("a pipe cannot be made: {err}"))).context("cannot ask a program")
+}
+
+/// Reads lines until the end, the ceiling, or until nobody wants to know.
+fn reader(output: PipeReader, most: u64) -> Receiver<String> {
+    let (sender, lines) = sync_channel(8);
+    std::thread::spawn(move || {
+        let mut output = BufReader::new(output.take(most));
+        let mut line = Vec::new();
+        while let Ok(1..) = output.read_until(b'\n', &mut line) {
+            if sender.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
+                return;
+            }
+            line.clear();
+        }
+    });
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sh(script: &str) -> Command {
+        Command::new("sh").args(["-c", script]).timeout(20)
+    }
+
+    #[test]
+    fn a_program_is_answered_while_its_input_stays_open() {
+        let mut said = Vec::new();
+        let heard = |line: &str| {
+            said.push(line.trim().to_owned());
+            match line.trim() {
+                "got one" => Next::Say("two\n".into()),
+                "got two" => Next::Done,
+                _ => Next::Wait,
+            }
+        };
+        let end = talk(&sh("while read x; do echo got $x; done"), "one\n", heard, || false).unwrap();
+        assert_eq!((end, said), (Talk::Done, vec!["got one".to_owned(), "got two".to_owned()]));
+    }
+
+    #[test]
+    fn what_ends_early_goes_on_for_ever_or_says_too_much_is_told_apart() {
+        let talk = |command: &Command, stop: bool| talk(command, "x\n", |_| Next::Wait, || stop).unwrap();
+        assert_eq!(talk(&sh("exit 3"), false), Talk::Broken);
+        assert_eq!(talk(&sh("exec sleep 600"), true), Talk::Stopped);
+        assert_eq!(talk(&sh("exec sleep 600").timeout(1), false), Talk::Late);
+        assert_eq!(talk(&sh("exec yes").at_most(1 << 16), false), Talk::Broken);
+    }
+}
