@@ -17,6 +17,7 @@ mod limits;
 mod main_path;
 mod nested_git;
 mod network;
+mod obeyed;
 mod planted;
 mod project;
 mod refusals;
