@@ -23,7 +23,7 @@ use crate::context::{Context, directory};
 use crate::exposed::Exposed;
 use crate::spec::inside::Role;
 use crate::spec::mount::Mount;
-use crate::spec::words::{Cache, Gpus, Login};
+use crate::spec::words::{Cache, Gpus, Login, Memories};
 use anyhow::Result;
 use keys::ValueKind;
 use std::path::PathBuf;
@@ -80,6 +80,8 @@ pub struct Settings {
     pub host_codex_home: PathBuf,
     /// Which login of it a mirrored home gets.
     pub login: Login,
+    /// What happens to the memories of Codex at the next entry.
+    pub memories: Memories,
     /// The caches that outlive the container.
     pub caches: Vec<Cache>,
     /// Variables that pass from the user's environment to Codex, by name.

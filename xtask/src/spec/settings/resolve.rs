@@ -6,7 +6,7 @@ use super::values::valid_name;
 use super::{Dataset, Flags, LOCAL_FILE, Origin, Settings, passed, sizes};
 use crate::context::{Context, usable};
 use crate::error::usage;
-use crate::spec::words::{self, Gpus, Login};
+use crate::spec::words::{self, Gpus, Login, Memories};
 use crate::text;
 use anyhow::Result;
 use clap::ValueEnum;
@@ -48,6 +48,7 @@ pub fn resolve(cx: &Context, flags: &Flags, files: &[Layer]) -> Result<Settings>
     let arch_list = r.text("arch_list", None)?;
     // The kind of the setting has refused every other word.
     let login = words::parse(&r.text("login", None)?).unwrap_or(Login::Lease);
+    let memories = words::parse(&r.text("memories", None)?).unwrap_or(Memories::Drop);
     let caches = r.some("caches")?;
     let caches = if flags.no_caches { Vec::new() } else { caches };
     let env = r.names("env")?;
@@ -64,6 +65,7 @@ pub fn resolve(cx: &Context, flags: &Flags, files: &[Layer]) -> Result<Settings>
         codex,
         host_codex_home: cx.codex_home(),
         login,
+        memories,
         caches,
         env,
         allow_ground,
