@@ -4,7 +4,7 @@ use super::gather::Gathered;
 use super::guest;
 use crate::beneath::Beneath;
 use crate::codex::home::{self, Mirror};
-use crate::codex::login::{self, Outcome};
+use crate::codex::login::{self, LoginOutcome};
 use crate::spec::Role;
 use crate::spec::words::Mode;
 use crate::{exec, git, text, ui};
@@ -159,7 +159,7 @@ pub(super) fn notes(gathered: &Gathered) -> Vec<String> {
 pub(super) fn login(gathered: &Gathered) -> Result<Option<String>> {
     let places = &gathered.ground.places;
     let outcome = login::give(&gathered.login, &places.codex_home, &places.login)?;
-    Ok((outcome != Outcome::Same).then(|| outcome.to_string()))
+    Ok((outcome != LoginOutcome::Same).then(|| outcome.to_string()))
 }
 
 /// How many entries of a home are in memory at once.
