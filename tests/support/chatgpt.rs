@@ -61,9 +61,10 @@ impl ChatGpt {
         )
     }
 
-    /// The tool, whose user's Codex renews its login here.
+    /// The tool, whose user's Codex renews its login here. A token in the environment would hide that login from Codex.
     pub(crate) fn known_to<'a>(&self, task: Xtask<'a>) -> Xtask<'a> {
-        task.env("CODEX_REFRESH_TOKEN_URL_OVERRIDE", format!("http://{}/oauth/token", self.host))
+        let server = format!("http://{}/oauth/token", self.host);
+        task.env("CODEX_REFRESH_TOKEN_URL_OVERRIDE", server).env("CODEX_ACCESS_TOKEN", "of-another-login")
     }
 
     /// Says how it behaves from now on.

@@ -90,6 +90,8 @@ pub struct Settings {
     pub allow_ground: Vec<PathBuf>,
     /// Object directories outside the workspace that the agent may read, absolute.
     pub git_alternates: Vec<PathBuf>,
+    /// What is said and has no effect, as a sentence.
+    pub overruled: Option<String>,
     /// Where each setting came from.
     pub origins: Vec<Origin>,
 }
@@ -129,7 +131,7 @@ impl Settings {
         let cpu = self.base.is_none() && self.shape.gpus != Gpus::None;
         let cpu =
             cpu.then(|| format!("the CPU base image cannot use GPUs, and `gpus: {}` asks for them", self.shape.gpus));
-        unset.chain(moved).chain(cpu).collect()
+        unset.chain(moved).chain(cpu).chain(self.overruled.clone()).collect()
     }
 }
 

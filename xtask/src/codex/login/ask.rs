@@ -21,21 +21,9 @@ const ANSWER_BOUND: u64 = 20;
 /// The most bytes of an answer.
 const MOST_BYTES: usize = 1 << 20;
 
-/// The variables that Codex needs for its server of OAuth, beside what every program gets.
-const NETWORK: [&str; 12] = [
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-    "NO_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "all_proxy",
-    "no_proxy",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "CODEX_CA_CERTIFICATE",
-    "CODEX_REFRESH_TOKEN_URL_OVERRIDE",
-];
+/// Another server of OAuth than OpenAI's. What else Codex needs (its keyring's bus, proxies, authorities) every program gets;
+/// `CODEX_ACCESS_TOKEN`, which hides the login that is asked about, none does.
+const SERVER: &str = "CODEX_REFRESH_TOKEN_URL_OVERRIDE";
 
 /// The number of the question whose answer is wanted; 1 is `initialize`.
 const WITHOUT_RENEWAL: u64 = 2;
@@ -78,10 +66,8 @@ impl Asker {
             .dir("/")
             .at_most(MOST_BYTES)
             .timeout(ANSWER_BOUND);
-        for name in NETWORK {
-            if let Some(value) = cx.var(name) {
-                command = command.secret_env(name, value);
-            }
+        if let Some(server) = cx.var(SERVER) {
+            command = command.secret_env(SERVER, server);
         }
         Asker { command }
     }
