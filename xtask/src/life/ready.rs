@@ -72,7 +72,7 @@ impl Fill {
         match self.with {
             Filling::Home(Mode::Mirror) => {
                 let _late = ui::late(LATE, CLEARS);
-                let memories = gathered.ground.settings.shape.memories;
+                let memories = gathered.ground.settings.memories;
                 let removed = home::write(mirror, memories, &self.to, agents, stop)?;
                 let over = mirror.over.iter().map(|line| format!("warning: {line}"));
                 return Ok(over.chain(planted(&removed)).chain(login(gathered)?).collect());

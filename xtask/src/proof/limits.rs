@@ -32,7 +32,6 @@ pub(super) fn judge(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> 
         memlock: _,
         ptrace: _,
         cache_sharing: _,
-        memories: _,
     } = &spec.shape;
     let mut claims = vec![
         shm(spec, inside, host),
@@ -388,6 +387,11 @@ mod tests {
         assert!(ulimits(&spec, &inside, &host).why.is_some());
         spec.shape.memlock = Memlock::Engine;
         assert_eq!(ulimits(&spec, &inside, &host).why, None);
+        let other = |name: &str, soft| Some(vec![Ulimit { name: name.into(), soft }]);
+        for not_asked in [other("memlock", 8 << 20), other("nofile", -1)] {
+            host.container.host_config.ulimits = not_asked;
+            assert_eq!(ulimits(&spec, &inside, &host).why, None, "not all of the memory was asked to be locked");
+        }
         host.container.host_config.ulimits = Some(vec![Ulimit { name: "memlock".into(), soft: -1 }]);
         assert!(ulimits(&spec, &inside, &host).why.is_some(), "it was asked for, and is not there");
     }

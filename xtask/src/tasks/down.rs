@@ -1,10 +1,12 @@
 //! `cargo xtask down`: stop and remove the sandbox. The Codex home stays, unless `--all`; the caches, unless `--caches`.
 
 use crate::context::Context;
-use crate::error::{failed, usage};
+use crate::error::usage;
 use crate::life::Signals;
+use crate::life::changes::Decision;
 use crate::life::down::Removal;
 use crate::spec::settings::Flags;
+use crate::spec::words::OnChange;
 use crate::ui;
 use anyhow::Result;
 
@@ -19,6 +21,9 @@ pub struct Args {
     /// Also remove the caches that your workspaces share, after asking
     #[arg(long)]
     caches: bool,
+    /// What acts by itself and changed: keep, restore or aside [default: ask]
+    #[arg(long, value_name = "WHAT", hide_possible_values = true)]
+    on_change: Option<OnChange>,
     /// Do not ask
     #[arg(long)]
     yes: bool,
@@ -52,10 +57,13 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     } else if !losses.is_empty() || (cx.stdin_tty && !alive.is_empty()) {
         losses.iter().for_each(ui::say);
         if !signals.ask(|| ui::agree("Remove it?")) {
-            return Err(failed("nothing was removed").into());
+            // The user's own answer is no error.
+            ui::say("nothing was removed");
+            return Ok(1);
         }
     }
-    removal.run(&|| signals.any())?;
+    let can_ask = cx.stdin_tty && !args.yes;
+    removal.run(&Decision { said: args.on_change, ask: can_ask.then_some(&signals) }, &|| signals.any())?;
     let copies = cx.state.join("codex");
     if args.all && copies.exists() {
         let dir = copies.display();

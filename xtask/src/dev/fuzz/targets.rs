@@ -35,7 +35,7 @@ pub(crate) enum Target {
     Config,
     /// the script that starts Codex, and its version
     Launcher,
-    /// auth.json and the claims of its tokens
+    /// auth.json, the answers of Codex's app-server, tokens
     Login,
     /// .git/config, .gitmodules
     GitConfig,
@@ -67,6 +67,7 @@ impl Target {
                 "xtask/src/life/fixtures/entry-1.json",
                 "xtask/src/life/fixtures/entry-2.json",
                 "xtask/src/life/fixtures/entry-3.json",
+                "xtask/src/life/fixtures/entry-4.json",
                 "xtask/src/engine/fixtures/labels-1.json",
             ],
             Target::Mountinfo
@@ -97,7 +98,9 @@ impl Target {
     /// It is read wrongly.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn read(self, bytes: &[u8]) {
-        use crate::{codex, distro, engine, exposed, git, gpu, image, kept_path, life, mountinfo, proof, smoke, spec};
+        use crate::{
+            codex, distro, engine, exposed, git, gpu, image, kept_path, life, mountinfo, obeyed, proof, smoke, spec,
+        };
         let text = &*String::from_utf8_lossy(bytes);
         match self {
             Target::Mountinfo => mountinfo::fuzz(text),
@@ -106,6 +109,7 @@ impl Target {
                 proof::fuzz::net_tables(text);
                 proof::fuzz::cgroup_limits(text);
                 proof::fuzz::backing(text);
+                life::fuzz::used(text);
             }
             Target::Top => engine::fuzz::top(text),
             Target::OsRelease => distro::fuzz(text),
@@ -162,11 +166,14 @@ impl Target {
                 exposed::fuzz(bytes);
                 life::fuzz::record(bytes);
                 life::fuzz::session(bytes);
-                life::fuzz::baseline(bytes);
+                obeyed::fuzz::kept(bytes);
                 git::fuzz::watch::state(bytes);
             }
             Target::Path => kept_path::fuzz(bytes),
-            Target::Shown => crate::text::fuzz(bytes),
+            Target::Shown => {
+                crate::text::fuzz(bytes);
+                obeyed::fuzz::shown(bytes);
+            }
         }
     }
 }
