@@ -139,7 +139,8 @@ fn a_tree_of_very_many_names_of_any_bytes_is_removed_and_its_removal_ends_where_
         let name = [b"\x80-".as_slice(), n.to_string().as_bytes()].concat();
         wide.create(OsStr::from_bytes(&name), 0o600).unwrap();
         if n % 2 == 0 {
-            tree.make_dir(OsStr::from_bytes(&name), 0o000).unwrap();
+            let closed = tree.make_dir(OsStr::from_bytes(&name), 0o700).unwrap();
+            rustix::fs::fchmod(&closed.fd, Mode::empty()).unwrap();
         }
     }
     let asked = std::cell::Cell::new(0);

@@ -32,7 +32,6 @@ pub(super) fn judge(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> 
         memlock: _,
         ptrace: _,
         cache_sharing: _,
-        memories: _,
     } = &spec.shape;
     let mut claims = vec![
         shm(spec, inside, host),

@@ -19,6 +19,7 @@ mod host_kernel;
 mod identity;
 pub(crate) mod init;
 mod kernel_files;
+pub(crate) mod lease;
 mod limits;
 mod lsm;
 mod modules;
