@@ -18,6 +18,7 @@ mod login;
 mod main_path;
 mod nested_git;
 mod network;
+mod obeyed;
 mod planted;
 mod project;
 mod refusals;

@@ -18,7 +18,7 @@ pub(crate) use way::Way;
 use crate::error::{failed, host};
 use crate::text;
 use anyhow::Result;
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags, makedev, openat2, statx};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Statx, StatxFlags, makedev, openat2, statx};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::ffi::{OsStr, OsString};
@@ -74,6 +74,17 @@ pub(crate) struct Node {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Born(pub(crate) i64, pub(crate) u32);
 
+/// By what the kernel lets a change of a file be seen without reading it: whoever writes to it moves the last of the times,
+/// which nobody can set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Stamp {
+    pub(crate) id: FileId,
+    pub(crate) size: u64,
+    pub(crate) modified: Born,
+    pub(crate) changed: Born,
+}
+
 /// A file and its last writing, by what the kernel says of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -110,8 +121,20 @@ impl Node {
     fn of(dir: impl AsFd, name: &Path) -> Result<Node, Errno> {
         let flags = AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
         let stat = statx(dir, name, flags, StatxFlags::BASIC_STATS | StatxFlags::MNT_ID | StatxFlags::BTIME)?;
+        Ok(Node::from(&stat))
+    }
+
+    /// Whether both are of one file system. A subvolume of btrfs has a device of its own, and an agent can make one: only
+    /// what also lies in another mount is another file system.
+    pub(crate) fn shares_file_system(&self, other: &Node) -> bool {
+        self.id.dev == other.id.dev || (self.mount.is_some() && self.mount == other.mount)
+    }
+}
+
+impl From<&Statx> for Node {
+    fn from(stat: &Statx) -> Node {
         let mode = u32::from(stat.stx_mode);
-        Ok(Node {
+        Node {
             id: FileId { dev: makedev(stat.stx_dev_major, stat.stx_dev_minor), ino: stat.stx_ino },
             mount: (stat.stx_mask & StatxFlags::MNT_ID.bits() != 0).then_some(stat.stx_mnt_id),
             kind: FileType::from_raw_mode(mode),
@@ -120,13 +143,7 @@ impl Node {
             gid: stat.stx_gid,
             born: (stat.stx_mask & StatxFlags::BTIME.bits() != 0)
                 .then_some(Born(stat.stx_btime.tv_sec, stat.stx_btime.tv_nsec)),
-        })
-    }
-
-    /// Whether both are of one file system. A subvolume of btrfs has a device of its own, and an agent can make one: only
-    /// what also lies in another mount is another file system.
-    pub(crate) fn shares_file_system(&self, other: &Node) -> bool {
-        self.id.dev == other.id.dev || (self.mount.is_some() && self.mount == other.mount)
+        }
     }
 }
 
@@ -174,16 +191,26 @@ impl std::fmt::Display for Refused {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let path = text::path(&self.path);
         match &self.why {
-            Why::Symlink => write!(f, "`{path}` is or leads through a symlink"),
-            Why::Outside => write!(f, "`{path}` leads out of its directory"),
-            Why::NoDirectory => write!(f, "`{path}` is not a directory, or does not lie in one"),
-            Why::Directory => write!(f, "`{path}` is a directory and not a plain file"),
-            Why::Fifo => write!(f, "`{path}` is a fifo and not a plain file"),
-            Why::Special => write!(f, "`{path}` is a socket or a device and not a plain file"),
-            Why::TooLarge(limit) => write!(f, "`{path}` has more than {limit} bytes"),
-            Why::NotUtf8 => write!(f, "`{path}` is not UTF-8"),
-            Why::Moved => write!(f, "`{path}` was moved or removed while it was opened"),
             Why::Failed(err) => write!(f, "cannot open or read `{path}`: {err}"),
+            why => write!(f, "`{path}` {why}"),
+        }
+    }
+}
+
+/// What is said behind the path.
+impl std::fmt::Display for Why {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Why::Symlink => write!(f, "is or leads through a symlink"),
+            Why::Outside => write!(f, "leads out of its directory"),
+            Why::NoDirectory => write!(f, "is not a directory, or does not lie in one"),
+            Why::Directory => write!(f, "is a directory and not a plain file"),
+            Why::Fifo => write!(f, "is a fifo and not a plain file"),
+            Why::Special => write!(f, "is a socket or a device and not a plain file"),
+            Why::TooLarge(limit) => write!(f, "has more than {limit} bytes"),
+            Why::NotUtf8 => write!(f, "is not UTF-8"),
+            Why::Moved => write!(f, "was moved or removed while it was opened"),
+            Why::Failed(err) => write!(f, "cannot be opened or read: {err}"),
         }
     }
 }
@@ -379,6 +406,28 @@ impl Beneath {
     /// What lies at a name in this very directory.
     pub(crate) fn stat(&self, name: impl AsRef<Path>) -> io::Result<Node> {
         Ok(Node::of(&self.fd, name.as_ref())?)
+    }
+
+    /// The same, with its stamp.
+    pub(crate) fn stamp(&self, name: impl AsRef<Path>) -> io::Result<(Node, Stamp)> {
+        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+        let stat = statx(&self.fd, name.as_ref(), flags, StatxFlags::BASIC_STATS)?;
+        let node = Node::from(&stat);
+        let (modified, changed) = (stat.stx_mtime, stat.stx_ctime);
+        let stamp = Stamp {
+            id: node.id,
+            size: stat.stx_size,
+            modified: Born(modified.tv_sec, modified.tv_nsec),
+            changed: Born(changed.tv_sec, changed.tv_nsec),
+        };
+        Ok((node, stamp))
+    }
+
+    /// Whether the file system is kept in memory: there, writes through a mapping move no time.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        const TMPFS: i64 = 0x0102_1994;
+        const RAMFS: i64 = 0x8584_58f6;
+        rustix::fs::fstatfs(&self.fd).is_ok_and(|system| matches!(system.f_type, TMPFS | RAMFS))
     }
 
     /// Which file has this name in this very directory, and when it was last written: nothing of it is read. `None` where it

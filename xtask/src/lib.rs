@@ -27,6 +27,7 @@ pub mod life;
 pub(crate) mod mountinfo;
 pub(crate) mod network;
 pub(crate) mod nonce;
+pub(crate) mod obeyed;
 pub(crate) mod ours;
 pub(crate) mod proof;
 pub(crate) mod second_name;

@@ -81,6 +81,11 @@ impl Beneath {
         Ok(File::from(self.at(name.as_ref(), flags, Mode::from_raw_mode(mode))?))
     }
 
+    /// Makes a symlink here, where nothing has that name.
+    pub(crate) fn symlink(&self, name: impl AsRef<Path>, target: &Path) -> io::Result<()> {
+        Ok(rustix::fs::symlinkat(target, &self.fd, name.as_ref())?)
+    }
+
     /// Replaces whatever has this name in this very directory by a new file: written beside it, then renamed, so that
     /// there is no moment without the one or the other.
     pub(crate) fn write(&self, name: impl AsRef<Path>, bytes: impl AsRef<[u8]>, mode: u32) -> Result<()> {

@@ -122,7 +122,14 @@ fn enter(cx: &Context, ground: &DemoGround, own: &Flags, yes: bool, facts: &Stan
     let sandbox = |args| {
         life::sandbox(
             &cx,
-            &Asked { flags: own.clone(), program: Program::Codex(args), yes, leftovers: None, dry_run: false },
+            &Asked {
+                flags: own.clone(),
+                program: Program::Codex(args),
+                yes,
+                leftovers: None,
+                on_change: None,
+                dry_run: false,
+            },
             None,
         )
     };

@@ -36,6 +36,7 @@ use super::layout::DOT_GIT;
 use super::{Environment, Repository, borrowed};
 use crate::error::{Failure, failed, usage};
 use crate::exposed::Suspect;
+use crate::obeyed::Look;
 use crate::spec::inside::WORKSPACE;
 use crate::spec::{Mount, Role};
 use crate::ui::printable;
@@ -100,8 +101,9 @@ pub(crate) fn protect(
     state: &Path,
     env: &Environment,
     doubt: Doubt,
+    obeyed: Option<Look>,
 ) -> Result<Told, Unfinished> {
-    protect_within(&Bound::USUAL, workspace, repo, state, env, doubt)
+    protect_within(&Bound::USUAL, workspace, repo, state, env, doubt, obeyed)
 }
 
 /// Why what is there may be an agent's, besides what the last look says.
@@ -144,13 +146,14 @@ fn protect_within(
     state: &Path,
     env: &Environment,
     doubt: Doubt,
+    obeyed: Option<Look>,
 ) -> Result<Told, Unfinished> {
     let last = WatchState::read(state)?;
     // What a container that is gone ran after the last look, nobody saw: only a look after its end says that no more came.
     let ended = |last: &&WatchState| last.ended;
     let (quiet, busy) = (last.as_ref().filter(ended), last.as_ref().filter(|last| !ended(last)));
     let suspected = doubt.read(workspace, quiet)?;
-    let finder = Finder::new(workspace, repo, env, busy)?.doubting(quiet).suspecting(&suspected);
+    let finder = Finder::new(workspace, repo, env, busy)?.doubting(quiet).suspecting(&suspected).looking(obeyed);
     let mut found = finder.find(bound)?;
     // Where it is refused, the last state stays as it is, so that the next start does not take it for the user's either.
     let refused = refuse_dangling(workspace, &found.dangling)
@@ -211,7 +214,7 @@ fn read_only(mounts: &[Mount]) -> Option<String> {
 }
 
 /// Compares the workspace with what was known when the container was started, sets aside what is new, and takes setuid
-/// bits away. `now` says whether nothing but the container's own init is alive. Nothing is done where no sandbox was
+/// bits away. The same walk serves the look at what other tools obey (`obeyed`). `now` says whether nothing but the container's own init is alive. Nothing is done where no sandbox was
 /// started.
 ///
 /// # Errors
@@ -222,8 +225,9 @@ pub(crate) fn look(
     state: &Path,
     env: &Environment,
     now: Now,
+    obeyed: Option<Look>,
 ) -> Result<Told, Unfinished> {
-    look_within(&Bound::USUAL, workspace, repo, state, env, now)
+    look_within(&Bound::USUAL, workspace, repo, state, env, now, obeyed)
 }
 
 fn look_within(
@@ -233,9 +237,10 @@ fn look_within(
     state: &Path,
     env: &Environment,
     now: Now,
+    obeyed: Option<Look>,
 ) -> Result<Told, Unfinished> {
     let Some(last) = WatchState::read(state)? else { return Ok(Told::default()) };
-    let mut found = Finder::new(workspace, repo, env, Some(&last))?.find(bound)?;
+    let mut found = Finder::new(workspace, repo, env, Some(&last))?.looking(obeyed).find(bound)?;
     let gone = last.places.iter().filter(|place| !found.places.iter().any(|there| there.path == place.path));
     for place in gone {
         let moved = found.places.iter().find(|there| there.same(place));
@@ -281,6 +286,14 @@ pub(crate) enum Now {
 /// The state cannot be read.
 pub(crate) fn is_quiet(state: &Path) -> Result<bool> {
     Ok(WatchState::read(state)?.is_none_or(|state| state.quiet))
+}
+
+/// Whether there was no container any more at the last look, and none was started since.
+///
+/// # Errors
+/// The state cannot be read.
+pub(crate) fn has_ended(state: &Path) -> Result<bool> {
+    Ok(WatchState::read(state)?.is_none_or(|state| state.ended))
 }
 
 /// To be called before a container is started or an agent is let in: from now on the last look says nothing of what is there.

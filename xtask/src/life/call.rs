@@ -1,5 +1,6 @@
 //! One call for one workspace: what was gathered, the lock that other calls wait for, and the signals that end it.
 
+use super::changes::Decision;
 use super::gather::{Gathered, Purpose};
 use super::ground::Ground;
 use super::leftovers::Policy;
@@ -7,6 +8,7 @@ use super::signals::Signals;
 use super::sources::Sources;
 use crate::context::Context;
 use crate::spec::places::Places;
+use crate::spec::words::OnChange;
 use crate::ui;
 use anyhow::{Context as _, Result};
 use std::fs::File;
@@ -23,6 +25,9 @@ pub(crate) struct Call<'a> {
     pub(super) held: Sources,
     /// What is done with processes that no session holds.
     pub(super) leftovers: Policy,
+    /// What is done with changes that act by themselves, where the user has said so, and whether the user can be asked.
+    pub(super) on_change: Option<OnChange>,
+    pub(super) can_ask: bool,
     /// Held until another call may enter the same container.
     pub(super) lock: File,
 }
@@ -37,7 +42,17 @@ impl<'a> Call<'a> {
         let signals = Signals::catch()?;
         let gathered = ground.gather(cx, Purpose::Enter)?;
         gathered.ground.exposed.save_named()?;
-        Ok(Call { cx, gathered, signals, held: Sources::new(), leftovers, lock })
+        let (on_change, can_ask) = (None, false);
+        Ok(Call { cx, gathered, signals, held: Sources::new(), leftovers, on_change, can_ask, lock })
+    }
+
+    /// Says what is done with changes that act by themselves, or that the user can be asked.
+    pub(crate) fn on_change(self, said: Option<OnChange>, can_ask: bool) -> Call<'a> {
+        Call { on_change: said, can_ask, ..self }
+    }
+
+    pub(super) fn decision(&self) -> Decision<'_> {
+        Decision { said: self.on_change, ask: self.can_ask.then_some(&self.signals) }
     }
 }
 

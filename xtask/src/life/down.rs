@@ -1,6 +1,6 @@
 //! Ends a sandbox: removes its container, and on request what would outlive it.
 
-use super::baseline::Watched;
+use super::changes::{Decision, When};
 use super::reopen::reopen;
 use crate::context::{Context, directory, resolved};
 use crate::engine::alive::Alive;
@@ -101,7 +101,7 @@ impl Removal {
         let mut steps: Vec<Step> = Vec::new();
         let generated = places.override_file.parent().map(PathBuf::from);
         let filled = FILLED.map(|(role, _)| places.filled(&role));
-        let files = [&places.record, &places.proof, &places.sessions, &places.baseline];
+        let files = [&places.record, &places.proof, &places.sessions, &places.obeyed];
         let made = filled.into_iter().chain(files.map(Clone::clone));
         let remove = |path| Step::Remove { path };
         // The login first: whatever an agent left that cannot be removed, or that takes long, it is gone.
@@ -148,25 +148,22 @@ impl Removal {
     }
 
     /// Nothing of the sandbox can write any more: the last look at what it left. From here on all changes are the user's.
-    fn look(&self) {
+    fn look(&self, decision: &Decision<'_>) {
         let (places, workspace) = (&self.places, resolved(&self.workspace));
-        if git_watch::look_at_end(&self.cx, &workspace, places)
-            && let Err(err) = git_watch::settle(&self.cx, &workspace, User::read().uid)
-        {
+        let (complete, seen) = git_watch::look_at_end(&self.cx, &workspace, places);
+        if complete && let Err(err) = git_watch::settle(&self.cx, &workspace, User::read().uid) {
             ui::warn(format_args!("that nothing of an agent's is left there was not noted: {err:#}"));
         }
-        if !places.baseline.exists() || !workspace.exists() {
-            return;
-        }
-        if let Err(err) = (Watched { places, workspace: &workspace }).look() {
+        let settled = seen.map_or(Ok(()), |look| decision.settle(look, &workspace, When::End));
+        if let Err(err) = settled {
             ui::warn(format_args!("what changed in the workspace could not be looked at: {err:#}"));
         }
     }
 
     /// Removes it, says what was kept, and returns the container that was removed.
-    pub(crate) fn run(self, stop: &dyn Fn() -> bool) -> Result<Option<Existing>> {
+    pub(crate) fn run(self, decision: &Decision<'_>, stop: &dyn Fn() -> bool) -> Result<Option<Existing>> {
         exec::all(&self.ending())?;
-        self.look();
+        self.look(decision);
         exec::each(&self.tidying(), stop)
             .map_err(|err| if self.volumes.is_empty() { err } else { err.context(in_use()) })?;
         let name = compose::container_name(&self.places.project);

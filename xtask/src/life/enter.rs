@@ -1,6 +1,7 @@
 //! Enters the sandbox, and reports what changed after the session.
 
 use super::call::free_lock;
+use super::changes::Decision;
 use super::exec_command::{Entry, Left, Program};
 use super::gather::{Gathered, find};
 use super::lease::Keeper;
@@ -62,7 +63,7 @@ impl Running<'_> {
         let entrance = Entrance::new(&record.container, record.spec.denials());
         let entry = Entry { entrance, carried: record.carried(), env: &gathered.ground.settings.env };
         let command = entry.command(call.cx, missing, &mark, program);
-        let before = gathered.ground.watched().look()?;
+        gathered.look_again()?;
         gathered.note_entered()?;
         let mut session = Session::begin(&gathered.ground.places, &mark, Alive::read(&container).ok().as_ref())?;
         let fills = used::filled(&gathered.ground.places, &record.spec);
@@ -101,6 +102,7 @@ impl Running<'_> {
             drop(session);
         }
         signals.forget_keys();
+        let decision = Decision { said: call.on_change, ask: call.can_ask.then_some(signals) };
         keeper.into_iter().filter_map(Keeper::end).for_each(ui::warn);
         let says = |ended| used::since(&used, &Used::read(&container, &fills), memory, ended).iter().for_each(ui::warn);
         if code == i32::from(KILLED) && was_ended(gathered, &name, &record.container, &mut lock, signals) {
@@ -110,8 +112,9 @@ impl Running<'_> {
             );
             if gathered.ground.places.record.exists() {
                 // It was not `down`, which looks itself: perhaps the agent did it, so that nobody would look.
-                gathered.look_after_end(lock.is_some());
-                leave(gathered, &before, &|| signals.any());
+                let seen = gathered.look_after_end(lock.is_some());
+                leave(gathered, &|| signals.any());
+                gathered.settle_changes(seen, decision);
             } else {
                 leave::commits(gathered, &|| signals.any());
             }
@@ -120,8 +123,9 @@ impl Running<'_> {
         says(false);
         let alive = wind_down(gathered, &container, call.leftovers, signals, lock)
             .inspect_err(|err| ui::warn(format_args!("what still runs inside is not known: {err:#}")));
-        gathered.look_at_exit(alive.ok().as_ref());
-        leave(gathered, &before, &|| signals.any());
+        let seen = gathered.look_at_exit(alive.ok().as_ref());
+        leave(gathered, &|| signals.any());
+        gathered.settle_changes(seen, decision);
         ui::say(format_args!("`{name}` keeps running; `cargo xtask down` stops it"));
         match held_up {
             None => Ok(Left { code: u8::try_from(code).unwrap_or(1) }),

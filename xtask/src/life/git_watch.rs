@@ -2,6 +2,7 @@
 //! can have run since the last look, at the end of a session, and when the sandbox is removed.
 
 use super::call::free_lock;
+use super::changes::{self, Decision, When};
 use super::gather::{Gathered, find};
 use super::ground::Ground;
 use super::reopen::reopen;
@@ -12,6 +13,7 @@ use crate::error::failed;
 use crate::exposed::Exposed;
 use crate::git::watch::{self, Doubt, Now};
 use crate::git::{self, Environment, Repository};
+use crate::obeyed::Look;
 use crate::spec::Mount;
 use crate::spec::places::{self, Places};
 use crate::ui;
@@ -39,27 +41,30 @@ impl Ground {
 
 impl Gathered {
     /// Before a container starts, while no agent runs: what is there is made read-only inside, and what an agent may have
-    /// made since the last look is set aside.
+    /// made since the last look is set aside. Gives what was seen of what other tools obey.
     ///
     /// # Errors
     /// A git directory cannot be protected, or the workspace's own repository is not what it was a moment ago.
-    pub(super) fn protect_git(&mut self, cx: &Context) -> Result<()> {
+    pub(super) fn protect_git(&mut self, cx: &Context) -> Result<(Option<Look>, When)> {
         let ground = &mut self.ground;
         let state = &ground.places.git_state;
-        say(watch::protect(
+        let when = if watch::has_ended(state)? { When::Settled } else { When::Entry };
+        let (seen, told) = say(watch::protect(
             &ground.workspace,
             ground.repository.as_ref(),
             state,
             &ground.environment,
             doubt(cx, ground)?,
-        ))?;
+            changes::begin(&ground.places, true),
+        ));
+        told?;
         if git::detect(&ground.workspace)? != ground.repository {
             return Err(failed(format!("the git repository of `{}` has just changed", ground.workspace.display()))
                 .hint("run this again")
                 .into());
         }
         ground.surroundings.git = Ground::git_mounts(ground.repository.as_ref(), &ground.workspace, &ground.places)?;
-        Ok(())
+        Ok((seen, when))
     }
 
     /// Before an entry into a container that runs already. Where nothing but the container's own init was alive since the
@@ -68,13 +73,14 @@ impl Gathered {
     ///
     /// # Errors
     /// The state folder cannot be read or written.
-    pub(super) fn look_at_entry(&self, alive: &Alive) -> Result<()> {
+    pub(super) fn look_at_entry(&self, alive: &Alive, decision: Decision<'_>) -> Result<()> {
         let (ground, now) = (&self.ground, now(alive));
-        say(match now == Now::Quiet && watch::is_quiet(&ground.places.git_state)? {
-            true => Ok(watch::unresolved(&ground.places.git_state)?),
+        let (seen, told) = say(match now == Now::Quiet && watch::is_quiet(&ground.places.git_state)? {
+            true => watch::unresolved(&ground.places.git_state).map_err(Into::into),
             false => look(&ground.workspace, ground.repository.as_ref(), &ground.places, &ground.environment, now),
-        })
-        .map(drop)
+        });
+        told?;
+        seen.map_or(Ok(()), |look| decision.settle(look, &ground.workspace, When::Entry))
     }
 
     /// Before a container is started, or one that runs is stopped to be recreated: whoever runs a program in it by other
@@ -96,23 +102,34 @@ impl Gathered {
 
     /// At the end of a session, before the user is told that it is over. What cannot be looked at is only a warning: the
     /// exit code of the session must still be returned.
-    pub(super) fn look_at_exit(&self, alive: Option<&Alive>) {
+    pub(super) fn look_at_exit(&self, alive: Option<&Alive>) -> Option<Look> {
         // Another call that holds the lock may let an agent in meanwhile.
         let lock = free_lock(&self.ground.places);
-        self.look_and_say(alive.filter(|_| lock.is_some()).map_or(Now::Busy, now));
+        self.look_and_say(alive.filter(|_| lock.is_some()).map_or(Now::Busy, now))
     }
 
     /// The same where the container has ended with the session. `alone` says that no other call can have started one.
-    pub(super) fn look_after_end(&self, alone: bool) {
-        self.look_and_say(if alone { Now::Ended } else { Now::Busy });
+    pub(super) fn look_after_end(&self, alone: bool) -> Option<Look> {
+        self.look_and_say(if alone { Now::Ended } else { Now::Busy })
     }
 
-    fn look_and_say(&self, now: Now) {
+    fn look_and_say(&self, now: Now) -> Option<Look> {
         let ground = &self.ground;
         reopen(&ground.workspace, &ground.places);
         let seen = look(&ground.workspace, ground.repository.as_ref(), &ground.places, &ground.environment, now);
-        if let Err(err) = say(seen) {
+        let (seen, told) = say(seen);
+        if let Err(err) = told {
             unseen(&ground.workspace, &err);
+        }
+        seen
+    }
+
+    /// Tells at the end of a session what changed of what other tools obey. What cannot be undone or kept is only a warning:
+    /// the exit code of the session must still be returned.
+    pub(super) fn settle_changes(&self, seen: Option<Look>, decision: Decision<'_>) {
+        let settled = seen.map_or(Ok(()), |look| decision.settle(look, &self.ground.workspace, When::Exit));
+        if let Err(err) = settled {
+            ui::warn(format_args!("what changed in the workspace could not be looked at: {err:#}"));
         }
     }
 
@@ -126,18 +143,19 @@ impl Gathered {
 }
 
 /// After a container was removed, so that nothing of an agent's runs any more. Returns whether nothing of an agent's is
-/// left in the workspace.
-pub(super) fn look_at_end(cx: &Context, workspace: &Path, places: &Places) -> bool {
+/// left in the workspace, and what was seen of what other tools obey.
+pub(super) fn look_at_end(cx: &Context, workspace: &Path, places: &Places) -> (bool, Option<Look>) {
     reopen(workspace, places);
     // The workspace may be gone, or its repository be broken: the look needs neither.
     let repository = git::detect(workspace).ok().flatten();
     let now = Now::Ended;
-    match say(look(workspace, repository.as_ref(), places, &Environment::of(cx), now)) {
-        Ok(complete) => return complete,
+    let (seen, told) = say(look(workspace, repository.as_ref(), places, &Environment::of(cx), now));
+    match told {
+        Ok(complete) => return (complete, seen),
         Err(_) if !workspace.exists() => {}
         Err(err) => unseen(workspace, &err),
     }
-    false
+    (false, seen)
 }
 
 /// Notes that all that is new in a workspace is the user's from now on, under whatever path it lies next, unless the sandbox
@@ -188,18 +206,19 @@ fn look(
     env: &Environment,
     now: Now,
 ) -> Result<watch::Told, watch::Unfinished> {
-    watch::look(workspace, repository, &places.git_state, env, now)
+    watch::look(workspace, repository, &places.git_state, env, now, changes::begin(places, now != Now::Busy))
 }
 
-/// Says what was seen and done, also where the look then failed. Returns whether nothing was left over.
-fn say(seen: Result<watch::Told, watch::Unfinished>) -> Result<bool> {
+/// Says what was seen and done, also where the look then failed. Gives what was seen of what other tools obey, and whether
+/// nothing was left over.
+fn say(seen: Result<watch::Told, watch::Unfinished>) -> (Option<Look>, Result<bool>) {
     let (told, why) = match seen {
         Ok(told) => (told, None),
         Err(watch::Unfinished { told, why }) => (told, Some(why)),
     };
     told.notes.iter().for_each(ui::say);
     told.warnings.iter().for_each(ui::warn);
-    why.map_or(Ok(told.complete), Err)
+    (told.obeyed.map(|look| *look), why.map_or(Ok(told.complete), Err))
 }
 
 fn unseen(workspace: &Path, err: &anyhow::Error) {

@@ -1,6 +1,5 @@
 //! What is known without asking any program: the settings, what they name, and what of this host shapes a container.
 
-use super::baseline::Watched;
 use super::record;
 use super::reopen::reopen;
 use super::rules::rules;
@@ -171,11 +170,6 @@ impl Ground {
             exposed,
             confirm: confirm.to_vec(),
         })
-    }
-
-    /// The workspace, as it is looked at for changes.
-    pub(super) fn watched(&self) -> Watched<'_> {
-        Watched { places: &self.places, workspace: &self.workspace }
     }
 
     /// Refuses a sandbox that could write what the Codex of this host obeys.

@@ -1,7 +1,5 @@
-//! What the user is told after a session: what happened to the login, what changed in the workspace that the host would
-//! run, and which commits were made.
+//! What the user is told after a session: what happened to the login, and which commits were made.
 
-use super::audit::Snapshot;
 use super::gather::Gathered;
 use crate::codex::login::{self, Gift, InHome};
 use crate::spec::words::Mode;
@@ -9,13 +7,10 @@ use crate::{git, ui};
 use std::time::SystemTime;
 
 /// Tells the user all of it. `stop` says whether the user wants no more of it.
-pub(super) fn leave(gathered: &Gathered, before: &Snapshot, stop: &dyn Fn() -> bool) {
+pub(super) fn leave(gathered: &Gathered, stop: &dyn Fn() -> bool) {
     match gathered.ground.settings.shape.codex_home {
         Mode::Mirror => login(gathered),
         Mode::Shared | Mode::None => {}
-    }
-    if let Err(err) = gathered.ground.watched().leave(before) {
-        ui::warn(format_args!("what changed in the workspace could not be looked at: {err:#}"));
     }
     commits(gathered, stop);
 }

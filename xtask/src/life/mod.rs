@@ -3,9 +3,8 @@
 //! `Gathered → Plan → Running → Proven | Unproven → Left`: each state is a type, and what is not proven has no way in
 //! but a shell.
 
-mod audit;
-mod baseline;
 pub(crate) mod call;
+pub(crate) mod changes;
 pub(crate) mod down;
 mod dry_run;
 mod early;
@@ -38,7 +37,6 @@ mod wanted;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz {
-    pub(crate) use super::baseline::fuzz as baseline;
     pub(crate) use super::record::fuzz as record;
     pub(crate) use super::session::fuzz as session;
     pub(crate) use super::status::fuzz as status;

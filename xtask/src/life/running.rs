@@ -177,8 +177,8 @@ impl Proven<'_> {
     /// # Errors
     /// The state of the workspace cannot be kept for the next comparison.
     pub(crate) fn stand(self) -> Result<Standing> {
+        self.running.call.gathered.look_again()?;
         self.running.call.gathered.note_entered()?;
-        self.running.call.gathered.ground.watched().look()?;
         Ok(Standing {
             project: self.running.call.gathered.ground.places.project,
             container: self.running.name,

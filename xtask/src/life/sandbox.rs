@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::error::usage;
 use crate::exposed::Exposed;
 use crate::spec::settings::Flags;
-use crate::spec::words::Leftovers;
+use crate::spec::words::{Leftovers, OnChange};
 use anyhow::Result;
 
 /// What is asked of a call.
@@ -19,6 +19,8 @@ pub(crate) struct Asked {
     pub yes: bool,
     /// What is done with processes that no session holds.
     pub leftovers: Option<Leftovers>,
+    /// What is done with changes that act by themselves.
+    pub on_change: Option<OnChange>,
     /// Print the plan, run none of it.
     pub dry_run: bool,
 }
@@ -40,8 +42,9 @@ pub(crate) fn sandbox(cx: &Context, asked: &Asked, exposed: Option<Exposed>) -> 
         return dry_run(cx, &ground.gather(cx, Purpose::DryRun)?, &asked.program);
     }
     let ground = Ground::read(cx, &asked.flags, exposed)?;
-    let leftovers = Policy::new(asked.leftovers, cx.stdin_tty && !asked.yes);
-    let left = match (Call::begin(cx, ground, leftovers)?.start()?.prove()?, &asked.program) {
+    let can_ask = cx.stdin_tty && !asked.yes;
+    let call = Call::begin(cx, ground, Policy::new(asked.leftovers, can_ask))?.on_change(asked.on_change, can_ask);
+    let left = match (call.start()?.prove()?, &asked.program) {
         (Outcome::Proven(proven), Program::Codex(args)) => proven.enter(asked.yes, args)?,
         (Outcome::Proven(proven), Program::Shell) => proven.shell(asked.yes)?,
         (Outcome::Unproven(unproven), Program::Shell) => unproven.shell(asked.yes)?,

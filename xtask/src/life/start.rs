@@ -30,8 +30,7 @@ impl<'a> Call<'a> {
         let mut plan = self.plan()?;
         if let Some((record, existing)) = plan.entered.take().zip(self.gathered.existing.clone()) {
             let alive = self.settle(&existing.container)?;
-            self.gathered.ground.watched().look()?;
-            self.gathered.look_at_entry(&alive)?;
+            self.gathered.look_at_entry(&alive, self.decision())?;
             plan.deferred.iter().for_each(|line| ui::say(format_args!("at the next start: {line}")));
             let early = early.filter(|early| early.container == existing.id);
             let name = plan.project.container();
@@ -48,8 +47,10 @@ impl<'a> Call<'a> {
             let ground = Ground::under(self.cx, settings.clone(), confirm, None)?;
             self.gathered = ground.gather(self.cx, Purpose::Start)?;
         }
-        self.gathered.protect_git(self.cx)?;
-        self.gathered.ground.watched().look()?;
+        let (seen, when) = self.gathered.protect_git(self.cx)?;
+        if let Some(look) = seen {
+            self.decision().settle(look, &self.gathered.ground.workspace, when)?;
+        }
         sources::check(self.cx, &self.gathered)?;
         self.ask_engine()?;
         // With the engine's answers and the git directories that were just found.

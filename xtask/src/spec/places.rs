@@ -41,8 +41,8 @@ pub struct Places {
     pub proof: PathBuf,
     /// The record of the container: its `Spec`, and what was read of it before any agent ran in it.
     pub record: PathBuf,
-    /// What host-run files of the workspace looked like when they were last looked at.
-    pub baseline: PathBuf,
+    /// What the files of the workspace that tools of this host obey were when they were last looked at.
+    pub obeyed: PathBuf,
     /// A file for each session that goes on, locked by its call.
     pub sessions: PathBuf,
     /// Held while a sandbox is started or proven.
@@ -71,7 +71,7 @@ pub fn of(cx: &Context, workspace: &Path, uid: u32) -> Places {
         git_state: dir.join("git-state.json"),
         proof: dir.join("proof.json"),
         record: dir.join(RECORD),
-        baseline: dir.join("baseline.json"),
+        obeyed: dir.join("obeyed"),
         sessions: dir.join("sessions"),
         lock: dir.join("lock"),
         override_file: cx.scratch().join(&key).join("override.yaml"),

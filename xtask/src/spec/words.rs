@@ -177,6 +177,17 @@ pub enum Leftovers {
     End,
 }
 
+/// What happens to what has changed and acts by itself on this host, such as `.envrc`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnChange {
+    /// It stays as it is.
+    Keep,
+    /// What was there before is put back, and what took its place is renamed.
+    Restore,
+    /// What is new or changed is renamed, so that no tool obeys it.
+    Aside,
+}
+
 /// The nearest of some names, if it is near.
 pub(crate) fn nearest<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
     names

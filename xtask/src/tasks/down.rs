@@ -3,8 +3,10 @@
 use crate::context::Context;
 use crate::error::usage;
 use crate::life::Signals;
+use crate::life::changes::Decision;
 use crate::life::down::Removal;
 use crate::spec::settings::Flags;
+use crate::spec::words::OnChange;
 use crate::ui;
 use anyhow::Result;
 
@@ -19,6 +21,9 @@ pub struct Args {
     /// Also remove the caches that your workspaces share, after asking
     #[arg(long)]
     caches: bool,
+    /// What acts by itself and changed: keep, restore or aside [default: ask]
+    #[arg(long, value_name = "WHAT", hide_possible_values = true)]
+    on_change: Option<OnChange>,
     /// Do not ask
     #[arg(long)]
     yes: bool,
@@ -57,7 +62,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
             return Ok(1);
         }
     }
-    removal.run(&|| signals.any())?;
+    let can_ask = cx.stdin_tty && !args.yes;
+    removal.run(&Decision { said: args.on_change, ask: can_ask.then_some(&signals) }, &|| signals.any())?;
     let copies = cx.state.join("codex");
     if args.all && copies.exists() {
         let dir = copies.display();

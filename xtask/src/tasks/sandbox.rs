@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::exposed::Exposed;
 use crate::life::{self, Asked, Program};
 use crate::spec::settings::Flags;
-use crate::spec::words::Leftovers;
+use crate::spec::words::{Leftovers, OnChange};
 use anyhow::Result;
 
 /// Start the sandbox, prove what it promises, enter Codex
@@ -21,6 +21,9 @@ pub struct Args {
     /// Processes that ended sessions left: keep or end them [default: ask]
     #[arg(long, value_name = "WHAT", hide_possible_values = true)]
     pub(crate) leftovers: Option<Leftovers>,
+    /// What acts by itself and changed: keep, restore or aside [default: ask]
+    #[arg(long, value_name = "WHAT", hide_possible_values = true)]
+    pub(crate) on_change: Option<OnChange>,
     /// Print the settings and every step, run none
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -32,6 +35,6 @@ pub struct Args {
 /// Returns Codex's own exit code once Codex has started.
 pub(crate) fn run(cx: &Context, args: &Args, exposed: Option<Exposed>) -> Result<u8> {
     let program = if args.shell { Program::Shell } else { Program::Codex(args.args.clone()) };
-    let Args { flags, yes, leftovers, dry_run, .. } = args.clone();
-    life::sandbox(cx, &Asked { flags, program, yes, leftovers, dry_run }, exposed)
+    let Args { flags, yes, leftovers, on_change, dry_run, .. } = args.clone();
+    life::sandbox(cx, &Asked { flags, program, yes, leftovers, on_change, dry_run }, exposed)
 }

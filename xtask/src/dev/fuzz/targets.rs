@@ -98,7 +98,9 @@ impl Target {
     /// It is read wrongly.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn read(self, bytes: &[u8]) {
-        use crate::{codex, distro, engine, exposed, git, gpu, image, kept_path, life, mountinfo, proof, smoke, spec};
+        use crate::{
+            codex, distro, engine, exposed, git, gpu, image, kept_path, life, mountinfo, obeyed, proof, smoke, spec,
+        };
         let text = &*String::from_utf8_lossy(bytes);
         match self {
             Target::Mountinfo => mountinfo::fuzz(text),
@@ -164,11 +166,14 @@ impl Target {
                 exposed::fuzz(bytes);
                 life::fuzz::record(bytes);
                 life::fuzz::session(bytes);
-                life::fuzz::baseline(bytes);
+                obeyed::fuzz::kept(bytes);
                 git::fuzz::watch::state(bytes);
             }
             Target::Path => kept_path::fuzz(bytes),
-            Target::Shown => crate::text::fuzz(bytes),
+            Target::Shown => {
+                crate::text::fuzz(bytes);
+                obeyed::fuzz::shown(bytes);
+            }
         }
     }
 }

@@ -72,7 +72,7 @@ fn objects_of_a_nested_repository_that_an_agent_could_write_refuse_a_start() {
     let env = Environment::default();
     let start = |state: &str| {
         let doubt = watch::Doubt::default();
-        let told = watch::protect(&f.workspace, Some(&f.repo()), &f.path(state), &env, doubt);
+        let told = watch::protect(&f.workspace, Some(&f.repo()), &f.path(state), &env, doubt, None);
         told.map(drop).map_err(|err| crate::error::render(&err.why))
     };
     assert_eq!(start("one"), Ok(()));

@@ -198,18 +198,18 @@ mod tests {
         fs::create_dir(&workspace).unwrap();
         let su = workspace.join("su");
         file(&su, 0o4755);
-        protect(&workspace, None, &state, &Environment::default(), Doubt::default()).unwrap();
+        protect(&workspace, None, &state, &Environment::default(), Doubt::default(), None).unwrap();
         assert_eq!(mode(&su), 0o4755, "before the first session it is the user's own");
         note_entered(&state).unwrap();
-        protect(&workspace, None, &state, &Environment::default(), Doubt::default()).unwrap();
+        protect(&workspace, None, &state, &Environment::default(), Doubt::default(), None).unwrap();
         assert_eq!(mode(&su), 0o755, "since an entry");
         set(&su, 0o4755);
-        protect(&workspace, None, &state, &Environment::default(), Doubt::default()).unwrap();
+        protect(&workspace, None, &state, &Environment::default(), Doubt::default(), None).unwrap();
         assert_eq!(mode(&su), 0o4755, "nothing was alive: the user has set it");
-        look(&workspace, None, &state, &Environment::default(), Now::Busy).unwrap();
+        look(&workspace, None, &state, &Environment::default(), Now::Busy, None).unwrap();
         assert_eq!(mode(&su), 0o755, "the end of a session");
         set(&su, 0o4755);
-        protect(&workspace, None, &state, &Environment::default(), Doubt::default()).unwrap();
+        protect(&workspace, None, &state, &Environment::default(), Doubt::default(), None).unwrap();
         assert_eq!(mode(&su), 0o755, "a leftover was alive");
     }
 }

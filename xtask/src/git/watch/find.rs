@@ -16,6 +16,7 @@ use super::walk::{Bound, Met, Then, Walk};
 use crate::beneath::Beneath;
 use crate::error::{Failure, failed};
 use crate::exposed::Suspect;
+use crate::obeyed::Look;
 use crate::second_name::Writers;
 use crate::ui::printable;
 use anyhow::{Context as _, Result};
@@ -49,6 +50,8 @@ pub(super) struct Found {
     pub(super) second_names: Vec<Failure>,
     /// The symlinks into other ground of agents that stay or are set aside, and what they say.
     pub(super) led_out: BTreeMap<PathBuf, PathBuf>,
+    /// The look at what other tools obey.
+    pub(super) obeyed: Option<Look>,
     /// What makes git run or obey what lies at a path below the workspace.
     said: BTreeMap<PathBuf, String>,
 }
@@ -76,7 +79,7 @@ impl Found {
 impl From<Found> for Told {
     fn from(found: Found) -> Told {
         let complete = found.unresolved.is_empty();
-        Told { notes: found.notes, warnings: found.warnings, complete }
+        Told { notes: found.notes, warnings: found.warnings, complete, obeyed: found.obeyed.map(Box::new) }
     }
 }
 
@@ -115,6 +118,8 @@ pub(super) struct Finder<'a> {
     links: usize,
     /// The files outside of the workspace, or in places that are read-only as a whole, that git runs or obeys.
     run: Vec<PathBuf>,
+    /// The look at what other tools obey, where one is wanted.
+    obeyed: Option<Look>,
     found: Found,
 }
 
@@ -137,8 +142,14 @@ impl<'a> Finder<'a> {
             outward: Outward::of(workspace, env)?,
             links: 0,
             run: Vec::new(),
+            obeyed: None,
             found: Found::default(),
         })
+    }
+
+    /// The same walk serves the look at what other tools obey.
+    pub(super) fn looking(self, obeyed: Option<Look>) -> Finder<'a> {
+        Finder { obeyed, ..self }
     }
 
     /// While no agent runs: what this look left unresolved is not taken for the user's.
@@ -155,6 +166,7 @@ impl<'a> Finder<'a> {
     pub(super) fn find(mut self, bound: &Bound) -> Result<Found, Unfinished> {
         let found = self.search(bound);
         self.found.warnings.extend(std::mem::take(&mut self.bits).lines());
+        self.found.obeyed = self.obeyed.take();
         match found {
             Ok(()) => Ok(self.found),
             Err(why) => Err(self.found.unfinished(why)),
@@ -175,6 +187,9 @@ impl<'a> Finder<'a> {
         walk.after_an_agent =
             self.known.is_some() || self.doubt.is_some() || self.suspect.is_some_and(|by| !by.ground.is_none());
         walk.run(first, &mut |met| self.meet(met));
+        if let Some(look) = &mut self.obeyed {
+            look.finish(&root);
+        }
         let nested = self.found.places.iter().filter_map(|place| Trusted::of(&self.root, place));
         let enclosing = obeyed::enclosing(self.root.path());
         let mut repos = nested.chain(enclosing).collect::<Vec<_>>();
@@ -365,6 +380,12 @@ impl<'a> Finder<'a> {
             Met::Bits { dir, name, path, node } => {
                 if self.is_open(&path) {
                     self.bits.take(dir, name, path, &node);
+                }
+                Then::Descend
+            }
+            Met::Obeyed { dir, name, path, found } => {
+                if let Some(look) = &mut self.obeyed {
+                    look.meet(dir, name, &path, found);
                 }
                 Then::Descend
             }

