@@ -246,8 +246,12 @@ mod tests {
             let claims = judge(&spec, inside, &host);
             claims.iter().find(|claim| claim.id == id).unwrap().why.clone()
         };
-        inside.targets[1].sample.as_mut().unwrap().symlinks =
-            vec![leads("/datasets/ssv2/b", true), leads("/opt/codex/a", true), leads("/etc/a", true), leads("/workspace/a", false)];
+        inside.targets[1].sample.as_mut().unwrap().symlinks = vec![
+            leads("/datasets/ssv2/b", true),
+            leads("/opt/codex/a", true),
+            leads("/etc/a", true),
+            leads("/workspace/a", false),
+        ];
         assert_eq!(why(&inside, "dataset.ssv2.symlinks"), None, "read-only, of the container's own, and gone");
         assert_eq!(why(&inside, "dataset.ssv2.readable"), None, "one that leads nowhere, among files that were read");
         // Links alone are no files, but nothing is broken where none of them is.
