@@ -95,6 +95,8 @@ network       open
 gpus          all
               0 NVIDIA GeForce RTX 5090: 37 % busy, 10240 of 32607 MiB used
 shm           1.0 MiB of 32.0 GiB used
+memory        at most [..]
+...
 mounts        read-only  /datasets/ssv2     <- /data/ssv2
               writable   /home/codex/.codex <- /home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d/codex-home
               writable   /workspace         <- /home/me/project

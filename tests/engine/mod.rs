@@ -14,6 +14,7 @@ mod image;
 mod inside;
 mod launcher;
 mod limits;
+mod login;
 mod main_path;
 mod nested_git;
 mod network;

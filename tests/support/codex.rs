@@ -41,6 +41,32 @@ pub(crate) fn real() -> PathBuf {
     pinned::bin(&installation())
 }
 
+/// The directory that holds the launcher of another version of the real Codex, from npm, for what differs by version.
+pub(crate) fn real_of(version: &str) -> PathBuf {
+    let dir = engine::tools().join(format!("codex-{version}"));
+    engine::once(&format!("codex-{version}"), || {
+        if pinned::bin(&dir).join("codex").exists() {
+            return;
+        }
+        let half = dir.with_extension("half");
+        let _ = std::fs::remove_dir_all(&half);
+        std::fs::create_dir_all(&half).expect("a directory for Codex");
+        let package = format!("@openai/codex@{version}");
+        let prefix = half.display().to_string();
+        let quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--prefix"];
+        let words = ["install"].into_iter().chain(quiet).chain([prefix.as_str(), package.as_str()]);
+        let mut npm = std::process::Command::new(proc::find("npm"));
+        if let Some(ca) = std::env::var_os("SSL_CERT_FILE") {
+            npm.env("NODE_EXTRA_CA_CERTS", ca);
+        }
+        let said = npm.args(words).output().expect("npm");
+        assert!(said.status.success(), "npm: {}", String::from_utf8_lossy(&said.stderr));
+        let _ = std::fs::remove_dir_all(&dir);
+        std::fs::rename(&half, &dir).expect("Codex in its place");
+    });
+    pinned::bin(&dir)
+}
+
 /// The real Codex where the owner of the place can reach it.
 pub(crate) fn real_for(place: &Place) -> PathBuf {
     if place.owner.is_none() {

@@ -1,6 +1,7 @@
 //! What the tests stand on. Nothing here asserts what the tool should do; the tests do.
 
 pub(crate) mod breaking;
+pub(crate) mod chatgpt;
 pub(crate) mod codex;
 pub(crate) mod devcontainer;
 pub(crate) mod docker;

@@ -236,6 +236,15 @@ mod tests {
     }
 
     #[test]
+    fn people_are_told_why_or_what_the_host_saw_or_what_was_seen_inside() {
+        let seen = |inside: &str, host: &str, why: Option<&str>| {
+            let evidence = Evidence { inside: inside.into(), host: host.into() };
+            Finding { evidence, why: why.map(str::to_owned), ..Finding::new("a", "p") }.seen().to_owned()
+        };
+        assert_eq!([seen("i", "h", Some("w")), seen("i", "h", None), seen("i", "", None)], ["w", "h", "i"]);
+    }
+
+    #[test]
     fn only_what_was_seen_to_hold_is_held() {
         assert_eq!(ALL.map(Verdict::held), [false, false, false, false, true]);
         assert_eq!(ALL.map(Verdict::fatal), [true, true, false, false, false]);

@@ -124,12 +124,14 @@ fn read(escaped: &str) -> Option<PathBuf> {
 /// For the fuzzer. Every path reads back as it was, and every text that is read is written as one.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(bytes: &[u8]) {
+    let read = |text: String| serde_json::from_str::<KeptPath>(&text);
     let path = KeptPath::from(Path::new(std::ffi::OsStr::from_bytes(bytes)));
-    let again = serde_json::to_string(&path).and_then(|text| serde_json::from_str::<KeptPath>(&text));
-    assert_eq!(again.ok(), Some(path).filter(|_| !bytes.contains(&0)), "no path has a zero byte");
+    if !bytes.contains(&0) {
+        assert_eq!(serde_json::to_string(&path).and_then(read).ok(), Some(path));
+    }
     if let Ok(path) = serde_json::from_slice::<KeptPath>(bytes) {
-        let again = serde_json::to_string(&path).and_then(|text| serde_json::from_str::<KeptPath>(&text));
-        assert_eq!(again.ok(), Some(path));
+        assert!(!path.as_os_str().as_bytes().contains(&0), "no path has a zero byte");
+        assert_eq!(serde_json::to_string(&path).and_then(read).ok(), Some(path));
     }
 }
 

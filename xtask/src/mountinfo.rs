@@ -299,6 +299,18 @@ mod tests {
     }
 
     #[test]
+    fn the_root_is_the_mount_at_the_top_whose_parent_is_not_seen_or_itself() {
+        for parent in [1, 7] {
+            let text = format!(
+                "5 99 8:9 / /other rw - ext4 d rw\n1 {parent} 8:1 / / rw - ext4 d rw\n2 1 8:2 / /a rw - ext4 d rw\n"
+            );
+            let table = MountTable::parse(&text).unwrap();
+            assert_eq!(table.covering("/x").map(|line| line.id), Some(1), "{text}");
+            assert_eq!(table.covering("/a/b").map(|line| line.id), Some(2), "{text}");
+        }
+    }
+
+    #[test]
     fn an_odd_line_is_an_error_that_shows_it() {
         for odd in [
             "nonsense",

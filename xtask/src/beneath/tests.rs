@@ -100,7 +100,8 @@ fn what_cannot_be_removed_is_named_and_everything_else_goes() {
     let tree = temp.path().join("tree");
     let stuck = tree.join("a/kept\u{202e}");
     fs::create_dir_all(&stuck).unwrap();
-    for name in ["a/one", "a/kept\u{202e}/file", "z"] {
+    fs::create_dir_all(tree.join("z")).unwrap();
+    for name in ["a/one", "a/kept\u{202e}/file", "a/kept\u{202e}/later", "z/later"] {
         fs::write(tree.join(name), "").unwrap();
     }
     let dir = Beneath::root(temp.path()).unwrap();
@@ -139,7 +140,8 @@ fn a_tree_of_very_many_names_of_any_bytes_is_removed_and_its_removal_ends_where_
         let name = [b"\x80-".as_slice(), n.to_string().as_bytes()].concat();
         wide.create(OsStr::from_bytes(&name), 0o600).unwrap();
         if n % 2 == 0 {
-            tree.make_dir(OsStr::from_bytes(&name), 0o000).unwrap();
+            let closed = tree.make_dir(OsStr::from_bytes(&name), 0o700).unwrap();
+            rustix::fs::fchmod(&closed.fd, Mode::empty()).unwrap();
         }
     }
     let asked = std::cell::Cell::new(0);

@@ -10,6 +10,7 @@ mod form;
 mod inside;
 mod kept;
 mod outcome;
+mod probe;
 mod token;
 
 #[cfg(any(test, fuzzing))]
@@ -17,9 +18,9 @@ pub(crate) use auth::fuzz;
 
 pub(crate) use ask::Asker;
 pub(crate) use form::Form;
-pub(crate) use inside::{FromHost, Held, What, give, held, push};
+pub(crate) use inside::{InHome, give, held, push};
 pub(crate) use kept::{Leases, RETRY};
-pub(crate) use outcome::{Outcome, Unsure, until};
+pub(crate) use outcome::{FromHost, Gift, LoginOutcome, Unsure, until};
 pub(crate) use token::Token;
 
 use super::Codex;
@@ -27,7 +28,7 @@ use crate::context::Context;
 use crate::error::host;
 use crate::spec::words::Login;
 use anyhow::{Context as _, Result};
-use ask::Answer;
+use ask::CodexSays;
 use auth::{AuthKind, HostFile};
 use outcome::Nothing;
 use std::fs;
@@ -66,13 +67,20 @@ fn in_keyring(host_home: &Path) -> bool {
     matches!(store, Some("keyring" | "auto"))
 }
 
-/// What the host has for a sandbox. Its Codex is asked where the kept lease is not good any more.
+/// What the host has for a sandbox. Its Codex is asked where the lease that is kept is not good any more. `stop` says whether
+/// the user wants it to end.
 ///
 /// # Errors
 /// This version of Codex leases nothing, or the state folder cannot be written.
-pub(crate) fn from_host(cx: &Context, how: Login, home: &Path, codex: &Codex) -> Result<FromHost> {
+pub(crate) fn from_host(
+    cx: &Context,
+    how: Login,
+    home: &Path,
+    codex: &Codex,
+    (kept, stop): (&Path, &dyn Fn() -> bool),
+) -> Result<FromHost> {
     let read = || HostFile::read(home).with_context(|| format!("cannot read `{}`", home.join("auth.json").display()));
-    let leases = Leases::new(&cx.state, home, Asker::new(cx, &codex.binary, home));
+    let leases = Leases::new(kept, home, Asker::new(cx, &codex.binary, home));
     let nothing = |why| {
         leases.forget()?;
         Ok(FromHost::Nothing(why))
@@ -80,8 +88,8 @@ pub(crate) fn from_host(cx: &Context, how: Login, home: &Path, codex: &Codex) ->
     match (how, read) {
         (Login::None, _) => Ok(FromHost::Nothing(Nothing::Setting)),
         (Login::Full, read) => match read()? {
-            HostFile::Login(AuthKind::ApiKey, bytes) => Ok(FromHost::Whole(What::ApiKey, bytes)),
-            HostFile::Login(AuthKind::ChatGpt | AuthKind::Other, bytes) => Ok(FromHost::Whole(What::Full, bytes)),
+            HostFile::Login(AuthKind::ApiKey, bytes) => Ok(FromHost::Whole(Gift::ApiKey, bytes)),
+            HostFile::Login(AuthKind::ChatGpt | AuthKind::Other, bytes) => Ok(FromHost::Whole(Gift::Full, bytes)),
             HostFile::Odd => Ok(FromHost::Nothing(Nothing::Odd)),
             HostFile::Missing if in_keyring(home) => Ok(FromHost::Nothing(Nothing::FullInKeyring)),
             HostFile::Missing => Ok(FromHost::Nothing(Nothing::NoLogin)),
@@ -89,31 +97,31 @@ pub(crate) fn from_host(cx: &Context, how: Login, home: &Path, codex: &Codex) ->
         (Login::Lease, read) => match read()? {
             HostFile::Login(AuthKind::ApiKey, bytes) => {
                 leases.forget()?;
-                Ok(FromHost::Whole(What::ApiKey, bytes))
+                Ok(FromHost::Whole(Gift::ApiKey, bytes))
             }
             HostFile::Odd => nothing(Nothing::Odd),
             HostFile::Missing if !in_keyring(home) => nothing(Nothing::NoLogin),
             HostFile::Missing | HostFile::Login(AuthKind::ChatGpt | AuthKind::Other, _) => {
-                lease(cx, codex, home, &leases)
+                lease(cx, codex, home, &leases, stop)
             }
         },
     }
 }
 
-fn lease(cx: &Context, codex: &Codex, home: &Path, leases: &Leases) -> Result<FromHost> {
-    Ok(match leases.get(Duration::ZERO, || false)? {
-        Answer::Token(token) if token.left(SystemTime::now()).is_zero() => {
+fn lease(cx: &Context, codex: &Codex, home: &Path, leases: &Leases, stop: &dyn Fn() -> bool) -> Result<FromHost> {
+    Ok(match leases.get(Duration::ZERO, stop)? {
+        CodexSays::Token(token) if token.left(SystemTime::now()).is_zero() => {
             FromHost::Unsure(Unsure::Ended(token.ends()))
         }
-        Answer::Token(token) => FromHost::Lease(token, form::of(cx, &codex.binary, &codex.version)?),
-        Answer::Dead => FromHost::Unsure(Unsure::Dead),
-        Answer::OtherProvider => FromHost::Unsure(Unsure::OtherProvider),
-        Answer::Silent(why) => FromHost::Unsure(Unsure::Silent(why)),
-        Answer::NoLogin if in_keyring(home) => FromHost::Nothing(Nothing::NoneInKeyring),
-        Answer::NoLogin => FromHost::Nothing(Nothing::NoLogin),
-        Answer::ApiKey => FromHost::Nothing(Nothing::KeyInKeyring),
-        Answer::OtherKind => FromHost::Nothing(Nothing::OtherKind),
-        Answer::Unknown => {
+        CodexSays::Token(token) => FromHost::Lease(token, probe::of(cx, &codex.binary, &codex.version)?),
+        CodexSays::Dead => FromHost::Unsure(Unsure::Dead),
+        CodexSays::OtherProvider => FromHost::Unsure(Unsure::OtherProvider),
+        CodexSays::Silent(why) => FromHost::Unsure(Unsure::Silent(why)),
+        CodexSays::NoLogin if in_keyring(home) => FromHost::Nothing(Nothing::NoneInKeyring),
+        CodexSays::NoLogin => FromHost::Nothing(Nothing::NoLogin),
+        CodexSays::ApiKey => FromHost::Nothing(Nothing::KeyInKeyring),
+        CodexSays::OtherKind => FromHost::Nothing(Nothing::OtherKind),
+        CodexSays::Unknown => {
             return Err(host(format!("Codex {} cannot be asked for an access token", codex.version))
                 .hint("update Codex, or hand your login over whole with `login: full`, or none with `login: none`")
                 .into());
@@ -136,15 +144,15 @@ pub(crate) enum Renewal {
 /// Codex cannot be started, or the state folder cannot be written.
 pub(crate) fn renew(leases: &Leases, stop: impl Fn() -> bool) -> Result<Renewal> {
     Ok(match leases.get(RETRY, stop)? {
-        Answer::Token(token) if token.left(SystemTime::now()).is_zero() => {
+        CodexSays::Token(token) if token.left(SystemTime::now()).is_zero() => {
             Renewal::Trouble(Unsure::Ended(token.ends()))
         }
-        Answer::Token(token) => Renewal::Lease(token),
-        Answer::Dead => Renewal::Trouble(Unsure::Dead),
-        Answer::OtherProvider => Renewal::Trouble(Unsure::OtherProvider),
-        Answer::Silent(why) => Renewal::Trouble(Unsure::Silent(why)),
-        Answer::Unknown => Renewal::Trouble(Unsure::Silent("it does not know the question")),
-        Answer::NoLogin | Answer::ApiKey | Answer::OtherKind => Renewal::LoggedOut,
+        CodexSays::Token(token) => Renewal::Lease(token),
+        CodexSays::Dead => Renewal::Trouble(Unsure::Dead),
+        CodexSays::OtherProvider => Renewal::Trouble(Unsure::OtherProvider),
+        CodexSays::Silent(why) => Renewal::Trouble(Unsure::Silent(why)),
+        CodexSays::Unknown => Renewal::Trouble(Unsure::Silent("it does not know the question")),
+        CodexSays::NoLogin | CodexSays::ApiKey | CodexSays::OtherKind => Renewal::LoggedOut,
     })
 }
 

@@ -26,7 +26,6 @@ pub(super) fn confine(service: &mut Value, p: &Spec) {
         memlock,
         ptrace: _,
         cache_sharing: _,
-        memories: _,
     } = &p.shape;
     service["shm_size"] = json!(shm_size);
     if let Some(bytes) = memory {
@@ -216,7 +215,6 @@ pub(crate) fn answer(shape: &Shape) -> Value {
         memlock: _,
         ptrace: _,
         cache_sharing: _,
-        memories: _,
     } = shape;
     let mut answer: Value = serde_json::from_str(REAL).unwrap();
     let mut says = |field: &str, value: Value| {

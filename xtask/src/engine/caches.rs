@@ -257,8 +257,8 @@ mod tests {
         }
         assert_eq!(variables["PIP_CACHE_DIR"], "/home/codex/.cache/pip");
         let steps: Vec<String> = create(&spec).iter().map(ToString::to_string).collect();
-        let pip = "docker volume create --label codex-sandbox.cache=pip --label codex-sandbox.user=1000 --label \
-                   codex-sandbox.network=open codex-sandbox-cache-pip-open-u1000";
+        let pip = "docker volume create --label 'codex-sandbox.cache=pip' --label 'codex-sandbox.user=1000' --label \
+                   'codex-sandbox.network=open' codex-sandbox-cache-pip-open-u1000";
         assert!(steps.iter().any(|step| step == pip), "{steps:#?}");
     }
 

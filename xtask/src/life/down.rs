@@ -112,7 +112,10 @@ impl Removal {
             // Two workspaces of a user may remove their common caches at the same time.
             steps.push(Step::Run(docker::remove_volumes(&self.volumes)));
         }
-        steps.extend(self.all.then(|| remove(places.dir.clone())));
+        if self.all {
+            // The leases of the login are kept for all workspaces: the next entry of another one asks again.
+            steps.extend([places.leases.clone(), places.dir.clone()].map(remove));
+        }
         steps
     }
 

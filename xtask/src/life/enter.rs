@@ -17,7 +17,7 @@ use crate::engine::docker::{self, Entrance, Whose};
 use crate::engine::inspect::Container;
 use crate::error::failed;
 use crate::spec::inside::{PYTHON, REAP};
-use crate::spec::words::Leftovers;
+use crate::spec::words::{Leftovers, Network};
 use crate::{exec, ui};
 use anyhow::Result;
 use std::fs::File;
@@ -68,6 +68,9 @@ impl Running<'_> {
         let mut session = Session::begin(&gathered.ground.places, &mark, Alive::read(&container).ok().as_ref())?;
         let fills = used::filled(&gathered.ground.places, &record.spec);
         let (used, memory) = (Used::read(&container, &fills), record.spec.shape.memory);
+        if matches!(program, Program::Codex(_)) && record.spec.shape.network == Network::None {
+            ui::warn("with `network: none` Codex reaches no model: a session can ask nothing");
+        }
         ui::echo(&command);
         let (start, mut lock) = (Instant::now(), Some(call.lock));
         let mut keeper = Keeper::of(call.cx, gathered);

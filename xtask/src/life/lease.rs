@@ -3,12 +3,15 @@
 use super::gather::Gathered;
 use crate::codex::login::{self, Asker, Form, FromHost, Leases, RETRY, Renewal};
 use crate::context::Context;
+use crate::finding::Finding;
+use crate::proof::lease;
+use crate::spec::words::{Login, Mode};
 use anyhow::Result;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How often it is looked whether there is a newer one: a few reads of small files. What Codex inside is refused it asks for
 /// again for 7.5 s (seen with 0.171.0).
@@ -16,7 +19,7 @@ const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Where a renewed lease goes.
 #[derive(Clone)]
-struct Target {
+struct LeaseTarget {
     leases: Leases,
     form: Form,
     home: PathBuf,
@@ -25,7 +28,7 @@ struct Target {
 
 /// Asks the host's Codex again in time, beside the session, and pushes what it says into the sandbox.
 pub(super) struct Keeper {
-    target: Target,
+    target: LeaseTarget,
     /// The request that is under way.
     asking: Option<JoinHandle<Result<Option<String>>>>,
     /// When it is looked next.
@@ -40,8 +43,8 @@ impl Keeper {
     pub(super) fn of(cx: &Context, gathered: &Gathered) -> Option<Keeper> {
         let FromHost::Lease(_, form) = gathered.login else { return None };
         let (home, places) = (&gathered.ground.settings.host_codex_home, &gathered.ground.places);
-        let leases = Leases::new(&cx.state, home, Asker::new(cx, &gathered.codex.binary, home));
-        let target = Target { leases, form, home: places.codex_home.clone(), record: places.login.clone() };
+        let leases = Leases::new(&places.leases, home, Asker::new(cx, &gathered.codex.binary, home));
+        let target = LeaseTarget { leases, form, home: places.codex_home.clone(), record: places.login.clone() };
         let (next, stop) = (Instant::now() + INTERVAL, Arc::default());
         Some(Keeper { target, asking: None, next, stop, trouble: None })
     }
@@ -88,11 +91,20 @@ impl Keeper {
     }
 }
 
+/// The claim about what the sandbox has of the host's login, where the setting asks for a lease.
+pub(super) fn claim(gathered: &Gathered) -> Option<Finding> {
+    let (places, settings) = (&gathered.ground.places, &gathered.ground.settings);
+    if (settings.login, settings.shape.codex_home) != (Login::Lease, Mode::Mirror) {
+        return None;
+    }
+    lease::claim(&login::held(&places.codex_home, &places.login), SystemTime::now())
+}
+
 fn failed(err: &anyhow::Error) -> String {
     format!("login: it could not be renewed: {err:#}")
 }
 
-impl Target {
+impl LeaseTarget {
     /// Gives what the user should know.
     fn renew(&self, stop: &AtomicBool) -> Result<Option<String>> {
         match login::renew(&self.leases, || stop.load(Ordering::Relaxed))? {

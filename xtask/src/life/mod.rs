@@ -40,6 +40,7 @@ pub(crate) mod fuzz {
     pub(crate) use super::record::fuzz as record;
     pub(crate) use super::session::fuzz as session;
     pub(crate) use super::status::fuzz as status;
+    pub(crate) use super::used::fuzz as used;
 }
 
 pub(crate) use call::{Call, lock};

@@ -4,7 +4,7 @@ use super::gather::Gathered;
 use super::guest;
 use crate::beneath::Beneath;
 use crate::codex::home::{self, Mirror};
-use crate::codex::login::{self, Outcome};
+use crate::codex::login::{self, LoginOutcome};
 use crate::spec::Role;
 use crate::spec::words::Mode;
 use crate::{exec, git, text, ui};
@@ -72,7 +72,7 @@ impl Fill {
         match self.with {
             Filling::Home(Mode::Mirror) => {
                 let _late = ui::late(LATE, CLEARS);
-                let memories = gathered.ground.settings.shape.memories;
+                let memories = gathered.ground.settings.memories;
                 let removed = home::write(mirror, memories, &self.to, agents, stop)?;
                 let over = mirror.over.iter().map(|line| format!("warning: {line}"));
                 return Ok(over.chain(planted(&removed)).chain(login(gathered)?).collect());
@@ -159,7 +159,7 @@ pub(super) fn notes(gathered: &Gathered) -> Vec<String> {
 pub(super) fn login(gathered: &Gathered) -> Result<Option<String>> {
     let places = &gathered.ground.places;
     let outcome = login::give(&gathered.login, &places.codex_home, &places.login)?;
-    Ok((outcome != Outcome::Same).then(|| outcome.to_string()))
+    Ok((outcome != LoginOutcome::Same).then(|| outcome.to_string()))
 }
 
 /// How many entries of a home are in memory at once.

@@ -8,7 +8,7 @@ use super::call::Call;
 use super::early::{self, Early};
 use super::exec_command::{Left, Program};
 use super::record::{self, Record};
-use super::{gather, guest, native, ready};
+use super::{gather, guest, lease, native, ready};
 use crate::codex::home::McpServer;
 use crate::context::Context;
 use crate::engine::alive::Alive;
@@ -104,10 +104,12 @@ impl<'a> Running<'a> {
         }
         proof.claims.extend(native::claim(&self.record));
         proof.claims.extend(record::programs_claim(&self.record, programs.as_deref()));
+        let refreshed = refreshed?;
+        proof.claims.extend(lease::claim(&self.call.gathered));
         let text = format!("{}\n", text::json(&proof)?);
         exec::write_file(&self.call.gathered.ground.places.proof, text.as_bytes(), 0o600)?;
         exec::write_file(&copy_of_proof(cx), text.as_bytes(), 0o644)?;
-        refreshed?.iter().for_each(ui::say);
+        refreshed.iter().for_each(ui::say);
         if self.ours {
             self.keep(&proof)?;
         }

@@ -144,6 +144,13 @@ fn killed(kills: u64, memory: Option<u64>) -> String {
     }
 }
 
+/// For the fuzzer: `memory.events` and `io.stat` of a cgroup.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    assert!(oom_kills(text).is_none() || text.contains("oom_kill "));
+    written(text);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

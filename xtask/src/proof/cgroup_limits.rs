@@ -152,6 +152,8 @@ mod tests {
         assert_eq!(bytes("max"), Some(None));
         assert_eq!(bytes("9223372036854771712"), Some(None));
         assert_eq!(bytes("536870912"), Some(Some(536_870_912)));
+        assert_eq!(bytes(&NO_LIMIT.to_string()), Some(None));
+        assert_eq!(bytes(&(NO_LIMIT - 1).to_string()), Some(Some(NO_LIMIT - 1)));
         assert_eq!(bytes("some"), None);
     }
 

@@ -132,3 +132,44 @@ pub(super) fn some<T: fmt::Display>(items: impl IntoIterator<Item = T>) -> Strin
         n => format!("{} and {} more", texts[..MOST].join(", "), n - MOST),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_seen_is_kept_by_the_side_that_saw_it() {
+        let mut draft = Draft::new("a", "p");
+        draft.inside("one");
+        draft.inside("two");
+        draft.host("three");
+        let evidence = draft.done().evidence;
+        assert_eq!((evidence.inside.as_str(), evidence.host.as_str()), ("one; two", "three"));
+        assert_eq!(format!("{}, {}", Side::Inside, Side::Host), "inside, seen from the host");
+    }
+
+    #[test]
+    fn what_is_broken_outweighs_what_is_unseen_and_each_reason_is_given_once() {
+        let mut draft = Draft::new("a", "p").hint("mend it");
+        assert_eq!(draft.told("x", None::<u32>), None);
+        let mut both = Draft::new("a", "p").hint("mend it");
+        both.unseen("dark");
+        both.check(false, || "wrong".into());
+        both.check(false, || "wrong".into());
+        both.check(true, || "right".into());
+        let (unseen, broken, held) = (draft.done(), both.done(), Draft::new("a", "p").hint("mend it").done());
+        assert_eq!((unseen.verdict, unseen.why.as_deref()), (Verdict::NotProvable, Some("the engine does not say x")));
+        assert_eq!((broken.verdict, broken.why.as_deref()), (Verdict::Broken, Some("wrong")));
+        assert_eq!((broken.remedies.len(), held.remedies.len()), (1, 0), "only what does not hold has a remedy");
+        assert_eq!((held.verdict, held.why), (Verdict::Held, None));
+    }
+
+    #[test]
+    fn a_list_is_shown_in_part_with_the_number_of_the_rest() {
+        let list = |n: usize| some(0..n);
+        assert_eq!(
+            [list(0), list(2), list(4), list(7)],
+            ["none", "`0`, `1`", "`0`, `1`, `2`, `3`", "`0`, `1`, `2`, `3` and 3 more"]
+        );
+    }
+}

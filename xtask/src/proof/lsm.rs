@@ -87,6 +87,10 @@ mod tests {
         let debian = Modules { apparmor: true, selinux_enforces: None };
         assert!(promise(&Used::Neither, &debian).contains("uses no security module"));
         assert!(promise(&Used::Neither, &Modules::default()).contains("neither AppArmor nor SELinux"));
+        for (enforces, permissive) in [(None, false), (Some(true), false), (Some(false), true)] {
+            let modules = Modules { apparmor: false, selinux_enforces: enforces };
+            assert_eq!(promise(&Used::SeLinux("l"), &modules).contains("permissive"), permissive, "{enforces:?}");
+        }
     }
 
     /// A host with this module, and a container that it confines.

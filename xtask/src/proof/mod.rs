@@ -19,6 +19,7 @@ mod host_kernel;
 mod identity;
 pub(crate) mod init;
 mod kernel_files;
+pub(crate) mod lease;
 mod limits;
 mod lsm;
 mod modules;
@@ -295,6 +296,20 @@ mod tests {
             table(&claims, None),
             "broken        c  open\\u{1b}\n                 hint: fix it\nnot provable  b  dark\n\
              1 of 3 promises hold, seen from inside and from the host\n"
+        );
+        let proof = Proof {
+            schema: SCHEMA,
+            container: "c0".into(),
+            nonce: "n0".into(),
+            time: "t".into(),
+            image: "i".into(),
+            codex: "0".into(),
+            claims: claims.to_vec(),
+        };
+        assert_eq!(proof.table(None), table(&claims, None));
+        assert_eq!(
+            full_table(&claims, None),
+            "broken        c  open\\u{1b}\nnot provable  b  dark\nheld          a  p\n"
         );
         assert_eq!(
             serde_json::to_value(&claims[2]).unwrap(),

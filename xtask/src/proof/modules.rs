@@ -51,5 +51,7 @@ mod tests {
         assert_eq!(Modules::of("", Some("Y\n"), None).names(), ["AppArmor"]);
         assert_eq!(Modules::of("capability,selinux", None, Some("0")).names(), ["SELinux, permissive"]);
         assert_eq!(Modules::of("", None, None), Modules::default());
+        assert_eq!(Modules::of("", None, Some("1\n")).names(), ["SELinux, enforcing"], "securityfs is not mounted");
+        assert_eq!(Modules::of("apparmor", Some("N\n"), None).names(), ["AppArmor"]);
     }
 }

@@ -234,7 +234,30 @@ mod tests {
             claims.iter().find(|claim| claim.id == "dataset.ssv2.read-only").unwrap().verdict
         };
         assert_eq!(verdict(&inside), Verdict::Held, "the times were refused by the mount");
+        (inside.targets[1].create, inside.targets[1].touch) = (Some("EROFS".into()), Some("EPERM".into()));
+        assert_eq!(verdict(&inside), Verdict::Held, "the new file was refused by the mount");
+        inside.targets[1].create = Some("EACCES".into());
         inside.targets[1].touch = Some("EPERM".into());
         assert_eq!(verdict(&inside), Verdict::NotProvable);
+    }
+    #[test]
+    fn what_is_mounted_below_is_tried_too_unless_it_is_promised_by_itself() {
+        const SUB: &str = "/datasets/ssv2/sub";
+        let (mut spec, mut inside, mut host) = good();
+        let below = InsideMount { path: SUB.into(), ..inside.targets[1].clone() };
+        let verdict = |spec: &Spec, inside: &InsideWitness, host: &HostWitness| {
+            read_only("d", &spec.mounts[1], spec, inside, host).verdict
+        };
+        inside.targets[1].submounts = vec![below.clone()];
+        assert_eq!(verdict(&spec, &inside, &host), Verdict::Held, "the probe sees a mount that is gone by now");
+        add_line("900 98 0:50 / /datasets/ssv2/sub ro - tmpfs tmpfs rw", "both")(&mut spec, &mut inside, &mut host);
+        assert_eq!(verdict(&spec, &inside, &host), Verdict::Held);
+        inside.targets[1].submounts = Vec::new();
+        assert_eq!(verdict(&spec, &inside, &host), Verdict::NotProvable, "writing was not tried there");
+        inside.targets[1].submounts = vec![InsideMount { create: Some("written".into()), ..below }];
+        assert_eq!(verdict(&spec, &inside, &host), Verdict::Broken);
+        let own = Mount { target: SUB.into(), read_only: false, ..spec.mounts[0].clone() };
+        spec.mounts.push(own);
+        assert_eq!(verdict(&spec, &inside, &host), Verdict::Held, "it has claims of its own");
     }
 }

@@ -217,5 +217,115 @@ mod tests {
         host.container.host_config.tmpfs.insert("/tmp".into(), String::new());
         add_line("900 80 0:70 / /tmp rw - tmpfs tmpfs rw", "both")(&mut spec, &mut inside, &mut host);
         assert_eq!(broken_ids(&spec, &inside, &host), Vec::<String>::new());
+        // What the engine reports as a mount of its own, too; but no part of another file system of that kind.
+        host.container.host_config.tmpfs.clear();
+        assert!(only_promised(&spec, &inside, &host).why.is_some());
+        let (kind, target) = ("tmpfs".into(), "/tmp/".into());
+        host.container.mounts.as_mut().unwrap().push(Mounted { kind, target, ..Mounted::default() });
+        assert_eq!(only_promised(&spec, &inside, &host).why, None);
+        for (point, fstype, root) in [("/tmp", "tmpfs", "/sub"), ("/tmp", "ext4", "/"), ("/tmp2", "tmpfs", "/")] {
+            let (mut inside, mut host) = (inside.clone(), host.clone());
+            for table in [&mut inside.process.mounts, &mut host.process.as_mut().unwrap().mounts] {
+                let line = table.lines.last_mut().unwrap();
+                (line.point, line.fstype, line.root) = (point.into(), fstype.into(), root.into());
+            }
+            assert!(only_promised(&spec, &inside, &host).why.is_some(), "{point} {fstype} {root}");
+        }
+    }
+    #[test]
+    fn what_the_engine_mounts_beside_the_promised_is_named() {
+        let (spec, inside, mut host) = good();
+        let more = |kind: &str| Mounted { kind: kind.into(), target: "/more".into(), ..Mounted::default() };
+        host.container.mounts.as_mut().unwrap().push(more("bind"));
+        let why = only_promised(&spec, &inside, &host).why.unwrap();
+        assert!(why.contains("a bind mount of `` at `/more` that was not promised"), "{why}");
+    }
+
+    /// The line of a mount, by its point, kind and root.
+    fn line(text: &str) -> MountLine {
+        let [point, fstype, root, option] = text.split(' ').collect::<Vec<_>>()[..] else { panic!("{text}") };
+        let table = MountTable::parse(&format!("1 0 0:9 {root} {point} {option} - {fstype} x rw\n"));
+        table.unwrap().lines.remove(0)
+    }
+
+    #[test]
+    fn a_place_of_the_engines_own_is_bound_to_what_belongs_there() {
+        for own in [
+            "/ overlay / rw",
+            "/dev tmpfs / rw",
+            "/dev/shm tmpfs / rw",
+            "/dev/pts devpts / rw",
+            "/dev/mqueue mqueue / rw",
+            "/dev/console devpts /0 rw",
+            "/dev/null devtmpfs /null rw",
+            "/dev/tty tmpfs /tty rw",
+            "/etc/hosts ext4 /docker/containers/c0/hosts rw",
+            "/etc/hostname ext4 /docker/containers/c0/hostname rw",
+            "/etc/resolv.conf ext4 /docker/containers/c0/resolv.conf rw",
+            "/sbin/docker-init ext4 /x ro",
+            "/proc proc / rw",
+            "/proc/bus proc /bus ro",
+            "/proc/acpi tmpfs / ro",
+            "/proc/keys tmpfs /null rw",
+            "/proc/keys devtmpfs /null rw",
+            "/sys sysfs / ro",
+            "/sys/fs/cgroup cgroup2 / ro",
+            "/sys/firmware tmpfs / ro",
+        ] {
+            assert!(engines_own(&line(own), "c0"), "{own}");
+        }
+        for other in [
+            "/dev tmpfs /x rw",
+            "/dev ext4 / rw",
+            "/dev/shm ext4 / rw",
+            "/dev/pts devpts /0 rw",
+            "/dev/pts ext4 / rw",
+            "/dev/console ext4 /0 rw",
+            "/dev/null ext4 /null rw",
+            "/dev/null devtmpfs /sda rw",
+            "/etc/hosts ext4 /docker/containers/c1/hosts rw",
+            "/etc/hosts ext4 /docker/containers/c0/hostname rw",
+            "/etc/hostname ext4 /etc/hostname rw",
+            "/etc/resolv.conf ext4 /etc/resolv.conf rw",
+            "/sbin/docker-init ext4 /x rw",
+            "/proc ext4 / rw",
+            "/proc/acpi tmpfs /x ro",
+            "/proc/keys devtmpfs / rw",
+            "/proc/keys ext4 /null rw",
+            "/sys ext4 / rw",
+            "/sys/firmware tmpfs /x ro",
+            "/run tmpfs / rw",
+        ] {
+            assert!(!engines_own(&line(other), "c0"), "{other}");
+        }
+        assert!(!engines_own(&line("/etc/hosts ext4 //hosts rw"), ""), "what has no id owns no file");
+    }
+
+    #[test]
+    fn a_file_of_the_driver_has_its_name_and_is_not_writable() {
+        for own in [
+            "/usr/lib/libcuda.so.1 ext4 /x ro",
+            "/usr/lib/libnvidia-ml.so ext4 /x ro",
+            "/dev/nvidia0 devtmpfs /nvidia0 rw",
+            "/dev/dxg devtmpfs /dxg rw",
+            "/run/nvidia/socket tmpfs /nvidia/socket rw",
+            "/run/nvidia-mps/control ext4 /control rw",
+            "/proc/driver/nvidia proc /driver/nvidia rw",
+            "/proc/driver/nvidia tmpfs / rw",
+        ] {
+            assert!(gpu_driver(&line(own)), "{own}");
+        }
+        for other in [
+            "/usr/lib/libcuda.so.1 ext4 /x rw",
+            "/usr/lib/libc.so.6 ext4 /x ro",
+            "/dev/sda devtmpfs /sda rw",
+            "/dxg devtmpfs /dxg rw",
+            "/srv/socket ext4 /socket rw",
+            "/srv/nvidia ext4 /srv rw",
+            "/srv tmpfs / rw",
+            "/dev/dxg ext4 /dxg rw",
+        ] {
+            assert!(!gpu_driver(&line(other)), "{other}");
+        }
     }
 }

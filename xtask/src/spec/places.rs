@@ -29,8 +29,10 @@ pub struct Places {
     pub codex_home: PathBuf,
     /// The Codex home of a sandbox that gets none of yours.
     pub no_codex_home: PathBuf,
-    /// The login that host and sandbox had last, as fingerprints.
+    /// Which login this tool gave the sandbox, without any token.
     pub login: PathBuf,
+    /// The leases that are kept, for all workspaces.
+    pub leases: PathBuf,
     /// The folder of the sandbox's own git directory.
     pub git: PathBuf,
     /// Which git directories of the workspace were there when the container was started.
@@ -64,6 +66,7 @@ pub fn of(cx: &Context, workspace: &Path, uid: u32) -> Places {
         codex_home: dir.join("codex-home"),
         no_codex_home: dir.join("codex-home-none"),
         login: dir.join("login.json"),
+        leases: cx.state.join("logins"),
         git: dir.join("git"),
         git_state: dir.join("git-state.json"),
         proof: dir.join("proof.json"),

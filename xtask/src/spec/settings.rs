@@ -23,7 +23,7 @@ use crate::context::{Context, directory};
 use crate::exposed::Exposed;
 use crate::spec::inside::Role;
 use crate::spec::mount::Mount;
-use crate::spec::words::{Cache, Gpus, Login};
+use crate::spec::words::{Cache, Gpus, Login, Memories};
 use anyhow::Result;
 use keys::ValueKind;
 use std::path::PathBuf;
@@ -80,6 +80,8 @@ pub struct Settings {
     pub host_codex_home: PathBuf,
     /// Which login of it a mirrored home gets.
     pub login: Login,
+    /// What happens to the memories of Codex at the next entry.
+    pub memories: Memories,
     /// The caches that outlive the container.
     pub caches: Vec<Cache>,
     /// Variables that pass from the user's environment to Codex, by name.
@@ -88,6 +90,8 @@ pub struct Settings {
     pub allow_ground: Vec<PathBuf>,
     /// Object directories outside the workspace that the agent may read, absolute.
     pub git_alternates: Vec<PathBuf>,
+    /// What is said and has no effect, as a sentence.
+    pub overruled: Option<String>,
     /// Where each setting came from.
     pub origins: Vec<Origin>,
 }
@@ -127,7 +131,7 @@ impl Settings {
         let cpu = self.base.is_none() && self.shape.gpus != Gpus::None;
         let cpu =
             cpu.then(|| format!("the CPU base image cannot use GPUs, and `gpus: {}` asks for them", self.shape.gpus));
-        unset.chain(moved).chain(cpu).collect()
+        unset.chain(moved).chain(cpu).chain(self.overruled.clone()).collect()
     }
 }
 

@@ -175,9 +175,7 @@ impl Spec {
             Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
         };
         let shape = json!(shape);
-        // The memories are a matter of the host at each entry; the container is the same.
-        let taken = |name: &str| if name == "memories" { EachEntry } else { Now };
-        rows.extend(shape.as_object().into_iter().flatten().map(|(name, value)| row(name, text(value), taken(name))));
+        rows.extend(shape.as_object().into_iter().flatten().map(|(name, value)| row(name, text(value), Now)));
         rows.extend(ids(mounts).into_iter().zip(mounts).map(|(id, mount)| mount_row(id, mount)));
         rows
     }

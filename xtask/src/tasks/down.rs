@@ -1,7 +1,7 @@
 //! `cargo xtask down`: stop and remove the sandbox. The Codex home stays, unless `--all`; the caches, unless `--caches`.
 
 use crate::context::Context;
-use crate::error::{failed, usage};
+use crate::error::usage;
 use crate::life::Signals;
 use crate::life::changes::Decision;
 use crate::life::down::Removal;
@@ -57,7 +57,9 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     } else if !losses.is_empty() || (cx.stdin_tty && !alive.is_empty()) {
         losses.iter().for_each(ui::say);
         if !signals.ask(|| ui::agree("Remove it?")) {
-            return Err(failed("nothing was removed").into());
+            // The user's own answer is no error.
+            ui::say("nothing was removed");
+            return Ok(1);
         }
     }
     let can_ask = cx.stdin_tty && !args.yes;

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 pub(super) const OWN_SKILLS: &str = "skills/.system";
 
 /// The most names that are listed at once.
-const AT_ONCE: usize = 10_000;
+const AT_ONCE: usize = if cfg!(test) { 100 } else { 10_000 };
 
 /// Makes the private home what the mirror holds and what may survive, and the copy of `~/.agents` exactly what the mirror
 /// holds. Returns what was removed and was not made by Codex as it makes it each time.

@@ -21,21 +21,9 @@ const ANSWER_BOUND: u64 = 20;
 /// The most bytes of an answer.
 const MOST_BYTES: usize = 1 << 20;
 
-/// The variables that Codex needs for its server of OAuth, beside what every program gets.
-const NETWORK: [&str; 12] = [
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-    "NO_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "all_proxy",
-    "no_proxy",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "CODEX_CA_CERTIFICATE",
-    "CODEX_REFRESH_TOKEN_URL_OVERRIDE",
-];
+/// Another server of OAuth than OpenAI's. What else Codex needs (its keyring's bus, proxies, authorities) every program gets;
+/// `CODEX_ACCESS_TOKEN`, which hides the login that is asked about, none does.
+const SERVER: &str = "CODEX_REFRESH_TOKEN_URL_OVERRIDE";
 
 /// The number of the question whose answer is wanted; 1 is `initialize`.
 const WITHOUT_RENEWAL: u64 = 2;
@@ -43,7 +31,7 @@ const WITH_RENEWAL: u64 = 3;
 
 /// What the host's Codex said.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub(crate) enum CodexSays {
     Token(Token),
     /// It has a login and no token: the refresh token is of no use any more, or another Codex was quicker.
     Dead,
@@ -78,10 +66,8 @@ impl Asker {
             .dir("/")
             .at_most(MOST_BYTES)
             .timeout(ANSWER_BOUND);
-        for name in NETWORK {
-            if let Some(value) = cx.var(name) {
-                command = command.secret_env(name, value);
-            }
+        if let Some(server) = cx.var(SERVER) {
+            command = command.secret_env(SERVER, server);
         }
         Asker { command }
     }
@@ -90,15 +76,15 @@ impl Asker {
     ///
     /// # Errors
     /// Codex cannot be started.
-    pub(crate) fn token(&self, renew: bool, stop: impl Fn() -> bool) -> Result<Answer> {
+    pub(crate) fn token(&self, renew: bool, stop: impl Fn() -> bool) -> Result<CodexSays> {
         match self.once(renew, &stop)? {
             // Where another Codex was quicker, the new token lies in the home by now.
-            Answer::Dead => self.once(renew, &stop),
+            CodexSays::Dead => self.once(renew, &stop),
             answer => Ok(answer),
         }
     }
 
-    fn once(&self, renew: bool, stop: impl Fn() -> bool) -> Result<Answer> {
+    fn once(&self, renew: bool, stop: impl Fn() -> bool) -> Result<CodexSays> {
         let question = |id: u64| {
             let params = json!({"includeToken": true, "refreshToken": id == WITH_RENEWAL});
             format!("{}\n", json!({"id": id, "method": "getAuthStatus", "params": params}))
@@ -113,13 +99,13 @@ impl Asker {
         let mut answer = None;
         let heard = |line: &str| match parse(line) {
             Some((WITHOUT_RENEWAL, said)) => {
-                let late = matches!(&said, Answer::Token(token) if token.is_late(SystemTime::now()));
+                let late = matches!(&said, CodexSays::Token(token) if token.is_late(SystemTime::now()));
                 answer = Some(said);
                 if late && renew { Next::Say(question(WITH_RENEWAL)) } else { Next::Done }
             }
             Some((WITH_RENEWAL, said)) => {
                 // A token that still lives is of use also where it was not renewed.
-                if matches!(said, Answer::Token(_)) || !has_life(answer.as_ref()) {
+                if matches!(said, CodexSays::Token(_)) || !has_life(answer.as_ref()) {
                     answer = Some(said);
                 }
                 Next::Done
@@ -128,56 +114,56 @@ impl Asker {
         };
         let end = exec::talk(&self.command, &first, heard, stop)?;
         Ok(answer.unwrap_or(match end {
-            Talk::Done | Talk::Broken => Answer::Silent("it ended without an answer"),
-            Talk::Stopped => Answer::Silent("it was interrupted"),
-            Talk::Late => Answer::Silent("it did not answer in time"),
+            Talk::Done | Talk::Broken => CodexSays::Silent("it ended without an answer"),
+            Talk::Stopped => CodexSays::Silent("it was interrupted"),
+            Talk::Late => CodexSays::Silent("it did not answer in time"),
         }))
     }
 }
 
-fn has_life(answer: Option<&Answer>) -> bool {
-    matches!(answer, Some(Answer::Token(token)) if !token.left(SystemTime::now()).is_zero())
+fn has_life(answer: Option<&CodexSays>) -> bool {
+    matches!(answer, Some(CodexSays::Token(token)) if !token.left(SystemTime::now()).is_zero())
 }
 
 /// A line of the app-server.
 #[derive(Deserialize)]
 struct Line {
     id: Option<u64>,
-    result: Option<Status>,
+    result: Option<AuthStatus>,
     error: Option<serde::de::IgnoredAny>,
 }
 
 /// The result of `getAuthStatus`; those of other questions have none of these fields.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Status {
+struct AuthStatus {
     auth_method: Option<String>,
     auth_token: Option<String>,
     requires_openai_auth: Option<bool>,
 }
 
 /// The number of the question and its answer. What is no answer (a notification, a line that is no JSON) is passed over.
-fn parse(line: &str) -> Option<(u64, Answer)> {
+fn parse(line: &str) -> Option<(u64, CodexSays)> {
     let Line { id, result, error } = serde_json::from_str(line).ok()?;
     let answer = match (result, error) {
         (Some(status), _) => judge(status),
-        (None, Some(_)) => Answer::Unknown,
+        (None, Some(_)) => CodexSays::Unknown,
         (None, None) => return None,
     };
     Some((id?, answer))
 }
 
-fn judge(Status { auth_method, auth_token, requires_openai_auth }: Status) -> Answer {
+fn judge(AuthStatus { auth_method, auth_token, requires_openai_auth }: AuthStatus) -> CodexSays {
     match (auth_method.as_deref(), auth_token) {
-        (Some("apikey"), _) => Answer::ApiKey,
+        (Some("apikey"), _) => CodexSays::ApiKey,
         // The second where this Codex itself has a lease.
         (Some("chatgpt" | "chatgptAuthTokens"), Some(text)) => {
-            Token::parse(&text).map_or(Answer::OtherKind, Answer::Token)
+            Token::parse(&text).map_or(CodexSays::OtherKind, CodexSays::Token)
         }
-        (Some("chatgpt" | "chatgptAuthTokens"), None) => Answer::Dead,
-        (Some(_), _) => Answer::OtherKind,
-        (None, _) if requires_openai_auth == Some(false) => Answer::OtherProvider,
-        (None, _) => Answer::NoLogin,
+        (Some("chatgpt" | "chatgptAuthTokens"), None) => CodexSays::Dead,
+        (Some(_), _) => CodexSays::OtherKind,
+        (None, _) if requires_openai_auth == Some(false) => CodexSays::OtherProvider,
+        (None, _) => CodexSays::NoLogin,
     }
 }
 
@@ -200,7 +186,7 @@ mod tests {
     use super::super::token::{made_up, unsigned};
     use super::*;
 
-    fn said(result: &serde_json::Value) -> Answer {
+    fn said(result: &serde_json::Value) -> CodexSays {
         let line = json!({"id": 2, "result": result}).to_string();
         let (id, answer) = parse(&line).unwrap();
         assert_eq!(id, 2);
@@ -213,16 +199,16 @@ mod tests {
         let status = |method: &str, token: Option<&str>| {
             said(&json!({"authMethod": method, "authToken": token, "requiresOpenaiAuth": true}))
         };
-        assert_eq!(status("chatgpt", Some(&token)), Answer::Token(Token::parse(&token).unwrap()));
-        assert_eq!(status("chatgptAuthTokens", Some(&token)), Answer::Token(Token::parse(&token).unwrap()));
-        assert_eq!(status("chatgpt", None), Answer::Dead);
-        assert_eq!(status("apikey", Some("sk-key")), Answer::ApiKey);
-        assert_eq!(status("apikey", Some(&token)), Answer::ApiKey, "whatever it looks like");
-        assert_eq!(status("chatgpt", Some("sk-key")), Answer::OtherKind);
-        assert_eq!(status("agentIdentity", Some(&token)), Answer::OtherKind);
+        assert_eq!(status("chatgpt", Some(&token)), CodexSays::Token(Token::parse(&token).unwrap()));
+        assert_eq!(status("chatgptAuthTokens", Some(&token)), CodexSays::Token(Token::parse(&token).unwrap()));
+        assert_eq!(status("chatgpt", None), CodexSays::Dead);
+        assert_eq!(status("apikey", Some("sk-key")), CodexSays::ApiKey);
+        assert_eq!(status("apikey", Some(&token)), CodexSays::ApiKey, "whatever it looks like");
+        assert_eq!(status("chatgpt", Some("sk-key")), CodexSays::OtherKind);
+        assert_eq!(status("agentIdentity", Some(&token)), CodexSays::OtherKind);
         let none = |requires: bool| json!({"authMethod": null, "authToken": null, "requiresOpenaiAuth": requires});
-        assert_eq!((said(&none(true)), said(&none(false))), (Answer::NoLogin, Answer::OtherProvider));
-        assert_eq!(parse(r#"{"id":2,"error":{"code":-32601}}"#), Some((2, Answer::Unknown)));
+        assert_eq!((said(&none(true)), said(&none(false))), (CodexSays::NoLogin, CodexSays::OtherProvider));
+        assert_eq!(parse(r#"{"id":2,"error":{"code":-32601}}"#), Some((2, CodexSays::Unknown)));
     }
 
     #[test]

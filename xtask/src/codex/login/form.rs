@@ -1,18 +1,8 @@
-//! In which form a version of Codex takes an access token alone. The form is not documented, so each version is tried once
-//! with a made-up token in a home of its own, and what came of it is kept.
+//! The file of a lease.
 
-use super::ask::{Answer, Asker};
-use super::inside::lease;
-use super::token::{Token, made_up, unsigned};
-use crate::context::Context;
-use crate::error::host;
-use crate::exec;
-use anyhow::{Context as _, Result};
+use super::token::Token;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
-use std::time::SystemTime;
+use serde_json::json;
 
 /// The `auth_mode` of a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,66 +24,40 @@ impl Form {
     }
 }
 
-/// The forms that are worth trying. Up to 0.144 Codex reads a file of the first form, and does not take a renewed one from it
-/// while it runs (measured: 0.140.0 does not, 0.145.0 does). Pure.
-fn candidates(version: &str) -> &'static [Form] {
-    let mut numbers = version.split('.').map(str::parse::<u32>);
-    match (numbers.next(), numbers.next()) {
-        // 0.0.0 is built from source: the newest there is.
-        (Some(Ok(0)), Some(Ok(1..145))) => &[Form::Chatgpt],
-        _ => &[Form::AuthTokens, Form::Chatgpt],
-    }
-}
-
-/// What is known, by version.
-type Known = BTreeMap<String, Form>;
-
-/// The form for this version, from what is kept, or else tried.
-///
-/// # Errors
-/// This version takes none.
-pub(super) fn of(cx: &Context, binary: &Path, version: &str) -> Result<Form> {
-    let file = cx.state.join("cache/login-form.json");
-    let mut known: Known =
-        fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-    if let Some(form) = known.get(version).copied().filter(|form| candidates(version).contains(form)) {
-        return Ok(form);
-    }
-    for form in candidates(version) {
-        if takes(cx, binary, *form)? {
-            known.insert(version.to_owned(), *form);
-            exec::create_dir(&cx.state.join("cache"), 0o700)?;
-            exec::write_file(&file, &serde_json::to_vec(&known)?, 0o600)?;
-            return Ok(*form);
-        }
-    }
-    Err(host(format!("Codex {version} does not take an access token without a refresh token"))
-        .hint("update Codex, or hand your login over whole with `login: full`, or none with `login: none`")
-        .into())
-}
-
-/// Whether Codex finds a made-up token in a file of this form.
-fn takes(cx: &Context, binary: &Path, form: Form) -> Result<bool> {
-    let home = tempfile::tempdir().context("cannot make a temporary directory")?;
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    let text = unsigned(&made_up(now, now + 864_000, "made-up"));
-    let Some(token) = Token::parse(&text) else { return Ok(false) };
-    exec::write_file(&home.path().join("auth.json"), lease(&token, form).as_bytes(), 0o600)?;
-    let answer = Asker::new(cx, binary, home.path()).token(false, || false)?;
-    Ok(answer == Answer::Token(token))
+/// The text of a lease, as Codex 0.145.0 to 0.171.0 read it. The access token stands in place of the id token, whose claims it
+/// has; the refresh token must be there, and is empty.
+pub(super) fn lease(token: &Token, form: Form) -> String {
+    let value = json!({
+        "auth_mode": form.word(),
+        "OPENAI_API_KEY": null,
+        "last_refresh": crate::context::now(),
+        "tokens": {
+            "id_token": token.secret(),
+            "access_token": token.secret(),
+            "refresh_token": "",
+            "account_id": token.account(),
+        },
+    });
+    format!("{value:#}\n")
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::token::{made_up, unsigned};
     use super::*;
 
     #[test]
-    fn an_old_version_gets_the_form_that_it_takes_a_renewal_from() {
-        for old in ["0.140.0", "0.144.9", "0.1.0"] {
-            assert_eq!(candidates(old), [Form::Chatgpt], "{old}");
-        }
-        for new in ["0.145.0", "0.171.0", "0.0.0", "1.2.0", "0.150.0-alpha.1", "odd"] {
-            assert_eq!(candidates(new), [Form::AuthTokens, Form::Chatgpt], "{new}");
+    fn a_lease_has_no_refresh_token_in_either_form() {
+        let text = unsigned(&made_up(0, 4_000_000_000, "t"));
+        let token = Token::parse(&text).unwrap();
+        for (form, mode) in [(Form::AuthTokens, "chatgptAuthTokens"), (Form::Chatgpt, "chatgpt")] {
+            let value: serde_json::Value = serde_json::from_str(&lease(&token, form)).unwrap();
+            assert_eq!((&value["auth_mode"], &value["OPENAI_API_KEY"]), (&json!(mode), &json!(null)));
+            assert!(humantime::parse_rfc3339(value["last_refresh"].as_str().unwrap()).is_ok());
+            let tokens = json!({
+                "id_token": text, "access_token": text, "refresh_token": "", "account_id": "account",
+            });
+            assert_eq!(value["tokens"], tokens);
         }
     }
 }

@@ -8,14 +8,13 @@
 //! name that must be free, and takes the place of `auth.json` by `renameat` in the same directory. No link is followed, and
 //! nothing that the agent does to the names meanwhile leads out of its own home.
 
-use super::form::Form;
-use super::outcome::{Nothing, Outcome, Unsure};
+use super::form::{Form, lease};
+use super::outcome::{FromHost, Gift, LoginOutcome};
 use super::token::Token;
 use crate::beneath::{Beneath, Lock, Written, lock_fd};
 use crate::{exec, fingerprint};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use std::fs::{self, File};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -26,35 +25,11 @@ const FILE: &str = "auth.json";
 /// How long another call for the same sandbox may take to write.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// What the host has for a sandbox.
-pub(crate) enum FromHost {
-    Lease(Token, Form),
-    /// The host's file: an API key, or whatever it holds (`login: full`).
-    Whole(What, Vec<u8>),
-    /// It gets none, and what this tool gave it is removed.
-    Nothing(Nothing),
-    /// It cannot be told: what it has stays.
-    Unsure(Unsure),
-    /// Nobody asked.
-    Unasked,
-}
-
-/// What was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum What {
-    /// An access token alone.
-    Lease,
-    ApiKey,
-    /// The host's file, with its refresh token.
-    Full,
-}
-
 /// What was written last, without any token.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Given {
-    what: What,
+pub(crate) struct LoginRecord {
+    what: Gift,
     /// Of what was written, so that the same is not written again.
     fingerprint: String,
     /// When the token ends.
@@ -63,8 +38,8 @@ pub(crate) struct Given {
     files: Vec<Written>,
 }
 
-impl Given {
-    fn read(record: &Path) -> Option<Given> {
+impl LoginRecord {
+    fn read(record: &Path) -> Option<LoginRecord> {
         serde_json::from_slice(&fs::read(record).ok()?).ok()
     }
 
@@ -87,7 +62,7 @@ enum There {
 }
 
 impl There {
-    fn look(home: &Beneath, record: &Path, given: Option<&Given>) -> Result<There> {
+    fn look(home: &Beneath, record: &Path, given: Option<&LoginRecord>) -> Result<There> {
         let found = home.written(FILE).with_context(|| format!("cannot look at `{}`", home.path().display()))?;
         Ok(match (found, given) {
             (None, _) => There::NoFile,
@@ -101,27 +76,29 @@ impl There {
 
 /// What is done about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Act {
+enum Change {
     Write,
     Remove,
     Leave,
 }
 
 /// Pure.
-fn act(host: &FromHost, there: There, same: bool) -> Act {
+fn change(host: &FromHost, there: There, same: bool) -> Change {
     match (host, there) {
-        (FromHost::Unasked, _) | (_, There::Own) => Act::Leave,
-        (FromHost::Lease(..) | FromHost::Whole(..), There::Ours(_)) if same => Act::Leave,
-        (FromHost::Lease(..) | FromHost::Whole(..), There::NoFile | There::Ours(_) | There::Earlier) => Act::Write,
-        (FromHost::Nothing(_), There::NoFile) | (FromHost::Unsure(_), There::NoFile | There::Ours(_)) => Act::Leave,
+        (FromHost::Unasked, _) | (_, There::Own) => Change::Leave,
+        (FromHost::Lease(..) | FromHost::Whole(..), There::Ours(_)) if same => Change::Leave,
+        (FromHost::Lease(..) | FromHost::Whole(..), There::NoFile | There::Ours(_) | There::Earlier) => Change::Write,
+        (FromHost::Nothing(_), There::NoFile) | (FromHost::Unsure(_), There::NoFile | There::Ours(_)) => Change::Leave,
         // With a refresh token in it, it does not stay whatever the host has.
-        (FromHost::Nothing(_), There::Ours(_) | There::Earlier) | (FromHost::Unsure(_), There::Earlier) => Act::Remove,
+        (FromHost::Nothing(_), There::Ours(_) | There::Earlier) | (FromHost::Unsure(_), There::Earlier) => {
+            Change::Remove
+        }
     }
 }
 
 /// A file for the sandbox.
 struct ToWrite {
-    what: What,
+    what: Gift,
     bytes: Vec<u8>,
     fingerprint: String,
     ends: Option<SystemTime>,
@@ -131,7 +108,7 @@ impl ToWrite {
     fn of(host: &FromHost) -> Option<ToWrite> {
         match host {
             FromHost::Lease(token, form) => Some(ToWrite {
-                what: What::Lease,
+                what: Gift::Lease,
                 bytes: lease(token, *form).into_bytes(),
                 fingerprint: fingerprint::of([form.word(), token.secret()]),
                 ends: Some(token.ends()),
@@ -144,45 +121,28 @@ impl ToWrite {
     }
 }
 
-/// The text of a lease, as Codex 0.145.0 to 0.171.0 read it. The access token stands in place of the id token, whose claims it
-/// has; the refresh token must be there, and is empty.
-pub(super) fn lease(token: &Token, form: Form) -> String {
-    let value = json!({
-        "auth_mode": form.word(),
-        "OPENAI_API_KEY": null,
-        "last_refresh": crate::context::now(),
-        "tokens": {
-            "id_token": token.secret(),
-            "access_token": token.secret(),
-            "refresh_token": "",
-            "account_id": token.account(),
-        },
-    });
-    format!("{value:#}\n")
-}
-
 /// Brings the login inside to what the host has for it. May be called while an agent runs: see the head of this file.
 ///
 /// # Errors
 /// The home or the record cannot be written.
-pub(crate) fn give(host: &FromHost, home: &Path, record: &Path) -> Result<Outcome> {
+pub(crate) fn give(host: &FromHost, home: &Path, record: &Path) -> Result<LoginOutcome> {
     if let FromHost::Unasked = host {
-        return Ok(Outcome::Same);
+        return Ok(LoginOutcome::Same);
     }
     let _lock = lock(record)?;
-    let (home, given) = (Beneath::make_root(home, 0o700)?, Given::read(record));
+    let (home, given) = (Beneath::make_root(home, 0o700)?, LoginRecord::read(record));
     let there = There::look(&home, record, given.as_ref())?;
     let write = ToWrite::of(host);
     let same = given.as_ref().zip(write.as_ref()).is_some_and(|(given, write)| given.fingerprint == write.fingerprint);
-    match (act(host, there, same), write) {
-        (Act::Write, Some(write)) => put(&home, record, there, write)?,
-        (Act::Write, None) | (Act::Leave, _) => {}
-        (Act::Remove, _) => {
+    match (change(host, there, same), write) {
+        (Change::Write, Some(write)) => put(&home, record, there, write)?,
+        (Change::Write, None) | (Change::Leave, _) => {}
+        (Change::Remove, _) => {
             home.unlink(FILE).with_context(|| format!("cannot remove `{}`", home.path().join(FILE).display()))?;
             exec::remove(record)?;
         }
     }
-    Ok(Outcome::of(host, there == There::Own, there == There::Earlier))
+    Ok(LoginOutcome::of(host, there == There::Own, there == There::Earlier))
 }
 
 /// Puts a renewed lease in the place of the one that this tool wrote, and nowhere else: who logged out inside stays logged
@@ -192,7 +152,7 @@ pub(crate) fn give(host: &FromHost, home: &Path, record: &Path) -> Result<Outcom
 /// The home or the record cannot be written.
 pub(crate) fn push(token: &Token, form: Form, home: &Path, record: &Path) -> Result<bool> {
     let _lock = lock(record)?;
-    let Some(given) = Given::read(record).filter(|given| given.what == What::Lease) else { return Ok(false) };
+    let Some(given) = LoginRecord::read(record).filter(|given| given.what == Gift::Lease) else { return Ok(false) };
     let (home, host) = (Beneath::root(home)?, FromHost::Lease(token.clone(), form));
     let There::Ours(_) = There::look(&home, record, Some(&given))? else { return Ok(false) };
     match ToWrite::of(&host).filter(|write| write.fingerprint != given.fingerprint) {
@@ -208,7 +168,7 @@ fn put(home: &Beneath, record: &Path, there: There, write: ToWrite) -> Result<()
         There::NoFile | There::Earlier | There::Own => None,
     };
     let mut files = Vec::new();
-    let given = |files: Vec<Written>| Given { what, fingerprint: fingerprint.clone(), ends, files };
+    let given = |files: Vec<Written>| LoginRecord { what, fingerprint: fingerprint.clone(), ends, files };
     home.write_noting(FILE, bytes, 0o600, |file| {
         // A call that ends here leaves the old file in its place, and the next one still knows it.
         files.push(file);
@@ -227,11 +187,11 @@ fn lock(record: &Path) -> Result<Option<Lock>> {
 
 /// What lies inside, for those who look without writing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Held {
+pub(crate) enum InHome {
     /// No login of this tool's.
     None,
     /// What this tool wrote, unchanged.
-    Given(What, Option<SystemTime>),
+    Given(Gift, Option<SystemTime>),
     /// One of the sandbox's own.
     Own,
 }
@@ -240,17 +200,18 @@ pub(crate) enum Held {
 ///
 /// # Errors
 /// The home cannot be looked at.
-pub(crate) fn held(home: &Path, record: &Path) -> Result<Held> {
-    let (home, given) = (Beneath::root(home)?, Given::read(record));
+pub(crate) fn held(home: &Path, record: &Path) -> Result<InHome> {
+    let (home, given) = (Beneath::root(home)?, LoginRecord::read(record));
     Ok(match (There::look(&home, record, given.as_ref())?, given) {
-        (There::Ours(_), Some(given)) => Held::Given(given.what, given.ends),
-        (There::NoFile, _) | (There::Ours(_), None) => Held::None,
-        (There::Earlier | There::Own, _) => Held::Own,
+        (There::Ours(_), Some(given)) => InHome::Given(given.what, given.ends),
+        (There::NoFile, _) | (There::Ours(_), None) => InHome::None,
+        (There::Earlier | There::Own, _) => InHome::Own,
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::outcome::{Nothing, Unsure};
     use super::super::token::{made_up, unsigned};
     use super::*;
 
@@ -259,35 +220,20 @@ mod tests {
         let token = Token::parse(&unsigned(&made_up(0, 10, "t"))).unwrap();
         let hosts = [
             FromHost::Lease(token.clone(), Form::AuthTokens),
-            FromHost::Whole(What::Full, Vec::new()),
+            FromHost::Whole(Gift::Full, Vec::new()),
             FromHost::Nothing(Nothing::NoLogin),
             FromHost::Unsure(Unsure::Dead),
             FromHost::Unasked,
         ];
         let file = Written { ino: 1, born: None, size: 1, modified: crate::beneath::Born(1, 1) };
         for host in &hosts {
-            assert_eq!(act(host, There::Own, false), Act::Leave);
-            assert_eq!(act(host, There::Ours(file), true) == Act::Write, false);
+            assert_eq!(change(host, There::Own, false), Change::Leave);
+            assert_ne!(change(host, There::Ours(file), true), Change::Write);
         }
-        let acts = |there: There| hosts.iter().map(|host| act(host, there, false)).collect::<Vec<_>>();
-        use Act::{Leave, Remove, Write};
+        let acts = |there: There| hosts.iter().map(|host| change(host, there, false)).collect::<Vec<_>>();
+        use Change::{Leave, Remove, Write};
         assert_eq!(acts(There::NoFile), [Write, Write, Leave, Leave, Leave]);
         assert_eq!(acts(There::Ours(file)), [Write, Write, Remove, Leave, Leave]);
         assert_eq!(acts(There::Earlier), [Write, Write, Remove, Remove, Leave]);
-    }
-
-    #[test]
-    fn a_lease_has_no_refresh_token_in_either_form() {
-        let text = unsigned(&made_up(0, 4_000_000_000, "t"));
-        let token = Token::parse(&text).unwrap();
-        for (form, mode) in [(Form::AuthTokens, "chatgptAuthTokens"), (Form::Chatgpt, "chatgpt")] {
-            let value: serde_json::Value = serde_json::from_str(&lease(&token, form)).unwrap();
-            assert_eq!((&value["auth_mode"], &value["OPENAI_API_KEY"]), (&json!(mode), &json!(null)));
-            assert!(humantime::parse_rfc3339(value["last_refresh"].as_str().unwrap()).is_ok());
-            let tokens = json!({
-                "id_token": text, "access_token": text, "refresh_token": "", "account_id": "account",
-            });
-            assert_eq!(value["tokens"], tokens);
-        }
     }
 }

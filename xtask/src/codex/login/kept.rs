@@ -1,7 +1,7 @@
 //! The lease that is kept: one for each Codex home of the host, for all sandboxes, in the state folder, which no container
 //! reaches. Codex is asked again only where it is no longer good.
 
-use super::ask::{Answer, Asker, home_key};
+use super::ask::{Asker, CodexSays, home_key};
 use super::token::Token;
 use crate::beneath::{Lock, lock_fd};
 use crate::{exec, fingerprint};
@@ -45,7 +45,7 @@ impl Source {
 }
 
 #[derive(Clone, Serialize, Deserialize)]
-struct Kept {
+struct KeptLease {
     token: Token,
     /// When Codex was asked last.
     asked: SystemTime,
@@ -53,14 +53,15 @@ struct Kept {
     source: Option<Source>,
 }
 
-impl Kept {
-    /// Whether it can be handed out without asking. After an attempt that brought no other token, `retry` has to pass. Pure.
+impl KeptLease {
+    /// Whether it can be handed out without asking. After a renewal that brought nothing, `retry` has to pass. Pure.
     fn is_good(&self, source: Option<Source>, now: SystemTime, retry: Duration) -> bool {
         // A clock that was set back makes it old.
         let age = now.duration_since(self.asked).unwrap_or(Duration::MAX);
         self.source == source
             && (source.is_some() || age < UNSEEN)
-            && (!self.token.is_late(now) || (age < retry && !self.token.left(now).is_zero()))
+            && (!self.token.is_late(now)
+                || (self.token.is_late(self.asked) && age < retry && !self.token.left(now).is_zero()))
     }
 }
 
@@ -75,13 +76,14 @@ pub(crate) struct Leases {
 }
 
 impl Leases {
-    pub(crate) fn new(state: &Path, home: &Path, asker: Asker) -> Leases {
+    /// `kept` is where those of all homes lie.
+    pub(crate) fn new(kept: &Path, home: &Path, asker: Asker) -> Leases {
         let key = fingerprint::of([home_key(home).as_os_str().as_encoded_bytes()]);
-        let dir = state.join("logins").join(key.get(..16).unwrap_or_default());
+        let dir = kept.join(key.get(..16).unwrap_or_default());
         Leases { asker, home: home.to_owned(), dir }
     }
 
-    fn kept(&self) -> Option<Kept> {
+    fn kept(&self) -> Option<KeptLease> {
         serde_json::from_slice(&fs::read(self.dir.join("lease.json")).ok()?).ok()
     }
 
@@ -95,15 +97,15 @@ impl Leases {
     ///
     /// # Errors
     /// Codex cannot be started, or the state folder cannot be written.
-    pub(crate) fn get(&self, retry: Duration, stop: impl Fn() -> bool) -> Result<Answer> {
+    pub(crate) fn get(&self, retry: Duration, stop: impl Fn() -> bool) -> Result<CodexSays> {
         if let Some(token) = self.good(retry) {
-            return Ok(Answer::Token(token));
+            return Ok(CodexSays::Token(token));
         }
         exec::create_dir(&self.dir, 0o700)?;
-        let Some(_lock) = self.lock(&stop)? else { return Ok(Answer::Silent("another sandbox was asking it")) };
+        let Some(_lock) = self.lock(&stop)? else { return Ok(CodexSays::Silent("another sandbox was asking it")) };
         // The one that had the lock may have renewed it.
         if let Some(token) = self.good(retry) {
-            return Ok(Answer::Token(token));
+            return Ok(CodexSays::Token(token));
         }
         let before = Source::of(&self.home);
         let (mut answer, source) = (self.asker.token(true, &stop)?, Source::of(&self.home));
@@ -112,12 +114,12 @@ impl Leases {
             answer = self.asker.token(false, &stop)?;
         }
         match &answer {
-            Answer::Token(token) => {
-                let kept = Kept { token: token.clone(), asked: SystemTime::now(), source };
+            CodexSays::Token(token) => {
+                let kept = KeptLease { token: token.clone(), asked: SystemTime::now(), source };
                 exec::write_file(&self.dir.join("lease.json"), &serde_json::to_vec(&kept)?, 0o600)?;
             }
-            Answer::NoLogin | Answer::ApiKey | Answer::OtherKind => self.forget()?,
-            Answer::Dead | Answer::OtherProvider | Answer::Unknown | Answer::Silent(_) => {}
+            CodexSays::NoLogin | CodexSays::ApiKey | CodexSays::OtherKind => self.forget()?,
+            CodexSays::Dead | CodexSays::OtherProvider | CodexSays::Unknown | CodexSays::Silent(_) => {}
         }
         Ok(answer)
     }
@@ -154,19 +156,21 @@ mod tests {
         let at = |seconds: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         let source = |ino| Some(Source { dev: 1, ino, size: 1, modified: (1, 1), changed: (1, 1) });
         let token = Token::parse(&unsigned(&made_up(0, 100_000, "t"))).unwrap();
-        let kept = |source| Kept { token: token.clone(), asked: at(1000), source };
+        let kept = |source| KeptLease { token: token.clone(), asked: at(1000), source };
         let file = kept(source(1));
         assert!(file.is_good(source(1), at(90_000), RETRY), "a file tells of every change");
         assert!(!file.is_good(source(2), at(1001), RETRY), "another login");
         assert!(!file.is_good(None, at(1001), RETRY), "logged out");
         assert!(!file.is_good(source(1), at(96_500), RETRY), "under an hour");
-        let asked = Kept { asked: at(96_490), ..file };
+        let in_time = KeptLease { asked: at(96_390), ..file.clone() };
+        assert!(!in_time.is_good(source(1), at(96_410), RETRY), "it was late only afterwards");
+        let asked = KeptLease { asked: at(96_490), ..file };
         assert!(asked.is_good(source(1), at(96_500), RETRY), "it was asked just now");
         assert!(!asked.is_good(source(1), at(96_500), Duration::ZERO), "at an entry it is asked all the same");
         let keyring = kept(None);
         assert!(keyring.is_good(None, at(1599), RETRY) && !keyring.is_good(None, at(1600), RETRY));
         assert!(!keyring.is_good(None, at(999), RETRY), "a clock that was set back");
-        let ended = Kept { asked: at(100_001), ..kept(source(1)) };
+        let ended = KeptLease { asked: at(100_001), ..kept(source(1)) };
         assert!(!ended.is_good(source(1), at(100_002), RETRY));
     }
 }

@@ -1,8 +1,34 @@
-//! What became of the login of a sandbox, as one line for the user.
+//! What the host has of its login for a sandbox, and what became of it, as one line for the user.
 
-use super::inside::{FromHost, What};
+use super::form::Form;
+use super::token::Token;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::{Duration, SystemTime};
+
+/// What the host has for a sandbox.
+pub(crate) enum FromHost {
+    Lease(Token, Form),
+    /// The host's file: an API key, or whatever it holds (`login: full`).
+    Whole(Gift, Vec<u8>),
+    /// It gets none, and what this tool gave it is removed.
+    Nothing(Nothing),
+    /// It cannot be told: what it has stays.
+    Unsure(Unsure),
+    /// Nobody asked.
+    Unasked,
+}
+
+/// What was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Gift {
+    /// An access token alone.
+    Lease,
+    ApiKey,
+    /// The host's file, with its refresh token.
+    Full,
+}
 
 /// Why a sandbox gets no login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,11 +62,11 @@ pub(crate) enum Unsure {
 
 /// What `give` did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum LoginOutcome {
     /// Nothing to tell.
     Same,
     Leased(SystemTime),
-    Whole(What),
+    Whole(Gift),
     /// The sandbox has a login of its own.
     Own,
     /// It has none of the host's.
@@ -51,19 +77,19 @@ pub(crate) enum Outcome {
     Cleared(Unsure),
 }
 
-impl Outcome {
-    pub(super) fn of(host: &FromHost, own: bool, earlier: bool) -> Outcome {
+impl LoginOutcome {
+    pub(super) fn of(host: &FromHost, own: bool, earlier: bool) -> LoginOutcome {
         match host {
-            FromHost::Unasked => Outcome::Same,
-            FromHost::Nothing(Nothing::Setting) if own => Outcome::Same,
+            FromHost::Unasked => LoginOutcome::Same,
+            FromHost::Nothing(Nothing::Setting) if own => LoginOutcome::Same,
             FromHost::Lease(..) | FromHost::Whole(..) | FromHost::Nothing(_) | FromHost::Unsure(_) if own => {
-                Outcome::Own
+                LoginOutcome::Own
             }
-            FromHost::Lease(token, _) => Outcome::Leased(token.ends()),
-            FromHost::Whole(what, _) => Outcome::Whole(*what),
-            FromHost::Nothing(why) => Outcome::Nothing(*why),
-            FromHost::Unsure(why) if earlier => Outcome::Cleared(*why),
-            FromHost::Unsure(why) => Outcome::Unsure(*why),
+            FromHost::Lease(token, _) => LoginOutcome::Leased(token.ends()),
+            FromHost::Whole(what, _) => LoginOutcome::Whole(*what),
+            FromHost::Nothing(why) => LoginOutcome::Nothing(*why),
+            FromHost::Unsure(why) if earlier => LoginOutcome::Cleared(*why),
+            FromHost::Unsure(why) => LoginOutcome::Unsure(*why),
         }
     }
 }
@@ -79,33 +105,33 @@ pub(crate) fn until(ends: SystemTime, now: SystemTime) -> String {
     }
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for LoginOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Outcome::Same => f.write_str("login: as it was"),
-            Outcome::Leased(ends) => {
+            LoginOutcome::Same => f.write_str("login: as it was"),
+            LoginOutcome::Leased(ends) => {
                 let until = until(*ends, SystemTime::now());
                 write!(f, "login: the sandbox has an access token of yours, without the refresh token, until {until}")
             }
-            Outcome::Whole(what) => write!(f, "login: {}", whole(*what)),
-            Outcome::Own => f.write_str(
+            LoginOutcome::Whole(what) => write!(f, "login: {}", whole(*what)),
+            LoginOutcome::Own => f.write_str(
                 "login: the sandbox has one of its own, which stays as it is; `cargo xtask sandbox -- logout` and the next \
                  entry give it yours",
             ),
-            Outcome::Nothing(why) => write!(f, "login: {}", nothing(*why)),
-            Outcome::Unsure(why) => write!(f, "login: {why}"),
-            Outcome::Cleared(why) => {
+            LoginOutcome::Nothing(why) => write!(f, "login: {}", nothing(*why)),
+            LoginOutcome::Unsure(why) => write!(f, "login: {why}"),
+            LoginOutcome::Cleared(why) => {
                 write!(f, "login: {why}; the copy that an earlier version of this tool had put in was removed")
             }
         }
     }
 }
 
-fn whole(what: What) -> &'static str {
+fn whole(what: Gift) -> &'static str {
     match what {
-        What::Lease => "an access token of yours",
-        What::ApiKey => "your API key goes in as it is: the agent can read it, and it has no end",
-        What::Full => {
+        Gift::Lease => "an access token of yours",
+        Gift::ApiKey => "your API key goes in as it is: the agent can read it, and it has no end",
+        Gift::Full => {
             "yours goes in whole, with its refresh token (`login: full`): once Codex has renewed it inside, yours on the host \
              is of no use any more, and `codex login` there makes a new one"
         }
@@ -180,14 +206,17 @@ mod tests {
     fn each_state_has_a_line_of_its_own() {
         use Nothing::*;
         let nothing =
-            [Setting, NoLogin, NoneInKeyring, KeyInKeyring, FullInKeyring, OtherKind, Odd].map(Outcome::Nothing);
+            [Setting, NoLogin, NoneInKeyring, KeyInKeyring, FullInKeyring, OtherKind, Odd].map(LoginOutcome::Nothing);
         let unsure =
             [Unsure::Dead, Unsure::OtherProvider, Unsure::Ended(SystemTime::UNIX_EPOCH), Unsure::Silent("slept")];
-        let rest = [Outcome::Own, Outcome::Whole(What::ApiKey), Outcome::Whole(What::Full)];
-        let all =
-            nothing.into_iter().chain(unsure.map(Outcome::Unsure)).chain(unsure.map(Outcome::Cleared)).chain(rest);
+        let rest = [LoginOutcome::Own, LoginOutcome::Whole(Gift::ApiKey), LoginOutcome::Whole(Gift::Full)];
+        let all = nothing
+            .into_iter()
+            .chain(unsure.map(LoginOutcome::Unsure))
+            .chain(unsure.map(LoginOutcome::Cleared))
+            .chain(rest);
         let lines: std::collections::BTreeSet<String> = all.map(|outcome| outcome.to_string()).collect();
         assert_eq!(lines.len(), 7 + 4 + 4 + 3);
-        assert!(Outcome::Unsure(Unsure::Dead).to_string().contains("run `codex login` on the host"));
+        assert!(LoginOutcome::Unsure(Unsure::Dead).to_string().contains("run `codex login` on the host"));
     }
 }

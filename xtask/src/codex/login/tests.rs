@@ -26,8 +26,10 @@ while read -r line; do
 done
 "#;
 
+/// One and the same in all of a test.
 fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
+    static NOW: std::sync::OnceLock<SystemTime> = std::sync::OnceLock::new();
+    NOW.get_or_init(SystemTime::now).duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
 }
 
 /// A token of ten days that ends so many seconds from now.
@@ -101,17 +103,17 @@ impl Place {
         fs::write(self.at("answer"), text).unwrap();
     }
 
-    fn from_host(&self, how: Login) -> FromHost {
-        from_host(&self.cx, how, &self.at("host"), &self.codex).unwrap()
+    fn has(&self, how: Login) -> FromHost {
+        from_host(&self.cx, how, &self.at("host"), &self.codex, (&self.at("logins"), &|| false)).unwrap()
     }
 
     /// An entry.
-    fn enter(&self) -> Outcome {
+    fn enter(&self) -> LoginOutcome {
         self.enter_with(Login::Lease)
     }
 
-    fn enter_with(&self, how: Login) -> Outcome {
-        give(&self.from_host(how), &self.at("private"), &self.at("record.json")).unwrap()
+    fn enter_with(&self, how: Login) -> LoginOutcome {
+        give(&self.has(how), &self.at("private"), &self.at("record.json")).unwrap()
     }
 
     /// How often Codex was started, and how often it was told to renew, since this was last asked.
@@ -123,7 +125,7 @@ impl Place {
     }
 
     fn leases(&self) -> Leases {
-        Leases::new(&self.cx.state, &self.at("host"), Asker::new(&self.cx, &self.codex.binary, &self.at("host")))
+        Leases::new(&self.at("logins"), &self.at("host"), Asker::new(&self.cx, &self.codex.binary, &self.at("host")))
     }
 
     fn inside(&self) -> Value {
@@ -131,7 +133,7 @@ impl Place {
     }
 }
 
-fn lines(outcome: Outcome) -> String {
+fn lines(outcome: LoginOutcome) -> String {
     outcome.to_string()
 }
 
@@ -151,7 +153,7 @@ fn the_access_token_alone_goes_in_and_codex_is_asked_once() {
     let meta = fs::metadata(place.at("private/auth.json")).unwrap();
     assert_eq!((meta.ino(), meta.mtime_nsec()), first, "it is not written again");
     assert_eq!(place.asked(), (0, 0), "a second entry costs nothing");
-    let kept: Vec<_> = fs::read_dir(place.at("state/logins")).unwrap().map(|dir| dir.unwrap().path()).collect();
+    let kept: Vec<_> = fs::read_dir(place.at("logins")).unwrap().map(|dir| dir.unwrap().path()).collect();
     let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(kept[0].clone()), mode(kept[0].join("lease.json"))), (0o700, 0o600));
 }
@@ -187,7 +189,7 @@ fn where_the_server_renews_nothing_the_old_token_is_used_until_its_end() {
     let old = says("chatgpt", Some(&token("old", 240)));
     place.answer(&old);
     fs::write(place.at("renewed"), &old).unwrap();
-    assert!(matches!(place.enter(), Outcome::Leased(_)));
+    assert!(matches!(place.enter(), LoginOutcome::Leased(_)));
     place.asked();
     assert!(place.leases().good(RETRY).is_some(), "a session does not ask all the time");
     let ended = says("chatgpt", Some(&token("old", 0)));
@@ -226,7 +228,9 @@ fn each_answer_that_is_no_token_has_its_line_and_writes_nothing() {
     }
     let place = Place::new(Some(&login("a", 1)));
     place.answer("{\"id\":2,\"error\":{\"code\":-32601,\"message\":\"secret\"}}\n");
-    let err = from_host(&place.cx, Login::Lease, &place.at("host"), &place.codex).err().unwrap();
+    let err = from_host(&place.cx, Login::Lease, &place.at("host"), &place.codex, (&place.at("logins"), &|| false))
+        .err()
+        .unwrap();
     let said = crate::error::render(&err);
     assert!(said.contains("hint: update Codex, or hand your login over whole with `login: full`"), "{said}");
     assert!(!said.contains("secret"));
@@ -244,7 +248,7 @@ fn a_dead_refresh_token_is_asked_about_twice() {
 fn a_keyring_is_asked_by_age_and_a_log_out_takes_the_lease_back() {
     let place = Place::new(None);
     fs::write(place.at("host/config.toml"), "cli_auth_credentials_store = \"keyring\"").unwrap();
-    assert!(matches!(place.enter(), Outcome::Leased(_)));
+    assert!(matches!(place.enter(), LoginOutcome::Leased(_)));
     place.asked();
     place.enter();
     assert_eq!(place.asked(), (0, 0));
@@ -265,7 +269,7 @@ fn two_sandboxes_at_once_renew_it_once() {
     let place = Place::new(Some(&login("a", 1)));
     place.answer(&says("chatgpt", Some(&token("old", 240))));
     fs::write(place.at("renewed"), says("chatgpt", Some(&token("new", 800_000)))).unwrap();
-    let (a, b) = crate::exec::both(|| place.from_host(Login::Lease), || place.from_host(Login::Lease));
+    let (a, b) = crate::exec::both(|| place.has(Login::Lease), || place.has(Login::Lease));
     for got in [a, b] {
         let FromHost::Lease(got, _) = got else { panic!("no lease") };
         assert_eq!(got.secret(), token("new", 800_000));
@@ -303,11 +307,11 @@ fn a_hostile_session_leaves_the_login_of_the_host_as_it_was() {
         let before = host();
         fs::remove_file(place.at("private/auth.json")).unwrap();
         place.put("private", &shape);
-        let FromHost::Lease(token, form) = place.from_host(Login::Lease) else { panic!("no lease") };
+        let FromHost::Lease(token, form) = place.has(Login::Lease) else { panic!("no lease") };
         assert!(!push(&token, form, &place.at("private"), &place.at("record.json")).unwrap(), "{shape:.40}");
-        assert_eq!(place.enter(), Outcome::Own, "{shape:.40}");
+        assert_eq!(place.enter(), LoginOutcome::Own, "{shape:.40}");
         assert_eq!(place.get("private"), shape, "what the sandbox has of its own stays");
-        assert_eq!(held(&place.at("private"), &place.at("record.json")).unwrap(), Held::Own);
+        assert_eq!(held(&place.at("private"), &place.at("record.json")).unwrap(), InHome::Own);
         assert!(host() == before, "{shape:.40}");
     }
 }
@@ -326,7 +330,7 @@ fn what_is_no_file_gives_way_to_the_login_and_leads_nowhere() {
         let place = Place::new(Some(&login("a", 1)));
         fs::write(place.at("victim"), login("b", 2)).unwrap();
         plant(&place.at("private/auth.json"));
-        assert!(matches!(place.enter(), Outcome::Leased(_)));
+        assert!(matches!(place.enter(), LoginOutcome::Leased(_)));
         assert_eq!(place.inside()["tokens"]["refresh_token"], "");
         assert_eq!(fs::read_to_string(place.at("victim")).unwrap(), login("b", 2));
         assert_eq!(place.get("host"), login("a", 1));
@@ -349,7 +353,7 @@ fn a_renewed_lease_replaces_the_one_that_was_given_and_nothing_else() {
     symlink(place.at("host/auth.json"), place.at("private/auth.json")).unwrap();
     assert!(!push());
     assert_eq!(place.get("host"), login("a", 1));
-    assert!(matches!(place.enter(), Outcome::Leased(_)), "the next entry gives it again");
+    assert!(matches!(place.enter(), LoginOutcome::Leased(_)), "the next entry gives it again");
 }
 
 #[test]
@@ -379,8 +383,8 @@ fn a_call_that_ends_between_the_record_and_the_file_is_no_login_of_the_sandbox_s
     record["files"] = json!([old, {"ino": 1, "born": null, "size": 1, "modified": [1, 1]}]);
     record["fingerprint"] = "of the new one".into();
     fs::write(place.at("record.json"), record.to_string()).unwrap();
-    assert!(matches!(place.enter(), Outcome::Leased(_)));
-    assert!(matches!(held(&place.at("private"), &place.at("record.json")), Ok(Held::Given(What::Lease, Some(_)))));
+    assert!(matches!(place.enter(), LoginOutcome::Leased(_)));
+    assert!(matches!(held(&place.at("private"), &place.at("record.json")), Ok(InHome::Given(Gift::Lease, Some(_)))));
 }
 
 #[test]
@@ -395,7 +399,7 @@ fn an_api_key_and_a_full_login_go_in_whole_and_nothing_is_said_of_them() {
     let said = lines(place.enter_with(Login::Full));
     assert!(said.contains("`codex login` there makes a new one"), "{said}");
     assert_eq!((place.get("private"), place.asked()), (login("a", 1), (0, 0)));
-    assert!(matches!(place.enter(), Outcome::Leased(_)), "the setting was changed");
+    assert!(matches!(place.enter(), LoginOutcome::Leased(_)), "the setting was changed");
     assert!(!place.get("private").contains("rt-secret"));
     assert!(lines(place.enter_with(Login::None)).contains("`login: none`"));
     assert!(!place.at("private/auth.json").exists());
@@ -412,7 +416,7 @@ fn no_token_is_shown_or_recorded() {
     said += &fs::read_to_string(place.at("state/cache/login-form.json")).unwrap();
     fs::remove_dir_all(place.at("private")).unwrap();
     fs::write(place.at("private"), "").unwrap();
-    let (host, private, record) = (place.from_host(Login::Lease), place.at("private"), place.at("record.json"));
+    let (host, private, record) = (place.has(Login::Lease), place.at("private"), place.at("record.json"));
     said += &crate::error::render(&give(&host, &private, &record).unwrap_err());
     fs::remove_file(place.at("codex")).unwrap();
     place.put("host", &login("b", 2));

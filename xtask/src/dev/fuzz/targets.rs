@@ -35,7 +35,7 @@ pub(crate) enum Target {
     Config,
     /// the script that starts Codex, and its version
     Launcher,
-    /// auth.json and the claims of its tokens
+    /// auth.json, the answers of Codex's app-server, tokens
     Login,
     /// .git/config, .gitmodules
     GitConfig,
@@ -67,6 +67,7 @@ impl Target {
                 "xtask/src/life/fixtures/entry-1.json",
                 "xtask/src/life/fixtures/entry-2.json",
                 "xtask/src/life/fixtures/entry-3.json",
+                "xtask/src/life/fixtures/entry-4.json",
                 "xtask/src/engine/fixtures/labels-1.json",
             ],
             Target::Mountinfo
@@ -108,6 +109,7 @@ impl Target {
                 proof::fuzz::net_tables(text);
                 proof::fuzz::cgroup_limits(text);
                 proof::fuzz::backing(text);
+                life::fuzz::used(text);
             }
             Target::Top => engine::fuzz::top(text),
             Target::OsRelease => distro::fuzz(text),

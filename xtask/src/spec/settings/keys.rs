@@ -147,8 +147,6 @@ pub struct Shape {
     pub ptrace: Ptrace,
     /// Which sandboxes read what one of them left in a cache.
     pub cache_sharing: CacheSharing,
-    /// What happens to the memories of Codex at the next entry.
-    pub memories: Memories,
 }
 
 /// How much memory may be locked by a sandbox with GPUs, whose libraries pin it.
@@ -336,7 +334,7 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "memories",
-        kind: ValueKind::Shape(ShapeKind::OneOf(words::<Memories>)),
+        kind: ValueKind::Text(TextKind::OneOf(words::<Memories>)),
         meaning: "What Codex remembers of its sessions in the sandbox (memories): drop, at the next entry; or keep, although \
                   Codex obeys what an agent may have written there.",
         default: "drop",

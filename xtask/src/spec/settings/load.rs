@@ -1,6 +1,6 @@
 //! Reads the settings files and resolves them with the flags: the one part of the settings that touches the disk.
 
-use super::{Flags, LOCAL_FILE, Layer, ProjectFlags, Settings, parse, resolve};
+use super::{Flags, LOCAL_FILE, Layer, ProjectFlags, Settings, parse, resolve, sizes};
 use crate::context::{Context, directory};
 use crate::error::{Failure, usage};
 use anyhow::Result;
@@ -19,7 +19,14 @@ pub fn load(cx: &Context, flags: &Flags) -> Result<Settings> {
     }
     let settings = resolve(cx, flags, &layers)?;
     no_file(&settings)?;
+    known_memory(cx, &settings)?;
     Ok(settings)
+}
+
+/// What follows from this machine's memory must not become no limit where that is not known.
+fn known_memory(cx: &Context, settings: &Settings) -> Result<()> {
+    let written = settings.origins.iter().find(|origin| origin.key == "memory");
+    Ok(sizes::known(written.map_or(sizes::AUTO, |origin| &origin.value), cx.memory)?)
 }
 
 /// A workspace that is no directory is refused by every task; one that is missing only by those that need it.
@@ -62,6 +69,7 @@ pub fn load_what_is_right(cx: &Context, flags: &Flags) -> Result<(Settings, Vec<
     };
     let settings = resolved?;
     errors.extend(no_file(&settings).err());
+    errors.extend(known_memory(cx, &settings).err());
     Ok((settings, errors))
 }
 

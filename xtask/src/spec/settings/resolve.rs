@@ -6,7 +6,7 @@ use super::values::valid_name;
 use super::{Dataset, Flags, LOCAL_FILE, Origin, Settings, passed, sizes};
 use crate::context::{Context, usable};
 use crate::error::usage;
-use crate::spec::words::{self, Gpus, Login};
+use crate::spec::words::{self, Gpus, Login, Memories};
 use crate::text;
 use anyhow::Result;
 use clap::ValueEnum;
@@ -43,10 +43,12 @@ pub fn resolve(cx: &Context, flags: &Flags, files: &[Layer]) -> Result<Settings>
     }
     let implied = (cpu && project.gpus.is_none()).then_some(if project.cpu { "--cpu" } else { "base: cpu" });
     let shape = r.shape(flags, implied)?;
+    let overruled = if cpu && !project.cpu { r.gpus_beside_base(project.gpus.is_some()) } else { None };
     let codex = r.path("codex", flags.codex.as_ref())?;
     let arch_list = r.text("arch_list", None)?;
     // The kind of the setting has refused every other word.
     let login = words::parse(&r.text("login", None)?).unwrap_or(Login::Lease);
+    let memories = words::parse(&r.text("memories", None)?).unwrap_or(Memories::Drop);
     let caches = r.some("caches")?;
     let caches = if flags.no_caches { Vec::new() } else { caches };
     let env = r.names("env")?;
@@ -63,10 +65,12 @@ pub fn resolve(cx: &Context, flags: &Flags, files: &[Layer]) -> Result<Settings>
         codex,
         host_codex_home: cx.codex_home(),
         login,
+        memories,
         caches,
         env,
         allow_ground,
         git_alternates,
+        overruled,
         origins,
     })
 }
@@ -123,6 +127,16 @@ impl Resolver<'_> {
         }
         self.settle_memory(&mut shape)?;
         Ok(serde_json::from_value(shape.into())?)
+    }
+
+    /// What a file says of GPUs in vain, as a sentence: the one that says `base: cpu`, or a stronger one. A flag that asks for
+    /// GPUs is heard.
+    fn gpus_beside_base(&self, flag: bool) -> Option<String> {
+        let at = |key: &str| self.files.iter().position(|layer| layer.values.get(key).is_some_and(|v| !v.is_null()));
+        let (gpus, base) = (at("gpus").filter(|_| !flag)?, at("base").unwrap_or(usize::MAX));
+        let (layer, value) = self.in_files("gpus").filter(|_| gpus <= base)?;
+        let value = scalar(&layer.name, "gpus", value).ok().filter(|value| *value != Gpus::None.to_string())?;
+        Some(format!("`gpus: {value}` in `{}` has no effect: `base: cpu` means `gpus: none`, write that", layer.name))
     }
 
     /// Replaces `auto` by what it comes to on this machine, also in what is shown.

@@ -90,7 +90,7 @@ pub(super) struct Written<'a> {
 }
 
 /// The memory of a sandbox and the size of its `/dev/shm`, in bytes, where `auto` is replaced by what it comes to. `machine`
-/// is the memory of this machine, where it is known.
+/// is the memory of this machine; where it is not known, `auto` is none yet, which [`known`] refuses.
 ///
 /// # Errors
 /// They do not fit each other or this machine.
@@ -103,7 +103,7 @@ pub(super) fn settled(
     let memory = match memory.as_u64() {
         Some(bytes) => Some(fitting(bytes, machine, written.memory)?),
         None if *memory == json!(NONE) => None,
-        None => Some(usual(machine.ok_or_else(unknown)?)),
+        None => machine.map(usual),
     };
     let shm = match (shm.as_u64(), memory) {
         (Some(shm), Some(memory)) if shm > memory => {
@@ -140,9 +140,14 @@ fn fitting(bytes: u64, machine: Option<u64>, given: &str) -> Result<u64> {
     }
 }
 
-fn unknown() -> Failure {
-    host("the memory of this machine is not known: `/proc/meminfo` has no `MemTotal`")
-        .hint("say how much the sandbox may use, such as `memory: 16gb`, in sandbox.local.yaml")
+/// # Errors
+/// The memory follows from that of this machine, which is not known (exit code 3).
+pub(super) fn known(written: &str, machine: Option<u64>) -> Result<(), Failure> {
+    if machine.is_some() || !written.starts_with(AUTO) {
+        return Ok(());
+    }
+    Err(host("the memory of this machine is not known: `/proc/meminfo` has no `MemTotal`")
+        .hint("say how much the sandbox may use, such as `memory: 16gb`, in sandbox.local.yaml"))
 }
 
 /// What is said where `/dev/shm` is smaller than it usually is, because of the memory.
@@ -196,8 +201,11 @@ mod tests {
         for less in [0, 4096, 64 << 10, 12 << 20] {
             assert_eq!(auto(24 * GIB - (100 << 20) - less), auto(24 * GIB - (100 << 20)));
         }
-        let why = settled(&json!(AUTO), &json!(AUTO), None, &Written { memory: "", shm: "" }).unwrap_err();
-        assert_eq!(crate::error::exit_code(&why), 3);
+        assert_eq!(known(AUTO, None).unwrap_err().kind.code(), 3);
+        assert_eq!(
+            (known("auto (20.0 GiB)", Some(GIB)), known("16gb", None), known(NONE, None)),
+            (Ok(()), Ok(()), Ok(()))
+        );
     }
 
     #[test]

@@ -217,6 +217,16 @@ fn what_a_user_may_not_expect_is_said() {
     let cx = context(&[("A", "1"), ("C", "")]);
     assert_eq!(settings.remarks(&cx).len(), 2, "{:?}", settings.remarks(&cx));
     assert!(settings.remarks(&cx)[0].starts_with("`B` of the list `env` is not set here"));
+    let settings = resolved(&Flags::default(), &[], "base: cpu\ngpus: '0'", "gpus: all").unwrap();
+    assert_eq!(settings.shape.gpus, Gpus::None);
+    assert_eq!(
+        settings.remarks(&cx),
+        ["`gpus: 0` in `sandbox.local.yaml` has no effect: `base: cpu` means `gpus: none`, write that"]
+    );
+    for (local, project) in [("base: cpu", "gpus: all"), ("base: cpu\ngpus: none", "")] {
+        assert_eq!(resolved(&Flags::default(), &[], local, project).unwrap().remarks(&cx), Vec::<String>::new());
+    }
+    assert_eq!(resolved(&Flags::default(), &[], "gpus: all", "base: cpu").unwrap().remarks(&cx).len(), 1);
     let flags = ProjectFlags { cpu: true, gpus: Some("all".into()), ..ProjectFlags::default() };
     let settings = resolved(&flags.into(), &[], "", "").unwrap();
     assert_eq!(settings.remarks(&cx), ["the CPU base image cannot use GPUs, and `gpus: all` asks for them"]);
