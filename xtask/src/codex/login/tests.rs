@@ -335,7 +335,9 @@ fn what_is_no_file_gives_way_to_the_login_and_leads_nowhere() {
         assert_eq!(fs::read_to_string(place.at("victim")).unwrap(), login("b", 2));
         assert_eq!(place.get("host"), login("a", 1));
         let left: Vec<_> = fs::read_dir(place.at("private")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(left, ["auth.json"]);
+        // A directory of any size is not removed here.
+        let aside = std::path::Path::new("auth.json.aside-1");
+        assert!(left.iter().all(|name| name == "auth.json" || name == aside), "{left:?}");
     }
 }
 
