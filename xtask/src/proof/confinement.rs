@@ -189,6 +189,28 @@ mod tests {
     }
 
     #[test]
+    fn what_was_not_tried_shows_nothing() {
+        let (_, mut inside, mut host) = good();
+        let only = |calls: &[(Attempted, &str)]| {
+            let refused = |&(group, call): &(Attempted, &str)| Refusal(group, call.into(), "EPERM".into());
+            Some(calls.iter().map(refused).collect())
+        };
+        let no_call = Some("inside, no system call could be tried");
+        inside.refusals = only(&[(Attempted::UserNamespace, "clone")]);
+        let why = seccomp(&inside, &host).why.unwrap();
+        assert!(why.starts_with("inside, no system call could be tried"), "{why}");
+        let nobody = Some("inside, nobody has tried to make one");
+        assert_eq!(user_namespace(&inside, &host).why.as_deref(), nobody, "`unshare` was not tried");
+        inside.refusals = only(&[(Attempted::Filter, "a"), (Attempted::Filter, "b"), (Attempted::Filter, "c")]);
+        assert_eq!(user_namespace(&inside, &host).why.as_deref(), no_call);
+        assert_eq!(seccomp(&inside, &host).why, None);
+        // An option about another module is none about the filter.
+        let options = ["apparmor=unconfined", "seccomp=/profile.json"].map(str::to_owned);
+        host.container.host_config.security_opt = Some(options.into());
+        assert_eq!(seccomp(&inside, &host).why, None);
+    }
+
+    #[test]
     fn each_fact_about_the_confinement_breaks_its_claim() {
         breaks(
             "user.capabilities",

@@ -239,4 +239,24 @@ mod tests {
         let claim = claims.iter().find(|claim| claim.id == "dataset.ssv2.no-alias").unwrap();
         assert_eq!(claim.verdict, Verdict::NotProvable);
     }
+    #[test]
+    fn what_a_link_leads_to_counts_where_it_can_be_written() {
+        let (spec, mut inside, host) = good();
+        let why = |inside: &super::InsideWitness, id: &str| {
+            let claims = judge(&spec, inside, &host);
+            claims.iter().find(|claim| claim.id == id).unwrap().why.clone()
+        };
+        inside.targets[1].sample.as_mut().unwrap().symlinks = vec![
+            leads("/datasets/ssv2/b", true),
+            leads("/opt/codex/a", true),
+            leads("/etc/a", true),
+            leads("/workspace/a", false),
+        ];
+        assert_eq!(why(&inside, "dataset.ssv2.symlinks"), None, "read-only, of the container's own, and gone");
+        assert_eq!(why(&inside, "dataset.ssv2.readable"), None, "one that leads nowhere, among files that were read");
+        // Links alone are no files, but nothing is broken where none of them is.
+        let sample = inside.targets[1].sample.as_mut().unwrap();
+        (sample.read, sample.symlinks) = (0, Vec::new());
+        assert_eq!(why(&inside, "dataset.ssv2.readable"), None);
+    }
 }

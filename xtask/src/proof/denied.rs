@@ -150,6 +150,7 @@ mod tests {
             Box::new(|_, inside, _| inside.launcher = None),
             Box::new(|_, _, host| host.kernel.launcher = Some(0o755)),
             Box::new(|_, _, host| host.kernel.launcher = Some(0o600)),
+            Box::new(|_, _, host| host.kernel.launcher = Some(0o100)),
             Box::new(|_, _, host| host.kernel.suid_dumpable = Some("1".into())),
         ];
         for (number, case) in cases.iter().enumerate() {

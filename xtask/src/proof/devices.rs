@@ -166,7 +166,15 @@ mod tests {
             (cdi(&["nvidia.com/gpu=0"]), GpuRoute::Cdi, &all, false),
             (cdi(&["nvidia.com/gpu=0", "nvidia.com/gpu=GPU-1"]), GpuRoute::Cdi, &two, true),
             (cdi(&["odd"]), GpuRoute::Cdi, &two, false),
+            (nvidia(-1, &["0"]), GpuRoute::Nvidia, &all, false),
+            (DeviceRequest { capabilities: Vec::new(), ..nvidia(-1, &[]) }, GpuRoute::Nvidia, &all, false),
+            (DeviceRequest { driver: "other".into(), ..nvidia(-1, &[]) }, GpuRoute::Nvidia, &all, false),
+            (DeviceRequest { driver: "other".into(), ..cdi(&["nvidia.com/gpu=all"]) }, GpuRoute::Cdi, &all, false),
         ] {
+            let said = misasked(gpus, Some(route), std::slice::from_ref(&request));
+            let told = format!("the engine was asked for `driver {}, count {}", request.driver, request.count);
+            assert_eq!(said.is_none(), right, "{said:?}");
+            assert!(said.is_none_or(|said| said.starts_with(&told)), "{told}");
             assert_eq!(asks_for(&request, route, gpus), right, "{request:?} {route:?} {gpus}");
         }
     }
@@ -186,6 +194,9 @@ mod tests {
         assert_eq!(with_gpus(Gpus::Ids(vec!["GPU-aa".into()]), one, "0", &nodes), None);
         assert!(with_gpus(Gpus::All, "Failed to initialize NVML: Unknown Error\n", "255", &nodes).is_some());
         assert!(with_gpus(Gpus::All, "", "ENOENT", &nodes).is_some());
+        assert!(with_gpus(Gpus::All, "No devices were found\n", "0", &nodes).is_some(), "none is listed");
+        assert!(with_gpus(Gpus::All, one, "6", &nodes).is_some(), "one is listed, and it failed");
+        assert_eq!(with_gpus(Gpus::All, one, "0", &["dxg"]), None, "under WSL one node serves all");
         assert!(with_gpus(Gpus::All, one, "0", &["nvidiactl"]).is_some());
         assert!(with_gpus(Gpus::Ids(vec!["0".into(), "1".into()]), one, "0", &nodes).is_some());
         assert!(with_gpus(Gpus::Ids(vec!["GPU-bb".into()]), one, "0", &nodes).is_some());

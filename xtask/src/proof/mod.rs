@@ -297,6 +297,8 @@ mod tests {
             "broken        c  open\\u{1b}\n                 hint: fix it\nnot provable  b  dark\n\
              1 of 3 promises hold, seen from inside and from the host\n"
         );
+        let mostly = [claims[0].clone(), claims[0].clone(), claims[1].clone()];
+        assert!(table(&mostly, None).contains("2 of 3 promises hold"), "{}", table(&mostly, None));
         let proof = Proof {
             schema: SCHEMA,
             container: "c0".into(),
