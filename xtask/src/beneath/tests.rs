@@ -100,7 +100,8 @@ fn what_cannot_be_removed_is_named_and_everything_else_goes() {
     let tree = temp.path().join("tree");
     let stuck = tree.join("a/kept\u{202e}");
     fs::create_dir_all(&stuck).unwrap();
-    for name in ["a/one", "a/kept\u{202e}/file", "z"] {
+    fs::create_dir_all(tree.join("z")).unwrap();
+    for name in ["a/one", "a/kept\u{202e}/file", "a/kept\u{202e}/later", "z/later"] {
         fs::write(tree.join(name), "").unwrap();
     }
     let dir = Beneath::root(temp.path()).unwrap();

@@ -67,11 +67,18 @@ fn in_keyring(host_home: &Path) -> bool {
     matches!(store, Some("keyring" | "auto"))
 }
 
-/// What the host has for a sandbox. Its Codex is asked where the kept lease is not good any more.
+/// What the host has for a sandbox. Its Codex is asked where the lease that is kept is not good any more. `stop` says whether
+/// the user wants it to end.
 ///
 /// # Errors
 /// This version of Codex leases nothing, or the state folder cannot be written.
-pub(crate) fn from_host(cx: &Context, how: Login, home: &Path, codex: &Codex, kept: &Path) -> Result<FromHost> {
+pub(crate) fn from_host(
+    cx: &Context,
+    how: Login,
+    home: &Path,
+    codex: &Codex,
+    (kept, stop): (&Path, &dyn Fn() -> bool),
+) -> Result<FromHost> {
     let read = || HostFile::read(home).with_context(|| format!("cannot read `{}`", home.join("auth.json").display()));
     let leases = Leases::new(kept, home, Asker::new(cx, &codex.binary, home));
     let nothing = |why| {
@@ -95,14 +102,14 @@ pub(crate) fn from_host(cx: &Context, how: Login, home: &Path, codex: &Codex, ke
             HostFile::Odd => nothing(Nothing::Odd),
             HostFile::Missing if !in_keyring(home) => nothing(Nothing::NoLogin),
             HostFile::Missing | HostFile::Login(AuthKind::ChatGpt | AuthKind::Other, _) => {
-                lease(cx, codex, home, &leases)
+                lease(cx, codex, home, &leases, stop)
             }
         },
     }
 }
 
-fn lease(cx: &Context, codex: &Codex, home: &Path, leases: &Leases) -> Result<FromHost> {
-    Ok(match leases.get(Duration::ZERO, || false)? {
+fn lease(cx: &Context, codex: &Codex, home: &Path, leases: &Leases, stop: &dyn Fn() -> bool) -> Result<FromHost> {
+    Ok(match leases.get(Duration::ZERO, stop)? {
         CodexSays::Token(token) if token.left(SystemTime::now()).is_zero() => {
             FromHost::Unsure(Unsure::Ended(token.ends()))
         }

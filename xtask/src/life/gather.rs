@@ -35,6 +35,9 @@ pub(crate) enum Purpose {
     DryRun,
 }
 
+/// Whether the user wants it to end.
+type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
+
 /// Everything that was gathered.
 pub(crate) struct Gathered {
     /// What is known without asking any program.
@@ -92,7 +95,7 @@ impl Ground {
     ///
     /// # Errors
     /// No engine, no Codex.
-    pub(crate) fn gather(self, cx: &Context, purpose: Purpose) -> Result<Gathered> {
+    pub(crate) fn gather(self, cx: &Context, purpose: Purpose, stop: Stop<'_>) -> Result<Gathered> {
         let Ground { settings, user, workspace, repository, network, places, exposed, .. } = &self;
         let container = container_name(&places.project);
         // Codex is started to learn its version: one that the agent could have written is refused before that.
@@ -125,7 +128,8 @@ impl Ground {
                 || find(&container),
                 || {
                     let codex = codex::resolve(cx, settings.codex.as_deref(), exposed);
-                    let login = codex.as_ref().map_or(Ok(FromHost::Unasked), |codex| self.login(cx, codex, purpose));
+                    let login =
+                        codex.as_ref().map_or(Ok(FromHost::Unasked), |codex| self.login(cx, codex, purpose, stop));
                     ((codex, login), identity())
                 },
             )
@@ -149,11 +153,12 @@ impl Ground {
     }
 
     /// What the host has of its login for a mirrored home. Its Codex is asked only for one that is entered or started.
-    fn login(&self, cx: &Context, codex: &Codex, purpose: Purpose) -> Result<FromHost> {
+    fn login(&self, cx: &Context, codex: &Codex, purpose: Purpose, stop: Stop<'_>) -> Result<FromHost> {
         let Settings { shape, login, host_codex_home, .. } = &self.settings;
         match (purpose, shape.codex_home) {
             (Purpose::Enter | Purpose::Start, Mode::Mirror) => {
-                login::from_host(cx, *login, host_codex_home, codex, &self.places.leases)
+                let leases = self.places.leases.as_path();
+                login::from_host(cx, *login, host_codex_home, codex, (leases, stop))
             }
             (Purpose::Look | Purpose::DryRun, _) | (_, Mode::Shared | Mode::None) => Ok(FromHost::Unasked),
         }

@@ -14,13 +14,38 @@ struct Names {
     /// By the last part of the path.
     paths: HashMap<&'static [u8], Vec<(&'static Path, &'static Obeyed)>>,
     below: HashMap<&'static [u8], Vec<(&'static Path, &'static Obeyed)>>,
+    /// What lets most names of a large workspace pass without a look into any of the others.
+    sieve: Sieve,
     /// The directories that a row names, each as the beginning of its path.
     ways: HashMap<&'static [u8], Vec<(&'static Path, &'static Obeyed)>>,
 }
 
+/// Which lengths, first and last bytes whole names have, and which last two bytes endings have.
+struct Sieve {
+    whole: Vec<bool>,
+    ends: Vec<bool>,
+}
+
+impl Sieve {
+    const SIZE: usize = 4096;
+
+    fn of_whole(name: &[u8]) -> usize {
+        let (first, last) = (name.first().copied().unwrap_or(0), name.last().copied().unwrap_or(0));
+        (name.len() * 131 + usize::from(first) * 31 + usize::from(last) * 7) % Sieve::SIZE
+    }
+
+    fn of_end(name: &[u8]) -> usize {
+        match name {
+            [.., one, two] => (usize::from(*one) * 256 + usize::from(*two)) % Sieve::SIZE,
+            _ => 0,
+        }
+    }
+}
+
 static NAMES: LazyLock<Names> = LazyLock::new(|| {
     let (files, endings, paths, below, ways) = Default::default();
-    let mut names = Names { files, endings, paths, below, ways };
+    let sieve = Sieve { whole: vec![false; Sieve::SIZE], ends: vec![false; Sieve::SIZE] };
+    let mut names = Names { files, endings, paths, below, sieve, ways };
     let rows: &'static [Obeyed] = Vec::leak(table::rows().collect());
     for row in rows {
         let last = |path: &'static str| path.rsplit('/').next().unwrap_or(path).as_bytes();
@@ -41,6 +66,9 @@ static NAMES: LazyLock<Names> = LazyLock::new(|| {
             }
         }
     }
+    let whole = names.files.keys().chain(names.paths.keys()).chain(names.ways.keys());
+    whole.for_each(|name| names.sieve.whole[Sieve::of_whole(name)] = true);
+    names.endings.keys().for_each(|end| names.sieve.ends[Sieve::of_end(end)] = true);
     names
 });
 
@@ -77,6 +105,11 @@ impl<'p> Here<'p> {
 
     pub(crate) fn found(&self, name: &OsStr) -> Option<Found> {
         let bytes = name.as_bytes();
+        let names = &*NAMES;
+        let is_end = names.sieve.ends[Sieve::of_end(bytes)];
+        if self.below.is_none() && !is_end && !names.sieve.whole[Sieve::of_whole(bytes)] {
+            return None;
+        }
         let file = NAMES.files.get(bytes).copied();
         let by_path = self.by_path(NAMES.paths.get(bytes));
         let row = [file, by_path, ending(bytes), self.below].into_iter().fold(None, stricter);

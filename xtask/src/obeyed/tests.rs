@@ -52,7 +52,7 @@ impl Ground {
         let (root, mut todo) = (self.root(), std::collections::VecDeque::from([PathBuf::new()]));
         while let Some(path) = todo.pop_front() {
             let Ok(Some(dir)) = look::open(&root, &path) else { continue };
-            for (name, kind) in dir.names().unwrap() {
+            for (name, kind) in dir.names_up_to(usize::MAX).unwrap() {
                 if let Some(found) = Here::of(&path).found(&name) {
                     look.meet(&dir, &name, &path.join(&name), found);
                 }

@@ -51,7 +51,7 @@ pub(super) fn judge(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> 
 
 fn shm(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
     let bytes = spec.shape.shm_size;
-    let mut draft = Draft::new("limits.shm", format!("/dev/shm holds {bytes} bytes"));
+    let mut draft = Draft::new("limits.shm", "/dev/shm is as large as the settings say");
     let (mine, told) = (inside.shm, host.container.host_config.shm_size);
     let text = |size: Option<u64>| size.map_or("an unknown number of".into(), |size| size.to_string());
     draft.inside(format!("{} bytes", text(mine)));
@@ -88,7 +88,7 @@ fn memory(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
     let limit = spec.shape.memory.or(asked.memory.filter(|bytes| *bytes > 0));
     let text = |limit: Option<u64>| limit.map_or("no limit".into(), |bytes| format!("{bytes} bytes"));
     let promise = match spec.shape.memory {
-        Some(bytes) => format!("at most {bytes} bytes of memory are used, and no swap beyond them"),
+        Some(_) => "memory is limited as the settings say, without swap beyond it".to_owned(),
         None => format!("memory has the limit that the engine was asked for: {}", text(limit)),
     };
     let mut draft = Draft::new("limits.memory", promise).hint(NO_CONTROLLER);

@@ -14,7 +14,9 @@ use super::token::Token;
 use crate::beneath::{Beneath, Lock, Written, lock_fd};
 use crate::{exec, fingerprint};
 use anyhow::{Context as _, Result};
+use rustix::fs::FileType;
 use serde::{Deserialize, Serialize};
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -167,6 +169,10 @@ fn put(home: &Beneath, record: &Path, there: There, write: ToWrite) -> Result<()
         There::Ours(file) => Some(file),
         There::NoFile | There::Earlier | There::Own => None,
     };
+    if home.stat(FILE).is_ok_and(|node| node.kind == FileType::Directory) {
+        // How much lies in it is the agent's choice: it is renamed, and the next start, which can be interrupted, removes it.
+        home.rename_aside(OsStr::new(FILE), "aside")?;
+    }
     let mut files = Vec::new();
     let given = |files: Vec<Written>| LoginRecord { what, fingerprint: fingerprint.clone(), ends, files };
     home.write_noting(FILE, bytes, 0o600, |file| {

@@ -104,7 +104,7 @@ impl Place {
     }
 
     fn has(&self, how: Login) -> FromHost {
-        from_host(&self.cx, how, &self.at("host"), &self.codex, &self.at("logins")).unwrap()
+        from_host(&self.cx, how, &self.at("host"), &self.codex, (&self.at("logins"), &|| false)).unwrap()
     }
 
     /// An entry.
@@ -228,7 +228,9 @@ fn each_answer_that_is_no_token_has_its_line_and_writes_nothing() {
     }
     let place = Place::new(Some(&login("a", 1)));
     place.answer("{\"id\":2,\"error\":{\"code\":-32601,\"message\":\"secret\"}}\n");
-    let err = from_host(&place.cx, Login::Lease, &place.at("host"), &place.codex, &place.at("logins")).err().unwrap();
+    let err = from_host(&place.cx, Login::Lease, &place.at("host"), &place.codex, (&place.at("logins"), &|| false))
+        .err()
+        .unwrap();
     let said = crate::error::render(&err);
     assert!(said.contains("hint: update Codex, or hand your login over whole with `login: full`"), "{said}");
     assert!(!said.contains("secret"));
@@ -333,7 +335,9 @@ fn what_is_no_file_gives_way_to_the_login_and_leads_nowhere() {
         assert_eq!(fs::read_to_string(place.at("victim")).unwrap(), login("b", 2));
         assert_eq!(place.get("host"), login("a", 1));
         let left: Vec<_> = fs::read_dir(place.at("private")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(left, ["auth.json"]);
+        // A directory of any size is not removed here.
+        let aside = std::path::Path::new("auth.json.aside-1");
+        assert!(left.iter().all(|name| name == "auth.json" || name == aside), "{left:?}");
     }
 }
 

@@ -83,7 +83,8 @@ impl<'a> BenchGround<'a> {
 
     /// The bare commands for the same project: the same files, the same variables, the same mounts.
     fn bare(&self) -> Result<Project> {
-        let gathered = life::Ground::read(self.cx, &self.flags("few"), None)?.gather(self.cx, Purpose::DryRun)?;
+        let gathered =
+            life::Ground::read(self.cx, &self.flags("few"), None)?.gather(self.cx, Purpose::DryRun, &|| false)?;
         Ok(plan(self.cx, &gathered).project)
     }
 
