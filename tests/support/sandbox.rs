@@ -125,15 +125,16 @@ impl Drop for Sandbox {
             proc::outcome(proc::find("docker"), ["rm", "--force", "--volumes", &id]);
         }
         // Also where the container was removed already: the engine has address ranges for about thirty networks only.
-        let generated = std::fs::read_dir(self.place.root().join("target/sandbox"));
-        for entry in generated.into_iter().flatten().flatten() {
-            let network = format!("codex-sandbox-{}_default", entry.file_name().display());
+        let keys = ["repo/target/sandbox", "state/codex-sandbox/workspaces"].map(|dir| self.place.path(dir));
+        let keys = keys.into_iter().flat_map(std::fs::read_dir).flatten().flatten().map(|entry| entry.file_name());
+        let (_, volumes, _) = proc::outcome(proc::find("docker"), ["volume", "ls", "--quiet"]);
+        for key in keys.collect::<std::collections::BTreeSet<_>>() {
+            let network = format!("codex-sandbox-{}_default", key.display());
             proc::outcome(proc::find("docker"), ["network", "rm", "--force", &network]);
             // The settings of a test's sandbox name a variable, so that its caches are its own.
-            let own = format!("-{}-u", entry.file_name().display());
-            let (_, volumes, _) = proc::outcome(proc::find("docker"), ["volume", "ls", "--quiet"]);
-            for volume in volumes.lines().filter(|name| name.starts_with("codex-sandbox-cache-") && name.contains(&own))
-            {
+            let own = format!("-{}-u", key.display());
+            let is_own = |name: &&str| name.starts_with("codex-sandbox-cache-") && name.contains(&own);
+            for volume in volumes.lines().filter(is_own) {
                 proc::outcome(proc::find("docker"), ["volume", "rm", "--force", volume]);
             }
         }
