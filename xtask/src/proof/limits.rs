@@ -356,6 +356,36 @@ mod tests {
     }
 
     #[test]
+    fn the_kernel_may_round_a_limit_down_to_a_page_and_no_further() {
+        const LIMIT: u64 = 1 << 30;
+        assert!(same(None, None) && same(Some(LIMIT), Some(LIMIT)) && same(Some(LIMIT), Some(LIMIT + 65_535)));
+        for (seen, limit) in [
+            (None, Some(LIMIT)),
+            (Some(LIMIT), None),
+            (Some(LIMIT), Some(LIMIT + 65_536)),
+            (Some(LIMIT + 1), Some(LIMIT)),
+        ] {
+            assert!(!same(seen, limit), "{seen:?} {limit:?}");
+        }
+    }
+
+    #[test]
+    fn a_limit_that_only_the_compose_file_has_is_in_force_too() {
+        let (mut spec, mut inside, mut host) = good();
+        spec.shape.memory = None;
+        let mut with = |asked: u64, seen: Option<&str>| {
+            host.container.host_config.memory = Some(asked);
+            for cgroup in [&mut inside.cgroup, &mut host.kernel.cgroup] {
+                cgroup.memory = seen.map(str::to_owned);
+            }
+            verdict_of(&spec, &inside, &host)
+        };
+        assert_eq!([with(0, Some("max")), with(1 << 30, Some("1073741824"))], [Verdict::Held; 2]);
+        assert_eq!([with(1 << 30, Some("max")), with(0, Some("1073741824"))], [Verdict::Broken; 2]);
+        assert_eq!([with(0, None), with(1 << 30, None)], [Verdict::Held, Verdict::NotProvable]);
+    }
+
+    #[test]
     fn swap_that_is_not_counted_does_no_harm_where_there_is_none() {
         let (spec, mut inside, mut host) = good();
         for cgroup in [&mut inside.cgroup, &mut host.kernel.cgroup] {
