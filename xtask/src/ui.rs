@@ -11,7 +11,7 @@ pub(crate) use crate::text::{harmless, printable};
 use anyhow::Result;
 use serde::Serialize;
 use std::fmt::Display;
-use std::io::{BufRead as _, Write as _};
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::sync::OnceLock;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
@@ -106,6 +106,9 @@ pub(crate) fn echo(command: impl Display) {
     say(format_args!("$ {command}"));
 }
 
+/// How long what a terminal answers to a program that has just ended may take to come.
+const SETTLE: Duration = Duration::from_millis(100);
+
 /// A line that is said later; dropping it before that keeps it from being said.
 pub(crate) struct Late {
     _waits: Sender<()>,
@@ -134,8 +137,14 @@ pub(crate) fn agree(question: &str) -> bool {
     answer.is_some_and(|answer| matches!(answer.to_lowercase().as_str(), "y" | "yes"))
 }
 
-/// Asks for one line. `None` at the end of input.
+/// Asks for one line. `None` at the end of input. What a terminal has sent before the question is no answer to it: a program
+/// that ran there before can make it send anything (the place of the cursor, the mouse).
 pub(crate) fn ask(prompt: &str) -> Option<String> {
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        std::thread::sleep(SETTLE);
+        let _ = rustix::termios::tcflush(&stdin, rustix::termios::QueueSelector::IFlush);
+    }
     let _ = write!(std::io::stderr(), "{}", harmless(prompt));
     let _ = std::io::stderr().flush();
     let mut line = String::new();

@@ -5,6 +5,7 @@ use crate::error::failed;
 use crate::step::Command;
 use anyhow::{Context as _, Result};
 use std::io::{BufRead as _, BufReader, PipeReader, Read as _, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -51,7 +52,11 @@ pub(crate) fn talk(
     stop: impl Fn() -> bool,
 ) -> Result<Talk> {
     let ((input, mut to_input), (output, to_output)) = (pipe()?, pipe()?);
-    let expr = expression(command).stdin_file(input).stdout_file(to_output).stderr_null();
+    // Ctrl-C in the terminal is for this process, which decides whether the program is ended.
+    let expr = expression(command).stdin_file(input).stdout_file(to_output).stderr_null().before_spawn(|child| {
+        child.process_group(0);
+        Ok(())
+    });
     let handle = start(command, &expr)?;
     // The expression holds the other ends of the pipes open.
     drop(expr);

@@ -12,6 +12,9 @@ use crate::ui;
 use anyhow::Result;
 use std::path::Path;
 
+/// How often the question is asked where the answer is none of its words.
+const TRIES: usize = 3;
+
 /// The most lines about what was undone.
 const NAMED: usize = 20;
 
@@ -42,7 +45,11 @@ impl Decision<'_> {
             (Some(said), _) => said,
             (None, Some(signals)) => {
                 let question = "Keep what acts by itself, restore what was there, or set it aside? [K/r/a] ";
-                answered(signals.ask(|| ui::ask(question)).as_deref())
+                let asked = || (0..TRIES).find_map(|_| answered(ui::ask(question).as_deref()));
+                signals.ask(asked).unwrap_or_else(|| {
+                    ui::say("what acts by itself is kept, because the answer was none of these words");
+                    OnChange::Keep
+                })
             }
             (None, None) => {
                 ui::say(
@@ -59,6 +66,13 @@ impl Decision<'_> {
     /// # Errors
     /// The workspace cannot be opened, or the state folder cannot be written.
     pub(super) fn settle(self, mut look: Look, workspace: &Path, when: When) -> Result<()> {
+        if !look.is_complete() {
+            ui::warn(
+                "what tools on this host obey in the workspace was not compared, because the look did not come to its end; \
+                 the last one stays the one to compare with",
+            );
+            return Ok(());
+        }
         if let Some(why) = look.unknown() {
             ui::warn(format_args!(
                 "what changed in the workspace since the sandbox was last looked at is not known: {why}; it is compared \
@@ -87,11 +101,13 @@ impl Decision<'_> {
     }
 }
 
-fn answered(answer: Option<&str>) -> OnChange {
+/// `None` where it is none of the words.
+fn answered(answer: Option<&str>) -> Option<OnChange> {
     match answer.unwrap_or_default().to_lowercase().as_str() {
-        "r" | "restore" => OnChange::Restore,
-        "a" | "aside" => OnChange::Aside,
-        _ => OnChange::Keep,
+        "r" | "restore" => Some(OnChange::Restore),
+        "a" | "aside" => Some(OnChange::Aside),
+        "" | "k" | "keep" => Some(OnChange::Keep),
+        _ => None,
     }
 }
 
@@ -158,10 +174,13 @@ mod tests {
 
     #[test]
     fn nothing_but_the_word_itself_undoes_anything() {
-        for answer in [None, Some(""), Some("y"), Some("yes"), Some("k"), Some("keep"), Some("res"), Some("all")] {
-            assert_eq!(answered(answer), OnChange::Keep, "{answer:?}");
+        for answer in [None, Some(""), Some("k"), Some("keep")] {
+            assert_eq!(answered(answer), Some(OnChange::Keep), "{answer:?}");
         }
-        assert_eq!((answered(Some("R")), answered(Some("aside"))), (OnChange::Restore, OnChange::Aside));
+        for answer in ["y", "yes", "res", "all", "\u{1b}[24;1Rr"] {
+            assert_eq!(answered(Some(answer)), None, "{answer:?}");
+        }
+        assert_eq!((answered(Some("R")), answered(Some("aside"))), (Some(OnChange::Restore), Some(OnChange::Aside)));
         assert_eq!(Decision { said: None, ask: None }.make(), OnChange::Keep);
         assert_eq!(Decision { said: Some(OnChange::Restore), ask: None }.make(), OnChange::Restore);
     }

@@ -60,6 +60,8 @@ pub(crate) struct Look {
     not_followed: usize,
     /// Whether nothing but what was there is looked at.
     no_walk: bool,
+    /// Whether the walk came to its end: what was not met otherwise only was not looked at.
+    complete: bool,
 }
 
 impl fmt::Debug for Look {
@@ -93,6 +95,7 @@ impl Look {
             ways: Vec::new(),
             not_followed: 0,
             no_walk: false,
+            complete: false,
         }
     }
 
@@ -104,7 +107,7 @@ impl Look {
         if last.len() > MOST_AGAIN {
             return None;
         }
-        let mut look = Look { last: Ok(Some(last)), no_walk: true, ..Look::over(record, true) };
+        let mut look = Look { last: Ok(Some(last)), no_walk: true, complete: true, ..Look::over(record, true) };
         look.finish(root);
         Some(look)
     }
@@ -182,8 +185,14 @@ impl Look {
         Some(Entry { state, stamp: Some(stamp), settled, text })
     }
 
+    /// Whether what is not in it is not there either.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.complete
+    }
+
     /// To be called when the walk is over: follows the symlinks, and looks for what the walk has not reached.
     pub(crate) fn finish(&mut self, root: &Beneath) {
+        self.complete = true;
         let mut left = MOST_BEHIND;
         for path in std::mem::take(&mut self.ways) {
             if let Ok(real) = lead(root, &path) {

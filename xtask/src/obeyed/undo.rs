@@ -9,7 +9,7 @@ use crate::beneath::Beneath;
 use crate::error::failed;
 use crate::text;
 use anyhow::{Context as _, Result};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -52,9 +52,10 @@ impl Look {
             Err(err) => return Err(err.into()),
         };
         let to = aside.as_ref().map(|to| text::path(&path.with_file_name(to)));
-        // What was renamed is known from now on, also where the directory makes a tool obey all that lies in it.
+        // What was renamed is known from now on, also where the directory makes a tool obey all that lies in it. What has the
+        // name by now was not shown to anybody: it is new at the next look.
         self.now.remove(path.as_path());
-        for name in aside.iter().map(OsString::as_os_str).chain([name]) {
+        if let Some(name) = &aside {
             self.see(&dir, name, &path.with_file_name(name));
         }
         self.resolve(root);
@@ -65,7 +66,9 @@ impl Look {
             });
         };
         let put = before.put(&dir, name);
-        self.see(&dir, name, path);
+        if put.is_ok() {
+            self.see(&dir, name, path);
+        }
         self.resolve(root);
         let kept = to.map_or_else(String::new, |to| format!("; what took its place is set aside as `{to}`"));
         match put {

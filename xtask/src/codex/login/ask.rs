@@ -12,6 +12,7 @@ use crate::step::Command;
 use anyhow::Result;
 use serde::Deserialize;
 use serde_json::json;
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -66,7 +67,7 @@ impl Asker {
             .dir("/")
             .at_most(MOST_BYTES)
             .timeout(ANSWER_BOUND);
-        if let Some(server) = cx.var(SERVER) {
+        if let Some(server) = cx.var(SERVER).filter(|server| is_of_this_machine(server)) {
             command = command.secret_env(SERVER, server);
         }
         Asker { command }
@@ -96,12 +97,13 @@ impl Asker {
             json!({"method": "initialized"}),
             question(WITHOUT_RENEWAL),
         );
-        let mut answer = None;
+        let (mut answer, renewing) = (None, Cell::new(false));
         let heard = |line: &str| match parse(line) {
             Some((WITHOUT_RENEWAL, said)) => {
                 let late = matches!(&said, CodexSays::Token(token) if token.is_late(SystemTime::now()));
                 answer = Some(said);
-                if late && renew { Next::Say(question(WITH_RENEWAL)) } else { Next::Done }
+                renewing.set(late && renew);
+                if renewing.get() { Next::Say(question(WITH_RENEWAL)) } else { Next::Done }
             }
             Some((WITH_RENEWAL, said)) => {
                 // A token that still lives is of use also where it was not renewed.
@@ -112,13 +114,20 @@ impl Asker {
             }
             Some(_) | None => Next::Wait,
         };
-        let end = exec::talk(&self.command, &first, heard, stop)?;
+        // A refresh token can be used once: a renewal that was begun is waited for, or the host's login could be lost with it.
+        let end = exec::talk(&self.command, &first, heard, || !renewing.get() && stop())?;
         Ok(answer.unwrap_or(match end {
             Talk::Done | Talk::Broken => CodexSays::Silent("it ended without an answer"),
             Talk::Stopped => CodexSays::Silent("it was interrupted"),
             Talk::Late => CodexSays::Silent("it did not answer in time"),
         }))
     }
+}
+
+/// Whether an address is one of this machine: a stand-in for the tests. The refresh token is sent there, and a shell can take
+/// variables from a project, where an agent writes.
+fn is_of_this_machine(server: &str) -> bool {
+    ["http://127.0.0.1:", "http://[::1]:"].iter().any(|start| server.starts_with(start)) && !server.contains('@')
 }
 
 fn has_life(answer: Option<&CodexSays>) -> bool {
@@ -209,6 +218,16 @@ mod tests {
         let none = |requires: bool| json!({"authMethod": null, "authToken": null, "requiresOpenaiAuth": requires});
         assert_eq!((said(&none(true)), said(&none(false))), (CodexSays::NoLogin, CodexSays::OtherProvider));
         assert_eq!(parse(r#"{"id":2,"error":{"code":-32601}}"#), Some((2, CodexSays::Unknown)));
+    }
+
+    #[test]
+    fn a_refresh_token_is_sent_nowhere_else_by_a_variable() {
+        assert!(is_of_this_machine("http://127.0.0.1:18999/oauth/token") && is_of_this_machine("http://[::1]:1/"));
+        for other in
+            ["https://evil.example/", "http://127.0.0.1.evil.example:80/", "http://127.0.0.1:1@evil.example/", ""]
+        {
+            assert!(!is_of_this_machine(other), "{other}");
+        }
     }
 
     #[test]

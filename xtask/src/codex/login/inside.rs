@@ -59,6 +59,8 @@ enum There {
     Ours(Written),
     /// What an earlier version of this tool may have written, with a refresh token.
     Earlier,
+    /// What took the place of the host's whole login: Codex renews that inside, so it may hold its refresh token.
+    Renewed,
     /// A file of somebody inside.
     Own,
 }
@@ -69,6 +71,7 @@ impl There {
         Ok(match (found, given) {
             (None, _) => There::NoFile,
             (Some(file), Some(given)) if given.files.contains(&file) => There::Ours(file),
+            (Some(_), Some(given)) if given.what == Gift::Full => There::Renewed,
             (Some(_), Some(_)) => There::Own,
             (Some(_), None) if record.exists() => There::Earlier,
             (Some(_), None) => There::Own,
@@ -84,17 +87,18 @@ enum Change {
     Leave,
 }
 
-/// Pure.
-fn change(host: &FromHost, there: There, same: bool) -> Change {
+/// Pure. What this tool wrote is written again each time: who can write the file can also give it back its size and times.
+fn change(host: &FromHost, there: There) -> Change {
     match (host, there) {
-        (FromHost::Unasked, _) | (_, There::Own) => Change::Leave,
-        (FromHost::Lease(..) | FromHost::Whole(..), There::Ours(_)) if same => Change::Leave,
-        (FromHost::Lease(..) | FromHost::Whole(..), There::NoFile | There::Ours(_) | There::Earlier) => Change::Write,
+        (FromHost::Unasked, _) | (_, There::Own) | (FromHost::Whole(Gift::Full, _), There::Renewed) => Change::Leave,
+        (
+            FromHost::Lease(..) | FromHost::Whole(..),
+            There::NoFile | There::Ours(_) | There::Earlier | There::Renewed,
+        ) => Change::Write,
         (FromHost::Nothing(_), There::NoFile) | (FromHost::Unsure(_), There::NoFile | There::Ours(_)) => Change::Leave,
         // With a refresh token in it, it does not stay whatever the host has.
-        (FromHost::Nothing(_), There::Ours(_) | There::Earlier) | (FromHost::Unsure(_), There::Earlier) => {
-            Change::Remove
-        }
+        (FromHost::Nothing(_), There::Ours(_) | There::Earlier | There::Renewed)
+        | (FromHost::Unsure(_), There::Earlier | There::Renewed) => Change::Remove,
     }
 }
 
@@ -135,8 +139,7 @@ pub(crate) fn give(host: &FromHost, home: &Path, record: &Path) -> Result<LoginO
     let (home, given) = (Beneath::make_root(home, 0o700)?, LoginRecord::read(record));
     let there = There::look(&home, record, given.as_ref())?;
     let write = ToWrite::of(host);
-    let same = given.as_ref().zip(write.as_ref()).is_some_and(|(given, write)| given.fingerprint == write.fingerprint);
-    match (change(host, there, same), write) {
+    match (change(host, there), write) {
         (Change::Write, Some(write)) => put(&home, record, there, write)?,
         (Change::Write, None) | (Change::Leave, _) => {}
         (Change::Remove, _) => {
@@ -144,7 +147,7 @@ pub(crate) fn give(host: &FromHost, home: &Path, record: &Path) -> Result<LoginO
             exec::remove(record)?;
         }
     }
-    Ok(LoginOutcome::of(host, there == There::Own, there == There::Earlier))
+    Ok(LoginOutcome::of(host, there == There::Own, matches!(there, There::Earlier | There::Renewed)))
 }
 
 /// Puts a renewed lease in the place of the one that this tool wrote, and nowhere else: who logged out inside stays logged
@@ -167,7 +170,7 @@ fn put(home: &Beneath, record: &Path, there: There, write: ToWrite) -> Result<()
     let ToWrite { what, bytes, fingerprint, ends } = write;
     let old = match there {
         There::Ours(file) => Some(file),
-        There::NoFile | There::Earlier | There::Own => None,
+        There::NoFile | There::Earlier | There::Renewed | There::Own => None,
     };
     if home.stat(FILE).is_ok_and(|node| node.kind == FileType::Directory) {
         // How much lies in it is the agent's choice: it is renamed, and the next start, which can be interrupted, removes it.
@@ -211,6 +214,7 @@ pub(crate) fn held(home: &Path, record: &Path) -> Result<InHome> {
     Ok(match (There::look(&home, record, given.as_ref())?, given) {
         (There::Ours(_), Some(given)) => InHome::Given(given.what, given.ends),
         (There::NoFile, _) | (There::Ours(_), None) => InHome::None,
+        (There::Renewed, _) => InHome::Given(Gift::Full, None),
         (There::Earlier | There::Own, _) => InHome::Own,
     })
 }
@@ -233,13 +237,14 @@ mod tests {
         ];
         let file = Written { ino: 1, born: None, size: 1, modified: crate::beneath::Born(1, 1) };
         for host in &hosts {
-            assert_eq!(change(host, There::Own, false), Change::Leave);
-            assert_ne!(change(host, There::Ours(file), true), Change::Write);
+            assert_eq!(change(host, There::Own), Change::Leave);
         }
-        let acts = |there: There| hosts.iter().map(|host| change(host, there, false)).collect::<Vec<_>>();
+        let acts = |there: There| hosts.iter().map(|host| change(host, there)).collect::<Vec<_>>();
         use Change::{Leave, Remove, Write};
         assert_eq!(acts(There::NoFile), [Write, Write, Leave, Leave, Leave]);
         assert_eq!(acts(There::Ours(file)), [Write, Write, Remove, Leave, Leave]);
         assert_eq!(acts(There::Earlier), [Write, Write, Remove, Remove, Leave]);
+        // Only where all of it is wanted does what Codex renewed inside stay.
+        assert_eq!(acts(There::Renewed), [Write, Leave, Remove, Remove, Leave]);
     }
 }

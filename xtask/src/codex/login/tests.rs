@@ -148,14 +148,43 @@ fn the_access_token_alone_goes_in_and_codex_is_asked_once() {
     let meta = fs::metadata(place.at("private/auth.json")).unwrap();
     assert_eq!((meta.permissions().mode() & 0o7777, meta.nlink()), (0o600, 1));
     assert_eq!(place.asked(), (2, 0), "for the token, and whether this version takes the form");
-    let first = (meta.ino(), meta.mtime_nsec());
     place.enter();
-    let meta = fs::metadata(place.at("private/auth.json")).unwrap();
-    assert_eq!((meta.ino(), meta.mtime_nsec()), first, "it is not written again");
     assert_eq!(place.asked(), (0, 0), "a second entry costs nothing");
     let kept: Vec<_> = fs::read_dir(place.at("logins")).unwrap().map(|dir| dir.unwrap().path()).collect();
     let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(kept[0].clone()), mode(kept[0].join("lease.json"))), (0o700, 0o600));
+}
+
+#[test]
+fn what_was_written_over_in_place_with_the_same_size_and_times_is_written_again() {
+    let place = Place::new(Some(&login("a", 1)));
+    place.enter();
+    let (path, before) = (place.at("private/auth.json"), place.get("private"));
+    let times = fs::metadata(&path).unwrap().modified().unwrap();
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    std::io::Write::write_all(&mut &file, &vec![b'x'; before.len()]).unwrap();
+    file.set_modified(times).unwrap();
+    assert_ne!(place.get("private"), before);
+    place.enter();
+    let inside = place.inside();
+    assert_eq!(inside["tokens"]["access_token"], token("one", 800_000));
+}
+
+#[test]
+fn what_took_the_place_of_a_whole_login_is_no_login_of_the_sandbox_s_own() {
+    for how in [Login::Lease, Login::None] {
+        let place = Place::new(Some(&login("a", 1)));
+        place.enter_with(Login::Full);
+        // As Codex does it when it renews the tokens.
+        fs::copy(place.at("private/auth.json"), place.at("private/new")).unwrap();
+        fs::rename(place.at("private/new"), place.at("private/auth.json")).unwrap();
+        let held = super::held(&place.at("private"), &place.at("record.json")).unwrap();
+        assert_eq!(held, InHome::Given(Gift::Full, None), "the claim breaks");
+        place.enter_with(Login::Full);
+        assert!(place.get("private").contains("rt-"), "with `full` it stays");
+        place.enter_with(how);
+        assert!(!place.at("private/auth.json").exists() || !place.get("private").contains("rt-"), "{how}");
+    }
 }
 
 #[test]
