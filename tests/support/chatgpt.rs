@@ -63,7 +63,8 @@ impl ChatGpt {
 
     /// The tool, whose user's Codex renews its login here. A token in the environment would hide that login from Codex.
     pub(crate) fn known_to<'a>(&self, task: Xtask<'a>) -> Xtask<'a> {
-        let server = format!("http://{}/oauth/token", self.host);
+        let port = self.host.rsplit(':').next().unwrap_or_default();
+        let server = format!("http://127.0.0.1:{port}/oauth/token");
         task.env("CODEX_REFRESH_TOKEN_URL_OVERRIDE", server).env("CODEX_ACCESS_TOKEN", "of-another-login")
     }
 

@@ -113,6 +113,9 @@ class Handler(stand_in_model.H):
 
 def main() -> None:
     server = ThreadingHTTPServer((HOST, 0), Handler)
+    # The tool lets Codex renew its login by plain HTTP on this machine's loopback alone.
+    loopback = ThreadingHTTPServer(("127.0.0.1", server.server_address[1]), Handler)
+    threading.Thread(target=loopback.serve_forever, daemon=True).start()
     server.daemon_threads = True
     (FOLDER / "port").write_text(str(server.server_address[1]))
     server.serve_forever()

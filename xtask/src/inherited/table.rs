@@ -64,7 +64,6 @@ pub(super) const TABLE: &[Group] = &[
         to: To::All,
         rows: &[
             ("LANG", Nothing),
-            ("LANGUAGE", Nothing),
             ("LC_*", Nothing),
             ("TZ", Nothing),
             ("TERM", Nothing),

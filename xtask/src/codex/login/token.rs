@@ -43,7 +43,8 @@ impl Token {
         };
         let ends = seconds("exp")?;
         // A token with a short life is renewed after half of it, or it would be renewed all the time.
-        let life = seconds("iat").map_or(Duration::MAX, |begun| Duration::from_secs(ends.saturating_sub(begun)));
+        let life = seconds("iat").and_then(|begun| ends.checked_sub(begun).filter(|life| *life > 0));
+        let life = life.map_or(Duration::MAX, Duration::from_secs);
         Some(Token {
             text: text.to_owned(),
             ends: SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(ends)).filter(|_| ends < 1 << 40)?,
@@ -156,6 +157,11 @@ mod tests {
         assert_eq!((token.left(at(863_990)).as_secs(), token.left(at(900_000)).as_secs()), (10, 0));
         let short = Token::parse(&unsigned(&made_up(1000, 1600, "short"))).unwrap();
         assert!(!short.is_late(at(1299)) && short.is_late(at(1301)));
+        // One that says nothing of use about its beginning.
+        for begun in [5000, 9000] {
+            let odd = Token::parse(&unsigned(&made_up(begun, 5000, "odd"))).unwrap();
+            assert!(odd.is_late(at(1401)) && odd.is_late(at(6000)), "{begun}");
+        }
     }
 
     #[test]

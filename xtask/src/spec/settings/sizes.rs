@@ -116,7 +116,7 @@ pub(super) fn settled(
         }
         (Some(shm), _) => shm,
         (None, Some(memory)) => USUAL_SHM.min(memory / 2),
-        (None, None) => USUAL_SHM,
+        (None, None) => machine.map_or(USUAL_SHM, |machine| USUAL_SHM.min(machine / 2)),
     };
     Ok((memory, shm))
 }
@@ -152,9 +152,13 @@ pub(super) fn known(written: &str, machine: Option<u64>) -> Result<(), Failure> 
 
 /// What is said where `/dev/shm` is smaller than it usually is, because of the memory.
 pub(crate) fn lowered(memory: Option<u64>, shm: u64, by_itself: bool) -> Option<String> {
-    let memory = memory.filter(|_| by_itself && shm < USUAL_SHM)?;
-    let (shm, usual, memory) = (shown(shm), shown(USUAL_SHM), shown(memory));
-    Some(format!("/dev/shm has {shm} and not {usual}: half of the sandbox's memory, {memory} (`shm_size`, `memory`)"))
+    if !by_itself || shm >= USUAL_SHM {
+        return None;
+    }
+    let whose =
+        memory.map_or("this machine's memory".to_owned(), |memory| format!("the sandbox's memory, {}", shown(memory)));
+    let (shm, usual) = (shown(shm), shown(USUAL_SHM));
+    Some(format!("/dev/shm has {shm} and not {usual}: half of {whose} (`shm_size`, `memory`)"))
 }
 
 #[cfg(test)]
@@ -213,7 +217,8 @@ mod tests {
         assert_eq!(both(json!(8 * GIB), json!(AUTO), 24 * GIB).unwrap(), (Some(8 * GIB), 4 * GIB));
         assert_eq!(both(json!(8 * GIB), json!(8 * GIB), 24 * GIB).unwrap(), (Some(8 * GIB), 8 * GIB));
         assert_eq!(both(json!(NONE), json!(64 * GIB), 24 * GIB).unwrap(), (None, 64 * GIB));
-        assert_eq!(both(json!(NONE), json!(AUTO), 24 * GIB).unwrap(), (None, 32 * GIB));
+        assert_eq!(both(json!(NONE), json!(AUTO), 24 * GIB).unwrap(), (None, 12 * GIB));
+        assert_eq!(both(json!(NONE), json!(AUTO), 240 * GIB).unwrap(), (None, 32 * GIB));
         let why = both(json!(8 * GIB), json!(9 * GIB), 24 * GIB).unwrap_err();
         assert!(crate::error::render(&why).contains("is more than the sandbox's memory, 8.0 GiB\nhint: "), "{why}");
         assert!(both(json!(AUTO), json!(23 * GIB), 24 * GIB).is_err());
@@ -233,5 +238,8 @@ mod tests {
         assert_eq!(lowered(Some(115 * GIB), 32 * GIB, true), None);
         assert_eq!(lowered(Some(20 * GIB), 10 * GIB, false), None, "the user wants it so");
         assert_eq!(lowered(None, 32 * GIB, true), None);
+        assert!(
+            lowered(None, 12 * GIB, true).unwrap().ends_with("half of this machine's memory (`shm_size`, `memory`)")
+        );
     }
 }
