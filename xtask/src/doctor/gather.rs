@@ -34,7 +34,7 @@ const KEYS: &[&str] = &["CODEX_API_KEY", "OPENAI_API_KEY"];
 /// Asks everything side by side, and judges the answers. What fails is a fact too.
 pub(crate) fn examine(cx: &Context, flags: &Flags) -> Result<Vec<Finding>> {
     let (settings, errors) = settings::load_what_is_right(cx, flags)?;
-    let exposed = Arc::new(life::exposed_but(cx, &flags.confirm)?);
+    let exposed = Arc::new(life::exposed_but(cx, None, &flags.confirm)?);
     let user = User::read();
     let files = read_files(cx, &settings, &user, Arc::clone(&exposed));
     let path = cx.var("PATH");

@@ -173,6 +173,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_look_that_did_not_come_to_its_end_is_compared_with_nothing_and_kept_nowhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let (workspace, folder) = (dir.path().join("project"), dir.path().join("kept"));
+        std::fs::create_dir(&workspace).unwrap();
+        let settle =
+            |look: Look| Decision { said: Some(OnChange::Restore), ask: None }.settle(look, &workspace, When::Exit);
+        settle(Look::begin(&folder, true)).unwrap();
+        assert!(!folder.exists());
+        let mut look = Look::begin(&folder, true);
+        look.finish(&Beneath::root(&workspace).unwrap());
+        settle(look).unwrap();
+        assert!(folder.exists());
+    }
+
+    #[test]
     fn nothing_but_the_word_itself_undoes_anything() {
         for answer in [None, Some(""), Some("k"), Some("keep")] {
             assert_eq!(answered(answer), Some(OnChange::Keep), "{answer:?}");

@@ -112,8 +112,7 @@ impl Ground {
         exposed: Option<Exposed>,
     ) -> Result<Ground> {
         let user = User::read();
-        let exposed = exposed.map_or_else(|| record::exposed(cx), Ok)?;
-        let exposed = exposed.naming(&confirm.iter().map(|path| cx.absolute(path)).collect::<Vec<_>>())?;
+        let exposed = record::exposed_but(cx, exposed, confirm)?;
         exposed.refuse_written("the state folder", &cx.state)?;
         for name in settings::FILES {
             exposed.refuse_written("the settings file", &cx.root.join(name))?;

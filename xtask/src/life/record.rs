@@ -192,12 +192,12 @@ pub(crate) fn exposed(cx: &Context) -> Result<Exposed> {
     Exposed::read(&cx.state, given_for_writing(cx))
 }
 
-/// The same, with what the user vouches for in this call.
+/// The same, with what the user vouches for in this call. `read` is the list where it was just read.
 ///
 /// # Errors
 /// The list is damaged, or what the user names with `--confirm` is not there.
-pub(crate) fn exposed_but(cx: &Context, confirm: &[PathBuf]) -> Result<Exposed> {
-    exposed(cx)?.naming(&confirm.iter().map(|path| cx.absolute(path)).collect::<Vec<_>>())
+pub(crate) fn exposed_but(cx: &Context, read: Option<Exposed>, confirm: &[PathBuf]) -> Result<Exposed> {
+    read.map_or_else(|| exposed(cx), Ok)?.naming(&confirm.iter().map(|path| cx.absolute(path)).collect::<Vec<_>>())
 }
 
 /// The programs of a container as they are now, where its user is root.

@@ -30,7 +30,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
         usage(format!("`{}` is not the root of a git repository", workspace.display()))
             .hint("commits are kept apart only for a workspace that is a repository of its own")
     })?;
-    life::confirmed(&repository, &life::exposed_but(cx, &args.flags.confirm)?)?;
+    life::confirmed(&repository, &life::exposed_but(cx, None, &args.flags.confirm)?)?;
     // Caught, so that what was copied to be checked is removed when it is interrupted.
     let signals = life::Signals::catch()?;
     let stop = || signals.any();

@@ -21,6 +21,7 @@ while read -r line; do
         *'"id":1,'*) echo '{"method":"warning"}'; echo '{"id":1,"result":{"userAgent":"codex"}}' ;;
         *'"id":2,'*) [ -f "$dir/silent" ] || cat "$answer" ;;
         *'"id":3,'*) echo renewed >> "$dir/asked"; cat "$dir/renewed" > "$answer"
+            [ ! -f "$dir/slow" ] || sleep 1
             echo >> "$CODEX_HOME/auth.json"; sed 's/"id":2/"id":3/' "$answer" ;;
     esac
 done
@@ -210,6 +211,18 @@ fn a_token_of_four_minutes_is_renewed_once_and_then_left_alone() {
     assert_eq!(place.asked(), (3, 1));
     place.enter();
     assert_eq!(place.asked(), (0, 0));
+}
+
+#[test]
+fn a_renewal_that_was_begun_is_waited_for_whoever_wants_to_stop() {
+    let place = Place::new(Some(&login("a", 1)));
+    place.answer(&says("chatgpt", Some(&token("old", 240))));
+    fs::write(place.at("renewed"), says("chatgpt", Some(&token("new", 800_000)))).unwrap();
+    fs::write(place.at("slow"), "").unwrap();
+    let begun = || fs::read_to_string(place.at("asked")).is_ok_and(|text| text.contains("renewed"));
+    let asker = Asker::new(&place.cx, &place.codex.binary, &place.at("host"));
+    let CodexSays::Token(got) = asker.token(true, begun).unwrap() else { panic!("no token") };
+    assert_eq!(got.secret(), token("new", 800_000));
 }
 
 #[test]
