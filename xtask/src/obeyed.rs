@@ -8,12 +8,14 @@ mod names;
 mod record;
 mod state;
 mod table;
+mod undecided;
 mod undo;
 
 pub(crate) use changes::Change;
 pub(crate) use look::Look;
 pub(crate) use names::{Found, Here};
-pub(crate) use undo::Undo;
+pub(crate) use undecided::Undecided;
+pub(crate) use undo::{Undo, Undone};
 
 /// When a file acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,6 +54,7 @@ pub(crate) struct Obeyed {
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz {
+    pub(crate) use super::undecided::fuzz as undecided;
     pub(crate) use super::diff::fuzz as shown;
     pub(crate) use super::record::fuzz as kept;
 }

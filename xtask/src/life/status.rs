@@ -14,6 +14,7 @@ use crate::life::down::caches_of;
 use crate::life::leftovers::Leftover;
 use crate::life::used::{self, Used};
 use crate::life::{find, session};
+use crate::obeyed::Undecided;
 use crate::spec::Spec;
 use crate::spec::insider::Insider;
 use crate::spec::places::{self, Places};
@@ -38,6 +39,9 @@ pub(crate) struct Status {
     #[serde(flatten)]
     sandbox: Option<Sandbox>,
     state_folder: PathBuf,
+    /// What acts by itself on this host, changed in a session, and is not decided, a line each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    undecided: Vec<String>,
     caches: Vec<String>,
     /// Those of them that no sandbox with this setting of `cache_sharing` has.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -125,7 +129,8 @@ impl Status {
         let sandbox = existing.map(|existing| Sandbox::read(existing, &places)).transpose()?;
         let caches = caches?;
         let unused_caches = caches::unused(&caches, uid, settings.shape.cache_sharing);
-        Ok(Status { container, state, sandbox, state_folder: places.dir, caches, unused_caches })
+        let undecided = Undecided::read(&places.obeyed).lines();
+        Ok(Status { container, state, sandbox, state_folder: places.dir, undecided, caches, unused_caches })
     }
 }
 

@@ -178,7 +178,8 @@ fn put(home: &Beneath, record: &Path, there: There, write: ToWrite) -> Result<()
     }
     let mut files = Vec::new();
     let given = |files: Vec<Written>| LoginRecord { what, fingerprint: fingerprint.clone(), ends, files };
-    home.write_noting(FILE, bytes, 0o600, |file| {
+    // A directory that has come since is not removed now.
+    home.write_noting(FILE, bytes, 0o600, &|| true, |file| {
         // A call that ends here leaves the old file in its place, and the next one still knows it.
         files.push(file);
         given(old.into_iter().chain([file]).collect()).write(record)
