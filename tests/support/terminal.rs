@@ -43,6 +43,11 @@ impl Terminal {
         self.command(["capture-pane", "-p", "-t", "t"])
     }
 
+    /// What tmux says of the terminal in this format.
+    pub(crate) fn format(&self, format: &str) -> String {
+        self.command(["display-message", "-p", "-t", "t", format]).trim().to_owned()
+    }
+
     /// Waits until the screen shows a text.
     #[track_caller]
     pub(crate) fn shows(&self, text: &str, seconds: u64) -> String {

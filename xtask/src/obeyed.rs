@@ -54,9 +54,9 @@ pub(crate) struct Obeyed {
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz {
-    pub(crate) use super::undecided::fuzz as undecided;
     pub(crate) use super::diff::fuzz as shown;
     pub(crate) use super::record::fuzz as kept;
+    pub(crate) use super::undecided::fuzz as undecided;
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! The one place that prints. Standard output carries the result; everything else goes to standard error.
 
 mod layout;
+mod terminal;
 
 pub(crate) use layout::{columns, columns_within, paint, shortened};
+pub(crate) use terminal::lend;
 
 use crate::context::Context;
 use crate::ours;

@@ -159,7 +159,13 @@ impl Beneath {
             // A directory that its owner may not write cannot be moved to another parent.
             self.unlock(Path::new(name))?;
         }
-        let move_to = |to: &OsStr| rustix::fs::renameat_with(&self.fd, name, &to_dir.fd, to, RenameFlags::NOREPLACE);
+        let move_to = |to: &OsStr| {
+            #[cfg(test)]
+            if name == STUCK {
+                return Err(Errno::PERM);
+            }
+            rustix::fs::renameat_with(&self.fd, name, &to_dir.fd, to, RenameFlags::NOREPLACE)
+        };
         let rename = || -> Result<OsString, Errno> {
             let numbers = (1..=NUMBERS).map(|n| n.to_string()).chain([random.clone()]);
             let names = numbers.map(|end| aside_name(name, &format!(".{suffix}-{end}")));
@@ -254,6 +260,10 @@ impl Beneath {
         Ok(lock_fd(self.at(name, flags, Mode::from_raw_mode(0o600))?, wait)?)
     }
 }
+
+/// A name that cannot be renamed in tests: an ordinary user cannot make a real one on every file system.
+#[cfg(test)]
+pub(crate) const STUCK: &str = "immutable";
 
 /// The most bytes of a name on almost every file system.
 const LONGEST: usize = 255;

@@ -160,13 +160,7 @@ fn clear(git: &Beneath, kept: &Kept, aside: Option<&unread::Aside>, stop: &dyn F
     Ok(())
 }
 
-fn fill(
-    repo: &Repository,
-    git: &Beneath,
-    identity: &Identity,
-    inside: &str,
-    stop: &dyn Fn() -> bool,
-) -> Result<()> {
+fn fill(repo: &Repository, git: &Beneath, identity: &Identity, inside: &str, stop: &dyn Fn() -> bool) -> Result<()> {
     git.write("config", config_text(repo, identity), 0o644, stop)?;
     for name in ["hooks", "refs/heads", "refs/tags", "objects/pack"] {
         git.make(Path::new(name), 0o755)?;

@@ -128,9 +128,14 @@ impl<'a> Decision<'a> {
     }
 
     /// Undoes what can be undone, and says how. Returns what stays.
-    fn undo<'c>(&self, look: &mut Look, workspace: &Path, changes: &[&'c Change], how: Undo) -> Result<Vec<&'c Change>> {
-        let Undone { done, failed, left } =
-            look.undo_all(&Beneath::root(workspace)?, changes, how, &|| self.stop());
+    fn undo<'c>(
+        &self,
+        look: &mut Look,
+        workspace: &Path,
+        changes: &[&'c Change],
+        how: Undo,
+    ) -> Result<Vec<&'c Change>> {
+        let Undone { done, failed, left } = look.undo_all(&Beneath::root(workspace)?, changes, how, &|| self.stop());
         done.iter().take(NAMED).for_each(ui::say);
         if let Some(more) = done.len().checked_sub(NAMED).filter(|more| *more > 0) {
             ui::say(format_args!("the same was done with {more} more"));

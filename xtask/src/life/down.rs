@@ -163,7 +163,9 @@ impl Removal {
         });
         if !decided && places.obeyed.exists() {
             ui::warn(match self.all {
-                true => "what tools on this host obeyed before is removed with the rest: from now on nothing tells what changed",
+                true => {
+                    "what tools on this host obeyed before is removed with the rest: from now on nothing tells what changed"
+                }
                 false => {
                     "what tools on this host obeyed before is kept, because what changed is not decided: the next start, or \
                      `cargo xtask down` with `--on-change`, compares with it"
@@ -250,7 +252,10 @@ mod tests {
         let login = places.codex_home.join("auth.json");
         let first = removal(true).tidying(true).into_iter().next();
         assert_eq!(first, Some(Step::Remove { path: login.clone() }));
-        assert!(!removal(false).tidying(true).contains(&Step::Remove { path: login.clone() }), "it stays with its home");
+        assert!(
+            !removal(false).tidying(true).contains(&Step::Remove { path: login.clone() }),
+            "it stays with its home"
+        );
         // A step that fails ends none of the others, and the user can end them all.
         exec::create_dir(&places.codex_home, 0o700).unwrap();
         std::fs::write(&login, "secret").unwrap();

@@ -76,6 +76,7 @@ impl Running<'_> {
         let mut keeper = Keeper::of(call.cx, gathered);
         let signals = &call.signals;
         let (mut stall, mut held_up) = (Stall::new(start), None);
+        let lent = ui::lend(call.cx);
         let code = exec::attach(&command, || {
             if lock.is_some() {
                 session.note(|| Alive::read(&container).ok());
@@ -92,7 +93,9 @@ impl Running<'_> {
                 Held::End(pid) => held_up = Some(pid),
             }
             !signals.end() && held_up.is_none()
-        })?;
+        });
+        lent.take_back();
+        let code = code?;
         if signals.end() {
             reap(entrance, Whose::Agents, &mark);
         }

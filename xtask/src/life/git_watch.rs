@@ -24,8 +24,7 @@ impl Ground {
     /// A visit with a look at what other tools obey. `quiet` says that nothing of an agent's can write meanwhile.
     fn visit<'a>(&'a self, quiet: bool, stop: &'a dyn Fn() -> bool) -> Visit<'a> {
         let places = &self.places;
-        let visit =
-            Visit::new(&self.workspace, self.repository.as_ref(), &self.environment, &places.git_state, stop);
+        let visit = Visit::new(&self.workspace, self.repository.as_ref(), &self.environment, &places.git_state, stop);
         visit.looking(Look::begin(&places.obeyed, quiet))
     }
 

@@ -301,14 +301,7 @@ impl Look {
     }
 
     /// All that lies in the directory `real` counts as if it lay at `shown`.
-    fn directory(
-        &mut self,
-        root: &Beneath,
-        real: PathBuf,
-        shown: PathBuf,
-        left: &mut usize,
-        stop: &dyn Fn() -> bool,
-    ) {
+    fn directory(&mut self, root: &Beneath, real: PathBuf, shown: PathBuf, left: &mut usize, stop: &dyn Fn() -> bool) {
         let mut todo = vec![(real, shown)];
         while let Some((real, shown)) = todo.pop().filter(|_| !stop()) {
             let Ok(Some(dir)) = open(root, &real) else { continue };

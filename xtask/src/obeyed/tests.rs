@@ -496,7 +496,10 @@ fn what_cannot_be_put_back_to_its_end_is_told_again() {
     fs::remove_dir_all(g.at("sub")).unwrap();
     g.write("sub", "in the way");
     assert!(g.undo(Undo::Restore)[0].starts_with("not: "));
-    assert_eq!((g.told(), g.undecided()), (vec!["`sub/.envrc` was removed".into()], vec!["`sub/.envrc` was removed".into()]));
+    assert_eq!(
+        (g.told(), g.undecided()),
+        (vec!["`sub/.envrc` was removed".into()], vec!["`sub/.envrc` was removed".into()])
+    );
     fs::remove_file(g.at("sub")).unwrap();
     assert_eq!(g.undo(Undo::Restore), ["`sub/.envrc` is what it was"]);
     assert_eq!((g.read("sub/.envrc"), g.undecided()), ("of the user".into(), Vec::new()));
@@ -532,7 +535,12 @@ fn a_record_of_the_longest_names_can_be_read_back_and_what_is_too_much_is_counte
         let long = format!("{}/", "\u{1}".repeat(250)).repeat(15);
         PathBuf::from(format!("{long}{n:0>200}/.envrc"))
     };
-    let entry = || Entry::of(State::Link { to: "\u{1}".repeat(4095).into(), behind: super::state::Behind::other("x".repeat(9999)) });
+    let entry = || {
+        Entry::of(State::Link {
+            to: "\u{1}".repeat(4095).into(),
+            behind: super::state::Behind::other("x".repeat(9999)),
+        })
+    };
     let old: Entries = (0..300).map(|n| (name(n).into(), entry())).collect();
     assert_eq!(record.write(None, &old).unwrap(), 0);
     let all: Entries = (0..3000).map(|n| (name(n + 4000).into(), entry())).chain(old.clone()).collect();
@@ -572,7 +580,11 @@ fn what_is_new_takes_neither_the_texts_nor_the_comparison_of_what_was_there() {
         g.write(name, "evil");
     }
     let said = g.undo(Undo::Restore);
-    assert_eq!((g.read("a/b/c/CLAUDE.md"), g.read("a/b/c/.envrc")), ("of the user".into(), "of the user".into()), "{said:#?}");
+    assert_eq!(
+        (g.read("a/b/c/CLAUDE.md"), g.read("a/b/c/.envrc")),
+        ("of the user".into(), "of the user".into()),
+        "{said:#?}"
+    );
 }
 
 #[test]
@@ -630,10 +642,7 @@ fn where_a_symlink_leads_and_what_lies_there_is_shown_and_put_back() {
         let told = told.iter().find(|(line, _)| line.starts_with(&format!("`{name}`")));
         told.map(|(_, shown)| shown.clone()).unwrap_or_default()
     };
-    assert_eq!(
-        shown(".envrc"),
-        ["- a symlink to `env.sh`", "+ a symlink to `evil.sh`", "- export A=1", "+ curl evil"]
-    );
+    assert_eq!(shown(".envrc"), ["- a symlink to `env.sh`", "+ a symlink to `evil.sh`", "- export A=1", "+ curl evil"]);
     assert_eq!(shown(".exrc"), ["- export A=1", "+ export A=2"]);
     assert_eq!(shown("CLAUDE.md"), [format!("+ a symlink to `{}`", host.path().join("secret").display())]);
     assert_eq!(shown(".vscode"), ["+ a symlink to `tools`"]);

@@ -120,8 +120,7 @@ impl Look {
             (None, Some(to)) => Ok(format!("`{shown}` is set aside as {to}")),
             (None, None) => Ok(format!("`{shown}` is no longer there")),
             (Some(put), aside) => {
-                let kept =
-                    aside.map_or_else(String::new, |to| format!("; what took its place is set aside as {to}"));
+                let kept = aside.map_or_else(String::new, |to| format!("; what took its place is set aside as {to}"));
                 match put {
                     Ok(()) => Ok(format!("`{shown}` is what it was{kept}")),
                     Err(err) => Err(failed(format!("`{shown}` could not be put back: {err}{kept}")).into()),

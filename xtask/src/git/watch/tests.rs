@@ -382,6 +382,7 @@ fn a_start_takes_what_is_there_for_the_users_only_where_no_agent_can_have_run() 
     assert!(!w.at("mine/.git").exists());
     let repo = w.f.repo();
     look(&w.f.workspace, Some(&repo), &w.state(), &none(), Now::Ended).unwrap();
+    note_told(&w.state()).unwrap();
     w.evil("mine");
     assert!(is_quiet(&w.state()).unwrap());
     assert_eq!(w.protect().warnings, Vec::<String>::new());
@@ -516,9 +517,9 @@ fn a_layout_that_cannot_be_set_aside_hides_nothing_below() {
     w.is_set_aside(&["x/deep"], &["x", "x/deep/.git"]);
 }
 
-/// A directory that the user's configuration names and that cannot be renamed: no longer name is possible.
+/// A directory that the user's configuration names and that cannot be renamed.
 fn stuck(w: &Watched) -> String {
-    let name = "h".repeat(250);
+    let name = crate::beneath::STUCK.to_owned();
     w.f.host(&["config", "core.hooksPath", &name]);
     w.protect();
     fs::create_dir_all(w.at(&name)).unwrap();

@@ -63,10 +63,19 @@ fn a_look_ends_where_the_user_wants_that_and_counts_as_none() {
     let begin = || Some(Look::begin(&w.f.path("obeyed"), true));
     protected(&w, begin()).unwrap().obeyed.unwrap().keep(&[]).unwrap();
     note_entered(&w.state()).unwrap();
+    note_told(&w.state()).unwrap();
     fs::remove_file(w.at("d7/.envrc")).unwrap();
     let env = none();
     // However late it comes: what was not met is not told as removed, and nothing is kept of the look.
-    for (calls, now) in [(0, Now::Ended), (40, Now::Quiet), (400, Now::Ended), (1400, Now::Busy)] {
+    let asked = std::cell::Cell::new(0);
+    let (state, count) = (w.state(), || {
+        asked.set(asked.get() + 1);
+        false
+    });
+    let visit = Visit::new(&w.f.workspace, None, &env, &state, &count).looking(begin().unwrap());
+    super::super::look(visit, Now::Busy).unwrap();
+    let all = asked.get();
+    for (calls, now) in [(0, Now::Ended), (40, Now::Quiet), (all / 4, Now::Ended), (all / 2, Now::Busy)] {
         let asked = std::cell::Cell::new(0);
         let stop = || {
             asked.set(asked.get() + 1);
