@@ -64,7 +64,6 @@ fn yes_answers_no_question_about_what_acts_by_itself() {
 #[test]
 fn a_question_that_was_not_answered_is_asked_again() {
     let (place, _) = left();
-    let code = place.path("tmux.code");
     let ask = || {
         let terminal = Terminal::open(&place, Xtask::at(&place).args(["down"]));
         terminal.shows(QUESTION, 60);
@@ -74,16 +73,12 @@ fn a_question_that_was_not_answered_is_asked_again() {
     terminal.press("C-c");
     assert_eq!(terminal.ended(30), 130);
     assert!(is_named(&place), "Ctrl-C: {}", status(&place, &[]));
-    drop(terminal);
-    fs::remove_file(&code).expect("the exit code");
 
     let terminal = ask();
     terminal.press("C-d");
     terminal.shows("is kept, because there was no answer, and stays undecided", 30);
     assert_eq!(terminal.ended(30), 0);
     assert!(is_named(&place), "the end of input: {}", status(&place, &[]));
-    drop(terminal);
-    fs::remove_file(&code).expect("the exit code");
 
     let terminal = ask();
     terminal.close();
@@ -94,7 +89,6 @@ fn a_question_that_was_not_answered_is_asked_again() {
         (!all.lines().any(|line| line.contains(&own) && line.ends_with(" down"))).then_some(())
     });
     assert!(is_named(&place), "the terminal was closed: {}", status(&place, &[]));
-    let _ = fs::remove_file(&code);
 
     let terminal = ask();
     terminal.types("r");

@@ -106,8 +106,6 @@ fn a_terminal_asks_and_an_answer_restores() {
     // Without an answer it is asked again, at the next entry.
     terminal.press("C-c");
     assert_eq!(terminal.ended(20), 130);
-    drop(terminal);
-    fs::remove_file(sandbox.place.path("tmux.code")).expect("the exit code");
     let status = sandbox.task("status").run().ok();
     assert!(status.stdout.contains("undecided     `.envrc` changed"), "{}", status.stdout);
     let terminal = Terminal::open(&sandbox.place, sandbox.task("sandbox").args(["--shell"]));
