@@ -4,7 +4,6 @@
 use crate::fake_engine::{empty, ready};
 use crate::support::docker::FakeDocker;
 use crate::support::place::Place;
-use crate::support::proc;
 use crate::support::run::Xtask;
 use crate::support::terminal::Terminal;
 use std::fs;
@@ -82,12 +81,6 @@ fn a_question_that_was_not_answered_is_asked_again() {
 
     let terminal = ask();
     terminal.close();
-    drop(terminal);
-    proc::wait_for("the process to end", 30, || {
-        let all = proc::output("ps", ["-eo", "args"]);
-        let own = place.dir().display().to_string();
-        (!all.lines().any(|line| line.contains(&own) && line.ends_with(" down"))).then_some(())
-    });
     assert!(is_named(&place), "the terminal was closed: {}", status(&place, &[]));
 
     let terminal = ask();

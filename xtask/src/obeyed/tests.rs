@@ -594,7 +594,7 @@ fn what_is_set_aside_lies_where_no_tool_obeys_it_also_out_of_a_directory_of_whic
     g.keep();
     g.write(".claude/commands/evil.md", "evil");
     g.write(".claude/commands/mine.md", "evil");
-    g.write(&format!(".vscode/{}", "x".repeat(250)), "evil");
+    g.write(format!(".vscode/{}", "x".repeat(250)), "evil");
     g.write("sub/.husky/pre-commit", "evil");
     fs::create_dir_all(g.at(".mcp.json/inner")).unwrap();
     g.write(".mcp.json/inner/AGENTS.md", "evil");
