@@ -43,6 +43,7 @@ pub(crate) mod fuzz {
     pub(crate) use super::net_tables::fuzz as net_tables;
     pub(crate) use super::probe::fuzz as answer;
     pub(crate) use super::sources::fuzz as backing;
+    pub(crate) use super::unseen::fuzz as judge;
 }
 
 pub(crate) use claim::Draft;
@@ -321,7 +322,10 @@ mod tests {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
+#[cfg_attr(fuzzing, expect(dead_code, reason = "the fuzzer changes the good answers as JSON"))]
 pub(crate) mod fixture;
 #[cfg(test)]
 mod hosts;
+#[cfg(any(test, fuzzing))]
+mod unseen;

@@ -23,6 +23,8 @@ pub(crate) enum Target {
     Gpu,
     /// the answer of the probe inside
     Answer,
+    /// the answers of both witnesses, as they are judged
+    Judge,
     /// the report of the smoke test
     Report,
     /// sandbox.yaml and sandbox.local.yaml
@@ -77,6 +79,7 @@ impl Target {
             | Target::Said
             | Target::Gpu
             | Target::Answer
+            | Target::Judge
             | Target::Report
             | Target::Words
             | Target::Elf
@@ -131,6 +134,7 @@ impl Target {
                 life::fuzz::status(text);
             }
             Target::Answer => proof::fuzz::answer(text),
+            Target::Judge => proof::fuzz::judge(text),
             Target::Report => smoke::fuzz(text),
             Target::Settings => spec::settings::fuzz(text),
             Target::Words => {
