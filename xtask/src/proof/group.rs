@@ -97,6 +97,15 @@ fn has_gid(status: &str, gid: u32) -> bool {
     field(status, "Gid").unwrap_or_default().split_whitespace().any(|field| field.parse() == Ok(gid))
 }
 
+/// For the fuzzer: the `status` of a process. Only one that is seen to have ended has no thread.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    if threads(text) == Some(0) {
+        assert!(field(text, "State").is_some_and(|state| state.starts_with(['Z', 'X'])));
+    }
+    assert!(!has_gid(text, 7) || text.contains('7'));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

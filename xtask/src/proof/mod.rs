@@ -40,6 +40,7 @@ pub(crate) use cgroup_limits::{CgroupVersion, directory};
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz {
     pub(crate) use super::cgroup_limits::fuzz as cgroup_limits;
+    pub(crate) use super::group::fuzz as group;
     pub(crate) use super::net_tables::fuzz as net_tables;
     pub(crate) use super::probe::fuzz as answer;
     pub(crate) use super::sources::fuzz as backing;

@@ -50,6 +50,15 @@ impl LoginRecord {
     }
 }
 
+/// For the fuzzer: what is kept of a login. Every time in it can be shown.
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz(bytes: &[u8]) {
+    let Ok(record) = serde_json::from_slice::<LoginRecord>(bytes) else { return };
+    if let Some(ends) = record.ends {
+        super::until(ends, SystemTime::UNIX_EPOCH);
+    }
+}
+
 /// What has the name of the login inside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum There {
