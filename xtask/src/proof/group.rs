@@ -156,6 +156,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_in_the_group_is_found_and_ended_and_nothing_else_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let children = [0; 2].map(|_| duct::cmd!("sleep", "600").unchecked().start().unwrap());
+        let pids = children.each_ref().map(|child| child.pids()[0]);
+        fs::write(dir.path().join("cgroup.procs"), format!("{}\n{}\n", pids[0], pids[1])).unwrap();
+        let gid = rustix::process::getgid().as_raw();
+        let group = |gid| WitnessGroup { cgroup: Cgroup::at(dir.path().to_owned(), pids[0]), gid };
+        let members = |gid| group(gid).members().unwrap().iter().map(|process| process.pid).collect::<Vec<_>>();
+        let (own, other) = (group(gid), group(gid + 1));
+        assert_eq!((own.has(pids[1]), other.has(pids[1]), own.has(u32::MAX)), (Some(true), Some(false), None));
+        let mut both = pids.to_vec();
+        both.sort_unstable();
+        assert_eq!((members(gid), members(gid + 1)), (both, Vec::new()));
+        assert_eq!(other.emptied(), Ok(Vec::new()));
+        assert!(children.iter().all(|child| child.try_wait().unwrap().is_none()), "they are in another group");
+        assert_eq!(own.emptied(), Ok(Vec::new()));
+        for child in children {
+            assert!(child.wait_timeout(Duration::from_secs(20)).unwrap().is_some(), "it goes on");
+        }
+    }
+
+    #[test]
     fn a_process_whose_first_thread_has_ended_is_seen_as_the_kernel_shows_it() {
         // Python cannot end its first thread alone; the system call does.
         let script = "import ctypes, platform, threading, time\n\
