@@ -261,4 +261,15 @@ mod tests {
             ],
         );
     }
+
+    #[test]
+    fn a_host_that_does_not_see_its_own_namespaces_proves_nothing() {
+        let (_, inside, mut host) = good();
+        host.own_namespaces.remove("net");
+        let claim = namespaces(&inside, &host);
+        assert_eq!(
+            (claim.verdict, claim.why.as_deref()),
+            (Verdict::NotProvable, Some("the host cannot see its own net namespace"))
+        );
+    }
 }

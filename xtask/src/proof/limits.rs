@@ -440,4 +440,13 @@ mod tests {
         inside.interfaces.insert("eth0".into(), None);
         assert!(network(&spec, &inside, &host).why.is_some());
     }
+
+    #[test]
+    fn an_interface_that_may_be_up_is_none_that_was_seen_to_be_up() {
+        let (spec, mut inside, host) = good();
+        inside.interfaces = [("lo".into(), Some(true)), ("eth0".into(), None)].into();
+        assert_eq!(network(&spec, &inside, &host).verdict, Verdict::NotProvable);
+        inside.interfaces.insert("eth1".into(), Some(true));
+        assert_eq!(network(&spec, &inside, &host).verdict, Verdict::Held);
+    }
 }
