@@ -42,4 +42,14 @@ mod tests {
         let unseen = claim(&Err(anyhow::anyhow!("no directory")), now);
         assert_eq!(unseen.map(|claim| claim.verdict), Some(Verdict::NotProvable));
     }
+
+    #[test]
+    fn the_host_says_what_it_gave_and_until_when() {
+        let now = SystemTime::UNIX_EPOCH;
+        let held = claim(&Ok(InHome::Given(Gift::Lease, Some(now))), now).unwrap();
+        assert!(
+            held.seen().starts_with("the file is the one that the host wrote: an access token until 1970-01-01"),
+            "{held:?}"
+        );
+    }
 }
