@@ -13,6 +13,7 @@ use crate::spec::Spec;
 use crate::spec::settings::Ptrace;
 use crate::spec::words::{GpuRoute, Gpus, Network};
 use serde_json::{Value, json};
+use std::sync::LazyLock;
 
 /// One thing that a witness does not see, and a claim that depends on it in every sandbox.
 pub(crate) struct Blindness {
@@ -91,71 +92,108 @@ const BLINDNESSES: &[Blindness] = &[
     blind("requests for devices", "gpu.request", |_, host| host.container.host_config.device_requests = None),
 ];
 
-/// The sandboxes that have claims of their own.
-fn sandbox(number: usize) -> Spec {
-    let mut spec = spec();
-    match number % 4 {
-        0 => {}
-        1 => spec.shape.network = Network::None,
-        2 => (spec.shape.gpus, spec.gpu_route) = (Gpus::All, Some(GpuRoute::Nvidia)),
-        _ => (spec.uid, spec.shape.ptrace) = (0, Ptrace::Deny),
-    }
-    spec
+/// A sandbox and the good answers about it, which are made once: the fuzzer asks for them a million times.
+struct Sandbox {
+    spec: Spec,
+    inside: InsideWitness,
+    host: HostWitness,
+    /// As JSON, in the order of [`WHOSE`].
+    answers: [Value; 4],
+    /// Of its claims.
+    ids: Vec<String>,
 }
 
-/// Changes the good answers, a line each: whose it is, where in its JSON, and what is there then; nothing is `null`. What
-/// is no line of that kind is left out.
-fn changed(text: &str, spec: &Spec) -> Option<(InsideWitness, HostWitness)> {
-    let (_, mut good_inside, mut host) = good();
-    super::limits::in_force(&spec.shape, &mut good_inside);
-    let mut inside = answer();
-    let cgroup = |limits: &CgroupLimits| {
-        json!({"pids": limits.pids, "memory": limits.memory, "swap": limits.swap,
-        "memory_and_swap": limits.memory_and_swap, "cpu_shares": limits.cpu_shares, "cpu_weight": limits.cpu_weight})
-    };
-    (inside["cgroup"], inside["shm"]) = (cgroup(&good_inside.cgroup), json!(good_inside.shm));
-    let mut engine = asked::answer(&spec.shape);
-    let mut process = inside.clone();
-    process["status"] = inside["init"]["status"].clone();
-    let mut limits = cgroup(&host.kernel.cgroup);
-    for line in text.lines().take(32) {
-        let mut words = line.splitn(3, ' ');
-        let (Some(whose), Some(place)) = (words.next(), words.next()) else { continue };
-        let value = words.next().map_or(Value::Null, |text| {
-            serde_json::from_str(text).unwrap_or_else(|_| json!(text.replace("\\n", "\n").replace("\\t", "\t")))
-        });
-        let of = match whose {
-            "inside" => &mut inside,
-            "engine" => &mut engine,
-            "process" => &mut process,
-            "cgroup" => &mut limits,
-            _ => continue,
+/// By what word the answers are told apart: the probe's, the engine's, what the host sees of the init and of its cgroup.
+const WHOSE: [&str; 4] = ["inside", "engine", "process", "cgroup"];
+
+/// Those that have claims of their own.
+static SANDBOXES: LazyLock<[Sandbox; 4]> = LazyLock::new(|| {
+    let (plain, mut apart, mut with_gpus, mut of_root) = (spec(), spec(), spec(), spec());
+    apart.shape.network = Network::None;
+    (with_gpus.shape.gpus, with_gpus.gpu_route) = (Gpus::All, Some(GpuRoute::Nvidia));
+    (of_root.uid, of_root.shape.ptrace) = (0, Ptrace::Deny);
+    [plain, apart, with_gpus, of_root].map(Sandbox::new)
+});
+
+impl Sandbox {
+    fn new(spec: Spec) -> Sandbox {
+        let (_, mut inside, mut host) = good();
+        super::limits::in_force(&spec.shape, &mut inside);
+        let cgroup = |limits: &CgroupLimits| {
+            json!({"pids": limits.pids, "memory": limits.memory, "swap": limits.swap, "memory_and_swap": limits.memory_and_swap,
+                   "cpu_shares": limits.cpu_shares, "cpu_weight": limits.cpu_weight})
         };
-        if let Some(there) = of.pointer_mut(place) {
-            *there = value;
-        }
+        let mut probe = answer();
+        (probe["cgroup"], probe["shm"]) = (cgroup(&inside.cgroup), json!(inside.shm));
+        let engine = asked::answer(&spec.shape);
+        host.container = container(&engine).unwrap_or_default();
+        let mut process = probe.clone();
+        process["status"] = probe["init"]["status"].clone();
+        let ids = judge(&spec, &inside, &host).into_iter().map(|claim| claim.id).collect();
+        let limits = cgroup(&host.kernel.cgroup);
+        Sandbox { spec, inside, host, answers: [probe, engine, process, limits], ids }
     }
-    host.container = Container::parse(&engine.to_string()).ok()?;
-    host.process = serde_json::from_value::<ProcessFacts>(process).map_err(|err| err.to_string());
-    host.kernel.cgroup = serde_json::from_value(limits).ok()?;
-    Some((InsideWitness::parse(&format!("{inside}\n"), "n0").ok()?, host))
+
+    /// Changes the good answers, a line each: whose it is, where in its JSON, and what is there then; nothing is `null`.
+    /// What is no line of that kind is left out.
+    fn changed(&self, text: &str) -> Option<(InsideWitness, HostWitness)> {
+        let mut now = [const { None }; 4];
+        for line in text.lines().take(32) {
+            let mut words = line.splitn(3, ' ');
+            let (Some(whose), Some(place)) = (words.next(), words.next()) else { continue };
+            let Some(number) = WHOSE.iter().position(|word| *word == whose) else { continue };
+            let answer = now[number].get_or_insert_with(|| self.answers[number].clone());
+            let value = words.next().map_or(Value::Null, |text| {
+                serde_json::from_str(text).unwrap_or_else(|_| json!(text.replace("\\n", "\n").replace("\\t", "\t")))
+            });
+            if let Some(there) = answer.pointer_mut(place) {
+                *there = value;
+            }
+        }
+        let [probe, engine, process, limits] = now;
+        let (mut inside, mut host) = (self.inside.clone(), self.host.clone());
+        if let Some(probe) = probe {
+            inside = InsideWitness::parse(&format!("{probe}\n"), "n0").ok()?;
+        }
+        if let Some(engine) = engine {
+            host.container = container(&engine)?;
+        }
+        if let Some(process) = process {
+            host.process = serde_json::from_value::<ProcessFacts>(process).map_err(|err| err.to_string());
+        }
+        if let Some(limits) = limits {
+            host.kernel.cgroup = serde_json::from_value(limits).ok()?;
+        }
+        Some((inside, host))
+    }
+
+    /// What the judges say where something is not seen.
+    fn without(&self, unseen: &Blindness, text: &str) -> Option<Vec<Finding>> {
+        let (mut inside, mut host) = self.changed(text)?;
+        (unseen.shut)(&mut inside, &mut host);
+        Some(judge(&self.spec, &inside, &host))
+    }
 }
 
-/// For the fuzzer. A claim of the list is there, and not held, where what it depends on is not seen; so no such proof
-/// holds. Which sandbox it is, and what is not seen, is told by the length of the input.
+fn container(engine: &Value) -> Option<Container> {
+    Container::parse(&engine.to_string()).ok()
+}
+
+/// For the fuzzer. Whatever the witnesses answer, each claim of the sandbox is there; and where something is not seen, the
+/// claim that depends on it is not held, and so no such proof holds. Which sandbox it is, and what is not seen, is told by
+/// the length of the input.
 pub(crate) fn fuzz(text: &str) {
     let (number, count) = (text.len(), BLINDNESSES.len());
-    let spec = sandbox(number / count);
-    let Some((mut inside, mut host)) = changed(text, &spec) else { return };
-    let before = judge(&spec, &inside, &host);
-    let Blindness { what, claim, shut } = &BLINDNESSES[number % count];
-    shut(&mut inside, &mut host);
-    let after = judge(&spec, &inside, &host);
-    let names = |claims: &[Finding]| claims.iter().map(|claim| claim.id.clone()).collect::<Vec<_>>();
-    assert_eq!(names(&before), names(&after), "{what}: which claims there are depends on the sandbox alone");
-    let verdict = after.iter().find(|one| one.id == *claim).map(|one| one.verdict);
+    let (sandbox, unseen) = (&SANDBOXES[number / count % 4], &BLINDNESSES[number % count]);
+    let Some(claims) = sandbox.without(unseen, text) else { return };
+    let Blindness { what, claim, .. } = unseen;
+    assert!(
+        claims.iter().map(|claim| &claim.id).eq(&sandbox.ids),
+        "{what}: which claims there are depends on the sandbox alone"
+    );
+    let verdict = claims.iter().find(|one| one.id == *claim).map(|one| one.verdict);
     assert!(verdict.is_some_and(|verdict| verdict != Verdict::Held), "`{claim}` is held without {what}");
-    assert!(!finding::all_held(&after), "a proof holds without {what}");
+    assert!(!finding::all_held(&claims), "a proof holds without {what}");
 }
 
 #[cfg(test)]
@@ -165,15 +203,12 @@ mod tests {
     #[test]
     fn whatever_is_not_seen_its_claim_is_not_held() {
         let mut held = Vec::new();
-        for blindness in BLINDNESSES {
-            for number in 0..4 {
-                let spec = sandbox(number);
-                let (mut inside, mut host) = changed("", &spec).unwrap();
-                (blindness.shut)(&mut inside, &mut host);
-                let claims = judge(&spec, &inside, &host);
-                let claim = claims.iter().find(|claim| claim.id == blindness.claim).expect(blindness.claim);
+        for unseen in BLINDNESSES {
+            for sandbox in SANDBOXES.iter() {
+                let claims = sandbox.without(unseen, "").unwrap();
+                let claim = claims.iter().find(|claim| claim.id == unseen.claim).expect(unseen.claim);
                 if claim.verdict == Verdict::Held {
-                    held.push(format!("`{}` without {}", claim.id, blindness.what));
+                    held.push(format!("`{}` without {}", claim.id, unseen.what));
                 }
             }
         }
@@ -182,11 +217,20 @@ mod tests {
 
     #[test]
     fn what_is_made_of_the_good_answers_without_a_change_is_good() {
-        let (inside, host) = changed("", &sandbox(0)).unwrap();
-        assert!(finding::all_held(&judge(&sandbox(0), &inside, &host)));
-        let (inside, host) = changed("engine /0/HostConfig/Privileged true\nodd", &sandbox(0)).unwrap();
-        let claims = judge(&sandbox(0), &inside, &host);
-        let broken: Vec<&str> = finding::not_held(&claims).iter().map(|claim| claim.id.as_str()).collect();
-        assert_eq!(broken, ["user.capabilities"]);
+        let [sandbox, ..] = &*SANDBOXES;
+        let judged = |text: &str| {
+            let (inside, host) = sandbox.changed(text).unwrap();
+            judge(&sandbox.spec, &inside, &host)
+        };
+        assert!(finding::all_held(&judged("")));
+        for (text, broken) in [
+            ("engine /0/HostConfig/Privileged true\nodd", "user.capabilities"),
+            ("inside /sockets [\"/run/docker.sock\"]", "engine.no-socket"),
+            ("cgroup /pids max", "limits.pids"),
+            ("process /limits", "user.capabilities"),
+        ] {
+            let claims = judged(text);
+            assert!(finding::not_held(&claims).iter().any(|claim| claim.id == broken), "{text}");
+        }
     }
 }
