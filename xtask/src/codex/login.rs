@@ -170,4 +170,4 @@ pub(crate) fn renew(leases: &Leases, patience: Patience<'_>) -> Result<Renewal> 
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -176,3 +176,73 @@ impl LeaseTarget {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codex::login::tests::{STAND_IN, says, token};
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    /// A stand-in of Codex which says that its refresh token is dead.
+    fn keeper(dir: &std::path::Path) -> Keeper {
+        for name in ["host", "private"] {
+            fs::create_dir(dir.join(name)).unwrap();
+        }
+        let binary = dir.join("codex");
+        fs::write(&binary, STAND_IN).unwrap();
+        fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(dir.join("answer"), says("chatgpt", None)).unwrap();
+        let cx = Context { state: dir.join("state"), ..Context::default() };
+        let host = dir.join("host");
+        let leases = Leases::new(&dir.join("logins"), &HostCodex::new(&host), Asker::new(&cx, &binary, &host));
+        let codex = (binary, "0.171.0".to_owned());
+        let target = LeaseTarget { cx, leases, codex, home: dir.join("private"), record: dir.join("record.json") };
+        let mut keeper = Keeper::new(target, None);
+        keeper.next = Instant::now();
+        keeper
+    }
+
+    /// Until an attempt has come to its end.
+    fn attempt(keeper: &mut Keeper) {
+        keeper.next = Instant::now();
+        keeper.tick();
+        while keeper.asking.is_some() {
+            keeper.next = Instant::now();
+            keeper.tick();
+            std::thread::sleep(TICK);
+        }
+    }
+
+    #[test]
+    fn a_session_that_began_without_a_lease_tries_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut keeper = keeper(dir.path());
+        attempt(&mut keeper);
+        assert!(keeper.trouble.as_ref().is_some_and(|why| why.contains("run `codex login` on the host")));
+        assert!(keeper.next > Instant::now() + INTERVAL, "not all the time");
+        // The user has logged in on the host.
+        fs::write(dir.path().join("host/auth.json"), "{}").unwrap();
+        fs::write(dir.path().join("answer"), says("chatgpt", Some(&token("new", 800_000)))).unwrap();
+        attempt(&mut keeper);
+        assert_eq!(keeper.trouble, None);
+        let inside = fs::read_to_string(dir.path().join("private/auth.json")).unwrap();
+        assert!(inside.contains(&token("new", 800_000)) && keeper.form.is_some());
+    }
+
+    #[test]
+    fn a_renewal_outlives_its_session() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut keeper = keeper(dir.path());
+        fs::write(dir.path().join("answer"), says("chatgpt", Some(&token("old", 240)))).unwrap();
+        fs::write(dir.path().join("renewed"), says("chatgpt", Some(&token("new", 800_000)))).unwrap();
+        fs::write(dir.path().join("slow"), "").unwrap();
+        keeper.tick();
+        while !fs::read_to_string(dir.path().join("asked")).is_ok_and(|text| text.contains("renewed")) {
+            std::thread::sleep(TICK);
+        }
+        assert_eq!(keeper.end(&Signals::catch().unwrap()), None);
+        let inside = fs::read_to_string(dir.path().join("private/auth.json")).unwrap();
+        assert!(inside.contains(&token("new", 800_000)), "it was waited for, and pushed");
+    }
+}

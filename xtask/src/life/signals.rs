@@ -67,3 +67,21 @@ impl Signals {
         self.end() || self.pressed() > 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_presses_a_key_again_after_it_was_noticed_insists() {
+        let signals = Signals::catch().unwrap();
+        let press = || signals.keys.store(true, Ordering::SeqCst);
+        assert!(!signals.any() && !signals.insists());
+        press();
+        assert!(signals.any() && !signals.insists());
+        press();
+        assert!(signals.insists() && signals.any());
+        signals.forget_keys();
+        assert!(!signals.any() && !signals.insists(), "they were meant for Codex");
+    }
+}

@@ -138,7 +138,7 @@ impl Leases {
     }
 
     /// Whether Codex may renew the token as soon as it starts. Where it is not known how much of its life is left, it may.
-    fn renews_itself(&self) -> bool {
+    pub(super) fn renews_itself(&self) -> bool {
         let file = match (Store::of(&self.host), HostFile::read(&self.host.home)) {
             (Store::File | Store::Auto, Ok(HostFile::Login(_, bytes))) => super::auth::access_token(&bytes),
             (Store::Keyring | Store::Ephemeral, _) | (_, Err(_) | Ok(HostFile::Missing | HostFile::Odd)) => None,

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 /// Answers as the app-server of Codex does, from the file `answer` beside it; a renewal puts `renewed` in its place. In any
 /// other home than `host` it has the login of that home's file.
-const STAND_IN: &str = r#"#!/bin/sh
+pub(crate) const STAND_IN: &str = r#"#!/bin/sh
 dir=${0%/*}
 echo asked >> "$dir/asked"
 answer=$dir/answer
@@ -26,7 +26,7 @@ if [ "${CODEX_HOME##*/}" != host ]; then
 fi
 while read -r line; do
     case $line in
-        *'"id":1,'*) echo '{"method":"warning"}'; echo '{"id":1,"result":{"userAgent":"codex"}}' ;;
+        *'"id":1,'*) [ ! -f "$dir/slow-start" ] || sleep 1; echo '{"method":"warning"}'; echo '{"id":1,"result":{"userAgent":"codex"}}' ;;
         *'"id":2,'*) [ -f "$dir/silent" ] || cat "$answer" ;;
         *'"id":3,'*) echo renewed >> "$dir/asked"; cat "$dir/renewed" > "$answer"
             [ ! -f "$dir/slow" ] || sleep 1
@@ -42,11 +42,11 @@ fn now() -> u64 {
 }
 
 /// A token of ten days that ends so many seconds from now.
-fn token(name: &str, left: u64) -> String {
+pub(crate) fn token(name: &str, left: u64) -> String {
     unsigned(&made_up(now() + left - 864_000, now() + left, name))
 }
 
-fn says(method: &str, token: Option<&str>) -> String {
+pub(crate) fn says(method: &str, token: Option<&str>) -> String {
     let result = json!({"authMethod": method, "authToken": token, "requiresOpenaiAuth": true});
     format!("{}\n", json!({"id": 2, "result": result}))
 }

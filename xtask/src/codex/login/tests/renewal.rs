@@ -30,6 +30,49 @@ fn a_renewal_that_was_begun_is_waited_for_whoever_wants_to_stop() {
 }
 
 #[test]
+fn a_renewal_that_codex_begins_by_itself_is_waited_for_unless_the_user_insists() {
+    let place = Place::new(Some(&login("a", 1)));
+    fs::write(place.at("slow-start"), "").unwrap();
+    let asker = Asker::new(&place.cx, &place.codex.binary, &place.at("host"));
+    let ask = |by_itself, insists: bool| {
+        asker.token(false, by_itself, Patience { stop: &|| true, insists: &|| insists }).unwrap()
+    };
+    assert!(matches!(ask(true, false), CodexSays::Token(_)));
+    let interrupted = CodexSays::Silent("it was interrupted");
+    assert_eq!((ask(false, false), ask(true, true)), (interrupted.clone(), interrupted));
+}
+
+#[test]
+fn codex_may_renew_by_itself_where_little_life_is_left_or_nobody_knows_how_much() {
+    let with = |left: u64| {
+        let token = token("t", left);
+        let whole: Value = serde_json::from_str(&login("a", 1)).unwrap();
+        let mut whole = whole;
+        whole["tokens"]["access_token"] = token.into();
+        Place::new(Some(&whole.to_string())).leases().renews_itself()
+    };
+    assert_eq!((with(240), with(800_000)), (true, false));
+    let place = Place::new(None);
+    fs::write(place.at("host/config.toml"), "cli_auth_credentials_store = \"keyring\"").unwrap();
+    assert!(place.leases().renews_itself(), "a keyring that was never asked");
+    place.enter();
+    assert!(!place.leases().renews_itself(), "what it had then");
+}
+
+#[test]
+fn a_lease_that_could_not_be_had_at_the_entry_is_given_while_the_session_goes_on() {
+    let place = Place::new(Some(&login("a", 1)));
+    place.answer(&says("chatgpt", None));
+    assert_eq!(place.enter().has, Has::Unsure(Unsure::Dead));
+    let new = Token::parse(&token("new", 600_000)).unwrap();
+    let push = || push(&new, Form::AuthTokens, &place.at("private"), &place.at("record.json")).unwrap();
+    assert!(push());
+    assert_eq!(place.inside()["tokens"]["access_token"], token("new", 600_000));
+    fs::remove_file(place.at("private/auth.json")).unwrap();
+    assert!(!push(), "who logged out inside stays logged out");
+}
+
+#[test]
 fn where_the_server_renews_nothing_the_old_token_is_used_until_its_end() {
     let place = Place::new(Some(&login("a", 1)));
     let old = says("chatgpt", Some(&token("old", 240)));
