@@ -222,7 +222,7 @@ fn refresh(call: &mut Call<'_>, container: &Container) -> Result<Vec<String>> {
         return Ok(ready::login(&call.gathered)?.into_iter().collect());
     }
     let Call { cx, gathered, signals, .. } = call;
-    gathered.mirror = gather::mirror(cx, &gathered.ground.settings, &gathered.ground.exposed)?;
+    gathered.mirror = gather::mirror(cx, &gathered.ground)?;
     ready::refresh(gathered, &|| signals.any())
 }
 
