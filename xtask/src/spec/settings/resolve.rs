@@ -82,7 +82,8 @@ pub fn resolve(cx: &Context, flags: &Flags, files: &[Layer]) -> Result<Settings>
 /// A Codex home that is shared has the login and the secrets which the settings refuse.
 fn shares_nothing_else(shape: &Shape, login: Login, secrets: Option<ConfigSecrets>) -> Result<()> {
     let refused = match (shape.codex_home, login, secrets) {
-        (Mode::Mirror | Mode::None, ..) | (Mode::Shared, Login::Lease | Login::Full, ConfigSecrets::Pass) => {
+        (Mode::Mirror | Mode::None, ..)
+        | (Mode::Shared, Login::Lease | Login::Full, None | Some(ConfigSecrets::Pass)) => {
             return Ok(());
         }
         (Mode::Shared, Login::None, _) => "login: none",
