@@ -40,7 +40,7 @@ pub(crate) enum Inside {
 #[cfg(any(test, fuzzing))]
 pub(super) fn fuzz(bytes: &[u8]) {
     let Ok(record) = serde_json::from_slice::<LoginRecord>(bytes) else { return };
-    if let Some(ends) = record.ends {
+    for ends in [record.given, record.pending].into_iter().flatten().filter_map(|given| given.ends) {
         super::until(ends, SystemTime::UNIX_EPOCH);
     }
 }
