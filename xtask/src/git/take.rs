@@ -113,7 +113,8 @@ impl Receiver<'_> {
         if let Some(path) = self.new_submodule(old, &branch.tip)? {
             // Git on the host would run programs that the configuration in its `.git` names, and the agent can write
             // that.
-            let why = format!("it adds a submodule at `{}`: check that directory's `.git` first", printable(&path));
+            let why =
+                format!("it adds a submodule at `{}`: check that directory's `.git` first", crate::text::name(&path));
             return self.leave(branch, &why, &adopt);
         }
         if let Some((_, path)) = self.elsewhere.iter().find(|(other, _)| *other == full) {
@@ -169,7 +170,7 @@ impl Receiver<'_> {
             .arg(old.unwrap_or(&zero));
         let output = client::capture(&update)?;
         if !output.ok() {
-            return Ok(Some(format!("git says `{}`", printable(output.stderr.trim()))));
+            return Ok(Some(format!("git says `{}`", crate::text::name(output.stderr.trim()))));
         }
         if checked_out {
             let output = client::capture(&read_tree.args([from, new]))?;
@@ -231,7 +232,7 @@ fn shadows(name: &str, host: &Refs, remotes: &[String]) -> Option<String> {
         name.eq_ignore_ascii_case(remote)
             || name.get(..=remote.len()).is_some_and(|start| start.eq_ignore_ascii_case(&format!("{remote}/")))
     }) {
-        return Some(format!("its name stands before the branches of your remote `{}`", printable(remote)));
+        return Some(format!("its name stands before the branches of your remote `{}`", crate::text::name(remote)));
     }
     let others = [format!("refs/{name}"), format!("refs/tags/{name}"), format!("refs/remotes/{name}")];
     let others = others.into_iter().chain([format!("refs/remotes/{name}/HEAD")]);

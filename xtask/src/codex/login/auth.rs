@@ -1,5 +1,6 @@
 //! The host's `auth.json`, as 0.169.0 writes it: what kind of login it is. No function and no error here shows a token.
 
+use super::token::Token;
 use serde_json::{Map, Value};
 use std::fs;
 use std::io::{ErrorKind, Read as _};
@@ -46,6 +47,12 @@ impl HostFile {
         let value = value.ok().filter(|_| bytes.len() as u64 <= MOST_BYTES);
         Ok(value.map_or(HostFile::Odd, |value| HostFile::Login(kind(&value), bytes)))
     }
+}
+
+/// The access token of a login.
+pub(super) fn access_token(bytes: &[u8]) -> Option<Token> {
+    let value = serde_json::from_slice::<Value>(bytes).ok()?;
+    Token::parse(value.get("tokens")?.get("access_token")?.as_str()?)
 }
 
 fn kind(value: &Map<String, Value>) -> AuthKind {
