@@ -1,6 +1,6 @@
 //! What is changed beneath a directory that an agent can have written.
 
-use super::{Beneath, DIRECTORY, Node, Written};
+use super::{Beneath, DIRECTORY, Node, Stamp};
 use crate::error::failed;
 use crate::nonce::nonce;
 use anyhow::{Context as _, Result};
@@ -8,7 +8,7 @@ use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RenameFla
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File, Permissions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
@@ -81,7 +81,8 @@ impl Beneath {
 
     /// Makes a file here, which must not exist: nothing that an agent put there is followed or kept.
     pub(crate) fn create(&self, name: impl AsRef<Path>, mode: u32) -> io::Result<File> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+        // It is read again where somebody could have written to it meanwhile.
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
         Ok(File::from(self.at(name.as_ref(), flags, Mode::from_raw_mode(mode))?))
     }
 
@@ -100,25 +101,26 @@ impl Beneath {
         mode: u32,
         stop: &dyn Fn() -> bool,
     ) -> Result<()> {
-        self.write_noting(name, bytes, mode, stop, |_| Ok(()))
+        self.write_noting(name, bytes, mode, stop, |_| Ok(())).map(drop)
     }
 
-    /// The same; what the new file will be known by is noted before it takes the place of the old one.
+    /// The same; the new file is noted before it takes the place of the old one, and returned afterwards, still open. The
+    /// rename moves the last time of its stamp.
     pub(crate) fn write_noting(
         &self,
         name: impl AsRef<Path>,
         bytes: impl AsRef<[u8]>,
         mode: u32,
         stop: &dyn Fn() -> bool,
-        note: impl FnOnce(Written) -> Result<()>,
-    ) -> Result<()> {
+        note: impl FnOnce(Stamp) -> Result<()>,
+    ) -> Result<File> {
         let name = name.as_ref();
-        let replace = || -> Result<()> {
+        let replace = || -> Result<File> {
             let (temp, mut file) = self.create_temp()?;
-            let written = (|| {
+            let written = (|| -> Result<()> {
                 file.write_all(bytes.as_ref())?;
                 rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
-                note(Written::of(&file, Path::new(""))?.ok_or(Errno::NOENT)?)?;
+                note(Stamp::of(&file)?)?;
                 if rustix::fs::renameat(&self.fd, &temp, &self.fd, name).is_err() {
                     // A directory has this name, and a rename does not replace it.
                     self.remove_unless(name, stop)?;
@@ -129,7 +131,7 @@ impl Beneath {
             if written.is_err() {
                 let _ = self.unlink(&temp);
             }
-            written
+            written.map(|()| file)
         };
         replace().with_context(|| format!("cannot write `{}`", self.path.join(name).display()))
     }
@@ -149,11 +151,11 @@ impl Beneath {
     /// some are taken, one that nobody can have taken, and returns that. A name that is too long for that is cut. Links are
     /// renamed and not followed; nothing is replaced.
     pub(crate) fn rename_aside(&self, name: &OsStr, suffix: &str) -> Result<OsString> {
-        self.move_aside(name, suffix, self)
+        self.move_aside(name, name, suffix, self)
     }
 
-    /// The same in another directory, which this user can write.
-    pub(crate) fn move_aside(&self, name: &OsStr, suffix: &str, to_dir: &Beneath) -> Result<OsString> {
+    /// The same in another directory, which this user can write, with the new name made from `new`.
+    pub(crate) fn move_aside(&self, name: &OsStr, new: &OsStr, suffix: &str, to_dir: &Beneath) -> Result<OsString> {
         let random = nonce()?;
         if to_dir.node.id != self.node.id && self.stat(name).is_ok_and(|node| node.kind == FileType::Directory) {
             // A directory that its owner may not write cannot be moved to another parent.
@@ -168,7 +170,7 @@ impl Beneath {
         };
         let rename = || -> Result<OsString, Errno> {
             let numbers = (1..=NUMBERS).map(|n| n.to_string()).chain([random.clone()]);
-            let names = numbers.map(|end| aside_name(name, &format!(".{suffix}-{end}")));
+            let names = numbers.map(|end| aside_name(new, &format!(".{suffix}-{end}")));
             // On a file system with shorter names than usual nothing is left of the own name.
             let short = OsString::from(format!("{suffix}-{random}"));
             for to in names {
@@ -176,7 +178,7 @@ impl Beneath {
                     Err(Errno::EXIST) => {}
                     // A file system that cannot promise to replace nothing: nothing has the random name.
                     Err(Errno::INVAL | Errno::NOSYS) => {
-                        let to = aside_name(name, &format!(".{suffix}-{random}"));
+                        let to = aside_name(new, &format!(".{suffix}-{random}"));
                         return rustix::fs::renameat(&self.fd, name, &to_dir.fd, &to).map(|()| to);
                     }
                     Err(Errno::NAMETOOLONG) => return move_to(&short).map(|()| short),
@@ -279,6 +281,24 @@ fn aside_name(name: &OsStr, end: &str) -> OsString {
     let mut to = OsStr::from_bytes(&bytes[..most]).to_owned();
     to.push(end);
     to
+}
+
+/// The kernel's clock of the times of files moves on in steps of at most this.
+const CLOCK_STEP: Duration = Duration::from_millis(10);
+
+/// The stamp of a file that was written whole beside a live agent, where it still holds these bytes: from here on each change
+/// of them moves the stamp. `None` where somebody has changed it.
+pub(crate) fn settled(file: &mut File, bytes: &[u8]) -> io::Result<Option<Stamp>> {
+    // What was written through a mapping moves the times only once the page was clean before.
+    file.sync_data()?;
+    let before = Stamp::of(&*file)?;
+    // A change within the same step of the clock would not be seen.
+    std::thread::sleep(CLOCK_STEP * 2);
+    file.rewind()?;
+    let mut found = Vec::new();
+    file.take(bytes.len() as u64 + 1).read_to_end(&mut found)?;
+    let after = Stamp::of(&*file)?;
+    Ok((found == bytes && before == after).then_some(after))
 }
 
 /// A held `flock`; dropping it releases the lock.

@@ -266,6 +266,6 @@ fn what_is_set_aside_has_a_name_that_fits_whatever_its_own_is() {
     fs::create_dir_all(temp.path().join("closed/in")).unwrap();
     fs::set_permissions(temp.path().join("closed"), fs::Permissions::from_mode(0o0)).unwrap();
     let top = dir.make_dir("top", 0o700).unwrap();
-    dir.move_aside("closed".as_ref(), "set-aside", &top).unwrap();
+    dir.move_aside("closed".as_ref(), "closed".as_ref(), "set-aside", &top).unwrap();
     assert!(temp.path().join("top/closed.set-aside-1/in").is_dir());
 }

@@ -5,7 +5,7 @@ use super::gather::Gathered;
 use super::signals::Signals;
 use crate::beneath::Beneath;
 use crate::git::watch;
-use crate::obeyed::{Change, Look, Undecided, Undo, Undone};
+use crate::obeyed::{Change, Look, Told, Undecided, Undo, Undone};
 use crate::spec::places::Places;
 use crate::spec::words::OnChange;
 use crate::ui;
@@ -51,7 +51,7 @@ impl<'a> Decision<'a> {
 
     /// Whether the user wants what is being done now to end.
     pub(super) fn stop(&self) -> bool {
-        self.signals.pressed() || (!self.had_ended && self.signals.end())
+        self.signals.key() || (!self.had_ended && self.signals.end())
     }
 
     /// Whether somebody has decided, or can be asked.
@@ -59,11 +59,14 @@ impl<'a> Decision<'a> {
         self.said.is_some() || (self.can_ask && !self.signals.end())
     }
 
-    /// What the user wants; `None` where there is no answer.
-    fn make(&self) -> Option<OnChange> {
+    /// What the user wants; `None` where there is no answer. `beyond` says what is not shown of what is asked about.
+    fn make(&self, beyond: Option<&str>) -> Option<OnChange> {
         let made = match (self.said, self.is_possible()) {
             (Some(said), _) => return Some(said),
-            (None, true) => self.signals.ask(|| by_answer(|| ui::ask(QUESTION))),
+            (None, true) => {
+                beyond.into_iter().for_each(ui::warn);
+                self.signals.ask(|| by_answer(|| ui::ask(QUESTION)))
+            }
             (None, false) => Err("nobody could be asked"),
         };
         made.inspect_err(|why| {
@@ -101,7 +104,8 @@ impl<'a> Decision<'a> {
         }
         look.gaps().into_iter().for_each(ui::warn);
         let changes = look.changes();
-        tell(&changes, &look, when);
+        let told = look.told(&changes);
+        tell(&told, when);
         let is_asked = |change: &&Change| {
             change.acts_by_itself() && (when != When::Settled || look.undecided().covers(change.path()))
         };
@@ -109,7 +113,7 @@ impl<'a> Decision<'a> {
         let mut left = Vec::new();
         if !acting.is_empty() {
             look.keep(&acting)?;
-            left = match self.make() {
+            left = match self.make(told.beyond.as_deref()) {
                 None => acting,
                 Some(OnChange::Keep) => Vec::new(),
                 Some(OnChange::Restore) => self.undo(&mut look, workspace, &acting, Undo::Restore)?,
@@ -184,8 +188,8 @@ pub(super) fn name(undecided: &Undecided) {
     }
 }
 
-fn tell(changes: &[Change], look: &Look, when: When) {
-    for (line, shown) in look.told(changes) {
+fn tell(told: &Told, when: When) {
+    for (line, shown) in &told.lines {
         match when {
             When::Exit => ui::warn(format_args!("in the workspace, {line}")),
             When::Settled | When::Entry | When::End => ui::warn(format_args!(
@@ -256,8 +260,8 @@ mod tests {
         }
         assert_eq!((answered("R"), answered("aside")), (Some(OnChange::Restore), Some(OnChange::Aside)));
         let signals = Signals::none();
-        assert_eq!(Decision::new(None, false, &signals).make(), None);
-        assert_eq!(Decision::new(Some(OnChange::Restore), false, &signals).make(), Some(OnChange::Restore));
+        assert_eq!(Decision::new(None, false, &signals).make(None), None);
+        assert_eq!(Decision::new(Some(OnChange::Restore), false, &signals).make(None), Some(OnChange::Restore));
         let asked = |answers: &[Option<&str>]| {
             let mut answers = answers.iter().map(|answer| answer.map(str::to_owned));
             by_answer(|| answers.next().flatten())

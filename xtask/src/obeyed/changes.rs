@@ -5,12 +5,9 @@ use super::state::{Behind, Entry, State};
 use super::{Class, Obeyed, diff, names};
 use crate::text;
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-
-/// The most changes that are named one by one, and the most of which the lines are shown.
-const NAMED: usize = 20;
-const SHOWN: usize = 8;
 
 /// Directories of what others have made, where no name is likely to be the project's own.
 const OF_OTHERS: [&str; 6] = ["node_modules", "site-packages", "dist-packages", "vendor", "third_party", "target"];
@@ -49,7 +46,7 @@ impl Change {
         Some(Change { path: path.to_owned(), row: names::row(path)?, what, before: before.cloned(), now: now.cloned() })
     }
 
-    pub(super) fn order(&self) -> (Class, bool, usize, PathBuf) {
+    fn order(&self) -> (Class, bool, usize, PathBuf) {
         let of_others = self.path.iter().any(|part| OF_OTHERS.iter().any(|other| part == *other));
         (self.row.class, of_others, self.path.components().count(), self.path.clone())
     }
@@ -63,7 +60,7 @@ impl Change {
         &self.path
     }
 
-    fn line(&self) -> String {
+    pub(super) fn line(&self) -> String {
         let (path, what) = (text::path(&self.path), self.what);
         let now = self.now.as_ref().map(|now| &now.state);
         let kind = match now {
@@ -88,7 +85,7 @@ impl Change {
     }
 
     /// The lines that differ, of a text that is kept: where a symlink leads, and what a tool reads there.
-    fn shown(&self, record: &Record) -> Vec<String> {
+    pub(super) fn shown(&self, record: &Record, most: usize) -> Vec<String> {
         let Some(now) = &self.now else { return Vec::new() };
         let (led, leads) = (self.before.as_ref().and_then(leads), leads(now));
         let mut lines = Vec::new();
@@ -109,7 +106,7 @@ impl Change {
             return lines;
         };
         match text(self.before.as_ref()) {
-            Some(old) => lines.extend(diff::lines(&old, &new)),
+            Some(old) => lines.extend(diff::lines(&old, &new, most)),
             None => lines.push("what it was is not kept, and cannot be shown".to_owned()),
         }
         if lines.is_empty() && self.what == What::Changed {
@@ -127,16 +124,19 @@ fn leads(entry: &Entry) -> Option<&Path> {
     }
 }
 
-pub(super) fn told(changes: &[Change], record: &Record) -> Vec<(String, Vec<String>)> {
-    let mut told = Vec::new();
-    for change in changes.iter().take(NAMED) {
-        let shown = if change.acts_by_itself() && told.len() < SHOWN { change.shown(record) } else { Vec::new() };
-        told.push((change.line(), shown));
+/// What acts by itself comes first. Of what has the same rank, the first of every row comes before the second of any, so that
+/// many of one kind do not hide one of another; those that lie higher come first.
+pub(super) fn sort(changes: &mut Vec<Change>) {
+    changes.sort_by_cached_key(Change::order);
+    let mut met: HashMap<(&str, bool), usize> = HashMap::new();
+    let mut ranked = Vec::new();
+    for change in changes.drain(..) {
+        let (class, of_others, ..) = change.order();
+        let met = met.entry((change.row.name.text(), of_others)).or_default();
+        *met += 1;
+        ranked.push(((class, of_others, *met), change));
     }
-    if let Some(more) = changes.len().checked_sub(NAMED).filter(|more| *more > 0) {
-        let acting = changes.iter().skip(NAMED).filter(|change| change.acts_by_itself()).count();
-        let acting = if acting == 0 { String::new() } else { format!(", {acting} of which act by themselves") };
-        told.push((format!("{more} more files that tools obey are new, changed or removed{acting}"), Vec::new()));
-    }
-    told
+    // Those of the same rank stay in the order of above.
+    ranked.sort_by_key(|(rank, _)| *rank);
+    changes.extend(ranked.into_iter().map(|(_, change)| change));
 }

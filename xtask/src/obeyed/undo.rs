@@ -10,12 +10,12 @@ use crate::error::failed;
 use crate::text;
 use anyhow::{Context as _, Result};
 use std::cmp::Reverse;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// How the names of what was set aside go on. No row of the table ends so.
+/// How the names of what was set aside go on.
 const SUFFIX: &str = "set-aside";
 
 /// Where that goes which would be obeyed beside its old place too, whatever its name: to the top of the workspace.
@@ -210,13 +210,21 @@ impl std::fmt::Display for Aside {
 /// that lies in its directory.
 fn set_aside(root: &Beneath, dir: &Beneath, at: &Path, path: &Path) -> Result<Aside> {
     let name = at.file_name().unwrap_or_default();
-    let is_obeyed = |path: &Path| names::row(&path.with_file_name(format!("x.{SUFFIX}-1"))).is_some();
+    let renamed = |name: &OsStr| {
+        let mut to = name.to_owned();
+        to.push(format!(".{SUFFIX}-1"));
+        to
+    };
+    let is_obeyed = |path: &Path| names::row(&path.with_file_name(renamed(name))).is_some();
     let obeyed = is_obeyed(at) || is_obeyed(path);
-    if obeyed
-        && let Ok((top, at_top)) = top(root)
-        && let Ok(to) = dir.move_aside(name, SUFFIX, &top)
-    {
-        return Ok(Aside { to: at_top.join(to), obeyed: false });
+    if obeyed && let Ok((top, at_top)) = top(root) {
+        // Some rows take a name with any end.
+        let mut other = OsString::from("aside");
+        other.push(name);
+        let new = if is_obeyed(&at_top.join(name)) { &other } else { name };
+        if let Ok(to) = dir.move_aside(name, new, SUFFIX, &top) {
+            return Ok(Aside { to: at_top.join(to), obeyed: false });
+        }
     }
     let to = dir.rename_aside(name, SUFFIX)?;
     Ok(Aside { to: at.with_file_name(to), obeyed })
