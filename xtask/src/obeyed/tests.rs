@@ -517,7 +517,7 @@ fn undoing_ends_where_the_user_wants_that_and_the_rest_stays_undecided() {
     let undone = look.undo_all(&g.root(), &acting, Undo::Restore, &stop);
     assert_eq!((undone.done.len(), undone.failed.len(), undone.left.len()), (5, 0, 15));
     look.keep(&undone.left).unwrap();
-    assert_eq!((g.told().len(), g.undecided().len()), (15, 15));
+    assert_eq!((g.look(false).changes().len(), g.undecided().len()), (15, 15));
     assert_eq!(g.undo(Undo::Restore).len(), 15);
     assert_eq!(g.told(), Vec::<String>::new());
 }
@@ -631,8 +631,8 @@ fn what_is_set_aside_lies_where_no_tool_obeys_it_also_out_of_a_directory_of_whic
     g.write(".claude/commands/mine.md", "evil");
     g.write(format!(".vscode/{}", "x".repeat(250)), "evil");
     g.write("sub/.husky/pre-commit", "evil");
-    // A row that takes any end of the name.
-    g.write(".clinerules-evil", "evil");
+    // Another row takes any end of its name.
+    g.write("Dockerfile.code-workspace", "evil");
     fs::create_dir_all(g.at(".mcp.json/inner")).unwrap();
     g.write(".mcp.json/inner/AGENTS.md", "evil");
     // Something of an agent's in the place of the directory for it.
@@ -645,7 +645,7 @@ fn what_is_set_aside_lies_where_no_tool_obeys_it_also_out_of_a_directory_of_whic
         assert!(names.iter().all(|name| name == "mine.md"), "{dir}: {names:?}");
     }
     assert_eq!(fs::read_dir(g.at("codex-sandbox-set-aside-2")).unwrap().count(), 5, "{said:#?}");
-    assert!(g.at("codex-sandbox-set-aside-2/aside.clinerules-evil.set-aside-1").exists(), "{said:#?}");
+    assert!(g.at("codex-sandbox-set-aside-2/asideDockerfile.code-workspace.set-aside-1").exists(), "{said:#?}");
     assert!(!g.at(".mcp.json").exists() && g.at(".mcp.json.set-aside-1/inner/AGENTS.md.set-aside-1").exists());
     assert_eq!((g.told(), g.undecided()), (Vec::<String>::new(), Vec::<String>::new()));
 }
