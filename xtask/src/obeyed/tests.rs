@@ -576,9 +576,9 @@ fn a_record_of_the_longest_names_can_be_read_back_and_what_is_too_much_is_counte
             behind: super::state::Behind::other("x".repeat(9999)),
         })
     };
-    let old: Entries = (0..300).map(|n| (name(n).into(), entry())).collect();
+    let old: Entries = (0..300).map(|n| (name(n + 4000).into(), entry())).collect();
     assert_eq!(record.write(None, &old).unwrap(), 0);
-    let all: Entries = (0..3000).map(|n| (name(n + 4000).into(), entry())).chain(old.clone()).collect();
+    let all: Entries = (0..3000).map(|n| (name(n).into(), entry())).chain(old.clone()).collect();
     let more = record.write(Some(&old), &all).unwrap();
     let kept = record.read().unwrap().unwrap();
     assert!(more > 0 && kept.len() + more == all.len(), "{more}");
@@ -593,9 +593,11 @@ fn a_record_of_the_longest_names_can_be_read_back_and_what_is_too_much_is_counte
 #[test]
 fn what_is_new_takes_neither_the_texts_nor_the_comparison_of_what_was_there() {
     let g = Ground::new();
-    g.write("a/b/c/CLAUDE.md", "of the user");
-    g.write("a/b/c/.envrc", "of the user");
-    g.keep();
+    let of_the_user = "of the user\n".repeat(5000);
+    g.write("a/b/c/CLAUDE.md", &of_the_user);
+    g.write("a/b/c/.envrc", &of_the_user);
+    // Nothing of it is settled: all is read again.
+    g.look(false).keep(&[]).unwrap();
     // More than is kept of texts, and more than is read: all of it lies higher.
     for n in 0..140 {
         g.write(format!(".claude/{n}.md"), format!("{n} ").repeat(60_000 / format!("{n} ").len()));
@@ -615,11 +617,8 @@ fn what_is_new_takes_neither_the_texts_nor_the_comparison_of_what_was_there() {
         g.write(name, "evil");
     }
     let said = g.undo(Undo::Restore);
-    assert_eq!(
-        (g.read("a/b/c/CLAUDE.md"), g.read("a/b/c/.envrc")),
-        ("of the user".into(), "of the user".into()),
-        "{said:#?}"
-    );
+    let same = |name| g.read(name) == of_the_user;
+    assert!(same("a/b/c/CLAUDE.md") && same("a/b/c/.envrc"), "{said:#?}");
 }
 
 #[test]
