@@ -30,7 +30,7 @@ impl<'a> Call<'a> {
         let mut plan = self.plan()?;
         if let Some((record, existing)) = plan.entered.take().zip(self.gathered.existing.clone()) {
             let alive = self.settle(&existing.container)?;
-            self.gathered.look_at_entry(&alive, self.decision())?;
+            self.gathered.look_at_entry(&alive, &self.decision())?;
             plan.deferred.iter().for_each(|line| ui::say(format_args!("at the next start: {line}")));
             let early = early.filter(|early| early.container == existing.id);
             let name = plan.project.container();
@@ -47,9 +47,10 @@ impl<'a> Call<'a> {
             let ground = Ground::under(self.cx, settings.clone(), confirm, None)?;
             self.gathered = ground.gather(self.cx, Purpose::Start, Some(&self.signals))?;
         }
-        let (seen, when) = self.gathered.protect_git(self.cx)?;
+        let (seen, when) = self.gathered.protect_git(self.cx, &|| self.signals.any())?;
         if let Some(look) = seen {
-            self.decision().settle(look, &self.gathered.ground.workspace, when)?;
+            let ground = &self.gathered.ground;
+            self.decision().settle(look, &ground.workspace, &ground.places, when)?;
         }
         sources::check(self.cx, &self.gathered)?;
         self.ask_engine()?;

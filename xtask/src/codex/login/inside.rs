@@ -221,8 +221,9 @@ fn put(home: &Beneath, record: &Path, known: &LoginRecord, write: ToWrite, insid
         home.rename_aside(OsStr::new(FILE), "aside")?;
     }
     let mut next = LoginRecord { own: false, whole: known.whole || what == Gift::Full, ..known.clone() };
+    // A directory that has come since is not removed now.
     let mut file = home
-        .write_noting(FILE, &bytes, 0o600, |file| {
+        .write_noting(FILE, &bytes, 0o600, &|| true, |file| {
             next.pending = Some(Given { what, fingerprint, ends, file });
             next.write(record)
         })
