@@ -161,6 +161,30 @@ fn a_hostile_session_leaves_the_host_s_login_as_it_was_and_a_log_out_reaches_the
     assert_eq!(files_with(&sandbox.place.path("state/codex-sandbox/logins"), "eyJ"), "", "nor is the lease kept");
 }
 
+#[test]
+fn after_a_whole_login_nothing_is_promised_until_the_home_is_made_anew() {
+    let sandbox = Sandbox::new();
+    let chatgpt = ChatGpt::start(&sandbox.place);
+    chatgpt.log_in("first", 800_000);
+    let enter = |how: &str| {
+        fs::write(sandbox.place.path("workspace/sandbox.local.yaml"), format!("login: {how}\n")).expect("the settings");
+        chatgpt
+            .known_to(sandbox.task("sandbox"))
+            .args(["--yes", "--shell"])
+            .stdin("cp ~/.codex/auth.json ~/.codex/sessions/x; echo in\n")
+            .run()
+    };
+    assert_eq!(enter("full").ok().stdout, "in\n");
+    let refused = exec(&sandbox, &chatgpt, "SAY: no");
+    fs::write(sandbox.place.path("workspace/sandbox.local.yaml"), "login: lease\n").expect("the settings");
+    let run = refused.run();
+    assert!(run.stderr.contains("`login.lease` does not hold"), "{}", run.stderr);
+    assert!(run.stderr.contains("`cargo xtask down --all` makes the home anew"), "{}", run.stderr);
+    sandbox.task("down").args(["--all", "--yes"]).run().ok();
+    assert_eq!(exec(&sandbox, &chatgpt, "SAY: yes").run().ok().stdout, "yes\n");
+    assert_eq!(files_with(&private(&sandbox), "refresh-secret"), "");
+}
+
 /// A turn of two requests, between which its lease is renewed and the old one refused.
 fn turn<'a>(sandbox: &'a Sandbox, chatgpt: &ChatGpt, token: &str, task: Xtask<'a>) -> Run<'a> {
     let go = sandbox.workspace().join("go");

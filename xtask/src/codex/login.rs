@@ -23,6 +23,7 @@ pub(crate) use form::Form;
 pub(crate) use inside::{Held, InHome, Inside, give, held, note, push};
 pub(crate) use kept::{Leases, RETRY};
 pub(crate) use outcome::{FOREIGN, FromHost, Gift, Unsure, WHOLE, until};
+pub(crate) use record::WholeNote;
 pub(crate) use store::HostCodex;
 pub(crate) use token::Token;
 
