@@ -166,18 +166,14 @@ fn after_a_whole_login_nothing_is_promised_until_the_home_is_made_anew() {
     let sandbox = Sandbox::new();
     let chatgpt = ChatGpt::start(&sandbox.place);
     chatgpt.log_in("first", 800_000);
-    let enter = |how: &str| {
-        fs::write(sandbox.place.path("workspace/sandbox.local.yaml"), format!("login: {how}\n")).expect("the settings");
-        chatgpt
-            .known_to(sandbox.task("sandbox"))
-            .args(["--yes", "--shell"])
-            .stdin("cp ~/.codex/auth.json ~/.codex/sessions/x; echo in\n")
-            .run()
-    };
-    assert_eq!(enter("full").ok().stdout, "in\n");
-    let refused = exec(&sandbox, &chatgpt, "SAY: no");
-    fs::write(sandbox.place.path("workspace/sandbox.local.yaml"), "login: lease\n").expect("the settings");
-    let run = refused.run();
+    let settings = sandbox.place.read("repo/sandbox.local.yaml");
+    let set = |how: &str| sandbox.place.write("repo/sandbox.local.yaml", format!("{settings}login: {how}\n"));
+    set("full");
+    let run =
+        shell(&sandbox, &chatgpt, "mkdir -p ~/.codex/sessions; cp ~/.codex/auth.json ~/.codex/sessions/x; echo in\n");
+    assert_eq!(run.stdout, "in\n", "{}", run.stderr);
+    set("lease");
+    let run = exec(&sandbox, &chatgpt, "SAY: no").run();
     assert!(run.stderr.contains("`login.lease` does not hold"), "{}", run.stderr);
     assert!(run.stderr.contains("`cargo xtask down --all` makes the home anew"), "{}", run.stderr);
     sandbox.task("down").args(["--all", "--yes"]).run().ok();
