@@ -5,7 +5,7 @@ use super::ground::Ground;
 use super::signals::Signals;
 use super::{guest, record};
 use crate::codex::home::Mirror;
-use crate::codex::login::{self, FromHost, HostCodex, Patience};
+use crate::codex::login::{self, FromHost, HostCodex, HostLogin, Patience};
 use crate::codex::{self, Codex};
 use crate::context::{Context, resolved};
 use crate::engine::compose::container_name;
@@ -17,10 +17,11 @@ use crate::exposed::{Exposed, NotOpened};
 use crate::git::{self, Identity};
 use crate::gpu::{self, GpuFacts};
 use crate::image::{Inputs, build};
+use crate::spec::Role;
 use crate::spec::settings::Settings;
 use crate::spec::words::{Gpus, Mode};
 use crate::user::User;
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
 
 /// What is gathered for.
@@ -49,6 +50,8 @@ pub(crate) struct Gathered {
     pub identity: Identity,
     /// The host's side of the Codex home.
     pub mirror: Mirror,
+    /// Which login the host has.
+    pub(super) host_login: HostLogin,
     /// What the host has of its login for the sandbox.
     pub(super) login: FromHost,
     /// The answer of the container that ran last, which was asked meanwhile.
@@ -103,7 +106,7 @@ impl Ground {
             Purpose::Look => Mirror::default(),
             Purpose::Enter | Purpose::Start | Purpose::DryRun => {
                 self.refuse_own_config(cx)?;
-                mirror(cx, settings, exposed)?
+                mirror(cx, &self)?
             }
         };
         let early = || -> Result<Option<Early>> {
@@ -147,7 +150,21 @@ impl Ground {
             }
         };
         let (codex, login, identity) = (codex?, login?, identity?);
-        Ok(Gathered { ground: self, codex, image, existing, identity, mirror, login, early, engine, unknown, foreign })
+        let host_login = login::of_host(&HostCodex::new(&self.settings.host_codex_home));
+        Ok(Gathered {
+            ground: self,
+            codex,
+            image,
+            existing,
+            identity,
+            mirror,
+            host_login,
+            login,
+            early,
+            engine,
+            unknown,
+            foreign,
+        })
     }
 
     /// What the host has of its login for a mirrored home. Its Codex is asked only for one that is entered or started.
@@ -204,7 +221,18 @@ pub(crate) fn refuse_own_codex(launcher: &Path, workspace: &Path) -> Result<()> 
 ///
 /// # Errors
 /// The host's configuration cannot be read.
-pub(super) fn mirror(cx: &Context, settings: &Settings, exposed: &Exposed) -> Result<Mirror> {
+pub(super) fn mirror(cx: &Context, ground: &Ground) -> Result<Mirror> {
+    let Ground { settings, exposed, surroundings, .. } = ground;
+    let mut mirror = home(cx, settings, exposed)?;
+    let rules = surroundings.optional.get(&Role::SystemCodex);
+    let rules = rules.map(|rules| codex::home::system(rules, settings.config_secrets(), exposed)).transpose();
+    let (system, more) = rules.context("the administrator's rules for Codex must stay in force")?.unwrap_or_default();
+    mirror.system = system;
+    mirror.secrets.add(settings.config_secrets(), more);
+    Ok(mirror)
+}
+
+fn home(cx: &Context, settings: &Settings, exposed: &Exposed) -> Result<Mirror> {
     match settings.shape.codex_home {
         Mode::None => Ok(Mirror::default()),
         Mode::Mirror | Mode::Shared => {
@@ -215,7 +243,7 @@ pub(super) fn mirror(cx: &Context, settings: &Settings, exposed: &Exposed) -> Re
             {
                 return Err(why.into());
             }
-            codex::home::read(&settings.host_codex_home, &cx.home.join(".agents"), exposed)
+            codex::home::read(&settings.host_codex_home, &cx.home.join(".agents"), settings.config_secrets(), exposed)
         }
     }
 }

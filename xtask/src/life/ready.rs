@@ -93,9 +93,9 @@ impl Fill {
                 home::write_agents(&Mirror::default(), agents, stop)?;
             }
             Filling::SystemCodex => {
-                let rules = gathered.ground.surroundings.optional.get(&Role::SystemCodex);
-                let rules = rules.map(|rules| home::system(rules, &self.to, exposed));
-                rules.transpose().context("the administrator's rules for Codex must stay in force")?;
+                home::write_system(mirror, &self.to)?;
+                keep_secrets(gathered)?;
+                return Ok(mirror.secrets.line().map(|line| format!("warning: {line}")).into_iter().collect());
             }
             Filling::Guest => {
                 guest::fill(&gathered.ground.places, &gathered.ground.network, exposed, gathered.ground.denials())?
@@ -122,6 +122,12 @@ fn planted(removed: &[PathBuf]) -> Option<String> {
     })
 }
 
+/// Keeps which secrets of the configuration went in, by their places: what `status` says.
+fn keep_secrets(gathered: &Gathered) -> Result<()> {
+    let text = serde_json::to_string_pretty(&gathered.mirror.secrets)?;
+    exec::write_file(&gathered.ground.places.secrets, text.as_bytes(), 0o600)
+}
+
 fn prepare_git(gathered: &Gathered, private: &Path, stop: &dyn Fn() -> bool) -> Result<Vec<String>> {
     let appeared = git::note_appearance(gathered.ground.repository.as_ref(), private)?;
     let mut notes: Vec<String> = appeared.iter().map(|note| format!("warning: {note}")).collect();
@@ -145,11 +151,13 @@ pub(super) fn refresh(gathered: &Gathered, stop: &dyn Fn() -> bool) -> Result<Ve
 
 /// What is left out of the host's Codex home, or copied with changes: one line each.
 pub(super) fn notes(gathered: &Gathered) -> Vec<String> {
-    match gathered.ground.settings.shape.codex_home {
+    let mut notes = match gathered.ground.settings.shape.codex_home {
         Mode::Mirror => gathered.mirror.notes.iter().chain(&gathered.mirror.over).cloned().collect(),
         Mode::Shared => vec!["shared: the agent can change what your own Codex runs on this host".to_owned()],
         Mode::None => vec!["none: nothing of yours goes in, not even the login".to_owned()],
-    }
+    };
+    notes.extend(gathered.mirror.secrets.line());
+    notes
 }
 
 /// Gives the sandbox what the host has for it of its login, and says what that is. This may be done while an agent runs.

@@ -223,7 +223,7 @@ fn refresh(call: &mut Call<'_>, container: &Container) -> Result<Vec<String>> {
         return ready::login(&call.gathered, Inside::Alive);
     }
     let Call { cx, gathered, signals, .. } = call;
-    gathered.mirror = gather::mirror(cx, &gathered.ground.settings, &gathered.ground.exposed)?;
+    gathered.mirror = gather::mirror(cx, &gathered.ground)?;
     ready::refresh(gathered, &|| signals.any())
 }
 

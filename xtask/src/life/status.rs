@@ -2,6 +2,7 @@
 
 mod screen;
 
+use crate::codex::home::Secrets;
 use crate::codex::login;
 use crate::context::Context;
 use crate::engine::alive::{Alive, Parted};
@@ -25,7 +26,9 @@ use crate::user::User;
 use anyhow::Result;
 use clap::ValueEnum;
 use serde::Serialize;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// The bound on each query to the container, in seconds. What does not answer by then is left out.
@@ -39,6 +42,9 @@ pub(crate) struct Status {
     #[serde(flatten)]
     sandbox: Option<Sandbox>,
     state_folder: PathBuf,
+    /// The secrets of the configuration of Codex at the last entry that set the home anew, by their places.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config_secrets: Option<Secrets>,
     caches: Vec<String>,
     /// Those of them that no sandbox with this setting of `cache_sharing` has.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -128,8 +134,19 @@ impl Status {
         let sandbox = existing.map(|existing| Sandbox::read(existing, &places)).transpose()?;
         let caches = caches?;
         let unused_caches = caches::unused(&caches, uid, settings.shape.cache_sharing);
-        Ok(Status { container, state, sandbox, state_folder: places.dir, caches, unused_caches })
+        let config_secrets = secrets(&places.secrets);
+        Ok(Status { container, state, sandbox, state_folder: places.dir, config_secrets, caches, unused_caches })
     }
+}
+
+/// The most bytes of the list of secrets that are read.
+const MOST_BYTES: u64 = 4 << 20;
+
+/// What was kept of them; `None` where there are none, or an earlier version kept nothing.
+fn secrets(kept: &Path) -> Option<Secrets> {
+    let file = File::open(kept).ok()?;
+    let secrets: Secrets = serde_json::from_reader(file.take(MOST_BYTES)).ok()?;
+    secrets.line().is_some().then_some(secrets)
 }
 
 impl Sandbox {

@@ -59,6 +59,16 @@ mod tests {
     }
 
     #[test]
+    fn the_host_says_what_it_gave_and_until_when() {
+        let now = SystemTime::UNIX_EPOCH;
+        let held = claim(&Ok(Held { file: InHome::Given(Gift::Lease, Some(now)), whole: false }), now).unwrap();
+        assert!(
+            held.seen().starts_with("the file is the one that the host wrote: an access token until 1970-01-01"),
+            "{held:?}"
+        );
+    }
+
+    #[test]
     fn where_all_of_it_was_once_nothing_can_be_promised_of_the_same_home() {
         let now = SystemTime::UNIX_EPOCH;
         for file in [InHome::Given(Gift::Lease, Some(now)), InHome::None, InHome::Own, InHome::Foreign] {

@@ -71,6 +71,16 @@ impl KeptLease {
     }
 }
 
+/// For the fuzzer: a lease as it is kept. One that has ended is never handed out.
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz(bytes: &[u8]) {
+    let Ok(kept) = serde_json::from_slice::<KeptLease>(bytes) else { return };
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    if kept.is_good(kept.source, now, RETRY) {
+        assert!(kept.token.left(now) > Duration::ZERO || !kept.token.is_late(now));
+    }
+}
+
 /// The leases of one Codex home of the host.
 #[derive(Clone)]
 pub(crate) struct Leases {

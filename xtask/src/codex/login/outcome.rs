@@ -1,7 +1,7 @@
 //! What the host has of its login for a sandbox, and what became of it, as one line for the user.
 
 use super::form::Form;
-use super::token::Token;
+use super::token::{LAST, Token};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -139,7 +139,9 @@ pub(crate) const WHOLE: &str = "your whole login was in this Codex home once, so
 
 /// `2026-12-08 14:02 UTC (in 239 h)`. Pure.
 pub(crate) fn until(ends: SystemTime, now: SystemTime) -> String {
-    let text = humantime::format_rfc3339_seconds(ends).to_string();
+    // What RFC 3339 has no form for is shown as the nearest that it has.
+    let last = SystemTime::UNIX_EPOCH + Duration::from_secs(LAST);
+    let text = humantime::format_rfc3339_seconds(ends.clamp(SystemTime::UNIX_EPOCH, last)).to_string();
     let text = text.get(..16).unwrap_or_default().replace('T', " ");
     match ends.duration_since(now).unwrap_or_default() {
         Duration::ZERO => format!("{text} UTC (it has ended)"),
@@ -241,6 +243,8 @@ mod tests {
         assert_eq!(until(at(864_000), at(0)), "1970-01-11 00:00 UTC (in 240 h)");
         assert_eq!(until(at(3599), at(0)), "1970-01-01 00:59 UTC (in 59 min)");
         assert_eq!(until(at(10), at(10)), "1970-01-01 00:00 UTC (it has ended)");
+        assert!(until(at(LAST + 1), at(0)).starts_with("9999-12-31 23:59 UTC"));
+        assert!(until(at(0) - Duration::from_secs(1), at(0)).starts_with("1970-01-01 00:00 UTC"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The status as a screen for people. Pure.
 
 use super::{BindMount, GpuUse, Sandbox, SharedMemory, Status};
+use crate::codex::home::Secrets;
 use crate::spec::Spec;
 use crate::text::{self, bytes};
 use crate::ui;
@@ -19,6 +20,7 @@ impl Status {
         if let Some(sandbox) = &self.sandbox {
             rows.extend(sandbox.rows(room));
         }
+        rows.extend(named("secrets", self.config_secrets.iter().flat_map(Secrets::places).collect()));
         rows.extend(named("caches", self.caches.clone()));
         let unused = self.unused_caches.iter().cloned().chain(["`docker volume rm NAME` removes one".to_owned()]);
         rows.extend(named("unused", unused.collect()).filter(|_| !self.unused_caches.is_empty()));
@@ -172,6 +174,7 @@ mod tests {
             container: "codex-sandbox-project-0a1b2c3d-workspace-1".into(),
             state: Activity::Running,
             sandbox: Some(sandbox),
+            config_secrets: None,
             state_folder: "/home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d".into(),
             caches: vec!["codex-sandbox-cache-pip-open-u1000".into(), "codex-sandbox-cache-uv-u1000".into()],
             unused_caches: vec!["codex-sandbox-cache-uv-u1000".into()],
@@ -234,6 +237,7 @@ state folder  /home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d"
             container,
             state: Activity::None,
             sandbox: None,
+            config_secrets: None,
             state_folder,
             caches: Vec::new(),
             unused_caches: Vec::new(),
