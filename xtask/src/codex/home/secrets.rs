@@ -210,7 +210,7 @@ fn is_file(name: &str) -> bool {
         End(end) => name.ends_with(end),
     };
     let is_text = |end: &&str| !name.starts_with(".env") && name.ends_with(*end);
-    !TEXTS.iter().any(|end| is_text(end)) && FILES.iter().any(|(names, _)| names.iter().any(is))
+    !TEXTS.iter().any(is_text) && FILES.iter().any(|(names, _)| names.iter().any(is))
 }
 
 /// Whether a file begins with the head of a private key, whatever its name.
