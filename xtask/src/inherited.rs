@@ -211,6 +211,14 @@ fn paths(names: Names, value: &str) -> Vec<&str> {
     }
 }
 
+/// For the fuzzer: the values of variables. No path is made up.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    for names in [Names::Path, Names::Paths, Names::Programs, Names::Address, Names::Bus, Names::Nothing] {
+        assert!(paths(names, text).iter().all(|path| text.contains(path)));
+    }
+}
+
 /// The program that a name starts. Parts of `PATH` where a sandbox can write were left out before.
 fn program(cx: &Context, name: &str) -> Option<PathBuf> {
     let parts = cx.var("PATH")?.split(':').filter(|part| part.starts_with('/'));

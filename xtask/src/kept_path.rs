@@ -87,7 +87,7 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf,
         Some(escaped) => read(escaped),
     };
     let path = path.filter(|path| !path.as_os_str().as_bytes().contains(&0));
-    path.ok_or_else(|| serde::de::Error::custom(format!("`{}` is not a path", crate::text::printable(&text))))
+    path.ok_or_else(|| serde::de::Error::custom(format!("`{}` is not a path", crate::text::name(&text))))
 }
 
 fn escaped(path: &Path) -> String {

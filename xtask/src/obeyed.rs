@@ -8,11 +8,13 @@ mod names;
 mod record;
 mod state;
 mod table;
+mod told;
 mod undo;
 
 pub(crate) use changes::Change;
 pub(crate) use look::Look;
 pub(crate) use names::{Found, Here};
+pub(crate) use told::Told;
 pub(crate) use undo::Undo;
 
 /// When a file acts.
@@ -35,6 +37,25 @@ pub(crate) enum Name {
     Path(&'static str),
     /// All that lies in a directory, by the end of its path.
     Below(&'static str),
+    /// A file by the end of its path, in whose last part a star stands for anything.
+    Like(&'static str),
+}
+
+impl Name {
+    fn text(self) -> &'static str {
+        match self {
+            Name::File(text) | Name::Ending(text) | Name::Path(text) | Name::Below(text) | Name::Like(text) => text,
+        }
+    }
+}
+
+/// How a row is known, and since when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Noted {
+    /// The documentation, or the tool's own code, was read for it.
+    Read(&'static str),
+    /// It was written from memory, and its source was not opened.
+    Remembered(&'static str),
 }
 
 /// One row of the table.
@@ -46,13 +67,13 @@ pub(crate) struct Obeyed {
     pub(crate) by: &'static str,
     /// Where its makers document that.
     pub(crate) source: &'static str,
-    /// When the row was written or looked through last.
-    pub(crate) noted: &'static str,
+    pub(crate) noted: Noted,
 }
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz {
     pub(crate) use super::diff::fuzz as shown;
+    pub(crate) use super::names::fuzz as names;
     pub(crate) use super::record::fuzz as kept;
 }
 

@@ -41,12 +41,32 @@ pub(crate) fn printable(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
+/// A name that others gave, as it stands between backticks: nothing in it ends the quotation, and no blanks push what
+/// follows to the next line of a terminal. Two names that differ are shown differently.
+pub(crate) fn name(name: &str) -> String {
+    name_of(name.as_bytes())
+}
+
 /// The same for a path, of which bytes that are not UTF-8 are shown as escapes too.
 pub(crate) fn path(path: &Path) -> String {
-    let mut text = String::new();
-    for chunk in path.as_os_str().as_bytes().utf8_chunks() {
-        text.push_str(&printable(chunk.valid()));
+    name_of(path.as_os_str().as_bytes())
+}
+
+fn name_of(bytes: &[u8]) -> String {
+    let is_blank = |at: usize| bytes.get(at).is_none_or(|byte| *byte == b' ');
+    let (mut text, mut at) = (String::new(), 0);
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                ' ' if at == 0 || is_blank(at - 1) || is_blank(at + 1) => text.push_str("\\u{20}"),
+                '`' => text.push_str("\\u{60}"),
+                '\\' => text.push_str("\\\\"),
+                c => text.push_str(&shown(c)),
+            }
+            at += c.len_utf8();
+        }
         chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
+        at += chunk.invalid().len();
     }
     text
 }
@@ -105,14 +125,17 @@ fn is_odd(c: char) -> bool {
     c.is_control() || is_unseen(c)
 }
 
-/// Characters that have no width, or that turn the direction of the text: with them a line can read as another one.
+/// Characters that have no width or no ink, or that turn the direction of the text: with them a line can read as another
+/// one. Among them are all of Unicode's categories Cf, Zl, Zp and, but for the blank itself, Zs.
 fn is_unseen(c: char) -> bool {
     matches!(
         c,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
-            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
-            | '\u{13430}'..='\u{13455}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
+        '\u{a0}' | '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'
+            | '\u{891}' | '\u{8e2}' | '\u{115f}' | '\u{1160}' | '\u{1680}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{2000}'..='\u{200f}' | '\u{2028}'..='\u{202f}' | '\u{205f}'..='\u{206f}'
+            | '\u{2800}' | '\u{3000}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{13455}'
+            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
     )
 }
 
@@ -122,6 +145,9 @@ pub(crate) fn fuzz(bytes: &[u8]) {
     let text = &*String::from_utf8_lossy(bytes);
     let shown = [printable(text), path(Path::new(std::ffi::OsStr::from_bytes(bytes)))];
     assert!(shown.iter().all(|text| !text.chars().any(is_odd)), "{shown:?}");
+    let [_, name] = &shown;
+    assert!(!name.starts_with(' ') && !name.ends_with(' ') && !name.contains("  ") && !name.contains('`'), "{name:?}");
+    assert_eq!(said(name).as_deref(), Some(bytes), "{name:?}");
     assert!(!harmless(text).chars().any(|c| is_odd(c) && !matches!(c, '\n' | '\t')));
     assert!(message(text).split('\n').skip(1).all(|line| line.is_empty() || line.starts_with(' ')));
     let word = word(text);
@@ -130,10 +156,66 @@ pub(crate) fn fuzz(bytes: &[u8]) {
     assert!(plain(Path::new(text)).is_err() || printable(text) == text || !text.chars().any(char::is_control));
 }
 
+/// The name of which this is what is shown.
+#[cfg(any(test, fuzzing))]
+fn said(shown: &str) -> Option<Vec<u8>> {
+    let (mut name, mut rest) = (Vec::new(), shown);
+    while let Some(at) = rest.find('\\') {
+        name.extend(rest[..at].bytes());
+        let (kind, tail) = rest[at + 1..].split_at_checked(1)?;
+        rest = match kind {
+            "x" => {
+                let (byte, tail) = tail.split_at_checked(2)?;
+                name.push(u8::from_str_radix(byte, 16).ok()?);
+                tail
+            }
+            "u" => {
+                let (code, tail) = tail.strip_prefix('{')?.split_once('}')?;
+                let c = char::from_u32(u32::from_str_radix(code, 16).ok()?)?;
+                name.extend(c.encode_utf8(&mut [0; 4]).bytes());
+                tail
+            }
+            "n" | "r" | "t" | "\\" => {
+                name.push(match kind {
+                    "n" => b'\n',
+                    "r" => b'\r',
+                    "t" => b'\t',
+                    _ => b'\\',
+                });
+                tail
+            }
+            _ => return None,
+        };
+    }
+    name.extend(rest.bytes());
+    Some(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::ffi::OsStr;
+
+    #[test]
+    fn a_name_cannot_end_its_quotation_or_push_what_follows_to_another_line() {
+        let padded = format!("a{}all 53 promises hold", " ".repeat(60));
+        assert_eq!(name(&padded), format!("a{}all 53 promises hold", "\\u{20}".repeat(60)));
+        assert_eq!(name(" a b "), "\\u{20}a b\\u{20}");
+        assert_eq!(name("x` is safe: `y"), "x\\u{60} is safe: \\u{60}y");
+        assert_eq!(name(r"\u{60}"), r"\\u{60}", "what looks like an escape is none");
+        assert_eq!(name("a\u{a0}b\u{2003}c\u{3000}d"), "a\\u{a0}b\\u{2003}c\\u{3000}d");
+        for text in [&b"\xff \xfe"[..], b" ", b"  ", b"\\`\n\t ", "\u{202e}\u{2028}\u{0}\\x41".as_bytes(), b""] {
+            fuzz(text);
+        }
+        // The same of every character and of every byte beside a blank.
+        for c in (0..=0x11_ffff).filter_map(char::from_u32) {
+            let mut text = *b" \0\0\0\0";
+            let length = 1 + c.encode_utf8(&mut text[1..]).len();
+            let shown = name_of(&text[..length]);
+            assert_eq!(said(&shown).as_deref(), Some(&text[..length]), "{shown:?}");
+        }
+        (0..=255).for_each(|byte| fuzz(&[byte, b' ', byte]));
+    }
 
     #[test]
     fn only_lines_and_tabs_get_to_the_terminal() {

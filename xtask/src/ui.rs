@@ -2,6 +2,7 @@
 
 mod layout;
 
+use layout::folded;
 pub(crate) use layout::{columns, columns_within, paint, shortened};
 
 use crate::context::Context;
@@ -90,10 +91,21 @@ pub(crate) fn planned(line: impl Display) {
 }
 
 /// Tells the user something, on standard error. Much of it comes from other programs, some of them in the sandbox: the
-/// only control characters that reach the terminal are newlines and tabs.
+/// only control characters that reach the terminal are newlines and tabs, and a line that is longer than the terminal goes on
+/// indented.
 pub(crate) fn say(text: impl Display) {
     let text = ours::spelled(&harmless(&text.to_string()));
-    put(std::io::stderr(), &paint(&text, stderr().colour));
+    put(std::io::stderr(), &laid(&text, stderr()));
+}
+
+/// Only what a line begins with is a mark, and is coloured.
+fn laid(text: &str, look: Look) -> String {
+    let line = |line: &str| {
+        let mut lines = folded(line, look.width);
+        lines[0] = paint(&lines[0], look.colour);
+        lines.join("\n")
+    };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// Tells the user something that deserves attention, on standard error.
@@ -101,9 +113,10 @@ pub(crate) fn warn(text: impl Display) {
     say(format_args!("warning: {}", text::message(&text.to_string())));
 }
 
-/// Shows the command that is about to run, exactly as it runs.
+/// Shows the command that is about to run, exactly as it runs: it can be pasted, and is left to the terminal to break.
 pub(crate) fn echo(command: impl Display) {
-    say(format_args!("$ {command}"));
+    let text = ours::spelled(&harmless(&format!("$ {command}")));
+    put(std::io::stderr(), &paint(&text, stderr().colour));
 }
 
 /// How long what a terminal answers to a program that has just ended may take to come.
@@ -157,6 +170,14 @@ pub(crate) fn ask(prompt: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_that_goes_on_is_indented_and_has_no_mark() {
+        let look = Look { colour: true, width: Some(40) };
+        let said = laid(&format!("warning: `{} warning: all is well`", "x".repeat(30)), look);
+        assert_eq!(said, format!("\u{1b}[1;33mwarning:\u{1b}[0m\n    `{}\n    warning: all is well`", "x".repeat(30)));
+        assert_eq!(laid("hint: a\nb", Look { colour: false, width: Some(40) }), "hint: a\nb");
+    }
 
     #[test]
     fn colours_are_for_terminals_and_for_those_who_ask() {

@@ -13,8 +13,8 @@
 use super::elf;
 use crate::context::Context;
 use crate::error::{host, usage};
+use crate::exec;
 use crate::step::Command;
-use crate::{exec, ui};
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::io::{ErrorKind, Read as _};
@@ -191,7 +191,7 @@ fn describe(path: &Path) -> String {
     let name = path.display();
     match (elf::read(path), head(path).as_deref().and_then(|text| text.lines().next())) {
         (Ok(Some(_)), _) => format!("the native program `{name}`"),
-        (_, Some(line)) => format!("the script `{name}` (`{}`)", ui::printable(line)),
+        (_, Some(line)) => format!("the script `{name}` (`{}`)", crate::text::name(line)),
         _ => format!("`{name}`, neither a native program nor a script"),
     }
 }

@@ -8,7 +8,6 @@ use crate::beneath::{Beneath, Held};
 use crate::context::resolved;
 use crate::error::usage;
 use crate::text;
-use crate::ui::printable;
 use anyhow::Result;
 use rustix::fs::FileType;
 use std::collections::BTreeSet;
@@ -110,7 +109,7 @@ impl Ground<'_> {
     }
 
     fn refused(&self, git_dir: &Path, objects: &Path) -> anyhow::Error {
-        let shown = |path: &Path| printable(&path.display().to_string());
+        let shown = text::path;
         let git = text::word(&git_dir.display().to_string());
         usage(format!(
             "`{}` reads objects from `{}`, which an agent can write through the workspace: git on this host does not check \

@@ -91,7 +91,7 @@ pub(crate) fn describe(listing: &Listing) -> String {
 
 /// What a start kept because it could not be read.
 pub(super) fn aside(path: &Path) -> String {
-    let path = printable(&path.display().to_string());
+    let path = crate::text::path(path);
     format!(
         "`{path}` holds refs of the sandbox that could not be read, and commits may be there; never run git in it on this \
          host: `docs/troubleshooting.md` says how to look at it"
@@ -236,7 +236,7 @@ impl Collected {
         names.sort_by_cached_key(|name| rank(name));
         let passed = names.split_off(names.len().min(MOST_BRANCHES));
         passed.iter().for_each(|name| drop(tips.remove(name)));
-        let shown = |at: &String| format!("`{}`", printable(&self.name(at)));
+        let shown = |at: &String| format!("`{}`", crate::text::name(&self.name(at)));
         let shown = first(passed.iter().map(shown).collect(), "branches").join(", ");
         (!passed.is_empty()).then(|| {
             format!(

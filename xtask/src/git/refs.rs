@@ -7,6 +7,7 @@ use super::repository::Repository;
 use super::{client, config_format, first, noted};
 use crate::beneath::{Beneath, Refused, Why};
 use crate::error::failed;
+use crate::text;
 use crate::ui::printable;
 use anyhow::Result;
 use rustix::fs::FileType;
@@ -99,7 +100,7 @@ impl Private {
             effort.go_on()?;
             match line.split_once(' ') {
                 Some((id, name)) if is_id(id, sha256) => self.add(name, id),
-                Some(_) | None => self.unread.push(format!("`{}` in `packed-refs` is no ref", printable(line))),
+                Some(_) | None => self.unread.push(format!("`{}` in `packed-refs` is no ref", text::name(line))),
             }
         }
         Ok(())
@@ -116,7 +117,7 @@ impl Private {
         let settings = config_format::parse(&config);
         let format = config_format::last(&settings, "extensions.refstorage");
         if let Some(format) = format.filter(|format| !format.eq_ignore_ascii_case("files")) {
-            self.unread.push(format!("it stores its refs as `{}`", printable(format)));
+            self.unread.push(format!("it stores its refs as `{}`", text::name(format)));
         }
     }
 
@@ -166,7 +167,7 @@ impl Private {
                 Ok(None) => {}
                 // One that leads to another ref: that is read as such.
                 Ok(Some(text)) if text.starts_with("ref:") && !OWN_PLACES.contains(&path.as_str()) => {}
-                Ok(Some(_)) => self.unread.push(format!("`{}` in the sandbox does not hold an id", printable(&path))),
+                Ok(Some(_)) => self.unread.push(format!("`{}` in the sandbox does not hold an id", text::name(&path))),
                 Err(err) => self.unread.push(printable(&err.to_string())),
             }
         }
@@ -177,7 +178,7 @@ impl Private {
         if is_name(name) {
             self.refs.insert(name.to_owned(), id.to_owned());
         } else {
-            self.unread.push(format!("`{}` in the sandbox is not a valid name of a ref", printable(name)));
+            self.unread.push(format!("`{}` in the sandbox is not a valid name of a ref", text::name(name)));
         }
     }
 }

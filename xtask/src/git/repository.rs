@@ -172,7 +172,7 @@ fn follow(workspace: &Path, text: &str) -> Result<(PathBuf, PathBuf)> {
         .map(str::trim)
         .filter(|path| !path.is_empty())
         .ok_or_else(|| not_understood(&dot_git, "it is a file that names no git directory"))?;
-    let unreachable = |err| not_understood(&dot_git, &format!("it names `{}`: {err}", crate::ui::printable(named)));
+    let unreachable = |err| not_understood(&dot_git, &format!("it names `{}`: {err}", crate::text::name(named)));
     let git_dir = workspace.join(named).canonicalize().map_err(unreachable)?;
     let tree = Beneath::root(&git_dir)?;
     let common_dir = match tree.text("commondir", SMALL)? {

@@ -39,7 +39,6 @@ use crate::exposed::Suspect;
 use crate::obeyed::Look;
 use crate::spec::inside::WORKSPACE;
 use crate::spec::{Mount, Role};
-use crate::ui::printable;
 use anyhow::Result;
 use find::{Finder, Found, Suspected};
 use linked::Led;
@@ -172,7 +171,7 @@ fn protect_within(
     found.notes.extend(read_only(&mounts_of(workspace, &now.places)));
     found.notes.extend(std::mem::take(&mut found.unknown).into_iter().take(MOST_NAMED));
     found.warnings.extend(found.relative_search.iter().map(|part| {
-        let part = printable(part);
+        let part = crate::text::name(part);
         format!(
             "git: PATH has the relative part `{part}`: git that is run on this host in the workspace takes programs from \
              there, and an agent can write them; take it out of PATH"
@@ -355,7 +354,7 @@ fn refuse_unprotected(workspace: &Path, found: &Found) -> Result<()> {
             }
             PlaceKind::Other => "is neither a directory nor a file",
         };
-        let path = printable(&path.to_string_lossy());
+        let path = crate::text::path(&path);
         return Err(failed(format!("`{path}` {why}, and git on this host may run what it leads to"))
             .hint("put the real directory in its place, or move it out of the workspace")
             .into());
@@ -377,10 +376,10 @@ fn refuse_unprotected(workspace: &Path, found: &Found) -> Result<()> {
 fn leads_out(workspace: &Path, link: &Path, said: Option<&str>) -> Option<Failure> {
     let real = link.canonicalize().ok().filter(|real| !real.starts_with(workspace) && real.is_file())?;
     let (said, real) = (said?, real.to_string_lossy().into_owned());
-    let shown = printable(&link.to_string_lossy());
+    let shown = crate::text::path(link);
     let why = format!(
         "{said} makes git on this host run or obey `{shown}`, a symlink to `{}`: an agent can put another in its place",
-        printable(&real)
+        crate::text::name(&real)
     );
     let word = crate::text::word(&real);
     Some(

@@ -5,7 +5,7 @@ use super::gather::Gathered;
 use super::signals::Signals;
 use crate::beneath::Beneath;
 use crate::git::watch;
-use crate::obeyed::{Change, Look, Undo};
+use crate::obeyed::{Change, Look, Told, Undo};
 use crate::spec::places::Places;
 use crate::spec::words::OnChange;
 use crate::ui;
@@ -40,10 +40,12 @@ pub(crate) struct Decision<'a> {
 }
 
 impl Decision<'_> {
-    fn make(self) -> OnChange {
+    /// `beyond` says what is not shown of what is asked about.
+    fn make(self, beyond: Option<&str>) -> OnChange {
         match (self.said, self.ask.filter(|signals| !signals.end())) {
             (Some(said), _) => said,
             (None, Some(signals)) => {
+                beyond.into_iter().for_each(ui::warn);
                 let question = "Keep what acts by itself, restore what was there, or set it aside? [K/r/a] ";
                 let asked = || (0..TRIES).find_map(|_| answered(ui::ask(question).as_deref()));
                 signals.ask(asked).unwrap_or_else(|| {
@@ -85,10 +87,11 @@ impl Decision<'_> {
         }
         look.gaps().into_iter().for_each(ui::warn);
         let changes = look.changes();
-        tell(&changes, &look, when);
+        let told = look.told(&changes);
+        tell(&told, when);
         let acting: Vec<&Change> = changes.iter().filter(|change| change.acts_by_itself()).collect();
         if !acting.is_empty() && when != When::Settled {
-            let undo = match self.make() {
+            let undo = match self.make(told.beyond.as_deref()) {
                 OnChange::Keep => None,
                 OnChange::Restore => Some(Undo::Restore),
                 OnChange::Aside => Some(Undo::Aside),
@@ -111,8 +114,8 @@ fn answered(answer: Option<&str>) -> Option<OnChange> {
     }
 }
 
-fn tell(changes: &[Change], look: &Look, when: When) {
-    for (line, shown) in look.told(changes) {
+fn tell(told: &Told, when: When) {
+    for (line, shown) in &told.lines {
         match when {
             When::Exit => ui::warn(format_args!("in the workspace, {line}")),
             When::Settled | When::Entry | When::End => ui::warn(format_args!(
@@ -196,7 +199,7 @@ mod tests {
             assert_eq!(answered(Some(answer)), None, "{answer:?}");
         }
         assert_eq!((answered(Some("R")), answered(Some("aside"))), (Some(OnChange::Restore), Some(OnChange::Aside)));
-        assert_eq!(Decision { said: None, ask: None }.make(), OnChange::Keep);
-        assert_eq!(Decision { said: Some(OnChange::Restore), ask: None }.make(), OnChange::Restore);
+        assert_eq!(Decision { said: None, ask: None }.make(None), OnChange::Keep);
+        assert_eq!(Decision { said: Some(OnChange::Restore), ask: None }.make(None), OnChange::Restore);
     }
 }

@@ -2,9 +2,10 @@
 
 use super::early::{self, Early};
 use super::ground::Ground;
+use super::signals::Signals;
 use super::{guest, record};
 use crate::codex::home::Mirror;
-use crate::codex::login::{self, FromHost, HostLogin};
+use crate::codex::login::{self, FromHost, HostCodex, HostLogin, Patience};
 use crate::codex::{self, Codex};
 use crate::context::{Context, resolved};
 use crate::engine::compose::container_name;
@@ -35,9 +36,6 @@ pub(crate) enum Purpose {
     /// To print a plan: what the engine does not say is noted and left open.
     DryRun,
 }
-
-/// Whether the user wants it to end.
-type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
 
 /// Everything that was gathered.
 pub(crate) struct Gathered {
@@ -98,7 +96,7 @@ impl Ground {
     ///
     /// # Errors
     /// No engine, no Codex.
-    pub(crate) fn gather(self, cx: &Context, purpose: Purpose, stop: Stop<'_>) -> Result<Gathered> {
+    pub(crate) fn gather(self, cx: &Context, purpose: Purpose, signals: Option<&Signals>) -> Result<Gathered> {
         let Ground { settings, user, workspace, repository, network, places, exposed, .. } = &self;
         let container = container_name(&places.project);
         // Codex is started to learn its version: one that the agent could have written is refused before that.
@@ -132,7 +130,7 @@ impl Ground {
                 || {
                     let codex = codex::resolve(cx, settings.codex.as_deref(), exposed);
                     let login =
-                        codex.as_ref().map_or(Ok(FromHost::Unasked), |codex| self.login(cx, codex, purpose, stop));
+                        codex.as_ref().map_or(Ok(FromHost::Unasked), |codex| self.login(cx, codex, purpose, signals));
                     ((codex, login), identity())
                 },
             )
@@ -152,7 +150,7 @@ impl Ground {
             }
         };
         let (codex, login, identity) = (codex?, login?, identity?);
-        let host_login = login::of_host(&self.settings.host_codex_home);
+        let host_login = login::of_host(&HostCodex::new(&self.settings.host_codex_home));
         Ok(Gathered {
             ground: self,
             codex,
@@ -170,12 +168,16 @@ impl Ground {
     }
 
     /// What the host has of its login for a mirrored home. Its Codex is asked only for one that is entered or started.
-    fn login(&self, cx: &Context, codex: &Codex, purpose: Purpose, stop: Stop<'_>) -> Result<FromHost> {
+    fn login(&self, cx: &Context, codex: &Codex, purpose: Purpose, signals: Option<&Signals>) -> Result<FromHost> {
         let Settings { shape, login, host_codex_home, .. } = &self.settings;
         match (purpose, shape.codex_home) {
             (Purpose::Enter | Purpose::Start, Mode::Mirror) => {
                 let leases = self.places.leases.as_path();
-                login::from_host(cx, *login, host_codex_home, codex, (leases, stop))
+                let patience = Patience {
+                    stop: &|| signals.is_some_and(Signals::any),
+                    insists: &|| signals.is_some_and(Signals::insists),
+                };
+                login::from_host(cx, *login, &HostCodex::new(host_codex_home), codex, (leases, patience))
             }
             (Purpose::Look | Purpose::DryRun, _) | (_, Mode::Shared | Mode::None) => Ok(FromHost::Unasked),
         }

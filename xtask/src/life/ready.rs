@@ -4,7 +4,7 @@ use super::gather::Gathered;
 use super::guest;
 use crate::beneath::Beneath;
 use crate::codex::home::{self, Mirror};
-use crate::codex::login::{self, LoginOutcome};
+use crate::codex::login::{self, Inside};
 use crate::spec::Role;
 use crate::spec::words::Mode;
 use crate::{exec, git, text, ui};
@@ -75,7 +75,7 @@ impl Fill {
                 let memories = gathered.ground.settings.memories;
                 let removed = home::write(mirror, memories, &self.to, agents, stop)?;
                 let over = mirror.over.iter().map(|line| format!("warning: {line}"));
-                return Ok(over.chain(planted(&removed)).chain(login(gathered)?).collect());
+                return Ok(over.chain(planted(&removed)).chain(login(gathered, Inside::Quiet)?).collect());
             }
             Filling::Home(Mode::Shared) => {
                 if !self.to.is_dir() {
@@ -164,10 +164,9 @@ pub(super) fn notes(gathered: &Gathered) -> Vec<String> {
 ///
 /// # Errors
 /// The state folder cannot be written.
-pub(super) fn login(gathered: &Gathered) -> Result<Option<String>> {
+pub(super) fn login(gathered: &Gathered, inside: Inside) -> Result<Vec<String>> {
     let places = &gathered.ground.places;
-    let outcome = login::give(&gathered.login, &places.codex_home, &places.login)?;
-    Ok((outcome != LoginOutcome::Same).then(|| outcome.to_string()))
+    Ok(login::give(&gathered.login, inside, &places.codex_home, &places.login)?.lines())
 }
 
 /// How many entries of a home are in memory at once.

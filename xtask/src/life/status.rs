@@ -3,6 +3,7 @@
 mod screen;
 
 use crate::codex::home::Secrets;
+use crate::codex::login;
 use crate::context::Context;
 use crate::engine::alive::{Alive, Parted};
 use crate::engine::docker::Entrance;
@@ -19,7 +20,7 @@ use crate::spec::Spec;
 use crate::spec::insider::Insider;
 use crate::spec::places::{self, Places};
 use crate::spec::settings::Settings;
-use crate::spec::words::{Gpus, display};
+use crate::spec::words::{Gpus, Mode, display};
 use crate::step::Command;
 use crate::user::User;
 use anyhow::Result;
@@ -75,6 +76,8 @@ struct Sandbox {
     spec: Option<Spec>,
     unreadable: Option<String>,
     mounts: Vec<BindMount>,
+    /// What it has of a login, where it has a Codex home of its own.
+    login: Option<String>,
     /// The programs of the sessions that go on.
     sessions: Vec<String>,
     /// What may be a session that goes on, or what an agent has started beside it.
@@ -157,6 +160,8 @@ impl Sandbox {
             (shm, gpus) = ask(&existing.id, existing.spec.as_ref().ok());
         }
         let Existing { id, up, spec, container } = existing;
+        let mirrored = spec.as_ref().is_ok_and(|spec| spec.shape.codex_home == Mode::Mirror);
+        let login = mirrored.then(|| login::held(&places.codex_home, &places.login));
         let since = humantime::parse_rfc3339(&container.state.started_at).ok().filter(|_| up);
         let uptime = since.and_then(|since| SystemTime::now().duration_since(since).ok());
         let binds = container.mounts.into_iter().flatten().filter(|mount| mount.kind == "bind");
@@ -172,6 +177,10 @@ impl Sandbox {
             uptime_s: uptime.map(|uptime| uptime.as_secs()),
             unreadable: spec.as_ref().err().cloned(),
             spec: spec.ok(),
+            login: login.and_then(|held| match held {
+                Ok(held) => held.shown(SystemTime::now()),
+                Err(err) => Some(format!("not known: {err:#}")),
+            }),
             mounts,
             sessions: parted.sessions.into_iter().map(|process| process.args).collect(),
             in_doubt: parted.in_doubt.iter().map(Leftover::from).collect(),

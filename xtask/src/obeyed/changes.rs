@@ -4,11 +4,8 @@ use super::record::Record;
 use super::state::{Behind, Entry, State};
 use super::{Class, Obeyed, diff, names};
 use crate::text;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-
-/// The most changes that are named one by one, and the most of which the lines are shown.
-const NAMED: usize = 20;
-const SHOWN: usize = 8;
 
 /// Directories of what others have made, where no name is likely to be the project's own.
 const OF_OTHERS: [&str; 6] = ["node_modules", "site-packages", "dist-packages", "vendor", "third_party", "target"];
@@ -36,7 +33,7 @@ impl Change {
         Some(Change { path: path.to_owned(), row: names::row(path)?, what, before: before.cloned(), now: now.cloned() })
     }
 
-    pub(super) fn order(&self) -> (Class, bool, usize, PathBuf) {
+    fn order(&self) -> (Class, bool, usize, PathBuf) {
         let of_others = self.path.iter().any(|part| OF_OTHERS.iter().any(|other| part == *other));
         (self.row.class, of_others, self.path.components().count(), self.path.clone())
     }
@@ -46,7 +43,7 @@ impl Change {
         self.row.class == Class::ByItself
     }
 
-    fn line(&self) -> String {
+    pub(super) fn line(&self) -> String {
         let path = text::path(&self.path);
         let what = match self.what {
             What::New => "is new",
@@ -76,7 +73,7 @@ impl Change {
     }
 
     /// The lines that differ, of a text that is kept.
-    fn shown(&self, record: &Record) -> Vec<String> {
+    pub(super) fn shown(&self, record: &Record, most: usize) -> Vec<String> {
         let text = |entry: Option<&Entry>| match entry {
             None => Some(Vec::new()),
             Some(Entry { text: Some(text), .. }) => Some(text.clone()),
@@ -89,7 +86,7 @@ impl Change {
             return vec!["it is too large to be shown".to_owned()];
         };
         match text(self.before.as_ref()) {
-            Some(old) => match diff::lines(&old, &new) {
+            Some(old) => match diff::lines(&old, &new, most) {
                 lines if lines.is_empty() && self.what == What::Changed => {
                     vec!["only its mode, or the end of its last line, changed".to_owned()]
                 }
@@ -100,16 +97,19 @@ impl Change {
     }
 }
 
-pub(super) fn told(changes: &[Change], record: &Record) -> Vec<(String, Vec<String>)> {
-    let mut told = Vec::new();
-    for change in changes.iter().take(NAMED) {
-        let shown = if change.acts_by_itself() && told.len() < SHOWN { change.shown(record) } else { Vec::new() };
-        told.push((change.line(), shown));
+/// What acts by itself comes first. Of what has the same rank, the first of every row comes before the second of any, so that
+/// many of one kind do not hide one of another; those that lie higher come first.
+pub(super) fn sort(changes: &mut Vec<Change>) {
+    changes.sort_by_cached_key(Change::order);
+    let mut met: HashMap<(&str, bool), usize> = HashMap::new();
+    let mut ranked = Vec::new();
+    for change in changes.drain(..) {
+        let (class, of_others, ..) = change.order();
+        let met = met.entry((change.row.name.text(), of_others)).or_default();
+        *met += 1;
+        ranked.push(((class, of_others, *met), change));
     }
-    if let Some(more) = changes.len().checked_sub(NAMED).filter(|more| *more > 0) {
-        let acting = changes.iter().skip(NAMED).filter(|change| change.acts_by_itself()).count();
-        let acting = if acting == 0 { String::new() } else { format!(", {acting} of which act by themselves") };
-        told.push((format!("{more} more files that tools obey are new, changed or removed{acting}"), Vec::new()));
-    }
-    told
+    // Those of the same rank stay in the order of above.
+    ranked.sort_by_key(|(rank, _)| *rank);
+    changes.extend(ranked.into_iter().map(|(_, change)| change));
 }

@@ -6,12 +6,12 @@ use crate::text::printable;
 /// The most lines of each text that are compared one by one, once what is the same at both ends is left out.
 const COMPARED: usize = 400;
 
-/// The most lines that are shown, and the most characters of one.
-const SHOWN: usize = 12;
+/// The most lines that are shown on a terminal, and the most characters of one.
+pub(super) const SHOWN: usize = 12;
 const WIDTH: usize = 160;
 
-/// The lines that differ, in order, each with `-` or `+` before it. Empty where both are the same.
-pub(super) fn lines(before: &[u8], now: &[u8]) -> Vec<String> {
+/// At most so many lines that differ, in order, each with `-` or `+` before it. Empty where both are the same.
+pub(super) fn lines(before: &[u8], now: &[u8], most: usize) -> Vec<String> {
     let (before, now) = (String::from_utf8_lossy(before), String::from_utf8_lossy(now));
     let (old, new) = (split(&before), split(&now));
     let head = old.iter().zip(&new).take_while(|(old, new)| old == new).count();
@@ -25,8 +25,8 @@ pub(super) fn lines(before: &[u8], now: &[u8]) -> Vec<String> {
     // What is new is what a tool would obey: it is never hidden behind what was taken away.
     let count = |sign| all.iter().filter(|(is, _)| *is == sign).count();
     let (gone, come) = (count('-'), count('+'));
-    let most_come = SHOWN - gone.min(SHOWN / 3);
-    let most_gone = SHOWN - come.min(most_come);
+    let most_come = most - gone.min(most / 3);
+    let most_gone = most - come.min(most_come);
     let (mut shown, mut left) = (Vec::new(), (most_gone, most_come));
     for (sign, line) in &all {
         let left = if *sign == '-' { &mut left.0 } else { &mut left.1 };
@@ -81,14 +81,18 @@ fn cut(line: &str) -> String {
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(bytes: &[u8]) {
     let (before, now) = bytes.split_at(bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len()));
-    let shown = lines(before, now);
+    let shown = lines(before, now, SHOWN);
     assert!(shown.len() <= SHOWN + 1 && shown.iter().all(|line| !line.chars().any(char::is_control)));
-    assert!(lines(now, now).is_empty());
+    assert!(lines(now, now, SHOWN).is_empty());
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn lines(before: &[u8], now: &[u8]) -> Vec<String> {
+        super::lines(before, now, SHOWN)
+    }
 
     #[test]
     fn only_what_differs_is_shown_and_of_that_a_bounded_part() {
@@ -97,6 +101,7 @@ mod tests {
         assert_eq!(lines(b"a", b"a"), Vec::<String>::new());
         assert_eq!(lines(b"", b"export A=1\n"), ["+ export A=1"]);
         assert_eq!(lines(&text(&["1", "2", "3", "4"]), &text(&["0", "2", "4", "5"])), ["- 1", "+ 0", "- 3", "+ 5"]);
+        assert_eq!(super::lines(b"", b"1\n2\n3\n", 2), ["+ 1", "+ 2", "… and 1 more lines"]);
         // Thousands of lines that were taken away do not hide one that is new.
         let many: String = (0..5000).map(|n| format!("{n}\n")).collect();
         let shown = lines(many.as_bytes(), b"evil");

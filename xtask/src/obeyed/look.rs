@@ -5,6 +5,7 @@ use super::changes::{self, Change, What};
 use super::names::{self, Found, Here};
 use super::record::Record;
 use super::state::{Behind, Budget, Entries, Entry, State, read};
+use super::told::Told;
 use super::{Class, Obeyed};
 use crate::beneath::{Beneath, Refused, Stamp, Way, Why};
 use rustix::fs::FileType;
@@ -309,13 +310,13 @@ impl Look {
         }
         let removed = last.iter().filter(|(path, _)| !self.now.contains_key(*path));
         changes.extend(removed.filter_map(|(path, before)| Change::of(path, What::Removed, Some(before), None)));
-        changes.sort_by_cached_key(Change::order);
+        changes::sort(&mut changes);
         changes
     }
 
-    /// The changes, each in a line with the lines that are shown below it; the last says how many are not named.
-    pub(crate) fn told(&self, changes: &[Change]) -> Vec<(String, Vec<String>)> {
-        changes::told(changes, &self.record)
+    /// The changes, as the user is told. Where there are more than are shown, all of them are written to a file.
+    pub(crate) fn told(&self, changes: &[Change]) -> Told {
+        Told::of(changes, &self.record)
     }
 
     /// What is not known, a line each.

@@ -14,10 +14,42 @@ struct Names {
     /// By the last part of the path.
     paths: HashMap<&'static [u8], Vec<(&'static Path, &'static Obeyed)>>,
     below: HashMap<&'static [u8], Vec<(&'static Path, &'static Obeyed)>>,
+    /// By their first two bytes, or by their last two where they begin with the star.
+    likes: HashMap<(bool, [u8; 2]), Vec<Like>>,
     /// What lets most names of a large workspace pass without a look into any of the others.
     sieve: Sieve,
     /// The directories that a row names, each as the beginning of its path.
     ways: HashMap<&'static [u8], Vec<(&'static Path, &'static Obeyed)>>,
+}
+
+/// A name with a star in it.
+struct Like {
+    path: &'static Path,
+    before: &'static [u8],
+    after: &'static [u8],
+    row: &'static Obeyed,
+}
+
+impl Like {
+    fn of(path: &'static str, row: &'static Obeyed) -> Option<Like> {
+        let (before, after) = path.rsplit('/').next()?.split_once('*')?;
+        Some(Like { path: Path::new(path), before: before.as_bytes(), after: after.as_bytes(), row })
+    }
+
+    fn key(&self) -> Option<(bool, [u8; 2])> {
+        match (self.before, self.after) {
+            ([one, two, ..], _) => Some((true, [*one, *two])),
+            (_, [.., one, two]) => Some((false, [*one, *two])),
+            _ => None,
+        }
+    }
+
+    /// Where nothing follows the star of a row that acts by itself, it stands for no full stop: what was set aside has one.
+    fn fits(&self, name: &[u8]) -> bool {
+        let star = name.strip_prefix(self.before).and_then(|rest| rest.strip_suffix(self.after));
+        let is_open = self.after.is_empty() && self.row.class == Class::ByItself;
+        star.is_some_and(|star| !(is_open && star.contains(&b'.')))
+    }
 }
 
 /// Which lengths, first and last bytes whole names have, and which last two bytes endings have.
@@ -44,8 +76,9 @@ impl Sieve {
 
 static NAMES: LazyLock<Names> = LazyLock::new(|| {
     let (files, endings, paths, below, ways) = Default::default();
+    let likes: HashMap<_, Vec<Like>> = HashMap::new();
     let sieve = Sieve { whole: vec![false; Sieve::SIZE], ends: vec![false; Sieve::SIZE] };
-    let mut names = Names { files, endings, paths, below, sieve, ways };
+    let mut names = Names { files, endings, paths, below, likes, sieve, ways };
     let rows: &'static [Obeyed] = Vec::leak(table::rows().collect());
     for row in rows {
         let last = |path: &'static str| path.rsplit('/').next().unwrap_or(path).as_bytes();
@@ -57,6 +90,12 @@ static NAMES: LazyLock<Names> = LazyLock::new(|| {
             Name::Ending(end) => _ = names.endings.insert(end.as_bytes(), row),
             Name::Path(path) => {
                 names.paths.entry(last(path)).or_default().push((Path::new(path), row));
+                outer(path).for_each(|(name, dir)| names.ways.entry(name).or_default().push((dir, row)));
+            }
+            Name::Like(path) => {
+                if let Some((key, like)) = Like::of(path, row).and_then(|like| Some((like.key()?, like))) {
+                    names.likes.entry(key).or_default().push(like);
+                }
                 outer(path).for_each(|(name, dir)| names.ways.entry(name).or_default().push((dir, row)));
             }
             Name::Below(path) => {
@@ -107,13 +146,22 @@ impl<'p> Here<'p> {
         let bytes = name.as_bytes();
         let names = &*NAMES;
         let is_end = names.sieve.ends[Sieve::of_end(bytes)];
-        if self.below.is_none() && !is_end && !names.sieve.whole[Sieve::of_whole(bytes)] {
+        let like = self.like(bytes);
+        if self.below.is_none() && like.is_none() && !is_end && !names.sieve.whole[Sieve::of_whole(bytes)] {
             return None;
         }
         let file = NAMES.files.get(bytes).copied();
         let by_path = self.by_path(NAMES.paths.get(bytes));
-        let row = [file, by_path, ending(bytes), self.below].into_iter().fold(None, stricter);
+        let row = [file, by_path, like, ending(bytes), self.below].into_iter().fold(None, stricter);
         row.map(Found::Row).or_else(|| self.way(name).map(Found::Way))
+    }
+
+    fn like(&self, name: &[u8]) -> Option<&'static Obeyed> {
+        let ([one, two, ..], [.., third, last]) = (name, name) else { return None };
+        let by = |key| NAMES.likes.get(&key).into_iter().flatten();
+        let likes = by((true, [*one, *two])).chain(by((false, [*third, *last])));
+        let fitting = likes.filter(|like| like.fits(name) && ends_with(self.path, like.path));
+        fitting.map(|like| Some(like.row)).fold(None, stricter)
     }
 
     fn way(&self, name: &OsStr) -> Option<&'static Obeyed> {
@@ -138,6 +186,16 @@ pub(super) fn row(path: &Path) -> Option<&'static Obeyed> {
 pub(super) fn is_way(path: &Path) -> bool {
     let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return false };
     Here::of(dir).below.is_some() || Here::of(dir).way(name).is_some()
+}
+
+/// For the fuzzer: a path as the agent made it. What counts at the top counts at every depth.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let path = Path::new(OsStr::from_bytes(bytes));
+    if path.components().all(|part| matches!(part, std::path::Component::Normal(_))) && row(path).is_some() {
+        assert!(row(&Path::new("any/where").join(path)).is_some(), "{path:?} counts at every depth");
+    }
+    is_way(path);
 }
 
 /// Whether something in this directory ends as the path does without its last part.
@@ -183,12 +241,19 @@ mod tests {
         let by_itself = ".envrc a/b/.envrc AGENTS.md deep/er/CLAUDE.md x/.vscode/tasks.json .husky/_/h .claude/a/b/c.md \
                          .github/copilot-instructions.md a/.github/copilot-instructions.md p.code-workspace .mcp.json \
                          .github/workflows/AGENTS.md .cursorrules .hg/hgrc .config/mise/conf.d/a.toml .gitattributes \
-                         lefthook.yml .gdbinit .tool-versions .idea/workspace.xml x.sublime-project .cargo/.vscode/a";
+                         lefthook.yml .gdbinit .tool-versions .idea/workspace.xml x.sublime-project .cargo/.vscode/a \
+                         .hg/sharedpath .jj/repo .bsp/sbt.json hie.yaml .factorypath .venv/bin/python pyvenv.cfg \
+                         .venv/lib/python3.12/site-packages/a.pth .pi/settings.json .vibe/config.toml gptme.toml \
+                         .serena/project.yml .rovodev/a .roorules-code .luarc.json .ycm_extra_conf.py mise.dev.toml \
+                         .shadowenv.d/1.lisp a/program-gdb.py skills/x/SKILL.md .venv/bin/activate";
         let when_run = "Makefile a/GNUmakefile pyproject.toml .github/workflows/ci.yml a/.github/workflows/ci.yml .npmrc \
-                        .cargo/config.toml conftest.py build.rs .env x.pth vite.config.ts tools/bazel .venv/bin/activate \
+                        .cargo/config.toml conftest.py build.rs .env vite.config.ts tools/bazel .nvmrc tsconfig.json \
+                        .rubocop.yml .pdm-python .vimspector.json requirements-dev.txt requirements.txt .env.test.local \
+                        Dockerfile.dev compose.override.yaml .eslintrc.json project/Build.scala .python-version \
                         gradle/wrapper/gradle-wrapper.properties node_modules/a/package.json .pre-commit-config.yaml";
         let neither = "README.md src/main.rs workflows/ci.yml bazel pth config.js AGENTS.mdx .envrc.set-aside-1 makefiles \
-                       .github/README.md p.code-workspace.set-aside-1 a.config.js.txt agents.md ENVRC";
+                       .github/README.md p.code-workspace.set-aside-1 a.config.js.txt agents.md ENVRC model.pth bin/python3.12 \
+                       .roorules-code.set-aside-1 site-packages/a/b.pth src/Build.scala sharedpath .hg/store";
         let all = |names: &str, expected| {
             names.split_whitespace().for_each(|name| assert_eq!(class(name), expected, "{name}"));
         };
@@ -201,6 +266,13 @@ mod tests {
                 Some(Found::Way(_))
             )
         };
-        assert!(way(".github") && way("a/.vscode") && way(".jj/repo") && !way("repo") && !way("workflows"));
+        assert!(
+            way(".github")
+                && way("a/.vscode")
+                && way(".jj")
+                && way("lib/site-packages")
+                && !way("repo")
+                && !way("workflows")
+        );
     }
 }

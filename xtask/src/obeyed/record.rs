@@ -44,6 +44,11 @@ impl Record {
         })
     }
 
+    /// Where the list of all that changed is written: beside the record, which `down` removes.
+    pub(super) fn list(&self) -> PathBuf {
+        self.folder.with_file_name("changed.txt")
+    }
+
     fn text_file(&self, content: &Content) -> PathBuf {
         self.folder.join("texts").join(&content.print)
     }

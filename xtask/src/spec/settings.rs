@@ -179,7 +179,7 @@ pub(crate) fn fuzz(text: &str) {
 mod tests;
 
 /// The built-in defaults of all that shapes a container.
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) fn usual() -> Shape {
     let cx = Context { memory: Some(128 << 30), ..Context::default() };
     resolve(&cx, &Flags::default(), &[]).expect("the defaults").shape

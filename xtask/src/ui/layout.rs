@@ -62,12 +62,13 @@ pub(crate) fn columns_within(rows: &[Vec<String>], width: Option<usize>) -> Stri
 
 fn last_cell(line: &mut String, cell: &str, before: usize, width: usize) {
     let beside = before + NARROWEST <= width;
-    if before + cell.chars().count() <= width {
+    if before + columns_of(cell) <= width {
         line.push_str(cell);
         return;
     }
     let indent = if beside { before } else { 4 };
-    let lines = wrapped(cell, width.saturating_sub(indent).max(8));
+    let room = width.saturating_sub(indent).max(8);
+    let lines = wrapped(cell, room, room);
     let gap = format!("\n{}", " ".repeat(indent));
     if !beside {
         *line = format!("{}{gap}", line.trim_end());
@@ -75,22 +76,96 @@ fn last_cell(line: &mut String, cell: &str, before: usize, width: usize) {
     line.push_str(&lines.join(&gap));
 }
 
-/// Breaks a text at spaces into lines of at most `room` columns. A longer word stays whole, because people copy paths.
-fn wrapped(text: &str, room: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let last = lines.len() - 1;
-        let length = lines[last].chars().count();
-        if length > 0 && length + 1 + word.chars().count() > room {
-            lines.push(word.to_owned());
-        } else {
-            if length > 0 {
-                lines[last].push(' ');
+/// A line of a message for a terminal with this number of columns. Where it goes on it is indented: no part of it stands
+/// where a line of this tool's own begins, wherever the terminal would have broken it.
+pub(crate) fn folded(line: &str, width: Option<usize>) -> Vec<String> {
+    let body = line.trim_start_matches(' ');
+    let indent = line.len() - body.len();
+    let Some(width) = width.filter(|width| *width >= NARROWEST && columns_of(line) > *width) else {
+        return vec![line.to_owned()];
+    };
+    let (first, others) = (indent.min(width / 2), (indent + 4).min(width / 2));
+    let lines = wrapped(body, width - first, width - others);
+    let indented = |(n, line): (usize, String)| format!("{}{line}", " ".repeat(if n == 0 { first } else { others }));
+    lines.into_iter().enumerate().map(indented).collect()
+}
+
+/// At most as many columns as a terminal takes for it: the fonts of terminals differ in what is wide, and nothing takes more
+/// than two but a tab.
+fn columns_of(text: &str) -> usize {
+    text.chars().map(width_of).sum()
+}
+
+fn width_of(c: char) -> usize {
+    match c {
+        '\t' => 8,
+        c if c.is_ascii() => 1,
+        _ => 2,
+    }
+}
+
+/// Breaks a text at blanks into lines of at most `room` columns, the first of `first`. What stands between backticks is kept
+/// together where a line has room for it.
+fn wrapped(text: &str, first: usize, room: usize) -> Vec<String> {
+    let (mut lines, mut line, mut used) = (Vec::new(), String::new(), 0);
+    for word in words(text, room) {
+        let left = if lines.is_empty() { first } else { room };
+        if used > 0 && used + 1 + columns_of(word) > left {
+            lines.push(std::mem::take(&mut line));
+            used = 0;
+        } else if used > 0 {
+            line.push(' ');
+            used += 1;
+        }
+        let left = if lines.is_empty() { first } else { room };
+        for (n, piece) in pieces(word, left, room).into_iter().enumerate() {
+            if n > 0 {
+                lines.push(std::mem::take(&mut line));
+                used = 0;
             }
-            lines[last].push_str(word);
+            line.push_str(piece);
+            used += columns_of(piece);
         }
     }
+    lines.push(line);
     lines
+}
+
+/// What is not broken: words, and quotations of several words that a line has room for.
+fn words(text: &str, room: usize) -> Vec<&str> {
+    let (mut words, mut from) = (Vec::new(), 0);
+    let ends = text.match_indices(' ').map(|(at, _)| at).chain([text.len()]);
+    for end in ends {
+        let whole = &text[from..end];
+        if whole.matches('`').count() % 2 == 1 && end < text.len() && columns_of(whole) <= room {
+            continue;
+        }
+        match columns_of(whole) <= room {
+            true => words.push(whole),
+            false => words.extend(whole.split(' ')),
+        }
+        from = end + 1;
+    }
+    words
+}
+
+/// A word that is longer than a line stays whole, because people copy paths, unless what a terminal puts on the next line
+/// could pass for a line of this tool's: all of those have a mark with a colon, or blanks.
+fn pieces(word: &str, first: usize, room: usize) -> Vec<&str> {
+    let body = word.strip_suffix("`:").unwrap_or(word);
+    if columns_of(word) <= first || (body.is_ascii() && !body.contains([':', '\t'])) {
+        return vec![word];
+    }
+    let (mut pieces, mut from, mut left) = (Vec::new(), 0, first);
+    for (at, c) in word.char_indices() {
+        if width_of(c) > left && at > from {
+            pieces.push(&word[from..at]);
+            (from, left) = (at, room);
+        }
+        left = left.saturating_sub(width_of(c));
+    }
+    pieces.push(&word[from..]);
+    pieces
 }
 
 /// A path or another long word, shortened in the middle where there is not enough room, because its end says the most.
@@ -144,7 +219,39 @@ mod tests {
     #[test]
     fn a_word_that_is_longer_than_the_line_stays_whole() {
         let path = "/a/very/long/path/that/is/copied/by/people/whole";
-        assert_eq!(wrapped(&format!("see {path} for it"), 20), ["see", path, "for it"]);
+        assert_eq!(wrapped(&format!("see {path} for it"), 20, 20), ["see", path, "for it"]);
+    }
+
+    #[test]
+    fn what_is_between_backticks_stays_together_where_there_is_room() {
+        let lines = wrapped("end it by `cargo xtask down` and go on", 20, 20);
+        assert_eq!(lines, ["end it by", "`cargo xtask down`", "and go on"]);
+        assert_eq!(wrapped("`a b c d e f", 6, 6), ["`a b c", "d e f"]);
+    }
+
+    /// Whatever a name has in it, a terminal begins no line with a part of it that has a colon or a blank.
+    #[test]
+    fn no_part_of_a_line_stands_where_a_line_of_this_tool_begins() {
+        let names = [
+            format!("{}error: all is well", "x".repeat(60)),
+            format!("{}warning:all-is-well", "x".repeat(70)),
+            format!("{} held on", "ä".repeat(90)),
+            format!("{}\terror: no", "漢".repeat(38)),
+            "a b ".repeat(50),
+        ];
+        for (name, width) in names.iter().flat_map(|name| (24..130).map(move |width| (name, width))) {
+            for line in [format!("`{name}` is new: check this"), format!("    + {name}"), name.clone()] {
+                let lines = folded(&line, Some(width));
+                let short = |line: &String| columns_of(line) <= width;
+                assert!(lines.iter().all(short), "{width}: {lines:#?}");
+                assert!(lines.iter().skip(1).all(|line| line.starts_with("    ")), "{width}: {lines:#?}");
+                let said = |text: &str| text.replace(' ', "");
+                assert_eq!(said(&lines.concat()), said(&line));
+            }
+        }
+        let path = "/a/very/long/path/that/is/copied/by/people/whole";
+        assert_eq!(folded(&format!("see `{path}`: it is"), Some(30)), ["see", &format!("    `{path}`:"), "    it is"]);
+        assert_eq!(folded(path, None), [path]);
     }
 
     #[test]

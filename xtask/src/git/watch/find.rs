@@ -298,7 +298,8 @@ impl<'a> Finder<'a> {
                 self.judge(&dir, &name, place);
             }
             Err(err) => {
-                let line = printable(&format!("`{}` was not looked at: {err:#}", path.display()));
+                let line =
+                    format!("`{}` was not looked at: {}", crate::text::path(path), printable(&format!("{err:#}")));
                 self.leave(path.to_path_buf(), line, None);
             }
         }

@@ -5,7 +5,7 @@ use super::super::layout::{DOT_GIT, SMALL};
 use crate::beneath::Beneath;
 use crate::context::led_into;
 use crate::error::failed;
-use crate::ui::printable;
+use crate::text;
 use anyhow::Result;
 use std::collections::BTreeSet;
 use std::fs::{self, FileType};
@@ -155,7 +155,7 @@ impl Search {
                 return Ok(Some(inside));
             }
         };
-        let link = printable(&link.to_string_lossy());
+        let link = text::path(link);
         Err(failed(format!("`{link}` leads to {why}, and git on this host runs or obeys what lies there"))
             .hint("put the file or directory itself in the place of the symlink")
             .into())
@@ -171,7 +171,7 @@ fn too_much(dir: &Path) -> anyhow::Error {
 impl Led {
     /// What is wrong with a link whose end is not there yet.
     pub(super) fn dangles(&self, workspace: &Path) -> String {
-        let [link, target] = [&self.link, &workspace.join(&self.target)].map(|path| printable(&path.to_string_lossy()));
+        let [link, target] = [&self.link, &workspace.join(&self.target)].map(|path| text::path(path));
         format!(
             "`{link}` leads to `{target}`, which is not there: the agent could make it, and git on this host would run or \
              obey it"

@@ -9,7 +9,7 @@ use super::obeyed::{NOWHERE, Trusted, below};
 use crate::context::resolved;
 use crate::error::failed;
 use crate::exec::Output;
-use crate::ui::printable;
+use crate::text;
 use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
@@ -59,7 +59,8 @@ impl Setting {
     }
 
     fn said(&self) -> String {
-        printable(&format!("`{}` in `{}`", self.key, self.origin.strip_prefix("file:").unwrap_or(&self.origin)))
+        let origin = self.origin.strip_prefix("file:").unwrap_or(&self.origin);
+        format!("`{}` in `{}`", text::name(&self.key), text::name(origin))
     }
 }
 
@@ -224,7 +225,7 @@ impl<'a> Reader<'a> {
             return Err(failed(format!(
                 "{} makes git run or obey `{}`, which leads by `..` through the workspace",
                 setting.said(),
-                printable(&path.to_string_lossy())
+                text::path(&path)
             ))
             .hint("let it name what is meant without that")
             .into());
@@ -256,11 +257,12 @@ impl<'a> Reader<'a> {
         let Words { words, unknown } = command::words(text, &known);
         let mut paths = Vec::new();
         let line = |what: &str| {
-            printable(&format!(
+            let what = text::name(what);
+            format!(
                 "git: {} names `{what}`, and what that is cannot be known before it runs: if it lies in the workspace, git on \
                  this host runs what an agent writes there",
                 setting.said()
-            ))
+            )
         };
         named.unknown.extend(unknown.iter().map(|word| line(word)));
         for word in words {

@@ -710,9 +710,9 @@ fn what_was_done_is_told_where_a_name_is_no_text_and_where_the_state_cannot_be_w
     let w = odd();
     let seen = look_within(&bound, &w.f.workspace, None, &w.state(), &none(), Now::Busy, None).unwrap();
     told(&seen.warnings, "removed the setuid bit of `su`");
-    told(&seen.warnings, "`zz\\xff\\x41/.git` was not there when the sandbox was started: it is set aside");
+    told(&seen.warnings, "`zz\\xff\\\\x41/.git` was not there when the sandbox was started: it is set aside");
     assert!(!seen.complete, "{seen:#?}");
-    told(&seen.warnings, "`zz\\xff\\x41` in the workspace was not looked at");
+    told(&seen.warnings, "`zz\\xff\\\\x41` in the workspace was not looked at");
     // The next calls read what was kept, and know the very path.
     let kept = WatchState::read(&w.state()).unwrap().unwrap();
     let path = Path::new(OsStr::from_bytes(b"zz\xff\\x41"));

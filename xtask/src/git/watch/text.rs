@@ -7,6 +7,7 @@ use super::places::shown;
 use crate::beneath::Beneath;
 use crate::context::resolved;
 use crate::kept_path::KeptPath;
+use crate::text;
 use crate::ui::printable;
 use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
@@ -195,11 +196,15 @@ pub(super) fn new_filters(
             None if word.contains('=') => word.clone(),
             None => return None,
         };
-        let by = if program == word { String::new() } else { format!(" (by your own attributes that is `{program}`)") };
-        let word = printable(&word);
+        let by = if program == word {
+            String::new()
+        } else {
+            format!(" (by your own attributes that is `{}`)", text::name(&program))
+        };
+        let word = text::name(&word);
         Some(format!(
             "`{path}` names `{word}` now{}: git on this host runs that program of your configuration on files there",
-            printable(&by)
+            by
         ))
     };
     Ok(unread.into_iter().chain(gained.into_iter().filter_map(line)).collect())
@@ -252,8 +257,8 @@ pub(super) fn new_modules(before: &Submodules, now: &Submodules) -> Vec<String> 
     let line = |(name, value): (&String, &String)| {
         format!(
             "`.gitmodules` has `{} = {}` now: check it before you run `git submodule` there",
-            printable(name),
-            printable(value)
+            text::name(name),
+            text::name(value)
         )
     };
     new.map(line).collect()

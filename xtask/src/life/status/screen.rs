@@ -62,6 +62,7 @@ impl Sandbox {
         let free =
             free.map(|free| format!("{} on the file system of {}", bytes(free.free_bytes), text::path(&free.dir)));
         rows.extend(named("room", free.collect()));
+        rows.extend(self.login.iter().map(|login| ("login", ui::printable(login))));
         rows.extend(named("mounts", mount_lines(&self.mounts, room)));
         rows.push(("sessions", self.sessions.len().to_string()));
         rows.extend(self.sessions.iter().map(|session| ("", ui::printable(session))));
@@ -138,6 +139,7 @@ mod tests {
                 ),
                 mount("/datasets/ssv2", "/data/ssv2", false),
             ],
+            login: Some("its own; what is in it is not known".into()),
             sessions: vec![
                 "/opt/codex/bin/codex -c sandbox_mode=\"danger-full-access\" exec a very long prompt that goes on"
                     .into(),
@@ -201,6 +203,7 @@ killed        2 for want of memory since its start
 memory        at most 115.0 GiB
 written       3.0 GiB to disks since its start
 room          100.0 GiB on the file system of /home/me/project
+login         its own; what is in it is not known
 mounts        writable   /workspace         <- /home/me/project
               writable   /home/codex/.codex <- /home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d/codex-home
               read-only  /datasets/ssv2     <- /data/ssv2

@@ -30,7 +30,7 @@ pub fn resolve(cx: &Context, flags: &Flags, files: &[Layer]) -> Result<Settings>
     named("the git directory", &flags.git_alternates)?;
     named("what is confirmed,", &flags.confirm)?;
     for (name, dir) in &project.datasets {
-        usable(&format!("the data set `{}` at", text::printable(name)), &cx.absolute(dir))?;
+        usable(&format!("the data set `{}` at", text::name(name)), &cx.absolute(dir))?;
     }
     let workspace = r.path("workspace", project.workspace.as_ref())?.unwrap_or_else(|| cx.root.join("workspace"));
     let base = match project.cpu {

@@ -7,7 +7,7 @@ fn lines(w: &Watched, bound: &Bound) -> (Vec<String>, Vec<String>) {
     let look = Some(Look::begin(&w.f.path("obeyed"), false));
     let seen = look_within(bound, &w.f.workspace, None, &w.state(), &none(), Now::Busy, look).unwrap();
     let look = seen.obeyed.unwrap();
-    (look.told(&look.changes()).into_iter().map(|(line, _)| line).collect(), seen.warnings)
+    (look.told(&look.changes()).lines.into_iter().map(|(line, _)| line).collect(), seen.warnings)
 }
 
 #[test]

@@ -1,0 +1,138 @@
+//! What language servers and their kin obey, which an editor starts when it opens a directory.
+
+use super::{Tool, tool};
+use crate::obeyed::Class::{ByItself, WhenRun};
+use crate::obeyed::Name::{Below, Ending, File, Like, Path};
+use crate::obeyed::Noted::{Read, Remembered};
+
+pub(super) const TOOLS: &[Tool] = &[
+    tool(ByItself, "clangd", "https://clangd.llvm.org/config", Remembered("2026-11-28"), &[File(".clangd")]),
+    tool(
+        ByItself,
+        "ccls",
+        "https://github.com/MaskRay/ccls/wiki/Project-Setup",
+        Remembered("2026-11-29"),
+        &[File(".ccls"), File(".clang_complete")],
+    ),
+    tool(
+        WhenRun,
+        "clangd",
+        "https://clangd.llvm.org/installation#project-setup",
+        Remembered("2026-11-29"),
+        &[File("compile_commands.json"), File("compile_flags.txt"), File(".clang-tidy")],
+    ),
+    tool(
+        ByItself,
+        "rust-analyzer",
+        "https://rust-analyzer.github.io/book/non_cargo_based_projects.html",
+        Read("2026-11-29"),
+        &[File("rust-analyzer.toml"), File("rust-project.json"), File(".rust-project.json")],
+    ),
+    tool(
+        ByItself,
+        "ctags",
+        "https://docs.ctags.io/en/latest/man/ctags.1.html",
+        Read("2026-11-29"),
+        &[Below(".ctags.d"), File(".ctags"), Below("ctags.d")],
+    ),
+    tool(
+        ByItself,
+        "an editor that starts build servers",
+        "https://www.jetbrains.com/help/idea/bsp-support.html",
+        Read("2026-11-29"),
+        &[Below(".bsp"), File("buildServer.json")],
+    ),
+    tool(
+        ByItself,
+        "the language server of Haskell",
+        "https://hackage.haskell.org/package/hie-bios",
+        Read("2026-11-29"),
+        &[File("hie.yaml")],
+    ),
+    tool(
+        ByItself,
+        "the language server of Lua",
+        "https://luals.github.io/wiki/configuration/",
+        Read("2026-11-29"),
+        &[File(".luarc.json"), File(".luarc.jsonc")],
+    ),
+    tool(
+        ByItself,
+        "the language server of Kotlin",
+        "https://github.com/fwcd/kotlin-language-server",
+        Read("2026-11-29"),
+        &[File("kls-classpath"), File("kls-classpath.sh"), File("kotlinLspClasspath.sh")],
+    ),
+    tool(
+        ByItself,
+        "the language server of Clojure",
+        "https://clojure-lsp.io/settings/",
+        Read("2026-11-29"),
+        &[Below(".lsp"), Below(".clj-kondo")],
+    ),
+    tool(
+        ByItself,
+        "the language server of OCaml",
+        "https://github.com/ocaml/merlin/wiki/project-configuration",
+        Remembered("2026-11-29"),
+        &[File(".merlin")],
+    ),
+    tool(
+        ByItself,
+        "the language server of Swift",
+        "https://github.com/swiftlang/sourcekit-lsp",
+        Remembered("2026-11-29"),
+        &[Below(".sourcekit-lsp")],
+    ),
+    tool(
+        ByItself,
+        "the language server of PHP",
+        "https://phpactor.readthedocs.io/en/master/reference/configuration.html",
+        Remembered("2026-11-29"),
+        &[File(".phpactor.json"), File(".phpactor.yml")],
+    ),
+    tool(
+        ByItself,
+        "the language server of Ruby",
+        "https://shopify.github.io/ruby-lsp/",
+        Remembered("2026-11-29"),
+        &[Below(".ruby-lsp"), File(".solargraph.yml")],
+    ),
+    tool(
+        ByItself,
+        "the language server of C#",
+        "https://github.com/OmniSharp/omnisharp-roslyn/wiki/Configuration-Options",
+        Remembered("2026-11-29"),
+        &[File("omnisharp.json")],
+    ),
+    tool(
+        ByItself,
+        "RStudio",
+        "https://docs.posit.co/ide/user/ide/guide/code/projects.html",
+        Remembered("2026-11-29"),
+        &[Ending(".Rproj"), File(".lintr"), File(".lintr.R"), Path("renv/activate.R")],
+    ),
+    tool(
+        ByItself,
+        "editors that look for environments of Python",
+        "https://code.visualstudio.com/docs/python/environments",
+        Read("2026-11-29"),
+        &[
+            Path("bin/python"),
+            Path("bin/python3"),
+            File("pyvenv.cfg"),
+            Path("bin/activate"),
+            Path("bin/activate.fish"),
+            Path("bin/activate.csh"),
+            Path("bin/activate.nu"),
+            Path("bin/activate.ps1"),
+            Path("bin/activate.xsh"),
+            Path("bin/Activate.ps1"),
+            Path("bin/activate_this.py"),
+            Like("site-packages/*.pth"),
+            Like("dist-packages/*.pth"),
+            Path("site-packages/sitecustomize.py"),
+            Path("site-packages/usercustomize.py"),
+        ],
+    ),
+];
