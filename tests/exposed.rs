@@ -181,8 +181,8 @@ fn what_is_started_gets_the_variables_of_the_table_and_no_other() {
     let run = handed_on.iter().fold(Xtask::at(&place), |run, (name, value)| run.env(name, *value));
     let run = kept_back.iter().fold(run, |run, name| run.env(name, "0"));
     let run = run.args(["status"]).run();
-    let said =
-        "warning: `COMPOSE_FILE`, `COMPOSE_PROFILES`, `DOCKER_DEFAULT_PLATFORM`, `GIT_CONFIG_COUNT` are not passed on";
+    let said = "warning: `COMPOSE_FILE`, `COMPOSE_PROFILES`, `DOCKER_DEFAULT_PLATFORM`, `GIT_CONFIG_COUNT`, `GIT_DIR`, \
+         `GIT_SSH_COMMAND`, `NODE_OPTIONS` are not passed on";
     assert_eq!(run.stderr.matches(said).count(), 1, "{}", run.stderr);
     let seen = fs::read_to_string(seen).expect("what docker was given");
     // What the shell of the stand-in sets itself is left out.

@@ -117,10 +117,34 @@ fn a_hostile_session_leaves_the_host_s_login_as_it_was_and_a_log_out_reaches_the
     assert_eq!(run.stdout, "forged\n", "{}", run.stderr);
     assert_eq!(state(), host);
     let home = private(&sandbox);
-    let planted = fs::read_to_string(home.join("auth.json")).expect("the planted login");
+    let run = shell(&sandbox, &chatgpt, "true\n");
+    assert!(line(&run, "login: the `auth.json` that lay inside was removed").contains("-- login"), "{}", run.stderr);
+    assert_eq!(login(&home)["tokens"]["refresh_token"], json!(""));
+    // Only a login that this tool starts makes one of the sandbox's own; it survives a log-out of the host.
+    let own = |args: &[&'static str]| {
+        chatgpt
+            .known_to(sandbox.task("sandbox"))
+            .args(["--yes", "--"])
+            .args(args.iter().copied())
+            .stdin("sk-own-key\n")
+            .run()
+            .ok()
+    };
+    own(&["login", "--with-api-key"]);
     let run = shell(&sandbox, &chatgpt, "true\n");
     assert!(line(&run, "login: the sandbox has one of its own").contains("logout"), "{}", run.stderr);
-    assert_eq!(fs::read_to_string(home.join("auth.json")).expect("the planted login"), planted);
+    assert!(!sandbox.proof().with("held").iter().any(|id| id == "login.lease"), "nothing is promised of it");
+    let status = sandbox.task("status").run().ok();
+    assert!(status.stdout.contains("its own; what is in it is not known"), "{}", status.stdout);
+    own(&["logout"]);
+    shell(&sandbox, &chatgpt, "true\n");
+    assert_eq!(login(&home)["tokens"]["refresh_token"], json!(""), "the lease again");
+    // What an agent puts there is nobody's login, also while it goes on.
+    shell(&sandbox, &chatgpt, "touch ~/.codex/auth.json; (setsid sleep 600 >/dev/null 2>&1 &)\n");
+    let run = exec(&sandbox, &chatgpt, "SAY: no").run();
+    assert_ne!(run.code, Some(0), "{}", run.stderr);
+    assert!(run.stderr.contains("`login.lease` does not hold"), "{}", run.stderr);
+    sandbox.task("down").run().ok();
     // A link to the host's file leads nowhere: it is replaced, and what it names is not.
     let link = "rm ~/.codex/auth.json; ln -s /datasets/ssv2/labels.json ~/.codex/auth.json\n";
     shell(&sandbox, &chatgpt, link);

@@ -11,7 +11,7 @@ mod held;
 mod remove;
 mod way;
 
-pub(crate) use change::{Lock, lock_fd};
+pub(crate) use change::{Lock, lock_fd, settled};
 pub(crate) use held::Held;
 pub(crate) use way::Way;
 
@@ -85,34 +85,34 @@ pub(crate) struct Stamp {
     pub(crate) changed: Born,
 }
 
-/// A file and its last writing, by what the kernel says of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Written {
-    /// Without the device, whose number may be another after the host has started again.
-    pub(crate) ino: u64,
-    pub(crate) born: Option<Born>,
-    /// In bytes.
-    pub(crate) size: u64,
-    /// When its bytes last changed.
-    pub(crate) modified: Born,
+impl Stamp {
+    /// Of an open file.
+    pub(crate) fn of(file: impl AsFd) -> io::Result<Stamp> {
+        let stat = statx(file, "", AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT, StatxFlags::BASIC_STATS)?;
+        Ok(Stamp::from(&stat))
+    }
+
+    /// Whether it is of the same state of the same file. The device does not count, whose number may be another after the host
+    /// has started again: to be asked only of one and the same directory, which lies on one device.
+    pub(crate) fn is_still(&self, other: &Stamp) -> bool {
+        self.is_but_moved(other) && self.changed == other.changed
+    }
+
+    /// The same, where a rename may have moved the last of the times, as it does.
+    pub(crate) fn is_but_moved(&self, other: &Stamp) -> bool {
+        (self.id.ino, self.size, self.modified) == (other.id.ino, other.size, other.modified)
+    }
 }
 
-impl Written {
-    /// As `Node::of`; `None` where it is no regular file.
-    fn of(dir: impl AsFd, name: &Path) -> Result<Option<Written>, Errno> {
-        let flags = AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
-        let stat = statx(dir, name, flags, StatxFlags::BASIC_STATS | StatxFlags::BTIME)?;
-        if FileType::from_raw_mode(stat.stx_mode.into()) != FileType::RegularFile {
-            return Ok(None);
-        }
-        Ok(Some(Written {
-            ino: stat.stx_ino,
-            born: (stat.stx_mask & StatxFlags::BTIME.bits() != 0)
-                .then_some(Born(stat.stx_btime.tv_sec, stat.stx_btime.tv_nsec)),
+impl From<&Statx> for Stamp {
+    fn from(stat: &Statx) -> Stamp {
+        let (modified, changed) = (stat.stx_mtime, stat.stx_ctime);
+        Stamp {
+            id: Node::from(stat).id,
             size: stat.stx_size,
-            modified: Born(stat.stx_mtime.tv_sec, stat.stx_mtime.tv_nsec),
-        }))
+            modified: Born(modified.tv_sec, modified.tv_nsec),
+            changed: Born(changed.tv_sec, changed.tv_nsec),
+        }
     }
 }
 
@@ -416,15 +416,7 @@ impl Beneath {
     pub(crate) fn stamp(&self, name: impl AsRef<Path>) -> io::Result<(Node, Stamp)> {
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
         let stat = statx(&self.fd, name.as_ref(), flags, StatxFlags::BASIC_STATS)?;
-        let node = Node::from(&stat);
-        let (modified, changed) = (stat.stx_mtime, stat.stx_ctime);
-        let stamp = Stamp {
-            id: node.id,
-            size: stat.stx_size,
-            modified: Born(modified.tv_sec, modified.tv_nsec),
-            changed: Born(changed.tv_sec, changed.tv_nsec),
-        };
-        Ok((node, stamp))
+        Ok((Node::from(&stat), Stamp::from(&stat)))
     }
 
     /// Whether the file system is kept in memory: there, writes through a mapping move no time.
@@ -432,15 +424,6 @@ impl Beneath {
         const TMPFS: i64 = 0x0102_1994;
         const RAMFS: i64 = 0x8584_58f6;
         rustix::fs::fstatfs(&self.fd).is_ok_and(|system| matches!(system.f_type, TMPFS | RAMFS))
-    }
-
-    /// Which file has this name in this very directory, and when it was last written: nothing of it is read. `None` where it
-    /// is missing or no regular file.
-    pub(crate) fn written(&self, name: impl AsRef<Path>) -> io::Result<Option<Written>> {
-        match Written::of(&self.fd, name.as_ref()) {
-            Err(Errno::NOENT) => Ok(None),
-            found => Ok(found?),
-        }
     }
 
     /// What a symlink at a name in this very directory says.

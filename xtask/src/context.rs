@@ -208,6 +208,12 @@ fn memory(meminfo: &str) -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
+/// For the fuzzer: `/proc/meminfo`.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    assert!(memory(text).is_none_or(|bytes| bytes % 1024 == 0 && text.contains("MemTotal:")));
+}
+
 fn absolute_var(env: &BTreeMap<String, String>, name: &str) -> Option<PathBuf> {
     env.get(name).map(PathBuf::from).filter(|path| path.is_absolute())
 }

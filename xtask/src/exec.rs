@@ -53,9 +53,22 @@ static HANDED_ON: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
     inherited::handed_on(context::variables().filter_map(|(name, value)| Some((name, value.into_string().ok()?))))
 });
 
+/// Variables that are left out of it, because they name what a sandbox can write.
+static LEFT_OUT: OnceLock<Vec<String>> = OnceLock::new();
+
+/// Where sandboxes can write: no program of these directories is started.
+static GROUNDS: OnceLock<Vec<PathBuf>> = OnceLock::new();
+
+/// Sets what is left out of the environment of everything that is started from now on, and where no program may lie.
+pub(crate) fn keep_out(variables: Vec<String>, grounds: Vec<PathBuf>) {
+    _ = (LEFT_OUT.set(variables), GROUNDS.set(grounds));
+}
+
 /// The environment of a command, built from nothing: a variable that nobody thought of is in none.
 fn environment(command: &Command) -> BTreeMap<&str, &str> {
-    let mut env: BTreeMap<&str, &str> = HANDED_ON.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let left_out = |name: &String| LEFT_OUT.get().is_some_and(|left_out| left_out.contains(name));
+    let handed_on = HANDED_ON.iter().filter(|(name, _)| !left_out(name));
+    let mut env: BTreeMap<&str, &str> = handed_on.map(|(name, value)| (name.as_str(), value.as_str())).collect();
     env.extend(SEARCH.get().map(|path| ("PATH", path.as_str())));
     env.extend(command.env.iter().chain(&command.secret_env).map(|(name, value)| (name.as_str(), value.as_str())));
     env
@@ -117,6 +130,9 @@ fn without_input(command: &Command) -> duct::Expression {
 }
 
 fn start(command: &Command, expr: &duct::Expression) -> Result<duct::Handle> {
+    if let Some(grounds) = GROUNDS.get() {
+        inherited::refuse_program(Path::new(&program(command)), grounds)?;
+    }
     expr.start().map_err(|err| match err.kind() {
         ErrorKind::NotFound => Distro::read().without(&command.program).into(),
         _ => failed(format!("could not start `{}`: {err}", command.program)).into(),

@@ -249,4 +249,26 @@ mod tests {
         assert_eq!(ALL.map(Verdict::held), [false, false, false, false, true]);
         assert_eq!(ALL.map(Verdict::fatal), [true, true, false, false, false]);
     }
+
+    #[test]
+    fn what_is_checked_on_a_host_has_its_name_and_is_the_hosts_fault() {
+        let engine = || subject("engine", "the engine", "an engine that runs");
+        let ok = engine().ok("29.1");
+        assert_eq!(
+            (ok.id.as_str(), ok.name.as_str(), ok.promise.as_str()),
+            ("engine", "the engine", "an engine that runs")
+        );
+        assert_eq!((ok.verdict, ok.kind, ok.evidence.host.as_str()), (Verdict::Held, Kind::Host, "29.1"));
+        let failure = || crate::error::usage("why").hint("mend it");
+        for (finding, verdict) in
+            [(engine().missing(failure()), Verdict::Missing), (engine().broken(failure()), Verdict::Broken)]
+        {
+            assert_eq!((finding.verdict, finding.failure()), (verdict, failure()), "the fault is the failure's");
+            assert_eq!((finding.name.as_str(), finding.why.as_deref()), ("the engine", Some("why")));
+        }
+        let unchecked = engine().unchecked("dark");
+        assert_eq!((unchecked.verdict, unchecked.kind, unchecked.seen()), (Verdict::NotProvable, Kind::Host, "dark"));
+        let odd = engine().warning("old", [Remedy::Do("update it".into())]);
+        assert_eq!((odd.verdict, odd.failure().remedies.len(), odd.seen()), (Verdict::Noted, 1, "old"));
+    }
 }

@@ -11,10 +11,19 @@ use crate::text;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use table::{Names, SET, To, WANTED, is, rows};
+use table::{Names, QUIET, To, WANTED, is, row, rows};
 
-/// The programs that are started by their name; a link of that name may lead anywhere.
-const PROGRAMS: &[&str] = &["docker", "env", "git", "mmdebstrap", "npm", "nvidia-smi", "ps", "sh", "tar"];
+/// The programs that are started by their name, and those that they start themselves by theirs: `docker` starts `ssh` and the
+/// credential helpers of its settings, which start `gpg` and `pass`; Codex is often a script of `node`. A link of that name may
+/// lead anywhere. What this tool itself starts is looked at once more when it does ([`refuse_program`]).
+const PROGRAMS: &[&str] = &[
+    "apt-get", "codex", "docker", "docker-buildx", "docker-compose", "env", "git", "gpg", "gpg-agent", "gpg2",
+    "gpgconf", "mmdebstrap", "node", "npm", "nvidia-ctk", "nvidia-smi", "pass", "pinentry", "ps", "python3", "sh",
+    "ssh", "sudo", "tar",
+];
+
+/// The most bytes of the first line of a script that are read.
+const FIRST_LINE: u64 = 256;
 
 /// The most files of one directory of plugins that are looked at.
 const MOST_PLUGINS: usize = 1000;
@@ -29,14 +38,36 @@ pub(crate) fn handed_on(env: impl IntoIterator<Item = (String, String)>) -> Vec<
 }
 
 fn is_handed_on(name: &str) -> bool {
-    rows().any(|(listed, _, to)| to == To::All && is(name, listed))
+    row(name).is_some_and(|(.., to)| match to {
+        To::All | To::Outside => true,
+        To::None => false,
+    })
 }
 
-/// The line about what is not handed on, and by which the user may have wanted something of Docker, Compose or git.
+/// What is left out because it names what a sandbox can write, by its name, with what it names.
+pub(crate) fn left_out(cx: &Context, grounds: &Grounds<'_>) -> Vec<(String, PathBuf)> {
+    let inside = |(name, value): (&String, &String)| {
+        let (_, names, _) = row(name).filter(|(.., to)| *to == To::Outside)?;
+        let paths = paths(names, value).into_iter().filter(|path| !path.is_empty());
+        let path = paths.map(|path| cx.absolute(Path::new(path))).find(|path| grounds.around(path).is_some())?;
+        Some((name.clone(), path))
+    };
+    cx.env.iter().filter_map(inside).collect()
+}
+
+/// The line about it.
+pub(crate) fn left_out_line((name, path): &(String, PathBuf)) -> String {
+    let (name, path) = (text::printable(name), text::path(path));
+    format!("`{name}` is not passed on: it names `{path}`, where a sandbox can write")
+}
+
+/// The line about what is not handed on, and by which the user may have wanted something of what is started.
 pub(crate) fn said(cx: &Context) -> Option<String> {
-    let is_wanted = |name: &&String| WANTED.iter().any(|wanted| is(name, wanted));
-    let all = cx.env.keys().chain(&cx.unreadable).filter(is_wanted);
-    let left = all.filter(|name| !is_handed_on(name) && !SET.contains(&name.as_str()));
+    let listed = |name: &str, list: &[&str]| list.iter().any(|listed| is(name, listed));
+    let left = cx.env.keys().filter(|name| listed(name, WANTED) && !is_handed_on(name));
+    // What is not UTF-8 is never handed on.
+    let odd = cx.unreadable.iter().filter(|name| listed(name, WANTED) || is_handed_on(name));
+    let left = left.chain(odd).filter(|name| !listed(name, QUIET));
     let left: BTreeSet<String> = left.map(|name| text::printable(name)).collect();
     let verb = if left.len() == 1 { "is" } else { "are" };
     let names = left.into_iter().collect::<Vec<_>>().join("`, `");
@@ -74,14 +105,14 @@ impl Grounds<'_> {
 /// It does.
 pub(crate) fn refuse(cx: &Context, grounds: &Grounds<'_>) -> Result<(), Failure> {
     let odd = |name: &str, names| names != Names::Nothing && cx.unreadable.iter().any(|unreadable| unreadable == name);
-    if let Some((name, ..)) = rows().find(|(name, names, _)| odd(name, *names)) {
+    if let Some((name, ..)) = rows().find(|(name, names, to)| *to != To::Outside && odd(name, *names)) {
         return Err(usage(format!(
             "the variable `{name}` names something whose name is not UTF-8: nothing is started"
         ))
         .hint(text::RENAME)
         .hint(format!("or `unset {name}`")));
     }
-    for (name, names, _) in rows() {
+    for (name, names, _) in rows().filter(|(.., to)| *to != To::Outside) {
         let Some(value) = cx.var(name) else { continue };
         for path in paths(names, value) {
             let path = cx.absolute(Path::new(path));
@@ -97,19 +128,55 @@ pub(crate) fn refuse(cx: &Context, grounds: &Grounds<'_>) -> Result<(), Failure>
             }
         }
     }
-    for path in of_docker(cx) {
+    let (docker, helpers) = (of_docker(cx), credential_helpers(cx));
+    for path in docker {
         if let Some(ground) = grounds.around(&path) {
             let what = format!("`{}`, by which `docker` finds programs and its engine,", text::path(&path));
             return Err(refused(&what, &ground).hint("keep it where no sandbox can write"));
         }
     }
-    for path in PROGRAMS.iter().filter_map(|name| program(cx, name)) {
-        if let Some(ground) = grounds.around(&path) {
-            let what = format!("the program `{}` of PATH", text::path(&path));
-            return Err(refused(&what, &ground).hint("put the program itself in the place of the symlink"));
+    let names = PROGRAMS.iter().map(|name| (*name).to_owned()).chain(helpers);
+    for path in names.filter_map(|name| program(cx, &name)) {
+        let interpreters = interpreters(cx, &path);
+        for path in std::iter::once(path).chain(interpreters) {
+            if let Some(ground) = grounds.around(&path) {
+                let what = format!("the program `{}` of PATH", text::path(&path));
+                return Err(refused(&what, &ground).hint("put the program itself in the place of the symlink"));
+            }
         }
     }
     Ok(())
+}
+
+/// Refuses a program that is about to be started and lies where a sandbox can write, whoever named it.
+///
+/// # Errors
+/// It does.
+pub(crate) fn refuse_program(program: &Path, dirs: &[PathBuf]) -> Result<(), Failure> {
+    match led_into(dirs, &[], program) {
+        None => Ok(()),
+        Some((ground, _)) => Err(refused(&format!("the program `{}`", text::path(program)), ground)
+            .hint("give a program that lies where no sandbox can write")),
+    }
+}
+
+/// What the first line of a script starts: its interpreter, and the program that `env` looks for there.
+fn interpreters(cx: &Context, script: &Path) -> Vec<PathBuf> {
+    let read = || {
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(script).ok().filter(|file| file.metadata().is_ok_and(|meta| meta.is_file()))?;
+        std::io::Read::read_to_end(&mut std::io::Read::take(file, FIRST_LINE), &mut bytes).ok()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let Some(text) = read() else { return Vec::new() };
+    let mut words = text.lines().next().and_then(|line| line.strip_prefix("#!")).unwrap_or_default().split_whitespace();
+    let Some(first) = words.next().filter(|first| first.starts_with('/')) else { return Vec::new() };
+    let by_env = || {
+        let name = words.find(|word| !word.starts_with('-') && !word.contains('='))?;
+        if name.contains('/') { Some(cx.absolute(Path::new(name))) } else { program(cx, name) }
+    };
+    let second = Path::new(first).ends_with("env").then(by_env).flatten();
+    std::iter::once(PathBuf::from(first)).chain(second).collect()
 }
 
 fn holds_home(home: &Path, ground: &Path) -> Failure {
@@ -136,7 +203,19 @@ fn paths(names: Names, value: &str) -> Vec<&str> {
         Names::Bus => {
             value.split([';', ',']).filter_map(|part| Some(part.split_once('=')?.1)).filter(is_path).collect()
         }
+        Names::Any => {
+            let parts = value.split([':', ' ', ',', ';', '=']);
+            parts.filter(|part| is_path(part) && !part.starts_with("//")).collect()
+        }
         Names::Nothing => Vec::new(),
+    }
+}
+
+/// For the fuzzer: the values of variables. No path is made up.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    for names in [Names::Path, Names::Paths, Names::Programs, Names::Address, Names::Bus, Names::Nothing] {
+        assert!(paths(names, text).iter().all(|path| text.contains(path)));
     }
 }
 
@@ -146,16 +225,34 @@ fn program(cx: &Context, name: &str) -> Option<PathBuf> {
     parts.map(|part| Path::new(part).join(name)).find(|path| path.symlink_metadata().is_ok())
 }
 
-/// What Docker's client obeys and starts, by its settings, whichever directory holds them.
-fn of_docker(cx: &Context) -> Vec<PathBuf> {
-    let dir = cx.var("DOCKER_CONFIG").map_or_else(|| cx.home.join(".docker"), |dir| cx.absolute(Path::new(dir)));
-    let mut found: Vec<PathBuf> = ["", "config.json", "contexts", "buildx"].map(|name| dir.join(name)).into();
+/// Where Docker's client has its settings.
+fn docker_dir(cx: &Context) -> PathBuf {
+    cx.var("DOCKER_CONFIG").map_or_else(|| cx.home.join(".docker"), |dir| cx.absolute(Path::new(dir)))
+}
+
+/// The settings of Docker's client. What cannot be read as such it refuses itself.
+fn docker_settings(dir: &Path) -> Value {
     let read = std::fs::File::open(dir.join("config.json")).and_then(|file| {
         let mut bytes = Vec::new();
         std::io::Read::read_to_end(&mut std::io::Read::take(file, MOST_BYTES), &mut bytes).map(|_| bytes)
     });
-    // What cannot be read as settings Docker's client refuses itself.
-    let settings: Value = read.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+    read.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+}
+
+/// The programs that Docker's client asks for the login of a registry:
+/// <https://docs.docker.com/reference/cli/docker/login/#credential-helpers>.
+fn credential_helpers(cx: &Context) -> Vec<String> {
+    let settings = docker_settings(&docker_dir(cx));
+    let each = settings["credHelpers"].as_object().into_iter().flat_map(|helpers| helpers.values());
+    let all = each.chain([&settings["credsStore"]]).filter_map(Value::as_str);
+    all.filter(|name| !name.is_empty()).map(|name| format!("docker-credential-{name}")).collect()
+}
+
+/// What Docker's client obeys and starts, by its settings, whichever directory holds them.
+fn of_docker(cx: &Context) -> Vec<PathBuf> {
+    let dir = docker_dir(cx);
+    let mut found: Vec<PathBuf> = ["", "config.json", "contexts", "buildx"].map(|name| dir.join(name)).into();
+    let settings = docker_settings(&dir);
     let more = settings["cliPluginsExtraDirs"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let plugins = more.map(|dir| cx.absolute(Path::new(dir))).chain([dir.join("cli-plugins")]);
     for dir in plugins {
@@ -208,11 +305,11 @@ mod tests {
     fn every_variable_that_names_what_a_sandbox_can_write_is_refused() {
         let w = World::new();
         symlink(w.at("project"), w.at("link")).unwrap();
-        for (name, names, _) in rows().filter(|(_, names, _)| *names != Names::Nothing) {
+        for (name, names, _) in rows().filter(|(_, names, to)| *names != Names::Nothing && *to != To::Outside) {
             let start = match names {
                 Names::Address => "unix://",
                 Names::Bus => "unix:guid=0,path=",
-                Names::Nothing | Names::Path | Names::Paths | Names::Programs => "",
+                Names::Nothing | Names::Path | Names::Paths | Names::Programs | Names::Any => "",
             };
             // Also what an agent has not made yet, what is reached by a link, and what is relative.
             for path in [
@@ -278,6 +375,52 @@ mod tests {
     }
 
     #[test]
+    fn what_programs_start_themselves_is_looked_at_too() {
+        let w = World::new();
+        let settings = serde_json::json!({"credsStore": "pass", "credHelpers": {"r.example.org": "ecr-login"}});
+        fs::write(w.at("home/.docker/config.json"), settings.to_string()).unwrap();
+        for name in [
+            "ssh",
+            "gpg",
+            "pass",
+            "node",
+            "nvidia-ctk",
+            "sudo",
+            "docker-credential-pass",
+            "docker-credential-ecr-login",
+        ] {
+            symlink(w.at("project/x"), w.at("bin").join(name)).unwrap();
+            let why = w.refused(&[], &[]).unwrap_or_default();
+            assert!(why.starts_with("the program `") && why.contains(&format!("/bin/{name}`")), "{name}: {why}");
+            fs::remove_file(w.at("bin").join(name)).unwrap();
+        }
+        symlink(w.at("project/x"), w.at("bin/docker-credential-other")).unwrap();
+        assert_eq!(w.refused(&[], &[]), None, "nobody starts it");
+        for (first, is_refused) in [
+            (format!("#!{}/python\n", w.at("project").display()), true),
+            (format!("#!/usr/bin/env -S A=1 {}/x y\n", w.at("project").display()), true),
+            ("#!/usr/bin/env docker-credential-other\n".to_owned(), true),
+            ("#!/bin/sh\n".to_owned(), false),
+            ("#!/usr/bin/env there-is-none\n".to_owned(), false),
+        ] {
+            fs::write(w.at("bin/codex"), &first).unwrap();
+            assert_eq!(w.refused(&[], &[]).is_some(), is_refused, "{first}");
+        }
+    }
+
+    #[test]
+    fn whatever_is_started_must_lie_where_no_sandbox_can_write() {
+        let w = World::new();
+        symlink(w.at("project/x"), w.at("bin/tool")).unwrap();
+        let dirs = [w.at("project")];
+        for program in ["project/x", "bin/tool", "bin/../project/y"] {
+            let why = refuse_program(&w.at(program), &dirs).unwrap_err();
+            assert!(why.message.contains("where a sandbox can write: nothing is started"), "{}", why.message);
+        }
+        assert!(refuse_program(&w.at("bin/other"), &dirs).is_ok());
+    }
+
+    #[test]
     fn an_environment_has_what_the_table_hands_on_and_nothing_else() {
         let names = [
             "BASH_ENV",
@@ -309,10 +452,79 @@ mod tests {
         assert_eq!(handed_on, ["DOCKER_HOST", "HOME", "HTTPS_PROXY", "LC_ALL", "PATH", "https_proxy"]);
         let said = said(&Context { env, unreadable: vec!["COMPOSE_PROFILES".to_owned()], ..Context::default() });
         let names = ["BUILDX_BAKE_FILE", "COMPOSE_ENV_FILES", "COMPOSE_FILE", "COMPOSE_PROFILES"].join("`, `");
-        let names = format!("`{names}`, `DOCKER_DEFAULT_PLATFORM`, `GIT_CONFIG_COUNT` are not passed on");
+        let more = ["DOCKER_DEFAULT_PLATFORM", "GIT_CONFIG_COUNT", "GIT_DIR", "LD_AUDIT", "LD_PRELOAD", "NODE_OPTIONS"];
+        let names = format!("`{names}`, `{}` are not passed on", more.join("`, `"));
         assert!(said.as_ref().is_some_and(|said| said.starts_with(&names)), "{said:?}");
         let quiet = ["PYTHONPATH", "DOCKER_BUILDKIT", "DOCKER_HOST"].map(|name| (name.to_owned(), "x".to_owned()));
         assert_eq!(super::said(&Context { env: quiet.into(), ..Context::default() }), None);
+    }
+
+    #[test]
+    fn what_helpers_of_what_is_started_need_goes_on_unless_it_lies_where_a_sandbox_can_write() {
+        let w = World::new();
+        let grounds = Grounds { dirs: vec![w.at("project")], exposed: None, allowed: Vec::new() };
+        let inside = w.at("project/x").display().to_string();
+        let left = |name: &str, value: &str| {
+            let cx = Context { env: [(name.to_owned(), value.to_owned())].into(), ..w.cx.clone() };
+            assert!(refuse(&cx, &grounds).is_ok() && said(&cx).is_none() && is_handed_on(name), "{name}={value}");
+            left_out(&cx, &grounds).iter().map(left_out_line).collect::<Vec<_>>()
+        };
+        for (name, outside) in [
+            ("AWS_PROFILE", "work"),
+            ("AWS_SHARED_CREDENTIALS_FILE", "/nowhere/aws"),
+            ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://169.254.170.23/v1/credentials"),
+            ("AWS_LATER", "x:/nowhere/y"),
+            ("AZURE_CONFIG_DIR", "/nowhere/azure"),
+            ("CLOUDSDK_CONFIG", "/nowhere/gcloud"),
+            ("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere/key.json"),
+            ("KRB5CCNAME", "FILE:/tmp/krb5cc_1000"),
+            ("GPG_TTY", "/dev/pts/3"),
+            ("XAUTHORITY", "/nowhere/.Xauthority"),
+            ("WAYLAND_DISPLAY", "wayland-0"),
+            ("SSH_ASKPASS", "/usr/lib/ssh/ssh-askpass"),
+            ("NIX_LD", "/nix/store/x/ld.so"),
+            ("NODENV_ROOT", "/nowhere/nodenv"),
+            ("ASDF_CONFIG_FILE", "/nowhere/.asdfrc"),
+        ] {
+            assert_eq!(left(name, outside), Vec::<String>::new(), "{name}");
+            let said = left(name, &inside);
+            assert!(said[0].starts_with(&format!("`{name}` is not passed on: it names `{inside}`")), "{said:?}");
+        }
+        // A relative path is relative to where the command was typed.
+        assert_eq!(left("AWS_CONFIG_FILE", "project/aws").len(), 1);
+        assert_eq!(left("KRB5CCNAME", &format!("FILE:{inside}")).len(), 1);
+        assert_eq!(left("DISPLAY", ":0"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_changes_what_is_started_and_is_not_handed_on_is_said() {
+        for name in [
+            "GIT_SSH_COMMAND",
+            "GIT_DIR",
+            "GIT_PROXY_COMMAND",
+            "DOCKER_DEFAULT_PLATFORM",
+            "CODEX_SQLITE_HOME",
+            "CONTAINER_HOST",
+            "NODE_OPTIONS",
+            "NODE_TLS_REJECT_UNAUTHORIZED",
+            "LD_PRELOAD",
+            "PASSWORD_STORE_GPG_OPTS",
+            "GPG_AGENT_INFO",
+            "SSH_SK_PROVIDER",
+            "NPM_CONFIG_USERCONFIG",
+            "NODENV_DIR",
+            "ASDF_LATER",
+            "SUDO_PROMPT",
+        ] {
+            let cx = Context { env: [(name.to_owned(), "x".to_owned())].into(), ..Context::default() };
+            assert!(said(&cx).is_some_and(|said| said.starts_with(&format!("`{name}` is not passed on"))), "{name}");
+        }
+        for name in ["GIT_EDITOR", "SSH_TTY", "SUDO_USER", "CODEX_API_KEY", "EDITOR", "LD_LIBRARY_PATH"] {
+            let cx = Context { env: [(name.to_owned(), "x".to_owned())].into(), ..Context::default() };
+            assert_eq!(said(&cx), None, "{name}");
+        }
+        let odd = Context { unreadable: vec!["AWS_PROFILE".into(), "EDITOR".into()], ..Context::default() };
+        assert!(said(&odd).is_some_and(|said| said.starts_with("`AWS_PROFILE` is not passed on")));
     }
 
     #[test]
@@ -321,7 +533,7 @@ mod tests {
         names.sort_unstable();
         assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
         for start in ["LD_", "PYTHON", "GIT_", "COMPOSE_", "BASH", "NODE_OPTIONS", "PERL", "RUBY", "CARGO", "GLIBC_"] {
-            assert!(!rows().any(|(name, _, to)| to == To::All && name.starts_with(start)), "{start}");
+            assert!(!rows().any(|(name, _, to)| to != To::None && name.starts_with(start)), "{start}");
         }
     }
 
@@ -332,8 +544,11 @@ mod tests {
         let cells = table.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
         let named: BTreeSet<&str> =
             cells.flat_map(|cell| cell.split(['`', ' '])).filter(|name| !name.is_empty()).collect();
-        let handed_on = rows().filter(|(.., to)| *to == To::All).map(|(name, ..)| name);
+        let handed_on = rows().filter(|(.., to)| *to != To::None).map(|(name, ..)| name);
         assert_eq!(named, handed_on.collect());
+        for name in WANTED {
+            assert!(table.contains(&format!("`{name}`")), "{name}");
+        }
     }
 
     #[test]

@@ -116,7 +116,12 @@ fn refuse_inherited(
     let confirmed = confirm.iter().map(|path| cx.absolute(path));
     let allowed = settings.allow_ground.iter().cloned().chain(confirmed.filter(|path| *path != workspace)).collect();
     let grounds = inherited::Grounds { dirs: dirs.collect(), exposed, allowed };
-    Ok(inherited::refuse(cx, &grounds)?)
+    inherited::refuse(cx, &grounds)?;
+    let left_out = inherited::left_out(cx, &grounds);
+    left_out.iter().map(inherited::left_out_line).for_each(ui::warn);
+    let dirs = grounds.dirs.into_iter().filter(|dir| !grounds.allowed.contains(dir)).collect();
+    exec::keep_out(left_out.into_iter().map(|(name, _)| name).collect(), dirs);
+    Ok(())
 }
 
 /// Removes the directories of the workspace, and of everything else that a sandbox can write, from PATH, because an agent

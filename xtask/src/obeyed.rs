@@ -73,6 +73,7 @@ pub(crate) struct Obeyed {
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz {
     pub(crate) use super::diff::fuzz as shown;
+    pub(crate) use super::names::fuzz as names;
     pub(crate) use super::record::fuzz as kept;
 }
 

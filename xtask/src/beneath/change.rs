@@ -1,6 +1,6 @@
 //! What is changed beneath a directory that an agent can have written.
 
-use super::{Beneath, DIRECTORY, Node, Written};
+use super::{Beneath, DIRECTORY, Node, Stamp};
 use crate::error::failed;
 use crate::nonce::nonce;
 use anyhow::{Context as _, Result};
@@ -8,7 +8,7 @@ use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RenameFla
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File, Permissions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Component, Path};
@@ -77,7 +77,8 @@ impl Beneath {
 
     /// Makes a file here, which must not exist: nothing that an agent put there is followed or kept.
     pub(crate) fn create(&self, name: impl AsRef<Path>, mode: u32) -> io::Result<File> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+        // It is read again where somebody could have written to it meanwhile.
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
         Ok(File::from(self.at(name.as_ref(), flags, Mode::from_raw_mode(mode))?))
     }
 
@@ -89,24 +90,25 @@ impl Beneath {
     /// Replaces whatever has this name in this very directory by a new file: written beside it, then renamed, so that
     /// there is no moment without the one or the other.
     pub(crate) fn write(&self, name: impl AsRef<Path>, bytes: impl AsRef<[u8]>, mode: u32) -> Result<()> {
-        self.write_noting(name, bytes, mode, |_| Ok(()))
+        self.write_noting(name, bytes, mode, |_| Ok(())).map(drop)
     }
 
-    /// The same; what the new file will be known by is noted before it takes the place of the old one.
+    /// The same; the new file is noted before it takes the place of the old one, and returned afterwards, still open. The
+    /// rename moves the last time of its stamp.
     pub(crate) fn write_noting(
         &self,
         name: impl AsRef<Path>,
         bytes: impl AsRef<[u8]>,
         mode: u32,
-        note: impl FnOnce(Written) -> Result<()>,
-    ) -> Result<()> {
+        note: impl FnOnce(Stamp) -> Result<()>,
+    ) -> Result<File> {
         let name = name.as_ref();
-        let replace = || -> Result<()> {
+        let replace = || -> Result<File> {
             let (temp, mut file) = self.create_temp()?;
-            let written = (|| {
+            let written = (|| -> Result<()> {
                 file.write_all(bytes.as_ref())?;
                 rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
-                note(Written::of(&file, Path::new(""))?.ok_or(Errno::NOENT)?)?;
+                note(Stamp::of(&file)?)?;
                 if rustix::fs::renameat(&self.fd, &temp, &self.fd, name).is_err() {
                     // A directory has this name, and a rename does not replace it.
                     self.remove(name)?;
@@ -117,7 +119,7 @@ impl Beneath {
             if written.is_err() {
                 let _ = self.unlink(&temp);
             }
-            written
+            written.map(|()| file)
         };
         replace().with_context(|| format!("cannot write `{}`", self.path.join(name).display()))
     }
@@ -231,6 +233,24 @@ impl Beneath {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NONBLOCK;
         Ok(lock_fd(self.at(name, flags, Mode::from_raw_mode(0o600))?, wait)?)
     }
+}
+
+/// The kernel's clock of the times of files moves on in steps of at most this.
+const CLOCK_STEP: Duration = Duration::from_millis(10);
+
+/// The stamp of a file that was written whole beside a live agent, where it still holds these bytes: from here on each change
+/// of them moves the stamp. `None` where somebody has changed it.
+pub(crate) fn settled(file: &mut File, bytes: &[u8]) -> io::Result<Option<Stamp>> {
+    // What was written through a mapping moves the times only once the page was clean before.
+    file.sync_data()?;
+    let before = Stamp::of(&*file)?;
+    // A change within the same step of the clock would not be seen.
+    std::thread::sleep(CLOCK_STEP * 2);
+    file.rewind()?;
+    let mut found = Vec::new();
+    file.take(bytes.len() as u64 + 1).read_to_end(&mut found)?;
+    let after = Stamp::of(&*file)?;
+    Ok((found == bytes && before == after).then_some(after))
 }
 
 /// A held `flock`; dropping it releases the lock.

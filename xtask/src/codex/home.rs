@@ -9,6 +9,7 @@
 mod config;
 mod linked;
 mod read;
+pub(crate) mod secrets;
 mod survives;
 mod system;
 mod text;
@@ -20,7 +21,8 @@ pub(crate) use config::fuzz;
 pub(crate) use crate::spec::words::Mode;
 pub(crate) use linked::{refuse_linked, refuse_linked_settings};
 pub(crate) use read::read;
-pub(crate) use system::system;
+pub(crate) use secrets::{Secret, Secrets};
+pub(crate) use system::{system, write_system};
 pub(crate) use write::{write, write_agents};
 
 use crate::error::{Failure, usage};
@@ -84,10 +86,14 @@ pub(crate) struct Mirror {
     files: Vec<Item>,
     /// For `~/.agents`.
     agents: Vec<Item>,
+    /// For `/etc/codex`; `None` where the host has none.
+    pub(crate) system: Option<Vec<Item>>,
     /// The enabled MCP servers that are programs: those whose program the container lacks must be disabled.
     pub(crate) mcp: Vec<McpServer>,
     /// What was left out or changed.
     pub(crate) notes: Vec<String>,
+    /// The secrets in all of it.
+    pub(crate) secrets: Secrets,
     /// What is over the limits, of which the user is told at each entry: a skill without a part of it fails in odd ways.
     pub(crate) over: Vec<String>,
 }

@@ -11,16 +11,19 @@ mod inside;
 mod kept;
 mod outcome;
 mod probe;
+mod record;
+mod store;
 mod token;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use auth::fuzz;
 
-pub(crate) use ask::Asker;
+pub(crate) use ask::{Asker, Patience};
 pub(crate) use form::Form;
-pub(crate) use inside::{InHome, give, held, push};
+pub(crate) use inside::{Held, InHome, Inside, give, held, note, push};
 pub(crate) use kept::{Leases, RETRY};
-pub(crate) use outcome::{FromHost, Gift, LoginOutcome, Unsure, until};
+pub(crate) use outcome::{FOREIGN, FromHost, Gift, Unsure, WHOLE, until};
+pub(crate) use store::HostCodex;
 pub(crate) use token::Token;
 
 use super::Codex;
@@ -31,9 +34,9 @@ use anyhow::{Context as _, Result};
 use ask::CodexSays;
 use auth::{AuthKind, HostFile};
 use outcome::Nothing;
-use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
+use store::Store;
 
 /// What kind of login the host has, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,67 +52,77 @@ pub(crate) enum HostLogin {
     None,
 }
 
-/// Which login the host's Codex home has.
-pub(crate) fn of_host(home: &Path) -> HostLogin {
-    match HostFile::read(home) {
-        Ok(HostFile::Login(AuthKind::ChatGpt, _)) => HostLogin::ChatGpt,
-        Ok(HostFile::Login(AuthKind::ApiKey, _)) => HostLogin::ApiKey,
-        Ok(HostFile::Missing) if in_keyring(home) => HostLogin::Keyring,
-        Ok(HostFile::Missing) => HostLogin::None,
-        Ok(HostFile::Login(AuthKind::Other, _) | HostFile::Odd) | Err(_) => HostLogin::Odd,
+/// Which login the host's Codex has.
+pub(crate) fn of_host(host: &HostCodex) -> HostLogin {
+    let store = Store::of(host);
+    match (store, HostFile::read(&host.home)) {
+        (Store::Keyring, _) => HostLogin::Keyring,
+        (Store::Ephemeral, _) => HostLogin::None,
+        (Store::File | Store::Auto, Ok(HostFile::Login(AuthKind::ChatGpt, _))) => HostLogin::ChatGpt,
+        (Store::File | Store::Auto, Ok(HostFile::Login(AuthKind::ApiKey, _))) => HostLogin::ApiKey,
+        (Store::Auto, Ok(HostFile::Missing)) => HostLogin::Keyring,
+        (Store::File, Ok(HostFile::Missing)) => HostLogin::None,
+        (Store::File | Store::Auto, Ok(HostFile::Login(AuthKind::Other, _) | HostFile::Odd) | Err(_)) => HostLogin::Odd,
     }
 }
 
-fn in_keyring(host_home: &Path) -> bool {
-    let text = fs::read_to_string(host_home.join("config.toml")).unwrap_or_default();
-    let config = text.parse::<toml_edit::DocumentMut>().unwrap_or_default();
-    let store = config.get("cli_auth_credentials_store").and_then(toml_edit::Item::as_str);
-    matches!(store, Some("keyring" | "auto"))
-}
-
-/// What the host has for a sandbox. Its Codex is asked where the lease that is kept is not good any more. `stop` says whether
-/// the user wants it to end.
+/// What the host has for a sandbox. Its Codex is asked where the lease that is kept is not good any more.
 ///
 /// # Errors
 /// This version of Codex leases nothing, or the state folder cannot be written.
 pub(crate) fn from_host(
     cx: &Context,
     how: Login,
-    home: &Path,
+    host: &HostCodex,
     codex: &Codex,
-    (kept, stop): (&Path, &dyn Fn() -> bool),
+    (kept, patience): (&Path, Patience<'_>),
 ) -> Result<FromHost> {
+    let home = &host.home;
     let read = || HostFile::read(home).with_context(|| format!("cannot read `{}`", home.join("auth.json").display()));
-    let leases = Leases::new(kept, home, Asker::new(cx, &codex.binary, home));
+    let leases = Leases::new(kept, host, Asker::new(cx, &codex.binary, home));
     let nothing = |why| {
         leases.forget()?;
         Ok(FromHost::Nothing(why))
     };
-    match (how, read) {
+    let store = Store::of(host);
+    match (how, store) {
         (Login::None, _) => Ok(FromHost::Nothing(Nothing::Setting)),
-        (Login::Full, read) => match read()? {
+        (Login::Full, Store::Keyring) => Ok(FromHost::Nothing(Nothing::FullInKeyring)),
+        (Login::Full, Store::Ephemeral) => Ok(FromHost::Nothing(Nothing::NoLogin)),
+        (Login::Full, Store::File | Store::Auto) => match read()? {
             HostFile::Login(AuthKind::ApiKey, bytes) => Ok(FromHost::Whole(Gift::ApiKey, bytes)),
             HostFile::Login(AuthKind::ChatGpt | AuthKind::Other, bytes) => Ok(FromHost::Whole(Gift::Full, bytes)),
             HostFile::Odd => Ok(FromHost::Nothing(Nothing::Odd)),
-            HostFile::Missing if in_keyring(home) => Ok(FromHost::Nothing(Nothing::FullInKeyring)),
+            HostFile::Missing if store.may_be_keyring() => Ok(FromHost::Nothing(Nothing::FullInKeyring)),
             HostFile::Missing => Ok(FromHost::Nothing(Nothing::NoLogin)),
         },
-        (Login::Lease, read) => match read()? {
+        (Login::Lease, Store::Ephemeral) => nothing(Nothing::NoLogin),
+        // A file that lies there nevertheless is not what Codex uses.
+        (Login::Lease, Store::Keyring) => lease(cx, codex, store, &leases, patience),
+        (Login::Lease, Store::File | Store::Auto) => match read()? {
             HostFile::Login(AuthKind::ApiKey, bytes) => {
                 leases.forget()?;
                 Ok(FromHost::Whole(Gift::ApiKey, bytes))
             }
             HostFile::Odd => nothing(Nothing::Odd),
-            HostFile::Missing if !in_keyring(home) => nothing(Nothing::NoLogin),
+            HostFile::Missing if !store.may_be_keyring() => nothing(Nothing::NoLogin),
             HostFile::Missing | HostFile::Login(AuthKind::ChatGpt | AuthKind::Other, _) => {
-                lease(cx, codex, home, &leases, stop)
+                lease(cx, codex, store, &leases, patience)
             }
         },
     }
 }
 
-fn lease(cx: &Context, codex: &Codex, home: &Path, leases: &Leases, stop: &dyn Fn() -> bool) -> Result<FromHost> {
-    Ok(match leases.get(Duration::ZERO, stop)? {
+/// In which form this version of Codex takes a lease.
+///
+/// # Errors
+/// It takes none.
+pub(crate) fn form(cx: &Context, binary: &Path, version: &str) -> Result<Form> {
+    probe::of(cx, binary, version)
+}
+
+fn lease(cx: &Context, codex: &Codex, store: Store, leases: &Leases, patience: Patience<'_>) -> Result<FromHost> {
+    Ok(match leases.get(Duration::ZERO, patience)? {
         CodexSays::Token(token) if token.left(SystemTime::now()).is_zero() => {
             FromHost::Unsure(Unsure::Ended(token.ends()))
         }
@@ -117,7 +130,7 @@ fn lease(cx: &Context, codex: &Codex, home: &Path, leases: &Leases, stop: &dyn F
         CodexSays::Dead => FromHost::Unsure(Unsure::Dead),
         CodexSays::OtherProvider => FromHost::Unsure(Unsure::OtherProvider),
         CodexSays::Silent(why) => FromHost::Unsure(Unsure::Silent(why)),
-        CodexSays::NoLogin if in_keyring(home) => FromHost::Nothing(Nothing::NoneInKeyring),
+        CodexSays::NoLogin if store.may_be_keyring() => FromHost::Nothing(Nothing::NoneInKeyring),
         CodexSays::NoLogin => FromHost::Nothing(Nothing::NoLogin),
         CodexSays::ApiKey => FromHost::Nothing(Nothing::KeyInKeyring),
         CodexSays::OtherKind => FromHost::Nothing(Nothing::OtherKind),
@@ -138,12 +151,12 @@ pub(crate) enum Renewal {
     LoggedOut,
 }
 
-/// Asks for a newer lease. `stop` says whether nobody wants it any more.
+/// Asks for a newer lease.
 ///
 /// # Errors
 /// Codex cannot be started, or the state folder cannot be written.
-pub(crate) fn renew(leases: &Leases, stop: impl Fn() -> bool) -> Result<Renewal> {
-    Ok(match leases.get(RETRY, stop)? {
+pub(crate) fn renew(leases: &Leases, patience: Patience<'_>) -> Result<Renewal> {
+    Ok(match leases.get(RETRY, patience)? {
         CodexSays::Token(token) if token.left(SystemTime::now()).is_zero() => {
             Renewal::Trouble(Unsure::Ended(token.ends()))
         }
@@ -157,4 +170,4 @@ pub(crate) fn renew(leases: &Leases, stop: impl Fn() -> bool) -> Result<Renewal>
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -61,7 +61,7 @@ pub(crate) fn examine(cx: &Context, flags: &Flags) -> Result<Vec<Finding>> {
         codex_present,
         npm: which::which_in("npm", path, &cx.cwd).is_ok(),
         home_exists: settings.host_codex_home.is_dir(),
-        login: login::of_host(&settings.host_codex_home),
+        login: login::of_host(&login::HostCodex::new(&settings.host_codex_home)),
         keys: keys(cx, &settings),
         files: files(),
         state: AboutState {

@@ -195,11 +195,11 @@ pub(super) fn told<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> 
 }
 
 /// The answer of a real engine about a running sandbox, with the paths and the id of `proof::fixture`.
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) const REAL: &str = include_str!("asked/engine-26.1.json");
 
 /// The same from an engine that did what this shape asks for. A field that the real engine does not send is no field.
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) fn answer(shape: &Shape) -> Value {
     // Each field is named: a new one does not compile until the engine says that it was asked for it.
     let Shape {

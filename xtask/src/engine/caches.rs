@@ -1,16 +1,16 @@
 //! Caches that outlive a container: named volumes of the engine, one for each user, tool and [`Owner`]. Pure.
 //!
 //! What an agent leaves in a cache, the next one that has it runs. So those with different networks have none in common, and
-//! a sandbox that is handed variables has its own; the setting `cache_sharing` says more or less. The host itself never reads
+//! a sandbox that is handed secrets has its own; the setting `cache_sharing` says more or less. The host itself never reads
 //! one. The engine gives a new volume the owner and the mode of the image's directory at the same path, so the image has
 //! these directories, owned by the user (`docker/add_user.sh`). The volumes are `external` for Compose: it would warn about
 //! a volume that another project of its own has created, and offer to recreate it.
 
 use crate::engine::docker;
 use crate::spec::codex_command::LINK_MODE;
-use crate::spec::places::PROJECT;
+use crate::spec::places::{self, PROJECT};
 use crate::spec::settings::Shape;
-use crate::spec::words::{self, Cache, CacheSharing, Network};
+use crate::spec::words::{self, Cache, CacheSharing, Handed, Network};
 use crate::spec::{Mount, Role, Spec};
 use crate::step::{Command, Step};
 use serde_json::{Map, Value, json};
@@ -46,12 +46,15 @@ pub(crate) struct Owner {
 }
 
 impl Owner {
-    /// The owner that the settings ask for, for the sandbox of a Compose project. `env` are the variables that it is handed.
-    pub(crate) fn of(shape: &Shape, env: &[String], project: &str) -> Owner {
-        let workspace = || Some(project.strip_prefix(PROJECT).unwrap_or(project).to_owned());
+    /// The owner that the settings ask for, for the sandbox of the workspace of this key. `env` are the variables that it is
+    /// handed, `handed` the other secrets.
+    pub(crate) fn of(shape: &Shape, env: &[String], handed: &[Handed], key: &str) -> Owner {
+        let workspace = || Some(key.to_owned());
         match shape.cache_sharing {
             CacheSharing::All => Owner { network: None, workspace: None },
-            CacheSharing::Network if env.is_empty() => Owner { network: Some(shape.network), workspace: None },
+            CacheSharing::Network if env.is_empty() && handed.is_empty() => {
+                Owner { network: Some(shape.network), workspace: None }
+            }
             CacheSharing::Network | CacheSharing::Workspace => {
                 Owner { network: Some(shape.network), workspace: workspace() }
             }
@@ -98,12 +101,13 @@ pub(crate) fn mounts(caches: &[Cache], uid: u32, owner: &Owner, root: &Path) -> 
     caches.iter().copied().map(mount).collect()
 }
 
-/// Whether a volume is this cache of the user's and is shared by no others than the sandbox may share it with.
+/// Whether a volume is this cache of the user's and is shared by no others than the sandbox may share it with. Whose sandbox it
+/// is follows from the workspace that is mounted, which has a claim of its own, and not from the name that is judged.
 pub(crate) fn is_kept_apart(name: &str, cache: Cache, spec: &Spec) -> bool {
-    Named::read(name, spec.uid).is_some_and(|named| {
-        let wanted = Owner::of(&spec.shape, &spec.env, named.owner.workspace.as_deref().unwrap_or_default());
-        named == Named { cache, owner: wanted }
-    })
+    let Some(workspace) = spec.mount(&Role::Workspace) else { return false };
+    let key = places::key(&workspace.source, spec.uid);
+    let owner = Owner::of(&spec.shape, &spec.env, &spec.handed, &key);
+    Named::read(name, spec.uid) == Some(Named { cache, owner })
 }
 
 /// The mount of one cache, as Compose writes it in a service.
@@ -198,7 +202,7 @@ mod tests {
 
     fn owner(sharing: CacheSharing, network: Network, env: &[&str], workspace: &str) -> Owner {
         let env: Vec<String> = env.iter().map(|name| (*name).to_owned()).collect();
-        Owner::of(&Shape { cache_sharing: sharing, network, ..usual() }, &env, &format!("{PROJECT}{workspace}"))
+        Owner::of(&Shape { cache_sharing: sharing, network, ..usual() }, &env, &[], workspace)
     }
 
     #[test]
@@ -221,6 +225,38 @@ mod tests {
         // What all of them had before, and still have by the user's choice.
         assert_eq!(name(All, Closed, &["HF_TOKEN"], "a-0a1b2c3d"), "codex-sandbox-cache-pip-u1000");
         assert_ne!(own, volume(Cache::Pip, 1001, &owner(Workspace, Open, &[], "a-0a1b2c3d")));
+    }
+
+    #[test]
+    fn whatever_secret_is_handed_in_keeps_the_caches_of_its_workspace_apart() {
+        for handed in Handed::value_variants() {
+            let owner = Owner::of(&usual(), &[], &[*handed], "a-0a1b2c3d");
+            assert_eq!(owner.workspace.as_deref(), Some("a-0a1b2c3d"), "{handed}");
+        }
+        assert_eq!(Owner::of(&usual(), &[], &[], "a-0a1b2c3d").workspace, None);
+    }
+
+    #[test]
+    fn the_workspace_of_the_record_says_whose_a_cache_is_and_not_the_name_that_is_judged() {
+        let mut spec = crate::proof::fixture::spec();
+        let volume = |key: &str| format!("codex-sandbox-cache-pip-open-{key}-u1000");
+        let own = places::key(Path::new("/ws"), 1000);
+        assert!(is_kept_apart("codex-sandbox-cache-pip-open-u1000", Cache::Pip, &spec));
+        for change in
+            [|spec: &mut Spec| spec.env.push("HF_TOKEN".into()), |spec: &mut Spec| spec.handed.push(Handed::ApiKey)]
+        {
+            let mut spec = spec.clone();
+            change(&mut spec);
+            assert!(is_kept_apart(&volume(&own), Cache::Pip, &spec));
+            assert!(!is_kept_apart("codex-sandbox-cache-pip-open-u1000", Cache::Pip, &spec));
+            // One that another workspace of the user has, too.
+            assert!(!is_kept_apart(&volume("other-0a1b2c3d"), Cache::Pip, &spec));
+        }
+        spec.shape.cache_sharing = CacheSharing::Workspace;
+        assert!(is_kept_apart(&volume(&own), Cache::Pip, &spec));
+        assert!(!is_kept_apart(&volume("other-0a1b2c3d"), Cache::Pip, &spec));
+        spec.mounts.remove(0);
+        assert!(!is_kept_apart(&volume(&own), Cache::Pip, &spec));
     }
 
     #[test]

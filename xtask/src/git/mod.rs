@@ -30,6 +30,7 @@ pub(crate) mod fuzz {
     pub(crate) use super::quarantine::fuzz as objects;
     pub(crate) use super::refs::fuzz as refs;
     pub(crate) use super::repository::fuzz as format;
+    pub(crate) use super::take::fuzz as changes;
     pub(crate) use super::watch::fuzz as watch;
 }
 

@@ -147,16 +147,7 @@ impl Receiver<'_> {
     fn new_submodule(&self, old: Option<&String>, new: &str) -> Result<Option<String>> {
         let base = old.or(self.head.commit(self.host)).map_or(empty_tree(self.repo), String::as_str);
         let command = self.git().args(["diff-tree", "-r", "-z", "--raw", "--no-renames", base, new]);
-        let text = client::stdout(&command)?;
-        let mut fields = text.split('\0');
-        while let (Some(change), Some(path)) = (fields.next(), fields.next()) {
-            // `:old-mode new-mode old-id new-id status`
-            let mut modes = change.trim_start_matches(':').split(' ');
-            if modes.next() != Some("160000") && modes.next() == Some("160000") {
-                return Ok(Some(path.to_owned()));
-            }
-        }
-        Ok(None)
+        Ok(added_submodule(&client::stdout(&command)?).map(str::to_owned))
     }
 
     /// Moves the branch, and the index with it where the branch is checked out. Returns the reason where that is refused.
@@ -258,18 +249,43 @@ fn remotes(repo: &Repository) -> Result<Vec<String>> {
 /// Branches that other working trees of the repository are on, with their paths.
 fn checked_out_elsewhere(repo: &Repository) -> Result<Vec<(String, PathBuf)>> {
     let text = client::stdout(&client::host(repo).args(["worktree", "list", "--porcelain"]))?;
+    let here = |at: &Path| [&repo.workspace, &repo.git_dir, &repo.common_dir].contains(&&resolved(at));
+    let all = work_trees(&text).into_iter();
+    Ok(all.filter(|(_, at)| !here(at)).map(|(branch, at)| (branch.to_owned(), at.to_owned())).collect())
+}
+
+/// The branches of `git worktree list --porcelain`, each with the working tree that is on it.
+fn work_trees(text: &str) -> Vec<(&str, &Path)> {
+    let mut at = Path::new("");
     let mut found = Vec::new();
-    let mut at = PathBuf::new();
     for line in text.lines() {
         if let Some(path) = line.strip_prefix("worktree ") {
-            at = PathBuf::from(path);
-        } else if let Some(branch) = line.strip_prefix("branch ")
-            && ![&repo.workspace, &repo.git_dir, &repo.common_dir].contains(&&resolved(&at))
-        {
-            found.push((branch.to_owned(), at.clone()));
+            at = Path::new(path);
+        } else if let Some(branch) = line.strip_prefix("branch ") {
+            found.push((branch, at));
         }
     }
-    Ok(found)
+    found
+}
+
+/// The first path of `git diff-tree -z --raw` that becomes a submodule.
+fn added_submodule(text: &str) -> Option<&str> {
+    let mut fields = text.split('\0');
+    while let (Some(change), Some(path)) = (fields.next(), fields.next()) {
+        // `:old-mode new-mode old-id new-id status`
+        let mut modes = change.trim_start_matches(':').split(' ');
+        if modes.next() != Some("160000") && modes.next() == Some("160000") {
+            return Some(path);
+        }
+    }
+    None
+}
+
+/// For the fuzzer: what git says of changes and of working trees.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    assert!(added_submodule(text).is_none() || text.contains("160000"));
+    assert!(work_trees(text).iter().all(|(branch, _)| text.contains(&format!("branch {branch}"))));
 }
 
 /// The id of the empty tree, which git knows without an object.

@@ -112,6 +112,7 @@ fn one_shot(plan: &Planned, image: &str) -> OneShot {
             codex_bin: PathBuf::new(),
             ca_bundle: false,
             env: Vec::new(),
+            handed: Vec::new(),
             compose_file: String::new(),
             dev_container: false,
         },

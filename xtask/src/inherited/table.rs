@@ -16,13 +16,18 @@ pub(super) enum Names {
     Address,
     /// D-Bus addresses: `unix:path=/run/user/1000/bus,guid=…;…`.
     Bus,
+    /// A plain value, or one with paths in it: `FILE:/tmp/krb5cc_1000`.
+    Any,
 }
 
 /// Who gets a variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum To {
-    /// Everything that is started.
+    /// Everything that is started; where it names what a sandbox can write, nothing is started.
     All,
+    /// Everything that is started; where it names what a sandbox can write, it is left out with a line. Nobody else answers in
+    /// the place of what it names: a login or a window is missing.
+    Outside,
     /// Nothing that is started. It is looked at because it acts on this process or on what started it, or because without
     /// it another program would answer than the user means.
     None,
@@ -35,7 +40,7 @@ pub(super) struct Group {
     pub(super) rows: &'static [(&'static str, Names)],
 }
 
-use Names::{Address, Bus, Nothing, Path, Paths, Programs};
+use Names::{Address, Any, Bus, Nothing, Path, Paths, Programs};
 
 /// A name that ends in `*` is the start of a name. Those by which git finds settings in a workspace are the business of
 /// `git::watch`, which has those files read-only inside; `PATH` is that of `Context::path_outside`.
@@ -147,6 +152,73 @@ pub(super) const TABLE: &[Group] = &[
             ("NPM_CONFIG_REGISTRY", Nothing),
         ],
     },
+    // Where the credential helpers of a registry, and Codex behind a company's gateway, find a login.
+    Group {
+        to: To::Outside,
+        rows: &[
+            ("AWS_CONFIG_FILE", Path),
+            ("AWS_SHARED_CREDENTIALS_FILE", Path),
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", Path),
+            ("AWS_CA_BUNDLE", Path),
+            ("AWS_ECR_CACHE_DIR", Path),
+            ("AWS_*", Any),
+            ("AZURE_CONFIG_DIR", Path),
+            ("AZURE_CLIENT_CERTIFICATE_PATH", Path),
+            ("AZURE_FEDERATED_TOKEN_FILE", Path),
+            ("AZURE_*", Any),
+            ("CLOUDSDK_CONFIG", Path),
+            ("CLOUDSDK_PYTHON", Programs),
+            ("CLOUDSDK_*", Any),
+            ("GOOGLE_APPLICATION_CREDENTIALS", Path),
+            ("GOOGLE_*", Any),
+            ("KRB5CCNAME", Any),
+            ("KRB5_CONFIG", Paths),
+            ("KRB5_KTNAME", Any),
+            ("KRB5_CLIENT_KTNAME", Any),
+        ],
+    },
+    // Where ssh, gpg, pass and sudo ask for a passphrase.
+    Group {
+        to: To::Outside,
+        rows: &[
+            ("GPG_TTY", Path),
+            ("PINENTRY_USER_DATA", Any),
+            ("DISPLAY", Nothing),
+            ("WAYLAND_DISPLAY", Any),
+            ("XAUTHORITY", Path),
+            ("XDG_SESSION_TYPE", Nothing),
+            ("XDG_CURRENT_DESKTOP", Nothing),
+            ("SSH_AGENT_PID", Nothing),
+            ("SSH_ASKPASS", Path),
+            ("SSH_ASKPASS_REQUIRE", Nothing),
+            ("SUDO_ASKPASS", Path),
+            ("GNOME_KEYRING_CONTROL", Path),
+            ("PASSWORD_STORE_KEY", Nothing),
+            ("PASSWORD_STORE_EXTENSIONS_DIR", Path),
+            ("PASSWORD_STORE_ENABLE_EXTENSIONS", Nothing),
+        ],
+    },
+    // What programs of Nix need to start, and what the version managers choose a program by.
+    Group {
+        to: To::Outside,
+        rows: &[
+            ("NIX_SSL_CERT_FILE", Path),
+            ("NIX_LD", Path),
+            ("NIX_LD_LIBRARY_PATH", Paths),
+            ("NIX_*", Any),
+            ("LOCALE_ARCHIVE", Path),
+            ("NODENV_ROOT", Path),
+            ("NODENV_VERSION", Nothing),
+            ("ASDF_CONFIG_FILE", Path),
+            ("ASDF_NODEJS_VERSION", Nothing),
+            ("NVM_BIN", Path),
+            ("FNM_MULTISHELL_PATH", Path),
+            ("N_PREFIX", Path),
+            ("PROTO_HOME", Path),
+            ("NODE_USE_ENV_PROXY", Nothing),
+            ("NODE_USE_SYSTEM_CA", Nothing),
+        ],
+    },
     // Cargo, which started this tool and builds its tests.
     Group {
         to: To::None,
@@ -188,15 +260,53 @@ pub(super) const TABLE: &[Group] = &[
     },
 ];
 
-/// What the user may have wanted of a program that is started: said where it is not handed on.
-pub(super) const WANTED: &[&str] = &["BUILDKIT_*", "BUILDX_*", "COMPOSE_*", "DOCKER_*", "GIT_CONFIG*"];
+/// What changes what `docker`, `git`, Codex, `ssh`, `gpg` or `pass` do, and what the user may so have wanted: said where it is
+/// set and not handed on. The names are those of their manuals.
+pub(super) const WANTED: &[&str] = &[
+    "ASDF_*",
+    "BUILDKIT_*",
+    "BUILDX_*",
+    "CODEX_*",
+    "COMPOSE_*",
+    "CONTAINERD_*",
+    "CONTAINER_HOST",
+    "DOCKER_*",
+    "GIT_*",
+    "GNUPG*",
+    "GPG_*",
+    "KRB5*",
+    "LD_AUDIT",
+    "LD_PRELOAD",
+    "NODENV_*",
+    "NODE_OPTIONS",
+    "NODE_PATH",
+    "NODE_TLS_REJECT_UNAUTHORIZED",
+    "NPM_CONFIG_*",
+    "OPENAI_BASE_URL",
+    "PASSWORD_STORE_*",
+    "SSH_*",
+    "SSLKEYLOGFILE",
+    "SUDO_*",
+];
 
-/// What this tool sets for its own calls whatever the user has.
-pub(super) const SET: &[&str] = &["DOCKER_BUILDKIT"];
+/// What is never missed: this tool sets it itself, or no command that it starts obeys it. Terminals of editors, `sudo` and a
+/// login by ssh set many of them.
+pub(super) const QUIET: &[&str] = &[
+    "CODEX_ACCESS_TOKEN", "CODEX_API_KEY", "DOCKER_BUILDKIT", "GIT_ASKPASS", "GIT_AUTHOR_*", "GIT_COMMITTER_*",
+    "GIT_EDITOR", "GIT_MERGE_AUTOEDIT", "GIT_PAGER", "GIT_PS1_*", "GIT_SEQUENCE_EDITOR", "GIT_TERMINAL_PROMPT",
+    "SSH_CLIENT", "SSH_CONNECTION", "SSH_ORIGINAL_COMMAND", "SSH_TTY", "SUDO_COMMAND", "SUDO_EDITOR", "SUDO_GID",
+    "SUDO_HOME", "SUDO_PS1", "SUDO_UID", "SUDO_USER",
+];
 
 /// All rows, with who gets them.
 pub(super) fn rows() -> impl Iterator<Item = (&'static str, Names, To)> {
     TABLE.iter().flat_map(|group| group.rows.iter().map(move |(name, names)| (*name, *names, group.to)))
+}
+
+/// The row of a name: its own before that of its start.
+pub(super) fn row(name: &str) -> Option<(&'static str, Names, To)> {
+    let own = rows().find(|(listed, ..)| *listed == name);
+    own.or_else(|| rows().find(|(listed, ..)| is(name, listed)))
 }
 
 /// Whether a name is this one of a list.

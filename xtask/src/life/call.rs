@@ -40,7 +40,7 @@ impl<'a> Call<'a> {
     pub(crate) fn begin(cx: &'a Context, ground: Ground, leftovers: Policy) -> Result<Call<'a>> {
         let lock = lock(&ground.places)?;
         let signals = Signals::catch()?;
-        let gathered = ground.gather(cx, Purpose::Enter, &|| signals.any())?;
+        let gathered = ground.gather(cx, Purpose::Enter, Some(&signals))?;
         gathered.ground.exposed.save_named()?;
         let (on_change, can_ask) = (None, false);
         Ok(Call { cx, gathered, signals, held: Sources::new(), leftovers, on_change, can_ask, lock })

@@ -12,12 +12,14 @@ use super::session::Session;
 use super::signals::Signals;
 use super::stall::{Held, Stall};
 use super::used::{self, Used};
+use crate::codex::login;
 use crate::engine::alive::Alive;
 use crate::engine::docker::{self, Entrance, Whose};
 use crate::engine::inspect::Container;
 use crate::error::failed;
+use crate::spec::codex_command;
 use crate::spec::inside::{PYTHON, REAP};
-use crate::spec::words::{Leftovers, Network};
+use crate::spec::words::{Leftovers, Mode, Network};
 use crate::{exec, ui};
 use anyhow::Result;
 use std::fs::File;
@@ -102,8 +104,13 @@ impl Running<'_> {
             drop(session);
         }
         signals.forget_keys();
+        if code == 0
+            && let Program::Codex(args) = program
+        {
+            note_login(gathered, args);
+        }
         let decision = Decision { said: call.on_change, ask: call.can_ask.then_some(signals) };
-        keeper.into_iter().filter_map(Keeper::end).for_each(ui::warn);
+        keeper.into_iter().filter_map(|keeper| keeper.end(signals)).for_each(ui::warn);
         let says = |ended| used::since(&used, &Used::read(&container, &fills), memory, ended).iter().for_each(ui::warn);
         if code == i32::from(KILLED) && was_ended(gathered, &name, &record.container, &mut lock, signals) {
             ui::say(format_args!("`{name}` was ended meanwhile, and this session with it"));
@@ -133,6 +140,16 @@ impl Running<'_> {
                 .hint("`cargo xtask sandbox --leftovers end` ends what was left running inside, and so does `cargo xtask down`")
                 .into()),
         }
+    }
+}
+
+/// Notes a login of the sandbox's own, or its end: only what the user had Codex do by this tool is one.
+fn note_login(gathered: &Gathered, args: &[String]) {
+    let (places, home) = (&gathered.ground.places, gathered.ground.settings.shape.codex_home);
+    let command = codex_command::login_command(args).filter(|_| home == Mode::Mirror);
+    let noted = command.map_or(Ok(()), |command| login::note(command, &places.codex_home, &places.login));
+    if let Err(err) = noted {
+        ui::warn(format_args!("login: it was not noted, and the next entry takes it away: {err:#}"));
     }
 }
 

@@ -2,9 +2,10 @@
 
 use super::early::{self, Early};
 use super::ground::Ground;
+use super::signals::Signals;
 use super::{guest, record};
 use crate::codex::home::Mirror;
-use crate::codex::login::{self, FromHost};
+use crate::codex::login::{self, FromHost, HostCodex, HostLogin, Patience};
 use crate::codex::{self, Codex};
 use crate::context::{Context, resolved};
 use crate::engine::compose::container_name;
@@ -16,10 +17,11 @@ use crate::exposed::{Exposed, NotOpened};
 use crate::git::{self, Identity};
 use crate::gpu::{self, GpuFacts};
 use crate::image::{Inputs, build};
+use crate::spec::Role;
 use crate::spec::settings::Settings;
 use crate::spec::words::{Gpus, Mode};
 use crate::user::User;
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
 
 /// What is gathered for.
@@ -35,9 +37,6 @@ pub(crate) enum Purpose {
     DryRun,
 }
 
-/// Whether the user wants it to end.
-type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
-
 /// Everything that was gathered.
 pub(crate) struct Gathered {
     /// What is known without asking any program.
@@ -51,6 +50,8 @@ pub(crate) struct Gathered {
     pub identity: Identity,
     /// The host's side of the Codex home.
     pub mirror: Mirror,
+    /// Which login the host has.
+    pub(super) host_login: HostLogin,
     /// What the host has of its login for the sandbox.
     pub(super) login: FromHost,
     /// The answer of the container that ran last, which was asked meanwhile.
@@ -95,7 +96,7 @@ impl Ground {
     ///
     /// # Errors
     /// No engine, no Codex.
-    pub(crate) fn gather(self, cx: &Context, purpose: Purpose, stop: Stop<'_>) -> Result<Gathered> {
+    pub(crate) fn gather(self, cx: &Context, purpose: Purpose, signals: Option<&Signals>) -> Result<Gathered> {
         let Ground { settings, user, workspace, repository, network, places, exposed, .. } = &self;
         let container = container_name(&places.project);
         // Codex is started to learn its version: one that the agent could have written is refused before that.
@@ -105,7 +106,7 @@ impl Ground {
             Purpose::Look => Mirror::default(),
             Purpose::Enter | Purpose::Start | Purpose::DryRun => {
                 self.refuse_own_config(cx)?;
-                mirror(cx, settings, exposed)?
+                mirror(cx, &self)?
             }
         };
         let early = || -> Result<Option<Early>> {
@@ -129,7 +130,7 @@ impl Ground {
                 || {
                     let codex = codex::resolve(cx, settings.codex.as_deref(), exposed);
                     let login =
-                        codex.as_ref().map_or(Ok(FromHost::Unasked), |codex| self.login(cx, codex, purpose, stop));
+                        codex.as_ref().map_or(Ok(FromHost::Unasked), |codex| self.login(cx, codex, purpose, signals));
                     ((codex, login), identity())
                 },
             )
@@ -149,16 +150,34 @@ impl Ground {
             }
         };
         let (codex, login, identity) = (codex?, login?, identity?);
-        Ok(Gathered { ground: self, codex, image, existing, identity, mirror, login, early, engine, unknown, foreign })
+        let host_login = login::of_host(&HostCodex::new(&self.settings.host_codex_home));
+        Ok(Gathered {
+            ground: self,
+            codex,
+            image,
+            existing,
+            identity,
+            mirror,
+            host_login,
+            login,
+            early,
+            engine,
+            unknown,
+            foreign,
+        })
     }
 
     /// What the host has of its login for a mirrored home. Its Codex is asked only for one that is entered or started.
-    fn login(&self, cx: &Context, codex: &Codex, purpose: Purpose, stop: Stop<'_>) -> Result<FromHost> {
+    fn login(&self, cx: &Context, codex: &Codex, purpose: Purpose, signals: Option<&Signals>) -> Result<FromHost> {
         let Settings { shape, login, host_codex_home, .. } = &self.settings;
         match (purpose, shape.codex_home) {
             (Purpose::Enter | Purpose::Start, Mode::Mirror) => {
                 let leases = self.places.leases.as_path();
-                login::from_host(cx, *login, host_codex_home, codex, (leases, stop))
+                let patience = Patience {
+                    stop: &|| signals.is_some_and(Signals::any),
+                    insists: &|| signals.is_some_and(Signals::insists),
+                };
+                login::from_host(cx, *login, &HostCodex::new(host_codex_home), codex, (leases, patience))
             }
             (Purpose::Look | Purpose::DryRun, _) | (_, Mode::Shared | Mode::None) => Ok(FromHost::Unasked),
         }
@@ -202,7 +221,18 @@ pub(crate) fn refuse_own_codex(launcher: &Path, workspace: &Path) -> Result<()> 
 ///
 /// # Errors
 /// The host's configuration cannot be read.
-pub(super) fn mirror(cx: &Context, settings: &Settings, exposed: &Exposed) -> Result<Mirror> {
+pub(super) fn mirror(cx: &Context, ground: &Ground) -> Result<Mirror> {
+    let Ground { settings, exposed, surroundings, .. } = ground;
+    let mut mirror = home(cx, settings, exposed)?;
+    let rules = surroundings.optional.get(&Role::SystemCodex);
+    let rules = rules.map(|rules| codex::home::system(rules, settings.config_secrets(), exposed)).transpose();
+    let (system, more) = rules.context("the administrator's rules for Codex must stay in force")?.unwrap_or_default();
+    mirror.system = system;
+    mirror.secrets.add(settings.config_secrets(), more);
+    Ok(mirror)
+}
+
+fn home(cx: &Context, settings: &Settings, exposed: &Exposed) -> Result<Mirror> {
     match settings.shape.codex_home {
         Mode::None => Ok(Mirror::default()),
         Mode::Mirror | Mode::Shared => {
@@ -213,7 +243,7 @@ pub(super) fn mirror(cx: &Context, settings: &Settings, exposed: &Exposed) -> Re
             {
                 return Err(why.into());
             }
-            codex::home::read(&settings.host_codex_home, &cx.home.join(".agents"), exposed)
+            codex::home::read(&settings.host_codex_home, &cx.home.join(".agents"), settings.config_secrets(), exposed)
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What the user is told after a session: what happened to the login, and which commits were made.
 
 use super::gather::Gathered;
-use crate::codex::login::{self, Gift, InHome};
+use crate::codex::login::{self, Gift, Held, InHome};
 use crate::spec::words::Mode;
 use crate::{git, ui};
 use std::time::SystemTime;
@@ -33,16 +33,22 @@ pub(super) fn commits(gathered: &Gathered, stop: &dyn Fn() -> bool) {
 fn login(gathered: &Gathered) {
     let places = &gathered.ground.places;
     match login::held(&places.codex_home, &places.login) {
-        Ok(InHome::Given(Gift::Lease, Some(ends))) => {
+        Ok(Held { file: InHome::Given(Gift::Lease, Some(ends)), .. }) => {
             let until = login::until(ends, SystemTime::now());
             ui::say(format_args!(
                 "login: the access token inside is good until {until}; it is renewed only while a session is open"
             ));
         }
         // The user was told of every other state when Codex was entered.
-        Ok(
-            InHome::Given(Gift::Lease, None) | InHome::Given(Gift::ApiKey | Gift::Full, _) | InHome::None | InHome::Own,
-        ) => {}
+        Ok(Held {
+            file:
+                InHome::Given(Gift::Lease, None)
+                | InHome::Given(Gift::ApiKey | Gift::Full, _)
+                | InHome::None
+                | InHome::Own
+                | InHome::Foreign,
+            ..
+        }) => {}
         Err(err) => ui::warn(format_args!("what login the sandbox has is not known: {err:#}")),
     }
 }

@@ -4,7 +4,7 @@ use super::gather::Gathered;
 use super::guest;
 use crate::beneath::Beneath;
 use crate::codex::home::{self, Mirror};
-use crate::codex::login::{self, LoginOutcome};
+use crate::codex::login::{self, Inside};
 use crate::spec::Role;
 use crate::spec::words::Mode;
 use crate::{exec, git, text, ui};
@@ -75,7 +75,7 @@ impl Fill {
                 let memories = gathered.ground.settings.memories;
                 let removed = home::write(mirror, memories, &self.to, agents, stop)?;
                 let over = mirror.over.iter().map(|line| format!("warning: {line}"));
-                return Ok(over.chain(planted(&removed)).chain(login(gathered)?).collect());
+                return Ok(over.chain(planted(&removed)).chain(login(gathered, Inside::Quiet)?).collect());
             }
             Filling::Home(Mode::Shared) => {
                 if !self.to.is_dir() {
@@ -93,9 +93,9 @@ impl Fill {
                 home::write_agents(&Mirror::default(), agents, stop)?;
             }
             Filling::SystemCodex => {
-                let rules = gathered.ground.surroundings.optional.get(&Role::SystemCodex);
-                let rules = rules.map(|rules| home::system(rules, &self.to, exposed));
-                rules.transpose().context("the administrator's rules for Codex must stay in force")?;
+                home::write_system(mirror, &self.to)?;
+                keep_secrets(gathered)?;
+                return Ok(mirror.secrets.line().map(|line| format!("warning: {line}")).into_iter().collect());
             }
             Filling::Guest => {
                 guest::fill(&gathered.ground.places, &gathered.ground.network, exposed, gathered.ground.denials())?
@@ -122,6 +122,12 @@ fn planted(removed: &[PathBuf]) -> Option<String> {
     })
 }
 
+/// Keeps which secrets of the configuration went in, by their places: what `status` says.
+fn keep_secrets(gathered: &Gathered) -> Result<()> {
+    let text = serde_json::to_string_pretty(&gathered.mirror.secrets)?;
+    exec::write_file(&gathered.ground.places.secrets, text.as_bytes(), 0o600)
+}
+
 fn prepare_git(gathered: &Gathered, private: &Path, stop: &dyn Fn() -> bool) -> Result<Vec<String>> {
     let appeared = git::note_appearance(gathered.ground.repository.as_ref(), private)?;
     let mut notes: Vec<String> = appeared.iter().map(|note| format!("warning: {note}")).collect();
@@ -145,21 +151,22 @@ pub(super) fn refresh(gathered: &Gathered, stop: &dyn Fn() -> bool) -> Result<Ve
 
 /// What is left out of the host's Codex home, or copied with changes: one line each.
 pub(super) fn notes(gathered: &Gathered) -> Vec<String> {
-    match gathered.ground.settings.shape.codex_home {
+    let mut notes = match gathered.ground.settings.shape.codex_home {
         Mode::Mirror => gathered.mirror.notes.iter().chain(&gathered.mirror.over).cloned().collect(),
         Mode::Shared => vec!["shared: the agent can change what your own Codex runs on this host".to_owned()],
         Mode::None => vec!["none: nothing of yours goes in, not even the login".to_owned()],
-    }
+    };
+    notes.extend(gathered.mirror.secrets.line());
+    notes
 }
 
 /// Gives the sandbox what the host has for it of its login, and says what that is. This may be done while an agent runs.
 ///
 /// # Errors
 /// The state folder cannot be written.
-pub(super) fn login(gathered: &Gathered) -> Result<Option<String>> {
+pub(super) fn login(gathered: &Gathered, inside: Inside) -> Result<Vec<String>> {
     let places = &gathered.ground.places;
-    let outcome = login::give(&gathered.login, &places.codex_home, &places.login)?;
-    Ok((outcome != LoginOutcome::Same).then(|| outcome.to_string()))
+    Ok(login::give(&gathered.login, inside, &places.codex_home, &places.login)?.lines())
 }
 
 /// How many entries of a home are in memory at once.

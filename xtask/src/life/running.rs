@@ -10,6 +10,7 @@ use super::exec_command::{Left, Program};
 use super::record::{self, Record};
 use super::{gather, guest, lease, native, ready};
 use crate::codex::home::McpServer;
+use crate::codex::login::Inside;
 use crate::context::Context;
 use crate::engine::alive::Alive;
 use crate::engine::inspect::Container;
@@ -219,10 +220,10 @@ impl Unproven<'_> {
 /// The host's configuration cannot be read, or the state folder cannot be written.
 fn refresh(call: &mut Call<'_>, container: &Container) -> Result<Vec<String>> {
     if !Alive::read(container)?.others().is_empty() {
-        return Ok(ready::login(&call.gathered)?.into_iter().collect());
+        return ready::login(&call.gathered, Inside::Alive);
     }
     let Call { cx, gathered, signals, .. } = call;
-    gathered.mirror = gather::mirror(cx, &gathered.ground.settings, &gathered.ground.exposed)?;
+    gathered.mirror = gather::mirror(cx, &gathered.ground)?;
     ready::refresh(gathered, &|| signals.any())
 }
 

@@ -39,7 +39,7 @@ pub(crate) fn sandbox(cx: &Context, asked: &Asked, exposed: Option<Exposed>) -> 
         let cx = &Context { dry_run: true, ..cx.clone() };
         let mut ground = Ground::read(cx, &asked.flags, exposed)?;
         ground.preview_git()?;
-        return dry_run(cx, &ground.gather(cx, Purpose::DryRun, &|| false)?, &asked.program);
+        return dry_run(cx, &ground.gather(cx, Purpose::DryRun, None)?, &asked.program);
     }
     let ground = Ground::read(cx, &asked.flags, exposed)?;
     let can_ask = cx.stdin_tty && !asked.yes;

@@ -3,13 +3,15 @@
 use anyhow::Result;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Which signals have arrived.
 pub(crate) struct Signals {
     end: Arc<AtomicBool>,
     keys: Arc<AtomicBool>,
     asking: Arc<AtomicBool>,
+    /// How often a key was pressed, as far as somebody has looked.
+    presses: AtomicUsize,
 }
 
 impl Signals {
@@ -20,7 +22,7 @@ impl Signals {
     /// The kernel refuses.
     pub(crate) fn catch() -> Result<Signals> {
         let new = || Arc::new(AtomicBool::new(false));
-        let signals = Signals { end: new(), keys: new(), asking: new() };
+        let signals = Signals { end: new(), keys: new(), asking: new(), presses: AtomicUsize::new(0) };
         let (end, keys) = (&signals.end, &signals.keys);
         for (number, flag) in [(SIGHUP, end), (SIGTERM, end), (SIGINT, keys), (SIGQUIT, keys)] {
             signal_hook::flag::register_conditional_shutdown(number, 128 + number, Arc::clone(&signals.asking))?;
@@ -40,6 +42,19 @@ impl Signals {
     /// To be called when a session ends: the keys that were pressed in it were meant for Codex.
     pub(crate) fn forget_keys(&self) {
         self.keys.store(false, Ordering::SeqCst);
+        self.presses.store(0, Ordering::SeqCst);
+    }
+
+    fn pressed(&self) -> usize {
+        if self.keys.swap(false, Ordering::SeqCst) {
+            self.presses.fetch_add(1, Ordering::SeqCst);
+        }
+        self.presses.load(Ordering::SeqCst)
+    }
+
+    /// Whether a key was pressed again after the first one was noticed: not even what should not be interrupted goes on.
+    pub(crate) fn insists(&self) -> bool {
+        self.pressed() > 1
     }
 
     /// Whether the terminal closed or an end was asked for.
@@ -49,6 +64,24 @@ impl Signals {
 
     /// Whether any of the signals came: before Codex is entered, each of them means to stop.
     pub(crate) fn any(&self) -> bool {
-        self.end() || self.keys.load(Ordering::SeqCst)
+        self.end() || self.pressed() > 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_presses_a_key_again_after_it_was_noticed_insists() {
+        let signals = Signals::catch().unwrap();
+        let press = || signals.keys.store(true, Ordering::SeqCst);
+        assert!(!signals.any() && !signals.insists());
+        press();
+        assert!(signals.any() && !signals.insists());
+        press();
+        assert!(signals.insists() && signals.any());
+        signals.forget_keys();
+        assert!(!signals.any() && !signals.insists(), "they were meant for Codex");
     }
 }

@@ -45,7 +45,7 @@ impl<'a> Call<'a> {
             // Whatever was read until now was read while an agent could change it.
             let Ground { settings, confirm, .. } = &self.gathered.ground;
             let ground = Ground::under(self.cx, settings.clone(), confirm, None)?;
-            self.gathered = ground.gather(self.cx, Purpose::Start, &|| self.signals.any())?;
+            self.gathered = ground.gather(self.cx, Purpose::Start, Some(&self.signals))?;
         }
         let (seen, when) = self.gathered.protect_git(self.cx)?;
         if let Some(look) = seen {

@@ -2,6 +2,8 @@
 
 mod screen;
 
+use crate::codex::home::Secrets;
+use crate::codex::login;
 use crate::context::Context;
 use crate::engine::alive::{Alive, Parted};
 use crate::engine::docker::Entrance;
@@ -18,13 +20,15 @@ use crate::spec::Spec;
 use crate::spec::insider::Insider;
 use crate::spec::places::{self, Places};
 use crate::spec::settings::Settings;
-use crate::spec::words::{Gpus, display};
+use crate::spec::words::{Gpus, Mode, display};
 use crate::step::Command;
 use crate::user::User;
 use anyhow::Result;
 use clap::ValueEnum;
 use serde::Serialize;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// The bound on each query to the container, in seconds. What does not answer by then is left out.
@@ -38,6 +42,9 @@ pub(crate) struct Status {
     #[serde(flatten)]
     sandbox: Option<Sandbox>,
     state_folder: PathBuf,
+    /// The secrets of the configuration of Codex at the last entry that set the home anew, by their places.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config_secrets: Option<Secrets>,
     caches: Vec<String>,
     /// Those of them that no sandbox with this setting of `cache_sharing` has.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -69,6 +76,8 @@ struct Sandbox {
     spec: Option<Spec>,
     unreadable: Option<String>,
     mounts: Vec<BindMount>,
+    /// What it has of a login, where it has a Codex home of its own.
+    login: Option<String>,
     /// The programs of the sessions that go on.
     sessions: Vec<String>,
     /// What may be a session that goes on, or what an agent has started beside it.
@@ -125,8 +134,19 @@ impl Status {
         let sandbox = existing.map(|existing| Sandbox::read(existing, &places)).transpose()?;
         let caches = caches?;
         let unused_caches = caches::unused(&caches, uid, settings.shape.cache_sharing);
-        Ok(Status { container, state, sandbox, state_folder: places.dir, caches, unused_caches })
+        let config_secrets = secrets(&places.secrets);
+        Ok(Status { container, state, sandbox, state_folder: places.dir, config_secrets, caches, unused_caches })
     }
+}
+
+/// The most bytes of the list of secrets that are read.
+const MOST_BYTES: u64 = 4 << 20;
+
+/// What was kept of them; `None` where there are none, or an earlier version kept nothing.
+fn secrets(kept: &Path) -> Option<Secrets> {
+    let file = File::open(kept).ok()?;
+    let secrets: Secrets = serde_json::from_reader(file.take(MOST_BYTES)).ok()?;
+    secrets.line().is_some().then_some(secrets)
 }
 
 impl Sandbox {
@@ -140,6 +160,8 @@ impl Sandbox {
             (shm, gpus) = ask(&existing.id, existing.spec.as_ref().ok());
         }
         let Existing { id, up, spec, container } = existing;
+        let mirrored = spec.as_ref().is_ok_and(|spec| spec.shape.codex_home == Mode::Mirror);
+        let login = mirrored.then(|| login::held(&places.codex_home, &places.login));
         let since = humantime::parse_rfc3339(&container.state.started_at).ok().filter(|_| up);
         let uptime = since.and_then(|since| SystemTime::now().duration_since(since).ok());
         let binds = container.mounts.into_iter().flatten().filter(|mount| mount.kind == "bind");
@@ -155,6 +177,10 @@ impl Sandbox {
             uptime_s: uptime.map(|uptime| uptime.as_secs()),
             unreadable: spec.as_ref().err().cloned(),
             spec: spec.ok(),
+            login: login.and_then(|held| match held {
+                Ok(held) => held.shown(SystemTime::now()),
+                Err(err) => Some(format!("not known: {err:#}")),
+            }),
             mounts,
             sessions: parted.sessions.into_iter().map(|process| process.args).collect(),
             in_doubt: parted.in_doubt.iter().map(Leftover::from).collect(),

@@ -1,11 +1,13 @@
 //! The wanted sandbox, from what was gathered. Pure.
 
 use super::gather::Gathered;
+use crate::codex::login::HostLogin;
 use crate::context::Context;
 use crate::engine::caches;
 use crate::fingerprint;
 use crate::git::Repository;
-use crate::spec::words::{GpuRoute, Mode};
+use crate::spec::places;
+use crate::spec::words::{GpuRoute, Handed, Login, Mode};
 use crate::spec::{Mount, Role, Schema, Spec};
 use std::path::{Path, PathBuf};
 
@@ -16,7 +18,9 @@ pub(super) fn spec(cx: &Context, gathered: &Gathered, route: Option<GpuRoute>) -
     let image = known.map(|known| &known.image);
     let engine_root = known.map_or(Path::new(caches::USUAL_ROOT), |known| known.engine.root_dir.as_path());
     let mut mounts = mounts(gathered);
-    let owner = caches::Owner::of(&settings.shape, &settings.env, &gathered.ground.places.project);
+    let handed = handed(gathered);
+    let key = places::key(&gathered.ground.workspace, gathered.ground.user.uid);
+    let owner = caches::Owner::of(&settings.shape, &settings.env, &handed, &key);
     mounts.extend(caches::mounts(&settings.caches, gathered.ground.user.uid, &owner, engine_root));
     // The base image's id is not among them: the engine would have to be asked for it, and the build checks it.
     let inputs = gathered.image.table().into_iter().map(|(name, value)| format!("{name}={value}"));
@@ -36,9 +40,21 @@ pub(super) fn spec(cx: &Context, gathered: &Gathered, route: Option<GpuRoute>) -
         codex_bin: gathered.codex.binary.clone(),
         ca_bundle: gathered.ground.network.ca.is_some(),
         env: settings.env.clone(),
+        handed,
         compose_file: gathered.ground.surroundings.compose_file.clone(),
         dev_container: gathered.ground.surroundings.dev_container,
     }
+}
+
+/// The secrets that go in beside a lease and the variables of `env`.
+fn handed(gathered: &Gathered) -> Vec<Handed> {
+    let settings = &gathered.ground.settings;
+    let login = match (settings.shape.codex_home, settings.login) {
+        (Mode::Shared, _) | (Mode::Mirror, Login::Full) => Some(Handed::FullLogin),
+        (Mode::Mirror, Login::Lease) => (gathered.host_login == HostLogin::ApiKey).then_some(Handed::ApiKey),
+        (Mode::Mirror, Login::None) | (Mode::None, _) => None,
+    };
+    login.into_iter().chain(gathered.mirror.secrets.go_in().then_some(Handed::Configuration)).collect()
 }
 
 /// Every bind mount, outer ones before those that lie in them.

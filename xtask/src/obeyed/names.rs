@@ -188,6 +188,16 @@ pub(super) fn is_way(path: &Path) -> bool {
     Here::of(dir).below.is_some() || Here::of(dir).way(name).is_some()
 }
 
+/// For the fuzzer: a path as the agent made it. What counts at the top counts at every depth.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let path = Path::new(OsStr::from_bytes(bytes));
+    if path.components().all(|part| matches!(part, std::path::Component::Normal(_))) && row(path).is_some() {
+        assert!(row(&Path::new("any/where").join(path)).is_some(), "{path:?} counts at every depth");
+    }
+    is_way(path);
+}
+
 /// Whether something in this directory ends as the path does without its last part.
 fn ends_with(dir: &Path, end: &Path) -> bool {
     end.parent().is_some_and(|outer| dir.ends_with(outer))

@@ -182,4 +182,42 @@ mod tests {
             assert!(fs::metadata(join(&dir, "cgroup.procs")).is_ok(), "{dir}");
         }
     }
+
+    #[test]
+    fn the_files_of_a_group_are_read_where_its_hierarchy_is_mounted() {
+        let dir = tempfile::tempdir().unwrap();
+        let (group, at) = (dir.path().join("c0"), dir.path().display());
+        fs::create_dir(&group).unwrap();
+        for (name, text) in [
+            ("pids.max", "4096\n"),
+            ("memory.max", "max\n"),
+            ("memory.swap.max", "0\n"),
+            ("cpu.weight", "39\n"),
+            ("memory.limit_in_bytes", "1\n"),
+            ("memory.memsw.limit_in_bytes", "2\n"),
+            ("cpu.shares", "512\n"),
+        ] {
+            fs::write(group.join(name), text).unwrap();
+        }
+        let some = |text: &str| Some(text.to_owned());
+        let two = MountTable::parse(&format!("2 1 0:25 / {at} rw - cgroup2 cgroup2 rw\n")).unwrap();
+        let limits = CgroupLimits {
+            pids: some("4096"),
+            memory: some("max"),
+            swap: some("0"),
+            cpu_weight: some("39"),
+            ..CgroupLimits::default()
+        };
+        assert_eq!(read("0::/c0\n", &two), limits);
+        let one = MountTable::parse(&format!("2 1 0:25 / {at} rw - cgroup cgroup rw,pids,memory,cpu\n")).unwrap();
+        let limits = CgroupLimits {
+            pids: some("4096"),
+            memory: some("1"),
+            memory_and_swap: some("2"),
+            cpu_shares: some("512"),
+            ..CgroupLimits::default()
+        };
+        assert_eq!(read("4:pids,memory,cpu:/c0\n", &one), limits);
+        assert_eq!(read("0::/c1\n", &two), CgroupLimits::default(), "it has no such files");
+    }
 }

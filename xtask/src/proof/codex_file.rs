@@ -30,3 +30,28 @@ impl std::fmt::Display for CodexFile {
         write!(f, "{}, {} bytes, changed {seconds}.{nanoseconds:09}", self.id, self.size)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proof::fixture::spec;
+
+    #[test]
+    fn the_file_below_the_mounted_package_is_known_by_what_changes_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut spec = spec();
+        spec.mounts.iter_mut().filter(|mount| mount.role == Role::CodexPackage).for_each(|mount| {
+            mount.source = dir.path().to_owned();
+        });
+        assert_eq!(CodexFile::of(&spec), None);
+        let path = dir.path().join("bin/codex");
+        fs::create_dir(dir.path().join("bin")).unwrap();
+        fs::write(&path, "elf").unwrap();
+        let first = CodexFile::of(&spec).unwrap();
+        assert_eq!((first.size, first.id), (3, FileId::from(&fs::metadata(&path).unwrap())));
+        fs::write(&path, "other").unwrap();
+        assert_ne!(CodexFile::of(&spec), Some(first));
+        let file = CodexFile { id: FileId { dev: 1, ino: 2 }, size: 3, changed: (4, 5) };
+        assert!(file.to_string().ends_with(", 3 bytes, changed 4.000000005"), "{file}");
+    }
+}

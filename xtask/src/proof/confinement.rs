@@ -140,7 +140,12 @@ fn namespaces(inside: &InsideWitness, host: &HostWitness) -> Finding {
         for kind in NAMESPACES {
             let theirs = process.namespaces.get(kind);
             draft.check(same(theirs, own.get(kind)), || format!("the witnesses do not agree on the {kind} namespace"));
-            draft.check(theirs != host.own_namespaces.get(kind), || format!("it shares the host's {kind} namespace"));
+            match host.own_namespaces.get(kind) {
+                Some(hosts) => {
+                    draft.check(theirs != Some(hosts), || format!("it shares the host's {kind} namespace"));
+                }
+                None => draft.unseen(format!("the host cannot see its own {kind} namespace")),
+            }
         }
         let shared = same(process.namespaces.get("user"), host.own_namespaces.get("user"));
         let user = if shared { "the host's own" } else { "mapped" };
@@ -254,6 +259,17 @@ mod tests {
                 }),
                 Box::new(|_, inside, _| _ = inside.process.namespaces.insert("ipc".into(), "ipc:[1]".into())),
             ],
+        );
+    }
+
+    #[test]
+    fn a_host_that_does_not_see_its_own_namespaces_proves_nothing() {
+        let (_, inside, mut host) = good();
+        host.own_namespaces.remove("net");
+        let claim = namespaces(&inside, &host);
+        assert_eq!(
+            (claim.verdict, claim.why.as_deref()),
+            (Verdict::NotProvable, Some("the host cannot see its own net namespace"))
         );
     }
 }

@@ -259,4 +259,13 @@ mod tests {
         (sample.read, sample.symlinks) = (0, Vec::new());
         assert_eq!(why(&inside, "dataset.ssv2.readable"), None);
     }
+
+    #[test]
+    fn another_mount_of_it_that_cannot_be_written_is_no_alias() {
+        let (mut spec, mut inside, mut host) = good();
+        add_line("900 80 254:0 /data /mnt/data ro - ext4 d rw", "both")(&mut spec, &mut inside, &mut host);
+        let claims = judge(&spec, &inside, &host);
+        let claim = claims.iter().find(|claim| claim.id == "dataset.ssv2.no-alias").unwrap();
+        assert_eq!(claim.why, None);
+    }
 }

@@ -64,6 +64,7 @@ pub(crate) fn spec() -> Spec {
         codex_bin: "/usr/lib/codex".into(),
         ca_bundle: false,
         env: Vec::new(),
+        handed: Vec::new(),
         compose_file: "ba9876543210".into(),
         dev_container: false,
     }

@@ -97,6 +97,15 @@ fn has_gid(status: &str, gid: u32) -> bool {
     field(status, "Gid").unwrap_or_default().split_whitespace().any(|field| field.parse() == Ok(gid))
 }
 
+/// For the fuzzer: the `status` of a process. Only one that is seen to have ended has no thread.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz(text: &str) {
+    if threads(text) == Some(0) {
+        assert!(field(text, "State").is_some_and(|state| state.starts_with(['Z', 'X'])));
+    }
+    assert!(!has_gid(text, 7) || text.contains('7'));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,6 +152,28 @@ mod tests {
             assert_eq!(is_in(), Some(false));
             thread("11", status("S (sleeping)", 2, "1\t7\t1\t1"));
             assert_eq!(is_in(), Some(true));
+        }
+    }
+
+    #[test]
+    fn what_is_in_the_group_is_found_and_ended_and_nothing_else_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let children = [0; 2].map(|_| duct::cmd!("sleep", "600").unchecked().start().unwrap());
+        let pids = children.each_ref().map(|child| child.pids()[0]);
+        fs::write(dir.path().join("cgroup.procs"), format!("{}\n{}\n", pids[0], pids[1])).unwrap();
+        let gid = rustix::process::getgid().as_raw();
+        let group = |gid| WitnessGroup { cgroup: Cgroup::at(dir.path().to_owned(), pids[0]), gid };
+        let members = |gid| group(gid).members().unwrap().iter().map(|process| process.pid).collect::<Vec<_>>();
+        let (own, other) = (group(gid), group(gid + 1));
+        assert_eq!((own.has(pids[1]), other.has(pids[1]), own.has(u32::MAX)), (Some(true), Some(false), None));
+        let mut both = pids.to_vec();
+        both.sort_unstable();
+        assert_eq!((members(gid), members(gid + 1)), (both, Vec::new()));
+        assert_eq!(other.emptied(), Ok(Vec::new()));
+        assert!(children.iter().all(|child| child.try_wait().unwrap().is_none()), "they are in another group");
+        assert_eq!(own.emptied(), Ok(Vec::new()));
+        for child in children {
+            assert!(child.wait_timeout(Duration::from_secs(20)).unwrap().is_some(), "it goes on");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Claims about limits and the network.
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 use super::cgroup_limits::CgroupLimits;
 use super::claim::{Draft, RECREATE, Side, some};
 use super::probe::InsideWitness;
@@ -232,20 +232,24 @@ fn network(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
             let own = !matches!(mode, "host" | "none" | "") && !mode.starts_with("container:");
             draft.check(own, || format!("the engine's mode is `{mode}`"));
             draft.check(!up.is_empty(), || "inside, no interface is up".into());
+            // An interface of which that is not known counts where none may be up, and does not where one must be.
+            if !inside.interfaces.iter().any(|(name, up)| name != "lo" && *up == Some(true)) {
+                draft.unseen("inside, no interface was seen to be up");
+            }
         }
     }
     draft.done()
 }
 
 /// What is seen inside where every limit of this shape is in force.
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(super) fn in_force(shape: &Shape, inside: &mut InsideWitness) {
     inside.shm = Some(shape.shm_size);
     inside.cgroup = cgroup_in_force(shape);
 }
 
 /// The same of the cgroup alone, as version 1 has it.
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(super) fn cgroup_in_force(shape: &Shape) -> CgroupLimits {
     let bytes = shape.memory.map_or("9223372036854771712".to_owned(), |bytes| bytes.to_string());
     CgroupLimits {
@@ -435,5 +439,14 @@ mod tests {
         assert_eq!(network(&spec, &inside, &host).why, None);
         inside.interfaces.insert("eth0".into(), None);
         assert!(network(&spec, &inside, &host).why.is_some());
+    }
+
+    #[test]
+    fn an_interface_that_may_be_up_is_none_that_was_seen_to_be_up() {
+        let (spec, mut inside, host) = good();
+        inside.interfaces = [("lo".into(), Some(true)), ("eth0".into(), None)].into();
+        assert_eq!(network(&spec, &inside, &host).verdict, Verdict::NotProvable);
+        inside.interfaces.insert("eth1".into(), Some(true));
+        assert_eq!(network(&spec, &inside, &host).verdict, Verdict::Held);
     }
 }

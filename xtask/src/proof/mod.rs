@@ -40,9 +40,11 @@ pub(crate) use cgroup_limits::{CgroupVersion, directory};
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz {
     pub(crate) use super::cgroup_limits::fuzz as cgroup_limits;
+    pub(crate) use super::group::fuzz as group;
     pub(crate) use super::net_tables::fuzz as net_tables;
     pub(crate) use super::probe::fuzz as answer;
     pub(crate) use super::sources::fuzz as backing;
+    pub(crate) use super::unseen::fuzz as judge;
 }
 
 pub(crate) use claim::Draft;
@@ -321,7 +323,10 @@ mod tests {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
+#[cfg_attr(fuzzing, expect(dead_code, reason = "the fuzzer changes the good answers as JSON"))]
 pub(crate) mod fixture;
 #[cfg(test)]
 mod hosts;
+#[cfg(any(test, fuzzing))]
+mod unseen;

@@ -42,14 +42,18 @@ impl NetTables {
 /// The addresses of this host that an attempt from inside is directed at.
 pub(crate) fn addresses_of_this_host() -> Vec<String> {
     let text = |name| fs::read_to_string(format!("/proc/self/net/{name}")).unwrap_or_default();
-    let six = text("if_inet6");
+    tried(&text("fib_trie"), &text("if_inet6"))
+}
+
+/// Of all addresses at most half are of IPv6.
+fn tried(fib_trie: &str, if_inet6: &str) -> Vec<String> {
     // An address that is valid on one link only can be reached by nobody who does not name the link.
-    let global = six
+    let global = if_inet6
         .lines()
-        .filter_map(self::six)
+        .filter_map(six)
         .filter(|(address, interface)| *interface != "lo" && !address.starts_with("fe80:"));
     let global: Vec<String> = global.map(|(address, _)| address).take(MOST / 2).collect();
-    let four = local_addresses(&text("fib_trie")).into_iter().take(MOST - global.len());
+    let four = local_addresses(fib_trie).into_iter().take(MOST - global.len());
     four.chain(global).collect()
 }
 
@@ -98,5 +102,35 @@ mod tests {
         let line = "20010db8000000000000000000000001 02 40 00 80     eth0";
         assert_eq!(six(line), Some(("2001:0db8:0000:0000:0000:0000:0000:0001".into(), "eth0")));
         assert_eq!(six("short"), None);
+    }
+
+    #[test]
+    fn what_the_probe_tries_are_addresses_of_both_kinds_that_others_can_reach() {
+        let four = |n: usize| -> String {
+            (1..=n).map(|i| format!("     |-- 10.0.0.{i}\n        /32 host LOCAL\n")).collect()
+        };
+        let line = |address: String, interface: &str| format!("{address} 02 40 00 80     {interface}\n");
+        let six = |n: usize| (1..=n).map(|i| line(format!("20010db8{i:024}"), "eth0")).collect::<String>();
+        let kinds = |four: &str, six: &str| {
+            let tried = tried(four, six);
+            let of_six = tried.iter().filter(|address| address.contains(':')).count();
+            (tried.len() - of_six, of_six)
+        };
+        assert_eq!(kinds(&four(9), &six(9)), (3, 3));
+        assert_eq!(kinds(&four(9), &six(1)), (5, 1));
+        assert_eq!(kinds(&four(1), &six(9)), (1, 3));
+        let own = line(format!("{:032}", 1), "lo") + &line(format!("fe80{:028}", 1), "eth0");
+        assert_eq!(tried(ALONE, &own), Vec::<String>::new(), "of the machine alone, and of one link alone");
+        assert_eq!(tried(&four(1), ""), ["10.0.0.1"]);
+    }
+
+    #[test]
+    fn without_the_tables_of_version_4_nothing_is_seen() {
+        let of = |missing: &'static str| NetTables::read(|name| (name != missing).then(|| name.to_owned()));
+        let all =
+            NetTables { route: "net/route".into(), fib_trie: "net/fib_trie".into(), if_inet6: "net/if_inet6".into() };
+        assert_eq!(of(""), Some(all.clone()));
+        assert_eq!((of("net/route"), of("net/fib_trie")), (None, None));
+        assert_eq!(of("net/if_inet6"), Some(NetTables { if_inet6: String::new(), ..all }), "a kernel without it");
     }
 }

@@ -4,12 +4,14 @@
 mod answer;
 
 #[cfg(any(test, fuzzing))]
+pub(crate) use answer::answer;
+#[cfg(any(test, fuzzing))]
 pub(crate) use answer::fuzz;
 pub(crate) use answer::{
     Attempted, InsideMount, InsideWitness, LeadsOut, Linked, Outside, ProcessFacts, Refusal, Sample, field,
 };
 #[cfg(test)]
-pub(crate) use answer::{Door, Passwd, Said, answer};
+pub(crate) use answer::{Door, Passwd, Said};
 
 use super::codex_file::CodexFile;
 use super::net_tables;

@@ -347,4 +347,27 @@ mod tests {
         assert_eq!(verdict(Some("a"), None), Some(Verdict::NotProvable));
         assert_eq!(judge(1000, None, None), None);
     }
+
+    #[test]
+    fn compiled_copies_of_modules_are_nothing_to_the_fingerprint() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let root = image();
+        let before = fingerprint(root.path()).unwrap();
+        let copies = root.path().join("usr/lib/python3.13/__pycache__");
+        fs::set_permissions(copies, fs::Permissions::from_mode(0o700)).unwrap();
+        assert_eq!(fingerprint(root.path()).unwrap(), before);
+    }
+
+    #[test]
+    fn only_on_an_overlay_are_directories_known_to_stay_where_they_are() {
+        let process = tempfile::tempdir().unwrap();
+        let root = process.path().join("root");
+        fs::rename(image().keep(), &root).unwrap();
+        fs::write(process.path().join("mountinfo"), mounts(",redirect_dir=off")).unwrap();
+        let before = fingerprint(&root).unwrap();
+        fs::rename(root.join("etc"), root.join("aside")).unwrap();
+        fs::rename(root.join("aside"), root.join("etc")).unwrap();
+        let overlay = u64::try_from(rustix::fs::statfs(&root).unwrap().f_type) == Ok(OVERLAY);
+        assert_eq!(fingerprint(&root).unwrap() == before, overlay);
+    }
 }

@@ -151,6 +151,8 @@ mod tests {
                 on_tables("inside", |line| line.point == "/workspace", |line| line.root = "/repo/xtask".into()),
                 on_tables("host", |line| line.point == "/workspace", |line| line.root = "/".into()),
                 add_line("900 80 254:0 /state /mnt rw - ext4 d rw", "both"),
+                // What lies at a mount counts, whatever it was made from.
+                on_tables("both", |line| line.point == "/home/codex/.codex", |line| line.root = "/state".into()),
             ],
         );
         breaks(

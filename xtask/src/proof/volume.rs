@@ -32,7 +32,7 @@ pub(super) fn source(
         "see `docker volume inspect {volume}`; `cargo xtask down --caches` removes it, and the next start creates it again"
     ));
     draft.check(caches::is_kept_apart(volume, cache, spec), || {
-        format!("`{volume}` is not the cache of sandboxes with these settings (network, `env`, `cache_sharing`)")
+        format!("`{volume}` is not the cache of sandboxes with these settings (network, secrets that go in, `cache_sharing`)")
     });
     match host.mounted_at(target) {
         Some(seen) => draft.check(seen.name == volume && seen.driver == "local", || {
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
     use crate::mountinfo::MountTable;
     use crate::proof::probe::Linked;
-    use crate::spec::words::{CacheSharing, Network};
+    use crate::spec::words::{CacheSharing, Handed, Network};
 
     const TARGET: &str = "/home/codex/.cache/pip";
 
@@ -86,6 +86,7 @@ mod tests {
                 mounted(TARGET, |seen| seen.driver = "nfs".into()),
                 Box::new(|spec, _, _| spec.shape.network = Network::None),
                 Box::new(|spec, _, _| spec.env.push("HF_TOKEN".into())),
+                Box::new(|spec, _, _| spec.handed.push(Handed::FullLogin)),
                 Box::new(|spec, _, _| spec.shape.cache_sharing = CacheSharing::Workspace),
                 Box::new(|spec, _, _| spec.shape.cache_sharing = CacheSharing::All),
                 Box::new(|_, inside, _| inside.targets[5].stat.as_mut().unwrap().owner = 0),

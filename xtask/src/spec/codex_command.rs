@@ -66,6 +66,59 @@ pub fn codex(disable: &[String], user: &[String]) -> Vec<String> {
     words
 }
 
+/// What the user has Codex do with the login inside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LoginCommand {
+    In,
+    Out,
+}
+
+/// Codex's own options before a command that take a value in the next word (`codex --help`, 0.145.0 to 0.171.0).
+const WITH_VALUE: &[&str] = &[
+    "-c",
+    "--config",
+    "--enable",
+    "--disable",
+    "-i",
+    "--image",
+    "-m",
+    "--model",
+    "--local-provider",
+    "-p",
+    "--profile",
+    "-s",
+    "--sandbox",
+    "-a",
+    "--ask-for-approval",
+    "-C",
+    "--cd",
+    "--add-dir",
+    "--remote",
+    "--remote-auth-token-env",
+];
+
+/// Whether the user's arguments log in or out: `login`, and not `login status` or its help. What is not understood does not.
+pub(crate) fn login_command(user: &[String]) -> Option<LoginCommand> {
+    let mut words = user.iter().map(String::as_str);
+    let tells = |word: &str| matches!(word, "status" | "help" | "-h" | "--help" | "-V" | "--version");
+    if words.clone().any(tells) {
+        return None;
+    }
+    let command = loop {
+        match words.next()? {
+            option if WITH_VALUE.contains(&option) => drop(words.next()),
+            "--" => return None,
+            option if option.starts_with('-') => {}
+            word => break word,
+        }
+    };
+    match command {
+        "login" => Some(LoginCommand::In),
+        "logout" => Some(LoginCommand::Out),
+        _another => None,
+    }
+}
+
 /// The environment of Codex: shown by value (terminal, mark, what is carried), and by name only (proxies, the user's
 /// allow-list).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -95,5 +148,21 @@ mod tests {
         let words = codex(&["-c".into(), "mcp_servers.a.enabled=false".into()], &["-s".into(), "read-only".into()]);
         assert_eq!(words[..3], ["/opt/codex/bin/codex", "-c", r#"sandbox_mode="danger-full-access""#]);
         assert_eq!(words[words.len() - 2..], ["-s", "read-only"]);
+    }
+
+    #[test]
+    fn a_login_is_known_by_its_command_alone() {
+        let of = |line: &str| login_command(&line.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        for line in
+            ["login", "login --device-auth", "-c a=b login", "--search -p work login --with-api-key", "--model=m login"]
+        {
+            assert_eq!(of(line), Some(LoginCommand::In), "{line}");
+        }
+        assert_eq!((of("logout"), of("-c login logout")), (Some(LoginCommand::Out), Some(LoginCommand::Out)));
+        for line in
+            ["", "exec login", "-- login", "login status", "login --help", "--help login", "-m login", "resume", "-c"]
+        {
+            assert_eq!(of(line), None, "{line}");
+        }
     }
 }

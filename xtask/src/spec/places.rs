@@ -31,6 +31,8 @@ pub struct Places {
     pub no_codex_home: PathBuf,
     /// Which login this tool gave the sandbox, without any token.
     pub login: PathBuf,
+    /// Which secrets of the configuration this tool gave the sandbox, by their places.
+    pub secrets: PathBuf,
     /// The leases that are kept, for all workspaces.
     pub leases: PathBuf,
     /// The folder of the sandbox's own git directory.
@@ -55,17 +57,14 @@ pub struct Places {
 /// them. A workspace that no longer exists still has its places.
 pub fn of(cx: &Context, workspace: &Path, uid: u32) -> Places {
     let workspace = resolved(workspace);
-    let name = workspace.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(24).collect();
-    let hash = fingerprint::of([workspace.to_string_lossy().as_bytes(), &uid.to_le_bytes()]);
-    let key = format!("{}-{}", name.trim_matches('-'), &hash[..8]);
-    let key = key.trim_start_matches('-').to_owned();
+    let key = key(&workspace, uid);
     let dir = cx.state.join("workspaces").join(&key);
     Places {
         project: format!("{PROJECT}{key}"),
         codex_home: dir.join("codex-home"),
         no_codex_home: dir.join("codex-home-none"),
         login: dir.join("login.json"),
+        secrets: dir.join("config-secrets.json"),
         leases: cx.state.join("logins"),
         git: dir.join("git"),
         git_state: dir.join("git-state.json"),
@@ -77,6 +76,15 @@ pub fn of(cx: &Context, workspace: &Path, uid: u32) -> Places {
         override_file: cx.scratch().join(&key).join("override.yaml"),
         dir,
     }
+}
+
+/// The name by which a workspace (without symlinks) is known among the places of a user. Pure.
+pub(crate) fn key(workspace: &Path, uid: u32) -> String {
+    let name = workspace.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(24).collect();
+    let hash = fingerprint::of([workspace.to_string_lossy().as_bytes(), &uid.to_le_bytes()]);
+    let key = format!("{}-{}", name.trim_matches('-'), &hash[..8]);
+    key.trim_start_matches('-').to_owned()
 }
 
 impl Places {

@@ -23,7 +23,7 @@ use crate::context::{Context, directory};
 use crate::exposed::Exposed;
 use crate::spec::inside::Role;
 use crate::spec::mount::Mount;
-use crate::spec::words::{Cache, Gpus, Login, Memories};
+use crate::spec::words::{Cache, ConfigSecrets, Gpus, Login, Memories};
 use anyhow::Result;
 use keys::ValueKind;
 use std::path::PathBuf;
@@ -82,6 +82,8 @@ pub struct Settings {
     pub login: Login,
     /// What happens to the memories of Codex at the next entry.
     pub memories: Memories,
+    /// What becomes of the secrets in the configuration of Codex; `None` where that follows from the login.
+    pub config_secrets: Option<ConfigSecrets>,
     /// The caches that outlive the container.
     pub caches: Vec<Cache>,
     /// Variables that pass from the user's environment to Codex, by name.
@@ -113,6 +115,14 @@ impl Settings {
             from => format!("`{}` was given by `{from}`", origin.value),
         };
         self.origins.iter().filter(said).map(sentence).collect()
+    }
+
+    /// What becomes of the secrets in the configuration. Nobody who hands in no login expects other credentials to go in.
+    pub(crate) fn config_secrets(&self) -> ConfigSecrets {
+        self.config_secrets.unwrap_or(match self.login {
+            Login::None => ConfigSecrets::Drop,
+            Login::Lease | Login::Full => ConfigSecrets::Pass,
+        })
     }
 
     /// What `/dev/shm` lacks of its usual size because the memory is limited.
@@ -158,7 +168,7 @@ pub(crate) fn fuzz(text: &str) {
 mod tests;
 
 /// The built-in defaults of all that shapes a container.
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) fn usual() -> Shape {
     let cx = Context { memory: Some(128 << 30), ..Context::default() };
     resolve(&cx, &Flags::default(), &[]).expect("the defaults").shape

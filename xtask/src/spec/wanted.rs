@@ -4,7 +4,7 @@
 use super::inside::{Role, Taken, ToldBy};
 use super::mount::{Mount, ids};
 use super::settings::Shape;
-use super::words::{Cache, GpuRoute};
+use super::words::{Cache, GpuRoute, Handed};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -70,6 +70,8 @@ pub struct Spec {
     pub ca_bundle: bool,
     /// Variables that pass from the user's environment to Codex, by name.
     pub env: Vec<String>,
+    /// Secrets that go in beside those and a lease, by their kinds.
+    pub handed: Vec<Handed>,
     /// The fingerprint of `docker/docker-compose.yaml`.
     pub compose_file: String,
     /// Whether this is the sandbox that `.devcontainer/devcontainer.json` opens.
@@ -150,6 +152,7 @@ impl Spec {
             codex_bin: _,
             ca_bundle,
             env,
+            handed,
             compose_file,
             dev_container,
         } = self;
@@ -165,6 +168,7 @@ impl Spec {
             ),
             row("CA bundle", if *ca_bundle { "the host's" } else { "the image's" }.into(), Now),
             row("env", env.join(", "), EachEntry),
+            row("secrets", handed.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "), EachEntry),
             row("compose file", compose_file.clone(), NextStart),
             row("dev container", if *dev_container { "yes" } else { "no" }.into(), NextStart),
         ];
@@ -253,7 +257,7 @@ pub(crate) mod tests {
         let kept = json!(crate::proof::fixture::spec());
         let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
         let spec = "schema uid gid groups image image_id image_inputs mounts out_of_reach shape gpu_route codex_version \
-                    codex_bin ca_bundle env compose_file dev_container";
+                    codex_bin ca_bundle env handed compose_file dev_container";
         assert_eq!((SCHEMA, keys(&kept).as_str()), (5, spec), "raise SCHEMA with the layout");
     }
 

@@ -150,7 +150,7 @@ pub enum Network {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CacheSharing {
-    /// Those with the same network; of one that `env` hands variables to, its own workspace alone.
+    /// Those with the same network; of one that secrets are handed to beside a lease, its own workspace alone.
     Network,
     /// Those of the same workspace with the same network.
     Workspace,
@@ -166,6 +166,29 @@ pub enum Memories {
     Drop,
     /// They are kept.
     Keep,
+}
+
+/// What becomes of the secrets that the configuration of Codex holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConfigSecrets {
+    /// They go in: Codex needs them.
+    #[default]
+    Pass,
+    /// They are left out.
+    Drop,
+}
+
+/// A secret that goes in beside a lease and what `env` names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Handed {
+    /// The whole login of the host.
+    FullLogin,
+    /// An API key, in the place of a login.
+    ApiKey,
+    /// Secrets that the configuration of Codex holds.
+    Configuration,
 }
 
 /// What happens to the processes that ended sessions have left running.
@@ -235,7 +258,7 @@ macro_rules! display {
 
 pub(crate) use display;
 
-display!(Mode, Login, Cache, Network, CacheSharing);
+display!(Mode, Login, Cache, Network, CacheSharing, ConfigSecrets, Handed);
 
 #[cfg(test)]
 mod tests {
@@ -257,6 +280,8 @@ mod tests {
         as_clap::<Memlock>();
         as_clap::<CacheSharing>();
         as_clap::<Memories>();
+        as_clap::<ConfigSecrets>();
+        as_clap::<Handed>();
         assert_eq!(words::<Network>(), ["open", "none"]);
         assert_eq!(words::<Cache>(), ["huggingface", "torch", "pip", "uv"]);
         assert_eq!(words::<Gpus>(), ["all", "none"]);

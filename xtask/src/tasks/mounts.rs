@@ -13,7 +13,7 @@ use serde_json::json;
 
 /// Checks from the host, and where a sandbox runs also from inside. Exit code 1 where a claim does not hold.
 pub(crate) fn run(cx: &Context, flags: &Flags, json: bool) -> Result<u8> {
-    let gathered = Ground::read(cx, flags, None)?.gather(cx, Purpose::Look, &|| false)?;
+    let gathered = Ground::read(cx, flags, None)?.gather(cx, Purpose::Look, None)?;
     let (mounts, problems) = life::problems(cx, &gathered);
     let mut claims = sources::claims(&mounts, &problems);
     let running = gathered.existing.as_ref().filter(|running| running.up);

@@ -250,6 +250,7 @@ impl Edit<'_, '_> {
 /// For the fuzzer. What is written can be read, has none of the dropped keys, and is not changed a second time.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(text: &str) {
+    super::secrets::fuzz(text);
     let path = Path::new("/nowhere/codex/config.toml");
     let once = |text: &str| {
         let agents = Path::new("/nowhere/agents");

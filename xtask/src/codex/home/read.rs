@@ -1,11 +1,13 @@
 //! Reads the host's configuration of Codex, as values.
 
 use super::config::{self, Host};
+use super::secrets::{self, Secret, Secrets};
 use super::write::OWN_SKILLS;
 use super::{Item, Mirror, WHOLE, note};
 use crate::beneath::{Beneath, FileId, Held, Refused, Why};
 use crate::error::failed;
 use crate::exposed::{Exposed, NotOpened};
+use crate::spec::words::ConfigSecrets;
 use crate::text;
 use anyhow::Result;
 use rustix::fs::FileType;
@@ -37,10 +39,10 @@ const ENDLESS: &str = "a symlink that leads to a directory above, or a tree with
 ///
 /// # Errors
 /// A `config.toml` or a profile cannot be read or parsed, or a symlink leads through a directory that a sandbox can write.
-pub(crate) fn read(host_home: &Path, agents: &Path, exposed: &Exposed) -> Result<Mirror> {
+pub(crate) fn read(host_home: &Path, agents: &Path, policy: ConfigSecrets, exposed: &Exposed) -> Result<Mirror> {
     let mut host = Host { home: host_home, agents, brought: BTreeMap::new() };
     let mut mirror = Mirror::default();
-    let mut home = Collector::new(host_home, false, exposed)?;
+    let mut home = Collector::new(host_home, policy, false, exposed)?;
     for name in configs(host_home)? {
         home.config(&name, &mut host, &mut mirror)?;
     }
@@ -51,14 +53,18 @@ pub(crate) fn read(host_home: &Path, agents: &Path, exposed: &Exposed) -> Result
     for (source, name) in host.brought {
         home.entry(&source, &Path::new("brought-along").join(name), &mut Vec::new())?;
     }
-    let mut shared = Collector { bytes: home.bytes, count: home.count, ..Collector::new(agents, false, exposed)? };
+    let mut shared =
+        Collector { bytes: home.bytes, count: home.count, ..Collector::new(agents, policy, false, exposed)? };
     for name in ["skills", "plugins"] {
         shared.take(Path::new(name))?;
     }
+    let mut found = std::mem::take(&mut home.secrets);
+    found.append(&mut shared.secrets);
+    let secrets = Secrets { policy, found };
     let (files, mut notes, over) = home.finish();
     let (agents, more, more_over) = shared.finish();
     notes.extend(more);
-    Ok(Mirror { files, agents, notes, over: over.into_iter().chain(more_over).collect(), ..mirror })
+    Ok(Mirror { files, agents, notes, secrets, over: over.into_iter().chain(more_over).collect(), ..mirror })
 }
 
 /// The names of `config.toml`, which comes first, and of the profiles.
@@ -99,6 +105,8 @@ pub(super) struct Collector<'a> {
     over: Vec<String>,
     /// How many more there are.
     more: usize,
+    policy: ConfigSecrets,
+    pub(super) secrets: Vec<Secret>,
 }
 
 /// What was opened to be copied.
@@ -117,7 +125,7 @@ impl Opened {
 }
 
 impl<'a> Collector<'a> {
-    pub(super) fn new(root: &Path, strict: bool, exposed: &'a Exposed) -> Result<Collector<'a>> {
+    pub(super) fn new(root: &Path, policy: ConfigSecrets, strict: bool, exposed: &'a Exposed) -> Result<Collector<'a>> {
         let held = match exposed.open(root) {
             Ok(held) => Some(held),
             Err(why @ NotOpened::Exposed(_)) => return Err(why.into()),
@@ -136,6 +144,8 @@ impl<'a> Collector<'a> {
             count: 0,
             over: Vec::new(),
             more: 0,
+            policy,
+            secrets: Vec::new(),
         })
     }
 
@@ -172,6 +182,10 @@ impl<'a> Collector<'a> {
             Err(Refused { why: Why::Failed(err), .. }) => return Err(failed(err)),
             Err(_) => return self.left_out(&path, "not a file"),
         }
+        let text = match self.screened(&path, text.into_bytes()).map(String::from_utf8) {
+            Some(Ok(text)) => text,
+            Some(Err(_)) | None => return self.left_out(&path, "it holds secrets, and is not TOML"),
+        };
         let edited = config::edit(&path, &text, host)?;
         for server in edited.mcp {
             if !mirror.mcp.iter().any(|known| known.name == server.name) {
@@ -293,8 +307,16 @@ impl<'a> Collector<'a> {
         self.bytes += bytes.len() as u64;
         self.count += 1;
         let executable = meta.permissions().mode() & 0o100 != 0;
+        let Some(bytes) = self.screened(source, bytes) else { return Ok(()) };
         self.files.push(Item { path: below.to_owned(), bytes, executable });
         Ok(())
+    }
+
+    /// Notes the secrets of a file, and gives what goes in of it.
+    fn screened(&mut self, source: &Path, bytes: Vec<u8>) -> Option<Vec<u8>> {
+        let looked = secrets::look(source, bytes, self.policy);
+        self.secrets.extend(looked.keys.into_iter().map(|key| Secret { file: source.to_owned(), key }));
+        looked.bytes
     }
 
     fn dir(&mut self, dir: &Beneath, source: &Path, below: &Path, above: &mut Vec<FileId>) -> Result<()> {

@@ -3,31 +3,35 @@
 use super::config::parse;
 use super::read::{Collector, unreadable};
 use super::text::set;
-use super::{Item, write};
+use super::{Item, Mirror, Secret, write};
 use crate::error::usage;
 use crate::exposed::Exposed;
 use crate::spec::inside::WORKSPACE;
+use crate::spec::words::ConfigSecrets;
 use anyhow::Result;
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use toml_edit::TableLike;
 
-/// Makes `out` a whole copy of `host_etc` (`/etc/codex`), to be mounted read-only in its place, and returns `out`. `None`
-/// where the host has no such directory.
+/// What a whole copy of `host_etc` (`/etc/codex`) has, and the secrets in it; nothing where the host has no such directory.
 ///
 /// In its `config.toml` three keys are set for the sandbox: no background server, no question about updates, and
 /// `/workspace` is trusted; all other keys are the host's.
 ///
 /// # Errors
 /// A part of the directory cannot be read: rules that silently do not apply would be worse than none.
-pub(crate) fn system(host_etc: &Path, out: &Path, exposed: &Exposed) -> Result<Option<PathBuf>> {
+pub(crate) fn system(
+    host_etc: &Path,
+    policy: ConfigSecrets,
+    exposed: &Exposed,
+) -> Result<(Option<Vec<Item>>, Vec<Secret>)> {
     match fs::read_dir(host_etc) {
-        Err(err) if err.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(err) if err.kind() == ErrorKind::NotFound => return Ok((None, Vec::new())),
         Err(err) => return Err(unreadable(host_etc, &err)),
         Ok(_) => {}
     }
-    let mut collector = Collector::new(host_etc, true, exposed)?;
+    let mut collector = Collector::new(host_etc, policy, true, exposed)?;
     collector.entry(host_etc, Path::new(""), &mut Vec::new())?;
     let mut files = collector.files;
     let at = files.iter().position(|file| file.path == Path::new("config.toml"));
@@ -35,8 +39,15 @@ pub(crate) fn system(host_etc: &Path, out: &Path, exposed: &Exposed) -> Result<O
     let path = host_etc.join("config.toml");
     let text = String::from_utf8(bytes).map_err(|_| usage(format!("`{}` is not UTF-8", path.display())))?;
     files.push(Item::plain("config.toml", merged(&path, &text)?));
-    write::sync(out, &files, |_, _| true, &|| false)?;
-    Ok(Some(out.to_owned()))
+    Ok((Some(files), collector.secrets))
+}
+
+/// Makes `out`, which is mounted read-only in the place of `/etc/codex`, that copy.
+///
+/// # Errors
+/// It cannot be written.
+pub(crate) fn write_system(mirror: &Mirror, out: &Path) -> Result<()> {
+    mirror.system.as_ref().map_or(Ok(()), |files| write::sync(out, files, |_, _| true, &|| false).map(drop))
 }
 
 /// The text of the system's `config.toml` for a sandbox, from the host's.
@@ -67,11 +78,17 @@ mod tests {
     use super::*;
     use toml_edit::DocumentMut;
 
+    fn filled(etc: &Path, out: &Path) -> Result<bool> {
+        let (system, _) = system(etc, ConfigSecrets::Pass, &Exposed::nothing())?;
+        let there = system.is_some();
+        write_system(&Mirror { system, ..Mirror::default() }, out).map(|()| there)
+    }
+
     #[test]
     fn the_rules_of_the_host_stay_and_the_needs_of_the_sandbox_are_added() {
         let temp = tempfile::tempdir().unwrap();
         let (etc, out) = (temp.path().join("etc"), temp.path().join("out"));
-        assert_eq!(system(&etc, &out, &Exposed::nothing()).unwrap(), None);
+        assert!(!filled(&etc, &out).unwrap());
         fs::create_dir_all(etc.join("skills/.system")).unwrap();
         fs::write(etc.join("requirements.toml"), "allowed_sandbox_modes = []\n").unwrap();
         fs::write(etc.join("skills/.system/S.md"), "s").unwrap();
@@ -80,7 +97,7 @@ mod tests {
             "# Ours.\nmodel = \"m\"\nnotify = [\"n\"]\n[features]\ndaemon_auto_start = true # no\nx = true\n",
         )
         .unwrap();
-        assert_eq!(system(&etc, &out, &Exposed::nothing()).unwrap(), Some(out.clone()));
+        assert!(filled(&etc, &out).unwrap());
         let text = fs::read_to_string(out.join("config.toml")).unwrap();
         let expected = "# Ours.\nmodel = \"m\"\nnotify = [\"n\"]\ncheck_for_update_on_startup = false\n[features]\n\
             daemon_auto_start = false # no\nx = true\n\n[projects.\"/workspace\"]\ntrust_level = \"trusted\"\n";
@@ -90,7 +107,7 @@ mod tests {
         // What the host drops is dropped, and without a `config.toml` there is still ours.
         fs::remove_file(etc.join("requirements.toml")).unwrap();
         fs::remove_file(etc.join("config.toml")).unwrap();
-        system(&etc, &out, &Exposed::nothing()).unwrap();
+        filled(&etc, &out).unwrap();
         assert!(!out.join("requirements.toml").exists());
         assert!(fs::read_to_string(out.join("config.toml")).unwrap().contains("trusted"));
     }
@@ -119,7 +136,7 @@ mod tests {
     fn a_part_that_cannot_be_read_is_an_error() {
         let temp = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink("/nowhere", temp.path().join("requirements.toml")).unwrap();
-        let err = system(temp.path(), &temp.path().join("out"), &Exposed::nothing()).unwrap_err();
+        let err = filled(temp.path(), &temp.path().join("out")).unwrap_err();
         let text = crate::error::render(&err);
         assert!(text.contains("requirements.toml`: a symlink that leads nowhere"), "{text}");
     }

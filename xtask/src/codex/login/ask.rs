@@ -9,15 +9,23 @@ use super::token::Token;
 use crate::context::Context;
 use crate::exec::{self, Next, Talk};
 use crate::step::Command;
+use crate::ui;
 use anyhow::Result;
 use serde::Deserialize;
 use serde_json::json;
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
-/// Seconds. An answer takes 0.3 to 1 s, and a renewal as long as its server takes.
-const ANSWER_BOUND: u64 = 20;
+/// An answer takes 0.3 to 1 s.
+const ANSWER_BOUND: Duration = Duration::from_secs(20);
+
+/// A renewal takes as long as its server takes. A refresh token can be used once: with an answer that nobody heard, the host's
+/// login would be lost.
+const RENEWAL_BOUND: Duration = Duration::from_secs(60);
+
+const WAITS: &str = "login: your Codex on the host is renewing its login, which could be lost if that were ended now; it may take \
+     a minute; pressing Ctrl-C twice ends it";
 
 /// The most bytes of an answer.
 const MOST_BYTES: usize = 1 << 20;
@@ -49,6 +57,19 @@ pub(crate) enum CodexSays {
     Silent(&'static str),
 }
 
+/// How long whoever asks wants to wait.
+#[derive(Clone, Copy)]
+pub(crate) struct Patience<'a> {
+    /// Whether nobody wants to know any more. A renewal that may have begun is waited for all the same.
+    pub(crate) stop: &'a dyn Fn() -> bool,
+    /// Whether not even such a renewal is waited for.
+    pub(crate) insists: &'a dyn Fn() -> bool,
+}
+
+impl Patience<'static> {
+    pub(super) const ENDLESS: Patience<'static> = Patience { stop: &|| false, insists: &|| false };
+}
+
 /// Who is asked.
 #[derive(Clone)]
 pub(crate) struct Asker {
@@ -66,26 +87,27 @@ impl Asker {
             // A project's own configuration is not read there.
             .dir("/")
             .at_most(MOST_BYTES)
-            .timeout(ANSWER_BOUND);
+            .timeout((ANSWER_BOUND + RENEWAL_BOUND * 2).as_secs());
         if let Some(server) = cx.var(SERVER).filter(|server| is_of_this_machine(server)) {
             command = command.secret_env(SERVER, server);
         }
         Asker { command }
     }
 
-    /// The access token, renewed where little of its life is left and `renew` says so. `stop` says whether nobody wants to know any more.
+    /// The access token, renewed where little of its life is left and `renew` says so. `by_itself`: Codex may renew it as soon
+    /// as it starts.
     ///
     /// # Errors
     /// Codex cannot be started.
-    pub(crate) fn token(&self, renew: bool, stop: impl Fn() -> bool) -> Result<CodexSays> {
-        match self.once(renew, &stop)? {
+    pub(crate) fn token(&self, renew: bool, by_itself: bool, patience: Patience<'_>) -> Result<CodexSays> {
+        match self.once(renew, by_itself, patience)? {
             // Where another Codex was quicker, the new token lies in the home by now.
-            CodexSays::Dead => self.once(renew, &stop),
+            CodexSays::Dead => self.once(renew, by_itself, patience),
             answer => Ok(answer),
         }
     }
 
-    fn once(&self, renew: bool, stop: impl Fn() -> bool) -> Result<CodexSays> {
+    fn once(&self, renew: bool, by_itself: bool, Patience { stop, insists }: Patience<'_>) -> Result<CodexSays> {
         let question = |id: u64| {
             let params = json!({"includeToken": true, "refreshToken": id == WITH_RENEWAL});
             format!("{}\n", json!({"id": id, "method": "getAuthStatus", "params": params}))
@@ -97,13 +119,18 @@ impl Asker {
             json!({"method": "initialized"}),
             question(WITHOUT_RENEWAL),
         );
-        let (mut answer, renewing) = (None, Cell::new(false));
+        let begun = Instant::now();
+        let (mut answer, renewing) = (None, Cell::new(by_itself.then_some(begun)));
         let heard = |line: &str| match parse(line) {
             Some((WITHOUT_RENEWAL, said)) => {
                 let late = matches!(&said, CodexSays::Token(token) if token.is_late(SystemTime::now()));
                 answer = Some(said);
-                renewing.set(late && renew);
-                if renewing.get() { Next::Say(question(WITH_RENEWAL)) } else { Next::Done }
+                if late && renew {
+                    renewing.set(Some(Instant::now()));
+                    Next::Say(question(WITH_RENEWAL))
+                } else {
+                    Next::Done
+                }
             }
             Some((WITH_RENEWAL, said)) => {
                 // A token that still lives is of use also where it was not renewed.
@@ -114,12 +141,21 @@ impl Asker {
             }
             Some(_) | None => Next::Wait,
         };
-        // A refresh token can be used once: a renewal that was begun is waited for, or the host's login could be lost with it.
-        let end = exec::talk(&self.command, &first, heard, || !renewing.get() && stop())?;
+        let (late, told) = (Cell::new(false), Cell::new(false));
+        let ends = || {
+            let (since, bound) = renewing.get().map_or((begun, ANSWER_BOUND), |since| (since, RENEWAL_BOUND));
+            let stop = stop();
+            late.set(since.elapsed() > bound);
+            if renewing.get().is_some() && stop && !told.replace(true) {
+                ui::say(WAITS);
+            }
+            late.get() || insists() || (stop && renewing.get().is_none())
+        };
+        let end = exec::talk(&self.command, &first, heard, ends)?;
         Ok(answer.unwrap_or(match end {
             Talk::Done | Talk::Broken => CodexSays::Silent("it ended without an answer"),
-            Talk::Stopped => CodexSays::Silent("it was interrupted"),
-            Talk::Late => CodexSays::Silent("it did not answer in time"),
+            Talk::Stopped if !late.get() => CodexSays::Silent("it was interrupted"),
+            Talk::Stopped | Talk::Late => CodexSays::Silent("it did not answer in time"),
         }))
     }
 }
@@ -186,6 +222,7 @@ pub(crate) fn home_key(home: &Path) -> PathBuf {
 pub(super) fn fuzz(text: &str) {
     text.lines().for_each(|line| _ = parse(line));
     if let Some(token) = Token::parse(text) {
+        super::until(token.ends(), SystemTime::UNIX_EPOCH);
         assert!(Token::try_from(String::from(token.clone())).is_ok_and(|again| again == token));
     }
 }

@@ -1,5 +1,6 @@
 //! The host's `auth.json`, as 0.169.0 writes it: what kind of login it is. No function and no error here shows a token.
 
+use super::token::Token;
 use serde_json::{Map, Value};
 use std::fs;
 use std::io::{ErrorKind, Read as _};
@@ -48,6 +49,12 @@ impl HostFile {
     }
 }
 
+/// The access token of a login.
+pub(super) fn access_token(bytes: &[u8]) -> Option<Token> {
+    let value = serde_json::from_slice::<Value>(bytes).ok()?;
+    Token::parse(value.get("tokens")?.get("access_token")?.as_str()?)
+}
+
 fn kind(value: &Map<String, Value>) -> AuthKind {
     const KNOWN: [&str; 4] = ["auth_mode", "OPENAI_API_KEY", "tokens", "last_refresh"];
     const TOKENS: [&str; 4] = ["id_token", "access_token", "refresh_token", "account_id"];
@@ -72,5 +79,7 @@ pub(crate) fn fuzz(bytes: &[u8]) {
     if let Ok(value) = serde_json::from_slice(bytes) {
         kind(&value);
     }
+    super::inside::fuzz(bytes);
+    super::kept::fuzz(bytes);
     super::ask::fuzz(&String::from_utf8_lossy(bytes));
 }

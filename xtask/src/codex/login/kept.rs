@@ -1,7 +1,9 @@
 //! The lease that is kept: one for each Codex home of the host, for all sandboxes, in the state folder, which no container
 //! reaches. Codex is asked again only where it is no longer good.
 
-use super::ask::{Asker, CodexSays, home_key};
+use super::ask::{Asker, CodexSays, Patience, home_key};
+use super::auth::HostFile;
+use super::store::{HostCodex, Store};
 use super::token::Token;
 use crate::beneath::{Lock, lock_fd};
 use crate::{exec, fingerprint};
@@ -15,8 +17,11 @@ use std::time::{Duration, Instant, SystemTime};
 /// How long a lease is believed where the login lies in a keyring, so that no file tells of a log-out or another login.
 const UNSEEN: Duration = Duration::from_secs(600);
 
+/// With less left Codex renews a token at its start: five minutes, and what a start takes.
+const BY_ITSELF: Duration = Duration::from_secs(360);
+
 /// How long another sandbox may take to ask.
-const WAIT: Duration = Duration::from_secs(45);
+const WAIT: Duration = Duration::from_secs(90);
 
 /// After a renewal that brought nothing, for example because the server could not be reached.
 pub(crate) const RETRY: Duration = Duration::from_secs(60);
@@ -32,8 +37,9 @@ struct Source {
 }
 
 impl Source {
-    fn of(home: &Path) -> Option<Source> {
-        let meta = fs::metadata(home.join("auth.json")).ok()?;
+    /// `None` where it lies in no file.
+    fn of(host: &HostCodex) -> Option<Source> {
+        let meta = fs::metadata(host.home.join("auth.json")).ok().filter(|_| Store::of(host) != Store::Keyring)?;
         Some(Source {
             dev: meta.dev(),
             ino: meta.ino(),
@@ -65,22 +71,31 @@ impl KeptLease {
     }
 }
 
+/// For the fuzzer: a lease as it is kept. One that has ended is never handed out.
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzz(bytes: &[u8]) {
+    let Ok(kept) = serde_json::from_slice::<KeptLease>(bytes) else { return };
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    if kept.is_good(kept.source, now, RETRY) {
+        assert!(kept.token.left(now) > Duration::ZERO || !kept.token.is_late(now));
+    }
+}
+
 /// The leases of one Codex home of the host.
 #[derive(Clone)]
 pub(crate) struct Leases {
     asker: Asker,
-    /// The home.
-    home: PathBuf,
+    host: HostCodex,
     /// Where its lease is kept.
     dir: PathBuf,
 }
 
 impl Leases {
     /// `kept` is where those of all homes lie.
-    pub(crate) fn new(kept: &Path, home: &Path, asker: Asker) -> Leases {
-        let key = fingerprint::of([home_key(home).as_os_str().as_encoded_bytes()]);
+    pub(crate) fn new(kept: &Path, host: &HostCodex, asker: Asker) -> Leases {
+        let key = fingerprint::of([home_key(&host.home).as_os_str().as_encoded_bytes()]);
         let dir = kept.join(key.get(..16).unwrap_or_default());
-        Leases { asker, home: home.to_owned(), dir }
+        Leases { asker, host: host.clone(), dir }
     }
 
     fn kept(&self) -> Option<KeptLease> {
@@ -90,29 +105,37 @@ impl Leases {
     /// The kept lease, where nothing has to be asked.
     pub(crate) fn good(&self, retry: Duration) -> Option<Token> {
         let kept = self.kept()?;
-        kept.is_good(Source::of(&self.home), SystemTime::now(), retry).then_some(kept.token)
+        kept.is_good(Source::of(&self.host), SystemTime::now(), retry).then_some(kept.token)
     }
 
     /// The kept lease, or else what the host's Codex says; one sandbox at a time asks it.
     ///
     /// # Errors
     /// Codex cannot be started, or the state folder cannot be written.
-    pub(crate) fn get(&self, retry: Duration, stop: impl Fn() -> bool) -> Result<CodexSays> {
+    pub(crate) fn get(&self, retry: Duration, patience: Patience<'_>) -> Result<CodexSays> {
         if let Some(token) = self.good(retry) {
             return Ok(CodexSays::Token(token));
         }
         exec::create_dir(&self.dir, 0o700)?;
-        let Some(_lock) = self.lock(&stop)? else { return Ok(CodexSays::Silent("another sandbox was asking it")) };
+        let Some(_lock) = self.lock(patience.stop)? else {
+            return Ok(CodexSays::Silent("another sandbox was asking it"));
+        };
         // The one that had the lock may have renewed it.
         if let Some(token) = self.good(retry) {
             return Ok(CodexSays::Token(token));
         }
-        let before = Source::of(&self.home);
-        let (mut answer, source) = (self.asker.token(true, &stop)?, Source::of(&self.home));
-        if source != before {
+        let before = Source::of(&self.host);
+        let answer = self.asker.token(true, self.renews_itself(), patience)?;
+        let source = Source::of(&self.host);
+        let answer = match source == before {
+            true => answer,
             // It was renewed just now, or somebody logged in: what the file has now is what counts.
-            answer = self.asker.token(false, &stop)?;
-        }
+            false => match self.asker.token(false, false, patience)? {
+                // Nor is it kept: whose it is was not asked.
+                CodexSays::Silent(_) => return Ok(answer),
+                now => now,
+            },
+        };
         match &answer {
             CodexSays::Token(token) => {
                 let kept = KeptLease { token: token.clone(), asked: SystemTime::now(), source };
@@ -122,6 +145,16 @@ impl Leases {
             CodexSays::Dead | CodexSays::OtherProvider | CodexSays::Unknown | CodexSays::Silent(_) => {}
         }
         Ok(answer)
+    }
+
+    /// Whether Codex may renew the token as soon as it starts. Where it is not known how much of its life is left, it may.
+    pub(super) fn renews_itself(&self) -> bool {
+        let file = match (Store::of(&self.host), HostFile::read(&self.host.home)) {
+            (Store::File | Store::Auto, Ok(HostFile::Login(_, bytes))) => super::auth::access_token(&bytes),
+            (Store::Keyring | Store::Ephemeral, _) | (_, Err(_) | Ok(HostFile::Missing | HostFile::Odd)) => None,
+        };
+        let token = file.or_else(|| self.kept().map(|kept| kept.token));
+        token.is_none_or(|token| token.left(SystemTime::now()) < BY_ITSELF)
     }
 
     /// Removes it: the host has no such login any more.

@@ -1,7 +1,7 @@
 //! What the host has of its login for a sandbox, and what became of it, as one line for the user.
 
 use super::form::Form;
-use super::token::Token;
+use super::token::{LAST, Token};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -62,41 +62,86 @@ pub(crate) enum Unsure {
 
 /// What `give` did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LoginOutcome {
+pub(crate) struct LoginOutcome {
+    pub(crate) has: Has,
+    /// Whether what this tool did not put there was taken away.
+    pub(crate) cleared: bool,
+}
+
+/// What the sandbox has now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Has {
     /// Nothing to tell.
     Same,
     Leased(SystemTime),
     Whole(Gift),
     /// The sandbox has a login of its own.
     Own,
+    /// It has a file that this tool did not write, and something is alive inside.
+    Stranger,
     /// It has none of the host's.
     Nothing(Nothing),
     /// What it had stays.
     Unsure(Unsure),
-    /// As the fourth; and what an earlier version of this tool had put in was removed.
-    Cleared(Unsure),
 }
 
 impl LoginOutcome {
-    pub(super) fn of(host: &FromHost, own: bool, earlier: bool) -> LoginOutcome {
-        match host {
-            FromHost::Unasked => LoginOutcome::Same,
-            FromHost::Nothing(Nothing::Setting) if own => LoginOutcome::Same,
-            FromHost::Lease(..) | FromHost::Whole(..) | FromHost::Nothing(_) | FromHost::Unsure(_) if own => {
-                LoginOutcome::Own
-            }
-            FromHost::Lease(token, _) => LoginOutcome::Leased(token.ends()),
-            FromHost::Whole(what, _) => LoginOutcome::Whole(*what),
-            FromHost::Nothing(why) => LoginOutcome::Nothing(*why),
-            FromHost::Unsure(why) if earlier => LoginOutcome::Cleared(*why),
-            FromHost::Unsure(why) => LoginOutcome::Unsure(*why),
-        }
+    pub(super) fn same() -> LoginOutcome {
+        LoginOutcome { has: Has::Same, cleared: false }
+    }
+
+    pub(super) fn stranger() -> LoginOutcome {
+        LoginOutcome { has: Has::Stranger, cleared: false }
+    }
+
+    /// Where what lies there is the sandbox's own.
+    pub(super) fn own(host: &FromHost) -> LoginOutcome {
+        let has = match host {
+            FromHost::Unasked => Has::Same,
+            FromHost::Nothing(_) | FromHost::Lease(..) | FromHost::Whole(..) | FromHost::Unsure(_) => Has::Own,
+        };
+        LoginOutcome { has, cleared: false }
+    }
+
+    pub(super) fn of(host: &FromHost, cleared: bool) -> LoginOutcome {
+        let has = match host {
+            FromHost::Unasked => Has::Same,
+            FromHost::Lease(token, _) => Has::Leased(token.ends()),
+            FromHost::Whole(what, _) => Has::Whole(*what),
+            FromHost::Nothing(why) => Has::Nothing(*why),
+            FromHost::Unsure(why) => Has::Unsure(*why),
+        };
+        LoginOutcome { has, cleared }
+    }
+
+    /// What the user is told, a line each.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let cleared = self.cleared.then(|| format!("login: {CLEARED}"));
+        let has = (self.has != Has::Same).then(|| self.has.to_string());
+        cleared.into_iter().chain(has).collect()
     }
 }
 
+const CLEARED: &str = "the `auth.json` that lay inside was removed, which this tool did not write as it was, nor a login that it \
+     started; `cargo xtask sandbox -- login --device-auth` makes one of the sandbox's own, which stays";
+
+/// Of a login of the sandbox's own.
+const OWN: &str = "the sandbox has one of its own, which stays as it is, and this tool cannot say what is in it; \
+     `cargo xtask sandbox -- logout` and the next entry give it yours";
+
+/// Of what nobody vouches for.
+pub(crate) const FOREIGN: &str =
+    "an `auth.json` lies in the sandbox that this tool did not write, or that was changed since";
+
+/// Of a home in which the host's refresh token was.
+pub(crate) const WHOLE: &str = "your whole login was in this Codex home once, so that a copy of it may lie in any file that an \
+     agent has written";
+
 /// `2026-12-08 14:02 UTC (in 239 h)`. Pure.
 pub(crate) fn until(ends: SystemTime, now: SystemTime) -> String {
-    let text = humantime::format_rfc3339_seconds(ends).to_string();
+    // What RFC 3339 has no form for is shown as the nearest that it has.
+    let last = SystemTime::UNIX_EPOCH + Duration::from_secs(LAST);
+    let text = humantime::format_rfc3339_seconds(ends.clamp(SystemTime::UNIX_EPOCH, last)).to_string();
     let text = text.get(..16).unwrap_or_default().replace('T', " ");
     match ends.duration_since(now).unwrap_or_default() {
         Duration::ZERO => format!("{text} UTC (it has ended)"),
@@ -105,24 +150,22 @@ pub(crate) fn until(ends: SystemTime, now: SystemTime) -> String {
     }
 }
 
-impl fmt::Display for LoginOutcome {
+impl fmt::Display for Has {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            LoginOutcome::Same => f.write_str("login: as it was"),
-            LoginOutcome::Leased(ends) => {
+            Has::Same => f.write_str("login: as it was"),
+            Has::Leased(ends) => {
                 let until = until(*ends, SystemTime::now());
                 write!(f, "login: the sandbox has an access token of yours, without the refresh token, until {until}")
             }
-            LoginOutcome::Whole(what) => write!(f, "login: {}", whole(*what)),
-            LoginOutcome::Own => f.write_str(
-                "login: the sandbox has one of its own, which stays as it is; `cargo xtask sandbox -- logout` and the next \
-                 entry give it yours",
+            Has::Whole(what) => write!(f, "login: {}", whole(*what)),
+            Has::Own => write!(f, "login: {OWN}"),
+            Has::Stranger => f.write_str(
+                "login: an `auth.json` lies inside that this tool did not write: it stays as long as anything is alive there; \
+                 `cargo xtask down` and the next entry remove it",
             ),
-            LoginOutcome::Nothing(why) => write!(f, "login: {}", nothing(*why)),
-            LoginOutcome::Unsure(why) => write!(f, "login: {why}"),
-            LoginOutcome::Cleared(why) => {
-                write!(f, "login: {why}; the copy that an earlier version of this tool had put in was removed")
-            }
+            Has::Nothing(why) => write!(f, "login: {}", nothing(*why)),
+            Has::Unsure(why) => write!(f, "login: {why}"),
         }
     }
 }
@@ -200,23 +243,20 @@ mod tests {
         assert_eq!(until(at(864_000), at(0)), "1970-01-11 00:00 UTC (in 240 h)");
         assert_eq!(until(at(3599), at(0)), "1970-01-01 00:59 UTC (in 59 min)");
         assert_eq!(until(at(10), at(10)), "1970-01-01 00:00 UTC (it has ended)");
+        assert!(until(at(LAST + 1), at(0)).starts_with("9999-12-31 23:59 UTC"));
+        assert!(until(at(0) - Duration::from_secs(1), at(0)).starts_with("1970-01-01 00:00 UTC"));
     }
 
     #[test]
     fn each_state_has_a_line_of_its_own() {
         use Nothing::*;
-        let nothing =
-            [Setting, NoLogin, NoneInKeyring, KeyInKeyring, FullInKeyring, OtherKind, Odd].map(LoginOutcome::Nothing);
+        let nothing = [Setting, NoLogin, NoneInKeyring, KeyInKeyring, FullInKeyring, OtherKind, Odd].map(Has::Nothing);
         let unsure =
             [Unsure::Dead, Unsure::OtherProvider, Unsure::Ended(SystemTime::UNIX_EPOCH), Unsure::Silent("slept")];
-        let rest = [LoginOutcome::Own, LoginOutcome::Whole(Gift::ApiKey), LoginOutcome::Whole(Gift::Full)];
-        let all = nothing
-            .into_iter()
-            .chain(unsure.map(LoginOutcome::Unsure))
-            .chain(unsure.map(LoginOutcome::Cleared))
-            .chain(rest);
-        let lines: std::collections::BTreeSet<String> = all.map(|outcome| outcome.to_string()).collect();
-        assert_eq!(lines.len(), 7 + 4 + 4 + 3);
-        assert!(LoginOutcome::Unsure(Unsure::Dead).to_string().contains("run `codex login` on the host"));
+        let rest = [Has::Own, Has::Stranger, Has::Whole(Gift::ApiKey), Has::Whole(Gift::Full)];
+        let all = nothing.into_iter().chain(unsure.map(Has::Unsure)).chain(rest);
+        let lines: std::collections::BTreeSet<String> = all.map(|has| has.to_string()).collect();
+        assert_eq!(lines.len(), 7 + 4 + 4);
+        assert!(Has::Unsure(Unsure::Dead).to_string().contains("run `codex login` on the host"));
     }
 }

@@ -1,7 +1,7 @@
 //! In which form a version of Codex takes an access token alone. The form is not documented, so each version is tried once
 //! with a made-up token in a home of its own, and what came of it is kept.
 
-use super::ask::{Asker, CodexSays};
+use super::ask::{Asker, CodexSays, Patience};
 use super::form::{Form, lease};
 use super::token::{Token, made_up, unsigned};
 use crate::context::Context;
@@ -55,7 +55,7 @@ fn takes(cx: &Context, binary: &Path, form: Form) -> Result<bool> {
     let text = unsigned(&made_up(now, now + 864_000, "made-up"));
     let Some(token) = Token::parse(&text) else { return Ok(false) };
     exec::write_file(&home.path().join("auth.json"), lease(&token, form).as_bytes(), 0o600)?;
-    let answer = Asker::new(cx, binary, home.path()).token(false, || false)?;
+    let answer = Asker::new(cx, binary, home.path()).token(false, false, Patience::ENDLESS)?;
     Ok(answer == CodexSays::Token(token))
 }
 

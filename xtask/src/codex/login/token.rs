@@ -11,6 +11,9 @@ const MOST_BYTES: usize = 16 << 10;
 /// The claim in which OpenAI's tokens carry the account.
 const CLAIM: &str = "https://api.openai.com/auth";
 
+/// The last second of the year 9999: RFC 3339 has no form for a later one, so that it could not be shown.
+pub(super) const LAST: u64 = 253_402_300_799;
+
 /// With so little life left the host is asked to renew it. Codex itself renews one that has less than five minutes, whoever
 /// asks, and then a second request would renew it twice.
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
@@ -47,7 +50,7 @@ impl Token {
         let life = life.map_or(Duration::MAX, Duration::from_secs);
         Some(Token {
             text: text.to_owned(),
-            ends: SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(ends)).filter(|_| ends < 1 << 40)?,
+            ends: SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(ends)).filter(|_| ends <= LAST)?,
             renewed_before: HOUR.min(life / 2),
             account: claims.get(CLAIM)?.get("chatgpt_account_id")?.as_str()?.to_owned(),
         })
@@ -176,6 +179,7 @@ mod tests {
             json!({"exp": -1, CLAIM: auth}),
             json!({"exp": 1e300, CLAIM: auth}),
             json!({"exp": u64::MAX, CLAIM: auth}),
+            json!({"exp": LAST + 1, CLAIM: auth}),
             json!({"exp": 10}),
             json!({"exp": 10, CLAIM: {"chatgpt_account_id": 7}}),
             json!([]),

@@ -83,8 +83,7 @@ impl<'a> BenchGround<'a> {
 
     /// The bare commands for the same project: the same files, the same variables, the same mounts.
     fn bare(&self) -> Result<Project> {
-        let gathered =
-            life::Ground::read(self.cx, &self.flags("few"), None)?.gather(self.cx, Purpose::DryRun, &|| false)?;
+        let gathered = life::Ground::read(self.cx, &self.flags("few"), None)?.gather(self.cx, Purpose::DryRun, None)?;
         Ok(plan(self.cx, &gathered).project)
     }
 

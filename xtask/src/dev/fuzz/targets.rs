@@ -7,7 +7,7 @@ use clap::ValueEnum;
 pub(crate) enum Target {
     /// `/proc/PID/mountinfo`
     Mountinfo,
-    /// `/proc/PID/stat`, `cgroup`, `net/…`, `/proc/swaps`, cgroup files
+    /// `/proc/PID/stat`, `status`, `cgroup`, `net/…`, `/proc/swaps`, `/proc/meminfo`, cgroup files
     Proc,
     /// the answer of `docker top`
     Top,
@@ -23,11 +23,13 @@ pub(crate) enum Target {
     Gpu,
     /// the answer of the probe inside
     Answer,
+    /// the answers of both witnesses, as they are judged
+    Judge,
     /// the report of the smoke test
     Report,
     /// sandbox.yaml and sandbox.local.yaml
     Settings,
-    /// the values of settings and flags
+    /// the values of settings, flags and variables
     Words,
     /// the head of a program
     Elf,
@@ -35,7 +37,7 @@ pub(crate) enum Target {
     Config,
     /// the script that starts Codex, and its version
     Launcher,
-    /// auth.json, the answers of Codex's app-server, tokens
+    /// auth.json, the answers of Codex's app-server, tokens, what is kept of a login
     Login,
     /// .git/config, .gitmodules
     GitConfig,
@@ -49,7 +51,7 @@ pub(crate) enum Target {
     Attributes,
     /// what is kept in the state folder
     Kept,
-    /// paths as they are kept
+    /// paths as they are kept, and as the agent made them
     Path,
     /// what is shown of others' texts
     Shown,
@@ -77,6 +79,7 @@ impl Target {
             | Target::Said
             | Target::Gpu
             | Target::Answer
+            | Target::Judge
             | Target::Report
             | Target::Words
             | Target::Elf
@@ -99,7 +102,8 @@ impl Target {
     #[cfg(any(test, fuzzing))]
     pub(crate) fn read(self, bytes: &[u8]) {
         use crate::{
-            codex, distro, engine, exposed, git, gpu, image, kept_path, life, mountinfo, obeyed, proof, smoke, spec,
+            codex, context, distro, engine, exposed, git, gpu, image, inherited, kept_path, life, mountinfo, obeyed,
+            proof, smoke, spec,
         };
         let text = &*String::from_utf8_lossy(bytes);
         match self {
@@ -109,6 +113,8 @@ impl Target {
                 proof::fuzz::net_tables(text);
                 proof::fuzz::cgroup_limits(text);
                 proof::fuzz::backing(text);
+                proof::fuzz::group(text);
+                context::fuzz(text);
                 life::fuzz::used(text);
             }
             Target::Top => engine::fuzz::top(text),
@@ -131,10 +137,12 @@ impl Target {
                 life::fuzz::status(text);
             }
             Target::Answer => proof::fuzz::answer(text),
+            Target::Judge => proof::fuzz::judge(text),
             Target::Report => smoke::fuzz(text),
             Target::Settings => spec::settings::fuzz(text),
             Target::Words => {
                 spec::settings::keys::fuzz(text);
+                inherited::fuzz(text);
                 let gpus = text.parse::<spec::words::Gpus>();
                 assert!(gpus.ok().is_none_or(|gpus| gpus.to_string().parse().ok() == Some(gpus)));
                 let arch = smoke::Arch::parse(text);
@@ -161,6 +169,7 @@ impl Target {
                 git::fuzz::watch::attributes(text);
                 git::fuzz::watch::link(text);
                 git::fuzz::objects(text);
+                git::fuzz::changes(text);
             }
             Target::Kept => {
                 exposed::fuzz(bytes);
@@ -169,7 +178,10 @@ impl Target {
                 obeyed::fuzz::kept(bytes);
                 git::fuzz::watch::state(bytes);
             }
-            Target::Path => kept_path::fuzz(bytes),
+            Target::Path => {
+                kept_path::fuzz(bytes);
+                obeyed::fuzz::names(bytes);
+            }
             Target::Shown => {
                 crate::text::fuzz(bytes);
                 obeyed::fuzz::shown(bytes);

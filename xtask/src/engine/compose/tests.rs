@@ -46,6 +46,7 @@ pub(crate) fn project() -> Project {
             codex_bin: "/usr/lib/codex".into(),
             ca_bundle: false,
             env: Vec::new(),
+            handed: Vec::new(),
             compose_file: "ba9876543210".into(),
             dev_container: true,
         },

@@ -1,6 +1,7 @@
 //! The status as a screen for people. Pure.
 
 use super::{BindMount, GpuUse, Sandbox, SharedMemory, Status};
+use crate::codex::home::Secrets;
 use crate::spec::Spec;
 use crate::text::{self, bytes};
 use crate::ui;
@@ -19,6 +20,7 @@ impl Status {
         if let Some(sandbox) = &self.sandbox {
             rows.extend(sandbox.rows(room));
         }
+        rows.extend(named("secrets", self.config_secrets.iter().flat_map(Secrets::places).collect()));
         rows.extend(named("caches", self.caches.clone()));
         let unused = self.unused_caches.iter().cloned().chain(["`docker volume rm NAME` removes one".to_owned()]);
         rows.extend(named("unused", unused.collect()).filter(|_| !self.unused_caches.is_empty()));
@@ -60,6 +62,7 @@ impl Sandbox {
         let free =
             free.map(|free| format!("{} on the file system of {}", bytes(free.free_bytes), text::path(&free.dir)));
         rows.extend(named("room", free.collect()));
+        rows.extend(self.login.iter().map(|login| ("login", ui::printable(login))));
         rows.extend(named("mounts", mount_lines(&self.mounts, room)));
         rows.push(("sessions", self.sessions.len().to_string()));
         rows.extend(self.sessions.iter().map(|session| ("", ui::printable(session))));
@@ -136,6 +139,7 @@ mod tests {
                 ),
                 mount("/datasets/ssv2", "/data/ssv2", false),
             ],
+            login: Some("its own; what is in it is not known".into()),
             sessions: vec![
                 "/opt/codex/bin/codex -c sandbox_mode=\"danger-full-access\" exec a very long prompt that goes on"
                     .into(),
@@ -170,6 +174,7 @@ mod tests {
             container: "codex-sandbox-project-0a1b2c3d-workspace-1".into(),
             state: Activity::Running,
             sandbox: Some(sandbox),
+            config_secrets: None,
             state_folder: "/home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d".into(),
             caches: vec!["codex-sandbox-cache-pip-open-u1000".into(), "codex-sandbox-cache-uv-u1000".into()],
             unused_caches: vec!["codex-sandbox-cache-uv-u1000".into()],
@@ -197,6 +202,7 @@ killed        2 for want of memory since its start
 memory        at most 115.0 GiB
 written       3.0 GiB to disks since its start
 room          100.0 GiB on the file system of /home/me/project
+login         its own; what is in it is not known
 mounts        writable   /workspace         <- /home/me/project
               writable   /home/codex/.codex <- /home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d/codex-home
               read-only  /datasets/ssv2     <- /data/ssv2
@@ -231,6 +237,7 @@ state folder  /home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d"
             container,
             state: Activity::None,
             sandbox: None,
+            config_secrets: None,
             state_folder,
             caches: Vec::new(),
             unused_caches: Vec::new(),

@@ -314,11 +314,11 @@ pub(crate) fn fuzz(text: &str) {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) use fixture::answer;
 
 /// The answer of a probe that finds everything as promised.
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod fixture {
     use crate::proof::kernel_files::{DOORS, MASKED};
     use serde_json::{Value, json};

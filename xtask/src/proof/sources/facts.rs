@@ -156,3 +156,91 @@ fn facts(held: &Held, table: &MountTable) -> PathFacts {
         real: held.real().to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::Role;
+    use crate::user::Group;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    const ME: u32 = 54_321;
+
+    fn rules(uid: u32, groups: &[u32]) -> Rules {
+        Rules {
+            uid,
+            gid: ME,
+            groups: groups.to_vec(),
+            home: "/".into(),
+            repository: "/".into(),
+            private: Vec::new(),
+            allow_ground: Vec::new(),
+            sockets: Vec::new(),
+        }
+    }
+
+    fn user(uid: u32, gid: u32, groups: &[u32]) -> User {
+        let groups = groups.iter().map(|gid| Group { gid: *gid, name: String::new() }).collect();
+        User { uid, gid, name: None, groups }
+    }
+
+    #[test]
+    fn the_kernel_speaks_for_the_containers_user_only_where_it_answers_the_same_user() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = Held::open(dir.path()).unwrap();
+        let facts = facts(&held, &MountTable::default());
+        let mount = Mount::new(Role::Workspace, dir.path().to_owned());
+        let asked = |rules: Rules, user: User| by_list(&mount, &held, &facts, &rules, &user);
+        let (own, other) = (facts.gid, facts.gid + 1);
+        assert!(asked(rules(ME, &[]), user(ME, other, &[])));
+        assert!(!asked(rules(ME, &[]), user(ME + 1, other, &[])), "it is another user");
+        assert!(!asked(rules(0, &[]), user(0, other, &[])), "root is let in anywhere");
+        // A group that stays outside may be what lets this process in.
+        assert!(!asked(rules(ME, &[]), user(ME, own, &[])) && !asked(rules(ME, &[]), user(ME, other, &[own])));
+        assert!(asked(rules(ME, &[own]), user(ME, own, &[])) && asked(rules(ME, &[own]), user(ME, other, &[own])));
+    }
+
+    #[test]
+    fn a_file_need_not_be_one_that_can_be_started() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("git");
+        fs::write(&path, "gitdir: x").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        let held = Held::open(&path).unwrap();
+        let facts = facts(&held, &MountTable::default());
+        let mount = Mount::new(Role::Git, path);
+        assert!(by_list(&mount, &held, &facts, &rules(ME, &[]), &user(ME, facts.gid + 1, &[])));
+    }
+
+    #[test]
+    fn one_path_shows_another_by_its_file_its_ancestors_its_place_or_its_name() {
+        let table = MountTable::default();
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("sub")).unwrap();
+        let (outer, inner) = (any(dir.path(), &table).unwrap(), any(&dir.path().join("sub"), &table).unwrap());
+        let elsewhere = |facts: &PathFacts| PathFacts { real: "/elsewhere".into(), ..facts.clone() };
+        assert!(outer.shows(&inner) && !inner.shows(&outer) && outer.shows(&outer));
+        assert!(outer.shows(&elsewhere(&outer)), "by its file");
+        assert!(outer.shows(&elsewhere(&inner)), "by its ancestors");
+        let apart = |facts: &PathFacts| PathFacts { ancestors: Vec::new(), ..facts.clone() };
+        assert!(apart(&outer).shows(&apart(&inner)), "by its name");
+        let at = |facts: &PathFacts, path: &str| PathFacts {
+            place: Some(DevicePath { device: "8:1".into(), path: path.into() }),
+            ..elsewhere(&apart(facts))
+        };
+        let other = PathFacts { real: "/other".into(), ..at(&inner, "/d/sub") };
+        assert!(at(&outer, "/d").shows(&other) && !at(&outer, "/e").shows(&other));
+    }
+
+    #[test]
+    fn what_is_mounted_below_has_its_place_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().canonicalize().unwrap();
+        let text = format!("1 0 8:1 / / rw - ext4 d rw\n2 1 8:2 / {}/sub rw - ext4 d rw\n", path.display());
+        let facts = any(&path, &MountTable::parse(&text).unwrap()).unwrap();
+        assert_eq!(facts.below.iter().map(|place| place.device.as_str()).collect::<Vec<_>>(), ["8:2"]);
+        assert_eq!(facts.places().filter(|place| place.device == "8:2").count(), 1);
+        assert!(any(&path.join("gone"), &MountTable::default()).is_none());
+    }
+}

@@ -333,3 +333,50 @@ fn engine_an_overlay_of_a_directory_in_the_workspace_is_found() {
         drop(bound);
     }
 }
+
+#[test]
+fn a_mount_is_made_at_a_whole_path_and_nowhere_else() {
+    let host = TestHost::new();
+    for target in ["data", "/a/../b", "/a/./b", "/a\tb", "/"] {
+        let mount = Mount { target: target.into(), ..host.mount(ssv2(), "data") };
+        let problems = check(&[mount], &host.rules, &Exposed::nothing());
+        assert!(host.said(&problems)[0].starts_with("nothing can be mounted at"), "{target}: {problems:?}");
+        let promise = format!("`{}` is fit to be mounted at `{target}`", host.path("data").display());
+        assert_eq!(problems[0].promise, promise);
+    }
+}
+
+#[test]
+fn each_mount_has_the_claim_about_its_own_problems() {
+    let host = TestHost::new();
+    let mounts = [host.mount(Role::Workspace, "gone"), host.mount(ssv2(), "data")];
+    let claims = claims(&mounts, &check(&mounts, &host.rules, &Exposed::nothing()));
+    let verdicts: Vec<_> = claims.iter().map(|claim| (claim.id.as_str(), claim.verdict)).collect();
+    assert_eq!(verdicts, [("workspace.host", Verdict::Broken), ("dataset.ssv2.host", Verdict::Held)]);
+    assert_eq!((claims[0].remedies.len(), claims[1].remedies.len()), (1, 0));
+}
+
+#[test]
+fn what_this_tool_mounts_to_be_read_may_be_a_part_of_this_repository() {
+    let host = TestHost::new();
+    for (read_only, refused) in [(true, false), (false, true)] {
+        let mount = Mount { read_only, ..host.mount(Role::GitObjects, "home/repo/docker") };
+        let problems = host.said(&check(&[mount], &host.rules, &Exposed::nothing()));
+        assert_eq!(problems.iter().any(|problem| problem.contains("lies in this repository")), refused, "{problems:?}");
+    }
+}
+
+#[test]
+fn what_one_sandbox_writes_of_what_another_is_given_is_told() {
+    let host = TestHost::new();
+    let by = |open: &str, other: &str, read_only| {
+        written_by(&host.path(open), &host.path(other), read_only, &MountTable::default())
+    };
+    for read_only in [true, false] {
+        assert_eq!((by("ws", "data", read_only), by("ws", "gone", read_only)), (None, None));
+        assert_eq!(by("ws", "ws/sub", read_only).as_deref(), Some("the first lies in it"));
+    }
+    assert_eq!(by("ws", "ws", true).as_deref(), Some("they are the same directory"));
+    assert_eq!(by("ws/sub", "ws", true).as_deref(), Some("it lies in the first"));
+    assert_eq!((by("ws", "ws", false), by("ws/sub", "ws", false)), (None, None), "both may write one directory");
+}

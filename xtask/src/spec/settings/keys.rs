@@ -4,7 +4,7 @@
 use super::sizes;
 use crate::error::{Failure, usage};
 use crate::spec::arch::Arch;
-use crate::spec::words::{Cache, CacheSharing, Gpus, Login, Memories, Mode, Network, nearest, words};
+use crate::spec::words::{Cache, CacheSharing, ConfigSecrets, Gpus, Login, Memories, Mode, Network, nearest, words};
 use anyhow::Result;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -276,6 +276,11 @@ pub struct Key {
     pub default: &'static str,
 }
 
+/// The words of the setting about the secrets in the configuration.
+fn config_secrets() -> Vec<String> {
+    std::iter::once(sizes::AUTO.to_owned()).chain(words::<ConfigSecrets>()).collect()
+}
+
 /// Every setting, in the order in which they are explained.
 pub const KEYS: &[Key] = &[
     Key {
@@ -340,6 +345,13 @@ pub const KEYS: &[Key] = &[
         default: "drop",
     },
     Key {
+        name: "config_secrets",
+        kind: ValueKind::Text(TextKind::OneOf(config_secrets)),
+        meaning: "Secrets in the configuration that a mirrored home gets, such as the `env` of MCP servers and .env files of \
+                  skills: pass, with a line that names the places; drop; or auto, drop with `login: none` and pass else.",
+        default: sizes::AUTO,
+    },
+    Key {
         name: "shm_size",
         kind: ValueKind::Shape(ShapeKind::SizeOr(&[sizes::AUTO])),
         meaning: "The size of /dev/shm, for data loaders: a size such as 32gb, which must fit into memory; or auto, 32 GiB \
@@ -402,8 +414,8 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "cache_sharing",
         kind: ValueKind::Shape(ShapeKind::OneOf(words::<CacheSharing>)),
-        meaning: "Who shares a cache. network: your workspaces with the same network, and each for itself where `env` names \
-                  variables. workspace: each for itself. all: all of them.",
+        meaning: "Who shares a cache. network: your workspaces with the same network, and each for itself where secrets \
+                  go in beside a lease. workspace: each for itself. all: all of them.",
         default: "network",
     },
     Key {

@@ -6,7 +6,7 @@ use super::values::valid_name;
 use super::{Dataset, Flags, LOCAL_FILE, Origin, Settings, passed, sizes};
 use crate::context::{Context, usable};
 use crate::error::usage;
-use crate::spec::words::{self, Gpus, Login, Memories};
+use crate::spec::words::{self, ConfigSecrets, Gpus, Login, Memories, Mode};
 use crate::text;
 use anyhow::Result;
 use clap::ValueEnum;
@@ -49,6 +49,8 @@ pub fn resolve(cx: &Context, flags: &Flags, files: &[Layer]) -> Result<Settings>
     // The kind of the setting has refused every other word.
     let login = words::parse(&r.text("login", None)?).unwrap_or(Login::Lease);
     let memories = words::parse(&r.text("memories", None)?).unwrap_or(Memories::Drop);
+    let config_secrets = words::parse(&r.text("config_secrets", None)?);
+    shares_nothing_else(&shape, login, config_secrets)?;
     let caches = r.some("caches")?;
     let caches = if flags.no_caches { Vec::new() } else { caches };
     let env = r.names("env")?;
@@ -66,6 +68,7 @@ pub fn resolve(cx: &Context, flags: &Flags, files: &[Layer]) -> Result<Settings>
         host_codex_home: cx.codex_home(),
         login,
         memories,
+        config_secrets,
         caches,
         env,
         allow_ground,
@@ -73,6 +76,22 @@ pub fn resolve(cx: &Context, flags: &Flags, files: &[Layer]) -> Result<Settings>
         overruled,
         origins,
     })
+}
+
+/// # Errors
+/// A Codex home that is shared has the login and the secrets which the settings refuse.
+fn shares_nothing_else(shape: &Shape, login: Login, secrets: Option<ConfigSecrets>) -> Result<()> {
+    let refused = match (shape.codex_home, login, secrets) {
+        (Mode::Mirror | Mode::None, ..)
+        | (Mode::Shared, Login::Lease | Login::Full, None | Some(ConfigSecrets::Pass)) => {
+            return Ok(());
+        }
+        (Mode::Shared, Login::None, _) => "login: none",
+        (Mode::Shared, _, Some(ConfigSecrets::Drop)) => "config_secrets: drop",
+    };
+    Err(usage(format!("`codex_home: shared` hands in all of your Codex home, and `{refused}` asks for less"))
+        .hint("write `codex_home: mirror` or `none`, or take that setting away")
+        .into())
 }
 
 struct Resolver<'a> {

@@ -256,3 +256,24 @@ fn a_path_that_cannot_be_passed_on_is_refused_wherever_it_was_given() {
         assert!(why.to_string().contains("cannot be used: it has a control character"), "{why}");
     }
 }
+
+#[test]
+fn without_a_login_no_other_secret_goes_in_unless_the_settings_say_so_and_a_shared_home_is_refused() {
+    let of = |text: &str| resolved(&Flags::default(), &[], text, "");
+    for (text, secrets) in [
+        ("", ConfigSecrets::Pass),
+        ("login: full", ConfigSecrets::Pass),
+        ("login: none", ConfigSecrets::Drop),
+        ("login: none\nconfig_secrets: auto", ConfigSecrets::Drop),
+        ("login: none\nconfig_secrets: pass", ConfigSecrets::Pass),
+        ("config_secrets: drop", ConfigSecrets::Drop),
+    ] {
+        assert_eq!(of(text).unwrap().config_secrets(), secrets, "{text}");
+    }
+    assert!(of("codex_home: shared").is_ok() && of("codex_home: none\nlogin: none").is_ok());
+    for setting in ["login: none", "config_secrets: drop"] {
+        let why = of(&format!("codex_home: shared\n{setting}")).unwrap_err();
+        assert!(why.to_string().contains(&format!("`{setting}` asks for less")), "{why}");
+        assert_eq!(crate::error::exit_code(&why), 2);
+    }
+}

@@ -43,7 +43,7 @@ fn configuration_goes_in_and_state_does_not() {
     symlink("../../dotfiles/skills/t", home.join("skills/t")).unwrap();
     put(&agents, "skills/u/SKILL.md", "u");
 
-    let mirror = read(&home, &agents, &Exposed::nothing()).unwrap();
+    let mirror = read(&home, &agents, ConfigSecrets::Pass, &Exposed::nothing()).unwrap();
     assert_eq!(
         paths(&mirror.files),
         [
@@ -67,7 +67,7 @@ fn configuration_goes_in_and_state_does_not() {
 #[test]
 fn nothing_at_all_is_fine() {
     let none = Path::new("/nowhere/.codex");
-    assert_eq!(read(none, none, &Exposed::nothing()).unwrap(), Mirror::default());
+    assert_eq!(read(none, none, ConfigSecrets::Pass, &Exposed::nothing()).unwrap(), Mirror::default());
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn links_to_nowhere_circles_and_pipes_are_left_out_with_a_note() {
         0,
     )
     .unwrap();
-    let mirror = read(&home, &temp.path().join(".agents"), &Exposed::nothing()).unwrap();
+    let mirror = read(&home, &temp.path().join(".agents"), ConfigSecrets::Pass, &Exposed::nothing()).unwrap();
     assert_eq!(paths(&mirror.files), ["skills/s/SKILL.md"]);
     let mut notes: Vec<String> =
         mirror.notes.iter().map(|note| note.to_string().replace(&home.display().to_string(), "")).collect();
@@ -112,7 +112,7 @@ fn what_is_too_much_is_told() {
     let file = fs::File::options().write(true).open(home.join("skills/big/model.bin")).unwrap();
     file.set_len(MOST_BYTES + 1).unwrap();
     put(&home, "skills/small/SKILL.md", "s");
-    let mirror = read(&home, &temp.path().join(".agents"), &Exposed::nothing()).unwrap();
+    let mirror = read(&home, &temp.path().join(".agents"), ConfigSecrets::Pass, &Exposed::nothing()).unwrap();
     assert_eq!(paths(&mirror.files), ["skills/small/SKILL.md"]);
     assert_eq!((mirror.notes.len(), mirror.over.len()), (0, 1));
     assert!(mirror.over[0].starts_with(&format!("{}: left out, a sandbox takes", home.display())), "{:?}", mirror.over);
@@ -120,7 +120,7 @@ fn what_is_too_much_is_told() {
         let file = fs::File::create(home.join(format!("skills/{name:02}\n"))).unwrap();
         file.set_len(MOST_BYTES).unwrap();
     }
-    let over = read(&home, Path::new("/nope"), &Exposed::nothing()).unwrap().over.remove(0);
+    let over = read(&home, Path::new("/nope"), ConfigSecrets::Pass, &Exposed::nothing()).unwrap().over.remove(0);
     assert!(over.contains(": skills/01\\n, skills/02\\n, ") && over.ends_with(" and 3 more"), "{over}");
 }
 
@@ -139,27 +139,72 @@ fn nothing_is_copied_through_a_directory_that_a_sandbox_can_write() {
     let all = ["skills/own/SKILL.md", "skills/x/SKILL.md", "skills/x/sub/more.md"];
 
     let start = exposed();
-    assert_eq!(paths(&read(&home, &agents, &start).unwrap().files), all);
+    assert_eq!(paths(&read(&home, &agents, ConfigSecrets::Pass, &start).unwrap().files), all);
     start.save(&[&start.open(&dir.join("project")).unwrap()]).unwrap();
-    assert_eq!(paths(&read(&home, &agents, &exposed()).unwrap().files), all, "it is what it was");
+    assert_eq!(paths(&read(&home, &agents, ConfigSecrets::Pass, &exposed()).unwrap().files), all, "it is what it was");
 
     // A link below it, and the link itself turned: by name, by file, and in the place of `AGENTS.md`.
     symlink(dir.join(".ssh"), dir.join("project/x/out")).unwrap();
-    let err = read(&home, &agents, &exposed()).unwrap_err().to_string();
+    let err = read(&home, &agents, ConfigSecrets::Pass, &exposed()).unwrap_err().to_string();
     assert!(err.contains("skills/x/out` leads through") && err.contains("/.ssh`"), "{err}");
     fs::remove_file(dir.join("project/x/out")).unwrap();
     fs::rename(dir.join("project/x"), dir.join("project/y")).unwrap();
     symlink(dir.join(".ssh"), dir.join("project/x")).unwrap();
-    let err = read(&home, &agents, &exposed()).unwrap_err().to_string();
+    let err = read(&home, &agents, ConfigSecrets::Pass, &exposed()).unwrap_err().to_string();
     assert!(err.contains("skills/x` leads through"), "{err}");
     fs::remove_file(home.join("skills/x")).unwrap();
     symlink(dir.join("project/x/id"), home.join("AGENTS.md")).unwrap();
-    let err = read(&home, &agents, &exposed()).unwrap_err().to_string();
+    let err = read(&home, &agents, ConfigSecrets::Pass, &exposed()).unwrap_err().to_string();
     assert!(err.contains("AGENTS.md` leads through"), "{err}");
     fs::remove_file(home.join("AGENTS.md")).unwrap();
     symlink(dir.join("project/x/id"), home.join("config.toml")).unwrap();
-    assert!(read(&home, &agents, &exposed()).unwrap_err().to_string().contains("config.toml` leads through"));
+    assert!(
+        read(&home, &agents, ConfigSecrets::Pass, &exposed())
+            .unwrap_err()
+            .to_string()
+            .contains("config.toml` leads through")
+    );
     fs::remove_file(home.join("config.toml")).unwrap();
     symlink(dir.join("project/x"), dir.join(".agents")).unwrap();
-    assert!(read(&home, &agents, &exposed()).unwrap_err().to_string().contains(".agents` leads through"));
+    assert!(
+        read(&home, &agents, ConfigSecrets::Pass, &exposed())
+            .unwrap_err()
+            .to_string()
+            .contains(".agents` leads through")
+    );
+}
+
+#[test]
+fn secrets_are_named_wherever_they_lie_and_go_in_by_the_setting_alone() {
+    let temp = tempfile::tempdir().unwrap();
+    let (home, agents) = (temp.path().join("codex"), temp.path().join(".agents"));
+    let secret = "v4lue-of-a-secret";
+    let json = format!(r#"{{"mcpServers": {{"m": {{"command": "m", "env": {{"A": "{secret}"}}}}}}}}"#);
+    for (name, text) in [
+        ("config.toml", format!("model = \"m\"\n[mcp_servers.m]\ncommand = \"m\"\nenv = {{ A = \"{secret}\" }}\n")),
+        ("work.config.toml", format!("model_providers.p.experimental_bearer_token = \"{secret}\"\n")),
+        ("agents/role.toml", format!("mcp_servers.m.http_headers = {{ A = \"{secret}\" }}\n")),
+        ("skills/s/SKILL.md", "s".to_owned()),
+        ("skills/s/deep/.env.local", secret.to_owned()),
+        ("hooks/.env", secret.to_owned()),
+        ("plugins/cache/p/.mcp.json", json),
+    ] {
+        let path = home.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    fs::create_dir_all(agents.join("skills/t")).unwrap();
+    fs::write(agents.join("skills/t/.env"), secret).unwrap();
+    let read = |policy| read(&home, &agents, policy, &Exposed::nothing()).unwrap();
+    let holds =
+        |files: &[Item]| files.iter().filter(|file| String::from_utf8_lossy(&file.bytes).contains(secret)).count();
+    let passed = read(ConfigSecrets::Pass);
+    assert_eq!((holds(&passed.files), holds(&passed.agents), passed.secrets.found.len()), (6, 1, 7));
+    assert!(passed.secrets.go_in());
+    let dropped = read(ConfigSecrets::Drop);
+    assert_eq!((holds(&dropped.files), holds(&dropped.agents)), (0, 0));
+    assert_eq!(dropped.secrets.found, passed.secrets.found);
+    assert!(!format!("{:?} {}", dropped, serde_json::to_string(&passed.secrets).unwrap()).contains(secret));
+    assert_eq!(dropped.files.len() + 2, passed.files.len());
+    assert_eq!(dropped.mcp, passed.mcp);
 }
