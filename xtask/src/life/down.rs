@@ -2,6 +2,7 @@
 
 use super::changes::{Decision, When};
 use super::reopen::reopen;
+use crate::codex::login;
 use crate::context::{Context, directory, resolved};
 use crate::engine::alive::Alive;
 use crate::engine::running::Existing;
@@ -179,8 +180,11 @@ impl Removal {
     pub(crate) fn run(self, decision: &Decision<'_>, stop: &dyn Fn() -> bool) -> Result<Option<Existing>> {
         exec::all(&self.ending())?;
         let decided = self.look(decision);
-        exec::each(&self.tidying(decided), stop)
-            .map_err(|err| if self.volumes.is_empty() { err } else { err.context(in_use()) })?;
+        let note = self.all.then(|| login::WholeNote::read(&self.places.codex_home, &self.places.login)).flatten();
+        let tidied = exec::each(&self.tidying(decided), stop);
+        // What could not be removed of the home may hold a copy of the whole login.
+        note.map_or(Ok(()), login::WholeNote::keep)?;
+        tidied.map_err(|err| if self.volumes.is_empty() { err } else { err.context(in_use()) })?;
         let name = compose::container_name(&self.places.project);
         ui::say(match self.container {
             Some(_) => format!("removed the container `{name}`"),

@@ -10,14 +10,14 @@ use super::running::Running;
 use super::sources::{self, Sources};
 use super::{early, leftovers};
 use crate::engine::alive::Alive;
-use crate::engine::compose::Project;
+use crate::engine::compose::{self, Project};
 use crate::engine::inspect::Container;
 use crate::engine::running::{self, Existing};
 use crate::engine::{caches, docker, errors};
 use crate::error::failed;
 use crate::image::build;
 use crate::proof::init::{self, InitSeen};
-use crate::{exec, ui};
+use crate::{exec, text, ui};
 use anyhow::Result;
 
 impl<'a> Call<'a> {
@@ -137,6 +137,7 @@ impl<'a> Call<'a> {
             Act::Up => {
                 self.gathered.note_unseen()?;
                 self.gathered.ground.settings.lowered().iter().for_each(ui::say);
+                overruled(project).iter().for_each(ui::warn);
                 up(project, &self.gathered)
             }
         }
@@ -219,6 +220,20 @@ pub(super) fn held_back(gathered: &Gathered, recreated: &[String]) -> Result<()>
             live.join("; ")
         ))
         .into())
+}
+
+/// What a user has said to Compose in vain.
+fn overruled(project: &Project) -> Vec<String> {
+    let dir = project.root.join("docker");
+    let text = std::fs::read_to_string(dir.join("docker-compose.yaml")).unwrap_or_default();
+    let mut lines = compose::overruled(&text, &project.spec);
+    let more = [&dir, &project.root].map(|dir| compose::UNREAD.map(|name| dir.join(name))).concat();
+    lines.extend(
+        more.iter()
+            .filter(|path| path.exists())
+            .map(|path| format!("`{}` is not read: the settings say what the sandbox is", text::path(path))),
+    );
+    lines
 }
 
 fn up(project: &Project, gathered: &Gathered) -> Result<()> {

@@ -161,6 +161,7 @@ mod tests {
             }],
             used: Some(Used {
                 oom_kills: Some(2),
+                limit_hits: Some(1),
                 written_bytes: Some(3 << 30),
                 free: vec![Free { dir: "/home/me/project".into(), free_bytes: 100 << 30 }],
             }),
