@@ -8,6 +8,7 @@ mod ask;
 mod auth;
 mod form;
 mod inside;
+mod judge;
 mod kept;
 mod outcome;
 mod probe;
@@ -20,7 +21,8 @@ pub(crate) use auth::fuzz;
 
 pub(crate) use ask::{Asker, Patience};
 pub(crate) use form::Form;
-pub(crate) use inside::{Held, InHome, Inside, give, held, note, push};
+pub(crate) use inside::{Held, InHome, give, held, note, push};
+pub(crate) use judge::Inside;
 pub(crate) use kept::{Leases, RETRY};
 pub(crate) use outcome::{FOREIGN, FromHost, Gift, Unsure, WHOLE, until};
 pub(crate) use record::WholeNote;

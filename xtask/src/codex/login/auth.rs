@@ -79,7 +79,7 @@ pub(crate) fn fuzz(bytes: &[u8]) {
     if let Ok(value) = serde_json::from_slice(bytes) {
         kind(&value);
     }
-    super::inside::fuzz(bytes);
+    super::record::fuzz(bytes);
     super::kept::fuzz(bytes);
     super::ask::fuzz(&String::from_utf8_lossy(bytes));
 }

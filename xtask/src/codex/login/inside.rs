@@ -9,6 +9,7 @@
 //! nothing that the agent does to the names meanwhile leads out of its own home.
 
 use super::form::{Form, lease};
+use super::judge::{Change, Inside, There, change};
 use super::outcome::{FromHost, Gift, LoginOutcome, until};
 use super::record::{Given, LoginRecord};
 use super::token::Token;
@@ -29,89 +30,13 @@ const FILE: &str = "auth.json";
 /// How long another call for the same sandbox may take to write.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// Whether anything but the container's own init may be alive inside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Inside {
-    Quiet,
-    Alive,
-}
-
-/// For the fuzzer: what is kept of a login. Every time in it can be shown.
-#[cfg(any(test, fuzzing))]
-pub(super) fn fuzz(bytes: &[u8]) {
-    let Ok(record) = serde_json::from_slice::<LoginRecord>(bytes) else { return };
-    for ends in [record.given, record.pending].into_iter().flatten().filter_map(|given| given.ends) {
-        super::until(ends, SystemTime::UNIX_EPOCH);
-    }
-}
-
-/// What has the name of the login inside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum There {
-    /// Nothing, or what Codex never makes: a link, a directory, a pipe.
-    NoFile,
-    /// What this tool wrote, unchanged.
-    Ours,
-    /// What a call of this tool wrote that ended before it could note so. It may have been changed since.
-    Unnoted(Stamp),
-    /// What took the place of the host's whole login: Codex renews that inside, so it may hold its refresh token.
-    Renewed,
-    /// What a login made that this tool started.
-    Own,
-    /// What somebody else put there.
-    Foreign,
-}
-
-impl There {
-    fn look(home: &Beneath, record: &LoginRecord) -> Result<There> {
-        let found = match home.stamp(FILE) {
-            Err(err) if err.kind() == ErrorKind::NotFound => None,
-            found => Some(found.with_context(|| format!("cannot look at `{}`", home.path().display()))?),
-        };
-        let file = found.filter(|(node, _)| node.kind == FileType::RegularFile).map(|(_, stamp)| stamp);
-        Ok(file.map_or(There::NoFile, |file| There::of(file, record)))
-    }
-
-    /// Pure.
-    fn of(file: Stamp, record: &LoginRecord) -> There {
-        let LoginRecord { given, pending, own, whole: _ } = record;
-        let wrote = [given, pending].into_iter().flatten();
-        if given.as_ref().is_some_and(|given| file.is_still(&given.file)) {
-            There::Ours
-        } else if pending.as_ref().is_some_and(|new| file.is_but_moved(&new.file)) {
-            There::Unnoted(file)
-        } else if *own {
-            There::Own
-        } else if wrote.into_iter().any(|wrote| wrote.what == Gift::Full) {
-            There::Renewed
-        } else {
-            There::Foreign
-        }
-    }
-}
-
-/// What is done about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Change {
-    Write,
-    Remove,
-    Leave,
-}
-
-/// Pure. What this tool wrote is written again each time. `whole` says whether what somebody put there may hold the host's
-/// refresh token: then it does not stay, whatever the host has and whoever is alive. Else it stays beside a live agent, which
-/// could be a login that goes on, and breaks the claim until nothing is alive.
-fn change(host: &FromHost, there: There, inside: Inside, whole: bool) -> Change {
-    let stays = inside == Inside::Alive && !whole;
-    match (host, there) {
-        (FromHost::Unasked, _) | (_, There::Own) | (FromHost::Whole(Gift::Full, _), There::Renewed) => Change::Leave,
-        (_, There::Foreign) if stays => Change::Leave,
-        (FromHost::Lease(..) | FromHost::Whole(..), _) => Change::Write,
-        (FromHost::Nothing(_), There::NoFile)
-        | (FromHost::Unsure(_), There::NoFile | There::Ours | There::Unnoted(_)) => Change::Leave,
-        (FromHost::Nothing(_), There::Ours | There::Unnoted(_) | There::Renewed | There::Foreign)
-        | (FromHost::Unsure(_), There::Renewed | There::Foreign) => Change::Remove,
-    }
+fn look(home: &Beneath, record: &LoginRecord) -> Result<There> {
+    let found = match home.stamp(FILE) {
+        Err(err) if err.kind() == ErrorKind::NotFound => None,
+        found => Some(found.with_context(|| format!("cannot look at `{}`", home.path().display()))?),
+    };
+    let file = found.filter(|(node, _)| node.kind == FileType::RegularFile).map(|(_, stamp)| stamp);
+    Ok(file.map_or(There::NoFile, |file| There::of(file, record)))
 }
 
 /// A file for the sandbox.
@@ -149,7 +74,7 @@ pub(crate) fn give(host: &FromHost, inside: Inside, home: &Path, record: &Path) 
     }
     let _lock = lock(record)?;
     let (home, known) = (Beneath::make_root(home, 0o700)?, LoginRecord::read(record)?);
-    let there = There::look(&home, &known)?;
+    let there = look(&home, &known)?;
     let write = ToWrite::of(host);
     let change = change(host, there, inside, known.whole);
     match (change, write) {
@@ -194,7 +119,7 @@ pub(crate) fn push(token: &Token, form: Form, home: &Path, record: &Path) -> Res
     let (home, known) = (Beneath::root(home)?, LoginRecord::read(record)?);
     let LoginRecord { given, pending, own, whole: _ } = &known;
     let wrote = given.as_ref().or(pending.as_ref()).map(|wrote| wrote.what);
-    let may = match (There::look(&home, &known)?, wrote) {
+    let may = match (look(&home, &known)?, wrote) {
         (There::Ours | There::Unnoted(_), Some(Gift::Lease)) => true,
         (There::NoFile, None) => !own,
         (There::Ours | There::Unnoted(_) | There::NoFile | There::Renewed | There::Own | There::Foreign, _) => false,
@@ -215,7 +140,7 @@ fn put(home: &Beneath, record: &Path, known: &LoginRecord, write: ToWrite, insid
     let same = |given: &Given| given.fingerprint == fingerprint;
     if inside == Inside::Alive
         && known.given.as_ref().is_some_and(same)
-        && There::look(home, known)? == There::Ours
+        && look(home, known)? == There::Ours
         && !home.is_in_memory()
     {
         return Ok(());
@@ -251,7 +176,7 @@ fn put(home: &Beneath, record: &Path, known: &LoginRecord, write: ToWrite, insid
 pub(crate) fn note(command: LoginCommand, home: &Path, record: &Path) -> Result<()> {
     let _lock = lock(record)?;
     let known = LoginRecord::read(record)?;
-    let there = There::look(&Beneath::root(home)?, &known)?;
+    let there = look(&Beneath::root(home)?, &known)?;
     match (command, there) {
         (LoginCommand::In, There::Renewed | There::Own | There::Foreign) => {
             LoginRecord { given: None, pending: None, own: true, ..known }.write(record)
@@ -312,7 +237,7 @@ impl Held {
 /// The home or the record cannot be looked at.
 pub(crate) fn held(home: &Path, record: &Path) -> Result<Held> {
     let (home, known) = (Beneath::root(home)?, LoginRecord::read(record)?);
-    let file = match (There::look(&home, &known)?, &known.given) {
+    let file = match (look(&home, &known)?, &known.given) {
         (There::Ours, Some(given)) => InHome::Given(given.what, given.ends),
         (There::Renewed, _) => InHome::Given(Gift::Full, None),
         (There::NoFile, _) => InHome::None,
@@ -320,61 +245,4 @@ pub(crate) fn held(home: &Path, record: &Path) -> Result<Held> {
         (There::Foreign | There::Unnoted(_), _) | (There::Ours, None) => InHome::Foreign,
     };
     Ok(Held { file, whole: known.whole })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::outcome::{Nothing, Unsure};
-    use super::super::token::{made_up, unsigned};
-    use super::*;
-    use crate::beneath::{Born, FileId};
-
-    fn stamp(ino: u64, changed: i64) -> Stamp {
-        Stamp { id: FileId { dev: 1, ino }, size: 1, modified: Born(1, 1), changed: Born(changed, 0) }
-    }
-
-    #[test]
-    fn what_is_done_is_told_by_the_host_and_by_what_is_there() {
-        let token = Token::parse(&unsigned(&made_up(0, 10, "t"))).unwrap();
-        let hosts = [
-            FromHost::Lease(token.clone(), Form::AuthTokens),
-            FromHost::Whole(Gift::Full, Vec::new()),
-            FromHost::Nothing(Nothing::NoLogin),
-            FromHost::Unsure(Unsure::Dead),
-            FromHost::Unasked,
-        ];
-        let acts = |there: There, inside: Inside, whole: bool| {
-            hosts.iter().map(|host| change(host, there, inside, whole)).collect::<Vec<_>>()
-        };
-        use Change::{Leave, Remove, Write};
-        for (inside, whole) in [(Inside::Quiet, false), (Inside::Alive, false), (Inside::Alive, true)] {
-            let acts = |there| acts(there, inside, whole);
-            assert_eq!(acts(There::Own), [Leave; 5], "a login of the sandbox's own always stays");
-            assert_eq!(acts(There::NoFile), [Write, Write, Leave, Leave, Leave]);
-            assert_eq!(acts(There::Ours), [Write, Write, Remove, Leave, Leave]);
-            assert_eq!(acts(There::Unnoted(stamp(1, 1))), [Write, Write, Remove, Leave, Leave]);
-            // Only where all of it is wanted does what Codex renewed inside stay.
-            assert_eq!(acts(There::Renewed), [Write, Leave, Remove, Remove, Leave]);
-        }
-        for (inside, whole) in [(Inside::Quiet, false), (Inside::Quiet, true), (Inside::Alive, true)] {
-            assert_eq!(acts(There::Foreign, inside, whole), [Write, Write, Remove, Remove, Leave]);
-        }
-        assert_eq!(acts(There::Foreign, Inside::Alive, false), [Leave; 5], "it could be a login that goes on");
-    }
-
-    #[test]
-    fn a_file_is_known_by_all_that_the_kernel_says_of_it() {
-        let given =
-            |ino| Some(Given { what: Gift::Lease, fingerprint: String::new(), ends: None, file: stamp(ino, 5) });
-        let known = LoginRecord { given: given(1), pending: given(2), ..LoginRecord::default() };
-        assert_eq!(There::of(stamp(1, 5), &known), There::Ours);
-        assert_eq!(There::of(stamp(1, 6), &known), There::Foreign, "somebody wrote to it, and set the other time back");
-        assert_eq!(There::of(stamp(2, 6), &known), There::Unnoted(stamp(2, 6)), "the rename moved its last time");
-        let moved = Stamp { id: FileId { dev: 2, ino: 1 }, ..stamp(1, 5) };
-        assert_eq!(There::of(moved, &known), There::Ours, "the host has started again");
-        for other in [Stamp { size: 2, ..stamp(1, 5) }, Stamp { modified: Born(1, 2), ..stamp(1, 5) }, stamp(3, 5)] {
-            assert_eq!(There::of(other, &known), There::Foreign);
-        }
-        assert_eq!(There::of(stamp(3, 5), &LoginRecord { own: true, ..known }), There::Own);
-    }
 }
