@@ -177,7 +177,7 @@ mod tests {
     fn a_line_that_goes_on_is_indented_and_has_no_mark() {
         let look = Look { colour: true, width: Some(40) };
         let said = laid(&format!("warning: `{} warning: all is well`", "x".repeat(30)), look);
-        assert_eq!(said, format!("\u{1b}[1;33mwarning:\u{1b}[0m\n    `{}\n    warning: all is well`", "x".repeat(30)));
+        assert_eq!(said, format!("\u{1b}[1;33mwarning:\u{1b}[0m `{}\n    warning: all is well`", "x".repeat(30)));
         assert_eq!(laid("hint: a\nb", Look { colour: false, width: Some(40) }), "hint: a\nb");
     }
 
