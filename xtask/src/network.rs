@@ -42,6 +42,36 @@ pub(crate) fn read(cx: &Context) -> HostNetwork {
     HostNetwork { ca, proxies }
 }
 
+/// A line for each proxy variable that holds a password: Codex reaches no model without its proxy, so it goes in.
+pub(crate) fn passwords(cx: &Context) -> Vec<String> {
+    let has_password = |name: &&&str| {
+        let host = cx.var(name).map(|value| value.split_once("://").map_or(value, |(_, rest)| rest));
+        let user = host.and_then(|host| host.split('/').next()?.rsplit_once('@')).map(|(user, _)| user);
+        user.is_some_and(|user| user.split_once(':').is_some_and(|(_, password)| !password.is_empty()))
+    };
+    let names = PROXY_VARIABLES.iter().filter(has_password);
+    names.map(|name| format!("`{name}` holds a password, and it goes in: the agent can read it")).collect()
+}
+
 fn is_bundle(path: &Path) -> bool {
     path.is_absolute() && std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_of_a_proxy_is_said_and_not_shown() {
+        let said = |value: &str| {
+            let env = [("https_proxy".to_owned(), value.to_owned())].into();
+            passwords(&Context { env, ..Context::default() })
+        };
+        for with in ["http://me:v4lue@proxy:3128", "me:v4lue@proxy:3128/", "socks5h://me:v4@lue@proxy"] {
+            assert_eq!(said(with), ["`https_proxy` holds a password, and it goes in: the agent can read it"], "{with}");
+        }
+        for without in ["", "http://proxy:3128", "proxy:3128", "http://me@proxy:3128", "http://proxy/a:b@c"] {
+            assert_eq!(said(without), Vec::<String>::new(), "{without}");
+        }
+    }
 }

@@ -152,7 +152,8 @@ impl Settings {
         let cpu = self.base.is_none() && self.shape.gpus != Gpus::None;
         let cpu =
             cpu.then(|| format!("the CPU base image cannot use GPUs, and `gpus: {}` asks for them", self.shape.gpus));
-        unset.chain(moved).chain(cpu).chain(self.overruled.clone()).collect()
+        let proxies = crate::network::passwords(cx);
+        unset.chain(moved).chain(proxies).chain(cpu).chain(self.overruled.clone()).collect()
     }
 }
 
