@@ -52,10 +52,12 @@ impl Like {
     }
 }
 
-/// Which lengths, first and last bytes whole names have, and which last two bytes endings have.
+/// Which lengths, first and last bytes whole names have, which last two bytes endings have, and by which two bytes names with
+/// a star are looked up.
 struct Sieve {
     whole: Vec<bool>,
     ends: Vec<bool>,
+    likes: Vec<bool>,
 }
 
 impl Sieve {
@@ -77,7 +79,8 @@ impl Sieve {
 static NAMES: LazyLock<Names> = LazyLock::new(|| {
     let (files, endings, paths, below, ways) = Default::default();
     let likes: HashMap<_, Vec<Like>> = HashMap::new();
-    let sieve = Sieve { whole: vec![false; Sieve::SIZE], ends: vec![false; Sieve::SIZE] };
+    let sieve =
+        Sieve { whole: vec![false; Sieve::SIZE], ends: vec![false; Sieve::SIZE], likes: vec![false; Sieve::SIZE] };
     let mut names = Names { files, endings, paths, below, likes, sieve, ways };
     let rows: &'static [Obeyed] = Vec::leak(table::rows().collect());
     for row in rows {
@@ -107,6 +110,7 @@ static NAMES: LazyLock<Names> = LazyLock::new(|| {
     }
     let whole = names.files.keys().chain(names.paths.keys()).chain(names.ways.keys());
     whole.for_each(|name| names.sieve.whole[Sieve::of_whole(name)] = true);
+    names.likes.keys().for_each(|(_, two)| names.sieve.likes[Sieve::of_end(two)] = true);
     names.endings.keys().for_each(|end| names.sieve.ends[Sieve::of_end(end)] = true);
     names
 });
@@ -158,8 +162,12 @@ impl<'p> Here<'p> {
 
     fn like(&self, name: &[u8]) -> Option<&'static Obeyed> {
         let ([one, two, ..], [.., third, last]) = (name, name) else { return None };
+        let (begin, end) = ([*one, *two], [*third, *last]);
+        if !NAMES.sieve.likes[Sieve::of_end(&begin)] && !NAMES.sieve.likes[Sieve::of_end(&end)] {
+            return None;
+        }
         let by = |key| NAMES.likes.get(&key).into_iter().flatten();
-        let likes = by((true, [*one, *two])).chain(by((false, [*third, *last])));
+        let likes = by((true, begin)).chain(by((false, end)));
         let fitting = likes.filter(|like| like.fits(name) && ends_with(self.path, like.path));
         fitting.map(|like| Some(like.row)).fold(None, stricter)
     }
