@@ -1,9 +1,11 @@
 //! The one place that prints. Standard output carries the result; everything else goes to standard error.
 
 mod layout;
+mod terminal;
 
 use layout::folded;
 pub(crate) use layout::{columns, columns_within, paint, shortened};
+pub(crate) use terminal::lend;
 
 use crate::context::Context;
 use crate::ours;

@@ -325,6 +325,7 @@ mod tests {
 
 #[cfg(any(test, fuzzing))]
 #[cfg_attr(fuzzing, expect(dead_code, reason = "the fuzzer changes the good answers as JSON"))]
+#[expect(clippy::unwrap_used, reason = "a good answer that cannot be read is a fault of the tests")]
 pub(crate) mod fixture;
 #[cfg(test)]
 mod hosts;

@@ -210,7 +210,7 @@ fn is_file(name: &str) -> bool {
         End(end) => name.ends_with(end),
     };
     let is_text = |end: &&str| !name.starts_with(".env") && name.ends_with(*end);
-    !TEXTS.iter().any(|end| is_text(&end)) && FILES.iter().any(|(names, _)| names.iter().any(is))
+    !TEXTS.iter().any(is_text) && FILES.iter().any(|(names, _)| names.iter().any(is))
 }
 
 /// Whether a file begins with the head of a private key, whatever its name.
@@ -294,7 +294,7 @@ fn has_form(text: &str) -> bool {
     let words = || text.split(|c: char| c.is_whitespace() || "'\"`?&;,|<>()[]{}".contains(c));
     let is_token = |word: &str| {
         let start = STARTS.iter().find_map(|start| word.strip_prefix(start));
-        start.is_some_and(|rest| is_random(rest))
+        start.is_some_and(is_random)
     };
     let after = |word: &str| word.rsplit(['=', ':']).next().is_some_and(is_token);
     let assigned = |word: &str| {
