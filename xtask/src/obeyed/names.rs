@@ -44,11 +44,8 @@ impl Like {
         }
     }
 
-    /// Where nothing follows the star of a row that acts by itself, it stands for no full stop: what was set aside has one.
     fn fits(&self, name: &[u8]) -> bool {
-        let star = name.strip_prefix(self.before).and_then(|rest| rest.strip_suffix(self.after));
-        let is_open = self.after.is_empty() && self.row.class == Class::ByItself;
-        star.is_some_and(|star| !(is_open && star.contains(&b'.')))
+        name.strip_prefix(self.before).is_some_and(|rest| rest.ends_with(self.after))
     }
 }
 
@@ -253,7 +250,8 @@ mod tests {
                          .hg/sharedpath .jj/repo .bsp/sbt.json hie.yaml .factorypath .venv/bin/python pyvenv.cfg \
                          .venv/lib/python3.12/site-packages/a.pth .pi/settings.json .vibe/config.toml gptme.toml \
                          .serena/project.yml .rovodev/a .roorules-code .luarc.json .ycm_extra_conf.py mise.dev.toml \
-                         .shadowenv.d/1.lisp a/program-gdb.py skills/x/SKILL.md .venv/bin/activate";
+                         .shadowenv.d/1.lisp a/program-gdb.py skills/x/SKILL.md .venv/bin/activate \
+                         .roorules-code.set-aside-1";
         let when_run = "Makefile a/GNUmakefile pyproject.toml .github/workflows/ci.yml a/.github/workflows/ci.yml .npmrc \
                         .cargo/config.toml conftest.py build.rs .env vite.config.ts tools/bazel .nvmrc tsconfig.json \
                         .rubocop.yml .pdm-python .vimspector.json requirements-dev.txt requirements.txt .env.test.local \
@@ -261,7 +259,7 @@ mod tests {
                         gradle/wrapper/gradle-wrapper.properties node_modules/a/package.json .pre-commit-config.yaml";
         let neither = "README.md src/main.rs workflows/ci.yml bazel pth config.js AGENTS.mdx .envrc.set-aside-1 makefiles \
                        .github/README.md p.code-workspace.set-aside-1 a.config.js.txt agents.md ENVRC model.pth bin/python3.12 \
-                       .roorules-code.set-aside-1 site-packages/a/b.pth src/Build.scala sharedpath .hg/store";
+                       site-packages/a/b.pth src/Build.scala sharedpath .hg/store";
         let all = |names: &str, expected| {
             names.split_whitespace().for_each(|name| assert_eq!(class(name), expected, "{name}"));
         };
