@@ -102,4 +102,17 @@ mod tests {
         host.kernel.network = None;
         assert_eq!(judge(&inside, &host).verdict, Verdict::NotProvable);
     }
+
+    #[test]
+    fn what_was_reached_is_told_with_the_way_that_led_there() {
+        let (mut inside, host) = without_a_network();
+        inside.outside.push(tried("connect", Some("eth0"), "connected"));
+        inside.outside.push(tried("broadcast", None, "sent"));
+        let claim = judge(&inside, &host);
+        let reached = "`172.17.0.1 (connect by eth0: connected)`";
+        assert!(claim.why.as_ref().is_some_and(|why| why.starts_with("inside this was reached: ")), "{claim:?}");
+        assert!(claim.why.as_ref().is_some_and(|why| why.contains(reached)), "{claim:?}");
+        inside.outside.retain(|one| one.way != "connect" && one.interface.is_some());
+        assert_eq!(judge(&inside, &host).verdict, Verdict::NotProvable, "nothing was connected to");
+    }
 }

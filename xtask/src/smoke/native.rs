@@ -102,5 +102,10 @@ mod tests {
         assert!(!faults(&good, &request, &[], "d").is_empty(), "no GPU is no proof");
         assert!(!faults(&good, &request, &[fixture::UUID, "GPU-b"], "d").is_empty());
         assert!(!faults(&Value::Null, &request, &uuids, "d").is_empty());
+        let (mut none, mut more) = (good.clone(), good.clone());
+        none["devices"] = json!([]);
+        more["devices"].as_array_mut().unwrap().push(json!({"uuid": "GPU-b"}));
+        assert!(faults(&none, &request, &[], "d").iter().any(|said| said.contains("ran on 0 GPUs")), "nor is none");
+        assert_eq!(faults(&more, &request, &uuids, "d"), ["it ran on 2 GPUs, and 1 are there"]);
     }
 }

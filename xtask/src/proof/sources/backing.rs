@@ -347,4 +347,34 @@ mod tests {
         assert_eq!(swap_files(text), [PathBuf::from("/my dir/swapfile")]);
         assert!(swap_files("").is_empty());
     }
+
+    #[test]
+    fn a_second_name_is_one_of_a_file() {
+        let sys = Sys::new();
+        let file = sys.write("a/file", "");
+        let (file, dir) = (Path::new(&file), sys.path("a"));
+        fs::create_dir(dir.join("sub")).unwrap();
+        assert!(!has_another_name(file) && !has_another_name(&dir) && !has_another_name(&sys.path("gone")));
+        fs::hard_link(file, sys.path("second")).unwrap();
+        assert!(has_another_name(file));
+    }
+
+    #[test]
+    fn a_device_is_known_by_what_its_name_leads_to() {
+        let sys = Sys::new();
+        let image = sys.write("ws/image", "");
+        sys.device("7:0", "virtual/block/loop0");
+        sys.write("sys/devices/virtual/block/loop0/loop/backing_file", &format!("{image}\n"));
+        let (node, mapped) = (sys.write("dev/loop0", ""), sys.path("dev/vault"));
+        symlink(node, &mapped).unwrap();
+        assert_eq!(sys.below(&format!("2 1 0:50 / /data rw - btrfs {} rw", mapped.display())), only(&image));
+    }
+
+    #[test]
+    fn an_overlay_whose_directories_are_found_has_nothing_unknown() {
+        let sys = Sys::new();
+        let lower = sys.write("lower/x", "").replace("/x", "");
+        assert_eq!(sys.below(&format!("2 1 0:60 / /data rw - overlay o rw,lowerdir={lower}")), only(&lower));
+        assert_eq!(sys.below("2 1 0:60 / / rw - overlay o rw"), Backing::default(), "nobody can mount those");
+    }
 }

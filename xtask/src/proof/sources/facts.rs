@@ -243,4 +243,25 @@ mod tests {
         assert_eq!(facts.places().filter(|place| place.device == "8:2").count(), 1);
         assert!(any(&path.join("gone"), &MountTable::default()).is_none());
     }
+
+    #[test]
+    fn a_source_that_cannot_be_opened_says_why() {
+        let open = || Held::open(Path::new("/gone/away")).err().unwrap();
+        let said = |why: Why| {
+            let mut refused = open();
+            refused.why = why;
+            match unknown(NotOpened::Refused(refused)) {
+                Unknown::Missing(why) => why,
+                Unknown::Exposed(failure) => failure.message,
+            }
+        };
+        let path = format!("`{}`", open().path().display());
+        assert_eq!(said(Why::Failed(ErrorKind::NotFound.into())), format!("{path} does not exist"));
+        let denied = said(Why::Failed(ErrorKind::PermissionDenied.into()));
+        assert_eq!(denied, format!("you have no permission to read {path}"));
+        let other = said(Why::Failed(ErrorKind::TimedOut.into()));
+        assert!(!other.ends_with("does not exist") && !other.starts_with("you have no permission"), "{other}");
+        let exposed = unknown(NotOpened::Exposed(crate::error::usage("a sandbox can write there")));
+        assert_eq!(exposed, Unknown::Exposed(crate::error::usage("a sandbox can write there")));
+    }
 }

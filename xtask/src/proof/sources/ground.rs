@@ -327,4 +327,9 @@ mod tests {
         }
         assert_eq!(refused_with(&[], alias("/home/me/project"), false), None);
     }
+
+    #[test]
+    fn the_hint_has_the_word_for_this_very_directory() {
+        assert!(hint(&dir(Path::new("/opt")).unwrap()).contains("by `--allow-ground '/opt'`, or in `allow_ground`"));
+    }
 }

@@ -157,3 +157,22 @@ fn an_error_that_is_known_comes_with_its_cause_and_remedy() {
     );
     assert!(lost.problems[0].cause.is_some());
 }
+
+#[test]
+fn a_report_that_cannot_be_relied_on_is_broken_and_says_why() {
+    let finding = problem("odd");
+    assert_eq!((finding.verdict, finding.why.as_deref()), (Verdict::Broken, Some("odd")));
+}
+
+#[test]
+fn what_was_not_run_says_what_was_seen_or_else_the_error() {
+    for (evidence, error, said) in [("no time", "boom", ": no time"), ("", "boom", ": boom"), ("", "", ": ")] {
+        let outcome = changed(|report| {
+            let entry = entry(report, "shm.size");
+            (entry["status"], entry["evidence"]) = (json!("not-run"), json!(evidence));
+            entry["error"] = if error.is_empty() { Value::Null } else { json!(error) };
+        });
+        let why = status(&outcome, "shm.size").finding.why.as_deref().unwrap();
+        assert_eq!(why, format!("it was planned and was not run{said}"));
+    }
+}
