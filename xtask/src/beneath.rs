@@ -253,7 +253,7 @@ impl AsFd for Beneath {
 impl Beneath {
     /// Opens a directory whose parents are trusted. The last part of its path must not be a symlink.
     pub(crate) fn root(path: &Path) -> Result<Beneath> {
-        Beneath::root_if_there(path)?.ok_or_else(|| failed(format!("`{}` does not exist", path.display())).into())
+        Beneath::root_if_there(path)?.ok_or_else(|| failed(format!("`{}` does not exist", text::path(path))).into())
     }
 
     /// The same; `None` where it is missing.

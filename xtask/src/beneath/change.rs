@@ -3,6 +3,7 @@
 use super::{Beneath, DIRECTORY, Node, Stamp};
 use crate::error::failed;
 use crate::nonce::nonce;
+use crate::text;
 use anyhow::{Context as _, Result};
 use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
@@ -32,7 +33,7 @@ impl Beneath {
                 made => Ok(made?),
             }
         };
-        make().with_context(|| format!("cannot make `{}`", path.display()))?;
+        make().with_context(|| format!("cannot make `{}`", text::path(path)))?;
         let dir = Beneath::root(path)?;
         dir.set_mode(mode)?;
         Ok(dir)
@@ -40,7 +41,7 @@ impl Beneath {
 
     fn set_mode(&self, mode: u32) -> Result<()> {
         rustix::fs::fchmod(&self.fd, Mode::from_raw_mode(mode))
-            .with_context(|| format!("cannot set the mode of `{}`", self.path.display()))
+            .with_context(|| format!("cannot set the mode of `{}`", text::path(&self.path)))
     }
 
     /// Makes a directory here, which must not exist.
@@ -48,7 +49,7 @@ impl Beneath {
         let name = name.as_ref();
         let shown = self.path.join(name);
         rustix::fs::mkdirat(&self.fd, name, Mode::from_raw_mode(mode))
-            .with_context(|| format!("cannot make `{}`", shown.display()))?;
+            .with_context(|| format!("cannot make `{}`", text::path(&shown)))?;
         let dir = Beneath::held(self.at(name, DIRECTORY, Mode::empty()), shown)?;
         dir.set_mode(mode)?;
         Ok(dir)
@@ -60,7 +61,7 @@ impl Beneath {
         let mut dir = Beneath { fd: self.fd.try_clone()?, path: self.path.clone(), node: self.node };
         for part in rel.components() {
             let Component::Normal(name) = part else {
-                return Err(failed(format!("`{}` is no path below a directory", rel.display())).into());
+                return Err(failed(format!("`{}` is no path below a directory", text::path(rel))).into());
             };
             dir = match dir.find_dir(name)? {
                 Some(next) => {
@@ -133,7 +134,7 @@ impl Beneath {
             }
             written.map(|()| file)
         };
-        replace().with_context(|| format!("cannot write `{}`", self.path.join(name).display()))
+        replace().with_context(|| format!("cannot write `{}`", text::path(&self.path.join(name))))
     }
 
     fn create_temp(&self) -> io::Result<(String, File)> {
@@ -196,7 +197,7 @@ impl Beneath {
             }
             renamed => renamed,
         };
-        renamed.with_context(|| format!("cannot rename `{}`", self.path.join(name).display()))
+        renamed.with_context(|| format!("cannot rename `{}`", text::path(&self.path.join(name))))
     }
 
     /// Opens a directory of this user's, whose parents are trusted, to its owner again, where it lacks any of the permission
@@ -223,7 +224,7 @@ impl Beneath {
 
     /// Moves what has this name in this very directory to another one, where nothing has that name.
     pub(crate) fn move_to(&self, name: &OsStr, to: &Beneath) -> Result<()> {
-        let shown = || format!("cannot move `{}` to `{}`", self.path.join(name).display(), to.path.display());
+        let shown = || format!("cannot move `{}` to `{}`", text::path(&self.path.join(name)), text::path(&to.path));
         if self.stat(name).with_context(shown)?.kind == FileType::Directory {
             // A directory that its owner may not write cannot be moved to another parent.
             self.unlock(Path::new(name))?;

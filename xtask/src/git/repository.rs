@@ -113,7 +113,7 @@ pub(crate) fn detect(workspace: &Path) -> Result<Option<Repository>> {
         Err(err) => return Err(err).with_context(|| format!("cannot look at `{}`", dot_git.display())),
     };
     if kind.is_symlink() {
-        return Err(failed(format!("`{}` is a symlink", dot_git.display()))
+        return Err(failed(format!("`{}` is a symlink", crate::text::path(&dot_git)))
             .hint(format!("a mount point cannot be a symlink: move the real directory to `{}`", dot_git.display()))
             .into());
     }
@@ -222,7 +222,7 @@ fn read(workspace: PathBuf, git_dir: PathBuf, common_dir: PathBuf, dot_git_is_fi
     let objects = object_dirs(&common_dir.join("objects"), &mut notes)?;
     if dot_git_is_file {
         // Not borrowed: it names this workspace back from its own side.
-        notes.push(format!("its objects in `{}` are readable inside", objects[0].display()));
+        notes.push(format!("its objects in `{}` are readable inside", crate::text::path(&objects[0])));
     }
     let partial = config_format::last(&settings, "extensions.partialclone").is_some();
     if partial {

@@ -118,7 +118,7 @@ impl Receiver<'_> {
             return self.leave(branch, &why, &adopt);
         }
         if let Some((_, path)) = self.elsewhere.iter().find(|(other, _)| *other == full) {
-            let why = format!("it is checked out in `{}`", path.display());
+            let why = format!("it is checked out in `{}`", crate::text::path(path));
             return self.leave(branch, &why, "git merge --ff-only {}");
         }
         if let Some(why) = self.forward(&full, old, &branch.tip, checked_out)? {

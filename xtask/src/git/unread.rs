@@ -73,7 +73,7 @@ fn link_all(from: Beneath, to: Beneath, effort: &Effort<'_>) -> Result<()> {
     while let Some((from, to, levels)) = todo.pop() {
         for (name, _) in from.names()? {
             effort.go_on()?;
-            let shown = || format!("cannot keep `{}`", from.path().join(&name).display());
+            let shown = || format!("cannot keep `{}`", crate::text::path(&from.path().join(&name)));
             // Also a directory that the agent closed.
             if from.stat(&name).with_context(shown)?.kind != FileType::Directory {
                 from.link(&name, &to, &name).with_context(shown)?;

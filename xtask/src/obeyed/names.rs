@@ -44,18 +44,17 @@ impl Like {
         }
     }
 
-    /// Where nothing follows the star of a row that acts by itself, it stands for no full stop: what was set aside has one.
     fn fits(&self, name: &[u8]) -> bool {
-        let star = name.strip_prefix(self.before).and_then(|rest| rest.strip_suffix(self.after));
-        let is_open = self.after.is_empty() && self.row.class == Class::ByItself;
-        star.is_some_and(|star| !(is_open && star.contains(&b'.')))
+        name.strip_prefix(self.before).is_some_and(|rest| rest.ends_with(self.after))
     }
 }
 
-/// Which lengths, first and last bytes whole names have, and which last two bytes endings have.
+/// Which lengths, first and last bytes whole names have, which last two bytes endings have, and by which two bytes names with
+/// a star are looked up.
 struct Sieve {
     whole: Vec<bool>,
     ends: Vec<bool>,
+    likes: Vec<bool>,
 }
 
 impl Sieve {
@@ -77,7 +76,8 @@ impl Sieve {
 static NAMES: LazyLock<Names> = LazyLock::new(|| {
     let (files, endings, paths, below, ways) = Default::default();
     let likes: HashMap<_, Vec<Like>> = HashMap::new();
-    let sieve = Sieve { whole: vec![false; Sieve::SIZE], ends: vec![false; Sieve::SIZE] };
+    let sieve =
+        Sieve { whole: vec![false; Sieve::SIZE], ends: vec![false; Sieve::SIZE], likes: vec![false; Sieve::SIZE] };
     let mut names = Names { files, endings, paths, below, likes, sieve, ways };
     let rows: &'static [Obeyed] = Vec::leak(table::rows().collect());
     for row in rows {
@@ -107,6 +107,7 @@ static NAMES: LazyLock<Names> = LazyLock::new(|| {
     }
     let whole = names.files.keys().chain(names.paths.keys()).chain(names.ways.keys());
     whole.for_each(|name| names.sieve.whole[Sieve::of_whole(name)] = true);
+    names.likes.keys().for_each(|(_, two)| names.sieve.likes[Sieve::of_end(two)] = true);
     names.endings.keys().for_each(|end| names.sieve.ends[Sieve::of_end(end)] = true);
     names
 });
@@ -158,8 +159,12 @@ impl<'p> Here<'p> {
 
     fn like(&self, name: &[u8]) -> Option<&'static Obeyed> {
         let ([one, two, ..], [.., third, last]) = (name, name) else { return None };
+        let (begin, end) = ([*one, *two], [*third, *last]);
+        if !NAMES.sieve.likes[Sieve::of_end(&begin)] && !NAMES.sieve.likes[Sieve::of_end(&end)] {
+            return None;
+        }
         let by = |key| NAMES.likes.get(&key).into_iter().flatten();
-        let likes = by((true, [*one, *two])).chain(by((false, [*third, *last])));
+        let likes = by((true, begin)).chain(by((false, end)));
         let fitting = likes.filter(|like| like.fits(name) && ends_with(self.path, like.path));
         fitting.map(|like| Some(like.row)).fold(None, stricter)
     }
@@ -245,7 +250,8 @@ mod tests {
                          .hg/sharedpath .jj/repo .bsp/sbt.json hie.yaml .factorypath .venv/bin/python pyvenv.cfg \
                          .venv/lib/python3.12/site-packages/a.pth .pi/settings.json .vibe/config.toml gptme.toml \
                          .serena/project.yml .rovodev/a .roorules-code .luarc.json .ycm_extra_conf.py mise.dev.toml \
-                         .shadowenv.d/1.lisp a/program-gdb.py skills/x/SKILL.md .venv/bin/activate";
+                         .shadowenv.d/1.lisp a/program-gdb.py skills/x/SKILL.md .venv/bin/activate \
+                         .roorules-code.set-aside-1";
         let when_run = "Makefile a/GNUmakefile pyproject.toml .github/workflows/ci.yml a/.github/workflows/ci.yml .npmrc \
                         .cargo/config.toml conftest.py build.rs .env vite.config.ts tools/bazel .nvmrc tsconfig.json \
                         .rubocop.yml .pdm-python .vimspector.json requirements-dev.txt requirements.txt .env.test.local \
@@ -253,7 +259,7 @@ mod tests {
                         gradle/wrapper/gradle-wrapper.properties node_modules/a/package.json .pre-commit-config.yaml";
         let neither = "README.md src/main.rs workflows/ci.yml bazel pth config.js AGENTS.mdx .envrc.set-aside-1 makefiles \
                        .github/README.md p.code-workspace.set-aside-1 a.config.js.txt agents.md ENVRC model.pth bin/python3.12 \
-                       .roorules-code.set-aside-1 site-packages/a/b.pth src/Build.scala sharedpath .hg/store";
+                       site-packages/a/b.pth src/Build.scala sharedpath .hg/store";
         let all = |names: &str, expected| {
             names.split_whitespace().for_each(|name| assert_eq!(class(name), expected, "{name}"));
         };

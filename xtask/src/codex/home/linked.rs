@@ -141,7 +141,8 @@ fn below(
 }
 
 fn entries(dir: &Path, left: &mut usize) -> Result<Vec<(PathBuf, FileType)>> {
-    let unreadable = |err: std::io::Error| failed(format!("cannot look for symlinks in `{}`: {err}", dir.display()));
+    let unreadable =
+        |err: std::io::Error| failed(format!("cannot look for symlinks in `{}`: {err}", crate::text::path(dir)));
     let entries = match fs::read_dir(dir) {
         Err(err) if matches!(err.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Vec::new()),
         entries => entries.map_err(unreadable)?,
@@ -150,8 +151,11 @@ fn entries(dir: &Path, left: &mut usize) -> Result<Vec<(PathBuf, FileType)>> {
     for entry in entries {
         let entry = entry.map_err(unreadable)?;
         *left = left.checked_sub(1).ok_or_else(|| {
-            failed(format!("`{}` is too large to look through it for symlinks that a sandbox can write", dir.display()))
-                .hint("the Codex of this host would obey what they lead to: make it smaller")
+            failed(format!(
+                "`{}` is too large to look through it for symlinks that a sandbox can write",
+                crate::text::path(dir)
+            ))
+            .hint("the Codex of this host would obey what they lead to: make it smaller")
         })?;
         found.push((entry.path(), entry.file_type().map_err(unreadable)?));
     }

@@ -82,7 +82,7 @@ fn configs(host_home: &Path) -> Result<Vec<String>> {
 }
 
 pub(super) fn unreadable(path: &Path, err: &Error) -> anyhow::Error {
-    failed(format!("cannot read `{}`: {err}", path.display()))
+    failed(format!("cannot read `{}`: {err}", text::path(path)))
         .hint("the sandbox would run without that part of your configuration: make it readable")
         .into()
 }
@@ -163,7 +163,7 @@ impl<'a> Collector<'a> {
 
     fn left_out(&mut self, path: &Path, why: impl std::fmt::Display) -> Result<()> {
         if self.strict {
-            return Err(failed(format!("cannot copy `{}`: {why}", path.display()))
+            return Err(failed(format!("cannot copy `{}`: {why}", text::path(path)))
                 .hint("the rules that this host sets for Codex must hold in the sandbox, all of them")
                 .into());
         }

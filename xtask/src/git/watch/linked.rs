@@ -123,7 +123,7 @@ impl Search {
 
     fn entries(&mut self, dir: &Path) -> Result<Vec<(PathBuf, FileType)>> {
         let unreadable =
-            |err: std::io::Error| failed(format!("cannot look for symlinks in `{}`: {err}", dir.display()));
+            |err: std::io::Error| failed(format!("cannot look for symlinks in `{}`: {err}", text::path(dir)));
         let entries = match fs::read_dir(dir) {
             Err(err) if matches!(err.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Vec::new()),
             entries => entries.map_err(unreadable)?,
@@ -163,7 +163,7 @@ impl Search {
 }
 
 fn too_much(dir: &Path) -> anyhow::Error {
-    failed(format!("`{}` is too large or too deep to look through it for symlinks into the workspace", dir.display()))
+    failed(format!("`{}` is too large or too deep to look through it for symlinks into the workspace", text::path(dir)))
         .hint("git on this host would run what they lead to: make it smaller")
         .into()
 }
