@@ -109,18 +109,33 @@ fn sources() -> BTreeMap<Module, String> {
                 todo.push(path);
             } else if let Some(module) = module_of(path.strip_prefix(&root).expect("below")) {
                 let text = fs::read_to_string(&path).expect("a text");
-                let code = text.split("#[cfg(test)]\nmod").next().unwrap_or_default();
-                let code = code.split("#[cfg(test)]\npub(crate) mod").next().unwrap_or_default().to_owned();
-                found.insert(module, code);
+                found.insert(module, without_tests(&text));
             }
         }
     }
     found
 }
 
+/// The text without the modules that only the tests or the fuzzer compile.
+fn without_tests(text: &str) -> String {
+    let (mut code, mut lines) = (String::new(), text.lines().peekable());
+    while let Some(line) = lines.next() {
+        let of_tests = ["#[cfg(test)]", "#[cfg(any(test, fuzzing))]"].contains(&line);
+        let module = lines.peek().is_some_and(|next| next.starts_with("mod ") || next.starts_with("pub(crate) mod "));
+        if of_tests && module {
+            let in_place = lines.next().is_some_and(|module| module.ends_with('{'));
+            while in_place && lines.next().is_some_and(|inner| inner != "}") {}
+            continue;
+        }
+        code.push_str(line);
+        code.push('\n');
+    }
+    code
+}
+
 /// The module of a file; nothing for the roots of the crate, and for what is only compiled for tests.
 fn module_of(path: &Path) -> Option<Module> {
-    const OF_TESTS: [&str; 3] = ["tests", "fixture", "testing"];
+    const OF_TESTS: [&str; 4] = ["tests", "fixture", "testing", "unseen"];
     let path: PathBuf = path.extension().is_some_and(|ext| ext == "rs").then(|| path.with_extension(""))?;
     let mut module: Module = path.iter().map(|part| part.to_string_lossy().into_owned()).collect();
     if module.last().is_some_and(|last| last == "mod") {

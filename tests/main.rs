@@ -30,4 +30,5 @@ mod python;
 mod settings;
 mod support;
 mod type_states;
+mod undecided;
 mod workflows;

@@ -181,3 +181,45 @@ fn a_volume_that_is_something_else_is_seen() {
     sandbox.task("down").args(["--caches", "--yes"]).run().ok();
     sandbox.enter(["--version"]).ok();
 }
+
+/// What the configuration of Codex holds of secrets is named, keeps the caches of its workspace apart, and stays out by a setting.
+#[test]
+fn secrets_of_the_configuration_are_named_keep_caches_apart_and_are_dropped_by_a_setting() {
+    let user = OwnUser::new();
+    let sandbox = without_variables(&user);
+    let config = sandbox.place.read("home/.codex/config.toml");
+    let secret = "[mcp_servers.m]\ncommand = \"true\"\nenabled = false\nenv = { A = \"v4lue\" }\n";
+    sandbox.place.write("home/.codex/config.toml", format!("{config}\n{secret}"));
+    sandbox.place.write("home/.codex/skills/s/SKILL.md", "s");
+    sandbox.place.write("home/.codex/skills/s/.env", "B=v4lue\n");
+    sandbox.place.give();
+    let look = "RUN: grep -rl v4l.e ~/.codex --include=config.toml --include=.env | sort; echo looked";
+    let enter = || sandbox.enter(["exec", "--skip-git-repo-check", look]).ok();
+    let status =
+        || -> Value { serde_json::from_str(&sandbox.task("status").args(["--json"]).run().ok().stdout).expect("JSON") };
+    let own = || status()["caches"].to_string().matches("-open-u").count() == 0;
+
+    let run = enter();
+    assert!(
+        run.stdout.contains("/.codex/config.toml\n") && run.stdout.contains("/.codex/skills/s/.env\n"),
+        "{}",
+        run.stdout
+    );
+    assert!(run.stderr.contains("warning: secrets of your Codex configuration go in"), "{}", run.stderr);
+    assert!(run.stderr.contains("(`mcp_servers.m.env.A`)") && run.stderr.contains("skills/s/.env`"), "{}", run.stderr);
+    assert!(!run.stderr.contains("v4lue"), "{}", run.stderr);
+    let said = status();
+    assert_eq!(said["config_secrets"]["policy"], "pass", "{said}");
+    assert_eq!(said["config_secrets"]["found"].as_array().map(Vec::len), Some(2), "{said}");
+    assert_eq!(said["spec"]["handed"], json!(["configuration"]));
+    assert!(!said.to_string().contains("v4lue") && own(), "{said}");
+
+    sandbox.place.write("repo/sandbox.local.yaml", "env: []\nconfig_secrets: drop\n");
+    let run = enter();
+    assert!(run.stdout.contains("looked") && !run.stdout.contains("/.codex/"), "{}", run.stdout);
+    assert!(run.stderr.contains("warning: secrets of your Codex configuration are left out"), "{}", run.stderr);
+    assert_eq!((status()["config_secrets"]["policy"].clone(), own()), (json!("drop"), false));
+    let proof = sandbox.proof();
+    assert_eq!((proof.with("broken"), proof.with("not provable")), (vec![], vec![]));
+    sandbox.task("down").args(["--all", "--caches", "--yes"]).run().ok();
+}

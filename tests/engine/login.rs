@@ -161,6 +161,26 @@ fn a_hostile_session_leaves_the_host_s_login_as_it_was_and_a_log_out_reaches_the
     assert_eq!(files_with(&sandbox.place.path("state/codex-sandbox/logins"), "eyJ"), "", "nor is the lease kept");
 }
 
+#[test]
+fn after_a_whole_login_nothing_is_promised_until_the_home_is_made_anew() {
+    let sandbox = Sandbox::new();
+    let chatgpt = ChatGpt::start(&sandbox.place);
+    chatgpt.log_in("first", 800_000);
+    let settings = sandbox.place.read("repo/sandbox.local.yaml");
+    let set = |how: &str| sandbox.place.write("repo/sandbox.local.yaml", format!("{settings}login: {how}\n"));
+    set("full");
+    let run =
+        shell(&sandbox, &chatgpt, "mkdir -p ~/.codex/sessions; cp ~/.codex/auth.json ~/.codex/sessions/x; echo in\n");
+    assert_eq!(run.stdout, "in\n", "{}", run.stderr);
+    set("lease");
+    let run = exec(&sandbox, &chatgpt, "SAY: no").run();
+    assert!(run.stderr.contains("`login.lease` does not hold"), "{}", run.stderr);
+    assert!(run.stderr.contains("`cargo xtask down --all` makes the home anew"), "{}", run.stderr);
+    sandbox.task("down").args(["--all", "--yes"]).run().ok();
+    assert_eq!(exec(&sandbox, &chatgpt, "SAY: yes").run().ok().stdout, "yes\n");
+    assert_eq!(files_with(&private(&sandbox), "refresh-secret"), "");
+}
+
 /// A turn of two requests, between which its lease is renewed and the old one refused.
 fn turn<'a>(sandbox: &'a Sandbox, chatgpt: &ChatGpt, token: &str, task: Xtask<'a>) -> Run<'a> {
     let go = sandbox.workspace().join("go");

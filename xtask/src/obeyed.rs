@@ -9,13 +9,15 @@ mod record;
 mod state;
 mod table;
 mod told;
+mod undecided;
 mod undo;
 
 pub(crate) use changes::Change;
 pub(crate) use look::Look;
 pub(crate) use names::{Found, Here};
 pub(crate) use told::Told;
-pub(crate) use undo::Undo;
+pub(crate) use undecided::Undecided;
+pub(crate) use undo::{Undo, Undone};
 
 /// When a file acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,6 +77,7 @@ pub(crate) mod fuzz {
     pub(crate) use super::diff::fuzz as shown;
     pub(crate) use super::names::fuzz as names;
     pub(crate) use super::record::fuzz as kept;
+    pub(crate) use super::undecided::fuzz as undecided;
 }
 
 #[cfg(test)]

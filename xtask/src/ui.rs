@@ -1,9 +1,11 @@
 //! The one place that prints. Standard output carries the result; everything else goes to standard error.
 
 mod layout;
+mod terminal;
 
 use layout::folded;
 pub(crate) use layout::{columns, columns_within, paint, shortened};
+pub(crate) use terminal::lend;
 
 use crate::context::Context;
 use crate::ours;
@@ -175,7 +177,7 @@ mod tests {
     fn a_line_that_goes_on_is_indented_and_has_no_mark() {
         let look = Look { colour: true, width: Some(40) };
         let said = laid(&format!("warning: `{} warning: all is well`", "x".repeat(30)), look);
-        assert_eq!(said, format!("\u{1b}[1;33mwarning:\u{1b}[0m\n    `{}\n    warning: all is well`", "x".repeat(30)));
+        assert_eq!(said, format!("\u{1b}[1;33mwarning:\u{1b}[0m `{}\n    warning: all is well`", "x".repeat(30)));
         assert_eq!(laid("hint: a\nb", Look { colour: false, width: Some(40) }), "hint: a\nb");
     }
 

@@ -10,6 +10,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File, Permissions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Component, Path};
 use std::time::{Duration, Instant};
@@ -67,8 +68,11 @@ impl Beneath {
                     next
                 }
                 None => {
-                    dir.remove(name)?;
-                    dir.make_dir(name, mode)?
+                    // A file or a link, which takes no time; what has become a directory meanwhile is refused.
+                    match dir.unlink(name) {
+                        Err(err) if err.kind() != io::ErrorKind::NotFound => return Err(err.into()),
+                        Ok(()) | Err(_) => dir.make_dir(name, mode)?,
+                    }
                 }
             };
         }
@@ -88,9 +92,16 @@ impl Beneath {
     }
 
     /// Replaces whatever has this name in this very directory by a new file: written beside it, then renamed, so that
-    /// there is no moment without the one or the other.
-    pub(crate) fn write(&self, name: impl AsRef<Path>, bytes: impl AsRef<[u8]>, mode: u32) -> Result<()> {
-        self.write_noting(name, bytes, mode, |_| Ok(())).map(drop)
+    /// there is no moment without the one or the other. Where a directory has the name, how much lies in it may be an
+    /// agent's choice: `stop` ends its removal.
+    pub(crate) fn write(
+        &self,
+        name: impl AsRef<Path>,
+        bytes: impl AsRef<[u8]>,
+        mode: u32,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<()> {
+        self.write_noting(name, bytes, mode, stop, |_| Ok(())).map(drop)
     }
 
     /// The same; the new file is noted before it takes the place of the old one, and returned afterwards, still open. The
@@ -100,6 +111,7 @@ impl Beneath {
         name: impl AsRef<Path>,
         bytes: impl AsRef<[u8]>,
         mode: u32,
+        stop: &dyn Fn() -> bool,
         note: impl FnOnce(Stamp) -> Result<()>,
     ) -> Result<File> {
         let name = name.as_ref();
@@ -111,7 +123,7 @@ impl Beneath {
                 note(Stamp::of(&file)?)?;
                 if rustix::fs::renameat(&self.fd, &temp, &self.fd, name).is_err() {
                     // A directory has this name, and a rename does not replace it.
-                    self.remove(name)?;
+                    self.remove_unless(name, stop)?;
                     rustix::fs::renameat(&self.fd, &temp, &self.fd, name)?;
                 }
                 Ok(())
@@ -136,25 +148,40 @@ impl Beneath {
     }
 
     /// Gives what has this name in this very directory the first free name of `NAME.SUFFIX-1`, `NAME.SUFFIX-2`, … or, where
-    /// some are taken, one that nobody can have taken, and returns that. Links are renamed and not followed; nothing is
-    /// replaced.
+    /// some are taken, one that nobody can have taken, and returns that. A name that is too long for that is cut. Links are
+    /// renamed and not followed; nothing is replaced.
     pub(crate) fn rename_aside(&self, name: &OsStr, suffix: &str) -> Result<OsString> {
+        self.move_aside(name, name, suffix, self)
+    }
+
+    /// The same in another directory, which this user can write, with the new name made from `new`.
+    pub(crate) fn move_aside(&self, name: &OsStr, new: &OsStr, suffix: &str, to_dir: &Beneath) -> Result<OsString> {
         let random = nonce()?;
-        let named = |end: &str| {
-            let mut to = name.to_owned();
-            to.push(format!(".{suffix}-{end}"));
-            to
+        if to_dir.node.id != self.node.id && self.stat(name).is_ok_and(|node| node.kind == FileType::Directory) {
+            // A directory that its owner may not write cannot be moved to another parent.
+            self.unlock(Path::new(name))?;
+        }
+        let move_to = |to: &OsStr| {
+            #[cfg(test)]
+            if name == STUCK {
+                return Err(Errno::PERM);
+            }
+            rustix::fs::renameat_with(&self.fd, name, &to_dir.fd, to, RenameFlags::NOREPLACE)
         };
         let rename = || -> Result<OsString, Errno> {
-            let numbers = (1..=NUMBERS).map(|n| n.to_string());
-            for to in numbers.chain([random.clone()]).map(|end| named(&end)) {
-                match rustix::fs::renameat_with(&self.fd, name, &self.fd, &to, RenameFlags::NOREPLACE) {
+            let numbers = (1..=NUMBERS).map(|n| n.to_string()).chain([random.clone()]);
+            let names = numbers.map(|end| aside_name(new, &format!(".{suffix}-{end}")));
+            // On a file system with shorter names than usual nothing is left of the own name.
+            let short = OsString::from(format!("{suffix}-{random}"));
+            for to in names {
+                match move_to(&to) {
                     Err(Errno::EXIST) => {}
                     // A file system that cannot promise to replace nothing: nothing has the random name.
                     Err(Errno::INVAL | Errno::NOSYS) => {
-                        let to = named(&random);
-                        return rustix::fs::renameat(&self.fd, name, &self.fd, &to).map(|()| to);
+                        let to = aside_name(new, &format!(".{suffix}-{random}"));
+                        return rustix::fs::renameat(&self.fd, name, &to_dir.fd, &to).map(|()| to);
                     }
+                    Err(Errno::NAMETOOLONG) => return move_to(&short).map(|()| short),
                     moved => return moved.map(|()| to),
                 }
             }
@@ -227,12 +254,33 @@ impl Beneath {
     pub(crate) fn lock(&self, name: impl AsRef<Path>, wait: Duration) -> Result<Option<Lock>> {
         let name = name.as_ref();
         let odd = |node: Node| node.kind != FileType::RegularFile;
-        if self.stat(name).is_ok_and(odd) {
-            self.remove(name)?;
+        if self.stat(name).is_ok_and(odd) && self.unlink(name).is_err() {
+            // How much lies in a directory may be an agent's choice: it is renamed, and removed with what is around it.
+            self.rename_aside(name.as_os_str(), "aside")?;
         }
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NONBLOCK;
         Ok(lock_fd(self.at(name, flags, Mode::from_raw_mode(0o600))?, wait)?)
     }
+}
+
+/// A name that cannot be renamed in tests: an ordinary user cannot make a real one on every file system.
+#[cfg(test)]
+pub(crate) const STUCK: &str = "immutable";
+
+/// The most bytes of a name on almost every file system.
+const LONGEST: usize = 255;
+
+/// A name with another end, cut where both are too long together, and in no character.
+fn aside_name(name: &OsStr, end: &str) -> OsString {
+    let bytes = name.as_bytes();
+    let mut most = bytes.len().min(LONGEST.saturating_sub(end.len()));
+    for _ in 0..3 {
+        let in_a_character = bytes.get(most).is_some_and(|byte| byte & 0xC0 == 0x80);
+        most -= usize::from(in_a_character && most > 0);
+    }
+    let mut to = OsStr::from_bytes(&bytes[..most]).to_owned();
+    to.push(end);
+    to
 }
 
 /// The kernel's clock of the times of files moves on in steps of at most this.

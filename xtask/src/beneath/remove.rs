@@ -54,13 +54,8 @@ struct Work<'a> {
 
 impl Beneath {
     /// Removes what has this name in this very directory: a file, a link, or a whole tree, which is opened to its owner as
-    /// it is removed, no link followed. Missing is fine.
-    pub(crate) fn remove(&self, name: impl AsRef<Path>) -> Result<()> {
-        self.remove_unless(name, &|| false)
-    }
-
-    /// The same for a tree whose size an agent chose: `stop` says whether the user wants it to end. What is left then is
-    /// found by the next call.
+    /// it is removed, no link followed. Missing is fine. An agent may have chosen the size of the tree: `stop` says whether
+    /// the user wants it to end, and what is left then is found by the next call.
     ///
     /// # Errors
     /// It was ended, or something cannot be removed: then that is named, and everything else is removed all the same.

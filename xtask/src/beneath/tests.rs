@@ -45,7 +45,7 @@ fn a_write_cuts_links_and_takes_the_place_of_anything() {
     mkfifo(&at("home/fifo"));
     let dir = Beneath::root(&at("home")).unwrap();
     for name in ["dir", "link", "hard", "fifo", "new"] {
-        dir.write(name, b"n", 0o600).unwrap();
+        dir.write(name, b"n", 0o600, &|| false).unwrap();
         let meta = fs::symlink_metadata(at("home").join(name)).unwrap();
         assert!(meta.is_file() && meta.nlink() == 1 && meta.permissions().mode() & 0o777 == 0o600, "{name}");
     }
@@ -62,7 +62,7 @@ fn a_directory_takes_the_place_of_a_link() {
     symlink("../victim", at("home/rules")).unwrap();
     let dir = Beneath::root(&at("home")).unwrap();
     let rules = dir.make(Path::new("rules/a"), 0o700).unwrap();
-    rules.write("x", b"", 0o600).unwrap();
+    rules.write("x", b"", 0o600, &|| false).unwrap();
     assert!(at("home/rules/a/x").is_file());
     assert_eq!(fs::read_dir(at("victim")).unwrap().count(), 0);
 }
@@ -81,7 +81,7 @@ fn a_tree_of_any_depth_and_mode_is_removed() {
     }
     rustix::fs::symlinkat(&outside, &at.fd, "link").unwrap();
     rustix::fs::fchmod(&at.fd, Mode::empty()).unwrap();
-    dir.remove("tree").unwrap();
+    dir.remove_unless("tree", &|| false).unwrap();
     assert!(!temp.path().join("tree").exists());
     assert!(outside.join("kept").exists());
     assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1);
@@ -108,7 +108,7 @@ fn what_cannot_be_removed_is_named_and_everything_else_goes() {
     if !immutable(&stuck.join("file"), true) {
         return;
     }
-    let why = crate::error::render(&dir.remove("tree").unwrap_err());
+    let why = crate::error::render(&dir.remove_unless("tree", &|| false).unwrap_err());
     // Its directory was moved, and is named by where it lies now.
     let left: Vec<_> = walk(&tree);
     let file = left.iter().find(|path| path.ends_with("file")).cloned();
@@ -119,7 +119,7 @@ fn what_cannot_be_removed_is_named_and_everything_else_goes() {
     assert!(!why.contains('\u{202e}'), "{why}");
     let files: Vec<_> = left.iter().filter(|path| path.is_file()).collect();
     assert_eq!(files.len(), 1, "{files:?}");
-    dir.remove("tree").unwrap();
+    dir.remove_unless("tree", &|| false).unwrap();
     assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 0);
 }
 
@@ -151,7 +151,7 @@ fn a_tree_of_very_many_names_of_any_bytes_is_removed_and_its_removal_ends_where_
     };
     assert_eq!(dir.remove_unless("tree", &stop).unwrap_err().to_string(), "interrupted");
     assert!(temp.path().join("tree").exists());
-    dir.remove("tree").unwrap();
+    dir.remove_unless("tree", &|| false).unwrap();
     assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 0);
 }
 
@@ -222,4 +222,50 @@ fn no_more_than_the_limit_is_read() {
     assert!(matches!(dir.text("f", 4), Err(Refused { why: Why::TooLarge(4), .. })));
     assert!(matches!(dir.text("bytes", 4), Err(Refused { why: Why::NotUtf8, .. })));
     assert!(dir.text("missing", 4).unwrap().is_none());
+}
+
+#[test]
+fn a_directory_in_the_place_of_a_file_is_removed_only_as_long_as_the_user_wants_that() {
+    let temp = tempfile::tempdir().unwrap();
+    for n in 0..300 {
+        fs::create_dir_all(temp.path().join(format!("name/{n}"))).unwrap();
+    }
+    let dir = Beneath::root(temp.path()).unwrap();
+    let asked = std::cell::Cell::new(0);
+    let stop = || {
+        asked.set(asked.get() + 1);
+        asked.get() > 50
+    };
+    let why = dir.write("name", b"n", 0o600, &stop).unwrap_err();
+    assert!(format!("{why:#}").contains("interrupted"), "{why:#}");
+    assert!(asked.get() < 60 && temp.path().join("name").is_dir(), "{}", asked.get());
+    assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1, "nothing half-done is left");
+    dir.write("name", b"n", 0o600, &|| false).unwrap();
+    assert!(temp.path().join("name").is_file());
+}
+
+#[test]
+fn what_is_set_aside_has_a_name_that_fits_whatever_its_own_is() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let temp = tempfile::tempdir().unwrap();
+    let dir = Beneath::root(temp.path()).unwrap();
+    let names = ["x".repeat(255), "x".repeat(245), "é".repeat(127), format!("{}é", "y".repeat(240))];
+    for name in names {
+        fs::write(temp.path().join(&name), "").unwrap();
+        let to = dir.rename_aside(name.as_ref(), "set-aside").unwrap();
+        let text = to.to_str().expect("no character is cut");
+        assert!(text.ends_with(".set-aside-1") || text.ends_with(".set-aside-2"), "{text}");
+        assert!(text.len() <= 255 && text.len() > 250, "{}", text.len());
+        assert!(!temp.path().join(name).exists());
+    }
+    assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 4, "nothing was replaced");
+    let odd = std::ffi::OsStr::from_bytes(&[0xBF; 255]);
+    fs::write(temp.path().join(odd), "").unwrap();
+    dir.rename_aside(odd, "set-aside").unwrap();
+    // A directory that is closed to its owner moves to another one, too.
+    fs::create_dir_all(temp.path().join("closed/in")).unwrap();
+    fs::set_permissions(temp.path().join("closed"), fs::Permissions::from_mode(0o0)).unwrap();
+    let top = dir.make_dir("top", 0o700).unwrap();
+    dir.move_aside("closed".as_ref(), "closed".as_ref(), "set-aside", &top).unwrap();
+    assert!(temp.path().join("top/closed.set-aside-1/in").is_dir());
 }

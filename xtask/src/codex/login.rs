@@ -23,6 +23,7 @@ pub(crate) use form::Form;
 pub(crate) use inside::{Held, InHome, Inside, give, held, note, push};
 pub(crate) use kept::{Leases, RETRY};
 pub(crate) use outcome::{FOREIGN, FromHost, Gift, Unsure, WHOLE, until};
+pub(crate) use record::WholeNote;
 pub(crate) use store::HostCodex;
 pub(crate) use token::Token;
 
@@ -49,6 +50,8 @@ pub(crate) enum HostLogin {
     Odd,
     /// It lies in a keyring: only the host's Codex can take it from there.
     Keyring,
+    /// An administrator requires that no login lies in a file, as one in a sandbox does.
+    Barred,
     None,
 }
 
@@ -56,6 +59,7 @@ pub(crate) enum HostLogin {
 pub(crate) fn of_host(host: &HostCodex) -> HostLogin {
     let store = Store::of(host);
     match (store, HostFile::read(&host.home)) {
+        _ if Store::no_file_may_be(host) => HostLogin::Barred,
         (Store::Keyring, _) => HostLogin::Keyring,
         (Store::Ephemeral, _) => HostLogin::None,
         (Store::File | Store::Auto, Ok(HostFile::Login(AuthKind::ChatGpt, _))) => HostLogin::ChatGpt,
@@ -87,6 +91,7 @@ pub(crate) fn from_host(
     let store = Store::of(host);
     match (how, store) {
         (Login::None, _) => Ok(FromHost::Nothing(Nothing::Setting)),
+        (Login::Lease | Login::Full, _) if Store::no_file_may_be(host) => nothing(Nothing::Required),
         (Login::Full, Store::Keyring) => Ok(FromHost::Nothing(Nothing::FullInKeyring)),
         (Login::Full, Store::Ephemeral) => Ok(FromHost::Nothing(Nothing::NoLogin)),
         (Login::Full, Store::File | Store::Auto) => match read()? {

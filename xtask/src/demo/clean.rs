@@ -3,6 +3,7 @@
 use super::ground::{DemoGround, MadeByDemo};
 use crate::context::Context;
 use crate::engine::{docker, errors, install, provide};
+use crate::life::Signals;
 use crate::life::changes::Decision;
 use crate::life::down::Removal;
 use crate::proof::Proof;
@@ -18,7 +19,7 @@ pub(crate) fn clean(cx: &Context) -> Result<u8> {
     if ground.project.exists() || ground.state.exists() {
         let flags = ground.flags(true, None, None);
         let removed = Removal::read(&ground.context(cx, true), &flags, true, false, false, &|| false)?
-            .run(&Decision { said: None, ask: None }, &|| false)?;
+            .run(&Decision::new(None, false, &Signals::none()), &|| false)?;
         let copy = life::copy_of_proof(cx);
         if removed.is_some_and(|container| is_of(&copy, &container.id)) {
             exec::all(&[Step::Remove { path: copy }])?;

@@ -2,6 +2,7 @@
 
 use super::ground::DemoGround;
 use super::stand_ins::StandIns;
+use crate::codex::login::{self, HostCodex, HostLogin};
 use crate::codex::{self, pinned};
 use crate::context::Context;
 use crate::engine::install::Lacks;
@@ -27,11 +28,15 @@ pub(super) fn facts(cx: &Context, ground: &DemoGround, flags: &Flags, lacks: &La
         engine::refuse(&engine)?;
     }
     let dataset = settings.datasets.iter().find(|dataset| dataset.name == "ssv2");
-    let login = settings.host_codex_home.join("auth.json");
-    let no_login = match (login.is_file(), cx.stdin_tty) {
+    let file = settings.host_codex_home.join("auth.json");
+    let has_login = match login::of_host(&HostCodex::new(&settings.host_codex_home)) {
+        HostLogin::ChatGpt | HostLogin::ApiKey | HostLogin::Keyring | HostLogin::Odd => true,
+        HostLogin::Barred | HostLogin::None => false,
+    };
+    let no_login = match (has_login, cx.stdin_tty) {
         (true, true) => None,
         (true, false) => Some("standard input is no terminal".to_owned()),
-        (false, _) => Some(format!("there is no login at `{}`", ground.short(cx, &login))),
+        (false, _) => Some(format!("there is no login at `{}`", ground.short(cx, &file))),
     };
     Ok(StandIns {
         no_engine: lacks.silent.clone(),

@@ -26,7 +26,7 @@ const BOUND: Duration = Duration::from_secs(900);
 /// Measure against the bare commands, in pairs, as ratios of medians
 #[derive(clap::Args, Debug, Clone, PartialEq, Eq)]
 pub struct Args {
-    /// enter, start, check, mounts, build, edit [default: all]
+    /// enter, start, check, mounts, leave, build, edit [default: all]
     #[arg(value_name = "ROW", hide_possible_values = true)]
     rows: Vec<BenchRow>,
     /// Pairs per row, at least 10 for a figure to quote
@@ -58,6 +58,8 @@ pub(crate) enum BenchRow {
     Check,
     /// mounts with 200,000 files / with 10 files
     Mounts,
+    /// enter and leave with a workspace of 100,000 files / of 100: by how much more time
+    Leave,
     /// xtask from nothing
     Build,
     /// from an edited source file of xtask to the end of `cargo xtask --help`
@@ -79,6 +81,15 @@ impl Measured {
         let [ratio_text, most_text, with_cargo] = [ratio, most, with_cargo].map(|number| format!("{number:.2}"));
         let columns = [mine, other, ratio_text, most_text, with_cargo, pairs.to_string()];
         Measured { columns, over: ratio > most }
+    }
+
+    /// Two sides of this tool, by how much longer one takes than the other.
+    fn difference(mine: Duration, other: Duration, most: Duration, pairs: usize) -> Measured {
+        let more = mine.saturating_sub(other);
+        let ms = |time: Duration| format!("{} ms", time.as_millis());
+        let columns =
+            [ms(mine), ms(other), format!("+{}", ms(more)), format!("+{}", ms(most)), "-".into(), pairs.to_string()];
+        Measured { columns, over: more > most }
     }
 
     /// The median of some rounds, with a bound in seconds.
@@ -108,6 +119,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
             BenchRow::Start => once(&mut ground, projects)?.start()?,
             BenchRow::Check => once(&mut ground, projects)?.check()?,
             BenchRow::Mounts => once(&mut ground, projects)?.mounts()?,
+            BenchRow::Leave => once(&mut ground, projects)?.leave()?,
             BenchRow::Build => once(&mut scratch, copy)?.clean()?,
             BenchRow::Edit => once(&mut scratch, copy)?.edit()?,
         };
@@ -189,6 +201,9 @@ mod tests {
         let pair = |mine| Measured::pair(ms(mine), ms(100), [ms(50); 2], 1.3, 10);
         assert_eq!(pair(130).columns, ["130 ms", "100 ms", "1.30", "1.30", "1.20", "10"]);
         assert!(!pair(130).over && pair(131).over);
+        let more = |mine| Measured::difference(ms(mine), ms(400), ms(1500), 10);
+        assert_eq!(more(700).columns, ["700 ms", "400 ms", "+300 ms", "+1500 ms", "-", "10"]);
+        assert!(!more(1900).over && more(1901).over && !more(100).over);
         let alone = |took| Measured::alone(ms(took), "9 crates".into(), 5, 3);
         assert_eq!(alone(4960).columns, ["5.0 s", "9 crates", "-", "5 s", "-", "3"]);
         assert!(!alone(5000).over && alone(5001).over);

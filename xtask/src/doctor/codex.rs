@@ -89,6 +89,10 @@ fn login(facts: &AboutHost) -> Finding {
             "none in a file: it lies in a keyring, out of which only `login: lease` takes an access token",
             [Remedy::Run("codex -c cli_auth_credentials_store=file login".into()), inside],
         ),
+        HostLogin::Barred => LOGIN.warning(
+            "`/etc/codex/requirements.toml` allows no login in a file, and a container has no keyring: yours does not go in",
+            [Remedy::Do("name the variable of an API key under `env` in the settings".into())],
+        ),
         HostLogin::None => LOGIN.warning("none: Codex will ask for one", [login, inside]),
     }
 }

@@ -1,6 +1,9 @@
 //! The input of Compose: the exported variables, the override beside `docker/docker-compose.yaml`, the commands. Pure.
 
 pub(crate) mod one_shot;
+mod overruled;
+
+pub(crate) use overruled::{UNREAD, overruled};
 
 use crate::engine::asked::confine;
 use crate::engine::{caches, devcontainer, docker};

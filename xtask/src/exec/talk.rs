@@ -28,20 +28,30 @@ pub(crate) enum Next {
     Done,
 }
 
+/// Whether a conversation goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wish {
+    GoOn,
+    /// Nobody wants to know any more: the program is ended.
+    End,
+    /// The same, but it may come to its own end, which its input's end tells it: what it does must not be cut off.
+    Leave,
+}
+
 /// How a conversation came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Talk {
     Done,
     /// The program ended, or closed its output, before all was known.
     Broken,
-    /// `stop` answered `true`.
+    /// It was to end.
     Stopped,
     /// Its bound passed.
     Late,
 }
 
 /// Starts a command, says `first` to it, and passes each line of its standard output to `heard`. Its standard error is thrown
-/// away, and no error shows what it said: it may be a secret. `stop` is asked about every 100 ms.
+/// away, and no error shows what it said: it may be a secret. `wish` is asked about every 100 ms.
 ///
 /// # Errors
 /// It cannot be started.
@@ -49,7 +59,7 @@ pub(crate) fn talk(
     command: &Command,
     first: &str,
     mut heard: impl FnMut(&str) -> Next,
-    stop: impl Fn() -> bool,
+    wish: impl Fn() -> Wish,
 ) -> Result<Talk> {
     let ((input, mut to_input), (output, to_output)) = (pipe()?, pipe()?);
     // Ctrl-C in the terminal is for this process, which decides whether the program is ended.
@@ -74,8 +84,11 @@ pub(crate) fn talk(
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break Talk::Broken,
         }
-        if stop() {
-            break Talk::Stopped;
+        match wish() {
+            Wish::GoOn => {}
+            Wish::End => break Talk::Stopped,
+            // Its input ends here.
+            Wish::Leave => return Ok(Talk::Stopped),
         }
         if Instant::now() > deadline {
             break Talk::Late;
@@ -131,16 +144,30 @@ mod tests {
                 _ => Next::Wait,
             }
         };
-        let end = talk(&sh("while read x; do echo got $x; done"), "one\n", heard, || false).unwrap();
+        let end = talk(&sh("while read x; do echo got $x; done"), "one\n", heard, || Wish::GoOn).unwrap();
         assert_eq!((end, said), (Talk::Done, vec!["got one".to_owned(), "got two".to_owned()]));
     }
 
     #[test]
     fn what_ends_early_goes_on_for_ever_or_says_too_much_is_told_apart() {
-        let talk = |command: &Command, stop: bool| talk(command, "x\n", |_| Next::Wait, || stop).unwrap();
+        let talk = |command: &Command, stop: bool| {
+            talk(command, "x\n", |_| Next::Wait, || if stop { Wish::End } else { Wish::GoOn }).unwrap()
+        };
         assert_eq!(talk(&sh("exit 3"), false), Talk::Broken);
         assert_eq!(talk(&sh("exec sleep 600"), true), Talk::Stopped);
         assert_eq!(talk(&sh("exec sleep 600").timeout(1), false), Talk::Late);
         assert_eq!(talk(&sh("exec yes").at_most(1 << 16), false), Talk::Broken);
+    }
+
+    #[test]
+    fn what_is_left_to_itself_comes_to_its_own_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let (done, begun) = (dir.path().join("done"), Instant::now());
+        let program = sh("while read x; do :; done; sleep 0.3; : > done").dir(dir.path()).timeout(600);
+        assert_eq!(talk(&program, "x\n", |_| Next::Wait, || Wish::Leave).unwrap(), Talk::Stopped);
+        while !done.exists() && begun.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(TICK);
+        }
+        assert!(done.exists());
     }
 }

@@ -152,7 +152,7 @@ fn change(state: &Path, change: impl FnOnce(&mut KeptList)) -> Result<()> {
     if after == before {
         return Ok(());
     }
-    dir.write(FILE, format!("{:#}\n", serde_json::to_value(&after)?), 0o600)
+    dir.write(FILE, format!("{:#}\n", serde_json::to_value(&after)?), 0o600, &|| false)
 }
 
 /// For the fuzzer. What is kept reads back as it was.

@@ -68,12 +68,12 @@ pub(super) fn prepare_at(
     if let Some(aside) = &aside {
         notes.push(format!("warning: {}; {}", unread::said(&kept.unread.join("; ")), commits::aside(aside.path())));
     }
-    git.write("packed-refs", refs::packed_text(&refs), 0o644)?;
-    git.write("HEAD", format!("{head}\n"), 0o644)?;
+    git.write("packed-refs", refs::packed_text(&refs), 0o644, stop)?;
+    git.write("HEAD", format!("{head}\n"), 0o644, stop)?;
     unread::give(private, &host)?;
     clear(&git, &kept, aside.as_ref(), stop)?;
     git.make(Path::new("objects"), 0o755)?.remove_unless("info", stop)?;
-    fill(repo, &git, identity, inside)?;
+    fill(repo, &git, identity, inside, stop)?;
     mounts::make_sources(repo, private, inside)?;
     Ok(Airlock { mount_points: mounts::points(repo), notes })
 }
@@ -160,24 +160,24 @@ fn clear(git: &Beneath, kept: &Kept, aside: Option<&unread::Aside>, stop: &dyn F
     Ok(())
 }
 
-fn fill(repo: &Repository, git: &Beneath, identity: &Identity, inside: &str) -> Result<()> {
-    git.write("config", config_text(repo, identity), 0o644)?;
+fn fill(repo: &Repository, git: &Beneath, identity: &Identity, inside: &str, stop: &dyn Fn() -> bool) -> Result<()> {
+    git.write("config", config_text(repo, identity), 0o644, stop)?;
     for name in ["hooks", "refs/heads", "refs/tags", "objects/pack"] {
         git.make(Path::new(name), 0o755)?;
     }
     let objects = git.make(Path::new("objects"), 0o755)?;
     let borrowed: String = (0..repo.objects.len()).map(|i| format!("{inside}/{}\n", mounts::objects_name(i))).collect();
-    objects.make_dir("info", 0o755)?.write("alternates", borrowed, 0o644)?;
+    objects.make_dir("info", 0o755)?.write("alternates", borrowed, 0o644, stop)?;
     let (common, own) = (Beneath::root(&repo.common_dir)?, Beneath::root(&repo.git_dir)?);
     copy(&common, git, "shallow")?;
     // Something that is not a file is replaced, too.
     if !matches!(git.file("index"), Ok(Some(_))) {
-        git.remove("index")?;
+        git.remove_unless("index", stop)?;
         copy(&own, git, "index")?;
         let submodules = if repo.submodules { client::submodules(repo)? } else { Vec::new() };
         for name in own.names()?.iter().filter_map(|(name, _)| name.to_str()) {
             if name.starts_with("sharedindex.") {
-                git.remove(name)?;
+                git.remove_unless(name, stop)?;
                 copy(&own, git, name)?;
             }
         }

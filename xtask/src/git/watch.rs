@@ -10,7 +10,9 @@
 mod bits;
 mod command;
 mod find;
+mod found;
 mod interpreter;
+mod judge;
 mod keys;
 mod linked;
 mod obeyed;
@@ -40,7 +42,8 @@ use crate::obeyed::Look;
 use crate::spec::inside::WORKSPACE;
 use crate::spec::{Mount, Role};
 use anyhow::Result;
-use find::{Finder, Found, Suspected};
+use find::{Finder, Suspected};
+use found::Found;
 use linked::Led;
 use places::{Place, PlaceKind, shown};
 use state::{Unresolved, WatchState};
@@ -88,21 +91,35 @@ pub(crate) fn preview(workspace: &Path, repo: Option<&Repository>, env: &Environ
     Ok(mounts_of(workspace, &found.places))
 }
 
-/// To be called before a container starts, while no agent runs. Where an agent may have run since the last look, what is
-/// new is set aside and setuid bits are taken away first. Everything else that is there is then the user's own: it is kept
-/// as known, and is to be mounted read-only ([`mounts`]).
-///
-/// # Errors
-/// A place that cannot be protected, a new git directory that cannot be set aside, or the state cannot be written.
-pub(crate) fn protect(
-    workspace: &Path,
-    repo: Option<&Repository>,
-    state: &Path,
-    env: &Environment,
-    doubt: Doubt,
+/// One visit to a workspace: what is looked at, with which git, and what is known of it.
+pub(crate) struct Visit<'a> {
+    workspace: &'a Path,
+    repository: Option<&'a Repository>,
+    environment: &'a Environment,
+    /// Where the last look is kept.
+    state: &'a Path,
+    /// The look at what other tools obey, where one is wanted.
     obeyed: Option<Look>,
-) -> Result<Told, Unfinished> {
-    protect_within(&Bound::USUAL, workspace, repo, state, env, doubt, obeyed)
+    /// Whether the user wants it to end.
+    stop: &'a dyn Fn() -> bool,
+    bound: Bound,
+}
+
+impl<'a> Visit<'a> {
+    pub(crate) fn new(
+        workspace: &'a Path,
+        repository: Option<&'a Repository>,
+        environment: &'a Environment,
+        state: &'a Path,
+        stop: &'a dyn Fn() -> bool,
+    ) -> Visit<'a> {
+        Visit { workspace, repository, environment, state, obeyed: None, stop, bound: Bound::USUAL }
+    }
+
+    /// The same walk serves a look at what other tools obey.
+    pub(crate) fn looking(self, obeyed: Look) -> Visit<'a> {
+        Visit { obeyed: Some(obeyed), ..self }
+    }
 }
 
 /// Why what is there may be an agent's, besides what the last look says.
@@ -138,22 +155,21 @@ impl Doubt {
     }
 }
 
-fn protect_within(
-    bound: &Bound,
-    workspace: &Path,
-    repo: Option<&Repository>,
-    state: &Path,
-    env: &Environment,
-    doubt: Doubt,
-    obeyed: Option<Look>,
-) -> Result<Told, Unfinished> {
+/// To be called before a container starts, while no agent runs. Where an agent may have run since the last look, what is
+/// new is set aside and setuid bits are taken away first. Everything else that is there is then the user's own: it is kept
+/// as known, and is to be mounted read-only ([`mounts`]).
+///
+/// # Errors
+/// A place that cannot be protected, a new git directory that cannot be set aside, or the state cannot be written.
+pub(crate) fn protect(visit: Visit<'_>, doubt: Doubt) -> Result<Told, Unfinished> {
+    let Visit { workspace, repository: repo, environment: env, state, obeyed, stop, bound } = visit;
     let last = WatchState::read(state)?;
     // What a container that is gone ran after the last look, nobody saw: only a look after its end says that no more came.
     let ended = |last: &&WatchState| last.ended;
     let (quiet, busy) = (last.as_ref().filter(ended), last.as_ref().filter(|last| !ended(last)));
     let suspected = doubt.read(workspace, quiet)?;
-    let finder = Finder::new(workspace, repo, env, busy)?.doubting(quiet).suspecting(&suspected).looking(obeyed);
-    let mut found = finder.find(bound)?;
+    let finder = Finder::new(workspace, repo, env, busy)?.doubting(quiet).suspecting(&suspected);
+    let mut found = finder.looking(obeyed).stopping(stop).find(&bound)?;
     // Where it is refused, the last state stays as it is, so that the next start does not take it for the user's either.
     let refused = refuse_dangling(workspace, &found.dangling)
         .and_then(|()| refuse_new(&found))
@@ -164,7 +180,7 @@ fn protect_within(
     for left in &found.unresolved {
         if left.after_an_agent { &mut found.warnings } else { &mut found.notes }.push(left.told());
     }
-    let now = found.state();
+    let now = WatchState { owed: last.as_ref().is_some_and(|last| last.owed), ..found.state() };
     if let Err(why) = now.write(state) {
         return Err(found.unfinished(why));
     }
@@ -213,33 +229,15 @@ fn read_only(mounts: &[Mount]) -> Option<String> {
 }
 
 /// Compares the workspace with what was known when the container was started, sets aside what is new, and takes setuid
-/// bits away. The same walk serves the look at what other tools obey (`obeyed`). `now` says whether nothing but the container's own init is alive. Nothing is done where no sandbox was
-/// started.
+/// bits away. `now` says whether nothing but the container's own init is alive. Nothing is done where no sandbox was started.
 ///
 /// # Errors
-/// The state cannot be read or written.
-pub(crate) fn look(
-    workspace: &Path,
-    repo: Option<&Repository>,
-    state: &Path,
-    env: &Environment,
-    now: Now,
-    obeyed: Option<Look>,
-) -> Result<Told, Unfinished> {
-    look_within(&Bound::USUAL, workspace, repo, state, env, now, obeyed)
-}
-
-fn look_within(
-    bound: &Bound,
-    workspace: &Path,
-    repo: Option<&Repository>,
-    state: &Path,
-    env: &Environment,
-    now: Now,
-    obeyed: Option<Look>,
-) -> Result<Told, Unfinished> {
+/// The state cannot be read or written, or the user has ended it.
+pub(crate) fn look(visit: Visit<'_>, now: Now) -> Result<Told, Unfinished> {
+    let Visit { workspace, repository, environment, state, obeyed, stop, bound } = visit;
     let Some(last) = WatchState::read(state)? else { return Ok(Told::default()) };
-    let mut found = Finder::new(workspace, repo, env, Some(&last))?.looking(obeyed).find(bound)?;
+    let finder = Finder::new(workspace, repository, environment, Some(&last))?;
+    let mut found = finder.looking(obeyed).stopping(stop).find(&bound)?;
     let gone = last.places.iter().filter(|place| !found.places.iter().any(|there| there.path == place.path));
     for place in gone {
         let moved = found.places.iter().find(|there| there.same(place));
@@ -260,6 +258,7 @@ fn look_within(
         led_out: found.led_out.clone(),
         quiet: matches!(now, Now::Quiet | Now::Ended),
         ended: now == Now::Ended,
+        owed: last.owed,
         unresolved: found.unresolved.clone(),
     };
     match state_now.write(state) {
@@ -279,20 +278,31 @@ pub(crate) enum Now {
     Ended,
 }
 
-/// Whether nothing of an agent's can have run since the last look.
+/// Whether nothing of an agent's can have run since the last look, and since the user was told what tools obey.
 ///
 /// # Errors
 /// The state cannot be read.
 pub(crate) fn is_quiet(state: &Path) -> Result<bool> {
-    Ok(WatchState::read(state)?.is_none_or(|state| state.quiet))
+    Ok(WatchState::read(state)?.is_none_or(|state| state.quiet && !state.owed))
 }
 
-/// Whether there was no container any more at the last look, and none was started since.
+/// Whether there was no container any more at the last look, none was started since, and the user was told what tools obey.
 ///
 /// # Errors
 /// The state cannot be read.
 pub(crate) fn has_ended(state: &Path) -> Result<bool> {
-    Ok(WatchState::read(state)?.is_none_or(|state| state.ended))
+    Ok(WatchState::read(state)?.is_none_or(|state| state.ended && !state.owed))
+}
+
+/// To be called when the user was told what changed of what tools obey, and what is undecided was written down.
+///
+/// # Errors
+/// The state cannot be read or written.
+pub(crate) fn note_told(state: &Path) -> Result<()> {
+    match WatchState::read(state)? {
+        Some(known) if known.owed => WatchState { owed: false, ..known }.write(state),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// To be called before a container is started or an agent is let in: from now on the last look says nothing of what is there.
@@ -301,7 +311,9 @@ pub(crate) fn has_ended(state: &Path) -> Result<bool> {
 /// The state cannot be written.
 pub(crate) fn note_entered(state: &Path) -> Result<()> {
     match WatchState::read(state)? {
-        Some(known) if known.quiet || known.ended => WatchState { quiet: false, ended: false, ..known }.write(state),
+        Some(known) if known.quiet || known.ended || !known.owed => {
+            WatchState { quiet: false, ended: false, owed: true, ..known }.write(state)
+        }
         Some(_) | None => Ok(()),
     }
 }
@@ -312,7 +324,7 @@ pub(crate) fn note_entered(state: &Path) -> Result<()> {
 /// The state cannot be written.
 pub(crate) fn note_not_started(state: &Path) -> Result<()> {
     match WatchState::read(state)? {
-        Some(known) => WatchState { quiet: true, ended: true, ..known }.write(state),
+        Some(known) => WatchState { quiet: true, ended: true, owed: false, ..known }.write(state),
         None => Ok(()),
     }
 }

@@ -52,7 +52,7 @@ impl<'a> Call<'a> {
     }
 
     pub(super) fn decision(&self) -> Decision<'_> {
-        Decision { said: self.on_change, ask: self.can_ask.then_some(&self.signals) }
+        Decision::new(self.on_change, self.can_ask, &self.signals)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::changes::{Decision, When};
 use super::reopen::reopen;
+use crate::codex::login;
 use crate::context::{Context, directory, resolved};
 use crate::engine::alive::Alive;
 use crate::engine::running::Existing;
@@ -84,7 +85,7 @@ impl Removal {
     }
 
     pub(crate) fn steps(&self) -> Vec<Step> {
-        self.ending().into_iter().chain(self.tidying()).collect()
+        self.ending().into_iter().chain(self.tidying(true)).collect()
     }
 
     /// Ends all that runs inside.
@@ -95,14 +96,15 @@ impl Removal {
         steps
     }
 
-    /// Removes what was made for it.
-    fn tidying(&self) -> Vec<Step> {
+    /// Removes what was made for it. What tools obeyed is kept as long as it is to be compared with.
+    fn tidying(&self, decided: bool) -> Vec<Step> {
         let places = &self.places;
         let mut steps: Vec<Step> = Vec::new();
         let generated = places.override_file.parent().map(PathBuf::from);
         let filled = FILLED.map(|(role, _)| places.filled(&role));
-        let files = [&places.record, &places.proof, &places.sessions, &places.obeyed];
-        let made = filled.into_iter().chain(files.map(Clone::clone));
+        let files = [&places.record, &places.proof, &places.sessions].into_iter();
+        let files = files.chain([&places.obeyed].into_iter().filter(|_| decided));
+        let made = filled.into_iter().chain(files.cloned());
         let remove = |path| Step::Remove { path };
         // The login first: whatever an agent left that cannot be removed, or that takes long, it is gone.
         let homes = [&places.codex_home, &places.no_codex_home].into_iter().filter(|_| self.all);
@@ -147,25 +149,42 @@ impl Removal {
         Ok(leftovers::named(Alive::read(&running.container)?.others(), leftovers::line))
     }
 
-    /// Nothing of the sandbox can write any more: the last look at what it left. From here on all changes are the user's.
-    fn look(&self, decision: &Decision<'_>) {
+    /// Nothing of the sandbox can write any more: the last look at what it left. From here on all changes are the user's. Says
+    /// whether it was looked at all that tools obey, and all of it is decided.
+    fn look(&self, decision: &Decision<'_>) -> bool {
         let (places, workspace) = (&self.places, resolved(&self.workspace));
-        let (complete, seen) = git_watch::look_at_end(&self.cx, &workspace, places);
+        let (complete, seen) = git_watch::look_at_end(&self.cx, &workspace, places, decision);
         if complete && let Err(err) = git_watch::settle(&self.cx, &workspace, User::read().uid) {
             ui::warn(format_args!("that nothing of an agent's is left there was not noted: {err:#}"));
         }
-        let settled = seen.map_or(Ok(()), |look| decision.settle(look, &workspace, When::End));
-        if let Err(err) = settled {
+        let settled = seen.map_or(Ok(false), |look| decision.settle(look, &workspace, places, When::End));
+        let decided = settled.unwrap_or_else(|err| {
             ui::warn(format_args!("what changed in the workspace could not be looked at: {err:#}"));
+            false
+        });
+        if !decided && places.obeyed.exists() {
+            ui::warn(match self.all {
+                true => {
+                    "what tools on this host obeyed before is removed with the rest: from now on nothing tells what changed"
+                }
+                false => {
+                    "what tools on this host obeyed before is kept, because what changed is not decided: the next start, or \
+                     `cargo xtask down` with `--on-change`, compares with it"
+                }
+            });
         }
+        decided
     }
 
     /// Removes it, says what was kept, and returns the container that was removed.
     pub(crate) fn run(self, decision: &Decision<'_>, stop: &dyn Fn() -> bool) -> Result<Option<Existing>> {
         exec::all(&self.ending())?;
-        self.look(decision);
-        exec::each(&self.tidying(), stop)
-            .map_err(|err| if self.volumes.is_empty() { err } else { err.context(in_use()) })?;
+        let decided = self.look(decision);
+        let note = self.all.then(|| login::WholeNote::read(&self.places.codex_home, &self.places.login)).flatten();
+        let tidied = exec::each(&self.tidying(decided), stop);
+        // What could not be removed of the home may hold a copy of the whole login.
+        note.map_or(Ok(()), login::WholeNote::keep)?;
+        tidied.map_err(|err| if self.volumes.is_empty() { err } else { err.context(in_use()) })?;
         let name = compose::container_name(&self.places.project);
         ui::say(match self.container {
             Some(_) => format!("removed the container `{name}`"),
@@ -235,9 +254,12 @@ mod tests {
             _lock: None,
         };
         let login = places.codex_home.join("auth.json");
-        let first = removal(true).tidying().into_iter().next();
+        let first = removal(true).tidying(true).into_iter().next();
         assert_eq!(first, Some(Step::Remove { path: login.clone() }));
-        assert!(!removal(false).tidying().contains(&Step::Remove { path: login.clone() }), "it stays with its home");
+        assert!(
+            !removal(false).tidying(true).contains(&Step::Remove { path: login.clone() }),
+            "it stays with its home"
+        );
         // A step that fails ends none of the others, and the user can end them all.
         exec::create_dir(&places.codex_home, 0o700).unwrap();
         std::fs::write(&login, "secret").unwrap();

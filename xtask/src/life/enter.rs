@@ -65,7 +65,7 @@ impl Running<'_> {
         let entrance = Entrance::new(&record.container, record.spec.denials());
         let entry = Entry { entrance, carried: record.carried(), env: &gathered.ground.settings.env };
         let command = entry.command(call.cx, missing, &mark, program);
-        gathered.look_again()?;
+        gathered.look_again(&call.signals)?;
         gathered.note_entered()?;
         let mut session = Session::begin(&gathered.ground.places, &mark, Alive::read(&container).ok().as_ref())?;
         let fills = used::filled(&gathered.ground.places, &record.spec);
@@ -78,6 +78,7 @@ impl Running<'_> {
         let mut keeper = Keeper::of(call.cx, gathered);
         let signals = &call.signals;
         let (mut stall, mut held_up) = (Stall::new(start), None);
+        let lent = ui::lend(call.cx);
         let code = exec::attach(&command, || {
             if lock.is_some() {
                 session.note(|| Alive::read(&container).ok());
@@ -94,7 +95,9 @@ impl Running<'_> {
                 Held::End(pid) => held_up = Some(pid),
             }
             !signals.end() && held_up.is_none()
-        })?;
+        });
+        lent.take_back();
+        let code = code?;
         if signals.end() {
             reap(entrance, Whose::Agents, &mark);
         }
@@ -109,7 +112,7 @@ impl Running<'_> {
         {
             note_login(gathered, args);
         }
-        let decision = Decision { said: call.on_change, ask: call.can_ask.then_some(signals) };
+        let decision = Decision::new(call.on_change, call.can_ask, signals);
         keeper.into_iter().filter_map(|keeper| keeper.end(signals)).for_each(ui::warn);
         let says = |ended| used::since(&used, &Used::read(&container, &fills), memory, ended).iter().for_each(ui::warn);
         if code == i32::from(KILLED) && was_ended(gathered, &name, &record.container, &mut lock, signals) {
@@ -119,9 +122,9 @@ impl Running<'_> {
             );
             if gathered.ground.places.record.exists() {
                 // It was not `down`, which looks itself: perhaps the agent did it, so that nobody would look.
-                let seen = gathered.look_after_end(lock.is_some());
+                let seen = gathered.look_after_end(lock.is_some(), &decision);
                 leave(gathered, &|| signals.any());
-                gathered.settle_changes(seen, decision);
+                gathered.settle_changes(seen, &decision);
             } else {
                 leave::commits(gathered, &|| signals.any());
             }
@@ -130,9 +133,9 @@ impl Running<'_> {
         says(false);
         let alive = wind_down(gathered, &container, call.leftovers, signals, lock)
             .inspect_err(|err| ui::warn(format_args!("what still runs inside is not known: {err:#}")));
-        let seen = gathered.look_at_exit(alive.ok().as_ref());
+        let seen = gathered.look_at_exit(alive.ok().as_ref(), &decision);
         leave(gathered, &|| signals.any());
-        gathered.settle_changes(seen, decision);
+        gathered.settle_changes(seen, &decision);
         ui::say(format_args!("`{name}` keeps running; `cargo xtask down` stops it"));
         match held_up {
             None => Ok(Left { code: u8::try_from(code).unwrap_or(1) }),

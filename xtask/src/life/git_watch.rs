@@ -11,9 +11,9 @@ use crate::engine::alive::Alive;
 use crate::engine::compose::container_name;
 use crate::error::failed;
 use crate::exposed::Exposed;
-use crate::git::watch::{self, Doubt, Now};
+use crate::git::watch::{self, Doubt, Now, Visit};
 use crate::git::{self, Environment, Repository};
-use crate::obeyed::Look;
+use crate::obeyed::{Look, Undecided};
 use crate::spec::Mount;
 use crate::spec::places::{self, Places};
 use crate::ui;
@@ -21,6 +21,13 @@ use anyhow::Result;
 use std::path::{Path, PathBuf};
 
 impl Ground {
+    /// A visit with a look at what other tools obey. `quiet` says that nothing of an agent's can write meanwhile.
+    fn visit<'a>(&'a self, quiet: bool, stop: &'a dyn Fn() -> bool) -> Visit<'a> {
+        let places = &self.places;
+        let visit = Visit::new(&self.workspace, self.repository.as_ref(), &self.environment, &places.git_state, stop);
+        visit.looking(Look::begin(&places.obeyed, quiet))
+    }
+
     /// All mounts of the airlock, with those that are read-only since the container was started.
     pub(super) fn git_mounts(repository: Option<&Repository>, workspace: &Path, places: &Places) -> Result<Vec<Mount>> {
         let read_only = watch::mounts(workspace, &places.git_state)?;
@@ -45,18 +52,11 @@ impl Gathered {
     ///
     /// # Errors
     /// A git directory cannot be protected, or the workspace's own repository is not what it was a moment ago.
-    pub(super) fn protect_git(&mut self, cx: &Context) -> Result<(Option<Look>, When)> {
+    pub(super) fn protect_git(&mut self, cx: &Context, stop: &dyn Fn() -> bool) -> Result<(Option<Look>, When)> {
         let ground = &mut self.ground;
         let state = &ground.places.git_state;
         let when = if watch::has_ended(state)? { When::Settled } else { When::Entry };
-        let (seen, told) = say(watch::protect(
-            &ground.workspace,
-            ground.repository.as_ref(),
-            state,
-            &ground.environment,
-            doubt(cx, ground)?,
-            changes::begin(&ground.places, true),
-        ));
+        let (seen, told) = say(watch::protect(ground.visit(true, stop), doubt(cx, ground)?));
         told?;
         if git::detect(&ground.workspace)? != ground.repository {
             return Err(failed(format!("the git repository of `{}` has just changed", ground.workspace.display()))
@@ -73,14 +73,21 @@ impl Gathered {
     ///
     /// # Errors
     /// The state folder cannot be read or written.
-    pub(super) fn look_at_entry(&self, alive: &Alive, decision: Decision<'_>) -> Result<()> {
+    pub(super) fn look_at_entry(&self, alive: &Alive, decision: &Decision<'_>) -> Result<()> {
         let (ground, now) = (&self.ground, now(alive));
-        let (seen, told) = say(match now == Now::Quiet && watch::is_quiet(&ground.places.git_state)? {
+        let quiet = now == Now::Quiet && watch::is_quiet(&ground.places.git_state)?;
+        let undecided = Undecided::read(&ground.places.obeyed);
+        let (seen, told) = say(match quiet && (undecided.is_empty() || !decision.is_possible()) {
             true => watch::unresolved(&ground.places.git_state).map_err(Into::into),
-            false => look(&ground.workspace, ground.repository.as_ref(), &ground.places, &ground.environment, now),
+            false => watch::look(ground.visit(now != Now::Busy, &|| decision.stop()), now),
         });
         told?;
-        seen.map_or(Ok(()), |look| decision.settle(look, &ground.workspace, When::Entry))
+        let Some(look) = seen else {
+            changes::name(&undecided);
+            return Ok(());
+        };
+        let when = if quiet { When::Settled } else { When::Entry };
+        decision.settle(look, &ground.workspace, &ground.places, when).map(drop)
     }
 
     /// Before a container is started, or one that runs is stopped to be recreated: whoever runs a program in it by other
@@ -102,22 +109,21 @@ impl Gathered {
 
     /// At the end of a session, before the user is told that it is over. What cannot be looked at is only a warning: the
     /// exit code of the session must still be returned.
-    pub(super) fn look_at_exit(&self, alive: Option<&Alive>) -> Option<Look> {
+    pub(super) fn look_at_exit(&self, alive: Option<&Alive>, decision: &Decision<'_>) -> Option<Look> {
         // Another call that holds the lock may let an agent in meanwhile.
         let lock = free_lock(&self.ground.places);
-        self.look_and_say(alive.filter(|_| lock.is_some()).map_or(Now::Busy, now))
+        self.look_and_say(alive.filter(|_| lock.is_some()).map_or(Now::Busy, now), decision)
     }
 
     /// The same where the container has ended with the session. `alone` says that no other call can have started one.
-    pub(super) fn look_after_end(&self, alone: bool) -> Option<Look> {
-        self.look_and_say(if alone { Now::Ended } else { Now::Busy })
+    pub(super) fn look_after_end(&self, alone: bool, decision: &Decision<'_>) -> Option<Look> {
+        self.look_and_say(if alone { Now::Ended } else { Now::Busy }, decision)
     }
 
-    fn look_and_say(&self, now: Now) -> Option<Look> {
+    fn look_and_say(&self, now: Now, decision: &Decision<'_>) -> Option<Look> {
         let ground = &self.ground;
         reopen(&ground.workspace, &ground.places);
-        let seen = look(&ground.workspace, ground.repository.as_ref(), &ground.places, &ground.environment, now);
-        let (seen, told) = say(seen);
+        let (seen, told) = say(watch::look(ground.visit(now != Now::Busy, &|| decision.stop()), now));
         if let Err(err) = told {
             unseen(&ground.workspace, &err);
         }
@@ -126,8 +132,9 @@ impl Gathered {
 
     /// Tells at the end of a session what changed of what other tools obey. What cannot be undone or kept is only a warning:
     /// the exit code of the session must still be returned.
-    pub(super) fn settle_changes(&self, seen: Option<Look>, decision: Decision<'_>) {
-        let settled = seen.map_or(Ok(()), |look| decision.settle(look, &self.ground.workspace, When::Exit));
+    pub(super) fn settle_changes(&self, seen: Option<Look>, decision: &Decision<'_>) {
+        let (workspace, places) = (&self.ground.workspace, &self.ground.places);
+        let settled = seen.map_or(Ok(true), |look| decision.settle(look, workspace, places, When::Exit));
         if let Err(err) = settled {
             ui::warn(format_args!("what changed in the workspace could not be looked at: {err:#}"));
         }
@@ -144,12 +151,18 @@ impl Gathered {
 
 /// After a container was removed, so that nothing of an agent's runs any more. Returns whether nothing of an agent's is
 /// left in the workspace, and what was seen of what other tools obey.
-pub(super) fn look_at_end(cx: &Context, workspace: &Path, places: &Places) -> (bool, Option<Look>) {
+pub(super) fn look_at_end(
+    cx: &Context,
+    workspace: &Path,
+    places: &Places,
+    decision: &Decision<'_>,
+) -> (bool, Option<Look>) {
     reopen(workspace, places);
     // The workspace may be gone, or its repository be broken: the look needs neither.
     let repository = git::detect(workspace).ok().flatten();
-    let now = Now::Ended;
-    let (seen, told) = say(look(workspace, repository.as_ref(), places, &Environment::of(cx), now));
+    let (environment, stop) = (Environment::of(cx), || decision.stop());
+    let visit = Visit::new(workspace, repository.as_ref(), &environment, &places.git_state, &stop);
+    let (seen, told) = say(watch::look(visit.looking(Look::begin(&places.obeyed, true)), Now::Ended));
     match told {
         Ok(complete) => return (complete, seen),
         Err(_) if !workspace.exists() => {}
@@ -197,16 +210,6 @@ fn airlock(repository: Option<&Repository>, places: &Places) -> Result<Vec<Mount
 /// Into the container's own init no agent can get (`docker/init.py`).
 fn now(alive: &Alive) -> Now {
     if alive.others().is_empty() { Now::Quiet } else { Now::Busy }
-}
-
-fn look(
-    workspace: &Path,
-    repository: Option<&Repository>,
-    places: &Places,
-    env: &Environment,
-    now: Now,
-) -> Result<watch::Told, watch::Unfinished> {
-    watch::look(workspace, repository, &places.git_state, env, now, changes::begin(places, now != Now::Busy))
 }
 
 /// Says what was seen and done, also where the look then failed. Gives what was seen of what other tools obey, and whether

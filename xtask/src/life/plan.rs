@@ -71,7 +71,8 @@ pub(crate) fn plan(cx: &Context, gathered: &Gathered) -> Plan {
             Err(why) => recreated.push(why.message),
             Ok(_) if !existing.up => {}
             Ok(record) => {
-                let found = record.spec.differences(&spec);
+                let shape = gathered.ground.settings.shape_beside(&record.spec.shape, cx.memory);
+                let found = record.spec.differences(&Spec { shape, ..spec.clone() });
                 if found.blocking.is_empty() {
                     let project = project(cx, gathered, record.spec.clone());
                     let (spec, entered, deferred) = (record.spec.clone(), Some(record), found.deferred);

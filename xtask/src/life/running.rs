@@ -178,7 +178,7 @@ impl Proven<'_> {
     /// # Errors
     /// The state of the workspace cannot be kept for the next comparison.
     pub(crate) fn stand(self) -> Result<Standing> {
-        self.running.call.gathered.look_again()?;
+        self.running.call.gathered.look_again(&self.running.call.signals)?;
         self.running.call.gathered.note_entered()?;
         Ok(Standing {
             project: self.running.call.gathered.ground.places.project,

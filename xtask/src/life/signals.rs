@@ -31,6 +31,12 @@ impl Signals {
         Ok(signals)
     }
 
+    /// None are caught: each ends this process.
+    pub(crate) fn none() -> Signals {
+        let new = || Arc::new(AtomicBool::new(false));
+        Signals { end: new(), keys: new(), asking: new(), presses: AtomicUsize::new(0) }
+    }
+
     /// Asks the user: meanwhile each of the signals ends this process at once, and leaves the container as it is.
     pub(crate) fn ask<T>(&self, question: impl FnOnce() -> T) -> T {
         self.asking.store(true, Ordering::SeqCst);
@@ -62,9 +68,14 @@ impl Signals {
         self.end.load(Ordering::SeqCst)
     }
 
+    /// Whether a key asked for an end.
+    pub(crate) fn key(&self) -> bool {
+        self.pressed() > 0
+    }
+
     /// Whether any of the signals came: before Codex is entered, each of them means to stop.
     pub(crate) fn any(&self) -> bool {
-        self.end() || self.pressed() > 0
+        self.end() || self.key()
     }
 }
 

@@ -10,14 +10,14 @@ use super::running::Running;
 use super::sources::{self, Sources};
 use super::{early, leftovers};
 use crate::engine::alive::Alive;
-use crate::engine::compose::Project;
+use crate::engine::compose::{self, Project};
 use crate::engine::inspect::Container;
 use crate::engine::running::{self, Existing};
 use crate::engine::{caches, docker, errors};
 use crate::error::failed;
 use crate::image::build;
 use crate::proof::init::{self, InitSeen};
-use crate::{exec, ui};
+use crate::{exec, text, ui};
 use anyhow::Result;
 
 impl<'a> Call<'a> {
@@ -30,7 +30,7 @@ impl<'a> Call<'a> {
         let mut plan = self.plan()?;
         if let Some((record, existing)) = plan.entered.take().zip(self.gathered.existing.clone()) {
             let alive = self.settle(&existing.container)?;
-            self.gathered.look_at_entry(&alive, self.decision())?;
+            self.gathered.look_at_entry(&alive, &self.decision())?;
             plan.deferred.iter().for_each(|line| ui::say(format_args!("at the next start: {line}")));
             let early = early.filter(|early| early.container == existing.id);
             let name = plan.project.container();
@@ -47,9 +47,10 @@ impl<'a> Call<'a> {
             let ground = Ground::under(self.cx, settings.clone(), confirm, None)?;
             self.gathered = ground.gather(self.cx, Purpose::Start, Some(&self.signals))?;
         }
-        let (seen, when) = self.gathered.protect_git(self.cx)?;
+        let (seen, when) = self.gathered.protect_git(self.cx, &|| self.signals.any())?;
         if let Some(look) = seen {
-            self.decision().settle(look, &self.gathered.ground.workspace, when)?;
+            let ground = &self.gathered.ground;
+            self.decision().settle(look, &ground.workspace, &ground.places, when)?;
         }
         sources::check(self.cx, &self.gathered)?;
         self.ask_engine()?;
@@ -136,6 +137,7 @@ impl<'a> Call<'a> {
             Act::Up => {
                 self.gathered.note_unseen()?;
                 self.gathered.ground.settings.lowered().iter().for_each(ui::say);
+                overruled(project).iter().for_each(ui::warn);
                 up(project, &self.gathered)
             }
         }
@@ -218,6 +220,20 @@ pub(super) fn held_back(gathered: &Gathered, recreated: &[String]) -> Result<()>
             live.join("; ")
         ))
         .into())
+}
+
+/// What a user has said to Compose in vain.
+fn overruled(project: &Project) -> Vec<String> {
+    let dir = project.root.join("docker");
+    let text = std::fs::read_to_string(dir.join("docker-compose.yaml")).unwrap_or_default();
+    let mut lines = compose::overruled(&text, &project.spec);
+    let more = [&dir, &project.root].map(|dir| compose::UNREAD.map(|name| dir.join(name))).concat();
+    lines.extend(
+        more.iter()
+            .filter(|path| path.exists())
+            .map(|path| format!("`{}` is not read: the settings say what the sandbox is", text::path(path))),
+    );
+    lines
 }
 
 fn up(project: &Project, gathered: &Gathered) -> Result<()> {

@@ -16,6 +16,7 @@ use crate::life::down::caches_of;
 use crate::life::leftovers::Leftover;
 use crate::life::used::{self, Used};
 use crate::life::{find, session};
+use crate::obeyed::Undecided;
 use crate::spec::Spec;
 use crate::spec::insider::Insider;
 use crate::spec::places::{self, Places};
@@ -42,6 +43,9 @@ pub(crate) struct Status {
     #[serde(flatten)]
     sandbox: Option<Sandbox>,
     state_folder: PathBuf,
+    /// What acts by itself on this host, changed in a session, and is not decided, a line each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    undecided: Vec<String>,
     /// The secrets of the configuration of Codex at the last entry that set the home anew, by their places.
     #[serde(skip_serializing_if = "Option::is_none")]
     config_secrets: Option<Secrets>,
@@ -135,7 +139,9 @@ impl Status {
         let caches = caches?;
         let unused_caches = caches::unused(&caches, uid, settings.shape.cache_sharing);
         let config_secrets = secrets(&places.secrets);
-        Ok(Status { container, state, sandbox, state_folder: places.dir, config_secrets, caches, unused_caches })
+        let undecided = Undecided::read(&places.obeyed).lines();
+        let state_folder = places.dir;
+        Ok(Status { container, state, sandbox, state_folder, undecided, config_secrets, caches, unused_caches })
     }
 }
 

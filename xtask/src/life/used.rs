@@ -27,6 +27,9 @@ const WORTH_A_LINE: u64 = 64 << 20;
 pub(super) struct Used {
     /// How many processes the kernel has killed for want of memory since the container's start; `None` where it does not say.
     pub(super) oom_kills: Option<u64>,
+    /// How often the sandbox's own limit left no room since then; `None` where the kernel does not say. Version 1 counts the
+    /// times too at which something could still be given back.
+    pub(super) limit_hits: Option<u64>,
     /// The bytes that the kernel has written to disks for the container since its start. Only cgroup v2 counts what goes
     /// through the page cache, which is nearly all of it; `None` elsewhere.
     pub(super) written_bytes: Option<u64>,
@@ -56,6 +59,10 @@ impl Used {
         Used {
             oom_kills: file("memory", Some("memory.events"), Some("memory.oom_control"))
                 .and_then(|text| oom_kills(&text)),
+            // Of the group itself since Linux 5.2; the container has none below it.
+            limit_hits: file("memory", Some("memory.events.local"), Some("memory.failcnt"))
+                .or_else(|| file("memory", Some("memory.events"), None))
+                .and_then(|text| limit_hits(&text)),
             written_bytes: file("io", Some("io.stat"), None).map(|text| written(&text)),
             free: free(dirs),
         }
@@ -97,6 +104,15 @@ fn oom_kills(text: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
 }
 
+/// Of `memory.events.local` (v2), a line `oom N`: the limit was reached and an allocation was about to fail. That of the machine,
+/// or of a group around this one, is not counted there. Of `memory.failcnt` (v1), which is one number.
+/// <https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files>,
+/// <https://docs.kernel.org/admin-guide/cgroup-v1/memory.html>
+fn limit_hits(text: &str) -> Option<u64> {
+    let two = text.lines().find_map(|line| line.strip_prefix("oom ")?.trim().parse().ok());
+    two.or_else(|| text.trim().parse().ok())
+}
+
 /// The sum of `wbytes=` in `io.stat`, over all disks.
 fn written(text: &str) -> u64 {
     let numbers = text.split_whitespace().filter_map(|field| field.strip_prefix("wbytes=")?.parse::<u64>().ok());
@@ -107,7 +123,13 @@ fn written(text: &str) -> u64 {
 /// the container ended for want of memory.
 pub(super) fn since(before: &Used, after: &Used, memory: Option<u64>, ended: bool) -> Vec<String> {
     let kills = before.oom_kills.zip(after.oom_kills).map_or(0, |(before, after)| after.saturating_sub(before));
-    let mut lines: Vec<String> = (kills > 0 || ended).then(|| killed(kills, memory)).into_iter().collect();
+    let hits = before.limit_hits.zip(after.limit_hits).map(|(before, after)| after.saturating_sub(before));
+    let by = match (memory, hits) {
+        (None, _) | (Some(_), Some(0)) => By::Machine(memory),
+        (Some(limit), Some(_)) => By::Limit(limit),
+        (Some(limit), None) => By::Unknown(limit),
+    };
+    let mut lines: Vec<String> = (kills > 0 || ended).then(|| killed(kills, by)).into_iter().collect();
     let written = before.written_bytes.zip(after.written_bytes);
     let written = written.map(|(before, after)| after.saturating_sub(before)).filter(|bytes| *bytes >= WORTH_A_LINE);
     lines.extend(written.map(|bytes| {
@@ -128,19 +150,42 @@ pub(super) fn since(before: &Used, after: &Used, memory: Option<u64>, ended: boo
     lines
 }
 
-fn killed(kills: u64, memory: Option<u64>) -> String {
+/// What left no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// The limit of the sandbox, in bytes.
+    Limit(u64),
+    /// The machine, or a group around the container, below the limit of the sandbox, if it has one.
+    Machine(Option<u64>),
+    /// The kernel's counts have gone with the container.
+    Unknown(u64),
+}
+
+fn killed(kills: u64, by: By) -> String {
     let what = match kills {
         0 => "the sandbox was ended".to_owned(),
         1 => "a process of the sandbox was killed".to_owned(),
         more => format!("{more} processes of the sandbox were killed"),
     };
-    match memory {
-        Some(limit) => format!(
+    match by {
+        By::Limit(limit) => format!(
             "{what} because its memory was used up: the limit is {}, and what lies in /dev/shm counts; a larger `memory` in \
              the settings raises it",
             text::bytes(limit)
         ),
-        None => format!("{what} because the memory of this machine was used up: `memory` in the settings has no limit"),
+        By::Machine(Some(limit)) => format!(
+            "{what} because the machine ran short of memory, below the limit of the sandbox, {}: a larger `memory` in the \
+             settings would not help, a smaller one leaves more to the rest",
+            text::bytes(limit)
+        ),
+        By::Machine(None) => {
+            format!("{what} because the memory of this machine was used up: `memory` in the settings has no limit")
+        }
+        By::Unknown(limit) => format!(
+            "{what} for want of memory: by its limit, {} (`memory` in the settings), or because the machine ran short; the \
+             kernel's counts do not say",
+            text::bytes(limit)
+        ),
     }
 }
 
@@ -148,6 +193,7 @@ fn killed(kills: u64, memory: Option<u64>) -> String {
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(text: &str) {
     assert!(oom_kills(text).is_none() || text.contains("oom_kill "));
+    assert!(limit_hits(text).is_none() || text.bytes().any(|byte| byte.is_ascii_digit()));
     written(text);
 }
 
@@ -165,7 +211,12 @@ mod tests {
     }
 
     fn used(oom_kills: u64, written_bytes: Option<u64>, free_bytes: u64) -> Used {
-        Used { oom_kills: Some(oom_kills), written_bytes, free: vec![Free { dir: "/w".into(), free_bytes }] }
+        Used {
+            oom_kills: Some(oom_kills),
+            limit_hits: Some(2 * oom_kills),
+            written_bytes,
+            free: vec![Free { dir: "/w".into(), free_bytes }],
+        }
     }
 
     #[test]
@@ -187,6 +238,28 @@ mod tests {
                 "the sandbox was ended because the memory of this machine was used up: `memory` in the settings has no limit"
             ]
         );
+    }
+
+    #[test]
+    fn a_kill_by_the_machine_is_not_told_as_one_by_the_limit() {
+        // Of `oom_kill 1`, as the kernel leaves the two files after each kind of kill.
+        assert_eq!(limit_hits("low 0\nhigh 0\nmax 31\noom 2\noom_kill 1\noom_group_kill 0\n"), Some(2));
+        assert_eq!(limit_hits("low 0\nhigh 0\nmax 31\noom 0\noom_kill 1\n"), Some(0));
+        assert_eq!((limit_hits("17\n"), limit_hits("")), (Some(17), None));
+        let (before, after) = (used(1, None, 9), used(2, None, 9));
+        let said = |limit_hits, memory| {
+            let lines = since(&before, &Used { limit_hits, ..after.clone() }, memory, false);
+            lines.into_iter().next().unwrap_or_default()
+        };
+        let limit = Some(2 << 30);
+        assert!(said(Some(3), limit).contains("its memory was used up: the limit is 2.0 GiB"));
+        assert!(
+            said(Some(2), limit).contains("the machine ran short of memory, below the limit of the sandbox, 2.0 GiB")
+        );
+        assert!(said(None, limit).contains("the kernel's counts do not say"));
+        assert!(said(Some(3), None).contains("the memory of this machine was used up"));
+        let gone = since(&before, &Used::default(), limit, true);
+        assert!(gone[0].starts_with("the sandbox was ended for want of memory: by its limit, 2.0 GiB"), "{gone:?}");
     }
 
     #[test]

@@ -4,17 +4,30 @@ use super::record::Record;
 use super::state::{Behind, Entry, State};
 use super::{Class, Obeyed, diff, names};
 use crate::text;
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Directories of what others have made, where no name is likely to be the project's own.
 const OF_OTHERS: [&str; 6] = ["node_modules", "site-packages", "dist-packages", "vendor", "third_party", "target"];
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(super) enum What {
     New,
     Changed,
     Removed,
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            What::New => "is new",
+            What::Changed => "changed",
+            What::Removed => "was removed",
+        })
+    }
 }
 
 /// One file that tools obey, and that is not what it was.
@@ -43,13 +56,12 @@ impl Change {
         self.row.class == Class::ByItself
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(super) fn line(&self) -> String {
-        let path = text::path(&self.path);
-        let what = match self.what {
-            What::New => "is new",
-            What::Changed => "changed",
-            What::Removed => "was removed",
-        };
+        let (path, what) = (text::path(&self.path), self.what);
         let now = self.now.as_ref().map(|now| &now.state);
         let kind = match now {
             None | Some(State::File(_)) => String::new(),
@@ -72,28 +84,43 @@ impl Change {
         format!("`{path}` {what}{kind}: {why}")
     }
 
-    /// The lines that differ, of a text that is kept.
+    /// The lines that differ, of a text that is kept: where a symlink leads, and what a tool reads there.
     pub(super) fn shown(&self, record: &Record, most: usize) -> Vec<String> {
+        let Some(now) = &self.now else { return Vec::new() };
+        let (led, leads) = (self.before.as_ref().and_then(leads), leads(now));
+        let mut lines = Vec::new();
+        if led != leads {
+            lines.extend(led.map(|to| format!("- a symlink to `{}`", text::path(to))));
+            lines.extend(leads.map(|to| format!("+ a symlink to `{}`", text::path(to))));
+        }
         let text = |entry: Option<&Entry>| match entry {
             None => Some(Vec::new()),
             Some(Entry { text: Some(text), .. }) => Some(text.clone()),
-            Some(Entry { state: State::File(content), .. }) => record.text(content),
-            Some(_) => None,
+            Some(entry) => entry.content().and_then(|content| record.text(content)),
         };
-        let is_file = |entry: &Entry| matches!(entry.state, State::File(_));
-        let Some(now) = self.now.as_ref().filter(|now| is_file(now)) else { return Vec::new() };
+        if now.content().is_none() {
+            return lines;
+        }
         let Some(new) = text(Some(now)) else {
-            return vec!["it is too large to be shown".to_owned()];
+            lines.push("it is too large to be shown".to_owned());
+            return lines;
         };
         match text(self.before.as_ref()) {
-            Some(old) => match diff::lines(&old, &new, most) {
-                lines if lines.is_empty() && self.what == What::Changed => {
-                    vec!["only its mode, or the end of its last line, changed".to_owned()]
-                }
-                lines => lines,
-            },
-            None => vec!["what it was is not kept, and cannot be shown".to_owned()],
+            Some(old) => lines.extend(diff::lines(&old, &new, most)),
+            None => lines.push("what it was is not kept, and cannot be shown".to_owned()),
         }
+        if lines.is_empty() && self.what == What::Changed {
+            lines.push("only its mode, or the end of its last line, changed".to_owned());
+        }
+        lines
+    }
+}
+
+/// What a symlink says.
+fn leads(entry: &Entry) -> Option<&Path> {
+    match &entry.state {
+        State::Link { to, .. } => Some(to),
+        State::File(_) | State::Directory | State::Special | State::Unread(_) => None,
     }
 }
 

@@ -6,19 +6,23 @@ use super::names::{self, Found, Here};
 use super::record::Record;
 use super::state::{Behind, Budget, Entries, Entry, State, read};
 use super::told::Told;
+use super::undecided::Undecided;
 use super::{Class, Obeyed};
 use crate::beneath::{Beneath, Refused, Stamp, Way, Why};
 use rustix::fs::FileType;
 use std::ffi::OsStr;
 use std::fmt;
+use std::ops::Deref as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The most files of each class that are compared. The walk meets those that lie higher first.
+/// The most files of each class that are compared, and the most bytes of the path of one. The walk meets those that lie
+/// higher first. Those of the last look are compared whatever has come before them.
 pub(super) const MOST: usize = 4096;
+const LONGEST: usize = 4096;
 
-/// The most bytes that one look reads.
-const READ: u64 = 64 << 20;
+/// The most bytes that one look reads of what was there at the last one, and of what is new.
+pub(super) const READ: u64 = 64 << 20;
 
 /// The most files that are looked at again where nothing is walked.
 const MOST_AGAIN: usize = 500;
@@ -50,10 +54,13 @@ pub(crate) struct Look {
     /// A file that was changed before this is settled, in seconds since 1970.
     pub(super) before: i64,
     pub(super) in_memory: Option<bool>,
-    pub(super) budget: Budget,
-    /// How many of each class are taken, and the most of them.
+    /// For what was there at the last look, and for what is new: no number of new files takes from the former.
+    pub(super) known: Budget,
+    pub(super) fresh: Budget,
+    /// What the user has not decided about yet.
+    undecided: Undecided,
+    /// How many of each class are taken.
     count: [usize; 2],
-    most: usize,
     over: [usize; 2],
     /// Symlinks that are to be followed once the walk is over.
     links: Vec<PathBuf>,
@@ -76,7 +83,8 @@ impl Look {
     pub(crate) fn begin(folder: &Path, quiet: bool) -> Look {
         let record = Record::at(folder);
         let last = record.read().map_err(Unknown);
-        Look { last, ..Look::over(record, quiet) }
+        let undecided = Undecided::read(folder);
+        Look { last, undecided, ..Look::over(record, quiet) }
     }
 
     fn over(record: Record, quiet: bool) -> Look {
@@ -88,9 +96,10 @@ impl Look {
             quiet,
             before: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
             in_memory: None,
-            budget: Budget { bytes: READ, short: 0 },
+            known: Budget { bytes: READ, short: 0 },
+            fresh: Budget { bytes: READ, short: 0 },
+            undecided: Undecided::default(),
             count: [0; 2],
-            most: MOST,
             over: [0; 2],
             links: Vec::new(),
             ways: Vec::new(),
@@ -101,15 +110,23 @@ impl Look {
     }
 
     /// A look without a walk, where no agent can have run since the last one: at what acts by itself and was there then.
-    /// `None` where that is not known or too much.
+    /// `None` where that is not known or too much. What is undecided is looked at by a walk.
     pub(crate) fn again_at(folder: &Path, root: &Beneath) -> Option<Look> {
         let record = Record::at(folder);
         let last = record.of(Class::ByItself).ok()??;
-        if last.len() > MOST_AGAIN {
+        let undecided = Undecided::read(folder);
+        if last.len() > MOST_AGAIN || undecided.can_be_any() {
             return None;
         }
-        let mut look = Look { last: Ok(Some(last)), no_walk: true, complete: true, ..Look::over(record, true) };
-        look.finish(root);
+        let mut look = Look { last: Ok(Some(last)), undecided, no_walk: true, ..Look::over(record, true) };
+        look.finish(root, &|| false);
+        let Ok(Some(last)) = &look.last else { return None };
+        for (path, _) in last.iter().chain(&look.now.clone()).filter(|(path, _)| look.undecided.covers(path)) {
+            match last.get(path.deref()) {
+                Some(before) => _ = look.now.insert(path.clone(), before.clone()),
+                None => _ = look.now.remove(path.deref()),
+            }
+        }
         Some(look)
     }
 
@@ -137,11 +154,21 @@ impl Look {
 
     pub(super) fn take(&mut self, dir: &Beneath, name: &OsStr, path: &Path, row: &'static Obeyed) {
         let of = row.class as usize;
-        if !self.now.contains_key(path) && self.count[of] >= self.most {
+        let is_too_much = self.count[of] >= MOST || path.as_os_str().len() > LONGEST;
+        if is_too_much && !self.now.contains_key(path) && self.before(path).is_none() {
             self.over[of] += 1;
         } else if let Some(entry) = self.entry(dir, name, path, row) {
             self.count[of] += usize::from(self.now.insert(path.into(), entry).is_none());
         }
+    }
+
+    /// What was there at the last look.
+    fn before(&self, path: &Path) -> Option<&Entry> {
+        self.last.as_ref().ok().and_then(Option::as_ref).and_then(|last| last.get(path))
+    }
+
+    fn budget(&mut self, path: &Path) -> &mut Budget {
+        if self.before(path).is_some() { &mut self.known } else { &mut self.fresh }
     }
 
     /// `None` where nothing is there, or what is there is no file that a tool would obey.
@@ -175,12 +202,11 @@ impl Look {
     }
 
     fn file(&mut self, dir: &Beneath, name: &OsStr, path: &Path, row: &Obeyed, stamp: Stamp) -> Option<Entry> {
-        let last = self.last.as_ref().ok().and_then(Option::as_ref).and_then(|last| last.get(path));
-        if let Some(last) = last.filter(|last| last.settled && last.stamp == Some(stamp)) {
+        if let Some(last) = self.before(path).filter(|last| last.settled && last.stamp == Some(stamp)) {
             return Some(last.clone());
         }
         let in_memory = *self.in_memory.get_or_insert_with(|| dir.is_in_memory());
-        let (state, text) = read(dir, Path::new(name), &mut self.budget)?;
+        let (state, text) = read(dir, Path::new(name), self.budget(path))?;
         let settled = self.quiet && !in_memory && stamp.changed.0 < self.before;
         let text = text.filter(|_| row.class == Class::ByItself);
         Some(Entry { state, stamp: Some(stamp), settled, text })
@@ -191,43 +217,51 @@ impl Look {
         self.complete
     }
 
-    /// To be called when the walk is over: follows the symlinks, and looks for what the walk has not reached.
-    pub(crate) fn finish(&mut self, root: &Beneath) {
-        self.complete = true;
+    /// To be called when the walk is over: follows the symlinks, and looks for what the walk has not reached. Where `stop`
+    /// says that the user wants it to end, the look stays incomplete.
+    pub(crate) fn finish(&mut self, root: &Beneath, stop: &dyn Fn() -> bool) {
+        self.complete = self.reach(root, stop).is_some();
+    }
+
+    fn reach(&mut self, root: &Beneath, stop: &dyn Fn() -> bool) -> Option<()> {
+        let go_on = || (!stop()).then_some(());
         let mut left = MOST_BEHIND;
         for path in std::mem::take(&mut self.ways) {
+            go_on()?;
             if let Ok(real) = lead(root, &path) {
-                self.directory(root, real, path, &mut left);
+                self.directory(root, real, path, &mut left, stop);
             }
         }
         // Those that lie behind a symlink themselves.
         self.not_followed += self.ways.len();
-        self.resolve(root);
-        // What was there is not told as removed because more has come before it.
-        self.most = 2 * MOST;
+        self.resolve(root, stop);
         let last = self.last.as_ref().ok().and_then(Option::as_ref).into_iter().flat_map(|last| last.keys());
         let missing: Vec<PathBuf> =
             last.filter(|path| !self.now.contains_key(*path)).map(|path| path.to_path_buf()).collect();
         for path in missing {
-            let before = self.now.len();
+            go_on()?;
             self.again(root, &path);
-            if let Some(row) = names::row(&path).filter(|_| self.now.len() > before) {
-                let over = &mut self.over[row.class as usize];
-                *over = over.saturating_sub(1);
-            }
         }
-        self.resolve(root);
+        self.resolve(root, stop);
+        go_on()
     }
 
     /// Follows the symlinks that were met.
-    pub(super) fn resolve(&mut self, root: &Beneath) {
+    pub(super) fn resolve(&mut self, root: &Beneath, stop: &dyn Fn() -> bool) {
         for path in std::mem::take(&mut self.links) {
-            let behind = match lead(root, &path) {
-                Ok(real) => self.behind(root, &real),
-                Err(why) => Behind::Other(why),
+            if stop() {
+                return;
+            }
+            let (found, text) = match lead(root, &path) {
+                Ok(real) => self.behind(root, &path, &real),
+                Err(why) => (Behind::other(why), None),
             };
-            if let Some(Entry { state: State::Link { behind: there, .. }, .. }) = self.now.get_mut(path.as_path()) {
-                *there = behind;
+            let acts = names::row(&path).is_some_and(|row| row.class == Class::ByItself);
+            if let Some(entry) = self.now.get_mut(path.as_path())
+                && let State::Link { behind, .. } = &mut entry.state
+            {
+                *behind = found;
+                entry.text = text.filter(|_| acts);
             }
         }
     }
@@ -240,7 +274,7 @@ impl Look {
             Ok(None) => {}
             // What lies behind a symlink is looked at by a walk.
             Err(Refused { why: Why::Symlink, .. }) if self.no_walk => {
-                let last = self.last.as_ref().ok().and_then(Option::as_ref).and_then(|last| last.get(path)).cloned();
+                let last = self.before(path).cloned();
                 self.now.extend(last.map(|last| (path.into(), last)));
             }
             Err(Refused { why: Why::Symlink | Why::NoDirectory, .. }) => {}
@@ -248,29 +282,29 @@ impl Look {
         }
     }
 
-    fn behind(&mut self, root: &Beneath, real: &Path) -> Behind {
-        let (Some(name), Some(outer)) = (real.file_name(), real.parent()) else {
-            return Behind::Other("a directory".to_owned());
-        };
+    /// What lies at `real`, where the symlink at `path` leads, with its text where it can be shown.
+    fn behind(&mut self, root: &Beneath, path: &Path, real: &Path) -> (Behind, Option<Vec<u8>>) {
+        let other = |what: &str| (Behind::other(what.to_owned()), None);
+        let (Some(name), Some(outer)) = (real.file_name(), real.parent()) else { return other("a directory") };
         let dir = match open(root, outer) {
             Ok(Some(dir)) => dir,
-            Ok(None) => return Behind::Other("nothing".to_owned()),
-            Err(refused) => return Behind::Other(refused.why.to_string()),
+            Ok(None) => return other("nothing"),
+            Err(refused) => return other(&refused.why.to_string()),
         };
-        match read(&dir, Path::new(name), &mut self.budget) {
-            None => Behind::Other("nothing".to_owned()),
-            Some((State::File(content), _)) => Behind::File(content),
-            Some((State::Directory, _)) => Behind::Other("a directory".to_owned()),
-            Some((State::Special, _)) => Behind::Other("a fifo, a socket or a device".to_owned()),
-            Some((State::Unread(why), _)) => Behind::Other(why),
-            Some((State::Link { .. }, _)) => Behind::Other("a symlink".to_owned()),
+        match read(&dir, Path::new(name), self.budget(path)) {
+            None => other("nothing"),
+            Some((State::File(content), text)) => (Behind::File(content), text),
+            Some((State::Directory, _)) => other("a directory"),
+            Some((State::Special, _)) => other("a fifo, a socket or a device"),
+            Some((State::Unread(why), _)) => other(&why),
+            Some((State::Link { .. }, _)) => other("a symlink"),
         }
     }
 
     /// All that lies in the directory `real` counts as if it lay at `shown`.
-    fn directory(&mut self, root: &Beneath, real: PathBuf, shown: PathBuf, left: &mut usize) {
+    fn directory(&mut self, root: &Beneath, real: PathBuf, shown: PathBuf, left: &mut usize, stop: &dyn Fn() -> bool) {
         let mut todo = vec![(real, shown)];
-        while let Some((real, shown)) = todo.pop() {
+        while let Some((real, shown)) = todo.pop().filter(|_| !stop()) {
             let Ok(Some(dir)) = open(root, &real) else { continue };
             let names = dir.names_up_to(*left).unwrap_or_default();
             *left -= names.len();
@@ -336,10 +370,10 @@ impl Look {
                 self.not_followed
             ));
         }
-        if self.budget.short > 0 {
+        let short = self.known.short + self.fresh.short;
+        if short > 0 {
             lines.push(format!(
-                "the files that tools obey have too many bytes: {} of them are compared by the time of their last change",
-                self.budget.short
+                "the files that tools obey have too many bytes: {short} of them are compared by the time of their last change"
             ));
         }
         lines
@@ -355,12 +389,38 @@ impl Look {
         matches!(self.last, Ok(Some(_)))
     }
 
-    /// Keeps what this look has seen, in place of the last one.
+    /// What was not decided at the last look.
+    pub(crate) fn undecided(&self) -> &Undecided {
+        &self.undecided
+    }
+
+    /// Keeps what this look has seen, in place of the last one. What is undecided is kept as it was before, so that the next
+    /// look tells of it again. Says how many files were too much to be kept.
     ///
     /// # Errors
     /// The state folder cannot be written.
-    pub(crate) fn keep(&self) -> anyhow::Result<()> {
-        self.record.write(self.last.as_ref().ok().and_then(Option::as_ref), &self.now)
+    pub(crate) fn keep(&self, undecided: &[&Change]) -> anyhow::Result<usize> {
+        let last = self.last.as_ref().ok().and_then(Option::as_ref);
+        if self.no_walk {
+            return self.record.write(last, &self.now);
+        }
+        let mut now = self.now.clone();
+        for change in undecided {
+            match &change.before {
+                Some(before) => _ = now.insert(change.path.as_path().into(), before.clone()),
+                None => _ = now.remove(change.path.as_path()),
+            }
+        }
+        let kept = || self.record.write(last, &now);
+        let said = || Undecided::of(undecided).write(self.record.folder());
+        // Where this process ends in between, more counts as undecided, and never less.
+        if undecided.is_empty() {
+            let not_kept = kept()?;
+            said()?;
+            return Ok(not_kept);
+        }
+        said()?;
+        kept()
     }
 }
 
@@ -370,7 +430,7 @@ pub(super) fn open(root: &Beneath, path: &Path) -> Result<Option<Beneath>, Refus
 }
 
 /// Where a symlink of the workspace leads in it, or what else it leads to.
-fn lead(root: &Beneath, link: &Path) -> Result<PathBuf, String> {
+pub(super) fn lead(root: &Beneath, link: &Path) -> Result<PathBuf, String> {
     let mut way = Way::new(link);
     let mut at = PathBuf::new();
     let outside = |path: &Path| format!("`{}`, outside of the workspace", crate::text::path(path));
@@ -388,7 +448,11 @@ fn lead(root: &Beneath, link: &Path) -> Result<PathBuf, String> {
         };
         let node = match dir.stat(&part) {
             Ok(node) => node,
-            Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Err("nothing".to_owned()),
+            // It can be made there.
+            Err(err) if err.kind() == std::io::ErrorKind::NotFound => {
+                at.push(part);
+                continue;
+            }
             Err(err) => return Err(err.to_string()),
         };
         if node.kind != FileType::Symlink {

@@ -1,7 +1,8 @@
 //! What the last look saw, in the state folder, which no container reaches: one file for each class, and the texts of what
-//! acts by itself, by their fingerprints, so that they can be shown and put back.
+//! acts by itself, by their fingerprints, so that they can be shown and put back. What is written has a bound, so that it
+//! can always be read.
 
-use super::state::{Content, Entries, Entry, State};
+use super::state::{Content, Entries, Entry};
 use super::{Class, names};
 use crate::exec;
 use crate::kept_path::KeptPath;
@@ -14,11 +15,15 @@ use std::path::{Path, PathBuf};
 /// The version of these files.
 const SCHEMA: u32 = 1;
 
-/// The most bytes of all texts that are kept. Those that lie higher come first.
+/// The most bytes of all texts that are kept. Those that are kept already come first, then those that lie higher.
 const TEXTS: u64 = 8 << 20;
 
-/// The most bytes of one of the files that are read.
+/// The most bytes of one of the files that are read, and the most that are written, with what stands around the files.
 const MOST: u64 = 64 << 20;
+const WRITTEN: usize = 60 << 20;
+
+/// The most files of each class that are kept.
+pub(super) const FILES: usize = 8192;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -76,37 +81,45 @@ impl Record {
         kept.map(|kept| Some(kept.files)).ok_or_else(damaged)
     }
 
-    /// Keeps what was seen, with its texts. `last` is what is kept so far.
-    pub(super) fn write(&self, last: Option<&Entries>, now: &Entries) -> Result<()> {
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Keeps what was seen, with its texts. `last` is what is kept so far. Says how many files were too much to be kept:
+    /// the next look takes them for new.
+    pub(super) fn write(&self, last: Option<&Entries>, now: &Entries) -> Result<usize> {
         let class = |path: &Path| names::row(path).map_or(Class::WhenRun, |row| row.class);
         exec::create_dir(&self.folder.join("texts"), 0o700)?;
         self.keep_texts(now.iter().filter(|(path, _)| class(path) == Class::ByItself))?;
+        let mut not_kept = 0;
         for of in [Class::ByItself, Class::WhenRun] {
             let part = |all: &Entries| -> Entries {
                 let part = all.iter().filter(|(path, _)| class(path) == of);
                 part.map(|(path, entry)| (path.clone(), entry.clone().without_text())).collect()
             };
-            let files = part(now);
+            let (files, more) = bounded(last, part(now));
+            not_kept += more;
             if last.map(part).as_ref() != Some(&files) {
                 let text = serde_json::to_string(&Kept { schema: SCHEMA, files })?;
                 exec::write_file(&self.file(of), text.as_bytes(), 0o600)?;
             }
         }
-        Ok(())
+        Ok(not_kept)
     }
 
     fn keep_texts<'e>(&self, now: impl Iterator<Item = (&'e KeptPath, &'e Entry)>) -> Result<()> {
-        let mut files: Vec<(&Path, &Content, Option<&Vec<u8>>)> = Vec::new();
+        let mut files: Vec<(bool, &Path, &Content, Option<&Vec<u8>>)> = Vec::new();
         for (path, entry) in now {
-            if let State::File(content) = &entry.state
-                && (entry.text.is_some() || self.text_file(content).exists())
-            {
-                files.push((path, content, entry.text.as_ref()));
+            let Some(content) = entry.content() else { continue };
+            let is_kept = self.text_file(content).exists();
+            if entry.text.is_some() || is_kept {
+                files.push((!is_kept, path, content, entry.text.as_ref()));
             }
         }
-        files.sort_by_key(|(path, ..)| path.components().count());
+        // What an agent makes takes no room from what was there before.
+        files.sort_by_key(|(is_new, path, ..)| (*is_new, path.components().count()));
         let (mut left, mut kept) = (TEXTS, BTreeSet::new());
-        for (_, content, text) in files {
+        for (_, _, content, text) in files {
             if kept.contains(&content.print) {
                 continue;
             }
@@ -132,6 +145,27 @@ impl Record {
             |text: &Vec<u8>| text.len() as u64 == content.size && crate::fingerprint::of([text]) == content.print;
         std::fs::read(self.text_file(content)).ok().filter(whole)
     }
+}
+
+/// As much as can be kept: what was there at the last look first, then what lies higher. And how many that leaves out.
+fn bounded(last: Option<&Entries>, all: Entries) -> (Entries, usize) {
+    let cost: usize = all.iter().map(|(path, entry)| entry.cost(path)).sum();
+    if cost <= WRITTEN && all.len() <= FILES {
+        return (all, 0);
+    }
+    let count = all.len();
+    let mut files: Vec<(KeptPath, Entry)> = all.into_iter().collect();
+    let is_new = |path: &KeptPath| last.is_none_or(|last| !last.contains_key(path));
+    files.sort_by_cached_key(|(path, _)| (is_new(path), path.components().count(), path.clone()));
+    let (mut left, mut kept) = (WRITTEN, Entries::new());
+    for (path, entry) in files.into_iter().take(FILES) {
+        if let Some(rest) = left.checked_sub(entry.cost(&path)) {
+            left = rest;
+            kept.insert(path, entry);
+        }
+    }
+    let more = count - kept.len();
+    (kept, more)
 }
 
 /// For the fuzzer. What is kept reads back as it was.

@@ -79,6 +79,42 @@ impl Entry {
     pub(super) fn of(state: State) -> Entry {
         Entry { state, stamp: None, settled: false, text: None }
     }
+
+    /// The content that a tool reads here, of a file or of what a symlink leads to in the workspace.
+    pub(super) fn content(&self) -> Option<&Content> {
+        match &self.state {
+            State::File(content) | State::Link { behind: Behind::File(content), .. } => Some(content),
+            State::Link { behind: Behind::Other(_), .. } | State::Directory | State::Special | State::Unread(_) => None,
+        }
+    }
+
+    /// The most bytes that it takes in the record, with its path: JSON makes six of a byte of a text at most, and the
+    /// numbers and the names of the fields take less than the rest.
+    pub(super) fn cost(&self, path: &Path) -> usize {
+        const OF_A_BYTE: usize = 6;
+        const REST: usize = 1024;
+        let texts = match &self.state {
+            State::File(_) | State::Directory | State::Special => 0,
+            State::Link { to, behind: Behind::File(_) } => to.as_os_str().len(),
+            State::Link { to, behind: Behind::Other(what) } => to.as_os_str().len() + what.len(),
+            State::Unread(why) => why.len(),
+        };
+        OF_A_BYTE * (path.as_os_str().len() + texts) + REST
+    }
+}
+
+impl Behind {
+    /// What lies outside of the workspace, or is no file. Its name has a bound: it may be an agent's choice.
+    pub(super) fn other(what: String) -> Behind {
+        const MOST: usize = 300;
+        match what.char_indices().nth(MOST) {
+            None => Behind::Other(what),
+            Some((cut, _)) => {
+                let print = fingerprint::of([&what]);
+                Behind::Other(format!("{}… ({})", &what[..cut], &print[..print.len().min(16)]))
+            }
+        }
+    }
 }
 
 /// Everything that a look has seen.

@@ -59,12 +59,12 @@ impl Ground {
                 todo.extend((kind == FileType::Directory).then(|| path.join(&name)));
             }
         }
-        look.finish(&root);
+        look.finish(&root, &|| false);
         look
     }
 
     fn keep(&self) {
-        self.look(true).keep().unwrap();
+        self.look(true).keep(&[]).unwrap();
     }
 
     /// The lines of what has changed, without why it matters.
@@ -74,15 +74,20 @@ impl Ground {
         lines.map(|line| line.split(": check this").next().unwrap_or_default().to_owned()).collect()
     }
 
-    /// Undoes all that acts by itself, and says how.
+    /// Undoes all that acts by itself, and says how. What could not be undone stays undecided.
     fn undo(&self, how: Undo) -> Vec<String> {
         let mut look = self.look(false);
-        let mut said = Vec::new();
-        for change in look.changes().iter().filter(|change| change.acts_by_itself()) {
-            said.push(look.undo(&self.root(), change, how).unwrap_or_else(|err| format!("not: {err:#}")));
-        }
-        look.keep().unwrap();
-        said
+        let changes = look.changes();
+        let acting: Vec<&Change> = changes.iter().filter(|change| change.acts_by_itself()).collect();
+        look.keep(&acting).unwrap();
+        let undone = look.undo_all(&self.root(), &acting, how, &|| false);
+        look.keep(&undone.left).unwrap();
+        let failed = undone.failed.iter().map(|err| format!("not: {err:#}"));
+        undone.done.into_iter().chain(failed).collect()
+    }
+
+    fn undecided(&self) -> Vec<String> {
+        Undecided::read(&self.folder()).lines()
     }
 }
 
@@ -133,14 +138,14 @@ fn only_what_was_read_while_nothing_could_write_is_not_read_again() {
     let g = Ground::new();
     g.write(".envrc", "aaaa");
     g.write("Makefile", "all:");
-    let read = |look: &Look| (64 << 20) - look.budget.bytes;
+    let read = |look: &Look| 2 * look::READ - look.known.bytes - look.fresh.bytes;
     let first = g.look(false);
     assert_eq!(read(&first), 8);
-    first.keep().unwrap();
+    first.keep(&[]).unwrap();
     // Whoever had the file mapped could write to it without any trace.
     let second = g.look(true);
     assert_eq!(read(&second), 8, "an agent was alive at the first look");
-    second.keep().unwrap();
+    second.keep(&[]).unwrap();
     assert_eq!(read(&g.look(true)), 0);
     g.write("Makefile", "all: x");
     assert_eq!(read(&g.look(true)), 6);
@@ -219,7 +224,8 @@ fn what_was_there_is_put_back_and_what_took_its_place_is_kept() {
     assert_eq!(fs::metadata(g.at(".envrc")).unwrap().mode() & 0o777, 0o640);
     assert_eq!(fs::read_link(g.at(".dir-locals.el")).unwrap(), Path::new("notes.txt"));
     assert_eq!((g.read(".envrc.set-aside-1"), g.read("notes.txt")), ("evil".to_owned(), "mine".to_owned()));
-    assert!(!g.at(".husky/pre-commit").exists() && g.at(".husky/pre-commit.set-aside-1").exists());
+    assert!(!g.at(".husky/pre-commit").exists() && fs::read_dir(g.at(".husky")).unwrap().count() == 0);
+    assert!(g.at("codex-sandbox-set-aside/pre-commit.set-aside-1").exists());
     assert!(g.at(".mcp.json.set-aside-1").is_dir());
     assert_eq!(g.told(), Vec::<String>::new(), "what this tool did is not told as a change");
 }
@@ -259,10 +265,17 @@ fn what_cannot_be_put_back_stays_and_says_why() {
     g.write("env.sh", "evil");
     g.write("tools/tasks.json", "evil");
     let said = g.undo(Undo::Restore);
-    assert!(said[0].contains("`.envrc` cannot be restored: it is the same symlink"), "{said:?}");
-    assert!(said[1].contains("`AGENTS.md` cannot be restored: what was there was too large to be kept"), "{said:?}");
-    assert!(said[2].starts_with("not: ") && said[2].contains("symlink"), "{said:?}");
-    assert_eq!((g.read("AGENTS.md"), g.read("tools/tasks.json")), ("evil".into(), "evil".into()));
+    let has = |line: &str| said.iter().any(|said| said.starts_with(line));
+    assert!(has("not: `AGENTS.md` cannot be restored: what was there was too large to be kept"), "{said:#?}");
+    assert_eq!(g.read("AGENTS.md"), "evil");
+    assert_eq!(g.undecided(), ["`AGENTS.md` changed"], "and it is not decided");
+    // What lies behind a symlink in the workspace is put back where it lies, and the symlink stays.
+    assert!(has("`.envrc` is what it was; what took its place is set aside as `env.sh.set-aside-1`"), "{said:#?}");
+    assert!(has("`.vscode/tasks.json` is what it was; what took its place is set aside as `codex-sandbox-set-aside/"));
+    assert_eq!((g.read("env.sh"), g.read("tools/tasks.json")), ("a".into(), "a".into()));
+    assert_eq!(fs::read_link(g.at(".envrc")).unwrap(), Path::new("env.sh"));
+    assert!(g.at("codex-sandbox-set-aside/tasks.json.set-aside-1").exists());
+    assert_eq!(g.told(), ["`AGENTS.md` changed"], "and is told of again");
 }
 
 #[test]
@@ -338,7 +351,7 @@ fn many_changes_hide_none_and_what_is_not_shown_is_in_a_list() {
     assert!((0..40).all(|n| text.contains(&format!("`a{n}/.editorconfig` is new"))), "{text}");
     assert!(text.contains("\n    + decoy\n") && text.contains("    + \\u{1b}[2J\n"), "{text}");
     // Few changes need no list, and no word about one.
-    look.keep().unwrap();
+    look.keep(&[]).unwrap();
     fs::remove_file(&list).unwrap();
     g.write("a1/.editorconfig", "again");
     let look = g.look(false);
@@ -356,7 +369,7 @@ fn every_name_and_text_of_an_agents_is_shown_harmless() {
     let told = look.told(&look.changes()).lines;
     assert_eq!(told[0].0.split("` is new").next().unwrap(), "`.husky/\\xff\\u{1b}[2J\\n\\u{202e}");
     assert_eq!(told[0].1[0], "+ \\u{1b}]0;owned\\u{7}\\u{202e}\\r");
-    look.keep().unwrap();
+    look.keep(&[]).unwrap();
     assert_eq!(g.told(), Vec::<String>::new(), "the name is read back as it was");
 }
 
@@ -426,6 +439,258 @@ fn what_the_user_changed_between_two_sessions_is_known_without_a_walk() {
     g.write(".envrc", "b");
     let look = again();
     assert_eq!(look.changes().len(), 1);
-    look.keep().unwrap();
+    look.keep(&[]).unwrap();
     assert_eq!(g.told(), Vec::<String>::new(), "the rest is kept as it was");
+}
+
+#[test]
+fn what_is_undecided_stays_so_and_is_told_again_whatever_was_looked_at_meanwhile() {
+    let g = Ground::new();
+    g.write(".envrc", "of the user");
+    g.write("CLAUDE.md", "of the user");
+    g.write("Makefile", "all:");
+    g.keep();
+    g.write(".envrc", "evil");
+    g.write(".mcp.json", "evil");
+    g.write("Makefile", "all: x");
+    fs::remove_file(g.at("CLAUDE.md")).unwrap();
+    let look = g.look(false);
+    let changes = look.changes();
+    let acting: Vec<&Change> = changes.iter().filter(|change| change.acts_by_itself()).collect();
+    look.keep(&acting).unwrap();
+    let undecided = ["`.envrc` changed", "`.mcp.json` is new", "`CLAUDE.md` was removed"];
+    for _ in 0..2 {
+        assert_eq!(g.undecided(), undecided);
+        let mut told = g.told();
+        told.sort();
+        assert_eq!(told, undecided, "what is only told was told");
+        // A look without a walk takes none of it for decided, and keeps what the user has done since.
+        g.write("AGENTS.md", "mine");
+        let again = Look::again_at(&g.folder(), &g.root()).unwrap();
+        assert!(again.changes().is_empty(), "{:?}", again.changes());
+        again.keep(&[]).unwrap();
+        fs::remove_file(g.at("AGENTS.md")).unwrap();
+    }
+    assert!(g.look(false).undecided().covers(Path::new(".envrc")));
+    // What was there before is still kept, and can be put back.
+    assert_eq!(g.undo(Undo::Restore).iter().filter(|line| !line.starts_with("not: ")).count(), 3);
+    assert_eq!((g.read(".envrc"), g.read("CLAUDE.md")), ("of the user".into(), "of the user".into()));
+    assert_eq!((g.undecided(), g.told()), (Vec::<String>::new(), Vec::<String>::new()));
+}
+
+#[test]
+fn a_list_of_what_is_undecided_that_cannot_be_read_decides_nothing() {
+    let g = Ground::new();
+    g.write(".envrc", "of the user");
+    g.keep();
+    for odd in ["", "{}", "{\"schema\":99,\"files\":{},\"more\":0}"] {
+        fs::write(g.folder().join("undecided.json"), odd).unwrap();
+        assert!(g.look(true).undecided().covers(Path::new(".envrc")), "{odd}");
+        assert!(Look::again_at(&g.folder(), &g.root()).is_none() && g.undecided().len() == 1);
+    }
+    // Thousands of names and long ones are counted.
+    for n in 0..600 {
+        g.write(format!("{}/{n}/.envrc", "x".repeat(200)), "evil");
+    }
+    let look = g.look(false);
+    let changes = look.changes();
+    look.keep(&changes.iter().collect::<Vec<_>>()).unwrap();
+    let lines = g.undecided();
+    assert_eq!((lines.len(), lines[20].as_str()), (21, "and 580 more"));
+    assert!(g.look(false).undecided().covers(Path::new("any")));
+}
+
+#[test]
+fn undoing_ends_where_the_user_wants_that_and_the_rest_stays_undecided() {
+    let g = Ground::new();
+    (0..20).for_each(|n| g.write(format!("{n}/.envrc"), "of the user"));
+    g.keep();
+    (0..20).for_each(|n| g.write(format!("{n}/.envrc"), "evil"));
+    let mut look = g.look(false);
+    let changes = look.changes();
+    let acting: Vec<&Change> = changes.iter().collect();
+    let asked = std::cell::Cell::new(0);
+    let stop = || {
+        asked.set(asked.get() + 1);
+        asked.get() > 5
+    };
+    let undone = look.undo_all(&g.root(), &acting, Undo::Restore, &stop);
+    assert_eq!((undone.done.len(), undone.failed.len(), undone.left.len()), (5, 0, 15));
+    look.keep(&undone.left).unwrap();
+    assert_eq!((g.told().len(), g.undecided().len()), (15, 15));
+    assert_eq!(g.undo(Undo::Restore).len(), 15);
+    assert_eq!(g.told(), Vec::<String>::new());
+}
+
+#[test]
+fn what_cannot_be_put_back_to_its_end_is_told_again() {
+    let g = Ground::new();
+    g.write("sub/.envrc", "of the user");
+    g.keep();
+    // A file in the place of its directory.
+    fs::remove_dir_all(g.at("sub")).unwrap();
+    g.write("sub", "in the way");
+    assert!(g.undo(Undo::Restore)[0].starts_with("not: "));
+    assert_eq!(
+        (g.told(), g.undecided()),
+        (vec!["`sub/.envrc` was removed".into()], vec!["`sub/.envrc` was removed".into()])
+    );
+    fs::remove_file(g.at("sub")).unwrap();
+    assert_eq!(g.undo(Undo::Restore), ["`sub/.envrc` is what it was"]);
+    assert_eq!((g.read("sub/.envrc"), g.undecided()), ("of the user".into(), Vec::new()));
+}
+
+#[test]
+fn what_has_a_name_again_after_it_was_undone_is_new() {
+    let g = Ground::new();
+    g.write(".envrc", "of the user");
+    g.keep();
+    g.write(".envrc", "evil");
+    g.write(".mcp.json", "evil");
+    let mut look = g.look(false);
+    let changes = look.changes();
+    let acting: Vec<&Change> = changes.iter().collect();
+    let undone = look.undo_all(&g.root(), &acting, Undo::Aside, &|| false);
+    assert_eq!(undone.done.len(), 2);
+    // An agent that is still alive writes both again, before this look is kept: nobody was shown these.
+    g.write(".envrc", "more evil");
+    g.write(".mcp.json", "evil");
+    look.keep(&undone.left).unwrap();
+    assert_eq!(g.told(), ["`.envrc` is new", "`.mcp.json` is new"]);
+}
+
+#[test]
+fn a_record_of_the_longest_names_can_be_read_back_and_what_is_too_much_is_counted() {
+    use super::record::{FILES, Record};
+    use super::state::{Entries, Entry, State};
+    let g = Ground::new();
+    let record = Record::at(&g.folder());
+    // Names whose every byte takes six in JSON, in the deepest paths that are compared.
+    let name = |n: usize| {
+        let long = format!("{}/", "\u{1}".repeat(250)).repeat(15);
+        PathBuf::from(format!("{long}{n:0>200}/.envrc"))
+    };
+    let entry = || {
+        Entry::of(State::Link {
+            to: "\u{1}".repeat(4095).into(),
+            behind: super::state::Behind::other("x".repeat(9999)),
+        })
+    };
+    let old: Entries = (0..300).map(|n| (name(n).into(), entry())).collect();
+    assert_eq!(record.write(None, &old).unwrap(), 0);
+    let all: Entries = (0..3000).map(|n| (name(n + 4000).into(), entry())).chain(old.clone()).collect();
+    let more = record.write(Some(&old), &all).unwrap();
+    let kept = record.read().unwrap().unwrap();
+    assert!(more > 0 && kept.len() + more == all.len(), "{more}");
+    assert!(old.keys().all(|path| kept.contains_key(path)), "what was there first is kept");
+    assert!(fs::metadata(g.folder().join("by-itself.json")).unwrap().len() <= 64 << 20);
+    let many: Entries =
+        (0..FILES + 5).map(|n| (PathBuf::from(format!("{n}/.envrc")).into(), Entry::of(State::Special))).collect();
+    assert_eq!(record.write(Some(&kept), &many).unwrap(), 5);
+    assert_eq!(record.read().unwrap().unwrap().len(), FILES);
+}
+
+#[test]
+fn what_is_new_takes_neither_the_texts_nor_the_comparison_of_what_was_there() {
+    let g = Ground::new();
+    g.write("a/b/c/CLAUDE.md", "of the user");
+    g.write("a/b/c/.envrc", "of the user");
+    g.keep();
+    // More than is kept of texts, and more than is read: all of it lies higher.
+    for n in 0..140 {
+        g.write(format!(".claude/{n}.md"), format!("{n} ").repeat(60_000 / format!("{n} ").len()));
+    }
+    for n in 0..70 {
+        g.write(format!("x{n}/AGENTS.md"), vec![b'x'; 1 << 20]);
+    }
+    g.write("a/b/c/CLAUDE.md", "evil");
+    let look = g.look(false);
+    let changes = look.changes();
+    assert!(look.gaps().iter().any(|line| line.contains("too many bytes")), "{:?}", look.gaps());
+    let old: Vec<&Change> = changes.iter().filter(|change| change.path().starts_with("a")).collect();
+    assert_eq!(old.len(), 1, "what was there is compared whatever is new: {old:?}");
+    look.keep(&old).unwrap();
+    // All that is new is accepted: what was there first can be put back all the same.
+    for name in ["a/b/c/CLAUDE.md", "a/b/c/.envrc"] {
+        g.write(name, "evil");
+    }
+    let said = g.undo(Undo::Restore);
+    assert_eq!(
+        (g.read("a/b/c/CLAUDE.md"), g.read("a/b/c/.envrc")),
+        ("of the user".into(), "of the user".into()),
+        "{said:#?}"
+    );
+}
+
+#[test]
+fn what_is_set_aside_lies_where_no_tool_obeys_it_also_out_of_a_directory_of_which_all_counts() {
+    let g = Ground::new();
+    g.write(".claude/commands/mine.md", "of the user");
+    g.keep();
+    g.write(".claude/commands/evil.md", "evil");
+    g.write(".claude/commands/mine.md", "evil");
+    g.write(format!(".vscode/{}", "x".repeat(250)), "evil");
+    g.write("sub/.husky/pre-commit", "evil");
+    // A row that takes any end of the name.
+    g.write(".clinerules-evil", "evil");
+    fs::create_dir_all(g.at(".mcp.json/inner")).unwrap();
+    g.write(".mcp.json/inner/AGENTS.md", "evil");
+    // Something of an agent's in the place of the directory for it.
+    symlink("/tmp", g.at("codex-sandbox-set-aside")).unwrap();
+    let said = g.undo(Undo::Restore);
+    assert!(said.iter().all(|line| !line.starts_with("not: ")), "{said:#?}");
+    assert_eq!(g.read(".claude/commands/mine.md"), "of the user");
+    for dir in [".claude/commands", ".vscode", "sub/.husky"] {
+        let names: Vec<_> = fs::read_dir(g.at(dir)).unwrap().flatten().map(|one| one.file_name()).collect();
+        assert!(names.iter().all(|name| name == "mine.md"), "{dir}: {names:?}");
+    }
+    assert_eq!(fs::read_dir(g.at("codex-sandbox-set-aside-2")).unwrap().count(), 5, "{said:#?}");
+    assert!(g.at("codex-sandbox-set-aside-2/aside.clinerules-evil.set-aside-1").exists(), "{said:#?}");
+    assert!(!g.at(".mcp.json").exists() && g.at(".mcp.json.set-aside-1/inner/AGENTS.md.set-aside-1").exists());
+    assert_eq!((g.told(), g.undecided()), (Vec::<String>::new(), Vec::<String>::new()));
+}
+
+#[test]
+fn where_a_symlink_leads_and_what_lies_there_is_shown_and_put_back() {
+    let (g, host) = (Ground::new(), tempfile::tempdir().unwrap());
+    fs::write(host.path().join("secret"), "of the host").unwrap();
+    g.write("env.sh", "export A=1\n");
+    g.write("evil.sh", "curl evil\n");
+    symlink("env.sh", g.at(".envrc")).unwrap();
+    symlink("env.sh", g.at(".exrc")).unwrap();
+    g.write("CLAUDE.md", "of the user\n");
+    g.write(".vscode/tasks.json", "of the user\n");
+    g.write("gone/.mcp.json", "of the user\n");
+    g.keep();
+    fs::remove_file(g.at(".envrc")).unwrap();
+    symlink("evil.sh", g.at(".envrc")).unwrap();
+    g.write("env.sh", "export A=2\n");
+    fs::remove_file(g.at("CLAUDE.md")).unwrap();
+    symlink(host.path().join("secret"), g.at("CLAUDE.md")).unwrap();
+    // Directories that become symlinks: in the workspace, and out of it.
+    fs::rename(g.at(".vscode"), g.at("tools")).unwrap();
+    symlink("tools", g.at(".vscode")).unwrap();
+    g.write("tools/tasks.json", "evil\n");
+    fs::rename(g.at("gone"), g.at("away")).unwrap();
+    fs::write(host.path().join(".mcp.json"), "of the host").unwrap();
+    symlink(host.path(), g.at("gone")).unwrap();
+    let look = g.look(false);
+    let told = look.told(&look.changes());
+    let shown = |name: &str| {
+        let told = told.lines.iter().find(|(line, _)| line.starts_with(&format!("`{name}`")));
+        told.map(|(_, shown)| shown.clone()).unwrap_or_default()
+    };
+    assert_eq!(shown(".envrc"), ["- a symlink to `env.sh`", "+ a symlink to `evil.sh`", "- export A=1", "+ curl evil"]);
+    assert_eq!(shown(".exrc"), ["- export A=1", "+ export A=2"]);
+    assert_eq!(shown("CLAUDE.md"), [format!("+ a symlink to `{}`", host.path().join("secret").display())]);
+    assert_eq!(shown(".vscode"), ["+ a symlink to `tools`"]);
+    assert_eq!(shown(".vscode/tasks.json"), ["- of the user", "+ evil"]);
+    let said = g.undo(Undo::Restore);
+    assert_eq!(fs::read_link(g.at(".envrc")).unwrap(), Path::new("env.sh"), "{said:#?}");
+    assert_eq!((g.read("env.sh"), g.read("CLAUDE.md")), ("export A=1\n".into(), "of the user\n".into()));
+    assert!(!g.at(".vscode").is_symlink() && g.read(".vscode/tasks.json") == "of the user\n", "{said:#?}");
+    // Nothing was followed out of the workspace.
+    assert!(said.iter().any(|line| line.starts_with("not: `gone/.mcp.json` lies behind a symlink to")), "{said:#?}");
+    assert_eq!(fs::read_dir(host.path()).unwrap().count(), 2);
+    assert_eq!(fs::read_to_string(host.path().join(".mcp.json")).unwrap(), "of the host");
 }

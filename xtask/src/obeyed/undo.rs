@@ -1,21 +1,28 @@
-//! How a change is undone: what is there is renamed to a name that no tool obeys, and never deleted; what was there before
-//! is written anew.
+//! How a change is undone: what is there is renamed to where no tool obeys it, and never deleted; what was there before is
+//! written anew. A symlink is followed within the workspace alone, by handles.
 
 use super::changes::{Change, What};
-use super::look::{Look, open};
+use super::look::{Look, lead, open};
 use super::names::{self, parts};
-use super::state::State;
-use crate::beneath::Beneath;
+use super::state::{Behind, Content, State};
+use crate::beneath::{Beneath, Refused, Why};
 use crate::error::failed;
 use crate::text;
 use anyhow::{Context as _, Result};
-use std::ffi::OsStr;
+use std::cmp::Reverse;
+use std::ffi::{OsStr, OsString};
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// How the names of what was set aside go on. No row of the table ends so.
+/// How the names of what was set aside go on.
 const SUFFIX: &str = "set-aside";
+
+/// Where that goes which would be obeyed beside its old place too, whatever its name: to the top of the workspace.
+const ASIDE: &str = "codex-sandbox-set-aside";
+
+/// The most names of such a directory that are tried, where something else has them.
+const TRIES: usize = 8;
 
 /// What is done with a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,98 +33,226 @@ pub(crate) enum Undo {
     Aside,
 }
 
+/// What became of the changes that were to be undone.
+#[derive(Default)]
+pub(crate) struct Undone<'c> {
+    /// How each was undone, a line each.
+    pub(crate) done: Vec<String>,
+    /// Why a change stays, for each that could not be undone.
+    pub(crate) failed: Vec<anyhow::Error>,
+    /// All that stay: also those that the user's end of it left.
+    pub(crate) left: Vec<&'c Change>,
+}
+
 impl Look {
+    /// Undoes changes, until `stop` says that the user wants it to end.
+    pub(crate) fn undo_all<'c>(
+        &mut self,
+        root: &Beneath,
+        changes: &[&'c Change],
+        undo: Undo,
+        stop: &dyn Fn() -> bool,
+    ) -> Undone<'c> {
+        // A symlink before what lies behind it, which is not to be looked for there; else what lies deeper first, before
+        // the directory around it has another name.
+        let mut order: Vec<(bool, Reverse<isize>, &Change)> = Vec::new();
+        for change in changes {
+            let is_link = matches!(change.now.as_ref().map(|now| &now.state), Some(State::Link { .. }));
+            let depth = isize::try_from(change.path.components().count()).unwrap_or(isize::MAX);
+            order.push((!is_link, Reverse(if is_link { -depth } else { depth }), change));
+        }
+        order.sort_by_key(|(not_link, depth, _)| (*not_link, *depth));
+        let mut undone = Undone::default();
+        for (_, _, change) in order {
+            if stop() {
+                undone.left.push(change);
+                continue;
+            }
+            match self.undo(root, change, undo) {
+                Ok(line) => undone.done.push(line),
+                Err(err) => {
+                    undone.failed.push(err);
+                    undone.left.push(change);
+                }
+            }
+        }
+        undone
+    }
+
     /// Undoes a change, and says how.
     ///
     /// # Errors
     /// Why it stays as it is.
-    pub(crate) fn undo(&mut self, root: &Beneath, change: &Change, undo: Undo) -> Result<String> {
+    pub(super) fn undo(&mut self, root: &Beneath, change: &Change, undo: Undo) -> Result<String> {
         let (path, shown) = (&change.path, text::path(&change.path));
-        let name = path.file_name().unwrap_or_default();
-        let mut before = None;
-        if undo == Undo::Restore && change.what != What::New {
-            before = Some(self.kept(change)?);
-        }
-        if undo == Undo::Aside && change.what == What::Removed {
-            return Err(failed(format!("`{shown}` was removed: there is nothing to set aside")).into());
-        }
+        let before = match (undo, change.what) {
+            (Undo::Restore, What::Changed | What::Removed) => Some(self.kept(root, change)?),
+            (Undo::Aside, What::Removed) => {
+                return Err(failed(format!("`{shown}` was removed: there is nothing to set aside")).into());
+            }
+            (Undo::Restore, What::New) | (Undo::Aside, What::New | What::Changed) => None,
+        };
+        let at = match &before {
+            Some(Before { behind: Some(at), .. }) => at.clone(),
+            Some(_) | None => real(root, path)?,
+        };
+        let (name, outer) = (at.file_name().unwrap_or_default(), at.parent().unwrap_or(Path::new("")));
         let dir = match before {
-            Some(_) => make(root, path.parent().unwrap_or(Path::new("")))?,
-            None => open(root, path.parent().unwrap_or(Path::new("")))?
-                .with_context(|| format!("`{shown}` is no longer there"))?,
+            Some(_) => make(root, outer)?,
+            None => open(root, outer)?.with_context(|| format!("`{shown}` is no longer there"))?,
         };
         let aside = match dir.stat(name) {
-            Ok(_) => Some(dir.rename_aside(name, SUFFIX)?),
+            Ok(_) => Some(set_aside(root, &dir, &at, path)?),
             Err(err) if err.kind() == ErrorKind::NotFound => None,
             Err(err) => return Err(err.into()),
         };
-        let to = aside.as_ref().map(|to| text::path(&path.with_file_name(to)));
-        // What was renamed is known from now on, also where the directory makes a tool obey all that lies in it. What has the
-        // name by now was not shown to anybody: it is new at the next look.
+        // What has the name by now was not shown to anybody: it is new at the next look.
         self.now.remove(path.as_path());
-        if let Some(name) = &aside {
-            self.see(&dir, name, &path.with_file_name(name));
+        let put = before.as_ref().map(|before| before.put(&dir, name));
+        if let Some(Ok(())) = put {
+            self.see(root, path);
         }
-        self.resolve(root);
-        let Some(before) = before else {
-            return Ok(match to {
-                Some(to) => format!("`{shown}` is set aside as `{to}`"),
-                None => format!("`{shown}` is no longer there"),
-            });
-        };
-        let put = before.put(&dir, name);
-        if put.is_ok() {
-            self.see(&dir, name, path);
+        if let Some(Aside { to, obeyed: true }) = &aside {
+            self.see(root, to);
         }
-        self.resolve(root);
-        let kept = to.map_or_else(String::new, |to| format!("; what took its place is set aside as `{to}`"));
-        match put {
-            Ok(()) => Ok(format!("`{shown}` is what it was{kept}")),
-            Err(err) => Err(failed(format!("`{shown}` could not be put back: {err}{kept}")).into()),
+        let aside = aside.map(|aside| aside.to_string());
+        match (put, aside) {
+            (None, Some(to)) => Ok(format!("`{shown}` is set aside as {to}")),
+            (None, None) => Ok(format!("`{shown}` is no longer there")),
+            (Some(put), aside) => {
+                let kept = aside.map_or_else(String::new, |to| format!("; what took its place is set aside as {to}"));
+                match put {
+                    Ok(()) => Ok(format!("`{shown}` is what it was{kept}")),
+                    Err(err) => Err(failed(format!("`{shown}` could not be put back: {err}{kept}")).into()),
+                }
+            }
         }
     }
 
-    fn see(&mut self, dir: &Beneath, name: &OsStr, path: &Path) {
-        if let Some(row) = names::row(path) {
-            self.take(dir, name, path, row);
+    /// What this tool did itself is known from now on.
+    fn see(&mut self, root: &Beneath, path: &Path) {
+        let (Some(row), Ok(at)) = (names::row(path), real(root, path)) else { return };
+        let (Some(name), Some(outer)) = (at.file_name(), at.parent()) else { return };
+        if let Ok(Some(dir)) = open(root, outer) {
+            self.take(&dir, name, path, row);
         }
+        self.resolve(root, &|| false);
     }
 
     /// What is put back.
-    fn kept(&self, change: &Change) -> Result<Before> {
-        let no = |why: &str| Err(failed(format!("`{}` cannot be restored: {why}", text::path(&change.path))).into());
+    fn kept(&self, root: &Beneath, change: &Change) -> Result<Before> {
+        let no = |why: &str| failed(format!("`{}` cannot be restored: {why}", text::path(&change.path)));
+        let file = |content: &Content| {
+            let text = self.record.text(content).ok_or_else(|| no("what was there was too large to be kept"))?;
+            Ok::<_, anyhow::Error>(Thing::File { text, mode: content.mode & 0o777 })
+        };
         match (change.before.as_ref().map(|before| &before.state), change.now.as_ref().map(|now| &now.state)) {
-            (Some(State::File(content)), _) => match self.record.text(content) {
-                Some(text) => Ok(Before::File { text, mode: content.mode & 0o777 }),
-                None => no("what was there was too large to be kept"),
+            (Some(State::File(content)), _) => Ok(Before { thing: file(content)?, behind: None }),
+            // The same symlink: what it leads to has changed, and lies in the workspace.
+            (Some(State::Link { to, behind }), Some(State::Link { to: now, .. })) if to == now => match behind {
+                Behind::File(content) => {
+                    let at = lead(root, &change.path).map_err(|why| no(&format!("its symlink leads to {why}")))?;
+                    Ok(Before { thing: file(content)?, behind: Some(at) })
+                }
+                Behind::Other(_) => {
+                    Err(no("it is the same symlink, and what it led to was no file of the workspace").into())
+                }
             },
-            (Some(State::Link { to, .. }), Some(State::Link { to: now, .. })) if to == now => {
-                no("it is the same symlink, and what it leads to has changed")
-            }
-            (Some(State::Link { to, .. }), _) => Ok(Before::Link(to.clone())),
+            (Some(State::Link { to, .. }), _) => Ok(Before { thing: Thing::Link(to.clone()), behind: None }),
             (Some(State::Directory | State::Special | State::Unread(_)) | None, _) => {
-                no("what was there was no plain file")
+                Err(no("what was there was no plain file").into())
             }
         }
     }
 }
 
-enum Before {
+/// What was there before.
+struct Before {
+    thing: Thing,
+    /// Where it lies, if not at the name itself: where a symlink leads that is what it was.
+    behind: Option<PathBuf>,
+}
+
+enum Thing {
     File { text: Vec<u8>, mode: u32 },
-    Link(std::path::PathBuf),
+    Link(PathBuf),
 }
 
 impl Before {
     /// Makes it anew, where nothing has the name.
-    fn put(self, dir: &Beneath, name: &OsStr) -> std::io::Result<()> {
-        match self {
-            Before::Link(to) => dir.symlink(name, &to),
-            Before::File { text, mode } => {
+    fn put(&self, dir: &Beneath, name: &OsStr) -> std::io::Result<()> {
+        match &self.thing {
+            Thing::Link(to) => dir.symlink(name, to),
+            Thing::File { text, mode } => {
                 let mut file = dir.create(name, 0o600)?;
-                file.write_all(&text)?;
-                file.set_permissions(std::fs::Permissions::from_mode(mode))
+                file.write_all(text)?;
+                file.set_permissions(std::fs::Permissions::from_mode(*mode))
             }
         }
+    }
+}
+
+/// Where something was set aside.
+struct Aside {
+    to: PathBuf,
+    /// Whether a tool may obey it there all the same.
+    obeyed: bool,
+}
+
+impl std::fmt::Display for Aside {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let more = if self.obeyed { ", where a tool may obey it still: remove it" } else { "" };
+        write!(f, "`{}`{more}", text::path(&self.to))
+    }
+}
+
+/// Renames what lies at `at`, which tools know as `path`: beside it, or to the top of the workspace where a tool obeys all
+/// that lies in its directory.
+fn set_aside(root: &Beneath, dir: &Beneath, at: &Path, path: &Path) -> Result<Aside> {
+    let name = at.file_name().unwrap_or_default();
+    let renamed = |name: &OsStr| {
+        let mut to = name.to_owned();
+        to.push(format!(".{SUFFIX}-1"));
+        to
+    };
+    let is_obeyed = |path: &Path| names::row(&path.with_file_name(renamed(name))).is_some();
+    let obeyed = is_obeyed(at) || is_obeyed(path);
+    if obeyed && let Ok((top, at_top)) = top(root) {
+        // Some rows take a name with any end.
+        let mut other = OsString::from("aside");
+        other.push(name);
+        let new = if is_obeyed(&at_top.join(name)) { &other } else { name };
+        if let Ok(to) = dir.move_aside(name, new, SUFFIX, &top) {
+            return Ok(Aside { to: at_top.join(to), obeyed: false });
+        }
+    }
+    let to = dir.rename_aside(name, SUFFIX)?;
+    Ok(Aside { to: at.with_file_name(to), obeyed })
+}
+
+/// The directory at the top of the workspace for what is set aside. Nothing that an agent put there is followed.
+fn top(root: &Beneath) -> Result<(Beneath, PathBuf)> {
+    for n in 1..=TRIES {
+        let name = if n == 1 { ASIDE.to_owned() } else { format!("{ASIDE}-{n}") };
+        match root.open_dir(&name) {
+            Ok(Some(dir)) => return Ok((dir, name.into())),
+            Ok(None) => return Ok((root.make_dir(&name, 0o755)?, name.into())),
+            Err(_) => {}
+        }
+    }
+    Err(failed(format!("something else has the name `{ASIDE}`")).into())
+}
+
+/// Where a path lies without symlinks: its directory may lie behind some, in the workspace.
+fn real(root: &Beneath, path: &Path) -> Result<PathBuf> {
+    let outer = path.parent().unwrap_or(Path::new(""));
+    match open(root, outer) {
+        Err(Refused { why: Why::Symlink, .. }) => {
+            let at = lead(root, outer)
+                .map_err(|why| failed(format!("`{}` lies behind a symlink to {why}", text::path(path))))?;
+            Ok(at.join(path.file_name().unwrap_or_default()))
+        }
+        Ok(_) | Err(_) => Ok(path.to_owned()),
     }
 }
 

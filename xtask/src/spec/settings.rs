@@ -127,9 +127,20 @@ impl Settings {
 
     /// What `/dev/shm` lacks of its usual size because the memory is limited.
     pub(crate) fn lowered(&self) -> Option<String> {
-        let by_itself =
-            self.origins.iter().any(|origin| origin.key == "shm_size" && origin.value.starts_with(sizes::AUTO));
-        sizes::lowered(self.shape.memory, self.shape.shm_size, by_itself)
+        sizes::lowered(self.shape.memory, self.shape.shm_size, self.is_auto("shm_size"))
+    }
+
+    fn is_auto(&self, key: &str) -> bool {
+        self.origins.iter().any(|origin| origin.key == key && origin.value.starts_with(sizes::AUTO))
+    }
+
+    /// What is wanted of a container that runs with this shape: where sizes follow from the `machine`'s memory, those that it has
+    /// may stay.
+    pub(crate) fn shape_beside(&self, was: &Shape, machine: Option<u64>) -> Shape {
+        let (was, now) = ((was.memory, was.shm_size), (self.shape.memory, self.shape.shm_size));
+        let auto = (self.is_auto("memory"), self.is_auto("shm_size"));
+        let (memory, shm_size) = sizes::kept(was, now, auto, machine);
+        Shape { memory, shm_size, ..self.shape.clone() }
     }
 
     /// What a user may not expect of these settings, a line each.

@@ -63,7 +63,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
         }
     }
     let can_ask = cx.stdin_tty && !args.yes;
-    removal.run(&Decision { said: args.on_change, ask: can_ask.then_some(&signals) }, &|| signals.any())?;
+    removal.run(&Decision::new(args.on_change, can_ask, &signals), &|| signals.any())?;
     let copies = cx.state.join("codex");
     if args.all && copies.exists() {
         let dir = copies.display();

@@ -50,6 +50,9 @@ pub(super) struct Edited {
     pub(super) notes: Vec<String>,
 }
 
+/// The keys that say where Codex keeps logins.
+pub(super) const STORES: [&str; 2] = ["cli_auth_credentials_store", "mcp_oauth_credentials_store"];
+
 /// Parses one of Codex's TOML files. The error names the place and shows nothing of the text, which can hold keys.
 pub(super) fn parse(path: &Path, text: &str) -> Result<DocumentMut> {
     text.parse::<DocumentMut>().map_err(|err| {
@@ -175,7 +178,7 @@ impl Edit<'_, '_> {
 
     /// Credential stores become files, because a container has no keyring.
     fn stores(&mut self, root: &mut dyn TableLike) {
-        for key in ["cli_auth_credentials_store", "mcp_oauth_credentials_store"] {
+        for key in STORES {
             if let Some(store @ ("keyring" | "auto")) = root.get(key).and_then(Item::as_str) {
                 self.note(key, format!("`{store}` becomes `file`, a container has no keyring"));
                 set(root, key, "file");

@@ -1,6 +1,6 @@
 //! The host's `/etc/codex`, in which an administrator can have set rules: they apply in the sandbox, too.
 
-use super::config::parse;
+use super::config::{STORES, parse};
 use super::read::{Collector, unreadable};
 use super::text::set;
 use super::{Item, Mirror, Secret, write};
@@ -17,7 +17,8 @@ use toml_edit::TableLike;
 /// What a whole copy of `host_etc` (`/etc/codex`) has, and the secrets in it; nothing where the host has no such directory.
 ///
 /// In its `config.toml` three keys are set for the sandbox: no background server, no question about updates, and
-/// `/workspace` is trusted; all other keys are the host's.
+/// `/workspace` is trusted. There and in `managed_config.toml` logins lie in files, because a container has no keyring. All other
+/// keys are the host's, and so is all that is required.
 ///
 /// # Errors
 /// A part of the directory cannot be read: rules that silently do not apply would be worse than none.
@@ -39,6 +40,14 @@ pub(crate) fn system(
     let path = host_etc.join("config.toml");
     let text = String::from_utf8(bytes).map_err(|_| usage(format!("`{}` is not UTF-8", path.display())))?;
     files.push(Item::plain("config.toml", merged(&path, &text)?));
+    if let Some(at) = files.iter().position(|file| file.path == Path::new(MANAGED)) {
+        let bytes = std::mem::take(&mut files[at].bytes);
+        let path = host_etc.join(MANAGED);
+        let text = String::from_utf8(bytes).map_err(|_| usage(format!("`{}` is not UTF-8", path.display())))?;
+        let mut root = parse(&path, &text)?;
+        stores(&mut *root);
+        files[at].bytes = root.to_string().into_bytes();
+    }
     Ok((Some(files), collector.secrets))
 }
 
@@ -50,9 +59,22 @@ pub(crate) fn write_system(mirror: &Mirror, out: &Path) -> Result<()> {
     mirror.system.as_ref().map_or(Ok(()), |files| write::sync(out, files, |_, _| true, &|| false).map(drop))
 }
 
+/// What an administrator sets anew at each start of Codex.
+const MANAGED: &str = "managed_config.toml";
+
+/// As in the user's own configuration.
+fn stores(root: &mut dyn TableLike) {
+    for key in STORES {
+        if let Some("keyring" | "auto") = root.get(key).and_then(toml_edit::Item::as_str) {
+            set(root, key, "file");
+        }
+    }
+}
+
 /// The text of the system's `config.toml` for a sandbox, from the host's.
 fn merged(path: &Path, text: &str) -> Result<String> {
     let mut root = parse(path, text)?;
+    stores(&mut *root);
     set(&mut *root, "check_for_update_on_startup", false);
     set(table(path, &mut *root, "features")?, "daemon_auto_start", false);
     let projects = table(path, &mut *root, "projects")?;
@@ -110,6 +132,21 @@ mod tests {
         filled(&etc, &out).unwrap();
         assert!(!out.join("requirements.toml").exists());
         assert!(fs::read_to_string(out.join("config.toml")).unwrap().contains("trusted"));
+    }
+
+    #[test]
+    fn a_keyring_of_the_host_becomes_a_file_unless_it_is_required() {
+        let temp = tempfile::tempdir().unwrap();
+        let (etc, out) = (temp.path().join("etc"), temp.path().join("out"));
+        fs::create_dir(&etc).unwrap();
+        let text = "# Ours.\ncli_auth_credentials_store = \"keyring\" # safe\nx = 1\n";
+        let names = ["config.toml", "managed_config.toml", "requirements.toml"];
+        names.iter().for_each(|name| fs::write(etc.join(name), text).unwrap());
+        assert!(filled(&etc, &out).unwrap());
+        let inside = names.map(|name| fs::read_to_string(out.join(name)).unwrap());
+        let file = text.replace("keyring", "file");
+        assert!(inside[0].starts_with(&file), "{}", inside[0]);
+        assert_eq!(inside[1..], [file, text.to_owned()]);
     }
 
     #[test]

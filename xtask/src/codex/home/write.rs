@@ -67,7 +67,7 @@ pub(super) fn sync(
                 break;
             }
         }
-        put(&dir, files)?;
+        put(&dir, files, stop)?;
         Ok(removed)
     };
     fill().with_context(|| format!("cannot fill `{}`", root.display()))
@@ -101,7 +101,7 @@ fn prune(
     Ok(())
 }
 
-fn put(root: &Beneath, files: &[Item]) -> Result<()> {
+fn put(root: &Beneath, files: &[Item], stop: &dyn Fn() -> bool) -> Result<()> {
     let mut by_dir: BTreeMap<&Path, Vec<&Item>> = BTreeMap::new();
     for file in files {
         by_dir.entry(file.path.parent().unwrap_or(Path::new(""))).or_default().push(file);
@@ -118,7 +118,7 @@ fn put(root: &Beneath, files: &[Item]) -> Result<()> {
                     if bytes == file.bytes && meta.mode() & 0o7777 == mode && meta.nlink() == 1
             );
             if !same {
-                dir.write(name, &file.bytes, mode)?;
+                dir.write(name, &file.bytes, mode, stop)?;
             }
         }
     }

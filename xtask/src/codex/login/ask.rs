@@ -3,11 +3,12 @@
 //!
 //! Measured with 0.169.0 and 0.171.0: the answer to `getAuthStatus` comes only while the standard input is open; a custom
 //! `model_provider` hides the login, hence the `-c`; an unreachable server gives the old token without an error, so that
-//! only the token's own end tells. Codex does not serialise such requests itself: `Asker::token` is called under a lock.
+//! only the token's own end tells; a renewal that was begun goes on to its end and is kept after the input has ended (0.145.0 and
+//! 0.169.0). Codex does not serialise such requests itself: `Asker::token` is called under a lock.
 
 use super::token::Token;
 use crate::context::Context;
-use crate::exec::{self, Next, Talk};
+use crate::exec::{self, Next, Talk, Wish};
 use crate::step::Command;
 use crate::ui;
 use anyhow::Result;
@@ -20,12 +21,12 @@ use std::time::{Duration, Instant, SystemTime};
 /// An answer takes 0.3 to 1 s.
 const ANSWER_BOUND: Duration = Duration::from_secs(20);
 
-/// A renewal takes as long as its server takes. A refresh token can be used once: with an answer that nobody heard, the host's
-/// login would be lost.
+/// A renewal takes as long as its server takes. A refresh token can be used once: with an answer that Codex did not hear, the
+/// host's login would be lost. Nor may another sandbox ask meanwhile, so that it is waited for under the lock.
 const RENEWAL_BOUND: Duration = Duration::from_secs(60);
 
-const WAITS: &str = "login: your Codex on the host is renewing its login, which could be lost if that were ended now; it may take \
-     a minute; pressing Ctrl-C twice ends it";
+const WAITS: &str = "login: your Codex on the host is renewing its login, for which this tool waits, a minute at most; pressing \
+     Ctrl-C twice leaves it to Codex alone";
 
 /// The most bytes of an answer.
 const MOST_BYTES: usize = 1 << 20;
@@ -149,7 +150,12 @@ impl Asker {
             if renewing.get().is_some() && stop && !told.replace(true) {
                 ui::say(WAITS);
             }
-            late.get() || insists() || (stop && renewing.get().is_none())
+            match renewing.get() {
+                // It finishes what it has begun once its input has ended.
+                Some(_) if late.get() || insists() => Wish::Leave,
+                None if late.get() || stop => Wish::End,
+                Some(_) | None => Wish::GoOn,
+            }
         };
         let end = exec::talk(&self.command, &first, heard, ends)?;
         Ok(answer.unwrap_or(match end {

@@ -199,7 +199,11 @@ pub(crate) fn push(token: &Token, form: Form, home: &Path, record: &Path) -> Res
         (There::NoFile, None) => !own,
         (There::Ours | There::Unnoted(_) | There::NoFile | There::Renewed | There::Own | There::Foreign, _) => false,
     };
+    let there = |write: &ToWrite| {
+        given.as_ref().is_some_and(|given| given.fingerprint == write.fingerprint) && pending.is_none()
+    };
     match ToWrite::of(&FromHost::Lease(token.clone(), form)).filter(|_| may) {
+        Some(write) if there(&write) => Ok(true),
         Some(write) => put(&home, record, &known, write, Inside::Alive).map(|()| true),
         None => Ok(false),
     }
@@ -221,8 +225,9 @@ fn put(home: &Beneath, record: &Path, known: &LoginRecord, write: ToWrite, insid
         home.rename_aside(OsStr::new(FILE), "aside")?;
     }
     let mut next = LoginRecord { own: false, whole: known.whole || what == Gift::Full, ..known.clone() };
+    // A directory that has come since is not removed now.
     let mut file = home
-        .write_noting(FILE, &bytes, 0o600, |file| {
+        .write_noting(FILE, &bytes, 0o600, &|| true, |file| {
             next.pending = Some(Given { what, fingerprint, ends, file });
             next.write(record)
         })

@@ -42,6 +42,8 @@ pub(crate) enum Nothing {
     KeyInKeyring,
     /// `login: full`, and the login is in a keyring.
     FullInKeyring,
+    /// An administrator requires that no login lies in a file.
+    Required,
     /// Another kind of login than a ChatGPT account or an API key.
     OtherKind,
     /// The host's `auth.json` is no file that Codex writes.
@@ -196,6 +198,10 @@ fn nothing(why: Nothing) -> &'static str {
             "the host keeps its own in a keyring, out of which `login: full` cannot take it; use `login: lease`, or `codex \
              login --device-auth` inside"
         }
+        Nothing::Required => {
+            "`/etc/codex/requirements.toml` allows no login in a file, and a container has no keyring: yours does not go in; name \
+             the variable of an API key under `env` in the settings"
+        }
         Nothing::OtherKind => {
             "the host's is neither a ChatGPT account nor an API key, and does not go in; `codex login --device-auth` inside"
         }
@@ -250,13 +256,14 @@ mod tests {
     #[test]
     fn each_state_has_a_line_of_its_own() {
         use Nothing::*;
-        let nothing = [Setting, NoLogin, NoneInKeyring, KeyInKeyring, FullInKeyring, OtherKind, Odd].map(Has::Nothing);
+        let nothing =
+            [Setting, NoLogin, NoneInKeyring, KeyInKeyring, FullInKeyring, Required, OtherKind, Odd].map(Has::Nothing);
         let unsure =
             [Unsure::Dead, Unsure::OtherProvider, Unsure::Ended(SystemTime::UNIX_EPOCH), Unsure::Silent("slept")];
         let rest = [Has::Own, Has::Stranger, Has::Whole(Gift::ApiKey), Has::Whole(Gift::Full)];
         let all = nothing.into_iter().chain(unsure.map(Has::Unsure)).chain(rest);
         let lines: std::collections::BTreeSet<String> = all.map(|has| has.to_string()).collect();
-        assert_eq!(lines.len(), 7 + 4 + 4);
+        assert_eq!(lines.len(), 8 + 4 + 4);
         assert!(Has::Unsure(Unsure::Dead).to_string().contains("run `codex login` on the host"));
     }
 }

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +51,31 @@ impl LoginRecord {
     }
 }
 
+/// That the host's refresh token was in a home, which outlives a record that is removed with the home as long as the home does.
+pub(crate) struct WholeNote {
+    home: PathBuf,
+    record: PathBuf,
+}
+
+impl WholeNote {
+    /// `None` where it was never there. Of a record that cannot be read the worst is assumed.
+    pub(crate) fn read(home: &Path, record: &Path) -> Option<WholeNote> {
+        let never = LoginRecord::read(record).is_ok_and(|known| !known.whole);
+        (!never).then(|| WholeNote { home: home.to_owned(), record: record.to_owned() })
+    }
+
+    /// To be called after the removal.
+    ///
+    /// # Errors
+    /// Something of the home is left, and it cannot be noted.
+    pub(crate) fn keep(self) -> Result<()> {
+        if self.home.symlink_metadata().is_err() {
+            return Ok(());
+        }
+        LoginRecord { whole: true, ..LoginRecord::default() }.write(&self.record)
+    }
+}
+
 /// The record of the first tool that leased.
 #[derive(Deserialize)]
 struct Before {
@@ -78,5 +103,23 @@ mod tests {
         assert_eq!(parse(br#"{"what":"lease","fingerprint":"f","ends":null,"files":[]}"#), LoginRecord::default());
         let own = LoginRecord { own: true, whole: true, ..LoginRecord::default() };
         assert_eq!(parse(&serde_json::to_vec(&own).unwrap()), own);
+    }
+
+    #[test]
+    fn that_the_whole_login_was_there_is_known_as_long_as_anything_of_the_home_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let (home, record) = (dir.path().join("home"), dir.path().join("login.json"));
+        assert!(WholeNote::read(&home, &record).is_none(), "it was never there");
+        for left in [true, false] {
+            fs::create_dir_all(&home).unwrap();
+            LoginRecord { whole: true, ..LoginRecord::default() }.write(&record).unwrap();
+            let note = WholeNote::read(&home, &record).unwrap();
+            fs::remove_file(&record).unwrap();
+            if !left {
+                fs::remove_dir(&home).unwrap();
+            }
+            note.keep().unwrap();
+            assert_eq!(LoginRecord::read(&record).unwrap().whole, left);
+        }
     }
 }

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 /// The largest configuration that is read.
 const MOST_BYTES: u64 = 4 << 20;
 
+const REQUIRED: &str = "requirements.toml";
+
 /// The host's Codex home, and the directory of its administrator.
 #[derive(Debug, Clone)]
 pub(crate) struct HostCodex {
@@ -41,12 +43,20 @@ impl Store {
     pub(super) fn of(host: &HostCodex) -> Store {
         let HostCodex { home, system } = host;
         let layers = [
-            system.join("requirements.toml"),
+            system.join(REQUIRED),
             system.join("managed_config.toml"),
             home.join("config.toml"),
             system.join("config.toml"),
         ];
         layers.iter().find_map(|layer| parse(&read(layer)?)).unwrap_or(Store::File)
+    }
+
+    /// Whether an administrator requires that no login lies in a file, as one in a sandbox does.
+    pub(super) fn no_file_may_be(host: &HostCodex) -> bool {
+        match read(&host.system.join(REQUIRED)).and_then(|text| parse(&text)) {
+            Some(Store::Keyring | Store::Ephemeral) => true,
+            Some(Store::File | Store::Auto) | None => false,
+        }
     }
 
     pub(super) fn may_be_keyring(self) -> bool {
@@ -103,6 +113,7 @@ mod tests {
             )
             .unwrap();
             assert_eq!(Store::of(&host), store, "{}", path.display());
+            assert_eq!(Store::no_file_may_be(&host), path.ends_with(REQUIRED), "{}", path.display());
         }
         for odd in ["", "cli_auth_credentials_store = 1", "cli_auth_credentials_store = \"other\"", "{"] {
             assert_eq!(parse(odd), None, "{odd}");

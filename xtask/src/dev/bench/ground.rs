@@ -29,6 +29,12 @@ pub(super) struct BenchGround<'a> {
 
 const SIZES: [(&str, usize); 2] = [("few", 10), ("many", 200_000)];
 
+/// Two more, whose workspaces have so many files.
+const WORKSPACES: [(&str, usize); 2] = [("small", 100), ("large", 100_000)];
+
+/// How much longer it may take to leave the larger of them.
+const LEAVING: Duration = Duration::from_millis(1500);
+
 impl<'a> BenchGround<'a> {
     pub(super) fn new(cx: &'a Context, flags: Flags, pairs: usize) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("codex-sandbox-bench-").tempdir()?;
@@ -133,6 +139,22 @@ impl<'a> BenchGround<'a> {
         self.pair(1.1, true, || mounts("many"), || mounts("few"))
     }
 
+    /// A workspace of many files, with one file in each directory that tools obey. Both are entered while nothing runs inside,
+    /// so that only leaving depends on their sizes.
+    pub(super) fn leave(&self) -> Result<Measured> {
+        for (name, count) in WORKSPACES {
+            self.fill((name, SIZES[0].1))?;
+            for i in 0..count {
+                let file = if i % 100 == 0 { "Makefile".to_owned() } else { format!("{i}.txt") };
+                self.sh.write_file(self.project(name).join(format!("{}/{file}", i / 100)), "")?;
+            }
+            self.sandbox(name)?;
+        }
+        let [small, large] = WORKSPACES.map(|(name, _)| name);
+        let [mine, other] = self.medians(|| self.sandbox(large), || self.sandbox(small))?;
+        Ok(Measured::difference(mine, other, LEAVING, self.pairs))
+    }
+
     /// `image --check`, and `docker compose build` of the same Dockerfile with all its layers cached.
     pub(super) fn check(&self) -> Result<Measured> {
         let settings = settings::load(self.cx, &self.flags)?;
@@ -185,7 +207,7 @@ impl<'a> BenchGround<'a> {
 
 impl Drop for BenchGround<'_> {
     fn drop(&mut self) {
-        for (name, _) in SIZES {
+        for (name, _) in SIZES.into_iter().chain(WORKSPACES) {
             let _ = timed(self.task(name, "down", &["--all", "--yes"]));
         }
         let (sh, image) = (&self.sh, self.image());

@@ -176,6 +176,7 @@ impl Target {
                 life::fuzz::record(bytes);
                 life::fuzz::session(bytes);
                 obeyed::fuzz::kept(bytes);
+                obeyed::fuzz::undecided(bytes);
                 git::fuzz::watch::state(bytes);
             }
             Target::Path => {

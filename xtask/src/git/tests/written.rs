@@ -71,8 +71,8 @@ fn objects_of_a_nested_repository_that_an_agent_could_write_refuse_a_start() {
     std::fs::create_dir_all(f.workspace.join("objs/pack")).unwrap();
     let env = Environment::default();
     let start = |state: &str| {
-        let doubt = watch::Doubt::default();
-        let told = watch::protect(&f.workspace, Some(&f.repo()), &f.path(state), &env, doubt, None);
+        let (doubt, repo, state) = (watch::Doubt::default(), f.repo(), f.path(state));
+        let told = watch::protect(watch::Visit::new(&f.workspace, Some(&repo), &env, &state, &|| false), doubt);
         told.map(drop).map_err(|err| crate::error::render(&err.why))
     };
     assert_eq!(start("one"), Ok(()));

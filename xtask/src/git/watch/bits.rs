@@ -67,10 +67,11 @@ fn bits(mode: u32) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::super::super::Environment;
-    use super::super::find::{Finder, Found};
+    use super::super::find::Finder;
+    use super::super::found::Found;
     use super::super::state::WatchState;
     use super::super::walk::Bound;
-    use super::super::{Doubt, Now, look, note_entered, protect};
+    use super::super::{Doubt, Now, Visit, look, note_entered, protect};
     use std::fs;
     use std::os::unix::fs::{PermissionsExt as _, symlink};
     use std::path::Path;
@@ -94,6 +95,7 @@ mod tests {
         let known = WatchState {
             quiet: false,
             ended: false,
+            owed: false,
             places: none.0,
             attributes: none.1,
             modules: none.2,
@@ -152,7 +154,7 @@ mod tests {
         assert_eq!((found.warnings.len(), found.unresolved.len()), (1, 0), "{found:?}");
         assert_eq!(at.stat("su").unwrap().mode & 0o6000, 0);
         drop(at);
-        top.remove("d".repeat(200)).unwrap();
+        top.remove_unless("d".repeat(200), &|| false).unwrap();
     }
 
     #[test]
@@ -198,18 +200,20 @@ mod tests {
         fs::create_dir(&workspace).unwrap();
         let su = workspace.join("su");
         file(&su, 0o4755);
-        protect(&workspace, None, &state, &Environment::default(), Doubt::default(), None).unwrap();
+        let env = Environment::default();
+        let visit = || Visit::new(&workspace, None, &env, &state, &|| false);
+        protect(visit(), Doubt::default()).unwrap();
         assert_eq!(mode(&su), 0o4755, "before the first session it is the user's own");
         note_entered(&state).unwrap();
-        protect(&workspace, None, &state, &Environment::default(), Doubt::default(), None).unwrap();
+        protect(visit(), Doubt::default()).unwrap();
         assert_eq!(mode(&su), 0o755, "since an entry");
         set(&su, 0o4755);
-        protect(&workspace, None, &state, &Environment::default(), Doubt::default(), None).unwrap();
+        protect(visit(), Doubt::default()).unwrap();
         assert_eq!(mode(&su), 0o4755, "nothing was alive: the user has set it");
-        look(&workspace, None, &state, &Environment::default(), Now::Busy, None).unwrap();
+        look(visit(), Now::Busy).unwrap();
         assert_eq!(mode(&su), 0o755, "the end of a session");
         set(&su, 0o4755);
-        protect(&workspace, None, &state, &Environment::default(), Doubt::default(), None).unwrap();
+        protect(visit(), Doubt::default()).unwrap();
         assert_eq!(mode(&su), 0o755, "a leftover was alive");
     }
 }

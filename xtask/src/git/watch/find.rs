@@ -4,91 +4,28 @@
 use super::super::layout::DOT_GIT;
 use super::super::{Environment, Repository};
 use super::bits::Bits;
-use super::linked::{Led, Search};
+use super::found::Found;
+use super::linked::Search;
 use super::obeyed::{self, Trusted};
 use super::outward::Outward;
 use super::places::{Place, PlaceKind, lookup, shown};
 use super::settings::{Named, Reader};
-use super::state::{Unresolved, WatchState};
+use super::state::WatchState;
 use super::text;
-use super::told::{Told, Unfinished};
+use super::told::Unfinished;
 use super::walk::{Bound, Met, Then, Walk};
 use crate::beneath::Beneath;
-use crate::error::{Failure, failed};
+use crate::error::failed;
 use crate::exposed::Suspect;
 use crate::obeyed::Look;
 use crate::second_name::Writers;
 use crate::ui::printable;
 use anyhow::{Context as _, Result};
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// How the names of what was set aside go on.
-const SUFFIX: &str = "set-aside";
-
 /// The most that is kept one by one of what could not be looked at or set aside.
-const MOST_UNRESOLVED: usize = 100;
-
-/// What one look found.
-#[derive(Debug, Default)]
-pub(super) struct Found {
-    /// What is there, without what was set aside; outer ones before those that lie in them.
-    pub(super) places: Vec<Place>,
-    pub(super) attributes: text::Attributes,
-    pub(super) modules: text::Submodules,
-    pub(super) unresolved: Vec<Unresolved>,
-    pub(super) notes: Vec<String>,
-    pub(super) warnings: Vec<String>,
-    /// Links that lead to what is not there yet.
-    pub(super) dangling: Vec<Led>,
-    /// What the settings of git name and cannot be known, a line each.
-    pub(super) unknown: BTreeSet<String>,
-    /// The relative parts of `PATH`.
-    pub(super) relative_search: Vec<String>,
-    /// Files that git runs or obeys, with another name under which an agent could write them.
-    pub(super) second_names: Vec<Failure>,
-    /// The symlinks into other ground of agents that stay or are set aside, and what they say.
-    pub(super) led_out: BTreeMap<PathBuf, PathBuf>,
-    /// The look at what other tools obey.
-    pub(super) obeyed: Option<Look>,
-    /// What makes git run or obey what lies at a path below the workspace.
-    said: BTreeMap<PathBuf, String>,
-}
-
-impl Found {
-    /// What names a place, or what lies behind it.
-    pub(super) fn said_of(&self, place: &Path) -> Option<&str> {
-        self.said.iter().find(|(path, _)| path.starts_with(place)).map(|(_, said)| said.as_str())
-    }
-
-    /// All that is there as known, while no agent runs.
-    pub(super) fn state(&self) -> WatchState {
-        WatchState {
-            quiet: true,
-            ended: true,
-            places: self.places.clone(),
-            attributes: self.attributes.clone(),
-            modules: self.modules.clone(),
-            led_out: self.led_out.clone(),
-            unresolved: self.unresolved.clone(),
-        }
-    }
-}
-
-impl From<Found> for Told {
-    fn from(found: Found) -> Told {
-        let complete = found.unresolved.is_empty();
-        Told { notes: found.notes, warnings: found.warnings, complete, obeyed: found.obeyed.map(Box::new) }
-    }
-}
-
-impl Found {
-    /// For a look that failed after it has begun.
-    pub(super) fn unfinished(self, why: anyhow::Error) -> Unfinished {
-        Unfinished { told: Told { complete: false, ..self.into() }, why }
-    }
-}
+pub(super) const MOST_UNRESOLVED: usize = 100;
 
 /// What agents can have made that the last look says nothing of, and what is known of it all the same.
 #[derive(Debug, Default)]
@@ -103,24 +40,26 @@ pub(super) struct Suspected {
 
 /// Looks at everything once.
 pub(super) struct Finder<'a> {
-    root: Beneath,
-    repo: Option<&'a Repository>,
-    env: &'a Environment,
+    pub(super) root: Beneath,
+    pub(super) repo: Option<&'a Repository>,
+    pub(super) env: &'a Environment,
     /// What was there before the agent ran; `None` where all that is there is the user's own.
-    known: Option<&'a WatchState>,
+    pub(super) known: Option<&'a WatchState>,
     /// What the last look left unresolved, where all else that is there is the user's own.
-    doubt: Option<&'a WatchState>,
+    pub(super) doubt: Option<&'a WatchState>,
     /// What agents can have made besides, where a container is to be started.
-    suspect: Option<&'a Suspected>,
-    bits: Bits,
-    outward: Outward,
+    pub(super) suspect: Option<&'a Suspected>,
+    pub(super) bits: Bits,
+    pub(super) outward: Outward,
     /// How many symlinks of agents' were set aside.
-    links: usize,
+    pub(super) links: usize,
     /// The files outside of the workspace, or in places that are read-only as a whole, that git runs or obeys.
-    run: Vec<PathBuf>,
+    pub(super) run: Vec<PathBuf>,
     /// The look at what other tools obey, where one is wanted.
-    obeyed: Option<Look>,
-    found: Found,
+    pub(super) obeyed: Option<Look>,
+    /// Whether the user wants it to end.
+    pub(super) stop: &'a dyn Fn() -> bool,
+    pub(super) found: Found,
 }
 
 impl<'a> Finder<'a> {
@@ -143,6 +82,7 @@ impl<'a> Finder<'a> {
             links: 0,
             run: Vec::new(),
             obeyed: None,
+            stop: &|| false,
             found: Found::default(),
         })
     }
@@ -150,6 +90,11 @@ impl<'a> Finder<'a> {
     /// The same walk serves the look at what other tools obey.
     pub(super) fn looking(self, obeyed: Option<Look>) -> Finder<'a> {
         Finder { obeyed, ..self }
+    }
+
+    /// Ends where the user wants that.
+    pub(super) fn stopping(self, stop: &'a dyn Fn() -> bool) -> Finder<'a> {
+        Finder { stop, ..self }
     }
 
     /// While no agent runs: what this look left unresolved is not taken for the user's.
@@ -183,12 +128,17 @@ impl<'a> Finder<'a> {
         let known = self.known.iter().flat_map(|known| &known.places);
         first.extend(known.filter_map(|place| place.path.parent().map(Path::to_path_buf)));
         let root = self.root.open_dir(".")?.context("the workspace is gone")?;
-        let mut walk = Walk::new(&root, bound);
+        let stop = self.stop;
+        let interrupted = || failed("it was interrupted, and nothing of it counts as looked at");
+        let mut walk = Walk::new(&root, bound, stop);
         walk.after_an_agent =
             self.known.is_some() || self.doubt.is_some() || self.suspect.is_some_and(|by| !by.ground.is_none());
         walk.run(first, &mut |met| self.meet(met));
+        if stop() {
+            return Err(interrupted().into());
+        }
         if let Some(look) = &mut self.obeyed {
-            look.finish(&root);
+            look.finish(&root, stop);
         }
         let nested = self.found.places.iter().filter_map(|place| Trusted::of(&self.root, place));
         let enclosing = obeyed::enclosing(self.root.path());
@@ -199,6 +149,9 @@ impl<'a> Finder<'a> {
         }
         let mut reader = Reader::new(&workspace, self.env);
         for repo in &repos {
+            if stop() {
+                return Err(interrupted().into());
+            }
             let named = reader.read(repo)?;
             self.obeyed(repo, &reader, named)?;
         }
@@ -305,68 +258,6 @@ impl<'a> Finder<'a> {
         }
     }
 
-    fn leave(&mut self, path: PathBuf, line: String, place: Option<Place>) {
-        // What a look could not see before may have been covered since, or have been a part of more.
-        let before =
-            |left: &Unresolved| left.after_an_agent && (path.starts_with(&left.path) || left.path.starts_with(&path));
-        let doubted = || self.doubt.is_some_and(|last| last.unresolved.iter().any(before));
-        let after_an_agent = place.is_some() || self.known.is_some() || doubted() || self.is_suspect(&path);
-        let left = Unresolved { path, line, place, after_an_agent };
-        if self.found.unresolved.contains(&left) || self.found.unresolved.len() > MOST_UNRESOLVED {
-            return;
-        }
-        if self.found.unresolved.len() < MOST_UNRESOLVED {
-            self.found.unresolved.push(left);
-        } else {
-            let line = "more in the workspace was not looked at or could not be set aside".to_owned();
-            self.found.unresolved.push(Unresolved { path: PathBuf::new(), line, place: None, after_an_agent: true });
-        }
-    }
-
-    /// Whether an agent can have made what lies here.
-    fn is_open(&self, path: &Path) -> bool {
-        let doubted = || self.doubt.is_some_and(|last| last.unresolved.iter().any(|left| left.covers(path)));
-        self.known.is_some() || doubted() || self.is_suspect(path)
-    }
-
-    /// Whether an agent of another sandbox, or of one that is forgotten, can have made what lies here.
-    fn is_suspect(&self, path: &Path) -> bool {
-        self.suspect.is_some_and(|by| by.ground.covers(&self.root, path))
-    }
-
-    /// Whether it was there before any agent: kept as it is, and read-only inside.
-    fn is_the_users(&self, place: &Place) -> bool {
-        if self.suspect.is_some_and(|by| by.ground.is_vouched(&self.root, &place.path)) {
-            return true;
-        }
-        let there = |last: &WatchState| last.places.iter().any(|there| there.may_stay(place));
-        let refused = |left: &Unresolved| left.place.as_ref().is_some_and(|there| there.same(place));
-        let by_own_looks = match (self.known, self.doubt) {
-            (Some(known), _) => there(known),
-            (None, Some(last)) => {
-                let covered = last.unresolved.iter().any(|left| left.covers(&place.path) || refused(left));
-                !covered || there(last)
-            }
-            (None, None) => true,
-        };
-        by_own_looks && (self.known.is_some() || !self.is_suspect(&place.path) || self.is_recorded(place))
-    }
-
-    /// Whether a look that is kept saw it before an agent could make it. The `.git` at the top was judged by the list of
-    /// what was seen, before git was looked for.
-    fn is_recorded(&self, place: &Place) -> bool {
-        let seen = |by: &Suspected| by.recorded.iter().any(|there| there.may_stay(place));
-        place.path == Path::new(DOT_GIT) || self.suspect.is_some_and(seen) || self.leads_home(place)
-    }
-
-    /// Whether it is a file that leads to a git directory of the workspace's own repository, which no agent can write: that
-    /// of a submodule or of a linked working tree.
-    fn leads_home(&self, place: &Place) -> bool {
-        let Some(repo) = self.repo.filter(|_| place.kind == PlaceKind::File) else { return false };
-        let led = Trusted::of(&self.root, place);
-        led.is_some_and(|led| repo.out_of_reach().iter().any(|own| led.git_dir.starts_with(own)))
-    }
-
     fn meet(&mut self, met: Met<'_>) -> Then {
         match met {
             Met::Git { dir, name, place } => self.judge(dir, name, place),
@@ -395,106 +286,5 @@ impl<'a> Finder<'a> {
                 Then::Descend
             }
         }
-    }
-
-    /// A symlink into other ground of agents: one that was there before stays, and a new one is set aside.
-    fn link(&mut self, dir: &Beneath, name: &OsString, path: PathBuf) {
-        let Ok(text) = dir.read_link(name) else { return };
-        let Some(ground) = self.outward.leads(&path, &text).map(shown) else { return };
-        let is_said = |links: &BTreeMap<PathBuf, PathBuf>| links.get(&path) == Some(&text);
-        let last = self.known.or(self.doubt);
-        let is_known = is_said(&self.found.led_out)
-            || last.is_some_and(|last| is_said(&last.led_out))
-            || self.suspect.is_some_and(|by| is_said(&by.led_out) || by.ground.is_vouched(&self.root, &path));
-        if is_known || !self.is_open(&path) {
-            self.found.led_out.insert(path, text);
-            return;
-        }
-        self.links += 1;
-        let what = format!("`{}` leads into `{ground}`, where agents can make git directories", shown(&path));
-        if self.links > MOST_UNRESOLVED {
-            return self.leave(path, format!("{what}, and too many such symlinks are there to set it aside"), None);
-        }
-        match dir.rename_aside(name, SUFFIX) {
-            Ok(to) => {
-                let to = path.with_file_name(to);
-                self.found.warnings.push(format!(
-                    "{what}, and was not there before: it is set aside as `{}`, because git on this host that is run in it \
-                     would run what is there; if you made it yourself, see docs/nested-git.md",
-                    shown(&to)
-                ));
-                self.found.led_out.insert(to, text);
-            }
-            Err(err) => {
-                let err = printable(&format!("{err:#}"));
-                self.leave(path, format!("{what}, and could not be set aside: {err}"), None);
-            }
-        }
-    }
-
-    /// Keeps what was there before, and sets aside what was not. That is walked like any directory, also where it could
-    /// not be set aside.
-    fn judge(&mut self, dir: &Beneath, name: &OsString, place: Place) -> Then {
-        let place = place.read(dir, name);
-        if self.is_the_users(&place) {
-            self.found.places.push(place);
-            return Then::Pass;
-        }
-        let path = shown(&place.path);
-        match set_aside(dir, name) {
-            Ok(to) => {
-                if let Some(text) = dir.read_link(&to).ok().filter(|_| place.kind == PlaceKind::Link) {
-                    self.found.led_out.insert(place.path.with_file_name(&to), text);
-                }
-                let new = shown(&place.path.with_file_name(&to));
-                let new = if place.kind == PlaceKind::Bare { shown(&place.path.join(&to)) } else { new };
-                let why = match self.known {
-                    None if self.is_suspect(&place.path) => "lies where an agent could write, and was not there before",
-                    Some(_) | None => "was not there when the sandbox was started",
-                };
-                self.found.warnings.push(format!(
-                    "`{path}` {why}: it is set aside as `{new}`, because git on this \
-                     host would run what it names; if you made it yourself, see docs/nested-git.md"
-                ));
-            }
-            Err(err) => {
-                let err = printable(&format!("{err:#}"));
-                let line = format!("`{path}` is new and could not be set aside, run no git here: {err}");
-                self.leave(place.path.clone(), line, Some(place));
-            }
-        }
-        Then::Descend
-    }
-}
-
-/// Renames it, and in a directory its `HEAD` too, because git would also use it from within, whatever its name.
-fn set_aside(dir: &Beneath, name: &OsString) -> Result<OsString> {
-    let to = dir.rename_aside(name, SUFFIX)?;
-    if let Ok(Some(inner)) = dir.find_dir(&to)
-        && inner.stat("HEAD").is_ok()
-    {
-        inner.rename_aside("HEAD".as_ref(), SUFFIX)?;
-    }
-    Ok(to)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_cannot_be_set_aside_is_walked_all_the_same() {
-        let dir = tempfile::tempdir().unwrap();
-        // No longer name is possible.
-        let name = OsString::from("x".repeat(250));
-        std::fs::create_dir(dir.path().join(&name)).unwrap();
-        let root = Beneath::root(dir.path()).unwrap();
-        let place = Place::new(PathBuf::from(&name), PlaceKind::Directory, &root.stat(&name).unwrap());
-        let known = WatchState { quiet: false, places: Vec::new(), ..Found::default().state() };
-        let env = Environment::default();
-        let mut finder = Finder::new(dir.path(), None, &env, Some(&known)).unwrap();
-        assert_eq!(finder.judge(&root, &name, place), Then::Descend);
-        assert!(finder.found.unresolved[0].line.contains("could not be set aside"));
-        assert!(dir.path().join(&name).exists());
     }
 }

@@ -17,6 +17,10 @@ pub(super) struct WatchState {
     /// Whether there was no container any more: nobody sees what a later one runs by other means and takes with it.
     #[serde(default)]
     pub(super) ended: bool,
+    /// Whether an agent can have run since the user was last told what tools obey, and asked. Of this too a look is no part:
+    /// it is over only with the answer.
+    #[serde(default)]
+    pub(super) owed: bool,
     /// What was there when the container was started, and is read-only in it.
     pub(super) places: Vec<Place>,
     pub(super) attributes: Attributes,

@@ -23,7 +23,36 @@ fn none() -> Environment {
 
 /// The reason alone, where what was seen does not matter.
 fn protect(workspace: &Path, repo: Option<&Repository>, state: &Path, env: &Environment, doubt: Doubt) -> Result<Told> {
-    Ok(super::protect(workspace, repo, state, env, doubt, None)?)
+    Ok(super::protect(Visit::new(workspace, repo, env, state, &|| false), doubt)?)
+}
+
+fn protect_within(bound: Bound, workspace: &Path, repo: Option<&Repository>, state: &Path) -> Result<Told> {
+    let env = none();
+    let visit = Visit { bound, ..Visit::new(workspace, repo, &env, state, &|| false) };
+    Ok(super::protect(visit, Doubt::default())?)
+}
+
+fn look(
+    workspace: &Path,
+    repo: Option<&Repository>,
+    state: &Path,
+    env: &Environment,
+    now: Now,
+) -> Result<Told, Unfinished> {
+    super::look(Visit::new(workspace, repo, env, state, &|| false), now)
+}
+
+fn look_within(
+    bound: Bound,
+    workspace: &Path,
+    repo: Option<&Repository>,
+    state: &Path,
+    now: Now,
+    obeyed: Option<Look>,
+) -> Result<Told, Unfinished> {
+    let env = none();
+    let visit = Visit { bound, obeyed, ..Visit::new(workspace, repo, &env, state, &|| false) };
+    super::look(visit, now)
 }
 
 struct Watched {
@@ -64,7 +93,7 @@ impl Watched {
     /// What a look warns of.
     fn look(&self) -> Vec<String> {
         let repo = super::super::detect(&self.f.workspace).unwrap();
-        look(&self.f.workspace, repo.as_ref(), &self.state(), &none(), Now::Busy, None).unwrap().warnings
+        look(&self.f.workspace, repo.as_ref(), &self.state(), &none(), Now::Busy).unwrap().warnings
     }
 
     fn mounted(&self) -> Vec<String> {
@@ -272,7 +301,7 @@ fn git_is_not_run_in_an_own_git_directory_that_was_replaced() {
     w.evil("made");
     fs::rename(w.at("made/.git"), w.at(".git")).unwrap();
     let _ = fs::remove_file(&w.mark);
-    let warnings = look(&w.f.workspace, Some(&repo), &w.state(), &none(), Now::Busy, None).unwrap().warnings;
+    let warnings = look(&w.f.workspace, Some(&repo), &w.state(), &none(), Now::Busy).unwrap().warnings;
     assert!(warnings[0].starts_with("`.git` was not there"), "{warnings:#?}");
     assert!(!w.mark.exists() && !w.at(".git").exists());
 }
@@ -352,7 +381,8 @@ fn a_start_takes_what_is_there_for_the_users_only_where_no_agent_can_have_run() 
     assert_eq!(w.protect().warnings.len(), 1);
     assert!(!w.at("mine/.git").exists());
     let repo = w.f.repo();
-    look(&w.f.workspace, Some(&repo), &w.state(), &none(), Now::Ended, None).unwrap();
+    look(&w.f.workspace, Some(&repo), &w.state(), &none(), Now::Ended).unwrap();
+    note_told(&w.state()).unwrap();
     w.evil("mine");
     assert!(is_quiet(&w.state()).unwrap());
     assert_eq!(w.protect().warnings, Vec::<String>::new());
@@ -487,9 +517,9 @@ fn a_layout_that_cannot_be_set_aside_hides_nothing_below() {
     w.is_set_aside(&["x/deep"], &["x", "x/deep/.git"]);
 }
 
-/// A directory that the user's configuration names and that cannot be renamed: no longer name is possible.
+/// A directory that the user's configuration names and that cannot be renamed.
 fn stuck(w: &Watched) -> String {
-    let name = "h".repeat(250);
+    let name = crate::beneath::STUCK.to_owned();
     w.f.host(&["config", "core.hooksPath", &name]);
     w.protect();
     fs::create_dir_all(w.at(&name)).unwrap();
@@ -504,7 +534,7 @@ fn what_could_not_be_set_aside_is_said_until_it_is_gone_and_no_start_takes_it_fo
     let stays = format!("`{name}` is new and could not be set aside");
     // The end of the session, of another, and `down`.
     for now in [Now::Busy, Now::Quiet, Now::Ended] {
-        let said = look(&w.f.workspace, Some(&repo), &w.state(), &none(), now, None).unwrap().warnings;
+        let said = look(&w.f.workspace, Some(&repo), &w.state(), &none(), now).unwrap().warnings;
         assert!(said.len() == 1 && said[0].starts_with(&stays), "{said:#?}");
         assert_eq!(unresolved(&w.state()).unwrap().warnings, said, "an entry without a look");
     }
@@ -526,24 +556,21 @@ fn what_could_not_be_set_aside_is_said_until_it_is_gone_and_no_start_takes_it_fo
 fn what_was_not_looked_at_is_said_each_time_and_is_not_the_users_at_the_next_start() {
     let w = Watched::new();
     let repo = w.f.repo();
-    let bound = Bound { entries: 20, time: Duration::from_secs(60) };
+    let bound = || Bound { entries: 20, time: Duration::from_secs(60) };
     for n in 0..30 {
         fs::create_dir_all(w.at(&format!("a-{n}"))).unwrap();
     }
-    let seen =
-        protect_within(&bound, &w.f.workspace, Some(&repo), &w.state(), &none(), Doubt::default(), None).unwrap();
+    let seen = protect_within(bound(), &w.f.workspace, Some(&repo), &w.state()).unwrap();
     assert!(seen.notes[0].contains("too many files") && seen.warnings.is_empty(), "no agent ran yet: {seen:#?}");
     w.evil("zz");
     fs::write(w.at("zz/su"), "").unwrap();
     fs::set_permissions(w.at("zz/su"), fs::Permissions::from_mode(0o4755)).unwrap();
     for now in [Now::Busy, Now::Ended] {
-        let said = look_within(&bound, &w.f.workspace, Some(&repo), &w.state(), &none(), now, None).unwrap().warnings;
+        let said = look_within(bound(), &w.f.workspace, Some(&repo), &w.state(), now, None).unwrap().warnings;
         assert!(said.iter().all(|line| line.contains("an agent can have made git directories")), "{said:#?}");
         assert!(!said.is_empty() && unresolved(&w.state()).unwrap().warnings == said);
     }
-    let again = protect_within(&bound, &w.f.workspace, Some(&repo), &w.state(), &none(), Doubt::default(), None)
-        .unwrap()
-        .warnings;
+    let again = protect_within(bound(), &w.f.workspace, Some(&repo), &w.state()).unwrap().warnings;
     assert!(again.iter().any(|line| line.contains("an agent can have made git directories")), "{again:#?}");
     assert!(w.at("zz/.git").exists(), "the bound still hides it");
     // A start that sees all of it: what was there before any agent stays, the rest is set aside.
@@ -628,7 +655,7 @@ fn what_a_link_among_the_hooks_leads_to_is_read_only_or_starts_nothing() {
 
 /// As after a session of which nothing is left.
 fn note_quiet(w: &Watched) {
-    look(&w.f.workspace, Some(&w.f.repo()), &w.state(), &none(), Now::Ended, None).unwrap();
+    look(&w.f.workspace, Some(&w.f.repo()), &w.state(), &none(), Now::Ended).unwrap();
     fs::remove_file(w.state()).unwrap();
 }
 
@@ -708,7 +735,7 @@ fn what_was_done_is_told_where_a_name_is_no_text_and_where_the_state_cannot_be_w
     let told =
         |lines: &[String], what: &str| assert!(lines.iter().any(|line| line.contains(what)), "{what}: {lines:#?}");
     let w = odd();
-    let seen = look_within(&bound, &w.f.workspace, None, &w.state(), &none(), Now::Busy, None).unwrap();
+    let seen = look_within(bound, &w.f.workspace, None, &w.state(), Now::Busy, None).unwrap();
     told(&seen.warnings, "removed the setuid bit of `su`");
     told(&seen.warnings, "`zz\\xff\\\\x41/.git` was not there when the sandbox was started: it is set aside");
     assert!(!seen.complete, "{seen:#?}");
@@ -723,7 +750,7 @@ fn what_was_done_is_told_where_a_name_is_no_text_and_where_the_state_cannot_be_w
     let w = odd();
     let open = fs::File::open(w.state()).unwrap();
     let beside = PathBuf::from(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&open)));
-    let cut = look_within(&Bound::USUAL, &w.f.workspace, None, &beside, &none(), Now::Busy, None).unwrap_err();
+    let cut = look_within(Bound::USUAL, &w.f.workspace, None, &beside, Now::Busy, None).unwrap_err();
     told(&cut.told.warnings, "removed the setuid bit of `su`");
     told(&cut.told.warnings, "it is set aside");
     assert!(cut.to_string().starts_with("cannot write `/proc/self/fd/"), "{cut}");

@@ -57,6 +57,8 @@ pub(super) struct Walk<'a> {
     left: usize,
     end: Instant,
     unseen: usize,
+    /// Whether the user wants it to end: then nothing of the rest is met.
+    stop: &'a dyn Fn() -> bool,
     /// Whether an agent can have written here: then setuid and setgid bits are looked for, and a directory that was closed
     /// to its owner is opened again, because others could use what is in it all the same.
     pub(super) after_an_agent: bool,
@@ -74,15 +76,18 @@ pub(super) enum Then {
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(root: &'a Beneath, bound: &Bound) -> Walk<'a> {
+    pub(super) fn new(root: &'a Beneath, bound: &Bound, stop: &'a dyn Fn() -> bool) -> Walk<'a> {
         let end = Instant::now() + bound.time;
-        Walk { root, left: bound.entries, end, unseen: 0, after_an_agent: false }
+        Walk { root, left: bound.entries, end, unseen: 0, stop, after_an_agent: false }
     }
 
     /// Looks at the directories of `first` themselves, whatever the bound says, then at the whole tree. What `meet` does
     /// not let pass is walked, too.
     pub(super) fn run(mut self, first: Vec<PathBuf>, meet: &mut Meet<'_>) {
         for path in first {
+            if (self.stop)() {
+                return;
+            }
             // One that cannot be opened is told of by the walk through the tree.
             if let Ok(Some(dir)) = self.open(&path) {
                 self.own(&dir, &path, meet);
@@ -90,6 +95,9 @@ impl<'a> Walk<'a> {
         }
         let mut todo = VecDeque::from([PathBuf::new()]);
         while let Some(path) = todo.pop_front() {
+            if (self.stop)() {
+                return;
+            }
             if self.is_over() {
                 let more =
                     if todo.is_empty() { String::new() } else { format!(" and {} directories more", todo.len()) };
@@ -180,6 +188,9 @@ impl<'a> Walk<'a> {
         }
         let here = Here::of(path);
         for (name, kind) in names {
+            if (self.stop)() {
+                return;
+            }
             if name == ".gitattributes"
                 && let Some(text) = attributes(dir, &name)
             {

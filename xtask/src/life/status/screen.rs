@@ -20,6 +20,9 @@ impl Status {
         if let Some(sandbox) = &self.sandbox {
             rows.extend(sandbox.rows(room));
         }
+        let decides = "`cargo xtask sandbox --on-change keep`, `restore` or `aside` decides".to_owned();
+        let undecided = self.undecided.iter().cloned().chain([decides]).collect();
+        rows.extend(named("undecided", undecided).filter(|_| !self.undecided.is_empty()));
         rows.extend(named("secrets", self.config_secrets.iter().flat_map(Secrets::places).collect()));
         rows.extend(named("caches", self.caches.clone()));
         let unused = self.unused_caches.iter().cloned().chain(["`docker volume rm NAME` removes one".to_owned()]);
@@ -158,6 +161,7 @@ mod tests {
             }],
             used: Some(Used {
                 oom_kills: Some(2),
+                limit_hits: Some(1),
                 written_bytes: Some(3 << 30),
                 free: vec![Free { dir: "/home/me/project".into(), free_bytes: 100 << 30 }],
             }),
@@ -176,6 +180,7 @@ mod tests {
             sandbox: Some(sandbox),
             config_secrets: None,
             state_folder: "/home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d".into(),
+            undecided: vec!["`.envrc` changed".into(), "`.mcp.json` is new".into()],
             caches: vec!["codex-sandbox-cache-pip-open-u1000".into(), "codex-sandbox-cache-uv-u1000".into()],
             unused_caches: vec!["codex-sandbox-cache-uv-u1000".into()],
         }
@@ -210,6 +215,9 @@ sessions      1
               /opt/codex/bin/codex -c sandbox_mode=\"danger-full-access\" exec a very long prompt that goes on
 in doubt      pid 4710 since 2026-01-01T01:00:00Z (stopped): codex
 leftovers     pid 4711 since 2026-01-01T01:00:00Z: x\\u{1b}[2J -- sleep infinity
+undecided     `.envrc` changed
+              `.mcp.json` is new
+              `cargo xtask sandbox --on-change keep`, `restore` or `aside` decides
 caches        codex-sandbox-cache-pip-open-u1000
               codex-sandbox-cache-uv-u1000
 unused        codex-sandbox-cache-uv-u1000
@@ -239,6 +247,7 @@ state folder  /home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d"
             sandbox: None,
             config_secrets: None,
             state_folder,
+            undecided: Vec::new(),
             caches: Vec::new(),
             unused_caches: Vec::new(),
         }

@@ -176,14 +176,14 @@ pub(super) const TOOLS: &[Tool] = &[
         ByItself,
         "Continue",
         "https://docs.continue.dev/customize/deep-dives/rules",
-        Remembered("2026-11-28"),
+        Read("2026-11-29"),
         &[Below(".continue"), File(".continuerules")],
     ),
     tool(
         ByItself,
         "aider",
         "https://aider.chat/docs/config/aider_conf.html",
-        Remembered("2026-11-29"),
+        Read("2026-11-29"),
         &[
             File(".aider.conf.yml"),
             File(".aider.model.settings.yml"),
@@ -307,7 +307,7 @@ pub(super) const TOOLS: &[Tool] = &[
         Read("2026-11-29"),
         &[File("firebender.json")],
     ),
-    tool(ByItself, "Serena", "https://github.com/oraios/serena", Remembered("2026-11-29"), &[Below(".serena")]),
+    tool(ByItself, "Serena", "https://github.com/oraios/serena", Read("2026-11-29"), &[Below(".serena")]),
     tool(
         ByItself,
         "Replit",

@@ -16,8 +16,8 @@ pub(super) const TOOLS: &[Tool] = &[
     tool(
         ByItself,
         "dev containers",
-        "https://containers.dev/implementors/spec/",
-        Remembered("2026-11-28"),
+        "https://containers.dev/implementors/reference/",
+        Read("2026-11-29"),
         &[Below(".devcontainer"), File(".devcontainer.json")],
     ),
     tool(
@@ -76,8 +76,8 @@ pub(super) const TOOLS: &[Tool] = &[
         ByItself,
         "Vim with localvimrc",
         "https://github.com/embear/vim-localvimrc",
-        Remembered("2026-11-29"),
-        &[File(".lvimrc"), File(".local.vimrc"), File(".vimrc.local")],
+        Read("2026-11-29"),
+        &[File(".lvimrc")],
     ),
     tool(
         WhenRun,
@@ -111,8 +111,8 @@ pub(super) const TOOLS: &[Tool] = &[
         ByItself,
         "Kate",
         "https://docs.kde.org/stable5/en/kate/kate/kate-application-plugin-projects.html",
-        Remembered("2026-11-28"),
-        &[File(".kateproject"), File(".kateconfig")],
+        Read("2026-11-29"),
+        &[File(".kateproject"), File(".kateconfig"), File(".kateproject.local"), File(".kateproject.build")],
     ),
     tool(
         ByItself,

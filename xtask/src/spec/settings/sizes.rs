@@ -127,6 +127,30 @@ fn usual(machine: u64) -> u64 {
     (rest / STEP * STEP).max(LEAST_MEMORY)
 }
 
+/// Whether a limit that followed from this machine earlier is as good as what follows now: it leaves the machine at least half
+/// of what it should keep, and takes no more than a quarter less. A balloon in a virtual machine and an update of the kernel
+/// move `MemTotal`; a container that runs is not recreated for that.
+fn is_kept(was: u64, machine: u64) -> bool {
+    let now = usual(machine);
+    was <= now + machine.saturating_sub(now) / 2 && was >= now / 4 * 3
+}
+
+/// The memory and the size of `/dev/shm` of a container that runs, where these follow from the machine (`auto`) and may stay, else
+/// what is wanted now.
+pub(super) fn kept(
+    was: (Option<u64>, u64),
+    now: (Option<u64>, u64),
+    auto: (bool, bool),
+    machine: Option<u64>,
+) -> (Option<u64>, u64) {
+    let memory = match (was.0, machine) {
+        (Some(was), Some(machine)) if auto.0 && is_kept(was, machine) => Some(was),
+        _ => now.0,
+    };
+    let fits = memory.is_none_or(|memory| was.1 <= memory) && (now.1 / 4 * 3..=now.1 / 4 * 5).contains(&was.1);
+    (memory, if auto.1 && fits { was.1 } else { now.1 })
+}
+
 fn fitting(bytes: u64, machine: Option<u64>, given: &str) -> Result<u64> {
     let least = (bytes < LEAST_MEMORY).then(|| format!("less than {}, in which nothing starts", shown(LEAST_MEMORY)));
     let most = machine.filter(|machine| bytes > *machine);
@@ -210,6 +234,41 @@ mod tests {
             (known("auto (20.0 GiB)", Some(GIB)), known("16gb", None), known(NONE, None)),
             (Ok(()), Ok(()), Ok(()))
         );
+    }
+
+    #[test]
+    fn what_a_running_container_has_stays_while_the_machine_is_nearly_the_same() {
+        let auto =
+            |machine| settled(&json!(AUTO), &json!(AUTO), Some(machine), &Written { memory: "", shm: "" }).unwrap();
+        let now = |was: u64, machine: u64| kept(auto(was), auto(machine), (true, true), Some(machine));
+        let was = auto(24 * GIB);
+        // A kernel that keeps some pages more, over a step; a balloon.
+        for machine in [24 * GIB - 4096, 24 * GIB - (300 << 20), 25 * GIB, 23 * GIB, 26 * GIB] {
+            assert_eq!(now(24 * GIB, machine), was, "{machine}");
+        }
+        for machine in [12 * GIB, 20 * GIB, 48 * GIB, GIB] {
+            assert_eq!(
+                now(24 * GIB, machine).0,
+                auto(machine).0,
+                "{machine}: another machine, or too little is left to it"
+            );
+        }
+        for machine in (2..600).map(|n| n * GIB / 2) {
+            for earlier in (2..600).map(|n| n * GIB / 2) {
+                let (memory, shm) = now(earlier, machine);
+                let left = machine - memory.unwrap();
+                assert!(
+                    left * 2 >= machine - auto(machine).0.unwrap() && shm <= memory.unwrap(),
+                    "{earlier} {machine}"
+                );
+            }
+        }
+        // What the user wrote is what is wanted.
+        assert_eq!(kept(was, (Some(8 * GIB), 4 * GIB), (false, true), Some(24 * GIB)), (Some(8 * GIB), 4 * GIB));
+        assert_eq!(kept(was, (Some(20 * GIB), GIB), (true, false), Some(24 * GIB)), (Some(20 * GIB), GIB));
+        // Without a limit, half of the machine's memory is a few pages less after an update.
+        assert_eq!(kept((None, 12 * GIB), (None, 12 * GIB - 4096), (false, true), Some(24 * GIB)), (None, 12 * GIB));
+        assert_eq!(kept(was, (None, 12 * GIB), (false, true), Some(24 * GIB)).0, None);
     }
 
     #[test]

@@ -145,7 +145,7 @@ fn the_hosts_login_is_known_by_its_kind_and_place() {
 #[test]
 fn a_keyring_that_an_administrator_has_set_is_asked_and_the_file_is_not_taken() {
     let key = r#"{"auth_mode":"apikey","OPENAI_API_KEY":"sk-old"}"#;
-    for layer in ["config.toml", "managed_config.toml", "requirements.toml"] {
+    for layer in ["config.toml", "managed_config.toml"] {
         for file in [None, Some(key), Some(login("a", 1).as_str())] {
             let place = Place::new(file);
             fs::create_dir(place.at("etc")).unwrap();
@@ -156,5 +156,19 @@ fn a_keyring_that_an_administrator_has_set_is_asked_and_the_file_is_not_taken() 
             assert!(said.contains("out of which `login: full` cannot take it"), "{said}");
             assert!(!place.at("private/auth.json").exists());
         }
+    }
+}
+
+#[test]
+fn where_no_login_may_lie_in_a_file_none_goes_in() {
+    let place = Place::new(Some(&login("a", 1)));
+    place.enter();
+    fs::create_dir(place.at("etc")).unwrap();
+    fs::write(place.at("etc/requirements.toml"), "cli_auth_credentials_store = \"keyring\"").unwrap();
+    assert_eq!(of_host(&place.host()), HostLogin::Barred);
+    for how in [Login::Lease, Login::Full] {
+        let said = lines(place.enter_with(how));
+        assert!(said.contains("allows no login in a file"), "{said}");
+        assert!(!place.at("private/auth.json").exists());
     }
 }

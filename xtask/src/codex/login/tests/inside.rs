@@ -218,7 +218,7 @@ fn a_call_that_ends_at_any_moment_leaves_no_doubt_about_the_file() {
             pending = Some(Given { file, fingerprint: "of the new one".into(), ..given });
             if renamed { Ok(()) } else { anyhow::bail!("it ends here") }
         };
-        assert_eq!(dir.write_noting("auth.json", "{}", 0o600, note).is_ok(), renamed);
+        assert_eq!(dir.write_noting("auth.json", "{}", 0o600, &|| false, note).is_ok(), renamed);
         LoginRecord { pending, ..before.clone() }.write(&place.at("record.json")).unwrap();
         let given = |held: Held| matches!(held.file, InHome::Given(Gift::Lease, Some(_)));
         assert_eq!(given(place.held()), !renamed, "what may have been changed since is not promised");
@@ -241,7 +241,7 @@ fn what_is_written_to_while_it_is_written_is_not_what_was_given() {
     // An agent has opened the file before its place was taken, and gives it back its size and time.
     let mut held = None;
     let mut file = dir
-        .write_noting("auth.json", "token", 0o600, |_| {
+        .write_noting("auth.json", "token", 0o600, &|| false, |_| {
             let temp = fs::read_dir(place.at("private")).unwrap().map(|entry| entry.unwrap().path()).next().unwrap();
             held = Some(fs::File::options().write(true).open(temp)?);
             Ok(())

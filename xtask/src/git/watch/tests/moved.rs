@@ -42,7 +42,7 @@ impl Given {
     /// `cargo xtask down`.
     fn ends(&self, workspace: &Path) {
         let now = Now::Ended;
-        assert!(look(workspace, None, &self.state(workspace), &none(), now, None).unwrap().complete);
+        assert!(look(workspace, None, &self.state(workspace), &none(), now).unwrap().complete);
         Exposed::settle(&self.list, workspace).unwrap();
     }
 
@@ -149,7 +149,7 @@ fn what_was_made_in_a_container_that_is_gone_is_compared_with_what_was_there_bef
     let repo = w.f.repo();
     // Nobody was left at the end of the session, then the user ran a program of the agent's by other means, and the
     // container is gone.
-    look(&w.f.workspace, Some(&repo), &w.state(), &none(), Now::Quiet, None).unwrap();
+    look(&w.f.workspace, Some(&repo), &w.state(), &none(), Now::Quiet).unwrap();
     w.evil("new");
     assert_eq!(w.protect().warnings.len(), 1);
     assert!(!w.at("new/.git").exists());

@@ -22,7 +22,7 @@ impl Placed {
 
     fn look(&self, now: Now) -> Vec<String> {
         let repo = super::super::super::detect(&self.w.f.workspace).unwrap();
-        look(&self.w.f.workspace, repo.as_ref(), &self.w.state(), &self.env, now, None).unwrap().warnings
+        look(&self.w.f.workspace, repo.as_ref(), &self.w.state(), &self.env, now).unwrap().warnings
     }
 }
 

@@ -24,7 +24,7 @@ fn a_guarded_program_with_a_second_name_starts_nothing_until_it_is_a_file_of_its
     set.guards(&["tools/fsm"]);
     // A link that comes later is said when it is looked.
     hard_link(set.w.at("tools/fsm"), set.w.at("bin/later")).unwrap();
-    let said = look(&set.w.f.workspace, None, &set.w.state(), &set.env, Now::Busy, None).unwrap().warnings;
+    let said = look(&set.w.f.workspace, None, &set.w.state(), &set.env, Now::Busy).unwrap().warnings;
     assert!(said.len() == 1 && said[0].contains("tools/fsm` is a file with 2 names"), "{said:?}");
 }
 

@@ -75,7 +75,7 @@ fn the_users_own_settings_count_where_the_workspace_has_no_repository() {
     // What is not there yet is the agent's when it comes.
     fs::remove_dir_all(set.w.at("hooks")).unwrap();
     fs::create_dir(set.w.at("hooks")).unwrap();
-    let said = look(&set.w.f.workspace, None, &set.w.state(), &set.env, Now::Busy, None).unwrap().warnings;
+    let said = look(&set.w.f.workspace, None, &set.w.state(), &set.env, Now::Busy).unwrap().warnings;
     assert!(said[0].starts_with("`hooks` was not there"), "{said:?}");
 }
 
@@ -207,7 +207,7 @@ fn links_of_the_users_that_lead_into_the_workspace_are_followed() {
     fs::remove_file(set.w.state()).unwrap();
     set.start().unwrap();
     set.w.program("later/attributes");
-    let said = look(&workspace, None, &set.w.state(), &set.env, Now::Busy, None).unwrap().warnings;
+    let said = look(&workspace, None, &set.w.state(), &set.env, Now::Busy).unwrap().warnings;
     assert!(said.len() == 1 && said[0].starts_with("`later/attributes` was not there"), "{said:?}");
     symlink(&home, set.w.at("way")).unwrap();
     link("way/x", "tool");
