@@ -242,7 +242,7 @@ fn what_a_survivor_of_a_killed_call_writes_is_told_at_the_next_entry() {
     fs::write(sandbox.workspace().join("go"), "").expect("a sign for the survivor");
     proc::wait_for("its file", 20, || sandbox.workspace().join(".envrc").exists().then_some(()));
 
-    let run = sandbox.enter(["--version"]).ok();
+    let run = sandbox.task("sandbox").args(["--yes", "--on-change", "keep", "--", "--version"]).run().ok();
     let told = "since the sandbox was last looked at, in the workspace, `.envrc` is new";
     assert!(run.stderr.contains(told), "{}", run.stderr);
     let before_codex = run.stderr.split("$ docker exec").next().unwrap_or_default();
@@ -267,11 +267,11 @@ fn what_a_leftover_makes_setuid_after_the_exit_is_cleared_and_told_at_the_next_l
         assert_eq!(mode(), 0o4755);
     };
     go("go-1");
-    let run = sandbox.enter(["--version"]).ok();
+    let run = sandbox.task("sandbox").args(["--yes", "--on-change", "keep", "--", "--version"]).run().ok();
     assert!(run.stderr.contains("removed the setuid bit of `su`"), "{}", run.stderr);
     assert_eq!(mode(), 0o755);
     go("go-2");
-    let run = sandbox.task("down").run().ok();
+    let run = sandbox.task("down").args(["--on-change", "keep"]).run().ok();
     assert!(run.stderr.contains("removed the setuid bit of `su`"), "{}", run.stderr);
     assert!(run.stderr.contains("in the workspace, `.envrc` changed"), "{}", run.stderr);
     assert_eq!(mode(), 0o755);

@@ -17,8 +17,9 @@ const SANE: &str = concat!(
     "\x1b[=0u\x1b[>4m\x1b[?1l\x1b[?66l\x1b>",
     // Output is shown at once, inserts nothing, wraps at the right margin, and the cursor is seen.
     "\x1b[?2026l\x1b[4l\x1b[?5l\x1b[?7h\x1b[?25h",
-    // The whole screen scrolls; setting that moves the cursor, which is put back.
-    "\x1b7\x1b[?69l\x1b[?6l\x1b[r\x1b8\x1b[?6l",
+    // The whole screen scrolls. Setting that moves the cursor, which is put back, perhaps with the origin at the margins:
+    // those are the screen's own now.
+    "\x1b7\x1b[?69l\x1b[?6l\x1b[r\x1b8",
     // The usual letters, colours and weight, none of them hidden: the colours themselves, too.
     "\x1b(B\x1b)0\x0f\x1b[0m\x1b]104\x1b\\\x1b]110\x1b\\\x1b]111\x1b\\\x1b]112\x1b\\",
 );
