@@ -262,7 +262,7 @@ impl<'a> Finder<'a> {
         match met {
             Met::Git { dir, name, place } => self.judge(dir, name, place),
             Met::Attributes { path, text } => {
-                text::add(&mut self.found.attributes, &path, text);
+                text::add(&mut self.found.attributes, &mut self.found.attribute_bytes, &path, text);
                 Then::Descend
             }
             Met::Link { dir, name, path } => {
