@@ -225,7 +225,8 @@ pub(super) fn mirror(cx: &Context, ground: &Ground) -> Result<Mirror> {
     let Ground { settings, exposed, surroundings, .. } = ground;
     let mut mirror = home(cx, settings, exposed)?;
     let rules = surroundings.optional.get(&Role::SystemCodex);
-    let rules = rules.map(|rules| codex::home::system(rules, settings.config_secrets(), exposed)).transpose();
+    let own = codex::login::OwnLogin::of(&settings.host_codex_home);
+    let rules = rules.map(|rules| codex::home::system(rules, settings.config_secrets(), exposed, &own)).transpose();
     let (system, more) = rules.context("the administrator's rules for Codex must stay in force")?.unwrap_or_default();
     mirror.system = system;
     mirror.secrets.add(settings.config_secrets(), more);
