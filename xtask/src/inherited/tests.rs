@@ -44,7 +44,7 @@ fn every_variable_that_names_what_a_sandbox_can_write_is_refused() {
         let start = match names {
             Names::Address => "unix://",
             Names::Bus => "unix:guid=0,path=",
-            Names::Nothing | Names::Path | Names::Paths | Names::Programs | Names::Any => "",
+            Names::Nothing | Names::Zone | Names::Path | Names::Paths | Names::Programs | Names::Any => "",
         };
         // Also what an agent has not made yet, what is reached by a link, and what is relative.
         for path in

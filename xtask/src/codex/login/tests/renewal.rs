@@ -99,6 +99,25 @@ fn a_dead_refresh_token_is_asked_about_twice() {
 }
 
 #[test]
+fn a_renewal_that_is_left_to_codex_is_the_only_one() {
+    let place = Place::new(Some(&login("a", 1)));
+    place.answer(&says("chatgpt", Some(&token("old", 240))));
+    fs::write(place.at("renewed"), says("chatgpt", Some(&token("new", 800_000)))).unwrap();
+    fs::write(place.at("slow"), "").unwrap();
+    let begun = || fs::read_to_string(place.at("asked")).is_ok_and(|text| text.contains("renewed"));
+    // The user presses Ctrl-C twice.
+    let patience = Patience { stop: &begun, insists: &begun };
+    let CodexSays::Token(left) = place.leases().get(Duration::ZERO, patience).unwrap() else { panic!("no token") };
+    assert_eq!(left.secret(), token("old", 240), "it was not waited for");
+    // It goes on: whoever asks next waits, and has what it brought.
+    let CodexSays::Token(got) = place.leases().get(Duration::ZERO, Patience::ENDLESS).unwrap() else {
+        panic!("no token")
+    };
+    assert_eq!(got.secret(), token("new", 800_000));
+    assert_eq!(place.asked().1, 1);
+}
+
+#[test]
 fn two_sandboxes_at_once_renew_it_once() {
     let place = Place::new(Some(&login("a", 1)));
     place.answer(&says("chatgpt", Some(&token("old", 240))));
