@@ -6,7 +6,7 @@ use super::auth::HostFile;
 use super::store::{HostCodex, Store};
 use super::token::Token;
 use crate::beneath::{Lock, lock_fd};
-use crate::{exec, fingerprint};
+use crate::{exec, fingerprint, ui};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -25,6 +25,12 @@ const LEASE: &str = "lease.json";
 
 /// How long another sandbox may take to ask.
 const WAIT: Duration = Duration::from_secs(90);
+
+/// After which the user is told of it.
+const LATE: Duration = Duration::from_secs(2);
+
+const WAITS: &str =
+    "login: another call has your Codex on the host asked or its login renewed, for which this one waits";
 
 /// How long the removal waits for that: what it removes may be written anew at any time.
 const WAIT_TO_REMOVE: Duration = Duration::from_secs(5);
@@ -123,7 +129,10 @@ impl Leases {
             return Ok(CodexSays::Token(token));
         }
         exec::create_dir(&self.dir, 0o700)?;
-        let Some(lock) = lock(&self.dir, WAIT, patience.stop)? else {
+        let late = ui::late(LATE, WAITS);
+        let lock = lock(&self.dir, WAIT, patience.stop)?;
+        drop(late);
+        let Some(lock) = lock else {
             return Ok(CodexSays::Silent("another sandbox was asking it"));
         };
         // The one that had the lock may have renewed it.

@@ -131,6 +131,18 @@ fn two_sandboxes_at_once_renew_it_once() {
 }
 
 #[test]
+fn a_session_that_began_with_a_lease_gives_none_to_a_sandbox_that_was_entered_without_since() {
+    let place = Place::new(Some(&login("a", 1)));
+    place.enter();
+    let new = Token::parse(&token("new", 600_000)).unwrap();
+    let push = || push(&new, Form::AuthTokens, &place.at("private"), &place.at("record.json")).unwrap();
+    place.enter_with(Login::None);
+    assert!(!push() && !place.at("private/auth.json").exists());
+    place.enter();
+    assert!(push());
+}
+
+#[test]
 fn a_renewed_lease_replaces_the_one_that_was_given_and_nothing_else() {
     let place = Place::new(Some(&login("a", 1)));
     place.enter();
