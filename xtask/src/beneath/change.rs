@@ -1,6 +1,6 @@
 //! What is changed beneath a directory that an agent can have written.
 
-use super::{Beneath, DIRECTORY, Node, Stamp};
+use super::{Beneath, DIRECTORY, FileId, Node, Stamp};
 use crate::error::failed;
 use crate::nonce::nonce;
 use crate::text;
@@ -304,7 +304,23 @@ pub(crate) fn settled(file: &mut File, bytes: &[u8]) -> io::Result<Option<Stamp>
 
 /// A held `flock`; dropping it releases the lock.
 pub(crate) struct Lock {
-    _fd: OwnedFd,
+    fd: OwnedFd,
+}
+
+impl Lock {
+    /// The same lock for a process that is started: it is held until that has ended, too.
+    pub(crate) fn share(&self) -> io::Result<OwnedFd> {
+        self.fd.try_clone()
+    }
+
+    /// Whether what was locked is what lies at this path now: who removed it meanwhile made room for another lock.
+    pub(crate) fn is_at(&self, path: &Path) -> io::Result<bool> {
+        let locked = FileId::from(&File::from(self.share()?).metadata()?);
+        match std::fs::symlink_metadata(path) {
+            Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(false),
+            there => there.map(|there| FileId::from(&there) == locked),
+        }
+    }
 }
 
 /// Takes the exclusive `flock` of an open file, asking again until `wait` is over.
@@ -313,7 +329,7 @@ pub(crate) fn lock_fd(fd: impl Into<OwnedFd>, wait: Duration) -> io::Result<Opti
     let end = Instant::now() + wait;
     loop {
         match rustix::fs::flock(fd.as_fd(), FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(Some(Lock { _fd: fd })),
+            Ok(()) => return Ok(Some(Lock { fd })),
             Err(Errno::WOULDBLOCK | Errno::INTR) if Instant::now() < end => {
                 std::thread::sleep(Duration::from_millis(20));
             }

@@ -116,7 +116,7 @@ impl Removal {
         }
         if self.all {
             // The leases of the login are kept for all workspaces: the next entry of another one asks again.
-            steps.extend([places.leases.clone(), places.dir.clone()].map(remove));
+            steps.extend(login::all_kept(&places.leases).into_iter().chain([places.dir.clone()]).map(remove));
         }
         steps
     }
@@ -181,7 +181,10 @@ impl Removal {
         exec::all(&self.ending())?;
         let decided = self.look(decision);
         let note = self.all.then(|| login::WholeNote::read(&self.places.codex_home, &self.places.login)).flatten();
+        let leases = if self.all { login::all_kept(&self.places.leases) } else { Vec::new() };
+        let locks = login::lock_all(&leases, stop)?;
         let tidied = exec::each(&self.tidying(decided), stop);
+        drop(locks);
         // What could not be removed of the home may hold a copy of the whole login.
         note.map_or(Ok(()), login::WholeNote::keep)?;
         tidied.map_err(|err| if self.volumes.is_empty() { err } else { err.context(in_use()) })?;
@@ -260,6 +263,14 @@ mod tests {
             !removal(false).tidying(true).contains(&Step::Remove { path: login.clone() }),
             "it stays with its home"
         );
+        // The lock of a renewal outlives the lease: another sandbox may be having one renewed under it.
+        let kept = places.leases.join("0123");
+        exec::create_dir(&kept, 0o700).unwrap();
+        ["lease.json", "lock"].iter().for_each(|name| std::fs::write(kept.join(name), "").unwrap());
+        let steps = removal(true).tidying(true);
+        assert!(steps.contains(&Step::Remove { path: kept.join("lease.json") }), "{steps:?}");
+        let takes_lock = |step: &Step| matches!(step, Step::Remove { path } if kept.join("lock").starts_with(path));
+        assert!(!steps.iter().any(takes_lock), "{steps:?}");
         // A step that fails ends none of the others, and the user can end them all.
         exec::create_dir(&places.codex_home, 0o700).unwrap();
         std::fs::write(&login, "secret").unwrap();

@@ -4,6 +4,7 @@
 //! but a shell.
 
 pub(crate) mod call;
+mod certificates;
 pub(crate) mod changes;
 pub(crate) mod down;
 mod dry_run;
