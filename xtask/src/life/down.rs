@@ -168,8 +168,8 @@ impl Removal {
                     "what tools on this host obeyed before is removed with the rest: from now on nothing tells what changed"
                 }
                 false => {
-                    "what tools on this host obeyed before is kept, because what changed is not decided: the next start, or \
-                     `cargo xtask down` with `--on-change`, compares with it"
+                    "what tools on this host obeyed before is kept, because what changed is not decided, or not all was \
+                     compared: the next start, or `cargo xtask down` with `--on-change`, compares with it"
                 }
             });
         }

@@ -12,8 +12,10 @@ use super::state::{Behind, Budget, Entries, Entry, State, read};
 use super::told::Told;
 use super::undecided::Undecided;
 use super::{Class, Obeyed};
-use crate::beneath::{Beneath, Refused, Stamp, Why};
+use crate::beneath::{Beneath, Born, Refused, Stamp, Why};
+use crate::kept_path::KeptPath;
 use rustix::fs::FileType;
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fmt;
 use std::ops::Deref as _;
@@ -69,6 +71,13 @@ pub(crate) struct Look {
     links: Vec<PathBuf>,
     ways: Vec<PathBuf>,
     not_followed: usize,
+    too_long: usize,
+    /// Whether the walk has left something out.
+    cut: bool,
+    /// When the session began, where nothing of an agent's was alive between the last look and that.
+    since: Option<Born>,
+    /// What is new, and was there before that.
+    older: BTreeSet<KeptPath>,
     /// Whether nothing but what was there is looked at.
     no_walk: bool,
     /// Whether the walk came to its end: what was not met otherwise only was not looked at.
@@ -107,6 +116,10 @@ impl Look {
             links: Vec::new(),
             ways: Vec::new(),
             not_followed: 0,
+            too_long: 0,
+            cut: false,
+            since: None,
+            older: BTreeSet::new(),
             no_walk: false,
             complete: false,
         }
@@ -147,8 +160,10 @@ impl Look {
 
     pub(super) fn take(&mut self, dir: &Beneath, name: &OsStr, path: &Path, row: &'static Obeyed) {
         let of = row.class as usize;
-        let is_too_much = self.count[of] >= MOST || path.as_os_str().len() > LONGEST;
-        if is_too_much && !self.now.contains_key(path) && self.before(path).is_none() {
+        let is_known = self.now.contains_key(path) || self.before(path).is_some();
+        if !is_known && path.as_os_str().len() > LONGEST {
+            self.too_long += 1;
+        } else if !is_known && self.count[of] >= MOST {
             self.over[of] += 1;
         } else if let Some(entry) = self.entry(dir, name, path, row) {
             self.count[of] += usize::from(self.now.insert(path.into(), entry).is_none());
@@ -214,6 +229,41 @@ impl Look {
     /// says that the user wants it to end, the look stays incomplete.
     pub(crate) fn finish(&mut self, root: &Beneath, stop: &dyn Fn() -> bool) {
         self.complete = self.reach(root, stop).is_some();
+        self.older = self.since.map(|since| self.made_before(root, since)).unwrap_or_default();
+    }
+
+    /// Says when the session began that is over now.
+    pub(crate) fn since(self, since: Option<Born>) -> Look {
+        Look { since, ..self }
+    }
+
+    /// To be called where the walk has left something out.
+    pub(crate) fn cut(&mut self) {
+        self.cut = true;
+    }
+
+    /// What is new, and was there before the session began. The kernel alone sets the time of the last change, and moves it
+    /// at each change, also when a file or directory is renamed: so each directory on the way must be as old. What an earlier
+    /// look has left out, or is undecided, is none of it.
+    fn made_before(&self, root: &Beneath, since: Born) -> BTreeSet<KeptPath> {
+        if !self.has_last() || self.record.has_gaps() || self.in_memory.unwrap_or_else(|| root.is_in_memory()) {
+            return BTreeSet::new();
+        }
+        let is_older = |path: &Path, entry: &Entry| {
+            let is_file = matches!(entry.state, State::File(_));
+            let on_the_way = path.ancestors().skip(1).filter(|dir| !dir.as_os_str().is_empty());
+            let mut times = on_the_way.map(|dir| Some(Stamp::of(&open(root, dir).ok()??).ok()?.changed));
+            is_file
+                && entry.stamp.is_some_and(|stamp| stamp.changed < since)
+                && times.all(|time| time.is_some_and(|time| time < since))
+        };
+        let new = self.now.iter().filter(|(path, _)| self.before(path).is_none() && !self.undecided.covers(path));
+        new.filter(|(path, entry)| is_older(path, entry)).map(|(path, _)| path.clone()).collect()
+    }
+
+    /// Whether there is something in the workspace that was not compared.
+    pub(crate) fn has_gaps(&self) -> bool {
+        self.cut || self.over.iter().any(|over| *over > 0) || self.not_followed > 0 || self.too_long > 0
     }
 
     fn reach(&mut self, root: &Beneath, stop: &dyn Fn() -> bool) -> Option<()> {
@@ -265,7 +315,8 @@ impl Look {
                 Some(before) if before.state != now.state => What::Changed,
                 Some(_) => continue,
             };
-            changes.extend(Change::of(path, what, last.get(path), Some(now)));
+            let change = Change::of(path, what, last.get(path), Some(now));
+            changes.extend(change.map(|change| Change { older: self.older.contains(path), ..change }));
         }
         let removed = last.iter().filter(|(path, _)| !self.now.contains_key(*path));
         changes.extend(removed.filter_map(|(path, before)| Change::of(path, What::Removed, Some(before), None)));
@@ -288,6 +339,17 @@ impl Look {
                     "more than {MOST} files in the workspace {kind}: the {over} of them that lie deepest are not compared"
                 ));
             }
+        }
+        if self.too_long > 0 {
+            lines.push(format!(
+                "{} files that tools obey have paths of more than {LONGEST} bytes, and are not compared",
+                self.too_long
+            ));
+        }
+        if self.cut {
+            lines.push(
+                "what was not looked at was not compared with what tools on this host obeyed before, either".to_owned(),
+            );
         }
         if self.not_followed > 0 {
             lines.push(format!(
@@ -319,12 +381,54 @@ impl Look {
         &self.undecided
     }
 
+    /// Whether a change that was asked about still waits for an answer: another call may have decided meanwhile.
+    pub(crate) fn is_open(&self, change: &Change) -> bool {
+        !self.record.is_anothers() || Undecided::read(self.record.folder()).covers(&change.path)
+    }
+
     /// Keeps what this look has seen, in place of the last one. What is undecided is kept as it was before, so that the next
-    /// look tells of it again. Says how many files were too much to be kept.
+    /// look tells of it again. Where another call has written meanwhile, all that it noted stays, and only what was asked
+    /// about is noted. Says how many files were too much to be kept.
     ///
     /// # Errors
     /// The state folder cannot be written.
-    pub(crate) fn keep(&self, undecided: &[&Change]) -> anyhow::Result<usize> {
+    pub(crate) fn keep(&self, asked: &[&Change], undecided: &[&Change]) -> anyhow::Result<usize> {
+        if self.record.is_anothers() {
+            return self.merge(asked, undecided).map(|()| 0);
+        }
+        let kept = self.replace(undecided);
+        self.record.mark();
+        kept
+    }
+
+    fn merge(&self, asked: &[&Change], undecided: &[&Change]) -> anyhow::Result<()> {
+        let folder = self.record.folder();
+        // Where there is no record any more, `down` has removed it, and looked itself.
+        let Ok(Some(last)) = self.record.read() else { return Ok(()) };
+        let (mut now, mut left) = (last.clone(), Undecided::read(folder));
+        let decided = |change: &Change| undecided.iter().all(|other| other.path != change.path);
+        for change in asked.iter().chain(undecided) {
+            let entry = match decided(change) {
+                true => self.now.get(change.path.as_path()),
+                false => change.before.as_ref(),
+            };
+            match entry {
+                Some(entry) => _ = now.insert(change.path.as_path().into(), entry.clone()),
+                None => _ = now.remove(change.path.as_path()),
+            }
+            if decided(change) {
+                left.remove(&change.path);
+            }
+        }
+        left.add(undecided);
+        if !left.is_empty() {
+            left.write(folder)?;
+        }
+        self.record.write(Some(&last), &now)?;
+        left.write(folder)
+    }
+
+    fn replace(&self, undecided: &[&Change]) -> anyhow::Result<usize> {
         let last = self.last.as_ref().ok().and_then(Option::as_ref);
         if self.no_walk {
             return self.record.write(last, &self.now);
@@ -336,7 +440,11 @@ impl Look {
                 None => _ = now.remove(change.path.as_path()),
             }
         }
-        let kept = || self.record.write(last, &now);
+        let kept = || {
+            let not_kept = self.record.write(last, &now)?;
+            self.record.note_gaps(self.has_gaps() || not_kept > 0)?;
+            Ok::<_, anyhow::Error>(not_kept)
+        };
         let said = || Undecided::of(undecided).write(self.record.folder());
         // Where this process ends in between, more counts as undecided, and never less.
         if undecided.is_empty() {

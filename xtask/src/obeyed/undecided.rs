@@ -34,23 +34,35 @@ pub(crate) struct Undecided {
 }
 
 impl Undecided {
-    fn file(folder: &Path) -> PathBuf {
+    pub(super) fn file(folder: &Path) -> PathBuf {
         folder.join("undecided.json")
     }
 
     pub(super) fn of(changes: &[&Change]) -> Undecided {
-        let mut undecided = Undecided { schema: SCHEMA, ..Undecided::default() };
-        let mut left = BYTES;
+        let mut undecided = Undecided::default();
+        undecided.add(changes);
+        undecided
+    }
+
+    pub(super) fn add(&mut self, changes: &[&Change]) {
+        self.schema = SCHEMA;
+        let mut left = BYTES.saturating_sub(self.files.keys().map(|path| path.as_os_str().len()).sum());
         for change in changes {
-            match left.checked_sub(change.path.as_os_str().len()).filter(|_| undecided.files.len() < MOST) {
+            if self.files.contains_key(change.path.as_path()) {
+                continue;
+            }
+            match left.checked_sub(change.path.as_os_str().len()).filter(|_| self.files.len() < MOST) {
                 Some(rest) => {
                     left = rest;
-                    undecided.files.insert(change.path.as_path().into(), change.what);
+                    self.files.insert(change.path.as_path().into(), change.what);
                 }
-                None => undecided.more += 1,
+                None => self.more += 1,
             }
         }
-        undecided
+    }
+
+    pub(super) fn remove(&mut self, path: &Path) {
+        self.files.remove(path);
     }
 
     /// What the folder of the last look says. A file that cannot be understood says that anything can be undecided.
