@@ -81,7 +81,9 @@ fn what_is_new_is_set_aside_at_the_exit_and_by_down() {
     let run = left(&sandbox, &["--on-change", "aside"]);
     told(&run);
     assert!(!at(".envrc").exists() && at(".envrc.set-aside-1").exists() && !at("CLAUDE.md").exists());
-    assert!(at("codex-sandbox-set-aside/settings.json.set-aside-1").exists() && at("a/b/GNUmakefile").exists());
+    assert!(
+        at("codex-sandbox-set-aside/a+b+.claude+settings.json.set-aside-1").exists() && at("a/b/GNUmakefile").exists()
+    );
     let late = "setsid sh -c 'until [ -e go ]; do sleep 0.1; done; echo x >AGENTS.md; touch done' >/dev/null 2>&1 </dev/null &\n";
     sandbox.task("sandbox").args(["--yes", "--shell"]).stdin(late).run().ok();
     fs::write(at("go"), "").expect("a sign");

@@ -1,8 +1,8 @@
 //! What has changed in files that tools on this host obey: told at every look, whoever wrote it, and what acts by itself
 //! shown, asked about, and undone where the user wants that.
 
-use super::call::free_lock;
 use super::gather::Gathered;
+use super::locks::free_lock;
 use super::signals::Signals;
 use crate::beneath::{Beneath, Born};
 use crate::error::failed;

@@ -9,6 +9,7 @@ use crate::engine::running::Existing;
 use crate::engine::{caches, compose, docker};
 use crate::error::failed;
 use crate::life::{find, git_watch, leftovers, lock};
+use crate::obeyed::Undecided;
 use crate::spec::inside::FILLED;
 use crate::spec::places::{self, Places};
 use crate::spec::settings::{self, Flags};
@@ -136,6 +137,11 @@ impl Removal {
         };
         let volumes = self.volumes.iter().map(|name| format!("the volume `{name}` {}", whose(name)));
         home.into_iter().chain(self.commits.clone()).chain(volumes).collect()
+    }
+
+    /// What acts by itself and waits for a decision since the last look, a line each.
+    pub(crate) fn undecided(&self) -> Vec<String> {
+        Undecided::read(&self.places.obeyed).lines()
     }
 
     /// The commits that would be lost, a line each.

@@ -1,12 +1,12 @@
 //! Enters the sandbox, and reports what changed after the session.
 
-use super::call::free_lock;
 use super::changes::Decision;
 use super::exec_command::{Entry, Left, Program};
 use super::gather::{Gathered, find};
 use super::lease::Keeper;
 use super::leave::{self, leave};
 use super::leftovers::{self, Policy};
+use super::locks::free_lock;
 use super::running::Running;
 use super::session::Session;
 use super::signals::Signals;

@@ -1,10 +1,10 @@
 //! When the workspace is looked through for git directories: before a container starts, before an entry where an agent
 //! can have run since the last look, at the end of a session, and when the sandbox is removed.
 
-use super::call::free_lock;
 use super::changes::{self, Decision, When};
 use super::gather::{Gathered, find};
 use super::ground::Ground;
+use super::locks::free_lock;
 use super::reopen::reopen;
 use crate::beneath::Born;
 use crate::context::Context;

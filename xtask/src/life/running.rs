@@ -220,7 +220,9 @@ impl Unproven<'_> {
 /// The host's configuration cannot be read, or the state folder cannot be written.
 fn refresh(call: &mut Call<'_>, container: &Container) -> Result<Vec<String>> {
     if !Alive::read(container)?.others().is_empty() {
-        return ready::login(&call.gathered, Inside::Alive);
+        let mut notes = ready::login(&call.gathered, Inside::Alive)?;
+        notes.extend(ready::not_anew(call.gathered.ground.settings.shape.codex_home));
+        return Ok(notes);
     }
     let Call { cx, gathered, signals, .. } = call;
     gathered.mirror = gather::mirror(cx, &gathered.ground)?;

@@ -30,6 +30,9 @@ pub(super) struct Used {
     /// How often the sandbox's own limit left no room since then; `None` where the kernel does not say. Version 1 counts the
     /// times too at which something could still be given back.
     pub(super) limit_hits: Option<u64>,
+    /// Whether each kill at the limit is counted there: version 1 charges memory with swap first, and does not.
+    #[serde(skip)]
+    pub(super) counts_all: bool,
     /// The bytes that the kernel has written to disks for the container since its start. Only cgroup v2 counts what goes
     /// through the page cache, which is nearly all of it; `None` elsewhere.
     pub(super) written_bytes: Option<u64>,
@@ -56,7 +59,9 @@ impl Used {
             };
             read(Path::new(&join(&dir, name?)))
         };
+        let memory = known.as_ref().and_then(|(cgroup, mounts)| directory(cgroup, "memory", mounts));
         Used {
+            counts_all: matches!(memory, Some((_, CgroupVersion::Two))),
             oom_kills: file("memory", Some("memory.events"), Some("memory.oom_control"))
                 .and_then(|text| oom_kills(&text)),
             // Of the group itself since Linux 5.2; the container has none below it.
@@ -125,9 +130,10 @@ pub(super) fn since(before: &Used, after: &Used, memory: Option<u64>, ended: boo
     let kills = before.oom_kills.zip(after.oom_kills).map_or(0, |(before, after)| after.saturating_sub(before));
     let hits = before.limit_hits.zip(after.limit_hits).map(|(before, after)| after.saturating_sub(before));
     let by = match (memory, hits) {
-        (None, _) | (Some(_), Some(0)) => By::Machine(memory),
+        (None, _) => By::Machine(memory),
+        (Some(_), Some(0)) if after.counts_all => By::Machine(memory),
+        (Some(limit), Some(0) | None) => By::Unknown(limit),
         (Some(limit), Some(_)) => By::Limit(limit),
-        (Some(limit), None) => By::Unknown(limit),
     };
     let mut lines: Vec<String> = (kills > 0 || ended).then(|| killed(kills, by)).into_iter().collect();
     let written = before.written_bytes.zip(after.written_bytes);
@@ -214,6 +220,7 @@ mod tests {
         Used {
             oom_kills: Some(oom_kills),
             limit_hits: Some(2 * oom_kills),
+            counts_all: true,
             written_bytes,
             free: vec![Free { dir: "/w".into(), free_bytes }],
         }
@@ -256,6 +263,8 @@ mod tests {
         assert!(
             said(Some(2), limit).contains("the machine ran short of memory, below the limit of the sandbox, 2.0 GiB")
         );
+        let one = since(&before, &Used { limit_hits: Some(2), counts_all: false, ..after.clone() }, limit, false);
+        assert!(one[0].contains("the kernel's counts do not say"), "{one:?}");
         assert!(said(None, limit).contains("the kernel's counts do not say"));
         assert!(said(Some(3), None).contains("the memory of this machine was used up"));
         let gone = since(&before, &Used::default(), limit, true);

@@ -3,7 +3,6 @@
 //! can always be read.
 
 use super::state::{Content, Entries, Entry};
-use super::undecided::Undecided;
 use super::{Class, names};
 use crate::exec;
 use crate::kept_path::KeptPath;
@@ -38,6 +37,11 @@ struct Kept {
 /// What tells one version of a file from the next: each is written beside the last and renamed over it.
 type Mark = Option<(u64, i64, i64)>;
 
+/// Where it is written what is not decided.
+pub(super) fn undecided_file(folder: &Path) -> PathBuf {
+    folder.join("undecided.json")
+}
+
 /// The folder.
 pub(super) struct Record {
     folder: PathBuf,
@@ -53,7 +57,7 @@ impl Record {
     }
 
     fn marks(&self) -> [Mark; 3] {
-        let files = [self.file(Class::ByItself), self.file(Class::WhenRun), Undecided::file(&self.folder)];
+        let files = [self.file(Class::ByItself), self.file(Class::WhenRun), undecided_file(&self.folder)];
         files.map(|file| file.symlink_metadata().ok().map(|meta| (meta.ino(), meta.ctime(), meta.ctime_nsec())))
     }
 

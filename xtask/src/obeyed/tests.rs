@@ -230,7 +230,7 @@ fn what_was_there_is_put_back_and_what_took_its_place_is_kept() {
     assert_eq!(fs::read_link(g.at(".dir-locals.el")).unwrap(), Path::new("notes.txt"));
     assert_eq!((g.read(".envrc.set-aside-1"), g.read("notes.txt")), ("evil".to_owned(), "mine".to_owned()));
     assert!(!g.at(".husky/pre-commit").exists() && fs::read_dir(g.at(".husky")).unwrap().count() == 0);
-    assert!(g.at("codex-sandbox-set-aside/pre-commit.set-aside-1").exists());
+    assert!(g.at("codex-sandbox-set-aside/.husky+pre-commit.set-aside-1").exists());
     assert!(g.at(".mcp.json.set-aside-1").is_dir());
     assert_eq!(g.told(), Vec::<String>::new(), "what this tool did is not told as a change");
 }
@@ -279,7 +279,7 @@ fn what_cannot_be_put_back_stays_and_says_why() {
     assert!(has("`.vscode/tasks.json` is what it was; what took its place is set aside as `codex-sandbox-set-aside/"));
     assert_eq!((g.read("env.sh"), g.read("tools/tasks.json")), ("a".into(), "a".into()));
     assert_eq!(fs::read_link(g.at(".envrc")).unwrap(), Path::new("env.sh"));
-    assert!(g.at("codex-sandbox-set-aside/tasks.json.set-aside-1").exists());
+    assert!(g.at("codex-sandbox-set-aside/tools+tasks.json.set-aside-1").exists());
     assert_eq!(g.told(), ["`AGENTS.md` changed"], "and is told of again");
 }
 
@@ -734,6 +734,7 @@ fn what_is_set_aside_lies_where_no_tool_obeys_it_also_out_of_a_directory_of_whic
     }
     assert_eq!(fs::read_dir(g.at("codex-sandbox-set-aside-2")).unwrap().count(), 5, "{said:#?}");
     assert!(g.at("codex-sandbox-set-aside-2/asideDockerfile.code-workspace.set-aside-1").exists(), "{said:#?}");
+    assert!(g.at("codex-sandbox-set-aside-2/sub+.husky+pre-commit.set-aside-1").exists(), "{said:#?}");
     assert!(!g.at(".mcp.json").exists() && g.at(".mcp.json.set-aside-1/inner/AGENTS.md.set-aside-1").exists());
     assert_eq!((g.told(), g.undecided()), (Vec::<String>::new(), Vec::<String>::new()));
 }

@@ -2,6 +2,7 @@
 //! undecided where no answer comes, however the call ends.
 
 use super::changes::{Change, What};
+use super::record::undecided_file;
 use crate::exec;
 use crate::kept_path::KeptPath;
 use crate::text;
@@ -9,7 +10,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The version of the file.
 const SCHEMA: u32 = 1;
@@ -34,10 +35,6 @@ pub(crate) struct Undecided {
 }
 
 impl Undecided {
-    pub(super) fn file(folder: &Path) -> PathBuf {
-        folder.join("undecided.json")
-    }
-
     pub(super) fn of(changes: &[&Change]) -> Undecided {
         let mut undecided = Undecided::default();
         undecided.add(changes);
@@ -69,7 +66,7 @@ impl Undecided {
     pub(crate) fn read(folder: &Path) -> Undecided {
         let any = Undecided { schema: SCHEMA, files: BTreeMap::new(), more: 1 };
         let mut text = Vec::new();
-        match std::fs::File::open(Undecided::file(folder)).and_then(|file| file.take(READ).read_to_end(&mut text)) {
+        match std::fs::File::open(undecided_file(folder)).and_then(|file| file.take(READ).read_to_end(&mut text)) {
             Ok(_) => serde_json::from_slice(&text).ok().filter(|all: &Undecided| all.schema == SCHEMA).unwrap_or(any),
             Err(err) if err.kind() == ErrorKind::NotFound => Undecided::default(),
             Err(_) => any,
@@ -77,7 +74,7 @@ impl Undecided {
     }
 
     pub(super) fn write(&self, folder: &Path) -> Result<()> {
-        let path = Undecided::file(folder);
+        let path = undecided_file(folder);
         if self.is_empty() {
             return exec::remove(&path);
         }

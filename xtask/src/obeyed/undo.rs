@@ -231,11 +231,13 @@ fn set_aside(root: &Beneath, dir: &Beneath, at: &Path, path: &Path) -> Result<As
     let is_obeyed = |path: &Path| names::row(&path.with_file_name(renamed(name))).is_some();
     let obeyed = is_obeyed(at) || is_obeyed(path);
     if obeyed && let Ok((top, at_top)) = top(root) {
+        // The name says where it lay.
+        let flat = parts(at).unwrap_or_default().join(OsStr::new("+"));
         // Some rows take a name with any end.
         let mut other = OsString::from("aside");
-        other.push(name);
-        let new = if is_obeyed(&at_top.join(name)) { &other } else { name };
-        if let Ok(to) = dir.move_aside(name, new, SUFFIX, &top) {
+        other.push(&flat);
+        let new = if is_obeyed(&at_top.join(&flat)) { other } else { flat };
+        if let Ok(to) = dir.move_aside(name, &new, SUFFIX, &top) {
             return Ok(Aside { to: at_top.join(to), obeyed: false });
         }
     }

@@ -162,6 +162,7 @@ mod tests {
                 args: "x\u{1b}[2J -- sleep infinity".into(),
             }],
             used: Some(Used {
+                counts_all: true,
                 oom_kills: Some(2),
                 limit_hits: Some(1),
                 written_bytes: Some(3 << 30),
