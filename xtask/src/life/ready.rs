@@ -149,18 +149,6 @@ pub(super) fn refresh(gathered: &Gathered, stop: &dyn Fn() -> bool) -> Result<Ve
     Ok(notes?.concat())
 }
 
-/// What is said where the Codex home is not filled again, because something runs inside.
-pub(super) fn not_anew(home: Mode) -> Option<String> {
-    match home {
-        Mode::Mirror | Mode::None => Some(
-            "warning: the Codex home of the sandbox was not made anew, because something of an earlier session, or another \
-             session, runs inside: what was planted there is obeyed; where that is to end, enter again with `--leftovers end`"
-                .to_owned(),
-        ),
-        Mode::Shared => None,
-    }
-}
-
 /// What is left out of the host's Codex home, or copied with changes: one line each.
 pub(super) fn notes(gathered: &Gathered) -> Vec<String> {
     let mut notes = match gathered.ground.settings.shape.codex_home {

@@ -162,9 +162,9 @@ mod tests {
                 args: "x\u{1b}[2J -- sleep infinity".into(),
             }],
             used: Some(Used {
-                counts_all: true,
                 oom_kills: Some(2),
                 limit_hits: Some(1),
+                was_full: false,
                 written_bytes: Some(3 << 30),
                 free: vec![Free { dir: "/home/me/project".into(), free_bytes: 100 << 30 }],
             }),
