@@ -155,6 +155,13 @@ impl Beneath {
         self.move_aside(name, name, suffix, self)
     }
 
+    /// What the clock of this file system says now, by a file without a name. `None` where it can make none.
+    pub(crate) fn time(&self) -> Option<super::Born> {
+        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.fd, ".", flags, Mode::from_raw_mode(0o600)).ok()?;
+        Some(Stamp::of(&file).ok()?.changed)
+    }
+
     /// The same in another directory, which this user can write, with the new name made from `new`.
     pub(crate) fn move_aside(&self, name: &OsStr, new: &OsStr, suffix: &str, to_dir: &Beneath) -> Result<OsString> {
         let random = nonce()?;
@@ -164,7 +171,7 @@ impl Beneath {
         }
         let move_to = |to: &OsStr| {
             #[cfg(test)]
-            if name == STUCK {
+            if name == STUCK || (name == STAYS && to_dir.node.id != self.node.id) {
                 return Err(Errno::PERM);
             }
             rustix::fs::renameat_with(&self.fd, name, &to_dir.fd, to, RenameFlags::NOREPLACE)
@@ -267,6 +274,10 @@ impl Beneath {
 /// A name that cannot be renamed in tests: an ordinary user cannot make a real one on every file system.
 #[cfg(test)]
 pub(crate) const STUCK: &str = "immutable";
+
+/// One that can be renamed only where it lies.
+#[cfg(test)]
+pub(crate) const STAYS: &str = "stays";
 
 /// The most bytes of a name on almost every file system.
 const LONGEST: usize = 255;

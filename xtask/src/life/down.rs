@@ -9,6 +9,7 @@ use crate::engine::running::Existing;
 use crate::engine::{caches, compose, docker};
 use crate::error::failed;
 use crate::life::{find, git_watch, leftovers, lock};
+use crate::obeyed::Undecided;
 use crate::spec::inside::FILLED;
 use crate::spec::places::{self, Places};
 use crate::spec::settings::{self, Flags};
@@ -138,6 +139,11 @@ impl Removal {
         home.into_iter().chain(self.commits.clone()).chain(volumes).collect()
     }
 
+    /// What acts by itself and waits for a decision since the last look, a line each.
+    pub(crate) fn undecided(&self) -> Vec<String> {
+        Undecided::read(&self.places.obeyed).lines()
+    }
+
     /// The commits that would be lost, a line each.
     pub(crate) fn commits(&self) -> &[String] {
         &self.commits
@@ -168,8 +174,8 @@ impl Removal {
                     "what tools on this host obeyed before is removed with the rest: from now on nothing tells what changed"
                 }
                 false => {
-                    "what tools on this host obeyed before is kept, because what changed is not decided: the next start, or \
-                     `cargo xtask down` with `--on-change`, compares with it"
+                    "what tools on this host obeyed before is kept, because what changed is not decided, or not all was \
+                     compared: the next start, or `cargo xtask down` with `--on-change`, compares with it"
                 }
             });
         }
