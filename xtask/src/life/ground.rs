@@ -75,6 +75,7 @@ impl Ground {
     pub(crate) fn read(cx: &Context, flags: &Flags, exposed: Option<Exposed>) -> Result<Ground> {
         let mut settings = settings::load(cx, flags)?;
         settings.remarks(cx).iter().for_each(ui::warn);
+        as_it_runs(cx, &mut settings);
         let typed = ask_for_sources(cx, &mut settings)?;
         let ground = Ground::under(cx, settings, &flags.confirm, exposed)?;
         ground.remember(cx, &typed)?;
@@ -218,6 +219,23 @@ pub(crate) fn confirmed(repository: &Repository, exposed: &Exposed) -> Result<()
     exposed.open(&repository.dot_git())?;
     // The outer directory comes first: where the user names that, the inner ones are meant too.
     repository.out_of_reach().iter().rev().try_for_each(|dir| exposed.open(dir).map(drop).map_err(Into::into))
+}
+
+/// A declared data set that nobody gives a directory now has the one of the sandbox that was started last, which only this
+/// tool writes down, until `down` removes it: what is said of that sandbox needs no flags again. The directory is checked as
+/// one that was given.
+fn as_it_runs(cx: &Context, settings: &mut Settings) {
+    if settings.datasets.iter().all(|set| set.source.is_some()) {
+        return;
+    }
+    let places = places::of(cx, &resolved(&settings.workspace), User::read().uid);
+    let Some(record) = record::last(&places) else { return };
+    for set in settings.datasets.iter_mut().filter(|set| set.source.is_none()) {
+        let Some(mount) = record.spec.mount(&Role::Dataset(set.name.clone())) else { continue };
+        ui::say(format_args!("the data set `{}` is `{}`, as in the sandbox that was started last", set.name, mount.source.display()));
+        set.source = Some(mount.source.clone());
+        settings::from_record(&mut settings.origins, &set.name, &mount.source);
+    }
 }
 
 /// A declared data set without a source is asked for where there is a terminal, and is an error where there is none.

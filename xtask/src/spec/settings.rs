@@ -98,6 +98,15 @@ pub struct Settings {
     pub origins: Vec<Origin>,
 }
 
+/// Notes that the directory of a data set is the one of the sandbox that was started last.
+pub(crate) fn from_record(origins: &mut [Origin], name: &str, dir: &std::path::Path) {
+    let key = format!("datasets.{name}");
+    for origin in origins.iter_mut().filter(|origin| origin.key == key) {
+        origin.value = dir.to_string_lossy().into_owned();
+        origin.from = "the last start".into();
+    }
+}
+
 impl Settings {
     /// Who gave the paths that stand in a text between backticks, a sentence each.
     pub(crate) fn givers(&self, text: &str) -> Vec<String> {
