@@ -103,11 +103,22 @@ impl Task {
     /// the demo, and what a benchmark or a smoke test is given is not the user's sandbox.
     pub(crate) fn given(&self, cx: &Context) -> Vec<(&'static str, Vec<String>)> {
         match self {
-            Task::Sandbox(_) | Task::Mounts(_) | Task::Doctor(_) | Task::Status(_) | Task::Down(_) | Task::Commits(_) => {
-                self.flags().map_or_else(Vec::new, |flags| flags.given(cx))
-            }
-            Task::GpuSmoke(_) | Task::Image(_) | Task::Demo(_) | Task::Bench(_) | Task::Test(_) | Task::Devcontainer
-            | Task::Ci(_) | Task::Fuzz(_) | Task::Completions(_) | Task::Complete(_) => Vec::new(),
+            Task::Sandbox(_)
+            | Task::Mounts(_)
+            | Task::Doctor(_)
+            | Task::Status(_)
+            | Task::Down(_)
+            | Task::Commits(_) => self.flags().map_or_else(Vec::new, |flags| flags.given(cx)),
+            Task::GpuSmoke(_)
+            | Task::Image(_)
+            | Task::Demo(_)
+            | Task::Bench(_)
+            | Task::Test(_)
+            | Task::Devcontainer
+            | Task::Ci(_)
+            | Task::Fuzz(_)
+            | Task::Completions(_)
+            | Task::Complete(_) => Vec::new(),
         }
     }
 

@@ -105,7 +105,10 @@ mod tests {
         let given = Given { workspace: Some("/p".into()), tasks: tasks.clone(), settings: settings.clone() };
         let all = "--cpu --dataset a=/a --dataset 'b=/b c'";
         for (text, spelled) in [
-            ("`cargo xtask sandbox --leftovers end`", format!("`cargo xtask sandbox --workspace /p {all} --leftovers end`")),
+            (
+                "`cargo xtask sandbox --leftovers end`",
+                format!("`cargo xtask sandbox --workspace /p {all} --leftovers end`"),
+            ),
             ("`cargo xtask mounts`", format!("`cargo xtask mounts --workspace /p {all}`")),
             ("`cargo xtask down`", "`cargo xtask down --workspace /p`".to_owned()),
             (
@@ -118,6 +121,9 @@ mod tests {
             assert_eq!(given.spelled(&spelled), spelled, "a second time");
         }
         let given = Given { workspace: None, tasks, settings };
-        assert_eq!(given.spelled("`cargo xtask sandbox`; `cargo xtask down`"), format!("`cargo xtask sandbox {all}`; `cargo xtask down`"));
+        assert_eq!(
+            given.spelled("`cargo xtask sandbox`; `cargo xtask down`"),
+            format!("`cargo xtask sandbox {all}`; `cargo xtask down`")
+        );
     }
 }

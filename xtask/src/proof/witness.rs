@@ -261,7 +261,10 @@ mod tests {
         fs::create_dir(dir.path().join(name('2'))).unwrap();
         remove_left(dir.path());
         let there = |name: &str| fs::symlink_metadata(dir.path().join(name)).is_ok();
-        assert_eq!(['a', 'b', 'c', 'd', '1', '2'].map(|digit| there(&name(digit))), [false, false, true, true, true, true]);
+        assert_eq!(
+            ['a', 'b', 'c', 'd', '1', '2'].map(|digit| there(&name(digit))),
+            [false, false, true, true, true, true]
+        );
         assert!(others.iter().all(|name| there(name)) && there("precious"));
         // The probe of this call is read all the same.
         fs::write(dir.path().join(name('3')), nonce('3')).unwrap();

@@ -159,8 +159,12 @@ impl Settings {
         let unset = unset.into_iter();
         let unset = unset.map(|name| format!("`{name}` of the list `env` is not set here: Codex does not get it"));
         let cpu = self.base.is_none() && self.shape.gpus != Gpus::None;
-        let cpu =
-            cpu.then(|| format!("the CPU base image cannot use GPUs, and `gpus: {}` asks for them", self.shape.gpus));
+        let cpu = cpu.then(|| {
+            format!(
+                "`--gpus {}` hands GPUs to the CPU base image, which cannot use them: leave it out",
+                self.shape.gpus
+            )
+        });
         let proxies = crate::network::passwords(cx);
         unset.chain(moved).chain(proxies).chain(cpu).chain(self.overruled.clone()).collect()
     }

@@ -74,6 +74,7 @@ fn wrong_settings_are_named_with_their_file() {
     let error = |local: &str| crate::error::render(&resolved(&Flags::default(), &[], local, "").unwrap_err());
     assert!(error("dataset: {}").contains("unknown setting `dataset`"));
     assert!(error("dataset: {}").contains("did you mean `datasets`?"));
+    assert!(error("datasets:\n\tssv2: /d").contains("hint: line 2 is indented with a tab"));
     assert!(error("gpus: 'a b'").contains("names no GPUs"));
     assert!(error("shm_size: lots").contains("`shm_size: lots` in `sandbox.local.yaml` is not a size"));
     for bad in [
@@ -247,7 +248,10 @@ fn what_a_user_may_not_expect_is_said() {
     assert_eq!(resolved(&Flags::default(), &[], "gpus: all", "base: cpu").unwrap().remarks(&cx).len(), 1);
     let flags = ProjectFlags { cpu: true, gpus: Some("all".into()), ..ProjectFlags::default() };
     let settings = resolved(&flags.into(), &[], "", "").unwrap();
-    assert_eq!(settings.remarks(&cx), ["the CPU base image cannot use GPUs, and `gpus: all` asks for them"]);
+    assert_eq!(
+        settings.remarks(&cx),
+        ["`--gpus all` hands GPUs to the CPU base image, which cannot use them: leave it out"]
+    );
 }
 
 #[test]
