@@ -89,6 +89,20 @@ fn nothing_that_was_planted_in_the_codex_home_is_there_at_the_next_entry() {
 }
 
 #[test]
+fn beside_what_was_left_running_the_home_stays_as_it_is_and_that_is_said() {
+    let sandbox = Sandbox::new();
+    let shell = || sandbox.task("sandbox").args(["--yes", "--shell"]);
+    let plant = "echo planted >~/.codex/AGENTS.md; setsid sleep 4321 </dev/null >/dev/null 2>&1 &\n";
+    shell().stdin(plant).run().ok();
+    let run = shell().stdin("true\n").run().ok();
+    assert!(run.stderr.contains("warning: the Codex home of the sandbox stays as it is"), "{}", run.stderr);
+    assert_eq!(sandbox.planted(), ["AGENTS.md"]);
+    let run = shell().args(["--leftovers", "end"]).stdin("true\n").run().ok();
+    assert!(!run.stderr.contains("the Codex home of the sandbox stays"), "{}", run.stderr);
+    assert_eq!(sandbox.planted(), Vec::<String>::new());
+}
+
+#[test]
 fn memories_are_kept_only_by_the_setting() {
     let sandbox = Sandbox::new();
     let own = sandbox.place.read("repo/sandbox.local.yaml");

@@ -88,6 +88,8 @@ pub(crate) struct Grounds<'a> {
     pub(crate) exposed: Option<&'a Exposed>,
     /// What the user hands out by its name all the same, or vouches for in this call.
     pub(crate) allowed: Vec<PathBuf>,
+    /// The host's Codex home, where the user shares it: `CODEX_HOME` may name it.
+    pub(crate) home: Option<PathBuf>,
 }
 
 impl Grounds<'_> {
@@ -121,6 +123,9 @@ pub(crate) fn refuse(cx: &Context, grounds: &Grounds<'_>) -> Result<(), Failure>
         let Some(value) = cx.var(name) else { continue };
         for path in paths(names, value) {
             let path = cx.absolute(Path::new(path));
+            if name == "CODEX_HOME" && grounds.home.as_ref() == Some(&path) {
+                continue;
+            }
             if let Some(ground) = grounds.around(&path) {
                 if name == "HOME" {
                     return Err(holds_home(&path, &ground));

@@ -115,8 +115,13 @@ fn refuse_inherited(
         .flat_map(exposed::Exposed::paths)
         .chain(workspace.parent().is_some().then(|| workspace.clone()));
     let confirmed = confirm.iter().map(|path| cx.absolute(path));
+    // Who shares the Codex home hands it out by its name.
+    let home = match settings.shape.codex_home {
+        spec::words::Mode::Shared => Some(settings.host_codex_home.clone()),
+        spec::words::Mode::Mirror | spec::words::Mode::None => None,
+    };
     let allowed = settings.allow_ground.iter().cloned().chain(confirmed.filter(|path| *path != workspace)).collect();
-    let grounds = inherited::Grounds { dirs: dirs.collect(), exposed, allowed };
+    let grounds = inherited::Grounds { dirs: dirs.collect(), exposed, allowed, home };
     inherited::refuse(cx, &grounds)?;
     let left_out = inherited::left_out(cx, &grounds);
     left_out.iter().map(inherited::left_out_line).for_each(ui::warn);

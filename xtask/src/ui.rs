@@ -81,9 +81,9 @@ fn put(mut stream: impl std::io::Write, text: &str) {
     let _ = writeln!(stream, "{text}");
 }
 
-/// Prints a result for people, with coloured marks.
+/// Prints a result for people, with coloured marks. On a terminal a line that is longer goes on indented, as in [`say`].
 pub(crate) fn table(text: impl Display) {
-    put(std::io::stdout(), &paint(&harmless(&text.to_string()), stdout().colour));
+    put(std::io::stdout(), &laid(&harmless(&text.to_string()), stdout()));
 }
 
 /// Prints a line of a plan: a comment is one line whatever stands in it, since the plan can be pasted into a shell.

@@ -31,7 +31,7 @@ impl World {
             env.iter().map(|(name, value)| (name.to_string(), value.replace('@', self.at("").to_str().unwrap()))),
         );
         let allowed = allowed.iter().map(|name| self.at(name)).collect();
-        let grounds = Grounds { dirs: vec![self.at("project")], exposed: None, allowed };
+        let grounds = Grounds { dirs: vec![self.at("project")], exposed: None, allowed, home: None };
         refuse(&cx, &grounds).err().map(|err| err.message)
     }
 }
@@ -65,7 +65,7 @@ fn every_variable_that_names_what_a_sandbox_can_write_is_refused() {
     let inside = |value: &str| {
         let env = [("RUSTC_WRAPPER".to_owned(), value.to_owned())].into();
         let cx = Context { cwd: w.at("project"), env, ..w.cx.clone() };
-        refuse(&cx, &Grounds { dirs: vec![w.at("project")], exposed: None, allowed: Vec::new() }).is_err()
+        refuse(&cx, &Grounds { dirs: vec![w.at("project")], exposed: None, allowed: Vec::new(), home: None }).is_err()
     };
     assert!(!inside("sccache") && inside("./sccache"));
     assert_eq!(w.refused(&[("DOCKER_HOST", "tcp://192.0.2.1:2376")], &[]), None);
@@ -73,6 +73,15 @@ fn every_variable_that_names_what_a_sandbox_can_write_is_refused() {
     assert_eq!(w.refused(&[("DOCKER_CONFIG", "@project/docker")], &["project"]), None);
     assert_eq!(w.refused(&[("TMPDIR", "@project/docker")], &["project/docker"]), None);
     assert!(w.refused(&[("TMPDIR", "@project/x")], &["project/docker"]).is_some());
+    // Who shares the Codex home can say where it is, and name nothing else by that.
+    let shares = |name: &str, home: &str| {
+        let env = [(name.to_owned(), w.at("project/home").display().to_string())].into();
+        let grounds =
+            Grounds { dirs: vec![w.at("project/home")], exposed: None, allowed: Vec::new(), home: Some(w.at(home)) };
+        refuse(&Context { env, ..w.cx.clone() }, &grounds).is_ok()
+    };
+    assert!(shares("CODEX_HOME", "project/home"));
+    assert!(!shares("CODEX_HOME", "other") && !shares("DOCKER_CONFIG", "project/home"));
 }
 
 #[test]
@@ -189,7 +198,7 @@ fn an_environment_has_what_the_table_hands_on_and_nothing_else() {
 #[test]
 fn what_helpers_of_what_is_started_need_goes_on_unless_it_lies_where_a_sandbox_can_write() {
     let w = World::new();
-    let grounds = Grounds { dirs: vec![w.at("project")], exposed: None, allowed: Vec::new() };
+    let grounds = Grounds { dirs: vec![w.at("project")], exposed: None, allowed: Vec::new(), home: None };
     let inside = w.at("project/x").display().to_string();
     let left = |name: &str, value: &str| {
         let cx = Context { env: [(name.to_owned(), value.to_owned())].into(), ..w.cx.clone() };
@@ -279,7 +288,7 @@ fn the_page_about_the_environment_names_every_variable_that_is_handed_on() {
 
 #[test]
 fn a_name_that_is_not_utf8_is_refused_where_it_would_name_something() {
-    let grounds = Grounds { dirs: Vec::new(), exposed: None, allowed: Vec::new() };
+    let grounds = Grounds { dirs: Vec::new(), exposed: None, allowed: Vec::new(), home: None };
     let refused = |name: &str| {
         let odd = Context { unreadable: vec![name.to_owned()], ..Context::default() };
         refuse(&odd, &grounds).err().map(|err| err.message)

@@ -19,7 +19,7 @@ use crate::error::failed;
 use crate::proof::ask::{self, Reply};
 use crate::proof::probe::{InsideWitness, ProbeRequest};
 use crate::proof::{self, CodexFile, Proof, Seen};
-use crate::spec::words::Gpus;
+use crate::spec::words::{Gpus, Mode};
 use crate::{codex, exec, finding, text, ui};
 use anyhow::Result;
 use std::path::PathBuf;
@@ -220,11 +220,25 @@ impl Unproven<'_> {
 /// The host's configuration cannot be read, or the state folder cannot be written.
 fn refresh(call: &mut Call<'_>, container: &Container) -> Result<Vec<String>> {
     if !Alive::read(container)?.others().is_empty() {
-        return ready::login(&call.gathered, Inside::Alive);
+        let lines = ready::login(&call.gathered, Inside::Alive)?;
+        return Ok(stays(call.gathered.ground.settings.shape.codex_home).into_iter().chain(lines).collect());
     }
     let Call { cx, gathered, signals, .. } = call;
     gathered.mirror = gather::mirror(cx, &gathered.ground)?;
     ready::refresh(gathered, &|| signals.any())
+}
+
+/// What the user should know of a home that is not set anew beside a live agent, which could redirect what is written.
+fn stays(mode: Mode) -> Option<String> {
+    match mode {
+        Mode::Mirror => Some(
+            "warning: the Codex home of the sandbox stays as it is, because processes run inside: Codex obeys what an earlier \
+             session has left there, and changes of your own configuration are not in it; `cargo xtask sandbox --leftovers \
+             end` ends what was left, and sets it anew"
+                .to_owned(),
+        ),
+        Mode::Shared | Mode::None => None,
+    }
 }
 
 /// A proven sandbox that somebody else enters.

@@ -27,9 +27,10 @@ const WORTH_A_LINE: u64 = 64 << 20;
 pub(super) struct Used {
     /// How many processes the kernel has killed for want of memory since the container's start; `None` where it does not say.
     pub(super) oom_kills: Option<u64>,
-    /// How often the sandbox's own limit left no room since then; `None` where the kernel does not say. Version 1 counts the
-    /// times too at which something could still be given back.
+    /// How often the sandbox's own limit left no room since then; `None` where the kernel does not say.
     pub(super) limit_hits: Option<u64>,
+    /// Whether only the most that was ever used says so: version 1 counts the hits on no kernel that was seen.
+    pub(super) was_full: bool,
     /// The bytes that the kernel has written to disks for the container since its start. Only cgroup v2 counts what goes
     /// through the page cache, which is nearly all of it; `None` elsewhere.
     pub(super) written_bytes: Option<u64>,
@@ -56,13 +57,18 @@ impl Used {
             };
             read(Path::new(&join(&dir, name?)))
         };
+        let one = |name| file("memory", None, Some(name)).and_then(|text| text.trim().parse::<u64>().ok());
+        let was_full =
+            one("memory.max_usage_in_bytes").zip(one("memory.limit_in_bytes")).map(|(most, limit)| most >= limit);
         Used {
             oom_kills: file("memory", Some("memory.events"), Some("memory.oom_control"))
                 .and_then(|text| oom_kills(&text)),
             // Of the group itself since Linux 5.2; the container has none below it.
-            limit_hits: file("memory", Some("memory.events.local"), Some("memory.failcnt"))
+            limit_hits: file("memory", Some("memory.events.local"), None)
                 .or_else(|| file("memory", Some("memory.events"), None))
-                .and_then(|text| limit_hits(&text)),
+                .and_then(|text| limit_hits(&text))
+                .or_else(|| was_full.map(u64::from)),
+            was_full: was_full == Some(true),
             written_bytes: file("io", Some("io.stat"), None).map(|text| written(&text)),
             free: free(dirs),
         }
@@ -105,12 +111,10 @@ fn oom_kills(text: &str) -> Option<u64> {
 }
 
 /// Of `memory.events.local` (v2), a line `oom N`: the limit was reached and an allocation was about to fail. That of the machine,
-/// or of a group around this one, is not counted there. Of `memory.failcnt` (v1), which is one number.
-/// <https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files>,
-/// <https://docs.kernel.org/admin-guide/cgroup-v1/memory.html>
+/// or of a group around this one, is not counted there.
+/// <https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files>
 fn limit_hits(text: &str) -> Option<u64> {
-    let two = text.lines().find_map(|line| line.strip_prefix("oom ")?.trim().parse().ok());
-    two.or_else(|| text.trim().parse().ok())
+    text.lines().find_map(|line| line.strip_prefix("oom ")?.trim().parse().ok())
 }
 
 /// The sum of `wbytes=` in `io.stat`, over all disks.
@@ -125,6 +129,8 @@ pub(super) fn since(before: &Used, after: &Used, memory: Option<u64>, ended: boo
     let kills = before.oom_kills.zip(after.oom_kills).map_or(0, |(before, after)| after.saturating_sub(before));
     let hits = before.limit_hits.zip(after.limit_hits).map(|(before, after)| after.saturating_sub(before));
     let by = match (memory, hits) {
+        // It was full before, so that it says nothing of this time.
+        (Some(limit), Some(0)) if before.was_full => By::Unknown(limit),
         (None, _) | (Some(_), Some(0)) => By::Machine(memory),
         (Some(limit), Some(_)) => By::Limit(limit),
         (Some(limit), None) => By::Unknown(limit),
@@ -157,7 +163,7 @@ enum By {
     Limit(u64),
     /// The machine, or a group around the container, below the limit of the sandbox, if it has one.
     Machine(Option<u64>),
-    /// The kernel's counts have gone with the container.
+    /// The kernel's counts have gone with the container, or it makes none.
     Unknown(u64),
 }
 
@@ -214,6 +220,7 @@ mod tests {
         Used {
             oom_kills: Some(oom_kills),
             limit_hits: Some(2 * oom_kills),
+            was_full: false,
             written_bytes,
             free: vec![Free { dir: "/w".into(), free_bytes }],
         }
@@ -245,7 +252,7 @@ mod tests {
         // Of `oom_kill 1`, as the kernel leaves the two files after each kind of kill.
         assert_eq!(limit_hits("low 0\nhigh 0\nmax 31\noom 2\noom_kill 1\noom_group_kill 0\n"), Some(2));
         assert_eq!(limit_hits("low 0\nhigh 0\nmax 31\noom 0\noom_kill 1\n"), Some(0));
-        assert_eq!((limit_hits("17\n"), limit_hits("")), (Some(17), None));
+        assert_eq!((limit_hits("17\n"), limit_hits("")), (None, None));
         let (before, after) = (used(1, None, 9), used(2, None, 9));
         let said = |limit_hits, memory| {
             let lines = since(&before, &Used { limit_hits, ..after.clone() }, memory, false);
@@ -257,6 +264,10 @@ mod tests {
             said(Some(2), limit).contains("the machine ran short of memory, below the limit of the sandbox, 2.0 GiB")
         );
         assert!(said(None, limit).contains("the kernel's counts do not say"));
+        // Of version 1 it is only known that the limit was reached once.
+        let full = Used { was_full: true, ..before.clone() };
+        let lines = since(&full, &Used { was_full: true, limit_hits: full.limit_hits, ..after.clone() }, limit, false);
+        assert!(lines[0].contains("the kernel's counts do not say"), "{lines:?}");
         assert!(said(Some(3), None).contains("the memory of this machine was used up"));
         let gone = since(&before, &Used::default(), limit, true);
         assert!(gone[0].starts_with("the sandbox was ended for want of memory: by its limit, 2.0 GiB"), "{gone:?}");

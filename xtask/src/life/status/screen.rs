@@ -172,6 +172,7 @@ mod tests {
             used: Some(Used {
                 oom_kills: Some(2),
                 limit_hits: Some(1),
+                was_full: false,
                 written_bytes: Some(3 << 30),
                 free: vec![Free { dir: "/home/me/project".into(), free_bytes: 100 << 30 }],
             }),

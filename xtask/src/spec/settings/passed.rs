@@ -21,7 +21,10 @@ const REFUSED: &[Refusal] = &[
         why: "acts on every program, also on the `docker` of this host that hands it in",
     },
     Refusal {
-        names: &["DOCKER_*", "COMPOSE_*", "BUILDKIT_*", "BUILDX_*", "CONTAINERD_*", "GODEBUG", "GOTRACEBACK"],
+        names: &[
+            "DOCKER_*", "COMPOSE_*", "BUILDKIT_*", "BUILDX_*", "CONTAINERD_*", "OTEL_*", "GOCOVERDIR", "GODEBUG",
+            "GOGC", "GOMAXPROCS", "GOMEMLIMIT", "GORACE", "GOTRACEBACK",
+        ],
         but: &[],
         why: "acts on the `docker` of this host that hands it in",
     },
@@ -68,7 +71,7 @@ const REFUSED: &[Refusal] = &[
         why: "changes which repository, settings or programs git uses",
     },
     Refusal {
-        names: &["XDG_*"],
+        names: &["XDG_*", "TMPDIR", "TMP", "TEMP"],
         but: &["XDG_CACHE_HOME"],
         why: "names a directory of this host, in whose place programs inside would find others",
     },
@@ -87,6 +90,15 @@ const MOVES: &[(&str, Cache)] = &[
     ("PIP_CACHE_DIR", Cache::Pip),
     ("UV_CACHE_DIR", Cache::Uv),
 ];
+
+/// How tokens of well-known services begin that could be a name. <https://docs.github.com/en/code-security/reference/secret-security/supported-secret-scanning-patterns>
+const TOKENS: &[&str] = &["AKIA", "ASIA", "ghp_", "gho_", "ghs_", "ghu_", "github_pat_", "hf_", "npm_", "sk_"];
+
+/// Whether a name is rather a token that was pasted into its place.
+fn is_token(text: &str) -> bool {
+    let rest = TOKENS.iter().find_map(|start| text.strip_prefix(start));
+    rest.is_some_and(|rest| rest.len() >= 10 && rest.bytes().any(|byte| byte.is_ascii_digit()) && !rest.contains('_'))
+}
 
 fn is(name: &str, listed: &str) -> bool {
     listed.strip_suffix('*').map_or(name == listed, |start| name.starts_with(start))
@@ -110,7 +122,7 @@ pub(super) fn check(file: &str, number: usize, text: &str) -> Result<(), Failure
     if let (true, Some(_)) = (super::values::is_variable(name), value) {
         return Err(usage(format!("`env` of `{file}` gives `{name}` a value, which is not shown here")).hint(hint));
     }
-    if !super::values::is_variable(text) {
+    if !super::values::is_variable(text) || is_token(text) {
         return Err(usage(format!("entry {number} of `env` in `{file}` is not a variable's name")).hint(hint));
     }
     match refusal(text) {
@@ -131,6 +143,9 @@ pub(super) fn moved<'a>(names: impl Iterator<Item = &'a str>, caches: &[Cache]) 
                 "`{name}` of the list `env` moves the cache `{cache}`: the volume that is mounted for it is not used"
             )
         }));
+        if name == "CODEX_ACCESS_TOKEN" {
+            lines.push(format!("`{name}` of the list `env` takes the place of your login inside"));
+        }
         if name == "XDG_CACHE_HOME" {
             lines.push(format!(
                 "`{name}` of the list `env` moves the caches of tools inside to a path of this host, which is not there"
@@ -194,6 +209,9 @@ mod tests {
             "GLIBC_TUNABLES",
             "UV_LINK_MODE",
             "TORCH_CUDA_ARCH_LIST",
+            "TMPDIR",
+            "GOMEMLIMIT",
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
         ] {
             let why = check("f", 1, name).unwrap_err();
             assert!(
@@ -204,9 +222,22 @@ mod tests {
             assert_eq!((why.kind.code(), why.remedies.len()), (2, 1));
         }
         for name in [
-            "HF_TOKEN", "WANDB_API_KEY", "OPENAI_API_KEY", "CODEX_API_KEY", "CODEX_ACCESS_TOKEN", "PYTHONHASHSEED",
-            "GIT_AUTHOR_NAME", "HF_HOME", "XDG_CACHE_HOME", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "LDFLAGS",
-            "ENVIRONMENT", "TMPDIR", "https_proxy",
+            "HF_TOKEN",
+            "WANDB_API_KEY",
+            "OPENAI_API_KEY",
+            "CODEX_API_KEY",
+            "CODEX_ACCESS_TOKEN",
+            "PYTHONHASHSEED",
+            "GIT_AUTHOR_NAME",
+            "HF_HOME",
+            "XDG_CACHE_HOME",
+            "CUDA_VISIBLE_DEVICES",
+            "OMP_NUM_THREADS",
+            "LDFLAGS",
+            "ENVIRONMENT",
+            "https_proxy",
+            "npm_config_registry",
+            "HF_HUB_ENABLE_HF_TRANSFER",
         ] {
             assert_eq!(check("f", 1, name), Ok(()), "{name}");
         }
@@ -214,9 +245,10 @@ mod tests {
 
     #[test]
     fn what_stands_in_the_place_of_a_name_is_not_shown() {
-        for text in
-            ["HF_TOKEN=hf_secret", "hf-secret", "hf secret", "=hf_secret", "a.b=hf_secret", "", "hf_secret\u{1b}"]
-        {
+        for text in [
+            "hf_secret1234", "ghp_secret1234567", "HF_TOKEN=hf_secret", "hf-secret", "hf secret", "=hf_secret",
+            "a.b=hf_secret", "", "hf_secret\u{1b}",
+        ] {
             let why = check("f", 3, text).unwrap_err();
             assert!(!why.message.contains("secret") && why.message.contains("`f`"), "{}", why.message);
         }
@@ -233,6 +265,7 @@ mod tests {
         assert_eq!(said.len(), 3, "{said:#?}");
         assert!(said[0].starts_with("`HF_HOME` of the list `env` moves the cache `huggingface`"), "{said:#?}");
         assert_eq!(moved(&["HF_HOME"], &[Cache::Pip]), Vec::<String>::new());
+        assert!(moved(&["CODEX_ACCESS_TOKEN"], &all)[0].contains("takes the place of your login"));
         for cache in all {
             assert_eq!(moved(&[cache.variable()], &all).len(), 1, "{cache}");
         }
