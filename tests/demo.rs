@@ -75,7 +75,7 @@ fn an_engine_that_cannot_keep_the_promises_is_refused_by_the_demo_too() {
 #[test]
 fn nothing_of_a_demo_is_nothing_to_clean() {
     let place = watched();
-    Xtask::at(&place).bare_path().args(["demo", "--clean"]).run().success("", "nothing else of the demo is left\n");
+    Xtask::at(&place).bare_path().args(["demo", "--clean"]).run().success("", "nothing of the demo is left\n");
     untouched(&place);
 }
 

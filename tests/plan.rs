@@ -112,6 +112,25 @@ fn a_dry_run_says_what_a_run_is_refused_for_and_prints_the_plan_all_the_same() {
 }
 
 #[test]
+fn a_dry_run_plans_without_a_data_set_that_has_no_directory_and_says_that_a_run_is_refused() {
+    let place = ready();
+    empty(FakeDocker::new()).install(&place);
+    let task = |flags: &[&str]| Xtask::at(&place).args(["sandbox", "--cpu"]).args(flags.iter().copied()).run();
+    let run = task(&["--dry-run"]).ended(2);
+    let last = run.stderr.lines().next_back().unwrap_or_default();
+    assert_eq!(last, "a run is refused, with exit code 2: the data set `ssv2` has no directory", "{}", run.stderr);
+    assert!(run.stdout.contains(" up --detach ") && !run.stdout.contains("/datasets/ssv2"), "{}", run.stdout);
+    // All that can be seen at once is said at once.
+    let run = task(&[]).ended(2);
+    for said in ["add `--yes`", "the data set `ssv2` has no directory", "`--dataset ssv2=DIR`"] {
+        assert!(run.stderr.contains(said), "no {said}: {}", run.stderr);
+    }
+    place.write("repo/sandbox.local.yaml", "datasets: {ssv2: none}\n");
+    let run = task(&["--dry-run"]).ok();
+    assert!(run.stdout.contains(" up --detach ") && !run.stdout.contains("/datasets/ssv2"), "{}", run.stdout);
+}
+
+#[test]
 fn a_dry_run_prints_what_is_filled_for_the_container() {
     let place = ready();
     empty(FakeDocker::new()).install(&place);
@@ -168,7 +187,7 @@ fn what_a_user_may_not_expect_of_the_settings_is_said() {
     empty(FakeDocker::new()).install(&place);
     let run = sandbox(&place, &["--cpu", "--gpus", "all", "--dry-run"]).run().ended(3);
     assert!(
-        run.stderr.starts_with("warning: the CPU base image cannot use GPUs, and `gpus: all` asks"),
+        run.stderr.starts_with("warning: `--gpus all` hands GPUs to the CPU base image, which cannot use them"),
         "{}",
         run.stderr
     );

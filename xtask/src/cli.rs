@@ -99,6 +99,29 @@ impl Task {
         self.flags()?.project.workspace.map(|path| cx.absolute(&path))
     }
 
+    /// The flags that advice has to repeat beside it, with their values as words of a shell. The demo's own sandbox ends with
+    /// the demo, and what a benchmark or a smoke test is given is not the user's sandbox.
+    pub(crate) fn given(&self, cx: &Context) -> Vec<(&'static str, Vec<String>)> {
+        match self {
+            Task::Sandbox(_)
+            | Task::Mounts(_)
+            | Task::Doctor(_)
+            | Task::Status(_)
+            | Task::Down(_)
+            | Task::Commits(_) => self.flags().map_or_else(Vec::new, |flags| flags.given(cx)),
+            Task::GpuSmoke(_)
+            | Task::Image(_)
+            | Task::Demo(_)
+            | Task::Bench(_)
+            | Task::Test(_)
+            | Task::Devcontainer
+            | Task::Ci(_)
+            | Task::Fuzz(_)
+            | Task::Completions(_)
+            | Task::Complete(_) => Vec::new(),
+        }
+    }
+
     /// The flags from which the workspace of the task follows; `None` where the task starts no program.
     pub(crate) fn flags(&self) -> Option<Flags> {
         Some(match self {

@@ -78,7 +78,12 @@ pub(crate) fn said(cx: &Context) -> Option<String> {
     let left: BTreeSet<String> = left.map(|name| text::printable(name)).collect();
     let verb = if left.len() == 1 { "is" } else { "are" };
     let names = left.into_iter().collect::<Vec<_>>().join("`, `");
-    (!names.is_empty()).then(|| format!("`{names}` {verb} not passed on: what is started gets only what it needs"))
+    (!names.is_empty()).then(|| {
+        format!(
+            "`{names}` {verb} not passed on: docker, git, codex and whatever else this tool starts get only the variables in \
+             docs/environment.md"
+        )
+    })
 }
 
 /// The directories that a sandbox can write.

@@ -78,10 +78,11 @@ pub fn fuzz(target: &str) -> Option<Box<dyn Fn(&[u8]) + Send + Sync>> {
 
 /// Runs a task. Where it fails because of a path, the error says who gave that path.
 fn run(cx: Context, task: &Task) -> anyhow::Result<u8> {
-    if let Some(workspace) = task.workspace(&cx) {
-        ours::name(&workspace, cli::with_workspace());
-    }
     let flags = task.flags();
+    let (workspace, given) = (task.workspace(&cx), task.given(&cx));
+    if workspace.is_some() || !given.is_empty() {
+        ours::name(workspace.as_deref(), cli::with_workspace(), given);
+    }
     if flags.is_some() {
         inherited::said(&cx).iter().for_each(ui::warn);
     }

@@ -18,6 +18,11 @@ pub(crate) fn nonce() -> Result<String> {
     Ok(random::<12>()?.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
+/// Whether a text has the form of a nonce.
+pub(crate) fn is_one(text: &str) -> bool {
+    text.len() == 24 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// A number that nobody can know in advance.
 ///
 /// # Errors

@@ -1,29 +1,34 @@
-//! How a command of this tool is spelled for the user: with the workspace that the call was given, so that advice can be
-//! pasted as it is and means this very sandbox. All that is printed for people passes through [`spelled`].
+//! How a command of this tool is spelled for the user: with the workspace and the settings that the call was given by flags, so
+//! that advice can be pasted as it is and means this very sandbox. All that is printed for people passes through [`spelled`].
 
 use crate::text;
 use std::path::Path;
 use std::sync::OnceLock;
 
+/// The tasks whose commands mean another sandbox, or none, without the settings of the call.
+const SHAPED: [&str; 2] = ["sandbox", "mounts"];
+
 /// What a call of a task must name.
 #[derive(Debug)]
 struct Given {
-    /// As one word of a shell.
-    workspace: String,
-    /// The tasks that have the flag.
+    /// The workspace, as one word of a shell, where it is not the one of the settings files.
+    workspace: Option<String>,
+    /// The tasks that have its flag.
     tasks: Vec<String>,
+    /// The other flags that shape the sandbox, each with its values as words of a shell.
+    settings: Vec<(&'static str, Vec<String>)>,
 }
 
-/// Set once at the start, where the workspace is not the one of the settings files.
+/// Set once at the start, where flags say what the settings files do not.
 static GIVEN: OnceLock<Given> = OnceLock::new();
 
-/// From now on every command of these tasks names this workspace.
-pub(crate) fn name(workspace: &Path, tasks: Vec<String>) {
-    let workspace = text::word(&workspace.display().to_string());
-    let _ = GIVEN.set(Given { workspace, tasks });
+/// From now on every command of these tasks names this workspace, and where they depend on the settings, these too.
+pub(crate) fn name(workspace: Option<&Path>, tasks: Vec<String>, settings: Vec<(&'static str, Vec<String>)>) {
+    let workspace = workspace.map(|dir| text::word(&dir.display().to_string()));
+    let _ = GIVEN.set(Given { workspace, tasks, settings });
 }
 
-/// The text, whose commands of this tool (at its start, or behind a backtick) name the workspace.
+/// The text, whose commands of this tool (at its start, or behind a backtick) name what the call was given.
 pub(crate) fn spelled(text: &str) -> String {
     GIVEN.get().map_or_else(|| text.to_owned(), |given| given.spelled(text))
 }
@@ -41,14 +46,30 @@ impl Given {
             spelled.push_str(before);
             spelled.push_str(head);
             let begins = spelled.len() == head.len() || before.ends_with('`');
-            let named = tail.split('`').next().is_some_and(|own| own.contains("--workspace"));
-            if begins && !named && self.tasks.iter().any(|known| known == task) {
-                spelled.push_str(" --workspace ");
-                spelled.push_str(&self.workspace);
+            if begins && self.tasks.iter().any(|known| known == task) {
+                spelled.push_str(&self.missing(task, tail.split('`').next().unwrap_or_default()));
             }
             rest = tail;
         }
         spelled + rest
+    }
+
+    /// What a command lacks whose own flags are these. One that names a workspace itself means another sandbox.
+    fn missing(&self, task: &str, own: &str) -> String {
+        let names = |flag: &str| own.split_whitespace().any(|word| word.split('=').next() == Some(flag));
+        let mut more = String::new();
+        let same = self.workspace.as_ref().is_some_and(|workspace| own.contains(workspace.as_str()));
+        if let Some(workspace) = self.workspace.as_ref().filter(|_| !names("--workspace")) {
+            more.push_str(" --workspace ");
+            more.push_str(workspace);
+        } else if names("--workspace") && !same {
+            return more;
+        }
+        for (flag, values) in self.settings.iter().filter(|(flag, _)| SHAPED.contains(&task) && !names(flag)) {
+            let each = |value: &String| if value.is_empty() { format!(" {flag}") } else { format!(" {flag} {value}") };
+            more.extend(values.iter().map(each));
+        }
+        more
     }
 }
 
@@ -58,7 +79,8 @@ mod tests {
 
     #[test]
     fn advice_names_the_workspace_wherever_the_task_takes_one_and_once() {
-        let given = Given { workspace: "'/my project'".into(), tasks: vec!["down".into(), "sandbox".into()] };
+        let tasks = vec!["down".into(), "sandbox".into()];
+        let given = Given { workspace: Some("'/my project'".into()), tasks, settings: Vec::new() };
         for (text, spelled) in [
             ("run `cargo xtask down`", "run `cargo xtask down --workspace '/my project'`"),
             ("cargo xtask down --all", "cargo xtask down --workspace '/my project' --all"),
@@ -74,5 +96,34 @@ mod tests {
             assert_eq!(given.spelled(text), spelled);
             assert_eq!(given.spelled(spelled), spelled, "a second time");
         }
+    }
+
+    #[test]
+    fn advice_has_the_settings_of_the_call_where_the_command_depends_on_them() {
+        let tasks = vec!["down".into(), "sandbox".into(), "mounts".into()];
+        let settings = vec![("--cpu", vec![String::new()]), ("--dataset", vec!["a=/a".into(), "'b=/b c'".into()])];
+        let given = Given { workspace: Some("/p".into()), tasks: tasks.clone(), settings: settings.clone() };
+        let all = "--cpu --dataset a=/a --dataset 'b=/b c'";
+        for (text, spelled) in [
+            (
+                "`cargo xtask sandbox --leftovers end`",
+                format!("`cargo xtask sandbox --workspace /p {all} --leftovers end`"),
+            ),
+            ("`cargo xtask mounts`", format!("`cargo xtask mounts --workspace /p {all}`")),
+            ("`cargo xtask down`", "`cargo xtask down --workspace /p`".to_owned()),
+            (
+                "`cargo xtask sandbox --dataset a=DIR`",
+                "`cargo xtask sandbox --workspace /p --cpu --dataset a=DIR`".to_owned(),
+            ),
+            ("`cargo xtask sandbox --workspace /other`", "`cargo xtask sandbox --workspace /other`".to_owned()),
+        ] {
+            assert_eq!(given.spelled(text), spelled);
+            assert_eq!(given.spelled(&spelled), spelled, "a second time");
+        }
+        let given = Given { workspace: None, tasks, settings };
+        assert_eq!(
+            given.spelled("`cargo xtask sandbox`; `cargo xtask down`"),
+            format!("`cargo xtask sandbox {all}`; `cargo xtask down`")
+        );
     }
 }

@@ -140,16 +140,33 @@ pub(crate) fn late(after: Duration, line: &'static str) -> Late {
     Late { _waits: waits }
 }
 
+/// How often a question is asked whose answer is none of its words; then it counts as not answered.
+const TRIES: usize = 3;
+
 /// Asks a question. An empty line means yes; the end of input means no.
 pub(crate) fn confirm(question: &str) -> bool {
-    let answer = ask(&format!("{question} [Y/n] "));
-    answer.is_some_and(|answer| matches!(answer.to_lowercase().as_str(), "" | "y" | "yes"))
+    let prompt = format!("{question} [Y/n] ");
+    answered(true, || ask(&prompt), || say("y or Enter means yes, n means no")).unwrap_or(false)
 }
 
-/// Asks a question whose usual answer is no: an empty line and the end of input mean that.
-pub(crate) fn agree(question: &str) -> bool {
-    let answer = ask(&format!("{question} [y/N] "));
-    answer.is_some_and(|answer| matches!(answer.to_lowercase().as_str(), "y" | "yes"))
+/// Asks a question whose usual answer is no: an empty line means that. `None` where nobody answers.
+pub(crate) fn agree(question: &str) -> Option<bool> {
+    let prompt = format!("{question} [y/N] ");
+    answered(false, || ask(&prompt), || say("y means yes, n or Enter means no"))
+}
+
+/// The answer to a question of yes and no, which is explained and asked again where the answer is neither. `usual` is what an
+/// empty line means. `None` at the end of input, and where none of the answers was one.
+fn answered(usual: bool, mut ask: impl FnMut() -> Option<String>, explain: impl Fn()) -> Option<bool> {
+    for _ in 0..TRIES {
+        match ask()?.to_lowercase().as_str() {
+            "" => return Some(usual),
+            "y" | "yes" => return Some(true),
+            "n" | "no" => return Some(false),
+            _ => explain(),
+        }
+    }
+    None
 }
 
 /// Asks for one line. `None` at the end of input. What a terminal has sent before the question is no answer to it: a program
@@ -172,6 +189,22 @@ pub(crate) fn ask(prompt: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_unknown_answer_is_explained_and_asked_again_and_the_end_of_input_is_none() {
+        let answer = |usual, said: &[&str]| {
+            let (mut said, explained) = (said.iter(), std::cell::Cell::new(0));
+            let got = answered(usual, || said.next().map(|s| (*s).to_owned()), || explained.set(explained.get() + 1));
+            (got, explained.get())
+        };
+        assert_eq!(answer(false, &[""]), (Some(false), 0));
+        assert_eq!(answer(true, &[""]), (Some(true), 0));
+        assert_eq!(answer(false, &["YES"]), (Some(true), 0));
+        assert_eq!(answer(false, &["what", "?", "y"]), (Some(true), 2));
+        assert_eq!(answer(true, &["maybe", "n", "y"]), (Some(false), 1));
+        assert_eq!(answer(true, &[]), (None, 0));
+        assert_eq!(answer(true, &["a", "b", "c", "y"]), (None, 3), "it ends");
+    }
 
     #[test]
     fn a_line_that_goes_on_is_indented_and_has_no_mark() {

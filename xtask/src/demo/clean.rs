@@ -71,7 +71,7 @@ fn lines(record: &MadeByDemo, kept: &[String], stopped: bool) -> Vec<String> {
         (stopped, engine.to_owned()),
         (!record.images.is_empty(), cache.to_owned()),
         (!record.packages.is_empty(), format!("the packages that were installed stay; to remove them: {removal}")),
-        (kept.is_empty(), "nothing else of the demo is left".to_owned()),
+        (kept.is_empty(), "nothing of the demo is left".to_owned()),
     ];
     kept.iter().map(image).chain(rest.into_iter().filter_map(|(said, line)| said.then_some(line))).collect()
 }
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn what_is_left_is_said() {
-        assert_eq!(lines(&MadeByDemo::default(), &[], false), ["nothing else of the demo is left"]);
+        assert_eq!(lines(&MadeByDemo::default(), &[], false), ["nothing of the demo is left"]);
         let record =
             MadeByDemo { images: vec!["a".into()], packages: vec!["docker.io".into(), "npm".into()], next: true };
         let lines = lines(&record, &["a".into()], true).join("\n");

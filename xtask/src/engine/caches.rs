@@ -101,6 +101,11 @@ pub(crate) fn mounts(caches: &[Cache], uid: u32, owner: &Owner, root: &Path) -> 
     caches.iter().copied().map(mount).collect()
 }
 
+/// Whether a mount's source is this volume, as [`mounts`] writes it.
+pub(crate) fn is_volume(source: &Path, name: &str) -> bool {
+    source.ends_with(Path::new("volumes").join(name).join("_data"))
+}
+
 /// Whether a volume is this cache of the user's and is shared by no others than the sandbox may share it with. Whose sandbox it
 /// is follows from the workspace that is mounted, which has a claim of its own, and not from the name that is judged.
 pub(crate) fn is_kept_apart(name: &str, cache: Cache, spec: &Spec) -> bool {

@@ -17,6 +17,8 @@ use anyhow::Result;
 /// What is wanted cannot be planned.
 pub(crate) fn dry_run(cx: &Context, gathered: &Gathered, program: &Program) -> Result<u8> {
     let mut plan = plan(cx, gathered);
+    let lacking = gathered.ground.refused.iter().cloned().map(anyhow::Error::from);
+    plan.refused.splice(0..0, lacking);
     plan.refused.extend(refusals(cx, gathered, &plan.recreated));
     if plan.entered.is_none() {
         plan.refused.extend(gathered.codex.refuse_copy(&gathered.ground.exposed).err());

@@ -195,7 +195,9 @@ fn wind_down(
     let lock = lock.or_else(|| free_lock(places));
     let policy = if lock.is_some() && !signals.end() { leftovers } else { Policy::Do(Leftovers::Keep) };
     let alive = leftovers::let_end(container, places)?;
-    leftovers::settle(container, places, alive, policy, || signals.ask(|| ui::agree("End them?")), || signals.end())
+    // The session is over: where nobody answers, nothing is ended.
+    let ask = || Ok(signals.ask(|| ui::agree("End them?")).unwrap_or(false));
+    leftovers::settle(container, places, alive, policy, ask, || signals.end())
 }
 
 /// Ends the Codex or the shell of a session whose terminal was closed: the engine would leave it running. Whose program it

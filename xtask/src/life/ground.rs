@@ -4,14 +4,14 @@ use super::record;
 use super::reopen::reopen;
 use super::rules::rules;
 use crate::context::{Context, directory, resolved};
-use crate::error::usage;
+use crate::error::{Failure, usage};
 use crate::exposed::{Exposed, NotOpened};
 use crate::git::{self, Environment, Repository};
 use crate::network::{self, HostNetwork};
 use crate::spec::denials::Denials;
 use crate::spec::inside::OPTIONAL;
 use crate::spec::places::{self, Places};
-use crate::spec::settings::{self, Flags, LOCAL_FILE, Settings};
+use crate::spec::settings::{self, Dataset, Flags, LOCAL_FILE, Settings};
 use crate::spec::{Mount, Role};
 use crate::user::User;
 use crate::{codex, exec, fingerprint, proof, ui};
@@ -60,6 +60,8 @@ pub(crate) struct Ground {
     pub exposed: Exposed,
     /// The objects that the user vouches for in this call.
     pub confirm: Vec<PathBuf>,
+    /// What a dry run left out of the settings, because a run is refused for it.
+    pub refused: Vec<Failure>,
 }
 
 impl Ground {
@@ -75,8 +77,10 @@ impl Ground {
     pub(crate) fn read(cx: &Context, flags: &Flags, exposed: Option<Exposed>) -> Result<Ground> {
         let mut settings = settings::load(cx, flags)?;
         settings.remarks(cx).iter().for_each(ui::warn);
+        as_it_runs(cx, &mut settings);
+        let refused = if cx.dry_run { leave_out(&mut settings) } else { Vec::new() };
         let typed = ask_for_sources(cx, &mut settings)?;
-        let ground = Ground::under(cx, settings, &flags.confirm, exposed)?;
+        let ground = Ground { refused, ..Ground::under(cx, settings, &flags.confirm, exposed)? };
         ground.remember(cx, &typed)?;
         Ok(ground)
     }
@@ -168,6 +172,7 @@ impl Ground {
             places,
             exposed,
             confirm: confirm.to_vec(),
+            refused: Vec::new(),
         })
     }
 
@@ -218,6 +223,45 @@ pub(crate) fn confirmed(repository: &Repository, exposed: &Exposed) -> Result<()
     exposed.open(&repository.dot_git())?;
     // The outer directory comes first: where the user names that, the inner ones are meant too.
     repository.out_of_reach().iter().rev().try_for_each(|dir| exposed.open(dir).map(drop).map_err(Into::into))
+}
+
+/// Takes the data sets without a directory out: a dry run asks nobody, and plans the rest.
+fn leave_out(settings: &mut Settings) -> Vec<Failure> {
+    let (given, missing): (Vec<Dataset>, Vec<Dataset>) =
+        std::mem::take(&mut settings.datasets).into_iter().partition(|set| set.source.is_some());
+    settings.datasets = given;
+    missing.iter().map(|set| settings::no_source(&set.name)).collect()
+}
+
+/// What the settings lack of a run that can ask nobody.
+///
+/// # Errors
+/// Wrong settings.
+pub(super) fn lacking(cx: &Context, flags: &Flags) -> Result<Vec<Failure>> {
+    let mut settings = settings::load(cx, flags)?;
+    as_it_runs(cx, &mut settings);
+    Ok(leave_out(&mut settings))
+}
+
+/// A declared data set that nobody gives a directory now has the one of the sandbox that was started last, which only this
+/// tool writes down, until `down` removes it: what is said of that sandbox needs no flags again. The directory is checked as
+/// one that was given.
+fn as_it_runs(cx: &Context, settings: &mut Settings) {
+    if settings.datasets.iter().all(|set| set.source.is_some()) {
+        return;
+    }
+    let places = places::of(cx, &resolved(&settings.workspace), User::read().uid);
+    let Some(record) = record::last(&places) else { return };
+    for set in settings.datasets.iter_mut().filter(|set| set.source.is_none()) {
+        let Some(mount) = record.spec.mount(&Role::Dataset(set.name.clone())) else { continue };
+        ui::say(format_args!(
+            "the data set `{}` is `{}`, as in the sandbox that was started last",
+            set.name,
+            mount.source.display()
+        ));
+        set.source = Some(mount.source.clone());
+        settings::from_record(&mut settings.origins, &set.name, &mount.source);
+    }
 }
 
 /// A declared data set without a source is asked for where there is a terminal, and is an error where there is none.

@@ -107,13 +107,13 @@ pub(super) fn let_end(container: &Container, places: &Places) -> Result<Alive> {
 /// that no session begins meanwhile. `ask` asks the user, `stop` ends the waiting. Gives what is alive afterwards.
 ///
 /// # Errors
-/// What is alive inside cannot be listed.
+/// What is alive inside cannot be listed, or the question is not answered and nothing can go on without that.
 pub(super) fn settle(
     container: &Container,
     places: &Places,
     alive: Alive,
     policy: Policy,
-    ask: impl FnOnce() -> bool,
+    ask: impl FnOnce() -> Result<bool>,
     stop: impl Fn() -> bool,
 ) -> Result<Alive> {
     let Parted { in_doubt, left, .. } = parted(places, &alive);
@@ -130,7 +130,7 @@ pub(super) fn settle(
     ui::warn("these processes run inside, and no session that goes on holds them:");
     named(&left, line).iter().for_each(|line| ui::say(format_args!("  {line}")));
     let end = match policy {
-        Policy::Ask => ask(),
+        Policy::Ask => ask()?,
         Policy::Do(Leftovers::End) => true,
         Policy::Do(Leftovers::Keep) => false,
     };

@@ -1,11 +1,13 @@
 //! A whole call: from the settings into Codex and out again.
 
+use super::ground::lacking;
 use super::{Call, Ground, Outcome, Policy, Program, Purpose, dry_run};
 use crate::context::Context;
-use crate::error::usage;
+use crate::error::{self, usage};
 use crate::exposed::Exposed;
 use crate::spec::settings::Flags;
 use crate::spec::words::{Leftovers, OnChange};
+use crate::ui;
 use anyhow::Result;
 
 /// What is asked of a call.
@@ -31,15 +33,28 @@ pub(crate) struct Asked {
 /// Wrong settings, a host that cannot run it, a promise that does not hold.
 pub(crate) fn sandbox(cx: &Context, asked: &Asked, exposed: Option<Exposed>) -> Result<u8> {
     if !asked.yes && !asked.dry_run && !cx.stdin_tty {
-        return Err(usage("`sandbox` asks before it enters, and standard input is no terminal")
-            .hint("add `--yes`")
-            .into());
+        // Everything that can be seen now, so that nobody has to come back for the next one.
+        let refused = usage("`sandbox` asks before it enters, and standard input is no terminal").hint("add `--yes`");
+        let all = lacking(cx, &asked.flags)?.into_iter().fold(refused, |all, why| {
+            all.hint(format!("{}, which is refused too", why.message)).remedies(why.remedies)
+        });
+        return Err(all.into());
     }
     if asked.dry_run {
         let cx = &Context { dry_run: true, ..cx.clone() };
         let mut ground = Ground::read(cx, &asked.flags, exposed)?;
         ground.preview_git()?;
-        return dry_run(cx, &ground.gather(cx, Purpose::DryRun, None)?, &asked.program);
+        let lacking = ground.refused.clone();
+        // Without a Codex there is no plan; what was found until then is said all the same.
+        let gathered = ground.gather(cx, Purpose::DryRun, None).inspect_err(|_| {
+            lacking.iter().for_each(|why| {
+                ui::say(format_args!(
+                    "a run is refused for this too: {}",
+                    error::render(&why.clone().into()).trim_end()
+                ))
+            });
+        })?;
+        return dry_run(cx, &gathered, &asked.program);
     }
     let ground = Ground::read(cx, &asked.flags, exposed)?;
     let can_ask = cx.stdin_tty && !asked.yes;

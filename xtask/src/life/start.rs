@@ -20,6 +20,8 @@ use crate::proof::init::{self, InitSeen};
 use crate::{exec, text, ui};
 use anyhow::Result;
 
+const UNANSWERED: &str = "answer it, or say `--leftovers keep` or `--leftovers end`";
+
 impl<'a> Call<'a> {
     /// Brings the wanted container up, or takes the one that runs.
     ///
@@ -76,7 +78,8 @@ impl<'a> Call<'a> {
 
     /// Names what no session holds, and ends it where the user wants that. Gives what is alive afterwards.
     fn settle(&self, container: &Container) -> Result<Alive> {
-        let ask = || self.signals.ask(|| ui::agree("End them?"));
+        let unanswered = || failed("the question was not answered").hint(UNANSWERED);
+        let ask = || Ok(self.signals.ask(|| ui::agree("End them?")).ok_or_else(unanswered)?);
         let (places, alive) = (&self.gathered.ground.places, Alive::read(container)?);
         leftovers::settle(container, places, alive, self.leftovers, ask, || self.signals.any())
     }

@@ -49,7 +49,11 @@ pub(crate) struct Status {
     /// The secrets of the configuration of Codex at the last entry that set the home anew, by their places.
     #[serde(skip_serializing_if = "Option::is_none")]
     config_secrets: Option<Secrets>,
+    /// All of this user.
     caches: Vec<String>,
+    /// Those of them that its container has, or that are of this workspace alone: the screen names no others.
+    #[serde(skip)]
+    own_caches: Vec<String>,
     /// Those of them that no sandbox with this setting of `cache_sharing` has.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unused_caches: Vec<String>,
@@ -138,10 +142,26 @@ impl Status {
         let sandbox = existing.map(|existing| Sandbox::read(existing, &places)).transpose()?;
         let caches = caches?;
         let unused_caches = caches::unused(&caches, uid, settings.shape.cache_sharing);
+        let spec = sandbox.as_ref().and_then(|sandbox| sandbox.spec.as_ref());
+        let mounted: Vec<&Path> =
+            spec.iter().flat_map(|spec| &spec.mounts).map(|mount| mount.source.as_path()).collect();
+        let its = caches::of_workspace(caches.clone(), uid, &places.project);
+        let has = |name: &&String| its.contains(name) || mounted.iter().any(|source| caches::is_volume(source, name));
+        let own_caches = caches.iter().filter(has).cloned().collect();
         let config_secrets = secrets(&places.secrets);
         let undecided = Undecided::read(&places.obeyed).lines();
         let state_folder = places.dir;
-        Ok(Status { container, state, sandbox, state_folder, undecided, config_secrets, caches, unused_caches })
+        Ok(Status {
+            container,
+            state,
+            sandbox,
+            state_folder,
+            undecided,
+            config_secrets,
+            caches,
+            own_caches,
+            unused_caches,
+        })
     }
 }
 

@@ -23,6 +23,9 @@ use crate::spec::words::{Gpus, Network};
 use crate::spec::{Mount, Spec};
 use crate::step::Command;
 
+/// With what the name of the probe's file in the workspace begins; a nonce follows.
+const WORKSPACE_FILE: &str = ".codex-sandbox-probe-";
+
 /// The PATH of the probe: the system's own directories, nothing of the agent's.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Set because the image's own variables would make the loader and the C library of `env` read further files, before
@@ -98,7 +101,12 @@ impl ProbeRequest {
 
     /// The name of the file that the probe makes in the workspace; the host removes it.
     pub(crate) fn workspace_file_name(nonce: &str) -> String {
-        format!(".codex-sandbox-probe-{nonce}")
+        format!("{WORKSPACE_FILE}{nonce}")
+    }
+
+    /// The nonce in the name of such a file; `None` for every other name.
+    pub(crate) fn nonce_of(name: &str) -> Option<&str> {
+        name.strip_prefix(WORKSPACE_FILE).filter(|nonce| crate::nonce::is_one(nonce))
     }
 
     /// The group of the probe and of what it starts, which nothing else inside has.

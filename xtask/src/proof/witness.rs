@@ -20,6 +20,7 @@ use std::fs;
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What the host saw.
 #[derive(Debug, Clone, PartialEq)]
@@ -127,8 +128,34 @@ impl HostWitness {
 
     /// Reads the file that the probe made in the workspace, and removes it.
     pub(crate) fn take_workspace_file(&mut self, spec: &Spec, nonce: &str) {
-        let take = |mount: &Mount| take_file(&mount.source, &ProbeRequest::workspace_file_name(nonce));
+        let take = |mount: &Mount| {
+            remove_left(&mount.source);
+            take_file(&mount.source, &ProbeRequest::workspace_file_name(nonce))
+        };
         self.workspace_file = spec.mount(&Role::Workspace).map(take);
+    }
+}
+
+/// The most entries of the workspace among which is looked for what was left: the cost must not grow with the project.
+const LOOKED_THROUGH: usize = 4096;
+
+/// From this age on a probe's file is of a call that has ended: the probe's own bound is half of it.
+const LEFT_AFTER: Duration = Duration::from_secs(60);
+
+/// Removes the files that the probes of ended calls made and nobody took away, as where the terminal closed meanwhile: of the
+/// exact form of their name, regular, and with nothing in them but what a probe writes. Everything else of that name is not
+/// ours, and stays.
+fn remove_left(dir: &Path) {
+    let Ok(dir) = Beneath::root(dir) else { return };
+    let names = dir.names_up_to(LOOKED_THROUGH).unwrap_or_default();
+    for (name, nonce) in names.iter().filter_map(|(name, _)| Some((name, ProbeRequest::nonce_of(name.to_str()?)?))) {
+        let Ok(Some((file, meta))) = dir.file(name) else { continue };
+        let old = meta.modified().is_ok_and(|at| at.elapsed().is_ok_and(|age| age > LEFT_AFTER));
+        let mut text = Vec::new();
+        let read = file.take(nonce.len() as u64 + 1).read_to_end(&mut text).is_ok();
+        if old && read && (text.is_empty() || text == nonce.as_bytes()) {
+            let _ = dir.unlink(name);
+        }
     }
 }
 
@@ -210,6 +237,39 @@ mod tests {
         fs::hard_link(&source, dir.path().join("other")).unwrap();
         assert!(seen(Role::GitReadOnly("fsm".into())).unwrap().contains("fsm` is a file with 2 names"));
         assert_eq!(seen(Role::CodexHome), None);
+    }
+
+    #[test]
+    fn what_the_probe_of_an_ended_call_left_is_removed_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let nonce = |digit: char| digit.to_string().repeat(24);
+        let name = |digit| ProbeRequest::workspace_file_name(&nonce(digit));
+        let make = |name: &str, text: &str, age: u64| {
+            fs::write(dir.path().join(name), text).unwrap();
+            let file = fs::File::options().write(true).open(dir.path().join(name)).unwrap();
+            file.set_modified(std::time::SystemTime::now() - Duration::from_secs(age)).unwrap();
+        };
+        make(&name('a'), &nonce('a'), 3600);
+        make(&name('b'), "", 3600);
+        // Of a call that may go on; with another content; with names that are no probe's.
+        make(&name('c'), &nonce('c'), 5);
+        make(&name('d'), &nonce('e'), 3600);
+        let others = [".codex-sandbox-probe-notes", &format!("{}x", name('f')), &name('A')];
+        others.iter().for_each(|name| make(name, "", 3600));
+        make("precious", &nonce('1'), 3600);
+        std::os::unix::fs::symlink("precious", dir.path().join(name('1'))).unwrap();
+        fs::create_dir(dir.path().join(name('2'))).unwrap();
+        remove_left(dir.path());
+        let there = |name: &str| fs::symlink_metadata(dir.path().join(name)).is_ok();
+        assert_eq!(
+            ['a', 'b', 'c', 'd', '1', '2'].map(|digit| there(&name(digit))),
+            [false, false, true, true, true, true]
+        );
+        assert!(others.iter().all(|name| there(name)) && there("precious"));
+        // The probe of this call is read all the same.
+        fs::write(dir.path().join(name('3')), nonce('3')).unwrap();
+        remove_left(dir.path());
+        assert!(take_file(dir.path(), &name('3')).unwrap().removed);
     }
 
     #[test]

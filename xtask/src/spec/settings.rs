@@ -98,6 +98,15 @@ pub struct Settings {
     pub origins: Vec<Origin>,
 }
 
+/// Notes that the directory of a data set is the one of the sandbox that was started last.
+pub(crate) fn from_record(origins: &mut [Origin], name: &str, dir: &std::path::Path) {
+    let key = format!("datasets.{name}");
+    for origin in origins.iter_mut().filter(|origin| origin.key == key) {
+        origin.value = dir.to_string_lossy().into_owned();
+        origin.from = "the last start".into();
+    }
+}
+
 impl Settings {
     /// Who gave the paths that stand in a text between backticks, a sentence each.
     pub(crate) fn givers(&self, text: &str) -> Vec<String> {
@@ -150,8 +159,12 @@ impl Settings {
         let unset = unset.into_iter();
         let unset = unset.map(|name| format!("`{name}` of the list `env` is not set here: Codex does not get it"));
         let cpu = self.base.is_none() && self.shape.gpus != Gpus::None;
-        let cpu =
-            cpu.then(|| format!("the CPU base image cannot use GPUs, and `gpus: {}` asks for them", self.shape.gpus));
+        let cpu = cpu.then(|| {
+            format!(
+                "`--gpus {}` hands GPUs to the CPU base image, which cannot use them: leave it out",
+                self.shape.gpus
+            )
+        });
         let proxies = crate::network::passwords(cx);
         unset.chain(moved).chain(proxies).chain(cpu).chain(self.overruled.clone()).collect()
     }

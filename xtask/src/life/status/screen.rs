@@ -10,6 +10,11 @@ use std::time::Duration;
 /// The widest name, and the gap behind it.
 const INDENT: usize = "state folder".len() + 2;
 
+/// The most unused caches that are named.
+const NAMED: usize = 5;
+
+const ALL: &str = "`cargo xtask status --json` names all";
+
 type ScreenRow = (&'static str, String);
 
 impl Status {
@@ -26,8 +31,13 @@ impl Status {
         let undecided = self.undecided.iter().cloned().chain([decides]).collect();
         rows.extend(named("undecided", undecided).filter(|_| !self.undecided.is_empty()));
         rows.extend(named("secrets", self.config_secrets.iter().flat_map(Secrets::places).collect()));
-        rows.extend(named("caches", self.caches.clone()));
-        let unused = self.unused_caches.iter().cloned().chain(["`docker volume rm NAME` removes one".to_owned()]);
+        let others = self.caches.len().saturating_sub(self.own_caches.len());
+        let others = (others > 0).then(|| format!("{others} of other sandboxes: {ALL}"));
+        rows.extend(named("caches", self.own_caches.iter().cloned().chain(others).collect()));
+        let more = self.unused_caches.len().saturating_sub(NAMED);
+        let more = (more > 0).then(|| format!("and {more} more: {ALL}"));
+        let unused = self.unused_caches.iter().take(NAMED).cloned().chain(more);
+        let unused = unused.chain(["`docker volume rm NAME` removes one".to_owned()]);
         rows.extend(named("unused", unused.collect()).filter(|_| !self.unused_caches.is_empty()));
         rows.push(("state folder", self.state_folder.display().to_string()));
         let fit = |text: &str| room.map_or_else(|| text.to_owned(), |room| ui::shortened(text, room));
@@ -185,6 +195,7 @@ mod tests {
             state_folder: "/home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d".into(),
             undecided: vec!["`.envrc` changed".into(), "`.mcp.json` is new".into()],
             caches: vec!["codex-sandbox-cache-pip-open-u1000".into(), "codex-sandbox-cache-uv-u1000".into()],
+            own_caches: vec!["codex-sandbox-cache-pip-open-u1000".into()],
             unused_caches: vec!["codex-sandbox-cache-uv-u1000".into()],
         }
     }
@@ -222,7 +233,7 @@ undecided     `.envrc` changed
               `.mcp.json` is new
               `cargo xtask down --on-change keep`, `restore` or `aside` decides, or the next entry
 caches        codex-sandbox-cache-pip-open-u1000
-              codex-sandbox-cache-uv-u1000
+              1 of other sandboxes: `cargo xtask status --json` names all
 unused        codex-sandbox-cache-uv-u1000
               `docker volume rm NAME` removes one
 state folder  /home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d"
@@ -252,6 +263,7 @@ state folder  /home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d"
             state_folder,
             undecided: Vec::new(),
             caches: Vec::new(),
+            own_caches: Vec::new(),
             unused_caches: Vec::new(),
         }
     }
@@ -260,6 +272,15 @@ state folder  /home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d"
     fn where_nothing_runs_it_is_short() {
         let text = screen(&nothing(), Some(80));
         assert_eq!(text, "container     c\nstate         none\nstate folder  /s");
+    }
+
+    #[test]
+    fn the_caches_of_others_are_counted_and_not_named() {
+        let caches: Vec<String> = (0..40).map(|n| format!("cache-{n}")).collect();
+        let status = Status { unused_caches: caches[..7].to_vec(), caches, ..nothing() };
+        let text = screen(&status, None);
+        assert!(text.contains("\ncaches        40 of other sandboxes: "), "{text}");
+        assert!(text.contains("cache-4\n              and 2 more: ") && !text.contains("cache-5"), "{text}");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The flags that stand above the settings of the same name. Their comments are their help texts.
 
+use crate::context::Context;
 use crate::spec::words::{self, Gpus, Mode, Network};
+use crate::text;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, ValueHint};
 use serde::Serialize;
@@ -63,6 +65,31 @@ pub struct ProjectFlags {
     /// Use the CPU base image made from Debian packages; implies --gpus none
     #[arg(long)]
     pub cpu: bool,
+}
+
+impl Flags {
+    /// What a later call has to repeat to mean the same sandbox, but for the workspace: each flag that was given, with its values
+    /// as words of a shell (an empty one where it has none). What the user vouches for (`--confirm`) counts for one call.
+    pub(crate) fn given(&self, cx: &Context) -> Vec<(&'static str, Vec<String>)> {
+        let Flags { project, network, codex, codex_home, git_alternates, confirm: _, no_caches: _ } = self;
+        let ProjectFlags { workspace: _, datasets, allow_ground, gpus, base, cpu } = project;
+        let path = |path: &PathBuf| text::word(&cx.absolute(path).display().to_string());
+        let paths = |all: &[PathBuf]| all.iter().map(path).collect::<Vec<_>>();
+        let word = |said: &Option<String>| said.iter().map(|said| text::word(said)).collect::<Vec<_>>();
+        let set = |(name, dir): &(String, PathBuf)| text::word(&format!("{name}={}", cx.absolute(dir).display()));
+        let all = [
+            ("--cpu", cpu.then(String::new).into_iter().collect()),
+            ("--base", word(base)),
+            ("--gpus", word(gpus)),
+            ("--network", word(network)),
+            ("--codex-home", word(codex_home)),
+            ("--codex", codex.iter().map(path).collect()),
+            ("--dataset", datasets.iter().map(set).collect()),
+            ("--allow-ground", paths(allow_ground)),
+            ("--git-alternate", paths(git_alternates)),
+        ];
+        all.into_iter().filter(|(_, values)| !values.is_empty()).collect()
+    }
 }
 
 impl From<ProjectFlags> for Flags {

@@ -293,7 +293,7 @@ pub const KEYS: &[Key] = &[
         name: "datasets",
         kind: ValueKind::Datasets,
         meaning: "Data sets by name, mounted read-only at /datasets/NAME. A name without a directory is declared only: \
-                  each user gives the directory.",
+                  each user gives the directory. none in place of a directory takes the data set out.",
         default: "",
     },
     Key {

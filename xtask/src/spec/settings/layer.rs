@@ -22,8 +22,12 @@ pub struct Layer {
 /// Not YAML, not a mapping, an unknown key (exit code 2).
 pub fn parse(name: &str, base_dir: &Path, text: &str) -> Result<Layer> {
     let value: Value = serde_yaml::from_str(text).map_err(|err| {
-        usage(format!("`{name}` is not valid YAML: {err}"))
-            .hint("correct it; the comments in sandbox.yaml explain each key")
+        let tab = text.lines().position(|line| line.trim_start_matches(' ').starts_with('\t'));
+        let hint = tab.map_or_else(
+            || "correct it; the comments in sandbox.yaml explain each key".to_owned(),
+            |line| format!("line {} is indented with a tab, which YAML does not take: use spaces", line + 1),
+        );
+        usage(format!("`{name}` is not valid YAML: {err}")).hint(hint)
     })?;
     let mut values = BTreeMap::new();
     match value {

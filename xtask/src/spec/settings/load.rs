@@ -104,7 +104,8 @@ fn without_one(flags: &Flags, layers: &[Layer]) -> Vec<(Flags, Vec<Layer>)> {
 /// The error where nobody said where a data set is.
 pub fn no_source(name: &str) -> Failure {
     usage(format!("the data set `{name}` has no directory")).hint(format!(
-        "give it by `--dataset {name}=DIR`{}, or by `datasets: {{{name}: DIR}}` in {LOCAL_FILE}",
+        "give it by `--dataset {name}=DIR`{}, or by `datasets: {{{name}: DIR}}` in {LOCAL_FILE}; `datasets: {{{name}: none}}` \
+         there does without it",
         if name == "ssv2" { ", by SSV2_DIR=DIR" } else { "" }
     ))
 }

@@ -259,7 +259,7 @@ impl Resolver<'_> {
     }
 
     fn datasets(&mut self, flags: &[(String, PathBuf)]) -> Result<Vec<Dataset>> {
-        let mut sources: BTreeMap<String, (Option<PathBuf>, String)> = BTreeMap::new();
+        let mut sources: BTreeMap<String, (Source, String)> = BTreeMap::new();
         // Weakest first, so that the stronger overwrite; a bare declaration never removes a source.
         for layer in self.files.iter().rev() {
             let Some(value) = layer.values.get("datasets").filter(|value| !value.is_null()) else {
@@ -272,15 +272,18 @@ impl Resolver<'_> {
             };
             for (name, dir) in mapping {
                 let name = scalar(&layer.name, "datasets", name)?;
-                let entry = sources.entry(name).or_insert((None, layer.name.clone()));
+                let entry = sources.entry(name).or_insert((Source::Missing, layer.name.clone()));
                 if !dir.is_null() {
-                    let dir = self.file_path(layer, &scalar(&layer.name, "datasets", dir)?)?;
-                    *entry = (Some(dir), layer.name.clone());
+                    let source = match scalar(&layer.name, "datasets", dir)?.as_str() {
+                        NO_DATASET => Source::NotWanted,
+                        dir => Source::Dir(self.file_path(layer, dir)?),
+                    };
+                    *entry = (source, layer.name.clone());
                 }
             }
         }
         if let Some(dir) = self.cx.var("SSV2_DIR") {
-            sources.insert("ssv2".into(), (Some(self.cx.absolute(Path::new(dir))), "SSV2_DIR".into()));
+            sources.insert("ssv2".into(), (Source::Dir(self.cx.absolute(Path::new(dir))), "SSV2_DIR".into()));
         }
         for (i, (name, dir)) in flags.iter().enumerate() {
             if dir.as_os_str().is_empty() {
@@ -293,17 +296,36 @@ impl Resolver<'_> {
                     .hint("each name stands once")
                     .into());
             }
-            sources.insert(name.clone(), (Some(self.cx.absolute(dir)), "flag".into()));
+            sources.insert(name.clone(), (Source::Dir(self.cx.absolute(dir)), "flag".into()));
         }
-        sources.entry("ssv2".into()).or_insert((None, "default".into()));
+        sources.entry("ssv2".into()).or_insert((Source::Missing, "default".into()));
         for (name, (source, from)) in &sources {
             check_name(name)?;
-            let shown =
-                source.as_ref().map_or("(no directory given)".into(), |path| path.to_string_lossy().into_owned());
+            let shown = match source {
+                Source::Dir(path) => path.to_string_lossy().into_owned(),
+                Source::Missing => "(no directory given)".to_owned(),
+                Source::NotWanted => NO_DATASET.to_owned(),
+            };
             self.note(&format!("datasets.{name}"), &shown, from);
         }
-        Ok(sources.into_iter().map(|(name, (source, _))| Dataset { name, source }).collect())
+        let wanted = |(name, (source, _)): (String, (Source, String))| match source {
+            Source::Dir(dir) => Some(Dataset { name, source: Some(dir) }),
+            Source::Missing => Some(Dataset { name, source: None }),
+            Source::NotWanted => None,
+        };
+        Ok(sources.into_iter().filter_map(wanted).collect())
     }
+}
+
+/// What a settings file writes in place of a directory where the sandbox is to have no such data set.
+const NO_DATASET: &str = "none";
+
+/// What is said of a data set, as of the strongest who says anything but its name.
+enum Source {
+    Dir(PathBuf),
+    /// It is declared, and nobody has given its directory yet.
+    Missing,
+    NotWanted,
 }
 
 /// How a value was written, and where.

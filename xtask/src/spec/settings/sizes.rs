@@ -38,9 +38,11 @@ pub(super) fn read(given: &str, text: &str) -> Result<u64> {
         return Ok(bytes);
     }
     let digits: String = text.trim().chars().take_while(char::is_ascii_digit).collect();
-    Err(usage(format!("{given} is {bytes} bytes, too few for anything"))
-        .hint(format!("write the unit: `{digits}gb` or `{digits}mb`; without one it is bytes, and the least is 1 MB"))
-        .into())
+    let hint = match text.trim().len() == digits.len() {
+        true => format!("write the unit: `{digits}gb` or `{digits}mb`; without one it is bytes, and the least is 1 MB"),
+        false => format!("the least is 1 MB: write a larger one, such as `{digits}mb` or `{digits}gb`"),
+    };
+    Err(usage(format!("{given} is {bytes} bytes, too few for anything")).hint(hint).into())
 }
 
 fn parse(text: &str) -> Option<u64> {
@@ -207,7 +209,11 @@ mod tests {
         for text in ["32", "32b", "900k", "999999"] {
             let why = crate::error::render(&read("`shm_size: x`", text).unwrap_err());
             let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
-            assert!(why.contains(&format!("hint: write the unit: `{digits}gb`")), "{why}");
+            let hint = match text.len() == digits.len() {
+                true => format!("hint: write the unit: `{digits}gb`"),
+                false => format!("hint: the least is 1 MB: write a larger one, such as `{digits}mb`"),
+            };
+            assert!(why.contains(&hint), "{why}");
         }
         assert!(or_word("x", "32", &[AUTO]).is_err());
         assert_eq!(or_word("x", AUTO, &[AUTO]).unwrap(), json!(AUTO));

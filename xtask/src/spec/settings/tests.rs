@@ -44,6 +44,24 @@ fn a_flag_beats_the_environment_beats_the_local_file_beats_the_project_file() {
 }
 
 #[test]
+fn a_data_set_is_taken_out_by_none_and_comes_back_where_a_stronger_gives_its_directory() {
+    let names = |flags: &Flags, env: &[(&str, &str)], local: &str, project: &str| {
+        let settings = resolved(flags, env, local, project).unwrap();
+        settings.datasets.into_iter().map(|set| set.name).collect::<Vec<_>>()
+    };
+    let (none, out) = (Flags::default(), "datasets: {ssv2: none}");
+    assert_eq!(names(&none, &[], "", ""), ["ssv2"]);
+    assert_eq!(names(&none, &[], out, "datasets: {ssv2: /project, k: /k}"), ["k"]);
+    assert_eq!(names(&none, &[], "datasets: {ssv2: }", out), [""; 0], "a bare name says nothing");
+    assert_eq!(names(&none, &[("SSV2_DIR", "/env")], out, ""), ["ssv2"]);
+    assert_eq!(ssv2(&resolved(&none, &[], "datasets: {ssv2: ./none}", "").unwrap()).unwrap(), "/repo/./none");
+    let settings = resolved(&none, &[], out, "").unwrap();
+    let origin = settings.origins.iter().find(|origin| origin.key == "datasets.ssv2").unwrap();
+    assert_eq!((origin.value.as_str(), origin.from.as_str()), ("none", LOCAL_FILE));
+    assert!(no_source("ssv2").remedies[0].to_string().contains("`datasets: {ssv2: none}`"));
+}
+
+#[test]
 fn the_committed_settings_file_is_valid_and_says_the_defaults() {
     let settings = resolved(&Flags::default(), &[], "", include_str!("../../../../sandbox.yaml")).unwrap();
     let bare = resolved(&Flags::default(), &[], "", "").unwrap();
@@ -56,6 +74,7 @@ fn wrong_settings_are_named_with_their_file() {
     let error = |local: &str| crate::error::render(&resolved(&Flags::default(), &[], local, "").unwrap_err());
     assert!(error("dataset: {}").contains("unknown setting `dataset`"));
     assert!(error("dataset: {}").contains("did you mean `datasets`?"));
+    assert!(error("datasets:\n\tssv2: /d").contains("hint: line 2 is indented with a tab"));
     assert!(error("gpus: 'a b'").contains("names no GPUs"));
     assert!(error("shm_size: lots").contains("`shm_size: lots` in `sandbox.local.yaml` is not a size"));
     for bad in [
@@ -229,7 +248,10 @@ fn what_a_user_may_not_expect_is_said() {
     assert_eq!(resolved(&Flags::default(), &[], "gpus: all", "base: cpu").unwrap().remarks(&cx).len(), 1);
     let flags = ProjectFlags { cpu: true, gpus: Some("all".into()), ..ProjectFlags::default() };
     let settings = resolved(&flags.into(), &[], "", "").unwrap();
-    assert_eq!(settings.remarks(&cx), ["the CPU base image cannot use GPUs, and `gpus: all` asks for them"]);
+    assert_eq!(
+        settings.remarks(&cx),
+        ["`--gpus all` hands GPUs to the CPU base image, which cannot use them: leave it out"]
+    );
 }
 
 #[test]
