@@ -45,7 +45,7 @@ fn what_takes_the_names_of_the_containers_own_processes_is_named_held_against_a_
     let sandbox = Sandbox::new();
     let left = shell(&sandbox, HIDDEN);
     names_all(&left.stderr);
-    assert!(left.stderr.contains("`cargo xtask sandbox --leftovers end` ends them"), "{}", left.stderr);
+    assert!(left.stderr.contains(" --leftovers end` ends them"), "{}", left.stderr);
     let container = sandbox.containers().remove(0);
 
     let status: Value = serde_json::from_str(&sandbox.task("status").args(["--json"]).run().ok().stdout).expect("JSON");
@@ -209,6 +209,31 @@ fn in_a_terminal_it_is_asked_whether_leftovers_are_ended() {
     terminal.press("Enter");
     terminal.shows("Enter a shell? [Y/n]", 60);
     assert!(!sandbox.task("status").run().ok().stdout.contains("leftovers"));
+}
+
+#[test]
+fn a_question_that_nobody_answers_ends_the_call_and_an_odd_answer_is_explained() {
+    let sandbox = Sandbox::new();
+    shell(&sandbox, HIDDEN);
+    let terminal = Terminal::open(&sandbox.place, sandbox.task("sandbox").args(["--shell"]));
+    terminal.shows("End them? [y/N]", 60);
+    terminal.types("what");
+    terminal.press("Enter");
+    terminal.shows("y means yes, n or Enter means no\nEnd them? [y/N]", 10);
+    terminal.press("C-d");
+    terminal.shows("the question was not answered", 10);
+    assert_eq!(terminal.ended(30), 1);
+    assert!(sandbox.task("status").run().ok().stdout.contains("leftovers"), "nothing was ended");
+}
+
+#[test]
+fn the_command_that_ends_what_was_left_works_as_it_is_printed() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.task("sandbox").args(["--yes", "--shell"]).stdin(HIDDEN).run();
+    let printed = run.stderr.split("they go on; `cargo xtask sandbox ").nth(1).and_then(|rest| rest.split('`').next());
+    let flags = shell_words::split(printed.expect(&run.stderr)).expect("words of a shell");
+    let again = sandbox.task_by_settings("sandbox").args(flags).args(["--yes", "--", "--version"]).run().ok();
+    assert!(again.stderr.contains("they were ended"), "{}", again.stderr);
 }
 
 /// Kills the tool itself, and nothing that it started.
