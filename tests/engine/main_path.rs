@@ -87,6 +87,17 @@ fn mounts_are_validated_from_inside_where_a_sandbox_runs() {
 }
 
 #[test]
+fn a_sandbox_without_any_data_set_is_proven() {
+    let sandbox = Sandbox::new();
+    let settings = sandbox.place.read("repo/sandbox.local.yaml");
+    sandbox.place.write("repo/sandbox.local.yaml", &format!("{settings}\ndatasets: {{ssv2: none}}\n"));
+    let run = sandbox.task_without_data("sandbox").args(["--yes", "--", "--version"]).run().ok();
+    assert!(run.stderr.contains("promises hold") || run.stdout.contains("promises hold"), "{}", run.stderr);
+    let said = sandbox.task_without_data("mounts").run().ok();
+    assert!(!said.stdout.contains("dataset."), "{}", said.stdout);
+}
+
+#[test]
 fn a_data_set_may_have_any_path() {
     let sandbox = Sandbox::new();
     let odd = sandbox.place.path("ssv2 $HOME:ro,x=\"y\" 'z' \u{e4}\\n");
