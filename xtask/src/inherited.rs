@@ -34,7 +34,13 @@ const MOST_BYTES: u64 = 1 << 20;
 /// The environment of everything that is started, but for `PATH` where its parts were left out: what the table hands on of
 /// these variables.
 pub(crate) fn handed_on(env: impl IntoIterator<Item = (String, String)>) -> Vec<(String, String)> {
-    env.into_iter().filter(|(name, _)| is_handed_on(name)).collect()
+    env.into_iter().filter(|(name, value)| is_handed_on(name) && !climbs(name, value)).collect()
+}
+
+/// Whether a time zone leads out of the directory of those: it would be read from there, and not from where the command was
+/// typed.
+fn climbs(name: &str, value: &str) -> bool {
+    row(name).is_some_and(|(_, names, _)| names == Names::Zone) && value.split(['/', ':']).any(|part| part == "..")
 }
 
 fn is_handed_on(name: &str) -> bool {
@@ -64,7 +70,8 @@ pub(crate) fn left_out_line((name, path): &(String, PathBuf)) -> String {
 /// The line about what is not handed on, and by which the user may have wanted something of what is started.
 pub(crate) fn said(cx: &Context) -> Option<String> {
     let listed = |name: &str, list: &[&str]| list.iter().any(|listed| is(name, listed));
-    let left = cx.env.keys().filter(|name| listed(name, WANTED) && !is_handed_on(name));
+    let is_left = |name: &str, value: &str| listed(name, WANTED) && (!is_handed_on(name) || climbs(name, value));
+    let left = cx.env.iter().filter(|(name, value)| is_left(name, value)).map(|(name, _)| name);
     // What is not UTF-8 is never handed on.
     let odd = cx.unreadable.iter().filter(|name| listed(name, WANTED) || is_handed_on(name));
     let left = left.chain(odd).filter(|name| !listed(name, QUIET));
@@ -213,6 +220,7 @@ fn paths(names: Names, value: &str) -> Vec<&str> {
         Names::Bus => {
             value.split([';', ',']).filter_map(|part| Some(part.split_once('=')?.1)).filter(is_path).collect()
         }
+        Names::Zone => Some(value.trim_start_matches(':')).into_iter().filter(|path| path.starts_with('/')).collect(),
         Names::Any => {
             let parts = value.split([':', ' ', ',', ';', '=']);
             parts.filter(|part| is_path(part) && !part.starts_with("//")).collect()

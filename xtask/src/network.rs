@@ -1,6 +1,7 @@
 //! How this host reaches the network: its CA bundle and its proxies. Reads only.
 
 use crate::context::Context;
+use crate::text;
 use std::path::{Path, PathBuf};
 
 /// For the build and for the running container.
@@ -42,15 +43,28 @@ pub(crate) fn read(cx: &Context) -> HostNetwork {
     HostNetwork { ca, proxies }
 }
 
+/// The fewest characters of a user of a proxy without a password that may be a token: a name has no digit in so many.
+const LEAST_OF_A_TOKEN: usize = 16;
+
+/// The proxy variables that hold a password, or a token in the place of the user.
+fn with_password(cx: &Context) -> impl Iterator<Item = &'static str> {
+    let is_token = |user: &str| user.len() >= LEAST_OF_A_TOKEN && user.bytes().any(|b| b.is_ascii_digit());
+    let has_password = move |name: &&str| {
+        let host = cx.var(name).map(|value| value.split_once("://").map_or(value, |(_, rest)| rest));
+        host.and_then(text::login_of).is_some_and(|(user, password)| password.is_some() || is_token(user))
+    };
+    PROXY_VARIABLES.iter().copied().filter(has_password)
+}
+
 /// A line for each proxy variable that holds a password: Codex reaches no model without its proxy, so it goes in.
 pub(crate) fn passwords(cx: &Context) -> Vec<String> {
-    let has_password = |name: &&&str| {
-        let host = cx.var(name).map(|value| value.split_once("://").map_or(value, |(_, rest)| rest));
-        let user = host.and_then(|host| host.split('/').next()?.rsplit_once('@')).map(|(user, _)| user);
-        user.is_some_and(|user| user.split_once(':').is_some_and(|(_, password)| !password.is_empty()))
-    };
-    let names = PROXY_VARIABLES.iter().filter(has_password);
-    names.map(|name| format!("`{name}` holds a password, and it goes in: the agent can read it")).collect()
+    let line = |name| format!("`{name}` holds a password, and it goes in: the agent can read it");
+    with_password(cx).map(line).collect()
+}
+
+/// Whether one goes in.
+pub(crate) fn has_password(cx: &Context) -> bool {
+    with_password(cx).next().is_some()
 }
 
 fn is_bundle(path: &Path) -> bool {
@@ -67,10 +81,18 @@ mod tests {
             let env = [("https_proxy".to_owned(), value.to_owned())].into();
             passwords(&Context { env, ..Context::default() })
         };
-        for with in ["http://me:v4lue@proxy:3128", "me:v4lue@proxy:3128/", "socks5h://me:v4@lue@proxy"] {
+        for with in [
+            "http://me:v4lue@proxy:3128",
+            "me:v4lue@proxy:3128/",
+            "socks5h://me:v4@lue@proxy",
+            "http://me:v4/lue@proxy:1",
+            "http://ghp0123456789abcdef@proxy:8080",
+        ] {
             assert_eq!(said(with), ["`https_proxy` holds a password, and it goes in: the agent can read it"], "{with}");
         }
-        for without in ["", "http://proxy:3128", "proxy:3128", "http://me@proxy:3128", "http://proxy/a:b@c"] {
+        for without in
+            ["", "http://proxy:3128", "proxy:3128", "http://me@proxy:3128", "http://proxy/a:b@c", "http://proxy:80/a@b"]
+        {
             assert_eq!(said(without), Vec::<String>::new(), "{without}");
         }
     }

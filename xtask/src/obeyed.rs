@@ -72,6 +72,11 @@ pub(crate) struct Obeyed {
     pub(crate) noted: Noted,
 }
 
+/// Whether a tool obeys a file of this path before anybody builds or runs the project.
+pub(crate) fn acts_by_itself(path: &std::path::Path) -> bool {
+    names::row(path).is_some_and(|row| row.class == Class::ByItself)
+}
+
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz {
     pub(crate) use super::diff::fuzz as shown;

@@ -191,6 +191,17 @@ fn said(shown: &str) -> Option<Vec<u8>> {
     Some(name)
 }
 
+/// The user of an address, of which what stands before `://` is cut off, and his password. Programs cut an address at different
+/// places where the password has a slash: what may be one counts as one.
+pub(crate) fn login_of(rest: &str) -> Option<(&str, Option<&str>)> {
+    let host = rest.split('/').next().unwrap_or_default();
+    let is_port = |port: &str| port.bytes().all(|b| b.is_ascii_digit());
+    let cut = host.split_once(':').is_some_and(|(_, port)| !is_port(port));
+    let (login, _) = host.rsplit_once('@').or_else(|| rest.rsplit_once('@').filter(|_| cut))?;
+    let (user, password) = login.split_once(':').map_or((login, None), |(user, password)| (user, Some(password)));
+    Some((user, password.filter(|password| !password.is_empty())))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

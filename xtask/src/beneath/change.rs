@@ -1,6 +1,6 @@
 //! What is changed beneath a directory that an agent can have written.
 
-use super::{Beneath, DIRECTORY, Node, Stamp};
+use super::{Beneath, DIRECTORY, FileId, Node, Stamp};
 use crate::error::failed;
 use crate::nonce::nonce;
 use crate::text;
@@ -155,6 +155,13 @@ impl Beneath {
         self.move_aside(name, name, suffix, self)
     }
 
+    /// What the clock of this file system says now, by a file without a name. `None` where it can make none.
+    pub(crate) fn time(&self) -> Option<super::Born> {
+        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.fd, ".", flags, Mode::from_raw_mode(0o600)).ok()?;
+        Some(Stamp::of(&file).ok()?.changed)
+    }
+
     /// The same in another directory, which this user can write, with the new name made from `new`.
     pub(crate) fn move_aside(&self, name: &OsStr, new: &OsStr, suffix: &str, to_dir: &Beneath) -> Result<OsString> {
         let random = nonce()?;
@@ -164,7 +171,7 @@ impl Beneath {
         }
         let move_to = |to: &OsStr| {
             #[cfg(test)]
-            if name == STUCK {
+            if name == STUCK || (name == STAYS && to_dir.node.id != self.node.id) {
                 return Err(Errno::PERM);
             }
             rustix::fs::renameat_with(&self.fd, name, &to_dir.fd, to, RenameFlags::NOREPLACE)
@@ -268,6 +275,10 @@ impl Beneath {
 #[cfg(test)]
 pub(crate) const STUCK: &str = "immutable";
 
+/// One that can be renamed only where it lies.
+#[cfg(test)]
+pub(crate) const STAYS: &str = "stays";
+
 /// The most bytes of a name on almost every file system.
 const LONGEST: usize = 255;
 
@@ -304,7 +315,23 @@ pub(crate) fn settled(file: &mut File, bytes: &[u8]) -> io::Result<Option<Stamp>
 
 /// A held `flock`; dropping it releases the lock.
 pub(crate) struct Lock {
-    _fd: OwnedFd,
+    fd: OwnedFd,
+}
+
+impl Lock {
+    /// The same lock for a process that is started: it is held until that has ended, too.
+    pub(crate) fn share(&self) -> io::Result<OwnedFd> {
+        self.fd.try_clone()
+    }
+
+    /// Whether what was locked is what lies at this path now: who removed it meanwhile made room for another lock.
+    pub(crate) fn is_at(&self, path: &Path) -> io::Result<bool> {
+        let locked = FileId::from(&File::from(self.share()?).metadata()?);
+        match std::fs::symlink_metadata(path) {
+            Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(false),
+            there => there.map(|there| FileId::from(&there) == locked),
+        }
+    }
 }
 
 /// Takes the exclusive `flock` of an open file, asking again until `wait` is over.
@@ -313,7 +340,7 @@ pub(crate) fn lock_fd(fd: impl Into<OwnedFd>, wait: Duration) -> io::Result<Opti
     let end = Instant::now() + wait;
     loop {
         match rustix::fs::flock(fd.as_fd(), FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(Some(Lock { _fd: fd })),
+            Ok(()) => return Ok(Some(Lock { fd })),
             Err(Errno::WOULDBLOCK | Errno::INTR) if Instant::now() < end => {
                 std::thread::sleep(Duration::from_millis(20));
             }

@@ -94,7 +94,8 @@ pub(crate) struct Mirror {
     pub(crate) notes: Vec<String>,
     /// The secrets in all of it.
     pub(crate) secrets: Secrets,
-    /// What is over the limits, of which the user is told at each entry: a skill without a part of it fails in odd ways.
+    /// What is over the limits, or held the host's own login, of which the user is told at each entry: a skill without a part of
+    /// it fails in odd ways.
     pub(crate) over: Vec<String>,
 }
 

@@ -11,6 +11,7 @@ mod inside;
 mod judge;
 mod kept;
 mod outcome;
+mod own;
 mod probe;
 mod record;
 mod store;
@@ -23,8 +24,9 @@ pub(crate) use ask::{Asker, Patience};
 pub(crate) use form::Form;
 pub(crate) use inside::{Held, InHome, give, held, note, push};
 pub(crate) use judge::Inside;
-pub(crate) use kept::{Leases, RETRY};
+pub(crate) use kept::{Leases, RETRY, all_kept, lock_all};
 pub(crate) use outcome::{FOREIGN, FromHost, Gift, Unsure, WHOLE, until};
+pub(crate) use own::{OwnLogin, WITHHELD};
 pub(crate) use record::WholeNote;
 pub(crate) use store::HostCodex;
 pub(crate) use token::Token;
@@ -105,7 +107,7 @@ pub(crate) fn from_host(
         },
         (Login::Lease, Store::Ephemeral) => nothing(Nothing::NoLogin),
         // A file that lies there nevertheless is not what Codex uses.
-        (Login::Lease, Store::Keyring) => lease(cx, codex, store, &leases, patience),
+        (Login::Lease, Store::Keyring) => lease(cx, codex, (store, host), &leases, patience),
         (Login::Lease, Store::File | Store::Auto) => match read()? {
             HostFile::Login(AuthKind::ApiKey, bytes) => {
                 leases.forget()?;
@@ -114,7 +116,7 @@ pub(crate) fn from_host(
             HostFile::Odd => nothing(Nothing::Odd),
             HostFile::Missing if !store.may_be_keyring() => nothing(Nothing::NoLogin),
             HostFile::Missing | HostFile::Login(AuthKind::ChatGpt | AuthKind::Other, _) => {
-                lease(cx, codex, store, &leases, patience)
+                lease(cx, codex, (store, host), &leases, patience)
             }
         },
     }
@@ -128,7 +130,13 @@ pub(crate) fn form(cx: &Context, binary: &Path, version: &str) -> Result<Form> {
     probe::of(cx, binary, version)
 }
 
-fn lease(cx: &Context, codex: &Codex, store: Store, leases: &Leases, patience: Patience<'_>) -> Result<FromHost> {
+fn lease(
+    cx: &Context,
+    codex: &Codex,
+    (store, from): (Store, &HostCodex),
+    leases: &Leases,
+    patience: Patience<'_>,
+) -> Result<FromHost> {
     Ok(match leases.get(Duration::ZERO, patience)? {
         CodexSays::Token(token) if token.left(SystemTime::now()).is_zero() => {
             FromHost::Unsure(Unsure::Ended(token.ends()))
@@ -139,7 +147,10 @@ fn lease(cx: &Context, codex: &Codex, store: Store, leases: &Leases, patience: P
         CodexSays::Silent(why) => FromHost::Unsure(Unsure::Silent(why)),
         CodexSays::NoLogin if store.may_be_keyring() => FromHost::Nothing(Nothing::NoneInKeyring),
         CodexSays::NoLogin => FromHost::Nothing(Nothing::NoLogin),
-        CodexSays::ApiKey => FromHost::Nothing(Nothing::KeyInKeyring),
+        CodexSays::ApiKey if store == Store::Keyring || matches!(HostFile::read(&from.home), Ok(HostFile::Missing)) => {
+            FromHost::Nothing(Nothing::KeyInKeyring)
+        }
+        CodexSays::ApiKey => FromHost::Nothing(Nothing::KeyOfAnotherForm),
         CodexSays::OtherKind => FromHost::Nothing(Nothing::OtherKind),
         CodexSays::Unknown => {
             return Err(host(format!("Codex {} cannot be asked for an access token", codex.version))

@@ -74,7 +74,7 @@ fn home(facts: &AboutHost) -> Finding {
 }
 
 fn login(facts: &AboutHost) -> Finding {
-    let inside = Remedy::Do("or `codex login --device-auth` inside the sandbox".into());
+    let inside = Remedy::Do("or `cargo xtask sandbox -- login --device-auth`".into());
     let login = Remedy::Run("codex login".into());
     match facts.login {
         _ if facts.settings.login == Login::None => LOGIN.ok("none of yours goes in (`login: none`)"),

@@ -223,7 +223,7 @@ codex
   warning      login                     none: Codex will ask for one
                                          needed: a login in a file, or one made inside
                                          $ codex login
-                                         or `codex login --device-auth` inside the sandbox
+                                         or `cargo xtask sandbox -- login --device-auth`
 data
   warning      ssv2                      `/data/ssv2` is on nfs4: what other machines do to it cannot be proven, only sampled
                                          needed: a directory that you may read, apart from what the sandbox may write

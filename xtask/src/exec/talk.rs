@@ -1,11 +1,13 @@
 //! A program that is asked over its standard input, line by line, while that stays open.
 
-use super::{QUERY_BOUND, expression, kill, start};
+use super::{QUERY_BOUND, expression, kill, program, start};
+use crate::beneath::Lock;
 use crate::error::failed;
 use crate::step::Command;
 use anyhow::{Context as _, Result};
 use std::io::{BufRead as _, BufReader, PipeReader, Read as _, Write as _};
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -51,19 +53,21 @@ pub(crate) enum Talk {
 }
 
 /// Starts a command, says `first` to it, and passes each line of its standard output to `heard`. Its standard error is thrown
-/// away, and no error shows what it said: it may be a secret. `wish` is asked about every 100 ms.
+/// away, and no error shows what it said: it may be a secret. `wish` is asked about every 100 ms. A `lock` is held until the
+/// program has ended, too, however this process ends.
 ///
 /// # Errors
 /// It cannot be started.
 pub(crate) fn talk(
     command: &Command,
     first: &str,
+    lock: Option<&Lock>,
     mut heard: impl FnMut(&str) -> Next,
     wish: impl Fn() -> Wish,
 ) -> Result<Talk> {
     let ((input, mut to_input), (output, to_output)) = (pipe()?, pipe()?);
     // Ctrl-C in the terminal is for this process, which decides whether the program is ended.
-    let expr = expression(command).stdin_file(input).stdout_file(to_output).stderr_null().before_spawn(|child| {
+    let expr = holding(command, lock)?.stdin_file(input).stdout_file(to_output).before_spawn(|child| {
         child.process_group(0);
         Ok(())
     });
@@ -105,6 +109,23 @@ pub(crate) fn talk(
     Ok(end)
 }
 
+/// Hands a descriptor on as number 9, since standard error is the only one that can be given: a shell moves it, and becomes the
+/// program.
+const HANDS_ON: &str = "exec 9>&2 2>/dev/null; exec \"$0\" \"$@\"";
+
+/// The command, which has a share of the lock. What is not there is left to the start, which says so.
+fn holding(command: &Command, lock: Option<&Lock>) -> Result<duct::Expression> {
+    let program = program(command);
+    let Some(lock) = lock.filter(|_| Path::new(&program).exists()) else {
+        return Ok(expression(command).stderr_null());
+    };
+    let mut shell = command.clone();
+    shell.program = "/bin/sh".into();
+    shell.args = vec!["-c".into(), HANDS_ON.into(), program.to_string_lossy().into_owned()];
+    shell.args.extend(command.args.iter().cloned());
+    Ok(expression(&shell).stderr_file(lock.share().context("cannot share a lock")?))
+}
+
 fn pipe() -> Result<(PipeReader, std::io::PipeWriter)> {
     std::io::pipe().map_err(|err| failed(format!("a pipe cannot be made: {err}"))).context("cannot ask a program")
 }
@@ -128,6 +149,7 @@ fn reader(output: PipeReader, most: u64) -> Receiver<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::beneath::lock_fd;
 
     fn sh(script: &str) -> Command {
         Command::new("sh").args(["-c", script]).timeout(20)
@@ -144,14 +166,14 @@ mod tests {
                 _ => Next::Wait,
             }
         };
-        let end = talk(&sh("while read x; do echo got $x; done"), "one\n", heard, || Wish::GoOn).unwrap();
+        let end = talk(&sh("while read x; do echo got $x; done"), "one\n", None, heard, || Wish::GoOn).unwrap();
         assert_eq!((end, said), (Talk::Done, vec!["got one".to_owned(), "got two".to_owned()]));
     }
 
     #[test]
     fn what_ends_early_goes_on_for_ever_or_says_too_much_is_told_apart() {
         let talk = |command: &Command, stop: bool| {
-            talk(command, "x\n", |_| Next::Wait, || if stop { Wish::End } else { Wish::GoOn }).unwrap()
+            talk(command, "x\n", None, |_| Next::Wait, || if stop { Wish::End } else { Wish::GoOn }).unwrap()
         };
         assert_eq!(talk(&sh("exit 3"), false), Talk::Broken);
         assert_eq!(talk(&sh("exec sleep 600"), true), Talk::Stopped);
@@ -164,10 +186,29 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (done, begun) = (dir.path().join("done"), Instant::now());
         let program = sh("while read x; do :; done; sleep 0.3; : > done").dir(dir.path()).timeout(600);
-        assert_eq!(talk(&program, "x\n", |_| Next::Wait, || Wish::Leave).unwrap(), Talk::Stopped);
+        assert_eq!(talk(&program, "x\n", None, |_| Next::Wait, || Wish::Leave).unwrap(), Talk::Stopped);
         while !done.exists() && begun.elapsed() < Duration::from_secs(60) {
             std::thread::sleep(TICK);
         }
         assert!(done.exists());
+    }
+
+    #[test]
+    fn a_lock_is_held_until_the_program_has_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let open = || std::fs::File::options().create(true).truncate(false).write(true).open(&path).unwrap();
+        let again = || lock_fd(open(), Duration::ZERO).unwrap();
+        let lock = again().unwrap();
+        let goes_on = "while read x; do :; done; while [ ! -e end ]; do sleep 0.05; done; echo said >&2";
+        let program = sh(goes_on).dir(dir.path()).timeout(600);
+        assert_eq!(talk(&program, "x\n", Some(&lock), |_| Next::Wait, || Wish::Leave).unwrap(), Talk::Stopped);
+        drop(lock);
+        assert!(again().is_none(), "it goes on");
+        std::fs::write(dir.path().join("end"), "").unwrap();
+        assert!(lock_fd(open(), Duration::from_secs(60)).unwrap().is_some());
+        assert_eq!(std::fs::read(&path).unwrap(), b"", "what it says goes nowhere");
+        let missing = Command::new("/nowhere/program");
+        assert!(talk(&missing, "", again().as_ref(), |_| Next::Wait, || Wish::GoOn).is_err());
     }
 }

@@ -73,8 +73,9 @@ pub(crate) fn describe(listing: &Listing) -> String {
         let state = if branch.is_taken() { state } else { ON_NO_BRANCH };
         text.push_str(&format!("{} ({state})\n", branch.name));
         for commit in &branch.commits {
-            text.push_str(&format!("  {}  {}\n", short(&commit.id), commit.subject));
+            text.push_str(&format!("  {}  {}\n", short(&commit.id), cut(&commit.subject)));
         }
+        obeyed(branch).iter().for_each(|line| text.push_str(&format!("  {line}\n")));
     }
     waiting(listing).iter().for_each(|line| text.push_str(&format!("{line}\n")));
     let others =
@@ -106,11 +107,25 @@ fn one_branch(branch: &Branch) -> String {
         text.push_str(" (the host's has moved on too)");
     }
     if let Some(newest) = branch.commits.first() {
-        let subject: String = newest.subject.chars().take(60).collect();
-        let more = if count > 1 || subject != newest.subject { " …" } else { "" };
+        let subject = cut(&newest.subject);
+        let more = if count > 1 && !subject.ends_with(" …") { " …" } else { "" };
         text.push_str(&format!(": {} {subject}{more}", short(&newest.id)));
     }
     text
+}
+
+/// As much of a subject as fits into a line: the rest of a longer one would stand alone in the next.
+fn cut(subject: &str) -> String {
+    let cut: String = subject.chars().take(60).collect();
+    if cut == subject { cut } else { format!("{cut} …") }
+}
+
+/// What tools obey without a question once a branch is checked out.
+pub(super) fn obeyed(branch: &Branch) -> Option<String> {
+    let names = first(branch.obeyed.iter().map(|name| format!("`{name}`")).collect(), "files");
+    (!names.is_empty()).then(|| {
+        format!("written by these commits, and obeyed without a question by tools on this host: {}", names.join(", "))
+    })
 }
 
 /// The short form of a commit id.
@@ -260,10 +275,11 @@ impl Collected {
     fn branch(&mut self, quarantine: &Path, at: &str, tip: &str, effort: &Effort<'_>) -> Result<()> {
         let name = self.name(at);
         let known: BTreeSet<String> = self.host.values().map(|id| format!("^{id}\n")).collect();
+        let revisions = format!("{tip}\n{}", String::from_iter(known));
         let log = client::ours(quarantine, None)
             .args(["log", "--no-show-signature", "--no-color", "--format=%H%x09%<(300,trunc)%s", "--stdin"])
             .arg(format!("--max-count={MOST_COMMITS}"))
-            .stdin(format!("{tip}\n{}", String::from_iter(known)));
+            .stdin(revisions.clone());
         let output = effort.capture(log)?;
         if !output.ok() {
             self.listing.notes.push(format!(
@@ -277,13 +293,38 @@ impl Collected {
             .stdout
             .lines()
             .filter_map(|line| line.split_once('\t'))
-            .map(|(id, subject)| Commit { id: id.to_owned(), subject: printable(subject.trim_end()) })
+            .map(|(id, subject)| Commit { id: id.to_owned(), subject: printable(&words(subject)) })
             .collect();
+        let written = client::ours(quarantine, None)
+            .args(["log", "--no-show-signature", "--no-color", "--format=", "--name-only", "--no-renames", "-c", "-z"])
+            .args(["--diff-filter=d", "--stdin"])
+            .arg(format!("--max-count={MOST_COMMITS}"))
+            .stdin(revisions);
+        let obeyed = match effort.capture(written)? {
+            output if output.ok() => acting(&output.stdout),
+            output => {
+                let (name, why) = (printable(&name), printable(output.stderr.trim()));
+                self.listing.notes.push(format!("which files {name} writes cannot be read: {why}"));
+                Vec::new()
+            }
+        };
         let host = at.strip_prefix(BRANCHES).and_then(|name| self.host.get(&format!("refs/heads/{name}")));
         let state = effort.relation(client::ours(quarantine, None), host, tip)?;
-        self.listing.branches.push(Branch { name, at: at.to_owned(), state, tip: tip.to_owned(), commits });
+        self.listing.branches.push(Branch { name, at: at.to_owned(), state, tip: tip.to_owned(), commits, obeyed });
         Ok(())
     }
+}
+
+/// Without the blanks that push the rest into a line of its own.
+fn words(subject: &str) -> String {
+    subject.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Of names behind each other, those that tools obey without a question, safe for a terminal.
+fn acting(names: &str) -> Vec<String> {
+    let names: BTreeSet<&str> = names.split('\0').map(|name| name.trim_start_matches('\n')).collect();
+    let acting = names.into_iter().filter(|name| crate::obeyed::acts_by_itself(Path::new(name)));
+    acting.map(text::name).collect()
 }
 
 #[cfg(test)]

@@ -115,6 +115,8 @@ struct Branch {
     tip: String,
     /// The commits that the host lacks, newest first, at most [`MOST_COMMITS`].
     commits: Vec<Commit>,
+    /// What its commits write that tools obey without a question.
+    obeyed: Vec<String>,
 }
 
 /// The most branches whose new commits are read at once: each costs a few calls of git.

@@ -2,7 +2,7 @@
 //! by fast-forward, and the index with the checked-out branch. Files of the working tree are never touched: the host and
 //! the sandbox have the same ones.
 
-use super::commits::{Collected, short};
+use super::commits::{Collected, obeyed, short};
 use super::effort::Effort;
 use super::refs::{self, Head, Refs};
 use super::repository::Repository;
@@ -48,6 +48,7 @@ fn taken(repo: &Repository, private: &Path, stop: &dyn Fn() -> bool) -> Result<V
         // If one branch fails, the others are taken over all the same.
         let taken = receiver.branch(from.path(), branch);
         lines.push(taken.unwrap_or_else(|err| not_taken(branch, &format!("{err:#}"))));
+        lines.extend(obeyed(branch).map(|line| format!("{}: {line}", branch.name)));
         if receiver.effort.stopped() {
             lines.push("interrupted: the branches after it were not taken over".into());
             return Ok(lines);

@@ -16,6 +16,8 @@ pub(super) enum Names {
     Address,
     /// D-Bus addresses: `unix:path=/run/user/1000/bus,guid=…;…`.
     Bus,
+    /// A name of a time zone, or a file of one, also behind a colon.
+    Zone,
     /// A plain value, or one with paths in it: `FILE:/tmp/krb5cc_1000`.
     Any,
 }
@@ -40,7 +42,7 @@ pub(super) struct Group {
     pub(super) rows: &'static [(&'static str, Names)],
 }
 
-use Names::{Address, Any, Bus, Nothing, Path, Paths, Programs};
+use Names::{Address, Any, Bus, Nothing, Path, Paths, Programs, Zone};
 
 /// A name that ends in `*` is the start of a name. Those by which git finds settings in a workspace are the business of
 /// `git::watch`, which has those files read-only inside; `PATH` is that of `Context::path_outside`.
@@ -70,7 +72,6 @@ pub(super) const TABLE: &[Group] = &[
         rows: &[
             ("LANG", Nothing),
             ("LC_*", Nothing),
-            ("TZ", Nothing),
             ("TERM", Nothing),
             ("TERM_PROGRAM", Nothing),
             ("COLORTERM", Nothing),
@@ -168,6 +169,8 @@ pub(super) const TABLE: &[Group] = &[
             ("AZURE_*", Any),
             ("CLOUDSDK_CONFIG", Path),
             ("CLOUDSDK_PYTHON", Programs),
+            ("CLOUDSDK_BQ_PYTHON", Programs),
+            ("CLOUDSDK_GSUTIL_PYTHON", Programs),
             ("CLOUDSDK_*", Any),
             ("GOOGLE_APPLICATION_CREDENTIALS", Path),
             ("GOOGLE_*", Any),
@@ -177,6 +180,10 @@ pub(super) const TABLE: &[Group] = &[
             ("KRB5_CLIENT_KTNAME", Any),
         ],
     },
+    // The time zone, whose file the C library and Go parse in every program.
+    Group { to: To::Outside, rows: &[("TZ", Zone)] },
+    // Arguments for an interpreter, which can be code of their own: launchers of Google's tools put them behind it.
+    Group { to: To::None, rows: &[("CLOUDSDK_PYTHON_ARGS", Nothing)] },
     // Where ssh, gpg, pass and sudo ask for a passphrase.
     Group {
         to: To::Outside,
@@ -266,6 +273,7 @@ pub(super) const WANTED: &[&str] = &[
     "ASDF_*",
     "BUILDKIT_*",
     "BUILDX_*",
+    "CLOUDSDK_PYTHON_ARGS",
     "CODEX_*",
     "COMPOSE_*",
     "CONTAINERD_*",
@@ -287,6 +295,7 @@ pub(super) const WANTED: &[&str] = &[
     "SSH_*",
     "SSLKEYLOGFILE",
     "SUDO_*",
+    "TZ",
 ];
 
 /// What is never missed: this tool sets it itself, or no command that it starts obeys it (no git that is started talks to a network). Terminals of editors, `sudo` and a

@@ -44,7 +44,7 @@ fn every_variable_that_names_what_a_sandbox_can_write_is_refused() {
         let start = match names {
             Names::Address => "unix://",
             Names::Bus => "unix:guid=0,path=",
-            Names::Nothing | Names::Path | Names::Paths | Names::Programs | Names::Any => "",
+            Names::Nothing | Names::Zone | Names::Path | Names::Paths | Names::Programs | Names::Any => "",
         };
         // Also what an agent has not made yet, what is reached by a link, and what is relative.
         for path in
@@ -221,6 +221,8 @@ fn what_helpers_of_what_is_started_need_goes_on_unless_it_lies_where_a_sandbox_c
         ("NIX_LD", "/nix/store/x/ld.so"),
         ("NODENV_ROOT", "/nowhere/nodenv"),
         ("ASDF_CONFIG_FILE", "/nowhere/.asdfrc"),
+        ("CLOUDSDK_GSUTIL_PYTHON", "/nowhere/python"),
+        ("TZ", "/usr/share/zoneinfo/Europe/Berlin"),
     ] {
         assert_eq!(left(name, outside), Vec::<String>::new(), "{name}");
         let said = left(name, &inside);
@@ -230,6 +232,23 @@ fn what_helpers_of_what_is_started_need_goes_on_unless_it_lies_where_a_sandbox_c
     assert_eq!(left("AWS_CONFIG_FILE", "project/aws").len(), 1);
     assert_eq!(left("KRB5CCNAME", &format!("FILE:{inside}")).len(), 1);
     assert_eq!(left("DISPLAY", ":0"), Vec::<String>::new());
+    // The name of a zone is no path of the directory where the command was typed, and behind a colon it may be a file.
+    assert_eq!((left("TZ", "project/x"), left("TZ", &format!(":{inside}")).len()), (Vec::new(), 1));
+}
+
+#[test]
+fn a_time_zone_that_leads_elsewhere_and_code_for_an_interpreter_are_not_handed_on() {
+    for (name, value) in [("TZ", "Europe/../../x"), ("TZ", ":../x"), ("CLOUDSDK_PYTHON_ARGS", "-c 'import x'")] {
+        let env = || [(name.to_owned(), value.to_owned())];
+        assert!(handed_on(env()).is_empty(), "{name}={value}");
+        let said = said(&Context { env: env().into(), ..Context::default() });
+        assert!(said.is_some_and(|said| said.contains(&format!("`{name}` is not passed on"))), "{name}={value}");
+    }
+    for value in ["Europe/Berlin", "CET-1CEST,M3.5.0,M10.5.0/3", ":UTC"] {
+        let env = [("TZ".to_owned(), value.to_owned())];
+        assert_eq!(handed_on(env.clone()), env, "{value}");
+        assert_eq!(said(&Context { env: env.into(), ..Context::default() }), None);
+    }
 }
 
 #[test]

@@ -4,13 +4,12 @@ use super::changes::Decision;
 use super::gather::{Gathered, Purpose};
 use super::ground::Ground;
 use super::leftovers::Policy;
+use super::locks::lock;
 use super::signals::Signals;
 use super::sources::Sources;
 use crate::context::Context;
-use crate::spec::places::Places;
 use crate::spec::words::OnChange;
-use crate::ui;
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use std::fs::File;
 
 /// A call that has begun: it alone starts and proves the sandbox of this workspace.
@@ -54,28 +53,4 @@ impl<'a> Call<'a> {
     pub(super) fn decision(&self) -> Decision<'_> {
         Decision::new(self.on_change, self.can_ask, &self.signals)
     }
-}
-
-/// Takes the lock of a workspace, so that two calls never start or prove its sandbox at the same time.
-///
-/// # Errors
-/// The state folder cannot be written, or a newer version of this tool made it.
-pub(crate) fn lock(places: &Places) -> Result<File> {
-    crate::exec::create_dir(&places.dir, 0o700)?;
-    let open = || -> std::io::Result<File> {
-        let file = File::options().create(true).truncate(false).write(true).open(&places.lock)?;
-        if file.try_lock().is_err() {
-            ui::say("waiting for another `cargo xtask` that starts or proves this sandbox");
-            file.lock()?;
-        }
-        Ok(file)
-    };
-    let lock = open().with_context(|| format!("cannot lock `{}`", places.lock.display()))?;
-    places.claim_schema()?;
-    Ok(lock)
-}
-
-/// The same lock, where no other call has it; nothing is waited for, and nothing is made.
-pub(super) fn free_lock(places: &Places) -> Option<File> {
-    File::open(&places.lock).ok().filter(|file| file.try_lock().is_ok())
 }

@@ -2,15 +2,19 @@
 //! shown, asked about, and undone where the user wants that.
 
 use super::gather::Gathered;
+use super::locks::free_lock;
 use super::signals::Signals;
-use crate::beneath::Beneath;
+use crate::beneath::{Beneath, Born};
+use crate::error::failed;
 use crate::git::watch;
 use crate::obeyed::{Change, Look, Told, Undecided, Undo, Undone};
 use crate::spec::places::Places;
 use crate::spec::words::OnChange;
 use crate::ui;
 use anyhow::Result;
+use std::fs::File;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// How often the question is asked where the answer is none of its words.
 const TRIES: usize = 3;
@@ -19,6 +23,9 @@ const QUESTION: &str = "Keep what acts by itself, restore what was there, or set
 
 /// The most lines about what was undone, and about what was not.
 const NAMED: usize = 20;
+
+/// How long another call is waited for that starts, proves or removes the sandbox.
+const WAIT: Duration = Duration::from_secs(10);
 
 /// When a look is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,20 +114,35 @@ impl<'a> Decision<'a> {
         let told = look.told(&changes);
         tell(&told, when);
         let is_asked = |change: &&Change| {
-            change.acts_by_itself() && (when != When::Settled || look.undecided().covers(change.path()))
+            let is_open = when != When::Settled || look.undecided().covers(change.path());
+            change.acts_by_itself() && is_open && !change.is_older()
         };
         let acting: Vec<&Change> = changes.iter().filter(is_asked).collect();
-        let mut left = Vec::new();
+        let (mut asked, mut left) = (Vec::new(), Vec::new());
+        let mut held = self.hold(places, when)?;
         if !acting.is_empty() {
-            look.keep(&acting)?;
-            left = match self.make(told.beyond.as_deref()) {
-                None => acting,
+            look.keep(&acting, &acting)?;
+            // The user may think for long: meanwhile other calls go on.
+            drop(held.take());
+            let made = self.make(told.beyond.as_deref());
+            held = self.hold(places, when)?;
+            let (open, decided): (Vec<&Change>, Vec<&Change>) = acting.iter().partition(|change| look.is_open(change));
+            if !decided.is_empty() {
+                ui::say(format_args!(
+                    "{} of these files were decided meanwhile by another `cargo xtask`, and stay as that left them",
+                    decided.len()
+                ));
+            }
+            asked = open;
+            left = match made {
+                None => asked.iter().copied().cloned().collect(),
                 Some(OnChange::Keep) => Vec::new(),
-                Some(OnChange::Restore) => self.undo(&mut look, workspace, &acting, Undo::Restore)?,
-                Some(OnChange::Aside) => self.undo(&mut look, workspace, &acting, Undo::Aside)?,
+                Some(OnChange::Restore) => self.undo(&mut look, workspace, &asked, Undo::Restore)?,
+                Some(OnChange::Aside) => self.undo(&mut look, workspace, &asked, Undo::Aside)?,
             };
         }
-        let not_kept = look.keep(&left)?;
+        let left: Vec<&Change> = left.iter().collect();
+        let not_kept = look.keep(&asked, &left)?;
         if not_kept > 0 {
             ui::warn(format_args!(
                 "{not_kept} more files that tools obey are not kept, because they are too many or their names too long: \
@@ -128,18 +150,47 @@ impl<'a> Decision<'a> {
             ));
         }
         watch::note_told(&places.git_state)?;
-        Ok(left.is_empty())
+        drop(held);
+        Ok(left.is_empty() && !look.has_gaps())
+    }
+
+    /// The lock of the workspace, where this call does not hold it already. It is waited for, but not for ever.
+    ///
+    /// # Errors
+    /// Another call holds it, or has removed the state folder: then nothing is made anew.
+    fn hold(&self, places: &Places, when: When) -> Result<Option<File>> {
+        if matches!(when, When::Settled | When::Entry | When::End) {
+            return Ok(None);
+        }
+        let end = Instant::now() + WAIT;
+        loop {
+            if !places.lock.exists() {
+                return Err(
+                    failed("the state folder was removed meanwhile, and nothing more is noted or undone").into()
+                );
+            }
+            match free_lock(places) {
+                Some(lock) => return Ok(Some(lock)),
+                None if Instant::now() < end && !self.stop() => std::thread::sleep(Duration::from_millis(50)),
+                None => {
+                    return Err(failed(
+                        "another `cargo xtask` works on this sandbox: what is not noted is told again, and what was asked \
+                         about stays undecided",
+                    )
+                    .into());
+                }
+            }
+        }
     }
 
     /// Undoes what can be undone, and says how. Returns what stays.
-    fn undo<'c>(
-        &self,
-        look: &mut Look,
-        workspace: &Path,
-        changes: &[&'c Change],
-        how: Undo,
-    ) -> Result<Vec<&'c Change>> {
-        let Undone { done, failed, left } = look.undo_all(&Beneath::root(workspace)?, changes, how, &|| self.stop());
+    fn undo(&self, look: &mut Look, workspace: &Path, changes: &[&Change], how: Undo) -> Result<Vec<Change>> {
+        let Undone { done, warned, still, failed, left } =
+            look.undo_all(&Beneath::root(workspace)?, changes, how, &|| self.stop());
+        warned.iter().take(NAMED).for_each(ui::warn);
+        if let Some(more) = warned.len().checked_sub(NAMED).filter(|more| *more > 0) {
+            ui::warn(format_args!("a tool may obey {more} more where they lie now: `cargo xtask status` names them"));
+        }
         done.iter().take(NAMED).for_each(ui::say);
         if let Some(more) = done.len().checked_sub(NAMED).filter(|more| *more > 0) {
             ui::say(format_args!("the same was done with {more} more"));
@@ -152,7 +203,7 @@ impl<'a> Decision<'a> {
             let why = if self.stop() { "it was interrupted: " } else { "" };
             ui::warn(format_args!("{why}{more} more stay as they are, and undecided"));
         }
-        Ok(left)
+        Ok(left.into_iter().cloned().chain(still).collect())
     }
 }
 
@@ -160,8 +211,12 @@ impl<'a> Decision<'a> {
 fn by_answer(mut ask: impl FnMut() -> Option<String>) -> Result<OnChange, &'static str> {
     for _ in 0..TRIES {
         let Some(answer) = ask() else { return Err("there was no answer") };
-        if let Some(said) = answered(&answer) {
-            return Ok(said);
+        match answered(&answer) {
+            Some(said) => return Ok(said),
+            None => ui::say(
+                "k, or Enter, keeps it all as it is; r puts back what was there before, and sets aside what is new; a renames \
+                 what is new or changed; nothing is deleted",
+            ),
         }
     }
     Err("the answer was none of these words")
@@ -189,36 +244,41 @@ pub(super) fn name(undecided: &Undecided) {
 }
 
 fn tell(told: &Told, when: When) {
+    if !told.lines.is_empty() {
+        ui::warn(match when {
+            When::Exit => {
+                "in the workspace, this has changed of what tools on this host obey; check it before you run them there:"
+            }
+            When::Settled | When::Entry | When::End => {
+                "since the sandbox was last looked at, this has changed in the workspace of what tools on this host obey (you \
+                 or the sandbox did it); check it before you run them there:"
+            }
+        });
+    }
     for (line, shown) in &told.lines {
-        match when {
-            When::Exit => ui::warn(format_args!("in the workspace, {line}")),
-            When::Settled | When::Entry | When::End => ui::warn(format_args!(
-                "since the sandbox was last looked at, in the workspace, {line} (you or the sandbox did it)"
-            )),
-        }
+        ui::say(format_args!("  {line}"));
         shown.iter().for_each(|line| ui::say(format_args!("    {line}")));
     }
 }
 
 impl Gathered {
     /// Before an agent is let in where none can have run since the last look: only what acts by itself, and was there, is
-    /// looked at again, so that what the user has changed meanwhile is not taken for the agent's afterwards.
+    /// looked at again, so that what the user has changed meanwhile is not taken for the agent's afterwards. Gives the time by
+    /// the workspace's clock: what is older then, and new, is not the session's.
     ///
     /// # Errors
     /// The state folder cannot be read or written.
-    pub(super) fn look_again(&self, signals: &Signals) -> Result<()> {
+    pub(super) fn look_again(&self, signals: &Signals) -> Result<Option<Born>> {
         let ground = &self.ground;
         if !watch::is_quiet(&ground.places.git_state)? {
-            return Ok(());
+            return Ok(None);
         }
         let root = Beneath::root(&ground.workspace)?;
-        match Look::again_at(&ground.places.obeyed, &root).filter(|look| !look.changes().is_empty()) {
-            Some(look) => {
-                let decision = Decision::new(None, false, signals);
-                decision.settle(look, &ground.workspace, &ground.places, When::Settled).map(drop)
-            }
-            None => Ok(()),
+        if let Some(look) = Look::again_at(&ground.places.obeyed, &root).filter(|look| !look.changes().is_empty()) {
+            let decision = Decision::new(None, false, signals);
+            decision.settle(look, &ground.workspace, &ground.places, When::Settled)?;
         }
+        Ok(root.time())
     }
 }
 
@@ -227,6 +287,7 @@ mod tests {
     use super::*;
     use crate::context::Context;
     use crate::spec::places;
+    use std::fs;
 
     fn places(state: &Path, workspace: &Path) -> Places {
         places::of(&Context { state: state.into(), ..Context::default() }, workspace, 1000)
@@ -239,15 +300,23 @@ mod tests {
         std::fs::create_dir(&workspace).unwrap();
         let (places, signals) = (places(dir.path(), &workspace), Signals::none());
         let folder = &places.obeyed;
+        fs::create_dir_all(&places.dir).unwrap();
+        fs::write(&places.lock, "").unwrap();
         let settle = |look: Look| {
             Decision::new(Some(OnChange::Restore), false, &signals).settle(look, &workspace, &places, When::Exit)
         };
         assert!(!settle(Look::begin(folder, true)).unwrap());
         assert!(!folder.exists());
-        let mut look = Look::begin(folder, true);
-        look.finish(&Beneath::root(&workspace).unwrap(), &|| false);
-        assert!(settle(look).unwrap());
+        let looked = || {
+            let mut look = Look::begin(folder, true);
+            look.finish(&Beneath::root(&workspace).unwrap(), &|| false);
+            look
+        };
+        assert!(settle(looked()).unwrap());
         assert!(folder.exists());
+        // `down --all` has removed it while the user thought: nothing is made anew.
+        fs::remove_dir_all(&places.dir).unwrap();
+        assert!(settle(looked()).is_err() && !places.dir.exists());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::engine::running::Existing;
 use crate::engine::{caches, compose, docker};
 use crate::error::failed;
 use crate::life::{find, git_watch, leftovers, lock};
+use crate::obeyed::Undecided;
 use crate::spec::inside::FILLED;
 use crate::spec::places::{self, Places};
 use crate::spec::settings::{self, Flags};
@@ -116,7 +117,7 @@ impl Removal {
         }
         if self.all {
             // The leases of the login are kept for all workspaces: the next entry of another one asks again.
-            steps.extend([places.leases.clone(), places.dir.clone()].map(remove));
+            steps.extend(login::all_kept(&places.leases).into_iter().chain([places.dir.clone()]).map(remove));
         }
         steps
     }
@@ -136,6 +137,11 @@ impl Removal {
         };
         let volumes = self.volumes.iter().map(|name| format!("the volume `{name}` {}", whose(name)));
         home.into_iter().chain(self.commits.clone()).chain(volumes).collect()
+    }
+
+    /// What acts by itself and waits for a decision since the last look, a line each.
+    pub(crate) fn undecided(&self) -> Vec<String> {
+        Undecided::read(&self.places.obeyed).lines()
     }
 
     /// The commits that would be lost, a line each.
@@ -168,8 +174,8 @@ impl Removal {
                     "what tools on this host obeyed before is removed with the rest: from now on nothing tells what changed"
                 }
                 false => {
-                    "what tools on this host obeyed before is kept, because what changed is not decided: the next start, or \
-                     `cargo xtask down` with `--on-change`, compares with it"
+                    "what tools on this host obeyed before is kept, because what changed is not decided, or not all was \
+                     compared: the next start, or `cargo xtask down` with `--on-change`, compares with it"
                 }
             });
         }
@@ -181,7 +187,10 @@ impl Removal {
         exec::all(&self.ending())?;
         let decided = self.look(decision);
         let note = self.all.then(|| login::WholeNote::read(&self.places.codex_home, &self.places.login)).flatten();
+        let leases = if self.all { login::all_kept(&self.places.leases) } else { Vec::new() };
+        let locks = login::lock_all(&leases, stop)?;
         let tidied = exec::each(&self.tidying(decided), stop);
+        drop(locks);
         // What could not be removed of the home may hold a copy of the whole login.
         note.map_or(Ok(()), login::WholeNote::keep)?;
         tidied.map_err(|err| if self.volumes.is_empty() { err } else { err.context(in_use()) })?;
@@ -260,6 +269,14 @@ mod tests {
             !removal(false).tidying(true).contains(&Step::Remove { path: login.clone() }),
             "it stays with its home"
         );
+        // The lock of a renewal outlives the lease: another sandbox may be having one renewed under it.
+        let kept = places.leases.join("0123");
+        exec::create_dir(&kept, 0o700).unwrap();
+        ["lease.json", "lock"].iter().for_each(|name| std::fs::write(kept.join(name), "").unwrap());
+        let steps = removal(true).tidying(true);
+        assert!(steps.contains(&Step::Remove { path: kept.join("lease.json") }), "{steps:?}");
+        let takes_lock = |step: &Step| matches!(step, Step::Remove { path } if kept.join("lock").starts_with(path));
+        assert!(!steps.iter().any(takes_lock), "{steps:?}");
         // A step that fails ends none of the others, and the user can end them all.
         exec::create_dir(&places.codex_home, 0o700).unwrap();
         std::fs::write(&login, "secret").unwrap();

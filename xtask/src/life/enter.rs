@@ -1,12 +1,12 @@
 //! Enters the sandbox, and reports what changed after the session.
 
-use super::call::free_lock;
 use super::changes::Decision;
 use super::exec_command::{Entry, Left, Program};
 use super::gather::{Gathered, find};
 use super::lease::Keeper;
 use super::leave::{self, leave};
 use super::leftovers::{self, Policy};
+use super::locks::free_lock;
 use super::running::Running;
 use super::session::Session;
 use super::signals::Signals;
@@ -65,7 +65,7 @@ impl Running<'_> {
         let entrance = Entrance::new(&record.container, record.spec.denials());
         let entry = Entry { entrance, carried: record.carried(), env: &gathered.ground.settings.env };
         let command = entry.command(call.cx, missing, &mark, program);
-        gathered.look_again(&call.signals)?;
+        let since = gathered.look_again(&call.signals)?;
         gathered.note_entered()?;
         let mut session = Session::begin(&gathered.ground.places, &mark, Alive::read(&container).ok().as_ref())?;
         let fills = used::filled(&gathered.ground.places, &record.spec);
@@ -122,7 +122,8 @@ impl Running<'_> {
             );
             if gathered.ground.places.record.exists() {
                 // It was not `down`, which looks itself: perhaps the agent did it, so that nobody would look.
-                let seen = gathered.look_after_end(lock.is_some(), &decision);
+                let seen = gathered.look_after_end(lock.is_some(), since, &decision);
+                drop(lock);
                 leave(gathered, &|| signals.any());
                 gathered.settle_changes(seen, &decision);
             } else {
@@ -133,14 +134,21 @@ impl Running<'_> {
         says(false);
         let alive = wind_down(gathered, &container, call.leftovers, signals, lock)
             .inspect_err(|err| ui::warn(format_args!("what still runs inside is not known: {err:#}")));
-        let seen = gathered.look_at_exit(alive.ok().as_ref(), &decision);
+        let seen = gathered.look_at_exit(alive.ok().as_ref(), since, &decision);
         leave(gathered, &|| signals.any());
+        let asked = Instant::now();
         gathered.settle_changes(seen, &decision);
-        ui::say(format_args!("`{name}` keeps running; `cargo xtask down` stops it"));
+        // While the user thought, another call may have removed it.
+        let is_there = gathered.ground.places.record.exists()
+            && (asked.elapsed() < UNSEEN || find(&name).is_ok_and(|found| found.is_some_and(|there| there.up)));
+        ui::say(match is_there {
+            true => format!("`{name}` keeps running; `cargo xtask down` stops it"),
+            false => format!("`{name}` was ended meanwhile"),
+        });
         match held_up {
             None => Ok(Left { code: u8::try_from(code).unwrap_or(1) }),
             Some(pid) => Err(failed(format!("{} before it began, and was ended", stopped(pid)))
-                .hint("`cargo xtask sandbox --leftovers end` ends what was left running inside, and so does `cargo xtask down`")
+                .hint("`cargo xtask down` ends what was left running inside, and so does `--leftovers end` at the next entry")
                 .into()),
         }
     }

@@ -5,7 +5,7 @@ use super::ground::Ground;
 use super::signals::Signals;
 use super::{guest, record};
 use crate::codex::home::Mirror;
-use crate::codex::login::{self, FromHost, HostCodex, HostLogin, Patience};
+use crate::codex::login::{self, FromHost, HostCodex, HostLogin, InHome, Patience};
 use crate::codex::{self, Codex};
 use crate::context::{Context, resolved};
 use crate::engine::compose::container_name;
@@ -52,6 +52,8 @@ pub(crate) struct Gathered {
     pub mirror: Mirror,
     /// Which login the host has.
     pub(super) host_login: HostLogin,
+    /// Whether the sandbox has a login of its own.
+    pub(super) own_login: bool,
     /// What the host has of its login for the sandbox.
     pub(super) login: FromHost,
     /// The answer of the container that ran last, which was asked meanwhile.
@@ -151,6 +153,8 @@ impl Ground {
         };
         let (codex, login, identity) = (codex?, login?, identity?);
         let host_login = login::of_host(&HostCodex::new(&self.settings.host_codex_home));
+        let held = login::held(&self.places.codex_home, &self.places.login);
+        let own_login = held.is_ok_and(|held| matches!(held.file, InHome::Own));
         Ok(Gathered {
             ground: self,
             codex,
@@ -159,6 +163,7 @@ impl Ground {
             identity,
             mirror,
             host_login,
+            own_login,
             login,
             early,
             engine,
@@ -225,7 +230,8 @@ pub(super) fn mirror(cx: &Context, ground: &Ground) -> Result<Mirror> {
     let Ground { settings, exposed, surroundings, .. } = ground;
     let mut mirror = home(cx, settings, exposed)?;
     let rules = surroundings.optional.get(&Role::SystemCodex);
-    let rules = rules.map(|rules| codex::home::system(rules, settings.config_secrets(), exposed)).transpose();
+    let own = codex::login::OwnLogin::of(&settings.host_codex_home);
+    let rules = rules.map(|rules| codex::home::system(rules, settings.config_secrets(), exposed, &own)).transpose();
     let (system, more) = rules.context("the administrator's rules for Codex must stay in force")?.unwrap_or_default();
     mirror.system = system;
     mirror.secrets.add(settings.config_secrets(), more);

@@ -1,11 +1,12 @@
 //! When the workspace is looked through for git directories: before a container starts, before an entry where an agent
 //! can have run since the last look, at the end of a session, and when the sandbox is removed.
 
-use super::call::free_lock;
 use super::changes::{self, Decision, When};
 use super::gather::{Gathered, find};
 use super::ground::Ground;
+use super::locks::free_lock;
 use super::reopen::reopen;
+use crate::beneath::Born;
 use crate::context::Context;
 use crate::engine::alive::Alive;
 use crate::engine::compose::container_name;
@@ -22,10 +23,10 @@ use std::path::{Path, PathBuf};
 
 impl Ground {
     /// A visit with a look at what other tools obey. `quiet` says that nothing of an agent's can write meanwhile.
-    fn visit<'a>(&'a self, quiet: bool, stop: &'a dyn Fn() -> bool) -> Visit<'a> {
+    fn visit<'a>(&'a self, quiet: bool, since: Option<Born>, stop: &'a dyn Fn() -> bool) -> Visit<'a> {
         let places = &self.places;
         let visit = Visit::new(&self.workspace, self.repository.as_ref(), &self.environment, &places.git_state, stop);
-        visit.looking(Look::begin(&places.obeyed, quiet))
+        visit.looking(Look::begin(&places.obeyed, quiet).since(since))
     }
 
     /// All mounts of the airlock, with those that are read-only since the container was started.
@@ -56,7 +57,7 @@ impl Gathered {
         let ground = &mut self.ground;
         let state = &ground.places.git_state;
         let when = if watch::has_ended(state)? { When::Settled } else { When::Entry };
-        let (seen, told) = say(watch::protect(ground.visit(true, stop), doubt(cx, ground)?));
+        let (seen, told) = say(watch::protect(ground.visit(true, None, stop), doubt(cx, ground)?));
         told?;
         if git::detect(&ground.workspace)? != ground.repository {
             return Err(failed(format!("the git repository of `{}` has just changed", ground.workspace.display()))
@@ -79,7 +80,7 @@ impl Gathered {
         let undecided = Undecided::read(&ground.places.obeyed);
         let (seen, told) = say(match quiet && (undecided.is_empty() || !decision.is_possible()) {
             true => watch::unresolved(&ground.places.git_state).map_err(Into::into),
-            false => watch::look(ground.visit(now != Now::Busy, &|| decision.stop()), now),
+            false => watch::look(ground.visit(now != Now::Busy, None, &|| decision.stop()), now),
         });
         told?;
         let Some(look) = seen else {
@@ -109,21 +110,26 @@ impl Gathered {
 
     /// At the end of a session, before the user is told that it is over. What cannot be looked at is only a warning: the
     /// exit code of the session must still be returned.
-    pub(super) fn look_at_exit(&self, alive: Option<&Alive>, decision: &Decision<'_>) -> Option<Look> {
+    pub(super) fn look_at_exit(
+        &self,
+        alive: Option<&Alive>,
+        since: Option<Born>,
+        decision: &Decision<'_>,
+    ) -> Option<Look> {
         // Another call that holds the lock may let an agent in meanwhile.
         let lock = free_lock(&self.ground.places);
-        self.look_and_say(alive.filter(|_| lock.is_some()).map_or(Now::Busy, now), decision)
+        self.look_and_say(alive.filter(|_| lock.is_some()).map_or(Now::Busy, now), since, decision)
     }
 
     /// The same where the container has ended with the session. `alone` says that no other call can have started one.
-    pub(super) fn look_after_end(&self, alone: bool, decision: &Decision<'_>) -> Option<Look> {
-        self.look_and_say(if alone { Now::Ended } else { Now::Busy }, decision)
+    pub(super) fn look_after_end(&self, alone: bool, since: Option<Born>, decision: &Decision<'_>) -> Option<Look> {
+        self.look_and_say(if alone { Now::Ended } else { Now::Busy }, since, decision)
     }
 
-    fn look_and_say(&self, now: Now, decision: &Decision<'_>) -> Option<Look> {
+    fn look_and_say(&self, now: Now, since: Option<Born>, decision: &Decision<'_>) -> Option<Look> {
         let ground = &self.ground;
         reopen(&ground.workspace, &ground.places);
-        let (seen, told) = say(watch::look(ground.visit(now != Now::Busy, &|| decision.stop()), now));
+        let (seen, told) = say(watch::look(ground.visit(now != Now::Busy, since, &|| decision.stop()), now));
         if let Err(err) = told {
             unseen(&ground.workspace, &err);
         }

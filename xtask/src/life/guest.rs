@@ -1,6 +1,8 @@
 //! What is mounted read-only at `/sandbox`: the container's init, the inside witness, the smoke test, and the CA bundle.
 
+use super::certificates;
 use crate::engine::launcher::{self, Machine};
+use crate::error::failed;
 use crate::exposed::Exposed;
 use crate::network::HostNetwork;
 use crate::spec::Role;
@@ -8,7 +10,7 @@ use crate::spec::denials::Denials;
 use crate::spec::inside::{self, in_guest};
 use crate::spec::places::Places;
 use crate::step::Step;
-use crate::{exec, smoke};
+use crate::{exec, smoke, text};
 use anyhow::{Context as _, Result};
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -24,7 +26,7 @@ const GUEST_FILES: &[(&str, &str)] = &[
 /// Fills the directory that is mounted read-only at `/sandbox`: the container never writes there.
 ///
 /// # Errors
-/// The CA bundle cannot be read or lies where a sandbox can write, or the state folder cannot be written.
+/// The CA bundle cannot be read, holds no certificate, or lies where a sandbox can write, or the state folder cannot be written.
 pub(crate) fn fill(places: &Places, network: &HostNetwork, exposed: &Exposed, denials: Denials) -> Result<()> {
     let guest = &places.filled(&Role::Guest);
     exec::create_dir(guest, 0o755)?;
@@ -45,13 +47,17 @@ pub(crate) fn fill(places: &Places, network: &HostNetwork, exposed: &Exposed, de
     }
     let Some(ca) = &network.ca else { return Ok(()) };
     let read = || -> Result<Vec<u8>> {
-        let (mut file, _) = exposed.open(ca)?.file()?;
+        let (file, _) = exposed.open(ca)?.file()?;
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
+        file.take(certificates::MOST_BYTES + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
     let bytes = read().with_context(|| format!("cannot read the CA bundle `{}`", ca.display()))?;
-    write_new(&guest.join(in_guest(inside::CA)), &bytes)
+    let certificates = certificates::of(&bytes).map_err(|why| {
+        failed(format!("the CA bundle `{}` does not go in: {why}", text::path(ca)))
+            .hint("let `SSL_CERT_FILE`, or the variable that names it, name a file of certificates in PEM form")
+    })?;
+    write_new(&guest.join(in_guest(inside::CA)), certificates.as_bytes())
 }
 
 /// Makes a link, with its directory, where it is not there.

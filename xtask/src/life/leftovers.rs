@@ -135,7 +135,9 @@ pub(super) fn settle(
         Policy::Do(Leftovers::Keep) => false,
     };
     if !end {
-        ui::say("they go on; `cargo xtask sandbox --leftovers end` ends them, and so does `cargo xtask down`");
+        ui::say(
+            "they go on; `cargo xtask down` ends them with the container, `--leftovers end` at the next entry ends them alone",
+        );
         return Alive::read(container);
     }
     let remain = alive::end(container, |alive| parted(places, alive).left, stop)?;

@@ -4,6 +4,7 @@
 //! but a shell.
 
 pub(crate) mod call;
+mod certificates;
 pub(crate) mod changes;
 pub(crate) mod down;
 mod dry_run;
@@ -17,6 +18,7 @@ mod guest;
 mod lease;
 mod leave;
 mod leftovers;
+mod locks;
 mod native;
 mod neighbours;
 mod plan;
@@ -43,7 +45,7 @@ pub(crate) mod fuzz {
     pub(crate) use super::used::fuzz as used;
 }
 
-pub(crate) use call::{Call, lock};
+pub(crate) use call::Call;
 pub(crate) use dry_run::{dry_run, show_settings};
 pub(crate) use enter::reap;
 pub(crate) use exec_command::{Entry, Program};
@@ -51,6 +53,7 @@ pub(crate) use gather::{Gathered, Purpose, find, refuse_own_codex};
 pub(crate) use ground::{Ground, confirmed};
 pub(crate) use guest::fill as fill_guest;
 pub(crate) use leftovers::Policy;
+pub(crate) use locks::lock;
 pub(crate) use plan::plan;
 pub(crate) use record::{exposed, exposed_but, programs_claim, programs_now, trusted};
 pub(crate) use reopen::reopen;

@@ -4,11 +4,11 @@ use super::gather::Gathered;
 use crate::codex::login::HostLogin;
 use crate::context::Context;
 use crate::engine::caches;
-use crate::fingerprint;
 use crate::git::Repository;
 use crate::spec::places;
 use crate::spec::words::{GpuRoute, Handed, Login, Mode};
 use crate::spec::{Mount, Role, Schema, Spec};
+use crate::{fingerprint, network};
 use std::path::{Path, PathBuf};
 
 /// The sandbox that the user asks for. Where the engine was not asked, usual values stand for what only it knows.
@@ -18,7 +18,7 @@ pub(super) fn spec(cx: &Context, gathered: &Gathered, route: Option<GpuRoute>) -
     let image = known.map(|known| &known.image);
     let engine_root = known.map_or(Path::new(caches::USUAL_ROOT), |known| known.engine.root_dir.as_path());
     let mut mounts = mounts(gathered);
-    let handed = handed(gathered);
+    let handed = handed(cx, gathered);
     let key = places::key(&gathered.ground.workspace, gathered.ground.user.uid);
     let owner = caches::Owner::of(&settings.shape, &settings.env, &handed, &key);
     mounts.extend(caches::mounts(&settings.caches, gathered.ground.user.uid, &owner, engine_root));
@@ -47,14 +47,20 @@ pub(super) fn spec(cx: &Context, gathered: &Gathered, route: Option<GpuRoute>) -
 }
 
 /// The secrets that go in beside a lease and the variables of `env`.
-fn handed(gathered: &Gathered) -> Vec<Handed> {
+fn handed(cx: &Context, gathered: &Gathered) -> Vec<Handed> {
     let settings = &gathered.ground.settings;
     let login = match (settings.shape.codex_home, settings.login) {
         (Mode::Shared, _) | (Mode::Mirror, Login::Full) => Some(Handed::FullLogin),
         (Mode::Mirror, Login::Lease) => (gathered.host_login == HostLogin::ApiKey).then_some(Handed::ApiKey),
         (Mode::Mirror, Login::None) | (Mode::None, _) => None,
     };
-    login.into_iter().chain(gathered.mirror.secrets.go_in().then_some(Handed::Configuration)).collect()
+    let own = settings.shape.codex_home == Mode::Mirror && gathered.own_login;
+    let others = [
+        (own, Handed::OwnLogin),
+        (gathered.mirror.secrets.go_in(), Handed::Configuration),
+        (network::has_password(cx), Handed::Proxy),
+    ];
+    login.into_iter().chain(others.into_iter().filter_map(|(goes_in, what)| goes_in.then_some(what))).collect()
 }
 
 /// Every bind mount, outer ones before those that lie in them.

@@ -38,12 +38,15 @@ pub(crate) struct Change {
     pub(super) what: What,
     pub(super) before: Option<Entry>,
     pub(super) now: Option<Entry>,
+    /// Whether it was there before the session began: then the session has not made it.
+    pub(super) older: bool,
 }
 
 impl Change {
     pub(super) fn of(path: &Path, what: What, before: Option<&Entry>, now: Option<&Entry>) -> Option<Change> {
         // A row that is no longer in the table says nothing.
-        Some(Change { path: path.to_owned(), row: names::row(path)?, what, before: before.cloned(), now: now.cloned() })
+        let (before, now) = (before.cloned(), now.cloned());
+        Some(Change { path: path.to_owned(), row: names::row(path)?, what, before, now, older: false })
     }
 
     fn order(&self) -> (Class, bool, usize, PathBuf) {
@@ -54,6 +57,10 @@ impl Change {
     /// Whether a tool obeys it before anybody builds or runs the project.
     pub(crate) fn acts_by_itself(&self) -> bool {
         self.row.class == Class::ByItself
+    }
+
+    pub(crate) fn is_older(&self) -> bool {
+        self.older
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -77,11 +84,13 @@ impl Change {
             Some(State::Unread(why)) => format!(" (it cannot be read: {})", text::printable(why)),
         };
         let by = self.row.by;
-        let why = match self.row.class {
-            Class::ByItself => format!("check this before you run {by} there, which obeys it without a question"),
-            Class::WhenRun => format!("check this before you run {by} there"),
+        let how = match (self.what, self.row.class) {
+            (What::Removed, _) => format!("obeyed by {by} before"),
+            (What::New | What::Changed, Class::ByItself) => format!("obeyed without a question by {by}"),
+            (What::New | What::Changed, Class::WhenRun) => format!("obeyed by {by}, once you run it"),
         };
-        format!("`{path}` {what}{kind}: {why}")
+        let older = if self.older { " (older than this session: you did it)" } else { "" };
+        format!("`{path}` {what}{kind}: {how}{older}")
     }
 
     /// The lines that differ, of a text that is kept: where a symlink leads, and what a tool reads there.

@@ -1,7 +1,9 @@
 //! One look: what the walk through the workspace hands over is compared with the last look and kept. What is there as it
 //! was is not read again.
 
+mod keep;
 mod links;
+mod older;
 
 pub(super) use links::{lead, open};
 
@@ -12,8 +14,10 @@ use super::state::{Behind, Budget, Entries, Entry, State, read};
 use super::told::Told;
 use super::undecided::Undecided;
 use super::{Class, Obeyed};
-use crate::beneath::{Beneath, Refused, Stamp, Why};
+use crate::beneath::{Beneath, Born, Refused, Stamp, Why};
+use crate::kept_path::KeptPath;
 use rustix::fs::FileType;
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fmt;
 use std::ops::Deref as _;
@@ -69,6 +73,13 @@ pub(crate) struct Look {
     links: Vec<PathBuf>,
     ways: Vec<PathBuf>,
     not_followed: usize,
+    too_long: usize,
+    /// Whether the walk has left something out.
+    cut: bool,
+    /// When the session began, where nothing of an agent's was alive between the last look and that.
+    since: Option<Born>,
+    /// What is new, and was there before that.
+    older: BTreeSet<KeptPath>,
     /// Whether nothing but what was there is looked at.
     no_walk: bool,
     /// Whether the walk came to its end: what was not met otherwise only was not looked at.
@@ -107,6 +118,10 @@ impl Look {
             links: Vec::new(),
             ways: Vec::new(),
             not_followed: 0,
+            too_long: 0,
+            cut: false,
+            since: None,
+            older: BTreeSet::new(),
             no_walk: false,
             complete: false,
         }
@@ -147,8 +162,10 @@ impl Look {
 
     pub(super) fn take(&mut self, dir: &Beneath, name: &OsStr, path: &Path, row: &'static Obeyed) {
         let of = row.class as usize;
-        let is_too_much = self.count[of] >= MOST || path.as_os_str().len() > LONGEST;
-        if is_too_much && !self.now.contains_key(path) && self.before(path).is_none() {
+        let is_known = self.now.contains_key(path) || self.before(path).is_some();
+        if !is_known && path.as_os_str().len() > LONGEST {
+            self.too_long += 1;
+        } else if !is_known && self.count[of] >= MOST {
             self.over[of] += 1;
         } else if let Some(entry) = self.entry(dir, name, path, row) {
             self.count[of] += usize::from(self.now.insert(path.into(), entry).is_none());
@@ -214,6 +231,22 @@ impl Look {
     /// says that the user wants it to end, the look stays incomplete.
     pub(crate) fn finish(&mut self, root: &Beneath, stop: &dyn Fn() -> bool) {
         self.complete = self.reach(root, stop).is_some();
+        self.older = self.since.map(|since| self.made_before(root, since)).unwrap_or_default();
+    }
+
+    /// Says when the session began that is over now.
+    pub(crate) fn since(self, since: Option<Born>) -> Look {
+        Look { since, ..self }
+    }
+
+    /// To be called where the walk has left something out.
+    pub(crate) fn cut(&mut self) {
+        self.cut = true;
+    }
+
+    /// Whether there is something in the workspace that was not compared.
+    pub(crate) fn has_gaps(&self) -> bool {
+        self.cut || self.over.iter().any(|over| *over > 0) || self.not_followed > 0 || self.too_long > 0
     }
 
     fn reach(&mut self, root: &Beneath, stop: &dyn Fn() -> bool) -> Option<()> {
@@ -265,7 +298,8 @@ impl Look {
                 Some(before) if before.state != now.state => What::Changed,
                 Some(_) => continue,
             };
-            changes.extend(Change::of(path, what, last.get(path), Some(now)));
+            let change = Change::of(path, what, last.get(path), Some(now));
+            changes.extend(change.map(|change| Change { older: self.older.contains(path), ..change }));
         }
         let removed = last.iter().filter(|(path, _)| !self.now.contains_key(*path));
         changes.extend(removed.filter_map(|(path, before)| Change::of(path, What::Removed, Some(before), None)));
@@ -288,6 +322,17 @@ impl Look {
                     "more than {MOST} files in the workspace {kind}: the {over} of them that lie deepest are not compared"
                 ));
             }
+        }
+        if self.too_long > 0 {
+            lines.push(format!(
+                "{} files that tools obey have paths of more than {LONGEST} bytes, and are not compared",
+                self.too_long
+            ));
+        }
+        if self.cut {
+            lines.push(
+                "what was not looked at was not compared with what tools on this host obeyed before, either".to_owned(),
+            );
         }
         if self.not_followed > 0 {
             lines.push(format!(
@@ -317,34 +362,5 @@ impl Look {
     /// What was not decided at the last look.
     pub(crate) fn undecided(&self) -> &Undecided {
         &self.undecided
-    }
-
-    /// Keeps what this look has seen, in place of the last one. What is undecided is kept as it was before, so that the next
-    /// look tells of it again. Says how many files were too much to be kept.
-    ///
-    /// # Errors
-    /// The state folder cannot be written.
-    pub(crate) fn keep(&self, undecided: &[&Change]) -> anyhow::Result<usize> {
-        let last = self.last.as_ref().ok().and_then(Option::as_ref);
-        if self.no_walk {
-            return self.record.write(last, &self.now);
-        }
-        let mut now = self.now.clone();
-        for change in undecided {
-            match &change.before {
-                Some(before) => _ = now.insert(change.path.as_path().into(), before.clone()),
-                None => _ = now.remove(change.path.as_path()),
-            }
-        }
-        let kept = || self.record.write(last, &now);
-        let said = || Undecided::of(undecided).write(self.record.folder());
-        // Where this process ends in between, more counts as undecided, and never less.
-        if undecided.is_empty() {
-            let not_kept = kept()?;
-            said()?;
-            return Ok(not_kept);
-        }
-        said()?;
-        kept()
     }
 }

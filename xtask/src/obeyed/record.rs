@@ -8,8 +8,10 @@ use crate::exec;
 use crate::kept_path::KeptPath;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// The version of these files.
@@ -32,14 +34,57 @@ struct Kept {
     files: Entries,
 }
 
+/// What tells one version of a file from the next: each is written beside the last and renamed over it.
+type Mark = Option<(u64, i64, i64)>;
+
+/// Where it is written what is not decided.
+pub(super) fn undecided_file(folder: &Path) -> PathBuf {
+    folder.join("undecided.json")
+}
+
 /// The folder.
 pub(super) struct Record {
     folder: PathBuf,
+    /// The versions of its files that were read or written last by this process.
+    marks: Cell<[Mark; 3]>,
 }
 
 impl Record {
     pub(super) fn at(folder: &Path) -> Record {
-        Record { folder: folder.to_owned() }
+        let record = Record { folder: folder.to_owned(), marks: Cell::new([None; 3]) };
+        record.mark();
+        record
+    }
+
+    fn marks(&self) -> [Mark; 3] {
+        let files = [self.file(Class::ByItself), self.file(Class::WhenRun), undecided_file(&self.folder)];
+        files.map(|file| file.symlink_metadata().ok().map(|meta| (meta.ino(), meta.ctime(), meta.ctime_nsec())))
+    }
+
+    /// To be called when all was written.
+    pub(super) fn mark(&self) {
+        self.marks.set(self.marks());
+    }
+
+    /// Whether another process has written, or removed, what this one has read or written.
+    pub(super) fn is_anothers(&self) -> bool {
+        self.marks.get() != self.marks()
+    }
+
+    fn gaps(&self) -> PathBuf {
+        self.folder.join("gaps")
+    }
+
+    /// Whether the last look has compared all that it met.
+    pub(super) fn has_gaps(&self) -> bool {
+        !matches!(self.gaps().try_exists(), Ok(false))
+    }
+
+    pub(super) fn note_gaps(&self, any: bool) -> Result<()> {
+        match any {
+            true => exec::write_file(&self.gaps(), b"", 0o600),
+            false => exec::remove(&self.gaps()),
+        }
     }
 
     fn file(&self, class: Class) -> PathBuf {

@@ -46,7 +46,10 @@ impl Ground {
 
     /// A look as the walk makes it, level by level. What was changed just now counts as settled.
     fn look(&self, quiet: bool) -> Look {
-        let mut look = Look::begin(&self.folder(), quiet);
+        self.walk(Look::begin(&self.folder(), quiet))
+    }
+
+    fn walk(&self, mut look: Look) -> Look {
         look.before = i64::MAX;
         look.in_memory = Some(false);
         let (root, mut todo) = (self.root(), std::collections::VecDeque::from([PathBuf::new()]));
@@ -64,14 +67,14 @@ impl Ground {
     }
 
     fn keep(&self) {
-        self.look(true).keep(&[]).unwrap();
+        self.look(true).keep(&[], &[]).unwrap();
     }
 
     /// The lines of what has changed, without why it matters.
     fn told(&self) -> Vec<String> {
         let look = self.look(false);
         let lines = look.told(&look.changes()).lines.into_iter().map(|(line, _)| line);
-        lines.map(|line| line.split(": check this").next().unwrap_or_default().to_owned()).collect()
+        lines.map(|line| line.split(": obeyed").next().unwrap_or_default().to_owned()).collect()
     }
 
     /// Undoes all that acts by itself, and says how. What could not be undone stays undecided.
@@ -79,9 +82,11 @@ impl Ground {
         let mut look = self.look(false);
         let changes = look.changes();
         let acting: Vec<&Change> = changes.iter().filter(|change| change.acts_by_itself()).collect();
-        look.keep(&acting).unwrap();
+        look.keep(&acting, &acting).unwrap();
         let undone = look.undo_all(&self.root(), &acting, how, &|| false);
-        look.keep(&undone.left).unwrap();
+        let left: Vec<&Change> = undone.left.iter().copied().chain(&undone.still).collect();
+        look.keep(&acting, &left).unwrap();
+        assert_eq!(undone.warned.len(), undone.still.len());
         let failed = undone.failed.iter().map(|err| format!("not: {err:#}"));
         undone.done.into_iter().chain(failed).collect()
     }
@@ -141,11 +146,11 @@ fn only_what_was_read_while_nothing_could_write_is_not_read_again() {
     let read = |look: &Look| 2 * look::READ - look.known.bytes - look.fresh.bytes;
     let first = g.look(false);
     assert_eq!(read(&first), 8);
-    first.keep(&[]).unwrap();
+    first.keep(&[], &[]).unwrap();
     // Whoever had the file mapped could write to it without any trace.
     let second = g.look(true);
     assert_eq!(read(&second), 8, "an agent was alive at the first look");
-    second.keep(&[]).unwrap();
+    second.keep(&[], &[]).unwrap();
     assert_eq!(read(&g.look(true)), 0);
     g.write("Makefile", "all: x");
     assert_eq!(read(&g.look(true)), 6);
@@ -225,7 +230,7 @@ fn what_was_there_is_put_back_and_what_took_its_place_is_kept() {
     assert_eq!(fs::read_link(g.at(".dir-locals.el")).unwrap(), Path::new("notes.txt"));
     assert_eq!((g.read(".envrc.set-aside-1"), g.read("notes.txt")), ("evil".to_owned(), "mine".to_owned()));
     assert!(!g.at(".husky/pre-commit").exists() && fs::read_dir(g.at(".husky")).unwrap().count() == 0);
-    assert!(g.at("codex-sandbox-set-aside/pre-commit.set-aside-1").exists());
+    assert!(g.at("codex-sandbox-set-aside/.husky+pre-commit.set-aside-1").exists());
     assert!(g.at(".mcp.json.set-aside-1").is_dir());
     assert_eq!(g.told(), Vec::<String>::new(), "what this tool did is not told as a change");
 }
@@ -274,7 +279,7 @@ fn what_cannot_be_put_back_stays_and_says_why() {
     assert!(has("`.vscode/tasks.json` is what it was; what took its place is set aside as `codex-sandbox-set-aside/"));
     assert_eq!((g.read("env.sh"), g.read("tools/tasks.json")), ("a".into(), "a".into()));
     assert_eq!(fs::read_link(g.at(".envrc")).unwrap(), Path::new("env.sh"));
-    assert!(g.at("codex-sandbox-set-aside/tasks.json.set-aside-1").exists());
+    assert!(g.at("codex-sandbox-set-aside/tools+tasks.json.set-aside-1").exists());
     assert_eq!(g.told(), ["`AGENTS.md` changed"], "and is told of again");
 }
 
@@ -351,7 +356,7 @@ fn many_changes_hide_none_and_what_is_not_shown_is_in_a_list() {
     assert!((0..40).all(|n| text.contains(&format!("`a{n}/.editorconfig` is new"))), "{text}");
     assert!(text.contains("\n    + decoy\n") && text.contains("    + \\u{1b}[2J\n"), "{text}");
     // Few changes need no list, and no word about one.
-    look.keep(&[]).unwrap();
+    look.keep(&[], &[]).unwrap();
     fs::remove_file(&list).unwrap();
     g.write("a1/.editorconfig", "again");
     let look = g.look(false);
@@ -369,7 +374,7 @@ fn every_name_and_text_of_an_agents_is_shown_harmless() {
     let told = look.told(&look.changes()).lines;
     assert_eq!(told[0].0.split("` is new").next().unwrap(), "`.husky/\\xff\\u{1b}[2J\\n\\u{202e}");
     assert_eq!(told[0].1[0], "+ \\u{1b}]0;owned\\u{7}\\u{202e}\\r");
-    look.keep(&[]).unwrap();
+    look.keep(&[], &[]).unwrap();
     assert_eq!(g.told(), Vec::<String>::new(), "the name is read back as it was");
 }
 
@@ -439,7 +444,7 @@ fn what_the_user_changed_between_two_sessions_is_known_without_a_walk() {
     g.write(".envrc", "b");
     let look = again();
     assert_eq!(look.changes().len(), 1);
-    look.keep(&[]).unwrap();
+    look.keep(&[], &[]).unwrap();
     assert_eq!(g.told(), Vec::<String>::new(), "the rest is kept as it was");
 }
 
@@ -457,7 +462,7 @@ fn what_is_undecided_stays_so_and_is_told_again_whatever_was_looked_at_meanwhile
     let look = g.look(false);
     let changes = look.changes();
     let acting: Vec<&Change> = changes.iter().filter(|change| change.acts_by_itself()).collect();
-    look.keep(&acting).unwrap();
+    look.keep(&acting, &acting).unwrap();
     let undecided = ["`.envrc` changed", "`.mcp.json` is new", "`CLAUDE.md` was removed"];
     for _ in 0..2 {
         assert_eq!(g.undecided(), undecided);
@@ -468,7 +473,7 @@ fn what_is_undecided_stays_so_and_is_told_again_whatever_was_looked_at_meanwhile
         g.write("AGENTS.md", "mine");
         let again = Look::again_at(&g.folder(), &g.root()).unwrap();
         assert!(again.changes().is_empty(), "{:?}", again.changes());
-        again.keep(&[]).unwrap();
+        again.keep(&[], &[]).unwrap();
         fs::remove_file(g.at("AGENTS.md")).unwrap();
     }
     assert!(g.look(false).undecided().covers(Path::new(".envrc")));
@@ -494,10 +499,94 @@ fn a_list_of_what_is_undecided_that_cannot_be_read_decides_nothing() {
     }
     let look = g.look(false);
     let changes = look.changes();
-    look.keep(&changes.iter().collect::<Vec<_>>()).unwrap();
+    look.keep(&[], &changes.iter().collect::<Vec<_>>()).unwrap();
     let lines = g.undecided();
     assert_eq!((lines.len(), lines[20].as_str()), (21, "and 580 more"));
     assert!(g.look(false).undecided().covers(Path::new("any")));
+}
+
+#[test]
+fn a_late_answer_decides_nothing_but_what_was_asked_about() {
+    let g = Ground::new();
+    g.keep();
+    g.write(".envrc", "evil");
+    g.write(".exrc", "evil");
+    let one = g.look(false);
+    let changes = one.changes();
+    let asked: Vec<&Change> = changes.iter().collect();
+    one.keep(&asked, &asked).unwrap();
+    // Another session ends meanwhile, and one of the two is decided there.
+    g.write("CLAUDE.md", "evil");
+    let other = g.look(false);
+    let changes = other.changes();
+    let (decided, open): (Vec<&Change>, Vec<&Change>) =
+        changes.iter().partition(|change| change.path() == Path::new(".exrc"));
+    other.keep(&decided, &open).unwrap();
+    let is_open = |name: &str| one.is_open(asked.iter().find(|change| change.path() == Path::new(name)).unwrap());
+    assert!(is_open(".envrc") && !is_open(".exrc"));
+    let answered: Vec<&Change> = asked.iter().copied().filter(|change| one.is_open(change)).collect();
+    one.keep(&answered, &[]).unwrap();
+    assert_eq!((g.undecided(), g.told()), (vec!["`CLAUDE.md` is new".into()], vec!["`CLAUDE.md` is new".into()]));
+    // What was not answered stays so, with what others noted.
+    one.keep(&answered, &answered).unwrap();
+    assert_eq!(g.undecided(), ["`.envrc` is new", "`CLAUDE.md` is new"]);
+    fs::remove_dir_all(g.folder()).unwrap();
+    one.keep(&answered, &[]).unwrap();
+    assert!(!g.folder().exists(), "nothing is made anew");
+}
+
+#[test]
+fn what_is_older_than_the_session_is_not_its_work() {
+    let g = Ground::new();
+    g.write("stash/tasks.json", "evil");
+    g.keep();
+    g.write(".mcp.json", "of the user");
+    g.write("sub/.envrc", "of the user");
+    let wait = || std::thread::sleep(std::time::Duration::from_millis(30));
+    wait();
+    let since = g.root().time();
+    assert!(since.is_some());
+    wait();
+    // An old file gets a name that tools obey by a rename of the directory around it.
+    fs::rename(g.at("stash"), g.at(".vscode")).unwrap();
+    g.write("GEMINI.md", "evil");
+    let older = || {
+        let look = g.walk(Look::begin(&g.folder(), false).since(since));
+        let changes = look.changes();
+        let older = changes.iter().filter(|change| change.is_older());
+        (changes.len(), older.map(|change| change.path().display().to_string()).collect::<Vec<_>>())
+    };
+    assert_eq!(older(), (4, vec![".mcp.json".to_owned(), "sub/.envrc".to_owned()]));
+    // What is undecided, and what an earlier look may have left out, is none of it.
+    let look = g.look(false);
+    let changes = look.changes();
+    let all: Vec<&Change> = changes.iter().collect();
+    look.keep(&all, &all).unwrap();
+    assert_eq!(older(), (4, Vec::new()));
+    fs::remove_file(g.folder().join("undecided.json")).unwrap();
+    assert_eq!(older().1.len(), 2);
+    let mut look = g.look(false);
+    look.cut();
+    look.keep(&all, &all).unwrap();
+    fs::remove_file(g.folder().join("undecided.json")).unwrap();
+    assert_eq!(older(), (4, Vec::new()));
+}
+
+#[test]
+fn what_stays_obeyed_is_warned_of_and_stays_undecided() {
+    let g = Ground::new();
+    g.keep();
+    // An agent has taken all names of the directory for it: another one is found.
+    fs::write(g.at("codex-sandbox-set-aside"), "").unwrap();
+    (2..=8).for_each(|n| fs::write(g.at(format!("codex-sandbox-set-aside-{n}")), "").unwrap());
+    g.write(".roo/rules/evil", "evil");
+    assert_eq!(g.undo(Undo::Aside).len(), 1);
+    assert_eq!((fs::read_dir(g.at(".roo/rules")).unwrap().count(), g.undecided()), (0, Vec::new()));
+    // Where it cannot be moved there.
+    g.write(format!(".roo/rules/{}", crate::beneath::STAYS), "evil");
+    assert_eq!(g.undo(Undo::Aside), Vec::<String>::new());
+    assert_eq!(g.undecided(), ["`.roo/rules/stays.set-aside-1` is new"]);
+    assert_eq!(g.told(), ["`.roo/rules/stays.set-aside-1` is new"]);
 }
 
 #[test]
@@ -516,7 +605,7 @@ fn undoing_ends_where_the_user_wants_that_and_the_rest_stays_undecided() {
     };
     let undone = look.undo_all(&g.root(), &acting, Undo::Restore, &stop);
     assert_eq!((undone.done.len(), undone.failed.len(), undone.left.len()), (5, 0, 15));
-    look.keep(&undone.left).unwrap();
+    look.keep(&acting, &undone.left).unwrap();
     assert_eq!((g.look(false).changes().len(), g.undecided().len()), (15, 15));
     assert_eq!(g.undo(Undo::Restore).len(), 15);
     assert_eq!(g.told(), Vec::<String>::new());
@@ -555,7 +644,7 @@ fn what_has_a_name_again_after_it_was_undone_is_new() {
     // An agent that is still alive writes both again, before this look is kept: nobody was shown these.
     g.write(".envrc", "more evil");
     g.write(".mcp.json", "evil");
-    look.keep(&undone.left).unwrap();
+    look.keep(&acting, &undone.left).unwrap();
     assert_eq!(g.told(), ["`.envrc` is new", "`.mcp.json` is new"]);
 }
 
@@ -597,7 +686,7 @@ fn what_is_new_takes_neither_the_texts_nor_the_comparison_of_what_was_there() {
     g.write("a/b/c/CLAUDE.md", &of_the_user);
     g.write("a/b/c/.envrc", &of_the_user);
     // Nothing of it is settled: all is read again.
-    g.look(false).keep(&[]).unwrap();
+    g.look(false).keep(&[], &[]).unwrap();
     // More than is kept of texts, and more than is read: all of it lies higher.
     for n in 0..140 {
         g.write(format!(".claude/{n}.md"), format!("{n} ").repeat(60_000 / format!("{n} ").len()));
@@ -611,7 +700,7 @@ fn what_is_new_takes_neither_the_texts_nor_the_comparison_of_what_was_there() {
     assert!(look.gaps().iter().any(|line| line.contains("too many bytes")), "{:?}", look.gaps());
     let old: Vec<&Change> = changes.iter().filter(|change| change.path().starts_with("a")).collect();
     assert_eq!(old.len(), 1, "what was there is compared whatever is new: {old:?}");
-    look.keep(&old).unwrap();
+    look.keep(&old, &old).unwrap();
     // All that is new is accepted: what was there first can be put back all the same.
     for name in ["a/b/c/CLAUDE.md", "a/b/c/.envrc"] {
         g.write(name, "evil");
@@ -645,6 +734,7 @@ fn what_is_set_aside_lies_where_no_tool_obeys_it_also_out_of_a_directory_of_whic
     }
     assert_eq!(fs::read_dir(g.at("codex-sandbox-set-aside-2")).unwrap().count(), 5, "{said:#?}");
     assert!(g.at("codex-sandbox-set-aside-2/asideDockerfile.code-workspace.set-aside-1").exists(), "{said:#?}");
+    assert!(g.at("codex-sandbox-set-aside-2/sub+.husky+pre-commit.set-aside-1").exists(), "{said:#?}");
     assert!(!g.at(".mcp.json").exists() && g.at(".mcp.json.set-aside-1/inner/AGENTS.md.set-aside-1").exists());
     assert_eq!((g.told(), g.undecided()), (Vec::<String>::new(), Vec::<String>::new()));
 }

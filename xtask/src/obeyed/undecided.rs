@@ -2,6 +2,7 @@
 //! undecided where no answer comes, however the call ends.
 
 use super::changes::{Change, What};
+use super::record::undecided_file;
 use crate::exec;
 use crate::kept_path::KeptPath;
 use crate::text;
@@ -9,7 +10,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The version of the file.
 const SCHEMA: u32 = 1;
@@ -34,30 +35,38 @@ pub(crate) struct Undecided {
 }
 
 impl Undecided {
-    fn file(folder: &Path) -> PathBuf {
-        folder.join("undecided.json")
+    pub(super) fn of(changes: &[&Change]) -> Undecided {
+        let mut undecided = Undecided::default();
+        undecided.add(changes);
+        undecided
     }
 
-    pub(super) fn of(changes: &[&Change]) -> Undecided {
-        let mut undecided = Undecided { schema: SCHEMA, ..Undecided::default() };
-        let mut left = BYTES;
+    pub(super) fn add(&mut self, changes: &[&Change]) {
+        self.schema = SCHEMA;
+        let mut left = BYTES.saturating_sub(self.files.keys().map(|path| path.as_os_str().len()).sum());
         for change in changes {
-            match left.checked_sub(change.path.as_os_str().len()).filter(|_| undecided.files.len() < MOST) {
+            if self.files.contains_key(change.path.as_path()) {
+                continue;
+            }
+            match left.checked_sub(change.path.as_os_str().len()).filter(|_| self.files.len() < MOST) {
                 Some(rest) => {
                     left = rest;
-                    undecided.files.insert(change.path.as_path().into(), change.what);
+                    self.files.insert(change.path.as_path().into(), change.what);
                 }
-                None => undecided.more += 1,
+                None => self.more += 1,
             }
         }
-        undecided
+    }
+
+    pub(super) fn remove(&mut self, path: &Path) {
+        self.files.remove(path);
     }
 
     /// What the folder of the last look says. A file that cannot be understood says that anything can be undecided.
     pub(crate) fn read(folder: &Path) -> Undecided {
         let any = Undecided { schema: SCHEMA, files: BTreeMap::new(), more: 1 };
         let mut text = Vec::new();
-        match std::fs::File::open(Undecided::file(folder)).and_then(|file| file.take(READ).read_to_end(&mut text)) {
+        match std::fs::File::open(undecided_file(folder)).and_then(|file| file.take(READ).read_to_end(&mut text)) {
             Ok(_) => serde_json::from_slice(&text).ok().filter(|all: &Undecided| all.schema == SCHEMA).unwrap_or(any),
             Err(err) if err.kind() == ErrorKind::NotFound => Undecided::default(),
             Err(_) => any,
@@ -65,7 +74,7 @@ impl Undecided {
     }
 
     pub(super) fn write(&self, folder: &Path) -> Result<()> {
-        let path = Undecided::file(folder);
+        let path = undecided_file(folder);
         if self.is_empty() {
             return exec::remove(&path);
         }

@@ -38,6 +38,9 @@ pub(crate) enum Undo {
 pub(crate) struct Undone<'c> {
     /// How each was undone, a line each.
     pub(crate) done: Vec<String>,
+    /// What is set aside where a tool may obey it still, a line each; and these files, which are new and stay undecided.
+    pub(crate) warned: Vec<String>,
+    pub(crate) still: Vec<Change>,
     /// Why a change stays, for each that could not be undone.
     pub(crate) failed: Vec<anyhow::Error>,
     /// All that stay: also those that the user's end of it left.
@@ -69,7 +72,11 @@ impl Look {
                 continue;
             }
             match self.undo(root, change, undo) {
-                Ok(line) => undone.done.push(line),
+                Ok((line, None)) => undone.done.push(line),
+                Ok((line, Some(to))) => {
+                    undone.warned.push(line);
+                    undone.still.extend(Change::of(&to, What::New, None, None));
+                }
                 Err(err) => {
                     undone.failed.push(err);
                     undone.left.push(change);
@@ -79,11 +86,11 @@ impl Look {
         undone
     }
 
-    /// Undoes a change, and says how.
+    /// Undoes a change, and says how, and where a tool may obey it still.
     ///
     /// # Errors
     /// Why it stays as it is.
-    pub(super) fn undo(&mut self, root: &Beneath, change: &Change, undo: Undo) -> Result<String> {
+    pub(super) fn undo(&mut self, root: &Beneath, change: &Change, undo: Undo) -> Result<(String, Option<PathBuf>)> {
         let (path, shown) = (&change.path, text::path(&change.path));
         let before = match (undo, change.what) {
             (Undo::Restore, What::Changed | What::Removed) => Some(self.kept(root, change)?),
@@ -99,7 +106,15 @@ impl Look {
         let (name, outer) = (at.file_name().unwrap_or_default(), at.parent().unwrap_or(Path::new("")));
         let dir = match before {
             Some(_) => make(root, outer)?,
-            None => open(root, outer)?.with_context(|| format!("`{shown}` is no longer there"))?,
+            None => match open(root, outer) {
+                Ok(Some(dir)) => dir,
+                // What was around it is undone, and it has gone with that.
+                Ok(None) | Err(Refused { why: Why::NoDirectory, .. }) => {
+                    self.now.remove(path.as_path());
+                    return Ok((format!("`{shown}` is no longer there"), None));
+                }
+                Err(refused) => return Err(refused.into()),
+            },
         };
         let aside = match dir.stat(name) {
             Ok(_) => Some(set_aside(root, &dir, &at, path)?),
@@ -112,17 +127,15 @@ impl Look {
         if let Some(Ok(())) = put {
             self.see(root, path);
         }
-        if let Some(Aside { to, obeyed: true }) = &aside {
-            self.see(root, to);
-        }
+        let still = aside.as_ref().filter(|aside| aside.obeyed).map(|aside| aside.to.clone());
         let aside = aside.map(|aside| aside.to_string());
         match (put, aside) {
-            (None, Some(to)) => Ok(format!("`{shown}` is set aside as {to}")),
-            (None, None) => Ok(format!("`{shown}` is no longer there")),
+            (None, Some(to)) => Ok((format!("`{shown}` is set aside as {to}"), still)),
+            (None, None) => Ok((format!("`{shown}` is no longer there"), None)),
             (Some(put), aside) => {
                 let kept = aside.map_or_else(String::new, |to| format!("; what took its place is set aside as {to}"));
                 match put {
-                    Ok(()) => Ok(format!("`{shown}` is what it was{kept}")),
+                    Ok(()) => Ok((format!("`{shown}` is what it was{kept}"), still)),
                     Err(err) => Err(failed(format!("`{shown}` could not be put back: {err}{kept}")).into()),
                 }
             }
@@ -218,11 +231,13 @@ fn set_aside(root: &Beneath, dir: &Beneath, at: &Path, path: &Path) -> Result<As
     let is_obeyed = |path: &Path| names::row(&path.with_file_name(renamed(name))).is_some();
     let obeyed = is_obeyed(at) || is_obeyed(path);
     if obeyed && let Ok((top, at_top)) = top(root) {
+        // The name says where it lay.
+        let flat = parts(at).unwrap_or_default().join(OsStr::new("+"));
         // Some rows take a name with any end.
         let mut other = OsString::from("aside");
-        other.push(name);
-        let new = if is_obeyed(&at_top.join(name)) { &other } else { name };
-        if let Ok(to) = dir.move_aside(name, new, SUFFIX, &top) {
+        other.push(&flat);
+        let new = if is_obeyed(&at_top.join(&flat)) { other } else { flat };
+        if let Ok(to) = dir.move_aside(name, &new, SUFFIX, &top) {
             return Ok(Aside { to: at_top.join(to), obeyed: false });
         }
     }
@@ -240,7 +255,8 @@ fn top(root: &Beneath) -> Result<(Beneath, PathBuf)> {
             Err(_) => {}
         }
     }
-    Err(failed(format!("something else has the name `{ASIDE}`")).into())
+    let name = format!("{ASIDE}-{}", crate::nonce::nonce()?);
+    Ok((root.make_dir(&name, 0o755)?, name.into()))
 }
 
 /// Where a path lies without symlinks: its directory may lie behind some, in the workspace.

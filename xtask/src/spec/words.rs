@@ -189,6 +189,10 @@ pub enum Handed {
     ApiKey,
     /// Secrets that the configuration of Codex holds.
     Configuration,
+    /// A login of the sandbox's own.
+    OwnLogin,
+    /// A password in the address of a proxy.
+    Proxy,
 }
 
 /// What happens to the processes that ended sessions have left running.

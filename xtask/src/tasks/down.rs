@@ -46,6 +46,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     let named = alive.iter().map(|line| format!("this runs inside and ends with it: {line}"));
     if args.dry_run {
         named.for_each(|line| ui::planned(format_args!("# {line}")));
+        removal.undecided().iter().for_each(|line| ui::planned(format_args!("# undecided, asked about then: {line}")));
         removal.steps().iter().for_each(ui::planned);
         return Ok(0);
     }

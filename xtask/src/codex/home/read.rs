@@ -5,6 +5,7 @@ use super::secrets::{self, Secret, Secrets};
 use super::write::OWN_SKILLS;
 use super::{Item, Mirror, WHOLE, note};
 use crate::beneath::{Beneath, FileId, Held, Refused, Why};
+use crate::codex::login::{OwnLogin, WITHHELD};
 use crate::error::failed;
 use crate::exposed::{Exposed, NotOpened};
 use crate::spec::words::ConfigSecrets;
@@ -40,9 +41,10 @@ const ENDLESS: &str = "a symlink that leads to a directory above, or a tree with
 /// # Errors
 /// A `config.toml` or a profile cannot be read or parsed, or a symlink leads through a directory that a sandbox can write.
 pub(crate) fn read(host_home: &Path, agents: &Path, policy: ConfigSecrets, exposed: &Exposed) -> Result<Mirror> {
+    let own = OwnLogin::of(host_home);
     let mut host = Host { home: host_home, agents, brought: BTreeMap::new() };
     let mut mirror = Mirror::default();
-    let mut home = Collector::new(host_home, policy, false, exposed)?;
+    let mut home = Collector::new(host_home, policy, false, (exposed, &own))?;
     for name in configs(host_home)? {
         home.config(&name, &mut host, &mut mirror)?;
     }
@@ -54,17 +56,25 @@ pub(crate) fn read(host_home: &Path, agents: &Path, policy: ConfigSecrets, expos
         home.entry(&source, &Path::new("brought-along").join(name), &mut Vec::new())?;
     }
     let mut shared =
-        Collector { bytes: home.bytes, count: home.count, ..Collector::new(agents, policy, false, exposed)? };
+        Collector { bytes: home.bytes, count: home.count, ..Collector::new(agents, policy, false, (exposed, &own))? };
     for name in ["skills", "plugins"] {
         shared.take(Path::new(name))?;
     }
     let mut found = std::mem::take(&mut home.secrets);
     found.append(&mut shared.secrets);
     let secrets = Secrets { policy, found };
+    let withheld: Vec<String> = home.withheld.drain(..).chain(shared.withheld.drain(..)).collect();
     let (files, mut notes, over) = home.finish();
     let (agents, more, more_over) = shared.finish();
     notes.extend(more);
-    Ok(Mirror { files, agents, notes, secrets, over: over.into_iter().chain(more_over).collect(), ..mirror })
+    Ok(Mirror {
+        files,
+        agents,
+        notes,
+        secrets,
+        over: withheld.into_iter().chain(over).chain(more_over).collect(),
+        ..mirror
+    })
 }
 
 /// The names of `config.toml`, which comes first, and of the profiles.
@@ -107,25 +117,36 @@ pub(super) struct Collector<'a> {
     more: usize,
     policy: ConfigSecrets,
     pub(super) secrets: Vec<Secret>,
+    /// The host's login, which is never copied.
+    own: &'a OwnLogin,
+    /// A line for each file that is that login, or holds it.
+    withheld: Vec<String>,
 }
 
 /// What was opened to be copied.
 enum Opened {
     Dir(Beneath),
-    File(fs::File, fs::Metadata),
+    /// A file; with its own name where a symlink led to it.
+    File(fs::File, fs::Metadata, Option<PathBuf>),
 }
 
 impl Opened {
     fn of(held: &Held) -> Result<Opened, Refused> {
         match held.node().kind {
             FileType::Directory => held.dir().map(Opened::Dir),
-            _ => held.file().map(|(file, meta)| Opened::File(file, meta)),
+            _ => held.file().map(|(file, meta)| Opened::File(file, meta, Some(held.real().to_owned()))),
         }
     }
 }
 
 impl<'a> Collector<'a> {
-    pub(super) fn new(root: &Path, policy: ConfigSecrets, strict: bool, exposed: &'a Exposed) -> Result<Collector<'a>> {
+    /// `own` is the login of the host, of which no file is copied.
+    pub(super) fn new(
+        root: &Path,
+        policy: ConfigSecrets,
+        strict: bool,
+        (exposed, own): (&'a Exposed, &'a OwnLogin),
+    ) -> Result<Collector<'a>> {
         let held = match exposed.open(root) {
             Ok(held) => Some(held),
             Err(why @ NotOpened::Exposed(_)) => return Err(why.into()),
@@ -146,6 +167,8 @@ impl<'a> Collector<'a> {
             more: 0,
             policy,
             secrets: Vec::new(),
+            own,
+            withheld: Vec::new(),
         })
     }
 
@@ -176,13 +199,18 @@ impl<'a> Collector<'a> {
         let failed = |err: Error| unreadable(&path, &err);
         let mut text = String::new();
         match self.found(Path::new(name))? {
-            Ok(Some(Opened::File(mut file, _))) => drop(file.read_to_string(&mut text).map_err(failed)?),
+            Ok(Some(Opened::File(mut file, meta, _))) => {
+                file.read_to_string(&mut text).map_err(failed)?;
+                if self.own.is_in(&meta, text.as_bytes()) {
+                    return self.withhold(&path);
+                }
+            }
             Ok(Some(Opened::Dir(_))) => return self.left_out(&path, "not a file"),
             Ok(None) => return self.left_out(&path, DANGLING),
             Err(Refused { why: Why::Failed(err), .. }) => return Err(failed(err)),
             Err(_) => return self.left_out(&path, "not a file"),
         }
-        let text = match self.screened(&path, text.into_bytes()).map(String::from_utf8) {
+        let text = match self.screened(&[&path], text.into_bytes()).map(String::from_utf8) {
             Some(Ok(text)) => text,
             Some(Err(_)) | None => return self.left_out(&path, "it holds secrets, and is not TOML"),
         };
@@ -237,7 +265,7 @@ impl<'a> Collector<'a> {
         Ok(match kind {
             FileType::Symlink => return self.followed(&dir.path().join(below)),
             FileType::Directory => dir.open_dir(below).map(|dir| dir.map(Opened::Dir)),
-            _ => dir.file(below).map(|file| file.map(|(file, meta)| Opened::File(file, meta))),
+            _ => dir.file(below).map(|file| file.map(|(file, meta)| Opened::File(file, meta, None))),
         })
     }
 
@@ -281,7 +309,7 @@ impl<'a> Collector<'a> {
     ) -> Result<()> {
         match found {
             Ok(Some(Opened::Dir(dir))) => self.dir(&dir, source, below, above),
-            Ok(Some(Opened::File(file, meta))) => self.file(file, &meta, source, below),
+            Ok(Some(Opened::File(file, meta, real))) => self.file((file, &meta), source, real.as_deref(), below),
             Ok(None) => self.left_out(source, DANGLING),
             Err(Refused { why: Why::Failed(err), .. }) => self.left_out(source, err),
             Err(Refused { why: Why::Symlink, .. }) => self.left_out(source, ENDLESS),
@@ -292,7 +320,23 @@ impl<'a> Collector<'a> {
         }
     }
 
-    fn file(&mut self, file: fs::File, meta: &fs::Metadata, source: &Path, below: &Path) -> Result<()> {
+    /// Leaves out the host's login, with a line at each entry; where all must be copied, that is an error.
+    fn withhold(&mut self, path: &Path) -> Result<()> {
+        if self.strict {
+            return self.left_out(path, WITHHELD);
+        }
+        self.withheld.push(note(path.display(), format_args!("left out, {WITHHELD}")));
+        Ok(())
+    }
+
+    /// `real` is where a symlink led to.
+    fn file(
+        &mut self,
+        (file, meta): (fs::File, &fs::Metadata),
+        source: &Path,
+        real: Option<&Path>,
+        below: &Path,
+    ) -> Result<()> {
         if self.bytes + meta.len() > MOST_BYTES || self.count >= MOST_FILES {
             match self.over.len() < NAMED {
                 true => self.over.push(text::path(below)),
@@ -304,18 +348,31 @@ impl<'a> Collector<'a> {
         if let Err(err) = file.take(MOST_BYTES - self.bytes).read_to_end(&mut bytes) {
             return self.left_out(source, err);
         }
+        if self.own.is_in(meta, &bytes) {
+            return self.withhold(source);
+        }
         self.bytes += bytes.len() as u64;
         self.count += 1;
         let executable = meta.permissions().mode() & 0o100 != 0;
-        let Some(bytes) = self.screened(source, bytes) else { return Ok(()) };
+        let names: Vec<&Path> = [source].into_iter().chain(real).collect();
+        let Some(bytes) = self.screened(&names, bytes) else {
+            let is_rule = below.starts_with("rules") || below.components().count() == 1;
+            return match self.strict && is_rule {
+                true => self.left_out(source, "it is taken for a secret, and may hold rules"),
+                false => Ok(()),
+            };
+        };
         self.files.push(Item { path: below.to_owned(), bytes, executable });
         Ok(())
     }
 
     /// Notes the secrets of a file, and gives what goes in of it.
-    fn screened(&mut self, source: &Path, bytes: Vec<u8>) -> Option<Vec<u8>> {
-        let looked = secrets::look(source, bytes, self.policy);
-        self.secrets.extend(looked.keys.into_iter().map(|key| Secret { file: source.to_owned(), key }));
+    ///
+    /// The first of the names is the one by which they are told.
+    fn screened(&mut self, names: &[&Path], bytes: Vec<u8>) -> Option<Vec<u8>> {
+        let looked = secrets::look(names, bytes, self.policy);
+        let file = names.first().copied().unwrap_or(Path::new(""));
+        self.secrets.extend(looked.keys.into_iter().map(|key| Secret { file: file.to_owned(), key }));
         looked.bytes
     }
 

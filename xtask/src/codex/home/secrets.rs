@@ -4,6 +4,9 @@
 //! What is found: files that hold nothing else, by their name; in TOML and JSON, the tables of variables and headers, keys
 //! that are named for a secret, and values that have the form of one. What a script or a text says is not read.
 
+mod form;
+mod json;
+
 use crate::spec::words::ConfigSecrets;
 use crate::text;
 use serde::{Deserialize, Serialize};
@@ -93,9 +96,9 @@ use By::{End, Start, Whole};
 
 /// Files that hold secrets, each group with its source.
 const FILES: &[(&[By], &str)] = &[
-    (&[Start(".env"), End(".env")], "variables of a program, https://github.com/motdotla/dotenv"),
+    (&[Start(".env"), End(".env"), Whole("env")], "variables of a program, https://github.com/motdotla/dotenv"),
     (
-        &[Whole(".netrc"), Whole("_netrc")],
+        &[Whole(".netrc"), Whole("_netrc"), Whole("netrc")],
         "https://www.gnu.org/software/inetutils/manual/html_node/The-_002enetrc-file.html",
     ),
     (&[Whole(".npmrc")], "https://docs.npmjs.com/cli/configuring-npm/npmrc"),
@@ -105,7 +108,7 @@ const FILES: &[(&[By], &str)] = &[
     (&[Whole(".dockercfg"), Whole(".dockerconfigjson")], "https://kubernetes.io/docs/concepts/configuration/secret/"),
     (&[Whole("kubeconfig")], "https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/"),
     (
-        &[Whole("auth.json"), Whole(".credentials.json")],
+        &[Start("auth.json"), Start(".credentials.json")],
         "logins of Codex and of MCP servers, as Codex 0.169.0 writes them",
     ),
     (
@@ -114,6 +117,8 @@ const FILES: &[(&[By], &str)] = &[
          https://cloud.google.com/docs/authentication/application-default-credentials",
     ),
     (&[Start("secret."), Start("secrets."), Whole("token"), Start("token."), Start("tokens.")], "what the name says"),
+    (&[Whole("password"), Start("password."), Start("passwords."), Start("passwd")], "what the name says"),
+    (&[Start("api_key"), Start("api-key"), Start("apikey")], "what the name says"),
     (
         &[Start("id_rsa"), Start("id_dsa"), Start("id_ecdsa"), Start("id_ed25519")],
         "https://man.openbsd.org/ssh-keygen, but for those that end in .pub",
@@ -122,7 +127,10 @@ const FILES: &[(&[By], &str)] = &[
 ];
 
 /// Ends of files which are about secrets and hold none, but for those that begin with `.env`.
-const TEXTS: &[&str] = &[".pub", ".md", ".rst", ".html", ".py", ".js", ".mjs", ".ts", ".sh", ".rs", ".go"];
+const TEXTS: &[&str] = &[".pub", ".md", ".rst", ".html", ".py", ".js", ".mjs", ".ts", ".sh", ".rs", ".go", RULES];
+
+/// The end of a file of rules of Codex, which say what may be started: `secrets.rules` protects secrets and holds none.
+const RULES: &str = ".rules";
 
 /// Tables of which every text counts, wherever they are, each with its source.
 const TABLES: &[(&str, &str)] = &[
@@ -142,6 +150,12 @@ const WORDS: &[&str] = &[
     "authorization", "credential", "cookie",
 ];
 
+/// Short words of such keys, which count between underscores alone: `GITHUB_PAT`, and `path` is another word.
+const PARTS: &[&str] = &["pass", "pat", "pwd", "psk"];
+
+/// Words that end like one of `PARTS` in a name without underscores (`DBPASS`) and mean something else.
+const OTHER_ENDS: &[&str] = &["bypass", "compass", "trespass", "surpass", "oldpwd"];
+
 /// Ends of keys which name what a secret lies in, or say something of it.
 const BESIDE: &[&str] =
     &["_env_var", "_env_key", "_env", "_vars", "_file", "_path", "_store", "_url", "_endpoint", "_type"];
@@ -150,7 +164,9 @@ const BESIDE: &[&str] =
 /// <https://docs.github.com/en/code-security/secret-scanning/introduction/supported-secret-scanning-patterns> lists them.
 const STARTS: &[&str] = &[
     "sk-", "sk_live_", "rk_live_", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xoxb-", "xoxp-",
-    "xoxa-", "xapp-", "AKIA", "ASIA", "AIza", "hf_", "npm_", "pypi-", "dop_v1_", "eyJ",
+    "xoxa-", "xapp-", "AKIA", "ASIA", "AIza", "hf_", "npm_", "pypi-", "dop_v1_", "eyJ", "gsk_", "xai-", "sntrys_",
+    "sntryu_", "tvly-", "lin_api_", "SG.", "figd_", "r8_", "shpat_", "shpss_", "dckr_pat_", "nvapi-", "pplx-", "ntn_",
+    "whsec_", "ya29.",
 ];
 
 /// The fewest characters of a token behind its start.
@@ -167,24 +183,27 @@ pub(super) struct Looked {
     pub(super) keys: Vec<Option<String>>,
 }
 
-/// Looks through a file of this name.
-pub(super) fn look(path: &Path, bytes: Vec<u8>, policy: ConfigSecrets) -> Looked {
+/// Looks through a file. `names` are all by which it is known: its own, and that of the file which a symlink leads to.
+pub(super) fn look(names: &[&Path], bytes: Vec<u8>, policy: ConfigSecrets) -> Looked {
     let drop = policy == ConfigSecrets::Drop;
-    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let lower = |path: &&Path| path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let names: Vec<String> = names.iter().map(lower).collect();
+    let ends = |ends: &[&str]| names.iter().any(|name| ends.iter().any(|end| name.ends_with(end)));
     let whole = |bytes: Vec<u8>| Looked { bytes: (!drop).then_some(bytes), keys: vec![None] };
-    if is_file(&name) || is_key(&bytes) {
+    if names.iter().any(|name| is_file(name)) || is_key(&bytes) {
         return whole(bytes);
     }
     let Ok(said) = str::from_utf8(&bytes) else { return Looked { bytes: Some(bytes), keys: Vec::new() } };
     let said = said.strip_prefix('\u{feff}').unwrap_or(said);
     let mut keys = Vec::new();
-    let edited = if name.ends_with(".toml") {
+    let is_json = ends(&[".json", ".jsonc", ".json5"]);
+    let edited = if ends(&[".toml"]) {
         said.parse::<DocumentMut>().ok().map(|mut root| {
             of_toml(&mut *root, &Place::top(), drop, &mut keys);
             root.to_string()
         })
-    } else if name.ends_with(".json") {
-        serde_json::from_str(said).ok().map(|mut root: Json| {
+    } else if is_json {
+        json::parse(said).map(|mut root: Json| {
             of_json(&mut root, &Place::top(), drop, &mut keys);
             serde_json::to_string_pretty(&root).unwrap_or_default()
         })
@@ -192,8 +211,8 @@ pub(super) fn look(path: &Path, bytes: Vec<u8>, policy: ConfigSecrets) -> Looked
         return Looked { bytes: Some(bytes), keys: Vec::new() };
     };
     match edited {
-        // What nobody can parse may be parsed by a newer version.
-        None if has_form(said) => whole(bytes),
+        // A more lenient reader may parse what this one cannot, and find anything there.
+        None if (is_json && !said.trim().is_empty()) || form::is_in(said) => whole(bytes),
         Some(edited) if drop && !keys.is_empty() => Looked { bytes: Some(edited.into()), keys: named(keys) },
         None | Some(_) => Looked { bytes: Some(bytes), keys: named(keys) },
     }
@@ -246,6 +265,19 @@ impl Place {
 
     /// What is to be done about a text that stands here, behind another of the same list.
     fn judge(&self, text: &str, before: Option<&str>) -> Judged {
+        self.judge_by(is_secret, text, before)
+    }
+
+    /// The same about a number: `max_tokens` counts something.
+    fn judge_number(&self, number: &str, before: Option<&str>) -> Judged {
+        let is_secret = |name: &str| {
+            let name = name.to_lowercase().replace('-', "_");
+            is_secret(&name) && (!name.contains("token") || name == "token" || name.ends_with("_token"))
+        };
+        self.judge_by(is_secret, number, before)
+    }
+
+    fn judge_by(&self, is_secret: impl Fn(&str) -> bool, text: &str, before: Option<&str>) -> Judged {
         if text.is_empty() || text == INSTEAD || is_variable(text) {
             return Judged::Nothing;
         }
@@ -253,8 +285,8 @@ impl Place {
             return Judged::Optional;
         }
         let flag = before.and_then(|before| before.strip_prefix("--")).filter(|flag| !flag.contains('='));
-        let of_flag = self.all || is_secret(&self.name) || flag.is_some_and(is_secret) && !text.starts_with('-');
-        if of_flag || has_form(text) { Judged::Needed } else { Judged::Nothing }
+        let of_flag = self.all || is_secret(&self.name) || flag.is_some_and(&is_secret) && !text.starts_with('-');
+        if of_flag || form::is_in(text) { Judged::Needed } else { Judged::Nothing }
     }
 }
 
@@ -272,7 +304,10 @@ enum Judged {
 fn is_secret(name: &str) -> bool {
     let name = name.to_lowercase().replace('-', "_");
     let name = name.replace("tokeniz", "");
-    WORDS.iter().any(|word| name.contains(word)) && !BESIDE.iter().any(|end| name.ends_with(end))
+    let ends = |part: &&str| name.ends_with(*part) && *part != "pat" && name != *part;
+    let is_short = name.split('_').any(|part| PARTS.contains(&part) && name != "pwd")
+        || (PARTS.iter().any(ends) && !OTHER_ENDS.iter().any(|other| name.ends_with(other)));
+    (is_short || WORDS.iter().any(|word| name.contains(word))) && !BESIDE.iter().any(|end| name.ends_with(end))
 }
 
 /// Whether a text only names a variable: `$NAME`, `${NAME}`.
@@ -280,44 +315,6 @@ fn is_variable(text: &str) -> bool {
     let name =
         text.strip_prefix('$').map(|name| name.strip_prefix('{').and_then(|n| n.strip_suffix('}')).unwrap_or(name));
     name.is_some_and(|name| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'))
-}
-
-/// Whether a word may be a token: the names of things have no digit in so many characters.
-fn is_random(word: &str) -> bool {
-    let is_part = |b: u8| b.is_ascii_alphanumeric() || b"-_.+/=~".contains(&b);
-    word.len() >= LEAST && word.bytes().all(is_part) && word.bytes().any(|b| b.is_ascii_digit())
-}
-
-/// Whether a secret stands in a text, by its form: a token of a known service, a private key, a user with a password in an
-/// address, a value behind the name of a secret.
-fn has_form(text: &str) -> bool {
-    let words = || text.split(|c: char| c.is_whitespace() || "'\"`?&;,|<>()[]{}".contains(c));
-    let is_token = |word: &str| {
-        let start = STARTS.iter().find_map(|start| word.strip_prefix(start));
-        start.is_some_and(is_random)
-    };
-    let after = |word: &str| word.rsplit(['=', ':']).next().is_some_and(is_token);
-    let assigned = |word: &str| {
-        word.split_once('=').is_some_and(|(name, value)| {
-            !value.is_empty() && !value.starts_with('$') && is_secret(name.trim_start_matches('-'))
-        })
-    };
-    let login = |word: &str| {
-        let host = word.split_once("://").map(|(_, rest)| rest.split('/').next().unwrap_or_default());
-        let user = host.and_then(|host| host.rsplit_once('@')).map(|(user, _)| user);
-        user.and_then(|user| user.split_once(':'))
-            .is_some_and(|(_, password)| !is_variable(password) && !password.is_empty())
-    };
-    let bearer = || {
-        let lower = text.to_lowercase();
-        ["bearer ", "basic "].iter().any(|kind| {
-            lower.split(kind).skip(1).any(|rest| {
-                is_random(rest.split(|c: char| c.is_whitespace() || "'\"".contains(c)).next().unwrap_or_default())
-            })
-        })
-    };
-    let key = || text.split_once("-----BEGIN ").is_some_and(|(_, rest)| rest.contains("PRIVATE KEY-----"));
-    words().any(|word| is_token(word) || after(word) || assigned(word) || login(word)) || bearer() || key()
 }
 
 fn of_toml(table: &mut dyn TableLike, place: &Place, drop: bool, found: &mut Vec<String>) {
@@ -357,19 +354,34 @@ fn of_toml_value(
         }
         Value::String(text) => {
             let judged = place.judge(text.value(), before);
-            if judged != Judged::Nothing && found.last() != Some(&place.path) {
-                found.push(place.path.clone());
-            }
-            if judged == Judged::Needed && drop {
+            return noted(judged, place, found, drop, || {
                 let decor = value.decor().clone();
                 *value = INSTEAD.into();
                 *value.decor_mut() = decor;
-            }
-            return judged;
+            });
         }
-        Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => {}
+        Value::Integer(_) | Value::Float(_) => {
+            let judged = place.judge_number(value.to_string().trim(), before);
+            return noted(judged, place, found, drop, || {
+                let decor = value.decor().clone();
+                *value = INSTEAD.into();
+                *value.decor_mut() = decor;
+            });
+        }
+        Value::Boolean(_) | Value::Datetime(_) => {}
     }
     Judged::Nothing
+}
+
+/// Notes the place of what was judged; `replace` is called where it must not go in and cannot be missing.
+fn noted(judged: Judged, place: &Place, found: &mut Vec<String>, drop: bool, replace: impl FnOnce()) -> Judged {
+    if judged != Judged::Nothing && found.last() != Some(&place.path) {
+        found.push(place.path.clone());
+    }
+    if judged == Judged::Needed && drop {
+        replace();
+    }
+    judged
 }
 
 fn of_json(value: &mut Json, place: &Place, drop: bool, found: &mut Vec<String>) {
@@ -397,15 +409,13 @@ fn of_json_value(value: &mut Json, place: &Place, before: Option<&str>, drop: bo
         }
         Json::String(text) => {
             let judged = place.judge(text, before);
-            if judged != Judged::Nothing && found.last() != Some(&place.path) {
-                found.push(place.path.clone());
-            }
-            if judged == Judged::Needed && drop {
-                *text = INSTEAD.to_owned();
-            }
-            return judged;
+            return noted(judged, place, found, drop, || *text = INSTEAD.to_owned());
         }
-        Json::Null | Json::Bool(_) | Json::Number(_) => {}
+        Json::Number(number) => {
+            let judged = place.judge_number(&number.to_string(), before);
+            return noted(judged, place, found, drop, || *value = INSTEAD.into());
+        }
+        Json::Null | Json::Bool(_) => {}
     }
     Judged::Nothing
 }
@@ -414,9 +424,9 @@ fn of_json_value(value: &mut Json, place: &Place, before: Option<&str>, drop: bo
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(text: &str) {
     for name in ["config.toml", ".mcp.json"] {
-        let once = look(Path::new(name), text.as_bytes().to_vec(), ConfigSecrets::Drop);
+        let once = look(&[Path::new(name)], text.as_bytes().to_vec(), ConfigSecrets::Drop);
         if let Some(bytes) = once.bytes {
-            let again = look(Path::new(name), bytes, ConfigSecrets::Pass);
+            let again = look(&[Path::new(name)], bytes, ConfigSecrets::Pass);
             assert!(again.keys.is_empty(), "{name}: {:?}", again.keys);
         }
     }

@@ -4,6 +4,7 @@ use super::config::{STORES, parse};
 use super::read::{Collector, unreadable};
 use super::text::set;
 use super::{Item, Mirror, Secret, write};
+use crate::codex::login::OwnLogin;
 use crate::error::usage;
 use crate::exposed::Exposed;
 use crate::spec::inside::WORKSPACE;
@@ -14,6 +15,8 @@ use std::io::ErrorKind;
 use std::path::Path;
 use toml_edit::TableLike;
 
+/// `own` is the login of the user, which goes in by none of these files.
+///
 /// What a whole copy of `host_etc` (`/etc/codex`) has, and the secrets in it; nothing where the host has no such directory.
 ///
 /// In its `config.toml` three keys are set for the sandbox: no background server, no question about updates, and
@@ -26,13 +29,14 @@ pub(crate) fn system(
     host_etc: &Path,
     policy: ConfigSecrets,
     exposed: &Exposed,
+    own: &OwnLogin,
 ) -> Result<(Option<Vec<Item>>, Vec<Secret>)> {
     match fs::read_dir(host_etc) {
         Err(err) if err.kind() == ErrorKind::NotFound => return Ok((None, Vec::new())),
         Err(err) => return Err(unreadable(host_etc, &err)),
         Ok(_) => {}
     }
-    let mut collector = Collector::new(host_etc, policy, true, exposed)?;
+    let mut collector = Collector::new(host_etc, policy, true, (exposed, own))?;
     collector.entry(host_etc, Path::new(""), &mut Vec::new())?;
     let mut files = collector.files;
     let at = files.iter().position(|file| file.path == Path::new("config.toml"));
@@ -101,7 +105,7 @@ mod tests {
     use toml_edit::DocumentMut;
 
     fn filled(etc: &Path, out: &Path) -> Result<bool> {
-        let (system, _) = system(etc, ConfigSecrets::Pass, &Exposed::nothing())?;
+        let (system, _) = system(etc, ConfigSecrets::Drop, &Exposed::nothing(), &OwnLogin::default())?;
         let there = system.is_some();
         write_system(&Mirror { system, ..Mirror::default() }, out).map(|()| there)
     }
@@ -167,6 +171,28 @@ mod tests {
         }
         let text = crate::error::render(&parsed("features = 1\n").unwrap_err());
         assert!(text.contains("`config.toml`: `features` is not a table"), "{text}");
+    }
+
+    #[test]
+    fn no_rule_is_left_out_for_its_name_and_the_login_of_the_host_is_refused() {
+        let temp = tempfile::tempdir().unwrap();
+        let (etc, out, home) = (temp.path().join("etc"), temp.path().join("out"), temp.path().join("home"));
+        fs::create_dir_all(etc.join("rules")).unwrap();
+        fs::create_dir(&home).unwrap();
+        for name in ["secrets.rules", "tokens.rules", "credentials.rules"] {
+            fs::write(etc.join("rules").join(name), "prefix_rule(pattern=[\"x\"], decision=\"forbidden\")\n").unwrap();
+        }
+        filled(&etc, &out).unwrap();
+        assert_eq!(fs::read_dir(out.join("rules")).unwrap().count(), 3);
+        // What may be a rule and is taken for a secret is no reason to do without it.
+        fs::write(etc.join("rules/secrets.yaml"), "x").unwrap();
+        let text = crate::error::render(&filled(&etc, &out).unwrap_err());
+        assert!(text.contains("secrets.yaml`: it is taken for a secret"), "{text}");
+        fs::remove_file(etc.join("rules/secrets.yaml")).unwrap();
+        fs::write(home.join("auth.json"), r#"{"tokens": {"refresh_token": "refresh-secret"}}"#).unwrap();
+        fs::hard_link(home.join("auth.json"), etc.join("rules/x.rules")).unwrap();
+        let err = system(&etc, ConfigSecrets::Pass, &Exposed::nothing(), &OwnLogin::of(&home)).unwrap_err();
+        assert!(crate::error::render(&err).contains("x.rules`: it is a login of this host's Codex"), "{err:#}");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! 0.169.0). Codex does not serialise such requests itself: `Asker::token` is called under a lock.
 
 use super::token::Token;
+use crate::beneath::Lock;
 use crate::context::Context;
 use crate::exec::{self, Next, Talk, Wish};
 use crate::step::Command;
@@ -101,14 +102,35 @@ impl Asker {
     /// # Errors
     /// Codex cannot be started.
     pub(crate) fn token(&self, renew: bool, by_itself: bool, patience: Patience<'_>) -> Result<CodexSays> {
-        match self.once(renew, by_itself, patience)? {
+        self.token_under(None, renew, by_itself, patience)
+    }
+
+    /// The same under a lock, which the Codex that is asked holds until it has ended: a renewal that is left to it is still
+    /// the only one.
+    ///
+    /// # Errors
+    /// Codex cannot be started.
+    pub(super) fn token_under(
+        &self,
+        lock: Option<&Lock>,
+        renew: bool,
+        by_itself: bool,
+        patience: Patience<'_>,
+    ) -> Result<CodexSays> {
+        match self.once(lock, renew, by_itself, patience)? {
             // Where another Codex was quicker, the new token lies in the home by now.
-            CodexSays::Dead => self.once(renew, by_itself, patience),
+            CodexSays::Dead => self.once(lock, renew, by_itself, patience),
             answer => Ok(answer),
         }
     }
 
-    fn once(&self, renew: bool, by_itself: bool, Patience { stop, insists }: Patience<'_>) -> Result<CodexSays> {
+    fn once(
+        &self,
+        lock: Option<&Lock>,
+        renew: bool,
+        by_itself: bool,
+        Patience { stop, insists }: Patience<'_>,
+    ) -> Result<CodexSays> {
         let question = |id: u64| {
             let params = json!({"includeToken": true, "refreshToken": id == WITH_RENEWAL});
             format!("{}\n", json!({"id": id, "method": "getAuthStatus", "params": params}))
@@ -157,7 +179,7 @@ impl Asker {
                 Some(_) | None => Wish::GoOn,
             }
         };
-        let end = exec::talk(&self.command, &first, heard, ends)?;
+        let end = exec::talk(&self.command, &first, lock, heard, ends)?;
         Ok(answer.unwrap_or(match end {
             Talk::Done | Talk::Broken => CodexSays::Silent("it ended without an answer"),
             Talk::Stopped if !late.get() => CodexSays::Silent("it was interrupted"),

@@ -10,7 +10,7 @@
 
 use super::form::{Form, lease};
 use super::judge::{Change, Inside, There, change};
-use super::outcome::{FromHost, Gift, LoginOutcome, until};
+use super::outcome::{FromHost, Gift, LoginOutcome, Nothing, until};
 use super::record::{Given, LoginRecord};
 use super::token::Token;
 use crate::beneath::{Beneath, Lock, Stamp, lock_fd, settled};
@@ -73,7 +73,7 @@ pub(crate) fn give(host: &FromHost, inside: Inside, home: &Path, record: &Path) 
         return Ok(LoginOutcome::same());
     }
     let _lock = lock(record)?;
-    let (home, known) = (Beneath::make_root(home, 0o700)?, LoginRecord::read(record)?);
+    let (home, known) = (Beneath::make_root(home, 0o700)?, barred(host, record)?);
     let there = look(&home, &known)?;
     let write = ToWrite::of(host);
     let change = change(host, there, inside, known.whole);
@@ -96,6 +96,18 @@ pub(crate) fn give(host: &FromHost, inside: Inside, home: &Path, record: &Path) 
     })
 }
 
+/// What is known, with the note whether the user wants no login inside from now on.
+fn barred(host: &FromHost, record: &Path) -> Result<LoginRecord> {
+    let known = LoginRecord::read(record)?;
+    let barred = matches!(host, FromHost::Nothing(Nothing::Setting | Nothing::Required));
+    if known.barred == barred {
+        return Ok(known);
+    }
+    let known = LoginRecord { barred, ..known };
+    known.write(record)?;
+    Ok(known)
+}
+
 /// Notes what is known by now of a file that stays.
 fn keep(record: &Path, known: &LoginRecord, there: There, inside: Inside) -> Result<()> {
     let next = match (there, &known.pending) {
@@ -110,14 +122,14 @@ fn keep(record: &Path, known: &LoginRecord, there: There, inside: Inside) -> Res
 }
 
 /// Puts a renewed lease in the place of the one that this tool wrote, or of none where it wrote none, and nowhere else: who
-/// logged out inside stays logged out until the next entry. Returns whether it is there now.
+/// logged out inside stays logged out until the next entry, and so does a sandbox that was entered with `login: none` since. Returns whether it is there now.
 ///
 /// # Errors
 /// The home or the record cannot be written.
 pub(crate) fn push(token: &Token, form: Form, home: &Path, record: &Path) -> Result<bool> {
     let _lock = lock(record)?;
     let (home, known) = (Beneath::root(home)?, LoginRecord::read(record)?);
-    let LoginRecord { given, pending, own, whole: _ } = &known;
+    let LoginRecord { given, pending, own, whole: _, barred } = &known;
     let wrote = given.as_ref().or(pending.as_ref()).map(|wrote| wrote.what);
     let may = match (look(&home, &known)?, wrote) {
         (There::Ours | There::Unnoted(_), Some(Gift::Lease)) => true,
@@ -127,7 +139,7 @@ pub(crate) fn push(token: &Token, form: Form, home: &Path, record: &Path) -> Res
     let there = |write: &ToWrite| {
         given.as_ref().is_some_and(|given| given.fingerprint == write.fingerprint) && pending.is_none()
     };
-    match ToWrite::of(&FromHost::Lease(token.clone(), form)).filter(|_| may) {
+    match ToWrite::of(&FromHost::Lease(token.clone(), form)).filter(|_| may && !barred) {
         Some(write) if there(&write) => Ok(true),
         Some(write) => put(&home, record, &known, write, Inside::Alive).map(|()| true),
         None => Ok(false),

@@ -30,7 +30,7 @@ pub(super) enum There {
 
 impl There {
     pub(super) fn of(file: Stamp, record: &LoginRecord) -> There {
-        let LoginRecord { given, pending, own, whole: _ } = record;
+        let LoginRecord { given, pending, own, whole: _, barred: _ } = record;
         let wrote = [given, pending].into_iter().flatten();
         if given.as_ref().is_some_and(|given| file.is_still(&given.file)) {
             There::Ours

@@ -6,7 +6,7 @@ use super::auth::HostFile;
 use super::store::{HostCodex, Store};
 use super::token::Token;
 use crate::beneath::{Lock, lock_fd};
-use crate::{exec, fingerprint};
+use crate::{exec, fingerprint, ui};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -20,8 +20,20 @@ const UNSEEN: Duration = Duration::from_secs(600);
 /// With less left Codex renews a token at its start: five minutes, and what a start takes.
 const BY_ITSELF: Duration = Duration::from_secs(360);
 
+/// The name of a lease in the folder of its home.
+const LEASE: &str = "lease.json";
+
 /// How long another sandbox may take to ask.
 const WAIT: Duration = Duration::from_secs(90);
+
+/// After which the user is told of it.
+const LATE: Duration = Duration::from_secs(2);
+
+const WAITS: &str =
+    "login: another call has your Codex on the host asked or its login renewed, for which this one waits";
+
+/// How long the removal waits for that: what it removes may be written anew at any time.
+const WAIT_TO_REMOVE: Duration = Duration::from_secs(5);
 
 /// After a renewal that brought nothing, for example because the server could not be reached.
 pub(crate) const RETRY: Duration = Duration::from_secs(60);
@@ -99,7 +111,7 @@ impl Leases {
     }
 
     fn kept(&self) -> Option<KeptLease> {
-        serde_json::from_slice(&fs::read(self.dir.join("lease.json")).ok()?).ok()
+        serde_json::from_slice(&fs::read(self.dir.join(LEASE)).ok()?).ok()
     }
 
     /// The kept lease, where nothing has to be asked.
@@ -117,7 +129,10 @@ impl Leases {
             return Ok(CodexSays::Token(token));
         }
         exec::create_dir(&self.dir, 0o700)?;
-        let Some(_lock) = self.lock(patience.stop)? else {
+        let late = ui::late(LATE, WAITS);
+        let lock = lock(&self.dir, WAIT, patience.stop)?;
+        drop(late);
+        let Some(lock) = lock else {
             return Ok(CodexSays::Silent("another sandbox was asking it"));
         };
         // The one that had the lock may have renewed it.
@@ -125,12 +140,12 @@ impl Leases {
             return Ok(CodexSays::Token(token));
         }
         let before = Source::of(&self.host);
-        let answer = self.asker.token(true, self.renews_itself(), patience)?;
+        let answer = self.asker.token_under(Some(&lock), true, self.renews_itself(), patience)?;
         let source = Source::of(&self.host);
         let answer = match source == before {
             true => answer,
             // It was renewed just now, or somebody logged in: what the file has now is what counts.
-            false => match self.asker.token(false, false, patience)? {
+            false => match self.asker.token_under(Some(&lock), false, false, patience)? {
                 // Nor is it kept: whose it is was not asked.
                 CodexSays::Silent(_) => return Ok(answer),
                 now => now,
@@ -139,7 +154,7 @@ impl Leases {
         match &answer {
             CodexSays::Token(token) => {
                 let kept = KeptLease { token: token.clone(), asked: SystemTime::now(), source };
-                exec::write_file(&self.dir.join("lease.json"), &serde_json::to_vec(&kept)?, 0o600)?;
+                exec::write_file(&self.dir.join(LEASE), &serde_json::to_vec(&kept)?, 0o600)?;
             }
             CodexSays::NoLogin | CodexSays::ApiKey | CodexSays::OtherKind => self.forget()?,
             CodexSays::Dead | CodexSays::OtherProvider | CodexSays::Unknown | CodexSays::Silent(_) => {}
@@ -162,27 +177,74 @@ impl Leases {
     /// # Errors
     /// It cannot be removed.
     pub(crate) fn forget(&self) -> Result<()> {
-        exec::remove(&self.dir.join("lease.json"))
+        exec::remove(&self.dir.join(LEASE))
     }
+}
 
-    fn lock(&self, stop: impl Fn() -> bool) -> Result<Option<Lock>> {
-        let path = self.dir.join("lock");
-        let open = || File::options().write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let end = Instant::now() + WAIT;
-        while Instant::now() < end && !stop() {
-            let locked = open().and_then(|file| lock_fd(file, Duration::from_millis(100)));
-            if let Some(lock) = locked.with_context(|| format!("cannot lock `{}`", path.display()))? {
-                return Ok(Some(lock));
-            }
+/// What is kept in the folders of all Codex homes of the host: the leases, which `down --all` removes under their locks. The
+/// locks stay: under another file of that name a second renewal could begin while one goes on.
+pub(crate) fn all_kept(kept: &Path) -> Vec<PathBuf> {
+    let dirs = fs::read_dir(kept).into_iter().flatten().filter_map(Result::ok).map(|dir| dir.path());
+    dirs.map(|dir| dir.join(LEASE)).filter(|lease| lease.exists()).collect()
+}
+
+/// Takes the locks of leases that are to be removed. One that a renewal holds for longer than `WAIT_TO_REMOVE` is passed over:
+/// a new lease is written there, which is that of another sandbox.
+///
+/// # Errors
+/// A lock cannot be opened.
+pub(crate) fn lock_all(leases: &[PathBuf], stop: &dyn Fn() -> bool) -> Result<Vec<Lock>> {
+    let dirs = leases.iter().filter_map(|lease| lease.parent());
+    let locks: Result<Vec<Option<Lock>>> = dirs.map(|dir| lock(dir, WAIT_TO_REMOVE, stop)).collect();
+    Ok(locks?.into_iter().flatten().collect())
+}
+
+/// Takes the lock of a folder. It is never removed, but earlier versions of this tool did that: then what was locked is not
+/// what the next call locks.
+fn lock(dir: &Path, wait: Duration, stop: impl Fn() -> bool) -> Result<Option<Lock>> {
+    let path = dir.join("lock");
+    let open = || File::options().write(true).create(true).truncate(false).mode(0o600).open(&path);
+    let one = || -> std::io::Result<Option<Lock>> {
+        let Some(lock) = lock_fd(open()?, Duration::from_millis(100))? else { return Ok(None) };
+        Ok(lock.is_at(&path)?.then_some(lock))
+    };
+    let end = Instant::now() + wait;
+    while Instant::now() < end && !stop() {
+        if let Some(lock) = one().with_context(|| format!("cannot lock `{}`", path.display()))? {
+            return Ok(Some(lock));
         }
-        Ok(None)
     }
+    Ok(None)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::token::{made_up, unsigned};
     use super::*;
+
+    #[test]
+    fn a_lock_counts_as_long_as_it_is_the_file_of_that_name_and_a_removal_keeps_it() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path().join("home");
+        fs::create_dir(&dir).unwrap();
+        let short = Duration::from_millis(1);
+        let held = lock(&dir, WAIT, || false).unwrap().unwrap();
+        assert!(lock(&dir, short, || false).unwrap().is_none());
+        assert!(held.is_at(&dir.join("lock")).unwrap());
+        // Another file takes the place of what somebody waits for: what he gets is of no use.
+        fs::rename(dir.join("lock"), dir.join("old")).unwrap();
+        assert!(!held.is_at(&dir.join("lock")).unwrap());
+        fs::write(dir.join("lock"), "").unwrap();
+        assert!(!held.is_at(&dir.join("lock")).unwrap());
+        drop(held);
+        fs::write(dir.join(LEASE), "{}").unwrap();
+        let leases = all_kept(temp.path());
+        assert_eq!(leases, [dir.join(LEASE)], "the lock is not among them");
+        let locks = lock_all(&leases, &|| false).unwrap();
+        assert_eq!(locks.len(), 1);
+        assert!(lock(&dir, short, || false).unwrap().is_none(), "no renewal begins during the removal");
+        assert!(lock(&dir, WAIT, || true).unwrap().is_none(), "it is not waited for whoever wants to end");
+    }
 
     #[test]
     fn codex_is_asked_again_only_where_it_must_be() {

@@ -40,6 +40,8 @@ pub(crate) enum Nothing {
     NoneInKeyring,
     /// An API key in a keyring.
     KeyInKeyring,
+    /// An API key in a file of a form that this tool does not know.
+    KeyOfAnotherForm,
     /// `login: full`, and the login is in a keyring.
     FullInKeyring,
     /// An administrator requires that no login lies in a file.
@@ -186,28 +188,35 @@ fn whole(what: Gift) -> &'static str {
 fn nothing(why: Nothing) -> &'static str {
     match why {
         Nothing::Setting => "none of yours goes in (`login: none`)",
-        Nothing::NoLogin => "the host has none; `codex login` on the host, or `codex login --device-auth` inside",
+        Nothing::NoLogin => {
+            "the host has none; `codex login` on the host, or `cargo xtask sandbox -- login --device-auth`"
+        }
         Nothing::NoneInKeyring => {
             "Codex finds none in the host's keyring, or cannot open it (no secret service in this session?); `codex login` on \
-             the host, or `codex login --device-auth` inside"
+             the host, or `cargo xtask sandbox -- login --device-auth`"
         }
         Nothing::KeyInKeyring => {
             "the host's is an API key in a keyring, which is not handed over; name its variable under `env` in the settings"
         }
+        Nothing::KeyOfAnotherForm => {
+            "the host's is an API key in an `auth.json` of a form that this tool does not know, which is not handed over; `codex \
+             login --with-api-key` on the host writes it anew, or name its variable under `env` in the settings"
+        }
         Nothing::FullInKeyring => {
-            "the host keeps its own in a keyring, out of which `login: full` cannot take it; use `login: lease`, or `codex \
-             login --device-auth` inside"
+            "the host keeps its own in a keyring, out of which `login: full` cannot take it; use `login: lease`, or `cargo \
+             xtask sandbox -- login --device-auth`"
         }
         Nothing::Required => {
             "`/etc/codex/requirements.toml` allows no login in a file, and a container has no keyring: yours does not go in; name \
              the variable of an API key under `env` in the settings"
         }
         Nothing::OtherKind => {
-            "the host's is neither a ChatGPT account nor an API key, and does not go in; `codex login --device-auth` inside"
+            "the host's is neither a ChatGPT account nor an API key, and does not go in; `cargo xtask sandbox -- \
+             login --device-auth` makes one of the sandbox's own"
         }
         Nothing::Odd => {
-            "the host's `auth.json` is not a file that Codex writes, and does not go in; `codex login` on the host, or `codex \
-             login --device-auth` inside"
+            "the host's `auth.json` is not a file that Codex writes, and does not go in; `codex login` on the host, or `cargo \
+             xtask sandbox -- login --device-auth`"
         }
     }
 }
@@ -256,14 +265,17 @@ mod tests {
     #[test]
     fn each_state_has_a_line_of_its_own() {
         use Nothing::*;
-        let nothing =
-            [Setting, NoLogin, NoneInKeyring, KeyInKeyring, FullInKeyring, Required, OtherKind, Odd].map(Has::Nothing);
+        let keys = [KeyInKeyring, KeyOfAnotherForm];
+        let nothing = [Setting, NoLogin, NoneInKeyring, FullInKeyring, Required, OtherKind, Odd];
+        let nothing = nothing.into_iter().chain(keys).map(Has::Nothing);
         let unsure =
             [Unsure::Dead, Unsure::OtherProvider, Unsure::Ended(SystemTime::UNIX_EPOCH), Unsure::Silent("slept")];
         let rest = [Has::Own, Has::Stranger, Has::Whole(Gift::ApiKey), Has::Whole(Gift::Full)];
-        let all = nothing.into_iter().chain(unsure.map(Has::Unsure)).chain(rest);
+        let all = nothing.chain(unsure.map(Has::Unsure)).chain(rest);
         let lines: std::collections::BTreeSet<String> = all.map(|has| has.to_string()).collect();
-        assert_eq!(lines.len(), 8 + 4 + 4);
+        assert_eq!(lines.len(), 9 + 4 + 4);
+        // A login that this tool did not start inside does not stay.
+        assert!(lines.iter().all(|line| !line.contains("`codex login --device-auth`")), "{lines:?}");
         assert!(Has::Unsure(Unsure::Dead).to_string().contains("run `codex login` on the host"));
     }
 }

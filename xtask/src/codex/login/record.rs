@@ -22,6 +22,9 @@ pub(super) struct LoginRecord {
     pub(super) own: bool,
     /// Whether the host's refresh token has ever been in this home. An agent can have copied it to any other file.
     pub(super) whole: bool,
+    /// Whether the last entry was one without a login, by its settings: a session that began before it gives none either.
+    #[serde(default)]
+    pub(super) barred: bool,
 }
 
 /// A file that this tool wrote.

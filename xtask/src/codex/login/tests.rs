@@ -28,8 +28,8 @@ while read -r line; do
     case $line in
         *'"id":1,'*) [ ! -f "$dir/slow-start" ] || sleep 1; echo '{"method":"warning"}'; echo '{"id":1,"result":{"userAgent":"codex"}}' ;;
         *'"id":2,'*) [ -f "$dir/silent" ] || cat "$answer" ;;
-        *'"id":3,'*) echo renewed >> "$dir/asked"; cat "$dir/renewed" > "$answer"
-            [ ! -f "$dir/slow" ] || sleep 1
+        *'"id":3,'*) echo renewed >> "$dir/asked"; [ ! -f "$dir/slow" ] || sleep 1
+            cat "$dir/renewed" > "$answer"
             echo >> "$CODEX_HOME/auth.json"; sed 's/"id":2/"id":3/' "$answer" ;;
     esac
 done

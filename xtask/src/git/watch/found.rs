@@ -16,6 +16,8 @@ pub(super) struct Found {
     /// What is there, without what was set aside; outer ones before those that lie in them.
     pub(super) places: Vec<Place>,
     pub(super) attributes: text::Attributes,
+    /// How many bytes of them are kept.
+    pub(super) attribute_bytes: usize,
     pub(super) modules: text::Submodules,
     pub(super) unresolved: Vec<Unresolved>,
     pub(super) notes: Vec<String>,

@@ -20,9 +20,13 @@ pub(super) type Attributes = BTreeMap<KeptPath, BTreeSet<String>>;
 /// The settings of `.gitmodules`.
 pub(super) type Submodules = BTreeMap<String, String>;
 
-/// The most bytes of the words of one file, and the most files, that are kept.
+/// The most bytes of the words of one file, of all files, and the most files, that are kept.
 const MOST_BYTES: usize = 64 << 10;
+const MOST_OF_ALL: usize = 1 << 20;
 const MOST_FILES: usize = 1000;
+
+/// The most files that are named as gaining something.
+const MOST_TOLD: usize = 20;
 
 /// The most bytes of a file of attributes of the user's own.
 const LARGEST: u64 = 8 << 20;
@@ -39,20 +43,20 @@ const MARK: char = '\u{feff}';
 /// What git takes for space in a `.gitattributes`. A comment begins after that and nothing else.
 const SPACE: [char; 3] = [' ', '\t', '\r'];
 
-/// Adds what a `.gitattributes` names, or why that is not known.
-pub(super) fn add(all: &mut Attributes, path: &Path, text: Result<String, String>) {
-    let named = text.map_or_else(|why| BTreeSet::from([format!("{UNKNOWN}{why}")]), |text| drivers(&text));
-    if named.is_empty() {
-        return;
-    }
-    if all.len() < MOST_FILES {
-        all.insert(path.into(), named);
-    } else {
+/// Adds what a `.gitattributes` names, or why that is not known. `kept` counts the bytes of all of them.
+pub(super) fn add(all: &mut Attributes, kept: &mut usize, path: &Path, text: Result<String, String>) {
+    if all.len() >= MOST_FILES || *kept >= MOST_OF_ALL {
         // Its name sorts before every path, and is none.
         all.insert(
             KeptPath::default(),
-            BTreeSet::from([format!("{UNKNOWN}{BEYOND}more than {MOST_FILES} of these files name drivers")]),
+            BTreeSet::from([format!("{UNKNOWN}{BEYOND}too many of these files, or of names in them, name drivers")]),
         );
+        return;
+    }
+    let named = text.map_or_else(|why| BTreeSet::from([format!("{UNKNOWN}{why}")]), |text| drivers(&text));
+    if !named.is_empty() {
+        *kept += named.iter().map(String::len).sum::<usize>();
+        all.insert(path.into(), named);
     }
 }
 
@@ -207,7 +211,19 @@ pub(super) fn new_filters(
             by
         ))
     };
-    Ok(unread.into_iter().chain(gained.into_iter().filter_map(line)).collect())
+    let (unknown, known): (Vec<_>, Vec<_>) = gained.into_iter().partition(|(_, word)| word.starts_with(UNKNOWN));
+    // What is known comes first, and neither can push the other off the screen.
+    let lines = [known, unknown].map(|gained| {
+        let mut lines: Vec<String> = gained.into_iter().filter_map(&line).collect();
+        if let Some(more) = lines.len().checked_sub(MOST_TOLD).filter(|more| *more > 0) {
+            lines.truncate(MOST_TOLD);
+            lines.push(format!(
+                "the same is so {more} times more: look at every `.gitattributes` before you run git there"
+            ));
+        }
+        lines
+    });
+    Ok(unread.into_iter().chain(lines.into_iter().flatten()).collect())
 }
 
 fn configured(repo: &Repository, env: &Environment) -> Result<Configured> {
@@ -327,19 +343,19 @@ mod tests {
     #[test]
     fn what_is_past_a_limit_is_told_each_time_and_what_cannot_be_read_is_never_absent() {
         let many: String = (0..MOST_BYTES).map(|n| format!("* filter=a{n:06}\n")).collect();
-        let mut now = Attributes::new();
-        add(&mut now, Path::new("many"), Ok(many + "* filter=mine\n"));
-        add(&mut now, Path::new("large"), Err(too_large(9)));
-        add(&mut now, Path::new("odd"), Err("it is odd".to_owned()));
+        let (mut now, mut kept) = (Attributes::new(), 0);
+        add(&mut now, &mut kept, Path::new("many"), Ok(many + "* filter=mine\n"));
+        add(&mut now, &mut kept, Path::new("large"), Err(too_large(9)));
+        add(&mut now, &mut kept, Path::new("odd"), Err("it is odd".to_owned()));
         for n in 0..MOST_FILES {
-            add(&mut now, Path::new(&format!("n/{n}")), Ok("* filter=other".to_owned()));
+            add(&mut now, &mut kept, Path::new(&format!("n/{n}")), Ok("* filter=text".to_owned()));
         }
         let env = Environment::default();
         let told = |before: &Attributes, count: usize| {
             // Whatever the configuration names.
             let lines = new_filters(before, &now, None, &env).unwrap();
             for (path, why) in [
-                ("`.gitattributes`", "more than 1000 of these files"),
+                ("`.gitattributes`", "too many of these files"),
                 ("`large`", "it has more than 9 bytes"),
                 ("`many`", "the names in it have more than 65536 bytes"),
             ] {
@@ -348,10 +364,24 @@ mod tests {
                 assert_eq!(lines.iter().filter(told).count(), 1, "{path}: {lines:?}");
             }
             assert_eq!(lines.iter().filter(|line| line.contains("it is odd")).count(), count);
-            lines.len()
+            lines.iter().filter(|line| line.contains("was not looked at")).count()
         };
         told(&Attributes::new(), 1);
         assert_eq!(told(&now, 0), 3);
+    }
+
+    #[test]
+    fn no_number_of_files_takes_more_than_a_bound_or_fills_the_screen() {
+        let one: String = (0..9000).map(|n| format!("* filter=a{n:06}\n")).collect();
+        let (mut now, mut kept) = (Attributes::new(), 0);
+        for n in 0..100 {
+            add(&mut now, &mut kept, Path::new(&format!("d{n}/.gitattributes")), Ok(one.clone()));
+        }
+        let bytes: usize = now.values().flatten().map(String::len).sum();
+        assert!(bytes <= MOST_OF_ALL + 2 * MOST_BYTES, "{bytes}");
+        let lines = new_filters(&Attributes::new(), &now, None, &Environment::default()).unwrap();
+        assert!(lines.len() <= 2 * (MOST_TOLD + 1), "{}", lines.len());
+        assert!(lines.iter().any(|line| line.contains("too many of these files")), "{lines:?}");
     }
 
     #[test]

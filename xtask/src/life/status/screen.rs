@@ -25,7 +25,9 @@ impl Status {
         if let Some(sandbox) = &self.sandbox {
             rows.extend(sandbox.rows(room));
         }
-        let decides = "`cargo xtask sandbox --on-change keep`, `restore` or `aside` decides".to_owned();
+        let decides = crate::ours::spelled(
+            "`cargo xtask down --on-change keep`, `restore` or `aside` decides, or the next entry",
+        );
         let undecided = self.undecided.iter().cloned().chain([decides]).collect();
         rows.extend(named("undecided", undecided).filter(|_| !self.undecided.is_empty()));
         rows.extend(named("secrets", self.config_secrets.iter().flat_map(Secrets::places).collect()));
@@ -229,7 +231,7 @@ in doubt      pid 4710 since 2026-01-01T01:00:00Z (stopped): codex
 leftovers     pid 4711 since 2026-01-01T01:00:00Z: x\\u{1b}[2J -- sleep infinity
 undecided     `.envrc` changed
               `.mcp.json` is new
-              `cargo xtask sandbox --on-change keep`, `restore` or `aside` decides
+              `cargo xtask down --on-change keep`, `restore` or `aside` decides, or the next entry
 caches        codex-sandbox-cache-pip-open-u1000
               1 of other sandboxes: `cargo xtask status --json` names all
 unused        codex-sandbox-cache-uv-u1000

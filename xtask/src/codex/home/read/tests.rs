@@ -208,3 +208,41 @@ fn secrets_are_named_wherever_they_lie_and_go_in_by_the_setting_alone() {
     assert_eq!(dropped.files.len() + 2, passed.files.len());
     assert_eq!(dropped.mcp, passed.mcp);
 }
+
+#[test]
+fn the_hosts_own_login_goes_in_under_no_name() {
+    let temp = tempfile::tempdir().unwrap();
+    let (home, agents) = (temp.path().join(".codex"), temp.path().join(".agents"));
+    put(&home, "auth.json", r#"{"tokens": {"refresh_token": "refresh-secret-h9"}}"#);
+    put(&home, "skills/s/SKILL.md", "s");
+    symlink("../../auth.json", home.join("skills/s/login")).unwrap();
+    symlink("../../auth.json", home.join("skills/s/auth.json")).unwrap();
+    put(&home, "skills/s/old.txt", "refresh-secret-h9");
+    put(&home, "rules/x.rules", "# refresh-secret-h9\n");
+    put(&home, "config.toml", "model = \"refresh-secret-h9\"\n");
+    put(&agents, "skills/x/SKILL.md", "x");
+    put(&agents, "skills/x/old-login.json", r#"{"tokens": {"refresh_token": "refresh-secret-h9"}}"#);
+    fs::hard_link(home.join("auth.json"), agents.join("skills/x/second")).unwrap();
+    for policy in [ConfigSecrets::Pass, ConfigSecrets::Drop] {
+        let mirror = read(&home, &agents, policy, &Exposed::nothing()).unwrap();
+        assert_eq!(paths(&mirror.files), ["skills/s/SKILL.md"]);
+        assert_eq!(paths(&mirror.agents), ["skills/x/SKILL.md"]);
+        let said = mirror.over.join("\n");
+        for name in ["s/login", "s/auth.json", "s/old.txt", "x.rules", "config.toml", "old-login.json", "x/second"] {
+            assert!(said.contains(&format!("{name}: left out, it is a login")), "{name}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_symlink_is_judged_by_the_name_of_what_it_leads_to_and_no_rule_by_its_own() {
+    let temp = tempfile::tempdir().unwrap();
+    let (home, agents) = (temp.path().join(".codex"), temp.path().join(".agents"));
+    put(temp.path(), "real.env", "A=SECRET");
+    put(&home, "skills/s/SKILL.md", "s");
+    symlink(temp.path().join("real.env"), home.join("skills/s/vars")).unwrap();
+    put(&home, "rules/secrets.rules", "prefix_rule()");
+    let mirror = read(&home, &agents, ConfigSecrets::Drop, &Exposed::nothing()).unwrap();
+    assert_eq!(paths(&mirror.files), ["rules/secrets.rules", "skills/s/SKILL.md"]);
+    assert!(mirror.secrets.line().unwrap().contains("skills/s/vars"));
+}

@@ -4,13 +4,13 @@ use super::*;
 const VALUE: &str = "v4lue-of-a-secret";
 
 fn keys(name: &str, text: &str) -> Vec<String> {
-    let looked = look(Path::new(name), text.into(), ConfigSecrets::Pass);
+    let looked = look(&[Path::new(name)], text.into(), ConfigSecrets::Pass);
     assert_eq!(looked.bytes.as_deref(), Some(text.as_bytes()), "nothing is changed");
     looked.keys.into_iter().map(|key| key.unwrap_or("*".to_owned())).collect()
 }
 
 fn dropped(name: &str, text: &str) -> Option<String> {
-    let looked = look(Path::new(name), text.into(), ConfigSecrets::Drop);
+    let looked = look(&[Path::new(name)], text.into(), ConfigSecrets::Drop);
     looked.bytes.map(|bytes| String::from_utf8(bytes).unwrap())
 }
 
@@ -84,13 +84,14 @@ fn files_that_hold_nothing_but_secrets_are_known_by_their_names_or_their_heads()
     for name in [
         ".env", ".env.local", ".ENV", "prod.env", ".envrc", ".netrc", ".npmrc", "auth.json", "credentials",
         "credentials.json", "client_secret_1.json", "service_account.json", "secrets.yaml", "id_ed25519", "store.p12",
+        "env", "netrc", "password", "api_key.txt", "auth.json.bak", "auth.json~",
     ] {
         let path = format!("/h/skills/s/{name}");
         assert_eq!(keys(&path, "A=1"), ["*"], "{name}");
         assert_eq!(dropped(&path, "A=1"), None, "{name}");
     }
     assert_eq!(keys("/h/hooks/k.pem", "-----BEGIN OPENSSH PRIVATE KEY-----\nx"), ["*"]);
-    for name in ["id_ed25519.pub", "SKILL.md", "environment.md", "secrets.py", "run.sh", "ca.pem", "env"] {
+    for name in ["id_ed25519.pub", "SKILL.md", "environment.md", "secrets.py", "run.sh", "ca.pem", "secrets.rules"] {
         assert!(keys(name, "-----BEGIN CERTIFICATE-----\n").is_empty(), "{name}");
     }
 }
@@ -140,4 +141,29 @@ fn they_are_named_by_their_places_and_never_by_their_values() {
     secrets.found = vec![found(None); 100];
     assert!(secrets.line().unwrap().contains(" and 92 more"));
     assert_eq!(Secrets::default().line(), None);
+}
+
+#[test]
+fn json_that_others_may_read_otherwise_is_a_secret_as_a_whole() {
+    for (name, text) in [
+        ("x.json", "{\"env\":{\"A\":\"x\"},}"),
+        ("x.json", "{\"env\":{\"A\":\"x\"}, \"env\":{}}"),
+        ("x.json", "{\"a\":[{\"b\":{\"token\":\"x\",\"token\":\"\"}}]}"),
+        ("x.jsonc", "{// mine\n\"env\":{\"A\":\"x\"}}"),
+    ] {
+        assert_eq!(keys(name, text), ["*"], "{text}");
+        assert_eq!(dropped(name, text), None, "{text}");
+    }
+    assert!(keys("x.json", "{\"a\":[1,-2,0.5,null,true,\"b\",{}]}").is_empty());
+    assert!(keys("x.json", " \n").is_empty());
+}
+
+#[test]
+fn a_number_behind_the_name_of_a_secret_is_one_and_a_count_of_tokens_is_none() {
+    assert_eq!(keys("x.toml", "password = 12345678\nmax_tokens = 5\n"), ["password"]);
+    assert_eq!(dropped("x.toml", "password = 12345678\nx = 1\n").unwrap(), "x = 1\n");
+    assert_eq!(keys("x.json", "{\"env\":{\"PIN\":1234},\"args\":[\"--password\",123]}"), ["env.PIN", "args"]);
+    let left = dropped("x.json", "{\"env\":{\"PIN\":1234},\"args\":[\"--password\",12345]}").unwrap();
+    assert!(!left.contains("1234"), "{left}");
+    assert_eq!(keys("x.toml", "args = [\"--pat\", \"abc\"]\n"), ["args"]);
 }

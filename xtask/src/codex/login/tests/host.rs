@@ -45,7 +45,7 @@ fn each_answer_that_is_no_token_has_its_line_and_writes_nothing() {
         (says("chatgpt", None), "cannot be renewed any more: run `codex login` on the host"),
         (none(true), "the host has none; `codex login`"),
         (none(false), "its provider needs none"),
-        (says("apikey", Some("sk-secret")), "an API key in a keyring"),
+        (says("apikey", Some("sk-secret")), "an API key in an `auth.json` of a form that this tool does not know"),
         (says("agentIdentity", Some("secret")), "neither a ChatGPT account nor an API key"),
         (String::new(), "was asked for an access token, and it"),
     ] {

@@ -99,6 +99,25 @@ fn a_dead_refresh_token_is_asked_about_twice() {
 }
 
 #[test]
+fn a_renewal_that_is_left_to_codex_is_the_only_one() {
+    let place = Place::new(Some(&login("a", 1)));
+    place.answer(&says("chatgpt", Some(&token("old", 240))));
+    fs::write(place.at("renewed"), says("chatgpt", Some(&token("new", 800_000)))).unwrap();
+    fs::write(place.at("slow"), "").unwrap();
+    let begun = || fs::read_to_string(place.at("asked")).is_ok_and(|text| text.contains("renewed"));
+    // The user presses Ctrl-C twice.
+    let patience = Patience { stop: &begun, insists: &begun };
+    let CodexSays::Token(left) = place.leases().get(Duration::ZERO, patience).unwrap() else { panic!("no token") };
+    assert_eq!(left.secret(), token("old", 240), "it was not waited for");
+    // It goes on: whoever asks next waits, and has what it brought.
+    let CodexSays::Token(got) = place.leases().get(Duration::ZERO, Patience::ENDLESS).unwrap() else {
+        panic!("no token")
+    };
+    assert_eq!(got.secret(), token("new", 800_000));
+    assert_eq!(place.asked().1, 1);
+}
+
+#[test]
 fn two_sandboxes_at_once_renew_it_once() {
     let place = Place::new(Some(&login("a", 1)));
     place.answer(&says("chatgpt", Some(&token("old", 240))));
@@ -109,6 +128,18 @@ fn two_sandboxes_at_once_renew_it_once() {
         assert_eq!(got.secret(), token("new", 800_000));
     }
     assert_eq!(place.asked().1, 1);
+}
+
+#[test]
+fn a_session_that_began_with_a_lease_gives_none_to_a_sandbox_that_was_entered_without_since() {
+    let place = Place::new(Some(&login("a", 1)));
+    place.enter();
+    let new = Token::parse(&token("new", 600_000)).unwrap();
+    let push = || push(&new, Form::AuthTokens, &place.at("private"), &place.at("record.json")).unwrap();
+    place.enter_with(Login::None);
+    assert!(!push() && !place.at("private/auth.json").exists());
+    place.enter();
+    assert!(push());
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn the_walk_of_a_look_finds_what_tools_obey_and_what_it_does_not_reach_is_not_to
     fs::write(deep.join("CLAUDE.md"), "of the user").unwrap();
     let look = Some(Look::begin(&w.f.path("obeyed"), true));
     let seen = protected(&w, look).unwrap();
-    seen.obeyed.unwrap().keep(&[]).unwrap();
+    seen.obeyed.unwrap().keep(&[], &[]).unwrap();
     note_entered(&w.state()).unwrap();
     fs::create_dir_all(w.at("closed/.claude")).unwrap();
     fs::write(w.at("closed/.claude/settings.json"), "{}").unwrap();
@@ -45,7 +45,7 @@ fn a_workspace_that_is_missing_is_not_an_empty_one() {
     fs::write(w.at("CLAUDE.md"), "of the user").unwrap();
     let look = || Some(Look::begin(&w.f.path("obeyed"), true));
     let seen = protected(&w, look()).unwrap();
-    seen.obeyed.unwrap().keep(&[]).unwrap();
+    seen.obeyed.unwrap().keep(&[], &[]).unwrap();
     fs::rename(&w.f.workspace, w.f.path("elsewhere")).unwrap();
     let seen = look_within(Bound::USUAL, &w.f.workspace, None, &w.state(), Now::Ended, look());
     assert!(seen.unwrap_err().told.obeyed.is_none());
@@ -61,7 +61,7 @@ fn a_look_ends_where_the_user_wants_that_and_counts_as_none() {
         fs::write(w.at(&format!("d{n}/.envrc")), "of the user").unwrap();
     }
     let begin = || Some(Look::begin(&w.f.path("obeyed"), true));
-    protected(&w, begin()).unwrap().obeyed.unwrap().keep(&[]).unwrap();
+    protected(&w, begin()).unwrap().obeyed.unwrap().keep(&[], &[]).unwrap();
     note_entered(&w.state()).unwrap();
     note_told(&w.state()).unwrap();
     fs::remove_file(w.at("d7/.envrc")).unwrap();
