@@ -90,7 +90,7 @@ fn mounts_are_validated_from_inside_where_a_sandbox_runs() {
 fn a_sandbox_without_any_data_set_is_proven() {
     let sandbox = Sandbox::new();
     let settings = sandbox.place.read("repo/sandbox.local.yaml");
-    sandbox.place.write("repo/sandbox.local.yaml", &format!("{settings}\ndatasets: {{ssv2: none}}\n"));
+    sandbox.place.write("repo/sandbox.local.yaml", format!("{settings}\ndatasets: {{ssv2: none}}\n"));
     let run = sandbox.task_without_data("sandbox").args(["--yes", "--", "--version"]).run().ok();
     assert!(run.stderr.contains("promises hold") || run.stdout.contains("promises hold"), "{}", run.stderr);
     let said = sandbox.task_without_data("mounts").run().ok();
