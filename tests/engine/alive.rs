@@ -211,6 +211,21 @@ fn in_a_terminal_it_is_asked_whether_leftovers_are_ended() {
     assert!(!sandbox.task("status").run().ok().stdout.contains("leftovers"));
 }
 
+#[test]
+fn a_question_that_nobody_answers_ends_the_call_and_an_odd_answer_is_explained() {
+    let sandbox = Sandbox::new();
+    shell(&sandbox, HIDDEN);
+    let terminal = Terminal::open(&sandbox.place, sandbox.task("sandbox").args(["--shell"]));
+    terminal.shows("End them? [y/N]", 60);
+    terminal.types("what");
+    terminal.press("Enter");
+    terminal.shows("y means yes, n or Enter means no\nEnd them? [y/N]", 10);
+    terminal.press("C-d");
+    terminal.shows("the question was not answered", 10);
+    assert_eq!(terminal.ended(30), 1);
+    assert!(sandbox.task("status").run().ok().stdout.contains("leftovers"), "nothing was ended");
+}
+
 /// Kills the tool itself, and nothing that it started.
 fn kill_tool(sandbox: &Sandbox) {
     let binary = sandbox.place.binary();

@@ -75,6 +75,26 @@ fn mounts_are_validated_from_inside_where_a_sandbox_runs() {
     let claims = said["claims"].as_array().expect("claims");
     let verdict = claims.iter().find(|claim| claim["id"] == "dataset.ssv2.read-only");
     assert_eq!(verdict.expect("the data set's claim")["verdict"], "held");
+    // What runs needs no directory again, and the probe of a call that ended badly leaves nothing for good.
+    let left = sandbox.workspace().join(format!(".codex-sandbox-probe-{}", "0a".repeat(12)));
+    std::fs::write(&left, "").expect("a probe's file");
+    let hour = std::time::Duration::from_secs(3600);
+    let file = std::fs::File::options().write(true).open(&left).expect("it");
+    file.set_modified(std::time::SystemTime::now() - hour).expect("an age");
+    let run = sandbox.task_without_data("mounts").run().ok();
+    assert!(run.stdout.contains("dataset.ssv2.read-only"), "{}", run.stdout);
+    assert!(!left.exists());
+}
+
+#[test]
+fn a_sandbox_without_any_data_set_is_proven() {
+    let sandbox = Sandbox::new();
+    let settings = sandbox.place.read("repo/sandbox.local.yaml");
+    sandbox.place.write("repo/sandbox.local.yaml", format!("{settings}\ndatasets: {{ssv2: none}}\n"));
+    let run = sandbox.task_without_data("sandbox").args(["--yes", "--", "--version"]).run().ok();
+    assert!(run.stderr.contains("promises hold") || run.stdout.contains("promises hold"), "{}", run.stderr);
+    let said = sandbox.task_without_data("mounts").run().ok();
+    assert!(!said.stdout.contains("dataset."), "{}", said.stdout);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::spec::inside::{CA, INIT, PYTHON_LINK};
 use crate::spec::{Mount, Role, Spec};
 use crate::step::{Command, Step};
 use serde_json::{Value, json};
+use serde_yaml::value::{Tag, TaggedValue};
 use std::path::PathBuf;
 
 /// The label that marks a container as ours. It holds the `Spec` of the container, as JSON.
@@ -45,8 +46,11 @@ impl Project {
             ("CODEX_BIN", self.spec.codex_bin.to_string_lossy().into_owned()),
             ("SANDBOX_IMAGE", self.spec.image.clone()),
         ];
-        let source = |role| Some(self.spec.mount(&role)?.source.to_string_lossy().into_owned());
-        let sources = BASE_MOUNTS.iter().filter_map(|(name, role)| Some((*name, source(role())?)));
+        let source = |role| {
+            let source = self.spec.mount(&role).map(|mount| mount.source.to_string_lossy().into_owned());
+            source.unwrap_or_else(|| NOWHERE.to_owned())
+        };
+        let sources = BASE_MOUNTS.iter().map(|(name, role)| (*name, source(role())));
         own.into_iter().chain(sources).collect()
     }
 
@@ -74,8 +78,9 @@ impl Project {
     /// The override: what differs between hosts, as a Compose file.
     pub(crate) fn override_text(&self) -> String {
         let p = &self.spec;
-        let is_base = |m: &&Mount| !BASE_MOUNTS.iter().any(|(_, role)| role() == m.role);
-        let volumes: Vec<Value> = p.mounts.iter().filter(is_base).map(volume).collect();
+        let whole = BASE_MOUNTS.iter().any(|(_, role)| p.mount(&role()).is_none());
+        let is_more = |m: &&Mount| whole || !BASE_MOUNTS.iter().any(|(_, role)| role() == m.role);
+        let volumes: Vec<Value> = p.mounts.iter().filter(is_more).map(volume).collect();
         let mut service = json!({
             "labels": {SPEC_LABEL: escape(&json!(p).to_string())},
             "volumes": volumes,
@@ -100,6 +105,13 @@ impl Project {
         if !caches.is_empty() {
             override_file["volumes"] = Value::Object(caches);
         }
+        let mut override_file = serde_yaml::to_value(&override_file).unwrap_or_default();
+        if whole {
+            // Compose would add the list to its own, in which there is a mount that is not wanted.
+            let volumes = &mut override_file["services"]["workspace"]["volumes"];
+            let value = std::mem::take(volumes);
+            *volumes = serde_yaml::Value::Tagged(Box::new(TaggedValue { tag: Tag::new("!override"), value }));
+        }
         let yaml = serde_yaml::to_string(&override_file).unwrap_or_default();
         format!("# Made by `cargo xtask sandbox` beside docker/docker-compose.yaml; rewritten at each start.\n{yaml}")
     }
@@ -112,6 +124,10 @@ const CONTAINER_SUFFIX: &str = "-workspace-1";
 pub(crate) fn container_name(project: &str) -> String {
     format!("{project}{CONTAINER_SUFFIX}")
 }
+
+/// The source of a mount of `docker/docker-compose.yaml` that this sandbox does not have: the variable must have a value, and a
+/// Compose that does not know `!override` (it does since 2.24.4) then refuses to start, because this is not there.
+const NOWHERE: &str = "/nowhere/not-mounted";
 
 type RoleOf = fn() -> Role;
 
