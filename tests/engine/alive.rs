@@ -288,7 +288,7 @@ fn what_a_leftover_makes_setuid_after_the_exit_is_cleared_and_told_at_the_next_l
     go("go-2");
     let run = sandbox.task("down").args(["--on-change", "keep"]).run().ok();
     assert!(run.stderr.contains("removed the setuid bit of `su`"), "{}", run.stderr);
-    assert!(run.stderr.contains("in the workspace, `.envrc` changed"), "{}", run.stderr);
+    assert!(run.stderr.contains("  `.envrc` changed: "), "{}", run.stderr);
     assert_eq!(mode(), 0o755);
     // From here on what changes is the user's own doing.
     fs::remove_file(sandbox.workspace().join(".envrc")).expect("the user's change");
