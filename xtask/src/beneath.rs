@@ -11,7 +11,9 @@ mod held;
 mod remove;
 mod way;
 
-pub(crate) use change::{Lock, lock_fd, settled};
+#[cfg(test)]
+pub(crate) use change::lock_fd;
+pub(crate) use change::{Lock, lock_at, settled};
 #[cfg(test)]
 pub(crate) use change::{STAYS, STUCK};
 pub(crate) use held::Held;

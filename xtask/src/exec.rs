@@ -112,27 +112,31 @@ fn program(command: &Command) -> OsString {
     found.map_or_else(|_| OsString::from(&command.program), PathBuf::into_os_string)
 }
 
-fn expression(command: &Command) -> duct::Expression {
-    let mut expr = duct::cmd(program(command), &command.args).full_env(environment(command));
+/// The same, which must lie where no sandbox can write.
+fn judged(command: &Command) -> Result<OsString> {
+    let program = program(command);
+    GROUNDS.get().map_or(Ok(()), |grounds| inherited::refuse_program(Path::new(&program), grounds))?;
+    Ok(program)
+}
+
+fn expression(command: &Command) -> Result<duct::Expression> {
+    let mut expr = duct::cmd(judged(command)?, &command.args).full_env(environment(command));
     if let Some(dir) = &command.dir {
         expr = expr.dir(dir);
     }
     if let Some(bytes) = &command.stdin {
         expr = expr.stdin_bytes(bytes.clone());
     }
-    expr.unchecked()
+    Ok(expr.unchecked())
 }
 
 /// The same with an empty standard input, where the command brings no text for it.
-fn without_input(command: &Command) -> duct::Expression {
-    let expr = expression(command);
-    if command.stdin.is_none() { expr.stdin_null() } else { expr }
+fn without_input(command: &Command) -> Result<duct::Expression> {
+    let expr = expression(command)?;
+    Ok(if command.stdin.is_none() { expr.stdin_null() } else { expr })
 }
 
 fn start(command: &Command, expr: &duct::Expression) -> Result<duct::Handle> {
-    if let Some(grounds) = GROUNDS.get() {
-        inherited::refuse_program(Path::new(&program(command)), grounds)?;
-    }
     expr.start().map_err(|err| match err.kind() {
         ErrorKind::NotFound => Distro::read().without(&command.program).into(),
         _ => failed(format!("could not start `{}`: {err}", command.program)).into(),
@@ -174,7 +178,7 @@ fn exit_error(command: &Command, code: i32, stderr: &str) -> anyhow::Error {
 /// Runs a command that the user should see: echoed first, its output passes through to standard error.
 pub(crate) fn run(command: &Command) -> Result<()> {
     ui::echo(command);
-    let handle = start(command, &without_input(command).stdout_to_stderr())?;
+    let handle = start(command, &without_input(command)?.stdout_to_stderr())?;
     let waited = match command.timeout {
         Some(bound) => handle.wait_timeout(bound),
         None => handle.wait().map(Some),
@@ -192,7 +196,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
 /// Starts a command that owns the terminal: all three streams are ours. `tick` is called about every 200 ms while it
 /// runs; when it answers `false` the child is killed. Returns the exit code.
 pub(crate) fn attach(command: &Command, mut tick: impl FnMut() -> bool) -> Result<i32> {
-    let handle = start(command, &expression(command))?;
+    let handle = start(command, &expression(command)?)?;
     let pause = Duration::from_millis(200);
     loop {
         if let Some(output) = handle.wait_timeout(pause).with_context(|| format!("waiting for `{command}`"))? {

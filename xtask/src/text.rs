@@ -4,6 +4,15 @@ use serde::Serialize;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+/// How tokens of known services begin, as
+/// <https://docs.github.com/en/code-security/secret-scanning/introduction/supported-secret-scanning-patterns> lists them.
+pub(crate) const TOKENS: &[&str] = &[
+    "sk-", "sk_", "rk_live_", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xoxb-", "xoxp-",
+    "xoxa-", "xapp-", "AKIA", "ASIA", "AIza", "hf_", "npm_", "pypi-", "dop_v1_", "eyJ", "gsk_", "xai-", "sntrys_",
+    "sntryu_", "tvly-", "lin_api_", "SG.", "figd_", "r8_", "shpat_", "shpss_", "dckr_pat_", "nvapi-", "pplx-", "ntn_",
+    "whsec_", "ya29.",
+];
+
 /// Text of several lines, made safe for a terminal.
 pub(crate) fn harmless(text: &str) -> String {
     text.chars().map(|c| if matches!(c, '\n' | '\t') { c.to_string() } else { shown(c) }).collect()

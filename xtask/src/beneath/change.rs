@@ -12,7 +12,7 @@ use std::fs::{DirBuilder, File, Permissions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Component, Path};
 use std::time::{Duration, Instant};
 
@@ -332,6 +332,22 @@ impl Lock {
             there => there.map(|there| FileId::from(&there) == locked),
         }
     }
+}
+
+/// Takes the lock of a file of this tool's own, made where it is missing, until `wait` has passed or `stop` says that nobody
+/// wants it any more. Such a file is never removed, but earlier versions of this tool did that: then what was locked is not what
+/// the next call locks.
+pub(crate) fn lock_at(path: &Path, wait: Duration, stop: impl Fn() -> bool) -> io::Result<Option<Lock>> {
+    let end = Instant::now() + wait;
+    while Instant::now() < end && !stop() {
+        let file = File::options().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        if let Some(lock) = lock_fd(file, wait.min(Duration::from_millis(100)))?
+            && lock.is_at(path)?
+        {
+            return Ok(Some(lock));
+        }
+    }
+    Ok(None)
 }
 
 /// Takes the exclusive `flock` of an open file, asking again until `wait` is over.

@@ -49,7 +49,7 @@ pub(crate) fn follow(
 ) -> Result<(Output, End)> {
     let ((out, to_out), (err, to_err)) = (pipe()?, pipe()?);
     // The expression must not outlive this line: it holds the pipes open.
-    let handle = start(command, &without_input(command).stdout_file(to_out).stderr_file(to_err))?;
+    let handle = start(command, &without_input(command)?.stdout_file(to_out).stderr_file(to_err))?;
     let (mut said, pieces) = (Said::new(command.most.unwrap_or(MOST)), readers(out, err));
     let mut deadline = Instant::now() + command.timeout.unwrap_or(QUERY_BOUND);
     let (mut end, mut next) = (End::Ended, Instant::now() + TICK);

@@ -1,6 +1,6 @@
 //! A program that is asked over its standard input, line by line, while that stays open.
 
-use super::{QUERY_BOUND, expression, kill, program, start};
+use super::{QUERY_BOUND, expression, judged, kill, start};
 use crate::beneath::Lock;
 use crate::error::failed;
 use crate::step::Command;
@@ -115,15 +115,15 @@ const HANDS_ON: &str = "exec 9>&2 2>/dev/null; exec \"$0\" \"$@\"";
 
 /// The command, which has a share of the lock. What is not there is left to the start, which says so.
 fn holding(command: &Command, lock: Option<&Lock>) -> Result<duct::Expression> {
-    let program = program(command);
+    let program = judged(command)?;
     let Some(lock) = lock.filter(|_| Path::new(&program).exists()) else {
-        return Ok(expression(command).stderr_null());
+        return Ok(expression(command)?.stderr_null());
     };
     let mut shell = command.clone();
     shell.program = "/bin/sh".into();
     shell.args = vec!["-c".into(), HANDS_ON.into(), program.to_string_lossy().into_owned()];
     shell.args.extend(command.args.iter().cloned());
-    Ok(expression(&shell).stderr_file(lock.share().context("cannot share a lock")?))
+    Ok(expression(&shell)?.stderr_file(lock.share().context("cannot share a lock")?))
 }
 
 fn pipe() -> Result<(PipeReader, std::io::PipeWriter)> {

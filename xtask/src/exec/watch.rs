@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// ends, or its bound passes (`None`). Then the command and all its descendants are ended.
 pub(crate) fn watch<T>(command: &Command, mut look: impl FnMut(u32) -> Option<T>) -> Result<Option<T>> {
     let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
-    let expr = expression(command).stdin_file(reader).stdout_null().stderr_null().before_spawn(|child| {
+    let expr = expression(command)?.stdin_file(reader).stdout_null().stderr_null().before_spawn(|child| {
         child.process_group(0);
         Ok(())
     });

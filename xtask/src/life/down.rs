@@ -104,7 +104,7 @@ impl Removal {
         let generated = places.override_file.parent().map(PathBuf::from);
         let filled = FILLED.map(|(role, _)| places.filled(&role));
         let files = [&places.record, &places.proof, &places.sessions].into_iter();
-        let files = files.chain([&places.obeyed].into_iter().filter(|_| decided));
+        let files = files.chain(decided.then_some(&places.obeyed));
         let made = filled.into_iter().chain(files.cloned());
         let remove = |path| Step::Remove { path };
         // The login first: whatever an agent left that cannot be removed, or that takes long, it is gone.

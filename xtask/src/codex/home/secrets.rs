@@ -160,15 +160,6 @@ const OTHER_ENDS: &[&str] = &["bypass", "compass", "trespass", "surpass", "oldpw
 const BESIDE: &[&str] =
     &["_env_var", "_env_key", "_env", "_vars", "_file", "_path", "_store", "_url", "_endpoint", "_type"];
 
-/// How tokens of known services begin, each followed by at least `LEAST` more characters, as
-/// <https://docs.github.com/en/code-security/secret-scanning/introduction/supported-secret-scanning-patterns> lists them.
-const STARTS: &[&str] = &[
-    "sk-", "sk_live_", "rk_live_", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xoxb-", "xoxp-",
-    "xoxa-", "xapp-", "AKIA", "ASIA", "AIza", "hf_", "npm_", "pypi-", "dop_v1_", "eyJ", "gsk_", "xai-", "sntrys_",
-    "sntryu_", "tvly-", "lin_api_", "SG.", "figd_", "r8_", "shpat_", "shpss_", "dckr_pat_", "nvapi-", "pplx-", "ntn_",
-    "whsec_", "ya29.",
-];
-
 /// The fewest characters of a token behind its start.
 const LEAST: usize = 16;
 

@@ -13,15 +13,13 @@ use super::judge::{Change, Inside, There, change};
 use super::outcome::{FromHost, Gift, LoginOutcome, Nothing, until};
 use super::record::{Given, LoginRecord};
 use super::token::Token;
-use crate::beneath::{Beneath, Lock, Stamp, lock_fd, settled};
+use crate::beneath::{Beneath, Lock, Stamp, lock_at, settled};
 use crate::fingerprint;
 use crate::spec::codex_command::LoginCommand;
 use anyhow::{Context as _, Result};
 use rustix::fs::FileType;
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io::ErrorKind;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -201,8 +199,7 @@ pub(crate) fn note(command: LoginCommand, home: &Path, record: &Path) -> Result<
 /// One call at a time for a sandbox; what has taken it for too long is not waited for.
 fn lock(record: &Path) -> Result<Option<Lock>> {
     let path = record.with_extension("lock");
-    let open = || File::options().write(true).create(true).truncate(false).mode(0o600).open(&path);
-    open().and_then(|file| lock_fd(file, WAIT)).with_context(|| format!("cannot lock `{}`", path.display()))
+    lock_at(&path, WAIT, || false).with_context(|| format!("cannot lock `{}`", path.display()))
 }
 
 /// What lies inside, for those who look without writing.

@@ -5,14 +5,14 @@ use super::ask::{Asker, CodexSays, Patience, home_key};
 use super::auth::HostFile;
 use super::store::{HostCodex, Store};
 use super::token::Token;
-use crate::beneath::{Lock, lock_fd};
+use crate::beneath::{Lock, lock_at};
 use crate::{exec, fingerprint, ui};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 /// How long a lease is believed where the login lies in a keyring, so that no file tells of a log-out or another login.
 const UNSEEN: Duration = Duration::from_secs(600);
@@ -199,22 +199,10 @@ pub(crate) fn lock_all(leases: &[PathBuf], stop: &dyn Fn() -> bool) -> Result<Ve
     Ok(locks?.into_iter().flatten().collect())
 }
 
-/// Takes the lock of a folder. It is never removed, but earlier versions of this tool did that: then what was locked is not
-/// what the next call locks.
+/// Takes the lock of a folder.
 fn lock(dir: &Path, wait: Duration, stop: impl Fn() -> bool) -> Result<Option<Lock>> {
     let path = dir.join("lock");
-    let open = || File::options().write(true).create(true).truncate(false).mode(0o600).open(&path);
-    let one = || -> std::io::Result<Option<Lock>> {
-        let Some(lock) = lock_fd(open()?, Duration::from_millis(100))? else { return Ok(None) };
-        Ok(lock.is_at(&path)?.then_some(lock))
-    };
-    let end = Instant::now() + wait;
-    while Instant::now() < end && !stop() {
-        if let Some(lock) = one().with_context(|| format!("cannot lock `{}`", path.display()))? {
-            return Ok(Some(lock));
-        }
-    }
-    Ok(None)
+    lock_at(&path, wait, stop).with_context(|| format!("cannot lock `{}`", path.display()))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use crate::error::{Failure, usage};
 use crate::spec::codex_command;
 use crate::spec::words::Cache;
+use crate::text;
 
 /// Names that are refused for one reason. A name that ends in `*` is the start of a name.
 struct Refusal {
@@ -91,12 +92,9 @@ const MOVES: &[(&str, Cache)] = &[
     ("UV_CACHE_DIR", Cache::Uv),
 ];
 
-/// How tokens of well-known services begin that could be a name. <https://docs.github.com/en/code-security/reference/secret-security/supported-secret-scanning-patterns>
-const TOKENS: &[&str] = &["AKIA", "ASIA", "ghp_", "gho_", "ghs_", "ghu_", "github_pat_", "hf_", "npm_", "sk_"];
-
 /// Whether a name is rather a token that was pasted into its place.
-fn is_token(text: &str) -> bool {
-    let rest = TOKENS.iter().find_map(|start| text.strip_prefix(start));
+fn is_token(name: &str) -> bool {
+    let rest = text::TOKENS.iter().find_map(|start| name.strip_prefix(start));
     rest.is_some_and(|rest| rest.len() >= 10 && rest.bytes().any(|byte| byte.is_ascii_digit()) && !rest.contains('_'))
 }
 

@@ -1,7 +1,7 @@
 //! Whether a secret stands in a text, by its form: a token of a known service, a private key, a user of an address, a value
 //! behind the name of a secret, a header.
 
-use super::{LEAST, STARTS, is_secret, is_variable};
+use super::{LEAST, is_secret, is_variable};
 use crate::text;
 
 /// The most words of a text behind a name with a colon, where that is an argument and no sentence.
@@ -25,7 +25,7 @@ fn is_random(word: &str) -> bool {
 }
 
 fn is_token(word: &str) -> bool {
-    STARTS.iter().find_map(|start| word.strip_prefix(start)).is_some_and(is_random)
+    text::TOKENS.iter().find_map(|start| word.strip_prefix(start)).is_some_and(is_random)
 }
 
 /// Also in an address, as its user or behind a name.

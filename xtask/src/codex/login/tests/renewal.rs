@@ -3,11 +3,17 @@
 use super::super::*;
 use super::*;
 
-#[test]
-fn a_token_of_four_minutes_is_renewed_once_and_then_left_alone() {
+/// A host whose token has four minutes left, and is renewed where Codex is asked for that.
+fn with_four_minutes() -> Place {
     let place = Place::new(Some(&login("a", 1)));
     place.answer(&says("chatgpt", Some(&token("old", 240))));
     fs::write(place.at("renewed"), says("chatgpt", Some(&token("new", 800_000)))).unwrap();
+    place
+}
+
+#[test]
+fn a_token_of_four_minutes_is_renewed_once_and_then_left_alone() {
+    let place = with_four_minutes();
     place.enter();
     assert_eq!(place.inside()["tokens"]["access_token"], token("new", 800_000));
     // The renewal, the look at what the file has after it, and the form.
@@ -18,9 +24,7 @@ fn a_token_of_four_minutes_is_renewed_once_and_then_left_alone() {
 
 #[test]
 fn a_renewal_that_was_begun_is_waited_for_whoever_wants_to_stop() {
-    let place = Place::new(Some(&login("a", 1)));
-    place.answer(&says("chatgpt", Some(&token("old", 240))));
-    fs::write(place.at("renewed"), says("chatgpt", Some(&token("new", 800_000)))).unwrap();
+    let place = with_four_minutes();
     fs::write(place.at("slow"), "").unwrap();
     let begun = || fs::read_to_string(place.at("asked")).is_ok_and(|text| text.contains("renewed"));
     let asker = Asker::new(&place.cx, &place.codex.binary, &place.at("host"));
@@ -100,9 +104,7 @@ fn a_dead_refresh_token_is_asked_about_twice() {
 
 #[test]
 fn a_renewal_that_is_left_to_codex_is_the_only_one() {
-    let place = Place::new(Some(&login("a", 1)));
-    place.answer(&says("chatgpt", Some(&token("old", 240))));
-    fs::write(place.at("renewed"), says("chatgpt", Some(&token("new", 800_000)))).unwrap();
+    let place = with_four_minutes();
     fs::write(place.at("slow"), "").unwrap();
     let begun = || fs::read_to_string(place.at("asked")).is_ok_and(|text| text.contains("renewed"));
     // The user presses Ctrl-C twice.
@@ -119,9 +121,7 @@ fn a_renewal_that_is_left_to_codex_is_the_only_one() {
 
 #[test]
 fn two_sandboxes_at_once_renew_it_once() {
-    let place = Place::new(Some(&login("a", 1)));
-    place.answer(&says("chatgpt", Some(&token("old", 240))));
-    fs::write(place.at("renewed"), says("chatgpt", Some(&token("new", 800_000)))).unwrap();
+    let place = with_four_minutes();
     let (a, b) = crate::exec::both(|| place.has(Login::Lease), || place.has(Login::Lease));
     for got in [a, b] {
         let FromHost::Lease(got, _) = got else { panic!("no lease") };
