@@ -6,11 +6,12 @@
 //! | 1 | the task failed, or a promise does not hold |
 //! | 2 | usage or settings |
 //! | 3 | this host cannot run it (no Docker, no GPU) |
+//! | 130, 143, 129 | interrupted by Ctrl-C, SIGTERM, or the end of its terminal |
 //!
 //! `sandbox` returns Codex's own status once Codex has started.
 
-use crate::ours;
 use crate::text;
+use crate::{ours, signals};
 use std::fmt;
 
 /// The cause of a failure: it decides the exit code.
@@ -23,12 +24,17 @@ pub enum Kind {
     Usage = 2,
     /// This host cannot run it.
     Host = 3,
+    /// A signal asked for an end before it was done: the exit code is 128 + the signal.
+    Interrupted,
 }
 
 impl Kind {
     /// The process exit code of this kind.
     pub(crate) fn code(self) -> u8 {
-        self as u8
+        match self {
+            Kind::Failed | Kind::Usage | Kind::Host => self as u8,
+            Kind::Interrupted => signals::exit_code(),
+        }
     }
 }
 
@@ -113,6 +119,11 @@ pub(crate) fn failed(message: impl Into<String>) -> Failure {
 /// Wrong usage or settings: exit code 2.
 pub(crate) fn usage(message: impl Into<String>) -> Failure {
     Failure::new(Kind::Usage, message)
+}
+
+/// A signal asked for an end.
+pub(crate) fn interrupted(message: impl Into<String>) -> Failure {
+    Failure::new(Kind::Interrupted, message)
 }
 
 /// This host cannot run it: exit code 3.

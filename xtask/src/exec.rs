@@ -12,19 +12,22 @@
 //!
 //! duct runs all of them (pipes, timeouts). `std::process::Command` is used nowhere.
 
+mod child;
 mod kept;
 mod talk;
 mod watch;
 
+pub(crate) use child::end_all;
+use child::{Child, Group};
 pub(crate) use kept::{End, follow};
 pub(crate) use talk::{Next, Talk, Wish, talk};
 pub(crate) use watch::{has_ended, process_tree, watch};
 
 use crate::beneath::Beneath;
 use crate::distro::Distro;
-use crate::error::{self, Failure, failed};
+use crate::error::{self, Failure, failed, interrupted};
 use crate::step::{Command, Step};
-use crate::{context, inherited, ui};
+use crate::{context, inherited, signals, ui};
 use anyhow::{Context as _, Result};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -35,7 +38,10 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::{LazyLock, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How often it is asked whether a command may go on.
+const TICK: Duration = Duration::from_millis(100);
 
 /// The bound on a query that names none.
 const QUERY_BOUND: Duration = Duration::from_secs(20);
@@ -155,12 +161,14 @@ pub(crate) fn capture(command: &Command) -> Result<Output> {
 
 /// The same, and it is killed where `stop` answers `true`, which is asked about every 100 ms.
 pub(crate) fn capture_unless(command: &Command, stop: impl Fn() -> bool) -> Result<Output> {
-    let why = match kept::follow(command, |_| {}, || !stop())? {
-        (output, End::Ended) => return Ok(output),
-        (_, End::Stopped) => "was interrupted".to_owned(),
-        (_, End::Late) => format!("did not answer within {} s", command.timeout.unwrap_or(QUERY_BOUND).as_secs()),
-    };
-    Err(failed(format!("`{command}` {why}")).into())
+    match kept::follow(command, |_| {}, || !stop())? {
+        (output, End::Ended) => Ok(output),
+        (_, End::Stopped) => Err(interrupted("interrupted").into()),
+        (_, End::Late) => {
+            let bound = command.timeout.unwrap_or(QUERY_BOUND).as_secs();
+            Err(failed(format!("`{command}` did not answer within {bound} s")).into())
+        }
+    }
 }
 
 /// Runs a query and returns its standard output. An exit code other than 0 is an error with its standard error.
@@ -178,34 +186,48 @@ fn exit_error(command: &Command, code: i32, stderr: &str) -> anyhow::Error {
 /// Runs a command that the user should see: echoed first, its output passes through to standard error.
 pub(crate) fn run(command: &Command) -> Result<()> {
     ui::echo(command);
-    let handle = start(command, &without_input(command)?.stdout_to_stderr())?;
-    let waited = match command.timeout {
-        Some(bound) => handle.wait_timeout(bound),
-        None => handle.wait().map(Some),
-    };
-    match waited.with_context(|| format!("waiting for `{command}`"))? {
-        Some(output) if output.status.success() => Ok(()),
-        Some(output) => Err(exit_error(command, code_of(output.status), "")),
-        None => {
-            kill(command, &handle)?;
-            Err(failed(format!("`{command}` did not end within its bound")).into())
+    let child = Child::start(command, &without_input(command)?.stdout_to_stderr(), Group::Ours)?;
+    let deadline = command.timeout.map(|bound| Instant::now() + bound);
+    loop {
+        if let Some(status) = child.wait(TICK)? {
+            // A key in the terminal ends the child too, and may reach it first.
+            if !status.success() && (signals::asked() || (code_of(status) > 128 && arrives())) {
+                return Err(interrupted("interrupted").into());
+            }
+            return if status.success() { Ok(()) } else { Err(exit_error(command, code_of(status), "")) };
+        }
+        if signals::asked() {
+            child.end()?;
+            return Err(interrupted("interrupted").into());
+        }
+        if let Some(bound) = command.timeout.filter(|_| deadline.is_some_and(|deadline| Instant::now() >= deadline)) {
+            child.end()?;
+            return Err(failed(format!("`{command}` did not end within {} s", bound.as_secs())).into());
         }
     }
+}
+
+/// Whether a signal that ended a child is for this process too, and arrives.
+fn arrives() -> bool {
+    std::thread::sleep(TICK);
+    signals::asked()
 }
 
 /// Starts a command that owns the terminal: all three streams are ours. `tick` is called about every 200 ms while it
 /// runs; when it answers `false` the child is killed. Returns the exit code.
 pub(crate) fn attach(command: &Command, mut tick: impl FnMut() -> bool) -> Result<i32> {
-    let handle = start(command, &expression(command)?)?;
-    let pause = Duration::from_millis(200);
-    loop {
-        if let Some(output) = handle.wait_timeout(pause).with_context(|| format!("waiting for `{command}`"))? {
-            return Ok(code_of(output.status));
+    signals::lent(|| {
+        let handle = start(command, &expression(command)?)?;
+        let pause = Duration::from_millis(200);
+        loop {
+            if let Some(output) = handle.wait_timeout(pause).with_context(|| format!("waiting for `{command}`"))? {
+                return Ok(code_of(output.status));
+            }
+            if !tick() {
+                kill(command, &handle)?;
+            }
         }
-        if !tick() {
-            kill(command, &handle)?;
-        }
-    }
+    })
 }
 
 /// Runs the steps of a plan in order and stops at the first that fails.
@@ -264,7 +286,9 @@ pub(crate) fn each(steps: &[Step], stop: &dyn Fn() -> bool) -> Result<()> {
         };
         errors.extend(done.err());
         if stop() {
-            return Err(failed("interrupted: the rest stays, and `cargo xtask down` removes it another time").into());
+            return Err(
+                interrupted("interrupted: the rest stays, and `cargo xtask down` removes it another time").into()
+            );
         }
     }
     let Some(first) = errors.first() else { return Ok(()) };

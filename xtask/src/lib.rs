@@ -31,6 +31,7 @@ pub(crate) mod obeyed;
 pub(crate) mod ours;
 pub(crate) mod proof;
 pub(crate) mod second_name;
+pub(crate) mod signals;
 pub mod smoke;
 pub mod spec;
 pub(crate) mod step;
@@ -46,7 +47,11 @@ use std::process::ExitCode;
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let cx = Context::read();
+    let taken = signals::take(|why| {
+        exec::end_all();
+        ui::say(format_args!("error: {why}"));
+    });
+    let cx = taken.and_then(|()| Context::read());
     if let Ok(cx) = &cx {
         ui::dress(cx);
     }
@@ -61,6 +66,8 @@ pub fn main() -> ExitCode {
         }
         Ok(task) => cx.and_then(|cx| run(cx, &task)).map_or_else(
             |err| {
+                // Whatever an error says that came of a signal: it was the signal.
+                let err = if signals::asked() { error::interrupted("interrupted").into() } else { err };
                 ui::say(error::render(&err).trim_end());
                 ExitCode::from(error::exit_code(&err))
             },
@@ -95,7 +102,7 @@ fn run(cx: Context, task: &Task) -> anyhow::Result<u8> {
     task.run(&cx, exposed).map_err(|err| {
         let why = error::flatten(&err);
         match (why.kind, settings.givers(&why.message).as_slice()) {
-            (error::Kind::Failed | error::Kind::Host, _) | (error::Kind::Usage, []) => err,
+            (error::Kind::Failed | error::Kind::Host | error::Kind::Interrupted, _) | (error::Kind::Usage, []) => err,
             (error::Kind::Usage, givers) => why.hint(givers.join("; ")).into(),
         }
     })

@@ -2,7 +2,7 @@
 //! user wants it to end, and as far as it can be removed.
 
 use super::{Beneath, DIRECTORY};
-use crate::error::{Failure, failed};
+use crate::error::{Failure, failed, interrupted};
 use crate::nonce::nonce;
 use crate::text;
 use anyhow::Result;
@@ -64,7 +64,7 @@ impl Beneath {
         let mut work = Work { stop, left: Left::default(), next: 0 };
         if let Err(err) = work.tree(self, name) {
             if stop() {
-                return Err(failed("interrupted").into());
+                return Err(interrupted("interrupted").into());
             }
             work.left.add(&self.path.join(name), &format_args!("{err:#}"));
         }
@@ -91,7 +91,7 @@ impl Beneath {
 
 impl Work<'_> {
     fn go_on(&self) -> Result<()> {
-        if (self.stop)() { Err(failed("interrupted").into()) } else { Ok(()) }
+        if (self.stop)() { Err(interrupted("interrupted").into()) } else { Ok(()) }
     }
 
     fn tree(&mut self, parent: &Beneath, name: &Path) -> Result<()> {

@@ -3,10 +3,10 @@
 use super::ground::{DemoGround, MadeByDemo};
 use crate::context::Context;
 use crate::engine::{docker, errors, install, provide};
-use crate::life::Signals;
 use crate::life::changes::Decision;
 use crate::life::down::Removal;
 use crate::proof::Proof;
+use crate::signals::Signals;
 use crate::step::Step;
 use crate::{exec, life, ui};
 use anyhow::Result;

@@ -6,8 +6,8 @@ mod targets;
 
 use super::shell;
 use crate::context::Context;
-use crate::error::failed;
-use crate::life::Signals;
+use crate::error::{failed, interrupted};
+use crate::signals::Signals;
 use crate::ui;
 use anyhow::{Context as _, Result};
 use clap::ValueEnum as _;
@@ -66,7 +66,7 @@ struct Said {
 /// The targets cannot be built, one of them fails, or it was interrupted.
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     let sh = shell(cx)?;
-    let signals = Signals::catch()?;
+    let signals = Signals::making();
     let binary = build(cx, &sh)?;
     let targets = if args.targets.is_empty() { Target::value_variants() } else { &args.targets };
     let mut lines = vec![["target", "executions", "peak memory", "result"].map(str::to_owned).to_vec()];
@@ -88,7 +88,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     }
     ui::result(ui::columns(&lines).trim_end());
     if signals.any() {
-        return Err(failed("interrupted").into());
+        return Err(interrupted("interrupted").into());
     }
     if wrong.is_empty() {
         return Ok(0);

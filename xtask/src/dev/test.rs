@@ -8,8 +8,8 @@ use super::{shell, succeeds};
 use crate::context::Context;
 use crate::engine::install::Lacks;
 use crate::engine::{self, provide};
-use crate::error::failed;
-use crate::life::Signals;
+use crate::error::{failed, interrupted};
+use crate::signals::Signals;
 use crate::spec::words::Gpus;
 use crate::user::User;
 use crate::{gpu, ui};
@@ -48,8 +48,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     let &Args { tier: asked, install_engine: install } = args;
     demand_programs(cx, install)?;
     // Ctrl-C ends the tests; the engine that was started for them is stopped all the same.
-    let signals = Signals::catch()?;
-    let run = |cannot: &[(Tier, String)]| run_plan(cx, &tiers::plan(asked, cannot)?, install, &signals);
+    let signals = Signals::making();
+    let run = |cannot: &[(Tier, String)]| run_plan(cx, &tiers::plan(asked, cannot)?, install, signals);
     if asked == Some(Demand::Default) {
         return run(&[]);
     }
@@ -82,7 +82,7 @@ fn run_plan(cx: &Context, plan: &TierPlan, install: bool, signals: &Signals) -> 
             continue;
         }
         let count = match run(tier) {
-            _ if signals.any() => Err(failed("interrupted").into()),
+            _ if signals.any() => Err(interrupted("interrupted").into()),
             Ok(0) => Err(failed(format!("the {tier} tier ran no tests")).into()),
             other => other,
         };

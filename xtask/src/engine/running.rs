@@ -4,9 +4,10 @@ use crate::engine::compose::{self, FIRST_LABEL, SPEC_LABEL};
 use crate::engine::inspect::Container;
 use crate::engine::{self, docker, errors};
 use crate::error::failed;
-use crate::exec;
 use crate::spec::Spec;
+use crate::{exec, signals};
 use anyhow::Result;
+use std::time::Duration;
 
 /// A container that this tool created.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,12 +40,24 @@ pub(crate) fn parse(name: &str, code: i32, stdout: &str, stderr: &str) -> Result
     Ok(Some(Existing { id: container.id.clone(), up: container.state.running, spec, container }))
 }
 
+/// How often a container is looked for that the engine may still make, though who asked for it was ended.
+const MADE_LATE: usize = 6;
+
 /// Removes a container, by its id or its name, and the network of the container of that name. Returns whether the
-/// container is removed.
+/// container is removed. Where a signal asked for that, it is done about it by this.
 pub(crate) fn take_back(container: &str, name: &str) -> bool {
-    let removed = exec::capture(&docker::remove(container));
+    let looks = if signals::asked() { MADE_LATE } else { 1 };
+    signals::honour();
+    let mut removed = exec::capture(&docker::remove(container));
+    for _ in 1..looks {
+        if removed.as_ref().is_ok_and(|said| said.ok() && !errors::is_no_container(&said.stderr)) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(200));
+        removed = exec::capture(&docker::remove(container));
+    }
     let _ = exec::capture(&compose::remove_network(name));
-    removed.is_ok_and(|said| said.ok())
+    removed.is_ok_and(|said| said.ok() || errors::is_no_container(&said.stderr))
 }
 
 #[cfg(test)]

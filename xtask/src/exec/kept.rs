@@ -1,7 +1,9 @@
 //! Commands whose output is kept, up to a ceiling.
 
-use super::{Output, QUERY_BOUND, kill, start, without_input};
+use super::child::{Child, Group};
+use super::{Output, QUERY_BOUND, TICK, without_input};
 use crate::error::failed;
+use crate::signals;
 use crate::step::Command;
 use anyhow::{Context as _, Result};
 use std::io::{PipeReader, Read as _};
@@ -10,9 +12,6 @@ use std::time::{Duration, Instant};
 
 /// The most bytes that are kept of each of the two outputs of a command that names no other ceiling.
 const MOST: usize = 64 << 20;
-
-/// How often it is asked whether the command may go on.
-const TICK: Duration = Duration::from_millis(100);
 
 /// For how long what a killed command has said is still waited for: something that it started may hold its output open.
 const REST: Duration = Duration::from_secs(1);
@@ -38,7 +37,8 @@ enum Stream {
 type Piece = (Stream, Vec<u8>);
 
 /// Starts a command whose standard output is the result. Each line of its standard error is passed to `line` as it comes,
-/// and kept. `tick` is called about every 100 ms; when it answers `false`, or the bound passes, the command is killed.
+/// and kept. `tick` is called about every 100 ms; when it answers `false`, a signal has
+/// arrived that nothing was done about, or the bound passes, the command is ended.
 ///
 /// # Errors
 /// It cannot be started, or says more than is kept: then it is killed too.
@@ -49,7 +49,7 @@ pub(crate) fn follow(
 ) -> Result<(Output, End)> {
     let ((out, to_out), (err, to_err)) = (pipe()?, pipe()?);
     // The expression must not outlive this line: it holds the pipes open.
-    let handle = start(command, &without_input(command)?.stdout_file(to_out).stderr_file(to_err))?;
+    let child = Child::start(command, &without_input(command)?.stdout_file(to_out).stderr_file(to_err), Group::Own)?;
     let (mut said, pieces) = (Said::new(command.most.unwrap_or(MOST)), readers(out, err));
     let mut deadline = Instant::now() + command.timeout.unwrap_or(QUERY_BOUND);
     let (mut end, mut next) = (End::Ended, Instant::now() + TICK);
@@ -59,7 +59,7 @@ pub(crate) fn follow(
             match pieces.recv_timeout(next.saturating_duration_since(Instant::now())) {
                 Ok(piece) => {
                     if let Err(why) = said.take(piece, &mut line) {
-                        kill(command, &handle)?;
+                        child.end()?;
                         return Err(failed(format!("`{command}` {why}, and was ended")).into());
                     }
                 }
@@ -68,9 +68,8 @@ pub(crate) fn follow(
             }
         } else {
             let left = next.saturating_duration_since(Instant::now());
-            let ended = handle.wait_timeout(left).with_context(|| format!("waiting for `{command}`"))?;
-            if let Some(output) = ended {
-                break output.status;
+            if let Some(status) = child.wait(left)? {
+                break status;
             }
         }
         let now = Instant::now();
@@ -79,12 +78,12 @@ pub(crate) fn follow(
         }
         next = now + TICK;
         if end == End::Ended {
-            end = match tick() {
+            end = match tick() && !signals::asked() {
                 true if now < deadline => continue,
                 true => End::Late,
                 false => End::Stopped,
             };
-            kill(command, &handle)?;
+            child.end()?;
             deadline = now + REST;
         }
         open = open && now < deadline;

@@ -2,7 +2,7 @@
 //! once they are unpacked.
 
 use super::Relation;
-use crate::error::failed;
+use crate::error::{failed, interrupted};
 use crate::exec::{self, Output};
 use crate::step::Command;
 use crate::ui;
@@ -54,7 +54,7 @@ impl<'a> Effort<'a> {
     /// It is to end, or its time is over.
     pub(super) fn go_on(&self) -> Result<()> {
         if self.stopped() {
-            return Err(failed("interrupted").into());
+            return Err(interrupted("interrupted").into());
         }
         if self.is_over() {
             return Err(failed("there is more than can be checked in the time for it").hint(REMEDY).into());

@@ -6,7 +6,8 @@ use crate::engine::alive::Alive;
 use crate::engine::docker::{Entrance, Whose};
 use crate::engine::{self, compose};
 use crate::error::{failed, host};
-use crate::life::{Entry, Session, Signals, exposed, fill_guest, find, reap, trusted};
+use crate::life::{Entry, Session, exposed, fill_guest, find, reap, trusted};
+use crate::signals::Signals;
 use crate::smoke::RunFacts;
 use crate::spec::insider::Insider;
 use crate::spec::settings::Settings;
@@ -56,7 +57,7 @@ pub(crate) fn run(cx: &Context, settings: &Settings, wish: &Wish) -> Result<u8> 
         return Ok(0);
     }
     fill_guest(&places, &network::read(cx), &exposed(cx)?, spec.denials())?;
-    let signals = Signals::catch()?;
+    let signals = Signals::making();
     let look = || Alive::read(&running.container).ok();
     let mut session = Session::begin(&places, &nonce, look().as_ref())?;
     let answer = run.ask(&command, || {

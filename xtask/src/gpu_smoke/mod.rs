@@ -8,7 +8,7 @@ mod output;
 use crate::context::Context;
 use crate::distro::Package;
 use crate::engine::{Engine, errors};
-use crate::error::{Failure, Kind, failed, host};
+use crate::error::{Failure, Kind, host};
 use crate::exec::{self, End};
 use crate::gpu::{self, GpuFacts, arch};
 use crate::smoke::{Extent, Judgement, Report, RunFacts, SmokeRequest, SmokeResult, judge, native};
@@ -167,7 +167,7 @@ impl<'a> SmokeRun<'a> {
 }
 
 fn interrupted() -> anyhow::Error {
-    failed("interrupted before the report was there").into()
+    crate::error::interrupted("interrupted before the report was there").into()
 }
 
 fn with_last_words(why: &str, code: i32, stderr: &str) -> String {

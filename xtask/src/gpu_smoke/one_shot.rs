@@ -5,11 +5,12 @@ use super::{SmokeRun, Wish, interrupted};
 use crate::context::Context;
 use crate::engine::compose::one_shot::OneShot;
 use crate::engine::inspect::Container;
-use crate::engine::{self, docker, errors};
+use crate::engine::{self, docker, errors, running};
 use crate::error::{Kind, failed, host};
 use crate::image::build;
-use crate::life::{Signals, show_settings};
+use crate::life::show_settings;
 use crate::proof::misasked;
+use crate::signals::Signals;
 use crate::smoke::RunFacts;
 use crate::smoke::request::FILES;
 use crate::spec::settings::{Settings, Shape};
@@ -58,7 +59,7 @@ fn start(plan: Planned) -> Result<u8> {
     let (cx, wish) = (plan.run.cx, plan.run.wish);
     let (reference, image) = image_of(cx, plan.settings, wish, &plan.user)?;
     // From here on nothing unfinished may be left behind.
-    let signals = Signals::catch()?;
+    let signals = Signals::making();
     let one = one_shot(&plan, &reference);
     let facts =
         RunFacts { image: reference, image_id: Some(image.id), image_digests: image.repo_digests, ..plan.run.facts };
@@ -152,9 +153,7 @@ struct Made<'a> {
 
 impl Drop for Made<'_> {
     fn drop(&mut self) {
-        let said = exec::capture(&docker::remove(&self.one.name));
-        let gone = |said: &exec::Output| said.ok() || errors::is_no_container(&said.stderr);
-        if !said.is_ok_and(|said| gone(&said)) {
+        if !running::take_back(&self.one.name, &self.one.name) {
             ui::warn(format_args!("`{0}` could not be removed: run `docker rm -f {0}`", self.one.name));
         }
         if let Some(dir) = self.one.file.parent() {

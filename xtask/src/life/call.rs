@@ -5,10 +5,10 @@ use super::gather::{Gathered, Purpose};
 use super::ground::Ground;
 use super::leftovers::Policy;
 use super::locks::lock;
-use super::signals::Signals;
 use super::sources::Sources;
 use crate::context::Context;
 use crate::engine::cgroup::ProcessId;
+use crate::signals::Signals;
 use crate::spec::words::OnChange;
 use anyhow::Result;
 use std::collections::BTreeSet;
@@ -21,7 +21,7 @@ pub(crate) struct Call<'a> {
     /// What was gathered.
     pub gathered: Gathered,
     /// The signals that have arrived since it began.
-    pub signals: Signals,
+    pub signals: &'static Signals,
     /// The sources of the mounts, from the last check until the container is compared with them.
     pub(super) held: Sources,
     /// What is done with processes that no session holds.
@@ -42,8 +42,8 @@ impl<'a> Call<'a> {
     /// No engine, no Codex, or the state folder cannot be written.
     pub(crate) fn begin(cx: &'a Context, ground: Ground, leftovers: Policy) -> Result<Call<'a>> {
         let lock = lock(&ground.places)?;
-        let signals = Signals::catch()?;
-        let gathered = ground.gather(cx, Purpose::Enter, Some(&signals))?;
+        let signals = Signals::making();
+        let gathered = ground.gather(cx, Purpose::Enter, Some(signals))?;
         gathered.ground.exposed.save_named()?;
         let (on_change, can_ask) = (None, false);
         let (held, beside) = (Sources::new(), BTreeSet::new());
@@ -61,6 +61,6 @@ impl<'a> Call<'a> {
     }
 
     pub(super) fn decision(&self) -> Decision<'_> {
-        Decision::new(self.on_change, self.can_ask, &self.signals)
+        Decision::new(self.on_change, self.can_ask, self.signals)
     }
 }

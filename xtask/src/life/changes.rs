@@ -3,11 +3,11 @@
 
 use super::gather::Gathered;
 use super::locks::free_lock;
-use super::signals::Signals;
 use crate::beneath::{Beneath, Born};
 use crate::error::failed;
 use crate::git::watch;
 use crate::obeyed::{Change, Look, Told, Undecided, Undo, Undone};
+use crate::signals::Signals;
 use crate::spec::places::Places;
 use crate::spec::words::OnChange;
 use crate::ui;

@@ -7,7 +7,7 @@ use crate::context::{Context, directory, resolved};
 use crate::engine::alive::Alive;
 use crate::engine::running::Existing;
 use crate::engine::{caches, compose, docker};
-use crate::error::failed;
+use crate::error::{failed, interrupted};
 use crate::life::{find, git_watch, leftovers, lock};
 use crate::obeyed::Undecided;
 use crate::spec::inside::FILLED;
@@ -69,7 +69,7 @@ impl Removal {
         };
         let commits = if all { commits(&settings.workspace, &places, stop) } else { Vec::new() };
         if stop() {
-            return Err(failed("nothing was removed: it was interrupted").into());
+            return Err(interrupted("nothing was removed: it was interrupted").into());
         }
         Ok(Removal {
             cx: cx.clone(),

@@ -9,7 +9,6 @@ use super::leftovers::{self, Policy};
 use super::locks::free_lock;
 use super::running::Running;
 use super::session::Session;
-use super::signals::Signals;
 use super::stall::{Held, Stall};
 use super::used::{self, Used};
 use crate::codex::login;
@@ -17,6 +16,7 @@ use crate::engine::alive::Alive;
 use crate::engine::docker::{self, Entrance, Whose};
 use crate::engine::inspect::Container;
 use crate::error::failed;
+use crate::signals::Signals;
 use crate::spec::codex_command;
 use crate::spec::inside::{PYTHON, REAP};
 use crate::spec::words::{Leftovers, Mode, Network};
@@ -65,7 +65,7 @@ impl Running<'_> {
         let entrance = Entrance::new(&record.container, record.spec.denials());
         let entry = Entry { entrance, carried: record.carried(), env: &gathered.ground.settings.env };
         let command = entry.command(call.cx, missing, &mark, program);
-        let since = gathered.look_again(&call.signals)?;
+        let since = gathered.look_again(call.signals)?;
         gathered.note_entered()?;
         let mut session = Session::begin(&gathered.ground.places, &mark, Alive::read(&container).ok().as_ref())?;
         let fills = used::filled(&gathered.ground.places, &record.spec);
@@ -76,7 +76,7 @@ impl Running<'_> {
         ui::echo(&command);
         let (start, mut lock) = (Instant::now(), Some(call.lock));
         let mut keeper = Keeper::of(call.cx, gathered);
-        let signals = &call.signals;
+        let signals = call.signals;
         let (mut stall, mut held_up) = (Stall::new(start), None);
         let lent = ui::lend(call.cx);
         let code = exec::attach(&command, || {

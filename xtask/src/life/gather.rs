@@ -2,7 +2,6 @@
 
 use super::early::{self, Early};
 use super::ground::Ground;
-use super::signals::Signals;
 use super::{guest, record};
 use crate::codex::home::Mirror;
 use crate::codex::login::{self, FromHost, HostCodex, HostLogin, InHome, Patience};
@@ -17,6 +16,7 @@ use crate::exposed::{Exposed, NotOpened};
 use crate::git::{self, Identity};
 use crate::gpu::{self, GpuFacts};
 use crate::image::{Inputs, build};
+use crate::signals::Signals;
 use crate::spec::Role;
 use crate::spec::settings::Settings;
 use crate::spec::words::{Gpus, Mode};
@@ -144,7 +144,7 @@ impl Ground {
                 for err in [existing.as_ref().err(), next.as_ref().err()].into_iter().flatten() {
                     match error::kind(err) {
                         Kind::Host => unknown.push(err.to_string()),
-                        Kind::Failed | Kind::Usage => foreign = Some(error::flatten(err)),
+                        Kind::Failed | Kind::Usage | Kind::Interrupted => foreign = Some(error::flatten(err)),
                     }
                 }
                 unknown.dedup();

@@ -1,11 +1,11 @@
 //! Keeps the lease of the login good while a session is waited for.
 
 use super::gather::Gathered;
-use super::signals::Signals;
 use crate::codex::login::{self, Asker, Form, FromHost, HostCodex, Leases, Patience, RETRY, Renewal};
 use crate::context::Context;
 use crate::finding::Finding;
 use crate::proof::lease;
+use crate::signals::Signals;
 use crate::spec::words::{Login, Mode};
 use anyhow::Result;
 use std::path::PathBuf;
@@ -241,7 +241,7 @@ mod tests {
         while !fs::read_to_string(dir.path().join("asked")).is_ok_and(|text| text.contains("renewed")) {
             std::thread::sleep(TICK);
         }
-        assert_eq!(keeper.end(&Signals::catch().unwrap()), None);
+        assert_eq!(keeper.end(&Signals::none()), None);
         let inside = fs::read_to_string(dir.path().join("private/auth.json")).unwrap();
         assert!(inside.contains(&token("new", 800_000)), "it was waited for, and pushed");
     }

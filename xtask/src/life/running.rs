@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::engine::alive::Alive;
 use crate::engine::inspect::Container;
 use crate::engine::running;
-use crate::error::failed;
+use crate::error::{failed, interrupted};
 use crate::proof::ask::{self, Reply};
 use crate::proof::probe::{InsideWitness, ProbeRequest};
 use crate::proof::{self, CodexFile, Proof, Seen};
@@ -69,7 +69,7 @@ impl<'a> Running<'a> {
     /// A witness cannot be asked, the proof cannot be saved, or a signal asked for an end.
     pub(crate) fn prove(mut self) -> Result<Outcome<'a>> {
         let (proof, missing) = match self.witness() {
-            Ok(_) if self.call.signals.any() => Err(failed("interrupted before Codex was entered").into()),
+            Ok(_) if self.call.signals.any() => Err(interrupted("interrupted before Codex was entered").into()),
             proven => proven,
         }
         .inspect_err(|_| self.discard())?;
@@ -178,7 +178,7 @@ impl Proven<'_> {
     /// # Errors
     /// The state of the workspace cannot be kept for the next comparison.
     pub(crate) fn stand(self) -> Result<Standing> {
-        self.running.call.gathered.look_again(&self.running.call.signals)?;
+        self.running.call.gathered.look_again(self.running.call.signals)?;
         self.running.call.gathered.note_entered()?;
         Ok(Standing {
             project: self.running.call.gathered.ground.places.project,

@@ -14,10 +14,12 @@ use crate::engine::compose::{self, Project};
 use crate::engine::inspect::Container;
 use crate::engine::running::{self, Existing};
 use crate::engine::{caches, docker, errors};
-use crate::error::failed;
+use crate::error::{failed, interrupted};
+use crate::exec::{self, Output};
 use crate::image::build;
 use crate::proof::init::{self, InitSeen};
-use crate::{exec, text, ui};
+use crate::step::Command;
+use crate::{text, ui};
 use anyhow::Result;
 
 const UNANSWERED: &str = "answer it, or say `--leftovers keep` or `--leftovers end`";
@@ -47,7 +49,7 @@ impl<'a> Call<'a> {
             // Whatever was read until now was read while an agent could change it.
             let Ground { settings, confirm, .. } = &self.gathered.ground;
             let ground = Ground::under(self.cx, settings.clone(), confirm, None)?;
-            self.gathered = ground.gather(self.cx, Purpose::Start, Some(&self.signals))?;
+            self.gathered = ground.gather(self.cx, Purpose::Start, Some(self.signals))?;
         }
         let (seen, when) = self.gathered.protect_git(self.cx, &|| self.signals.any())?;
         if let Some(look) = seen {
@@ -153,7 +155,7 @@ impl<'a> Call<'a> {
         let held = std::mem::take(&mut self.held);
         let ids = held.iter().map(|(target, source)| (target.clone(), source.node().id)).collect();
         let record = Record::new(name.clone(), plan.spec, ids);
-        let signals = &self.signals;
+        let signals = self.signals;
         let look = || {
             look_into(&record, &held, || signals.any()).inspect_err(|_| {
                 running::take_back(&name, &name);
@@ -191,7 +193,8 @@ fn look_into(
         return Err(odd("its main process has ended".to_owned()).into());
     }
     if let Ok(pid) = pid {
-        init::opened(pid, stop).map_err(odd)?;
+        init::opened(pid, &stop)
+            .map_err(|why| if stop() { interrupted("interrupted").into() } else { anyhow::Error::from(odd(why)) })?;
     }
     let seen = InitSeen::read(&existing.container, &record.spec.mounts);
     if let Ok(seen) = &seen {
@@ -243,22 +246,27 @@ fn up(project: &Project, gathered: &Gathered) -> Result<()> {
     let command = project.up();
     ui::echo(&command);
     ui::say("starting the container: usually 1 to 2 s");
-    let mut said = exec::capture(&command)?;
-    if caches::is_missing(&said.stderr) {
-        // The user's first sandbox on this engine that shares its caches in this way.
-        exec::all(&project.cache_steps())?;
-        let unused = caches::unused(&caches_of(project.spec.uid)?, project.spec.uid, project.spec.shape.cache_sharing);
-        if !unused.is_empty() {
-            ui::say(caches::unused_line(&unused));
-        }
-        said = exec::capture(&command)?;
-    }
-    if said.ok() {
+    let said = exec::capture(&command).and_then(|said| match caches::is_missing(&said.stderr) {
+        true => with_caches(project, &command),
+        false => Ok(said),
+    });
+    if said.as_ref().is_ok_and(|said| said.ok()) {
         return Ok(());
     }
     // A container that was only half started is not left behind.
     if running::take_back(&project.container(), &project.container()) {
         gathered.note_not_started()?;
     }
-    Err(errors::not_started(&said.stderr, &project.spec.shape.gpus).into())
+    Err(errors::not_started(&said?.stderr, &project.spec.shape.gpus).into())
+}
+
+/// The user's first sandbox on this engine that shares its caches in this way.
+fn with_caches(project: &Project, up: &Command) -> Result<Output> {
+    exec::all(&project.cache_steps())?;
+    let (uid, sharing) = (project.spec.uid, project.spec.shape.cache_sharing);
+    let unused = caches::unused(&caches_of(uid)?, uid, sharing);
+    if !unused.is_empty() {
+        ui::say(caches::unused_line(&unused));
+    }
+    exec::capture(up)
 }

@@ -2,6 +2,7 @@
 
 use crate::context::{Context, directory};
 use crate::error::usage;
+use crate::signals::Signals;
 use crate::spec::places;
 use crate::spec::settings::{self, Flags};
 use crate::user::User;
@@ -32,7 +33,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     })?;
     life::confirmed(&repository, &life::exposed_but(cx, None, &args.flags.confirm)?)?;
     // Caught, so that what was copied to be checked is removed when it is interrupted.
-    let signals = life::Signals::catch()?;
+    let signals = Signals::making();
     let stop = || signals.any();
     if args.take {
         let lines = git::take(&repository, &places.git, &stop)?;

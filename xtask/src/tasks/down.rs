@@ -2,9 +2,9 @@
 
 use crate::context::Context;
 use crate::error::usage;
-use crate::life::Signals;
 use crate::life::changes::Decision;
 use crate::life::down::Removal;
+use crate::signals::Signals;
 use crate::spec::settings::Flags;
 use crate::spec::words::OnChange;
 use crate::ui;
@@ -33,7 +33,7 @@ pub struct Args {
 }
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
-    let signals = Signals::catch()?;
+    let signals = Signals::making();
     let removal = Removal::read(cx, &args.flags, args.all, args.caches, args.dry_run, &|| signals.any())?;
     let losses = removal.losses();
     if !args.yes && !args.dry_run && !losses.is_empty() && !cx.stdin_tty {
@@ -64,7 +64,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
         }
     }
     let can_ask = cx.stdin_tty && !args.yes;
-    removal.run(&Decision::new(args.on_change, can_ask, &signals), &|| signals.any())?;
+    removal.run(&Decision::new(args.on_change, can_ask, signals), &|| signals.any())?;
     let copies = cx.state.join("codex");
     if args.all && copies.exists() {
         let dir = copies.display();

@@ -15,7 +15,7 @@ use super::text;
 use super::told::Unfinished;
 use super::walk::{Bound, Met, Then, Walk};
 use crate::beneath::Beneath;
-use crate::error::failed;
+use crate::error::{failed, interrupted};
 use crate::exposed::Suspect;
 use crate::obeyed::Look;
 use crate::second_name::Writers;
@@ -129,7 +129,7 @@ impl<'a> Finder<'a> {
         first.extend(known.filter_map(|place| place.path.parent().map(Path::to_path_buf)));
         let root = self.root.open_dir(".")?.context("the workspace is gone")?;
         let stop = self.stop;
-        let interrupted = || failed("it was interrupted, and nothing of it counts as looked at");
+        let interrupted = || interrupted("it was interrupted, and nothing of it counts as looked at");
         let mut walk = Walk::new(&root, bound, stop);
         walk.after_an_agent =
             self.known.is_some() || self.doubt.is_some() || self.suspect.is_some_and(|by| !by.ground.is_none());
