@@ -81,7 +81,7 @@ fn run(cx: Context, task: &Task) -> anyhow::Result<u8> {
     let flags = task.flags();
     let (workspace, given) = (task.workspace(&cx), task.given(&cx));
     if workspace.is_some() || !given.is_empty() {
-        ours::name(workspace.as_deref(), cli::with_workspace(), given);
+        ours::name(workspace.as_deref(), cli::taking(), given);
     }
     if flags.is_some() {
         inherited::said(&cx).iter().for_each(ui::warn);

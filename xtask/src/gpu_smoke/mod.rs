@@ -63,7 +63,7 @@ fn no_gpu(engine: &Engine, known: &GpuFacts) -> Failure {
             Ok(_) => host("no GPU was asked for, and this host has one"),
         }
     };
-    why.hint("then run `cargo xtask gpu-smoke` without `--cpu` and `--gpus none`")
+    why.hint("then run this again without `--cpu` and `--gpus none`")
 }
 
 /// The report, or why there is none that can be relied on, and the digest that the kernel must have written.
