@@ -66,7 +66,7 @@ fn a_writable_alias_of_the_data_set_within_the_workspace() {
 fn this_repository_as_the_workspace() {
     let sandbox = Sandbox::new();
     let root = sandbox.place.root().display().to_string();
-    refused(&sandbox, &["--workspace", &root], 2, "shows this repository");
+    refused(&sandbox, &["--workspace", &root], 2, "is or contains this repository");
 }
 
 #[test]

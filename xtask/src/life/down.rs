@@ -139,6 +139,18 @@ impl Removal {
         home.into_iter().chain(self.commits.clone()).chain(volumes).collect()
     }
 
+    /// Says that what is undecided can be decided for the last time, where that is so.
+    pub(crate) fn last_chance(&self) -> Option<String> {
+        let lines = self.undecided();
+        (self.all && !lines.is_empty()).then(|| {
+            format!(
+                "what acts by itself is undecided: {}; `cargo xtask down --all --on-change restore` (or `aside`) is the last \
+                 chance to undo it",
+                lines.join(", ")
+            )
+        })
+    }
+
     /// What acts by itself and waits for a decision since the last look, a line each.
     pub(crate) fn undecided(&self) -> Vec<String> {
         Undecided::read(&self.places.obeyed).lines()
@@ -171,11 +183,11 @@ impl Removal {
         if !decided && places.obeyed.exists() {
             ui::warn(match self.all {
                 true => {
-                    "what tools on this host obeyed before is removed with the rest: from now on nothing tells what changed"
+                    "what tools on this host obeyed before is removed with the rest: from now on nothing tells what changed, and nothing restores it"
                 }
                 false => {
                     "what tools on this host obeyed before is kept, because what changed is not decided, or not all was \
-                     compared: the next start, or `cargo xtask down` with `--on-change`, compares with it"
+                     compared: the next start, or `cargo xtask down --on-change keep`, compares with it"
                 }
             });
         }

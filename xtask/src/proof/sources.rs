@@ -177,7 +177,7 @@ fn fit(mount: &Mount, facts: &PathFacts, rules: &Rules, problem: &mut impl FnMut
                 facts.gid,
                 facts.mode & 0o7777
             ),
-            &format!("sudo chown {uid}:{gid} '{path}', or chmod it"),
+            &format!("choose a directory that you can {verb}, or have its owner let you"),
         );
     }
 }
@@ -230,9 +230,10 @@ fn forbidden(mount: &Mount, facts: &PathFacts, known: &KnownPaths, problem: &mut
     }
     let chosen = matches!(mount.role, Role::Workspace | Role::Dataset(_) | Role::CodexHome);
     if let Some(repository) = known.repository.as_ref().filter(|_| chosen || !mount.read_only) {
-        let hint = "whoever can write this repository runs code on the host at the next `cargo xtask`";
+        let hint = "whoever can write this repository runs code on the host at the next `cargo xtask`: use its `workspace/`, or a \
+                    directory elsewhere by `--workspace DIR` or `--dataset NAME=DIR`";
         if facts.shows(repository) {
-            problem(format!("`{path}` shows this repository"), hint);
+            problem(format!("`{path}` is or contains this repository"), hint);
         } else if repository.shows(facts) && !in_workspace(facts, repository) {
             problem(format!("`{path}` lies in this repository, outside its `workspace/`"), hint);
         }

@@ -52,7 +52,9 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     }
     // Said also where nobody is asked.
     named.for_each(ui::warn);
+    let last = removal.last_chance().filter(|_| args.on_change.is_none());
     if args.yes {
+        last.iter().for_each(ui::warn);
         // Nobody can take these over afterwards.
         removal.commits().iter().for_each(ui::warn);
     } else if !losses.is_empty() || (cx.stdin_tty && !alive.is_empty()) {
@@ -64,7 +66,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
         }
     }
     let can_ask = cx.stdin_tty && !args.yes;
-    removal.run(&Decision::new(args.on_change, can_ask, &signals), &|| signals.any())?;
+    let decision = Decision::new(args.on_change, can_ask, &signals);
+    removal.run(&if args.all { decision.last() } else { decision }, &|| signals.any())?;
     let copies = cx.state.join("codex");
     if args.all && copies.exists() {
         let dir = copies.display();
