@@ -412,7 +412,7 @@ fn down_names_what_it_ends_asks_on_a_terminal_and_the_session_does_not_say_that_
         // A terminal of its own: the other one holds the place's.
         let place = Place::new();
         let asked = Terminal::open(&place, sandbox.task("down"));
-        asked.shows("Remove it? [y/N]", 30);
+        asked.shows("Remove all of that? [y/N]", 30);
         asked.press("Enter");
         assert_eq!(asked.ended(30), 1);
     }

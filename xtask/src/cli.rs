@@ -7,6 +7,7 @@ use crate::exposed::Exposed;
 use crate::spec::settings::Flags;
 use crate::{demo, dev, gpu_smoke, ours, tasks};
 use anyhow::Result;
+use clap::error::{ContextKind, ContextValue};
 use clap::{Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -58,8 +59,19 @@ pub fn command() -> Command {
 
 /// Parses a command line. A request for help is an error of clap too; the caller prints it.
 pub fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Task, clap::Error> {
-    let matches = command().try_get_matches_from(args)?;
+    let matches = command().try_get_matches_from(args).map_err(without_hidden)?;
     Ok(CommandLine::from_arg_matches(&matches)?.task)
+}
+
+/// The error, which proposes no task that the help does not name: clap proposes those too.
+fn without_hidden(mut err: clap::Error) -> clap::Error {
+    let command = command();
+    let is_hidden = |name: &String| command.get_subcommands().any(|task| task.is_hide_set() && task.get_name() == name);
+    if let Some(ContextValue::Strings(names)) = err.get(ContextKind::SuggestedSubcommand) {
+        let names: Vec<String> = names.iter().filter(|name| !is_hidden(name)).cloned().collect();
+        err.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(names));
+    }
+    err
 }
 
 /// The tasks, each with its flags.

@@ -6,7 +6,6 @@ pub(crate) mod one_shot;
 mod output;
 
 use crate::context::Context;
-use crate::distro::Package;
 use crate::engine::{Engine, errors};
 use crate::error::{Failure, Kind, failed, host};
 use crate::exec::{self, End};
@@ -54,9 +53,7 @@ pub struct Wish {
 /// Why there is no GPU to run on, where none was asked for.
 fn no_gpu(engine: &Engine, known: &GpuFacts) -> Failure {
     let why = if !known.may_have_gpus() {
-        host(gpu::silence(known))
-            .hint("install NVIDIA's driver, with open kernel modules for Blackwell")
-            .remedies(engine.distro.install(Package::Driver, false))
+        host(gpu::silence(known)).hint("a GPU needs NVIDIA's driver: `cargo xtask doctor` says how it is installed")
     } else {
         match gpu::route(&Gpus::All, engine, known) {
             Err(failure) => failure,

@@ -30,6 +30,7 @@ pub(crate) fn dry_run(cx: &Context, gathered: &Gathered, program: &Program) -> R
         ui::planned(format_args!("# codex home: {note}"));
     }
     plan.text(cx, gathered, program).iter().for_each(ui::planned);
+    gathered.unknown.iter().for_each(|why| ui::say(format_args!("not known: {why}")));
     plan.refused.iter().for_each(|why| ui::say(error::render(why).trim_end()));
     let code = plan.refused.first().map_or(0, error::exit_code);
     if code != 0 {

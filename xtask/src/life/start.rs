@@ -1,7 +1,6 @@
 //! From a plan to a container that runs.
 
 use super::call::Call;
-use super::down::caches_of;
 use super::gather::{Engined, Gathered, Purpose, find};
 use super::ground::Ground;
 use super::plan::{Act, Plan, plan};
@@ -248,10 +247,6 @@ fn up(project: &Project, gathered: &Gathered) -> Result<()> {
     if caches::is_missing(&said.stderr) {
         // The user's first sandbox on this engine that shares its caches in this way.
         exec::all(&project.cache_steps())?;
-        let unused = caches::unused(&caches_of(project.spec.uid)?, project.spec.uid, project.spec.shape.cache_sharing);
-        if !unused.is_empty() {
-            ui::say(caches::unused_line(&unused));
-        }
         said = exec::capture(&command)?;
     }
     if said.ok() {

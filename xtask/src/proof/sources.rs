@@ -130,6 +130,8 @@ fn judge(mounts: &[Mount], known: &KnownPaths, grounds: &Grounds, rules: &Rules)
                 let finding = Finding::new(&id, fit_to_be_mounted(mount));
                 problems.push(finding.with(Verdict::Broken, failure.clone()));
             }
+            // The whole host has everything in it: one reason says it all.
+            Ok(facts) if facts.is_whole_host() => forbidden(mount, facts, known, &mut problem),
             Ok(facts) => {
                 fit(mount, facts, rules, &mut problem);
                 forbidden(mount, facts, known, &mut problem);
@@ -206,7 +208,7 @@ fn forbidden(mount: &Mount, facts: &PathFacts, known: &KnownPaths, problem: &mut
     let path = facts.real.display();
     let hint = "choose a directory that holds only the project or only the data";
     let real = facts.real.to_string_lossy();
-    if real == "/" {
+    if facts.is_whole_host() {
         problem(format!("`{path}` is the whole host"), hint);
         return;
     }

@@ -59,7 +59,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
         removal.commits().iter().for_each(ui::warn);
     } else if !losses.is_empty() || (cx.stdin_tty && !alive.is_empty()) {
         losses.iter().for_each(ui::say);
-        if signals.ask(|| ui::agree("Remove it?")) != Some(true) {
+        if signals.ask(|| ui::agree("Remove all of that?")) != Some(true) {
             // The user's own answer is no error.
             ui::say("nothing was removed");
             return Ok(1);

@@ -88,8 +88,8 @@ impl Sandbox {
         rows.extend(named("room", free.collect()));
         rows.extend(self.login.iter().map(|login| ("login", ui::printable(login))));
         rows.extend(named("mounts", mount_lines(&self.mounts, room)));
-        rows.push(("sessions", self.sessions.len().to_string()));
-        rows.extend(self.sessions.iter().map(|session| ("", ui::printable(session))));
+        let sessions: Vec<String> = self.sessions.iter().map(|program| ui::printable(program)).collect();
+        rows.extend(named("sessions", if sessions.is_empty() { vec!["none".to_owned()] } else { sessions }));
         rows.extend(named("in doubt", self.in_doubt.iter().map(ToString::to_string).collect()));
         rows.extend(named("leftovers", self.leftovers.iter().map(ToString::to_string).collect()));
         rows
@@ -235,8 +235,7 @@ login         its own; what is in it is not known
 mounts        writable   /workspace         <- /home/me/project
               writable   /home/codex/.codex <- /home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d/codex-home
               read-only  /datasets/ssv2     <- /data/ssv2
-sessions      1
-              /opt/codex/bin/codex -c sandbox_mode=\"danger-full-access\" exec a very long prompt that goes on
+sessions      /opt/codex/bin/codex -c sandbox_mode=\"danger-full-access\" exec a very long prompt that goes on
 in doubt      pid 4710 since 2026-01-01T01:00:00Z (stopped): codex
 leftovers     pid 4711 since 2026-01-01T01:00:00Z: x\\u{1b}[2J -- sleep infinity
 undecided     `.envrc` changed

@@ -46,7 +46,7 @@ pub struct ProjectFlags {
     /// The research project, mounted at /workspace [default: workspace/]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub workspace: Option<PathBuf>,
-    /// A data set, read-only at /datasets/NAME; `none` does without; repeatable
+    /// A data set, read-only at /datasets/NAME, or `none`; repeatable
     #[arg(long = "dataset", value_name = "NAME=DIR", value_parser = OsStringValueParser::new().map(|text| dataset(&text)))]
     pub datasets: Vec<(String, PathBuf)>,
     /// Mount DIR although a rule refuses it; repeatable
