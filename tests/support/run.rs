@@ -4,11 +4,11 @@
 //! that should be empty is given as `""`.
 
 use crate::support::place::{Place, User};
-use crate::support::proc;
-use snapbox::cmd::Command;
+use crate::support::proc::{self, Said};
 use snapbox::{Assert, IntoData, Redactions};
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 /// Where Debian keeps programs. The user's own PATH may hold another Codex.
@@ -159,20 +159,9 @@ impl<'a> Xtask<'a> {
     #[track_caller]
     pub(crate) fn run(self) -> Run<'a> {
         let words = self.words();
-        let output = Command::new(&words[0])
-            .args(&words[1..])
-            .stdin(self.stdin)
-            .timeout(self.bound)
-            .output()
-            .unwrap_or_else(|err| panic!("cannot run {words:?}: {err}"));
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Run {
-            place: self.place,
-            code: output.status.code(),
-            stdout: text(&output.stdout),
-            stderr: text(&output.stderr),
-            words,
-        }
+        let Said { code, stdout, stderr } =
+            proc::bounded(Command::new(&words[0]).args(&words[1..]), self.stdin, self.bound);
+        Run { place: self.place, code, stdout, stderr, words }
     }
 }
 

@@ -28,6 +28,7 @@ use anyhow::{Context as _, Result};
 pub(crate) use clean::clean;
 use ground::{DemoGround, MadeByDemo};
 use stand_ins::StandIns;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -119,7 +120,7 @@ fn make_sources(cx: &Context, ground: &DemoGround, facts: &StandIns, tag: &str) 
 fn enter(cx: &Context, ground: &DemoGround, own: &Flags, yes: bool, facts: &StandIns) -> Result<u8> {
     let cx = ground.context(cx, facts.scripted());
     let yes = yes || facts.scripted();
-    let sandbox = |args| {
+    let sandbox = |args, beside| {
         life::sandbox(
             &cx,
             &Asked {
@@ -129,14 +130,15 @@ fn enter(cx: &Context, ground: &DemoGround, own: &Flags, yes: bool, facts: &Stan
                 leftovers: None,
                 on_change: None,
                 dry_run: false,
+                beside,
             },
             None,
         )
     };
     if !facts.scripted() {
-        return sandbox(Vec::new());
+        return sandbox(Vec::new(), BTreeSet::new());
     }
-    let code = sandbox(vec!["--version".to_owned()])?;
+    let code = sandbox(vec!["--version".to_owned()], BTreeSet::new())?;
     if code != 0 {
         return Ok(code);
     }
@@ -154,7 +156,7 @@ fn enter(cx: &Context, ground: &DemoGround, own: &Flags, yes: bool, facts: &Stan
     ui::say(
         "\nthe same again, for a session. Its replies are SCRIPTED, no model is asked; commands and output are real",
     );
-    let code = sandbox(session::args())?;
+    let code = sandbox(session::args(), model.started())?;
     model.end(&container)?;
     if code == 0 {
         report::seen(ground, own)?;

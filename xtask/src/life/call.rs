@@ -8,8 +8,10 @@ use super::locks::lock;
 use super::signals::Signals;
 use super::sources::Sources;
 use crate::context::Context;
+use crate::engine::cgroup::ProcessId;
 use crate::spec::words::OnChange;
 use anyhow::Result;
+use std::collections::BTreeSet;
 use std::fs::File;
 
 /// A call that has begun: it alone starts and proves the sandbox of this workspace.
@@ -27,6 +29,8 @@ pub(crate) struct Call<'a> {
     /// What is done with changes that act by themselves, where the user has said so, and whether the user can be asked.
     pub(super) on_change: Option<OnChange>,
     pub(super) can_ask: bool,
+    /// Programs that this tool itself runs inside, beside the session.
+    pub(super) beside: BTreeSet<ProcessId>,
     /// Held until another call may enter the same container.
     pub(super) lock: File,
 }
@@ -42,12 +46,18 @@ impl<'a> Call<'a> {
         let gathered = ground.gather(cx, Purpose::Enter, Some(&signals))?;
         gathered.ground.exposed.save_named()?;
         let (on_change, can_ask) = (None, false);
-        Ok(Call { cx, gathered, signals, held: Sources::new(), leftovers, on_change, can_ask, lock })
+        let (held, beside) = (Sources::new(), BTreeSet::new());
+        Ok(Call { cx, gathered, signals, held, leftovers, on_change, can_ask, beside, lock })
     }
 
     /// Says what is done with changes that act by themselves, or that the user can be asked.
     pub(crate) fn on_change(self, said: Option<OnChange>, can_ask: bool) -> Call<'a> {
         Call { on_change: said, can_ask, ..self }
+    }
+
+    /// Names the programs that this tool itself runs inside.
+    pub(crate) fn beside(self, beside: &BTreeSet<ProcessId>) -> Call<'a> {
+        Call { beside: beside.clone(), ..self }
     }
 
     pub(super) fn decision(&self) -> Decision<'_> {

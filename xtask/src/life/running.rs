@@ -219,7 +219,8 @@ impl Unproven<'_> {
 /// # Errors
 /// The host's configuration cannot be read, or the state folder cannot be written.
 fn refresh(call: &mut Call<'_>, container: &Container) -> Result<Vec<String>> {
-    if !Alive::read(container)?.others().is_empty() {
+    let alive = Alive::read(container)?;
+    if alive.others().iter().any(|process| !call.beside.contains(&process.id())) {
         let lines = ready::login(&call.gathered, Inside::Alive)?;
         return Ok(stays(call.gathered.ground.settings.shape.codex_home).into_iter().chain(lines).collect());
     }

@@ -3,12 +3,14 @@
 use super::ground::lacking;
 use super::{Call, Ground, Outcome, Policy, Program, Purpose, dry_run};
 use crate::context::Context;
+use crate::engine::cgroup::ProcessId;
 use crate::error::{self, usage};
 use crate::exposed::Exposed;
 use crate::spec::settings::Flags;
 use crate::spec::words::{Leftovers, OnChange};
 use crate::ui;
 use anyhow::Result;
+use std::collections::BTreeSet;
 
 /// What is asked of a call.
 #[derive(Debug, Clone)]
@@ -25,6 +27,8 @@ pub(crate) struct Asked {
     pub on_change: Option<OnChange>,
     /// Print the plan, run none of it.
     pub dry_run: bool,
+    /// Programs that this tool itself runs beside the session. No agent has written them.
+    pub beside: BTreeSet<ProcessId>,
 }
 
 /// Starts, proves, asks, enters. `exposed` is the list where it was just read. Returns the exit code of what was entered.
@@ -58,7 +62,8 @@ pub(crate) fn sandbox(cx: &Context, asked: &Asked, exposed: Option<Exposed>) -> 
     }
     let ground = Ground::read(cx, &asked.flags, exposed)?;
     let can_ask = cx.stdin_tty && !asked.yes;
-    let call = Call::begin(cx, ground, Policy::new(asked.leftovers, can_ask))?.on_change(asked.on_change, can_ask);
+    let call = Call::begin(cx, ground, Policy::new(asked.leftovers, can_ask))?;
+    let call = call.on_change(asked.on_change, can_ask).beside(&asked.beside);
     let left = match (call.start()?.prove()?, &asked.program) {
         (Outcome::Proven(proven), Program::Codex(args)) => proven.enter(asked.yes, args)?,
         (Outcome::Proven(proven), Program::Shell) => proven.shell(asked.yes)?,

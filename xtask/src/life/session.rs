@@ -126,6 +126,11 @@ impl Session {
         }
     }
 
+    /// What it has started, as far as that is noted.
+    pub(crate) fn started(&self) -> BTreeSet<ProcessId> {
+        self.started.iter().copied().collect()
+    }
+
     fn keep(&mut self, started: BTreeSet<ProcessId>) {
         if !started.is_empty() {
             self.started = started.iter().copied().collect();

@@ -6,6 +6,7 @@ use crate::life::{self, Asked, Program};
 use crate::spec::settings::Flags;
 use crate::spec::words::{Leftovers, OnChange};
 use anyhow::Result;
+use std::collections::BTreeSet;
 
 /// Start the sandbox, prove what it promises, enter Codex
 #[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq)]
@@ -36,5 +37,6 @@ pub struct Args {
 pub(crate) fn run(cx: &Context, args: &Args, exposed: Option<Exposed>) -> Result<u8> {
     let program = if args.shell { Program::Shell } else { Program::Codex(args.args.clone()) };
     let Args { flags, yes, leftovers, on_change, dry_run, .. } = args.clone();
-    life::sandbox(cx, &Asked { flags, program, yes, leftovers, on_change, dry_run }, exposed)
+    let beside = BTreeSet::new();
+    life::sandbox(cx, &Asked { flags, program, yes, leftovers, on_change, dry_run, beside }, exposed)
 }
