@@ -104,7 +104,8 @@ fn a_dry_run_says_what_a_run_is_refused_for_and_prints_the_plan_all_the_same() {
         let run = sandbox(&place, &[flags, &["--dry-run"]].concat()).run().ended(code);
         let last = run.stderr.lines().next_back().unwrap_or_default();
         assert_eq!(last, format!("a run is refused, with exit code {code}"), "{flags:?}: {}", run.stderr);
-        assert!(run.stderr.contains("\nerror: ") && run.stderr.contains("\nhint: "), "{flags:?}: {}", run.stderr);
+        let is_said = |mark: &str| run.stderr.lines().any(|line| line.starts_with(mark));
+        assert!(is_said("error: ") && is_said("hint: "), "{flags:?}: {}", run.stderr);
         let refused = run.stdout.split("\n# a run is refused: ").nth(1).unwrap_or_default();
         let reason = refused.lines().enumerate().take_while(|(i, line)| *i == 0 || line.starts_with("#  "));
         assert!(reason.into_iter().any(|(_, line)| line.contains(why)), "{flags:?}:\n{}", run.stdout);

@@ -338,11 +338,6 @@ mod tests {
                 "2 caches, of all your workspaces with `network: open`",
                 "the cache `codex-sandbox-cache-pip-open-a-0a1b2c3d-u7`, of this workspace alone",
             ]
-            .map(str::to_owned)
-            .into_iter()
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .collect::<Vec<_>>()
         );
         let said = "other,codex-sandbox-cache-pip-u7\n\n/a/path,codex-sandbox-cache-pip-u70\n";
         assert_eq!(mounted(&names, said), ["codex-sandbox-cache-pip-u7"]);
