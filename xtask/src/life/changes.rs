@@ -326,6 +326,9 @@ mod tests {
         };
         assert!(settle(looked()).unwrap());
         assert!(folder.exists());
+        let mut look = looked();
+        look.cut();
+        assert!(!settle(look).unwrap(), "what was not compared is not decided, so that `down` keeps the record");
         // `down --all` has removed it while the user thought: nothing is made anew.
         fs::remove_dir_all(&places.dir).unwrap();
         assert!(settle(looked()).is_err() && !places.dir.exists());
