@@ -85,6 +85,7 @@ fn run(cx: Context, task: &Task) -> anyhow::Result<u8> {
     }
     if flags.is_some() {
         inherited::said(&cx).iter().for_each(ui::warn);
+        codex::login::server_said(&cx).iter().for_each(ui::warn);
     }
     let settings = flags.as_ref().and_then(|flags| spec::settings::load_what_is_right(&cx, flags).ok());
     let Some((settings, _)) = settings else { return task.run(&cx, None) };
