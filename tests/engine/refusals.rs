@@ -44,7 +44,7 @@ fn a_workspace_that_holds_the_data_set() {
     let sandbox = Sandbox::new();
     let dir = sandbox.place.dir().join("repo");
     let data = format!("more={}", sandbox.place.mkdir("repo/data").display());
-    refused(&sandbox, &["--workspace", &dir.display().to_string(), "--dataset", &data], 2, "the data set lies in it");
+    refused(&sandbox, &["--workspace", &dir.display().to_string(), "--dataset", &data], 2, "it lies there");
 }
 
 #[test]
