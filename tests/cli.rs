@@ -220,5 +220,5 @@ fn an_image_that_is_not_up_to_date_is_said_to_be_so() {
     nothing(&place);
     let run = Xtask::at(&place).args(["image", "--cpu", "--check"]).run().ended(1);
     assert_eq!(run.stdout, "not up to date:\nno image has been built yet\n");
-    assert!(run.stderr.starts_with("`cargo xtask image` builds it"), "{}", run.stderr);
+    assert!(run.stderr.starts_with("`cargo xtask image --cpu` builds it"), "{}", run.stderr);
 }

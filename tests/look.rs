@@ -75,6 +75,7 @@ fn running(place: &Place, gpus: &str) -> Calls {
     FakeDocker::new()
         .answer("container inspect *", 0, &inspect.to_string(), "")
         .answer("volume ls *", 0, &volumes, "")
+        .answer("container ls *", 0, &format!("other,{volumes}"), "")
         .answer("top c0ffee *", 0, top, "")
         .answer("exec --user * /bin/df *", 0, "  Used  1B-blocks\n1048576 34359738368\n", "")
         .answer("exec --user * nvidia-smi *", 0, "0, NVIDIA GeForce RTX 5090, 37, 10240, 32607\n", "")
@@ -100,7 +101,7 @@ memory        at most [..]
 mounts        read-only  /datasets/ssv2     <- /data/ssv2
               writable   /home/codex/.codex <- /home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d/codex-home
               writable   /workspace         <- /home/me/project
-sessions      0
+sessions      none
 leftovers     pid 9 since [..]Z: /bin/df --block-size=1 --output=used,size /dev/shm
               pid 40 since [..]Z: x/u{1b}[2J -- sleep infinity
               pid 41 since [..]Z: sleep infinity

@@ -103,7 +103,9 @@ fn a_dry_run_says_what_a_run_is_refused_for_and_prints_the_plan_all_the_same() {
         docker.install(&place);
         let run = sandbox(&place, &[flags, &["--dry-run"]].concat()).run().ended(code);
         let last = run.stderr.lines().next_back().unwrap_or_default();
-        assert!(last.starts_with(&format!("a run is refused, with exit code {code}: ")), "{flags:?}: {}", run.stderr);
+        assert_eq!(last, format!("a run is refused, with exit code {code}"), "{flags:?}: {}", run.stderr);
+        let is_said = |mark: &str| run.stderr.lines().any(|line| line.starts_with(mark));
+        assert!(is_said("error: ") && is_said("hint: "), "{flags:?}: {}", run.stderr);
         let refused = run.stdout.split("\n# a run is refused: ").nth(1).unwrap_or_default();
         let reason = refused.lines().enumerate().take_while(|(i, line)| *i == 0 || line.starts_with("#  "));
         assert!(reason.into_iter().any(|(_, line)| line.contains(why)), "{flags:?}:\n{}", run.stdout);
@@ -118,7 +120,8 @@ fn a_dry_run_plans_without_a_data_set_that_has_no_directory_and_says_that_a_run_
     let task = |flags: &[&str]| Xtask::at(&place).args(["sandbox", "--cpu"]).args(flags.iter().copied()).run();
     let run = task(&["--dry-run"]).ended(2);
     let last = run.stderr.lines().next_back().unwrap_or_default();
-    assert_eq!(last, "a run is refused, with exit code 2: the data set `ssv2` has no directory", "{}", run.stderr);
+    assert_eq!(last, "a run is refused, with exit code 2", "{}", run.stderr);
+    assert!(run.stderr.contains("error: the data set `ssv2` has no directory\nhint: "), "{}", run.stderr);
     assert!(run.stdout.contains(" up --detach ") && !run.stdout.contains("/datasets/ssv2"), "{}", run.stdout);
     // All that can be seen at once is said at once.
     let run = task(&[]).ended(2);

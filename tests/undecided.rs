@@ -47,7 +47,7 @@ fn what_nobody_could_be_asked_about_is_named_until_somebody_decides() {
         assert!(is_named(&place) && folder.join("obeyed").exists(), "{}", status(&place, &[]));
         let planned = Xtask::at(&place).args(["down", "--dry-run"]).run().ok().stdout;
         assert!(planned.contains("# undecided, asked about then: `.envrc` is new"), "{planned}");
-        assert!(status(&place, &[]).contains("`cargo xtask down --on-change keep`, `restore` or `aside` decides"));
+        assert!(status(&place, &[]).contains("`cargo xtask down --on-change keep` (or `restore`, or `aside`) decides"));
     }
     let said = down(&["--on-change", "aside"]);
     assert!(said.contains("`.envrc` is set aside as `.envrc.set-aside-1`"), "{said}");

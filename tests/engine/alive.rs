@@ -45,7 +45,7 @@ fn what_takes_the_names_of_the_containers_own_processes_is_named_held_against_a_
     let sandbox = Sandbox::new();
     let left = shell(&sandbox, HIDDEN);
     names_all(&left.stderr);
-    assert!(left.stderr.contains("`--leftovers end` at the next entry ends them alone"), "{}", left.stderr);
+    assert!(left.stderr.contains("--leftovers end` ends them alone and enters"), "{}", left.stderr);
     let container = sandbox.containers().remove(0);
 
     let status: Value = serde_json::from_str(&sandbox.task("status").args(["--json"]).run().ok().stdout).expect("JSON");
@@ -412,7 +412,7 @@ fn down_names_what_it_ends_asks_on_a_terminal_and_the_session_does_not_say_that_
         // A terminal of its own: the other one holds the place's.
         let place = Place::new();
         let asked = Terminal::open(&place, sandbox.task("down"));
-        asked.shows("Remove it? [y/N]", 30);
+        asked.shows("Remove all of that? [y/N]", 30);
         asked.press("Enter");
         assert_eq!(asked.ended(30), 1);
     }

@@ -44,7 +44,7 @@ fn a_workspace_that_holds_the_data_set() {
     let sandbox = Sandbox::new();
     let dir = sandbox.place.dir().join("repo");
     let data = format!("more={}", sandbox.place.mkdir("repo/data").display());
-    refused(&sandbox, &["--workspace", &dir.display().to_string(), "--dataset", &data], 2, "the data set lies in it");
+    refused(&sandbox, &["--workspace", &dir.display().to_string(), "--dataset", &data], 2, "it lies there");
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn a_writable_alias_of_the_data_set_within_the_workspace() {
 fn this_repository_as_the_workspace() {
     let sandbox = Sandbox::new();
     let root = sandbox.place.root().display().to_string();
-    refused(&sandbox, &["--workspace", &root], 2, "shows this repository");
+    refused(&sandbox, &["--workspace", &root], 2, "is or contains this repository");
 }
 
 #[test]

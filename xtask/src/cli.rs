@@ -5,8 +5,9 @@ mod help;
 use crate::context::Context;
 use crate::exposed::Exposed;
 use crate::spec::settings::Flags;
-use crate::{demo, dev, gpu_smoke, tasks};
+use crate::{demo, dev, gpu_smoke, ours, tasks};
 use anyhow::Result;
+use clap::error::{ContextKind, ContextValue};
 use clap::{Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -58,14 +59,26 @@ pub fn command() -> Command {
 
 /// Parses a command line. A request for help is an error of clap too; the caller prints it.
 pub fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Task, clap::Error> {
-    let matches = command().try_get_matches_from(args)?;
+    let matches = command().try_get_matches_from(args).map_err(without_hidden)?;
     Ok(CommandLine::from_arg_matches(&matches)?.task)
 }
 
-/// The names of the tasks that take a workspace.
-pub(crate) fn with_workspace() -> Vec<String> {
-    let takes = |task: &&Command| task.get_arguments().any(|arg| arg.get_id() == "workspace");
-    command().get_subcommands().filter(takes).map(|task| task.get_name().to_owned()).collect()
+/// The error, which proposes no task that the help does not name: clap proposes those too.
+fn without_hidden(mut err: clap::Error) -> clap::Error {
+    let command = command();
+    let is_hidden = |name: &String| command.get_subcommands().any(|task| task.is_hide_set() && task.get_name() == name);
+    if let Some(ContextValue::Strings(names)) = err.get(ContextKind::SuggestedSubcommand) {
+        let names: Vec<String> = names.iter().filter(|name| !is_hidden(name)).cloned().collect();
+        err.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(names));
+    }
+    err
+}
+
+/// The tasks, each with its flags.
+pub(crate) fn taking() -> Vec<ours::Taking> {
+    let flag = |arg: &clap::Arg| arg.get_long().map(|name| format!("--{name}"));
+    let flags = |task: &Command| (task.get_name().to_owned(), task.get_arguments().filter_map(flag).collect());
+    command().get_subcommands().map(flags).collect()
 }
 
 impl Task {
@@ -100,7 +113,7 @@ impl Task {
     }
 
     /// The flags that advice has to repeat beside it, with their values as words of a shell. The demo's own sandbox ends with
-    /// the demo, and what a benchmark or a smoke test is given is not the user's sandbox.
+    /// the demo, and what a benchmark is given is not the user's sandbox.
     pub(crate) fn given(&self, cx: &Context) -> Vec<(&'static str, Vec<String>)> {
         match self {
             Task::Sandbox(_)
@@ -108,10 +121,10 @@ impl Task {
             | Task::Doctor(_)
             | Task::Status(_)
             | Task::Down(_)
-            | Task::Commits(_) => self.flags().map_or_else(Vec::new, |flags| flags.given(cx)),
-            Task::GpuSmoke(_)
-            | Task::Image(_)
-            | Task::Demo(_)
+            | Task::Commits(_)
+            | Task::GpuSmoke(_)
+            | Task::Image(_) => self.flags().map_or_else(Vec::new, |flags| flags.given(cx)),
+            Task::Demo(_)
             | Task::Bench(_)
             | Task::Test(_)
             | Task::Devcontainer

@@ -108,9 +108,24 @@ impl Context {
     }
 
     /// A path of the command line, of the environment, or one that was typed as an answer, made absolute. No shell has
-    /// replaced `~` in an answer, nor in `--dataset ssv2=~/data`.
+    /// replaced `~` in an answer, nor in `--dataset ssv2=~/data`. The kernel names the working directory without symlinks, so
+    /// that the `..` at the start lead to its parents by name; any other one is left to whoever follows the path.
     pub(crate) fn absolute(&self, path: &Path) -> PathBuf {
-        path.strip_prefix("~").map_or_else(|_| self.cwd.join(path), |rest| self.home.join(rest))
+        if let Ok(rest) = path.strip_prefix("~") {
+            return self.home.join(rest);
+        }
+        let (mut dir, mut rest) = (self.cwd.clone(), path);
+        loop {
+            if let Ok(next) = rest.strip_prefix(".") {
+                rest = next;
+            } else if let Ok(next) = rest.strip_prefix("..") {
+                dir.pop();
+                rest = next;
+            } else {
+                break;
+            }
+        }
+        if rest.as_os_str().is_empty() && rest != path { dir } else { dir.join(rest) }
     }
 }
 
@@ -236,6 +251,23 @@ mod tests {
         }
         assert_eq!(read("OTHER", odd()), Ok(BTreeMap::new()));
         assert_eq!(read("HOME", "/ä b".into()), Ok([("HOME".to_owned(), "/ä b".to_owned())].into()));
+    }
+
+    #[test]
+    fn the_parents_of_the_working_directory_have_their_own_names() {
+        let cx = Context { cwd: "/a/b".into(), home: "/home/me".into(), ..Context::default() };
+        for (path, absolute) in [
+            ("../data", "/a/data"),
+            ("../..", "/"),
+            ("../../../x", "/x"),
+            ("./../x", "/a/x"),
+            ("link/../x", "/a/b/link/../x"),
+            ("/p/../x", "/p/../x"),
+            ("~/x", "/home/me/x"),
+            ("", "/a/b/"),
+        ] {
+            assert_eq!(cx.absolute(Path::new(path)).as_os_str(), absolute, "{path}");
+        }
     }
 
     #[test]

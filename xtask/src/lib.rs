@@ -88,10 +88,11 @@ fn run(cx: Context, task: &Task) -> anyhow::Result<u8> {
     let flags = task.flags();
     let (workspace, given) = (task.workspace(&cx), task.given(&cx));
     if workspace.is_some() || !given.is_empty() {
-        ours::name(workspace.as_deref(), cli::with_workspace(), given);
+        ours::name(workspace.as_deref(), cli::taking(), given);
     }
     if flags.is_some() {
         inherited::said(&cx).iter().for_each(ui::warn);
+        codex::login::server_said(&cx).iter().for_each(ui::warn);
     }
     let settings = flags.as_ref().and_then(|flags| spec::settings::load_what_is_right(&cx, flags).ok());
     let Some((settings, _)) = settings else { return task.run(&cx, None) };

@@ -6,24 +6,27 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 /// The tasks whose commands mean another sandbox, or none, without the settings of the call.
-const SHAPED: [&str; 2] = ["sandbox", "mounts"];
+const SHAPED: [&str; 5] = ["sandbox", "mounts", "image", "gpu-smoke", "doctor"];
 
 /// What a call of a task must name.
 #[derive(Debug)]
 struct Given {
     /// The workspace, as one word of a shell, where it is not the one of the settings files.
     workspace: Option<String>,
-    /// The tasks that have its flag.
-    tasks: Vec<String>,
+    /// The tasks, each with its flags.
+    tasks: Vec<Taking>,
     /// The other flags that shape the sandbox, each with its values as words of a shell.
     settings: Vec<(&'static str, Vec<String>)>,
 }
 
+/// A task, and the flags that it takes.
+pub(crate) type Taking = (String, Vec<String>);
+
 /// Set once at the start, where flags say what the settings files do not.
 static GIVEN: OnceLock<Given> = OnceLock::new();
 
-/// From now on every command of these tasks names this workspace, and where they depend on the settings, these too.
-pub(crate) fn name(workspace: Option<&Path>, tasks: Vec<String>, settings: Vec<(&'static str, Vec<String>)>) {
+/// From now on every command of these tasks that takes it names this workspace, and where they depend on the settings, these too.
+pub(crate) fn name(workspace: Option<&Path>, tasks: Vec<Taking>, settings: Vec<(&'static str, Vec<String>)>) {
     let workspace = workspace.map(|dir| text::word(&dir.display().to_string()));
     let _ = GIVEN.set(Given { workspace, tasks, settings });
 }
@@ -46,8 +49,8 @@ impl Given {
             spelled.push_str(before);
             spelled.push_str(head);
             let begins = spelled.len() == head.len() || before.ends_with('`');
-            if begins && self.tasks.iter().any(|known| known == task) {
-                spelled.push_str(&self.missing(task, tail.split('`').next().unwrap_or_default()));
+            if let Some(taking) = self.tasks.iter().find(|(known, _)| begins && known == task) {
+                spelled.push_str(&self.missing(taking, tail.split('`').next().unwrap_or_default()));
             }
             rest = tail;
         }
@@ -55,17 +58,19 @@ impl Given {
     }
 
     /// What a command lacks whose own flags are these. One that names a workspace itself means another sandbox.
-    fn missing(&self, task: &str, own: &str) -> String {
+    fn missing(&self, (task, flags): &Taking, own: &str) -> String {
         let names = |flag: &str| own.split_whitespace().any(|word| word.split('=').next() == Some(flag));
+        let takes = |flag: &str| flags.iter().any(|known| known == flag);
         let mut more = String::new();
         let same = self.workspace.as_ref().is_some_and(|workspace| own.contains(workspace.as_str()));
-        if let Some(workspace) = self.workspace.as_ref().filter(|_| !names("--workspace")) {
+        if let Some(workspace) = self.workspace.as_ref().filter(|_| takes("--workspace") && !names("--workspace")) {
             more.push_str(" --workspace ");
             more.push_str(workspace);
         } else if names("--workspace") && !same {
             return more;
         }
-        for (flag, values) in self.settings.iter().filter(|(flag, _)| SHAPED.contains(&task) && !names(flag)) {
+        let lacks = |flag: &str| SHAPED.contains(&task.as_str()) && takes(flag) && !names(flag);
+        for (flag, values) in self.settings.iter().filter(|(flag, _)| lacks(flag)) {
             let each = |value: &String| if value.is_empty() { format!(" {flag}") } else { format!(" {flag} {value}") };
             more.extend(values.iter().map(each));
         }
@@ -77,9 +82,13 @@ impl Given {
 mod tests {
     use super::*;
 
+    fn taking<const N: usize>(tasks: [(&str, &str); N]) -> Vec<Taking> {
+        tasks.map(|(task, flags)| (task.to_owned(), flags.split(' ').map(str::to_owned).collect())).into()
+    }
+
     #[test]
     fn advice_names_the_workspace_wherever_the_task_takes_one_and_once() {
-        let tasks = vec!["down".into(), "sandbox".into()];
+        let tasks = taking([("down", "--workspace"), ("sandbox", "--workspace")]);
         let given = Given { workspace: Some("'/my project'".into()), tasks, settings: Vec::new() };
         for (text, spelled) in [
             ("run `cargo xtask down`", "run `cargo xtask down --workspace '/my project'`"),
@@ -100,7 +109,8 @@ mod tests {
 
     #[test]
     fn advice_has_the_settings_of_the_call_where_the_command_depends_on_them() {
-        let tasks = vec!["down".into(), "sandbox".into(), "mounts".into()];
+        let all = "--workspace --cpu --dataset";
+        let tasks = taking([("down", all), ("sandbox", all), ("mounts", all), ("image", "--cpu")]);
         let settings = vec![("--cpu", vec![String::new()]), ("--dataset", vec!["a=/a".into(), "'b=/b c'".into()])];
         let given = Given { workspace: Some("/p".into()), tasks: tasks.clone(), settings: settings.clone() };
         let all = "--cpu --dataset a=/a --dataset 'b=/b c'";
@@ -111,6 +121,7 @@ mod tests {
             ),
             ("`cargo xtask mounts`", format!("`cargo xtask mounts --workspace /p {all}`")),
             ("`cargo xtask down`", "`cargo xtask down --workspace /p`".to_owned()),
+            ("`cargo xtask image`", "`cargo xtask image --cpu`".to_owned()),
             (
                 "`cargo xtask sandbox --dataset a=DIR`",
                 "`cargo xtask sandbox --workspace /p --cpu --dataset a=DIR`".to_owned(),

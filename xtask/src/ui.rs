@@ -83,7 +83,7 @@ fn put(mut stream: impl std::io::Write, text: &str) {
 
 /// Prints a result for people, with coloured marks. On a terminal a line that is longer goes on indented, as in [`say`].
 pub(crate) fn table(text: impl Display) {
-    put(std::io::stdout(), &laid(&harmless(&text.to_string()), stdout()));
+    put(std::io::stdout(), &laid(&ours::spelled(&harmless(&text.to_string())), stdout()));
 }
 
 /// Prints a line of a plan: a comment is one line whatever stands in it, since the plan can be pasted into a shell.

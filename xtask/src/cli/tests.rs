@@ -12,6 +12,12 @@ fn the_command_line_is_well_formed() {
 }
 
 #[test]
+fn a_task_that_the_help_does_not_name_is_not_proposed() {
+    let said = parse(["xtask", "commit"].map(Into::into)).unwrap_err().to_string();
+    assert!(said.contains("'commits'") && !said.contains("complete"), "{said}");
+}
+
+#[test]
 fn codex_arguments_come_after_two_dashes() {
     let task = parsed("sandbox --cpu --yes --dataset ssv2=/d --dataset k=a=b -- --version -m x");
     let Task::Sandbox(args) = task else { panic!("{task:?}") };

@@ -20,7 +20,7 @@ mod token;
 #[cfg(any(test, fuzzing))]
 pub(crate) use auth::fuzz;
 
-pub(crate) use ask::{Asker, Patience};
+pub(crate) use ask::{Asker, Patience, server_said};
 pub(crate) use form::Form;
 pub(crate) use inside::{Held, InHome, give, held, note, push};
 pub(crate) use judge::Inside;

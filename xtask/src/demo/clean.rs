@@ -35,7 +35,11 @@ pub(crate) fn clean(cx: &Context) -> Result<u8> {
     let stopped = provide::stop(cx)?;
     if kept.is_empty() {
         let codex = ground.codex.parent().unwrap_or(&ground.codex).to_path_buf();
-        exec::all(&[ground.root.clone(), codex].map(|path| Step::Remove { path }))?;
+        let there: Vec<_> = [ground.root.clone(), codex].into_iter().filter(|path| path.exists()).collect();
+        exec::all(&there.iter().map(|path| Step::Remove { path: path.clone() }).collect::<Vec<_>>())?;
+        for path in there {
+            ui::say(format_args!("removed `{}`", path.display()));
+        }
     } else {
         ground.write(&MadeByDemo { images: kept.clone(), ..record.clone() })?;
     }

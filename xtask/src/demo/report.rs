@@ -60,7 +60,7 @@ pub(super) fn report(cx: &Context, ground: &DemoGround, own: &Flags, record: &Ma
     let parts = parts.into_iter().chain(images).chain([("packages", packages)]);
     let rows: Vec<_> = parts.filter_map(|(name, what)| Some(vec![format!("  {name}"), what?])).collect();
     ui::say("\nmade by the demo:");
-    ui::say(ui::columns(&rows).trim_end());
+    ui::say(ui::columns_within(&rows, ui::stderr().width).trim_end());
     ui::say("remove all of it:\n  cargo xtask demo --clean");
     ui::say(
         "on a machine with a GPU:\n  cargo xtask doctor\n  cargo xtask gpu-smoke\n  cargo xtask sandbox --dataset ssv2=/data/ssv2",

@@ -14,6 +14,7 @@ use crate::spec::words::{self, Cache, CacheSharing, Handed, Network};
 use crate::spec::{Mount, Role, Spec};
 use crate::step::{Command, Step};
 use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The label of our volumes: the name of the cache.
@@ -190,13 +191,32 @@ pub(crate) fn unused(volumes: &[String], uid: u32, sharing: CacheSharing) -> Vec
     }
 }
 
-/// Says what they are, and how they are removed.
-pub(crate) fn unused_line(volumes: &[String]) -> String {
-    format!(
-        "earlier versions shared these caches between all your workspaces, which only `cache_sharing: all` still does: `docker \
-         volume rm {}` removes them",
-        volumes.join(" ")
-    )
+/// Says of caches of this user whose they are, a line for each kind of owner. `project` is the workspace whose own they may be.
+pub(crate) fn whose(volumes: &[String], uid: u32, project: &str) -> Vec<String> {
+    let key = project.strip_prefix(PROJECT);
+    let owners = volumes.iter().filter_map(|name| Some((name, Named::read(name, uid)?.owner)));
+    let mut lines: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for (name, Owner { network, workspace }) in owners {
+        let whose = match (network, workspace) {
+            (_, Some(workspace)) if Some(workspace.as_str()) == key => "of this workspace alone".to_owned(),
+            (_, Some(_)) => "each of another workspace alone".to_owned(),
+            (Some(network), None) => format!("of all your workspaces with `network: {network}`"),
+            (None, None) => "of all your workspaces".to_owned(),
+        };
+        lines.entry(whose).or_default().push(name);
+    }
+    let line = |(whose, names): (String, Vec<&str>)| match names.as_slice() {
+        [name] => format!("the cache `{name}`, {whose}"),
+        names => format!("{} caches, {whose}", names.len()),
+    };
+    lines.into_iter().map(line).collect()
+}
+
+/// The volumes among these that a container has mounted, by what the engine says of all containers, a line each with the names
+/// of their volumes between commas.
+pub(crate) fn mounted<'a>(volumes: &'a [String], said: &str) -> Vec<&'a str> {
+    let names: BTreeSet<&str> = said.lines().flat_map(|line| line.split(',')).map(str::trim).collect();
+    volumes.iter().map(String::as_str).filter(|name| names.contains(name)).collect()
 }
 
 #[cfg(test)]
@@ -301,6 +321,27 @@ mod tests {
         let pip = "docker volume create --label 'codex-sandbox.cache=pip' --label 'codex-sandbox.user=1000' --label \
                    'codex-sandbox.network=open' codex-sandbox-cache-pip-open-u1000";
         assert!(steps.iter().any(|step| step == pip), "{steps:#?}");
+    }
+
+    #[test]
+    fn many_caches_are_told_by_whose_they_are_and_which_are_in_use() {
+        let names = [
+            "pip-open-u7", "uv-open-u7", "pip-u7", "pip-open-a-0a1b2c3d-u7", "uv-none-b-0a1b2c3e-u7",
+            "uv-open-c-0a1b2c3f-u7",
+        ];
+        let names = names.map(|name| format!("codex-sandbox-cache-{name}"));
+        assert_eq!(
+            whose(&names, 7, "codex-sandbox-a-0a1b2c3d"),
+            [
+                "2 caches, each of another workspace alone",
+                "the cache `codex-sandbox-cache-pip-u7`, of all your workspaces",
+                "2 caches, of all your workspaces with `network: open`",
+                "the cache `codex-sandbox-cache-pip-open-a-0a1b2c3d-u7`, of this workspace alone",
+            ]
+        );
+        let said = "other,codex-sandbox-cache-pip-u7\n\n/a/path,codex-sandbox-cache-pip-u70\n";
+        assert_eq!(mounted(&names, said), ["codex-sandbox-cache-pip-u7"]);
+        assert_eq!(mounted(&names, ""), Vec::<&str>::new());
     }
 
     #[test]

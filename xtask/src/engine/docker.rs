@@ -246,6 +246,11 @@ pub(crate) fn volumes(part: &str) -> Command {
     docker(["volume", "ls", "--format", "{{.Name}}", "--filter", &format!("name={part}")])
 }
 
+/// For each container, whether it runs or not, its name and the volumes that it has mounted, in a line with commas between.
+pub(crate) fn mounted_volumes() -> Command {
+    docker(["container", "ls", "--all", "--no-trunc", "--format", "{{.Names}},{{.Mounts}}"])
+}
+
 /// Removes volumes. With `--force`, a volume that does not exist is no error; one that a container uses is still refused.
 pub(crate) fn remove_volumes(names: &[String]) -> Command {
     docker(["volume", "rm", "--force"]).args(names.iter().cloned()).timeout(120)

@@ -44,7 +44,7 @@ pub(super) fn prepare_at(
     let git = Beneath::make_root(&private.join("git"), 0o755)?;
     let mut notes = repo.notes.clone();
     if identity.name.is_none() || identity.email.is_none() {
-        notes.push("git knows no `user.name` and `user.email` of yours: commits inside need them".into());
+        notes.push("git on this host knows no name or address of yours, which commits inside need: `git config --global user.name NAME`, `git config --global user.email ADDRESS`".into());
     }
     if names_filters(&repo.workspace) {
         notes.push(

@@ -6,7 +6,6 @@ pub(crate) mod one_shot;
 mod output;
 
 use crate::context::Context;
-use crate::distro::Package;
 use crate::engine::{Engine, errors};
 use crate::error::{Failure, Kind, host};
 use crate::exec::{self, End};
@@ -54,16 +53,14 @@ pub struct Wish {
 /// Why there is no GPU to run on, where none was asked for.
 fn no_gpu(engine: &Engine, known: &GpuFacts) -> Failure {
     let why = if !known.may_have_gpus() {
-        host(gpu::silence(known))
-            .hint("install NVIDIA's driver, with open kernel modules for Blackwell")
-            .remedies(engine.distro.install(Package::Driver, false))
+        host(gpu::silence(known)).hint("a GPU needs NVIDIA's driver: `cargo xtask doctor` says how it is installed")
     } else {
         match gpu::route(&Gpus::All, engine, known) {
             Err(failure) => failure,
             Ok(_) => host("no GPU was asked for, and this host has one"),
         }
     };
-    why.hint("then run `cargo xtask gpu-smoke` without `--cpu` and `--gpus none`")
+    why.hint("then run this again without `--cpu` and `--gpus none`")
 }
 
 /// The report, or why there is none that can be relied on, and the digest that the kernel must have written.

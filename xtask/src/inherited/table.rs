@@ -301,10 +301,32 @@ pub(super) const WANTED: &[&str] = &[
 /// What is never missed: this tool sets it itself, or no command that it starts obeys it (no git that is started talks to a network). Terminals of editors, `sudo` and a
 /// login by ssh set many of them.
 pub(super) const QUIET: &[&str] = &[
-    "CODEX_ACCESS_TOKEN", "CODEX_API_KEY", "DOCKER_BUILDKIT", "GIT_ASKPASS", "GIT_AUTHOR_*", "GIT_COMMITTER_*",
-    "GIT_EDITOR", "GIT_MERGE_AUTOEDIT", "GIT_PAGER", "GIT_PS1_*", "GIT_SEQUENCE_EDITOR", "GIT_SSL_*",
-    "GIT_TERMINAL_PROMPT", "SSH_CLIENT", "SSH_CONNECTION", "SSH_ORIGINAL_COMMAND", "SSH_TTY", "SUDO_COMMAND",
-    "SUDO_EDITOR", "SUDO_GID", "SUDO_HOME", "SUDO_PS1", "SUDO_UID", "SUDO_USER",
+    // The override has a line of its own where the host's Codex is asked.
+    "CODEX_ACCESS_TOKEN",
+    "CODEX_API_KEY",
+    "CODEX_REFRESH_TOKEN_URL_OVERRIDE",
+    "DOCKER_BUILDKIT",
+    "GIT_ASKPASS",
+    "GIT_AUTHOR_*",
+    "GIT_COMMITTER_*",
+    "GIT_EDITOR",
+    "GIT_MERGE_AUTOEDIT",
+    "GIT_PAGER",
+    "GIT_PS1_*",
+    "GIT_SEQUENCE_EDITOR",
+    "GIT_SSL_*",
+    "GIT_TERMINAL_PROMPT",
+    "SSH_CLIENT",
+    "SSH_CONNECTION",
+    "SSH_ORIGINAL_COMMAND",
+    "SSH_TTY",
+    "SUDO_COMMAND",
+    "SUDO_EDITOR",
+    "SUDO_GID",
+    "SUDO_HOME",
+    "SUDO_PS1",
+    "SUDO_UID",
+    "SUDO_USER",
 ];
 
 /// All rows, with who gets them.

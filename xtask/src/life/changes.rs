@@ -19,6 +19,10 @@ use std::time::{Duration, Instant};
 /// How often the question is asked where the answer is none of its words.
 const TRIES: usize = 3;
 
+/// How what is undecided is decided.
+pub(super) const DECIDES: &str =
+    "`cargo xtask down --on-change keep` (or `restore`, or `aside`) decides, and so does the next entry";
+
 const QUESTION: &str = "Keep what acts by itself, restore what was there, or set it aside? [K/r/a] ";
 
 /// The most lines about what was undone, and about what was not.
@@ -47,13 +51,20 @@ pub(crate) struct Decision<'a> {
     /// The user can be asked; meanwhile signals end this process.
     can_ask: bool,
     signals: &'a Signals,
+    /// Whether what was there before is removed afterwards: nothing can be decided later.
+    is_last: bool,
     /// Whether an end was asked for before: where a terminal was closed it is looked all the same, but nobody is asked.
     had_ended: bool,
 }
 
 impl<'a> Decision<'a> {
     pub(crate) fn new(said: Option<OnChange>, can_ask: bool, signals: &'a Signals) -> Decision<'a> {
-        Decision { said, can_ask, signals, had_ended: signals.end() }
+        Decision { said, can_ask, signals, is_last: false, had_ended: signals.end() }
+    }
+
+    /// Says that nothing can be decided later.
+    pub(crate) fn last(self) -> Decision<'a> {
+        Decision { is_last: true, ..self }
     }
 
     /// Whether the user wants what is being done now to end.
@@ -77,11 +88,12 @@ impl<'a> Decision<'a> {
             (None, false) => Err("nobody could be asked"),
         };
         made.inspect_err(|why| {
-            ui::warn(format_args!(
-                "what acts by itself is kept, because {why}, and stays undecided: `cargo xtask status` names it until \
-                 `--on-change keep` accepts it, `--on-change restore` puts back what was there, or `--on-change aside` \
-                 renames what is new or changed"
-            ));
+            ui::warn(match self.is_last {
+                true => format!("what acts by itself is kept, because {why}"),
+                false => format!(
+                    "what acts by itself is kept, because {why}, and stays undecided: `cargo xtask status` names it, and {DECIDES}"
+                ),
+            });
         })
         .ok()
     }
@@ -237,7 +249,7 @@ pub(super) fn name(undecided: &Undecided) {
     let lines = undecided.lines();
     if !lines.is_empty() {
         ui::warn(format_args!(
-            "this acts by itself on this host, changed in an earlier session, and is undecided: {}; `--on-change` decides",
+            "this acts by itself on this host, changed in an earlier session, and is undecided: {}; {DECIDES}",
             lines.join(", ")
         ));
     }
@@ -314,6 +326,9 @@ mod tests {
         };
         assert!(settle(looked()).unwrap());
         assert!(folder.exists());
+        let mut look = looked();
+        look.cut();
+        assert!(!settle(look).unwrap(), "what was not compared is not decided, so that `down` keeps the record");
         // `down --all` has removed it while the user thought: nothing is made anew.
         fs::remove_dir_all(&places.dir).unwrap();
         assert!(settle(looked()).is_err() && !places.dir.exists());

@@ -32,6 +32,8 @@ pub(crate) struct Removal {
     caches: bool,
     /// The volumes of the caches that are removed: all of the user's, or those of this workspace alone with its state folder.
     volumes: Vec<String>,
+    /// That a container of another workspace has some of them, as a line.
+    in_use: Option<String>,
     /// Whether there is a state folder.
     had_state: bool,
     /// The commits that would be lost, a line each, where the state folder is removed.
@@ -67,6 +69,7 @@ impl Removal {
             (false, true) => caches::of_workspace(caches_of(uid)?, uid, &places.project),
             (false, false) => Vec::new(),
         };
+        let in_use = in_use(&volumes, &compose::container_name(&places.project))?;
         let commits = if all { commits(&settings.workspace, &places, stop) } else { Vec::new() };
         if stop() {
             return Err(interrupted("nothing was removed: it was interrupted").into());
@@ -80,6 +83,7 @@ impl Removal {
             all,
             caches,
             volumes,
+            in_use,
             commits,
             _lock: lock,
         })
@@ -130,13 +134,21 @@ impl Removal {
                 self.places.dir.display()
             )
         });
-        let uid = User::read().uid;
-        let own = caches::of_workspace(self.volumes.clone(), uid, &self.places.project);
-        let whose = |name| {
-            if own.contains(name) { "is this workspace's own cache" } else { "may be in use by other workspaces" }
-        };
-        let volumes = self.volumes.iter().map(|name| format!("the volume `{name}` {}", whose(name)));
-        home.into_iter().chain(self.commits.clone()).chain(volumes).collect()
+        let volumes = caches::whose(&self.volumes, User::read().uid, &self.places.project);
+        let volumes = volumes.into_iter().map(|line| format!("removed with it: {line}"));
+        home.into_iter().chain(self.commits.clone()).chain(volumes).chain(self.in_use.clone()).collect()
+    }
+
+    /// Says that what is undecided can be decided for the last time, where that is so.
+    pub(crate) fn last_chance(&self) -> Option<String> {
+        let lines = self.undecided();
+        (self.all && !lines.is_empty()).then(|| {
+            format!(
+                "what acts by itself is undecided: {}; `cargo xtask down --all --on-change restore` (or `aside`) is the last \
+                 chance to undo it",
+                lines.join(", ")
+            )
+        })
     }
 
     /// What acts by itself and waits for a decision since the last look, a line each.
@@ -171,11 +183,11 @@ impl Removal {
         if !decided && places.obeyed.exists() {
             ui::warn(match self.all {
                 true => {
-                    "what tools on this host obeyed before is removed with the rest: from now on nothing tells what changed"
+                    "what tools on this host obeyed before is removed with the rest: from now on nothing tells what changed, and nothing restores it"
                 }
                 false => {
                     "what tools on this host obeyed before is kept, because what changed is not decided, or not all was \
-                     compared: the next start, or `cargo xtask down` with `--on-change`, compares with it"
+                     compared: the next start, or `cargo xtask down --on-change keep`, compares with it"
                 }
             });
         }
@@ -193,7 +205,7 @@ impl Removal {
         drop(locks);
         // What could not be removed of the home may hold a copy of the whole login.
         note.map_or(Ok(()), login::WholeNote::keep)?;
-        tidied.map_err(|err| if self.volumes.is_empty() { err } else { err.context(in_use()) })?;
+        tidied.map_err(|err| if self.volumes.is_empty() { err } else { err.context(not_all()) })?;
         let name = compose::container_name(&self.places.project);
         ui::say(match self.container {
             Some(_) => format!("removed the container `{name}`"),
@@ -235,7 +247,20 @@ pub(crate) fn caches_of(uid: u32) -> Result<Vec<String>> {
     Ok(caches::parse_list(&exec::stdout_of(&caches::list())?, uid))
 }
 
-fn in_use() -> crate::error::Failure {
+/// Which of the caches another container than this workspace's has mounted, as a line: the engine removes none of those.
+fn in_use(volumes: &[String], own: &str) -> Result<Option<String>> {
+    if volumes.is_empty() {
+        return Ok(None);
+    }
+    let said = exec::stdout_of(&docker::mounted_volumes())?;
+    let others = said.lines().filter(|line| line.split(',').next() != Some(own)).collect::<Vec<_>>().join("\n");
+    let mounted = caches::mounted(volumes, &others);
+    Ok((!mounted.is_empty()).then(|| {
+        format!("in use by the container of another workspace, so that they stay: `{}`", mounted.join("`, `"))
+    }))
+}
+
+fn not_all() -> crate::error::Failure {
     failed("not everything was removed: the caches may be in use by the sandbox of another workspace")
         .hint("`cargo xtask down --workspace DIR` ends that one; then run this again")
 }
@@ -258,6 +283,7 @@ mod tests {
             all,
             caches: false,
             volumes: Vec::new(),
+            in_use: None,
             had_state: true,
             commits: Vec::new(),
             _lock: None,

@@ -19,7 +19,7 @@ pub(crate) fn dry_run(cx: &Context, gathered: &Gathered, program: &Program) -> R
     let mut plan = plan(cx, gathered);
     let lacking = gathered.ground.refused.iter().cloned().map(anyhow::Error::from);
     plan.refused.splice(0..0, lacking);
-    plan.refused.extend(refusals(cx, gathered, &plan.recreated));
+    plan.refused.extend(refusals(cx, gathered, &plan.recreated, &plan.has));
     if plan.entered.is_none() {
         plan.refused.extend(gathered.codex.refuse_copy(&gathered.ground.exposed).err());
     }
@@ -30,21 +30,19 @@ pub(crate) fn dry_run(cx: &Context, gathered: &Gathered, program: &Program) -> R
         ui::planned(format_args!("# codex home: {note}"));
     }
     plan.text(cx, gathered, program).iter().for_each(ui::planned);
-    Ok(plan.refused.first().map_or(0, refused))
-}
-
-/// Says that a run would end without a sandbox, and returns its exit code.
-fn refused(why: &anyhow::Error) -> u8 {
-    let code = error::exit_code(why);
-    let text = format!("{why:#}");
-    ui::say(format_args!("a run is refused, with exit code {code}: {}", text.lines().next().unwrap_or_default()));
-    code
+    gathered.unknown.iter().for_each(|why| ui::say(format_args!("not known: {why}")));
+    plan.refused.iter().for_each(|why| ui::say(error::render(why).trim_end()));
+    let code = plan.refused.first().map_or(0, error::exit_code);
+    if code != 0 {
+        ui::say(format_args!("a run is refused, with exit code {code}"));
+    }
+    Ok(code)
 }
 
 /// What else a run of the plan would be refused for, as far as it can be seen without running anything.
-fn refusals(cx: &Context, gathered: &Gathered, recreated: &[String]) -> Vec<anyhow::Error> {
+fn refusals(cx: &Context, gathered: &Gathered, recreated: &[String], has: &[String]) -> Vec<anyhow::Error> {
     let sources = sources::check(cx, gathered).err();
-    let held = held_back(gathered, recreated).err();
+    let held = held_back(gathered, recreated, has).err();
     gathered.foreign.clone().map(Into::into).into_iter().chain(sources).chain(held).collect()
 }
 

@@ -148,7 +148,7 @@ impl Running<'_> {
         match held_up {
             None => Ok(Left { code: u8::try_from(code).unwrap_or(1) }),
             Some(pid) => Err(failed(format!("{} before it began, and was ended", stopped(pid)))
-                .hint("`cargo xtask down` ends what was left running inside, and so does `--leftovers end` at the next entry")
+                .hint("`cargo xtask down` ends what was left running inside, and so does `cargo xtask sandbox --leftovers end`")
                 .into()),
         }
     }

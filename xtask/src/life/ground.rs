@@ -4,17 +4,17 @@ use super::record;
 use super::reopen::reopen;
 use super::rules::rules;
 use crate::context::{Context, directory, resolved};
-use crate::error::{Failure, usage};
+use crate::error::{self, Failure, usage};
 use crate::exposed::{Exposed, NotOpened};
 use crate::git::{self, Environment, Repository};
 use crate::network::{self, HostNetwork};
 use crate::spec::denials::Denials;
 use crate::spec::inside::OPTIONAL;
 use crate::spec::places::{self, Places};
-use crate::spec::settings::{self, Dataset, Flags, LOCAL_FILE, Settings};
+use crate::spec::settings::{self, Dataset, Flags, LOCAL_FILE, NO_DATASET, Settings, is_none};
 use crate::spec::{Mount, Role};
 use crate::user::User;
-use crate::{codex, exec, fingerprint, proof, ui};
+use crate::{codex, exec, fingerprint, proof, text, ui};
 use anyhow::{Context as _, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -131,6 +131,7 @@ impl Ground {
                 .hint("give the project's directory with `--workspace DIR`")
                 .into());
         }
+        apart(&settings.datasets, &workspace)?;
         let datasets =
             settings.datasets.iter().filter_map(|set| set.mount(&exposed).transpose()).collect::<Result<Vec<_>>>()?;
         let places = places::of(cx, &workspace, user.uid);
@@ -186,6 +187,24 @@ impl Ground {
         codex::home::refuse_linked(&homes, &grounds, &self.exposed)?.iter().for_each(ui::warn);
         Ok(())
     }
+}
+
+/// Said before it is looked how the way to a data set leads there: no word of the user's helps against this.
+///
+/// # Errors
+/// A data set lies in the workspace.
+fn apart(datasets: &[Dataset], workspace: &Path) -> Result<(), Failure> {
+    let given = datasets.iter().filter_map(|set| Some((&set.name, resolved(set.source.as_ref()?))));
+    let mut inside = given.filter(|(_, dir)| dir.starts_with(workspace));
+    inside.next().map_or(Ok(()), |(name, dir)| {
+        let how = if dir == workspace { "they are the same directory" } else { "it lies there" };
+        Err(usage(format!(
+            "the data set `{name}` at `{}` could be written through the workspace `{}`: {how}",
+            text::path(&dir),
+            text::path(workspace)
+        ))
+        .hint("keep the data and what the sandbox may write in directories apart from each other"))
+    })
 }
 
 /// What lies in this repository, of which only the default project may be written by an agent.
@@ -274,13 +293,39 @@ fn ask_for_sources(cx: &Context, settings: &mut Settings) -> Result<Vec<(String,
         if !cx.stdin_tty {
             return Err(missing().into());
         }
-        let answer = ui::ask(&format!("Directory of the data set `{name}`: ")).filter(|line| !line.is_empty());
-        let dir = cx.absolute(Path::new(&answer.ok_or_else(missing)?));
-        directory(&format!("the data set `{name}` at"), &dir)?;
+        let dir =
+            asked_for(cx, name, || ui::ask(&format!("Directory of the data set `{name}`: ")))?.ok_or_else(missing)?;
         typed.push((name.clone(), dir.clone()));
-        dataset.source = Some(dir);
+        dataset.source = Some(dir).filter(|dir| !is_none(dir));
     }
+    settings.datasets.retain(|set| set.source.is_some());
     Ok(typed)
+}
+
+/// How often the directory of a data set is asked for where none is there.
+const TRIES: usize = 3;
+
+/// The directory that is answered, asked again where there is none; or the word that there is to be no such data set. `None`
+/// where nothing is answered.
+///
+/// # Errors
+/// The last answer is no directory either.
+fn asked_for(cx: &Context, name: &str, mut ask: impl FnMut() -> Option<String>) -> Result<Option<PathBuf>> {
+    ui::say(format_args!("`{NO_DATASET}` does without the data set `{name}`"));
+    let mut tries = 0;
+    loop {
+        let Some(answer) = ask().filter(|line| !line.is_empty()).map(PathBuf::from) else { return Ok(None) };
+        if is_none(&answer) {
+            return Ok(Some(answer));
+        }
+        let dir = cx.absolute(&answer);
+        tries += 1;
+        match directory(&format!("the data set `{name}` at"), &dir) {
+            Ok(_) => return Ok(Some(dir)),
+            Err(why) if tries >= TRIES => return Err(why),
+            Err(why) => ui::say(error::render(&why).trim_end()),
+        }
+    }
 }
 
 /// Adds a data set to `sandbox.local.yaml`, whose other lines and comments stay as they are.
@@ -296,9 +341,39 @@ fn remember(cx: &Context, name: &str, dir: &Path) -> Result<()> {
 }
 
 #[cfg(test)]
-mod linked_tests {
+mod tests {
     use super::*;
     use crate::exposed::Exposed;
+
+    #[test]
+    fn a_data_set_in_the_workspace_is_refused_whatever_the_user_vouches_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().canonicalize().unwrap();
+        std::fs::create_dir_all(dir.join("project/data")).unwrap();
+        let refused = |source: &str| {
+            let set = Dataset { name: "k".into(), source: Some(dir.join(source)) };
+            apart(&[set], &dir.join("project")).map_err(|why| why.message)
+        };
+        assert!(refused("project").unwrap_err().ends_with("they are the same directory"));
+        assert!(refused("other/../project/data").is_ok(), "there is no `other`");
+        assert!(refused("project/../project/data").unwrap_err().ends_with("it lies there"));
+        assert_eq!(refused("projects"), Ok(()));
+    }
+
+    #[test]
+    fn a_directory_that_is_not_there_is_asked_for_again_and_none_is_an_answer() {
+        let dir = tempfile::tempdir().unwrap();
+        let cx = Context { cwd: dir.path().join("here"), ..Context::default() };
+        std::fs::create_dir_all(dir.path().join("here")).unwrap();
+        let asked = |answers: &[&str]| {
+            let mut answers = answers.iter().map(|answer| (*answer).to_owned());
+            asked_for(&cx, "k", || answers.next()).map_err(|why| why.to_string())
+        };
+        assert_eq!(asked(&["no", ".."]), Ok(Some(dir.path().to_path_buf())));
+        assert_eq!(asked(&["none"]), Ok(Some("none".into())));
+        assert_eq!((asked(&[]), asked(&["no", ""])), (Ok(None), Ok(None)));
+        assert!(asked(&["a", "b", "c", ".."]).unwrap_err().contains("/c` cannot be used"));
+    }
 
     #[test]
     fn a_linked_working_tree_starts_again_where_nothing_changed() {

@@ -136,7 +136,8 @@ pub(super) fn settle(
     };
     if !end {
         ui::say(
-            "they go on; `cargo xtask down` ends them with the container, `--leftovers end` at the next entry ends them alone",
+            "they go on; `cargo xtask down` ends them with the container, `cargo xtask sandbox --leftovers end` ends them alone and \
+             enters",
         );
         return Alive::read(container);
     }

@@ -45,6 +45,8 @@ pub(crate) struct Plan {
     pub entered: Option<Record>,
     /// Why the running container is recreated, a line each.
     pub recreated: Vec<String>,
+    /// The flags that ask for what the running container has, as words of a shell.
+    pub has: Vec<String>,
     /// What changes at the next start, a line each.
     pub deferred: Vec<String>,
     /// Why a run is refused: a dry run says it beside the plan, a run ends with the first.
@@ -63,7 +65,7 @@ pub(crate) fn plan(cx: &Context, gathered: &Gathered) -> Plan {
         usual_route(gathered)
     });
     let spec = wanted::spec(cx, gathered, route);
-    let mut recreated = Vec::new();
+    let (mut recreated, mut has) = (Vec::new(), Vec::new());
     let unreadable = |existing: &&Existing| existing.up || existing.spec.is_err();
     if let Some(existing) = gathered.existing.as_ref().filter(unreadable) {
         refused.extend(existing.container.state.paused.then(|| paused(gathered)));
@@ -76,15 +78,15 @@ pub(crate) fn plan(cx: &Context, gathered: &Gathered) -> Plan {
                 if found.blocking.is_empty() {
                     let project = project(cx, gathered, record.spec.clone());
                     let (spec, entered, deferred) = (record.spec.clone(), Some(record), found.deferred);
-                    return Plan { spec, entered, recreated, deferred, refused, acts: Vec::new(), project };
+                    return Plan { spec, entered, recreated, has, deferred, refused, acts: Vec::new(), project };
                 }
-                recreated = found.blocking;
+                (recreated, has) = (found.blocking, found.has);
             }
         }
     }
     let project = project(cx, gathered, spec.clone());
     let acts = acts(cx, gathered, &project);
-    Plan { spec, entered: None, recreated, deferred: Vec::new(), refused, acts, project }
+    Plan { spec, entered: None, recreated, has, deferred: Vec::new(), refused, acts, project }
 }
 
 fn paused(gathered: &Gathered) -> anyhow::Error {

@@ -263,3 +263,14 @@ fn missing(mcp: &[McpServer], inside: &InsideWitness) -> Vec<String> {
     let lacks = |server: &&McpServer| inside.programs.get(&server.command).is_none_or(Option::is_none);
     mcp.iter().filter(lacks).map(|server| server.name.clone()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_that_stays_as_it_is_beside_processes_is_said() {
+        assert!(stays(Mode::Mirror).is_some_and(|line| line.contains("stays as it is, because processes run inside")));
+        assert_eq!((stays(Mode::Shared), stays(Mode::None)), (None, None), "nothing is set anew there");
+    }
+}

@@ -1,7 +1,6 @@
 //! From a plan to a container that runs.
 
 use super::call::Call;
-use super::down::caches_of;
 use super::gather::{Engined, Gathered, Purpose, find};
 use super::ground::Ground;
 use super::plan::{Act, Plan, plan};
@@ -91,7 +90,7 @@ impl<'a> Call<'a> {
     fn make_way(&self, plan: &Plan) -> Result<bool> {
         let Some(existing) = self.gathered.existing.as_ref().filter(|existing| existing.up) else { return Ok(false) };
         self.settle(&existing.container)?;
-        held_back(&self.gathered, &plan.recreated)?;
+        held_back(&self.gathered, &plan.recreated, &plan.has)?;
         self.gathered.note_unseen()?;
         ui::say("the container is stopped and recreated, nothing runs inside:");
         plan.recreated.iter().for_each(|line| ui::say(format_args!("  {line}")));
@@ -208,24 +207,25 @@ fn look_into(
     Ok((existing, seen, programs))
 }
 
-/// A running container that is not what is asked for may be stopped only where nobody works in it.
+/// A running container that is not what is asked for may be stopped only where nobody works in it. `has` are the flags that
+/// ask for what it has.
 ///
 /// # Errors
 /// Something runs in it.
-pub(super) fn held_back(gathered: &Gathered, recreated: &[String]) -> Result<()> {
+pub(super) fn held_back(gathered: &Gathered, recreated: &[String], has: &[String]) -> Result<()> {
     let existing = gathered.existing.as_ref().filter(|existing| existing.up && !recreated.is_empty());
     let Some(alive) = existing.map(|existing| Alive::read(&existing.container)).transpose()? else { return Ok(()) };
     let live: Vec<String> = leftovers::named(alive.others(), leftovers::line);
     if live.is_empty() {
         return Ok(());
     }
-    Err(failed(format!("the running container is not what is asked for now: {}", recreated.join("; ")))
-        .hint(format!(
-            "quit what runs inside ({}) and run this again, or end it with `cargo xtask down`, or ask for what the \
-             container has",
-            live.join("; ")
-        ))
-        .into())
+    let why = failed(format!("the running container is not what is asked for now:\n{}", recreated.join("\n")))
+        .hint(format!("quit what runs inside, or end it with `cargo xtask down`:\n{}", live.join("\n")));
+    Err(match has {
+        [] => why,
+        has => why.hint(format!("or ask for what the container has: `cargo xtask sandbox {}`", has.join(" "))),
+    }
+    .into())
 }
 
 /// What a user has said to Compose in vain.
@@ -263,10 +263,5 @@ fn up(project: &Project, gathered: &Gathered) -> Result<()> {
 /// The user's first sandbox on this engine that shares its caches in this way.
 fn with_caches(project: &Project, up: &Command) -> Result<Output> {
     exec::all(&project.cache_steps())?;
-    let (uid, sharing) = (project.spec.uid, project.spec.shape.cache_sharing);
-    let unused = caches::unused(&caches_of(uid)?, uid, sharing);
-    if !unused.is_empty() {
-        ui::say(caches::unused_line(&unused));
-    }
     exec::capture(up)
 }

@@ -43,6 +43,11 @@ pub(crate) struct Status {
     #[serde(flatten)]
     sandbox: Option<Sandbox>,
     state_folder: PathBuf,
+    #[serde(skip)]
+    workspace: PathBuf,
+    /// Whether the workspace is not there any more, and something of its sandbox is.
+    #[serde(skip)]
+    is_gone: bool,
     /// What acts by itself on this host, changed in a session, and is not decided, a line each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     undecided: Vec<String>,
@@ -151,11 +156,15 @@ impl Status {
         let config_secrets = secrets(&places.secrets);
         let undecided = Undecided::read(&places.obeyed).lines();
         let state_folder = places.dir;
+        let workspace = settings.workspace.clone();
+        let is_gone = !workspace.exists() && (sandbox.is_some() || state_folder.exists());
         Ok(Status {
             container,
             state,
             sandbox,
             state_folder,
+            workspace,
+            is_gone,
             undecided,
             config_secrets,
             caches,

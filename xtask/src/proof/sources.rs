@@ -130,6 +130,8 @@ fn judge(mounts: &[Mount], known: &KnownPaths, grounds: &Grounds, rules: &Rules)
                 let finding = Finding::new(&id, fit_to_be_mounted(mount));
                 problems.push(finding.with(Verdict::Broken, failure.clone()));
             }
+            // The whole host has everything in it: one reason says it all.
+            Ok(facts) if facts.is_whole_host() => forbidden(mount, facts, known, &mut problem),
             Ok(facts) => {
                 fit(mount, facts, rules, &mut problem);
                 forbidden(mount, facts, known, &mut problem);
@@ -177,7 +179,7 @@ fn fit(mount: &Mount, facts: &PathFacts, rules: &Rules, problem: &mut impl FnMut
                 facts.gid,
                 facts.mode & 0o7777
             ),
-            &format!("sudo chown {uid}:{gid} '{path}', or chmod it"),
+            &format!("choose a directory that you can {verb}, or have its owner let you"),
         );
     }
 }
@@ -206,7 +208,7 @@ fn forbidden(mount: &Mount, facts: &PathFacts, known: &KnownPaths, problem: &mut
     let path = facts.real.display();
     let hint = "choose a directory that holds only the project or only the data";
     let real = facts.real.to_string_lossy();
-    if real == "/" {
+    if facts.is_whole_host() {
         problem(format!("`{path}` is the whole host"), hint);
         return;
     }
@@ -230,9 +232,10 @@ fn forbidden(mount: &Mount, facts: &PathFacts, known: &KnownPaths, problem: &mut
     }
     let chosen = matches!(mount.role, Role::Workspace | Role::Dataset(_) | Role::CodexHome);
     if let Some(repository) = known.repository.as_ref().filter(|_| chosen || !mount.read_only) {
-        let hint = "whoever can write this repository runs code on the host at the next `cargo xtask`";
+        let hint = "whoever can write this repository runs code on the host at the next `cargo xtask`: use its `workspace/`, or a \
+                    directory elsewhere by `--workspace DIR` or `--dataset NAME=DIR`";
         if facts.shows(repository) {
-            problem(format!("`{path}` shows this repository"), hint);
+            problem(format!("`{path}` is or contains this repository"), hint);
         } else if repository.shows(facts) && !in_workspace(facts, repository) {
             problem(format!("`{path}` lies in this repository, outside its `workspace/`"), hint);
         }

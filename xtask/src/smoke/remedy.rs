@@ -124,7 +124,7 @@ const KNOWN: &[KnownError] = &[
     inside(
         &["no video was found among"],
         "a clip of the data set is decoded, and this data set has none where the check looks (.webm, .mp4, .mkv, .avi, .mov)",
-        "give one with videos by `--dataset NAME=DIR`, or none at all: then this check is not run",
+        "give one with videos by `--dataset NAME=DIR`, or none by `--dataset NAME=none`: then this check is not run",
     ),
     inside(
         &["timed out after", "passed its bound"],

@@ -17,6 +17,7 @@ pub use layer::{Layer, parse, with_dataset};
 pub(crate) use load::FILES;
 pub use load::{load, load_what_is_right, no_source};
 pub use resolve::resolve;
+pub(crate) use resolve::{NO_DATASET, is_none};
 pub(crate) use values::valid_name;
 
 use crate::context::{Context, directory};

@@ -3,10 +3,12 @@
 
 use super::inside::{Role, Taken, ToldBy};
 use super::mount::{Mount, ids};
-use super::settings::Shape;
+use super::settings::{NO_DATASET, Shape};
 use super::words::{Cache, GpuRoute, Handed};
+use crate::text;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// The layout of what is kept: of the label, the record, and the state folder. Version 1, which had no number, was
@@ -96,6 +98,8 @@ pub struct Differences {
     pub deferred: Vec<String>,
     /// The container lacks these, which are asked for now, and must be recreated.
     pub blocking: Vec<String>,
+    /// The flags that ask for what of that the container has, as words of a shell. Not everything has a flag.
+    pub has: Vec<String>,
 }
 
 impl Spec {
@@ -197,9 +201,13 @@ impl Spec {
         let find = |rows: &[Row], name: &str| rows.iter().find(|row| row.name == name).cloned();
         let gone = was.iter().filter(|row| find(&now, &row.name).is_none());
         let mut differences = Differences::default();
+        let others = self.other_caches(wanted);
         for row in now.iter().chain(gone) {
             let (old, new) = (find(&was, &row.name), find(&now, &row.name));
             if old == new {
+                continue;
+            }
+            if others.is_some() && row.name.starts_with("cache.") && old.is_some() && new.is_some() {
                 continue;
             }
             let show = |row: Option<Row>| row.map_or("none".to_owned(), |row| format!("`{}`", row.value));
@@ -210,7 +218,55 @@ impl Spec {
                 Taken::EachEntry => {}
             }
         }
+        differences.blocking.extend(others.map(|why| format!("caches: the container has others, because {why}")));
+        differences.has = self.flags_beside(wanted);
         differences
+    }
+
+    /// Why this sandbox, which runs, has other volumes for the same caches than the wanted one; `None` where it has the same, or
+    /// for a reason of none of these kinds.
+    fn other_caches(&self, wanted: &Spec) -> Option<&'static str> {
+        let volumes =
+            |spec: &Spec| spec.caches().map(|(cache, volume)| (cache, volume.to_owned())).collect::<BTreeMap<_, _>>();
+        let (was, now) = (volumes(self), volumes(wanted));
+        let has_own = |spec: &Spec| !spec.env.is_empty() || !spec.handed.is_empty();
+        if !was.iter().any(|(cache, volume)| now.get(cache).is_some_and(|other| other != volume)) {
+            None
+        } else if self.shape.network != wanted.shape.network {
+            Some("another network has others")
+        } else if self.shape.cache_sharing != wanted.shape.cache_sharing {
+            Some("`cache_sharing` is another")
+        } else {
+            match (has_own(self), has_own(wanted)) {
+                (true, false) => Some("it was handed secrets or variables, and is handed none now"),
+                (false, true) => Some("it was handed no secret and no variable, and is handed some now"),
+                (true, true) | (false, false) => None,
+            }
+        }
+    }
+
+    /// The flags that ask for what this sandbox has, of what differs from the wanted one.
+    fn flags_beside(&self, wanted: &Spec) -> Vec<String> {
+        let (was, now) = (&self.shape, &wanted.shape);
+        let flag =
+            |name: &str, was: String, now: String| (was != now).then(|| format!("--{name} {}", text::word(&was)));
+        let shape = [
+            flag("network", was.network.to_string(), now.network.to_string()),
+            flag("gpus", was.gpus.to_string(), now.gpus.to_string()),
+            flag("codex-home", was.codex_home.to_string(), now.codex_home.to_string()),
+        ];
+        let sets = |spec: &Spec| -> BTreeMap<String, String> {
+            let set = |mount: &Mount| {
+                let Role::Dataset(name) = &mount.role else { return None };
+                Some((name.clone(), mount.source.to_string_lossy().into_owned()))
+            };
+            spec.mounts.iter().filter_map(set).collect()
+        };
+        let (was, now) = (sets(self), sets(wanted));
+        let given = was.iter().map(|(name, dir)| format!("{name}={dir}"));
+        let without = now.keys().filter(|name| !was.contains_key(*name)).map(|name| format!("{name}={NO_DATASET}"));
+        let datasets = given.chain(without).filter(|_| was != now).map(|set| format!("--dataset {}", text::word(&set)));
+        shape.into_iter().flatten().chain(datasets).collect()
     }
 }
 
@@ -301,6 +357,33 @@ pub(crate) mod tests {
         let found = was.differences(&now);
         assert_eq!(found.deferred, ["codex: the container has `0.169.0`, now it is `0.170.0`"]);
         assert_eq!(found.blocking, ["dataset.k: the container has none, now it is `/k`"]);
+    }
+
+    #[test]
+    fn other_caches_are_one_line_with_the_reason_and_the_flags_ask_for_what_the_container_has() {
+        let caches = |spec: &mut Spec, owner: &str| {
+            for mount in spec.mounts.iter_mut().filter(|mount| matches!(mount.role, Role::Cache(_))) {
+                mount.source = format!("/v/volumes/{owner}/_data").into();
+            }
+        };
+        let mut was = crate::proof::fixture::spec();
+        was.mounts.push(Mount::new(Role::Dataset("k".into()), "/k l"));
+        caches(&mut was, "a");
+        let mut now = was.clone();
+        caches(&mut now, "b");
+        now.handed.push(Handed::ApiKey);
+        let found = was.differences(&now);
+        let line =
+            "caches: the container has others, because it was handed no secret and no variable, and is handed some now";
+        assert_eq!((found.blocking, found.has), (vec![line.to_owned()], Vec::new()));
+        now.shape.network = Network::None;
+        now.mounts.pop();
+        now.mounts.push(Mount::new(Role::Dataset("m".into()), "/m"));
+        let found = was.differences(&now);
+        assert!(found.blocking.iter().any(|line| line.ends_with("another network has others")), "{found:?}");
+        assert_eq!(found.blocking.len(), 4, "{found:?}");
+        let flags = ["--network open", "--dataset 'k=/k l'", "--dataset 'm=none'"];
+        assert!(flags.iter().all(|flag| found.has.iter().any(|has| has == flag)), "{found:?}");
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     life::reopen(&workspace, &places);
     let repository = git::detect(&workspace)?.ok_or_else(|| {
         usage(format!("`{}` is not the root of a git repository", workspace.display()))
-            .hint("commits are kept apart only for a workspace that is a repository of its own")
+            .hint("`git init` there makes it one before the next start, or `--workspace DIR` names another workspace")
     })?;
     life::confirmed(&repository, &life::exposed_but(cx, None, &args.flags.confirm)?)?;
     // Caught, so that what was copied to be checked is removed when it is interrupted.

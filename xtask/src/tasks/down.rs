@@ -52,19 +52,22 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     }
     // Said also where nobody is asked.
     named.for_each(ui::warn);
+    let last = removal.last_chance().filter(|_| args.on_change.is_none());
     if args.yes {
+        last.iter().for_each(ui::warn);
         // Nobody can take these over afterwards.
         removal.commits().iter().for_each(ui::warn);
     } else if !losses.is_empty() || (cx.stdin_tty && !alive.is_empty()) {
         losses.iter().for_each(ui::say);
-        if signals.ask(|| ui::agree("Remove it?")) != Some(true) {
+        if signals.ask(|| ui::agree("Remove all of that?")) != Some(true) {
             // The user's own answer is no error.
             ui::say("nothing was removed");
             return Ok(1);
         }
     }
     let can_ask = cx.stdin_tty && !args.yes;
-    removal.run(&Decision::new(args.on_change, can_ask, signals), &|| signals.any())?;
+    let decision = Decision::new(args.on_change, can_ask, signals);
+    removal.run(&if args.all { decision.last() } else { decision }, &|| signals.any())?;
     let copies = cx.state.join("codex");
     if args.all && copies.exists() {
         let dir = copies.display();

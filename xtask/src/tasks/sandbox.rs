@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 pub struct Args {
     #[command(flatten)]
     pub(crate) flags: Flags,
-    /// Enter a shell in place of Codex, also when a claim does not hold
+    /// Enter a shell in place of Codex, also when a promise does not hold
     #[arg(long)]
     pub(crate) shell: bool,
     /// Enter without asking

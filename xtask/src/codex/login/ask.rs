@@ -188,6 +188,21 @@ impl Asker {
     }
 }
 
+/// The line about the variable that names another server, where it is set: what follows from it, or why it is not obeyed.
+pub(crate) fn server_said(cx: &Context) -> Option<String> {
+    match cx.var(SERVER) {
+        Some(server) if is_of_this_machine(server) => Some(format!(
+            "`{SERVER}` names an address of this machine and is passed on to your Codex where this tool asks it for its login: \
+             whoever listens there gets the refresh token of your login when it is renewed; `unset {SERVER}` if you did not set it"
+        )),
+        None if !cx.unreadable.iter().any(|name| name == SERVER) => None,
+        Some(_) | None => Some(format!(
+            "`{SERVER}` is not passed on: only an address that begins with `http://127.0.0.1:` or `http://[::1]:` is, because the \
+             refresh token of your login would be sent there"
+        )),
+    }
+}
+
 /// Whether an address is one of this machine: a stand-in for the tests. The refresh token is sent there, and a shell can take
 /// variables from a project, where an agent writes.
 fn is_of_this_machine(server: &str) -> bool {
@@ -293,6 +308,23 @@ mod tests {
         {
             assert!(!is_of_this_machine(other), "{other}");
         }
+    }
+
+    #[test]
+    fn one_line_says_whether_another_server_is_obeyed() {
+        let said = |server: &str| {
+            let env = [(SERVER.to_owned(), server.to_owned())].into();
+            let cx = Context { env, ..Context::default() };
+            assert_eq!(crate::inherited::said(&cx), None, "no second line");
+            server_said(&cx).unwrap()
+        };
+        assert!(said("http://127.0.0.1:18999/oauth/token").contains("whoever listens there gets the refresh token"));
+        for other in ["https://evil.example/", "http://127.0.0.1:1@evil.example/"] {
+            assert!(said(other).contains("is not passed on: only an address"), "{other}");
+        }
+        assert_eq!(server_said(&Context::default()), None);
+        let odd = Context { unreadable: vec![SERVER.to_owned()], ..Context::default() };
+        assert!(server_said(&odd).is_some_and(|said| said.contains("is not passed on")));
     }
 
     #[test]

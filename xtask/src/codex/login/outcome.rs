@@ -177,7 +177,7 @@ impl fmt::Display for Has {
 fn whole(what: Gift) -> &'static str {
     match what {
         Gift::Lease => "an access token of yours",
-        Gift::ApiKey => "your API key goes in as it is: the agent can read it, and it has no end",
+        Gift::ApiKey => "your API key goes in as it is: the agent can read it, and it does not expire",
         Gift::Full => {
             "yours goes in whole, with its refresh token (`login: full`): once Codex has renewed it inside, yours on the host \
              is of no use any more, and `codex login` there makes a new one"

@@ -313,5 +313,11 @@ fn the_identity_is_the_user_s_and_a_missing_one_is_said() {
     assert_eq!(identity.name.as_deref(), Some("Ada L."));
     assert_eq!(identity.email.as_deref(), Some("ada@example.org"));
     let notes = prepare(&f.repo(), &f.private(), &Identity::default(), &|| false).unwrap().notes;
-    assert_eq!(notes, ["git knows no `user.name` and `user.email` of yours: commits inside need them"]);
+    assert_eq!(
+        notes,
+        [
+            "git on this host knows no name or address of yours, which commits inside need: `git config --global user.name NAME`, `git \
+          config --global user.email ADDRESS`"
+        ]
+    );
 }

@@ -1,7 +1,8 @@
 //! The status as a screen for people. Pure.
 
-use super::{BindMount, GpuUse, Sandbox, SharedMemory, Status};
+use super::{Activity, BindMount, GpuUse, Sandbox, SharedMemory, Status};
 use crate::codex::home::Secrets;
+use crate::life::changes::DECIDES;
 use crate::spec::Spec;
 use crate::text::{self, bytes};
 use crate::ui;
@@ -18,17 +19,18 @@ const ALL: &str = "`cargo xtask status --json` names all";
 type ScreenRow = (&'static str, String);
 
 impl Status {
-    /// Lays the status out. On a terminal of this many columns, long paths lose their middle and no line is longer.
+    /// Lays the status out. On a terminal of this many columns, long paths lose their middle and no line is longer but one with
+    /// a command.
     pub(crate) fn screen(&self, width: Option<usize>) -> String {
         let room = width.map(|width| width.saturating_sub(INDENT));
         let mut rows: Vec<ScreenRow> = vec![("container", self.container.clone()), ("state", self.state())];
+        let gone =
+            format!("`{}` is not there any more; `cargo xtask down` removes its sandbox", text::path(&self.workspace));
+        rows.extend(self.is_gone.then_some(("workspace", gone)));
         if let Some(sandbox) = &self.sandbox {
             rows.extend(sandbox.rows(room));
         }
-        let decides = crate::ours::spelled(
-            "`cargo xtask down --on-change keep`, `restore` or `aside` decides, or the next entry",
-        );
-        let undecided = self.undecided.iter().cloned().chain([decides]).collect();
+        let undecided = self.undecided.iter().cloned().chain([DECIDES.to_owned()]).collect();
         rows.extend(named("undecided", undecided).filter(|_| !self.undecided.is_empty()));
         rows.extend(named("secrets", self.config_secrets.iter().flat_map(Secrets::places).collect()));
         let others = self.caches.len().saturating_sub(self.own_caches.len());
@@ -40,13 +42,20 @@ impl Status {
         let unused = unused.chain(["`docker volume rm NAME` removes one".to_owned()]);
         rows.extend(named("unused", unused.collect()).filter(|_| !self.unused_caches.is_empty()));
         rows.push(("state folder", self.state_folder.display().to_string()));
-        let fit = |text: &str| room.map_or_else(|| text.to_owned(), |room| ui::shortened(text, room));
+        // A command that has lost its middle is none.
+        let fit = |text: &str| match room.filter(|_| !text.contains("`cargo xtask ")) {
+            Some(room) => ui::shortened(text, room),
+            None => text.to_owned(),
+        };
         let rows: Vec<_> = rows.iter().map(|(name, text)| vec![(*name).to_owned(), fit(text)]).collect();
         ui::columns(&rows).trim_end().to_owned()
     }
 
     fn state(&self) -> String {
         let state = self.state;
+        if state == Activity::None {
+            return format!("{state}: `cargo xtask sandbox` starts one");
+        }
         match self.sandbox.as_ref().and_then(|sandbox| sandbox.uptime_s) {
             Some(seconds) => format!("{state} for {}", span(seconds)),
             None => state.to_string(),
@@ -79,8 +88,8 @@ impl Sandbox {
         rows.extend(named("room", free.collect()));
         rows.extend(self.login.iter().map(|login| ("login", ui::printable(login))));
         rows.extend(named("mounts", mount_lines(&self.mounts, room)));
-        rows.push(("sessions", self.sessions.len().to_string()));
-        rows.extend(self.sessions.iter().map(|session| ("", ui::printable(session))));
+        let sessions: Vec<String> = self.sessions.iter().map(|program| ui::printable(program)).collect();
+        rows.extend(named("sessions", if sessions.is_empty() { vec!["none".to_owned()] } else { sessions }));
         rows.extend(named("in doubt", self.in_doubt.iter().map(ToString::to_string).collect()));
         rows.extend(named("leftovers", self.leftovers.iter().map(ToString::to_string).collect()));
         rows
@@ -123,7 +132,6 @@ fn mount_lines(mounts: &[BindMount], room: Option<usize>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Activity;
     use super::*;
     use crate::life::leftovers::Leftover;
     use crate::life::used::{Free, Used};
@@ -191,6 +199,8 @@ mod tests {
             container: "codex-sandbox-project-0a1b2c3d-workspace-1".into(),
             state: Activity::Running,
             sandbox: Some(sandbox),
+            workspace: "/home/me/project".into(),
+            is_gone: false,
             config_secrets: None,
             state_folder: "/home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d".into(),
             undecided: vec!["`.envrc` changed".into(), "`.mcp.json` is new".into()],
@@ -225,13 +235,12 @@ login         its own; what is in it is not known
 mounts        writable   /workspace         <- /home/me/project
               writable   /home/codex/.codex <- /home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d/codex-home
               read-only  /datasets/ssv2     <- /data/ssv2
-sessions      1
-              /opt/codex/bin/codex -c sandbox_mode=\"danger-full-access\" exec a very long prompt that goes on
+sessions      /opt/codex/bin/codex -c sandbox_mode=\"danger-full-access\" exec a very long prompt that goes on
 in doubt      pid 4710 since 2026-01-01T01:00:00Z (stopped): codex
 leftovers     pid 4711 since 2026-01-01T01:00:00Z: x\\u{1b}[2J -- sleep infinity
 undecided     `.envrc` changed
               `.mcp.json` is new
-              `cargo xtask down --on-change keep`, `restore` or `aside` decides, or the next entry
+              `cargo xtask down --on-change keep` (or `restore`, or `aside`) decides, and so does the next entry
 caches        codex-sandbox-cache-pip-open-u1000
               1 of other sandboxes: `cargo xtask status --json` names all
 unused        codex-sandbox-cache-uv-u1000
@@ -244,7 +253,9 @@ state folder  /home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d"
     fn on_a_terminal_no_line_is_longer_than_it() {
         for width in [60, 80, 100] {
             let text = screen(&report(), Some(width));
-            assert!(text.lines().all(|line| line.chars().count() <= width), "{width}:\n{text}");
+            let fits = |line: &str| line.chars().count() <= width || line.contains("`cargo xtask ");
+            assert!(text.lines().all(fits), "{width}:\n{text}");
+            assert!(text.contains(DECIDES) && text.contains(ALL), "{text}");
             assert!(text.contains("/workspace ") && text.contains("/datasets/ssv2 "), "{text}");
         }
         let text = screen(&report(), Some(80));
@@ -259,6 +270,8 @@ state folder  /home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d"
             container,
             state: Activity::None,
             sandbox: None,
+            workspace: "/home/me/`project".into(),
+            is_gone: false,
             config_secrets: None,
             state_folder,
             undecided: Vec::new(),
@@ -271,7 +284,9 @@ state folder  /home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d"
     #[test]
     fn where_nothing_runs_it_is_short() {
         let text = screen(&nothing(), Some(80));
-        assert_eq!(text, "container     c\nstate         none\nstate folder  /s");
+        assert_eq!(text, "container     c\nstate         none: `cargo xtask sandbox` starts one\nstate folder  /s");
+        let text = screen(&Status { is_gone: true, ..nothing() }, None);
+        assert!(text.contains("\nworkspace     `/home/me/\\u{60}project` is not there any more; "), "{text}");
     }
 
     #[test]

@@ -35,6 +35,11 @@ pub(super) struct PathFacts {
 }
 
 impl PathFacts {
+    /// Whether it is `/`.
+    pub(super) fn is_whole_host(&self) -> bool {
+        self.real.parent().is_none()
+    }
+
     /// Whether this is the other, or contains it.
     pub(super) fn shows(&self, other: &PathFacts) -> bool {
         let places = self.place.as_ref().zip(other.place.as_ref());

@@ -1,7 +1,7 @@
 //! Mounts of which one could be used to write what another only shows: directories that lie in each other, and what lies
 //! below a file system (see `backing`). Pure, but for the facts of what lies there.
 
-use super::facts::{self, KnownPaths, PathFacts};
+use super::facts::{self, KnownPaths, PathFacts, Unknown};
 use super::ground::{self, Grounds};
 use super::{backing, problem};
 use crate::finding::{Finding, Verdict};
@@ -11,9 +11,14 @@ use crate::spec::mount::{Mount, ids};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+/// What is compared: of the whole host, which is refused by itself, everything would be found.
+fn known_part(facts: &Result<PathFacts, Unknown>) -> Option<&PathFacts> {
+    facts.as_ref().ok().filter(|facts| !facts.is_whole_host())
+}
+
 /// Data sets that a writable mount would show, in either direction.
 pub(super) fn overlaps(mounts: &[Mount], known: &KnownPaths) -> Vec<Finding> {
-    let read = || mounts.iter().zip(&known.sources).filter_map(|(mount, facts)| Some((mount, facts.as_ref().ok()?)));
+    let read = || mounts.iter().zip(&known.sources).filter_map(|(mount, facts)| Some((mount, known_part(facts)?)));
     let mut problems = Vec::new();
     for (data, facts) in read().filter(|(mount, _)| matches!(mount.role, Role::Dataset(_))) {
         for (open, others) in read().filter(|(mount, _)| !mount.read_only) {
@@ -37,7 +42,7 @@ pub(super) fn overlaps(mounts: &[Mount], known: &KnownPaths) -> Vec<Finding> {
 pub(super) fn below(mounts: &[Mount], known: &KnownPaths, grounds: &Grounds, table: &MountTable) -> Vec<Finding> {
     let read = |path: &Path| facts::any(path, table);
     let own = mounts.iter().zip(&known.sources).zip(ids(mounts));
-    let own: Vec<_> = own.filter_map(|((mount, facts), id)| Some((mount, facts.as_ref().ok()?, id))).collect();
+    let own: Vec<_> = own.filter_map(|((mount, facts), id)| Some((mount, known_part(facts)?, id))).collect();
     let open: Vec<_> = own.iter().filter(|(mount, ..)| !mount.read_only).collect();
     let under = |facts: &PathFacts| {
         let path = facts.real.to_string_lossy();

@@ -95,7 +95,7 @@ fn sources_that_no_mount_may_show_are_refused() {
         ("home", "`home` shows your whole home directory"),
         ("to-home", "`home` shows your whole home directory"),
         ("", "shows your whole home directory"),
-        ("home/repo", "`home/repo` shows this repository"),
+        ("home/repo", "`home/repo` is or contains this repository"),
         ("home/repo/docker", "`home/repo/docker` lies in this repository"),
         ("run", "`run` shows the engine's socket `run/docker.sock`"),
         ("private", "`private` shows something of `private`, where logins of yours lie"),

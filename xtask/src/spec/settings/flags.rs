@@ -1,5 +1,6 @@
 //! The flags that stand above the settings of the same name. Their comments are their help texts.
 
+use super::is_none;
 use crate::context::Context;
 use crate::spec::words::{self, Gpus, Mode, Network};
 use crate::text;
@@ -45,7 +46,7 @@ pub struct ProjectFlags {
     /// The research project, mounted at /workspace [default: workspace/]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub workspace: Option<PathBuf>,
-    /// A data set, mounted read-only at /datasets/NAME; repeatable
+    /// A data set, read-only at /datasets/NAME, or `none`; repeatable
     #[arg(long = "dataset", value_name = "NAME=DIR", value_parser = OsStringValueParser::new().map(|text| dataset(&text)))]
     pub datasets: Vec<(String, PathBuf)>,
     /// Mount DIR although a rule refuses it; repeatable
@@ -76,7 +77,8 @@ impl Flags {
         let path = |path: &PathBuf| text::word(&cx.absolute(path).display().to_string());
         let paths = |all: &[PathBuf]| all.iter().map(path).collect::<Vec<_>>();
         let word = |said: &Option<String>| said.iter().map(|said| text::word(said)).collect::<Vec<_>>();
-        let set = |(name, dir): &(String, PathBuf)| text::word(&format!("{name}={}", cx.absolute(dir).display()));
+        let dir = |dir: &PathBuf| if is_none(dir) { dir.clone() } else { cx.absolute(dir) };
+        let set = |(name, at): &(String, PathBuf)| text::word(&format!("{name}={}", dir(at).display()));
         let all = [
             ("--cpu", cpu.then(String::new).into_iter().collect()),
             ("--base", word(base)),

@@ -1,6 +1,6 @@
 //! Reads the settings files and resolves them with the flags: the one part of the settings that touches the disk.
 
-use super::{Flags, LOCAL_FILE, Layer, ProjectFlags, Settings, parse, resolve, sizes};
+use super::{Flags, LOCAL_FILE, Layer, NO_DATASET, ProjectFlags, Settings, parse, resolve, sizes};
 use crate::context::{Context, directory};
 use crate::error::{Failure, usage};
 use anyhow::Result;
@@ -104,8 +104,8 @@ fn without_one(flags: &Flags, layers: &[Layer]) -> Vec<(Flags, Vec<Layer>)> {
 /// The error where nobody said where a data set is.
 pub fn no_source(name: &str) -> Failure {
     usage(format!("the data set `{name}` has no directory")).hint(format!(
-        "give it by `--dataset {name}=DIR`{}, or by `datasets: {{{name}: DIR}}` in {LOCAL_FILE}; `datasets: {{{name}: none}}` \
-         there does without it",
+        "give it by `--dataset {name}=DIR`{}, or by `datasets: {{{name}: DIR}}` in {LOCAL_FILE}; `--dataset {name}={NO_DATASET}` \
+         does without it",
         if name == "ssv2" { ", by SSV2_DIR=DIR" } else { "" }
     ))
 }

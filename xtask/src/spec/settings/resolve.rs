@@ -29,7 +29,7 @@ pub fn resolve(cx: &Context, flags: &Flags, files: &[Layer]) -> Result<Settings>
     named("the ground", &project.allow_ground)?;
     named("the git directory", &flags.git_alternates)?;
     named("what is confirmed,", &flags.confirm)?;
-    for (name, dir) in &project.datasets {
+    for (name, dir) in project.datasets.iter().filter(|(_, dir)| !is_none(dir)) {
         usable(&format!("the data set `{}` at", text::name(name)), &cx.absolute(dir))?;
     }
     let workspace = r.path("workspace", project.workspace.as_ref())?.unwrap_or_else(|| cx.root.join("workspace"));
@@ -258,6 +258,11 @@ impl Resolver<'_> {
         Ok(names)
     }
 
+    /// What a flag or a variable says of a data set.
+    fn source(&self, dir: &Path) -> Source {
+        if is_none(dir) { Source::NotWanted } else { Source::Dir(self.cx.absolute(dir)) }
+    }
+
     fn datasets(&mut self, flags: &[(String, PathBuf)]) -> Result<Vec<Dataset>> {
         let mut sources: BTreeMap<String, (Source, String)> = BTreeMap::new();
         // Weakest first, so that the stronger overwrite; a bare declaration never removes a source.
@@ -283,7 +288,7 @@ impl Resolver<'_> {
             }
         }
         if let Some(dir) = self.cx.var("SSV2_DIR") {
-            sources.insert("ssv2".into(), (Source::Dir(self.cx.absolute(Path::new(dir))), "SSV2_DIR".into()));
+            sources.insert("ssv2".into(), (self.source(Path::new(dir)), "SSV2_DIR".into()));
         }
         for (i, (name, dir)) in flags.iter().enumerate() {
             if dir.as_os_str().is_empty() {
@@ -296,7 +301,7 @@ impl Resolver<'_> {
                     .hint("each name stands once")
                     .into());
             }
-            sources.insert(name.clone(), (Source::Dir(self.cx.absolute(dir)), "flag".into()));
+            sources.insert(name.clone(), (self.source(dir), "flag".into()));
         }
         sources.entry("ssv2".into()).or_insert((Source::Missing, "default".into()));
         for (name, (source, from)) in &sources {
@@ -317,8 +322,13 @@ impl Resolver<'_> {
     }
 }
 
-/// What a settings file writes in place of a directory where the sandbox is to have no such data set.
-const NO_DATASET: &str = "none";
+/// What stands in place of a directory where the sandbox is to have no such data set. A directory of that name is `./none`.
+pub(crate) const NO_DATASET: &str = "none";
+
+/// Whether that stands there.
+pub(crate) fn is_none(dir: &Path) -> bool {
+    dir.as_os_str() == NO_DATASET
+}
 
 /// What is said of a data set, as of the strongest who says anything but its name.
 enum Source {

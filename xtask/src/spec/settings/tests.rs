@@ -58,7 +58,14 @@ fn a_data_set_is_taken_out_by_none_and_comes_back_where_a_stronger_gives_its_dir
     let settings = resolved(&none, &[], out, "").unwrap();
     let origin = settings.origins.iter().find(|origin| origin.key == "datasets.ssv2").unwrap();
     assert_eq!((origin.value.as_str(), origin.from.as_str()), ("none", LOCAL_FILE));
-    assert!(no_source("ssv2").remedies[0].to_string().contains("`datasets: {ssv2: none}`"));
+    assert!(no_source("ssv2").remedies[0].to_string().contains("`--dataset ssv2=none` does without it"));
+    let cx = Context { cwd: "/cwd".into(), memory: Some(128 << 30), ..Context::default() };
+    let flags = |dir: &str| {
+        Flags::from(ProjectFlags { datasets: vec![("ssv2".into(), dir.into())], ..ProjectFlags::default() })
+    };
+    assert_eq!(resolve(&cx, &flags("none"), &[]).unwrap().datasets, []);
+    assert!(resolve(&cx, &flags("./none"), &[]).unwrap().datasets[0].source.is_some(), "a directory of that name");
+    assert_eq!(flags("none").given(&cx), [("--dataset", vec!["'ssv2=none'".to_owned()])]);
 }
 
 #[test]

@@ -98,6 +98,7 @@ mod tests {
         for said in [
             "https://ghp_0123456789abcdefghijB@github.example/mcp",
             "https://0123456789abcdef0123@sentry.example/1",
+            "https://example.org/hooks/ghp_0123456789abcdefghijB/x",
             "http://me:v4/lue@proxy:1",
             "X-API-Key: 0123456789abcdef",
             "Authorization: token abcdefabcdef",

@@ -131,6 +131,21 @@ fn a_login_is_the_sandbox_s_own_only_where_this_tool_started_one() {
 }
 
 #[test]
+fn an_open_session_puts_no_lease_back_where_the_user_wants_none_since() {
+    let place = Place::new(Some(&login("a", 1)));
+    place.enter();
+    let FromHost::Lease(token, form) = place.has(Login::Lease) else { panic!("no lease") };
+    let push = || push(&token, form, &place.at("private"), &place.at("record.json")).unwrap();
+    assert!(push());
+    // Another session is entered with `login: none`, while the first goes on to renew what it was given.
+    place.enter_with(Login::None);
+    assert!(!place.at("private/auth.json").exists());
+    assert!(!push() && !place.at("private/auth.json").exists());
+    place.enter();
+    assert!(push(), "until one is wanted again");
+}
+
+#[test]
 fn an_own_login_ends_with_its_file() {
     let place = Place::new(None);
     place.put_own();
