@@ -7,6 +7,7 @@ mod demo;
 mod devcontainer;
 mod doctor;
 pub(crate) mod escape;
+mod faults;
 mod git_elsewhere;
 mod gpu;
 mod identity;

@@ -11,6 +11,7 @@ pub(crate) mod model;
 pub(crate) mod own;
 pub(crate) mod place;
 pub(crate) mod proc;
+pub(crate) mod relay;
 pub(crate) mod run;
 pub(crate) mod sandbox;
 pub(crate) mod second_engine;

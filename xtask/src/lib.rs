@@ -67,7 +67,10 @@ pub fn main() -> ExitCode {
         Ok(task) => cx.and_then(|cx| run(cx, &task)).map_or_else(
             |err| {
                 // Whatever an error says that came of a signal: it was the signal.
-                let err = if signals::asked() { error::interrupted("interrupted").into() } else { err };
+                let err = match signals::asked() {
+                    true => error::interrupted("interrupted").into(),
+                    false => engine::errors::explained(err),
+                };
                 ui::say(error::render(&err).trim_end());
                 ExitCode::from(error::exit_code(&err))
             },

@@ -1,7 +1,7 @@
 //! Known error texts of the engine and of its client, each with its cause and its remedy. The start of a sandbox, its
 //! proof and the smoke test use them. Pure.
 
-use crate::error::{Failure, Kind, failed};
+use crate::error::{Failure, Kind, failed, flatten};
 use crate::spec::words::Gpus;
 
 /// An error that is recognized by its text.
@@ -92,6 +92,86 @@ pub(crate) const KNOWN: &[KnownError] = &[
     LOST,
 ];
 
+/// What an engine says that has gone, or its client of one, whatever it was asked.
+const GONE: KnownError = host(
+    &[
+        "cannot connect to the docker daemon",
+        "failed to connect to the docker api",
+        "error during connect",
+        "connection reset by peer",
+        "connection refused",
+        "broken pipe",
+        "unexpected eof",
+        ": eof",
+        "http: server closed",
+        "ttrpc: closed",
+        "transport is closing",
+        "containerd.sock",
+    ],
+    "the engine, or its containerd, went away meanwhile",
+    "start it (`sudo systemctl start docker`; `journalctl -u docker` has its last words), then try again: the next call \
+     removes what is left",
+);
+
+/// What the engine's client says of an answer that is not the engine's.
+const GARBLED: KnownError = host(
+    &["invalid character", "cannot unmarshal", "unexpected end of json", "unable to parse", "malformed http"],
+    "what answers is no Docker Engine, or one that is out of order",
+    "`docker info` must answer well; `docker context inspect` and DOCKER_HOST say who is asked; restart the engine",
+);
+
+/// What the engine lacks: it says so in these words of its kernel and of its libraries.
+const EXHAUSTED: &[KnownError] = &[
+    host(
+        &["address pools have been fully subnetted", "available, non-overlapping ipv4 address pool"],
+        "the engine has no address range left for one more network (it has about thirty)",
+        "`docker network prune` removes the networks that nothing uses; or `--network none`, which needs none; more ranges: \
+         `default-address-pools` in the engine's settings",
+    ),
+    host(
+        &["too many open files", "inotify"],
+        "the engine may open no more files or inotify watches",
+        "a higher `fs.inotify.max_user_instances` and `fs.inotify.max_user_watches` (`sudo sysctl`), or a higher limit of open \
+         files for the engine",
+    ),
+    host(
+        &["no space left on device", "disk quota exceeded"],
+        "the disk of the engine is full",
+        "`docker system df` shows what takes room, `docker builder prune` frees the builds' cache; the settings `data-root` \
+         of the engine moves it",
+    ),
+    host(
+        &["resource temporarily unavailable", "cannot allocate memory", "pthread_create failed", "newosproc"],
+        "the engine can start no more processes, or has no memory left",
+        "end what takes them (`docker ps`, `ps -eLf | wc -l`), or raise the limit of the engine (`TasksMax=` of its unit, \
+         `kernel.pid_max`)",
+    ),
+];
+
+/// The engine's own trouble in the text of an error, whatever it was asked for.
+fn trouble(text: &str) -> Option<&'static KnownError> {
+    let own = says(text, "error response from daemon") || says(text, "runc") || says(text, "containerd");
+    EXHAUSTED.iter().filter(|_| own).chain([&GONE, &GARBLED]).find(|known| known.is_in(text))
+}
+
+/// The error of a task as it is shown: one that comes of the engine's own trouble is this host's matter, and says what
+/// there is to do. Only what says that it comes of the engine's client is looked at.
+pub(crate) fn explained(err: anyhow::Error) -> anyhow::Error {
+    let failure = flatten(&err);
+    let text = &failure.message;
+    if failure.kind != Kind::Failed || !says(text, "docker") && !says(text, "daemon") {
+        return err;
+    }
+    let late = says(text, "did not answer within") || says(text, "did not end within");
+    match trouble(text).map(KnownError::advice).or_else(|| late.then(|| HANGS.to_owned())) {
+        None => err,
+        Some(advice) => Failure { kind: Kind::Host, ..failure }.hint(advice).into(),
+    }
+}
+
+const HANGS: &str = "the engine hangs, or is very busy: `docker info` must answer; restart it (`sudo systemctl restart docker`), \
+                     then try again";
+
 pub(crate) fn find(text: &str) -> Option<&'static KnownError> {
     KNOWN.iter().find(|known| known.is_in(text))
 }
@@ -100,7 +180,7 @@ pub(crate) fn find(text: &str) -> Option<&'static KnownError> {
 pub(crate) fn not_started(stderr: &str, gpus: &Gpus) -> Failure {
     let said = last_line(stderr);
     let message = format!("the container did not start: {said}");
-    match find(&said) {
+    match find(&said).or_else(|| trouble(stderr)) {
         None => failed(message).hint("`cargo xtask sandbox --dry-run` prints what Compose is told"),
         Some(known) => {
             let failure = Failure::new(known.kind, message).hint(known.advice());
@@ -147,7 +227,33 @@ mod tests {
         assert_eq!(failure.kind.code(), 3);
         assert!(failure.message.contains("could not select device driver"));
         assert!(advice(&failure).contains("nvidia-container-toolkit") && advice(&failure).contains("--gpus none"));
-        assert_eq!(not_started("no space left", &Gpus::All).kind.code(), 1);
+        assert_eq!(not_started("no such volume", &Gpus::All).kind.code(), 1);
+    }
+
+    #[test]
+    fn an_engine_that_lacks_something_is_told_with_what_to_do() {
+        for (text, remedy) in [
+            ("failed to create network x_default: Error response from daemon: all predefined address pools have been fully subnetted", "docker network prune"),
+            ("Error response from daemon: mkdir /var/lib/docker/overlay2/x: no space left on device", "docker system df"),
+            ("Error response from daemon: OCI runtime create failed: fork/exec /proc/self/exe: resource temporarily unavailable", "TasksMax"),
+            ("Error response from daemon: inotify_add_watch: no space left on device", "max_user_watches"),
+            ("error during connect: Post \"http://x\": EOF", "systemctl start docker"),
+        ] {
+            let failure = not_started(text, &Gpus::None);
+            assert_eq!(failure.kind.code(), 3, "{text}");
+            assert!(advice(&failure).contains(remedy), "{text}: {}", advice(&failure));
+        }
+    }
+
+    #[test]
+    fn an_error_that_comes_of_the_engines_trouble_is_the_hosts_and_no_other_is() {
+        let shown = |text: &str| crate::error::exit_code(&explained(failed(text).into()));
+        assert_eq!(shown("`docker kill --signal USR1 x` did not answer within 20 s"), 3);
+        assert_eq!(shown("`docker top x` ended with exit code 1: Cannot connect to the Docker daemon at unix:///x"), 3);
+        assert_eq!(shown("`docker top x` ended with exit code 1: invalid character 'x' looking for beginning of value"), 3);
+        assert_eq!(shown("`git log` did not answer within 20 s"), 1);
+        assert_eq!(shown("cannot write `/x`: no space left on device"), 1);
+        assert_eq!(shown("`docker top x` ended with exit code 1: no such container"), 1);
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub(crate) mod inspect;
 pub(crate) mod install;
 pub(crate) mod launcher;
 pub(crate) mod provide;
+pub(crate) mod pulse;
 pub(crate) mod refuse;
 pub(crate) mod running;
 pub(crate) mod sockets;

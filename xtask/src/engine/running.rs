@@ -2,7 +2,7 @@
 
 use crate::engine::compose::{self, FIRST_LABEL, SPEC_LABEL};
 use crate::engine::inspect::Container;
-use crate::engine::{self, docker, errors};
+use crate::engine::{self, docker, errors, pulse};
 use crate::error::failed;
 use crate::spec::Spec;
 use crate::{exec, signals};
@@ -48,6 +48,9 @@ const MADE_LATE: usize = 6;
 pub(crate) fn take_back(container: &str, name: &str) -> bool {
     let looks = if signals::asked() { MADE_LATE } else { 1 };
     signals::honour();
+    if !pulse::answers() {
+        return false;
+    }
     let mut removed = exec::capture(&docker::remove(container));
     for _ in 1..looks {
         if removed.as_ref().is_ok_and(|said| said.ok() && !errors::is_no_container(&said.stderr)) {
