@@ -121,13 +121,18 @@ fn serve(mut client: UnixStream, engine: &PathBuf, state: &Arc<Mutex<State>>) {
         let Ok(n @ 1..) = read else { break };
         let part = &bytes[..n];
         if !raw && METHODS.iter().any(|method| part.starts_with(method)) {
-            let line = String::from_utf8_lossy(part.split(|byte| *byte == b'\r').next().unwrap_or_default()).into_owned();
+            let line =
+                String::from_utf8_lossy(part.split(|byte| *byte == b'\r').next().unwrap_or_default()).into_owned();
             let (answer, turn) = decide(state, &line);
             raw = part.windows(8).any(|word| word.eq_ignore_ascii_case(b"upgrade:"));
             match answer {
                 None => {}
                 Some(Answer::Late) => std::thread::sleep(Duration::from_secs(3)),
-                Some(Answer::Held | Answer::Never) => wait(state, turn),
+                Some(Answer::Held | Answer::Never) => {
+                    // Who asked has gone by then: the engine never gets it.
+                    wait(state, turn);
+                    break;
+                }
                 Some(Answer::AnswerHeld) => {
                     let held = gate.lock();
                     let _ = server.write_all(part);

@@ -207,6 +207,20 @@ pub(crate) fn run(command: &Command) -> Result<()> {
     }
 }
 
+/// Runs steps in order and stops at the first that fails, as [`all`]; what a program of them says of its failure is part of
+/// the error too. For programs that have no progress to show.
+pub(crate) fn told(steps: &[Step]) -> Result<()> {
+    steps.iter().try_for_each(|step| match step {
+        Step::Run(command) => {
+            ui::echo(command);
+            let output = capture(command)?;
+            output.stdout.lines().for_each(ui::say);
+            if output.ok() { Ok(()) } else { Err(exit_error(command, output.code, &output.stderr)) }
+        }
+        Step::Note(_) | Step::CreateDir { .. } | Step::WriteFile { .. } | Step::Remove { .. } => one(step),
+    })
+}
+
 /// Whether a signal that ended a child is for this process too, and arrives.
 fn arrives() -> bool {
     std::thread::sleep(TICK);

@@ -42,7 +42,6 @@ pub(super) const STARTED: Stage = cold("up: start", "/start HTTP", 0);
 pub(super) const BETWEEN: Stage = cold("between up and proof", "/kill?signal=USR1", 0);
 pub(super) const PROOF: Stage = cold("the proof", "/exec HTTP", 0);
 pub(super) const SESSION: Stage = warm("the session", ENTER, "/exec HTTP", 1);
-pub(super) const AGAIN: Stage = warm("the proof again", ENTER, "/exec HTTP", 0);
 pub(super) const STATUS: Stage = warm("status", &["status"], "/containers/", 0);
 pub(super) const DOWN: Stage = warm("down: container", &["down", "--yes"], "DELETE /v1.45/containers/", 0);
 pub(super) const DOWN_NETWORK: Stage = warm("down: network", &["down", "--yes"], "/networks/", 0);
@@ -57,11 +56,11 @@ const fn cold_task(name: &'static str, task: &'static [&'static str], request: &
 pub(super) enum Fault {
     Engine(Answer),
     /// The request is held, the call gets this signal and must end while the request is still held.
-    Signal(&'static str, i32),
+    Signal(&'static str),
     /// The same to its whole process group, as from a key of the terminal.
-    GroupSignal(&'static str, i32),
+    GroupSignal(&'static str),
     /// The engine has got the request, and its answer is held.
-    SignalAfter(&'static str, i32),
+    SignalAfter(&'static str),
 }
 
 /// One row: where, what, with which exit code the call ends, and what its message has.
@@ -85,7 +84,8 @@ impl Bench {
     /// Runs all rows, and fails with all that did not hold, after the table.
     #[track_caller]
     pub(super) fn all(&self, rows: &[Row]) {
-        let mut table = String::from("| stage | fault | exit | s | left | held |\n| --- | --- | --- | --- | --- | --- |\n");
+        let mut table =
+            String::from("| stage | fault | exit | s | left | held |\n| --- | --- | --- | --- | --- | --- |\n");
         let mut failures = String::new();
         for row in rows {
             let (line, wrong) = self.one(row);
@@ -113,8 +113,8 @@ impl Bench {
         let mut call = Call::start(&run, &self.sandbox.place);
         let signal = match fault {
             Fault::Engine(_) => None,
-            Fault::Signal(name, _) | Fault::SignalAfter(name, _) => Some((*name, call.pid().to_string())),
-            Fault::GroupSignal(name, _) => Some((*name, format!("-{}", call.pid()))),
+            Fault::Signal(name) | Fault::SignalAfter(name) => Some((*name, call.pid().to_string())),
+            Fault::GroupSignal(name) => Some((*name, format!("-{}", call.pid()))),
         };
         if let Some((name, whom)) = signal {
             call.until(|| self.relay.reached());
@@ -136,13 +136,25 @@ impl Bench {
         if code != Some(*exit) || !stderr.contains(says) || bad.is_some() || !hinted || (late && code != Some(0)) {
             wrong.push(format!("exit {code:?}, wanted {exit} and {says:?}, bad {bad:?}:\n{stderr}"));
         }
+        let taken_back = self.sandbox.containers().is_empty();
+        if !stage.warm && !matches!(fault, Fault::Engine(_)) && !taken_back {
+            wrong.push("a container is left".to_owned());
+        }
         let left = self.after(stage, &before, &mut wrong);
         (format!("| {} | {fault:?} | {} | {seconds:.1} | {left} |", stage.name, code.unwrap_or(-1)), wrong)
     }
 
     fn task(&self, words: &[&'static str]) -> Xtask<'_> {
-        let run = self.sandbox.task(words[0]).args(words[1..].iter().copied());
-        run.env("DOCKER_HOST", self.relay.host.as_str())
+        self.plain(words).env("DOCKER_HOST", self.relay.host.as_str())
+    }
+
+    /// The same with the engine itself.
+    fn plain(&self, words: &[&'static str]) -> Xtask<'_> {
+        let run = match words[0] {
+            "image" => self.sandbox.task_without_data("image"),
+            task => self.sandbox.task(task),
+        };
+        run.args(words[1..].iter().copied())
     }
 
     /// What the stage begins with.
@@ -164,14 +176,15 @@ impl Bench {
         }
         // What a start that was ended has left, the next start takes: it is `up` that shows it.
         let next: &[&str] = if stage.request.contains("/_ping") { &["status"] } else { stage.task };
-        let run = self.sandbox.task(next[0]).args(next[1..].iter().copied()).run();
+        let run = self.plain(next).run();
         if run.code != Some(0) {
             wrong.push(format!("the next call ended with {:?}: {}", run.code, run.stderr));
         }
         if self.sandbox.containers().len() > 1 {
             wrong.push("the next call left two containers".to_owned());
         }
-        let (kept, now) = (fs::read_to_string(self.sandbox.workspace().join("kept.txt")), listed(&self.sandbox.workspace()));
+        let (kept, now) =
+            (fs::read_to_string(self.sandbox.workspace().join("kept.txt")), listed(&self.sandbox.workspace()));
         if kept.ok().as_deref() != Some("mine") || now != before {
             wrong.push(format!("the workspace had {before:?} and has {now:?}"));
         }

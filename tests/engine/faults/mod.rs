@@ -60,7 +60,8 @@ fn an_engine_that_answers_late_or_wrongly() {
 
 #[test]
 fn an_engine_that_has_nothing_left() {
-    const POOLS: &str = "could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network";
+    const POOLS: &str =
+        "could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network";
     const SUBNETS: &str = "all predefined address pools have been fully subnetted";
     const DISK: &str = "mkdir /var/lib/docker/overlay2/x: no space left on device";
     const PIDS: &str = "failed to create task for container: fork/exec /usr/bin/runc: resource temporarily unavailable";
@@ -79,9 +80,9 @@ fn an_engine_that_has_nothing_left() {
 
 const SIGNALS: [(&str, i32); 4] = [("INT", 130), ("TERM", 143), ("HUP", 129), ("QUIT", 131)];
 
-fn each_signal(stages: &[Stage], fault: fn(&'static str, i32) -> bench::Fault) -> Vec<Row> {
+fn each_signal(stages: &[Stage], fault: fn(&'static str) -> bench::Fault) -> Vec<Row> {
     let pairs = stages.iter().flat_map(|stage| SIGNALS.map(|(name, code)| (stage, name, code)));
-    pairs.map(|(stage, name, code)| Row(*stage, fault(name, code), code, "interrupted")).collect()
+    pairs.map(|(stage, name, code)| Row(*stage, fault(name), code, "interrupted")).collect()
 }
 
 #[test]

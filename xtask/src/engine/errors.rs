@@ -233,9 +233,18 @@ mod tests {
     #[test]
     fn an_engine_that_lacks_something_is_told_with_what_to_do() {
         for (text, remedy) in [
-            ("failed to create network x_default: Error response from daemon: all predefined address pools have been fully subnetted", "docker network prune"),
-            ("Error response from daemon: mkdir /var/lib/docker/overlay2/x: no space left on device", "docker system df"),
-            ("Error response from daemon: OCI runtime create failed: fork/exec /proc/self/exe: resource temporarily unavailable", "TasksMax"),
+            (
+                "failed to create network x_default: Error response from daemon: all predefined address pools have been fully subnetted",
+                "docker network prune",
+            ),
+            (
+                "Error response from daemon: mkdir /var/lib/docker/overlay2/x: no space left on device",
+                "docker system df",
+            ),
+            (
+                "Error response from daemon: OCI runtime create failed: fork/exec /proc/self/exe: resource temporarily unavailable",
+                "TasksMax",
+            ),
             ("Error response from daemon: inotify_add_watch: no space left on device", "max_user_watches"),
             ("error during connect: Post \"http://x\": EOF", "systemctl start docker"),
         ] {
@@ -250,7 +259,10 @@ mod tests {
         let shown = |text: &str| crate::error::exit_code(&explained(failed(text).into()));
         assert_eq!(shown("`docker kill --signal USR1 x` did not answer within 20 s"), 3);
         assert_eq!(shown("`docker top x` ended with exit code 1: Cannot connect to the Docker daemon at unix:///x"), 3);
-        assert_eq!(shown("`docker top x` ended with exit code 1: invalid character 'x' looking for beginning of value"), 3);
+        assert_eq!(
+            shown("`docker top x` ended with exit code 1: invalid character 'x' looking for beginning of value"),
+            3
+        );
         assert_eq!(shown("`git log` did not answer within 20 s"), 1);
         assert_eq!(shown("cannot write `/x`: no space left on device"), 1);
         assert_eq!(shown("`docker top x` ended with exit code 1: no such container"), 1);

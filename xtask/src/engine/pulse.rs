@@ -33,8 +33,9 @@ pub(crate) fn answers() -> bool {
 }
 
 fn hangs(command: &Command) -> Failure {
-    host(format!("the engine does not answer any more: `{command}` was ended"))
-        .hint("restart the engine (`sudo systemctl restart docker`), then try again: the next call removes what is left")
+    host(format!("the engine does not answer any more: `{command}` was ended")).hint(
+        "restart the engine (`sudo systemctl restart docker`), then try again: the next call removes what is left",
+    )
 }
 
 struct Pulse {

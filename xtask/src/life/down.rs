@@ -196,7 +196,7 @@ impl Removal {
 
     /// Removes it, says what was kept, and returns the container that was removed.
     pub(crate) fn run(self, decision: &Decision<'_>, stop: &dyn Fn() -> bool) -> Result<Option<Existing>> {
-        exec::all(&self.ending())?;
+        exec::told(&self.ending())?;
         let decided = self.look(decision);
         let note = self.all.then(|| login::WholeNote::read(&self.places.codex_home, &self.places.login)).flatten();
         let leases = if self.all { login::all_kept(&self.places.leases) } else { Vec::new() };

@@ -89,6 +89,13 @@ impl<'a> Call<'a> {
     /// one was stopped.
     fn make_way(&self, plan: &Plan) -> Result<bool> {
         let Some(existing) = self.gathered.existing.as_ref().filter(|existing| existing.up) else { return Ok(false) };
+        // An editor's dev container may be in use without a session of this tool.
+        let without_editor = existing.spec.as_ref().is_ok_and(|spec| !spec.dev_container);
+        if without_editor && init::never_entered(&existing.container) {
+            // A start that was ended has left it: what runs there is the probe of that start.
+            exec::stdout_of(&docker::stop(&existing.id))?;
+            return Ok(true);
+        }
         self.settle(&existing.container)?;
         held_back(&self.gathered, &plan.recreated, &plan.has)?;
         self.gathered.note_unseen()?;
