@@ -20,7 +20,8 @@ pub(super) struct LoginRecord {
     pub(super) pending: Option<Given>,
     /// Whether a login that this tool started inside came to its end: what lies there is the sandbox's own.
     pub(super) own: bool,
-    /// Whether the host's refresh token has ever been in this home. An agent can have copied it to any other file.
+    /// Whether the host's refresh token was ever within reach of this sandbox: in its own home, or in the host's, which it
+    /// shared. An agent can have copied it to any other file.
     pub(super) whole: bool,
     /// Whether the last entry was one without a login, by its settings: a session that began before it gives none either.
     #[serde(default)]
