@@ -135,6 +135,25 @@ impl Task {
         }
     }
 
+    /// Whether it starts the host's Codex, or reads what that obeys: then `CODEX_HOME` may name nothing that an agent wrote.
+    pub(crate) fn obeys_codex_home(&self) -> bool {
+        match self {
+            // Whatever an agent has done to the Codex home, its sandbox can be looked at and ended.
+            Task::Down(_) | Task::Status(_) | Task::Commits(_) | Task::Completions(_) | Task::Complete(_) => false,
+            Task::Sandbox(_)
+            | Task::Mounts(_)
+            | Task::Doctor(_)
+            | Task::GpuSmoke(_)
+            | Task::Image(_)
+            | Task::Demo(_)
+            | Task::Bench(_)
+            | Task::Test(_)
+            | Task::Devcontainer
+            | Task::Ci(_)
+            | Task::Fuzz(_) => true,
+        }
+    }
+
     /// The flags from which the workspace of the task follows; `None` where the task starts no program.
     pub(crate) fn flags(&self) -> Option<Flags> {
         Some(match self {

@@ -95,7 +95,7 @@ pub(crate) struct Grounds<'a> {
     pub(crate) exposed: Option<&'a Exposed>,
     /// What the user hands out by its name all the same, or vouches for in this call.
     pub(crate) allowed: Vec<PathBuf>,
-    /// The host's Codex home, where the user shares it: `CODEX_HOME` may name it.
+    /// The host's Codex home, where `CODEX_HOME` may name it although a sandbox can write it.
     pub(crate) home: Option<PathBuf>,
 }
 
@@ -138,7 +138,14 @@ pub(crate) fn refuse(cx: &Context, grounds: &Grounds<'_>) -> Result<(), Failure>
                     return Err(holds_home(&path, &ground));
                 }
                 let what = format!("the variable `{name}` names `{}`, which", text::path(&path));
-                return Err(refused(&what, &ground).hint(format!(
+                let refused = match name {
+                    "CODEX_HOME" => refused(&what, &ground).hint(format!(
+                        "where an earlier sandbox shared it and you trust what Codex obeys there: `--confirm {}`",
+                        text::word(&path.display().to_string())
+                    )),
+                    _other => refused(&what, &ground),
+                };
+                return Err(refused.hint(format!(
                     "`unset {name}`, or let it name what no sandbox can write; where direnv or the like sets it, look at what \
                      it says first"
                 )));

@@ -20,6 +20,8 @@ mod token;
 #[cfg(any(test, fuzzing))]
 pub(crate) use auth::fuzz;
 
+#[cfg(test)]
+pub(crate) use ask::SERVER;
 pub(crate) use ask::{Asker, Patience, server_said};
 pub(crate) use form::Form;
 pub(crate) use inside::{Held, InHome, give, held, note, note_shared, push};
