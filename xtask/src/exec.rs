@@ -190,8 +190,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
     let deadline = command.timeout.map(|bound| Instant::now() + bound);
     loop {
         if let Some(status) = child.wait(TICK)? {
-            // A key in the terminal ends the child too, and may reach it first.
-            if !status.success() && (signals::asked() || (code_of(status) > 128 && arrives())) {
+            if cut_off(status) {
                 return Err(interrupted("interrupted").into());
             }
             return if status.success() { Ok(()) } else { Err(exit_error(command, code_of(status), "")) };
@@ -207,10 +206,14 @@ pub(crate) fn run(command: &Command) -> Result<()> {
     }
 }
 
-/// Whether a signal that ended a child is for this process too, and arrives.
-fn arrives() -> bool {
-    std::thread::sleep(TICK);
-    signals::asked()
+/// Whether a child failed because of a signal that is for this process too: a key in the terminal may reach the child first,
+/// also one that has only just left this process's group.
+fn cut_off(status: ExitStatus) -> bool {
+    let by_signal = code_of(status) > 128;
+    if by_signal && !signals::asked() {
+        std::thread::sleep(TICK);
+    }
+    !status.success() && signals::asked()
 }
 
 /// Starts a command that owns the terminal: all three streams are ours. `tick` is called about every 200 ms while it
