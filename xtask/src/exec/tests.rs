@@ -82,7 +82,7 @@ fn a_query_ends_when_it_is_not_wanted_any_more() {
     let text = capture_unless(&Command::new("sleep").arg("6000").timeout(6000), || true).unwrap_err().to_string();
     assert_eq!(text, "interrupted");
     let text = capture_unless(&Command::new("sleep").arg("6000").timeout(1), || false).unwrap_err().to_string();
-    assert_eq!(text, "`sleep 60000` did not answer within 1 s");
+    assert_eq!(text, "`sleep 6000` did not answer within 1 s");
     assert!(capture_unless(&Command::new("true"), || true).is_ok());
 }
 
