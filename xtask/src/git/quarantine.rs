@@ -7,6 +7,7 @@ use super::repository::Repository;
 use super::{client, first, noted};
 use crate::beneath::Beneath;
 use crate::error::failed;
+use crate::outside;
 use crate::ui::printable;
 use anyhow::{Context as _, Result};
 use std::collections::BTreeSet;
@@ -38,9 +39,10 @@ pub(super) fn fresh(repo: &Repository, private: &Path, refs: &Refs, borrow: bool
         std::fs::write(dir.join("HEAD"), "ref: refs/heads/none\n")?;
         std::fs::write(dir.join("config"), repo.format_text(true))?;
         std::fs::write(dir.join("packed-refs"), packed_text(refs))?;
-        match std::fs::copy(repo.common_dir.join("shallow"), dir.join("shallow")) {
-            Err(err) if err.kind() != ErrorKind::NotFound => return Err(err),
-            _ => {}
+        match outside::bytes(&repo.common_dir.join("shallow"), outside::STATE) {
+            Ok(shallow) => std::fs::write(dir.join("shallow"), shallow)?,
+            Err(err) if err.kind() == ErrorKind::NotFound => {}
+            Err(err) => return Err(err),
         }
         if borrow {
             lend(repo, dir)?;
@@ -232,8 +234,7 @@ fn sized(line: &str) -> Option<(&str, &str, u64)> {
 
 /// How many objects the head of a pack promises: `PACK`, the version and the number, of four bytes each.
 fn objects_of(pack: &Path) -> Result<u64> {
-    let mut head = Vec::new();
-    std::fs::File::open(pack)?.take(12).read_to_end(&mut head)?;
+    let head = outside::head(pack, 12)?;
     let number = head.get(8..12).and_then(|bytes| bytes.try_into().ok());
     Ok(number.map_or(0, |bytes| u64::from(u32::from_be_bytes(bytes))))
 }
@@ -246,7 +247,7 @@ fn has_any(pack: &Path, ids: &BTreeSet<&str>) -> bool {
         (0..len).filter_map(byte).collect()
     };
     let ids: BTreeSet<Vec<u8>> = ids.iter().map(bytes).collect();
-    let index = std::fs::read(pack.with_extension("idx")).unwrap_or_default();
+    let index = outside::bytes(&pack.with_extension("idx"), 1 << 30).unwrap_or_default();
     // After eight bytes of head, and the table of how many ids begin with each byte.
     index.get(8 + 4 * 256..).is_some_and(|all| all.chunks_exact(len).any(|id| ids.contains(id)))
 }

@@ -9,6 +9,7 @@ use crate::error::{Failure, failed};
 use crate::exec;
 use crate::exposed::Exposed;
 use crate::finding::Finding;
+use crate::outside;
 use crate::proof::init::InitSeen;
 use crate::proof::{CodexFile, Promised, programs};
 use crate::spec::places::{self, Places};
@@ -82,7 +83,7 @@ impl Record {
 
 /// The record of the container that was started last.
 pub(super) fn last(places: &Places) -> Option<Record> {
-    serde_json::from_slice(&std::fs::read(&places.record).ok()?).ok()
+    serde_json::from_slice(&outside::bytes(&places.record, outside::STATE).ok()?).ok()
 }
 
 /// The record of this very container, where its label says the same.
@@ -112,7 +113,7 @@ pub(super) fn mounted(cx: &Context) -> Option<Vec<PathBuf>> {
     let workspaces = std::fs::read_dir(cx.state.join("workspaces"));
     let mut sources = Vec::new();
     for workspace in workspaces.into_iter().flatten().flatten() {
-        match std::fs::read(workspace.path().join(places::RECORD)) {
+        match outside::bytes(&workspace.path().join(places::RECORD), outside::STATE) {
             Ok(bytes) => sources.extend(sources_of(&bytes)?),
             Err(err) if err.kind() == std::io::ErrorKind::NotFound => {}
             Err(_) => return None,
@@ -159,7 +160,7 @@ pub(super) fn others(cx: &Context, own: &Places) -> Vec<OtherRecord> {
     let workspaces = std::fs::read_dir(cx.state.join("workspaces")).into_iter().flatten().flatten();
     let read = |dir: std::fs::DirEntry| {
         let project = format!("{}{}", places::PROJECT, dir.file_name().to_str()?);
-        let mounts = mounts_of(&std::fs::read(dir.path().join(places::RECORD)).ok()?)?;
+        let mounts = mounts_of(&outside::bytes(&dir.path().join(places::RECORD), outside::STATE).ok()?)?;
         let source = |mount: &Value| mount["source"].as_str().map(PathBuf::from);
         let workspace = mounts.iter().find(|mount| mount["role"] == "workspace").and_then(source)?;
         let one = |mount: &Value| {
@@ -174,7 +175,7 @@ pub(super) fn others(cx: &Context, own: &Places) -> Vec<OtherRecord> {
 /// be read says nothing here: the list of `Exposed`, which is kept since version 3, has what it would say.
 fn given_for_writing(cx: &Context) -> Vec<PathBuf> {
     let workspaces = std::fs::read_dir(cx.state.join("workspaces")).into_iter().flatten().flatten();
-    let records = workspaces.filter_map(|dir| std::fs::read(dir.path().join(places::RECORD)).ok());
+    let records = workspaces.filter_map(|dir| outside::bytes(&dir.path().join(places::RECORD), outside::STATE).ok());
     records.flat_map(|bytes| writable_of(&bytes)).collect()
 }
 

@@ -14,6 +14,7 @@ use crate::engine::alive::{self, Alive, Parted};
 use crate::engine::cgroup::{Process, ProcessId};
 use crate::engine::inspect::Container;
 use crate::exec;
+use crate::outside;
 use crate::spec::codex_command::MARK;
 use crate::spec::places::Places;
 use anyhow::{Context as _, Result};
@@ -214,10 +215,10 @@ fn said(places: &Places) -> Vec<Known> {
             continue;
         }
         let path = entry.path();
-        let Ok(file) = File::open(&path) else { continue };
+        let Ok(file) = outside::open(&path) else { continue };
         match file.try_lock_shared() {
             Ok(()) => drop(fs::remove_file(&path)),
-            Err(_) => said.push(known(&fs::read(&path).unwrap_or_default())),
+            Err(_) => said.push(known(&outside::all_of(&file, outside::WRITTEN).unwrap_or_default())),
         }
     }
     said
