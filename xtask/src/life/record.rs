@@ -13,7 +13,8 @@ use crate::outside;
 use crate::proof::init::InitSeen;
 use crate::proof::{CodexFile, Promised, programs};
 use crate::spec::places::{self, Places};
-use crate::spec::{SCHEMA, Schema, Spec};
+use crate::spec::{Role, SCHEMA, Schema, Spec};
+use crate::text;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -100,11 +101,26 @@ pub(crate) fn trusted(places: &Places, existing: &Existing) -> Result<Record, Fa
     if record.spec != *spec {
         return Err(odd(format!("the record of this container (`{file}`) and its label disagree")));
     }
+    let workspace = record.spec.mounts.iter().find(|mount| mount.role == Role::Workspace);
+    if let Some(mount) = workspace.filter(|_| existing.up)
+        && is_another(&mount.source, record.sources.get(&mount.target))
+    {
+        let shown = text::path(&mount.source);
+        return Err(odd(format!(
+            "the workspace `{shown}` was removed and made again, and the container still has the one that was removed"
+        )));
+    }
     // Nobody has looked into this init before an agent could, and it was not told to be out of reach.
     if existing.up && record.init.as_ref().is_ok_and(|init| !init.is_of(&existing.container)) {
         return Err(odd("it was started again by something else than this tool".to_owned()));
     }
     Ok(record)
+}
+
+/// Whether a directory is there, and is not the one that was mounted. A mount keeps what it shows, so that nothing else gets
+/// its inode number as long as the container runs.
+fn is_another(source: &Path, mounted: Option<&FileId>) -> bool {
+    source.symlink_metadata().is_ok_and(|now| mounted.is_some_and(|mounted| *mounted != FileId::from(&now)))
 }
 
 /// The sources of the mounts of all this user's containers, whatever their workspace and whichever version of this tool
@@ -243,6 +259,22 @@ mod tests {
         (said.code, said.text) = ("127".into(), String::new());
         assert!(!answered(&judge(&spec, &inside, &host)));
         assert!(!answered(&[]));
+    }
+
+    #[test]
+    fn a_directory_that_was_made_again_is_not_the_one_that_was_mounted() {
+        let dir = tempfile::tempdir().unwrap();
+        let workspace = dir.path().join("workspace");
+        std::fs::create_dir(&workspace).unwrap();
+        let mounted = FileId::from(&workspace.metadata().unwrap());
+        // As a mount does, this keeps the inode number from being given again.
+        let _held = std::fs::File::open(&workspace).unwrap();
+        assert!(!is_another(&workspace, Some(&mounted)));
+        std::fs::remove_dir(&workspace).unwrap();
+        assert!(!is_another(&workspace, Some(&mounted)), "that it is missing is said elsewhere");
+        std::fs::create_dir(&workspace).unwrap();
+        assert!(is_another(&workspace, Some(&mounted)));
+        assert!(!is_another(&workspace, None));
     }
 
     /// The record of the first release, which had no schema version.
