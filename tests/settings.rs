@@ -95,3 +95,27 @@ fn whatever_lies_where_settings_are_read_is_refused_at_once_with_one_error() {
         assert!(!run.stderr.contains("YAML") && !run.stderr.contains("setting"), "{}", run.stderr);
     }
 }
+
+/// What a user's environment says of its directories is not made up for, and nothing is made at a place that is none.
+#[test]
+fn a_home_that_does_not_exist_and_a_relative_place_for_state_are_refused() {
+    use crate::support::place::Place;
+    use crate::support::run::Xtask;
+    let place = Place::new();
+    let file = place.write("file", "");
+    let missing = place.path("missing");
+    for (name, value) in [
+        ("HOME", ""),
+        ("HOME", "home"),
+        ("HOME", missing.to_str().unwrap()),
+        ("HOME", file.to_str().unwrap()),
+        ("XDG_STATE_HOME", "state"),
+        ("XDG_STATE_HOME", "../state"),
+    ] {
+        for task in [["status"].as_slice(), &["sandbox", "--yes"], &["down", "--all"], &["doctor"]] {
+            let run = Xtask::at(&place).env(name, value).args(task.iter().copied()).run().ended(2);
+            assert!(run.error().contains(name) && run.stderr.contains("hint: "), "{name}={value}: {}", run.stderr);
+        }
+    }
+    assert!(!missing.exists() && std::fs::read_dir(place.path("state")).unwrap().next().is_none());
+}
