@@ -6,6 +6,7 @@ use crate::ui;
 use anyhow::{Context as _, Result};
 use std::fs::File;
 use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt as _;
 
 /// Takes the lock of a workspace, so that two calls never start or prove its sandbox at the same time.
 ///
@@ -19,7 +20,8 @@ pub(crate) fn lock(places: &Places) -> Result<File> {
             Err(err) if err.kind() == ErrorKind::NotFound => {}
             there => drop(there?),
         }
-        let file = File::options().create(true).truncate(false).read(true).write(true).open(&places.lock)?;
+        let file =
+            File::options().create(true).truncate(false).read(true).write(true).mode(0o600).open(&places.lock)?;
         if file.try_lock().is_err() {
             ui::say("waiting for another `cargo xtask` that starts or proves this sandbox");
             file.lock()?;

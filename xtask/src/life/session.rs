@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -80,7 +81,7 @@ impl Session {
             exec::create_dir(&places.sessions, 0o700)?;
             // Locked before it has its name: nobody can take it for that of a call that has ended.
             let new = places.sessions.join(format!(".new-{mark}"));
-            let mut file = File::options().create_new(true).write(true).open(&new)?;
+            let mut file = File::options().create_new(true).write(true).mode(0o600).open(&new)?;
             file.try_lock()?;
             say(&mut file, &Known::AreNot(before.clone()))?;
             fs::rename(&new, &path)?;
