@@ -17,7 +17,7 @@ use std::path::PathBuf;
     name = "cargo xtask",
     bin_name = "cargo xtask",
     after_help = "Exit codes: 0 done, 1 failed or a promise does not hold, 2 usage or settings,\n\
-                  3 this host cannot run it."
+                  3 this host cannot run it, 128 + N interrupted by signal N."
 )]
 struct CommandLine {
     #[command(subcommand)]
