@@ -7,6 +7,7 @@ mod table;
 use crate::context::{Context, led_into, resolved};
 use crate::error::{Failure, usage};
 use crate::exposed::Exposed;
+use crate::outside;
 use crate::text;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -187,9 +188,7 @@ pub(crate) fn refuse_program(program: &Path, dirs: &[PathBuf]) -> Result<(), Fai
 /// What the first line of a script starts: its interpreter, and the program that `env` looks for there.
 fn interpreters(cx: &Context, script: &Path) -> Vec<PathBuf> {
     let read = || {
-        let mut bytes = Vec::new();
-        let file = std::fs::File::open(script).ok().filter(|file| file.metadata().is_ok_and(|meta| meta.is_file()))?;
-        std::io::Read::read_to_end(&mut std::io::Read::take(file, FIRST_LINE), &mut bytes).ok()?;
+        let bytes = outside::head(script, FIRST_LINE).ok()?;
         Some(String::from_utf8_lossy(&bytes).into_owned())
     };
     let Some(text) = read() else { return Vec::new() };
@@ -257,10 +256,7 @@ fn docker_dir(cx: &Context) -> PathBuf {
 
 /// The settings of Docker's client. What cannot be read as such it refuses itself.
 fn docker_settings(dir: &Path) -> Value {
-    let read = std::fs::File::open(dir.join("config.json")).and_then(|file| {
-        let mut bytes = Vec::new();
-        std::io::Read::read_to_end(&mut std::io::Read::take(file, MOST_BYTES), &mut bytes).map(|_| bytes)
-    });
+    let read = outside::bytes(&dir.join("config.json"), MOST_BYTES);
     read.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
 }
 

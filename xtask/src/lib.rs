@@ -29,6 +29,7 @@ pub(crate) mod network;
 pub(crate) mod nonce;
 pub(crate) mod obeyed;
 pub(crate) mod ours;
+pub(crate) mod outside;
 pub(crate) mod proof;
 pub(crate) mod second_name;
 pub(crate) mod signals;

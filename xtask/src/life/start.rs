@@ -16,6 +16,7 @@ use crate::engine::{caches, docker, errors};
 use crate::error::{failed, interrupted};
 use crate::exec::{self, Output};
 use crate::image::build;
+use crate::outside;
 use crate::proof::init::{self, InitSeen};
 use crate::step::Command;
 use crate::{text, ui};
@@ -231,7 +232,7 @@ pub(super) fn held_back(gathered: &Gathered, recreated: &[String], has: &[String
 /// What a user has said to Compose in vain.
 fn overruled(project: &Project) -> Vec<String> {
     let dir = project.root.join("docker");
-    let text = std::fs::read_to_string(dir.join("docker-compose.yaml")).unwrap_or_default();
+    let text = outside::text(&dir.join("docker-compose.yaml"), outside::WRITTEN).unwrap_or_default();
     let mut lines = compose::overruled(&text, &project.spec);
     let more = [&dir, &project.root].map(|dir| compose::UNREAD.map(|name| dir.join(name))).concat();
     lines.extend(

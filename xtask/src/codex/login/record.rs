@@ -4,9 +4,9 @@
 use super::outcome::Gift;
 use crate::beneath::Stamp;
 use crate::exec;
+use crate::outside;
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
-use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -44,7 +44,7 @@ impl LoginRecord {
     /// # Errors
     /// It is there and cannot be read.
     pub(super) fn read(record: &Path) -> Result<LoginRecord> {
-        match fs::read(record) {
+        match outside::bytes(record, outside::STATE) {
             Err(err) if err.kind() == ErrorKind::NotFound => Ok(LoginRecord::default()),
             text => Ok(parse(&text.with_context(|| format!("cannot read `{}`", record.display()))?)),
         }
@@ -107,6 +107,7 @@ pub(super) fn fuzz(bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn of_a_record_that_is_not_understood_the_worst_is_assumed() {
