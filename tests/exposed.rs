@@ -137,6 +137,50 @@ fn no_configuration_of_docker_and_no_plugin_that_the_environment_names() {
     assert!(run.error().contains("the program `"), "{}", run.error());
 }
 
+/// `~/.codex` and another home were shared with a sandbox, so that an agent may have written there.
+#[test]
+fn a_codex_home_that_was_shared_once_does_not_keep_the_sandbox_from_being_ended() {
+    let place = ready();
+    let homes = ["home/.codex", "other-home"].map(|home| place.mkdir(home));
+    for (n, home) in homes.iter().enumerate() {
+        let mounts =
+            json!([{"role": "codex-home", "source": home, "target": "/home/codex/.codex", "read_only": false}]);
+        let record = json!({"schema": 2, "container": "c0", "spec": {"mounts": mounts}});
+        place.write(&format!("state/codex-sandbox/workspaces/p-0000000{n}/entry.json"), record.to_string());
+    }
+    let data = ["--dataset".to_owned(), format!("ssv2={}", place.path("ssv2").display())];
+    let run = |home: &Path, args: &[&str]| {
+        let _calls =
+            empty(FakeDocker::new()).answer("network *", 0, "", "").answer("volume *", 0, "", "").install(&place);
+        let data = if args[0] == "sandbox" { &data[..] } else { &[] };
+        let run = Xtask::at(&place).args(args.iter().copied()).args(data).env("CODEX_HOME", home).run();
+        (run.code, run.stderr.contains("the variable `CODEX_HOME`"), run.stderr.clone())
+    };
+    let enter = ["sandbox", "--yes", "--gpus", "none", "--dry-run"];
+    for home in &homes {
+        for task in [&["down"][..], &["down", "--all", "--yes"], &["status"], &["commits"]] {
+            let (code, refused, said) = run(home, task);
+            // This workspace is no repository, which is all that `commits` says.
+            assert!((code == Some(0) || task == ["commits"]) && !refused, "{task:?}: {said}");
+        }
+        let (_, refused, said) = run(home, &[&enter[..], &["--codex-home", "shared"]].concat());
+        assert!(!refused, "who shares it again says so: {said}");
+    }
+    let (code, refused, said) = run(&homes[0], &enter);
+    assert!(code != Some(2) && !refused, "without the variable it would be the same: {said}");
+    let (code, refused, said) = run(&homes[1], &enter);
+    let confirm = format!(
+        "hint: where an earlier sandbox shared it and you trust what Codex obeys there: `--confirm {}`",
+        homes[1].display()
+    );
+    assert!(code == Some(2) && refused && said.contains(&confirm), "{said}");
+    let (code, refused, said) = run(&homes[1], &[&enter[..], &["--confirm", &homes[1].display().to_string()]].concat());
+    assert!(code != Some(2) && !refused, "{said}");
+    // An agent's own directory: nothing but the end of a sandbox goes on beside it.
+    let own = place.mkdir("repo/workspace/home");
+    assert!(run(&own, &enter).1 && !run(&own, &["down"]).1);
+}
+
 /// What a program of the host is started with, by a `docker` that writes down its environment.
 #[test]
 fn what_is_started_gets_the_variables_of_the_table_and_no_other() {

@@ -138,13 +138,11 @@ fn the_status_fits_a_narrow_terminal() {
 fn a_container_that_does_not_answer_is_still_shown() {
     let place = Place::new();
     running(&place, "all");
-    let script = place.read("bin/docker").replace("case \"$*\" in\n", "case \"$*\" in\nexec*) sleep 60;;\n");
+    let script = place.read("bin/docker").replace("case \"$*\" in\n", "case \"$*\" in\nexec*) sleep 6000;;\n");
     place.program("docker", script);
-    let start = std::time::Instant::now();
+    // Both questions would hang for 6,000 s.
     let run = Xtask::at(&place).args(["status"]).run().ok();
     assert!(run.stdout.contains("running for") && !run.stdout.contains("shm "), "{}", run.stdout);
-    // Both questions would hang for 60 s.
-    assert!(start.elapsed().as_secs() < 30, "{:?}", start.elapsed());
 }
 
 #[test]

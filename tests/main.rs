@@ -27,6 +27,7 @@ mod layers;
 mod look;
 mod plan;
 mod python;
+mod reads;
 mod settings;
 mod support;
 mod type_states;

@@ -175,10 +175,23 @@ fn after_a_whole_login_nothing_is_promised_until_the_home_is_made_anew() {
     set("lease");
     let run = exec(&sandbox, &chatgpt, "SAY: no").run();
     assert!(run.stderr.contains("`login.lease` does not hold"), "{}", run.stderr);
-    assert!(run.stderr.contains("`cargo xtask down --all` makes the home anew"), "{}", run.stderr);
+    assert!(run.stderr.contains("then `cargo xtask down --all` makes the home"), "{}", run.stderr);
     sandbox.task("down").args(["--all", "--yes"]).run().ok();
     assert_eq!(exec(&sandbox, &chatgpt, "SAY: yes").run().ok().stdout, "yes\n");
     assert_eq!(files_with(&private(&sandbox), "refresh-secret"), "");
+}
+
+#[test]
+fn after_a_shared_home_nothing_is_promised_of_the_login_either() {
+    let sandbox = Sandbox::new();
+    let chatgpt = ChatGpt::start(&sandbox.place);
+    chatgpt.log_in("first", 800_000);
+    let copy = "cp ~/.codex/auth.json /workspace/.copy; grep -c refresh-secret /workspace/.copy\n";
+    let shared = chatgpt.known_to(sandbox.task("sandbox")).args(["--yes", "--codex-home", "shared", "--shell"]);
+    assert_eq!(shared.stdin(copy).run().ok().stdout, "1\n", "the agent has all of it");
+    let run = exec(&sandbox, &chatgpt, "SAY: no").run();
+    assert!(run.stderr.contains("`login.lease` does not hold"), "{}", run.stderr);
+    assert!(run.stderr.contains("hint: `codex logout` and `codex login` on the host"), "{}", run.stderr);
 }
 
 /// A turn of two requests, between which its lease is renewed and the old one refused.

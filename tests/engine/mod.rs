@@ -13,6 +13,7 @@ mod gpu;
 mod identity;
 mod image;
 mod inside;
+mod killed;
 mod launcher;
 mod limits;
 mod login;

@@ -144,7 +144,7 @@ fn a_run_that_is_ended_leaves_no_container() {
     // `env` became the tool itself.
     proc::output("kill", ["-TERM", &child.id().to_string()]);
     let status = child.wait().expect("its end");
-    assert_eq!(status.code(), Some(1), "{}", place.read("log"));
+    assert_eq!(status.code(), Some(143), "{}", place.read("log"));
     assert!(place.read("log").contains("error: interrupted"), "{}", place.read("log"));
     gone(&place.read("log"));
     nothing_left(&place);

@@ -39,7 +39,7 @@ impl<'a> Xtask<'a> {
             env: Vec::new(),
             path: vec![place.path("bin")],
             system: true,
-            bound: Duration::from_secs(60),
+            bound: Duration::from_secs(150),
             stdin: "",
             user: place.owner,
             groups: Vec::new(),
@@ -99,7 +99,7 @@ impl<'a> Xtask<'a> {
         self
     }
 
-    /// The bound on the run, in seconds; 60 by default.
+    /// The bound on the run, in seconds; 150 by default.
     pub(crate) fn within(mut self, seconds: u64) -> Self {
         self.bound = Duration::from_secs(seconds);
         self

@@ -17,7 +17,7 @@ use std::path::PathBuf;
     name = "cargo xtask",
     bin_name = "cargo xtask",
     after_help = "Exit codes: 0 done, 1 failed or a promise does not hold, 2 usage or settings,\n\
-                  3 this host cannot run it."
+                  3 this host cannot run it, 128 + N interrupted by signal N."
 )]
 struct CommandLine {
     #[command(subcommand)]
@@ -132,6 +132,25 @@ impl Task {
             | Task::Fuzz(_)
             | Task::Completions(_)
             | Task::Complete(_) => Vec::new(),
+        }
+    }
+
+    /// Whether it starts the host's Codex, or reads what that obeys: then `CODEX_HOME` may name nothing that an agent wrote.
+    pub(crate) fn obeys_codex_home(&self) -> bool {
+        match self {
+            // Whatever an agent has done to the Codex home, its sandbox can be looked at and ended.
+            Task::Down(_) | Task::Status(_) | Task::Commits(_) | Task::Completions(_) | Task::Complete(_) => false,
+            Task::Sandbox(_)
+            | Task::Mounts(_)
+            | Task::Doctor(_)
+            | Task::GpuSmoke(_)
+            | Task::Image(_)
+            | Task::Demo(_)
+            | Task::Bench(_)
+            | Task::Test(_)
+            | Task::Devcontainer
+            | Task::Ci(_)
+            | Task::Fuzz(_) => true,
         }
     }
 

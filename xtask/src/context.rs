@@ -53,9 +53,8 @@ impl Context {
         })?;
         usable("this checkout", &root)?;
         let cwd = std::env::current_dir()?;
-        let home = absolute_var(&env, "HOME")
-            .ok_or_else(|| host("`HOME` is not set to an absolute path").hint("export HOME=/home/you"))?;
-        let state = absolute_var(&env, "XDG_STATE_HOME").unwrap_or_else(|| home.join(".local/state"));
+        let home = home(&env)?;
+        let state = absolute_var(&env, "XDG_STATE_HOME")?.unwrap_or_else(|| home.join(".local/state"));
         Ok(Context {
             root,
             cwd,
@@ -229,8 +228,28 @@ pub(crate) fn fuzz(text: &str) {
     assert!(memory(text).is_none_or(|bytes| bytes % 1024 == 0 && text.contains("MemTotal:")));
 }
 
-fn absolute_var(env: &BTreeMap<String, String>, name: &str) -> Option<PathBuf> {
-    env.get(name).map(PathBuf::from).filter(|path| path.is_absolute())
+/// The user's home directory. One that does not exist, as that of `nobody`, is not made: state would lie where nobody looks.
+fn home(env: &BTreeMap<String, String>) -> Result<PathBuf, Failure> {
+    let refused = |why: String| usage(why).hint("export HOME=/home/you, a directory that exists and is yours");
+    let home = absolute_var(env, "HOME")?.ok_or_else(|| refused("`HOME` is not set".into()))?;
+    let why = match home.metadata() {
+        Ok(meta) if meta.is_dir() => return Ok(home),
+        Ok(_) => "it is not a directory".to_owned(),
+        Err(err) => err.to_string(),
+    };
+    Err(refused(format!("the home directory `{}` of the variable `HOME` cannot be used: {why}", text::path(&home))))
+}
+
+/// The path in a variable; an empty one counts as not set. The XDG specification has a program ignore a relative one: then
+/// what was kept would lie elsewhere than the user said.
+fn absolute_var(env: &BTreeMap<String, String>, name: &str) -> Result<Option<PathBuf>, Failure> {
+    match env.get(name).filter(|path| !path.is_empty()).map(PathBuf::from) {
+        Some(path) if !path.is_absolute() => {
+            let why = format!("the variable `{name}` with `{}` is not an absolute path", text::path(&path));
+            Err(usage(why).hint(format!("export {name} as a path that begins with `/`, or unset it")))
+        }
+        path => Ok(path),
+    }
 }
 
 #[cfg(test)]
@@ -251,6 +270,27 @@ mod tests {
         }
         assert_eq!(read("OTHER", odd()), Ok(BTreeMap::new()));
         assert_eq!(read("HOME", "/ä b".into()), Ok([("HOME".to_owned(), "/ä b".to_owned())].into()));
+    }
+
+    #[test]
+    fn a_home_that_is_no_directory_and_a_relative_place_for_state_are_refused() {
+        let env = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for (value, why) in [
+            ("", "`HOME` is not set"),
+            ("home/me", "with `home/me` is not an absolute path"),
+            ("/nonexistent", "the home directory `/nonexistent` of the variable `HOME` cannot be used: No such file"),
+            (file.path().to_str().unwrap(), "it is not a directory"),
+        ] {
+            let refused = home(&env("HOME", value)).unwrap_err();
+            assert!(refused.message.contains(why), "{refused}");
+            assert_eq!((refused.kind.code(), refused.remedies.len()), (2, 1));
+        }
+        assert_eq!(home(&BTreeMap::new()).unwrap_err().kind.code(), 2);
+        assert_eq!(home(&env("HOME", "/")), Ok("/".into()));
+        let state = |value: &str| absolute_var(&env("XDG_STATE_HOME", value), "XDG_STATE_HOME");
+        assert_eq!((state(""), state("/a")), (Ok(None), Ok(Some("/a".into()))));
+        assert_eq!(state("a").unwrap_err().kind.code(), 2);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod recipes;
 
 use crate::error::{Failure, Remedy, host};
+use crate::outside;
 
 /// Distributions with the same package manager and package names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -137,7 +138,7 @@ impl Distro {
 /// The text of this host's os-release file; empty where it has none.
 fn os_release() -> String {
     let paths = ["/etc/os-release", "/usr/lib/os-release"];
-    paths.iter().find_map(|path| std::fs::read_to_string(path).ok()).unwrap_or_default()
+    paths.iter().find_map(|path| outside::text(path.as_ref(), outside::WRITTEN).ok()).unwrap_or_default()
 }
 
 /// A value of an os-release file, which quotes as a shell does; empty where it is not there.

@@ -46,6 +46,9 @@ const TICK: Duration = Duration::from_millis(100);
 /// The bound on a query that names none.
 const QUERY_BOUND: Duration = Duration::from_secs(20);
 
+/// The same for work that the user sees, such as the installation of packages.
+const WORK_BOUND: Duration = Duration::from_secs(3600);
+
 /// The PATH of everything that is started, where it differs from the PATH of this process.
 static SEARCH: OnceLock<String> = OnceLock::new();
 
@@ -174,10 +177,10 @@ pub(crate) fn capture_unless(command: &Command, stop: impl Fn() -> bool) -> Resu
 /// Runs a query and returns its standard output. An exit code other than 0 is an error with its standard error.
 pub(crate) fn stdout_of(command: &Command) -> Result<String> {
     let output = capture(command)?;
-    if output.ok() { Ok(output.stdout) } else { Err(exit_error(command, output.code, &output.stderr)) }
+    if output.ok() { Ok(output.stdout) } else { Err(exit_error(&command.to_string(), output.code, &output.stderr)) }
 }
 
-fn exit_error(command: &Command, code: i32, stderr: &str) -> anyhow::Error {
+fn exit_error(command: &str, code: i32, stderr: &str) -> anyhow::Error {
     let said = stderr.trim();
     let said = if said.is_empty() { String::new() } else { format!(": {said}") };
     failed(format!("`{command}` ended with exit code {code}{said}")).into()
@@ -187,22 +190,23 @@ fn exit_error(command: &Command, code: i32, stderr: &str) -> anyhow::Error {
 pub(crate) fn run(command: &Command) -> Result<()> {
     ui::echo(command);
     let child = Child::start(command, &without_input(command)?.stdout_to_stderr(), Group::Ours)?;
-    let deadline = command.timeout.map(|bound| Instant::now() + bound);
+    let bound = command.timeout.unwrap_or(WORK_BOUND);
+    let deadline = Instant::now() + bound;
     loop {
         if let Some(status) = child.wait(TICK)? {
-            // A key in the terminal ends the child too, and may reach it first.
-            if !status.success() && (signals::asked() || (code_of(status) > 128 && arrives())) {
+            if cut_off(status) {
                 return Err(interrupted("interrupted").into());
             }
-            return if status.success() { Ok(()) } else { Err(exit_error(command, code_of(status), "")) };
+            return if status.success() { Ok(()) } else { Err(exit_error(&command.name(), code_of(status), "")) };
         }
         if signals::asked() {
             child.end()?;
             return Err(interrupted("interrupted").into());
         }
-        if let Some(bound) = command.timeout.filter(|_| deadline.is_some_and(|deadline| Instant::now() >= deadline)) {
+        if Instant::now() >= deadline {
             child.end()?;
-            return Err(failed(format!("`{command}` did not end within {} s", bound.as_secs())).into());
+            let late = failed(format!("`{}` did not end within {} s, and was ended", command.name(), bound.as_secs()));
+            return Err(command.longer.into_iter().fold(late, Failure::hint).into());
         }
     }
 }
@@ -215,16 +219,20 @@ pub(crate) fn told(steps: &[Step]) -> Result<()> {
             ui::echo(command);
             let output = capture(command)?;
             output.stdout.lines().for_each(ui::say);
-            if output.ok() { Ok(()) } else { Err(exit_error(command, output.code, &output.stderr)) }
+            if output.ok() { Ok(()) } else { Err(exit_error(&command.to_string(), output.code, &output.stderr)) }
         }
         Step::Note(_) | Step::CreateDir { .. } | Step::WriteFile { .. } | Step::Remove { .. } => one(step),
     })
 }
 
-/// Whether a signal that ended a child is for this process too, and arrives.
-fn arrives() -> bool {
-    std::thread::sleep(TICK);
-    signals::asked()
+/// Whether a child failed because of a signal that is for this process too: a key in the terminal may reach the child first,
+/// also one that has only just left this process's group.
+fn cut_off(status: ExitStatus) -> bool {
+    let by_signal = code_of(status) > 128;
+    if by_signal && !signals::asked() {
+        std::thread::sleep(TICK);
+    }
+    !status.success() && signals::asked()
 }
 
 /// Starts a command that owns the terminal: all three streams are ours. `tick` is called about every 200 ms while it

@@ -7,6 +7,7 @@ mod table;
 use crate::context::{Context, led_into, resolved};
 use crate::error::{Failure, usage};
 use crate::exposed::Exposed;
+use crate::outside;
 use crate::text;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -95,7 +96,7 @@ pub(crate) struct Grounds<'a> {
     pub(crate) exposed: Option<&'a Exposed>,
     /// What the user hands out by its name all the same, or vouches for in this call.
     pub(crate) allowed: Vec<PathBuf>,
-    /// The host's Codex home, where the user shares it: `CODEX_HOME` may name it.
+    /// The host's Codex home, where `CODEX_HOME` may name it although a sandbox can write it.
     pub(crate) home: Option<PathBuf>,
 }
 
@@ -138,7 +139,14 @@ pub(crate) fn refuse(cx: &Context, grounds: &Grounds<'_>) -> Result<(), Failure>
                     return Err(holds_home(&path, &ground));
                 }
                 let what = format!("the variable `{name}` names `{}`, which", text::path(&path));
-                return Err(refused(&what, &ground).hint(format!(
+                let refused = match name {
+                    "CODEX_HOME" => refused(&what, &ground).hint(format!(
+                        "where an earlier sandbox shared it and you trust what Codex obeys there: `--confirm {}`",
+                        text::word(&path.display().to_string())
+                    )),
+                    _other => refused(&what, &ground),
+                };
+                return Err(refused.hint(format!(
                     "`unset {name}`, or let it name what no sandbox can write; where direnv or the like sets it, look at what \
                      it says first"
                 )));
@@ -180,9 +188,7 @@ pub(crate) fn refuse_program(program: &Path, dirs: &[PathBuf]) -> Result<(), Fai
 /// What the first line of a script starts: its interpreter, and the program that `env` looks for there.
 fn interpreters(cx: &Context, script: &Path) -> Vec<PathBuf> {
     let read = || {
-        let mut bytes = Vec::new();
-        let file = std::fs::File::open(script).ok().filter(|file| file.metadata().is_ok_and(|meta| meta.is_file()))?;
-        std::io::Read::read_to_end(&mut std::io::Read::take(file, FIRST_LINE), &mut bytes).ok()?;
+        let bytes = outside::head(script, FIRST_LINE).ok()?;
         Some(String::from_utf8_lossy(&bytes).into_owned())
     };
     let Some(text) = read() else { return Vec::new() };
@@ -250,10 +256,7 @@ fn docker_dir(cx: &Context) -> PathBuf {
 
 /// The settings of Docker's client. What cannot be read as such it refuses itself.
 fn docker_settings(dir: &Path) -> Value {
-    let read = std::fs::File::open(dir.join("config.json")).and_then(|file| {
-        let mut bytes = Vec::new();
-        std::io::Read::read_to_end(&mut std::io::Read::take(file, MOST_BYTES), &mut bytes).map(|_| bytes)
-    });
+    let read = outside::bytes(&dir.join("config.json"), MOST_BYTES);
     read.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
 }
 

@@ -29,6 +29,7 @@ pub(crate) mod network;
 pub(crate) mod nonce;
 pub(crate) mod obeyed;
 pub(crate) mod ours;
+pub(crate) mod outside;
 pub(crate) mod proof;
 pub(crate) mod second_name;
 pub(crate) mod signals;
@@ -102,7 +103,7 @@ fn run(cx: Context, task: &Task) -> anyhow::Result<u8> {
     // A list that cannot be read is refused by every task that starts something.
     let exposed = life::exposed(&cx).ok();
     let cx = outside_workspace(cx, &settings, exposed.as_ref());
-    refuse_inherited(&cx, &settings, exposed.as_ref(), &flags.unwrap_or_default().confirm)?;
+    refuse_inherited(&cx, &settings, exposed.as_ref(), &flags.unwrap_or_default().confirm, task.obeys_codex_home())?;
     task.run(&cx, exposed).map_err(|err| {
         let why = error::flatten(&err);
         match (why.kind, settings.givers(&why.message).as_slice()) {
@@ -118,6 +119,7 @@ fn refuse_inherited(
     settings: &spec::settings::Settings,
     exposed: Option<&exposed::Exposed>,
     confirm: &[PathBuf],
+    obeys_codex_home: bool,
 ) -> anyhow::Result<()> {
     // The workspace `/` is refused by every task that uses it.
     let workspace = context::resolved(&settings.workspace);
@@ -126,11 +128,14 @@ fn refuse_inherited(
         .flat_map(exposed::Exposed::paths)
         .chain(workspace.parent().is_some().then(|| workspace.clone()));
     let confirmed = confirm.iter().map(|path| cx.absolute(path));
-    // Who shares the Codex home hands it out by its name.
-    let home = match settings.shape.codex_home {
-        spec::words::Mode::Shared => Some(settings.host_codex_home.clone()),
-        spec::words::Mode::Mirror | spec::words::Mode::None => None,
+    let home = &settings.host_codex_home;
+    let may_be_written = match settings.shape.codex_home {
+        // Who shares the Codex home hands it out by its name.
+        spec::words::Mode::Shared => true,
+        // What would be obeyed without the variable is obeyed with it.
+        spec::words::Mode::Mirror | spec::words::Mode::None => !obeys_codex_home || *home == cx.home.join(".codex"),
     };
+    let home = may_be_written.then(|| home.clone());
     let allowed = settings.allow_ground.iter().cloned().chain(confirmed.filter(|path| *path != workspace)).collect();
     let grounds = inherited::Grounds { dirs: dirs.collect(), exposed, allowed, home };
     inherited::refuse(cx, &grounds)?;

@@ -39,6 +39,8 @@ pub(crate) struct Command {
     pub(crate) stdin: Option<Vec<u8>>,
     /// The bound on its running time; past it the process is killed and the step fails.
     pub(crate) timeout: Option<Duration>,
+    /// What gives it longer, for the user to do.
+    pub(crate) longer: Option<&'static str>,
     /// The most bytes that are kept of what it says; past it the process is killed and the query fails.
     pub(crate) most: Option<usize>,
 }
@@ -46,6 +48,14 @@ pub(crate) struct Command {
 impl Command {
     pub(crate) fn new(program: impl Into<String>) -> Self {
         Command { program: program.into(), ..Command::default() }
+    }
+
+    /// Its name, such as `docker build`, where the whole of it was shown just before.
+    pub(crate) fn name(&self) -> String {
+        let subcommand = self.args.iter().take(2).take_while(|arg| arg.chars().all(|c| c.is_ascii_lowercase()));
+        text::printable(
+            &[&self.program].into_iter().chain(subcommand).map(String::as_str).collect::<Vec<_>>().join(" "),
+        )
     }
 
     #[must_use]

@@ -1,10 +1,10 @@
 //! The head of an ELF file: for which machine it is, and which program loads it. Only three small pieces are read.
 
+use crate::outside;
 use object::elf::{EM_386, EM_AARCH64, EM_ARM, EM_X86_64, FileHeader64, Machine, PN_XNUM, PT_INTERP, ProgramHeader64};
 use object::read::ReadCache;
 use object::read::elf::{FileHeader as _, ProgramHeader as _};
 use object::{LittleEndian, pod};
-use std::fs::File;
 use std::io::{Error, ErrorKind, Read, Result, Seek};
 use std::path::Path;
 
@@ -23,7 +23,7 @@ pub(super) struct Elf {
 
 /// Reads the head of a file. `None` where the file is not ELF; an error of kind `InvalidData` where it is a damaged one.
 pub(super) fn read(path: &Path) -> Result<Option<Elf>> {
-    head(File::open(path)?)
+    head(outside::open(path)?)
 }
 
 fn head(mut file: impl Read + Seek) -> Result<Option<Elf>> {
@@ -111,6 +111,7 @@ pub(crate) fn fuzz(bytes: &[u8]) {
 mod tests {
     use super::super::testing::{OTHER_MACHINE, OWN_MACHINE, elf};
     use super::*;
+    use std::fs::File;
 
     fn parse(bytes: &[u8]) -> Result<Option<Elf>> {
         let dir = tempfile::tempdir().unwrap();

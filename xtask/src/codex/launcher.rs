@@ -14,10 +14,11 @@ use super::elf;
 use crate::context::Context;
 use crate::error::{host, usage};
 use crate::exec;
+use crate::outside;
 use crate::step::Command;
 use anyhow::{Context as _, Result};
 use std::fs;
-use std::io::{ErrorKind, Read as _};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Asks a native program for its version, or says why it is not Codex.
@@ -132,7 +133,7 @@ fn exec_target(text: &str) -> Option<PathBuf> {
 /// then comes the `vendor` of the package itself.
 fn behind_node(js: &Path) -> Option<PathBuf> {
     let package = js.parent()?.parent()?;
-    let manifest = fs::read_to_string(package.join("package.json")).ok()?;
+    let manifest = outside::text(&package.join("package.json"), outside::WRITTEN).ok()?;
     let manifest: serde_json::Value = serde_json::from_str(&manifest).ok()?;
     if js.file_name()? != "codex.js" || manifest["name"] != "@openai/codex" {
         return None;
@@ -181,8 +182,7 @@ fn is_codex_name(path: &Path) -> bool {
 
 /// The text of a script.
 fn head(path: &Path) -> Option<String> {
-    let mut text = String::new();
-    fs::File::open(path).ok()?.take(SCRIPT_MAX).read_to_string(&mut text).ok()?;
+    let text = String::from_utf8(outside::head(path, SCRIPT_MAX).ok()?).ok()?;
     text.starts_with("#!").then_some(text)
 }
 

@@ -20,9 +20,11 @@ mod token;
 #[cfg(any(test, fuzzing))]
 pub(crate) use auth::fuzz;
 
+#[cfg(test)]
+pub(crate) use ask::SERVER;
 pub(crate) use ask::{Asker, Patience, server_said};
 pub(crate) use form::Form;
-pub(crate) use inside::{Held, InHome, give, held, note, push};
+pub(crate) use inside::{Held, InHome, give, held, note, note_shared, push};
 pub(crate) use judge::Inside;
 pub(crate) use kept::{Leases, RETRY, all_kept, lock_all};
 pub(crate) use outcome::{FOREIGN, FromHost, Gift, Unsure, WHOLE, until};

@@ -5,6 +5,7 @@ use super::utf8;
 use crate::context::Context;
 use crate::error::host;
 use crate::exec;
+use crate::outside;
 use crate::step::Command;
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
@@ -67,7 +68,7 @@ pub(super) fn remembered(cx: &Context, binary: &Path, ask: impl Fn(&Path) -> Res
 
 /// The answers of the cache file; none where it is missing, damaged, or of another format.
 fn load(file: &Path) -> BTreeMap<String, KnownVersion> {
-    let text = fs::read_to_string(file).unwrap_or_default();
+    let text = outside::text(file, outside::STATE).unwrap_or_default();
     let cache = serde_json::from_str::<VersionCache>(&text).ok().filter(|cache| cache.format == FORMAT);
     cache.map(|cache| cache.versions).unwrap_or_default()
 }

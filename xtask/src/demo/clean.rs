@@ -5,6 +5,7 @@ use crate::context::Context;
 use crate::engine::{docker, errors, install, provide};
 use crate::life::changes::Decision;
 use crate::life::down::Removal;
+use crate::outside;
 use crate::proof::Proof;
 use crate::signals::Signals;
 use crate::step::Step;
@@ -51,7 +52,7 @@ pub(crate) fn clean(cx: &Context) -> Result<u8> {
 
 /// Whether a saved proof is about this container.
 fn is_of(proof: &Path, container: &str) -> bool {
-    let text = std::fs::read(proof).unwrap_or_default();
+    let text = outside::bytes(proof, outside::STATE).unwrap_or_default();
     serde_json::from_slice::<Proof>(&text).is_ok_and(|proof| proof.container == container)
 }
 

@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::engine::compose;
 use crate::engine::provide::Provided;
 use crate::exec;
+use crate::outside;
 use crate::spec::places;
 use crate::spec::settings::{Flags, ProjectFlags};
 use crate::spec::words::Mode;
@@ -113,7 +114,7 @@ impl DemoGround {
 
     /// The record; empty where there is none.
     pub(super) fn read(&self) -> MadeByDemo {
-        serde_json::from_slice(&std::fs::read(&self.record).unwrap_or_default()).unwrap_or_default()
+        serde_json::from_slice(&outside::bytes(&self.record, outside::STATE).unwrap_or_default()).unwrap_or_default()
     }
 
     pub(super) fn write(&self, record: &MadeByDemo) -> Result<()> {

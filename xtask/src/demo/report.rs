@@ -4,6 +4,7 @@ use super::ground::{DemoGround, MadeByDemo};
 use super::session;
 use crate::context::Context;
 use crate::error::failed;
+use crate::outside;
 use crate::proof::{self, Proof};
 use crate::spec::places;
 use crate::spec::settings::Flags;
@@ -41,7 +42,7 @@ pub(super) fn seen(ground: &DemoGround, own: &Flags) -> Result<()> {
 pub(super) fn report(cx: &Context, ground: &DemoGround, own: &Flags, record: &MadeByDemo) -> Result<()> {
     let demo = ground.context(cx, false);
     let proof = places::of(&demo, &ground.project, User::read().uid).proof;
-    let text = std::fs::read(&proof).with_context(|| format!("cannot read `{}`", proof.display()))?;
+    let text = outside::bytes(&proof, outside::STATE).with_context(|| format!("cannot read `{}`", proof.display()))?;
     let proof: Proof = serde_json::from_slice(&text).context("the saved proof is damaged")?;
     ui::say("");
     ui::table(proof_table(&proof));

@@ -155,11 +155,16 @@ fn trouble(text: &str) -> Option<&'static KnownError> {
 }
 
 /// The error of a task as it is shown: one that comes of the engine's own trouble is this host's matter, and says what
-/// there is to do. Only what says that it comes of the engine's client is looked at.
+/// there is to do. Only the failure of a client of the engine is looked at, and not of `docker exec`, whose words are those of
+/// a program inside.
 pub(crate) fn explained(err: anyhow::Error) -> anyhow::Error {
     let failure = flatten(&err);
-    let text = &failure.message;
-    if failure.kind != Kind::Failed || !says(text, "docker") && !says(text, "daemon") {
+    let text = &err.root_cause().to_string();
+    let of_client = text.strip_prefix('`').is_some_and(|command| {
+        command.split("` ").next().is_some_and(|command| command.contains("docker "))
+            && !command.contains("docker exec ")
+    });
+    if failure.kind != Kind::Failed || !of_client {
         return err;
     }
     let late = says(text, "did not answer within") || says(text, "did not end within");

@@ -1,7 +1,7 @@
 //! Commands whose output is kept, up to a ceiling.
 
 use super::child::{Child, Group};
-use super::{Output, QUERY_BOUND, TICK, without_input};
+use super::{Output, QUERY_BOUND, TICK, cut_off, without_input};
 use crate::error::failed;
 use crate::signals;
 use crate::step::Command;
@@ -88,7 +88,8 @@ pub(crate) fn follow(
         }
         open = open && now < deadline;
     };
-    Ok((said.end(status, &mut line), end))
+    let said = said.end(status, &mut line);
+    Ok((said, if end == End::Ended && cut_off(status) { End::Stopped } else { end }))
 }
 
 fn pipe() -> Result<(PipeReader, std::io::PipeWriter)> {

@@ -3,19 +3,18 @@
 use super::*;
 use std::time::Instant;
 
-/// Half of what the commands of these tests would take by themselves: also on a busy machine, it tells waiting from ending.
-const WELL_BEFORE: Duration = Duration::from_secs(30);
+/// How long the end of a process is waited for. What hangs in these tests would do so for 6,000 s, so that a wait for it is
+/// ended by the test runner's own bound: no test says how fast this machine is.
+const ENDS: Duration = Duration::from_secs(120);
 
 #[test]
 fn a_watched_command_is_ended_with_all_that_it_started() {
     // One child in the group, one that left it; neither ends when the input does.
-    let command = Command::new("sh").args(["-c", "sleep 60 & setsid sleep 60 & wait"]).timeout(50);
-    let start = Instant::now();
+    let command = Command::new("sh").args(["-c", "sleep 6000 & setsid sleep 6000 & wait"]).timeout(6000);
     let seen = watch(&command, |pid| Some(process_tree(pid)).filter(|tree| tree.len() == 3)).unwrap();
     let tree = seen.expect("a shell and two children");
-    assert!(start.elapsed() < WELL_BEFORE, "{:?}", start.elapsed());
     let alive = |pid: &u32| !has_ended(&pid.to_string());
-    let deadline = Instant::now() + WELL_BEFORE;
+    let deadline = Instant::now() + ENDS;
     while tree.iter().any(alive) && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -33,44 +32,36 @@ fn a_followed_command_shows_its_errors_as_they_come_and_keeps_both_streams() {
 
 #[test]
 fn a_followed_command_ends_when_it_is_told_to_or_when_its_bound_passes() {
-    let start = Instant::now();
-    let hangs = Command::new("sleep").arg("60").timeout(1);
+    let hangs = Command::new("sleep").arg("6000").timeout(1);
     assert_eq!(follow(&hangs, |_| {}, || true).unwrap().1, End::Late);
     assert_eq!(follow(&hangs, |_| {}, || false).unwrap().1, End::Stopped);
-    assert!(start.elapsed() < WELL_BEFORE, "{:?}", start.elapsed());
 }
 
 #[test]
 fn what_says_more_than_is_kept_is_ended() {
-    let start = Instant::now();
-    let endless = |script: &str| Command::new("sh").args(["-c", script]).timeout(50).at_most(1 << 20);
+    let endless = |script: &str| Command::new("sh").args(["-c", script]).timeout(6000).at_most(1 << 20);
     let text = capture(&endless("exec head -c 200000000 /dev/zero")).unwrap_err().to_string();
     assert!(text.ends_with("said more than 1 MiB on its standard output, and was ended"), "{text}");
     let text = follow(&endless("exec yes >&2"), |_| {}, || true).unwrap_err().to_string();
     assert!(text.ends_with("said more than 1 MiB on its standard error, and was ended"), "{text}");
     let text = stdout_of(&endless("while :; do echo; done")).unwrap_err().to_string();
     assert!(text.contains("more than 1 MiB"), "{text}");
-    assert!(start.elapsed() < WELL_BEFORE, "{:?}", start.elapsed());
     let most = capture(&endless("exec head -c 1048576 /dev/zero")).unwrap();
     assert_eq!((most.ok(), most.stdout.len()), (true, 1 << 20));
 }
 
 #[test]
 fn what_a_killed_command_has_started_keeps_nobody_waiting() {
-    let start = Instant::now();
-    let left = Command::new("sh").args(["-c", "echo said; sleep 60 & exec sleep 60"]).timeout(1);
+    let left = Command::new("sh").args(["-c", "echo said; sleep 6000 & exec sleep 6000"]).timeout(1);
     let (said, end) = follow(&left, |_| {}, || true).unwrap();
     assert_eq!((said.stdout.as_str(), end), ("said\n", End::Late));
-    assert!(start.elapsed() < WELL_BEFORE, "{:?}", start.elapsed());
 }
 
 #[test]
 fn a_watched_command_that_ends_or_hangs_has_no_answer() {
     assert_eq!(watch(&Command::new("true"), |_| None::<u32>).unwrap(), None);
-    let start = Instant::now();
-    let hangs = Command::new("sleep").arg("60").timeout(1);
+    let hangs = Command::new("sleep").arg("6000").timeout(1);
     assert_eq!(watch(&hangs, |_| None::<u32>).unwrap(), None);
-    assert!(start.elapsed() < WELL_BEFORE, "{:?}", start.elapsed());
 }
 
 #[test]
@@ -88,10 +79,10 @@ fn a_process_that_nobody_waits_for_has_ended() {
 
 #[test]
 fn a_query_ends_when_it_is_not_wanted_any_more() {
-    let text = capture_unless(&Command::new("sleep").arg("600").timeout(600), || true).unwrap_err().to_string();
+    let text = capture_unless(&Command::new("sleep").arg("6000").timeout(6000), || true).unwrap_err().to_string();
     assert_eq!(text, "interrupted");
-    let text = capture_unless(&Command::new("sleep").arg("600").timeout(1), || false).unwrap_err().to_string();
-    assert_eq!(text, "`sleep 600` did not answer within 1 s");
+    let text = capture_unless(&Command::new("sleep").arg("6000").timeout(1), || false).unwrap_err().to_string();
+    assert_eq!(text, "`sleep 6000` did not answer within 1 s");
     assert!(capture_unless(&Command::new("true"), || true).is_ok());
 }
 

@@ -3,6 +3,7 @@
 use crate::beneath::{Beneath, Born, FileId, Node};
 use crate::error::{failed, host};
 use crate::kept_path::KeptPath;
+use crate::outside;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -92,7 +93,7 @@ fn of_file(path: &Path) -> Result<KeptList> {
         host(format!("`{}`, the list of the directories that sandboxes can write, cannot be read: {why}", path.display()))
             .hint("use the newest version of this tool; if the file is damaged, remove it, and check the links in your projects first")
     };
-    match fs::read(path) {
+    match outside::bytes(path, outside::STATE) {
         Err(err) if err.kind() == ErrorKind::NotFound => Ok(KeptList {
             format: FORMAT,
             exposed: BTreeMap::new(),

@@ -5,6 +5,7 @@
 use super::repository::Repository;
 use crate::error::failed;
 use crate::exec;
+use crate::outside;
 use crate::text;
 use anyhow::Result;
 use std::path::Path;
@@ -18,7 +19,7 @@ use std::path::Path;
 pub(crate) fn note_appearance(repo: Option<&Repository>, private: &Path) -> Result<Vec<String>> {
     exec::create_dir(private, 0o700)?;
     let record = private.join("repository");
-    let had_none = std::fs::read_to_string(&record).is_ok_and(|text| text.trim() == "none");
+    let had_none = outside::text(&record, outside::WRITTEN).is_ok_and(|text| text.trim() == "none");
     let Some(repo) = repo else {
         exec::write_file(&record, b"none\n", 0o600)?;
         return Ok(Vec::new());

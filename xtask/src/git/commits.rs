@@ -10,7 +10,6 @@ use crate::ui::printable;
 use anyhow::Result;
 use std::collections::BTreeSet;
 use std::path::Path;
-use tempfile::TempDir;
 
 /// The commits on branches (and on a detached HEAD) of the sandbox that no ref of the host reaches. Can be called whether a container
 /// runs or not, also while an agent writes. What an agent has damaged, or is too much, is left out, and a note says so.
@@ -158,7 +157,7 @@ impl Branch {
 pub(super) struct Collected {
     pub(super) listing: Listing,
     /// The repository of ours with the sandbox's objects; its refs are `refs/sandbox/NAME`.
-    pub(super) quarantine: Option<TempDir>,
+    pub(super) quarantine: Option<quarantine::Quarantine>,
     /// What the user is told of those of its refs that are no branches of the sandbox.
     shown: Refs,
     pub(super) host: Refs,
@@ -171,6 +170,7 @@ impl Collected {
             Some(git) => Private::read(&git, repo.sha256, effort)?,
             None => Private::default(),
         };
+        quarantine::sweep(private)?;
         let host = refs::of_host(repo)?;
         let mut gathered = Collected {
             listing: Listing {

@@ -12,7 +12,6 @@ use crate::spec::inside::GUEST;
 use anyhow::{Context as _, Result};
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
 
 /// Makes or refreshes the git directory of the sandbox in `private`, a folder of ours that outlives the container. Only
 /// `private/git` is ever mounted for writing.
@@ -39,7 +38,7 @@ pub(super) fn prepare_at(
     stop: &dyn Fn() -> bool,
 ) -> Result<Airlock> {
     exec::create_dir(private, 0o700)?;
-    sweep(private)?;
+    quarantine::sweep(private)?;
     // Changed in place, because a running container has this directory mounted.
     let git = Beneath::make_root(&private.join("git"), 0o755)?;
     let mut notes = repo.notes.clone();
@@ -245,19 +244,6 @@ fn config_text(repo: &Repository, identity: &Identity) -> String {
         }
     }
     text
-}
-
-/// Removes quarantines that a killed run has left behind: those that are a day old, so that no other run uses them.
-fn sweep(private: &Path) -> Result<()> {
-    for entry in std::fs::read_dir(private)? {
-        let entry = entry?;
-        let age = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
-        let is_quarantine = entry.file_name().to_string_lossy().starts_with(quarantine::PREFIX);
-        if is_quarantine && age().is_some_and(|age| age > Duration::from_secs(24 * 3600)) {
-            exec::remove(&entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 fn names_filters(workspace: &Path) -> bool {

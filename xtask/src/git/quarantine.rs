@@ -7,11 +7,15 @@ use super::repository::Repository;
 use super::{client, first, noted};
 use crate::beneath::Beneath;
 use crate::error::failed;
+use crate::exec;
+use crate::outside;
 use crate::ui::printable;
 use anyhow::{Context as _, Result};
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
 /// How the names of quarantines begin.
@@ -27,10 +31,56 @@ const LARGEST_OTHER: u64 = 32 << 20;
 /// What is copied between two looks at whether to go on.
 const PART: u64 = 64 << 20;
 
-/// A fresh bare repository with these refs, in the host's format. `borrow`: it borrows the host's objects.
-pub(super) fn fresh(repo: &Repository, private: &Path, refs: &Refs, borrow: bool) -> Result<TempDir> {
-    let made = || -> std::io::Result<TempDir> {
+/// A repository for one call, removed at its end. The call holds a lock on it, which the kernel lets go of however the call
+/// ends.
+pub(super) struct Quarantine {
+    temp: TempDir,
+    _held: Option<File>,
+}
+
+impl Quarantine {
+    fn make(private: &Path) -> std::io::Result<Quarantine> {
         let temp = tempfile::Builder::new().prefix(PREFIX).tempdir_in(private)?;
+        Ok(Quarantine { _held: held(temp.path()), temp })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.temp.path()
+    }
+}
+
+/// The lock of a quarantine, unless another call has it, or the file system has no locks.
+fn held(dir: &Path) -> Option<File> {
+    let flags = rustix::fs::OFlags::DIRECTORY.union(rustix::fs::OFlags::NOFOLLOW).union(rustix::fs::OFlags::CLOEXEC);
+    let dir = File::from(rustix::fs::open(dir, flags, rustix::fs::Mode::empty()).ok()?);
+    dir.try_lock().is_ok().then_some(dir)
+}
+
+/// Between the making of a quarantine and its lock.
+const YOUNG: Duration = Duration::from_secs(10);
+
+/// Removes the quarantines of calls that were killed: nobody holds their lock. Where the clock was set back, one can lie in the
+/// future.
+pub(super) fn sweep(private: &Path) -> Result<()> {
+    let now = SystemTime::now();
+    for entry in std::fs::read_dir(private).into_iter().flatten().flatten() {
+        let made = || entry.metadata().ok()?.modified().ok();
+        let is_young =
+            || made().is_none_or(|made| now.duration_since(made).unwrap_or_else(|err| err.duration()) < YOUNG);
+        if !entry.file_name().to_string_lossy().starts_with(PREFIX) || is_young() {
+            continue;
+        }
+        if let Some(_held) = held(&entry.path()) {
+            exec::remove(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// A fresh bare repository with these refs, in the host's format. `borrow`: it borrows the host's objects.
+pub(super) fn fresh(repo: &Repository, private: &Path, refs: &Refs, borrow: bool) -> Result<Quarantine> {
+    let made = || -> std::io::Result<Quarantine> {
+        let temp = Quarantine::make(private)?;
         let dir = temp.path();
         for name in ["objects/info", "objects/pack", "refs/heads"] {
             std::fs::create_dir_all(dir.join(name))?;
@@ -38,9 +88,10 @@ pub(super) fn fresh(repo: &Repository, private: &Path, refs: &Refs, borrow: bool
         std::fs::write(dir.join("HEAD"), "ref: refs/heads/none\n")?;
         std::fs::write(dir.join("config"), repo.format_text(true))?;
         std::fs::write(dir.join("packed-refs"), packed_text(refs))?;
-        match std::fs::copy(repo.common_dir.join("shallow"), dir.join("shallow")) {
-            Err(err) if err.kind() != ErrorKind::NotFound => return Err(err),
-            _ => {}
+        match outside::bytes(&repo.common_dir.join("shallow"), outside::STATE) {
+            Ok(shallow) => std::fs::write(dir.join("shallow"), shallow)?,
+            Err(err) if err.kind() == ErrorKind::NotFound => {}
+            Err(err) => return Err(err),
         }
         if borrow {
             lend(repo, dir)?;
@@ -56,7 +107,7 @@ pub(super) fn filled(
     private: &Path,
     tips: &Refs,
     effort: &Effort<'_>,
-) -> Result<(TempDir, Vec<String>)> {
+) -> Result<(Quarantine, Vec<String>)> {
     // It borrows nothing before the sizes are known: git lists those of all objects that it sees.
     let temp = fresh(repo, private, tips, false)?;
     let to = temp.path().join("objects");
@@ -232,8 +283,7 @@ fn sized(line: &str) -> Option<(&str, &str, u64)> {
 
 /// How many objects the head of a pack promises: `PACK`, the version and the number, of four bytes each.
 fn objects_of(pack: &Path) -> Result<u64> {
-    let mut head = Vec::new();
-    std::fs::File::open(pack)?.take(12).read_to_end(&mut head)?;
+    let head = outside::head(pack, 12)?;
     let number = head.get(8..12).and_then(|bytes| bytes.try_into().ok());
     Ok(number.map_or(0, |bytes| u64::from(u32::from_be_bytes(bytes))))
 }
@@ -246,7 +296,7 @@ fn has_any(pack: &Path, ids: &BTreeSet<&str>) -> bool {
         (0..len).filter_map(byte).collect()
     };
     let ids: BTreeSet<Vec<u8>> = ids.iter().map(bytes).collect();
-    let index = std::fs::read(pack.with_extension("idx")).unwrap_or_default();
+    let index = outside::bytes(&pack.with_extension("idx"), 1 << 30).unwrap_or_default();
     // After eight bytes of head, and the table of how many ids begin with each byte.
     index.get(8 + 4 * 256..).is_some_and(|all| all.chunks_exact(len).any(|id| ids.contains(id)))
 }
@@ -262,6 +312,33 @@ pub(crate) fn fuzz(text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_killed_call_left_is_removed_and_nothing_of_one_that_goes_on() {
+        let private = tempfile::tempdir().unwrap();
+        let at = |name: &str| private.path().join(name);
+        let aged = |dir: &Path, time: SystemTime| File::open(dir).unwrap().set_modified(time).unwrap();
+        let (hour, now) = (Duration::from_secs(3600), SystemTime::now());
+        let live = Quarantine::make(private.path()).unwrap();
+        aged(live.path(), now - hour);
+        for (name, time) in [
+            ("quarantine-old", now - hour),
+            ("quarantine-of-a-clock-that-was-set-back", now + hour),
+            ("quarantine-new", now),
+            ("other", now - hour),
+        ] {
+            std::fs::create_dir(at(name)).unwrap();
+            aged(&at(name), time);
+        }
+        std::os::unix::fs::symlink("other", at("quarantine-link")).unwrap();
+        sweep(private.path()).unwrap();
+        assert!(live.path().exists(), "its call goes on");
+        assert!(!at("quarantine-old").exists() && !at("quarantine-of-a-clock-that-was-set-back").exists());
+        assert!(at("quarantine-new").exists() && at("other").exists());
+        let path = live.path().to_owned();
+        drop(live);
+        assert!(!path.exists());
+    }
 
     #[test]
     fn the_size_of_an_object_is_the_last_of_three_words() {

@@ -14,7 +14,6 @@ use crate::text;
 use crate::ui::printable;
 use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
-use tempfile::TempDir;
 
 /// Takes over the commits of all branches, and returns lines that say what was done.
 ///
@@ -66,7 +65,7 @@ fn not_taken(branch: &Branch, why: &str) -> String {
 struct Receiver<'a> {
     repo: &'a Repository,
     /// A repository of ours that writes into the host's object directory and has the host's refs.
-    temp: TempDir,
+    temp: quarantine::Quarantine,
     head: Head,
     /// Branches that are checked out in other working trees, with the paths of these.
     elsewhere: Vec<(String, PathBuf)>,
@@ -165,20 +164,25 @@ impl Receiver<'_> {
                 return Ok(Some(format!("the host's index {why}")));
             }
         }
+        // The index goes first: a call that is killed in between leaves the changes staged, and the next one goes on from
+        // there. The other way round the index would stay behind its branch, and the next commit would undo what was taken.
+        if checked_out {
+            let output = client::capture(&read_tree.clone().args([from, new]))?;
+            if !output.ok() {
+                return Ok(Some(format!("git says `{}`", crate::text::name(output.stderr.trim()))));
+            }
+        }
         let zero = "0".repeat(new.len());
         let update = client::host(self.repo)
             .args(["update-ref", "-m", "sandbox: commits taken over", full, new])
             .arg(old.unwrap_or(&zero));
         let output = client::capture(&update)?;
         if !output.ok() {
-            return Ok(Some(format!("git says `{}`", crate::text::name(output.stderr.trim()))));
-        }
-        if checked_out {
-            let output = client::capture(&read_tree.args([from, new]))?;
-            if !output.ok() {
-                let said = output.stderr.trim();
-                return Err(failed(format!("but the branch has moved: `git reset` updates the index: {said}")).into());
+            let why = format!("git says `{}`", crate::text::name(output.stderr.trim()));
+            if checked_out && !client::capture(&read_tree.args([new, from]))?.ok() {
+                return Err(failed(format!("{why}, and the index has the changes: `git reset` takes them back")).into());
             }
+            return Ok(Some(why));
         }
         Ok(None)
     }

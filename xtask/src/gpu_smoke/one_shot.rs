@@ -9,6 +9,7 @@ use crate::engine::{self, docker, errors, running};
 use crate::error::{Kind, failed, host};
 use crate::image::build;
 use crate::life::show_settings;
+use crate::outside;
 use crate::proof::misasked;
 use crate::signals::Signals;
 use crate::smoke::RunFacts;
@@ -123,7 +124,7 @@ fn one_shot(plan: &Planned, image: &str) -> OneShot {
 
 fn files(cx: &Context, one: &OneShot) -> Result<Vec<Step>> {
     let base = cx.root.join("docker/docker-compose.yaml");
-    let base = std::fs::read_to_string(&base).with_context(|| format!("cannot read `{}`", base.display()))?;
+    let base = outside::text(&base, outside::WRITTEN).with_context(|| format!("cannot read `{}`", base.display()))?;
     let guest = guest(one);
     let write = |path: PathBuf, text: String| Step::WriteFile { path, text };
     let mut steps = vec![Step::CreateDir { path: guest.join("smoke"), mode: 0o755 }];

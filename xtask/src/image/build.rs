@@ -101,13 +101,14 @@ fn cpu_base_steps(cx: &Context, settings: &Settings, state: &State, wishes: Wish
     if settings.base.is_some() || (state.inputs.base_id.is_some() && !wishes.pull) {
         return Vec::new();
     }
-    base::cpu_steps(&state.inputs.base, mirror().as_deref(), &cx.scratch())
+    wishes.bound(base::cpu_steps(&state.inputs.base, mirror().as_deref(), &cx.scratch()))
 }
 
-fn image_steps(cx: &Context, settings: &Settings, state: &State, wishes: Wishes) -> [Step; 2] {
+fn image_steps(cx: &Context, settings: &Settings, state: &State, wishes: Wishes) -> Vec<Step> {
     // No registry has the CPU base: with `--pull` it is rebuilt instead.
     let wishes = Wishes { pull: wishes.pull && settings.base.is_some(), ..wishes };
-    [note(settings, state), command::build(&cx.root.join("docker"), &state.inputs, wishes, &network::read(cx))]
+    let build = command::build(&cx.root.join("docker"), &state.inputs, wishes, &network::read(cx));
+    wishes.bound(vec![note(settings, state), build])
 }
 
 /// The mirror of Debian's packages that this host itself uses. A host that is not Debian has none, and `mmdebstrap` then

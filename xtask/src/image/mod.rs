@@ -5,6 +5,7 @@ pub(crate) mod build;
 pub(crate) mod command;
 
 use crate::fingerprint;
+use crate::outside;
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -88,7 +89,7 @@ fn reasons(inputs: &Inputs, newest: Option<&Map<String, Value>>) -> Vec<String> 
 fn read_files(docker: &Path) -> Result<Vec<(String, String)>> {
     let read = |name: &str| {
         let path = docker.join(name);
-        std::fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))
+        outside::text(&path, outside::WRITTEN).with_context(|| format!("cannot read `{}`", path.display()))
     };
     let ignore = read(".dockerignore")?;
     let mut names: Vec<String> =

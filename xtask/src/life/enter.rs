@@ -10,6 +10,7 @@ use super::locks::free_lock;
 use super::running::Running;
 use super::session::Session;
 use super::stall::{Held, Stall};
+use super::standing::{KILLED, Standing};
 use super::used::{self, Used};
 use crate::codex::login;
 use crate::engine::alive::Alive;
@@ -28,9 +29,6 @@ use std::time::{Duration, Instant};
 /// For this long after its start, another call may not see the session yet, and could recreate the container.
 const UNSEEN: Duration = Duration::from_secs(1);
 
-/// The exit code of a program that was killed by a signal that cannot be caught: its own doing, or the end of its container.
-const KILLED: u8 = 137;
-
 /// The same where a busy engine has not started the program by then.
 const LATEST: Duration = Duration::from_secs(10);
 
@@ -41,10 +39,16 @@ impl Running<'_> {
             Program::Codex(_) => "Enter Codex?",
             Program::Shell => "Enter a shell?",
         };
+        let asked = Instant::now();
         if yes || self.call.signals.ask(|| ui::confirm(question)) {
             return true;
         }
-        ui::say(format_args!("not entered; `{}` keeps running, `cargo xtask down` stops it", self.name));
+        // It was proven just before the question.
+        let standing = match asked.elapsed() < UNSEEN {
+            true => Standing::Runs,
+            false => Standing::look(&self.name, &self.record.container),
+        };
+        ui::say(format_args!("not entered; {}", standing.line(&self.name)));
         false
     }
 
@@ -115,8 +119,18 @@ impl Running<'_> {
         let decision = Decision::new(call.on_change, call.can_ask, signals);
         keeper.into_iter().filter_map(|keeper| keeper.end(signals)).for_each(ui::warn);
         let says = |ended| used::since(&used, &Used::read(&container, &fills), memory, ended).iter().for_each(ui::warn);
-        if code == i32::from(KILLED) && was_ended(gathered, &name, &record.container, &mut lock, signals) {
-            ui::say(format_args!("`{name}` was ended meanwhile, and this session with it"));
+        // What ended the session may have ended the container, and the engine with it.
+        let standing = match code {
+            0 => Standing::Runs,
+            _ => Standing::look(&name, &record.container),
+        };
+        let ended = (code == KILLED || standing.has_ended())
+            && was_ended(gathered, &name, &record.container, &mut lock, signals);
+        if let Some(why) = standing.reason(code).filter(|_| !ended) {
+            ui::say(why);
+        }
+        if ended {
+            ui::say(format_args!("`{name}` was ended meanwhile, and this session (code {code}) with it"));
             says(
                 find(&record.container).is_ok_and(|found| found.is_some_and(|there| there.container.state.oom_killed)),
             );
@@ -129,7 +143,7 @@ impl Running<'_> {
             } else {
                 leave::commits(gathered, &|| signals.any());
             }
-            return Ok(Left { code: KILLED });
+            return Ok(Left { code: u8::try_from(code).unwrap_or(1) });
         }
         says(false);
         let alive = wind_down(gathered, &container, call.leftovers, signals, lock)
@@ -138,13 +152,15 @@ impl Running<'_> {
         leave(gathered, &|| signals.any());
         let asked = Instant::now();
         gathered.settle_changes(seen, &decision);
-        // While the user thought, another call may have removed it.
-        let is_there = gathered.ground.places.record.exists()
-            && (asked.elapsed() < UNSEEN || find(&name).is_ok_and(|found| found.is_some_and(|there| there.up)));
-        ui::say(match is_there {
-            true => format!("`{name}` keeps running; `cargo xtask down` stops it"),
-            false => format!("`{name}` was ended meanwhile"),
-        });
+        // While the user thought, another call may have removed it. Where the host sees its main process, the engine need
+        // not be asked whether that is there.
+        let is_seen = code == 0 && asked.elapsed() < UNSEEN && record.init.is_ok_and(|init| init.is_of(&container));
+        let standing = match (gathered.ground.places.record.exists(), is_seen) {
+            (false, _) => Standing::Ended,
+            (true, true) => Standing::Runs,
+            (true, false) => Standing::look(&name, &record.container),
+        };
+        ui::say(standing.line(&name));
         match held_up {
             None => Ok(Left { code: u8::try_from(code).unwrap_or(1) }),
             Some(pid) => Err(failed(format!("{} before it began, and was ended", stopped(pid)))

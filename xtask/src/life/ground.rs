@@ -8,6 +8,7 @@ use crate::error::{self, Failure, usage};
 use crate::exposed::{Exposed, NotOpened};
 use crate::git::{self, Environment, Repository};
 use crate::network::{self, HostNetwork};
+use crate::outside;
 use crate::spec::denials::Denials;
 use crate::spec::inside::OPTIONAL;
 use crate::spec::places::{self, Places};
@@ -148,7 +149,7 @@ impl Ground {
             repository.refuse_borrowed(&settings.git_alternates)?;
         }
         repository.as_ref().map_or(Ok(()), |repository| confirmed(repository, &exposed))?;
-        let compose = std::fs::read(cx.root.join("docker/docker-compose.yaml")).unwrap_or_default();
+        let compose = outside::bytes(&cx.root.join("docker/docker-compose.yaml"), outside::WRITTEN).unwrap_or_default();
         let mounted = datasets.iter().map(|mount| mount.source.as_path()).chain([workspace.as_path()]);
         let surroundings = Surroundings {
             compose_file: fingerprint::of([compose])[..12].to_owned(),
@@ -331,7 +332,7 @@ fn asked_for(cx: &Context, name: &str, mut ask: impl FnMut() -> Option<String>) 
 /// Adds a data set to `sandbox.local.yaml`, whose other lines and comments stay as they are.
 fn remember(cx: &Context, name: &str, dir: &Path) -> Result<()> {
     let path = cx.root.join(LOCAL_FILE);
-    let text = match std::fs::read_to_string(&path) {
+    let text = match outside::text(&path, outside::WRITTEN) {
         Ok(text) => text,
         Err(err) if err.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(err) => return Err(err).with_context(|| format!("cannot read `{}`", path.display())),

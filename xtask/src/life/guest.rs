@@ -5,6 +5,7 @@ use crate::engine::launcher::{self, Machine};
 use crate::error::failed;
 use crate::exposed::Exposed;
 use crate::network::HostNetwork;
+use crate::outside;
 use crate::spec::Role;
 use crate::spec::denials::Denials;
 use crate::spec::inside::{self, in_guest};
@@ -76,5 +77,5 @@ fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 fn is_text_of(path: &Path, bytes: &[u8]) -> bool {
-    std::fs::read(path).is_ok_and(|old| old == bytes)
+    outside::bytes(path, bytes.len() as u64).is_ok_and(|old| old == bytes)
 }

@@ -1,9 +1,12 @@
 //! The lock of a workspace: who holds it starts, proves, ends or writes down what concerns its sandbox.
 
+use crate::outside;
 use crate::spec::places::Places;
 use crate::ui;
 use anyhow::{Context as _, Result};
 use std::fs::File;
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt as _;
 
 /// Takes the lock of a workspace, so that two calls never start or prove its sandbox at the same time.
 ///
@@ -12,7 +15,13 @@ use std::fs::File;
 pub(crate) fn lock(places: &Places) -> Result<File> {
     crate::exec::create_dir(&places.dir, 0o700)?;
     let open = || -> std::io::Result<File> {
-        let file = File::options().create(true).truncate(false).write(true).open(&places.lock)?;
+        // What is there and is no file of this tool's is not waited for.
+        match outside::open(&places.lock) {
+            Err(err) if err.kind() == ErrorKind::NotFound => {}
+            there => drop(there?),
+        }
+        let file =
+            File::options().create(true).truncate(false).read(true).write(true).mode(0o600).open(&places.lock)?;
         if file.try_lock().is_err() {
             ui::say("waiting for another `cargo xtask` that starts or proves this sandbox");
             file.lock()?;
@@ -26,5 +35,5 @@ pub(crate) fn lock(places: &Places) -> Result<File> {
 
 /// The same lock, where no other call has it; nothing is waited for, and nothing is made.
 pub(super) fn free_lock(places: &Places) -> Option<File> {
-    File::open(&places.lock).ok().filter(|file| file.try_lock().is_ok())
+    outside::open(&places.lock).ok().filter(|file| file.try_lock().is_ok())
 }

@@ -31,6 +31,7 @@ mod sandbox;
 mod session;
 mod sources;
 mod stall;
+mod standing;
 mod start;
 pub(crate) mod status;
 mod used;

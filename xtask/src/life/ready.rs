@@ -83,6 +83,8 @@ impl Fill {
                 }
                 let _late = ui::late(LATE, CLEARS);
                 home::write_agents(mirror, agents, stop)?;
+                // Before the container starts: from then on it is seen.
+                login::note_shared(&gathered.ground.places.login)?;
                 let shares = "the agent shares your Codex home: it can change what your own Codex runs on this host";
                 return Ok(vec![format!("warning: {shares}")]);
             }

@@ -9,10 +9,12 @@ use crate::error::{Failure, failed};
 use crate::exec;
 use crate::exposed::Exposed;
 use crate::finding::Finding;
+use crate::outside;
 use crate::proof::init::InitSeen;
 use crate::proof::{CodexFile, Promised, programs};
 use crate::spec::places::{self, Places};
-use crate::spec::{SCHEMA, Schema, Spec};
+use crate::spec::{Role, SCHEMA, Schema, Spec};
+use crate::text;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -82,7 +84,7 @@ impl Record {
 
 /// The record of the container that was started last.
 pub(super) fn last(places: &Places) -> Option<Record> {
-    serde_json::from_slice(&std::fs::read(&places.record).ok()?).ok()
+    serde_json::from_slice(&outside::bytes(&places.record, outside::STATE).ok()?).ok()
 }
 
 /// The record of this very container, where its label says the same.
@@ -99,11 +101,26 @@ pub(crate) fn trusted(places: &Places, existing: &Existing) -> Result<Record, Fa
     if record.spec != *spec {
         return Err(odd(format!("the record of this container (`{file}`) and its label disagree")));
     }
+    let workspace = record.spec.mounts.iter().find(|mount| mount.role == Role::Workspace);
+    if let Some(mount) = workspace.filter(|_| existing.up)
+        && is_another(&mount.source, record.sources.get(&mount.target))
+    {
+        let shown = text::path(&mount.source);
+        return Err(odd(format!(
+            "the workspace `{shown}` was removed and made again, and the container still has the one that was removed"
+        )));
+    }
     // Nobody has looked into this init before an agent could, and it was not told to be out of reach.
     if existing.up && record.init.as_ref().is_ok_and(|init| !init.is_of(&existing.container)) {
         return Err(odd("it was started again by something else than this tool".to_owned()));
     }
     Ok(record)
+}
+
+/// Whether a directory is there, and is not the one that was mounted. A mount keeps what it shows, so that nothing else gets
+/// its inode number as long as the container runs.
+fn is_another(source: &Path, mounted: Option<&FileId>) -> bool {
+    source.symlink_metadata().is_ok_and(|now| mounted.is_some_and(|mounted| *mounted != FileId::from(&now)))
 }
 
 /// The sources of the mounts of all this user's containers, whatever their workspace and whichever version of this tool
@@ -112,7 +129,7 @@ pub(super) fn mounted(cx: &Context) -> Option<Vec<PathBuf>> {
     let workspaces = std::fs::read_dir(cx.state.join("workspaces"));
     let mut sources = Vec::new();
     for workspace in workspaces.into_iter().flatten().flatten() {
-        match std::fs::read(workspace.path().join(places::RECORD)) {
+        match outside::bytes(&workspace.path().join(places::RECORD), outside::STATE) {
             Ok(bytes) => sources.extend(sources_of(&bytes)?),
             Err(err) if err.kind() == std::io::ErrorKind::NotFound => {}
             Err(_) => return None,
@@ -159,7 +176,7 @@ pub(super) fn others(cx: &Context, own: &Places) -> Vec<OtherRecord> {
     let workspaces = std::fs::read_dir(cx.state.join("workspaces")).into_iter().flatten().flatten();
     let read = |dir: std::fs::DirEntry| {
         let project = format!("{}{}", places::PROJECT, dir.file_name().to_str()?);
-        let mounts = mounts_of(&std::fs::read(dir.path().join(places::RECORD)).ok()?)?;
+        let mounts = mounts_of(&outside::bytes(&dir.path().join(places::RECORD), outside::STATE).ok()?)?;
         let source = |mount: &Value| mount["source"].as_str().map(PathBuf::from);
         let workspace = mounts.iter().find(|mount| mount["role"] == "workspace").and_then(source)?;
         let one = |mount: &Value| {
@@ -174,7 +191,7 @@ pub(super) fn others(cx: &Context, own: &Places) -> Vec<OtherRecord> {
 /// be read says nothing here: the list of `Exposed`, which is kept since version 3, has what it would say.
 fn given_for_writing(cx: &Context) -> Vec<PathBuf> {
     let workspaces = std::fs::read_dir(cx.state.join("workspaces")).into_iter().flatten().flatten();
-    let records = workspaces.filter_map(|dir| std::fs::read(dir.path().join(places::RECORD)).ok());
+    let records = workspaces.filter_map(|dir| outside::bytes(&dir.path().join(places::RECORD), outside::STATE).ok());
     records.flat_map(|bytes| writable_of(&bytes)).collect()
 }
 
@@ -242,6 +259,22 @@ mod tests {
         (said.code, said.text) = ("127".into(), String::new());
         assert!(!answered(&judge(&spec, &inside, &host)));
         assert!(!answered(&[]));
+    }
+
+    #[test]
+    fn a_directory_that_was_made_again_is_not_the_one_that_was_mounted() {
+        let dir = tempfile::tempdir().unwrap();
+        let workspace = dir.path().join("workspace");
+        std::fs::create_dir(&workspace).unwrap();
+        let mounted = FileId::from(&workspace.metadata().unwrap());
+        // As a mount does, this keeps the inode number from being given again.
+        let _held = std::fs::File::open(&workspace).unwrap();
+        assert!(!is_another(&workspace, Some(&mounted)));
+        std::fs::remove_dir(&workspace).unwrap();
+        assert!(!is_another(&workspace, Some(&mounted)), "that it is missing is said elsewhere");
+        std::fs::create_dir(&workspace).unwrap();
+        assert!(is_another(&workspace, Some(&mounted)));
+        assert!(!is_another(&workspace, None));
     }
 
     /// The record of the first release, which had no schema version.

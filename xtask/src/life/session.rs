@@ -14,6 +14,7 @@ use crate::engine::alive::{self, Alive, Parted};
 use crate::engine::cgroup::{Process, ProcessId};
 use crate::engine::inspect::Container;
 use crate::exec;
+use crate::outside;
 use crate::spec::codex_command::MARK;
 use crate::spec::places::Places;
 use anyhow::{Context as _, Result};
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -79,7 +81,7 @@ impl Session {
             exec::create_dir(&places.sessions, 0o700)?;
             // Locked before it has its name: nobody can take it for that of a call that has ended.
             let new = places.sessions.join(format!(".new-{mark}"));
-            let mut file = File::options().create_new(true).write(true).open(&new)?;
+            let mut file = File::options().create_new(true).write(true).mode(0o600).open(&new)?;
             file.try_lock()?;
             say(&mut file, &Known::AreNot(before.clone()))?;
             fs::rename(&new, &path)?;
@@ -214,10 +216,10 @@ fn said(places: &Places) -> Vec<Known> {
             continue;
         }
         let path = entry.path();
-        let Ok(file) = File::open(&path) else { continue };
+        let Ok(file) = outside::open(&path) else { continue };
         match file.try_lock_shared() {
             Ok(()) => drop(fs::remove_file(&path)),
-            Err(_) => said.push(known(&fs::read(&path).unwrap_or_default())),
+            Err(_) => said.push(known(&outside::all_of(&file, outside::WRITTEN).unwrap_or_default())),
         }
     }
     said

@@ -16,7 +16,9 @@ use crate::engine::{caches, docker, errors, pulse};
 use crate::error::{failed, interrupted};
 use crate::exec::{self, Output};
 use crate::image::build;
+use crate::outside;
 use crate::proof::init::{self, InitSeen};
+use crate::spec::inside::PROBE;
 use crate::step::Command;
 use crate::{text, ui};
 use anyhow::Result;
@@ -89,10 +91,8 @@ impl<'a> Call<'a> {
     /// one was stopped.
     fn make_way(&self, plan: &Plan) -> Result<bool> {
         let Some(existing) = self.gathered.existing.as_ref().filter(|existing| existing.up) else { return Ok(false) };
-        // An editor's dev container may be in use without a session of this tool.
-        let without_editor = existing.spec.as_ref().is_ok_and(|spec| !spec.dev_container);
-        if without_editor && init::never_entered(&existing.container) {
-            // A start that was ended has left it: what runs there is the probe of that start.
+        if self.was_never_proven(existing)? {
+            ui::say("a start that was cut off has left a container: it is recreated");
             exec::stdout_of(&docker::stop(&existing.id))?;
             return Ok(true);
         }
@@ -103,6 +103,17 @@ impl<'a> Call<'a> {
         plan.recreated.iter().for_each(|line| ui::say(format_args!("  {line}")));
         exec::stdout_of(&docker::stop(&existing.id))?;
         Ok(true)
+    }
+
+    /// Whether a start has left this container before its proof, with nothing inside but the probe: nobody was let in. An
+    /// editor's dev container may be in use without a session of this tool.
+    fn was_never_proven(&self, existing: &Existing) -> Result<bool> {
+        let places = &self.gathered.ground.places;
+        let proven = record::last(places).is_some_and(|record| record.container == existing.id);
+        if proven || existing.spec.as_ref().map_or(true, |spec| spec.dev_container) {
+            return Ok(false);
+        }
+        Ok(Alive::read(&existing.container)?.others().iter().all(|process| process.args.contains(PROBE)))
     }
 
     fn run(mut self, mut plan: Plan) -> Result<Running<'a>> {
@@ -238,7 +249,7 @@ pub(super) fn held_back(gathered: &Gathered, recreated: &[String], has: &[String
 /// What a user has said to Compose in vain.
 fn overruled(project: &Project) -> Vec<String> {
     let dir = project.root.join("docker");
-    let text = std::fs::read_to_string(dir.join("docker-compose.yaml")).unwrap_or_default();
+    let text = outside::text(&dir.join("docker-compose.yaml"), outside::WRITTEN).unwrap_or_default();
     let mut lines = compose::overruled(&text, &project.spec);
     let more = [&dir, &project.root].map(|dir| compose::UNREAD.map(|name| dir.join(name))).concat();
     lines.extend(

@@ -17,6 +17,7 @@ use crate::life::leftovers::Leftover;
 use crate::life::used::{self, Used};
 use crate::life::{find, session};
 use crate::obeyed::Undecided;
+use crate::outside;
 use crate::spec::Spec;
 use crate::spec::insider::Insider;
 use crate::spec::places::{self, Places};
@@ -27,8 +28,6 @@ use crate::user::User;
 use anyhow::Result;
 use clap::ValueEnum;
 use serde::Serialize;
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -179,8 +178,7 @@ const MOST_BYTES: u64 = 4 << 20;
 
 /// What was kept of them; `None` where there are none, or an earlier version kept nothing.
 fn secrets(kept: &Path) -> Option<Secrets> {
-    let file = File::open(kept).ok()?;
-    let secrets: Secrets = serde_json::from_reader(file.take(MOST_BYTES)).ok()?;
+    let secrets: Secrets = serde_json::from_slice(&outside::bytes(kept, MOST_BYTES).ok()?).ok()?;
     secrets.line().is_some().then_some(secrets)
 }
 

@@ -10,7 +10,7 @@ pub(super) use links::{lead, open};
 use super::changes::{self, Change, What};
 use super::names::{self, Found};
 use super::record::Record;
-use super::state::{Behind, Budget, Entries, Entry, State, read};
+use super::state::{self, Behind, Budget, Entries, Entry, State, read};
 use super::told::Told;
 use super::undecided::Undecided;
 use super::{Class, Obeyed};
@@ -216,10 +216,10 @@ impl Look {
             return Some(last.clone());
         }
         let in_memory = *self.in_memory.get_or_insert_with(|| dir.is_in_memory());
-        let (state, text) = read(dir, Path::new(name), self.budget(path))?;
+        let state::Found { state, owner, text } = read(dir, Path::new(name), self.budget(path))?;
         let settled = self.quiet && !in_memory && stamp.changed.0 < self.before;
         let text = text.filter(|_| row.class == Class::ByItself);
-        Some(Entry { state, stamp: Some(stamp), settled, text })
+        Some(Entry { state, stamp: Some(stamp), settled, owner, text })
     }
 
     /// Whether what is not in it is not there either.
@@ -301,7 +301,8 @@ impl Look {
             let change = Change::of(path, what, last.get(path), Some(now));
             changes.extend(change.map(|change| Change { older: self.older.contains(path), ..change }));
         }
-        let removed = last.iter().filter(|(path, _)| !self.now.contains_key(*path));
+        // What this tool has set aside was never the user's: that it is gone is no loss, and nothing is to be put back.
+        let removed = last.iter().filter(|(path, _)| !self.now.contains_key(*path) && !names::is_set_aside(path));
         changes.extend(removed.filter_map(|(path, before)| Change::of(path, What::Removed, Some(before), None)));
         changes::sort(&mut changes);
         changes

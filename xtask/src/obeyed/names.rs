@@ -193,6 +193,16 @@ pub(super) fn is_way(path: &Path) -> bool {
     Here::of(dir).below.is_some() || Here::of(dir).way(name).is_some()
 }
 
+/// How the names of what was set aside go on.
+pub(super) const SUFFIX: &str = "set-aside";
+
+/// Whether a name is one that this tool gives to what it sets aside.
+pub(super) fn is_set_aside(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let end = name.rsplit_once(&format!("{SUFFIX}-")).filter(|(start, _)| start.is_empty() || start.ends_with('.'));
+    end.is_some_and(|(_, end)| end.parse::<u16>().is_ok() || crate::nonce::is_one(end))
+}
+
 /// For the fuzzer: a path as the agent made it. What counts at the top counts at every depth.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn fuzz(bytes: &[u8]) {

@@ -6,11 +6,12 @@ use super::state::{Content, Entries, Entry};
 use super::{Class, names};
 use crate::exec;
 use crate::kept_path::KeptPath;
+use crate::outside;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::io::{ErrorKind, Read as _};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -115,11 +116,9 @@ impl Record {
     pub(super) fn of(&self, class: Class) -> Result<Option<Entries>, String> {
         let path = self.file(class);
         let failed = |err| format!("`{}` cannot be read: {err}", path.display());
-        let mut text = Vec::new();
-        match std::fs::File::open(&path) {
-            Ok(file) => file.take(MOST).read_to_end(&mut text).map_err(failed)?,
+        let text = match outside::bytes(&path, MOST) {
             Err(err) if err.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(err) => return Err(failed(err)),
+            text => text.map_err(failed)?,
         };
         let kept = serde_json::from_slice::<Kept>(&text).ok().filter(|kept| kept.schema == SCHEMA);
         let damaged = || format!("`{}` is damaged, or of another version of this tool", path.display());
@@ -188,7 +187,7 @@ impl Record {
     pub(super) fn text(&self, content: &Content) -> Option<Vec<u8>> {
         let whole =
             |text: &Vec<u8>| text.len() as u64 == content.size && crate::fingerprint::of([text]) == content.print;
-        std::fs::read(self.text_file(content)).ok().filter(whole)
+        outside::bytes(&self.text_file(content), content.size).ok().filter(whole)
     }
 }
 

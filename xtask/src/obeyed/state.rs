@@ -3,8 +3,10 @@
 use crate::beneath::{Beneath, FileId, Refused, Stamp, Why};
 use crate::fingerprint;
 use crate::kept_path::KeptPath;
+use rustix::fs::{Gid, Uid};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fs::{File, Metadata};
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -56,6 +58,33 @@ pub(super) struct Content {
     pub(super) rest: Option<(FileId, i64, i64)>,
 }
 
+/// Whose a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Owner {
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+}
+
+impl Owner {
+    pub(super) fn of(meta: &Metadata) -> Owner {
+        Owner { uid: meta.uid(), gid: meta.gid() }
+    }
+
+    /// Gives a file to it, as far as this process may. Says whether it is its own afterwards.
+    pub(super) fn give(self, file: &File) -> std::io::Result<bool> {
+        let now = Owner::of(&file.metadata()?);
+        // The group comes first: who is no root may give a file to a group, but not to another user.
+        if now.gid != self.gid {
+            let _ = rustix::fs::fchown(file, None, Some(Gid::from_raw(self.gid)));
+        }
+        if now.uid != self.uid {
+            let _ = rustix::fs::fchown(file, Some(Uid::from_raw(self.uid)), None);
+        }
+        Ok(Owner::of(&file.metadata()?) == self)
+    }
+}
+
 /// A name as it was found, and when it need not be read again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -66,6 +95,10 @@ pub(super) struct Entry {
     /// Whether the stamp stands for the content: nothing could write when it was read, and that was no part of a second
     /// after its last change.
     pub(super) settled: bool,
+    /// Whose it is, or what a symlink leads to in the workspace; that it has another owner alone is no change. Earlier
+    /// versions kept none.
+    #[serde(default)]
+    pub(super) owner: Option<Owner>,
     /// What was read of it, where it can be shown.
     #[serde(skip)]
     pub(super) text: Option<Vec<u8>>,
@@ -77,7 +110,7 @@ impl Entry {
     }
 
     pub(super) fn of(state: State) -> Entry {
-        Entry { state, stamp: None, settled: false, text: None }
+        Entry { state, stamp: None, settled: false, owner: None, text: None }
     }
 
     /// The content that a tool reads here, of a file or of what a symlink leads to in the workspace.
@@ -127,23 +160,37 @@ pub(super) struct Budget {
     pub(super) short: usize,
 }
 
-/// The state of a name that is a regular file, with what was read of it where it is short enough to be shown.
-pub(super) fn read(dir: &Beneath, name: &Path, budget: &mut Budget) -> Option<(State, Option<Vec<u8>>)> {
+/// What was found under a name that is a regular file.
+pub(super) struct Found {
+    pub(super) state: State,
+    pub(super) owner: Option<Owner>,
+    /// What was read of it, where it is short enough to be shown.
+    pub(super) text: Option<Vec<u8>>,
+}
+
+impl From<State> for Found {
+    fn from(state: State) -> Found {
+        Found { state, owner: None, text: None }
+    }
+}
+
+/// `None` where nothing is there.
+pub(super) fn read(dir: &Beneath, name: &Path, budget: &mut Budget) -> Option<Found> {
     let (file, meta) = match dir.file(name) {
         Ok(found) => found?,
-        Err(refused) => return refused_as(refused).map(|state| (state, None)),
+        Err(refused) => return refused_as(refused).map(Found::from),
     };
     let most = READ.min(budget.bytes);
     let mut bytes = Vec::new();
     if let Err(err) = file.take(most).read_to_end(&mut bytes) {
-        return Some((State::Unread(err.to_string()), None));
+        return Some(State::Unread(err.to_string()).into());
     }
     budget.bytes -= bytes.len() as u64;
     budget.short += usize::from(meta.len() > most && most < READ);
     let rest = (meta.len() > bytes.len() as u64).then(|| (FileId::from(&meta), meta.ctime(), meta.ctime_nsec()));
     let whole = rest.is_none() && bytes.len() as u64 <= KEPT;
     let content = Content { mode: meta.mode() & 0o7777, size: meta.len(), print: fingerprint::of([&bytes]), rest };
-    Some((State::File(content), whole.then_some(bytes)))
+    Some(Found { state: State::File(content), owner: Some(Owner::of(&meta)), text: whole.then_some(bytes) })
 }
 
 fn refused_as(refused: Refused) -> Option<State> {
@@ -165,8 +212,8 @@ mod tests {
 
     fn state(dir: &Path, bytes: u64) -> (State, Option<Vec<u8>>, usize) {
         let mut budget = Budget { bytes, short: 0 };
-        let (state, text) = read(&Beneath::root(dir).unwrap(), Path::new("Makefile"), &mut budget).unwrap();
-        (state, text, budget.short)
+        let found = read(&Beneath::root(dir).unwrap(), Path::new("Makefile"), &mut budget).unwrap();
+        (found.state, found.text, budget.short)
     }
 
     #[test]

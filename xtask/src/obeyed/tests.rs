@@ -235,6 +235,62 @@ fn what_was_there_is_put_back_and_what_took_its_place_is_kept() {
     assert_eq!(g.told(), Vec::<String>::new(), "what this tool did is not told as a change");
 }
 
+/// As root it is given back; as anybody else that cannot be, and is said.
+#[test]
+fn what_is_put_back_is_whose_it_was_where_this_process_may_give_it_away() {
+    let g = Ground::new();
+    let names = [".envrc", "shared/.envrc"];
+    names.iter().for_each(|name| g.write(name, "of the user\n"));
+    g.write("notes.txt", "mine");
+    symlink("notes.txt", g.at("CLAUDE.md")).unwrap();
+    let is_root = rustix::process::geteuid().is_root();
+    for name in [".envrc", "notes.txt"] {
+        fs::set_permissions(g.at(name), fs::Permissions::from_mode(0o640)).unwrap();
+        if is_root {
+            std::os::unix::fs::chown(g.at(name), Some(1234), Some(4321)).unwrap();
+        }
+    }
+    g.keep();
+    for name in names.into_iter().chain(["notes.txt"]) {
+        fs::remove_file(g.at(name)).unwrap();
+        g.write(name, "evil\n");
+    }
+    let mut look = g.look(false);
+    if !is_root {
+        let Ok(Some(last)) = &mut look.last else { panic!("there was a look") };
+        last.get_mut(Path::new(".envrc")).unwrap().owner = Some(state::Owner { uid: 0, gid: 0 });
+    }
+    let changes = look.changes();
+    let said = look.undo_all(&g.root(), &changes.iter().collect::<Vec<_>>(), Undo::Restore, &|| false).done;
+    assert_eq!((g.read(".envrc"), g.read("shared/.envrc")), ("of the user\n".to_owned(), "of the user\n".to_owned()));
+    let owner =
+        |name: &str| fs::metadata(g.at(name)).map(|meta| (meta.uid(), meta.gid(), meta.mode() & 0o7777)).unwrap();
+    if is_root {
+        for name in [".envrc", "notes.txt"] {
+            assert_eq!(owner(name), (1234, 4321, 0o640), "{name}: {said:#?}");
+        }
+        assert_eq!(owner("shared/.envrc").0, 0);
+    } else {
+        assert!(said.iter().any(|line| line.contains("but is yours: it was of user 0 and group 0")), "{said:#?}");
+    }
+}
+
+#[test]
+fn another_owner_alone_is_no_change_and_a_record_without_owners_is_read() {
+    let g = Ground::new();
+    g.write(".envrc", "of the user\n");
+    g.keep();
+    let file = g.folder().join("by-itself.json");
+    let mut kept: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    assert!(kept["files"][".envrc"].as_object_mut().unwrap().remove("owner").is_some());
+    fs::write(&file, kept.to_string()).unwrap();
+    assert_eq!(g.told(), Vec::<String>::new());
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(g.at(".envrc"), Some(1234), None).unwrap();
+        assert_eq!(g.told(), Vec::<String>::new());
+    }
+}
+
 #[test]
 fn what_is_set_aside_has_a_name_that_no_tool_obeys_and_nothing_is_lost() {
     let g = Ground::new();
@@ -587,6 +643,26 @@ fn what_stays_obeyed_is_warned_of_and_stays_undecided() {
     assert_eq!(g.undo(Undo::Aside), Vec::<String>::new());
     assert_eq!(g.undecided(), ["`.roo/rules/stays.set-aside-1` is new"]);
     assert_eq!(g.told(), ["`.roo/rules/stays.set-aside-1` is new"]);
+}
+
+#[test]
+fn what_this_tool_set_aside_and_is_gone_is_not_told_as_removed() {
+    let g = Ground::new();
+    g.keep();
+    g.write(".roo/rules/evil", "evil");
+    // A directory of that name that takes no file: it is set aside where it lies, and obeyed there.
+    g.write(".roo/rules/stays", "evil");
+    let said = g.undo(Undo::Aside);
+    assert_eq!(said.len(), 1, "{said:#?}");
+    assert_eq!(g.undecided(), ["`.roo/rules/stays.set-aside-1` is new"]);
+    // The user keeps it for now, and removes it later.
+    g.keep();
+    fs::remove_file(g.at(".roo/rules/stays.set-aside-1")).unwrap();
+    assert_eq!(g.told(), Vec::<String>::new());
+    g.write(".roo/rules/own.set-aside-plan.md", "of the user");
+    g.keep();
+    fs::remove_file(g.at(".roo/rules/own.set-aside-plan.md")).unwrap();
+    assert_eq!(g.told(), ["`.roo/rules/own.set-aside-plan.md` was removed"]);
 }
 
 #[test]

@@ -5,11 +5,12 @@ use super::changes::{Change, What};
 use super::record::undecided_file;
 use crate::exec;
 use crate::kept_path::KeptPath;
+use crate::outside;
 use crate::text;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Read as _};
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// The version of the file.
@@ -65,9 +66,10 @@ impl Undecided {
     /// What the folder of the last look says. A file that cannot be understood says that anything can be undecided.
     pub(crate) fn read(folder: &Path) -> Undecided {
         let any = Undecided { schema: SCHEMA, files: BTreeMap::new(), more: 1 };
-        let mut text = Vec::new();
-        match std::fs::File::open(undecided_file(folder)).and_then(|file| file.take(READ).read_to_end(&mut text)) {
-            Ok(_) => serde_json::from_slice(&text).ok().filter(|all: &Undecided| all.schema == SCHEMA).unwrap_or(any),
+        match outside::bytes(&undecided_file(folder), READ) {
+            Ok(text) => {
+                serde_json::from_slice(&text).ok().filter(|all: &Undecided| all.schema == SCHEMA).unwrap_or(any)
+            }
             Err(err) if err.kind() == ErrorKind::NotFound => Undecided::default(),
             Err(_) => any,
         }

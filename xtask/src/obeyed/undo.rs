@@ -3,20 +3,17 @@
 
 use super::changes::{Change, What};
 use super::look::{Look, lead, open};
-use super::names::{self, parts};
-use super::state::{Behind, Content, State};
+use super::names::{self, SUFFIX, parts};
+use super::state::{Behind, Content, Owner, State};
 use crate::beneath::{Beneath, Refused, Why};
 use crate::error::failed;
-use crate::text;
+use crate::{nonce, text};
 use anyhow::{Context as _, Result};
 use std::cmp::Reverse;
 use std::ffi::{OsStr, OsString};
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-
-/// How the names of what was set aside go on.
-const SUFFIX: &str = "set-aside";
 
 /// Where that goes which would be obeyed beside its old place too, whatever its name: to the top of the workspace.
 const ASIDE: &str = "codex-sandbox-set-aside";
@@ -124,7 +121,7 @@ impl Look {
         // What has the name by now was not shown to anybody: it is new at the next look.
         self.now.remove(path.as_path());
         let put = before.as_ref().map(|before| before.put(&dir, name));
-        if let Some(Ok(())) = put {
+        if let Some(Ok(_)) = put {
             self.see(root, path);
         }
         let still = aside.as_ref().filter(|aside| aside.obeyed).map(|aside| aside.to.clone());
@@ -135,7 +132,14 @@ impl Look {
             (Some(put), aside) => {
                 let kept = aside.map_or_else(String::new, |to| format!("; what took its place is set aside as {to}"));
                 match put {
-                    Ok(()) => Ok((format!("`{shown}` is what it was{kept}"), still)),
+                    Ok(Given::Back) => Ok((format!("`{shown}` is what it was{kept}"), still)),
+                    Ok(Given::Not(Owner { uid, gid })) => Ok((
+                        format!(
+                            "`{shown}` is what it was, but is yours: it was of user {uid} and group {gid}, and only root can \
+                             give it back to them{kept}"
+                        ),
+                        still,
+                    )),
                     Err(err) => Err(failed(format!("`{shown}` could not be put back: {err}{kept}")).into()),
                 }
             }
@@ -157,7 +161,8 @@ impl Look {
         let no = |why: &str| failed(format!("`{}` cannot be restored: {why}", text::path(&change.path)));
         let file = |content: &Content| {
             let text = self.record.text(content).ok_or_else(|| no("what was there was too large to be kept"))?;
-            Ok::<_, anyhow::Error>(Thing::File { text, mode: content.mode & 0o777 })
+            let owner = change.before.as_ref().and_then(|before| before.owner);
+            Ok::<_, anyhow::Error>(Thing::File { text, mode: content.mode & 0o777, owner })
         };
         match (change.before.as_ref().map(|before| &before.state), change.now.as_ref().map(|now| &now.state)) {
             (Some(State::File(content)), _) => Ok(Before { thing: file(content)?, behind: None }),
@@ -187,19 +192,32 @@ struct Before {
 }
 
 enum Thing {
-    File { text: Vec<u8>, mode: u32 },
+    File { text: Vec<u8>, mode: u32, owner: Option<Owner> },
     Link(PathBuf),
+}
+
+/// Whether what was put back is whose it was.
+enum Given {
+    Back,
+    /// This process may not give it to that one.
+    Not(Owner),
 }
 
 impl Before {
     /// Makes it anew, where nothing has the name.
-    fn put(&self, dir: &Beneath, name: &OsStr) -> std::io::Result<()> {
+    fn put(&self, dir: &Beneath, name: &OsStr) -> std::io::Result<Given> {
         match &self.thing {
-            Thing::Link(to) => dir.symlink(name, to),
-            Thing::File { text, mode } => {
+            Thing::Link(to) => dir.symlink(name, to).map(|()| Given::Back),
+            Thing::File { text, mode, owner } => {
                 let mut file = dir.create(name, 0o600)?;
                 file.write_all(text)?;
-                file.set_permissions(std::fs::Permissions::from_mode(*mode))
+                // Before the mode, which a new owner changes.
+                let given = match owner {
+                    Some(owner) if !owner.give(&file)? => Given::Not(*owner),
+                    Some(_) | None => Given::Back,
+                };
+                file.set_permissions(std::fs::Permissions::from_mode(*mode))?;
+                Ok(given)
             }
         }
     }
@@ -255,7 +273,7 @@ fn top(root: &Beneath) -> Result<(Beneath, PathBuf)> {
             Err(_) => {}
         }
     }
-    let name = format!("{ASIDE}-{}", crate::nonce::nonce()?);
+    let name = format!("{ASIDE}-{}", nonce::nonce()?);
     Ok((root.make_dir(&name, 0o755)?, name.into()))
 }
 

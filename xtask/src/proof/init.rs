@@ -134,12 +134,6 @@ pub(super) fn text_of(pid: u32, file: &str) -> Result<String, String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Whether no program of an agent has ever run in this container: its init still waits to be told that the probe has been
-/// asked, and no session begins before that. Only the init itself can change its name.
-pub(crate) fn never_entered(container: &Container) -> bool {
-    of_this_host(container).is_ok_and(|pid| name(pid.into()).is_some_and(|name| name == OPEN))
-}
-
 /// Waits until the image's entry point has become the init.
 ///
 /// # Errors

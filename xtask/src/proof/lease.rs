@@ -22,8 +22,8 @@ pub(crate) fn claim(held: &Result<Held>, now: SystemTime) -> Option<Finding> {
             return Some(claim.with(Verdict::Broken, failure));
         }
         (_, true) => error::failed(login::WHOLE).hint(
-            "`cargo xtask down --all` makes the home anew, without its sessions; a copy elsewhere is of no use after `codex \
-             logout` and `codex login` on the host",
+            "`codex logout` and `codex login` on the host make every copy useless; then `cargo xtask down --all` makes the \
+             home of the sandbox anew, without its sessions",
         ),
         (InHome::Foreign, false) => error::failed(login::FOREIGN).hint(again),
         (InHome::Given(Gift::Lease, Some(ends)), false) => {

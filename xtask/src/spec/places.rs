@@ -4,6 +4,7 @@ use super::SCHEMA;
 use super::inside::Role;
 use crate::context::{Context, directory, resolved};
 use crate::error::host;
+use crate::outside;
 use crate::{exec, fingerprint};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
@@ -108,7 +109,10 @@ impl Places {
     /// A newer version of this tool made the folder, or the file that holds the version is damaged.
     pub fn known_layout(&self) -> Result<u32> {
         let path = self.dir.join(LAYOUT);
-        let Ok(text) = std::fs::read_to_string(&path) else { return Ok(1) };
+        let text = match outside::text(&path, outside::WRITTEN) {
+            Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(1),
+            text => text.unwrap_or_default(),
+        };
         match text.trim().parse::<u32>() {
             Ok(known) if (1..=SCHEMA).contains(&known) => Ok(known),
             Ok(newer) if newer > SCHEMA => Err(host(format!(

@@ -52,7 +52,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
         build::steps(cx, &settings, &state, args.wishes).iter().for_each(ui::planned);
         return Ok(0);
     }
-    if state.id.is_some() && args.wishes == Wishes::default() {
+    if state.id.is_some() && !args.wishes.builds_anyway() {
         ui::say("the image is up to date: nothing to build");
     } else {
         build::build(cx, &settings, &state, args.wishes)?;

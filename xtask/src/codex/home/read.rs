@@ -8,6 +8,7 @@ use crate::beneath::{Beneath, FileId, Held, Refused, Why};
 use crate::codex::login::{OwnLogin, WITHHELD};
 use crate::error::failed;
 use crate::exposed::{Exposed, NotOpened};
+use crate::outside;
 use crate::spec::words::ConfigSecrets;
 use crate::text;
 use anyhow::Result;
@@ -197,20 +198,21 @@ impl<'a> Collector<'a> {
     fn config(&mut self, name: &str, host: &mut Host, mirror: &mut Mirror) -> Result<()> {
         let path = self.root.join(name);
         let failed = |err: Error| unreadable(&path, &err);
-        let mut text = String::new();
-        match self.found(Path::new(name))? {
-            Ok(Some(Opened::File(mut file, meta, _))) => {
-                file.read_to_string(&mut text).map_err(failed)?;
-                if self.own.is_in(&meta, text.as_bytes()) {
+        let bytes = match self.found(Path::new(name))? {
+            Ok(Some(Opened::File(file, meta, _))) => {
+                let bytes = outside::all_of(&file, outside::WRITTEN).map_err(failed)?;
+                if self.own.is_in(&meta, &bytes) {
                     return self.withhold(&path);
                 }
+                str::from_utf8(&bytes).map_err(|err| failed(Error::other(err)))?;
+                bytes
             }
             Ok(Some(Opened::Dir(_))) => return self.left_out(&path, "not a file"),
             Ok(None) => return self.left_out(&path, DANGLING),
             Err(Refused { why: Why::Failed(err), .. }) => return Err(failed(err)),
             Err(_) => return self.left_out(&path, "not a file"),
-        }
-        let text = match self.screened(&[&path], text.into_bytes()).map(String::from_utf8) {
+        };
+        let text = match self.screened(&[&path], bytes).map(String::from_utf8) {
             Some(Ok(text)) => text,
             Some(Err(_)) | None => return self.left_out(&path, "it holds secrets, and is not TOML"),
         };

@@ -34,7 +34,7 @@ const MOST_BYTES: usize = 1 << 20;
 
 /// Another server of OAuth than OpenAI's. What else Codex needs (its keyring's bus, proxies, authorities) every program gets;
 /// `CODEX_ACCESS_TOKEN`, which hides the login that is asked about, none does.
-const SERVER: &str = "CODEX_REFRESH_TOKEN_URL_OVERRIDE";
+pub(crate) const SERVER: &str = "CODEX_REFRESH_TOKEN_URL_OVERRIDE";
 
 /// The number of the question whose answer is wanted; 1 is `initialize`.
 const WITHOUT_RENEWAL: u64 = 2;

@@ -1,10 +1,9 @@
 //! The host's `auth.json`, as 0.169.0 writes it: what kind of login it is. No function and no error here shows a token.
 
 use super::token::Token;
+use crate::outside;
 use serde_json::{Map, Value};
-use std::fs;
-use std::io::{ErrorKind, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// The largest `auth.json` that is read. A real one has about 5 kB.
@@ -31,20 +30,19 @@ pub(super) enum HostFile {
 impl HostFile {
     /// A symlink is followed: it is the user's own (dotfiles).
     pub(super) fn read(home: &Path) -> std::io::Result<HostFile> {
-        let nonblock = rustix::fs::OFlags::NONBLOCK.bits() as i32;
-        let file = match fs::File::options().read(true).custom_flags(nonblock).open(home.join("auth.json")) {
+        let path = home.join("auth.json");
+        let bytes = match outside::bytes(&path, MOST_BYTES) {
             Err(err) if matches!(err.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 return Ok(HostFile::Missing);
             }
-            file => file?,
+            // A link to a file that Codex has not made yet.
+            Err(err) if err.kind() == ErrorKind::InvalidInput && !path.exists() => return Ok(HostFile::Missing),
+            Err(err) if matches!(err.kind(), ErrorKind::InvalidInput | ErrorKind::FileTooLarge) => {
+                return Ok(HostFile::Odd);
+            }
+            bytes => bytes?,
         };
-        if !file.metadata()?.is_file() {
-            return Ok(HostFile::Odd);
-        }
-        let mut bytes = Vec::new();
-        file.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
         let value = serde_json::from_slice::<Map<String, Value>>(&bytes);
-        let value = value.ok().filter(|_| bytes.len() as u64 <= MOST_BYTES);
         Ok(value.map_or(HostFile::Odd, |value| HostFile::Login(kind(&value), bytes)))
     }
 }

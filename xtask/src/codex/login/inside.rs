@@ -196,6 +196,17 @@ pub(crate) fn note(command: LoginCommand, home: &Path, record: &Path) -> Result<
     }
 }
 
+/// Notes that the host's own Codex home is shown to the sandbox as it is: the agent can copy the login that lies there to
+/// wherever a later session reads.
+///
+/// # Errors
+/// The record cannot be read or written.
+pub(crate) fn note_shared(record: &Path) -> Result<()> {
+    let _lock = lock(record)?;
+    let known = LoginRecord::read(record)?;
+    if known.whole { Ok(()) } else { LoginRecord { whole: true, ..known }.write(record) }
+}
+
 /// One call at a time for a sandbox; what has taken it for too long is not waited for.
 fn lock(record: &Path) -> Result<Option<Lock>> {
     let path = record.with_extension("lock");
@@ -219,7 +230,7 @@ pub(crate) enum InHome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Held {
     pub(crate) file: InHome,
-    /// Whether the host's refresh token has ever been in the home.
+    /// Whether the host's refresh token was ever within reach of the sandbox.
     pub(crate) whole: bool,
 }
 
@@ -235,7 +246,7 @@ impl Held {
             InHome::Own => Some("its own; what is in it is not known".to_owned()),
             InHome::Foreign => Some("not from this tool, or changed since".to_owned()),
         };
-        let whole = self.whole.then(|| "yours was there whole once".to_owned());
+        let whole = self.whole.then(|| "yours was shown to it whole once".to_owned());
         (file.is_some() || whole.is_some()).then(|| file.into_iter().chain(whole).collect::<Vec<_>>().join("; "))
     }
 }

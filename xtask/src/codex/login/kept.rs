@@ -6,6 +6,7 @@ use super::auth::HostFile;
 use super::store::{HostCodex, Store};
 use super::token::Token;
 use crate::beneath::{Lock, lock_at};
+use crate::outside;
 use crate::{exec, fingerprint, ui};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
@@ -111,7 +112,7 @@ impl Leases {
     }
 
     fn kept(&self) -> Option<KeptLease> {
-        serde_json::from_slice(&fs::read(self.dir.join(LEASE)).ok()?).ok()
+        serde_json::from_slice(&outside::bytes(&self.dir.join(LEASE), outside::WRITTEN).ok()?).ok()
     }
 
     /// The kept lease, where nothing has to be asked.

@@ -137,9 +137,9 @@ const OWN: &str = "the sandbox has one of its own, which stays as it is, and thi
 pub(crate) const FOREIGN: &str =
     "an `auth.json` lies in the sandbox that this tool did not write, or that was changed since";
 
-/// Of a home in which the host's refresh token was.
-pub(crate) const WHOLE: &str = "your whole login was in this Codex home once, so that a copy of it may lie in any file that an \
-     agent has written";
+/// Of a sandbox that had the host's refresh token within its reach.
+pub(crate) const WHOLE: &str = "all of your login was shown to this sandbox once (`login: full`, or `codex_home: shared`), so \
+     that a copy of it may lie in any file that an agent has written";
 
 /// `2026-12-08 14:02 UTC (in 239 h)`. Pure.
 pub(crate) fn until(ends: SystemTime, now: SystemTime) -> String {

@@ -2,10 +2,9 @@
 //! in a directory of skills or of rules would hand over the refresh token without a word.
 
 use crate::beneath::FileId;
+use crate::outside;
 use serde_json::Value;
-use std::fs::{self, File, Metadata};
-use std::io::Read as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::{self, Metadata};
 use std::path::Path;
 
 /// The files of a Codex home that hold logins: of Codex, and of MCP servers.
@@ -37,13 +36,7 @@ impl OwnLogin {
         let mut own = OwnLogin::default();
         for path in FILES.map(|name| home.join(name)) {
             own.ids.extend(fs::metadata(&path).ok().as_ref().filter(|meta| meta.is_file()).map(FileId::from));
-            // Without waiting for the writer of a pipe.
-            let nonblock = rustix::fs::OFlags::NONBLOCK.bits() as i32;
-            let Ok(file) = File::options().read(true).custom_flags(nonblock).open(&path) else { continue };
-            let mut bytes = Vec::new();
-            if file.take(MOST_BYTES).read_to_end(&mut bytes).is_err() {
-                continue;
-            }
+            let Ok(bytes) = outside::head(&path, MOST_BYTES) else { continue };
             if let Ok(value) = serde_json::from_slice(&bytes) {
                 collect(&value, &mut own.refresh_tokens);
             }

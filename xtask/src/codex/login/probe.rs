@@ -7,9 +7,9 @@ use super::token::{Token, made_up, unsigned};
 use crate::context::Context;
 use crate::error::host;
 use crate::exec;
+use crate::outside;
 use anyhow::{Context as _, Result};
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -30,8 +30,10 @@ fn candidates(version: &str) -> &'static [Form] {
 /// This version takes none.
 pub(super) fn of(cx: &Context, binary: &Path, version: &str) -> Result<Form> {
     let file = cx.state.join("cache/login-form.json");
-    let mut known: BTreeMap<String, Form> =
-        fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+    let mut known: BTreeMap<String, Form> = outside::bytes(&file, outside::WRITTEN)
+        .ok()
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .unwrap_or_default();
     if let Some(form) = known.get(version).copied().filter(|form| candidates(version).contains(form)) {
         return Ok(form);
     }

@@ -4,9 +4,9 @@
 use super::outcome::Gift;
 use crate::beneath::Stamp;
 use crate::exec;
+use crate::outside;
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
-use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -20,7 +20,8 @@ pub(super) struct LoginRecord {
     pub(super) pending: Option<Given>,
     /// Whether a login that this tool started inside came to its end: what lies there is the sandbox's own.
     pub(super) own: bool,
-    /// Whether the host's refresh token has ever been in this home. An agent can have copied it to any other file.
+    /// Whether the host's refresh token was ever within reach of this sandbox: in its own home, or in the host's, which it
+    /// shared. An agent can have copied it to any other file.
     pub(super) whole: bool,
     /// Whether the last entry was one without a login, by its settings: a session that began before it gives none either.
     #[serde(default)]
@@ -43,7 +44,7 @@ impl LoginRecord {
     /// # Errors
     /// It is there and cannot be read.
     pub(super) fn read(record: &Path) -> Result<LoginRecord> {
-        match fs::read(record) {
+        match outside::bytes(record, outside::STATE) {
             Err(err) if err.kind() == ErrorKind::NotFound => Ok(LoginRecord::default()),
             text => Ok(parse(&text.with_context(|| format!("cannot read `{}`", record.display()))?)),
         }
@@ -106,6 +107,7 @@ pub(super) fn fuzz(bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn of_a_record_that_is_not_understood_the_worst_is_assumed() {

@@ -1,9 +1,7 @@
 //! Where the host's Codex keeps its login.
 
+use crate::outside;
 use crate::spec::inside::SYSTEM_CODEX;
-use std::fs::File;
-use std::io::Read as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// The largest configuration that is read.
@@ -68,12 +66,7 @@ impl Store {
 }
 
 fn read(path: &Path) -> Option<String> {
-    // Without waiting for the writer of a pipe.
-    let nonblock = rustix::fs::OFlags::NONBLOCK.bits() as i32;
-    let file = File::options().read(true).custom_flags(nonblock).open(path).ok()?;
-    let mut text = String::new();
-    file.take(MOST_BYTES).read_to_string(&mut text).ok()?;
-    Some(text)
+    outside::text(path, MOST_BYTES).ok()
 }
 
 /// Pure. Codex does not start with a word that it does not know, so that such a layer need not be understood here.

@@ -120,11 +120,20 @@ impl<'a> BenchGround<'a> {
         let project = self.bare()?;
         let up = project.up();
         let mine = || self.down().and_then(|()| self.sandbox("few"));
+        // `down` removes what the bare commands mount. Without this tool those files would still be there.
+        let (sh, kept) = (&self.sh, self.dir.path().join("kept"));
+        sh.create_dir(&kept)?;
+        let mut copies = Vec::new();
+        for mount in project.spec.mounts.iter().filter(|mount| mount.source.starts_with(&self.cx.state)) {
+            let (source, copy) = (&mount.source, kept.join(copies.len().to_string()));
+            cmd!(sh, "cp -a {source} {copy}").quiet().run()?;
+            copies.push((source.clone(), copy.join(".")));
+        }
         self.pair(1.3, false, mine, || {
             self.down()?;
-            // `down` has removed what the bare commands mount. Without this tool those files would still be there.
-            for mount in &project.spec.mounts {
-                exec::create_dir(&mount.source, 0o755)?;
+            for (source, copy) in &copies {
+                sh.create_dir(source)?;
+                cmd!(sh, "cp -a {copy} {source}").quiet().run()?;
             }
             exec::write_file(&project.override_file, project.override_text().as_bytes(), 0o644)?;
             self.compose(&up)

@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::engine::install::privileged;
 use crate::engine::{self, docker, errors};
 use crate::error::failed;
+use crate::outside;
 use crate::step::{Command, Step};
 use crate::user::User;
 use crate::{exec, ui};
@@ -50,7 +51,7 @@ pub(super) fn start(cx: &Context, user: &User) -> Result<bool> {
     // dockerd writes the file before anything else, and removes it when it ends.
     let alive = || pid.exists() || began.elapsed() < Duration::from_secs(10);
     if let Err(err) = wait(alive) {
-        let log = std::fs::read_to_string(engine_dir(cx).join("dockerd.log")).unwrap_or_default();
+        let log = outside::text(&engine_dir(cx).join("dockerd.log"), outside::STATE).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(20)..].iter().for_each(ui::say);
         stop(cx)?;
@@ -85,7 +86,7 @@ fn wait(alive: impl Fn() -> bool) -> Result<()> {
 
 /// The process id of an engine that this tool started and that still runs.
 fn running(cx: &Context) -> Option<String> {
-    let pid = std::fs::read_to_string(pid_file(cx)).ok()?.trim().to_owned();
+    let pid = outside::text(&pid_file(cx), outside::WRITTEN).ok()?.trim().to_owned();
     // The file may be left from an engine that was killed: because of PID reuse, the number may be that of another program.
     let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
     (!pid.is_empty() && name.trim() == "dockerd").then_some(pid)

@@ -1,10 +1,8 @@
 //! The first line of a script names the program that runs it: git runs that one, too.
 
 use super::super::Environment;
-use std::fs::OpenOptions;
-use std::io::Read as _;
+use crate::outside;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// As much of the line as the kernel reads. Source: `BINPRM_BUF_SIZE` in the kernel's `binfmts.h`.
@@ -24,15 +22,7 @@ pub(super) fn programs(file: &Path, env: &Environment, work_tree: &Path) -> Vec<
 }
 
 fn first_line(file: &Path) -> Option<Vec<u8>> {
-    if !file.metadata().ok()?.is_file() {
-        return None;
-    }
-    // Another process can put a fifo in its place meanwhile.
-    let flags = rustix::fs::OFlags::NONBLOCK.union(rustix::fs::OFlags::NOCTTY);
-    let opened = OpenOptions::new().read(true).custom_flags(i32::try_from(flags.bits()).ok()?).open(file).ok()?;
-    let mut bytes = Vec::new();
-    opened.take(MOST_BYTES).read_to_end(&mut bytes).ok()?;
-    Some(bytes)
+    outside::head(file, MOST_BYTES).ok()
 }
 
 /// The interpreter, what `env` looks up on `PATH` in its place, and all arguments that look like a path.

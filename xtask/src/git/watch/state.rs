@@ -4,6 +4,7 @@ use super::places::Place;
 use super::text::{Attributes, Submodules};
 use crate::error::failed;
 use crate::exec;
+use crate::outside;
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -71,7 +72,7 @@ impl Unresolved {
 impl WatchState {
     /// `None` where no sandbox was started yet. A file that cannot be read is an error: it must not count as none.
     pub(super) fn read(path: &Path) -> Result<Option<WatchState>> {
-        let text = match std::fs::read(path) {
+        let text = match outside::bytes(path, outside::STATE) {
             Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             text => text.with_context(|| format!("cannot read `{}`", path.display()))?,
         };

@@ -4,7 +4,7 @@ use super::Look;
 use crate::beneath::{Beneath, Refused, Way};
 use crate::obeyed::Class;
 use crate::obeyed::names::{self, Found, Here};
-use crate::obeyed::state::{Behind, State, read};
+use crate::obeyed::state::{Behind, Owner, State, read};
 use rustix::fs::FileType;
 use std::path::{Path, PathBuf};
 
@@ -28,36 +28,37 @@ impl Look {
             if stop() {
                 return;
             }
-            let (found, text) = match lead(root, &path) {
+            let (found, owner, text) = match lead(root, &path) {
                 Ok(real) => self.behind(root, &path, &real),
-                Err(why) => (Behind::other(why), None),
+                Err(why) => (Behind::other(why), None, None),
             };
             let acts = names::row(&path).is_some_and(|row| row.class == Class::ByItself);
             if let Some(entry) = self.now.get_mut(path.as_path())
                 && let State::Link { behind, .. } = &mut entry.state
             {
                 *behind = found;
+                entry.owner = owner;
                 entry.text = text.filter(|_| acts);
             }
         }
     }
 
-    /// What lies at `real`, where the symlink at `path` leads, with its text where it can be shown.
-    fn behind(&mut self, root: &Beneath, path: &Path, real: &Path) -> (Behind, Option<Vec<u8>>) {
-        let other = |what: &str| (Behind::other(what.to_owned()), None);
+    /// What lies at `real`, where the symlink at `path` leads, with its owner, and its text where it can be shown.
+    fn behind(&mut self, root: &Beneath, path: &Path, real: &Path) -> (Behind, Option<Owner>, Option<Vec<u8>>) {
+        let other = |what: &str| (Behind::other(what.to_owned()), None, None);
         let (Some(name), Some(outer)) = (real.file_name(), real.parent()) else { return other("a directory") };
         let dir = match open(root, outer) {
             Ok(Some(dir)) => dir,
             Ok(None) => return other("nothing"),
             Err(refused) => return other(&refused.why.to_string()),
         };
-        match read(&dir, Path::new(name), self.budget(path)) {
-            None => other("nothing"),
-            Some((State::File(content), text)) => (Behind::File(content), text),
-            Some((State::Directory, _)) => other("a directory"),
-            Some((State::Special, _)) => other("a fifo, a socket or a device"),
-            Some((State::Unread(why), _)) => other(&why),
-            Some((State::Link { .. }, _)) => other("a symlink"),
+        let Some(found) = read(&dir, Path::new(name), self.budget(path)) else { return other("nothing") };
+        match found.state {
+            State::File(content) => (Behind::File(content), found.owner, found.text),
+            State::Directory => other("a directory"),
+            State::Special => other("a fifo, a socket or a device"),
+            State::Unread(why) => other(&why),
+            State::Link { .. } => other("a symlink"),
         }
     }
 

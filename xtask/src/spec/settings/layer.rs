@@ -21,6 +21,11 @@ pub struct Layer {
 /// # Errors
 /// Not YAML, not a mapping, an unknown key (exit code 2).
 pub fn parse(name: &str, base_dir: &Path, text: &str) -> Result<Layer> {
+    if is_tangled(text) {
+        return Err(usage(format!("`{name}` has more than {MOST_SIGNS} opening brackets, and is not read"))
+            .hint("correct it; the comments in sandbox.yaml explain each key")
+            .into());
+    }
     let value: Value = serde_yaml::from_str(text).map_err(|err| {
         let tab = text.lines().position(|line| line.trim_start_matches(' ').starts_with('\t'));
         let hint = tab.map_or_else(
@@ -48,6 +53,14 @@ pub fn parse(name: &str, base_dir: &Path, text: &str) -> Result<Layer> {
         }
     }
     Ok(Layer { name: name.to_owned(), base_dir: base_dir.to_path_buf(), values })
+}
+
+/// The most signs that open something in YAML: all settings together have fewer.
+const MOST_SIGNS: usize = 1000;
+
+/// The parser takes time that grows with the square of what is open at once, before it looks how deep that is.
+fn is_tangled(text: &str) -> bool {
+    text.bytes().filter(|byte| matches!(byte, b'[' | b'{' | b'?')).count() > MOST_SIGNS
 }
 
 /// The text of a plain value.

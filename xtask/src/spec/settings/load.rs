@@ -3,6 +3,7 @@
 use super::{Flags, LOCAL_FILE, Layer, NO_DATASET, ProjectFlags, Settings, parse, resolve, sizes};
 use crate::context::{Context, directory};
 use crate::error::{Failure, usage};
+use crate::outside;
 use anyhow::Result;
 
 /// The settings files, strongest first.
@@ -37,7 +38,7 @@ fn no_file(settings: &Settings) -> Result<()> {
 /// One settings file; `None` where it is not there.
 fn layer(cx: &Context, name: &str) -> Result<Option<Layer>> {
     let path = cx.root.join(name);
-    match std::fs::read_to_string(&path) {
+    match outside::text(&path, outside::WRITTEN) {
         Ok(text) => parse(name, &cx.root, &text).map(Some),
         Err(err) if err.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(err) => Err(usage(format!("cannot read `{}`: {err}", path.display()))

@@ -178,6 +178,17 @@ fn where_all_of_the_login_was_once_it_is_remembered_until_the_home_is_made_anew(
 }
 
 #[test]
+fn that_the_home_of_the_host_was_shared_is_remembered_with_the_rest_of_the_record() {
+    let place = Place::new(Some(&login("a", 1)));
+    place.enter();
+    let given = place.held().file;
+    note_shared(&place.at("record.json")).unwrap();
+    assert_eq!(place.held(), Held { file: given, whole: true });
+    place.enter();
+    assert!(place.held().whole);
+}
+
+#[test]
 fn what_is_no_file_gives_way_to_the_login_and_leads_nowhere() {
     let plant: [fn(&Path); 3] = [
         |path| symlink("../victim", path).unwrap(),
