@@ -79,12 +79,10 @@ fn what_is_cached_outlives_the_container_and_is_there_in_the_next_workspace() {
 fn a_poisoned_cache_is_not_there_with_another_network_nor_where_variables_are_handed_in() {
     let user = OwnUser::new();
     let (open, closed, secret) = (without_variables(&user), without_variables(&user), Sandbox::of(*user));
-    // A volume that all workspaces shared before: it is named, and not touched.
+    // A volume that all workspaces shared before: it is not touched.
     engine::docker(["volume", "create", &format!("codex-sandbox-cache-pip-u{}", user.uid)]);
     let poison = "echo poison >~/.cache/pip/wheel; echo poison >~/.cache/uv/wheel";
-    let first = open.task("sandbox").args(["--yes", "--shell"]).stdin("echo poison >~/.cache/pip/wheel\n").run().ok();
-    let old = format!("docker volume rm codex-sandbox-cache-pip-u{} removes them", user.uid);
-    assert!(first.stderr.replace('`', "").contains(&old), "{}", first.stderr);
+    open.task("sandbox").args(["--yes", "--shell"]).stdin("echo poison >~/.cache/pip/wheel\n").run().ok();
     open.codex_runs(poison);
     let look = "ls -A ~/.cache/pip ~/.cache/uv\n";
     fn shell<'a>(sandbox: &'a Sandbox, flags: &[&str], stdin: &'static str) -> Run<'a> {

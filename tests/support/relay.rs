@@ -32,7 +32,7 @@ pub(crate) enum Answer {
     /// The request is held until the test says so; the engine does not get it. All others are answered.
     Held,
     /// The engine gets it, and its answer is held until the test says so.
-    AnswerHeld,
+    HeldBack,
 }
 
 #[derive(Default)]
@@ -133,7 +133,7 @@ fn serve(mut client: UnixStream, engine: &PathBuf, state: &Arc<Mutex<State>>) {
                     wait(state, turn);
                     break;
                 }
-                Some(Answer::AnswerHeld) => {
+                Some(Answer::HeldBack) => {
                     let held = gate.lock();
                     let _ = server.write_all(part);
                     wait(state, turn);
@@ -197,7 +197,7 @@ fn say(client: &mut UnixStream, answer: Answer) {
             head("500 Internal Server Error", body.len()) + &body
         }
         Answer::Huge => head("200 OK", 1 << 30) + "[\"",
-        Answer::Never | Answer::Gone | Answer::Closed | Answer::Late | Answer::Held | Answer::AnswerHeld => return,
+        Answer::Never | Answer::Gone | Answer::Closed | Answer::Late | Answer::Held | Answer::HeldBack => return,
     };
     let mut going = client.write_all(text.as_bytes()).is_ok();
     let (mut left, piece) = (if answer == Answer::Huge { 1 << 30 } else { 0_usize }, vec![b'a'; 1 << 20]);

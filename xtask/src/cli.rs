@@ -50,6 +50,8 @@ pub enum Task {
     Completions(tasks::completions::Args),
     #[command(hide = true)]
     Complete(tasks::complete::Args),
+    #[command(hide = true)]
+    Answers(tasks::answers::Args),
 }
 
 /// The command line with all tasks.
@@ -101,6 +103,10 @@ impl Task {
             Task::Fuzz(args) => dev::fuzz::run(cx, args),
             Task::Completions(args) => tasks::completions::run(cx, args),
             Task::Complete(args) => tasks::complete::run(cx, args, &command()),
+            Task::Answers(args) => {
+                tasks::answers::run(args);
+                Ok(0)
+            }
         }
     }
 
@@ -131,7 +137,8 @@ impl Task {
             | Task::Ci(_)
             | Task::Fuzz(_)
             | Task::Completions(_)
-            | Task::Complete(_) => Vec::new(),
+            | Task::Complete(_)
+            | Task::Answers(_) => Vec::new(),
         }
     }
 
@@ -139,7 +146,12 @@ impl Task {
     pub(crate) fn obeys_codex_home(&self) -> bool {
         match self {
             // Whatever an agent has done to the Codex home, its sandbox can be looked at and ended.
-            Task::Down(_) | Task::Status(_) | Task::Commits(_) | Task::Completions(_) | Task::Complete(_) => false,
+            Task::Down(_)
+            | Task::Status(_)
+            | Task::Commits(_)
+            | Task::Completions(_)
+            | Task::Complete(_)
+            | Task::Answers(_) => false,
             Task::Sandbox(_)
             | Task::Mounts(_)
             | Task::Doctor(_)
@@ -166,7 +178,7 @@ impl Task {
             Task::Demo(args) => args.flags(),
             Task::Bench(args) => args.flags(),
             Task::Test(_) | Task::Devcontainer | Task::Ci(_) | Task::Fuzz(_) => Flags::default(),
-            Task::Completions(_) | Task::Complete(_) => return None,
+            Task::Completions(_) | Task::Complete(_) | Task::Answers(_) => return None,
         })
     }
 }

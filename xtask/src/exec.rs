@@ -4,6 +4,7 @@
 //! - [`run`]: work that the user should see; echoed, its output passes through to standard error.
 //! - [`follow`]: both at once; its standard output is a value, its standard error is shown as it comes.
 //! - [`talk()`]: a query in several lines, whose input stays open until all is known.
+//! - [`until()`]: a question to what may never answer; it is left behind then.
 //! - [`attach`]: the child owns the terminal, and its exit status is the result.
 //! - [`watch()`]: the output is thrown away; a function observes the process from outside, then the process and all its
 //!   descendants are ended.
@@ -15,12 +16,14 @@
 mod child;
 mod kept;
 mod talk;
+mod until;
 mod watch;
 
 pub(crate) use child::end_all;
 use child::{Child, Group};
 pub(crate) use kept::{End, follow};
 pub(crate) use talk::{Next, Talk, Wish, talk};
+pub(crate) use until::until;
 pub(crate) use watch::{has_ended, process_tree, watch};
 
 use crate::beneath::Beneath;

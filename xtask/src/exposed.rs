@@ -8,6 +8,7 @@
 mod kept;
 mod suspect;
 
+use crate::answers::{self, Asked, What};
 use crate::beneath::{FileId, Held, Node, Refused};
 use crate::error::{Failure, failed, usage};
 use crate::kept_path::KeptPath;
@@ -88,17 +89,24 @@ impl Exposed {
         let boot = kept::boot();
         let table = MountTable::of_this_process().map_err(failed)?;
         let KeptList { exposed, confirmed, former, settled, .. } = KeptList::read(state, earlier)?;
-        let all = exposed
+        let all: Vec<_> = exposed
             .into_iter()
             .map(|(path, given)| (path.into_path(), given))
-            .chain(former.into_iter().map(|former| (former.path, Some(former.given))));
+            .chain(former.into_iter().map(|former| (former.path, Some(former.given))))
+            .collect();
+        let asked = |path: &Path| Asked {
+            what: What::Other,
+            named: "a directory that a sandbox was given".to_owned(),
+            path: path.to_owned(),
+        };
+        answers::demand(&all.iter().map(|(path, _)| asked(path)).collect::<Vec<_>>())?;
         let is_settled =
             |given: &Option<LastingId>| given.as_ref().is_some_and(|given| settled.iter().any(|own| own.is(given)));
         let look = |(path, given)| {
             let settled = is_settled(&given);
             GivenDir { settled, ..GivenDir::look(path, given, &table, &boot) }
         };
-        let grounds = all.map(look).collect();
+        let grounds = all.into_iter().map(look).collect();
         let (named, seen) = (Vec::new(), Mutex::default());
         Ok(Exposed { state: state.to_owned(), grounds, confirmed, named, seen, table, boot })
     }

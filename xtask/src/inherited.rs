@@ -44,7 +44,7 @@ fn climbs(name: &str, value: &str) -> bool {
     row(name).is_some_and(|(_, names, _)| names == Names::Zone) && value.split(['/', ':']).any(|part| part == "..")
 }
 
-fn is_handed_on(name: &str) -> bool {
+pub(crate) fn is_handed_on(name: &str) -> bool {
     row(name).is_some_and(|(.., to)| match to {
         To::All | To::Outside => true,
         To::None => false,

@@ -2,6 +2,7 @@
 //!
 //! ARCHITECTURE.md has the map of the folders and the order of the layers.
 
+pub(crate) mod answers;
 pub(crate) mod beneath;
 pub mod cli;
 pub mod codex;
@@ -56,6 +57,7 @@ pub fn main() -> ExitCode {
     if let Ok(cx) = &cx {
         ui::dress(cx);
     }
+    answers::by_this_program();
     match cli::parse(std::env::args_os()) {
         Err(err) if err.use_stderr() => {
             ui::say(err.to_string().trim_end());
@@ -63,6 +65,11 @@ pub fn main() -> ExitCode {
         }
         Err(help) => {
             ui::result(help.to_string().trim_end());
+            ExitCode::SUCCESS
+        }
+        // It reads nothing of its surroundings, because these may be what hangs.
+        Ok(Task::Answers(args)) => {
+            tasks::answers::run(&args);
             ExitCode::SUCCESS
         }
         Ok(task) => cx.and_then(|cx| run(cx, &task)).map_or_else(
@@ -101,7 +108,11 @@ fn run(cx: Context, task: &Task) -> anyhow::Result<u8> {
     let settings = flags.as_ref().and_then(|flags| spec::settings::load_what_is_right(&cx, flags).ok());
     let Some((settings, _)) = settings else { return task.run(&cx, None) };
     // A list that cannot be read is refused by every task that starts something.
-    let exposed = life::exposed(&cx).ok();
+    let exposed = if answers::found().is_empty() { life::exposed(&cx).ok() } else { None };
+    let silent = answers::found();
+    if !silent.is_empty() {
+        return beside(&cx, task, &settings, &silent);
+    }
     let cx = outside_workspace(cx, &settings, exposed.as_ref());
     refuse_inherited(&cx, &settings, exposed.as_ref(), &flags.unwrap_or_default().confirm, task.obeys_codex_home())?;
     task.run(&cx, exposed).map_err(|err| {
@@ -111,6 +122,21 @@ fn run(cx: Context, task: &Task) -> anyhow::Result<u8> {
             (error::Kind::Usage, givers) => why.hint(givers.join("; ")).into(),
         }
     })
+}
+
+/// What a call needs does not answer: a container can still be removed.
+fn beside(
+    cx: &Context,
+    task: &Task,
+    settings: &spec::settings::Settings,
+    silent: &[answers::Silent],
+) -> anyhow::Result<u8> {
+    if let Task::Down(args) = task
+        && !args.is_dry_run()
+    {
+        life::down::beside(cx, settings, silent)?;
+    }
+    answers::first(silent.to_vec()).map(|()| 0)
 }
 
 /// Refuses to start anything while the environment names what an agent can write.

@@ -6,6 +6,7 @@ use crate::support::run::Xtask;
 use crate::support::sandbox::Sandbox;
 use crate::support::{engine, proc};
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -94,7 +95,8 @@ impl Bench {
                 failures += &format!("{} × {:?}:\n  {}\n", row.0.name, row.1, wrong.join("\n  "));
             }
         }
-        println!("{table}");
+        // For whoever wants to see what each row took: the runner shows it of a test that fails, or with `--no-capture`.
+        let _ = writeln!(std::io::stderr(), "{table}");
         assert!(failures.is_empty(), "{table}\n{failures}");
     }
 
@@ -105,7 +107,7 @@ impl Bench {
         let answer = match fault {
             Fault::Engine(answer) => *answer,
             Fault::Signal(..) | Fault::GroupSignal(..) => Answer::Held,
-            Fault::SignalAfter(..) => Answer::AnswerHeld,
+            Fault::SignalAfter(..) => Answer::HeldBack,
         };
         self.relay.arm(stage.request, stage.after, answer);
         let begun = Instant::now();

@@ -3,11 +3,12 @@
 use super::data::{DataSet, Files};
 use super::project::{AboutImage, AboutState};
 use super::{AboutHost, doctor};
+use crate::answers;
 use crate::codex::{self, Codex, home, login};
 use crate::context::{Context, resolved};
 use crate::distro::Distro;
 use crate::engine::{self, Engine, Local, Silence};
-use crate::error::{Failure, failed, flatten};
+use crate::error::{Failure, flatten};
 use crate::exposed::Exposed;
 use crate::finding::Finding;
 use crate::gpu::{self, GpuFacts};
@@ -22,11 +23,6 @@ use crate::{exec, life};
 use anyhow::Result;
 use rustix::fs::{Access, access};
 use std::path::Path;
-use std::sync::{Arc, mpsc};
-use std::time::Duration;
-
-/// Seconds within which the file systems must answer. A network file system whose server is unreachable never does.
-const FILES_BOUND: u64 = 5;
 
 /// Variables by which Codex takes an API key.
 const KEYS: &[&str] = &["CODEX_API_KEY", "OPENAI_API_KEY"];
@@ -34,17 +30,19 @@ const KEYS: &[&str] = &["CODEX_API_KEY", "OPENAI_API_KEY"];
 /// Asks everything side by side, and judges the answers. What fails is a fact too.
 pub(crate) fn examine(cx: &Context, flags: &Flags) -> Result<Vec<Finding>> {
     let (settings, errors) = settings::load_what_is_right(cx, flags)?;
-    let exposed = Arc::new(life::exposed_but(cx, None, &flags.confirm)?);
+    let exposed = life::exposed_but(cx, None, &flags.confirm)?;
     let user = User::read();
-    let files = read_files(cx, &settings, &user, Arc::clone(&exposed));
     let path = cx.var("PATH");
     let gpus = || match settings.shape.gpus {
         Gpus::None => (GpuFacts::default(), None),
         Gpus::All | Gpus::Ids(_) => exec::both(|| gpu::read_devices(path), || gpu::toolkit_version(path)),
     };
-    let ((engine, image), ((devices, toolkit), (codex_present, codex))) = exec::both(
+    let ((engine, image), (((devices, toolkit), (codex_present, codex)), files)) = exec::both(
         || exec::both(|| engine::look(cx), || build::state(cx, &settings, &user)),
-        || exec::both(gpus, || look_for_codex(cx, &settings, &exposed)),
+        || {
+            let files = || read_files(cx, &settings, &user, &exposed);
+            exec::both(|| exec::both(gpus, || look_for_codex(cx, &settings, &exposed)), files)
+        },
     );
     Ok(doctor(&AboutHost {
         errors: errors.iter().map(flatten).collect(),
@@ -63,7 +61,7 @@ pub(crate) fn examine(cx: &Context, flags: &Flags) -> Result<Vec<Finding>> {
         home_exists: settings.host_codex_home.is_dir(),
         login: login::of_host(&login::HostCodex::new(&settings.host_codex_home)),
         keys: keys(cx, &settings),
-        files: files(),
+        files,
         state: AboutState {
             dir: cx.state.clone(),
             closed: closed(&cx.state),
@@ -111,34 +109,18 @@ fn nearest(dir: &Path) -> &Path {
     dir.ancestors().find(|dir| dir.exists()).unwrap_or(Path::new("/"))
 }
 
-/// Starts to read the directories in a thread of its own, and returns the function that waits for the answer. It waits
-/// a bounded time: a call to a network file system whose server is unreachable never returns.
-fn read_files(
-    cx: &Context,
-    settings: &Settings,
-    user: &User,
-    exposed: Arc<Exposed>,
-) -> impl FnOnce() -> Result<Files, Failure> + use<> {
+/// Reads the directories, where all of them answer.
+fn read_files(cx: &Context, settings: &Settings, user: &User, exposed: &Exposed) -> Result<Files, Failure> {
+    answers::demand(&settings.paths(cx)).map_err(|err| flatten(&err))?;
     let mut mounts = vec![Mount::new(Role::Workspace, &settings.workspace)];
     if settings.shape.codex_home == home::Mode::Shared && settings.host_codex_home.is_dir() {
         mounts.push(Mount::new(Role::CodexHome, &settings.host_codex_home));
     }
     let data = |set: &Dataset| Some(Mount::new(Role::Dataset(set.name.clone()), set.source.as_ref()?));
     mounts.extend(settings.datasets.iter().filter_map(data));
-    let (cx, user, settings) = (cx.clone(), user.clone(), settings.clone());
-    let (answer, answered) = mpsc::channel();
-    std::thread::spawn(move || {
-        let groups = user.groups_for(mounts.iter().map(|mount| mount.source.as_path()));
-        let rules = life::rules(&cx, &user, groups, &settings);
-        // It cannot be sent where the bound has passed; nothing needs it then.
-        let _ = answer.send(look_at(&mounts, &rules, &settings.datasets, &exposed));
-    });
-    move || {
-        answered.recv_timeout(Duration::from_secs(FILES_BOUND)).map_err(|_| {
-            failed(format!("the directories of the data sets and the workspace did not answer within {FILES_BOUND} s"))
-                .hint("is one on a network file system whose server does not answer? `findmnt` lists the mounts")
-        })
-    }
+    let groups = user.groups_for(mounts.iter().map(|mount| mount.source.as_path()));
+    let rules = life::rules(cx, user, groups, settings);
+    Ok(look_at(&mounts, &rules, &settings.datasets, exposed))
 }
 
 fn look_at(mounts: &[Mount], rules: &Rules, sets: &[Dataset], exposed: &Exposed) -> Files {

@@ -268,6 +268,11 @@ mod tests {
             shown("`docker top x` ended with exit code 1: invalid character 'x' looking for beginning of value"),
             3
         );
+        assert_eq!(
+            shown("`docker exec x` ended with exit code 1: Cannot connect to the Docker daemon"),
+            1,
+            "a program's words"
+        );
         assert_eq!(shown("`git log` did not answer within 20 s"), 1);
         assert_eq!(shown("cannot write `/x`: no space left on device"), 1);
         assert_eq!(shown("`docker top x` ended with exit code 1: no such container"), 1);

@@ -182,9 +182,8 @@ pub(super) fn parse(version: &str, info: &str, endpoint: &str) -> Result<Engine,
         found.map(|plugin| plugin.version.trim_start_matches('v').to_owned()).unwrap_or_default()
     };
     let (compose, buildx, rro, posing) = (plugin("compose"), plugin("buildx"), info.rro(), posing(&version, &info));
-    if info.docker_root_dir.as_os_str().is_empty() && posing.is_none() {
-        // The client ends well and leaves all of the engine empty where the engine's answer could not be read.
-        return Err("`docker info` says nothing of the engine".to_owned());
+    if let Some(why) = info.server_errors.first() {
+        return Err(format!("`docker info` says nothing of the engine: {why}"));
     }
     let VersionAnswer { client, server } = version;
     Ok(Engine {

@@ -59,6 +59,11 @@ impl Child {
     pub(super) fn end(&self) -> Result<()> {
         self.0.end()
     }
+
+    /// Kills it with its group, and waits for nothing.
+    pub(super) fn leave(&self) {
+        self.0.send(Signal::KILL);
+    }
 }
 
 impl Started {

@@ -1,5 +1,9 @@
 //! Ends a sandbox: removes its container, and on request what would outlive it.
 
+mod beside;
+
+pub(crate) use beside::beside;
+
 use super::changes::{Decision, When};
 use super::reopen::reopen;
 use crate::codex::login;
@@ -55,7 +59,7 @@ impl Removal {
         dry_run: bool,
         stop: &dyn Fn() -> bool,
     ) -> Result<Removal> {
-        let settings = settings::load(cx, flags)?;
+        let settings = settings::load_without_data(cx, flags)?;
         let uid = User::read().uid;
         let places = places::of(cx, &settings.workspace, uid);
         let lock = (!dry_run && places.dir.exists()).then(|| lock(&places)).transpose()?;

@@ -14,7 +14,7 @@ mod values;
 pub use flags::{Flags, ProjectFlags};
 pub use keys::{Memlock, Ptrace, Shape};
 pub use layer::{Layer, parse, with_dataset};
-pub(crate) use load::FILES;
+pub(crate) use load::{FILES, load_without_data};
 pub use load::{load, load_what_is_right, no_source};
 pub use resolve::resolve;
 pub(crate) use resolve::{NO_DATASET, is_none};

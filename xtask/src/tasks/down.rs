@@ -32,6 +32,12 @@ pub struct Args {
     dry_run: bool,
 }
 
+impl Args {
+    pub(crate) fn is_dry_run(&self) -> bool {
+        self.dry_run
+    }
+}
+
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     let signals = Signals::making();
     let removal = Removal::read(cx, &args.flags, args.all, args.caches, args.dry_run, &|| signals.any())?;

@@ -1,5 +1,6 @@
 //! The tasks: one file a subcommand, with its flags and what it does by calling the modules below. No task calls another.
 
+pub(crate) mod answers;
 pub(crate) mod commits;
 pub(crate) mod complete;
 pub(crate) mod completions;

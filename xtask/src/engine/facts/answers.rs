@@ -50,6 +50,9 @@ pub(super) struct InfoAnswer {
     #[serde(rename = "CDISpecDirs", deserialize_with = "or_empty")]
     pub(super) cdi_spec_dirs: Vec<PathBuf>,
     pub(super) client_info: ClientInfo,
+    /// Why the client has none of the engine's properties: it ends well all the same.
+    #[serde(deserialize_with = "or_empty")]
+    pub(super) server_errors: Vec<String>,
     /// Only Podman has this field, in lower case.
     #[serde(rename = "host")]
     pub(super) host: Option<IgnoredAny>,

@@ -1,10 +1,12 @@
 //! Reads the settings files and resolves them with the flags: the one part of the settings that touches the disk.
 
 use super::{Flags, LOCAL_FILE, Layer, NO_DATASET, ProjectFlags, Settings, parse, resolve, sizes};
+use crate::answers::{self, Asked, What};
 use crate::context::{Context, directory};
 use crate::error::{Failure, usage};
-use crate::outside;
+use crate::{inherited, outside};
 use anyhow::Result;
+use std::path::Path;
 
 /// The settings files, strongest first.
 pub(crate) const FILES: [&str; 2] = [LOCAL_FILE, "sandbox.yaml"];
@@ -19,9 +21,52 @@ pub fn load(cx: &Context, flags: &Flags) -> Result<Settings> {
         layers.extend(layer(cx, name)?);
     }
     let settings = resolve(cx, flags, &layers)?;
+    answers::demand(&settings.paths(cx))?;
     no_file(&settings)?;
     known_memory(cx, &settings)?;
     Ok(settings)
+}
+
+/// As [`load`], for who can do without the data sets.
+///
+/// # Errors
+/// See [`load`]; that a data set does not answer is none.
+pub(crate) fn load_without_data(cx: &Context, flags: &Flags) -> Result<Settings> {
+    let mut layers = Vec::new();
+    for name in FILES {
+        layers.extend(layer(cx, name)?);
+    }
+    let settings = resolve(cx, flags, &layers)?;
+    let silent = answers::silent(&settings.paths(cx))?;
+    answers::first(silent.into_iter().filter(|silent| silent.what != What::Dataset).collect())?;
+    no_file(&settings)?;
+    known_memory(cx, &settings)?;
+    Ok(settings)
+}
+
+impl Settings {
+    /// The paths that are going to be used, by the settings and by the environment.
+    pub(crate) fn paths(&self, cx: &Context) -> Vec<Asked> {
+        let asked = |what, named: &str, path: &Path| Asked { what, named: named.to_owned(), path: path.to_owned() };
+        let other = |named: &str, path: &Path| asked(What::Other, named, path);
+        let mut all = vec![
+            asked(What::Workspace, "the workspace", &self.workspace),
+            other("the Codex home", &self.host_codex_home),
+            other("the state folder", &cx.state),
+            other("the home directory", &cx.home),
+            other("this repository", &cx.root),
+        ];
+        let sets = self.datasets.iter().filter_map(|set| Some((set, set.source.as_ref()?)));
+        all.extend(sets.map(|(set, source)| asked(What::Dataset, &format!("the data set `{}`", set.name), source)));
+        all.extend(self.codex.iter().map(|path| other("the Codex program", path)));
+        all.extend(self.allow_ground.iter().map(|path| other("the directory of `allow_ground`", path)));
+        all.extend(self.git_alternates.iter().map(|path| other("the directory of `git_alternates`", path)));
+        for (name, value) in cx.env.iter().filter(|(name, _)| *name == "PATH" || inherited::is_handed_on(name)) {
+            let paths = value.split(':').map(Path::new).filter(|path| path.is_absolute());
+            all.extend(paths.map(|path| other(&format!("the path of the variable `{name}`"), path)));
+        }
+        all
+    }
 }
 
 /// What follows from this machine's memory must not become no limit where that is not known.
@@ -69,7 +114,9 @@ pub fn load_what_is_right(cx: &Context, flags: &Flags) -> Result<(Settings, Vec<
         resolved => resolved,
     };
     let settings = resolved?;
-    errors.extend(no_file(&settings).err());
+    if answers::silent(&settings.paths(cx))?.iter().all(|silent| silent.what == What::Dataset) {
+        errors.extend(no_file(&settings).err());
+    }
     errors.extend(known_memory(cx, &settings).err());
     Ok((settings, errors))
 }

@@ -1,0 +1,14 @@
+//! `cargo xtask answers`, by which this program asks file systems that may hang.
+
+use crate::answers;
+use std::path::PathBuf;
+
+/// The paths that are going to be used.
+#[derive(clap::Args, Debug, Clone, PartialEq, Eq)]
+pub struct Args {
+    paths: Vec<PathBuf>,
+}
+
+pub(crate) fn run(args: &Args) {
+    answers::answer(&args.paths);
+}
