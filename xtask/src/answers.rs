@@ -6,7 +6,6 @@
 
 use crate::beneath::Way;
 use crate::error::{Failure, failed, host};
-use crate::exec;
 use crate::mountinfo::{MountLine, MountTable, within};
 use crate::step::Command;
 use crate::{text, ui};
@@ -68,16 +67,19 @@ enum Said {
     Answered(usize),
 }
 
-/// The program that is started to ask; without one, nothing is asked.
-static PROGRAM: OnceLock<String> = OnceLock::new();
+/// Starts a command, passes on each line of its output until the answer is `true` or its bound has passed, and leaves it.
+type Until = fn(&Command, &mut dyn FnMut(&str) -> bool) -> Result<()>;
+
+/// The program that is started to ask, and what starts it; without these, nothing is asked.
+static PROGRAM: OnceLock<(&str, Until)> = OnceLock::new();
 
 /// What was asked in this call, and what was said then.
 static KNOWN: Mutex<BTreeMap<PathBuf, Option<Silent>>> = Mutex::new(BTreeMap::new());
 
 /// From now on this program can be started to ask.
-pub(crate) fn by_this_program() {
+pub(crate) fn by_this_program(until: Until) {
     // By this name it is found also where a build has replaced the file.
-    let _ = PROGRAM.set("/proc/self/exe".to_owned());
+    let _ = PROGRAM.set(("/proc/self/exe", until));
 }
 
 /// The paths of these that do not answer. Each path is asked once in a call.
@@ -85,7 +87,7 @@ pub(crate) fn by_this_program() {
 /// # Errors
 /// It was interrupted, or the other process cannot be started.
 pub(crate) fn silent(all: &[Asked]) -> Result<Vec<Silent>> {
-    let Some(program) = PROGRAM.get() else { return Ok(Vec::new()) };
+    let Some((program, until)) = PROGRAM.get() else { return Ok(Vec::new()) };
     let table = MountTable::of_this_process().map_err(failed)?;
     if !table.lines.iter().any(is_served) {
         return Ok(Vec::new());
@@ -93,7 +95,7 @@ pub(crate) fn silent(all: &[Asked]) -> Result<Vec<Silent>> {
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let new: Vec<&Asked> = all.iter().filter(|asked| !known.contains_key(&asked.path)).collect();
     if !new.is_empty() {
-        let said = ask(program, &new)?;
+        let said = ask(program, *until, &new)?;
         let judged = new.iter().zip(said).map(|(asked, said)| (asked.path.clone(), judge(asked, said, &table)));
         known.extend(judged);
     }
@@ -128,12 +130,12 @@ fn is_served(line: &MountLine) -> bool {
 }
 
 /// For each path how far it got; `None` where it has answered.
-fn ask(program: &str, all: &[&Asked]) -> Result<Vec<Option<(String, String)>>> {
+fn ask(program: &str, until: Until, all: &[&Asked]) -> Result<Vec<Option<(String, String)>>> {
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let mut got: Vec<_> = all.iter().map(|asked| Some((text(&asked.path), text(&asked.path)))).collect();
     let paths = all.iter().map(|asked| text(&asked.path));
     let command = Command::new(program).args([TASK, "--"]).args(paths).timeout(BOUND);
-    exec::until(&command, |line| {
+    until(&command, &mut |line| {
         match serde_json::from_str(line) {
             Ok(Said::At(number, at, whole)) => {
                 got.get_mut(number).into_iter().for_each(|got| *got = Some((at.clone(), whole.clone())))

@@ -57,7 +57,7 @@ pub fn main() -> ExitCode {
     if let Ok(cx) = &cx {
         ui::dress(cx);
     }
-    answers::by_this_program();
+    answers::by_this_program(exec::until);
     match cli::parse(std::env::args_os()) {
         Err(err) if err.use_stderr() => {
             ui::say(err.to_string().trim_end());

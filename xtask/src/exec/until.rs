@@ -19,7 +19,7 @@ const MOST: u64 = 1 << 20;
 ///
 /// # Errors
 /// It cannot be started, or a signal asks for an end.
-pub(crate) fn until(command: &Command, mut line: impl FnMut(&str) -> bool) -> Result<()> {
+pub(crate) fn until(command: &Command, line: &mut dyn FnMut(&str) -> bool) -> Result<()> {
     let (out, to_out) = std::io::pipe().context("cannot make a pipe")?;
     // The expression must not outlive this line: it holds the pipe open.
     let child = Child::start(command, &without_input(command)?.stdout_file(to_out).stderr_null(), Group::Own)?;

@@ -106,14 +106,15 @@ impl<'a> Call<'a> {
     }
 
     /// Whether a start has left this container before its proof, with nothing inside but the probe: nobody was let in. An
-    /// editor's dev container may be in use without a session of this tool.
+    /// editor that was attached to it without this tool would have a program inside.
     fn was_never_proven(&self, existing: &Existing) -> Result<bool> {
         let places = &self.gathered.ground.places;
         let proven = record::last(places).is_some_and(|record| record.container == existing.id);
-        if proven || existing.spec.as_ref().map_or(true, |spec| spec.dev_container) {
+        if proven || existing.spec.is_err() {
             return Ok(false);
         }
-        Ok(Alive::read(&existing.container)?.others().iter().all(|process| process.args.contains(PROBE)))
+        let alive = Alive::read(&existing.container)?;
+        Ok(alive.others().iter().all(|process| process.args.contains(PROBE)))
     }
 
     fn run(mut self, mut plan: Plan) -> Result<Running<'a>> {
