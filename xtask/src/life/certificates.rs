@@ -35,7 +35,8 @@ pub(super) fn of(bytes: &[u8]) -> Result<String, &'static str> {
 
 /// Whether a text is base64, and begins as a sequence of DER does. A key without a head of its own is no such thing, nor a token.
 fn is_certificate(body: &str) -> bool {
-    let is_part = |b: u8| b.is_ascii_alphanumeric() || b"+/=\n".contains(&b);
+    // One comparison without a call: this runs for each byte of the bundle at each entry, in a build without optimization.
+    let is_part = |b: u8| matches!(b, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/' | b'=' | b'\n');
     body.starts_with("MI") && body.bytes().all(is_part)
 }
 
