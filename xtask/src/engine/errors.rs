@@ -167,7 +167,8 @@ pub(crate) fn explained(err: anyhow::Error) -> anyhow::Error {
     if failure.kind != Kind::Failed || !of_client {
         return err;
     }
-    let late = says(text, "did not answer within") || says(text, "did not end within");
+    // What says itself how to give it longer may take long, and is no sign of an engine that hangs.
+    let late = failure.remedies.is_empty() && (says(text, "did not answer within") || says(text, "did not end within"));
     match trouble(text).map(KnownError::advice).or_else(|| late.then(|| HANGS.to_owned())) {
         None => err,
         Some(advice) => Failure { kind: Kind::Host, ..failure }.hint(advice).into(),
@@ -273,6 +274,8 @@ mod tests {
             1,
             "a program's words"
         );
+        let build = failed("`docker build` did not end within 9 s, and was ended").hint("`--timeout` gives it longer");
+        assert_eq!(crate::error::exit_code(&explained(build.into())), 1);
         assert_eq!(shown("`git log` did not answer within 20 s"), 1);
         assert_eq!(shown("cannot write `/x`: no space left on device"), 1);
         assert_eq!(shown("`docker top x` ended with exit code 1: no such container"), 1);
