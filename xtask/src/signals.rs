@@ -100,9 +100,10 @@ pub(crate) fn exit_code() -> u8 {
     u8::try_from(128 + last.unwrap_or(SIGINT)).unwrap_or(1)
 }
 
-/// Lends the terminal to a program: the keys are its own until it ends.
+/// Lends the terminal to a program: the keys are its own until it ends, and what follows its end is done also where a signal has
+/// ended it.
 pub(crate) fn lent<T>(work: impl FnOnce() -> T) -> T {
-    CAUGHT.during(Phase::Lent, work)
+    CAUGHT.lent(work)
 }
 
 impl Signals {
@@ -143,6 +144,12 @@ impl Signals {
         let before = std::mem::replace(&mut self.noted().phase, phase);
         let done = work();
         self.noted().phase = before;
+        done
+    }
+
+    fn lent<T>(&self, work: impl FnOnce() -> T) -> T {
+        let done = self.during(Phase::Lent, work);
+        self.honour();
         done
     }
 
@@ -225,12 +232,13 @@ mod tests {
         signals.during(Phase::Making, || {
             assert!(!signals.ends_at_once());
             assert!(signals.ask(|| signals.ends_at_once()));
-            signals.during(Phase::Lent, || {
+            signals.lent(|| {
                 signals.note(SIGINT);
                 assert!(!signals.asked() && !signals.ends_at_once());
                 signals.note(SIGHUP);
                 assert!(signals.asked());
             });
+            assert!(!signals.asked() && signals.end(), "what follows is done");
         });
     }
 }

@@ -7,7 +7,7 @@ mod targets;
 use super::shell;
 use crate::context::Context;
 use crate::error::{failed, interrupted};
-use crate::signals::Signals;
+use crate::signals::{self, Signals};
 use crate::ui;
 use anyhow::{Context as _, Result};
 use clap::ValueEnum as _;
@@ -74,7 +74,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<u8> {
     for target in targets.iter().take_while(|_| !signals.any()) {
         let name = name(*target);
         ui::say(format_args!("{name}: {}", help(*target)));
-        let said = fuzz(&sh, &binary, *target, args)?;
+        let said = signals::lent(|| fuzz(&sh, &binary, *target, args))?;
         let number =
             |number: Option<u64>, unit: &str| number.map_or("?".to_owned(), |number| format!("{number}{unit}"));
         let result = match (said.ended, &said.input) {

@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::engine::install::Lacks;
 use crate::engine::{self, provide};
 use crate::error::{failed, interrupted};
-use crate::signals::Signals;
+use crate::signals::{self, Signals};
 use crate::spec::words::Gpus;
 use crate::user::User;
 use crate::{gpu, ui};
@@ -82,7 +82,7 @@ fn run_plan(cx: &Context, plan: &TierPlan, install: bool, signals: &Signals) -> 
             lines.push(tiers::left(tier, "an earlier tier failed"));
             continue;
         }
-        let count = match run(tier) {
+        let count = match signals::lent(|| run(tier)) {
             _ if signals.any() => Err(interrupted("interrupted").into()),
             Ok(0) => Err(failed(format!("the {tier} tier ran no tests")).into()),
             other => other,
@@ -92,7 +92,7 @@ fn run_plan(cx: &Context, plan: &TierPlan, install: bool, signals: &Signals) -> 
     }
     lines.extend(plan.left.iter().map(|(tier, why)| tiers::left(*tier, why)));
     lines.iter().for_each(ui::say);
-    done.map_err(|err| err.context(failed("the tests failed")))
+    done.map_err(|err| if signals.any() { err } else { err.context(failed("the tests failed")) })
 }
 
 /// The tiers that this machine cannot run, and why.

@@ -7,7 +7,7 @@ use crate::engine::docker::{Entrance, Whose};
 use crate::engine::{self, compose};
 use crate::error::{failed, host};
 use crate::life::{Entry, Session, exposed, fill_guest, find, reap, trusted};
-use crate::signals::Signals;
+use crate::signals::{self, Signals};
 use crate::smoke::RunFacts;
 use crate::spec::insider::Insider;
 use crate::spec::settings::Settings;
@@ -66,6 +66,7 @@ pub(crate) fn run(cx: &Context, settings: &Settings, wish: &Wish) -> Result<u8> 
     });
     if !matches!(answer, Ok((Ok(_), _))) {
         // The engine leaves a program running when only its client was ended.
+        signals::honour();
         reap(entrance, Whose::Tools(who), &nonce);
     }
     run.finish(answer?)
