@@ -91,13 +91,10 @@ impl<'a> Call<'a> {
     /// one was stopped.
     fn make_way(&self, plan: &Plan) -> Result<bool> {
         let Some(existing) = self.gathered.existing.as_ref().filter(|existing| existing.up) else { return Ok(false) };
-        if self.was_never_proven(existing)? {
-            ui::say("a start that was cut off has left a container: it is recreated");
-            exec::stdout_of(&docker::stop(&existing.id))?;
-            return Ok(true);
+        if !self.was_never_proven(existing)? {
+            self.settle(&existing.container)?;
+            held_back(&self.gathered, &plan.recreated, &plan.has)?;
         }
-        self.settle(&existing.container)?;
-        held_back(&self.gathered, &plan.recreated, &plan.has)?;
         self.gathered.note_unseen()?;
         ui::say("the container is stopped and recreated, nothing runs inside:");
         plan.recreated.iter().for_each(|line| ui::say(format_args!("  {line}")));
