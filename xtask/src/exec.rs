@@ -37,7 +37,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::{LazyLock, OnceLock};
@@ -152,6 +152,14 @@ fn start(command: &Command, expr: &duct::Expression) -> Result<duct::Handle> {
     expr.start().map_err(|err| match err.kind() {
         ErrorKind::NotFound => Distro::read().without(&command.program).into(),
         _ => failed(format!("could not start `{}`: {err}", command.program)).into(),
+    })
+}
+
+/// An expression whose program runs in a process group of its own, which no key of the terminal reaches.
+fn apart(expr: &duct::Expression) -> duct::Expression {
+    expr.before_spawn(|child| {
+        child.process_group(0);
+        Ok(())
     })
 }
 

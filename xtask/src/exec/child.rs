@@ -1,10 +1,9 @@
 //! A child process that can be ended with all of its group, also by the thread that takes the signals.
 
-use super::start;
+use super::{apart, start};
 use crate::step::Command;
 use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
-use std::os::unix::process::CommandExt as _;
 use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -36,14 +35,11 @@ pub(super) struct Child(Arc<Started>);
 
 impl Child {
     pub(super) fn start(command: &Command, expr: &duct::Expression, group: Group) -> Result<Child> {
-        let own = group == Group::Own;
-        let expr = expr.before_spawn(move |child| {
-            if own {
-                child.process_group(0);
-            }
-            Ok(())
-        });
-        let started = Arc::new(Started { handle: start(command, &expr)?, group, command: command.to_string() });
+        let handle = match group {
+            Group::Ours => start(command, expr)?,
+            Group::Own => start(command, &apart(expr))?,
+        };
+        let started = Arc::new(Started { handle, group, command: command.to_string() });
         let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|other| other.strong_count() > 0);
         all.push(Arc::downgrade(&started));

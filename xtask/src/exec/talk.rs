@@ -1,12 +1,11 @@
 //! A program that is asked over its standard input, line by line, while that stays open.
 
-use super::{QUERY_BOUND, expression, judged, kill, start};
+use super::{QUERY_BOUND, apart, expression, judged, kill, start};
 use crate::beneath::Lock;
 use crate::error::failed;
 use crate::step::Command;
 use anyhow::{Context as _, Result};
 use std::io::{BufRead as _, BufReader, PipeReader, Read as _, Write as _};
-use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
@@ -67,11 +66,8 @@ pub(crate) fn talk(
 ) -> Result<Talk> {
     let ((input, mut to_input), (output, to_output)) = (pipe()?, pipe()?);
     // Ctrl-C in the terminal is for this process, which decides whether the program is ended.
-    let expr = holding(command, lock)?.stdin_file(input).stdout_file(to_output).before_spawn(|child| {
-        child.process_group(0);
-        Ok(())
-    });
-    let handle = start(command, &expr)?;
+    let expr = holding(command, lock)?.stdin_file(input).stdout_file(to_output);
+    let handle = start(command, &apart(&expr))?;
     // The expression holds the other ends of the pipes open.
     drop(expr);
     let lines = reader(output, command.most.map_or(MOST, |most| most as u64));

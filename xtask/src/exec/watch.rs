@@ -1,10 +1,9 @@
 //! A process that is observed from outside, and then ended with all its descendants.
 
-use super::{QUERY_BOUND, expression, kill, start};
+use super::{QUERY_BOUND, apart, expression, kill, start};
 use crate::step::Command;
 use anyhow::{Context as _, Result};
 use std::fs;
-use std::os::unix::process::CommandExt as _;
 use std::time::{Duration, Instant};
 
 /// Starts a command in a process group of its own. Its standard input is an open pipe without a byte in it, and its
@@ -12,11 +11,8 @@ use std::time::{Duration, Instant};
 /// ends, or its bound passes (`None`). Then the command and all its descendants are ended.
 pub(crate) fn watch<T>(command: &Command, mut look: impl FnMut(u32) -> Option<T>) -> Result<Option<T>> {
     let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
-    let expr = expression(command)?.stdin_file(reader).stdout_null().stderr_null().before_spawn(|child| {
-        child.process_group(0);
-        Ok(())
-    });
-    let handle = start(command, &expr)?;
+    let expr = expression(command)?.stdin_file(reader).stdout_null().stderr_null();
+    let handle = start(command, &apart(&expr))?;
     let leader = handle.pids().first().copied().unwrap_or_default();
     let deadline = Instant::now() + command.timeout.unwrap_or(QUERY_BOUND);
     let mut seen = None;
