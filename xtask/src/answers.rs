@@ -76,6 +76,9 @@ static PROGRAM: OnceLock<(&str, Until)> = OnceLock::new();
 /// What was asked in this call, and what was said then.
 static KNOWN: Mutex<BTreeMap<PathBuf, Option<Silent>>> = Mutex::new(BTreeMap::new());
 
+/// The mounts by which it is decided what is asked: read once, as each path is asked once.
+static TABLE: OnceLock<Result<MountTable, String>> = OnceLock::new();
+
 /// From now on this program can be started to ask.
 pub(crate) fn by_this_program(until: Until) {
     // By this name it is found also where a build has replaced the file.
@@ -88,7 +91,7 @@ pub(crate) fn by_this_program(until: Until) {
 /// It was interrupted, or the other process cannot be started.
 pub(crate) fn silent(all: &[Asked]) -> Result<Vec<Silent>> {
     let Some((program, until)) = PROGRAM.get() else { return Ok(Vec::new()) };
-    let table = MountTable::of_this_process().map_err(failed)?;
+    let table = TABLE.get_or_init(MountTable::of_this_process).as_ref().map_err(failed)?;
     if !table.lines.iter().any(is_served) {
         return Ok(Vec::new());
     }
@@ -96,7 +99,7 @@ pub(crate) fn silent(all: &[Asked]) -> Result<Vec<Silent>> {
     let new: Vec<&Asked> = all.iter().filter(|asked| !known.contains_key(&asked.path)).collect();
     if !new.is_empty() {
         let said = ask(program, *until, &new)?;
-        let judged = new.iter().zip(said).map(|(asked, said)| (asked.path.clone(), judge(asked, said, &table)));
+        let judged = new.iter().zip(said).map(|(asked, said)| (asked.path.clone(), judge(asked, said, table)));
         known.extend(judged);
     }
     Ok(all.iter().filter_map(|asked| known.get(&asked.path).cloned().flatten()).collect())
