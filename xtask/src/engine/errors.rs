@@ -167,8 +167,9 @@ pub(crate) fn explained(err: anyhow::Error) -> anyhow::Error {
     if failure.kind != Kind::Failed || !of_client {
         return err;
     }
-    // What says itself how to give it longer may take long, and is no sign of an engine that hangs.
-    let late = failure.remedies.is_empty() && (says(text, "did not answer within") || says(text, "did not end within"));
+    // Work that says itself how to give it longer may take long, and is no sign of an engine that hangs; a query may not.
+    let slow = failure.remedies.is_empty() && says(text, "did not end within");
+    let late = slow || says(text, "did not answer within");
     match trouble(text).map(KnownError::advice).or_else(|| late.then(|| HANGS.to_owned())) {
         None => err,
         Some(advice) => Failure { kind: Kind::Host, ..failure }.hint(advice).into(),
@@ -264,6 +265,8 @@ mod tests {
     fn an_error_that_comes_of_the_engines_trouble_is_the_hosts_and_no_other_is() {
         let shown = |text: &str| crate::error::exit_code(&explained(failed(text).into()));
         assert_eq!(shown("`docker kill --signal USR1 x` did not answer within 20 s"), 3);
+        let asked = failed("`docker info` did not answer within 20 s").hint("`docker version` tells more");
+        assert_eq!(crate::error::exit_code(&explained(asked.into())), 3, "whatever else is advised");
         assert_eq!(shown("`docker top x` ended with exit code 1: Cannot connect to the Docker daemon at unix:///x"), 3);
         assert_eq!(
             shown("`docker top x` ended with exit code 1: invalid character 'x' looking for beginning of value"),
