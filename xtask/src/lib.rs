@@ -16,6 +16,7 @@ pub(crate) mod engine;
 pub mod error;
 pub(crate) mod exec;
 pub(crate) mod exposed;
+pub(crate) mod file_systems;
 pub(crate) mod finding;
 pub mod fingerprint;
 pub(crate) mod git;

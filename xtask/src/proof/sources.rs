@@ -7,8 +7,11 @@
 
 mod backing;
 mod facts;
+mod far;
 mod ground;
+mod here;
 mod overlap;
+mod served;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use backing::fuzz;
@@ -70,7 +73,7 @@ pub(crate) fn hold(mounts: &[Mount], rules: &Rules, exposed: &Exposed) -> (BTree
     let known = KnownPaths::read(mounts, rules, exposed, &table);
     let grounds = Grounds::read(&rules.home, &rules.allow_ground, |path| facts::any(path, &table));
     let mut problems = judge(mounts, &known, &grounds, rules);
-    problems.extend(overlap::below(mounts, &known, &grounds, &table));
+    problems.extend(overlap::below(mounts, &known, &grounds, exposed, &table));
     let held = mounts.iter().zip(known.held).filter_map(|(mount, held)| Some((mount.target.clone(), held?)));
     (held.collect(), problems)
 }
@@ -80,7 +83,9 @@ pub(crate) fn hold(mounts: &[Mount], rules: &Rules, exposed: &Exposed) -> (BTree
 pub(crate) fn written_by(open: &Path, other: &Path, read_only: bool, table: &MountTable) -> Option<String> {
     let (open, other) = (facts::any(open, table)?, facts::any(other, table)?);
     match read_only {
-        true => overlap::overlap(&other, &open).map(|how| how.replace("the data set", "the first")),
+        true => overlap::overlap(&other, &open)
+            .map(|how| how.replace("the data set", "the first"))
+            .or_else(|| overlap::below_written(&other, &open, table)),
         false => (other.id != open.id && open.shows(&other)).then(|| "the first lies in it".to_owned()),
     }
 }
