@@ -3,7 +3,8 @@
 //! A type is what stands in `/proc/self/mountinfo`; a FUSE server's is `fuse.` and its subtype. Where a fact comes from stands
 //! behind it: a manual page, the server's own source, or `seen` for a mount that was made and looked at (Debian 12).
 
-use crate::mountinfo::MountLine;
+use crate::mountinfo::{MountLine, MountTable};
+use std::collections::BTreeSet;
 
 /// Who answers for a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,6 +149,12 @@ pub(crate) fn kind(line: &MountLine) -> Kind {
     }
 }
 
+/// The types of the file systems, at a directory and below it, on which data can change without this kernel's doing.
+pub(crate) fn served<'a>(table: &'a MountTable, dir: &str) -> BTreeSet<&'a str> {
+    let lines = table.covering(dir).into_iter().chain(table.below(dir));
+    lines.filter(|line| kind(line).changes_elsewhere()).map(|line| line.fstype.as_str()).collect()
+}
+
 impl Kind {
     /// Whether the kernel may have to wait for somebody else's answer.
     pub(crate) fn waits(self) -> bool {
@@ -169,7 +176,6 @@ impl Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mountinfo::MountTable;
 
     fn of(device: &str, fstype: &str, source: &str) -> Kind {
         let text = format!("1 0 {device} / / rw - {fstype} {source} rw\n");
@@ -203,6 +209,16 @@ mod tests {
     fn a_server_without_a_type_of_its_own_is_known_by_its_source() {
         assert_eq!(of("0:40", "fuse", "mountpoint-s3"), NOTHING);
         assert_eq!(of("0:40", "fuse", "/data"), Kind::Program(Shown::Likely));
+    }
+
+    #[test]
+    fn what_is_served_is_found_at_a_directory_and_below_it() {
+        let text =
+            "1 0 8:1 / / rw - ext4 d rw\n2 1 0:40 / /mnt rw - nfs4 s:/ rw\n3 1 0:41 / /data/far rw - fuse.x x rw\n";
+        let table = MountTable::parse(text).unwrap();
+        let found = |dir: &str| served(&table, dir).into_iter().collect::<Vec<_>>();
+        assert_eq!((found("/mnt/a"), found("/data")), (vec!["nfs4"], vec!["fuse.x"]));
+        assert_eq!((found("/"), found("/home")), (vec!["fuse.x", "nfs4"], vec![]));
     }
 
     #[test]

@@ -23,7 +23,6 @@ use crate::user::User;
 use crate::{exec, life};
 use anyhow::Result;
 use rustix::fs::{Access, access};
-use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Variables by which Codex takes an API key.
@@ -125,13 +124,6 @@ fn read_files(cx: &Context, settings: &Settings, user: &User, exposed: &Exposed)
     Ok(look_at(&mounts, &rules, &settings.datasets, exposed))
 }
 
-/// The types of the file systems on which a directory lies that can change without this kernel's doing, each once.
-fn served(table: &MountTable, path: &str) -> Vec<String> {
-    let lines = table.covering(path).into_iter().chain(table.below(path));
-    let types = lines.filter(|line| file_systems::kind(line).changes_elsewhere()).map(|line| line.fstype.clone());
-    types.collect::<BTreeSet<_>>().into_iter().collect()
-}
-
 fn look_at(mounts: &[Mount], rules: &Rules, sets: &[Dataset], exposed: &Exposed) -> Files {
     let problems = sources::check(mounts, rules, exposed);
     let table = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
@@ -146,7 +138,7 @@ fn look_at(mounts: &[Mount], rules: &Rules, sets: &[Dataset], exposed: &Exposed)
             source: set.source.clone(),
             problems: problems.iter().filter(|problem| problem.id == id).cloned().collect(),
             empty: entries.is_some_and(|mut entries| entries.next().is_none()),
-            served: served(&table, &text),
+            served: file_systems::served(&table, &text).into_iter().map(str::to_owned).collect(),
             submounts: real.is_some() && !table.below(&text).is_empty(),
         }
     };

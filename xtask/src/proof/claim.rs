@@ -3,7 +3,9 @@
 use super::probe::{InsideWitness, ProcessFacts};
 use super::witness::HostWitness;
 use crate::error::Remedy;
+use crate::file_systems::SAMPLED;
 use crate::finding::{Finding, Verdict};
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// What to do where only a new container can be right.
@@ -78,8 +80,15 @@ impl Draft {
     }
 
     /// A reason why what was seen is only a sample.
-    pub(super) fn sampled(&mut self, why: impl Into<String>) {
+    fn sampled(&mut self, why: impl Into<String>) {
         add(&mut self.sampled, why.into());
+    }
+
+    /// Where others than this kernel answer for the data, what was looked at is what they showed at that time.
+    pub(super) fn served(&mut self, dir: &dyn fmt::Display, types: &BTreeSet<&str>) {
+        if !types.is_empty() {
+            self.sampled(format!("{SAMPLED} (`{dir}` is on {})", some(types)));
+        }
     }
 
     /// What the host knows of the container's init; where it knows nothing, the reason is noted as unseen.

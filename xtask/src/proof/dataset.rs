@@ -4,7 +4,7 @@ use super::claim::{Draft, some};
 use super::probe::{InsideWitness, LeadsOut, Linked, Sample};
 use super::targets::{lines, named};
 use super::witness::HostWitness;
-use crate::file_systems::{self, SAMPLED};
+use crate::file_systems;
 use crate::finding::Finding;
 use crate::mountinfo::{DevicePath, MountLine, MountTable};
 use crate::spec::{Mount, Role, Spec};
@@ -84,18 +84,11 @@ fn no_alias(id: &str, mount: &Mount, spec: &Spec, inside: &InsideWitness, host: 
     draft.done()
 }
 
-/// Where others than this kernel answer for the data, all that was looked at is what they showed at that time. That nothing
-/// below them can be written from here was seen before the start, as far as it can be (`sources`).
+/// That nothing below what others serve can be written from here was seen before the start, as far as it can be (`sources`).
 fn served(draft: &mut Draft, mount: &Mount, spec: &Spec, inside: &InsideWitness) {
     let lines = lines(&inside.process.mounts, mount, spec);
-    let served: BTreeSet<&str> = lines
-        .iter()
-        .filter(|line| file_systems::kind(line).changes_elsewhere())
-        .map(|line| line.fstype.as_str())
-        .collect();
-    if !served.is_empty() {
-        draft.sampled(format!("{SAMPLED} (`{}` is on {})", mount.target, some(&served)));
-    }
+    let served = lines.iter().filter(|line| file_systems::kind(line).changes_elsewhere());
+    draft.served(&mount.target, &served.map(|line| line.fstype.as_str()).collect());
 }
 
 /// Where what is written to a mount, or read from it, lies: its own place, and for an overlay those of its layers.

@@ -4,7 +4,7 @@
 use super::backing::{self, Look};
 use super::facts::{self, KnownPaths, PathFacts, Unknown};
 use super::ground::Grounds;
-use super::problem;
+use super::{problem, served};
 use crate::exposed::Exposed;
 use crate::finding::{Finding, Verdict};
 use crate::mountinfo::MountTable;
@@ -94,6 +94,19 @@ pub(super) fn below(
     }
     problems.extend(shown(&open, known, &look, read));
     problems
+}
+
+/// Sources that a FUSE server keeps from the engine, which then could not mount them, or from the user inside.
+pub(super) fn closed(mounts: &[Mount], known: &KnownPaths, uid: u32, table: &MountTable) -> Vec<Finding> {
+    let own = mounts.iter().zip(&known.sources).zip(ids(mounts));
+    let all = own.filter_map(|((mount, facts), id)| {
+        let path = known_part(facts)?.real.to_string_lossy();
+        let why = table.covering(&path).into_iter().find_map(|line| served::closed(line, uid))?;
+        let hint =
+            "mount it with `-o allow_other` (for a user who is not root, with `user_allow_other` in /etc/fuse.conf)";
+        Some(problem(&id, mount, format!("`{}` cannot be mounted: {why}", mount.source.display()), hint))
+    });
+    all.collect()
 }
 
 const MOVE: &str = "move what lies below to a directory that no sandbox can write, or choose another workspace";

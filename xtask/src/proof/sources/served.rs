@@ -26,6 +26,20 @@ fn answers(path: &Path) -> bool {
     answers::silent(&[asked]).is_ok_and(|silent| silent.is_empty())
 }
 
+/// Why a FUSE file system is closed to the engine, which is root, or to the container's user: without `allow_other` the kernel
+/// lets in the user who mounted it and nobody else, root included (fuse(8)).
+pub(super) fn closed(line: &MountLine, uid: u32) -> Option<String> {
+    let mounted_by: u32 = line.super_option("user_id")?.parse().ok()?;
+    let open = line.super_options.iter().any(|option| option == "allow_other");
+    let all = mounted_by == 0 && uid == 0;
+    (line.fstype.starts_with("fuse") && !open && !all).then(|| {
+        format!(
+            "`{}` ({}) lets in user {mounted_by} alone: the engine is root, and the user inside is {uid}",
+            line.point, line.fstype
+        )
+    })
+}
+
 /// A directory that is shown, where it is found; or why it is not known, a clause.
 pub(super) type Shows = Result<PathBuf, String>;
 
@@ -106,6 +120,15 @@ mod tests {
         assert_eq!(likely(&line(&format!("{path} rw - fuse {path}")), "/sub"), Ok(sub.clone()));
         for other in [format!("{} rw - fuse {path}", sub.display()), format!("{path} rw - fuse {path}/gone")] {
             assert!(likely(&line(&other), "/").is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_lets_in_its_own_user_alone_is_closed_to_the_engine() {
+        let at = |options: &str| line(&format!("/mnt rw - fuse.sshfs me@far:/ rw,{options},group_id=0,x"));
+        assert!(closed(&at("user_id=1000"), 1000).is_some() && closed(&at("user_id=0"), 1000).is_some());
+        for (open, uid) in [("user_id=1000,allow_other", 1000), ("user_id=0", 0), ("y", 1000)] {
+            assert_eq!(closed(&at(open), uid), None, "{open}");
         }
     }
 
