@@ -5,6 +5,7 @@
 //! Servers that are not packaged are played by `sshfs` under their type. NFS, Lustre, CIFS and the other kernel's own clients
 //! have their rows in the unit tests: a kernel without them has no mount to show.
 
+use crate::support::place::User;
 use crate::support::proc;
 use crate::support::run::{Run, Xtask};
 use crate::support::sandbox::Sandbox;
@@ -96,6 +97,13 @@ fn is_taken(sandbox: &Sandbox, at: &Path, fstype: &str) {
     let mut sampled = sandbox.proof().with("sampled");
     sampled.sort();
     assert_eq!(sampled, ["dataset.ssv2.hard-links", "dataset.ssv2.no-alias", "dataset.ssv2.symlinks"], "{fstype}");
+}
+
+/// What `mounts` says of it inside, in text and in JSON.
+#[track_caller]
+fn is_said(sandbox: &Sandbox, at: &Path, fstype: &str) {
+    let data = format!("ssv2={}", at.display());
+    let task = |task: &str| sandbox.task_without_data(task).args(["--dataset", &data]);
     let why = format!("{SAMPLED} (`/datasets/ssv2` is on `{fstype}`)");
     let text = task("mounts").run().ok().stdout;
     let json: Value = serde_json::from_str(&task("mounts").args(["--json"]).run().ok().stdout).expect("JSON");
@@ -130,7 +138,47 @@ fn known_servers_are_taken_and_the_claims_say_that_they_are_sampled() {
         ("fuse.rclone", Served::rclone(&remote, &at("rclone"))),
     ] {
         is_taken(&sandbox, &served.at, fstype);
+        if fstype == "fuse" {
+            is_said(&sandbox, &served.at, fstype);
+        }
     }
+}
+
+#[test]
+fn what_lets_in_its_own_user_alone_is_refused_before_the_engine_fails() {
+    let user = User { uid: 1234, gid: 1234 };
+    let sandbox = Sandbox::of(user);
+    let at = sandbox.place.mkdir("at");
+    sandbox.place.give();
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "1234", "--regid", "1234", "--clear-groups"]);
+    // What the set-user-id program `fusermount3` has, and no more is asked of this host.
+    for kind in ["--inh-caps", "--ambient-caps"] {
+        command.args([kind, "+sys_admin,+dac_override"]);
+    }
+    command.args(["mergerfs", "-f"]).args([&sandbox.dataset(), &at]);
+    let served = Served::new(&at, command);
+    let data = format!("ssv2={}", served.at.display());
+    let run =
+        sandbox.task_without_data("sandbox").args(["--dataset", &data, "--yes", "--", "--version"]).run().ended(2);
+    assert!(run.error().contains("lets in user 1234 alone"), "{}", run.stderr);
+    assert!(run.error().contains("allow_other"), "{}", run.stderr);
+    assert!(!run.stderr.contains("docker compose"), "{}", run.stderr);
+}
+
+/// As CIFS does with `uid=`, and NFS with `all_squash`.
+#[test]
+fn a_workspace_whose_server_gives_files_to_somebody_else_is_seen() {
+    let sandbox = Sandbox::new();
+    let (from, at) = (sandbox.place.mkdir("from"), sandbox.place.mkdir("work"));
+    let _served = Served::bindfs(&from, &at, &["--create-for-user=4321"]);
+    let workspace = at.display().to_string();
+    let run = sandbox.task("sandbox").args(["--workspace", &workspace, "--yes", "--", "--version"]).run();
+    let down = sandbox.task("down").args(["--workspace", &workspace, "--yes"]).run();
+    let run = run.ended(1);
+    assert!(run.stderr.contains("workspace.writable"), "{}", run.stderr);
+    assert!(run.stderr.contains("the file belongs to 4321:"), "{}", run.stderr);
+    down.ok();
 }
 
 /// A place with a workspace and a data set that is mounted in no sandbox.

@@ -83,6 +83,14 @@ pub(crate) const KNOWN: &[KnownError] = &[
         "NVIDIA's hook failed on the host: driver and toolkit do not match, or the driver is not loaded",
         "`nvidia-smi` on the host must answer; then reinstall `nvidia-container-toolkit` and restart the engine",
     ),
+    // Docker 28 and later say it so; the client adds the path.
+    host(
+        &["for type \"bind\": stat "],
+        "the engine, which is root, may not enter a directory on the way to a mount: NFS with `root_squash`, or FUSE without \
+         `allow_other`",
+        "keep the project and the state folder (XDG_STATE_HOME) on a disk of this host, or let everybody enter the directories on \
+         the way (`chmod o+x`), or export with `no_root_squash`; mount FUSE with `-o allow_other`",
+    ),
     MEMLOCK,
     inside(
         &["Driver/library version mismatch"],
