@@ -9,6 +9,7 @@ use crate::support::place::User;
 use crate::support::proc;
 use crate::support::run::{Run, Xtask};
 use crate::support::sandbox::Sandbox;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -273,6 +274,47 @@ fn what_has_a_part_of_the_workspace_below_it_is_refused_before_the_start() {
     let _below = Served::bindfs(&work.join("data"), &lower, &[]);
     let upper = Served::mergerfs(&[&lower], &at);
     ground.refused(&upper.at, "broken", says);
+}
+
+#[test]
+fn two_mounts_of_one_place_on_one_server_are_refused() {
+    let ground = Ground::new();
+    let shown = ground.path("apart");
+    let work = Served::sshfs(
+        "far.example",
+        ground.0.place.dir(),
+        &ground.0.place.mkdir("far"),
+        ",fsname=me@far.example:/srv/all",
+    );
+    let at = ground.at();
+    let workspace = work.at.join("apart").display().to_string();
+    for (source, same) in
+        [("/srv/all/apart/clips", true), ("/srv/all", true), ("/srv/all/other", false), ("/srv/allx", false)]
+    {
+        let data = Served::sshfs("far.example", &shown, &at, &format!(",fsname=you@far.example:{source}"));
+        let run = ground.task("mounts", "far/apart", &data.at).run();
+        assert_eq!(run.code, Some(i32::from(same)), "{source}: {}{}", run.stdout, run.stderr);
+        let says = format!(
+            "could be written through `{workspace}`, mounted writable at `/workspace`: below its file system lies"
+        );
+        assert_eq!(run.stdout.contains(&says), same, "{source}: {}", run.stdout);
+    }
+}
+
+#[test]
+fn what_hangs_below_a_server_that_answers_is_waited_for_by_nobody() {
+    let ground = Ground::new();
+    let lower = Served::bindfs(&ground.path("apart"), &ground.0.place.mkdir("lower"), &[]);
+    let source = format!(",fsname=me@127.0.0.1:{}", lower.at.display());
+    let served = Served::sshfs("far.example", &ground.path("apart"), &ground.at(), &source);
+    ground.mounts(&served.at).ok();
+    let pid = Pid::from_raw(i32::try_from(lower.servers[0].id()).expect("a number")).expect("not 0");
+    kill_process(pid, Signal::STOP).expect("it runs");
+    ground.refused(
+        &served.at,
+        "not provable",
+        &format!("the directory `{}` below it cannot be found", lower.at.display()),
+    );
 }
 
 #[test]

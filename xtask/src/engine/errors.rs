@@ -83,7 +83,7 @@ pub(crate) const KNOWN: &[KnownError] = &[
         "NVIDIA's hook failed on the host: driver and toolkit do not match, or the driver is not loaded",
         "`nvidia-smi` on the host must answer; then reinstall `nvidia-container-toolkit` and restart the engine",
     ),
-    // Docker 28 and later say it so; the client adds the path.
+    // As Docker 26.1 says it, with the path and `permission denied` behind it (seen with FUSE).
     host(
         &["for type \"bind\": stat "],
         "the engine, which is root, may not enter a directory on the way to a mount: NFS with `root_squash`, or FUSE without \
@@ -259,6 +259,10 @@ mod tests {
             (
                 "Error response from daemon: OCI runtime create failed: fork/exec /proc/self/exe: resource temporarily unavailable",
                 "TasksMax",
+            ),
+            (
+                "Error response from daemon: invalid mount config for type \"bind\": stat /nfs/home/me/work: permission denied",
+                "root_squash",
             ),
             ("Error response from daemon: inotify_add_watch: no space left on device", "max_user_watches"),
             ("error during connect: Post \"http://x\": EOF", "systemctl start docker"),
