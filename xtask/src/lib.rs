@@ -44,6 +44,7 @@ pub(crate) mod user;
 
 use cli::Task;
 use context::Context;
+use anyhow::Context as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -53,6 +54,7 @@ pub fn main() -> ExitCode {
         exec::end_all();
         ui::say(format_args!("error: {why}"));
     });
+    let taken = taken.and_then(|()| answers::watch(end_stuck).context("cannot start a thread"));
     let cx = taken.and_then(|()| Context::read());
     if let Ok(cx) = &cx {
         ui::dress(cx);
@@ -85,6 +87,14 @@ pub fn main() -> ExitCode {
             ExitCode::from,
         ),
     }
+}
+
+/// A file system does not answer any more, and this call waits for it.
+fn end_stuck(why: &error::Failure, code: Option<u8>) {
+    signals::end_stuck(code.unwrap_or(why.kind.code()), || {
+        exec::end_all();
+        ui::say(error::render(&why.clone().into()).trim_end());
+    })
 }
 
 /// A fuzz target by its name: it panics on an input that is read wrongly. Only the fuzzer's own build has it.

@@ -9,6 +9,7 @@ use super::leftovers::{self, Policy};
 use super::locks::free_lock;
 use super::running::Running;
 use super::session::Session;
+use super::silent::After;
 use super::stall::{Held, Stall};
 use super::standing::{KILLED, Standing};
 use super::used::{self, Used};
@@ -102,6 +103,14 @@ impl Running<'_> {
         });
         lent.take_back();
         let code = code?;
+        let after = After::ask(call.cx, &gathered.ground.settings.host_codex_home, code);
+        if after == After::Nothing {
+            // To let go of it would be a call that may never return.
+            std::mem::forget((session, lock));
+            keeper.into_iter().for_each(Keeper::leave);
+            ui::say(Standing::look(&name, &record.container).line(&name));
+            return Ok(Left { code: u8::try_from(code).unwrap_or(1) });
+        }
         if signals.end() {
             reap(entrance, Whose::Agents, &mark);
         }
@@ -136,11 +145,12 @@ impl Running<'_> {
             );
             if gathered.ground.places.record.exists() {
                 // It was not `down`, which looks itself: perhaps the agent did it, so that nobody would look.
-                let seen = gathered.look_after_end(lock.is_some(), since, &decision);
+                let alone = lock.is_some();
+                let seen = after.looks(|| gathered.look_after_end(alone, since, &decision));
                 drop(lock);
-                leave(gathered, &|| signals.any());
+                leave(gathered, after, &|| signals.any());
                 gathered.settle_changes(seen, &decision);
-            } else {
+            } else if after == After::All {
                 leave::commits(gathered, &|| signals.any());
             }
             return Ok(Left { code: u8::try_from(code).unwrap_or(1) });
@@ -148,8 +158,8 @@ impl Running<'_> {
         says(false);
         let alive = wind_down(gathered, &container, call.leftovers, signals, lock)
             .inspect_err(|err| ui::warn(format_args!("what still runs inside is not known: {err:#}")));
-        let seen = gathered.look_at_exit(alive.ok().as_ref(), since, &decision);
-        leave(gathered, &|| signals.any());
+        let seen = after.looks(|| gathered.look_at_exit(alive.ok().as_ref(), since, &decision));
+        leave(gathered, after, &|| signals.any());
         let asked = Instant::now();
         gathered.settle_changes(seen, &decision);
         // While the user thought, another call may have removed it. Where the host sees its main process, the engine need
