@@ -111,6 +111,36 @@ fn beside(sandbox: &Sandbox, does_not_answer: &str) {
     assert_eq!(sandbox.containers(), Vec::<String>::new());
 }
 
+/// What is used by neither is no reason to refuse: a home directory may have anything mounted in it.
+#[test]
+fn image_and_smoke_name_what_they_need_and_no_task_what_it_does_not() {
+    let place = Place::new();
+    place.mkdir("work");
+    let far = Served::new(&place, "far").stopped();
+    let json = far.at.join("report.json").display().to_string();
+    let args = ["--cpu", "--json", &json].map(str::to_owned);
+    let run = Xtask::at(&place).with_network().args(["gpu-smoke".to_owned()]).args(args).within(60).run().ended(3);
+    assert!(run.error().contains("the file of `--json` at") && run.error().contains("does not answer"), "{}", run.stderr);
+    for args in [["image", "--cpu", "--dry-run"], ["gpu-smoke", "--cpu", "--dry-run"]] {
+        let call = |name: &str, value: &str| {
+            Xtask::at(&place).with_network().args(args).env(name, value).within(60).run()
+        };
+        let ca = far.at.join("ca.pem").display().to_string();
+        let run = call("SSL_CERT_FILE", &ca).ended(3);
+        assert!(run.error().contains("`SSL_CERT_FILE`") && run.error().contains("does not answer"), "{}", run.stderr);
+        let run = call("TMPDIR", &far.at.display().to_string()).ended(3);
+        assert!(run.error().contains("`TMPDIR`") && run.error().contains("does not answer"), "{}", run.stderr);
+    }
+    std::fs::remove_file(place.path("repo/sandbox.yaml")).expect("the settings");
+    std::os::unix::fs::symlink(far.at.join("clips"), place.path("repo/sandbox.yaml")).expect("a link");
+    let run = task(&place, "status", "work").run().ended(3);
+    assert!(run.error().contains("the settings file `sandbox.yaml` at"), "{}", run.stderr);
+    let other = Place::new();
+    other.mkdir("work");
+    let _unrelated = Served::new(&other, "home/mnt").stopped();
+    task(&other, "down", "work").args(["--yes"]).run().ok();
+}
+
 #[test]
 fn a_session_whose_workspace_hangs_ends_with_its_code_and_says_what_was_not_looked_at() {
     let sandbox = Sandbox::new();

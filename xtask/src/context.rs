@@ -181,9 +181,16 @@ pub(crate) fn led_into<'a>(dirs: &'a [PathBuf], except: &[PathBuf], path: &Path)
     None
 }
 
+/// The last second of the year 9999, after which RFC 3339 has no form.
+pub(crate) fn latest() -> std::time::SystemTime {
+    std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(253_402_300_799)
+}
+
 /// The time of now, as RFC 3339.
 pub(crate) fn now() -> String {
-    humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string()
+    // A clock that was set to before 1970 or after 9999 is none that could be written.
+    let now = std::time::SystemTime::now().clamp(std::time::SystemTime::UNIX_EPOCH, latest());
+    humantime::format_rfc3339_seconds(now).to_string()
 }
 
 /// A path that can be told to the engine, to git and to the user as it is.

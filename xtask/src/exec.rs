@@ -52,6 +52,9 @@ const QUERY_BOUND: Duration = Duration::from_secs(20);
 /// The same for work that the user sees, such as the installation of packages.
 const WORK_BOUND: Duration = Duration::from_secs(3600);
 
+/// A bound that nobody lives to see.
+const LONGEST: Duration = Duration::from_secs(3_000_000_000);
+
 /// How long the end of a child is waited for after SIGKILL: in a call of a file system that does not answer it may never come.
 const UNENDING: Duration = Duration::from_secs(2);
 
@@ -154,6 +157,12 @@ fn without_input(command: &Command) -> Result<duct::Expression> {
     Ok(if command.stdin.is_none() { expr.stdin_null() } else { expr })
 }
 
+/// When a bound that begins now has passed. One that a user gives may be longer than any clock goes.
+fn deadline(bound: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(bound).unwrap_or_else(|| now + LONGEST)
+}
+
 fn start(command: &Command, expr: &duct::Expression) -> Result<duct::Handle> {
     expr.start().map_err(|err| match err.kind() {
         ErrorKind::NotFound => Distro::read().without(&command.program).into(),
@@ -208,7 +217,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
     ui::echo(command);
     let child = Child::start(command, &without_input(command)?.stdout_to_stderr(), Group::Ours)?;
     let bound = command.timeout.unwrap_or(WORK_BOUND);
-    let deadline = Instant::now() + bound;
+    let deadline = deadline(bound);
     loop {
         if let Some(status) = child.wait(TICK)? {
             if cut_off(status) {

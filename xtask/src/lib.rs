@@ -37,6 +37,7 @@ pub(crate) mod signals;
 pub mod smoke;
 pub mod spec;
 pub(crate) mod step;
+mod sweep;
 pub(crate) mod tasks;
 pub(crate) mod text;
 pub(crate) mod ui;

@@ -1,7 +1,7 @@
 //! Commands whose output is kept, up to a ceiling.
 
 use super::child::{Child, Group};
-use super::{KILLED, Output, QUERY_BOUND, TICK, UNENDING, code_of, cut_off, without_input};
+use super::{KILLED, Output, QUERY_BOUND, TICK, UNENDING, code_of, cut_off, deadline, without_input};
 use crate::error::failed;
 use crate::signals;
 use crate::step::Command;
@@ -52,7 +52,7 @@ pub(crate) fn follow(
     // The expression must not outlive this line: it holds the pipes open.
     let child = Child::start(command, &without_input(command)?.stdout_file(to_out).stderr_file(to_err), Group::Own)?;
     let (mut said, pieces) = (Said::new(command.most.unwrap_or(MOST)), readers(out, err));
-    let mut deadline = Instant::now() + command.timeout.unwrap_or(QUERY_BOUND);
+    let mut deadline = deadline(command.timeout.unwrap_or(QUERY_BOUND));
     let (mut end, mut next) = (End::Ended, Instant::now() + TICK);
     let mut open = true;
     let status = loop {

@@ -152,3 +152,10 @@ fn what_nothing_ends_is_left_behind() {
     assert!(late.contains("did not end within 2 s"), "{late}");
     end_tracer(dir.path());
 }
+
+#[test]
+fn a_bound_that_is_longer_than_any_clock_goes_is_one() {
+    let command = Command::new("true").timeout(u64::MAX);
+    assert!(capture(&command).unwrap().ok());
+    run(&command).unwrap();
+}

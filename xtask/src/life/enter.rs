@@ -22,10 +22,11 @@ use crate::signals::Signals;
 use crate::spec::codex_command;
 use crate::spec::inside::{PYTHON, REAP};
 use crate::spec::words::{Leftovers, Mode, Network};
+use crate::sweep::Clock;
 use crate::{exec, ui};
 use anyhow::Result;
 use std::fs::File;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// For this long after its start, another call may not see the session yet, and could recreate the container.
 const UNSEEN: Duration = Duration::from_secs(1);
@@ -70,6 +71,7 @@ impl Running<'_> {
         let entrance = Entrance::new(&record.container, record.spec.denials());
         let entry = Entry { entrance, carried: record.carried(), env: &gathered.ground.settings.env };
         let command = entry.command(call.cx, missing, &mark, program);
+        let mut clock = Clock::begin(SystemTime::now(), Instant::now());
         let since = gathered.look_again(call.signals)?;
         gathered.note_entered()?;
         let mut session = Session::begin(&gathered.ground.places, &mark, Alive::read(&container).ok().as_ref())?;
@@ -92,6 +94,7 @@ impl Running<'_> {
                 // From here on another call may enter the same container.
                 drop(lock.take());
             }
+            clock.look(SystemTime::now(), Instant::now());
             // While Codex owns the terminal nothing is printed; the user is told afterwards.
             keeper.iter_mut().for_each(Keeper::tick);
             match stall.look(session.stopped(), Instant::now()) {
@@ -103,7 +106,11 @@ impl Running<'_> {
         });
         lent.take_back();
         let code = code?;
+        clock.look(SystemTime::now(), Instant::now());
+        // What such a session made may have times of before it: then nothing counts as older than it.
+        let since = since.filter(|_| !clock.was_set_back());
         let after = After::ask(call.cx, &gathered.ground.settings.host_codex_home, code);
+        let fills = after.looks(|| Some(fills)).unwrap_or_default();
         if after == After::Nothing {
             // To let go of it would be a call that may never return.
             std::mem::forget((session, lock));

@@ -3,7 +3,7 @@
 use crate::answers::{self, Silent, What};
 use crate::context::Context;
 use crate::ui;
-use std::path::PathBuf;
+use std::path::Path;
 
 /// What can still be done after a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ const UNDONE: &str = "what the session left in the workspace was not looked at: 
 impl After {
     /// Asks again, and says what does not answer. `code` is that of the session, with which this call ends where a file system
     /// hangs later.
-    pub(super) fn ask(cx: &Context, codex_home: &PathBuf, code: i32) -> After {
+    pub(super) fn ask(cx: &Context, codex_home: &Path, code: i32) -> After {
         answers::undone(UNDONE, u8::try_from(code).unwrap_or(1));
         // Who does not want to wait is obeyed by what follows.
         let silent = answers::again().unwrap_or_default();
@@ -44,13 +44,13 @@ impl After {
     }
 
     /// `kept` is where this tool keeps what it has to read and write.
-    fn of(silent: &[Silent], kept: &[&PathBuf], codex_home: &PathBuf) -> After {
+    fn of(silent: &[Silent], kept: &[&Path], codex_home: &Path) -> After {
         let needed = silent.iter().filter(|silent| match silent.what {
             What::Workspace => true,
             What::Dataset => false,
-            What::Other => silent.path != *codex_home,
+            What::Other => silent.path != codex_home,
         });
-        needed.fold(After::All, |after, silent| match after == After::Nothing || kept.contains(&&silent.path) {
+        needed.fold(After::All, |after, silent| match after == After::Nothing || kept.contains(&silent.path.as_path()) {
             true => After::Nothing,
             false => After::NoLook,
         })
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn what_does_not_answer_decides_what_can_be_done() {
-        let [state, home] = ["/state", "/home/.codex"].map(PathBuf::from);
+        let [state, home] = ["/state", "/home/.codex"].map(Path::new);
         let of = |all: &[(What, &str)]| {
             let silent = |(what, path): &(What, &str)| Silent {
                 what: *what,
@@ -72,7 +72,7 @@ mod tests {
                 real: path.into(),
                 why: host("x"),
             };
-            After::of(&all.iter().map(silent).collect::<Vec<_>>(), &[&state], &home)
+            After::of(&all.iter().map(silent).collect::<Vec<_>>(), &[state], home)
         };
         assert_eq!(of(&[]), After::All);
         assert_eq!(of(&[(What::Dataset, "/data"), (What::Other, "/home/.codex")]), After::All);
