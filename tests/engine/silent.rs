@@ -106,7 +106,11 @@ fn beside(sandbox: &Sandbox, does_not_answer: &str) {
     assert!(status.error().contains(does_not_answer), "{}", status.error());
     assert_eq!(sandbox.containers().len(), 1);
     let down = sandbox.task("down").args(["--yes"]).within(60).run().ended(3);
-    assert!(down.error().contains("removed the container") && down.error().contains(does_not_answer), "{}", down.stderr);
+    assert!(
+        down.error().contains("removed the container") && down.error().contains(does_not_answer),
+        "{}",
+        down.stderr
+    );
     assert!(down.error().contains("and nothing else"), "{}", down.error());
     assert_eq!(sandbox.containers(), Vec::<String>::new());
 }
@@ -120,11 +124,14 @@ fn image_and_smoke_name_what_they_need_and_no_task_what_it_does_not() {
     let json = far.at.join("report.json").display().to_string();
     let args = ["--cpu", "--json", &json].map(str::to_owned);
     let run = Xtask::at(&place).with_network().args(["gpu-smoke".to_owned()]).args(args).within(60).run().ended(3);
-    assert!(run.error().contains("the file of `--json` at") && run.error().contains("does not answer"), "{}", run.stderr);
+    assert!(
+        run.error().contains("the file of `--json` at") && run.error().contains("does not answer"),
+        "{}",
+        run.stderr
+    );
     for args in [["image", "--cpu", "--dry-run"], ["gpu-smoke", "--cpu", "--dry-run"]] {
-        let call = |name: &str, value: &str| {
-            Xtask::at(&place).with_network().args(args).env(name, value).within(60).run()
-        };
+        let call =
+            |name: &str, value: &str| Xtask::at(&place).with_network().args(args).env(name, value).within(60).run();
         let ca = far.at.join("ca.pem").display().to_string();
         let run = call("SSL_CERT_FILE", &ca).ended(3);
         assert!(run.error().contains("`SSL_CERT_FILE`") && run.error().contains("does not answer"), "{}", run.stderr);

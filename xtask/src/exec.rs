@@ -308,7 +308,11 @@ pub(crate) fn create_dir(path: &Path, mode: u32) -> Result<()> {
         .recursive(true)
         .mode(mode)
         .create(path)
-        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(mode)))
+        .and_then(|()| {
+            // What is as it should be can be used on a file system that is read-only by now.
+            let is_so = fs::metadata(path)?.permissions().mode() & 0o7777 == mode;
+            if is_so { Ok(()) } else { fs::set_permissions(path, fs::Permissions::from_mode(mode)) }
+        })
         .with_context(|| format!("cannot make the directory `{}`", path.display()))
 }
 

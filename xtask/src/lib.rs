@@ -43,9 +43,9 @@ pub(crate) mod text;
 pub(crate) mod ui;
 pub(crate) mod user;
 
+use anyhow::Context as _;
 use cli::Task;
 use context::Context;
-use anyhow::Context as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -80,7 +80,7 @@ pub fn main() -> ExitCode {
                 // Whatever an error says that came of a signal: it was the signal.
                 let err = match signals::asked() {
                     true => error::interrupted("interrupted").into(),
-                    false => engine::errors::explained(err),
+                    false => error::of_the_disk(engine::errors::explained(err)),
                 };
                 ui::say(error::render(&err).trim_end());
                 ExitCode::from(error::exit_code(&err))

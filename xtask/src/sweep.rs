@@ -57,7 +57,8 @@ impl Clock {
         let (begun, instant) = self.begun;
         let passed = at.saturating_duration_since(instant);
         // From the last look on, so that what it is ahead by is not given back unseen.
-        let stepped = begun.checked_add(passed).is_none_or(|due| due.duration_since(now).is_ok_and(|behind| behind > SLEWED));
+        let stepped =
+            begun.checked_add(passed).is_none_or(|due| due.duration_since(now).is_ok_and(|behind| behind > SLEWED));
         self.set_back |= stepped;
         self.begun = (now, at);
     }

@@ -78,7 +78,8 @@ impl Seen {
     /// kernel says of it.
     fn hangs(&mut self, status: &str, for_a_person: bool, now: Instant) -> bool {
         let line = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-        let switches = ["voluntary_ctxt_switches:", "nonvoluntary_ctxt_switches:"].map(|name| line(name).map(str::to_owned));
+        let switches =
+            ["voluntary_ctxt_switches:", "nonvoluntary_ctxt_switches:"].map(|name| line(name).map(str::to_owned));
         let switches: Vec<String> = switches.into_iter().flatten().collect();
         let waits = line("State:").is_some_and(|state| state.starts_with(['S', 'D']));
         if switches != self.switches || !waits || for_a_person {
@@ -98,11 +99,15 @@ mod tests {
         let begun = Instant::now();
         let at = |seconds| begun + Duration::from_secs(seconds);
         let status = |state: &str, switches: u32| {
-            format!("Name:\txtask\nState:\t{state}\nvoluntary_ctxt_switches:\t{switches}\nnonvoluntary_ctxt_switches:\t1\n")
+            format!(
+                "Name:\txtask\nState:\t{state}\nvoluntary_ctxt_switches:\t{switches}\nnonvoluntary_ctxt_switches:\t1\n"
+            )
         };
         let (disk, run) = (status("D (disk sleep)", 7), status("R (running)", 7));
         let mut seen = Seen::default();
-        assert!(!seen.hangs(&disk, false, at(0)) && !seen.hangs(&disk, false, at(4)) && seen.hangs(&disk, false, at(5)));
+        assert!(
+            !seen.hangs(&disk, false, at(0)) && !seen.hangs(&disk, false, at(4)) && seen.hangs(&disk, false, at(5))
+        );
         assert!(seen.hangs(&status("S (sleeping)", 7), false, at(6)), "FUSE lets a signal through at first");
         assert!(!seen.hangs(&status("D (disk sleep)", 8), false, at(9)), "it went on meanwhile");
         assert!(!seen.hangs(&run, false, at(20)) && !seen.hangs(&disk, false, at(21)), "it computes");

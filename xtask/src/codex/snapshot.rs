@@ -219,7 +219,11 @@ mod tests {
         };
         let (used, unused, young) = (take("1.0"), take("2.0"), take("3.0"));
         fs::File::open(&young).unwrap().set_modified(SystemTime::now()).unwrap();
-        assert_eq!(prune(&cx, std::slice::from_ref(&used)), [] as [PathBuf; 0], "a call that goes on has just chosen each");
+        assert_eq!(
+            prune(&cx, std::slice::from_ref(&used)),
+            [] as [PathBuf; 0],
+            "a call that goes on has just chosen each"
+        );
         [&used, &unused, &young].iter().for_each(|copy| sweep::let_go(copy));
         assert_eq!(prune(&cx, std::slice::from_ref(&used)), [unused]);
         // The clock was set back since, by years.

@@ -59,8 +59,7 @@ pub(super) fn sweep(private: &Path) -> Result<()> {
     let now = SystemTime::now();
     for entry in std::fs::read_dir(private).into_iter().flatten().flatten() {
         let made = || entry.metadata().ok()?.modified().ok();
-        let is_young =
-            || made().is_none_or(|made| sweep::age(made, now) < YOUNG);
+        let is_young = || made().is_none_or(|made| sweep::age(made, now) < YOUNG);
         if !entry.file_name().to_string_lossy().starts_with(PREFIX) || is_young() {
             continue;
         }

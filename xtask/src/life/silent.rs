@@ -50,9 +50,11 @@ impl After {
             What::Dataset => false,
             What::Other => silent.path != codex_home,
         });
-        needed.fold(After::All, |after, silent| match after == After::Nothing || kept.contains(&silent.path.as_path()) {
-            true => After::Nothing,
-            false => After::NoLook,
+        needed.fold(After::All, |after, silent| {
+            match after == After::Nothing || kept.contains(&silent.path.as_path()) {
+                true => After::Nothing,
+                false => After::NoLook,
+            }
         })
     }
 }

@@ -129,12 +129,17 @@ impl HostWitness {
 
     /// Reads the file that the probe made in the workspace, and removes it.
     pub(crate) fn take_workspace_file(&mut self, spec: &Spec, nonce: &str) {
-        let take = |mount: &Mount| {
-            remove_left(&mount.source);
-            take_file(&mount.source, &ProbeRequest::workspace_file_name(nonce))
-        };
+        let take = |mount: &Mount| take_and_tidy(&mount.source, &ProbeRequest::workspace_file_name(nonce));
         self.workspace_file = spec.mount(&Role::Workspace).map(take);
     }
+}
+
+/// This call's own file first: where the clock of the file system's server is another one than this host's, no age says of it
+/// that it is new.
+fn take_and_tidy(dir: &Path, name: &str) -> Result<WorkspaceFile, String> {
+    let taken = take_file(dir, name);
+    remove_left(dir);
+    taken
 }
 
 /// The most entries of the workspace among which is looked for what was left: the cost must not grow with the project.
@@ -267,10 +272,16 @@ mod tests {
             [false, false, true, true, true, true]
         );
         assert!(others.iter().all(|name| there(name)) && there("precious"));
-        // The probe of this call is read all the same.
-        fs::write(dir.path().join(name('3')), nonce('3')).unwrap();
+        // The probe of this call is read all the same, whatever the clock says of it.
+        for age in [0, 3600, 1_000_000_000] {
+            make(&name('3'), &nonce('3'), age);
+            assert!(take_and_tidy(dir.path(), &name('3')).unwrap().removed, "{age}");
+        }
+        fs::write(dir.path().join(name('4')), nonce('4')).unwrap();
+        let future = SystemTime::now() + Duration::from_secs(3600);
+        fs::File::options().write(true).open(dir.path().join(name('4'))).unwrap().set_modified(future).unwrap();
         remove_left(dir.path());
-        assert!(take_file(dir.path(), &name('3')).unwrap().removed);
+        assert!(!there(&name('4')), "left before the clock was set back");
     }
 
     #[test]
