@@ -39,29 +39,27 @@ fn put_back(kept: &Path, file: &Path) {
     proc::copy(kept, file);
 }
 
-/// Each of these files with each of the kinds in its place.
+/// Each of these files with each of the kinds in its place: one task after the other, in turn, so that each meets every file.
 fn each(sandbox: &Sandbox, files: &[PathBuf], tasks: &[&[&str]]) {
     let kept = sandbox.place.path("kept");
     let mut slowest = (std::time::Duration::ZERO, String::new());
     for file in files {
         proc::copy(file, &kept);
-        for (kind, make) in kinds() {
-            for words in tasks {
-                fs::remove_file(file).or_else(|_| fs::remove_dir_all(file)).expect("what was there");
-                make(file);
-                let begun = Instant::now();
-                let run = sandbox.task(words[0]).args(words[1..].iter().copied()).within(100).run();
-                let (what, took) = (format!("`{}` is {kind}, {words:?}", file.display()), begun.elapsed());
-                let said = format!("{}{}", run.stdout, run.stderr);
-                let first = said.lines().find(|line| line.contains("error: ")).unwrap_or("");
-                println!("{:>5} ms {:?} {what}: {first}", took.as_millis(), run.code);
-                assert!(matches!(run.code, Some(0..=3)) && !said.contains("panicked"), "{what}: {:?} {said}", run.code);
-                assert!(said.matches("error: ").count() <= 1, "{what}: {said}");
-                assert!(run.code == Some(0) || said.contains("hint: ") || words[0] == "doctor", "{what}: {said}");
-                assert!(said.len() < 40_000 && !said.contains("[[[[[["), "{what}: {said}");
-                slowest = slowest.max((took, what));
-                put_back(&kept, file);
-            }
+        for ((kind, make), words) in kinds().into_iter().zip(tasks.iter().cycle()) {
+            fs::remove_file(file).or_else(|_| fs::remove_dir_all(file)).expect("what was there");
+            make(file);
+            let begun = Instant::now();
+            let run = sandbox.task(words[0]).args(words[1..].iter().copied()).within(100).run();
+            let (what, took) = (format!("`{}` is {kind}, {words:?}", file.display()), begun.elapsed());
+            let said = format!("{}{}", run.stdout, run.stderr);
+            let first = said.lines().find(|line| line.contains("error: ")).unwrap_or("");
+            println!("{:>5} ms {:?} {what}: {first}", took.as_millis(), run.code);
+            assert!(matches!(run.code, Some(0..=3)) && !said.contains("panicked"), "{what}: {:?} {said}", run.code);
+            assert!(said.matches("error: ").count() <= 1, "{what}: {said}");
+            assert!(run.code == Some(0) || said.contains("hint: ") || words[0] == "doctor", "{what}: {said}");
+            assert!(said.len() < 40_000 && !said.contains("[[[[[["), "{what}: {said}");
+            slowest = slowest.max((took, what));
+            put_back(&kept, file);
         }
         fs::remove_file(&kept).expect("the copy");
     }
