@@ -132,7 +132,6 @@ fn nothing_can_be_written(dir: impl Fn(&Sandbox) -> PathBuf) {
         for words in TASKS {
             let what = format!("{words:?}, {fault:?}");
             let run = small.during(fault, || task(&sandbox, &tmp, words).within(120).run());
-            println!("{what}: {:?}\n{}{}\n", run.code, run.stdout, run.stderr);
             is_said(&run, &dir, &what);
             is_whole(&sandbox.place.path("state"), &what);
         }
