@@ -1,41 +1,15 @@
 //! File systems whose server hangs: a stopped FUSE server, as an NFS server that cannot be reached, keeps every call waiting.
 //! They are named within the bound of the run, and a signal ends the wait.
 
+use crate::support::model::KEY;
 use crate::support::place::Place;
 use crate::support::proc;
 use crate::support::run::Xtask;
+use crate::support::sandbox::Sandbox;
+use crate::support::stopped::Served;
+use crate::support::terminal::Terminal;
 use rustix::process::{Pid, Signal, kill_process};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-
-/// A directory that a server of the test's own shows, which does not answer.
-struct Stopped {
-    at: PathBuf,
-    server: Child,
-}
-
-impl Stopped {
-    fn new(place: &Place, name: &str) -> Stopped {
-        let (from, at) = (place.mkdir(&format!("{name}-source/clips")), place.mkdir(name));
-        let from = from.parent().expect("a directory around it").to_owned();
-        // In the foreground, so that its number is known.
-        let args = [PathBuf::from("-f"), from, at.clone()];
-        let server = Command::new("bindfs").args(args).stdout(Stdio::null()).spawn().expect("bindfs is installed");
-        let stopped = Stopped { at, server };
-        proc::wait_for("the mount", 60, || stopped.at.join("clips").exists().then_some(()));
-        let pid = Pid::from_raw(i32::try_from(stopped.server.id()).expect("a number")).expect("not 0");
-        kill_process(pid, Signal::STOP).expect("it runs");
-        stopped
-    }
-}
-
-impl Drop for Stopped {
-    fn drop(&mut self) {
-        let _ = proc::outcome("umount", ["-l".as_ref(), self.at.as_os_str()]);
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
-}
+use std::process::{Command, Stdio};
 
 fn task<'a>(place: &'a Place, task: &str, workspace: &str) -> Xtask<'a> {
     let dir = |name: &str| place.path(name).display().to_string();
@@ -47,7 +21,7 @@ fn task<'a>(place: &'a Place, task: &str, workspace: &str) -> Xtask<'a> {
 fn a_data_set_whose_server_hangs_is_named_by_every_task() {
     let place = Place::new();
     place.mkdir("work");
-    let stopped = Stopped::new(&place, "data");
+    let stopped = Served::new(&place, "data").stopped();
     let at = stopped.at.display();
     let said = format!("the data set `ssv2` at `{at}`: the file system at `{at}` (");
     for name in ["sandbox", "mounts", "status", "doctor"] {
@@ -62,7 +36,7 @@ fn a_data_set_whose_server_hangs_is_named_by_every_task() {
 fn a_link_into_a_file_system_that_hangs_is_followed_by_another_process_only() {
     let place = Place::new();
     place.mkdir("work");
-    let stopped = Stopped::new(&place, "far");
+    let stopped = Served::new(&place, "far").stopped();
     std::os::unix::fs::symlink(stopped.at.join("clips"), place.path("data")).expect("a link");
     let run = task(&place, "status", "work").run().ended(3);
     let said = format!("the file system at `{}` (", stopped.at.display());
@@ -75,14 +49,14 @@ fn down_needs_no_data_set_and_beside_a_workspace_that_hangs_it_touches_the_engin
     for dir in ["work", "data/clips", "state/codex-sandbox"] {
         place.mkdir(dir);
     }
-    let stopped = Stopped::new(&place, "far");
+    let stopped = Served::new(&place, "far").stopped();
     let run = task(&place, "down", "far").args(["--yes"]).run().ended(3);
     assert!(run.error().contains("there was no container `codex-sandbox-far-"), "{}", run.error());
     assert!(run.error().contains("and nothing else: the workspace at"), "{}", run.error());
     drop(stopped);
     let data = Place::new();
     data.mkdir("work");
-    let _stopped = Stopped::new(&data, "data");
+    let _stopped = Served::new(&data, "data").stopped();
     // It is known by no sandbox; but it is not refused for its data.
     let run = task(&data, "down", "work").args(["--yes"]).run().ended(0);
     assert!(run.stderr.contains("there was no container"), "{}", run.stderr);
@@ -92,7 +66,7 @@ fn down_needs_no_data_set_and_beside_a_workspace_that_hangs_it_touches_the_engin
 fn a_signal_ends_the_wait_for_a_file_system() {
     let place = Place::new();
     place.mkdir("work");
-    let _stopped = Stopped::new(&place, "data");
+    let _stopped = Served::new(&place, "data").stopped();
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let words = task(&place, "status", "work").words();
         let mut call = Command::new(&words[0]).args(&words[1..]).stderr(Stdio::null()).spawn().expect("the tool");
@@ -112,4 +86,111 @@ fn a_signal_ends_the_wait_for_a_file_system() {
         let status = proc::wait_for("its end", 20, || call.try_wait().expect("a child"));
         assert_eq!(status.code(), Some(code));
     }
+}
+
+/// Enters a shell, and stops the servers while it goes on.
+fn shell(sandbox: &Sandbox, stop: &[&Served]) -> Terminal {
+    let terminal = Terminal::open(&sandbox.place, sandbox.task("sandbox").args(["--shell", "--yes"]));
+    terminal.shows("$ ", 200);
+    terminal.types("cd / && echo is-$((3 + 4))");
+    terminal.press("Enter");
+    terminal.shows("is-7", 20);
+    stop.iter().for_each(|served| served.stop());
+    terminal
+}
+
+/// What stands beside a sandbox that runs: `status` and `down` say why they cannot do all, and `down` ends it.
+#[track_caller]
+fn beside(sandbox: &Sandbox, does_not_answer: &str) {
+    let status = sandbox.task("status").within(60).run().ended(3);
+    assert!(status.error().contains(does_not_answer), "{}", status.error());
+    assert_eq!(sandbox.containers().len(), 1);
+    let down = sandbox.task("down").args(["--yes"]).within(60).run().ended(3);
+    assert!(
+        down.error().contains("removed the container") && down.error().contains(does_not_answer),
+        "{}",
+        down.stderr
+    );
+    assert!(down.error().contains("and nothing else"), "{}", down.error());
+    assert_eq!(sandbox.containers(), Vec::<String>::new());
+}
+
+/// What is used by neither is no reason to refuse: a home directory may have anything mounted in it.
+#[test]
+fn image_and_smoke_name_what_they_need_and_no_task_what_it_does_not() {
+    let place = Place::new();
+    place.mkdir("work");
+    let far = Served::new(&place, "far").stopped();
+    let json = far.at.join("report.json").display().to_string();
+    let args = ["--cpu", "--json", &json].map(str::to_owned);
+    let run = Xtask::at(&place).with_network().args(["gpu-smoke".to_owned()]).args(args).within(60).run().ended(3);
+    assert!(
+        run.error().contains("the file of `--json` at") && run.error().contains("does not answer"),
+        "{}",
+        run.stderr
+    );
+    for args in [["image", "--cpu", "--dry-run"], ["gpu-smoke", "--cpu", "--dry-run"]] {
+        let call =
+            |name: &str, value: &str| Xtask::at(&place).with_network().args(args).env(name, value).within(60).run();
+        let ca = far.at.join("ca.pem").display().to_string();
+        let run = call("SSL_CERT_FILE", &ca).ended(3);
+        assert!(run.error().contains("`SSL_CERT_FILE`") && run.error().contains("does not answer"), "{}", run.stderr);
+        let run = call("TMPDIR", &far.at.display().to_string()).ended(3);
+        assert!(run.error().contains("`TMPDIR`") && run.error().contains("does not answer"), "{}", run.stderr);
+    }
+    std::fs::remove_file(place.path("repo/sandbox.yaml")).expect("the settings");
+    std::os::unix::fs::symlink(far.at.join("clips"), place.path("repo/sandbox.yaml")).expect("a link");
+    let run = task(&place, "status", "work").run().ended(3);
+    assert!(run.error().contains("the settings file `sandbox.yaml` at"), "{}", run.stderr);
+    let other = Place::new();
+    other.mkdir("work");
+    let _unrelated = Served::new(&other, "home/mnt").stopped();
+    task(&other, "down", "work").args(["--yes"]).run().ok();
+}
+
+#[test]
+fn a_session_whose_workspace_hangs_ends_with_its_code_and_says_what_was_not_looked_at() {
+    let sandbox = Sandbox::new();
+    let workspace = Served::over(&sandbox.workspace());
+    let terminal = shell(&sandbox, &[&workspace]);
+    terminal.types("exit 5");
+    terminal.press("Enter");
+    assert_eq!(terminal.ended(60), 5);
+    let screen = terminal.screen().replace('\n', " ");
+    for part in ["does not answer", "what the session left in the workspace was not looked at", "keeps running"] {
+        assert!(screen.contains(part), "{part}: {screen}");
+    }
+    beside(&sandbox, "the workspace at");
+    workspace.go_on();
+    sandbox.task("down").args(["--yes"]).run().ok();
+}
+
+#[test]
+fn a_session_whose_data_set_and_codex_home_hang_is_looked_at_all_the_same() {
+    let sandbox = Sandbox::new();
+    let home = Served::over(&sandbox.place.path("home/.codex"));
+    let data = Served::over(&sandbox.dataset());
+    let settings = format!("env: [{KEY}]\nallow_ground: ['{}']\n", sandbox.dataset().display());
+    sandbox.place.write("repo/sandbox.local.yaml", settings);
+    let terminal = shell(&sandbox, &[&home, &data]);
+    terminal.types("touch /workspace/x && exit 6");
+    terminal.press("Enter");
+    assert_eq!(terminal.ended(60), 6);
+    let screen = terminal.screen().replace('\n', " ");
+    for part in ["the Codex home at", "the data set `ssv2` at", "does not answer", "keeps running"] {
+        assert!(screen.contains(part), "{part}: {screen}");
+    }
+    assert!(!screen.contains("was not looked at"), "{screen}");
+    beside(&sandbox, "the Codex home at");
+}
+
+#[test]
+fn a_signal_ends_a_session_beside_a_workspace_that_hangs() {
+    let sandbox = Sandbox::new();
+    let workspace = Served::over(&sandbox.workspace());
+    let terminal = shell(&sandbox, &[&workspace]);
+    terminal.types("ls /workspace");
+    terminal.press("Enter");
+    terminal.close();
+    beside(&sandbox, "the workspace at");
 }

@@ -16,5 +16,6 @@ pub(crate) mod run;
 pub(crate) mod sandbox;
 pub(crate) mod second_engine;
 pub(crate) mod smoke;
+pub(crate) mod stopped;
 pub(crate) mod terminal;
 pub(crate) mod tls;

@@ -4,6 +4,10 @@
 //! first by another process, this program itself, which is left behind where it does not answer in time. Where every mounted
 //! file system is this kernel's own, nothing is asked and nothing is started.
 
+mod stuck;
+
+pub(crate) use stuck::{undone, watch};
+
 use crate::beneath::Way;
 use crate::error::{Failure, failed, host};
 use crate::file_systems;
@@ -34,6 +38,32 @@ pub(crate) enum What {
     Other,
 }
 
+/// How much behind a path is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// All that is mounted below it too: it is walked, or handed to the engine.
+    Whole,
+    /// A home directory may have anything mounted in it that nobody needs.
+    Itself,
+}
+
+impl Extent {
+    fn of(what: What) -> Extent {
+        match what {
+            What::Workspace | What::Dataset => Extent::Whole,
+            What::Other => Extent::Itself,
+        }
+    }
+
+    /// How a path of this extent begins on the command line of the other process.
+    fn mark(self) -> char {
+        match self {
+            Extent::Whole => '+',
+            Extent::Itself => '=',
+        }
+    }
+}
+
 /// A path that is going to be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Asked {
@@ -47,6 +77,8 @@ pub(crate) struct Asked {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Silent {
     pub(crate) what: What,
+    /// As it was asked.
+    pub(crate) path: PathBuf,
     /// The path without the symlinks that could be followed: what does not answer, and all that comes behind it.
     pub(crate) real: PathBuf,
     pub(crate) why: Failure,
@@ -66,8 +98,8 @@ type Until = fn(&Command, &mut dyn FnMut(&str) -> bool) -> Result<()>;
 /// The program that is started to ask, and what starts it; without these, nothing is asked.
 static PROGRAM: OnceLock<(&str, Until)> = OnceLock::new();
 
-/// What was asked in this call, and what was said then.
-static KNOWN: Mutex<BTreeMap<PathBuf, Option<Silent>>> = Mutex::new(BTreeMap::new());
+/// What was asked in this call, and what was said last.
+static KNOWN: Mutex<BTreeMap<PathBuf, (Asked, Option<Silent>)>> = Mutex::new(BTreeMap::new());
 
 /// The mounts by which it is decided what is asked: read once, as each path is asked once.
 static TABLE: OnceLock<Result<MountTable, String>> = OnceLock::new();
@@ -85,17 +117,39 @@ pub(crate) fn by_this_program(until: Until) {
 pub(crate) fn silent(all: &[Asked]) -> Result<Vec<Silent>> {
     let Some((program, until)) = PROGRAM.get() else { return Ok(Vec::new()) };
     let table = TABLE.get_or_init(MountTable::of_this_process).as_ref().map_err(failed)?;
+    let served = table.lines.iter().any(is_served);
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut new: Vec<&Asked> = Vec::new();
+    for asked in all {
+        // What a path is first counts: one that is named twice is not asked twice.
+        if !known.contains_key(&asked.path) && !new.iter().any(|other| other.path == asked.path) {
+            new.push(asked);
+        }
+    }
+    if !new.is_empty() {
+        let judged = if served { judged(program, *until, &new, table)? } else { vec![None; new.len()] };
+        let judged = new.into_iter().zip(judged).map(|(asked, silent)| (asked.path.clone(), (asked.clone(), silent)));
+        known.extend(judged);
+    }
+    Ok(all.iter().filter_map(|asked| known.get(&asked.path).and_then(|(_, silent)| silent.clone())).collect())
+}
+
+/// Of what was asked in this call and answered: the paths that do not answer now. What is mounted since then is asked too.
+///
+/// # Errors
+/// See [`silent`].
+pub(crate) fn again() -> Result<Vec<Silent>> {
+    let Some((program, until)) = PROGRAM.get() else { return Ok(Vec::new()) };
+    let table = MountTable::of_this_process().map_err(failed)?;
     if !table.lines.iter().any(is_served) {
         return Ok(Vec::new());
     }
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    let new: Vec<&Asked> = all.iter().filter(|asked| !known.contains_key(&asked.path)).collect();
-    if !new.is_empty() {
-        let said = ask(program, *until, &new)?;
-        let judged = new.iter().zip(said).map(|(asked, said)| (asked.path.clone(), judge(asked, said, table)));
-        known.extend(judged);
+    let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let answered: Vec<&Asked> = known.values().filter(|(_, silent)| silent.is_none()).map(|(asked, _)| asked).collect();
+    if answered.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(all.iter().filter_map(|asked| known.get(&asked.path).cloned().flatten()).collect())
+    Ok(judged(program, *until, &answered, &table)?.into_iter().flatten().collect())
 }
 
 /// Refuses paths that do not answer.
@@ -109,7 +163,8 @@ pub(crate) fn demand(all: &[Asked]) -> Result<()> {
 /// What was found silent in this call, but for data sets: hardly anything can be done without it.
 pub(crate) fn found() -> Vec<Silent> {
     let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    known.values().flatten().filter(|silent| silent.what != What::Dataset).cloned().collect()
+    let silent = known.values().filter_map(|(_, silent)| silent.as_ref());
+    silent.filter(|silent| silent.what != What::Dataset).cloned().collect()
 }
 
 /// The first of them as an error.
@@ -125,11 +180,17 @@ fn is_served(line: &MountLine) -> bool {
     file_systems::kind(line).waits() && !["/proc", "/sys", "/dev"].iter().any(|dir| within(&line.point, dir))
 }
 
+/// For each path why it counts as silent; `None` where it has answered.
+fn judged(program: &str, until: Until, all: &[&Asked], table: &MountTable) -> Result<Vec<Option<Silent>>> {
+    let said = ask(program, until, all)?;
+    Ok(all.iter().zip(said).map(|(asked, said)| judge(asked, said, table)).collect())
+}
+
 /// For each path how far it got; `None` where it has answered.
 fn ask(program: &str, until: Until, all: &[&Asked]) -> Result<Vec<Option<(String, String)>>> {
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let mut got: Vec<_> = all.iter().map(|asked| Some((text(&asked.path), text(&asked.path)))).collect();
-    let paths = all.iter().map(|asked| text(&asked.path));
+    let paths = all.iter().map(|asked| format!("{}{}", Extent::of(asked.what).mark(), text(&asked.path)));
     let command = Command::new(program).args([TASK, "--"]).args(paths).timeout(BOUND);
     until(&command, &mut |line| {
         match serde_json::from_str(line) {
@@ -157,17 +218,20 @@ fn judge(asked: &Asked, said: Option<(String, String)>, table: &MountTable) -> O
     let why = host(format!("{named} at `{path}`: the file system at `{point}` ({fstype}) does not answer"))
         .hint(hint)
         .run([format!("umount -l {}", text::word(point))]);
-    Some(Silent { what: asked.what, real: whole.into(), why })
+    Some(Silent { what: asked.what, path: asked.path.clone(), real: whole.into(), why })
 }
 
 /// The other process: goes to each of the paths in a thread of its own, and says how far it gets. It ends by itself soon after
 /// nobody can be waiting for it any more.
-pub(crate) fn answer(paths: &[PathBuf]) {
+pub(crate) fn answer(paths: &[String]) {
     let (sender, answered) = mpsc::channel();
     for (number, path) in paths.iter().cloned().enumerate() {
         let sender = sender.clone();
         std::thread::spawn(move || {
-            go(number, &path);
+            match path.strip_prefix(Extent::Whole.mark()) {
+                Some(path) => go(number, Path::new(path), Extent::Whole),
+                None => go(number, Path::new(path.trim_start_matches(Extent::Itself.mark())), Extent::Itself),
+            }
             say(&Said::Answered(number));
             let _ = sender.send(());
         });
@@ -188,7 +252,7 @@ fn say(said: &Said) {
 
 /// Goes to a path part by part, so that what does not answer can be named, and looks into what is there. What is not there
 /// answers too.
-fn go(number: usize, path: &Path) {
+fn go(number: usize, path: &Path, extent: Extent) {
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let at_now = |at: &Path, whole: &Path| say(&Said::At(number, text(at), text(whole)));
     let (mut at, mut way) = (PathBuf::new(), Way::new(path));
@@ -207,6 +271,9 @@ fn go(number: usize, path: &Path) {
         }
     }
     look(&at);
+    if extent == Extent::Itself {
+        return;
+    }
     let table = MountTable::of_this_process().unwrap_or_default();
     let below = table.below(&text(&at)).into_iter().filter(|line| is_served(line)).take(MOST_BELOW);
     for line in below {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// Everything that is read about one run of `cargo xtask`. It must not be printed: the environment holds secrets.
@@ -54,6 +55,7 @@ impl Context {
         usable("this checkout", &root)?;
         let cwd = std::env::current_dir()?;
         let home = home(&env)?;
+        not_of_who_called_sudo(users::get_effective_uid(), &env, &home)?;
         let state = absolute_var(&env, "XDG_STATE_HOME")?.unwrap_or_else(|| home.join(".local/state"));
         Ok(Context {
             root,
@@ -181,9 +183,16 @@ pub(crate) fn led_into<'a>(dirs: &'a [PathBuf], except: &[PathBuf], path: &Path)
     None
 }
 
+/// The last second of the year 9999, after which RFC 3339 has no form.
+pub(crate) fn latest() -> std::time::SystemTime {
+    std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(253_402_300_799)
+}
+
 /// The time of now, as RFC 3339.
 pub(crate) fn now() -> String {
-    humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string()
+    // A clock that was set to before 1970 or after 9999 is none that could be written.
+    let now = std::time::SystemTime::now().clamp(std::time::SystemTime::UNIX_EPOCH, latest());
+    humantime::format_rfc3339_seconds(now).to_string()
 }
 
 /// A path that can be told to the engine, to git and to the user as it is.
@@ -240,6 +249,21 @@ fn home(env: &BTreeMap<String, String>) -> Result<PathBuf, Failure> {
     Err(refused(format!("the home directory `{}` of the variable `HOME` cannot be used: {why}", text::path(&home))))
 }
 
+/// What root makes in the home directory of the user who called `sudo` that user can neither change nor remove.
+fn not_of_who_called_sudo(uid: u32, env: &BTreeMap<String, String>, home: &Path) -> Result<(), Failure> {
+    let caller =
+        env.get("SUDO_UID").and_then(|caller| caller.parse::<u32>().ok()).filter(|caller| uid == 0 && *caller != 0);
+    match (caller, home.metadata().map(|meta| meta.uid())) {
+        (Some(caller), Ok(owner)) if owner == caller => Err(usage(format!(
+            "root was to use the home directory `{}` of the user {caller}, who called `sudo`: what it makes there would not be \
+             that user's",
+            text::path(home)
+        ))
+        .hint("run it without `sudo`; `sudo -H` runs it with root's own home directory and sandboxes")),
+        (Some(_) | None, _) => Ok(()),
+    }
+}
+
 /// The path in a variable; an empty one counts as not set. The XDG specification has a program ignore a relative one: then
 /// what was kept would lie elsewhere than the user said.
 fn absolute_var(env: &BTreeMap<String, String>, name: &str) -> Result<Option<PathBuf>, Failure> {
@@ -256,6 +280,27 @@ fn absolute_var(env: &BTreeMap<String, String>, name: &str) -> Result<Option<Pat
 mod tests {
     use super::*;
     use std::ffi::OsStr;
+
+    #[test]
+    fn root_makes_nothing_in_the_home_of_who_called_sudo() {
+        let dir = tempfile::tempdir().unwrap();
+        let owner = dir.path().metadata().unwrap().uid();
+        let caller = |name: &str, uid: u32| BTreeMap::from([(name.to_owned(), uid.to_string())]);
+        let other = if owner == 0 {
+            // Root may give it away.
+            let given = dir.path().join("home");
+            std::fs::create_dir(&given).unwrap();
+            std::os::unix::fs::chown(&given, Some(4242), None).unwrap();
+            given
+        } else {
+            dir.path().to_path_buf()
+        };
+        let of = other.metadata().unwrap().uid();
+        let refused = |uid, env: &BTreeMap<String, String>| not_of_who_called_sudo(uid, env, &other).is_err();
+        assert!(refused(0, &caller("SUDO_UID", of)));
+        assert!(!refused(0, &caller("SUDO_UID", of + 1)), "root has another home");
+        assert!(!refused(of, &caller("SUDO_UID", of)) && !refused(0, &caller("OTHER", of)));
+    }
     use std::os::unix::ffi::OsStrExt as _;
 
     #[test]

@@ -164,10 +164,51 @@ pub(crate) fn flatten(err: &anyhow::Error) -> Failure {
     Failure { kind: kind(err), message: format!("{err:#}"), remedies }
 }
 
+/// The error of a task as it is shown: one that comes of a file system on which nothing can be written is this host's matter, and
+/// says what there is to do.
+pub(crate) fn of_the_disk(err: anyhow::Error) -> anyhow::Error {
+    let failure = flatten(&err);
+    let says = |numbers: &[u8]| numbers.iter().any(|number| failure.message.contains(&format!("(os error {number})")));
+    let advice = if says(&[NO_SPACE, OVER_QUOTA]) {
+        "make room there: `df -h` and `df -i` say which file system has no blocks or no inodes left, `quota` what you may use; \
+         what was there is as it was"
+    } else if says(&[READ_ONLY]) {
+        "that file system is read-only: `dmesg` says whether the kernel found it damaged; what was there is as it was"
+    } else {
+        return err;
+    };
+    match failure.kind {
+        // What else there was to do would not help.
+        Kind::Failed => Failure::new(Kind::Host, failure.message).hint(advice).into(),
+        Kind::Usage | Kind::Host | Kind::Interrupted => err,
+    }
+}
+
+/// As Linux numbers them: ENOSPC, EDQUOT, EROFS.
+const NO_SPACE: u8 = 28;
+const OVER_QUOTA: u8 = 122;
+const READ_ONLY: u8 = 30;
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use anyhow::Context as _;
+
+    #[test]
+    fn a_disk_without_room_is_this_hosts_matter_and_says_so() {
+        let shown = |number: i32| {
+            let err = Err::<(), _>(std::io::Error::from_raw_os_error(number)).context("cannot write `/a`").unwrap_err();
+            let err = of_the_disk(err);
+            (exit_code(&err), render(&err))
+        };
+        for (number, word) in [(28, "`df -i`"), (122, "`df -i`"), (30, "read-only: ")] {
+            let (code, text) = shown(number);
+            assert!(code == 3 && text.contains("cannot write `/a`") && text.contains(word), "{code} {text}");
+        }
+        assert_eq!(shown(13).0, 1);
+        let usage = usage("`/a`: No space left on device (os error 28)");
+        assert_eq!(exit_code(&of_the_disk(usage.into())), 2);
+    }
 
     #[test]
     fn an_error_shows_its_causes_and_ends_with_the_hint() {

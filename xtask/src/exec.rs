@@ -52,6 +52,15 @@ const QUERY_BOUND: Duration = Duration::from_secs(20);
 /// The same for work that the user sees, such as the installation of packages.
 const WORK_BOUND: Duration = Duration::from_secs(3600);
 
+/// A bound that nobody lives to see.
+const LONGEST: Duration = Duration::from_secs(3_000_000_000);
+
+/// How long the end of a child is waited for after SIGKILL: in a call of a file system that does not answer it may never come.
+const UNENDING: Duration = Duration::from_secs(2);
+
+/// The exit code of what SIGKILL has ended.
+const KILLED: i32 = 128 + 9;
+
 /// The PATH of everything that is started, where it differs from the PATH of this process.
 static SEARCH: OnceLock<String> = OnceLock::new();
 
@@ -98,9 +107,9 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    fn new(status: ExitStatus, stdout: &[u8], stderr: &[u8]) -> Output {
+    fn new(code: i32, stdout: &[u8], stderr: &[u8]) -> Output {
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-        Output { code: code_of(status), stdout: text(stdout), stderr: text(stderr) }
+        Output { code, stdout: text(stdout), stderr: text(stderr) }
     }
 
     pub(crate) fn ok(&self) -> bool {
@@ -146,6 +155,12 @@ fn expression(command: &Command) -> Result<duct::Expression> {
 fn without_input(command: &Command) -> Result<duct::Expression> {
     let expr = expression(command)?;
     Ok(if command.stdin.is_none() { expr.stdin_null() } else { expr })
+}
+
+/// When a bound that begins now has passed. One that a user gives may be longer than any clock goes.
+fn deadline(bound: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(bound).unwrap_or_else(|| now + LONGEST)
 }
 
 fn start(command: &Command, expr: &duct::Expression) -> Result<duct::Handle> {
@@ -202,7 +217,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
     ui::echo(command);
     let child = Child::start(command, &without_input(command)?.stdout_to_stderr(), Group::Ours)?;
     let bound = command.timeout.unwrap_or(WORK_BOUND);
-    let deadline = Instant::now() + bound;
+    let deadline = deadline(bound);
     loop {
         if let Some(status) = child.wait(TICK)? {
             if cut_off(status) {
@@ -211,11 +226,11 @@ pub(crate) fn run(command: &Command) -> Result<()> {
             return if status.success() { Ok(()) } else { Err(exit_error(&command.name(), code_of(status), "")) };
         }
         if signals::asked() {
-            child.end()?;
+            child.end_or_leave(UNENDING)?;
             return Err(interrupted("interrupted").into());
         }
         if Instant::now() >= deadline {
-            child.end()?;
+            child.end_or_leave(UNENDING)?;
             let late = failed(format!("`{}` did not end within {} s, and was ended", command.name(), bound.as_secs()));
             return Err(command.longer.into_iter().fold(late, Failure::hint).into());
         }
@@ -247,17 +262,23 @@ fn cut_off(status: ExitStatus) -> bool {
 }
 
 /// Starts a command that owns the terminal: all three streams are ours. `tick` is called about every 200 ms while it
-/// runs; when it answers `false` the child is killed. Returns the exit code.
+/// runs; when it answers `false` the child is killed, and left behind where not even that ends it. Returns the exit code.
 pub(crate) fn attach(command: &Command, mut tick: impl FnMut() -> bool) -> Result<i32> {
     signals::lent(|| {
         let handle = start(command, &expression(command)?)?;
         let pause = Duration::from_millis(200);
+        let mut killed: Option<Instant> = None;
         loop {
             if let Some(output) = handle.wait_timeout(pause).with_context(|| format!("waiting for `{command}`"))? {
                 return Ok(code_of(output.status));
             }
-            if !tick() {
+            if killed.is_some_and(|since| since.elapsed() >= UNENDING) {
+                child::left_behind(command, &handle.pids());
+                return Ok(KILLED);
+            }
+            if killed.is_none() && !tick() {
                 kill(command, &handle)?;
+                killed = Some(Instant::now());
             }
         }
     })
@@ -287,7 +308,11 @@ pub(crate) fn create_dir(path: &Path, mode: u32) -> Result<()> {
         .recursive(true)
         .mode(mode)
         .create(path)
-        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(mode)))
+        .and_then(|()| {
+            // What is as it should be can be used on a file system that is read-only by now.
+            let is_so = fs::metadata(path)?.permissions().mode() & 0o7777 == mode;
+            if is_so { Ok(()) } else { fs::set_permissions(path, fs::Permissions::from_mode(mode)) }
+        })
         .with_context(|| format!("cannot make the directory `{}`", path.display()))
 }
 

@@ -11,6 +11,7 @@ use crate::outside;
 use crate::text;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use table::{Names, QUIET, To, WANTED, is, row, rows};
 
@@ -119,6 +120,7 @@ impl Grounds<'_> {
 /// # Errors
 /// It does.
 pub(crate) fn refuse(cx: &Context, grounds: &Grounds<'_>) -> Result<(), Failure> {
+    nothing_waits(cx)?;
     let odd = |name: &str, names| names != Names::Nothing && cx.unreadable.iter().any(|unreadable| unreadable == name);
     if let Some((name, ..)) = rows().find(|(name, names, to)| *to != To::Outside && odd(name, *names)) {
         return Err(usage(format!(
@@ -247,6 +249,18 @@ pub(crate) fn fuzz(text: &str) {
 fn program(cx: &Context, name: &str) -> Option<PathBuf> {
     let parts = cx.var("PATH")?.split(':').filter(|part| part.starts_with('/'));
     parts.map(|part| Path::new(part).join(name)).find(|path| path.symlink_metadata().is_ok())
+}
+
+/// Docker's client and git would wait for whoever writes into a pipe at the place of their settings, until their bounds have
+/// passed. What else is no file they refuse themselves.
+fn nothing_waits(cx: &Context) -> Result<(), Failure> {
+    let config = cx.var("XDG_CONFIG_HOME").map_or_else(|| cx.home.join(".config"), |dir| cx.absolute(Path::new(dir)));
+    let files = [docker_dir(cx).join("config.json"), cx.home.join(".gitconfig"), config.join("git/config")];
+    let pipe = files.iter().find(|file| file.metadata().is_ok_and(|meta| meta.file_type().is_fifo()));
+    pipe.map_or(Ok(()), |file| {
+        Err(usage(format!("`{}` is a pipe and not a file: who reads it would wait for ever", text::path(file)))
+            .hint("remove it, or write a file in its place"))
+    })
 }
 
 /// Where Docker's client has its settings.

@@ -38,11 +38,13 @@ pub(crate) mod signals;
 pub mod smoke;
 pub mod spec;
 pub(crate) mod step;
+mod sweep;
 pub(crate) mod tasks;
 pub(crate) mod text;
 pub(crate) mod ui;
 pub(crate) mod user;
 
+use anyhow::Context as _;
 use cli::Task;
 use context::Context;
 use std::path::PathBuf;
@@ -54,6 +56,7 @@ pub fn main() -> ExitCode {
         exec::end_all();
         ui::say(format_args!("error: {why}"));
     });
+    let taken = taken.and_then(|()| answers::watch(end_stuck).context("cannot start a thread"));
     let cx = taken.and_then(|()| Context::read());
     if let Ok(cx) = &cx {
         ui::dress(cx);
@@ -78,7 +81,7 @@ pub fn main() -> ExitCode {
                 // Whatever an error says that came of a signal: it was the signal.
                 let err = match signals::asked() {
                     true => error::interrupted("interrupted").into(),
-                    false => engine::errors::explained(err),
+                    false => error::of_the_disk(engine::errors::explained(err)),
                 };
                 ui::say(error::render(&err).trim_end());
                 ExitCode::from(error::exit_code(&err))
@@ -86,6 +89,14 @@ pub fn main() -> ExitCode {
             ExitCode::from,
         ),
     }
+}
+
+/// A file system does not answer any more, and this call waits for it.
+fn end_stuck(why: &error::Failure, code: Option<u8>) {
+    signals::end_stuck(code.unwrap_or(why.kind.code()), || {
+        exec::end_all();
+        ui::say(error::render(&why.clone().into()).trim_end());
+    })
 }
 
 /// A fuzz target by its name: it panics on an input that is read wrongly. Only the fuzzer's own build has it.

@@ -7,6 +7,8 @@
 //! | free, asking | this process ends at once, with its children | the same |
 //! | making | noted: what waits for a program ends that, and what was half made is taken back | the same |
 //! | lent | the program's own: it has the terminal | the program is ended, and what follows is done |
+//!
+//! Where nothing is done about a signal because a file system does not answer, this process ends after ten seconds.
 
 use anyhow::{Context as _, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
@@ -24,6 +26,16 @@ enum Phase {
     Making,
     Asking,
     Lent,
+}
+
+impl Phase {
+    /// Whether something has to be done before this process ends.
+    fn leaves_something(self) -> bool {
+        match self {
+            Phase::Making | Phase::Lent => true,
+            Phase::Free | Phase::Asking => false,
+        }
+    }
 }
 
 /// Which signals have arrived, and what was done about them.
@@ -53,7 +65,7 @@ pub(crate) fn take(last: fn(&str)) -> Result<()> {
     let thread = std::thread::Builder::new().name("signals".to_owned());
     let on = move || {
         for number in arriving.forever() {
-            if CAUGHT.note(number) == Phase::Making {
+            if CAUGHT.note(number).leaves_something() && CAUGHT.asked() {
                 std::thread::spawn(move || end_where_nothing_is_done(number, last));
             }
             if CAUGHT.ends_at_once() {
@@ -86,6 +98,22 @@ fn end_now(number: i32, why: &str, last: fn(&str)) -> ! {
 /// Whether an end was asked for that nothing was done about yet: then no wait goes on.
 pub(crate) fn asked() -> bool {
     CAUGHT.asked()
+}
+
+/// Whether this process waits for a person, or for what a person does in a program: that takes as long as it takes.
+pub(crate) fn waits_for_a_person() -> bool {
+    match CAUGHT.noted().phase {
+        Phase::Asking | Phase::Lent => true,
+        Phase::Free | Phase::Making => false,
+    }
+}
+
+/// Ends this process, while another thread of it waits for a file system that does not answer. `last` ends what was started, and
+/// says why.
+#[expect(clippy::disallowed_methods, reason = "ends this process while another thread waits for what may never end")]
+pub(crate) fn end_stuck(code: u8, last: impl FnOnce()) -> ! {
+    last();
+    std::process::exit(i32::from(code))
 }
 
 /// To be called where what was asked for begins: what is done for it, such as to take back what was half made, is not

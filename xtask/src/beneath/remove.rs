@@ -106,7 +106,7 @@ impl Work<'_> {
         // However deep the tree is, few handles are enough: each directory is moved up before it is emptied. What is moved
         // stays within the tree, where the next call finds it if this one is ended.
         let trash_name = OsString::from(format!(".trash-{}", nonce()?));
-        let trash = dir.make_dir(&trash_name, 0o700)?;
+        let trash = self.make_trash(&dir, &trash_name)?;
         self.empty(&dir, &trash, Some(&trash_name))?;
         self.trash(&trash)?;
         if self.left.count == 0 {
@@ -114,6 +114,39 @@ impl Work<'_> {
             rustix::fs::unlinkat(&parent.fd, name, AtFlags::REMOVEDIR)?;
         }
         Ok(())
+    }
+
+    /// Where there is no room for a directory, room is made of what is to be removed anyway.
+    fn make_trash(&mut self, dir: &Beneath, name: &OsStr) -> Result<Beneath> {
+        loop {
+            let err = match dir.make_dir(name, 0o700) {
+                Err(err) if is_full(&err) => err,
+                made => return made,
+            };
+            if !self.remove_one(dir)? {
+                return Err(err);
+            }
+        }
+    }
+
+    /// Removes one file or empty directory somewhere below; says whether there was one.
+    fn remove_one(&mut self, dir: &Beneath) -> Result<bool> {
+        let mut at: Option<Beneath> = None;
+        loop {
+            self.go_on()?;
+            let here = at.as_ref().unwrap_or(dir);
+            let names: Vec<OsString> = here.names_up_to(BATCH)?.into_iter().map(|(name, _)| name).collect();
+            let Some(name) = names.first() else { return Ok(false) };
+            if names.iter().any(|name| here.unlink(name).is_ok()) {
+                return Ok(true);
+            }
+            let Some(next) = here.find_dir(name)? else { return Ok(false) };
+            // An empty one.
+            if rustix::fs::unlinkat(&here.fd, name, AtFlags::REMOVEDIR).is_ok() {
+                return Ok(true);
+            }
+            at = Some(next);
+        }
     }
 
     /// Empties one directory after the other, until none is left but those that have something in them that stays.
@@ -172,6 +205,15 @@ impl Work<'_> {
         Err(failed(format!("`{}` has more than {MOST_STUCK} entries that cannot be removed", text::path(&dir.path)))
             .into())
     }
+}
+
+fn is_full(err: &anyhow::Error) -> bool {
+    let full = [Errno::NOSPC, Errno::DQUOT].map(|errno| Some(errno.raw_os_error()));
+    let code = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<Errno>() {
+        Some(errno) => Some(errno.raw_os_error()),
+        None => cause.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error),
+    };
+    err.chain().filter_map(code).any(|code| full.contains(&Some(code)))
 }
 
 /// Some of what a directory holds, without what is known to stay.

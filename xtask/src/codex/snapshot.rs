@@ -10,13 +10,13 @@ use super::package::{Packaged, What};
 use super::version::identity;
 use crate::context::Context;
 use crate::error::failed;
-use crate::{exec, fingerprint, ui};
+use crate::{exec, fingerprint, sweep, ui};
 use anyhow::{Context as _, Result};
 use std::fs::{self, Permissions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// An unfinished copy of this age was left behind by a process that was killed.
 const ABANDONED: Duration = Duration::from_secs(3600);
@@ -43,7 +43,10 @@ pub(super) fn place(cx: &Context, version: &str, items: &[Packaged]) -> Result<P
 /// the mounts of all containers.
 pub(crate) fn prune(cx: &Context, used: &[PathBuf]) -> Vec<PathBuf> {
     let mut unused = snapshots(cx);
-    unused.retain(|path| is_older(path, UNUSED) && !used.contains(path) && exec::remove(path).is_ok());
+    unused.retain(|path| {
+        let unused = || is_older(path, UNUSED) && !used.contains(path);
+        unused() && sweep::hold(path).is_some_and(|_held| exec::remove(path).is_ok())
+    });
     unused
 }
 
@@ -65,13 +68,15 @@ fn is_unfinished(copy: &Path) -> bool {
 
 fn is_older(copy: &Path, age: Duration) -> bool {
     let modified = fs::metadata(copy).and_then(|meta| meta.modified());
-    modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|elapsed| elapsed > age))
+    modified.is_ok_and(|modified| sweep::age(modified, SystemTime::now()) > age)
 }
 
 /// The snapshot of these items: the one there is, or a new one. Safe to call from several processes at once.
 pub(super) fn take(cx: &Context, version: &str, items: &[Packaged]) -> Result<PathBuf> {
     let place = place(cx, version, items)?;
     let dir = cx.state.join("codex");
+    // Whatever the clock says meanwhile, no other call takes it for unused.
+    sweep::use_to_the_end(&place);
     if is_whole(&place, items) {
         return Ok(place);
     }
@@ -79,10 +84,12 @@ pub(super) fn take(cx: &Context, version: &str, items: &[Packaged]) -> Result<Pa
     exec::create_dir(&dir, 0o700)?;
     // Unfinished copies of killed processes are removed: each takes hundreds of megabytes.
     for copy in copies(cx).filter(|copy| is_unfinished(copy) && is_older(copy, ABANDONED)) {
-        let _ = exec::remove(&copy);
+        let _ = sweep::hold(&copy).map(|_held| exec::remove(&copy));
     }
     let make = || tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(&dir);
     let fresh = make().with_context(|| format!("cannot make a directory in `{}`", dir.display()))?;
+    // It keeps the lock under the name that it gets.
+    sweep::use_to_the_end(fresh.path());
     if let Some(note) = note(version, items) {
         ui::say(note);
     }
@@ -212,8 +219,17 @@ mod tests {
         };
         let (used, unused, young) = (take("1.0"), take("2.0"), take("3.0"));
         fs::File::open(&young).unwrap().set_modified(SystemTime::now()).unwrap();
+        assert_eq!(
+            prune(&cx, std::slice::from_ref(&used)),
+            [] as [PathBuf; 0],
+            "a call that goes on has just chosen each"
+        );
+        [&used, &unused, &young].iter().for_each(|copy| sweep::let_go(copy));
         assert_eq!(prune(&cx, std::slice::from_ref(&used)), [unused]);
-        assert_eq!(snapshots(&cx), [used, young]);
+        // The clock was set back since, by years.
+        fs::File::open(&young).unwrap().set_modified(SystemTime::now() + 1000 * UNUSED).unwrap();
+        assert_eq!(prune(&cx, std::slice::from_ref(&used)), [young]);
+        assert_eq!(snapshots(&cx), [used]);
     }
 
     #[test]

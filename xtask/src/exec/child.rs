@@ -2,8 +2,10 @@
 
 use super::{apart, start};
 use crate::step::Command;
+use crate::ui;
 use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use std::fmt::Display;
 use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -56,10 +58,33 @@ impl Child {
         self.0.end()
     }
 
+    /// The same, and says so where it goes on all the same.
+    pub(super) fn end_or_leave(&self, at_most: Duration) -> Result<()> {
+        self.end()?;
+        if self.wait(at_most)?.is_none() {
+            self.left_behind();
+        }
+        Ok(())
+    }
+
+    /// Says that it goes on, because nothing ends it.
+    pub(super) fn left_behind(&self) {
+        left_behind(&self.0.command, &self.0.handle.pids());
+    }
+
     /// Kills it with its group, and waits for nothing.
     pub(super) fn leave(&self) {
         self.0.send(Signal::KILL);
     }
+}
+
+/// Says that a command goes on, because nothing ends it.
+pub(super) fn left_behind(command: impl Display, pids: &[u32]) {
+    let pids = pids.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+    ui::warn(format_args!(
+        "`{command}` (process {pids}) could not be ended, not even by SIGKILL, and is left behind: it may wait in the kernel for \
+         a file system or a device that does not answer"
+    ));
 }
 
 impl Started {

@@ -1,12 +1,13 @@
 //! Commands whose output is kept, up to a ceiling.
 
 use super::child::{Child, Group};
-use super::{Output, QUERY_BOUND, TICK, cut_off, without_input};
+use super::{KILLED, Output, QUERY_BOUND, TICK, UNENDING, code_of, cut_off, deadline, without_input};
 use crate::error::failed;
 use crate::signals;
 use crate::step::Command;
 use anyhow::{Context as _, Result};
 use std::io::{PipeReader, Read as _};
+use std::process::ExitStatus;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -38,7 +39,7 @@ type Piece = (Stream, Vec<u8>);
 
 /// Starts a command whose standard output is the result. Each line of its standard error is passed to `line` as it comes,
 /// and kept. `tick` is called about every 100 ms; when it answers `false`, a signal has
-/// arrived that nothing was done about, or the bound passes, the command is ended.
+/// arrived that nothing was done about, or the bound passes, the command is ended. One that not even SIGKILL ends is left behind.
 ///
 /// # Errors
 /// It cannot be started, or says more than is kept: then it is killed too.
@@ -51,7 +52,7 @@ pub(crate) fn follow(
     // The expression must not outlive this line: it holds the pipes open.
     let child = Child::start(command, &without_input(command)?.stdout_file(to_out).stderr_file(to_err), Group::Own)?;
     let (mut said, pieces) = (Said::new(command.most.unwrap_or(MOST)), readers(out, err));
-    let mut deadline = Instant::now() + command.timeout.unwrap_or(QUERY_BOUND);
+    let mut deadline = deadline(command.timeout.unwrap_or(QUERY_BOUND));
     let (mut end, mut next) = (End::Ended, Instant::now() + TICK);
     let mut open = true;
     let status = loop {
@@ -69,7 +70,7 @@ pub(crate) fn follow(
         } else {
             let left = next.saturating_duration_since(Instant::now());
             if let Some(status) = child.wait(left)? {
-                break status;
+                break Some(status);
             }
         }
         let now = Instant::now();
@@ -87,9 +88,13 @@ pub(crate) fn follow(
             deadline = now + REST;
         }
         open = open && now < deadline;
+        if now >= deadline + UNENDING {
+            child.left_behind();
+            break None;
+        }
     };
     let said = said.end(status, &mut line);
-    Ok((said, if end == End::Ended && cut_off(status) { End::Stopped } else { end }))
+    Ok((said, if end == End::Ended && status.is_some_and(cut_off) { End::Stopped } else { end }))
 }
 
 fn pipe() -> Result<(PipeReader, std::io::PipeWriter)> {
@@ -153,10 +158,11 @@ impl Said {
         self.shown = end + 1;
     }
 
-    fn end(mut self, status: std::process::ExitStatus, line: &mut impl FnMut(&str)) -> Output {
+    /// Without a status: as what was killed.
+    fn end(mut self, status: Option<ExitStatus>, line: &mut impl FnMut(&str)) -> Output {
         if self.shown < self.err.len() {
             self.show(self.err.len(), line);
         }
-        Output::new(status, &self.out, &self.err)
+        Output::new(status.map_or(KILLED, code_of), &self.out, &self.err)
     }
 }

@@ -1,6 +1,6 @@
 //! A program that is asked over its standard input, line by line, while that stays open.
 
-use super::{QUERY_BOUND, apart, expression, judged, kill, start};
+use super::{QUERY_BOUND, apart, deadline, expression, judged, kill, start};
 use crate::beneath::Lock;
 use crate::error::failed;
 use crate::step::Command;
@@ -71,7 +71,7 @@ pub(crate) fn talk(
     // The expression holds the other ends of the pipes open.
     drop(expr);
     let lines = reader(output, command.most.map_or(MOST, |most| most as u64));
-    let deadline = Instant::now() + command.timeout.unwrap_or(QUERY_BOUND);
+    let deadline = deadline(command.timeout.unwrap_or(QUERY_BOUND));
     // A program that has ended already takes nothing: then its output ends too.
     let _ = to_input.write_all(first.as_bytes());
     let end = loop {

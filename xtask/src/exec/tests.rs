@@ -110,3 +110,52 @@ fn a_tree_that_is_closed_to_its_owner_is_removed_and_what_its_links_lead_to_stay
     assert!(at("outside/kept").exists() && !at("home").exists());
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
 }
+
+/// Starts a shell command of which nobody learns that it has ended, as of one that waits in the kernel for a file system: as long
+/// as another process traces it, and does not ask, the kernel does not tell its parent.
+fn unending(dir: &Path) -> Command {
+    let script = "import ctypes, os, time\n\
+                  libc = ctypes.CDLL(None, use_errno=True)\n\
+                  traced, (ready, done) = os.getpid(), os.pipe()\n\
+                  libc.prctl(0x59616D61, ctypes.c_ulong(2**64 - 1), 0, 0, 0)\n\
+                  if os.fork() == 0:\n    \
+                      os.setsid()\n    \
+                      assert libc.ptrace(0x4206, traced, None, None) == 0\n    \
+                      open('tracer', 'w').write(str(os.getpid()))\n    \
+                      os.write(done, b'x')\n    \
+                      os.close(1); os.close(2); time.sleep(6000)\n\
+                  os.read(ready, 1)\n\
+                  print('said', flush=True)\n\
+                  time.sleep(6000)\n";
+    Command::new("python3").args(["-c", script]).dir(dir).timeout(6000)
+}
+
+/// Ends what an [`unending`] command has left.
+fn end_tracer(dir: &Path) {
+    let pid = fs::read_to_string(dir.join("tracer")).unwrap().parse().unwrap();
+    rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), rustix::process::Signal::KILL).unwrap();
+}
+
+#[test]
+fn what_nothing_ends_is_left_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let traced = || dir.path().join("tracer").metadata().is_ok_and(|file| file.len() > 0);
+    let hangs = unending(dir.path());
+    let (said, end) = follow(&hangs, |_| {}, || !traced()).unwrap();
+    assert_eq!((said.code, end), (KILLED, End::Stopped));
+    end_tracer(dir.path());
+    fs::remove_file(dir.path().join("tracer")).unwrap();
+    assert_eq!(attach(&hangs, || !traced()).unwrap(), KILLED);
+    end_tracer(dir.path());
+    fs::remove_file(dir.path().join("tracer")).unwrap();
+    let late = run(&hangs.timeout(2)).unwrap_err().to_string();
+    assert!(late.contains("did not end within 2 s"), "{late}");
+    end_tracer(dir.path());
+}
+
+#[test]
+fn a_bound_that_is_longer_than_any_clock_goes_is_one() {
+    let command = Command::new("true").timeout(u64::MAX);
+    assert!(capture(&command).unwrap().ok());
+    run(&command).unwrap();
+}

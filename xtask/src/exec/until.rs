@@ -1,7 +1,7 @@
 //! A question whose program may hang in the kernel: it is left behind.
 
 use super::child::{Child, Group};
-use super::{QUERY_BOUND, TICK, without_input};
+use super::{QUERY_BOUND, TICK, deadline, without_input};
 use crate::error::interrupted;
 use crate::signals;
 use crate::step::Command;
@@ -28,7 +28,7 @@ pub(crate) fn until(command: &Command, line: &mut dyn FnMut(&str) -> bool) -> Re
         let read = BufReader::new(out.take(MOST)).lines().map_while(Result::ok);
         read.take_while(|line| sender.send(line.clone()).is_ok()).for_each(drop);
     });
-    let deadline = Instant::now() + command.timeout.unwrap_or(QUERY_BOUND);
+    let deadline = deadline(command.timeout.unwrap_or(QUERY_BOUND));
     let done = loop {
         if signals::asked() {
             break Err(interrupted("interrupted").into());

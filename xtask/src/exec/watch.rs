@@ -1,6 +1,6 @@
 //! A process that is observed from outside, and then ended with all its descendants.
 
-use super::{QUERY_BOUND, apart, expression, kill, start};
+use super::{QUERY_BOUND, apart, deadline, expression, kill, start};
 use crate::step::Command;
 use anyhow::{Context as _, Result};
 use std::fs;
@@ -14,7 +14,7 @@ pub(crate) fn watch<T>(command: &Command, mut look: impl FnMut(u32) -> Option<T>
     let expr = expression(command)?.stdin_file(reader).stdout_null().stderr_null();
     let handle = start(command, &apart(&expr))?;
     let leader = handle.pids().first().copied().unwrap_or_default();
-    let deadline = Instant::now() + command.timeout.unwrap_or(QUERY_BOUND);
+    let deadline = deadline(command.timeout.unwrap_or(QUERY_BOUND));
     let mut seen = None;
     while seen.is_none() && Instant::now() < deadline && matches!(handle.try_wait(), Ok(None)) {
         seen = look(leader);

@@ -9,6 +9,7 @@ use crate::beneath::Beneath;
 use crate::error::failed;
 use crate::exec;
 use crate::outside;
+use crate::sweep;
 use crate::ui::printable;
 use anyhow::{Context as _, Result};
 use std::collections::BTreeSet;
@@ -41,19 +42,12 @@ pub(super) struct Quarantine {
 impl Quarantine {
     fn make(private: &Path) -> std::io::Result<Quarantine> {
         let temp = tempfile::Builder::new().prefix(PREFIX).tempdir_in(private)?;
-        Ok(Quarantine { _held: held(temp.path()), temp })
+        Ok(Quarantine { _held: sweep::hold(temp.path()), temp })
     }
 
     pub(super) fn path(&self) -> &Path {
         self.temp.path()
     }
-}
-
-/// The lock of a quarantine, unless another call has it, or the file system has no locks.
-fn held(dir: &Path) -> Option<File> {
-    let flags = rustix::fs::OFlags::DIRECTORY.union(rustix::fs::OFlags::NOFOLLOW).union(rustix::fs::OFlags::CLOEXEC);
-    let dir = File::from(rustix::fs::open(dir, flags, rustix::fs::Mode::empty()).ok()?);
-    dir.try_lock().is_ok().then_some(dir)
 }
 
 /// Between the making of a quarantine and its lock.
@@ -65,12 +59,11 @@ pub(super) fn sweep(private: &Path) -> Result<()> {
     let now = SystemTime::now();
     for entry in std::fs::read_dir(private).into_iter().flatten().flatten() {
         let made = || entry.metadata().ok()?.modified().ok();
-        let is_young =
-            || made().is_none_or(|made| now.duration_since(made).unwrap_or_else(|err| err.duration()) < YOUNG);
+        let is_young = || made().is_none_or(|made| sweep::age(made, now) < YOUNG);
         if !entry.file_name().to_string_lossy().starts_with(PREFIX) || is_young() {
             continue;
         }
-        if let Some(_held) = held(&entry.path()) {
+        if let Some(_held) = sweep::hold(&entry.path()) {
             exec::remove(&entry.path())?;
         }
     }

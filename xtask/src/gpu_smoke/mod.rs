@@ -5,6 +5,7 @@ mod inputs;
 pub(crate) mod one_shot;
 mod output;
 
+use crate::answers::{self, Asked, What};
 use crate::context::Context;
 use crate::engine::{Engine, errors};
 use crate::error::{Failure, Kind, host};
@@ -48,6 +49,23 @@ pub struct Wish {
     /// Print the settings and every step, run none
     #[arg(long)]
     dry_run: bool,
+}
+
+impl Wish {
+    /// Refuses files whose file system does not answer, before the run whose result they would hold.
+    ///
+    /// # Errors
+    /// One does not, or it was interrupted.
+    pub(crate) fn answers(&self, cx: &Context) -> Result<()> {
+        let files = [("--json", &self.json), ("--junit", &self.junit)];
+        let files = files.into_iter().filter_map(|(flag, path)| Some((flag, path.as_ref()?)));
+        let asked = files.map(|(flag, path)| Asked {
+            what: What::Other,
+            named: format!("the file of `{flag}`"),
+            path: cx.absolute(path),
+        });
+        answers::demand(&asked.collect::<Vec<_>>())
+    }
 }
 
 /// Why there is no GPU to run on, where none was asked for.

@@ -111,6 +111,22 @@ fn no_plugin_and_no_settings_of_docker_s_client_lead_into_what_a_sandbox_can_wri
 }
 
 #[test]
+fn a_pipe_at_the_place_of_settings_is_refused_because_who_reads_it_waits() {
+    let w = World::new();
+    let grounds = Grounds { dirs: Vec::new(), exposed: None, allowed: Vec::new(), home: None };
+    for name in [".docker/config.json", ".gitconfig", ".config/git/config"] {
+        let file = w.cx.home.join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, &file, 0o600.into()).unwrap();
+        assert!(refuse(&w.cx, &grounds).unwrap_err().message.contains("is a pipe"), "{name}");
+        std::fs::remove_file(&file).unwrap();
+        // As who wants no settings there has it.
+        std::os::unix::fs::symlink("/dev/null", &file).unwrap();
+        assert!(refuse(&w.cx, &grounds).is_ok(), "{name}");
+    }
+}
+
+#[test]
 fn no_program_is_a_link_into_what_a_sandbox_can_write() {
     let w = World::new();
     symlink(w.at("project/docker"), w.at("bin/docker")).unwrap();

@@ -9,6 +9,7 @@ use super::leftovers::{self, Policy};
 use super::locks::free_lock;
 use super::running::Running;
 use super::session::Session;
+use super::silent::After;
 use super::stall::{Held, Stall};
 use super::standing::{KILLED, Standing};
 use super::used::{self, Used};
@@ -21,10 +22,11 @@ use crate::signals::Signals;
 use crate::spec::codex_command;
 use crate::spec::inside::{PYTHON, REAP};
 use crate::spec::words::{Leftovers, Mode, Network};
+use crate::sweep::Clock;
 use crate::{exec, ui};
 use anyhow::Result;
 use std::fs::File;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// For this long after its start, another call may not see the session yet, and could recreate the container.
 const UNSEEN: Duration = Duration::from_secs(1);
@@ -69,6 +71,7 @@ impl Running<'_> {
         let entrance = Entrance::new(&record.container, record.spec.denials());
         let entry = Entry { entrance, carried: record.carried(), env: &gathered.ground.settings.env };
         let command = entry.command(call.cx, missing, &mark, program);
+        let mut clock = Clock::begin(SystemTime::now(), Instant::now());
         let since = gathered.look_again(call.signals)?;
         gathered.note_entered()?;
         let mut session = Session::begin(&gathered.ground.places, &mark, Alive::read(&container).ok().as_ref())?;
@@ -91,6 +94,7 @@ impl Running<'_> {
                 // From here on another call may enter the same container.
                 drop(lock.take());
             }
+            clock.look(SystemTime::now(), Instant::now());
             // While Codex owns the terminal nothing is printed; the user is told afterwards.
             keeper.iter_mut().for_each(Keeper::tick);
             match stall.look(session.stopped(), Instant::now()) {
@@ -102,6 +106,18 @@ impl Running<'_> {
         });
         lent.take_back();
         let code = code?;
+        clock.look(SystemTime::now(), Instant::now());
+        // What such a session made may have times of before it: then nothing counts as older than it.
+        let since = since.filter(|_| !clock.was_set_back());
+        let after = After::ask(call.cx, &gathered.ground.settings.host_codex_home, code);
+        let fills = after.looks(|| Some(fills)).unwrap_or_default();
+        if after == After::Nothing {
+            // To let go of it would be a call that may never return.
+            std::mem::forget((session, lock));
+            keeper.into_iter().for_each(Keeper::leave);
+            ui::say(Standing::look(&name, &record.container).line(&name));
+            return Ok(Left { code: u8::try_from(code).unwrap_or(1) });
+        }
         if signals.end() {
             reap(entrance, Whose::Agents, &mark);
         }
@@ -136,11 +152,12 @@ impl Running<'_> {
             );
             if gathered.ground.places.record.exists() {
                 // It was not `down`, which looks itself: perhaps the agent did it, so that nobody would look.
-                let seen = gathered.look_after_end(lock.is_some(), since, &decision);
+                let alone = lock.is_some();
+                let seen = after.looks(|| gathered.look_after_end(alone, since, &decision));
                 drop(lock);
-                leave(gathered, &|| signals.any());
+                leave(gathered, after, &|| signals.any());
                 gathered.settle_changes(seen, &decision);
-            } else {
+            } else if after == After::All {
                 leave::commits(gathered, &|| signals.any());
             }
             return Ok(Left { code: u8::try_from(code).unwrap_or(1) });
@@ -148,8 +165,8 @@ impl Running<'_> {
         says(false);
         let alive = wind_down(gathered, &container, call.leftovers, signals, lock)
             .inspect_err(|err| ui::warn(format_args!("what still runs inside is not known: {err:#}")));
-        let seen = gathered.look_at_exit(alive.ok().as_ref(), since, &decision);
-        leave(gathered, &|| signals.any());
+        let seen = after.looks(|| gathered.look_at_exit(alive.ok().as_ref(), since, &decision));
+        leave(gathered, after, &|| signals.any());
         let asked = Instant::now();
         gathered.settle_changes(seen, &decision);
         // While the user thought, another call may have removed it. Where the host sees its main process, the engine need

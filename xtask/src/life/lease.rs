@@ -1,6 +1,7 @@
 //! Keeps the lease of the login good while a session is waited for.
 
 use super::gather::Gathered;
+use crate::answers;
 use crate::codex::login::{self, Asker, Form, FromHost, HostCodex, Leases, Patience, RETRY, Renewal};
 use crate::context::Context;
 use crate::finding::Finding;
@@ -17,6 +18,9 @@ use std::time::{Duration, Instant, SystemTime};
 /// How often it is looked whether there is a newer one: a few reads of small files. What Codex inside is refused it asks for
 /// again for 7.5 s (seen with 0.171.0).
 const INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long a renewal that was to end may go on before the file systems are asked whether they answer.
+const UNHEARD: Duration = Duration::from_secs(10);
 
 /// How often it is looked whether a renewal that outlives its session has come to its end.
 const TICK: Duration = Duration::from_millis(50);
@@ -82,22 +86,25 @@ impl Keeper {
         Keeper { target, form, asking: None, next, stop, insists, trouble: None }
     }
 
-    /// To be called often while the session goes on. Never waits for Codex.
+    /// Whatever file system does not answer: nothing is waited for any more.
+    pub(super) fn leave(mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // Its thread ends with this process.
+        self.asking = None;
+    }
+
+    /// To be called often while the session goes on. Never waits for Codex, nor for a file system.
     pub(super) fn tick(&mut self) {
-        if self.asking.as_ref().is_some_and(|asking| !asking.is_finished()) || Instant::now() < self.next {
-            return;
-        }
-        self.next = Instant::now() + INTERVAL;
-        if self.asking.is_some() {
-            self.take();
-        } else if let (Some(form), Some(token)) = (self.form, self.target.leases.good(RETRY)) {
-            // Another sandbox may have had it renewed.
-            let pushed = login::push(&token, form, &self.target.home, &self.target.record);
-            self.trouble = pushed.err().map(|err| failed(&err));
-        } else {
-            let (target, form) = (self.target.clone(), self.form);
-            let (stop, insists) = (Arc::clone(&self.stop), Arc::clone(&self.insists));
-            self.asking = Some(std::thread::spawn(move || target.renew(form, &stop, &insists)));
+        match &self.asking {
+            Some(asking) if asking.is_finished() => self.take(),
+            None if Instant::now() >= self.next => {
+                self.next = Instant::now() + INTERVAL;
+                // Never in this thread, which waits for the session: the file system of the host's login may not answer any more.
+                let (target, form) = (self.target.clone(), self.form);
+                let (stop, insists) = (Arc::clone(&self.stop), Arc::clone(&self.insists));
+                self.asking = Some(std::thread::spawn(move || target.keep(form, &stop, &insists)));
+            }
+            Some(_) | None => {}
         }
     }
 
@@ -120,9 +127,18 @@ impl Keeper {
     pub(super) fn end(mut self, signals: &Signals) -> Option<String> {
         let under_way = self.asking.as_ref().is_some_and(|asking| !asking.is_finished());
         self.stop.store(true, Ordering::Relaxed);
+        let mut next = Instant::now() + UNHEARD;
         while self.asking.as_ref().is_some_and(|asking| !asking.is_finished()) {
             if signals.insists() {
                 self.insists.store(true, Ordering::Relaxed);
+            }
+            if Instant::now() >= next {
+                next = Instant::now() + UNHEARD;
+                if let Some(silent) = answers::again().ok().and_then(|silent| silent.into_iter().next()) {
+                    // Its thread ends with this process.
+                    self.asking = None;
+                    return Some(format!("login: it may not have been renewed: {}", silent.why.message));
+                }
             }
             std::thread::sleep(TICK);
         }
@@ -158,6 +174,17 @@ fn failed(err: &anyhow::Error) -> String {
 }
 
 impl LeaseTarget {
+    /// Pushes what another sandbox may have had renewed, or has it renewed.
+    fn keep(&self, form: Option<Form>, stop: &AtomicBool, insists: &AtomicBool) -> Result<Attempt> {
+        match (form, self.leases.good(RETRY)) {
+            (Some(form), Some(token)) => {
+                login::push(&token, form, &self.home, &self.record)?;
+                Ok(Attempt { form: Some(form), trouble: None })
+            }
+            (None, _) | (_, None) => self.renew(form, stop, insists),
+        }
+    }
+
     fn renew(&self, form: Option<Form>, stop: &AtomicBool, insists: &AtomicBool) -> Result<Attempt> {
         let patience =
             Patience { stop: &|| stop.load(Ordering::Relaxed), insists: &|| insists.load(Ordering::Relaxed) };

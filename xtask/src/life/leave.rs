@@ -1,18 +1,22 @@
 //! What the user is told after a session: what happened to the login, and which commits were made.
 
 use super::gather::Gathered;
+use super::silent::After;
 use crate::codex::login::{self, Gift, Held, InHome};
 use crate::spec::words::Mode;
 use crate::{git, ui};
 use std::time::SystemTime;
 
 /// Tells the user all of it. `stop` says whether the user wants no more of it.
-pub(super) fn leave(gathered: &Gathered, stop: &dyn Fn() -> bool) {
+pub(super) fn leave(gathered: &Gathered, after: After, stop: &dyn Fn() -> bool) {
     match gathered.ground.settings.shape.codex_home {
         Mode::Mirror => login(gathered),
         Mode::Shared | Mode::None => {}
     }
-    commits(gathered, stop);
+    match after {
+        After::All => commits(gathered, stop),
+        After::NoLook | After::Nothing => {}
+    }
 }
 
 /// The commits that were made inside.

@@ -20,8 +20,12 @@ pub(crate) fn lock(places: &Places) -> Result<File> {
             Err(err) if err.kind() == ErrorKind::NotFound => {}
             there => drop(there?),
         }
-        let file =
-            File::options().create(true).truncate(false).read(true).write(true).mode(0o600).open(&places.lock)?;
+        let made = File::options().create(true).truncate(false).read(true).write(true).mode(0o600).open(&places.lock);
+        let file = match made {
+            // A lock needs nothing to be written: a sandbox can be ended all the same.
+            Err(err) if err.kind() == ErrorKind::ReadOnlyFilesystem => outside::open(&places.lock)?,
+            file => file?,
+        };
         if file.try_lock().is_err() {
             ui::say("waiting for another `cargo xtask` that starts or proves this sandbox");
             file.lock()?;

@@ -29,6 +29,7 @@ mod rules;
 pub(crate) mod running;
 mod sandbox;
 mod session;
+mod silent;
 mod sources;
 mod stall;
 mod standing;

@@ -4,8 +4,9 @@ use super::claim::{Draft, RECREATE};
 use super::probe::InsideWitness;
 use super::witness::HostWitness;
 use crate::finding::Finding;
-use crate::spec::Spec;
 use crate::spec::inside::{CODEX, WORKSPACE};
+use crate::spec::{Role, Spec};
+use crate::text;
 
 pub(super) fn judge(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Vec<Finding> {
     vec![workspace(spec, inside, host), version(spec, inside, host)]
@@ -17,7 +18,7 @@ fn workspace(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding
         "workspace.writable",
         format!("a file that is created in {WORKSPACE} inside belongs to {uid}:{gid} on the host"),
     )
-    .hint("the workspace must be a directory of yours, on a file system that keeps owners; a rootless engine maps them to others");
+    .hint(advice(spec, inside));
     let made = inside.workspace.as_deref().unwrap_or("not tried");
     draft.inside(format!("new file: {made}"));
     draft.check(made == "written", || format!("inside, creating a file gave {made}"));
@@ -37,6 +38,20 @@ fn workspace(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding
         }
     }
     draft.done()
+}
+
+/// What to do where no file can be made, by the kernel's own word for why.
+fn advice(spec: &Spec, inside: &InsideWitness) -> String {
+    let source = spec.mount(&Role::Workspace).map_or_else(String::new, |mount| text::path(&mount.source));
+    match inside.workspace.as_deref() {
+        Some("ENOSPC" | "EDQUOT") => {
+            format!("make room in `{source}`: `df -h` and `df -i` say whether blocks or inodes are used up, `quota` what you may use")
+        }
+        Some("EROFS") => format!("the file system of `{source}` is read-only: `dmesg` says whether the kernel found it damaged"),
+        Some(_) | None => "the workspace must be a directory of yours, on a file system that keeps owners; a rootless engine maps them to \
+                           others"
+            .to_owned(),
+    }
 }
 
 fn version(spec: &Spec, inside: &InsideWitness, host: &HostWitness) -> Finding {
@@ -87,6 +102,17 @@ mod tests {
 
     fn file(change: fn(&mut WorkspaceFile)) -> Case {
         Box::new(move |_, _, host| change(host.workspace_file.as_mut().unwrap().as_mut().unwrap()))
+    }
+
+    #[test]
+    fn a_workspace_without_room_says_so() {
+        let (spec, mut inside, _) = good();
+        for (word, advised) in
+            [("ENOSPC", "`df -i`"), ("EDQUOT", "`df -i`"), ("EROFS", "read-only"), ("EACCES", "of yours")]
+        {
+            inside.workspace = Some(word.into());
+            assert!(advice(&spec, &inside).contains(advised), "{word}");
+        }
     }
 
     #[test]

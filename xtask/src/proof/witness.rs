@@ -14,13 +14,14 @@ use crate::error::failed;
 use crate::mountinfo::{DevicePath, MountTable, clean, rest};
 use crate::second_name::Writers;
 use crate::spec::{Mount, Role, Spec};
+use crate::sweep;
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// What the host saw.
 #[derive(Debug, Clone, PartialEq)]
@@ -128,12 +129,17 @@ impl HostWitness {
 
     /// Reads the file that the probe made in the workspace, and removes it.
     pub(crate) fn take_workspace_file(&mut self, spec: &Spec, nonce: &str) {
-        let take = |mount: &Mount| {
-            remove_left(&mount.source);
-            take_file(&mount.source, &ProbeRequest::workspace_file_name(nonce))
-        };
+        let take = |mount: &Mount| take_and_tidy(&mount.source, &ProbeRequest::workspace_file_name(nonce));
         self.workspace_file = spec.mount(&Role::Workspace).map(take);
     }
+}
+
+/// This call's own file first: where the clock of the file system's server is another one than this host's, no age says of it
+/// that it is new.
+fn take_and_tidy(dir: &Path, name: &str) -> Result<WorkspaceFile, String> {
+    let taken = take_file(dir, name);
+    remove_left(dir);
+    taken
 }
 
 /// The most entries of the workspace among which is looked for what was left: the cost must not grow with the project.
@@ -150,7 +156,7 @@ fn remove_left(dir: &Path) {
     let names = dir.names_up_to(LOOKED_THROUGH).unwrap_or_default();
     for (name, nonce) in names.iter().filter_map(|(name, _)| Some((name, ProbeRequest::nonce_of(name.to_str()?)?))) {
         let Ok(Some((file, meta))) = dir.file(name) else { continue };
-        let old = meta.modified().is_ok_and(|at| at.elapsed().is_ok_and(|age| age > LEFT_AFTER));
+        let old = meta.modified().is_ok_and(|at| sweep::age(at, SystemTime::now()) > LEFT_AFTER);
         let mut text = Vec::new();
         let read = file.take(nonce.len() as u64 + 1).read_to_end(&mut text).is_ok();
         if old && read && (text.is_empty() || text == nonce.as_bytes()) {
@@ -266,10 +272,16 @@ mod tests {
             [false, false, true, true, true, true]
         );
         assert!(others.iter().all(|name| there(name)) && there("precious"));
-        // The probe of this call is read all the same.
-        fs::write(dir.path().join(name('3')), nonce('3')).unwrap();
+        // The probe of this call is read all the same, whatever the clock says of it.
+        for age in [0, 3600, 1_000_000_000] {
+            make(&name('3'), &nonce('3'), age);
+            assert!(take_and_tidy(dir.path(), &name('3')).unwrap().removed, "{age}");
+        }
+        fs::write(dir.path().join(name('4')), nonce('4')).unwrap();
+        let future = SystemTime::now() + Duration::from_secs(3600);
+        fs::File::options().write(true).open(dir.path().join(name('4'))).unwrap().set_modified(future).unwrap();
         remove_left(dir.path());
-        assert!(take_file(dir.path(), &name('3')).unwrap().removed);
+        assert!(!there(&name('4')), "left before the clock was set back");
     }
 
     #[test]

@@ -1,12 +1,10 @@
 //! `cargo xtask answers`, by which this program asks file systems that may hang.
 
 use crate::answers;
-use std::path::PathBuf;
-
 /// The paths that are going to be used.
 #[derive(clap::Args, Debug, Clone, PartialEq, Eq)]
 pub struct Args {
-    paths: Vec<PathBuf>,
+    paths: Vec<String>,
 }
 
 pub(crate) fn run(args: &Args) {

@@ -6,7 +6,7 @@ use super::write::OWN_SKILLS;
 use super::{Item, Mirror, WHOLE, note};
 use crate::beneath::{Beneath, FileId, Held, Refused, Why};
 use crate::codex::login::{OwnLogin, WITHHELD};
-use crate::error::failed;
+use crate::error::{failed, usage};
 use crate::exposed::{Exposed, NotOpened};
 use crate::outside;
 use crate::spec::words::ConfigSecrets;
@@ -93,7 +93,7 @@ fn configs(host_home: &Path) -> Result<Vec<String>> {
 }
 
 pub(super) fn unreadable(path: &Path, err: &Error) -> anyhow::Error {
-    failed(format!("cannot read `{}`: {err}", text::path(path)))
+    usage(format!("cannot read `{}`: {err}", text::path(path)))
         .hint("the sandbox would run without that part of your configuration: make it readable")
         .into()
 }

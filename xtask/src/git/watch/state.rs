@@ -5,7 +5,7 @@ use super::text::{Attributes, Submodules};
 use crate::error::failed;
 use crate::exec;
 use crate::outside;
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -72,17 +72,17 @@ impl Unresolved {
 impl WatchState {
     /// `None` where no sandbox was started yet. A file that cannot be read is an error: it must not count as none.
     pub(super) fn read(path: &Path) -> Result<Option<WatchState>> {
-        let text = match outside::bytes(path, outside::STATE) {
-            Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            text => text.with_context(|| format!("cannot read `{}`", path.display()))?,
-        };
-        let read = serde_json::from_slice(&text).map_err(|err| {
+        let damaged = |err: &dyn std::fmt::Display| {
             failed(format!("`{}`, which says which git directories were there, is damaged: {err}", path.display())).hint(
                 "look for git directories in the workspace that you did not make, then remove that file: what is there \
                  at the next start counts as yours",
             )
-        })?;
-        Ok(Some(read))
+        };
+        match outside::bytes(path, outside::STATE) {
+            Err(err) if err.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(err) => Err(damaged(&err).into()),
+            Ok(text) => Ok(Some(serde_json::from_slice(&text).map_err(|err| damaged(&err))?)),
+        }
     }
 
     pub(super) fn write(&self, path: &Path) -> Result<()> {

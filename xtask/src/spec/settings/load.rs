@@ -52,7 +52,13 @@ impl Settings {
             other("the state folder", &cx.state),
             other("the home directory", &cx.home),
             other("this repository", &cx.root),
+            other("the engine client's directory", &cx.home.join(".docker")),
+            other("the directory of configurations", &cx.home.join(".config")),
         ];
+        all.extend(
+            cx.var("TMPDIR")
+                .map(|dir| other("the directory for temporary files (`TMPDIR`)", &cx.absolute(Path::new(dir)))),
+        );
         let sets = self.datasets.iter().filter_map(|set| Some((set, set.source.as_ref()?)));
         all.extend(sets.map(|(set, source)| asked(What::Dataset, &format!("the data set `{}`", set.name), source)));
         all.extend(self.codex.iter().map(|path| other("the Codex program", path)));
@@ -80,6 +86,14 @@ fn no_file(settings: &Settings) -> Result<()> {
 /// One settings file; `None` where it is not there.
 fn layer(cx: &Context, name: &str) -> Result<Option<Layer>> {
     let path = cx.root.join(name);
+    // Where it lies is asked with all else; where a link leads to is not known before it is followed.
+    if path.is_symlink() {
+        answers::demand(&[Asked {
+            what: What::Other,
+            named: format!("the settings file `{name}`"),
+            path: path.clone(),
+        }])?;
+    }
     match outside::text(&path, outside::WRITTEN) {
         Ok(text) => parse(name, &cx.root, &text).map(Some),
         Err(err) if err.kind() == std::io::ErrorKind::NotFound => Ok(None),
