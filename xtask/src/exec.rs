@@ -14,6 +14,7 @@
 //! duct runs all of them (pipes, timeouts). `std::process::Command` is used nowhere.
 
 mod child;
+mod half;
 mod kept;
 mod talk;
 mod until;
@@ -296,11 +297,12 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let write = || -> std::io::Result<()> {
         fs::create_dir_all(dir)?;
-        let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(dir)?;
-        file.write_all(bytes)?;
-        file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
-        file.persist(path)?;
-        Ok(())
+        let (temp, mut file) = half::beside(path)?;
+        let written = file
+            .write_all(bytes)
+            .and_then(|()| file.set_permissions(fs::Permissions::from_mode(mode)))
+            .and_then(|()| fs::rename(&temp, path));
+        written.inspect_err(|_| drop(fs::remove_file(&temp)))
     };
     write().with_context(|| format!("cannot write `{}`", path.display()))
 }

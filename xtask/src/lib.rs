@@ -32,6 +32,7 @@ pub(crate) mod obeyed;
 pub(crate) mod ours;
 pub(crate) mod outside;
 pub(crate) mod proof;
+pub(crate) mod scratch;
 pub(crate) mod second_name;
 pub(crate) mod signals;
 pub mod smoke;

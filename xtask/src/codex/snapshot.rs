@@ -10,6 +10,7 @@ use super::package::{Packaged, What};
 use super::version::identity;
 use crate::context::Context;
 use crate::error::failed;
+use crate::scratch::{self, Scratch};
 use crate::{exec, fingerprint, ui};
 use anyhow::{Context as _, Result};
 use std::fs::{self, Permissions};
@@ -18,8 +19,6 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// An unfinished copy of this age was left behind by a process that was killed.
-const ABANDONED: Duration = Duration::from_secs(3600);
 /// The user is told of a copy of this many MiB or more.
 const NOTEWORTHY: u64 = 50;
 const UNFINISHED: &str = ".new-";
@@ -78,10 +77,8 @@ pub(super) fn take(cx: &Context, version: &str, items: &[Packaged]) -> Result<Pa
     exec::create_dir(&cx.state, 0o700)?;
     exec::create_dir(&dir, 0o700)?;
     // Unfinished copies of killed processes are removed: each takes hundreds of megabytes.
-    for copy in copies(cx).filter(|copy| is_unfinished(copy) && is_older(copy, ABANDONED)) {
-        let _ = exec::remove(&copy);
-    }
-    let make = || tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(&dir);
+    let _ = scratch::sweep(&dir, UNFINISHED);
+    let make = || Scratch::make(&dir, UNFINISHED);
     let fresh = make().with_context(|| format!("cannot make a directory in `{}`", dir.display()))?;
     if let Some(note) = note(version, items) {
         ui::say(note);
@@ -96,7 +93,7 @@ pub(super) fn take(cx: &Context, version: &str, items: &[Packaged]) -> Result<Pa
     for _ in 0..2 {
         match fs::rename(fresh.path(), &place) {
             Ok(()) => {
-                let _ = fresh.keep();
+                fresh.keep();
                 return Ok(place);
             }
             Err(_) if is_whole(&place, items) => return Ok(place),
