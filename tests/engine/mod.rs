@@ -28,6 +28,7 @@ mod review;
 mod silent;
 mod smoke;
 mod smoke_inside;
+mod swept;
 mod terminal;
 mod unseen;
 mod users;

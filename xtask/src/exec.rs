@@ -11,12 +11,13 @@
 //!
 //! What is kept of an output has a ceiling: a program inside a container may be one that the agent has put there.
 //!
-//! duct runs all of them (pipes, timeouts). `std::process::Command` is used nowhere.
+//! duct runs all of them (pipes, timeouts). `std::process::Command` starts nothing.
 
 mod child;
 mod half;
 mod kept;
 mod talk;
+mod tied;
 mod until;
 mod watch;
 
@@ -24,6 +25,7 @@ pub(crate) use child::end_all;
 use child::{Child, Group};
 pub(crate) use kept::{End, follow};
 pub(crate) use talk::{Next, Talk, Wish, talk};
+pub(crate) use tied::{become_tied, by_this_program as tie_by_this_program};
 pub(crate) use until::until;
 pub(crate) use watch::{has_ended, process_tree, watch};
 
@@ -133,7 +135,11 @@ fn judged(command: &Command) -> Result<OsString> {
 }
 
 fn expression(command: &Command) -> Result<duct::Expression> {
-    let mut expr = duct::cmd(judged(command)?, &command.args).full_env(environment(command));
+    let program = judged(command)?;
+    let before = if command.tied { tied::before(&program) } else { Vec::new() };
+    let mut words = before.into_iter().chain([program]).chain(command.args.iter().map(OsString::from));
+    let first = words.next().unwrap_or_default();
+    let mut expr = duct::cmd(first, words).full_env(environment(command));
     if let Some(dir) = &command.dir {
         expr = expr.dir(dir);
     }

@@ -59,6 +59,7 @@ pub fn main() -> ExitCode {
         ui::dress(cx);
     }
     answers::by_this_program(exec::until);
+    exec::tie_by_this_program();
     match cli::parse(std::env::args_os()) {
         Err(err) if err.use_stderr() => {
             ui::say(err.to_string().trim_end());
@@ -73,19 +74,26 @@ pub fn main() -> ExitCode {
             tasks::answers::run(&args);
             ExitCode::SUCCESS
         }
-        Ok(task) => cx.and_then(|cx| run(cx, &task)).map_or_else(
-            |err| {
-                // Whatever an error says that came of a signal: it was the signal.
-                let err = match signals::asked() {
-                    true => error::interrupted("interrupted").into(),
-                    false => engine::errors::explained(err),
-                };
-                ui::say(error::render(&err).trim_end());
-                ExitCode::from(error::exit_code(&err))
-            },
-            ExitCode::from,
-        ),
+        // It becomes another program, whose surroundings are that one's business.
+        Ok(Task::Tied(args)) => ended(tasks::tied::run(&args)),
+        Ok(task) => ended(cx.and_then(|cx| run(cx, &task))),
     }
+}
+
+/// The exit code of a task; where it failed, why is said.
+fn ended(result: anyhow::Result<u8>) -> ExitCode {
+    result.map_or_else(
+        |err| {
+            // Whatever an error says that came of a signal: it was the signal.
+            let err = match signals::asked() {
+                true => error::interrupted("interrupted").into(),
+                false => engine::errors::explained(err),
+            };
+            ui::say(error::render(&err).trim_end());
+            ExitCode::from(error::exit_code(&err))
+        },
+        ExitCode::from,
+    )
 }
 
 /// A fuzz target by its name: it panics on an input that is read wrongly. Only the fuzzer's own build has it.

@@ -7,6 +7,7 @@
 //! a volume that another project of its own has created, and offer to recreate it.
 
 use crate::engine::docker;
+use crate::engine::own::USER;
 use crate::spec::codex_command::LINK_MODE;
 use crate::spec::places::{self, PROJECT};
 use crate::spec::settings::Shape;
@@ -19,8 +20,6 @@ use std::path::Path;
 
 /// The label of our volumes: the name of the cache.
 const CACHE_LABEL: &str = "codex-sandbox.cache";
-/// The label with the user id of the owner.
-const USER_LABEL: &str = "codex-sandbox.user";
 /// The label with the network of the sandboxes that share it.
 const NETWORK_LABEL: &str = "codex-sandbox.network";
 /// The label with the workspace that it belongs to.
@@ -147,7 +146,7 @@ pub(crate) fn create(spec: &Spec) -> Vec<Step> {
             owner.as_ref().and_then(|owner| owner.network).map(|network| format!("{NETWORK_LABEL}={network}"));
         let workspace =
             owner.and_then(|owner| owner.workspace).map(|workspace| format!("{WORKSPACE_LABEL}={workspace}"));
-        let labels = [format!("{CACHE_LABEL}={cache}"), format!("{USER_LABEL}={}", spec.uid)];
+        let labels = [format!("{CACHE_LABEL}={cache}"), format!("{USER}={}", spec.uid)];
         let labels: Vec<String> = labels.into_iter().chain(network).chain(workspace).collect();
         Step::Run(docker::create_volume(volume, &labels))
     };

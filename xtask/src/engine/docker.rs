@@ -1,5 +1,6 @@
 //! Every command line of the Docker client that this tool runs. Pure: the command that is shown is the command that runs.
 
+use crate::engine::own::{SMOKE, Smoke, USER};
 use crate::spec::denials::Denials;
 use crate::spec::insider::Insider;
 use crate::step::Command;
@@ -56,6 +57,12 @@ pub(crate) fn labelled(label: &str) -> Command {
     docker(["ps", "--all", "--format", "{{.Names}}", "--filter", &format!("label={label}")])
 }
 
+/// The containers of this user's smoke tests, running or not, a line each for [`Smoke::read`].
+pub(crate) fn smokes(uid: u32) -> Command {
+    let own = [format!("label={USER}={uid}"), format!("label={SMOKE}")].map(|label| ["--filter".to_owned(), label]);
+    docker(["ps", "--all", "--no-trunc", "--format", &Smoke::format()]).args(own.concat())
+}
+
 /// The processes of a container; `alive` reads the answer.
 pub(crate) fn top(container: &str) -> Command {
     docker(["top", container, "-eo", "pid,ppid,etimes,args"])
@@ -88,13 +95,13 @@ pub(crate) fn remove_network(name: &str) -> Command {
 
 /// Starts a container that was created, and waits for its end; its output becomes the output of this command.
 pub(crate) fn start_attached(container: &str) -> Command {
-    docker(["start", "--attach", container])
+    docker(["start", "--attach", container]).tied()
 }
 
 /// Runs a program in a new container that has no network and no capability, and is removed at its end. The caller adds
 /// options, the image and the program.
 pub(crate) fn run_apart() -> Command {
-    docker(["run", "--rm", "--network", "none", "--cap-drop", "ALL"])
+    docker(["run", "--rm", "--network", "none", "--cap-drop", "ALL"]).tied()
 }
 
 /// Tells the init of a container something.

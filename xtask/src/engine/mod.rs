@@ -13,6 +13,7 @@ mod facts;
 pub(crate) mod inspect;
 pub(crate) mod install;
 pub(crate) mod launcher;
+pub(crate) mod own;
 pub(crate) mod provide;
 pub(crate) mod pulse;
 pub(crate) mod refuse;

@@ -4,6 +4,7 @@ pub(crate) mod here;
 mod inputs;
 pub(crate) mod one_shot;
 mod output;
+mod swept;
 
 use crate::context::Context;
 use crate::engine::{Engine, errors};
