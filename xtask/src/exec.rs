@@ -229,20 +229,6 @@ pub(crate) fn run(command: &Command) -> Result<()> {
     }
 }
 
-/// Runs steps in order and stops at the first that fails, as [`all`]; what a program of them says of its failure is part of
-/// the error too. For programs that have no progress to show.
-pub(crate) fn told(steps: &[Step]) -> Result<()> {
-    steps.iter().try_for_each(|step| match step {
-        Step::Run(command) => {
-            ui::echo(command);
-            let output = capture(command)?;
-            output.stdout.lines().for_each(ui::say);
-            if output.ok() { Ok(()) } else { Err(exit_error(&command.to_string(), output.code, &output.stderr)) }
-        }
-        Step::Note(_) | Step::CreateDir { .. } | Step::WriteFile { .. } | Step::Remove { .. } => one(step),
-    })
-}
-
 /// Whether a child failed because of a signal that is for this process too: a key in the terminal may reach the child first,
 /// also one that has only just left this process's group.
 fn cut_off(status: ExitStatus) -> bool {

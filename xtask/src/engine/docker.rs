@@ -88,9 +88,26 @@ pub(crate) fn remove(container: &str) -> Command {
     docker(["container", "rm", "--force", "--volumes", container]).timeout(60)
 }
 
-/// Removes a network; a missing one is fine.
-pub(crate) fn remove_network(name: &str) -> Command {
-    docker(["network", "rm", "--force", name]).timeout(30)
+/// What Compose adds to a project's name for its network.
+pub(crate) const DEFAULT_NETWORK: &str = "_default";
+
+/// The networks that Compose made, a line each: the id, the name, the project that it was made for.
+pub(crate) fn networks() -> Command {
+    let format = format!("{{{{.ID}}}}\t{{{{.Name}}}}\t{{{{.Label \"{PROJECT}\"}}}}");
+    docker(["network", "ls", "--no-trunc", "--format", &format, "--filter", &format!("label={PROJECT}")])
+}
+
+/// The ids of the containers of a project of Compose's, running or not.
+pub(crate) fn of_project(project: &str) -> Command {
+    docker(["ps", "--all", "--quiet", "--filter", &format!("label={PROJECT}={project}")])
+}
+
+/// Compose's own label of all that it makes.
+const PROJECT: &str = "com.docker.compose.project";
+
+/// Removes a network, by its id; a missing one is fine.
+pub(crate) fn remove_network(id: &str) -> Command {
+    docker(["network", "rm", "--force", id]).timeout(30)
 }
 
 /// Starts a container that was created, and waits for its end; its output becomes the output of this command.
@@ -225,6 +242,11 @@ pub(crate) fn images() -> Command {
     docker(["image", "ls", "--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}"])
 }
 
+/// Those among them with a label.
+pub(crate) fn images_with(label: &str) -> Command {
+    images().args(["--filter", &format!("label={label}")])
+}
+
 /// A property of an image, chosen by a Go template. The exit code is 1 where there is no such image.
 pub(crate) fn image(format: &str, reference: &str) -> Command {
     docker(["image", "inspect", "--format", format, reference])
@@ -248,9 +270,10 @@ pub(crate) fn create_volume(name: &str, labels: &[String]) -> Command {
     docker(["volume", "create"]).args(labels).arg(name).timeout(30)
 }
 
-/// The names of all volumes that have this in their name.
+/// The volumes that have this in their name, a line each: the name, and whose it is by its label.
 pub(crate) fn volumes(part: &str) -> Command {
-    docker(["volume", "ls", "--format", "{{.Name}}", "--filter", &format!("name={part}")])
+    let format = format!("{{{{.Name}}}}\t{{{{.Label \"{USER}\"}}}}");
+    docker(["volume", "ls", "--format", &format, "--filter", &format!("name={part}")])
 }
 
 /// For each container, whether it runs or not, its name and the volumes that it has mounted, in a line with commas between.

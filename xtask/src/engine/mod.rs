@@ -17,6 +17,7 @@ pub(crate) mod own;
 pub(crate) mod provide;
 pub(crate) mod pulse;
 pub(crate) mod refuse;
+pub(crate) mod removal;
 pub(crate) mod running;
 pub(crate) mod sockets;
 

@@ -5,7 +5,8 @@ use super::{SmokeRun, Wish, interrupted, swept};
 use crate::context::{self, Context};
 use crate::engine::compose::one_shot::OneShot;
 use crate::engine::inspect::Container;
-use crate::engine::{self, docker, errors, running};
+use crate::engine::running::{self, Taken};
+use crate::engine::{self, docker, errors};
 use crate::error::{Kind, failed, host};
 use crate::image::build;
 use crate::life::show_settings;
@@ -164,7 +165,7 @@ struct Made<'a> {
 
 impl Drop for Made<'_> {
     fn drop(&mut self) {
-        if !running::take_back(&self.one.name, &self.one.name) {
+        if !running::take_back(Taken::This(&self.one.name), &self.one.name) {
             ui::warn(format_args!("`{0}` could not be removed: run `docker rm -f {0}`", self.one.name));
         }
         if let Some(dir) = self.one.file.parent() {

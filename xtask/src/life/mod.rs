@@ -21,6 +21,7 @@ mod leftovers;
 mod locks;
 mod native;
 mod neighbours;
+mod networks;
 mod plan;
 mod ready;
 mod record;
@@ -35,6 +36,7 @@ mod standing;
 mod start;
 pub(crate) mod status;
 mod used;
+mod volumes;
 mod wanted;
 
 #[cfg(any(test, fuzzing))]

@@ -12,9 +12,9 @@ use crate::engine::running::Existing;
 use crate::engine::{caches, compose, docker};
 use crate::exec;
 use crate::gpu::smi;
-use crate::life::down::caches_of;
 use crate::life::leftovers::Leftover;
 use crate::life::used::{self, Used};
+use crate::life::volumes::caches_of;
 use crate::life::{find, session};
 use crate::obeyed::Undecided;
 use crate::outside;
@@ -134,7 +134,7 @@ impl Status {
         let uid = User::read().uid;
         let places = places::of(cx, &settings.workspace, uid);
         let container = compose::container_name(&places.project);
-        let (existing, caches) = exec::both(|| find(&container), || caches_of(uid));
+        let (existing, caches) = exec::both(|| find(&container), || caches_of(uid).map(|known| known.own));
         let existing = existing?;
         places.known(&settings.workspace, existing.is_some())?;
         let state = match &existing {
