@@ -25,6 +25,7 @@ mod planted;
 mod project;
 mod refusals;
 mod review;
+mod shared;
 mod silent;
 mod smoke;
 mod smoke_inside;
