@@ -5,7 +5,8 @@ mod beside;
 pub(crate) use beside::beside;
 
 use super::changes::{Decision, When};
-use super::networks;
+use super::elsewhere::Elsewhere;
+use super::networks::{self, networks_of};
 use super::reopen::reopen;
 use super::volumes::caches_of;
 use crate::codex::login;
@@ -68,6 +69,12 @@ impl Removal {
         let settings = settings::load_without_data(cx, flags)?;
         let uid = User::read().uid;
         let places = places::of(cx, &settings.workspace, uid);
+        if let Some(elsewhere) = Elsewhere::of(cx, &settings.workspace, uid)? {
+            match dry_run {
+                true => elsewhere.steps().iter().for_each(ui::planned),
+                false => elsewhere.end()?,
+            }
+        }
         let lock = (!dry_run && places.dir.exists()).then(|| lock(&places)).transpose()?;
         let container = find(&compose::container_name(&places.project))?;
         places.known(&settings.workspace, container.is_some())?;
@@ -264,12 +271,6 @@ fn commits(workspace: &Path, places: &Places, stop: &dyn Fn() -> bool) -> Vec<St
             "`{dir}` may hold commits that only the sandbox has, and they cannot be read: {err:#}"
         ))]
     })
-}
-
-/// The ids of the networks of a project; there is none where no container had one.
-pub(super) fn networks_of(project: &str) -> Result<Vec<String>> {
-    let networks = removal::networks(project)?.into_iter().filter(|network| network.project == project);
-    Ok(networks.map(|network| network.id).collect())
 }
 
 /// Which of the caches another container than this workspace's has mounted, as a line: the engine removes none of those.

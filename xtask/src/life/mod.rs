@@ -9,6 +9,7 @@ pub(crate) mod changes;
 pub(crate) mod down;
 mod dry_run;
 mod early;
+mod elsewhere;
 mod enter;
 mod exec_command;
 mod gather;

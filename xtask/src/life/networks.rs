@@ -21,3 +21,9 @@ pub(super) fn sweep(cx: &Context, own: &Places) -> Result<Vec<String>> {
     }
     Ok(swept)
 }
+
+/// The ids of the networks of a project; there is none where no container had one.
+pub(super) fn networks_of(project: &str) -> Result<Vec<String>> {
+    let networks = removal::networks(project)?.into_iter().filter(|network| network.project == project);
+    Ok(networks.map(|network| network.id).collect())
+}

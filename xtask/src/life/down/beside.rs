@@ -1,12 +1,12 @@
 //! Ends a sandbox beside a file system that does not answer: no file is touched, neither the workspace's nor the state
 //! folder's.
 
-use super::networks_of;
 use crate::answers::{Silent, What};
 use crate::context::{Context, resolved};
 use crate::engine::{compose, docker, removal};
 use crate::error::{Failure, flatten};
 use crate::life::find;
+use crate::life::networks::networks_of;
 use crate::spec::places;
 use crate::spec::settings::Settings;
 use crate::user::User;
