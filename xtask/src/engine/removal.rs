@@ -109,6 +109,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_gone_counts_as_removed_and_what_stays_does_not() {
+        let said = |code, stderr: &str| Output { code, stdout: String::new(), stderr: stderr.to_owned() };
+        for gone in [
+            "Error response from daemon: No such container: n",
+            "Error response from daemon: network 0a not found",
+            "Error: No such network: n",
+        ] {
+            assert!(is_done(&said(1, gone)), "{gone}");
+        }
+        for stays in [
+            "Error response from daemon: removal of container 0a is already in progress",
+            "Error response from daemon: error while removing network: network n has active endpoints",
+            "Cannot connect to the Docker daemon",
+        ] {
+            assert!(!is_done(&said(1, stays)), "{stays}");
+            assert_eq!(errors::is_being_removed(stays), stays.contains("in progress"));
+        }
+    }
+
+    #[test]
     fn a_network_is_known_by_its_label_and_not_by_its_name() {
         let own = Network { id: "0a".into(), project: "codex-sandbox-w-0a1b2c3d".into() };
         assert_eq!(Network::read("0a\tcodex-sandbox-w-0a1b2c3d_default\tcodex-sandbox-w-0a1b2c3d"), Some(own));

@@ -130,6 +130,24 @@ mod tests {
         assert!(crate::error::render(&err).contains("denied") && crate::error::render(&err).contains("hint: "));
     }
 
+    #[test]
+    fn a_container_of_another_workspace_or_user_is_not_this_one() {
+        let spec = crate::proof::fixture::spec();
+        let name = |workspace: &str, uid| {
+            compose::container_name(&format!("{PROJECT}{}", places::key(std::path::Path::new(workspace), uid)))
+        };
+        let workspace = spec.mount(&Role::Workspace).unwrap().source.display().to_string();
+        assert_eq!(is_of_another(&name(&workspace, spec.uid), &spec), None);
+        for other in [name("/other", spec.uid), name(&workspace, spec.uid + 1), "mine".to_owned()] {
+            let answer = serde_json::json!([{
+                "Id": "a", "State": {"Running": true},
+                "Config": {"Labels": {SPEC_LABEL: serde_json::json!(spec).to_string()}},
+            }]);
+            let err = parse(&other, 0, &answer.to_string(), "").unwrap_err();
+            assert!(err.to_string().contains("is not this workspace's"), "{err}");
+        }
+    }
+
     /// The labels of a container of the first release.
     const FIRST: &str = include_str!("fixtures/labels-1.json");
 
