@@ -41,6 +41,8 @@ pub(crate) struct Command {
     pub(crate) timeout: Option<Duration>,
     /// What gives it longer, for the user to do.
     pub(crate) longer: Option<&'static str>,
+    /// Whether it ends with this process, also where that is killed.
+    pub(crate) tied: bool,
     /// The most bytes that are kept of what it says; past it the process is killed and the query fails.
     pub(crate) most: Option<usize>,
 }
@@ -100,6 +102,13 @@ impl Command {
     #[must_use]
     pub(crate) fn at_most(mut self, bytes: usize) -> Self {
         self.most = Some(bytes);
+        self
+    }
+
+    /// Lets it end with this process, however that ends: for work that nobody would wait for then.
+    #[must_use]
+    pub(crate) fn tied(mut self) -> Self {
+        self.tied = true;
         self
     }
 

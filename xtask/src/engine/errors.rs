@@ -128,14 +128,17 @@ const GARBLED: KnownError = host(
     "`docker info` must answer well; `docker context inspect` and DOCKER_HOST say who is asked; restart the engine",
 );
 
+/// The engine has no address range left for one more network.
+const NETWORKS: KnownError = host(
+    &["address pools have been fully subnetted", "available, non-overlapping ipv4 address pool"],
+    "the engine has no address range left for one more network (it has about thirty)",
+    "`docker network prune` removes the networks that nothing uses; or `--network none`, which needs none; more ranges: \
+     `default-address-pools` in the engine's settings",
+);
+
 /// What the engine lacks: it says so in these words of its kernel and of its libraries.
 const EXHAUSTED: &[KnownError] = &[
-    host(
-        &["address pools have been fully subnetted", "available, non-overlapping ipv4 address pool"],
-        "the engine has no address range left for one more network (it has about thirty)",
-        "`docker network prune` removes the networks that nothing uses; or `--network none`, which needs none; more ranges: \
-         `default-address-pools` in the engine's settings",
-    ),
+    NETWORKS,
     host(
         &["too many open files", "inotify"],
         "the engine may open no more files or inotify watches",
@@ -219,6 +222,21 @@ pub(crate) fn is_denied(stderr: &str) -> bool {
 /// Whether the client said that there is no container of that name.
 pub(crate) fn is_no_container(stderr: &str) -> bool {
     says(stderr, "no such container")
+}
+
+/// Whether the engine has no address range left for one more network.
+pub(crate) fn wants_networks(stderr: &str) -> bool {
+    NETWORKS.is_in(stderr)
+}
+
+/// Whether it was said of a removal that there is nothing to be removed.
+pub(crate) fn is_gone(stderr: &str) -> bool {
+    is_no_container(stderr) || says(stderr, "no such network") || (says(stderr, "network") && says(stderr, "not found"))
+}
+
+/// Whether it was said of a removal that somebody else is at it: the thing is still there.
+pub(crate) fn is_being_removed(stderr: &str) -> bool {
+    says(stderr, "is already in progress")
 }
 
 /// Whether the client said that there is no image of that name.

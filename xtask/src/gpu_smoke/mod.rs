@@ -4,6 +4,7 @@ pub(crate) mod here;
 mod inputs;
 pub(crate) mod one_shot;
 mod output;
+mod swept;
 
 use crate::answers::{self, Asked, What};
 use crate::context::Context;
