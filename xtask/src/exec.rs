@@ -15,12 +15,14 @@
 
 mod child;
 mod kept;
+mod lifeline;
 mod talk;
 mod until;
 mod watch;
 
 pub(crate) use child::end_all;
 use child::{Child, Group};
+use lifeline::Pulse;
 pub(crate) use kept::{End, follow};
 pub(crate) use talk::{Next, Talk, Wish, talk};
 pub(crate) use until::until;
@@ -200,6 +202,7 @@ fn exit_error(command: &str, code: i32, stderr: &str) -> anyhow::Error {
 /// Runs a command that the user should see: echoed first, its output passes through to standard error.
 pub(crate) fn run(command: &Command) -> Result<()> {
     ui::echo(command);
+    let mut pulse = Pulse::of(command)?;
     let child = Child::start(command, &without_input(command)?.stdout_to_stderr(), Group::Ours)?;
     let bound = command.timeout.unwrap_or(WORK_BOUND);
     let deadline = Instant::now() + bound;
@@ -213,6 +216,10 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         if signals::asked() {
             child.end()?;
             return Err(interrupted("interrupted").into());
+        }
+        if let Err(silent) = pulse.beat() {
+            child.end()?;
+            return Err(silent);
         }
         if Instant::now() >= deadline {
             child.end()?;

@@ -77,7 +77,7 @@ pub fn main() -> ExitCode {
                 // Whatever an error says that came of a signal: it was the signal.
                 let err = match signals::asked() {
                     true => error::interrupted("interrupted").into(),
-                    false => engine::errors::explained(err),
+                    false => engine::errors::explained(err, engine::pulse::answers),
                 };
                 ui::say(error::render(&err).trim_end());
                 ExitCode::from(error::exit_code(&err))

@@ -2,6 +2,8 @@
 //! Most faults come from a relay before the engine of the machine, which is never touched.
 
 mod bench;
+mod exhausted;
+mod real;
 
 use crate::support::relay::Answer::{Closed, Error, Garbage, Gone, Huge, Late, Never, Truncated};
 use bench::Fault::{Engine, GroupSignal, Signal, SignalAfter};

@@ -1,12 +1,14 @@
 //! Every command line of the Docker client that this tool runs. Pure: the command that is shown is the command that runs.
 
+use crate::engine::pulse;
 use crate::spec::denials::Denials;
 use crate::spec::insider::Insider;
 use crate::step::Command;
 use std::path::Path;
 
+/// Every command of the client is ended where the engine answers nobody any more.
 fn docker<S: Into<String>>(words: impl IntoIterator<Item = S>) -> Command {
-    Command::new("docker").args(words)
+    Command::new("docker").args(words).lifeline(pulse::lifeline())
 }
 
 // -- the engine itself -----------------------------------------------------------------------------------------------
@@ -18,7 +20,7 @@ pub(crate) fn version() -> Command {
 
 /// Whether the engine answers, by its version.
 pub(crate) fn server_version() -> Command {
-    docker(["version", "--format", "{{.Server.Version}}"])
+    Command::new("docker").args(["version", "--format", "{{.Server.Version}}"])
 }
 
 /// The properties of the engine and of the client's plugins, as JSON.

@@ -6,7 +6,6 @@
 use super::group::WitnessGroup;
 use super::probe::ProbeRequest;
 use crate::engine::cgroup::{Cgroup, Process};
-use crate::engine::pulse;
 use crate::error::failed;
 use crate::exec::{self, End, Output};
 use anyhow::Result;
@@ -40,7 +39,7 @@ pub(crate) struct Reply {
 
 /// Asks the witness in a container in which no agent has run yet.
 pub(crate) fn first(request: &ProbeRequest, container: &str) -> Reply {
-    let answer = pulse::capture(&request.command(container)).and_then(|output| read(&output, container));
+    let answer = exec::capture(&request.command(container)).and_then(|output| read(&output, container));
     Reply { answer, alone: Alone::First }
 }
 
