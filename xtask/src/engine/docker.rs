@@ -23,6 +23,11 @@ pub(crate) fn server_version() -> Command {
     Command::new("docker").args(["version", "--format", "{{.Server.Version}}"])
 }
 
+/// The names of the parts of the engine that answer it, such as `containerd`, a line each.
+pub(crate) fn parts() -> Command {
+    Command::new("docker").args(["version", "--format", "{{range .Server.Components}}{{println .Name}}{{end}}"])
+}
+
 /// The properties of the engine and of the client's plugins, as JSON.
 pub(crate) fn info() -> Command {
     docker(["info", "--format", "{{json .}}"])

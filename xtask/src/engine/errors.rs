@@ -172,15 +172,18 @@ pub(crate) fn full(failed: &str, dir: &Path, free: u64) -> Failure {
 /// a program inside: where these sound like an engine that has gone, it is asked whether it `answers`.
 pub(crate) fn explained(err: anyhow::Error, answers: impl FnOnce() -> bool) -> anyhow::Error {
     let failure = flatten(&err);
-    if failure.kind == Kind::Failed && GONE.is_in(&format!("{err:#}")) && !answers() {
-        return Failure { kind: Kind::Host, ..failure }.hint(GONE.advice()).into();
-    }
     let text = &err.root_cause().to_string();
     let of_client = text.strip_prefix('`').is_some_and(|command| {
         command.split("` ").next().is_some_and(|command| command.contains("docker "))
             && !command.contains("docker exec ")
     });
-    if failure.kind != Kind::Failed || !of_client {
+    if failure.kind != Kind::Failed {
+        return err;
+    }
+    if (of_client || GONE.is_in(&format!("{err:#}"))) && !answers() {
+        return Failure { kind: Kind::Host, ..failure }.hint(GONE.advice()).into();
+    }
+    if !of_client {
         return err;
     }
     // Work that says itself how to give it longer may take long, and is no sign of an engine that hangs; a query may not.
@@ -227,6 +230,11 @@ pub(crate) fn is_denied(stderr: &str) -> bool {
 /// Whether the client said that there is no container of that name.
 pub(crate) fn is_no_container(stderr: &str) -> bool {
     says(stderr, "no such container")
+}
+
+/// Whether the engine said that its containerd knows nothing of a container that runs.
+pub(crate) fn is_no_task(stderr: &str) -> bool {
+    says(stderr, "task ") && says(stderr, "not found")
 }
 
 /// Whether the client said that there is no image of that name.

@@ -7,6 +7,7 @@ use crate::error::failed;
 use crate::spec::Spec;
 use crate::{exec, signals};
 use anyhow::Result;
+use std::path::Path;
 use std::time::Duration;
 
 /// A container that this tool created.
@@ -38,6 +39,15 @@ pub(crate) fn parse(name: &str, code: i32, stdout: &str, stderr: &str) -> Result
     })?;
     let spec = Spec::read(label);
     Ok(Some(Existing { id: container.id.clone(), up: container.state.running, spec, container }))
+}
+
+/// Whether a container that the engine calls running has ended while its containerd was away, which nobody has told the
+/// engine. It is asked only where this host does not see the container's init.
+pub(crate) fn is_lost(container: &Container) -> bool {
+    let seen = container.init().is_some_and(|pid| Path::new("/proc").join(pid.to_string()).exists());
+    container.state.running
+        && !seen
+        && exec::capture(&docker::top(&container.id)).is_ok_and(|said| !said.ok() && errors::is_no_task(&said.stderr))
 }
 
 /// How often a container is looked for that the engine may still make, though who asked for it was ended.
