@@ -200,9 +200,15 @@ fn say(client: &mut UnixStream, answer: Answer) {
             head("500 Internal Server Error", body.len()) + &body
         }
         Answer::Huge => head("200 OK", 1 << 30) + "[\"",
-        Answer::Never | Answer::Gone | Answer::Closed | Answer::Late | Answer::Held | Answer::HeldUp | Answer::HeldBack => {
+        Answer::Never
+        | Answer::Gone
+        | Answer::Closed
+        | Answer::Late
+        | Answer::Held
+        | Answer::HeldUp
+        | Answer::HeldBack => {
             return;
-        },
+        }
     };
     let mut going = client.write_all(text.as_bytes()).is_ok();
     let (mut left, piece) = (if answer == Answer::Huge { 1 << 30 } else { 0_usize }, vec![b'a'; 1 << 20]);

@@ -59,13 +59,13 @@ impl SecondEngine {
         let holder = holder.stdin(Stdio::null()).spawn().expect("its namespaces");
         let own_ns = |name: &str| fs::read_link(format!("/proc/self/ns/{name}")).expect("an own namespace");
         proc::wait_for("the namespaces of the second engine", 20, || {
-            let has = |name| fs::read_link(format!("/proc/{}/ns/{name}", holder.id())).is_ok_and(|ns| ns != own_ns(name));
+            let has =
+                |name| fs::read_link(format!("/proc/{}/ns/{name}", holder.id())).is_ok_and(|ns| ns != own_ns(name));
             (has("net") && has("mnt")).then_some(())
         });
         let host = format!("unix://{}", dir.join("docker.sock").display());
         let path = path.iter().map(|path| path.to_path_buf()).collect();
-        let mut second =
-            SecondEngine { dir, host, holder, containerd: None, dockerd: None, root, path, _lock: lock };
+        let mut second = SecondEngine { dir, host, holder, containerd: None, dockerd: None, root, path, _lock: lock };
         second.restart();
         // Of a test that was killed.
         let left = second.docker(&["ps", "--all", "--quiet"]);
@@ -189,6 +189,14 @@ impl SecondEngine {
     fn log(&self) -> String {
         fs::read_to_string(self.dir.join("log")).unwrap_or_default()
     }
+}
+
+/// The beginning of the image's Dockerfile, up to its base: a second engine reaches no network, and has no layers of a build.
+pub(crate) fn short_dockerfile(place: &Place) -> String {
+    let text = place.read("repo/docker/Dockerfile");
+    let end = text.find("\nFROM ").expect("a base") + 1;
+    let line = text[end..].find('\n').map_or(text.len(), |length| end + length);
+    text[..line].to_owned()
 }
 
 /// Where a second engine of this place looks for CDI specifications.

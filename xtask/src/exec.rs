@@ -22,8 +22,9 @@ mod watch;
 
 pub(crate) use child::end_all;
 use child::{Child, Group};
-use lifeline::Pulse;
 pub(crate) use kept::{End, follow};
+use lifeline::Pulse;
+pub(crate) use lifeline::doubt;
 pub(crate) use talk::{Next, Talk, Wish, talk};
 pub(crate) use until::until;
 pub(crate) use watch::{has_ended, process_tree, watch};

@@ -5,7 +5,7 @@ use crate::support::place::Place;
 use crate::support::proc;
 use crate::support::run::{Run, Xtask};
 use crate::support::sandbox::Sandbox;
-use crate::support::second_engine::SecondEngine;
+use crate::support::second_engine::{SecondEngine, short_dockerfile};
 use std::fs;
 use std::path::Path;
 
@@ -55,10 +55,11 @@ fn a_sandbox_takes_one_network_and_none_without_one_and_an_engine_without_a_rang
     task(&second, &engine, ENTER).ok();
 }
 
-/// Fills a file system until so many bytes are left.
+/// Fills a file system until so many bytes are left, or all of it.
 fn fill(dir: &Path, left: u64) -> std::path::PathBuf {
     let file = dir.join("filled");
-    let script = "n=$(($(df --output=avail -B1 \"$1\" | tail -n 1) - $3)); fallocate -l $n \"$2\"";
+    let script = "n=$(($(df --output=avail -B1 \"$1\" | tail -n 1) - ($3 ? $3 : 32 << 20))); fallocate -l $n \"$2\"
+        if [ $3 = 0 ]; then cat /dev/zero >> \"$2\" 2>/dev/null; head -c 4096 /dev/zero > \"$2.rest\" 2>/dev/null; rm -f \"$2.rest\"; fi; true";
     let (dir, name) = (dir.display().to_string(), file.display().to_string());
     proc::output("bash", ["-c", script, "bash", &dir, &name, &left.to_string()]);
     file
@@ -81,7 +82,7 @@ fn an_engine_whose_disk_is_full_is_told_and_works_once_there_is_room() {
     task(&sandbox, &engine, ENTER).ok();
     task(&sandbox, &engine, &["down", "--yes"]).ok();
     // A build is refused before it begins where there is too little room, and told where the disk is full in the midst of it.
-    let dockerfile = place.read("repo/docker/Dockerfile");
+    let dockerfile = short_dockerfile(&place);
     let image = |line: &str| {
         place.write("repo/docker/Dockerfile", format!("{dockerfile}\n{line}\n"));
         Xtask::at(&place).args(["image", "--cpu"]).with_network().env("DOCKER_HOST", &engine.host).within(400).run()

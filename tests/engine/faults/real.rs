@@ -69,7 +69,10 @@ impl Held {
         let next = self.task(stage.task).run();
         let now = self.containers(engine);
         if next.code != Some(0) || left > 1 || now > 1 {
-            *wrong += &format!("{}: the next call: {:?} with {left} then {now} containers: {}\n", stage.name, next.code, next.stderr);
+            *wrong += &format!(
+                "{}: the next call: {:?} with {left} then {now} containers: {}\n",
+                stage.name, next.code, next.stderr
+            );
         }
         let kept = fs::read_to_string(self.sandbox.workspace().join("kept.txt"));
         let mut files = listed(&self.sandbox.workspace());
@@ -92,7 +95,8 @@ impl Held {
 fn all(part: Part, signal: &'static str, rows: &[Row]) {
     let place = Place::new();
     let mut engine = SecondEngine::start(&place, &[]);
-    let (mut wrong, mut table) = (String::new(), String::from("| stage | fault | exit | s | left |\n| --- | --- | --- | --- | --- |\n"));
+    let (mut wrong, mut table) =
+        (String::new(), String::from("| stage | fault | exit | s | left |\n| --- | --- | --- | --- | --- |\n"));
     let mut held: Vec<Held> = rows.iter().map(|_| Held::new(&engine)).collect();
     held.iter_mut().zip(rows).for_each(|(held, Row(stage, ..))| held.begin(stage, &mut wrong));
     let unreached = held.iter().zip(rows).filter(|(held, _)| !held.relay.reached()).map(|(_, row)| row.0.name);

@@ -164,7 +164,8 @@ pub(crate) fn gone(stderr: &str) -> Failure {
 
 /// An engine whose disk was seen to be full after something of it failed; `free` are bytes.
 pub(crate) fn full(failed: &str, dir: &Path, free: u64) -> Failure {
-    Failure::new(Kind::Host, format!("{failed}, and `{}` has {} MiB left", dir.display(), free >> 20)).hint(FULL.advice())
+    Failure::new(Kind::Host, format!("{failed}, and `{}` has {} MiB left", dir.display(), free >> 20))
+        .hint(FULL.advice())
 }
 
 /// The error of a task as it is shown: one that comes of the engine's own trouble is this host's matter, and says what

@@ -27,7 +27,9 @@ pub(crate) fn silent(silence: &Silence, local: &Local) -> Failure {
         Silence::NoClient => local.distro.without("docker"),
         Silence::NoAnswer { endpoint, .. } if remote(endpoint) => is_remote(endpoint),
         Silence::NoAnswer { said, .. } => no_answer(said, local),
-        Silence::Odd(why) => host(why.clone()).hint("`docker version` and `docker info` must answer; restart the engine"),
+        Silence::Odd(why) => {
+            host(why.clone()).hint("`docker version` and `docker info` must answer; restart the engine")
+        }
     }
 }
 

@@ -15,10 +15,16 @@ const QUIET: Duration = Duration::from_secs(6);
 const BOUND: u64 = 8;
 
 /// The same of one that has not answered the last time: each further command would wait for its own bound.
-const AGAIN: u64 = 2;
+const AGAIN: u64 = 3;
 
-/// Whether the last question was not answered. There is one server: the engine.
+/// Whether the last question was not answered, or it is doubted that the next one will be. There is one server: the engine.
 static SILENT: AtomicBool = AtomicBool::new(false);
+
+/// From now on the server is asked before the next command that waits for it: the user wants an end, and what is still to be
+/// done must not wait for an engine that hangs.
+pub(crate) fn doubt() {
+    SILENT.store(true, Ordering::Relaxed);
+}
 
 /// Whether the server of this command answers now.
 fn answers(lifeline: &Lifeline) -> bool {
@@ -77,4 +83,31 @@ fn silent(command: &Command, what: &str) -> Failure {
     let (said, remedy) = command.lifeline.as_ref().map_or(("", ""), |lifeline| (lifeline.silent, lifeline.remedy));
     // A question that was cut off by a signal is told as that by whoever shows the error.
     host(format!("{said}: `{command}` {what}")).hint(remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::error;
+    use crate::exec;
+    use crate::step::{Command, Lifeline};
+
+    #[test]
+    fn a_command_is_ended_where_its_server_does_not_answer_and_the_next_is_not_started() {
+        let asks = |question: &str| {
+            let question = Command::new(question);
+            let lifeline = Lifeline { question, silent: "it is silent", remedy: "wake it" };
+            Command::new("sleep").arg("6000").timeout(6000).lifeline(lifeline)
+        };
+        for run in [exec::run, |command: &Command| exec::capture(command).map(drop)] {
+            let err = run(&asks("false")).unwrap_err();
+            assert_eq!(error::exit_code(&err), 3);
+            assert!(error::render(&err).starts_with("error: it is silent: `sleep 6000` was "), "{err:#}");
+            assert!(error::render(&err).contains("hint: wake it"), "{err:#}");
+        }
+        let err = exec::capture(&asks("false")).unwrap_err();
+        assert!(err.to_string().ends_with("was not started"), "{err:#}");
+        // One that answers again.
+        let command = Command { args: vec!["0".into()], ..asks("true") };
+        assert!(exec::capture(&command).unwrap().ok());
+    }
 }

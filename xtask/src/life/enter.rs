@@ -103,6 +103,7 @@ impl Running<'_> {
         lent.take_back();
         let code = code?;
         if signals.end() {
+            exec::doubt();
             reap(entrance, Whose::Agents, &mark);
         }
         if held_up.is_some() {
