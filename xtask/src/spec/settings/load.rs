@@ -16,15 +16,7 @@ pub(crate) const FILES: [&str; 2] = [LOCAL_FILE, "sandbox.yaml"];
 /// # Errors
 /// An unreadable or invalid file, or a wrong value (exit code 2).
 pub fn load(cx: &Context, flags: &Flags) -> Result<Settings> {
-    let mut layers = Vec::new();
-    for name in FILES {
-        layers.extend(layer(cx, name)?);
-    }
-    let settings = resolve(cx, flags, &layers)?;
-    answers::demand(&settings.paths(cx))?;
-    no_file(&settings)?;
-    known_memory(cx, &settings)?;
-    Ok(settings)
+    load_where(cx, flags, |_| true)
 }
 
 /// As [`load`], for who can do without the data sets.
@@ -32,13 +24,18 @@ pub fn load(cx: &Context, flags: &Flags) -> Result<Settings> {
 /// # Errors
 /// See [`load`]; that a data set does not answer is none.
 pub(crate) fn load_without_data(cx: &Context, flags: &Flags) -> Result<Settings> {
+    load_where(cx, flags, |what| what != What::Dataset)
+}
+
+/// The same, where only paths of such a kind have to answer.
+fn load_where(cx: &Context, flags: &Flags, needed: impl Fn(What) -> bool) -> Result<Settings> {
     let mut layers = Vec::new();
     for name in FILES {
         layers.extend(layer(cx, name)?);
     }
     let settings = resolve(cx, flags, &layers)?;
     let silent = answers::silent(&settings.paths(cx))?;
-    answers::first(silent.into_iter().filter(|silent| silent.what != What::Dataset).collect())?;
+    answers::first(silent.into_iter().filter(|silent| needed(silent.what)).collect())?;
     no_file(&settings)?;
     known_memory(cx, &settings)?;
     Ok(settings)
