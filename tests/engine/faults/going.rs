@@ -6,6 +6,7 @@ use crate::support::run::Xtask;
 use crate::support::sandbox::Sandbox;
 use crate::support::second_engine::{Part, SecondEngine, short_dockerfile};
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -25,7 +26,7 @@ impl Going {
     }
 
     fn says(&mut self, text: &str) {
-        std::io::Write::write_all(self.child.stdin.as_mut().expect("a pipe"), text.as_bytes()).expect("its input");
+        self.child.stdin.as_mut().expect("a pipe").write_all(text.as_bytes()).expect("its input");
     }
 
     fn signal(&self, name: &str) {
@@ -83,7 +84,11 @@ fn a_session_whose_engine_goes_says_so_and_the_next_one_works() {
         to_call.into_iter().for_each(|name| call.signal(name));
         let since = std::time::Instant::now();
         let (code, said) = call.end();
-        eprintln!("| the session | {what} {to_call:?} | {code:?} | {:.1} |", since.elapsed().as_secs_f32());
+        let _ = writeln!(
+            std::io::stderr(),
+            "| the session | {what} {to_call:?} | {code:?} | {:.1} |",
+            since.elapsed().as_secs_f32()
+        );
         assert!(code.is_some_and(|code| codes.contains(&code)) && said.contains(says), "{what}: {code:?}\n{said}");
         assert!(to_call.is_some() || !said.contains("keeps running;"), "{what}:\n{said}");
         assert!(!said.contains("panicked"), "{what}:\n{said}");
@@ -124,7 +129,11 @@ fn a_build_whose_engine_goes_says_so_and_the_next_one_works() {
         }
         let since = std::time::Instant::now();
         let (code, said) = call.end();
-        eprintln!("| image | {part:?} {signal} | {code:?} | {:.1} |", since.elapsed().as_secs_f32());
+        let _ = writeln!(
+            std::io::stderr(),
+            "| image | {part:?} {signal} | {code:?} | {:.1} |",
+            since.elapsed().as_secs_f32()
+        );
         assert!(
             code == Some(3) && said.contains(says) && said.contains("hint: "),
             "{part:?} {signal}: {code:?}\n{said}"

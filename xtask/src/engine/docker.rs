@@ -1,14 +1,22 @@
 //! Every command line of the Docker client that this tool runs. Pure: the command that is shown is the command that runs.
 
-use crate::engine::pulse;
 use crate::spec::denials::Denials;
 use crate::spec::insider::Insider;
-use crate::step::Command;
+use crate::step::{Command, Lifeline};
 use std::path::Path;
 
 /// Every command of the client is ended where the engine answers nobody any more.
 fn docker<S: Into<String>>(words: impl IntoIterator<Item = S>) -> Command {
-    Command::new("docker").args(words).lifeline(pulse::lifeline())
+    Command::new("docker").args(words).lifeline(lifeline())
+}
+
+/// The engine asks containerd for its version on the way, so that both are seen.
+fn lifeline() -> Lifeline {
+    Lifeline {
+        question: server_version(),
+        silent: "the engine does not answer any more",
+        remedy: "restart the engine (`sudo systemctl restart docker`), then try again: the next call removes what is left",
+    }
 }
 
 // -- the engine itself -----------------------------------------------------------------------------------------------
