@@ -16,6 +16,7 @@
 mod child;
 mod half;
 mod kept;
+mod lifeline;
 mod talk;
 mod tied;
 mod until;
@@ -24,6 +25,8 @@ mod watch;
 pub(crate) use child::end_all;
 use child::{Child, Group};
 pub(crate) use kept::{End, follow};
+use lifeline::Pulse;
+pub(crate) use lifeline::doubt;
 pub(crate) use talk::{Next, Talk, Wish, talk};
 pub(crate) use tied::{become_tied, by_this_program as tie_by_this_program};
 pub(crate) use until::until;
@@ -222,6 +225,7 @@ fn exit_error(command: &str, code: i32, stderr: &str) -> anyhow::Error {
 /// Runs a command that the user should see: echoed first, its output passes through to standard error.
 pub(crate) fn run(command: &Command) -> Result<()> {
     ui::echo(command);
+    let mut pulse = Pulse::of(command)?;
     let child = Child::start(command, &without_input(command)?.stdout_to_stderr(), Group::Ours)?;
     let bound = command.timeout.unwrap_or(WORK_BOUND);
     let deadline = deadline(bound);
@@ -235,6 +239,10 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         if signals::asked() {
             child.end_or_leave(UNENDING)?;
             return Err(interrupted("interrupted").into());
+        }
+        if let Err(silent) = pulse.beat() {
+            child.end()?;
+            return Err(silent);
         }
         if Instant::now() >= deadline {
             child.end_or_leave(UNENDING)?;

@@ -91,7 +91,7 @@ fn ended(result: anyhow::Result<u8>) -> ExitCode {
             // Whatever an error says that came of a signal: it was the signal.
             let err = match signals::asked() {
                 true => error::interrupted("interrupted").into(),
-                false => error::of_the_disk(engine::errors::explained(err)),
+                false => error::of_the_disk(engine::errors::explained(err, engine::pulse::answers)),
             };
             ui::say(error::render(&err).trim_end());
             ExitCode::from(error::exit_code(&err))

@@ -3,11 +3,21 @@
 use crate::engine::own::{SMOKE, Smoke, USER};
 use crate::spec::denials::Denials;
 use crate::spec::insider::Insider;
-use crate::step::Command;
+use crate::step::{Command, Lifeline};
 use std::path::Path;
 
+/// Every command of the client is ended where the engine answers nobody any more.
 fn docker<S: Into<String>>(words: impl IntoIterator<Item = S>) -> Command {
-    Command::new("docker").args(words)
+    Command::new("docker").args(words).lifeline(lifeline())
+}
+
+/// The engine asks containerd for its version on the way, so that both are seen.
+fn lifeline() -> Lifeline {
+    Lifeline {
+        question: server_version(),
+        silent: "the engine does not answer any more",
+        remedy: "restart the engine (`sudo systemctl restart docker`), then try again: the next call removes what is left",
+    }
 }
 
 // -- the engine itself -----------------------------------------------------------------------------------------------
@@ -19,7 +29,12 @@ pub(crate) fn version() -> Command {
 
 /// Whether the engine answers, by its version.
 pub(crate) fn server_version() -> Command {
-    docker(["version", "--format", "{{.Server.Version}}"])
+    Command::new("docker").args(["version", "--format", "{{.Server.Version}}"])
+}
+
+/// The names of the parts of the engine that answer it, such as `containerd`, a line each.
+pub(crate) fn parts() -> Command {
+    Command::new("docker").args(["version", "--format", "{{range .Server.Components}}{{println .Name}}{{end}}"])
 }
 
 /// The properties of the engine and of the client's plugins, as JSON.

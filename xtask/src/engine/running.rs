@@ -8,6 +8,7 @@ use crate::spec::places::{self, PROJECT};
 use crate::spec::{Role, Spec};
 use crate::{exec, signals, text};
 use anyhow::Result;
+use std::path::Path;
 use std::time::Duration;
 
 /// A container that this tool created.
@@ -52,6 +53,15 @@ fn is_of_another(name: &str, spec: &Spec) -> Option<String> {
     let workspace = &spec.mount(&Role::Workspace)?.source;
     let its = compose::container_name(&format!("{PROJECT}{}", places::key(workspace, spec.uid)));
     (its != name).then(|| format!("it was made for the workspace `{}` of uid {}", text::path(workspace), spec.uid))
+}
+
+/// Whether a container that the engine calls running has ended while its containerd was away, which nobody has told the
+/// engine. It is asked only where this host does not see the container's init.
+pub(crate) fn is_lost(container: &Container) -> bool {
+    let seen = container.init().is_some_and(|pid| Path::new("/proc").join(pid.to_string()).exists());
+    container.state.running
+        && !seen
+        && exec::capture(&docker::top(&container.id)).is_ok_and(|said| !said.ok() && errors::is_no_task(&said.stderr))
 }
 
 /// How often a container is looked for that the engine may still make, though who asked for it was ended.

@@ -80,7 +80,8 @@ fn start(plan: Planned) -> Result<u8> {
     let said = exec::capture(&create)?;
     if !said.ok() {
         let why = errors::last_line(&said.stderr);
-        return match errors::find(&why).filter(|known| known.kind == Kind::Host) {
+        let known = errors::find(&why).filter(|known| known.kind == Kind::Host);
+        return match known.or_else(|| errors::trouble(&said.stderr)) {
             Some(known) => run.not_started(host(&why).hint(known.remedy)),
             None => Err(failed(format!("the container was not created: {why}"))
                 .hint("`cargo xtask gpu-smoke --dry-run` prints the Compose file")

@@ -1,8 +1,8 @@
 //! The image of a sandbox: what the engine has of it, and how it is built where it is missing or stale.
 
 use crate::context::Context;
-use crate::engine::{self, Engine, docker};
-use crate::error::failed;
+use crate::engine::{self, Engine, docker, errors, pulse};
+use crate::error::{Failure, Kind, failed, flatten};
 use crate::gpu::{self, GpuFacts};
 use crate::image::{INPUTS_LABEL, Inputs, REPOSITORY, base, command, read_files, reasons};
 use crate::scratch::{self, Scratch};
@@ -157,6 +157,10 @@ pub(crate) fn build(cx: &Context, settings: &Settings, state: &State, wishes: Wi
     for reason in state.reasons()? {
         ui::say(format_args!("image: {reason}"));
     }
+    run(cx, settings, state, wishes).map_err(|err| why(err, &engine))
+}
+
+fn run(cx: &Context, settings: &Settings, state: &State, wishes: Wishes) -> Result<()> {
     if !makes_base(settings, state, wishes) {
         return exec::all(&image_steps(cx, settings, state, wishes));
     }
@@ -185,6 +189,25 @@ pub(crate) fn build(cx: &Context, settings: &Settings, state: &State, wishes: Wi
     exec::all(&image_steps(cx, settings, &now, wishes))
 }
 
+/// The engine's disk is called full where it has less: what a step could not write, the engine has taken back by then.
+const FULL: u64 = 512 << 20;
+
+/// Why a build failed: its output went to the user, so that nothing is known of it here. The engine may have gone, or its disk
+/// may be full.
+fn why(err: anyhow::Error, engine: &Engine) -> anyhow::Error {
+    let failure = flatten(&err);
+    if failure.kind != Kind::Failed || !failure.remedies.is_empty() {
+        return err;
+    }
+    if !pulse::answers() {
+        return errors::gone(&failure.message).into();
+    }
+    match engine::free_bytes(&engine.root_dir).filter(|free| *free < FULL) {
+        None => err,
+        Some(free) => errors::full(&failure.message, &engine.root_dir, free).into(),
+    }
+}
+
 /// What the user is told before a build starts.
 fn note(settings: &Settings, state: &State) -> Step {
     let fetched = settings.base.is_some() && state.inputs.base_id.is_none();
@@ -196,11 +219,16 @@ fn note(settings: &Settings, state: &State) -> Step {
     })
 }
 
+/// That the engine's disk has too little room left for a build. A directory whose free space this user cannot read is no
+/// reason to refuse: the build itself will fail.
+fn room(engine: &Engine, settings: &Settings) -> Option<Failure> {
+    let free = engine::free_bytes(&engine.root_dir)?;
+    engine::low_room(&engine.root_dir, free, base::room(settings.base.as_deref()))
+}
+
 /// Fails where this host cannot build the image.
 fn check_host(engine: &Engine, cx: &Context, settings: &Settings, state: &State) -> Result<()> {
-    // A directory whose free space this user cannot read is no reason to refuse: the build itself will fail.
-    let room = engine::free_bytes(&engine.root_dir)
-        .and_then(|free| engine::low_room(&engine.root_dir, free, base::room(settings.base.as_deref())));
+    let room = room(engine, settings);
     let buildx = engine::no_buildx(engine);
     let other = if settings.base.is_some() {
         let facts: GpuFacts = gpu::read(engine, cx.var("PATH"));

@@ -119,6 +119,7 @@ impl Running<'_> {
             return Ok(Left { code: u8::try_from(code).unwrap_or(1) });
         }
         if signals.end() {
+            exec::doubt();
             reap(entrance, Whose::Agents, &mark);
         }
         if held_up.is_some() {

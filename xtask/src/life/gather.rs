@@ -204,7 +204,8 @@ impl Ground {
 /// No engine answers, or the container of that name is not ours.
 pub(crate) fn find(container: &str) -> Result<Option<Existing>> {
     let said = exec::capture(&engine::docker::inspect(container))?;
-    engine::running::parse(container, said.code, &said.stdout, &said.stderr)
+    let found = engine::running::parse(container, said.code, &said.stdout, &said.stderr)?;
+    Ok(found.map(|existing| Existing { up: existing.up && !engine::running::is_lost(&existing.container), ..existing }))
 }
 
 impl Gathered {

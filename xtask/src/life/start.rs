@@ -13,7 +13,7 @@ use crate::engine::alive::Alive;
 use crate::engine::compose::{self, Project};
 use crate::engine::inspect::Container;
 use crate::engine::running::{self, Existing, Taken};
-use crate::engine::{caches, docker, errors, pulse};
+use crate::engine::{caches, docker, errors};
 use crate::error::{failed, interrupted};
 use crate::exec::{self, Output};
 use crate::image::build;
@@ -274,12 +274,12 @@ fn up(cx: &Context, project: &Project, gathered: &Gathered) -> Result<()> {
     let command = project.up();
     ui::echo(&command);
     ui::say("starting the container: usually 1 to 2 s");
-    let said = pulse::capture(&command).and_then(|said| match caches::is_missing(&said.stderr) {
+    let said = exec::capture(&command).and_then(|said| match caches::is_missing(&said.stderr) {
         true => with_caches(project, &command),
         false => Ok(said),
     });
     let said = match said {
-        Ok(said) if errors::wants_networks(&said.stderr) && sweep(cx, gathered) > 0 => pulse::capture(&command),
+        Ok(said) if errors::wants_networks(&said.stderr) && sweep(cx, gathered) > 0 => exec::capture(&command),
         said => said,
     };
     if said.as_ref().is_ok_and(|said| said.ok()) {
@@ -295,5 +295,5 @@ fn up(cx: &Context, project: &Project, gathered: &Gathered) -> Result<()> {
 /// The user's first sandbox on this engine that shares its caches in this way.
 fn with_caches(project: &Project, up: &Command) -> Result<Output> {
     exec::all(&project.cache_steps())?;
-    pulse::capture(up)
+    exec::capture(up)
 }
