@@ -18,8 +18,10 @@ fn report(tests: usize) -> String {
 fn ready() -> Place {
     let place = Place::new();
     FakeDocker::new().answer("compose version", 0, "", "").answer("buildx version", 0, "", "").install(&place);
-    for name in ["mmdebstrap", "ffmpeg", "ps", "python3", "tmux", "setpriv", "setsid", "npm", "cc", "rustup", "bindfs"]
-    {
+    for name in [
+        "mmdebstrap", "ffmpeg", "ps", "python3", "tmux", "setpriv", "setsid", "npm", "cc", "rustup", "bindfs", "sshfs",
+        "mergerfs", "rclone",
+    ] {
         place.program(name, "#!/bin/sh\n");
     }
     // The tests of the engine tier act as other users.

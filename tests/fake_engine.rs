@@ -23,6 +23,9 @@ pub(crate) fn empty(docker: FakeDocker) -> FakeDocker {
         .answer("container inspect *", 1, "[]\n", "Error response from daemon: No such container: x\n")
         .answer("image inspect *", 1, "[]\n", "Error response from daemon: No such image: x\n")
         .answer("image ls *", 0, "", "")
+        .answer("network ls *", 0, "", "")
+        .answer("volume ls *", 0, "", "")
+        .answer("ps *", 0, "", "")
         .answer("*build *", 0, "", "")
 }
 
@@ -44,7 +47,10 @@ fn on(place: &Place, docker: FakeDocker) -> Run<'_> {
 /// None of the calls of `docker` creates, starts, stops or removes anything.
 #[track_caller]
 pub(crate) fn changes_nothing(calls: &Calls) {
-    let reads = ["version", "info", "context", "container][inspect", "image][inspect", "image][ls"];
+    let reads = [
+        "version", "info", "context", "container][inspect", "image][inspect", "image][ls", "volume][ls", "network][ls",
+        "ps]",
+    ];
     for line in calls.lines() {
         let read = reads.iter().any(|start| line[1..].starts_with(start));
         assert!(read, "{line} was called");

@@ -38,8 +38,8 @@ fn colours_are_on_terminals_only_and_can_be_had_or_refused() {
     assert_eq!(run().env("CARGO_TERM_COLOR", "always").run().ended(2).stderr, COLOURED);
 }
 
-/// What a container is made to be, by its label in the plan of a dry run, for these GPUs.
-fn spec(gpus: &str) -> Value {
+/// What the container of a place is made to be, by the label in the plan of a dry run in another one, for these GPUs.
+fn spec(of: &Place, gpus: &str) -> Value {
     let place = ready();
     empty(FakeDocker::new()).install(&place);
     let plan = sandbox(&place, &["--gpus", "none", "--dry-run"]).run().ok().stdout;
@@ -49,12 +49,15 @@ fn spec(gpus: &str) -> Value {
     let mut spec: Value = serde_json::from_str(&label.replace("$$", "$")).expect("JSON");
     spec["shape"]["gpus"] = gpus.into();
     spec["codex_version"] = "0.169.0".into();
+    let mounts = spec["mounts"].as_array_mut().expect("its mounts");
+    let workspace = mounts.iter_mut().find(|mount| mount["role"] == "workspace").expect("its workspace");
+    workspace["source"] = of.root().join("workspace").display().to_string().into();
     spec
 }
 
 /// An engine in which a sandbox runs.
 fn running(place: &Place, gpus: &str) -> Calls {
-    let spec = spec(gpus).to_string();
+    let spec = spec(place, gpus).to_string();
     let home = "/home/me/.local/state/codex-sandbox/workspaces/project-0a1b2c3d/codex-home";
     let inspect = json!([{
         "Id": "c0ffee", "Image": "sha256:0123",
@@ -71,11 +74,12 @@ fn running(place: &Place, gpus: &str) -> Calls {
                9 0 60 /bin/df --block-size=1 --output=used,size /dev/shm\n40 1 50 x\u{1b}[2J -- sleep infinity\n\
                41 1 40 sleep infinity\n42 1 40 /sandbox/bin/python3 -I -S /sandbox/init.py\n";
     let uid = users::get_effective_uid();
-    let volumes = format!("codex-sandbox-cache-pip-open-u{uid}\nprecious\n");
+    let volumes = format!("codex-sandbox-cache-pip-open-u{uid}\t{uid}\nprecious\t\n");
     FakeDocker::new()
         .answer("container inspect *", 0, &inspect.to_string(), "")
         .answer("volume ls *", 0, &volumes, "")
-        .answer("container ls *", 0, &format!("other,{volumes}"), "")
+        .answer("container ls *", 0, &format!("other,codex-sandbox-cache-pip-open-u{uid}\n"), "")
+        .answer("network ls *", 0, "", "")
         .answer("top c0ffee *", 0, top, "")
         .answer("exec --user * /bin/df *", 0, "  Used  1B-blocks\n1048576 34359738368\n", "")
         .answer("exec --user * nvidia-smi *", 0, "0, NVIDIA GeForce RTX 5090, 37, 10240, 32607\n", "")

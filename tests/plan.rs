@@ -167,7 +167,7 @@ fn no_dry_run_writes_anything() {
     };
     git(&["init", "--quiet"]);
     place.write("repo/workspace/a", "a file");
-    empty(FakeDocker::new().answer("volume ls *", 0, "", "")).install(&place);
+    empty(FakeDocker::new()).install(&place);
     let before = listing(&place);
     let dataset = format!("ssv2={}", place.path("ssv2").display());
     let cpu = ["--cpu", "--dataset", &dataset];

@@ -14,8 +14,7 @@ const QUESTION: &str = "Keep what acts by itself, restore what was there, or set
 /// A workspace in which a session has made an `.envrc` that nobody was told of yet, and its state folder.
 fn left() -> (Place, PathBuf) {
     let place = ready();
-    let docker = FakeDocker::new().answer("volume ls *", 0, "", "").answer("network rm *", 0, "", "");
-    empty(docker.answer("rm *", 0, "", "")).install(&place);
+    empty(FakeDocker::new().answer("rm *", 0, "", "")).install(&place);
     let status: serde_json::Value = serde_json::from_str(&status(&place, &["--json"])).expect("JSON");
     let folder = PathBuf::from(status["state_folder"].as_str().expect("a folder"));
     fs::create_dir_all(folder.join("obeyed")).expect("a folder");
@@ -111,11 +110,13 @@ fn a_question_that_was_not_answered_is_asked_again() {
 
 #[test]
 fn what_was_typed_before_the_question_is_no_answer() {
-    let (place, _) = left();
+    let (place, folder) = left();
     let slow = format!("#!/bin/sh\nuntil [ -e '{}' ]; do sleep 0.1; done\n", place.path("go").display());
     place.program("slow", slow);
-    let docker = FakeDocker::new().answer("volume ls *", 0, "", "").runs("network rm *", place.path("bin/slow"));
-    empty(docker).install(&place);
+    let project = format!("codex-sandbox-{}", folder.file_name().expect("a name").display());
+    let network = format!("0a\t{project}_default\t{project}\n");
+    let docker = FakeDocker::new().answer("network ls *", 0, &network, "");
+    empty(docker.runs("network rm *", place.path("bin/slow"))).install(&place);
     let terminal = Terminal::open(&place, Xtask::at(&place).args(["down"]));
     terminal.shows("docker network rm", 60);
     terminal.types("a");

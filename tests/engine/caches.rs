@@ -27,6 +27,12 @@ fn without_variables(user: &OwnUser) -> Sandbox {
     sandbox
 }
 
+/// Makes a volume as this tool does, with these options.
+fn create(user: &OwnUser, name: &str, options: &[&str]) {
+    let label = format!("codex-sandbox.user={}", user.uid);
+    proc::output(proc::find("docker"), [&["volume", "create", "--label", &label], options, &[name]].concat());
+}
+
 fn volumes(user: &OwnUser) -> Vec<String> {
     NAMES.iter().map(|cache| volume(user, cache)).collect()
 }
@@ -127,7 +133,7 @@ fn named(user: &OwnUser, part: &str) -> Vec<String> {
 fn caches_that_another_call_removes_meanwhile_are_removed() {
     let user = OwnUser::new();
     let sandbox = Sandbox::of(*user);
-    volumes(&user).iter().for_each(|name| _ = engine::docker(["volume", "create", name]));
+    volumes(&user).iter().for_each(|name| create(&user, name, &[]));
     let other =
         "#!/bin/sh\n[ \"$1 $2\" != 'volume rm' ] || 'REAL' volume rm NAMES >&2 || exit 97\nexec 'REAL' \"$@\"\n";
     let other = other.replace("REAL", &proc::find("docker").display().to_string());
@@ -165,12 +171,12 @@ fn a_volume_that_is_something_else_is_seen() {
     let precious = sandbox.place.mkdir("precious");
     sandbox.place.give();
     let device = format!("device={}", precious.display());
-    engine::docker(["volume", "create", "--opt", "type=none", "--opt", "o=bind", "--opt", &device, &pip]);
+    create(&user, &pip, &["--opt", "type=none", "--opt", "o=bind", "--opt", &device]);
     broken("a directory of the host", &["cache.pip.source"]);
     volumes(&user).iter().for_each(|name| _ = engine::docker(["volume", "rm", "--force", name]));
 
     // One that somebody else has filled.
-    engine::docker(["volume", "create", &pip]);
+    create(&user, &pip, &[]);
     let place = engine::docker(["volume", "inspect", "--format", "{{.Mountpoint}}", &pip]);
     engine::as_root(["touch".to_owned(), format!("{}/of-root", place.trim())]);
     broken("a directory of root", &["cache.pip.source", "cache.pip.writable"]);

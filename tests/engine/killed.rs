@@ -1,9 +1,9 @@
 //! Calls that are really killed, and what the next call makes of what they left; set-ups that are odd from the start.
 
 use crate::support::model::KEY;
-use crate::support::proc;
 use crate::support::run::Xtask;
 use crate::support::sandbox::Sandbox;
+use crate::support::{engine, proc};
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -114,4 +114,68 @@ fn the_umask_of_the_caller_changes_nothing() {
         );
         assert_eq!(open, "", "{mask}: others can write there");
     }
+}
+
+/// Every way in which another directory can come to be at the path of a workspace, while the container has the first one.
+#[test]
+fn another_directory_at_the_path_of_a_workspace_is_told_and_the_first_one_is_not_entered_as_it() {
+    type Change = fn(&Sandbox) -> Option<engine::Mounted>;
+    let ways: [(&str, Change); 3] = [
+        ("another was moved there", |sandbox| {
+            let (old, new) = (sandbox.place.path("old"), sandbox.place.mkdir("new"));
+            fs::rename(sandbox.workspace(), old).expect("moved away");
+            fs::rename(new, sandbox.workspace()).expect("moved there");
+            None
+        }),
+        ("another was mounted over it", |sandbox| {
+            Some(engine::Mounted::bind(&sandbox.place.mkdir("new"), &sandbox.workspace()))
+        }),
+        ("it was removed, and many were made until one is there", |sandbox| {
+            // The kernel gives inode numbers again; the mount keeps this one from it.
+            for _ in 0..50 {
+                let _ = fs::remove_dir_all(sandbox.workspace());
+                fs::create_dir(sandbox.workspace()).expect("made again");
+            }
+            None
+        }),
+    ];
+    for (what, change) in ways {
+        let sandbox = Sandbox::new();
+        fs::write(sandbox.workspace().join("first"), "").expect("a file");
+        sandbox.enter(["--version"]).ok();
+        let _mounted = change(&sandbox);
+        fs::write(sandbox.workspace().join("second"), "").expect("a file");
+        let run = sandbox.task("sandbox").args(["--yes", "--shell"]).stdin("ls /workspace\n").run().ok();
+        assert!(run.stderr.contains("was removed and made again, or another"), "{what}: {}", run.stderr);
+        assert!(run.stdout.contains("second") && !run.stdout.contains("first"), "{what}: {}", run.stdout);
+        sandbox.task("down").args(["--yes"]).run().ok();
+    }
+}
+
+#[test]
+fn a_link_in_the_place_of_a_workspace_is_refused_until_the_first_container_is_ended() {
+    let sandbox = Sandbox::new();
+    sandbox.enter(["--version"]).ok();
+    let first = sandbox.task("status").run().ok().stdout;
+    let name = first.split_whitespace().nth(1).expect("the container's name").to_owned();
+    let is_there = || proc::outcome(proc::find("docker"), ["container", "inspect", &name]).0 == 0;
+    fs::rename(sandbox.workspace(), sandbox.place.path("old")).expect("moved away");
+    let new = sandbox.place.mkdir("new");
+    fs::write(new.join("second"), "").expect("a file");
+    std::os::unix::fs::symlink(&new, sandbox.workspace()).expect("a link");
+    let run = sandbox.enter(["--version"]).ended(1);
+    assert!(run.error().contains("was a directory when its sandbox was started, and leads to"), "{}", run.stderr);
+    assert!(run.error().contains("`cargo xtask down --workspace "), "{}", run.stderr);
+    assert!(sandbox.task("status").run().ok().stderr.contains("still has what was there"));
+    // What is there now has a sandbox of its own, by its own path.
+    let by_path = new.display().to_string();
+    let own = ["--workspace", &by_path, "--yes", "--", "--version"];
+    sandbox.task("sandbox").args(own).run().ok();
+    assert!(is_there());
+    sandbox.task("down").args(["--workspace", &by_path, "--yes"]).run().ok();
+    assert!(is_there());
+    sandbox.task("down").args(["--yes"]).run().ok();
+    assert!(!is_there());
+    assert!(sandbox.codex_runs("ls /workspace").contains("second"));
+    sandbox.task("down").args(["--yes"]).run().ok();
 }

@@ -111,6 +111,12 @@ impl Mounted {
         Mounted(to.to_path_buf())
     }
 
+    /// Shows the file system in a file.
+    pub(crate) fn image(file: &str, to: &Path) -> Mounted {
+        as_root([OsStr::new("mount"), OsStr::new("-o"), OsStr::new("loop"), OsStr::new(file), to.as_os_str()]);
+        Mounted(to.to_path_buf())
+    }
+
     /// Makes a directory a mount of its own, whose later submounts are passed on.
     pub(crate) fn shared(dir: &Path) -> Mounted {
         let mounted = Mounted::bind(dir, dir);

@@ -31,6 +31,8 @@ pub(crate) enum Answer {
     Error(&'static str),
     /// The request is held until the test says so; the engine does not get it. All others are answered.
     Held,
+    /// The same, and then the engine gets it.
+    HeldUp,
     /// The engine gets it, and its answer is held until the test says so.
     HeldBack,
 }
@@ -128,6 +130,7 @@ fn serve(mut client: UnixStream, engine: &PathBuf, state: &Arc<Mutex<State>>) {
             match answer {
                 None => {}
                 Some(Answer::Late) => std::thread::sleep(Duration::from_secs(3)),
+                Some(Answer::HeldUp) => wait(state, turn),
                 Some(Answer::Held | Answer::Never) => {
                     // Who asked has gone by then: the engine never gets it.
                     wait(state, turn);
@@ -197,7 +200,15 @@ fn say(client: &mut UnixStream, answer: Answer) {
             head("500 Internal Server Error", body.len()) + &body
         }
         Answer::Huge => head("200 OK", 1 << 30) + "[\"",
-        Answer::Never | Answer::Gone | Answer::Closed | Answer::Late | Answer::Held | Answer::HeldBack => return,
+        Answer::Never
+        | Answer::Gone
+        | Answer::Closed
+        | Answer::Late
+        | Answer::Held
+        | Answer::HeldUp
+        | Answer::HeldBack => {
+            return;
+        }
     };
     let mut going = client.write_all(text.as_bytes()).is_ok();
     let (mut left, piece) = (if answer == Answer::Huge { 1 << 30 } else { 0_usize }, vec![b'a'; 1 << 20]);

@@ -10,6 +10,7 @@ pub(crate) use stuck::{undone, watch};
 
 use crate::beneath::Way;
 use crate::error::{Failure, failed, host};
+use crate::file_systems;
 use crate::mountinfo::{MountLine, MountTable, within};
 use crate::step::Command;
 use crate::{text, ui};
@@ -28,14 +29,6 @@ pub(crate) const TASK: &str = "answers";
 
 /// Below a data set or a workspace, so many mounts of servers are asked too.
 const MOST_BELOW: usize = 64;
-
-/// File systems that no other machine and no program of this host serves: the kernel answers by itself.
-const OWN: &[&str] = &[
-    "ext2", "ext3", "ext4", "xfs", "btrfs", "bcachefs", "zfs", "f2fs", "jfs", "reiserfs", "nilfs2", "overlay", "tmpfs",
-    "ramfs", "rootfs", "squashfs", "erofs", "iso9660", "udf", "vfat", "exfat", "ntfs3", "hfsplus", "ecryptfs", "proc",
-    "sysfs", "cgroup", "cgroup2", "devtmpfs", "devpts", "mqueue", "hugetlbfs", "debugfs", "tracefs", "securityfs",
-    "pstore", "configfs", "fusectl", "bpf", "binfmt_misc", "efivarfs", "selinuxfs", "rpc_pipefs", "nsfs", "nfsd",
-];
 
 /// What a path is to the user, which decides who can do without it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -188,7 +181,7 @@ pub(crate) fn first(silent: Vec<Silent>) -> Result<()> {
 
 /// Whether another machine or a program answers for it. What is mounted in the kernel's own trees is no place for data.
 fn is_served(line: &MountLine) -> bool {
-    !OWN.contains(&line.fstype.as_str()) && !["/proc", "/sys", "/dev"].iter().any(|dir| within(&line.point, dir))
+    file_systems::kind(line).waits() && !["/proc", "/sys", "/dev"].iter().any(|dir| within(&line.point, dir))
 }
 
 /// For each path why it counts as silent; `None` where it has answered.
@@ -317,7 +310,7 @@ mod tests {
         let served: Vec<&str> = table.lines.iter().filter(|line| is_served(line)).map(|line| &*line.point).collect();
         assert_eq!(served, ["/mnt/x"]);
         for kind in ["nfs4", "cifs", "9p", "virtiofs", "fuse", "fuseblk", "fuse.bindfs", "lustre", "autofs", "new"] {
-            let line = MountLine { fstype: kind.into(), ..table.lines[0].clone() };
+            let line = MountLine { fstype: kind.into(), device: "0:9".into(), ..table.lines[0].clone() };
             assert!(is_served(&line), "{kind}");
         }
     }

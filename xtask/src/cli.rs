@@ -52,6 +52,8 @@ pub enum Task {
     Complete(tasks::complete::Args),
     #[command(hide = true)]
     Answers(tasks::answers::Args),
+    #[command(hide = true)]
+    Tied(tasks::tied::Args),
 }
 
 /// The command line with all tasks.
@@ -107,6 +109,7 @@ impl Task {
                 tasks::answers::run(args);
                 Ok(0)
             }
+            Task::Tied(args) => tasks::tied::run(args),
         }
     }
 
@@ -138,7 +141,8 @@ impl Task {
             | Task::Fuzz(_)
             | Task::Completions(_)
             | Task::Complete(_)
-            | Task::Answers(_) => Vec::new(),
+            | Task::Answers(_)
+            | Task::Tied(_) => Vec::new(),
         }
     }
 
@@ -151,7 +155,8 @@ impl Task {
             | Task::Commits(_)
             | Task::Completions(_)
             | Task::Complete(_)
-            | Task::Answers(_) => false,
+            | Task::Answers(_)
+            | Task::Tied(_) => false,
             Task::Sandbox(_)
             | Task::Mounts(_)
             | Task::Doctor(_)
@@ -178,7 +183,7 @@ impl Task {
             Task::Demo(args) => args.flags(),
             Task::Bench(args) => args.flags(),
             Task::Test(_) | Task::Devcontainer | Task::Ci(_) | Task::Fuzz(_) => Flags::default(),
-            Task::Completions(_) | Task::Complete(_) | Task::Answers(_) => return None,
+            Task::Completions(_) | Task::Complete(_) | Task::Answers(_) | Task::Tied(_) => return None,
         })
     }
 }

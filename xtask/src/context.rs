@@ -195,6 +195,11 @@ pub(crate) fn now() -> String {
     humantime::format_rfc3339_seconds(now).to_string()
 }
 
+/// The time in seconds since 1970.
+pub(crate) fn seconds() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
 /// A path that can be told to the engine, to git and to the user as it is.
 ///
 /// # Errors

@@ -11,18 +11,24 @@
 //!
 //! What is kept of an output has a ceiling: a program inside a container may be one that the agent has put there.
 //!
-//! duct runs all of them (pipes, timeouts). `std::process::Command` is used nowhere.
+//! duct runs all of them (pipes, timeouts). `std::process::Command` starts nothing.
 
 mod child;
+mod half;
 mod kept;
+mod lifeline;
 mod talk;
+mod tied;
 mod until;
 mod watch;
 
 pub(crate) use child::end_all;
 use child::{Child, Group};
 pub(crate) use kept::{End, follow};
+use lifeline::Pulse;
+pub(crate) use lifeline::doubt;
 pub(crate) use talk::{Next, Talk, Wish, talk};
+pub(crate) use tied::{become_tied, by_this_program as tie_by_this_program};
 pub(crate) use until::until;
 pub(crate) use watch::{has_ended, process_tree, watch};
 
@@ -141,7 +147,11 @@ fn judged(command: &Command) -> Result<OsString> {
 }
 
 fn expression(command: &Command) -> Result<duct::Expression> {
-    let mut expr = duct::cmd(judged(command)?, &command.args).full_env(environment(command));
+    let program = judged(command)?;
+    let before = if command.tied { tied::before(&program) } else { Vec::new() };
+    let mut words = before.into_iter().chain([program]).chain(command.args.iter().map(OsString::from));
+    let first = words.next().unwrap_or_default();
+    let mut expr = duct::cmd(first, words).full_env(environment(command));
     if let Some(dir) = &command.dir {
         expr = expr.dir(dir);
     }
@@ -215,6 +225,7 @@ fn exit_error(command: &str, code: i32, stderr: &str) -> anyhow::Error {
 /// Runs a command that the user should see: echoed first, its output passes through to standard error.
 pub(crate) fn run(command: &Command) -> Result<()> {
     ui::echo(command);
+    let mut pulse = Pulse::of(command)?;
     let child = Child::start(command, &without_input(command)?.stdout_to_stderr(), Group::Ours)?;
     let bound = command.timeout.unwrap_or(WORK_BOUND);
     let deadline = deadline(bound);
@@ -229,26 +240,16 @@ pub(crate) fn run(command: &Command) -> Result<()> {
             child.end_or_leave(UNENDING)?;
             return Err(interrupted("interrupted").into());
         }
+        if let Err(silent) = pulse.beat() {
+            child.end()?;
+            return Err(silent);
+        }
         if Instant::now() >= deadline {
             child.end_or_leave(UNENDING)?;
             let late = failed(format!("`{}` did not end within {} s, and was ended", command.name(), bound.as_secs()));
             return Err(command.longer.into_iter().fold(late, Failure::hint).into());
         }
     }
-}
-
-/// Runs steps in order and stops at the first that fails, as [`all`]; what a program of them says of its failure is part of
-/// the error too. For programs that have no progress to show.
-pub(crate) fn told(steps: &[Step]) -> Result<()> {
-    steps.iter().try_for_each(|step| match step {
-        Step::Run(command) => {
-            ui::echo(command);
-            let output = capture(command)?;
-            output.stdout.lines().for_each(ui::say);
-            if output.ok() { Ok(()) } else { Err(exit_error(&command.to_string(), output.code, &output.stderr)) }
-        }
-        Step::Note(_) | Step::CreateDir { .. } | Step::WriteFile { .. } | Step::Remove { .. } => one(step),
-    })
 }
 
 /// Whether a child failed because of a signal that is for this process too: a key in the terminal may reach the child first,
@@ -321,11 +322,12 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let write = || -> std::io::Result<()> {
         fs::create_dir_all(dir)?;
-        let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(dir)?;
-        file.write_all(bytes)?;
-        file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
-        file.persist(path)?;
-        Ok(())
+        let (temp, mut file) = half::beside(path)?;
+        let written = file
+            .write_all(bytes)
+            .and_then(|()| file.set_permissions(fs::Permissions::from_mode(mode)))
+            .and_then(|()| fs::rename(&temp, path));
+        written.inspect_err(|_| drop(fs::remove_file(&temp)))
     };
     write().with_context(|| format!("cannot write `{}`", path.display()))
 }

@@ -156,16 +156,29 @@ impl Exposed {
     pub(crate) fn unwritten(&self, path: &Path) -> Result<Held, NotOpened> {
         let held = self.open(path)?;
         let own = self.identity(held.node());
-        let place = self.table.place_in(held.node().mount, &held.real().to_string_lossy());
-        let around = |ground: &&GivenDir| {
-            ground.is(&own)
-                || ground.now.as_ref().is_some_and(|(id, _)| held.above().contains(id))
-                || place.as_ref().zip(ground.place()).is_some_and(|(place, own)| own.contains(place))
-        };
-        match self.grounds.iter().find(around) {
+        match self.around(&held, &own) {
             Some(ground) if !self.vouched(&held, &own) => Err(NotOpened::Exposed(lies_in(&held, &ground.path))),
             Some(_) | None => Ok(held),
         }
+    }
+
+    /// The directory that was given in which something lies, or that it is itself.
+    fn around(&self, held: &Held, own: &LastingId) -> Option<&GivenDir> {
+        let place = self.table.place_in(held.node().mount, &held.real().to_string_lossy());
+        self.grounds.iter().find(|ground| {
+            ground.is(own)
+                || ground.now.as_ref().is_some_and(|(id, _)| held.above().contains(id))
+                || place.as_ref().zip(ground.place()).is_some_and(|(place, own)| own.contains(place))
+        })
+    }
+
+    /// The directory that a sandbox can write in which something lies that is read through another file system, or through
+    /// which the way to it leads; nothing where the user names it in this call.
+    pub(crate) fn ground_around(&self, path: &Path) -> Option<PathBuf> {
+        let held = Held::open(path).ok()?;
+        let own = self.identity(held.node());
+        let ground = self.around(&held, &own).or_else(|| self.passes(&held))?;
+        (!self.vouched(&held, &own)).then(|| ground.path.clone())
     }
 
     /// Opens a part of a directory that a sandbox can write, for that sandbox itself: no symlink may be on the way.

@@ -22,6 +22,8 @@ pub(crate) enum Verdict {
     NotProvable,
     /// Something is worse than it could be, and nothing depends on it.
     Noted,
+    /// Every witness that was asked saw it hold; but what it is about can be changed by a server, without this host seeing it.
+    Sampled,
     /// Every witness that was asked saw it hold.
     Held,
 }
@@ -34,6 +36,7 @@ impl Verdict {
             Verdict::Missing => "missing",
             Verdict::NotProvable => "not provable",
             Verdict::Noted => "noted",
+            Verdict::Sampled => "sampled",
             Verdict::Held => "held",
         }
     }
@@ -41,7 +44,7 @@ impl Verdict {
     /// Whether what was promised is there, seen by every witness: the one condition under which Codex is entered.
     pub(crate) fn held(self) -> bool {
         match self {
-            Verdict::Held => true,
+            Verdict::Held | Verdict::Sampled => true,
             Verdict::Broken | Verdict::Missing | Verdict::NotProvable | Verdict::Noted => false,
         }
     }
@@ -50,7 +53,7 @@ impl Verdict {
     pub(crate) fn fatal(self) -> bool {
         match self {
             Verdict::Broken | Verdict::Missing => true,
-            Verdict::NotProvable | Verdict::Noted | Verdict::Held => false,
+            Verdict::NotProvable | Verdict::Noted | Verdict::Sampled | Verdict::Held => false,
         }
     }
 }
@@ -76,7 +79,7 @@ pub(crate) struct Finding {
     pub promise: String,
     #[serde(default)]
     pub evidence: Evidence,
-    /// Why it does not hold, or cannot be seen.
+    /// Why it does not hold, or cannot be seen, or is only a sample.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
     /// What to do about it, in this order.
@@ -215,7 +218,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    const ALL: [Verdict; 5] = [Verdict::Broken, Verdict::Missing, Verdict::NotProvable, Verdict::Noted, Verdict::Held];
+    const ALL: [Verdict; 6] =
+        [Verdict::Broken, Verdict::Missing, Verdict::NotProvable, Verdict::Noted, Verdict::Sampled, Verdict::Held];
 
     #[test]
     fn what_is_written_is_read_back_and_an_unknown_verdict_is_an_error() {
@@ -246,8 +250,8 @@ mod tests {
 
     #[test]
     fn only_what_was_seen_to_hold_is_held() {
-        assert_eq!(ALL.map(Verdict::held), [false, false, false, false, true]);
-        assert_eq!(ALL.map(Verdict::fatal), [true, true, false, false, false]);
+        assert_eq!(ALL.map(Verdict::held), [false, false, false, false, true, true]);
+        assert_eq!(ALL.map(Verdict::fatal), [true, true, false, false, false, false]);
     }
 
     #[test]

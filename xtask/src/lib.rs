@@ -5,6 +5,7 @@
 pub(crate) mod answers;
 pub(crate) mod beneath;
 pub mod cli;
+pub(crate) mod clock;
 pub mod codex;
 pub(crate) mod complete;
 pub mod context;
@@ -16,6 +17,7 @@ pub(crate) mod engine;
 pub mod error;
 pub(crate) mod exec;
 pub(crate) mod exposed;
+pub(crate) mod file_systems;
 pub(crate) mod finding;
 pub mod fingerprint;
 pub(crate) mod git;
@@ -32,12 +34,12 @@ pub(crate) mod obeyed;
 pub(crate) mod ours;
 pub(crate) mod outside;
 pub(crate) mod proof;
+pub(crate) mod scratch;
 pub(crate) mod second_name;
 pub(crate) mod signals;
 pub mod smoke;
 pub mod spec;
 pub(crate) mod step;
-mod sweep;
 pub(crate) mod tasks;
 pub(crate) mod text;
 pub(crate) mod ui;
@@ -61,6 +63,7 @@ pub fn main() -> ExitCode {
         ui::dress(cx);
     }
     answers::by_this_program(exec::until);
+    exec::tie_by_this_program();
     match cli::parse(std::env::args_os()) {
         Err(err) if err.use_stderr() => {
             ui::say(err.to_string().trim_end());
@@ -75,19 +78,26 @@ pub fn main() -> ExitCode {
             tasks::answers::run(&args);
             ExitCode::SUCCESS
         }
-        Ok(task) => cx.and_then(|cx| run(cx, &task)).map_or_else(
-            |err| {
-                // Whatever an error says that came of a signal: it was the signal.
-                let err = match signals::asked() {
-                    true => error::interrupted("interrupted").into(),
-                    false => error::of_the_disk(engine::errors::explained(err)),
-                };
-                ui::say(error::render(&err).trim_end());
-                ExitCode::from(error::exit_code(&err))
-            },
-            ExitCode::from,
-        ),
+        // It becomes another program, whose surroundings are that one's business.
+        Ok(Task::Tied(args)) => ended(tasks::tied::run(&args)),
+        Ok(task) => ended(cx.and_then(|cx| run(cx, &task))),
     }
+}
+
+/// The exit code of a task; where it failed, why is said.
+fn ended(result: anyhow::Result<u8>) -> ExitCode {
+    result.map_or_else(
+        |err| {
+            // Whatever an error says that came of a signal: it was the signal.
+            let err = match signals::asked() {
+                true => error::interrupted("interrupted").into(),
+                false => error::of_the_disk(engine::errors::explained(err, engine::pulse::answers)),
+            };
+            ui::say(error::render(&err).trim_end());
+            ExitCode::from(error::exit_code(&err))
+        },
+        ExitCode::from,
+    )
 }
 
 /// A file system does not answer any more, and this call waits for it.

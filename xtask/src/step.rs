@@ -41,8 +41,23 @@ pub(crate) struct Command {
     pub(crate) timeout: Option<Duration>,
     /// What gives it longer, for the user to do.
     pub(crate) longer: Option<&'static str>,
+    /// Whether it ends with this process, also where that is killed.
+    pub(crate) tied: bool,
     /// The most bytes that are kept of what it says; past it the process is killed and the query fails.
     pub(crate) most: Option<usize>,
+    /// What tells, while it runs, that it waits in vain.
+    pub(crate) lifeline: Option<Box<Lifeline>>,
+}
+
+/// The server that a command waits for: where that does not answer, the command is ended, whatever its bound is.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Lifeline {
+    /// A short command that ends with 0 where the server answers.
+    pub(crate) question: Command,
+    /// What is said where it does not.
+    pub(crate) silent: &'static str,
+    /// What there is to do then, a sentence.
+    pub(crate) remedy: &'static str,
 }
 
 impl Command {
@@ -100,6 +115,20 @@ impl Command {
     #[must_use]
     pub(crate) fn at_most(mut self, bytes: usize) -> Self {
         self.most = Some(bytes);
+        self
+    }
+
+    /// Lets it end with this process, however that ends: for work that nobody would wait for then.
+    #[must_use]
+    pub(crate) fn tied(mut self) -> Self {
+        self.tied = true;
+        self
+    }
+
+    /// Says which server it waits for.
+    #[must_use]
+    pub(crate) fn lifeline(mut self, lifeline: Lifeline) -> Self {
+        self.lifeline = Some(Box::new(lifeline));
         self
     }
 

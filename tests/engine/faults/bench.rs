@@ -17,11 +17,11 @@ use std::time::{Duration, Instant};
 pub(super) struct Stage {
     pub(super) name: &'static str,
     /// The task; `sandbox` is followed by `--yes -- --version`.
-    task: &'static [&'static str],
-    request: &'static str,
-    after: usize,
+    pub(super) task: &'static [&'static str],
+    pub(super) request: &'static str,
+    pub(super) after: usize,
     /// Whether a container runs before.
-    warm: bool,
+    pub(super) warm: bool,
 }
 
 const fn cold(name: &'static str, request: &'static str, after: usize) -> Stage {
@@ -32,7 +32,7 @@ const fn warm(name: &'static str, task: &'static [&'static str], request: &'stat
     Stage { name, task, request, after, warm: true }
 }
 
-const ENTER: &[&str] = &["sandbox", "--yes", "--", "--version"];
+pub(super) const ENTER: &[&str] = &["sandbox", "--yes", "--", "--version"];
 
 pub(super) const QUERY: Stage = cold("before the first query", "/_ping", 0);
 pub(super) const ASKED: Stage = cold("while asked", "/info", 0);
@@ -203,7 +203,7 @@ impl Drop for Bench {
     }
 }
 
-fn listed(dir: &Path) -> Vec<String> {
+pub(super) fn listed(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir).expect("a directory").flatten();
     let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
@@ -211,13 +211,13 @@ fn listed(dir: &Path) -> Vec<String> {
 }
 
 /// A call that runs, in a process group of its own.
-struct Call {
+pub(super) struct Call {
     child: Child,
     stderr: std::path::PathBuf,
 }
 
 impl Call {
-    fn start(run: &Xtask, place: &Place) -> Call {
+    pub(super) fn start(run: &Xtask, place: &Place) -> Call {
         engine::demand();
         let (words, stderr) = (run.words(), place.path("call.stderr"));
         let mut command = Command::new(&words[0]);
@@ -226,19 +226,19 @@ impl Call {
         Call { child, stderr }
     }
 
-    fn pid(&self) -> u32 {
+    pub(super) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Waits until this is so, or the call has ended.
-    fn until(&mut self, is: impl Fn() -> bool) {
+    pub(super) fn until(&mut self, is: impl Fn() -> bool) {
         while !is() && self.child.try_wait().expect("its status").is_none() {
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 
     /// Its exit code, where it ends at all, and what it said.
-    fn end(mut self) -> (Option<i32>, String) {
+    pub(super) fn end(mut self) -> (Option<i32>, String) {
         let late = Instant::now() + Duration::from_secs(150);
         while Instant::now() < late && self.child.try_wait().expect("its status").is_none() {
             std::thread::sleep(Duration::from_millis(10));

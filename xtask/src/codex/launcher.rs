@@ -15,6 +15,7 @@ use crate::context::Context;
 use crate::error::{host, usage};
 use crate::exec;
 use crate::outside;
+use crate::scratch::Scratch;
 use crate::step::Command;
 use anyhow::{Context as _, Result};
 use std::fs;
@@ -160,7 +161,7 @@ fn behind_node(js: &Path) -> Option<PathBuf> {
 /// Starts the launcher as a server that waits for input, with a Codex home of its own, and watches until it or a process
 /// that it started runs a program named `codex…`. Then all of them are killed.
 fn started_by(cx: &Context, launcher: &Path, real: &Path) -> Result<Option<PathBuf>> {
-    let home = tempfile::tempdir().context("cannot make a temporary directory")?;
+    let home = Scratch::home()?;
     let command = Command::new(super::utf8(launcher)?)
         .arg("app-server")
         .env("CODEX_HOME", super::utf8(home.path())?)

@@ -10,7 +10,8 @@ use super::package::{Packaged, What};
 use super::version::identity;
 use crate::context::Context;
 use crate::error::failed;
-use crate::{exec, fingerprint, sweep, ui};
+use crate::scratch::{self, Scratch};
+use crate::{clock, exec, fingerprint, ui};
 use anyhow::{Context as _, Result};
 use std::fs::{self, Permissions};
 use std::io::ErrorKind;
@@ -18,8 +19,6 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// An unfinished copy of this age was left behind by a process that was killed.
-const ABANDONED: Duration = Duration::from_secs(3600);
 /// The user is told of a copy of this many MiB or more.
 const NOTEWORTHY: u64 = 50;
 const UNFINISHED: &str = ".new-";
@@ -45,7 +44,7 @@ pub(crate) fn prune(cx: &Context, used: &[PathBuf]) -> Vec<PathBuf> {
     let mut unused = snapshots(cx);
     unused.retain(|path| {
         let unused = || is_older(path, UNUSED) && !used.contains(path);
-        unused() && sweep::hold(path).is_some_and(|_held| exec::remove(path).is_ok())
+        unused() && scratch::hold(path).is_some_and(|_held| exec::remove(path).is_ok())
     });
     unused
 }
@@ -68,7 +67,7 @@ fn is_unfinished(copy: &Path) -> bool {
 
 fn is_older(copy: &Path, age: Duration) -> bool {
     let modified = fs::metadata(copy).and_then(|meta| meta.modified());
-    modified.is_ok_and(|modified| sweep::age(modified, SystemTime::now()) > age)
+    modified.is_ok_and(|modified| clock::age(modified, SystemTime::now()) > age)
 }
 
 /// The snapshot of these items: the one there is, or a new one. Safe to call from several processes at once.
@@ -76,20 +75,16 @@ pub(super) fn take(cx: &Context, version: &str, items: &[Packaged]) -> Result<Pa
     let place = place(cx, version, items)?;
     let dir = cx.state.join("codex");
     // Whatever the clock says meanwhile, no other call takes it for unused.
-    sweep::use_to_the_end(&place);
+    scratch::use_to_the_end(&place);
     if is_whole(&place, items) {
         return Ok(place);
     }
     exec::create_dir(&cx.state, 0o700)?;
     exec::create_dir(&dir, 0o700)?;
     // Unfinished copies of killed processes are removed: each takes hundreds of megabytes.
-    for copy in copies(cx).filter(|copy| is_unfinished(copy) && is_older(copy, ABANDONED)) {
-        let _ = sweep::hold(&copy).map(|_held| exec::remove(&copy));
-    }
-    let make = || tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(&dir);
+    let _ = scratch::sweep(&dir, UNFINISHED);
+    let make = || Scratch::make(&dir, UNFINISHED);
     let fresh = make().with_context(|| format!("cannot make a directory in `{}`", dir.display()))?;
-    // It keeps the lock under the name that it gets.
-    sweep::use_to_the_end(fresh.path());
     if let Some(note) = note(version, items) {
         ui::say(note);
     }
@@ -103,7 +98,8 @@ pub(super) fn take(cx: &Context, version: &str, items: &[Packaged]) -> Result<Pa
     for _ in 0..2 {
         match fs::rename(fresh.path(), &place) {
             Ok(()) => {
-                let _ = fresh.keep();
+                fresh.keep();
+                scratch::use_to_the_end(&place);
                 return Ok(place);
             }
             Err(_) if is_whole(&place, items) => return Ok(place),
@@ -224,7 +220,7 @@ mod tests {
             [] as [PathBuf; 0],
             "a call that goes on has just chosen each"
         );
-        [&used, &unused, &young].iter().for_each(|copy| sweep::let_go(copy));
+        [&used, &unused, &young].iter().for_each(|copy| scratch::let_go(copy));
         assert_eq!(prune(&cx, std::slice::from_ref(&used)), [unused]);
         // The clock was set back since, by years.
         fs::File::open(&young).unwrap().set_modified(SystemTime::now() + 1000 * UNUSED).unwrap();

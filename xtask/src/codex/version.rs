@@ -6,6 +6,7 @@ use crate::context::Context;
 use crate::error::host;
 use crate::exec;
 use crate::outside;
+use crate::scratch::Scratch;
 use crate::step::Command;
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
@@ -76,7 +77,7 @@ fn load(file: &Path) -> BTreeMap<String, KnownVersion> {
 /// Runs `BINARY --version` with an empty environment and a temporary home. A shim, which needs its own set-up to find
 /// Codex, does not answer there; Codex itself does.
 pub(super) fn ask(binary: &Path) -> Result<String> {
-    let home = tempfile::tempdir().context("cannot make a temporary directory")?;
+    let home = Scratch::home()?;
     let home = utf8(home.path())?;
     // Through a shell, because `env` would take a program path with a `=` in it for a variable.
     let command = Command::new("env")

@@ -26,8 +26,10 @@ const NEXTEST: &str = "0.9.143";
 const DEFAULT_PROGRAMS: &[&str] = &["git", "python3"];
 
 /// The programs that the engine tier starts on the host.
-const PROGRAMS: &[&str] =
-    &["mmdebstrap", "ffmpeg", "bindfs", "git", "ps", "python3", "tmux", "setpriv", "setsid", "npm", "cc"];
+const PROGRAMS: &[&str] = &[
+    "mmdebstrap", "ffmpeg", "bindfs", "sshfs", "mergerfs", "rclone", "git", "ps", "python3", "tmux", "setpriv",
+    "setsid", "npm", "cc",
+];
 
 /// Run the tests of this repository: every tier that this machine can run
 #[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use crate::doctor::AboutHost;
 use crate::error::usage;
+use crate::file_systems::SAMPLED;
 use crate::finding::{Finding, subject};
 use crate::spec::settings;
 use std::path::PathBuf;
@@ -23,14 +24,11 @@ pub(super) struct DataSet {
     pub(super) problems: Vec<Finding>,
     /// Whether there is nothing in it.
     pub(super) empty: bool,
-    /// The type of its file system, such as `ext4`; empty where it is not known.
-    pub(super) file_system: String,
+    /// The types of the file systems on which it lies that can change without this kernel's doing, such as `nfs4`.
+    pub(super) served: Vec<String>,
     /// Whether file systems are mounted below it.
     pub(super) submounts: bool,
 }
-
-/// File systems that other machines may write to.
-const NETWORK: &[&str] = &["nfs", "nfs4", "cifs", "smb3", "ceph", "lustre", "gpfs", "beegfs", "afs", "9p", "glusterfs"];
 
 pub(super) fn findings(facts: &AboutHost) -> Vec<Finding> {
     match &facts.files {
@@ -55,20 +53,11 @@ fn data_set(set: &DataSet) -> Vec<Finding> {
         let hint = format!("give the directory with `--dataset {}=DIR`, or mount it first", set.name);
         return vec![subject.broken(usage(format!("`{source}` is empty")).hint(hint))];
     }
-    if is_network(&set.file_system) {
-        let found = format!(
-            "`{source}` is on {}: what other machines do to it cannot be proven, only sampled",
-            set.file_system
-        );
-        return vec![subject.warning(found, [])];
+    if !set.served.is_empty() {
+        return vec![subject.warning(format!("`{source}` is on {}: {SAMPLED}", set.served.join(", ")), [])];
     }
     let below = if set.submounts { ", with mounts below it" } else { "" };
     vec![subject.ok(format!("`{source}`{below}"))]
-}
-
-fn is_network(file_system: &str) -> bool {
-    let name = file_system.strip_prefix("fuse.");
-    NETWORK.contains(&name.unwrap_or(file_system)) || matches!(name, Some("sshfs" | "rclone" | "s3fs" | "juicefs"))
 }
 
 #[cfg(test)]
@@ -104,14 +93,9 @@ mod tests {
     #[test]
     fn an_empty_one_is_broken_and_one_on_a_network_a_warning() {
         assert_eq!(verdict(&with(|set| set.empty = true), "data.ssv2"), Verdict::Broken);
-        for name in ["nfs4", "cifs", "fuse.sshfs", "fuse.glusterfs"] {
-            let found = with(|set| set.file_system = name.into());
-            assert_eq!(verdict(&found, "data.ssv2"), Verdict::Noted, "{name}");
-        }
-        for name in ["ext4", "fuse.mergerfs", "xfs", ""] {
-            let found = with(|set| set.file_system = name.into());
-            assert_eq!(verdict(&found, "data.ssv2"), Verdict::Held, "{name}");
-        }
+        let found = with(|set| set.served = vec!["nfs4".into(), "fuse.sshfs".into()]);
+        assert_eq!(verdict(&found, "data.ssv2"), Verdict::Noted);
+        assert!(found[0].seen().ends_with("is on nfs4, fuse.sshfs: sampled: the server can change it"), "{found:?}");
         let stuck = findings(&AboutHost { files: Err(usage("no answer within 5 s")), ..facts() });
         assert_eq!(verdict(&stuck, "data.sources"), Verdict::Broken);
     }

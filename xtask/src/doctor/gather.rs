@@ -10,6 +10,7 @@ use crate::distro::Distro;
 use crate::engine::{self, Engine, Local, Silence};
 use crate::error::{Failure, flatten};
 use crate::exposed::Exposed;
+use crate::file_systems;
 use crate::finding::Finding;
 use crate::gpu::{self, GpuFacts};
 use crate::image::build::{self, State};
@@ -137,7 +138,7 @@ fn look_at(mounts: &[Mount], rules: &Rules, sets: &[Dataset], exposed: &Exposed)
             source: set.source.clone(),
             problems: problems.iter().filter(|problem| problem.id == id).cloned().collect(),
             empty: entries.is_some_and(|mut entries| entries.next().is_none()),
-            file_system: table.covering(&text).map(|line| line.fstype.clone()).unwrap_or_default(),
+            served: file_systems::served(&table, &text).into_iter().map(str::to_owned).collect(),
             submounts: real.is_some() && !table.below(&text).is_empty(),
         }
     };

@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 /// The word that the doctor writes for a verdict.
 fn word(verdict: Verdict) -> &'static str {
     match verdict {
-        Verdict::Held => "ok",
+        Verdict::Held | Verdict::Sampled => "ok",
         Verdict::Noted => "warning",
         Verdict::Missing => "missing",
         Verdict::Broken => "broken",

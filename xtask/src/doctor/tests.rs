@@ -45,7 +45,7 @@ pub(super) fn facts() -> AboutHost {
             sets: vec![data::DataSet {
                 name: "ssv2".into(),
                 source: Some("/data/ssv2".into()),
-                file_system: "ext4".into(),
+                served: Vec::new(),
                 ..Default::default()
             }],
             workspace: Vec::new(),
@@ -182,7 +182,7 @@ fn a_bare_workstation_is_told_everything_at_once() {
     host.codex = Err(error::flatten(&host_codex::find(&nowhere, None).unwrap_err()));
     (host.codex_present, host.npm) = (false, false);
     host.login = HostLogin::None;
-    host.files.as_mut().unwrap().sets[0].file_system = "nfs4".into();
+    host.files.as_mut().unwrap().sets[0].served = vec!["nfs4".into()];
     host.image = Err("no engine answers".into());
     let findings = doctor(&host);
     let text = format!("{}{}\n", table(&findings), summary(&findings));
@@ -225,7 +225,7 @@ codex
                                          $ codex login
                                          or `cargo xtask sandbox -- login --device-auth`
 data
-  warning      ssv2                      `/data/ssv2` is on nfs4: what other machines do to it cannot be proven, only sampled
+  warning      ssv2                      `/data/ssv2` is on nfs4: sampled: the server can change it
                                          needed: a directory that you may read, apart from what the sandbox may write
 project
   ok           settings                  as they should be

@@ -7,6 +7,8 @@
 //! a volume that another project of its own has created, and offer to recreate it.
 
 use crate::engine::docker;
+use crate::engine::own::USER;
+use crate::error::{Failure, failed};
 use crate::spec::codex_command::LINK_MODE;
 use crate::spec::places::{self, PROJECT};
 use crate::spec::settings::Shape;
@@ -19,8 +21,6 @@ use std::path::Path;
 
 /// The label of our volumes: the name of the cache.
 const CACHE_LABEL: &str = "codex-sandbox.cache";
-/// The label with the user id of the owner.
-const USER_LABEL: &str = "codex-sandbox.user";
 /// The label with the network of the sandboxes that share it.
 const NETWORK_LABEL: &str = "codex-sandbox.network";
 /// The label with the workspace that it belongs to.
@@ -147,7 +147,7 @@ pub(crate) fn create(spec: &Spec) -> Vec<Step> {
             owner.as_ref().and_then(|owner| owner.network).map(|network| format!("{NETWORK_LABEL}={network}"));
         let workspace =
             owner.and_then(|owner| owner.workspace).map(|workspace| format!("{WORKSPACE_LABEL}={workspace}"));
-        let labels = [format!("{CACHE_LABEL}={cache}"), format!("{USER_LABEL}={}", spec.uid)];
+        let labels = [format!("{CACHE_LABEL}={cache}"), format!("{USER}={}", spec.uid)];
         let labels: Vec<String> = labels.into_iter().chain(network).chain(workspace).collect();
         Step::Run(docker::create_volume(volume, &labels))
     };
@@ -162,15 +162,45 @@ pub(crate) fn is_missing(stderr: &str) -> bool {
     stderr.lines().any(|line| line.contains("external volume") && line.contains(START) && line.contains("not found"))
 }
 
-/// Lists the volumes whose name may be that of a cache. It does not ask by label: when a container starts while its
-/// volumes are being removed, the engine creates new ones of the same name without a label, and those are caches too.
+/// Lists the volumes whose name may be that of a cache, with the label that says whose they are.
 pub(crate) fn list() -> Command {
     docker::volumes(START)
 }
 
-/// The volumes in its answer that are caches of this user.
-pub(crate) fn parse_list(text: &str, uid: u32) -> Vec<String> {
-    text.lines().map(str::trim).filter(|name| Named::read(name, uid).is_some()).map(str::to_owned).collect()
+/// What has the name of a cache of this user.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Volumes {
+    /// Those that this tool has made for this user.
+    pub(crate) own: Vec<String>,
+    /// Those that somebody else has made. When a container starts while its volumes are being removed, the engine makes new
+    /// ones, which nobody can tell from these.
+    pub(crate) foreign: Vec<String>,
+}
+
+/// Reads the answer.
+pub(crate) fn parse_list(text: &str, uid: u32) -> Volumes {
+    let line = |line: &str| line.split_once('\t').map(|(name, user)| (name.to_owned(), user == uid.to_string()));
+    let named = text.lines().filter_map(line).filter(|(name, _)| Named::read(name, uid).is_some());
+    let (own, foreign): (Vec<_>, Vec<_>) = named.partition(|(_, own)| *own);
+    let names = |volumes: Vec<(String, bool)>| volumes.into_iter().map(|(name, _)| name).collect();
+    Volumes { own: names(own), foreign: names(foreign) }
+}
+
+/// Refuses caches that somebody else has made: what lies in one is that one's, and a sandbox would read and change it.
+///
+/// # Errors
+/// The sandbox would have one.
+pub(crate) fn refuse_foreign(spec: &Spec, volumes: &Volumes) -> Result<(), Failure> {
+    let mut wanted = spec.caches().map(|(_, volume)| volume);
+    let foreign = wanted.find(|volume| volumes.foreign.iter().any(|foreign| foreign == volume));
+    foreign.map_or(Ok(()), |name| {
+        Err(failed(format!(
+            "the volume `{name}` exists and was not made by this tool: it lacks the label `{USER}={}`",
+            spec.uid
+        ))
+        .hint(format!("`docker volume inspect {name}` shows what it is; `docker volume rm {name}` removes it"))
+        .hint("or do without caches: `--no-caches`"))
+    })
 }
 
 /// Those among caches of this user that belong to the workspace of a Compose project alone.
@@ -356,9 +386,12 @@ mod tests {
     fn of_the_engines_volumes_only_the_users_own_caches_are_ours() {
         let own = ["", "-open", "-none", "-open-a-0a1b2c3d", "-none-b-0a1b2c3e"];
         let own = own.map(|owner| format!("codex-sandbox-cache-pip{owner}-u1000"));
-        let said = format!("codex-sandbox-cache-pip-u0\nprecious\ncodex-sandbox-cache-x-u1000\n{}\n", own.join("\n"));
-        let ours = parse_list(&said, 1000);
+        let lines: String = own.iter().map(|name| format!("{name}\t1000\n")).collect();
+        let others = "codex-sandbox-cache-pip-u0\t0\nprecious\t1000\ncodex-sandbox-cache-x-u1000\t1000\n\
+                      codex-sandbox-cache-uv-u1000\t\ncodex-sandbox-cache-torch-u1000\t1001\n";
+        let Volumes { own: ours, foreign } = parse_list(&format!("{others}{lines}"), 1000);
         assert_eq!(ours, own);
+        assert_eq!(foreign, ["codex-sandbox-cache-uv-u1000", "codex-sandbox-cache-torch-u1000"]);
         assert_eq!(of_workspace(ours.clone(), 1000, "codex-sandbox-a-0a1b2c3d"), [own[3].clone()]);
         assert_eq!(of_workspace(ours.clone(), 1000, "elsewhere"), Vec::<String>::new());
         assert_eq!(unused(&ours, 1000, CacheSharing::Network), [own[0].clone()]);

@@ -125,6 +125,11 @@ pub(crate) fn container_name(project: &str) -> String {
     format!("{project}{CONTAINER_SUFFIX}")
 }
 
+/// The project of the container of this name.
+pub(crate) fn project_of(container: &str) -> &str {
+    container.strip_suffix(CONTAINER_SUFFIX).unwrap_or(container)
+}
+
 /// The source of a mount of `docker/docker-compose.yaml` that this sandbox does not have: the variable must have a value, and a
 /// Compose that does not know `!override` (it does since 2.24.4) then refuses to start, because this is not there.
 const NOWHERE: &str = "/nowhere/not-mounted";
@@ -160,13 +165,6 @@ fn volume(mount: &Mount) -> Value {
 /// Compose interpolates variables in every string of its files; `$$` is a literal `$`.
 fn escape(text: &str) -> String {
     text.replace('$', "$$")
-}
-
-/// Removes the network that Compose created for a container; with `--network none` there is none, and that is fine.
-/// An engine has address ranges for about thirty networks: those that are left behind use them up.
-pub(crate) fn remove_network(container: &str) -> Command {
-    let project = container.strip_suffix(CONTAINER_SUFFIX).unwrap_or(container);
-    docker::remove_network(&format!("{project}_default"))
 }
 
 #[cfg(test)]

@@ -1,12 +1,23 @@
 //! Every command line of the Docker client that this tool runs. Pure: the command that is shown is the command that runs.
 
+use crate::engine::own::{SMOKE, Smoke, USER};
 use crate::spec::denials::Denials;
 use crate::spec::insider::Insider;
-use crate::step::Command;
+use crate::step::{Command, Lifeline};
 use std::path::Path;
 
+/// Every command of the client is ended where the engine answers nobody any more.
 fn docker<S: Into<String>>(words: impl IntoIterator<Item = S>) -> Command {
-    Command::new("docker").args(words)
+    Command::new("docker").args(words).lifeline(lifeline())
+}
+
+/// The engine asks containerd for its version on the way, so that both are seen.
+fn lifeline() -> Lifeline {
+    Lifeline {
+        question: server_version(),
+        silent: "the engine does not answer any more",
+        remedy: "restart the engine (`sudo systemctl restart docker`), then try again: the next call removes what is left",
+    }
 }
 
 // -- the engine itself -----------------------------------------------------------------------------------------------
@@ -18,7 +29,12 @@ pub(crate) fn version() -> Command {
 
 /// Whether the engine answers, by its version.
 pub(crate) fn server_version() -> Command {
-    docker(["version", "--format", "{{.Server.Version}}"])
+    Command::new("docker").args(["version", "--format", "{{.Server.Version}}"])
+}
+
+/// The names of the parts of the engine that answer it, such as `containerd`, a line each.
+pub(crate) fn parts() -> Command {
+    Command::new("docker").args(["version", "--format", "{{range .Server.Components}}{{println .Name}}{{end}}"])
 }
 
 /// The properties of the engine and of the client's plugins, as JSON.
@@ -56,6 +72,12 @@ pub(crate) fn labelled(label: &str) -> Command {
     docker(["ps", "--all", "--format", "{{.Names}}", "--filter", &format!("label={label}")])
 }
 
+/// The containers of this user's smoke tests, running or not, a line each for [`Smoke::read`].
+pub(crate) fn smokes(uid: u32) -> Command {
+    let own = [format!("label={USER}={uid}"), format!("label={SMOKE}")].map(|label| ["--filter".to_owned(), label]);
+    docker(["ps", "--all", "--no-trunc", "--format", &Smoke::format()]).args(own.concat())
+}
+
 /// The processes of a container; `alive` reads the answer.
 pub(crate) fn top(container: &str) -> Command {
     docker(["top", container, "-eo", "pid,ppid,etimes,args"])
@@ -81,20 +103,37 @@ pub(crate) fn remove(container: &str) -> Command {
     docker(["container", "rm", "--force", "--volumes", container]).timeout(60)
 }
 
-/// Removes a network; a missing one is fine.
-pub(crate) fn remove_network(name: &str) -> Command {
-    docker(["network", "rm", "--force", name]).timeout(30)
+/// What Compose adds to a project's name for its network.
+pub(crate) const DEFAULT_NETWORK: &str = "_default";
+
+/// The networks that Compose made, a line each: the id, the name, the project that it was made for.
+pub(crate) fn networks() -> Command {
+    let format = format!("{{{{.ID}}}}\t{{{{.Name}}}}\t{{{{.Label \"{PROJECT}\"}}}}");
+    docker(["network", "ls", "--no-trunc", "--format", &format, "--filter", &format!("label={PROJECT}")])
+}
+
+/// The ids of the containers of a project of Compose's, running or not.
+pub(crate) fn of_project(project: &str) -> Command {
+    docker(["ps", "--all", "--quiet", "--filter", &format!("label={PROJECT}={project}")])
+}
+
+/// Compose's own label of all that it makes.
+const PROJECT: &str = "com.docker.compose.project";
+
+/// Removes a network, by its id; a missing one is fine.
+pub(crate) fn remove_network(id: &str) -> Command {
+    docker(["network", "rm", "--force", id]).timeout(30)
 }
 
 /// Starts a container that was created, and waits for its end; its output becomes the output of this command.
 pub(crate) fn start_attached(container: &str) -> Command {
-    docker(["start", "--attach", container])
+    docker(["start", "--attach", container]).tied()
 }
 
 /// Runs a program in a new container that has no network and no capability, and is removed at its end. The caller adds
 /// options, the image and the program.
 pub(crate) fn run_apart() -> Command {
-    docker(["run", "--rm", "--network", "none", "--cap-drop", "ALL"])
+    docker(["run", "--rm", "--network", "none", "--cap-drop", "ALL"]).tied()
 }
 
 /// Tells the init of a container something.
@@ -218,6 +257,11 @@ pub(crate) fn images() -> Command {
     docker(["image", "ls", "--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}"])
 }
 
+/// Those among them with a label.
+pub(crate) fn images_with(label: &str) -> Command {
+    images().args(["--filter", &format!("label={label}")])
+}
+
 /// A property of an image, chosen by a Go template. The exit code is 1 where there is no such image.
 pub(crate) fn image(format: &str, reference: &str) -> Command {
     docker(["image", "inspect", "--format", format, reference])
@@ -241,9 +285,10 @@ pub(crate) fn create_volume(name: &str, labels: &[String]) -> Command {
     docker(["volume", "create"]).args(labels).arg(name).timeout(30)
 }
 
-/// The names of all volumes that have this in their name.
+/// The volumes that have this in their name, a line each: the name, and whose it is by its label.
 pub(crate) fn volumes(part: &str) -> Command {
-    docker(["volume", "ls", "--format", "{{.Name}}", "--filter", &format!("name={part}")])
+    let format = format!("{{{{.Name}}}}\t{{{{.Label \"{USER}\"}}}}");
+    docker(["volume", "ls", "--format", &format, "--filter", &format!("name={part}")])
 }
 
 /// For each container, whether it runs or not, its name and the volumes that it has mounted, in a line with commas between.

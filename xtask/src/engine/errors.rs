@@ -3,6 +3,7 @@
 
 use crate::error::{Failure, Kind, failed, flatten};
 use crate::spec::words::Gpus;
+use std::path::Path;
 
 /// An error that is recognized by its text.
 #[derive(Debug, PartialEq, Eq)]
@@ -83,6 +84,14 @@ pub(crate) const KNOWN: &[KnownError] = &[
         "NVIDIA's hook failed on the host: driver and toolkit do not match, or the driver is not loaded",
         "`nvidia-smi` on the host must answer; then reinstall `nvidia-container-toolkit` and restart the engine",
     ),
+    // As Docker 26.1 says it, with the path and `permission denied` behind it (seen with FUSE).
+    host(
+        &["for type \"bind\": stat "],
+        "the engine, which is root, may not enter a directory on the way to a mount: NFS with `root_squash`, or FUSE without \
+         `allow_other`",
+        "keep the project and the state folder (XDG_STATE_HOME) on a disk of this host, or let everybody enter the directories on \
+         the way (`chmod o+x`), or export with `no_root_squash`; mount FUSE with `-o allow_other`",
+    ),
     MEMLOCK,
     inside(
         &["Driver/library version mismatch"],
@@ -120,26 +129,31 @@ const GARBLED: KnownError = host(
     "`docker info` must answer well; `docker context inspect` and DOCKER_HOST say who is asked; restart the engine",
 );
 
+/// The engine has no address range left for one more network.
+const NETWORKS: KnownError = host(
+    &["address pools have been fully subnetted", "available, non-overlapping ipv4 address pool"],
+    "the engine has no address range left for one more network (it has about thirty)",
+    "`docker network prune` removes the networks that nothing uses; or `--network none`, which needs none; more ranges: \
+     `default-address-pools` in the engine's settings",
+);
+
+const FULL: KnownError = host(
+    &["no space left on device", "disk quota exceeded"],
+    "the disk of the engine is full",
+    "`docker system df` shows what takes room, `docker builder prune` frees the builds' cache; the setting `data-root` of \
+     the engine moves it",
+);
+
 /// What the engine lacks: it says so in these words of its kernel and of its libraries.
 const EXHAUSTED: &[KnownError] = &[
-    host(
-        &["address pools have been fully subnetted", "available, non-overlapping ipv4 address pool"],
-        "the engine has no address range left for one more network (it has about thirty)",
-        "`docker network prune` removes the networks that nothing uses; or `--network none`, which needs none; more ranges: \
-         `default-address-pools` in the engine's settings",
-    ),
+    NETWORKS,
     host(
         &["too many open files", "inotify"],
         "the engine may open no more files or inotify watches",
         "a higher `fs.inotify.max_user_instances` and `fs.inotify.max_user_watches` (`sudo sysctl`), or a higher limit of open \
          files for the engine",
     ),
-    host(
-        &["no space left on device", "disk quota exceeded"],
-        "the disk of the engine is full",
-        "`docker system df` shows what takes room, `docker builder prune` frees the builds' cache; the settings `data-root` \
-         of the engine moves it",
-    ),
+    FULL,
     host(
         &["resource temporarily unavailable", "cannot allocate memory", "pthread_create failed", "newosproc"],
         "the engine can start no more processes, or has no memory left",
@@ -149,22 +163,39 @@ const EXHAUSTED: &[KnownError] = &[
 ];
 
 /// The engine's own trouble in the text of an error, whatever it was asked for.
-fn trouble(text: &str) -> Option<&'static KnownError> {
+pub(crate) fn trouble(text: &str) -> Option<&'static KnownError> {
     let own = says(text, "error response from daemon") || says(text, "runc") || says(text, "containerd");
     EXHAUSTED.iter().filter(|_| own).chain([&GONE, &GARBLED]).find(|known| known.is_in(text))
 }
 
+/// An engine that has gone while something of it ran, with its client's last words.
+pub(crate) fn gone(stderr: &str) -> Failure {
+    Failure::new(Kind::Host, format!("the engine has gone: {}", last_line(stderr))).hint(GONE.advice())
+}
+
+/// An engine whose disk was seen to be full after something of it failed; `free` are bytes.
+pub(crate) fn full(failed: &str, dir: &Path, free: u64) -> Failure {
+    Failure::new(Kind::Host, format!("{failed}, and `{}` has {} MiB left", dir.display(), free >> 20))
+        .hint(FULL.advice())
+}
+
 /// The error of a task as it is shown: one that comes of the engine's own trouble is this host's matter, and says what
 /// there is to do. Only the failure of a client of the engine is looked at, and not of `docker exec`, whose words are those of
-/// a program inside.
-pub(crate) fn explained(err: anyhow::Error) -> anyhow::Error {
+/// a program inside: where these sound like an engine that has gone, it is asked whether it `answers`.
+pub(crate) fn explained(err: anyhow::Error, answers: impl FnOnce() -> bool) -> anyhow::Error {
     let failure = flatten(&err);
     let text = &err.root_cause().to_string();
     let of_client = text.strip_prefix('`').is_some_and(|command| {
         command.split("` ").next().is_some_and(|command| command.contains("docker "))
             && !command.contains("docker exec ")
     });
-    if failure.kind != Kind::Failed || !of_client {
+    if failure.kind != Kind::Failed {
+        return err;
+    }
+    if (of_client || GONE.is_in(&format!("{err:#}"))) && !answers() {
+        return Failure { kind: Kind::Host, ..failure }.hint(GONE.advice()).into();
+    }
+    if !of_client {
         return err;
     }
     // Work that says itself how to give it longer may take long, and is no sign of an engine that hangs; a query may not.
@@ -213,6 +244,26 @@ pub(crate) fn is_no_container(stderr: &str) -> bool {
     says(stderr, "no such container")
 }
 
+/// Whether the engine has no address range left for one more network.
+pub(crate) fn wants_networks(stderr: &str) -> bool {
+    NETWORKS.is_in(stderr)
+}
+
+/// Whether it was said of a removal that there is nothing to be removed.
+pub(crate) fn is_gone(stderr: &str) -> bool {
+    is_no_container(stderr) || says(stderr, "no such network") || (says(stderr, "network") && says(stderr, "not found"))
+}
+
+/// Whether it was said of a removal that somebody else is at it: the thing is still there.
+pub(crate) fn is_being_removed(stderr: &str) -> bool {
+    says(stderr, "is already in progress")
+}
+
+/// Whether the engine said that its containerd knows nothing of a container that runs.
+pub(crate) fn is_no_task(stderr: &str) -> bool {
+    says(stderr, "task ") && says(stderr, "not found")
+}
+
 /// Whether the client said that there is no image of that name.
 pub(crate) fn is_no_image(stderr: &str) -> bool {
     says(stderr, "no such image")
@@ -252,6 +303,10 @@ mod tests {
                 "Error response from daemon: OCI runtime create failed: fork/exec /proc/self/exe: resource temporarily unavailable",
                 "TasksMax",
             ),
+            (
+                "Error response from daemon: invalid mount config for type \"bind\": stat /nfs/home/me/work: permission denied",
+                "root_squash",
+            ),
             ("Error response from daemon: inotify_add_watch: no space left on device", "max_user_watches"),
             ("error during connect: Post \"http://x\": EOF", "systemctl start docker"),
         ] {
@@ -263,10 +318,10 @@ mod tests {
 
     #[test]
     fn an_error_that_comes_of_the_engines_trouble_is_the_hosts_and_no_other_is() {
-        let shown = |text: &str| crate::error::exit_code(&explained(failed(text).into()));
+        let shown = |text: &str| crate::error::exit_code(&explained(failed(text).into(), || true));
         assert_eq!(shown("`docker kill --signal USR1 x` did not answer within 20 s"), 3);
         let asked = failed("`docker info` did not answer within 20 s").hint("`docker version` tells more");
-        assert_eq!(crate::error::exit_code(&explained(asked.into())), 3, "whatever else is advised");
+        assert_eq!(crate::error::exit_code(&explained(asked.into(), || true)), 3, "whatever else is advised");
         assert_eq!(shown("`docker top x` ended with exit code 1: Cannot connect to the Docker daemon at unix:///x"), 3);
         assert_eq!(
             shown("`docker top x` ended with exit code 1: invalid character 'x' looking for beginning of value"),
@@ -277,8 +332,11 @@ mod tests {
             1,
             "a program's words"
         );
+        let inside = failed("the inside witness ended with exit code 1: error during connect: EOF");
+        assert_eq!(crate::error::exit_code(&explained(inside.clone().into(), || true)), 1);
+        assert_eq!(crate::error::exit_code(&explained(inside.into(), || false)), 3, "its engine has gone, too");
         let build = failed("`docker build` did not end within 9 s, and was ended").hint("`--timeout` gives it longer");
-        assert_eq!(crate::error::exit_code(&explained(build.into())), 1);
+        assert_eq!(crate::error::exit_code(&explained(build.into(), || true)), 1);
         assert_eq!(shown("`git log` did not answer within 20 s"), 1);
         assert_eq!(shown("cannot write `/x`: no space left on device"), 1);
         assert_eq!(shown("`docker top x` ended with exit code 1: no such container"), 1);

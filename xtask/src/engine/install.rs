@@ -69,6 +69,8 @@ fn packages(program: &str) -> Vec<&str> {
         "setpriv" | "setsid" => vec!["util-linux"],
         "newuidmap" => vec!["uidmap"],
         "cc" => vec!["gcc", "libc6-dev"],
+        // With the server that the tests let it speak to through a pipe.
+        "sshfs" => vec!["sshfs", "openssh-sftp-server"],
         same => vec![same],
     }
 }

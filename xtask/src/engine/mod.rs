@@ -13,9 +13,11 @@ mod facts;
 pub(crate) mod inspect;
 pub(crate) mod install;
 pub(crate) mod launcher;
+pub(crate) mod own;
 pub(crate) mod provide;
 pub(crate) mod pulse;
 pub(crate) mod refuse;
+pub(crate) mod removal;
 pub(crate) mod running;
 pub(crate) mod sockets;
 

@@ -3,7 +3,7 @@
 
 use crate::distro::Package;
 use crate::engine::{Engine, Local, Silence, errors, major_minor, sockets};
-use crate::error::{Failure, Remedy, failed, host};
+use crate::error::{Failure, Remedy, host};
 use crate::finding::{Finding, Subject, subject};
 use anyhow::Result;
 use std::path::Path;
@@ -157,7 +157,7 @@ pub(crate) fn no_buildx(engine: &Engine) -> Option<Failure> {
 /// The error where a file system has too little room for the image.
 pub(crate) fn low_room(dir: &Path, free: u64, need: u64) -> Option<Failure> {
     (free < need).then(|| {
-        failed(format!("`{}` has {} GiB free, and the build needs {} GiB", dir.display(), free >> 30, need >> 30))
+        host(format!("`{}` has {} GiB free, and the build needs {} GiB", dir.display(), free >> 30, need >> 30))
             .hint("`docker system df` shows what takes the room; `docker image prune` removes unused images")
     })
 }

@@ -1,6 +1,7 @@
 //! Commands whose output is kept, up to a ceiling.
 
 use super::child::{Child, Group};
+use super::lifeline::Pulse;
 use super::{KILLED, Output, QUERY_BOUND, TICK, UNENDING, code_of, cut_off, deadline, without_input};
 use crate::error::failed;
 use crate::signals;
@@ -42,12 +43,13 @@ type Piece = (Stream, Vec<u8>);
 /// arrived that nothing was done about, or the bound passes, the command is ended. One that not even SIGKILL ends is left behind.
 ///
 /// # Errors
-/// It cannot be started, or says more than is kept: then it is killed too.
+/// It cannot be started, says more than is kept, or its server does not answer: then it is ended too.
 pub(crate) fn follow(
     command: &Command,
     mut line: impl FnMut(&str),
     mut tick: impl FnMut() -> bool,
 ) -> Result<(Output, End)> {
+    let mut pulse = Pulse::of(command)?;
     let ((out, to_out), (err, to_err)) = (pipe()?, pipe()?);
     // The expression must not outlive this line: it holds the pipes open.
     let child = Child::start(command, &without_input(command)?.stdout_file(to_out).stderr_file(to_err), Group::Own)?;
@@ -79,6 +81,10 @@ pub(crate) fn follow(
         }
         next = now + TICK;
         if end == End::Ended {
+            if let Err(silent) = pulse.beat() {
+                child.end()?;
+                return Err(silent);
+            }
             end = match tick() && !signals::asked() {
                 true if now < deadline => continue,
                 true => End::Late,

@@ -5,6 +5,7 @@ use super::refs::{self, Head, Private, Refs};
 use super::repository::Repository;
 use super::{Branch, Commit, Listing, MOST_BRANCHES, MOST_COMMITS, Relation, client, first, quarantine, unread};
 use crate::beneath::Beneath;
+use crate::scratch::Scratch;
 use crate::text;
 use crate::ui::printable;
 use anyhow::Result;
@@ -157,7 +158,7 @@ impl Branch {
 pub(super) struct Collected {
     pub(super) listing: Listing,
     /// The repository of ours with the sandbox's objects; its refs are `refs/sandbox/NAME`.
-    pub(super) quarantine: Option<quarantine::Quarantine>,
+    pub(super) quarantine: Option<Scratch>,
     /// What the user is told of those of its refs that are no branches of the sandbox.
     shown: Refs,
     pub(super) host: Refs,

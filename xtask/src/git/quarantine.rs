@@ -7,17 +7,13 @@ use super::repository::Repository;
 use super::{client, first, noted};
 use crate::beneath::Beneath;
 use crate::error::failed;
-use crate::exec;
 use crate::outside;
-use crate::sweep;
+use crate::scratch::{self, Scratch};
 use crate::ui::printable;
 use anyhow::{Context as _, Result};
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
-use tempfile::TempDir;
 
 /// How the names of quarantines begin.
 pub(super) const PREFIX: &str = "quarantine-";
@@ -32,48 +28,15 @@ const LARGEST_OTHER: u64 = 32 << 20;
 /// What is copied between two looks at whether to go on.
 const PART: u64 = 64 << 20;
 
-/// A repository for one call, removed at its end. The call holds a lock on it, which the kernel lets go of however the call
-/// ends.
-pub(super) struct Quarantine {
-    temp: TempDir,
-    _held: Option<File>,
-}
-
-impl Quarantine {
-    fn make(private: &Path) -> std::io::Result<Quarantine> {
-        let temp = tempfile::Builder::new().prefix(PREFIX).tempdir_in(private)?;
-        Ok(Quarantine { _held: sweep::hold(temp.path()), temp })
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        self.temp.path()
-    }
-}
-
-/// Between the making of a quarantine and its lock.
-const YOUNG: Duration = Duration::from_secs(10);
-
-/// Removes the quarantines of calls that were killed: nobody holds their lock. Where the clock was set back, one can lie in the
-/// future.
+/// Removes the quarantines of calls that were killed.
 pub(super) fn sweep(private: &Path) -> Result<()> {
-    let now = SystemTime::now();
-    for entry in std::fs::read_dir(private).into_iter().flatten().flatten() {
-        let made = || entry.metadata().ok()?.modified().ok();
-        let is_young = || made().is_none_or(|made| sweep::age(made, now) < YOUNG);
-        if !entry.file_name().to_string_lossy().starts_with(PREFIX) || is_young() {
-            continue;
-        }
-        if let Some(_held) = sweep::hold(&entry.path()) {
-            exec::remove(&entry.path())?;
-        }
-    }
-    Ok(())
+    scratch::sweep(private, PREFIX).map(drop)
 }
 
 /// A fresh bare repository with these refs, in the host's format. `borrow`: it borrows the host's objects.
-pub(super) fn fresh(repo: &Repository, private: &Path, refs: &Refs, borrow: bool) -> Result<Quarantine> {
-    let made = || -> std::io::Result<Quarantine> {
-        let temp = Quarantine::make(private)?;
+pub(super) fn fresh(repo: &Repository, private: &Path, refs: &Refs, borrow: bool) -> Result<Scratch> {
+    let made = || -> std::io::Result<Scratch> {
+        let temp = Scratch::make(private, PREFIX)?;
         let dir = temp.path();
         for name in ["objects/info", "objects/pack", "refs/heads"] {
             std::fs::create_dir_all(dir.join(name))?;
@@ -100,7 +63,7 @@ pub(super) fn filled(
     private: &Path,
     tips: &Refs,
     effort: &Effort<'_>,
-) -> Result<(Quarantine, Vec<String>)> {
+) -> Result<(Scratch, Vec<String>)> {
     // It borrows nothing before the sizes are known: git lists those of all objects that it sees.
     let temp = fresh(repo, private, tips, false)?;
     let to = temp.path().join("objects");
@@ -305,33 +268,6 @@ pub(crate) fn fuzz(text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_a_killed_call_left_is_removed_and_nothing_of_one_that_goes_on() {
-        let private = tempfile::tempdir().unwrap();
-        let at = |name: &str| private.path().join(name);
-        let aged = |dir: &Path, time: SystemTime| File::open(dir).unwrap().set_modified(time).unwrap();
-        let (hour, now) = (Duration::from_secs(3600), SystemTime::now());
-        let live = Quarantine::make(private.path()).unwrap();
-        aged(live.path(), now - hour);
-        for (name, time) in [
-            ("quarantine-old", now - hour),
-            ("quarantine-of-a-clock-that-was-set-back", now + hour),
-            ("quarantine-new", now),
-            ("other", now - hour),
-        ] {
-            std::fs::create_dir(at(name)).unwrap();
-            aged(&at(name), time);
-        }
-        std::os::unix::fs::symlink("other", at("quarantine-link")).unwrap();
-        sweep(private.path()).unwrap();
-        assert!(live.path().exists(), "its call goes on");
-        assert!(!at("quarantine-old").exists() && !at("quarantine-of-a-clock-that-was-set-back").exists());
-        assert!(at("quarantine-new").exists() && at("other").exists());
-        let path = live.path().to_owned();
-        drop(live);
-        assert!(!path.exists());
-    }
 
     #[test]
     fn the_size_of_an_object_is_the_last_of_three_words() {

@@ -9,6 +9,7 @@ use super::repository::Repository;
 use super::{Branch, Relation, client, quarantine};
 use crate::context::resolved;
 use crate::error::failed;
+use crate::scratch::Scratch;
 use crate::step::Command;
 use crate::text;
 use crate::ui::printable;
@@ -65,7 +66,7 @@ fn not_taken(branch: &Branch, why: &str) -> String {
 struct Receiver<'a> {
     repo: &'a Repository,
     /// A repository of ours that writes into the host's object directory and has the host's refs.
-    temp: quarantine::Quarantine,
+    temp: Scratch,
     head: Head,
     /// Branches that are checked out in other working trees, with the paths of these.
     elsewhere: Vec<(String, PathBuf)>,

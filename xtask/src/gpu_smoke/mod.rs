@@ -4,10 +4,11 @@ pub(crate) mod here;
 mod inputs;
 pub(crate) mod one_shot;
 mod output;
+mod swept;
 
 use crate::answers::{self, Asked, What};
 use crate::context::Context;
-use crate::engine::{Engine, errors};
+use crate::engine::{Engine, errors, pulse};
 use crate::error::{Failure, Kind, host};
 use crate::exec::{self, End};
 use crate::gpu::{self, GpuFacts, arch};
@@ -152,6 +153,9 @@ impl<'a> SmokeRun<'a> {
                 "the run passed its bound of {} s and was stopped",
                 command.timeout.unwrap_or_default().as_secs()
             )),
+            (End::Ended, Err(_)) if command.lifeline.is_some() && !pulse::answers() => {
+                return Err(errors::gone(&said.stderr).into());
+            }
             (End::Ended, Err(why)) => Err(with_last_words(&why, said.code, &said.stderr)),
         };
         Ok((report, digest))

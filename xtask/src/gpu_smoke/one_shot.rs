@@ -1,11 +1,12 @@
 //! The smoke test in a container of its own: created, inspected, started, removed.
 
 use super::inputs::{dataset, image_of};
-use super::{SmokeRun, Wish, interrupted};
-use crate::context::Context;
+use super::{SmokeRun, Wish, interrupted, swept};
+use crate::context::{self, Context};
 use crate::engine::compose::one_shot::OneShot;
 use crate::engine::inspect::Container;
-use crate::engine::{self, docker, errors, running};
+use crate::engine::running::{self, Taken};
+use crate::engine::{self, docker, errors};
 use crate::error::{Kind, failed, host};
 use crate::image::build;
 use crate::life::show_settings;
@@ -19,12 +20,16 @@ use crate::spec::words::{GpuRoute, Mode, Network};
 use crate::spec::{Mount, Role, Schema, Spec};
 use crate::step::Step;
 use crate::user::User;
-use crate::{exec, gpu, ui};
+use crate::{exec, gpu, scratch, ui};
 use anyhow::{Context as _, Result};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// The seconds that the container gets beyond the script's own bound.
 const START: u64 = 20;
+
+/// The seconds that everything before its start can take.
+const CREATE: u64 = 600;
 
 /// Everything that is known before anything is created.
 struct Planned<'a> {
@@ -58,6 +63,7 @@ pub(crate) fn run(cx: &Context, settings: &Settings, wish: &Wish) -> Result<u8> 
 
 fn start(plan: Planned) -> Result<u8> {
     let (cx, wish) = (plan.run.cx, plan.run.wish);
+    swept::sweep(cx, &plan.user);
     let (reference, image) = image_of(cx, plan.settings, wish, &plan.user)?;
     // From here on nothing unfinished may be left behind.
     let signals = Signals::making();
@@ -65,14 +71,17 @@ fn start(plan: Planned) -> Result<u8> {
     let facts =
         RunFacts { image: reference, image_id: Some(image.id), image_digests: image.repo_digests, ..plan.run.facts };
     let mut run = SmokeRun { facts, ..plan.run };
-    let made = Made { one: &one };
+    let dir = one.file.parent().unwrap_or(&one.file);
+    exec::create_dir(dir, 0o755)?;
+    let made = Made { one: &one, _held: scratch::hold(dir) };
     exec::all(&files(cx, &one)?)?;
     let create = one.create();
     ui::echo(&create);
     let said = exec::capture(&create)?;
     if !said.ok() {
         let why = errors::last_line(&said.stderr);
-        return match errors::find(&why).filter(|known| known.kind == Kind::Host) {
+        let known = errors::find(&why).filter(|known| known.kind == Kind::Host);
+        return match known.or_else(|| errors::trouble(&said.stderr)) {
             Some(known) => run.not_started(host(&why).hint(known.remedy)),
             None => Err(failed(format!("the container was not created: {why}"))
                 .hint("`cargo xtask gpu-smoke --dry-run` prints the Compose file")
@@ -91,10 +100,11 @@ fn start(plan: Planned) -> Result<u8> {
 
 fn one_shot(plan: &Planned, image: &str) -> OneShot {
     let Planned { run, settings, route, user, dataset } = plan;
-    let name = format!("codex-sandbox-smoke-{}", &run.request.nonce[..12]);
+    let name = format!("{}{}", swept::NAME, &run.request.nonce[..12]);
     let dir = run.cx.scratch().join(&name);
     let guest = Mount::new(Role::Guest, dir.join("guest"));
     OneShot {
+        until: context::seconds() + CREATE + run.request.seconds + START,
         file: dir.join("compose.yaml"),
         name,
         spec: Spec {
@@ -150,11 +160,13 @@ fn dropped(one: &OneShot) -> Result<Option<String>> {
 /// What was created for this run. It is removed when this is dropped, however the run ends.
 struct Made<'a> {
     one: &'a OneShot,
+    /// The lock of its directory, by which the next call knows that this one goes on.
+    _held: Option<File>,
 }
 
 impl Drop for Made<'_> {
     fn drop(&mut self) {
-        if !running::take_back(&self.one.name, &self.one.name) {
+        if !running::take_back(Taken::This(&self.one.name), &self.one.name) {
             ui::warn(format_args!("`{0}` could not be removed: run `docker rm -f {0}`", self.one.name));
         }
         if let Some(dir) = self.one.file.parent() {

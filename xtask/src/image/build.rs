@@ -1,17 +1,25 @@
 //! The image of a sandbox: what the engine has of it, and how it is built where it is missing or stale.
 
 use crate::context::Context;
-use crate::engine::{self, Engine, docker};
-use crate::error::failed;
+use crate::engine::{self, Engine, docker, errors, pulse};
+use crate::error::{Failure, Kind, failed, flatten};
 use crate::gpu::{self, GpuFacts};
 use crate::image::{INPUTS_LABEL, Inputs, REPOSITORY, base, command, read_files, reasons};
+use crate::scratch::{self, Scratch};
 use crate::spec::settings::Settings;
 use crate::step::{Command, Step};
 use crate::user::User;
-use crate::{exec, network, ui};
+use crate::{beneath, exec, network, signals, ui};
 use anyhow::Result;
 use command::Wishes;
 use serde_json::{Map, Value};
+use std::time::Duration;
+
+/// How the names of the directories begin in which the CPU base is made.
+const BASE_DIR: &str = "cpu-base-";
+
+/// How long another call that makes the CPU base is waited for: it takes two to ten minutes.
+const BASE_WAIT: Duration = Duration::from_secs(1800);
 
 /// What is known of the image before anything is built.
 #[derive(Debug, Clone)]
@@ -66,22 +74,39 @@ pub(crate) fn inputs(cx: &Context, settings: &Settings, user: &User) -> Result<I
     })
 }
 
-/// Reads the inputs and asks the engine, in one query, which images there are.
+/// Reads the inputs and asks the engine which images there are, and which of them this tool has built: a tag can be anybody's.
 ///
 /// # Errors
-/// No engine answers (exit code 3), or a file of the build context cannot be read.
+/// No engine answers (exit code 3), somebody else has given an image the name, or a file of the build context cannot be read.
 pub(crate) fn state(cx: &Context, settings: &Settings, user: &User) -> Result<State> {
-    let said = exec::capture(&docker::images())?;
-    if !said.ok() {
-        return Err(engine::no_engine(&said.stderr).into());
-    }
-    let images: Vec<(&str, &str)> = said.stdout.lines().filter_map(|line| line.split_once(' ')).collect();
-    let id_of = |name: &str| images.iter().find(|(_, tag)| *tag == name).map(|(id, _)| (*id).to_owned());
+    let ask = |query| -> Result<String> {
+        let said = exec::capture(&query)?;
+        if said.ok() { Ok(said.stdout) } else { Err(engine::no_engine(&said.stderr).into()) }
+    };
+    let (all, built) = exec::both(|| ask(docker::images()), || ask(docker::images_with(INPUTS_LABEL)));
+    let (all, built) = (all?, built?);
     let inputs = inputs(cx, settings, user)?;
-    let inputs = Inputs { base_id: id_of(&inputs.base), ..inputs };
+    let inputs = Inputs { base_id: id_of(&all, &inputs.base), ..inputs };
+    let tag = inputs.tag();
+    if id_of(&all, &tag).is_some() && id_of(&built, &tag).is_none() {
+        return Err(failed(format!(
+            "the image `{tag}` exists and was not made by this tool: it lacks the label `{INPUTS_LABEL}`"
+        ))
+        .hint(format!("`docker image inspect {tag}` shows what it is; `docker image rm {tag}` removes the name"))
+        .into());
+    }
     let mine = |tag: &&str| tag.starts_with(&format!("{REPOSITORY}:")) && tag.ends_with(&format!("-u{}", user.uid));
-    let newest = images.iter().map(|(_, tag)| *tag).find(mine).map(str::to_owned);
-    Ok(State { id: id_of(&inputs.tag()), inputs, newest })
+    let newest = images(&built).map(|(_, tag)| tag).find(mine).map(str::to_owned);
+    Ok(State { id: id_of(&built, &tag), inputs, newest })
+}
+
+/// Ids and tags, by the engine's answer.
+fn images(said: &str) -> impl Iterator<Item = (&str, &str)> {
+    said.lines().filter_map(|line| line.split_once(' '))
+}
+
+fn id_of(said: &str, name: &str) -> Option<String> {
+    images(said).find(|(_, tag)| *tag == name).map(|(id, _)| id.to_owned())
 }
 
 fn inputs_of(tag: &str) -> Result<Option<Map<String, Value>>> {
@@ -98,10 +123,16 @@ pub(crate) fn steps(cx: &Context, settings: &Settings, state: &State, wishes: Wi
 }
 
 fn cpu_base_steps(cx: &Context, settings: &Settings, state: &State, wishes: Wishes) -> Vec<Step> {
-    if settings.base.is_some() || (state.inputs.base_id.is_some() && !wishes.pull) {
+    if !makes_base(settings, state, wishes) {
         return Vec::new();
     }
+    // A build makes a directory of its own there.
     wishes.bound(base::cpu_steps(&state.inputs.base, mirror().as_deref(), &cx.scratch()))
+}
+
+/// Whether the CPU base is made before the image.
+fn makes_base(settings: &Settings, state: &State, wishes: Wishes) -> bool {
+    settings.base.is_none() && (state.inputs.base_id.is_none() || wishes.pull)
 }
 
 fn image_steps(cx: &Context, settings: &Settings, state: &State, wishes: Wishes) -> Vec<Step> {
@@ -126,14 +157,55 @@ pub(crate) fn build(cx: &Context, settings: &Settings, state: &State, wishes: Wi
     for reason in state.reasons()? {
         ui::say(format_args!("image: {reason}"));
     }
-    let base = cpu_base_steps(cx, settings, state, wishes);
-    if base.is_empty() {
+    run(cx, settings, state, wishes).map_err(|err| why(err, &engine))
+}
+
+fn run(cx: &Context, settings: &Settings, state: &State, wishes: Wishes) -> Result<()> {
+    if !makes_base(settings, state, wishes) {
         return exec::all(&image_steps(cx, settings, state, wishes));
     }
-    exec::all(&base)?;
+    // Two calls that made it at once would give its name to two images, and what is built on the first would be stale.
+    exec::create_dir(&cx.state, 0o700)?;
+    let lock = cx.state.join("cpu-base.lock");
+    let at_once = beneath::lock_at(&lock, Duration::from_millis(200), signals::asked)?;
+    let late = || {
+        ui::say("waiting for another `cargo xtask` that makes the CPU base");
+        beneath::lock_at(&lock, BASE_WAIT, signals::asked)
+    };
+    let _lock = at_once.map_or_else(late, |lock| Ok(Some(lock)))?.ok_or_else(|| {
+        failed(format!("another call makes the CPU base: it has `{}` locked", lock.display()))
+            .hint("wait for its end, then run this again")
+    })?;
+    let now = self::state(cx, settings, &User::read())?;
+    if makes_base(settings, &now, wishes) {
+        let scratch = cx.scratch();
+        exec::create_dir(&scratch, 0o755)?;
+        scratch::sweep(&scratch, BASE_DIR)?;
+        let dir = Scratch::make(&scratch, BASE_DIR)?;
+        exec::all(&wishes.bound(base::cpu_steps(&now.inputs.base, mirror().as_deref(), dir.path())))?;
+    }
     // The base's id is an input: the image is built with the id that it has now.
     let now = self::state(cx, settings, &User::read())?;
     exec::all(&image_steps(cx, settings, &now, wishes))
+}
+
+/// The engine's disk is called full where it has less: what a step could not write, the engine has taken back by then.
+const FULL: u64 = 512 << 20;
+
+/// Why a build failed: its output went to the user, so that nothing is known of it here. The engine may have gone, or its disk
+/// may be full.
+fn why(err: anyhow::Error, engine: &Engine) -> anyhow::Error {
+    let failure = flatten(&err);
+    if failure.kind != Kind::Failed || !failure.remedies.is_empty() {
+        return err;
+    }
+    if !pulse::answers() {
+        return errors::gone(&failure.message).into();
+    }
+    match engine::free_bytes(&engine.root_dir).filter(|free| *free < FULL) {
+        None => err,
+        Some(free) => errors::full(&failure.message, &engine.root_dir, free).into(),
+    }
 }
 
 /// What the user is told before a build starts.
@@ -147,11 +219,16 @@ fn note(settings: &Settings, state: &State) -> Step {
     })
 }
 
+/// That the engine's disk has too little room left for a build. A directory whose free space this user cannot read is no
+/// reason to refuse: the build itself will fail.
+fn room(engine: &Engine, settings: &Settings) -> Option<Failure> {
+    let free = engine::free_bytes(&engine.root_dir)?;
+    engine::low_room(&engine.root_dir, free, base::room(settings.base.as_deref()))
+}
+
 /// Fails where this host cannot build the image.
 fn check_host(engine: &Engine, cx: &Context, settings: &Settings, state: &State) -> Result<()> {
-    // A directory whose free space this user cannot read is no reason to refuse: the build itself will fail.
-    let room = engine::free_bytes(&engine.root_dir)
-        .and_then(|free| engine::low_room(&engine.root_dir, free, base::room(settings.base.as_deref())));
+    let room = room(engine, settings);
     let buildx = engine::no_buildx(engine);
     let other = if settings.base.is_some() {
         let facts: GpuFacts = gpu::read(engine, cx.var("PATH"));

@@ -31,11 +31,12 @@ impl Wishes {
         self.pull || self.no_cache
     }
 
-    /// The steps, each within the bound.
+    /// The steps, each within the bound, and none longer than this process.
     pub(super) fn bound(self, mut steps: Vec<Step>) -> Vec<Step> {
         for step in &mut steps {
             if let Step::Run(command) = step {
                 command.timeout = Some(Duration::from_secs(self.timeout.unwrap_or(USUAL)));
+                command.tied = true;
                 command.longer = Some("`cargo xtask image --timeout SECONDS` gives it longer");
             }
         }

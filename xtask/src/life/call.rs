@@ -1,6 +1,7 @@
 //! One call for one workspace: what was gathered, the lock that other calls wait for, and the signals that end it.
 
 use super::changes::Decision;
+use super::elsewhere::Elsewhere;
 use super::gather::{Gathered, Purpose};
 use super::ground::Ground;
 use super::leftovers::Policy;
@@ -41,6 +42,7 @@ impl<'a> Call<'a> {
     /// # Errors
     /// No engine, no Codex, or the state folder cannot be written.
     pub(crate) fn begin(cx: &'a Context, ground: Ground, leftovers: Policy) -> Result<Call<'a>> {
+        Elsewhere::of(cx, &ground.settings.workspace, ground.user.uid)?.map_or(Ok(()), |there| there.refuse())?;
         let lock = lock(&ground.places)?;
         let signals = Signals::making();
         let gathered = ground.gather(cx, Purpose::Enter, Some(signals))?;

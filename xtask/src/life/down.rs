@@ -5,12 +5,15 @@ mod beside;
 pub(crate) use beside::beside;
 
 use super::changes::{Decision, When};
+use super::elsewhere::Elsewhere;
+use super::networks::{self, networks_of};
 use super::reopen::reopen;
+use super::volumes::caches_of;
 use crate::codex::login;
 use crate::context::{Context, directory, resolved};
 use crate::engine::alive::Alive;
 use crate::engine::running::Existing;
-use crate::engine::{caches, compose, docker};
+use crate::engine::{caches, compose, docker, removal};
 use crate::error::{failed, interrupted};
 use crate::life::{find, git_watch, leftovers, lock};
 use crate::obeyed::Undecided;
@@ -30,12 +33,16 @@ pub(crate) struct Removal {
     places: Places,
     workspace: PathBuf,
     container: Option<Existing>,
+    /// The ids of its networks.
+    networks: Vec<String>,
     /// Whether the state folder is removed too: the Codex home and the git directory.
     all: bool,
     /// Whether the caches are removed too.
     caches: bool,
     /// The volumes of the caches that are removed: all of the user's, or those of this workspace alone with its state folder.
     volumes: Vec<String>,
+    /// What has the name of a cache, and was made by somebody else: it stays.
+    foreign: Vec<String>,
     /// That a container of another workspace has some of them, as a line.
     in_use: Option<String>,
     /// Whether there is a state folder.
@@ -62,17 +69,22 @@ impl Removal {
         let settings = settings::load_without_data(cx, flags)?;
         let uid = User::read().uid;
         let places = places::of(cx, &settings.workspace, uid);
+        if let Some(elsewhere) = Elsewhere::of(cx, &settings.workspace, uid)? {
+            match dry_run {
+                true => elsewhere.steps().iter().for_each(ui::planned),
+                false => elsewhere.end()?,
+            }
+        }
         let lock = (!dry_run && places.dir.exists()).then(|| lock(&places)).transpose()?;
         let container = find(&compose::container_name(&places.project))?;
         places.known(&settings.workspace, container.is_some())?;
+        let networks = networks_of(&places.project)?;
         if !dry_run {
             reopen(&settings.workspace, &places);
         }
-        let volumes = match (caches, all) {
-            (true, _) => caches_of(uid)?,
-            (false, true) => caches::of_workspace(caches_of(uid)?, uid, &places.project),
-            (false, false) => Vec::new(),
-        };
+        let known = if caches || all { caches_of(uid)? } else { caches::Volumes::default() };
+        let volumes = if caches { known.own } else { caches::of_workspace(known.own, uid, &places.project) };
+        let foreign = if caches { known.foreign } else { Vec::new() };
         let in_use = in_use(&volumes, &compose::container_name(&places.project))?;
         let commits = if all { commits(&settings.workspace, &places, stop) } else { Vec::new() };
         if stop() {
@@ -84,9 +96,11 @@ impl Removal {
             places,
             workspace: settings.workspace,
             container,
+            networks,
             all,
             caches,
             volumes,
+            foreign,
             in_use,
             commits,
             _lock: lock,
@@ -101,8 +115,14 @@ impl Removal {
     fn ending(&self) -> Vec<Step> {
         let mut steps: Vec<Step> = Vec::new();
         steps.extend(self.container.iter().map(|container| Step::Run(docker::remove(&container.id))));
-        steps.push(Step::Run(compose::remove_network(&compose::container_name(&self.places.project))));
+        steps.extend(self.networks.iter().map(|id| Step::Run(docker::remove_network(id))));
         steps
+    }
+
+    /// The same, where another call may do so too.
+    fn end(&self) -> Result<()> {
+        self.container.iter().try_for_each(|container| removal::shown(&docker::remove(&container.id)))?;
+        self.networks.iter().try_for_each(|id| removal::shown(&docker::remove_network(id)))
     }
 
     /// Removes what was made for it. What tools obeyed is kept as long as it is to be compared with.
@@ -200,7 +220,9 @@ impl Removal {
 
     /// Removes it, says what was kept, and returns the container that was removed.
     pub(crate) fn run(self, decision: &Decision<'_>, stop: &dyn Fn() -> bool) -> Result<Option<Existing>> {
-        exec::told(&self.ending())?;
+        self.end()?;
+        // Nobody waits for those of others.
+        let _ = networks::sweep(&self.cx, &self.places);
         let decided = self.look(decision);
         let note = self.all.then(|| login::WholeNote::read(&self.places.codex_home, &self.places.login)).flatten();
         let leases = if self.all { login::all_kept(&self.places.leases) } else { Vec::new() };
@@ -215,6 +237,11 @@ impl Removal {
             Some(_) => format!("removed the container `{name}`"),
             None => format!("there was no container `{name}`"),
         });
+        for name in &self.foreign {
+            ui::warn(format_args!(
+                "`{name}` has the name of a cache, and was not made by this tool: it stays; `docker volume rm {name}` removes it"
+            ));
+        }
         if self.caches && self.volumes.is_empty() {
             ui::say("there were no caches");
         }
@@ -244,11 +271,6 @@ fn commits(workspace: &Path, places: &Places, stop: &dyn Fn() -> bool) -> Vec<St
             "`{dir}` may hold commits that only the sandbox has, and they cannot be read: {err:#}"
         ))]
     })
-}
-
-/// The volumes of a user's caches.
-pub(crate) fn caches_of(uid: u32) -> Result<Vec<String>> {
-    Ok(caches::parse_list(&exec::stdout_of(&caches::list())?, uid))
 }
 
 /// Which of the caches another container than this workspace's has mounted, as a line: the engine removes none of those.
@@ -284,9 +306,11 @@ mod tests {
             places: places.clone(),
             workspace: dir.path().into(),
             container: None,
+            networks: Vec::new(),
             all,
             caches: false,
             volumes: Vec::new(),
+            foreign: Vec::new(),
             in_use: None,
             had_state: true,
             commits: Vec::new(),

@@ -13,6 +13,7 @@ use super::silent::After;
 use super::stall::{Held, Stall};
 use super::standing::{KILLED, Standing};
 use super::used::{self, Used};
+use crate::clock::Clock;
 use crate::codex::login;
 use crate::engine::alive::Alive;
 use crate::engine::docker::{self, Entrance, Whose};
@@ -22,7 +23,6 @@ use crate::signals::Signals;
 use crate::spec::codex_command;
 use crate::spec::inside::{PYTHON, REAP};
 use crate::spec::words::{Leftovers, Mode, Network};
-use crate::sweep::Clock;
 use crate::{exec, ui};
 use anyhow::Result;
 use std::fs::File;
@@ -119,6 +119,7 @@ impl Running<'_> {
             return Ok(Left { code: u8::try_from(code).unwrap_or(1) });
         }
         if signals.end() {
+            exec::doubt();
             reap(entrance, Whose::Agents, &mark);
         }
         if held_up.is_some() {

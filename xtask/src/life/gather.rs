@@ -2,11 +2,13 @@
 
 use super::early::{self, Early};
 use super::ground::Ground;
+use super::volumes::caches_of;
 use super::{guest, record};
 use crate::codex::home::Mirror;
 use crate::codex::login::{self, FromHost, HostCodex, HostLogin, InHome, Patience};
 use crate::codex::{self, Codex};
 use crate::context::{Context, resolved};
+use crate::engine::caches::Volumes;
 use crate::engine::compose::container_name;
 use crate::engine::running::Existing;
 use crate::engine::{self, Engine};
@@ -74,6 +76,8 @@ pub(super) struct Engined {
     pub gpus: GpuFacts,
     /// The image.
     pub image: build::State,
+    /// What has the name of a cache of the user's.
+    pub volumes: Volumes,
 }
 
 impl Engined {
@@ -82,13 +86,18 @@ impl Engined {
     /// # Errors
     /// No engine answers.
     pub(super) fn read(cx: &Context, settings: &Settings, user: &User) -> Result<Engined> {
-        let (engine, image) = exec::both(|| engine::read(cx), || build::state(cx, settings, user));
+        let volumes = || match settings.caches.as_slice() {
+            [] => Ok(Volumes::default()),
+            _ => caches_of(user.uid),
+        };
+        let (engine, (image, volumes)) =
+            exec::both(|| engine::read(cx), || exec::both(|| build::state(cx, settings, user), volumes));
         let engine = engine?;
         let gpus = match settings.shape.gpus {
             Gpus::None => GpuFacts::default(),
             Gpus::All | Gpus::Ids(_) => gpu::read(&engine, cx.var("PATH")),
         };
-        Ok(Engined { engine, gpus, image: image? })
+        Ok(Engined { engine, gpus, image: image?, volumes: volumes? })
     }
 }
 
@@ -195,7 +204,8 @@ impl Ground {
 /// No engine answers, or the container of that name is not ours.
 pub(crate) fn find(container: &str) -> Result<Option<Existing>> {
     let said = exec::capture(&engine::docker::inspect(container))?;
-    engine::running::parse(container, said.code, &said.stdout, &said.stderr)
+    let found = engine::running::parse(container, said.code, &said.stdout, &said.stderr)?;
+    Ok(found.map(|existing| Existing { up: existing.up && !engine::running::is_lost(&existing.container), ..existing }))
 }
 
 impl Gathered {

@@ -9,6 +9,7 @@ pub(crate) mod changes;
 pub(crate) mod down;
 mod dry_run;
 mod early;
+mod elsewhere;
 mod enter;
 mod exec_command;
 mod gather;
@@ -21,6 +22,7 @@ mod leftovers;
 mod locks;
 mod native;
 mod neighbours;
+mod networks;
 mod plan;
 mod ready;
 mod record;
@@ -36,6 +38,7 @@ mod standing;
 mod start;
 pub(crate) mod status;
 mod used;
+mod volumes;
 mod wanted;
 
 #[cfg(any(test, fuzzing))]

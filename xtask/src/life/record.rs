@@ -107,7 +107,8 @@ pub(crate) fn trusted(places: &Places, existing: &Existing) -> Result<Record, Fa
     {
         let shown = text::path(&mount.source);
         return Err(odd(format!(
-            "the workspace `{shown}` was removed and made again, and the container still has the one that was removed"
+            "the workspace `{shown}` was removed and made again, or another directory was put, mounted or linked in its place, and \
+             the container still has the first one"
         )));
     }
     // Nobody has looked into this init before an agent could, and it was not told to be out of reach.

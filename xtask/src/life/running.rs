@@ -13,8 +13,10 @@ use crate::codex::home::McpServer;
 use crate::codex::login::Inside;
 use crate::context::Context;
 use crate::engine::alive::Alive;
+use crate::engine::compose;
 use crate::engine::inspect::Container;
 use crate::engine::running;
+use crate::engine::running::Taken;
 use crate::error::{failed, interrupted};
 use crate::proof::ask::{self, Reply};
 use crate::proof::probe::{InsideWitness, ProbeRequest};
@@ -148,7 +150,7 @@ impl<'a> Running<'a> {
         if !self.ours {
             return;
         }
-        if running::take_back(&self.record.container, &self.name) {
+        if running::take_back(Taken::This(&self.record.container), compose::project_of(&self.name)) {
             ui::say(format_args!("removed `{}` again", self.name));
         } else {
             ui::warn(format_args!("`{}` could not be removed: run `cargo xtask down`", self.name));

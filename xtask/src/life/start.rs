@@ -8,11 +8,12 @@ use super::record::{self, Record};
 use super::running::Running;
 use super::sources::{self, Sources};
 use super::{early, leftovers};
+use crate::context::Context;
 use crate::engine::alive::Alive;
 use crate::engine::compose::{self, Project};
 use crate::engine::inspect::Container;
-use crate::engine::running::{self, Existing};
-use crate::engine::{caches, docker, errors, pulse};
+use crate::engine::running::{self, Existing, Taken};
+use crate::engine::{caches, docker, errors};
 use crate::error::{failed, interrupted};
 use crate::exec::{self, Output};
 use crate::image::build;
@@ -76,7 +77,13 @@ impl<'a> Call<'a> {
     /// The plan, unless a run of it is refused.
     fn plan(&self) -> Result<Plan> {
         let mut plan = plan(self.cx, &self.gathered);
-        if plan.refused.is_empty() { Ok(plan) } else { Err(plan.refused.swap_remove(0)) }
+        if !plan.refused.is_empty() {
+            return Err(plan.refused.swap_remove(0));
+        }
+        if let Some(known) = &self.gathered.engine {
+            caches::refuse_foreign(&plan.project.spec, &known.volumes)?;
+        }
+        Ok(plan)
     }
 
     /// Names what no session holds, and ends it where the user wants that. Gives what is alive afterwards.
@@ -158,7 +165,7 @@ impl<'a> Call<'a> {
                 self.gathered.note_unseen()?;
                 self.gathered.ground.settings.lowered().iter().for_each(ui::say);
                 overruled(project).iter().for_each(ui::warn);
-                up(project, &self.gathered)
+                up(self.cx, project, &self.gathered)
             }
         }
     }
@@ -173,14 +180,14 @@ impl<'a> Call<'a> {
         let signals = self.signals;
         let look = || {
             look_into(&record, &held, || signals.any()).inspect_err(|_| {
-                running::take_back(&name, &name);
+                running::take_back(Taken::Named(&name), compose::project_of(&name));
             })
         };
         let ask = || early::first(&record, &self.gathered.ground.workspace, &self.gathered.mirror);
         let (there, early) = exec::both(look, ask);
         let (existing, init, programs) = there?;
         let early = early.inspect_err(|_| {
-            running::take_back(&name, &name);
+            running::take_back(Taken::Named(&name), compose::project_of(&name));
         })?;
         let record = Record { container: existing.id, init, programs, ..record };
         Ok(Running { name, ours: true, record, container: existing.container, early: Some(early), call: self })
@@ -258,19 +265,28 @@ fn overruled(project: &Project) -> Vec<String> {
     lines
 }
 
-fn up(project: &Project, gathered: &Gathered) -> Result<()> {
+/// Removes the networks of this user's sandboxes that are gone, and says how many.
+fn sweep(cx: &Context, gathered: &Gathered) -> usize {
+    super::networks::sweep(cx, &gathered.ground.places).map_or(0, |swept| swept.len())
+}
+
+fn up(cx: &Context, project: &Project, gathered: &Gathered) -> Result<()> {
     let command = project.up();
     ui::echo(&command);
     ui::say("starting the container: usually 1 to 2 s");
-    let said = pulse::capture(&command).and_then(|said| match caches::is_missing(&said.stderr) {
+    let said = exec::capture(&command).and_then(|said| match caches::is_missing(&said.stderr) {
         true => with_caches(project, &command),
         false => Ok(said),
     });
+    let said = match said {
+        Ok(said) if errors::wants_networks(&said.stderr) && sweep(cx, gathered) > 0 => exec::capture(&command),
+        said => said,
+    };
     if said.as_ref().is_ok_and(|said| said.ok()) {
         return Ok(());
     }
     // A container that was only half started is not left behind.
-    if running::take_back(&project.container(), &project.container()) {
+    if running::take_back(Taken::Named(&project.container()), &project.name) {
         gathered.note_not_started()?;
     }
     Err(errors::not_started(&said?.stderr, &project.spec.shape.gpus).into())
@@ -279,5 +295,5 @@ fn up(project: &Project, gathered: &Gathered) -> Result<()> {
 /// The user's first sandbox on this engine that shares its caches in this way.
 fn with_caches(project: &Project, up: &Command) -> Result<Output> {
     exec::all(&project.cache_steps())?;
-    pulse::capture(up)
+    exec::capture(up)
 }

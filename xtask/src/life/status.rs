@@ -12,9 +12,10 @@ use crate::engine::running::Existing;
 use crate::engine::{caches, compose, docker};
 use crate::exec;
 use crate::gpu::smi;
-use crate::life::down::caches_of;
+use crate::life::elsewhere::Elsewhere;
 use crate::life::leftovers::Leftover;
 use crate::life::used::{self, Used};
+use crate::life::volumes::caches_of;
 use crate::life::{find, session};
 use crate::obeyed::Undecided;
 use crate::outside;
@@ -24,6 +25,7 @@ use crate::spec::places::{self, Places};
 use crate::spec::settings::Settings;
 use crate::spec::words::{Gpus, Mode, display};
 use crate::step::Command;
+use crate::ui;
 use crate::user::User;
 use anyhow::Result;
 use clap::ValueEnum;
@@ -133,8 +135,11 @@ impl Status {
     pub(crate) fn read(cx: &Context, settings: &Settings) -> Result<Status> {
         let uid = User::read().uid;
         let places = places::of(cx, &settings.workspace, uid);
+        if let Some(elsewhere) = Elsewhere::of(cx, &settings.workspace, uid)? {
+            ui::warn(format_args!("{}; `cargo xtask down` ends it", elsewhere.line()));
+        }
         let container = compose::container_name(&places.project);
-        let (existing, caches) = exec::both(|| find(&container), || caches_of(uid));
+        let (existing, caches) = exec::both(|| find(&container), || caches_of(uid).map(|known| known.own));
         let existing = existing?;
         places.known(&settings.workspace, existing.is_some())?;
         let state = match &existing {

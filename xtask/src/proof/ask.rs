@@ -6,7 +6,7 @@
 use super::group::WitnessGroup;
 use super::probe::ProbeRequest;
 use crate::engine::cgroup::{Cgroup, Process};
-use crate::engine::pulse;
+use crate::engine::{errors, pulse};
 use crate::error::failed;
 use crate::exec::{self, End, Output};
 use anyhow::Result;
@@ -40,7 +40,7 @@ pub(crate) struct Reply {
 
 /// Asks the witness in a container in which no agent has run yet.
 pub(crate) fn first(request: &ProbeRequest, container: &str) -> Reply {
-    let answer = pulse::capture(&request.command(container)).and_then(|output| read(&output, container));
+    let answer = exec::capture(&request.command(container)).and_then(|output| read(&output, container));
     Reply { answer, alone: Alone::First }
 }
 
@@ -102,6 +102,8 @@ fn read(output: &Output, container: &str) -> Result<String> {
             let name = signal_name(signal).map(|name| format!(" ({name})")).unwrap_or_default();
             Err(failed(format!("the inside witness was ended by signal {signal}{name}")).hint(LEFT_OVER).into())
         }
+        // The client's own codes: <https://docs.docker.com/engine/containers/run/#exit-status>.
+        1 | 125 | 126 if !pulse::answers() => Err(errors::gone(&output.stderr).into()),
         code => {
             let said = output.stderr.trim();
             let said = if said.is_empty() { String::new() } else { format!(": {said}") };

@@ -3,7 +3,9 @@
 use super::probe::{InsideWitness, ProcessFacts};
 use super::witness::HostWitness;
 use crate::error::Remedy;
+use crate::file_systems::SAMPLED;
 use crate::finding::{Finding, Verdict};
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// What to do where only a new container can be right.
@@ -26,17 +28,18 @@ impl fmt::Display for Side {
 }
 
 /// A claim whose judge is still weighing the evidence. It holds unless something is said against it; anything broken
-/// outweighs anything unseen.
+/// outweighs anything unseen, and that anything sampled.
 #[derive(Debug)]
 pub(crate) struct Draft {
     claim: Finding,
     broken: Vec<String>,
     unseen: Vec<String>,
+    sampled: Vec<String>,
 }
 
 impl Draft {
     pub(crate) fn new(id: impl Into<String>, promise: impl Into<String>) -> Draft {
-        Draft { claim: Finding::new(id, promise), broken: Vec::new(), unseen: Vec::new() }
+        Draft { claim: Finding::new(id, promise), broken: Vec::new(), unseen: Vec::new(), sampled: Vec::new() }
     }
 
     /// Adds to the evidence of one witness.
@@ -76,6 +79,18 @@ impl Draft {
         add(&mut self.unseen, why.into());
     }
 
+    /// A reason why what was seen is only a sample.
+    fn sampled(&mut self, why: impl Into<String>) {
+        add(&mut self.sampled, why.into());
+    }
+
+    /// Where others than this kernel answer for the data, what was looked at is what they showed at that time.
+    pub(super) fn served(&mut self, dir: &dyn fmt::Display, types: &BTreeSet<&str>) {
+        if !types.is_empty() {
+            self.sampled(format!("{SAMPLED} (`{dir}` is on {})", some(types)));
+        }
+    }
+
     /// What the host knows of the container's init; where it knows nothing, the reason is noted as unseen.
     pub(super) fn process<'a>(&mut self, host: &'a HostWitness) -> Option<&'a ProcessFacts> {
         host.process.as_ref().map_err(|why| self.unseen(why)).ok()
@@ -106,10 +121,14 @@ impl Draft {
     }
 
     pub(crate) fn done(self) -> Finding {
-        let (verdict, reasons) = match (self.broken.is_empty(), self.unseen.is_empty()) {
-            (false, _) => (Verdict::Broken, self.broken),
-            (true, false) => (Verdict::NotProvable, self.unseen),
-            (true, true) => return Finding { remedies: Vec::new(), ..self.claim },
+        let (verdict, reasons) = match (self.broken.is_empty(), self.unseen.is_empty(), self.sampled.is_empty()) {
+            (false, _, _) => (Verdict::Broken, self.broken),
+            (true, false, _) => (Verdict::NotProvable, self.unseen),
+            (true, true, false) => {
+                let why = Some(self.sampled.join("; "));
+                return Finding { verdict: Verdict::Sampled, why, remedies: Vec::new(), ..self.claim };
+            }
+            (true, true, true) => return Finding { remedies: Vec::new(), ..self.claim },
         };
         Finding { verdict, why: Some(reasons.join("; ")), ..self.claim }
     }
@@ -162,6 +181,16 @@ mod tests {
         assert_eq!((broken.verdict, broken.why.as_deref()), (Verdict::Broken, Some("wrong")));
         assert_eq!((broken.remedies.len(), held.remedies.len()), (1, 0), "only what does not hold has a remedy");
         assert_eq!((held.verdict, held.why), (Verdict::Held, None));
+        let sampled = |change: fn(&mut Draft)| {
+            let mut draft = Draft::new("a", "p").hint("mend it");
+            draft.sampled("elsewhere");
+            change(&mut draft);
+            draft.done()
+        };
+        let (only, dark) = (sampled(|_| ()), sampled(|draft| draft.unseen("dark")));
+        assert_eq!((only.verdict, only.why.as_deref(), only.remedies.len()), (Verdict::Sampled, Some("elsewhere"), 0));
+        assert_eq!((dark.verdict, dark.why.as_deref()), (Verdict::NotProvable, Some("dark")));
+        assert_eq!(sampled(|draft| draft.broken("wrong")).verdict, Verdict::Broken);
     }
 
     #[test]

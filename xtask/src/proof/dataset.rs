@@ -4,6 +4,7 @@ use super::claim::{Draft, some};
 use super::probe::{InsideWitness, LeadsOut, Linked, Sample};
 use super::targets::{lines, named};
 use super::witness::HostWitness;
+use crate::file_systems;
 use crate::finding::Finding;
 use crate::mountinfo::{DevicePath, MountLine, MountTable};
 use crate::spec::{Mount, Role, Spec};
@@ -74,18 +75,20 @@ fn no_alias(id: &str, mount: &Mount, spec: &Spec, inside: &InsideWitness, host: 
             let places = places(part, &host.own_mounts);
             let shows = |others: &[DevicePath]| places.iter().any(|place| others.iter().any(|o| place.touches(o)));
             aliases.extend(open.iter().filter(|(_, others)| shows(others)).map(|(point, _)| *point));
-            if remote(&part.fstype) {
-                draft.unseen(format!(
-                    "on `{}`, the data may have another path on the server, which cannot be seen from here",
-                    part.fstype
-                ));
-            }
         }
         draft.check(aliases.is_empty(), || format!("{side}: a writable mount shows it at {}", some(&aliases)));
         let (parts, others) = (data.len(), open.len());
         draft.saw(side, format!("{parts} mounts compared with {others} writable ones, aliases: {}", some(&aliases)));
     }
+    served(&mut draft, mount, spec, inside);
     draft.done()
+}
+
+/// That nothing below what others serve can be written from here was seen before the start, as far as it can be (`sources`).
+fn served(draft: &mut Draft, mount: &Mount, spec: &Spec, inside: &InsideWitness) {
+    let lines = lines(&inside.process.mounts, mount, spec);
+    let served = lines.iter().filter(|line| file_systems::kind(line).changes_elsewhere());
+    draft.served(&mount.target, &served.map(|line| line.fstype.as_str()).collect());
 }
 
 /// Where what is written to a mount, or read from it, lies: its own place, and for an overlay those of its layers.
@@ -97,13 +100,6 @@ fn places(line: &MountLine, own: &MountTable) -> Vec<DevicePath> {
         places.extend(layers.filter_map(|path| own.place_of(path)).map(|place| place.join(&line.root)));
     }
     places
-}
-
-/// File systems whose files can also be reached without this kernel, through a server or another machine.
-fn remote(fstype: &str) -> bool {
-    const KINDS: [&str; 12] =
-        ["nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "ceph", "lustre", "gpfs", "afs", "beegfs", "glusterfs"];
-    fstype.starts_with("fuse") || KINDS.contains(&fstype)
 }
 
 fn hard_links(id: &str, mount: &Mount, spec: &Spec, inside: &InsideWitness) -> Finding {
@@ -129,6 +125,7 @@ fn hard_links(id: &str, mount: &Mount, spec: &Spec, inside: &InsideWitness) -> F
             format!("`{path}` has {links} names, and {} can be written on the same file system", some(&shared))
         });
     }
+    served(&mut draft, mount, spec, inside);
     draft.done()
 }
 
@@ -147,6 +144,7 @@ fn symlinks(id: &str, mount: &Mount, spec: &Spec, inside: &InsideWitness) -> Fin
         let promised = open.is_some_and(|line| spec.mounts.iter().any(|mount| mount.target == line.point));
         draft.check(!promised, || format!("`{path}` leads to `{to}`, which can be written"));
     }
+    served(&mut draft, mount, spec, inside);
     draft.done()
 }
 
@@ -154,6 +152,7 @@ fn symlinks(id: &str, mount: &Mount, spec: &Spec, inside: &InsideWitness) -> Fin
 mod tests {
     use super::super::fixture::{Case, add_line, breaks, good, on_tables};
     use super::super::judge;
+    use super::MountLine;
     use crate::finding::Verdict;
 
     fn leads(to: &str, exists: bool) -> super::LeadsOut {
@@ -231,14 +230,29 @@ mod tests {
     }
 
     #[test]
-    fn what_a_network_file_system_hides_is_said() {
-        let (mut spec, mut inside, mut host) = good();
-        let change = on_tables("both", |line| line.point == "/datasets/ssv2", |line| line.fstype = "nfs4".into());
-        change(&mut spec, &mut inside, &mut host);
-        let claims = judge(&spec, &inside, &host);
-        let claim = claims.iter().find(|claim| claim.id == "dataset.ssv2.no-alias").unwrap();
-        assert_eq!(claim.verdict, Verdict::NotProvable);
+    fn what_a_server_shows_is_a_sample_and_the_claims_say_so() {
+        for fstype in ["nfs4", "cifs", "9p", "lustre", "fuse.sshfs", "fuse", "gfs2"] {
+            let (mut spec, mut inside, mut host) = good();
+            let change = |line: &mut MountLine, fstype: &str| line.fstype = fstype.into();
+            let tables = [&mut inside.process.mounts, &mut host.process.as_mut().unwrap().mounts];
+            for table in tables {
+                change(table.lines.iter_mut().find(|line| line.point == "/datasets/ssv2").unwrap(), fstype);
+            }
+            let claims = judge(&spec, &inside, &host);
+            for id in ["dataset.ssv2.no-alias", "dataset.ssv2.hard-links", "dataset.ssv2.symlinks"] {
+                let claim = claims.iter().find(|claim| claim.id == id).unwrap();
+                let why = format!("sampled: the server can change it (`/datasets/ssv2` is on `{fstype}`)");
+                assert_eq!((claim.verdict, claim.why.as_deref()), (Verdict::Sampled, Some(&*why)), "{id}");
+            }
+            assert!(crate::finding::all_held(&claims), "{fstype}");
+            // What is seen to be wrong counts all the same.
+            add_line("900 99 254:0 /data /workspace/data rw - ext4 d rw", "both")(&mut spec, &mut inside, &mut host);
+            let claims = judge(&spec, &inside, &host);
+            let claim = claims.iter().find(|claim| claim.id == "dataset.ssv2.no-alias").unwrap();
+            assert_eq!(claim.verdict, Verdict::Broken);
+        }
     }
+
     #[test]
     fn what_a_link_leads_to_counts_where_it_can_be_written() {
         let (spec, mut inside, host) = good();

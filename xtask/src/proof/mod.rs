@@ -54,7 +54,7 @@ pub(crate) use devices::misasked;
 use crate::beneath::FileId;
 use crate::engine::inspect::Container;
 use crate::error::sentence;
-use crate::finding::{self, Finding};
+use crate::finding::{self, Finding, Verdict};
 use crate::spec::Spec;
 use ask::Reply;
 use init::InitSeen;
@@ -120,17 +120,22 @@ pub(crate) fn full_table(claims: &[Finding], width: Option<usize>) -> String {
     finding::columns(finding::gravest_first(claims).into_iter().flat_map(row), width)
 }
 
-/// What is broken and what cannot be proven, one line each with its reason and hint, then a count.
+/// What is broken, what cannot be proven and what is only a sample, one line each with its reason and hint, then a count.
 fn table(claims: &[Finding], width: Option<usize>) -> String {
-    let odd = finding::not_held(claims);
+    let mut odd = finding::gravest_first(claims);
+    odd.retain(|claim| claim.verdict != Verdict::Held);
     let row = |claim: &&Finding| {
         let hint = (!claim.remedies.is_empty()).then(|| format!("hint: {}", sentence(&claim.remedies)));
         finding::rows([claim.verdict.word(), &claim.id, claim.why.as_deref().unwrap_or_default()], hint)
     };
-    let (held, all) = (claims.len() - odd.len(), claims.len());
-    let count = if odd.is_empty() { format!("all {all}") } else { format!("{held} of {all}") };
+    let (held, all) = (claims.len() - finding::not_held(claims).len(), claims.len());
+    let count = if held == all { format!("all {all}") } else { format!("{held} of {all}") };
+    let sampled = match claims.iter().filter(|claim| claim.verdict == Verdict::Sampled).count() {
+        0 => String::new(),
+        some => format!(" ({some} of them sampled)"),
+    };
     let rows = finding::columns(odd.iter().flat_map(row), width);
-    format!("{rows}{count} promises hold, seen from inside and from the host\n")
+    format!("{rows}{count} promises hold{sampled}, seen from inside and from the host\n")
 }
 
 /// What a container is proven against.
@@ -192,7 +197,7 @@ mod tests {
     use super::fixture::{broken_ids, good};
     use super::*;
     use crate::error::Remedy;
-    use crate::finding::{Evidence, Verdict};
+    use crate::finding::Evidence;
     use serde_json::{Value, json};
 
     #[test]
@@ -273,7 +278,7 @@ mod tests {
                                "claims": claims});
             serde_json::from_value::<Proof>(saved).unwrap().holds()
         };
-        assert!(proof(&[Verdict::Held, Verdict::Held]));
+        assert!(proof(&[Verdict::Held, Verdict::Held]) && proof(&[Verdict::Sampled, Verdict::Held]));
         for bad in [Verdict::Broken, Verdict::Missing, Verdict::NotProvable, Verdict::Noted] {
             assert!(!proof(&[Verdict::Held, bad]), "{bad:?}");
         }
@@ -298,6 +303,12 @@ mod tests {
             table(&claims, None),
             "broken        c  open\\u{1b}\n                 hint: fix it\nnot provable  b  dark\n\
              1 of 3 promises hold, seen from inside and from the host\n"
+        );
+        let sampled = [claims[0].clone(), claim("d", Verdict::Sampled, Some("sampled: the server can change it"))];
+        assert_eq!(
+            table(&sampled, None),
+            "sampled  d  sampled: the server can change it\n\
+             all 2 promises hold (1 of them sampled), seen from inside and from the host\n"
         );
         let mostly = [claims[0].clone(), claims[0].clone(), claims[1].clone()];
         assert!(table(&mostly, None).contains("2 of 3 promises hold"), "{}", table(&mostly, None));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::IpAddr;
 
 /// The most addresses that the probe tries: a host may have thousands, and one way out serves them all.
 const MOST: usize = 6;
@@ -43,6 +44,14 @@ impl NetTables {
 pub(crate) fn addresses_of_this_host() -> Vec<String> {
     let text = |name| fs::read_to_string(format!("/proc/self/net/{name}")).unwrap_or_default();
     tried(&text("fib_trie"), &text("if_inet6"))
+}
+
+/// All addresses of this host, but for those of IPv4's loopback network.
+pub(crate) fn own_addresses() -> BTreeSet<IpAddr> {
+    let text = |name| fs::read_to_string(format!("/proc/self/net/{name}")).unwrap_or_default();
+    let (four, six_text) = (local_addresses(&text("fib_trie")), text("if_inet6"));
+    let six = six_text.lines().filter_map(six).map(|(address, _)| address);
+    four.into_iter().chain(six).filter_map(|address| address.parse().ok()).collect()
 }
 
 /// Of all addresses at most half are of IPv6.

@@ -7,16 +7,21 @@
 
 mod backing;
 mod facts;
+mod far;
 mod ground;
+mod here;
 mod overlap;
+mod served;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use backing::fuzz;
 
 use super::claim::Draft;
 use crate::beneath::Held;
+use crate::context::resolved;
 use crate::error::{Failure, Remedy, usage};
 use crate::exposed::Exposed;
+use crate::file_systems;
 use crate::finding::{Finding, Verdict};
 use crate::mountinfo::{MountTable, join, within};
 use crate::spec::Role;
@@ -70,7 +75,8 @@ pub(crate) fn hold(mounts: &[Mount], rules: &Rules, exposed: &Exposed) -> (BTree
     let known = KnownPaths::read(mounts, rules, exposed, &table);
     let grounds = Grounds::read(&rules.home, &rules.allow_ground, |path| facts::any(path, &table));
     let mut problems = judge(mounts, &known, &grounds, rules);
-    problems.extend(overlap::below(mounts, &known, &grounds, &table));
+    problems.extend(overlap::below(mounts, &known, &grounds, exposed, &table));
+    problems.extend(overlap::closed(mounts, &known, rules.uid, &table));
     let held = mounts.iter().zip(known.held).filter_map(|(mount, held)| Some((mount.target.clone(), held?)));
     (held.collect(), problems)
 }
@@ -80,7 +86,9 @@ pub(crate) fn hold(mounts: &[Mount], rules: &Rules, exposed: &Exposed) -> (BTree
 pub(crate) fn written_by(open: &Path, other: &Path, read_only: bool, table: &MountTable) -> Option<String> {
     let (open, other) = (facts::any(open, table)?, facts::any(other, table)?);
     match read_only {
-        true => overlap::overlap(&other, &open).map(|how| how.replace("the data set", "the first")),
+        true => overlap::overlap(&other, &open)
+            .map(|how| how.replace("the data set", "the first"))
+            .or_else(|| overlap::below_written(&other, &open, table)),
         false => (other.id != open.id && open.shows(&other)).then(|| "the first lies in it".to_owned()),
     }
 }
@@ -104,11 +112,26 @@ pub(crate) fn failure(problems: &[Finding]) -> Option<Failure> {
 
 /// The host's half of `cargo xtask mounts`: one claim for each mount, `<mount>.host`.
 pub(crate) fn claims(mounts: &[Mount], problems: &[Finding]) -> Vec<Finding> {
+    let table = MountTable::of_this_process().unwrap_or_default();
     let claim = |(mount, id): (&Mount, String)| {
         let own: Vec<&Finding> = problems.iter().filter(|problem| problem.id == id).collect();
         let mut draft = Draft::new(format!("{id}.host"), fit_to_be_mounted(mount));
         draft.host(format!("{} problems", own.len()));
-        own.iter().filter_map(|problem| problem.why.as_ref()).for_each(|why| draft.broken(why));
+        for problem in &own {
+            let why = problem.why.clone().unwrap_or_default();
+            match problem.verdict {
+                Verdict::NotProvable => draft.unseen(why),
+                Verdict::Broken | Verdict::Missing | Verdict::Noted | Verdict::Sampled | Verdict::Held => {
+                    draft.broken(why)
+                }
+            }
+        }
+        if let Role::Dataset(_) = mount.role {
+            draft.served(
+                &mount.source.display(),
+                &file_systems::served(&table, &resolved(&mount.source).to_string_lossy()),
+            );
+        }
         Finding { remedies: own.first().map(|problem| problem.remedies.clone()).unwrap_or_default(), ..draft.done() }
     };
     mounts.iter().zip(ids(mounts)).map(claim).collect()

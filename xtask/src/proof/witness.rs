@@ -9,12 +9,12 @@ use super::host_kernel::HostKernel;
 use super::init::{self, InitNow, InitSeen};
 use super::probe::{ProbeRequest, ProcessFacts};
 use crate::beneath::{Beneath, FileId};
+use crate::clock;
 use crate::engine::inspect::{Container, Mounted};
 use crate::error::failed;
 use crate::mountinfo::{DevicePath, MountTable, clean, rest};
 use crate::second_name::Writers;
 use crate::spec::{Mount, Role, Spec};
-use crate::sweep;
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::fs;
@@ -156,7 +156,7 @@ fn remove_left(dir: &Path) {
     let names = dir.names_up_to(LOOKED_THROUGH).unwrap_or_default();
     for (name, nonce) in names.iter().filter_map(|(name, _)| Some((name, ProbeRequest::nonce_of(name.to_str()?)?))) {
         let Ok(Some((file, meta))) = dir.file(name) else { continue };
-        let old = meta.modified().is_ok_and(|at| sweep::age(at, SystemTime::now()) > LEFT_AFTER);
+        let old = meta.modified().is_ok_and(|at| clock::age(at, SystemTime::now()) > LEFT_AFTER);
         let mut text = Vec::new();
         let read = file.take(nonce.len() as u64 + 1).read_to_end(&mut text).is_ok();
         if old && read && (text.is_empty() || text == nonce.as_bytes()) {

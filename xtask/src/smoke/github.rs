@@ -15,7 +15,7 @@ pub(crate) fn annotations(outcome: &Judgement) -> Vec<String> {
         let level = match finding.verdict {
             Verdict::Broken | Verdict::Missing => "error",
             Verdict::Noted => "warning",
-            Verdict::Held | Verdict::NotProvable => continue,
+            Verdict::Held | Verdict::Sampled | Verdict::NotProvable => continue,
         };
         lines.push(command(level, &format!("gpu-smoke: {}", finding.id), &told(finding)));
     }
@@ -63,7 +63,7 @@ fn check_row(judged: &Judged) -> String {
     let mut seen = cell(&finding.evidence.inside);
     let more = match finding.verdict {
         Verdict::Broken | Verdict::Missing | Verdict::Noted => true,
-        Verdict::Held | Verdict::NotProvable => false,
+        Verdict::Held | Verdict::Sampled | Verdict::NotProvable => false,
     };
     if let Some(error) = finding.why.as_ref().filter(|_| more) {
         seen.push_str(&format!("<br>error: {}", cell(error)));

@@ -13,7 +13,7 @@ use serde_json::Value;
 /// As the table writes it.
 pub(crate) fn word(verdict: Verdict) -> &'static str {
     match verdict {
-        Verdict::Held => "passed",
+        Verdict::Held | Verdict::Sampled => "passed",
         Verdict::Broken => "FAILED",
         Verdict::Missing => "MISSING",
         Verdict::Noted => "noted",

@@ -86,7 +86,7 @@ fn lines(judged: &Judged) -> Vec<Vec<String>> {
     let finding = &judged.finding;
     let seconds = format!("{:.2} s", judged.seconds);
     let (time, more) = match finding.verdict {
-        Verdict::Held | Verdict::Noted | Verdict::Broken => (seconds.as_str(), true),
+        Verdict::Held | Verdict::Sampled | Verdict::Noted | Verdict::Broken => (seconds.as_str(), true),
         Verdict::Missing => ("", true),
         // The reason why there is no GPU is given once, at the end.
         Verdict::NotProvable => ("", false),

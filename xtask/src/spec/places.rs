@@ -57,8 +57,12 @@ pub struct Places {
 /// The places of a workspace, by whatever path it is named, for a user: two users of one engine never share
 /// them. A workspace that no longer exists still has its places.
 pub fn of(cx: &Context, workspace: &Path, uid: u32) -> Places {
-    let workspace = resolved(workspace);
-    let key = key(&workspace, uid);
+    by_name(cx, &resolved(workspace), uid)
+}
+
+/// The places of what had this path by itself, without a symlink in it, whatever it leads to now.
+pub(crate) fn by_name(cx: &Context, workspace: &Path, uid: u32) -> Places {
+    let key = key(workspace, uid);
     let dir = cx.state.join("workspaces").join(&key);
     Places {
         project: format!("{PROJECT}{key}"),

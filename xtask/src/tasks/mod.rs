@@ -13,6 +13,7 @@ pub(crate) mod image;
 pub(crate) mod mounts;
 pub(crate) mod sandbox;
 pub(crate) mod status;
+pub(crate) mod tied;
 
 use crate::spec::settings::Flags;
 

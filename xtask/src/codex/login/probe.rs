@@ -8,7 +8,8 @@ use crate::context::Context;
 use crate::error::host;
 use crate::exec;
 use crate::outside;
-use anyhow::{Context as _, Result};
+use crate::scratch::Scratch;
+use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::SystemTime;
@@ -52,7 +53,7 @@ pub(super) fn of(cx: &Context, binary: &Path, version: &str) -> Result<Form> {
 
 /// Whether Codex finds a made-up token in a file of this form.
 fn takes(cx: &Context, binary: &Path, form: Form) -> Result<bool> {
-    let home = tempfile::tempdir().context("cannot make a temporary directory")?;
+    let home = Scratch::home()?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let text = unsigned(&made_up(now, now + 864_000, "made-up"));
     let Some(token) = Token::parse(&text) else { return Ok(false) };

@@ -4,13 +4,14 @@
 use super::{escape, volume};
 use crate::engine::asked::confine;
 use crate::engine::docker;
+use crate::engine::own::{SMOKE, UNTIL, USER};
 use crate::spec::Spec;
 use crate::step::Command;
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
-/// The keys that are not copied from the sandbox's service: it needs no label, and the other keys are set below.
+/// The keys that are not copied from the sandbox's service: they are set below.
 const NOT_TAKEN: &[&str] = &["volumes", "labels", "image", "user", "command"];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub(crate) struct OneShot {
     pub(crate) name: String,
     /// The path of the generated Compose file.
     pub(crate) file: PathBuf,
+    /// Until when its call can go on, in seconds since 1970.
+    pub(crate) until: u64,
     /// User, limits, mounts, GPUs and image are taken from it.
     pub(crate) spec: Spec,
     /// The program and its arguments; the image's entry point comes before it.
@@ -38,6 +41,8 @@ impl OneShot {
         let mut service = Value::Object(taken.map(|(key, value)| (key.clone(), value.clone())).collect::<Map<_, _>>());
         let p = &self.spec;
         service["container_name"] = json!(self.name);
+        let dir = self.file.parent().unwrap_or(&self.file).to_string_lossy();
+        service["labels"] = json!({SMOKE: escape(&dir), UNTIL: self.until.to_string(), USER: p.uid.to_string()});
         service["image"] = json!(escape(&p.image));
         service["user"] = json!(format!("{}:{}", p.uid, p.gid));
         service["command"] = self.program.iter().map(|word| json!(escape(word))).collect();
@@ -76,6 +81,7 @@ mod tests {
         let one = OneShot {
             name: "codex-sandbox-smoke-1".into(),
             file: "/repo/target/sandbox/smoke-1/compose.yaml".into(),
+            until: 17,
             spec,
             program: vec!["python3".into(), "{\"a\":\"$x\"}".into()],
         };
@@ -95,6 +101,8 @@ mod tests {
         // Without SYS_NICE, NCCL's memory of a NUMA node is out of reach.
         assert_eq!(service["environment"]["NCCL_CUMEM_HOST_ENABLE"], "0");
         assert_eq!(service["security_opt"], json!(["no-new-privileges:true"]));
+        let labels = json!({SMOKE: "/repo/target/sandbox/smoke-1", UNTIL: "17", USER: "1000"});
+        assert_eq!(service["labels"], labels, "the next call knows whose it is");
         assert_eq!(service["network_mode"], "none");
         assert_eq!(service["user"], "1000:1000");
         assert_eq!(service["ulimits"], json!({"stack": 67_108_864, "memlock": -1}));

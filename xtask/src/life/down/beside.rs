@@ -3,9 +3,10 @@
 
 use crate::answers::{Silent, What};
 use crate::context::{Context, resolved};
-use crate::engine::{compose, docker};
+use crate::engine::{compose, docker, removal};
 use crate::error::{Failure, flatten};
 use crate::life::find;
+use crate::life::networks::networks_of;
 use crate::spec::places;
 use crate::spec::settings::Settings;
 use crate::user::User;
@@ -35,11 +36,11 @@ pub(crate) fn beside(cx: &Context, settings: &Settings, silent: &[Silent]) -> Re
     let done = match find(&name)? {
         None => format!("there was no container `{name}`"),
         Some(container) => {
-            exec::run(&docker::remove(&container.id))?;
+            removal::shown(&docker::remove(&container.id))?;
             format!("removed the container `{name}`")
         }
     };
-    exec::run(&compose::remove_network(&name))?;
+    networks_of(&project)?.iter().try_for_each(|id| removal::shown(&docker::remove_network(id)))?;
     let whys = silent.iter().map(|silent| silent.why.message.clone()).collect::<Vec<_>>().join("; ");
     let Some(first) = silent.first() else { return Ok(()) };
     let message = format!("{done}, and nothing else: {whys}");

@@ -1,9 +1,15 @@
 //! What lies below a file system: the image of a loop device, the devices of device-mapper and md, the directories of an
-//! overlay, the source of a FUSE server. A data set can be mounted read-only, and still be written through these.
+//! overlay, what a server of this host shows. A data set can be mounted read-only, and still be written through these.
 //!
-//! Disks and network servers are the bottom: who can write those is not in the sandbox. `sys` is the directory `/sys`.
+//! Disks and other machines are the bottom: who can write those is not in the sandbox, unless another mount shows the same
+//! place there.
 
-use crate::mountinfo::{MountLine, MountTable};
+use super::far::{self, FarPlace, Place};
+use super::here::Here;
+use super::served;
+use crate::file_systems::{self, Kind, Shown};
+use crate::mountinfo::{MountLine, MountTable, join, rest};
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -14,19 +20,11 @@ use std::path::{Path, PathBuf};
 pub(super) struct Backing {
     /// Files and directories of this host.
     pub(super) objects: BTreeSet<PathBuf>,
+    /// Places on other machines.
+    pub(super) far: BTreeSet<FarPlace>,
     /// Why something cannot be known, a clause each.
     pub(super) unknown: BTreeSet<String>,
 }
-
-/// FUSE servers that show another machine. What they show is not in a directory of this host.
-const REMOTE: &[&str] = &[
-    "sshfs", "gcsfuse", "s3fs", "rclone", "goofys", "mount-s3", "mountpoint-s3", "blobfuse", "blobfuse2", "glusterfs",
-    "ceph", "ceph-fuse", "juicefs", "mfs", "moosefs", "lizardfs", "seaweedfs", "davfs", "davfs2", "curlftpfs",
-    "cvmfs2", "objectivefs", "beegfs", "hdfs", "fuse_dfs", "lustre",
-];
-
-/// File systems whose source is the directory that they show.
-const DIRECTORY: &[&str] = &["fuse.bindfs", "fuse.gocryptfs", "fuse.cryfs", "ecryptfs", "shiftfs"];
 
 /// File systems of which one mount has several block devices, or whose mount does not name its device by number.
 const SEVERAL: &[&str] = &["btrfs", "bcachefs"];
@@ -34,49 +32,99 @@ const SEVERAL: &[&str] = &["btrfs", "bcachefs"];
 /// Devices that a program of this host serves.
 const SERVED: &[&str] = &["nbd", "ublkb"];
 
-/// What lies below these mounts, and below that.
-pub(super) fn below<'a>(lines: impl IntoIterator<Item = &'a MountLine>, table: &'a MountTable, sys: &Path) -> Backing {
-    let mut found = Backing::default();
-    let mut waiting: Vec<&MountLine> = lines.into_iter().collect();
-    let mut seen = BTreeSet::new();
-    while let Some(line) = waiting.pop() {
-        if !seen.insert(line.id) {
-            continue;
-        }
-        let own = of_one(line, sys);
-        // What lies below is itself on a file system.
-        waiting.extend(own.objects.iter().filter_map(|path| table.covering(path.to_str()?)));
-        found.objects.extend(own.objects);
-        found.unknown.extend(own.unknown);
-    }
-    found
+/// With what is looked below mounts.
+pub(super) struct Look<'a> {
+    pub(super) table: &'a MountTable,
+    /// `/sys`.
+    pub(super) sys: &'a Path,
+    /// Read where something is served from somewhere.
+    pub(super) here: OnceCell<Here>,
 }
 
-fn of_one(line: &MountLine, sys: &Path) -> Backing {
-    let mut found = Backing::default();
-    let fstype = line.fstype.as_str();
-    let server = fstype.strip_prefix("fuse.");
-    if !line.device.starts_with("0:") {
-        device(&sys.join("dev/block").join(&line.device), &mut found, &mut BTreeSet::new());
-    } else if SEVERAL.contains(&fstype) {
+impl<'a> Look<'a> {
+    pub(super) fn new(table: &'a MountTable) -> Look<'a> {
+        Look { table, sys: Path::new("/sys"), here: OnceCell::new() }
+    }
+
+    /// What lies below a directory, and what is mounted in it; and below that.
+    pub(super) fn below(&self, path: &str) -> Backing {
+        let whole = |line: &'a MountLine| (line, line.root.clone());
+        let mut waiting: Vec<(&MountLine, String)> = self.part(path).into_iter().collect();
+        waiting.extend(self.table.below(path).into_iter().map(whole));
+        let (mut found, mut seen) = (Backing::default(), BTreeSet::new());
+        while let Some((line, part)) = waiting.pop() {
+            if !seen.insert((line.id, part.clone())) {
+                continue;
+            }
+            let own = self.of_one(line, &part);
+            // What lies below is itself on a file system.
+            waiting.extend(own.objects.iter().filter_map(|path| self.part(path.to_str()?)));
+            found.objects.extend(own.objects);
+            found.far.extend(own.far);
+            found.unknown.extend(own.unknown);
+        }
+        found
+    }
+
+    /// The mount on which a path lies, and its path in that file system.
+    fn part(&self, path: &str) -> Option<(&'a MountLine, String)> {
+        let line = self.table.covering(path)?;
+        Some((line, join(&line.root, rest(path, &line.point)?)))
+    }
+
+    /// What lies below this part of a file system.
+    fn of_one(&self, line: &MountLine, part: &str) -> Backing {
+        let mut found = Backing::default();
+        if !line.device.starts_with("0:") {
+            device(&self.sys.join("dev/block").join(&line.device), &mut found, &mut BTreeSet::new());
+        }
+        let shows = match file_systems::kind(line) {
+            Kind::Own => {
+                if line.device.starts_with("0:") {
+                    own(line, self.sys, &mut found);
+                }
+                Vec::new()
+            }
+            Kind::Shared | Kind::Automount | Kind::Program(Shown::Disk) => Vec::new(),
+            Kind::Layer(names) | Kind::Program(Shown::Directory(names)) => vec![served::directory(line, names, part)],
+            Kind::Program(Shown::Likely) => vec![served::likely(line, part)],
+            Kind::Program(Shown::Mergerfs) => served::mergerfs(line, part),
+            Kind::Remote(far) => match far::place(line, far, part, self.here.get_or_init(Here::read)) {
+                Place::Far(place) => {
+                    found.far.insert(place);
+                    Vec::new()
+                }
+                Place::Here(dir) => vec![served::found(line, dir)],
+                Place::Unsaid => Vec::new(),
+                Place::Unknown(why) => vec![Err(why)],
+            },
+            Kind::Unknown => vec![Err(served::unknown(line, "where from is not known"))],
+        };
+        for one in shows {
+            match one {
+                Ok(dir) => drop(found.objects.insert(dir)),
+                Err(why) => drop(found.unknown.insert(why)),
+            }
+        }
+        found
+    }
+}
+
+/// What lies below a file system of the kernel's own that has no number of a device.
+fn own(line: &MountLine, sys: &Path, found: &mut Backing) {
+    if SEVERAL.contains(&line.fstype.as_str()) {
         for name in line.source.split(':').filter_map(|path| Path::new(path).file_name()) {
             let name = name_of_device(name.as_ref(), &line.source);
             for dir in siblings(sys, &name).unwrap_or_else(|| vec![sys.join("class/block").join(&name)]) {
-                device(&dir, &mut found, &mut BTreeSet::new());
+                device(&dir, found, &mut BTreeSet::new());
             }
         }
-    } else if fstype == "overlay" {
-        overlay(line, &mut found);
-    } else if DIRECTORY.contains(&fstype) && line.source.starts_with('/') {
-        found.objects.insert(line.source.clone().into());
-    } else if fstype == "fuse" || server.is_some_and(|server| !REMOTE.contains(&server)) || fstype == "aufs" {
-        let why = format!("`{}` is served by `{fstype}` (`{}`), and where from is not known", line.point, line.source);
-        found.unknown.insert(why);
+    } else if line.fstype == "overlay" {
+        overlay(line, found);
     } else if line.source.starts_with('/') && Path::new(&line.source).is_file() {
         // An image that is mounted without a loop device, as erofs can be.
         found.objects.insert(line.source.clone().into());
     }
-    found
 }
 
 /// The kernel's name of a device: what `/dev/mapper/x` leads to.
@@ -231,7 +279,11 @@ mod tests {
         fn below(&self, line: &str) -> Backing {
             let text = format!("1 0 254:0 / / rw - ext4 /dev/vda rw\n{line}\n");
             let table = MountTable::parse(&text).unwrap();
-            below([&table.lines[1]], &table, &self.path("sys"))
+            self.look(&table, &table.lines[1].point)
+        }
+
+        fn look(&self, table: &MountTable, path: &str) -> Backing {
+            Look { sys: &self.path("sys"), ..Look::new(table) }.below(path)
         }
     }
 
@@ -266,7 +318,12 @@ mod tests {
             "2 1 0:58 / /data rw - fuse.sshfs me@server:/data rw",
             "2 1 0:59 / /data rw - fuse.gcsfuse bucket rw",
         ] {
-            assert_eq!(sys.below(line), Backing::default(), "{line}");
+            let found = sys.below(line);
+            assert!(found.objects.is_empty() && found.unknown.is_empty(), "{line}: {found:?}");
+            assert_eq!(
+                found.far.is_empty(),
+                !["nfs4", "cifs", "lustre", "ceph", "sshfs"].iter().any(|kind| line.contains(kind))
+            );
         }
     }
 
@@ -318,7 +375,7 @@ mod tests {
             "1 0 254:0 / / rw - ext4 /dev/vda rw\n2 1 0:60 / /data rw - fuse.bindfs {lower} rw\n3 1 0:61 / {lower} rw - fuse.x y rw\n"
         );
         let table = MountTable::parse(&text).unwrap();
-        assert_eq!(below([&table.lines[1]], &table, &sys.path("sys")).unknown.len(), 1);
+        assert_eq!(sys.look(&table, "/data").unknown.len(), 1);
     }
 
     #[test]

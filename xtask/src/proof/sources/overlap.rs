@@ -1,14 +1,17 @@
 //! Mounts of which one could be used to write what another only shows: directories that lie in each other, and what lies
 //! below a file system (see `backing`). Pure, but for the facts of what lies there.
 
+use super::backing::{self, Look};
 use super::facts::{self, KnownPaths, PathFacts, Unknown};
-use super::ground::{self, Grounds};
-use super::{backing, problem};
+use super::ground::Grounds;
+use super::{problem, served};
+use crate::exposed::Exposed;
 use crate::finding::{Finding, Verdict};
 use crate::mountinfo::MountTable;
 use crate::spec::Role;
 use crate::spec::mount::{Mount, ids};
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 /// What is compared: of the whole host, which is refused by itself, everything would be found.
@@ -38,47 +41,102 @@ pub(super) fn overlaps(mounts: &[Mount], known: &KnownPaths) -> Vec<Finding> {
 }
 
 /// What lies below the file systems of what the sandbox may only read, and of what it must not reach, and could be written
-/// through another mount.
-pub(super) fn below(mounts: &[Mount], known: &KnownPaths, grounds: &Grounds, table: &MountTable) -> Vec<Finding> {
+/// through another mount, by this sandbox or another one.
+pub(super) fn below(
+    mounts: &[Mount],
+    known: &KnownPaths,
+    grounds: &Grounds,
+    exposed: &Exposed,
+    table: &MountTable,
+) -> Vec<Finding> {
     let read = |path: &Path| facts::any(path, table);
     let own = mounts.iter().zip(&known.sources).zip(ids(mounts));
     let own: Vec<_> = own.filter_map(|((mount, facts), id)| Some((mount, known_part(facts)?, id))).collect();
     let open: Vec<_> = own.iter().filter(|(mount, ..)| !mount.read_only).collect();
-    let under = |facts: &PathFacts| {
-        let path = facts.real.to_string_lossy();
-        backing::below(table.covering(&path).into_iter().chain(table.below(&path)), table, Path::new("/sys"))
-    };
+    let look = Look::new(table);
+    let under = |facts: &PathFacts| look.below(&facts.real.to_string_lossy());
     let mut problems = Vec::new();
     for (mount, facts, id) in own.iter().filter(|(mount, ..)| mount.read_only) {
         let backing = under(facts);
+        let mut written = |through: &str, what: &dyn Display, how: &str| {
+            let source = mount.source.display();
+            let what = format!(
+                "`{source}` could be written through {through}: below its file system lies `{what}`, and {how}"
+            );
+            problems.push(problem(id, mount, what, MOVE));
+        };
+        let at = |open: &Mount| format!("`{}`, mounted writable at `{}`", open.source.display(), open.target);
         for object in &backing.objects {
             let through = open.iter().find_map(|open| written_through(object, open.1, read).map(|how| (open, how)));
             if let Some(((open, ..), how)) = through {
-                let what = format!(
-                    "`{}` could be written through `{}`, mounted writable at `{}`: below its file system lies `{}`, and {how}",
-                    mount.source.display(),
-                    open.source.display(),
-                    open.target,
-                    object.display()
-                );
-                problems.push(problem(id, mount, what, "move the image, or choose another workspace"));
+                written(&at(open), &object.display(), &how);
+            } else if let Some(ground) = is_data(mount).then(|| exposed.ground_around(object)).flatten() {
+                let other = format!("`{}`, which a sandbox was given for writing", ground.display());
+                written(&other, &object.display(), "it lies there");
             }
         }
-        if matches!(mount.role, Role::Dataset(_)) && !backing.unknown.is_empty() && !grounds.names(facts) {
+        for (place, (open, facts, _)) in backing.far.iter().flat_map(|place| open.iter().map(move |open| (place, open)))
+        {
+            if under(facts).far.iter().any(|other| place.touches(other)) {
+                written(&at(open), place, "both show the same place on that server");
+            }
+        }
+        if is_data(mount) && !backing.unknown.is_empty() && !grounds.names(facts) {
             let whys: Vec<&str> = backing.unknown.iter().map(String::as_str).collect();
             let what = format!(
                 "whether `{}` could be written below its file system is not provable: {}",
                 mount.source.display(),
                 whys.join("; ")
             );
-            let finding = problem(id, mount, what, &ground::hint(facts));
+            let finding = problem(id, mount, what, &hint(facts));
             problems.push(Finding { verdict: Verdict::NotProvable, ..finding });
         }
     }
-    let kept = [&known.home, &known.repository].into_iter().flatten().flat_map(|facts| under(facts).objects);
+    problems.extend(shown(&open, known, &look, read));
+    problems
+}
+
+/// Sources that a FUSE server keeps from the engine, which then could not mount them, or from the user inside.
+pub(super) fn closed(mounts: &[Mount], known: &KnownPaths, uid: u32, table: &MountTable) -> Vec<Finding> {
+    let own = mounts.iter().zip(&known.sources).zip(ids(mounts));
+    let all = own.filter_map(|((mount, facts), id)| {
+        let path = known_part(facts)?.real.to_string_lossy();
+        let why = table.covering(&path).into_iter().find_map(|line| served::closed(line, uid))?;
+        let hint =
+            "mount it with `-o allow_other` (for a user who is not root, with `user_allow_other` in /etc/fuse.conf)";
+        Some(problem(&id, mount, format!("`{}` cannot be mounted: {why}", mount.source.display()), hint))
+    });
+    all.collect()
+}
+
+const MOVE: &str = "move what lies below to a directory that no sandbox can write, or choose another workspace";
+
+fn is_data(mount: &Mount) -> bool {
+    matches!(mount.role, Role::Dataset(_))
+}
+
+/// What to do where nobody knows what a server shows.
+fn hint(facts: &PathFacts) -> String {
+    let path = facts.real.display();
+    format!(
+        "give a directory of a disk or of a file system of docs/data-sets.md; if you know that no sandbox can write what is behind \
+         it, name it by `--allow-ground '{path}'`, or in `allow_ground` of sandbox.local.yaml"
+    )
+}
+
+/// What this host lives on, and a writable mount shows.
+fn shown(
+    open: &[&(&Mount, &PathFacts, String)],
+    known: &KnownPaths,
+    look: &Look,
+    read: impl Fn(&Path) -> Option<PathFacts> + Copy,
+) -> Vec<Finding> {
+    let mut problems = Vec::new();
+    let under = |facts: &PathFacts| look.below(&facts.real.to_string_lossy()).objects;
+    let kept = [&known.home, &known.repository].into_iter().flatten().flat_map(under);
     let swaps = std::fs::read_to_string("/proc/swaps").unwrap_or_default();
     let kept: BTreeSet<PathBuf> = kept.chain(backing::swap_files(&swaps)).collect();
-    for (mount, facts, id) in &open {
+    for (mount, facts, id) in open {
         for object in &kept {
             if let Some(how) = written_through(object, facts, read) {
                 let what = format!(
@@ -91,6 +149,22 @@ pub(super) fn below(mounts: &[Mount], known: &KnownPaths, grounds: &Grounds, tab
         }
     }
     problems
+}
+
+/// How what lies below a directory could be written through another one.
+pub(super) fn below_written(other: &PathFacts, open: &PathFacts, table: &MountTable) -> Option<String> {
+    let look = Look::new(table);
+    let backing = look.below(&other.real.to_string_lossy());
+    let read = |path: &Path| facts::any(path, table);
+    let how = |object: &PathBuf| {
+        let how = written_through(object, open, read)?;
+        Some(format!("below the file system of the first lies `{}`, and {how}", object.display()))
+    };
+    backing.objects.iter().find_map(how).or_else(|| {
+        let others = look.below(&open.real.to_string_lossy()).far;
+        let both = backing.far.iter().find(|place| others.iter().any(|other| place.touches(other)))?;
+        Some(format!("both show `{both}`"))
+    })
 }
 
 /// How something that lies below a file system could be written through a mount.

@@ -335,6 +335,22 @@ fn engine_an_overlay_of_a_directory_in_the_workspace_is_found() {
 }
 
 #[test]
+fn engine_what_lies_below_what_another_sandbox_is_given_is_compared_too() {
+    let host = TestHost::new();
+    for dir in ["shown", "ws/sub/clips"] {
+        fs::create_dir_all(host.path(dir)).unwrap();
+    }
+    let paths = ["ws/sub", "shown"].map(|path| host.path(path).display().to_string());
+    crate::exec::stdout_of(&crate::step::Command::new("bindfs").args(paths)).expect("bindfs is installed");
+    let _bound = Bound(host.path("shown"));
+    let table = MountTable::of_this_process().unwrap();
+    let by = |open: &str, read_only| written_by(&host.path(open), &host.path("shown"), read_only, &table);
+    let how = by("ws", true).unwrap_or_default();
+    assert!(how.starts_with("below the file system of the first lies"), "{how}");
+    assert_eq!((by("data", true), by("ws", false)), (None, None));
+}
+
+#[test]
 fn a_mount_is_made_at_a_whole_path_and_nowhere_else() {
     let host = TestHost::new();
     for target in ["data", "/a/../b", "/a/./b", "/a\tb", "/"] {

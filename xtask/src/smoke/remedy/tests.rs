@@ -69,6 +69,11 @@ const SEEN: &[(&str, &str, bool)] = &[
     ),
     ("nvidia-container-cli: initialization error: nvml error: driver not loaded", "reinstall", true),
     ("error setting rlimit type 8: operation not permitted", "memlock: engine", true),
+    (
+        "Error response from daemon: invalid mount config for type \"bind\": stat /home/me/work: permission denied",
+        "no_root_squash",
+        true,
+    ),
     ("ModuleNotFoundError: No module named 'decord'", "image", false),
     ("timed out after 30 s", "--timeout", false),
     ("no video was found among the first 5000 entries of `/datasets/ssv2`", "--dataset NAME=DIR", false),

@@ -1,41 +1,10 @@
-//! What calls that have ended left behind: known by its age, however the clock was set since, and by a lock that no call holds.
+//! The host's clock, which can be set: ages that mean something all the same, and whether it was set back.
 
-use std::fs::File;
-use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
-
-/// What this call holds until it ends.
-static HELD: Mutex<Vec<File>> = Mutex::new(Vec::new());
 
 /// How far a time is away from now. Where the clock was set back since, it lies in the future.
 pub(crate) fn age(of: SystemTime, now: SystemTime) -> Duration {
     now.duration_since(of).unwrap_or_else(|err| err.duration())
-}
-
-/// The lock of a directory, unless a call has it, or the file system has no locks. The kernel lets go of it however a call ends.
-pub(crate) fn hold(dir: &Path) -> Option<File> {
-    let dir = open(dir)?;
-    dir.try_lock().is_ok().then_some(dir)
-}
-
-/// This call uses a directory until it ends, as others may: none of them gets its lock.
-pub(crate) fn use_to_the_end(dir: &Path) {
-    let held = open(dir).filter(|dir| dir.try_lock_shared().is_ok());
-    HELD.lock().unwrap_or_else(PoisonError::into_inner).extend(held);
-}
-
-/// As if the call had ended that uses a directory.
-#[cfg(test)]
-pub(crate) fn let_go(dir: &Path) {
-    use std::os::unix::fs::MetadataExt as _;
-    let inode = dir.metadata().unwrap().ino();
-    HELD.lock().unwrap().retain(|held| held.metadata().unwrap().ino() != inode);
-}
-
-fn open(dir: &Path) -> Option<File> {
-    let flags = rustix::fs::OFlags::DIRECTORY.union(rustix::fs::OFlags::NOFOLLOW).union(rustix::fs::OFlags::CLOEXEC);
-    Some(File::from(rustix::fs::open(dir, flags, rustix::fs::Mode::empty()).ok()?))
 }
 
 /// The host's clock, watched beside one that nobody can set: whether it was set back meanwhile.
@@ -81,18 +50,6 @@ mod tests {
         }
         assert_eq!(age(SystemTime::UNIX_EPOCH, now).as_secs(), 4_102_444_800);
         assert_eq!(age(now, SystemTime::UNIX_EPOCH).as_secs(), 4_102_444_800);
-    }
-
-    #[test]
-    fn what_a_call_uses_no_other_one_gets() {
-        let dir = tempfile::tempdir().unwrap();
-        drop(hold(dir.path()).unwrap());
-        use_to_the_end(dir.path());
-        use_to_the_end(dir.path());
-        assert!(hold(dir.path()).is_none());
-        let_go(dir.path());
-        assert!(hold(dir.path()).is_some());
-        assert!(hold(&dir.path().join("missing")).is_none());
     }
 
     #[test]
