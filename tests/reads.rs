@@ -8,6 +8,7 @@ use std::fs;
 /// hold open.
 const READERS: &[&str] = &[
     "outside.rs",
+    "answers/stuck.rs",
     "beneath.rs",
     "beneath/change.rs",
     "beneath/held.rs",

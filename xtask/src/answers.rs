@@ -48,8 +48,12 @@ enum Extent {
 }
 
 impl Extent {
-    fn of(what: What) -> Extent {
-        match what {
+    fn of(asked: &Asked) -> Extent {
+        // The whole host is refused by whoever is to use it, whatever is mounted there.
+        if asked.path.parent().is_none() {
+            return Extent::Itself;
+        }
+        match asked.what {
             What::Workspace | What::Dataset => Extent::Whole,
             What::Other => Extent::Itself,
         }
@@ -190,7 +194,7 @@ fn judged(program: &str, until: Until, all: &[&Asked], table: &MountTable) -> Re
 fn ask(program: &str, until: Until, all: &[&Asked]) -> Result<Vec<Option<(String, String)>>> {
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let mut got: Vec<_> = all.iter().map(|asked| Some((text(&asked.path), text(&asked.path)))).collect();
-    let paths = all.iter().map(|asked| format!("{}{}", Extent::of(asked.what).mark(), text(&asked.path)));
+    let paths = all.iter().map(|asked| format!("{}{}", Extent::of(asked).mark(), text(&asked.path)));
     let command = Command::new(program).args([TASK, "--"]).args(paths).timeout(BOUND);
     until(&command, &mut |line| {
         match serde_json::from_str(line) {
