@@ -359,3 +359,27 @@ fn what_another_sandbox_was_given_lies_below_nothing_that_is_taken() {
     let run = sandbox.task_without_data("mounts").args(["--workspace", &other, "--dataset", &data]).run().ended(1);
     assert!(run.stdout.contains("which a sandbox was given for writing"), "{}", run.stdout);
 }
+
+/// Whoever writes through a server writes what it shows: no rule about workspaces is got round by one.
+#[test]
+fn what_a_workspace_shows_through_a_server_is_what_it_is() {
+    let sandbox = Sandbox::new();
+    let place = &sandbox.place;
+    let at = place.mkdir("shown");
+    let home = place.path("home");
+    let repository = place.path("repo");
+    let run = || sandbox.task("sandbox").args(["--dry-run", "--workspace", &at.display().to_string()]).run();
+    for (from, says) in [
+        (sandbox.dataset(), "could be written there: they are the same directory"),
+        (home, "shows your whole home directory"),
+        (repository, "is or contains this repository"),
+        (PathBuf::from("/etc"), "holds the settings and secrets of this host"),
+    ] {
+        let _server = Served::bindfs(&from, &at, &[]);
+        let error = run().ended(2).error().to_owned();
+        assert!(error.contains(&format!("shows `{}`", from.display())) && error.contains(says), "{error}");
+    }
+    // The project of this repository, and a branch of mergerfs that nobody else has.
+    let _server = Served::mergerfs(&[&place.mkdir("branch"), &sandbox.workspace()], &at);
+    run().ok();
+}

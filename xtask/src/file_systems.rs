@@ -164,6 +164,15 @@ impl Kind {
         }
     }
 
+    /// Whether the directories below it are shown as they are, and not encrypted.
+    pub(crate) fn shows_as_it_is(self) -> bool {
+        match self {
+            Kind::Layer(names) | Kind::Program(Shown::Directory(names)) => names == Names::Same,
+            Kind::Program(Shown::Likely | Shown::Mergerfs) | Kind::Remote(_) => true,
+            Kind::Own | Kind::Shared | Kind::Automount | Kind::Program(Shown::Disk) | Kind::Unknown => false,
+        }
+    }
+
     /// Whether what is on it can change without this kernel's doing.
     pub(crate) fn changes_elsewhere(self) -> bool {
         match self {

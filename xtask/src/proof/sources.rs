@@ -32,6 +32,7 @@ use crate::text;
 use facts::{KnownPaths, PathFacts, Unknown};
 use ground::Grounds;
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -76,6 +77,7 @@ pub(crate) fn hold(mounts: &[Mount], rules: &Rules, exposed: &Exposed) -> (BTree
     let grounds = Grounds::read(&rules.home, &rules.allow_ground, |path| facts::any(path, &table));
     let mut problems = judge(mounts, &known, &grounds, rules);
     problems.extend(overlap::below(mounts, &known, &grounds, exposed, &table));
+    problems.extend(through(mounts, &known, &grounds, &table));
     problems.extend(overlap::closed(mounts, &known, rules.uid, &table));
     let held = mounts.iter().zip(known.held).filter_map(|(mount, held)| Some((mount.target.clone(), held?)));
     (held.collect(), problems)
@@ -298,6 +300,39 @@ fn handed_out(
     if let Some(why) = grounds.refused(mount, facts, owners_home.as_deref()) {
         problem(format!("`{}` {why}", facts.real.display()), &ground::hint(facts));
     }
+}
+
+/// What a mount shows through a server of this host is shown by it, as if the server's directory had been given: no rule is got
+/// round by a bindfs.
+fn through(mounts: &[Mount], known: &KnownPaths, grounds: &Grounds, table: &MountTable) -> Vec<Finding> {
+    let look = backing::Look::new(table);
+    let shown = |facts: &PathFacts| {
+        let dirs = look.below(&facts.real.to_string_lossy()).shown;
+        dirs.iter().filter_map(|dir| facts::any(dir, table)).collect::<Vec<_>>()
+    };
+    let read = || mounts.iter().zip(&known.sources).zip(ids(mounts));
+    let all: Vec<_> = read().filter_map(|((mount, facts), id)| Some((mount, facts.as_ref().ok()?, id))).collect();
+    let all: Vec<_> = all.into_iter().map(|(mount, facts, id)| (mount, facts, id, shown(facts))).collect();
+    let mut problems = Vec::new();
+    for (mount, facts, id, dirs) in &all {
+        for dir in dirs {
+            let shows = format!("`{}` shows `{}`", mount.source.display(), dir.real.display());
+            let mut problem =
+                |what: String, hint: &str| problems.push(problem(id, mount, format!("{shows}, and {what}"), hint));
+            forbidden(mount, dir, known, &mut problem);
+            if !grounds.names(facts) {
+                handed_out(mount, dir, known, grounds, &mut problem);
+            }
+            let data = || all.iter().filter(|(other, ..)| !mount.read_only && matches!(other.role, Role::Dataset(_)));
+            for (data, its, _, behind) in data() {
+                if let Some(how) = iter::once(*its).chain(behind).find_map(|its| overlap::overlap(its, dir)) {
+                    let what = format!("the data set `{}` could be written there: {how}", data.source.display());
+                    problem(what, "keep the data and what the sandbox may write in directories apart from each other");
+                }
+            }
+        }
+    }
+    problems
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ use std::path::{Path, PathBuf};
 pub(super) struct Backing {
     /// Files and directories of this host.
     pub(super) objects: BTreeSet<PathBuf>,
+    /// Those of the directories that a server shows as they are: what is read and written through it is read and written there.
+    pub(super) shown: BTreeSet<PathBuf>,
     /// Places on other machines.
     pub(super) far: BTreeSet<FarPlace>,
     /// Why something cannot be known, a clause each.
@@ -48,9 +50,15 @@ impl<'a> Look<'a> {
 
     /// What lies below a directory, and what is mounted in it; and below that.
     pub(super) fn below(&self, path: &str) -> Backing {
+        self.below_apart(path, &[])
+    }
+
+    /// The same without what is mounted at or in one of the directories `apart`.
+    pub(super) fn below_apart(&self, path: &str, apart: &[&Path]) -> Backing {
         let whole = |line: &'a MountLine| (line, line.root.clone());
         let mut waiting: Vec<(&MountLine, String)> = self.part(path).into_iter().collect();
-        waiting.extend(self.table.below(path).into_iter().map(whole));
+        let counts = |line: &&MountLine| !apart.iter().any(|dir| Path::new(&line.point).starts_with(dir));
+        waiting.extend(self.table.below(path).into_iter().filter(counts).map(whole));
         let (mut found, mut seen) = (Backing::default(), BTreeSet::new());
         while let Some((line, part)) = waiting.pop() {
             if !seen.insert((line.id, part.clone())) {
@@ -60,6 +68,7 @@ impl<'a> Look<'a> {
             // What lies below is itself on a file system.
             waiting.extend(own.objects.iter().filter_map(|path| self.part(path.to_str()?)));
             found.objects.extend(own.objects);
+            found.shown.extend(own.shown);
             found.far.extend(own.far);
             found.unknown.extend(own.unknown);
         }
@@ -78,7 +87,8 @@ impl<'a> Look<'a> {
         if !line.device.starts_with("0:") {
             device(&self.sys.join("dev/block").join(&line.device), &mut found, &mut BTreeSet::new());
         }
-        let shows = match file_systems::kind(line) {
+        let kind = file_systems::kind(line);
+        let shows = match kind {
             Kind::Own => {
                 if line.device.starts_with("0:") {
                     own(line, self.sys, &mut found);
@@ -102,7 +112,10 @@ impl<'a> Look<'a> {
         };
         for one in shows {
             match one {
-                Ok(dir) => drop(found.objects.insert(dir)),
+                Ok(dir) => {
+                    found.shown.extend(kind.shows_as_it_is().then(|| dir.clone()));
+                    found.objects.insert(dir);
+                }
                 Err(why) => drop(found.unknown.insert(why)),
             }
         }

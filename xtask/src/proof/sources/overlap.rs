@@ -124,7 +124,8 @@ fn hint(facts: &PathFacts) -> String {
     )
 }
 
-/// What this host lives on, and a writable mount shows.
+/// What this host lives on, and a writable mount shows. What is mounted within a writable mount is the sandbox's, also where
+/// that lies in the repository.
 fn shown(
     open: &[&(&Mount, &PathFacts, String)],
     known: &KnownPaths,
@@ -132,7 +133,8 @@ fn shown(
     read: impl Fn(&Path) -> Option<PathFacts> + Copy,
 ) -> Vec<Finding> {
     let mut problems = Vec::new();
-    let under = |facts: &PathFacts| look.below(&facts.real.to_string_lossy()).objects;
+    let apart: Vec<&Path> = open.iter().map(|(_, facts, _)| facts.real.as_path()).collect();
+    let under = |facts: &PathFacts| look.below_apart(&facts.real.to_string_lossy(), &apart).objects;
     let kept = [&known.home, &known.repository].into_iter().flatten().flat_map(under);
     let swaps = std::fs::read_to_string("/proc/swaps").unwrap_or_default();
     let kept: BTreeSet<PathBuf> = kept.chain(backing::swap_files(&swaps)).collect();
