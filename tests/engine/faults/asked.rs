@@ -67,6 +67,28 @@ fn about_what_was_left_running() {
 }
 
 #[test]
+fn about_what_was_changed_after_a_session() {
+    let sandbox = Sandbox::new();
+    let left = "nohup sh -c 'sleep 2; date >.envrc; sleep 60007' >/dev/null 2>&1 &\n";
+    sandbox.task("sandbox").args(["--yes", "--shell", "--leftovers", "keep"]).stdin(left).run().ok();
+    proc::wait_for("the change", 60, || sandbox.workspace().join(".envrc").exists().then_some(()));
+    let words = ["--leftovers", "keep", "--", "--version"];
+    let ask = || Terminal::open(&sandbox.place, sandbox.task("sandbox").args(words));
+    each(&sandbox, "Keep what acts by itself", ask, |name| {
+        let status = sandbox.task("status").run().ok();
+        assert!(status.stdout.contains("undecided     `.envrc`"), "{name}: {}", status.stdout);
+    });
+    // Whoever has answered is asked on, and the probe is asked anew.
+    let terminal = ask();
+    terminal.shows("Keep what acts by itself", 180);
+    terminal.press("Enter");
+    terminal.shows("Enter Codex? [Y/n]", 180);
+    terminal.press("Enter");
+    assert_eq!(terminal.ended(60), 0, "{}", terminal.screen());
+    assert_eq!(listed(&sandbox.workspace()), [".envrc"]);
+}
+
+#[test]
 fn about_what_a_session_changed() {
     let sandbox = Sandbox::new();
     sandbox.enter(["--version"]).ok();
