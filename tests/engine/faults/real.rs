@@ -58,7 +58,8 @@ impl Held {
     /// Its containers in this engine, running or not.
     fn containers(&self, engine: &SecondEngine) -> usize {
         let format = "{{range .Mounts}}{{.Source}}\n{{end}}";
-        let mounts = |id: &String| engine.docker(&["inspect", "--format", format, id]);
+        // One that another call has removed since it was listed has no mounts any more.
+        let mounts = |id: &String| engine.outcome(&["inspect", "--format", format, id]).1;
         let workspace = self.sandbox.workspace();
         engine.containers().iter().filter(|id| mounts(id).lines().any(|line| Path::new(line) == workspace)).count()
     }

@@ -54,7 +54,8 @@ pub(super) fn first(record: &Record, workspace: &Path, mirror: &Mirror) -> Resul
 pub(super) fn again(record: &Record, workspace: &Path, mirror: &Mirror) -> Result<Option<Early>> {
     let init = record.init.as_ref().ok().map(|init| u64::from(init.process.pid));
     let Some(init) = init.filter(|init| Cgroup::of(&record.container, *init).is_ok()) else { return Ok(None) };
-    Early::new(record, workspace, mirror, |request| ask::again(request, Some(workspace), &record.container, init)).map(Some)
+    Early::new(record, workspace, mirror, |request| ask::again(request, Some(workspace), &record.container, init))
+        .map(Some)
 }
 
 impl Early {
