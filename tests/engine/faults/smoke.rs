@@ -86,11 +86,11 @@ fn all(rows: &[Row]) {
             // The one of an answer that was on its way has a call that cannot be seen any more: see `swept.rs`.
             match scratch(&place) {
                 0 => containers(&place).iter().for_each(|id| _ = engine::docker(["rm", "--force", id])),
-                _ => next(&smoke, &place, &mut wrong),
+                _ => next(smoke, &place, &mut wrong),
             }
         }
     }
-    next(&smoke, &place, &mut wrong);
+    next(smoke, &place, &mut wrong);
     let _ = writeln!(std::io::stderr(), "{table}");
     assert!(wrong.is_empty(), "{table}\n{wrong}");
 }
