@@ -1,6 +1,7 @@
 //! File systems on which nothing can be written any more: full, without inodes, read-only. What fails says where; nothing that
 //! this tool keeps is lost; and once there is room again, the next call works.
 
+use super::faults::waiting::Leaving;
 use crate::support::proc;
 use crate::support::run::{Run, Xtask};
 use crate::support::sandbox::Sandbox;
@@ -138,6 +139,42 @@ fn nothing_can_be_written(dir: impl Fn(&Sandbox) -> PathBuf) {
     }
     task(&sandbox, &tmp, &["sandbox", "--yes", "--", "--version"]).run().ok();
     task(&sandbox, &tmp, &["down", "--yes"]).run().ok();
+}
+
+/// Each fault comes while a session goes on: its leave can write nothing there.
+fn nothing_can_be_written_at_the_leave(dir: impl Fn(&Sandbox) -> PathBuf, faults: &[Fault], is_kept: bool) {
+    let leaving = Leaving::new();
+    // Made here, so that there is something to be covered.
+    leaving.sandbox.enter(["--version"]).ok();
+    let small = Small::over(&dir(&leaving.sandbox));
+    // The container has the directories that were there before.
+    leaving.sandbox.task("down").args(["--yes"]).run().ok();
+    for fault in faults {
+        let what = format!("{fault:?}");
+        let call = leaving.begin();
+        let (code, stderr) = small.during(*fault, || {
+            leaving.goes();
+            call.end()
+        });
+        let why = ["No space left", "Read-only"].iter().any(|why| stderr.contains(why));
+        assert!(code == Some(7) && !stderr.contains("panicked"), "{what}: {code:?} {stderr}");
+        assert!(why || !is_kept, "{what}: what is not recorded is not said: {stderr}");
+        is_whole(&leaving.sandbox.place.path("state"), &what);
+        leaving.after(&what);
+    }
+}
+
+#[test]
+fn the_state_folder_at_the_leave_of_a_session() {
+    // A session has files open there, so that nobody can make it read-only meanwhile.
+    let faults = [Fault::Full, Fault::NoInodes];
+    nothing_can_be_written_at_the_leave(|sandbox| sandbox.place.path("state"), &faults, true);
+}
+
+#[test]
+fn the_home_directory_at_the_leave_of_a_session() {
+    let faults = [Fault::Full, Fault::NoInodes, Fault::ReadOnly];
+    nothing_can_be_written_at_the_leave(|sandbox| sandbox.place.path("home"), &faults, false);
 }
 
 /// What takes the last inode can be removed by this tool itself.

@@ -170,7 +170,7 @@ impl SecondEngine {
         proc::output("bash", ["-c", script, "bash", &docker, &self.host, wanted[0], wanted[1]]);
     }
 
-    fn outcome(&self, args: &[&str]) -> (i32, String, String) {
+    pub(crate) fn outcome(&self, args: &[&str]) -> (i32, String, String) {
         let host = ["--host", &self.host];
         proc::outcome(proc::find("docker"), host.iter().chain(args))
     }

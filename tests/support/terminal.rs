@@ -78,6 +78,13 @@ impl Terminal {
         self.command(["send-keys", "-t", "t", key]);
     }
 
+    /// Sends a signal to the program itself, and to nothing around it.
+    pub(crate) fn signals(&self, name: &str) {
+        let shell = self.format("#{pane_pid}");
+        let program = proc::output(proc::find("pgrep"), ["--parent", &shell]);
+        proc::output("kill", [&format!("-{name}"), program.trim()]);
+    }
+
     /// Changes the size of the window.
     pub(crate) fn resize(&self, columns: u16, rows: u16) {
         self.command(["resize-window", "-t", "t", "-x", &columns.to_string(), "-y", &rows.to_string()]);

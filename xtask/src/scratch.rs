@@ -64,9 +64,14 @@ pub(crate) fn hold(dir: &Path) -> Option<File> {
     dir.try_lock().is_ok().then_some(dir)
 }
 
+/// The same lock, as others may have it at the same time.
+pub(crate) fn share(dir: &Path) -> Option<File> {
+    open(dir).filter(|dir| dir.try_lock_shared().is_ok())
+}
+
 /// This call uses a directory until it ends, as others may: none of them gets its lock.
 pub(crate) fn use_to_the_end(dir: &Path) {
-    let held = open(dir).filter(|dir| dir.try_lock_shared().is_ok());
+    let held = share(dir);
     HELD.lock().unwrap_or_else(PoisonError::into_inner).extend(held);
 }
 

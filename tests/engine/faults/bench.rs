@@ -211,17 +211,22 @@ pub(super) fn listed(dir: &Path) -> Vec<String> {
 }
 
 /// A call that runs, in a process group of its own.
-pub(super) struct Call {
+pub(in crate::engine) struct Call {
     child: Child,
     stderr: std::path::PathBuf,
 }
 
 impl Call {
     pub(super) fn start(run: &Xtask, place: &Place) -> Call {
+        Call::fed(run, place, Stdio::null())
+    }
+
+    /// The same with a standard input.
+    pub(super) fn fed(run: &Xtask, place: &Place, stdin: Stdio) -> Call {
         engine::demand();
         let (words, stderr) = (run.words(), place.path("call.stderr"));
         let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).process_group(0).stdin(Stdio::null()).stdout(Stdio::null());
+        command.args(&words[1..]).process_group(0).stdin(stdin).stdout(Stdio::null());
         let child = command.stderr(File::create(&stderr).expect("a file")).spawn().expect("the tool");
         Call { child, stderr }
     }
@@ -238,7 +243,7 @@ impl Call {
     }
 
     /// Its exit code, where it ends at all, and what it said.
-    pub(super) fn end(mut self) -> (Option<i32>, String) {
+    pub(in crate::engine) fn end(mut self) -> (Option<i32>, String) {
         let late = Instant::now() + Duration::from_secs(150);
         while Instant::now() < late && self.child.try_wait().expect("its status").is_none() {
             std::thread::sleep(Duration::from_millis(10));

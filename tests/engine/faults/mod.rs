@@ -1,10 +1,14 @@
 //! Stage × fault: what a call says and leaves when its engine fails it or a signal ends it, and that the next one is well.
 //! Most faults come from a relay before the engine of the machine, which is never touched.
 
+mod asked;
 mod bench;
 mod exhausted;
 mod going;
+mod leave;
 mod real;
+mod smoke;
+pub(super) mod waiting;
 
 use crate::support::relay::Answer::{Closed, Error, Garbage, Gone, Huge, Late, Never, Truncated};
 use bench::Fault::{Engine, GroupSignal, Signal, SignalAfter};

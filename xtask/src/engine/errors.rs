@@ -168,6 +168,11 @@ pub(crate) fn trouble(text: &str) -> Option<&'static KnownError> {
     EXHAUSTED.iter().filter(|_| own).chain([&GONE, &GARBLED]).find(|known| known.is_in(text))
 }
 
+/// What the engine lacks, where it says so itself, of a command whose other words may be those of a program inside.
+pub(crate) fn lacks(text: &str) -> Option<&'static KnownError> {
+    EXHAUSTED.iter().filter(|_| says(text, "error response from daemon: ")).find(|known| known.is_in(text))
+}
+
 /// An engine that has gone while something of it ran, with its client's last words.
 pub(crate) fn gone(stderr: &str) -> Failure {
     Failure::new(Kind::Host, format!("the engine has gone: {}", last_line(stderr))).hint(GONE.advice())
@@ -286,6 +291,15 @@ mod tests {
         assert!(failure.message.contains("could not select device driver"));
         assert!(advice(&failure).contains("nvidia-container-toolkit") && advice(&failure).contains("--gpus none"));
         assert_eq!(not_started("no such volume", &Gpus::All).kind.code(), 1);
+    }
+
+    #[test]
+    fn what_a_program_inside_lacks_is_not_told_as_what_the_engine_lacks() {
+        let full = "mkdir /var/lib/docker/overlay2/x: no space left on device";
+        let of_engine = format!("no report (exit code 1): Error response from daemon: {full}");
+        assert_eq!(lacks(&of_engine).map(|known| known.remedy), Some(FULL.remedy));
+        assert_eq!(lacks(&format!("no report (exit code 1): OSError: [Errno 28] {full}")), None);
+        assert_eq!(lacks("Error response from daemon: connection refused"), None, "a program may say so of a server");
     }
 
     #[test]

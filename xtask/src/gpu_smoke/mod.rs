@@ -164,7 +164,8 @@ impl<'a> SmokeRun<'a> {
     /// Judges the answer, shows and writes the result, and returns the exit code.
     fn finish(self, (report, digest): Answer) -> Result<u8> {
         if let Err(why) = &report
-            && let Some(known) = errors::find(why).filter(|known| known.kind == Kind::Host)
+            && let Some(known) =
+                errors::find(why).filter(|known| known.kind == Kind::Host).or_else(|| errors::lacks(why))
         {
             return self.not_started(host(why).hint(known.remedy));
         }

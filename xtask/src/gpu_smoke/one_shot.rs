@@ -157,7 +157,8 @@ fn dropped(one: &OneShot) -> Result<Option<String>> {
     Ok(why.map(|why| format!("{why}, and the GPUs that were asked for are: {}", one.spec.shape.gpus)))
 }
 
-/// What was created for this run. It is removed when this is dropped, however the run ends.
+/// What was created for this run. It is removed when this is dropped, however the run ends. Where the container cannot be,
+/// its directory stays, by whose lock the next call knows that this one is over.
 struct Made<'a> {
     one: &'a OneShot,
     /// The lock of its directory, by which the next call knows that this one goes on.
@@ -167,7 +168,11 @@ struct Made<'a> {
 impl Drop for Made<'_> {
     fn drop(&mut self) {
         if !running::take_back(Taken::This(&self.one.name), &self.one.name) {
-            ui::warn(format_args!("`{0}` could not be removed: run `docker rm -f {0}`", self.one.name));
+            ui::warn(format_args!(
+                "`{0}` could not be removed: the next `cargo xtask gpu-smoke` does it, or `docker rm -f {0}`",
+                self.one.name
+            ));
+            return;
         }
         if let Some(dir) = self.one.file.parent() {
             let _ = exec::all(&[Step::Remove { path: dir.to_path_buf() }]);

@@ -55,16 +55,23 @@ pub(crate) struct Decision<'a> {
     is_last: bool,
     /// Whether an end was asked for before: where a terminal was closed it is looked all the same, but nobody is asked.
     had_ended: bool,
+    /// What is done before the user is asked.
+    before: Option<&'a dyn Fn()>,
 }
 
 impl<'a> Decision<'a> {
     pub(crate) fn new(said: Option<OnChange>, can_ask: bool, signals: &'a Signals) -> Decision<'a> {
-        Decision { said, can_ask, signals, is_last: false, had_ended: signals.end() }
+        Decision { said, can_ask, signals, is_last: false, had_ended: signals.end(), before: None }
     }
 
     /// Says that nothing can be decided later.
     pub(crate) fn last(self) -> Decision<'a> {
         Decision { is_last: true, ..self }
+    }
+
+    /// Does this before the user is asked.
+    pub(super) fn before(self, before: &'a dyn Fn()) -> Decision<'a> {
+        Decision { before: Some(before), ..self }
     }
 
     /// Whether the user wants what is being done now to end.
@@ -83,6 +90,7 @@ impl<'a> Decision<'a> {
             (Some(said), _) => return Some(said),
             (None, true) => {
                 beyond.into_iter().for_each(ui::warn);
+                self.before.into_iter().for_each(|before| before());
                 self.signals.ask(|| by_answer(|| ui::ask(QUESTION)))
             }
             (None, false) => Err("nobody could be asked"),

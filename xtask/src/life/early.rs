@@ -41,7 +41,9 @@ pub(super) fn request(record: &Record, mirror: &Mirror) -> Result<ProbeRequest> 
 /// # Errors
 /// The kernel gives no random numbers. That the container does not answer is part of the answer.
 pub(super) fn first(record: &Record, workspace: &Path, mirror: &Mirror) -> Result<Early> {
-    Early::new(record, workspace, mirror, |request| ask::first(&request.clone().just_started(), &record.container))
+    Early::new(record, workspace, mirror, |request| {
+        ask::first(&request.clone().just_started(), Some(workspace), &record.container)
+    })
 }
 
 /// Asks the container of this record, in which an agent may be running. It is not asked where its init is no longer the
@@ -52,7 +54,8 @@ pub(super) fn first(record: &Record, workspace: &Path, mirror: &Mirror) -> Resul
 pub(super) fn again(record: &Record, workspace: &Path, mirror: &Mirror) -> Result<Option<Early>> {
     let init = record.init.as_ref().ok().map(|init| u64::from(init.process.pid));
     let Some(init) = init.filter(|init| Cgroup::of(&record.container, *init).is_ok()) else { return Ok(None) };
-    Early::new(record, workspace, mirror, |request| ask::again(request, &record.container, init)).map(Some)
+    Early::new(record, workspace, mirror, |request| ask::again(request, Some(workspace), &record.container, init))
+        .map(Some)
 }
 
 impl Early {

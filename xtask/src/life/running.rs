@@ -130,7 +130,9 @@ impl<'a> Running<'a> {
         let (ground, denials) = (&gathered.ground, self.record.spec.denials());
         guest::fill(&ground.places, &ground.network, &ground.exposed, denials)?;
         let request = early::request(&self.record, &gathered.mirror)?;
-        Ok((ask::again(&request, &self.container.id, self.container.init().unwrap_or_default()), request))
+        let (workspace, init) = (self.record.spec.workspace(), self.container.init().unwrap_or_default());
+        let asked = ask::again(&request, workspace, &self.container.id, init);
+        Ok((asked, request))
     }
 
     /// Keeps what was seen before any agent ran inside, and which Codex answered.

@@ -67,7 +67,9 @@ impl Standing {
             (_, 0) => return None,
             (Standing::Ended | Standing::Another, _) => "its container was ended",
             (Standing::Paused, _) => "its container was paused meanwhile",
-            (Standing::Unknown(_), _) => "the engine does not answer any more, which ends the session's connection",
+            (Standing::Unknown(_), _) => {
+                "the program says so itself, or the connection to it was lost: what became of its container is not known"
+            }
             (Standing::Runs, 125) => "the engine could not start it",
             (Standing::Runs, 126) => "what was started, or what it started last, cannot be executed",
             (Standing::Runs, 127) => "what was started, or what it started last, is not in the container",
@@ -116,7 +118,7 @@ mod tests {
             (Standing::Ended, 255, "its container was ended"),
             (Standing::Ended, 1, "its container was ended"),
             (Standing::Paused, 129, "paused"),
-            (Standing::Unknown("x".into()), 1, "does not answer"),
+            (Standing::Unknown("x".into()), 1, "is not known"),
         ] {
             let reason = standing.reason(code).unwrap_or_default();
             assert!(reason.contains(why) && reason.contains(&code.to_string()), "{standing:?} {code}: {reason}");

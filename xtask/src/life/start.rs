@@ -23,6 +23,7 @@ use crate::spec::inside::PROBE;
 use crate::step::Command;
 use crate::{text, ui};
 use anyhow::Result;
+use std::cell::Cell;
 
 const UNANSWERED: &str = "answer it, or say `--leftovers keep` or `--leftovers end`";
 
@@ -32,13 +33,15 @@ impl<'a> Call<'a> {
     /// # Errors
     /// The host cannot run it, a source is refused, or a live session would lose its container.
     pub(crate) fn start(mut self) -> Result<Running<'a>> {
-        let early = self.gathered.early.take();
+        let early = Cell::new(self.gathered.early.take());
         let mut plan = self.plan()?;
         if let Some((record, existing)) = plan.entered.take().zip(self.gathered.existing.clone()) {
-            let alive = self.settle(&existing.container)?;
-            self.gathered.look_at_entry(&alive, &self.decision())?;
+            // At a question a signal ends this process at once, and nobody would take the probe's file: it is asked anew then.
+            let forget = || drop(early.take());
+            let alive = self.settle(&existing.container, &forget)?;
+            self.gathered.look_at_entry(&alive, &self.decision().before(&forget))?;
             plan.deferred.iter().for_each(|line| ui::say(format_args!("at the next start: {line}")));
-            let early = early.filter(|early| early.container == existing.id);
+            let early = early.into_inner().filter(|early| early.container == existing.id);
             let name = plan.project.container();
             return Ok(Running { name, ours: false, record, container: existing.container, early, call: self });
         }
@@ -87,9 +90,13 @@ impl<'a> Call<'a> {
     }
 
     /// Names what no session holds, and ends it where the user wants that. Gives what is alive afterwards.
-    fn settle(&self, container: &Container) -> Result<Alive> {
+    /// `before` is called before the user is asked.
+    fn settle(&self, container: &Container, before: &dyn Fn()) -> Result<Alive> {
         let unanswered = || failed("the question was not answered").hint(UNANSWERED);
-        let ask = || Ok(self.signals.ask(|| ui::agree("End them?")).ok_or_else(unanswered)?);
+        let ask = || {
+            before();
+            Ok(self.signals.ask(|| ui::agree("End them?")).ok_or_else(unanswered)?)
+        };
         let (places, alive) = (&self.gathered.ground.places, Alive::read(container)?);
         leftovers::settle(container, places, alive, self.leftovers, ask, || self.signals.any())
     }
@@ -99,7 +106,7 @@ impl<'a> Call<'a> {
     fn make_way(&self, plan: &Plan) -> Result<bool> {
         let Some(existing) = self.gathered.existing.as_ref().filter(|existing| existing.up) else { return Ok(false) };
         if !self.was_never_proven(existing)? {
-            self.settle(&existing.container)?;
+            self.settle(&existing.container, &|| {})?;
             held_back(&self.gathered, &plan.recreated, &plan.has)?;
         }
         self.gathered.note_unseen()?;

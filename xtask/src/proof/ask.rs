@@ -5,6 +5,7 @@
 
 use super::group::WitnessGroup;
 use super::probe::ProbeRequest;
+use super::probing::Probing;
 use crate::engine::cgroup::{Cgroup, Process};
 use crate::engine::{errors, pulse};
 use crate::error::failed;
@@ -12,6 +13,7 @@ use crate::exec::{self, End, Output};
 use anyhow::Result;
 use rustix::process::Signal;
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// When the first look at the witness is taken, and how often from then on.
@@ -36,23 +38,27 @@ pub(crate) enum Alone {
 pub(crate) struct Reply {
     pub(crate) answer: Result<String>,
     pub(crate) alone: Alone,
+    /// Until the file in the workspace is taken.
+    pub(super) probing: Probing,
 }
 
-/// Asks the witness in a container in which no agent has run yet.
-pub(crate) fn first(request: &ProbeRequest, container: &str) -> Reply {
+/// Asks the witness in a container in which no agent has run yet. `workspace` is the directory on this host.
+pub(crate) fn first(request: &ProbeRequest, workspace: Option<&Path>, container: &str) -> Reply {
+    let probing = Probing::begin(workspace);
     let answer = exec::capture(&request.command(container)).and_then(|output| read(&output, container));
-    Reply { answer, alone: Alone::First }
+    Reply { answer, alone: Alone::First, probing }
 }
 
 /// Asks the witness in a container in which an agent may be running. `init` is the process id of its init.
-pub(crate) fn again(request: &ProbeRequest, container: &str, init: u64) -> Reply {
+pub(crate) fn again(request: &ProbeRequest, workspace: Option<&Path>, container: &str, init: u64) -> Reply {
     match Cgroup::of(container, init) {
-        Ok(cgroup) => watched(request, container, &WitnessGroup { cgroup, gid: request.group() }),
-        Err(why) => Reply { alone: Alone::Unseen(why), ..first(request, container) },
+        Ok(cgroup) => watched(request, workspace, container, &WitnessGroup { cgroup, gid: request.group() }),
+        Err(why) => Reply { alone: Alone::Unseen(why), ..first(request, workspace, container) },
     }
 }
 
-fn watched(request: &ProbeRequest, container: &str, group: &WitnessGroup) -> Reply {
+fn watched(request: &ProbeRequest, workspace: Option<&Path>, container: &str, group: &WitnessGroup) -> Reply {
+    let probing = Probing::begin(workspace);
     let before = group.emptied();
     let mut watch = Watch::new(group);
     let said = exec::follow(&request.command(container), |_| {}, || watch.goes_on());
@@ -66,7 +72,7 @@ fn watched(request: &ProbeRequest, container: &str, group: &WitnessGroup) -> Rep
     let after = group.members();
     after.iter().for_each(|left| group.kill(left));
     let after = after.map(|left| left.into_iter().map(|process| process.pid).collect());
-    Reply { answer, alone: alone(before, after, group.gid) }
+    Reply { answer, alone: alone(before, after, group.gid), probing }
 }
 
 /// What two looks say, before and after: each gives the members of the group that should not be there.

@@ -27,6 +27,7 @@ mod mount;
 mod mounts;
 mod net_tables;
 pub(crate) mod probe;
+mod probing;
 pub(crate) mod programs;
 mod reach;
 pub(crate) mod sources;
@@ -159,7 +160,8 @@ pub(crate) struct Seen {
 ///
 /// `described` is what the engine says of that container, asked after it was started.
 pub(crate) fn prove(described: &Container, promised: Promised, request: &ProbeRequest) -> anyhow::Result<Seen> {
-    let asked = ask::again(request, &described.id, described.init().unwrap_or_default());
+    let workspace = promised.spec.workspace();
+    let asked = ask::again(request, workspace, &described.id, described.init().unwrap_or_default());
     conclude(asked, described, promised, request)
 }
 
@@ -172,13 +174,13 @@ pub(crate) fn conclude(
     request: &ProbeRequest,
 ) -> anyhow::Result<Seen> {
     let spec = promised.spec;
-    let Reply { answer, alone } = asked;
+    let Reply { answer, alone, probing } = asked;
     let mut host = HostWitness::read(described.clone(), promised, alone, request.group())?;
     if let AskCodex::File(at_start) = request.codex {
         host.codex_at_start = Some(at_start);
     }
     // The file is removed even where the probe's answer turns out to be useless.
-    host.take_workspace_file(spec, &request.nonce);
+    host.take_workspace_file(spec, &request.nonce, probing);
     let inside = InsideWitness::parse(&answer?, &request.nonce).map_err(crate::error::failed)?;
     let proof = Proof {
         schema: SCHEMA,

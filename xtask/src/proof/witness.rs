@@ -8,6 +8,7 @@ use super::codex_file::CodexFile;
 use super::host_kernel::HostKernel;
 use super::init::{self, InitNow, InitSeen};
 use super::probe::{ProbeRequest, ProcessFacts};
+use super::probing::Probing;
 use crate::beneath::{Beneath, FileId};
 use crate::clock;
 use crate::engine::inspect::{Container, Mounted};
@@ -128,38 +129,43 @@ impl HostWitness {
     }
 
     /// Reads the file that the probe made in the workspace, and removes it.
-    pub(crate) fn take_workspace_file(&mut self, spec: &Spec, nonce: &str) {
-        let take = |mount: &Mount| take_and_tidy(&mount.source, &ProbeRequest::workspace_file_name(nonce));
-        self.workspace_file = spec.mount(&Role::Workspace).map(take);
+    pub(super) fn take_workspace_file(&mut self, spec: &Spec, nonce: &str, probing: Probing) {
+        let take = |dir| take_and_tidy(dir, &ProbeRequest::workspace_file_name(nonce), probing);
+        self.workspace_file = spec.workspace().map(take);
     }
 }
 
 /// This call's own file first: where the clock of the file system's server is another one than this host's, no age says of it
 /// that it is new.
-fn take_and_tidy(dir: &Path, name: &str) -> Result<WorkspaceFile, String> {
+fn take_and_tidy(dir: &Path, name: &str, probing: Probing) -> Result<WorkspaceFile, String> {
     let taken = take_file(dir, name);
-    remove_left(dir);
+    remove_left(dir, || probing.end_alone());
     taken
 }
 
 /// The most entries of the workspace among which is looked for what was left: the cost must not grow with the project.
 const LOOKED_THROUGH: usize = 4096;
 
-/// From this age on a probe's file is of a call that has ended: the probe's own bound is half of it.
+/// From this age on a probe's file is of a call that has ended, also where others may probe: the probe's own bound is half of it.
 const LEFT_AFTER: Duration = Duration::from_secs(60);
 
-/// Removes the files that the probes of ended calls made and nobody took away, as where the terminal closed meanwhile: of the
-/// exact form of their name, regular, and with nothing in them but what a probe writes. Everything else of that name is not
-/// ours, and stays.
-fn remove_left(dir: &Path) {
+/// Removes the files that the probes of ended calls made and nobody took away, as where the terminal closed meanwhile or the
+/// engine went: where nobody else probes now, all of them, and else the old ones. They are of the exact form of their name,
+/// regular, and with nothing in them but what a probe writes. Everything else of that name is not ours, and stays.
+fn remove_left(dir: &Path, alone: impl FnOnce() -> bool) {
     let Ok(dir) = Beneath::root(dir) else { return };
     let names = dir.names_up_to(LOOKED_THROUGH).unwrap_or_default();
-    for (name, nonce) in names.iter().filter_map(|(name, _)| Some((name, ProbeRequest::nonce_of(name.to_str()?)?))) {
+    let probes = names.iter().filter_map(|(name, _)| Some((name, ProbeRequest::nonce_of(name.to_str()?)?)));
+    let probes: Vec<_> = probes.collect();
+    // Asked after the names were read: a call that begins later makes another file.
+    let alone = !probes.is_empty() && alone();
+    for (name, nonce) in probes {
         let Ok(Some((file, meta))) = dir.file(name) else { continue };
-        let old = meta.modified().is_ok_and(|at| clock::age(at, SystemTime::now()) > LEFT_AFTER);
+        let old = || meta.modified().is_ok_and(|at| clock::age(at, SystemTime::now()) > LEFT_AFTER);
+        let over = alone || old();
         let mut text = Vec::new();
         let read = file.take(nonce.len() as u64 + 1).read_to_end(&mut text).is_ok();
-        if old && read && (text.is_empty() || text == nonce.as_bytes()) {
+        if over && read && (text.is_empty() || text == nonce.as_bytes()) {
             let _ = dir.unlink(name);
         }
     }
@@ -265,7 +271,7 @@ mod tests {
         make("precious", &nonce('1'), 3600);
         std::os::unix::fs::symlink("precious", dir.path().join(name('1'))).unwrap();
         fs::create_dir(dir.path().join(name('2'))).unwrap();
-        remove_left(dir.path());
+        remove_left(dir.path(), || false);
         let there = |name: &str| fs::symlink_metadata(dir.path().join(name)).is_ok();
         assert_eq!(
             ['a', 'b', 'c', 'd', '1', '2'].map(|digit| there(&name(digit))),
@@ -275,13 +281,20 @@ mod tests {
         // The probe of this call is read all the same, whatever the clock says of it.
         for age in [0, 3600, 1_000_000_000] {
             make(&name('3'), &nonce('3'), age);
-            assert!(take_and_tidy(dir.path(), &name('3')).unwrap().removed, "{age}");
+            let other = Probing::begin(Some(dir.path()));
+            let own = Probing::begin(Some(dir.path()));
+            assert!(take_and_tidy(dir.path(), &name('3'), own).unwrap().removed, "{age}");
+            assert!(there(&name('c')), "another call probes");
+            drop(other);
         }
         fs::write(dir.path().join(name('4')), nonce('4')).unwrap();
         let future = SystemTime::now() + Duration::from_secs(3600);
         fs::File::options().write(true).open(dir.path().join(name('4'))).unwrap().set_modified(future).unwrap();
-        remove_left(dir.path());
+        remove_left(dir.path(), || false);
         assert!(!there(&name('4')), "left before the clock was set back");
+        make(&name('5'), &nonce('5'), 0);
+        assert!(take_and_tidy(dir.path(), &name('5'), Probing::begin(Some(dir.path()))).is_ok());
+        assert!(!there(&name('c')) && there(&name('d')) && there(&name('1')), "nobody else probes");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::text;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The layout of what is kept: of the label, the record, and the state folder. Version 1, which had no number, was
 /// that of the first release.
@@ -133,6 +133,11 @@ impl Spec {
     /// The mount of a role, the first where there are several.
     pub fn mount(&self, role: &Role) -> Option<&Mount> {
         self.mounts.iter().find(|mount| mount.role == *role)
+    }
+
+    /// The workspace on this host.
+    pub(crate) fn workspace(&self) -> Option<&Path> {
+        self.mount(&Role::Workspace).map(|mount| mount.source.as_path())
     }
 
     /// The table of all that is compared. What is not in it follows from the engine (the route to the GPUs, the image's
