@@ -44,9 +44,10 @@ pub struct Context {
 
 /// The paths that [`Context::read`] looks at, which may lie on a server that hangs.
 pub(crate) fn read_first() -> Vec<(&'static str, PathBuf)> {
-    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let named = |name: &str| variables().find(|(known, _)| known.as_str() == name).map(|(_, value)| value);
+    let manifest = named("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     let root = Path::new(&manifest).parent().map(|root| ("this repository", root.to_owned()));
-    let home = std::env::var_os("HOME").map(|home| ("the home directory", PathBuf::from(home)));
+    let home = named("HOME").map(|home| ("the home directory", PathBuf::from(home)));
     root.into_iter().chain(home).filter(|(_, path)| path.is_absolute()).collect()
 }
 
