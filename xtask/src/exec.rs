@@ -252,6 +252,19 @@ pub(crate) fn run(command: &Command) -> Result<()> {
     }
 }
 
+/// Runs steps as [`all`]; what a program of them says of its failure is part of the error too. For programs that have no
+/// progress to show.
+pub(crate) fn told(steps: &[Step]) -> Result<()> {
+    steps.iter().try_for_each(|step| match step {
+        Step::Run(command) => {
+            ui::echo(command);
+            stdout_of(command)?.lines().for_each(ui::say);
+            Ok(())
+        }
+        Step::Note(_) | Step::CreateDir { .. } | Step::WriteFile { .. } | Step::Remove { .. } => one(step),
+    })
+}
+
 /// Whether a child failed because of a signal that is for this process too: a key in the terminal may reach the child first,
 /// also one that has only just left this process's group.
 fn cut_off(status: ExitStatus) -> bool {

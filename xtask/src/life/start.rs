@@ -294,6 +294,6 @@ fn up(cx: &Context, project: &Project, gathered: &Gathered) -> Result<()> {
 
 /// The user's first sandbox on this engine that shares its caches in this way.
 fn with_caches(project: &Project, up: &Command) -> Result<Output> {
-    exec::all(&project.cache_steps())?;
+    exec::told(&project.cache_steps())?;
     exec::capture(up)
 }
