@@ -44,6 +44,40 @@ fn a_link_into_a_file_system_that_hangs_is_followed_by_another_process_only() {
 }
 
 #[test]
+fn a_home_directory_that_hangs_is_named_before_anything_looks_at_it() {
+    let place = Place::new();
+    place.mkdir("work");
+    let stopped = Served::new(&place, "far").stopped();
+    let at = stopped.at.display().to_string();
+    let said = format!("the home directory at `{at}`: the file system at `{at}` (");
+    for name in ["sandbox", "down", "status", "doctor"] {
+        let run = task(&place, name, "work").env("HOME", &at).run().ended(3);
+        assert!(run.error().contains(&said), "{name}: {}", run.error());
+    }
+}
+
+#[test]
+fn git_objects_that_are_borrowed_from_a_file_system_that_hangs_are_named() {
+    let place = Place::new();
+    let stopped = Served::new(&place, "far");
+    let lender = place.mkdir("far/lender");
+    let repository = place.mkdir("work");
+    proc::output("git", ["init".as_ref(), "--bare".as_ref(), "--quiet".as_ref(), lender.as_os_str()]);
+    proc::output("git", ["init".as_ref(), "--quiet".as_ref(), repository.as_os_str()]);
+    place.write("work/.git/objects/info/alternates", format!("{}/objects\n", lender.display()));
+    stopped.stop();
+    let said = format!("the directory of git objects at `{}/objects`: the file system at `", lender.display());
+    for name in ["sandbox", "commits", "down"] {
+        let words: &[&str] = if name == "sandbox" { &["--dataset", "ssv2=none"] } else { &[] };
+        let dir = repository.display().to_string();
+        let run =
+            Xtask::at(&place).with_network().args([name, "--workspace", &dir]).args(words.iter().copied()).within(30);
+        let run = run.run().ended(3);
+        assert!(run.error().contains(&said), "{name}: {}", run.error());
+    }
+}
+
+#[test]
 fn down_needs_no_data_set_and_beside_a_workspace_that_hangs_it_touches_the_engine_alone() {
     let place = Place::new();
     for dir in ["work", "data/clips", "state/codex-sandbox"] {

@@ -146,6 +146,26 @@ impl Task {
         }
     }
 
+    /// Whether it reads the git repository of the workspace, and with it what that borrows from other directories.
+    pub(crate) fn reads_git(&self) -> bool {
+        match self {
+            Task::Sandbox(_) | Task::Down(_) | Task::Commits(_) | Task::Mounts(_) | Task::Devcontainer => true,
+            Task::Image(_)
+            | Task::GpuSmoke(_)
+            | Task::Doctor(_)
+            | Task::Status(_)
+            | Task::Demo(_)
+            | Task::Test(_)
+            | Task::Ci(_)
+            | Task::Bench(_)
+            | Task::Fuzz(_)
+            | Task::Completions(_)
+            | Task::Complete(_)
+            | Task::Answers(_)
+            | Task::Tied(_) => false,
+        }
+    }
+
     /// Whether it starts the host's Codex, or reads what that obeys: then `CODEX_HOME` may name nothing that an agent wrote.
     pub(crate) fn obeys_codex_home(&self) -> bool {
         match self {

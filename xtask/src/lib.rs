@@ -45,6 +45,7 @@ pub(crate) mod text;
 pub(crate) mod ui;
 pub(crate) mod user;
 
+use answers::{Asked, What};
 use anyhow::Context as _;
 use cli::Task;
 use context::Context;
@@ -58,13 +59,19 @@ pub fn main() -> ExitCode {
         ui::say(format_args!("error: {why}"));
     });
     let taken = taken.and_then(|()| answers::watch(end_stuck).context("cannot start a thread"));
-    let cx = taken.and_then(|()| Context::read());
-    if let Ok(cx) = &cx {
-        ui::dress(cx);
+    let parsed = cli::parse(std::env::args_os());
+    // It reads nothing of its surroundings, because these may be what hangs.
+    if let Ok(Task::Answers(args)) = &parsed {
+        tasks::answers::run(args);
+        return ExitCode::SUCCESS;
     }
     answers::by_this_program(exec::until);
     exec::tie_by_this_program();
-    match cli::parse(std::env::args_os()) {
+    let cx = taken.and_then(|()| surroundings());
+    if let Ok(cx) = &cx {
+        ui::dress(cx);
+    }
+    match parsed {
         Err(err) if err.use_stderr() => {
             ui::say(err.to_string().trim_end());
             ExitCode::from(error::Kind::Usage.code())
@@ -73,15 +80,18 @@ pub fn main() -> ExitCode {
             ui::result(help.to_string().trim_end());
             ExitCode::SUCCESS
         }
-        // It reads nothing of its surroundings, because these may be what hangs.
-        Ok(Task::Answers(args)) => {
-            tasks::answers::run(&args);
-            ExitCode::SUCCESS
-        }
         // It becomes another program, whose surroundings are that one's business.
         Ok(Task::Tied(args)) => ended(tasks::tied::run(&args)),
         Ok(task) => ended(cx.and_then(|cx| run(cx, &task))),
     }
+}
+
+/// Reads the surroundings, once what they are read from has answered.
+fn surroundings() -> anyhow::Result<Context> {
+    let asked =
+        context::read_first().into_iter().map(|(named, path)| Asked { what: What::Other, named: named.into(), path });
+    answers::demand(&asked.collect::<Vec<_>>())?;
+    Context::read()
 }
 
 /// The exit code of a task; where it failed, why is said.
@@ -128,6 +138,9 @@ fn run(cx: Context, task: &Task) -> anyhow::Result<u8> {
     }
     let settings = flags.as_ref().and_then(|flags| spec::settings::load_what_is_right(&cx, flags).ok());
     let Some((settings, _)) = settings else { return task.run(&cx, None) };
+    if task.reads_git() && answers::found().is_empty() {
+        git::ask_borrowed(&settings.workspace)?;
+    }
     // A list that cannot be read is refused by every task that starts something.
     let exposed = if answers::found().is_empty() { life::exposed(&cx).ok() } else { None };
     let silent = answers::found();

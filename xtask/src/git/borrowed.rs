@@ -4,6 +4,7 @@
 
 use super::Repository;
 use super::layout::SMALL;
+use crate::answers::{self, Asked, What};
 use crate::beneath::{Beneath, Held};
 use crate::context::resolved;
 use crate::error::usage;
@@ -12,6 +13,9 @@ use anyhow::Result;
 use rustix::fs::FileType;
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
+
+/// So many object directories of a level are asked whether they answer.
+const MOST_ASKED: usize = 64;
 
 /// The levels of alternates that git follows.
 const LEVELS: usize = 5;
@@ -34,6 +38,29 @@ pub(super) fn object_dirs(own: &Path, notes: &mut Vec<String>) -> Result<Vec<Pat
         }
     }
     Ok(found)
+}
+
+/// Asks whether the object directories answer that the workspace's repository borrows from, before anything reads them: each
+/// level once the one before it has answered.
+///
+/// # Errors
+/// It was interrupted, or what answers cannot be asked. That one is silent is no error here: see [`answers::found`].
+pub(crate) fn ask_borrowed(workspace: &Path) -> Result<()> {
+    let mut level = vec![workspace.join(".git/objects")];
+    for _ in 0..=LEVELS {
+        let asked = |path| Asked { what: What::Other, named: "the directory of git objects".into(), path };
+        let asked: Vec<Asked> = level.into_iter().take(MOST_ASKED).map(asked).collect();
+        let silent = answers::silent(&asked)?;
+        let answered =
+            asked.iter().map(|asked| &asked.path).filter(|path| silent.iter().all(|silent| silent.path != **path));
+        // What cannot be read names nothing; whoever uses the repository says why.
+        let named = answered.flat_map(|dir| alternates_of(dir).unwrap_or_default().into_iter().map(|at| dir.join(at)));
+        level = named.collect();
+        if level.is_empty() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// The object directories that one names as its alternates.

@@ -35,6 +35,7 @@ pub(crate) mod fuzz {
 }
 
 pub(crate) use appeared::note_appearance;
+pub(crate) use borrowed::ask_borrowed;
 pub(crate) use commits::{NOTHING_NEW, describe, list, losses, summary, waiting};
 pub(crate) use environment::Environment;
 pub(crate) use prepare::prepare;
