@@ -56,6 +56,21 @@ fn a_home_directory_that_hangs_is_named_before_anything_looks_at_it() {
     }
 }
 
+/// What another program reads is not known before: where one is waited for in vain, what hangs on this host is named.
+#[test]
+fn a_program_that_waits_for_a_file_system_is_not_alone_to_blame() {
+    let place = Place::new();
+    let stopped = Served::new(&place, "far");
+    let repository = place.mkdir("work");
+    place.mkdir("data/clips");
+    proc::output("git", ["init".as_ref(), "--quiet".as_ref(), repository.as_os_str()]);
+    place.write("home/.gitconfig", format!("[include]\n\tpath = {}/clips/config\n", stopped.at.display()));
+    stopped.stop();
+    let run = task(&place, "commits", "work").within(60).run().ended(3);
+    let said = format!("it may wait for what is mounted at `{}`", stopped.at.display());
+    assert!(run.error().contains(&said) && run.error().contains("umount -l"), "{}", run.error());
+}
+
 #[test]
 fn git_objects_that_are_borrowed_from_a_file_system_that_hangs_are_named() {
     let place = Place::new();

@@ -156,6 +156,22 @@ pub(crate) fn again() -> Result<Vec<Silent>> {
     Ok(judged(program, *until, &answered, &table)?.into_iter().flatten().collect())
 }
 
+/// What is mounted on this host and does not answer: for who has waited in vain, and cannot know for which file.
+pub(crate) fn anywhere() -> Vec<Silent> {
+    let (Some((program, until)), Ok(table)) = (PROGRAM.get(), MountTable::of_this_process()) else { return Vec::new() };
+    let asked = |line: &MountLine| Asked {
+        what: What::Other,
+        named: "what is mounted".to_owned(),
+        path: line.point.clone().into(),
+    };
+    let all: Vec<Asked> = table.lines.iter().filter(|line| is_served(line)).take(MOST_BELOW).map(asked).collect();
+    let judged = match all.is_empty() {
+        true => Ok(Vec::new()),
+        false => judged(program, *until, &all.iter().collect::<Vec<_>>(), &table),
+    };
+    judged.unwrap_or_default().into_iter().flatten().collect()
+}
+
 /// Refuses paths that do not answer.
 ///
 /// # Errors

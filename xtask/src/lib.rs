@@ -101,13 +101,24 @@ fn ended(result: anyhow::Result<u8>) -> ExitCode {
             // Whatever an error says that came of a signal: it was the signal.
             let err = match signals::asked() {
                 true => error::interrupted("interrupted").into(),
-                false => error::of_the_disk(engine::errors::explained(err, engine::pulse::answers)),
+                false => waited(error::of_the_disk(engine::errors::explained(err, engine::pulse::answers))),
             };
             ui::say(error::render(&err).trim_end());
             ExitCode::from(error::exit_code(&err))
         },
         ExitCode::from,
     )
+}
+
+/// The error of a program that did not answer in time: it may have waited for a file system that does not answer either.
+fn waited(err: anyhow::Error) -> anyhow::Error {
+    let failure = error::flatten(&err);
+    if !engine::errors::is_late(&failure.message) {
+        return err;
+    }
+    let Some(silent) = answers::anywhere().into_iter().next() else { return err };
+    let message = format!("{}; it may wait for {}", failure.message, silent.why.message);
+    error::host(message).remedies(silent.why.remedies.into_iter().chain(failure.remedies)).into()
 }
 
 /// A file system does not answer any more, and this call waits for it.

@@ -244,6 +244,11 @@ pub(crate) fn is_denied(stderr: &str) -> bool {
     says(stderr, "permission denied")
 }
 
+/// Whether a program was waited for in vain.
+pub(crate) fn is_late(text: &str) -> bool {
+    ["did not answer within", "did not end within", "does not answer any more"].iter().any(|part| says(text, part))
+}
+
 /// Whether the client said that there is no container of that name.
 pub(crate) fn is_no_container(stderr: &str) -> bool {
     says(stderr, "no such container")
