@@ -91,6 +91,8 @@ fn a_workspace_that_was_removed_and_made_again_is_told_and_what_works_in_the_old
         fs::create_dir(sandbox.workspace()).expect("the new one");
     };
     again();
+    let status = sandbox.task("status").run().ok();
+    assert!(status.stderr.contains("was removed and made again"), "{}", status.stderr);
     let run = sandbox.enter(["--version"]).ok();
     assert!(run.stderr.contains("was removed and made again"), "{}", run.stderr);
     assert_ne!(sandbox.containers(), first);

@@ -101,21 +101,30 @@ pub(crate) fn trusted(places: &Places, existing: &Existing) -> Result<Record, Fa
     if record.spec != *spec {
         return Err(odd(format!("the record of this container (`{file}`) and its label disagree")));
     }
+    changed(&record, existing).map_or(Ok(record), |why| Err(odd(why)))
+}
+
+/// Why a container that runs is not as its record says, as a whole clause: something else has been done to it, or to its
+/// workspace.
+fn changed(record: &Record, existing: &Existing) -> Option<String> {
     let workspace = record.spec.mounts.iter().find(|mount| mount.role == Role::Workspace);
     if let Some(mount) = workspace.filter(|_| existing.up)
         && is_another(&mount.source, record.sources.get(&mount.target))
     {
         let shown = text::path(&mount.source);
-        return Err(odd(format!(
+        return Some(format!(
             "the workspace `{shown}` was removed and made again, or another directory was put, mounted or linked in its place, and \
              the container still has the first one"
-        )));
+        ));
     }
     // Nobody has looked into this init before an agent could, and it was not told to be out of reach.
-    if existing.up && record.init.as_ref().is_ok_and(|init| !init.is_of(&existing.container)) {
-        return Err(odd("it was started again by something else than this tool".to_owned()));
-    }
-    Ok(record)
+    let again = existing.up && record.init.as_ref().is_ok_and(|init| !init.is_of(&existing.container));
+    again.then(|| "it was started again by something else than this tool".to_owned())
+}
+
+/// The same of the container of a workspace, for who only looks.
+pub(crate) fn changed_since(places: &Places, existing: &Existing) -> Option<String> {
+    last(places).filter(|record| record.container == existing.id).and_then(|record| changed(&record, existing))
 }
 
 /// Whether a directory is there, and is not the one that was mounted. A mount keeps what it shows, so that nothing else gets

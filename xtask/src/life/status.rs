@@ -16,7 +16,7 @@ use crate::life::elsewhere::Elsewhere;
 use crate::life::leftovers::Leftover;
 use crate::life::used::{self, Used};
 use crate::life::volumes::caches_of;
-use crate::life::{find, session};
+use crate::life::{find, record, session};
 use crate::obeyed::Undecided;
 use crate::outside;
 use crate::spec::Spec;
@@ -49,6 +49,9 @@ pub(crate) struct Status {
     /// Whether the workspace is not there any more, and something of its sandbox is.
     #[serde(skip)]
     is_gone: bool,
+    /// Why the container that runs is not the sandbox that an entry would prove, so that the next one makes it anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    untrusted: Option<String>,
     /// What acts by itself on this host, changed in a session, and is not decided, a line each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     undecided: Vec<String>,
@@ -148,6 +151,10 @@ impl Status {
             Some(_) => Activity::Stopped,
             None => Activity::None,
         };
+        let untrusted = existing.as_ref().and_then(|existing| record::changed_since(&places, existing));
+        if let Some(why) = &untrusted {
+            ui::warn(format_args!("{why}; the next entry makes the container anew"));
+        }
         let sandbox = existing.map(|existing| Sandbox::read(existing, &places)).transpose()?;
         let caches = caches?;
         let unused_caches = caches::unused(&caches, uid, settings.shape.cache_sharing);
@@ -169,6 +176,7 @@ impl Status {
             state_folder,
             workspace,
             is_gone,
+            untrusted,
             undecided,
             config_secrets,
             caches,

@@ -382,7 +382,9 @@ mod tests {
             colon.replace(':', "\\134:")
         );
         assert_eq!(sys.below(&line).objects, [lower.clone().into(), colon.into()].into());
-        assert_eq!(sys.below(&format!("2 1 0:60 / /data rw - fuse.bindfs {lower} rw")), only(&lower));
+        let shown = Backing { shown: [lower.clone().into()].into(), ..only(&lower) };
+        assert_eq!(sys.below(&format!("2 1 0:60 / /data rw - fuse.bindfs {lower} rw")), shown);
+        assert_eq!(sys.below(&format!("2 1 0:60 / /data rw - fuse.gocryptfs {lower} rw")).shown, [].into());
         // A directory below can itself lie on an image.
         let text = format!(
             "1 0 254:0 / / rw - ext4 /dev/vda rw\n2 1 0:60 / /data rw - fuse.bindfs {lower} rw\n3 1 0:61 / {lower} rw - fuse.x y rw\n"
