@@ -56,22 +56,17 @@ fn check_names_each_reason_that_there_is() {
 }
 
 /// A place whose image takes for ever to build: the layers before the last one are there.
-fn endless(seconds: &str) -> Place {
+fn endless() -> Place {
     engine::image(None);
     let place = Place::new();
     let dockerfile = place.read("repo/docker/Dockerfile");
-    place.write("repo/docker/Dockerfile", format!("{dockerfile}\nRUN sleep {seconds}\n"));
+    place.write("repo/docker/Dockerfile", format!("{dockerfile}\nRUN {}\n", proc::endless()));
     place
-}
-
-/// Whether a program with these words runs on this machine.
-fn runs(words: &str) -> bool {
-    proc::outcome(proc::find("pgrep"), ["--full", words]).0 == 0
 }
 
 #[test]
 fn a_build_that_passes_its_bound_is_ended() {
-    let place = endless("60001");
+    let place = endless();
     let run = Xtask::at(&place).args(["image", "--cpu", "--timeout", "10"]).with_network().run().ended(1);
     assert!(run.error().contains("error: `docker build` did not end within 10 s, and was ended"), "{}", run.stderr);
     assert!(
@@ -79,20 +74,20 @@ fn a_build_that_passes_its_bound_is_ended() {
         "{}",
         run.stderr
     );
-    proc::wait_for("the end of the build", 60, || (!runs("^sleep 60001")).then_some(()));
+    proc::wait_for("the end of the build", 60, || (!proc::runs(&proc::endless())).then_some(()));
 }
 
 #[test]
 fn a_build_that_is_interrupted_ends_its_docker_build() {
-    let place = endless("60002");
+    let place = endless();
     let words = Xtask::at(&place).args(["image", "--cpu"]).with_network().words();
     let log = std::fs::File::create(place.path("log")).expect("a log");
     let mut child = std::process::Command::new(&words[0]).args(&words[1..]).stderr(log).spawn().expect("the tool");
-    proc::wait_for("the build", 120, || runs("^sleep 60002").then_some(()));
+    proc::wait_for("the build", 120, || proc::runs(&proc::endless()).then_some(()));
     // `env` became the tool itself.
     proc::output("kill", ["-TERM", &child.id().to_string()]);
     let status = child.wait().expect("its end");
     assert_eq!(status.code(), Some(143), "{}", place.read("log"));
     assert!(place.read("log").ends_with("error: interrupted\n"), "{}", place.read("log"));
-    proc::wait_for("the end of the build", 60, || (!runs("^sleep 60002")).then_some(()));
+    proc::wait_for("the end of the build", 60, || (!proc::runs(&proc::endless())).then_some(()));
 }

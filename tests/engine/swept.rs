@@ -22,11 +22,6 @@ fn kill(mut child: Child) {
     child.wait().expect("its end");
 }
 
-/// Whether a program with these words runs on this machine.
-fn runs(words: &str) -> bool {
-    proc::outcome(proc::find("pgrep"), ["--full", words]).0 == 0
-}
-
 /// As if what lies there had been left a while ago.
 fn age(dir: &Path) {
     let then = SystemTime::now() - Duration::from_secs(60);
@@ -109,21 +104,23 @@ fn a_smoke_test_that_is_killed_ends_and_the_next_one_removes_what_it_left_and_no
 }
 
 /// A place whose image takes for ever to build: the layers before the last one are there.
-fn endless(seconds: &str) -> Place {
+fn endless() -> Place {
     engine::image(None);
     let place = Place::new();
     let dockerfile = place.read("repo/docker/Dockerfile");
-    place.write("repo/docker/Dockerfile", format!("{dockerfile}\nRUN sleep {seconds}\n"));
+    place.write("repo/docker/Dockerfile", format!("{dockerfile}\nRUN {}\n", proc::endless()));
     place
 }
 
 #[test]
 fn a_build_that_is_killed_takes_its_docker_build_with_it() {
-    let place = endless("60003");
+    let place = endless();
     let child = started(&place, &Xtask::at(&place).args(["image", "--cpu"]).with_network(), "log");
     let build = format!("docker build.*{}", place.root().display());
-    proc::wait_for("the build", 120, || runs("^sleep 60003").then_some(()));
-    assert!(runs(&build));
+    proc::wait_for("the build", 120, || proc::runs(&proc::endless()).then_some(()));
+    assert!(proc::matches(&build));
     kill(child);
-    proc::wait_for("the end of the build", 60, || (!runs("^sleep 60003") && !runs(&build)).then_some(()));
+    proc::wait_for("the end of the build", 60, || {
+        (!proc::runs(&proc::endless()) && !proc::matches(&build)).then_some(())
+    });
 }

@@ -141,6 +141,21 @@ pub(crate) fn copy(from: &Path, to: &Path) {
     output("cp", [OsStr::new("-a"), OsStr::new("--reflink=auto"), from.as_os_str(), to.as_os_str()]);
 }
 
+/// A program that waits for hours, and can be told from that of every other test by its words.
+pub(crate) fn endless() -> String {
+    format!("sleep 6{:08}", std::process::id())
+}
+
+/// Whether a program with exactly these words runs on this machine.
+pub(crate) fn runs(words: &str) -> bool {
+    matches(&format!("^{words}$"))
+}
+
+/// Whether a program runs whose words match.
+pub(crate) fn matches(pattern: &str) -> bool {
+    outcome(find("pgrep"), ["--full", pattern]).0 == 0
+}
+
 #[test]
 fn what_hangs_is_ended_at_its_bound_with_all_that_it_started() {
     let hangs = "echo begun; sleep 1000 & echo $!; cat; sleep 1000";

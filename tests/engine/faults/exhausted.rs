@@ -90,7 +90,7 @@ fn an_engine_whose_disk_is_full_is_told_and_works_once_there_is_room() {
     let filled = fill(&disk, 1 << 30);
     is_refused(image("RUN true"), "docker system df");
     fs::remove_file(&filled).expect("the filling");
-    let waits = "sleep 60003";
+    let waits = proc::endless();
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let waiting = || proc::outcome(proc::find("pgrep"), ["--full", &format!("^{waits}")]);

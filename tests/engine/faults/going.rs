@@ -101,11 +101,6 @@ fn a_session_whose_engine_goes_says_so_and_the_next_one_works() {
     }
 }
 
-/// Whether a program with these words runs on this machine.
-fn runs(words: &str) -> bool {
-    proc::outcome(proc::find("pgrep"), ["--full", words]).0 == 0
-}
-
 #[test]
 fn a_build_whose_engine_goes_says_so_and_the_next_one_works() {
     let place = Place::new();
@@ -121,8 +116,8 @@ fn a_build_whose_engine_goes_says_so_and_the_next_one_works() {
         (Part::Dockerd, "STOP", "does not answer any more"),
         (Part::Containerd, "STOP", "does not answer any more"),
     ] {
-        let call = Going::start(&image("RUN sleep 60004", &host), place.path("build"));
-        proc::wait_for("the build", 120, || runs("^sleep 60004").then_some(()));
+        let call = Going::start(&image(&format!("RUN {}", proc::endless()), &host), place.path("build"));
+        proc::wait_for("the build", 120, || proc::runs(&proc::endless()).then_some(()));
         engine.signal(part, signal);
         if signal != "STOP" {
             engine.ended(part);
@@ -138,7 +133,7 @@ fn a_build_whose_engine_goes_says_so_and_the_next_one_works() {
             code == Some(3) && said.contains(says) && said.contains("hint: "),
             "{part:?} {signal}: {code:?}\n{said}"
         );
-        end("^sleep 60004");
+        end(&proc::endless());
         engine.restart();
         image("RUN true", &host).run().ok();
     }
@@ -149,5 +144,5 @@ fn end(words: &str) {
     let (_, pids, _) = proc::outcome(proc::find("pgrep"), ["--full", words]);
     pids.lines().for_each(|pid| _ = proc::outcome("kill", ["-KILL", pid]));
     let of = |pid: &str| Path::new("/proc").join(pid).exists();
-    proc::wait_for("the end of the build", 60, || (!pids.lines().any(of) || !runs(words)).then_some(()));
+    proc::wait_for("the end of the build", 60, || (!pids.lines().any(of) || !proc::matches(words)).then_some(()));
 }
