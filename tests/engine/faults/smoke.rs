@@ -7,6 +7,7 @@ use crate::support::relay::Answer::{self, Error, Gone, Never};
 use crate::support::relay::Relay;
 use crate::support::run::Xtask;
 use crate::support::{engine, proc};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
@@ -31,9 +32,11 @@ fn containers(place: &Place) -> Vec<String> {
     all.lines().filter(is_ours).map(str::to_owned).collect()
 }
 
-fn scratch(place: &Place) -> usize {
+/// The names of the directories of smoke tests.
+fn scratch(place: &Place) -> BTreeSet<String> {
     let entries = fs::read_dir(place.root().join("target/sandbox")).into_iter().flatten().flatten();
-    entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("codex-sandbox-smoke-")).count()
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with("codex-sandbox-smoke-")).collect()
 }
 
 /// Runs all rows, each beside what those before it have left, and fails with all that did not hold.
@@ -51,6 +54,8 @@ fn all(rows: &[Row]) {
             Signal(_) | GroupSignal(_) => Answer::Held,
             SignalAfter(_) => Answer::HeldBack,
         };
+        // What an earlier row has left stays for ten seconds.
+        let before = scratch(&place);
         relay.arm(request, 0, answer);
         let begun = Instant::now();
         let mut call = Call::start(&smoke().env("DOCKER_HOST", relay.host.as_str()), &place);
@@ -78,13 +83,14 @@ fn all(rows: &[Row]) {
         // An engine that does not answer removes nothing, and one that has got the request makes it at a time of its own.
         let can_stay = matches!(fault, Engine(Gone | Never) | SignalAfter(_));
         // By its directory the next call knows whose container it was, or would have been.
-        if left > 1 || (!can_stay && left + scratch(&place) > 0) {
-            wrong += &format!("{what}: {left} containers and {} directories are left\n", scratch(&place));
+        let own = scratch(&place).difference(&before).count();
+        if left > 1 || (!can_stay && left + own > 0) {
+            wrong += &format!("{what}: {left} containers and {own} directories are left\n");
         }
         table += &format!("| gpu-smoke: {request} | {fault:?} | {} | {seconds:.1} | {left} |\n", code.unwrap_or(-1));
         if left > 0 {
             // The one of an answer that was on its way has a call that cannot be seen any more: see `swept.rs`.
-            match scratch(&place) {
+            match own {
                 0 => containers(&place).iter().for_each(|id| _ = engine::docker(["rm", "--force", id])),
                 _ => next(smoke, &place, &mut wrong),
             }
