@@ -110,7 +110,7 @@ fn ended(result: anyhow::Result<u8>) -> ExitCode {
     )
 }
 
-/// The error of a program that did not answer in time: it may have waited for a file system that does not answer either.
+/// The error of a query that was not answered in time: its program may have waited for a file system that does not answer either.
 fn waited(err: anyhow::Error) -> anyhow::Error {
     let failure = error::flatten(&err);
     if !engine::errors::is_late(&failure.message) {
