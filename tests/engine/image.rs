@@ -55,18 +55,9 @@ fn check_names_each_reason_that_there_is() {
     assert!(!run.stdout.contains("docker/Dockerfile"), "what did not change is named:\n{}", run.stdout);
 }
 
-/// A place whose image takes for ever to build: the layers before the last one are there.
-fn endless() -> Place {
-    engine::image(None);
-    let place = Place::new();
-    let dockerfile = place.read("repo/docker/Dockerfile");
-    place.write("repo/docker/Dockerfile", format!("{dockerfile}\nRUN {}\n", proc::endless()));
-    place
-}
-
 #[test]
 fn a_build_that_passes_its_bound_is_ended() {
-    let place = endless();
+    let place = engine::endless();
     let run = Xtask::at(&place).args(["image", "--cpu", "--timeout", "10"]).with_network().run().ended(1);
     assert!(run.error().contains("error: `docker build` did not end within 10 s, and was ended"), "{}", run.stderr);
     assert!(
@@ -79,7 +70,7 @@ fn a_build_that_passes_its_bound_is_ended() {
 
 #[test]
 fn a_build_that_is_interrupted_ends_its_docker_build() {
-    let place = endless();
+    let place = engine::endless();
     let words = Xtask::at(&place).args(["image", "--cpu"]).with_network().words();
     let log = std::fs::File::create(place.path("log")).expect("a log");
     let mut child = std::process::Command::new(&words[0]).args(&words[1..]).stderr(log).spawn().expect("the tool");

@@ -103,18 +103,9 @@ fn a_smoke_test_that_is_killed_ends_and_the_next_one_removes_what_it_left_and_no
     assert_eq!(names(&scratch), Vec::<String>::new());
 }
 
-/// A place whose image takes for ever to build: the layers before the last one are there.
-fn endless() -> Place {
-    engine::image(None);
-    let place = Place::new();
-    let dockerfile = place.read("repo/docker/Dockerfile");
-    place.write("repo/docker/Dockerfile", format!("{dockerfile}\nRUN {}\n", proc::endless()));
-    place
-}
-
 #[test]
 fn a_build_that_is_killed_takes_its_docker_build_with_it() {
-    let place = endless();
+    let place = engine::endless();
     let child = started(&place, &Xtask::at(&place).args(["image", "--cpu"]).with_network(), "log");
     let build = format!("docker build.*{}", place.root().display());
     proc::wait_for("the build", 120, || proc::runs(&proc::endless()).then_some(()));

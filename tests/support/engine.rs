@@ -130,3 +130,12 @@ impl Drop for Mounted {
         as_root([OsStr::new("umount"), OsStr::new("--lazy"), self.0.as_os_str()]);
     }
 }
+
+/// A place whose image takes for ever to build: the layers before the last one are there.
+pub(crate) fn endless() -> Place {
+    image(None);
+    let place = Place::new();
+    let dockerfile = place.read("repo/docker/Dockerfile");
+    place.write("repo/docker/Dockerfile", format!("{dockerfile}\nRUN {}\n", proc::endless()));
+    place
+}

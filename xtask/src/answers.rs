@@ -143,33 +143,33 @@ pub(crate) fn silent(all: &[Asked]) -> Result<Vec<Silent>> {
 /// # Errors
 /// See [`silent`].
 pub(crate) fn again() -> Result<Vec<Silent>> {
-    let Some((program, until)) = PROGRAM.get() else { return Ok(Vec::new()) };
     let table = MountTable::of_this_process().map_err(failed)?;
     if !table.lines.iter().any(is_served) {
         return Ok(Vec::new());
     }
     let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let answered: Vec<&Asked> = known.values().filter(|(_, silent)| silent.is_none()).map(|(asked, _)| asked).collect();
-    if answered.is_empty() {
-        return Ok(Vec::new());
+    now(&answered, &table)
+}
+
+/// Those that do not answer now, whatever was said before.
+fn now(all: &[&Asked], table: &MountTable) -> Result<Vec<Silent>> {
+    match PROGRAM.get().filter(|_| !all.is_empty()) {
+        None => Ok(Vec::new()),
+        Some((program, until)) => Ok(judged(program, *until, all, table)?.into_iter().flatten().collect()),
     }
-    Ok(judged(program, *until, &answered, &table)?.into_iter().flatten().collect())
 }
 
 /// What is mounted on this host and does not answer: for who has waited in vain, and cannot know for which file.
 pub(crate) fn anywhere() -> Vec<Silent> {
-    let (Some((program, until)), Ok(table)) = (PROGRAM.get(), MountTable::of_this_process()) else { return Vec::new() };
+    let Ok(table) = MountTable::of_this_process() else { return Vec::new() };
     let asked = |line: &MountLine| Asked {
         what: What::Other,
         named: "what is mounted".to_owned(),
         path: line.point.clone().into(),
     };
     let all: Vec<Asked> = table.lines.iter().filter(|line| is_served(line)).take(MOST_BELOW).map(asked).collect();
-    let judged = match all.is_empty() {
-        true => Ok(Vec::new()),
-        false => judged(program, *until, &all.iter().collect::<Vec<_>>(), &table),
-    };
-    judged.unwrap_or_default().into_iter().flatten().collect()
+    now(&all.iter().collect::<Vec<_>>(), &table).unwrap_or_default()
 }
 
 /// Refuses paths that do not answer.

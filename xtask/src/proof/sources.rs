@@ -76,8 +76,9 @@ pub(crate) fn hold(mounts: &[Mount], rules: &Rules, exposed: &Exposed) -> (BTree
     let known = KnownPaths::read(mounts, rules, exposed, &table);
     let grounds = Grounds::read(&rules.home, &rules.allow_ground, |path| facts::any(path, &table));
     let mut problems = judge(mounts, &known, &grounds, rules);
-    problems.extend(overlap::below(mounts, &known, &grounds, exposed, &table));
-    problems.extend(through(mounts, &known, &grounds, &table));
+    let look = backing::Look::new(&table);
+    problems.extend(overlap::below(mounts, &known, &grounds, exposed, &look));
+    problems.extend(through(mounts, &known, &grounds, &look));
     problems.extend(overlap::closed(mounts, &known, rules.uid, &table));
     let held = mounts.iter().zip(known.held).filter_map(|(mount, held)| Some((mount.target.clone(), held?)));
     (held.collect(), problems)
@@ -304,11 +305,10 @@ fn handed_out(
 
 /// What a mount shows through a server of this host is shown by it, as if the server's directory had been given: no rule is got
 /// round by a bindfs.
-fn through(mounts: &[Mount], known: &KnownPaths, grounds: &Grounds, table: &MountTable) -> Vec<Finding> {
-    let look = backing::Look::new(table);
+fn through(mounts: &[Mount], known: &KnownPaths, grounds: &Grounds, look: &backing::Look) -> Vec<Finding> {
     let shown = |facts: &PathFacts| {
         let dirs = look.below(&facts.real.to_string_lossy()).shown;
-        dirs.iter().filter_map(|dir| facts::any(dir, table)).collect::<Vec<_>>()
+        dirs.iter().filter_map(|dir| facts::any(dir, look.table)).collect::<Vec<_>>()
     };
     let read = || mounts.iter().zip(&known.sources).zip(ids(mounts));
     let all: Vec<_> = read().filter_map(|((mount, facts), id)| Some((mount, facts.as_ref().ok()?, id))).collect();

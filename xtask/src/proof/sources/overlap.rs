@@ -47,13 +47,12 @@ pub(super) fn below(
     known: &KnownPaths,
     grounds: &Grounds,
     exposed: &Exposed,
-    table: &MountTable,
+    look: &Look,
 ) -> Vec<Finding> {
-    let read = |path: &Path| facts::any(path, table);
+    let read = |path: &Path| facts::any(path, look.table);
     let own = mounts.iter().zip(&known.sources).zip(ids(mounts));
     let own: Vec<_> = own.filter_map(|((mount, facts), id)| Some((mount, known_part(facts)?, id))).collect();
     let open: Vec<_> = own.iter().filter(|(mount, ..)| !mount.read_only).collect();
-    let look = Look::new(table);
     let under = |facts: &PathFacts| look.below(&facts.real.to_string_lossy());
     let mut problems = Vec::new();
     for (mount, facts, id) in own.iter().filter(|(mount, ..)| mount.read_only) {
@@ -92,7 +91,7 @@ pub(super) fn below(
             problems.push(Finding { verdict: Verdict::NotProvable, ..finding });
         }
     }
-    problems.extend(shown(&open, known, &look, read));
+    problems.extend(shown(&open, known, look, read));
     problems
 }
 
