@@ -360,6 +360,27 @@ fn what_another_sandbox_was_given_lies_below_nothing_that_is_taken() {
     assert!(run.stdout.contains("which a sandbox was given for writing"), "{}", run.stdout);
 }
 
+#[test]
+fn what_another_sandbox_shows_through_a_server_is_taken_by_none() {
+    let sandbox = Sandbox::new();
+    let (shown, at) = (sandbox.place.mkdir("shown"), sandbox.place.mkdir("at"));
+    sandbox.place.mkdir("shown/clips");
+    let _server = Served::bindfs(&shown, &at, &[]);
+    let first = |task: &str| sandbox.task(task).args(["--workspace", &at.display().to_string()]);
+    let other = sandbox.place.mkdir("other").display().to_string();
+    let data = format!("ssv2={}", shown.display());
+    let second = |task: &str| sandbox.task_without_data(task).args(["--workspace", &other, "--dataset", &data]);
+    // The one that only reads was there first, then the other one.
+    second("sandbox").args(["--yes", "--", "--version"]).run().ok();
+    let run = first("sandbox").args(["--yes", "--", "--version"]).run();
+    assert!(run.code != Some(0) && run.error().contains(&format!("shows `{}`", shown.display())), "{}", run.stderr);
+    second("down").args(["--yes", "--all"]).run().ok();
+    first("sandbox").args(["--yes", "--", "--version"]).run().ok();
+    let run = second("mounts").run().ended(2);
+    assert!(run.error().contains("which a sandbox can write"), "{}", run.stderr);
+    first("down").args(["--yes"]).run().ok();
+}
+
 /// Whoever writes through a server writes what it shows: no rule about workspaces is got round by one.
 #[test]
 fn what_a_workspace_shows_through_a_server_is_what_it_is() {

@@ -46,7 +46,9 @@ pub(super) fn hold(cx: &Context, gathered: &Gathered) -> Result<Sources> {
     // One that does not run was told of before.
     neighbours::refuse(cx, gathered)?;
     let open = mounts.iter().filter(|mount| !mount.read_only).filter_map(|mount| held.get(&mount.target));
-    gathered.ground.exposed.save(&open.collect::<Vec<_>>())?;
+    let open: Vec<&Held> = open.collect();
+    let shown: Vec<Held> = open.iter().flat_map(|dir| sources::shown_by(dir)).collect();
+    gathered.ground.exposed.save(&open.into_iter().chain(&shown).collect::<Vec<_>>())?;
     Ok(held)
 }
 

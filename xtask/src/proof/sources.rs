@@ -84,10 +84,28 @@ pub(crate) fn hold(mounts: &[Mount], rules: &Rules, exposed: &Exposed) -> (BTree
     (held.collect(), problems)
 }
 
+/// What a directory shows through servers of this host: who can write the one can write these.
+pub(crate) fn shown_by(open: &Held) -> Vec<Held> {
+    let table = MountTable::of_this_process().unwrap_or_default();
+    let shown = backing::Look::new(&table).below(&open.real().to_string_lossy()).shown;
+    shown.iter().filter_map(|dir| Held::open(dir).ok()).collect()
+}
+
 /// How a directory that one sandbox can write would let it write what another one is given: what that may only read, or what
 /// lies in it. Both may write one directory, if that is what the user wants.
 pub(crate) fn written_by(open: &Path, other: &Path, read_only: bool, table: &MountTable) -> Option<String> {
+    let look = backing::Look::new(table);
     let (open, other) = (facts::any(open, table)?, facts::any(other, table)?);
+    let shown = look.below(&open.real.to_string_lossy()).shown;
+    let shown = shown.iter().filter_map(|dir| facts::any(dir, table)).filter(|_| read_only);
+    let through = shown.filter_map(|dir| Some((overlap::overlap(&other, &dir)?, dir))).next();
+    if let Some((how, dir)) = through {
+        return Some(format!(
+            "the second shows `{}`: {}",
+            dir.real.display(),
+            how.replace("the data set", "the first")
+        ));
+    }
     match read_only {
         true => overlap::overlap(&other, &open)
             .map(|how| how.replace("the data set", "the first"))
